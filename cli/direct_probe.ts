@@ -1,0 +1,91 @@
+// Tries Direct I/O on a path instead of guessing it from the name of its file system.
+import { DmaFile } from "../mod.ts";
+import { describe } from "./output.ts";
+import { type Mount, mountOf } from "./system_facts.ts";
+
+const PROBE_BYTES = 1024 * 1024;
+
+/** What was found on a path. */
+export interface DirectProbe {
+  /** The path as it was given. */
+  path: string;
+  /** What it is: only files and directories can be tried. */
+  kind: "directory" | "file" | "other" | null;
+  /** The file system it is on. */
+  mount: Mount | null;
+  /** Whether files there are read and written with Direct I/O; null where no file could be opened. */
+  direct: boolean | null;
+  /** Why there is no Direct I/O. */
+  reason: string | null;
+  /** What Direct I/O asks for, in bytes. */
+  alignment: { memory: number; offset: number } | null;
+  /** What was really done, as "wrote, synced and read back 1 MiB". */
+  tried: string | null;
+  /** Why nothing could be done. */
+  error: string | null;
+}
+
+/** Tries a directory with a temporary file, which is gone afterwards, and a file by reading its beginning. */
+export async function probe(path: string): Promise<DirectProbe> {
+  const result: DirectProbe = {
+    path,
+    kind: null,
+    mount: null,
+    direct: null,
+    reason: null,
+    alignment: null,
+    tried: null,
+    error: null,
+  };
+  try {
+    const info = await Deno.stat(path);
+    result.kind = info.isDirectory ? "directory" : info.isFile ? "file" : "other";
+    result.mount = await mountOf(path);
+    if (result.kind === "directory") await tryDirectory(path, result);
+    else if (result.kind === "file") await tryFile(path, result);
+    else result.error = "It is neither a directory nor a regular file";
+  } catch (error) {
+    result.error = describe(error);
+  }
+  return result;
+}
+
+async function tryDirectory(path: string, result: DirectProbe): Promise<void> {
+  const name = `${path.replace(/\/+$/, "")}/.dma-doctor-${crypto.randomUUID()}`;
+  try {
+    await using file = await DmaFile.create(name);
+    await learn(file, name, result);
+    const buffer = file.allocBuffer(file.alignUp(PROBE_BYTES));
+    for (let at = 0; at < buffer.length; at += 65_536) {
+      crypto.getRandomValues(buffer.bytes.subarray(at, at + 65_536));
+    }
+    const expected = buffer.bytes.slice();
+    await file.writeAt(buffer, 0);
+    await file.sync();
+    const actual = await file.readAt(0, expected.length);
+    if (actual.length !== expected.length || actual.some((byte, at) => byte !== expected[at])) {
+      throw new Error("What was read back differs from what was written");
+    }
+    result.tried = "wrote, synced and read back 1 MiB";
+  } finally {
+    await Deno.remove(name).catch(() => {});
+  }
+}
+
+async function tryFile(path: string, result: DirectProbe): Promise<void> {
+  await using file = await DmaFile.open(path);
+  await learn(file, path, result);
+  const bytes = await file.readAt(0, PROBE_BYTES);
+  result.tried = `read ${bytes.length} bytes`;
+}
+
+async function learn(file: DmaFile, path: string, result: DirectProbe): Promise<void> {
+  result.direct = file.direct;
+  result.alignment = { memory: file.alignment.memory, offset: file.alignment.offset };
+  if (file.direct) return;
+  try {
+    await (await DmaFile.open(path, { direct: "require" })).close();
+  } catch (error) {
+    result.reason = describe(error);
+  }
+}

@@ -1,0 +1,105 @@
+// Gathers what works on this machine. What it found out is printed by doctor_text.ts.
+import { type EngineInfo, engineInfo } from "../mod.ts";
+import { type DirectProbe, probe } from "./direct_probe.ts";
+import { reportLines } from "./doctor_text.ts";
+import { EXIT_IO_ERROR, EXIT_OK } from "./exit_codes.ts";
+import { describe, print } from "./output.ts";
+import {
+  type IoUringLimits,
+  ioUringLimits,
+  kernelRelease,
+  liburingInstall,
+  lockedMemoryLimit,
+} from "./system_facts.ts";
+
+/** What the command line says of a diagnosis. */
+export interface DoctorOptions {
+  /** One JSON object instead of lines. */
+  json?: boolean;
+}
+
+/** Everything that was found out. Printed as it is by `--json`. */
+export interface Report {
+  /** Whether files can be written here, by whatever engine. */
+  works: boolean;
+  /** Version of Deno. */
+  deno: string;
+  /** Release of the kernel. */
+  kernel: string | null;
+  /** liburing's version, whether it can be loaded, and how to get it. */
+  liburing: { loads: boolean; version: string | null; install: string };
+  /** What decides whether io_uring may be used. */
+  ioUring: IoUringLimits & { allowed: boolean | null };
+  /** The engine that is used, and why; null where none can be. */
+  engine: EngineInfo | null;
+  /** Why there is no engine. */
+  engineError: string | null;
+  /** The limit of locked memory in bytes; -1 for none, null where it is not known. */
+  lockedMemory: number | null;
+  /** Permission flags that the work on the path would need and that were not given. */
+  missingPermissions: string[];
+  /** The path. */
+  probe: DirectProbe;
+}
+
+/** Prints what works here. Resolves to 0 where files can be written (or, for a file, read) and 1 where not. */
+export async function doctor(path: string, options: DoctorOptions): Promise<number> {
+  const report = await examine(path);
+  print(options.json ? JSON.stringify(report, null, 2) : reportLines(report).join("\n"));
+  return report.works ? EXIT_OK : EXIT_IO_ERROR;
+}
+
+async function examine(path: string): Promise<Report> {
+  // Before anything asks for a permission: on a terminal that would grant what is looked for here.
+  const missing = await missingPermissions(path);
+  let engine: EngineInfo | null = null;
+  let engineError: string | null = null;
+  try {
+    engine = engineInfo();
+  } catch (error) {
+    engineError = describe(error);
+  }
+  const found = await probe(path);
+  const loads = engine?.engine === "io_uring" || (engine?.liburing ?? null) !== null ||
+    liburingLoads();
+  const locked = await lockedMemoryLimit();
+  return {
+    works: engine !== null && found.error === null,
+    deno: Deno.version.deno,
+    kernel: engine?.kernel ?? kernelRelease(),
+    liburing: { loads, version: engine?.liburing ?? null, install: await liburingInstall() },
+    ioUring: {
+      // Without liburing nobody has tried.
+      allowed: engine?.engine === "io_uring" ? true : loads && engine ? false : null,
+      ...await ioUringLimits(),
+    },
+    engine,
+    engineError,
+    lockedMemory: locked === Infinity ? -1 : locked,
+    missingPermissions: missing,
+    probe: found,
+  };
+}
+
+function liburingLoads(): boolean {
+  try {
+    Deno.dlopen("liburing.so.2", {}).close();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function missingPermissions(path: string): Promise<string[]> {
+  const wanted: [string, Deno.PermissionDescriptor][] = [
+    ["--allow-ffi", { name: "ffi" }],
+    ["--allow-read", { name: "read", path }],
+    ["--allow-write", { name: "write", path }],
+  ];
+  const missing: string[] = [];
+  for (const [flag, descriptor] of wanted) {
+    const { state } = await Deno.permissions.query(descriptor);
+    if (state !== "granted") missing.push(flag);
+  }
+  return missing;
+}

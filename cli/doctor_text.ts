@@ -1,0 +1,124 @@
+// The diagnosis in lines for people: what works, and beside what does not, why and what would mend it.
+import type { Report } from "./doctor.ts";
+import { formatSize } from "./units.ts";
+
+/** How a line is marked. */
+type Mark = "ok" | "--" | "!!";
+
+/** One line for each fact, marked "ok", "--" (works, but not the best way) or "!!" (does not work). */
+export function reportLines(report: Report): string[] {
+  return [
+    line("ok", "Deno", report.deno),
+    kernel(report),
+    liburing(report),
+    ioUring(report),
+    engine(report),
+    lockedMemory(report),
+    permissions(report),
+    path(report),
+    fileSystem(report),
+    alignment(report),
+    directIo(report),
+    verdict(report),
+  ];
+}
+
+function line(mark: Mark, label: string, text: string): string {
+  return `${mark}  ${label.padEnd(14)}${text}`;
+}
+
+function kernel({ kernel }: Report): string {
+  if (kernel === null) return line("--", "Kernel", "not known (needs --allow-sys)");
+  const [major = 0, minor = 0] = kernel.split(".").map((part) => Number.parseInt(part, 10));
+  const says = major > 6 || (major === 6 && minor >= 1);
+  return says
+    ? line("ok", "Kernel", kernel)
+    : line("--", "Kernel", `${kernel}; from 6.1 on it says itself what alignment a file needs`);
+}
+
+function liburing({ liburing }: Report): string {
+  return liburing.loads
+    ? line("ok", "liburing", liburing.version ?? "present (its version is not known)")
+    : line("--", "liburing", `missing: ${liburing.install}`);
+}
+
+function ioUring({ ioUring, engine }: Report): string {
+  if (ioUring.allowed) return line("ok", "io_uring", "allowed");
+  const why = [];
+  if (ioUring.disabled === 1) {
+    why.push("the sysctl kernel.io_uring_disabled is 1: only root and a group may");
+  }
+  if (ioUring.disabled === 2) why.push("the sysctl kernel.io_uring_disabled is 2: nobody may");
+  if (ioUring.seccomp) {
+    why.push("a seccomp filter is active, and those of container runtimes forbid io_uring");
+  }
+  if (ioUring.allowed === null) {
+    return line("--", "io_uring", ["not tried", ...why].join("; "));
+  }
+  // Where nothing is found here, the engine's own reason is the best one.
+  return line("--", "io_uring", why.join("; ") || (engine?.reason ?? "not used"));
+}
+
+function engine({ engine, engineError }: Report): string {
+  if (engine === null) return line("!!", "Engine", engineError ?? "none");
+  return line(
+    engine.engine === "io_uring" ? "ok" : "--",
+    "Engine",
+    `${engine.engine}: ${engine.reason}`,
+  );
+}
+
+function lockedMemory({ lockedMemory: bytes, engine }: Report): string {
+  const label = "Locked memory";
+  const registered = engine?.registeredBuffers
+    ? "buffers are registered with the ring"
+    : "buffers are not registered with the ring";
+  const about = engine?.engine === "io_uring" ? `; ${registered}` : "";
+  if (bytes === null) return line("--", label, `limit not known (needs --allow-all)${about}`);
+  if (bytes < 0) return line("ok", label, `no limit${about}`);
+  const enough = engine?.registeredBuffers ?? true;
+  return line(enough ? "ok" : "--", label, `at most ${formatSize(bytes)}${about}`);
+}
+
+function permissions({ missingPermissions }: Report): string {
+  return missingPermissions.length === 0
+    ? line("ok", "Permissions", "complete")
+    : line("!!", "Permissions", `missing: ${missingPermissions.join(" ")}`);
+}
+
+function path({ probe }: Report): string {
+  return probe.error === null
+    ? line("ok", "Path", `${probe.path}: ${probe.kind}, ${probe.tried}`)
+    : line("!!", "Path", `${probe.path}: ${probe.error}`);
+}
+
+function fileSystem({ probe: { mount } }: Report): string {
+  if (mount === null) return line("--", "File system", "not known");
+  const { type, device, mountPoint, options } = mount;
+  return line(
+    options.includes("ro") ? "--" : "ok",
+    "File system",
+    `${type} (${device} at ${mountPoint}${options.includes("ro") ? ", read-only" : ""})`,
+  );
+}
+
+function alignment({ probe: { alignment } }: Report): string {
+  return alignment === null
+    ? line("--", "Alignment", "not known")
+    : line("ok", "Alignment", `${alignment.memory} in memory, ${alignment.offset} in the file`);
+}
+
+function directIo({ probe: { direct, reason, mount } }: Report): string {
+  if (direct) return line("ok", "Direct I/O", "yes");
+  if (direct === null) return line("!!", "Direct I/O", "could not be tried");
+  return line(
+    "--",
+    "Direct I/O",
+    `no, the page cache is used: ${reason ?? `${mount?.type ?? "the file system"} has none`}`,
+  );
+}
+
+function verdict({ works, probe }: Report): string {
+  const verb = probe.kind === "file" ? "read" : "written";
+  return `Files ${works ? "can" : "cannot"} be ${verb} here.`;
+}

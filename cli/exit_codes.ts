@@ -1,0 +1,24 @@
+// The exit codes in one place: scripts depend on them, and the help text prints them.
+
+/** Signals that stop a transfer in good order, with the exit code a shell reports for each. */
+export const STOPPING_SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
+
+/** A signal that stops a transfer in good order. */
+export type StoppingSignal = keyof typeof STOPPING_SIGNALS;
+
+/** Everything was done, and the close of the file resolved. */
+export const EXIT_OK = 0;
+/** Reading, writing, syncing or closing failed. */
+export const EXIT_IO_ERROR = 1;
+/** The arguments were wrong; no file was touched. */
+export const EXIT_USAGE = 2;
+
+/** The paragraph of the help text. */
+export const EXIT_CODES_HELP = `
+Exit codes:
+  0    done: the file was closed without an error
+  1    reading or writing failed
+  2    wrong arguments; nothing was touched
+  129  stopped by SIGHUP
+  130  stopped by SIGINT (Ctrl-C); a second one ends the process at once
+  143  stopped by SIGTERM`;

@@ -1,0 +1,54 @@
+// Turns signals into an AbortSignal, so that a pipe stops in good order, and a second signal into an end at once.
+import { STOPPING_SIGNALS, type StoppingSignal } from "./exit_codes.ts";
+
+/** The reason of an abort that came from a signal. */
+export class Interrupted extends Error {
+  /** The signal that came. */
+  readonly by: StoppingSignal;
+
+  constructor(by: StoppingSignal) {
+    super(`Stopped by ${by}`);
+    this.name = "Interrupted";
+    this.by = by;
+  }
+}
+
+/** Listens for the stopping signals until it is disposed. */
+export class Interruption implements Disposable {
+  readonly #controller = new AbortController();
+  readonly #listeners = new Map<StoppingSignal, () => void>();
+
+  constructor() {
+    for (const name of Object.keys(STOPPING_SIGNALS) as StoppingSignal[]) {
+      const listener = () => {
+        if (this.signal.aborted) Deno.exit(STOPPING_SIGNALS[name]);
+        this.#controller.abort(new Interrupted(name));
+      };
+      Deno.addSignalListener(name, listener);
+      this.#listeners.set(name, listener);
+    }
+  }
+
+  /** Aborted by the first signal, with an {@linkcode Interrupted} as its reason. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** Rejects as soon as a signal came: for waits that take no AbortSignal, as the opening of a FIFO. */
+  async race<T>(promise: Promise<T>): Promise<T> {
+    this.signal.throwIfAborted();
+    const { promise: aborted, reject } = Promise.withResolvers<never>();
+    const onAbort = () => reject(this.signal.reason);
+    this.signal.addEventListener("abort", onAbort, { once: true });
+    try {
+      return await Promise.race([promise, aborted]);
+    } finally {
+      this.signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    for (const [name, listener] of this.#listeners) Deno.removeSignalListener(name, listener);
+    this.#listeners.clear();
+  }
+}

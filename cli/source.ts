@@ -1,0 +1,40 @@
+// Where the bytes of a transfer come from, and what is known of them beforehand.
+
+/** A stream of bytes, and the file behind it where that can be told. */
+export interface Source {
+  /** The bytes. */
+  readonly readable: ReadableStream<Uint8Array<ArrayBuffer>>;
+  /** The file that is read; absent where the permissions do not let one ask. */
+  readonly info: Deno.FileInfo | undefined;
+}
+
+/** Standard input. A terminal, a pipe or a redirected file. */
+export async function standardInput(): Promise<Source> {
+  const info = await Deno.stat("/dev/stdin").catch(() => undefined);
+  return { readable: Deno.stdin.readable, info };
+}
+
+/** A file by its path: also a FIFO, a device, or /dev/stdin. Nothing is read before the stream is. */
+export async function sourceOf(path: string): Promise<Source> {
+  const info = await Deno.stat(path);
+  if (info.isDirectory) {
+    throw new Deno.errors.IsADirectory(`Is a directory (os error 21): open '${path}'`);
+  }
+  const file = await Deno.open(path);
+  return { readable: file.readable, info };
+}
+
+/** How many bytes will come, where the source is a file that has a length. Files of /proc say 0 and are not empty. */
+export function sizeOf(source: Source): number | undefined {
+  return source.info?.isFile && source.info.size > 0 ? source.info.size : undefined;
+}
+
+/** Throws where `dest` is the very file that is read: truncating it would lose it, appending to it would never end. */
+export async function refuseSameFile(source: Source, dest: string): Promise<void> {
+  const from = source.info;
+  if (!from?.isFile) return;
+  const to = await Deno.stat(dest).catch(() => undefined);
+  if (to?.isFile && to.dev === from.dev && to.ino === from.ino) {
+    throw new Error(`Cannot write to '${dest}': it is the file that is read`);
+  }
+}

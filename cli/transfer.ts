@@ -1,0 +1,156 @@
+// The main job: one stream into one file, stopped in good order, and one line about how it went.
+import { DmaFile, DmaStreamWriter, engineInfo } from "../mod.ts";
+import { EXIT_IO_ERROR, EXIT_OK, STOPPING_SIGNALS } from "./exit_codes.ts";
+import { Interrupted, Interruption } from "./interruption.ts";
+import { describe, note } from "./output.ts";
+import { showProgress } from "./progress.ts";
+import { refuseSameFile, sizeOf, type Source } from "./source.ts";
+import { formatRate, formatSize } from "./units.ts";
+
+/** What the command line says of a transfer. */
+export interface TransferOptions {
+  /** The name appears only when everything is written and durable. */
+  atomic?: boolean;
+  /** Begin at the end of the file, and keep what is there. */
+  append?: boolean;
+  /** Bytes of one buffer. */
+  bufferSize?: number;
+  /** Buffers in flight. */
+  writeBehind?: number;
+  /** What to do where the file system refuses Direct I/O. */
+  direct: "require" | "prefer" | "off";
+  /** Make the data durable before the end. */
+  sync: boolean;
+  /** Draw progress, where there is a terminal. */
+  progress: boolean;
+  /** Say nothing but errors. */
+  quiet?: boolean;
+}
+
+/** Writes a source into `dest`. Resolves to the exit code; it is 0 only when the close of the file resolved. */
+export async function transfer(
+  open: () => Promise<Source>,
+  dest: string,
+  options: TransferOptions,
+): Promise<number> {
+  using interruption = new Interruption();
+  const job = new Job(dest, options);
+  try {
+    await job.run(open, interruption);
+    if (!options.quiet) note(job.summary());
+    return EXIT_OK;
+  } catch (error) {
+    await job.stop(error);
+    const by = error instanceof Interrupted ? error.by : undefined;
+    if (by === undefined) note(describe(error));
+    if (!options.quiet && (by || job.started)) {
+      note(`${by ? `stopped by ${by}` : "failed"}; ${await job.remains()}`);
+    }
+    return by === undefined ? EXIT_IO_ERROR : STOPPING_SIGNALS[by];
+  }
+}
+
+class Job {
+  readonly #dest: string;
+  readonly #options: TransferOptions;
+  #source: Source | undefined;
+  #file: DmaFile | undefined;
+  #writer: DmaStreamWriter | undefined;
+  #start = 0;
+  #began = 0;
+
+  constructor(dest: string, options: TransferOptions) {
+    this.#dest = dest;
+    this.#options = options;
+  }
+
+  /** Whether the file was opened for writing, so that something of it may have changed. */
+  get started(): boolean {
+    return this.#file !== undefined;
+  }
+
+  async run(open: () => Promise<Source>, interruption: Interruption): Promise<void> {
+    // The source first: where it cannot be opened, nothing happens to the destination.
+    const source = this.#source = await interruption.race(open());
+    await refuseSameFile(source, this.#dest);
+    interruption.signal.throwIfAborted();
+
+    this.#began = performance.now();
+    const { append, progress, quiet } = this.#options;
+    const file = this.#file = await this.#openDest();
+    if (append) this.#start = await file.size();
+    const size = sizeOf(source);
+    const writer = this.#writer = new DmaStreamWriter(file, this.#writerOptions(size));
+
+    const show = progress && !quiet && Deno.stderr.isTerminal();
+    using _bar = show ? await showProgress(size, () => this.#written()) : undefined;
+    await source.readable.pipeTo(writer, { signal: interruption.signal });
+  }
+
+  /** After a failure or a signal: lets go of both ends, and waits until the file is cut to what is whole. */
+  async stop(error: unknown): Promise<void> {
+    // What fails in here follows from the first error, which is the one to tell.
+    await this.#source?.readable.cancel(error).catch(() => {});
+    if (this.#writer === undefined && this.#options.atomic) {
+      await this.#file?.remove().catch(() => {});
+    }
+    await this.#writer?.abort(error).catch(() => {});
+    await this.#file?.close().catch(() => {});
+  }
+
+  /** What was done, and how. */
+  summary(): string {
+    const seconds = (performance.now() - this.#began) / 1000;
+    const bytes = this.#written();
+    const file = this.#file!;
+    const writer = this.#writer!;
+    const done = this.#options.append ? "appended" : "wrote";
+    return [
+      `${done} ${bytes} bytes${bytes < 1024 ? "" : ` (${formatSize(bytes)})`} to ${this.#dest}`,
+      `${seconds.toFixed(2)} s, ${formatRate(bytes, seconds)}`,
+      `${file.direct ? "Direct I/O" : "page cache"}, ${engineInfo().engine}`,
+      `${writer.writeBehind} x ${formatSize(writer.bufferSize)}`,
+      this.#options.sync ? "synced" : "not synced",
+    ].join("; ");
+  }
+
+  /** What is left of a transfer that did not come to its end. */
+  async remains(): Promise<string> {
+    const { atomic, append } = this.#options;
+    if (this.#file === undefined) return `${this.#dest} was not touched`;
+    // A signal can come while the last close is under way; then everything is there after all.
+    if (await this.#closed()) return `everything had been written: ${this.summary()}`;
+    if (atomic) return `nothing kept, ${this.#dest} is as it was before`;
+    const bytes = Math.max(0, (this.#writer?.currentFlushedPos ?? 0) - this.#start);
+    return append
+      ? `kept the first ${bytes} appended bytes in ${this.#dest}`
+      : `kept the first ${bytes} bytes in ${this.#dest}`;
+  }
+
+  #written(): number {
+    return Math.max(0, (this.#writer?.currentFlushedPos ?? 0) - this.#start);
+  }
+
+  async #closed(): Promise<boolean> {
+    if (this.#writer === undefined || this.#writer.locked) return false;
+    return await this.#writer.getWriter().closed.then(() => true, () => false);
+  }
+
+  #openDest(): Promise<DmaFile> {
+    const { append, atomic = false, direct } = this.#options;
+    return append
+      ? DmaFile.open(this.#dest, { write: true, create: true, direct })
+      : DmaFile.create(this.#dest, { atomic, direct });
+  }
+
+  #writerOptions(sizeHint: number | undefined) {
+    const { append = false, bufferSize, sync, writeBehind } = this.#options;
+    return {
+      append,
+      syncOnClose: sync,
+      ...(bufferSize === undefined ? {} : { bufferSize }),
+      ...(writeBehind === undefined ? {} : { writeBehind }),
+      ...(sizeHint === undefined ? {} : { sizeHint }),
+    };
+  }
+}

@@ -1,0 +1,36 @@
+// Gets liburing where it is missing, so that the demonstration needs no preparation on Debian and its kin.
+
+function loads(): boolean {
+  try {
+    Deno.dlopen("liburing.so.2", {}).close();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function run(command: string, ...args: string[]): Promise<boolean> {
+  try {
+    const { success } = await new Deno.Command(command, {
+      args,
+      stdin: "null",
+      stdout: "null",
+      stderr: "inherit",
+      env: { DEBIAN_FRONTEND: "noninteractive" },
+    }).output();
+    return success;
+  } catch {
+    return false;
+  }
+}
+
+/** Makes sure that liburing can be loaded. Without it everything still works, on threads. */
+export async function ensureLiburing(): Promise<void> {
+  if (loads()) return;
+  console.log("liburing is missing; installing it: apt-get install liburing2");
+  const [command, ...before] = Deno.uid() === 0 ? ["apt-get"] : ["sudo", "-n", "apt-get"];
+  // A fresh container has no package lists; a failed update may still leave usable ones.
+  await run(command!, ...before, "update", "-qq");
+  await run(command!, ...before, "install", "-y", "-qq", "--no-install-recommends", "liburing2");
+  if (!loads()) console.log("It could not be installed; going on without io_uring, on threads.");
+}

@@ -1,0 +1,184 @@
+// The main job on real input, to see and to check: a tar of real folders comes in over HTTP and goes straight to the disk.
+import { DmaFile, DmaStreamWriter, engineInfo } from "@denodma/dma";
+import { Command } from "commander";
+import { formatRate, formatSize } from "../cli/units.ts";
+import { showProgress } from "../cli/progress.ts";
+import { findFolders, type Input, measureFolders } from "./folders.ts";
+import { ensureLiburing } from "./liburing.ts";
+
+interface Upload {
+  bytes: number;
+  seconds: number;
+  direct: boolean;
+  buffers: string;
+  peakMemory: number;
+}
+
+interface DemoOptions {
+  dir?: string;
+  folder: string[];
+  keep?: boolean;
+}
+
+/** The receiving side: the body of a request, piped into a file. */
+async function receive(request: Request, path: string, expected: number): Promise<Upload> {
+  if (request.body === null) throw new TypeError("The request has no body");
+  const began = performance.now();
+  const file = await DmaFile.create(path);
+  const writer = new DmaStreamWriter(file);
+  const watch = await watchProgress(expected, () => writer.currentFlushedPos);
+  try {
+    await request.body.pipeTo(writer);
+  } finally {
+    watch[Symbol.dispose]();
+  }
+  return {
+    bytes: writer.currentFlushedPos,
+    seconds: (performance.now() - began) / 1000,
+    direct: file.direct,
+    buffers: `${writer.writeBehind} buffers of ${formatSize(writer.bufferSize)} in flight`,
+    peakMemory: watch.peakMemory(),
+  };
+}
+
+/** Shows how far it came: a bar on a terminal, else a line a second. */
+async function watchProgress(expected: number, position: () => number) {
+  let peak = Deno.memoryUsage().rss;
+  const sampler = setInterval(() => peak = Math.max(peak, Deno.memoryUsage().rss), 100);
+  const show = Deno.stderr.isTerminal()
+    ? await showProgress(expected, position)
+    : lineEverySecond(expected, position);
+  return {
+    peakMemory: () => peak,
+    [Symbol.dispose]() {
+      clearInterval(sampler);
+      show[Symbol.dispose]();
+    },
+  };
+}
+
+function lineEverySecond(expected: number, position: () => number): Disposable {
+  const began = performance.now();
+  const timer = setInterval(() => {
+    const seconds = (performance.now() - began) / 1000;
+    const rate = formatRate(position(), seconds);
+    console.log(`  ${formatSize(position())} of about ${formatSize(expected)}, ${rate}`);
+  }, 1000);
+  return { [Symbol.dispose]: () => clearInterval(timer) };
+}
+
+/** Receives one upload from another process. */
+async function upload(input: Input, path: string, keptPath: string): Promise<Upload> {
+  const received = Promise.withResolvers<Upload>();
+  // Whoever waits for it comes only after the other process has ended.
+  received.promise.catch(() => {});
+  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, async (request) => {
+    try {
+      received.resolve(await receive(request, path, input.bytes));
+      return new Response("stored");
+    } catch (error) {
+      received.reject(error);
+      return new Response(String(error), { status: 500 });
+    }
+  });
+  try {
+    const { success } = await new Deno.Command(Deno.execPath(), {
+      args: [
+        "run",
+        "-A",
+        new URL("upload.ts", import.meta.url).href,
+        `http://127.0.0.1:${server.addr.port}/`,
+        keptPath,
+        ...input.folders,
+      ],
+      stdin: "null",
+      stdout: "inherit",
+      stderr: "inherit",
+    }).output();
+    if (!success) received.reject(new Error("The uploading process failed"));
+    return await received.promise;
+  } finally {
+    await server.shutdown();
+  }
+}
+
+/** Bytes of a file that are in the page cache, where fincore is there to tell. */
+async function cachedBytes(path: string): Promise<number | undefined> {
+  try {
+    const { success, stdout } = await new Deno.Command("fincore", {
+      args: ["--bytes", "--noheadings", "--output", "RES", path],
+      stderr: "null",
+    }).output();
+    return success ? Number(new TextDecoder().decode(stdout)) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function identical(path: string, other: string): Promise<boolean> {
+  // A program that knows nothing of this module is the better witness.
+  const { code } = await new Deno.Command("cmp", { args: [path, other], stdin: "null" }).spawn()
+    .status;
+  if (code > 1) throw new Error(`Cannot compare '${path}' with '${other}': cmp ended with ${code}`);
+  return code === 0;
+}
+
+async function demo(options: DemoOptions): Promise<boolean> {
+  await ensureLiburing();
+  const { engine, reason } = engineInfo();
+  console.log(`Engine: ${engine} (${reason})`);
+
+  const input = options.folder.length > 0
+    ? await measureFolders(options.folder)
+    : await findFolders();
+  console.log(`Input: a tar of ${input.folders.join(", ")}, about ${formatSize(input.bytes)}`);
+
+  const dir = await Deno.makeTempDir({ dir: options.dir ?? "/var/tmp", prefix: "dma-demo-" });
+  try {
+    const path = `${dir}/received.tar`;
+    const keptPath = `${dir}/sent.tar`;
+    console.log(`Uploading it over HTTP from another process into ${path}`);
+    const done = await upload(input, path, keptPath);
+    const cached = await cachedBytes(path);
+    const same = await identical(path, keptPath);
+
+    console.log(`Received: ${done.bytes} bytes (${formatSize(done.bytes)})`);
+    console.log(
+      `Time: ${done.seconds.toFixed(2)} s, ${
+        formatRate(done.bytes, done.seconds)
+      }, tar and HTTP included, durable on the disk`,
+    );
+    console.log(`Direct I/O: ${done.direct ? "yes" : "no"}, ${done.buffers}`);
+    console.log(
+      `Page cache left behind: ${
+        cached === undefined ? "not known (there is no fincore)" : formatSize(cached)
+      }`,
+    );
+    console.log(`Memory of the receiving process: at most ${formatSize(done.peakMemory)}`);
+    console.log(`Identical: ${same ? "yes" : "NO"}`);
+    if (options.keep) console.log(`Kept: ${dir}`);
+    return same;
+  } finally {
+    if (!options.keep) await Deno.remove(dir, { recursive: true });
+  }
+}
+
+if (import.meta.main) {
+  const command = new Command("demo")
+    .description("Upload a tar of real folders over HTTP into a DmaFile, and compare.")
+    .option("--dir <dir>", "where the temporary files go, best a real disk (default: /var/tmp)")
+    .option(
+      "--folder <folder>",
+      "a folder to upload, repeatable; else some are chosen",
+      (folder: string, folders: string[]) => [...folders, folder],
+      [],
+    )
+    .option("--keep", "leave the files where they are")
+    .parse(Deno.args, { from: "user" });
+  try {
+    Deno.exit(await demo(command.opts<DemoOptions>()) ? 0 : 1);
+  } catch (error) {
+    console.error(`Demo failed: ${error instanceof Error ? error.message : error}`);
+    Deno.exit(1);
+  }
+}

@@ -1,0 +1,81 @@
+// Opens the system's liburing and types the functions of it that are used.
+
+import { environment } from "./shim.ts";
+
+const symbols = {
+  io_uring_queue_init_params: {
+    parameters: [/* entries */ "u32", /* ring */ "pointer", /* params */ "buffer"],
+    result: "i32",
+  },
+  io_uring_queue_exit: { parameters: [/* ring */ "pointer"], result: "void" },
+  io_uring_submit: { parameters: [/* ring */ "pointer"], result: "i32" },
+  io_uring_get_events: { parameters: [/* ring */ "pointer"], result: "i32" },
+  io_uring_register_eventfd: { parameters: [/* ring */ "pointer", /* fd */ "i32"], result: "i32" },
+  io_uring_register_probe: {
+    parameters: [/* ring */ "pointer", /* probe */ "buffer", /* nr */ "u32"],
+    result: "i32",
+  },
+  io_uring_register_buffers_sparse: {
+    parameters: [/* ring */ "pointer", /* nr */ "u32"],
+    result: "i32",
+  },
+  io_uring_register_buffers_update_tag: {
+    parameters: [
+      /* ring */ "pointer",
+      /* off */ "u32",
+      /* iovecs */ "buffer",
+      /* tags */ "pointer",
+      /* nr */ "u32",
+    ],
+    result: "i32",
+  },
+  // Since liburing 2.4. Older ones cannot say which they are.
+  io_uring_major_version: { parameters: [], result: "i32", optional: true },
+  io_uring_minor_version: { parameters: [], result: "i32", optional: true },
+} as const satisfies Deno.ForeignLibraryInterface;
+
+/** liburing's functions. */
+export type Liburing = Deno.DynamicLibrary<typeof symbols>["symbols"];
+
+/** liburing is not installed. */
+export class LiburingMissing extends Deno.errors.NotFound {
+  override name = "LiburingMissing";
+}
+
+const NAME = "liburing.so.2";
+
+/** Where distributions keep it. Tried by absolute path because --allow-ffi with a path list takes no bare name. */
+function candidates(): string[] {
+  const triplet = `${Deno.build.arch}-linux-gnu`;
+  return [
+    NAME,
+    `/usr/lib/${triplet}/${NAME}`,
+    `/lib/${triplet}/${NAME}`,
+    `/usr/lib64/${NAME}`,
+    `/usr/lib/${NAME}`,
+  ];
+}
+
+/** Opens liburing. Throws {@linkcode LiburingMissing}, which names the package to install. */
+export function openLiburing(): Liburing {
+  const override = environment("DMA_LIBURING");
+  let reason = "";
+  for (const name of override === undefined ? candidates() : [override]) {
+    try {
+      return Deno.dlopen(name, symbols).symbols;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotCapable) throw error;
+      reason ||= error instanceof Error ? error.message : String(error);
+    }
+  }
+  throw new LiburingMissing(
+    `Cannot load ${NAME} (${reason}). Install it with one of: apt install liburing2, ` +
+      "dnf install liburing, pacman -S liburing, apk add liburing",
+  );
+}
+
+/** "2.9", or null before 2.4, which cannot say. */
+export function liburingVersion(liburing: Liburing): string | null {
+  const { io_uring_major_version: major, io_uring_minor_version: minor } = liburing;
+  return major && minor ? `${major()}.${minor()}` : null;
+}

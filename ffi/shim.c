@@ -1,0 +1,228 @@
+// What JavaScript cannot do for itself, and nothing else: aligned mappings, the parts of liburing that exist
+// only as inline functions of its header, and blocking system calls that report errno as their result.
+//
+// It holds no state and no policy. It is linked against nothing (raw system calls, no libc), so that one
+// binary loads under every libc; liburing's exported functions are called from TypeScript directly.
+//
+// Numbers cross as numbers: addresses and file offsets as f64 (exact to 2^53), lengths as u32, results as i32
+// with -errno. TypeScript checks every number first; it is checked here again because a hot FFI call
+// truncates silently.
+
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/stat.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#include <liburing.h>
+
+#define EXPORT __attribute__((visibility("default")))
+
+// Bumped whenever a signature or the meaning of an argument changes; ffi/shim.ts asks for the same number.
+#define SHIM_ABI 1
+
+// Above io_uring's own opcodes, which `dma_call` shares.
+enum {
+  CALL_FTRUNCATE = 55, // IORING_OP_FTRUNCATE, younger than the headers this may be compiled with
+  CALL_READLINK = 256,
+  CALL_EVENTFD,
+  CALL_FLOCK,
+  CALL_COPY_RANGE,
+  CALL_STATFS,
+  CALL_READ_STREAM,
+  CALL_UNAME,
+  CALL_GETFL,
+  CALL_WRITE_STREAM,
+};
+
+#define MAX_EXACT 9007199254740991.0 // 2^53 - 1: the largest integer a JavaScript number holds exactly
+#define MAX_RW 0x7ffff000u           // the most one read or write moves (MAX_RW_COUNT in the kernel)
+#define HUGE_PAGE (2ul << 20)
+
+// ---- system calls ---------------------------------------------------------------------------------------------
+
+static long call6(long number, long a, long b, long c, long d, long e, long f) {
+#if defined(__x86_64__)
+  long result;
+  register long r10 __asm__("r10") = d;
+  register long r8 __asm__("r8") = e;
+  register long r9 __asm__("r9") = f;
+  __asm__ volatile("syscall"
+                   : "=a"(result)
+                   : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                   : "rcx", "r11", "memory");
+  return result;
+#elif defined(__aarch64__)
+  register long x8 __asm__("x8") = number;
+  register long x0 __asm__("x0") = a;
+  register long x1 __asm__("x1") = b;
+  register long x2 __asm__("x2") = c;
+  register long x3 __asm__("x3") = d;
+  register long x4 __asm__("x4") = e;
+  register long x5 __asm__("x5") = f;
+  __asm__ volatile("svc 0"
+                   : "+r"(x0)
+                   : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
+                   : "memory");
+  return x0;
+#else
+#error "no system call convention for this architecture"
+#endif
+}
+
+#define CALL(number, a, b, c, d, e) \
+  call6((number), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), 0)
+
+// ---- checks ---------------------------------------------------------------------------------------------------
+
+static int whole(double value) { return value >= 0 && value <= MAX_EXACT && (double)(int64_t)value == value; }
+
+static int moves_bytes(uint32_t opcode) {
+  return opcode == IORING_OP_READ || opcode == IORING_OP_WRITE || opcode == IORING_OP_READ_FIXED ||
+         opcode == IORING_OP_WRITE_FIXED;
+}
+
+// The one rule for arguments of an operation, for the ring and for a blocking call alike. An offset of -1
+// would mean "the current position" to io_uring, so nothing negative passes.
+static int acceptable(uint32_t opcode, double address, uint32_t length, double offset) {
+  if (!whole(address) || !whole(offset)) return 0;
+  if (!moves_bytes(opcode)) return 1;
+  return address != 0 && length != 0 && length <= MAX_RW && offset <= MAX_EXACT - length;
+}
+
+// ---- memory ---------------------------------------------------------------------------------------------------
+
+EXPORT uint32_t dma_abi(void) { return SHIM_ABI; }
+
+// Maps zeroed, page-aligned memory that child processes do not inherit. With `huge`, aligned to 2 MiB and
+// offered to the kernel for huge pages: first touch of 8 MiB is then three times as fast.
+// Returns the address, or -errno.
+EXPORT double dma_map(double length, uint32_t huge) {
+  if (!whole(length) || length == 0) return -EINVAL;
+  unsigned long size = (unsigned long)length;
+  unsigned long spare = huge ? HUGE_PAGE : 0;
+  long address = call6(SYS_mmap, 0, (long)(size + spare), PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (address < 0 && address > -4096) return (double)address;
+  unsigned long start = (unsigned long)address;
+  if (huge) {
+    unsigned long aligned = (start + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
+    unsigned long after = start + spare - aligned;
+    if (aligned > start) CALL(SYS_munmap, start, aligned - start, 0, 0, 0);
+    if (after > 0) CALL(SYS_munmap, aligned + size, after, 0, 0, 0);
+    start = aligned;
+    CALL(SYS_madvise, start, size, MADV_HUGEPAGE, 0, 0);
+  }
+  CALL(SYS_madvise, start, size, MADV_DONTFORK, 0, 0);
+  return (double)start;
+}
+
+EXPORT int32_t dma_unmap(double address, double length) {
+  if (!whole(address) || !whole(length) || address == 0 || length == 0) return -EINVAL;
+  return (int32_t)CALL(SYS_munmap, (unsigned long)address, (unsigned long)length, 0, 0, 0);
+}
+
+// ---- the ring: what liburing has only inline -----------------------------------------------------------------
+
+// Queues one operation. Returns 0, or -EBUSY when the submission queue is full, or -EINVAL.
+EXPORT int32_t dma_queue(struct io_uring *ring, uint32_t opcode, uint32_t flags, int32_t fd, double address,
+                         uint32_t length, double offset, uint32_t op_flags, uint32_t buffer_index,
+                         uint32_t user_data) {
+  if (opcode > 255 || flags > 255 || !acceptable(opcode, address, length, offset)) return -EINVAL;
+  struct io_uring_sqe *sqe = _io_uring_get_sqe(ring);
+  if (!sqe) return -EBUSY;
+  io_uring_prep_rw((int)opcode, sqe, fd, (void *)(uintptr_t)address, length, (uint64_t)offset);
+  sqe->flags = (uint8_t)flags;
+  sqe->rw_flags = (int)op_flags; // one union with open_flags, fsync_flags and statx_flags
+  sqe->buf_index = (uint16_t)buffer_index;
+  sqe->user_data = user_data;
+  return 0;
+}
+
+// Moves up to `most` completions into `out` as pairs (user_data, result). Returns how many.
+EXPORT int32_t dma_reap(struct io_uring *ring, int32_t *out, uint32_t most) {
+  struct io_uring_cqe *cqe;
+  unsigned head;
+  uint32_t count = 0;
+  io_uring_for_each_cqe(ring, head, cqe) {
+    if (count == most) break;
+    out[2 * count] = (int32_t)cqe->user_data;
+    out[2 * count + 1] = cqe->res;
+    count++;
+  }
+  io_uring_cq_advance(ring, count);
+  return (int32_t)count;
+}
+
+// Whether the kernel holds completions that it posts only when asked: overflowed ones, or, on a ring with
+// deferred task work, finished ones.
+EXPORT int32_t dma_waiting(struct io_uring *ring) {
+  return (IO_URING_READ_ONCE(*ring->sq.kflags) & (IORING_SQ_CQ_OVERFLOW | IORING_SQ_TASKRUN)) != 0;
+}
+
+// ---- blocking calls: arguments laid out as in a submission ----------------------------------------------------
+
+static long blocking(uint32_t opcode, int32_t fd, uintptr_t address, uint32_t length, uint64_t offset,
+                     uint32_t flags) {
+  switch (opcode) {
+  case IORING_OP_READ:
+  case IORING_OP_READ_FIXED:
+    return CALL(SYS_pread64, fd, address, length, offset, 0);
+  case IORING_OP_WRITE:
+  case IORING_OP_WRITE_FIXED:
+    return CALL(SYS_pwrite64, fd, address, length, offset, 0);
+  case IORING_OP_FSYNC:
+    return CALL(flags & IORING_FSYNC_DATASYNC ? SYS_fdatasync : SYS_fsync, fd, 0, 0, 0, 0);
+  case IORING_OP_FALLOCATE:
+    return CALL(SYS_fallocate, fd, length, offset, address, 0);
+  case IORING_OP_OPENAT:
+    return CALL(SYS_openat, fd, address, flags, length, 0);
+  case IORING_OP_CLOSE:
+    return CALL(SYS_close, fd, 0, 0, 0, 0);
+  case IORING_OP_STATX:
+    return CALL(SYS_statx, fd, address, flags, length, offset);
+  case IORING_OP_RENAMEAT:
+    return CALL(SYS_renameat2, fd, address, (int32_t)length, offset, flags);
+  case IORING_OP_UNLINKAT:
+    return CALL(SYS_unlinkat, fd, address, flags, 0, 0);
+  case IORING_OP_LINKAT:
+    return CALL(SYS_linkat, fd, address, (int32_t)length, offset, flags);
+  case CALL_FTRUNCATE:
+    return CALL(SYS_ftruncate, fd, offset, 0, 0, 0);
+  case CALL_READLINK:
+    return CALL(SYS_readlinkat, fd, address, offset, length, 0);
+  case CALL_EVENTFD:
+    return CALL(SYS_eventfd2, 0, flags, 0, 0, 0);
+  case CALL_FLOCK:
+    return CALL(SYS_flock, fd, flags, 0, 0, 0);
+  case CALL_COPY_RANGE: {
+    int64_t from = (int64_t)offset, to = (int64_t)address;
+    return call6(SYS_copy_file_range, fd, (long)&from, (int32_t)flags, (long)&to, (long)length, 0);
+  }
+  case CALL_STATFS:
+    return CALL(SYS_fstatfs, fd, address, 0, 0, 0);
+  case CALL_READ_STREAM:
+    return CALL(SYS_read, fd, address, length, 0, 0);
+  case CALL_WRITE_STREAM:
+    return CALL(SYS_write, fd, address, length, 0, 0);
+  case CALL_UNAME:
+    return CALL(SYS_uname, address, 0, 0, 0, 0);
+  case CALL_GETFL:
+    return CALL(SYS_fcntl, fd, F_GETFL, 0, 0, 0);
+  default:
+    return -ENOSYS;
+  }
+}
+
+// One system call, repeated when a signal cut it short. Returns its result, or -errno.
+EXPORT int32_t dma_call(uint32_t opcode, int32_t fd, double address, uint32_t length, double offset,
+                        uint32_t flags) {
+  if (!acceptable(opcode, address, length, offset)) return -EINVAL;
+  long result;
+  do {
+    result = blocking(opcode, fd, (uintptr_t)address, length, (uint64_t)offset, flags);
+  } while (result == -EINTR && opcode != IORING_OP_CLOSE); // close has let go of the descriptor even then
+  return (int32_t)result;
+}

@@ -1,0 +1,180 @@
+// Loads the C shim: from memory where the kernel allows that, else from a cache file. No compiler, no
+// download and no permission but --allow-ffi is needed.
+
+const symbols = {
+  dma_abi: { parameters: [], result: "u32" },
+  dma_map: { parameters: [/* length */ "f64", /* huge */ "u32"], result: "f64" },
+  dma_unmap: { parameters: [/* address */ "f64", /* length */ "f64"], result: "i32" },
+  dma_queue: {
+    parameters: [
+      /* ring */ "pointer",
+      /* opcode */ "u32",
+      /* flags */ "u32",
+      /* fd */ "i32",
+      /* address */ "f64",
+      /* length */ "u32",
+      /* offset */ "f64",
+      /* op_flags */ "u32",
+      /* buffer_index */ "u32",
+      /* user_data */ "u32",
+    ],
+    result: "i32",
+  },
+  dma_reap: {
+    parameters: [/* ring */ "pointer", /* out */ "pointer", /* most */ "u32"],
+    result: "i32",
+  },
+  dma_waiting: { parameters: [/* ring */ "pointer"], result: "i32" },
+  dma_call: {
+    parameters: [
+      /* opcode */ "u32",
+      /* fd */ "i32",
+      /* address */ "f64",
+      /* length */ "u32",
+      /* offset */ "f64",
+      /* flags */ "u32",
+    ],
+    result: "i32",
+  },
+  // The same function, on one of Deno's own blocking threads.
+  dma_call_blocking: {
+    name: "dma_call",
+    parameters: ["u32", "i32", "f64", "u32", "f64", "u32"],
+    result: "i32",
+    nonblocking: true,
+  },
+} as const satisfies Deno.ForeignLibraryInterface;
+
+/** The shim's functions. */
+export type Shim = Deno.DynamicLibrary<typeof symbols>["symbols"];
+
+/** Must be SHIM_ABI of ffi/shim.c. */
+const ABI = 1;
+
+const MFD_CLOEXEC = 1;
+const MFD_EXEC = 0x10;
+
+let loaded: Shim | undefined;
+
+/** The shim, loaded at the first call. It stays loaded: calls of it may be under way at any time. */
+export async function loadShim(): Promise<Shim> {
+  if (loaded) return loaded;
+  const override = environment("DMA_SHIM");
+  const shim = override === undefined
+    ? await loadEmbedded()
+    : Deno.dlopen(override, symbols).symbols;
+  if (shim.dma_abi() !== ABI) {
+    throw new Error(
+      `Cannot use the shim ${override ?? ""}: its interface is ${shim.dma_abi()}, wanted is ${ABI}`,
+    );
+  }
+  return loaded ??= shim;
+}
+
+/** A variable of the environment, where reading it is allowed without asking. */
+export function environment(name: string): string | undefined {
+  const { state } = Deno.permissions.querySync({ name: "env", variable: name });
+  return state === "granted" ? Deno.env.get(name) || undefined : undefined;
+}
+
+async function embedded(): Promise<{ sha256: string; base64: string }> {
+  switch (Deno.build.arch) {
+    case "x86_64":
+      return await import("./shim_x86_64.ts");
+    case "aarch64":
+      return await import("./shim_aarch64.ts");
+    default:
+      throw new Deno.errors.NotSupported(
+        `Cannot run on ${Deno.build.arch}: the shim is built for x86_64 and aarch64`,
+      );
+  }
+}
+
+async function loadEmbedded(): Promise<Shim> {
+  if (Deno.build.os !== "linux") {
+    throw new Deno.errors.NotSupported(
+      `Cannot run on ${Deno.build.os}: Direct I/O through io_uring is Linux only`,
+    );
+  }
+  const { sha256, base64 } = await embedded();
+  const bytes = Uint8Array.fromBase64(base64.replaceAll("\n", ""));
+  let memoryError: unknown;
+  try {
+    return loadFromMemory(bytes);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    memoryError = error;
+  }
+  try {
+    return loadFromCache(bytes, sha256);
+  } catch (error) {
+    throw new Error(
+      `Cannot load the shim: neither from memory (${message(memoryError)}) nor from a cache file (${
+        message(error)
+      })`,
+      { cause: error },
+    );
+  }
+}
+
+function message(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Opens the C library that Deno itself runs on. */
+function openLibc() {
+  // The empty name is the program itself; where that fails (musl), the library has a name per architecture.
+  const names = ["", "libc.so.6", `libc.musl-${Deno.build.arch}.so.1`];
+  for (const [index, name] of names.entries()) {
+    try {
+      return Deno.dlopen(
+        name,
+        {
+          memfd_create: { parameters: ["buffer", "u32"], result: "i32" },
+          write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+          close: { parameters: ["i32"], result: "i32" },
+        } as const,
+      );
+    } catch (error) {
+      if (error instanceof Deno.errors.NotCapable || index === names.length - 1) throw error;
+    }
+  }
+  throw new Error("Cannot open the C library");
+}
+
+function loadFromMemory(bytes: Uint8Array<ArrayBuffer>): Shim {
+  const libc = openLibc();
+  try {
+    const { memfd_create, write, close } = libc.symbols;
+    const name = new TextEncoder().encode("dma-shim\0");
+    // MFD_EXEC asks for an executable file where the system's default is otherwise; kernels before 6.3
+    // refuse the flag.
+    let fd = memfd_create(name, MFD_CLOEXEC | MFD_EXEC);
+    if (fd < 0) fd = memfd_create(name, MFD_CLOEXEC);
+    if (fd < 0) throw new Error("memfd_create failed");
+    try {
+      if (Number(write(fd, bytes, BigInt(bytes.length))) !== bytes.length) {
+        throw new Error("write to a memfd failed");
+      }
+      return Deno.dlopen(`/proc/self/fd/${fd}`, symbols).symbols;
+    } finally {
+      close(fd);
+    }
+  } finally {
+    libc.close();
+  }
+}
+
+function loadFromCache(bytes: Uint8Array<ArrayBuffer>, sha256: string): Shim {
+  const home = environment("HOME");
+  const base = environment("XDG_CACHE_HOME") ?? (home && `${home}/.cache`);
+  if (!base) throw new Error("neither XDG_CACHE_HOME nor HOME can be read");
+  const folder = `${base}/denodma`;
+  // The name is the content's hash and the file appears whole, by rename: no version mixes with another.
+  const path = `${folder}/shim-${sha256.slice(0, 16)}.so`;
+  Deno.mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const partial = `${folder}/.shim-${crypto.randomUUID()}`;
+  Deno.writeFileSync(partial, bytes, { createNew: true, mode: 0o500 });
+  Deno.renameSync(partial, path);
+  return Deno.dlopen(path, symbols).symbols;
+}

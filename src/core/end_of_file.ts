@@ -1,0 +1,95 @@
+// The policy for writes that extend a file. On ext4 every write that moves the end of file runs alone, so
+// write-behind buys nothing; the end of file is therefore moved ahead of the writes in steps of a
+// size-changing fallocate, early and on a kernel thread, and the file is cut back in the end.
+
+import type { Completion, Engine } from "../engine/engine.ts";
+import { Errno } from "../errors.ts";
+
+const MIB = 1 << 20;
+
+/** A file is moved ahead from this length on: small ones must not pay for what large ones need. */
+const FROM: number = 2 * MIB;
+/** The first step. Each further one is as long as the file is, up to the largest. */
+const SMALLEST_STEP: number = 4 * MIB;
+/** Larger steps stall fragmented file systems for longer than they save. */
+const LARGEST_STEP: number = 64 * MIB;
+
+/** What {@linkcode EndOfFile} is made of. */
+export interface EndOfFileOptions {
+  engine: Engine;
+  fd: number;
+  /** The length of the file now. */
+  size: number;
+  /** Whether to move the end ahead at all. */
+  ahead: boolean;
+  /** Where the writes are expected to end; 0 where nobody knows. */
+  expectedEnd: number;
+  /** Called when a step is over. */
+  settled: () => void;
+}
+
+/** Keeps the end of a file ahead of its writes, and knows how long the file may have become. */
+export class EndOfFile implements Completion {
+  readonly #engine: Engine;
+  readonly #fd: number;
+  readonly #settled: () => void;
+  #ahead: boolean;
+  #expectedEnd: number;
+  /** Space is there up to here, or is being made. */
+  #reserved: number;
+  /** A step is with the kernel. */
+  busy = false;
+  /** The file is no longer than this on disk. */
+  longest: number;
+
+  constructor(options: EndOfFileOptions) {
+    this.#engine = options.engine;
+    this.#fd = options.fd;
+    this.#ahead = options.ahead;
+    this.#expectedEnd = options.expectedEnd;
+    this.#reserved = options.size;
+    this.longest = options.size;
+    this.#settled = options.settled;
+  }
+
+  /** To be called before a write up to `end` is queued. */
+  beforeWrite(end: number): void {
+    this.longest = Math.max(this.longest, end);
+    if (!this.#ahead || this.busy) return;
+    if (this.#expectedEnd > this.#reserved) {
+      this.#reserve(this.#expectedEnd);
+      return;
+    }
+    if (end < FROM) return;
+    const step = Math.min(Math.max(end, SMALLEST_STEP), LARGEST_STEP);
+    // Early: half a step is left when the next one is asked for.
+    if (this.#reserved - end < step / 2) this.#reserve(Math.max(this.#reserved, end) + step);
+  }
+
+  #reserve(end: number): void {
+    const from = this.#reserved;
+    this.busy = true;
+    this.#reserved = end;
+    this.longest = Math.max(this.longest, end);
+    this.#engine.allocate(this.#fd, 0, from, end - from, this);
+  }
+
+  /** A step is over. Its failure fails nothing: the writes will say what is really wrong. */
+  complete(result: number): void {
+    this.busy = false;
+    // A failed fallocate may have made the file longer all the same (ext4, on a full disk), so `longest` stays.
+    if (result < 0 && result !== -Errno.EINTR) this.#ahead = false;
+    this.#settled();
+  }
+
+  /** No further steps: what follows must leave an exact length. */
+  stop(): void {
+    this.#ahead = false;
+  }
+
+  /** The file was cut. */
+  wasCut(length: number): void {
+    this.longest = length;
+    this.#reserved = length;
+  }
+}

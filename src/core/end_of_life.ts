@@ -1,0 +1,66 @@
+// The ways a file ends: closed with its name made durable, published, or given up.
+
+import { outcome } from "../engine/engine.ts";
+import { Errno, unwrap } from "../errors.ts";
+import { attempt } from "./random_access.ts";
+import type { Handle } from "./handle.ts";
+import { syncDirectory } from "./open.ts";
+
+/**
+ * Makes the name of a file durable: an atomic file gets its name here, a created one has its directory synced.
+ * The file's bytes are durable already.
+ */
+export async function settleName(handle: Handle, durable: boolean): Promise<void> {
+  const { publication } = handle;
+  if (publication) {
+    handle.publication = undefined;
+    await publication.publish(handle);
+  } else if (durable && handle.nameVolatile) {
+    await syncParent(handle);
+  }
+  handle.nameVolatile = false;
+}
+
+/** Syncs the directory in which a file stands now, wherever it was renamed to. */
+async function syncParent(handle: Handle): Promise<void> {
+  const real = handle.engine.realPath(handle.fd);
+  // A file that was removed meanwhile has no name to keep.
+  if (real?.endsWith(" (deleted)")) return;
+  await syncDirectory(handle.engine, real ?? handle.path);
+}
+
+/** Closes a file that has no writer: syncs and publishes it where it is atomic. */
+export async function closeFile(handle: Handle): Promise<void> {
+  if (handle.closed) return await handle.close();
+  try {
+    if (handle.publication) {
+      const { engine, fd, path } = handle;
+      const result = await attempt(handle, (done) => engine.sync(fd, false, done));
+      unwrap(result, "sync", path);
+      await settleName(handle, true);
+    }
+  } catch (error) {
+    await giveUpFile(handle);
+    throw error;
+  }
+  await handle.close();
+}
+
+/** Closes a file whose bytes are not worth a name. Its failures matter no more. */
+export async function giveUpFile(handle: Handle): Promise<void> {
+  await discardName(handle);
+  await handle.close().catch(() => {});
+}
+
+/** Leaves no name of an atomic file behind. */
+export async function discardName(handle: Handle): Promise<void> {
+  const { publication } = handle;
+  handle.publication = undefined;
+  await publication?.discard(handle).catch(() => {});
+}
+
+/** Removes a name, which may be gone already. */
+export async function removeName(handle: Handle, path: string): Promise<void> {
+  const result = await outcome((done) => handle.engine.unlink(path, done));
+  if (result !== -Errno.ENOENT) unwrap(result, "remove", path);
+}

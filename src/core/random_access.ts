@@ -1,0 +1,204 @@
+// Reads and writes at positions: whole, whatever the kernel makes of each request.
+
+import { AlignedMemory } from "../buffer.ts";
+import { type Memory, outcome } from "../engine/engine.ts";
+import { Errno, ioError } from "../errors.ts";
+import type { Handle } from "./handle.ts";
+import { mayVanish } from "./isolate.ts";
+import { exactSize, parseStat, type StatFacts } from "./stat.ts";
+
+/** The most that one request moves: what the kernel takes (MAX_RW_COUNT), down to a block. */
+const MOST = 0x7fff0000;
+/** Pieces that go through the pool, and how many at once. */
+const PIECE = 1 << 20;
+const PIECES_AT_ONCE = 4;
+/** Requests that bring nothing before an error is made of it. */
+const PATIENCE = 3;
+
+/** `statx` of an open file. */
+export async function statHandle(handle: Handle, op = "stat"): Promise<StatFacts> {
+  const block = handle.engine.acquire(4096);
+  try {
+    await handle.run(op, (done) => handle.engine.stat(handle.fd, block, done));
+    return parseStat(block.bytes);
+  } finally {
+    handle.engine.release(block);
+  }
+}
+
+/** The length of an open file. */
+export async function sizeOf(handle: Handle): Promise<number> {
+  return exactSize(await statHandle(handle), handle.path);
+}
+
+/**
+ * Reads until `length` bytes are in or the file ends. Position and length are aligned. Resolves to how many bytes
+ * are in.
+ */
+export async function readWhole(
+  handle: Handle,
+  memory: Memory,
+  offset: number,
+  length: number,
+  position: number,
+): Promise<number> {
+  const { engine, fd, alignment } = handle;
+  let got = 0;
+  let fruitless = 0;
+  while (got < length) {
+    const result = await handle.run("read", (done) => {
+      const wanted = Math.min(length - got, MOST);
+      engine.read(fd, memory, offset + got, wanted, position + got, done);
+    });
+    got += result;
+    if (got >= length) break;
+    if (result === MOST) continue;
+    // Short: the end of the file, or a file system that gives less than it has (FUSE does, even nothing).
+    const size = await sizeOf(handle);
+    if (position + got >= size) return Math.max(0, Math.min(got, size - position));
+    const aligned = got - got % alignment;
+    if (result < alignment && ++fruitless > PATIENCE) {
+      throw ioError(
+        Errno.EIO,
+        "read",
+        handle.path,
+        `no more than ${got} bytes at ${position} can be read`,
+      );
+    }
+    got = aligned;
+  }
+  return got;
+}
+
+/** Writes all of it. Position and length are aligned. */
+export async function writeWhole(
+  handle: Handle,
+  memory: Memory,
+  offset: number,
+  length: number,
+  position: number,
+): Promise<void> {
+  const { engine, fd, alignment, direct } = handle;
+  let put = 0;
+  let fruitless = 0;
+  while (put < length) {
+    const result = await handle.run("write", (done) => {
+      const wanted = Math.min(length - put, MOST);
+      engine.write(fd, memory, offset + put, wanted, position + put, !direct, done);
+    });
+    handle.changes++;
+    // A write cut short inside a block is taken up again at the start of that block.
+    const progress = result - (put + result < length ? result % alignment : 0);
+    if (progress === 0 && ++fruitless > PATIENCE) {
+      throw ioError(
+        Errno.EIO,
+        "write",
+        handle.path,
+        `the write stops at ${position + put + result}`,
+      );
+    }
+    put += progress;
+  }
+  handle.contentEnd = Math.max(handle.contentEnd, position + length);
+}
+
+/** Reads any range. Shorter where the file ends. The caller owns the result. */
+export async function readRange(
+  handle: Handle,
+  position: number,
+  length: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  if (length === 0) {
+    handle.assertOpen("read");
+    return new Uint8Array(0);
+  }
+  const { alignment } = handle;
+  const start = position - position % alignment;
+  // What is past the end of the file needs no memory.
+  const known = length > PIECE ? await sizeOf(handle) : Infinity;
+  const end = Math.min(position + length, Math.max(known, position));
+  if (end <= position) return new Uint8Array(0);
+  const span = Math.ceil((end - start) / alignment) * alignment;
+  if (mayVanish) return await readByPool(handle, position, end, start, span);
+  const memory = AlignedMemory.allocate(span);
+  const got = await readWhole(handle, memory, 0, span, start);
+  return memory.bytes.subarray(
+    position - start,
+    Math.max(position - start, Math.min(got, end - start)),
+  );
+}
+
+/** As {@linkcode readRange}, with a copy: the kernel never has memory that dies with the isolate. */
+async function readByPool(
+  handle: Handle,
+  position: number,
+  end: number,
+  start: number,
+  span: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const { engine } = handle;
+  const result = new Uint8Array(end - position);
+  let filled = 0;
+  for (let done = 0; done < span; done += PIECE) {
+    const length = Math.min(PIECE, span - done);
+    const block = engine.acquire(length);
+    try {
+      const got = await readWhole(handle, block, 0, length, start + done);
+      const from = Math.max(0, position - start - done);
+      const to = Math.min(got, end - start - done);
+      if (to > from) {
+        result.set(block.bytes.subarray(from, to), filled);
+        filled += to - from;
+      }
+      if (got < length) break;
+    } finally {
+      engine.release(block);
+    }
+  }
+  return result.subarray(0, filled);
+}
+
+/** Writes bytes from anywhere: they are copied into the pool. Position and length are aligned. */
+export async function writeBytes(
+  handle: Handle,
+  bytes: Uint8Array,
+  position: number,
+): Promise<void> {
+  const { engine } = handle;
+  let next = 0;
+  const one = async () => {
+    while (next < bytes.length) {
+      const from = next;
+      const length = Math.min(PIECE, bytes.length - from);
+      next += length;
+      const block = engine.acquire(length);
+      try {
+        block.bytes.set(bytes.subarray(from, from + length));
+        await writeWhole(handle, block, 0, length, position + from);
+      } catch (error) {
+        next = bytes.length;
+        throw error;
+      } finally {
+        engine.release(block);
+      }
+    }
+  };
+  const workers = Array.from({ length: PIECES_AT_ONCE }, one);
+  // All of them end before the error is given on: nothing is in flight then.
+  for (const settled of await Promise.allSettled(workers)) {
+    if (settled.status === "rejected") throw settled.reason;
+  }
+}
+
+/** Waits for an operation that may fail, and forgets its result. */
+export async function attempt(
+  handle: Handle,
+  queue: Parameters<typeof outcome>[0],
+): Promise<number> {
+  handle.enter("cleanup");
+  try {
+    return await outcome(queue);
+  } finally {
+    handle.leave();
+  }
+}

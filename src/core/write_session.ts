@@ -1,0 +1,249 @@
+// A writer's time on a file: from finding where it starts to leaving the file whole, durable and closed, or cut.
+// It knows nothing of streams, and nothing of the object that users hold.
+
+import type { DmaError } from "../errors.ts";
+import { discardName, giveUpFile, settleName } from "./end_of_life.ts";
+import type { Handle, Occupant } from "./handle.ts";
+import { readWhole, sizeOf } from "./random_access.ts";
+import { WriteBehind } from "./write_behind.ts";
+
+/** How a {@linkcode WriteSession} writes. Every number has been checked. */
+export interface WriteSessionOptions {
+  bufferSize: number;
+  writeBehind: number;
+  position: number;
+  append: boolean;
+  sizeHint: number;
+  preallocate: boolean;
+  syncOnClose: boolean;
+  closeFile: boolean;
+}
+
+/** Occupies a handle and writes to it. */
+export class WriteSession implements Occupant {
+  readonly handle: Handle;
+  readonly #options: WriteSessionOptions;
+  /** There as soon as it is known where to start. */
+  core: WriteBehind | undefined;
+  /** Settles when {@linkcode core} is there; undefined where it always was. */
+  readonly opening: Promise<void> | undefined;
+  /** The first failure, or the reason of an abort. Final. */
+  error: unknown;
+  /** Whether {@linkcode error} is set: a reason may be undefined. */
+  failed = false;
+  /** Whether the file is finished. */
+  closed = false;
+  /** Called once with the first failure. */
+  onFailure: (error: unknown) => void = () => {};
+  #leaving: Promise<void> | undefined;
+  #ending = false;
+  /** The position where it is not known yet. */
+  #guess: number;
+
+  constructor(handle: Handle, options: WriteSessionOptions) {
+    this.handle = handle;
+    this.#options = options;
+    this.#guess = options.append ? handle.contentEnd : options.position;
+    handle.occupant = this;
+    handle.enter("write");
+    const { append, position } = options;
+    if (handle.ownsSize && !append && position % handle.alignment === 0) {
+      this.#start(position, new Uint8Array(0), handle.contentEnd, handle.longest);
+    } else {
+      this.opening = this.#findStart();
+      this.opening.catch((error) => this.#fail(error));
+    }
+  }
+
+  /** Closing leaves the descriptor open. */
+  keepOpen(): void {
+    this.#options.closeFile = false;
+  }
+
+  get position(): number {
+    return this.core?.position ?? this.#guess;
+  }
+
+  get flushedPosition(): number {
+    return this.core?.flushedPosition ?? this.#guess;
+  }
+
+  /** Looks at the file where the start depends on it: its length, and what stands before the start. */
+  async #findStart(): Promise<void> {
+    const { handle } = this;
+    const { append, position } = this.#options;
+    const size = await sizeOf(handle);
+    const start = append ? size : position;
+    this.#guess = start;
+    const inside = start % handle.alignment;
+    const head = new Uint8Array(inside);
+    if (inside > 0 && start - inside < size) {
+      const block = handle.engine.acquire(handle.alignment);
+      try {
+        const got = await readWhole(handle, block, 0, handle.alignment, start - inside);
+        head.set(block.bytes.subarray(0, Math.min(got, inside)));
+      } finally {
+        handle.engine.release(block);
+      }
+    }
+    const keep = handle.ownsSize && !append ? handle.contentEnd : size;
+    this.#start(start, head, keep, Math.max(size, handle.longest));
+  }
+
+  #start(start: number, head: Uint8Array, keep: number, size: number): void {
+    const { handle } = this;
+    const { bufferSize, writeBehind, preallocate, sizeHint } = this.#options;
+    const { engine, fd, path, alignment, direct } = handle;
+    this.core = new WriteBehind({
+      engine,
+      fd,
+      path,
+      alignment,
+      direct,
+      start,
+      head,
+      keep,
+      size,
+      bufferSize,
+      writeBehind,
+      // An atomic file is never seen with an end that is ahead of its bytes, whatever happens: it is not seen.
+      preallocate,
+      sizeHint,
+      unsynced: handle.ownsSize || handle.changes > 0,
+    });
+    this.core.failed = (error) => this.#fail(error);
+  }
+
+  /** Takes a whole chunk. Returns nothing where that was possible at once. */
+  accept(chunk: Uint8Array): Promise<void> | undefined {
+    const { core } = this;
+    if (!core || this.failed) return this.#acceptSlowly(chunk, 0);
+    const taken = core.write(chunk);
+    return taken === chunk.length ? undefined : this.#acceptSlowly(chunk, taken);
+  }
+
+  async #acceptSlowly(chunk: Uint8Array, from: number): Promise<void> {
+    const core = await this.#ready();
+    if (this.#ending) throw new TypeError("Cannot write a stream that is closed");
+    for (let at = from + core.write(chunk, from); at < chunk.length;) {
+      await core.room();
+      at += core.write(chunk, at);
+    }
+  }
+
+  /** The core, when it is there; rejects with the failure. */
+  async #ready(): Promise<WriteBehind> {
+    if (!this.core && this.opening) await this.opening.catch(() => {});
+    if (this.failed) throw this.error;
+    return this.core!;
+  }
+
+  /** As {@linkcode WriteBehind.flush}. */
+  async flush(): Promise<number> {
+    return await (await this.#ready()).flush();
+  }
+
+  /** As {@linkcode WriteBehind.sync}. */
+  async sync(tail: boolean): Promise<number> {
+    return await (await this.#ready()).sync(tail);
+  }
+
+  // ---- leaving --------------------------------------------------------------------------------------------------
+
+  /** Drains, cuts to the exact length, makes durable, closes. After a failure frees everything and rejects with it. */
+  async close(): Promise<void> {
+    if (this.failed) {
+      await this.#leaving;
+      throw this.error;
+    }
+    try {
+      await this.complete();
+    } catch (error) {
+      this.#fail(error);
+      await this.#leaving;
+      throw this.error;
+    }
+    if (!this.#options.closeFile) return;
+    try {
+      await this.handle.close();
+    } catch (error) {
+      this.failed = true;
+      this.error = error;
+      throw error;
+    }
+  }
+
+  /** All of {@linkcode close} but closing the descriptor. */
+  async complete(): Promise<void> {
+    const core = await this.#ready();
+    this.#ending = true;
+    const { syncOnClose, closeFile } = this.#options;
+    const { handle } = this;
+    const durable = syncOnClose || handle.publication !== undefined;
+    await core.finish(durable);
+    if (closeFile || !handle.publication) await settleName(handle, syncOnClose);
+    this.#noteContent(core);
+    this.closed = true;
+    this.#vacate();
+  }
+
+  /** Gives up what is not whole; the file is cut to what is, and closed. */
+  async abort(reason: unknown): Promise<void> {
+    if (this.closed) return;
+    if (!this.failed) {
+      this.failed = true;
+      this.error = reason;
+      this.#leaving = this.#leave();
+    }
+    await this.#leaving;
+    if (this.#cutError) throw this.#cutError;
+  }
+
+  /** The file is closed under the writer. */
+  async evict(reason: unknown): Promise<void> {
+    this.#fail(reason);
+    await this.#leaving;
+  }
+
+  /** Nobody holds the writer any more. */
+  async abandon(): Promise<void> {
+    if (this.closed || this.failed) return;
+    await this.abort(new Error("The writer was dropped without close"));
+  }
+
+  #cutError: DmaError | undefined;
+
+  #fail(error: unknown): void {
+    if (this.failed || this.closed) return;
+    this.failed = true;
+    this.error = error;
+    this.onFailure(error);
+    this.#leaving = this.#leave();
+    this.#leaving.catch(() => {});
+  }
+
+  async #leave(): Promise<void> {
+    const { handle } = this;
+    await this.opening?.catch(() => {});
+    if (this.core) {
+      this.#cutError = await this.core.abort(this.error);
+      this.#noteContent(this.core);
+    }
+    await discardName(handle);
+    this.#vacate();
+    if (this.#options.closeFile || handle.dropped) await giveUpFile(handle);
+  }
+
+  #noteContent({ flushedPosition }: WriteBehind): void {
+    const { handle } = this;
+    handle.contentEnd = Math.max(handle.contentEnd, flushedPosition);
+    handle.longest = Math.max(handle.contentEnd, this.#cutError ? handle.longest : 0);
+    handle.changes++;
+  }
+
+  #vacate(): void {
+    if (this.handle.occupant !== this) return;
+    this.handle.occupant = undefined;
+    this.handle.leave();
+  }
+}

@@ -1,0 +1,292 @@
+// What both engines share: how each operation is laid out for the kernel, the pool, and the counters.
+// An engine adds only how an operation gets to the kernel and how its result comes back.
+
+import type { Shim } from "../../ffi/shim.ts";
+import {
+  AT_FDCWD,
+  type Block,
+  type Completion,
+  type Engine,
+  type EngineCounters,
+  type EngineName,
+  type Memory,
+} from "./engine.ts";
+import { Pool, type Registrar } from "./pool.ts";
+
+/** The kernel's numbers of operations (`enum io_uring_op`), which the shim's blocking calls share. */
+export const Op = {
+  FSYNC: 3,
+  READ_FIXED: 4,
+  WRITE_FIXED: 5,
+  FALLOCATE: 17,
+  OPENAT: 18,
+  CLOSE: 19,
+  STATX: 21,
+  READ: 22,
+  WRITE: 23,
+  RENAMEAT: 35,
+  UNLINKAT: 36,
+  LINKAT: 39,
+  /** Since kernel 6.9. */
+  FTRUNCATE: 55,
+  // From here on only the shim's blocking calls know them.
+  READLINK: 256,
+  EVENTFD: 257,
+  FLOCK: 258,
+  COPY_RANGE: 259,
+  STATFS: 260,
+  READ_STREAM: 261,
+  UNAME: 262,
+  GETFL: 263,
+  WRITE_STREAM: 264,
+} as const;
+
+const AT_EMPTY_PATH = 0x1000;
+const AT_SYMLINK_FOLLOW = 0x400;
+const AT_STATX_DONT_SYNC = 0x4000;
+const FSYNC_DATASYNC = 1;
+/** STATX_BASIC_STATS, STATX_BTIME and STATX_DIOALIGN. */
+const STATX_MASK = 0x7ff | 0x800 | 0x2000;
+
+const ENAMETOOLONG = 36;
+
+const encoder = new TextEncoder();
+
+/** The address of JavaScript's own memory. The caller keeps the buffer alive while the address is in use. */
+export function addressOf(buffer: ArrayBuffer | Uint8Array<ArrayBuffer>): number {
+  return Number(Deno.UnsafePointer.value(Deno.UnsafePointer.of(buffer)));
+}
+
+/** The longest path that the kernel takes, with its NUL. */
+const PATH_MAX = 4096;
+
+/** The parts of an engine that are the same whichever way the kernel is asked. */
+export abstract class KernelEngine implements Engine {
+  abstract readonly name: EngineName;
+  readonly counters: EngineCounters = {
+    reads: 0,
+    writes: 0,
+    syncs: 0,
+    otherOperations: 0,
+    bytesRead: 0,
+    bytesWritten: 0,
+    failed: 0,
+    submissions: 0,
+    wakeups: 0,
+    queueFull: 0,
+    inFlight: 0,
+  };
+  readonly pool: Pool;
+  protected readonly shim: Shim;
+
+  constructor(shim: Shim, registrar?: Registrar) {
+    this.shim = shim;
+    this.pool = new Pool(shim, registrar);
+  }
+
+  /**
+   * Gets one operation to the kernel, now or later. `keep` is memory that must stay alive until the result
+   * is in. `apart` asks for a kernel thread at once, for what would block or copy on this one.
+   */
+  protected abstract push(
+    opcode: number,
+    fd: number,
+    address: number,
+    length: number,
+    offset: number,
+    flags: number,
+    registration: number,
+    apart: boolean,
+    keep: unknown,
+    done: Completion,
+  ): void;
+
+  abstract submit(): void;
+
+  open(directory: number, path: string, flags: number, mode: number, done: Completion): void {
+    this.#byPath([path], done, ([name], done) => {
+      this.push(Op.OPENAT, directory, name!, mode, 0, flags, -1, false, null, done);
+    });
+  }
+
+  close(fd: number, done: Completion): void {
+    // Apart: the last close of a removed file frees all its blocks, in the thread that closes.
+    this.push(Op.CLOSE, fd, 0, 0, 0, 0, -1, true, null, done);
+  }
+
+  read(
+    fd: number,
+    memory: Memory,
+    offset: number,
+    length: number,
+    position: number,
+    done: Completion,
+  ): void {
+    const { registration } = memory;
+    const opcode = registration < 0 ? Op.READ : Op.READ_FIXED;
+    const address = memory.address + offset;
+    this.push(opcode, fd, address, length, position, 0, registration, false, memory, done);
+  }
+
+  write(
+    fd: number,
+    memory: Memory,
+    offset: number,
+    length: number,
+    position: number,
+    copies: boolean,
+    done: Completion,
+  ): void {
+    const { registration } = memory;
+    const opcode = registration < 0 ? Op.WRITE : Op.WRITE_FIXED;
+    const address = memory.address + offset;
+    this.push(opcode, fd, address, length, position, 0, registration, copies, memory, done);
+  }
+
+  sync(fd: number, dataOnly: boolean, done: Completion): void {
+    this.push(Op.FSYNC, fd, 0, 0, 0, dataOnly ? FSYNC_DATASYNC : 0, -1, false, null, done);
+  }
+
+  allocate(fd: number, mode: number, position: number, length: number, done: Completion): void {
+    this.push(Op.FALLOCATE, fd, length, mode, position, 0, -1, false, null, done);
+  }
+
+  truncate(fd: number, length: number, done: Completion): void {
+    this.push(Op.FTRUNCATE, fd, 0, 0, length, 0, -1, false, null, done);
+  }
+
+  stat(fd: number, memory: Memory, done: Completion): void {
+    this.#byPath([""], done, ([name], done) => {
+      const { address } = memory;
+      this.push(Op.STATX, fd, name!, STATX_MASK, address, AT_EMPTY_PATH, -1, false, memory, done);
+    });
+  }
+
+  link(fd: number, path: string, done: Completion): void {
+    // By /proc and not by AT_EMPTY_PATH, which needs CAP_DAC_READ_SEARCH.
+    this.#byPath([`/proc/self/fd/${fd}`, path], done, ([from, to], done) => {
+      const flags = AT_SYMLINK_FOLLOW;
+      this.push(Op.LINKAT, AT_FDCWD, from!, AT_FDCWD >>> 0, to!, flags, -1, false, null, done);
+    });
+  }
+
+  rename(path: string, target: string, done: Completion): void {
+    this.#byPath([path, target], done, ([from, to], done) => {
+      this.push(Op.RENAMEAT, AT_FDCWD, from!, AT_FDCWD >>> 0, to!, 0, -1, false, null, done);
+    });
+  }
+
+  unlink(path: string, done: Completion): void {
+    this.#byPath([path], done, ([name], done) => {
+      this.push(Op.UNLINKAT, AT_FDCWD, name!, 0, 0, 0, -1, false, null, done);
+    });
+  }
+
+  copyRange(
+    from: number,
+    position: number,
+    to: number,
+    target: number,
+    length: number,
+    done: Completion,
+  ): void {
+    this.push(Op.COPY_RANGE, from, target, length, position, to, -1, true, null, done);
+  }
+
+  lock(fd: number, operation: number, done: Completion): void {
+    this.push(Op.FLOCK, fd, 0, 0, 0, operation, -1, true, null, done);
+  }
+
+  fileSystem(fd: number, memory: Memory, done: Completion): void {
+    this.push(Op.STATFS, fd, memory.address, 0, 0, 0, -1, true, memory, done);
+  }
+
+  statNow(fd: number, memory: Memory): number {
+    const name = this.acquire(PATH_MAX);
+    name.bytes[0] = 0;
+    const flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
+    const { address } = memory;
+    const result = this.shim.dma_call(Op.STATX, fd, name.address, STATX_MASK, address, flags);
+    this.release(name);
+    return result;
+  }
+
+  realPath(fd: number): string | undefined {
+    const name = this.acquire(PATH_MAX);
+    const target = this.acquire(PATH_MAX);
+    const { written } = encoder.encodeInto(`/proc/self/fd/${fd}\0`, name.bytes);
+    const length = written > 0
+      ? this.shim.dma_call(Op.READLINK, AT_FDCWD, name.address, PATH_MAX, target.address, 0)
+      : -1;
+    // Copied out: TextDecoder may keep what it is given, and the block goes back.
+    const bytes = target.bytes.slice(0, Math.max(0, length));
+    this.release(name);
+    this.release(target);
+    return length > 0 ? new TextDecoder().decode(bytes) : undefined;
+  }
+
+  acquire(size: number): Block {
+    return this.pool.acquire(size);
+  }
+
+  release(block: Block): void {
+    this.pool.release(block);
+  }
+
+  /**
+   * Queues an operation on paths. They lie in the pool, where they stay put until the kernel has read them,
+   * whatever becomes of the isolate.
+   */
+  #byPath(
+    paths: readonly string[],
+    done: Completion,
+    queue: (addresses: readonly number[], done: Completion) => void,
+  ): void {
+    const blocks = paths.map(() => this.acquire(PATH_MAX));
+    const complete = (result: number) => {
+      for (const block of blocks) this.release(block);
+      done.complete(result);
+    };
+    const fits = paths.every((path, index) => {
+      const { bytes } = blocks[index]!;
+      const { read, written } = encoder.encodeInto(path, bytes.subarray(0, PATH_MAX - 1));
+      bytes[written] = 0;
+      return read === path.length;
+    });
+    if (fits) queue(blocks.map((block) => block.address), { complete });
+    else queueMicrotask(() => complete(-ENAMETOOLONG));
+  }
+
+  /** Counts one result and gives it to whoever waits for it. */
+  protected settle(opcode: number, result: number, done: Completion): void {
+    this.#count(opcode, result);
+    try {
+      done.complete(result);
+    } catch (error) {
+      // One completion that throws must not take those behind it in the batch along.
+      reportError(error);
+    }
+  }
+
+  #count(opcode: number, result: number): void {
+    const { counters } = this;
+    switch (opcode) {
+      case Op.READ:
+      case Op.READ_FIXED:
+        counters.reads++;
+        if (result > 0) counters.bytesRead += result;
+        break;
+      case Op.WRITE:
+      case Op.WRITE_FIXED:
+        counters.writes++;
+        if (result > 0) counters.bytesWritten += result;
+        break;
+      case Op.FSYNC:
+        counters.syncs++;
+        break;
+      default:
+        counters.otherOperations++;
+    }
+    if (result < 0) counters.failed++;
+  }
+}

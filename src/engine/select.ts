@@ -1,0 +1,220 @@
+// Picks the engine of this isolate, once, at the first use, and remembers why.
+
+import { liburingVersion, openLiburing } from "../../ffi/liburing.ts";
+import { environment, loadShim, type Shim } from "../../ffi/shim.ts";
+import type { EngineName } from "./engine.ts";
+import { IoUringEngine, RingRefused } from "./io_uring.ts";
+import { type KernelEngine, Op } from "./kernel_engine.ts";
+import { ThreadsEngine } from "./threads.ts";
+
+/** How the engine is to be made. For {@linkcode configure}. */
+export interface EngineOptions {
+  /**
+   * "io_uring" fails where it is not to be had, "threads" never tries it.
+   *
+   * @default {"auto"}
+   */
+  engine?: "auto" | "io_uring" | "threads";
+  /**
+   * Entries of the ring's submission queue, rounded up to a power of two. Twice as many operations can be in
+   * flight; more wait in JavaScript. From 8 to 32,768.
+   *
+   * @default {256}
+   */
+  ringEntries?: number;
+  /**
+   * Blocking calls that the `threads` engine has under way at once, from 1 to 24. Deno has 32 threads for all
+   * its own file operations too.
+   *
+   * @default {12}
+   */
+  threads?: number;
+}
+
+/** The engine at work, and why. */
+export interface EngineInfo {
+  /** Null before the first file is opened. */
+  engine: EngineName | null;
+  /** Why this engine. */
+  reason: string;
+  /** The kernel's release, as "6.1.0-18-amd64"; empty before the first file is opened. */
+  kernel: string;
+  /** liburing's version; "2.3 or older" where it cannot say; null where it was not loaded. */
+  liburing: string | null;
+  /** Entries of the ring's submission queue; 0 without a ring. */
+  ringEntries: number;
+  /** Operations that the kernel may have at once; more wait their turn. */
+  maxInFlight: number;
+  /** Whether buffers can be registered with the ring. */
+  registeredBuffers: boolean;
+  /** How the ring was set up and how it wakes the event loop. */
+  features: string[];
+  /** Operations that this kernel's io_uring lacks: they run on threads. */
+  missing: string[];
+}
+
+interface Chosen {
+  engine: KernelEngine;
+  info: EngineInfo;
+}
+
+const defaults = { engine: "auto", ringEntries: 256, threads: 12 } as const;
+
+let options: Required<EngineOptions> = { ...defaults };
+let choosing: Promise<Chosen> | undefined;
+let chosen: Chosen | undefined;
+
+const EPERM = 1;
+const ENOSYS = 38;
+
+/**
+ * Says how the engine is to be made, before the first file is opened.
+ *
+ * @throws {TypeError | RangeError} an option is not what it can be
+ * @throws {Deno.errors.Busy} a file was opened already
+ */
+export function configure(wanted: EngineOptions): void {
+  if (typeof wanted !== "object" || wanted === null) {
+    throw new TypeError(`Cannot configure with ${String(wanted)}: options must be an object`);
+  }
+  const { engine = defaults.engine } = wanted;
+  if (engine !== "auto" && engine !== "io_uring" && engine !== "threads") {
+    throw new TypeError(
+      `Cannot use engine ${Deno.inspect(engine)}: it must be "auto", "io_uring" or "threads"`,
+    );
+  }
+  const ringEntries = within("ringEntries", wanted.ringEntries ?? defaults.ringEntries, 8, 32768);
+  const threads = within("threads", wanted.threads ?? defaults.threads, 1, 24);
+  if (choosing) {
+    throw new Deno.errors.Busy(
+      "Cannot configure the engine: it is at work; call configure before the first file is opened",
+    );
+  }
+  options = { engine, ringEntries, threads };
+}
+
+function within(name: string, value: number, least: number, most: number): number {
+  if (typeof value !== "number") {
+    throw new TypeError(`Cannot use ${name} ${Deno.inspect(value)}: it must be a number`);
+  }
+  if (!Number.isInteger(value) || value < least || value > most) {
+    throw new RangeError(
+      `Cannot use ${name} ${value}: it must be an integer from ${least} to ${most}`,
+    );
+  }
+  return value;
+}
+
+/** The engine, chosen and made at the first call. A failure is not remembered: the next call tries again. */
+export async function useEngine(): Promise<KernelEngine> {
+  if (chosen) return chosen.engine;
+  choosing ??= choose();
+  try {
+    chosen = await choosing;
+  } catch (error) {
+    choosing = undefined;
+    throw error;
+  }
+  return chosen.engine;
+}
+
+/** The engine, where one was chosen. */
+export function engineAtWork(): KernelEngine | undefined {
+  return chosen?.engine;
+}
+
+/** The engine at work, why it was chosen and what it found. Before the first open, `engine` is null. */
+export function engineInfo(): EngineInfo {
+  if (chosen) return structuredClone(chosen.info);
+  return {
+    engine: null,
+    reason: "Not chosen before the first file is opened",
+    kernel: "",
+    liburing: null,
+    ringEntries: 0,
+    maxInFlight: 0,
+    registeredBuffers: false,
+    features: [],
+    missing: [],
+  };
+}
+
+async function choose(): Promise<Chosen> {
+  const shim = await loadShim();
+  const kernel = kernelRelease(shim);
+  const fromEnvironment = options.engine === "auto" ? environment("DMA_ENGINE") : undefined;
+  const wanted = fromEnvironment ?? options.engine;
+  if (wanted === "threads") {
+    const reason = fromEnvironment ? "DMA_ENGINE asks for it" : "configure asks for it";
+    return useThreads(shim, kernel, reason);
+  }
+  try {
+    return await useRing(
+      shim,
+      kernel,
+      wanted === "io_uring" ? "asked for" : "io_uring is allowed and liburing is there",
+    );
+  } catch (error) {
+    if (wanted === "io_uring" || error instanceof Deno.errors.NotCapable) throw error;
+    return useThreads(shim, kernel, refusal(error));
+  }
+}
+
+function useThreads(shim: Shim, kernel: string, reason: string): Chosen {
+  const info: EngineInfo = {
+    engine: "threads",
+    reason,
+    kernel,
+    liburing: null,
+    ringEntries: 0,
+    maxInFlight: options.threads,
+    registeredBuffers: false,
+    features: [],
+    missing: [],
+  };
+  return { engine: new ThreadsEngine(shim, options.threads), info };
+}
+
+async function useRing(shim: Shim, kernel: string, reason: string): Promise<Chosen> {
+  const liburing = openLiburing();
+  const engine = await IoUringEngine.open(shim, liburing, options.ringEntries);
+  const { setup, entries, depth, registeredBuffers, missing, wake } = engine.features;
+  const info: EngineInfo = {
+    engine: "io_uring",
+    reason,
+    kernel,
+    liburing: liburingVersion(liburing) ?? "2.3 or older",
+    ringEntries: entries,
+    maxInFlight: depth,
+    registeredBuffers,
+    features: [setup, `wake by ${wake}`],
+    missing,
+  };
+  return { engine, info };
+}
+
+/** Why io_uring is not to be had, for people. */
+function refusal(error: unknown): string {
+  if (!(error instanceof RingRefused)) {
+    return error instanceof Error ? error.message : String(error);
+  }
+  switch (error.errno) {
+    case EPERM:
+      return "io_uring is forbidden here (EPERM): by a container's seccomp profile, or by the sysctl kernel.io_uring_disabled";
+    case ENOSYS:
+      return "This kernel has no io_uring, or a seccomp profile hides it (ENOSYS)";
+    default:
+      return `io_uring could not be set up: ${error.message}`;
+  }
+}
+
+function kernelRelease(shim: Shim): string {
+  // struct utsname: fields of 65 bytes, the release is the third.
+  const page = shim.dma_map(4096, 0);
+  if (page < 0) return "";
+  const pointer = Deno.UnsafePointer.create(BigInt(page))!;
+  shim.dma_call(Op.UNAME, -1, page, 0, 0, 0);
+  const release = new Deno.UnsafePointerView(pointer).getCString(2 * 65);
+  shim.dma_unmap(page, 4096);
+  return release;
+}

@@ -1,0 +1,480 @@
+// DmaFile: random access to a file through Direct I/O.
+
+import { chunkBytes, flag, integer, optionsObject, pathText, shown } from "./arguments.ts";
+import { allocateBuffer, DmaBuffer } from "./buffer.ts";
+import { openAtomic } from "./core/atomic.ts";
+import { closeFile, removeName } from "./core/end_of_life.ts";
+import type { Handle } from "./core/handle.ts";
+import { mayVanish } from "./core/isolate.ts";
+import { type DirectMode, openHandle, type OpenRequest } from "./core/open.ts";
+import { readRange, sizeOf, statHandle, writeBytes, writeWhole } from "./core/random_access.ts";
+import { fileInfo } from "./core/stat.ts";
+import { useEngine } from "./engine/select.ts";
+import { closedError, Errno, ioError } from "./errors.ts";
+import { demand } from "./permissions.ts";
+import { DmaStreamWriter } from "./stream_writer.ts";
+
+/** How {@linkcode DmaFile.open} opens. */
+export interface DmaOpenOptions {
+  /**
+   * Open for reading.
+   *
+   * @default {true}
+   */
+  read?: boolean;
+  /**
+   * Open for writing.
+   *
+   * @default {false}
+   */
+  write?: boolean;
+  /**
+   * Make the file where there is none. Needs `write`.
+   *
+   * @default {false}
+   */
+  create?: boolean;
+  /**
+   * Make the file, and fail where there is one. Needs `write`.
+   *
+   * @default {false}
+   */
+  createNew?: boolean;
+  /**
+   * Empty the file. Needs `write`.
+   *
+   * @default {false}
+   */
+  truncate?: boolean;
+  /**
+   * Permission bits of a new file, less the umask.
+   *
+   * @default {0o666}
+   */
+  mode?: number;
+  /**
+   * "require": fail where the file system refuses Direct I/O. "prefer": use the page cache there. "off": always use
+   * the page cache.
+   *
+   * @default {"prefer"}
+   */
+  direct?: DirectMode;
+}
+
+/** How {@linkcode DmaFile.create} creates. */
+export interface DmaCreateOptions {
+  /**
+   * Allow reading back what was written.
+   *
+   * @default {true}
+   */
+  read?: boolean;
+  /**
+   * Permission bits of a new file, less the umask.
+   *
+   * @default {0o666}
+   */
+  mode?: number;
+  /**
+   * As in {@linkcode DmaOpenOptions.direct}.
+   *
+   * @default {"prefer"}
+   */
+  direct?: DirectMode;
+  /**
+   * Write without a name, or under a temporary one in the same directory: the path appears, whole and durable, only
+   * when the file is closed without an error, and never otherwise.
+   *
+   * @default {false}
+   */
+  atomic?: boolean;
+}
+
+/** How {@linkcode DmaFile.preallocate} reserves. */
+export interface DmaPreallocateOptions {
+  /**
+   * Leave the file's length as it is.
+   *
+   * @default {false}
+   */
+  keepSize?: boolean;
+}
+
+/** Where {@linkcode DmaFile.temp} makes its file. */
+export interface DmaTempOptions {
+  /**
+   * The directory, whose file system must know O_TMPFILE.
+   *
+   * @default {TMPDIR, or "/tmp"}
+   */
+  dir?: string | URL;
+}
+
+const FALLOC_FL_KEEP_SIZE = 1;
+const FALLOC_FL_PUNCH_HOLE = 2;
+const LARGEST_BUFFER = 0x7fff0000;
+
+/** Guards the constructor: files come from {@linkcode DmaFile.open}, {@linkcode DmaFile.create} and their like. */
+const opened = Symbol("opened");
+
+const dropped = new FinalizationRegistry<Handle>((handle) => {
+  handle.dropped = true;
+  // A writer that was dropped along with it closes the file when it is off it.
+  if (!handle.occupant) closeFile(handle).catch(() => {});
+});
+
+/** The open descriptor of a file. For this module only. */
+export let handleOf: (file: DmaFile) => Handle;
+/** Turns a file into one that can only be read. For this module only. */
+export let sealed: (file: DmaFile) => DmaFile;
+
+/**
+ * An open file that is read and written at any position, past the page cache where the file system lets it.
+ *
+ * @example Write a block and read a part of it
+ * ```ts
+ * import { DmaFile } from "@denodma/dma";
+ *
+ * await using file = await DmaFile.create("blocks.bin");
+ * const buffer = file.allocBuffer(4096);
+ * buffer.bytes.fill(7);
+ * await file.writeAt(buffer, 0);
+ * console.log(await file.readAt(4000, 200)); // 96 sevens: the file ends there
+ * ```
+ */
+export class DmaFile implements AsyncDisposable {
+  readonly #handle: Handle;
+  #writer: DmaStreamWriter | undefined;
+
+  static {
+    handleOf = (file) => file.#handle;
+  }
+
+  /** Not for users: use {@linkcode DmaFile.open} or {@linkcode DmaFile.create}. */
+  constructor(token: symbol, handle: Handle) {
+    if (token !== opened) {
+      throw new TypeError(
+        "Cannot construct a DmaFile: use DmaFile.open, DmaFile.create or DmaFile.temp",
+      );
+    }
+    this.#handle = handle;
+    dropped.register(this, handle, handle);
+  }
+
+  /**
+   * Opens a regular file, for reading only unless told otherwise.
+   *
+   * @throws {Deno.errors.NotCapable} Deno's permissions do not allow the path, or where it leads
+   * @throws {Deno.errors.NotSupported} it is no regular file, or Direct I/O is required and not to be had
+   */
+  static async open(path: string | URL, options?: DmaOpenOptions): Promise<DmaFile> {
+    const text = pathText("path", path);
+    const request = openRequest(options);
+    return new DmaFile(opened, await openHandle(await useEngine(), text, request));
+  }
+
+  /**
+   * Makes a file, or empties the one that is there, for reading and writing.
+   *
+   * @throws {Deno.errors.NotCapable} Deno's permissions do not allow the path, or where it leads
+   * @throws {Deno.errors.NotSupported} it is no regular file, or Direct I/O is required and not to be had
+   */
+  static async create(path: string | URL, options?: DmaCreateOptions): Promise<DmaFile> {
+    const text = pathText("path", path);
+    const { atomic = false, ...rest } = optionsObject<DmaCreateOptions>("options", options);
+    const request = openRequest({ ...rest, write: true, create: true, truncate: true });
+    flag("atomic", atomic);
+    const engine = await useEngine();
+    const open = atomic ? openAtomic : openHandle;
+    return new DmaFile(opened, await open(engine, text, request));
+  }
+
+  /** Makes a file that never has a name, for reading and writing: it is gone when it is closed. */
+  static async temp(options?: DmaTempOptions): Promise<DmaFile> {
+    const { dir } = optionsObject<DmaTempOptions>("options", options);
+    const directory = dir === undefined ? temporaryDirectory() : pathText("dir", dir);
+    const request = openRequest({ write: true, mode: 0o600 });
+    const engine = await useEngine();
+    const handle = await openHandle(engine, directory, { ...request, unnamed: true });
+    return new DmaFile(opened, handle);
+  }
+
+  /** Where the file was opened, as it was given, or where it was renamed to. */
+  get path(): string {
+    return this.#handle.path;
+  }
+
+  /** Whether I/O goes past the page cache: false where Direct I/O was not to be had, or was switched off. */
+  get direct(): boolean {
+    return this.#handle.direct;
+  }
+
+  /** What the kernel asks of Direct I/O on this file, in bytes (`STATX_DIOALIGN`; 4,096 where it does not say). */
+  get alignment(): { readonly memory: number; readonly offset: number } {
+    const { memoryAlignment, alignment } = this.#handle;
+    return { memory: memoryAlignment, offset: alignment };
+  }
+
+  /** The least multiple of the offset alignment that is not below `value`. */
+  alignUp(value: number): number {
+    const { alignment } = this.#handle;
+    const up = Math.ceil(integer("value", value) / alignment) * alignment;
+    return integer("value, aligned up,", up);
+  }
+
+  /** The greatest multiple of the offset alignment that is not above `value`. */
+  alignDown(value: number): number {
+    const down = integer("value", value);
+    return down - down % this.#handle.alignment;
+  }
+
+  /** A zeroed buffer that suits {@linkcode DmaFile.writeAt}. Its length is `length` aligned up. */
+  allocBuffer(length: number): DmaBuffer {
+    return allocateBuffer(this.alignUp(integer("length", length, 1, LARGEST_BUFFER)));
+  }
+
+  /**
+   * Reads any range, aligned or not.
+   *
+   * @returns the bytes, which belong to the caller: fewer than `length` where the file ends, none past its end
+   */
+  async readAt(position: number, length: number): Promise<Uint8Array> {
+    this.#checkRange(position, length);
+    this.#assertReadable();
+    return await readRange(this.#handle, position, length);
+  }
+
+  /**
+   * Reads an aligned range without a copy.
+   *
+   * @returns the bytes, which belong to the caller: fewer than `length` where the file ends
+   * @throws {RangeError} position or length is not aligned
+   */
+  async readAtAligned(position: number, length: number): Promise<Uint8Array> {
+    this.#checkRange(position, length);
+    this.#checkAligned("position", position);
+    this.#checkAligned("length", length);
+    this.#assertReadable();
+    return await readRange(this.#handle, position, length);
+  }
+
+  /**
+   * Writes an aligned range. A {@linkcode DmaBuffer} is written without a copy, and its `bytes` are empty until the
+   * write is over; other bytes are copied and must not change until then.
+   *
+   * @returns bytes written: all of them
+   * @throws {RangeError} position or length is not aligned
+   */
+  async writeAt(data: DmaBuffer | Uint8Array, position: number): Promise<number> {
+    const isBuffer = data instanceof DmaBuffer;
+    if (!isBuffer && !(data instanceof Uint8Array)) {
+      throw new TypeError(`Cannot write ${shown(data)}: data must be a DmaBuffer or a Uint8Array`);
+    }
+    const { length } = isBuffer ? data : chunkBytes("data", data);
+    integer("position", position);
+    integer("position + length", position + length);
+    this.#checkAligned("position", position);
+    this.#checkAligned("data.length", length);
+    this.#assertWritable("write");
+    if (length === 0) return 0;
+    const handle = this.#handle;
+    if (!isBuffer) {
+      await writeBytes(handle, data, position);
+      return length;
+    }
+    const memory = DmaBuffer.take(data);
+    try {
+      if (mayVanish) await writeBytes(handle, memory.bytes, position);
+      else await writeWhole(handle, memory, 0, length, position);
+    } finally {
+      DmaBuffer.giveBack(data, memory);
+    }
+    return length;
+  }
+
+  /** The file's length on disk, in bytes: while a writer is open it may be ahead of what was written. */
+  async size(): Promise<number> {
+    return await sizeOf(this.#handle);
+  }
+
+  /** As `Deno.FsFile.stat`. */
+  async stat(): Promise<Deno.FileInfo> {
+    return fileInfo(await statHandle(this.#handle), this.path);
+  }
+
+  /** Cuts the file to `length` bytes, or extends it by zeros. */
+  async truncate(length = 0): Promise<void> {
+    integer("length", length);
+    this.#assertWritable("truncate");
+    const handle = this.#handle;
+    await handle.run("truncate", (done) => handle.engine.truncate(handle.fd, length, done));
+    handle.contentEnd = length;
+    handle.longest = length;
+    handle.changes++;
+  }
+
+  /**
+   * Reserves space for the first `length` bytes; what is there stays. The file gets at least that long, by zeros,
+   * unless `keepSize` is set.
+   */
+  async preallocate(length: number, options?: DmaPreallocateOptions): Promise<void> {
+    integer("length", length, 1);
+    const { keepSize = false } = optionsObject<DmaPreallocateOptions>("options", options);
+    const mode = flag("keepSize", keepSize) ? FALLOC_FL_KEEP_SIZE : 0;
+    this.#assertWritable("allocate");
+    const handle = this.#handle;
+    if (!keepSize) handle.longest = Math.max(handle.longest, length);
+    handle.changes++;
+    await handle.run("allocate", (done) => {
+      handle.engine.allocate(handle.fd, mode, 0, length, done);
+    });
+  }
+
+  /** Gives the space of a range back: it reads as zeros afterwards. The length stays. */
+  async deallocate(position: number, length: number): Promise<void> {
+    this.#checkRange(position, integer("length", length, 1));
+    this.#assertWritable("allocate");
+    const handle = this.#handle;
+    const mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+    handle.changes++;
+    await handle.run("allocate", (done) => {
+      handle.engine.allocate(handle.fd, mode, position, length, done);
+    });
+  }
+
+  /** Makes bytes and metadata durable (`fsync`). */
+  async sync(): Promise<void> {
+    const handle = this.#handle;
+    await handle.run("sync", (done) => handle.engine.sync(handle.fd, false, done));
+  }
+
+  /** Makes bytes and length durable (`fdatasync`). */
+  async syncData(): Promise<void> {
+    const handle = this.#handle;
+    await handle.run("sync", (done) => handle.engine.sync(handle.fd, true, done));
+  }
+
+  /** Renames the file; one that is there is replaced. */
+  async rename(to: string | URL): Promise<void> {
+    const target = pathText("to", to);
+    const handle = this.#handle;
+    const from = handle.path;
+    await demand("read", from);
+    await demand("write", from);
+    await demand("write", target);
+    await handle.run("rename", (done) => handle.engine.rename(from, target, done));
+    handle.path = target;
+  }
+
+  /** Removes the file's name. The file itself stays usable until it is closed. */
+  async remove(): Promise<void> {
+    const handle = this.#handle;
+    handle.assertOpen("remove");
+    await demand("write", handle.path);
+    await removeName(handle, handle.path);
+  }
+
+  /** Whether both are the same file on the same device. */
+  isSameFile(other: DmaFile): boolean {
+    if (!(other instanceof DmaFile)) {
+      throw new TypeError(`Cannot compare with ${shown(other)}: other must be a DmaFile`);
+    }
+    const { device, inode } = other.#handle;
+    return this.#handle.device === device && this.#handle.inode === inode;
+  }
+
+  /** A writer with defaults, the same one each time. Closing it closes the file. */
+  get writable(): DmaStreamWriter {
+    return this.#writer ??= new DmaStreamWriter(this);
+  }
+
+  /**
+   * Closes the file when the operations on it are done; the second call does nothing more. A writer that is still
+   * open on it is given up: close that instead.
+   */
+  async close(): Promise<void> {
+    const handle = this.#handle;
+    await handle.occupant?.evict(closedError("write", handle.path));
+    await closeFile(handle);
+    dropped.unregister(handle);
+  }
+
+  /** As {@linkcode DmaFile.close}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /** Shows what is known of the file in `console.log`. */
+  [Symbol.for("Deno.customInspect")](
+    inspect: typeof Deno.inspect,
+    options: Deno.InspectOptions,
+  ): string {
+    const { path, direct, alignment } = this;
+    return `DmaFile ${inspect({ path, direct, alignment, closed: this.#handle.closed }, options)}`;
+  }
+
+  #checkRange(position: number, length: number): void {
+    integer("position", position);
+    integer("length", length);
+    integer("position + length", position + length);
+  }
+
+  #checkAligned(name: string, value: number): void {
+    const { alignment } = this.#handle;
+    if (value % alignment === 0) return;
+    throw new RangeError(`Invalid ${name} ${value}: it must be a multiple of ${alignment}`);
+  }
+
+  #assertReadable(): void {
+    const handle = this.#handle;
+    handle.assertOpen("read");
+    if (!handle.readable) {
+      throw ioError(Errno.EBADF, "read", handle.path, "it was opened without read");
+    }
+  }
+
+  #assertWritable(op: string): void {
+    const handle = this.#handle;
+    handle.assertOpen(op);
+    if (!handle.writable) {
+      throw ioError(Errno.EBADF, op, handle.path, "it was opened without write");
+    }
+  }
+}
+
+sealed = (file) => {
+  const handle = handleOf(file);
+  handle.writable = false;
+  handle.readable = true;
+  return file;
+};
+
+/** Every option, checked, with its default. */
+function openRequest(options: DmaOpenOptions | undefined): OpenRequest {
+  const given = optionsObject<DmaOpenOptions>("options", options);
+  const request = {
+    read: flag("read", given.read ?? true),
+    write: flag("write", given.write ?? false),
+    create: flag("create", given.create ?? false),
+    createNew: flag("createNew", given.createNew ?? false),
+    truncate: flag("truncate", given.truncate ?? false),
+    mode: integer("mode", given.mode ?? 0o666, 0, 0o7777),
+    direct: given.direct ?? "prefer",
+  };
+  const { read, write, direct } = request;
+  if (direct !== "require" && direct !== "prefer" && direct !== "off") {
+    throw new TypeError(
+      `Invalid direct ${shown(direct)}: it must be "require", "prefer" or "off"`,
+    );
+  }
+  if (!read && !write) throw new TypeError("Invalid options: read or write must be true");
+  for (const name of ["create", "createNew", "truncate"] as const) {
+    if (request[name] && !write) throw new TypeError(`Invalid ${name} true: it needs write: true`);
+  }
+  return request;
+}
+
+function temporaryDirectory(): string {
+  const { state } = Deno.permissions.querySync({ name: "env", variable: "TMPDIR" });
+  return (state === "granted" && Deno.env.get("TMPDIR")) || "/tmp";
+}

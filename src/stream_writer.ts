@@ -1,0 +1,431 @@
+// DmaStreamWriter: a WritableStream onto a file, written behind through Direct I/O.
+
+import { chunkBytes, flag, integer, optionsObject, shown } from "./arguments.ts";
+import { DmaBuffer } from "./buffer.ts";
+import { WriteSession, type WriteSessionOptions } from "./core/write_session.ts";
+import { DmaFile, handleOf, sealed } from "./file.ts";
+
+/** Bytes of one buffer, unless told otherwise. Found by measuring: bench/FINDINGS.md. */
+export const DEFAULT_BUFFER_SIZE: number = 1 << 20;
+/** Buffers in flight, unless told otherwise. */
+export const DEFAULT_WRITE_BEHIND: number = 4;
+
+/** More than this in one write is more than a kernel takes in one request. */
+const LARGEST_BUFFER = 1 << 30;
+const MOST_BEHIND = 1024;
+
+/** How a {@linkcode DmaStreamWriter} writes. */
+export interface DmaStreamWriterOptions {
+  /**
+   * Bytes of one buffer, rounded up to the file's alignment. 0 means one alignment unit.
+   *
+   * @default {1048576}
+   */
+  bufferSize?: number;
+  /**
+   * Buffers that may be in flight. Below 1 means 1. Filling goes on in one more.
+   *
+   * @default {4}
+   */
+  writeBehind?: number;
+  /**
+   * Where to start, in bytes: any position.
+   *
+   * @default {0}
+   */
+  position?: number;
+  /**
+   * Start at the end of the file, whatever its length.
+   *
+   * @default {false}
+   */
+  append?: boolean;
+  /**
+   * Bytes expected in all: their space is reserved at once, and what is not used is given back at close.
+   *
+   * @default {0}
+   */
+  sizeHint?: number;
+  /**
+   * Move the end of file ahead of the writes. Faster where writes that extend a file run one by one (ext4); while
+   * the writer is open, and after a crash, the file may be longer than what was written, by zeros.
+   *
+   * @default {true}
+   */
+  preallocate?: boolean;
+  /**
+   * Make bytes, length and name durable before `close()` resolves.
+   *
+   * @default {true}
+   */
+  syncOnClose?: boolean;
+  /**
+   * Close the file with the stream.
+   *
+   * @default {true}
+   */
+  closeFile?: boolean;
+}
+
+/** How {@linkcode DmaStreamWriter.sync} is done. */
+export interface DmaSyncOptions {
+  /**
+   * Also write the partly filled buffer, padded with zeros, so that everything written so far is durable.
+   *
+   * @default {false}
+   */
+  tail?: boolean;
+}
+
+const resolved: Promise<void> = Promise.resolve();
+
+/** What the stream's own functions share with the class. They must not hold the class: it could never be dropped. */
+class Sink {
+  /** Chunks that the stream holds. While there are any, what is written past the stream has to wait. */
+  queued = 0;
+  /** What was written past the stream and waits for room: the last of it. */
+  waiting: Promise<void> | undefined;
+  controller: WeakRef<WritableStreamDefaultController> | undefined;
+
+  constructor(readonly session: WriteSession) {}
+
+  start(controller: WritableStreamDefaultController): Promise<void> | undefined {
+    this.controller = new WeakRef(controller);
+    const { session } = this;
+    // The stream itself would first wait for the chunk that is being written, however large that is.
+    controller.signal.addEventListener("abort", () => {
+      session.abort(controller.signal.reason).catch(() => {});
+    });
+    return session.opening;
+  }
+
+  write(chunk: BufferSource): Promise<void> | undefined {
+    const bytes = chunkBytes("chunk", chunk);
+    const pending = this.waiting ? this.#behind(this.waiting, bytes) : this.session.accept(bytes);
+    if (pending === undefined) {
+      this.queued--;
+      return undefined;
+    }
+    return pending.finally(() => this.queued--);
+  }
+
+  async #behind(waiting: Promise<void>, bytes: Uint8Array): Promise<void> {
+    await waiting;
+    await this.session.accept(bytes);
+  }
+
+  /** Takes bytes past the stream, behind those that wait already. */
+  wait(bytes: Uint8Array): Promise<void> {
+    const { waiting } = this;
+    const taken = waiting ? this.#behind(waiting, bytes) : this.session.accept(bytes) ?? resolved;
+    this.waiting = taken;
+    const over = () => {
+      if (this.waiting === taken) this.waiting = undefined;
+    };
+    taken.then(over, over);
+    return taken;
+  }
+
+  /** Chunks that were given to `write` before belong to what is flushed, synced or closed now. */
+  async settled(): Promise<void> {
+    await this.waiting?.catch(() => {});
+  }
+}
+
+const dropped = new FinalizationRegistry<WriteSession>((session) => {
+  session.abandon().catch(() => {});
+});
+
+/**
+ * A `WritableStream` that writes to a file behind the caller's back, through Direct I/O where the file has it.
+ *
+ * `close()` resolves when every byte is durable and the length exact. The first failure is final: the stream is
+ * errored, every later call rejects with it, and everything is freed.
+ *
+ * While a writer is open its file may be longer on disk than what was written, by zeros: the end of file is moved
+ * ahead of the writes. After a SIGKILL or a power cut such a tail can remain; every byte below the last
+ * {@linkcode DmaStreamWriter.sync} is there, and what follows is data or zeros. With `preallocate: false`, or in an
+ * atomic file, no such tail is ever seen.
+ *
+ * @example Write a download to a file
+ * ```ts
+ * import { DmaFile, DmaStreamWriter } from "@denodma/dma";
+ *
+ * const response = new Response("Hello, disk");
+ * const file = await DmaFile.create("download.bin");
+ * await response.body!.pipeTo(new DmaStreamWriter(file));
+ * ```
+ */
+export class DmaStreamWriter extends WritableStream<BufferSource> implements AsyncDisposable {
+  /** The file that is written to. */
+  readonly file: DmaFile;
+  /** Bytes of one buffer. */
+  readonly bufferSize: number;
+  /** Buffers that may be in flight. */
+  readonly writeBehind: number;
+  readonly #session: WriteSession;
+  readonly #sink: Sink;
+  #ending = false;
+
+  /**
+   * Starts a writer on an open file. A file has one writer at a time.
+   *
+   * @throws {TypeError} the file is not open for writing, or has a writer, or an option is of a wrong type
+   * @throws {RangeError} an option is out of its range
+   */
+  constructor(file: DmaFile, options?: DmaStreamWriterOptions) {
+    if (!(file instanceof DmaFile)) {
+      throw new TypeError(`Cannot write to ${shown(file)}: file must be a DmaFile`);
+    }
+    const handle = handleOf(file);
+    const checked = checkOptions(options, handle.alignment);
+    handle.assertOpen("write");
+    if (!handle.writable) {
+      throw new TypeError(`Cannot write to '${handle.path}': it was opened without write: true`);
+    }
+    if (handle.occupant) {
+      throw new TypeError(
+        `Cannot write to '${handle.path}' with two writers at once: close the first one`,
+      );
+    }
+    const session = new WriteSession(handle, checked);
+    const sink = new Sink(session);
+    super({
+      start: (controller) => sink.start(controller),
+      write: (chunk) => sink.write(chunk),
+      close: () => session.close(),
+      abort: (reason) => session.abort(reason),
+    }, {
+      // One chunk at a time: what the stream holds beyond the buffers is the chunk that is being copied.
+      highWaterMark: 1,
+      size: () => {
+        sink.queued++;
+        return 1;
+      },
+    });
+    session.onFailure = (error) => sink.controller?.deref()?.error(error);
+    this.file = file;
+    this.bufferSize = checked.bufferSize;
+    this.writeBehind = checked.writeBehind;
+    this.#session = session;
+    this.#sink = sink;
+    dropped.register(this, session, session);
+  }
+
+  /** Bytes accepted so far, counted as a position in the file. Stays readable after close. */
+  get currentPos(): number {
+    return this.#session.position;
+  }
+
+  /**
+   * The end of the contiguous prefix that has reached the file: a new reader sees every byte below it. Not
+   * crash-safe: {@linkcode DmaStreamWriter.sync} for that.
+   */
+  get currentFlushedPos(): number {
+    return this.#session.flushedPosition;
+  }
+
+  /**
+   * Writes a chunk without a lock. It is accepted whole and in order; when the promise resolves the caller may
+   * change it.
+   *
+   * @throws {TypeError} the chunk is no bytes, or the stream is locked or closed; nothing else is lost
+   */
+  write(chunk: BufferSource): Promise<void> {
+    const sink = this.#sink;
+    const { core } = this.#session;
+    if (
+      core !== undefined && sink.queued === 0 && sink.waiting === undefined && !this.#ending &&
+      !this.locked && chunk instanceof Uint8Array && chunk.length > 0
+    ) {
+      const taken = core.write(chunk);
+      return taken === chunk.length ? resolved : sink.wait(chunk.subarray(taken));
+    }
+    return this.#writeSlowly(chunk);
+  }
+
+  async #writeSlowly(chunk: BufferSource): Promise<void> {
+    const bytes = chunkBytes("chunk", chunk);
+    this.#assertUsable("write");
+    if (this.#sink.queued > 0) {
+      // A released lock left chunks in the stream: this one goes behind them.
+      const writer = super.getWriter();
+      const written = writer.write(bytes as BufferSource);
+      writer.releaseLock();
+      return await written;
+    }
+    await this.#sink.wait(bytes);
+  }
+
+  #assertUsable(op: string): void {
+    if (this.#session.failed) throw this.#session.error;
+    if (this.locked) {
+      throw new TypeError(`Cannot ${op} a locked stream: use the writer that holds the lock`);
+    }
+    if (this.#ending) throw new TypeError(`Cannot ${op} a stream that is closed`);
+  }
+
+  /**
+   * Hands over a buffer of {@linkcode DmaFile.allocBuffer}: it is written without a copy where the position is
+   * aligned. The buffer is detached for good.
+   *
+   * @throws {TypeError} it is no DmaBuffer, or one that is in use, or the stream is locked or closed
+   */
+  async writeBuffer(buffer: DmaBuffer): Promise<void> {
+    if (!(buffer instanceof DmaBuffer)) {
+      throw new TypeError(`Cannot write ${shown(buffer)}: buffer must be a DmaBuffer`);
+    }
+    this.#assertUsable("write");
+    const memory = DmaBuffer.take(buffer);
+    await this.#sink.wait(memory.bytes);
+  }
+
+  /**
+   * Waits for every full buffer. The partly filled one stays.
+   *
+   * @returns the flushed position
+   */
+  async flushAligned(): Promise<number> {
+    await this.#sink.settled();
+    return await this.#session.flush();
+  }
+
+  /**
+   * Waits for the full buffers, then makes them durable. With `tail` the partly filled buffer is written too, and
+   * writing may go on. Any number may run at once, also while a pipe holds the lock.
+   *
+   * @returns the flushed position as it was when the sync of the file began
+   */
+  async sync(options?: DmaSyncOptions): Promise<number> {
+    const { tail = false } = optionsObject<DmaSyncOptions>("options", options);
+    flag("tail", tail);
+    await this.#sink.settled();
+    return await this.#session.sync(tail);
+  }
+
+  /**
+   * Writes what is left, cuts the file to its exact length, makes it durable with its name, and closes it.
+   *
+   * @throws the first failure of the stream; everything is freed all the same
+   */
+  override async close(): Promise<void> {
+    await this.#end(() => super.close());
+  }
+
+  async #end(close: () => Promise<void>): Promise<void> {
+    const session = this.#session;
+    if (session.failed) return await session.close();
+    this.#assertUsable("close");
+    this.#ending = true;
+    await this.#sink.settled();
+    await close().catch(async (error) => {
+      // The stream's own error for a stream that is errored says less than the failure.
+      if (session.failed) await session.close();
+      throw error;
+    });
+  }
+
+  /**
+   * All that close promises, but the descriptor stays open.
+   *
+   * @returns the same file, which from now on can only be read
+   */
+  async seal(): Promise<DmaFile> {
+    await this.#end(() => {
+      this.#session.keepOpen();
+      return super.close();
+    });
+    return sealed(this.file);
+  }
+
+  /**
+   * Gives up: waits for the writes in flight, cuts the file to {@linkcode DmaStreamWriter.currentFlushedPos} and
+   * closes it. An atomic file vanishes.
+   */
+  override async abort(reason?: unknown): Promise<void> {
+    if (this.#session.closed) return;
+    await super.abort(reason);
+    this.#ending = true;
+  }
+
+  /**
+   * As `WritableStream.getWriter`, with one difference: a chunk that is no bytes is rejected alone, and the stream
+   * stays as it was.
+   */
+  override getWriter(): WritableStreamDefaultWriter<BufferSource> {
+    const writer = super.getWriter();
+    const write = writer.write.bind(writer);
+    const close = writer.close.bind(writer);
+    const session = this.#session;
+    Object.defineProperties(writer, {
+      write: {
+        value: (chunk: BufferSource): Promise<void> => {
+          try {
+            chunkBytes("chunk", chunk);
+          } catch (error) {
+            return Promise.reject(error);
+          }
+          return write(chunk);
+        },
+      },
+      close: {
+        value: async (): Promise<void> => {
+          if (session.failed) return await session.close();
+          await this.#sink.settled();
+          await close();
+        },
+      },
+    });
+    return writer;
+  }
+
+  /** Closes, or does nothing where that was done, or where the stream was aborted. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#ending || this.#session.closed) return;
+    await this.close();
+  }
+
+  /** Shows where the writer is in `console.log`. */
+  [Symbol.for("Deno.customInspect")](
+    inspect: typeof Deno.inspect,
+    options: Deno.InspectOptions,
+  ): string {
+    const { file, currentPos, currentFlushedPos, bufferSize, writeBehind } = this;
+    const facts = { path: file.path, currentPos, currentFlushedPos, bufferSize, writeBehind };
+    return `DmaStreamWriter ${inspect(facts, options)}`;
+  }
+}
+
+/** Every option, checked, with its default. */
+function checkOptions(
+  options: DmaStreamWriterOptions | undefined,
+  alignment: number,
+): WriteSessionOptions {
+  const given = optionsObject<DmaStreamWriterOptions>("options", options);
+  const bufferSize = integer(
+    "bufferSize",
+    given.bufferSize ?? DEFAULT_BUFFER_SIZE,
+    0,
+    LARGEST_BUFFER,
+  );
+  const writeBehind = integer(
+    "writeBehind",
+    given.writeBehind ?? DEFAULT_WRITE_BEHIND,
+    Number.MIN_SAFE_INTEGER,
+    MOST_BEHIND,
+  );
+  const append = flag("append", given.append ?? false);
+  if (append && given.position !== undefined) {
+    throw new TypeError(`Cannot start at position ${given.position} and append: give one of them`);
+  }
+  return {
+    bufferSize: Math.max(1, Math.ceil(bufferSize / alignment)) * alignment,
+    writeBehind: Math.max(1, writeBehind),
+    position: integer("position", given.position ?? 0),
+    append,
+    sizeHint: integer("sizeHint", given.sizeHint ?? 0),
+    preallocate: flag("preallocate", given.preallocate ?? true),
+    syncOnClose: flag("syncOnClose", given.syncOnClose ?? true),
+    closeFile: flag("closeFile", given.closeFile ?? true),
+  };
+}

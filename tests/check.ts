@@ -1,0 +1,57 @@
+// What `deno task check` runs: everything about the code that can be judged without running it.
+
+import { importMapArguments } from "./setup/import_map.ts";
+
+const root = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
+
+/** The public modules, as in deno.json's exports. */
+const modules = ["mod.ts", "cli.ts"];
+
+/** Whatever else has types. */
+const folders = ["tests", "bench", "demo", "ffi"];
+
+function exists(name: string): boolean {
+  try {
+    Deno.statSync(`${root}/${name}`);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Runs one check in sight of the reader. */
+async function check(args: readonly string[]): Promise<boolean> {
+  console.log(`# deno ${args.join(" ")}`);
+  const { success } = await new Deno.Command(Deno.execPath(), {
+    args: [...args],
+    cwd: root,
+    stdin: "null",
+    stdout: "inherit",
+    stderr: "inherit",
+  }).spawn().status;
+  return success;
+}
+
+if (import.meta.main) {
+  const directory = await Deno.makeTempDir({ prefix: "dma-check-" });
+  const failed: string[] = [];
+  try {
+    const imports = await importMapArguments(root, directory);
+    const documented = ["README.md", "mod.ts"].filter(exists);
+    const checks: [name: string, ...args: string[]][] = [
+      ["formatting", "fmt", "--check"],
+      ["lint", "lint"],
+      ["types", "check", "--quiet", ...imports, ...modules, ...folders.filter(exists)],
+      ["types of examples", "check", "--quiet", "--doc", ...imports, ...documented],
+      ["documentation", "doc", "--lint", ...modules],
+      ["publishing", "publish", "--dry-run", "--allow-dirty"],
+    ];
+    for (const [name, ...args] of checks) {
+      if (!await check(args)) failed.push(name);
+    }
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+  console.log(failed.length === 0 ? "All checks passed" : `Failed: ${failed.join(", ")}`);
+  Deno.exit(failed.length === 0 ? 0 : 1);
+}

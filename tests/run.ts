@@ -1,0 +1,93 @@
+// What `deno task test` runs: sets a bare machine up, runs the suite on every file system to be
+// had, and takes all down.
+//
+//   deno task test                                   everything
+//   deno task test tests/foo_test.ts --filter name   this for `deno test`, and no images mounted
+//   deno task test --images tests/foo_test.ts        the same with them
+
+import { say } from "./setup/command.ts";
+import { makeWorkDirectory, mountFileSystems, takeDown } from "./setup/file_systems.ts";
+import { importMapArguments } from "./setup/import_map.ts";
+import { installPackages } from "./setup/packages.ts";
+import { allPasses, type Pass, runPass, type Tally } from "./setup/passes.ts";
+
+const root = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
+
+/** What the arguments of the command line ask for. */
+function parseArguments(args: readonly string[]): { images: boolean; pass?: Pass } {
+  const rest = args.filter((arg) => arg !== "--images");
+  if (rest.length === 0) return { images: true };
+  const namesFile = rest.some((arg) => /^[^-].*\.ts$/.test(arg));
+  return {
+    images: args.includes("--images"),
+    pass: { name: "chosen tests", args: namesFile ? rest : [...rest, "tests/"], minutes: 25 },
+  };
+}
+
+/** Aborts at the first signal that would end the process, so that taking down comes before. */
+function stopOnSignals(): { signal: AbortSignal; exitCode: () => number | undefined } {
+  const controller = new AbortController();
+  let exitCode: number | undefined;
+  for (const [name, number] of [["SIGHUP", 1], ["SIGINT", 2], ["SIGTERM", 15]] as const) {
+    Deno.addSignalListener(name, () => {
+      if (controller.signal.aborted) return;
+      exitCode = 128 + number;
+      say(`${name}: stopping`);
+      controller.abort(new DOMException(`Stopped by ${name}`, "AbortError"));
+    });
+  }
+  return { signal: controller.signal, exitCode: () => exitCode };
+}
+
+/**
+ * Where tests write: where the caller says, else on the temporary directory's own file system; and
+ * on all mounts.
+ */
+function directoriesForTests(workDirectory: string, mounted: readonly string[]): string {
+  const own = Deno.env.get("DMA_TEST_DIRS") || `${workDirectory}/temp`;
+  return [own, ...mounted].join(",");
+}
+
+async function runAll(tally: Tally, workDirectory: string, signal: AbortSignal): Promise<void> {
+  const { images, pass } = parseArguments(Deno.args);
+  await Deno.mkdir(`${workDirectory}/temp`);
+  await Deno.chmod(`${workDirectory}/temp`, 0o1777);
+  tally.skipped += await installPackages({ images: images && Deno.uid() === 0, signal });
+  const importArguments = await importMapArguments(root, workDirectory, signal);
+  let mounted: string[] = [];
+  if (images) {
+    const result = await mountFileSystems(workDirectory, signal);
+    mounted = result.mounted;
+    tally.skipped += result.skipped;
+  }
+  const env = {
+    DMA_TEST_DIRS: directoriesForTests(workDirectory, mounted),
+    // What a test forgets to remove goes with the rest.
+    TMPDIR: `${workDirectory}/temp`,
+  };
+  for (const each of pass ? [pass] : allPasses(root, workDirectory)) {
+    const result = await runPass(each, { root, workDirectory, env, importArguments, signal });
+    tally.passed += result.passed;
+    tally.failed += result.failed;
+    tally.skipped += result.skipped;
+    signal.throwIfAborted();
+  }
+}
+
+if (import.meta.main) {
+  const tally: Tally = { passed: 0, failed: 0, skipped: 0 };
+  const { signal, exitCode } = stopOnSignals();
+  const workDirectory = await makeWorkDirectory();
+  try {
+    await runAll(tally, workDirectory, signal);
+  } catch (error) {
+    // Nothing that stops the run half-way may look like success.
+    tally.failed ||= 1;
+    if (!signal.aborted) console.error(error);
+  } finally {
+    await takeDown(workDirectory);
+  }
+  const skipped = tally.skipped > 0 ? `, ${tally.skipped} skipped` : "";
+  console.log(`${tally.passed} passed, ${tally.failed} failed${skipped}`);
+  Deno.exit(exitCode() ?? (tally.failed > 0 || tally.passed === 0 ? 1 : 0));
+}

@@ -1,0 +1,66 @@
+// Runs the outside programs that setting up needs, and finds out whether they are there.
+
+/** How a program ended, and what it printed on both outputs. */
+export interface CommandResult {
+  readonly success: boolean;
+  readonly output: string;
+}
+
+/**
+ * Administration programs stand outside of the PATH of many accounts, root's under `su` among them.
+ */
+export const searchPath = `${Deno.env.get("PATH") ?? "/usr/bin:/bin"}:/usr/sbin:/sbin`;
+
+/** Where several programs would print for a reader: one line, marked as ours. */
+export function say(line: string): void {
+  console.log(`# ${line}`);
+}
+
+/** Runs a program to its end without a terminal. A program that is not there counts as failed. */
+export async function run(
+  program: string,
+  args: readonly string[],
+  options: { env?: Record<string, string>; cwd?: string; signal?: AbortSignal } = {},
+): Promise<CommandResult> {
+  try {
+    const { success, stdout, stderr } = await new Deno.Command(program, {
+      ...options,
+      args: [...args],
+      env: { PATH: searchPath, LC_ALL: "C", ...options.env },
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).output();
+    const decoder = new TextDecoder();
+    return { success, output: decoder.decode(stdout) + decoder.decode(stderr) };
+  } catch (error) {
+    return { success: false, output: String(error) };
+  }
+}
+
+/** As {@linkcode run}, but throws what the program printed where it failed; else resolves to it. */
+export async function runOrThrow(
+  program: string,
+  args: readonly string[],
+  options?: { signal?: AbortSignal },
+): Promise<string> {
+  const { success, output } = await run(program, args, options);
+  if (!success) throw new Error(`${program} failed: ${lastLine(output)}`);
+  return output.trim();
+}
+
+/** Whether a program of this name can be run. */
+export function hasProgram(name: string): boolean {
+  return searchPath.split(":").some((directory) => {
+    try {
+      return Deno.statSync(`${directory}/${name}`).isFile;
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** What a program said last is mostly why it failed. */
+export function lastLine(output: string): string {
+  return output.trim().split("\n").at(-1) ?? "";
+}

@@ -1,0 +1,207 @@
+// Makes one small file system of each kind that matters to Direct I/O, mounts them, and takes
+// everything down again.
+
+import { statfsSync } from "node:fs";
+import { run, runOrThrow, say } from "./command.ts";
+import { isWithin, listMounts, mountOf } from "./mounts.ts";
+
+const MiB = 1024 * 1024;
+
+/** Sparse, so this is room for tests and not room taken. */
+const imageSize = 2048 * MiB;
+
+/** The least that mkfs and a few tests can do with. */
+const kinds = [
+  { type: "ext4", least: 64 * MiB, mkfs: ["mkfs.ext4", "-q", "-F", "-m", "0"] },
+  { type: "xfs", least: 320 * MiB, mkfs: ["mkfs.xfs", "-q", "-f"] },
+  { type: "btrfs", least: 128 * MiB, mkfs: ["mkfs.btrfs", "-q", "-f"] },
+];
+
+/** A disk with 4096-byte sectors refuses what one with 512-byte sectors takes. */
+const sectorSizes = [512, 4096];
+
+/**
+ * How often taking down is tried, a tenth of a second apart: whoever was killed a moment ago may
+ * still hold a file.
+ */
+const takeDownTries = 20;
+
+/**
+ * A fresh directory for everything that a run makes, on a disk where there is a choice: most of
+ * what is tested cannot be seen on tmpfs. It stays locked while this process lives.
+ */
+export async function makeWorkDirectory(): Promise<string> {
+  const temporary = Deno.env.get("TMPDIR") ?? "/tmp";
+  const onDisk = [temporary, "/var/tmp"].find((path) => isDirectory(path) && !isTmpfs(path));
+  const parent = Deno.realPathSync(onDisk ?? temporary);
+  await takeDownStale(parent);
+  const directory = await Deno.makeTempDir({ dir: parent, prefix: "dma-test-" });
+  // Others must reach their test directories where tests drop root.
+  await Deno.chmod(directory, 0o755);
+  const lock = await Deno.open(`${directory}/lock`, { createNew: true, write: true });
+  // Held, and never closed: the kernel lets go of it when this process ends, however it ends.
+  await lock.lock(true);
+  return directory;
+}
+
+/**
+ * Mounts all that this machine can have below `directory`.
+ *
+ * @returns The mounted directories, and how many could not be had.
+ */
+export async function mountFileSystems(
+  directory: string,
+  signal: AbortSignal,
+): Promise<{ mounted: string[]; skipped: number }> {
+  const total = kinds.length * sectorSizes.length + 1;
+  if (Deno.uid() !== 0) {
+    say(`Not root: ${total} file systems of their own are skipped`);
+    return { mounted: [], skipped: total };
+  }
+  const { bavail, bsize } = statfsSync(directory);
+  // Half of the disk at most, should tests fill all of them.
+  const room = Math.floor(bavail * bsize / 2 / (total - 1) / MiB) * MiB;
+  const size = Math.min(imageSize, room);
+  const mounted: string[] = [];
+  const attempt = async (name: string, make: (path: string) => Promise<void>) => {
+    signal.throwIfAborted();
+    const path = `${directory}/${name}`;
+    try {
+      await Deno.mkdir(path);
+      await make(path);
+      // An empty file system's root belongs to root alone.
+      await Deno.chmod(path, 0o1777);
+      mounted.push(path);
+    } catch (error) {
+      signal.throwIfAborted();
+      say(`${name} is skipped: ${error instanceof Error ? error.message : error}`);
+    }
+  };
+  for (const { type, least, mkfs } of kinds) {
+    for (const sectorSize of sectorSizes) {
+      await attempt(`${type}-${sectorSize}`, async (path) => {
+        if (size < least) throw new Error(`The disk has room for ${size} bytes only`);
+        await mountImage(path, type, size, sectorSize, mkfs, signal);
+      });
+    }
+  }
+  await attempt("tmpfs", async (path) => {
+    await runOrThrow("mount", ["-t", "tmpfs", "-o", "size=1g", "dma-test", path], { signal });
+  });
+  const names = mounted.map((path) => path.slice(directory.length + 1));
+  say(`Mounted ${names.join(", ")} below ${directory} (${size / MiB} MiB each, sparse)`);
+  return { mounted, skipped: total - mounted.length };
+}
+
+async function mountImage(
+  path: string,
+  type: string,
+  size: number,
+  sectorSize: number,
+  mkfs: string[],
+  signal: AbortSignal,
+): Promise<void> {
+  const image = `${path}.img`;
+  await Deno.writeFile(image, new Uint8Array());
+  await Deno.truncate(image, size);
+  const device = await runOrThrow(
+    "losetup",
+    ["--find", "--show", "--sector-size", String(sectorSize), image],
+    { signal },
+  );
+  const [program = "", ...args] = mkfs;
+  await runOrThrow(program, [...args, device], { signal });
+  await runOrThrow("mount", ["-t", type, device, path], { signal });
+}
+
+/**
+ * Unmounts what is mounted below `directory`, detaches the loop devices whose files lie there, and
+ * removes it. It asks the kernel what there is, so it needs to know nothing of how far setting up
+ * came, or what tests added.
+ */
+export async function takeDown(directory: string): Promise<void> {
+  for (const mount of listMounts().reverse()) {
+    if (isWithin(mount.path, directory)) await unmount(mount.path);
+  }
+  await detachLoopDevices(directory);
+  try {
+    await Deno.remove(directory, { recursive: true });
+  } catch (error) {
+    say(`${directory} cannot be removed: ${error}`);
+  }
+}
+
+async function unmount(path: string): Promise<void> {
+  for (let tried = 0; tried < takeDownTries; tried++) {
+    if ((await run("umount", [path])).success) return;
+    await pause();
+  }
+  say(`${path} is still in use: cut off, it goes when its last user does`);
+  await run("umount", ["--lazy", path]);
+}
+
+async function detachLoopDevices(directory: string): Promise<void> {
+  for (let tried = 0; tried < takeDownTries; tried++) {
+    const devices = loopDevicesBelow(directory);
+    if (devices.length === 0) return;
+    for (const device of devices) await run("losetup", ["--detach", device]);
+    if (loopDevicesBelow(directory).length > 0) await pause();
+  }
+  // The kernel has noted the wish by now, and detaches at the last close.
+  say(`Still in use, and detached later: ${loopDevicesBelow(directory).join(", ")}`);
+}
+
+function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 100));
+}
+
+function loopDevicesBelow(directory: string): string[] {
+  const devices: string[] = [];
+  for (const { name } of readDirectory("/sys/block")) {
+    if (!name.startsWith("loop")) continue;
+    try {
+      const file = Deno.readTextFileSync(`/sys/block/${name}/loop/backing_file`).trimEnd();
+      if (isWithin(file, directory)) devices.push(`/dev/${name}`);
+    } catch {
+      // Not attached, or no longer.
+    }
+  }
+  return devices;
+}
+
+/** A run that was killed outright leaves its directory behind, unlocked. */
+async function takeDownStale(parent: string): Promise<void> {
+  for (const { name, isDirectory } of readDirectory(parent)) {
+    if (!isDirectory || !name.startsWith("dma-test-")) continue;
+    const directory = `${parent}/${name}`;
+    try {
+      using lock = await Deno.open(`${directory}/lock`, { write: true });
+      if (!await lock.tryLock(true)) continue;
+    } catch {
+      // Somebody else's, or only now being made.
+      continue;
+    }
+    say(`Taking down what an earlier run left in ${directory}`);
+    await takeDown(directory);
+  }
+}
+
+function readDirectory(path: string): Deno.DirEntry[] {
+  try {
+    return [...Deno.readDirSync(path)];
+  } catch {
+    return [];
+  }
+}
+
+function isDirectory(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch {
+    return false;
+  }
+}
+
+function isTmpfs(path: string): boolean {
+  return mountOf(Deno.realPathSync(path)).fileSystem === "tmpfs";
+}

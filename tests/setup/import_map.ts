@@ -1,0 +1,57 @@
+// Where JSR cannot be reached, points imports of @std at small stand-ins, so that tests run all the
+// same.
+
+import { run, say } from "./command.ts";
+
+/** Each import of @std that tests use, and the module that stands in for it. */
+const standIns: Record<string, string> = {
+  "@std/assert": "tests/std/assert/mod.ts",
+  "@std/testing/bdd": "tests/std/testing/bdd.ts",
+};
+
+/** How long JSR may take to answer, packages and their dependencies included. */
+const patience = 30_000;
+
+/**
+ * Arguments for any subcommand of Deno that resolves imports: none where JSR answers, else an
+ * import map written below `directory`.
+ */
+export async function importMapArguments(
+  root: string,
+  directory: string,
+  signal?: AbortSignal,
+): Promise<string[]> {
+  if (await canReachJsr(root, signal)) return [];
+  say("JSR is out of reach: @std is replaced by tests/std");
+  const path = `${directory}/import_map.json`;
+  await Deno.writeTextFile(path, JSON.stringify({ imports: await offlineImports(root) }));
+  return [`--import-map=${path}`];
+}
+
+/**
+ * Asks Deno itself, with the project's own configuration, so that mirrors and caches count as well.
+ */
+async function canReachJsr(root: string, signal?: AbortSignal): Promise<boolean> {
+  const code = Object.keys(standIns).map((name) => `import "${name}";`).join(" ");
+  const timeout = AbortSignal.timeout(patience);
+  const { success } = await run(Deno.execPath(), ["eval", code], {
+    cwd: root,
+    signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
+  });
+  return success;
+}
+
+/** An import map takes the place of deno.json's imports, so the others are repeated here. */
+async function offlineImports(root: string): Promise<Record<string, string>> {
+  const config = JSON.parse(await Deno.readTextFile(`${root}/deno.json`));
+  const imports: Record<string, string> = {};
+  for (const [name, target] of Object.entries<string>(config.imports ?? {})) {
+    if (target.startsWith("./")) imports[name] = `file://${root}/${target.slice(2)}`;
+    else imports[name] = target;
+    // Deno adds subpaths of packages by itself for deno.json only.
+    const npm = /^npm:\/?(.+)$/.exec(target);
+    if (npm && !name.endsWith("/")) imports[`${name}/`] = `npm:/${npm[1]}/`;
+  }
+  for (const [name, path] of Object.entries(standIns)) imports[name] = `file://${root}/${path}`;
+  return imports;
+}

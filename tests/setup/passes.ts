@@ -1,0 +1,170 @@
+// The runs of `deno test` that make up the test suite, and how each is run and counted.
+
+import { run, say, searchPath } from "./command.ts";
+
+/** One run of `deno test` over the suite, or over a part of it. */
+export interface Pass {
+  readonly name: string;
+  /** What follows `deno test -A`. */
+  readonly args: readonly string[];
+  /** Where to run it, default the root of the project. */
+  readonly cwd?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /**
+   * The name of a program of ours, `tests/tools/<name>.c`, and arguments: it starts Deno under some
+   * restriction.
+   */
+  readonly wrapper?: readonly [tool: string, ...args: string[]];
+  /** After this many minutes the run is stopped, and counts as failed. */
+  readonly minutes: number;
+}
+
+/** How many tests ended in which way. */
+export interface Tally {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+/** Everything a pass needs from the machine around it. */
+export interface Surroundings {
+  readonly root: string;
+  readonly workDirectory: string;
+  readonly env: Readonly<Record<string, string>>;
+  /** Arguments that make imports resolve. */
+  readonly importArguments: readonly string[];
+  readonly signal: AbortSignal;
+}
+
+/** The passes of a whole run. */
+export function allPasses(root: string, workDirectory: string): Pass[] {
+  return [
+    { name: "suite", args: ["tests/"], minutes: 12 },
+    {
+      name: "documentation",
+      // Examples name files without a directory, as a reader would: they must not land in the
+      // checkout.
+      cwd: `${workDirectory}/temp`,
+      args: ["--doc", "--config", `${root}/deno.json`, ...documented(root)],
+      minutes: 3,
+    },
+  ];
+}
+
+/** The files whose examples are run. */
+function documented(root: string): string[] {
+  const files = ["README.md", "mod.ts"].map((name) => `${root}/${name}`).filter(isFile);
+  const visit = (directory: string) => {
+    for (const entry of Deno.readDirSync(directory)) {
+      const path = `${directory}/${entry.name}`;
+      if (entry.isDirectory) visit(path);
+      else if (/(?<!_test)\.ts$/.test(entry.name)) files.push(path);
+    }
+  };
+  visit(`${root}/src`);
+  return files.sort();
+}
+
+function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}
+
+/** Runs one pass, shows its output as it comes, and counts what Deno's last summary says. */
+export async function runPass(pass: Pass, surroundings: Surroundings): Promise<Tally> {
+  const { root, importArguments, signal } = surroundings;
+  let wrapper: string[] = [];
+  if (pass.wrapper) {
+    const [tool, ...args] = pass.wrapper;
+    const path = await buildTool(tool, surroundings);
+    if (path === undefined) {
+      say(`Pass ${pass.name} is skipped`);
+      return { passed: 0, failed: 0, skipped: 1 };
+    }
+    wrapper = [path, ...args];
+  }
+  // Types are the business of `deno task check`: here one wrong type would hide every test.
+  const deno = [Deno.execPath(), "test", "-A", "--no-check", ...importArguments, ...pass.args];
+  const [program = "", ...args] = [...wrapper, ...deno];
+  say(`Pass ${pass.name}`);
+  const deadline = AbortSignal.timeout(pass.minutes * 60_000);
+  const child = new Deno.Command(program, {
+    args,
+    cwd: pass.cwd ?? root,
+    env: { ...colour(), PATH: searchPath, ...surroundings.env, ...pass.env },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  const stopping = AbortSignal.any([signal, deadline]);
+  let hard: ReturnType<typeof setTimeout> | undefined;
+  const stop = () => {
+    child.kill("SIGTERM");
+    // A test that never gives the event loop back is deaf to it.
+    hard = setTimeout(() => child.kill("SIGKILL"), 5_000);
+  };
+  stopping.addEventListener("abort", stop);
+  if (stopping.aborted) stop();
+  const [output, status] = await Promise.all([showAndKeepEnd(child.stdout), child.status]);
+  stopping.removeEventListener("abort", stop);
+  clearTimeout(hard);
+  if (deadline.aborted && !signal.aborted) {
+    say(`Pass ${pass.name} was stopped after ${pass.minutes} minutes`);
+  }
+  return count(output, pass.name, status);
+}
+
+/** Deno colours for a terminal, but sees a pipe here. */
+function colour(): Record<string, string> {
+  if (Deno.noColor) return {};
+  return Deno.stdout.isTerminal() ? { FORCE_COLOR: "1" } : { NO_COLOR: "1" };
+}
+
+/** Passes everything on to our own output, and resolves to the last part, where the summary is. */
+async function showAndKeepEnd(stream: ReadableStream<Uint8Array>): Promise<string> {
+  const decoder = new TextDecoder();
+  let end = "";
+  for await (const chunk of stream) {
+    for (let shown = 0; shown < chunk.length;) {
+      shown += Deno.stdout.writeSync(chunk.subarray(shown));
+    }
+    end = (end + decoder.decode(chunk, { stream: true })).slice(-16_384);
+  }
+  return end;
+}
+
+function count(output: string, name: string, status: Deno.CommandStatus): Tally {
+  // deno-lint-ignore no-control-regex
+  const plain = output.replace(/\x1b\[[0-9;]*m/g, "");
+  const steps = String.raw`(?: \(\d+ steps?\))?`;
+  const summary = new RegExp(
+    String
+      .raw`^(?:ok|FAILED) \| (\d+) passed${steps} \| (\d+) failed${steps}(?: \| (\d+) ignored)?`,
+    "gm",
+  );
+  const last = [...plain.matchAll(summary)].at(-1);
+  const [, passed = 0, failed = 0, skipped = 0] = (last ?? []).map(Number);
+  const tally = { passed, failed, skipped: skipped || 0 };
+  if (status.success && last) return tally;
+  if (tally.failed === 0) {
+    say(`Pass ${name} ended with ${status.signal ?? `exit code ${status.code}`}`);
+    tally.failed = 1;
+  }
+  return tally;
+}
+
+/** Compiles a program of ours with gcc; undefined where that cannot be done. */
+async function buildTool(
+  name: string,
+  { root, workDirectory, signal }: Surroundings,
+): Promise<string | undefined> {
+  const path = `${workDirectory}/${name}`;
+  const source = `${root}/tests/tools/${name}.c`;
+  const { success, output } = await run("gcc", ["-O2", "-o", path, source], { signal });
+  if (success) return path;
+  say(`tests/tools/${name}.c cannot be compiled: ${output.split("\n")[0]}`);
+  return undefined;
+}
