@@ -125,8 +125,6 @@ const dropped = new FinalizationRegistry<Handle>((handle) => {
 
 /** The open descriptor of a file. For this module only. */
 export let handleOf: (file: DmaFile) => Handle;
-/** Turns a file into one that can only be read. For this module only. */
-export let sealed: (file: DmaFile) => DmaFile;
 
 /**
  * An open file that is read and written at any position, past the page cache where the file system lets it.
@@ -441,13 +439,6 @@ export class DmaFile implements AsyncDisposable {
     }
   }
 }
-
-sealed = (file) => {
-  const handle = handleOf(file);
-  handle.writable = false;
-  handle.readable = true;
-  return file;
-};
 
 /** Every option, checked, with its default. */
 function openRequest(options: DmaOpenOptions | undefined): OpenRequest {

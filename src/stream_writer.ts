@@ -3,7 +3,7 @@
 import { chunkBytes, flag, integer, optionsObject, shown } from "./arguments.ts";
 import { DmaBuffer } from "./buffer.ts";
 import { WriteSession, type WriteSessionOptions } from "./core/write_session.ts";
-import { DmaFile, handleOf, sealed } from "./file.ts";
+import { DmaFile, handleOf } from "./file.ts";
 
 /** Bytes of one buffer, unless told otherwise. Found by measuring: bench/FINDINGS.md. */
 export const DEFAULT_BUFFER_SIZE: number = 1 << 20;
@@ -335,7 +335,10 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
       this.#session.keepOpen();
       return super.close();
     });
-    return sealed(this.file);
+    const handle = handleOf(this.file);
+    handle.writable = false;
+    handle.readable = true;
+    return this.file;
   }
 
   /**
