@@ -20,6 +20,7 @@ export {
   type DmaOpenOptions,
   type DmaPreallocateOptions,
   type DmaTempOptions,
+  type ReadManyOptions,
 } from "./src/file.ts";
 export {
   DEFAULT_BUFFER_SIZE,
@@ -28,4 +29,12 @@ export {
   type DmaStreamWriterOptions,
   type DmaSyncOptions,
 } from "./src/stream_writer.ts";
+export {
+  DEFAULT_READ_AHEAD,
+  DEFAULT_READ_BUFFER_SIZE,
+  DmaStreamReader,
+  type DmaStreamReaderOptions,
+} from "./src/stream_reader.ts";
+export type { ByteRange, RangeRead } from "./src/core/read_many.ts";
+export { type IoStats, ioStats } from "./src/io_stats.ts";
 export { configure, type EngineInfo, engineInfo, type EngineOptions } from "./src/engine/select.ts";

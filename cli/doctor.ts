@@ -1,5 +1,5 @@
 // Gathers what works on this machine. What it found out is printed by doctor_text.ts.
-import { type EngineInfo, engineInfo } from "../mod.ts";
+import { DmaFile, type EngineInfo, engineInfo } from "../mod.ts";
 import { type DirectProbe, probe } from "./direct_probe.ts";
 import { reportLines } from "./doctor_text.ts";
 import { EXIT_IO_ERROR, EXIT_OK } from "./exit_codes.ts";
@@ -26,12 +26,12 @@ export interface Report {
   deno: string;
   /** Release of the kernel. */
   kernel: string | null;
-  /** liburing's version, whether it can be loaded, and how to get it. */
-  liburing: { loads: boolean; version: string | null; install: string };
+  /** liburing's version, whether it can be loaded (null: not allowed to try), and how to get it. */
+  liburing: { loads: boolean | null; version: string | null; install: string };
   /** What decides whether io_uring may be used. */
   ioUring: IoUringLimits & { allowed: boolean | null };
-  /** The engine that is used, and why; null where none can be. */
-  engine: EngineInfo | null;
+  /** The engine that is used, and why. */
+  engine: EngineInfo;
   /** Why there is no engine. */
   engineError: string | null;
   /** The limit of locked memory in bytes; -1 for none, null where it is not known. */
@@ -52,25 +52,20 @@ export async function doctor(path: string, options: DoctorOptions): Promise<numb
 async function examine(path: string): Promise<Report> {
   // Before anything asks for a permission: on a terminal that would grant what is looked for here.
   const missing = await missingPermissions(path);
-  let engine: EngineInfo | null = null;
-  let engineError: string | null = null;
-  try {
-    engine = engineInfo();
-  } catch (error) {
-    engineError = describe(error);
-  }
   const found = await probe(path);
-  const loads = engine?.engine === "io_uring" || (engine?.liburing ?? null) !== null ||
-    liburingLoads();
+  const engineError = await settleEngine();
+  const engine = engineInfo();
+  const loads = engine.liburing !== null || liburingLoads();
+  // Without liburing, or where threads were asked for, nobody has tried.
+  const refused = loads && engine.engine === "threads" && environment("DMA_ENGINE") !== "threads";
   const locked = await lockedMemoryLimit();
   return {
-    works: engine !== null && found.error === null,
+    works: engineError === null && found.error === null,
     deno: Deno.version.deno,
-    kernel: engine?.kernel ?? kernelRelease(),
-    liburing: { loads, version: engine?.liburing ?? null, install: await liburingInstall() },
+    kernel: engine.kernel || kernelRelease(),
+    liburing: { loads, version: engine.liburing, install: await liburingInstall() },
     ioUring: {
-      // Without liburing nobody has tried.
-      allowed: engine?.engine === "io_uring" ? true : loads && engine ? false : null,
+      allowed: engine.engine === "io_uring" ? true : refused ? false : null,
       ...await ioUringLimits(),
     },
     engine,
@@ -81,12 +76,31 @@ async function examine(path: string): Promise<Report> {
   };
 }
 
-function liburingLoads(): boolean {
+/** The engine is chosen when the first file is opened. Where the path could not be, any other file will do. */
+async function settleEngine(): Promise<string | null> {
+  if (engineInfo().engine !== null) return null;
   try {
-    Deno.dlopen("liburing.so.2", {}).close();
+    await (await DmaFile.temp()).close();
+    return null;
+  } catch (error) {
+    return describe(error);
+  }
+}
+
+function liburingLoads(): boolean | null {
+  try {
+    Deno.dlopen(environment("DMA_LIBURING") ?? "liburing.so.2", {}).close();
     return true;
+  } catch (error) {
+    return error instanceof Deno.errors.NotCapable ? null : false;
+  }
+}
+
+function environment(name: string): string | undefined {
+  try {
+    return Deno.env.get(name);
   } catch {
-    return false;
+    return undefined;
   }
 }
 

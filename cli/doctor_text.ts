@@ -36,13 +36,14 @@ function kernel({ kernel }: Report): string {
     : line("--", "Kernel", `${kernel}; from 6.1 on it says itself what alignment a file needs`);
 }
 
-function liburing({ liburing }: Report): string {
-  return liburing.loads
-    ? line("ok", "liburing", liburing.version ?? "present (its version is not known)")
-    : line("--", "liburing", `missing: ${liburing.install}`);
+function liburing({ liburing: { loads, version, install } }: Report): string {
+  if (loads === null) return line("--", "liburing", "not known (needs --allow-ffi)");
+  return loads
+    ? line("ok", "liburing", version ?? "present (its version is not known)")
+    : line("--", "liburing", `missing: ${install}`);
 }
 
-function ioUring({ ioUring, engine }: Report): string {
+function ioUring({ ioUring }: Report): string {
   if (ioUring.allowed) return line("ok", "io_uring", "allowed");
   const why = [];
   if (ioUring.disabled === 1) {
@@ -55,29 +56,30 @@ function ioUring({ ioUring, engine }: Report): string {
   if (ioUring.allowed === null) {
     return line("--", "io_uring", ["not tried", ...why].join("; "));
   }
-  // Where nothing is found here, the engine's own reason is the best one.
-  return line("--", "io_uring", why.join("; ") || (engine?.reason ?? "not used"));
+  return line("--", "io_uring", ["refused", ...why].join("; "));
 }
 
 function engine({ engine, engineError }: Report): string {
-  if (engine === null) return line("!!", "Engine", engineError ?? "none");
+  if (engineError !== null) return line("!!", "Engine", `none: ${engineError}`);
+  const mark = engine.engine === "io_uring" ? "ok" : "--";
   return line(
-    engine.engine === "io_uring" ? "ok" : "--",
+    mark,
     "Engine",
-    `${engine.engine}: ${engine.reason}`,
+    `${engine.engine}: ${[engine.reason, ...engine.features].join("; ")}`,
   );
 }
 
 function lockedMemory({ lockedMemory: bytes, engine }: Report): string {
   const label = "Locked memory";
-  const registered = engine?.registeredBuffers
-    ? "buffers are registered with the ring"
-    : "buffers are not registered with the ring";
-  const about = engine?.engine === "io_uring" ? `; ${registered}` : "";
+  const ring = engine.engine === "io_uring";
+  const about = !ring
+    ? ""
+    : engine.registeredBuffers
+    ? "; buffers are registered with the ring"
+    : "; buffers are not registered with the ring, which costs some speed";
   if (bytes === null) return line("--", label, `limit not known (needs --allow-all)${about}`);
-  if (bytes < 0) return line("ok", label, `no limit${about}`);
-  const enough = engine?.registeredBuffers ?? true;
-  return line(enough ? "ok" : "--", label, `at most ${formatSize(bytes)}${about}`);
+  const limit = bytes < 0 ? "no limit" : `at most ${formatSize(bytes)}`;
+  return line(ring && !engine.registeredBuffers ? "--" : "ok", label, `${limit}${about}`);
 }
 
 function permissions({ missingPermissions }: Report): string {

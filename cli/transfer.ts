@@ -91,10 +91,9 @@ class Job {
   async stop(error: unknown): Promise<void> {
     // What fails in here follows from the first error, which is the one to tell.
     await this.#source?.readable.cancel(error).catch(() => {});
-    if (this.#writer === undefined && this.#options.atomic) {
-      await this.#file?.remove().catch(() => {});
-    }
-    await this.#writer?.abort(error).catch(() => {});
+    // Closing an atomic file without a writer would give it its name, empty as it is.
+    const writer = this.#writer ?? (this.#options.atomic ? this.#file?.writable : undefined);
+    await writer?.abort(error).catch(() => {});
     await this.#file?.close().catch(() => {});
   }
 
@@ -104,13 +103,16 @@ class Job {
     const bytes = this.#written();
     const file = this.#file!;
     const writer = this.#writer!;
-    const done = this.#options.append ? "appended" : "wrote";
+    const { append, atomic, sync } = this.#options;
     return [
-      `${done} ${bytes} bytes${bytes < 1024 ? "" : ` (${formatSize(bytes)})`} to ${this.#dest}`,
+      `${append ? "appended" : "wrote"} ${bytes} bytes${
+        bytes < 1024 ? "" : ` (${formatSize(bytes)})`
+      } to ${this.#dest}`,
       `${seconds.toFixed(2)} s, ${formatRate(bytes, seconds)}`,
       `${file.direct ? "Direct I/O" : "page cache"}, ${engineInfo().engine}`,
       `${writer.writeBehind} x ${formatSize(writer.bufferSize)}`,
-      this.#options.sync ? "synced" : "not synced",
+      // An atomic file gets its name only when it is durable.
+      sync || atomic ? "synced" : "not synced",
     ].join("; ");
   }
 
@@ -121,10 +123,13 @@ class Job {
     // A signal can come while the last close is under way; then everything is there after all.
     if (await this.#closed()) return `everything had been written: ${this.summary()}`;
     if (atomic) return `nothing kept, ${this.#dest} is as it was before`;
-    const bytes = Math.max(0, (this.#writer?.currentFlushedPos ?? 0) - this.#start);
-    return append
-      ? `kept the first ${bytes} appended bytes in ${this.#dest}`
-      : `kept the first ${bytes} bytes in ${this.#dest}`;
+    const kept = `kept the first ${this.#written()} ${
+      append ? "appended " : ""
+    }bytes in ${this.#dest}`;
+    const size = await Deno.stat(this.#dest).then(({ size }) => size, () => undefined);
+    return size === this.#start + this.#written()
+      ? kept
+      : `${kept}, but could not cut it there: it is ${size ?? "an unknown number of"} bytes long`;
   }
 
   #written(): number {

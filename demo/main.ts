@@ -125,15 +125,18 @@ async function identical(path: string, other: string): Promise<boolean> {
 
 async function demo(options: DemoOptions): Promise<boolean> {
   await ensureLiburing();
-  const { engine, reason } = engineInfo();
-  console.log(`Engine: ${engine} (${reason})`);
-
   const input = options.folder.length > 0
     ? await measureFolders(options.folder)
     : await findFolders();
   console.log(`Input: a tar of ${input.folders.join(", ")}, about ${formatSize(input.bytes)}`);
 
   const dir = await Deno.makeTempDir({ dir: options.dir ?? "/var/tmp", prefix: "dma-demo-" });
+  for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
+    Deno.addSignalListener(signal, () => {
+      if (!options.keep) Deno.removeSync(dir, { recursive: true });
+      Deno.exit(code);
+    });
+  }
   try {
     const path = `${dir}/received.tar`;
     const keptPath = `${dir}/sent.tar`;
@@ -142,6 +145,8 @@ async function demo(options: DemoOptions): Promise<boolean> {
     const cached = await cachedBytes(path);
     const same = await identical(path, keptPath);
 
+    const { engine, reason } = engineInfo();
+    console.log(`Engine: ${engine} (${reason})`);
     console.log(`Received: ${done.bytes} bytes (${formatSize(done.bytes)})`);
     console.log(
       `Time: ${done.seconds.toFixed(2)} s, ${

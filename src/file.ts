@@ -3,15 +3,25 @@
 import { chunkBytes, flag, integer, optionsObject, pathText, shown } from "./arguments.ts";
 import { allocateBuffer, DmaBuffer } from "./buffer.ts";
 import { openAtomic } from "./core/atomic.ts";
+import { copyRange } from "./core/copy_range.ts";
 import { closeFile, removeName } from "./core/end_of_life.ts";
 import type { Handle } from "./core/handle.ts";
 import { mayVanish } from "./core/isolate.ts";
-import { type DirectMode, openHandle, type OpenRequest } from "./core/open.ts";
-import { readRange, sizeOf, statHandle, writeBytes, writeWhole } from "./core/random_access.ts";
+import { openHandle, type OpenRequest } from "./core/open.ts";
+import {
+  attempt,
+  readRange,
+  sizeOf,
+  statHandle,
+  writeBytes,
+  writeWhole,
+} from "./core/random_access.ts";
+import { type ByteRange, type RangeRead, readMany } from "./core/read_many.ts";
 import { fileInfo } from "./core/stat.ts";
 import { useEngine } from "./engine/select.ts";
-import { closedError, Errno, ioError } from "./errors.ts";
+import { closedError, Errno, ioError, unwrap } from "./errors.ts";
 import { demand } from "./permissions.ts";
+import { DmaStreamReader } from "./stream_reader.ts";
 import { DmaStreamWriter } from "./stream_writer.ts";
 
 /** How {@linkcode DmaFile.open} opens. */
@@ -58,7 +68,7 @@ export interface DmaOpenOptions {
    *
    * @default {"prefer"}
    */
-  direct?: DirectMode;
+  direct?: "require" | "prefer" | "off";
 }
 
 /** How {@linkcode DmaFile.create} creates. */
@@ -80,7 +90,7 @@ export interface DmaCreateOptions {
    *
    * @default {"prefer"}
    */
-  direct?: DirectMode;
+  direct?: "require" | "prefer" | "off";
   /**
    * Write without a name, or under a temporary one in the same directory: the path appears, whole and durable, only
    * when the file is closed without an error, and never otherwise.
@@ -109,6 +119,35 @@ export interface DmaTempOptions {
    */
   dir?: string | URL;
 }
+
+/** How {@linkcode DmaFile.readMany} merges. */
+export interface ReadManyOptions {
+  /**
+   * Bytes that one merged read may have. A range that is larger is read alone.
+   *
+   * @default {524288}
+   */
+  maxMerged?: number;
+  /**
+   * Bytes that may be read for nothing between two ranges of one read.
+   *
+   * @default {0}
+   */
+  maxGap?: number;
+  /**
+   * Reads in flight or waiting to be taken, at most. Memory is this many times `maxMerged`.
+   *
+   * @default {16}
+   */
+  concurrency?: number;
+}
+
+const LOCK_SH = 1;
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+const LOCK_UN = 8;
+/** Milliseconds between two tries for a lock: at first, and at most. */
+const LOCK_RETRY_MS = [1, 50] as const;
 
 const FALLOC_FL_KEEP_SIZE = 1;
 const FALLOC_FL_PUNCH_HOLE = 2;
@@ -142,6 +181,7 @@ export let handleOf: (file: DmaFile) => Handle;
  */
 export class DmaFile implements AsyncDisposable {
   readonly #handle: Handle;
+  #reader: DmaStreamReader | undefined;
   #writer: DmaStreamWriter | undefined;
 
   static {
@@ -239,7 +279,7 @@ export class DmaFile implements AsyncDisposable {
   async readAt(position: number, length: number): Promise<Uint8Array> {
     this.#checkRange(position, length);
     this.#assertReadable();
-    return await readRange(this.#handle, position, length);
+    return await this.#read(position, length);
   }
 
   /**
@@ -253,7 +293,49 @@ export class DmaFile implements AsyncDisposable {
     this.#checkAligned("position", position);
     this.#checkAligned("length", length);
     this.#assertReadable();
-    return await readRange(this.#handle, position, length);
+    return await this.#read(position, length);
+  }
+
+  /**
+   * Reads many ranges. Near ones that follow each other are read at once; results come in the order of `ranges`, which
+   * is asked for more only as results are taken.
+   *
+   * @throws the error of the range that could not be read, when its turn comes
+   */
+  readMany(
+    ranges: Iterable<ByteRange> | AsyncIterable<ByteRange>,
+    options?: ReadManyOptions,
+  ): AsyncIterable<RangeRead> {
+    return this.#readMany(ranges, options);
+  }
+
+  // Wrong arguments reject the first step, as every asynchronous method rejects.
+  async *#readMany(
+    ranges: unknown,
+    options: ReadManyOptions | undefined,
+  ): AsyncGenerator<RangeRead> {
+    if (
+      typeof ranges !== "object" || ranges === null ||
+      !(Symbol.iterator in ranges || Symbol.asyncIterator in ranges)
+    ) {
+      throw new TypeError(`Invalid ranges ${shown(ranges)}: it must be iterable`);
+    }
+    const given = optionsObject<ReadManyOptions>("options", options);
+    const limits = {
+      maxMerged: integer("maxMerged", given.maxMerged ?? 512 * 1024),
+      maxGap: integer("maxGap", given.maxGap ?? 0),
+      concurrency: integer("concurrency", given.concurrency ?? 16, 1, 4096),
+    };
+    const check = (range: unknown): ByteRange => {
+      if (typeof range !== "object" || range === null) {
+        throw new TypeError(`Invalid range ${shown(range)}: it must have position and length`);
+      }
+      const { position, length } = range as ByteRange;
+      this.#checkRange(position, length);
+      return { position, length };
+    };
+    this.#assertReadable();
+    yield* readMany(this.#handle, ranges as Iterable<unknown>, check, limits);
   }
 
   /**
@@ -340,6 +422,63 @@ export class DmaFile implements AsyncDisposable {
     });
   }
 
+  /**
+   * Copies a range into `target` inside the kernel: by reference where the file system can (xfs, btrfs). The file
+   * systems may differ.
+   *
+   * @returns bytes copied: fewer than `length` where this file ends
+   */
+  async copyRangeTo(
+    target: DmaFile,
+    position: number,
+    length: number,
+    targetPosition: number,
+  ): Promise<number> {
+    if (!(target instanceof DmaFile)) {
+      throw new TypeError(`Cannot copy to ${shown(target)}: target must be a DmaFile`);
+    }
+    this.#checkRange(position, length);
+    integer("targetPosition", targetPosition);
+    integer("targetPosition + length", targetPosition + length);
+    this.#assertReadable();
+    target.#assertWritable("copy");
+    return await copyRange(this.#handle, target.#handle, position, length, targetPosition);
+  }
+
+  /**
+   * Waits for an advisory lock on the whole file (`flock`): shared, or with `exclusive` against everybody. It is given
+   * back by {@linkcode DmaFile.unlock} and by closing the file.
+   */
+  async lock(exclusive = false): Promise<void> {
+    const [first, longest] = LOCK_RETRY_MS;
+    let wait: number = first;
+    // No thread is parked in flock: there are only a few, and the holder may need one to let go.
+    while (!await this.tryLock(exclusive)) {
+      await new Promise((resolve) => setTimeout(resolve, wait));
+      wait = Math.min(wait * 2, longest);
+    }
+  }
+
+  /** As {@linkcode DmaFile.lock}, without waiting: false where somebody else has it. */
+  async tryLock(exclusive = false): Promise<boolean> {
+    const operation = (flag("exclusive", exclusive) ? LOCK_EX : LOCK_SH) | LOCK_NB;
+    const handle = this.#handle;
+    handle.assertOpen("lock");
+    const result = await attempt(
+      handle,
+      (done) => handle.engine.lock(handle.fd, operation, done),
+    );
+    if (result === -Errno.EAGAIN) return false;
+    unwrap(result, "lock", handle.path);
+    return true;
+  }
+
+  /** Gives the lock back. */
+  async unlock(): Promise<void> {
+    const handle = this.#handle;
+    await handle.run("unlock", (done) => handle.engine.lock(handle.fd, LOCK_UN, done));
+  }
+
   /** Makes bytes and metadata durable (`fsync`). */
   async sync(): Promise<void> {
     const handle = this.#handle;
@@ -381,6 +520,11 @@ export class DmaFile implements AsyncDisposable {
     return this.#handle.device === device && this.#handle.inode === inode;
   }
 
+  /** A reader with defaults, the same one each time. When it ends it closes the file. */
+  get readable(): DmaStreamReader {
+    return this.#reader ??= new DmaStreamReader(this);
+  }
+
   /** A writer with defaults, the same one each time. Closing it closes the file. */
   get writable(): DmaStreamWriter {
     return this.#writer ??= new DmaStreamWriter(this);
@@ -409,6 +553,12 @@ export class DmaFile implements AsyncDisposable {
   ): string {
     const { path, direct, alignment } = this;
     return `DmaFile ${inspect({ path, direct, alignment, closed: this.#handle.closed }, options)}`;
+  }
+
+  #read(position: number, length: number): Promise<Uint8Array> {
+    const handle = this.#handle;
+    return handle.sharedReads?.read(handle, position, length) ??
+      readRange(handle, position, length);
   }
 
   #checkRange(position: number, length: number): void {

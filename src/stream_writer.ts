@@ -2,6 +2,7 @@
 
 import { chunkBytes, flag, integer, optionsObject, shown } from "./arguments.ts";
 import { DmaBuffer } from "./buffer.ts";
+import { SharedReads } from "./core/shared_reads.ts";
 import { WriteSession, type WriteSessionOptions } from "./core/write_session.ts";
 import { DmaFile, handleOf } from "./file.ts";
 
@@ -136,6 +137,9 @@ const dropped = new FinalizationRegistry<WriteSession>((session) => {
   session.abandon().catch(() => {});
 });
 
+/** The session of a writer that is free, with nothing on the way to it; else undefined. For this module only. */
+export let sessionFor: (writer: DmaStreamWriter) => WriteSession | undefined;
+
 /**
  * A `WritableStream` that writes to a file behind the caller's back, through Direct I/O where the file has it.
  *
@@ -166,6 +170,14 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
   readonly #session: WriteSession;
   readonly #sink: Sink;
   #ending = false;
+
+  static {
+    sessionFor = (writer) => {
+      const sink = writer.#sink;
+      const busy = writer.locked || writer.#ending || sink.queued > 0 || sink.waiting !== undefined;
+      return busy || sink.session.failed || sink.session.closed ? undefined : sink.session;
+    };
+  }
 
   /**
    * Starts a writer on an open file. A file has one writer at a time.
@@ -338,6 +350,7 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
     const handle = handleOf(this.file);
     handle.writable = false;
     handle.readable = true;
+    handle.sharedReads = new SharedReads();
     return this.file;
   }
 

@@ -2,6 +2,7 @@
 // closed once, and only after every operation on it is back from the kernel.
 
 import { type Completion, type Engine, outcome } from "../engine/engine.ts";
+import type { SharedReads } from "./shared_reads.ts";
 import { closedError, unwrap } from "../errors.ts";
 
 /** What opening found out. */
@@ -63,6 +64,8 @@ export class Handle {
   /** Counts changes, so that a sync with nothing new to make durable can be told. */
   changes = 0;
   publication: Publication | undefined;
+  /** There where the file was sealed: it does not change, so reads can be shared. */
+  sharedReads: SharedReads | undefined;
   occupant: Occupant | undefined;
   /** The object that users had is gone: whoever is last closes. */
   dropped = false;

@@ -2,6 +2,7 @@
 
 import { AlignedMemory } from "../buffer.ts";
 import { type Memory, outcome } from "../engine/engine.ts";
+import { addressOf } from "../engine/kernel_engine.ts";
 import { Errno, ioError } from "../errors.ts";
 import type { Handle } from "./handle.ts";
 import { mayVanish } from "./isolate.ts";
@@ -126,6 +127,27 @@ export async function readRange(
     position - start,
     Math.max(position - start, Math.min(got, end - start)),
   );
+}
+
+/**
+ * Reads whole blocks straight into `view`, where its memory, the position and the length let Direct I/O do that.
+ * Resolves to how many bytes are in: 0 where it cannot be done, or where the file has ended. Nobody else may have the
+ * view meanwhile.
+ */
+export async function readStraight(
+  handle: Handle,
+  view: Uint8Array<ArrayBuffer>,
+  position: number,
+  end: number,
+): Promise<number> {
+  const { alignment, memoryAlignment } = handle;
+  const room = Math.min(view.byteLength, end - position);
+  const length = room - room % alignment;
+  if (length === 0 || position % alignment !== 0) return 0;
+  const address = addressOf(view);
+  if (address % memoryAlignment !== 0) return 0;
+  const bytes = new Uint8Array(view.buffer, view.byteOffset, length);
+  return await readWhole(handle, { bytes, address, registration: -1 }, 0, length, position);
 }
 
 /** As {@linkcode readRange}, with a copy: the kernel never has memory that dies with the isolate. */

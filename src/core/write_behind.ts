@@ -257,6 +257,11 @@ export class WriteBehind {
     return !this.#filling && this.#buffers <= this.#writeBehind && !this.#failure && !this.#ending;
   }
 
+  /** Whether {@linkcode write} would take a byte now. */
+  get hasRoom(): boolean {
+    return this.#filling !== undefined || this.#buffers <= this.#writeBehind;
+  }
+
   #startBuffer(): Filling {
     const size = this.#first ? Math.min(FIRST_BLOCK, this.#bufferSize) : this.#bufferSize;
     const block = this.#engine.acquire(size);

@@ -123,7 +123,7 @@ export class WriteSession implements Occupant {
   }
 
   async #acceptSlowly(chunk: Uint8Array, from: number): Promise<void> {
-    const core = await this.#ready();
+    const core = await this.ready();
     if (this.#ending) throw new TypeError("Cannot write a stream that is closed");
     for (let at = from + core.write(chunk, from); at < chunk.length;) {
       await core.room();
@@ -131,8 +131,8 @@ export class WriteSession implements Occupant {
     }
   }
 
-  /** The core, when it is there; rejects with the failure. */
-  async #ready(): Promise<WriteBehind> {
+  /** Resolves to the core, when it is there; rejects with the failure. */
+  async ready(): Promise<WriteBehind> {
     if (!this.core && this.opening) await this.opening.catch(() => {});
     if (this.failed) throw this.error;
     return this.core!;
@@ -140,12 +140,12 @@ export class WriteSession implements Occupant {
 
   /** As {@linkcode WriteBehind.flush}. */
   async flush(): Promise<number> {
-    return await (await this.#ready()).flush();
+    return await (await this.ready()).flush();
   }
 
   /** As {@linkcode WriteBehind.sync}. */
   async sync(tail: boolean): Promise<number> {
-    return await (await this.#ready()).sync(tail);
+    return await (await this.ready()).sync(tail);
   }
 
   // ---- leaving --------------------------------------------------------------------------------------------------
@@ -175,7 +175,7 @@ export class WriteSession implements Occupant {
 
   /** All of {@linkcode close} but closing the descriptor. */
   async complete(): Promise<void> {
-    const core = await this.#ready();
+    const core = await this.ready();
     this.#ending = true;
     const { syncOnClose, closeFile } = this.#options;
     const { handle } = this;

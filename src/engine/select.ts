@@ -2,7 +2,6 @@
 
 import { liburingVersion, openLiburing } from "../../ffi/liburing.ts";
 import { environment, loadShim, type Shim } from "../../ffi/shim.ts";
-import type { EngineName } from "./engine.ts";
 import { IoUringEngine, RingRefused } from "./io_uring.ts";
 import { type KernelEngine, Op } from "./kernel_engine.ts";
 import { ThreadsEngine } from "./threads.ts";
@@ -34,7 +33,7 @@ export interface EngineOptions {
 /** The engine at work, and why. */
 export interface EngineInfo {
   /** Null before the first file is opened. */
-  engine: EngineName | null;
+  engine: "io_uring" | "threads" | null;
   /** Why this engine. */
   reason: string;
   /** The kernel's release, as "6.1.0-18-amd64"; empty before the first file is opened. */

@@ -1,0 +1,346 @@
+// Read-ahead: aligned buffers are read before anybody asks for them, and given out in the order of the file.
+// A state machine over an engine, with no stream in it.
+//
+// Bytes are read into the pool and copied out. A read straight into memory of the consumer's own would save the
+// copy and lose more than that: every chunk is fresh memory then, and the page faults for it cost more than the
+// copy does into memory that the allocator has warm (measured: bench/FINDINGS.md).
+
+import { type Block, type Completion, outcome } from "../engine/engine.ts";
+import { type DmaError, Errno, ioError } from "../errors.ts";
+import type { Handle } from "./handle.ts";
+import { parseStat } from "./stat.ts";
+
+/** What a {@linkcode ReadAhead} is made of. Every number has been checked. */
+export interface ReadAheadOptions {
+  handle: Handle;
+  /** The first byte to give out. */
+  start: number;
+  /** The byte after the last one, at most. */
+  end: number;
+  /** A multiple of the alignment. */
+  bufferSize: number;
+  /** Buffers in flight or ready, besides the one that is being given out. 0: a read only when asked. */
+  readAhead: number;
+}
+
+/** Reads that bring nothing before an error is made of it. */
+const PATIENCE = 3;
+
+/** One buffer's read. */
+class Read implements Completion {
+  got = 0;
+  /** The kernel is done with it. */
+  whole = false;
+  /** The file ended in it. */
+  last = false;
+  fruitless = 0;
+  error: DmaError | undefined;
+  /** Nobody wants it any more: its block goes back when the kernel is done. */
+  unwanted = false;
+  constructor(
+    readonly owner: ReadAhead,
+    readonly block: Block,
+    readonly position: number,
+    readonly length: number,
+  ) {}
+  complete(result: number): void {
+    this.owner.readCompleted(this, result);
+  }
+}
+
+/** A whole buffer, given away. */
+export interface TakenBlock {
+  readonly block: Block;
+  /** Bytes in it, from its start. */
+  readonly length: number;
+}
+
+/** Reads a range of a file ahead of its consumer. */
+export class ReadAhead {
+  readonly #handle: Handle;
+  readonly #bufferSize: number;
+  readonly #readAhead: number;
+  readonly #end: number;
+  #position: number;
+  /** Where the next read starts; aligned. */
+  #next: number;
+  /** Reads in the order of the file. */
+  readonly #line: Read[] = [];
+  #inFlight = 0;
+  /** Set when the file ended, or the consumer did: no further reads. */
+  #over = false;
+  #waiting: (() => void) | undefined;
+  #quiet: (() => void) | undefined;
+  /** Buffers that exist. */
+  buffers = 0;
+  /** Most buffers that ever existed at once. */
+  mostBuffers = 0;
+
+  constructor(options: ReadAheadOptions) {
+    const { handle, start, end, bufferSize, readAhead } = options;
+    this.#handle = handle;
+    this.#position = Math.min(start, end);
+    this.#end = end;
+    this.#bufferSize = bufferSize;
+    this.#readAhead = readAhead;
+    this.#next = this.#position - this.#position % handle.alignment;
+  }
+
+  /** The next byte to be given out. */
+  get position(): number {
+    return this.#position;
+  }
+
+  /** Whether nothing is read ahead, so that a read may go straight to where the consumer wants it. */
+  get idle(): boolean {
+    return this.#line.length === 0 && !this.#over;
+  }
+
+  /** The byte after the last one to give out, at most. */
+  get end(): number {
+    return this.#end;
+  }
+
+  /** Bytes were read past this, from {@linkcode position} on, while it was {@linkcode idle}. */
+  jump(bytes: number): void {
+    this.#position += bytes;
+    this.#next = this.#position - this.#position % this.#handle.alignment;
+  }
+
+  // ---- giving out -------------------------------------------------------------------------------------------------
+
+  /**
+   * Bytes that are there now, `most` at most, as a view of the pool that holds only until the next call; or null at
+   * the end; or undefined where they are yet to come: {@linkcode ready} tells when. Throws the failure of the read
+   * that the consumer has reached.
+   */
+  peek(most: number): Uint8Array<ArrayBuffer> | null | undefined {
+    for (;;) {
+      const read = this.#line[0];
+      if (this.#position >= this.#end || (!read && this.#over)) return null;
+      if (!read) {
+        this.#fill(Math.max(1, this.#readAhead));
+        return undefined;
+      }
+      if (!read.whole) return undefined;
+      if (read.error) throw read.error;
+      const from = this.#position - read.position;
+      const to = Math.min(read.got, this.#end - read.position, from + most);
+      if (to > from) return read.block.bytes.subarray(from, to);
+      if (read.last) {
+        this.#stop();
+        return null;
+      }
+      this.#line.shift();
+      this.#free(read);
+    }
+  }
+
+  /** The first `count` bytes of what {@linkcode peek} showed were taken. */
+  advance(count: number): void {
+    this.#position += count;
+    const read = this.#line[0];
+    if (read && read.whole && !read.last && this.#position >= read.position + read.length) {
+      this.#line.shift();
+      this.#free(read);
+    }
+    this.#fill(this.#readAhead);
+  }
+
+  /**
+   * The next buffer, where it is there, full, a multiple of `alignment` long, and nothing of it was given out yet: it
+   * is the caller's to release.
+   */
+  takeBlock(alignment: number): TakenBlock | undefined {
+    const read = this.#line[0];
+    if (!read?.whole || read.error || read.last || read.got < read.length) return undefined;
+    const end = read.position + read.length;
+    if (this.#position !== read.position || end > this.#end || read.length % alignment !== 0) {
+      return undefined;
+    }
+    this.#line.shift();
+    this.buffers--;
+    this.#position = end;
+    this.#fill(this.#readAhead);
+    return { block: read.block, length: read.length };
+  }
+
+  /** Resolves when {@linkcode peek} has something else to say. */
+  ready(): Promise<void> {
+    this.#fill(Math.max(1, this.#readAhead));
+    const read = this.#line[0];
+    if (!read || read.whole) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting = resolve);
+  }
+
+  /** Goes forward without reading; to the end of the range or of the file at most. */
+  skip(bytes: number): void {
+    const target = Math.min(
+      this.#position + bytes,
+      this.#end,
+      Math.max(this.#position, this.#size()),
+    );
+    this.#position = target;
+    const line = this.#line;
+    while (line.length > 0 && line[0]!.position + line[0]!.length <= target) {
+      const read = line.shift()!;
+      if (read.whole) this.#free(read);
+      else read.unwanted = true;
+    }
+    const { alignment } = this.#handle;
+    if (line.length === 0) this.#next = Math.max(this.#next, target - target % alignment);
+    this.#wake();
+  }
+
+  /** The length of the file, as far as the kernel knows without asking anybody. */
+  #size(): number {
+    const { engine, fd } = this.#handle;
+    const block = engine.acquire(4096);
+    const size = engine.statNow(fd, block) < 0 ? Infinity : Number(parseStat(block.bytes).size);
+    engine.release(block);
+    return size;
+  }
+
+  // ---- reading ----------------------------------------------------------------------------------------------------
+
+  /** Starts reads until `wanted` are in flight or ready. */
+  #fill(wanted: number): void {
+    const { engine, alignment } = this.#handle;
+    let started = false;
+    // A buffer that waits for its kernel after a skip still counts: memory is bounded whatever the consumer does.
+    while (
+      !this.#over && this.#line.length < wanted && this.buffers <= this.#readAhead &&
+      this.#next < this.#end
+    ) {
+      const position = this.#next;
+      const left = Math.ceil((Math.min(this.#end, this.#knownEnd()) - position) / alignment) *
+        alignment;
+      // At or past what was the end: one block tells whether the file has grown.
+      const length = Math.min(this.#bufferSize, Math.max(left, alignment));
+      const read = new Read(this, engine.acquire(length), position, length);
+      this.buffers++;
+      this.mostBuffers = Math.max(this.mostBuffers, this.buffers);
+      this.#next += length;
+      this.#line.push(read);
+      this.#submit(read);
+      started = true;
+      if (left <= 0) break;
+    }
+    if (started) engine.submit();
+  }
+
+  #sizeSeen: number | undefined;
+  #knownEnd(): number {
+    return this.#sizeSeen ??= this.#size();
+  }
+
+  #submit(read: Read): void {
+    const { engine, fd } = this.#handle;
+    try {
+      this.#handle.enter("read");
+    } catch (error) {
+      this.#settle(read, error as DmaError);
+      return;
+    }
+    this.#inFlight++;
+    const { block, got, length, position } = read;
+    engine.read(fd, block, got, length - got, position + got, read);
+  }
+
+  /** The kernel is done with a read, or with a part of it. */
+  readCompleted(read: Read, result: number): void {
+    this.#inFlight--;
+    this.#handle.leave();
+    if (read.unwanted) {
+      this.#free(read);
+      this.#wake();
+      return;
+    }
+    if (result === -Errno.EINTR || result === -Errno.EAGAIN) {
+      this.#submit(read);
+    } else if (result < 0) {
+      this.#settle(read, ioError(-result, "read", this.#handle.path));
+    } else {
+      read.got += result;
+      if (read.got >= read.length) this.#settle(read);
+      else this.#judgeShort(read, result);
+    }
+  }
+
+  /** Short: the end of the file, or a file system that gives less than it has (FUSE does, even nothing). */
+  async #judgeShort(read: Read, result: number): Promise<void> {
+    const { engine, fd, path, alignment } = this.#handle;
+    const block = engine.acquire(4096);
+    this.#inFlight++;
+    const queued = outcome((done) => engine.stat(fd, block, done));
+    engine.submit();
+    const asked = await queued;
+    this.#inFlight--;
+    const size = asked < 0 ? 0 : Number(parseStat(block.bytes).size);
+    engine.release(block);
+    if (read.unwanted) {
+      this.#free(read);
+      this.#wake();
+      return;
+    }
+    if (asked < 0) {
+      this.#settle(read, ioError(-asked, "stat", path));
+    } else if (read.position + read.got >= size) {
+      read.got = Math.max(0, Math.min(read.got, size - read.position));
+      read.last = true;
+      this.#settle(read);
+    } else if (result < alignment && ++read.fruitless > PATIENCE) {
+      const at = read.position + read.got;
+      this.#settle(
+        read,
+        ioError(Errno.EIO, "read", path, `no more than ${result} bytes at ${at} can be read`),
+      );
+    } else {
+      read.got -= read.got % alignment;
+      this.#submit(read);
+      engine.submit();
+    }
+  }
+
+  #settle(read: Read, error?: DmaError): void {
+    read.error = error;
+    read.whole = true;
+    // Reads behind the end or behind a failure are of no use.
+    if (read.last || error) this.#over = true;
+    this.#wake();
+  }
+
+  #free(read: Read): void {
+    this.#handle.engine.release(read.block);
+    this.buffers--;
+  }
+
+  #wake(): void {
+    const waiting = this.#waiting;
+    if (waiting && (this.#line.length === 0 || this.#line[0]!.whole)) {
+      this.#waiting = undefined;
+      waiting();
+    }
+    if (this.#inFlight === 0 && this.#quiet) {
+      const quiet = this.#quiet;
+      this.#quiet = undefined;
+      quiet();
+    }
+  }
+
+  /** No further reads; what was read ahead goes back, at once or when the kernel is done with it. */
+  #stop(): void {
+    this.#over = true;
+    for (const read of this.#line.splice(0)) {
+      if (read.whole) this.#free(read);
+      else read.unwanted = true;
+    }
+    this.#wake();
+  }
+
+  /** Ends the reading. Resolves when the kernel has none of the buffers any more. */
+  async cancel(): Promise<void> {
+    this.#stop();
+    if (this.#inFlight > 0) await new Promise<void>((resolve) => this.#quiet = resolve);
+  }
+}
