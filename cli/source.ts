@@ -1,4 +1,5 @@
 // Where the bytes of a transfer come from, and what is known of them beforehand.
+import { DmaFile } from "../mod.ts";
 
 /** A stream of bytes, and the file behind it where that can be told. */
 export interface Source {
@@ -20,13 +21,25 @@ export async function sourceOf(path: string): Promise<Source> {
   if (info.isDirectory) {
     throw new Deno.errors.IsADirectory(`Is a directory (os error 21): open '${path}'`);
   }
-  const file = await Deno.open(path);
-  return { readable: file.readable, info };
+  const { readable } = await open(path, info);
+  // What it hands out is never shared memory, which the type leaves open.
+  return { readable: readable as ReadableStream<Uint8Array<ArrayBuffer>>, info };
 }
 
-/** How many bytes will come, where the source is a file that has a length. Files of /proc say 0 and are not empty. */
-export function sizeOf(source: Source): number | undefined {
-  return source.info?.isFile && source.info.size > 0 ? source.info.size : undefined;
+async function open(path: string, info: Deno.FileInfo): Promise<DmaFile | Deno.FsFile> {
+  if (!hasLength(info)) return await Deno.open(path);
+  // DmaFile refuses what is no real file, as those of /sys, though they say that they are.
+  return await DmaFile.open(path).catch(() => Deno.open(path));
+}
+
+// Files of /proc say 0 and are not empty.
+function hasLength(info: Deno.FileInfo): boolean {
+  return info.isFile && info.size > 0;
+}
+
+/** How many bytes will come, where the source is a file that has a length. */
+export function sizeOf({ info }: Source): number | undefined {
+  return info && hasLength(info) ? info.size : undefined;
 }
 
 /** Throws where `dest` is the very file that is read: truncating it would lose it, appending to it would never end. */

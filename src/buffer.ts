@@ -33,7 +33,7 @@ export class DmaBuffer {
   }
 
   /** A view of the memory; empty while the kernel has it, and after it was given away. */
-  get bytes(): Uint8Array {
+  get bytes(): Uint8Array<ArrayBuffer> {
     return this.#bytes;
   }
 

@@ -4,7 +4,7 @@ import { chunkBytes, flag, integer, optionsObject, pathText, shown } from "./arg
 import { allocateBuffer, DmaBuffer } from "./buffer.ts";
 import { openAtomic } from "./core/atomic.ts";
 import { copyRange } from "./core/copy_range.ts";
-import { closeFile, removeName } from "./core/end_of_life.ts";
+import { closeFile, discardName, removeName } from "./core/end_of_life.ts";
 import type { Handle } from "./core/handle.ts";
 import { mayVanish } from "./core/isolate.ts";
 import { openHandle, type OpenRequest } from "./core/open.ts";
@@ -276,7 +276,7 @@ export class DmaFile implements AsyncDisposable {
    *
    * @returns the bytes, which belong to the caller: fewer than `length` where the file ends, none past its end
    */
-  async readAt(position: number, length: number): Promise<Uint8Array> {
+  async readAt(position: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
     this.#checkRange(position, length);
     this.#assertReadable();
     return await this.#read(position, length);
@@ -288,7 +288,7 @@ export class DmaFile implements AsyncDisposable {
    * @returns the bytes, which belong to the caller: fewer than `length` where the file ends
    * @throws {RangeError} position or length is not aligned
    */
-  async readAtAligned(position: number, length: number): Promise<Uint8Array> {
+  async readAtAligned(position: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
     this.#checkRange(position, length);
     this.#checkAligned("position", position);
     this.#checkAligned("length", length);
@@ -496,6 +496,13 @@ export class DmaFile implements AsyncDisposable {
     const target = pathText("to", to);
     const handle = this.#handle;
     const from = handle.path;
+    handle.assertOpen("rename");
+    if (handle.publication) {
+      // It has no name yet: this is the one that it will get.
+      await demand("write", target);
+      handle.path = target;
+      return;
+    }
     await demand("read", from);
     await demand("write", from);
     await demand("write", target);
@@ -503,10 +510,14 @@ export class DmaFile implements AsyncDisposable {
     handle.path = target;
   }
 
-  /** Removes the file's name. The file itself stays usable until it is closed. */
+  /**
+   * Removes the file's name. The file itself stays usable until it is closed. An atomic file has no name yet: it will
+   * get none.
+   */
   async remove(): Promise<void> {
     const handle = this.#handle;
     handle.assertOpen("remove");
+    if (handle.publication) return await discardName(handle);
     await demand("write", handle.path);
     await removeName(handle, handle.path);
   }
@@ -555,7 +566,7 @@ export class DmaFile implements AsyncDisposable {
     return `DmaFile ${inspect({ path, direct, alignment, closed: this.#handle.closed }, options)}`;
   }
 
-  #read(position: number, length: number): Promise<Uint8Array> {
+  #read(position: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
     const handle = this.#handle;
     return handle.sharedReads?.read(handle, position, length) ??
       readRange(handle, position, length);

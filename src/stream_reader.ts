@@ -172,7 +172,8 @@ const dropped = new FinalizationRegistry<Source>((source) => {
  * console.log(lines); // 2
  * ```
  */
-export class DmaStreamReader extends ReadableStream<Uint8Array> implements AsyncDisposable {
+export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
+  implements AsyncDisposable {
   /** The file that is read. */
   readonly file: DmaFile;
   /** Bytes of one buffer. */
@@ -251,7 +252,7 @@ export class DmaStreamReader extends ReadableStream<Uint8Array> implements Async
    * read, with the same results and errors.
    */
   override pipeTo(
-    destination: WritableStream<Uint8Array>,
+    destination: WritableStream<Uint8Array<ArrayBuffer>>,
     options?: StreamPipeOptions,
   ): Promise<void> {
     if (this.#source.untouched && !this.locked && destination instanceof DmaStreamWriter) {

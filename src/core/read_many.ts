@@ -14,7 +14,7 @@ export interface ByteRange {
 /** A part of a file, with its bytes: fewer than were asked for where the file ends. */
 export interface RangeRead extends ByteRange {
   /** The bytes; the caller owns them. */
-  bytes: Uint8Array;
+  bytes: Uint8Array<ArrayBuffer>;
 }
 
 /** What {@linkcode readMany} goes by. Every number has been checked. */
@@ -71,7 +71,7 @@ class Group {
     }
   }
 
-  #part(merged: Uint8Array<ArrayBuffer>, from: number, length: number): Uint8Array {
+  #part(merged: Uint8Array<ArrayBuffer>, from: number, length: number): Uint8Array<ArrayBuffer> {
     // Ranges that share a read each get memory of their own: the caller may do anything with it.
     return this.ranges.length === 1 ? merged : merged.slice(from, from + length);
   }

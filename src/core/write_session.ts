@@ -37,6 +37,7 @@ export class WriteSession implements Occupant {
   onFailure: (error: unknown) => void = () => {};
   #leaving: Promise<void> | undefined;
   #ending = false;
+  #sealing = false;
   /** The position where it is not known yet. */
   #guess: number;
 
@@ -58,6 +59,7 @@ export class WriteSession implements Occupant {
   /** Closing leaves the descriptor open. */
   keepOpen(): void {
     this.#options.closeFile = false;
+    this.#sealing = true;
   }
 
   get position(): number {
@@ -181,7 +183,8 @@ export class WriteSession implements Occupant {
     const { handle } = this;
     const durable = syncOnClose || handle.publication !== undefined;
     await core.finish(durable);
-    if (closeFile || !handle.publication) await settleName(handle, syncOnClose);
+    // An atomic file that stays open for more writers is published when it is closed.
+    if (closeFile || this.#sealing || !handle.publication) await settleName(handle, syncOnClose);
     this.#noteContent(core);
     this.closed = true;
     this.#vacate();
