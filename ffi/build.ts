@@ -33,6 +33,8 @@ const flags = [
   "-Wl,--build-id=none",
   "-Wl,-z,noseparate-code",
   "-Wl,-z,norelro",
+  // Stays mapped when Deno closes it: see ffi/shim.ts.
+  "-Wl,-z,nodelete",
 ];
 
 const sanitizeFlags = [
@@ -46,6 +48,7 @@ const sanitizeFlags = [
   "-fvisibility=hidden",
   "-fno-omit-frame-pointer",
   "-fsanitize=address,undefined",
+  "-Wl,-z,nodelete",
 ];
 
 async function run(command: string, args: string[]): Promise<string | undefined> {

@@ -1,5 +1,6 @@
 // Opens the system's liburing and types the functions of it that are used.
 
+import { openLibc } from "./libc.ts";
 import { environment } from "./shim.ts";
 
 const symbols = {
@@ -11,6 +12,7 @@ const symbols = {
   io_uring_submit: { parameters: [/* ring */ "pointer"], result: "i32" },
   io_uring_get_events: { parameters: [/* ring */ "pointer"], result: "i32" },
   io_uring_register_eventfd: { parameters: [/* ring */ "pointer", /* fd */ "i32"], result: "i32" },
+  io_uring_unregister_eventfd: { parameters: [/* ring */ "pointer"], result: "i32" },
   io_uring_register_probe: {
     parameters: [/* ring */ "pointer", /* probe */ "buffer", /* nr */ "u32"],
     result: "i32",
@@ -42,6 +44,10 @@ export class LiburingMissing extends Deno.errors.NotFound {
   override name = "LiburingMissing";
 }
 
+const RTLD_NOW = 2;
+const RTLD_NOLOAD = 4;
+const RTLD_NODELETE = 0x1000;
+
 const NAME = "liburing.so.2";
 
 /** Where distributions keep it. Tried by absolute path because --allow-ffi with a path list takes no bare name. */
@@ -62,7 +68,11 @@ export function openLiburing(): Liburing {
   let reason = "";
   for (const name of override === undefined ? candidates() : [override]) {
     try {
-      return Deno.dlopen(name, symbols).symbols;
+      const library = Deno.dlopen(name, symbols);
+      keep(name);
+      // Deno's handle would count as leaked by the test in which liburing is first needed.
+      library.close();
+      return library.symbols;
     } catch (error) {
       if (error instanceof Deno.errors.NotCapable) throw error;
       reason ||= error instanceof Error ? error.message : String(error);
@@ -72,6 +82,15 @@ export function openLiburing(): Liburing {
     `Cannot load ${NAME} (${reason}). Install it with one of: apt install liburing2, ` +
       "dnf install liburing, pacman -S liburing, apk add liburing",
   );
+}
+
+/** Has the dynamic linker keep a library that is open, whoever closes it. */
+function keep(name: string): void {
+  const libc = openLibc({ dlopen: { parameters: ["buffer", "i32"], result: "pointer" } });
+  const flags = RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE;
+  const kept = libc.symbols.dlopen(new TextEncoder().encode(`${name}\0`), flags);
+  libc.close();
+  if (kept === null) throw new Error(`Cannot keep ${name} loaded`);
 }
 
 /** "2.9", or null before 2.4, which cannot say. */

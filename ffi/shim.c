@@ -21,7 +21,7 @@
 #define EXPORT __attribute__((visibility("default")))
 
 // Bumped whenever a signature or the meaning of an argument changes; ffi/shim.ts asks for the same number.
-#define SHIM_ABI 1
+#define SHIM_ABI 2
 
 // Above io_uring's own opcodes, which `dma_call` shares.
 enum {
@@ -91,6 +91,11 @@ static int acceptable(uint32_t opcode, double address, uint32_t length, double o
   if (!moves_bytes(opcode)) return 1;
   return address != 0 && length != 0 && length <= MAX_RW && offset <= MAX_EXACT - length;
 }
+
+EXPORT int32_t dma_call(uint32_t opcode, int32_t fd, double address, uint32_t length, double offset, uint32_t flags);
+
+// Where dma_call is: a call on another thread goes by address, and so does not need the library to stay open.
+EXPORT double dma_call_address(void) { return (double)(uintptr_t)&dma_call; }
 
 // ---- memory ---------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,8 @@
 // Loads the C shim: from memory where the kernel allows that, else from a cache file. No compiler, no
 // download and no permission but --allow-ffi is needed.
 
+import { openLibc } from "./libc.ts";
+
 const symbols = {
   dma_abi: { parameters: [], result: "u32" },
   dma_map: { parameters: [/* length */ "f64", /* huge */ "u32"], result: "f64" },
@@ -36,20 +38,26 @@ const symbols = {
     ],
     result: "i32",
   },
-  // The same function, on one of Deno's own blocking threads.
-  dma_call_blocking: {
-    name: "dma_call",
-    parameters: ["u32", "i32", "f64", "u32", "f64", "u32"],
-    result: "i32",
-    nonblocking: true,
-  },
+  dma_call_address: { parameters: [], result: "f64" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
+/** `dma_call` on one of Deno's own blocking threads. */
+const blockingCall = {
+  parameters: symbols.dma_call.parameters,
+  result: "i32",
+  nonblocking: true,
+} as const satisfies Deno.ForeignFunction;
+
+type BlockingCall = Deno.UnsafeFnPointer<typeof blockingCall>["call"];
+
 /** The shim's functions. */
-export type Shim = Deno.DynamicLibrary<typeof symbols>["symbols"];
+export type Shim = Deno.DynamicLibrary<typeof symbols>["symbols"] & {
+  /** As `dma_call`, on one of Deno's own blocking threads. */
+  readonly dma_call_blocking: BlockingCall;
+};
 
 /** Must be SHIM_ABI of ffi/shim.c. */
-const ABI = 1;
+const ABI = 2;
 
 const MFD_CLOEXEC = 1;
 const MFD_EXEC = 0x10;
@@ -60,15 +68,30 @@ let loaded: Shim | undefined;
 export async function loadShim(): Promise<Shim> {
   if (loaded) return loaded;
   const override = environment("DMA_SHIM");
-  const shim = override === undefined
-    ? await loadEmbedded()
-    : Deno.dlopen(override, symbols).symbols;
+  const shim = override === undefined ? await loadEmbedded() : open(override);
   if (shim.dma_abi() !== ABI) {
     throw new Error(
       `Cannot use the shim ${override ?? ""}: its interface is ${shim.dma_abi()}, wanted is ${ABI}`,
     );
   }
   return loaded ??= shim;
+}
+
+/**
+ * Opens the shim for good. It is linked to stay mapped, so Deno's handle of it can be closed at once: a library that is
+ * open when a test ends counts as leaked by it, and this one is first needed in the middle of somebody's test.
+ */
+function open(path: string): Shim {
+  const library = Deno.dlopen(path, symbols);
+  const address = library.symbols.dma_call_address();
+  const pointer = Deno.UnsafePointer.create(BigInt(address))!;
+  const blocking = new Deno.UnsafeFnPointer(
+    pointer as Deno.PointerObject<typeof blockingCall>,
+    blockingCall,
+  );
+  const dma_call_blocking: BlockingCall = (...call) => blocking.call(...call);
+  library.close();
+  return { ...library.symbols, dma_call_blocking };
 }
 
 /** A variable of the environment, where reading it is allowed without asking. */
@@ -121,29 +144,12 @@ function message(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Opens the C library that Deno itself runs on. */
-function openLibc() {
-  // The empty name is the program itself; where that fails (musl), the library has a name per architecture.
-  const names = ["", "libc.so.6", `libc.musl-${Deno.build.arch}.so.1`];
-  for (const [index, name] of names.entries()) {
-    try {
-      return Deno.dlopen(
-        name,
-        {
-          memfd_create: { parameters: ["buffer", "u32"], result: "i32" },
-          write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
-          close: { parameters: ["i32"], result: "i32" },
-        } as const,
-      );
-    } catch (error) {
-      if (error instanceof Deno.errors.NotCapable || index === names.length - 1) throw error;
-    }
-  }
-  throw new Error("Cannot open the C library");
-}
-
 function loadFromMemory(bytes: Uint8Array<ArrayBuffer>): Shim {
-  const libc = openLibc();
+  const libc = openLibc({
+    memfd_create: { parameters: ["buffer", "u32"], result: "i32" },
+    write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+    close: { parameters: ["i32"], result: "i32" },
+  });
   try {
     const { memfd_create, write, close } = libc.symbols;
     const name = new TextEncoder().encode("dma-shim\0");
@@ -156,7 +162,7 @@ function loadFromMemory(bytes: Uint8Array<ArrayBuffer>): Shim {
       if (Number(write(fd, bytes, BigInt(bytes.length))) !== bytes.length) {
         throw new Error("write to a memfd failed");
       }
-      return Deno.dlopen(`/proc/self/fd/${fd}`, symbols).symbols;
+      return open(`/proc/self/fd/${fd}`);
     } finally {
       close(fd);
     }
@@ -176,5 +182,5 @@ function loadFromCache(bytes: Uint8Array<ArrayBuffer>, sha256: string): Shim {
   const partial = `${folder}/.shim-${crypto.randomUUID()}`;
   Deno.writeFileSync(partial, bytes, { createNew: true, mode: 0o500 });
   Deno.renameSync(partial, path);
-  return Deno.dlopen(path, symbols).symbols;
+  return open(path);
 }

@@ -54,7 +54,7 @@ export function pathText(name: string, value: unknown): string {
     if (value.hostname !== "") {
       throw new TypeError(`Invalid ${name} ${shown(value.href)}: a file: URL must have no host`);
     }
-    path = decodeURIComponent(value.pathname.replace(/%(?![0-9A-Fa-f]{2})/g, "%25"));
+    path = decodedPath(name, value);
   }
   if (typeof path !== "string") {
     throw new TypeError(`Invalid ${name} ${shown(value)}: it must be a string or a file: URL`);
@@ -63,6 +63,15 @@ export function pathText(name: string, value: unknown): string {
     throw new TypeError(`Invalid ${name} ${shown(path)}: it must not contain a NUL character`);
   }
   return path;
+}
+
+/** The path of a file: URL, as Deno's own functions take it. */
+function decodedPath(name: string, url: URL): string {
+  try {
+    return decodeURIComponent(url.pathname.replace(/%(?![0-9A-Fa-f]{2})/g, "%25"));
+  } catch {
+    throw new TypeError(`Invalid ${name} ${shown(url.href)}: a file: URL must be UTF-8 text`);
+  }
 }
 
 /** The bytes of a chunk. Throws TypeError where there are none to be had. */

@@ -85,6 +85,7 @@ export const Errno = {
   ENOSYS: 38,
   ELOOP: 40,
   EOPNOTSUPP: 95,
+  ECANCELED: 125,
 } as const;
 
 /**
@@ -102,6 +103,13 @@ export function ioError(errno: number, op: string, path: string, detail = ""): D
 export function unwrap(result: number, op: string, path: string): number {
   if (result < 0) throw ioError(-result, op, path);
   return result;
+}
+
+/** The error of a rename, which names both paths. */
+export function renameError(errno: number, from: string, to: string): DmaError {
+  const error = ioError(errno, "rename", from);
+  error.message += ` -> '${to}'`;
+  return error;
 }
 
 /** The error of a file that was closed. */

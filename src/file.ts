@@ -19,7 +19,7 @@ import {
 import { type ByteRange, type RangeRead, readMany } from "./core/read_many.ts";
 import { fileInfo } from "./core/stat.ts";
 import { useEngine } from "./engine/select.ts";
-import { closedError, Errno, ioError, unwrap } from "./errors.ts";
+import { closedError, Errno, ioError, renameError, unwrap } from "./errors.ts";
 import { demand } from "./permissions.ts";
 import { DmaStreamReader } from "./stream_reader.ts";
 import { DmaStreamWriter } from "./stream_writer.ts";
@@ -503,10 +503,13 @@ export class DmaFile implements AsyncDisposable {
       handle.path = target;
       return;
     }
+    handle.assertNamed("rename");
     await demand("read", from);
     await demand("write", from);
     await demand("write", target);
-    await handle.run("rename", (done) => handle.engine.rename(from, target, done));
+    const { engine } = handle;
+    const result = await attempt(handle, (done) => engine.rename(from, target, done));
+    if (result < 0) throw renameError(-result, from, target);
     handle.path = target;
   }
 
@@ -518,6 +521,7 @@ export class DmaFile implements AsyncDisposable {
     const handle = this.#handle;
     handle.assertOpen("remove");
     if (handle.publication) return await discardName(handle);
+    handle.assertNamed("remove");
     await demand("write", handle.path);
     await removeName(handle, handle.path);
   }
@@ -547,7 +551,8 @@ export class DmaFile implements AsyncDisposable {
    */
   async close(): Promise<void> {
     const handle = this.#handle;
-    await handle.occupant?.evict(closedError("write", handle.path));
+    // Without a writer it is closed from this moment on.
+    if (handle.occupant) await handle.occupant.evict(closedError("write", handle.path));
     await closeFile(handle);
     dropped.unregister(handle);
   }

@@ -49,7 +49,7 @@ export interface DmaStreamReaderOptions {
    */
   readAhead?: number;
   /**
-   * Close the file when the stream ends or is cancelled.
+   * Close the file when the stream ends or is cancelled. A file with a writer at work is left to that.
    *
    * @default {true}
    */
@@ -61,6 +61,10 @@ class Source {
   controller: WeakRef<ReadableByteStreamController> | undefined;
   /** Set when the stream has ended, whichever way. */
   finished: Promise<void> | undefined;
+  /** Bytes are on their way to the stream. */
+  #pulling = false;
+  /** A read into a view that the consumer brought. */
+  #straight: Promise<number> | undefined;
 
   constructor(
     readonly handle: Handle,
@@ -72,19 +76,26 @@ class Source {
 
   /** Whether the stream itself holds nothing and has not ended, so that it can be read past it. */
   get untouched(): boolean {
-    return this.finished === undefined && this.controller?.deref()?.desiredSize === 0;
+    const queued = this.controller?.deref()?.desiredSize !== 0;
+    return this.finished === undefined && !this.#pulling && !queued;
   }
 
   pull(controller: ReadableByteStreamController): Promise<void> | undefined {
     if (controller.byobRequest) return this.#pullInto(controller);
-    const bytes = this.core.peek(CHUNK);
+    const bytes = this.#peekOrFail(CHUNK);
     return bytes === undefined ? this.#pullLater(controller) : this.#give(controller, bytes);
   }
 
   async #pullLater(controller: ReadableByteStreamController): Promise<void> {
+    await this.#give(controller, await this.#awaited(CHUNK));
+  }
+
+  async #awaited(most: number): Promise<Uint8Array<ArrayBuffer> | null> {
     let bytes;
-    while ((bytes = this.#peekOrFail(CHUNK)) === undefined) await this.core.ready();
-    await this.#give(controller, bytes);
+    this.#pulling = true;
+    while ((bytes = this.#peekOrFail(most)) === undefined) await this.core.ready();
+    this.#pulling = false;
+    return bytes;
   }
 
   #peekOrFail(most: number): Uint8Array<ArrayBuffer> | null | undefined {
@@ -115,24 +126,22 @@ class Source {
 
   /** Fills the view that the consumer brought: in place where Direct I/O can, else by a copy. */
   async #pullInto(controller: ReadableByteStreamController): Promise<void> {
-    const { core, handle } = this;
+    const { core } = this;
     const view = controller.byobRequest!.view as Uint8Array<ArrayBuffer>;
     // Only where nothing is read ahead, or the view is as large as what would be: else read-ahead is worth more.
     const straight = this.readAhead === 0 || view.byteLength >= this.bufferSize;
-    if (straight && core.idle && !mayVanish) {
-      const length = await readStraight(handle, view, core.position, core.end).catch((error) => {
-        this.finish().catch(() => {});
-        throw error;
-      });
+    while (straight && core.idle && !mayVanish) {
+      const from = core.position;
+      const length = await this.#readStraight(view);
       if (this.finished) return;
-      if (length > 0) {
-        core.jump(length);
-        controller.byobRequest!.respond(length);
-        return;
-      }
+      // Skipped meanwhile: these bytes are not wanted any more.
+      if (core.position !== from) continue;
+      if (length === 0) break;
+      core.jump(length);
+      controller.byobRequest!.respond(length);
+      return;
     }
-    let bytes;
-    while ((bytes = this.#peekOrFail(view.byteLength)) === undefined) await core.ready();
+    const bytes = await this.#awaited(view.byteLength);
     if (this.finished) return;
     if (bytes === null) return await this.#end(controller);
     new Uint8Array(view.buffer, view.byteOffset, view.byteLength).set(bytes);
@@ -140,11 +149,30 @@ class Source {
     controller.byobRequest!.respond(bytes.length);
   }
 
+  async #readStraight(view: Uint8Array<ArrayBuffer>): Promise<number> {
+    const { core, handle } = this;
+    this.#pulling = true;
+    this.#straight = readStraight(handle, view, core.position, core.end);
+    try {
+      return await this.#straight;
+    } catch (error) {
+      this.finish().catch(() => {});
+      throw error;
+    } finally {
+      this.#straight = undefined;
+      this.#pulling = false;
+    }
+  }
+
   /** Frees everything, and closes the file where that is wanted. */
   finish(): Promise<void> {
     return this.finished ??= (async () => {
       await this.core.cancel();
-      if (this.closeFile || this.handle.dropped) await closeHandle(this.handle);
+      await this.#straight?.catch(() => {});
+      const { handle } = this;
+      // A writer at work closes the file when it is done.
+      const closes = (this.closeFile || handle.dropped) && !handle.occupant;
+      if (closes) await closeHandle(handle);
     })();
   }
 }
@@ -185,7 +213,8 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
   /**
    * Starts a reader on an open file. Nothing is read before the first chunk is asked for.
    *
-   * @throws {TypeError} the file is not open for reading, or an option is of a wrong type
+   * @throws {Deno.errors.BadResource} the file is closed, or was opened without `read`
+   * @throws {TypeError} an option is of a wrong type
    * @throws {RangeError} an option is out of its range
    */
   constructor(file: DmaFile, options?: DmaStreamReaderOptions) {
@@ -268,10 +297,14 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
   /** Ends the reading, also under a lock: waits for reads in flight, frees everything, and closes the file. */
   async close(): Promise<void> {
     const source = this.#source;
-    const ended = source.finished !== undefined;
-    await source.finish();
-    if (ended) return;
+    if (source.finished) return await source.finished;
     const controller = source.controller?.deref();
+    try {
+      await source.finish();
+    } catch (error) {
+      controller?.error(error);
+      throw error;
+    }
     try {
       controller?.close();
       controller?.byobRequest?.respond(0);

@@ -101,8 +101,7 @@ class Sink {
   }
 
   write(chunk: BufferSource): Promise<void> | undefined {
-    const bytes = chunkBytes("chunk", chunk);
-    const pending = this.waiting ? this.#behind(this.waiting, bytes) : this.session.accept(bytes);
+    const pending = this.#take(chunk);
     if (pending === undefined) {
       this.queued--;
       return undefined;
@@ -110,15 +109,32 @@ class Sink {
     return pending.finally(() => this.queued--);
   }
 
-  async #behind(waiting: Promise<void>, bytes: Uint8Array): Promise<void> {
-    await waiting;
-    await this.session.accept(bytes);
+  #take(chunk: BufferSource): Promise<void> | undefined {
+    let bytes: Uint8Array;
+    try {
+      bytes = chunkBytes("chunk", chunk);
+    } catch (error) {
+      return this.#refuse(error);
+    }
+    const { session, waiting } = this;
+    return waiting ? waiting.then(() => session.accept(bytes)) : session.accept(bytes);
   }
 
-  /** Takes bytes past the stream, behind those that wait already. */
-  wait(bytes: Uint8Array): Promise<void> {
+  /** The stream takes this for its own failure, and never calls again: everything must be freed here. */
+  async #refuse(error: unknown): Promise<never> {
+    await this.session.abort(error).catch(() => {});
+    throw error;
+  }
+
+  async close(): Promise<void> {
+    await this.settled();
+    await this.session.close();
+  }
+
+  /** Has something taken past the stream, behind what waits already. */
+  wait(take: () => Promise<void> | undefined): Promise<void> {
     const { waiting } = this;
-    const taken = waiting ? this.#behind(waiting, bytes) : this.session.accept(bytes) ?? resolved;
+    const taken = waiting ? waiting.then(take) : take() ?? resolved;
     this.waiting = taken;
     const over = () => {
       if (this.waiting === taken) this.waiting = undefined;
@@ -205,7 +221,7 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
     super({
       start: (controller) => sink.start(controller),
       write: (chunk) => sink.write(chunk),
-      close: () => session.close(),
+      close: () => sink.close(),
       abort: (reason) => session.abort(reason),
     }, {
       // One chunk at a time: what the stream holds beyond the buffers is the chunk that is being copied.
@@ -251,7 +267,9 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
       !this.locked && chunk instanceof Uint8Array && chunk.length > 0
     ) {
       const taken = core.write(chunk);
-      return taken === chunk.length ? resolved : sink.wait(chunk.subarray(taken));
+      if (taken === chunk.length) return resolved;
+      const rest = chunk.subarray(taken);
+      return sink.wait(() => this.#session.accept(rest));
     }
     return this.#writeSlowly(chunk);
   }
@@ -259,14 +277,16 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
   async #writeSlowly(chunk: BufferSource): Promise<void> {
     const bytes = chunkBytes("chunk", chunk);
     this.#assertUsable("write");
-    if (this.#sink.queued > 0) {
-      // A released lock left chunks in the stream: this one goes behind them.
-      const writer = super.getWriter();
-      const written = writer.write(bytes as BufferSource);
-      writer.releaseLock();
-      return await written;
-    }
-    await this.#sink.wait(bytes);
+    await (this.#writeBehindQueue(bytes) ?? this.#sink.wait(() => this.#session.accept(bytes)));
+  }
+
+  /** Where a released lock left chunks in the stream, these bytes go behind them. */
+  #writeBehindQueue(bytes: Uint8Array): Promise<void> | undefined {
+    if (this.#sink.queued === 0) return undefined;
+    const writer = super.getWriter();
+    const written = writer.write(bytes as BufferSource);
+    writer.releaseLock();
+    return written;
   }
 
   #assertUsable(op: string): void {
@@ -289,7 +309,8 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
     }
     this.#assertUsable("write");
     const memory = DmaBuffer.take(buffer);
-    await this.#sink.wait(memory.bytes);
+    await (this.#writeBehindQueue(memory.bytes) ??
+      this.#sink.wait(() => this.#session.acceptMemory(memory)));
   }
 
   /**
@@ -329,7 +350,6 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
     if (session.failed) return await session.close();
     this.#assertUsable("close");
     this.#ending = true;
-    await this.#sink.settled();
     await close().catch(async (error) => {
       // The stream's own error for a stream that is errored says less than the failure.
       if (session.failed) await session.close();
@@ -362,6 +382,7 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
     if (this.#session.closed) return;
     await super.abort(reason);
     this.#ending = true;
+    await this.#session.left();
   }
 
   /**
@@ -385,11 +406,7 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
         },
       },
       close: {
-        value: async (): Promise<void> => {
-          if (session.failed) return await session.close();
-          await this.#sink.settled();
-          await close();
-        },
+        value: (): Promise<void> => session.failed ? session.close() : close(),
       },
     });
     return writer;
@@ -397,7 +414,8 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
 
   /** Closes, or does nothing where that was done, or where the stream was aborted. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#ending || this.#session.closed) return;
+    const session = this.#session;
+    if (this.#ending || session.closed || session.aborted) return await session.left();
     await this.close();
   }
 

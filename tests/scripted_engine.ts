@@ -164,3 +164,5 @@ export class ScriptedEngine extends HoldingEngine implements Engine {
     this.counters.submissions++;
   }
 }
+
+export { turn } from "./scripted_hold.ts";

@@ -4,7 +4,7 @@
 import { AssertionError } from "@std/assert";
 import { setImmediate } from "node:timers";
 import type { Block, Completion, EngineCounters, Memory } from "../src/engine/engine.ts";
-import { ScriptedFile } from "./scripted_disk.ts";
+import type { ScriptedFile } from "./scripted_disk.ts";
 import {
   describe,
   type HeldOperation,
@@ -62,8 +62,11 @@ export abstract class HoldingEngine {
   readonly #held: HeldOperation[] = [];
   readonly #blocks = new Set<Block>();
   #plan: Plan | undefined;
+  /** How operations were chosen, for messages. */
+  #choices = "";
   #bytes = 0;
   #lastAddress = PAGE;
+  #pumping = false;
 
   constructor({ alignment = 512, writeBehind = Infinity }: ScriptedEngineOptions = {}) {
     this.alignment = alignment;
@@ -140,6 +143,7 @@ export abstract class HoldingEngine {
   /** Ends one operation as the plan chooses. False where none is held. */
   step(plan: Plan = inOrder): boolean {
     if (this.#held.length === 0) return false;
+    this.#choices = ` (${plan.name})`;
     this.finish(...plan.choose(this.#held));
     return true;
   }
@@ -149,8 +153,6 @@ export abstract class HoldingEngine {
     this.#plan = plan;
     if (this.#held.length > 0) this.#pump();
   }
-
-  #pumping = false;
 
   async #pump(): Promise<void> {
     if (this.#pumping) return;
@@ -174,7 +176,7 @@ export abstract class HoldingEngine {
     for (;;) {
       await turn();
       if (watch.over) return await promise;
-      if (!this.step(plan)) this.#hang(plan);
+      if (!this.step(plan)) this.#hang();
     }
   }
 
@@ -183,9 +185,9 @@ export abstract class HoldingEngine {
     do await turn(); while (this.step(plan));
   }
 
-  #hang(plan?: Plan): never {
-    const seed = plan ? ` (${plan.name})` : "";
-    throw new AssertionError(`A promise hangs; in flight: ${this.describePending()}${seed}`);
+  #hang(): never {
+    const pending = this.describePending();
+    throw new AssertionError(`A promise hangs; in flight: ${pending}${this.#choices}`);
   }
 
   /** What is held, for messages. */
@@ -211,7 +213,7 @@ export abstract class HoldingEngine {
   /** Notes what was broken, because whoever broke it may swallow the error, and throws. */
   #break(rule: string | undefined): void {
     if (rule === undefined) return;
-    const text = this.#plan ? `${rule} (${this.#plan.name})` : rule;
+    const text = `${rule}${this.#choices}`;
     this.violations.push(text);
     throw new AssertionError(text);
   }

@@ -1,5 +1,6 @@
 // What any user of an engine must keep to, whatever it does: broken, it loses bytes on a real disk.
 
+import { Buffer } from "node:buffer";
 import type { Block } from "../src/engine/engine.ts";
 import { describe, type HeldOperation, type OperationKind } from "./scripted_operation.ts";
 
@@ -56,15 +57,15 @@ function brokenByTransfer(held: HeldOperation, around: Circumstances): string | 
   for (const [what, value] of Object.entries({ position, length, offset })) {
     if (value < 0 || value % alignment !== 0) return `${says}: ${what} ${value} is not aligned`;
   }
+  if (kind === "read") return undefined;
+  const writes = others.filter((other) => other.kind === "write");
   // Positions and lengths are aligned, so whoever shares a block overlaps.
-  const clash = others.find((other) =>
-    (other.kind === "write" || (kind === "write" && other.kind === "read")) &&
+  const clash = writes.find((other) =>
     other.position < position + length && position < other.position + other.length
   );
   if (clash) return `${says} shares a block with ${describe(clash)}, which is in flight`;
-  const writes = others.filter((other) => other.kind === "write").length;
-  if (kind === "write" && writes >= writeBehind) return `${says} while ${writes} are in flight`;
-  return undefined;
+  if (writes.length < writeBehind) return undefined;
+  return `${says} while ${writes.length} writes are in flight`;
 }
 
 /** Which rule about the memory of a read or write is broken. Holds as long as it is in flight. */
@@ -80,6 +81,7 @@ export function brokenByMemory(
   if ("size" in memory && !isOut(memory as Block)) return `${says} has memory that was given back`;
   if (!before) return undefined;
   const now = memory.bytes.subarray(offset, offset + length);
+  if (Buffer.compare(before, now) === 0) return undefined;
   const changed = before.findIndex((byte, index) => byte !== now[index]);
-  return changed < 0 ? undefined : `Byte ${changed} of ${says} was changed while in flight`;
+  return `Byte ${changed} of ${says} was changed while in flight`;
 }

@@ -3,11 +3,12 @@
 
 import type { Engine } from "../engine/engine.ts";
 import { outcome } from "../engine/engine.ts";
-import { Errno, ioError, unwrap } from "../errors.ts";
+import { Errno, ioError, renameError, unwrap } from "../errors.ts";
 import { demand } from "../permissions.ts";
 import { removeName } from "./end_of_life.ts";
 import type { Handle, Publication } from "./handle.ts";
-import { openHandle, type OpenRequest, splitPath, syncDirectory } from "./open.ts";
+import { syncDirectory } from "./directory.ts";
+import { openHandle, type OpenRequest, splitPath } from "./open.ts";
 
 /** Opens a file that will be published at `path`. */
 export async function openAtomic(
@@ -107,5 +108,5 @@ async function replace(handle: Handle, temporary: string): Promise<void> {
   const result = await outcome((done) => engine.rename(temporary, path, done));
   if (result >= 0) return;
   await removeName(handle, temporary).catch(() => {});
-  throw ioError(-result, "rename", path);
+  throw renameError(-result, temporary, path);
 }

@@ -2,8 +2,8 @@
 // write-behind buys nothing; the end of file is therefore moved ahead of the writes in steps of a
 // size-changing fallocate, early and on a kernel thread, and the file is cut back in the end.
 
-import type { Completion, Engine } from "../engine/engine.ts";
-import { Errno } from "../errors.ts";
+import { type Completion, type Engine, outcome } from "../engine/engine.ts";
+import { type DmaError, Errno, ioError } from "../errors.ts";
 
 const MIB = 1 << 20;
 
@@ -18,6 +18,8 @@ const LARGEST_STEP: number = 64 * MIB;
 export interface EndOfFileOptions {
   engine: Engine;
   fd: number;
+  /** For messages. */
+  path: string;
   /** The length of the file now. */
   size: number;
   /** Whether to move the end ahead at all. */
@@ -32,12 +34,15 @@ export interface EndOfFileOptions {
 export class EndOfFile implements Completion {
   readonly #engine: Engine;
   readonly #fd: number;
+  readonly #path: string;
   readonly #settled: () => void;
   #ahead: boolean;
   #expectedEnd: number;
   /** Space is there up to here, or is being made. */
   #reserved: number;
-  /** A step is with the kernel. */
+  /** Where the step starts that is with the kernel. */
+  #from = 0;
+  /** A step or a cut is with the kernel. */
   busy = false;
   /** The file is no longer than this on disk. */
   longest: number;
@@ -45,6 +50,7 @@ export class EndOfFile implements Completion {
   constructor(options: EndOfFileOptions) {
     this.#engine = options.engine;
     this.#fd = options.fd;
+    this.#path = options.path;
     this.#ahead = options.ahead;
     this.#expectedEnd = options.expectedEnd;
     this.#reserved = options.size;
@@ -68,6 +74,7 @@ export class EndOfFile implements Completion {
 
   #reserve(end: number): void {
     const from = this.#reserved;
+    this.#from = from;
     this.busy = true;
     this.#reserved = end;
     this.longest = Math.max(this.longest, end);
@@ -77,8 +84,11 @@ export class EndOfFile implements Completion {
   /** A step is over. Its failure fails nothing: the writes will say what is really wrong. */
   complete(result: number): void {
     this.busy = false;
-    // A failed fallocate may have made the file longer all the same (ext4, on a full disk), so `longest` stays.
-    if (result < 0 && result !== -Errno.EINTR) this.#ahead = false;
+    if (result < 0) {
+      // A failed fallocate may have made the file longer all the same (ext4, on a full disk), so `longest` stays.
+      this.#reserved = this.#from;
+      if (result !== -Errno.EINTR) this.#ahead = false;
+    }
     this.#settled();
   }
 
@@ -87,9 +97,16 @@ export class EndOfFile implements Completion {
     this.#ahead = false;
   }
 
-  /** The file was cut. */
-  wasCut(length: number): void {
+  /** Cuts the file to `length`. To be called when no write or step is in flight. Resolves to the error, if any. */
+  async cut(length: number): Promise<DmaError | undefined> {
+    this.busy = true;
+    const queued = outcome((done) => this.#engine.truncate(this.#fd, length, done));
+    this.#engine.submit();
+    const result = await queued;
+    this.busy = false;
+    if (result < 0) return ioError(-result, "truncate", this.#path);
     this.longest = length;
     this.#reserved = length;
+    return undefined;
   }
 }

@@ -2,9 +2,8 @@
 
 import { outcome } from "../engine/engine.ts";
 import { Errno, unwrap } from "../errors.ts";
-import { attempt } from "./random_access.ts";
 import type { Handle } from "./handle.ts";
-import { syncDirectory } from "./open.ts";
+import { syncDirectory } from "./directory.ts";
 
 /**
  * Makes the name of a file durable: an atomic file gets its name here, a created one has its directory synced.
@@ -15,14 +14,19 @@ export async function settleName(handle: Handle, durable: boolean): Promise<void
   if (publication) {
     handle.publication = undefined;
     await publication.publish(handle);
-  } else if (durable && handle.nameVolatile) {
+  } else if (syncsDirectory(handle, durable)) {
     await syncParent(handle);
   }
   handle.nameVolatile = false;
 }
 
+/** Whether {@linkcode settleName} would sync the directory, so that this can begin early. */
+export function syncsDirectory(handle: Handle, durable: boolean): boolean {
+  return durable && handle.nameVolatile && handle.publication === undefined;
+}
+
 /** Syncs the directory in which a file stands now, wherever it was renamed to. */
-async function syncParent(handle: Handle): Promise<void> {
+export async function syncParent(handle: Handle): Promise<void> {
   const real = handle.engine.realPath(handle.fd);
   // A file that was removed meanwhile has no name to keep.
   if (real?.endsWith(" (deleted)")) return;
@@ -30,20 +34,23 @@ async function syncParent(handle: Handle): Promise<void> {
 }
 
 /** Closes a file that has no writer: syncs and publishes it where it is atomic. */
-export async function closeFile(handle: Handle): Promise<void> {
-  if (handle.closed) return await handle.close();
+export function closeFile(handle: Handle): Promise<void> {
+  return handle.close(() => publishWhole(handle));
+}
+
+/** Publishes what is atomic, unless it was dropped or may have holes. */
+async function publishWhole(handle: Handle): Promise<void> {
+  const { engine, fd, path, publication, spoiled, dropped } = handle;
+  if (!publication) return;
   try {
-    if (handle.publication) {
-      const { engine, fd, path } = handle;
-      const result = await attempt(handle, (done) => engine.sync(fd, false, done));
-      unwrap(result, "sync", path);
-      await settleName(handle, true);
-    }
+    if (spoiled) throw spoiled.error;
+    if (dropped) return await discardName(handle);
+    unwrap(await outcome((done) => engine.sync(fd, false, done)), "sync", path);
+    await settleName(handle, true);
   } catch (error) {
-    await giveUpFile(handle);
+    await discardName(handle);
     throw error;
   }
-  await handle.close();
 }
 
 /** Closes a file whose bytes are not worth a name. Its failures matter no more. */

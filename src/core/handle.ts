@@ -3,7 +3,7 @@
 
 import { type Completion, type Engine, outcome } from "../engine/engine.ts";
 import type { SharedReads } from "./shared_reads.ts";
-import { closedError, unwrap } from "../errors.ts";
+import { closedError, Errno, ioError, unwrap } from "../errors.ts";
 
 /** What opening found out. */
 export interface HandleFacts {
@@ -22,6 +22,8 @@ export interface HandleFacts {
   readonly inode: bigint;
   /** Whether this open made the file, so that its name is not durable yet. */
   readonly created: boolean;
+  /** Whether it stands in a directory: a temporary file never does. */
+  readonly named: boolean;
   /** Whether this open made or emptied the file: nobody else's bytes are in it. */
   readonly ownsSize: boolean;
 }
@@ -50,6 +52,7 @@ export class Handle {
   writable: boolean;
   readonly device: number;
   readonly inode: bigint;
+  readonly named: boolean;
   readonly ownsSize: boolean;
   /** False where the caller did not ask for it, though the descriptor might be able to. */
   readable: boolean;
@@ -64,6 +67,8 @@ export class Handle {
   /** Counts changes, so that a sync with nothing new to make durable can be told. */
   changes = 0;
   publication: Publication | undefined;
+  /** The first write or sync that failed: the file may not be what was meant. */
+  spoiled: { readonly error: unknown } | undefined;
   /** There where the file was sealed: it does not change, so reads can be shared. */
   sharedReads: SharedReads | undefined;
   occupant: Occupant | undefined;
@@ -71,7 +76,8 @@ export class Handle {
   dropped = false;
   #operations = 0;
   #idle: (() => void) | undefined;
-  #closing: Promise<void> | undefined;
+  #closing = false;
+  readonly #closed = Promise.withResolvers<void>();
 
   constructor(facts: HandleFacts) {
     this.engine = facts.engine;
@@ -85,11 +91,14 @@ export class Handle {
     this.device = facts.device;
     this.inode = facts.inode;
     this.nameVolatile = facts.created;
+    this.named = facts.named;
     this.ownsSize = facts.ownsSize;
+    // Whoever closes looks at it; nobody else has to.
+    this.#closed.promise.catch(() => {});
   }
 
   get closed(): boolean {
-    return this.#closing !== undefined;
+    return this.#closing;
   }
 
   /** Throws where the file is closed. */
@@ -97,14 +106,32 @@ export class Handle {
     if (this.#closing) throw closedError(op, this.path);
   }
 
+  /** Throws where the file has no name, and `path` is its directory's. */
+  assertNamed(op: string): void {
+    if (!this.named) throw ioError(Errno.ENOENT, op, this.path, "a temporary file has no name");
+  }
+
   /** Runs one operation; closing waits for it. Rejects with the error that its result stands for. */
-  async run(op: string, queue: (done: Completion) => void): Promise<number> {
+  run(op: string, queue: (done: Completion) => void): Promise<number> {
+    return this.during(op, () => this.step(op, queue));
+  }
+
+  /** Runs work that may take several operations: closing waits for all of it, and it may go on meanwhile. */
+  async during<T>(op: string, work: () => Promise<T>): Promise<T> {
     this.enter(op);
     try {
-      return unwrap(await outcome(queue), op, this.path);
+      return await work();
+    } catch (error) {
+      if (op === "write" || op === "sync") this.spoiled ??= { error };
+      throw error;
     } finally {
       this.leave();
     }
+  }
+
+  /** One operation of such work. */
+  async step(op: string, queue: (done: Completion) => void): Promise<number> {
+    return unwrap(await outcome(queue), op, this.path);
   }
 
   /** Notes an operation that uses the descriptor from here to {@linkcode leave}. */
@@ -117,15 +144,44 @@ export class Handle {
     if (--this.#operations === 0) this.#idle?.();
   }
 
-  /** Closes the descriptor when the operations on it are done. The second call gives the first one's promise. */
-  close(): Promise<void> {
-    return this.#closing ??= this.#close();
+  /** Whether nothing but the occupant uses the descriptor, so that it may close it as the last of its steps. */
+  get closesNext(): boolean {
+    return this.#operations === 1 && !this.#closing;
   }
 
-  async #close(): Promise<void> {
+  /** Queues the close as a step of a chain. Where the chain breaks before it, the file is open again. */
+  queueClose(done: Completion): void {
+    this.#closing = true;
+    this.engine.close(this.fd, {
+      complete: (result) => {
+        if (result === -Errno.ECANCELED) this.#closing = false;
+        else this.#settle(result);
+        done.complete(result);
+      },
+    });
+  }
+
+  /**
+   * Closes the descriptor when the operations on it are done, and `last` with them; rejects where either fails. The
+   * second call gives the first one's promise.
+   */
+  close(last?: () => Promise<void>): Promise<void> {
+    if (!this.#closing) {
+      this.#closing = true;
+      this.#close(last);
+    }
+    return this.#closed.promise;
+  }
+
+  async #close(last: (() => Promise<void>) | undefined): Promise<void> {
     if (this.#operations > 0) await new Promise<void>((resolve) => this.#idle = resolve);
-    // Linux lets go of the descriptor whatever close returns: it is never tried again.
-    const result = await outcome((done) => this.engine.close(this.fd, done));
-    unwrap(result, "close", this.path);
+    await last?.().catch(this.#closed.reject);
+    this.#settle(await outcome((done) => this.engine.close(this.fd, done)));
+  }
+
+  /** Linux lets go of the descriptor whatever close returns: it is never tried again. */
+  #settle(result: number): void {
+    if (result < 0) this.#closed.reject(ioError(-result, "close", this.path));
+    else this.#closed.resolve();
   }
 }

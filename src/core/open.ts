@@ -25,18 +25,21 @@ export interface OpenRequest {
   followNew?: boolean;
 }
 
-const O_RDONLY = 0;
+/** As open(2) has it. */
+export const O_RDONLY: number = 0;
 const O_WRONLY = 1;
 const O_RDWR = 2;
 const O_CREAT = 0o100;
 const O_EXCL = 0o200;
 const O_NONBLOCK = 0o4000;
-const O_CLOEXEC = 0o2000000;
+/** As open(2) has it. */
+export const O_CLOEXEC: number = 0o2000000;
 const O_PATH = 0o10000000;
 // These two are swapped between x86 and arm.
 const ARM = Deno.build.arch === "aarch64";
 const O_DIRECT = ARM ? 0o200000 : 0o40000;
-const O_DIRECTORY = ARM ? 0o40000 : 0o200000;
+/** As open(2) has it. */
+export const O_DIRECTORY: number = ARM ? 0o40000 : 0o200000;
 const O_TMPFILE = 0o20000000 | O_DIRECTORY;
 
 /** Safe on every file system that does not say what it wants. */
@@ -74,7 +77,9 @@ export async function openHandle(
   if (path === "") throw ioError(Errno.ENOENT, "open", path);
   for (const name of access) await demand(name, path);
   const scoped = access.filter((name) => !allowsAll(name));
-  if (scoped.length > 0 && request.create) await demandParent(engine, path, scoped);
+  if (scoped.length > 0 && (request.create || request.createNew)) {
+    await demandParent(engine, path, scoped);
+  }
 
   // Where a link leads can be asked for only once it leads somewhere: with limited permissions one to nothing
   // makes no file.
@@ -86,16 +91,16 @@ export async function openHandle(
     if (scoped.length > 0) await demandReal(real, path, scoped);
     const facts = describe(engine, fd, path);
     const type = await regularFileSystem(engine, fd, facts, real, path);
-    const emptied = request.truncate && !opened.created;
-    if (emptied) {
-      unwrap(await outcome((done) => engine.truncate(fd, 0, done)), "truncate", path);
-    }
     // An alignment of 0 says that this file has no Direct I/O though O_DIRECT opened, as on ext4 with
     // data=journal (statx(2), STATX_DIOALIGN).
     const refused = facts.directMemory === 0 || facts.directOffset === 0 || IN_MEMORY.has(type);
     const direct = opened.direct && !refused;
     if (request.direct === "require" && !direct) {
       throw ioError(Errno.EOPNOTSUPP, "open", path, "the file system has no Direct I/O");
+    }
+    const emptied = request.truncate && !opened.created;
+    if (emptied) {
+      unwrap(await outcome((done) => engine.truncate(fd, 0, done)), "truncate", path);
     }
     return new Handle({
       engine,
@@ -109,6 +114,7 @@ export async function openHandle(
       device: facts.device,
       inode: facts.inode,
       created: opened.created && !request.unnamed,
+      named: !request.unnamed,
       ownsSize: opened.created || emptied,
     });
   } catch (error) {
@@ -274,21 +280,4 @@ export function splitPath(path: string): { directory: string; name: string } {
   const slash = trimmed.lastIndexOf("/");
   const directory = slash < 0 ? "." : slash === 0 ? "/" : trimmed.slice(0, slash);
   return { directory, name: trimmed.slice(slash + 1) };
-}
-
-/** Opens the directory that holds `path`, makes it durable, and closes it. */
-export async function syncDirectory(engine: Engine, path: string): Promise<void> {
-  const { directory } = splitPath(path);
-  const flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-  const fd = await outcome((done) => engine.open(AT_FDCWD, directory, flags, 0, done));
-  // A directory that may be written to but not read cannot be opened to be synced.
-  if (fd === -Errno.EACCES) return;
-  unwrap(fd, "open", directory);
-  try {
-    const result = await outcome((done) => engine.sync(fd, false, done));
-    // Some file systems have no sync for directories, as fsync(2) says: EINVAL.
-    if (result !== -Errno.EINVAL) unwrap(result, "sync", directory);
-  } finally {
-    await outcome((done) => engine.close(fd, done));
-  }
 }

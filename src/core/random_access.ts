@@ -17,10 +17,14 @@ const PIECES_AT_ONCE = 4;
 const PATIENCE = 3;
 
 /** `statx` of an open file. */
-export async function statHandle(handle: Handle, op = "stat"): Promise<StatFacts> {
+export function statHandle(handle: Handle): Promise<StatFacts> {
+  return handle.during("stat", () => statStep(handle));
+}
+
+async function statStep(handle: Handle): Promise<StatFacts> {
   const block = handle.engine.acquire(4096);
   try {
-    await handle.run(op, (done) => handle.engine.stat(handle.fd, block, done));
+    await handle.step("stat", (done) => handle.engine.stat(handle.fd, block, done));
     return parseStat(block.bytes);
   } finally {
     handle.engine.release(block);
@@ -36,7 +40,17 @@ export async function sizeOf(handle: Handle): Promise<number> {
  * Reads until `length` bytes are in or the file ends. Position and length are aligned. Resolves to how many bytes
  * are in.
  */
-export async function readWhole(
+export function readWhole(
+  handle: Handle,
+  memory: Memory,
+  offset: number,
+  length: number,
+  position: number,
+): Promise<number> {
+  return handle.during("read", () => readSteps(handle, memory, offset, length, position));
+}
+
+async function readSteps(
   handle: Handle,
   memory: Memory,
   offset: number,
@@ -47,7 +61,7 @@ export async function readWhole(
   let got = 0;
   let fruitless = 0;
   while (got < length) {
-    const result = await handle.run("read", (done) => {
+    const result = await handle.step("read", (done) => {
       const wanted = Math.min(length - got, MOST);
       engine.read(fd, memory, offset + got, wanted, position + got, done);
     });
@@ -55,7 +69,7 @@ export async function readWhole(
     if (got >= length) break;
     if (result === MOST) continue;
     // Short: the end of the file, or a file system that gives less than it has (FUSE does, even nothing).
-    const size = await sizeOf(handle);
+    const size = exactSize(await statStep(handle), handle.path);
     if (position + got >= size) return Math.max(0, Math.min(got, size - position));
     const aligned = got - got % alignment;
     if (result < alignment && ++fruitless > PATIENCE) {
@@ -72,7 +86,17 @@ export async function readWhole(
 }
 
 /** Writes all of it. Position and length are aligned. */
-export async function writeWhole(
+export function writeWhole(
+  handle: Handle,
+  memory: Memory,
+  offset: number,
+  length: number,
+  position: number,
+): Promise<void> {
+  return handle.during("write", () => writeSteps(handle, memory, offset, length, position));
+}
+
+async function writeSteps(
   handle: Handle,
   memory: Memory,
   offset: number,
@@ -83,7 +107,7 @@ export async function writeWhole(
   let put = 0;
   let fruitless = 0;
   while (put < length) {
-    const result = await handle.run("write", (done) => {
+    const result = await handle.step("write", (done) => {
       const wanted = Math.min(length - put, MOST);
       engine.write(fd, memory, offset + put, wanted, position + put, !direct, done);
     });
@@ -104,25 +128,30 @@ export async function writeWhole(
 }
 
 /** Reads any range. Shorter where the file ends. The caller owns the result. */
-export async function readRange(
+export function readRange(
   handle: Handle,
   position: number,
   length: number,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  if (length === 0) {
-    handle.assertOpen("read");
-    return new Uint8Array(0);
-  }
+  return handle.during("read", () => rangeSteps(handle, position, length));
+}
+
+async function rangeSteps(
+  handle: Handle,
+  position: number,
+  length: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  if (length === 0) return new Uint8Array(0);
   const { alignment } = handle;
   const start = position - position % alignment;
   // What is past the end of the file needs no memory.
-  const known = length > PIECE ? await sizeOf(handle) : Infinity;
+  const known = length > PIECE ? exactSize(await statStep(handle), handle.path) : Infinity;
   const end = Math.min(position + length, Math.max(known, position));
   if (end <= position) return new Uint8Array(0);
   const span = Math.ceil((end - start) / alignment) * alignment;
   if (mayVanish) return await readByPool(handle, position, end, start, span);
   const memory = AlignedMemory.allocate(span);
-  const got = await readWhole(handle, memory, 0, span, start);
+  const got = await readSteps(handle, memory, 0, span, start);
   return memory.bytes.subarray(
     position - start,
     Math.max(position - start, Math.min(got, end - start)),
@@ -165,7 +194,7 @@ async function readByPool(
     const length = Math.min(PIECE, span - done);
     const block = engine.acquire(length);
     try {
-      const got = await readWhole(handle, block, 0, length, start + done);
+      const got = await readSteps(handle, block, 0, length, start + done);
       const from = Math.max(0, position - start - done);
       const to = Math.min(got, end - start - done);
       if (to > from) {
@@ -181,11 +210,11 @@ async function readByPool(
 }
 
 /** Writes bytes from anywhere: they are copied into the pool. Position and length are aligned. */
-export async function writeBytes(
-  handle: Handle,
-  bytes: Uint8Array,
-  position: number,
-): Promise<void> {
+export function writeBytes(handle: Handle, bytes: Uint8Array, position: number): Promise<void> {
+  return handle.during("write", () => writePieces(handle, bytes, position));
+}
+
+async function writePieces(handle: Handle, bytes: Uint8Array, position: number): Promise<void> {
   const { engine } = handle;
   let next = 0;
   const one = async () => {
@@ -196,7 +225,7 @@ export async function writeBytes(
       const block = engine.acquire(length);
       try {
         block.bytes.set(bytes.subarray(from, from + length));
-        await writeWhole(handle, block, 0, length, position + from);
+        await writeSteps(handle, block, 0, length, position + from);
       } catch (error) {
         next = bytes.length;
         throw error;

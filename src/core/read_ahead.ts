@@ -28,7 +28,10 @@ const PATIENCE = 3;
 
 /** One buffer's read. */
 class Read implements Completion {
+  /** Bytes in it, from its start. */
   got = 0;
+  /** The most that {@linkcode got} ever was: a read that was cut short inside a block starts again before it. */
+  reached = 0;
   /** The kernel is done with it. */
   whole = false;
   /** The file ended in it. */
@@ -69,8 +72,8 @@ export class ReadAhead {
   #inFlight = 0;
   /** Set when the file ended, or the consumer did: no further reads. */
   #over = false;
-  #waiting: (() => void) | undefined;
-  #quiet: (() => void) | undefined;
+  #waiting: PromiseWithResolvers<void> | undefined;
+  #quiet: PromiseWithResolvers<void> | undefined;
   /** Buffers that exist. */
   buffers = 0;
   /** Most buffers that ever existed at once. */
@@ -123,10 +126,10 @@ export class ReadAhead {
         return undefined;
       }
       if (!read.whole) return undefined;
-      if (read.error) throw read.error;
       const from = this.#position - read.position;
       const to = Math.min(read.got, this.#end - read.position, from + most);
       if (to > from) return read.block.bytes.subarray(from, to);
+      if (read.error) throw read.error;
       if (read.last) {
         this.#stop();
         return null;
@@ -169,21 +172,31 @@ export class ReadAhead {
   ready(): Promise<void> {
     this.#fill(Math.max(1, this.#readAhead));
     const read = this.#line[0];
-    if (!read || read.whole) return Promise.resolve();
-    return new Promise((resolve) => this.#waiting = resolve);
+    const ended = this.#position >= this.#end || (!read && this.#over);
+    if (ended || read?.whole) return Promise.resolve();
+    // Without a read there is no room for one: after a skip the kernel may still have every buffer.
+    return (this.#waiting ??= Promise.withResolvers()).promise;
   }
 
   /** Goes forward without reading; to the end of the range or of the file at most. */
   skip(bytes: number): void {
+    const line = this.#line;
+    if (this.#over && line.length === 0) return;
+    const last = line.find((read) => read.last);
+    // A read that brought nothing says only that the end is not behind it.
+    const fileEnd = last?.got
+      ? last.position + last.got
+      : Math.min(this.#size(), last?.position ?? Infinity);
     const target = Math.min(
       this.#position + bytes,
       this.#end,
-      Math.max(this.#position, this.#size()),
+      Math.max(this.#position, fileEnd),
     );
     this.#position = target;
-    const line = this.#line;
     while (line.length > 0 && line[0]!.position + line[0]!.length <= target) {
       const read = line.shift()!;
+      // What cannot be read is no obstacle to who does not want it.
+      if (read.error) this.#over = false;
       if (read.whole) this.#free(read);
       else read.unwanted = true;
     }
@@ -194,7 +207,8 @@ export class ReadAhead {
 
   /** The length of the file, as far as the kernel knows without asking anybody. */
   #size(): number {
-    const { engine, fd } = this.#handle;
+    const { engine, fd, closed } = this.#handle;
+    if (closed) return Infinity;
     const block = engine.acquire(4096);
     const size = engine.statNow(fd, block) < 0 ? Infinity : Number(parseStat(block.bytes).size);
     engine.release(block);
@@ -235,7 +249,6 @@ export class ReadAhead {
   }
 
   #submit(read: Read): void {
-    const { engine, fd } = this.#handle;
     try {
       this.#handle.enter("read");
     } catch (error) {
@@ -243,62 +256,68 @@ export class ReadAhead {
       return;
     }
     this.#inFlight++;
+    this.#queue(read);
+  }
+
+  #queue(read: Read): void {
+    const { engine, fd } = this.#handle;
     const { block, got, length, position } = read;
     engine.read(fd, block, got, length - got, position + got, read);
   }
 
   /** The kernel is done with a read, or with a part of it. */
   readCompleted(read: Read, result: number): void {
+    if (read.unwanted) {
+      this.#finish(read);
+    } else if (result === -Errno.EINTR || result === -Errno.EAGAIN) {
+      this.#queue(read);
+    } else if (result < 0) {
+      this.#finish(read, ioError(-result, "read", this.#handle.path));
+    } else {
+      read.got += result;
+      if (read.got >= read.length) this.#finish(read);
+      else this.#judgeShort(read);
+    }
+  }
+
+  /** Short: the end of the file, or a file system that gives less than it has (FUSE does, even nothing). */
+  async #judgeShort(read: Read): Promise<void> {
+    const { engine, fd, path, alignment } = this.#handle;
+    const block = engine.acquire(4096);
+    const queued = outcome((done) => engine.stat(fd, block, done));
+    engine.submit();
+    const asked = await queued;
+    const size = asked < 0 ? 0 : Number(parseStat(block.bytes).size);
+    engine.release(block);
+    const progress = read.got > read.reached;
+    read.reached = Math.max(read.reached, read.got);
+    if (read.unwanted) {
+      this.#finish(read);
+    } else if (asked < 0) {
+      this.#finish(read, ioError(-asked, "stat", path));
+    } else if (read.position + read.got >= size) {
+      read.got = Math.max(0, Math.min(read.got, size - read.position));
+      read.last = true;
+      this.#finish(read);
+    } else if (!progress && ++read.fruitless > PATIENCE) {
+      const at = read.position + read.got;
+      this.#finish(read, ioError(Errno.EIO, "read", path, `the read stops at ${at}`));
+    } else {
+      read.got -= read.got % alignment;
+      this.#queue(read);
+      engine.submit();
+    }
+  }
+
+  /** The kernel has nothing of a read any more. */
+  #finish(read: Read, error?: DmaError): void {
     this.#inFlight--;
     this.#handle.leave();
     if (read.unwanted) {
       this.#free(read);
       this.#wake();
-      return;
-    }
-    if (result === -Errno.EINTR || result === -Errno.EAGAIN) {
-      this.#submit(read);
-    } else if (result < 0) {
-      this.#settle(read, ioError(-result, "read", this.#handle.path));
     } else {
-      read.got += result;
-      if (read.got >= read.length) this.#settle(read);
-      else this.#judgeShort(read, result);
-    }
-  }
-
-  /** Short: the end of the file, or a file system that gives less than it has (FUSE does, even nothing). */
-  async #judgeShort(read: Read, result: number): Promise<void> {
-    const { engine, fd, path, alignment } = this.#handle;
-    const block = engine.acquire(4096);
-    this.#inFlight++;
-    const queued = outcome((done) => engine.stat(fd, block, done));
-    engine.submit();
-    const asked = await queued;
-    this.#inFlight--;
-    const size = asked < 0 ? 0 : Number(parseStat(block.bytes).size);
-    engine.release(block);
-    if (read.unwanted) {
-      this.#free(read);
-      this.#wake();
-      return;
-    }
-    if (asked < 0) {
-      this.#settle(read, ioError(-asked, "stat", path));
-    } else if (read.position + read.got >= size) {
-      read.got = Math.max(0, Math.min(read.got, size - read.position));
-      read.last = true;
-      this.#settle(read);
-    } else if (result < alignment && ++read.fruitless > PATIENCE) {
-      const at = read.position + read.got;
-      this.#settle(
-        read,
-        ioError(Errno.EIO, "read", path, `no more than ${result} bytes at ${at} can be read`),
-      );
-    } else {
-      read.got -= read.got % alignment;
-      this.#submit(read);
-      engine.submit();
+      this.#settle(read, error);
     }
   }
 
@@ -307,6 +326,8 @@ export class ReadAhead {
     read.whole = true;
     // Reads behind the end or behind a failure are of no use.
     if (read.last || error) this.#over = true;
+    // The file is longer than it was: how much?
+    else if (read.position + read.length > this.#knownEnd()) this.#sizeSeen = undefined;
     this.#wake();
   }
 
@@ -316,15 +337,13 @@ export class ReadAhead {
   }
 
   #wake(): void {
-    const waiting = this.#waiting;
-    if (waiting && (this.#line.length === 0 || this.#line[0]!.whole)) {
+    if (this.#line.length === 0 || this.#line[0]!.whole) {
+      this.#waiting?.resolve();
       this.#waiting = undefined;
-      waiting();
     }
-    if (this.#inFlight === 0 && this.#quiet) {
-      const quiet = this.#quiet;
+    if (this.#inFlight === 0) {
+      this.#quiet?.resolve();
       this.#quiet = undefined;
-      quiet();
     }
   }
 
@@ -341,6 +360,6 @@ export class ReadAhead {
   /** Ends the reading. Resolves when the kernel has none of the buffers any more. */
   async cancel(): Promise<void> {
     this.#stop();
-    if (this.#inFlight > 0) await new Promise<void>((resolve) => this.#quiet = resolve);
+    if (this.#inFlight > 0) await (this.#quiet ??= Promise.withResolvers()).promise;
   }
 }

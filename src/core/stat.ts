@@ -68,8 +68,8 @@ export function parseStat(bytes: Uint8Array): StatFacts {
     inode: view.getBigUint64(32, true),
     deviceMajor,
     deviceMinor,
-    // As makedev(3) does for numbers of the usual size.
-    device: deviceMajor * 2 ** 20 + deviceMinor,
+    // As makedev(3) puts together the kernel's 12 bits of one and 20 bits of the other.
+    device: (deviceMinor >>> 8) * 2 ** 20 + deviceMajor * 2 ** 8 + (deviceMinor & 0xff),
     directMemory: saysDirect ? u32(152) : undefined,
     directOffset: saysDirect ? u32(156) : undefined,
     accessed: time(64),

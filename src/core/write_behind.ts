@@ -1,19 +1,17 @@
 // Write-behind: bytes are copied into aligned buffers, and full buffers are written while the next one fills.
 // A state machine over an engine, with no stream in it.
 //
-// The way of a byte: `write` copies it into the current buffer; a full buffer becomes a piece; pieces wait in
-// line for a place in flight; a piece that is whole on disk moves `flushedPosition` as soon as every piece
-// before it is whole too.
+// The way of a byte: `write` copies it into the current buffer; a full buffer becomes a piece in the line; pieces
+// wait there for a place in flight; a piece that is whole on disk moves `flushedPosition` as soon as every piece
+// before it is whole too; a sync makes durable what is below it.
 
-import {
-  type Block,
-  type Completion,
-  type Engine,
-  type Memory,
-  outcome,
-} from "../engine/engine.ts";
-import { type DmaError, Errno, ioError } from "../errors.ts";
+import type { Engine, Memory } from "../engine/engine.ts";
+import type { DmaError } from "../errors.ts";
+import { Durability } from "./durability.ts";
 import { EndOfFile } from "./end_of_file.ts";
+import { Padding } from "./padding.ts";
+import { WriteBuffers } from "./write_buffers.ts";
+import { type Piece, WriteLine } from "./write_line.ts";
 
 /** What a {@linkcode WriteBehind} is made of. Every number has been checked. */
 export interface WriteBehindOptions {
@@ -45,148 +43,122 @@ export interface WriteBehindOptions {
   unsynced: boolean;
 }
 
-/** A file's first buffer starts this small: most files never need a large one. */
-const FIRST_BLOCK = 64 * 1024;
-
-/** Continuations of one write that bring nothing before it counts as failed. */
-const PATIENCE = 3;
-
-/** The buffer that is being filled. */
-interface Filling {
-  block: Block;
-  /** Where its first byte goes; aligned. */
-  base: number;
-  /** Bytes in it. */
-  fill: number;
-  /** Bytes of it that have been written or are being written, in whole blocks. */
-  begun: number;
-  /** Pieces of it that are not whole yet. While there are any, the block stays. */
-  pieces: number;
-  /** Nothing more is filled in: the block goes back with its last piece. */
-  retired: boolean;
-}
-
-/** One contiguous write. */
-class Piece implements Completion {
-  whole = false;
-  fruitless = 0;
-  put = 0;
-  constructor(
-    readonly owner: WriteBehind,
-    readonly memory: Memory,
-    readonly offset: number,
-    readonly length: number,
-    readonly position: number,
-    /** Where the bytes end that are meant to be there; what follows up to `length` is padding. */
-    readonly dataEnd: number,
-    readonly release: () => void,
-  ) {}
-  complete(result: number): void {
-    this.owner.pieceCompleted(this, result);
-  }
-}
-
-interface Waiter {
-  /** Resolved when everything below is flushed. */
-  target: number;
-  /** Also made durable first. */
-  durable: boolean;
-  resolve: (position: number) => void;
-  reject: (error: unknown) => void;
-}
-
 const ignore = () => {};
+
+function closed(op: string): TypeError {
+  return new TypeError(`Cannot ${op} a stream that is closed`);
+}
 
 /** Writes a contiguous run of bytes behind the caller's back. */
 export class WriteBehind {
   readonly #options: WriteBehindOptions;
   readonly #engine: Engine;
   readonly #endOfFile: EndOfFile;
-  readonly #bufferSize: number;
-  readonly #writeBehind: number;
+  readonly #line: WriteLine;
+  readonly #padding: Padding;
+  readonly #durability: Durability;
+  readonly #buffers: WriteBuffers;
   readonly #alignment: number;
 
-  #filling: Filling | undefined;
-  /** Where the current buffer starts, or would. */
-  #base: number;
-  /** Pieces not whole yet, and whole ones behind one that is not, by position. */
-  readonly #line: Piece[] = [];
-  /** Pieces waiting for a place in flight. */
-  readonly #ready: Piece[] = [];
-  #inFlight = 0;
-  /** The end of the last piece that was put in flight. */
-  #launchedEnd = 0;
-  /** Buffers that exist: filling, waiting or in flight. */
-  #buffers = 0;
-  #first = true;
+  #room: PromiseWithResolvers<void> | undefined;
 
-  #flushed: number;
-  /** What the last sync made durable. */
-  #synced: number;
-  /** Something changed since the last sync began, besides what `flushed` tells. */
-  #unsynced: boolean;
-  #waiters: Waiter[] = [];
-  #room: { resolve: () => void; reject: (error: unknown) => void } | undefined;
   /** Position up to which a partly filled buffer shall be written. */
   #tailTarget = -1;
   /** Position up to which it was written, padding and all. */
-  #tailBegun = -1;
-  /** An operation that must run alone (sync, truncate) is with the kernel. */
-  #syncing = false;
-  #cutting = false;
+  #tailBegun: number;
+  /** The copy of a last block is on its way. */
+  #tailCopied = false;
+
   #quiet: (() => void)[] = [];
   #ending = false;
-  /** What stands in the file in the block of the last partly filled buffer that was padded. */
-  #after: { block: number; bytes: Uint8Array } | undefined;
-  #preserving = false;
+  #finished = false;
+  #aborted: Promise<DmaError | undefined> | undefined;
 
   /** The first failure, or what it was aborted with. It is final. */
   error: unknown;
   #failure = false;
   /** Called once, with the first failure. */
   failed: (error: DmaError) => void = ignore;
-  /** Most buffers that ever existed at once. */
-  mostBuffers = 0;
 
   constructor(options: WriteBehindOptions) {
-    const { engine, start, head } = options;
+    const { engine, fd, path, alignment, start, head, keep } = options;
     this.#options = options;
     this.#engine = engine;
-    this.#bufferSize = options.bufferSize;
-    this.#writeBehind = options.writeBehind;
-    this.#alignment = options.alignment;
-    this.#base = start - head.length;
-    this.#flushed = start;
-    this.#synced = start;
-    this.#unsynced = options.unsynced;
+    this.#alignment = alignment;
+    this.#tailBegun = start;
     this.#endOfFile = new EndOfFile({
       engine,
-      fd: options.fd,
+      fd,
+      path,
       size: options.size,
       ahead: options.preallocate,
       expectedEnd: options.sizeHint > 0 ? start + options.sizeHint : 0,
       settled: () => this.#advance(),
     });
+    this.#line = new WriteLine({
+      engine,
+      fd,
+      path,
+      alignment,
+      direct: options.direct,
+      writeBehind: options.writeBehind,
+      start,
+      endOfFile: this.#endOfFile,
+      progressed: () => this.#advance(),
+      failed: (error) => this.#fail(error),
+    });
+    this.#padding = new Padding({ engine, fd, path, alignment, keep });
+    this.#durability = new Durability({
+      engine,
+      fd,
+      path,
+      line: this.#line,
+      unsynced: options.unsynced,
+      prepare: () => this.#cutPadding(),
+      settled: () => this.#advance(),
+      failed: (error) => {
+        this.#fail(error);
+        return this.error;
+      },
+    });
+    this.#buffers = new WriteBuffers({
+      engine,
+      line: this.#line,
+      alignment,
+      bufferSize: options.bufferSize,
+      writeBehind: options.writeBehind,
+      base: start - head.length,
+    });
     if (head.length > 0) {
-      const filling = this.#startBuffer();
-      filling.block.bytes.set(head);
+      const filling = this.#buffers.start();
+      filling.bytes.set(head);
       filling.fill = head.length;
     }
   }
 
   /** Bytes accepted so far, as a position. */
   get position(): number {
-    return this.#filling ? this.#filling.base + this.#filling.fill : this.#base;
+    return this.#buffers.position;
+  }
+
+  /** Whether nothing is accepted any more. */
+  get #over(): boolean {
+    return this.#failure || this.#ending;
   }
 
   /** The end of the contiguous prefix that has reached the file. Never goes back. */
   get flushedPosition(): number {
-    return this.#flushed;
+    return this.#line.flushed;
+  }
+
+  /** Most buffers that ever existed at once. */
+  get mostBuffers(): number {
+    return this.#buffers.most;
   }
 
   /** Writes with the kernel. */
   get inFlight(): number {
-    return this.#inFlight;
+    return this.#line.inFlight;
   }
 
   // ---- filling ------------------------------------------------------------------------------------------------
@@ -196,251 +168,68 @@ export class WriteBehind {
    * are full: then {@linkcode room} tells when to go on.
    */
   write(bytes: Uint8Array, from = 0): number {
-    if (this.#failure || this.#ending) return 0;
-    let filling = this.#filling;
-    let at = from;
-    while (at < bytes.length) {
-      if (!filling) {
-        if (this.#buffers > this.#writeBehind) break;
-        filling = this.#startBuffer();
-      }
-      const room = Math.min(this.#bufferSize, filling.block.size) - filling.fill;
-      if (room === 0) {
-        if (!this.#grow(filling)) {
-          this.#retire(filling);
-          filling = undefined;
-        }
-        continue;
-      }
-      const length = Math.min(room, bytes.length - at);
-      filling.block.bytes.set(
-        at === 0 && length === bytes.length ? bytes : bytes.subarray(at, at + length),
-        filling.fill,
-      );
-      filling.fill += length;
-      at += length;
-      if (filling.fill === this.#bufferSize) {
-        this.#retire(filling);
-        filling = undefined;
-      }
-    }
-    return at - from;
+    return this.#over ? 0 : this.#buffers.write(bytes, from);
+  }
+
+  /** Whether {@linkcode write} would take a byte. */
+  get hasRoom(): boolean {
+    return this.#buffers.hasRoom && !this.#over;
   }
 
   /** Resolves when {@linkcode write} would take a byte; rejects with the failure. */
   room(): Promise<void> {
     if (this.#failure) return Promise.reject(this.error);
-    if (this.#filling || this.#buffers <= this.#writeBehind) return Promise.resolve();
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#room = { resolve, reject };
-    return promise;
-  }
-
-  /**
-   * Writes memory that is handed over, without a copy. Length and position must be aligned, and no buffer partly
-   * filled. `release` is called when the kernel is done with it.
-   */
-  writeMemory(memory: Memory, offset: number, length: number, release: () => void): void {
-    const position = this.#base;
-    this.#base += length;
-    this.#buffers++;
-    this.#queue(
-      new Piece(this, memory, offset, length, position, position + length, () => {
-        this.#buffers--;
-        release();
-      }),
-    );
+    if (this.#ending) return Promise.reject(closed("write"));
+    if (this.hasRoom) return Promise.resolve();
+    this.#room ??= Promise.withResolvers<void>();
+    return this.#room.promise;
   }
 
   /** Whether {@linkcode writeMemory} may be called now: nothing partly filled, and a buffer to spare. */
   get takesMemory(): boolean {
-    return !this.#filling && this.#buffers <= this.#writeBehind && !this.#failure && !this.#ending;
+    return this.#buffers.takesMemory && !this.#over;
   }
 
-  /** Whether {@linkcode write} would take a byte now. */
-  get hasRoom(): boolean {
-    return this.#filling !== undefined || this.#buffers <= this.#writeBehind;
-  }
-
-  #startBuffer(): Filling {
-    const size = this.#first ? Math.min(FIRST_BLOCK, this.#bufferSize) : this.#bufferSize;
-    const block = this.#engine.acquire(size);
-    this.#buffers++;
-    this.mostBuffers = Math.max(this.mostBuffers, this.#buffers);
-    return this.#filling = {
-      block,
-      base: this.#base,
-      fill: 0,
-      begun: 0,
-      pieces: 0,
-      retired: false,
-    };
-  }
-
-  /** Replaces the small first block of a file by a whole one. False where the kernel still has a part of it. */
-  #grow(filling: Filling): boolean {
-    this.#first = false;
-    if (filling.pieces > 0) return false;
-    const block = this.#engine.acquire(this.#bufferSize);
-    block.bytes.set(filling.block.bytes.subarray(filling.begun, filling.fill), filling.begun);
-    this.#engine.release(filling.block);
-    filling.block = block;
-    return true;
-  }
-
-  /** The current buffer is full, or as full as it gets. */
-  #retire(filling: Filling): void {
-    this.#filling = undefined;
-    this.#base = filling.base + filling.fill;
-    filling.retired = true;
-    const padded = this.#alignUp(filling.fill);
-    if (filling.begun < filling.fill) this.#cutPiece(filling, filling.begun, padded);
-    else this.#pieceLeft(filling);
-  }
-
-  /** Queues a part of a buffer, in place. */
-  #cutPiece(filling: Filling, from: number, to: number): void {
-    filling.pieces++;
-    filling.begun = Math.min(to, filling.fill);
-    const { block, base, fill } = filling;
-    this.#queue(
-      new Piece(this, block, from, to - from, base + from, base + Math.min(to, fill), () => {
-        filling.pieces--;
-        this.#pieceLeft(filling);
-      }),
-    );
-  }
-
-  #pieceLeft(filling: Filling): void {
-    if (!filling.retired || filling.pieces > 0) return;
-    this.#engine.release(filling.block);
-    this.#buffers--;
-  }
-
-  #alignUp(value: number): number {
-    return Math.ceil(value / this.#alignment) * this.#alignment;
-  }
-
-  // ---- writing ------------------------------------------------------------------------------------------------
-
-  #queue(piece: Piece): void {
-    this.#line.push(piece);
-    this.#ready.push(piece);
-    this.#launch();
-  }
-
-  /** Puts waiting pieces in flight, as far as there are places. */
-  #launch(): void {
-    let launched = false;
-    while (this.#ready.length > 0 && this.#inFlight < this.#writeBehind && !this.#cutting) {
-      const piece = this.#ready[0]!;
-      if (piece.position < this.#launchedEnd && this.#overlapsFlight(piece)) break;
-      this.#ready.shift();
-      this.#launchedEnd = piece.position + piece.length;
-      this.#endOfFile.beforeWrite(this.#launchedEnd);
-      this.#inFlight++;
-      this.#submitPiece(piece);
-      launched = true;
-    }
-    if (launched) this.#engine.submit();
-  }
-
-  /** Never two writes in flight on one block: a tail that was written early is written again with its buffer. */
-  #overlapsFlight(piece: Piece): boolean {
-    return this.#line.some((other) =>
-      other !== piece && !other.whole && !this.#ready.includes(other) &&
-      other.position + other.length > piece.position &&
-      other.position < piece.position + piece.length
-    );
-  }
-
-  #submitPiece(piece: Piece): void {
-    const { fd, direct } = this.#options;
-    this.#engine.write(
-      fd,
-      piece.memory,
-      piece.offset + piece.put,
-      piece.length - piece.put,
-      piece.position + piece.put,
-      !direct,
-      piece,
-    );
-  }
-
-  /** The kernel is done with a piece, or with a part of it. */
-  pieceCompleted(piece: Piece, result: number): void {
-    if (result === -Errno.EINTR || result === -Errno.EAGAIN) {
-      this.#submitPiece(piece);
-      return;
-    }
-    if (result < 0) {
-      this.#dropPiece(piece);
-      this.#fail(ioError(-result, "write", this.#options.path));
-      return;
-    }
-    this.#unsynced = true;
-    const end = piece.put + result;
-    if (end < piece.length && !this.#failure) {
-      // Short: what is left is tried again, from the start of the block where it stopped.
-      const put = end - end % this.#alignment;
-      if (put === piece.put && ++piece.fruitless > PATIENCE) {
-        this.#dropPiece(piece);
-        const detail = `the write at ${piece.position + piece.put} stops after ${result} bytes`;
-        this.#fail(ioError(Errno.EIO, "write", this.#options.path, detail));
-        return;
-      }
-      piece.put = put;
-      this.#submitPiece(piece);
-      return;
-    }
-    piece.whole = end >= piece.length;
-    this.#dropPiece(piece);
-    const line = this.#line;
-    while (line.length > 0 && line[0]!.whole) {
-      this.#flushed = Math.max(this.#flushed, line.shift()!.dataEnd);
-    }
-    this.#advance();
-  }
-
-  #dropPiece(piece: Piece): void {
-    this.#inFlight--;
-    piece.release();
+  /**
+   * Writes memory that is handed over, without a copy. Length and position must be aligned, and
+   * {@linkcode takesMemory} true. `release` is called when the kernel is done with it, or where nothing is accepted
+   * any more.
+   */
+  writeMemory(memory: Memory, offset: number, length: number, release: () => void): void {
+    if (this.#over) release();
+    else this.#buffers.writeMemory(memory, offset, length, release);
   }
 
   // ---- after every event ----------------------------------------------------------------------------------------
 
   /** Goes on with whatever can go on now. */
   #advance(): void {
-    if (this.#failure) {
-      this.#settle();
-      return;
+    if (!this.#failure) {
+      this.#line.launch();
+      this.#writeTail();
+      if (this.#room && this.hasRoom) {
+        this.#room.resolve();
+        this.#room = undefined;
+      }
+      this.#durability.serve();
     }
-    this.#launch();
-    this.#writeTail();
-    if (this.#room && (this.#filling || this.#buffers <= this.#writeBehind)) {
-      const { resolve } = this.#room;
-      this.#room = undefined;
-      resolve();
-    }
-    this.#serveWaiters();
     this.#settle();
   }
 
   /** Tells those who wait for quiet, when nothing is with the kernel. */
   #settle(): void {
     if (this.#busy) return;
-    const quiet = this.#quiet;
-    this.#quiet = [];
-    for (const resolve of quiet) resolve();
+    for (const resolve of this.#quiet.splice(0)) resolve();
   }
 
+  /** Whether something is with the kernel, or will be without any further call. */
   get #busy(): boolean {
-    return this.#inFlight > 0 || this.#ready.length > 0 ||
-      this.#endOfFile.busy || this.#syncing || this.#cutting || this.#preserving;
+    return !this.#line.idle || this.#endOfFile.busy || this.#durability.busy ||
+      this.#padding.reading;
   }
 
-  #whenQuiet(): Promise<void> {
-    if (!this.#busy) return Promise.resolve();
+  /** Resolves when nothing was busy; something may be again when the caller gets to know of it. */
+  #nextQuiet(): Promise<void> {
     return new Promise((resolve) => this.#quiet.push(resolve));
   }
 
@@ -457,21 +246,21 @@ export class WriteBehind {
     this.#failure = true;
     this.error = reason;
     this.#endOfFile.stop();
-    // What waits for a place is not written: nothing may follow a hole.
-    for (const piece of this.#ready.splice(0)) piece.release();
-    const waiters = this.#waiters;
-    const room = this.#room;
-    this.#waiters = [];
+    this.#line.stop();
+    this.#durability.stop(reason);
+    this.#dismissRoom(reason);
+  }
+
+  #dismissRoom(reason: unknown): void {
+    this.#room?.reject(reason);
     this.#room = undefined;
-    for (const { reject } of waiters) reject(reason);
-    room?.reject(reason);
   }
 
   // ---- flush and sync -------------------------------------------------------------------------------------------
 
   /** Waits for every full buffer. Resolves to the flushed position. */
   flush(): Promise<number> {
-    return this.#wait(this.#base, false);
+    return this.#wait(this.#buffers.base, false);
   }
 
   /**
@@ -479,7 +268,7 @@ export class WriteBehind {
    * the flushed position as it was when the sync of the file began.
    */
   sync(tail: boolean): Promise<number> {
-    if (!tail) return this.#wait(this.#base, true);
+    if (!tail) return this.#wait(this.#buffers.base, true);
     const target = this.position;
     this.#tailTarget = Math.max(this.#tailTarget, target);
     this.#writeTail();
@@ -488,154 +277,78 @@ export class WriteBehind {
 
   #wait(target: number, durable: boolean): Promise<number> {
     if (this.#failure) return Promise.reject(this.error);
-    return new Promise((resolve, reject) => {
-      // The head of an unaligned start is below the start, and there already.
-      this.#waiters.push({ target, durable, resolve, reject });
-      this.#serveWaiters();
-      this.#engine.submit();
-    });
+    // The descriptor may be closed, and its number another file's.
+    if (this.#finished && durable && !this.#durability.whole) return Promise.reject(closed("sync"));
+    return this.#durability.wait(target, durable);
   }
 
   /** Writes the partly filled buffer as it is now, where somebody waits for it. Filling it may go on. */
   #writeTail(): void {
-    const filling = this.#filling;
-    if (!filling || this.#failure || this.#ending || this.#tailTarget <= this.#tailBegun) return;
-    const { block, base, fill } = filling;
-    if (base + fill <= this.#tailBegun) return;
-    if (this.#endangered >= 0) {
-      if (!this.#preserving) this.#preserve().then(() => this.#advance());
+    const { filling } = this.#buffers;
+    if (!filling || this.#over || this.#tailTarget <= this.#tailBegun) return;
+    // One after the other: they would have to wait for each other all the same, each with a copy.
+    if (this.#tailCopied) return;
+    const { bytes, fill, end } = filling;
+    if (this.#padding.lacks(end)) {
+      if (!this.#padding.reading) this.#readPadding(end).then(() => this.#advance());
       return;
     }
-    this.#tailBegun = base + fill;
+    this.#tailBegun = end;
     // Whole blocks are written in place: nothing is filled in there any more.
-    const blocks = fill - fill % this.#alignment;
-    if (blocks > filling.begun) this.#cutPiece(filling, filling.begun, blocks);
-    if (fill === blocks) return;
-    // The last block is written from a copy, so that filling can go on. It is written again with its buffer.
+    const alignment = this.#alignment;
+    const blocks = fill - fill % alignment;
+    if (blocks > filling.begun) this.#line.queue(filling.part(blocks));
+    if (blocks < fill) this.#line.queue(this.#copyTail(bytes.subarray(blocks, fill), end));
+  }
+
+  /** The last block goes from a copy, so that filling can go on. It is written again with its buffer. */
+  #copyTail(bytes: Uint8Array, end: number): Piece {
     const copy = this.#engine.acquire(this.#alignment);
-    copy.bytes.set(block.bytes.subarray(blocks, fill));
-    this.#pad(copy.bytes, fill - blocks, base + fill);
-    this.#queue(
-      new Piece(this, copy, 0, this.#alignment, base + blocks, base + fill, () => {
+    copy.bytes.set(bytes);
+    this.#padding.apply(copy.bytes, bytes.length, end);
+    this.#tailCopied = true;
+    return {
+      memory: copy,
+      offset: 0,
+      length: this.#alignment,
+      position: end - bytes.length,
+      dataEnd: end,
+      release: () => {
         this.#engine.release(copy);
-      }),
-    );
+        this.#tailCopied = false;
+      },
+    };
   }
 
-  // ---- bytes that stand after the end ---------------------------------------------------------------------------
-
-  /**
-   * The block that padding would reach into though the file has bytes there that are to stay; -1 where there is
-   * none, or where those bytes are known.
-   */
-  get #endangered(): number {
-    const filling = this.#filling;
-    if (!filling) return -1;
-    const end = filling.base + filling.fill;
-    const block = end - end % this.#alignment;
-    const safe = block === end || end >= this.#options.keep || this.#after?.block === block;
-    return safe ? -1 : block;
-  }
-
-  /** Reads the block that is in danger. */
-  async #preserve(): Promise<void> {
-    const block = this.#endangered;
-    if (block < 0) return;
-    this.#preserving = true;
-    const memory = this.#engine.acquire(this.#alignment);
-    const { fd, path } = this.#options;
-    const queued = outcome((done) => {
-      this.#engine.read(fd, memory, 0, this.#alignment, block, done);
-    });
-    this.#engine.submit();
-    const result = await queued;
-    if (result >= 0) {
-      memory.bytes.fill(0, result, this.#alignment);
-      this.#after = { block, bytes: memory.bytes.slice(0, this.#alignment) };
-    }
-    this.#engine.release(memory);
-    this.#preserving = false;
-    if (result < 0) this.#fail(ioError(-result, "read", path));
+  async #readPadding(end: number): Promise<void> {
+    const error = await this.#padding.read(end);
+    if (error) this.#fail(error);
     else this.#settle();
   }
 
-  /** Fills the block in which `end` lies up, from `used` bytes of it on: with what stands there, or zeros. */
-  #pad(bytes: Uint8Array, used: number, end: number): void {
-    const padded = this.#alignUp(used);
-    bytes.fill(0, used, padded);
-    const inside = end % this.#alignment;
-    if (this.#after?.block === end - inside && inside > 0) {
-      bytes.set(this.#after.bytes.subarray(inside), used);
-    }
-  }
-
-  /** Resolves waiters whose target is flushed, and starts the sync that others wait for. */
-  #serveWaiters(): void {
-    if (this.#waiters.length === 0) return;
-    const flushed = this.#flushed;
-    let wanted = false;
-    this.#waiters = this.#waiters.filter((waiter) => {
-      if (waiter.target > flushed) return true;
-      if (!waiter.durable || (this.#synced >= flushed && !this.#unsynced)) {
-        waiter.resolve(flushed);
-        return false;
-      }
-      wanted = true;
-      return true;
-    });
-    if (wanted && !this.#syncing) this.#startSync();
-  }
-
-  async #startSync(): Promise<void> {
-    this.#syncing = true;
-    if (!await this.#cutForSync()) return;
-    // Those whose bytes are flushed now are served by this sync; whoever comes later needs another.
-    const began = this.#flushed;
-    const served = this.#waiters.filter((waiter) => waiter.target <= began);
-    this.#waiters = this.#waiters.filter((waiter) => waiter.target > began);
-    this.#unsynced = false;
-    const queued = outcome((done) => this.#engine.sync(this.#options.fd, true, done));
-    this.#engine.submit();
-    const result = await queued;
-    this.#syncing = false;
-    if (result < 0) {
-      // A failed sync has thrown away what it could not write; another would succeed and mean nothing.
-      const error = ioError(-result, "sync", this.#options.path);
-      for (const { reject } of served) reject(this.#failure ? this.error : error);
-      this.#fail(error);
-      return;
-    }
-    this.#synced = Math.max(this.#synced, began);
-    for (const { resolve } of served) resolve(began);
-    this.#advance();
-  }
-
   /** Where no end of file may be seen ahead of the bytes, padding is cut before a sync. False after a failure. */
-  async #cutForSync(): Promise<boolean> {
-    const length = Math.max(this.#options.keep, this.#flushed);
-    const exact = !this.#options.preallocate && this.#endOfFile.longest > length;
-    if (!exact || this.#inFlight > 0 || this.#ready.length > 0) return true;
-    const error = await this.#cut(length);
-    if (!error) return true;
-    this.#syncing = false;
-    this.#fail(error);
-    return false;
-  }
-
-  async #cut(length: number): Promise<DmaError | undefined> {
-    this.#cutting = true;
-    const queued = outcome((done) => this.#engine.truncate(this.#options.fd, length, done));
-    this.#engine.submit();
-    const result = await queued;
-    this.#cutting = false;
-    if (result < 0) return ioError(-result, "truncate", this.#options.path);
-    this.#endOfFile.wasCut(length);
-    this.#unsynced = true;
-    this.#launch();
-    return undefined;
+  async #cutPadding(): Promise<boolean> {
+    if (!this.#options.preallocate && this.#line.idle) await this.#cut();
+    return !this.#failure;
   }
 
   // ---- the end ----------------------------------------------------------------------------------------------------
+
+  /** Cuts the file to what is flushed, where it may be longer. Nothing is written meanwhile. */
+  async #cut(): Promise<DmaError | undefined> {
+    const length = Math.max(this.#options.keep, this.#line.flushed);
+    if (this.#endOfFile.longest <= length) return undefined;
+    this.#line.hold();
+    const error = await this.#endOfFile.cut(length);
+    if (error) {
+      this.#fail(error);
+      return error;
+    }
+    this.#line.changes++;
+    this.#line.letGo();
+    this.#settle();
+    return undefined;
+  }
 
   /**
    * Writes what is left, cuts the file to its exact length, and with `durable` syncs it. Rejects with the failure.
@@ -644,42 +357,46 @@ export class WriteBehind {
   async finish(durable: boolean): Promise<void> {
     this.#endOfFile.stop();
     this.#ending = true;
-    while (this.#preserving) await this.#whenQuiet();
-    await this.#preserve();
-    const filling = this.#filling;
-    if (filling && !this.#failure) {
-      const { block, base, fill } = filling;
-      // A tail that a sync wrote as it is now is there already.
-      if (this.#tailBegun === base + fill) filling.begun = fill;
-      this.#pad(block.bytes, fill, base + fill);
-      this.#retire(filling);
-    }
-    await this.#whenQuiet();
-    const length = Math.max(this.#options.keep, this.#flushed);
-    if (!this.#failure && this.#endOfFile.longest > length) {
-      const error = await this.#cut(length);
-      if (error) this.#fail(error);
-    }
+    this.#dismissRoom(closed("write"));
+    await this.#writeRest();
+    while (this.#busy) await this.#nextQuiet();
+    if (!this.#failure) await this.#cut();
+    if (durable && !this.#failure) await this.#wait(this.#line.flushed, true);
+    while (this.#busy) await this.#nextQuiet();
     if (this.#failure) throw this.error;
-    if (durable) await this.#wait(this.#flushed, true);
+    this.#finished = true;
+  }
+
+  /** Writes the partly filled buffer, padded. */
+  async #writeRest(): Promise<void> {
+    const end = this.position;
+    // A tail that a sync wrote as it is now is there already.
+    const written = this.#tailBegun === end;
+    while (!written && !this.#failure && this.#padding.lacks(end)) {
+      if (this.#padding.reading) await this.#nextQuiet();
+      else await this.#readPadding(end);
+    }
+    const { filling } = this.#buffers;
+    if (!filling || this.#failure) return;
+    if (written) filling.begun = filling.fill;
+    else this.#padding.apply(filling.bytes, filling.fill, end);
+    this.#buffers.retire(filling);
   }
 
   /**
    * Gives up: waits for what the kernel has, cuts the file to what is whole, and frees the buffers. Resolves to the
    * failure of the cut, if it failed.
    */
-  async abort(reason: unknown): Promise<DmaError | undefined> {
+  abort(reason: unknown): Promise<DmaError | undefined> {
+    return this.#aborted ??= this.#abort(reason);
+  }
+
+  async #abort(reason: unknown): Promise<DmaError | undefined> {
+    if (this.#finished) return undefined;
     this.#ending = true;
     if (!this.#failure) this.#giveUp(reason);
-    const filling = this.#filling;
-    this.#filling = undefined;
-    if (filling) {
-      filling.retired = true;
-      this.#base = filling.base + filling.fill;
-      this.#pieceLeft(filling);
-    }
-    await this.#whenQuiet();
-    const length = Math.max(this.#options.keep, this.#flushed);
-    return this.#endOfFile.longest > length ? await this.#cut(length) : undefined;
+    this.#buffers.drop();
+    while (this.#busy) await this.#nextQuiet();
+    return await this.#cut();
   }
 }

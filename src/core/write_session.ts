@@ -1,9 +1,11 @@
 // A writer's time on a file: from finding where it starts to leaving the file whole, durable and closed, or cut.
 // It knows nothing of streams, and nothing of the object that users hold.
 
+import type { Memory } from "../engine/engine.ts";
 import type { DmaError } from "../errors.ts";
-import { discardName, giveUpFile, settleName } from "./end_of_life.ts";
+import { discardName, giveUpFile, settleName, syncParent, syncsDirectory } from "./end_of_life.ts";
 import type { Handle, Occupant } from "./handle.ts";
+import { mayVanish } from "./isolate.ts";
 import { readWhole, sizeOf } from "./random_access.ts";
 import { WriteBehind } from "./write_behind.ts";
 
@@ -31,20 +33,25 @@ export class WriteSession implements Occupant {
   error: unknown;
   /** Whether {@linkcode error} is set: a reason may be undefined. */
   failed = false;
+  /** Whether it was given up from outside, and did not fail of itself. */
+  aborted = false;
   /** Whether the file is finished. */
   closed = false;
   /** Called once with the first failure. */
   onFailure: (error: unknown) => void = () => {};
   #leaving: Promise<void> | undefined;
+  #closing: Promise<void> | undefined;
   #ending = false;
+  /** The bytes are whole and cut to length: only the name and the descriptor are left to see to. */
+  #whole = false;
   #sealing = false;
-  /** The position where it is not known yet. */
-  #guess: number;
+  /** Where writing starts; before that is known, what is known. */
+  #from: number;
 
   constructor(handle: Handle, options: WriteSessionOptions) {
     this.handle = handle;
     this.#options = options;
-    this.#guess = options.append ? handle.contentEnd : options.position;
+    this.#from = options.append ? handle.contentEnd : options.position;
     handle.occupant = this;
     handle.enter("write");
     const { append, position } = options;
@@ -63,11 +70,11 @@ export class WriteSession implements Occupant {
   }
 
   get position(): number {
-    return this.core?.position ?? this.#guess;
+    return this.core?.position ?? this.#from;
   }
 
   get flushedPosition(): number {
-    return this.core?.flushedPosition ?? this.#guess;
+    return this.core?.flushedPosition ?? this.#from;
   }
 
   /** Looks at the file where the start depends on it: its length, and what stands before the start. */
@@ -76,7 +83,7 @@ export class WriteSession implements Occupant {
     const { append, position } = this.#options;
     const size = await sizeOf(handle);
     const start = append ? size : position;
-    this.#guess = start;
+    this.#from = start;
     const inside = start % handle.alignment;
     const head = new Uint8Array(inside);
     if (inside > 0 && start - inside < size) {
@@ -104,7 +111,10 @@ export class WriteSession implements Occupant {
       direct,
       start,
       head,
-      keep,
+      // What is written past the writer meanwhile stays, too.
+      get keep() {
+        return Math.max(keep, handle.contentEnd);
+      },
       size,
       bufferSize,
       writeBehind,
@@ -125,12 +135,31 @@ export class WriteSession implements Occupant {
   }
 
   async #acceptSlowly(chunk: Uint8Array, from: number): Promise<void> {
+    const { length } = chunk;
     const core = await this.ready();
     if (this.#ending) throw new TypeError("Cannot write a stream that is closed");
-    for (let at = from + core.write(chunk, from); at < chunk.length;) {
-      await core.room();
+    for (let at = from;;) {
+      // A part of it may be on the disk: what follows would stand in the wrong place.
+      if (chunk.length !== length) {
+        this.#fail(
+          new TypeError("Cannot write a chunk whose buffer is detached before it is taken"),
+        );
+        throw this.error;
+      }
       at += core.write(chunk, at);
+      if (at === length) return;
+      await core.room();
     }
+  }
+
+  /** Takes memory that was handed over: without a copy, unless a buffer is partly filled, or would be by it. */
+  async acceptMemory(memory: Memory): Promise<void> {
+    const core = await this.ready();
+    while (!core.hasRoom && !this.#ending) await core.room();
+    const { length } = memory.bytes;
+    const fits = length % this.handle.alignment === 0 && core.takesMemory;
+    if (fits && !mayVanish) core.writeMemory(memory, 0, length, () => {});
+    else await this.#acceptSlowly(memory.bytes, 0);
   }
 
   /** Resolves to the core, when it is there; rejects with the failure. */
@@ -153,7 +182,11 @@ export class WriteSession implements Occupant {
   // ---- leaving --------------------------------------------------------------------------------------------------
 
   /** Drains, cuts to the exact length, makes durable, closes. After a failure frees everything and rejects with it. */
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    return this.#closing ??= this.#close();
+  }
+
+  async #close(): Promise<void> {
     if (this.failed) {
       await this.#leaving;
       throw this.error;
@@ -175,14 +208,22 @@ export class WriteSession implements Occupant {
     }
   }
 
-  /** All of {@linkcode close} but closing the descriptor. */
+  /** All of {@linkcode close}; the descriptor is closed along with it where that is possible. */
   async complete(): Promise<void> {
     const core = await this.ready();
     this.#ending = true;
     const { syncOnClose, closeFile } = this.#options;
     const { handle } = this;
     const durable = syncOnClose || handle.publication !== undefined;
+    // The directory is synced beside the file: neither waits for the other.
+    const named = syncsDirectory(handle, syncOnClose) ? syncParent(handle) : undefined;
+    named?.catch(() => {});
     await core.finish(durable);
+    this.#whole = true;
+    if (named) {
+      await named;
+      handle.nameVolatile = false;
+    }
     // An atomic file that stays open for more writers is published when it is closed.
     if (closeFile || this.#sealing || !handle.publication) await settleName(handle, syncOnClose);
     this.#noteContent(core);
@@ -190,11 +231,20 @@ export class WriteSession implements Occupant {
     this.#vacate();
   }
 
+  /** Resolves when nothing is left to do, whichever way it ended. */
+  async left(): Promise<void> {
+    await this.#closing?.catch(() => {});
+    await this.#leaving?.catch(() => {});
+  }
+
   /** Gives up what is not whole; the file is cut to what is, and closed. */
   async abort(reason: unknown): Promise<void> {
     if (this.closed) return;
+    // Too late: what is being given its name, or closed, must not be taken away under that.
+    if (this.#whole) return await this.left();
     if (!this.failed) {
       this.failed = true;
+      this.aborted = true;
       this.error = reason;
       this.#leaving = this.#leave();
     }
@@ -202,10 +252,10 @@ export class WriteSession implements Occupant {
     if (this.#cutError) throw this.#cutError;
   }
 
-  /** The file is closed under the writer. */
+  /** The file is closed under the writer. One that is closing already comes first. */
   async evict(reason: unknown): Promise<void> {
-    this.#fail(reason);
-    await this.#leaving;
+    if (!this.#closing) this.#fail(reason);
+    await this.left();
   }
 
   /** Nobody holds the writer any more. */
@@ -239,7 +289,10 @@ export class WriteSession implements Occupant {
 
   #noteContent({ flushedPosition }: WriteBehind): void {
     const { handle } = this;
-    handle.contentEnd = Math.max(handle.contentEnd, flushedPosition);
+    // Without a byte written, where they would have started says nothing of the file.
+    if (flushedPosition > this.#from) {
+      handle.contentEnd = Math.max(handle.contentEnd, flushedPosition);
+    }
     handle.longest = Math.max(handle.contentEnd, this.#cutError ? handle.longest : 0);
     handle.changes++;
   }

@@ -1,6 +1,8 @@
 // The one small interface between this module and the kernel. `io_uring` and `threads` implement it; the
 // tests have a third implementation that holds, reorders, shortens and fails operations.
 
+import type { ChainStep } from "./chain.ts";
+
 /** Which implementation of {@linkcode Engine} is at work. */
 export type EngineName = "io_uring" | "threads" | "scripted";
 
@@ -114,6 +116,12 @@ export interface Engine {
   ): void;
   /** `flock` with LOCK_NB: never waits. */
   lock(fd: number, operation: number, done: Completion): void;
+
+  /**
+   * Queues steps that the kernel runs one after the other. False where it cannot: then nothing is queued.
+   * {@linkcode inChain} is for callers.
+   */
+  chain?(steps: readonly ChainStep[]): boolean;
 
   /** `fstatfs` into `memory`, whose first 120 bytes become a `struct statfs`. */
   fileSystem(fd: number, memory: Memory, done: Completion): void;

@@ -3,16 +3,18 @@
 
 import type { Liburing } from "../../ffi/liburing.ts";
 import type { Shim } from "../../ffi/shim.ts";
+import type { ChainStep } from "./chain.ts";
 import type { Completion } from "./engine.ts";
 import { KernelEngine, Op } from "./kernel_engine.ts";
 import type { Registrar } from "./pool.ts";
-import { openWake, type Wake } from "./wake.ts";
+import { openEpollWake, ThreadWake, type Wake } from "./wake.ts";
 
 const IORING_SETUP_CLAMP = 1 << 4;
 const IORING_SETUP_COOP_TASKRUN = 1 << 8;
 const IORING_SETUP_TASKRUN_FLAG = 1 << 9;
 const IORING_SETUP_SINGLE_ISSUER = 1 << 12;
 const IORING_SETUP_DEFER_TASKRUN = 1 << 13;
+const IOSQE_IO_LINK = 1 << 2;
 const IOSQE_ASYNC = 1 << 4;
 const OP_SUPPORTED = 1;
 
@@ -34,6 +36,9 @@ const SETUPS = [
 const CONTROL_BYTES = 16 * 1024;
 const REAPED_AT = 4096;
 const REAP_MOST = 512;
+
+/** After so many wake-ups the event loop is woken by epoll. */
+const EPOLL_AT = 24;
 
 /** Slots for registered mappings. Mappings beyond work, unregistered. */
 const REGISTERED_SLOTS = 64;
@@ -71,8 +76,6 @@ export interface RingFeatures {
   registeredBuffers: boolean;
   /** Operations that this kernel's io_uring lacks and that run on threads instead. */
   missing: string[];
-  /** How completions wake the event loop. */
-  wake: string;
 }
 
 /** Completion queue entries cannot outnumber the slots, so nothing overflows. */
@@ -84,7 +87,7 @@ export class IoUringEngine extends KernelEngine {
   readonly #reaped: Int32Array;
   readonly #reapedPointer: Deno.PointerObject;
   readonly #supported: Uint8Array;
-  readonly #wake: Wake;
+  #wake: Wake;
 
   // One slot an operation in flight; its index travels through the kernel as user_data.
   readonly #done: (Completion | null)[];
@@ -97,6 +100,8 @@ export class IoUringEngine extends KernelEngine {
   #queued = 0;
   #scheduled = false;
   #draining = false;
+  /** The flag that ties what is queued now to what is queued next. */
+  #linking = 0;
 
   private constructor(
     shim: Shim,
@@ -121,23 +126,51 @@ export class IoUringEngine extends KernelEngine {
     this.#opcodes = new Uint16Array(depth);
     this.#freeSlots = new Uint32Array(depth).map((_, index) => depth - 1 - index);
     this.#free = depth;
-    wake.listen(() => {
-      this.counters.wakeups++;
-      this.#drain();
-    });
+    wake.listen(this.#woken);
+  }
+
+  /** How completions wake the event loop now. */
+  get wake(): string {
+    return this.#wake.name;
+  }
+
+  readonly #woken = (): void => {
+    if (++this.counters.wakeups === EPOLL_AT) this.#useEpoll();
+    this.#drain();
+  };
+
+  /** Goes over to the better way to be woken, once it is worth its price. */
+  async #useEpoll(): Promise<void> {
+    const wake = await openEpollWake(this.shim);
+    if (!wake) return;
+    const before = this.#wake;
+    this.#liburing.io_uring_unregister_eventfd(this.#ring);
+    if (this.#liburing.io_uring_register_eventfd(this.#ring, wake.fd) < 0) {
+      this.#liburing.io_uring_register_eventfd(this.#ring, before.fd);
+      wake.stop();
+      return;
+    }
+    this.#wake = wake;
+    wake.listen(this.#woken);
+    if (this.counters.inFlight > 0) wake.hold();
+    before.stop();
+    // What completed between the two is nobody's signal.
+    this.#drain();
   }
 
   /** Makes a ring with `entries` submission entries. Throws {@linkcode RingRefused}. */
-  static async open(shim: Shim, liburing: Liburing, entries: number): Promise<IoUringEngine> {
+  static open(shim: Shim, liburing: Liburing, entries: number): IoUringEngine {
     const control = mapControl(shim);
     const { setup, entries: actual, depth } = setUp(liburing, control.ring, entries);
     try {
       const supported = probe(liburing, control.ring);
       const registrar = makeRegistrar(liburing, control.ring);
-      const wake = await openWake(shim, (fd) => {
-        const result = liburing.io_uring_register_eventfd(control.ring, fd);
-        if (result < 0) throw new RingRefused(-result);
-      });
+      const wake = new ThreadWake(shim);
+      const watched = liburing.io_uring_register_eventfd(control.ring, wake.fd);
+      if (watched < 0) {
+        wake.stop();
+        throw new RingRefused(-watched);
+      }
       const missing = Object.entries(Op)
         .filter(([, opcode]) => opcode < 256 && !(supported[opcode]! & OP_SUPPORTED))
         .map(([name]) => name);
@@ -147,7 +180,6 @@ export class IoUringEngine extends KernelEngine {
         depth,
         registeredBuffers: registrar !== undefined,
         missing,
-        wake: wake.name,
       };
       return new IoUringEngine(shim, liburing, registrar, control, supported, features, wake);
     } catch (error) {
@@ -211,7 +243,7 @@ export class IoUringEngine extends KernelEngine {
     if (this.#free === 0) return false;
     const slot = this.#freeSlots[this.#free - 1]!;
     const { shim } = this;
-    const sqeFlags = apart ? IOSQE_ASYNC : 0;
+    const sqeFlags = (apart ? IOSQE_ASYNC : 0) | this.#linking;
     const index = registration < 0 ? 0 : registration;
     for (let attempt = 0;; attempt++) {
       const result = shim.dma_queue(
@@ -269,6 +301,21 @@ export class IoUringEngine extends KernelEngine {
       this.#scheduled = false;
       this.#drain();
     });
+  }
+
+  chain(steps: readonly ChainStep[]): boolean {
+    // The steps must be neighbours in one submission, and each must be an operation of the ring.
+    const { length } = steps;
+    if (this.features.missing.length > 0 || this.#backlog.length > 0 || this.#free < length) {
+      return false;
+    }
+    if (this.features.entries - this.#queued < length) this.#hand();
+    if (this.#queued > 0 && this.features.entries - this.#queued < length) return false;
+    for (const [index, { queue, done }] of steps.entries()) {
+      this.#linking = index < length - 1 ? IOSQE_IO_LINK : 0;
+      queue(done);
+    }
+    return true;
   }
 
   submit(): void {

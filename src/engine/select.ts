@@ -124,7 +124,13 @@ export function engineAtWork(): KernelEngine | undefined {
 
 /** The engine at work, why it was chosen and what it found. Before the first open, `engine` is null. */
 export function engineInfo(): EngineInfo {
-  if (chosen) return structuredClone(chosen.info);
+  if (chosen) {
+    const info = structuredClone(chosen.info);
+    if (chosen.engine instanceof IoUringEngine) {
+      info.features.push(`woken by ${chosen.engine.wake}`);
+    }
+    return info;
+  }
   return {
     engine: null,
     reason: "Not chosen before the first file is opened",
@@ -148,13 +154,17 @@ async function choose(): Promise<Chosen> {
     return useThreads(shim, kernel, reason);
   }
   try {
-    return await useRing(
+    return useRing(
       shim,
       kernel,
       wanted === "io_uring" ? "asked for" : "io_uring is allowed and liburing is there",
     );
   } catch (error) {
-    if (wanted === "io_uring" || error instanceof Deno.errors.NotCapable) throw error;
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    if (wanted === "io_uring") {
+      if (!(error instanceof RingRefused)) throw error;
+      throw new Deno.errors.NotSupported(refusal(error), { cause: error });
+    }
     return useThreads(shim, kernel, refusal(error));
   }
 }
@@ -174,10 +184,10 @@ function useThreads(shim: Shim, kernel: string, reason: string): Chosen {
   return { engine: new ThreadsEngine(shim, options.threads), info };
 }
 
-async function useRing(shim: Shim, kernel: string, reason: string): Promise<Chosen> {
+function useRing(shim: Shim, kernel: string, reason: string): Chosen {
   const liburing = openLiburing();
-  const engine = await IoUringEngine.open(shim, liburing, options.ringEntries);
-  const { setup, entries, depth, registeredBuffers, missing, wake } = engine.features;
+  const engine = IoUringEngine.open(shim, liburing, options.ringEntries);
+  const { setup, entries, depth, registeredBuffers, missing } = engine.features;
   const info: EngineInfo = {
     engine: "io_uring",
     reason,
@@ -186,7 +196,7 @@ async function useRing(shim: Shim, kernel: string, reason: string): Promise<Chos
     ringEntries: entries,
     maxInFlight: depth,
     registeredBuffers,
-    features: [setup, `wake by ${wake}`],
+    features: [setup],
     missing,
   };
   return { engine, info };

@@ -1,0 +1,64 @@
+// This module beside its peers: whole processes by turns on one disk, durable end to end.
+//
+//     deno task bench:compare [--size=1GiB] [--rounds=5] [--only=write,read-fio] [--dir=/var/tmp]
+
+import { COPIERS } from "./contestants/copy.ts";
+import { FILE_WRITERS } from "./contestants/files.ts";
+import { READERS } from "./contestants/read.ts";
+import { RECORD_WRITERS } from "./contestants/records.ts";
+import { STARTERS } from "./contestants/start.ts";
+import { WRITERS } from "./contestants/write.ts";
+import { chart } from "./harness/chart.ts";
+import { machineFacts } from "./harness/machine.ts";
+import { parseOptions } from "./harness/options.ts";
+import type { Report } from "./harness/result.ts";
+import { runRounds } from "./harness/rounds.ts";
+import { writeSource } from "./harness/source.ts";
+import { markdown } from "./harness/table.ts";
+import { findTools } from "./harness/tools.ts";
+
+const ALL = [...STARTERS, ...WRITERS, ...READERS, ...COPIERS, ...RECORD_WRITERS, ...FILE_WRITERS];
+
+const say = (line: string) => console.error(line);
+
+const options = parseOptions(Deno.args);
+const { size, rounds, only, patience, name } = options;
+const chosen = only.length === 0
+  ? ALL
+  : ALL.filter(({ id }) => only.some((beginning) => id.startsWith(beginning)));
+if (chosen.length === 0) {
+  say(`Nothing is called ${only.join(", ")}. There are: ${ALL.map(({ id }) => id).join(", ")}`);
+  Deno.exit(2);
+}
+
+const tools = await findTools(say);
+const directory = await Deno.makeTempDir({ dir: options.directory, prefix: "dma-bench-" });
+const course = {
+  tools,
+  size,
+  patience,
+  directory,
+  path: `${directory}/new`,
+  source: `${directory}/source`,
+};
+let report: Report;
+try {
+  await writeSource(course.source, size);
+  const machine = await machineFacts(directory, tools);
+  const results = await runRounds(chosen, course, rounds, say);
+  report = { machine, size, rounds, results };
+} finally {
+  await Deno.remove(directory, { recursive: true });
+}
+
+const text = markdown(report);
+const base = new URL(`./results/${name}`, import.meta.url).pathname;
+await Deno.mkdir(new URL("./results/", import.meta.url), { recursive: true });
+await Deno.writeTextFile(`${base}.json`, JSON.stringify(report, undefined, 1) + "\n");
+await Deno.writeTextFile(`${base}.md`, text);
+console.log(text);
+say(`Written: ${base}.json, ${base}.md`);
+for (const group of new Set(report.results.map((result) => result.group))) {
+  await Deno.writeTextFile(`${base}-${group}.svg`, await chart(group, report));
+  say(`Written: ${base}-${group}.svg`);
+}

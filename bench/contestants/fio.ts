@@ -1,0 +1,89 @@
+// fio with io_uring and Direct I/O: what the device gives to a program without a runtime.
+
+import type { Contestant, Outcome, Run } from "../harness/contestant.ts";
+
+/** Sizes as fio takes them. */
+export interface FioGeometry {
+  readonly blockSize: string;
+  readonly depth: number;
+  /** Writing: whether blocks and length are there before the first write. It is not timed. */
+  readonly allocated?: boolean;
+  /** Registered buffers and files. */
+  readonly registered?: boolean;
+}
+
+function command(run: Run, job: "write" | "read", geometry: FioGeometry): string[] | undefined {
+  const { fio } = run.tools;
+  if (!fio) return undefined;
+  const { blockSize, depth, allocated = false, registered = false } = geometry;
+  return [
+    fio,
+    `--name=${job}`,
+    `--filename=${job === "write" ? run.path : run.source}`,
+    `--rw=${job}`,
+    `--size=${run.size}`,
+    "--ioengine=io_uring",
+    "--direct=1",
+    `--bs=${blockSize}`,
+    `--iodepth=${depth}`,
+    ...(job === "write" ? [`--fallocate=${allocated ? "posix" : "none"}`, "--end_fsync=1"] : []),
+    // Else it would put the file out of the page cache itself, or refuse to run beside it.
+    "--invalidate=0",
+    ...(registered ? ["--fixedbufs=1", "--registerfiles=1"] : []),
+    "--output-format=json",
+  ];
+}
+
+interface FioReport {
+  jobs: [Record<"write" | "read", { io_bytes: number; runtime: number }>];
+}
+
+/** fio's own clock: without its start, the allocation, and with the sync at the end. */
+function outcome(stdout: string, job: "write" | "read"): Outcome {
+  const report: FioReport = JSON.parse(stdout.slice(stdout.indexOf("{")));
+  const { io_bytes: bytes, runtime } = report.jobs[0][job];
+  return { bytes, seconds: runtime / 1000 };
+}
+
+function settings(job: "write" | "read", geometry: FioGeometry): string {
+  const { blockSize, depth, allocated, registered } = geometry;
+  return [
+    `${blockSize} × ${depth}`,
+    job === "write" && (allocated ? "allocated first (not timed)" : "extending"),
+    registered && "fixedbufs, registerfiles",
+  ].filter(Boolean).join(", ");
+}
+
+const LABELS = {
+  write: "fio io_uring direct=1 end_fsync=1",
+  read: "fio io_uring direct=1",
+} as const;
+
+/** fio at one geometry. */
+export function fio(id: string, job: "write" | "read", geometry: FioGeometry): Contestant {
+  return {
+    id,
+    group: job,
+    label: LABELS[job],
+    settings: settings(job, geometry),
+    command: (run) => command(run, job, geometry),
+    outcome: (stdout) => outcome(stdout, job),
+  };
+}
+
+/** fio at whatever of some geometries is best here. */
+export function fioAtBest(id: string, job: "write" | "read"): Contestant {
+  const variants: Contestant[] = [];
+  for (
+    const [blockSize, depth] of [["256k", 8], ["512k", 8], ["1m", 4], ["1m", 8], ["2m", 4], [
+      "4m",
+      4,
+    ]] as const
+  ) {
+    for (const registered of [false, true]) {
+      const geometry = { blockSize, depth, registered, allocated: true };
+      variants.push({ ...fio(id, job, geometry), label: `${LABELS[job]}, at its best` });
+    }
+  }
+  return { ...variants[0]!, variants };
+}

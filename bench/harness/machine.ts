@@ -1,0 +1,77 @@
+// Where a comparison ran: machine, kernel, file system and the versions of all that took part.
+
+import { tryCommand } from "./measured_process.ts";
+import type { Tools } from "./tools.ts";
+import { showBytes } from "./units.ts";
+
+/** Facts by name, in the order in which they are shown. */
+export type MachineFacts = Readonly<Record<string, string>>;
+
+async function cpuModel(): Promise<string> {
+  const text = await Deno.readTextFile("/proc/cpuinfo");
+  return /^model name\s*:\s*(.+)$/m.exec(text)?.[1] ?? Deno.build.arch;
+}
+
+/** The line of /proc/self/mountinfo that a directory lies under. */
+async function mountOf(directory: string): Promise<{ device: string; facts: string } | undefined> {
+  const shown = await tryCommand(
+    ["findmnt", "--noheadings", "--raw", "--output", "MAJ:MIN,FSTYPE,OPTIONS", "-T", directory],
+  );
+  const [device, type, options] = shown?.split(" ") ?? [];
+  return device === undefined ? undefined : { device, facts: `${type} (${options})` };
+}
+
+/** What the kernel knows of the disk under a file system. */
+async function disk(device: string): Promise<string> {
+  const read = async (name: string) => {
+    const path = `/sys/dev/block/${device}/${name}`;
+    return (await Deno.readTextFile(path).catch(() => "")).trim();
+  };
+  const [cache, scheduler, model] = await Promise.all(
+    ["queue/write_cache", "queue/scheduler", "device/model"].map(read),
+  );
+  const link = await Deno.readLink(`/sys/dev/block/${device}`).catch(() => device);
+  const scheduled = /\[(.+)\]/.exec(scheduler!)?.[1];
+  return [
+    link.split("/").at(-1),
+    model,
+    cache && `${cache} cache`,
+    scheduled && `scheduler ${scheduled}`,
+  ].filter(Boolean).join(", ");
+}
+
+async function versions(tools: Tools): Promise<string> {
+  const firstLine = async (command: (string | undefined)[]) =>
+    command[0] && (await tryCommand(command as string[]))?.split("\n")[0];
+  const [node, bun, fio, dd] = await Promise.all([
+    firstLine([tools.node, "--version"]),
+    firstLine([tools.bun, "--version"]),
+    firstLine([tools.fio, "--version"]),
+    firstLine([tools.dd, "--version"]),
+  ]);
+  return [
+    `Deno ${Deno.version.deno} (V8 ${Deno.version.v8})`,
+    node && `Node.js ${node.replace("v", "")}`,
+    bun && `Bun ${bun}`,
+    fio?.replace("-", " "),
+    dd,
+    tools.glommio && "glommio 0.9.0",
+  ].filter(Boolean).join(", ");
+}
+
+/** Gathers the facts. */
+export async function machineFacts(directory: string, tools: Tools): Promise<MachineFacts> {
+  const mount = await mountOf(directory);
+  const memory = Deno.systemMemoryInfo().total;
+  return {
+    date: new Date().toISOString(),
+    machine: `${await cpuModel()}, ${navigator.hardwareConcurrency} cores, ${showBytes(memory)}`,
+    kernel: `Linux ${Deno.osRelease()}`,
+    fileSystem: mount?.facts ?? "unknown",
+    disk: mount ? await disk(mount.device) : "unknown",
+    versions: await versions(tools),
+    commit: await tryCommand(
+      ["git", "-C", new URL("..", import.meta.url).pathname, "describe", "--always", "--dirty"],
+    ) ?? "unknown",
+  };
+}

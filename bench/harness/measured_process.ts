@@ -1,0 +1,87 @@
+// Runs one process to its end and says what it cost: seconds, CPU of it and all it started, peak memory.
+
+const RUSAGE_CHILDREN = -1;
+
+const libc = Deno.dlopen("libc.so.6", {
+  getrusage: { parameters: ["i32", "buffer"], result: "i32" }, // who, usage
+});
+
+/** CPU seconds of every child that has ended so far. In a threaded process, io_uring's workers are counted too. */
+function childrenCpu(): { user: number; system: number } {
+  // struct rusage begins with two struct timeval: seconds and microseconds, user and system.
+  const usage = new BigInt64Array(18);
+  if (libc.symbols.getrusage(RUSAGE_CHILDREN, usage) !== 0) {
+    throw new Error("Cannot read the CPU time of children: getrusage failed");
+  }
+  const at = (index: number) => Number(usage[index]!);
+  return { user: at(0) + at(1) / 1e6, system: at(2) + at(3) / 1e6 };
+}
+
+/** What a process did and cost. */
+export interface ProcessCost {
+  readonly stdout: string;
+  readonly stderr: string;
+  /** Seconds from start to end. */
+  readonly wall: number;
+  readonly user: number;
+  readonly system: number;
+  /** Bytes of memory resident at most; undefined where GNU time is not installed. */
+  readonly peakMemory: number | undefined;
+}
+
+/** Where GNU time is: the only one that tells the peak memory of any process. */
+const gnuTime = await (async () => {
+  const path = "/usr/bin/time";
+  const found = await Deno.stat(path).catch(() => undefined);
+  return found?.isFile ? path : undefined;
+})();
+
+/** Runs a command. Only one at a time: the cost of children is told apart by the clock alone. */
+export async function runMeasured(command: readonly string[]): Promise<ProcessCost> {
+  const memoryFile = gnuTime && await Deno.makeTempFile();
+  const whole = memoryFile
+    ? [gnuTime!, "--format=%M", `--output=${memoryFile}`, ...command]
+    : command;
+  const before = childrenCpu();
+  const started = performance.now();
+  const output = await new Deno.Command(whole[0]!, {
+    args: whole.slice(1),
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+    env: { NO_COLOR: "1" },
+  }).output();
+  const wall = (performance.now() - started) / 1000;
+  const after = childrenCpu();
+  const stdout = new TextDecoder().decode(output.stdout);
+  const stderr = new TextDecoder().decode(output.stderr);
+  let peakMemory: number | undefined;
+  if (memoryFile) {
+    // The last line: a note about a failed command may stand before it.
+    const kibibytes = Number((await Deno.readTextFile(memoryFile)).trim().split("\n").at(-1));
+    if (kibibytes > 0) peakMemory = kibibytes * 1024;
+    await Deno.remove(memoryFile);
+  }
+  if (!output.success) {
+    throw new Error(`Command failed with code ${output.code}: ${command.join(" ")}\n${stderr}`);
+  }
+  const user = after.user - before.user;
+  const system = after.system - before.system;
+  return { stdout, stderr, wall, user, system, peakMemory };
+}
+
+/** What a command prints, or undefined where it is not there or fails. */
+export async function tryCommand(command: readonly string[]): Promise<string | undefined> {
+  try {
+    const output = await new Deno.Command(command[0]!, {
+      args: command.slice(1),
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).output();
+    if (!output.success) return undefined;
+    return new TextDecoder().decode(output.stdout).trim();
+  } catch {
+    return undefined;
+  }
+}

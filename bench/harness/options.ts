@@ -1,0 +1,54 @@
+// What the command line of a benchmark asks for.
+
+import { parseSize } from "./units.ts";
+
+/** What every benchmark that runs whole processes is told. */
+export interface BenchOptions {
+  /** Bytes of the file. */
+  readonly size: number;
+  /** Times that each contestant runs. */
+  readonly rounds: number;
+  /** Groups or contestants to run, by the beginning of their names; none: all. */
+  readonly only: readonly string[];
+  /** Where the files are written: this is the disk that is measured. */
+  readonly directory: string;
+  /** Seconds to wait for others to let the machine rest, before each run. */
+  readonly patience: number;
+  /** What the results are named after. */
+  readonly name: string;
+}
+
+const USAGE = `Options:
+  --size=1GiB       bytes of the file
+  --rounds=5        times that each contestant runs
+  --only=write,...  groups or contestants, by the beginning of their names
+  --dir=/var/tmp    where the files are written: this is the disk that is measured
+  --patience=5      seconds to wait for other programs to rest, before each run
+  --name=DATE       what the results are named after`;
+
+/** Options from the command line, or the end of the process with what is possible. */
+export function parseOptions(args: readonly string[]): BenchOptions {
+  const given = new Map<string, string>();
+  for (let i = 0; i < args.length; i++) {
+    const [, name, value] = /^--([a-z]+)(?:=(.*))?$/.exec(args[i]!) ?? [];
+    if (!name || !["size", "rounds", "only", "dir", "patience", "name"].includes(name)) {
+      console.error(`Unknown argument ${args[i]}\n\n${USAGE}`);
+      Deno.exit(2);
+    }
+    given.set(name, value ?? args[++i] ?? "");
+  }
+  const rounds = Number(given.get("rounds") ?? 5);
+  if (!Number.isSafeInteger(rounds) || rounds < 1) {
+    console.error(`Invalid --rounds ${given.get("rounds")}: it must be an integer of 1 or more`);
+    Deno.exit(2);
+  }
+  return {
+    size: parseSize(given.get("size") ?? "1GiB"),
+    rounds,
+    only: given.get("only")?.split(",").filter(Boolean) ?? [],
+    // Not TMPDIR: where that is tmpfs, no disk would be measured.
+    directory: given.get("dir") ?? "/var/tmp",
+    patience: Number(given.get("patience") ?? 5),
+    name: given.get("name") ?? new Date().toISOString().slice(0, 10),
+  };
+}

@@ -1,0 +1,23 @@
+// The page cache of one file: how much of the file is in it, and putting it out of there.
+
+import { tryCommand } from "./measured_process.ts";
+
+/** Bytes of a file that are in the page cache; undefined where util-linux has no fincore. */
+export async function cachedBytes(path: string): Promise<number | undefined> {
+  const shown = await tryCommand(["fincore", "--bytes", "--noheadings", "--output", "RES", path]);
+  return shown === undefined ? undefined : Number(shown);
+}
+
+/** Drops a file from the page cache, so that the next reader has to go to the disk. */
+export async function dropFromCache(path: string): Promise<void> {
+  // posix_fadvise(POSIX_FADV_DONTNEED) on the whole file, by a command that everyone has.
+  await tryCommand(["dd", `of=${path}`, "oflag=nocache", "conv=notrunc,fdatasync", "count=0"]);
+  const left = await cachedBytes(path);
+  if (left) throw new Error(`Cannot drop ${path} from the page cache: ${left} bytes stay`);
+}
+
+/** Removes what a run wrote, and waits until its space is given back: the next run must not pay for it. */
+export async function removeWritten(path: string, directory: string): Promise<void> {
+  await Deno.remove(path, { recursive: true }).catch(() => {});
+  await tryCommand(["sync", "--file-system", directory]);
+}

@@ -1,0 +1,94 @@
+// Runs the contestants by turns, so that whatever the machine does meanwhile hits all of them alike.
+
+import type { Contestant, Outcome, Run } from "./contestant.ts";
+import { runMeasured } from "./measured_process.ts";
+import { cachedBytes, dropFromCache, removeWritten } from "./page_cache.ts";
+import { busySeconds, waitForQuiet } from "./quiet.ts";
+import { rateOf, type Result, resultOf, type Sample, sampleOf } from "./result.ts";
+import { MIB, showNumber } from "./units.ts";
+
+/** Says what is going on, on one line. */
+export type Say = (line: string) => void;
+
+/** Where all runs work. */
+export interface Course extends Run {
+  readonly directory: string;
+  /** Seconds to wait for others to let the machine rest, before each run. */
+  readonly patience: number;
+}
+
+interface Entry {
+  readonly contestant: Contestant;
+  readonly samples: Sample[];
+  readonly delays: number[];
+}
+
+/** One run: the disk at rest, nothing of the source cached, and nothing of the last run there. */
+async function runOnce(
+  contestant: Contestant,
+  course: Course,
+): Promise<{ sample: Sample; delays: readonly number[] } | undefined> {
+  const command = contestant.command(course);
+  if (!command) return undefined;
+  const { path, source, directory } = course;
+  const reads = contestant.group === "read" || contestant.group === "copy";
+  await removeWritten(path, directory);
+  if (reads) await dropFromCache(source);
+  await waitForQuiet(course.patience);
+  const before = await busySeconds();
+  const cost = await runMeasured(command);
+  const busy = await busySeconds() - before;
+  const outcome: Outcome = contestant.outcome?.(cost.stdout, course) ??
+    JSON.parse(cost.stdout.trim().split("\n").at(-1)!);
+  const cached = contestant.group === "files" || contestant.group === "start"
+    ? undefined
+    : await cachedBytes(contestant.group === "read" ? source : path);
+  await removeWritten(path, directory);
+  const elsewhere = Math.max(0, busy - cost.user - cost.system) / cost.wall;
+  return { sample: sampleOf(cost, outcome, cached, elsewhere), delays: outcome.delays ?? [] };
+}
+
+/** Of several settings the one that is fastest in one try each. */
+async function bestOf(contestant: Contestant, course: Course, say: Say): Promise<Contestant> {
+  let best = contestant;
+  let bestRate = 0;
+  for (const variant of contestant.variants ?? []) {
+    const run = await runOnce(variant, course);
+    if (!run) break;
+    const rate = rateOf(variant.group, run.sample);
+    say(`  ${variant.label} ${variant.settings}: ${showNumber(rate)}`);
+    if (rate > bestRate) [best, bestRate] = [variant, rate];
+  }
+  return best;
+}
+
+/** Runs all of them, round by round, and gives the medians. */
+export async function runRounds(
+  contestants: readonly Contestant[],
+  course: Course,
+  rounds: number,
+  say: Say,
+): Promise<Result[]> {
+  const entries: Entry[] = [];
+  for (const contestant of contestants) {
+    // The first run compiles and loads what later ones find ready: it does not count.
+    const warmUp = await runOnce(contestant, { ...course, size: Math.min(course.size, 16 * MIB) });
+    if (!warmUp) {
+      say(`Skipped ${contestant.id}: its tool is missing`);
+      continue;
+    }
+    const chosen = contestant.variants ? await bestOf(contestant, course, say) : contestant;
+    entries.push({ contestant: chosen, samples: [], delays: [] });
+  }
+  for (let round = 1; round <= rounds; round++) {
+    for (const { contestant, samples, delays } of entries) {
+      const run = await runOnce(contestant, course);
+      if (!run) continue;
+      samples.push(run.sample);
+      for (const delay of run.delays) delays.push(delay);
+      const rate = showNumber(rateOf(contestant.group, run.sample));
+      say(`${round}/${rounds} ${contestant.id}: ${rate} (CPU ${showNumber(run.sample.cpu)} s)`);
+    }
+  }
+  return entries.map(({ contestant, samples, delays }) => resultOf(contestant, samples, delays));
+}

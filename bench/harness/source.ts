@@ -1,0 +1,14 @@
+// The file that readers read: one for all, written once.
+
+import { warmChunk } from "../programs/measure.mjs";
+import { MIB } from "./units.ts";
+
+/** Writes a file of `size` bytes that no layer can take for zeros, and makes it durable. */
+export async function writeSource(path: string, size: number): Promise<void> {
+  using file = await Deno.open(path, { write: true, createNew: true });
+  const chunk: Uint8Array = warmChunk(MIB);
+  for (let left = size; left > 0;) {
+    left -= await file.write(chunk.subarray(0, Math.min(left, chunk.length)));
+  }
+  await file.sync();
+}

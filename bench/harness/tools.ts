@@ -1,0 +1,91 @@
+// The peers that are no part of Deno: found, installed or built once, or missing with a word.
+
+import { tryCommand } from "./measured_process.ts";
+
+/** Paths of the peers; undefined: not to be had here. */
+export interface Tools {
+  readonly deno: string;
+  readonly node: string | undefined;
+  readonly bun: string | undefined;
+  readonly fio: string | undefined;
+  readonly dd: string | undefined;
+  readonly glommio: string | undefined;
+}
+
+async function findOnPath(name: string): Promise<string | undefined> {
+  for (const directory of (Deno.env.get("PATH") ?? "").split(":")) {
+    const path = `${directory}/${name}`;
+    const found = await Deno.stat(path).catch(() => undefined);
+    if (found?.isFile && (found.mode! & 0o111) !== 0) return path;
+  }
+  return undefined;
+}
+
+/** Where peers are kept from one run to the next. */
+function cacheDirectory(): string {
+  const base = Deno.env.get("XDG_CACHE_HOME") || `${Deno.env.get("HOME") ?? "/var/tmp"}/.cache`;
+  return `${base}/denodma-bench`;
+}
+
+/** Bun's binary comes in a package per platform, of which npm picks the right one. */
+async function findBunBinary(directory: string): Promise<string | undefined> {
+  try {
+    for await (const { name } of Deno.readDir(`${directory}/node_modules/@oven`)) {
+      const path = `${directory}/node_modules/@oven/${name}/bin/bun`;
+      if (await tryCommand([path, "--version"])) return path;
+    }
+  } catch {
+    // Not installed.
+  }
+  return undefined;
+}
+
+async function installBun(say: (line: string) => void): Promise<string | undefined> {
+  const directory = `${cacheDirectory()}/npm`;
+  const there = await findBunBinary(directory);
+  if (there) return there;
+  say("Installing Bun from npm");
+  await Deno.mkdir(directory, { recursive: true });
+  await tryCommand(
+    ["npm", "install", "--prefix", directory, "--no-audit", "--no-fund", "--ignore-scripts", "bun"],
+  );
+  return await findBunBinary(directory);
+}
+
+async function buildGlommio(say: (line: string) => void): Promise<string | undefined> {
+  const source = new URL("../glommio/", import.meta.url).pathname;
+  // Built beside a copy of the source, so that nothing of it stays in the checkout.
+  const directory = `${cacheDirectory()}/glommio`;
+  await Deno.mkdir(`${directory}/src`, { recursive: true });
+  for (const file of ["Cargo.toml", "src/main.rs"]) {
+    const text = await Deno.readTextFile(source + file);
+    const old = await Deno.readTextFile(`${directory}/${file}`).catch(() => undefined);
+    if (text !== old) await Deno.writeTextFile(`${directory}/${file}`, text);
+  }
+  say("Building the program on glommio");
+  const arguments_ = [
+    "build",
+    "--release",
+    "--quiet",
+    "--manifest-path",
+    `${directory}/Cargo.toml`,
+  ];
+  const built = await tryCommand(["cargo", ...arguments_, "--target-dir", `${directory}/target`]);
+  return built === undefined ? undefined : `${directory}/target/release/glommio-stream`;
+}
+
+/** Finds or makes every peer. */
+export async function findTools(say: (line: string) => void): Promise<Tools> {
+  const [node, fio, dd] = await Promise.all(["node", "fio", "dd"].map(findOnPath));
+  const bun = await installBun(say);
+  const glommio = await buildGlommio(say);
+  const missing: [unknown, string][] = [
+    [node, "Node.js: no `node` on the PATH"],
+    [bun, "Bun: npm could not install it"],
+    [fio, "fio: not installed (apt-get install fio)"],
+    [dd, "dd: not installed (apt-get install coreutils)"],
+    [glommio, "glommio: cargo, or its registry, is not to be had"],
+  ];
+  for (const [path, reason] of missing) if (!path) say(`Skipped, ${reason}`);
+  return { deno: Deno.execPath(), node, bun, fio, dd, glommio };
+}

@@ -1,0 +1,55 @@
+// Bun's side of the comparison: one job a process.
+//
+//     bun programs/bun.mjs JOB path=… size=… [chunk=…] [highWaterMark=…] [source=…]
+
+import { closeSync, fsyncSync, openSync } from "node:fs";
+import process from "node:process";
+import { measure, parsePairs, warmChunk } from "./measure.mjs";
+
+const { Bun } = globalThis;
+const { path, size, source, count, highWaterMark, chunk = 65536 } = parsePairs(
+  process.argv.slice(3),
+);
+const options = highWaterMark === undefined ? {} : { highWaterMark };
+
+async function fill(times, opened) {
+  const bytes = warmChunk(chunk);
+  // The sink writes to a file that is there; it does not empty it.
+  closeSync(openSync(path, "w"));
+  const sink = Bun.file(path).writer(options);
+  opened();
+  for (let left = times; left > 0; left--) {
+    const written = sink.write(bytes);
+    if (written instanceof Promise) await written;
+  }
+  await sink.end();
+  const descriptor = openSync(path, "r+");
+  fsyncSync(descriptor);
+  closeSync(descriptor);
+}
+
+const jobs = {
+  async write(opened) {
+    await fill(Math.ceil(size / chunk), opened);
+    return { bytes: size };
+  },
+  async records(opened) {
+    await fill(count, opened);
+    return { bytes: count * chunk, count };
+  },
+  async read() {
+    let bytes = 0;
+    for await (const part of Bun.file(source).stream(1 << 20)) bytes += part.length;
+    return { bytes };
+  },
+  async idle() {
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    return { count: 1 };
+  },
+};
+
+const job = jobs[process.argv[2]];
+if (!job) {
+  throw new TypeError(`No such job: ${process.argv[2]} (there are ${Object.keys(jobs)})`);
+}
+await measure(job);

@@ -1,0 +1,93 @@
+// Deno's own side of the comparison: one job a process.
+//
+//     deno run -A programs/deno.ts JOB path=… size=… [chunk=…] [source=…]
+
+import { measure, parsePairs, warmChunk, warmStream } from "./measure.mjs";
+
+interface Given {
+  path: string;
+  size: number;
+  chunk: number;
+  source: string;
+  count: number;
+  atOnce: number;
+}
+
+const given = { chunk: 65536, ...parsePairs(Deno.args.slice(1)) } as unknown as Given;
+const { path, size, chunk, source, count, atOnce } = given;
+
+/** A second descriptor: `FsFile.writable` closes its own, and never syncs. */
+async function syncData(name: string): Promise<void> {
+  using file = await Deno.open(name, { write: true });
+  await file.syncData();
+}
+
+async function writeFile(bytes: Uint8Array, name: string): Promise<void> {
+  using file = await Deno.open(name, { write: true, create: true, truncate: true });
+  await file.write(bytes);
+  await file.syncData();
+}
+
+/** As above, and the name too: a file whose directory was not synced can be gone after a power cut. */
+async function writeFileAndName(bytes: Uint8Array, name: string): Promise<void> {
+  await writeFile(bytes, name);
+  using directory = await Deno.open(path);
+  await directory.sync();
+}
+
+async function files(write: typeof writeFile): Promise<Record<string, unknown>> {
+  const bytes = warmChunk(chunk);
+  await Deno.mkdir(path);
+  let next = 0;
+  const oneByOne = async () => {
+    while (next < count) await write(bytes, `${path}/${next++}`);
+  };
+  await Promise.all(Array.from({ length: atOnce }, oneByOne));
+  return { bytes: count * chunk, count };
+}
+
+const jobs: Record<string, (opened: () => void) => Promise<Record<string, unknown>>> = {
+  async pipe(opened) {
+    const file = await Deno.open(path, { write: true, create: true, truncate: true });
+    opened();
+    await warmStream(size, chunk).pipeTo(file.writable);
+    await syncData(path);
+    return { bytes: size };
+  },
+  async records(opened) {
+    const bytes = warmChunk(chunk);
+    const file = await Deno.open(path, { write: true, create: true, truncate: true });
+    opened();
+    const writer = file.writable.getWriter();
+    for (let left = count; left > 0; left--) await writer.write(bytes);
+    await writer.close();
+    await syncData(path);
+    return { bytes: count * chunk, count };
+  },
+  async read(opened) {
+    const file = await Deno.open(source);
+    opened();
+    let bytes = 0;
+    for await (const part of file.readable) bytes += part.length;
+    return { bytes };
+  },
+  async copy(opened) {
+    const from = await Deno.open(source);
+    const to = await Deno.open(path, { write: true, create: true, truncate: true });
+    opened();
+    await from.readable.pipeTo(to.writable);
+    await syncData(path);
+    return { bytes: size };
+  },
+  files: () => files(writeFile),
+  filesAndNames: () => files(writeFileAndName),
+  async idle() {
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    return { count: 1 };
+  },
+  nothing: () => Promise.resolve({ count: 1 }),
+};
+
+const job = jobs[Deno.args[0] ?? ""];
+if (!job) throw new TypeError(`No such job: ${Deno.args[0]} (there are ${Object.keys(jobs)})`);
+await measure(job);

@@ -1,0 +1,110 @@
+// This module's side of the comparison: one job a process.
+//
+//     deno run -A programs/dma.ts JOB path=… size=… [chunk=…] [bufferSize=…] [depth=…] [source=…]
+
+import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
+import { measure, parsePairs, warmChunk, warmStream } from "./measure.mjs";
+
+interface Given {
+  path: string;
+  size: number;
+  chunk: number;
+  source: string;
+  bufferSize?: number;
+  depth?: number;
+  count: number;
+  atOnce: number;
+}
+
+const given = {
+  chunk: 65536,
+  ...parsePairs(Deno.args.slice(1)),
+} as unknown as Given;
+const { path, size, chunk, source, bufferSize, depth, count, atOnce } = given;
+
+/** What was asked for; nothing where the defaults are meant. */
+const geometry = bufferSize === undefined ? {} : { bufferSize };
+const writerOptions = depth === undefined ? geometry : { ...geometry, writeBehind: depth };
+const readerOptions = depth === undefined ? geometry : { ...geometry, readAhead: depth };
+
+async function openWriter(opened: () => void): Promise<DmaStreamWriter> {
+  const file = await DmaFile.create(path);
+  opened();
+  return new DmaStreamWriter(file, writerOptions);
+}
+
+async function openReader(opened: () => void): Promise<DmaStreamReader> {
+  const file = await DmaFile.open(source);
+  opened();
+  return new DmaStreamReader(file, readerOptions);
+}
+
+async function writeFile(bytes: Uint8Array, name: string): Promise<void> {
+  const file = await DmaFile.create(name);
+  const writer = new DmaStreamWriter(file);
+  writer.write(bytes as BufferSource);
+  await writer.close();
+}
+
+const jobs: Record<string, (opened: () => void) => Promise<Record<string, unknown>>> = {
+  async pipe(opened) {
+    await warmStream(size, chunk).pipeTo(await openWriter(opened));
+    return { bytes: size };
+  },
+  async write(opened) {
+    const bytes = warmChunk(chunk);
+    const writer = await openWriter(opened);
+    for (let left = size; left > 0; left -= chunk) {
+      await writer.write(bytes.subarray(0, Math.min(left, chunk)));
+    }
+    await writer.close();
+    return { bytes: size };
+  },
+  async records(opened) {
+    const bytes = warmChunk(chunk);
+    const writer = await openWriter(opened);
+    for (let left = count; left > 0; left--) await writer.write(bytes);
+    await writer.close();
+    return { bytes: count * chunk, count };
+  },
+  async forAwait(opened) {
+    let bytes = 0;
+    for await (const part of await openReader(opened)) bytes += part.length;
+    return { bytes };
+  },
+  async byob(opened) {
+    const reader = (await openReader(opened)).getReader({ mode: "byob" });
+    let view = new Uint8Array(1 << 20);
+    let bytes = 0;
+    for (;;) {
+      const { value, done } = await reader.read(view);
+      if (done) break;
+      bytes += value.length;
+      view = new Uint8Array(value.buffer);
+    }
+    return { bytes };
+  },
+  async copy(opened) {
+    await (await openReader(opened)).pipeTo(await openWriter(opened));
+    return { bytes: size };
+  },
+  async files() {
+    const bytes = warmChunk(chunk);
+    await Deno.mkdir(path);
+    let next = 0;
+    const oneByOne = async () => {
+      while (next < count) await writeFile(bytes, `${path}/${next++}`);
+    };
+    await Promise.all(Array.from({ length: atOnce }, oneByOne));
+    return { bytes: count * chunk, count };
+  },
+  async open() {
+    const file = await DmaFile.open(source);
+    await file.close();
+    return { count: 1 };
+  },
+};
+
+const job = jobs[Deno.args[0] ?? ""];
+if (!job) throw new TypeError(`No such job: ${Deno.args[0]} (there are ${Object.keys(jobs)})`);
+await measure(job);

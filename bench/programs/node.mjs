@@ -1,0 +1,67 @@
+// Node.js' side of the comparison: one job a process.
+//
+//     node programs/node.mjs JOB path=… size=… [chunk=…] [highWaterMark=…] [source=…]
+
+import { createReadStream, createWriteStream } from "node:fs";
+import { once } from "node:events";
+import process from "node:process";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { measure, parsePairs, warmChunk } from "./measure.mjs";
+
+const { path, size, source, count, highWaterMark, chunk = 65536 } = parsePairs(
+  process.argv.slice(3),
+);
+const options = highWaterMark === undefined ? {} : { highWaterMark };
+
+/** `flush` calls fsync before the stream closes. */
+async function openSink(opened) {
+  const sink = createWriteStream(path, { ...options, flush: true });
+  await once(sink, "open");
+  opened();
+  return sink;
+}
+
+const jobs = {
+  async pipe(opened) {
+    const bytes = warmChunk(chunk);
+    let left = size;
+    const from = new Readable({
+      read() {
+        const part = Math.min(left, chunk);
+        left -= part;
+        this.push(part === 0 ? null : part === chunk ? bytes : bytes.subarray(0, part));
+      },
+    });
+    await pipeline(from, await openSink(opened));
+    return { bytes: size };
+  },
+  async records(opened) {
+    const bytes = warmChunk(chunk);
+    const sink = await openSink(opened);
+    for (let left = count; left > 0; left--) {
+      if (!sink.write(bytes)) await once(sink, "drain");
+    }
+    sink.end();
+    await once(sink, "close");
+    return { bytes: count * chunk, count };
+  },
+  async read(opened) {
+    let bytes = 0;
+    const stream = createReadStream(source, options);
+    await once(stream, "open");
+    opened();
+    for await (const part of stream) bytes += part.length;
+    return { bytes };
+  },
+  async idle() {
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    return { count: 1 };
+  },
+};
+
+const job = jobs[process.argv[2]];
+if (!job) {
+  throw new TypeError(`No such job: ${process.argv[2]} (there are ${Object.keys(jobs)})`);
+}
+await measure(job);

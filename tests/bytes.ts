@@ -1,0 +1,53 @@
+// Bytes that tell where they stand, and comparing them with what is in files.
+
+import { assert, assertEquals } from "@std/assert";
+
+/** Bytes that repeat in no block, so that one in a wrong place is seen. Starts as for position `start`. */
+export function pattern(length: number, start = 0): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(length);
+  for (let index = 0; index < length; index++) {
+    const position = start + index;
+    const word = Math.imul(Math.floor(position / 4) + 1, 2_654_435_761);
+    bytes[index] = word >>> (position % 4 * 8);
+  }
+  return bytes;
+}
+
+/** `length` times the same byte. */
+export function filled(length: number, byte: number): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(length).fill(byte);
+}
+
+/** One after the other in one array. */
+export function joined(...parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+/** Copies of `bytes` in pieces of `size`, the last one shorter. */
+export function chunksOf(bytes: Uint8Array, size: number): Uint8Array<ArrayBuffer>[] {
+  const chunks = [];
+  for (let at = 0; at < bytes.length; at += size) chunks.push(bytes.slice(at, at + size));
+  return chunks;
+}
+
+/** Throws unless the file has exactly these bytes, as any other program reads it. */
+export async function assertFile(path: string, expected: Uint8Array, msg?: string): Promise<void> {
+  assertEquals(await Deno.readFile(path), new Uint8Array(expected), msg);
+}
+
+/** Throws unless there is nothing at the path. */
+export async function assertNoFile(path: string): Promise<void> {
+  const there = await Deno.lstat(path).then(() => true, () => false);
+  assert(!there, `${path} is there`);
+}
+
+/** The names in a directory, sorted. */
+export async function namesIn(directory: string): Promise<string[]> {
+  return (await Array.fromAsync(Deno.readDir(directory))).map(({ name }) => name).sort();
+}

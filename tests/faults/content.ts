@@ -1,0 +1,45 @@
+// Bytes that can be told from each other by position, and from zeros, so that whatever is missing, misplaced or
+// stale in a file is seen.
+
+/** The bytes that belong to positions from `position` on. None of their aligned words is zero. */
+export function content(position: number, length: number, seed = 0): Uint8Array<ArrayBuffer> {
+  const first = Math.floor(position / 4);
+  const words = new Uint32Array(Math.ceil((position + length) / 4) - first);
+  for (let at = 0; at < words.length; at++) {
+    words[at] = Math.imul(first + at + 1 + seed * 0x1000_0000, 0x9e37_79b1);
+  }
+  return new Uint8Array(words.buffer, position - first * 4, length);
+}
+
+/** The position of the first byte below `length` that is not what belongs there; -1 where all are. */
+export function firstWrong(bytes: Uint8Array, length: number, seed = 0, position = 0): number {
+  const expected = content(position, length, seed);
+  for (let at = 0; at < length; at++) if (bytes[at] !== expected[at]) return position + at;
+  return -1;
+}
+
+/** As {@linkcode firstWrong}, of a file, whatever its size; a file that is too short is wrong where it ends. */
+export async function firstWrongInFile(path: string, length: number, seed = 0): Promise<number> {
+  using file = await Deno.open(path);
+  const buffer = new Uint8Array(1 << 20);
+  for (let position = 0; position < length;) {
+    const wanted = Math.min(buffer.length, length - position);
+    const got = await file.read(buffer.subarray(0, wanted));
+    if (got === null) return position;
+    const wrong = firstWrong(buffer, got, seed, position);
+    if (wrong >= 0) return wrong;
+    position += got;
+  }
+  return -1;
+}
+
+/**
+ * The position of the first byte from `from` on that is neither what belongs there nor zero; -1 where there is none.
+ */
+export function firstForeign(bytes: Uint8Array, from: number, seed = 0): number {
+  const expected = content(from, Math.max(0, bytes.length - from), seed);
+  for (let at = from; at < bytes.length; at++) {
+    if (bytes[at] !== 0 && bytes[at] !== expected[at - from]) return at;
+  }
+  return -1;
+}

@@ -1,0 +1,76 @@
+// SIGKILL at random moments: what the process was promised before is there afterwards, and nothing that it never
+// wrote. DMA_KILL_ROUNDS sets how many times; DMA_KILL_SEED repeats a run.
+
+import { assert, assertRejects } from "@std/assert";
+import { assertKept, promises, resumeAt, spoil } from "./killed.ts";
+import { engines, inWorkDirectory } from "./machine.ts";
+import { spawn } from "./programs.ts";
+import { kinds, pathOf, randomNumbers } from "./written.ts";
+
+const rounds = Number(Deno.env.get("DMA_KILL_ROUNDS") ?? 40);
+const firstSeed = Number(Deno.env.get("DMA_KILL_SEED") ?? Math.floor(Math.random() * 1e6));
+
+/** Longest time that a process may live, in milliseconds after its first word. */
+const LIFE = 250;
+
+/** Runs programs/write_on.ts and kills it `life` milliseconds after its first word. Resolves to its output. */
+async function runAndKill(args: string[], engine: string, life: number): Promise<string> {
+  const child = spawn("write_on", { args, env: { DMA_ENGINE: engine } });
+  child.stdin.close();
+  const errors = new Response(child.stderr).text();
+  const decoder = new TextDecoder();
+  let output = "";
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  for await (const bytes of child.stdout) {
+    output += decoder.decode(bytes, { stream: true });
+    timer ??= setTimeout(() => child.kill("SIGKILL"), life);
+  }
+  const { signal } = await child.status;
+  clearTimeout(timer);
+  assert(signal === "SIGKILL", `It ended by itself: ${await errors}`);
+  await errors;
+  return output;
+}
+
+for (const kind of kinds) {
+  for (const engine of engines) {
+    const share = Math.max(1, Math.round(rounds / (kinds.length * engines.length)));
+    Deno.test(`what was promised before a SIGKILL is there, ${share} times [${kind}, ${engine}]`, () =>
+      inWorkDirectory(async (directory) => {
+        let inMidst = 0;
+        let position = 0;
+        for (let round = 0; round < share; round++) {
+          const seed = firstSeed + round;
+          // A log is one file, that each process goes on with where the last promise was.
+          const folder = `${directory}/${kind === "log" ? "log" : round}`;
+          await Deno.mkdir(folder, { recursive: true });
+          const life = randomNumbers(seed)() * LIFE;
+          const args = [kind, folder, String(seed), String(position)];
+          const promised = promises(await runAndKill(args, engine, life));
+          const last = [...promised.values()].at(-1);
+          if (last && !last.closed) inMidst++;
+          try {
+            await assertKept(kind, folder, promised, "killed");
+          } catch (error) {
+            throw new Error(`Seed ${seed}, killed after ${life} ms`, { cause: error });
+          }
+          if (kind === "log") position = resumeAt(promised, position);
+          else await Deno.remove(folder, { recursive: true });
+        }
+        assert(inMidst > 0 || share < 3, "No process was killed in the middle of a file");
+      }));
+  }
+
+  Deno.test(`a check after a kill fails where one promised byte is another [${kind}]`, () =>
+    inWorkDirectory(async (directory) => {
+      let promised;
+      for (let seed = firstSeed;; seed++) {
+        promised = promises(await runAndKill([kind, directory, String(seed), "0"], engines[0]!, LIFE));
+        if (kind === "log" ? resumeAt(promised, 0) > 8 : promised.get(1)?.closed && promised.get(1)!.length > 8) break;
+        for await (const { name } of Deno.readDir(directory)) await Deno.remove(`${directory}/${name}`);
+      }
+      await assertKept(kind, directory, promised, "killed");
+      spoil(pathOf(kind, directory, 1), 4);
+      await assertRejects(() => assertKept(kind, directory, promised, "killed"));
+    }));
+}

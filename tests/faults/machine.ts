@@ -1,0 +1,117 @@
+// What a fault test needs of the machine, and what happens to it where that is missing: it is registered as
+// ignored, which counts as skipped, and says why.
+
+import { hasProgram } from "../setup/command.ts";
+
+/** Something that not every machine has. */
+export type Need = "root" | "gcc" | "loop" | "fuse" | "ext4" | "xfs" | "btrfs" | "io_uring";
+
+const checks: Record<Need, () => boolean> = {
+  root: () => Deno.uid() === 0,
+  gcc: () => hasProgram("gcc"),
+  loop: () => hasProgram("losetup") && exists("/dev/loop-control"),
+  fuse: () => exists("/dev/fuse"),
+  ext4: () => hasProgram("mkfs.ext4"),
+  xfs: () => hasProgram("mkfs.xfs"),
+  btrfs: () => hasProgram("mkfs.btrfs"),
+  io_uring: () => ringIsAllowed(),
+};
+
+const found = new Map<Need, boolean>();
+
+function has(need: Need): boolean {
+  const known = found.get(need);
+  if (known !== undefined) return known;
+  const result = checks[need]();
+  found.set(need, result);
+  return result;
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Makes a ring and takes it down again, without the module that is tested. */
+function ringIsAllowed(): boolean {
+  const symbols = {
+    io_uring_queue_init: { parameters: ["u32", "buffer", "u32"], result: "i32" },
+    io_uring_queue_exit: { parameters: ["buffer"], result: "void" },
+  } as const;
+  let liburing: Deno.DynamicLibrary<typeof symbols>;
+  try {
+    liburing = Deno.dlopen("liburing.so.2", symbols);
+  } catch {
+    return false;
+  }
+  const ring = new Uint8Array(4096);
+  const made = liburing.symbols.io_uring_queue_init(8, ring, 0) >= 0;
+  if (made) liburing.symbols.io_uring_queue_exit(ring);
+  liburing.close();
+  return made;
+}
+
+/** What is missing of `needs`. */
+export function missing(needs: readonly Need[]): Need[] {
+  return needs.filter((need) => !has(need));
+}
+
+/** Settings of {@linkcode faultTest}. */
+export interface FaultTestOptions extends Omit<Deno.TestDefinition, "name" | "fn"> {
+  /** What the test cannot do without. */
+  needs?: readonly Need[];
+}
+
+/** Registers a test; as ignored, where the machine lacks something that it needs. */
+export function faultTest(
+  name: string,
+  { needs = [], ...definition }: FaultTestOptions,
+  fn: (t: Deno.TestContext) => void | Promise<void>,
+): void {
+  const lacking = missing(needs);
+  if (lacking.length > 0) console.log(`# Skipped for want of ${lacking.join(", ")}: ${name}`);
+  Deno.test({ ...definition, name, ignore: lacking.length > 0 || definition.ignore === true, fn });
+}
+
+/** The engines to run child processes on: the one that the environment asks for, else both. */
+export const engines: readonly ("io_uring" | "threads")[] = (() => {
+  const asked = Deno.env.get("DMA_ENGINE");
+  if (asked === "io_uring" || asked === "threads") return [asked];
+  return has("io_uring") ? ["io_uring", "threads"] : ["threads"];
+})();
+
+/** A fresh directory for everything that one test makes, on a disk where there is a choice. */
+export async function workDirectory(): Promise<string> {
+  const parent = Deno.env.get("TMPDIR") ?? "/var/tmp";
+  const path = await Deno.makeTempDir({ dir: Deno.realPathSync(parent), prefix: "fault-" });
+  // Tests that drop root must get in.
+  await Deno.chmod(path, 0o755);
+  return path;
+}
+
+/** Runs `fn` with a {@linkcode workDirectory}, which is removed afterwards. */
+export async function inWorkDirectory<T>(fn: (path: string) => Promise<T>): Promise<T> {
+  const path = await workDirectory();
+  return await whileUp(path, fn, () => Deno.remove(path, { recursive: true }));
+}
+
+/** Runs `fn` with something that is taken down afterwards. A test's own failure says more than what it broke. */
+export async function whileUp<T, R>(
+  thing: T,
+  fn: (thing: T) => Promise<R>,
+  takeDown: () => PromiseLike<void>,
+): Promise<R> {
+  let result: R;
+  try {
+    result = await fn(thing);
+  } catch (error) {
+    await takeDown().then(undefined, (reason) => console.error(reason));
+    throw error;
+  }
+  await takeDown();
+  return result;
+}

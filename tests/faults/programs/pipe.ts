@@ -1,0 +1,24 @@
+// Pipes bytes into a file and reads them back, then tells which engine did it and why. FILE
+import { DmaFile, engineInfo, ioStats } from "../../../mod.ts";
+import { content, firstWrong } from "../content.ts";
+
+const [path = ""] = Deno.args;
+const length = 3 * 1024 * 1024 + 5;
+const chunk = 70_001;
+
+function* chunks(): Generator<Uint8Array> {
+  for (let at = 0; at < length; at += chunk) yield content(at, Math.min(chunk, length - at));
+}
+
+const file = await DmaFile.create(path, { atomic: Deno.args.includes("atomic") });
+await ReadableStream.from(chunks()).pipeTo(file.writable);
+// Enough waits, one after the other, for the event loop to be worth waking in the best way.
+await using again = await DmaFile.open(path);
+for (let at = 0; at < 100; at++) await again.readAt(at * 4096, 100);
+const bytes = new Uint8Array(await new Response((await DmaFile.open(path)).readable).arrayBuffer());
+console.log(JSON.stringify({
+  info: engineInfo(),
+  length: bytes.length,
+  wrong: firstWrong(bytes, length),
+  inFlight: ioStats().inFlight,
+}));

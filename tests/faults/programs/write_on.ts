@@ -1,0 +1,66 @@
+// Writes files one after the other, for ever, and says on standard output what was promised to it, as soon as it
+// was: the next moment may be its last. KIND FOLDER SEED [POSITION]
+//
+//   open G LENGTH     file G is begun; its content has seed G
+//   flushed G N       currentFlushedPos was N
+//   synced G N        a sync() resolved to N
+//   closed G LENGTH   close() resolved
+//
+// Kinds: "new" makes file after file, "exact" does so without moving the end of file ahead, "atomic" writes file
+// after file to one path, and "log" writes one file on from POSITION, where the last sync() was.
+
+import { DmaFile, DmaStreamWriter } from "../../../mod.ts";
+import { content } from "../content.ts";
+import { generationLength, type Kind, pathOf, randomNumbers } from "../written.ts";
+
+const [kind, folder, seed, position = "0"] = Deno.args as [Kind, string, string, string?];
+const random = randomNumbers(Number(seed));
+const encoder = new TextEncoder();
+
+function say(...words: (string | number)[]): void {
+  Deno.stdout.writeSync(encoder.encode(`${words.join(" ")}\n`));
+}
+
+async function open(generation: number): Promise<DmaFile> {
+  const path = pathOf(kind, folder, generation);
+  if (kind !== "log") return await DmaFile.create(path, { atomic: kind === "atomic" });
+  return await DmaFile.open(path, { write: true, create: true });
+}
+
+async function write(generation: number, start: number, length: number): Promise<void> {
+  const seed = kind === "log" ? 0 : generation;
+  const writer = new DmaStreamWriter(await open(generation), {
+    bufferSize: [4096, 16 * 1024, 128 * 1024, 1 << 20][Math.floor(random() * 4)]!,
+    writeBehind: 1 + Math.floor(random() * 8),
+    position: start,
+    preallocate: kind !== "exact",
+  });
+  say("open", generation, length);
+  const syncs: Promise<void>[] = [];
+  let largest = 1000 + Math.floor(random() * 200_000);
+  for (let at = start; at < length;) {
+    const chunk = Math.min(1 + Math.floor(random() * largest), length - at);
+    await writer.write(content(at, chunk, seed));
+    at += chunk;
+    const dice = random();
+    if (dice < 0.1) {
+      const synced = writer.sync({ tail: dice < 0.06 });
+      syncs.push(synced.then((position) => say("synced", generation, position)));
+    } else if (dice < 0.2) {
+      say("flushed", generation, writer.currentFlushedPos);
+    } else if (dice < 0.22) {
+      largest = 1 + Math.floor(random() * 400_000);
+    }
+    if (dice < 0.03) await Promise.all(syncs);
+  }
+  await writer.close();
+  await Promise.all(syncs);
+  say("closed", generation, length);
+}
+
+let start = Number(position);
+for (let generation = 1;; generation++) {
+  const length = start + generationLength(generation, Number(seed));
+  await write(generation, start, length);
+  if (kind === "log") start = length;
+}

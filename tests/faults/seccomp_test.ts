@@ -1,0 +1,233 @@
+// What happens where io_uring, liburing, locked memory, descriptors or a way to be woken are not to be had: the
+// module says so and goes on with what there is.
+
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { CLI } from "../cli_process.ts";
+import { hasProgram, run, runOrThrow } from "../setup/command.ts";
+import type { EngineInfo } from "../../mod.ts";
+import { engines, faultTest, inWorkDirectory } from "./machine.ts";
+import { resultOf, runProgram, spawn } from "./programs.ts";
+import { copyModule } from "./module_copy.ts";
+import { lines, tool } from "./tools.ts";
+
+interface Piped {
+  info: EngineInfo;
+  length: number;
+  wrong: number;
+  inFlight: number;
+}
+
+const EPERM = 1;
+const ENOSYS = 38;
+/** Neither may the environment of the tests choose here. */
+const free = { DMA_ENGINE: "", DMA_LIBURING: "" };
+
+function assertWhole({ length, wrong, inFlight }: Piped): void {
+  assertEquals({ length, wrong, inFlight }, { length: 3 * 1024 * 1024 + 5, wrong: -1, inFlight: 0 });
+}
+
+faultTest("without any restriction auto picks io_uring and says so", {
+  needs: ["io_uring"],
+}, () =>
+  inWorkDirectory(async (directory) => {
+    const piped = await resultOf<Piped>("pipe", { args: [`${directory}/file`], env: free });
+    assertWhole(piped);
+    assertEquals(piped.info.engine, "io_uring");
+    assert(piped.info.registeredBuffers);
+  }));
+
+for (const [errno, name] of [[EPERM, "EPERM"], [ENOSYS, "ENOSYS"]] as const) {
+  faultTest(`where io_uring is forbidden with ${name} a pipe runs on threads, and engineInfo() says why`, {
+    needs: ["gcc", "io_uring"],
+  }, () =>
+    inWorkDirectory(async (directory) => {
+      const wrapper = [await tool("secc"), String(errno)];
+      const piped = await resultOf<Piped>("pipe", {
+        args: [`${directory}/file`, "atomic"],
+        env: free,
+        wrapper,
+      });
+      assertWhole(piped);
+      assertEquals(piped.info.engine, "threads");
+      assertStringIncludes(piped.info.reason, name);
+      assertStringIncludes(piped.info.reason, "seccomp");
+    }));
+
+  faultTest(`where io_uring is forbidden with ${name} the doctor says so`, {
+    needs: ["gcc", "io_uring"],
+  }, () =>
+    inWorkDirectory(async (directory) => {
+      const wrapper = [await tool("secc"), String(errno)];
+      const options = { script: CLI, args: ["doctor", directory], env: free };
+      const free_ = await runProgram("", options);
+      assertMatch(free_.stdout, /io_uring/);
+      assert(!free_.stdout.includes(name), "The control must not name the refusal");
+      const { code, stdout } = await runProgram("", { ...options, wrapper });
+      assertEquals(code, 0);
+      assertStringIncludes(stdout, name);
+      assertMatch(stdout, /threads/);
+    }));
+
+  faultTest(`where io_uring is forbidden with ${name} and demanded nothing opens, and the error says why`, {
+    needs: ["gcc", "io_uring"],
+  }, () =>
+    inWorkDirectory(async (directory) => {
+      const wrapper = [await tool("secc"), String(errno)];
+      const ended = await runProgram("demand_ring", {
+        args: [`${directory}/file`],
+        env: free,
+        wrapper,
+      });
+      assertEquals(ended.code, 0, ended.stderr);
+      const { error, exists } = JSON.parse(ended.stdout);
+      assertStringIncludes(error, name);
+      assertEquals(exists, false);
+    }));
+}
+
+Deno.test("without liburing a pipe runs on threads, and engineInfo() names the packages", () =>
+  inWorkDirectory(async (directory) => {
+    const env = { ...free, DMA_LIBURING: "/nonexistent" };
+    const piped = await resultOf<Piped>("pipe", { args: [`${directory}/file`], env });
+    assertWhole(piped);
+    assertEquals(piped.info.engine, "threads");
+    assertMatch(piped.info.reason, /apt install liburing2.*dnf install liburing/);
+  }));
+
+Deno.test("without liburing and with io_uring demanded nothing opens, and the error names the packages", () =>
+  inWorkDirectory(async (directory) => {
+    const env = { ...free, DMA_LIBURING: "/nonexistent" };
+    const ended = await runProgram("demand_ring", { args: [`${directory}/file`], env });
+    assertEquals(ended.code, 0, ended.stderr);
+    const { error, exists } = JSON.parse(ended.stdout);
+    assertMatch(error, /Cannot load .*apt install liburing2/);
+    assertEquals(exists, false);
+  }));
+
+/** Commands that take the right to lock memory beyond a limit away, with the limit. */
+async function withLockedMemory(kibibytes: number): Promise<string[]> {
+  const limit = `${kibibytes * 1024}:${kibibytes * 1024}`;
+  const drop = Deno.uid() === 0 ? ["setpriv", "--inh-caps=-ipc_lock", "--bounding-set=-ipc_lock"] : [];
+  const wrapper = ["prlimit", `--memlock=${limit}`, ...drop];
+  const { success, output } = await run(wrapper[0]!, [...wrapper.slice(1), "true"]);
+  if (!success) throw new Error(`${wrapper.join(" ")}: ${output}`);
+  return wrapper;
+}
+
+faultTest("with too little locked memory for registered buffers everything works without them", {
+  needs: ["io_uring"],
+  ignore: !hasProgram("prlimit") || !hasProgram("setpriv"),
+}, () =>
+  inWorkDirectory(async (directory) => {
+    const wrapper = await withLockedMemory(64);
+    const result = await resultOf<{ info: EngineInfo; pinned: number; wrong: number }>("many_writes", {
+      args: [`${directory}/file`],
+      env: free,
+      wrapper,
+    });
+    assertEquals(result.info.engine, "io_uring");
+    assertEquals(result.wrong, -1);
+    assertEquals(result.pinned, 0);
+    const control = await resultOf<{ pinned: number }>("many_writes", {
+      args: [`${directory}/file`],
+      env: free,
+    });
+    assert(control.pinned > 0, "Without the limit buffers are registered, and pinned for it");
+  }));
+
+faultTest("with no locked memory at all the module works, and says on which engine", {
+  needs: ["io_uring"],
+  ignore: !hasProgram("prlimit") || !hasProgram("setpriv"),
+}, () =>
+  inWorkDirectory(async (directory) => {
+    const wrapper = await withLockedMemory(0);
+    const piped = await resultOf<Piped>("pipe", { args: [`${directory}/file`], env: free, wrapper });
+    assertWhole(piped);
+    if (piped.info.engine === "threads") assertStringIncludes(piped.info.reason, "io_uring");
+  }));
+
+for (const engine of engines) {
+  faultTest(`an account without any privilege can do everything [${engine}]`, {
+    needs: ["root"],
+    ignore: !hasProgram("setpriv"),
+  }, () =>
+    inWorkDirectory(async (directory) => {
+      // Neither the checkout nor Deno itself may lie where others can read.
+      const module = await copyModule(`${directory}/module`);
+      const deno = `${directory}/deno`;
+      await Deno.copyFile(Deno.execPath(), deno);
+      await Deno.chmod(deno, 0o755);
+      const home = `${directory}/home`;
+      await Deno.mkdir(home);
+      await Deno.chown(home, 65534, 65534);
+      const drop = ["--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"];
+      const script = `${module}/tests/faults/programs/pipe.ts`;
+      const args = [...drop, "--bounding-set=-all", deno, "run", "-A", "--no-check", script];
+      const output = await runOrThrow("env", [
+        `DENO_DIR=${home}/deno`,
+        `DMA_ENGINE=${engine}`,
+        "DENO_NO_UPDATE_CHECK=1",
+        "setpriv",
+        ...args,
+        `${home}/file`,
+        "atomic",
+      ]);
+      const piped: Piped = JSON.parse(output.trim().split("\n").at(-1)!);
+      assertWhole(piped);
+      assertEquals(piped.info.engine, engine);
+      assertEquals((await Deno.stat(`${home}/file`)).uid, 65534);
+    }));
+}
+
+for (const engine of ["auto", ...engines]) {
+  faultTest(`with few descriptors opening fails with EMFILE, nothing hangs, and all is given back [${engine}]`, {
+    ignore: !hasProgram("prlimit"),
+  }, () =>
+    inWorkDirectory(async (directory) => {
+      const env = { ...free, DMA_ENGINE: engine === "auto" ? "" : engine };
+      let opened = 0;
+      for (let spare = 2; spare <= 14; spare += 2) {
+        const child = spawn("descriptors", { args: [directory], env });
+        const output = lines(child.stdout);
+        const ready = (await output.next()).value as string;
+        const limit = Number(ready.split(" ")[1]) + spare;
+        await runOrThrow("prlimit", ["--pid", String(child.pid), `--nofile=${limit}:${limit}`]);
+        const deadline = setTimeout(() => child.kill("SIGKILL"), 20_000);
+        const input = child.stdin.getWriter();
+        await input.write(new TextEncoder().encode("go\n"));
+        await input.close();
+        const { value } = await output.next();
+        const [{ signal }, stderr] = await Promise.all([
+          child.status,
+          new Response(child.stderr).text(),
+        ]);
+        clearTimeout(deadline);
+        await output.return?.();
+        assertEquals(signal, null, `${spare} to spare: ${value} ${stderr}`);
+        assert(value, `${spare} to spare: ${stderr}`);
+        const result = JSON.parse(value);
+        assert(result.failure, "The limit must be met");
+        // Where not even the shim can be loaded its message says why in words.
+        if (result.opened > 0) {
+          assertEquals(result.failure.code, "EMFILE");
+          assertEquals(result.failure.op, "open");
+          assertEquals(result.failure.path, `${directory}/${result.opened}`);
+        }
+        assertEquals(result.again, result.opened);
+        opened = Math.max(opened, result.opened);
+      }
+      assert(opened > 0, "With the most to spare some files must open");
+    }));
+}
+
+faultTest("where epoll cannot be had a thread wakes the event loop", {
+  needs: ["io_uring"],
+}, () =>
+  inWorkDirectory(async (directory) => {
+    const args = [`${directory}/file`];
+    const control = await resultOf<Piped>("pipe", { args, env: free });
+    assert(control.info.features.some((feature) => feature.endsWith("epoll")), control.info.features.join());
+    const piped = await resultOf<Piped>("pipe_without_epoll", { args, env: free });
+    assertWhole(piped);
+    assert(piped.info.features.some((feature) => feature.endsWith("thread")), piped.info.features.join());
+  }));

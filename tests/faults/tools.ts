@@ -1,0 +1,110 @@
+// Compiles the C programs of tests/tools and talks to those that run beside a test.
+
+import { run, searchPath } from "../setup/command.ts";
+import { workDirectory } from "./machine.ts";
+
+const sources = new URL("../tools/", import.meta.url).pathname;
+
+let built: Promise<string> | undefined;
+const programs = new Map<string, Promise<string>>();
+
+/** The path of a compiled program of tests/tools. Compiled once a test file. */
+export function tool(name: string): Promise<string> {
+  let program = programs.get(name);
+  if (!program) programs.set(name, program = compile(name));
+  return program;
+}
+
+async function compile(name: string): Promise<string> {
+  built ??= workDirectory();
+  const directory = await built;
+  addEventListener("unload", () => {
+    try {
+      Deno.removeSync(directory, { recursive: true });
+    } catch {
+      // Another listener was first.
+    }
+  });
+  const path = `${directory}/${name}`;
+  const flags = ["-O2", "-Wall", "-Wextra", "-Werror", "-pthread"];
+  const { success, output } = await run("gcc", [...flags, "-o", path, `${sources}${name}.c`]);
+  if (!success) throw new Error(`Cannot compile ${name}.c: ${output}`);
+  return path;
+}
+
+/** A program of ours that runs beside the test: a command a line in, an answer a line out. */
+export class Daemon implements AsyncDisposable {
+  readonly #child: Deno.ChildProcess;
+  readonly #commands: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #answers: AsyncIterableIterator<string>;
+  #last: Promise<unknown> = Promise.resolve();
+
+  private constructor(child: Deno.ChildProcess) {
+    this.#child = child;
+    this.#commands = child.stdin.getWriter();
+    this.#answers = lines(child.stdout);
+  }
+
+  /** Starts `tool`, and resolves when it says that it is ready. */
+  static async start(name: string, args: string[]): Promise<Daemon> {
+    const child = new Deno.Command(await tool(name), {
+      args,
+      env: { PATH: searchPath },
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "inherit",
+    }).spawn();
+    const daemon = new Daemon(child);
+    await daemon.#answer();
+    return daemon;
+  }
+
+  async #answer(): Promise<string> {
+    const { done, value } = await this.#answers.next();
+    if (done) throw new Error("The program ended instead of answering");
+    return value;
+  }
+
+  /** Sends a command and resolves to the answer. Throws where that is an error. */
+  async command(line: string): Promise<string> {
+    const before = this.#last;
+    const answer = (async () => {
+      await before.catch(() => {});
+      await this.#commands.write(new TextEncoder().encode(`${line}\n`));
+      return await this.#answer();
+    })();
+    this.#last = answer;
+    const text = await answer;
+    if (text.startsWith("error")) throw new Error(`${line}: ${text}`);
+    return text;
+  }
+
+  /** The counts that "stat" tells, by name. */
+  async counts(): Promise<Record<string, number>> {
+    const words = (await this.command("stat")).trim().split(" ");
+    const counts: Record<string, number> = {};
+    for (let at = 0; at + 1 < words.length; at += 2) counts[words[at]!] = Number(words[at + 1]);
+    return counts;
+  }
+
+  /** The end of its input is the end of the program. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#commands.close().catch(() => {});
+    await this.#answers.return?.();
+    await this.#child.status;
+  }
+}
+
+/** The lines of an output, as they come. */
+export async function* lines(
+  output: ReadableStream<Uint8Array>,
+): AsyncIterableIterator<string> {
+  let rest = "";
+  const text = output.pipeThrough(new TextDecoderStream() as TransformStream<Uint8Array, string>);
+  for await (const part of text) {
+    const parts = (rest + part).split("\n");
+    rest = parts.pop()!;
+    yield* parts;
+  }
+  if (rest) yield rest;
+}

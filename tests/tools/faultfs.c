@@ -1,0 +1,339 @@
+// faultfs DIRECTORY BACKING
+//
+// A FUSE file system on DIRECTORY that passes everything on to the files of BACKING (one directory, no
+// folders in it), and fails, shortens or delays the operations it is told to.
+//
+// Commands on standard input:
+//   fault OPERATION NTH err ERRNO [COUNT]      the NTH such operation from now on fails; 0 stands for every one
+//   fault read|write NTH short BYTES [COUNT]   it moves no more than so many bytes
+//   fault OPERATION NTH delay MILLISECONDS [COUNT]
+//   clear                                      takes all faults back and starts counting anew
+//   stat                                       counts of each operation, and how many faults fired
+
+#define _GNU_SOURCE
+#include "fuse_wire.h"
+
+#include <dirent.h>
+#include <sys/statvfs.h>
+
+enum operation { OPEN, READ, WRITE, FSYNC, TRUNCATE, FALLOCATE, RENAME, UNLINK, GETATTR, FLUSH, FSYNCDIR, OPERATIONS };
+static const char *const names[OPERATIONS] = {"open",   "read",   "write",   "fsync", "truncate", "fallocate",
+                                              "rename", "unlink", "getattr", "flush", "fsyncdir"};
+
+enum kind { NONE, ERROR, SHORT, DELAY };
+
+struct rule {
+  enum operation operation;
+  long nth;
+  enum kind kind;
+  long value;
+  long count; // below 0: for ever
+};
+
+enum { MOST_RULES = 32, MOST_NODES = 4096, ROOT = 1 };
+
+// A file that the kernel knows. Its number is its index; the root has none.
+struct node {
+  char name[256];
+  int descriptor;
+  uint64_t lookups; // the kernel's, that it has not forgotten; 0: nobody knows the file
+};
+
+static int backing;
+static struct node nodes[MOST_NODES];
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct rule rules[MOST_RULES];
+static int rule_count;
+static unsigned long seen[OPERATIONS], fired;
+
+// Counts an operation and says what shall happen to it. A delay happens here.
+static struct rule meet(enum operation operation) {
+  struct rule met = {.kind = NONE};
+  pthread_mutex_lock(&lock);
+  seen[operation]++;
+  for (int index = 0; index < rule_count; index++) {
+    struct rule *rule = &rules[index];
+    if (rule->operation != operation || rule->count == 0) continue;
+    if (rule->nth > 1) {
+      rule->nth--;
+      continue;
+    }
+    if (rule->count > 0) rule->count--;
+    met = *rule;
+    fired++;
+    break;
+  }
+  pthread_mutex_unlock(&lock);
+  if (met.kind == DELAY) usleep((useconds_t)met.value * 1000);
+  return met;
+}
+
+static int error_of(enum operation operation) {
+  struct rule met = meet(operation);
+  return met.kind == ERROR ? (int)met.value : 0;
+}
+
+static size_t shortened(const struct rule *met, size_t length) {
+  return met->kind == SHORT && (size_t)met->value < length ? (size_t)met->value : length;
+}
+
+// ---- files --------------------------------------------------------------------------------------------------------
+
+// The number of the file of this name, which becomes known if it is not yet; or -errno.
+static long find_node(const char *name, int flags, mode_t mode) {
+  pthread_mutex_lock(&lock);
+  long found = 0, unused = 0;
+  for (long index = ROOT + 1; index < MOST_NODES && !found; index++) {
+    if (nodes[index].lookups && !strcmp(nodes[index].name, name)) found = index;
+    if (!nodes[index].lookups && !unused) unused = index;
+  }
+  if (!found) {
+    int descriptor = unused ? openat(backing, name, O_RDWR | O_CLOEXEC | flags, mode) : -1;
+    if (descriptor >= 0) {
+      found = unused;
+      nodes[found].descriptor = descriptor;
+      snprintf(nodes[found].name, sizeof nodes[found].name, "%s", name);
+    } else {
+      found = unused ? -errno : -ENFILE;
+    }
+  }
+  if (found > 0) nodes[found].lookups++;
+  pthread_mutex_unlock(&lock);
+  return found;
+}
+
+static void forget(uint64_t node, uint64_t lookups) {
+  if (node == ROOT) return;
+  pthread_mutex_lock(&lock);
+  nodes[node].lookups -= lookups;
+  if (nodes[node].lookups == 0) close(nodes[node].descriptor);
+  pthread_mutex_unlock(&lock);
+}
+
+// A name is gone or stands for another file. The file stays: it may be open.
+static void forget_name(const char *name) {
+  for (long index = ROOT + 1; index < MOST_NODES; index++) {
+    if (nodes[index].lookups && !strcmp(nodes[index].name, name)) nodes[index].name[0] = 0;
+  }
+}
+
+static int descriptor_of(const struct request *request) {
+  uint64_t node = request->header->nodeid;
+  return node == ROOT ? backing : nodes[node].descriptor;
+}
+
+static int attributes(uint64_t node, struct fuse_attr *attr) {
+  struct stat status;
+  if (fstat(node == ROOT ? backing : nodes[node].descriptor, &status)) return errno;
+  memset(attr, 0, sizeof *attr);
+  attr->ino = node;
+  attr->size = (uint64_t)status.st_size;
+  attr->blocks = (uint64_t)status.st_blocks;
+  attr->mtime = (uint64_t)status.st_mtime;
+  attr->mode = status.st_mode;
+  attr->nlink = (uint32_t)status.st_nlink;
+  attr->blksize = 4096;
+  return 0;
+}
+
+static void reply_attributes(const struct request *request) {
+  struct fuse_attr_out out = {0};
+  int error = attributes(request->header->nodeid, &out.attr);
+  error ? reply_error(request, error) : reply(request, 0, &out, sizeof out);
+}
+
+// ---- requests -----------------------------------------------------------------------------------------------------
+
+static void serve_lookup(const struct request *request) {
+  struct fuse_entry_out out = {0};
+  long node = find_node(request->arguments, 0, 0);
+  if (node < 0) return reply_error(request, (int)-node);
+  out.nodeid = (uint64_t)node;
+  int error = attributes(out.nodeid, &out.attr);
+  error ? reply_error(request, error) : reply(request, 0, &out, sizeof out);
+}
+
+static void serve_create(const struct request *request) {
+  const struct fuse_create_in *in = request->arguments;
+  int error = error_of(OPEN);
+  if (error) return reply_error(request, error);
+  struct {
+    struct fuse_entry_out entry;
+    struct fuse_open_out open;
+  } out = {.open.open_flags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES};
+  long node = find_node(request->rest, O_CREAT | (int)(in->flags & O_EXCL), in->mode & 07777);
+  if (node < 0) return reply_error(request, (int)-node);
+  out.entry.nodeid = (uint64_t)node;
+  error = attributes(out.entry.nodeid, &out.entry.attr);
+  error ? reply_error(request, error) : reply(request, 0, &out, sizeof out);
+}
+
+static void serve_open(const struct request *request, int directory) {
+  int error = directory ? 0 : error_of(OPEN);
+  struct fuse_open_out out = {.open_flags = directory ? 0 : FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES};
+  error ? reply_error(request, error) : reply(request, 0, &out, sizeof out);
+}
+
+static void serve_read(const struct request *request) {
+  const struct fuse_read_in *in = request->arguments;
+  struct rule met = meet(READ);
+  if (met.kind == ERROR) return reply_error(request, (int)met.value);
+  char *bytes = malloc(in->size);
+  ssize_t length = pread(descriptor_of(request), bytes, shortened(&met, in->size), (off_t)in->offset);
+  length < 0 ? reply_error(request, errno) : reply(request, 0, bytes, (size_t)length);
+  free(bytes);
+}
+
+static void serve_write(const struct request *request) {
+  const struct fuse_write_in *in = request->arguments;
+  struct rule met = meet(WRITE);
+  if (met.kind == ERROR) return reply_error(request, (int)met.value);
+  ssize_t length =
+      pwrite(descriptor_of(request), request->rest, shortened(&met, in->size), (off_t)in->offset);
+  struct fuse_write_out out = {.size = (uint32_t)length};
+  length < 0 ? reply_error(request, errno) : reply(request, 0, &out, sizeof out);
+}
+
+static void serve_setattr(const struct request *request) {
+  const struct fuse_setattr_in *in = request->arguments;
+  if (in->valid & FATTR_SIZE) {
+    int error = error_of(TRUNCATE);
+    if (error) return reply_error(request, error);
+    if (ftruncate(descriptor_of(request), (off_t)in->size)) return reply_error(request, errno);
+  }
+  reply_attributes(request);
+}
+
+static void serve_rename(const struct request *request) {
+  const char *from = request->rest;
+  const char *to = from + strlen(from) + 1;
+  int error = error_of(RENAME);
+  if (error) return reply_error(request, error);
+  pthread_mutex_lock(&lock);
+  if (renameat(backing, from, backing, to)) {
+    error = errno;
+  } else {
+    forget_name(to);
+    for (long index = ROOT + 1; index < MOST_NODES; index++) {
+      struct node *node = &nodes[index];
+      if (node->lookups && !strcmp(node->name, from)) snprintf(node->name, sizeof node->name, "%s", to);
+    }
+  }
+  pthread_mutex_unlock(&lock);
+  reply_error(request, error);
+}
+
+static void serve_unlink(const struct request *request) {
+  const char *name = request->arguments;
+  int error = error_of(UNLINK);
+  if (error) return reply_error(request, error);
+  pthread_mutex_lock(&lock);
+  if (unlinkat(backing, name, 0)) error = errno;
+  else forget_name(name);
+  pthread_mutex_unlock(&lock);
+  reply_error(request, error);
+}
+
+static void serve_fallocate(const struct request *request) {
+  const struct fuse_fallocate_in *in = request->arguments;
+  int error = error_of(FALLOCATE);
+  if (error) return reply_error(request, error);
+  int failed = fallocate(descriptor_of(request), (int)in->mode, (off_t)in->offset, (off_t)in->length);
+  reply_error(request, failed ? errno : 0);
+}
+
+static void serve_statfs(const struct request *request) {
+  struct statvfs status;
+  if (fstatvfs(backing, &status)) return reply_error(request, errno);
+  struct fuse_statfs_out out = {.st = {.blocks = status.f_blocks,
+                                       .bfree = status.f_bfree,
+                                       .bavail = status.f_bavail,
+                                       .bsize = 4096,
+                                       .frsize = (uint32_t)status.f_frsize,
+                                       .namelen = 255}};
+  reply(request, 0, &out, sizeof out);
+}
+
+static void serve(const struct request *request, uint32_t opcode) {
+  switch (opcode) {
+  case FUSE_LOOKUP: return serve_lookup(request);
+  case FUSE_GETATTR: {
+    // What the kernel asks of the directory is no operation on a file.
+    int error = request->header->nodeid == ROOT ? 0 : error_of(GETATTR);
+    return error ? reply_error(request, error) : reply_attributes(request);
+  }
+  case FUSE_SETATTR: return serve_setattr(request);
+  case FUSE_CREATE: return serve_create(request);
+  case FUSE_OPEN: return serve_open(request, 0);
+  case FUSE_OPENDIR: return serve_open(request, 1);
+  case FUSE_READ: return serve_read(request);
+  case FUSE_WRITE: return serve_write(request);
+  case FUSE_FSYNC: {
+    int error = error_of(FSYNC);
+    return reply_error(request, error ? error : fsync(descriptor_of(request)) ? errno : 0);
+  }
+  case FUSE_FSYNCDIR: return reply_error(request, error_of(FSYNCDIR));
+  case FUSE_FLUSH: return reply_error(request, error_of(FLUSH));
+  case FUSE_RELEASE:
+  case FUSE_RELEASEDIR: return reply_error(request, 0);
+  case FUSE_FALLOCATE: return serve_fallocate(request);
+  case FUSE_RENAME:
+  case FUSE_RENAME2: return serve_rename(request);
+  case FUSE_UNLINK: return serve_unlink(request);
+  case FUSE_STATFS: return serve_statfs(request);
+  // Tests list BACKING itself.
+  default: return reply_error(request, ENOSYS);
+  }
+}
+
+// ---- commands -----------------------------------------------------------------------------------------------------
+
+static int add_rule(const char *command) {
+  char name[16], kind[8];
+  struct rule rule = {.count = 1};
+  if (sscanf(command, "fault %15s %ld %7s %ld %ld", name, &rule.nth, kind, &rule.value, &rule.count) < 4) return 0;
+  if (rule_count == MOST_RULES) return 0;
+  rule.kind = *kind == 'e' ? ERROR : *kind == 's' ? SHORT : DELAY;
+  if (rule.nth == 0) rule.count = -1;
+  for (int operation = 0; operation < OPERATIONS; operation++) {
+    if (strcmp(names[operation], name)) continue;
+    rule.operation = (enum operation)operation;
+    rules[rule_count++] = rule;
+    return 1;
+  }
+  return 0;
+}
+
+static void obey(char *command) {
+  pthread_mutex_lock(&lock);
+  if (!strcmp(command, "clear")) {
+    rule_count = 0;
+    fired = 0;
+    memset(seen, 0, sizeof seen);
+    printf("ok\n");
+  } else if (!strcmp(command, "stat")) {
+    for (int operation = 0; operation < OPERATIONS; operation++) {
+      printf("%s %lu ", names[operation], seen[operation]);
+    }
+    printf("fired %lu\n", fired);
+  } else if (add_rule(command)) {
+    printf("ok\n");
+  } else {
+    printf("error unknown command: %s\n", command);
+  }
+  pthread_mutex_unlock(&lock);
+}
+
+int main(int count, char **arguments) {
+  if (count != 3) {
+    fprintf(stderr, "usage: faultfs DIRECTORY BACKING\n");
+    return 2;
+  }
+  backing = open(arguments[2], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (backing < 0) {
+    perror(arguments[2]);
+    return 1;
+  }
+  umask(0);
+  return run_server("faultfs", arguments[1]);
+}

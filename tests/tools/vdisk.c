@@ -1,0 +1,251 @@
+// vdisk DIRECTORY MEGABYTES
+//
+// A disk made of memory, with faults: one file "disk" in a FUSE file system mounted on DIRECTORY, to be put
+// under a loop device. As a real disk it has a volatile cache: what was written is durable only after a flush
+// (fsync), and a snapshot shows what a power cut would leave.
+//
+// Commands on standard input:
+//   err read|write FROM TO ERRNO [COUNT]   requests that touch these bytes fail, COUNT times or always
+//   err flush 0 0 ERRNO [COUNT]            flushes fail
+//   delay read|write|flush MILLISECONDS
+//   drop-flush 0|1                         flushes say yes and do nothing: a disk that lies
+//   snap PATH SEED PERCENT UNIT            writes what is durable, and each volatile piece of UNIT bytes
+//                                          with a chance of PERCENT, to an image at PATH
+//   stat                                   counts: reads writes flushes injected
+//   clear                                  takes all faults back
+
+#define _GNU_SOURCE
+#include "fuse_wire.h"
+
+#include <sys/mman.h>
+#include <sys/prctl.h>
+
+enum { SECTOR = 512, ROOT = 1, DISK = 2, MOST_RULES = 16 };
+enum operation { READ, WRITE, FLUSH };
+
+// Of each sector: whether it was ever written, and whether it is still volatile.
+enum { WRITTEN = 1, VOLATILE = 2 };
+
+struct rule {
+  enum operation operation;
+  uint64_t from, to;
+  int error;
+  long count; // below 0: for ever
+};
+
+static uint64_t size;
+static char *current, *durable;
+static uint8_t *sectors;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static struct rule rules[MOST_RULES];
+static int rule_count;
+static int delays[3];
+static int drops_flushes;
+static uint64_t seen[3], injected;
+
+// Counts an operation, takes its time, and gives the error that it shall have, or 0.
+static int meet(enum operation operation, uint64_t from, uint64_t to) {
+  int error = 0;
+  pthread_mutex_lock(&lock);
+  seen[operation]++;
+  for (int index = 0; index < rule_count && !error; index++) {
+    struct rule *rule = &rules[index];
+    if (rule->operation != operation || rule->count == 0) continue;
+    if (operation != FLUSH && (from >= rule->to || to <= rule->from)) continue;
+    if (rule->count > 0) rule->count--;
+    error = rule->error;
+    injected++;
+  }
+  int delay = delays[operation];
+  pthread_mutex_unlock(&lock);
+  if (delay) usleep((useconds_t)delay * 1000);
+  return error;
+}
+
+static void attributes(uint64_t node, struct fuse_attr *attr) {
+  memset(attr, 0, sizeof *attr);
+  attr->ino = node;
+  attr->nlink = 1;
+  attr->blksize = 4096;
+  attr->mode = node == ROOT ? S_IFDIR | 0700 : S_IFREG | 0600;
+  attr->size = node == ROOT ? 0 : size;
+}
+
+static void serve_write(const struct request *request) {
+  const struct fuse_write_in *in = request->arguments;
+  uint64_t end = in->offset + in->size;
+  if (end > size) return reply_error(request, ENOSPC);
+  int error = meet(WRITE, in->offset, end);
+  if (error) return reply_error(request, error);
+  pthread_mutex_lock(&lock);
+  memcpy(current + in->offset, request->rest, in->size);
+  memset(sectors + in->offset / SECTOR, WRITTEN | VOLATILE, (in->size + SECTOR - 1) / SECTOR);
+  pthread_mutex_unlock(&lock);
+  struct fuse_write_out out = {.size = in->size};
+  reply(request, 0, &out, sizeof out);
+}
+
+static void serve_read(const struct request *request) {
+  const struct fuse_read_in *in = request->arguments;
+  if (in->offset >= size) return reply(request, 0, 0, 0);
+  uint64_t length = in->offset + in->size > size ? size - in->offset : in->size;
+  int error = meet(READ, in->offset, in->offset + length);
+  if (error) return reply_error(request, error);
+  reply(request, 0, current + in->offset, length);
+}
+
+static void serve_flush(const struct request *request) {
+  int error = meet(FLUSH, 0, size);
+  pthread_mutex_lock(&lock);
+  if (!error && !drops_flushes) {
+    for (uint64_t index = 0; index < size / SECTOR; index++) {
+      if (!(sectors[index] & VOLATILE)) continue;
+      memcpy(durable + index * SECTOR, current + index * SECTOR, SECTOR);
+      sectors[index] = WRITTEN;
+    }
+  }
+  pthread_mutex_unlock(&lock);
+  reply_error(request, error);
+}
+
+// The loop device discards and zeroes by punching holes.
+static void serve_fallocate(const struct request *request) {
+  const struct fuse_fallocate_in *in = request->arguments;
+  if (in->offset + in->length > size) return reply_error(request, EINVAL);
+  enum { PUNCH_HOLE = 2, ZERO_RANGE = 16 };
+  if (in->mode & (PUNCH_HOLE | ZERO_RANGE)) {
+    int error = meet(WRITE, in->offset, in->offset + in->length);
+    if (error) return reply_error(request, error);
+    pthread_mutex_lock(&lock);
+    memset(current + in->offset, 0, in->length);
+    memset(sectors + in->offset / SECTOR, WRITTEN | VOLATILE, in->length / SECTOR);
+    pthread_mutex_unlock(&lock);
+  }
+  reply_error(request, 0);
+}
+
+static void serve_lookup(const struct request *request) {
+  if (strcmp(request->arguments, "disk")) return reply_error(request, ENOENT);
+  struct fuse_entry_out out = {.nodeid = DISK};
+  attributes(DISK, &out.attr);
+  reply(request, 0, &out, sizeof out);
+}
+
+static void forget(uint64_t node, uint64_t lookups) {
+  (void)node, (void)lookups;
+}
+
+static void serve(const struct request *request, uint32_t opcode) {
+  switch (opcode) {
+  case FUSE_LOOKUP: return serve_lookup(request);
+  case FUSE_GETATTR:
+  case FUSE_SETATTR: {
+    struct fuse_attr_out out = {0};
+    attributes(request->header->nodeid, &out.attr);
+    return reply(request, 0, &out, sizeof out);
+  }
+  case FUSE_OPEN: {
+    struct fuse_open_out out = {0};
+    return reply(request, 0, &out, sizeof out);
+  }
+  case FUSE_READ: return serve_read(request);
+  case FUSE_WRITE: return serve_write(request);
+  case FUSE_FSYNC: return serve_flush(request);
+  case FUSE_FALLOCATE: return serve_fallocate(request);
+  case FUSE_FLUSH:
+  case FUSE_RELEASE: return reply_error(request, 0);
+  case FUSE_STATFS: {
+    struct fuse_statfs_out out = {.st = {.bsize = 4096, .frsize = 4096, .namelen = 255}};
+    return reply(request, 0, &out, sizeof out);
+  }
+  default: return reply_error(request, ENOSYS);
+  }
+}
+
+// ---- commands ---------------------------------------------------------------------------------------------------
+
+static enum operation operation_named(const char *name) {
+  return *name == 'r' ? READ : *name == 'w' ? WRITE : FLUSH;
+}
+
+static void snapshot(const char *path, unsigned seed, unsigned percent, unsigned unit) {
+  int image = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
+  if (image < 0 || ftruncate(image, (off_t)size)) {
+    printf("error %s\n", strerror(errno));
+    return;
+  }
+  srandom(seed);
+  uint64_t step = unit / SECTOR, kept = 0, lost = 0;
+  for (uint64_t first = 0; first < size / SECTOR; first += step) {
+    uint8_t state = 0;
+    for (uint64_t index = 0; index < step; index++) state |= sectors[first + index];
+    if (!state) continue;
+    const char *source = durable;
+    if (state & VOLATILE) {
+      int keep = (unsigned)(random() % 100) < percent;
+      if (keep) source = current;
+      *(keep ? &kept : &lost) += 1;
+    }
+    if (pwrite(image, source + first * SECTOR, unit, (off_t)(first * SECTOR)) != (ssize_t)unit) {
+      printf("error %s\n", strerror(errno));
+      close(image);
+      return;
+    }
+  }
+  close(image);
+  printf("kept %lu lost %lu\n", kept, lost);
+}
+
+static void obey(char *command) {
+  char name[16], path[2048];
+  struct rule rule = {.count = -1};
+  unsigned seed, percent, unit;
+  int value;
+  pthread_mutex_lock(&lock);
+  if (sscanf(command, "err %15s %lu %lu %d %ld", name, &rule.from, &rule.to, &rule.error, &rule.count) >= 4 &&
+      rule_count < MOST_RULES) {
+    rule.operation = operation_named(name);
+    rules[rule_count++] = rule;
+    printf("ok\n");
+  } else if (sscanf(command, "delay %15s %d", name, &value) == 2) {
+    delays[operation_named(name)] = value;
+    printf("ok\n");
+  } else if (sscanf(command, "drop-flush %d", &drops_flushes) == 1) {
+    printf("ok\n");
+  } else if (sscanf(command, "snap %2047s %u %u %u", path, &seed, &percent, &unit) == 4) {
+    snapshot(path, seed, percent, unit);
+  } else if (!strcmp(command, "stat")) {
+    printf("reads %lu writes %lu flushes %lu injected %lu\n", seen[READ], seen[WRITE], seen[FLUSH], injected);
+  } else if (!strcmp(command, "clear")) {
+    rule_count = 0;
+    memset(delays, 0, sizeof delays);
+    printf("ok\n");
+  } else {
+    printf("error unknown command: %s\n", command);
+  }
+  pthread_mutex_unlock(&lock);
+}
+
+static void *zeros(void) {
+  void *memory = mmap(0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) {
+    perror("mmap");
+    exit(1);
+  }
+  return memory;
+}
+
+int main(int count, char **arguments) {
+  if (count != 3) {
+    fprintf(stderr, "usage: vdisk DIRECTORY MEGABYTES\n");
+    return 2;
+  }
+  size = strtoull(arguments[2], 0, 10) << 20;
+  current = zeros();
+  durable = zeros();
+  sectors = calloc(1, size / SECTOR);
+  // The kernel writes dirty pages through this process: it must not wait for that itself (prctl(2)).
+  prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
+  return run_server("vdisk", arguments[1]);
+}
