@@ -21,7 +21,7 @@
 #define EXPORT __attribute__((visibility("default")))
 
 // Bumped whenever a signature or the meaning of an argument changes; ffi/shim.ts asks for the same number.
-#define SHIM_ABI 2
+#define SHIM_ABI 3
 
 // Above io_uring's own opcodes, which `dma_call` shares.
 enum {
@@ -146,8 +146,27 @@ EXPORT int32_t dma_queue(struct io_uring *ring, uint32_t opcode, uint32_t flags,
   return 0;
 }
 
+// Whether the kernel holds completions that it posts only when asked: overflowed ones, or, on a ring with
+// deferred task work, finished ones. If so the eventfd is kept still until dma_reap: the caller is about to ask,
+// and needs no signal for what he gets. What comes meanwhile sets the same flags, so he must look once more.
+EXPORT int32_t dma_quiet(struct io_uring *ring) {
+  if (!(IO_URING_READ_ONCE(*ring->sq.kflags) & (IORING_SQ_CQ_OVERFLOW | IORING_SQ_TASKRUN))) return 0;
+#if defined(__x86_64__)
+  // Elsewhere the kernel's own "set the flag, then look whether to signal" is not ordered, and a signal could be
+  // lost for good.
+  if (ring->cq.kflags) IO_URING_WRITE_ONCE(*ring->cq.kflags, IORING_CQ_EVENTFD_DISABLED);
+#endif
+  return 1;
+}
+
 // Moves up to `most` completions into `out` as pairs (user_data, result). Returns how many.
 EXPORT int32_t dma_reap(struct io_uring *ring, int32_t *out, uint32_t most) {
+#if defined(__x86_64__)
+  if (ring->cq.kflags && IO_URING_READ_ONCE(*ring->cq.kflags)) {
+    IO_URING_WRITE_ONCE(*ring->cq.kflags, 0);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+  }
+#endif
   struct io_uring_cqe *cqe;
   unsigned head;
   uint32_t count = 0;
@@ -159,12 +178,6 @@ EXPORT int32_t dma_reap(struct io_uring *ring, int32_t *out, uint32_t most) {
   }
   io_uring_cq_advance(ring, count);
   return (int32_t)count;
-}
-
-// Whether the kernel holds completions that it posts only when asked: overflowed ones, or, on a ring with
-// deferred task work, finished ones.
-EXPORT int32_t dma_waiting(struct io_uring *ring) {
-  return (IO_URING_READ_ONCE(*ring->sq.kflags) & (IORING_SQ_CQ_OVERFLOW | IORING_SQ_TASKRUN)) != 0;
 }
 
 // ---- blocking calls: arguments laid out as in a submission ----------------------------------------------------

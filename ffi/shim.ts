@@ -26,7 +26,7 @@ const symbols = {
     parameters: [/* ring */ "pointer", /* out */ "pointer", /* most */ "u32"],
     result: "i32",
   },
-  dma_waiting: { parameters: [/* ring */ "pointer"], result: "i32" },
+  dma_quiet: { parameters: [/* ring */ "pointer"], result: "i32" },
   dma_call: {
     parameters: [
       /* opcode */ "u32",
@@ -57,7 +57,7 @@ export type Shim = Deno.DynamicLibrary<typeof symbols>["symbols"] & {
 };
 
 /** Must be SHIM_ABI of ffi/shim.c. */
-const ABI = 2;
+const ABI = 3;
 
 const MFD_CLOEXEC = 1;
 const MFD_EXEC = 0x10;

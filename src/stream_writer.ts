@@ -126,9 +126,8 @@ class Sink {
     throw error;
   }
 
-  async close(): Promise<void> {
-    await this.settled();
-    await this.session.close();
+  close(): Promise<void> {
+    return this.session.close(this.waiting);
   }
 
   /** Has something taken past the stream, behind what waits already. */

@@ -2,6 +2,7 @@
 // in it that it is there to find.
 
 import { assert, assertRejects } from "@std/assert";
+import { Buffer } from "node:buffer";
 import { ending } from "./write_behind/ending.ts";
 import { endOfFile } from "./write_behind/end_of_file.ts";
 import { failures } from "./write_behind/failures.ts";
@@ -13,7 +14,7 @@ import { shortWrites } from "./write_behind/short_writes.ts";
 import { syncs } from "./write_behind/syncs.ts";
 import { tails } from "./write_behind/tails.ts";
 
-const source = new URL("../src/", import.meta.url);
+const core = new URL("../src/core/", import.meta.url);
 
 /** A core with a mistake. */
 interface Mutant {
@@ -32,10 +33,13 @@ const mutants: Record<string, Mutant> = {
   "syncs before it cuts": {
     file: "write_behind.ts",
     changes: [
-      ["if (!this.#failure) await this.#cut();\n", ""],
       [
-        "await this.#wait(this.#line.flushed, true);\n",
-        "await this.#wait(this.#line.flushed, true);\nif (!this.#failure) await this.#cut();\n",
+        'if (cut) last.add("truncate", (done) => this.#engine.truncate(fd, length, done));',
+        "",
+      ],
+      [
+        "// Whoever waits may still need the descriptor.",
+        'if (cut) last.add("truncate", (done) => this.#engine.truncate(fd, length, done));',
       ],
     ],
     caughtBy: [
@@ -148,7 +152,7 @@ const mutants: Record<string, Mutant> = {
   },
   "takes a read that ends early for the end of the file": {
     file: "padding.ts",
-    changes: [["const wanted = Math.min(alignment, keep - position);", "const wanted = 0;"]],
+    changes: [["if (result >= 0 && position + result >= size)", "if (result >= 0)"]],
     caughtBy: [
       filling["a read of the bytes behind the end that ends early is done again"],
       filling["bytes behind the end that cannot be read are not overwritten with zeros"],
@@ -222,39 +226,44 @@ const mutants: Record<string, Mutant> = {
   },
 };
 
-/** Imports the core from a copy of the sources with the mistake in it. */
-async function mutate({ file, changes }: Mutant, directory: string): Promise<Core> {
-  for (const part of ["core", "engine"]) {
-    await Deno.mkdir(`${directory}/${part}`);
-    for await (const { name } of Deno.readDir(new URL(part, source))) {
-      await Deno.copyFile(new URL(`${part}/${name}`, source), `${directory}/${part}/${name}`);
+/**
+ * A module of src/core as a URL that holds its text, with the mistake, and the modules beside it that it imports. No
+ * file is written for it, and a cache has it once.
+ */
+async function moduleWith(mutant: Mutant, name: string): Promise<string> {
+  const { file, changes } = mutant;
+  let text = await Deno.readTextFile(new URL(name, core));
+  if (name === file) {
+    for (const [from, to] of changes) {
+      assert(text.split(from).length === 2, `Not once in ${file}: ${from}`);
+      text = text.replace(from, () => to);
     }
   }
-  await Deno.copyFile(new URL("errors.ts", source), `${directory}/errors.ts`);
-  const path = `${directory}/core/${file}`;
-  let text = await Deno.readTextFile(path);
-  for (const [from, to] of changes) {
-    assert(text.split(from).length === 2, `Not once in ${file}: ${from}`);
-    text = text.replace(from, () => to);
+  for (const [statement, path] of text.matchAll(/from "(\.\.?\/[^"]+)"/g)) {
+    const beside = path!.startsWith("./");
+    const url = beside ? await moduleWith(mutant, path!.slice(2)) : new URL(path!, core).href;
+    text = text.replace(statement, () => `from "${url}"`);
   }
-  await Deno.writeTextFile(path, text);
-  return (await import(`file://${directory}/core/write_behind.ts`)).WriteBehind;
+  return `data:application/typescript;base64,${Buffer.from(text).toString("base64")}`;
 }
 
 for (const [name, mutant] of Object.entries(mutants)) {
   Deno.test(`A core that ${name} is found out`, async () => {
-    const directory = await Deno.makeTempDir({ prefix: "mutant-" });
+    const { WriteBehind }: { WriteBehind: Core } = await import(
+      await moduleWith(mutant, "write_behind.ts")
+    );
     // What a mistake throws where nobody waits for it is no failure of this test.
     const ignore = (event: PromiseRejectionEvent) => event.preventDefault();
     globalThis.addEventListener("unhandledrejection", ignore);
     try {
-      const Core = await mutate(mutant, directory);
       for (const check of mutant.caughtBy) {
-        await assertRejects(async () => await check(Core), `${name}, and ${check.name} passes`);
+        await assertRejects(
+          async () => await check(WriteBehind),
+          `${name}, and ${check.name} passes`,
+        );
       }
     } finally {
       globalThis.removeEventListener("unhandledrejection", ignore);
-      await Deno.remove(directory, { recursive: true });
     }
   });
 }

@@ -88,6 +88,16 @@ Deno.test("ReadAhead reads no block behind the end of its range", async () => {
   assertEquals(rig.engine.counters.reads, 3);
 });
 
+Deno.test("ReadAhead looks for the end of the file once, and not at all where a read will show it", async () => {
+  for (
+    const [size, reads] of [[0, 1], [1, 1], [1024, 2], [1025, 2], [4096, 5], [5000, 5]] as const
+  ) {
+    const rig = new Rig({ size, readAhead: 8 });
+    await rig.finish(size);
+    assertEquals(rig.engine.counters.reads, reads, `${size} bytes`);
+  }
+});
+
 Deno.test("ReadAhead goes on with a read that ends early", async () => {
   for (const short of [1, 511, 512, 513, 700, 1023]) {
     for (let index = 0; index < 6; index++) {

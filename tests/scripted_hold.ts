@@ -218,6 +218,13 @@ export abstract class HoldingEngine {
     throw new AssertionError(text);
   }
 
+  /** A descriptor that is closed at once must be open, and nothing in flight on it. */
+  protected assertClosable(fd: number): void {
+    if (!this.files.has(fd)) this.#break("close now on a closed descriptor");
+    const holder = this.#held.find((held) => held.fd === fd);
+    if (holder) this.#break(`close now while ${describe(holder)} is in flight`);
+  }
+
   /** Queues an operation. */
   protected hold(
     kind: OperationKind,

@@ -8,7 +8,7 @@ import { TITLES } from "./table.ts";
 import { MIB, showBytes, showNumber } from "./units.ts";
 
 /** One colour for each family, the same in every chart; the module's own stands out. */
-const COLOURS: Readonly<Record<string, string>> = {
+export const COLOURS: Readonly<Record<string, string>> = {
   "this module": "#d9480f",
   Deno: "#1c7ed6",
   Node: "#2f9e44",
@@ -43,7 +43,8 @@ function toMib(bytes: number | undefined): number | undefined {
   return bytes === undefined ? undefined : bytes / MIB;
 }
 
-function familyOf(label: string): string {
+/** The family that a label belongs to. */
+export function familyOf(label: string): string {
   return Object.keys(COLOURS).find((family) => label.startsWith(family)) ??
     Object.keys(COLOURS).find((family) => label.includes(family)) ?? label;
 }

@@ -3,7 +3,7 @@
 import type { Tools } from "./tools.ts";
 
 /** Contestants of a group do the same work, and are compared with each other. */
-export type Group = "start" | "write" | "read" | "copy" | "records" | "files";
+export type Group = "start" | "write" | "read" | "copy" | "records" | "files" | "writers";
 
 /** Where one run works, and on how much. */
 export interface Run {

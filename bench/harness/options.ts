@@ -20,14 +20,17 @@ export interface BenchOptions {
 
 const USAGE = `Options:
   --size=1GiB       bytes of the file
-  --rounds=5        times that each contestant runs
+  --rounds=N        times that each contestant runs: 5, or 3 where scale grows
   --only=write,...  groups or contestants, by the beginning of their names
   --dir=/var/tmp    where the files are written: this is the disk that is measured
   --patience=5      seconds to wait for other programs to rest, before each run
   --name=DATE       what the results are named after`;
 
 /** Options from the command line, or the end of the process with what is possible. */
-export function parseOptions(args: readonly string[]): BenchOptions {
+export function parseOptions(
+  args: readonly string[],
+  defaults: { rounds?: number; suffix?: string } = {},
+): BenchOptions {
   const given = new Map<string, string>();
   for (let i = 0; i < args.length; i++) {
     const [, name, value] = /^--([a-z]+)(?:=(.*))?$/.exec(args[i]!) ?? [];
@@ -37,7 +40,7 @@ export function parseOptions(args: readonly string[]): BenchOptions {
     }
     given.set(name, value ?? args[++i] ?? "");
   }
-  const rounds = Number(given.get("rounds") ?? 5);
+  const rounds = Number(given.get("rounds") ?? defaults.rounds ?? 5);
   if (!Number.isSafeInteger(rounds) || rounds < 1) {
     console.error(`Invalid --rounds ${given.get("rounds")}: it must be an integer of 1 or more`);
     Deno.exit(2);
@@ -49,6 +52,6 @@ export function parseOptions(args: readonly string[]): BenchOptions {
     // Not TMPDIR: where that is tmpfs, no disk would be measured.
     directory: given.get("dir") ?? "/var/tmp",
     patience: Number(given.get("patience") ?? 5),
-    name: given.get("name") ?? new Date().toISOString().slice(0, 10),
+    name: given.get("name") ?? new Date().toISOString().slice(0, 10) + (defaults.suffix ?? ""),
   };
 }

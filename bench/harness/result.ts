@@ -78,6 +78,7 @@ export const RATE_UNITS: Readonly<Record<Group, string>> = {
   copy: "MiB/s",
   records: "M records/s",
   files: "files/s",
+  writers: "MiB/s",
 };
 
 /** The rate of one run. */

@@ -40,12 +40,15 @@ async function runOnce(
   const busy = await busySeconds() - before;
   const outcome: Outcome = contestant.outcome?.(cost.stdout, course) ??
     JSON.parse(cost.stdout.trim().split("\n").at(-1)!);
-  const cached = contestant.group === "files" || contestant.group === "start"
-    ? undefined
-    : await cachedBytes(contestant.group === "read" ? source : path);
+  const written = contestant.group === "read" ? source : path;
+  const cached = await isFile(written) ? await cachedBytes(written) : undefined;
   await removeWritten(path, directory);
   const elsewhere = Math.max(0, busy - cost.user - cost.system) / cost.wall;
   return { sample: sampleOf(cost, outcome, cached, elsewhere), delays: outcome.delays ?? [] };
+}
+
+async function isFile(path: string): Promise<boolean> {
+  return (await Deno.stat(path).catch(() => undefined))?.isFile ?? false;
 }
 
 /** Of several settings the one that is fastest in one try each. */

@@ -14,6 +14,7 @@ export const TITLES: Readonly<Record<Group, string>> = {
   copy: "From file to file, durable",
   records: "Records of 100 bytes, durable at the end",
   files: "1,000 files of 4 KiB, each durable",
+  writers: "Many writers at once, durable",
 };
 
 const GROUPS = Object.keys(TITLES) as Group[];

@@ -74,6 +74,16 @@ async function buildGlommio(say: (line: string) => void): Promise<string | undef
   return built === undefined ? undefined : `${directory}/target/release/glommio-stream`;
 }
 
+/** Nothing but Deno, where nothing else takes part. */
+export const ONLY_DENO: Tools = {
+  deno: Deno.execPath(),
+  node: undefined,
+  bun: undefined,
+  fio: undefined,
+  dd: undefined,
+  glommio: undefined,
+};
+
 /** Finds or makes every peer. */
 export async function findTools(say: (line: string) => void): Promise<Tools> {
   const [node, fio, dd] = await Promise.all(["node", "fio", "dd"].map(findOnPath));

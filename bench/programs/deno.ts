@@ -79,6 +79,17 @@ const jobs: Record<string, (opened: () => void) => Promise<Record<string, unknow
     await syncData(path);
     return { bytes: size };
   },
+  async writers(opened) {
+    await Deno.mkdir(path);
+    const names = Array.from({ length: count }, (_, index) => `${path}/${index}`);
+    const options = { write: true, createNew: true };
+    const files = await Promise.all(names.map((name) => Deno.open(name, options)));
+    opened();
+    const each = Math.ceil(size / count);
+    await Promise.all(files.map((file) => warmStream(each, chunk).pipeTo(file.writable)));
+    await Promise.all(names.map(syncData));
+    return { bytes: each * count, count };
+  },
   files: () => files(writeFile),
   filesAndNames: () => files(writeFileAndName),
   async idle() {

@@ -98,6 +98,17 @@ const jobs: Record<string, (opened: () => void) => Promise<Record<string, unknow
     await Promise.all(Array.from({ length: atOnce }, oneByOne));
     return { bytes: count * chunk, count };
   },
+  async writers(opened) {
+    await Deno.mkdir(path);
+    const names = Array.from({ length: count }, (_, index) => `${path}/${index}`);
+    const files = await Promise.all(names.map((name) => DmaFile.create(name)));
+    opened();
+    const each = Math.ceil(size / count);
+    await Promise.all(
+      files.map((file) => warmStream(each, chunk).pipeTo(new DmaStreamWriter(file, writerOptions))),
+    );
+    return { bytes: each * count, count };
+  },
   async open() {
     const file = await DmaFile.open(source);
     await file.close();

@@ -57,6 +57,6 @@ async function syncOnce(engine: Engine, directory: string): Promise<void> {
     // Some file systems have no sync for directories, as fsync(2) says: EINVAL.
     if (result !== -Errno.EINVAL) unwrap(result, "sync", directory);
   } finally {
-    await outcome((done) => engine.close(fd, done));
+    engine.closeNow(fd);
   }
 }

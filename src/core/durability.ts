@@ -50,6 +50,16 @@ export class Durability {
     return this.#durable === this.#options.line.changes;
   }
 
+  /** Whether somebody waits. */
+  get awaited(): boolean {
+    return this.#waiting.length > 0;
+  }
+
+  /** Everything that was done to the file was synced by somebody else. */
+  noteSync(): void {
+    this.#durable = this.#options.line.changes;
+  }
+
   /**
    * Waits until everything below `target` is flushed, and with `durable` also synced. Resolves to the flushed
    * position, as it was when the sync began where there was one.

@@ -66,7 +66,8 @@ export class EndOfFile implements Completion {
       this.#reserve(this.#expectedEnd);
       return;
     }
-    if (end < FROM) return;
+    // Where a size was hinted, steps are for what goes well beyond it.
+    if (end < this.#expectedEnd + FROM) return;
     const step = Math.min(Math.max(end, SMALLEST_STEP), LARGEST_STEP);
     // Early: half a step is left when the next one is asked for.
     if (this.#reserved - end < step / 2) this.#reserve(Math.max(this.#reserved, end) + step);
@@ -105,8 +106,13 @@ export class EndOfFile implements Completion {
     const result = await queued;
     this.busy = false;
     if (result < 0) return ioError(-result, "truncate", this.#path);
+    this.noteCut(length);
+    return undefined;
+  }
+
+  /** The file was cut to `length`. */
+  noteCut(length: number): void {
     this.longest = length;
     this.#reserved = length;
-    return undefined;
   }
 }

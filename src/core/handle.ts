@@ -175,8 +175,11 @@ export class Handle {
 
   async #close(last: (() => Promise<void>) | undefined): Promise<void> {
     if (this.#operations > 0) await new Promise<void>((resolve) => this.#idle = resolve);
-    await last?.().catch(this.#closed.reject);
-    this.#settle(await outcome((done) => this.engine.close(this.fd, done)));
+    const [before] = await Promise.allSettled([last?.()]);
+    const result = await outcome((done) => this.engine.close(this.fd, done));
+    // What went wrong before says more, and the descriptor is gone all the same.
+    if (before.status === "rejected") this.#closed.reject(before.reason);
+    else this.#settle(result);
   }
 
   /** Linux lets go of the descriptor whatever close returns: it is never tried again. */

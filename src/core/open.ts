@@ -87,9 +87,10 @@ export async function openHandle(
   const opened = await openDescriptor(engine, path, { ...request, followNew });
   const { fd } = opened;
   try {
-    const real = engine.realPath(fd);
-    if (scoped.length > 0) await demandReal(real, path, scoped);
     const facts = describe(engine, fd, path);
+    // A file on a block device is none of the kernel's own, whatever leads to it.
+    const real = scoped.length > 0 || facts.deviceMajor === 0 ? engine.realPath(fd) : undefined;
+    if (scoped.length > 0) await demandReal(real, path, scoped);
     const type = await regularFileSystem(engine, fd, facts, real, path);
     // An alignment of 0 says that this file has no Direct I/O though O_DIRECT opened, as on ext4 with
     // data=journal (statx(2), STATX_DIOALIGN).
@@ -270,7 +271,7 @@ async function demandParent(
     const real = engine.realPath(fd);
     await demandReal(real && `${real === "/" ? "" : real}/${name}`, path, access);
   } finally {
-    await outcome((done) => engine.close(fd, done));
+    engine.closeNow(fd);
   }
 }
 

@@ -1,8 +1,9 @@
 // What a block is filled up with in which the bytes end that are written: zeros, or what stands there in the file
 // already and is to stay.
 
-import { type Engine, outcome } from "../engine/engine.ts";
+import { type Engine, type Memory, outcome } from "../engine/engine.ts";
 import { type DmaError, Errno, ioError } from "../errors.ts";
+import { parseStat } from "./stat.ts";
 
 /** Reads that bring too little before it is an error. */
 const PATIENCE = 3;
@@ -14,8 +15,8 @@ export interface PaddingOptions {
   /** For messages. */
   path: string;
   alignment: number;
-  /** Below it the file has bytes of its own. */
-  keep: number;
+  /** Below it the file has bytes of its own, now. */
+  keep: () => number;
 }
 
 /** Fills the last block up. */
@@ -34,35 +35,53 @@ export class Padding {
   lacks(end: number): boolean {
     const { alignment, keep } = this.#options;
     const inside = end % alignment;
-    return inside > 0 && end < keep && this.#known?.position !== end - inside;
+    return inside > 0 && end < keep() && this.#known?.position !== end - inside;
   }
 
   /** Reads what stands behind `end`. Resolves to the error, if there is one. */
   async read(end: number): Promise<DmaError | undefined> {
-    const { engine, fd, path, alignment, keep } = this.#options;
+    const { engine, path, alignment } = this.#options;
     const position = end - end % alignment;
-    const wanted = Math.min(alignment, keep - position);
     const memory = engine.acquire(alignment);
     this.reading = true;
-    let result = 0;
-    // A file system may give less than it has (FUSE does): that is no reason to write zeros over the rest.
-    for (let attempt = 0; attempt <= PATIENCE; attempt++) {
-      const read = outcome((done) => engine.read(fd, memory, 0, alignment, position, done));
-      engine.submit();
-      result = await read;
-      if (result >= wanted) break;
-      if (result < 0 && result !== -Errno.EINTR && result !== -Errno.EAGAIN) break;
-    }
-    if (result >= wanted) {
+    const result = await this.#readBlock(memory, position);
+    if (result >= 0) {
       memory.bytes.fill(0, result, alignment);
       this.#known = { position, bytes: memory.bytes.slice(0, alignment) };
     }
     engine.release(memory);
     this.reading = false;
-    if (result >= wanted) return undefined;
-    if (result < 0) return ioError(-result, "read", path);
-    const detail = `only ${result} of ${wanted} bytes at ${position} can be read`;
-    return ioError(Errno.EIO, "read", path, detail);
+    if (result >= 0) return undefined;
+    return ioError(-result, "read", path, `the block at ${position}, which is to stay`);
+  }
+
+  /** Reads until the block is in, or what the file has of it. Returns how much that is, or `-errno`. */
+  async #readBlock(memory: Memory, position: number): Promise<number> {
+    const { engine, fd, alignment } = this.#options;
+    for (let attempt = 0; attempt <= PATIENCE; attempt++) {
+      const read = outcome((done) => engine.read(fd, memory, 0, alignment, position, done));
+      engine.submit();
+      const result = await read;
+      if (result === alignment) return result;
+      if (result < 0 && result !== -Errno.EINTR && result !== -Errno.EAGAIN) return result;
+      // A file system may give less than it has (FUSE does): that is no reason to write zeros over the rest.
+      const size = await this.#size();
+      if (size < 0) return size;
+      if (result >= 0 && position + result >= size) return result;
+    }
+    return -Errno.EIO;
+  }
+
+  /** The length of the file, or `-errno`. */
+  async #size(): Promise<number> {
+    const { engine, fd } = this.#options;
+    const memory = engine.acquire(256);
+    const stated = outcome((done) => engine.stat(fd, memory, done));
+    engine.submit();
+    const result = await stated;
+    const size = result < 0 ? result : Number(parseStat(memory.bytes).size);
+    engine.release(memory);
+    return size;
   }
 
   /** Fills `bytes` up, from `used` on, where `end` goes, to the end of that block. */

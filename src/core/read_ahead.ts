@@ -229,7 +229,9 @@ export class ReadAhead {
       const position = this.#next;
       const left = Math.ceil((Math.min(this.#end, this.#knownEnd()) - position) / alignment) *
         alignment;
-      // At or past what was the end: one block tells whether the file has grown.
+      // At or past what was the end: one block tells whether the file has grown, unless another read will.
+      const before = this.#line.at(-1);
+      if (left <= 0 && before && before.position + before.length > this.#knownEnd()) break;
       const length = Math.min(this.#bufferSize, Math.max(left, alignment));
       const read = new Read(this, engine.acquire(length), position, length);
       this.buffers++;
@@ -238,7 +240,6 @@ export class ReadAhead {
       this.#line.push(read);
       this.#submit(read);
       started = true;
-      if (left <= 0) break;
     }
     if (started) engine.submit();
   }

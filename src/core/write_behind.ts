@@ -5,10 +5,12 @@
 // wait there for a place in flight; a piece that is whole on disk moves `flushedPosition` as soon as every piece
 // before it is whole too; a sync makes durable what is below it.
 
-import type { Engine, Memory } from "../engine/engine.ts";
-import type { DmaError } from "../errors.ts";
+import type { ChainStep } from "../engine/chain.ts";
+import type { Completion, Engine, Memory } from "../engine/engine.ts";
+import { type DmaError, ioError } from "../errors.ts";
 import { Durability } from "./durability.ts";
 import { EndOfFile } from "./end_of_file.ts";
+import { type LastStep, LastSteps } from "./last_steps.ts";
 import { Padding } from "./padding.ts";
 import { WriteBuffers } from "./write_buffers.ts";
 import { type Piece, WriteLine } from "./write_line.ts";
@@ -27,8 +29,8 @@ export interface WriteBehindOptions {
   start: number;
   /** What stands in the block of `start` before it; empty where `start` is aligned. */
   head: Uint8Array;
-  /** The length that the file keeps even where less is written. */
-  keep: number;
+  /** The length that the file keeps even where less is written. May grow meanwhile. */
+  readonly keep: number;
   /** The length of the file on disk, at most. */
   size: number;
   /** A multiple of the alignment. */
@@ -71,6 +73,8 @@ export class WriteBehind {
 
   #quiet: (() => void)[] = [];
   #ending = false;
+  /** The last steps are with the kernel. */
+  #chaining = false;
   #finished = false;
   #aborted: Promise<DmaError | undefined> | undefined;
 
@@ -81,7 +85,7 @@ export class WriteBehind {
   failed: (error: DmaError) => void = ignore;
 
   constructor(options: WriteBehindOptions) {
-    const { engine, fd, path, alignment, start, head, keep } = options;
+    const { engine, fd, path, alignment, start, head } = options;
     this.#options = options;
     this.#engine = engine;
     this.#alignment = alignment;
@@ -107,7 +111,7 @@ export class WriteBehind {
       progressed: () => this.#advance(),
       failed: (error) => this.#fail(error),
     });
-    this.#padding = new Padding({ engine, fd, path, alignment, keep });
+    this.#padding = new Padding({ engine, fd, path, alignment, keep: () => options.keep });
     this.#durability = new Durability({
       engine,
       fd,
@@ -225,7 +229,7 @@ export class WriteBehind {
   /** Whether something is with the kernel, or will be without any further call. */
   get #busy(): boolean {
     return !this.#line.idle || this.#endOfFile.busy || this.#durability.busy ||
-      this.#padding.reading;
+      this.#padding.reading || this.#chaining;
   }
 
   /** Resolves when nothing was busy; something may be again when the caller gets to know of it. */
@@ -334,9 +338,16 @@ export class WriteBehind {
 
   // ---- the end ----------------------------------------------------------------------------------------------------
 
+  /** How long the file is to be when the bytes below `flushed` are in it. */
+  #lengthWith(flushed: number): number {
+    const { start, size, keep } = this.#options;
+    // Where nothing was written, a start past the end must not make the file longer.
+    return Math.max(keep, flushed > start ? flushed : Math.min(start, size));
+  }
+
   /** Cuts the file to what is flushed, where it may be longer. Nothing is written meanwhile. */
   async #cut(): Promise<DmaError | undefined> {
-    const length = Math.max(this.#options.keep, this.#line.flushed);
+    const length = this.#lengthWith(this.#line.flushed);
     if (this.#endOfFile.longest <= length) return undefined;
     this.#line.hold();
     const error = await this.#endOfFile.cut(length);
@@ -351,20 +362,69 @@ export class WriteBehind {
   }
 
   /**
-   * Writes what is left, cuts the file to its exact length, and with `durable` syncs it. Rejects with the failure.
-   * Nothing can be written afterwards.
+   * Writes what is left, cuts the file to its exact length, and with `durable` syncs it. Where `close` is given and
+   * nothing speaks against it, that is queued as the last step. Rejects with the failure. Nothing can be written
+   * afterwards.
+   *
+   * The steps are handed to the kernel together, each tied to the one before it: coming back to JavaScript between
+   * them takes longer than writing a small file does.
    */
-  async finish(durable: boolean): Promise<void> {
+  async finish(durable: boolean, close?: (done: Completion) => void): Promise<void> {
     this.#endOfFile.stop();
     this.#ending = true;
-    this.#dismissRoom(closed("write"));
+    if (this.#room) this.#dismissRoom(closed("write"));
+    const alone = !this.#busy && !this.#durability.awaited;
+    if (alone) this.#line.hold();
     await this.#writeRest();
-    while (this.#busy) await this.#nextQuiet();
-    if (!this.#failure) await this.#cut();
-    if (durable && !this.#failure) await this.#wait(this.#line.flushed, true);
+    const rest = alone && !this.#failure ? this.#line.lastStep() : undefined;
+    if (alone) this.#line.letGo();
+    while (!rest && this.#busy) await this.#nextQuiet();
+    if (!this.#failure) await this.#takeLastSteps(rest, durable, close);
     while (this.#busy) await this.#nextQuiet();
     if (this.#failure) throw this.error;
     this.#finished = true;
+  }
+
+  async #takeLastSteps(
+    rest: ChainStep | undefined,
+    durable: boolean,
+    close: ((done: Completion) => void) | undefined,
+  ): Promise<void> {
+    const { fd } = this.#options;
+    const length = this.#lengthWith(rest ? this.position : this.#line.flushed);
+    const cut = this.#endOfFile.longest > length;
+    const last = new LastSteps(this.#engine, rest);
+    if (cut) last.add("truncate", (done) => this.#engine.truncate(fd, length, done));
+    if (durable && (rest || cut || !this.#durability.whole)) {
+      last.add("sync", (done) => this.#engine.sync(fd, true, done));
+    }
+    // Whoever waits may still need the descriptor.
+    if (close && !this.#durability.awaited) last.add("close", close);
+    const note = (name: LastStep, result: number) => {
+      if (result < 0) {
+        this.#fail(ioError(-result, name, this.#options.path));
+      } else if (name === "truncate") {
+        this.#endOfFile.noteCut(length);
+        this.#line.changes++;
+      } else if (name === "sync") {
+        this.#durability.noteSync();
+      }
+    };
+    await this.#whileChaining(() => last.begin(note));
+    // A write that was cut short goes on by itself. What was tied to it is done after it.
+    while (!this.#line.idle) await this.#nextQuiet();
+    for (const name of last.notReached) {
+      if (this.#failure) return;
+      await this.#whileChaining(async () => note(name, await last.retry(name)));
+    }
+    this.#advance();
+  }
+
+  async #whileChaining(steps: () => Promise<void>): Promise<void> {
+    this.#chaining = true;
+    await steps();
+    this.#chaining = false;
+    this.#settle();
   }
 
   /** Writes the partly filled buffer, padded. */

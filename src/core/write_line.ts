@@ -1,6 +1,7 @@
 // The writes of a writer in the order of their positions: how many are in flight, which have to wait, how one
 // that the kernel cut short goes on, and how far everything is whole.
 
+import type { ChainStep } from "../engine/chain.ts";
 import type { Completion, Engine, Memory } from "../engine/engine.ts";
 import { type DmaError, Errno, ioError } from "../errors.ts";
 import type { EndOfFile } from "./end_of_file.ts";
@@ -106,6 +107,16 @@ export class WriteLine {
     this.launch();
   }
 
+  /** The one write that waits, as a step of a chain, where nothing else is under way. It counts as in flight at once. */
+  lastStep(): ChainStep | undefined {
+    const [write] = this.#ready;
+    if (this.inFlight > 0 || this.#ready.length !== 1 || !write) return undefined;
+    this.#ready.pop();
+    this.#launch(write);
+    const queue = (done: Completion) => this.#submit(write, done);
+    return { queue, done: write, whole: write.piece.length };
+  }
+
   /** Nothing is begun any more: nothing may follow a hole. */
   stop(): void {
     this.#stopped = true;
@@ -114,21 +125,25 @@ export class WriteLine {
 
   /** Puts in flight what can be. */
   launch(): void {
-    const { engine, endOfFile, writeBehind } = this.#options;
+    const { engine, writeBehind } = this.#options;
     let launched = false;
     while (this.#ready.length > 0 && this.inFlight < writeBehind && !this.#held) {
       const write = this.#ready[0]!;
       // Never two writes in flight on one block: a tail that was written early is written again with its buffer.
       if (write.piece.position < this.#launchedEnd && this.#overlapsFlight(write)) break;
       this.#ready.shift();
-      this.#launchedEnd = write.end;
-      endOfFile.beforeWrite(write.end);
-      this.inFlight++;
-      write.launched = true;
+      this.#launch(write);
       this.#submit(write);
       launched = true;
     }
     if (launched) engine.submit();
+  }
+
+  #launch(write: Write): void {
+    this.#launchedEnd = write.end;
+    this.#options.endOfFile.beforeWrite(write.end);
+    this.inFlight++;
+    write.launched = true;
   }
 
   #overlapsFlight({ piece, end }: Write): boolean {
@@ -137,10 +152,10 @@ export class WriteLine {
     );
   }
 
-  #submit(write: Write): void {
+  #submit(write: Write, done: Completion = write): void {
     const { engine, fd, direct } = this.#options;
     const { piece: { memory, offset, length, position }, put } = write;
-    engine.write(fd, memory, offset + put, length - put, position + put, !direct, write);
+    engine.write(fd, memory, offset + put, length - put, position + put, !direct, done);
   }
 
   /** The kernel is done with a write, or with a part of it. */

@@ -181,12 +181,16 @@ export class WriteSession implements Occupant {
 
   // ---- leaving --------------------------------------------------------------------------------------------------
 
-  /** Drains, cuts to the exact length, makes durable, closes. After a failure frees everything and rejects with it. */
-  close(): Promise<void> {
-    return this.#closing ??= this.#close();
+  /**
+   * Drains, cuts to the exact length, makes durable, closes; all of it when `after` has settled. After a failure frees
+   * everything and rejects with it.
+   */
+  close(after?: Promise<void>): Promise<void> {
+    return this.#closing ??= this.#close(after);
   }
 
-  async #close(): Promise<void> {
+  async #close(after: Promise<void> | undefined): Promise<void> {
+    if (after) await after.catch(() => {});
     if (this.failed) {
       await this.#leaving;
       throw this.error;
@@ -218,8 +222,13 @@ export class WriteSession implements Occupant {
     // The directory is synced beside the file: neither waits for the other.
     const named = syncsDirectory(handle, syncOnClose) ? syncParent(handle) : undefined;
     named?.catch(() => {});
-    await core.finish(durable);
-    this.#whole = true;
+    try {
+      const closesNow = closeFile && handle.publication === undefined && handle.closesNext;
+      await core.finish(durable, closesNow ? (done) => handle.queueClose(done) : undefined);
+      this.#whole = true;
+    } finally {
+      await named?.catch(() => {});
+    }
     if (named) {
       await named;
       handle.nameVolatile = false;

@@ -69,6 +69,8 @@ export interface Engine {
   open(directory: number, path: string, flags: number, mode: number, done: Completion): void;
   /** Closes a descriptor. */
   close(fd: number, done: Completion): void;
+  /** Closes a descriptor that nothing was written through, at once. */
+  closeNow(fd: number): void;
   /** Reads into `memory` from `offset` on. */
   read(
     fd: number,

@@ -4,8 +4,7 @@
 import type { Liburing } from "../../ffi/liburing.ts";
 import type { Shim } from "../../ffi/shim.ts";
 import type { ChainStep } from "./chain.ts";
-import type { Completion } from "./engine.ts";
-import { KernelEngine, Op } from "./kernel_engine.ts";
+import { KernelEngine, Op, type Operation } from "./kernel_engine.ts";
 import type { Registrar } from "./pool.ts";
 import { openEpollWake, ThreadWake, type Wake } from "./wake.ts";
 
@@ -16,11 +15,14 @@ const IORING_SETUP_SINGLE_ISSUER = 1 << 12;
 const IORING_SETUP_DEFER_TASKRUN = 1 << 13;
 const IOSQE_IO_LINK = 1 << 2;
 const IOSQE_ASYNC = 1 << 4;
+const IOSQE_CQE_SKIP_SUCCESS = 1 << 6;
+const IORING_FEAT_CQE_SKIP = 1 << 11;
 const OP_SUPPORTED = 1;
 
 const EINTR = 4;
 const EAGAIN = 11;
 const EBUSY = 16;
+const ECANCELED = 125;
 
 /** Ways to set a ring up, best first. Deferred task work (kernel 6.1) took a third off the latency at depth 1. */
 const SETUPS = [
@@ -51,19 +53,6 @@ export class RingRefused extends Error {
   }
 }
 
-interface Queued {
-  opcode: number;
-  fd: number;
-  address: number;
-  length: number;
-  offset: number;
-  flags: number;
-  registration: number;
-  apart: boolean;
-  keep: unknown;
-  done: Completion;
-}
-
 /** What {@linkcode IoUringEngine.open} found the kernel to have. */
 export interface RingFeatures {
   /** How the ring was set up. */
@@ -72,6 +61,8 @@ export interface RingFeatures {
   entries: number;
   /** Operations that may be in flight. */
   depth: number;
+  /** Whether steps of a chain can go without a completion of their own (kernel 5.17). */
+  skipsSuccess: boolean;
   /** Whether mappings are registered. */
   registeredBuffers: boolean;
   /** Operations that this kernel's io_uring lacks and that run on threads instead. */
@@ -90,18 +81,16 @@ export class IoUringEngine extends KernelEngine {
   #wake: Wake;
 
   // One slot an operation in flight; its index travels through the kernel as user_data.
-  readonly #done: (Completion | null)[];
-  readonly #kept: unknown[];
-  readonly #opcodes: Uint16Array;
+  readonly #slots: (Operation | null)[];
   readonly #freeSlots: Uint32Array;
   #free: number;
 
-  readonly #backlog: Queued[] = [];
+  readonly #backlog: Operation[] = [];
   #queued = 0;
   #scheduled = false;
   #draining = false;
-  /** The flag that ties what is queued now to what is queued next. */
-  #linking = 0;
+  /** Flags that tie what is queued now to what is queued next. */
+  #tie = 0;
 
   private constructor(
     shim: Shim,
@@ -121,9 +110,7 @@ export class IoUringEngine extends KernelEngine {
     this.features = features;
     this.#wake = wake;
     const { depth } = features;
-    this.#done = new Array(depth).fill(null);
-    this.#kept = new Array(depth).fill(null);
-    this.#opcodes = new Uint16Array(depth);
+    this.#slots = new Array(depth).fill(null);
     this.#freeSlots = new Uint32Array(depth).map((_, index) => depth - 1 - index);
     this.#free = depth;
     wake.listen(this.#woken);
@@ -161,7 +148,7 @@ export class IoUringEngine extends KernelEngine {
   /** Makes a ring with `entries` submission entries. Throws {@linkcode RingRefused}. */
   static open(shim: Shim, liburing: Liburing, entries: number): IoUringEngine {
     const control = mapControl(shim);
-    const { setup, entries: actual, depth } = setUp(liburing, control.ring, entries);
+    const { setup, entries: actual, depth, skipsSuccess } = setUp(liburing, control.ring, entries);
     try {
       const supported = probe(liburing, control.ring);
       const registrar = makeRegistrar(liburing, control.ring);
@@ -178,6 +165,7 @@ export class IoUringEngine extends KernelEngine {
         setup,
         entries: actual,
         depth,
+        skipsSuccess,
         registeredBuffers: registrar !== undefined,
         missing,
       };
@@ -189,67 +177,32 @@ export class IoUringEngine extends KernelEngine {
     }
   }
 
-  protected push(
-    opcode: number,
-    fd: number,
-    address: number,
-    length: number,
-    offset: number,
-    flags: number,
-    registration: number,
-    apart: boolean,
-    keep: unknown,
-    done: Completion,
-  ): void {
+  protected push(operation: Operation): void {
     if (this.counters.inFlight++ === 0) this.#wake.hold();
-    if (opcode >= 256 || !this.#supported[opcode]) {
-      this.#callBlocking(opcode, fd, address, length, offset, flags, keep, done);
+    if (operation.opcode >= 256 || !this.#supported[operation.opcode]) {
+      this.#callBlocking(operation);
       return;
     }
-    if (
-      this.#backlog.length > 0 ||
-      !this.#enter(opcode, fd, address, length, offset, flags, registration, apart, keep, done)
-    ) {
+    if (this.#backlog.length > 0 || !this.#enter(operation)) {
       this.counters.queueFull++;
-      this.#backlog.push({
-        opcode,
-        fd,
-        address,
-        length,
-        offset,
-        flags,
-        registration,
-        apart,
-        keep,
-        done,
-      });
+      this.#backlog.push(operation);
     }
     this.#schedule();
   }
 
   /** Puts an operation into the ring, if there is room. */
-  #enter(
-    opcode: number,
-    fd: number,
-    address: number,
-    length: number,
-    offset: number,
-    flags: number,
-    registration: number,
-    apart: boolean,
-    keep: unknown,
-    done: Completion,
-  ): boolean {
+  #enter(operation: Operation): boolean {
     if (this.#free === 0) return false;
+    const { opcode, fd, address, length, offset, flags, registration, apart } = operation;
     const slot = this.#freeSlots[this.#free - 1]!;
-    const { shim } = this;
-    const sqeFlags = (apart ? IOSQE_ASYNC : 0) | this.#linking;
+    const entryFlags = (apart ? IOSQE_ASYNC : 0) | this.#tie;
     const index = registration < 0 ? 0 : registration;
+    const { shim } = this;
     for (let attempt = 0;; attempt++) {
       const result = shim.dma_queue(
         this.#ring,
         opcode,
-        sqeFlags,
+        entryFlags,
         fd,
         address,
         length,
@@ -260,7 +213,7 @@ export class IoUringEngine extends KernelEngine {
       );
       if (result === 0) break;
       if (result !== -EBUSY) {
-        queueMicrotask(() => this.#finish(opcode, result, done));
+        queueMicrotask(() => this.#finish(operation, result));
         return true;
       }
       // The submission queue is full: hand it over and try once more.
@@ -269,29 +222,19 @@ export class IoUringEngine extends KernelEngine {
     }
     this.#free--;
     this.#queued++;
-    this.#done[slot] = done;
-    this.#kept[slot] = keep;
-    this.#opcodes[slot] = opcode;
+    this.#slots[slot] = operation;
     return true;
   }
 
-  async #callBlocking(
-    opcode: number,
-    fd: number,
-    address: number,
-    length: number,
-    offset: number,
-    flags: number,
-    _keep: unknown,
-    done: Completion,
-  ): Promise<void> {
+  async #callBlocking(operation: Operation): Promise<void> {
+    const { opcode, fd, address, length, offset, flags } = operation;
     const result = await this.shim.dma_call_blocking(opcode, fd, address, length, offset, flags);
-    this.#finish(opcode, result, done);
+    this.#finish(operation, result);
   }
 
-  #finish(opcode: number, result: number, done: Completion): void {
+  #finish(operation: Operation, result: number): void {
     if (--this.counters.inFlight === 0) this.#wake.letGo();
-    this.settle(opcode, result, done);
+    this.settle(operation, result);
   }
 
   #schedule(): void {
@@ -306,16 +249,43 @@ export class IoUringEngine extends KernelEngine {
   chain(steps: readonly ChainStep[]): boolean {
     // The steps must be neighbours in one submission, and each must be an operation of the ring.
     const { length } = steps;
-    if (this.features.missing.length > 0 || this.#backlog.length > 0 || this.#free < length) {
-      return false;
-    }
-    if (this.features.entries - this.#queued < length) this.#hand();
-    if (this.#queued > 0 && this.features.entries - this.#queued < length) return false;
+    const { entries, missing, skipsSuccess } = this.features;
+    if (missing.length > 0 || this.#backlog.length > 0 || this.#free < length) return false;
+    if (entries - this.#queued < length) this.#hand();
+    if (entries - this.#queued < length) return false;
+    // Only the last step, or the one that failed, has to wake anybody.
+    const tied = IOSQE_IO_LINK | (skipsSuccess && length > 1 ? IOSQE_CQE_SKIP_SUCCESS : 0);
+    const first = this.#free - 1;
     for (const [index, { queue, done }] of steps.entries()) {
-      this.#linking = index < length - 1 ? IOSQE_IO_LINK : 0;
+      this.#tie = index < length - 1 ? tied : 0;
       queue(done);
     }
+    if (skipsSuccess && length > 1) this.#expectOne(steps, first);
     return true;
+  }
+
+  /** Has the one completion of a chain stand for all of its steps, which took the slots down from `first`. */
+  #expectOne(steps: readonly ChainStep[], first: number): void {
+    const slots = steps.map((_, index) => this.#freeSlots[first - index]!);
+    const operations = slots.map((slot) => this.#slots[slot]!);
+    for (const [index, slot] of slots.entries()) {
+      const complete = (result: number) => {
+        // This step's own slot is free already. The others will never have a completion.
+        for (const [other, { whole }] of steps.entries()) {
+          if (other !== index) this.#vacate(slots[other]!);
+          const outcome = other < index ? whole : other > index ? -ECANCELED : result;
+          // The inner one was counted by #finish.
+          if (other === index) operations[other]!.done.complete(outcome);
+          else this.#finish(operations[other]!, outcome);
+        }
+      };
+      this.#slots[slot] = { ...operations[index]!, done: { complete } };
+    }
+  }
+
+  #vacate(slot: number): void {
+    this.#slots[slot] = null;
+    this.#freeSlots[this.#free++] = slot;
   }
 
   submit(): void {
@@ -350,18 +320,18 @@ export class IoUringEngine extends KernelEngine {
     try {
       for (;;) {
         this.#hand();
-        if (shim.dma_waiting(this.#ring)) this.#liburing.io_uring_get_events(this.#ring);
+        const waiting = shim.dma_quiet(this.#ring) !== 0;
+        if (waiting) this.#liburing.io_uring_get_events(this.#ring);
         const count = shim.dma_reap(this.#ring, this.#reapedPointer, REAP_MOST);
-        if (count === 0) break;
+        // What came while the ring was quiet had no signal: it is looked for once more.
+        if (count === 0 && !waiting) break;
         // Completions may queue more, so the pairs are taken out of the shared memory slot by slot.
         for (let index = 0; index < count; index++) {
           const slot = this.#reaped[2 * index]!;
           const result = this.#reaped[2 * index + 1]!;
-          const done = this.#done[slot]!;
-          this.#done[slot] = null;
-          this.#kept[slot] = null;
-          this.#freeSlots[this.#free++] = slot;
-          this.#finish(this.#opcodes[slot]!, result, done);
+          const operation = this.#slots[slot]!;
+          this.#vacate(slot);
+          this.#finish(operation, result);
         }
         this.#enterBacklog();
       }
@@ -371,18 +341,8 @@ export class IoUringEngine extends KernelEngine {
   }
 
   #enterBacklog(): void {
-    let taken = 0;
-    for (const queued of this.#backlog) {
-      const { opcode, fd, address, length, offset, flags, registration, apart, keep, done } =
-        queued;
-      if (
-        !this.#enter(opcode, fd, address, length, offset, flags, registration, apart, keep, done)
-      ) {
-        break;
-      }
-      taken++;
-    }
-    if (taken > 0) this.#backlog.splice(0, taken);
+    const entered = this.#backlog.findIndex((operation) => !this.#enter(operation));
+    this.#backlog.splice(0, entered < 0 ? this.#backlog.length : entered);
   }
 }
 
@@ -407,14 +367,17 @@ function setUp(
   liburing: Liburing,
   ring: Deno.PointerObject,
   entries: number,
-): { setup: string; entries: number; depth: number } {
+): { setup: string; entries: number; depth: number; skipsSuccess: boolean } {
   let errno = 0;
   for (const { name, flags } of SETUPS) {
     // struct io_uring_params: sq_entries, cq_entries, flags …; 120 bytes.
     const params = new Uint32Array(30);
     params[2] = flags | IORING_SETUP_CLAMP;
     const result = liburing.io_uring_queue_init_params(entries, ring, params);
-    if (result >= 0) return { setup: name, entries: params[0]!, depth: params[1]! };
+    if (result >= 0) {
+      const skipsSuccess = (params[5]! & IORING_FEAT_CQE_SKIP) !== 0;
+      return { setup: name, entries: params[0]!, depth: params[1]!, skipsSuccess };
+    }
     errno = -result;
     // EINVAL says that this kernel does not know a flag; anything else no other flags would change.
     if (errno !== 22) break;

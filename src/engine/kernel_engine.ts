@@ -60,6 +60,33 @@ export function addressOf(buffer: ArrayBuffer | Uint8Array<ArrayBuffer>): number
 /** The longest path that the kernel takes, with its NUL. */
 const PATH_MAX = 4096;
 
+/** One operation, as the kernel takes it. */
+export interface Operation {
+  readonly opcode: number;
+  readonly fd: number;
+  readonly address: number;
+  readonly length: number;
+  readonly offset: number;
+  readonly flags: number;
+  /** The registered buffer that the address is in, or -1. */
+  readonly registration: number;
+  /** Asks for a kernel thread at once, for what would block or copy on this one. */
+  readonly apart: boolean;
+  /** Memory that must stay alive until the result is in. */
+  readonly keep: unknown;
+  readonly done: Completion;
+}
+
+/** An operation, from what differs from nothing. */
+function operation(
+  opcode: number,
+  fd: number,
+  done: Completion,
+  { address = 0, length = 0, offset = 0, flags = 0, apart = false, keep = null as unknown } = {},
+): Operation {
+  return { opcode, fd, address, length, offset, flags, registration: -1, apart, keep, done };
+}
+
 /** The parts of an engine that are the same whichever way the kernel is asked. */
 export abstract class KernelEngine implements Engine {
   abstract readonly name: EngineName;
@@ -84,34 +111,24 @@ export abstract class KernelEngine implements Engine {
     this.pool = new Pool(shim, registrar);
   }
 
-  /**
-   * Gets one operation to the kernel, now or later. `keep` is memory that must stay alive until the result
-   * is in. `apart` asks for a kernel thread at once, for what would block or copy on this one.
-   */
-  protected abstract push(
-    opcode: number,
-    fd: number,
-    address: number,
-    length: number,
-    offset: number,
-    flags: number,
-    registration: number,
-    apart: boolean,
-    keep: unknown,
-    done: Completion,
-  ): void;
+  /** Gets one operation to the kernel, now or later, and its result to whoever waits for it. */
+  protected abstract push(operation: Operation): void;
 
   abstract submit(): void;
 
   open(directory: number, path: string, flags: number, mode: number, done: Completion): void {
-    this.#byPath([path], done, ([name], done) => {
-      this.push(Op.OPENAT, directory, name!, mode, 0, flags, -1, false, null, done);
+    this.#byPath([path], done, ([address], done) => {
+      this.push(operation(Op.OPENAT, directory, done, { address: address!, length: mode, flags }));
     });
   }
 
   close(fd: number, done: Completion): void {
     // Apart: the last close of a removed file frees all its blocks, in the thread that closes.
-    this.push(Op.CLOSE, fd, 0, 0, 0, 0, -1, true, null, done);
+    this.push(operation(Op.CLOSE, fd, done, { apart: true }));
+  }
+
+  closeNow(fd: number): void {
+    this.shim.dma_call(Op.CLOSE, fd, 0, 0, 0, 0);
   }
 
   read(
@@ -123,9 +140,18 @@ export abstract class KernelEngine implements Engine {
     done: Completion,
   ): void {
     const { registration } = memory;
-    const opcode = registration < 0 ? Op.READ : Op.READ_FIXED;
-    const address = memory.address + offset;
-    this.push(opcode, fd, address, length, position, 0, registration, false, memory, done);
+    this.push({
+      opcode: registration < 0 ? Op.READ : Op.READ_FIXED,
+      fd,
+      address: memory.address + offset,
+      length,
+      offset: position,
+      flags: 0,
+      registration,
+      apart: false,
+      keep: memory,
+      done,
+    });
   }
 
   write(
@@ -138,47 +164,71 @@ export abstract class KernelEngine implements Engine {
     done: Completion,
   ): void {
     const { registration } = memory;
-    const opcode = registration < 0 ? Op.WRITE : Op.WRITE_FIXED;
-    const address = memory.address + offset;
-    this.push(opcode, fd, address, length, position, 0, registration, copies, memory, done);
+    this.push({
+      opcode: registration < 0 ? Op.WRITE : Op.WRITE_FIXED,
+      fd,
+      address: memory.address + offset,
+      length,
+      offset: position,
+      flags: 0,
+      registration,
+      apart: copies,
+      keep: memory,
+      done,
+    });
   }
 
   sync(fd: number, dataOnly: boolean, done: Completion): void {
-    this.push(Op.FSYNC, fd, 0, 0, 0, dataOnly ? FSYNC_DATASYNC : 0, -1, false, null, done);
+    this.push(operation(Op.FSYNC, fd, done, { flags: dataOnly ? FSYNC_DATASYNC : 0 }));
   }
 
   allocate(fd: number, mode: number, position: number, length: number, done: Completion): void {
-    this.push(Op.FALLOCATE, fd, length, mode, position, 0, -1, false, null, done);
+    this.push(
+      operation(Op.FALLOCATE, fd, done, { address: length, length: mode, offset: position }),
+    );
   }
 
   truncate(fd: number, length: number, done: Completion): void {
-    this.push(Op.FTRUNCATE, fd, 0, 0, length, 0, -1, false, null, done);
+    this.push(operation(Op.FTRUNCATE, fd, done, { offset: length }));
   }
 
   stat(fd: number, memory: Memory, done: Completion): void {
-    this.#byPath([""], done, ([name], done) => {
-      const { address } = memory;
-      this.push(Op.STATX, fd, name!, STATX_MASK, address, AT_EMPTY_PATH, -1, false, memory, done);
+    this.#byPath([""], done, ([address], done) => {
+      this.push(operation(Op.STATX, fd, done, {
+        address: address!,
+        length: STATX_MASK,
+        offset: memory.address,
+        flags: AT_EMPTY_PATH,
+        keep: memory,
+      }));
     });
   }
 
   link(fd: number, path: string, done: Completion): void {
     // By /proc and not by AT_EMPTY_PATH, which needs CAP_DAC_READ_SEARCH.
     this.#byPath([`/proc/self/fd/${fd}`, path], done, ([from, to], done) => {
-      const flags = AT_SYMLINK_FOLLOW;
-      this.push(Op.LINKAT, AT_FDCWD, from!, AT_FDCWD >>> 0, to!, flags, -1, false, null, done);
+      this.push(operation(Op.LINKAT, AT_FDCWD, done, {
+        address: from!,
+        length: AT_FDCWD >>> 0,
+        offset: to!,
+        flags: AT_SYMLINK_FOLLOW,
+      }));
     });
   }
 
   rename(path: string, target: string, done: Completion): void {
     this.#byPath([path, target], done, ([from, to], done) => {
-      this.push(Op.RENAMEAT, AT_FDCWD, from!, AT_FDCWD >>> 0, to!, 0, -1, false, null, done);
+      this.push(operation(Op.RENAMEAT, AT_FDCWD, done, {
+        address: from!,
+        length: AT_FDCWD >>> 0,
+        offset: to!,
+      }));
     });
   }
 
   unlink(path: string, done: Completion): void {
-    this.#byPath([path], done, ([name], done) => {
-      this.push(Op.UNLINKAT, AT_FDCWD, name!, 0, 0, 0, -1, false, null, done);
+    this.#byPath([path], done, ([address], done) => {
+      this.push(operation(Op.UNLINKAT, AT_FDCWD, done, { address: address! }));
     });
   }
 
@@ -190,15 +240,22 @@ export abstract class KernelEngine implements Engine {
     length: number,
     done: Completion,
   ): void {
-    this.push(Op.COPY_RANGE, from, target, length, position, to, -1, true, null, done);
+    this.push(
+      operation(Op.COPY_RANGE, from, done, {
+        address: target,
+        length,
+        offset: position,
+        flags: to,
+      }),
+    );
   }
 
-  lock(fd: number, operation: number, done: Completion): void {
-    this.push(Op.FLOCK, fd, 0, 0, 0, operation, -1, true, null, done);
+  lock(fd: number, flags: number, done: Completion): void {
+    this.push(operation(Op.FLOCK, fd, done, { flags }));
   }
 
   fileSystem(fd: number, memory: Memory, done: Completion): void {
-    this.push(Op.STATFS, fd, memory.address, 0, 0, 0, -1, true, memory, done);
+    this.push(operation(Op.STATFS, fd, done, { address: memory.address, keep: memory }));
   }
 
   statNow(fd: number, memory: Memory): number {
@@ -258,7 +315,7 @@ export abstract class KernelEngine implements Engine {
   }
 
   /** Counts one result and gives it to whoever waits for it. */
-  protected settle(opcode: number, result: number, done: Completion): void {
+  protected settle({ opcode, done }: Operation, result: number): void {
     this.#count(opcode, result);
     try {
       done.complete(result);

@@ -146,10 +146,14 @@ export class FaultyDisk implements AsyncDisposable {
   ) {}
 
   /** Makes one. Everything of it lies below `directory`. */
-  static async open(directory: string, type: FileSystem): Promise<FaultyDisk> {
+  static async open(
+    directory: string,
+    type: FileSystem,
+    megabytes: number = smallest(type),
+  ): Promise<FaultyDisk> {
     const below = await Deno.makeTempDir({ dir: directory, prefix: `${type}-` });
     await Deno.mkdir(`${below}/memory`);
-    const disk = await Daemon.start("vdisk", [`${below}/memory`, String(smallest(type))]);
+    const disk = await Daemon.start("vdisk", [`${below}/memory`, String(megabytes)]);
     try {
       const mount = await LoopMount.make(`${below}/memory/disk`, `${below}/mount`, type, {
         direct: true,

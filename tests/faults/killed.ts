@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { content, firstForeign, firstWrong } from "./content.ts";
-import { type Kind, pathOf } from "./written.ts";
+import { generationLength, type Kind, pathOf } from "./written.ts";
 
 /** What was promised for one file. */
 export interface Promised {
@@ -34,37 +34,43 @@ export function promises(output: string): Map<number, Promised> {
   return all;
 }
 
-/** How much of what was promised must be there. */
-export type Loss = "killed" | "power cut";
-
-/** How many alignment units of padding there can be: one, of 4096 bytes at most. */
-const MOST_PADDING = 4096;
+/** What was written, as far as is known, and what happened to it. */
+export interface Account {
+  readonly kind: Kind;
+  readonly folder: string;
+  readonly seed: number;
+  readonly promised: ReadonlyMap<number, Promised>;
+  /** A power cut takes all that was not synced; more may have been written than was promised before it. */
+  readonly loss: "killed" | "power cut";
+}
 
 /** Throws where something that was promised is not there, or something is that never was written. */
-export async function assertKept(
-  kind: Kind,
-  folder: string,
-  promised: Map<number, Promised>,
-  loss: Loss,
-): Promise<void> {
-  if (kind === "atomic") return await assertWhole(folder, promised, loss);
-  if (kind === "log") return await assertLog(folder, promised, loss);
-  for (const [generation, file] of promised) {
-    const path = pathOf(kind, folder, generation);
-    const bytes = await Deno.readFile(path).catch((error) => {
-      // A name is promised by close, and by nothing before; the kernel remembers all of them until the power goes.
-      if (loss === "power cut" && !file.closed && error instanceof Deno.errors.NotFound) return undefined;
-      throw error;
-    });
-    if (bytes === undefined) continue;
-    const safe = file.closed
-      ? file.length
-      : loss === "killed"
-      ? Math.max(file.synced, file.flushed)
-      : file.synced;
-    assertPrefix(bytes, safe, generation, path);
-    if (file.closed) assertEquals(bytes.length, file.length, `${path}: the exact length`);
-    else if (kind === "exact" && loss === "killed") assertNoTail(bytes, path);
+export async function assertKept(account: Account): Promise<void> {
+  const { kind, promised } = account;
+  if (kind === "atomic") await assertWhole(account);
+  else if (kind === "log") await assertLog(account);
+  else for (const [generation, file] of promised) await assertFile(account, generation, file);
+}
+
+async function assertFile(account: Account, generation: number, file: Promised): Promise<void> {
+  const { kind, folder, loss } = account;
+  const path = pathOf(kind, folder, generation);
+  const bytes = await readUnless(path, loss === "power cut" && !file.closed && file.synced === 0);
+  if (bytes === undefined) return;
+  const flushed = loss === "killed" ? file.flushed : 0;
+  const safe = file.closed ? file.length : Math.max(file.synced, flushed);
+  assertPrefix(bytes, safe, generation, path);
+  if (file.closed) assertEquals(bytes.length, file.length, `${path}: the exact length`);
+  else if (kind === "exact" && loss === "killed") assertNoTail(bytes, path);
+}
+
+/** The bytes of a file; undefined where there is none, and `mayLack` says that this is allowed. */
+async function readUnless(path: string, mayLack: boolean): Promise<Uint8Array | undefined> {
+  try {
+    return await Deno.readFile(path);
+  } catch (error) {
+    if (mayLack && error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
   }
 }
 
@@ -74,53 +80,47 @@ function assertPrefix(bytes: Uint8Array, safe: number, seed: number, path: strin
   assertEquals(firstForeign(bytes, safe, seed), -1, `${path}: the first byte never written`);
 }
 
+/** The padding of a tail is one alignment unit at most: 4096 bytes. */
+const MOST_PADDING = 4096;
+
 /** Without an end of file that is moved ahead there are no zeros at the end but the padding of one block. */
 function assertNoTail(bytes: Uint8Array, path: string): void {
   const last = bytes.findLastIndex((byte) => byte !== 0);
-  // What was allocated and not yet written to is a hole inside, before a later write that was done first.
   assert(bytes.length - last - 1 <= MOST_PADDING, `${path}: ${bytes.length - last - 1} zeros at the end`);
 }
 
-async function assertLog(folder: string, promised: Map<number, Promised>, loss: Loss): Promise<void> {
+async function assertLog({ folder, promised, loss }: Account): Promise<void> {
   const path = pathOf("log", folder, 0);
   let safe = 0;
-  let exact = -1;
-  for (const file of promised.values()) {
-    safe = Math.max(safe, file.synced, loss === "killed" ? file.flushed : 0, file.closed ? file.length : 0);
-    exact = file.closed ? file.length : -1;
+  for (const { synced, flushed, closed, length } of promised.values()) {
+    safe = Math.max(safe, synced, loss === "killed" ? flushed : 0, closed ? length : 0);
   }
-  const bytes = await Deno.readFile(path).catch((error) => {
-    if (safe === 0 && error instanceof Deno.errors.NotFound) return new Uint8Array(0);
-    throw error;
-  });
-  assertPrefix(bytes, safe, 0, path);
-  if (exact >= 0) assert(bytes.length >= exact);
+  const bytes = await readUnless(path, safe === 0);
+  if (bytes) assertPrefix(bytes, safe, 0, path);
 }
 
-async function assertWhole(folder: string, promised: Map<number, Promised>, loss: Loss): Promise<void> {
+async function assertWhole({ folder, seed, promised, loss }: Account): Promise<void> {
   const path = pathOf("atomic", folder, 0);
-  const generations = [...promised.keys()];
-  const last = Math.max(0, ...generations.filter((generation) => promised.get(generation)!.closed));
-  const bytes = await Deno.readFile(path).catch((error) => {
-    if (last === 0 && error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  });
-  if (bytes !== undefined) {
-    // The one whose close resolved last, or the one that was about to be closed.
-    const found = [last, last + 1].find((generation) => {
-      const length = promised.get(generation)?.length;
-      return length === bytes.length && firstWrong(bytes, length, generation) < 0;
-    });
-    assert(found !== undefined, `${path} has ${bytes.length} bytes, which is neither ${last} nor ${last + 1}`);
+  const closed = [...promised].filter(([, file]) => file.closed).map(([generation]) => generation);
+  const last = Math.max(0, ...closed);
+  const bytes = await readUnless(path, last === 0);
+  if (bytes) {
+    // The one whose close resolved last, or the one that was about to be closed; a power goes a little later.
+    const newest = last + (loss === "killed" ? 1 : 1000);
+    let found = Math.max(1, last);
+    const matches = (generation: number) =>
+      generationLength(generation, seed) === bytes.length && firstWrong(bytes, bytes.length, generation) < 0;
+    while (found <= newest && !matches(found)) found++;
+    assert(found <= newest, `${path} has ${bytes.length} bytes, and is not whole, or older than ${last}`);
   }
   for await (const { name } of Deno.readDir(folder)) {
     const hidden = name.startsWith(".") && name.endsWith(".tmp");
-    assert(name === "file" || hidden, `${name} looks like a file of the user's (${loss})`);
+    assert(name === "file" || name === "lost+found" || hidden, `${name} looks like a file of the user's`);
   }
 }
 
 /** Where a log goes on: as far as was promised. */
-export function resumeAt(promised: Map<number, Promised>, before: number): number {
+export function resumeAt(promised: ReadonlyMap<number, Promised>, before: number): number {
   let position = before;
   for (const { synced, closed, length } of promised.values()) {
     position = Math.max(position, synced, closed ? length : 0);
@@ -128,7 +128,7 @@ export function resumeAt(promised: Map<number, Promised>, before: number): numbe
   return position;
 }
 
-/** Fails, to show that a check can: what is compared is not what was written. */
+/** Changes four bytes of a file, to show that a check can fail. */
 export function spoil(path: string, position: number): void {
   using file = Deno.openSync(path, { write: true });
   file.seekSync(position, Deno.SeekMode.Start);

@@ -28,3 +28,17 @@ export function generationLength(generation: number, seed: number): number {
 export function pathOf(kind: Kind, folder: string, generation: number): string {
   return `${folder}/${kind === "new" || kind === "exact" ? `file-${generation}` : "file"}`;
 }
+
+/** Ways to write one file, for programs/write_once.ts. */
+export type Once = "close" | "replace" | "appear" | "append" | "seal" | "sync" | "sync of a file";
+
+/** For each way, how long the file was before and how long it is promised to be. None but the last is aligned. */
+export const lengths: Readonly<Record<Once, { before: number; after: number }>> = {
+  close: { before: 0, after: 60_001 },
+  replace: { before: 45_000, after: 60_001 },
+  appear: { before: 0, after: 60_001 },
+  append: { before: 45_000, after: 60_001 },
+  seal: { before: 0, after: 60_001 },
+  sync: { before: 0, after: 60_001 },
+  "sync of a file": { before: 0, after: 61_440 },
+};

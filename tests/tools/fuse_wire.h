@@ -52,8 +52,9 @@ static void reply_init(const struct request *request) {
       .major = FUSE_KERNEL_VERSION,
       .minor = FUSE_KERNEL_MINOR_VERSION,
       .max_readahead = in->max_readahead,
-      // Without FUSE_ASYNC_DIO a write that is cut short is seen as such, and does not become EIO.
-      .flags = in->flags & (FUSE_BIG_WRITES | FUSE_MAX_PAGES | FUSE_PARALLEL_DIROPS),
+      // FUSE_ASYNC_DIO as libfuse has it. Without it io_uring goes on after a short read or write of a file with
+      // FOPEN_DIRECT_IO at the position where that began (seen with kernel 6.18): the bytes are wrong.
+      .flags = in->flags & (FUSE_BIG_WRITES | FUSE_MAX_PAGES | FUSE_PARALLEL_DIROPS | FUSE_ASYNC_DIO),
       .max_background = 64,
       .congestion_threshold = 48,
       .max_write = LARGEST_WRITE,

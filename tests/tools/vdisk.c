@@ -118,8 +118,12 @@ static void serve_fallocate(const struct request *request) {
     int error = meet(WRITE, in->offset, in->offset + in->length);
     if (error) return reply_error(request, error);
     pthread_mutex_lock(&lock);
-    memset(current + in->offset, 0, in->length);
-    memset(sectors + in->offset / SECTOR, WRITTEN | VOLATILE, in->length / SECTOR);
+    // What was never written is zeros already: making a file system discards all of the disk first.
+    for (uint64_t index = in->offset / SECTOR; index < (in->offset + in->length) / SECTOR; index++) {
+      if (!sectors[index]) continue;
+      memset(current + index * SECTOR, 0, SECTOR);
+      sectors[index] = WRITTEN | VOLATILE;
+    }
     pthread_mutex_unlock(&lock);
   }
   reply_error(request, 0);

@@ -133,6 +133,17 @@ export const endOfFile = {
     assertEquals(rig.engine.file(rig.fd).size, 3500);
   },
 
+  async "a size that was hinted is reserved in one step, also where the last block goes past it"(
+    Core,
+  ) {
+    for (const size of [3 * MIB, 9 * MIB + 1, 10_000_000, 20 * MIB - 100]) {
+      const rig = new Rig(Core, { ...large, sizeHint: size });
+      await fillTo(rig, size);
+      await finishLarge(rig);
+      assertEquals(allocations(rig), [`+ allocate 0+${size}`]);
+    }
+  },
+
   async "a size that was hinted too small is no limit"(Core) {
     const rig = new Rig(Core, { ...large, sizeHint: MIB });
     await fillTo(rig, 10 * MIB);

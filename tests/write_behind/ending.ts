@@ -232,7 +232,7 @@ export const ending = {
     }
   },
 
-  async "abort while finish cuts the file waits for the cut"(Core) {
+  async "abort while finish cuts the file waits for the cut and what is tied to it"(Core) {
     const rig = new Rig(Core);
     rig.fill(700);
     const finished = rig.call("finish", rig.core.finish(true));
@@ -244,9 +244,25 @@ export const ending = {
     await turn();
     rig.engine.complete(rig.only("truncate"));
     await turn();
+    // The sync is tied to the cut: it comes all the same, and is waited for too.
+    assertEquals([finished.state, aborted.state], ["pending", "pending"]);
+    rig.engine.complete(rig.only("sync"));
+    await turn();
     assertEquals([finished.state, aborted.state], ["rejected", "resolved"]);
     assertEquals(finished.value, reason);
     rig.assertQuiet();
+  },
+
+  async "abort of a start past the end, of which nothing is whole, leaves the length as it was"(
+    Core,
+  ) {
+    for (const sizeHint of [0, 5000]) {
+      const rig = new Rig(Core, { content: oldContent(100), start: 1300, sizeHint });
+      rig.fill(1024);
+      rig.engine.fail(rig.only("write"), Errno.ENOSPC, 600);
+      await rig.leave();
+      assertEquals(rig.engine.file(rig.fd).content(), oldContent(100));
+    }
   },
 
   async "abort twice is abort once"(Core) {

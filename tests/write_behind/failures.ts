@@ -78,7 +78,7 @@ async function failEach(Core: ConstructorParameters<typeof Rig>[0], plan: () => 
 
 async function assertFailed(rig: Rig, unlucky: Plan & { failed?: Operation }): Promise<void> {
   const where = `${unlucky.failed!.kind} ${unlucky.failed!.position} (${unlucky.name})`;
-  const { core, failures } = rig;
+  const { failures } = rig;
   if (unlucky.failed!.kind === "allocate") {
     assertEquals(failures, [], where);
     rig.assertQuiet();
@@ -87,7 +87,9 @@ async function assertFailed(rig: Rig, unlucky: Plan & { failed?: Operation }): P
   }
   assertEquals(failures.length, 1, where);
   const error = failures[0]!;
-  assertEquals([error.code, error.op], ["EIO", unlucky.failed!.kind], where);
+  // The length is asked for where a read ended early.
+  const op = unlucky.failed!.kind === "stat" ? "read" : unlucky.failed!.kind;
+  assertEquals([error.code, error.op], ["EIO", op], where);
   for (const { name, state, value } of rig.calls) {
     assert(state !== "pending", `${name} never settles after ${where}`);
     if (state === "rejected") assert(value === error, `${name} rejects with ${value}: ${where}`);
@@ -95,7 +97,6 @@ async function assertFailed(rig: Rig, unlucky: Plan & { failed?: Operation }): P
   assertEquals(rig.calls.at(-1)!.state, "rejected", `finish after ${where}`);
   await rig.assertSticky(error);
   await rig.leave();
-  assertEquals(core.position > 0, true);
 }
 
 export const failures = {

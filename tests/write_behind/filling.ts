@@ -210,6 +210,8 @@ export const filling = {
       const synced = rig.sync(true);
       rig.engine.shorten(rig.only("read"), short);
       await turn();
+      rig.engine.complete(rig.only("stat"));
+      await turn();
       rig.engine.fail(rig.only("read"), Errno.EINTR);
       await rig.engine.drive(synced.promise);
       await finish(rig);
@@ -220,15 +222,55 @@ export const filling = {
     const rig = new Rig(Core, { content: oldContent(2000) });
     rig.fill(200);
     const synced = rig.sync(true);
-    for (let count = 0; rig.engine.pendingOf("read").length > 0; count++) {
+    for (let count = 0; rig.engine.pending.length > 0; count++) {
       assert(count < 1000, "it is tried for ever");
-      rig.engine.shorten(rig.only("read"), 300);
+      const [operation] = rig.engine.pending;
+      rig.engine.complete(operation!, operation!.kind === "read" ? 300 : 0);
       await turn();
     }
     assertEquals(synced.state, "rejected");
     assertEquals(rig.failures.map(({ code, op }) => [code, op]), [["EIO", "read"]]);
     await rig.leave();
     assertEquals(rig.engine.file(rig.fd).content(), oldContent(2000));
+  },
+
+  async "a length that cannot be found out is a failure"(Core) {
+    const rig = new Rig(Core, { content: oldContent(2000) });
+    rig.fill(200);
+    rig.sync(true);
+    rig.engine.shorten(rig.only("read"), 300);
+    await turn();
+    rig.engine.fail(rig.only("stat"), Errno.EIO);
+    await turn();
+    assertEquals(rig.failures.map(({ code }) => code), ["EIO"]);
+    await rig.leave();
+  },
+
+  async "a file that somebody has cut in the meantime is padded with zeros"(Core) {
+    const rig = new Rig(Core, { content: oldContent(300), keep: 2000 });
+    rig.engine.afterEach = () => {};
+    assertEquals(rig.core.write(pattern(0, 200)), 200);
+    await rig.engine.drive(rig.core.sync(true));
+    const content = rig.engine.file(rig.fd).content();
+    assertEquals(content.subarray(0, 200), pattern(0, 200));
+    assertEquals(content.subarray(200, 300), oldContent(300).subarray(200));
+    assertEquals(content.subarray(300), new Uint8Array(212));
+    await rig.engine.drive(rig.core.finish(true));
+    rig.assertQuiet();
+  },
+
+  async "what somebody else writes behind the end meanwhile stays"(Core) {
+    for (const preallocate of [true, false]) {
+      const rig = new Rig(Core, { preallocate });
+      rig.fill(700);
+      await rig.engine.drive(rig.sync(true).promise);
+      rig.putBehind(1536, oldContent(1024));
+      rig.fill(100);
+      await rig.engine.drive(rig.sync(true).promise);
+      rig.fill(800);
+      await finish(rig);
+      assertEquals(rig.engine.file(rig.fd).size, 2560);
+    }
   },
 
   async "old bytes, odd starts and tails at random leave everything else as it was"(Core) {

@@ -50,11 +50,12 @@ export class Rig {
   readonly fd: number;
   readonly core: WriteBehind;
   readonly start: number;
-  readonly keep: number;
+  /** What the core is told to keep; may grow. */
+  keep: number;
   readonly calls: Call[] = [];
   /** What `failed` was called with. */
   readonly failures: DmaError[] = [];
-  readonly #old: Uint8Array;
+  #old: Uint8Array;
   readonly #writeBehind: number;
   #flushed: number;
 
@@ -71,6 +72,7 @@ export class Rig {
     const inside = start % alignment;
     const head = new Uint8Array(inside);
     head.set(content.subarray(start - inside, start));
+    const keep = () => this.keep;
     this.core = new Core({
       engine: this.engine,
       fd: this.fd,
@@ -79,7 +81,6 @@ export class Rig {
       direct: true,
       start,
       head,
-      keep: this.keep,
       size: content.length,
       bufferSize: 1024,
       writeBehind,
@@ -87,9 +88,20 @@ export class Rig {
       sizeHint: 0,
       unsynced: false,
       ...options,
+      get keep() {
+        return keep();
+      },
     });
     this.core.failed = (error) => this.failures.push(error);
     this.engine.afterEach = () => this.check();
+  }
+
+  /** Somebody else writes to the file, behind what is written here. */
+  putBehind(position: number, bytes: Uint8Array): void {
+    const file = this.engine.file(this.fd);
+    file.write(position, bytes);
+    this.#old = file.content();
+    this.keep = Math.max(this.keep, file.size);
   }
 
   /** The only operation of that kind in flight. */

@@ -1,5 +1,5 @@
 // Writes files one after the other, for ever, and says on standard output what was promised to it, as soon as it
-// was: the next moment may be its last. KIND FOLDER SEED [POSITION]
+// was: the next moment may be its last. KIND FOLDER SEED [POSITION] [LIMIT]
 //
 //   open G LENGTH     file G is begun; its content has seed G
 //   flushed G N       currentFlushedPos was N
@@ -7,13 +7,20 @@
 //   closed G LENGTH   close() resolved
 //
 // Kinds: "new" makes file after file, "exact" does so without moving the end of file ahead, "atomic" writes file
-// after file to one path, and "log" writes one file on from POSITION, where the last sync() was.
+// after file to one path, and "log" writes one file on from POSITION, where the last sync() was. After LIMIT bytes
+// it only waits for its end.
 
 import { DmaFile, DmaStreamWriter } from "../../../mod.ts";
 import { content } from "../content.ts";
 import { generationLength, type Kind, pathOf, randomNumbers } from "../written.ts";
 
-const [kind, folder, seed, position = "0"] = Deno.args as [Kind, string, string, string?];
+const [kind, folder, seed, position = "0", limit = "Infinity"] = Deno.args as [
+  Kind,
+  string,
+  string,
+  string?,
+  string?,
+];
 const random = randomNumbers(Number(seed));
 const encoder = new TextEncoder();
 
@@ -59,8 +66,12 @@ async function write(generation: number, start: number, length: number): Promise
 }
 
 let start = Number(position);
+let written = 0;
 for (let generation = 1;; generation++) {
-  const length = start + generationLength(generation, Number(seed));
-  await write(generation, start, length);
-  if (kind === "log") start = length;
+  const length = generationLength(generation, Number(seed));
+  written += length;
+  if (written > Number(limit)) break;
+  await write(generation, start, start + length);
+  if (kind === "log") start += length;
 }
+setInterval(() => {}, 1000);

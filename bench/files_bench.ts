@@ -1,0 +1,58 @@
+// Opening, writing and closing files of 4 KiB, durable, one by one and 50 at once.
+
+import { DmaFile, DmaStreamWriter } from "../mod.ts";
+import { benchDirectory } from "./harness/bench_directory.ts";
+import { warmChunk } from "./programs/measure.mjs";
+
+const directory = benchDirectory();
+const bytes: Uint8Array<ArrayBuffer> = warmChunk(4096);
+let made = 0;
+
+/** A new name each time: writing over a file is not the same as making one. */
+const newName = () => `${directory}/${made++}`;
+
+async function byDeno(path: string): Promise<void> {
+  using file = await Deno.open(path, { write: true, create: true, truncate: true });
+  await file.write(bytes);
+  await file.syncData();
+}
+
+async function byWriter(path: string): Promise<void> {
+  const writer = new DmaStreamWriter(await DmaFile.create(path));
+  await writer.write(bytes);
+  await writer.close();
+}
+
+async function byWriteAt(path: string): Promise<void> {
+  await using file = await DmaFile.create(path);
+  await file.writeAt(bytes, 0);
+  await file.syncData();
+}
+
+for (
+  const [group, atOnce] of [["a file of 4 KiB", 1], ["50 files of 4 KiB at once", 50]] as const
+) {
+  const runs = atOnce === 1 ? { n: 200, warmup: 20 } : { n: 20, warmup: 2 };
+  const all = (write: (path: string) => Promise<void>) => async () => {
+    await Promise.all(Array.from({ length: atOnce }, () => write(newName())));
+  };
+  Deno.bench({
+    ...runs,
+    group,
+    baseline: true,
+    name: `Deno open, write, syncData, close × ${atOnce}`,
+    fn: all(byDeno),
+  });
+  Deno.bench({
+    ...runs,
+    group,
+    name: `DmaStreamWriter, the name durable too × ${atOnce}`,
+    fn: all(byWriter),
+  });
+  Deno.bench({
+    ...runs,
+    group,
+    name: `DmaFile create, writeAt, syncData, close × ${atOnce}`,
+    fn: all(byWriteAt),
+  });
+}

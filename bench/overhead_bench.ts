@@ -1,0 +1,91 @@
+// What FFI and streams cost by themselves, with no disk behind them.
+
+import { DmaFile, DmaStreamWriter } from "../mod.ts";
+import { benchDirectory } from "./harness/bench_directory.ts";
+import { warmChunk, warmStream } from "./programs/measure.mjs";
+
+const directory = benchDirectory();
+const libc = Deno.dlopen("libc.so.6", {
+  abs: { parameters: ["i32"], result: "i32" }, // value
+});
+const parked = Deno.dlopen("libc.so.6", {
+  abs: { parameters: ["i32"], result: "i32", nonblocking: true }, // value
+});
+
+Deno.bench({
+  group: "a call",
+  baseline: true,
+  name: "JavaScript",
+  fn: () => void Math.abs(-1),
+});
+Deno.bench({ group: "a call", name: "FFI", fn: () => void libc.symbols.abs(-1) });
+Deno.bench({
+  group: "a call",
+  name: "FFI on a thread",
+  fn: async () => void await parked.symbols.abs(-1),
+});
+
+await Deno.writeFile(`${directory}/file`, warmChunk(4096));
+const own = await DmaFile.open(`${directory}/file`);
+const theirs = await Deno.open(`${directory}/file`);
+
+Deno.bench({
+  group: "one operation that needs no disk",
+  baseline: true,
+  name: "FsFile.stat",
+  fn: async () => void await theirs.stat(),
+});
+Deno.bench({
+  group: "one operation that needs no disk",
+  name: "DmaFile.stat",
+  fn: async () => void await own.stat(),
+});
+
+const CHUNK = 65536;
+const TOTAL = 64 << 20;
+const streams = { group: "pipeTo, 1,024 chunks of 64 KiB", n: 20, warmup: 5 } as const;
+
+Deno.bench({
+  ...streams,
+  baseline: true,
+  name: "a WritableStream that does nothing",
+  fn: () => warmStream(TOTAL, CHUNK).pipeTo(new WritableStream({ write() {} })),
+});
+
+const target = new Uint8Array(1 << 20);
+Deno.bench({
+  ...streams,
+  name: "a WritableStream that copies into memory",
+  async fn() {
+    let at = 0;
+    const sink = new WritableStream<Uint8Array>({
+      write(chunk) {
+        target.set(chunk, at);
+        at = (at + chunk.length) % target.length;
+      },
+    });
+    await warmStream(TOTAL, CHUNK).pipeTo(sink);
+  },
+});
+
+// tmpfs: the kernel copies once more, and no disk is waited for.
+const memory = Deno.makeTempDirSync({ dir: "/dev/shm", prefix: "dma-bench-" });
+globalThis.addEventListener("unload", () => Deno.removeSync(memory, { recursive: true }));
+
+Deno.bench({
+  ...streams,
+  name: "FsFile.writable on tmpfs",
+  async fn() {
+    const options = { write: true, create: true, truncate: true };
+    const file = await Deno.open(`${memory}/deno`, options);
+    await warmStream(TOTAL, CHUNK).pipeTo(file.writable);
+  },
+});
+Deno.bench({
+  ...streams,
+  name: "DmaStreamWriter on tmpfs",
+  async fn() {
+    const file = await DmaFile.create(`${memory}/own`);
+    await warmStream(TOTAL, CHUNK).pipeTo(new DmaStreamWriter(file));
+  },
+});

@@ -1,0 +1,117 @@
+// Throughput, memory and delay as functions of scale: writers at once, and bytes of one file.
+//
+//     deno task bench:scale [--size=1GiB] [--rounds=3] [--only=writers,write,read] [--dir=/var/tmp]
+
+import { FILE_READERS, FILE_WRITERS, writersAtOnce } from "./contestants/scale.ts";
+import type { Contestant } from "./harness/contestant.ts";
+import { machineFacts } from "./harness/machine.ts";
+import { runMeasured, tryCommand } from "./harness/measured_process.ts";
+import { parseOptions } from "./harness/options.ts";
+import { type Course, runRounds } from "./harness/rounds.ts";
+import type { Point, Series } from "./harness/scale_chart.ts";
+import { scaleMarkdown } from "./harness/scale_table.ts";
+import { ONLY_DENO } from "./harness/tools.ts";
+import { GIB, showBytes } from "./harness/units.ts";
+
+const WRITERS = [1, 10, 100, 1000];
+const GIBIBYTES = [1, 4, 16, 64];
+/** Deno's own takes minutes for more than this, and shows nothing new. */
+const MOST_FOR_PEERS = 16;
+
+const say = (line: string) => console.error(line);
+
+/** Bytes that the file system of a directory has left. */
+async function freeBytes(directory: string): Promise<number> {
+  const shown = await tryCommand(["df", "--output=avail", "--block-size=1", directory]);
+  return Number(shown?.split("\n").at(-1) ?? 0);
+}
+
+async function manyWriters(course: Course, rounds: number): Promise<Point[]> {
+  const results = await runRounds(WRITERS.flatMap(writersAtOnce), course, rounds, say);
+  return results.map((result) => ({ x: result.samples[0]!.count, result }));
+}
+
+/** One file of each size there is room for. */
+async function growingFile(
+  contestants: readonly Contestant[],
+  course: Course,
+  rounds: number,
+  prepare: (course: Course) => Promise<void>,
+): Promise<Point[]> {
+  const points: Point[] = [];
+  for (const gibibytes of GIBIBYTES) {
+    const size = gibibytes * GIB;
+    if (await freeBytes(course.directory) < size * 1.1) {
+      say(`Skipped ${showBytes(size)}: no room in ${course.directory}`);
+      continue;
+    }
+    const sized = { ...course, size };
+    await prepare(sized);
+    const those = gibibytes > MOST_FOR_PEERS ? contestants.slice(0, 1) : contestants;
+    // One run of a large file is many of a small one.
+    const times = gibibytes >= 16 ? 1 : rounds;
+    for (const result of await runRounds(those, sized, times, say)) {
+      points.push({ x: gibibytes, result });
+    }
+    await Deno.remove(course.source).catch(() => {});
+  }
+  return points;
+}
+
+/** What is read later: this module writes it, being the quickest. */
+async function writeLargeSource({ tools, source, size }: Course): Promise<void> {
+  const program = new URL("./programs/dma.ts", import.meta.url).pathname;
+  const args = ["run", "-A", "--no-config", program, "pipe", `path=${source}`, `size=${size}`];
+  await runMeasured([tools.deno, ...args]);
+}
+
+const options = parseOptions(Deno.args, { rounds: 3, suffix: "-scale" });
+const { size, rounds, only, patience, name } = options;
+const wanted = (what: string) => only.length === 0 || only.includes(what);
+
+const tools = ONLY_DENO;
+const directory = await Deno.makeTempDir({ dir: options.directory, prefix: "dma-bench-" });
+const course = {
+  tools,
+  size,
+  patience,
+  directory,
+  path: `${directory}/new`,
+  source: `${directory}/source`,
+};
+const machine = await machineFacts(directory, tools);
+const series: Series[] = [];
+try {
+  if (wanted("writers")) {
+    const points = await manyWriters(course, rounds);
+    series.push({ title: "Writers at once", axis: "writers", points });
+  }
+  if (wanted("write")) {
+    const points = await growingFile(FILE_WRITERS, course, rounds, async () => {});
+    series.push({ title: "Writing one file, durable", axis: "GiB", points });
+  }
+  if (wanted("read")) {
+    const points = await growingFile(FILE_READERS, course, rounds, writeLargeSource);
+    series.push({ title: "Reading one cold file", axis: "GiB", points });
+  }
+} finally {
+  await Deno.remove(directory, { recursive: true });
+}
+
+const base = new URL(`./results/${name}`, import.meta.url).pathname;
+const text = scaleMarkdown(series, machine, rounds);
+await Deno.mkdir(new URL("./results/", import.meta.url), { recursive: true });
+await Deno.writeTextFile(`${base}.json`, JSON.stringify({ machine, series }, undefined, 1) + "\n");
+await Deno.writeTextFile(`${base}.md`, text);
+console.log(text);
+say(`Written: ${base}.json, ${base}.md`);
+
+// The library that draws comes from npm: without it there is a table all the same.
+const drawing = new URL("./harness/scale_chart.ts", import.meta.url).href;
+try {
+  const { scaleChart }: typeof import("./harness/scale_chart.ts") = await import(drawing);
+  await Deno.writeTextFile(`${base}.svg`, await scaleChart(series, machine));
+  say(`Written: ${base}.svg`);
+} catch (error) {
+  say(`Skipped, charts: ${error instanceof Error ? error.message : error}`);
+}

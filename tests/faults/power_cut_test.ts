@@ -1,0 +1,212 @@
+// Power cuts: a disk with a volatile cache shows what a cut at a random moment would leave of it, and a fresh mount
+// of that must have everything that sync() and close() promised before, to the exact length.
+
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { run } from "../setup/command.ts";
+import { content, firstForeign, firstWrong } from "./content.ts";
+import { FaultyDisk, type FileSystem, fileSystems, LoopMount } from "./disks.ts";
+import { type Account, assertKept, promises } from "./killed.ts";
+import { engines, faultTest, inWorkDirectory, type Need, whileUp } from "./machine.ts";
+import { copyModule, type Replacement } from "./module_copy.ts";
+import { spawn } from "./programs.ts";
+import { kinds, lengths, type Once, randomNumbers } from "./written.ts";
+
+const firstSeed = Number(Deno.env.get("DMA_CUT_SEED") ?? Math.floor(Math.random() * 1e6));
+/** Cuts in one life of a program that writes on and on. */
+const cuts = Number(Deno.env.get("DMA_CUTS") ?? 4);
+const MEGABYTES = 320;
+const MOST_WRITTEN = 80_000_000;
+
+function needs(type: FileSystem): Need[] {
+  return ["root", "gcc", "loop", "fuse", type];
+}
+
+async function onFaultyDisk(
+  type: FileSystem,
+  fn: (disk: FaultyDisk, directory: string) => Promise<void>,
+): Promise<void> {
+  await inWorkDirectory(async (directory) => {
+    const disk = await FaultyDisk.open(directory, type, MEGABYTES);
+    await whileUp(disk, (disk) => fn(disk, directory), () => disk[Symbol.asyncDispose]());
+  });
+}
+
+/** What a power cut now would leave, with so many percent of what is volatile, in pieces of `unit` bytes. */
+async function cut(
+  disk: FaultyDisk,
+  image: string,
+  { seed, percent, unit }: { seed: number; percent: number; unit: number },
+): Promise<void> {
+  await disk.disk.command(`snap ${image} ${seed} ${percent} ${unit}`);
+}
+
+/** Mounts what a cut left. The disk that it is of must not be mounted: they have one name. */
+async function afterwards<T>(
+  type: FileSystem,
+  image: string,
+  check: (folder: string) => Promise<T>,
+): Promise<T> {
+  const mount = await LoopMount.open(image, `${image}.mount`, type);
+  return await whileUp(mount, () => check(mount.path), async () => {
+    await mount[Symbol.asyncDispose]();
+    await Deno.remove(image);
+  });
+}
+
+// ---- cuts at random moments ------------------------------------------------------------------------------------
+
+interface Cut extends Account {
+  image: string;
+  description: string;
+}
+
+/** Lets a program write on and on, and takes cuts meanwhile. The disk is unmounted afterwards. */
+async function cutAtRandom(
+  disk: FaultyDisk,
+  directory: string,
+  { kind, engine, seed }: { kind: Account["kind"]; engine: string; seed: number },
+): Promise<Cut[]> {
+  const folder = disk.mount.path;
+  // What is on its way takes longer, so that more of it is.
+  await disk.disk.command("delay write 1");
+  await disk.disk.command("delay flush 3");
+  const args = [kind, folder, String(seed), "0", String(MOST_WRITTEN)];
+  const child = spawn("write_on", { args, env: { DMA_ENGINE: engine } });
+  child.stdin.close();
+  const errors = new Response(child.stderr).text();
+  let output = "";
+  const decoder = new TextDecoder();
+  const began = Promise.withResolvers<void>();
+  const reading = (async () => {
+    for await (const bytes of child.stdout) {
+      output += decoder.decode(bytes, { stream: true });
+      began.resolve();
+    }
+    began.resolve();
+  })();
+  await began.promise;
+  const random = randomNumbers(seed);
+  const all: Cut[] = [];
+  for (let index = 0; index < cuts; index++) {
+    await new Promise((resolve) => setTimeout(resolve, 20 + random() * 200));
+    const image = `${directory}/cut-${index}`;
+    const promised = promises(output);
+    const percent = [0, 100, 50, Math.floor(random() * 100)][index % 4]!;
+    const unit = random() < 0.5 ? 512 : 4096;
+    await cut(disk, image, { seed: seed + index, percent, unit });
+    const description = `Seed ${seed}, cut ${index}, ${percent} percent of ${unit} bytes kept`;
+    all.push({ kind, folder: "", seed, promised, loss: "power cut", image, description });
+  }
+  child.kill("SIGKILL");
+  await reading;
+  const { signal } = await child.status;
+  assertEquals(signal, "SIGKILL", await errors);
+  await errors;
+  await disk.disk.command("clear");
+  await disk.mount.unmount();
+  return all;
+}
+
+for (const type of fileSystems) {
+  for (const [index, kind] of kinds.entries()) {
+    const engine = engines[index % engines.length]!;
+    faultTest(`what was promised before a power cut is there, ${cuts} times [${kind}, ${engine}, ${type}]`, {
+      needs: needs(type),
+    }, () =>
+      onFaultyDisk(type, async (disk, directory) => {
+        const all = await cutAtRandom(disk, directory, { kind, engine, seed: firstSeed + index });
+        let synced = 0;
+        for (const each of all) {
+          await afterwards(type, each.image, async (folder) => {
+            await assertKept({ ...each, folder });
+          }).catch((cause) => {
+            throw new Error(each.description, { cause });
+          });
+          for (const file of each.promised.values()) synced += file.closed || file.synced > 0 ? 1 : 0;
+        }
+        assert(synced > 0, "Nothing was promised before any of the cuts");
+      }));
+  }
+
+  faultTest(`on a disk that lies about flushes what was promised is lost, which the check sees [${type}]`, {
+    needs: needs(type),
+  }, () =>
+    onFaultyDisk(type, async (disk, directory) => {
+      await disk.disk.command("drop-flush 1");
+      const all = await cutAtRandom(disk, directory, { kind: "new", engine: engines[0]!, seed: firstSeed });
+      let lost = 0;
+      for (const each of all) {
+        await afterwards(type, each.image, (folder) => assertKept({ ...each, folder }))
+          .catch(() => lost++);
+      }
+      assert(lost > 0, "Nothing was lost");
+    }));
+}
+
+// ---- cuts right after a promise --------------------------------------------------------------------------------
+
+/** Lets a program write one file, and cuts when it says that it has a promise. Throws where that is not kept. */
+async function cutAfterPromise(
+  type: FileSystem,
+  what: Once,
+  { engine, module }: { engine: string; module?: string },
+): Promise<void> {
+  const { before, after } = lengths[what];
+  await onFaultyDisk(type, async (disk, directory) => {
+    const folder = disk.mount.path;
+    if (before > 0) await Deno.writeFile(disk.file("file"), content(0, before, what === "append" ? 1 : 2));
+    // Everything until now is durable.
+    const { success } = await run("sync", ["-f", folder]);
+    assert(success);
+    const child = spawn("write_once", {
+      args: [what, folder],
+      env: { DMA_ENGINE: engine },
+      ...module && { module },
+    });
+    const output = child.stdout.getReader();
+    const { value } = await output.read();
+    const images = [];
+    if (value) {
+      for (const [seed, percent] of [[1, 0], [2, 50], [3, 100]] as const) {
+        const image = `${directory}/cut-${percent}`;
+        await cut(disk, image, { seed, percent, unit: 512 });
+        images.push(image);
+      }
+    }
+    await output.cancel();
+    await child.stdin.close();
+    const errors = await new Response(child.stderr).text();
+    assertEquals((await child.status).code, 0, errors);
+    await disk.mount.unmount();
+    for (const image of images) {
+      const bytes = await afterwards(type, image, (folder) => Deno.readFile(`${folder}/file`));
+      assertEquals(firstWrong(bytes, after, 1), -1, `The first wrong byte in ${image}`);
+      if (what === "sync") assertEquals(firstForeign(bytes, after, 1), -1);
+      else assertEquals(bytes.length, after, `The length in ${image}`);
+    }
+  });
+}
+
+for (const type of fileSystems) {
+  for (const [index, what] of (Object.keys(lengths) as Once[]).entries()) {
+    const engine = engines[index % engines.length]!;
+    faultTest(`a power cut straight after a promise leaves exactly what was promised [${what}, ${engine}, ${type}]`, {
+      needs: needs(type),
+    }, () => cutAfterPromise(type, what, { engine }));
+  }
+}
+
+/** Writers that are wrong, and the promise that each of them breaks. */
+const mutants: readonly { name: string; what: Once; replacements: readonly Replacement[] }[] = [
+];
+
+for (const { name, what, replacements } of mutants) {
+  faultTest(`the check after a power cut fails for a writer that ${name} [ext4]`, {
+    needs: needs("ext4"),
+  }, () =>
+    inWorkDirectory(async (directory) => {
+      const module = await copyModule(`${directory}/module`, replacements);
+      const options = { engine: engines[0]!, module };
+      await assertRejects(() => cutAfterPromise("ext4", what, options));
+    }));
+}

@@ -1,0 +1,46 @@
+// Writes one file in one way, says how far it is promised, and holds still until its input ends. CASE FOLDER
+import { DmaFile, DmaStreamWriter } from "../../../mod.ts";
+import { content } from "../content.ts";
+import { lengths, type Once } from "../written.ts";
+
+const [what, folder = ""] = Deno.args as [Once, string];
+const path = `${folder}/file`;
+const { before, after } = lengths[what];
+
+async function write(file: DmaFile, start: number, options = {}): Promise<DmaStreamWriter> {
+  const writer = new DmaStreamWriter(file, { bufferSize: 16 * 1024, ...options });
+  for (let at = start; at < after; at += 7001) {
+    await writer.write(content(at, Math.min(7001, after - at), 1));
+  }
+  return writer;
+}
+
+switch (what) {
+  case "close":
+    await (await write(await DmaFile.create(path), 0)).close();
+    break;
+  case "replace":
+  case "appear":
+    await (await write(await DmaFile.create(path, { atomic: true }), 0)).close();
+    break;
+  case "append": {
+    const file = await DmaFile.open(path, { write: true });
+    await (await write(file, before, { append: true })).close();
+    break;
+  }
+  case "seal":
+    await (await write(await DmaFile.create(path), 0)).seal();
+    break;
+  case "sync":
+    await (await write(await DmaFile.create(path), 0)).sync({ tail: true });
+    break;
+  case "sync of a file": {
+    const file = await DmaFile.create(path);
+    await file.writeAt(content(0, after, 1), 0);
+    await file.sync();
+    break;
+  }
+}
+console.log("promised");
+await Deno.stdin.read(new Uint8Array(1));
+Deno.exit(0);
