@@ -82,7 +82,12 @@ class Source {
 
   pull(controller: ReadableByteStreamController): Promise<void> | undefined {
     if (controller.byobRequest) return this.#pullInto(controller);
-    const bytes = this.#peekOrFail(CHUNK);
+    let bytes;
+    try {
+      bytes = this.core.peek(CHUNK);
+    } catch (error) {
+      return this.#fail(error);
+    }
     return bytes === undefined ? this.#pullLater(controller) : this.#give(controller, bytes);
   }
 
@@ -91,20 +96,22 @@ class Source {
   }
 
   async #awaited(most: number): Promise<Uint8Array<ArrayBuffer> | null> {
-    let bytes;
     this.#pulling = true;
-    while ((bytes = this.#peekOrFail(most)) === undefined) await this.core.ready();
-    this.#pulling = false;
-    return bytes;
+    try {
+      let bytes;
+      while ((bytes = this.core.peek(most)) === undefined) await this.core.ready();
+      return bytes;
+    } catch (error) {
+      return await this.#fail(error);
+    } finally {
+      this.#pulling = false;
+    }
   }
 
-  #peekOrFail(most: number): Uint8Array<ArrayBuffer> | null | undefined {
-    try {
-      return this.core.peek(most);
-    } catch (error) {
-      this.finish().catch(() => {});
-      throw error;
-    }
+  /** Everything is free by the time that the consumer hears of the failure. */
+  async #fail(error: unknown): Promise<never> {
+    await this.finish().catch(() => {});
+    throw error;
   }
 
   #give(
@@ -156,8 +163,7 @@ class Source {
     try {
       return await this.#straight;
     } catch (error) {
-      this.finish().catch(() => {});
-      throw error;
+      return await this.#fail(error);
     } finally {
       this.#straight = undefined;
       this.#pulling = false;

@@ -219,10 +219,13 @@ const mutants: Record<string, Mutant> = {
       endOfFile["a step that failed half-way has made the file longer, and that is cut"],
     ],
   },
-  "never says that the cut is over": {
+  "never says that the last steps are over": {
     file: "write_behind.ts",
-    changes: [["this.#line.letGo();\n    this.#settle();", "this.#line.letGo();"]],
-    caughtBy: [ending["abort while finish cuts the file waits for the cut"], anything],
+    changes: [["this.#chaining = false;\n    this.#settle();", "this.#chaining = false;"]],
+    caughtBy: [
+      ending["abort while finish cuts the file waits for the cut and what is tied to it"],
+      anything,
+    ],
   },
 };
 

@@ -12,6 +12,7 @@ import {
 import { pattern } from "./bytes.ts";
 import { descriptorsOf } from "./descriptors.ts";
 import type { TestDirectory } from "./dirs.ts";
+import { engine } from "./engine.ts";
 
 /** A way to pipe. */
 export interface Way {
@@ -106,6 +107,8 @@ async function run(dir: TestDirectory, way: Way, pipe: Pipe): Promise<Ending> {
   await pipe.after?.(piping);
   ending.reader ||= await stateOfReader(piping.from);
   ending.writer ||= await stateOfWriter(piping.to);
+  // What an error leaves behind is closed a little later.
+  while (engine.counters.inFlight > 0) await new Promise((resolve) => setTimeout(resolve, 1));
   const open = [descriptorsOf(source), descriptorsOf(target)] as const;
   await piping.from.close().catch(() => {});
   await piping.from.file.close().catch(() => {});
