@@ -1,7 +1,7 @@
 // From file to file, when something goes wrong or is stopped: the same errors, locks and states as of any stream.
 
 import { assert, assertEquals, assertMatch, assertRejects, assertStrictEquals } from "@std/assert";
-import { DmaFile, DmaStreamReader, type DmaStreamWriter } from "../mod.ts";
+import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../mod.ts";
 import { assertFile, joined, pattern } from "./bytes.ts";
 import { descriptorsOf, eventually } from "./descriptors.ts";
 import { testInEachDirectory } from "./dirs.ts";
@@ -198,7 +198,8 @@ testInEachDirectory(
       for (const operation of ["read", "write"] as const) {
         for (const prevents of [false, true]) {
           const source = (await openPattern(dir.file("source"), 5_000_001)).readable;
-          const target = (await DmaFile.create(dir.file("target"))).writable;
+          const to = await DmaFile.create(dir.file("target"));
+          const target = new DmaStreamWriter(to, { bufferSize: 16_384 });
           const gate = holdFrom(operation, 0);
           const controller = new AbortController();
           const { signal } = controller;
@@ -238,11 +239,13 @@ testInEachDirectory("After a signal the rest can be piped", async (dir) => {
     const target = (await DmaFile.create(dir.file(name))).writable;
     const options = { preventAbort: true, preventCancel: true };
     for (const position of [50_000, 500_000, 1_000_000]) {
+      const gate = holdFrom("read", position + 300_000);
       const controller = new AbortController();
       const { signal } = controller;
       const piped = pipe(source, target, { ...options, signal });
       await eventually(() => target.currentPos >= position);
       controller.abort();
+      gate.open();
       await assertRejects(() => piped, DOMException);
       assertEquals([source.locked, target.locked], [false, false]);
     }

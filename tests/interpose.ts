@@ -30,7 +30,10 @@ export function interpose<Name extends Operation>(
   operation: Name,
   replace: (real: Engine[Name], args: Parameters<Engine[Name]>, index: number) => void,
 ): Interposed {
-  const target = engine as unknown as Record<Name, unknown>;
+  const target = engine as unknown as Record<Name | "chain", unknown>;
+  // What the kernel does in one go cannot be stood between: step by step it is the same.
+  const chain = Object.getOwnPropertyDescriptor(target, "chain");
+  target.chain = () => false;
   const before = Object.getOwnPropertyDescriptor(target, operation);
   const real = (engine[operation] as (...args: unknown[]) => void).bind(engine) as Engine[Name];
   let count = 0;
@@ -40,6 +43,8 @@ export function interpose<Name extends Operation>(
       return count;
     },
     [Symbol.dispose]() {
+      if (chain) Object.defineProperty(target, "chain", chain);
+      else delete (target as { chain?: unknown }).chain;
       if (before) Object.defineProperty(target, operation, before);
       else delete target[operation];
     },

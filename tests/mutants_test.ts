@@ -221,7 +221,10 @@ const mutants: Record<string, Mutant> = {
   },
   "never says that the last steps are over": {
     file: "write_behind.ts",
-    changes: [["this.#chaining = false;\n    this.#settle();", "this.#chaining = false;"]],
+    changes: [
+      ["this.#chaining = false;\n    this.#settle();", "this.#chaining = false;"],
+      ["    this.#advance();\n  }\n\n  async #whileChaining", "  }\n\n  async #whileChaining"],
+    ],
     caughtBy: [
       ending["abort while finish cuts the file waits for the cut and what is tied to it"],
       anything,

@@ -100,15 +100,10 @@ export class LoopMount implements AsyncDisposable {
     if (!this.#mounted) return;
     this.#mounted = false;
     await repeatedly("umount", [this.path]).catch(async (error) => {
-      await this.cutOff();
+      // It goes with the last file that is open there.
+      await run("umount", ["--lazy", this.path]);
       throw error;
     });
-  }
-
-  /** Takes the name away; the rest goes with the last file that is open there. */
-  async cutOff(): Promise<void> {
-    this.#mounted = false;
-    await run("umount", ["--lazy", this.path]);
   }
 
   /** What a file system has in memory is gone after this: only what is on its disk counts. */
@@ -188,13 +183,6 @@ export class FaultyDisk implements AsyncDisposable {
       }
     }
     throw new Error(`${path} has no piece at ${position}:\n${listing}`);
-  }
-
-  /** For when files on it stay open with this process: what is left goes when they do. */
-  async cutOff(): Promise<void> {
-    await this.disk.command("clear");
-    await this.mount.cutOff();
-    // The disk has to answer for as long as anybody asks: it is left to the end of this process.
   }
 
   /** Takes all faults back and everything down. */

@@ -6,8 +6,12 @@ import { content } from "../content.ts";
 
 interface Orders {
   folder: string;
-  what: "write" | "read" | "read at" | "nothing more";
+  what: "write" | "read" | "read at" | "watch" | "nothing more";
 }
+
+const READ_SIZE = 20_480;
+/** What a read of that size would take of JavaScript's own memory. */
+const WATCHED_SIZE = READ_SIZE + 4096;
 
 async function writeOn(path: string): Promise<void> {
   for (;;) {
@@ -31,9 +35,10 @@ async function readOn(path: string): Promise<void> {
 
 async function readAtOn(path: string): Promise<void> {
   const file = await DmaFile.open(path);
-  const view = () => file.readAt(Math.floor(Math.random() * 100) * 4096, 300_000);
+  // Of a size that allocators hand out again soon.
+  const view = () => file.readAt(Math.floor(Math.random() * 900) * 4096, READ_SIZE);
   for (;;) {
-    const reads = Array.from({ length: 16 }, view);
+    const reads = Array.from({ length: 64 }, view);
     postMessage("busy");
     await Promise.all(reads);
   }
@@ -47,6 +52,16 @@ self.onmessage = async ({ data: { folder, what } }: MessageEvent<Orders>) => {
       return await readOn(`${folder}/source`);
     case "read at":
       return await readAtOn(`${folder}/source`);
+    case "watch": {
+      // Whatever memory another Worker had goes to these, if it goes to anybody.
+      const memory = Array.from({ length: 3000 }, (_, index) => new Uint8Array(WATCHED_SIZE).fill(index % 127));
+      postMessage("busy");
+      self.onmessage = () => {
+        const changed = memory.filter((bytes, index) => bytes.some((byte) => byte !== index % 127));
+        postMessage(changed.length);
+      };
+      return;
+    }
     case "nothing more": {
       const file = await DmaFile.create(`${folder}/${crypto.randomUUID()}`);
       await file.writable.write(content(0, 100_000));

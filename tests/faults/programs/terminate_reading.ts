@@ -1,0 +1,44 @@
+// Terminates a Worker when it is told to, and watches memory for what the Worker's late reads would bring. WHAT
+// FOLDER OTHER_FOLDER; lines on standard input: "terminate", then "check"
+import { DmaFile } from "../../../mod.ts";
+
+const [what = "", folder = "", other = ""] = Deno.args;
+const script = new URL("busy_worker.ts", import.meta.url);
+
+async function told(): Promise<void> {
+  await Deno.stdin.read(new Uint8Array(64));
+}
+
+function answer(worker: Worker): Promise<unknown> {
+  return new Promise((resolve) => worker.onmessage = ({ data }) => resolve(data));
+}
+
+const worker = new Worker(script, { type: "module" });
+worker.postMessage({ folder, what });
+await told();
+worker.terminate();
+// Its heap is freed a little later.
+await new Promise((resolve) => setTimeout(resolve, 300));
+
+// Other threads get the memory that a thread had sooner than this one does.
+const watcher = new Worker(script, { type: "module" });
+watcher.postMessage({ folder, what: "watch" });
+await answer(watcher);
+const files = [];
+for (let index = 0; index < 8; index++) {
+  const file = await DmaFile.create(`${other}/${index}`);
+  const buffer = file.allocBuffer(1 << 20);
+  buffer.bytes.fill(7);
+  files.push({ file, buffer });
+}
+console.log("allocated");
+await told();
+watcher.postMessage("check");
+let written = await answer(watcher) as number;
+written += files.filter(({ buffer }) => buffer.bytes.some((byte) => byte !== 7)).length;
+for (const { file, buffer } of files) {
+  await file.writeAt(buffer, 0);
+  await file.close();
+}
+console.log(`written ${written}`);
+Deno.exit(0);
