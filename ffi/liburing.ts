@@ -10,17 +10,21 @@ const symbols = {
   },
   io_uring_queue_exit: { parameters: [/* ring */ "pointer"], result: "void" },
   io_uring_submit: { parameters: [/* ring */ "pointer"], result: "i32" },
-  io_uring_get_events: { parameters: [/* ring */ "pointer"], result: "i32" },
+  // Since liburing 2.3.
+  io_uring_get_events: { parameters: [/* ring */ "pointer"], result: "i32", optional: true },
   io_uring_register_eventfd: { parameters: [/* ring */ "pointer", /* fd */ "i32"], result: "i32" },
   io_uring_unregister_eventfd: { parameters: [/* ring */ "pointer"], result: "i32" },
   io_uring_register_probe: {
     parameters: [/* ring */ "pointer", /* probe */ "buffer", /* nr */ "u32"],
     result: "i32",
   },
+  // Since liburing 2.2.
   io_uring_register_buffers_sparse: {
     parameters: [/* ring */ "pointer", /* nr */ "u32"],
     result: "i32",
+    optional: true,
   },
+  // Since liburing 2.1.
   io_uring_register_buffers_update_tag: {
     parameters: [
       /* ring */ "pointer",
@@ -30,6 +34,7 @@ const symbols = {
       /* nr */ "u32",
     ],
     result: "i32",
+    optional: true,
   },
   // Since liburing 2.4. Older ones cannot say which they are.
   io_uring_major_version: { parameters: [], result: "i32", optional: true },

@@ -131,12 +131,23 @@ EXPORT int32_t dma_unmap(double address, double length) {
 
 // ---- the ring: what liburing has only inline -----------------------------------------------------------------
 
+// The next free entry of the submission queue, or NULL. As liburing's own, but by the kernel's copies of size and
+// mask: the fields that newer headers read instead were padding in liburing 2.0 to 2.2, which have the same name.
+static struct io_uring_sqe *next_entry(struct io_uring *ring) {
+  struct io_uring_sq *sq = &ring->sq;
+  unsigned next = sq->sqe_tail + 1;
+  if (next - io_uring_smp_load_acquire(sq->khead) > *sq->kring_entries) return NULL;
+  struct io_uring_sqe *sqe = &sq->sqes[sq->sqe_tail & *sq->kring_mask];
+  sq->sqe_tail = next;
+  return sqe;
+}
+
 // Queues one operation. Returns 0, or -EBUSY when the submission queue is full, or -EINVAL.
 EXPORT int32_t dma_queue(struct io_uring *ring, uint32_t opcode, uint32_t flags, int32_t fd, double address,
                          uint32_t length, double offset, uint32_t op_flags, uint32_t buffer_index,
                          uint32_t user_data) {
   if (opcode > 255 || flags > 255 || !acceptable(opcode, address, length, offset)) return -EINVAL;
-  struct io_uring_sqe *sqe = _io_uring_get_sqe(ring);
+  struct io_uring_sqe *sqe = next_entry(ring);
   if (!sqe) return -EBUSY;
   io_uring_prep_rw((int)opcode, sqe, fd, (void *)(uintptr_t)address, length, (uint64_t)offset);
   sqe->flags = (uint8_t)flags;
@@ -167,16 +178,15 @@ EXPORT int32_t dma_reap(struct io_uring *ring, int32_t *out, uint32_t most) {
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
   }
 #endif
-  struct io_uring_cqe *cqe;
-  unsigned head;
+  struct io_uring_cq *cq = &ring->cq;
+  unsigned head = *cq->khead, tail = io_uring_smp_load_acquire(cq->ktail);
   uint32_t count = 0;
-  io_uring_for_each_cqe(ring, head, cqe) {
-    if (count == most) break;
+  for (; head != tail && count < most; head++, count++) {
+    const struct io_uring_cqe *cqe = &cq->cqes[head & *cq->kring_mask];
     out[2 * count] = (int32_t)cqe->user_data;
     out[2 * count + 1] = cqe->res;
-    count++;
   }
-  io_uring_cq_advance(ring, count);
+  io_uring_smp_store_release(cq->khead, head);
   return (int32_t)count;
 }
 

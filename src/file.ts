@@ -8,15 +8,9 @@ import { closeFile, discardName, removeName } from "./core/end_of_life.ts";
 import type { Handle } from "./core/handle.ts";
 import { mayVanish } from "./core/isolate.ts";
 import { openHandle, type OpenRequest } from "./core/open.ts";
-import {
-  attempt,
-  readRange,
-  sizeOf,
-  statHandle,
-  writeBytes,
-  writeWhole,
-} from "./core/random_access.ts";
+import { attempt, sizeOf, statHandle, writeBytes, writeWhole } from "./core/random_access.ts";
 import { type ByteRange, type RangeRead, readMany } from "./core/read_many.ts";
+import { readBytes } from "./core/shared_reads.ts";
 import { fileInfo } from "./core/stat.ts";
 import { useEngine } from "./engine/select.ts";
 import { closedError, Errno, ioError, renameError, unwrap } from "./errors.ts";
@@ -123,13 +117,14 @@ export interface DmaTempOptions {
 /** How {@linkcode DmaFile.readMany} merges. */
 export interface ReadManyOptions {
   /**
-   * Bytes that one merged read may have. A range that is larger is read alone.
+   * Bytes that one merged read may have, in whole blocks. A range that is larger is read alone.
    *
    * @default {524288}
    */
   maxMerged?: number;
   /**
-   * Bytes that may be read for nothing between two ranges of one read.
+   * Bytes that may be read for nothing between two ranges of one read. Whole blocks are read anyway: what lies in the
+   * same block, or in the next one, leaves no gap.
    *
    * @default {0}
    */
@@ -279,7 +274,7 @@ export class DmaFile implements AsyncDisposable {
   async readAt(position: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
     this.#checkRange(position, length);
     this.#assertReadable();
-    return await this.#read(position, length);
+    return await readBytes(this.#handle, position, length);
   }
 
   /**
@@ -293,14 +288,14 @@ export class DmaFile implements AsyncDisposable {
     this.#checkAligned("position", position);
     this.#checkAligned("length", length);
     this.#assertReadable();
-    return await this.#read(position, length);
+    return await readBytes(this.#handle, position, length);
   }
 
   /**
    * Reads many ranges. Near ones that follow each other are read at once; results come in the order of `ranges`, which
    * is asked for more only as results are taken.
    *
-   * @throws the error of the range that could not be read, when its turn comes
+   * @throws the error of the range that is wrong or could not be read, when its turn comes
    */
   readMany(
     ranges: Iterable<ByteRange> | AsyncIterable<ByteRange>,
@@ -569,12 +564,6 @@ export class DmaFile implements AsyncDisposable {
   ): string {
     const { path, direct, alignment } = this;
     return `DmaFile ${inspect({ path, direct, alignment, closed: this.#handle.closed }, options)}`;
-  }
-
-  #read(position: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
-    const handle = this.#handle;
-    return handle.sharedReads?.read(handle, position, length) ??
-      readRange(handle, position, length);
   }
 
   #checkRange(position: number, length: number): void {

@@ -152,8 +152,10 @@ class Source {
     if (this.finished) return;
     if (bytes === null) return await this.#end(controller);
     new Uint8Array(view.buffer, view.byteOffset, view.byteLength).set(bytes);
-    core.advance(bytes.length);
-    controller.byobRequest!.respond(bytes.length);
+    // The bytes are gone with their buffer, which may be given back now.
+    const { length } = bytes;
+    core.advance(length);
+    controller.byobRequest!.respond(length);
   }
 
   async #readStraight(view: Uint8Array<ArrayBuffer>): Promise<number> {

@@ -331,7 +331,7 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
   async sync(options?: DmaSyncOptions): Promise<number> {
     const { tail = false } = optionsObject<DmaSyncOptions>("options", options);
     flag("tail", tail);
-    await this.#sink.settled();
+    if (this.#sink.waiting) await this.#sink.settled();
     return await this.#session.sync(tail);
   }
 

@@ -87,6 +87,25 @@ testBothWays("An atomic file vanishes when its writer is aborted", async (dir) =
   assertEquals(descriptorsIn(dir.path), 0);
 });
 
+testBothWays("An atomic file that gets its name cannot be aborted any more", async (dir) => {
+  const path = dir.file("too late");
+  const writer = new DmaStreamWriter(await DmaFile.create(path, { atomic: true }));
+  await writer.write(pattern(100_000));
+  const held: (() => void)[] = [];
+  const hold = (go: () => void) => void held.push(go);
+  using _link = interpose("link", (real, args) => hold(() => real(...args)));
+  using _rename = interpose("rename", (real, args) => hold(() => real(...args)));
+  const closed = writer.close();
+  await eventually(() => held.length > 0);
+  const aborted = writer.abort("too late");
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  for (const go of held) go();
+  await Promise.all([closed, aborted]);
+  await assertFile(path, pattern(100_000));
+  assertEquals(await namesIn(dir.path), ["too late"]);
+  assertEquals(descriptorsIn(dir.path), 0);
+});
+
 testBothWays("An atomic file vanishes when its source fails", async (dir) => {
   const file = await DmaFile.create(dir.file("failed"), { atomic: true });
   const source = ReadableStream.from((async function* () {

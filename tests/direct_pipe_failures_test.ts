@@ -118,22 +118,34 @@ testInEachDirectory("An error at the end of the target rejects the pipe", async 
 
 testInEachDirectory("A file that is closed under the pipe ends it", async (dir) => {
   for (const side of ["from", "to"] as const) {
-    const during = async (piping: Piping) => {
-      await written(piping, 40_000);
-      await piping[side].file.close();
+    let gate: Gate;
+    const prepare = () => {
+      gate = holdFrom("read", 800_000);
     };
-    const ending = await assertSame(dir, { size: 5_000_001, during, untimed: true });
+    const during = async (piping: Piping) => {
+      await written(piping, 300_000);
+      const closed = piping[side].file.close();
+      gate.open();
+      await closed;
+    };
+    const ending = await assertSame(dir, { size: 2_000_001, prepare, during, untimed: true });
     assertMatch(ending.result, /^BadResource: Bad file descriptor \(os error 9\): .*closed$/);
     assertEquals(ending.open, [0, 0]);
   }
 });
 
 testInEachDirectory("A reader that is closed under the pipe is at its end", async (dir) => {
-  const during = async (piping: Piping) => {
-    await written(piping, 40_000);
-    await piping.from.close();
+  let gate: Gate;
+  const prepare = () => {
+    gate = holdFrom("read", 800_000);
   };
-  const ending = await assertSame(dir, { size: 5_000_001, during, untimed: true });
+  const during = async (piping: Piping) => {
+    await written(piping, 300_000);
+    const closed = piping.from.close();
+    gate.open();
+    await closed;
+  };
+  const ending = await assertSame(dir, { size: 2_000_001, prepare, during, untimed: true });
   assertEquals(ending, {
     result: "resolved",
     reader: "ended",
@@ -163,7 +175,7 @@ testInEachDirectory("A signal stops a pipe that is under way", async (dir) => {
     let controller: AbortController;
     let gate: Gate;
     const ending = await assertSame(dir, {
-      size: 5_000_001,
+      size: 2_000_001,
       options: {
         ...prevention,
         get signal() {
@@ -172,10 +184,10 @@ testInEachDirectory("A signal stops a pipe that is under way", async (dir) => {
         },
       },
       prepare: () => {
-        gate = holdFrom("read", 1_000_000);
+        gate = holdFrom("read", 800_000);
       },
       during: async (piping) => {
-        await written(piping, 500_000);
+        await written(piping, 300_000);
         controller.abort();
         gate.open();
       },
@@ -197,7 +209,7 @@ testInEachDirectory(
     for (const { name, pipe } of ways) {
       for (const operation of ["read", "write"] as const) {
         for (const prevents of [false, true]) {
-          const source = (await openPattern(dir.file("source"), 5_000_001)).readable;
+          const source = (await openPattern(dir.file("source"), 2_000_001)).readable;
           const to = await DmaFile.create(dir.file("target"));
           const target = new DmaStreamWriter(to, { bufferSize: 16_384 });
           const gate = holdFrom(operation, 0);

@@ -5,6 +5,8 @@ import { DmaFile, DmaStreamReader, DmaStreamWriter, ioStats } from "../mod.ts";
 import { assertFile, joined, pattern } from "./bytes.ts";
 import { inFreshDirectory, testDirectories, testInEachDirectory } from "./dirs.ts";
 import { engine } from "./engine.ts";
+import { eventually } from "./descriptors.ts";
+import { interpose } from "./interpose.ts";
 import { openPattern } from "./patterned.ts";
 import { assertSame, ways } from "./pipe_ways.ts";
 
@@ -92,11 +94,17 @@ testInEachDirectory("A read whose lock was released loses nothing of a pipe", as
         bufferSize: 16_384,
       });
       const reader = mode ? source.getReader({ mode }) : source.getReader();
+      const held: (() => void)[] = [];
+      const holding = interpose("read", (real, args) => held.push(() => real(...args)));
       const read = (reader as ReadableStreamBYOBReader).read(new Uint8Array(4096));
-      await Promise.resolve();
+      await eventually(() => held.length > 0);
+      holding[Symbol.dispose]();
       reader.releaseLock();
       await assertRejects(() => read, TypeError);
-      await pipe(source, (await DmaFile.create(dir.file(name))).writable);
+      const target = (await DmaFile.create(dir.file(name))).writable;
+      const piped = pipe(source, target);
+      for (const go of held) go();
+      await piped;
       await assertFile(dir.file(name), pattern(300_001));
     }
   }
@@ -199,9 +207,9 @@ for (const from of testDirectories) {
     Deno.test(`A file is piped from ${from.label} to ${to.label}`, async () => {
       await inFreshDirectory(from, (from) =>
         inFreshDirectory(to, async (to) => {
-          for (const size of [65_536, 300_001]) {
-            for (const [start, position] of [[0, 0], [512, 0], [0, 512], [3, 4099]] as const) {
-              for (const bufferSize of [512, 4096, 5000]) {
+          for (const size of [200_001]) {
+            for (const [start, position] of [[0, 0], [512, 0], [3, 4099]] as const) {
+              for (const bufferSize of [512, 5000]) {
                 for (const { pipe } of ways) {
                   const source = await openPattern(from.file("source"), size);
                   const target = await DmaFile.create(to.file("target"));

@@ -133,6 +133,24 @@ Deno.test("Files of the kernel do not open", async () => {
   assertEquals(after, before);
 });
 
+Deno.test({
+  name: "Files of the kernel do not open where they are mounted elsewhere",
+  ignore: Deno.uid() !== 0,
+  fn: async () => {
+    const path = await Deno.makeTempDir();
+    const { success, output } = await run("mount", ["-t", "proc", "dma-proc", path]);
+    try {
+      assert(success, output);
+      for (const name of ["version", "self/mem", "sys/kernel/hostname"]) {
+        await assertRefused(`${path}/${name}`, NotSupported, PermissionDenied);
+      }
+    } finally {
+      if (success) await run("umount", [path]);
+      await Deno.remove(path);
+    }
+  },
+});
+
 Deno.test("An error says what it is that is no regular file", async () => {
   const error = await assertRejects(
     () => DmaFile.open("/dev/null"),

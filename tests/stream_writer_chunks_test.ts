@@ -218,6 +218,11 @@ testInEachDirectory(
     await using other = await DmaFile.create(dir.file("other"));
     const file = await DmaFile.create(dir.file("file"), { direct: "off" });
     const stream = new DmaStreamWriter(file, { bufferSize: 8192 });
+    using _ = interpose("write", (real, args) => {
+      const [, , , length, at] = args;
+      assertEquals([length % 4096, at % 4096], [0, 0]);
+      real(...args);
+    });
     let position = 0;
     for (let round = 0; round < 3; round++) {
       const buffer = other.allocBuffer(1);

@@ -22,6 +22,8 @@ export interface EndOfFileOptions {
   path: string;
   /** The length of the file now. */
   size: number;
+  /** Where the writes start. */
+  start: number;
   /** Whether to move the end ahead at all. */
   ahead: boolean;
   /** Where the writes are expected to end; 0 where nobody knows. */
@@ -53,7 +55,8 @@ export class EndOfFile implements Completion {
     this.#path = options.path;
     this.#ahead = options.ahead;
     this.#expectedEnd = options.expectedEnd;
-    this.#reserved = options.size;
+    // A hole before the first byte stays one.
+    this.#reserved = Math.max(options.size, options.start);
     this.longest = options.size;
     this.#settled = options.settled;
   }

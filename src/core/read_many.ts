@@ -1,7 +1,7 @@
 // Many reads as few: near ranges are read at once, several at a time, and given out in the order they came in.
 
 import type { Handle } from "./handle.ts";
-import { readRange } from "./random_access.ts";
+import { readBytes } from "./shared_reads.ts";
 
 /** A part of a file. */
 export interface ByteRange {
@@ -14,7 +14,7 @@ export interface ByteRange {
 /** A part of a file, with its bytes: fewer than were asked for where the file ends. */
 export interface RangeRead extends ByteRange {
   /** The bytes; the caller owns them. */
-  bytes: Uint8Array<ArrayBuffer>;
+  bytes: Uint8Array;
 }
 
 /** What {@linkcode readMany} goes by. Every number has been checked. */
@@ -37,20 +37,26 @@ class Group {
     this.ranges.push(range);
   }
 
-  /** Takes a range in, where it is near enough and the whole stays small enough. */
-  add(range: ByteRange, { maxMerged, maxGap }: MergeLimits): boolean {
+  /** Takes a range in, where it is near enough and the whole stays small enough. In whole blocks: so they are read. */
+  add(range: ByteRange, { maxMerged, maxGap }: MergeLimits, alignment: number): boolean {
+    const down = (value: number) => value - value % alignment;
+    const up = (value: number) => Math.ceil(value / alignment) * alignment;
     const end = range.position + range.length;
-    const gap = Math.max(range.position - this.end, this.start - end);
-    const merged = Math.max(end, this.end) - Math.min(range.position, this.start);
-    if (gap > maxGap || merged > maxMerged) return false;
+    const gap = Math.max(down(range.position) - up(this.end), down(this.start) - up(end));
+    const before = up(this.end) - down(this.start);
+    const merged = up(Math.max(end, this.end)) - down(Math.min(range.position, this.start));
+    // What lies in blocks that are read anyway costs nothing.
+    const free = merged === before || range.length === 0;
+    if (!free && (gap > maxGap || merged > maxMerged)) return false;
+    this.ranges.push(range);
+    if (range.length === 0) return true;
     this.start = Math.min(this.start, range.position);
     this.end = Math.max(this.end, end);
-    this.ranges.push(range);
     return true;
   }
 
   begin(handle: Handle): void {
-    this.read = readRange(handle, this.start, this.end - this.start);
+    this.read = readBytes(handle, this.start, this.end - this.start);
     // Looked at when its turn comes; until then its failure is nobody's.
     this.read.catch(() => {});
   }
@@ -66,18 +72,100 @@ class Group {
       // Where the merged read failed each range is read alone, so that only those fail that must.
       const bytes = merged
         ? this.#part(merged, position - this.start, length)
-        : await readRange(handle, position, length);
+        : await readBytes(handle, position, length);
       yield { position, length, bytes };
     }
   }
 
-  #part(merged: Uint8Array<ArrayBuffer>, from: number, length: number): Uint8Array<ArrayBuffer> {
+  #part(merged: Uint8Array<ArrayBuffer>, from: number, length: number): Uint8Array {
     // Ranges that share a read each get memory of their own: the caller may do anything with it.
-    return this.ranges.length === 1 ? merged : merged.slice(from, from + length);
+    if (this.ranges.length === 1) return merged;
+    return length === 0 ? new Uint8Array(0) : merged.slice(from, from + length);
   }
 }
 
-const notYet = Symbol("not yet");
+/** The ranges, checked, one after the other. */
+class Input {
+  readonly #iterator: Iterator<unknown> | AsyncIterator<unknown>;
+  readonly #check: (range: unknown) => ByteRange;
+  readonly #waits: boolean;
+  #next: Promise<void> | undefined;
+  #result: ByteRange | undefined;
+  /** Nothing more comes, or nothing more is wanted. */
+  ended = false;
+  /** Why it ended, where it did not simply do so: told when the ranges before have been given out. */
+  failure: { error: unknown } | undefined;
+  #exhausted = false;
+
+  constructor(
+    ranges: Iterable<unknown> | AsyncIterable<unknown>,
+    check: (range: unknown) => ByteRange,
+  ) {
+    this.#check = check;
+    this.#waits = Symbol.asyncIterator in ranges;
+    this.#iterator = Symbol.asyncIterator in ranges
+      ? ranges[Symbol.asyncIterator]()
+      : ranges[Symbol.iterator]();
+  }
+
+  /** The next range, where it is there at once; else {@linkcode arrived} tells when. */
+  take(): ByteRange | undefined | Promise<ByteRange | undefined> {
+    if (!this.#waits) return this.#settle(() => this.#iterator.next() as IteratorResult<unknown>);
+    return this.#takeSoon();
+  }
+
+  /** Resolves when a range is there, or the end. */
+  async arrived(): Promise<void> {
+    await this.#next;
+  }
+
+  async #takeSoon(): Promise<ByteRange | undefined> {
+    this.#next ??= this.#ask();
+    await Promise.race([this.#next, someTurns()]);
+    const result = this.#result;
+    if (result || this.ended) this.#next = undefined;
+    this.#result = undefined;
+    return result;
+  }
+
+  async #ask(): Promise<void> {
+    let next: () => IteratorResult<unknown>;
+    try {
+      const result = await this.#iterator.next();
+      next = () => result;
+    } catch (error) {
+      next = () => {
+        throw error;
+      };
+    }
+    this.#result = this.#settle(next);
+  }
+
+  #settle(next: () => IteratorResult<unknown>): ByteRange | undefined {
+    this.#exhausted = true;
+    try {
+      const { done, value } = next();
+      if (!done) {
+        this.#exhausted = false;
+        return this.#check(value);
+      }
+    } catch (error) {
+      this.failure = { error };
+    }
+    this.ended = true;
+    return undefined;
+  }
+
+  /** Tells whoever makes the ranges that no more are wanted. */
+  async close(): Promise<void> {
+    this.ended = true;
+    if (this.#exhausted) return;
+    const closed = (async () => await this.#iterator.return?.())();
+    // One that is still thinking about its next range may do so for ever.
+    if (this.#next) closed.catch(() => {});
+    else await closed;
+  }
+}
 
 /** Reads many ranges. Results come in the order of `ranges`. */
 export async function* readMany(
@@ -86,13 +174,9 @@ export async function* readMany(
   check: (range: unknown) => ByteRange,
   limits: MergeLimits,
 ): AsyncGenerator<RangeRead> {
-  const input = Symbol.asyncIterator in ranges
-    ? ranges[Symbol.asyncIterator]()
-    : ranges[Symbol.iterator]();
+  const input = new Input(ranges, check);
   const begun: Group[] = [];
   let open: Group | undefined;
-  let next: Promise<IteratorResult<unknown>> | undefined;
-  let ended = false;
   const begin = () => {
     if (!open) return;
     open.begin(handle);
@@ -101,40 +185,33 @@ export async function* readMany(
   };
   try {
     for (;;) {
-      while (!ended && begun.length < limits.concurrency) {
-        next ??= Promise.resolve(input.next());
-        // An input that makes one wait adds no latency: what is there is read meanwhile.
-        let result = await Promise.race([next, turns()]);
-        if (result === notYet) {
-          begin();
-          if (begun.length > 0) break;
-          result = await next;
-        }
-        next = undefined;
-        const { done, value } = result as IteratorResult<unknown>;
-        if (done) {
-          ended = true;
-          break;
-        }
-        const range = check(value);
-        if (!open?.add(range, limits)) {
+      while (!input.ended && begun.length < limits.concurrency) {
+        const taken = input.take();
+        const range = taken instanceof Promise ? await taken : taken;
+        if (range) {
+          if (open?.add(range, limits, handle.alignment)) continue;
           begin();
           open = new Group(range);
+        } else if (!input.ended) {
+          // An input that makes one wait adds no latency: what is there is read meanwhile.
+          begin();
+          if (begun.length > 0) break;
+          await input.arrived();
         }
       }
-      if (ended) begin();
+      if (input.ended) begin();
       const first = begun.shift();
-      if (!first) return;
-      yield* first.results(handle);
+      if (first) yield* first.results(handle);
+      else if (input.failure) throw input.failure.error;
+      else return;
     }
   } finally {
     await Promise.allSettled(begun.map((group) => group.read));
-    if (!ended) await input.return?.();
+    await input.close();
   }
 }
 
 /** A few turns of the microtask queue: what is ready at all is ready by then. */
-async function turns(): Promise<typeof notYet> {
-  for (let turn = 0; turn < 4; turn++) await undefined;
-  return notYet;
+async function someTurns(): Promise<void> {
+  for (let turn = 0; turn < 12; turn++) await undefined;
 }

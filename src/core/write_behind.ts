@@ -76,6 +76,8 @@ export class WriteBehind {
   /** The last steps are with the kernel. */
   #chaining = false;
   #finished = false;
+  /** The descriptor's close is with the kernel: its number may be another file's by now. */
+  #closeQueued = false;
   #aborted: Promise<DmaError | undefined> | undefined;
 
   /** The first failure, or what it was aborted with. It is final. */
@@ -95,6 +97,7 @@ export class WriteBehind {
       fd,
       path,
       size: options.size,
+      start,
       ahead: options.preallocate,
       expectedEnd: options.sizeHint > 0 ? start + options.sizeHint : 0,
       settled: () => this.#advance(),
@@ -282,7 +285,8 @@ export class WriteBehind {
   #wait(target: number, durable: boolean): Promise<number> {
     if (this.#failure) return Promise.reject(this.error);
     // The descriptor may be closed, and its number another file's.
-    if (this.#finished && durable && !this.#durability.whole) return Promise.reject(closed("sync"));
+    const gone = this.#finished || this.#closeQueued;
+    if (gone && durable && !this.#durability.whole) return Promise.reject(closed("sync"));
     return this.#durability.wait(target, durable);
   }
 
@@ -348,7 +352,7 @@ export class WriteBehind {
   /** Cuts the file to what is flushed, where it may be longer. Nothing is written meanwhile. */
   async #cut(): Promise<DmaError | undefined> {
     const length = this.#lengthWith(this.#line.flushed);
-    if (this.#endOfFile.longest <= length) return undefined;
+    if (this.#finished || this.#endOfFile.longest <= length) return undefined;
     this.#line.hold();
     const error = await this.#endOfFile.cut(length);
     if (error) {
@@ -399,8 +403,13 @@ export class WriteBehind {
       last.add("sync", (done) => this.#engine.sync(fd, true, done));
     }
     // Whoever waits may still need the descriptor.
-    if (close && !this.#durability.awaited) last.add("close", close);
+    if (close && !this.#durability.awaited) {
+      this.#closeQueued = true;
+      last.add("close", close);
+    }
     const note = (name: LastStep, result: number) => {
+      // Whatever close returns, the descriptor is gone.
+      if (name === "close") this.#finished = true;
       if (result < 0) {
         this.#fail(ioError(-result, name, this.#options.path));
       } else if (name === "truncate") {
@@ -411,10 +420,12 @@ export class WriteBehind {
       }
     };
     await this.#whileChaining(() => last.begin(note));
+    if (!this.#finished) this.#closeQueued = false;
     // A write that was cut short goes on by itself. What was tied to it is done after it.
     while (!this.#line.idle) await this.#nextQuiet();
     for (const name of last.notReached) {
       if (this.#failure) return;
+      this.#closeQueued ||= name === "close";
       await this.#whileChaining(async () => note(name, await last.retry(name)));
     }
     this.#advance();

@@ -174,9 +174,10 @@ export class WriteSession implements Occupant {
     return await (await this.ready()).flush();
   }
 
-  /** As {@linkcode WriteBehind.sync}. */
-  async sync(tail: boolean): Promise<number> {
-    return await (await this.ready()).sync(tail);
+  /** As {@linkcode WriteBehind.sync}. It begins at once where it can: a close that comes after it must see it. */
+  sync(tail: boolean): Promise<number> {
+    if (this.core && !this.failed) return this.core.sync(tail);
+    return this.ready().then((core) => core.sync(tail));
   }
 
   // ---- leaving --------------------------------------------------------------------------------------------------

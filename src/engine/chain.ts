@@ -8,15 +8,15 @@ export interface ChainStep {
   queue(done: Completion): void;
   /** Gets its result. */
   done: Completion;
-  /** The least result with which the next one may begin. */
+  /** The least result with which it counts as done. */
   whole: number;
 }
 
 const ECANCELED = 125;
 
 /**
- * Queues steps so that each begins only when the one before it went wholly right. Those behind one that did not end
- * with `-ECANCELED`.
+ * Queues steps that run one after the other. Steps behind a write that did not do everything end with `-ECANCELED`. Behind
+ * any other step that failed they may run or not: io_uring goes on behind a failed `fsync` or `ftruncate`.
  */
 export function inChain(engine: Engine, steps: readonly ChainStep[]): void {
   if (!engine.chain?.(steps)) oneByOne(steps);

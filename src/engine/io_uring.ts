@@ -15,14 +15,11 @@ const IORING_SETUP_SINGLE_ISSUER = 1 << 12;
 const IORING_SETUP_DEFER_TASKRUN = 1 << 13;
 const IOSQE_IO_LINK = 1 << 2;
 const IOSQE_ASYNC = 1 << 4;
-const IOSQE_CQE_SKIP_SUCCESS = 1 << 6;
-const IORING_FEAT_CQE_SKIP = 1 << 11;
 const OP_SUPPORTED = 1;
 
 const EINTR = 4;
 const EAGAIN = 11;
 const EBUSY = 16;
-const ECANCELED = 125;
 
 /** Ways to set a ring up, best first. Deferred task work (kernel 6.1) took a third off the latency at depth 1. */
 const SETUPS = [
@@ -61,8 +58,6 @@ export interface RingFeatures {
   entries: number;
   /** Operations that may be in flight. */
   depth: number;
-  /** Whether steps of a chain can go without a completion of their own (kernel 5.17). */
-  skipsSuccess: boolean;
   /** Whether mappings are registered. */
   registeredBuffers: boolean;
   /** Operations that this kernel's io_uring lacks and that run on threads instead. */
@@ -148,7 +143,7 @@ export class IoUringEngine extends KernelEngine {
   /** Makes a ring with `entries` submission entries. Throws {@linkcode RingRefused}. */
   static open(shim: Shim, liburing: Liburing, entries: number): IoUringEngine {
     const control = mapControl(shim);
-    const { setup, entries: actual, depth, skipsSuccess } = setUp(liburing, control.ring, entries);
+    const { setup, entries: actual, depth } = setUp(liburing, control.ring, entries);
     try {
       const supported = probe(liburing, control.ring);
       const registrar = makeRegistrar(liburing, control.ring);
@@ -165,7 +160,6 @@ export class IoUringEngine extends KernelEngine {
         setup,
         entries: actual,
         depth,
-        skipsSuccess,
         registeredBuffers: registrar !== undefined,
         missing,
       };
@@ -242,45 +236,24 @@ export class IoUringEngine extends KernelEngine {
     this.#scheduled = true;
     queueMicrotask(() => {
       this.#scheduled = false;
-      this.#drain();
+      // What completes at once is handed out when the event loop comes round, as everything is: code that runs on
+      // without coming back to the loop sees nothing change under its hands.
+      if (!this.#draining) this.#hand();
     });
   }
 
   chain(steps: readonly ChainStep[]): boolean {
     // The steps must be neighbours in one submission, and each must be an operation of the ring.
     const { length } = steps;
-    const { entries, missing, skipsSuccess } = this.features;
+    const { entries, missing } = this.features;
     if (missing.length > 0 || this.#backlog.length > 0 || this.#free < length) return false;
     if (entries - this.#queued < length) this.#hand();
     if (entries - this.#queued < length) return false;
-    // Only the last step, or the one that failed, has to wake anybody.
-    const tied = IOSQE_IO_LINK | (skipsSuccess && length > 1 ? IOSQE_CQE_SKIP_SUCCESS : 0);
-    const first = this.#free - 1;
     for (const [index, { queue, done }] of steps.entries()) {
-      this.#tie = index < length - 1 ? tied : 0;
+      this.#tie = index < length - 1 ? IOSQE_IO_LINK : 0;
       queue(done);
     }
-    if (skipsSuccess && length > 1) this.#expectOne(steps, first);
     return true;
-  }
-
-  /** Has the one completion of a chain stand for all of its steps, which took the slots down from `first`. */
-  #expectOne(steps: readonly ChainStep[], first: number): void {
-    const slots = steps.map((_, index) => this.#freeSlots[first - index]!);
-    const operations = slots.map((slot) => this.#slots[slot]!);
-    for (const [index, slot] of slots.entries()) {
-      const complete = (result: number) => {
-        // This step's own slot is free already. The others will never have a completion.
-        for (const [other, { whole }] of steps.entries()) {
-          if (other !== index) this.#vacate(slots[other]!);
-          const outcome = other < index ? whole : other > index ? -ECANCELED : result;
-          // The inner one was counted by #finish.
-          if (other === index) operations[other]!.done.complete(outcome);
-          else this.#finish(operations[other]!, outcome);
-        }
-      };
-      this.#slots[slot] = { ...operations[index]!, done: { complete } };
-    }
   }
 
   #vacate(slot: number): void {
@@ -292,7 +265,6 @@ export class IoUringEngine extends KernelEngine {
     // While completions are handed out one submission at the end serves them all.
     if (this.#draining || this.#queued === 0) return;
     this.#hand();
-    // What completed at once is handed out from the microtask that `push` scheduled.
   }
 
   /** Hands the ring's queued operations to the kernel. */
@@ -321,7 +293,7 @@ export class IoUringEngine extends KernelEngine {
       for (;;) {
         this.#hand();
         const waiting = shim.dma_quiet(this.#ring) !== 0;
-        if (waiting) this.#liburing.io_uring_get_events(this.#ring);
+        if (waiting) this.#liburing.io_uring_get_events?.(this.#ring);
         const count = shim.dma_reap(this.#ring, this.#reapedPointer, REAP_MOST);
         // What came while the ring was quiet had no signal: it is looked for once more.
         if (count === 0 && !waiting) break;
@@ -367,17 +339,16 @@ function setUp(
   liburing: Liburing,
   ring: Deno.PointerObject,
   entries: number,
-): { setup: string; entries: number; depth: number; skipsSuccess: boolean } {
+): { setup: string; entries: number; depth: number } {
   let errno = 0;
   for (const { name, flags } of SETUPS) {
+    // Completions that wait to be asked for need somebody who can ask.
+    if (flags !== 0 && !liburing.io_uring_get_events) continue;
     // struct io_uring_params: sq_entries, cq_entries, flags …; 120 bytes.
     const params = new Uint32Array(30);
     params[2] = flags | IORING_SETUP_CLAMP;
     const result = liburing.io_uring_queue_init_params(entries, ring, params);
-    if (result >= 0) {
-      const skipsSuccess = (params[5]! & IORING_FEAT_CQE_SKIP) !== 0;
-      return { setup: name, entries: params[0]!, depth: params[1]!, skipsSuccess };
-    }
+    if (result >= 0) return { setup: name, entries: params[0]!, depth: params[1]! };
     errno = -result;
     // EINVAL says that this kernel does not know a flag; anything else no other flags would change.
     if (errno !== 22) break;
@@ -401,13 +372,15 @@ function probe(liburing: Liburing, ring: Deno.PointerObject): Uint8Array {
 
 /** Registers mappings as fixed buffers, where the kernel (5.19) and the locked-memory limit let it. */
 function makeRegistrar(liburing: Liburing, ring: Deno.PointerObject): Registrar | undefined {
-  if (liburing.io_uring_register_buffers_sparse(ring, REGISTERED_SLOTS) < 0) return undefined;
+  const { io_uring_register_buffers_sparse, io_uring_register_buffers_update_tag } = liburing;
+  if (!io_uring_register_buffers_sparse || !io_uring_register_buffers_update_tag) return undefined;
+  if (io_uring_register_buffers_sparse(ring, REGISTERED_SLOTS) < 0) return undefined;
   const free = Array.from({ length: REGISTERED_SLOTS }, (_, index) => REGISTERED_SLOTS - 1 - index);
   const iovec = new BigUint64Array(2);
   const update = (index: number, address: number, length: number) => {
     iovec[0] = BigInt(address);
     iovec[1] = BigInt(length);
-    return liburing.io_uring_register_buffers_update_tag(ring, index, iovec, null, 1);
+    return io_uring_register_buffers_update_tag(ring, index, iovec, null, 1);
   };
   return {
     register(address, length) {
