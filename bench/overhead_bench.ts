@@ -12,17 +12,33 @@ const parked = Deno.dlopen("libc.so.6", {
   abs: { parameters: ["i32"], result: "i32", nonblocking: true }, // value
 });
 
+const CALLS = 1000;
+const calls = `${CALLS.toLocaleString("en-US")} calls`;
+
 Deno.bench({
-  group: "a call",
+  group: calls,
   baseline: true,
   name: "JavaScript",
-  fn: () => void Math.abs(-1),
+  fn() {
+    for (let left = CALLS; left > 0; left--) Math.abs(-left);
+  },
 });
-Deno.bench({ group: "a call", name: "FFI", fn: () => void libc.symbols.abs(-1) });
+
 Deno.bench({
-  group: "a call",
-  name: "FFI on a thread",
-  fn: async () => void await parked.symbols.abs(-1),
+  group: calls,
+  name: "FFI",
+  fn() {
+    for (let left = CALLS; left > 0; left--) libc.symbols.abs(-left);
+  },
+});
+
+Deno.bench({
+  group: calls,
+  name: "FFI on a thread, one after the other",
+  n: 20,
+  async fn() {
+    for (let left = CALLS; left > 0; left--) await parked.symbols.abs(-left);
+  },
 });
 
 await Deno.writeFile(`${directory}/file`, warmChunk(4096));
@@ -33,12 +49,16 @@ Deno.bench({
   group: "one operation that needs no disk",
   baseline: true,
   name: "FsFile.stat",
-  fn: async () => void await theirs.stat(),
+  async fn() {
+    await theirs.stat();
+  },
 });
 Deno.bench({
   group: "one operation that needs no disk",
   name: "DmaFile.stat",
-  fn: async () => void await own.stat(),
+  async fn() {
+    await own.stat();
+  },
 });
 
 const CHUNK = 65536;
@@ -49,7 +69,9 @@ Deno.bench({
   ...streams,
   baseline: true,
   name: "a WritableStream that does nothing",
-  fn: () => warmStream(TOTAL, CHUNK).pipeTo(new WritableStream({ write() {} })),
+  async fn() {
+    await warmStream(TOTAL, CHUNK).pipeTo(new WritableStream({ write() {} }));
+  },
 });
 
 const target = new Uint8Array(1 << 20);

@@ -1,5 +1,6 @@
 // ioStats: what this isolate's engine has done, for monitoring and for tests.
 
+import { newCounters } from "./engine/engine.ts";
 import { engineAtWork } from "./engine/select.ts";
 
 /** Counters of this isolate since its first file was opened, and what it holds now. */
@@ -38,18 +39,6 @@ export interface IoStats {
 export function ioStats(): IoStats {
   const engine = engineAtWork();
   const { mapped = 0, used = 0, blocks = 0 } = engine?.pool ?? {};
-  const counters = engine?.counters ?? {
-    reads: 0,
-    writes: 0,
-    syncs: 0,
-    otherOperations: 0,
-    bytesRead: 0,
-    bytesWritten: 0,
-    failed: 0,
-    submissions: 0,
-    wakeups: 0,
-    queueFull: 0,
-    inFlight: 0,
-  };
+  const counters = engine?.counters ?? newCounters();
   return { ...counters, poolBytes: mapped, poolBytesUsed: used, poolBuffers: blocks };
 }

@@ -13,6 +13,7 @@ import { assertFile, assertNoFile, namesIn, pattern } from "./bytes.ts";
 import { descriptorsIn, descriptorsOf } from "./descriptors.ts";
 import { testInEachDirectory } from "./dirs.ts";
 import "./engine.ts";
+import { run } from "./setup/command.ts";
 
 /** What a promise rejects with. */
 async function failure(work: () => Promise<unknown>): Promise<DmaError> {
@@ -166,6 +167,59 @@ testInEachDirectory(
   },
   { where: ({ fileSystem }) => fileSystem === "tmpfs" },
 );
+
+testInEachDirectory(
+  "A file that has no Direct I/O, though O_DIRECT opens, says so",
+  async (dir) => {
+    const path = dir.file("journaled");
+    await Deno.writeFile(path, new Uint8Array());
+    // ext4 journals the data of this one file, past which no I/O may go.
+    if (!(await run("chattr", ["+j", path])).success) return;
+    await assertRejects(
+      () => DmaFile.open(path, { write: true, direct: "require" }),
+      Deno.errors.NotSupported,
+      "no Direct I/O",
+    );
+    await using file = await DmaFile.open(path, { write: true });
+    assertEquals(file.direct, false);
+    assertEquals(file.alignment, { memory: 4096, offset: 4096 });
+    await file.writeAt(pattern(4096), 0);
+    await assertFile(path, pattern(4096));
+  },
+  { where: ({ fileSystem }) => fileSystem === "ext4", ignore: Deno.uid() !== 0 },
+);
+
+Deno.test({
+  name: "A file system that refuses O_DIRECT is written through the page cache, or not at all",
+  ignore: Deno.uid() !== 0,
+  fn: async () => {
+    const path = await Deno.makeTempDir();
+    const { success, output } = await run("mount", ["-t", "ramfs", "dma-ramfs", path]);
+    try {
+      assert(success, output);
+      const required = { write: true, direct: "require" } as const;
+      for (const options of [{ createNew: true }, { create: true }]) {
+        const error = await failure(() => DmaFile.open(`${path}/x`, { ...required, ...options }));
+        assertInstanceOf(error, Deno.errors.NotSupported);
+        assertEquals(await namesIn(path), []);
+      }
+      const file = await DmaFile.open(`${path}/x`, { write: true, createNew: true });
+      assertEquals(file.direct, false);
+      await file.writable.write(pattern(5000));
+      await file.writable.close();
+      await assertFile(`${path}/x`, pattern(5000));
+      await assertRejects(() => DmaFile.create(`${path}/x`, { direct: "require" }));
+      await assertFile(`${path}/x`, pattern(5000));
+      const options = { write: true, createNew: true };
+      const error = await failure(() => DmaFile.open(`${path}/x`, options));
+      assertInstanceOf(error, Deno.errors.AlreadyExists);
+      assertEquals(descriptorsIn(path), 0);
+    } finally {
+      if (success) await run("umount", [path]);
+      await Deno.remove(path);
+    }
+  },
+});
 
 testInEachDirectory("DmaFile.alignment is what the kernel asks for", async (dir) => {
   await using file = await DmaFile.create(dir.file("aligned"));

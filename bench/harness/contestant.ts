@@ -38,6 +38,6 @@ export interface Contestant {
   command(run: Run): string[] | undefined;
   /** Without it the program prints its outcome as JSON. */
   outcome?(stdout: string, run: Run): Outcome;
-  /** Other settings, of which the best of one try each is kept. */
+  /** Other settings, of which the fastest in a few tries is kept. */
   readonly variants?: readonly Contestant[];
 }

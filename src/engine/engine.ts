@@ -58,6 +58,23 @@ export interface EngineCounters {
   inFlight: number;
 }
 
+/** Counters of an engine that has done nothing yet. */
+export function newCounters(): EngineCounters {
+  return {
+    reads: 0,
+    writes: 0,
+    syncs: 0,
+    otherOperations: 0,
+    bytesRead: 0,
+    bytesWritten: 0,
+    failed: 0,
+    submissions: 0,
+    wakeups: 0,
+    queueFull: 0,
+    inFlight: 0,
+  };
+}
+
 /** Does I/O without blocking the JavaScript thread. Every method queues one operation and returns at once. */
 export interface Engine {
   /** Which implementation this is. */

@@ -10,6 +10,7 @@ import {
   type EngineCounters,
   type EngineName,
   type Memory,
+  newCounters,
 } from "./engine.ts";
 import { Pool, type Registrar } from "./pool.ts";
 
@@ -90,19 +91,7 @@ function operation(
 /** The parts of an engine that are the same whichever way the kernel is asked. */
 export abstract class KernelEngine implements Engine {
   abstract readonly name: EngineName;
-  readonly counters: EngineCounters = {
-    reads: 0,
-    writes: 0,
-    syncs: 0,
-    otherOperations: 0,
-    bytesRead: 0,
-    bytesWritten: 0,
-    failed: 0,
-    submissions: 0,
-    wakeups: 0,
-    queueFull: 0,
-    inFlight: 0,
-  };
+  readonly counters: EngineCounters = newCounters();
   readonly pool: Pool;
   protected readonly shim: Shim;
 

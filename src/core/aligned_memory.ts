@@ -1,0 +1,47 @@
+// JavaScript's own memory, aligned for Direct I/O.
+
+import type { Memory } from "../engine/engine.ts";
+import { addressOf } from "../engine/kernel_engine.ts";
+
+/** What every buffer's address is a multiple of: enough for any device. */
+const MEMORY_ALIGNMENT = 4096;
+
+/** An aligned part of an ArrayBuffer. */
+export class AlignedMemory implements Memory {
+  readonly registration = -1;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+
+  private constructor(
+    readonly buffer: ArrayBuffer,
+    readonly address: number,
+    offset: number,
+    length: number,
+  ) {
+    this.bytes = new Uint8Array(buffer, offset, length);
+  }
+
+  /** Zeroed memory of its own, over-allocated so that an aligned part is in it. */
+  static allocate(length: number): AlignedMemory {
+    const buffer = new ArrayBuffer(length + MEMORY_ALIGNMENT);
+    const address = addressOf(buffer);
+    const offset = (MEMORY_ALIGNMENT - address % MEMORY_ALIGNMENT) % MEMORY_ALIGNMENT;
+    return new AlignedMemory(buffer, address + offset, offset, length);
+  }
+
+  /** The same memory at the same address in a new ArrayBuffer; every view of the old one is empty from now on. */
+  taken(): AlignedMemory {
+    if (this.buffer.detached) {
+      throw new TypeError(
+        "Cannot use a DmaBuffer whose memory was transferred away: allocate another",
+      );
+    }
+    const { byteOffset, length } = this.bytes;
+    const buffer = this.buffer.transfer();
+    return new AlignedMemory(buffer, this.address, byteOffset, length);
+  }
+
+  /** An empty view, to show while the kernel has the memory. */
+  get none(): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(0);
+  }
+}
