@@ -4,6 +4,7 @@ import { DmaFile, DmaStreamReader } from "../mod.ts";
 import { benchDirectory, CHUNK_SIZES, DISK_RUNS } from "./harness/bench_directory.ts";
 import { dropFromCache } from "./harness/page_cache.ts";
 import { writeSource } from "./harness/source.ts";
+import { showBytes } from "./harness/units.ts";
 
 const directory = benchDirectory();
 
@@ -32,7 +33,7 @@ async function readByViews(stream: ReadableStream<Uint8Array>, length: number): 
 }
 
 for (const { name, chunk, total } of CHUNK_SIZES) {
-  const group = `read ${total / 1e6} MB, cold, by ${name}`;
+  const group = `read ${showBytes(total)}, cold, by ${name}`;
   const path = `${directory}/${chunk}`;
   await writeSource(path, total);
 

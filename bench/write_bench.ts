@@ -2,12 +2,13 @@
 
 import { DmaFile, DmaStreamWriter } from "../mod.ts";
 import { benchDirectory, CHUNK_SIZES, DISK_RUNS } from "./harness/bench_directory.ts";
+import { showBytes } from "./harness/units.ts";
 import { warmChunk, warmStream } from "./programs/measure.mjs";
 
 const path = `${benchDirectory()}/file`;
 
 for (const { name, chunk, total } of CHUNK_SIZES) {
-  const group = `write ${total / 1e6} MB by ${name}`;
+  const group = `write ${showBytes(total)} by ${name}`;
 
   Deno.bench({
     ...DISK_RUNS,

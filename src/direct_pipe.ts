@@ -34,7 +34,9 @@ export async function pipeDirectly(
     signal?.throwIfAborted();
     await moveAll(from, session, broken.promise, signal);
     // The stream finds the end for itself, and closes the file.
-    await reader.read();
+    await reader.read().catch((reason) => {
+      throw new Failure("read", reason);
+    });
     if (!preventClose) await writer.close();
   } catch (error) {
     const failed = error instanceof Failure ? error.side : undefined;
@@ -44,8 +46,9 @@ export async function pipeDirectly(
     const ends: Promise<unknown>[] = [];
     if (!preventAbort && failed !== "write") ends.push(writer.abort(reason));
     if (!preventCancel && failed !== "read") ends.push(reader.cancel(reason));
-    await Promise.all(ends);
-    throw reason;
+    // Both have ended before the pipe does, also where one of them fails.
+    const failures = await Promise.allSettled(ends);
+    throw failures.find((end) => end.status === "rejected")?.reason ?? reason;
   } finally {
     signal?.removeEventListener("abort", stop);
     reader.releaseLock();

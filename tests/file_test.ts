@@ -349,6 +349,23 @@ testInEachDirectory("A file that is dropped is closed when it is collected", asy
   await assertFile(dir.file("dropped 49"), pattern(4096));
 });
 
+testInEachDirectory("Writes that nobody awaits neither crash nor leak", async (dir) => {
+  const path = dir.file("unawaited");
+  const drop = async () => {
+    const file = await DmaFile.create(path);
+    for (let index = 0; index < 200; index++) {
+      void file.writeAt(pattern(4096, index * 4096), index * 4096);
+    }
+  };
+  await drop();
+  await eventually(async () => {
+    await collectGarbage();
+    return descriptorsOf(path) === 0 && engine.counters.inFlight === 0;
+  });
+  assertEquals(engine.pool.blocks, 0);
+  await assertFile(path, pattern(200 * 4096));
+});
+
 testInEachDirectory(
   "A file that is dropped under an operation lives until that is over",
   async (dir) => {

@@ -8,7 +8,7 @@ import {
   assertNotStrictEquals,
   assertRejects,
 } from "@std/assert";
-import { type DmaBuffer, DmaFile } from "../mod.ts";
+import { type DmaBuffer, DmaFile, ioStats } from "../mod.ts";
 import { assertFile, filled, joined, pattern } from "./bytes.ts";
 import { testInEachDirectory } from "./dirs.ts";
 import { engine } from "./engine.ts";
@@ -47,6 +47,22 @@ testInEachDirectory("readAt gives what is there at an end inside a block", async
   assertEquals(await file.readAt(601, 5_000_000), new Uint8Array());
   assertEquals(await file.readAt(2 ** 52, 100), new Uint8Array());
   assertEquals(await file.readAt(0, Number.MAX_SAFE_INTEGER), pattern(600));
+});
+
+testInEachDirectory("Reads and writes are counted, once each", async (dir) => {
+  await using file = await DmaFile.create(dir.file("counted"));
+  const before = ioStats();
+  await file.writeAt(pattern(4096), 0);
+  await file.readAt(0, 4096);
+  await assertRejects(() => file.writeAt(pattern(1), 0), RangeError);
+  const after = ioStats();
+  assertEquals(after.writes - before.writes, 1);
+  assertEquals(after.bytesWritten - before.bytesWritten, 4096);
+  assertEquals(after.reads - before.reads, 1);
+  assertEquals(after.bytesRead - before.bytesRead, 4096);
+  assertEquals(after.failed, before.failed);
+  assertEquals(after.inFlight, 0);
+  assertEquals(after.poolBuffers, 0);
 });
 
 testInEachDirectory("readAt of an empty file gives nothing", async (dir) => {

@@ -1,17 +1,17 @@
 // Copies a range from file to file inside the kernel: by reference where the file system can, and by hand where the
 // kernel cannot at all.
 
+import { outcome } from "../engine/engine.ts";
 import { Errno, unwrap } from "../errors.ts";
 import type { Handle } from "./handle.ts";
-import { attempt, readRange } from "./random_access.ts";
-import { WriteSession } from "./write_session.ts";
+import { readRange, sizeOf, writeBytes } from "./random_access.ts";
 
 /** Bytes asked of the kernel at once: it copies without looking up, and a close should not have to wait for long. */
 const STEP = 256 << 20;
 /** Bytes copied by hand at once. */
 const PIECE = 4 << 20;
 
-/** How the kernel says that it cannot copy between these two files (copy_file_range(2)). */
+/** How the kernel says that it cannot copy between these two places (copy_file_range(2)). */
 const REFUSED: ReadonlySet<number> = new Set([
   Errno.EXDEV,
   Errno.EOPNOTSUPP,
@@ -27,66 +27,114 @@ export async function copyRange(
   length: number,
   target: number,
 ): Promise<number> {
-  const { engine } = from;
+  if (from.inode === to.inode && from.device === to.device) {
+    // What the copy itself appends is no source.
+    length = Math.min(length, Math.max(0, await sizeOf(from) - position));
+    refuseOverlap(position, length, target);
+  }
   let copied = 0;
-  to.enter("copy");
-  try {
-    while (copied < length) {
-      const step = Math.min(STEP, length - copied);
-      const result = await attempt(
-        from,
-        (done) => engine.copyRange(from.fd, position + copied, to.fd, target + copied, step, done),
-      );
-      if (copied === 0 && REFUSED.has(-result)) {
-        return await copyByHand(from, to, position, length, target);
-      }
-      if (unwrap(result, "copy", from.path) === 0) break;
-      copied += result;
-      to.changes++;
+  while (copied < length) {
+    const step = Math.min(STEP, length - copied);
+    const result = await from.during(
+      "copy",
+      () => to.during("copy", () => copyStep(from, to, position + copied, step, target + copied)),
+    );
+    // Also half-way: the blocks may be copied, and the rest of one at the end refused (ext4 with O_DIRECT).
+    if (REFUSED.has(-result)) {
+      return copied +
+        await copyByHand(from, to, position + copied, length - copied, target + copied);
     }
-  } finally {
-    to.leave();
-    to.contentEnd = Math.max(to.contentEnd, copied > 0 ? target + copied : 0);
-    to.longest = Math.max(to.longest, to.contentEnd);
+    if (unwrap(result, "copy", from.path) === 0) break;
+    copied += result;
+    noteContent(to, target + copied);
   }
   return copied;
 }
 
-async function copyByHand(
+async function copyStep(
   from: Handle,
   to: Handle,
   position: number,
   length: number,
   target: number,
 ): Promise<number> {
-  if (from.inode === to.inode && from.device === to.device) {
-    throw new RangeError(
-      `Cannot copy ${length} bytes from ${position} to ${target} of the same file: the ranges overlap`,
-    );
-  }
-  // A writer of its own: it knows how to start and end inside a block.
-  const session = new WriteSession(to, {
-    bufferSize: 1 << 20,
-    writeBehind: 4,
-    position: target,
-    append: false,
-    sizeHint: 0,
-    preallocate: false,
-    syncOnClose: false,
-    closeFile: false,
-  });
+  to.changes++;
+  return await outcome((done) =>
+    from.engine.copyRange(from.fd, position, to.fd, target, length, done)
+  );
+}
+
+function noteContent(to: Handle, end: number): void {
+  to.contentEnd = Math.max(to.contentEnd, end);
+  to.longest = Math.max(to.longest, end);
+}
+
+/** The kernel says EINVAL for this, among other things. */
+function refuseOverlap(position: number, length: number, target: number): void {
+  if (position >= target + length || target >= position + length) return;
+  throw new RangeError(
+    `Cannot copy ${length} bytes from ${position} to ${target} of the same file: the ranges overlap`,
+  );
+}
+
+/** Copies by hand that wait for another: two may share a block, of which each writes the whole. */
+const queues = new WeakMap<Handle, Promise<unknown>>();
+
+function copyByHand(
+  from: Handle,
+  to: Handle,
+  position: number,
+  length: number,
+  target: number,
+): Promise<number> {
+  const before = queues.get(to) ?? Promise.resolve();
+  const copying = before.then(() => copyPieces(from, to, position, length, target));
+  queues.set(to, copying.catch(() => {}));
+  return copying;
+}
+
+async function copyPieces(
+  from: Handle,
+  to: Handle,
+  position: number,
+  length: number,
+  target: number,
+): Promise<number> {
+  const size = await sizeOf(to);
+  const { contentEnd } = to;
+  let copied = 0;
   try {
-    let copied = 0;
     while (copied < length) {
       const bytes = await readRange(from, position + copied, Math.min(PIECE, length - copied));
       if (bytes.length === 0) break;
-      await session.accept(bytes);
+      await putInBlocks(to, bytes, target + copied);
       copied += bytes.length;
     }
-    await session.close();
-    return copied;
-  } catch (error) {
-    await session.abort(error).catch(() => {});
-    throw error;
+  } finally {
+    to.contentEnd = contentEnd;
+    if (copied > 0) noteContent(to, target + copied);
+    await cutPadding(to, Math.max(size, target + copied));
   }
+  return copied;
+}
+
+/** Writes bytes to any position, by way of the whole blocks that they lie in. */
+async function putInBlocks(to: Handle, bytes: Uint8Array, position: number): Promise<void> {
+  const { alignment } = to;
+  const end = position + bytes.length;
+  const start = position - position % alignment;
+  const blocks = new Uint8Array(Math.ceil((end - start) / alignment) * alignment);
+  const last = blocks.length - alignment;
+  if (position > start) blocks.set(await readRange(to, start, alignment));
+  if (end % alignment > 0) blocks.set(await readRange(to, start + last, alignment), last);
+  blocks.set(bytes, position - start);
+  await writeBytes(to, blocks, start);
+}
+
+/** The last block may reach past what was copied into it, and past the end that the file had. */
+async function cutPadding(to: Handle, length: number): Promise<void> {
+  const padded = Math.ceil(length / to.alignment) * to.alignment;
+  // Anything else is somebody else's doing.
+  if (padded === length || await sizeOf(to) !== padded) return;
+  await to.run("truncate", (done) => to.engine.truncate(to.fd, length, done));
 }

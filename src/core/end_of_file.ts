@@ -42,6 +42,8 @@ export class EndOfFile implements Completion {
   #expectedEnd: number;
   /** Space is there up to here, or is being made. */
   #reserved: number;
+  /** Where the furthest write ends. */
+  #written = 0;
   /** Where the step starts that is with the kernel. */
   #from = 0;
   /** A step or a cut is with the kernel. */
@@ -64,7 +66,13 @@ export class EndOfFile implements Completion {
   /** To be called before a write up to `end` is queued. */
   beforeWrite(end: number): void {
     this.longest = Math.max(this.longest, end);
+    this.#written = Math.max(this.#written, end);
+    this.#keepAhead();
+  }
+
+  #keepAhead(): void {
     if (!this.#ahead || this.busy) return;
+    const end = this.#written;
     if (this.#expectedEnd > this.#reserved) {
       this.#reserve(this.#expectedEnd);
       return;
@@ -93,6 +101,8 @@ export class EndOfFile implements Completion {
       this.#reserved = this.#from;
       if (result !== -Errno.EINTR) this.#ahead = false;
     }
+    // The writes may have come near the end while it was moved.
+    this.#keepAhead();
     this.#settled();
   }
 

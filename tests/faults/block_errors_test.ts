@@ -52,12 +52,16 @@ async function overwriter(path: string): Promise<DmaStreamWriter> {
 
 /**
  * Closing syncs the file and its directory, and may do both at once: either may be the first to fail, and a file
- * system that shuts down at that lets no write through any more.
+ * system that shuts down at that lets nothing through any more.
  */
 function assertClosingFailed(error: unknown, path: string): void {
   const directory = path.slice(0, path.lastIndexOf("/"));
-  const failed = (error as { path?: string }).path === directory ? directory : path;
-  assertIoError(error, { code: "EIO", op: ["sync", "write", "truncate"], path: failed });
+  const told = error as { path?: string; code?: string };
+  assertIoError(error, {
+    code: told.code === "EROFS" ? "EROFS" : "EIO",
+    op: ["sync", "write", "truncate"],
+    path: told.path === directory ? directory : path,
+  });
 }
 
 async function assertFired(disk: FaultyDisk): Promise<void> {
