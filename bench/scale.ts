@@ -1,6 +1,6 @@
 // Throughput, memory and delay as functions of scale: writers at once, and bytes of one file.
 //
-//     deno task bench:scale [--size=1GiB] [--rounds=3] [--only=writers,write,read] [--dir=/var/tmp]
+//     deno task bench:scale [--size=1GiB] [--most=64GiB] [--rounds=3] [--only=writers,write,read]
 
 import { FILE_READERS, FILE_WRITERS, writersAtOnce } from "./contestants/scale.ts";
 import type { Contestant } from "./harness/contestant.ts";
@@ -20,13 +20,17 @@ const MOST_FOR_PEERS = 16;
 
 const say = (line: string) => console.error(line);
 
+const options = parseOptions(Deno.args, { rounds: 3, suffix: "-scale" });
+const { size, rounds, only, patience, name } = options;
+const wanted = (what: string) => only.length === 0 || only.includes(what);
+
 /** Bytes that the file system of a directory has left. */
 async function freeBytes(directory: string): Promise<number> {
   const shown = await tryCommand(["df", "--output=avail", "--block-size=1", directory]);
   return Number(shown?.split("\n").at(-1) ?? 0);
 }
 
-async function manyWriters(course: Course, rounds: number): Promise<Point[]> {
+async function manyWriters(course: Course): Promise<Point[]> {
   const results = await runRounds(WRITERS.flatMap(writersAtOnce), course, rounds, say);
   return results.map((result) => ({ x: result.samples[0]!.count, result }));
 }
@@ -35,12 +39,12 @@ async function manyWriters(course: Course, rounds: number): Promise<Point[]> {
 async function growingFile(
   contestants: readonly Contestant[],
   course: Course,
-  rounds: number,
   prepare: (course: Course) => Promise<void>,
 ): Promise<Point[]> {
   const points: Point[] = [];
   for (const gibibytes of GIBIBYTES) {
     const size = gibibytes * GIB;
+    if (size > options.most) break;
     if (await freeBytes(course.directory) < size * 1.1) {
       say(`Skipped ${showBytes(size)}: no room in ${course.directory}`);
       continue;
@@ -65,10 +69,6 @@ async function writeLargeSource({ tools, source, size }: Course): Promise<void> 
   await runMeasured([tools.deno, ...args]);
 }
 
-const options = parseOptions(Deno.args, { rounds: 3, suffix: "-scale" });
-const { size, rounds, only, patience, name } = options;
-const wanted = (what: string) => only.length === 0 || only.includes(what);
-
 const tools = ONLY_DENO;
 const directory = await Deno.makeTempDir({ dir: options.directory, prefix: "dma-bench-" });
 const course = {
@@ -83,15 +83,15 @@ const machine = await machineFacts(directory, tools);
 const series: Series[] = [];
 try {
   if (wanted("writers")) {
-    const points = await manyWriters(course, rounds);
+    const points = await manyWriters(course);
     series.push({ title: "Writers at once", axis: "writers", points });
   }
   if (wanted("write")) {
-    const points = await growingFile(FILE_WRITERS, course, rounds, async () => {});
+    const points = await growingFile(FILE_WRITERS, course, async () => {});
     series.push({ title: "Writing one file, durable", axis: "GiB", points });
   }
   if (wanted("read")) {
-    const points = await growingFile(FILE_READERS, course, rounds, writeLargeSource);
+    const points = await growingFile(FILE_READERS, course, writeLargeSource);
     series.push({ title: "Reading one cold file", axis: "GiB", points });
   }
 } finally {

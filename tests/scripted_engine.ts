@@ -48,10 +48,6 @@ export class ScriptedEngine extends HoldingEngine implements Engine {
     this.files.delete(fd);
   }
 
-  closeNow(fd: number): void {
-    this.files.delete(fd);
-  }
-
   read(
     fd: number,
     memory: Memory,

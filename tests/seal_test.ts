@@ -87,7 +87,9 @@ testInEachDirectory("A sealed file is read in every way", async (dir) => {
 });
 
 testInEachDirectory("A sealed file cannot be changed", async (dir) => {
-  await using file = await sealed(dir.file("file"));
+  const writer = (await DmaFile.create(dir.file("file"))).writable;
+  await writer.write(pattern(SIZE));
+  await using file = await writer.seal();
   await using other = await DmaFile.open(dir.file("file"));
   const buffer = file.allocBuffer(4096);
   await assertRejects(() => file.writeAt(buffer, 0), BadResource, "opened without write");
@@ -96,9 +98,9 @@ testInEachDirectory("A sealed file cannot be changed", async (dir) => {
   await assertRejects(() => file.deallocate(0, 4096), BadResource);
   await assertRejects(() => other.copyRangeTo(file, 0, 1, SIZE), BadResource);
   assertThrows(() => new DmaStreamWriter(file), TypeError, "opened without write");
-  await assertRejects(() => file.writable.write(new Uint8Array(1)), TypeError);
-  await assertRejects(() => file.writable.close(), TypeError);
-  await file.writable[Symbol.asyncDispose]();
+  await assertRejects(() => writer.write(new Uint8Array(1)), TypeError);
+  await assertRejects(() => writer.close(), TypeError);
+  await writer[Symbol.asyncDispose]();
   await assertFile(dir.file("file"), pattern(SIZE));
   assertEquals(buffer.bytes.length, 4096);
 });

@@ -66,7 +66,7 @@ function panelSpec(panel: Panel, results: readonly Result[], first: boolean) {
     sort: null,
     scale: { domain: values.map(({ name }) => name) },
     axis: first
-      ? { title: null, labelLimit: 560, domain: false, ticks: false, labelPadding: 6 }
+      ? { title: null, labelLimit: 1000, domain: false, ticks: false, labelPadding: 6 }
       : null,
   } as const;
   const scale = panel.logarithmic ? { type: "log", domainMin: least / 2 } as const : {};

@@ -6,6 +6,8 @@ import { parseSize } from "./units.ts";
 export interface BenchOptions {
   /** Bytes of the file. */
   readonly size: number;
+  /** Bytes of the largest file, where files grow. */
+  readonly most: number;
   /** Times that each contestant runs. */
   readonly rounds: number;
   /** Groups or contestants to run, by the beginning of their names; none: all. */
@@ -20,6 +22,7 @@ export interface BenchOptions {
 
 const USAGE = `Options:
   --size=1GiB       bytes of the file
+  --most=64GiB      bytes of the largest file, where files grow
   --rounds=N        times that each contestant runs: 5, or 3 where scale grows
   --only=write,...  groups or contestants, by the beginning of their names
   --dir=/var/tmp    where the files are written: this is the disk that is measured
@@ -34,7 +37,7 @@ export function parseOptions(
   const given = new Map<string, string>();
   for (let i = 0; i < args.length; i++) {
     const [, name, value] = /^--([a-z]+)(?:=(.*))?$/.exec(args[i]!) ?? [];
-    if (!name || !["size", "rounds", "only", "dir", "patience", "name"].includes(name)) {
+    if (!name || !["size", "most", "rounds", "only", "dir", "patience", "name"].includes(name)) {
       console.error(`Unknown argument ${args[i]}\n\n${USAGE}`);
       Deno.exit(2);
     }
@@ -47,6 +50,7 @@ export function parseOptions(
   }
   return {
     size: parseSize(given.get("size") ?? "1GiB"),
+    most: parseSize(given.get("most") ?? "64GiB"),
     rounds,
     only: given.get("only")?.split(",").filter(Boolean) ?? [],
     // Not TMPDIR: where that is tmpfs, no disk would be measured.

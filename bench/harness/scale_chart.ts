@@ -89,9 +89,10 @@ export async function scaleChart(
       padding: 16,
       spacing: 32,
       config: { view: { stroke: null }, axis: { gridColor: "#f1f3f5" } },
-      resolve: { scale: { color: "shared" } },
+      resolve: { scale: { color: "independent" } },
       vconcat: series.filter(({ points }) => points.length > 0).map((each) => ({
         title: { text: each.title, anchor: "start" },
+        resolve: { scale: { color: "independent" } },
         hconcat: FIGURES.map((figure) => panel(each, figure)),
         spacing: 24,
       })),

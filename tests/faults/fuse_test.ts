@@ -130,11 +130,15 @@ for (const [name, scenario] of Object.entries(scenarios)) {
         for (const operation of operations) {
           if (kind.kind === "short" && operation !== "read" && operation !== "write") continue;
           for (let nth = 1;; nth++) {
+            const t0 = performance.now();
             await faulty.reset();
+            const t1 = performance.now();
             await layOut(name, faulty);
             const fault: Fault = { operation, nth, ...kind };
             await faulty.inject(fault);
+            const t2 = performance.now();
             const outcome = await within(20, `${operation} ${nth}`, scenario(faulty.path));
+            const t3 = performance.now(); if (t3 - t0 > 300) console.log("SLOW", name, operation, nth, t1 - t0, t2 - t1, t3 - t2);
             if (await faulty.fired() === 0) {
               // The control: without a fault all goes well.
               assertEquals(outcome.error, undefined);
@@ -143,7 +147,9 @@ for (const [name, scenario] of Object.entries(scenarios)) {
             runs++;
             try {
               await assertTold(name, outcome, fault, faulty);
+              const t4 = performance.now();
               await assertIdle();
+              if (performance.now() - t4 > 300) console.log("SLOW idle", operation, nth, performance.now() - t4);
             } catch (cause) {
               throw new Error(`When ${operation} ${nth} ${what}`, { cause });
             }
