@@ -4,7 +4,14 @@
 import "./engine.ts";
 import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
 import fc from "fast-check";
-import { configure, DmaBuffer, DmaFile, DmaStreamReader, DmaStreamWriter, ioStats } from "../mod.ts";
+import {
+  configure,
+  DmaBuffer,
+  DmaFile,
+  DmaStreamReader,
+  DmaStreamWriter,
+  ioStats,
+} from "../mod.ts";
 
 /** Wrong values for each kind of argument, but undefined: that stands for the default, where there is one. */
 const wrong = {
@@ -144,7 +151,12 @@ const cases: Case[] = [
   ...options("DmaFile.open", opening, ({ path }, value) => DmaFile.open(path, value), {
     direct: isChoice,
   }),
-  { name: "DmaFile.create", argument: "path", kind: "path", call: (_, value) => DmaFile.create(value) },
+  {
+    name: "DmaFile.create",
+    argument: "path",
+    kind: "path",
+    call: (_, value) => DmaFile.create(value),
+  },
   ...options(
     "DmaFile.create",
     { read: "flag", mode: "integer", direct: "choice", atomic: "flag" },
@@ -160,43 +172,95 @@ const cases: Case[] = [
     kind: "integer",
     call: ({ file }, value) => file[name as "alignUp"](value),
   })),
-  { name: "allocBuffer", argument: "length", kind: "integer", call: ({ file }, value) => file.allocBuffer(value) },
+  {
+    name: "allocBuffer",
+    argument: "length",
+    kind: "integer",
+    call: ({ file }, value) => file.allocBuffer(value),
+  },
   ...["readAt", "readAtAligned"].flatMap((name): Case[] => [
-    { name, argument: "position", kind: "integer", call: ({ file }, value) => file[name as "readAt"](value, 0) },
-    { name, argument: "length", kind: "integer", call: ({ file }, value) => file[name as "readAt"](0, value) },
+    {
+      name,
+      argument: "position",
+      kind: "integer",
+      call: ({ file }, value) => file[name as "readAt"](value, 0),
+    },
+    {
+      name,
+      argument: "length",
+      kind: "integer",
+      call: ({ file }, value) => file[name as "readAt"](0, value),
+    },
   ]),
-  { name: "readMany", argument: "ranges", kind: "iterable", call: ({ file }, value) => drain(file.readMany(value)) },
-  { name: "readMany", argument: "range", kind: "range", call: ({ file }, value) => drain(file.readMany([value])) },
+  {
+    name: "readMany",
+    argument: "ranges",
+    kind: "iterable",
+    call: ({ file }, value) => drain(file.readMany(value)),
+  },
+  {
+    name: "readMany",
+    argument: "range",
+    kind: "range",
+    call: ({ file }, value) => drain(file.readMany([value])),
+  },
   ...["position", "length"].map((argument): Case => ({
     name: "readMany",
     argument,
     kind: "integer",
-    call: ({ file }, value) => drain(file.readMany([{ position: 0, length: 0, [argument]: value }])),
+    call: ({ file }, value) =>
+      drain(file.readMany([{ position: 0, length: 0, [argument]: value }])),
   })),
   ...options(
     "readMany",
     { maxMerged: "integer", maxGap: "integer", concurrency: "integer" },
     ({ file }, value) => drain(file.readMany([], value)),
   ),
-  { name: "writeAt", argument: "data", kind: "bytes", call: ({ other }, value) => other.writeAt(value, 0) },
+  {
+    name: "writeAt",
+    argument: "data",
+    kind: "bytes",
+    call: ({ other }, value) => other.writeAt(value, 0),
+  },
   {
     name: "writeAt",
     argument: "position",
     kind: "integer",
     call: ({ other }, value) => other.writeAt(new Uint8Array(4096), value),
   },
-  { name: "truncate", argument: "length", kind: "integer", call: ({ other }, value) => other.truncate(value) },
-  { name: "preallocate", argument: "length", kind: "integer", call: ({ other }, value) => other.preallocate(value) },
-  ...options("preallocate", { keepSize: "flag" }, ({ other }, value) => other.preallocate(1, value), {
-    keepSize: (value) => value === undefined,
-  }).map((each): Case => each.argument === "keepSize" ? { ...each, allowed: () => false } : each),
+  {
+    name: "truncate",
+    argument: "length",
+    kind: "integer",
+    call: ({ other }, value) => other.truncate(value),
+  },
+  {
+    name: "preallocate",
+    argument: "length",
+    kind: "integer",
+    call: ({ other }, value) => other.preallocate(value),
+  },
+  ...options(
+    "preallocate",
+    { keepSize: "flag" },
+    ({ other }, value) => other.preallocate(1, value),
+    {
+      keepSize: (value) => value === undefined,
+    },
+  ).map((each): Case => each.argument === "keepSize" ? { ...each, allowed: () => false } : each),
   ...["position", "length"].map((argument): Case => ({
     name: "deallocate",
     argument,
     kind: "integer",
-    call: ({ other }, value) => argument === "position" ? other.deallocate(value, 1) : other.deallocate(0, value),
+    call: ({ other }, value) =>
+      argument === "position" ? other.deallocate(value, 1) : other.deallocate(0, value),
   })),
-  { name: "copyRangeTo", argument: "target", kind: "file", call: ({ file }, value) => file.copyRangeTo(value, 0, 1, 0) },
+  {
+    name: "copyRangeTo",
+    argument: "target",
+    kind: "file",
+    call: ({ file }, value) => file.copyRangeTo(value, 0, 1, 0),
+  },
   ...["position", "length", "targetPosition"].map((argument, index): Case => ({
     name: "copyRangeTo",
     argument,
@@ -207,11 +271,31 @@ const cases: Case[] = [
       return file.copyRangeTo(other, ...numbers);
     },
   })),
-  { name: "lock", argument: "exclusive", kind: "flag", call: ({ other }, value) => other.lock(value) },
-  { name: "tryLock", argument: "exclusive", kind: "flag", call: ({ other }, value) => other.tryLock(value) },
+  {
+    name: "lock",
+    argument: "exclusive",
+    kind: "flag",
+    call: ({ other }, value) => other.lock(value),
+  },
+  {
+    name: "tryLock",
+    argument: "exclusive",
+    kind: "flag",
+    call: ({ other }, value) => other.tryLock(value),
+  },
   { name: "rename", argument: "to", kind: "path", call: ({ other }, value) => other.rename(value) },
-  { name: "isSameFile", argument: "other", kind: "file", call: ({ file }, value) => file.isSameFile(value) },
-  { name: "DmaStreamWriter", argument: "file", kind: "file", call: (_, value) => new DmaStreamWriter(value) },
+  {
+    name: "isSameFile",
+    argument: "other",
+    kind: "file",
+    call: ({ file }, value) => file.isSameFile(value),
+  },
+  {
+    name: "DmaStreamWriter",
+    argument: "file",
+    kind: "file",
+    call: (_, value) => new DmaStreamWriter(value),
+  },
   ...options(
     "DmaStreamWriter",
     {
@@ -228,7 +312,12 @@ const cases: Case[] = [
     // Below 1 it means 1.
     { writeBehind: (value) => Number.isSafeInteger(value) && (value as number) < 1 },
   ),
-  { name: "write", argument: "chunk", kind: "bytes", call: ({ writer }, value) => writer.write(value) },
+  {
+    name: "write",
+    argument: "chunk",
+    kind: "bytes",
+    call: ({ writer }, value) => writer.write(value),
+  },
   {
     name: "write of a stream writer",
     argument: "chunk",
@@ -242,18 +331,39 @@ const cases: Case[] = [
       }
     },
   },
-  { name: "writeBuffer", argument: "buffer", kind: "buffer", call: ({ writer }, value) => writer.writeBuffer(value) },
-  ...options("sync", { tail: "flag" }, ({ writer }, value) => writer.sync(value)).map((each): Case =>
-    each.argument === "tail" ? { ...each, allowed: () => false } : each
-  ),
-  { name: "DmaStreamReader", argument: "file", kind: "file", call: (_, value) => new DmaStreamReader(value) },
+  {
+    name: "writeBuffer",
+    argument: "buffer",
+    kind: "buffer",
+    call: ({ writer }, value) => writer.writeBuffer(value),
+  },
+  ...options("sync", { tail: "flag" }, ({ writer }, value) => writer.sync(value)).map((
+    each,
+  ): Case => each.argument === "tail" ? { ...each, allowed: () => false } : each),
+  {
+    name: "DmaStreamReader",
+    argument: "file",
+    kind: "file",
+    call: (_, value) => new DmaStreamReader(value),
+  },
   ...options(
     "DmaStreamReader",
-    { start: "integer", end: "integer", bufferSize: "integer", readAhead: "integer", closeFile: "flag" },
+    {
+      start: "integer",
+      end: "integer",
+      bufferSize: "integer",
+      readAhead: "integer",
+      closeFile: "flag",
+    },
     ({ file }, value) => new DmaStreamReader(file, value),
     { end: (value) => value === Infinity },
   ),
-  { name: "skip", argument: "bytes", kind: "integer", call: ({ reader }, value) => reader.skip(value) },
+  {
+    name: "skip",
+    argument: "bytes",
+    kind: "integer",
+    call: ({ reader }, value) => reader.skip(value),
+  },
   ...options(
     "configure",
     { engine: "choice", ringEntries: "integer", threads: "integer" },
@@ -273,7 +383,11 @@ const synchronous = new Set([
   "DmaStreamReader",
 ]);
 
-async function failureOf({ name, call }: Case, subjects: Subjects, value: unknown): Promise<unknown> {
+async function failureOf(
+  { name, call }: Case,
+  subjects: Subjects,
+  value: unknown,
+): Promise<unknown> {
   let result: unknown;
   try {
     result = call(subjects, value as never);

@@ -4,8 +4,7 @@
 //   deno task soak [--seconds 60] [--workers 3] [--actors 64] [--directory PATH] [--seed N]
 
 import { takeStock } from "./leaks.ts";
-import { type Done } from "./soak/actors.ts";
-import { Actors } from "./soak/actors.ts";
+import { Actors, type Done } from "./soak/actors.ts";
 import type { Order } from "./soak/worker.ts";
 import { engineInfo } from "../mod.ts";
 
@@ -72,7 +71,9 @@ async function soak(directory: string): Promise<string[]> {
   for (let index = 1; index <= Number(option("workers", "3")); index++) {
     groups.push(await inWorker(directory, count, seed + index));
   }
-  console.log(`Seed ${seed}: ${count} actors in each of ${groups.length} isolates, for ${seconds} s`);
+  console.log(
+    `Seed ${seed}: ${count} actors in each of ${groups.length} isolates, for ${seconds} s`,
+  );
   const began = performance.now();
   const line = async (state: string): Promise<Held> => {
     const { descriptors, mappings, resident } = takeStock();
@@ -80,7 +81,9 @@ async function soak(directory: string): Promise<string[]> {
     const sum = (name: keyof Done) => all.reduce((sum, done) => sum + done[name], 0);
     console.log(
       `${((performance.now() - began) / 1000).toFixed(0).padStart(4)} s  ${state}  ` +
-        `${sum("files")} files, ${Math.round(sum("bytes") / MiB)} MiB, ${sum("aborted")} aborted, ` +
+        `${sum("files")} files, ${Math.round(sum("bytes") / MiB)} MiB, ${
+          sum("aborted")
+        } aborted, ` +
         `${sum("dropped")} dropped; ${descriptors} descriptors, ${mappings} mappings, ` +
         `${Math.round(resident / MiB)} MiB resident`,
     );

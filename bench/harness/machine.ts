@@ -17,7 +17,8 @@ async function mountOf(directory: string): Promise<{ device: string; facts: stri
   const shown = await tryCommand(
     ["findmnt", "--noheadings", "--raw", "--output", "MAJ:MIN,FSTYPE,OPTIONS", "-T", directory],
   );
-  const [device, type, options] = shown?.split(" ") ?? [];
+  // Where several are mounted on one another the last one is seen.
+  const [device, type, options] = shown?.split("\n").at(-1)?.split(" ") ?? [];
   return device === undefined ? undefined : { device, facts: `${type} (${options})` };
 }
 

@@ -34,7 +34,7 @@ export function scaleMarkdown(
   rounds: number,
 ): string {
   return [
-    `# Scale: medians of ${rounds} rounds, one from 16 GiB on`,
+    `# Scale: medians of ${rounds} alternating rounds; one from 16 GiB on`,
     "",
     ...Object.entries(machine).map(([name, value]) => `- ${name}: ${value}`),
     "",

@@ -7,11 +7,14 @@ import { type DmaError, Errno, ioError } from "../errors.ts";
 
 const MIB = 1 << 20;
 
-/** A file is moved ahead from this length on: small ones must not pay for what large ones need. */
-const FROM: number = 2 * MIB;
-/** The first step. Each further one is as long as the file is, up to the largest. */
+/** The end is moved from this length on: small files must not pay for what large ones need. */
+const FROM: number = 8 * MIB;
+/**
+ * A step is a part of the length so far: many writers at once must not fill the disk with what they only reserve.
+ * Larger steps than the largest stall fragmented file systems for longer than they save.
+ */
+const PART = 4;
 const SMALLEST_STEP: number = 4 * MIB;
-/** Larger steps stall fragmented file systems for longer than they save. */
 const LARGEST_STEP: number = 64 * MIB;
 
 /** What {@linkcode EndOfFile} is made of. */
@@ -79,9 +82,12 @@ export class EndOfFile implements Completion {
     }
     // Where a size was hinted, steps are for what goes well beyond it.
     if (end < this.#expectedEnd + FROM) return;
-    const step = Math.min(Math.max(end, SMALLEST_STEP), LARGEST_STEP);
+    const step = Math.min(Math.max(Math.ceil(end / PART / MIB) * MIB, SMALLEST_STEP), LARGEST_STEP);
     // Early: half a step is left when the next one is asked for.
-    if (this.#reserved - end < step / 2) this.#reserve(Math.max(this.#reserved, end) + step);
+    if (this.#reserved - end >= step / 2) return;
+    // What is being written already makes its own space.
+    this.#reserved = Math.max(this.#reserved, end);
+    this.#reserve(this.#reserved + step);
   }
 
   #reserve(end: number): void {

@@ -26,6 +26,8 @@ export interface HandleFacts {
   readonly named: boolean;
   /** Whether this open made or emptied the file: nobody else's bytes are in it. */
   readonly ownsSize: boolean;
+  /** Whether writes that extend the file are like any others here, so that moving its end ahead gains nothing. */
+  readonly extendsFreely: boolean;
 }
 
 /** What happens to a file's name when it is closed or given up. For atomic files. */
@@ -54,6 +56,7 @@ export class Handle {
   readonly inode: bigint;
   readonly named: boolean;
   readonly ownsSize: boolean;
+  readonly extendsFreely: boolean;
   /** False where the caller did not ask for it, though the descriptor might be able to. */
   readable: boolean;
   /** Where it was opened, or where it was renamed to since. */
@@ -93,6 +96,7 @@ export class Handle {
     this.nameVolatile = facts.created;
     this.named = facts.named;
     this.ownsSize = facts.ownsSize;
+    this.extendsFreely = facts.extendsFreely;
     // Whoever closes looks at it; nobody else has to.
     this.#closed.promise.catch(() => {});
   }

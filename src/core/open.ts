@@ -62,6 +62,14 @@ const PSEUDO = new Set([
 /** f_type of file systems that live in memory: O_DIRECT may open there, and means nothing. */
 const IN_MEMORY = new Set([0x01021994, /* tmpfs */ 0x858458f6 /* ramfs */]);
 
+/** f_type of file systems on which a write that extends a file is like any other, so that reserving gains nothing. */
+const EXTENDS_FREELY = new Set([
+  ...IN_MEMORY,
+  0x9123683e, // btrfs
+  0x65735546, // FUSE
+  0x6969, // NFS
+]);
+
 /** What {@linkcode fileSystemType} found, by device: a device does not change its file system while mounted. */
 const fileSystemTypes = new Map<number, number>();
 
@@ -117,6 +125,7 @@ export async function openHandle(
       created: opened.created && !request.unnamed,
       named: !request.unnamed,
       ownsSize: opened.created || emptied,
+      extendsFreely: EXTENDS_FREELY.has(type),
     });
   } catch (error) {
     await outcome((done) => engine.close(fd, done));

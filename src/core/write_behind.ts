@@ -39,6 +39,8 @@ export interface WriteBehindOptions {
   writeBehind: number;
   /** Move the end of file ahead of the writes. */
   preallocate: boolean;
+  /** Only as far as was hinted: on this file system steps gain nothing. */
+  extendsFreely?: boolean;
   /** Bytes expected in all; 0 where nobody knows. */
   sizeHint: number;
   /** Whether something about the file is not durable yet. */
@@ -98,7 +100,7 @@ export class WriteBehind {
       path,
       size: options.size,
       start,
-      ahead: options.preallocate,
+      ahead: options.preallocate && (options.sizeHint > 0 || !options.extendsFreely),
       expectedEnd: options.sizeHint > 0 ? start + options.sizeHint : 0,
       settled: () => this.#advance(),
     });

@@ -65,7 +65,6 @@ export class WriteSession implements Occupant {
 
   /** Closing leaves the descriptor open. */
   keepOpen(): void {
-    this.#options.closeFile = false;
     this.#sealing = true;
   }
 
@@ -120,6 +119,7 @@ export class WriteSession implements Occupant {
       writeBehind,
       // An atomic file is never seen with an end that is ahead of its bytes, whatever happens: it is not seen.
       preallocate,
+      extendsFreely: handle.extendsFreely,
       sizeHint,
       unsynced: handle.ownsSize || handle.changes > 0,
     });
@@ -203,7 +203,7 @@ export class WriteSession implements Occupant {
       await this.#leaving;
       throw this.error;
     }
-    if (!this.#options.closeFile) return;
+    if (!this.#options.closeFile || this.#sealing) return;
     try {
       await this.handle.close();
     } catch (error) {
@@ -217,7 +217,8 @@ export class WriteSession implements Occupant {
   async complete(): Promise<void> {
     const core = await this.ready();
     this.#ending = true;
-    const { syncOnClose, closeFile } = this.#options;
+    const { syncOnClose } = this.#options;
+    const closeFile = this.#options.closeFile && !this.#sealing;
     const { handle } = this;
     const durable = syncOnClose || handle.publication !== undefined;
     // The directory is synced beside the file: neither waits for the other.

@@ -58,7 +58,9 @@ Deno.test("sync() after close() resolves or says that the stream is closed, and 
     const calls = [stream.sync(), stream.sync({ tail: true }), stream.flushAligned()];
     const [late] = await Promise.all([Promise.allSettled(calls), closed]);
     for (const result of late) {
-      if (result.status === "rejected") assert(result.reason instanceof TypeError, String(result.reason));
+      if (result.status === "rejected") {
+        assert(result.reason instanceof TypeError, String(result.reason));
+      }
     }
     await assertWritten(path, round);
   }));
@@ -77,7 +79,10 @@ Deno.test("reads and writes that were begun before close() of a file are done be
 Deno.test("reads in flight are waited for when their stream is cancelled", () =>
   many(async (path, round) => {
     await Deno.writeFile(path, content(0, 100_000));
-    const stream = new DmaStreamReader(await DmaFile.open(path), { bufferSize: 4096, readAhead: 8 });
+    const stream = new DmaStreamReader(await DmaFile.open(path), {
+      bufferSize: 4096,
+      readAhead: 8,
+    });
     const reader = stream.getReader();
     if (round % 2 === 0) await reader.read();
     else reader.read().catch(() => {});

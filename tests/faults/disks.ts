@@ -171,7 +171,11 @@ export class FaultyDisk implements AsyncDisposable {
   }
 
   /** The bytes of the device where `length` bytes of a file from `position` on lie. They must be in one piece. */
-  async extent(path: string, position: number, length: number): Promise<{ from: number; to: number }> {
+  async extent(
+    path: string,
+    position: number,
+    length: number,
+  ): Promise<{ from: number; to: number }> {
     const listing = await runOrThrow("filefrag", ["-v", "-b1", path]);
     for (const line of listing.split("\n")) {
       const match = /^\s*\d+:\s+(\d+)\.\.\s*(\d+):\s+(\d+)\.\./.exec(line);

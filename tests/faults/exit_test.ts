@@ -15,7 +15,12 @@ interface Ended {
 }
 
 /** Runs programs/end.ts, and sends it a signal when it is ready for one. */
-async function end(how: string, folder: string, engine: string, signal?: Deno.Signal): Promise<Ended> {
+async function end(
+  how: string,
+  folder: string,
+  engine: string,
+  signal?: Deno.Signal,
+): Promise<Ended> {
   await Deno.writeFile(`${folder}/source`, content(0, 3_000_000));
   const child = spawn("end", { args: [how, folder], env: { DMA_ENGINE: engine } });
   child.stdin.close();
@@ -72,7 +77,12 @@ for (const engine of engines) {
   }
 
   test("Ctrl-C with a listener that aborts leaves a file cut to what is right", async (folder) => {
-    const { code, stdout, stderr } = await end("a listener for the signal", folder, engine, "SIGINT");
+    const { code, stdout, stderr } = await end(
+      "a listener for the signal",
+      folder,
+      engine,
+      "SIGINT",
+    );
     assertEquals({ code, stderr }, { code: 130, stderr: "" });
     const flushed = Number(/^aborted (\d+)$/m.exec(stdout)?.[1]);
     assert(flushed > 0);

@@ -113,7 +113,11 @@ export async function assertCutToFlushed(writer: DmaStreamWriter, path: string):
 /** Nothing of this module is in use any more. */
 export async function assertIdle(): Promise<void> {
   // A close without anybody who waits for it may still be under way.
-  for (let tried = 0; tried < 100 && (ioStats().inFlight > 0 || ioStats().poolBuffers > 0); tried++) {
+  for (
+    let tried = 0;
+    tried < 100 && (ioStats().inFlight > 0 || ioStats().poolBuffers > 0);
+    tried++
+  ) {
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
   const { inFlight, poolBuffers } = ioStats();

@@ -86,7 +86,10 @@ const MOST_PADDING = 4096;
 /** Without an end of file that is moved ahead there are no zeros at the end but the padding of one block. */
 function assertNoTail(bytes: Uint8Array, path: string): void {
   const last = bytes.findLastIndex((byte) => byte !== 0);
-  assert(bytes.length - last - 1 <= MOST_PADDING, `${path}: ${bytes.length - last - 1} zeros at the end`);
+  assert(
+    bytes.length - last - 1 <= MOST_PADDING,
+    `${path}: ${bytes.length - last - 1} zeros at the end`,
+  );
 }
 
 async function assertLog({ folder, promised, loss }: Account): Promise<void> {
@@ -109,13 +112,20 @@ async function assertWhole({ folder, seed, promised, loss }: Account): Promise<v
     const newest = last + (loss === "killed" ? 1 : 1000);
     let found = Math.max(1, last);
     const matches = (generation: number) =>
-      generationLength(generation, seed) === bytes.length && firstWrong(bytes, bytes.length, generation) < 0;
+      generationLength(generation, seed) === bytes.length &&
+      firstWrong(bytes, bytes.length, generation) < 0;
     while (found <= newest && !matches(found)) found++;
-    assert(found <= newest, `${path} has ${bytes.length} bytes, and is not whole, or older than ${last}`);
+    assert(
+      found <= newest,
+      `${path} has ${bytes.length} bytes, and is not whole, or older than ${last}`,
+    );
   }
   for await (const { name } of Deno.readDir(folder)) {
     const hidden = name.startsWith(".") && name.endsWith(".tmp");
-    assert(name === "file" || name === "lost+found" || hidden, `${name} looks like a file of the user's`);
+    assert(
+      name === "file" || name === "lost+found" || hidden,
+      `${name} looks like a file of the user's`,
+    );
   }
 }
 

@@ -2,7 +2,16 @@
 // checkout, and for mutants that show that a test can fail.
 
 const root = new URL("../../", import.meta.url).pathname;
-const parts = ["mod.ts", "deno.json", "src", "ffi", "tests/faults/programs", "tests/faults/content.ts", "tests/faults/written.ts"];
+const parts = [
+  "mod.ts",
+  "deno.json",
+  "src",
+  "ffi",
+  "tests/faults/programs",
+  "tests/faults/content.ts",
+  "tests/faults/scenarios.ts",
+  "tests/faults/written.ts",
+];
 
 /** One change of a file's text. */
 export interface Replacement {
@@ -22,7 +31,9 @@ export async function copyModule(
     const path = `${target}/${file}`;
     const text = await Deno.readTextFile(path);
     // A mutant that is none would make a test of nothing.
-    if (text.split(from).length !== 2) throw new Error(`${file} does not have exactly one: ${from}`);
+    if (text.split(from).length !== 2) {
+      throw new Error(`${file} does not have exactly one: ${from}`);
+    }
     await Deno.writeTextFile(path, text.replace(from, () => to));
   }
   return target;

@@ -110,37 +110,51 @@ async function cutAtRandom(
 for (const type of fileSystems) {
   for (const [index, kind] of kinds.entries()) {
     const engine = engines[index % engines.length]!;
-    faultTest(`what was promised before a power cut is there, ${cuts} times [${kind}, ${engine}, ${type}]`, {
-      needs: needs(type),
-    }, () =>
-      onFaultyDisk(type, async (disk, directory) => {
-        const all = await cutAtRandom(disk, directory, { kind, engine, seed: firstSeed + index });
-        let synced = 0;
-        for (const each of all) {
-          await afterwards(type, each.image, async (folder) => {
-            await assertKept({ ...each, folder });
-          }).catch((cause) => {
-            throw new Error(each.description, { cause });
-          });
-          for (const file of each.promised.values()) synced += file.closed || file.synced > 0 ? 1 : 0;
-        }
-        assert(synced > 0, "Nothing was promised before any of the cuts");
-      }));
+    faultTest(
+      `what was promised before a power cut is there, ${cuts} times [${kind}, ${engine}, ${type}]`,
+      {
+        needs: needs(type),
+      },
+      () =>
+        onFaultyDisk(type, async (disk, directory) => {
+          const all = await cutAtRandom(disk, directory, { kind, engine, seed: firstSeed + index });
+          let synced = 0;
+          for (const each of all) {
+            await afterwards(type, each.image, async (folder) => {
+              await assertKept({ ...each, folder });
+            }).catch((cause) => {
+              throw new Error(each.description, { cause });
+            });
+            for (const file of each.promised.values()) {
+              synced += file.closed || file.synced > 0 ? 1 : 0;
+            }
+          }
+          assert(synced > 0, "Nothing was promised before any of the cuts");
+        }),
+    );
   }
 
-  faultTest(`on a disk that lies about flushes what was promised is lost, which the check sees [${type}]`, {
-    needs: needs(type),
-  }, () =>
-    onFaultyDisk(type, async (disk, directory) => {
-      await disk.disk.command("drop-flush 1");
-      const all = await cutAtRandom(disk, directory, { kind: "new", engine: engines[0]!, seed: firstSeed });
-      let lost = 0;
-      for (const each of all) {
-        await afterwards(type, each.image, (folder) => assertKept({ ...each, folder }))
-          .catch(() => lost++);
-      }
-      assert(lost > 0, "Nothing was lost");
-    }));
+  faultTest(
+    `on a disk that lies about flushes what was promised is lost, which the check sees [${type}]`,
+    {
+      needs: needs(type),
+    },
+    () =>
+      onFaultyDisk(type, async (disk, directory) => {
+        await disk.disk.command("drop-flush 1");
+        const all = await cutAtRandom(disk, directory, {
+          kind: "new",
+          engine: engines[0]!,
+          seed: firstSeed,
+        });
+        let lost = 0;
+        for (const each of all) {
+          await afterwards(type, each.image, (folder) => assertKept({ ...each, folder }))
+            .catch(() => lost++);
+        }
+        assert(lost > 0, "Nothing was lost");
+      }),
+  );
 }
 
 // ---- cuts right after a promise --------------------------------------------------------------------------------
@@ -154,7 +168,9 @@ async function cutAfterPromise(
   const { before, after } = lengths[what];
   await onFaultyDisk(type, async (disk, directory) => {
     const folder = disk.mount.path;
-    if (before > 0) await Deno.writeFile(disk.file("file"), content(0, before, what === "append" ? 1 : 2));
+    if (before > 0) {
+      await Deno.writeFile(disk.file("file"), content(0, before, what === "append" ? 1 : 2));
+    }
     // Everything until now is durable.
     const { success } = await run("sync", ["-f", folder]);
     assert(success);
@@ -179,7 +195,9 @@ async function cutAfterPromise(
     assertEquals((await child.status).code, 0, errors);
     await disk.mount.unmount();
     for (const image of images) {
-      const bytes = await afterwards(type, image, (folder) => Deno.readFile(`${folder}/file`));
+      const bytes = await afterwards(type, image, async (folder) => {
+        return await Deno.readFile(`${folder}/file`).catch(() => new Uint8Array(0));
+      });
       assertEquals(firstWrong(bytes, after, 1), -1, `The first wrong byte in ${image}`);
       if (what === "sync") assertEquals(firstForeign(bytes, after, 1), -1);
       else assertEquals(bytes.length, after, `The length in ${image}`);
@@ -190,14 +208,61 @@ async function cutAfterPromise(
 for (const type of fileSystems) {
   for (const [index, what] of (Object.keys(lengths) as Once[]).entries()) {
     const engine = engines[index % engines.length]!;
-    faultTest(`a power cut straight after a promise leaves exactly what was promised [${what}, ${engine}, ${type}]`, {
-      needs: needs(type),
-    }, () => cutAfterPromise(type, what, { engine }));
+    faultTest(
+      `a power cut straight after a promise leaves exactly what was promised [${what}, ${engine}, ${type}]`,
+      {
+        needs: needs(type),
+      },
+      () => cutAfterPromise(type, what, { engine }),
+    );
   }
 }
 
 /** Writers that are wrong, and the promise that each of them breaks. */
 const mutants: readonly { name: string; what: Once; replacements: readonly Replacement[] }[] = [
+  {
+    name: "syncs before it cuts",
+    what: "close",
+    replacements: [
+      {
+        file: "src/core/write_behind.ts",
+        from: 'if (cut) last.add("truncate", (done) => this.#engine.truncate(fd, length, done));',
+        to: "",
+      },
+      {
+        file: "src/core/write_behind.ts",
+        from: "// Whoever waits may still need the descriptor.",
+        to: 'if (cut) last.add("truncate", (done) => this.#engine.truncate(fd, length, done));',
+      },
+    ],
+  },
+  {
+    name: "closes without a sync",
+    what: "append",
+    replacements: [{
+      file: "src/core/write_behind.ts",
+      from: "if (durable && (rest || cut || !this.#durability.whole)) {",
+      to: "if (false) {",
+    }],
+  },
+  {
+    name: "says that it synced and does not",
+    what: "sync",
+    replacements: [{
+      file: "src/core/durability.ts",
+      from: "const queued = outcome((done) => engine.sync(fd, true, done));",
+      to: "const queued = Promise.resolve(0);",
+    }],
+  },
+  {
+    name: "renames and forgets the directory",
+    what: "replace",
+    replacements: [{
+      file: "src/core/atomic.ts",
+      from: "    await syncDirectory(engine, path);\n",
+      to: "",
+    }],
+  },
 ];
 
 for (const { name, what, replacements } of mutants) {
@@ -207,6 +272,7 @@ for (const { name, what, replacements } of mutants) {
     inWorkDirectory(async (directory) => {
       const module = await copyModule(`${directory}/module`, replacements);
       const options = { engine: engines[0]!, module };
-      await assertRejects(() => cutAfterPromise("ext4", what, options));
+      // It must have run to its promise, and only then be found out.
+      await assertRejects(() => cutAfterPromise("ext4", what, options), Error, "cut-");
     }));
 }

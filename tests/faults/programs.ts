@@ -33,7 +33,8 @@ export interface Ended {
 
 /** Starts `tests/faults/programs/<name>.ts`. */
 export function spawn(name: string, options: ProgramOptions = {}): Deno.ChildProcess {
-  const script = options.script ?? `${options.module ? `${options.module}/tests/faults/programs/` : folder}${name}.ts`;
+  const script = options.script ??
+    `${options.module ? `${options.module}/tests/faults/programs/` : folder}${name}.ts`;
   const deno = [Deno.execPath(), "run", ...(options.flags ?? ["-A"]), "--no-check", script];
   const [program = "", ...args] = [...options.wrapper ?? [], ...deno, ...options.args ?? []];
   return new Deno.Command(program, {
@@ -66,7 +67,9 @@ export async function resultOf<T>(name: string, options: ProgramOptions = {}): P
   const ended = await runProgram(name, options);
   if (ended.code !== 0) {
     throw new Error(
-      `${name} ended with ${ended.signal ?? ended.code}${ended.late ? ", late" : ""}: ${ended.stderr}${ended.stdout}`,
+      `${name} ended with ${ended.signal ?? ended.code}${
+        ended.late ? ", late" : ""
+      }: ${ended.stderr}${ended.stdout}`,
     );
   }
   return JSON.parse(ended.stdout.trim().split("\n").at(-1) ?? "");

@@ -25,8 +25,8 @@ export type Scenario = (folder: string) => Promise<Outcome>;
 
 /** Bytes in a file when all goes well. Not a multiple of anything. */
 export const LENGTH = 300_007;
-/** Where {@linkcode scenarios} of that name begin inside a file that is there. */
-export const START = 70_001;
+/** Where the writer inside a file begins. */
+const START = 70_001;
 
 const options = { bufferSize: 64 * 1024, writeBehind: 2 };
 
@@ -34,7 +34,7 @@ function fresh(): Outcome {
   return { flushed: 0, synced: 0, sticky: true, read: 0, wrong: -1 };
 }
 
-function told(error: unknown): Outcome["error"] {
+function told(error: unknown): NonNullable<Outcome["error"]> {
   const { code, op, path, message } = error as DmaError;
   return { code, op, path, message };
 }
@@ -50,7 +50,13 @@ async function write(file: DmaFile, start: number, outcome: Outcome, more = {}):
     await writer.close();
   } catch (error) {
     outcome.error = told(error);
-    for (const call of [() => writer.write(new Uint8Array(1)), () => writer.sync(), () => writer.close()]) {
+    for (
+      const call of [
+        () => writer.write(new Uint8Array(1)),
+        () => writer.sync(),
+        () => writer.close(),
+      ]
+    ) {
       outcome.sticky &&= await call().then(() => false, (again) => again === error);
     }
   }
@@ -127,11 +133,14 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
   "a copy from file to file": (folder) =>
     guarded(async (outcome) => {
       const source = await DmaFile.open(`${folder}/source`);
-      const target = new DmaStreamWriter(await DmaFile.create(`${folder}/file`), options);
+      let target: DmaStreamWriter | undefined;
       try {
+        target = new DmaStreamWriter(await DmaFile.create(`${folder}/file`), options);
         await new DmaStreamReader(source, { bufferSize: 64 * 1024 }).pipeTo(target);
       } finally {
-        outcome.flushed = target.currentFlushedPos;
+        outcome.flushed = target?.currentFlushedPos ?? 0;
+        // The pipe has closed it, and told where that failed, unless there was no pipe.
+        await source.close().catch(() => {});
       }
     }),
 };

@@ -23,7 +23,11 @@ const ENOSYS = 38;
 const free = { DMA_ENGINE: "", DMA_LIBURING: "" };
 
 function assertWhole({ length, wrong, inFlight }: Piped): void {
-  assertEquals({ length, wrong, inFlight }, { length: 3 * 1024 * 1024 + 5, wrong: -1, inFlight: 0 });
+  assertEquals({ length, wrong, inFlight }, {
+    length: 3 * 1024 * 1024 + 5,
+    wrong: -1,
+    inFlight: 0,
+  });
 }
 
 faultTest("without any restriction auto picks io_uring and says so", {
@@ -37,21 +41,25 @@ faultTest("without any restriction auto picks io_uring and says so", {
   }));
 
 for (const [errno, name] of [[EPERM, "EPERM"], [ENOSYS, "ENOSYS"]] as const) {
-  faultTest(`where io_uring is forbidden with ${name} a pipe runs on threads, and engineInfo() says why`, {
-    needs: ["gcc", "io_uring"],
-  }, () =>
-    inWorkDirectory(async (directory) => {
-      const wrapper = [await tool("secc"), String(errno)];
-      const piped = await resultOf<Piped>("pipe", {
-        args: [`${directory}/file`, "atomic"],
-        env: free,
-        wrapper,
-      });
-      assertWhole(piped);
-      assertEquals(piped.info.engine, "threads");
-      assertStringIncludes(piped.info.reason, name);
-      assertStringIncludes(piped.info.reason, "seccomp");
-    }));
+  faultTest(
+    `where io_uring is forbidden with ${name} a pipe runs on threads, and engineInfo() says why`,
+    {
+      needs: ["gcc", "io_uring"],
+    },
+    () =>
+      inWorkDirectory(async (directory) => {
+        const wrapper = [await tool("secc"), String(errno)];
+        const piped = await resultOf<Piped>("pipe", {
+          args: [`${directory}/file`, "atomic"],
+          env: free,
+          wrapper,
+        });
+        assertWhole(piped);
+        assertEquals(piped.info.engine, "threads");
+        assertStringIncludes(piped.info.reason, name);
+        assertStringIncludes(piped.info.reason, "seccomp");
+      }),
+  );
 
   faultTest(`where io_uring is forbidden with ${name} the doctor says so`, {
     needs: ["gcc", "io_uring"],
@@ -68,21 +76,25 @@ for (const [errno, name] of [[EPERM, "EPERM"], [ENOSYS, "ENOSYS"]] as const) {
       assertMatch(stdout, /threads/);
     }));
 
-  faultTest(`where io_uring is forbidden with ${name} and demanded nothing opens, and the error says why`, {
-    needs: ["gcc", "io_uring"],
-  }, () =>
-    inWorkDirectory(async (directory) => {
-      const wrapper = [await tool("secc"), String(errno)];
-      const ended = await runProgram("demand_ring", {
-        args: [`${directory}/file`],
-        env: free,
-        wrapper,
-      });
-      assertEquals(ended.code, 0, ended.stderr);
-      const { error, exists } = JSON.parse(ended.stdout);
-      assertStringIncludes(error, name);
-      assertEquals(exists, false);
-    }));
+  faultTest(
+    `where io_uring is forbidden with ${name} and demanded nothing opens, and the error says why`,
+    {
+      needs: ["gcc", "io_uring"],
+    },
+    () =>
+      inWorkDirectory(async (directory) => {
+        const wrapper = [await tool("secc"), String(errno)];
+        const ended = await runProgram("demand_ring", {
+          args: [`${directory}/file`],
+          env: free,
+          wrapper,
+        });
+        assertEquals(ended.code, 0, ended.stderr);
+        const { error, exists } = JSON.parse(ended.stdout);
+        assertStringIncludes(error, name);
+        assertEquals(exists, false);
+      }),
+  );
 }
 
 Deno.test("without liburing a pipe runs on threads, and engineInfo() names the packages", () =>
@@ -107,7 +119,9 @@ Deno.test("without liburing and with io_uring demanded nothing opens, and the er
 /** Commands that take the right to lock memory beyond a limit away, with the limit. */
 async function withLockedMemory(kibibytes: number): Promise<string[]> {
   const limit = `${kibibytes * 1024}:${kibibytes * 1024}`;
-  const drop = Deno.uid() === 0 ? ["setpriv", "--inh-caps=-ipc_lock", "--bounding-set=-ipc_lock"] : [];
+  const drop = Deno.uid() === 0
+    ? ["setpriv", "--inh-caps=-ipc_lock", "--bounding-set=-ipc_lock"]
+    : [];
   const wrapper = ["prlimit", `--memlock=${limit}`, ...drop];
   const { success, output } = await run(wrapper[0]!, [...wrapper.slice(1), "true"]);
   if (!success) throw new Error(`${wrapper.join(" ")}: ${output}`);
@@ -120,11 +134,14 @@ faultTest("with too little locked memory for registered buffers everything works
 }, () =>
   inWorkDirectory(async (directory) => {
     const wrapper = await withLockedMemory(64);
-    const result = await resultOf<{ info: EngineInfo; pinned: number; wrong: number }>("many_writes", {
-      args: [`${directory}/file`],
-      env: free,
-      wrapper,
-    });
+    const result = await resultOf<{ info: EngineInfo; pinned: number; wrong: number }>(
+      "many_writes",
+      {
+        args: [`${directory}/file`],
+        env: free,
+        wrapper,
+      },
+    );
     assertEquals(result.info.engine, "io_uring");
     assertEquals(result.wrong, -1);
     assertEquals(result.pinned, 0);
@@ -141,7 +158,11 @@ faultTest("with no locked memory at all the module works, and says on which engi
 }, () =>
   inWorkDirectory(async (directory) => {
     const wrapper = await withLockedMemory(0);
-    const piped = await resultOf<Piped>("pipe", { args: [`${directory}/file`], env: free, wrapper });
+    const piped = await resultOf<Piped>("pipe", {
+      args: [`${directory}/file`],
+      env: free,
+      wrapper,
+    });
     assertWhole(piped);
     if (piped.info.engine === "threads") assertStringIncludes(piped.info.reason, "io_uring");
   }));
@@ -180,44 +201,48 @@ for (const engine of engines) {
 }
 
 for (const engine of ["auto", ...engines]) {
-  faultTest(`with few descriptors opening fails with EMFILE, nothing hangs, and all is given back [${engine}]`, {
-    ignore: !hasProgram("prlimit"),
-  }, () =>
-    inWorkDirectory(async (directory) => {
-      const env = { ...free, DMA_ENGINE: engine === "auto" ? "" : engine };
-      let opened = 0;
-      for (let spare = 2; spare <= 14; spare += 2) {
-        const child = spawn("descriptors", { args: [directory], env });
-        const output = lines(child.stdout);
-        const ready = (await output.next()).value as string;
-        const limit = Number(ready.split(" ")[1]) + spare;
-        await runOrThrow("prlimit", ["--pid", String(child.pid), `--nofile=${limit}:${limit}`]);
-        const deadline = setTimeout(() => child.kill("SIGKILL"), 20_000);
-        const input = child.stdin.getWriter();
-        await input.write(new TextEncoder().encode("go\n"));
-        await input.close();
-        const { value } = await output.next();
-        const [{ signal }, stderr] = await Promise.all([
-          child.status,
-          new Response(child.stderr).text(),
-        ]);
-        clearTimeout(deadline);
-        await output.return?.();
-        assertEquals(signal, null, `${spare} to spare: ${value} ${stderr}`);
-        assert(value, `${spare} to spare: ${stderr}`);
-        const result = JSON.parse(value);
-        assert(result.failure, "The limit must be met");
-        // Where not even the shim can be loaded its message says why in words.
-        if (result.opened > 0) {
-          assertEquals(result.failure.code, "EMFILE");
-          assertEquals(result.failure.op, "open");
-          assertEquals(result.failure.path, `${directory}/${result.opened}`);
+  faultTest(
+    `with few descriptors opening fails with EMFILE, nothing hangs, and all is given back [${engine}]`,
+    {
+      ignore: !hasProgram("prlimit"),
+    },
+    () =>
+      inWorkDirectory(async (directory) => {
+        const env = { ...free, DMA_ENGINE: engine === "auto" ? "" : engine };
+        let opened = 0;
+        for (let spare = 2; spare <= 14; spare += 2) {
+          const child = spawn("descriptors", { args: [directory], env });
+          const output = lines(child.stdout);
+          const ready = (await output.next()).value as string;
+          const limit = Number(ready.split(" ")[1]) + spare;
+          await runOrThrow("prlimit", ["--pid", String(child.pid), `--nofile=${limit}:${limit}`]);
+          const deadline = setTimeout(() => child.kill("SIGKILL"), 20_000);
+          const input = child.stdin.getWriter();
+          await input.write(new TextEncoder().encode("go\n"));
+          await input.close();
+          const { value } = await output.next();
+          const [{ signal }, stderr] = await Promise.all([
+            child.status,
+            new Response(child.stderr).text(),
+          ]);
+          clearTimeout(deadline);
+          await output.return?.();
+          assertEquals(signal, null, `${spare} to spare: ${value} ${stderr}`);
+          assert(value, `${spare} to spare: ${stderr}`);
+          const result = JSON.parse(value);
+          assert(result.failure, "The limit must be met");
+          // Where not even the shim can be loaded its message says why in words.
+          if (result.opened > 0) {
+            assertEquals(result.failure.code, "EMFILE");
+            assertEquals(result.failure.op, "open");
+            assertEquals(result.failure.path, `${directory}/${result.opened}`);
+          }
+          assertEquals(result.again, result.opened);
+          opened = Math.max(opened, result.opened);
         }
-        assertEquals(result.again, result.opened);
-        opened = Math.max(opened, result.opened);
-      }
-      assert(opened > 0, "With the most to spare some files must open");
-    }));
+        assert(opened > 0, "With the most to spare some files must open");
+      }),
+  );
 }
 
 faultTest("where epoll cannot be had a thread wakes the event loop", {
@@ -226,8 +251,14 @@ faultTest("where epoll cannot be had a thread wakes the event loop", {
   inWorkDirectory(async (directory) => {
     const args = [`${directory}/file`];
     const control = await resultOf<Piped>("pipe", { args, env: free });
-    assert(control.info.features.some((feature) => feature.endsWith("epoll")), control.info.features.join());
+    assert(
+      control.info.features.some((feature) => feature.endsWith("epoll")),
+      control.info.features.join(),
+    );
     const piped = await resultOf<Piped>("pipe_without_epoll", { args, env: free });
     assertWhole(piped);
-    assert(piped.info.features.some((feature) => feature.endsWith("thread")), piped.info.features.join());
+    assert(
+      piped.info.features.some((feature) => feature.endsWith("thread")),
+      piped.info.features.join(),
+    );
   }));

@@ -45,6 +45,7 @@ export class Rig {
       created: false,
       named: true,
       ownsSize: false,
+      extendsFreely: false,
     });
     this.core = new ReadAhead({ handle: this.handle, start, end, bufferSize, readAhead });
     this.readAhead = readAhead;

@@ -81,7 +81,9 @@ export class Actors {
     }
     await writer.close();
     this.done.bytes += length;
-    if (writer.currentFlushedPos !== length) throw new Error(`${path}: ${writer.currentFlushedPos} flushed of ${length}`);
+    if (writer.currentFlushedPos !== length) {
+      throw new Error(`${path}: ${writer.currentFlushedPos} flushed of ${length}`);
+    }
   }
 
   async #writeAndAbort(path: string, length: number, random: () => number): Promise<void> {
@@ -109,7 +111,7 @@ export class Actors {
       if (wrong >= 0) throw new Error(`${path}: wrong at ${wrong}`);
       at += bytes.length;
     };
-    if (random() < 0.5) for await (const chunk of reader) check(chunk);
+    if (random() < 0.5) { for await (const chunk of reader) check(chunk); }
     else {
       const lock = reader.getReader({ mode: "byob" });
       for (let view = new Uint8Array(1 + Math.floor(random() * 500_000));;) {

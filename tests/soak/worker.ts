@@ -9,9 +9,15 @@ export type Order =
   | { order: "end" }
   | { order: "tell" };
 
+/** What the global object of a Worker has: types of both kinds of global object cannot stand together. */
+const scope = self as unknown as {
+  onmessage: ((event: MessageEvent<Order>) => void) | null;
+  postMessage(message: unknown): void;
+};
+
 let actors: Actors | undefined;
 
-self.onmessage = async ({ data }: MessageEvent<Order>) => {
+scope.onmessage = async ({ data }: MessageEvent<Order>) => {
   let wrong: string | undefined;
   try {
     if (data.order === "make") actors = new Actors(data.directory, data.count, data.seed);
@@ -20,5 +26,5 @@ self.onmessage = async ({ data }: MessageEvent<Order>) => {
   } catch (error) {
     wrong = String((error as Error).stack ?? error);
   }
-  self.postMessage({ order: data.order, done: actors!.done, wrong });
+  scope.postMessage({ order: data.order, done: actors!.done, wrong });
 };

@@ -60,14 +60,14 @@ export const endOfFile = {
     const rig = new Rig(Core, large);
     let behind = 0;
     let writes = 0;
-    await fillTo(rig, 4 * MIB);
+    await fillTo(rig, 9 * MIB);
     await rig.engine.drain();
     rig.engine.afterEach = ({ kind, position, length }) => {
       if (kind !== "write") return;
       writes++;
       if (rig.engine.file(rig.fd).size === position + length) behind++;
     };
-    for (let end = 5; end <= 40; end++) {
+    for (let end = 10; end <= 45; end++) {
       const bytes = new Uint8Array(MIB);
       for (let at = 0; at < bytes.length;) {
         at += rig.core.write(bytes, at);
@@ -82,7 +82,7 @@ export const endOfFile = {
 
   async "a step is with the kernel without anyone waiting for it"(Core) {
     const rig = new Rig(Core, large);
-    await fillTo(rig, 3 * MIB, {
+    await fillTo(rig, 9 * MIB, {
       name: "allocations hang",
       choose: (pending) => [pending.find(({ kind }) => kind !== "allocate")!, {}],
     });
@@ -99,7 +99,7 @@ export const endOfFile = {
     assertEquals(rig.engine.pending.map(({ kind }) => kind), ["allocate"]);
     await rig.engine.drive(finished.promise);
     rig.assertQuiet();
-    assertEquals(rig.engine.file(rig.fd).size, 3 * MIB);
+    assertEquals(rig.engine.file(rig.fd).size, 9 * MIB);
   },
 
   async "abort waits for a step, and cuts what it added"(Core) {
@@ -174,9 +174,9 @@ export const endOfFile = {
   async "a step that failed half-way has made the file longer, and that is cut"(Core) {
     const plan = withoutSpace(Errno.ENOSPC, (length) => length / 2);
     const rig = new Rig(Core, large);
-    await fillTo(rig, 2.5 * MIB, plan);
+    await fillTo(rig, 8.5 * MIB, plan);
     await rig.engine.drain(plan);
-    assert(rig.engine.file(rig.fd).size > 2.5 * MIB);
+    assert(rig.engine.file(rig.fd).size > 8.5 * MIB);
     await finishLarge(rig, plan);
 
     const aborted = new Rig(Core, { sizeHint: 50_000 });

@@ -13,13 +13,20 @@ const READ_SIZE = 20_480;
 /** What a read of that size would take of JavaScript's own memory. */
 const WATCHED_SIZE = READ_SIZE + 4096;
 
+/** What the global object of a Worker has: types of both kinds of global object cannot stand together. */
+const scope = self as unknown as {
+  onmessage: ((event: MessageEvent<Orders>) => void) | null;
+  postMessage(message: unknown): void;
+  close(): void;
+};
+
 async function writeOn(path: string): Promise<void> {
   for (;;) {
     const writer = new DmaStreamWriter(await DmaFile.create(path), { bufferSize: 256 * 1024 });
     for (let at = 0; at < 20_000_000; at += 500_000) {
       await writer.write(content(at, 500_000));
       if (at % 4_000_000 === 0) writer.sync().catch(() => {});
-      postMessage("busy");
+      scope.postMessage("busy");
     }
     await writer.close();
   }
@@ -27,8 +34,10 @@ async function writeOn(path: string): Promise<void> {
 
 async function readOn(path: string): Promise<void> {
   for (;;) {
-    for await (const _ of new DmaStreamReader(await DmaFile.open(path), { bufferSize: 256 * 1024 })) {
-      postMessage("busy");
+    for await (
+      const _ of new DmaStreamReader(await DmaFile.open(path), { bufferSize: 256 * 1024 })
+    ) {
+      scope.postMessage("busy");
     }
   }
 }
@@ -39,12 +48,12 @@ async function readAtOn(path: string): Promise<void> {
   const view = () => file.readAt(Math.floor(Math.random() * 900) * 4096, READ_SIZE);
   for (;;) {
     const reads = Array.from({ length: 64 }, view);
-    postMessage("busy");
+    scope.postMessage("busy");
     await Promise.all(reads);
   }
 }
 
-self.onmessage = async ({ data: { folder, what } }: MessageEvent<Orders>) => {
+scope.onmessage = async ({ data: { folder, what } }: MessageEvent<Orders>) => {
   switch (what) {
     case "write":
       return await writeOn(`${folder}/${crypto.randomUUID()}`);
@@ -54,11 +63,14 @@ self.onmessage = async ({ data: { folder, what } }: MessageEvent<Orders>) => {
       return await readAtOn(`${folder}/source`);
     case "watch": {
       // Whatever memory another Worker had goes to these, if it goes to anybody.
-      const memory = Array.from({ length: 3000 }, (_, index) => new Uint8Array(WATCHED_SIZE).fill(index % 127));
-      postMessage("busy");
-      self.onmessage = () => {
+      const memory = Array.from(
+        { length: 3000 },
+        (_, index) => new Uint8Array(WATCHED_SIZE).fill(index % 127),
+      );
+      scope.postMessage("busy");
+      scope.onmessage = () => {
         const changed = memory.filter((bytes, index) => bytes.some((byte) => byte !== index % 127));
-        postMessage(changed.length);
+        scope.postMessage(changed.length);
       };
       return;
     }
@@ -66,8 +78,8 @@ self.onmessage = async ({ data: { folder, what } }: MessageEvent<Orders>) => {
       const file = await DmaFile.create(`${folder}/${crypto.randomUUID()}`);
       await file.writable.write(content(0, 100_000));
       await file.writable.close();
-      postMessage("busy");
-      self.close();
+      scope.postMessage("busy");
+      scope.close();
     }
   }
 };

@@ -3,7 +3,9 @@ import { type DmaError, DmaFile, DmaStreamWriter, ioStats } from "../../../mod.t
 import { content } from "../content.ts";
 
 const [folder = "", length = "0"] = Deno.args;
-const writer = new DmaStreamWriter(await DmaFile.create(`${folder}/file`), { bufferSize: 64 * 1024 });
+const writer = new DmaStreamWriter(await DmaFile.create(`${folder}/file`), {
+  bufferSize: 64 * 1024,
+});
 let error: Partial<DmaError> | undefined;
 let sticky = true;
 try {
@@ -14,7 +16,9 @@ try {
 } catch (reason) {
   const { code, op, path, message } = reason as DmaError;
   error = { code, op, path, message };
-  for (const call of [() => writer.write(new Uint8Array(1)), () => writer.sync(), () => writer.close()]) {
+  for (
+    const call of [() => writer.write(new Uint8Array(1)), () => writer.sync(), () => writer.close()]
+  ) {
     sticky &&= await call().then(() => false, (again) => again === reason);
   }
 }

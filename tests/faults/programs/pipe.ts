@@ -6,7 +6,7 @@ const [path = ""] = Deno.args;
 const length = 3 * 1024 * 1024 + 5;
 const chunk = 70_001;
 
-function* chunks(): Generator<Uint8Array> {
+function* chunks(): Generator<Uint8Array<ArrayBuffer>> {
   for (let at = 0; at < length; at += chunk) yield content(at, Math.min(chunk, length - at));
 }
 

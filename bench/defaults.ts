@@ -1,0 +1,128 @@
+// Finds what the defaults should be: buffer size, write-behind, moving the end of file ahead, one writer and fifty,
+// on each file system that can be had here. Settings take turns within a round; medians over the rounds are printed
+// as a Markdown table.
+//
+//   deno run -A bench/defaults.ts [--size=512] [--rounds=3] [--dirs=a,b] [--only=REGEXP]
+//
+// Sizes are in MiB; directories are measured instead of images; settings are chosen by their names.
+
+import { parseArgs } from "node:util";
+import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions, engineInfo } from "../mod.ts";
+import { makeWorkDirectory, mountFileSystems, takeDown } from "../tests/setup/file_systems.ts";
+
+const { values } = parseArgs({
+  args: Deno.args,
+  options: {
+    size: { type: "string", default: "512" },
+    rounds: { type: "string", default: "3" },
+    dirs: { type: "string" },
+    only: { type: "string", default: "" },
+  },
+});
+const MIB = 1 << 20;
+const size = Number(values.size) * MIB;
+const rounds = Number(values.rounds);
+const chunk = new Uint8Array(64 * 1024).map((_, index) => index * 31);
+
+interface Setting {
+  name: string;
+  writers: number;
+  options: DmaStreamWriterOptions;
+}
+
+/** One thing is varied at a time around the defaults, and the two that belong together, together. */
+function settings(): Setting[] {
+  const all: Setting[] = [];
+  for (const preallocate of [true, false]) {
+    for (const kib of [128, 256, 512, 1024, 2048]) {
+      for (const writeBehind of [2, 4, 8]) {
+        const name = `${kib} KiB × ${writeBehind}${preallocate ? "" : ", end not moved"}`;
+        all.push({
+          name,
+          writers: 1,
+          options: { bufferSize: kib * 1024, writeBehind, preallocate },
+        });
+      }
+    }
+  }
+  for (const preallocate of [true, false]) {
+    const name = `50 writers, 1024 KiB × 4${preallocate ? "" : ", end not moved"}`;
+    all.push({ name, writers: 50, options: { preallocate } });
+  }
+  const name = "1024 KiB × 4, sizeHint";
+  all.push({ name, writers: 1, options: { sizeHint: size } });
+  return all.filter(({ name }) => new RegExp(values.only).test(name));
+}
+
+/** Writes one file, durably. */
+async function write(path: string, bytes: number, options: DmaStreamWriterOptions): Promise<void> {
+  const writer = new DmaStreamWriter(await DmaFile.create(path), options);
+  let left = bytes;
+  const source = new ReadableStream<Uint8Array<ArrayBuffer>>({
+    pull(controller) {
+      if (left <= 0) return controller.close();
+      left -= chunk.length;
+      controller.enqueue(chunk);
+    },
+  }, { highWaterMark: 0 });
+  await source.pipeTo(writer);
+}
+
+/** MiB/s of one run. */
+async function run(directory: string, { writers, options }: Setting): Promise<number> {
+  const folder = await Deno.makeTempDir({ dir: directory });
+  const bytes = Math.floor(size / writers / chunk.length) * chunk.length;
+  const began = performance.now();
+  const all = Array.from({ length: writers }, (_, n) => write(`${folder}/${n}`, bytes, options));
+  await Promise.all(all);
+  const seconds = (performance.now() - began) / 1000;
+  await Deno.remove(folder, { recursive: true });
+  return bytes * writers / MIB / seconds;
+}
+
+function median(values: number[]): number {
+  return values.toSorted((a, b) => a - b)[values.length >> 1]!;
+}
+
+async function measure(directories: Map<string, string>): Promise<void> {
+  const names = [...directories.keys()];
+  console.log(
+    `\n| setting | ${names.join(" | ")} |\n| --- | ${names.map(() => "--:").join(" | ")} |`,
+  );
+  const rates = new Map<string, number[]>();
+  for (let round = 0; round <= rounds; round++) {
+    for (const [label, directory] of directories) {
+      for (const setting of settings()) {
+        const rate = await run(directory, setting);
+        // The first round warms up.
+        if (round === 0) continue;
+        const key = `${setting.name}\n${label}`;
+        rates.set(key, [...rates.get(key) ?? [], rate]);
+      }
+    }
+  }
+  for (const { name } of settings()) {
+    const cells = names.map((label) => median(rates.get(`${name}\n${label}`)!).toFixed(0));
+    console.log(`| ${name} | ${cells.join(" | ")} |`);
+  }
+  console.log(
+    `\nMiB/s, ${size / MIB} MiB in all, medians of ${rounds}; ${Deno.inspect(engineInfo())}`,
+  );
+}
+
+const work = await makeWorkDirectory();
+try {
+  const directories = new Map([["this disk", values.dirs?.split(",")[0] ?? "/var/tmp"]]);
+  if (values.dirs) { for (const dir of values.dirs.split(",")) directories.set(dir, dir); }
+  else {
+    const { mounted } = await mountFileSystems(work, new AbortController().signal);
+    for (const path of mounted) {
+      const label = path.slice(path.lastIndexOf("/") + 1);
+      // Sector sizes make no difference to speed.
+      if (!label.endsWith("-512")) directories.set(label, path);
+    }
+  }
+  await measure(directories);
+} finally {
+  await takeDown(work);
+}
