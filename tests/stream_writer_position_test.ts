@@ -210,9 +210,7 @@ const movesEnd = ({ fileSystem }: TestDirectory) => ["ext4", "xfs"].includes(fil
 
 testInEachDirectory("What was reserved ahead is given back at close", async (dir) => {
   const path = dir.file("file");
-  const writer = new DmaStreamWriter(await DmaFile.create(path), { bufferSize: 1 << 20 }, {
-    where: movesEnd,
-  });
+  const writer = new DmaStreamWriter(await DmaFile.create(path), { bufferSize: 1 << 20 });
   const bytes = pattern(9_000_001);
   await writer.write(bytes);
   await writer.flushAligned();
@@ -223,7 +221,7 @@ testInEachDirectory("What was reserved ahead is given back at close", async (dir
   assertEquals(size, 9_000_001);
   assert(blocks! * 512 < 9_000_001 + (1 << 20));
   await assertFile(path, bytes);
-});
+}, { where: movesEnd });
 
 testInEachDirectory("What was reserved ahead is given back at abort", async (dir) => {
   const path = dir.file("file");

@@ -133,7 +133,8 @@ faultTest("with too little locked memory for registered buffers everything works
   ignore: !hasProgram("prlimit") || !hasProgram("setpriv"),
 }, () =>
   inWorkDirectory(async (directory) => {
-    const wrapper = await withLockedMemory(64);
+    // Room for rings, which other processes of the same account count against too; buffers take 8 MiB at once.
+    const wrapper = await withLockedMemory(4096);
     const result = await resultOf<{ info: EngineInfo; pinned: number; wrong: number }>(
       "many_writes",
       {
