@@ -1,7 +1,7 @@
 // DmaStreamReader with readers that bring their own buffer.
 
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
-import { DmaFile, DmaStreamReader, ioStats } from "../mod.ts";
+import { type DmaFile, DmaStreamReader, ioStats } from "../mod.ts";
 import { joined, pattern } from "./bytes.ts";
 import { descriptorsOf } from "./descriptors.ts";
 import { testInEachDirectory } from "./dirs.ts";

@@ -45,6 +45,8 @@ export class WriteSession implements Occupant {
   /** The bytes are whole and cut to length: only the name and the descriptor are left to see to. */
   #whole = false;
   #sealing = false;
+  /** The length that the file keeps even where less is written. */
+  #keep = 0;
   /** Where writing starts; before that is known, what is known. */
   #from: number;
 
@@ -102,6 +104,7 @@ export class WriteSession implements Occupant {
     const { handle } = this;
     const { bufferSize, writeBehind, preallocate, sizeHint } = this.#options;
     const { engine, fd, path, alignment, direct } = handle;
+    this.#keep = keep;
     this.core = new WriteBehind({
       engine,
       fd,
@@ -304,7 +307,8 @@ export class WriteSession implements Occupant {
     if (flushedPosition > this.#from) {
       handle.contentEnd = Math.max(handle.contentEnd, flushedPosition);
     }
-    handle.longest = Math.max(handle.contentEnd, this.#cutError ? handle.longest : 0);
+    const cut = Math.max(handle.contentEnd, this.#keep);
+    handle.longest = this.#cutError ? Math.max(cut, handle.longest) : cut;
     handle.changes++;
   }
 

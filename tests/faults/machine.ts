@@ -1,7 +1,7 @@
 // What a fault test needs of the machine, and what happens to it where that is missing: it is registered as
 // ignored, which counts as skipped, and says why.
 
-import { hasProgram } from "../setup/command.ts";
+import { hasProgram, say } from "../setup/command.ts";
 
 /** Something that not every machine has. */
 export type Need = "root" | "gcc" | "loop" | "fuse" | "ext4" | "xfs" | "btrfs" | "io_uring";
@@ -60,6 +60,14 @@ export function missing(needs: readonly Need[]): Need[] {
   return needs.filter((need) => !has(need));
 }
 
+const told = new Set<string>();
+
+function tell(line: string): void {
+  if (told.has(line)) return;
+  told.add(line);
+  say(line);
+}
+
 /** Settings of {@linkcode faultTest}. */
 export interface FaultTestOptions extends Omit<Deno.TestDefinition, "name" | "fn"> {
   /** What the test cannot do without. */
@@ -73,7 +81,7 @@ export function faultTest(
   fn: (t: Deno.TestContext) => void | Promise<void>,
 ): void {
   const lacking = missing(needs);
-  if (lacking.length > 0) console.log(`# Skipped for want of ${lacking.join(", ")}: ${name}`);
+  if (lacking.length > 0) tell(`Skipped for want of ${lacking.join(", ")}: tests of what needs it`);
   Deno.test({ ...definition, name, ignore: lacking.length > 0 || definition.ignore === true, fn });
 }
 

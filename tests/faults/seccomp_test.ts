@@ -129,7 +129,7 @@ async function withLockedMemory(kibibytes: number): Promise<string[]> {
 }
 
 faultTest("with too little locked memory for registered buffers everything works without them", {
-  needs: ["io_uring"],
+  needs: ["root", "io_uring"],
   ignore: !hasProgram("prlimit") || !hasProgram("setpriv"),
 }, () =>
   inWorkDirectory(async (directory) => {
