@@ -21,6 +21,8 @@ for (const direct of ["prefer", "off"] as const) {
     });
     const result = await fc.check(property, { numRuns, seed });
     if (!result.failed) return;
-    throw new Error(`Rerun with DMA_PROPERTY_SEED=${seed}\n${fc.defaultReportMessage(result)}`);
+    const report = fc.defaultReportMessage(result);
+    const cause = result.errorInstance;
+    throw new Error(`Rerun with DMA_PROPERTY_SEED=${seed}\n${report}\n${cause}`, { cause });
   });
 }

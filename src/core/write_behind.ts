@@ -160,6 +160,11 @@ export class WriteBehind {
     return this.#line.flushed;
   }
 
+  /** The file is no longer than this on disk. */
+  get longest(): number {
+    return this.#endOfFile.longest;
+  }
+
   /** Most buffers that ever existed at once. */
   get mostBuffers(): number {
     return this.#buffers.most;

@@ -45,8 +45,6 @@ export class WriteSession implements Occupant {
   /** The bytes are whole and cut to length: only the name and the descriptor are left to see to. */
   #whole = false;
   #sealing = false;
-  /** The length that the file keeps even where less is written. */
-  #keep = 0;
   /** Where writing starts; before that is known, what is known. */
   #from: number;
 
@@ -104,7 +102,6 @@ export class WriteSession implements Occupant {
     const { handle } = this;
     const { bufferSize, writeBehind, preallocate, sizeHint } = this.#options;
     const { engine, fd, path, alignment, direct } = handle;
-    this.#keep = keep;
     this.core = new WriteBehind({
       engine,
       fd,
@@ -301,14 +298,13 @@ export class WriteSession implements Occupant {
     if (this.#options.closeFile || handle.dropped) await giveUpFile(handle);
   }
 
-  #noteContent({ flushedPosition }: WriteBehind): void {
+  #noteContent({ flushedPosition, longest }: WriteBehind): void {
     const { handle } = this;
     // Without a byte written, where they would have started says nothing of the file.
     if (flushedPosition > this.#from) {
       handle.contentEnd = Math.max(handle.contentEnd, flushedPosition);
     }
-    const cut = Math.max(handle.contentEnd, this.#keep);
-    handle.longest = this.#cutError ? Math.max(cut, handle.longest) : cut;
+    handle.longest = Math.max(handle.contentEnd, longest);
     handle.changes++;
   }
 

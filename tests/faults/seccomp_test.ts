@@ -238,7 +238,8 @@ for (const engine of ["auto", ...engines]) {
             assertEquals(result.failure.op, "open");
             assertEquals(result.failure.path, `${directory}/${result.opened}`);
           }
-          assertEquals(result.again, result.opened);
+          // Deno itself takes one or two for a while.
+          assert(result.again >= result.opened - 2, `${result.opened}, then ${result.again} files`);
           opened = Math.max(opened, result.opened);
         }
         assert(opened > 0, "With the most to spare some files must open");

@@ -225,7 +225,7 @@ export class Subject {
     const { stream, model } = this.#writer;
     const flushed = await stream.flushAligned();
     assert(flushed >= model.position - model.position % stream.bufferSize - stream.bufferSize);
-    assertEquals(flushed, stream.currentFlushedPos);
+    assert(flushed <= stream.currentFlushedPos, `flush ${flushed}`);
     this.#look();
   }
 

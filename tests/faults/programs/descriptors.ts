@@ -7,24 +7,25 @@ const line = new Uint8Array(16);
 console.log(`ready ${[...Deno.readDirSync("/proc/self/fd")].length}`);
 await Deno.stdin.read(line);
 
-const files: DmaFile[] = [];
-let failure: unknown;
-try {
-  while (files.length < 200) files.push(await DmaFile.create(`${folder}/${files.length}`));
-} catch (error) {
-  failure = error;
+/** Opens files until that fails, and closes them again. */
+async function openAll(): Promise<{ opened: number; failure: unknown }> {
+  const files: DmaFile[] = [];
+  let failure: unknown;
+  try {
+    while (files.length < 200) files.push(await DmaFile.create(`${folder}/${files.length}`));
+  } catch (error) {
+    failure = error;
+  }
+  for (const file of files) await file.close();
+  return { opened, failure };
 }
-for (const file of files) await file.close();
+
+const { opened, failure } = await openAll();
 // All is given back: what was possible is possible again.
-let again = 0;
-for (; again < files.length; again++) {
-  await using file = await DmaFile.create(`${folder}/again`);
-  await file.writable.write(new Uint8Array(5000));
-  await file.writable.close();
-}
+const { opened: again } = await openAll();
 const { name, message, code, op, path } = failure as Error & Record<string, unknown>;
 console.log(JSON.stringify({
-  opened: files.length,
+  opened,
   again,
   failure: failure && { name, message, code, op, path },
   engine: engineInfo().engine,
