@@ -17,7 +17,7 @@ async function openAll(): Promise<{ opened: number; failure: unknown }> {
     failure = error;
   }
   for (const file of files) await file.close();
-  return { opened, failure };
+  return { opened: files.length, failure };
 }
 
 const { opened, failure } = await openAll();
