@@ -216,18 +216,24 @@ export function writeBytes(handle: Handle, bytes: Uint8Array, position: number):
 
 async function writePieces(handle: Handle, bytes: Uint8Array, position: number): Promise<void> {
   const { engine } = handle;
+  const total = bytes.length;
   let next = 0;
   const one = async () => {
-    while (next < bytes.length) {
+    while (next < total) {
       const from = next;
-      const length = Math.min(PIECE, bytes.length - from);
+      const length = Math.min(PIECE, total - from);
       next += length;
       const block = engine.acquire(length);
       try {
+        if (bytes.length !== total) {
+          throw new TypeError(
+            "Cannot write data whose buffer is detached before the write is over",
+          );
+        }
         block.bytes.set(bytes.subarray(from, from + length));
         await writeSteps(handle, block, 0, length, position + from);
       } catch (error) {
-        next = bytes.length;
+        next = total;
         throw error;
       } finally {
         engine.release(block);

@@ -1,12 +1,12 @@
 // Bytes that can be told from each other by position, and from zeros, so that whatever is missing, misplaced or
 // stale in a file is seen.
 
-/** The bytes that belong to positions from `position` on. None of their aligned words is zero. */
+/** The bytes that belong to positions from `position` on: others for each seed, and next to no aligned word zero. */
 export function content(position: number, length: number, seed = 0): Uint8Array<ArrayBuffer> {
   const first = Math.floor(position / 4);
   const words = new Uint32Array(Math.ceil((position + length) / 4) - first);
   for (let at = 0; at < words.length; at++) {
-    words[at] = Math.imul(first + at + 1 + seed * 0x1000_0000, 0x9e37_79b1);
+    words[at] = Math.imul(first + at + 1 + Math.imul(seed, 0x0100_0193), 0x9e37_79b1);
   }
   return new Uint8Array(words.buffer, position - first * 4, length);
 }

@@ -72,7 +72,10 @@ async fn read(args: &[String]) -> Result<u64, GlommioError<()>> {
 /// Registered memory: glommio's default, or what the buffers need where that is more.
 fn io_memory(args: &[String]) -> usize {
     let geometry = &args[args.len().min(2)..];
-    let numbers: Vec<usize> = geometry.iter().filter_map(|word| word.parse().ok()).collect();
+    let numbers: Vec<usize> = geometry
+        .iter()
+        .filter_map(|word| word.parse().ok())
+        .collect();
     let &[.., buffer, depth] = numbers.as_slice() else {
         return 10 << 20;
     };
