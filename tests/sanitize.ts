@@ -4,6 +4,7 @@
 //   deno task sanitize [--seed N]
 
 import { run } from "./setup/command.ts";
+import { installHeaders } from "./setup/packages.ts";
 
 const root = new URL("..", import.meta.url).pathname;
 const folder = new URL("sanitize/", import.meta.url).pathname;
@@ -57,6 +58,7 @@ async function holds(
 }
 
 async function main(directory: string): Promise<boolean> {
+  await installHeaders(AbortSignal.timeout(120_000));
   const library = await preload();
   const shim = `${directory}/shim.so`;
   const wrong = `${directory}/overflow.so`;

@@ -268,3 +268,20 @@ testInEachDirectory("DmaStreamReader fails a view with the error of its read", a
   await stream.close();
   assertEquals(descriptorsOf(path), 0);
 });
+
+testInEachDirectory("Reads that bring a little more each time are continued", async (dir) => {
+  // As of a file that somebody else appends to without a pause.
+  await using file = await openPattern(dir.file("little"), 5000);
+  for (const readAhead of [0, 2]) {
+    let most = 0;
+    using _ = interpose("read", (real, [fd, memory, offset, length, position, done]) => {
+      real(fd, memory, offset, length, position, {
+        complete: (result) => done.complete(Math.min(result, most += 40)),
+      });
+    });
+    const stream = new DmaStreamReader(file, { readAhead, closeFile: false });
+    assertEquals(await allByView(stream, () => alignedView(file, 8192)), pattern(5000));
+    most = 0;
+    assertEquals(await file.readAt(0, 5000), pattern(5000));
+  }
+});

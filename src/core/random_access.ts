@@ -59,6 +59,8 @@ async function readSteps(
 ): Promise<number> {
   const { engine, fd, alignment } = handle;
   let got = 0;
+  /** The most that `got` ever was: a read that was cut short inside a block starts again before it. */
+  let reached = 0;
   let fruitless = 0;
   while (got < length) {
     const result = await handle.step("read", (done) => {
@@ -72,7 +74,7 @@ async function readSteps(
     const size = exactSize(await statStep(handle), handle.path);
     if (position + got >= size) return Math.max(0, Math.min(got, size - position));
     const aligned = got - got % alignment;
-    if (result < alignment && ++fruitless > PATIENCE) {
+    if (got <= reached && ++fruitless > PATIENCE) {
       throw ioError(
         Errno.EIO,
         "read",
@@ -80,6 +82,7 @@ async function readSteps(
         `no more than ${got} bytes at ${position} can be read`,
       );
     }
+    reached = Math.max(reached, got);
     got = aligned;
   }
   return got;

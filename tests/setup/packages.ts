@@ -44,6 +44,12 @@ export async function installPackages(
   return 1;
 }
 
+/** Installs what the C side is compiled with, where it is missing. */
+export async function installHeaders(signal: AbortSignal): Promise<void> {
+  const present = await Deno.stat("/usr/include/liburing.h").then(() => true, () => false);
+  if (!present) await aptInstall(["liburing-dev"], signal);
+}
+
 async function aptInstall(packages: string[], signal: AbortSignal): Promise<void> {
   if (!hasProgram("apt-get")) {
     say(`Not installed, as there is no apt-get: ${packages.join(" ")}`);
