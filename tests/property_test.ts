@@ -3,12 +3,16 @@
 // DMA_PROPERTY_RUNS says how many programs each test runs, and DMA_PROPERTY_SEED which ones: a failure names the seed.
 
 import fc from "fast-check";
-import { testInEachDirectory } from "./dirs.ts";
+import { testDirectories, testInEachDirectory } from "./dirs.ts";
 import "./engine.ts";
 import { program } from "./property/operations.ts";
 import { Subject } from "./property/subject.ts";
 
-const numRuns = Number(Deno.env.get("DMA_PROPERTY_RUNS") || 150);
+/** Programs in all, unless told otherwise: more take their time, on a file system on a file. */
+const total = 4000;
+const numRuns = Number(
+  Deno.env.get("DMA_PROPERTY_RUNS") || Math.ceil(total / 2 / testDirectories.length),
+);
 const seed = Number(Deno.env.get("DMA_PROPERTY_SEED") || Math.floor(Math.random() * 2 ** 31));
 
 for (const direct of ["prefer", "off"] as const) {

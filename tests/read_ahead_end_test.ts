@@ -41,6 +41,20 @@ Deno.test("ReadAhead gives what is before a failure, then the failure, and again
   }
 });
 
+Deno.test("ReadAhead starts no read behind a failure", async () => {
+  const rig = new Rig({ readAhead: 3 });
+  rig.peek();
+  const [first, second, third] = rig.engine.pendingOf("read");
+  rig.engine.complete(first!);
+  rig.engine.complete(second!);
+  rig.engine.fail(third!, EIO);
+  rig.take();
+  rig.take();
+  assertThrows(() => rig.peek(), Error, "os error 5");
+  assertEquals(rig.engine.describePending(), "nothing");
+  await rig.cancel();
+});
+
 Deno.test("ReadAhead gives the part of a buffer that was read before the failure", async () => {
   const rig = new Rig({ bufferSize: 2048 });
   rig.peek();

@@ -186,10 +186,19 @@ testInEachDirectory("readMany() that is left early waits for its reads", async (
       closed++;
     }
   };
-  for await (const { bytes } of file.readMany(input())) {
-    assertEquals(bytes, pattern(10));
-    break;
-  }
+  const held: (() => void)[] = [];
+  using _ = interpose("read", (real, args) => {
+    if (args[4] === 0) real(...args);
+    else held.push(() => real(...args));
+  });
+  const results = file.readMany(input())[Symbol.asyncIterator]();
+  assertEquals((await results.next()).value.bytes, pattern(10));
+  let over = false;
+  const left = results.return!().then(() => over = true);
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  assertEquals([over, held.length], [false, 15]);
+  for (const go of held) go();
+  await left;
   assertEquals([closed, engine.counters.inFlight], [1, 0]);
 });
 

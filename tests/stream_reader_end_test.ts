@@ -68,21 +68,27 @@ testInEachDirectory("cancel() frees everything before it resolves", async (dir) 
   });
 });
 
-testInEachDirectory("cancel() waits for the reads in flight", async (dir) => {
-  await leavesNothing(dir, async (stream) => {
-    const held: (() => void)[] = [];
-    using _ = interpose("read", (real, args) => held.push(() => real(...args)));
-    const reader = stream.getReader();
-    const read = reader.read();
-    while (held.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
-    let over = false;
-    const cancelled = reader.cancel().then(() => over = true);
-    assertEquals((await read).done, true);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-    assertEquals([over, descriptorsOf(dir.file("left"))], [false, 1]);
-    for (const go of held) go();
-    await cancelled;
-  });
+testInEachDirectory("cancel() and close() wait for the reads in flight", async (dir) => {
+  for (const how of ["cancel", "close"] as const) {
+    for (const closeFile of [true, false]) {
+      await leavesNothing(dir, async (stream, file) => {
+        const held: (() => void)[] = [];
+        using _ = interpose("read", (real, args) => held.push(() => real(...args)));
+        const reader = stream.getReader();
+        const read = reader.read();
+        await eventually(() => held.length > 0);
+        let over = false;
+        const ended = how === "cancel" ? reader.cancel() : stream.close();
+        ended.then(() => over = true);
+        await new Promise((resolve) => setTimeout(resolve, 10));
+        assertEquals([over, descriptorsOf(dir.file("left"))], [false, 1]);
+        for (const go of held) go();
+        await ended;
+        assertEquals((await read).done, true);
+        await file.close();
+      }, { bufferSize: 4096, closeFile });
+    }
+  }
 });
 
 testInEachDirectory("cancel() leaves the file open where closeFile is false", async (dir) => {

@@ -59,6 +59,39 @@ testInEachDirectory("DmaStreamReader tells where it is", async (dir) => {
   assertEquals(stream.currentPos, 200_000);
 });
 
+testInEachDirectory(
+  "DmaStreamReader answers reads that were asked for at once in order",
+  async (dir) => {
+    const stream = new DmaStreamReader(await openPattern(dir.file("at-once"), 20_001), {
+      bufferSize: 4096,
+    });
+    const reader = stream.getReader();
+    const reads = await Promise.all(Array.from({ length: 10 }, () => reader.read()));
+    const chunks = reads.filter(({ done }) => !done).map(({ value }) => value!);
+    assertEquals(joined(...chunks), pattern(20_001));
+    assertEquals(reads.slice(-4).map(({ done }) => done), [true, true, true, true]);
+  },
+);
+
+testInEachDirectory("DmaStreamReader counts positions past 4 GiB", async (dir) => {
+  const start = 2 ** 32 + 12_345;
+  const path = dir.file("far");
+  {
+    using file = await Deno.open(path, { write: true, create: true });
+    await file.seek(start, Deno.SeekMode.Start);
+    await file.write(pattern(50_000));
+  }
+  await using file = await DmaFile.open(path);
+  const stream = new DmaStreamReader(file, { start: start + 1, closeFile: false });
+  stream.skip(100);
+  assertEquals(stream.currentPos, start + 101);
+  assertEquals(await allOf(stream), pattern(49_899, 101));
+  const end = new DmaStreamReader(file, { start: 5000, closeFile: false });
+  end.skip(2 ** 40);
+  assertEquals(end.currentPos, start + 50_000);
+  await end.cancel();
+});
+
 testInEachDirectory("DmaStreamReader starts and ends at any byte", async (dir) => {
   const size = 20_001;
   const edges = [0, 1, 511, 512, 4095, 4097, 12_288, 20_000, 20_001, 30_000];
