@@ -252,7 +252,9 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
     const bufferSize = Math.max(1, Math.ceil(size / alignment)) * alignment;
     const readAhead = integer("readAhead", given.readAhead ?? DEFAULT_READ_AHEAD, 0, MOST_AHEAD);
     const closeFile = flag("closeFile", given.closeFile ?? true);
-    const core = new ReadAhead({ handle, start, end, bufferSize, readAhead });
+    const sharesMemory = given.bufferSize === undefined && given.readAhead === undefined;
+    const budget = sharesMemory ? handle.engine.budget : undefined;
+    const core = new ReadAhead({ handle, start, end, bufferSize, readAhead, budget });
     const source = new Source(handle, core, bufferSize, readAhead, closeFile);
     super({
       type: "bytes",

@@ -454,6 +454,7 @@ function checkOptions(
   return {
     bufferSize: Math.max(1, Math.ceil(bufferSize / alignment)) * alignment,
     writeBehind: Math.max(1, writeBehind),
+    sharesMemory: given.bufferSize === undefined && given.writeBehind === undefined,
     position: integer("position", given.position ?? 0),
     append,
     sizeHint: integer("sizeHint", given.sizeHint ?? 0),

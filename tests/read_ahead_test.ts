@@ -2,10 +2,13 @@
 // an engine that holds, reorders, shortens and fails operations.
 
 import { assert, assertEquals } from "@std/assert";
+import { BufferBudget, CROWDED_BUFFER_SIZE } from "../src/engine/buffer_budget.ts";
 import { pattern } from "./bytes.ts";
 import { permutations, Rig } from "./read_ahead/rig.ts";
 import { turn } from "./scripted_hold.ts";
 import type { Operation, Outcome } from "./scripted_operation.ts";
+
+const MIB = 1 << 20;
 
 Deno.test("ReadAhead reads nothing before it is asked", async () => {
   const rig = new Rig();
@@ -159,4 +162,38 @@ Deno.test("ReadAhead forgets what was cut off before its length was asked for", 
   rig.engine.file(rig.fd).truncate(600);
   rig.engine.complete(rig.engine.only("stat"));
   await rig.finish(600);
+});
+
+Deno.test("ReadAhead has one buffer of 256 KiB while what streams share is spent, and more afterwards", async () => {
+  const budget = new BufferBudget(64 * MIB);
+  budget.take(64 * MIB);
+  const rig = new Rig({ size: 8 * MIB, bufferSize: MIB, readAhead: 2, budget });
+  const reading = () =>
+    rig.engine.pendingOf("read").map(({ position, length }) => [position, length]);
+  rig.peek();
+  assertEquals(reading(), [[0, CROWDED_BUFFER_SIZE]]);
+  rig.engine.completeAll();
+  rig.take();
+  assertEquals(reading(), [[CROWDED_BUFFER_SIZE, CROWDED_BUFFER_SIZE]]);
+  budget.giveBack(64 * MIB);
+  rig.engine.completeAll();
+  rig.take();
+  const next = 2 * CROWDED_BUFFER_SIZE;
+  assertEquals(reading(), [[next, MIB], [next + MIB, MIB]]);
+  assertEquals(budget.held, 2 * MIB);
+  await rig.finish(8 * MIB);
+  assertEquals(budget.held, 0);
+});
+
+Deno.test("ReadAhead gives back what it shares when it is cancelled, or its buffers are taken", async () => {
+  const budget = new BufferBudget(64 * MIB);
+  const rig = new Rig({ size: 8 * MIB, bufferSize: MIB, readAhead: 3, budget });
+  rig.peek();
+  rig.engine.completeAll();
+  const taken = rig.core.takeBlock(512)!;
+  rig.position = rig.core.position;
+  assertEquals(budget.held, 3 * MIB);
+  rig.engine.release(taken.block);
+  await rig.cancel();
+  assertEquals(budget.held, 0);
 });

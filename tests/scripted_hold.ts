@@ -3,6 +3,7 @@
 
 import { AssertionError } from "@std/assert";
 import { setImmediate } from "node:timers";
+import { BufferBudget } from "../src/engine/buffer_budget.ts";
 import type { Block, Completion, EngineCounters, Memory } from "../src/engine/engine.ts";
 import type { ScriptedFile } from "./scripted_disk.ts";
 import {
@@ -46,6 +47,8 @@ export abstract class HoldingEngine {
     queueFull: 0,
     inFlight: 0,
   };
+  /** What streams share. */
+  budget: BufferBudget = new BufferBudget();
   /** Every operation when it is queued ("+ write 0+512") and when it is done ("- write 0+512: 512"). */
   readonly log: string[] = [];
   /** What the user of the engine did wrong. */

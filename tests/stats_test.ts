@@ -141,6 +141,16 @@ Deno.test("configure() chooses the engine and its size", async () => {
   const threads = await choose({ engine: "threads", threads: 3 });
   assertEquals([threads.engine, threads.maxInFlight], ["threads", 3]);
   assertEquals(threads.reason, "configure asks for it");
+  const most = async (bufferBudget: number) => {
+    const [[bytes]] = await said(`
+      dma.configure({ bufferBudget: ${bufferBudget} });
+      const writer = new dma.DmaStreamWriter(await dma.DmaFile.temp());
+      await writer.write(new Uint8Array(300_000));
+      say(dma.ioStats().poolBytesUsed);
+      await writer.abort();`) as [[number]];
+    return bytes;
+  };
+  assertEquals([await most(0), await most(8 << 20)], [256 << 10, 1 << 20]);
   if (engine.name !== "io_uring") return;
   const small = await choose({ engine: "io_uring", ringEntries: 9 });
   assertEquals([small.engine, small.ringEntries, small.maxInFlight], ["io_uring", 16, 32]);
@@ -186,6 +196,8 @@ Deno.test("configure() names a wrong argument, and changes nothing", async () =>
     [{ ringEntries: "8" }, /^TypeError: Cannot use ringEntries "8": it must be a number$/],
     [{ threads: 0 }, /^RangeError: Cannot use threads 0: it must be an integer from 1 to 24$/],
     [{ threads: 25 }, /^RangeError: Cannot use threads 25/],
+    [{ bufferBudget: -1 }, /^RangeError: Cannot use bufferBudget -1: it must be an integer from 0/],
+    [{ bufferBudget: "1M" }, /^TypeError: Cannot use bufferBudget "1M": it must be a number$/],
     [{ engine: "io_uring", threads: 0 }, /^RangeError/],
   ];
   const lines = await said(`

@@ -8,6 +8,7 @@ import { filling } from "./write_behind/filling.ts";
 import { ordering } from "./write_behind/ordering.ts";
 import { property } from "./write_behind/property.ts";
 import type { Checks } from "./write_behind/rig.ts";
+import { sharing } from "./write_behind/sharing.ts";
 import { shortWrites } from "./write_behind/short_writes.ts";
 import { syncs } from "./write_behind/syncs.ts";
 import { tails } from "./write_behind/tails.ts";
@@ -20,6 +21,7 @@ const subjects: Record<string, Checks> = {
   tails,
   ending,
   filling,
+  sharing,
   "end of file": endOfFile,
   property,
 };

@@ -5,6 +5,7 @@
 // copy and lose more than that: every chunk is fresh memory then, and the page faults for it cost more than the
 // copy does into memory that the allocator has warm (measured: bench/FINDINGS.md).
 
+import type { BufferBudget } from "../engine/buffer_budget.ts";
 import { type Block, type Completion, outcome } from "../engine/engine.ts";
 import { type DmaError, Errno, ioError } from "../errors.ts";
 import type { Handle } from "./handle.ts";
@@ -21,6 +22,8 @@ export interface ReadAheadOptions {
   bufferSize: number;
   /** Buffers in flight or ready, besides the one that is being given out. 0: a read only when asked. */
   readAhead: number;
+  /** What the buffers count against; undefined where their size and number were asked for. */
+  budget?: BufferBudget | undefined;
 }
 
 /** Reads that bring nothing before an error is made of it. */
@@ -63,6 +66,7 @@ export class ReadAhead {
   readonly #handle: Handle;
   readonly #bufferSize: number;
   readonly #readAhead: number;
+  readonly #budget: BufferBudget | undefined;
   readonly #end: number;
   #position: number;
   /** Where the next read starts; aligned. */
@@ -80,12 +84,13 @@ export class ReadAhead {
   mostBuffers = 0;
 
   constructor(options: ReadAheadOptions) {
-    const { handle, start, end, bufferSize, readAhead } = options;
+    const { handle, start, end, bufferSize, readAhead, budget } = options;
     this.#handle = handle;
     this.#position = Math.min(start, end);
     this.#end = end;
     this.#bufferSize = bufferSize;
     this.#readAhead = readAhead;
+    this.#budget = budget;
     this.#next = this.#position - this.#position % handle.alignment;
   }
 
@@ -162,7 +167,7 @@ export class ReadAhead {
       return undefined;
     }
     this.#line.shift();
-    this.buffers--;
+    this.#leaveOut(read);
     this.#position = end;
     this.#fill(this.#readAhead);
     return { block: read.block, length: read.length };
@@ -217,13 +222,23 @@ export class ReadAhead {
 
   // ---- reading ----------------------------------------------------------------------------------------------------
 
+  /** Buffers besides the one that is being given out. */
+  get #mostAhead(): number {
+    return this.#budget?.crowded ? 0 : this.#readAhead;
+  }
+
+  /** Bytes that a buffer should have now. */
+  get #wholeSize(): number {
+    return this.#budget?.sizeNow(this.#bufferSize, this.#handle.alignment) ?? this.#bufferSize;
+  }
+
   /** Starts reads until `wanted` are in flight or ready. */
   #fill(wanted: number): void {
     const { engine, alignment } = this.#handle;
     let started = false;
     // A buffer that waits for its kernel after a skip still counts: memory is bounded whatever the consumer does.
     while (
-      !this.#over && this.#line.length < wanted && this.buffers <= this.#readAhead &&
+      !this.#over && this.#line.length < wanted && this.buffers <= this.#mostAhead &&
       this.#next < this.#end
     ) {
       const position = this.#next;
@@ -232,9 +247,10 @@ export class ReadAhead {
       // At or past what was the end: one block tells whether the file has grown, unless another read will.
       const before = this.#line.at(-1);
       if (left <= 0 && before && before.position + before.length > this.#knownEnd()) break;
-      const length = Math.min(this.#bufferSize, Math.max(left, alignment));
+      const length = Math.min(this.#wholeSize, Math.max(left, alignment));
       const read = new Read(this, engine.acquire(length), position, length);
       this.buffers++;
+      this.#budget?.take(length);
       this.mostBuffers = Math.max(this.mostBuffers, this.buffers);
       this.#next += length;
       this.#line.push(read);
@@ -334,7 +350,12 @@ export class ReadAhead {
 
   #free(read: Read): void {
     this.#handle.engine.release(read.block);
+    this.#leaveOut(read);
+  }
+
+  #leaveOut({ length }: Read): void {
     this.buffers--;
+    this.#budget?.giveBack(length);
   }
 
   #wake(): void {

@@ -6,6 +6,7 @@
 // before it is whole too; a sync makes durable what is below it.
 
 import type { ChainStep } from "../engine/chain.ts";
+import type { BufferBudget } from "../engine/buffer_budget.ts";
 import type { Completion, Engine, Memory } from "../engine/engine.ts";
 import { type DmaError, ioError } from "../errors.ts";
 import { Durability } from "./durability.ts";
@@ -37,6 +38,8 @@ export interface WriteBehindOptions {
   bufferSize: number;
   /** Writes in flight at most. */
   writeBehind: number;
+  /** What the buffers count against. Without one there are always as many as were asked for. */
+  budget?: BufferBudget | undefined;
   /** Move the end of file ahead of the writes. */
   preallocate: boolean;
   /** Only as far as was hinted: on this file system steps gain nothing. */
@@ -136,6 +139,7 @@ export class WriteBehind {
       alignment,
       bufferSize: options.bufferSize,
       writeBehind: options.writeBehind,
+      budget: options.budget,
       base: start - head.length,
     });
     if (head.length > 0) {

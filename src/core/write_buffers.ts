@@ -1,5 +1,6 @@
 // The buffers of a writer: bytes are copied into one of them, and full ones get in line to be written.
 
+import type { BufferBudget } from "../engine/buffer_budget.ts";
 import type { Engine, Memory } from "../engine/engine.ts";
 import { WriteBuffer } from "./write_buffer.ts";
 import type { WriteLine } from "./write_line.ts";
@@ -16,6 +17,8 @@ export interface WriteBuffersOptions {
   bufferSize: number;
   /** Writes in flight at most. */
   writeBehind: number;
+  /** What the buffers count against; undefined where their size and number were asked for. */
+  budget: BufferBudget | undefined;
   /** Where the first byte goes; aligned. */
   base: number;
 }
@@ -27,6 +30,7 @@ export class WriteBuffers {
   readonly #alignment: number;
   readonly #bufferSize: number;
   readonly #writeBehind: number;
+  readonly #budget: BufferBudget | undefined;
   #first = true;
   /** Buffers that exist: filling, waiting or in flight. */
   #count = 0;
@@ -43,6 +47,7 @@ export class WriteBuffers {
     this.#alignment = options.alignment;
     this.#bufferSize = options.bufferSize;
     this.#writeBehind = options.writeBehind;
+    this.#budget = options.budget;
     this.base = options.base;
   }
 
@@ -51,9 +56,14 @@ export class WriteBuffers {
     return this.filling ? this.filling.end : this.base;
   }
 
-  /** Whether a buffer may be started. */
+  /** Whether a buffer may be started. With a budget that is spent there is one, which fills and then flies. */
   get #spare(): boolean {
-    return this.#count <= this.#writeBehind;
+    return this.#count <= (this.#budget?.crowded ? 0 : this.#writeBehind);
+  }
+
+  /** Bytes that a buffer should have now. */
+  get #wholeSize(): number {
+    return this.#budget?.sizeNow(this.#bufferSize, this.#alignment) ?? this.#bufferSize;
   }
 
   /** Whether {@linkcode write} would take a byte. */
@@ -90,7 +100,7 @@ export class WriteBuffers {
       );
       filling.fill += length;
       at += length;
-      if (filling.fill === this.#bufferSize) {
+      if (filling.fill === filling.capacity && filling.capacity >= this.#wholeSize) {
         this.retire(filling);
         filling = undefined;
       }
@@ -102,7 +112,7 @@ export class WriteBuffers {
   writeMemory(memory: Memory, offset: number, length: number, release: () => void): void {
     const position = this.base;
     this.base += length;
-    this.#add();
+    this.#add(length);
     this.#line.queue({
       memory,
       offset,
@@ -110,30 +120,46 @@ export class WriteBuffers {
       position,
       dataEnd: position + length,
       release: () => {
-        this.#count--;
+        this.#leaveOut(length);
         release();
       },
     });
   }
 
-  #add(): void {
+  #add(bytes: number): void {
     this.#count++;
     this.most = Math.max(this.most, this.#count);
+    this.#budget?.take(bytes);
+  }
+
+  #leaveOut(bytes: number): void {
+    this.#count--;
+    this.#budget?.giveBack(bytes);
   }
 
   /** Starts a buffer. */
   start(): WriteBuffer {
     // Never less than a block, up to which the last one is padded.
     const first = Math.max(FIRST_BLOCK, this.#alignment);
-    const capacity = this.#first ? Math.min(first, this.#bufferSize) : this.#bufferSize;
-    this.#add();
-    return this.filling = new WriteBuffer(this.#engine, capacity, this.base, () => this.#count--);
+    const capacity = this.#first ? Math.min(first, this.#bufferSize) : this.#wholeSize;
+    this.#add(capacity);
+    const filling = new WriteBuffer(
+      this.#engine,
+      capacity,
+      this.base,
+      () => this.#leaveOut(filling.capacity),
+    );
+    return this.filling = filling;
   }
 
-  /** Replaces the small first block of a file by a whole one. False where the kernel still has a part of it. */
+  /** Makes a small buffer a whole one. False where it is one, or the kernel still has a part of it. */
   #grow(filling: WriteBuffer): boolean {
     this.#first = false;
-    return filling.grow(this.#bufferSize);
+    const { capacity } = filling;
+    const size = this.#wholeSize;
+    if (capacity >= size || !filling.grow(size)) return false;
+    this.#budget?.take(size - capacity);
+    return true;
   }
 
   /** The current buffer is full, or as full as it gets: what was not written of it gets in line. */

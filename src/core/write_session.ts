@@ -13,6 +13,8 @@ import { WriteBehind } from "./write_behind.ts";
 export interface WriteSessionOptions {
   bufferSize: number;
   writeBehind: number;
+  /** Whether size and number of buffers may be less while many streams are at work. */
+  sharesMemory: boolean;
   position: number;
   append: boolean;
   sizeHint: number;
@@ -100,7 +102,7 @@ export class WriteSession implements Occupant {
 
   #start(start: number, head: Uint8Array, keep: number, size: number): void {
     const { handle } = this;
-    const { bufferSize, writeBehind, preallocate, sizeHint } = this.#options;
+    const { bufferSize, writeBehind, sharesMemory, preallocate, sizeHint } = this.#options;
     const { engine, fd, path, alignment, direct } = handle;
     this.core = new WriteBehind({
       engine,
@@ -117,6 +119,7 @@ export class WriteSession implements Occupant {
       size,
       bufferSize,
       writeBehind,
+      budget: sharesMemory ? engine.budget : undefined,
       // An atomic file is never seen with an end that is ahead of its bytes, whatever happens: it is not seen.
       preallocate,
       extendsFreely: handle.extendsFreely,

@@ -1,6 +1,7 @@
 // The one small interface between this module and the kernel. `io_uring` and `threads` implement it; the
 // tests have a third implementation that holds, reorders, shortens and fails operations.
 
+import type { BufferBudget } from "./buffer_budget.ts";
 import type { ChainStep } from "./chain.ts";
 
 /** Which implementation of {@linkcode Engine} is at work. */
@@ -81,6 +82,8 @@ export interface Engine {
   readonly name: EngineName;
   /** Live counters. */
   readonly counters: EngineCounters;
+  /** What streams share that were not told how many buffers to have. */
+  readonly budget: BufferBudget;
 
   /** Opens `path` beneath the descriptor `directory` ({@linkcode AT_FDCWD} for the working directory). */
   open(directory: number, path: string, flags: number, mode: number, done: Completion): void;

@@ -3,6 +3,7 @@
 
 import type { Liburing } from "../../ffi/liburing.ts";
 import type { Shim } from "../../ffi/shim.ts";
+import type { BufferBudget } from "./buffer_budget.ts";
 import type { ChainStep } from "./chain.ts";
 import { KernelEngine, Op, type Operation } from "./kernel_engine.ts";
 import type { Registrar } from "./pool.ts";
@@ -90,13 +91,14 @@ export class IoUringEngine extends KernelEngine {
   private constructor(
     shim: Shim,
     liburing: Liburing,
+    budget: BufferBudget,
     registrar: Registrar | undefined,
     control: Control,
     supported: Uint8Array,
     features: RingFeatures,
     wake: Wake,
   ) {
-    super(shim, registrar);
+    super(shim, budget, registrar);
     this.#liburing = liburing;
     this.#ring = control.ring;
     this.#reaped = control.reaped;
@@ -141,7 +143,12 @@ export class IoUringEngine extends KernelEngine {
   }
 
   /** Makes a ring with `entries` submission entries. Throws {@linkcode RingRefused}. */
-  static open(shim: Shim, liburing: Liburing, entries: number): IoUringEngine {
+  static open(
+    shim: Shim,
+    liburing: Liburing,
+    budget: BufferBudget,
+    entries: number,
+  ): IoUringEngine {
     const control = mapControl(shim);
     const { setup, entries: actual, depth } = setUp(liburing, control.ring, entries);
     try {
@@ -163,7 +170,16 @@ export class IoUringEngine extends KernelEngine {
         registeredBuffers: registrar !== undefined,
         missing,
       };
-      return new IoUringEngine(shim, liburing, registrar, control, supported, features, wake);
+      return new IoUringEngine(
+        shim,
+        liburing,
+        budget,
+        registrar,
+        control,
+        supported,
+        features,
+        wake,
+      );
     } catch (error) {
       liburing.io_uring_queue_exit(control.ring);
       shim.dma_unmap(control.address, CONTROL_BYTES);

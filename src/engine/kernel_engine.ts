@@ -2,6 +2,7 @@
 // An engine adds only how an operation gets to the kernel and how its result comes back.
 
 import type { Shim } from "../../ffi/shim.ts";
+import type { BufferBudget } from "./buffer_budget.ts";
 import {
   AT_FDCWD,
   type Block,
@@ -92,11 +93,13 @@ function operation(
 export abstract class KernelEngine implements Engine {
   abstract readonly name: EngineName;
   readonly counters: EngineCounters = newCounters();
+  readonly budget: BufferBudget;
   readonly pool: Pool;
   protected readonly shim: Shim;
 
-  constructor(shim: Shim, registrar?: Registrar) {
+  constructor(shim: Shim, budget: BufferBudget, registrar?: Registrar) {
     this.shim = shim;
+    this.budget = budget;
     this.pool = new Pool(shim, registrar);
   }
 

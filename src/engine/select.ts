@@ -2,6 +2,7 @@
 
 import { liburingVersion, openLiburing } from "../../ffi/liburing.ts";
 import { environment, loadShim, type Shim } from "../../ffi/shim.ts";
+import { BufferBudget, DEFAULT_BUFFER_BUDGET } from "./buffer_budget.ts";
 import { IoUringEngine, RingRefused } from "./io_uring.ts";
 import { type KernelEngine, Op } from "./kernel_engine.ts";
 import { ThreadsEngine } from "./threads.ts";
@@ -28,6 +29,13 @@ export interface EngineOptions {
    * @default {12}
    */
   threads?: number;
+  /**
+   * Bytes of buffers that all streams of this isolate may hold which were given neither `bufferSize` nor `writeBehind`
+   * or `readAhead`. While they hold as much, each makes do with one buffer of 256 KiB. 0: always.
+   *
+   * @default {67108864}
+   */
+  bufferBudget?: number;
 }
 
 /** The engine at work, and why. */
@@ -57,7 +65,12 @@ interface Chosen {
   info: EngineInfo;
 }
 
-const defaults = { engine: "auto", ringEntries: 256, threads: 12 } as const;
+const defaults = {
+  engine: "auto",
+  ringEntries: 256,
+  threads: 12,
+  bufferBudget: DEFAULT_BUFFER_BUDGET,
+} as const;
 
 let options: Required<EngineOptions> = { ...defaults };
 let choosing: Promise<Chosen> | undefined;
@@ -84,12 +97,18 @@ export function configure(wanted: EngineOptions): void {
   }
   const ringEntries = within("ringEntries", wanted.ringEntries ?? defaults.ringEntries, 8, 32768);
   const threads = within("threads", wanted.threads ?? defaults.threads, 1, 24);
+  const bufferBudget = within(
+    "bufferBudget",
+    wanted.bufferBudget ?? defaults.bufferBudget,
+    0,
+    Number.MAX_SAFE_INTEGER,
+  );
   if (choosing) {
     throw new Deno.errors.Busy(
       "Cannot configure the engine: it is at work; call configure before the first file is opened",
     );
   }
-  options = { engine, ringEntries, threads };
+  options = { engine, ringEntries, threads, bufferBudget };
 }
 
 function within(name: string, value: number, least: number, most: number): number {
@@ -181,12 +200,14 @@ function useThreads(shim: Shim, kernel: string, reason: string): Chosen {
     features: [],
     missing: [],
   };
-  return { engine: new ThreadsEngine(shim, options.threads), info };
+  const budget = new BufferBudget(options.bufferBudget);
+  return { engine: new ThreadsEngine(shim, budget, options.threads), info };
 }
 
 function useRing(shim: Shim, kernel: string, reason: string): Chosen {
   const liburing = openLiburing();
-  const engine = IoUringEngine.open(shim, liburing, options.ringEntries);
+  const budget = new BufferBudget(options.bufferBudget);
+  const engine = IoUringEngine.open(shim, liburing, budget, options.ringEntries);
   const { setup, entries, depth, registeredBuffers, missing } = engine.features;
   const info: EngineInfo = {
     engine: "io_uring",

@@ -2,6 +2,7 @@
 // calls on Deno's own pool of threads.
 
 import type { Shim } from "../../ffi/shim.ts";
+import type { BufferBudget } from "./buffer_budget.ts";
 import { KernelEngine, type Operation } from "./kernel_engine.ts";
 
 /** Blocking calls on Deno's FFI threads. */
@@ -12,8 +13,8 @@ export class ThreadsEngine extends KernelEngine {
   #running = 0;
 
   /** `most` calls are under way at once. Deno's pool has 32 threads for everything, its own file operations too. */
-  constructor(shim: Shim, most: number) {
-    super(shim);
+  constructor(shim: Shim, budget: BufferBudget, most: number) {
+    super(shim, budget);
     this.#most = most;
   }
 

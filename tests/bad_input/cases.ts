@@ -278,7 +278,7 @@ export const cases: readonly Case[] = [
   },
   ...options(
     "configure",
-    { engine: "choice", ringEntries: "integer", threads: "integer" },
+    { engine: "choice", ringEntries: "integer", threads: "integer", bufferBudget: "integer" },
     (_, value) => configure(value),
   ),
 ];

@@ -47,7 +47,8 @@ export class Rig {
       ownsSize: false,
       extendsFreely: false,
     });
-    this.core = new ReadAhead({ handle: this.handle, start, end, bufferSize, readAhead });
+    const { budget } = options;
+    this.core = new ReadAhead({ handle: this.handle, start, end, bufferSize, readAhead, budget });
     this.readAhead = readAhead;
     this.bufferSize = bufferSize;
     this.position = start;
