@@ -1,5 +1,15 @@
 /**
- * Files through Direct I/O and io_uring, shaped as Web Streams.
+ * Files through Direct I/O and io_uring, shaped as Web Streams, for Deno on Linux.
+ *
+ * - {@linkcode DmaFile}: a file that is read and written at any position, past the page cache.
+ * - {@linkcode DmaStreamWriter}: a `WritableStream` that writes behind, knows how far the file is written and how far
+ *   it is durable, and whose `close()` resolves when every byte is durable and the length exact.
+ * - {@linkcode DmaStreamReader}: a `ReadableStream` of bytes that reads ahead.
+ * - {@linkcode engineInfo}, {@linkcode configure} and {@linkcode ioStats}: which engine is at work and why, its
+ *   settings, its counters.
+ *
+ * It needs `--allow-ffi`, and `--allow-read` and `--allow-write` for the paths that are opened. Where liburing is not
+ * installed or io_uring is forbidden, the same calls run on Deno's threads.
  *
  * @example Write a stream to a file, durably, past the page cache
  * ```ts
@@ -7,6 +17,18 @@
  *
  * const file = await DmaFile.create("backup.bin");
  * await ReadableStream.from([new Uint8Array(100_000)]).pipeTo(file.writable);
+ * ```
+ *
+ * @example Know how far a file is written, and how far it is durable
+ * ```ts
+ * import { DmaFile, DmaStreamWriter } from "@denodma/dma";
+ *
+ * const file = await DmaFile.create("events.log");
+ * await using writer = new DmaStreamWriter(file, { bufferSize: 4096 });
+ * await writer.write(new Uint8Array(5000));
+ * console.log(writer.currentPos); // 5000
+ * console.log(await writer.sync()); // 4096: the full buffer
+ * console.log(await writer.sync({ tail: true })); // 5000
  * ```
  *
  * @module

@@ -1,5 +1,5 @@
 // The commands, their options, and the way from whatever goes wrong to an exit code.
-import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { Command, CommanderError, InvalidArgumentError, Option } from "npm:commander@^14.0.0";
 import config from "../deno.json" with { type: "json" };
 import { doctor, type DoctorOptions } from "./doctor.ts";
 import { EXIT_CODES_HELP, EXIT_IO_ERROR, EXIT_OK, EXIT_USAGE } from "./exit_codes.ts";

@@ -39,7 +39,7 @@ export async function showProgress(
 ): Promise<Disposable> {
   let bar: Bar;
   try {
-    const { SingleBar } = (await import("cli-progress")).default;
+    const { SingleBar } = (await import("npm:cli-progress@^3.12.0")).default;
     bar = new SingleBar({
       stream: terminal,
       format: total === undefined

@@ -1,7 +1,7 @@
 // DmaFile: random access to a file through Direct I/O.
 
 import { chunkBytes, flag, integer, optionsObject, pathText, shown } from "./arguments.ts";
-import { allocateBuffer, DmaBuffer } from "./buffer.ts";
+import { allocateBuffer, DmaBuffer, giveMemoryBack, takeMemory } from "./buffer.ts";
 import { openAtomic } from "./core/atomic.ts";
 import { copyRange } from "./core/copy_range.ts";
 import { closeFile, discardName, removeName } from "./core/end_of_life.ts";
@@ -94,7 +94,7 @@ export interface DmaCreateOptions {
   atomic?: boolean;
 }
 
-/** How {@linkcode DmaFile.preallocate} reserves. */
+/** How {@linkcode DmaFile.prototype.preallocate | DmaFile.preallocate} reserves. */
 export interface DmaPreallocateOptions {
   /**
    * Leave the file's length as it is.
@@ -107,14 +107,15 @@ export interface DmaPreallocateOptions {
 /** Where {@linkcode DmaFile.temp} makes its file. */
 export interface DmaTempOptions {
   /**
-   * The directory, whose file system must know O_TMPFILE.
+   * The directory, whose file system must know O_TMPFILE. Where the variable `TMPDIR` may be read and is set, it is
+   * the default.
    *
-   * @default {TMPDIR, or "/tmp"}
+   * @default {"/tmp"}
    */
   dir?: string | URL;
 }
 
-/** How {@linkcode DmaFile.readMany} merges. */
+/** How {@linkcode DmaFile.prototype.readMany | DmaFile.readMany} merges. */
 export interface ReadManyOptions {
   /**
    * Bytes that one merged read may have, in whole blocks. A range that is larger is read alone.
@@ -162,6 +163,7 @@ export let handleOf: (file: DmaFile) => Handle;
 
 /**
  * An open file that is read and written at any position, past the page cache where the file system lets it.
+ * {@linkcode DmaFile.open}, {@linkcode DmaFile.create} and {@linkcode DmaFile.temp} give one.
  *
  * @example Write a block and read a part of it
  * ```ts
@@ -171,7 +173,7 @@ export let handleOf: (file: DmaFile) => Handle;
  * const buffer = file.allocBuffer(4096);
  * buffer.bytes.fill(7);
  * await file.writeAt(buffer, 0);
- * console.log(await file.readAt(4000, 200)); // 96 sevens: the file ends there
+ * console.log(await file.readAt(4000, 200)); // 96 sevens
  * ```
  */
 export class DmaFile implements AsyncDisposable {
@@ -183,8 +185,8 @@ export class DmaFile implements AsyncDisposable {
     handleOf = (file) => file.#handle;
   }
 
-  /** Not for users: use {@linkcode DmaFile.open} or {@linkcode DmaFile.create}. */
-  constructor(token: symbol, handle: Handle) {
+  /** @ignore */
+  private constructor(token: symbol, handle: Handle) {
     if (token !== opened) {
       throw new TypeError(
         "Cannot construct a DmaFile: use DmaFile.open, DmaFile.create or DmaFile.temp",
@@ -197,6 +199,8 @@ export class DmaFile implements AsyncDisposable {
   /**
    * Opens a regular file, for reading only unless told otherwise.
    *
+   * @param path its path, or a `file:` URL
+   * @param options what it is opened for
    * @throws {Deno.errors.NotCapable} Deno's permissions do not allow the path, or where it leads
    * @throws {Deno.errors.NotSupported} it is no regular file, or Direct I/O is required and not to be had
    */
@@ -209,6 +213,8 @@ export class DmaFile implements AsyncDisposable {
   /**
    * Makes a file, or empties the one that is there, for reading and writing.
    *
+   * @param path its path, or a `file:` URL
+   * @param options how it is made; `atomic` leaves a file that is there as it is until the new one is whole
    * @throws {Deno.errors.NotCapable} Deno's permissions do not allow the path, or where it leads
    * @throws {Deno.errors.NotSupported} it is no regular file, or Direct I/O is required and not to be had
    */
@@ -222,7 +228,12 @@ export class DmaFile implements AsyncDisposable {
     return new DmaFile(opened, await open(engine, text, request));
   }
 
-  /** Makes a file that never has a name, for reading and writing: it is gone when it is closed. */
+  /**
+   * Makes a file that never has a name, for reading and writing: it is gone when it is closed.
+   *
+   * @param options where it takes its space
+   * @throws {Deno.errors.NotSupported} the file system has no files without a name
+   */
   static async temp(options?: DmaTempOptions): Promise<DmaFile> {
     const { dir } = optionsObject<DmaTempOptions>("options", options);
     const directory = dir === undefined ? temporaryDirectory() : pathText("dir", dir);
@@ -248,20 +259,33 @@ export class DmaFile implements AsyncDisposable {
     return { memory: memoryAlignment, offset: alignment };
   }
 
-  /** The least multiple of the offset alignment that is not below `value`. */
+  /**
+   * The least multiple of the offset alignment that is not below `value`.
+   *
+   * @param value a position or a length in bytes
+   */
   alignUp(value: number): number {
     const { alignment } = this.#handle;
     const up = Math.ceil(integer("value", value) / alignment) * alignment;
     return integer("value, aligned up,", up);
   }
 
-  /** The greatest multiple of the offset alignment that is not above `value`. */
+  /**
+   * The greatest multiple of the offset alignment that is not above `value`.
+   *
+   * @param value a position or a length in bytes
+   */
   alignDown(value: number): number {
     const down = integer("value", value);
     return down - down % this.#handle.alignment;
   }
 
-  /** A zeroed buffer that suits {@linkcode DmaFile.writeAt}. Its length is `length` aligned up. */
+  /**
+   * A zeroed buffer that suits {@linkcode DmaFile.prototype.writeAt | DmaFile.writeAt}. Its length is `length` aligned
+   * up.
+   *
+   * @param length bytes that it must have at least, 1 or more
+   */
   allocBuffer(length: number): DmaBuffer {
     return allocateBuffer(this.alignUp(integer("length", length, 1, LARGEST_BUFFER)));
   }
@@ -269,6 +293,8 @@ export class DmaFile implements AsyncDisposable {
   /**
    * Reads any range, aligned or not.
    *
+   * @param position the first byte
+   * @param length bytes to read
    * @returns the bytes, which belong to the caller: fewer than `length` where the file ends, none past its end
    */
   async readAt(position: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
@@ -280,6 +306,8 @@ export class DmaFile implements AsyncDisposable {
   /**
    * Reads an aligned range without a copy.
    *
+   * @param position the first byte, a multiple of the offset alignment
+   * @param length bytes to read, a multiple of it too
    * @returns the bytes, which belong to the caller: fewer than `length` where the file ends
    * @throws {RangeError} position or length is not aligned
    */
@@ -295,6 +323,8 @@ export class DmaFile implements AsyncDisposable {
    * Reads many ranges. Near ones that follow each other are read at once; results come in the order of `ranges`, which
    * is asked for more only as results are taken.
    *
+   * @param ranges what to read, in any order
+   * @param options what may be read at once
    * @throws the error of the range that is wrong or could not be read, when its turn comes
    */
   readMany(
@@ -337,6 +367,8 @@ export class DmaFile implements AsyncDisposable {
    * Writes an aligned range. A {@linkcode DmaBuffer} is written without a copy, and its `bytes` are empty until the
    * write is over; other bytes are copied and must not change until then.
    *
+   * @param data bytes, as many as a multiple of the offset alignment
+   * @param position where they go, a multiple of the offset alignment
    * @returns bytes written: all of them
    * @throws {RangeError} position or length is not aligned
    */
@@ -357,12 +389,12 @@ export class DmaFile implements AsyncDisposable {
       await writeBytes(handle, data, position);
       return length;
     }
-    const memory = DmaBuffer.take(data);
+    const memory = takeMemory(data);
     try {
       if (mayVanish) await writeBytes(handle, memory.bytes, position);
       else await writeWhole(handle, memory, 0, length, position);
     } finally {
-      DmaBuffer.giveBack(data, memory);
+      giveMemoryBack(data, memory);
     }
     return length;
   }
@@ -377,7 +409,11 @@ export class DmaFile implements AsyncDisposable {
     return fileInfo(await statHandle(this.#handle), this.path);
   }
 
-  /** Cuts the file to `length` bytes, or extends it by zeros. */
+  /**
+   * Cuts the file to `length` bytes, or extends it by zeros.
+   *
+   * @param length the file's new length
+   */
   async truncate(length = 0): Promise<void> {
     integer("length", length);
     this.#assertWritable("truncate");
@@ -391,6 +427,9 @@ export class DmaFile implements AsyncDisposable {
   /**
    * Reserves space for the first `length` bytes; what is there stays. The file gets at least that long, by zeros,
    * unless `keepSize` is set.
+   *
+   * @param length bytes from the beginning of the file, 1 or more
+   * @param options whether the file's length stays
    */
   async preallocate(length: number, options?: DmaPreallocateOptions): Promise<void> {
     integer("length", length, 1);
@@ -405,7 +444,12 @@ export class DmaFile implements AsyncDisposable {
     });
   }
 
-  /** Gives the space of a range back: it reads as zeros afterwards. The length stays. */
+  /**
+   * Gives the space of a range back: it reads as zeros afterwards. The file's length stays.
+   *
+   * @param position the first byte
+   * @param length bytes of the range, 1 or more
+   */
   async deallocate(position: number, length: number): Promise<void> {
     this.#checkRange(position, integer("length", length, 1));
     this.#assertWritable("allocate");
@@ -421,6 +465,10 @@ export class DmaFile implements AsyncDisposable {
    * Copies a range into `target` inside the kernel: by reference where the file system can (xfs, btrfs). The file
    * systems may differ.
    *
+   * @param target where the bytes go; it must have been opened for writing
+   * @param position the first byte to copy
+   * @param length bytes to copy
+   * @param targetPosition where the first byte goes
    * @returns bytes copied: fewer than `length` where this file ends
    */
   async copyRangeTo(
@@ -442,7 +490,9 @@ export class DmaFile implements AsyncDisposable {
 
   /**
    * Waits for an advisory lock on the whole file (`flock`): shared, or with `exclusive` against everybody. It is given
-   * back by {@linkcode DmaFile.unlock} and by closing the file.
+   * back by {@linkcode DmaFile.prototype.unlock | DmaFile.unlock} and by closing the file.
+   *
+   * @param exclusive nobody else may have the lock, not even a shared one
    */
   async lock(exclusive = false): Promise<void> {
     const [first, longest] = LOCK_RETRY_MS;
@@ -454,7 +504,12 @@ export class DmaFile implements AsyncDisposable {
     }
   }
 
-  /** As {@linkcode DmaFile.lock}, without waiting: false where somebody else has it. */
+  /**
+   * As {@linkcode DmaFile.prototype.lock | DmaFile.lock}, without waiting.
+   *
+   * @param exclusive nobody else may have the lock, not even a shared one
+   * @returns whether it was given: false where somebody else has it
+   */
   async tryLock(exclusive = false): Promise<boolean> {
     const operation = (flag("exclusive", exclusive) ? LOCK_EX : LOCK_SH) | LOCK_NB;
     const handle = this.#handle;
@@ -486,7 +541,11 @@ export class DmaFile implements AsyncDisposable {
     await handle.run("sync", (done) => handle.engine.sync(handle.fd, true, done));
   }
 
-  /** Renames the file; one that is there is replaced. */
+  /**
+   * Renames the file; one that is there is replaced. An atomic file gets this name when it is closed.
+   *
+   * @param to its new path, on the same file system
+   */
   async rename(to: string | URL): Promise<void> {
     const target = pathText("to", to);
     const handle = this.#handle;
@@ -521,7 +580,11 @@ export class DmaFile implements AsyncDisposable {
     await removeName(handle, handle.path);
   }
 
-  /** Whether both are the same file on the same device. */
+  /**
+   * Whether both are the same file on the same device, under whatever names.
+   *
+   * @param other another open file
+   */
   isSameFile(other: DmaFile): boolean {
     if (!(other instanceof DmaFile)) {
       throw new TypeError(`Cannot compare with ${shown(other)}: other must be a DmaFile`);
@@ -552,12 +615,16 @@ export class DmaFile implements AsyncDisposable {
     dropped.unregister(handle);
   }
 
-  /** As {@linkcode DmaFile.close}. */
+  /** As {@linkcode DmaFile.prototype.close | DmaFile.close}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
-  /** Shows what is known of the file in `console.log`. */
+  /**
+   * Shows what is known of the file in `console.log`.
+   *
+   * @ignore
+   */
   [Symbol.for("Deno.customInspect")](
     inspect: typeof Deno.inspect,
     options: Deno.InspectOptions,

@@ -37,13 +37,13 @@ export interface DmaStreamReaderOptions {
    */
   end?: number;
   /**
-   * Bytes of one buffer, rounded up to the file's alignment. 0 means one alignment unit.
+   * Bytes of one buffer, rounded up to the file's alignment. 0 means one alignment unit; 1 GiB is the most.
    *
    * @default {1048576}
    */
   bufferSize?: number;
   /**
-   * Buffers that are read ahead. 0: a read only when asked. Memory is one buffer more.
+   * Buffers that are read ahead, at most 1,024. 0: a read only when asked. Memory is one buffer more.
    *
    * @default {4}
    */
@@ -221,6 +221,8 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
   /**
    * Starts a reader on an open file. Nothing is read before the first chunk is asked for.
    *
+   * @param file what to read; it must have been opened for reading
+   * @param options which part of it, and with how much memory
    * @throws {Deno.errors.BadResource} the file is closed, or was opened without `read`
    * @throws {TypeError} an option is of a wrong type
    * @throws {RangeError} an option is out of its range
@@ -280,6 +282,7 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
    * Goes forward by `bytes` without reading them, to the end of the file at most. Chunks that the stream has handed
    * out already are not affected.
    *
+   * @param bytes how far, 0 or more
    * @throws {RangeError} `bytes` is negative: there is no going back
    */
   skip(bytes: number): void {
@@ -289,6 +292,9 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
   /**
    * As `ReadableStream.pipeTo`. Into a {@linkcode DmaStreamWriter}, whole buffers are written from where they were
    * read, with the same results and errors.
+   *
+   * @param destination where the bytes go
+   * @param options as those of `ReadableStream.pipeTo`
    */
   override pipeTo(
     destination: WritableStream<Uint8Array<ArrayBuffer>>,
@@ -323,12 +329,16 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
     }
   }
 
-  /** As {@linkcode DmaStreamReader.close}. */
+  /** As {@linkcode DmaStreamReader.prototype.close | DmaStreamReader.close}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
-  /** Shows where the reader is in `console.log`. */
+  /**
+   * Shows where the reader is in `console.log`.
+   *
+   * @ignore
+   */
   [Symbol.for("Deno.customInspect")](
     inspect: typeof Deno.inspect,
     options: Deno.InspectOptions,

@@ -1,7 +1,7 @@
 // DmaStreamWriter: a WritableStream onto a file, written behind through Direct I/O.
 
 import { chunkBytes, flag, integer, optionsObject, shown } from "./arguments.ts";
-import { DmaBuffer } from "./buffer.ts";
+import { DmaBuffer, takeMemory } from "./buffer.ts";
 import { SharedReads } from "./core/shared_reads.ts";
 import { WriteSession, type WriteSessionOptions } from "./core/write_session.ts";
 import { DmaFile, handleOf } from "./file.ts";
@@ -18,19 +18,19 @@ const MOST_BEHIND = 1024;
 /** How a {@linkcode DmaStreamWriter} writes. */
 export interface DmaStreamWriterOptions {
   /**
-   * Bytes of one buffer, rounded up to the file's alignment. 0 means one alignment unit.
+   * Bytes of one buffer, rounded up to the file's alignment. 0 means one alignment unit; 1 GiB is the most.
    *
    * @default {1048576}
    */
   bufferSize?: number;
   /**
-   * Buffers that may be in flight. Below 1 means 1. Filling goes on in one more.
+   * Buffers that may be in flight, at most 1,024. Below 1 means 1. Filling goes on in one more.
    *
    * @default {4}
    */
   writeBehind?: number;
   /**
-   * Where to start, in bytes: any position.
+   * Where to start, in bytes: any position. Not together with `append`.
    *
    * @default {0}
    */
@@ -42,7 +42,8 @@ export interface DmaStreamWriterOptions {
    */
   append?: boolean;
   /**
-   * Bytes expected in all: their space is reserved at once, and what is not used is given back at close.
+   * Bytes expected in all: their space is reserved at once, and what is not used is given back at close. More or
+   * fewer may come.
    *
    * @default {0}
    */
@@ -68,7 +69,7 @@ export interface DmaStreamWriterOptions {
   closeFile?: boolean;
 }
 
-/** How {@linkcode DmaStreamWriter.sync} is done. */
+/** How {@linkcode DmaStreamWriter.prototype.sync | DmaStreamWriter.sync} is done. */
 export interface DmaSyncOptions {
   /**
    * Also write the partly filled buffer, padded with zeros, so that everything written so far is durable.
@@ -156,15 +157,16 @@ const dropped = new FinalizationRegistry<WriteSession>((session) => {
 export let sessionFor: (writer: DmaStreamWriter) => WriteSession | undefined;
 
 /**
- * A `WritableStream` that writes to a file behind the caller's back, through Direct I/O where the file has it.
+ * A `WritableStream` that writes to a file in the background, through Direct I/O where the file has it: full buffers
+ * are on their way to the disk while the next one fills.
  *
  * `close()` resolves when every byte is durable and the length exact. The first failure is final: the stream is
  * errored, every later call rejects with it, and everything is freed.
  *
  * While a writer is open its file may be longer on disk than what was written, by zeros: the end of file is moved
  * ahead of the writes. After a SIGKILL or a power cut such a tail can remain; every byte below the last
- * {@linkcode DmaStreamWriter.sync} is there, and what follows is data or zeros. With `preallocate: false`, or in an
- * atomic file, no such tail is ever seen.
+ * {@linkcode DmaStreamWriter.prototype.sync | DmaStreamWriter.sync} is there, and what follows is data or zeros. With
+ * `preallocate: false`, or in an atomic file, no such tail is ever seen.
  *
  * @example Write a download to a file
  * ```ts
@@ -197,6 +199,8 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
   /**
    * Starts a writer on an open file. A file has one writer at a time.
    *
+   * @param file where to write; it must have been opened for writing
+   * @param options where to start, with how much memory, and what `close()` does
    * @throws {TypeError} the file is not open for writing, or has a writer, or an option is of a wrong type
    * @throws {RangeError} an option is out of its range
    */
@@ -246,7 +250,7 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
 
   /**
    * The end of the contiguous prefix that has reached the file: a new reader sees every byte below it. Not
-   * crash-safe: {@linkcode DmaStreamWriter.sync} for that.
+   * crash-safe: {@linkcode DmaStreamWriter.prototype.sync | DmaStreamWriter.sync} for that.
    */
   get currentFlushedPos(): number {
     return this.#session.flushedPosition;
@@ -256,6 +260,7 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
    * Writes a chunk without a lock. It is accepted whole and in order; when the promise resolves the caller may
    * change it.
    *
+   * @param chunk bytes, as many as one likes
    * @throws {TypeError} the chunk is no bytes, or the stream is locked or closed; nothing else is lost
    */
   write(chunk: BufferSource): Promise<void> {
@@ -297,9 +302,10 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
   }
 
   /**
-   * Hands over a buffer of {@linkcode DmaFile.allocBuffer}: it is written without a copy where the position is
-   * aligned. The buffer is detached for good.
+   * Hands over a buffer of {@linkcode DmaFile.prototype.allocBuffer | DmaFile.allocBuffer}: it is written without a
+   * copy where the position is aligned. The buffer is detached for good.
    *
+   * @param buffer all of its bytes are written
    * @throws {TypeError} it is no DmaBuffer, or one that is in use, or the stream is locked or closed
    */
   async writeBuffer(buffer: DmaBuffer): Promise<void> {
@@ -307,7 +313,7 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
       throw new TypeError(`Cannot write ${shown(buffer)}: buffer must be a DmaBuffer`);
     }
     this.#assertUsable("write");
-    const memory = DmaBuffer.take(buffer);
+    const memory = takeMemory(buffer);
     await (this.#writeBehindQueue(memory.bytes) ??
       this.#sink.wait(() => this.#session.acceptMemory(memory)));
   }
@@ -326,6 +332,7 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
    * Waits for the full buffers, then makes them durable. With `tail` the partly filled buffer is written too, and
    * writing may go on. Any number may run at once, also while a pipe holds the lock.
    *
+   * @param options whether the partly filled buffer is made durable too
    * @returns the flushed position as it was when the sync of the file began
    */
   async sync(options?: DmaSyncOptions): Promise<number> {
@@ -374,8 +381,11 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
   }
 
   /**
-   * Gives up: waits for the writes in flight, cuts the file to {@linkcode DmaStreamWriter.currentFlushedPos} and
-   * closes it. An atomic file vanishes.
+   * Gives up: waits for the writes in flight, cuts the file to
+   * {@linkcode DmaStreamWriter.prototype.currentFlushedPos | DmaStreamWriter.currentFlushedPos} and closes it. An atomic
+   * file vanishes.
+   *
+   * @param reason what every later call rejects with
    */
   override async abort(reason?: unknown): Promise<void> {
     if (this.#session.closed) return;
@@ -418,7 +428,11 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
     await this.close();
   }
 
-  /** Shows where the writer is in `console.log`. */
+  /**
+   * Shows where the writer is in `console.log`.
+   *
+   * @ignore
+   */
   [Symbol.for("Deno.customInspect")](
     inspect: typeof Deno.inspect,
     options: Deno.InspectOptions,

@@ -10,7 +10,8 @@ import { ThreadsEngine } from "./threads.ts";
 /** How the engine is to be made. For {@linkcode configure}. */
 export interface EngineOptions {
   /**
-   * "io_uring" fails where it is not to be had, "threads" never tries it.
+   * "auto": io_uring where it is to be had, else Deno's threads. "io_uring" fails where it is not to be had, "threads"
+   * never tries it.
    *
    * @default {"auto"}
    */
@@ -82,6 +83,7 @@ const ENOSYS = 38;
 /**
  * Says how the engine is to be made, before the first file is opened.
  *
+ * @param wanted what is to be other than by default
  * @throws {TypeError | RangeError} an option is not what it can be
  * @throws {Deno.errors.Busy} a file was opened already
  */

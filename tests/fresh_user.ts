@@ -1,0 +1,92 @@
+// Somebody who has Deno and nothing of ours: an empty folder, an empty cache, and an environment of one's choice.
+
+/** How a run of Deno ended, and what it said. */
+export interface UserRan {
+  readonly code: number;
+  /** Standard output, without the newline at its end. */
+  readonly output: string;
+  /** Standard error, for the message of a failed assertion. */
+  readonly error: string;
+}
+
+/** What of the surroundings a run does not leave empty. */
+export interface UserSurroundings {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  readonly input?: Uint8Array<ArrayBuffer>;
+}
+
+/** Where Deno keeps what the tester has downloaded, as npm's packages in `npm`: other tests need the same ones. */
+export async function testersCache(): Promise<string> {
+  const { stdout } = await new Deno.Command(Deno.execPath(), { args: ["info", "--json"] }).output();
+  return JSON.parse(new TextDecoder().decode(stdout)).denoDir;
+}
+
+/** The tester's variables, for runs that may have to download packages: proxies and certificates are among them. */
+export function testersEnvironment(): Record<string, string> {
+  const { DENO_DIR: _, ...rest } = Deno.env.toObject();
+  return rest;
+}
+
+/** A user, in a directory of the test. */
+export class FreshUser {
+  /** Where programs of the user's are. */
+  readonly folder: string;
+  /** The only folder that those programs get to read and write. */
+  readonly data: string;
+  /** Deno's cache, of which nothing is there but packages of npm. */
+  readonly cache: string;
+
+  private constructor(directory: string) {
+    this.folder = `${directory}/folder`;
+    this.data = `${directory}/data`;
+    this.cache = `${directory}/cache`;
+  }
+
+  /** Makes the folders. */
+  static async in(directory: string): Promise<FreshUser> {
+    const user = new FreshUser(directory);
+    for (const path of [user.folder, user.data, user.cache]) await Deno.mkdir(path);
+    const packages = `${await testersCache()}/npm`;
+    await Deno.mkdir(packages, { recursive: true });
+    await Deno.symlink(packages, `${user.cache}/npm`);
+    return user;
+  }
+
+  /** The flags that the README names, and not one more. */
+  get flags(): string[] {
+    return ["--allow-ffi", `--allow-read=${this.data}`, `--allow-write=${this.data}`];
+  }
+
+  /** Writes a program into the folder. */
+  async program(name: string, text: string): Promise<void> {
+    await Deno.writeTextFile(`${this.folder}/${name}`, text);
+  }
+
+  /** Runs Deno in the folder. No variable is set but those that are given, and the one for its cache. */
+  async deno(args: readonly string[], surroundings: UserSurroundings = {}): Promise<UserRan> {
+    return await this.run(Deno.execPath(), args, surroundings);
+  }
+
+  /** As {@linkcode FreshUser.deno}, with another program. */
+  async run(
+    program: string,
+    args: readonly string[],
+    { env = {}, cwd = this.folder, input }: UserSurroundings = {},
+  ): Promise<UserRan> {
+    const child = new Deno.Command(program, {
+      args: [...args],
+      cwd,
+      clearEnv: true,
+      env: { DENO_DIR: this.cache, NO_COLOR: "1", ...env },
+      stdin: input ? "piped" : "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    const ended = child.output();
+    if (input) await new Blob([input]).stream().pipeTo(child.stdin);
+    const { code, stdout, stderr } = await ended;
+    const decoder = new TextDecoder();
+    return { code, output: decoder.decode(stdout).trimEnd(), error: decoder.decode(stderr) };
+  }
+}

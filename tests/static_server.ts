@@ -1,0 +1,48 @@
+// Serves what would be published as a plain file host does, so that a file that was forgotten is missed.
+
+import { dryRun, root } from "./published.ts";
+
+const types: Record<string, string> = {
+  ts: "application/typescript; charset=utf-8",
+  json: "application/json; charset=utf-8",
+};
+
+/** A host on loopback. It has the whole package below every version: `/@1.0.0/mod.ts`. */
+export class StaticServer implements AsyncDisposable {
+  /** Its name and port, as `--allow-import` takes them. */
+  readonly host: string;
+  /** Paths that were asked for and are not there. */
+  readonly missing: string[] = [];
+  readonly #server: Deno.HttpServer<Deno.NetAddr>;
+
+  constructor(files: ReadonlySet<string>) {
+    const options = { hostname: "127.0.0.1", port: 0, onListen() {} };
+    this.#server = Deno.serve(options, async (request) => {
+      const { pathname } = new URL(request.url);
+      const path = decodeURIComponent(pathname).replace(/^\/(@[^/]+\/)?/, "");
+      if (!files.has(path)) {
+        this.missing.push(path);
+        return new Response("Not found", { status: 404 });
+      }
+      const type = types[path.slice(path.lastIndexOf(".") + 1)] ?? "text/plain; charset=utf-8";
+      const body = await Deno.readFile(new URL(path, root));
+      return new Response(body, { headers: { "content-type": type } });
+    });
+    this.host = `localhost:${this.#server.addr.port}`;
+  }
+
+  /** The address of a file, of some version. */
+  url(path: string, version?: string): string {
+    return `http://${this.host}/${version === undefined ? "" : `@${version}/`}${path}`;
+  }
+
+  /** Stops it; the second call does nothing more. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#server.shutdown();
+  }
+}
+
+/** Starts a server of what would be published. */
+export async function servePublished(): Promise<StaticServer> {
+  return new StaticServer(new Set((await dryRun()).files));
+}
