@@ -605,7 +605,8 @@ export class DmaFile implements AsyncDisposable {
 
   /**
    * Closes the file when the operations on it are done; the second call does nothing more. A writer that is still
-   * open on it is given up: close that instead.
+   * open on it is given up, as by its `abort()`: close that instead. Nothing is made durable but an atomic file, which
+   * gets its name here where it had no writer.
    */
   async close(): Promise<void> {
     const handle = this.#handle;

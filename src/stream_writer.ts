@@ -43,7 +43,7 @@ export interface DmaStreamWriterOptions {
   append?: boolean;
   /**
    * Bytes expected in all: their space is reserved at once, and what is not used is given back at close. More or
-   * fewer may come.
+   * fewer may come. Does nothing with `preallocate: false`.
    *
    * @default {0}
    */
@@ -56,7 +56,7 @@ export interface DmaStreamWriterOptions {
    */
   preallocate?: boolean;
   /**
-   * Make bytes, length and name durable before `close()` resolves.
+   * Make bytes, length and name durable before `close()` resolves. An atomic file is made durable in any case.
    *
    * @default {true}
    */
@@ -166,7 +166,8 @@ export let sessionFor: (writer: DmaStreamWriter) => WriteSession | undefined;
  * While a writer is open its file may be longer on disk than what was written, by zeros: the end of file is moved
  * ahead of the writes. After a SIGKILL or a power cut such a tail can remain; every byte below the last
  * {@linkcode DmaStreamWriter.prototype.sync | DmaStreamWriter.sync} is there, and what follows is data or zeros. With
- * `preallocate: false`, or in an atomic file, no such tail is ever seen.
+ * `preallocate: false` no more than the padding of one block, and holes before writes that overtook others, can remain;
+ * an atomic file is never seen with either.
  *
  * @example Write a download to a file
  * ```ts
@@ -330,7 +331,8 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
 
   /**
    * Waits for the full buffers, then makes them durable. With `tail` the partly filled buffer is written too, and
-   * writing may go on. Any number may run at once, also while a pipe holds the lock.
+   * writing may go on. Any number may run at once, also while a pipe holds the lock. The name of a file that was just
+   * created is made durable by {@linkcode DmaStreamWriter.close} only.
    *
    * @param options whether the partly filled buffer is made durable too
    * @returns the flushed position as it was when the sync of the file began
@@ -421,7 +423,10 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
     return writer;
   }
 
-  /** Closes, or does nothing where that was done, or where the stream was aborted. */
+  /**
+   * Closes, or does nothing where that was done, or where the stream was aborted. It closes after an exception too: where
+   * a part must not become the whole, hold the file by `await using` and not the writer.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
     const session = this.#session;
     if (this.#ending || session.closed || session.aborted) return await session.left();

@@ -1,6 +1,7 @@
 // What `deno task check` runs: everything about the code that can be judged without running it.
 
 import { importMapArguments } from "./setup/import_map.ts";
+import { documented } from "./setup/passes.ts";
 
 const root = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
 
@@ -37,12 +38,11 @@ if (import.meta.main) {
   const failed: string[] = [];
   try {
     const imports = await importMapArguments(root, directory);
-    const documented = ["README.md", "mod.ts"].filter(exists);
     const checks: [name: string, ...args: string[]][] = [
       ["formatting", "fmt", "--check"],
       ["lint", "lint"],
       ["types", "check", "--quiet", ...imports, ...modules, ...folders.filter(exists)],
-      ["types of examples", "check", "--quiet", "--doc", ...imports, ...documented],
+      ["types of examples", "check", "--quiet", "--doc", ...imports, ...documented(root)],
       ["documentation", "doc", "--lint", ...modules],
       ["publishing", "publish", "--dry-run", "--allow-dirty"],
     ];

@@ -57,9 +57,21 @@ export function allPasses(root: string, workDirectory: string): Pass[] {
   ];
 }
 
-/** The files whose examples are run. */
-function documented(root: string): string[] {
-  const files = ["README.md", "mod.ts"].map((name) => `${root}/${name}`).filter(isFile);
+/** The files whose examples are run: every page, and every module that is published. */
+export function documented(root: string): string[] {
+  const files = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "SECURITY.md",
+    "bench/README.md",
+    "bench/FINDINGS.md",
+    "tests/README.md",
+    "mod.ts",
+  ].map((name) => `${root}/${name}`).filter(isFile);
+  for (const { name } of Deno.readDirSync(`${root}/docs`)) {
+    if (name.endsWith(".md")) files.push(`${root}/docs/${name}`);
+  }
   const visit = (directory: string) => {
     for (const entry of Deno.readDirSync(directory)) {
       const path = `${directory}/${entry.name}`;
