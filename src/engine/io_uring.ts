@@ -130,8 +130,8 @@ export class IoUringEngine extends KernelEngine {
     const before = this.#wake;
     this.#liburing.io_uring_unregister_eventfd(this.#ring);
     if (this.#liburing.io_uring_register_eventfd(this.#ring, wake.fd) < 0) {
-      this.#liburing.io_uring_register_eventfd(this.#ring, before.fd);
       wake.stop();
+      this.#watchAgain();
       return;
     }
     this.#wake = wake;
@@ -139,6 +139,14 @@ export class IoUringEngine extends KernelEngine {
     if (this.counters.inFlight > 0) wake.hold();
     before.stop();
     // What completed between the two is nobody's signal.
+    this.#drain();
+  }
+
+  /** Goes back to the way that was good until now. Until the kernel takes it, completions are looked for by the clock. */
+  #watchAgain(): void {
+    if (this.#liburing.io_uring_register_eventfd(this.#ring, this.#wake.fd) < 0) {
+      Deno.unrefTimer(setTimeout(() => this.#watchAgain(), 20));
+    }
     this.#drain();
   }
 
@@ -372,7 +380,7 @@ function setUp(
   throw new RingRefused(errno);
 }
 
-/** For each opcode the probe's flags; every operation counts as there where the kernel cannot be asked (5.5). */
+/** For each opcode the probe's flags; no operation counts as there where the kernel cannot be asked (5.5). */
 function probe(liburing: Liburing, ring: Deno.PointerObject): Uint8Array {
   const flags = new Uint8Array(256);
   const header = 16;

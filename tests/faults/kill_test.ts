@@ -2,9 +2,8 @@
 // wrote. DMA_KILL_ROUNDS sets how many times; DMA_KILL_SEED repeats a run.
 
 import { assert, assertRejects } from "@std/assert";
-import { assertKept, promises, resumeAt, spoil } from "./killed.ts";
+import { assertKept, promises, resumeAt, runAndKill, spoil } from "./killed.ts";
 import { engines, inWorkDirectory } from "./machine.ts";
-import { spawn } from "./programs.ts";
 import { kinds, pathOf, randomNumbers } from "./written.ts";
 
 const rounds = Number(Deno.env.get("DMA_KILL_ROUNDS") ?? 40);
@@ -12,25 +11,6 @@ const firstSeed = Number(Deno.env.get("DMA_KILL_SEED") ?? Math.floor(Math.random
 
 /** Longest time that a process may live, in milliseconds after its first word. */
 const LIFE = 250;
-
-/** Runs programs/write_on.ts and kills it `life` milliseconds after its first word. Resolves to its output. */
-async function runAndKill(args: string[], engine: string, life: number): Promise<string> {
-  const child = spawn("write_on", { args, env: { DMA_ENGINE: engine } });
-  child.stdin.close();
-  const errors = new Response(child.stderr).text();
-  const decoder = new TextDecoder();
-  let output = "";
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  for await (const bytes of child.stdout) {
-    output += decoder.decode(bytes, { stream: true });
-    timer ??= setTimeout(() => child.kill("SIGKILL"), life);
-  }
-  const { signal } = await child.status;
-  clearTimeout(timer);
-  assert(signal === "SIGKILL", `It ended by itself: ${await errors}`);
-  await errors;
-  return output;
-}
 
 for (const kind of kinds) {
   for (const engine of engines) {

@@ -2,7 +2,31 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { content, firstForeign, firstWrong } from "./content.ts";
+import { spawn } from "./programs.ts";
 import { generationLength, type Kind, pathOf } from "./written.ts";
+
+/** Runs programs/write_on.ts and kills it `life` milliseconds after its first word. Resolves to its output. */
+export async function runAndKill(
+  args: string[],
+  engine: string,
+  life: number,
+): Promise<string> {
+  const child = spawn("write_on", { args, env: { DMA_ENGINE: engine } });
+  child.stdin.close();
+  const errors = new Response(child.stderr).text();
+  const decoder = new TextDecoder();
+  let output = "";
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  for await (const bytes of child.stdout) {
+    output += decoder.decode(bytes, { stream: true });
+    timer ??= setTimeout(() => child.kill("SIGKILL"), life);
+  }
+  const { signal } = await child.status;
+  clearTimeout(timer);
+  assert(signal === "SIGKILL", `It ended by itself: ${await errors}`);
+  await errors;
+  return output;
+}
 
 /** What was promised for one file. */
 export interface Promised {

@@ -9,6 +9,7 @@ import { type Account, assertKept, promises } from "./killed.ts";
 import { engines, faultTest, inWorkDirectory, type Need, whileUp } from "./machine.ts";
 import { copyModule, type Replacement } from "./module_copy.ts";
 import { spawn } from "./programs.ts";
+import { library } from "./tools.ts";
 import { kinds, lengths, type Once, randomNumbers } from "./written.ts";
 
 const firstSeed = Number(Deno.env.get("DMA_CUT_SEED") ?? Math.floor(Math.random() * 1e6));
@@ -163,7 +164,7 @@ for (const type of fileSystems) {
 async function cutAfterPromise(
   type: FileSystem,
   what: Once,
-  { engine, module }: { engine: string; module?: string },
+  { engine, module, env }: { engine: string; module?: string; env?: Record<string, string> },
 ): Promise<void> {
   const { before, after } = lengths[what];
   await onFaultyDisk(type, async (disk, directory) => {
@@ -176,7 +177,7 @@ async function cutAfterPromise(
     assert(success);
     const child = spawn("write_once", {
       args: [what, folder],
-      env: { DMA_ENGINE: engine },
+      env: { DMA_ENGINE: engine, ...env },
       ...module && { module },
     });
     const output = child.stdout.getReader();
@@ -216,6 +217,20 @@ for (const type of fileSystems) {
       () => cutAfterPromise(type, what, { engine }),
     );
   }
+}
+
+/** Where the kernel lacks an operation the last steps of a file are not one chain, but one after the other. */
+for (const what of ["close", "append", "replace", "seal"] as const) {
+  faultTest(
+    `a power cut straight after a promise leaves what was promised where io_uring cannot cut files [${what}, ext4]`,
+    {
+      needs: ["io_uring", ...needs("ext4")],
+    },
+    async () => {
+      const env = { DMA_LIBURING: await library("old_kernel"), OLD_KERNEL_LACKS: "55,35,39" };
+      await cutAfterPromise("ext4", what, { engine: "io_uring", env });
+    },
+  );
 }
 
 /** Writers that are wrong, and the promise that each of them breaks. */

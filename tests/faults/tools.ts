@@ -10,12 +10,22 @@ const programs = new Map<string, Promise<string>>();
 
 /** The path of a compiled program of tests/tools. Compiled once a test file. */
 export function tool(name: string): Promise<string> {
-  let program = programs.get(name);
-  if (!program) programs.set(name, program = compile(name));
+  return compiled(name, []);
+}
+
+/** As {@linkcode tool}, of a library, with macros defined. */
+export function library(name: string, ...macros: string[]): Promise<string> {
+  return compiled(name, ["-shared", "-fPIC", ...macros.map((macro) => `-D${macro}`)]);
+}
+
+function compiled(name: string, flags: string[]): Promise<string> {
+  const key = [name, ...flags].join(" ");
+  let program = programs.get(key);
+  if (!program) programs.set(key, program = compile(name, flags));
   return program;
 }
 
-async function compile(name: string): Promise<string> {
+async function compile(name: string, more: string[]): Promise<string> {
   built ??= workDirectory();
   const directory = await built;
   addEventListener("unload", () => {
@@ -25,8 +35,8 @@ async function compile(name: string): Promise<string> {
       // Another listener was first.
     }
   });
-  const path = `${directory}/${name}`;
-  const flags = ["-O2", "-Wall", "-Wextra", "-Werror", "-pthread"];
+  const path = `${directory}/${[name, ...more].join("")}`;
+  const flags = ["-O2", "-Wall", "-Wextra", "-Werror", "-pthread", ...more];
   const { success, output } = await run("gcc", [...flags, "-o", path, `${sources}${name}.c`]);
   if (!success) throw new Error(`Cannot compile ${name}.c: ${output}`);
   return path;

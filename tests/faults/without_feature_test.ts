@@ -1,0 +1,159 @@
+// File systems that really lack what others have: files without a name (FUSE), Direct I/O and fallocate (ramfs).
+
+import "../engine.ts";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { DmaFile, DmaStreamReader, DmaStreamWriter, ioStats } from "../../mod.ts";
+import { runOrThrow } from "../setup/command.ts";
+import { content, firstWrong, firstWrongInFile } from "./content.ts";
+import { assertIdle, assertIoError } from "./failed_writer.ts";
+import { FaultFileSystem } from "./fault_file_system.ts";
+import { assertKept, promises, runAndKill } from "./killed.ts";
+import { engines, faultTest, inWorkDirectory, type Need, whileUp } from "./machine.ts";
+import { randomNumbers } from "./written.ts";
+
+const fuse: Need[] = ["root", "gcc", "fuse"];
+const LENGTH = 500_003;
+const OLD = 9;
+
+async function onFuse(fn: (files: FaultFileSystem) => Promise<void>): Promise<void> {
+  await inWorkDirectory(async (directory) => {
+    const files = await FaultFileSystem.open(directory);
+    await whileUp(files, fn, () => files[Symbol.asyncDispose]());
+  });
+}
+
+function namesIn(directory: string): string[] {
+  return [...Deno.readDirSync(directory)].map(({ name }) => name).sort();
+}
+
+/** Where files without a name are to be had, all this would be another test. */
+async function assertNoUnnamedFiles(directory: string): Promise<void> {
+  const error = await assertRejects(() => DmaFile.temp({ dir: directory }));
+  assertEquals((error as { code?: string }).code, "EOPNOTSUPP");
+}
+
+faultTest("where every file needs a name an atomic file has a hidden one until it is closed", {
+  needs: fuse,
+}, () =>
+  onFuse(async ({ path, backing }) => {
+    await assertNoUnnamedFiles(path);
+    await Deno.writeFile(`${path}/file`, content(0, 1000, OLD));
+    const writer = new DmaStreamWriter(await DmaFile.create(`${path}/file`, { atomic: true }));
+    await writer.write(content(0, LENGTH));
+    await writer.sync({ tail: true });
+    const [hidden, ...others] = namesIn(backing);
+    assert(/^\.file\..*\.tmp$/.test(hidden!), hidden);
+    assertEquals(others, ["file"]);
+    assertEquals(await firstWrongInFile(`${backing}/file`, 1000, OLD), -1);
+    await writer.close();
+    assertEquals(namesIn(backing), ["file"]);
+    assertEquals((await Deno.stat(`${backing}/file`)).size, LENGTH);
+    assertEquals(await firstWrongInFile(`${backing}/file`, LENGTH), -1);
+    await assertIdle();
+  }));
+
+faultTest("where every file needs a name an atomic file that is aborted leaves none", {
+  needs: fuse,
+}, () =>
+  onFuse(async ({ path, backing }) => {
+    await assertNoUnnamedFiles(path);
+    await Deno.writeFile(`${path}/old`, content(0, 1000, OLD));
+    for (const name of ["old", "new"]) {
+      const writer = new DmaStreamWriter(await DmaFile.create(`${path}/${name}`, { atomic: true }));
+      await writer.write(content(0, LENGTH));
+      await writer.flushAligned();
+      assertEquals(namesIn(backing).length, 2);
+      await writer.abort();
+      const source = ReadableStream.from((async function* () {
+        yield content(0, LENGTH);
+        await Promise.resolve();
+        throw new Error("The source fails");
+      })());
+      const file = await DmaFile.create(`${path}/${name}`, { atomic: true });
+      await assertRejects(() => source.pipeTo(file.writable), Error, "The source fails");
+      await assertIdle();
+      assertEquals(namesIn(backing), ["old"]);
+    }
+    assertEquals(await firstWrongInFile(`${backing}/old`, 1000, OLD), -1);
+  }));
+
+const KILLS = 6;
+
+for (const engine of engines) {
+  faultTest(
+    `where every file needs a name a SIGKILL leaves a hidden one at most, ${KILLS} times [${engine}]`,
+    { needs: fuse },
+    () =>
+      onFuse(async ({ path, backing }) => {
+        await assertNoUnnamedFiles(path);
+        let hidden = 0;
+        const firstSeed = Math.floor(Math.random() * 1e6);
+        for (let seed = firstSeed; seed < firstSeed + KILLS; seed++) {
+          for (const name of namesIn(backing)) await Deno.remove(`${path}/${name}`);
+          const life = randomNumbers(seed)() * 250;
+          const output = await runAndKill(["atomic", path, String(seed)], engine, life);
+          const promised = promises(output);
+          await assertKept({ kind: "atomic", folder: backing, seed, promised, loss: "killed" })
+            .catch((cause) => {
+              throw new Error(`Seed ${seed}, killed after ${life} ms`, { cause });
+            });
+          hidden += namesIn(backing).filter((name) => name.startsWith(".")).length;
+        }
+        assert(hidden > 0, "No process was killed before a file had its name");
+      }),
+  );
+}
+
+/** A file system in memory that has neither Direct I/O nor fallocate. */
+async function onRamfs(fn: (path: string) => Promise<void>): Promise<void> {
+  await inWorkDirectory(async (directory) => {
+    const path = `${directory}/ramfs`;
+    await Deno.mkdir(path);
+    await runOrThrow("mount", ["-t", "ramfs", "dma-ramfs", path]);
+    await whileUp(path, fn, async () => void await runOrThrow("umount", [path]));
+  });
+}
+
+faultTest("without Direct I/O and fallocate everything works, and says what it lacks", {
+  needs: ["root"],
+}, () =>
+  onRamfs(async (folder) => {
+    const path = `${folder}/file`;
+    const error = await assertRejects(() => DmaFile.create(path, { direct: "require" }));
+    assertEquals((error as { path?: string }).path, path);
+    const length = 20_000_003;
+    for (const options of [{}, { sizeHint: length }, { preallocate: false }]) {
+      const file = await DmaFile.create(path);
+      const { failed } = ioStats();
+      assertEquals(file.direct, false);
+      const writer = new DmaStreamWriter(file, { bufferSize: 1 << 20, ...options });
+      for (let at = 0; at < length; at += 1_000_001) {
+        await writer.write(content(at, Math.min(1_000_001, length - at)));
+      }
+      await writer.close();
+      // Moving the end of file ahead and reserving are what failed, and nobody has to know.
+      assertEquals(ioStats().failed > failed, !("preallocate" in options));
+      assertEquals((await Deno.stat(path)).size, length);
+      assertEquals(await firstWrongInFile(path, length), -1);
+    }
+    await using file = await DmaFile.open(path, { write: true });
+    assertIoError(await assertRejects(() => file.preallocate(2 * length)), {
+      code: "EOPNOTSUPP",
+      op: "allocate",
+      path,
+    });
+    assertEquals(await file.size(), length);
+    await file.truncate(700_001);
+    assertEquals(firstWrong(await file.readAt(4097, 600_000), 600_000, 0, 4097), -1);
+    let at = 0;
+    for await (const chunk of new DmaStreamReader(file, { closeFile: false })) {
+      assertEquals(firstWrong(chunk, chunk.length, 0, at), -1);
+      at += chunk.length;
+    }
+    assertEquals(at, 700_001);
+    const atomic = await DmaFile.create(`${folder}/other`, { atomic: true });
+    await atomic.writable.write(content(0, 10_001, 4));
+    await atomic.writable.close();
+    assertEquals(await firstWrongInFile(`${folder}/other`, 10_001, 4), -1);
+    assertEquals(namesIn(folder), ["file", "other"]);
+  }));

@@ -1,0 +1,141 @@
+// A library with the part of liburing's interface that the module uses. It passes everything on to the real
+// liburing, and has the kernel look older, or poorer, than it is. DMA_LIBURING names it; the environment says
+// what is missing:
+//
+//   OLD_KERNEL_LACKS=55,17     numbers of operations: the probe does not list them, and they end with EINVAL
+//   OLD_KERNEL_SETUP=12288     flags of io_uring_setup, in one number: with any of them it fails with EINVAL
+//   OLD_KERNEL_PROBE=ERRNO     the kernel cannot be asked for its operations
+//   OLD_KERNEL_SPARSE=ERRNO    room for buffers cannot be registered
+//   OLD_KERNEL_UPDATE=ERRNO    buffers cannot be put there, from the OLD_KERNEL_UPDATE_FROMth time on (default 1)
+//   OLD_KERNEL_EVENTFD=ERRNO   an eventfd cannot be registered, from the OLD_KERNEL_EVENTFD_FROMth time on (default
+//                              1), so many times: OLD_KERNEL_EVENTFD_TIMES (default for ever)
+//
+// With OLD_LIBURING defined it has only what liburing 2.0 had. With LYING_PROBE defined the probe lists everything.
+
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <limits.h>
+#include <linux/io_uring.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+// The beginning of liburing's struct io_uring, the same from 2.0 on.
+struct ring {
+  unsigned *khead, *ktail, *kring_mask, *kring_entries, *kflags, *kdropped, *array;
+  struct io_uring_sqe *sqes;
+  unsigned sqe_head, sqe_tail;
+};
+
+enum { NO_OPERATION = 250 }; // no kernel has so many
+
+#ifdef LYING_PROBE
+enum { LIES = 1 };
+#else
+enum { LIES = 0 };
+#endif
+
+enum told { REFUSED, SUBMITTED_ALL_THE_SAME, UPDATED, EVENTFDS, TOLD };
+static int told[TOLD];
+
+// How often something was refused; how many operations came that the probe had not listed.
+int old_kernel_told(int what) { return what >= 0 && what < TOLD ? told[what] : -1; }
+
+static void *real(const char *name) {
+  static void *library;
+  if (!library) library = dlopen("liburing.so.2", RTLD_NOW | RTLD_LOCAL);
+  void *function = library ? dlsym(library, name) : 0;
+  if (!function) abort();
+  return function;
+}
+
+static long setting(const char *name, long otherwise) {
+  const char *value = getenv(name);
+  return value && *value ? atol(value) : otherwise;
+}
+
+static int refuse(int error) {
+  told[REFUSED]++;
+  return -error;
+}
+
+static int lacks(int operation) {
+  const char *list = getenv("OLD_KERNEL_LACKS");
+  while (list && *list) {
+    char *end;
+    if (strtol(list, &end, 10) == operation) return 1;
+    list = *end == ',' ? end + 1 : 0;
+  }
+  return 0;
+}
+
+int io_uring_queue_init_params(unsigned entries, struct ring *ring, struct io_uring_params *params) {
+  if (params->flags & (unsigned)setting("OLD_KERNEL_SETUP", 0)) return refuse(EINVAL);
+  int (*init)(unsigned, struct ring *, struct io_uring_params *) = real("io_uring_queue_init_params");
+  return init(entries, ring, params);
+}
+
+void io_uring_queue_exit(struct ring *ring) {
+  void (*leave)(struct ring *) = real("io_uring_queue_exit");
+  leave(ring);
+}
+
+int io_uring_submit(struct ring *ring) {
+  for (unsigned at = ring->sqe_head; at != ring->sqe_tail; at++) {
+    struct io_uring_sqe *entry = &ring->sqes[at & *ring->kring_mask];
+    if (!lacks(entry->opcode)) continue;
+    told[SUBMITTED_ALL_THE_SAME]++;
+    entry->opcode = NO_OPERATION;
+  }
+  int (*submit)(struct ring *) = real("io_uring_submit");
+  return submit(ring);
+}
+
+int io_uring_register_probe(struct ring *ring, struct io_uring_probe *probe, unsigned count) {
+  int error = (int)setting("OLD_KERNEL_PROBE", 0);
+  if (error) return refuse(error);
+  int (*ask)(struct ring *, struct io_uring_probe *, unsigned) = real("io_uring_register_probe");
+  int result = ask(ring, probe, count);
+  for (int at = 0; result >= 0 && at < probe->ops_len && !LIES; at++) {
+    if (lacks(probe->ops[at].op)) probe->ops[at].flags &= (uint16_t)~IO_URING_OP_SUPPORTED;
+  }
+  return result;
+}
+
+int io_uring_register_eventfd(struct ring *ring, int fd) {
+  int error = (int)setting("OLD_KERNEL_EVENTFD", 0);
+  long later = ++told[EVENTFDS] - setting("OLD_KERNEL_EVENTFD_FROM", 1);
+  if (error && later >= 0 && later < setting("OLD_KERNEL_EVENTFD_TIMES", LONG_MAX)) return refuse(error);
+  int (*watch)(struct ring *, int) = real("io_uring_register_eventfd");
+  return watch(ring, fd);
+}
+
+int io_uring_unregister_eventfd(struct ring *ring) {
+  int (*leave)(struct ring *) = real("io_uring_unregister_eventfd");
+  return leave(ring);
+}
+
+#ifndef OLD_LIBURING
+
+int io_uring_get_events(struct ring *ring) {
+  int (*get)(struct ring *) = real("io_uring_get_events");
+  return get(ring);
+}
+
+int io_uring_register_buffers_sparse(struct ring *ring, unsigned count) {
+  int error = (int)setting("OLD_KERNEL_SPARSE", 0);
+  if (error) return refuse(error);
+  int (*make)(struct ring *, unsigned) = real("io_uring_register_buffers_sparse");
+  return make(ring, count);
+}
+
+int io_uring_register_buffers_update_tag(struct ring *ring, unsigned at, const void *vectors, const void *tags,
+                                         unsigned count) {
+  int error = (int)setting("OLD_KERNEL_UPDATE", 0);
+  if (error && ++told[UPDATED] >= setting("OLD_KERNEL_UPDATE_FROM", 1)) return refuse(error);
+  int (*update)(struct ring *, unsigned, const void *, const void *, unsigned) =
+      real("io_uring_register_buffers_update_tag");
+  return update(ring, at, vectors, tags, count);
+}
+
+#endif
