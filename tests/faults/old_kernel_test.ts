@@ -136,6 +136,13 @@ const variants: Variant[] = [
     refused: 2,
   },
   {
+    name: "whose flag for waiting work stays set",
+    env: { OLD_KERNEL_STALE: "1" },
+    says: ({ engine }) => engine,
+    said: "io_uring",
+    refused: 10,
+  },
+  {
     name: "with a liburing that has no more than its first version",
     env: {},
     says: ({ features, registeredBuffers, liburing }) => [

@@ -9,6 +9,11 @@
 //   OLD_KERNEL_UPDATE=ERRNO    buffers cannot be put there, from the OLD_KERNEL_UPDATE_FROMth time on (default 1)
 //   OLD_KERNEL_EVENTFD=ERRNO   an eventfd cannot be registered, from the OLD_KERNEL_EVENTFD_FROMth time on (default
 //                              1), so many times: OLD_KERNEL_EVENTFD_TIMES (default for ever)
+//   OLD_KERNEL_STALE=1         the flag that says that work is waiting stays set when there is none
+//
+// The last of these is no matter of age. On a ring with deferred task work the kernel puts work in a list and then sets
+// IORING_SQ_TASKRUN, in two steps (io_req_local_work_add in io_uring/io_uring.c). Where the list is emptied between the
+// two, the flag stays set for nothing until other work comes. That takes a busy machine and bad luck; here it is always so.
 //
 // With OLD_LIBURING defined it has only what liburing 2.0 had. With LYING_PROBE defined the probe lists everything.
 
@@ -119,7 +124,12 @@ int io_uring_unregister_eventfd(struct ring *ring) {
 
 int io_uring_get_events(struct ring *ring) {
   int (*get)(struct ring *) = real("io_uring_get_events");
-  return get(ring);
+  int result = get(ring);
+  if (setting("OLD_KERNEL_STALE", 0)) {
+    __atomic_fetch_or(ring->kflags, IORING_SQ_TASKRUN, __ATOMIC_SEQ_CST);
+    told[REFUSED]++;
+  }
+  return result;
 }
 
 int io_uring_register_buffers_sparse(struct ring *ring, unsigned count) {
