@@ -8,10 +8,11 @@ import { closeFile, discardName, removeName } from "./core/end_of_life.ts";
 import type { Handle } from "./core/handle.ts";
 import { mayVanish } from "./core/isolate.ts";
 import { openHandle, type OpenRequest } from "./core/open.ts";
-import { attempt, sizeOf, statHandle, writeBytes, writeWhole } from "./core/random_access.ts";
+import { sizeOf, statHandle, writeBytes, writeWhole } from "./core/random_access.ts";
 import { type ByteRange, type RangeRead, readMany } from "./core/read_many.ts";
 import { readBytes } from "./core/shared_reads.ts";
 import { fileInfo } from "./core/stat.ts";
+import { outcome } from "./engine/engine.ts";
 import { useEngine } from "./engine/select.ts";
 import { closedError, Errno, ioError, renameError, unwrap } from "./errors.ts";
 import { demand } from "./permissions.ts";
@@ -514,9 +515,10 @@ export class DmaFile implements AsyncDisposable {
     const operation = (flag("exclusive", exclusive) ? LOCK_EX : LOCK_SH) | LOCK_NB;
     const handle = this.#handle;
     handle.assertOpen("lock");
-    const result = await attempt(
-      handle,
-      (done) => handle.engine.lock(handle.fd, operation, done),
+    const { engine, fd } = handle;
+    const result = await handle.during(
+      "lock",
+      () => outcome((done) => engine.lock(fd, operation, done)),
     );
     if (result === -Errno.EAGAIN) return false;
     unwrap(result, "lock", handle.path);
@@ -562,9 +564,14 @@ export class DmaFile implements AsyncDisposable {
     await demand("write", from);
     await demand("write", target);
     const { engine } = handle;
-    const result = await attempt(handle, (done) => engine.rename(from, target, done));
+    const result = await handle.during(
+      "rename",
+      () => outcome((done) => engine.rename(from, target, done)),
+    );
     if (result < 0) throw renameError(-result, from, target);
     handle.path = target;
+    handle.renames++;
+    handle.nameVolatile = true;
   }
 
   /**

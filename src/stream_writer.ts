@@ -331,8 +331,8 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
 
   /**
    * Waits for the full buffers, then makes them durable. With `tail` the partly filled buffer is written too, and
-   * writing may go on. Any number may run at once, also while a pipe holds the lock. The name of a file that was just
-   * created is made durable by {@linkcode DmaStreamWriter.close} only.
+   * writing may go on. Any number may run at once, also while a pipe holds the lock. The first one also makes
+   * the name of a file durable that was created or renamed.
    *
    * @param options whether the partly filled buffer is made durable too
    * @returns the flushed position as it was when the sync of the file began

@@ -2,11 +2,12 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../mod.ts";
+import { Errno } from "../src/errors.ts";
 import { assertFile, chunksOf, filled, pattern } from "./bytes.ts";
 import { descriptorsOf } from "./descriptors.ts";
 import { type TestDirectory, testInEachDirectory } from "./dirs.ts";
 import { engine } from "./engine.ts";
-import { interpose } from "./interpose.ts";
+import { interpose, later } from "./interpose.ts";
 
 async function create(
   dir: TestDirectory,
@@ -119,6 +120,56 @@ testInEachDirectory(
   },
 );
 
+testInEachDirectory(
+  "The first sync makes the name durable too, a later one only bytes",
+  async (dir) => {
+    const stream = await create(dir, { bufferSize: 4096 });
+    await stream.write(pattern(8192));
+    {
+      using noted = noteOrder(dir);
+      await stream.sync();
+      assertEquals(noted.order.filter((what) => what === "sync directory").length, 1);
+    }
+    using noted = noteOrder(dir);
+    await stream.write(pattern(8192));
+    await stream.sync({ tail: true });
+    await stream.close();
+    assert(noted.order.includes("sync file"));
+    assert(!noted.order.includes("sync directory"), noted.order.join(", "));
+  },
+);
+
+testInEachDirectory(
+  "A file that was renamed after a sync has its new name made durable",
+  async (dir) => {
+    const stream = await create(dir, { bufferSize: 4096 });
+    await stream.write(pattern(4096));
+    await stream.sync();
+    await stream.file.rename(dir.file("moved"));
+    using noted = noteOrder(dir);
+    await stream.sync();
+    assert(noted.order.includes("sync directory"), noted.order.join(", "));
+    await stream.close();
+  },
+);
+
+testInEachDirectory(
+  "A sync fails the stream where the name cannot be made durable",
+  async (dir) => {
+    const stream = await create(dir, { bufferSize: 4096 });
+    await stream.write(pattern(4096));
+    const directory = Deno.realPathSync(dir.path);
+    using _ = interpose("sync", (real, args) => {
+      const path = Deno.readLinkSync(`/proc/self/fd/${args[0]}`);
+      if (path === directory) later(args[2], -Errno.EIO);
+      else real(...args);
+    });
+    const error = await assertRejects(() => stream.sync(), Error, "os error 5");
+    assertEquals(await assertRejects(() => stream.sync()), error);
+    assertEquals(await assertRejects(() => stream.close()), error);
+  },
+);
+
 testInEachDirectory("A renamed file has the directory synced in which it stands", async (dir) => {
   await Deno.mkdir(dir.file("other"));
   const stream = await create(dir);
@@ -158,7 +209,8 @@ testInEachDirectory("sync waits for the writes before it, and syncs after them",
   using noted = noteOrder(dir);
   await stream.write(pattern(20_000));
   assertEquals(await stream.sync(), 16_384);
-  assertEquals(noted.order, [...Array(4).fill("write file"), "sync file"]);
+  const order = noted.order.filter((what) => !what.endsWith("directory"));
+  assertEquals(order, [...Array(4).fill("write file"), "sync file"]);
   await stream.close();
 });
 

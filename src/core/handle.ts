@@ -63,6 +63,8 @@ export class Handle {
   path: string;
   /** Whether the parent directory has yet to be synced for the name to survive a power cut. */
   nameVolatile: boolean;
+  /** How often it was renamed. */
+  renames = 0;
   /** The end of what was written by way of this handle. Tells content from space that was only reserved. */
   contentEnd = 0;
   /** The file is no longer than this on disk, as far as this handle knows. */

@@ -249,16 +249,3 @@ async function writePieces(handle: Handle, bytes: Uint8Array, position: number):
     if (settled.status === "rejected") throw settled.reason;
   }
 }
-
-/** Waits for an operation that may fail, and forgets its result. */
-export async function attempt(
-  handle: Handle,
-  queue: Parameters<typeof outcome>[0],
-): Promise<number> {
-  handle.enter("cleanup");
-  try {
-    return await outcome(queue);
-  } finally {
-    handle.leave();
-  }
-}

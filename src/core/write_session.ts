@@ -177,10 +177,28 @@ export class WriteSession implements Occupant {
     return await (await this.ready()).flush();
   }
 
-  /** As {@linkcode WriteBehind.sync}. It begins at once where it can: a close that comes after it must see it. */
+  /**
+   * As {@linkcode WriteBehind.sync}, and the first time also the name of a file that was created: bytes that nobody finds
+   * are not durable. It begins at once where it can: a close that comes after it must see it.
+   */
   sync(tail: boolean): Promise<number> {
-    if (this.core && !this.failed) return this.core.sync(tail);
-    return this.ready().then((core) => core.sync(tail));
+    const synced = this.core && !this.failed
+      ? this.core.sync(tail)
+      : this.ready().then((core) => core.sync(tail));
+    return syncsDirectory(this.handle, true) ? this.#syncWithName(synced) : synced;
+  }
+
+  async #syncWithName(synced: Promise<number>): Promise<number> {
+    const { handle } = this;
+    const { renames } = handle;
+    const [bytes, name] = await Promise.allSettled([synced, syncParent(handle)]);
+    if (bytes.status === "rejected") throw bytes.reason;
+    if (name.status === "rejected") {
+      this.#fail(name.reason);
+      throw this.error;
+    }
+    if (handle.renames === renames) handle.nameVolatile = false;
+    return bytes.value;
   }
 
   // ---- leaving --------------------------------------------------------------------------------------------------

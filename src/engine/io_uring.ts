@@ -59,8 +59,6 @@ export interface RingFeatures {
   entries: number;
   /** Operations that may be in flight. */
   depth: number;
-  /** Whether mappings are registered. */
-  registeredBuffers: boolean;
   /** Operations that this kernel's io_uring lacks and that run on threads instead. */
   missing: string[];
 }
@@ -70,6 +68,7 @@ export class IoUringEngine extends KernelEngine {
   readonly name = "io_uring";
   readonly features: RingFeatures;
   readonly #liburing: Liburing;
+  readonly #registrar: Registrar | undefined;
   readonly #ring: Deno.PointerObject;
   readonly #reaped: Int32Array;
   readonly #reapedPointer: Deno.PointerObject;
@@ -100,6 +99,7 @@ export class IoUringEngine extends KernelEngine {
   ) {
     super(shim, budget, registrar);
     this.#liburing = liburing;
+    this.#registrar = registrar;
     this.#ring = control.ring;
     this.#reaped = control.reaped;
     this.#reapedPointer = control.reapedPointer;
@@ -111,6 +111,11 @@ export class IoUringEngine extends KernelEngine {
     this.#freeSlots = new Uint32Array(depth).map((_, index) => depth - 1 - index);
     this.#free = depth;
     wake.listen(this.#woken);
+  }
+
+  /** Whether buffers can be registered, as far as it was tried. */
+  get registersBuffers(): boolean {
+    return this.#registrar?.allowed ?? false;
   }
 
   /** How completions wake the event loop now. */
@@ -175,7 +180,6 @@ export class IoUringEngine extends KernelEngine {
         setup,
         entries: actual,
         depth,
-        registeredBuffers: registrar !== undefined,
         missing,
       };
       return new IoUringEngine(
@@ -421,11 +425,16 @@ function makeRegistrar(liburing: Liburing, ring: Deno.PointerObject): Registrar 
     iovec[1] = BigInt(length);
     return io_uring_register_buffers_update_tag(ring, index, iovec, null, 1);
   };
+  let allowed = true;
   return {
+    get allowed() {
+      return allowed;
+    },
     register(address, length) {
       const index = free.pop();
       if (index === undefined) return -1;
-      if (update(index, address, length) === 1) return index;
+      allowed = update(index, address, length) === 1;
+      if (allowed) return index;
       free.push(index);
       return -1;
     },

@@ -25,6 +25,8 @@ export interface Registrar {
   register(address: number, length: number): number;
   /** Undoes it. */
   unregister(index: number): void;
+  /** Whether it has not been refused so far, as it is where too little memory may be locked. */
+  readonly allowed: boolean;
 }
 
 class Slab {

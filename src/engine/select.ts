@@ -53,7 +53,7 @@ export interface EngineInfo {
   ringEntries: number;
   /** Operations that the kernel may have at once; more wait their turn. */
   maxInFlight: number;
-  /** Whether buffers can be registered with the ring. */
+  /** Whether buffers can be registered with the ring. False from the first time on that the kernel refuses it. */
   registeredBuffers: boolean;
   /** How the ring was set up and how it wakes the event loop. */
   features: string[];
@@ -149,6 +149,7 @@ export function engineInfo(): EngineInfo {
     const info = structuredClone(chosen.info);
     if (chosen.engine instanceof IoUringEngine) {
       info.features.push(`woken by ${chosen.engine.wake}`);
+      info.registeredBuffers = chosen.engine.registersBuffers;
     }
     return info;
   }
@@ -210,7 +211,7 @@ function useRing(shim: Shim, kernel: string, reason: string): Chosen {
   const liburing = openLiburing();
   const budget = new BufferBudget(options.bufferBudget);
   const engine = IoUringEngine.open(shim, liburing, budget, options.ringEntries);
-  const { setup, entries, depth, registeredBuffers, missing } = engine.features;
+  const { setup, entries, depth, missing } = engine.features;
   const info: EngineInfo = {
     engine: "io_uring",
     reason,
@@ -218,7 +219,7 @@ function useRing(shim: Shim, kernel: string, reason: string): Chosen {
     liburing: liburingVersion(liburing) ?? "2.3 or older",
     ringEntries: entries,
     maxInFlight: depth,
-    registeredBuffers,
+    registeredBuffers: engine.registersBuffers,
     features: [setup],
     missing,
   };
