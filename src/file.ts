@@ -11,7 +11,7 @@ import { openHandle, type OpenRequest } from "./core/open.ts";
 import { sizeOf, statHandle, writeBytes, writeWhole } from "./core/random_access.ts";
 import { type ByteRange, type RangeRead, readMany } from "./core/read_many.ts";
 import { readBytes } from "./core/shared_reads.ts";
-import { fileInfo } from "./core/stat.ts";
+import { parseFileInfo } from "./core/stat.ts";
 import { outcome } from "./engine/engine.ts";
 import { useEngine } from "./engine/select.ts";
 import { closedError, Errno, ioError, renameError, unwrap } from "./errors.ts";
@@ -407,7 +407,8 @@ export class DmaFile implements AsyncDisposable {
 
   /** As `Deno.FsFile.stat`. */
   async stat(): Promise<Deno.FileInfo> {
-    return fileInfo(await statHandle(this.#handle), this.path);
+    const { path } = this;
+    return await statHandle(this.#handle, (bytes) => parseFileInfo(bytes, path));
   }
 
   /**

@@ -83,8 +83,8 @@ export async function openHandle(
   if (request.read) access.push("read");
   if (request.write) access.push("write");
   if (path === "") throw ioError(Errno.ENOENT, "open", path);
-  for (const name of access) await demand(name, path);
   const scoped = access.filter((name) => !allowsAll(name));
+  for (const name of scoped) await demand(name, path);
   if (scoped.length > 0 && (request.create || request.createNew)) {
     await demandParent(engine, path, scoped);
   }

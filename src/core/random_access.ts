@@ -6,7 +6,7 @@ import { addressOf } from "../engine/kernel_engine.ts";
 import { Errno, ioError } from "../errors.ts";
 import type { Handle } from "./handle.ts";
 import { mayVanish } from "./isolate.ts";
-import { exactSize, parseStat, type StatFacts } from "./stat.ts";
+import { exactSize, parseStat } from "./stat.ts";
 
 /** The most that one request moves: what the kernel takes (MAX_RW_COUNT), down to a block. */
 const MOST = 0x7fff0000;
@@ -16,16 +16,16 @@ const PIECES_AT_ONCE = 4;
 /** Requests that bring nothing before an error is made of it. */
 const PATIENCE = 3;
 
-/** `statx` of an open file. */
-export function statHandle(handle: Handle): Promise<StatFacts> {
-  return handle.during("stat", () => statStep(handle));
+/** `statx` of an open file, as `parse` reads it. */
+export function statHandle<T>(handle: Handle, parse: (bytes: Uint8Array) => T): Promise<T> {
+  return handle.during("stat", () => statStep(handle, parse));
 }
 
-async function statStep(handle: Handle): Promise<StatFacts> {
+async function statStep<T>(handle: Handle, parse: (bytes: Uint8Array) => T): Promise<T> {
   const block = handle.engine.acquire(4096);
   try {
     await handle.step("stat", (done) => handle.engine.stat(handle.fd, block, done));
-    return parseStat(block.bytes);
+    return parse(block.bytes);
   } finally {
     handle.engine.release(block);
   }
@@ -33,7 +33,7 @@ async function statStep(handle: Handle): Promise<StatFacts> {
 
 /** The length of an open file. */
 export async function sizeOf(handle: Handle): Promise<number> {
-  return exactSize(await statHandle(handle), handle.path);
+  return exactSize(await statHandle(handle, parseStat), handle.path);
 }
 
 /**
@@ -71,7 +71,7 @@ async function readSteps(
     if (got >= length) break;
     if (result === MOST) continue;
     // Short: the end of the file, or a file system that gives less than it has (FUSE does, even nothing).
-    const size = exactSize(await statStep(handle), handle.path);
+    const size = exactSize(await statStep(handle, parseStat), handle.path);
     if (position + got >= size) return Math.max(0, Math.min(got, size - position));
     const aligned = got - got % alignment;
     if (got <= reached && ++fruitless > PATIENCE) {
@@ -148,7 +148,9 @@ async function rangeSteps(
   const { alignment } = handle;
   const start = position - position % alignment;
   // What is past the end of the file needs no memory.
-  const known = length > PIECE ? exactSize(await statStep(handle), handle.path) : Infinity;
+  const known = length > PIECE
+    ? exactSize(await statStep(handle, parseStat), handle.path)
+    : Infinity;
   const end = Math.min(position + length, Math.max(known, position));
   if (end <= position) return new Uint8Array(0);
   const span = Math.ceil((end - start) / alignment) * alignment;

@@ -36,18 +36,12 @@ export interface StatFacts {
   directMemory: number | undefined;
   /** Alignment of positions and lengths, likewise. */
   directOffset: number | undefined;
-  accessed: Date;
-  modified: Date;
-  changed: Date;
-  born: Date | null;
 }
 
 /** Reads the structure at the start of `bytes`. */
 export function parseStat(bytes: Uint8Array): StatFacts {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const u32 = (at: number) => view.getUint32(at, true);
-  const time = (at: number) =>
-    new Date(Number(view.getBigInt64(at, true)) * 1000 + Math.floor(u32(at + 8) / 1e6));
   const mask = u32(0);
   const mode = view.getUint16(28, true);
   const kind = kinds[mode & S_IFMT] ?? "special file";
@@ -72,10 +66,6 @@ export function parseStat(bytes: Uint8Array): StatFacts {
     device: (deviceMinor >>> 8) * 2 ** 20 + deviceMajor * 2 ** 8 + (deviceMinor & 0xff),
     directMemory: saysDirect ? u32(152) : undefined,
     directOffset: saysDirect ? u32(156) : undefined,
-    accessed: time(64),
-    born: (mask & STATX_BTIME) !== 0 ? time(80) : null,
-    changed: time(96),
-    modified: time(112),
   };
 }
 
@@ -87,17 +77,23 @@ export function exactSize(facts: StatFacts, path: string): number {
   return Number(facts.size);
 }
 
-/** As `Deno.stat` gives it. */
-export function fileInfo(facts: StatFacts, path: string): Deno.FileInfo {
+/** The structure at the start of `bytes`, as `Deno.stat` gives it. */
+export function parseFileInfo(bytes: Uint8Array, path: string): Deno.FileInfo {
+  const facts = parseStat(bytes);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const time = (at: number) =>
+    new Date(
+      Number(view.getBigInt64(at, true)) * 1000 + Math.floor(view.getUint32(at + 8, true) / 1e6),
+    );
   return {
     isFile: facts.isFile,
     isDirectory: facts.isDirectory,
     isSymlink: false,
     size: exactSize(facts, path),
-    mtime: facts.modified,
-    atime: facts.accessed,
-    birthtime: facts.born,
-    ctime: facts.changed,
+    mtime: time(112),
+    atime: time(64),
+    birthtime: (view.getUint32(0, true) & STATX_BTIME) !== 0 ? time(80) : null,
+    ctime: time(96),
     dev: facts.device,
     ino: Number(facts.inode),
     mode: facts.mode,

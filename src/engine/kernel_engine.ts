@@ -53,6 +53,7 @@ const STATX_MASK = 0x7ff | 0x800 | 0x2000;
 const ENAMETOOLONG = 36;
 
 const encoder = new TextEncoder();
+const decoder = new TextDecoder();
 
 /** The address of JavaScript's own memory. The caller keeps the buffer alive while the address is in use. */
 export function addressOf(buffer: ArrayBuffer | Uint8Array<ArrayBuffer>): number {
@@ -271,7 +272,7 @@ export abstract class KernelEngine implements Engine {
     const bytes = target.bytes.slice(0, Math.max(0, length));
     this.release(name);
     this.release(target);
-    return length > 0 ? new TextDecoder().decode(bytes) : undefined;
+    return length > 0 ? decoder.decode(bytes) : undefined;
   }
 
   acquire(size: number): Block {
@@ -298,9 +299,10 @@ export abstract class KernelEngine implements Engine {
     };
     const fits = paths.every((path, index) => {
       const { bytes } = blocks[index]!;
-      const { read, written } = encoder.encodeInto(path, bytes.subarray(0, PATH_MAX - 1));
+      const { read, written } = encoder.encodeInto(path, bytes);
+      if (read < path.length || written === PATH_MAX) return false;
       bytes[written] = 0;
-      return read === path.length;
+      return true;
     });
     if (fits) queue(blocks.map((block) => block.address), { complete });
     else queueMicrotask(() => complete(-ENAMETOOLONG));
