@@ -159,6 +159,12 @@ const dropped = new FinalizationRegistry<Handle>((handle) => {
   if (!handle.occupant) closeFile(handle).catch(() => {});
 });
 
+/**
+ * What is closed is forgotten at once: until then the registry keeps it for the next full collection, and everything that
+ * hangs on it survives the cheap ones.
+ */
+const forget = (handle: Handle): void => void dropped.unregister(handle);
+
 /** The open descriptor of a file. For this module only. */
 export let handleOf: (file: DmaFile) => Handle;
 
@@ -195,6 +201,7 @@ export class DmaFile implements AsyncDisposable {
     }
     this.#handle = handle;
     dropped.register(this, handle, handle);
+    handle.onClosed = forget;
   }
 
   /**
@@ -621,7 +628,6 @@ export class DmaFile implements AsyncDisposable {
     // Without a writer it is closed from this moment on.
     if (handle.occupant) await handle.occupant.evict(closedError("write", handle.path));
     await closeFile(handle);
-    dropped.unregister(handle);
   }
 
   /** As {@linkcode DmaFile.prototype.close | DmaFile.close}. */

@@ -181,6 +181,7 @@ class Source {
       // A writer at work closes the file when it is done.
       const closes = (this.closeFile || handle.dropped) && !handle.occupant;
       if (closes) await closeHandle(handle);
+      dropped.unregister(this);
     })();
   }
 }

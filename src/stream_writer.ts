@@ -153,6 +153,9 @@ const dropped = new FinalizationRegistry<WriteSession>((session) => {
   session.abandon().catch(() => {});
 });
 
+/** As for files: what has ended is forgotten at once. */
+const forget = (session: WriteSession): void => void dropped.unregister(session);
+
 /** The session of a writer that is free, with nothing on the way to it; else undefined. For this module only. */
 export let sessionFor: (writer: DmaStreamWriter) => WriteSession | undefined;
 
@@ -242,6 +245,7 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
     this.#session = session;
     this.#sink = sink;
     dropped.register(this, session, session);
+    session.onLeft = forget;
   }
 
   /** Bytes accepted so far, counted as a position in the file. Stays readable after close. */

@@ -79,6 +79,8 @@ export class Handle {
   occupant: Occupant | undefined;
   /** The object that users had is gone: whoever is last closes. */
   dropped = false;
+  /** Called when the descriptor is gone: nobody has to look after it any more. */
+  onClosed: (handle: Handle) => void = () => {};
   #operations = 0;
   #idle: (() => void) | undefined;
   #closing = false;
@@ -184,12 +186,15 @@ export class Handle {
     const [before] = await Promise.allSettled([last?.()]);
     const result = await outcome((done) => this.engine.close(this.fd, done));
     // What went wrong before says more, and the descriptor is gone all the same.
-    if (before.status === "rejected") this.#closed.reject(before.reason);
-    else this.#settle(result);
+    if (before.status === "rejected") {
+      this.onClosed(this);
+      this.#closed.reject(before.reason);
+    } else this.#settle(result);
   }
 
   /** Linux lets go of the descriptor whatever close returns: it is never tried again. */
   #settle(result: number): void {
+    this.onClosed(this);
     if (result < 0) this.#closed.reject(ioError(-result, "close", this.path));
     else this.#closed.resolve();
   }

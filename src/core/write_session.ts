@@ -41,6 +41,8 @@ export class WriteSession implements Occupant {
   closed = false;
   /** Called once with the first failure. */
   onFailure: (error: unknown) => void = () => {};
+  /** Called when it is off the file. */
+  onLeft: (session: WriteSession) => void = () => {};
   #leaving: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
   #ending = false;
@@ -333,5 +335,6 @@ export class WriteSession implements Occupant {
     if (this.handle.occupant !== this) return;
     this.handle.occupant = undefined;
     this.handle.leave();
+    this.onLeft(this);
   }
 }
