@@ -141,6 +141,8 @@ function directIo({ probe: { direct, reason, mount } }: Report): string {
   return line(
     "--",
     "Direct I/O",
-    `no, the page cache is used: ${reason ?? `${mount?.type ?? "the file system"} has none`}`,
+    `no, the page cache is used: ${
+      // The file that it was tried with is gone.
+      reason?.replace(/: open '.*?'/, "") ?? `${mount?.type ?? "the file system"} has none`}`,
   );
 }

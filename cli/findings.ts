@@ -60,11 +60,12 @@ export function verdict(facts: Facts, found: Finding[]): string {
   return `${slower ? "Works, slower" : "Works"}: ${how}`;
 }
 
-function permissions({ missingPermissions, probe }: Facts): Finding | undefined {
+function permissions({ missingPermissions, probe, works }: Facts): Finding | undefined {
   if (missingPermissions.length === 0) return undefined;
   const path = quoted(probe.path);
   return {
-    level: "error",
+    // A file can be read without the permission to write.
+    level: works ? "info" : "error",
     what: `Deno was started without ${missingPermissions.join(" ")}`,
     remedy: `${
       RUN.replace("-A", `--allow-ffi --allow-read=${path} --allow-write=${path}`)
@@ -74,6 +75,10 @@ function permissions({ missingPermissions, probe }: Facts): Finding | undefined 
 
 function path({ missingPermissions, probe }: Facts): Finding | undefined {
   if (probe.error === null || missingPermissions.length > 0) return undefined;
+  // A mount that is read-only is told by itself.
+  if (probe.mount?.options.includes("ro") && probe.error.includes("(os error 30)")) {
+    return undefined;
+  }
   const what = `${probe.path}: ${probe.error}`;
   const path = quoted(probe.path);
   if (probe.kind === "other") {
@@ -88,7 +93,6 @@ function path({ missingPermissions, probe }: Facts): Finding | undefined {
   if (probe.error.includes("(os error 28)")) {
     return { level: "error", what, remedy: `make room: df -h ${path}` };
   }
-  // A mount that is read-only is told by itself.
   return { level: "error", what, remedy: null };
 }
 
@@ -147,12 +151,14 @@ function ioUring({ engine, ioUring, liburing }: Facts): Finding | undefined {
 
 function directIo({ probe: { direct, mount, reason } }: Facts): Finding | undefined {
   if (direct !== false) return undefined;
+  // The file that it was tried with is gone.
+  const why = reason?.replace(/: open '.*?'/, "") ?? "it has none";
   const memory = mount?.type === "tmpfs" || mount?.type === "ramfs";
   return {
     level: "warning",
     what: memory
       ? `${mount.type} is memory: there is no Direct I/O, and nothing is ever durable`
-      : `No Direct I/O on ${mount?.type ?? "this file system"}: ${reason ?? "it has none"}`,
+      : `No Direct I/O on ${mount?.type ?? "this file system"}: ${why}`,
     remedy: "name a directory on a disk: ext4 and xfs have Direct I/O",
   };
 }

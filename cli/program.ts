@@ -48,7 +48,7 @@ function withTransferOptions(command: Command): Command {
 
 /** An error of usage in one line that ends in where to look. */
 function usageError(text: string, command: string): string {
-  const message = text.trim().replace(/^error: /, "").replaceAll("\n", " ");
+  const message = text.trim().replace(/^error: /, "").replace(/\.$/, "").replaceAll("\n", " ");
   const flag = /^unknown option '(-A|--allow-[^']*)'/.exec(message)?.[1];
   if (flag !== undefined) {
     return `${message}; Deno's own flags go before the name of the program, as in deno run ${flag} ...`;
@@ -99,6 +99,9 @@ function program(finish: (code: number) => void): Command {
       .argument("<dest>", "file to write; it is replaced unless --append is given"),
   )
     .action(async (dest: string, options: TransferOptions) => {
+      if (Deno.stdin.isTerminal() && !options.quiet) {
+        note("reading what you type; Ctrl-D on a line of its own ends it");
+      }
       finish(await transfer(standardInput, dest, options));
     });
 

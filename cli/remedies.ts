@@ -79,10 +79,12 @@ function forDest(
   { dest, directory = false }: Circumstance,
 ): string | undefined {
   const message = error instanceof Error ? error.message : "";
-  const parent = quoted(directory ? dest : parentOf(dest));
+  const where = directory ? dest : parentOf(dest);
+  const parent = quoted(where);
   switch (code) {
     case "ENOENT":
-      return `make its directory first: mkdir -p ${parent}`;
+      if (!isMissing(where)) return undefined;
+      return `make ${directory ? "it" : "its directory"} first: mkdir -p ${parent}`;
     case "EISDIR":
       return `name a file in it, as ${quoted(`${dest.replace(/\/+$/, "")}/NAME`)}`;
     case "EACCES":
@@ -109,16 +111,35 @@ function forDest(
 const ANYWHERE: Record<string, string> = {
   EDQUOT: "your quota is used up: quota -s",
   EFBIG: "where a limit is the reason, ulimit -f unlimited lifts it",
-  EIO: "the device or its driver failed: dmesg says more",
+  EIO: "where a device failed, dmesg says more",
   EMFILE: "ulimit -n 4096 allows more",
   ENOMEM: "a smaller --buffer-size or --write-behind takes less memory",
 };
 
+/** Errors that are made here, or come through a stream of Deno's own, have no code. */
+const CODES: Record<string, string> = {
+  2: "ENOENT",
+  5: "EIO",
+  13: "EACCES",
+  20: "ENOTDIR",
+  21: "EISDIR",
+  28: "ENOSPC",
+};
+
 function codeOf(error: unknown): string | null {
-  const { code } = (error instanceof Error ? error : {}) as { code?: unknown };
-  if (typeof code === "string") return code;
-  // A stream of Deno's own hands on errors without a code.
-  return error instanceof Error && error.message.includes("(os error 5)") ? "EIO" : null;
+  if (!(error instanceof Error)) return null;
+  if ("code" in error && typeof error.code === "string") return error.code;
+  const [, number = ""] = /\(os error (\d+)\)/.exec(error.message) ?? [];
+  return CODES[number] ?? null;
+}
+
+function isMissing(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return false;
+  } catch (error) {
+    return error instanceof Deno.errors.NotFound;
+  }
 }
 
 function parentOf(path: string): string {
