@@ -105,9 +105,9 @@ function elapsed(began: number): number {
 async function room(dir: string, size: number | undefined): Promise<number> {
   const free = await freeSpace(dir);
   if (free === undefined) return size ?? UNKNOWN_FREE;
-  const most = size ?? Math.floor(free * PART_OF_FREE / FILES_AT_ONCE);
-  const needed = Math.max(most, LEAST_BYTES) * FILES_AT_ONCE;
-  if (most < LEAST_BYTES || needed > free) {
+  const most = size ?? Math.max(LEAST_BYTES, Math.floor(free * PART_OF_FREE / FILES_AT_ONCE));
+  const needed = most * FILES_AT_ONCE;
+  if (needed > free) {
     throw new Error(
       `Too little free space in '${dir}': ${
         formatSize(free)

@@ -99,8 +99,10 @@ function program(finish: (code: number) => void): Command {
       .argument("<dest>", "file to write; it is replaced unless --append is given"),
   )
     .action(async (dest: string, options: TransferOptions) => {
-      if (Deno.stdin.isTerminal() && !options.quiet) {
-        note("reading what you type; Ctrl-D on a line of its own ends it");
+      if (Deno.stdin.isTerminal()) {
+        if (!options.quiet) note("reading what you type; Ctrl-D on a line of its own ends it");
+        // A bar would be drawn between the words.
+        options.progress = false;
       }
       finish(await transfer(standardInput, dest, options));
     });
