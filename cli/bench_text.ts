@@ -86,9 +86,7 @@ function verdict({ ratio: { median, min, max }, ahead, dma, deno }: Comparison, 
     : "";
   return rounds === 1
     ? `${times}${share}; one round is no proof`
-    : `${times}${share}; by round ${min.toFixed(2)}..${
-      max.toFixed(2)
-    }, ahead in ${ahead} of ${rounds}`;
+    : `${times}${share} (${min.toFixed(2)}..${max.toFixed(2)}, ahead in ${ahead} of ${rounds})`;
 }
 
 function shownRounds(rounds: number): string {
