@@ -53,7 +53,8 @@ export function verdict(facts: Facts, found: Finding[]): string {
     return `Does not work: ${first?.what ?? facts.engineError ?? facts.probe.error}`;
   }
   const { direct, mount } = facts.probe;
-  const how = `${direct ? "Direct I/O" : "page cache"} over ${facts.engine.engine} on ${
+  const reads = copiesForChecksums(mount, facts.kernel) ? " for reading only" : "";
+  const how = `${direct ? `Direct I/O${reads}` : "page cache"} over ${facts.engine.engine} on ${
     mount?.type ?? "a file system that is not known"
   }`;
   const slower = found.some(({ level }) => level === "warning");

@@ -46,12 +46,24 @@ export async function transfer(
   const job = new Job(dest, options, from);
   try {
     await job.run(open, interruption);
-    if (options.json) print(JSON.stringify(await job.report(EXIT_OK)));
-    else if (!options.quiet) note(job.summary());
-    return EXIT_OK;
   } catch (error) {
     await job.stop(error);
     return await tellFailure(job, error, options);
+  }
+  if (options.json) return printReport(await job.report(EXIT_OK));
+  if (!options.quiet) note(job.summary());
+  return EXIT_OK;
+}
+
+/** Resolves to the exit code of the report, or to that of a failure where nobody could be given it. */
+function printReport(report: TransferReport): number {
+  try {
+    print(JSON.stringify(report));
+    return report.exitCode;
+  } catch (error) {
+    const kept = `${report.bytes} bytes are in ${report.path}`;
+    note(`Cannot print the JSON object: ${describe(error)}; ${kept}`);
+    return report.exitCode || EXIT_IO_ERROR;
   }
 }
 
@@ -65,8 +77,7 @@ async function tellFailure(job: Job, error: unknown, options: TransferOptions): 
   if (!options.quiet && (by || job.started)) {
     note(`${by ? `stopped by ${by}` : "failed"}; ${await job.remains()}`);
   }
-  if (options.json) print(JSON.stringify(await job.report(code, error)));
-  return code;
+  return options.json ? printReport(await job.report(code, error)) : code;
 }
 
 class Job {
@@ -79,6 +90,7 @@ class Job {
   #start = 0;
   #began: number | undefined;
   #ended: number | undefined;
+  #isClosed: Promise<boolean> | undefined;
 
   constructor(dest: string, options: TransferOptions, from: string | undefined) {
     this.#dest = dest;
@@ -200,7 +212,12 @@ class Job {
     return Math.max(0, (this.#writer?.currentFlushedPos ?? 0) - this.#start);
   }
 
-  async #closed(): Promise<boolean> {
+  /** Whether the file was closed without an error after all. Asked twice, answered once: a stream is locked only once. */
+  #closed(): Promise<boolean> {
+    return this.#isClosed ??= this.#askClosed();
+  }
+
+  async #askClosed(): Promise<boolean> {
     if (this.#writer === undefined || this.#writer.locked) return false;
     return await this.#writer.getWriter().closed.then(() => true, () => false);
   }

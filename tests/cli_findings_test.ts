@@ -130,7 +130,7 @@ Deno.test("btrfs with checksums goes through the page cache since kernel 6.14", 
   assertEquals(copiesForChecksums(mount, "7.0.1"), false);
   assertEquals(copiesForChecksums(null, null), false);
   const [verdict, , , remedy] = only({ probe: { ...probe, mount: btrfs } });
-  assertEquals(verdict, "Works, slower: Direct I/O over io_uring on btrfs");
+  assertEquals(verdict, "Works, slower: Direct I/O for reading only over io_uring on btrfs");
   assertStringIncludes(remedy, "chattr +C /mnt");
 });
 

@@ -1,7 +1,7 @@
 // `--json` of `write` and `copy`: one object a run, true to what is on the disk, also where it failed.
 import { assert, assertEquals, assertGreater, assertMatch } from "@std/assert";
 import type { TransferReport } from "../cli/transfer_report.ts";
-import { dma, output, pattern, spawn, testInDirectory } from "./cli_process.ts";
+import { CLI, dma, output, pattern, spawn, testInDirectory } from "./cli_process.ts";
 
 function parse(stdout: string): TransferReport {
   assertMatch(stdout, /^\{.*\}\n$/);
@@ -106,3 +106,17 @@ for (const atomic of [false, true]) {
     },
   );
 }
+
+testInDirectory("dma write --json says so where its object cannot be printed", async (dir) => {
+  const run = '"$1" run -A --no-check "$2" write --json "$3" </dev/null >/dev/full';
+  const { code, stderr } = await new Deno.Command("sh", {
+    args: ["-c", run, "sh", Deno.execPath(), CLI, `${dir}/out`],
+    stdin: "null",
+  }).output();
+  assertEquals(code, 1);
+  assertEquals(
+    new TextDecoder().decode(stderr),
+    "dma: Cannot print the JSON object: No space left on device (os error 28); " +
+      `0 bytes are in ${dir}/out\n`,
+  );
+});
