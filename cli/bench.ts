@@ -7,6 +7,7 @@ import { CHUNK_BYTES } from "./bench_sides.ts";
 import { benchLines } from "./bench_text.ts";
 import { EXIT_IO_ERROR, EXIT_OK, STOPPING_SIGNALS } from "./exit_codes.ts";
 import { copiesForChecksums } from "./findings.ts";
+import { isNoCow } from "./file_flags.ts";
 import { Interrupted, Interruption } from "./interruption.ts";
 import { describe, note, print } from "./output.ts";
 import { remedyFor } from "./remedies.ts";
@@ -90,7 +91,8 @@ async function measure(
       write: compare(rounds, "write"),
       read: compare(rounds, "read"),
     };
-    return { ...report, warnings: warnings(mount, direct, report.read.deno.fromDisk) };
+    const copies = copiesForChecksums(mount, kernelRelease(), isNoCow(directory));
+    return { ...report, warnings: warnings(mount, direct, copies, report.read.deno.fromDisk) };
   } finally {
     globalThis.removeEventListener("unload", removeNow);
     await Deno.remove(directory, { recursive: true });
@@ -135,13 +137,18 @@ async function isDirect(directory: string): Promise<boolean> {
   return file.direct;
 }
 
-function warnings(mount: Mount | null, direct: boolean, fromDisk: number | null): string[] {
+function warnings(
+  mount: Mount | null,
+  direct: boolean,
+  copies: boolean,
+  fromDisk: number | null,
+): string[] {
   const found = [];
   if (mount?.type === "tmpfs" || mount?.type === "ramfs") {
     found.push(`${mount.type} is memory: no disk was measured. Name a directory on one.`);
   } else if (!direct) {
     found.push("there is no Direct I/O here: both sides went through the page cache.");
-  } else if (copiesForChecksums(mount, kernelRelease())) {
+  } else if (copies) {
     found.push("btrfs makes checksums of data: writes went through the page cache all the same.");
   }
   if (fromDisk !== null && fromDisk < 0.95 && mount?.type !== "tmpfs") {

@@ -1,6 +1,6 @@
 // The diagnosis in lines for people: the verdict, what is in the way and would mend it, and the facts.
 import type { Report } from "./doctor.ts";
-import type { Finding } from "./findings.ts";
+import { copiesForChecksums, type Finding } from "./findings.ts";
 import { forOutput, type Style } from "./styling.ts";
 import { isKernel } from "./system_facts.ts";
 import { formatSize } from "./units.ts";
@@ -135,7 +135,10 @@ function alignment({ probe: { alignment } }: Report): string {
     : line("ok", "Alignment", `${alignment.memory} in memory, ${alignment.offset} in the file`);
 }
 
-function directIo({ probe: { direct, reason, mount } }: Report): string {
+function directIo({ kernel, probe: { direct, reason, mount, noCow } }: Report): string {
+  if (direct && copiesForChecksums(mount, kernel, noCow)) {
+    return line("--", "Direct I/O", "for reading; what is written goes through the page cache");
+  }
   if (direct) return line("ok", "Direct I/O", "yes");
   if (direct === null) return line("!!", "Direct I/O", "could not be tried");
   return line(

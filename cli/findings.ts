@@ -52,8 +52,8 @@ export function verdict(facts: Facts, found: Finding[]): string {
   if (!facts.works) {
     return `Does not work: ${first?.what ?? facts.engineError ?? facts.probe.error}`;
   }
-  const { direct, mount } = facts.probe;
-  const reads = copiesForChecksums(mount, facts.kernel) ? " for reading only" : "";
+  const { direct, mount, noCow } = facts.probe;
+  const reads = copiesForChecksums(mount, facts.kernel, noCow) ? " for reading only" : "";
   const how = `${direct ? `Direct I/O${reads}` : "page cache"} over ${facts.engine.engine} on ${
     mount?.type ?? "a file system that is not known"
   }`;
@@ -164,15 +164,25 @@ function directIo({ probe: { direct, mount, reason } }: Facts): Finding | undefi
   };
 }
 
-/** Whether writes go through the page cache though the file was opened for Direct I/O. */
-export function copiesForChecksums(mount: Mount | null, kernel: string | null): boolean {
-  if (mount?.type !== "btrfs") return false;
-  if (/(^|,)nodata(sum|cow)(,|$)/.test(mount.superOptions.join(","))) return false;
+/**
+ * Whether writes go through the page cache though the file was opened for Direct I/O.
+ *
+ * @param noCow whether the file has no checksums, whatever its file system has
+ */
+export function copiesForChecksums(
+  mount: Mount | null,
+  kernel: string | null,
+  noCow: boolean | null,
+): boolean {
+  if (mount?.type !== "btrfs" || noCow) return false;
+  if (mount.superOptions.includes("nodatasum") || mount.superOptions.includes("nodatacow")) {
+    return false;
+  }
   return kernel !== null && isKernel(kernel, BTRFS_COPIES_SINCE);
 }
 
 function checksums({ kernel, probe }: Facts): Finding | undefined {
-  if (!probe.direct || !copiesForChecksums(probe.mount, kernel)) return undefined;
+  if (!probe.direct || !copiesForChecksums(probe.mount, kernel, probe.noCow)) return undefined;
   return {
     level: "warning",
     what:

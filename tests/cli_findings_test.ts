@@ -2,6 +2,7 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { DirectProbe } from "../cli/direct_probe.ts";
 import { copiesForChecksums, type Facts, findings, verdict } from "../cli/findings.ts";
+import { isNoCow } from "../cli/file_flags.ts";
 import { isKernel, type Mount } from "../cli/system_facts.ts";
 import type { EngineInfo } from "../mod.ts";
 
@@ -21,6 +22,7 @@ const probe: DirectProbe = {
   direct: true,
   reason: null,
   alignment: { memory: 512, offset: 512 },
+  noCow: null,
   tried: "wrote, synced and read back 1 MiB",
   error: null,
 };
@@ -124,14 +126,22 @@ Deno.test("tmpfs and other file systems without Direct I/O are told apart", () =
 
 Deno.test("btrfs with checksums goes through the page cache since kernel 6.14", () => {
   const btrfs = { ...mount, type: "btrfs" };
-  assertEquals(copiesForChecksums(btrfs, "6.14.0-rc1"), true);
-  assertEquals(copiesForChecksums(btrfs, "6.9.3"), false);
-  assertEquals(copiesForChecksums({ ...btrfs, superOptions: ["rw", "nodatasum"] }, "7.0.1"), false);
-  assertEquals(copiesForChecksums(mount, "7.0.1"), false);
-  assertEquals(copiesForChecksums(null, null), false);
+  assertEquals(copiesForChecksums(btrfs, "6.14.0-rc1", null), true);
+  assertEquals(copiesForChecksums(btrfs, "6.9.3", null), false);
+  assertEquals(
+    copiesForChecksums({ ...btrfs, superOptions: ["rw", "nodatasum"] }, "7.0.1", null),
+    false,
+  );
+  assertEquals(copiesForChecksums(mount, "7.0.1", null), false);
+  assertEquals(copiesForChecksums(null, null, null), false);
+  assertEquals(copiesForChecksums(btrfs, "7.0.1", true), false);
   const [verdict, , , remedy] = only({ probe: { ...probe, mount: btrfs } });
   assertEquals(verdict, "Works, slower: Direct I/O for reading only over io_uring on btrfs");
   assertStringIncludes(remedy, "chattr +C /mnt");
+});
+
+Deno.test("isNoCow() knows nothing of what has no such flags, or is not there", () => {
+  assertEquals(["/proc/version", "/missing/file"].map(isNoCow), [null, null]);
 });
 
 Deno.test("A mount that is read-only is an error for a directory, and none for a file", () => {
