@@ -1,5 +1,6 @@
 // Tries Direct I/O on a path instead of guessing it from the name of its file system.
 import { DmaFile } from "../mod.ts";
+import { isNoCow } from "./file_flags.ts";
 import { describe } from "./output.ts";
 import { type Mount, mountOf } from "./system_facts.ts";
 
@@ -19,6 +20,8 @@ export interface DirectProbe {
   reason: string | null;
   /** What Direct I/O asks for, in bytes. */
   alignment: { memory: number; offset: number } | null;
+  /** Whether files there are written in place (chattr +C), where btrfs was asked for it. */
+  noCow: boolean | null;
   /** What was really done, as "wrote, synced and read back 1 MiB". */
   tried: string | null;
   /** Why nothing could be done. */
@@ -34,6 +37,7 @@ export async function probe(path: string): Promise<DirectProbe> {
     direct: null,
     reason: null,
     alignment: null,
+    noCow: null,
     tried: null,
     error: null,
   };
@@ -41,6 +45,7 @@ export async function probe(path: string): Promise<DirectProbe> {
     const info = await Deno.stat(path);
     result.kind = info.isDirectory ? "directory" : info.isFile ? "file" : "other";
     result.mount = await mountOf(path);
+    if (result.mount?.type === "btrfs") result.noCow = isNoCow(path);
     if (result.kind === "directory") await tryDirectory(path, result);
     else if (result.kind === "file") await tryFile(path, result);
     else result.error = "It is neither a directory nor a regular file";

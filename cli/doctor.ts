@@ -3,6 +3,7 @@ import { DmaFile, type EngineInfo, engineInfo } from "../mod.ts";
 import { type DirectProbe, probe } from "./direct_probe.ts";
 import { reportLines } from "./doctor_text.ts";
 import { EXIT_IO_ERROR, EXIT_OK } from "./exit_codes.ts";
+import { type Finding, findings, verdict } from "./findings.ts";
 import { describe, print } from "./output.ts";
 import {
   type IoUringLimits,
@@ -10,6 +11,7 @@ import {
   kernelRelease,
   liburingInstall,
   lockedMemoryLimit,
+  mayLockMemory,
 } from "./system_facts.ts";
 
 /** What the command line says of a diagnosis. */
@@ -20,10 +22,16 @@ export interface DoctorOptions {
 
 /** Everything that was found out. Printed as it is by `--json`. */
 export interface Report {
+  /** All of it in one line, which begins with "Works", "Works, slower" or "Does not work". */
+  verdict: string;
+  /** What is not as it could be, the worst first. */
+  findings: Finding[];
   /** Whether files can be written here, by whatever engine. */
   works: boolean;
   /** Version of Deno. */
   deno: string;
+  /** What Deno was built for, as "x86_64-unknown-linux-gnu". */
+  platform: string;
   /** Release of the kernel. */
   kernel: string | null;
   /** liburing's version, whether it can be loaded (null: not allowed to try), and how to get it. */
@@ -36,6 +44,8 @@ export interface Report {
   engineError: string | null;
   /** The limit of locked memory in bytes; -1 for none, null where it is not known. */
   lockedMemory: number | null;
+  /** Whether that limit does not bind this process; null where it is not known. */
+  mayLock: boolean | null;
   /** Permission flags that the work on the path would need and that were not given. */
   missingPermissions: string[];
   /** The path. */
@@ -59,9 +69,10 @@ async function examine(path: string): Promise<Report> {
   // Without liburing, or where threads were asked for, nobody has tried.
   const refused = loads && engine.engine === "threads" && environment("DMA_ENGINE") !== "threads";
   const locked = await lockedMemoryLimit();
-  return {
+  const facts = {
     works: engineError === null && found.error === null,
     deno: Deno.version.deno,
+    platform: Deno.build.target,
     kernel: engine.kernel || kernelRelease(),
     liburing: { loads, version: engine.liburing, install: await liburingInstall() },
     ioUring: {
@@ -71,9 +82,12 @@ async function examine(path: string): Promise<Report> {
     engine,
     engineError,
     lockedMemory: locked === Infinity ? -1 : locked,
+    mayLock: await mayLockMemory(),
     missingPermissions: missing,
     probe: found,
   };
+  const judged = findings(facts);
+  return { verdict: verdict(facts, judged), findings: judged, ...facts };
 }
 
 /** The engine is chosen when the first file is opened. Where the path could not be, any other file will do. */

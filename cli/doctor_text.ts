@@ -1,13 +1,26 @@
-// The diagnosis in lines for people: what works, and beside what does not, why and what would mend it.
+// The diagnosis in lines for people: the verdict, what is in the way and would mend it, and the facts.
 import type { Report } from "./doctor.ts";
+import { copiesForChecksums, type Finding } from "./findings.ts";
+import { forOutput, type Style } from "./styling.ts";
+import { isKernel } from "./system_facts.ts";
 import { formatSize } from "./units.ts";
 
 /** How a line is marked. */
 type Mark = "ok" | "--" | "!!";
 
-/** One line for each fact, marked "ok", "--" (works, but not the best way) or "!!" (does not work). */
+const MARK_STYLES: Record<Mark, Style> = { ok: "green", "--": "yellow", "!!": "red" };
+const LEVELS: Record<Finding["level"], [label: string, style: Style]> = {
+  error: ["In the way", "red"],
+  warning: ["Slower", "yellow"],
+  info: ["Note", "cyan"],
+};
+
+/** The verdict first, then the findings, then one line for each fact: "ok", "--" (not the best way), "!!" (does not work). */
 export function reportLines(report: Report): string[] {
   return [
+    verdict(report),
+    ...report.findings.flatMap(finding),
+    "",
     line("ok", "Deno", report.deno),
     kernel(report),
     liburing(report),
@@ -19,19 +32,31 @@ export function reportLines(report: Report): string[] {
     fileSystem(report),
     alignment(report),
     directIo(report),
-    verdict(report),
+  ];
+}
+
+function verdict({ verdict, works, findings }: Report): string {
+  const slower = findings.some(({ level }) => level === "warning");
+  const [, head = "", rest = ""] = /^(.*?:)(.*)$/s.exec(verdict) ?? [];
+  return forOutput(forOutput(head, works ? slower ? "yellow" : "green" : "red"), "bold") + rest;
+}
+
+function finding({ level, what, remedy }: Finding): string[] {
+  const [label, style] = LEVELS[level];
+  return [
+    "",
+    `${forOutput(label, style)}: ${what}`,
+    ...(remedy === null ? [] : [`  ${forOutput("Remedy", "bold")}: ${remedy}`]),
   ];
 }
 
 function line(mark: Mark, label: string, text: string): string {
-  return `${mark}  ${label.padEnd(14)}${text}`;
+  return `${forOutput(mark, MARK_STYLES[mark])}  ${label.padEnd(14)}${text}`;
 }
 
 function kernel({ kernel }: Report): string {
   if (kernel === null) return line("--", "Kernel", "not known (needs --allow-sys)");
-  const [major = 0, minor = 0] = kernel.split(".").map((part) => Number.parseInt(part, 10));
-  const says = major > 6 || (major === 6 && minor >= 1);
-  return says
+  return isKernel(kernel, "6.1")
     ? line("ok", "Kernel", kernel)
     : line("--", "Kernel", `${kernel}; from 6.1 on it says itself what alignment a file needs`);
 }
@@ -110,17 +135,17 @@ function alignment({ probe: { alignment } }: Report): string {
     : line("ok", "Alignment", `${alignment.memory} in memory, ${alignment.offset} in the file`);
 }
 
-function directIo({ probe: { direct, reason, mount } }: Report): string {
+function directIo({ kernel, probe: { direct, reason, mount, noCow } }: Report): string {
+  if (direct && copiesForChecksums(mount, kernel, noCow)) {
+    return line("--", "Direct I/O", "for reading; what is written goes through the page cache");
+  }
   if (direct) return line("ok", "Direct I/O", "yes");
   if (direct === null) return line("!!", "Direct I/O", "could not be tried");
   return line(
     "--",
     "Direct I/O",
-    `no, the page cache is used: ${reason ?? `${mount?.type ?? "the file system"} has none`}`,
+    `no, the page cache is used: ${
+      // The file that it was tried with is gone.
+      reason?.replace(/: open '.*?'/, "") ?? `${mount?.type ?? "the file system"} has none`}`,
   );
-}
-
-function verdict({ works, probe }: Report): string {
-  const verb = probe.kind === "file" ? "read" : "written";
-  return `Files ${works ? "can" : "cannot"} be ${verb} here.`;
 }

@@ -17,7 +17,7 @@ export const EXIT_USAGE = 2;
 export const EXIT_CODES_HELP = `
 Exit codes:
   0    done: the file was closed without an error
-  1    reading or writing failed
+  1    reading or writing failed; doctor: does not work
   2    wrong arguments; nothing was touched
   129  stopped by SIGHUP
   130  stopped by SIGINT (Ctrl-C); a second one ends the process at once

@@ -1,33 +1,21 @@
 // The commands, their options, and the way from whatever goes wrong to an exit code.
-import { Command, CommanderError, InvalidArgumentError, Option } from "npm:commander@^14.0.0";
+import { Argument, Command, CommanderError, Option } from "npm:commander@^14.0.0";
 import config from "../deno.json" with { type: "json" };
+import { DEFAULT_BUFFER_SIZE, DEFAULT_WRITE_BEHIND } from "../mod.ts";
+import { bench, type BenchOptions } from "./bench.ts";
+import { completion, SHELLS } from "./completion.ts";
 import { doctor, type DoctorOptions } from "./doctor.ts";
-import { EXIT_CODES_HELP, EXIT_IO_ERROR, EXIT_OK, EXIT_USAGE } from "./exit_codes.ts";
+import { EXIT_IO_ERROR, EXIT_OK, EXIT_USAGE } from "./exit_codes.ts";
+import { helpText } from "./help_text.ts";
+import { benchSize, bufferSize, commandName, seconds, writeBehind } from "./option_values.ts";
 import { describe, note, print, warn } from "./output.ts";
 import { sourceOf, standardInput } from "./source.ts";
+import { columns, hasColors, styled } from "./styling.ts";
 import { transfer, type TransferOptions } from "./transfer.ts";
-import { formatSize, parseSize } from "./units.ts";
+import { formatSize } from "./units.ts";
 
-const MAX_BUFFER_SIZE = 1024 ** 3;
-const MAX_WRITE_BEHIND = 1024;
-
-function bufferSize(text: string): number {
-  const bytes = parseSize(text);
-  if (bytes === undefined || bytes > MAX_BUFFER_SIZE) {
-    throw new InvalidArgumentError(
-      `It must be a size such as 65536, 512K or 1M, at most ${formatSize(MAX_BUFFER_SIZE)}`,
-    );
-  }
-  return bytes;
-}
-
-function writeBehind(text: string): number {
-  const count = /^\d+$/.test(text) ? Number(text) : NaN;
-  if (!(count >= 1 && count <= MAX_WRITE_BEHIND)) {
-    throw new InvalidArgumentError(`It must be a whole number from 1 to ${MAX_WRITE_BEHIND}`);
-  }
-  return count;
-}
+const HELP_COLUMNS = 80;
+const BENCH_SECONDS = 10;
 
 function withTransferOptions(command: Command): Command {
   return command
@@ -38,60 +26,128 @@ function withTransferOptions(command: Command): Command {
       ).conflicts("append"),
     )
     .option("--append", "begin at the end of the file and keep what is there")
-    .option("--buffer-size <size>", "bytes of one buffer, as 512K or 1M", bufferSize)
-    .option("--write-behind <n>", "buffers that may be in flight at once", writeBehind)
+    .option(
+      "--buffer-size <size>",
+      `bytes of one buffer, as 512K or 1M (default: ${formatSize(DEFAULT_BUFFER_SIZE)})`,
+      bufferSize,
+    )
+    .option(
+      "--write-behind <n>",
+      `buffers that may be in flight at once (default: ${DEFAULT_WRITE_BEHIND})`,
+      writeBehind,
+    )
     .addOption(
       new Option("--direct <how>", "Direct I/O: fail without it, use it where it is, or do without")
         .choices(["require", "prefer", "off"]).default("prefer"),
     )
     .option("--no-sync", "end without making the data durable")
+    .option("--json", "print one JSON object at the end, instead of a line")
     .option("--no-progress", "no progress bar on a terminal")
     .option("--quiet", "say nothing but errors");
 }
 
-function program(finish: (code: number) => void): Command {
-  const root = new Command("dma")
-    .description("Write files with Direct I/O over io_uring, past the page cache.")
-    .version(config.version)
+/** An error of usage in one line that ends in where to look. */
+function usageError(text: string, command: string): string {
+  const message = text.trim().replace(/^error: /, "").replace(/\.$/, "").replaceAll("\n", " ");
+  const flag = /^unknown option '(-A|--allow-[^']*)'/.exec(message)?.[1];
+  if (flag !== undefined) {
+    return `${message}; Deno's own flags go before the name of the program, as in deno run ${flag} ...`;
+  }
+  return message.includes("Did you mean") ? message : `${message}; ${command} --help says more`;
+}
+
+/** A command in the list of them, without "[options]": all have some. */
+function subcommandTerm(command: Command): string {
+  const places = command.registeredArguments.map((argument) =>
+    argument.required ? `<${argument.name()}>` : `[${argument.name()}]`
+  );
+  return [command.name(), ...places].join(" ");
+}
+
+function withOutput(command: Command): Command {
+  const name = command.parent ? `${command.parent.name()} ${command.name()}` : command.name();
+  return command
     .exitOverride()
+    .helpOption("-h, --help", "show this help")
+    .addHelpText("after", helpText(command.parent ? command.name() : ""))
+    .configureHelp({ styleTitle: (title) => styled(title, "bold"), subcommandTerm })
     .configureOutput({
       writeOut: (text) => print(text.trimEnd()),
       writeErr: warn,
-      outputError: (text) => note(text.trim().replace(/^error: /, "").replaceAll("\n", " ")),
-      getOutHelpWidth: () => 100,
-      getErrHelpWidth: () => 100,
-      // Asking the environment for colours would need a permission that nothing else here needs.
-      getOutHasColors: () => false,
-      getErrHasColors: () => false,
-    })
-    .addHelpText("after", EXIT_CODES_HELP);
+      outputError: (text) => note(usageError(text, name)),
+      getOutHelpWidth: () => columns(HELP_COLUMNS),
+      getErrHelpWidth: () => columns(HELP_COLUMNS),
+      getOutHasColors: () => hasColors(Deno.stdout),
+      getErrHasColors: () => hasColors(Deno.stderr),
+    });
+}
+
+function program(finish: (code: number) => void): Command {
+  const root = withOutput(new Command("dma"))
+    .description(
+      "Write files with Direct I/O over io_uring: at the speed of the disk, durable when done, and " +
+        "without pushing anything out of the page cache.",
+    )
+    .usage("COMMAND [options]")
+    .version(config.version, "-V, --version", "print the version number")
+    .helpCommand("help [command]", "the help of a command");
 
   withTransferOptions(
     root.command("write")
-      .description("write standard input to a file")
+      .summary("write standard input to a file")
+      .description("Write standard input to a file, and make it durable.")
       .argument("<dest>", "file to write; it is replaced unless --append is given"),
   )
     .action(async (dest: string, options: TransferOptions) => {
+      if (Deno.stdin.isTerminal()) {
+        if (!options.quiet) note("reading what you type; Ctrl-D on a line of its own ends it");
+        // A bar would be drawn between the words.
+        options.progress = false;
+      }
       finish(await transfer(standardInput, dest, options));
     });
 
   withTransferOptions(
     root.command("copy")
-      .description("copy a file, or what comes out of a FIFO or a device")
+      .summary("copy a file, or what comes out of a FIFO or a device")
+      .description("Copy a file, or what comes out of a FIFO or a device, and make it durable.")
       .argument("<source>", "what to read")
       .argument("<dest>", "file to write; it is replaced unless --append is given"),
   )
     .action(async (source: string, dest: string, options: TransferOptions) => {
-      finish(await transfer(() => sourceOf(source), dest, options));
+      finish(await transfer(() => sourceOf(source), dest, options, source));
     });
 
   root.command("doctor")
-    .description("say what works on this machine, and why the rest does not")
+    .summary("say what works here, and what would mend the rest")
+    .description("Say what works on this machine and path, and what would mend the rest.")
     .argument("[path]", "directory or file that Direct I/O is tried on", ".")
     .option("--json", "print one JSON object")
     .action(async (path: string, options: DoctorOptions) => {
       finish(await doctor(path, options));
     });
+
+  root.command("bench")
+    .summary("how fast is this disk, beside Deno's own way")
+    .description("Measure how fast a disk is by this module, and by Deno's own way.")
+    .argument("[dir]", "directory to write in", ".")
+    .option("--seconds <n>", "time it may take, about", seconds, BENCH_SECONDS)
+    .option("--size <size>", "bytes of each file, as 256M (default: what fits the time)", benchSize)
+    .option("--json", "print one JSON object")
+    .action(async (dir: string, options: BenchOptions) => {
+      finish(await bench(dir, options));
+    });
+
+  root.command("completion")
+    .summary("print a script that completes in a shell")
+    .description("Print the script that lets a shell complete commands and options.")
+    .addArgument(new Argument("<shell>", "the shell").choices(SHELLS))
+    .option("--name <name>", "the name dma was installed under", commandName, "dma")
+    .action((shell: string, options: { name: string }) => {
+      print(completion(root, shell, options.name));
+    });
+
+  for (const command of root.commands) withOutput(command);
   return root;
 }
 

@@ -10,6 +10,8 @@ export interface Mount {
   device: string;
   /** Options of the mount. */
   options: string[];
+  /** Options of the file system itself, whatever its mounts. */
+  superOptions: string[];
 }
 
 /** What decides whether io_uring may be used, beside the kernel version. */
@@ -37,6 +39,18 @@ export function kernelRelease(): string | null {
   }
 }
 
+/** Whether a kernel's release is `least`, as "6.1", or newer. */
+export function isKernel(release: string, least: string): boolean {
+  const [major, minor] = numbers(release);
+  const [leastMajor, leastMinor] = numbers(least);
+  return major > leastMajor || (major === leastMajor && minor >= leastMinor);
+}
+
+function numbers(release: string): [major: number, minor: number] {
+  const [, major, minor] = /^(\d+)\.(\d+)/.exec(release) ?? [];
+  return [Number(major ?? 0), Number(minor ?? 0)];
+}
+
 /** What may forbid io_uring here. */
 export async function ioUringLimits(): Promise<IoUringLimits> {
   const disabled = Number.parseInt(await read("/proc/sys/kernel/io_uring_disabled") ?? "", 10);
@@ -52,6 +66,14 @@ export async function lockedMemoryLimit(): Promise<number | null> {
   const soft = /^Max locked memory\s+(\S+)/m.exec(await read("/proc/self/limits") ?? "")?.[1];
   if (soft === undefined) return null;
   return soft === "unlimited" ? Infinity : Number(soft);
+}
+
+/** Whether this process may lock memory beyond the limit (CAP_IPC_LOCK); null where it is not known. */
+export async function mayLockMemory(): Promise<boolean | null> {
+  const effective = /^CapEff:\s*([0-9a-f]+)/m.exec(await read("/proc/self/status") ?? "")?.[1];
+  if (effective === undefined) return null;
+  const CAP_IPC_LOCK = 14n;
+  return (BigInt(`0x${effective}`) >> CAP_IPC_LOCK & 1n) === 1n;
 }
 
 /** The command that installs liburing on this distribution, or on the common ones where that cannot be told. */
@@ -80,11 +102,17 @@ export function findMount(mountinfo: string, path: string): Mount | undefined {
     // proc(5): id, parent, major:minor, root, mount point, options, optional fields, "-", type, source, super options.
     const [left = "", right = ""] = line.split(" - ");
     const [, , , , point = "", options = ""] = left.split(" ").map(unescapeOctal);
-    const [type = "", device = ""] = right.split(" ").map(unescapeOctal);
+    const [type = "", device = "", superOptions = ""] = right.split(" ").map(unescapeOctal);
     if (type === "" || !contains(point, path)) continue;
     // A later line hides an earlier one on the same mount point.
     if (found === undefined || point.length >= found.mountPoint.length) {
-      found = { type, mountPoint: point, device, options: options.split(",") };
+      found = {
+        type,
+        mountPoint: point,
+        device,
+        options: options.split(","),
+        superOptions: superOptions.split(","),
+      };
     }
   }
   return found;

@@ -1,10 +1,12 @@
-// The main job: one stream into one file, stopped in good order, and one line about how it went.
+// The main job: one stream into one file, stopped in good order, and one line, or one object, about how it went.
 import { DmaFile, DmaStreamWriter, engineInfo } from "../mod.ts";
 import { EXIT_IO_ERROR, EXIT_OK, STOPPING_SIGNALS } from "./exit_codes.ts";
 import { Interrupted, Interruption } from "./interruption.ts";
-import { describe, note } from "./output.ts";
+import { describe, note, print } from "./output.ts";
 import { showProgress } from "./progress.ts";
+import { errorFacts, remedyFor } from "./remedies.ts";
 import { refuseSameFile, sizeOf, type Source } from "./source.ts";
+import type { TransferReport } from "./transfer_report.ts";
 import { formatRate, formatSize } from "./units.ts";
 
 /** What the command line says of a transfer. */
@@ -25,43 +27,75 @@ export interface TransferOptions {
   progress: boolean;
   /** Say nothing but errors. */
   quiet?: boolean;
+  /** One JSON object on standard output instead of a line on standard error. */
+  json?: boolean;
 }
 
-/** Writes a source into `dest`. Resolves to the exit code; it is 0 only when the close of the file resolved. */
+/**
+ * Writes a source into `dest`. Resolves to the exit code; it is 0 only when the close of the file resolved.
+ *
+ * @param from the path that is read, where it has one
+ */
 export async function transfer(
   open: () => Promise<Source>,
   dest: string,
   options: TransferOptions,
+  from?: string,
 ): Promise<number> {
   using interruption = new Interruption();
-  const job = new Job(dest, options);
+  const job = new Job(dest, options, from);
   try {
     await job.run(open, interruption);
-    if (!options.quiet) note(job.summary());
-    return EXIT_OK;
   } catch (error) {
     await job.stop(error);
-    const by = error instanceof Interrupted ? error.by : undefined;
-    if (by === undefined) note(describe(error));
-    if (!options.quiet && (by || job.started)) {
-      note(`${by ? `stopped by ${by}` : "failed"}; ${await job.remains()}`);
-    }
-    return by === undefined ? EXIT_IO_ERROR : STOPPING_SIGNALS[by];
+    return await tellFailure(job, error, options);
   }
+  if (options.json) return printReport(await job.report(EXIT_OK));
+  if (!options.quiet) note(job.summary());
+  return EXIT_OK;
+}
+
+/** Resolves to the exit code of the report, or to that of a failure where nobody could be given it. */
+function printReport(report: TransferReport): number {
+  try {
+    print(JSON.stringify(report));
+    return report.exitCode;
+  } catch (error) {
+    const kept = `${report.bytes} bytes are in ${report.path}`;
+    note(`Cannot print the JSON object: ${describe(error)}; ${kept}`);
+    return report.exitCode || EXIT_IO_ERROR;
+  }
+}
+
+async function tellFailure(job: Job, error: unknown, options: TransferOptions): Promise<number> {
+  const by = error instanceof Interrupted ? error.by : undefined;
+  const code = by === undefined ? EXIT_IO_ERROR : STOPPING_SIGNALS[by];
+  if (by === undefined) {
+    const remedy = job.remedy(error);
+    note(remedy === undefined ? describe(error) : `${describe(error)}; ${remedy}`);
+  }
+  if (!options.quiet && (by || job.started)) {
+    note(`${by ? `stopped by ${by}` : "failed"}; ${await job.remains()}`);
+  }
+  return options.json ? printReport(await job.report(code, error)) : code;
 }
 
 class Job {
   readonly #dest: string;
   readonly #options: TransferOptions;
+  readonly #from: string | undefined;
   #source: Source | undefined;
   #file: DmaFile | undefined;
   #writer: DmaStreamWriter | undefined;
   #start = 0;
-  #began = 0;
+  #began: number | undefined;
+  #ended: number | undefined;
+  #isClosed: Promise<boolean> | undefined;
 
-  constructor(dest: string, options: TransferOptions) {
+  constructor(dest: string, options: TransferOptions, from: string | undefined) {
     this.#dest = dest;
     this.#options = options;
+    this.#from = from;
   }
 
   /** Whether the file was opened for writing, so that something of it may have changed. */
@@ -85,6 +119,7 @@ class Job {
     const show = progress && !quiet && Deno.stderr.isTerminal();
     using _bar = show ? await showProgress(size, () => this.#written()) : undefined;
     await source.readable.pipeTo(writer, { signal: interruption.signal });
+    this.#ended = performance.now();
   }
 
   /** After a failure or a signal: lets go of both ends, and waits until the file is cut to what is whole. */
@@ -95,11 +130,18 @@ class Job {
     const writer = this.#writer ?? (this.#options.atomic ? this.#file?.writable : undefined);
     await writer?.abort(error).catch(() => {});
     await this.#file?.close().catch(() => {});
+    this.#ended ??= performance.now();
+  }
+
+  /** What to do about an error. */
+  remedy(error: unknown): string | undefined {
+    const sourceOpen = this.#source !== undefined;
+    return remedyFor(error, { source: this.#from, dest: this.#dest, sourceOpen });
   }
 
   /** What was done, and how. */
   summary(): string {
-    const seconds = (performance.now() - this.#began) / 1000;
+    const seconds = this.#seconds();
     const bytes = this.#written();
     const file = this.#file!;
     const writer = this.#writer!;
@@ -132,11 +174,50 @@ class Job {
       : `${kept}, but could not cut it there: it is ${size ?? "an unknown number of"} bytes long`;
   }
 
+  /** The same for programs. */
+  async report(exitCode: number, error?: unknown): Promise<TransferReport> {
+    const { append = false, atomic = false, sync } = this.#options;
+    const whole = exitCode === EXIT_OK || await this.#closed();
+    const bytes = whole || !atomic ? this.#written() : 0;
+    const seconds = this.#seconds();
+    const interrupted = error instanceof Interrupted;
+    const stat = await Deno.stat(this.#dest).catch(() => undefined);
+    return {
+      ok: exitCode === EXIT_OK,
+      bytes,
+      seconds: Math.round(seconds * 1e6) / 1e6,
+      rate: seconds > 0 ? Math.round(bytes / seconds) : 0,
+      path: this.#dest,
+      direct: this.#file?.direct ?? null,
+      engine: this.#file === undefined ? null : engineInfo().engine,
+      bufferSize: this.#writer?.bufferSize ?? null,
+      writeBehind: this.#writer?.writeBehind ?? null,
+      synced: whole && (sync || atomic),
+      atomic,
+      appended: append,
+      fileSize: stat?.isFile ? stat.size : null,
+      signal: interrupted ? error.by : null,
+      error: error === undefined || interrupted
+        ? null
+        : errorFacts(error, describe(error), this.remedy(error)),
+      exitCode,
+    };
+  }
+
+  #seconds(): number {
+    return ((this.#ended ?? performance.now()) - (this.#began ?? performance.now())) / 1000;
+  }
+
   #written(): number {
     return Math.max(0, (this.#writer?.currentFlushedPos ?? 0) - this.#start);
   }
 
-  async #closed(): Promise<boolean> {
+  /** Whether the file was closed without an error after all. Asked twice, answered once: a stream is locked only once. */
+  #closed(): Promise<boolean> {
+    return this.#isClosed ??= this.#askClosed();
+  }
+
+  async #askClosed(): Promise<boolean> {
     if (this.#writer === undefined || this.#writer.locked) return false;
     return await this.#writer.getWriter().closed.then(() => true, () => false);
   }

@@ -27,3 +27,14 @@ export function formatSize(bytes: number): string {
 export function formatRate(bytes: number, seconds: number): string {
   return `${(seconds > 0 ? bytes / 1024 ** 2 / seconds : 0).toFixed(1)} MiB/s`;
 }
+
+/** Seconds as "5 s", "1:05" or "1:02:03". */
+export function formatDuration(seconds: number): string {
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${whole} s`;
+  const two = (count: number) => String(count).padStart(2, "0");
+  const minutes = Math.floor(whole / 60);
+  return minutes < 60
+    ? `${minutes}:${two(whole % 60)}`
+    : `${Math.floor(minutes / 60)}:${two(minutes % 60)}:${two(whole % 60)}`;
+}

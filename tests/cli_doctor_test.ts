@@ -50,6 +50,10 @@ testInDirectory("dma doctor tries a directory and leaves nothing in it", async (
     assertMatch(stdout, new RegExp(`^(ok|--)  ${label}\\s+\\S`, "m"));
   }
   assertStringIncludes(stdout, "wrote, synced and read back 1 MiB");
+  assertMatch(
+    stdout,
+    /^Works(, slower)?: (Direct I\/O|page cache) over (io_uring|threads) on \w+\n/,
+  );
   assertEquals(await names(dir), []);
 });
 
@@ -59,6 +63,12 @@ testInDirectory("dma doctor --json says the same to programs", async (dir) => {
   assertEquals(code, 0);
   const report = JSON.parse(stdout);
   assertEquals(report.works, true);
+  assertMatch(report.verdict, /^Works/);
+  for (const { level, what, remedy } of report.findings) {
+    assert(["warning", "info"].includes(level), level);
+    assertEquals(typeof what, "string");
+    assert(remedy === null || typeof remedy === "string");
+  }
   assertEquals(report.missingPermissions, []);
   assert(["io_uring", "threads"].includes(report.engine.engine));
   assertEquals(report.kernel, Deno.osRelease());
@@ -72,6 +82,10 @@ testInDirectory("dma doctor --json says the same to programs", async (dir) => {
 testInDirectory("dma doctor ends with 1 where nothing can be tried", async (dir) => {
   const { code, stdout } = await dma(["doctor", `${dir}/missing`]);
   assertEquals(code, 1);
+  assertMatch(
+    stdout,
+    /^Does not work: .*No such file or directory.*\n\nIn the way: .*\n {2}Remedy: /,
+  );
   assertMatch(stdout, /^!! {2}Path.*No such file or directory/m);
 });
 

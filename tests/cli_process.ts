@@ -13,12 +13,16 @@ export interface Ran {
 
 /** Starts the command line with pipes on all three ends. */
 export function spawn(...args: string[]): Deno.ChildProcess {
+  return spawnWith({}, args);
+}
+
+function spawnWith(env: Record<string, string>, args: string[]): Deno.ChildProcess {
   return new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "--no-check", CLI, ...args],
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",
-    env: { NO_COLOR: "1" },
+    env: { NO_COLOR: "1", ...env },
   }).spawn();
 }
 
@@ -32,8 +36,12 @@ export async function output(child: Deno.ChildProcess): Promise<Ran> {
 }
 
 /** Runs the command line to its end with `input` as standard input. */
-export async function dma(args: string[], input: Uint8Array = new Uint8Array()): Promise<Ran> {
-  const child = spawn(...args);
+export async function dma(
+  args: string[],
+  input: Uint8Array = new Uint8Array(),
+  env: Record<string, string> = {},
+): Promise<Ran> {
+  const child = spawnWith(env, args);
   const ran = output(child);
   const stdin = child.stdin.getWriter();
   // A command that ends early closes its end of the pipe; that is not what is tested.
@@ -60,9 +68,22 @@ export async function names(dir: string): Promise<string[]> {
   return (await Array.fromAsync(Deno.readDir(dir))).map(({ name }) => name).sort();
 }
 
+/** Waits until something is so, at most 20 s. */
+export async function until(condition: () => Promise<boolean>, otherwise: string): Promise<void> {
+  const deadline = Date.now() + 20_000;
+  while (!await condition()) {
+    if (Date.now() > deadline) throw new Error(`${otherwise} within 20 s`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
 /** Registers a test that has a directory to itself. */
-export function testInDirectory(name: string, fn: (dir: string) => Promise<void>): void {
-  Deno.test(name, async () => {
+export function testInDirectory(
+  name: string,
+  fn: (dir: string) => Promise<void>,
+  options: Pick<Deno.TestDefinition, "ignore"> = {},
+): void {
+  Deno.test(name, options, async () => {
     const dir = await Deno.makeTempDir({ prefix: "dma-cli-" });
     try {
       await fn(dir);

@@ -15,15 +15,8 @@ import {
   type Ran,
   spawn,
   testInDirectory,
+  until,
 } from "./cli_process.ts";
-
-async function until(condition: () => Promise<boolean>, otherwise: string): Promise<void> {
-  const deadline = Date.now() + 20_000;
-  while (!await condition()) {
-    if (Date.now() > deadline) throw new Error(`${otherwise} within 20 s`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
 
 async function catchesInterrupt(pid: number): Promise<boolean> {
   const status = await Deno.readTextFile(`/proc/${pid}/status`);

@@ -1,0 +1,158 @@
+// How fast is this disk, by this module and by Deno's own way: a comparison that fits into ten seconds.
+import { statfs } from "node:fs/promises";
+import { DmaFile, engineInfo } from "../mod.ts";
+import { type BenchReport, compare } from "./bench_report.ts";
+import { runRounds } from "./bench_rounds.ts";
+import { CHUNK_BYTES } from "./bench_sides.ts";
+import { benchLines } from "./bench_text.ts";
+import { EXIT_IO_ERROR, EXIT_OK, STOPPING_SIGNALS } from "./exit_codes.ts";
+import { copiesForChecksums } from "./findings.ts";
+import { isNoCow } from "./file_flags.ts";
+import { Interrupted, Interruption } from "./interruption.ts";
+import { describe, note, print } from "./output.ts";
+import { remedyFor } from "./remedies.ts";
+import { StatusLine } from "./status_line.ts";
+import { kernelRelease, type Mount, mountOf } from "./system_facts.ts";
+import { formatSize } from "./units.ts";
+
+/** What the command line says of a benchmark. */
+export interface BenchOptions {
+  /** How long it may take, about. */
+  seconds: number;
+  /** Bytes of each file. */
+  size?: number;
+  /** One JSON object instead of bars. */
+  json?: boolean;
+}
+
+/** Both sides have a file at the same time. */
+const FILES_AT_ONCE = 2;
+/** Of the free space, unless a size was asked for. */
+const PART_OF_FREE = 1 / 4;
+/** No more than that where the free space may not be known. */
+const UNKNOWN_FREE = 1024 ** 3;
+const LEAST_BYTES = 1024 ** 2;
+
+/** Measures and prints. Resolves to the exit code. */
+export async function bench(dir: string, options: BenchOptions): Promise<number> {
+  using interruption = new Interruption();
+  try {
+    const report = await measure(dir, options, interruption.signal);
+    print(options.json ? JSON.stringify(report, null, 2) : benchLines(report).join("\n"));
+    return EXIT_OK;
+  } catch (error) {
+    if (error instanceof Interrupted) {
+      note(`stopped by ${error.by}; what was written is removed`);
+      return STOPPING_SIGNALS[error.by];
+    }
+    if (error instanceof Deno.errors.BrokenPipe) return EXIT_IO_ERROR;
+    const remedy = remedyFor(error, { dest: dir, directory: true, sourceOpen: true });
+    note(remedy === undefined ? describe(error) : `${describe(error)}; ${remedy}`);
+    return EXIT_IO_ERROR;
+  }
+}
+
+async function measure(
+  dir: string,
+  { seconds, size }: BenchOptions,
+  signal: AbortSignal,
+): Promise<BenchReport> {
+  const began = performance.now();
+  if (!(await Deno.stat(dir)).isDirectory) {
+    throw new Error(`Cannot write in '${dir}': it is not a directory; name one`);
+  }
+  const most = await room(dir, size);
+  const directory = `${dir.replace(/\/+$/, "")}/.dma-bench-${crypto.randomUUID()}`;
+  await Deno.mkdir(directory);
+  // A second Ctrl-C ends the process at once, and still leaves nothing behind.
+  const removeNow = () => Deno.removeSync(directory, { recursive: true });
+  globalThis.addEventListener("unload", removeNow);
+  try {
+    const direct = await isDirect(directory);
+    using status = new StatusLine();
+    const rounds = await runRounds({
+      directory,
+      size,
+      most,
+      seconds,
+      signal,
+      say: (text) => status.show(`${elapsed(began).toFixed(0)} s  ${text}`),
+    });
+    const mount = await mountOf(dir);
+    const report = {
+      directory: dir,
+      mount,
+      direct,
+      engine: engineInfo().engine,
+      size: rounds.size,
+      chunkSize: CHUNK_BYTES,
+      rounds: rounds.samples.write.dma.length,
+      seconds: elapsed(began),
+      write: compare(rounds, "write"),
+      read: compare(rounds, "read"),
+    };
+    const copies = copiesForChecksums(mount, kernelRelease(), isNoCow(directory));
+    return { ...report, warnings: warnings(mount, direct, copies, report.read.deno.fromDisk) };
+  } finally {
+    globalThis.removeEventListener("unload", removeNow);
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+function elapsed(began: number): number {
+  return (performance.now() - began) / 1000;
+}
+
+/** The most bytes that a file may have. Throws where there is too little space. */
+async function room(dir: string, size: number | undefined): Promise<number> {
+  const free = await freeSpace(dir);
+  if (free === undefined) return size ?? UNKNOWN_FREE;
+  const most = size ?? Math.max(LEAST_BYTES, Math.floor(free * PART_OF_FREE / FILES_AT_ONCE));
+  const needed = most * FILES_AT_ONCE;
+  if (needed > free) {
+    throw new Error(
+      `Too little free space in '${dir}': ${
+        formatSize(free)
+      } are free, ${FILES_AT_ONCE} files need ${
+        formatSize(needed)
+      }; give a smaller --size, or another directory`,
+    );
+  }
+  return most;
+}
+
+/** Bytes that this user may still write; undefined where the permissions do not let one ask. */
+async function freeSpace(dir: string): Promise<number | undefined> {
+  try {
+    const { bavail, bsize } = await statfs(dir);
+    return bavail * bsize;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) return undefined;
+    throw error;
+  }
+}
+
+async function isDirect(directory: string): Promise<boolean> {
+  await using file = await DmaFile.create(`${directory}/probe`);
+  return file.direct;
+}
+
+function warnings(
+  mount: Mount | null,
+  direct: boolean,
+  copies: boolean,
+  fromDisk: number | null,
+): string[] {
+  const found = [];
+  if (mount?.type === "tmpfs" || mount?.type === "ramfs") {
+    found.push(`${mount.type} is memory: no disk was measured. Name a directory on one.`);
+  } else if (!direct) {
+    found.push("there is no Direct I/O here: both sides went through the page cache.");
+  } else if (copies) {
+    found.push("btrfs makes checksums of data: writes went through the page cache all the same.");
+  }
+  if (fromDisk !== null && fromDisk < 0.95 && mount?.type !== "tmpfs") {
+    found.push("the files were partly in the page cache when they were read by FsFile.");
+  }
+  return found;
+}

@@ -1,0 +1,141 @@
+// Lets the sides take turns until the time is over, so that whatever else the machine does hits both alike.
+import process from "node:process";
+import { type Side, SIDES } from "./bench_sides.ts";
+
+const MIB = 1024 ** 2;
+/** Enough to load and compile everything, and to tell roughly how fast the disk is. */
+const WARM_UP_BYTES = 16 * MIB;
+/** A file that takes less than a few milliseconds measures the clock. */
+const LEAST_BYTES = 16 * MIB;
+const MOST_BYTES = 1024 * MIB;
+/** A median of fewer says little. */
+const WANTED_ROUNDS = 5;
+
+/** One measurement. */
+export interface Sample {
+  /** Bytes a second. */
+  rate: number;
+  /** CPU seconds of this process, in user space and in the kernel. */
+  cpu: number;
+  /** Bytes that the device gave; undefined where that may not be known. */
+  fromDisk: number | undefined;
+}
+
+/** What one side did in one discipline, a sample a round. */
+export type Samples = Record<"write" | "read", Record<Side["id"], Sample[]>>;
+
+/** Where and for how long. */
+export interface Course {
+  /** A directory of its own. */
+  directory: string;
+  /** Bytes of each file; undefined for what fits the time. */
+  size: number | undefined;
+  /** No file may be larger. */
+  most: number;
+  /** How long it may take in all. */
+  seconds: number;
+  /** Ends it. */
+  signal: AbortSignal;
+  /** Says what is going on. */
+  say: (text: string) => void;
+}
+
+/** What came out. */
+export interface Rounds {
+  /** Bytes of each file. */
+  size: number;
+  /** What was measured. */
+  samples: Samples;
+}
+
+/** Runs rounds until the next would not fit the time; at least one. */
+export async function runRounds(course: Course): Promise<Rounds> {
+  const began = performance.now();
+  const elapsed = () => (performance.now() - began) / 1000;
+  course.say("warming up");
+  const trial = Math.min(WARM_UP_BYTES, course.size ?? Infinity, course.most);
+  await round(course, trial, 0, empty());
+  // The first time loads the library and compiles the code: it says nothing of the second.
+  const before = elapsed();
+  await round(course, trial, 1, empty());
+  const size = course.size ??
+    fitting(trial, elapsed() - before, course.seconds - elapsed(), course.most);
+  const samples = empty();
+  let longest = 0;
+  for (let number = 0; number === 0 || elapsed() + longest < course.seconds; number++) {
+    const start = elapsed();
+    await round(course, size, number, samples);
+    longest = Math.max(longest, elapsed() - start);
+  }
+  return { size, samples };
+}
+
+function empty(): Samples {
+  return { write: { dma: [], deno: [] }, read: { dma: [], deno: [] } };
+}
+
+/** A multiple of the least, for which the wanted rounds fit the time that is left. */
+function fitting(trial: number, seconds: number, left: number, most: number): number {
+  const wanted = trial * Math.max(0, left) / WANTED_ROUNDS / seconds;
+  const within = Math.max(LEAST_BYTES, Math.min(wanted, MOST_BYTES));
+  return Math.min(Math.floor(within / LEAST_BYTES) * LEAST_BYTES, most);
+}
+
+async function round(
+  course: Course,
+  size: number,
+  number: number,
+  samples: Samples,
+): Promise<void> {
+  const { directory, signal } = course;
+  const order = number % 2 === 0 ? SIDES : SIDES.toReversed();
+  const paths = { dma: `${directory}/dma`, deno: `${directory}/deno` };
+  for (const side of order) {
+    course.say(`round ${number + 1}: writing, ${side.id}`);
+    const sample = await clocked(size, () => side.write(paths[side.id], size, signal));
+    samples.write[side.id].push(sample);
+    if (side.id === "deno") await remove(paths.deno, directory);
+  }
+  for (const side of order) {
+    // One file for both: what was written by Direct I/O is not in the page cache, and a direct read does not put it there.
+    course.say(`round ${number + 1}: reading, ${side.id}`);
+    const sample = await clocked(size, async () => {
+      const bytes = await side.read(paths.dma, signal);
+      if (bytes !== size) throw new Error(`Read ${bytes} bytes of ${size} that were written`);
+    });
+    samples.read[side.id].push(sample);
+  }
+  await remove(paths.dma, directory);
+}
+
+async function clocked(bytes: number, job: () => Promise<void>): Promise<Sample> {
+  const readBefore = await bytesFromDisk();
+  const cpuBefore = process.cpuUsage();
+  const began = performance.now();
+  await job();
+  const seconds = (performance.now() - began) / 1000;
+  const { user, system } = process.cpuUsage(cpuBefore);
+  const readAfter = await bytesFromDisk();
+  return {
+    rate: bytes / Math.max(seconds, 1e-6),
+    cpu: (user + system) / 1e6,
+    fromDisk: readBefore === undefined || readAfter === undefined
+      ? undefined
+      : readAfter - readBefore,
+  };
+}
+
+/** What this process had read from devices so far: proc_pid_io(5). */
+async function bytesFromDisk(): Promise<number | undefined> {
+  const text = await Deno.readTextFile("/proc/self/io").catch(() => "");
+  const [, bytes] = /^read_bytes: (\d+)/m.exec(text) ?? [];
+  return bytes === undefined ? undefined : Number(bytes);
+}
+
+/** Removes a file, and waits until its space is given back: the next one must not pay for it. */
+async function remove(path: string, directory: string): Promise<void> {
+  await Deno.remove(path);
+  using handle = await Deno.open(directory);
+  // Not every file system syncs directories.
+  await handle.sync().catch(() => {});
+}

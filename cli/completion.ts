@@ -1,0 +1,20 @@
+// Completion for shells, made from the very commands that are parsed, so that it cannot go stale.
+import type { Command } from "npm:commander@^14.0.0";
+import { bashScript } from "./completion_bash.ts";
+import { fishScript } from "./completion_fish.ts";
+import { type Completable, completables } from "./completion_tree.ts";
+import { zshScript } from "./completion_zsh.ts";
+
+const SCRIPTS: Record<string, (name: string, commands: Completable[]) => string[]> = {
+  bash: bashScript,
+  zsh: zshScript,
+  fish: fishScript,
+};
+
+/** The shells that completion is made for. */
+export const SHELLS: readonly string[] = Object.keys(SCRIPTS);
+
+/** The script for one of {@linkcode SHELLS}, where the command line is installed as `name`. */
+export function completion(root: Command, shell: string, name: string): string {
+  return SCRIPTS[shell]!(name, completables(root)).join("\n");
+}

@@ -1,0 +1,49 @@
+// The completion script for fish.
+import type { Completable, CompletableOption, Values } from "./completion_tree.ts";
+
+/** The lines of the script. */
+export function fishScript(name: string, commands: Completable[]): string[] {
+  const [root, ...rest] = commands;
+  const line = (...parts: string[]) => ["complete", "-c", name, ...parts].filter(Boolean).join(" ");
+  const none = "-n __fish_use_subcommand";
+  return [
+    `# Completion of ${name} in fish: ${name} completion fish > ~/.config/fish/completions/${name}.fish`,
+    line("-f"),
+    ...root!.options.map((option) => line(none, optionParts(option))),
+    ...rest.map(({ name, description }) => line(none, "-a", name, "-d", quote(description))),
+    ...rest.flatMap(({ name, options, places }) => {
+      const seen = `-n ${quote(`__fish_seen_subcommand_from ${name}`)}`;
+      // Fish does not count places: what may stand in any of them is offered in all.
+      const offered = new Set(places.map(({ values }) => offer(values)));
+      return [
+        ...options.map((option) => line(seen, optionParts(option))),
+        ...[...offered].map((parts) => line(seen, parts)),
+      ];
+    }),
+  ];
+}
+
+function optionParts({ flags, description, value }: CompletableOption): string {
+  const spelt = flags.map((flag) =>
+    flag.startsWith("--") ? `-l ${flag.slice(2)}` : `-s ${flag.slice(1)}`
+  );
+  const takes = value ? ["-x", offer(value.values)] : [];
+  return [...spelt, ...takes, "-d", quote(description)].filter(Boolean).join(" ");
+}
+
+function offer(values: Values): string {
+  switch (values) {
+    case "files":
+      return "-F";
+    case "directories":
+      return "-a '(__fish_complete_directories)'";
+    case "unknown":
+      return "";
+    default:
+      return `-a ${quote(values.join(" "))}`;
+  }
+}
+
+function quote(text: string): string {
+  return `'${text.replace(/['\\]/g, "\\$&")}'`;
+}

@@ -1,0 +1,65 @@
+// What can be completed, read off the tree of commands: the same for every shell.
+import type { Argument, Command, Option } from "npm:commander@^14.0.0";
+
+/** What may stand in a place: one of some words, a file, a directory, or what nobody can guess. */
+export type Values = readonly string[] | "files" | "directories" | "unknown";
+
+/** An option in its spellings. */
+export interface CompletableOption {
+  /** As "-h" and "--help". */
+  flags: string[];
+  /** In one line. */
+  description: string;
+  /** What it takes; undefined where nothing. */
+  value: { name: string; values: Values } | undefined;
+}
+
+/** A command, or the command line itself, whose name is "". */
+export interface Completable {
+  /** As it is typed. */
+  name: string;
+  /** In one line. */
+  description: string;
+  /** Its options. */
+  options: CompletableOption[];
+  /** What stands in its places, in order. */
+  places: { name: string; values: Values }[];
+}
+
+/** The command line itself first, then each command. */
+export function completables(root: Command): Completable[] {
+  const commands = root.createHelp().visibleCommands(root);
+  const names = commands.map((command) => command.name());
+  return [
+    { ...completable(root, names), name: "", places: [{ name: "command", values: names }] },
+    ...commands.map((command) => completable(command, names)),
+  ];
+}
+
+function completable(command: Command, commands: string[]): Completable {
+  const help = command.createHelp();
+  return {
+    name: command.name(),
+    description: help.subcommandDescription(command),
+    options: help.visibleOptions(command).map(option),
+    places: command.registeredArguments.map((argument) => place(argument, commands)),
+  };
+}
+
+function option(option: Option): CompletableOption {
+  const { argChoices, description, flags, long, required, short } = option;
+  const name = /[<[](.*?)[>\]]/.exec(flags)?.[1] ?? "value";
+  return {
+    flags: [short, long].filter((flag) => flag !== undefined),
+    description,
+    value: required || option.optional ? { name, values: argChoices ?? "unknown" } : undefined,
+  };
+}
+
+// The names of the arguments say what they are.
+function place(argument: Argument, commands: string[]): { name: string; values: Values } {
+  const name = argument.name();
+  if (argument.argChoices !== undefined) return { name, values: argument.argChoices };
+  if (name === "command") return { name, values: commands };
+  return { name, values: name === "dir" ? "directories" : "files" };
+}

@@ -1,0 +1,266 @@
+// Judges what the diagnosis found: what is in the way, how much it matters, and what would mend it.
+import { DEFAULT_BUFFER_SIZE, DEFAULT_WRITE_BEHIND } from "../mod.ts";
+import type { Report } from "./doctor.ts";
+import { RUN } from "./help_text.ts";
+import { quoted } from "./remedies.ts";
+import { isKernel, type Mount } from "./system_facts.ts";
+import { formatSize } from "./units.ts";
+
+/** Something that is not as it could be. */
+export interface Finding {
+  /** "error": does not work. "warning": works, slower. "info": hardly matters, or only to some. */
+  level: "error" | "warning" | "info";
+  /** What it is. */
+  what: string;
+  /** What would mend it; null where nothing would, or nothing needs to. */
+  remedy: string | null;
+}
+
+/** What was found out, before it is judged. */
+export type Facts = Omit<Report, "verdict" | "findings">;
+
+/** Buffers are pinned in pieces of this size: src/engine/pool.ts. */
+const PIECE = 8 * 1024 ** 2;
+/** Less than this is soon used up by a few writers at once. */
+const AMPLE = 8 * PIECE;
+/** Since then btrfs copies what it has to make checksums of: its documentation on checksumming. */
+const BTRFS_COPIES_SINCE = "6.14";
+
+/** Everything worth telling, the worst first. */
+export function findings(facts: Facts): Finding[] {
+  const found = [
+    permissions(facts),
+    path(facts),
+    engine(facts),
+    liburing(facts),
+    ioUring(facts),
+    directIo(facts),
+    checksums(facts),
+    readOnly(facts),
+    lockedMemory(facts),
+    operations(facts),
+    fuse(facts),
+    alignment(facts),
+  ].filter((finding) => finding !== undefined);
+  const order = ["error", "warning", "info"];
+  return found.sort((a, b) => order.indexOf(a.level) - order.indexOf(b.level));
+}
+
+/** All of it in one line. */
+export function verdict(facts: Facts, found: Finding[]): string {
+  const first = found.find(({ level }) => level === "error");
+  if (!facts.works) {
+    return `Does not work: ${first?.what ?? facts.engineError ?? facts.probe.error}`;
+  }
+  const { direct, mount, noCow } = facts.probe;
+  const reads = copiesForChecksums(mount, facts.kernel, noCow) ? " for reading only" : "";
+  const how = `${direct ? `Direct I/O${reads}` : "page cache"} over ${facts.engine.engine} on ${
+    mount?.type ?? "a file system that is not known"
+  }`;
+  const slower = found.some(({ level }) => level === "warning");
+  return `${slower ? "Works, slower" : "Works"}: ${how}`;
+}
+
+function permissions({ missingPermissions, probe, works }: Facts): Finding | undefined {
+  if (missingPermissions.length === 0) return undefined;
+  const path = quoted(probe.path);
+  return {
+    // A file can be read without the permission to write.
+    level: works ? "info" : "error",
+    what: `Deno was started without ${missingPermissions.join(" ")}`,
+    remedy: `${
+      RUN.replace("-A", `--allow-ffi --allow-read=${path} --allow-write=${path}`)
+    } doctor ${path}`,
+  };
+}
+
+function path({ missingPermissions, probe }: Facts): Finding | undefined {
+  if (probe.error === null || missingPermissions.length > 0) return undefined;
+  // A mount that is read-only is told by itself.
+  if (probe.mount?.options.includes("ro") && probe.error.includes("(os error 30)")) {
+    return undefined;
+  }
+  const what = `${probe.path}: ${probe.error}`;
+  const path = quoted(probe.path);
+  if (probe.kind === "other") {
+    return { level: "error", what, remedy: "name a directory, or a regular file" };
+  }
+  if (probe.error.includes("(os error 2)")) {
+    return { level: "error", what, remedy: `name what is there, or mkdir -p ${path}` };
+  }
+  if (probe.error.includes("(os error 13)")) {
+    return { level: "error", what, remedy: `the file system's own permissions: ls -ld ${path}` };
+  }
+  if (probe.error.includes("(os error 28)")) {
+    return { level: "error", what, remedy: `make room: df -h ${path}` };
+  }
+  return { level: "error", what, remedy: null };
+}
+
+function engine({ deno, engineError, missingPermissions, platform }: Facts): Finding | undefined {
+  if (engineError === null || missingPermissions.length > 0) return undefined;
+  const supported = /^(x86_64|aarch64)-.*linux/.test(platform);
+  return {
+    level: "error",
+    what: `No engine can be had: ${engineError}`,
+    remedy: supported
+      ? `Deno ${deno} may be too old: deno upgrade; and unset DMA_ENGINE, DMA_SHIM and DMA_LIBURING`
+      : `use Linux on x86_64 or aarch64, this is ${platform}`,
+  };
+}
+
+function liburing({ liburing: { loads, install } }: Facts): Finding | undefined {
+  if (loads !== false) return undefined;
+  return {
+    level: "warning",
+    what: "liburing is not installed: threads do the work of io_uring",
+    remedy: install,
+  };
+}
+
+function ioUring({ engine, ioUring, liburing }: Facts): Finding | undefined {
+  if (engine.engine !== "threads" || !liburing.loads) return undefined;
+  const what = "io_uring is not used: threads do its work, with the same promises";
+  if (ioUring.allowed === null) {
+    return { level: "warning", what, remedy: "unset DMA_ENGINE, which asks for threads" };
+  }
+  if (ioUring.disabled === 2) {
+    return {
+      level: "warning",
+      what: `${what}; kernel.io_uring_disabled is 2, for nobody`,
+      remedy: "as root: sysctl kernel.io_uring_disabled=0",
+    };
+  }
+  if (ioUring.disabled === 1 && !ioUring.seccomp) {
+    return {
+      level: "warning",
+      what: `${what}; kernel.io_uring_disabled is 1, for root and one group`,
+      remedy:
+        "as root: sysctl kernel.io_uring_disabled=0, or put the user into the group of kernel.io_uring_group",
+    };
+  }
+  if (ioUring.seccomp) {
+    return {
+      level: "warning",
+      what: `${what}; a seccomp filter is active, and those of container runtimes forbid io_uring`,
+      remedy:
+        "docker run --security-opt seccomp=FILE, with a profile that allows io_uring_setup, io_uring_enter and io_uring_register (seccomp=unconfined allows everything)",
+    };
+  }
+  return { level: "warning", what: `${what}; ${engine.reason}`, remedy: "kernel 5.11 or newer" };
+}
+
+function directIo({ probe: { direct, mount, reason } }: Facts): Finding | undefined {
+  if (direct !== false) return undefined;
+  // The file that it was tried with is gone.
+  const why = reason?.replace(/: open '.*?'/, "") ?? "it has none";
+  const memory = mount?.type === "tmpfs" || mount?.type === "ramfs";
+  return {
+    level: "warning",
+    what: memory
+      ? `${mount.type} is memory: there is no Direct I/O, and nothing is ever durable`
+      : `No Direct I/O on ${mount?.type ?? "this file system"}: ${why}`,
+    remedy: "name a directory on a disk: ext4 and xfs have Direct I/O",
+  };
+}
+
+/**
+ * Whether writes go through the page cache though the file was opened for Direct I/O.
+ *
+ * @param noCow whether the file has no checksums, whatever its file system has
+ */
+export function copiesForChecksums(
+  mount: Mount | null,
+  kernel: string | null,
+  noCow: boolean | null,
+): boolean {
+  if (mount?.type !== "btrfs" || noCow) return false;
+  if (mount.superOptions.includes("nodatasum") || mount.superOptions.includes("nodatacow")) {
+    return false;
+  }
+  return kernel !== null && isKernel(kernel, BTRFS_COPIES_SINCE);
+}
+
+function checksums({ kernel, probe }: Facts): Finding | undefined {
+  if (!probe.direct || !copiesForChecksums(probe.mount, kernel, probe.noCow)) return undefined;
+  return {
+    level: "warning",
+    what:
+      `btrfs makes checksums of data: since kernel ${BTRFS_COPIES_SINCE} writes of such files go through the page cache`,
+    remedy: probe.kind === "directory"
+      ? `chattr +C ${
+        quoted(probe.path)
+      } for files to come (they have no checksums then), or another file system`
+      : null,
+  };
+}
+
+function readOnly({ probe: { kind, mount } }: Facts): Finding | undefined {
+  if (!mount?.options.includes("ro")) return undefined;
+  return {
+    level: kind === "file" ? "info" : "error",
+    what: `${mount.mountPoint} is mounted read-only`,
+    remedy: `as root: mount -o remount,rw ${quoted(mount.mountPoint)}`,
+  };
+}
+
+function lockedMemory({ engine, lockedMemory: bytes, mayLock }: Facts): Finding | undefined {
+  if (engine.engine !== "io_uring") return undefined;
+  const limited = bytes !== null && bytes >= 0 && !mayLock;
+  const remedy =
+    "ulimit -l unlimited, LimitMEMLOCK=infinity in systemd, --ulimit memlock=-1 in docker";
+  if (limited && bytes < PIECE) {
+    return {
+      level: "warning",
+      what: `Locked memory ends at ${
+        formatSize(bytes)
+      }: no buffers can be registered with the ring`,
+      remedy,
+    };
+  }
+  if (!engine.registeredBuffers) {
+    return {
+      level: "warning",
+      what: "Buffers cannot be registered with the ring, which costs some speed",
+      remedy: "kernel 5.19 and liburing 2.2, or newer",
+    };
+  }
+  if (!limited || bytes >= AMPLE) return undefined;
+  const writers = Math.floor(bytes / ((DEFAULT_WRITE_BEHIND + 1) * DEFAULT_BUFFER_SIZE));
+  return {
+    level: "info",
+    what: `Locked memory ends at ${formatSize(bytes)}: buffers of ${
+      writers === 1 ? "one writer are" : `${writers} writers at once are`
+    } registered with the ring, those of more are not`,
+    remedy,
+  };
+}
+
+function operations({ engine: { engine, missing }, kernel }: Facts): Finding | undefined {
+  if (engine !== "io_uring" || missing.length === 0) return undefined;
+  return {
+    level: "info",
+    what: `io_uring of kernel ${kernel} lacks ${missing.join(", ")}, which threads do`,
+    remedy: "kernel 6.9 has all of them",
+  };
+}
+
+function fuse({ engine: { engine }, probe: { mount } }: Facts): Finding | undefined {
+  if (engine !== "io_uring" || !mount?.type.startsWith("fuse")) return undefined;
+  return {
+    level: "info",
+    what: "Some FUSE servers get short reads continued at a wrong position by io_uring",
+    remedy:
+      "DMA_ENGINE=threads where the server asks for direct I/O without asynchronous direct I/O",
+  };
+}
+
+function alignment({ kernel }: Facts): Finding | undefined {
+  if (kernel === null) return undefined;
+  if (isKernel(kernel, "6.1")) return undefined;
+  return {
+    level: "info",
+    what: `Kernel ${kernel} does not say what alignment Direct I/O needs: the block size is taken`,
+    remedy: "kernel 6.1 or newer",
+  };
+}

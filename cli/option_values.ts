@@ -1,0 +1,59 @@
+// Turns what is typed after an option into its value, or says what it must be.
+import { InvalidArgumentError } from "npm:commander@^14.0.0";
+import { formatSize, parseSize } from "./units.ts";
+
+const MAX_BUFFER_SIZE = 1024 ** 3;
+const MAX_WRITE_BEHIND = 1024;
+const MIN_BENCH_SIZE = 1024 ** 2;
+const MAX_BENCH_SIZE = 1024 ** 4;
+const MAX_SECONDS = 3600;
+
+/** Bytes of one buffer. */
+export function bufferSize(text: string): number {
+  const bytes = parseSize(text);
+  if (bytes === undefined || bytes > MAX_BUFFER_SIZE) {
+    throw new InvalidArgumentError(
+      `It must be a size such as 65536, 512K or 1M, at most ${formatSize(MAX_BUFFER_SIZE)}`,
+    );
+  }
+  return bytes;
+}
+
+/** Buffers in flight. */
+export function writeBehind(text: string): number {
+  return wholeNumber(text, MAX_WRITE_BEHIND);
+}
+
+/** How long a benchmark may take. */
+export function seconds(text: string): number {
+  return wholeNumber(text, MAX_SECONDS);
+}
+
+/** Bytes of a file that a benchmark writes. */
+export function benchSize(text: string): number {
+  const bytes = parseSize(text);
+  if (bytes === undefined || bytes < MIN_BENCH_SIZE || bytes > MAX_BENCH_SIZE) {
+    throw new InvalidArgumentError(
+      `It must be a size such as 256M or 2G, from ${formatSize(MIN_BENCH_SIZE)} to ${
+        formatSize(MAX_BENCH_SIZE)
+      }`,
+    );
+  }
+  return bytes;
+}
+
+/** The name of an installed command. */
+export function commandName(text: string): string {
+  if (!/^[A-Za-z_][\w-]*$/.test(text)) {
+    throw new InvalidArgumentError("It must be letters, digits, _ and -");
+  }
+  return text;
+}
+
+function wholeNumber(text: string, most: number): number {
+  const count = /^\d+$/.test(text) ? Number(text) : NaN;
+  if (!(count >= 1 && count <= most)) {
+    throw new InvalidArgumentError(`It must be a whole number from 1 to ${most}`);
+  }
+  return count;
+}

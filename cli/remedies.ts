@@ -1,0 +1,153 @@
+// What to do about an error, for those where that is known: a message alone leaves people to look it up.
+
+/** What was being done when an error came. */
+export interface Circumstance {
+  /** What is read, where that has a path. */
+  source?: string | undefined;
+  /** What is written. */
+  dest: string;
+  /** Whether that is a directory to write in. */
+  directory?: boolean;
+  /** Whether the source was open already, so that the error is about the destination unless it says otherwise. */
+  sourceOpen: boolean;
+}
+
+/** An error in parts, for programs. */
+export interface ErrorFacts {
+  /** What people are told. */
+  message: string;
+  /** Its class. */
+  name: string;
+  /** Its name in C, as "ENOSPC". */
+  code: string | null;
+  /** Its number. */
+  errno: number | null;
+  /** What was being done, as "write". */
+  op: string | null;
+  /** To which file. */
+  path: string | null;
+  /** What to do about it. */
+  remedy: string | null;
+}
+
+/** Takes an error apart. Deno's own say operation and path only in their message. */
+export function errorFacts(error: unknown, message: string, remedy?: string): ErrorFacts {
+  const given = (error instanceof Error ? error : {}) as Partial<Omit<ErrorFacts, "remedy">>;
+  const [, number, op, path] = /\(os error (\d+)\)(?:: (\w+) '(.*?)')?/.exec(message) ?? [];
+  return {
+    message,
+    name: given.name ?? "Error",
+    code: codeOf(error),
+    errno: given.errno ?? (number === undefined ? null : Number(number)),
+    op: given.op ?? op ?? null,
+    path: given.path ?? path ?? null,
+    remedy: remedy ?? null,
+  };
+}
+
+/** What to do next, or undefined where only the message helps. */
+export function remedyFor(error: unknown, at: Circumstance): string | undefined {
+  const code = codeOf(error);
+  if (error instanceof Deno.errors.NotCapable) return permissionFlags(at);
+  if (code === null) return undefined;
+  if (!at.sourceOpen) return forSource(code, at);
+  return forDest(code, error, at) ?? ANYWHERE[code];
+}
+
+/** The flags that a transfer needs, where one was missing. */
+function permissionFlags({ source, dest }: Circumstance): string {
+  const read = [source, dest].filter((path) => path !== undefined).map(quoted).join(",");
+  return `give these before the name of the program: --allow-ffi --allow-read=${read} --allow-write=${
+    quoted(dest)
+  }`;
+}
+
+function forSource(code: string, { source = "", dest }: Circumstance): string | undefined {
+  switch (code) {
+    case "EISDIR":
+      return `pack it first: tar c ${quoted(source)} | dma write ${quoted(dest)}`;
+    case "EACCES":
+      return `the permissions of the file system forbid it, not Deno's: ls -l ${quoted(source)}`;
+    default:
+      return ANYWHERE[code];
+  }
+}
+
+function forDest(
+  code: string,
+  error: unknown,
+  { dest, directory = false }: Circumstance,
+): string | undefined {
+  const message = error instanceof Error ? error.message : "";
+  const where = directory ? dest : parentOf(dest);
+  const parent = quoted(where);
+  switch (code) {
+    case "ENOENT":
+      if (!isMissing(where)) return undefined;
+      return `make ${directory ? "it" : "its directory"} first: mkdir -p ${parent}`;
+    case "EISDIR":
+      return `name a file in it, as ${quoted(`${dest.replace(/\/+$/, "")}/NAME`)}`;
+    case "EACCES":
+      return `the permissions of the file system forbid it, not Deno's: ls -ld ${parent} ${
+        quoted(dest)
+      }`;
+    case "EPERM":
+      return `it may be immutable or for appending only: lsattr ${quoted(dest)}`;
+    case "EROFS":
+      return `its file system is mounted read-only: findmnt -T ${parent}`;
+    case "ENOSPC":
+      return `make room, or write elsewhere: df -h ${parent}`;
+    case "ETXTBSY":
+      return "it is a program that is running: --atomic replaces it";
+    case "EOPNOTSUPP":
+      if (message.includes("Direct I/O")) return "--direct prefer takes the page cache there";
+      if (message.includes("regular file")) return "use cat or dd for what is no regular file";
+      return undefined;
+    default:
+      return undefined;
+  }
+}
+
+const ANYWHERE: Record<string, string> = {
+  EDQUOT: "your quota is used up: quota -s",
+  EFBIG: "where a limit is the reason, ulimit -f unlimited lifts it",
+  EIO: "where a device failed, dmesg says more",
+  EMFILE: "ulimit -n 4096 allows more",
+  ENOMEM: "a smaller --buffer-size or --write-behind takes less memory",
+};
+
+/** Errors that are made here, or come through a stream of Deno's own, have no code. */
+const CODES: Record<string, string> = {
+  2: "ENOENT",
+  5: "EIO",
+  13: "EACCES",
+  20: "ENOTDIR",
+  21: "EISDIR",
+  28: "ENOSPC",
+};
+
+function codeOf(error: unknown): string | null {
+  if (!(error instanceof Error)) return null;
+  if ("code" in error && typeof error.code === "string") return error.code;
+  const [, number = ""] = /\(os error (\d+)\)/.exec(error.message) ?? [];
+  return CODES[number] ?? null;
+}
+
+function isMissing(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return false;
+  } catch (error) {
+    return error instanceof Deno.errors.NotFound;
+  }
+}
+
+function parentOf(path: string): string {
+  const parent = path.replace(/\/+$/, "").replace(/[^/]*$/, "");
+  return parent === "" ? "." : parent.replace(/(?<=.)\/+$/, "");
+}
+
+/** A path as a shell takes it. */
+export function quoted(path: string): string {
+  return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
+}
