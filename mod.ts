@@ -36,21 +36,21 @@
 
 export { DmaBuffer } from "./src/buffer.ts";
 export type { DmaError } from "./src/errors.ts";
-export {
-  type DmaCreateOptions,
-  DmaFile,
-  type DmaOpenOptions,
-  type DmaPreallocateOptions,
-  type DmaTempOptions,
-  type ReadManyOptions,
-} from "./src/file.ts";
+export { DmaFile } from "./src/file.ts";
+export type {
+  DmaCreateOptions,
+  DmaOpenOptions,
+  DmaPreallocateOptions,
+  DmaTempOptions,
+  ReadManyOptions,
+} from "./src/file_options.ts";
+export { DmaStreamWriter } from "./src/stream_writer.ts";
 export {
   DEFAULT_BUFFER_SIZE,
   DEFAULT_WRITE_BEHIND,
-  DmaStreamWriter,
   type DmaStreamWriterOptions,
   type DmaSyncOptions,
-} from "./src/stream_writer.ts";
+} from "./src/stream_writer_options.ts";
 export {
   DEFAULT_READ_AHEAD,
   DEFAULT_READ_BUFFER_SIZE,

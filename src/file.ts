@@ -1,4 +1,5 @@
-// DmaFile: random access to a file through Direct I/O.
+// DmaFile: random access to a file through Direct I/O. Long, because a public class stands in one place with its
+// documentation, which is more than half of it: here arguments are checked, and core/ does the work.
 
 import { chunkBytes, flag, integer, optionsObject, pathText, shown } from "./arguments.ts";
 import { allocateBuffer, DmaBuffer, giveMemoryBack, takeMemory } from "./buffer.ts";
@@ -7,144 +8,28 @@ import { copyRange } from "./core/copy_range.ts";
 import { closeFile, discardName, removeName } from "./core/end_of_life.ts";
 import type { Handle } from "./core/handle.ts";
 import { mayVanish } from "./core/isolate.ts";
-import { openHandle, type OpenRequest } from "./core/open.ts";
+import { lock, tryLock, unlock } from "./core/lock.ts";
+import { openHandle } from "./core/open.ts";
 import { sizeOf, statHandle, writeBytes, writeWhole } from "./core/random_access.ts";
 import { type ByteRange, type RangeRead, readMany } from "./core/read_many.ts";
 import { readBytes } from "./core/shared_reads.ts";
 import { parseFileInfo } from "./core/stat.ts";
 import { outcome } from "./engine/engine.ts";
 import { useEngine } from "./engine/select.ts";
-import { closedError, Errno, ioError, renameError, unwrap } from "./errors.ts";
+import { closedError, Errno, ioError, renameError } from "./errors.ts";
+import {
+  type DmaCreateOptions,
+  type DmaOpenOptions,
+  type DmaPreallocateOptions,
+  type DmaTempOptions,
+  mergeLimits,
+  openRequest,
+  type ReadManyOptions,
+  temporaryDirectory,
+} from "./file_options.ts";
 import { demand } from "./permissions.ts";
 import { DmaStreamReader } from "./stream_reader.ts";
 import { DmaStreamWriter } from "./stream_writer.ts";
-
-/** How {@linkcode DmaFile.open} opens. */
-export interface DmaOpenOptions {
-  /**
-   * Open for reading.
-   *
-   * @default {true}
-   */
-  read?: boolean;
-  /**
-   * Open for writing.
-   *
-   * @default {false}
-   */
-  write?: boolean;
-  /**
-   * Make the file where there is none. Needs `write`.
-   *
-   * @default {false}
-   */
-  create?: boolean;
-  /**
-   * Make the file, and fail where there is one. Needs `write`.
-   *
-   * @default {false}
-   */
-  createNew?: boolean;
-  /**
-   * Empty the file. Needs `write`.
-   *
-   * @default {false}
-   */
-  truncate?: boolean;
-  /**
-   * Permission bits of a new file, less the umask.
-   *
-   * @default {0o666}
-   */
-  mode?: number;
-  /**
-   * "require": fail where the file system refuses Direct I/O. "prefer": use the page cache there. "off": always use
-   * the page cache.
-   *
-   * @default {"prefer"}
-   */
-  direct?: "require" | "prefer" | "off";
-}
-
-/** How {@linkcode DmaFile.create} creates. */
-export interface DmaCreateOptions {
-  /**
-   * Allow reading back what was written.
-   *
-   * @default {true}
-   */
-  read?: boolean;
-  /**
-   * Permission bits of a new file, less the umask.
-   *
-   * @default {0o666}
-   */
-  mode?: number;
-  /**
-   * As in {@linkcode DmaOpenOptions.direct}.
-   *
-   * @default {"prefer"}
-   */
-  direct?: "require" | "prefer" | "off";
-  /**
-   * Write without a name, or under a temporary one in the same directory: the path appears, whole and durable, only
-   * when the file is closed without an error, and never otherwise.
-   *
-   * @default {false}
-   */
-  atomic?: boolean;
-}
-
-/** How {@linkcode DmaFile.prototype.preallocate | DmaFile.preallocate} reserves. */
-export interface DmaPreallocateOptions {
-  /**
-   * Leave the file's length as it is.
-   *
-   * @default {false}
-   */
-  keepSize?: boolean;
-}
-
-/** Where {@linkcode DmaFile.temp} makes its file. */
-export interface DmaTempOptions {
-  /**
-   * The directory, whose file system must know O_TMPFILE. Where the variable `TMPDIR` may be read and is set, it is
-   * the default.
-   *
-   * @default {"/tmp"}
-   */
-  dir?: string | URL;
-}
-
-/** How {@linkcode DmaFile.prototype.readMany | DmaFile.readMany} merges. */
-export interface ReadManyOptions {
-  /**
-   * Bytes that one merged read may have, in whole blocks. A range that is larger is read alone.
-   *
-   * @default {524288}
-   */
-  maxMerged?: number;
-  /**
-   * Bytes that may be read for nothing between two ranges of one read. Whole blocks are read anyway: what lies in the
-   * same block, or in the next one, leaves no gap.
-   *
-   * @default {0}
-   */
-  maxGap?: number;
-  /**
-   * Reads in flight or waiting to be taken, at most. Memory is this many times `maxMerged`.
-   *
-   * @default {16}
-   */
-  concurrency?: number;
-}
-
-const LOCK_SH = 1;
-const LOCK_EX = 2;
-const LOCK_NB = 4;
-const LOCK_UN = 8;
-/** Milliseconds between two tries for a lock: at first, and at most. */
-const LOCK_RETRY_MS = [1, 50] as const;
 
 const FALLOC_FL_KEEP_SIZE = 1;
 const FALLOC_FL_PUNCH_HOLE = 2;
@@ -353,12 +238,7 @@ export class DmaFile implements AsyncDisposable {
     ) {
       throw new TypeError(`Invalid ranges ${shown(ranges)}: it must be iterable`);
     }
-    const given = optionsObject<ReadManyOptions>("options", options);
-    const limits = {
-      maxMerged: integer("maxMerged", given.maxMerged ?? 512 * 1024),
-      maxGap: integer("maxGap", given.maxGap ?? 0),
-      concurrency: integer("concurrency", given.concurrency ?? 16, 1, 4096),
-    };
+    const limits = mergeLimits(options);
     const check = (range: unknown): ByteRange => {
       if (typeof range !== "object" || range === null) {
         throw new TypeError(`Invalid range ${shown(range)}: it must have position and length`);
@@ -504,13 +384,7 @@ export class DmaFile implements AsyncDisposable {
    * @param exclusive nobody else may have the lock, not even a shared one
    */
   async lock(exclusive = false): Promise<void> {
-    const [first, longest] = LOCK_RETRY_MS;
-    let wait: number = first;
-    // No thread is parked in flock: there are only a few, and the holder may need one to let go.
-    while (!await this.tryLock(exclusive)) {
-      await new Promise((resolve) => setTimeout(resolve, wait));
-      wait = Math.min(wait * 2, longest);
-    }
+    await lock(this.#handle, flag("exclusive", exclusive));
   }
 
   /**
@@ -520,23 +394,12 @@ export class DmaFile implements AsyncDisposable {
    * @returns whether it was given: false where somebody else has it
    */
   async tryLock(exclusive = false): Promise<boolean> {
-    const operation = (flag("exclusive", exclusive) ? LOCK_EX : LOCK_SH) | LOCK_NB;
-    const handle = this.#handle;
-    handle.assertOpen("lock");
-    const { engine, fd } = handle;
-    const result = await handle.during(
-      "lock",
-      () => outcome((done) => engine.lock(fd, operation, done)),
-    );
-    if (result === -Errno.EAGAIN) return false;
-    unwrap(result, "lock", handle.path);
-    return true;
+    return await tryLock(this.#handle, flag("exclusive", exclusive));
   }
 
   /** Gives the lock back. */
   async unlock(): Promise<void> {
-    const handle = this.#handle;
-    await handle.run("unlock", (done) => handle.engine.lock(handle.fd, LOCK_UN, done));
+    await unlock(this.#handle);
   }
 
   /** Makes bytes and metadata durable (`fsync`). */
@@ -675,34 +538,4 @@ export class DmaFile implements AsyncDisposable {
       throw ioError(Errno.EBADF, op, handle.path, "it was opened without write");
     }
   }
-}
-
-/** Every option, checked, with its default. */
-function openRequest(options: DmaOpenOptions | undefined): OpenRequest {
-  const given = optionsObject<DmaOpenOptions>("options", options);
-  const request = {
-    read: flag("read", given.read ?? true),
-    write: flag("write", given.write ?? false),
-    create: flag("create", given.create ?? false),
-    createNew: flag("createNew", given.createNew ?? false),
-    truncate: flag("truncate", given.truncate ?? false),
-    mode: integer("mode", given.mode ?? 0o666, 0, 0o7777),
-    direct: given.direct ?? "prefer",
-  };
-  const { read, write, direct } = request;
-  if (direct !== "require" && direct !== "prefer" && direct !== "off") {
-    throw new TypeError(
-      `Invalid direct ${shown(direct)}: it must be "require", "prefer" or "off"`,
-    );
-  }
-  if (!read && !write) throw new TypeError("Invalid options: read or write must be true");
-  for (const name of ["create", "createNew", "truncate"] as const) {
-    if (request[name] && !write) throw new TypeError(`Invalid ${name} true: it needs write: true`);
-  }
-  return request;
-}
-
-function temporaryDirectory(): string {
-  const { state } = Deno.permissions.querySync({ name: "env", variable: "TMPDIR" });
-  return (state === "granted" && Deno.env.get("TMPDIR")) || "/tmp";
 }

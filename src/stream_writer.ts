@@ -1,83 +1,15 @@
 // DmaStreamWriter: a WritableStream onto a file, written behind through Direct I/O.
 
-import { chunkBytes, flag, integer, optionsObject, shown } from "./arguments.ts";
+import { chunkBytes, flag, optionsObject, shown } from "./arguments.ts";
 import { DmaBuffer, takeMemory } from "./buffer.ts";
 import { SharedReads } from "./core/shared_reads.ts";
-import { WriteSession, type WriteSessionOptions } from "./core/write_session.ts";
+import { WriteSession } from "./core/write_session.ts";
 import { DmaFile, handleOf } from "./file.ts";
-
-/** Bytes of one buffer, unless told otherwise. Found by measuring: bench/FINDINGS.md. */
-export const DEFAULT_BUFFER_SIZE: number = 1 << 20;
-/** Buffers in flight, unless told otherwise. */
-export const DEFAULT_WRITE_BEHIND: number = 4;
-
-/** More than this in one write is more than a kernel takes in one request. */
-const LARGEST_BUFFER = 1 << 30;
-const MOST_BEHIND = 1024;
-
-/** How a {@linkcode DmaStreamWriter} writes. */
-export interface DmaStreamWriterOptions {
-  /**
-   * Bytes of one buffer, rounded up to the file's alignment. 0 means one alignment unit; 1 GiB is the most.
-   *
-   * @default {1048576}
-   */
-  bufferSize?: number;
-  /**
-   * Buffers that may be in flight, at most 1,024. Below 1 means 1. Filling goes on in one more.
-   *
-   * @default {4}
-   */
-  writeBehind?: number;
-  /**
-   * Where to start, in bytes: any position. Not together with `append`.
-   *
-   * @default {0}
-   */
-  position?: number;
-  /**
-   * Start at the end of the file, whatever its length.
-   *
-   * @default {false}
-   */
-  append?: boolean;
-  /**
-   * Bytes expected in all: their space is reserved at once, and what is not used is given back at close. More or
-   * fewer may come. Does nothing with `preallocate: false`.
-   *
-   * @default {0}
-   */
-  sizeHint?: number;
-  /**
-   * Move the end of file ahead of the writes. Faster where writes that extend a file run one by one (ext4); while
-   * the writer is open, and after a crash, the file may be longer than what was written, by zeros.
-   *
-   * @default {true}
-   */
-  preallocate?: boolean;
-  /**
-   * Make bytes, length and name durable before `close()` resolves. An atomic file is made durable in any case.
-   *
-   * @default {true}
-   */
-  syncOnClose?: boolean;
-  /**
-   * Close the file with the stream.
-   *
-   * @default {true}
-   */
-  closeFile?: boolean;
-}
-
-/** How {@linkcode DmaStreamWriter.prototype.sync | DmaStreamWriter.sync} is done. */
-export interface DmaSyncOptions {
-  /**
-   * Also write the partly filled buffer, padded with zeros, so that everything written so far is durable.
-   *
-   * @default {false}
-   */
-  tail?: boolean;
-}
+import {
+  checkWriterOptions,
+  type DmaStreamWriterOptions,
+  type DmaSyncOptions,
+} from "./stream_writer_options.ts";
 
 const resolved: Promise<void> = Promise.resolve();
 
@@ -213,7 +145,7 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
       throw new TypeError(`Cannot write to ${shown(file)}: file must be a DmaFile`);
     }
     const handle = handleOf(file);
-    const checked = checkOptions(options, handle.alignment);
+    const checked = checkWriterOptions(options, handle.alignment);
     handle.assertOpen("write");
     if (!handle.writable) {
       throw new TypeError(`Cannot write to '${handle.path}': it was opened without write: true`);
@@ -450,39 +382,4 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
     const facts = { path: file.path, currentPos, currentFlushedPos, bufferSize, writeBehind };
     return `DmaStreamWriter ${inspect(facts, options)}`;
   }
-}
-
-/** Every option, checked, with its default. */
-function checkOptions(
-  options: DmaStreamWriterOptions | undefined,
-  alignment: number,
-): WriteSessionOptions {
-  const given = optionsObject<DmaStreamWriterOptions>("options", options);
-  const bufferSize = integer(
-    "bufferSize",
-    given.bufferSize ?? DEFAULT_BUFFER_SIZE,
-    0,
-    LARGEST_BUFFER,
-  );
-  const writeBehind = integer(
-    "writeBehind",
-    given.writeBehind ?? DEFAULT_WRITE_BEHIND,
-    Number.MIN_SAFE_INTEGER,
-    MOST_BEHIND,
-  );
-  const append = flag("append", given.append ?? false);
-  if (append && given.position !== undefined) {
-    throw new TypeError(`Cannot start at position ${given.position} and append: give one of them`);
-  }
-  return {
-    bufferSize: Math.max(1, Math.ceil(bufferSize / alignment)) * alignment,
-    writeBehind: Math.max(1, writeBehind),
-    sharesMemory: given.bufferSize === undefined && given.writeBehind === undefined,
-    position: integer("position", given.position ?? 0),
-    append,
-    sizeHint: integer("sizeHint", given.sizeHint ?? 0),
-    preallocate: flag("preallocate", given.preallocate ?? true),
-    syncOnClose: flag("syncOnClose", given.syncOnClose ?? true),
-    closeFile: flag("closeFile", given.closeFile ?? true),
-  };
 }

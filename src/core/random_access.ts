@@ -1,7 +1,7 @@
 // Reads and writes at positions: whole, whatever the kernel makes of each request.
 
 import { AlignedMemory } from "./aligned_memory.ts";
-import { type Memory, outcome } from "../engine/engine.ts";
+import type { Memory } from "../engine/engine.ts";
 import { addressOf } from "../engine/kernel_engine.ts";
 import { Errno, ioError } from "../errors.ts";
 import type { Handle } from "./handle.ts";

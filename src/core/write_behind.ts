@@ -4,6 +4,9 @@
 // The way of a byte: `write` copies it into the current buffer; a full buffer becomes a piece in the line; pieces
 // wait there for a place in flight; a piece that is whole on disk moves `flushedPosition` as soon as every piece
 // before it is whole too; a sync makes durable what is below it.
+//
+// Buffers, the line of writes, the end of file, padding and durability are files of their own. This one is long because
+// it is where they meet: who may go on after an event, and in which order it all ends, can only be judged in one place.
 
 import type { ChainStep } from "../engine/chain.ts";
 import type { BufferBudget } from "../engine/buffer_budget.ts";

@@ -6,67 +6,31 @@ import type { Shim } from "../../ffi/shim.ts";
 import type { BufferBudget } from "./buffer_budget.ts";
 import type { ChainStep } from "./chain.ts";
 import { KernelEngine, Op, type Operation } from "./kernel_engine.ts";
+import { openRing, REAP_MOST, type Ring, RingRefused } from "./ring.ts";
 import type { Registrar } from "./pool.ts";
 import { openEpollWake, ThreadWake, type Wake } from "./wake.ts";
 
-const IORING_SETUP_CLAMP = 1 << 4;
-const IORING_SETUP_COOP_TASKRUN = 1 << 8;
-const IORING_SETUP_TASKRUN_FLAG = 1 << 9;
-const IORING_SETUP_SINGLE_ISSUER = 1 << 12;
-const IORING_SETUP_DEFER_TASKRUN = 1 << 13;
 const IOSQE_IO_LINK = 1 << 2;
 const IOSQE_ASYNC = 1 << 4;
-const OP_SUPPORTED = 1;
 
 const EINTR = 4;
 const EAGAIN = 11;
 const EBUSY = 16;
 
-/** Ways to set a ring up, best first. Deferred task work (kernel 6.1) took a third off the latency at depth 1. */
-const SETUPS = [
-  {
-    name: "DEFER_TASKRUN",
-    flags: IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
-  },
-  { name: "COOP_TASKRUN", flags: IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG },
-  { name: "plain", flags: 0 },
-] as const;
-
-/** Room for `struct io_uring`, which grows only within what liburing reserved, and for reaped completions. */
-const CONTROL_BYTES = 16 * 1024;
-const REAPED_AT = 4096;
-const REAP_MOST = 512;
-
 /** After so many wake-ups the event loop is woken by epoll. */
 const EPOLL_AT = 24;
-
-/** Slots for registered mappings. Mappings beyond work, unregistered. */
-const REGISTERED_SLOTS = 64;
-
-/** The ring could not be made. */
-export class RingRefused extends Error {
-  override name = "RingRefused";
-  constructor(readonly errno: number) {
-    super(`io_uring_setup failed (os error ${errno})`);
-  }
-}
-
-/** What {@linkcode IoUringEngine.open} found the kernel to have. */
-export interface RingFeatures {
-  /** How the ring was set up. */
-  setup: string;
-  /** Entries of the submission queue. */
-  entries: number;
-  /** Operations that may be in flight. */
-  depth: number;
-  /** Operations that this kernel's io_uring lacks and that run on threads instead. */
-  missing: string[];
-}
 
 /** Completion queue entries cannot outnumber the slots, so nothing overflows. */
 export class IoUringEngine extends KernelEngine {
   readonly name = "io_uring";
-  readonly features: RingFeatures;
+  /** Entries of the submission queue. */
+  readonly entries: number;
+  /** Operations that may be in flight. */
+  readonly depth: number;
+  /** How the ring was set up. */
+  readonly setup: string;
+  /** Operations that this kernel's io_uring lacks and that run on threads instead. */
+  readonly missing: readonly string[];
   readonly #liburing: Liburing;
   readonly #registrar: Registrar | undefined;
   readonly #ring: Deno.PointerObject;
@@ -91,22 +55,24 @@ export class IoUringEngine extends KernelEngine {
     shim: Shim,
     liburing: Liburing,
     budget: BufferBudget,
-    registrar: Registrar | undefined,
-    control: Control,
-    supported: Uint8Array,
-    features: RingFeatures,
+    ring: Ring,
     wake: Wake,
   ) {
-    super(shim, budget, registrar);
+    super(shim, budget, ring.registrar);
+    const { depth, supported } = ring;
+    this.entries = ring.entries;
+    this.depth = depth;
+    this.setup = ring.setup;
+    this.missing = Object.entries(Op)
+      .filter(([, opcode]) => opcode < 256 && !supported[opcode])
+      .map(([name]) => name);
     this.#liburing = liburing;
-    this.#registrar = registrar;
-    this.#ring = control.ring;
-    this.#reaped = control.reaped;
-    this.#reapedPointer = control.reapedPointer;
+    this.#registrar = ring.registrar;
+    this.#ring = ring.pointer;
+    this.#reaped = ring.reaped;
+    this.#reapedPointer = ring.reapedPointer;
     this.#supported = supported;
-    this.features = features;
     this.#wake = wake;
-    const { depth } = features;
     this.#slots = new Array(depth).fill(null);
     this.#freeSlots = new Uint32Array(depth).map((_, index) => depth - 1 - index);
     this.#free = depth;
@@ -162,39 +128,17 @@ export class IoUringEngine extends KernelEngine {
     budget: BufferBudget,
     entries: number,
   ): IoUringEngine {
-    const control = mapControl(shim);
-    const { setup, entries: actual, depth } = setUp(liburing, control.ring, entries);
+    const ring = openRing(shim, liburing, entries);
     try {
-      const supported = probe(liburing, control.ring);
-      const registrar = makeRegistrar(liburing, control.ring);
       const wake = new ThreadWake(shim);
-      const watched = liburing.io_uring_register_eventfd(control.ring, wake.fd);
+      const watched = liburing.io_uring_register_eventfd(ring.pointer, wake.fd);
       if (watched < 0) {
         wake.stop();
         throw new RingRefused(-watched);
       }
-      const missing = Object.entries(Op)
-        .filter(([, opcode]) => opcode < 256 && !(supported[opcode]! & OP_SUPPORTED))
-        .map(([name]) => name);
-      const features = {
-        setup,
-        entries: actual,
-        depth,
-        missing,
-      };
-      return new IoUringEngine(
-        shim,
-        liburing,
-        budget,
-        registrar,
-        control,
-        supported,
-        features,
-        wake,
-      );
+      return new IoUringEngine(shim, liburing, budget, ring, wake);
     } catch (error) {
-      liburing.io_uring_queue_exit(control.ring);
-      shim.dma_unmap(control.address, CONTROL_BYTES);
+      ring.close();
       throw error;
     }
   }
@@ -273,7 +217,7 @@ export class IoUringEngine extends KernelEngine {
   chain(steps: readonly ChainStep[]): boolean {
     // The steps must be neighbours in one submission, and each must be an operation of the ring.
     const { length } = steps;
-    const { entries, missing } = this.features;
+    const { entries, missing } = this;
     if (missing.length > 0 || this.#backlog.length > 0 || this.#free < length) return false;
     if (entries - this.#queued < length) this.#hand();
     if (entries - this.#queued < length) return false;
@@ -359,88 +303,4 @@ export class IoUringEngine extends KernelEngine {
     const entered = this.#backlog.findIndex((operation) => !this.#enter(operation));
     this.#backlog.splice(0, entered < 0 ? this.#backlog.length : entered);
   }
-}
-
-interface Control {
-  address: number;
-  ring: Deno.PointerObject;
-  reaped: Int32Array;
-  reapedPointer: Deno.PointerObject;
-}
-
-/** Memory for the ring's own structure and for reaped completions, which the C side writes. */
-function mapControl(shim: Shim): Control {
-  const address = shim.dma_map(CONTROL_BYTES, 0);
-  if (address < 0) throw new RingRefused(-address);
-  const ring = Deno.UnsafePointer.create(BigInt(address))!;
-  const reapedPointer = Deno.UnsafePointer.create(BigInt(address + REAPED_AT))!;
-  const buffer = Deno.UnsafePointerView.getArrayBuffer(reapedPointer, REAP_MOST * 8);
-  return { address, ring, reaped: new Int32Array(buffer), reapedPointer };
-}
-
-function setUp(
-  liburing: Liburing,
-  ring: Deno.PointerObject,
-  entries: number,
-): { setup: string; entries: number; depth: number } {
-  let errno = 0;
-  for (const { name, flags } of SETUPS) {
-    // Completions that wait to be asked for need somebody who can ask.
-    if (flags !== 0 && !liburing.io_uring_get_events) continue;
-    // struct io_uring_params: sq_entries, cq_entries, flags …; 120 bytes.
-    const params = new Uint32Array(30);
-    params[2] = flags | IORING_SETUP_CLAMP;
-    const result = liburing.io_uring_queue_init_params(entries, ring, params);
-    if (result >= 0) return { setup: name, entries: params[0]!, depth: params[1]! };
-    errno = -result;
-    // EINVAL says that this kernel does not know a flag; anything else no other flags would change.
-    if (errno !== 22) break;
-  }
-  throw new RingRefused(errno);
-}
-
-/** For each opcode the probe's flags; no operation counts as there where the kernel cannot be asked (5.5). */
-function probe(liburing: Liburing, ring: Deno.PointerObject): Uint8Array {
-  const flags = new Uint8Array(256);
-  const header = 16;
-  const answer = new Uint8Array(header + 256 * 8);
-  if (liburing.io_uring_register_probe(ring, answer, 256) < 0) return flags;
-  const count = answer[1]!;
-  for (let index = 0; index < count; index++) {
-    const at = header + index * 8;
-    flags[answer[at]!] = answer[at + 2]! & OP_SUPPORTED;
-  }
-  return flags;
-}
-
-/** Registers mappings as fixed buffers, where the kernel (5.19) and the locked-memory limit let it. */
-function makeRegistrar(liburing: Liburing, ring: Deno.PointerObject): Registrar | undefined {
-  const { io_uring_register_buffers_sparse, io_uring_register_buffers_update_tag } = liburing;
-  if (!io_uring_register_buffers_sparse || !io_uring_register_buffers_update_tag) return undefined;
-  if (io_uring_register_buffers_sparse(ring, REGISTERED_SLOTS) < 0) return undefined;
-  const free = Array.from({ length: REGISTERED_SLOTS }, (_, index) => REGISTERED_SLOTS - 1 - index);
-  const iovec = new BigUint64Array(2);
-  const update = (index: number, address: number, length: number) => {
-    iovec[0] = BigInt(address);
-    iovec[1] = BigInt(length);
-    return io_uring_register_buffers_update_tag(ring, index, iovec, null, 1);
-  };
-  let allowed = true;
-  return {
-    get allowed() {
-      return allowed;
-    },
-    register(address, length) {
-      const index = free.pop();
-      if (index === undefined) return -1;
-      allowed = update(index, address, length) === 1;
-      if (allowed) return index;
-      free.push(index);
-      return -1;
-    },
-    unregister(index) {
-      update(index, 0, 0);
-      free.push(index);
-    },
-  };
 }

@@ -3,8 +3,9 @@
 import { liburingVersion, openLiburing } from "../../ffi/liburing.ts";
 import { environment, loadShim, type Shim } from "../../ffi/shim.ts";
 import { BufferBudget, DEFAULT_BUFFER_BUDGET } from "./buffer_budget.ts";
-import { IoUringEngine, RingRefused } from "./io_uring.ts";
+import { IoUringEngine } from "./io_uring.ts";
 import { type KernelEngine, Op } from "./kernel_engine.ts";
+import { RingRefused } from "./ring.ts";
 import { ThreadsEngine } from "./threads.ts";
 
 /** How the engine is to be made. For {@linkcode configure}. */
@@ -211,7 +212,7 @@ function useRing(shim: Shim, kernel: string, reason: string): Chosen {
   const liburing = openLiburing();
   const budget = new BufferBudget(options.bufferBudget);
   const engine = IoUringEngine.open(shim, liburing, budget, options.ringEntries);
-  const { setup, entries, depth, missing } = engine.features;
+  const { setup, entries, depth, missing } = engine;
   const info: EngineInfo = {
     engine: "io_uring",
     reason,
@@ -221,7 +222,7 @@ function useRing(shim: Shim, kernel: string, reason: string): Chosen {
     maxInFlight: depth,
     registeredBuffers: engine.registersBuffers,
     features: [setup],
-    missing,
+    missing: [...missing],
   };
   return { engine, info };
 }
