@@ -41,8 +41,10 @@ Deno.test("What is published is the module, its command line and what people rea
   const { files } = await dryRun();
   const expected = [
     "CHANGELOG.md",
+    "CONTRIBUTING.md",
     "LICENSE",
     "README.md",
+    "SECURITY.md",
     "cli.ts",
     "deno.json",
     "ffi/libc.ts",
@@ -54,6 +56,7 @@ Deno.test("What is published is the module, its command line and what people rea
     "ffi/shim_x86_64.ts",
     "mod.ts",
     ...await filesBelow("cli/"),
+    ...await filesBelow("docs/"),
     ...await filesBelow("src/"),
   ];
   assertEquals(files, expected.sort());
