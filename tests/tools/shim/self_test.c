@@ -80,7 +80,7 @@ static void load(void) {
 }
 
 int main(int count, char **arguments) {
-  if (count == 2 && strcmp(arguments[1], "constants") == 0) {
+  if (count > 1 && strcmp(arguments[1], "constants") == 0) {
     print_constants();
     return 0;
   }
