@@ -7,8 +7,17 @@ type Mark = "ok" | "--" | "!!";
 
 /** One line for each fact, marked "ok", "--" (works, but not the best way) or "!!" (does not work). */
 export function reportLines(report: Report): string[] {
+  // On another platform every other line would say the same, at length.
+  if (report.platformError !== null) {
+    return [
+      line("ok", "Deno", report.deno),
+      line("!!", "Platform", report.platformError),
+      verdict(report),
+    ];
+  }
   return [
     line("ok", "Deno", report.deno),
+    line("ok", "Platform", report.platform),
     kernel(report),
     liburing(report),
     ioUring(report),
