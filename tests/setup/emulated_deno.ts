@@ -1,5 +1,6 @@
 // Fetches a Deno for the architecture that this machine is not, to be run by user-mode emulation.
 
+import { emulatorFor } from "../architectures/targets.ts";
 import { hasProgram, lastLine, run, say } from "./command.ts";
 
 /** Where npm has that Deno, any version that the module supports. */
@@ -11,8 +12,10 @@ export async function fetchEmulatedDeno(
   signal: AbortSignal,
 ): Promise<string | undefined> {
   if (Deno.build.arch === "aarch64") return undefined;
-  if (!["npm", "tar"].every(hasProgram)) {
-    say("No Deno for aarch64 can be fetched, as npm or tar is not there");
+  const [emulator = ""] = emulatorFor("aarch64");
+  const missing = [emulator, "npm", "tar"].filter((program) => !hasProgram(program));
+  if (missing.length > 0) {
+    say(`No Deno for aarch64 is fetched, as it needs ${missing.join(", ")}`);
     return undefined;
   }
   const folder = `${directory}/emulated`;
