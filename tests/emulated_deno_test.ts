@@ -51,7 +51,9 @@ if (engineIsOfNoConcern) {
         }).output();
         const decoder = new TextDecoder();
         assertEquals(code, 0, decoder.decode(stderr));
-        assertEquals(JSON.parse(decoder.decode(stdout)), {
+        // Whether Direct I/O was used is left out: of statx, emulators lose what it says of that.
+        const { direct: _direct, ...found } = JSON.parse(decoder.decode(stdout));
+        assertEquals(found, {
           architecture: "aarch64",
           engine: "threads",
           kernel: Deno.osRelease(),

@@ -24,6 +24,7 @@ const missing = await DmaFile.open(`${target}.missing`).catch((error) => error);
 console.log(JSON.stringify({
   architecture: Deno.build.arch,
   engine: engineInfo().engine,
+  direct: input.direct,
   kernel: engineInfo().kernel,
   size,
   modified: (await input.stat()).mtime?.getTime(),

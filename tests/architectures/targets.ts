@@ -11,6 +11,20 @@ export const architectures = ["x86_64", "aarch64"] as const;
 /** One of them. */
 export type Architecture = typeof architectures[number];
 
+/** Parts of the self-test, and what each shows. */
+export const parts: Readonly<Record<string, string>> = {
+  image: "is for its processor, linked against nothing, and stays loaded",
+  memory: "maps memory that is aligned, zeroed and given back",
+  arguments: "refuses what is no number of bytes and no place",
+  files: "reads, writes, reserves, copies and cuts, past 2^32 too, and gives errors as -errno",
+  names: "opens, renames, links, reads links, removes, and knows what a file is",
+  others: "makes eventfds, locks files, names the system, and goes on after signals",
+  queue: "queues what it is given, until the queue is full, round its end",
+  reap: "reaps pairs of user data and result, round the end of the queue",
+  quiet: "knows what the kernel holds back, and keeps the eventfd still only on x86_64",
+  ring: "queues and reaps on a ring of this kernel, overflowed too",
+};
+
 /** What the self-test is built with and run under. */
 export interface Target {
   /** As in names of tests. */

@@ -74,6 +74,15 @@ export async function installHeaders(signal: AbortSignal): Promise<void> {
   if (!exists(headers.path)) await aptInstall([[headers.package]], signal);
 }
 
+/** Installs the package that a program comes in, where the program is missing. */
+export async function installProgram(
+  program: string,
+  packageName: string,
+  signal: AbortSignal,
+): Promise<void> {
+  if (!hasProgram(program)) await aptInstall([[packageName]], signal);
+}
+
 function exists(path: string): boolean {
   try {
     Deno.statSync(path);
