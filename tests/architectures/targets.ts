@@ -18,7 +18,7 @@ export const parts: Readonly<Record<string, string>> = {
   arguments: "refuses what is no number of bytes and no place",
   files: "reads, writes, reserves, copies and cuts, past 2^32 too, and gives errors as -errno",
   names: "opens, renames, links, reads links, removes, and knows what a file is",
-  others: "makes eventfds, locks files, names the system, and goes on after signals",
+  others: "makes eventfds, locks files, names the system, goes on after signals; libc is found",
   queue: "queues what it is given, until the queue is full, round its end",
   reap: "reaps pairs of user data and result, round the end of the queue",
   quiet: "knows what the kernel holds back, and keeps the eventfd still only on x86_64",

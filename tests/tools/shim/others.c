@@ -1,10 +1,11 @@
 // dma_call on what is no file: eventfds, locks, the system's and the file system's name, and a call that a
-// signal cuts short.
+// signal cuts short. And the C library, which the shim itself does without.
 
 #include <fcntl.h>
 
 #include "calls.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -111,7 +112,27 @@ static void check_system(void) {
   close(fd);
 }
 
+#if defined(__x86_64__)
+#define MUSL "libc.musl-x86_64.so.1"
+#elif defined(__aarch64__)
+#define MUSL "libc.musl-aarch64.so.1"
+#endif
+
+// The C library by the names that ffi/libc.ts tries, in that order, and what ffi/shim.ts wants of it.
+static void check_libc(void) {
+  const char *names[] = {"", "libc.so.6", MUSL};
+  void *libc = NULL;
+  for (int at = 0; at < 3 && !libc; at++) libc = dlopen(names[at], RTLD_NOW);
+  if (!CHECK(libc)) return;
+  CHECK(dlsym(libc, "memfd_create"));
+  CHECK(dlsym(libc, "write") == (void *)&write);
+  CHECK(dlsym(libc, "close") == (void *)&close);
+  CHECK(dlsym(libc, "dlopen"));
+  dlclose(libc);
+}
+
 void test_others(void) {
+  check_libc();
   check_eventfd();
   check_interrupted();
   check_lock();
