@@ -1,4 +1,5 @@
 // Gathers what works on this machine. What it found out is printed by doctor_text.ts.
+import { assertPlatform } from "../ffi/platform.ts";
 import { DmaFile, type EngineInfo, engineInfo } from "../mod.ts";
 import { type DirectProbe, probe } from "./direct_probe.ts";
 import { reportLines } from "./doctor_text.ts";
@@ -30,11 +31,13 @@ export interface Report {
   works: boolean;
   /** Version of Deno. */
   deno: string;
-  /** What Deno was built for, as "x86_64-unknown-linux-gnu". */
+  /** Operating system and architecture, as "linux x86_64". */
   platform: string;
+  /** Why nothing can work on this platform, whatever else is found. */
+  platformError: string | null;
   /** Release of the kernel. */
   kernel: string | null;
-  /** liburing's version, whether it can be loaded (null: not allowed to try), and how to get it. */
+  /** liburing's version, whether it can be loaded (null: nobody could try), and how to get it. */
   liburing: { loads: boolean | null; version: string | null; install: string };
   /** What decides whether io_uring may be used. */
   ioUring: IoUringLimits & { allowed: boolean | null };
@@ -65,14 +68,16 @@ async function examine(path: string): Promise<Report> {
   const found = await probe(path);
   const engineError = await settleEngine();
   const engine = engineInfo();
-  const loads = engine.liburing !== null || liburingLoads();
+  const wrongPlatform = platformError();
+  const loads = wrongPlatform === null ? engine.liburing !== null || liburingLoads() : null;
   // Without liburing, or where threads were asked for, nobody has tried.
   const refused = loads && engine.engine === "threads" && environment("DMA_ENGINE") !== "threads";
   const locked = await lockedMemoryLimit();
   const facts = {
     works: engineError === null && found.error === null,
     deno: Deno.version.deno,
-    platform: Deno.build.target,
+    platform: `${Deno.build.os} ${Deno.build.arch}`,
+    platformError: wrongPlatform,
     kernel: engine.kernel || kernelRelease(),
     liburing: { loads, version: engine.liburing, install: await liburingInstall() },
     ioUring: {
@@ -95,6 +100,15 @@ async function settleEngine(): Promise<string | null> {
   if (engineInfo().engine !== null) return null;
   try {
     await (await DmaFile.temp()).close();
+    return null;
+  } catch (error) {
+    return describe(error);
+  }
+}
+
+function platformError(): string | null {
+  try {
+    assertPlatform();
     return null;
   } catch (error) {
     return describe(error);

@@ -17,11 +17,21 @@ const LEVELS: Record<Finding["level"], [label: string, style: Style]> = {
 
 /** The verdict first, then the findings, then one line for each fact: "ok", "--" (not the best way), "!!" (does not work). */
 export function reportLines(report: Report): string[] {
+  const { platformError } = report;
+  if (platformError !== null) {
+    return [
+      verdict(report),
+      "",
+      line("ok", "Deno", report.deno),
+      line("!!", "Platform", report.platform),
+    ];
+  }
   return [
     verdict(report),
     ...report.findings.flatMap(finding),
     "",
     line("ok", "Deno", report.deno),
+    line("ok", "Platform", report.platform),
     kernel(report),
     liburing(report),
     ioUring(report),

@@ -28,6 +28,9 @@ const BTRFS_COPIES_SINCE = "6.14";
 
 /** Everything worth telling, the worst first. */
 export function findings(facts: Facts): Finding[] {
+  // On another platform everything else would say the same, at length.
+  const { platformError } = facts;
+  if (platformError !== null) return [{ level: "error", what: platformError, remedy: null }];
   const found = [
     permissions(facts),
     path(facts),
@@ -97,15 +100,13 @@ function path({ missingPermissions, probe }: Facts): Finding | undefined {
   return { level: "error", what, remedy: null };
 }
 
-function engine({ deno, engineError, missingPermissions, platform }: Facts): Finding | undefined {
+function engine({ deno, engineError, missingPermissions }: Facts): Finding | undefined {
   if (engineError === null || missingPermissions.length > 0) return undefined;
-  const supported = /^(x86_64|aarch64)-.*linux/.test(platform);
   return {
     level: "error",
     what: `No engine can be had: ${engineError}`,
-    remedy: supported
-      ? `Deno ${deno} may be too old: deno upgrade; and unset DMA_ENGINE, DMA_SHIM and DMA_LIBURING`
-      : `use Linux on x86_64 or aarch64, this is ${platform}`,
+    remedy:
+      `Deno ${deno} may be too old: deno upgrade; and unset DMA_ENGINE, DMA_SHIM and DMA_LIBURING`,
   };
 }
 

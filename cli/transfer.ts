@@ -1,4 +1,5 @@
 // The main job: one stream into one file, stopped in good order, and one line, or one object, about how it went.
+import { assertPlatform } from "../ffi/platform.ts";
 import { DmaFile, DmaStreamWriter, engineInfo } from "../mod.ts";
 import { EXIT_IO_ERROR, EXIT_OK, STOPPING_SIGNALS } from "./exit_codes.ts";
 import { Interrupted, Interruption } from "./interruption.ts";
@@ -42,6 +43,8 @@ export async function transfer(
   options: TransferOptions,
   from?: string,
 ): Promise<number> {
+  // First of all: elsewhere the signals that are listened for differ as well.
+  assertPlatform();
   using interruption = new Interruption();
   const job = new Job(dest, options, from);
   try {

@@ -2,14 +2,19 @@
 // needs no compiler. The same compiler gives the same bytes.
 //
 //   deno task build            every architecture a compiler is found for
-//   deno task build --check    fails when a committed module is not what the source compiles to
+//   deno task build --check    fails when a committed module is not what the source compiles to; another
+//                              compiler than it was made with says nothing, and is passed over
 //   deno task build --sanitize FILE   a build with AddressSanitizer and UndefinedBehaviorSanitizer, for tests
 
 const folder = new URL(".", import.meta.url);
 const source = new URL("shim.c", folder).pathname;
+const headers = "/usr/include";
 
-/** Deno's name of an architecture, and the compilers that may build for it, best first. */
-const targets: Record<string, readonly string[]> = {
+/** Deno's names of the architectures that the shim is built for. */
+export type Architecture = "x86_64" | "aarch64";
+
+/** The compilers that may build for an architecture, best first. */
+const targets: Record<Architecture, readonly string[]> = {
   x86_64: ["x86_64-linux-gnu-gcc", "cc"],
   aarch64: ["aarch64-linux-gnu-gcc", "cc"],
 };
@@ -62,11 +67,14 @@ async function run(command: string, args: string[]): Promise<string | undefined>
   }
 }
 
+interface Compiler {
+  command: string;
+  version: string;
+}
+
 /** The first compiler that builds for `architecture`, with its version. */
-async function findCompiler(
-  architecture: string,
-): Promise<{ command: string; version: string } | undefined> {
-  for (const command of targets[architecture]!) {
+async function findCompiler(architecture: Architecture): Promise<Compiler | undefined> {
+  for (const command of targets[architecture]) {
     const machine = await run(command, ["-dumpmachine"]);
     if (machine === undefined || !machine.startsWith(architecture)) continue;
     const version = (await run(command, ["--version"]))!.split("\n", 1)[0]!;
@@ -75,43 +83,94 @@ async function findCompiler(
   return undefined;
 }
 
-async function includes(command: string): Promise<string[]> {
-  // A cross compiler does not look where the host's liburing headers are; they do not depend on the
-  // architecture. Only liburing's own are offered to it, by a folder of links.
-  if (command === "cc" || command.startsWith(Deno.build.arch)) return [];
+/**
+ * The folder that has liburing's headers and nothing else. A cross compiler does not look where the host's are, and must
+ * not see the host's others; liburing's do not depend on the architecture. The caller removes it.
+ */
+async function liburingHeaders(): Promise<string> {
   const links = await Deno.makeTempDir();
-  await Deno.symlink("/usr/include/liburing.h", `${links}/liburing.h`);
-  await Deno.symlink("/usr/include/liburing", `${links}/liburing`);
-  return ["-I", links];
+  await Deno.symlink(`${headers}/liburing.h`, `${links}/liburing.h`);
+  await Deno.symlink(`${headers}/liburing`, `${links}/liburing`);
+  return links;
 }
 
-async function compile(architecture: string): Promise<string | undefined> {
+async function compile({ command }: Compiler): Promise<Uint8Array<ArrayBuffer>> {
+  const include = await liburingHeaders();
+  const output = `${include}/shim.so`;
+  try {
+    await run(command, [...flags, "-I", include, "-o", output, source]);
+    return await Deno.readFile(output);
+  } finally {
+    await Deno.remove(include, { recursive: true });
+  }
+}
+
+async function moduleText(bytes: Uint8Array<ArrayBuffer>, version: string): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
+  const lines = bytes.toBase64().match(/.{1,110}/g)!;
+  return [
+    `// Generated from ffi/shim.c by \`deno task build\`. Do not edit.`,
+    `// ${version}`,
+    `/** SHA-256 of the compiled shim. */`,
+    `export const sha256: string = "${digest}";`,
+    `/** The compiled shim, in base64. */`,
+    `export const base64: string = \`${lines.join("\n")}\`;`,
+    "",
+  ].join("\n");
+}
+
+function moduleOf(architecture: Architecture): URL {
+  return new URL(`shim_${architecture}.ts`, folder);
+}
+
+/** One that goes by two names, as `cc` does, is still the same. */
+function withoutName(version: string): string {
+  return version.replace(/^\S+ /, "");
+}
+
+/** Why a committed module cannot be compared with its source here, or nothing where it can. */
+export async function incomparable(architecture: Architecture): Promise<string | undefined> {
+  const compiler = await findCompiler(architecture);
+  if (!compiler) return `no compiler (looked for ${targets[architecture].join(", ")})`;
+  const present = await Deno.stat(`${headers}/liburing.h`).then(() => true, () => false);
+  if (!present) return `no headers of liburing in ${headers}`;
+  const madeWith = versionIn(await Deno.readTextFile(moduleOf(architecture)));
+  return withoutName(madeWith) === withoutName(compiler.version)
+    ? undefined
+    : `made with "${madeWith}", and here is "${compiler.version}"`;
+}
+
+/** Whether a committed module is, byte for byte, what the source compiles to. Only where it is comparable. */
+export async function matchesSource(architecture: Architecture): Promise<boolean> {
+  const committed = await Deno.readTextFile(moduleOf(architecture));
+  const bytes = await compile((await findCompiler(architecture))!);
+  return committed === await moduleText(bytes, versionIn(committed));
+}
+
+/** The compiler that a module was made with, from its head. */
+function versionIn(text: string): string {
+  return text.split("\n", 2)[1]?.replace("// ", "") ?? "";
+}
+
+async function check(architecture: Architecture): Promise<boolean> {
+  const reason = await incomparable(architecture);
+  const same = reason === undefined && await matchesSource(architecture);
+  const result = reason === undefined ? same ? "same" : "DIFFERS" : `skipped: ${reason}`;
+  console.log(`${architecture}: ${result}`);
+  if (reason !== undefined || same) return true;
+  console.error(`${moduleOf(architecture).pathname} is not what ffi/shim.c compiles to`);
+  return false;
+}
+
+async function build(architecture: Architecture): Promise<void> {
   const compiler = await findCompiler(architecture);
   if (!compiler) {
-    console.log(`${architecture}: no compiler (looked for ${targets[architecture]!.join(", ")})`);
-    return undefined;
+    console.log(`${architecture}: no compiler (looked for ${targets[architecture].join(", ")})`);
+    return;
   }
-  const output = await Deno.makeTempFile({ suffix: ".so" });
-  try {
-    const include = await includes(compiler.command);
-    await run(compiler.command, [...flags, ...include, "-o", output, source]);
-    if (include[1]) await Deno.remove(include[1], { recursive: true });
-    const bytes = await Deno.readFile(output);
-    const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
-    console.log(`${architecture}: ${bytes.length} bytes, sha256 ${digest}`);
-    const lines = bytes.toBase64().match(/.{1,110}/g)!;
-    return [
-      `// Generated from ffi/shim.c by \`deno task build\`. Do not edit.`,
-      `// ${compiler.version}`,
-      `/** SHA-256 of the compiled shim. */`,
-      `export const sha256: string = "${digest}";`,
-      `/** The compiled shim, in base64. */`,
-      `export const base64: string = \`${lines.join("\n")}\`;`,
-      "",
-    ].join("\n");
-  } finally {
-    await Deno.remove(output);
-  }
+  const bytes = await compile(compiler);
+  await Deno.writeTextFile(moduleOf(architecture), await moduleText(bytes, compiler.version));
+  console.log(`${architecture}: ${bytes.length} bytes, by ${compiler.version}`);
 }
 
 async function main(): Promise<number> {
@@ -121,16 +180,9 @@ async function main(): Promise<number> {
     return 0;
   }
   let wrong = 0;
-  for (const architecture of Object.keys(targets)) {
-    const text = await compile(architecture);
-    if (text === undefined) continue;
-    const module = new URL(`shim_${architecture}.ts`, folder);
-    if (mode !== "--check") {
-      await Deno.writeTextFile(module, text);
-    } else if ((await Deno.readTextFile(module)) !== text) {
-      console.error(`${module.pathname} is not what ffi/shim.c compiles to`);
-      wrong++;
-    }
+  for (const architecture of Object.keys(targets) as Architecture[]) {
+    if (mode !== "--check") await build(architecture);
+    else if (!await check(architecture)) wrong++;
   }
   return wrong ? 1 : 0;
 }

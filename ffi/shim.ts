@@ -2,6 +2,7 @@
 // download and no permission but --allow-ffi is needed.
 
 import { openLibc } from "./libc.ts";
+import { assertPlatform } from "./platform.ts";
 
 const symbols = {
   dma_abi: { parameters: [], result: "u32" },
@@ -64,9 +65,15 @@ const MFD_EXEC = 0x10;
 
 let loaded: Shim | undefined;
 
-/** The shim, loaded at the first call. It stays loaded: calls of it may be under way at any time. */
+/**
+ * The shim, loaded at the first call. It stays loaded: calls of it may be under way at any time.
+ *
+ * @throws {Deno.errors.NotSupported} it cannot run on this platform
+ */
 export async function loadShim(): Promise<Shim> {
   if (loaded) return loaded;
+  // Before anything else is looked at: a shim of the user's own would not do on another platform either.
+  assertPlatform();
   const override = environment("DMA_SHIM");
   const shim = override === undefined ? await loadEmbedded() : open(override);
   if (shim.dma_abi() !== ABI) {
@@ -100,25 +107,14 @@ export function environment(name: string): string | undefined {
   return state === "granted" ? Deno.env.get(name) || undefined : undefined;
 }
 
+/** Only the module that is needed is loaded. */
 async function embedded(): Promise<{ sha256: string; base64: string }> {
-  switch (Deno.build.arch) {
-    case "x86_64":
-      return await import("./shim_x86_64.ts");
-    case "aarch64":
-      return await import("./shim_aarch64.ts");
-    default:
-      throw new Deno.errors.NotSupported(
-        `Cannot run on ${Deno.build.arch}: the shim is built for x86_64 and aarch64`,
-      );
-  }
+  return Deno.build.arch === "aarch64"
+    ? await import("./shim_aarch64.ts")
+    : await import("./shim_x86_64.ts");
 }
 
 async function loadEmbedded(): Promise<Shim> {
-  if (Deno.build.os !== "linux") {
-    throw new Deno.errors.NotSupported(
-      `Cannot run on ${Deno.build.os}: Direct I/O through io_uring is Linux only`,
-    );
-  }
   const { sha256, base64 } = await embedded();
   const bytes = Uint8Array.fromBase64(base64.replaceAll("\n", ""));
   let memoryError: unknown;

@@ -40,7 +40,8 @@ const engine: EngineInfo = {
 const healthy: Facts = {
   works: true,
   deno: "2.9.6",
-  platform: "x86_64-unknown-linux-gnu",
+  platform: "linux x86_64",
+  platformError: null,
   kernel: "6.18.0",
   liburing: { loads: true, version: "2.9", install: "apt install liburing2" },
   ioUring: { allowed: true, disabled: 0, seccomp: false },

@@ -6,6 +6,7 @@
 //   deno task test --images tests/foo_test.ts        the same with them
 
 import { say } from "./setup/command.ts";
+import { fetchEmulatedDeno } from "./setup/emulated_deno.ts";
 import { makeWorkDirectory, mountFileSystems, takeDown } from "./setup/file_systems.ts";
 import { importMapArguments } from "./setup/import_map.ts";
 import { installPackages } from "./setup/packages.ts";
@@ -14,12 +15,20 @@ import { allPasses, type Pass, runPass, type Tally } from "./setup/passes.ts";
 const root = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
 
 /** What the arguments of the command line ask for. */
-function parseArguments(args: readonly string[]): { images: boolean; pass?: Pass } {
+interface Wanted {
+  images: boolean;
+  /** Whether compilers and emulators for other processors are worth their time. */
+  architectures: boolean;
+  pass?: Pass;
+}
+
+function parseArguments(args: readonly string[]): Wanted {
   const rest = args.filter((arg) => arg !== "--images");
-  if (rest.length === 0) return { images: true };
+  if (rest.length === 0) return { images: true, architectures: true };
   const namesFile = rest.some((arg) => /^[^-].*\.ts$/.test(arg));
   return {
     images: args.includes("--images"),
+    architectures: rest.some((arg) => /(architectures|emulated_deno)_test\.ts$/.test(arg)),
     pass: { name: "chosen tests", args: namesFile ? rest : [...rest, "tests/"], minutes: 25 },
   };
 }
@@ -49,10 +58,15 @@ function directoriesForTests(workDirectory: string, mounted: readonly string[]):
 }
 
 async function runAll(tally: Tally, workDirectory: string, signal: AbortSignal): Promise<void> {
-  const { images, pass } = parseArguments(Deno.args);
+  const { images, architectures, pass } = parseArguments(Deno.args);
   await Deno.mkdir(`${workDirectory}/temp`);
   await Deno.chmod(`${workDirectory}/temp`, 0o1777);
-  tally.skipped += await installPackages({ images: images && Deno.uid() === 0, signal });
+  const isRoot = Deno.uid() === 0;
+  tally.skipped += await installPackages({
+    images: images && isRoot,
+    architectures: architectures && isRoot,
+    signal,
+  });
   const importArguments = await importMapArguments(root, workDirectory, signal);
   let mounted: string[] = [];
   if (images) {
@@ -60,7 +74,9 @@ async function runAll(tally: Tally, workDirectory: string, signal: AbortSignal):
     mounted = result.mounted;
     tally.skipped += result.skipped;
   }
+  const emulated = architectures ? await fetchEmulatedDeno(workDirectory, signal) : undefined;
   const env = {
+    ...(emulated === undefined ? {} : { DMA_TEST_EMULATED_DENO: emulated }),
     DMA_TEST_DIRS: directoriesForTests(workDirectory, mounted),
     // What a test forgets to remove goes with the rest.
     TMPDIR: `${workDirectory}/temp`,

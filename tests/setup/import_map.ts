@@ -41,17 +41,24 @@ async function canReachJsr(root: string, signal?: AbortSignal): Promise<boolean>
   return success;
 }
 
-/** An import map takes the place of deno.json's imports, so the others are repeated here. */
-async function offlineImports(root: string): Promise<Record<string, string>> {
+/**
+ * Imports without JSR, for the project in `root`, which goes by the path `seenAt` where they are used.
+ *
+ * An import map takes the place of deno.json's imports, so the others are repeated here.
+ */
+export async function offlineImports(
+  root: string,
+  seenAt = root,
+): Promise<Record<string, string>> {
   const config = JSON.parse(await Deno.readTextFile(`${root}/deno.json`));
   const imports: Record<string, string> = {};
   for (const [name, target] of Object.entries<string>(config.imports ?? {})) {
-    if (target.startsWith("./")) imports[name] = `file://${root}/${target.slice(2)}`;
+    if (target.startsWith("./")) imports[name] = `file://${seenAt}/${target.slice(2)}`;
     else imports[name] = target;
     // Deno adds subpaths of packages by itself for deno.json only.
     const npm = /^npm:\/?(.+)$/.exec(target);
     if (npm && !name.endsWith("/")) imports[`${name}/`] = `npm:/${npm[1]}/`;
   }
-  for (const [name, path] of Object.entries(standIns)) imports[name] = `file://${root}/${path}`;
+  for (const [name, path] of Object.entries(standIns)) imports[name] = `file://${seenAt}/${path}`;
   return imports;
 }

@@ -1,5 +1,5 @@
 // Installs what a bare Debian machine lacks: liburing, and as root the programs that make file
-// systems.
+// systems, and those that build and run the shim for other processors and C libraries.
 
 import { hasProgram, lastLine, run, say } from "./command.ts";
 
@@ -12,6 +12,20 @@ const imagePrograms: Record<string, string> = {
   "mkfs.xfs": "xfsprogs",
   "mkfs.btrfs": "btrfs-progs",
 };
+
+/**
+ * Programs that tests of architectures need, each where it is not the machine's own, and the Debian
+ * packages that they come with.
+ */
+const architecturePrograms: Record<string, readonly string[]> = {
+  "gcc": ["gcc", "libc6-dev"],
+  "aarch64-linux-gnu-gcc": ["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
+  "qemu-aarch64-static": ["qemu-user-static"],
+  "musl-gcc": ["musl-tools"],
+};
+
+/** What the C side is compiled with. */
+const headers = { path: "/usr/include/liburing.h", package: "liburing-dev" };
 
 /** Whether the dynamic linker finds liburing, as the module itself would look for it. */
 export function hasLiburing(): boolean {
@@ -29,7 +43,7 @@ export function hasLiburing(): boolean {
  * @returns The number of parts that cannot be tested for want of a package.
  */
 export async function installPackages(
-  options: { images: boolean; signal: AbortSignal },
+  options: { images: boolean; architectures: boolean; signal: AbortSignal },
 ): Promise<number> {
   const packages = new Set<string>();
   if (!hasLiburing()) packages.add("liburing2");
@@ -38,28 +52,57 @@ export async function installPackages(
       if (!hasProgram(program)) packages.add(name);
     }
   }
-  if (packages.size > 0) await aptInstall([...packages], options.signal);
+  // Apart: a distribution that lacks one of these must not go without the others.
+  const more = options.architectures ? missingForArchitectures() : [];
+  await aptInstall([[...packages], more], options.signal);
   if (hasLiburing()) return 0;
   say("liburing is not there: the io_uring engine cannot be tested");
   return 1;
 }
 
-/** Installs what the C side is compiled with, where it is missing. */
-export async function installHeaders(signal: AbortSignal): Promise<void> {
-  const present = await Deno.stat("/usr/include/liburing.h").then(() => true, () => false);
-  if (!present) await aptInstall(["liburing-dev"], signal);
+function missingForArchitectures(): string[] {
+  const programs = Object.keys(architecturePrograms).filter((program) =>
+    // Debian has no cross compiler from a processor to itself.
+    !program.includes(Deno.build.arch) && !hasProgram(program)
+  );
+  const packages = programs.flatMap((program) => architecturePrograms[program] ?? []);
+  return exists(headers.path) ? packages : [...packages, headers.package];
 }
 
-async function aptInstall(packages: string[], signal: AbortSignal): Promise<void> {
+/** Installs what the C side is compiled with, where it is missing. */
+export async function installHeaders(signal: AbortSignal): Promise<void> {
+  if (!exists(headers.path)) await aptInstall([[headers.package]], signal);
+}
+
+/** Installs the package that a program comes in, where the program is missing. */
+export async function installProgram(
+  program: string,
+  packageName: string,
+  signal: AbortSignal,
+): Promise<void> {
+  if (!hasProgram(program)) await aptInstall([[packageName]], signal);
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Installs groups of packages, each by itself, so that one that fails leaves the others alone. */
+async function aptInstall(groups: readonly string[][], signal: AbortSignal): Promise<void> {
+  const wanted = groups.filter((packages) => packages.length > 0);
+  if (wanted.length === 0) return;
   if (!hasProgram("apt-get")) {
-    say(`Not installed, as there is no apt-get: ${packages.join(" ")}`);
+    say(`Not installed, as there is no apt-get: ${wanted.flat().join(" ")}`);
     return;
   }
   const sudo = Deno.uid() === 0 ? [] : ["sudo", "-n"];
-  const steps = [
-    ["update", "-q"],
-    ["install", "-q", "-y", "--no-install-recommends", ...packages],
-  ];
+  const install = ["install", "-q", "-y", "--no-install-recommends"];
+  const steps = [["update", "-q"], ...wanted.map((packages) => [...install, ...packages])];
   for (const step of steps) {
     // A mirror that hangs must not hang the tests.
     const command = [

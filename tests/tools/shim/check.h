@@ -1,0 +1,69 @@
+// What every part of the shim's self-test uses: the shim's functions, found by name in the very bytes that
+// ship, and checks that go on after a failure so that one run tells all of them.
+//
+// Compiled with -D_GNU_SOURCE: the flags that only Linux has are what is tested.
+
+#include <stdint.h>
+
+#include <liburing.h>
+
+// As ffi/shim.c numbers them. Written down again: a number that changes there must fail here.
+enum {
+  CALL_FTRUNCATE = 55,
+  CALL_READLINK = 256,
+  CALL_EVENTFD,
+  CALL_FLOCK,
+  CALL_COPY_RANGE,
+  CALL_STATFS,
+  CALL_READ_STREAM,
+  CALL_UNAME,
+  CALL_GETFL,
+  CALL_WRITE_STREAM,
+};
+
+#define MAX_EXACT 9007199254740991.0
+
+struct shim {
+  uint32_t (*abi)(void);
+  double (*map)(double length, uint32_t huge);
+  int32_t (*unmap)(double address, double length);
+  int32_t (*queue)(struct io_uring *ring, uint32_t opcode, uint32_t flags, int32_t fd, double address,
+                   uint32_t length, double offset, uint32_t op_flags, uint32_t buffer_index,
+                   uint32_t user_data);
+  int32_t (*reap)(struct io_uring *ring, int32_t *out, uint32_t most);
+  int32_t (*quiet)(struct io_uring *ring);
+  int32_t (*call)(uint32_t opcode, int32_t fd, double address, uint32_t length, double offset, uint32_t flags);
+  double (*call_address)(void);
+};
+
+extern struct shim shim;
+extern const char *shim_path;
+// A directory to make files in; empty at the start.
+extern const char *directory;
+// Under user-mode emulation some facts are the emulator's and not the processor's.
+extern int emulated;
+
+// An address as it crosses from JavaScript.
+#define AT(pointer) ((double)(uintptr_t)(pointer))
+
+#define CHECK(condition) check(!!(condition), #condition, __FILE__, __LINE__)
+#define EQUAL(actual, expected) equal((double)(actual), (double)(expected), #actual, __FILE__, __LINE__)
+
+int check(int holds, const char *text, const char *file, int line);
+int equal(double actual, double expected, const char *text, const char *file, int line);
+// Ends the whole test: what follows would mean nothing.
+_Noreturn void give_up(const char *what);
+// Ends the whole test as one that cannot be done here.
+_Noreturn void skip(const char *why);
+
+void test_image(void);
+void test_memory(void);
+void test_arguments(void);
+void test_files(void);
+void test_names(void);
+void test_others(void);
+void test_queue(void);
+void test_reap(void);
+void test_quiet(void);
+void test_ring(void);
+void print_constants(void);

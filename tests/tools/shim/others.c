@@ -1,0 +1,140 @@
+// dma_call on what is no file: eventfds, locks, the system's and the file system's name, and a call that a
+// signal cuts short. And the C library, which the shim itself does without.
+
+#include <fcntl.h>
+
+#include "calls.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/time.h>
+#include <sys/utsname.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+static int32_t read_stream(int fd, void *to, uint32_t length) {
+  return shim.call(CALL_READ_STREAM, fd, AT(to), length, 0, 0);
+}
+
+static int32_t write_stream(int fd, const void *from, uint32_t length) {
+  return shim.call(CALL_WRITE_STREAM, fd, AT(from), length, 0, 0);
+}
+
+static int32_t call_eventfd(int flags) { return shim.call(CALL_EVENTFD, -1, 0, 0, 0, (uint32_t)flags); }
+
+static void check_eventfd(void) {
+  uint64_t count = 3, read = 0;
+  int fd = call_eventfd(EFD_NONBLOCK | EFD_CLOEXEC);
+  CHECK(fd > 2);
+  EQUAL(fcntl(fd, F_GETFD), FD_CLOEXEC);
+  EQUAL(read_stream(fd, &read, 8), -EAGAIN);
+  EQUAL(write_stream(fd, &count, 8), 8);
+  EQUAL(write_stream(fd, &count, 8), 8);
+  EQUAL(read_stream(fd, &read, 8), 8);
+  EQUAL(read, 6);
+  EQUAL(read_stream(fd, &read, 7), -EINVAL);
+  EQUAL(shim.call(IORING_OP_FSYNC, fd, 0, 0, 0, 0), -EINVAL);
+  EQUAL(call_close(fd), 0);
+  EQUAL(write_stream(fd, &count, 8), -EBADF);
+  EQUAL(call_eventfd(-1), -EINVAL);
+}
+
+static int signalled, events;
+
+static void on_alarm(int number) {
+  (void)number;
+  uint64_t one = 1;
+  // The first signals only interrupt; then there is something to read.
+  if (++signalled == 3 && write(events, &one, 8) != 8) _exit(1);
+}
+
+static void check_interrupted(void) {
+  struct sigaction action = {.sa_handler = on_alarm}; // without SA_RESTART
+  struct itimerval often = {{0, 20000}, {0, 20000}}, never = {{0, 0}, {0, 0}};
+  uint64_t count = 0;
+  events = call_eventfd(EFD_CLOEXEC);
+  sigaction(SIGALRM, &action, NULL);
+  setitimer(ITIMER_REAL, &often, NULL);
+  EQUAL(read_stream(events, &count, 8), 8);
+  setitimer(ITIMER_REAL, &never, NULL);
+  EQUAL(count, 1);
+  CHECK(signalled >= 3);
+  call_close(events);
+}
+
+static int32_t call_flock(int fd, int operation) {
+  return shim.call(CALL_FLOCK, fd, 0, 0, 0, (uint32_t)operation);
+}
+
+static void check_lock(void) {
+  int one = make_file("locked", 1);
+  int two = open(in_directory("locked"), O_RDWR | O_CLOEXEC);
+  EQUAL(call_flock(one, LOCK_EX | LOCK_NB), 0);
+  EQUAL(call_flock(two, LOCK_EX | LOCK_NB), -EWOULDBLOCK);
+  EQUAL(call_flock(two, LOCK_SH | LOCK_NB), -EWOULDBLOCK);
+  EQUAL(call_flock(one, LOCK_SH | LOCK_NB), 0);
+  EQUAL(call_flock(two, LOCK_SH | LOCK_NB), 0);
+  EQUAL(call_flock(one, LOCK_UN), 0);
+  EQUAL(call_flock(two, LOCK_EX | LOCK_NB), 0);
+  EQUAL(call_flock(-1, LOCK_EX | LOCK_NB), -EBADF);
+  EQUAL(call_flock(one, 0), -EINVAL);
+  close(one);
+  close(two);
+}
+
+static void check_system(void) {
+  struct utsname ours, libcs;
+  memset(&ours, 0xee, sizeof ours);
+  uname(&libcs);
+  EQUAL(shim.call(CALL_UNAME, -1, AT(&ours), 0, 0, 0), 0);
+  EQUAL(strcmp(ours.release, libcs.release), 0);
+  EQUAL(strcmp(ours.machine, libcs.machine), 0);
+  // Where src/engine/select.ts reads it.
+  EQUAL(strcmp((char *)&ours + 2 * 65, libcs.release), 0);
+  EQUAL(shim.call(CALL_UNAME, -1, 1, 0, 0, 0), -EFAULT);
+
+  struct statfs facts, same;
+  memset(&facts, 0xee, sizeof facts);
+  int fd = make_file("statfs", 1);
+  fstatfs(fd, &same);
+  EQUAL(shim.call(CALL_STATFS, fd, AT(&facts), 0, 0, 0), 0);
+  EQUAL(facts.f_type, same.f_type);
+  EQUAL(facts.f_bsize, same.f_bsize);
+  EQUAL(facts.f_blocks, same.f_blocks);
+  // Where src/core/open.ts reads it.
+  EQUAL(*(uint32_t *)&facts, (uint32_t)same.f_type);
+  EQUAL(shim.call(CALL_STATFS, -1, AT(&facts), 0, 0, 0), -EBADF);
+  EQUAL(shim.call(CALL_GETFL, -1, 0, 0, 0, 0), -EBADF);
+  close(fd);
+}
+
+#if defined(__x86_64__)
+#define MUSL "libc.musl-x86_64.so.1"
+#elif defined(__aarch64__)
+#define MUSL "libc.musl-aarch64.so.1"
+#endif
+
+// The C library by the names that ffi/libc.ts tries, in that order, and what ffi/shim.ts wants of it.
+static void check_libc(void) {
+  const char *names[] = {"", "libc.so.6", MUSL};
+  void *libc = NULL;
+  for (int at = 0; at < 3 && !libc; at++) libc = dlopen(names[at], RTLD_NOW);
+  if (!CHECK(libc)) return;
+  CHECK(dlsym(libc, "memfd_create"));
+  CHECK(dlsym(libc, "write") == (void *)&write);
+  CHECK(dlsym(libc, "close") == (void *)&close);
+  CHECK(dlsym(libc, "dlopen"));
+  dlclose(libc);
+}
+
+void test_others(void) {
+  check_libc();
+  check_eventfd();
+  check_interrupted();
+  check_lock();
+  check_system();
+}

@@ -1,0 +1,106 @@
+// The same functions on a ring of this kernel, through the system's liburing.
+
+#include "check.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define ENTRIES 8
+
+static int (*submit)(struct io_uring *ring);
+static int (*get_events)(struct io_uring *ring);
+static struct io_uring ring;
+
+static int32_t nop(uint32_t user_data) {
+  return shim.queue(&ring, IORING_OP_NOP, 0, -1, 0, 0, 0, 0, 0, user_data);
+}
+
+// Waits for `count` completions, which come without a wait where a submission does them.
+static uint32_t reap_all(int32_t *out, uint32_t count) {
+  uint32_t got = 0;
+  for (int tries = 0; tries < 2000 && got < count; tries++) {
+    if (shim.quiet(&ring) && get_events) get_events(&ring);
+    got += (uint32_t)shim.reap(&ring, out + 2 * got, count - got);
+    if (got < count) usleep(1000);
+  }
+  return got;
+}
+
+static void check_order(void) {
+  int32_t out[2 * ENTRIES];
+  // More rounds than the queues have entries.
+  for (int round = 0; round < 100; round++) {
+    for (int at = 0; at < ENTRIES; at++) EQUAL(nop((uint32_t)(round * ENTRIES + at)), 0);
+    EQUAL(nop(0), -EBUSY);
+    EQUAL(submit(&ring), ENTRIES);
+    EQUAL(reap_all(out, ENTRIES), ENTRIES);
+    for (int at = 0; at < ENTRIES; at++) {
+      EQUAL(out[2 * at], round * ENTRIES + at);
+      EQUAL(out[2 * at + 1], 0);
+    }
+  }
+}
+
+static void check_overflow(void) {
+  int32_t out[2 * 4 * ENTRIES];
+  unsigned total = 0;
+  // The completion queue has twice the entries; what comes after them the kernel keeps to itself.
+  for (int round = 0; round < 4; round++) {
+    for (int at = 0; at < ENTRIES; at++) EQUAL(nop(total++), 0);
+    EQUAL(submit(&ring), ENTRIES);
+  }
+  EQUAL(shim.quiet(&ring), 1);
+  EQUAL(reap_all(out, total), total);
+  for (unsigned at = 0; at < total; at++) EQUAL(out[2 * at], at);
+  EQUAL(shim.quiet(&ring), 0);
+}
+
+static void check_file(void) {
+  char path[4096];
+  snprintf(path, sizeof path, "%s/ring", directory);
+  int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0) give_up(path);
+  double memory = shim.map(8192, 0);
+  char *bytes = (char *)(uintptr_t)memory;
+  memset(bytes, 'w', 4096);
+  int32_t out[4];
+  double far = 5368709120.0; // needs more than 32 bits
+  EQUAL(shim.queue(&ring, IORING_OP_WRITE, IOSQE_IO_LINK, fd, memory, 4096, far, 0, 0, 1), 0);
+  EQUAL(shim.queue(&ring, IORING_OP_READ, 0, fd, memory + 4096, 4096, far + 1, 0, 0, 2), 0);
+  EQUAL(submit(&ring), 2);
+  EQUAL(reap_all(out, 2), 2);
+  EQUAL(out[0], 1);
+  EQUAL(out[1], 4096);
+  EQUAL(out[2], 2);
+  EQUAL(out[3], 4095);
+  EQUAL(memcmp(bytes, bytes + 4096, 4095), 0);
+  EQUAL(bytes[8191], 0);
+  close(fd);
+  EQUAL(shim.queue(&ring, IORING_OP_READ, 0, fd, memory, 4096, 0, 0, 0, 3), 0);
+  EQUAL(submit(&ring), 1);
+  EQUAL(reap_all(out, 1), 1);
+  EQUAL(out[0], 3);
+  EQUAL(out[1], -EBADF);
+  EQUAL(shim.unmap(memory, 8192), 0);
+}
+
+void test_ring(void) {
+  void *liburing = dlopen("liburing.so.2", RTLD_NOW);
+  if (!liburing) skip("liburing is not there");
+  int (*init)(unsigned, struct io_uring *, unsigned) = dlsym(liburing, "io_uring_queue_init");
+  void (*finish)(struct io_uring *) = dlsym(liburing, "io_uring_queue_exit");
+  submit = dlsym(liburing, "io_uring_submit");
+  get_events = dlsym(liburing, "io_uring_get_events");
+  if (!init || !finish || !submit) give_up("liburing lacks a function");
+  int result = init(ENTRIES, &ring, 0);
+  if (result == -EPERM || result == -ENOSYS) skip("io_uring is forbidden here");
+  if (!EQUAL(result, 0)) return;
+  check_order();
+  if (get_events) check_overflow();
+  check_file();
+  finish(&ring);
+}

@@ -1,0 +1,103 @@
+// self_test SHIM DIRECTORY PART [emulated]
+//
+// Loads a compiled shim, as Deno would, and does one part of the self-test with it. Prints each check that
+// does not hold, then how many there were. Exit code: 0 when all hold, 1 when not, 77 when this part cannot
+// be done here.
+
+#include "check.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct shim shim;
+const char *shim_path;
+const char *directory;
+int emulated;
+
+static int checks, failures;
+
+int check(int holds, const char *text, const char *file, int line) {
+  checks++;
+  if (holds) return 1;
+  failures++;
+  printf("FAILED %s:%d: %s\n", strrchr(file, '/') ? strrchr(file, '/') + 1 : file, line, text);
+  return 0;
+}
+
+int equal(double actual, double expected, const char *text, const char *file, int line) {
+  if (check(actual == expected, text, file, line)) return 1;
+  printf("  is %.0f, not %.0f\n", actual, expected);
+  return 0;
+}
+
+void give_up(const char *what) {
+  perror(what);
+  exit(1);
+}
+
+void skip(const char *why) {
+  printf("%s\n", why);
+  exit(77);
+}
+
+static const struct {
+  const char *name;
+  void (*run)(void);
+} parts[] = {
+    {"image", test_image},   {"memory", test_memory}, {"arguments", test_arguments},
+    {"files", test_files},   {"names", test_names},   {"others", test_others},
+    {"queue", test_queue},   {"reap", test_reap},     {"quiet", test_quiet},
+    {"ring", test_ring},
+};
+
+static void *symbol(void *library, const char *name) {
+  void *found = dlsym(library, name);
+  if (!found) {
+    printf("%s\n", dlerror());
+    exit(1);
+  }
+  return found;
+}
+
+static void load(void) {
+  void *library = dlopen(shim_path, RTLD_NOW | RTLD_LOCAL);
+  if (!library) {
+    printf("%s\n", dlerror());
+    exit(1);
+  }
+  shim.abi = symbol(library, "dma_abi");
+  shim.map = symbol(library, "dma_map");
+  shim.unmap = symbol(library, "dma_unmap");
+  shim.queue = symbol(library, "dma_queue");
+  shim.reap = symbol(library, "dma_reap");
+  shim.quiet = symbol(library, "dma_quiet");
+  shim.call = symbol(library, "dma_call");
+  shim.call_address = symbol(library, "dma_call_address");
+  // It must stay where it is: calls of it may be under way on other threads (ffi/shim.ts).
+  dlclose(library);
+}
+
+int main(int count, char **arguments) {
+  if (count > 1 && strcmp(arguments[1], "constants") == 0) {
+    print_constants();
+    return 0;
+  }
+  if (count < 4) {
+    fprintf(stderr, "usage: self_test SHIM DIRECTORY PART [emulated]\n       self_test constants\n");
+    return 2;
+  }
+  shim_path = arguments[1];
+  directory = arguments[2];
+  emulated = count > 4 && strcmp(arguments[4], "emulated") == 0;
+  load();
+  for (size_t part = 0; part < sizeof parts / sizeof *parts; part++) {
+    if (strcmp(parts[part].name, arguments[3])) continue;
+    parts[part].run();
+    printf("%d checks, %d failed\n", checks, failures);
+    return failures || !checks;
+  }
+  fprintf(stderr, "There is no part %s\n", arguments[3]);
+  return 2;
+}
