@@ -49,6 +49,7 @@ Deno.test("What is published is the module, its command line and what people rea
     "deno.json",
     "ffi/libc.ts",
     "ffi/liburing.ts",
+    "ffi/platform.ts",
     // Not needed at run time: whoever wants to know what the embedded machine code does can read it.
     "ffi/shim.c",
     "ffi/shim.ts",
