@@ -3,7 +3,15 @@
 import type { Tools } from "./tools.ts";
 
 /** Contestants of a group do the same work, and are compared with each other. */
-export type Group = "start" | "write" | "read" | "copy" | "records" | "files" | "writers";
+export type Group =
+  | "start"
+  | "write"
+  | "read"
+  | "copy"
+  | "records"
+  | "files"
+  | "writers"
+  | "blocks";
 
 /** Where one run works, and on how much. */
 export interface Run {

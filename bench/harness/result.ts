@@ -79,6 +79,7 @@ export const RATE_UNITS: Readonly<Record<Group, string>> = {
   records: "M records/s",
   files: "files/s",
   writers: "MiB/s",
+  blocks: "writes/s",
 };
 
 /** The rate of one run. */
@@ -89,6 +90,7 @@ export function rateOf(group: Group, { seconds, wall, bytes, count }: Sample): n
     case "records":
       return count / seconds / 1e6;
     case "files":
+    case "blocks":
       return count / seconds;
     default:
       return bytes / MIB / seconds;
@@ -120,7 +122,7 @@ export function resultOf(
     cpu: median(samples.map(({ cpu }) => cpu)),
     cpuPerGib: known(
       samples.map(({ cpu, bytes }) =>
-        bytes > 0 && group !== "files" ? cpu / bytes * GIB : undefined
+        bytes > 0 && group !== "files" && group !== "blocks" ? cpu / bytes * GIB : undefined
       ),
     ),
     cached: known(samples.map(({ cached }) => cached)),

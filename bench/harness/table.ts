@@ -15,6 +15,7 @@ export const TITLES: Readonly<Record<Group, string>> = {
   records: "Records of 100 bytes, durable at the end",
   files: "1,000 files of 4 KiB, each durable",
   writers: "Many writers at once, durable",
+  blocks: "Writes of one block, one by one",
 };
 
 const GROUPS = Object.keys(TITLES) as Group[];

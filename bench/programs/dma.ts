@@ -109,6 +109,15 @@ const jobs: Record<string, (opened: () => void) => Promise<Record<string, unknow
     );
     return { bytes: each * count, count };
   },
+  async blocks(opened) {
+    const file = await DmaFile.create(path);
+    await file.preallocate(count * chunk);
+    const buffer = file.allocBuffer(chunk);
+    opened();
+    for (let index = 0; index < count; index++) await file.writeAt(buffer, index * chunk);
+    await file.close();
+    return { bytes: count * chunk, count };
+  },
   async open() {
     const file = await DmaFile.open(source);
     await file.close();
