@@ -11,7 +11,6 @@
  */
 import { type DmaError, DmaFile, DmaStreamReader, DmaStreamWriter } from "@denodma/dma";
 import { Hono } from "npm:hono@^4";
-import { bodyLimit } from "npm:hono@^4/body-limit";
 import { HTTPException } from "npm:hono@^4/http-exception";
 import { parseArgs } from "node:util";
 
@@ -23,10 +22,23 @@ const { values } = parseArgs({
   },
 });
 const { folder } = values;
+const limit = Number(values.limit);
 
 const app = new Hono();
 
-app.use(bodyLimit({ maxSize: Number(values.limit) }));
+const tooLong = () => new HTTPException(413, { message: `At most ${limit} bytes` });
+
+/** Passes bytes on until there are too many. Hono's own body-limit takes a body that it must count into memory. */
+function limited(): TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>> {
+  let bytes = 0;
+  return new TransformStream({
+    transform(chunk, controller) {
+      bytes += chunk.length;
+      if (bytes > limit) throw tooLong();
+      controller.enqueue(chunk);
+    },
+  });
+}
 
 // The pattern keeps names inside the folder, and away from hidden files.
 const FILE = "/files/:name{[\\w-][\\w.-]*}";
@@ -36,10 +48,13 @@ app.put(FILE, async (c) => {
   if (c.req.header("transfer-encoding")) {
     throw new HTTPException(411, { message: "Send a Content-Length, or use HTTP/2" });
   }
+  // Zero where the length is not known, as it need not be in HTTP/2.
+  const sizeHint = Number(c.req.header("content-length") ?? 0);
+  if (sizeHint > limit) throw tooLong();
   const file = await DmaFile.create(`${folder}/${c.req.param("name")}`, { atomic: true });
-  const writer = new DmaStreamWriter(file);
+  const writer = new DmaStreamWriter(file, { sizeHint });
   // A client that goes away errors the body, that aborts the writer, and nothing of the file is left.
-  await (c.req.raw.body ?? new Blob().stream()).pipeTo(writer);
+  await (c.req.raw.body ?? new Blob().stream()).pipeThrough(limited()).pipeTo(writer);
   return c.json({ name: c.req.param("name"), bytes: writer.currentPos }, 201);
 });
 

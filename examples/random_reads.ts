@@ -8,7 +8,7 @@
  * deno run --allow-ffi --allow-read=. --allow-write=. examples/random_reads.ts
  * ```
  *
- * Options: `--table table.bin --records 1000000 --lookups 100000 --unsorted`.
+ * Options: `--table table.bin --records 1000000 --lookups 20000 --unsorted`.
  *
  * @module
  */
@@ -21,7 +21,7 @@ const { values } = parseArgs({
   options: {
     table: { type: "string", default: "table.bin" },
     records: { type: "string", default: "1000000" },
-    lookups: { type: "string", default: "100000" },
+    lookups: { type: "string", default: "20000" },
     unsorted: { type: "boolean", default: false },
   },
 });
