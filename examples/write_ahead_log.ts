@@ -67,6 +67,14 @@ async function createMissing(path: string): Promise<void> {
   }
 }
 
+/** Writes of a process that was killed may still be on their way: the kernel keeps its lock until they are over. */
+async function lock(file: DmaFile): Promise<void> {
+  for (let tries = 0; !await file.tryLock(true); tries++) {
+    if (tries === 100) throw new Deno.errors.Busy(`Another process has '${file.path}'`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
 /** A log that one process at a time has open. */
 export class WriteAheadLog implements AsyncDisposable {
   private constructor(private readonly writer: DmaStreamWriter) {}
@@ -76,7 +84,7 @@ export class WriteAheadLog implements AsyncDisposable {
     await createMissing(path);
     const file = await DmaFile.open(path, { write: true });
     try {
-      if (!await file.tryLock(true)) throw new Deno.errors.Busy(`Another process has '${path}'`);
+      await lock(file);
       let end = 0;
       for await (const record of records(file)) {
         replay(record);
