@@ -118,10 +118,11 @@ for (const [what, [damage, left]] of Object.entries(damages)) {
       await Deno.writeFile(path, damage(await three(path)));
       const { log, found } = await reopen(path);
       assertEquals(found, left);
-      await log.append(bytesOf("more"));
+      // As long as the second record: what was behind that must not come back to life behind this.
+      await log.append(bytesOf("new"));
       await log[Symbol.asyncDispose]();
       const again = await reopen(path);
-      assertEquals(again.found, [...left, "more"]);
+      assertEquals(again.found, [...left, "new"]);
       await again.log[Symbol.asyncDispose]();
     },
   );

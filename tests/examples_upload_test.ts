@@ -48,7 +48,7 @@ async function statusOf(
   url: string,
   init: RequestInit & { client?: Deno.HttpClient },
 ): Promise<number> {
-  const response = await fetch(url, init);
+  const response = await fetch(url, { signal: AbortSignal.timeout(20_000), ...init });
   await response.body?.cancel();
   return response.status;
 }
@@ -103,10 +103,10 @@ for (const { name, base, folder } of servers) {
       );
       assertEquals(await connection.status(), 411);
     }
-    // It says nothing beforehand, and goes on and on.
+    // It says nothing beforehand, and goes on for long.
     using client = Deno.createHttpClient({ http1: false, http2: true });
-    const endless = new ReadableStream({ pull: (to) => to.enqueue(new Uint8Array(65_536)) });
-    assertEquals(await statusOf(url, { method: "PUT", body: endless, client }), 413);
+    const long = ReadableStream.from(Array.from({ length: 400 }, () => new Uint8Array(65_536)));
+    assertEquals(await statusOf(url, { method: "PUT", body: long, client }), 413);
     assertEquals(await namesIn(example.file(folder)), []);
   }, { runners: ["checkout"] });
 
