@@ -1,8 +1,10 @@
 // The examples that work on files: each by its one command, from the checkout and by the URL of mod.ts alone.
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { DmaFile } from "../mod.ts";
 import { assertFile, assertNoFile, namesIn, pattern } from "./bytes.ts";
-import { commandOf, ended, type Example, testExample, withExample } from "./examples/example.ts";
+import "./engine.ts";
+import { commandOf, ended, type Example, testExample } from "./examples/example.ts";
 import { hasProgram } from "./setup/command.ts";
 
 const root = new URL("../", import.meta.url);
@@ -144,6 +146,13 @@ async function cachedPages(path: string): Promise<number> {
   return Number(new TextDecoder().decode((await fincore.output()).stdout));
 }
 
+/** A file as this module finds it, closed again. */
+async function opened(path: string): Promise<DmaFile> {
+  const file = await DmaFile.open(path);
+  await file.close();
+  return file;
+}
+
 testExample(
   "copy_with_progress",
   "copies, and leaves the page cache alone, by its one command",
@@ -153,7 +162,9 @@ testExample(
     const { code, stdout, stderr } = await example.run();
     assertEquals(code, 0, stderr);
     assertMatch(stdout, /^copy\.img: 19\.1 MiB, [\d.]+ MiB\/s, durable, through /);
-    if (stdout.includes("Direct I/O") && hasProgram("fincore")) {
+    const { direct } = await opened(example.file("copy.img"));
+    assertEquals(stdout.includes("through Direct I/O"), direct, stdout);
+    if (direct && hasProgram("fincore")) {
       assertEquals(await cachedPages(example.file("copy.img")), 0);
     }
     assertEquals(Deno.statSync(example.file("copy.img")).mode! & 0o777, 0o640);

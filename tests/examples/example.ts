@@ -2,12 +2,7 @@
 // as a stranger would, who has a copy of the file and the URL of mod.ts.
 
 import { assertEquals } from "@std/assert";
-import {
-  inFreshDirectory,
-  testDirectories,
-  type TestDirectory,
-  testInEachDirectory,
-} from "../dirs.ts";
+import { testDirectories, testInEachDirectory } from "../dirs.ts";
 import { servePublished } from "./published.ts";
 
 const root = new URL("../../", import.meta.url);
@@ -103,7 +98,7 @@ export async function ended(child: Deno.ChildProcess): Promise<Ran> {
 }
 
 /** Gives `fn` an example that runs in `folder`, which must be empty. */
-export async function withExample(
+async function withExample(
   name: string,
   runner: Runner,
   folder: string,
