@@ -76,7 +76,7 @@ async function lock(file: DmaFile): Promise<void> {
 }
 
 /** A log that one process at a time has open. */
-export class WriteAheadLog implements AsyncDisposable {
+export class WriteAheadLog {
   private constructor(private readonly writer: DmaStreamWriter) {}
 
   /** Opens a log, hands each of its records to `replay`, and goes on behind the last one. */
@@ -108,8 +108,8 @@ export class WriteAheadLog implements AsyncDisposable {
     await this.writer.sync({ tail: true });
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.writer[Symbol.asyncDispose]();
+  async close(): Promise<void> {
+    await this.writer.close();
   }
 }
 
@@ -118,7 +118,7 @@ if (import.meta.main) {
   const encoder = new TextEncoder();
   const decoder = new TextDecoder();
   let next = 0;
-  await using log = await WriteAheadLog.open("orders.wal", (record) => {
+  const log = await WriteAheadLog.open("orders.wal", (record) => {
     if (command === "recover") console.log(decoder.decode(record));
     next++;
   });
@@ -135,4 +135,5 @@ if (import.meta.main) {
     await Promise.all(clients);
     console.error(`${count} records, ${ioStats().syncs} syncs`);
   }
+  await log.close();
 }

@@ -89,7 +89,7 @@ async function three(path: string): Promise<Uint8Array> {
   const { log, found } = await reopen(path);
   assertEquals(found, []);
   await Promise.all(["one", "two", "three"].map((text) => log.append(bytesOf(text))));
-  await log[Symbol.asyncDispose]();
+  await log.close();
   return await Deno.readFile(path);
 }
 
@@ -120,10 +120,10 @@ for (const [what, [damage, left]] of Object.entries(damages)) {
       assertEquals(found, left);
       // As long as the second record: what was behind that must not come back to life behind this.
       await log.append(bytesOf("new"));
-      await log[Symbol.asyncDispose]();
+      await log.close();
       const again = await reopen(path);
       assertEquals(again.found, [...left, "new"]);
-      await again.log[Symbol.asyncDispose]();
+      await again.log.close();
     },
   );
 }
@@ -134,15 +134,15 @@ testInEachDirectory("A record of a log may be longer than what is read at once",
   await Promise.all(["before", long, "after"].map((text) => log.append(bytesOf(text))));
   await assertRejects(() => log.append(bytesOf(`${long}x`)), RangeError, "Cannot append 1048577");
   await assertRejects(() => log.append(new Uint8Array(0)), RangeError, "Cannot append 0 bytes");
-  await log[Symbol.asyncDispose]();
+  await log.close();
   const { log: again, found } = await reopen(dir.file("log"));
-  await again[Symbol.asyncDispose]();
+  await again.close();
   assertEquals(found, ["before", long, "after"]);
 });
 
 testInEachDirectory("A log is refused to a second process", async (dir) => {
   const { log } = await reopen(dir.file("log"));
   await assertRejects(() => reopen(dir.file("log")), Deno.errors.Busy, "Another process has");
-  await log[Symbol.asyncDispose]();
+  await log.close();
   // It waits two seconds for the first one, which is long enough on one file system.
 }, { where: (directory) => directory === testDirectories[0] });
