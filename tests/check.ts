@@ -9,7 +9,7 @@ const root = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
 const modules = ["mod.ts", "cli.ts"];
 
 /** Whatever else has types. */
-const folders = ["tests", "bench", "demo", "ffi"];
+const folders = ["tests", "examples", "bench", "demo", "ffi"];
 
 function exists(name: string): boolean {
   try {

@@ -1,0 +1,58 @@
+/**
+ * Node.js streams into and out of Direct I/O: a file that `node:fs` reads is compressed by `node:zlib` into an atomic
+ * file, and that one is read back, unpacked and compared.
+ *
+ * ```sh
+ * deno run --allow-ffi --allow-read=. --allow-write=. examples/node_streams.ts access.log access.log.gz
+ * ```
+ *
+ * @module
+ */
+import { DmaFile, DmaStreamReader, DmaStreamWriter } from "@denodma/dma";
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { Readable, Writable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { createGunzip, createGzip } from "node:zlib";
+
+/** Compresses `from` into `to`, which appears only when it is whole and durable. Resolves to the digest of `from`. */
+async function compress(from: string, to: string): Promise<string> {
+  const digest = createHash("sha256");
+  const file = await DmaFile.create(to, { atomic: true });
+  const writer = new DmaStreamWriter(file);
+  await pipeline(
+    createReadStream(from),
+    async function* (chunks: AsyncIterable<Uint8Array>) {
+      for await (const chunk of chunks) {
+        digest.update(chunk);
+        yield chunk;
+      }
+    },
+    createGzip(),
+    // When any of these fails, pipeline destroys the last one, which aborts the writer: the file is gone.
+    Writable.fromWeb(writer),
+  );
+  return digest.digest("hex");
+}
+
+/** Unpacks a file, and resolves to the digest of what was in it. */
+async function digestOfCompressed(path: string): Promise<string> {
+  const digest = createHash("sha256");
+  const reader = new DmaStreamReader(await DmaFile.open(path));
+  await pipeline(Readable.fromWeb(reader), createGunzip(), digest);
+  return digest.digest("hex");
+}
+
+if (import.meta.main) {
+  const [from, to] = Deno.args;
+  if (from === undefined || to === undefined) {
+    console.error("Usage: node_streams.ts SOURCE DEST.gz");
+    Deno.exit(2);
+  }
+  const wanted = await compress(from, to);
+  const found = await digestOfCompressed(to);
+  if (found !== wanted) throw new Error(`'${to}' holds ${found}, and '${from}' is ${wanted}`);
+  const [before, after] = [await Deno.stat(from), await Deno.stat(to)];
+  console.log(`${from}: ${before.size} bytes, SHA-256 ${wanted}`);
+  console.log(`${to}: ${after.size} bytes, durable, holds the same`);
+}

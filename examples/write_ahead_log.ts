@@ -1,0 +1,139 @@
+/**
+ * A write-ahead log: `append` resolves when a record is durable, many appends at once share one sync, and after a kill
+ * or a power cut every record that was acknowledged is there.
+ *
+ * ```sh
+ * deno run --allow-ffi --allow-read=orders.wal --allow-write=orders.wal examples/write_ahead_log.ts append 10000
+ * ```
+ *
+ * This prints the number of each record once that is durable. Kill it, run it with `recover` in place of
+ * `append 10000`, and it prints the records that are there.
+ *
+ * @module
+ */
+import { DmaFile, DmaStreamReader, DmaStreamWriter, ioStats } from "@denodma/dma";
+import { crc32 } from "node:zlib";
+
+/** In front of each record: its length and its checksum, as 32-bit numbers. */
+const HEADER = 8;
+const LONGEST = 1024 ** 2;
+
+/** The checksum covers the length too. Zeros are no record: none is empty. */
+function checksum(record: Uint8Array): number {
+  return crc32(record, record.length);
+}
+
+function framed(record: Uint8Array): Uint8Array<ArrayBuffer> {
+  if (record.length < 1 || record.length > LONGEST) {
+    throw new RangeError(`Cannot append ${record.length} bytes: from 1 to ${LONGEST} are possible`);
+  }
+  const frame = new Uint8Array(HEADER + record.length);
+  const header = new DataView(frame.buffer);
+  header.setUint32(0, record.length, true);
+  header.setUint32(4, checksum(record), true);
+  frame.set(record, HEADER);
+  return frame;
+}
+
+/** Every record up to the first that is not whole. What follows that was never acknowledged. */
+async function* records(file: DmaFile): AsyncGenerator<Uint8Array> {
+  let rest = new Uint8Array(0);
+  for await (const chunk of new DmaStreamReader(file, { closeFile: false })) {
+    const bytes = new Uint8Array(rest.length + chunk.length);
+    bytes.set(rest);
+    bytes.set(chunk, rest.length);
+    const view = new DataView(bytes.buffer);
+    let at = 0;
+    while (bytes.length - at >= HEADER) {
+      const length = view.getUint32(at, true);
+      if (length < 1 || length > LONGEST) return;
+      if (bytes.length - at - HEADER < length) break;
+      const record = bytes.subarray(at + HEADER, at + HEADER + length);
+      if (checksum(record) !== view.getUint32(at + 4, true)) return;
+      yield record;
+      at += HEADER + length;
+    }
+    rest = bytes.subarray(at);
+  }
+}
+
+/** The name of a new log must be durable before its records are: closing a writer sees to that. */
+async function createMissing(path: string): Promise<void> {
+  try {
+    const file = await DmaFile.open(path, { write: true, createNew: true });
+    await file.writable.close();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+  }
+}
+
+/** Writes of a process that was killed may still be on their way: the kernel keeps its lock until they are over. */
+async function lock(file: DmaFile): Promise<void> {
+  for (let tries = 0; !await file.tryLock(true); tries++) {
+    if (tries === 100) throw new Deno.errors.Busy(`Another process has '${file.path}'`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** A log that one process at a time has open. */
+export class WriteAheadLog {
+  private constructor(private readonly writer: DmaStreamWriter) {}
+
+  /** Opens a log, hands each of its records to `replay`, and goes on behind the last one. */
+  static async open(path: string, replay: (record: Uint8Array) => void): Promise<WriteAheadLog> {
+    await createMissing(path);
+    const file = await DmaFile.open(path, { write: true });
+    try {
+      await lock(file);
+      let end = 0;
+      for await (const record of records(file)) {
+        replay(record);
+        end += HEADER + record.length;
+      }
+      // A record that was cut short, and the zeros that a killed writer leaves, must not stay behind new records.
+      await file.truncate(end);
+      // The last records may be read and not be durable yet: nobody may act on them before that.
+      await file.sync();
+      return new WriteAheadLog(new DmaStreamWriter(file, { position: end }));
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  /** Resolves when the record is durable. The first failure is final: all that follow reject with it. */
+  async append(record: Uint8Array): Promise<void> {
+    await this.writer.write(framed(record));
+    // While one sync runs, all that come meanwhile wait for the next one, and share it.
+    await this.writer.sync({ tail: true });
+  }
+
+  async close(): Promise<void> {
+    await this.writer.close();
+  }
+}
+
+if (import.meta.main) {
+  const [command, count = "0"] = Deno.args;
+  const encoder = new TextEncoder();
+  const decoder = new TextDecoder();
+  let next = 0;
+  const log = await WriteAheadLog.open("orders.wal", (record) => {
+    if (command === "recover") console.log(decoder.decode(record));
+    next++;
+  });
+  if (command === "append") {
+    const last = next + Number(count);
+    // As many at once as a busy server has: each takes the next number when its last one is durable.
+    const clients = Array.from({ length: 64 }, async () => {
+      while (next < last) {
+        const id = next++;
+        await log.append(encoder.encode(JSON.stringify({ id, item: "tea", grams: id % 1000 })));
+        console.log(id);
+      }
+    });
+    await Promise.all(clients);
+    console.error(`${count} records, ${ioStats().syncs} syncs`);
+  }
+  await log.close();
+}

@@ -1,0 +1,119 @@
+// An example that is a server, started and stopped by a test.
+
+import { assertEquals } from "@std/assert";
+import { type Example, ownWords } from "./example.ts";
+
+/** A server at work. */
+export class Server implements AsyncDisposable {
+  /** What it said on standard error, up to now. */
+  said = "";
+  /** The port that it listens on; undefined where it ended before it did. */
+  port: number | undefined;
+  readonly #child: Deno.ChildProcess;
+  readonly #listening = Promise.withResolvers<void>();
+  readonly #read: Promise<unknown>;
+
+  private constructor(child: Deno.ChildProcess) {
+    this.#child = child;
+    this.#read = Promise.all([this.#listen(), child.stdout.pipeTo(new WritableStream())]);
+  }
+
+  /** Starts an example on a free port, and waits until it listens or has ended. */
+  static async start(
+    example: Example,
+    args: readonly string[] = [],
+    flags?: readonly string[],
+  ): Promise<Server> {
+    const server = new Server(example.spawn(["--port", "0", ...args], flags));
+    await server.#listening.promise;
+    return server;
+  }
+
+  async #listen(): Promise<void> {
+    for await (const text of this.#child.stderr.pipeThrough(new TextDecoderStream())) {
+      this.said += text;
+      const port = /Listening on http:\/\/127\.0\.0\.1:(\d+)\//.exec(this.said)?.[1];
+      if (port === undefined) continue;
+      this.port = Number(port);
+      this.#listening.resolve();
+    }
+    this.#listening.resolve();
+  }
+
+  /** The most memory that was ever resident, in bytes. */
+  mostResident(): number {
+    const status = Deno.readTextFileSync(`/proc/${this.#child.pid}/status`);
+    return Number(/VmHWM:\s+(\d+)/.exec(status)![1]) * 1024;
+  }
+
+  /** Where a path is on this server. */
+  url(path: string): string {
+    return `http://127.0.0.1:${this.port}${path}`;
+  }
+
+  /** A connection for what no HTTP client would do. */
+  async connect(): Promise<Connection> {
+    return new Connection(await Deno.connect({ hostname: "127.0.0.1", port: this.port! }));
+  }
+
+  /** Waits until it has said something of this form. */
+  async says(wanted: RegExp): Promise<void> {
+    for (let tries = 0; !wanted.test(this.said); tries++) {
+      if (tries > 1000) throw new Error(`It never said ${wanted}, but: ${ownWords(this.said)}`);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+
+  /** Sends a signal. */
+  signal(name: Deno.Signal): void {
+    this.#child.kill(name);
+  }
+
+  /** Waits for its end, which must be one in good order. */
+  async ended(): Promise<void> {
+    const deadline = setTimeout(() => this.#child.kill("SIGKILL"), 20_000);
+    const { code, signal } = await this.#child.status;
+    clearTimeout(deadline);
+    await this.#read;
+    assertEquals({ code, signal }, { code: 0, signal: null }, this.said);
+  }
+
+  /** Ends it, however it is. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      this.#child.kill("SIGKILL");
+    } catch {
+      // It has ended.
+    }
+    await this.#child.status;
+    await this.#read;
+  }
+}
+
+/** A TCP connection that speaks HTTP/1 by hand. */
+export class Connection implements Disposable {
+  constructor(readonly tcp: Deno.TcpConn) {}
+
+  /** Sends text, or bytes. */
+  async send(data: string | Uint8Array): Promise<void> {
+    const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
+    for (let done = 0; done < bytes.length;) done += await this.tcp.write(bytes.subarray(done));
+  }
+
+  /** Begins to upload `length` bytes. */
+  async beginPut(path: string, length: number): Promise<void> {
+    await this.send(`PUT ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: ${length}\r\n\r\n`);
+  }
+
+  /** The status of the answer. */
+  async status(): Promise<number> {
+    const buffer = new Uint8Array(4096);
+    const count = await this.tcp.read(buffer) ?? 0;
+    const answer = new TextDecoder().decode(buffer.subarray(0, count));
+    return Number(/^HTTP\/1\.1 (\d+)/.exec(answer)?.[1]);
+  }
+
+  [Symbol.dispose](): void {
+    this.tcp.close();
+  }
+}
