@@ -24,7 +24,8 @@ export async function pipeDirectly(
 ): Promise<void> {
   const { preventAbort, preventCancel, preventClose, signal } = options;
   const reader = source.getReader();
-  const writer = destination.getWriter();
+  // The stream's own: to the destination this is a pipe like any other.
+  const writer = WritableStream.prototype.getWriter.call(destination);
   const broken = Promise.withResolvers<never>();
   broken.promise.catch(() => {});
   writer.closed.catch((reason) => broken.reject(new Failure("write", reason)));

@@ -20,6 +20,11 @@ class Sink {
   /** What was written past the stream and waits for room: the last of it. */
   waiting: Promise<void> | undefined;
   controller: WeakRef<WritableStreamDefaultController> | undefined;
+  stream: WeakRef<WritableStream> | undefined;
+  /** The lock is with a writer of `getWriter`, and not with a pipe. */
+  lent = false;
+  /** Somebody was told of the failure: disposing need not tell it again. */
+  told = false;
 
   constructor(readonly session: WriteSession) {}
 
@@ -72,7 +77,21 @@ class Sink {
       if (this.waiting === taken) this.waiting = undefined;
     };
     taken.then(over, over);
-    return taken;
+    return this.telling(taken);
+  }
+
+  /** The failure of this promise counts as told, where it is the session's: it is a user's. */
+  telling<T>(promise: Promise<T>): Promise<T> {
+    promise.catch((error) => {
+      if (this.session.failed && error === this.session.error) this.told = true;
+    });
+    return promise;
+  }
+
+  /** The stream fails: whoever pipes into it is told by the pipe. */
+  fail(error: unknown): void {
+    if (this.stream?.deref()?.locked && !this.lent) this.told = true;
+    this.controller?.deref()?.error(error);
   }
 
   /** Chunks that were given to `write` before belong to what is flushed, synced or closed now. */
@@ -170,7 +189,8 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
         return 1;
       },
     });
-    session.onFailure = (error) => sink.controller?.deref()?.error(error);
+    session.onFailure = (error) => sink.fail(error);
+    sink.stream = new WeakRef(this);
     this.file = file;
     this.bufferSize = checked.bufferSize;
     this.writeBehind = checked.writeBehind;
@@ -212,7 +232,7 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
       const rest = chunk.subarray(taken);
       return sink.wait(() => this.#session.accept(rest));
     }
-    return this.#writeSlowly(chunk);
+    return this.#sink.telling(this.#writeSlowly(chunk));
   }
 
   async #writeSlowly(chunk: BufferSource): Promise<void> {
@@ -251,8 +271,9 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
     }
     this.#assertUsable("write");
     const memory = takeMemory(buffer);
-    await (this.#writeBehindQueue(memory.bytes) ??
-      this.#sink.wait(() => this.#session.acceptMemory(memory)));
+    const written = this.#writeBehindQueue(memory.bytes) ??
+      this.#sink.wait(() => this.#session.acceptMemory(memory));
+    await this.#sink.telling(written);
   }
 
   /**
@@ -262,7 +283,7 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
    */
   async flushAligned(): Promise<number> {
     await this.#sink.settled();
-    return await this.#session.flush();
+    return await this.#sink.telling(this.#session.flush());
   }
 
   /**
@@ -277,7 +298,7 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
     const { tail = false } = optionsObject<DmaSyncOptions>("options", options);
     flag("tail", tail);
     if (this.#sink.waiting) await this.#sink.settled();
-    return await this.#session.sync(tail);
+    return await this.#sink.telling(this.#session.sync(tail));
   }
 
   /**
@@ -291,12 +312,12 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
 
   async #end(close: () => Promise<void>): Promise<void> {
     const session = this.#session;
-    if (session.failed) return await session.close();
+    if (session.failed) return await this.#sink.telling(session.close());
     this.#assertUsable("close");
     this.#ending = true;
     await close().catch(async (error) => {
       // The stream's own error for a stream that is errored says less than the failure.
-      if (session.failed) await session.close();
+      if (session.failed) await this.#sink.telling(session.close());
       throw error;
     });
   }
@@ -340,7 +361,10 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
     const writer = super.getWriter();
     const write = writer.write.bind(writer);
     const close = writer.close.bind(writer);
+    const releaseLock = writer.releaseLock.bind(writer);
     const session = this.#session;
+    const sink = this.#sink;
+    sink.lent = true;
     Object.defineProperties(writer, {
       write: {
         value: (chunk: BufferSource): Promise<void> => {
@@ -349,23 +373,31 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
           } catch (error) {
             return Promise.reject(error);
           }
-          return write(chunk);
+          return sink.telling(write(chunk));
         },
       },
       close: {
-        value: (): Promise<void> => session.failed ? session.close() : close(),
+        value: (): Promise<void> => sink.telling(session.failed ? session.close() : close()),
+      },
+      releaseLock: {
+        value: (): void => {
+          releaseLock();
+          sink.lent = false;
+        },
       },
     });
     return writer;
   }
 
   /**
-   * Closes, or does nothing where that was done, or where the stream was aborted. It closes after an exception too: where
-   * a part must not become the whole, hold the file by `await using` and not the writer.
+   * Closes, or does nothing where that was done, where the stream was aborted, or where a call or a pipe was told of its
+   * failure already. It closes after an exception too: where a part must not become the whole, hold the file by
+   * `await using` and not the writer.
    */
   async [Symbol.asyncDispose](): Promise<void> {
     const session = this.#session;
-    if (this.#ending || session.closed || session.aborted) return await session.left();
+    const told = session.failed && this.#sink.told;
+    if (this.#ending || session.closed || session.aborted || told) return await session.left();
     await this.close();
   }
 
