@@ -6,6 +6,7 @@ import type { Shim } from "../../ffi/shim.ts";
 import type { ChainStep } from "./chain.ts";
 import { KernelEngine, Op, type Operation } from "./kernel_engine.ts";
 import type { Registrar } from "./pool.ts";
+import { probe } from "./probe.ts";
 import { openEpollWake, ThreadWake, type Wake } from "./wake.ts";
 
 const IORING_SETUP_CLAMP = 1 << 4;
@@ -15,7 +16,6 @@ const IORING_SETUP_SINGLE_ISSUER = 1 << 12;
 const IORING_SETUP_DEFER_TASKRUN = 1 << 13;
 const IOSQE_IO_LINK = 1 << 2;
 const IOSQE_ASYNC = 1 << 4;
-const OP_SUPPORTED = 1;
 
 const EINTR = 4;
 const EAGAIN = 11;
@@ -143,7 +143,7 @@ export class IoUringEngine extends KernelEngine {
   /** Goes back to the way that was good until now. Until the kernel takes it, completions are looked for by the clock. */
   #watchAgain(): void {
     if (this.#liburing.io_uring_register_eventfd(this.#ring, this.#wake.fd) < 0) {
-      Deno.unrefTimer(setTimeout(() => this.#watchAgain(), 20));
+      Deno.unrefTimer(setTimeout(() => this.#watchAgain(), 5));
     }
     this.#drain();
   }
@@ -151,8 +151,10 @@ export class IoUringEngine extends KernelEngine {
   /** Makes a ring with `entries` submission entries. Throws {@linkcode RingRefused}. */
   static open(shim: Shim, liburing: Liburing, entries: number): IoUringEngine {
     const control = mapControl(shim);
-    const { setup, entries: actual, depth } = setUp(liburing, control.ring, entries);
+    let made = false;
     try {
+      const { setup, entries: actual, depth } = setUp(liburing, control.ring, entries);
+      made = true;
       const supported = probe(liburing, control.ring);
       const registrar = makeRegistrar(liburing, control.ring);
       const wake = new ThreadWake(shim);
@@ -162,7 +164,7 @@ export class IoUringEngine extends KernelEngine {
         throw new RingRefused(-watched);
       }
       const missing = Object.entries(Op)
-        .filter(([, opcode]) => opcode < 256 && !(supported[opcode]! & OP_SUPPORTED))
+        .filter(([, opcode]) => opcode < 256 && !supported[opcode])
         .map(([name]) => name);
       const features = {
         setup,
@@ -173,7 +175,7 @@ export class IoUringEngine extends KernelEngine {
       };
       return new IoUringEngine(shim, liburing, registrar, control, supported, features, wake);
     } catch (error) {
-      liburing.io_uring_queue_exit(control.ring);
+      if (made) liburing.io_uring_queue_exit(control.ring);
       shim.dma_unmap(control.address, CONTROL_BYTES);
       throw error;
     }
@@ -362,20 +364,6 @@ function setUp(
     if (errno !== 22) break;
   }
   throw new RingRefused(errno);
-}
-
-/** For each opcode the probe's flags; no operation counts as there where the kernel cannot be asked (5.5). */
-function probe(liburing: Liburing, ring: Deno.PointerObject): Uint8Array {
-  const flags = new Uint8Array(256);
-  const header = 16;
-  const answer = new Uint8Array(header + 256 * 8);
-  if (liburing.io_uring_register_probe(ring, answer, 256) < 0) return flags;
-  const count = answer[1]!;
-  for (let index = 0; index < count; index++) {
-    const at = header + index * 8;
-    flags[answer[at]!] = answer[at + 2]! & OP_SUPPORTED;
-  }
-  return flags;
 }
 
 /** Registers mappings as fixed buffers, where the kernel (5.19) and the locked-memory limit let it. */
