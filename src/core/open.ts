@@ -260,7 +260,7 @@ async function demandReal(
 ): Promise<void> {
   if (real === undefined) {
     throw new Deno.errors.NotCapable(
-      `Cannot find the real path of "${path}", which a limited permission is checked against: /proc is not mounted`,
+      `Cannot find the real path of "${path}", which a limited permission is checked against: it is not UTF-8, or /proc is not mounted`,
     );
   }
   for (const name of access) await demand(name, real);

@@ -16,6 +16,7 @@ import { Durability } from "./durability.ts";
 import { EndOfFile } from "./end_of_file.ts";
 import { type LastStep, LastSteps } from "./last_steps.ts";
 import { Padding } from "./padding.ts";
+import { parseStat } from "./stat.ts";
 import { WriteBuffers } from "./write_buffers.ts";
 import { type Piece, WriteLine } from "./write_line.ts";
 
@@ -363,10 +364,24 @@ export class WriteBehind {
     return Math.max(keep, flushed > start ? flushed : Math.min(start, size));
   }
 
+  /**
+   * Whether this writer may have made the file longer than `length`. A file that is longer than this writer ever made it
+   * has bytes of another one behind the end: those are not cut off.
+   */
+  #isTooLong(length: number): boolean {
+    const { longest } = this.#endOfFile;
+    if (longest <= length) return false;
+    const block = this.#engine.acquire(4096);
+    const failed = this.#engine.statNow(this.#options.fd, block) < 0;
+    const size = failed ? 0 : Number(parseStat(block.bytes).size);
+    this.#engine.release(block);
+    return size <= longest;
+  }
+
   /** Cuts the file to what is flushed, where it may be longer. Nothing is written meanwhile. */
   async #cut(): Promise<DmaError | undefined> {
     const length = this.#lengthWith(this.#line.flushed);
-    if (this.#finished || this.#endOfFile.longest <= length) return undefined;
+    if (this.#finished || !this.#isTooLong(length)) return undefined;
     this.#line.hold();
     const error = await this.#endOfFile.cut(length);
     if (error) {
@@ -410,7 +425,7 @@ export class WriteBehind {
   ): Promise<void> {
     const { fd } = this.#options;
     const length = this.#lengthWith(rest ? this.position : this.#line.flushed);
-    const cut = this.#endOfFile.longest > length;
+    const cut = this.#isTooLong(length);
     const last = new LastSteps(this.#engine, rest);
     if (cut) last.add("truncate", (done) => this.#engine.truncate(fd, length, done));
     if (durable && (rest || cut || !this.#durability.whole)) {

@@ -150,7 +150,7 @@ export interface Engine {
 
   /** As {@linkcode stat}, at once, from what the kernel has in memory: never asks a disk or a server. */
   statNow(fd: number, memory: Memory): number;
-  /** The path that a descriptor really leads to, at once; undefined where /proc is not to be had. */
+  /** The path that a descriptor really leads to, at once; undefined where /proc is not to be had or it is not UTF-8. */
   realPath(fd: number): string | undefined;
 
   /** Hands everything queued to the kernel now, and not only when the current turn ends. */

@@ -116,7 +116,7 @@ export class IoUringEngine extends KernelEngine {
   /** Goes back to the way that was good until now. Until the kernel takes it, completions are looked for by the clock. */
   #watchAgain(): void {
     if (this.#liburing.io_uring_register_eventfd(this.#ring, this.#wake.fd) < 0) {
-      Deno.unrefTimer(setTimeout(() => this.#watchAgain(), 20));
+      Deno.unrefTimer(setTimeout(() => this.#watchAgain(), 5));
     }
     this.#drain();
   }

@@ -53,7 +53,7 @@ const STATX_MASK = 0x7ff | 0x800 | 0x2000;
 const ENAMETOOLONG = 36;
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** The address of JavaScript's own memory. The caller keeps the buffer alive while the address is in use. */
 export function addressOf(buffer: ArrayBuffer | Uint8Array<ArrayBuffer>): number {
@@ -272,7 +272,13 @@ export abstract class KernelEngine implements Engine {
     const bytes = target.bytes.slice(0, Math.max(0, length));
     this.release(name);
     this.release(target);
-    return length > 0 ? decoder.decode(bytes) : undefined;
+    if (length <= 0) return undefined;
+    try {
+      return strictDecoder.decode(bytes);
+    } catch {
+      // What a lenient decoder makes of it would be the name of another file.
+      return undefined;
+    }
   }
 
   acquire(size: number): Block {

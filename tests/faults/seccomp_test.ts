@@ -90,9 +90,10 @@ for (const [errno, name] of [[EPERM, "EPERM"], [ENOSYS, "ENOSYS"]] as const) {
           wrapper,
         });
         assertEquals(ended.code, 0, ended.stderr);
-        const { error, exists } = JSON.parse(ended.stdout);
+        const { error, exists, mapped } = JSON.parse(ended.stdout);
         assertStringIncludes(error, name);
         assertEquals(exists, false);
+        assert(mapped < 100, `${mapped} more mappings after 200 failures`);
       }),
   );
 }

@@ -104,6 +104,44 @@ for (const engine of engines) {
   );
 }
 
+/** Writers that reserve, that move the end of file ahead, and that do neither. */
+async function assertWritersWork(path: string, length: number, direct: boolean): Promise<void> {
+  for (const options of [{}, { sizeHint: length }, { preallocate: false }]) {
+    const file = await DmaFile.create(path);
+    assertEquals(file.direct, direct);
+    const writer = new DmaStreamWriter(file, { bufferSize: 1 << 20, ...options });
+    for (let at = 0; at < length; at += 1_000_001) {
+      await writer.write(content(at, Math.min(1_000_001, length - at)));
+    }
+    await writer.close();
+    assertEquals((await Deno.stat(path)).size, length);
+    assertEquals(await firstWrongInFile(path, length), -1);
+  }
+}
+
+faultTest("without fallocate writers work as with it, and only preallocate() says so", {
+  needs: fuse,
+}, () =>
+  onFuse(async (files) => {
+    // ENOSYS: the kernel does not ask again, and says EOPNOTSUPP by itself from then on.
+    await files.inject({ operation: "fallocate", nth: 0, kind: "err", value: 38 });
+    const path = `${files.path}/file`;
+    const { failed } = ioStats();
+    await assertWritersWork(path, 20_000_003, true);
+    assertEquals(await files.fired(), 1);
+    assert(ioStats().failed > failed + 1, "Reserving must have failed");
+    await using file = await DmaFile.open(path, { write: true });
+    for (const keepSize of [true, false]) {
+      assertIoError(await assertRejects(() => file.preallocate(1 << 25, { keepSize })), {
+        code: "EOPNOTSUPP",
+        op: "allocate",
+        path,
+      });
+    }
+    assertEquals(await file.size(), 20_000_003);
+    await assertIdle();
+  }));
+
 /** A file system in memory that has neither Direct I/O nor fallocate. */
 async function onRamfs(fn: (path: string) => Promise<void>): Promise<void> {
   await inWorkDirectory(async (directory) => {
@@ -122,20 +160,7 @@ faultTest("without Direct I/O and fallocate everything works, and says what it l
     const error = await assertRejects(() => DmaFile.create(path, { direct: "require" }));
     assertEquals((error as { path?: string }).path, path);
     const length = 20_000_003;
-    for (const options of [{}, { sizeHint: length }, { preallocate: false }]) {
-      const file = await DmaFile.create(path);
-      const { failed } = ioStats();
-      assertEquals(file.direct, false);
-      const writer = new DmaStreamWriter(file, { bufferSize: 1 << 20, ...options });
-      for (let at = 0; at < length; at += 1_000_001) {
-        await writer.write(content(at, Math.min(1_000_001, length - at)));
-      }
-      await writer.close();
-      // Moving the end of file ahead and reserving are what failed, and nobody has to know.
-      assertEquals(ioStats().failed > failed, !("preallocate" in options));
-      assertEquals((await Deno.stat(path)).size, length);
-      assertEquals(await firstWrongInFile(path, length), -1);
-    }
+    await assertWritersWork(path, length, false);
     await using file = await DmaFile.open(path, { write: true });
     assertIoError(await assertRejects(() => file.preallocate(2 * length)), {
       code: "EOPNOTSUPP",

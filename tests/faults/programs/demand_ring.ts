@@ -1,13 +1,21 @@
-// Demands io_uring and says what comes of it. FILE
+// Demands io_uring over and over, and says what comes of it. FILE
 import { configure, DmaFile } from "../../../mod.ts";
 
 const [path = ""] = Deno.args;
 configure({ engine: "io_uring" });
-let error = "";
-try {
-  await DmaFile.create(path);
-} catch (reason) {
-  error = String(reason);
+
+/** Ranges of memory that are mapped. V8 has its own, and more or fewer of them. */
+async function mappings(): Promise<number> {
+  return (await Deno.readTextFile("/proc/self/maps")).split("\n").length;
 }
+
+async function demand(): Promise<string> {
+  return await DmaFile.create(path).then((file) => file.close().then(() => ""), String);
+}
+
+const error = await demand();
+const before = await mappings();
+for (let round = 0; round < 200; round++) await demand();
+const mapped = await mappings() - before;
 const exists = await Deno.stat(path).then(() => true, () => false);
-console.log(JSON.stringify({ error, exists }));
+console.log(JSON.stringify({ error, exists, mapped }));
