@@ -15,7 +15,7 @@ import {
   SKIPPED,
   type Target,
 } from "./architectures/targets.ts";
-import { engineIsOfNoConcern } from "./architectures/once.ts";
+import { engineIsOfNoConcern } from "./once.ts";
 
 async function inDirectory(fn: (directory: string) => Promise<void>): Promise<void> {
   const directory = await Deno.makeTempDir({ prefix: "dma-shim-" });

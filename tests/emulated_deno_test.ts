@@ -3,7 +3,7 @@
 
 import { assertEquals } from "@std/assert";
 import { emulatorFor } from "./architectures/targets.ts";
-import { engineIsOfNoConcern } from "./architectures/once.ts";
+import { engineIsOfNoConcern } from "./once.ts";
 import { pattern } from "./bytes.ts";
 import { hasProgram } from "./setup/command.ts";
 

@@ -1,7 +1,7 @@
 // Where the module cannot run: a program that imports it starts all the same, and is told so once it opens a file.
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { engineIsOfNoConcern } from "./architectures/once.ts";
+import { engineIsOfNoConcern } from "./once.ts";
 
 const module = new URL("../mod.ts", import.meta.url).href;
 const cli = new URL("../cli.ts", import.meta.url).pathname;

@@ -3,6 +3,7 @@
 
 import { assertEquals } from "@std/assert";
 import { testDirectories, testInEachDirectory } from "../dirs.ts";
+import { engineIsOfNoConcern } from "../once.ts";
 import { servePublished } from "./published.ts";
 
 const root = new URL("../../", import.meta.url);
@@ -144,7 +145,7 @@ export function testExample(
   fn: (example: Example) => Promise<void>,
   { runners = ["checkout", "stranger"], ignore = false }: TestExampleOptions = {},
 ): void {
-  if (Deno.env.get("DMA_ENGINE") === "threads") return;
+  if (!engineIsOfNoConcern) return;
   const [first] = testDirectories;
   for (const runner of runners) {
     testInEachDirectory(
