@@ -213,8 +213,8 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * Reads many ranges. Near ones that follow each other are read at once; results come in the order of `ranges`, which
-   * is asked for more only as results are taken.
+   * Reads many ranges. Near ones that follow each other are read at once, so sorted ranges take fewer reads; results come
+   * in the order of `ranges`, which is asked for more only as results are taken.
    *
    * @param ranges what to read, in any order
    * @param options what may be read at once

@@ -12,8 +12,30 @@ const SIDES = [
   ["deno", "Deno open, write, syncData, close", "filesAndNames", "+ sync of the directory"],
 ] as const;
 
-export const FILE_WRITERS: readonly Contestant[] = [1, 50].flatMap((atOnce) =>
-  SIDES.map(([runtime, label, job, settings]) =>
+const COUNT = 1000;
+const LENGTH = 4 * KIB;
+/** As many as Deno has for its file operations. */
+const MOST_THREADS = 32;
+
+/** No runtime can do with less. */
+function systemCallsAlone(atOnce: number, names: boolean): Contestant {
+  const threads = Math.min(atOnce, MOST_THREADS);
+  return {
+    id: `files-c${names ? "-names" : ""}-${atOnce}`,
+    group,
+    label: "C, the system calls alone",
+    settings: `${threads === 1 ? "one by one" : `${threads} threads`}; ${
+      names ? "+ fsync of the directory" : "the name is not"
+    }`,
+    command({ tools, path }) {
+      if (!tools.files) return undefined;
+      return [tools.files, path, ...[COUNT, LENGTH, threads, Number(names)].map(String)];
+    },
+  };
+}
+
+export const FILE_WRITERS: readonly Contestant[] = [1, 50].flatMap((atOnce) => [
+  ...SIDES.map(([runtime, label, job, settings]) =>
     programContestant({
       id: `files-${runtime}${job === "files" ? "" : "-names"}-${atOnce}`,
       group,
@@ -21,7 +43,9 @@ export const FILE_WRITERS: readonly Contestant[] = [1, 50].flatMap((atOnce) =>
       settings: `${atOnce === 1 ? "one by one" : `${atOnce} at once`}; ${settings}`,
       runtime,
       job,
-      pairs: { chunk: 4 * KIB, count: 1000, atOnce },
+      pairs: { chunk: LENGTH, count: COUNT, atOnce },
     })
-  )
-);
+  ),
+  systemCallsAlone(atOnce, false),
+  systemCallsAlone(atOnce, true),
+]);

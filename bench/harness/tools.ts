@@ -10,6 +10,8 @@ export interface Tools {
   readonly fio: string | undefined;
   readonly dd: string | undefined;
   readonly glommio: string | undefined;
+  /** The system calls of small files alone, in C. */
+  readonly files: string | undefined;
 }
 
 async function findOnPath(name: string): Promise<string | undefined> {
@@ -74,6 +76,13 @@ async function buildGlommio(say: (line: string) => void): Promise<string | undef
   return built === undefined ? undefined : `${directory}/target/release/glommio-stream`;
 }
 
+async function buildFiles(): Promise<string | undefined> {
+  const path = `${cacheDirectory()}/files`;
+  const source = new URL("../programs/files.c", import.meta.url).pathname;
+  const built = await tryCommand(["cc", "-O2", "-Wall", "-pthread", "-o", path, source]);
+  return built === undefined ? undefined : path;
+}
+
 /** Nothing but Deno, where nothing else takes part. */
 export const ONLY_DENO: Tools = {
   deno: Deno.execPath(),
@@ -82,6 +91,7 @@ export const ONLY_DENO: Tools = {
   fio: undefined,
   dd: undefined,
   glommio: undefined,
+  files: undefined,
 };
 
 /** Finds or makes every peer. */
@@ -89,13 +99,15 @@ export async function findTools(say: (line: string) => void): Promise<Tools> {
   const [node, fio, dd] = await Promise.all(["node", "fio", "dd"].map(findOnPath));
   const bun = await installBun(say);
   const glommio = await buildGlommio(say);
+  const files = await buildFiles();
   const missing: [unknown, string][] = [
     [node, "Node.js: no `node` on the PATH"],
     [bun, "Bun: npm could not install it"],
     [fio, "fio: not installed (apt-get install fio)"],
     [dd, "dd: not installed (apt-get install coreutils)"],
     [glommio, "glommio: cargo, or its registry, is not to be had"],
+    [files, "the system calls alone: no C compiler"],
   ];
   for (const [path, reason] of missing) if (!path) say(`Skipped, ${reason}`);
-  return { deno: Deno.execPath(), node, bun, fio, dd, glommio };
+  return { deno: Deno.execPath(), node, bun, fio, dd, glommio, files };
 }
