@@ -38,7 +38,8 @@ export async function pipeDirectly(
     await reader.read().catch((reason) => {
       throw new Failure("read", reason);
     });
-    if (!preventClose) await writer.close();
+    // Where the writer has failed meanwhile, the stream would only say that it is errored.
+    if (!preventClose) await (session.failed ? session.close() : writer.close());
   } catch (error) {
     const failed = error instanceof Failure ? error.side : undefined;
     const reason = error instanceof Failure ? error.reason : error;

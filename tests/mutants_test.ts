@@ -10,6 +10,7 @@ import { filling } from "./write_behind/filling.ts";
 import { ordering } from "./write_behind/ordering.ts";
 import { property } from "./write_behind/property.ts";
 import type { Checks, Core } from "./write_behind/rig.ts";
+import { sharing } from "./write_behind/sharing.ts";
 import { shortWrites } from "./write_behind/short_writes.ts";
 import { syncs } from "./write_behind/syncs.ts";
 import { tails } from "./write_behind/tails.ts";
@@ -171,13 +172,30 @@ const mutants: Record<string, Mutant> = {
   "has one buffer too many": {
     file: "write_buffers.ts",
     changes: [[
-      "return this.#count <= this.#writeBehind;",
-      "return this.#count <= this.#writeBehind + 1;",
+      "(this.#budget?.crowded ? 0 : this.#writeBehind);",
+      "(this.#budget?.crowded ? 0 : this.#writeBehind + 1);",
     ]],
     caughtBy: [
       ordering["one buffer more than are in flight is taken, and then nothing"],
       ordering["memory stays within one buffer more than are in flight in any order"],
       anything,
+    ],
+  },
+  "takes no notice of what streams share": {
+    file: "write_buffers.ts",
+    changes: [["(this.#budget?.crowded ? 0 : this.#writeBehind);", "this.#writeBehind;"]],
+    caughtBy: [
+      sharing[
+        "with a budget that is spent there is one buffer of 256 KiB, which fills and then flies"
+      ],
+    ],
+  },
+  "does not give back what streams share": {
+    file: "write_buffers.ts",
+    changes: [["    this.#budget?.giveBack(bytes);\n", ""]],
+    caughtBy: [
+      sharing["with a budget to spare, buffers are as large and as many as they should be"],
+      sharing["a buffer that was begun when there was memory is filled to its end"],
     ],
   },
   "has one write too many in flight": {

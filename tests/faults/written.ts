@@ -30,7 +30,15 @@ export function pathOf(kind: Kind, folder: string, generation: number): string {
 }
 
 /** Ways to write one file, for programs/write_once.ts. */
-export type Once = "close" | "replace" | "appear" | "append" | "seal" | "sync" | "sync of a file";
+export type Once =
+  | "close"
+  | "replace"
+  | "appear"
+  | "append"
+  | "seal"
+  | "sync"
+  | "sync of a log"
+  | "sync of a file";
 
 /** For each way, how long the file was before and how long it is promised to be. None but the last is aligned. */
 export const lengths: Readonly<Record<Once, { before: number; after: number }>> = {
@@ -40,5 +48,6 @@ export const lengths: Readonly<Record<Once, { before: number; after: number }>> 
   append: { before: 45_000, after: 60_001 },
   seal: { before: 0, after: 60_001 },
   sync: { before: 0, after: 60_001 },
+  "sync of a log": { before: 45_000, after: 60_001 },
   "sync of a file": { before: 0, after: 61_440 },
 };

@@ -34,6 +34,11 @@ switch (what) {
   case "sync":
     await (await write(await DmaFile.create(path), 0)).sync({ tail: true });
     break;
+  case "sync of a log": {
+    const file = await DmaFile.open(path, { write: true });
+    await (await write(file, before, { append: true })).sync({ tail: true });
+    break;
+  }
   case "sync of a file": {
     const file = await DmaFile.create(path);
     await file.writeAt(content(0, after, 1), 0);
