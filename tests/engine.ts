@@ -8,8 +8,8 @@ import { DmaFile, engineInfo } from "../mod.ts";
 /** The engine that every file of these tests goes through. */
 export const engine: KernelEngine = await useEngine();
 
-/** A ring that has woken the loop a few times changes over to a better way to do that. */
-const MOST_ROUNDS = 200;
+/** A ring that has woken the loop some hundred times changes over to a better way to do that. */
+const MOST_ROUNDS = 1000;
 
 const path = await Deno.makeTempFile();
 const file = await DmaFile.open(path);

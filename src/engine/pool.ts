@@ -16,8 +16,11 @@ const LARGE_SLAB = 8 * MIB;
 /** Memory that no block is out of is kept for reuse up to this many bytes, and given back beyond. */
 const KEEP = 32 * MIB;
 
-/** A large mapping is registered at this many uses: registering pins every page of it at once. */
-const REGISTER_AT = 12;
+/**
+ * A large mapping is registered when it has carried this many times its size: registering pins every page of it at once,
+ * 8 MiB in some 14 ms, and saves 19 µs a MiB from then on.
+ */
+const REGISTER_AT = 64;
 
 /** A consumer of mappings: the ring registers them, so that the kernel need not pin pages for each write. */
 export interface Registrar {
@@ -32,7 +35,8 @@ export interface Registrar {
 class Slab {
   readonly free: PoolBlock[] = [];
   out = 0;
-  uses = 0;
+  /** Bytes of all blocks that ever were out. */
+  carried = 0;
   registration = -1;
   constructor(
     readonly address: number,
@@ -91,8 +95,13 @@ export class Pool {
     const block = slab.free.pop()!;
     slab.out++;
     block.out = true;
-    if (++slab.uses === REGISTER_AT && blockSize > SMALL && this.#registrar) {
-      slab.registration = this.#registrar.register(slab.address, slab.length);
+    const before = slab.carried;
+    slab.carried += blockSize;
+    if (blockSize > SMALL && this.#registrar) {
+      const due = REGISTER_AT * slab.length;
+      if (before < due && slab.carried >= due) {
+        slab.registration = this.#registrar.register(slab.address, slab.length);
+      }
     }
     this.used += blockSize;
     this.blocks++;

@@ -106,8 +106,8 @@ const variants: Variant[] = [
   {
     name: "on which buffers cannot be registered when it comes to it",
     env: { OLD_KERNEL_UPDATE: String(ENOMEM) },
-    says: ({ engine }) => engine,
-    said: "io_uring",
+    says: ({ engine, registeredBuffers }) => [engine, registeredBuffers],
+    said: ["io_uring", false],
     refused: 1,
   },
   {

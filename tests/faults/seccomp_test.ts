@@ -147,11 +147,13 @@ faultTest("with too little locked memory for registered buffers everything works
     assertEquals(result.info.engine, "io_uring");
     assertEquals(result.wrong, -1);
     assertEquals(result.pinned, 0);
-    const control = await resultOf<{ pinned: number }>("many_writes", {
+    assertEquals(result.info.registeredBuffers, false);
+    const control = await resultOf<{ info: EngineInfo; pinned: number }>("many_writes", {
       args: [`${directory}/file`],
       env: free,
     });
     assert(control.pinned > 0, "Without the limit buffers are registered, and pinned for it");
+    assertEquals(control.info.registeredBuffers, true);
   }));
 
 faultTest("with no locked memory at all the module works, and says on which engine", {

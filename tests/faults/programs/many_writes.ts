@@ -1,12 +1,20 @@
-// Writes enough through one writer for its buffers to be registered, and tells what is pinned then. FILE
+// Writes enough for its buffers to be registered, and tells what is pinned then. FILE
 import { DmaFile, DmaStreamWriter, engineInfo } from "../../../mod.ts";
 import { content, firstWrongInFile } from "../content.ts";
 
 const [path = ""] = Deno.args;
 const chunk = 1 << 20;
-const chunks = 48;
+const chunks = 8;
+/** Memory is registered when it has carried 512 MiB. */
+const files = 80;
+const bytes = Array.from({ length: chunks }, (_, index) => content(index * chunk, chunk));
+for (let file = 1; file < files; file++) {
+  const writer = new DmaStreamWriter(await DmaFile.create(path), { syncOnClose: false });
+  for (const each of bytes) await writer.write(each);
+  await writer.close();
+}
 const writer = new DmaStreamWriter(await DmaFile.create(path));
-for (let index = 0; index < chunks; index++) await writer.write(content(index * chunk, chunk));
+for (const each of bytes) await writer.write(each);
 await writer.flushAligned();
 const status = await Deno.readTextFile("/proc/self/status");
 const pinned = Number(/^VmPin:\s*(\d+)/m.exec(status)?.[1]);

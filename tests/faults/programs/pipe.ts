@@ -14,7 +14,7 @@ const file = await DmaFile.create(path, { atomic: Deno.args.includes("atomic") }
 await ReadableStream.from(chunks()).pipeTo(file.writable);
 // Enough waits, one after the other, for the event loop to be worth waking in the best way.
 await using again = await DmaFile.open(path);
-for (let at = 0; at < 100; at++) await again.readAt(at * 4096, 100);
+for (let at = 0; at < 450; at++) await again.readAt(at * 4096, 100);
 const bytes = new Uint8Array(await new Response((await DmaFile.open(path)).readable).arrayBuffer());
 console.log(JSON.stringify({
   info: engineInfo(),
