@@ -10,95 +10,7 @@ import {
   type DmaStreamWriterOptions,
   type DmaSyncOptions,
 } from "./stream_writer_options.ts";
-
-const resolved: Promise<void> = Promise.resolve();
-
-/** What the stream's own functions share with the class. They must not hold the class: it could never be dropped. */
-class Sink {
-  /** Chunks that the stream holds. While there are any, what is written past the stream has to wait. */
-  queued = 0;
-  /** What was written past the stream and waits for room: the last of it. */
-  waiting: Promise<void> | undefined;
-  controller: WeakRef<WritableStreamDefaultController> | undefined;
-  stream: WeakRef<WritableStream> | undefined;
-  /** The lock is with a writer of `getWriter`, and not with a pipe. */
-  lent = false;
-  /** Somebody was told of the failure: disposing need not tell it again. */
-  told = false;
-
-  constructor(readonly session: WriteSession) {}
-
-  start(controller: WritableStreamDefaultController): Promise<void> | undefined {
-    this.controller = new WeakRef(controller);
-    const { session } = this;
-    // The stream itself would first wait for the chunk that is being written, however large that is.
-    controller.signal.addEventListener("abort", () => {
-      session.abort(controller.signal.reason).catch(() => {});
-    });
-    return session.opening;
-  }
-
-  write(chunk: BufferSource): Promise<void> | undefined {
-    const pending = this.#take(chunk);
-    if (pending === undefined) {
-      this.queued--;
-      return undefined;
-    }
-    return pending.finally(() => this.queued--);
-  }
-
-  #take(chunk: BufferSource): Promise<void> | undefined {
-    let bytes: Uint8Array;
-    try {
-      bytes = chunkBytes("chunk", chunk);
-    } catch (error) {
-      return this.#refuse(error);
-    }
-    const { session, waiting } = this;
-    return waiting ? waiting.then(() => session.accept(bytes)) : session.accept(bytes);
-  }
-
-  /** The stream takes this for its own failure, and never calls again: everything must be freed here. */
-  async #refuse(error: unknown): Promise<never> {
-    await this.session.abort(error).catch(() => {});
-    throw error;
-  }
-
-  close(): Promise<void> {
-    return this.session.close(this.waiting);
-  }
-
-  /** Has something taken past the stream, behind what waits already. */
-  wait(take: () => Promise<void> | undefined): Promise<void> {
-    const { waiting } = this;
-    const taken = waiting ? waiting.then(take) : take() ?? resolved;
-    this.waiting = taken;
-    const over = () => {
-      if (this.waiting === taken) this.waiting = undefined;
-    };
-    taken.then(over, over);
-    return this.telling(taken);
-  }
-
-  /** The failure of this promise counts as told, where it is the session's: it is a user's. */
-  telling<T>(promise: Promise<T>): Promise<T> {
-    promise.catch((error) => {
-      if (this.session.failed && error === this.session.error) this.told = true;
-    });
-    return promise;
-  }
-
-  /** The stream fails: whoever pipes into it is told by the pipe. */
-  fail(error: unknown): void {
-    if (this.stream?.deref()?.locked && !this.lent) this.told = true;
-    this.controller?.deref()?.error(error);
-  }
-
-  /** Chunks that were given to `write` before belong to what is flushed, synced or closed now. */
-  async settled(): Promise<void> {
-    await this.waiting?.catch(() => {});
-  }
-}
+import { resolved, WriterSink } from "./stream_writer_sink.ts";
 
 const dropped = new FinalizationRegistry<WriteSession>((session) => {
   session.abandon().catch(() => {});
@@ -140,7 +52,7 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
   /** Buffers that may be in flight. */
   readonly writeBehind: number;
   readonly #session: WriteSession;
-  readonly #sink: Sink;
+  readonly #sink: WriterSink;
   #ending = false;
 
   static {
@@ -175,7 +87,7 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
       );
     }
     const session = new WriteSession(handle, checked);
-    const sink = new Sink(session);
+    const sink = new WriterSink(session);
     super({
       start: (controller) => sink.start(controller),
       write: (chunk) => sink.write(chunk),

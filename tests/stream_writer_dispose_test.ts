@@ -1,0 +1,96 @@
+// `await using` with a DmaStreamWriter that fails: a failure is told once, and never not at all.
+
+import { assertEquals, assertRejects } from "@std/assert";
+import { type DmaError, DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../mod.ts";
+import { pattern } from "./bytes.ts";
+import { descriptorsOf, eventually } from "./descriptors.ts";
+import { type TestDirectory, testInEachDirectory } from "./dirs.ts";
+import { engine } from "./engine.ts";
+import { interpose, later } from "./interpose.ts";
+
+const ENOSPC = 28;
+
+async function create(
+  dir: TestDirectory,
+  options?: DmaStreamWriterOptions,
+): Promise<DmaStreamWriter> {
+  return new DmaStreamWriter(await DmaFile.create(dir.file("file")), options);
+}
+
+/** Ways to be told that a write failed in the background. */
+const tellers: Record<string, (stream: DmaStreamWriter) => Promise<unknown>> = {
+  write: async (stream) => {
+    for (;;) await stream.write(pattern(3000));
+  },
+  writeBuffer: async (stream) => {
+    for (;;) await stream.writeBuffer(stream.file.allocBuffer(4096));
+  },
+  flushAligned: async (stream) => {
+    await stream.write(pattern(5000));
+    await stream.flushAligned();
+  },
+  sync: async (stream) => {
+    await stream.write(pattern(5000));
+    await stream.sync();
+  },
+  "getWriter().write": async (stream) => {
+    const writer = stream.getWriter();
+    try {
+      for (;;) await writer.write(pattern(3000));
+    } finally {
+      writer.releaseLock();
+    }
+  },
+  pipeTo: async (stream) => {
+    const endless = new ReadableStream({ pull: (controller) => controller.enqueue(pattern(3000)) });
+    await endless.pipeTo(stream);
+  },
+  "pipeTo from a file": async (stream) => {
+    const source = await DmaFile.create(`${stream.file.path} source`);
+    await source.writeAt(source.allocBuffer(1 << 20), 0);
+    await source.readable.pipeTo(stream);
+  },
+  close: async (stream) => {
+    await stream.write(pattern(5000));
+    await stream.close();
+  },
+};
+
+for (const [name, tell] of Object.entries(tellers)) {
+  testInEachDirectory(
+    `Disposing says nothing of a failure that was told by ${name}`,
+    async (dir) => {
+      const stream = await create(dir, { bufferSize: 4096, preallocate: false });
+      const scope = async () => {
+        await using writer = stream;
+        const path = `${Deno.realPathSync(dir.path)}/file`;
+        using _ = interpose("write", (real, args) => {
+          if (Deno.readLinkSync(`/proc/self/fd/${args[0]}`) === path) later(args[6], -ENOSPC);
+          else real(...args);
+        });
+        await tell(writer);
+      };
+      const error: Partial<DmaError> = await assertRejects(scope);
+      assertEquals([error.name, error.code], ["Error", "ENOSPC"]);
+      assertEquals(descriptorsOf(stream.file.path), 0);
+    },
+  );
+}
+
+testInEachDirectory("Disposing tells a failure that nobody was told of", async (dir) => {
+  for (const piped of [false, true]) {
+    const stream = await create(dir, { bufferSize: 4096, preallocate: false });
+    using _ = interpose("write", (_real, args) => later(args[6], -ENOSPC));
+    const scope = async () => {
+      await using writer = stream;
+      if (piped) {
+        await ReadableStream.from([pattern(5000)]).pipeTo(writer, { preventClose: true });
+      } else {
+        await writer.write(pattern(5000));
+      }
+      await eventually(() => engine.counters.inFlight === 0);
+    };
+    const error: Partial<DmaError> = await assertRejects(scope);
+    assertEquals(error.code, "ENOSPC");
+  }
+});
