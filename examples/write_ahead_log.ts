@@ -57,7 +57,10 @@ async function* records(file: DmaFile): AsyncGenerator<Uint8Array> {
   }
 }
 
-/** The name of a new log must be durable before its records are: closing a writer sees to that. */
+/**
+ * The name of a new log must be durable before its records are: closing a writer sees to that, unless the process
+ * is killed in this moment.
+ */
 async function createMissing(path: string): Promise<void> {
   try {
     const file = await DmaFile.open(path, { write: true, createNew: true });

@@ -14,6 +14,29 @@ class Failure {
   constructor(readonly side: "read" | "write", readonly reason: unknown) {}
 }
 
+/**
+ * Waits that something from outside may end. One at a time: a race against a promise that lives as long as the pipe would
+ * leave something behind at every wait.
+ */
+class Waits {
+  #ended: { readonly reason: unknown } | undefined;
+  #reject: ((reason: unknown) => void) | undefined;
+
+  /** Ends the wait that is under way, and each that comes. */
+  end(reason: unknown): void {
+    this.#ended ??= { reason };
+    this.#reject?.(this.#ended.reason);
+  }
+
+  for<T>(promise: Promise<T>): Promise<T> {
+    if (this.#ended) return Promise.reject(this.#ended.reason);
+    return new Promise((resolve, reject) => {
+      this.#reject = reject;
+      promise.then(resolve, reject);
+    });
+  }
+}
+
 /** Pipes a file's stream into a writer. Both are locked until it is over. */
 export async function pipeDirectly(
   source: DmaStreamReader,
@@ -26,20 +49,20 @@ export async function pipeDirectly(
   const reader = source.getReader();
   // The stream's own: to the destination this is a pipe like any other.
   const writer = WritableStream.prototype.getWriter.call(destination);
-  const broken = Promise.withResolvers<never>();
-  broken.promise.catch(() => {});
-  writer.closed.catch((reason) => broken.reject(new Failure("write", reason)));
-  const stop = () => broken.reject(signal!.reason);
+  const waits = new Waits();
+  writer.closed.catch((reason) => waits.end(new Failure("write", reason)));
+  const stop = () => waits.end(signal!.reason);
   signal?.addEventListener("abort", stop);
   try {
     signal?.throwIfAborted();
-    await moveAll(from, session, broken.promise, signal);
+    await moveAll(from, session, waits, signal);
     // The stream finds the end for itself, and closes the file.
     await reader.read().catch((reason) => {
       throw new Failure("read", reason);
     });
-    // Where the writer has failed meanwhile, the stream would only say that it is errored.
-    if (!preventClose) await (session.failed ? session.close() : writer.close());
+    // The last writes may have failed meanwhile.
+    if (session.failed) throw new Failure("write", session.error);
+    if (!preventClose) await writer.close();
   } catch (error) {
     const failed = error instanceof Failure ? error.side : undefined;
     const reason = error instanceof Failure ? error.reason : error;
@@ -61,14 +84,14 @@ export async function pipeDirectly(
 async function moveAll(
   from: ReadAhead,
   session: WriteSession,
-  broken: Promise<never>,
+  waits: Waits,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const writing = <T>(promise: Promise<T>) =>
     promise.catch((reason) => {
       throw new Failure("write", reason);
     });
-  const to = await Promise.race([writing(session.ready()), broken]);
+  const to = await waits.for(writing(session.ready()));
   const { alignment } = session.handle;
   for (;;) {
     signal?.throwIfAborted();
@@ -82,13 +105,13 @@ async function moveAll(
     const bytes = look(from);
     if (bytes === null) return;
     if (bytes === undefined) {
-      await Promise.race([from.ready(), broken]);
+      await waits.for(from.ready());
       continue;
     }
     // Without room a whole buffer waits rather than being copied; what is no whole buffer is copied.
     const copied = to.hasRoom ? to.write(bytes) : 0;
     if (copied > 0) from.advance(copied);
-    else await Promise.race([writing(to.room()), broken]);
+    else await waits.for(writing(to.room()));
   }
 }
 

@@ -9,7 +9,7 @@ import { readStraight } from "./core/random_access.ts";
 import { pipeDirectly } from "./direct_pipe.ts";
 import { Errno, ioError } from "./errors.ts";
 import { DmaFile, handleOf } from "./file.ts";
-import { DmaStreamWriter, sessionFor } from "./stream_writer.ts";
+import { DmaStreamWriter, pipingInto, sessionFor } from "./stream_writer.ts";
 
 /** Bytes of one buffer that is read at once, unless told otherwise. Found by measuring: bench/FINDINGS.md. */
 export const DEFAULT_READ_BUFFER_SIZE: number = 1 << 20;
@@ -44,6 +44,7 @@ export interface DmaStreamReaderOptions {
   bufferSize?: number;
   /**
    * Buffers that are read ahead, at most 1,024. 0: a read only when asked. Memory is one buffer more.
+   * Given neither this nor `bufferSize`, a reader has less while many streams are at work: `bufferBudget` of `configure`.
    *
    * @default {4}
    */
@@ -305,7 +306,8 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
       const session = sessionFor(destination);
       const signal = options?.signal;
       if (session && (signal === undefined || signal instanceof AbortSignal)) {
-        return pipeDirectly(this, this.#source.core, destination, session, options ?? {});
+        const pipe = pipeDirectly(this, this.#source.core, destination, session, options ?? {});
+        return pipingInto(destination, pipe);
       }
     }
     return super.pipeTo(destination, options);

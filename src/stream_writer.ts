@@ -16,6 +16,9 @@ const dropped = new FinalizationRegistry<WriteSession>((session) => {
   session.abandon().catch(() => {});
 });
 
+/** Counts a pipe of this module's as who has the lock, and is told by its rejection. For this module only. */
+export let pipingInto: <T>(writer: DmaStreamWriter, pipe: Promise<T>) => Promise<T>;
+
 /** As for files: what has ended is forgotten at once. */
 const forget = (session: WriteSession): void => void dropped.unregister(session);
 
@@ -60,6 +63,15 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
       const sink = writer.#sink;
       const busy = writer.locked || writer.#ending || sink.queued > 0 || sink.waiting !== undefined;
       return busy || sink.session.failed || sink.session.closed ? undefined : sink.session;
+    };
+    pipingInto = (writer, pipe) => {
+      const sink = writer.#sink;
+      const lent = sink.lent = Symbol();
+      const over = () => {
+        if (sink.lent === lent) sink.lent = undefined;
+      };
+      pipe.then(over, over);
+      return sink.telling(pipe);
     };
   }
 
@@ -276,7 +288,7 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
     const releaseLock = writer.releaseLock.bind(writer);
     const session = this.#session;
     const sink = this.#sink;
-    sink.lent = true;
+    const lent = sink.lent = Symbol();
     Object.defineProperties(writer, {
       write: {
         value: (chunk: BufferSource): Promise<void> => {
@@ -294,7 +306,7 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
       releaseLock: {
         value: (): void => {
           releaseLock();
-          sink.lent = false;
+          if (sink.lent === lent) sink.lent = undefined;
         },
       },
     });

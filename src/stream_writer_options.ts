@@ -21,7 +21,8 @@ export interface DmaStreamWriterOptions {
    */
   bufferSize?: number;
   /**
-   * Buffers that may be in flight, at most 1,024. Below 1 means 1. Filling goes on in one more.
+   * Buffers that may be in flight, at most 1,024. Below 1 means 1. Filling goes on in one more. Given neither
+   * this nor `bufferSize`, a writer has less while many streams are at work: `bufferBudget` of `configure`.
    *
    * @default {4}
    */
@@ -69,7 +70,7 @@ export interface DmaStreamWriterOptions {
 /** How `DmaStreamWriter.sync` is done. */
 export interface DmaSyncOptions {
   /**
-   * Also write the partly filled buffer, padded with zeros, so that everything written so far is durable.
+   * Also write the partly filled buffer, padded with zeros or with what stands there, so that everything written so far is durable.
    *
    * @default {false}
    */

@@ -14,8 +14,11 @@ export class WriterSink {
   waiting: Promise<void> | undefined;
   controller: WeakRef<WritableStreamDefaultController> | undefined;
   stream: WeakRef<WritableStream> | undefined;
-  /** The lock is with a writer of `getWriter`, and not with a pipe. */
-  lent = false;
+  /**
+   * Stands for who has the lock and is told of a failure by what is called: a writer of `getWriter`, or a pipe of this
+   * module's. Not the writer itself: it would hold the stream.
+   */
+  lent: symbol | undefined;
   /** Somebody was told of the failure: disposing need not tell it again. */
   told = false;
 
@@ -73,12 +76,17 @@ export class WriterSink {
     return this.telling(taken);
   }
 
-  /** The failure of this promise counts as told, where it is the session's: it is a user's. */
-  telling<T>(promise: Promise<T>): Promise<T> {
-    promise.catch((error) => {
+  /**
+   * What a user gets: its failure counts as told, where it is the session's. It is a promise of its own, so that one that
+   * nobody looks at is reported as any other.
+   */
+  async telling<T>(promise: Promise<T>): Promise<T> {
+    try {
+      return await promise;
+    } catch (error) {
       if (this.session.failed && error === this.session.error) this.told = true;
-    });
-    return promise;
+      throw error;
+    }
   }
 
   /** The stream fails: whoever pipes into it is told by the pipe. */

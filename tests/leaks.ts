@@ -18,6 +18,9 @@ export interface Holdings {
   readonly pinned: number;
 }
 
+/** Bytes that the pool keeps for reuse. */
+const KEPT = 32 << 20;
+
 /** By how much each count may grow without being called a leak. */
 export interface LeakTolerance {
   /** @default {0} */
@@ -26,7 +29,7 @@ export interface LeakTolerance {
   mappings?: number;
   /** Bytes. @default {33554432} */
   resident?: number;
-  /** Bytes. @default {0} */
+  /** What the pool keeps for reuse is pinned for the ring once it was used enough. @default {33554432} */
   pinned?: number;
 }
 
@@ -49,7 +52,7 @@ export function assertNoLeak(
   after: Holdings,
   tolerance: LeakTolerance = {},
 ): void {
-  const { descriptors = 0, mappings = 64, resident = 32 * 1024 * 1024, pinned = 0 } = tolerance;
+  const { descriptors = 0, mappings = 64, resident = KEPT, pinned = KEPT } = tolerance;
   const leaks: string[] = [];
   const compare = (what: string, was: number, is: number, allowed: number) => {
     if (is - was > allowed) leaks.push(`${what}: ${was}, then ${is}, and ${allowed} more allowed`);

@@ -94,3 +94,49 @@ testInEachDirectory("Disposing tells a failure that nobody was told of", async (
     assertEquals(error.code, "ENOSPC");
   }
 });
+
+testInEachDirectory(
+  "A pipe from a file that keeps its target open tells what fails at its very end",
+  async (dir) => {
+    const source = await DmaFile.create(dir.file("source"));
+    await source.writeAt(source.allocBuffer(512 * 1024), 0);
+    const stream = await create(dir, { bufferSize: 64 * 1024, preallocate: false });
+    const path = `${Deno.realPathSync(dir.path)}/file`;
+    const closing = Promise.withResolvers<void>();
+    using _ = interpose("close", (real, args) => {
+      closing.resolve();
+      setTimeout(() => real(...args), 30);
+    });
+    using _1 = interpose("write", (real, args) => {
+      if (Deno.readLinkSync(`/proc/self/fd/${args[0]}`) !== path) return real(...args);
+      closing.promise.then(() => args[6].complete(-ENOSPC));
+    });
+    const error: Partial<DmaError> = await assertRejects(() =>
+      source.readable.pipeTo(stream, { preventClose: true })
+    );
+    assertEquals(error.code, "ENOSPC");
+    await stream[Symbol.asyncDispose]();
+  },
+);
+
+testInEachDirectory(
+  "A write whose promise nobody looks at is reported when it fails",
+  async (dir) => {
+    const reported: unknown[] = [];
+    const listener = (event: PromiseRejectionEvent) => {
+      event.preventDefault();
+      reported.push(event.reason);
+    };
+    addEventListener("unhandledrejection", listener);
+    try {
+      const stream = await create(dir, { bufferSize: 4096, writeBehind: 1, preallocate: false });
+      using _ = interpose("write", (_real, args) => later(args[6], -ENOSPC));
+      for (let count = 0; count < 8; count++) stream.write(pattern(5000));
+      await eventually(() => reported.length > 0);
+      const error = await assertRejects(() => stream.close());
+      assertEquals(reported[0], error);
+    } finally {
+      removeEventListener("unhandledrejection", listener);
+    }
+  },
+);

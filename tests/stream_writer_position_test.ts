@@ -401,3 +401,15 @@ testInEachDirectory("seal leaves a file that can only be read", async (dir) => {
   assertEquals(descriptorsOf(path), 0);
   await assertFile(path, pattern(10_001));
 });
+
+testInEachDirectory(
+  "What its own file was made longer by is cut by the writer that owns the size",
+  async (dir) => {
+    const file = await DmaFile.create(dir.file("file"));
+    const writer = file.writable;
+    await writer.write(pattern(5));
+    await file.preallocate(100_000);
+    await writer.close();
+    await assertFile(dir.file("file"), pattern(5));
+  },
+);

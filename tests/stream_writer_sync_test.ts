@@ -170,6 +170,42 @@ testInEachDirectory(
   },
 );
 
+testInEachDirectory("A writer that synced nothing leaves the name to the next one", async (dir) => {
+  const file = await DmaFile.create(dir.file("file"));
+  const first = new DmaStreamWriter(file, { syncOnClose: false, closeFile: false });
+  await first.write(pattern(10));
+  await first.close();
+  const second = new DmaStreamWriter(file, { append: true });
+  using noted = noteOrder(dir);
+  await second.write(pattern(10));
+  await second.sync({ tail: true });
+  assert(noted.order.includes("sync directory"), noted.order.join(", "));
+  await second.close();
+});
+
+testInEachDirectory(
+  "A directory that cannot be synced fails a close that is under way, too",
+  async (dir) => {
+    for (const syncOnClose of [true, false]) {
+      const stream = await create(dir, { bufferSize: 4096, syncOnClose });
+      await stream.write(pattern(4096));
+      const directory = Deno.realPathSync(dir.path);
+      let failures = 0;
+      using _ = interpose("sync", (real, args) => {
+        const path = Deno.readLinkSync(`/proc/self/fd/${args[0]}`);
+        if (path === directory && failures++ === 0) later(args[2], -Errno.EIO);
+        else real(...args);
+      });
+      const syncing = stream.sync();
+      const closing = stream.close();
+      await assertRejects(() => syncing, Error, "os error 5");
+      if (syncOnClose) await assertRejects(() => closing, Error, "os error 5");
+      else await closing;
+      await Deno.remove(dir.file("file"));
+    }
+  },
+);
+
 testInEachDirectory("A renamed file has the directory synced in which it stands", async (dir) => {
   await Deno.mkdir(dir.file("other"));
   const stream = await create(dir);

@@ -15,10 +15,17 @@ export async function settleName(handle: Handle, durable: boolean): Promise<void
   if (publication) {
     handle.publication = undefined;
     await publication.publish(handle);
+    handle.nameVolatile = false;
   } else if (syncsDirectory(handle, durable)) {
-    await syncParent(handle);
+    await syncName(handle);
   }
-  handle.nameVolatile = false;
+}
+
+/** Makes the name of a file durable that has one, unless it gets another one meanwhile. */
+export async function syncName(handle: Handle): Promise<void> {
+  const { renames } = handle;
+  await syncParent(handle);
+  if (handle.renames === renames) handle.nameVolatile = false;
 }
 
 /** Whether {@linkcode settleName} would sync the directory, so that this can begin early. */
@@ -27,7 +34,7 @@ export function syncsDirectory(handle: Handle, durable: boolean): boolean {
 }
 
 /** Syncs the directory in which a file stands now, wherever it was renamed to. */
-export async function syncParent(handle: Handle): Promise<void> {
+async function syncParent(handle: Handle): Promise<void> {
   const real = handle.engine.realPath(handle.fd);
   // A file that was removed meanwhile has no name to keep; but one may be called so.
   if (real?.endsWith(" (deleted)") && await linksOf(handle) === 0) return;

@@ -107,6 +107,7 @@ async function writeSteps(
   position: number,
 ): Promise<void> {
   const { engine, fd, alignment, direct } = handle;
+  handle.longest = Math.max(handle.longest, position + length);
   let put = 0;
   let fruitless = 0;
   while (put < length) {

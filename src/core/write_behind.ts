@@ -38,6 +38,8 @@ export interface WriteBehindOptions {
   readonly keep: number;
   /** The length of the file on disk, at most. */
   size: number;
+  /** How long others of this file's handle made it since. */
+  readonly reach?: number;
   /** A multiple of the alignment. */
   bufferSize: number;
   /** Writes in flight at most. */
@@ -365,17 +367,19 @@ export class WriteBehind {
   }
 
   /**
-   * Whether this writer may have made the file longer than `length`. A file that is longer than this writer ever made it
+   * Whether this handle may have made the file longer than `length`. A file that is longer than it ever made it
    * has bytes of another one behind the end: those are not cut off.
    */
   #isTooLong(length: number): boolean {
-    const { longest } = this.#endOfFile;
+    const own = this.#endOfFile.longest;
+    const longest = Math.max(own, this.#options.reach ?? 0);
     if (longest <= length) return false;
     const block = this.#engine.acquire(4096);
     const failed = this.#engine.statNow(this.#options.fd, block) < 0;
     const size = failed ? 0 : Number(parseStat(block.bytes).size);
     this.#engine.release(block);
-    return size <= longest;
+    // What this writer has yet to write may make the file longer than it is now.
+    return size <= longest && (own > length || size > length);
   }
 
   /** Cuts the file to what is flushed, where it may be longer. Nothing is written meanwhile. */

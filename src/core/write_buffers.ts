@@ -142,13 +142,14 @@ export class WriteBuffers {
     // Never less than a block, up to which the last one is padded.
     const first = Math.max(FIRST_BLOCK, this.#alignment);
     const capacity = this.#first ? Math.min(first, this.#bufferSize) : this.#wholeSize;
-    this.#add(capacity);
     const filling = new WriteBuffer(
       this.#engine,
       capacity,
       this.base,
       () => this.#leaveOut(filling.capacity),
     );
+    // Where there is no memory to be had, none counts.
+    this.#add(capacity);
     return this.filling = filling;
   }
 

@@ -3,7 +3,7 @@
 
 import type { Memory } from "../engine/engine.ts";
 import type { DmaError } from "../errors.ts";
-import { discardName, giveUpFile, settleName, syncParent, syncsDirectory } from "./end_of_life.ts";
+import { discardName, giveUpFile, settleName, syncName, syncsDirectory } from "./end_of_life.ts";
 import type { Handle, Occupant } from "./handle.ts";
 import { mayVanish } from "./isolate.ts";
 import { readWhole, sizeOf } from "./random_access.ts";
@@ -119,6 +119,9 @@ export class WriteSession implements Occupant {
         return Math.max(keep, handle.contentEnd);
       },
       size,
+      get reach() {
+        return handle.longest;
+      },
       bufferSize,
       writeBehind,
       budget: sharesMemory ? engine.budget : undefined,
@@ -192,14 +195,16 @@ export class WriteSession implements Occupant {
 
   async #syncWithName(synced: Promise<number>): Promise<number> {
     const { handle } = this;
-    const { renames } = handle;
-    const [bytes, name] = await Promise.allSettled([synced, syncParent(handle)]);
+    if (handle.closed) return await synced;
+    handle.enter("sync");
+    const named = syncName(handle).catch((error) => {
+      this.#fail(error);
+      throw this.failed ? this.error : error;
+    });
+    const [bytes, name] = await Promise.allSettled([synced, named]);
+    handle.leave();
     if (bytes.status === "rejected") throw bytes.reason;
-    if (name.status === "rejected") {
-      this.#fail(name.reason);
-      throw this.error;
-    }
-    if (handle.renames === renames) handle.nameVolatile = false;
+    if (name.status === "rejected") throw name.reason;
     return bytes.value;
   }
 
@@ -245,7 +250,7 @@ export class WriteSession implements Occupant {
     const { handle } = this;
     const durable = syncOnClose || handle.publication !== undefined;
     // The directory is synced beside the file: neither waits for the other.
-    const named = syncsDirectory(handle, syncOnClose) ? syncParent(handle) : undefined;
+    const named = syncsDirectory(handle, syncOnClose) ? syncName(handle) : undefined;
     named?.catch(() => {});
     try {
       const closesNow = closeFile && handle.publication === undefined && handle.closesNext;
@@ -254,10 +259,9 @@ export class WriteSession implements Occupant {
     } finally {
       await named?.catch(() => {});
     }
-    if (named) {
-      await named;
-      handle.nameVolatile = false;
-    }
+    await named;
+    // A sync that was under way may have found that the name cannot be made durable.
+    if (this.failed) throw this.error;
     // An atomic file that stays open for more writers is published when it is closed.
     if (closeFile || this.#sealing || !handle.publication) await settleName(handle, syncOnClose);
     this.#noteContent(core);

@@ -143,8 +143,9 @@ function makeRegistrar(liburing: Liburing, ring: Deno.PointerObject): Registrar 
     register(address, length) {
       const index = free.pop();
       if (index === undefined) return -1;
-      allowed = update(index, address, length) === 1;
-      if (allowed) return index;
+      const done = update(index, address, length) === 1;
+      if (done) return index;
+      allowed = false;
       free.push(index);
       return -1;
     },

@@ -32,8 +32,9 @@ export interface EngineOptions {
    */
   threads?: number;
   /**
-   * Bytes of buffers that all streams of this isolate may hold which were given neither `bufferSize` nor `writeBehind`
-   * or `readAhead`. While they hold as much, each makes do with one buffer of 256 KiB. 0: always.
+   * Bytes that the buffers of all streams of this isolate may take together, but for streams that were given
+   * `bufferSize`, `writeBehind` or `readAhead`. While they take that much, each makes do with one buffer of 256 KiB. 0:
+   * always one of 256 KiB.
    *
    * @default {67108864}
    */
