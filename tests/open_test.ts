@@ -1,4 +1,5 @@
 // DmaFile.open and create: the options, the names, and errors that are Deno's own.
+// Long, as a list is: each test stands for itself.
 
 import {
   assert,

@@ -1,5 +1,6 @@
 // DmaFile.readAt, readAtAligned and writeAt: any position, the end of the file, alignment, and what a kernel may
 // do to a request.
+// Long, as a list is: each test stands for itself.
 
 import {
   assert,

@@ -1,5 +1,6 @@
 // A DmaStreamWriter that fails, is aborted, or is dropped: the first failure is final, the file is cut to what is
 // whole, and nothing is left over.
+// Long, as a list is: each test stands for itself.
 
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { type DmaError, DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../mod.ts";

@@ -1,4 +1,5 @@
 // DmaStreamWriter on files that have bytes already: where it starts and ends, and what stays around it.
+// Long, as a list is: each test stands for itself.
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../mod.ts";

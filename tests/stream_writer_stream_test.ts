@@ -1,4 +1,5 @@
 // DmaStreamWriter as any other WritableStream: locks, queues, pipes, backpressure, Node's streams.
+// Long, as a list is: each test stands for itself.
 
 import { Buffer } from "node:buffer";
 import { pipeline, Readable, Writable } from "node:stream";

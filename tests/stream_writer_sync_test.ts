@@ -1,4 +1,5 @@
 // DmaStreamWriter.sync and close: what is made durable, in which order, and that many of them may overlap.
+// Long, as a list is: each test stands for itself.
 
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../mod.ts";
