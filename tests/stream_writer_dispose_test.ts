@@ -70,7 +70,7 @@ for (const [name, tell] of Object.entries(tellers)) {
         });
         await tell(writer);
       };
-      const error: Partial<DmaError> = await assertRejects(scope);
+      const error = await assertRejects(scope, Error) as DmaError;
       assertEquals([error.name, error.code], ["Error", "ENOSPC"]);
       assertEquals(descriptorsOf(stream.file.path), 0);
     },
@@ -90,7 +90,7 @@ testInEachDirectory("Disposing tells a failure that nobody was told of", async (
       }
       await eventually(() => engine.counters.inFlight === 0);
     };
-    const error: Partial<DmaError> = await assertRejects(scope);
+    const error = await assertRejects(scope, Error) as DmaError;
     assertEquals(error.code, "ENOSPC");
   }
 });
@@ -111,9 +111,10 @@ testInEachDirectory(
       if (Deno.readLinkSync(`/proc/self/fd/${args[0]}`) !== path) return real(...args);
       closing.promise.then(() => args[6].complete(-ENOSPC));
     });
-    const error: Partial<DmaError> = await assertRejects(() =>
-      source.readable.pipeTo(stream, { preventClose: true })
-    );
+    const error = await assertRejects(
+      () => source.readable.pipeTo(stream, { preventClose: true }),
+      Error,
+    ) as DmaError;
     assertEquals(error.code, "ENOSPC");
     await stream[Symbol.asyncDispose]();
   },
