@@ -2,6 +2,7 @@
 
 import { flag, integer, optionsObject, shown } from "./arguments.ts";
 import { closeFile as closeHandle } from "./core/end_of_life.ts";
+import { turnAfter } from "./core/event_loop.ts";
 import type { Handle } from "./core/handle.ts";
 import { mayVanish } from "./core/isolate.ts";
 import { ReadAhead } from "./core/read_ahead.ts";
@@ -120,9 +121,10 @@ class Source {
     bytes: Uint8Array<ArrayBuffer> | null,
   ): Promise<void> | undefined {
     if (bytes === null) return this.#end(controller);
+    const { length } = bytes;
     controller.enqueue(bytes.slice());
-    this.core.advance(bytes.length);
-    return undefined;
+    this.core.advance(length);
+    return turnAfter(length);
   }
 
   async #end(controller: ReadableByteStreamController): Promise<void> {
@@ -157,6 +159,7 @@ class Source {
     const { length } = bytes;
     core.advance(length);
     controller.byobRequest!.respond(length);
+    await turnAfter(length);
   }
 
   async #readStraight(view: Uint8Array<ArrayBuffer>): Promise<number> {

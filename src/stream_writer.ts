@@ -2,6 +2,7 @@
 
 import { chunkBytes, flag, optionsObject, shown } from "./arguments.ts";
 import { DmaBuffer, takeMemory } from "./buffer.ts";
+import { turnAfter } from "./core/event_loop.ts";
 import { SharedReads } from "./core/shared_reads.ts";
 import { WriteSession } from "./core/write_session.ts";
 import { DmaFile, handleOf } from "./file.ts";
@@ -152,7 +153,7 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
       !this.locked && chunk instanceof Uint8Array && chunk.length > 0
     ) {
       const taken = core.write(chunk);
-      if (taken === chunk.length) return resolved;
+      if (taken === chunk.length) return turnAfter(taken) ?? resolved;
       const rest = chunk.subarray(taken);
       return sink.wait(() => this.#session.accept(rest));
     }

@@ -1,6 +1,7 @@
 // What a DmaStreamWriter's stream calls: chunks on their way to the session, and who was told of its failure.
 
 import { chunkBytes } from "./arguments.ts";
+import { turnAfter } from "./core/event_loop.ts";
 import type { WriteSession } from "./core/write_session.ts";
 
 /** Resolved for good: for what was possible at once. */
@@ -38,7 +39,7 @@ export class WriterSink {
     const pending = this.#take(chunk);
     if (pending === undefined) {
       this.queued--;
-      return undefined;
+      return turnAfter(chunk.byteLength);
     }
     return pending.finally(() => this.queued--);
   }

@@ -1,0 +1,36 @@
+// Streams whose other end is always ready go on from one microtask to the next, and nothing else of the program gets a
+// turn meanwhile: not a timer, not a request. So they let the event loop come round now and then.
+
+/** So long may bytes move on before the event loop has to come round, in milliseconds. */
+const LONG = 1;
+
+/** After so many bytes the clock is looked at. */
+const LOOK_EVERY = 256 << 10;
+
+/** Nothing is done about it for the first so many milliseconds: Deno takes 4 to have its first `setImmediate` ready. */
+const FIRST_AFTER = 20;
+
+let moved = 0;
+let since: number | undefined;
+
+/**
+ * Counts bytes that were moved with nothing to wait for. Where that has been going on for long, whoever moves them should
+ * wait for the promise that this returns: it resolves when the event loop has come round.
+ *
+ * By `setImmediate`: in Deno what comes from an operation that is ready, as a message does, is served up to 128 times
+ * before a timer is.
+ */
+export function turnAfter(bytes: number): Promise<void> | undefined {
+  moved += bytes;
+  if (moved < LOOK_EVERY) return undefined;
+  moved = 0;
+  const now = performance.now();
+  since ??= now + FIRST_AFTER;
+  if (now - since < LONG) return undefined;
+  return new Promise((resolve) => {
+    setImmediate(() => {
+      since = performance.now();
+      resolve();
+    });
+  });
+}

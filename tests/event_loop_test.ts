@@ -1,0 +1,170 @@
+// Streams let the event loop come round: what moves bytes for long must not keep the rest of the program waiting.
+// A clock that the tests move says what is long.
+
+import { assert, assertEquals } from "@std/assert";
+import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../mod.ts";
+import { assertFile, pattern } from "./bytes.ts";
+import { type TestDirectory, testInEachDirectory } from "./dirs.ts";
+
+const KIB = 1024;
+const PIECE = 64 * KIB;
+const PIECES = 200;
+/** More than is written, so that nobody waits for the disk. */
+const ROOMY = { bufferSize: 2 * PIECE * PIECES };
+/** The clock is looked at each 256 KiB; two looks may pass before a turn. */
+const MOST_BETWEEN = 8;
+
+/** What the clock shows; it never goes back, in no test. */
+let time = performance.now();
+
+/** A clock that goes on only by `work`, and how much of that was done between two turns of the event loop at most. */
+function watchedClock() {
+  const { now } = performance;
+  time = Math.max(time, now.call(performance));
+  let steps = 0;
+  let between = 0;
+  let most = 0;
+  let going = true;
+  performance.now = () => time;
+  const turn = () => {
+    between = 0;
+    if (going) setImmediate(turn);
+  };
+  turn();
+  return {
+    work() {
+      time += 1;
+      steps++;
+      between++;
+      // The first 20 ms are left out: nothing is promised for them.
+      if (steps > 40) most = Math.max(most, between);
+    },
+    get steps() {
+      return steps;
+    },
+    get most() {
+      return most;
+    },
+    async [Symbol.asyncDispose]() {
+      going = false;
+      performance.now = now;
+      await new Promise((resolve) => setImmediate(resolve));
+    },
+  };
+}
+
+const content = pattern(PIECE * PIECES);
+const piece = (index: number) => content.subarray(index * PIECE, (index + 1) * PIECE);
+
+async function create(dir: TestDirectory): Promise<DmaStreamWriter> {
+  return new DmaStreamWriter(await DmaFile.create(dir.file("file")), ROOMY);
+}
+
+/** Always has a piece ready, and takes a while to make it. */
+function source(work: () => void): ReadableStream<Uint8Array<ArrayBuffer>> {
+  let index = 0;
+  return new ReadableStream({
+    pull(controller) {
+      work();
+      controller.enqueue(piece(index));
+      if (++index === PIECES) controller.close();
+    },
+  });
+}
+
+testInEachDirectory(
+  "A pipe from a source that is always ready lets others have a turn",
+  async (dir) => {
+    const writer = await create(dir);
+    {
+      await using clock = watchedClock();
+      await source(clock.work).pipeTo(writer);
+      assertEquals(clock.steps, PIECES);
+      assert(clock.most <= MOST_BETWEEN, `${clock.most} ms between two turns`);
+    }
+    await assertFile(dir.file("file"), content);
+  },
+);
+
+testInEachDirectory("write lets others have a turn where it is waited for", async (dir) => {
+  const writer = await create(dir);
+  {
+    await using clock = watchedClock();
+    for (let index = 0; index < PIECES; index++) {
+      clock.work();
+      await writer.write(piece(index));
+    }
+    assert(clock.most <= MOST_BETWEEN, `${clock.most} ms between two turns`);
+  }
+  await writer.close();
+  await assertFile(dir.file("file"), content);
+});
+
+testInEachDirectory("write takes bytes at once where nobody waits for it", async (dir) => {
+  const writer = await create(dir);
+  {
+    await using clock = watchedClock();
+    const written = [];
+    for (let index = 0; index < PIECES; index++) {
+      clock.work();
+      written.push(writer.write(piece(index)));
+      assertEquals(writer.currentPos, (index + 1) * PIECE);
+    }
+    await Promise.all(written);
+  }
+  await writer.close();
+  await assertFile(dir.file("file"), content);
+});
+
+for (const byob of [false, true]) {
+  testInEachDirectory(
+    `A reader lets others have a turn where all is read ahead [${byob ? "BYOB" : "default"}]`,
+    async (dir) => {
+      await Deno.writeFile(dir.file("file"), content);
+      const file = await DmaFile.open(dir.file("file"));
+      await using reader = new DmaStreamReader(file, ROOMY);
+      let got = 0;
+      {
+        await using clock = watchedClock();
+        if (byob) {
+          const views = reader.getReader({ mode: "byob" });
+          for (let view = new Uint8Array(PIECE);;) {
+            const { value, done } = await views.read(view);
+            if (done) break;
+            clock.work();
+            got += value.length;
+            view = new Uint8Array(value.buffer);
+          }
+        } else {
+          for await (const chunk of reader) {
+            clock.work();
+            got += chunk.length;
+          }
+        }
+        assertEquals(clock.steps, PIECES);
+        assert(clock.most <= MOST_BETWEEN, `${clock.most} ms between two turns`);
+      }
+      assertEquals(got, content.length);
+    },
+  );
+}
+
+testInEachDirectory("A pipe can be aborted while it lets others have a turn", async (dir) => {
+  const writer = await create(dir);
+  {
+    await using clock = watchedClock();
+    const stop = new AbortController();
+    let pieces = 0;
+    const work = () => {
+      clock.work();
+      // From a turn that the pipe lets the program have: there is no other.
+      if (++pieces === PIECES / 2) setImmediate(() => stop.abort("enough"));
+    };
+    const error = await source(work).pipeTo(writer, { signal: stop.signal }).catch((error) =>
+      error
+    );
+    assertEquals(error, "enough");
+    assert(clock.steps < PIECES);
+  }
+  assertEquals((await Deno.stat(dir.file("file"))).size, writer.currentFlushedPos);
+});
