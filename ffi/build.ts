@@ -19,6 +19,12 @@ const targets: Record<Architecture, readonly string[]> = {
   aarch64: ["aarch64-linux-gnu-gcc", "cc"],
 };
 
+/** What one architecture's compiler needs besides: atomic operations of its own, and not of a library. */
+const ownFlags: Record<Architecture, readonly string[]> = {
+  x86_64: [],
+  aarch64: ["-mno-outline-atomics"],
+};
+
 // No libc, no unwind tables, no build id, one segment layout: small, and the same bytes each time.
 // Pages of 64 KiB exist on aarch64, which the linker's default there allows for.
 const flags = [
@@ -94,11 +100,14 @@ async function liburingHeaders(): Promise<string> {
   return links;
 }
 
-async function compile({ command }: Compiler): Promise<Uint8Array<ArrayBuffer>> {
+async function compile(
+  architecture: Architecture,
+  { command }: Compiler,
+): Promise<Uint8Array<ArrayBuffer>> {
   const include = await liburingHeaders();
   const output = `${include}/shim.so`;
   try {
-    await run(command, [...flags, "-I", include, "-o", output, source]);
+    await run(command, [...flags, ...ownFlags[architecture], "-I", include, "-o", output, source]);
     return await Deno.readFile(output);
   } finally {
     await Deno.remove(include, { recursive: true });
@@ -143,7 +152,7 @@ export async function incomparable(architecture: Architecture): Promise<string |
 /** Whether a committed module is, byte for byte, what the source compiles to. Only where it is comparable. */
 export async function matchesSource(architecture: Architecture): Promise<boolean> {
   const committed = await Deno.readTextFile(moduleOf(architecture));
-  const bytes = await compile((await findCompiler(architecture))!);
+  const bytes = await compile(architecture, (await findCompiler(architecture))!);
   return committed === await moduleText(bytes, versionIn(committed));
 }
 
@@ -168,7 +177,7 @@ async function build(architecture: Architecture): Promise<void> {
     console.log(`${architecture}: no compiler (looked for ${targets[architecture].join(", ")})`);
     return;
   }
-  const bytes = await compile(compiler);
+  const bytes = await compile(architecture, compiler);
   await Deno.writeTextFile(moduleOf(architecture), await moduleText(bytes, compiler.version));
   console.log(`${architecture}: ${bytes.length} bytes, by ${compiler.version}`);
 }

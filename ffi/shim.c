@@ -1,5 +1,6 @@
 // What JavaScript cannot do for itself, and nothing else: aligned mappings, the parts of liburing that exist
-// only as inline functions of its header, and blocking system calls that report errno as their result.
+// only as inline functions of its header, blocking system calls that report errno as their result, and what is left to
+// do when the isolate is gone.
 //
 // It holds no state and no policy. It is linked against nothing (raw system calls, no libc), so that one
 // binary loads under every libc; liburing's exported functions are called from TypeScript directly.
@@ -21,7 +22,7 @@
 #define EXPORT __attribute__((visibility("default")))
 
 // Bumped whenever a signature or the meaning of an argument changes; ffi/shim.ts asks for the same number.
-#define SHIM_ABI 3
+#define SHIM_ABI 4
 
 // Above io_uring's own opcodes, which `dma_call` shares.
 enum {
@@ -92,11 +93,6 @@ static int acceptable(uint32_t opcode, double address, uint32_t length, double o
   return address != 0 && length != 0 && length <= MAX_RW && offset <= MAX_EXACT - length;
 }
 
-EXPORT int32_t dma_call(uint32_t opcode, int32_t fd, double address, uint32_t length, double offset, uint32_t flags);
-
-// Where dma_call is: a call on another thread goes by address, and so does not need the library to stay open.
-EXPORT double dma_call_address(void) { return (double)(uintptr_t)&dma_call; }
-
 // ---- memory ---------------------------------------------------------------------------------------------------
 
 EXPORT uint32_t dma_abi(void) { return SHIM_ABI; }
@@ -142,6 +138,9 @@ static struct io_uring_sqe *next_entry(struct io_uring *ring) {
   return sqe;
 }
 
+// Marks in user_data, above what JavaScript has of it, an operation whose result is a descriptor.
+#define OPENS (1ull << 32)
+
 // Queues one operation. Returns 0, or -EBUSY when the submission queue is full, or -EINVAL.
 EXPORT int32_t dma_queue(struct io_uring *ring, uint32_t opcode, uint32_t flags, int32_t fd, double address,
                          uint32_t length, double offset, uint32_t op_flags, uint32_t buffer_index,
@@ -153,7 +152,7 @@ EXPORT int32_t dma_queue(struct io_uring *ring, uint32_t opcode, uint32_t flags,
   sqe->flags = (uint8_t)flags;
   sqe->rw_flags = (int)op_flags; // one union with open_flags, fsync_flags and statx_flags
   sqe->buf_index = (uint16_t)buffer_index;
-  sqe->user_data = user_data;
+  sqe->user_data = user_data | (opcode == IORING_OP_OPENAT ? OPENS : 0);
   return 0;
 }
 
@@ -254,3 +253,104 @@ EXPORT int32_t dma_call(uint32_t opcode, int32_t fd, double address, uint32_t le
   } while (result == -EINTR && opcode != IORING_OP_CLOSE); // close has let go of the descriptor even then
   return (int32_t)result;
 }
+
+// ---- the end of a thread --------------------------------------------------------------------------------------
+
+// What an isolate has from the kernel, as ffi/estate.ts writes it down.
+struct estate {
+  double ring;     // the address of its struct io_uring, or 0
+  double mappings; // how many are listed
+  int32_t calls;   // on other threads, that have not ended; TypeScript counts them when it begins them
+  int32_t unused;
+  uint8_t descriptors[8192]; // a bit each
+  struct {
+    double address, length;
+  } mapping[3582];
+};
+
+#define ESTATE_BYTES 65536
+_Static_assert(sizeof(struct estate) <= ESTATE_BYTES, "ffi/estate.ts maps no more");
+
+// dma_call on another thread. What it opens is written down before it ends: the isolate may be gone by then.
+EXPORT int32_t dma_call_apart(struct estate *estate, uint32_t opcode, int32_t fd, double address, uint32_t length,
+                              double offset, uint32_t flags) {
+  int32_t result = dma_call(opcode, fd, address, length, offset, flags);
+  if (opcode == IORING_OP_OPENAT && result >= 0 && result < 8 * (int)sizeof estate->descriptors) {
+    __atomic_or_fetch(&estate->descriptors[result / 8], (uint8_t)(1 << result % 8), __ATOMIC_RELAXED);
+  }
+  __atomic_sub_fetch(&estate->calls, 1, __ATOMIC_RELEASE);
+  return result;
+}
+
+// How long the next operation in flight may take when its thread ends, in seconds.
+#define PATIENCE 5
+
+// Waits until every call has ended that is under way on another thread. Returns whether that is so: one that never got
+// its thread does not end.
+static int calls_end(const int32_t *calls) {
+  struct __kernel_timespec millisecond = {.tv_nsec = 1000000};
+  for (int waited = 0; waited < PATIENCE * 1000; waited++) {
+    if (__atomic_load_n(calls, __ATOMIC_ACQUIRE) == 0) return 1;
+    CALL(SYS_nanosleep, &millisecond, 0, 0, 0, 0);
+  }
+  return 0;
+}
+
+// Closes what was opened by operations whose completions nobody will reap any more. Returns how many have completed.
+static unsigned close_opened(struct io_uring_cq *cq) {
+  unsigned head = *cq->khead, tail = io_uring_smp_load_acquire(cq->ktail);
+  for (; head != tail; head++) {
+    const struct io_uring_cqe *cqe = &cq->cqes[head & *cq->kring_mask];
+    if (cqe->user_data & OPENS && cqe->res >= 0) CALL(SYS_close, cqe->res, 0, 0, 0, 0);
+  }
+  io_uring_smp_store_release(cq->khead, tail);
+  return tail;
+}
+
+// Waits until the kernel is done with all that was submitted to a ring. Returns 0, or -errno when it is not done.
+static long settle(struct io_uring *ring) {
+  struct __kernel_timespec patience = {.tv_sec = PATIENCE};
+  struct io_uring_getevents_arg argument = {.ts = (uintptr_t)&patience};
+  for (;;) {
+    // Each entry that the kernel took comes to one completion.
+    if (close_opened(&ring->cq) == io_uring_smp_load_acquire(ring->sq.khead)) return 0;
+    long result = call6(SYS_io_uring_enter, ring->ring_fd, 0, 1, IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG,
+                        (long)&argument, sizeof argument);
+    if (result < 0 && result != -EINTR) return result;
+  }
+}
+
+static void take_down(struct io_uring *ring) {
+  unsigned entries = *ring->sq.kring_entries;
+  CALL(SYS_munmap, ring->sq.sqes, entries * sizeof(struct io_uring_sqe), 0, 0, 0);
+  if (ring->cq.ring_ptr != ring->sq.ring_ptr) CALL(SYS_munmap, ring->cq.ring_ptr, ring->cq.ring_sz, 0, 0, 0);
+  CALL(SYS_munmap, ring->sq.ring_ptr, ring->sq.ring_sz, 0, 0, 0);
+  CALL(SYS_close, ring->ring_fd, 0, 0, 0, 0);
+}
+
+// Gives back what an isolate had, when the thread that it ran on ends: libc calls this. What the kernel, or a call
+// on another thread, may still use is left where it is.
+static void give_back(void *pointer) {
+  struct estate *estate = pointer;
+  // With the main thread the process ends, and nobody should wait for the disk.
+  if (CALL(SYS_gettid, 0, 0, 0, 0, 0) == CALL(SYS_getpid, 0, 0, 0, 0, 0)) return;
+  if (!calls_end(&estate->calls)) return;
+  struct io_uring *ring = (struct io_uring *)(uintptr_t)estate->ring;
+  if (ring) {
+    if (settle(ring) < 0) return;
+    take_down(ring);
+  }
+  for (int fd = 0; fd < 8 * (int)sizeof estate->descriptors; fd++) {
+    if (estate->descriptors[fd / 8] & 1 << fd % 8) CALL(SYS_close, fd, 0, 0, 0, 0);
+  }
+  for (uint32_t index = 0; index < (uint32_t)estate->mappings; index++) {
+    dma_unmap(estate->mapping[index].address, estate->mapping[index].length);
+  }
+  dma_unmap((double)(uintptr_t)estate, ESTATE_BYTES);
+}
+
+// ---- addresses ------------------------------------------------------------------------------------------------
+
+// Where functions are that are called on other threads and at a thread's end, when the library is not open any more.
+EXPORT double dma_call_apart_address(void) { return (double)(uintptr_t)&dma_call_apart; }
+EXPORT double dma_give_back_address(void) { return (double)(uintptr_t)&give_back; }

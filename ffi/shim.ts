@@ -1,6 +1,7 @@
 // Loads the C shim: from memory where the kernel allows that, else from a cache file. No compiler, no
 // download and no permission but --allow-ffi is needed.
 
+import { Estate, threadEndSymbols } from "./estate.ts";
 import { openLibc } from "./libc.ts";
 import { assertPlatform } from "./platform.ts";
 
@@ -39,29 +40,42 @@ const symbols = {
     ],
     result: "i32",
   },
-  dma_call_address: { parameters: [], result: "f64" },
+  dma_call_apart_address: { parameters: [], result: "f64" },
+  dma_give_back_address: { parameters: [], result: "f64" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
-/** `dma_call` on one of Deno's own blocking threads. */
-const blockingCall = {
-  parameters: symbols.dma_call.parameters,
+const callApart = {
+  parameters: [/* estate */ "pointer", ...symbols.dma_call.parameters],
   result: "i32",
   nonblocking: true,
 } as const satisfies Deno.ForeignFunction;
 
-type BlockingCall = Deno.UnsafeFnPointer<typeof blockingCall>["call"];
+type Functions = Deno.DynamicLibrary<typeof symbols>["symbols"];
 
 /** The shim's functions. */
-export type Shim = Deno.DynamicLibrary<typeof symbols>["symbols"] & {
+export interface Shim extends Functions {
   /** As `dma_call`, on one of Deno's own blocking threads. */
-  readonly dma_call_blocking: BlockingCall;
-};
+  readonly dma_call_blocking: (
+    ...call: Parameters<Functions["dma_call"]>
+  ) => Promise<number>;
+  /** What is given back when this isolate's thread ends. Mappings are listed there by themselves. */
+  readonly estate: Estate;
+}
 
 /** Must be SHIM_ABI of ffi/shim.c. */
-const ABI = 3;
+const ABI = 4;
 
 const MFD_CLOEXEC = 1;
 const MFD_EXEC = 0x10;
+
+const libcSymbols = {
+  memfd_create: { parameters: ["buffer", "u32"], result: "i32", optional: true },
+  write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+  close: { parameters: ["i32"], result: "i32" },
+  ...threadEndSymbols,
+} as const satisfies Deno.ForeignLibraryInterface;
+
+type Libc = Deno.DynamicLibrary<typeof libcSymbols>["symbols"];
 
 let loaded: Shim | undefined;
 
@@ -75,30 +89,55 @@ export async function loadShim(): Promise<Shim> {
   // Before anything else is looked at: a shim of the user's own would not do on another platform either.
   assertPlatform();
   const override = environment("DMA_SHIM");
-  const shim = override === undefined ? await loadEmbedded() : open(override);
-  if (shim.dma_abi() !== ABI) {
-    throw new Error(
-      `Cannot use the shim ${override ?? ""}: its interface is ${shim.dma_abi()}, wanted is ${ABI}`,
-    );
+  const { sha256, base64 } = override === undefined ? await embedded() : { sha256: "", base64: "" };
+  // Another call may have come first.
+  if (loaded) return loaded;
+  const libc = openLibc(libcSymbols);
+  try {
+    return loaded = override === undefined
+      ? loadEmbedded(libc.symbols, Uint8Array.fromBase64(base64.replaceAll("\n", "")), sha256)
+      : open(libc.symbols, override);
+  } finally {
+    libc.close();
   }
-  return loaded ??= shim;
 }
 
 /**
  * Opens the shim for good. It is linked to stay mapped, so Deno's handle of it can be closed at once: a library that is
  * open when a test ends counts as leaked by it, and this one is first needed in the middle of somebody's test.
  */
-function open(path: string): Shim {
+function open(libc: Libc, path: string): Shim {
   const library = Deno.dlopen(path, symbols);
-  const address = library.symbols.dma_call_address();
-  const pointer = Deno.UnsafePointer.create(BigInt(address))!;
-  const blocking = new Deno.UnsafeFnPointer(
-    pointer as Deno.PointerObject<typeof blockingCall>,
-    blockingCall,
-  );
-  const dma_call_blocking: BlockingCall = (...call) => blocking.call(...call);
+  const functions = library.symbols;
   library.close();
-  return { ...library.symbols, dma_call_blocking };
+  const abi = functions.dma_abi();
+  if (abi !== ABI) {
+    throw new Error(`Cannot use the shim ${path}: its interface is ${abi}, wanted is ${ABI}`);
+  }
+  const { dma_map, dma_unmap } = functions;
+  const estate = new Estate(dma_map, libc, at(functions.dma_give_back_address()));
+  const apart = new Deno.UnsafeFnPointer(
+    at(functions.dma_call_apart_address()) as Deno.PointerObject<typeof callApart>,
+    callApart,
+  );
+  return {
+    ...functions,
+    estate,
+    dma_map(length, huge) {
+      const address = dma_map(length, huge);
+      if (address > 0) estate.list(address, length);
+      return address;
+    },
+    dma_unmap(address, length) {
+      estate.strike(address);
+      return dma_unmap(address, length);
+    },
+    dma_call_blocking: (...call) => apart.call(estate.countCall(), ...call),
+  };
+}
+
+function at(address: number): Deno.PointerObject {
+  return Deno.UnsafePointer.create(BigInt(address))!;
 }
 
 /** A variable of the environment, where reading it is allowed without asking. */
@@ -114,18 +153,16 @@ async function embedded(): Promise<{ sha256: string; base64: string }> {
     : await import("./shim_x86_64.ts");
 }
 
-async function loadEmbedded(): Promise<Shim> {
-  const { sha256, base64 } = await embedded();
-  const bytes = Uint8Array.fromBase64(base64.replaceAll("\n", ""));
+function loadEmbedded(libc: Libc, bytes: Uint8Array<ArrayBuffer>, sha256: string): Shim {
   let memoryError: unknown;
   try {
-    return loadFromMemory(bytes);
+    return loadFromMemory(libc, bytes);
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
     memoryError = error;
   }
   try {
-    return loadFromCache(bytes, sha256);
+    return loadFromCache(libc, bytes, sha256);
   } catch (error) {
     throw new Error(
       `Cannot load the shim: neither from memory (${message(memoryError)}) nor from a cache file (${
@@ -140,34 +177,26 @@ function message(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-function loadFromMemory(bytes: Uint8Array<ArrayBuffer>): Shim {
-  const libc = openLibc({
-    memfd_create: { parameters: ["buffer", "u32"], result: "i32" },
-    write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
-    close: { parameters: ["i32"], result: "i32" },
-  });
+function loadFromMemory(libc: Libc, bytes: Uint8Array<ArrayBuffer>): Shim {
+  const { memfd_create, write, close } = libc;
+  if (!memfd_create) throw new Error("libc has no memfd_create");
+  const name = new TextEncoder().encode("dma-shim\0");
+  // MFD_EXEC asks for an executable file where the system's default is otherwise; kernels before 6.3
+  // refuse the flag.
+  let fd = memfd_create(name, MFD_CLOEXEC | MFD_EXEC);
+  if (fd < 0) fd = memfd_create(name, MFD_CLOEXEC);
+  if (fd < 0) throw new Error("memfd_create failed");
   try {
-    const { memfd_create, write, close } = libc.symbols;
-    const name = new TextEncoder().encode("dma-shim\0");
-    // MFD_EXEC asks for an executable file where the system's default is otherwise; kernels before 6.3
-    // refuse the flag.
-    let fd = memfd_create(name, MFD_CLOEXEC | MFD_EXEC);
-    if (fd < 0) fd = memfd_create(name, MFD_CLOEXEC);
-    if (fd < 0) throw new Error("memfd_create failed");
-    try {
-      if (Number(write(fd, bytes, BigInt(bytes.length))) !== bytes.length) {
-        throw new Error("write to a memfd failed");
-      }
-      return open(`/proc/self/fd/${fd}`);
-    } finally {
-      close(fd);
+    if (Number(write(fd, bytes, BigInt(bytes.length))) !== bytes.length) {
+      throw new Error("write to a memfd failed");
     }
+    return open(libc, `/proc/self/fd/${fd}`);
   } finally {
-    libc.close();
+    close(fd);
   }
 }
 
-function loadFromCache(bytes: Uint8Array<ArrayBuffer>, sha256: string): Shim {
+function loadFromCache(libc: Libc, bytes: Uint8Array<ArrayBuffer>, sha256: string): Shim {
   const home = environment("HOME");
   const base = environment("XDG_CACHE_HOME") ?? (home && `${home}/.cache`);
   if (!base) throw new Error("neither XDG_CACHE_HOME nor HOME can be read");
@@ -178,5 +207,5 @@ function loadFromCache(bytes: Uint8Array<ArrayBuffer>, sha256: string): Shim {
   const partial = `${folder}/.shim-${crypto.randomUUID()}`;
   Deno.writeFileSync(partial, bytes, { createNew: true, mode: 0o500 });
   Deno.renameSync(partial, path);
-  return open(path);
+  return open(libc, path);
 }

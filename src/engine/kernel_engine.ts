@@ -110,17 +110,25 @@ export abstract class KernelEngine implements Engine {
   abstract submit(): void;
 
   open(directory: number, path: string, flags: number, mode: number, done: Completion): void {
-    this.#byPath([path], done, ([address], done) => {
+    const opened = {
+      complete: (result: number) => {
+        if (result >= 0) this.shim.estate.own(result);
+        done.complete(result);
+      },
+    };
+    this.#byPath([path], opened, ([address], done) => {
       this.push(operation(Op.OPENAT, directory, done, { address: address!, length: mode, flags }));
     });
   }
 
   close(fd: number, done: Completion): void {
+    this.shim.estate.disown(fd);
     // Apart: the last close of a removed file frees all its blocks, in the thread that closes.
     this.push(operation(Op.CLOSE, fd, done, { apart: true }));
   }
 
   closeNow(fd: number): void {
+    this.shim.estate.disown(fd);
     this.shim.dma_call(Op.CLOSE, fd, 0, 0, 0, 0);
   }
 

@@ -69,7 +69,7 @@ export function openRing(shim: Shim, liburing: Liburing, entries: number): Ring 
   const buffer = Deno.UnsafePointerView.getArrayBuffer(reapedPointer, REAP_MOST * 8);
   try {
     const found = setUp(liburing, pointer, entries);
-    return {
+    const ring = {
       pointer,
       reapedPointer,
       reaped: new Int32Array(buffer),
@@ -77,10 +77,13 @@ export function openRing(shim: Shim, liburing: Liburing, entries: number): Ring 
       supported: probe(liburing, pointer),
       registrar: makeRegistrar(liburing, pointer),
       close() {
+        shim.estate.ring = 0;
         liburing.io_uring_queue_exit(pointer);
         unmap();
       },
     };
+    shim.estate.ring = address;
+    return ring;
   } catch (error) {
     unmap();
     throw error;

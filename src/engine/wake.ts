@@ -121,6 +121,7 @@ export class ThreadWake implements Wake {
   constructor(shim: Shim) {
     this.#shim = shim;
     this.fd = eventfd(shim, 0);
+    shim.estate.own(this.fd);
     this.#counter = shim.dma_map(4096, 0);
   }
 
@@ -146,6 +147,7 @@ export class ThreadWake implements Wake {
   }
 
   #free(): void {
+    this.#shim.estate.disown(this.fd);
     this.#shim.dma_call(Op.CLOSE, this.fd, 0, 0, 0, 0);
     this.#shim.dma_unmap(this.#counter, 4096);
   }

@@ -33,7 +33,10 @@ struct shim {
   int32_t (*reap)(struct io_uring *ring, int32_t *out, uint32_t most);
   int32_t (*quiet)(struct io_uring *ring);
   int32_t (*call)(uint32_t opcode, int32_t fd, double address, uint32_t length, double offset, uint32_t flags);
-  double (*call_address)(void);
+  int32_t (*call_apart)(void *estate, uint32_t opcode, int32_t fd, double address, uint32_t length, double offset,
+                        uint32_t flags);
+  double (*call_apart_address)(void);
+  double (*give_back_address)(void);
 };
 
 extern struct shim shim;
@@ -66,4 +69,6 @@ void test_queue(void);
 void test_reap(void);
 void test_quiet(void);
 void test_ring(void);
+void test_thread_end(void);
+void test_ring_end(void);
 void print_constants(void);

@@ -57,8 +57,8 @@ static void check_not_inherited(int zeroes) {
 }
 
 void test_memory(void) {
-  EQUAL(shim.abi(), 3);
-  EQUAL(shim.call_address(), AT(shim.call));
+  EQUAL(shim.abi(), 4);
+  EQUAL(shim.call_apart_address(), AT(shim.call_apart));
   int zeroes = open("/dev/zero", O_RDONLY | O_CLOEXEC);
   if (zeroes < 0) give_up("/dev/zero");
 

@@ -49,7 +49,8 @@ static const struct {
     {"image", test_image},   {"memory", test_memory}, {"arguments", test_arguments},
     {"files", test_files},   {"names", test_names},   {"others", test_others},
     {"queue", test_queue},   {"reap", test_reap},     {"quiet", test_quiet},
-    {"ring", test_ring},
+    {"ring", test_ring},         {"thread end", test_thread_end},
+    {"ring end", test_ring_end},
 };
 
 static void *symbol(void *library, const char *name) {
@@ -74,7 +75,9 @@ static void load(void) {
   shim.reap = symbol(library, "dma_reap");
   shim.quiet = symbol(library, "dma_quiet");
   shim.call = symbol(library, "dma_call");
-  shim.call_address = symbol(library, "dma_call_address");
+  shim.call_apart = symbol(library, "dma_call_apart");
+  shim.call_apart_address = symbol(library, "dma_call_apart_address");
+  shim.give_back_address = symbol(library, "dma_give_back_address");
   // It must stay where it is: calls of it may be under way on other threads (ffi/shim.ts).
   dlclose(library);
 }
