@@ -47,6 +47,7 @@ Deno.test("What is published is the module, its command line and what people rea
     "SECURITY.md",
     "cli.ts",
     "deno.json",
+    "ffi/estate.ts",
     "ffi/libc.ts",
     "ffi/liburing.ts",
     "ffi/platform.ts",
