@@ -29,4 +29,21 @@ for (let view = new Uint8Array(100_001);;) {
   if (done) break;
   view = new Uint8Array(value.buffer);
 }
+
+// Workers that are ended in the middle of it: the C side gives back what they had.
+await Deno.writeFile(`${folder}/source`, content(0, LENGTH));
+for (const what of ["write", "read", "read at", "nothing more"]) {
+  for (let round = 0; round < 5; round++) {
+    const program = new URL("../faults/programs/busy_worker.ts", import.meta.url);
+    const worker = new Worker(program, { type: "module" });
+    const busy = Promise.withResolvers<unknown>();
+    worker.onmessage = busy.resolve;
+    worker.onerror = busy.reject;
+    worker.postMessage({ folder, what });
+    await busy.promise;
+    worker.terminate();
+  }
+}
+// Their threads end in their own time.
+await new Promise((resolve) => setTimeout(resolve, 1000));
 console.log(`done ${engineInfo().engine}`);
