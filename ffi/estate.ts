@@ -83,6 +83,15 @@ export class Estate {
     if (fd < 8 * DESCRIPTOR_BYTES) Atomics.and(this.#descriptors, fd >> 3, ~(1 << (fd & 7)));
   }
 
+  /** The descriptors that are this isolate's. */
+  descriptors(): number[] {
+    const found: number[] = [];
+    this.#descriptors.forEach((bits, index) => {
+      for (let fd = 8 * index; bits > 0; bits >>= 1, fd++) if (bits & 1) found.push(fd);
+    });
+    return found;
+  }
+
   /** The address of the ring's `struct io_uring`, or 0 when there is none. */
   set ring(address: number) {
     this.#numbers[RING] = address;

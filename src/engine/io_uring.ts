@@ -37,7 +37,8 @@ export class IoUringEngine extends KernelEngine {
   readonly missing: readonly string[];
   readonly #liburing: Liburing;
   readonly #registrar: Registrar | undefined;
-  readonly #ring: Deno.PointerObject;
+  readonly #ring: Ring;
+  readonly #pointer: Deno.PointerObject;
   readonly #reaped: Int32Array;
   readonly #reapedPointer: Deno.PointerObject;
   readonly #supported: Uint8Array;
@@ -74,7 +75,8 @@ export class IoUringEngine extends KernelEngine {
       .map(([name]) => name);
     this.#liburing = liburing;
     this.#registrar = ring.registrar;
-    this.#ring = ring.pointer;
+    this.#ring = ring;
+    this.#pointer = ring.pointer;
     this.#reaped = ring.reaped;
     this.#reapedPointer = ring.reapedPointer;
     this.#supported = supported;
@@ -107,8 +109,8 @@ export class IoUringEngine extends KernelEngine {
     const wake = await openEpollWake(this.shim);
     if (!wake) return;
     const before = this.#wake;
-    this.#liburing.io_uring_unregister_eventfd(this.#ring);
-    if (this.#liburing.io_uring_register_eventfd(this.#ring, wake.fd) < 0) {
+    this.#liburing.io_uring_unregister_eventfd(this.#pointer);
+    if (this.#liburing.io_uring_register_eventfd(this.#pointer, wake.fd) < 0) {
       wake.stop();
       this.#watchAgain();
       return;
@@ -123,7 +125,7 @@ export class IoUringEngine extends KernelEngine {
 
   /** Goes back to the way that was good until now. Until the kernel takes it, completions are looked for by the clock. */
   #watchAgain(): void {
-    if (this.#liburing.io_uring_register_eventfd(this.#ring, this.#wake.fd) < 0) {
+    if (this.#liburing.io_uring_register_eventfd(this.#pointer, this.#wake.fd) < 0) {
       Deno.unrefTimer(setTimeout(() => this.#watchAgain(), 5));
     }
     this.#drain();
@@ -151,7 +153,13 @@ export class IoUringEngine extends KernelEngine {
     }
   }
 
+  protected takeDown(): void {
+    this.#wake.stop();
+    this.#ring.close();
+  }
+
   protected push(operation: Operation): void {
+    if (this.ended) return;
     if (this.counters.inFlight++ === 0) this.#wake.hold();
     if (operation.opcode >= 256 || !this.#supported[operation.opcode]) {
       this.#callBlocking(operation);
@@ -174,7 +182,7 @@ export class IoUringEngine extends KernelEngine {
     const { shim } = this;
     for (let attempt = 0;; attempt++) {
       const result = shim.dma_queue(
-        this.#ring,
+        this.#pointer,
         opcode,
         entryFlags,
         fd,
@@ -249,8 +257,9 @@ export class IoUringEngine extends KernelEngine {
 
   /** Hands the ring's queued operations to the kernel. */
   #hand(): void {
+    if (this.ended) return;
     while (this.#queued > 0) {
-      const result = this.#liburing.io_uring_submit(this.#ring);
+      const result = this.#liburing.io_uring_submit(this.#pointer);
       this.counters.submissions++;
       if (result > 0) this.#queued = Math.max(0, this.#queued - result);
       else if (result === -EINTR) continue;
@@ -266,15 +275,15 @@ export class IoUringEngine extends KernelEngine {
 
   /** Hands over what is queued and hands out what completed, until neither is left. */
   #drain(): void {
-    if (this.#draining) return;
+    if (this.#draining || this.ended) return;
     this.#draining = true;
     const { shim } = this;
     try {
       for (;;) {
         this.#hand();
-        const waiting = shim.dma_quiet(this.#ring) !== 0;
-        if (waiting) this.#liburing.io_uring_get_events?.(this.#ring);
-        let count = shim.dma_reap(this.#ring, this.#reapedPointer, REAP_MOST);
+        const waiting = shim.dma_quiet(this.#pointer) !== 0;
+        if (waiting) this.#liburing.io_uring_get_events?.(this.#pointer);
+        let count = shim.dma_reap(this.#pointer, this.#reapedPointer, REAP_MOST);
         if (count === 0 && waiting) count = this.#lookAgain();
         if (count === 0) break;
         // Completions may queue more, so the pairs are taken out of the shared memory slot by slot.
@@ -300,8 +309,8 @@ export class IoUringEngine extends KernelEngine {
    */
   #lookAgain(): number {
     for (let left = this.counters.inFlight; left > 0; left -= 16) {
-      this.#liburing.io_uring_get_events?.(this.#ring);
-      const count = this.shim.dma_reap(this.#ring, this.#reapedPointer, REAP_MOST);
+      this.#liburing.io_uring_get_events?.(this.#pointer);
+      const count = this.shim.dma_reap(this.#pointer, this.#reapedPointer, REAP_MOST);
       if (count > 0) return count;
     }
     return 0;

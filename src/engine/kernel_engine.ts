@@ -109,6 +109,24 @@ export abstract class KernelEngine implements Engine {
 
   abstract submit(): void;
 
+  /** Whether {@linkcode KernelEngine.dispose} gave everything back. From then on nothing is handed to the kernel. */
+  protected ended = false;
+
+  /**
+   * Gives back memory and descriptors, when the isolate is about to end and its thread is not. With operations in flight
+   * everything stays: their memory must.
+   */
+  dispose(): void {
+    if (this.ended || this.counters.inFlight > 0) return;
+    this.ended = true;
+    this.takeDown();
+    this.pool.dispose();
+    for (const fd of this.shim.estate.descriptors()) this.closeNow(fd);
+  }
+
+  /** What an engine has of its own. */
+  protected abstract takeDown(): void;
+
   open(directory: number, path: string, flags: number, mode: number, done: Completion): void {
     const opened = {
       complete: (result: number) => {

@@ -142,15 +142,25 @@ export class Pool {
     return slab;
   }
 
+  /** Gives all of it back. Views of it are empty from then on, and nothing may be in flight. */
+  dispose(): void {
+    for (const slab of [...this.#slabs.values()].flat()) this.#give(slab);
+    this.#slabs.clear();
+  }
+
   #unmap(slab: Slab): void {
     const slabs = this.#slabs.get(slab.blockSize)!;
     slabs.splice(slabs.indexOf(slab), 1);
     if (slabs.length === 0) this.#slabs.delete(slab.blockSize);
     if (slab.registration >= 0) this.#registrar!.unregister(slab.registration);
+    this.#idle -= slab.length;
+    this.#give(slab);
+  }
+
+  #give(slab: Slab): void {
     // Detaching first turns any view that might be left into an empty one.
     slab.buffer.transfer();
     this.#shim.dma_unmap(slab.address, slab.length);
     this.mapped -= slab.length;
-    this.#idle -= slab.length;
   }
 }

@@ -78,6 +78,8 @@ export function openRing(shim: Shim, liburing: Liburing, entries: number): Ring 
       registrar: makeRegistrar(liburing, pointer),
       close() {
         shim.estate.ring = 0;
+        // Views of it are empty from here on.
+        buffer.transfer();
         liburing.io_uring_queue_exit(pointer);
         unmap();
       },

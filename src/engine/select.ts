@@ -130,7 +130,7 @@ function within(name: string, value: number, least: number, most: number): numbe
 /** The engine, chosen and made at the first call. A failure is not remembered: the next call tries again. */
 export async function useEngine(): Promise<KernelEngine> {
   if (chosen) return chosen.engine;
-  choosing ??= choose();
+  choosing ??= chooseForLife();
   try {
     chosen = await choosing;
   } catch (error) {
@@ -166,6 +166,13 @@ export function engineInfo(): EngineInfo {
     features: [],
     missing: [],
   };
+}
+
+async function chooseForLife(): Promise<Chosen> {
+  const found = await choose();
+  // `deno run --watch` starts anew on the same thread.
+  addEventListener("unload", () => found.engine.dispose());
+  return found;
 }
 
 async function choose(): Promise<Chosen> {

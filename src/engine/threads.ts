@@ -18,7 +18,12 @@ export class ThreadsEngine extends KernelEngine {
     this.#most = most;
   }
 
+  protected takeDown(): void {
+    // Threads are Deno's.
+  }
+
   protected push(operation: Operation): void {
+    if (this.ended) return;
     this.counters.inFlight++;
     if (this.#running < this.#most) {
       this.#run(operation);
