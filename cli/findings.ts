@@ -88,7 +88,7 @@ function path({ missingPermissions, probe }: Facts): Finding | undefined {
   if (probe.kind === "other") {
     return { level: "error", what, remedy: "name a directory, or a regular file" };
   }
-  if (probe.error.includes("(os error 2)")) {
+  if (probe.kind === null && probe.error.includes("(os error 2)")) {
     return { level: "error", what, remedy: `name what is there, or mkdir -p ${path}` };
   }
   if (probe.error.includes("(os error 13)")) {

@@ -208,7 +208,8 @@ class Job {
   }
 
   #seconds(): number {
-    return ((this.#ended ?? performance.now()) - (this.#began ?? performance.now())) / 1000;
+    if (this.#began === undefined) return 0;
+    return ((this.#ended ?? performance.now()) - this.#began) / 1000;
   }
 
   #written(): number {

@@ -192,6 +192,9 @@ Deno.test("The worst finding comes first, and makes the verdict", () => {
   assertEquals(found.map(({ level }) => level), ["error", "warning"]);
   assertEquals(verdict(facts, found), `Does not work: /mnt: ${error}`);
   assertMatch(found[0]!.remedy!, /mkdir -p \/mnt/);
+  // In /proc files cannot be made, though it is there.
+  const [there] = findings({ ...facts, probe: { ...facts.probe, kind: "directory" } });
+  assertEquals(there!.remedy, null);
 });
 
 Deno.test("isKernel() compares numbers, not texts", () => {
