@@ -31,7 +31,7 @@ ${EXIT_CODES_HELP}
 Permissions (-A grants all; Deno's flags go before the name of the program):
   --allow-ffi          always: the kernel is called through it
   --allow-read=PATH    what is read, and what is written
-  --allow-write=PATH   what is written
+  --allow-write=PATH   what is written; --atomic takes both for its directory
   --allow-env          only for DMA_ENGINE=io_uring or threads
   doctor and bench tell more where they have --allow-all.
 

@@ -9,6 +9,8 @@ export interface Circumstance {
   dest: string;
   /** Whether that is a directory to write in. */
   directory?: boolean;
+  /** Whether it is to appear only when it is whole, which takes permission for its directory. */
+  atomic?: boolean;
   /** Whether the source was open already, so that the error is about the destination unless it says otherwise. */
   sourceOpen: boolean;
 }
@@ -63,10 +65,11 @@ function isOfSource(error: unknown, { source, directory }: Circumstance): boolea
 }
 
 /** The flags that a transfer needs, where one was missing. */
-function permissionFlags({ source, dest }: Circumstance): string {
-  const read = [source, dest].filter((path) => path !== undefined).map(quoted).join(",");
+function permissionFlags({ source, dest, atomic = false }: Circumstance): string {
+  const written = atomic ? parentOf(dest) : dest;
+  const read = [source, written].filter((path) => path !== undefined).map(quoted).join(",");
   return `give these before the name of the program: --allow-ffi --allow-read=${read} --allow-write=${
-    quoted(dest)
+    quoted(written)
   }`;
 }
 

@@ -139,7 +139,8 @@ class Job {
   /** What to do about an error. */
   remedy(error: unknown): string | undefined {
     const sourceOpen = this.#source !== undefined;
-    return remedyFor(error, { source: this.#from, dest: this.#dest, sourceOpen });
+    const { atomic = false } = this.#options;
+    return remedyFor(error, { source: this.#from, dest: this.#dest, atomic, sourceOpen });
   }
 
   /** What was done, and how. */

@@ -120,6 +120,18 @@ testInDirectory(
   },
 );
 
+testInDirectory("dma write --atomic without a permission names its directory", async (dir) => {
+  const run = (...flags: string[]) =>
+    new Deno.Command(Deno.execPath(), {
+      args: ["run", "--no-prompt", "--no-check", ...flags, CLI, "write", "--atomic", `${dir}/out`],
+      stdin: "null",
+    }).output();
+  const wanted = ["--allow-ffi", `--allow-read=${dir}`, `--allow-write=${dir}`];
+  const { stderr } = await run();
+  assertStringIncludes(new TextDecoder().decode(stderr), `: ${wanted.join(" ")}\n`);
+  assertEquals((await run(...wanted)).success, true, "The flags that were named are not enough");
+});
+
 testInDirectory(
   "dma write onto a full disk says how many bytes were kept",
   async (dir) => {
