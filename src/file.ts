@@ -3,7 +3,7 @@
 
 import { chunkBytes, flag, integer, optionsObject, pathText, shown } from "./arguments.ts";
 import { allocateBuffer, DmaBuffer, giveMemoryBack, takeMemory } from "./buffer.ts";
-import { openAtomic } from "./core/atomic.ts";
+import { assertReplaceable, openAtomic } from "./core/atomic.ts";
 import { copyRange } from "./core/copy_range.ts";
 import { closeFile, discardName, removeName } from "./core/end_of_life.ts";
 import type { Handle } from "./core/handle.ts";
@@ -432,6 +432,7 @@ export class DmaFile implements AsyncDisposable {
     if (handle.publication) {
       // It has no name yet: this is the one that it will get.
       await demand("write", target);
+      await assertReplaceable(handle.engine, target);
       handle.path = target;
       return;
     }

@@ -85,11 +85,12 @@ testInDirectory("dma write over a dangling link makes no claim about a directory
   assertEquals(error.includes("mkdir"), false);
 });
 
-Deno.test("dma write to a device says what writes to devices", async () => {
-  assertMatch(
-    await errorOf("write", "/dev/null"),
-    /; use cat or dd for what is no regular file\n$/,
-  );
+testInDirectory("dma write to a device or a FIFO says what writes to them", async (dir) => {
+  const cat = /; use cat or dd for what is no regular file\n$/;
+  assertMatch(await errorOf("write", "/dev/null"), cat);
+  await new Deno.Command("mkfifo", { args: [`${dir}/fifo`] }).output();
+  assertMatch(await errorOf("write", "--atomic", `${dir}/fifo`), cat);
+  assertEquals((await Deno.lstat(`${dir}/fifo`)).isFifo, true);
 });
 
 testInDirectory(
