@@ -43,7 +43,8 @@ Durability:
   new file, are on stable storage: they survive a power cut. With --no-sync they
   are in the file, and a power cut within the next half minute can take them.
   --atomic writes under another name in the same directory and renames at the
-  end: whoever opens the path sees the old file or the whole new one.
+  end: whoever opens the path sees the old file or the whole new one, which has
+  neither the mode nor the owner of the old.
   Ctrl-C, or an error, leaves a whole prefix of the input in the file, and says
   how long it is; with --atomic it leaves the old file, or none.`;
 
