@@ -22,6 +22,12 @@ const say = (line: string) => console.error(line);
 
 const options = parseOptions(Deno.args, { rounds: 3, suffix: "-scale" });
 const { size, rounds, only, patience, name } = options;
+const PARTS = ["writers", "write", "read"];
+const strange = only.filter((part) => !PARTS.includes(part));
+if (strange.length > 0) {
+  say(`Nothing is called ${strange.join(", ")}. There are: ${PARTS.join(", ")}`);
+  Deno.exit(2);
+}
 const wanted = (what: string) => only.length === 0 || only.includes(what);
 
 /** Bytes that the file system of a directory has left. */

@@ -1,5 +1,6 @@
 // Draws the benchmark: a bar for each side, with its figures beside it.
 import { type BenchReport, type Comparison, type Measured, noise } from "./bench_report.ts";
+import { inOneLine } from "./output.ts";
 import { columns, forOutput, type Style } from "./styling.ts";
 import { formatSize } from "./units.ts";
 
@@ -22,7 +23,7 @@ export function benchLines(report: BenchReport): string[] {
   const { mount, direct, engine, rounds, size, chunkSize, seconds, write, read } = report;
   const place = mount ? `${mount.type} on ${mount.device}` : "a file system not known";
   return [
-    `${forOutput(report.directory, "bold")}: ${place}, ${
+    `${forOutput(inOneLine(report.directory), "bold")}: ${place}, ${
       direct ? "Direct I/O" : "page cache"
     } over ${engine}`,
     `${shownRounds(rounds)} by turns, files of ${formatSize(size)}, chunks of ${

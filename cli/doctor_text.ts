@@ -1,6 +1,7 @@
 // The diagnosis in lines for people: the verdict, what is in the way and would mend it, and the facts.
 import type { Report } from "./doctor.ts";
 import { copiesForChecksums, type Finding } from "./findings.ts";
+import { inOneLine } from "./output.ts";
 import { forOutput, type Style } from "./styling.ts";
 import { isKernel } from "./system_facts.ts";
 import { formatSize } from "./units.ts";
@@ -47,7 +48,7 @@ export function reportLines(report: Report): string[] {
 
 function verdict({ verdict, works, findings }: Report): string {
   const slower = findings.some(({ level }) => level === "warning");
-  const [, head = "", rest = ""] = /^(.*?:)(.*)$/s.exec(verdict) ?? [];
+  const [, head = "", rest = ""] = /^(.*?:)(.*)$/.exec(inOneLine(verdict)) ?? [];
   return forOutput(forOutput(head, works ? slower ? "yellow" : "green" : "red"), "bold") + rest;
 }
 
@@ -55,13 +56,13 @@ function finding({ level, what, remedy }: Finding): string[] {
   const [label, style] = LEVELS[level];
   return [
     "",
-    `${forOutput(label, style)}: ${what}`,
-    ...(remedy === null ? [] : [`  ${forOutput("Remedy", "bold")}: ${remedy}`]),
+    `${forOutput(label, style)}: ${inOneLine(what)}`,
+    ...(remedy === null ? [] : [`  ${forOutput("Remedy", "bold")}: ${inOneLine(remedy)}`]),
   ];
 }
 
 function line(mark: Mark, label: string, text: string): string {
-  return `${forOutput(mark, MARK_STYLES[mark])}  ${label.padEnd(14)}${text}`;
+  return `${forOutput(mark, MARK_STYLES[mark])}  ${label.padEnd(14)}${inOneLine(text)}`;
 }
 
 function kernel({ kernel }: Report): string {

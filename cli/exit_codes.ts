@@ -19,6 +19,6 @@ Exit codes:
   0    done: the file was closed without an error
   1    reading or writing failed; doctor: does not work
   2    wrong arguments; nothing was touched
-  129  stopped by SIGHUP
+  129  stopped by SIGHUP; Deno ends by it under nohup too, and not under setsid
   130  stopped by SIGINT (Ctrl-C); a second one ends the process at once
   143  stopped by SIGTERM`;

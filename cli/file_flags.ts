@@ -1,4 +1,5 @@
 // The flags of a file that lsattr shows. Deno does not tell them.
+import { openLibc } from "../ffi/libc.ts";
 
 const O_RDONLY = 0;
 const O_CLOEXEC = 0o2000000;
@@ -20,7 +21,7 @@ const symbols = {
 export function isNoCow(path: string): boolean | null {
   const flags = new Uint32Array(2);
   try {
-    const libc = Deno.dlopen("libc.so.6", symbols);
+    const libc = openLibc(symbols);
     try {
       const { open, ioctl, close } = libc.symbols;
       const fd = open(new TextEncoder().encode(`${path}\0`), O_RDONLY | O_CLOEXEC);

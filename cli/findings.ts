@@ -77,8 +77,10 @@ function permissions({ missingPermissions, probe, works }: Facts): Finding | und
   };
 }
 
-function path({ missingPermissions, probe }: Facts): Finding | undefined {
+function path({ engineError, missingPermissions, probe }: Facts): Finding | undefined {
   if (probe.error === null || missingPermissions.length > 0) return undefined;
+  // That no file can be opened is told once, and not for this path.
+  if (probe.error === engineError) return undefined;
   // A mount that is read-only is told by itself.
   if (probe.mount?.options.includes("ro") && probe.error.includes("(os error 30)")) {
     return undefined;
@@ -88,7 +90,7 @@ function path({ missingPermissions, probe }: Facts): Finding | undefined {
   if (probe.kind === "other") {
     return { level: "error", what, remedy: "name a directory, or a regular file" };
   }
-  if (probe.error.includes("(os error 2)")) {
+  if (probe.kind === null && probe.error.includes("(os error 2)")) {
     return { level: "error", what, remedy: `name what is there, or mkdir -p ${path}` };
   }
   if (probe.error.includes("(os error 13)")) {
@@ -100,18 +102,20 @@ function path({ missingPermissions, probe }: Facts): Finding | undefined {
   return { level: "error", what, remedy: null };
 }
 
-function engine({ deno, engineError, missingPermissions }: Facts): Finding | undefined {
+function engine(facts: Facts): Finding | undefined {
+  const { deno, engineError, liburing: { loads, install }, missingPermissions } = facts;
   if (engineError === null || missingPermissions.length > 0) return undefined;
   return {
     level: "error",
     what: `No engine can be had: ${engineError}`,
-    remedy:
-      `Deno ${deno} may be too old: deno upgrade; and unset DMA_ENGINE, DMA_SHIM and DMA_LIBURING`,
+    remedy: loads === false
+      ? `${install}, or unset DMA_ENGINE and DMA_LIBURING`
+      : `unset DMA_ENGINE, DMA_SHIM and DMA_LIBURING where they are set; else Deno ${deno} may be too old: deno upgrade`,
   };
 }
 
-function liburing({ liburing: { loads, install } }: Facts): Finding | undefined {
-  if (loads !== false) return undefined;
+function liburing({ engineError, liburing: { loads, install } }: Facts): Finding | undefined {
+  if (loads !== false || engineError !== null) return undefined;
   return {
     level: "warning",
     what: "liburing is not installed: threads do the work of io_uring",

@@ -31,7 +31,7 @@ ${EXIT_CODES_HELP}
 Permissions (-A grants all; Deno's flags go before the name of the program):
   --allow-ffi          always: the kernel is called through it
   --allow-read=PATH    what is read, and what is written
-  --allow-write=PATH   what is written
+  --allow-write=PATH   what is written; --atomic takes both for its directory
   --allow-env          only for DMA_ENGINE=io_uring or threads
   doctor and bench tell more where they have --allow-all.
 
@@ -43,7 +43,8 @@ Durability:
   new file, are on stable storage: they survive a power cut. With --no-sync they
   are in the file, and a power cut within the next half minute can take them.
   --atomic writes under another name in the same directory and renames at the
-  end: whoever opens the path sees the old file or the whole new one.
+  end: whoever opens the path sees the old file or the whole new one, which has
+  neither the mode nor the owner of the old.
   Ctrl-C, or an error, leaves a whole prefix of the input in the file, and says
   how long it is; with --atomic it leaves the old file, or none.`;
 

@@ -42,6 +42,14 @@ export function benchSize(text: string): number {
   return bytes;
 }
 
+/** A file's name. What is not UTF-8 arrives with U+FFFD in its place, which names another file. */
+export function pathName(text: string): string {
+  if (text.includes("\ufffd")) {
+    throw new InvalidArgumentError("It must be UTF-8: a symbolic link can lead there");
+  }
+  return text;
+}
+
 /** The name of an installed command. */
 export function commandName(text: string): string {
   if (!/^[A-Za-z_][\w-]*$/.test(text)) {

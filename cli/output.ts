@@ -23,11 +23,18 @@ export function warn(text: string): void {
 
 /** One line about what happens, to standard error. */
 export function note(text: string): void {
-  warn(`dma: ${text}\n`);
+  warn(`dma: ${inOneLine(text)}\n`);
 }
 
-/** One line for an error, whatever was thrown. */
+/** Text that is one line, and that no terminal obeys: control characters, which names of files can have, are spelt. */
+export function inOneLine(text: string): string {
+  return text.replace(/\p{Cc}/gu, (control) => {
+    const spelt = JSON.stringify(control).slice(1, -1);
+    return spelt !== control ? spelt : `\\u${control.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  });
+}
+
+/** What an error says, whatever was thrown. */
 export function describe(error: unknown): string {
-  const text = error instanceof Error ? error.message || error.name : String(error);
-  return text.trim().split("\n", 1)[0] ?? "";
+  return (error instanceof Error ? error.message || error.name : String(error)).trim();
 }

@@ -7,7 +7,14 @@ import { completion, SHELLS } from "./completion.ts";
 import { doctor, type DoctorOptions } from "./doctor.ts";
 import { EXIT_IO_ERROR, EXIT_OK, EXIT_USAGE } from "./exit_codes.ts";
 import { helpText } from "./help_text.ts";
-import { benchSize, bufferSize, commandName, seconds, writeBehind } from "./option_values.ts";
+import {
+  benchSize,
+  bufferSize,
+  commandName,
+  pathName,
+  seconds,
+  writeBehind,
+} from "./option_values.ts";
 import { describe, note, print, warn } from "./output.ts";
 import { sourceOf, standardInput } from "./source.ts";
 import { columns, hasColors, styled } from "./styling.ts";
@@ -96,7 +103,7 @@ function program(finish: (code: number) => void): Command {
     root.command("write")
       .summary("write standard input to a file")
       .description("Write standard input to a file, and make it durable.")
-      .argument("<dest>", "file to write; it is replaced unless --append is given"),
+      .argument("<dest>", "file to write; it is replaced unless --append is given", pathName),
   )
     .action(async (dest: string, options: TransferOptions) => {
       if (Deno.stdin.isTerminal()) {
@@ -111,8 +118,8 @@ function program(finish: (code: number) => void): Command {
     root.command("copy")
       .summary("copy a file, or what comes out of a FIFO or a device")
       .description("Copy a file, or what comes out of a FIFO or a device, and make it durable.")
-      .argument("<source>", "what to read")
-      .argument("<dest>", "file to write; it is replaced unless --append is given"),
+      .argument("<source>", "what to read", pathName)
+      .argument("<dest>", "file to write; it is replaced unless --append is given", pathName),
   )
     .action(async (source: string, dest: string, options: TransferOptions) => {
       finish(await transfer(() => sourceOf(source), dest, options, source));
@@ -121,7 +128,7 @@ function program(finish: (code: number) => void): Command {
   root.command("doctor")
     .summary("say what works here, and what would mend the rest")
     .description("Say what works on this machine and path, and what would mend the rest.")
-    .argument("[path]", "directory or file that Direct I/O is tried on", ".")
+    .argument("[path]", "directory or file that Direct I/O is tried on", pathName, ".")
     .option("--json", "print one JSON object")
     .action(async (path: string, options: DoctorOptions) => {
       finish(await doctor(path, options));
@@ -130,7 +137,7 @@ function program(finish: (code: number) => void): Command {
   root.command("bench")
     .summary("how fast is this disk, beside Deno's own way")
     .description("Measure how fast a disk is by this module, and by Deno's own way.")
-    .argument("[dir]", "directory to write in", ".")
+    .argument("[dir]", "directory to write in", pathName, ".")
     .option("--seconds <n>", "time it may take, about", seconds, BENCH_SECONDS)
     .option("--size <size>", "bytes of each file, as 256M (default: what fits the time)", benchSize)
     .option("--json", "print one JSON object")
@@ -151,11 +158,20 @@ function program(finish: (code: number) => void): Command {
   return root;
 }
 
+/** Commander answers `help wriet` and `wriet --help` with all of its help, and no word of what is wrong. */
+function withoutHelpForUnknown(root: Command, args: string[]): string[] {
+  const name = args[0] === "help" ? args[1] : args[0];
+  const unknown = name !== undefined && name !== "help" && !name.startsWith("-") &&
+    !root.commands.some((command) => command.name() === name);
+  return unknown ? [name] : args;
+}
+
 /** Runs the command line `args` and resolves to the exit code. It never throws, and never ends the process by itself. */
 export async function main(args: string[]): Promise<number> {
   let code = EXIT_OK;
   try {
-    await program((result) => code = result).parseAsync(args, { from: "user" });
+    const root = program((result) => code = result);
+    await root.parseAsync(withoutHelpForUnknown(root, args), { from: "user" });
     return code;
   } catch (error) {
     if (error instanceof CommanderError) {

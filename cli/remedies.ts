@@ -1,4 +1,5 @@
 // What to do about an error, for those where that is known: a message alone leaves people to look it up.
+import { inOneLine } from "./output.ts";
 
 /** What was being done when an error came. */
 export interface Circumstance {
@@ -8,6 +9,8 @@ export interface Circumstance {
   dest: string;
   /** Whether that is a directory to write in. */
   directory?: boolean;
+  /** Whether it is to appear only when it is whole, which takes permission for its directory. */
+  atomic?: boolean;
   /** Whether the source was open already, so that the error is about the destination unless it says otherwise. */
   sourceOpen: boolean;
 }
@@ -33,7 +36,8 @@ export interface ErrorFacts {
 /** Takes an error apart. Deno's own say operation and path only in their message. */
 export function errorFacts(error: unknown, message: string, remedy?: string): ErrorFacts {
   const given = (error instanceof Error ? error : {}) as Partial<Omit<ErrorFacts, "remedy">>;
-  const [, number, op, path] = /\(os error (\d+)\)(?:: (\w+) '(.*?)')?/.exec(message) ?? [];
+  const [, number, op, path] = /\(os error (\d+)\)(?:: (\w+) '(.*?)'(?:$| ->))?/s.exec(message) ??
+    [];
   return {
     message,
     name: given.name ?? "Error",
@@ -50,23 +54,33 @@ export function remedyFor(error: unknown, at: Circumstance): string | undefined 
   const code = codeOf(error);
   if (error instanceof Deno.errors.NotCapable) return permissionFlags(at);
   if (code === null) return undefined;
-  if (!at.sourceOpen) return forSource(code, at);
+  if (!at.sourceOpen || isOfSource(error, at)) return forSource(code, at);
   return forDest(code, error, at) ?? ANYWHERE[code];
 }
 
+/** Whether reading failed: by this module, or by a stream of Deno's, whose errors do not say what was being done. */
+function isOfSource(error: unknown, { source, directory }: Circumstance): boolean {
+  const { op, path } = error as Partial<ErrorFacts>;
+  return !directory && (op === undefined || (op === "read" && path === source));
+}
+
 /** The flags that a transfer needs, where one was missing. */
-function permissionFlags({ source, dest }: Circumstance): string {
-  const read = [source, dest].filter((path) => path !== undefined).map(quoted).join(",");
+function permissionFlags({ source, dest, atomic = false }: Circumstance): string {
+  const written = atomic ? parentOf(dest) : dest;
+  const read = [source, written].filter((path) => path !== undefined).map(quoted).join(",");
   return `give these before the name of the program: --allow-ffi --allow-read=${read} --allow-write=${
-    quoted(dest)
+    quoted(written)
   }`;
 }
 
-function forSource(code: string, { source = "", dest }: Circumstance): string | undefined {
+function forSource(code: string, { source, dest }: Circumstance): string | undefined {
   switch (code) {
     case "EISDIR":
-      return `pack it first: tar c ${quoted(source)} | dma write ${quoted(dest)}`;
+      return `pack it first: tar c ${
+        source === undefined ? "FOLDER" : quoted(source)
+      } | dma write ${quoted(dest)}`;
     case "EACCES":
+      if (source === undefined) return undefined;
       return `the permissions of the file system forbid it, not Deno's: ls -l ${quoted(source)}`;
     default:
       return ANYWHERE[code];
@@ -147,7 +161,8 @@ function parentOf(path: string): string {
   return parent === "" ? "." : parent.replace(/(?<=.)\/+$/, "");
 }
 
-/** A path as a shell takes it. */
+/** A path as a shell takes it, in one line. */
 export function quoted(path: string): string {
+  if (/\p{Cc}/u.test(path)) return `$'${inOneLine(path.replace(/[\\']/g, "\\$&"))}'`;
   return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
 }

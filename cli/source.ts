@@ -11,19 +11,24 @@ export interface Source {
 
 /** Standard input. A terminal, a pipe or a redirected file. */
 export async function standardInput(): Promise<Source> {
-  const info = await Deno.stat("/dev/stdin").catch(() => undefined);
+  const path = "/dev/stdin";
+  const info = await Deno.stat(path).catch(() => undefined);
+  if (info) refuseDirectory(info, "read", path);
   return { readable: Deno.stdin.readable, info };
 }
 
 /** A file by its path: also a FIFO, a device, or /dev/stdin. Nothing is read before the stream is. */
 export async function sourceOf(path: string): Promise<Source> {
   const info = await Deno.stat(path);
-  if (info.isDirectory) {
-    throw new Deno.errors.IsADirectory(`Is a directory (os error 21): open '${path}'`);
-  }
+  refuseDirectory(info, "open", path);
   const { readable } = await open(path, info);
   // What it hands out is never shared memory, which the type leaves open.
   return { readable: readable as ReadableStream<Uint8Array<ArrayBuffer>>, info };
+}
+
+function refuseDirectory(info: Deno.FileInfo, op: string, path: string): void {
+  if (!info.isDirectory) return;
+  throw new Deno.errors.IsADirectory(`Is a directory (os error 21): ${op} '${path}'`);
 }
 
 async function open(path: string, info: Deno.FileInfo): Promise<DmaFile | Deno.FsFile> {

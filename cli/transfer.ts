@@ -139,7 +139,8 @@ class Job {
   /** What to do about an error. */
   remedy(error: unknown): string | undefined {
     const sourceOpen = this.#source !== undefined;
-    return remedyFor(error, { source: this.#from, dest: this.#dest, sourceOpen });
+    const { atomic = false } = this.#options;
+    return remedyFor(error, { source: this.#from, dest: this.#dest, atomic, sourceOpen });
   }
 
   /** What was done, and how. */
@@ -208,7 +209,8 @@ class Job {
   }
 
   #seconds(): number {
-    return ((this.#ended ?? performance.now()) - (this.#began ?? performance.now())) / 1000;
+    if (this.#began === undefined) return 0;
+    return ((this.#ended ?? performance.now()) - this.#began) / 1000;
   }
 
   #written(): number {

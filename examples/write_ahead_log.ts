@@ -117,7 +117,11 @@ export class WriteAheadLog {
 }
 
 if (import.meta.main) {
-  const [command, count = "0"] = Deno.args;
+  const [command, count = ""] = Deno.args;
+  if (command !== "recover" && !(command === "append" && /^\d+$/.test(count))) {
+    console.error("Usage: write_ahead_log.ts append COUNT | recover");
+    Deno.exit(2);
+  }
   const encoder = new TextEncoder();
   const decoder = new TextDecoder();
   let next = 0;

@@ -3,7 +3,7 @@
 
 import { chunkBytes, flag, integer, optionsObject, pathText, shown } from "./arguments.ts";
 import { allocateBuffer, DmaBuffer, giveMemoryBack, takeMemory } from "./buffer.ts";
-import { openAtomic } from "./core/atomic.ts";
+import { assertReplaceable, openAtomic } from "./core/atomic.ts";
 import { copyRange } from "./core/copy_range.ts";
 import { closeFile, discardName, removeName } from "./core/end_of_life.ts";
 import type { Handle } from "./core/handle.ts";
@@ -56,6 +56,9 @@ export let handleOf: (file: DmaFile) => Handle;
 /**
  * An open file that is read and written at any position, past the page cache where the file system lets it.
  * {@linkcode DmaFile.open}, {@linkcode DmaFile.create} and {@linkcode DmaFile.temp} give one.
+ *
+ * Positions and lengths are bytes. What the system refuses rejects with a {@linkcode DmaError}: `Deno.errors.BadResource`
+ * where the file is closed or was not opened for it. A wrong argument rejects with a `TypeError` or `RangeError`.
  *
  * @example Write a block and read a part of it
  * ```ts
@@ -301,7 +304,7 @@ export class DmaFile implements AsyncDisposable {
   /**
    * Cuts the file to `length` bytes, or extends it by zeros.
    *
-   * @param length the file's new length
+   * @param length the file's new length, by default 0
    */
   async truncate(length = 0): Promise<void> {
     integer("length", length);
@@ -319,6 +322,7 @@ export class DmaFile implements AsyncDisposable {
    *
    * @param length bytes from the beginning of the file, 1 or more
    * @param options whether the file's length stays
+   * @throws {Deno.errors.NotSupported} the file system cannot
    */
   async preallocate(length: number, options?: DmaPreallocateOptions): Promise<void> {
     integer("length", length, 1);
@@ -338,6 +342,7 @@ export class DmaFile implements AsyncDisposable {
    *
    * @param position the first byte
    * @param length bytes of the range, 1 or more
+   * @throws {Deno.errors.NotSupported} the file system cannot
    */
   async deallocate(position: number, length: number): Promise<void> {
     this.#checkRange(position, integer("length", length, 1));
@@ -381,7 +386,7 @@ export class DmaFile implements AsyncDisposable {
    * Waits for an advisory lock on the whole file (`flock`): shared, or with `exclusive` against everybody. It is given
    * back by {@linkcode DmaFile.prototype.unlock | DmaFile.unlock} and by closing the file.
    *
-   * @param exclusive nobody else may have the lock, not even a shared one
+   * @param exclusive nobody else may have the lock, not even a shared one; by default false
    */
   async lock(exclusive = false): Promise<void> {
     await lock(this.#handle, flag("exclusive", exclusive));
@@ -390,7 +395,7 @@ export class DmaFile implements AsyncDisposable {
   /**
    * As {@linkcode DmaFile.prototype.lock | DmaFile.lock}, without waiting.
    *
-   * @param exclusive nobody else may have the lock, not even a shared one
+   * @param exclusive nobody else may have the lock, not even a shared one; by default false
    * @returns whether it was given: false where somebody else has it
    */
   async tryLock(exclusive = false): Promise<boolean> {
@@ -427,6 +432,7 @@ export class DmaFile implements AsyncDisposable {
     if (handle.publication) {
       // It has no name yet: this is the one that it will get.
       await demand("write", target);
+      await assertReplaceable(handle.engine, target);
       handle.path = target;
       return;
     }

@@ -97,6 +97,8 @@ async function checkFlags(constants: Constants, architecture: string): Promise<v
     O_RDONLY: flag("O_RDONLY"),
     O_CLOEXEC: flag("O_CLOEXEC"),
     O_DIRECTORY: flag("O_DIRECTORY"),
+    O_NOFOLLOW: flag("O_NOFOLLOW"),
+    O_PATH: flag("O_PATH"),
     reading: always | flag("O_DIRECT", "O_RDONLY"),
     creating: always | flag("O_DIRECT", "O_RDWR", "O_CREAT", "O_EXCL"),
     unnamed: always | flag("O_DIRECT", "O_RDWR", "O_TMPFILE"),

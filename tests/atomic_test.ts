@@ -8,6 +8,7 @@ import { type TestDirectory, testInEachDirectory } from "./dirs.ts";
 import { engine } from "./engine.ts";
 import { interpose, type Interposed, later } from "./interpose.ts";
 import { collectGarbage } from "./leaks.ts";
+import { runOrThrow } from "./setup/command.ts";
 
 const O_DIRECTORY = Deno.build.arch === "aarch64" ? 0o40000 : 0o200000;
 const O_TMPFILE = 0o20000000 | O_DIRECTORY;
@@ -312,6 +313,32 @@ testBothWays("An atomic file cannot take the place of a directory", async (dir) 
     Deno.errors.NotFound,
   );
   assertEquals(await namesIn(dir.path), ["directory"]);
+  assertEquals(descriptorsIn(dir.path), 0);
+});
+
+testBothWays("An atomic file does not take the place of what is no regular file", async (dir) => {
+  await runOrThrow("mkfifo", [dir.file("fifo")]);
+  await Deno.symlink("fifo", dir.file("link"));
+  await Deno.mkdir(dir.file("directory"));
+  for (const name of ["fifo", "link"]) {
+    await assertRejects(
+      () => DmaFile.create(dir.file(name), { atomic: true }),
+      Deno.errors.NotSupported,
+      `open '${dir.file(name)}': a FIFO is not a regular file`,
+    );
+    const file = await DmaFile.create(dir.file("new"), { atomic: true });
+    await assertRejects(() => file.rename(dir.file(name)), Deno.errors.NotSupported);
+    await file.remove();
+    await file.close();
+  }
+  // Told before anything is written, and not when all of it is.
+  await assertRejects(
+    () => DmaFile.create(dir.file("directory"), { atomic: true }),
+    Deno.errors.IsADirectory,
+    `open '${dir.file("directory")}'`,
+  );
+  assert((await Deno.lstat(dir.file("fifo"))).isFifo);
+  assertEquals(await namesIn(dir.path), ["directory", "fifo", "link"]);
   assertEquals(descriptorsIn(dir.path), 0);
 });
 

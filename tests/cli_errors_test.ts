@@ -17,6 +17,16 @@ async function errorOf(...args: string[]): Promise<string> {
   return stderr;
 }
 
+/** Runs a shell command in which `"$@"` is the command line, and `$dir` a directory. */
+async function shell(command: string, dir: string) {
+  const { code, stderr } = await new Deno.Command("sh", {
+    args: ["-c", command, "sh", Deno.execPath(), "run", "-A", "--no-check", CLI],
+    env: { dir },
+    stdin: "null",
+  }).output();
+  return { code, stderr: new TextDecoder().decode(stderr) };
+}
+
 testInDirectory(
   "dma write into a missing directory names the command that makes it",
   async (dir) => {
@@ -36,6 +46,38 @@ testInDirectory("dma copy of a directory says how to pack it", async (dir) => {
   );
 });
 
+testInDirectory("dma write of a directory says how to pack it", async (dir) => {
+  await Deno.writeTextFile(`${dir}/out`, "old");
+  const { code, stderr } = await shell('"$@" write "$dir/out" < "$dir"', dir);
+  assertEquals([code, stderr], [
+    1,
+    "dma: Is a directory (os error 21): read '/dev/stdin'; " +
+    `pack it first: tar c FOLDER | dma write ${dir}/out\n`,
+  ]);
+  assertEquals(await Deno.readTextFile(`${dir}/out`), "old");
+});
+
+testInDirectory("dma tells names with control characters in one line", async (dir) => {
+  assertEquals(
+    await errorOf("write", `${dir}/a\nb\x1b[1m/c`),
+    String.raw`dma: No such file or directory (os error 2): open '${dir}/a\nb\u001b[1m/c'; ` +
+      String.raw`make its directory first: mkdir -p $'${dir}/a\nb\u001b[1m'` + "\n",
+  );
+  const { stderr } = await dma(["write", `${dir}/a\nb`]);
+  assertStringIncludes(stderr, String.raw`dma: wrote 0 bytes to ${dir}/a\nb; `);
+  assertEquals(await names(dir), ["a\nb"]);
+});
+
+testInDirectory("dma takes no name that Deno cannot pass on", async (dir) => {
+  for (const rest of ["write NAME", "copy NAME out", "copy /dev/null NAME", "doctor NAME"]) {
+    const command = `"$@" ${rest.replace("NAME", `"$(printf 'odd\\377name')"`)}`;
+    const { code, stderr } = await shell(`cd "$dir"; ${command}`, dir);
+    assertEquals(code, 2);
+    assertMatch(stderr, /^dma: .* It must be UTF-8: a symbolic link can lead there; dma .*\n$/);
+  }
+  assertEquals(await names(dir), []);
+});
+
 testInDirectory("dma write over a dangling link makes no claim about a directory", async (dir) => {
   await Deno.symlink(`${dir}/nowhere/file`, `${dir}/link`);
   const error = await errorOf("write", `${dir}/link`);
@@ -43,11 +85,12 @@ testInDirectory("dma write over a dangling link makes no claim about a directory
   assertEquals(error.includes("mkdir"), false);
 });
 
-Deno.test("dma write to a device says what writes to devices", async () => {
-  assertMatch(
-    await errorOf("write", "/dev/null"),
-    /; use cat or dd for what is no regular file\n$/,
-  );
+testInDirectory("dma write to a device or a FIFO says what writes to them", async (dir) => {
+  const cat = /; use cat or dd for what is no regular file\n$/;
+  assertMatch(await errorOf("write", "/dev/null"), cat);
+  await new Deno.Command("mkfifo", { args: [`${dir}/fifo`] }).output();
+  assertMatch(await errorOf("write", "--atomic", `${dir}/fifo`), cat);
+  assertEquals((await Deno.lstat(`${dir}/fifo`)).isFifo, true);
 });
 
 testInDirectory(
@@ -78,6 +121,18 @@ testInDirectory(
   },
 );
 
+testInDirectory("dma write --atomic without a permission names its directory", async (dir) => {
+  const run = (...flags: string[]) =>
+    new Deno.Command(Deno.execPath(), {
+      args: ["run", "--no-prompt", "--no-check", ...flags, CLI, "write", "--atomic", `${dir}/out`],
+      stdin: "null",
+    }).output();
+  const wanted = ["--allow-ffi", `--allow-read=${dir}`, `--allow-write=${dir}`];
+  const { stderr } = await run();
+  assertStringIncludes(new TextDecoder().decode(stderr), `: ${wanted.join(" ")}\n`);
+  assertEquals((await run(...wanted)).success, true, "The flags that were named are not enough");
+});
+
 testInDirectory(
   "dma write onto a full disk says how many bytes were kept",
   async (dir) => {
@@ -106,12 +161,14 @@ Deno.test("dma suggests the command and the option that were meant", async () =>
   for (
     const [args, meant] of [
       [["wriet", "x"], "write"],
+      [["help", "wriet"], "write"],
+      [["wriet", "--help"], "write"],
       [["write", "--atomc", "x"], "--atomic"],
       [["copy", "--bufer-size", "1M", "a", "b"], "--buffer-size"],
     ] as const
   ) {
-    const { code, stderr } = await dma([...args]);
-    assertEquals(code, 2);
+    const { code, stdout, stderr } = await dma([...args]);
+    assertEquals([code, stdout], [2, ""]);
     assertMatch(stderr, new RegExp(`^dma: unknown .*\\(Did you mean ${meant}\\?\\)\n$`));
   }
 });
@@ -141,14 +198,17 @@ Deno.test("remedyFor() knows the errors of a destination", () => {
   assertEquals(remedy(9999), undefined);
   assertEquals(remedyFor(new Error("anything"), at), undefined);
   assertEquals(remedyFor("no error at all", at), undefined);
+  const ofSource = ioError(EACCES, "read", "/tmp/in");
+  assertStringIncludes(remedyFor(ofSource, { ...at, source: "/tmp/in" })!, "ls -l /tmp/in");
 });
 
 Deno.test("quoted() leaves plain paths alone and makes one word of all others", () => {
-  assertEquals(["/a/b-c.txt", "a b", "it's", "$HOME", ""].map(quoted), [
+  assertEquals(["/a/b-c.txt", "a b", "it's", "$HOME", "", "it's\\\n"].map(quoted), [
     "/a/b-c.txt",
     "'a b'",
     String.raw`'it'\''s'`,
     "'$HOME'",
     "''",
+    String.raw`$'it\'s\\\n'`,
   ]);
 });

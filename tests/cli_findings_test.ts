@@ -101,6 +101,24 @@ Deno.test("Without liburing its installation is named", () => {
   assertEquals(remedy, "apt install liburing2");
 });
 
+Deno.test("Without an engine one finding says so, and what mends it", () => {
+  const error = "Cannot load liburing.so.2";
+  const none = {
+    works: false,
+    engineError: error,
+    engine: { ...engine, engine: null },
+    probe: { ...probe, error, direct: null },
+  };
+  const [verdict, level, what, remedy] = only({
+    ...none,
+    liburing: { loads: false, version: null, install: "apt install liburing2" },
+  });
+  assertEquals(verdict, `Does not work: No engine can be had: ${error}`);
+  assertEquals([level, what], ["error", `No engine can be had: ${error}`]);
+  assertEquals(remedy, "apt install liburing2, or unset DMA_ENGINE and DMA_LIBURING");
+  assertMatch(only(none)[3], /^unset DMA_ENGINE, DMA_SHIM .*; else Deno .* may be too old/);
+});
+
 Deno.test("Where io_uring is forbidden, the remedy fits who forbids it", () => {
   const forbidden = (disabled: number, seccomp: boolean) =>
     only({ ...threads, ioUring: { allowed: false, disabled, seccomp } });
@@ -192,6 +210,9 @@ Deno.test("The worst finding comes first, and makes the verdict", () => {
   assertEquals(found.map(({ level }) => level), ["error", "warning"]);
   assertEquals(verdict(facts, found), `Does not work: /mnt: ${error}`);
   assertMatch(found[0]!.remedy!, /mkdir -p \/mnt/);
+  // In /proc files cannot be made, though it is there.
+  const [there] = findings({ ...facts, probe: { ...facts.probe, kind: "directory" } });
+  assertEquals(there!.remedy, null);
 });
 
 Deno.test("isKernel() compares numbers, not texts", () => {

@@ -76,10 +76,13 @@ testInDirectory(
 
 testInDirectory("dma copy --json says so where the source is missing", async (dir) => {
   await Deno.writeTextFile(`${dir}/out`, "old");
-  const { stdout } = await dma(["copy", "--json", `${dir}/missing`, `${dir}/out`]);
-  const { error, fileSize, synced } = parse(stdout);
-  assertEquals([error?.code, error?.path], ["ENOENT", `${dir}/missing`]);
-  assertEquals([fileSize, synced], [3, false]);
+  // A name can have what ends a line, and what ends a word.
+  const missing = `${dir}/it's\nmissing`;
+  const { stdout } = await dma(["copy", "--json", missing, `${dir}/out`]);
+  const { error, fileSize, seconds, synced } = parse(stdout);
+  assertEquals([error?.code, error?.op, error?.path], ["ENOENT", "stat", missing]);
+  assertEquals(error?.message, `No such file or directory (os error 2): stat '${missing}'`);
+  assertEquals([fileSize, seconds, synced], [3, 0, false]);
 });
 
 for (const atomic of [false, true]) {

@@ -33,6 +33,14 @@ async function appendAndKill(example: Example): Promise<number[]> {
   return text.split("\n").slice(0, -1).map(Number);
 }
 
+testExample("write_ahead_log", "says what it can do, and does nothing else", async (example) => {
+  for (const args of [[], ["apend", "10"], ["append"], ["append", "ten"]]) {
+    const { code, stderr } = await example.run(args);
+    assertEquals([code, stderr], [2, "Usage: write_ahead_log.ts append COUNT | recover\n"]);
+  }
+  await assertRejects(() => Deno.stat(example.file("orders.wal")), Deno.errors.NotFound);
+});
+
 testExample(
   "write_ahead_log",
   "has every acknowledged record after each SIGKILL",

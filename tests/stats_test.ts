@@ -219,16 +219,18 @@ Deno.test("configure() names a wrong argument, and changes nothing", async () =>
 });
 
 Deno.test("DMA_ENGINE decides where the program does not", async () => {
-  const chosen = async (engine: string) => {
+  const chosen = async (engine: string, fromEnvironment = "threads") => {
     const [line] = await said(
       `
       dma.configure({ engine: ${JSON.stringify(engine)} });
-      await (await dma.DmaFile.temp()).close();
+      await dma.DmaFile.temp().then((file) => file.close(), ({ message }) => say(message));
       say(dma.engineInfo().engine, dma.engineInfo().reason);`,
-      { env: { DMA_ENGINE: "threads" } },
+      { env: { DMA_ENGINE: fromEnvironment } },
     );
     return line;
   };
+  const wrong = 'Cannot use DMA_ENGINE "thread": it must be "auto", "io_uring" or "threads"';
+  assertEquals(await chosen("auto", "thread"), [wrong]);
   assertEquals(await chosen("auto"), ["threads", "DMA_ENGINE asks for it"]);
   if (engine.name === "io_uring") assertEquals(await chosen("io_uring"), ["io_uring", "asked for"]);
 });

@@ -1,14 +1,21 @@
 // Files that appear whole or not at all: written without a name where the file system has such files, else under
 // a temporary name beside their own, and given their name in one step when they are durable.
 
-import type { Engine } from "../engine/engine.ts";
-import { outcome } from "../engine/engine.ts";
+import { AT_FDCWD, type Engine, outcome } from "../engine/engine.ts";
 import { Errno, ioError, renameError, unwrap } from "../errors.ts";
 import { demand } from "../permissions.ts";
 import { removeName } from "./end_of_life.ts";
 import type { Handle, Publication } from "./handle.ts";
 import { syncDirectory } from "./directory.ts";
-import { openHandle, type OpenRequest, splitPath } from "./open.ts";
+import {
+  describe,
+  O_CLOEXEC,
+  O_NOFOLLOW,
+  O_PATH,
+  openHandle,
+  type OpenRequest,
+  splitPath,
+} from "./open.ts";
 
 /** Opens a file that will be published at `path`. */
 export async function openAtomic(
@@ -20,11 +27,39 @@ export async function openAtomic(
     throw ioError(path === "" ? Errno.ENOENT : Errno.EISDIR, "open", path);
   }
   await demand("write", path);
+  await assertReplaceable(engine, path);
   const { directory } = splitPath(path);
   const handle = await openUnnamed(engine, directory, request) ??
     await openTemporary(engine, path, request);
   handle.path = path;
   return handle;
+}
+
+/**
+ * Rejects where the name has something that no file may take the place of: rename(2) replaces a device as readily as a
+ * file, and finds a directory only when all is written. A symbolic link is replaced itself, unless it leads to a device
+ * or the like.
+ */
+export async function assertReplaceable(engine: Engine, path: string): Promise<void> {
+  for (const follow of [O_NOFOLLOW, 0]) {
+    const flags = O_PATH | O_CLOEXEC | follow;
+    const fd = await outcome((done) => engine.open(AT_FDCWD, path, flags, 0, done));
+    // Mostly nothing is there; whatever else it is, the file's own open will meet it.
+    if (fd < 0) return;
+    try {
+      const { isDirectory, isFile, kind } = describe(engine, fd, path);
+      if (isFile) return;
+      if (isDirectory) {
+        if (follow === 0) return;
+        throw ioError(Errno.EISDIR, "open", path);
+      }
+      if (kind !== "symbolic link") {
+        throw ioError(Errno.EOPNOTSUPP, "open", path, `a ${kind} is not a regular file`);
+      }
+    } finally {
+      engine.closeNow(fd);
+    }
+  }
 }
 
 /** Undefined where the file system has no files without a name. */

@@ -34,12 +34,15 @@ const O_EXCL = 0o200;
 const O_NONBLOCK = 0o4000;
 /** As open(2) has it. */
 export const O_CLOEXEC: number = 0o2000000;
-const O_PATH = 0o10000000;
-// These two are swapped between x86 and arm.
+/** As open(2) has it. */
+export const O_PATH: number = 0o10000000;
+// These differ between x86 and arm.
 const ARM = Deno.build.arch === "aarch64";
 const O_DIRECT = ARM ? 0o200000 : 0o40000;
 /** As open(2) has it. */
 export const O_DIRECTORY: number = ARM ? 0o40000 : 0o200000;
+/** As open(2) has it. */
+export const O_NOFOLLOW: number = ARM ? 0o100000 : 0o400000;
 const O_TMPFILE = 0o20000000 | O_DIRECTORY;
 
 /** Safe on every file system that does not say what it wants. */
@@ -201,7 +204,7 @@ async function tryOpen(
 }
 
 /** The facts of a descriptor, from memory. */
-function describe(engine: Engine, fd: number, path: string): StatFacts {
+export function describe(engine: Engine, fd: number, path: string): StatFacts {
   const block = engine.acquire(4096);
   try {
     unwrap(engine.statNow(fd, block), "stat", path);

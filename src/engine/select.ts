@@ -93,12 +93,8 @@ export function configure(wanted: EngineOptions): void {
   if (typeof wanted !== "object" || wanted === null) {
     throw new TypeError(`Cannot configure with ${String(wanted)}: options must be an object`);
   }
-  const { engine = defaults.engine } = wanted;
-  if (engine !== "auto" && engine !== "io_uring" && engine !== "threads") {
-    throw new TypeError(
-      `Cannot use engine ${Deno.inspect(engine)}: it must be "auto", "io_uring" or "threads"`,
-    );
-  }
+  const { engine: asked = defaults.engine } = wanted;
+  const engine = engineName("engine", asked);
   const ringEntries = within("ringEntries", wanted.ringEntries ?? defaults.ringEntries, 8, 32768);
   const threads = within("threads", wanted.threads ?? defaults.threads, 1, 24);
   const bufferBudget = within(
@@ -113,6 +109,13 @@ export function configure(wanted: EngineOptions): void {
     );
   }
   options = { engine, ringEntries, threads, bufferBudget };
+}
+
+function engineName(name: string, value: string): "auto" | "io_uring" | "threads" {
+  if (value === "auto" || value === "io_uring" || value === "threads") return value;
+  throw new TypeError(
+    `Cannot use ${name} ${Deno.inspect(value)}: it must be "auto", "io_uring" or "threads"`,
+  );
 }
 
 function within(name: string, value: number, least: number, most: number): number {
@@ -179,7 +182,8 @@ async function choose(): Promise<Chosen> {
   const shim = await loadShim();
   const kernel = kernelRelease(shim);
   const fromEnvironment = options.engine === "auto" ? environment("DMA_ENGINE") : undefined;
-  const wanted = fromEnvironment ?? options.engine;
+  // A name that is none must not be taken for leave to use io_uring.
+  const wanted = engineName("DMA_ENGINE", fromEnvironment ?? options.engine);
   if (wanted === "threads") {
     const reason = fromEnvironment ? "DMA_ENGINE asks for it" : "configure asks for it";
     return useThreads(shim, kernel, reason);

@@ -5,7 +5,9 @@ import type { Engine } from "../../src/engine/engine.ts";
 
 const [architecture] = Deno.args;
 Object.assign(Deno, { build: { ...Deno.build, arch: architecture } });
-const { O_CLOEXEC, O_DIRECTORY, O_RDONLY, openHandle } = await import("../../src/core/open.ts");
+const { O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_PATH, O_RDONLY, openHandle } = await import(
+  "../../src/core/open.ts"
+);
 
 /** Refuses to open, and remembers with which flags it was asked to. */
 async function flagsOf(wanted: Partial<Parameters<typeof openHandle>[2]>): Promise<number> {
@@ -34,6 +36,8 @@ console.log(JSON.stringify({
   O_RDONLY,
   O_CLOEXEC,
   O_DIRECTORY,
+  O_NOFOLLOW,
+  O_PATH,
   reading: await flagsOf({}),
   creating: await flagsOf({ write: true, createNew: true }),
   unnamed: await flagsOf({ write: true, unnamed: true }),

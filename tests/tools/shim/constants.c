@@ -22,6 +22,7 @@ void print_constants(void) {
   SHOW(O_NONBLOCK);
   SHOW(O_CLOEXEC);
   SHOW(O_PATH);
+  SHOW(O_NOFOLLOW);
   SHOW(O_DIRECT);
   SHOW(O_DIRECTORY);
   SHOW(O_TMPFILE);
