@@ -96,7 +96,7 @@ export async function loadShim(): Promise<Shim> {
   try {
     return loaded = override === undefined
       ? loadEmbedded(libc.symbols, Uint8Array.fromBase64(base64.replaceAll("\n", "")), sha256)
-      : open(libc.symbols, override);
+      : openOverride(libc.symbols, override);
   } finally {
     libc.close();
   }
@@ -134,6 +134,16 @@ function open(libc: Libc, path: string): Shim {
     },
     dma_call_blocking: (...call) => apart.call(estate.countCall(), ...call),
   };
+}
+
+/** Opens the shim that DMA_SHIM names. */
+function openOverride(libc: Libc, path: string): Shim {
+  try {
+    return open(libc, path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    throw new Error(`Cannot use the shim that DMA_SHIM names: ${message(error)}`, { cause: error });
+  }
 }
 
 function at(address: number): Deno.PointerObject {

@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { namesIn } from "./bytes.ts";
+import { runChild } from "./child.ts";
 import { testDirectories, testInEachDirectory } from "./dirs.ts";
 import { tool } from "./faults/tools.ts";
 import { FreshUser, type UserRan } from "./fresh_user.ts";
@@ -96,5 +97,16 @@ testWithoutMemfd("Without a place to write, the error says both reasons", async 
     const both = "Cannot load the shim: neither from memory (memfd_create failed) nor from a cache";
     assertStringIncludes(error, both);
     assertStringIncludes(error, reason);
+  }
+});
+
+Deno.test("A shim that cannot be used is told with the variable that names it", async () => {
+  for (const path of ["/nonexistent.so", "liburing.so.2"]) {
+    const { output } = await runChild(
+      `await report(() => dma.DmaFile.open(${JSON.stringify(import.meta.filename)}));`,
+      { env: { DMA_SHIM: path } },
+    );
+    assertStringIncludes(output, "Error: Cannot use the shim that DMA_SHIM names: ");
+    assertStringIncludes(output, path === "liburing.so.2" ? "dma_" : path);
   }
 });
