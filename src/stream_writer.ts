@@ -290,28 +290,21 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
     const session = this.#session;
     const sink = this.#sink;
     const lent = sink.lent = Symbol();
-    Object.defineProperties(writer, {
-      write: {
-        value: (chunk: BufferSource): Promise<void> => {
-          try {
-            chunkBytes("chunk", chunk);
-          } catch (error) {
-            return Promise.reject(error);
-          }
-          return sink.telling(write(chunk));
-        },
+    return Object.assign(writer, {
+      write(chunk: BufferSource): Promise<void> {
+        try {
+          chunkBytes("chunk", chunk);
+        } catch (error) {
+          return Promise.reject(error);
+        }
+        return sink.telling(write(chunk));
       },
-      close: {
-        value: (): Promise<void> => sink.telling(session.failed ? session.close() : close()),
-      },
-      releaseLock: {
-        value: (): void => {
-          releaseLock();
-          if (sink.lent === lent) sink.lent = undefined;
-        },
+      close: (): Promise<void> => sink.telling(session.failed ? session.close() : close()),
+      releaseLock(): void {
+        releaseLock();
+        if (sink.lent === lent) sink.lent = undefined;
       },
     });
-    return writer;
   }
 
   /**

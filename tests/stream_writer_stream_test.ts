@@ -71,6 +71,18 @@ testInEachDirectory("getWriter writes and closes as any stream's", async (dir) =
   assertEquals(descriptorsOf(dir.file("file")), 0);
 });
 
+testInEachDirectory("Methods of getWriter can be replaced as any stream's", async (dir) => {
+  const stream = await create(dir);
+  const writer = stream.getWriter();
+  const { write } = writer;
+  // As a test does that looks at what its subject writes.
+  writer.write = (chunk) => write.call(writer, chunk);
+  Object.defineProperty(writer, "close", { value: writer.close });
+  await writer.write(pattern(5));
+  await writer.close();
+  await assertFile(dir.file("file"), pattern(5));
+});
+
 testInEachDirectory(
   "A locked stream refuses what would go past the lock, and loses nothing",
   async (dir) => {
