@@ -15,6 +15,8 @@ export class WriterSink {
   waiting: Promise<void> | undefined;
   controller: WeakRef<WritableStreamDefaultController> | undefined;
   stream: WeakRef<WritableStream> | undefined;
+  /** The stream while something waits: it must not be dropped under that. */
+  #held: WritableStream | undefined;
   /**
    * Stands for who has the lock and is told of a failure by what is called: a writer of `getWriter`, or a pipe of this
    * module's. Not the writer itself: it would hold the stream.
@@ -71,8 +73,11 @@ export class WriterSink {
     const taken = waiting ? waiting.then(take) : take() ?? resolved;
     this.waiting = taken;
     const over = () => {
-      if (this.waiting === taken) this.waiting = undefined;
+      if (this.waiting !== taken) return;
+      this.waiting = undefined;
+      this.#held = undefined;
     };
+    this.#held = this.stream?.deref();
     taken.then(over, over);
     return this.telling(taken);
   }

@@ -472,6 +472,19 @@ testInEachDirectory("A writer whose work is under way is not collected", async (
   };
   await begin();
   await assertFile(dir.file("file"), pattern(50_000));
+  const held: (() => void)[] = [];
+  const interposed = interpose("write", (real, args) => void held.push(() => real(...args)));
+  const writing = async () => {
+    const stream = await create(dir, { bufferSize: 4096, writeBehind: 1 });
+    // In an object: a promise would be waited for before the stream is out of sight.
+    return { written: stream.write(pattern(50_000)) };
+  };
+  const { written } = await writing();
+  await collectGarbage();
+  interposed[Symbol.dispose]();
+  for (const go of held) go();
+  engine.submit();
+  await written;
   const closing = async () => {
     const stream = await create(dir);
     await stream.write(pattern(100_001));
