@@ -1,6 +1,6 @@
 // DmaStreamWriter: a WritableStream onto a file, written behind through Direct I/O.
 
-import { chunkBytes, flag, optionsObject, shown } from "./arguments.ts";
+import { chunkBytes, flag, optionsObject, shown, viewBytes } from "./arguments.ts";
 import { DmaBuffer, takeMemory } from "./buffer.ts";
 import { turnAfter } from "./core/event_loop.ts";
 import { SharedReads } from "./core/shared_reads.ts";
@@ -152,18 +152,21 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
       core !== undefined && sink.queued === 0 && sink.waiting === undefined && !this.#ending &&
       !this.locked && chunk instanceof Uint8Array && chunk.length > 0
     ) {
-      const taken = core.write(chunk);
-      if (taken === chunk.length) return turnAfter(taken) ?? resolved;
-      const rest = chunk.subarray(taken);
-      return sink.wait(() => this.#session.accept(rest));
+      const bytes = viewBytes(chunk);
+      const taken = core.write(bytes);
+      if (taken === bytes.length) return turnAfter(taken) ?? resolved;
+      const rest = bytes.subarray(taken);
+      return sink.wait(() => this.#session.accept(rest, rest.length));
     }
     return this.#sink.telling(this.#writeSlowly(chunk));
   }
 
   async #writeSlowly(chunk: BufferSource): Promise<void> {
     const bytes = chunkBytes("chunk", chunk);
+    const { length } = bytes;
     this.#assertUsable("write");
-    await (this.#writeBehindQueue(bytes) ?? this.#sink.wait(() => this.#session.accept(bytes)));
+    await (this.#writeBehindQueue(bytes) ??
+      this.#sink.wait(() => this.#session.accept(bytes, length)));
   }
 
   /** Where a released lock left chunks in the stream, these bytes go behind them. */

@@ -54,7 +54,10 @@ export class WriterSink {
       return this.#refuse(error);
     }
     const { session, waiting } = this;
-    return waiting ? waiting.then(() => session.accept(bytes)) : session.accept(bytes);
+    const { length } = bytes;
+    return waiting
+      ? waiting.then(() => session.accept(bytes, length))
+      : session.accept(bytes, length);
   }
 
   /** The stream takes this for its own failure, and never calls again: everything must be freed here. */
@@ -72,12 +75,12 @@ export class WriterSink {
     const { waiting } = this;
     const taken = waiting ? waiting.then(take) : take() ?? resolved;
     this.waiting = taken;
+    this.#held = this.stream?.deref();
     const over = () => {
       if (this.waiting !== taken) return;
       this.waiting = undefined;
       this.#held = undefined;
     };
-    this.#held = this.stream?.deref();
     taken.then(over, over);
     return this.telling(taken);
   }
