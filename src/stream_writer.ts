@@ -167,6 +167,7 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
     this.#assertUsable("write");
     await (this.#writeBehindQueue(bytes) ??
       this.#sink.wait(() => this.#session.accept(bytes, length)));
+    await turnAfter(length);
   }
 
   /** Where a released lock left chunks in the stream, these bytes go behind them. */
