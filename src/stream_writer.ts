@@ -57,13 +57,14 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
   readonly writeBehind: number;
   readonly #session: WriteSession;
   readonly #sink: WriterSink;
-  #ending = false;
 
   static {
     sessionFor = (writer) => {
       const sink = writer.#sink;
-      const busy = writer.locked || writer.#ending || sink.queued > 0 || sink.waiting !== undefined;
-      return busy || sink.session.failed || sink.session.closed ? undefined : sink.session;
+      const { session } = sink;
+      const over = session.asked || session.failed || session.closed;
+      const busy = writer.locked || sink.queued > 0 || sink.waiting !== undefined;
+      return over || busy ? undefined : session;
     };
     pipingInto = (writer, pipe) => {
       const sink = writer.#sink;
@@ -147,9 +148,9 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
    */
   write(chunk: BufferSource): Promise<void> {
     const sink = this.#sink;
-    const { core } = this.#session;
+    const { core, asked } = this.#session;
     if (
-      core !== undefined && sink.queued === 0 && sink.waiting === undefined && !this.#ending &&
+      core !== undefined && sink.queued === 0 && sink.waiting === undefined && !asked &&
       !this.locked && chunk instanceof Uint8Array && chunk.length > 0
     ) {
       const bytes = viewBytes(chunk);
@@ -184,7 +185,7 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
     if (this.locked) {
       throw new TypeError(`Cannot ${op} a locked stream: use the writer that holds the lock`);
     }
-    if (this.#ending) throw new TypeError(`Cannot ${op} a stream that is closed`);
+    if (this.#session.asked) throw new TypeError(`Cannot ${op} a stream that is closed`);
   }
 
   /**
@@ -243,8 +244,7 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
     const session = this.#session;
     if (session.failed) return await this.#sink.telling(session.close());
     this.#assertUsable("close");
-    this.#ending = true;
-    await close().catch(async (error) => {
+    await (session.asked = close()).catch(async (error) => {
       // The stream's own error for a stream that is errored says less than the failure.
       if (session.failed) await this.#sink.telling(session.close());
       throw error;
@@ -278,7 +278,6 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
   override async abort(reason?: unknown): Promise<void> {
     if (this.#session.closed) return;
     await super.abort(reason);
-    this.#ending = true;
     await this.#session.left();
   }
 
@@ -303,7 +302,13 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
         }
         return sink.telling(write(chunk));
       },
-      close: (): Promise<void> => sink.telling(session.failed ? session.close() : close()),
+      close(): Promise<void> {
+        if (session.failed) return sink.telling(session.close());
+        const closing = close();
+        // Without the lock it is refused.
+        if (sink.lent === lent) session.asked ??= closing;
+        return sink.telling(closing);
+      },
       releaseLock(): void {
         releaseLock();
         if (sink.lent === lent) sink.lent = undefined;
@@ -319,7 +324,7 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
   async [Symbol.asyncDispose](): Promise<void> {
     const session = this.#session;
     const told = session.failed && this.#sink.told;
-    if (this.#ending || session.closed || session.aborted || told) return await session.left();
+    if (session.asked || session.closed || session.aborted || told) return await session.left();
     await this.close();
   }
 

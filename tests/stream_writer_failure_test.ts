@@ -379,6 +379,19 @@ testInEachDirectory("file.close lets a writer finish that is closing already", a
   }
 });
 
+testInEachDirectory("file.close lets a writer finish that has chunks to write yet", async (dir) => {
+  for (const how of ["close", "close of the lock"]) {
+    const stream = await create(dir, { bufferSize: 4096, writeBehind: 1 });
+    const writer = stream.getWriter();
+    const written = writer.write(pattern(100_001));
+    const closing = how === "close" ? (writer.releaseLock(), stream.close()) : writer.close();
+    await stream.file.close();
+    assertEquals(descriptorsOf(dir.file("file")), 0);
+    await Promise.all([written, closing]);
+    await assertFile(dir.file("file"), pattern(100_001), how);
+  }
+});
+
 testInEachDirectory("A failed writer that does not close its file leaves it open", async (dir) => {
   const stream = await create(dir, { bufferSize: 4096, closeFile: false });
   {

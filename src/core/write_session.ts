@@ -39,6 +39,8 @@ export class WriteSession implements Occupant {
   aborted = false;
   /** Whether the file is finished. */
   closed = false;
+  /** The close that was asked for: nothing comes after it, also while it waits for chunks that came before. */
+  asked: Promise<unknown> | undefined;
   /** Called once with the first failure. */
   onFailure: (error: unknown) => void = () => {};
   /** Called when it is off the file. */
@@ -276,6 +278,7 @@ export class WriteSession implements Occupant {
 
   /** Resolves when nothing is left to do, whichever way it ended. */
   async left(): Promise<void> {
+    await this.asked?.catch(() => {});
     await this.#closing?.catch(() => {});
     await this.#leaving?.catch(() => {});
   }
@@ -297,7 +300,7 @@ export class WriteSession implements Occupant {
 
   /** The file is closed under the writer. One that is closing already comes first. */
   async evict(reason: unknown): Promise<void> {
-    if (!this.#closing) this.#fail(reason);
+    if (!this.#closing && !this.asked) this.#fail(reason);
     await this.left();
   }
 
