@@ -29,8 +29,8 @@ class Waits {
   }
 
   for<T>(promise: Promise<T>): Promise<T> {
-    if (this.#ended) return Promise.reject(this.#ended.reason);
     return new Promise((resolve, reject) => {
+      if (this.#ended) reject(this.#ended.reason);
       this.#reject = reject;
       promise.then(resolve, reject);
     });
@@ -56,10 +56,12 @@ export async function pipeDirectly(
   try {
     signal?.throwIfAborted();
     await moveAll(from, session, waits, signal);
-    // The stream finds the end for itself, and closes the file.
-    await reader.read().catch((reason) => {
-      throw new Failure("read", reason);
-    });
+    // The stream finds the end for itself, and closes the file. Until then the source has not ended.
+    await waits.for(
+      reader.read().catch((reason) => {
+        throw new Failure("read", reason);
+      }),
+    );
     // The last writes may have failed meanwhile.
     if (session.failed) throw new Failure("write", session.error);
     if (!preventClose) await writer.close();
