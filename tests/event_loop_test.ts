@@ -3,8 +3,10 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../mod.ts";
-import { assertFile, pattern } from "./bytes.ts";
+import { assertFile, joined, pattern } from "./bytes.ts";
+import { eventually } from "./descriptors.ts";
 import { type TestDirectory, testInEachDirectory } from "./dirs.ts";
+import { engine } from "./engine.ts";
 
 const KIB = 1024;
 const PIECE = 64 * KIB;
@@ -239,6 +241,46 @@ testInEachDirectory("Many streams at once let others have a turn", async (dir) =
   // Each stream may have a few pieces under way when one finds that it is time.
   assert(clock.most <= 10 * STREAMS, `${clock.most} ms between two turns`);
 });
+
+for (const position of [0, 1]) {
+  testInEachDirectory(
+    `A pipe from file to file lets others have a turn [${position ? "copied" : "as it is"}]`,
+    async (dir) => {
+      await Deno.writeFile(dir.file("source"), content);
+      const options = { bufferSize: PIECE, readAhead: PIECES };
+      const reader = new DmaStreamReader(await DmaFile.open(dir.file("source")), options);
+      const first = reader.getReader();
+      assertEquals((await first.read()).value, piece(0));
+      first.releaseLock();
+      // All is read ahead, so that nobody waits for the disk.
+      await eventually(() => engine.counters.inFlight === 0);
+      const file = await DmaFile.create(dir.file("file"));
+      const writer = new DmaStreamWriter(file, { position, ...options, writeBehind: PIECES });
+      await writer.flushAligned();
+      const { now } = performance;
+      let most = 0;
+      let before = position;
+      let going = true;
+      const turn = () => {
+        most = Math.max(most, writer.currentPos - before);
+        before = writer.currentPos;
+        if (going) setImmediate(turn);
+      };
+      try {
+        // Long enough at each look.
+        performance.now = () => time += 100;
+        turn();
+        await reader.pipeTo(writer);
+      } finally {
+        performance.now = now;
+        going = false;
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      assert(most <= MOST_BETWEEN * PIECE * 4, `${most} bytes between two turns`);
+      await assertFile(dir.file("file"), joined(new Uint8Array(position), content.subarray(PIECE)));
+    },
+  );
+}
 
 testInEachDirectory("Streams go on where setImmediate is a test's", async (dir) => {
   const writer = await create(dir);
