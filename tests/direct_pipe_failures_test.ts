@@ -320,6 +320,7 @@ testInEachDirectory("A pipe that cannot begin is refused, and locks nothing", as
     const target = (await DmaFile.create(dir.file("target"))).writable;
     await assertRefused(way, source, {});
     await assertRefused(way, source, target, { signal: {} });
+    await assertRefused(way, source, target, "options");
     assertEquals([source.locked, target.locked], [false, false]);
     const reader = source.getReader();
     await assertRefused(way, source, target);
