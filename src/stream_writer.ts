@@ -204,6 +204,7 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
     const written = this.#writeBehindQueue(memory.bytes) ??
       this.#sink.wait(() => this.#session.acceptMemory(memory));
     await this.#sink.telling(written);
+    await turnAfter(buffer.length);
   }
 
   /**

@@ -220,6 +220,23 @@ testInEachDirectory("write lets others have a turn whatever the kind of chunk", 
   }
 });
 
+testInEachDirectory("writeBuffer lets others have a turn", async (dir) => {
+  const file = await DmaFile.create(dir.file("file"));
+  const writer = new DmaStreamWriter(file, { writeBehind: PIECES });
+  {
+    await using clock = watchedClock();
+    for (let index = 0; index < PIECES; index++) {
+      clock.work();
+      const buffer = file.allocBuffer(PIECE);
+      buffer.bytes.set(piece(index));
+      await writer.writeBuffer(buffer);
+    }
+    assert(clock.most <= MOST_BETWEEN, `${clock.most} ms between two turns`);
+  }
+  await writer.close();
+  await assertFile(dir.file("file"), content);
+});
+
 testInEachDirectory("Many streams at once let others have a turn", async (dir) => {
   const STREAMS = 64;
   const SHORT = 4 * KIB;
