@@ -74,15 +74,24 @@ function decodedPath(name: string, url: URL): string {
   }
 }
 
+/**
+ * The bytes of a view. One of a class that derives from Uint8Array is not taken as it is: `subarray` would call that
+ * class, whose constructor may want something else. (An empty one is: no view can be made of a detached buffer.)
+ */
+export function viewBytes(view: ArrayBufferView): Uint8Array {
+  if (view instanceof Uint8Array && (view.constructor === Uint8Array || view.length === 0)) {
+    return view;
+  }
+  return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+}
+
 /** The bytes of a chunk. Throws TypeError where there are none to be had. */
 export function chunkBytes(name: string, chunk: unknown): Uint8Array {
   let bytes: Uint8Array;
   let buffer: ArrayBufferLike;
   if (ArrayBuffer.isView(chunk)) {
     buffer = chunk.buffer;
-    bytes = chunk instanceof Uint8Array
-      ? chunk
-      : new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    bytes = viewBytes(chunk);
   } else if (chunk instanceof ArrayBuffer) {
     buffer = chunk;
     bytes = chunk.detached ? new Uint8Array(0) : new Uint8Array(chunk);

@@ -1,7 +1,9 @@
 // The way from file to file: whole buffers go from reads to writes as they are, with the semantics of
 // ReadableStream.pipeTo (https://streams.spec.whatwg.org/#readable-stream-pipe-to).
 
+import { turnAfter } from "./core/event_loop.ts";
 import type { ReadAhead } from "./core/read_ahead.ts";
+import type { WriteBehind } from "./core/write_behind.ts";
 import type { WriteSession } from "./core/write_session.ts";
 import type { DmaStreamReader } from "./stream_reader.ts";
 import type { DmaStreamWriter } from "./stream_writer.ts";
@@ -29,8 +31,8 @@ class Waits {
   }
 
   for<T>(promise: Promise<T>): Promise<T> {
-    if (this.#ended) return Promise.reject(this.#ended.reason);
     return new Promise((resolve, reject) => {
+      if (this.#ended) reject(this.#ended.reason);
       this.#reject = reject;
       promise.then(resolve, reject);
     });
@@ -56,10 +58,12 @@ export async function pipeDirectly(
   try {
     signal?.throwIfAborted();
     await moveAll(from, session, waits, signal);
-    // The stream finds the end for itself, and closes the file.
-    await reader.read().catch((reason) => {
-      throw new Failure("read", reason);
-    });
+    // The stream finds the end for itself, and closes the file. Until then the source has not ended.
+    await waits.for(
+      reader.read().catch((reason) => {
+        throw new Failure("read", reason);
+      }),
+    );
     // The last writes may have failed meanwhile.
     if (session.failed) throw new Failure("write", session.error);
     if (!preventClose) await writer.close();
@@ -92,27 +96,38 @@ async function moveAll(
       throw new Failure("write", reason);
     });
   const to = await waits.for(writing(session.ready()));
-  const { alignment } = session.handle;
   for (;;) {
     signal?.throwIfAborted();
     if (session.failed) throw new Failure("write", session.error);
-    const taken = to.takesMemory ? from.takeBlock(alignment) : undefined;
-    if (taken) {
-      const { block, length } = taken;
-      to.writeMemory(block, 0, length, () => session.handle.engine.release(block));
-      continue;
-    }
-    const bytes = look(from);
-    if (bytes === null) return;
-    if (bytes === undefined) {
-      await waits.for(from.ready());
-      continue;
-    }
+    const moved = moveBlock(from, to, session) ?? moveBytes(from, to);
+    if (moved === null) return;
+    if (moved === undefined) await waits.for(from.ready());
     // Without room a whole buffer waits rather than being copied; what is no whole buffer is copied.
-    const copied = to.hasRoom ? to.write(bytes) : 0;
-    if (copied > 0) from.advance(copied);
-    else await waits.for(writing(to.room()));
+    else if (moved === 0) await waits.for(writing(to.room()));
+    else {
+      const turn = turnAfter(moved);
+      if (turn) await waits.for(turn);
+    }
   }
+}
+
+/** Hands a whole buffer over as it is, where there is one and the target takes it. Returns its length. */
+function moveBlock(from: ReadAhead, to: WriteBehind, session: WriteSession): number | undefined {
+  const { alignment, engine } = session.handle;
+  const taken = to.takesMemory ? from.takeBlock(alignment) : undefined;
+  if (!taken) return undefined;
+  const { block, length } = taken;
+  to.writeMemory(block, 0, length, () => engine.release(block));
+  return length;
+}
+
+/** Copies, and returns how much; null at the end, undefined where bytes are yet to come. */
+function moveBytes(from: ReadAhead, to: WriteBehind): number | null | undefined {
+  const bytes = look(from);
+  if (!bytes) return bytes;
+  const copied = to.hasRoom ? to.write(bytes) : 0;
+  if (copied > 0) from.advance(copied);
+  return copied;
 }
 
 function look(from: ReadAhead): Uint8Array<ArrayBuffer> | null | undefined {

@@ -1,7 +1,15 @@
 // DmaFile: random access to a file through Direct I/O. Long, because a public class stands in one place with its
 // documentation, which is more than half of it: here arguments are checked, and core/ does the work.
 
-import { chunkBytes, flag, integer, optionsObject, pathText, shown } from "./arguments.ts";
+import {
+  chunkBytes,
+  flag,
+  integer,
+  optionsObject,
+  pathText,
+  shown,
+  viewBytes,
+} from "./arguments.ts";
 import { allocateBuffer, DmaBuffer, giveMemoryBack, takeMemory } from "./buffer.ts";
 import { assertReplaceable, openAtomic } from "./core/atomic.ts";
 import { copyRange } from "./core/copy_range.ts";
@@ -277,7 +285,7 @@ export class DmaFile implements AsyncDisposable {
     if (length === 0) return 0;
     const handle = this.#handle;
     if (!isBuffer) {
-      await writeBytes(handle, data, position);
+      await writeBytes(handle, viewBytes(data), position);
       return length;
     }
     const memory = takeMemory(data);

@@ -307,9 +307,13 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
   ): Promise<void> {
     if (this.#source.untouched && !this.locked && destination instanceof DmaStreamWriter) {
       const session = sessionFor(destination);
-      const signal = options?.signal;
-      if (session && (signal === undefined || signal instanceof AbortSignal)) {
-        const pipe = pipeDirectly(this, this.#source.core, destination, session, options ?? {});
+      const given = options ?? {};
+      const { signal } = given;
+      // What is wrong is refused by the stream itself.
+      const right = typeof given === "object" &&
+        (signal === undefined || signal instanceof AbortSignal);
+      if (session && right) {
+        const pipe = pipeDirectly(this, this.#source.core, destination, session, given);
         return pipingInto(destination, pipe);
       }
     }

@@ -1,6 +1,6 @@
 // DmaStreamWriter: a WritableStream onto a file, written behind through Direct I/O.
 
-import { chunkBytes, flag, optionsObject, shown } from "./arguments.ts";
+import { chunkBytes, flag, optionsObject, shown, viewBytes } from "./arguments.ts";
 import { DmaBuffer, takeMemory } from "./buffer.ts";
 import { turnAfter } from "./core/event_loop.ts";
 import { SharedReads } from "./core/shared_reads.ts";
@@ -57,13 +57,14 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
   readonly writeBehind: number;
   readonly #session: WriteSession;
   readonly #sink: WriterSink;
-  #ending = false;
 
   static {
     sessionFor = (writer) => {
       const sink = writer.#sink;
-      const busy = writer.locked || writer.#ending || sink.queued > 0 || sink.waiting !== undefined;
-      return busy || sink.session.failed || sink.session.closed ? undefined : sink.session;
+      const { session } = sink;
+      const over = session.asked || session.failed || session.closed;
+      const busy = writer.locked || sink.queued > 0 || sink.waiting !== undefined;
+      return over || busy ? undefined : session;
     };
     pipingInto = (writer, pipe) => {
       const sink = writer.#sink;
@@ -147,23 +148,27 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
    */
   write(chunk: BufferSource): Promise<void> {
     const sink = this.#sink;
-    const { core } = this.#session;
+    const { core, asked } = this.#session;
     if (
-      core !== undefined && sink.queued === 0 && sink.waiting === undefined && !this.#ending &&
+      core !== undefined && sink.queued === 0 && sink.waiting === undefined && !asked &&
       !this.locked && chunk instanceof Uint8Array && chunk.length > 0
     ) {
-      const taken = core.write(chunk);
-      if (taken === chunk.length) return turnAfter(taken) ?? resolved;
-      const rest = chunk.subarray(taken);
-      return sink.wait(() => this.#session.accept(rest));
+      const bytes = viewBytes(chunk);
+      const taken = core.write(bytes);
+      if (taken === bytes.length) return turnAfter(taken) ?? resolved;
+      const rest = bytes.subarray(taken);
+      return sink.wait(() => this.#session.accept(rest, rest.length));
     }
     return this.#sink.telling(this.#writeSlowly(chunk));
   }
 
   async #writeSlowly(chunk: BufferSource): Promise<void> {
     const bytes = chunkBytes("chunk", chunk);
+    const { length } = bytes;
     this.#assertUsable("write");
-    await (this.#writeBehindQueue(bytes) ?? this.#sink.wait(() => this.#session.accept(bytes)));
+    await (this.#writeBehindQueue(bytes) ??
+      this.#sink.wait(() => this.#session.accept(bytes, length)));
+    await turnAfter(length);
   }
 
   /** Where a released lock left chunks in the stream, these bytes go behind them. */
@@ -180,7 +185,7 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
     if (this.locked) {
       throw new TypeError(`Cannot ${op} a locked stream: use the writer that holds the lock`);
     }
-    if (this.#ending) throw new TypeError(`Cannot ${op} a stream that is closed`);
+    if (this.#session.asked) throw new TypeError(`Cannot ${op} a stream that is closed`);
   }
 
   /**
@@ -199,6 +204,7 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
     const written = this.#writeBehindQueue(memory.bytes) ??
       this.#sink.wait(() => this.#session.acceptMemory(memory));
     await this.#sink.telling(written);
+    await turnAfter(buffer.length);
   }
 
   /**
@@ -239,8 +245,7 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
     const session = this.#session;
     if (session.failed) return await this.#sink.telling(session.close());
     this.#assertUsable("close");
-    this.#ending = true;
-    await close().catch(async (error) => {
+    await (session.asked = close()).catch(async (error) => {
       // The stream's own error for a stream that is errored says less than the failure.
       if (session.failed) await this.#sink.telling(session.close());
       throw error;
@@ -274,7 +279,6 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
   override async abort(reason?: unknown): Promise<void> {
     if (this.#session.closed) return;
     await super.abort(reason);
-    this.#ending = true;
     await this.#session.left();
   }
 
@@ -290,28 +294,27 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
     const session = this.#session;
     const sink = this.#sink;
     const lent = sink.lent = Symbol();
-    Object.defineProperties(writer, {
-      write: {
-        value: (chunk: BufferSource): Promise<void> => {
-          try {
-            chunkBytes("chunk", chunk);
-          } catch (error) {
-            return Promise.reject(error);
-          }
-          return sink.telling(write(chunk));
-        },
+    return Object.assign(writer, {
+      write(chunk: BufferSource): Promise<void> {
+        try {
+          chunkBytes("chunk", chunk);
+        } catch (error) {
+          return Promise.reject(error);
+        }
+        return sink.telling(write(chunk));
       },
-      close: {
-        value: (): Promise<void> => sink.telling(session.failed ? session.close() : close()),
+      close(): Promise<void> {
+        if (session.failed) return sink.telling(session.close());
+        const closing = close();
+        // Without the lock it is refused.
+        if (sink.lent === lent) session.asked ??= closing;
+        return sink.telling(closing);
       },
-      releaseLock: {
-        value: (): void => {
-          releaseLock();
-          if (sink.lent === lent) sink.lent = undefined;
-        },
+      releaseLock(): void {
+        releaseLock();
+        if (sink.lent === lent) sink.lent = undefined;
       },
     });
-    return writer;
   }
 
   /**
@@ -322,7 +325,7 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
   async [Symbol.asyncDispose](): Promise<void> {
     const session = this.#session;
     const told = session.failed && this.#sink.told;
-    if (this.#ending || session.closed || session.aborted || told) return await session.left();
+    if (session.asked || session.closed || session.aborted || told) return await session.left();
     await this.close();
   }
 

@@ -15,6 +15,8 @@ export class WriterSink {
   waiting: Promise<void> | undefined;
   controller: WeakRef<WritableStreamDefaultController> | undefined;
   stream: WeakRef<WritableStream> | undefined;
+  /** The stream while something waits: it must not be dropped under that. */
+  #held: WritableStream | undefined;
   /**
    * Stands for who has the lock and is told of a failure by what is called: a writer of `getWriter`, or a pipe of this
    * module's. Not the writer itself: it would hold the stream.
@@ -52,7 +54,10 @@ export class WriterSink {
       return this.#refuse(error);
     }
     const { session, waiting } = this;
-    return waiting ? waiting.then(() => session.accept(bytes)) : session.accept(bytes);
+    const { length } = bytes;
+    return waiting
+      ? waiting.then(() => session.accept(bytes, length))
+      : session.accept(bytes, length);
   }
 
   /** The stream takes this for its own failure, and never calls again: everything must be freed here. */
@@ -70,8 +75,11 @@ export class WriterSink {
     const { waiting } = this;
     const taken = waiting ? waiting.then(take) : take() ?? resolved;
     this.waiting = taken;
+    this.#held = this.stream?.deref();
     const over = () => {
-      if (this.waiting === taken) this.waiting = undefined;
+      if (this.waiting !== taken) return;
+      this.waiting = undefined;
+      this.#held = undefined;
     };
     taken.then(over, over);
     return this.telling(taken);

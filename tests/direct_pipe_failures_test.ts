@@ -5,7 +5,7 @@ import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../mod.ts";
 import { assertFile, joined, pattern } from "./bytes.ts";
 import { descriptorsOf, eventually } from "./descriptors.ts";
 import { testInEachDirectory } from "./dirs.ts";
-import "./engine.ts";
+import { engine } from "./engine.ts";
 import { interpose, type Interposed, later } from "./interpose.ts";
 import { allOf, openPattern } from "./patterned.ts";
 import { assertSame, type Piping, type Way, ways } from "./pipe_ways.ts";
@@ -203,6 +203,39 @@ testInEachDirectory("A signal stops a pipe that is under way", async (dir) => {
   }
 });
 
+testInEachDirectory("A signal counts until the source has ended", async (dir) => {
+  for (const prevention of preventions) {
+    let controller: AbortController;
+    let close: (() => void) | undefined;
+    let interposed: Interposed;
+    const ending = await assertSame(dir, {
+      options: {
+        ...prevention,
+        get signal() {
+          controller = new AbortController();
+          return controller.signal;
+        },
+      },
+      prepare: () => {
+        close = undefined;
+        interposed = interpose("close", (real, args) => void (close = () => real(...args)));
+      },
+      during: async () => {
+        // Every byte has been moved.
+        await eventually(() => close !== undefined);
+        interposed[Symbol.dispose]();
+        controller.abort("enough");
+        await new Promise((resolve) => setTimeout(resolve, 0));
+        close!();
+        engine.submit();
+      },
+      untimed: true,
+    });
+    assertEquals(ending.result, '"enough"');
+    assertEquals(ending.writer, prevention.preventAbort ? "open" : '"enough"');
+  }
+});
+
 testInEachDirectory(
   "A signal waits for the disks of what it ends, and for no others",
   async (dir) => {
@@ -287,6 +320,7 @@ testInEachDirectory("A pipe that cannot begin is refused, and locks nothing", as
     const target = (await DmaFile.create(dir.file("target"))).writable;
     await assertRefused(way, source, {});
     await assertRefused(way, source, target, { signal: {} });
+    await assertRefused(way, source, target, "options");
     assertEquals([source.locked, target.locked], [false, false]);
     const reader = source.getReader();
     await assertRefused(way, source, target);

@@ -3,8 +3,10 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../mod.ts";
-import { assertFile, pattern } from "./bytes.ts";
+import { assertFile, joined, pattern } from "./bytes.ts";
+import { eventually } from "./descriptors.ts";
 import { type TestDirectory, testInEachDirectory } from "./dirs.ts";
+import { engine } from "./engine.ts";
 
 const KIB = 1024;
 const PIECE = 64 * KIB;
@@ -148,6 +150,170 @@ for (const byob of [false, true]) {
     },
   );
 }
+
+/** One-byte chunks; the clock is looked at after some hundred of them. */
+const SMALL_PIECES = 20_000;
+const MOST_SMALL_BETWEEN = 1000;
+
+const smallWays: Record<string, (path: string, work: () => void) => Promise<void>> = {
+  "piped": async (path, work) => {
+    let index = 0;
+    const source = new ReadableStream({
+      pull(controller) {
+        work();
+        controller.enqueue(content.subarray(index, ++index));
+        if (index === SMALL_PIECES) controller.close();
+      },
+    });
+    await source.pipeTo(new DmaStreamWriter(await DmaFile.create(path), ROOMY));
+  },
+  "written": async (path, work) => {
+    await using writer = new DmaStreamWriter(await DmaFile.create(path), ROOMY);
+    for (let index = 0; index < SMALL_PIECES; index++) {
+      work();
+      await writer.write(content.subarray(index, index + 1));
+    }
+  },
+  "read": async (path, work) => {
+    await Deno.writeFile(path, content.subarray(0, SMALL_PIECES));
+    await using reader = new DmaStreamReader(await DmaFile.open(path));
+    const views = reader.getReader({ mode: "byob" });
+    for (let view = new Uint8Array(1);;) {
+      const { value, done } = await views.read(view);
+      if (done) break;
+      work();
+      view = new Uint8Array(value.buffer);
+    }
+  },
+};
+
+for (const [name, way] of Object.entries(smallWays)) {
+  testInEachDirectory(`Small chunks let others have a turn [${name}]`, async (dir) => {
+    {
+      await using clock = watchedClock();
+      await way(dir.file("file"), clock.work);
+      assertEquals(clock.steps, SMALL_PIECES);
+      assert(clock.most <= MOST_SMALL_BETWEEN, `${clock.most} ms between two turns`);
+    }
+    await assertFile(dir.file("file"), content.subarray(0, SMALL_PIECES));
+  });
+}
+
+testInEachDirectory("write lets others have a turn whatever the kind of chunk", async (dir) => {
+  const kinds = [
+    (bytes: Uint8Array<ArrayBuffer>) => bytes.slice().buffer,
+    (bytes: Uint8Array<ArrayBuffer>) =>
+      new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength),
+  ];
+  for (const kind of kinds) {
+    const writer = await create(dir);
+    {
+      await using clock = watchedClock();
+      for (let index = 0; index < PIECES; index++) {
+        clock.work();
+        await writer.write(kind(piece(index)));
+      }
+      assert(clock.most <= MOST_BETWEEN, `${clock.most} ms between two turns`);
+    }
+    await writer.close();
+    await assertFile(dir.file("file"), content);
+  }
+});
+
+testInEachDirectory("writeBuffer lets others have a turn", async (dir) => {
+  const file = await DmaFile.create(dir.file("file"));
+  const writer = new DmaStreamWriter(file, { writeBehind: PIECES });
+  {
+    await using clock = watchedClock();
+    for (let index = 0; index < PIECES; index++) {
+      clock.work();
+      const buffer = file.allocBuffer(PIECE);
+      buffer.bytes.set(piece(index));
+      await writer.writeBuffer(buffer);
+    }
+    assert(clock.most <= MOST_BETWEEN, `${clock.most} ms between two turns`);
+  }
+  await writer.close();
+  await assertFile(dir.file("file"), content);
+});
+
+testInEachDirectory("Many streams at once let others have a turn", async (dir) => {
+  const STREAMS = 64;
+  const SHORT = 4 * KIB;
+  const options = { bufferSize: SHORT * PIECES, writeBehind: 1 };
+  await using clock = watchedClock();
+  await Promise.all(Array.from({ length: STREAMS }, async (_, number) => {
+    const file = await DmaFile.create(dir.file(`${number}`));
+    let pieces = 0;
+    const source = new ReadableStream({
+      pull(controller) {
+        clock.work();
+        controller.enqueue(content.subarray(0, SHORT));
+        if (++pieces === PIECES) controller.close();
+      },
+    });
+    await source.pipeTo(new DmaStreamWriter(file, options));
+  }));
+  assertEquals(clock.steps, STREAMS * PIECES);
+  // Each stream may have a few pieces under way when one finds that it is time.
+  assert(clock.most <= 10 * STREAMS, `${clock.most} ms between two turns`);
+});
+
+for (const position of [0, 1]) {
+  testInEachDirectory(
+    `A pipe from file to file lets others have a turn [${position ? "copied" : "as it is"}]`,
+    async (dir) => {
+      await Deno.writeFile(dir.file("source"), content);
+      const options = { bufferSize: PIECE, readAhead: PIECES };
+      const reader = new DmaStreamReader(await DmaFile.open(dir.file("source")), options);
+      const first = reader.getReader();
+      assertEquals((await first.read()).value, piece(0));
+      first.releaseLock();
+      // All is read ahead, so that nobody waits for the disk.
+      await eventually(() => engine.counters.inFlight === 0);
+      const file = await DmaFile.create(dir.file("file"));
+      const writer = new DmaStreamWriter(file, { position, ...options, writeBehind: PIECES });
+      await writer.flushAligned();
+      const { now } = performance;
+      let most = 0;
+      let before = position;
+      let going = true;
+      const turn = () => {
+        most = Math.max(most, writer.currentPos - before);
+        before = writer.currentPos;
+        if (going) setImmediate(turn);
+      };
+      try {
+        // Long enough at each look.
+        performance.now = () => time += 100;
+        turn();
+        await reader.pipeTo(writer);
+      } finally {
+        performance.now = now;
+        going = false;
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      assert(most <= MOST_BETWEEN * PIECE * 4, `${most} bytes between two turns`);
+      await assertFile(dir.file("file"), joined(new Uint8Array(position), content.subarray(PIECE)));
+    },
+  );
+}
+
+testInEachDirectory("Streams go on where setImmediate is a test's", async (dir) => {
+  const writer = await create(dir);
+  {
+    await using clock = watchedClock();
+    const real = globalThis.setImmediate;
+    // As that of frameworks for tests: it waits to be told.
+    globalThis.setImmediate = (() => 0) as unknown as typeof setImmediate;
+    try {
+      await source(clock.work).pipeTo(writer);
+    } finally {
+      globalThis.setImmediate = real;
+    }
+  }
+  await assertFile(dir.file("file"), content);
+});
 
 testInEachDirectory("A pipe can be aborted while it lets others have a turn", async (dir) => {
   const writer = await create(dir);

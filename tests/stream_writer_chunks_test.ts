@@ -153,6 +153,61 @@ testInEachDirectory(
   },
 );
 
+testInEachDirectory(
+  "A chunk that changes its length while it waits behind another is not lost in silence",
+  async (dir) => {
+    const ways: Record<string, (chunk: Uint8Array<ArrayBuffer>) => void> = {
+      detached: (chunk) => void chunk.buffer.transfer(),
+      shrunk: (chunk) => chunk.buffer.resize(10),
+      grown: (chunk) => chunk.buffer.resize(6000),
+    };
+    for (const [name, change] of Object.entries(ways)) {
+      for (const locked of [false, true]) {
+        const stream = await create(dir, { bufferSize: 4096, writeBehind: 1 });
+        const before = stream.write(pattern(100_000));
+        const chunk = new Uint8Array(new ArrayBuffer(5000, { maxByteLength: 6000 }));
+        const written = (locked ? stream.getWriter() : stream).write(chunk);
+        // Under a lock the stream passes it on in a microtask.
+        await Promise.resolve();
+        change(chunk);
+        await before;
+        const error = await assertRejects(() => written, TypeError, "before it is taken", name);
+        assertEquals(await assertRejects(() => stream.sync()), error);
+        await eventually(() => descriptorsOf(dir.file("file")) === 0);
+        await assertFile(dir.file("file"), pattern(stream.currentFlushedPos));
+      }
+    }
+  },
+);
+
+testInEachDirectory("Bytes of a class that derives from Uint8Array are its own", async (dir) => {
+  /** Its constructor takes other arguments than Uint8Array's: so `subarray` of it is no part of it. */
+  class Text extends Uint8Array<ArrayBuffer> {
+    constructor(text: string) {
+      super(new TextEncoder().encode(text).buffer);
+    }
+  }
+  const ways: Record<string, (stream: DmaStreamWriter, chunk: Text) => Promise<void>> = {
+    write: (stream, chunk) => stream.write(chunk),
+    getWriter: async (stream, chunk) => {
+      const writer = stream.getWriter();
+      await writer.write(chunk);
+      writer.releaseLock();
+    },
+    pipeTo: (stream, chunk) => ReadableStream.from([chunk]).pipeTo(stream, { preventClose: true }),
+  };
+  for (const [name, put] of Object.entries(ways)) {
+    const stream = await create(dir, { bufferSize: 4096, writeBehind: 1 });
+    await put(stream, new Text("a".repeat(3000)));
+    await put(stream, new Text("b".repeat(30_000)));
+    await stream.close();
+    await assertFile(dir.file("file"), joined(filled(3000, 97), filled(30_000, 98)), name);
+  }
+  await using file = await DmaFile.create(dir.file("file"));
+  await file.writeAt(new Text("c".repeat(8192)), 0);
+  assertEquals(await file.readAt(0, 8192), filled(8192, 99));
+});
+
 // ---- buffers that are handed over -----------------------------------------------------------------------------
 
 testInEachDirectory("writeBuffer writes a buffer, and keeps it", async (dir) => {

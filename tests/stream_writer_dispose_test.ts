@@ -77,6 +77,35 @@ for (const [name, tell] of Object.entries(tellers)) {
   );
 }
 
+/** Ways to have closed, with nobody waiting for it. */
+const closings: Record<string, (stream: DmaStreamWriter) => Promise<unknown>> = {
+  close: (stream) => stream.close(),
+  "close of the lock": (stream) => stream.getWriter().close(),
+  "close of a lock that was released": (stream) => {
+    const writer = stream.getWriter();
+    const closing = writer.close();
+    writer.releaseLock();
+    return closing;
+  },
+};
+
+for (const [name, close] of Object.entries(closings)) {
+  testInEachDirectory(`Disposing waits for what was begun by ${name}`, async (dir) => {
+    // With `append` the stream has to open first, and else to take a chunk.
+    for (const options of [{ append: true }, { bufferSize: 4096, writeBehind: 1 }]) {
+      const stream = await create(dir, options);
+      const writer = stream.getWriter();
+      const written = writer.write(pattern(100_001));
+      writer.releaseLock();
+      const closing = close(stream);
+      await stream[Symbol.asyncDispose]();
+      assertEquals(descriptorsOf(stream.file.path), 0);
+      await Promise.all([written, closing]);
+      assertEquals(await Deno.readFile(dir.file("file")), pattern(100_001));
+    }
+  });
+}
+
 testInEachDirectory("Disposing tells a failure that nobody was told of", async (dir) => {
   for (const piped of [false, true]) {
     const stream = await create(dir, { bufferSize: 4096, preallocate: false });

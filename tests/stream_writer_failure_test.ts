@@ -379,6 +379,19 @@ testInEachDirectory("file.close lets a writer finish that is closing already", a
   }
 });
 
+testInEachDirectory("file.close lets a writer finish that has chunks to write yet", async (dir) => {
+  for (const how of ["close", "close of the lock"]) {
+    const stream = await create(dir, { bufferSize: 4096, writeBehind: 1 });
+    const writer = stream.getWriter();
+    const written = writer.write(pattern(100_001));
+    const closing = how === "close" ? (writer.releaseLock(), stream.close()) : writer.close();
+    await stream.file.close();
+    assertEquals(descriptorsOf(dir.file("file")), 0);
+    await Promise.all([written, closing]);
+    await assertFile(dir.file("file"), pattern(100_001), how);
+  }
+});
+
 testInEachDirectory("A failed writer that does not close its file leaves it open", async (dir) => {
   const stream = await create(dir, { bufferSize: 4096, closeFile: false });
   {
@@ -472,6 +485,19 @@ testInEachDirectory("A writer whose work is under way is not collected", async (
   };
   await begin();
   await assertFile(dir.file("file"), pattern(50_000));
+  const held: (() => void)[] = [];
+  const interposed = interpose("write", (real, args) => void held.push(() => real(...args)));
+  const writing = async () => {
+    const stream = await create(dir, { bufferSize: 4096, writeBehind: 1 });
+    // In an object: a promise would be waited for before the stream is out of sight.
+    return { written: stream.write(pattern(50_000)) };
+  };
+  const { written } = await writing();
+  await collectGarbage();
+  interposed[Symbol.dispose]();
+  for (const go of held) go();
+  engine.submit();
+  await written;
   const closing = async () => {
     const stream = await create(dir);
     await stream.write(pattern(100_001));

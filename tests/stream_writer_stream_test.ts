@@ -12,7 +12,7 @@ import {
   assertStrictEquals,
 } from "@std/assert";
 import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../mod.ts";
-import { assertFile, chunksOf, joined, namesIn, pattern } from "./bytes.ts";
+import { assertFile, chunksOf, filled, joined, namesIn, pattern } from "./bytes.ts";
 import { descriptorsOf, eventually } from "./descriptors.ts";
 import { type TestDirectory, testInEachDirectory } from "./dirs.ts";
 import { engine } from "./engine.ts";
@@ -69,6 +69,18 @@ testInEachDirectory("getWriter writes and closes as any stream's", async (dir) =
   assertEquals(stream.currentFlushedPos, 100_001);
   await assertFile(dir.file("file"), pattern(100_001));
   assertEquals(descriptorsOf(dir.file("file")), 0);
+});
+
+testInEachDirectory("Methods of getWriter can be replaced as any stream's", async (dir) => {
+  const stream = await create(dir);
+  const writer = stream.getWriter();
+  const { write } = writer;
+  // As a test does that looks at what its subject writes.
+  writer.write = (chunk) => write.call(writer, chunk);
+  Object.defineProperty(writer, "close", { value: writer.close });
+  await writer.write(pattern(5));
+  await writer.close();
+  await assertFile(dir.file("file"), pattern(5));
 });
 
 testInEachDirectory(
@@ -158,6 +170,27 @@ testInEachDirectory("close waits for what was written before it, locked or not",
   await Promise.all([first, second, third]);
   await assertFile(dir.file("file"), pattern(150_000));
 });
+
+testInEachDirectory(
+  "What comes after the close of a lock is refused, and left out",
+  async (dir) => {
+    for (const options of [{ append: true }, { bufferSize: 4096, writeBehind: 1 }]) {
+      const stream = await create(dir, options);
+      const before = stream.write(pattern(50_001));
+      const writer = stream.getWriter();
+      const closing = writer.close();
+      writer.releaseLock();
+      await assertRejects(() => stream.write(filled(20_000, 1)), TypeError, "closed");
+      await assertRejects(
+        () => stream.writeBuffer(stream.file.allocBuffer(4096)),
+        TypeError,
+        "closed",
+      );
+      await Promise.all([before, closing]);
+      await assertFile(dir.file("file"), pattern(50_001));
+    }
+  },
+);
 
 testInEachDirectory("sync and flushAligned work under a lock", async (dir) => {
   const stream = await create(dir, { bufferSize: 4096, writeBehind: 2 });

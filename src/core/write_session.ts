@@ -39,6 +39,8 @@ export class WriteSession implements Occupant {
   aborted = false;
   /** Whether the file is finished. */
   closed = false;
+  /** The close that was asked for: nothing comes after it, also while it waits for chunks that came before. */
+  asked: Promise<unknown> | undefined;
   /** Called once with the first failure. */
   onFailure: (error: unknown) => void = () => {};
   /** Called when it is off the file. */
@@ -134,23 +136,28 @@ export class WriteSession implements Occupant {
     this.core.failed = (error) => this.#fail(error);
   }
 
-  /** Takes a whole chunk. Returns nothing where that was possible at once. */
-  accept(chunk: Uint8Array): Promise<void> | undefined {
+  /**
+   * Takes a whole chunk, whose length was `length` when it was given. Returns nothing where that was possible at once.
+   */
+  accept(chunk: Uint8Array, length: number): Promise<void> | undefined {
     const { core } = this;
-    if (!core || this.failed) return this.#acceptSlowly(chunk, 0);
+    if (!core || this.failed || chunk.length !== length) {
+      return this.#acceptSlowly(chunk, length, 0);
+    }
     const taken = core.write(chunk);
-    return taken === chunk.length ? undefined : this.#acceptSlowly(chunk, taken);
+    return taken === length ? undefined : this.#acceptSlowly(chunk, length, taken);
   }
 
-  async #acceptSlowly(chunk: Uint8Array, from: number): Promise<void> {
-    const { length } = chunk;
+  async #acceptSlowly(chunk: Uint8Array, length: number, from: number): Promise<void> {
     const core = await this.ready();
     if (this.#ending) throw new TypeError("Cannot write a stream that is closed");
     for (let at = from;;) {
       // A part of it may be on the disk: what follows would stand in the wrong place.
       if (chunk.length !== length) {
         this.#fail(
-          new TypeError("Cannot write a chunk whose buffer is detached before it is taken"),
+          new TypeError(
+            "Cannot write a chunk whose buffer is detached or resized before it is taken",
+          ),
         );
         throw this.error;
       }
@@ -167,7 +174,7 @@ export class WriteSession implements Occupant {
     const { length } = memory.bytes;
     const fits = length % this.handle.alignment === 0 && core.takesMemory;
     if (fits && !mayVanish) core.writeMemory(memory, 0, length, () => {});
-    else await this.#acceptSlowly(memory.bytes, 0);
+    else await this.#acceptSlowly(memory.bytes, length, 0);
   }
 
   /** Resolves to the core, when it is there; rejects with the failure. */
@@ -271,6 +278,7 @@ export class WriteSession implements Occupant {
 
   /** Resolves when nothing is left to do, whichever way it ended. */
   async left(): Promise<void> {
+    await this.asked?.catch(() => {});
     await this.#closing?.catch(() => {});
     await this.#leaving?.catch(() => {});
   }
@@ -292,7 +300,7 @@ export class WriteSession implements Occupant {
 
   /** The file is closed under the writer. One that is closing already comes first. */
   async evict(reason: unknown): Promise<void> {
-    if (!this.#closing) this.#fail(reason);
+    if (!this.#closing && !this.asked) this.#fail(reason);
     await this.left();
   }
 
