@@ -10,11 +10,11 @@ const LOOK_EVERY = 256 << 10;
 /** What a chunk counts beside its bytes: to hand it on takes some microseconds, however small it is. */
 const EACH_CHUNK = 1 << 10;
 
-/** Nothing is done about it for the first so many milliseconds: Deno takes 4 to have its first `setImmediate` ready. */
+/** Nothing is done about it for the first so many milliseconds: it takes Deno 4 to load its `setImmediate`. */
 const FIRST_AFTER = 20;
 
-/** The real one: frameworks for tests put one in its place that waits to be told. */
-const { setImmediate } = globalThis;
+/** Not the global one: frameworks for tests put one in its place that waits to be told. */
+let timers: Promise<typeof import("node:timers")> | undefined;
 
 let moved = 0;
 let since: number | undefined;
@@ -36,11 +36,12 @@ export function turnAfter(bytes: number): Promise<void> | undefined {
   const now = performance.now();
   since ??= now + FIRST_AFTER;
   if (now - since < LONG) return undefined;
-  return turn = new Promise((resolve) => {
-    setImmediate(() => {
-      turn = undefined;
-      since = performance.now();
-      resolve();
-    });
-  });
+  return turn = nextTurn();
+}
+
+async function nextTurn(): Promise<void> {
+  const { setImmediate } = await (timers ??= import("node:timers"));
+  await new Promise<void>((resolve) => setImmediate(resolve));
+  turn = undefined;
+  since = performance.now();
 }
