@@ -2,6 +2,7 @@
 // closed once, and only after every operation on it is back from the kernel.
 
 import { type Completion, type Engine, outcome } from "../engine/engine.ts";
+import type { LastClose } from "./last_steps.ts";
 import type { SharedReads } from "./shared_reads.ts";
 import { closedError, Errno, ioError, unwrap } from "../errors.ts";
 
@@ -152,22 +153,19 @@ export class Handle {
     if (--this.#operations === 0) this.#idle?.();
   }
 
-  /** Whether nothing but the occupant uses the descriptor, so that it may close it as the last of its steps. */
-  get closesNext(): boolean {
-    return this.#operations === 1 && !this.#closing;
-  }
-
-  /** Queues the close as a step of a chain. Where the chain breaks before it, the file is open again. */
-  queueClose(done: Completion): void {
-    this.#closing = true;
-    this.engine.close(this.fd, {
-      complete: (result) => {
-        if (result === -Errno.ECANCELED) this.#closing = false;
-        else this.#settle(result);
-        done.complete(result);
-      },
-    });
-  }
+  /** The close as the last of the occupant's steps. */
+  readonly lastClose: LastClose = {
+    claim: () => {
+      if (this.#operations > 1 || this.#closing) return false;
+      this.#closing = true;
+      return true;
+    },
+    queue: (done) => this.engine.close(this.fd, done),
+    over: (result) => {
+      if (result === -Errno.ECANCELED) this.#closing = false;
+      else this.#settle(result);
+    },
+  };
 
   /**
    * Closes the descriptor when the operations on it are done, and `last` with them; rejects where either fails. The

@@ -10,11 +10,11 @@
 
 import type { ChainStep } from "../engine/chain.ts";
 import type { BufferBudget } from "../engine/buffer_budget.ts";
-import type { Completion, Engine, Memory } from "../engine/engine.ts";
+import type { Engine, Memory } from "../engine/engine.ts";
 import { type DmaError, ioError } from "../errors.ts";
 import { Durability } from "./durability.ts";
 import { EndOfFile } from "./end_of_file.ts";
-import { type LastStep, LastSteps } from "./last_steps.ts";
+import { type LastClose, type LastStep, LastSteps } from "./last_steps.ts";
 import { Padding } from "./padding.ts";
 import { parseStat } from "./stat.ts";
 import { WriteBuffers } from "./write_buffers.ts";
@@ -400,13 +400,13 @@ export class WriteBehind {
 
   /**
    * Writes what is left, cuts the file to its exact length, and with `durable` syncs it. Where `close` is given and
-   * nothing speaks against it, that is queued as the last step. Rejects with the failure. Nothing can be written
-   * afterwards.
+   * nothing else uses the descriptor by then, that is queued as the last step. Rejects with the failure. Nothing can be
+   * written afterwards.
    *
    * The steps are handed to the kernel together, each tied to the one before it: coming back to JavaScript between
    * them takes longer than writing a small file does.
    */
-  async finish(durable: boolean, close?: (done: Completion) => void): Promise<void> {
+  async finish(durable: boolean, close?: LastClose): Promise<void> {
     this.#endOfFile.stop();
     this.#ending = true;
     if (this.#room) this.#dismissRoom(closed("write"));
@@ -425,7 +425,7 @@ export class WriteBehind {
   async #takeLastSteps(
     rest: ChainStep | undefined,
     durable: boolean,
-    close: ((done: Completion) => void) | undefined,
+    close: LastClose | undefined,
   ): Promise<void> {
     const { fd } = this.#options;
     const length = this.#lengthWith(rest ? this.position : this.#line.flushed);
@@ -436,9 +436,9 @@ export class WriteBehind {
       last.add("sync", (done) => this.#engine.sync(fd, true, done));
     }
     // Whoever waits may still need the descriptor.
-    if (close && !this.#durability.awaited) {
+    if (close && !this.#durability.awaited && close.claim()) {
       this.#closeQueued = true;
-      last.add("close", close);
+      last.add("close", close.queue, close.over);
     }
     const note = (name: LastStep, result: number) => {
       // Whatever close returns, the descriptor is gone.
@@ -458,7 +458,11 @@ export class WriteBehind {
     while (!this.#line.idle) await this.#nextQuiet();
     for (const name of last.notReached) {
       if (this.#failure) return;
-      this.#closeQueued ||= name === "close";
+      if (name === "close") {
+        // Somebody may use it by now.
+        if (!close!.claim()) break;
+        this.#closeQueued = true;
+      }
       await this.#whileChaining(async () => note(name, await last.retry(name)));
     }
     this.#advance();

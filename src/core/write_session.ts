@@ -253,8 +253,8 @@ export class WriteSession implements Occupant {
     const named = syncsDirectory(handle, syncOnClose) ? syncName(handle) : undefined;
     named?.catch(() => {});
     try {
-      const closesNow = closeFile && handle.publication === undefined && handle.closesNext;
-      await core.finish(durable, closesNow ? (done) => handle.queueClose(done) : undefined);
+      const closesNow = closeFile && handle.publication === undefined;
+      await core.finish(durable, closesNow ? handle.lastClose : undefined);
       this.#whole = true;
     } finally {
       await named?.catch(() => {});
