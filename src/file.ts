@@ -307,10 +307,13 @@ export class DmaFile implements AsyncDisposable {
     integer("length", length);
     this.#assertWritable("truncate");
     const handle = this.#handle;
-    await handle.run("truncate", (done) => handle.engine.truncate(handle.fd, length, done));
-    handle.contentEnd = length;
-    handle.longest = length;
-    handle.changes++;
+    const cut = async () => {
+      await handle.step("truncate", (done) => handle.engine.truncate(handle.fd, length, done));
+      handle.contentEnd = length;
+      handle.longest = length;
+      handle.changes++;
+    };
+    await handle.during("truncate", () => handle.putting(length, cut));
   }
 
   /**
@@ -327,10 +330,9 @@ export class DmaFile implements AsyncDisposable {
     this.#assertWritable("allocate");
     const handle = this.#handle;
     if (!keepSize) handle.longest = Math.max(handle.longest, length);
-    handle.changes++;
     await handle.run("allocate", (done) => {
       handle.engine.allocate(handle.fd, mode, 0, length, done);
-    });
+    }).finally(() => handle.changes++);
   }
 
   /**
@@ -344,10 +346,9 @@ export class DmaFile implements AsyncDisposable {
     this.#assertWritable("allocate");
     const handle = this.#handle;
     const mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
-    handle.changes++;
     await handle.run("allocate", (done) => {
       handle.engine.allocate(handle.fd, mode, position, length, done);
-    });
+    }).finally(() => handle.changes++);
   }
 
   /**

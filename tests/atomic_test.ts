@@ -165,6 +165,30 @@ testBothWays("An atomic file vanishes when a write or a sync of it failed", asyn
   assertEquals(descriptorsIn(dir.path), 0);
 });
 
+testBothWays(
+  "An atomic file vanishes also where a writer closes it after a write failed",
+  async (dir) => {
+    const file = await DmaFile.create(dir.file("failed"), { atomic: true });
+    {
+      using _ = interpose("write", (_real, args) => later(args[6], -28));
+      await assertRejects(
+        () => file.writeAt(pattern(4096), 4096),
+        Error,
+        "No space left on device",
+      );
+    }
+    const writer = file.writable;
+    await writer.write(pattern(100));
+    await assertRejects(
+      () => writer.close(),
+      Error,
+      "No space left on device (os error 28): write",
+    );
+    assertEquals(await namesIn(dir.path), []);
+    assertEquals(descriptorsIn(dir.path), 0);
+  },
+);
+
 testBothWays("An atomic file vanishes when the sync at its end fails", async (dir) => {
   const file = await DmaFile.create(dir.file("unsynced"), { atomic: true });
   await file.writeAt(pattern(4096), 0);

@@ -1,11 +1,12 @@
 // A writer beside other uses of its file: what reads, writes or renames it while the writer is at work or closes.
 
 import { assertEquals } from "@std/assert";
-import { DmaFile, DmaStreamWriter } from "../mod.ts";
+import { DmaFile, DmaStreamWriter, ioStats } from "../mod.ts";
 import { assertFile, filled, pattern } from "./bytes.ts";
 import { descriptorsOf, eventually } from "./descriptors.ts";
 import { testInEachDirectory } from "./dirs.ts";
 import { interpose } from "./interpose.ts";
+import { openPattern } from "./patterned.ts";
 
 /** Operations that wait until the test lets them go. */
 class Held {
@@ -97,5 +98,93 @@ testInEachDirectory(
     writes.go();
     await closed.finally(() => others.forEach((other) => other.close()));
     assertEquals(opened, [dir.file("folder")]);
+  },
+);
+
+testInEachDirectory(
+  "A write that is in flight while a writer cuts the file is not cut off",
+  async (dir) => {
+    for (const preallocate of [true, false]) {
+      await using file = await DmaFile.create(dir.file("file"));
+      const writer = new DmaStreamWriter(file, { closeFile: false, preallocate });
+      await writer.write(pattern(5));
+      const writes = new Held();
+      let writing: Promise<number>;
+      {
+        // It is on the disk, but nobody knows yet.
+        using _ = interpose(
+          "write",
+          (real, [fd, memory, offset, length, position, copies, done]) =>
+            real(fd, memory, offset, length, position, copies, {
+              complete: (result) => writes.hold(() => done.complete(result)),
+            }),
+        );
+        writing = file.writeAt(pattern(4096, 65_536), 65_536);
+        await writes.come();
+      }
+      await writer.close();
+      writes.go();
+      await writing;
+      assertEquals(await file.size(), 65_536 + 4096);
+      assertEquals(await file.readAt(0, 5), pattern(5));
+      assertEquals(await file.readAt(65_536, 5000), pattern(4096, 65_536));
+    }
+  },
+);
+
+testInEachDirectory(
+  "What changes a file while its writer cuts it comes after the cut",
+  async (dir) => {
+    await using from = await openPattern(dir.file("from"), 10_000);
+    const changes: [(file: DmaFile) => Promise<unknown>, number][] = [
+      [(file) => file.writeAt(pattern(4096), 65_536), 65_536 + 4096],
+      [(file) => from.copyRangeTo(file, 0, 8192, 65_536), 65_536 + 8192],
+      [(file) => file.truncate(99_999), 99_999],
+    ];
+    for (const [change, size] of changes) {
+      await using file = await DmaFile.create(dir.file("file"));
+      const writer = new DmaStreamWriter(file, { closeFile: false });
+      await writer.write(pattern(5));
+      const cuts = new Held();
+      let closed: Promise<void>;
+      let changed: Promise<unknown>;
+      {
+        using _ = interpose("truncate", (real, args) => cuts.hold(() => real(...args)));
+        closed = writer.close();
+        await cuts.come();
+        changed = change(file);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      cuts.go();
+      await Promise.all([closed, changed]);
+      assertEquals(await file.size(), size, String(change));
+      assertEquals(await file.readAt(0, 5), pattern(5));
+    }
+  },
+);
+
+testInEachDirectory(
+  "close() makes durable what was done to the file beside the writer",
+  async (dir) => {
+    await using from = await openPattern(dir.file("from"), 10_000);
+    const changes: ((file: DmaFile) => Promise<unknown>)[] = [
+      (file) => file.writeAt(pattern(4096), 4096),
+      (file) => file.truncate(10_000),
+      (file) => file.preallocate(8192),
+      (file) => file.deallocate(0, 4096),
+      (file) => from.copyRangeTo(file, 0, 4096, 8192),
+    ];
+    for (const change of changes) {
+      const file = await DmaFile.create(dir.file("file"), { direct: "off" });
+      const writer = file.writable;
+      await writer.write(pattern(4096));
+      await writer.sync({ tail: true });
+      await change(file).catch((error) => assertEquals(error.code, "EOPNOTSUPP"));
+      const { syncs } = ioStats();
+      await writer.close();
+      assertEquals(ioStats().syncs, syncs + 1, String(change));
+      // Its own bytes were durable before.
+      assertEquals(await writer.sync(), 4096);
+    }
   },
 );

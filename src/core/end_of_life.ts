@@ -14,6 +14,7 @@ import { parseStat } from "./stat.ts";
 export async function settleName(handle: Handle, durable: boolean): Promise<void> {
   const { publication } = handle;
   if (publication) {
+    if (handle.spoiled) throw handle.spoiled.error;
     handle.publication = undefined;
     await publication.publish(handle);
     handle.nameVolatile = false;

@@ -82,6 +82,11 @@ export class Handle {
   dropped = false;
   /** Called when the descriptor is gone: nobody has to look after it any more. */
   onClosed: (handle: Handle) => void = () => {};
+  /** Bytes that are on their way past the writer, by where they end. */
+  readonly #puts = new Set<{ readonly end: number }>();
+  /** Cuts under way, and who waits for their end. */
+  #cuts = 0;
+  #uncut: PromiseWithResolvers<void> | undefined;
   #operations = 0;
   #idle: (() => void) | undefined;
   #closing = false;
@@ -141,6 +146,38 @@ export class Handle {
   /** One operation of such work. */
   async step(op: string, queue: (done: Completion) => void): Promise<number> {
     return unwrap(await outcome(queue), op, this.path);
+  }
+
+  /** The end of what was or is being written by way of this handle: no cut may take that away. */
+  get contentReach(): number {
+    let reach = this.contentEnd;
+    for (const { end } of this.#puts) reach = Math.max(reach, end);
+    return reach;
+  }
+
+  /** Runs work that puts bytes into the file, up to `end`, past its writer. It begins when no cut is under way. */
+  async putting<T>(end: number, work: () => Promise<T>): Promise<T> {
+    while (this.#cuts > 0) await (this.#uncut ??= Promise.withResolvers()).promise;
+    const put = { end };
+    this.#puts.add(put);
+    try {
+      return await work();
+    } finally {
+      this.#puts.delete(put);
+    }
+  }
+
+  /** Runs work that cuts off what was never written, if anything, and looks at {@linkcode contentReach} first. */
+  async cutting<T>(work: () => Promise<T>): Promise<T> {
+    this.#cuts++;
+    try {
+      return await work();
+    } finally {
+      if (--this.#cuts === 0) {
+        this.#uncut?.resolve();
+        this.#uncut = undefined;
+      }
+    }
   }
 
   /** Notes an operation that uses the descriptor from here to {@linkcode leave}. */

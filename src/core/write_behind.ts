@@ -40,6 +40,10 @@ export interface WriteBehindOptions {
   size: number;
   /** How long others of this file's handle made it since. */
   readonly reach?: number;
+  /** How often others of this file's handle changed it. */
+  readonly changes?: number;
+  /** Runs what may cut the file, so that others do not write to it meanwhile. */
+  cutting?: <T>(work: () => Promise<T>) => Promise<T>;
   /** A multiple of the alignment. */
   bufferSize: number;
   /** Writes in flight at most. */
@@ -132,6 +136,7 @@ export class WriteBehind {
       path,
       line: this.#line,
       unsynced: options.unsynced,
+      others: () => options.changes ?? 0,
       prepare: () => this.#cutPadding(),
       settled: () => this.#advance(),
       failed: (error) => {
@@ -382,12 +387,16 @@ export class WriteBehind {
     return size <= longest && (own > length || size > length);
   }
 
+  #cutting<T>(work: () => Promise<T>): Promise<T> {
+    return this.#options.cutting?.(work) ?? work();
+  }
+
   /** Cuts the file to what is flushed, where it may be longer. Nothing is written meanwhile. */
   async #cut(): Promise<DmaError | undefined> {
     const length = this.#lengthWith(this.#line.flushed);
     if (this.#finished || !this.#isTooLong(length)) return undefined;
     this.#line.hold();
-    const error = await this.#endOfFile.cut(length);
+    const error = await this.#cutting(() => this.#endOfFile.cut(length));
     if (error) {
       this.#fail(error);
       return error;
@@ -432,7 +441,7 @@ export class WriteBehind {
     const cut = this.#isTooLong(length);
     const last = new LastSteps(this.#engine, rest);
     if (cut) last.add("truncate", (done) => this.#engine.truncate(fd, length, done));
-    if (durable && (rest || cut || !this.#durability.whole)) {
+    if (durable && (rest || cut || !this.#durability.wholeWithOthers)) {
       last.add("sync", (done) => this.#engine.sync(fd, true, done));
     }
     // Whoever waits may still need the descriptor.
@@ -452,7 +461,7 @@ export class WriteBehind {
         this.#durability.noteSync();
       }
     };
-    await this.#whileChaining(() => last.begin(note));
+    await this.#whileChaining(() => last.begin(note), cut);
     if (!this.#finished) this.#closeQueued = false;
     // A write that was cut short goes on by itself. What was tied to it is done after it.
     while (!this.#line.idle) await this.#nextQuiet();
@@ -463,14 +472,15 @@ export class WriteBehind {
         if (!close!.claim()) break;
         this.#closeQueued = true;
       }
-      await this.#whileChaining(async () => note(name, await last.retry(name)));
+      const again = async () => note(name, await last.retry(name));
+      await this.#whileChaining(again, name === "truncate");
     }
     this.#advance();
   }
 
-  async #whileChaining(steps: () => Promise<void>): Promise<void> {
+  async #whileChaining(steps: () => Promise<void>, cut: boolean): Promise<void> {
     this.#chaining = true;
-    await steps();
+    await (cut ? this.#cutting(steps) : steps());
     this.#chaining = false;
     this.#settle();
   }

@@ -116,12 +116,16 @@ export class WriteSession implements Occupant {
       head,
       // What is written past the writer meanwhile stays, too.
       get keep() {
-        return Math.max(keep, handle.contentEnd);
+        return Math.max(keep, handle.contentReach);
       },
       size,
       get reach() {
         return handle.longest;
       },
+      get changes() {
+        return handle.changes;
+      },
+      cutting: (work) => handle.cutting(work),
       bufferSize,
       writeBehind,
       budget: sharesMemory ? engine.budget : undefined,
