@@ -426,10 +426,12 @@ export class DmaFile implements AsyncDisposable {
     const from = handle.path;
     handle.assertOpen("rename");
     if (handle.publication) {
-      // It has no name yet: this is the one that it will get.
       await demand("write", target);
-      handle.path = target;
-      return;
+      // It has no name yet: this is the one that it will get, unless it has got one meanwhile.
+      if (handle.publication) {
+        handle.path = target;
+        return;
+      }
     }
     handle.assertNamed("rename");
     await demand("read", from);

@@ -18,6 +18,7 @@ export async function settleName(handle: Handle, durable: boolean): Promise<void
     handle.publication = undefined;
     await publication.publish(handle);
     handle.nameVolatile = false;
+    handle.named = true;
   } else if (syncsDirectory(handle, durable)) {
     await syncName(handle);
   }

@@ -55,7 +55,8 @@ export class Handle {
   writable: boolean;
   readonly device: number;
   readonly inode: bigint;
-  readonly named: boolean;
+  /** Whether {@linkcode path} is a name of this file: an atomic one has none before it is published. */
+  named: boolean;
   readonly ownsSize: boolean;
   readonly extendsFreely: boolean;
   /** False where the caller did not ask for it, though the descriptor might be able to. */
@@ -120,9 +121,9 @@ export class Handle {
     if (this.#closing) throw closedError(op, this.path);
   }
 
-  /** Throws where the file has no name, and `path` is its directory's. */
+  /** Throws where the file has no name: `path` is another file's then, or the directory's. */
   assertNamed(op: string): void {
-    if (!this.named) throw ioError(Errno.ENOENT, op, this.path, "a temporary file has no name");
+    if (!this.named) throw ioError(Errno.ENOENT, op, this.path, "the file has no name");
   }
 
   /** Runs one operation; closing waits for it. Rejects with the error that its result stands for. */
