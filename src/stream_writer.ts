@@ -302,7 +302,10 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
         },
       },
       close: {
-        value: (): Promise<void> => sink.telling(session.failed ? session.close() : close()),
+        value: (): Promise<void> => {
+          if (sink.lent === lent) this.#ending = true;
+          return sink.telling(session.failed ? session.close() : close());
+        },
       },
       releaseLock: {
         value: (): void => {
