@@ -188,3 +188,27 @@ testInEachDirectory(
     }
   },
 );
+
+testInEachDirectory("What is truncated under a writer does not come back as zeros", async (dir) => {
+  for (const owned of [true, false]) {
+    for (const position of [0, 1]) {
+      const path = dir.file("file");
+      await Deno.writeFile(path, pattern(500));
+      await using file = owned
+        ? await DmaFile.create(path)
+        : await DmaFile.open(path, { write: true });
+      if (owned) {
+        const before = new DmaStreamWriter(file, { closeFile: false });
+        await before.write(pattern(500));
+        await before.close();
+      }
+      const writer = new DmaStreamWriter(file, { closeFile: false, position });
+      await writer.sync();
+      await file.truncate(0);
+      await writer.write(filled(3, 7));
+      await writer.close();
+      assertEquals(await file.size(), position + 3);
+      assertEquals(await file.readAt(position, 10), filled(3, 7));
+    }
+  }
+});

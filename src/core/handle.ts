@@ -71,6 +71,8 @@ export class Handle {
   contentEnd = 0;
   /** The file is no longer than this on disk, as far as this handle knows. */
   longest = 0;
+  /** How often it was truncated by its user: what was in it before is no content any more. */
+  truncations = 0;
   /** Counts changes, so that a sync with nothing new to make durable can be told. */
   changes = 0;
   publication: Publication | undefined;

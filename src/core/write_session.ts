@@ -51,11 +51,14 @@ export class WriteSession implements Occupant {
   #sealing = false;
   /** Where writing starts; before that is known, what is known. */
   #from: number;
+  /** How often the file had been truncated when this began. */
+  readonly #truncations: number;
 
   constructor(handle: Handle, options: WriteSessionOptions) {
     this.handle = handle;
     this.#options = options;
     this.#from = options.append ? handle.contentEnd : options.position;
+    this.#truncations = handle.truncations;
     handle.occupant = this;
     handle.enter("write");
     const { append, position } = options;
@@ -104,6 +107,7 @@ export class WriteSession implements Occupant {
 
   #start(start: number, head: Uint8Array, keep: number, size: number): void {
     const { handle } = this;
+    const truncations = this.#truncations;
     const { bufferSize, writeBehind, sharesMemory, preallocate, sizeHint } = this.#options;
     const { engine, fd, path, alignment, direct } = handle;
     this.core = new WriteBehind({
@@ -114,9 +118,9 @@ export class WriteSession implements Occupant {
       direct,
       start,
       head,
-      // What is written past the writer meanwhile stays, too.
+      // What is written past the writer meanwhile stays, too; what is cut off meanwhile does not come back.
       get keep() {
-        return Math.max(keep, handle.contentReach);
+        return Math.max(handle.truncations === truncations ? keep : 0, handle.contentReach);
       },
       size,
       get reach() {
