@@ -99,7 +99,7 @@ export class WriteBehind {
   error: unknown;
   #failure = false;
   /** Called once, with the first failure. */
-  failed: (error: DmaError) => void = ignore;
+  failed: (error: unknown) => void = ignore;
 
   constructor(options: WriteBehindOptions) {
     const { engine, fd, path, alignment, start, head } = options;
@@ -194,10 +194,16 @@ export class WriteBehind {
 
   /**
    * Copies what there is room for, from `from` on, and returns how much that was. Everything, unless all buffers
-   * are full: then {@linkcode room} tells when to go on.
+   * are full: then {@linkcode room} tells when to go on. Where there is no memory to be had, that is the failure.
    */
   write(bytes: Uint8Array, from = 0): number {
-    return this.#over ? 0 : this.#buffers.write(bytes, from);
+    if (this.#over) return 0;
+    try {
+      return this.#buffers.write(bytes, from);
+    } catch (error) {
+      this.#fail(error);
+      return 0;
+    }
   }
 
   /** Whether {@linkcode write} would take a byte. */
@@ -262,7 +268,7 @@ export class WriteBehind {
     return new Promise((resolve) => this.#quiet.push(resolve));
   }
 
-  #fail(error: DmaError): void {
+  #fail(error: unknown): void {
     if (!this.#failure) {
       this.#giveUp(error);
       this.failed(error);
@@ -328,7 +334,13 @@ export class WriteBehind {
     const alignment = this.#alignment;
     const blocks = fill - fill % alignment;
     if (blocks > filling.begun) this.#line.queue(filling.part(blocks));
-    if (blocks < fill) this.#line.queue(this.#copyTail(bytes.subarray(blocks, fill), end));
+    if (blocks === fill) return;
+    try {
+      this.#line.queue(this.#copyTail(bytes.subarray(blocks, fill), end));
+    } catch (error) {
+      // There is no memory to be had.
+      this.#fail(error);
+    }
   }
 
   /** The last block goes from a copy, so that filling can go on. It is written again with its buffer. */
@@ -351,7 +363,7 @@ export class WriteBehind {
   }
 
   async #readPadding(end: number): Promise<void> {
-    const error = await this.#padding.read(end);
+    const error = await this.#padding.read(end).catch((error) => error);
     if (error) this.#fail(error);
     else this.#settle();
   }
