@@ -81,3 +81,18 @@ testInEachDirectory("A reader without memory fails, and frees everything", async
   assertEquals([descriptorsIn(dir.path), engine.pool.blocks], [0, 0]);
   assertEquals(await allOf((await DmaFile.open(dir.file("file"))).readable), pattern(SIZE));
 });
+
+testInEachDirectory("A writer that ends without any memory frees everything", async (dir) => {
+  for (const end of ["close", "abort", "sync"] as const) {
+    const file = await DmaFile.create(dir.file("file"));
+    const writer = new DmaStreamWriter(file, { preallocate: false });
+    await writer.write(pattern(5000));
+    await writer.sync();
+    {
+      using _ = withoutMemory(0);
+      await writer[end]().catch((error) => assertEquals(error.message, "Cannot map memory"));
+    }
+    await file.close();
+    assertEquals([descriptorsIn(dir.path), engine.pool.blocks], [0, 0], end);
+  }
+});

@@ -10,7 +10,7 @@
 
 import type { ChainStep } from "../engine/chain.ts";
 import type { BufferBudget } from "../engine/buffer_budget.ts";
-import type { Engine, Memory } from "../engine/engine.ts";
+import type { Block, Engine, Memory } from "../engine/engine.ts";
 import { type DmaError, ioError } from "../errors.ts";
 import { Durability } from "./durability.ts";
 import { EndOfFile } from "./end_of_file.ts";
@@ -391,16 +391,28 @@ export class WriteBehind {
     const own = this.#endOfFile.longest;
     const longest = Math.max(own, this.#options.reach ?? 0);
     if (longest <= length) return false;
-    const block = this.#engine.acquire(4096);
-    const failed = this.#engine.statNow(this.#options.fd, block) < 0;
-    const size = failed ? 0 : Number(parseStat(block.bytes).size);
-    this.#engine.release(block);
+    const size = this.#sizeNow();
     // What this writer has yet to write may make the file longer than it is now.
     return size <= longest && (own > length || size > length);
   }
 
   #cutting<T>(work: () => Promise<T>): Promise<T> {
     return this.#options.cutting?.(work) ?? work();
+  }
+
+  /** The length of the file, or 0 where it cannot be asked for. */
+  #sizeNow(): number {
+    let block: Block | undefined;
+    try {
+      block = this.#engine.acquire(4096);
+      const failed = this.#engine.statNow(this.#options.fd, block) < 0;
+      return failed ? 0 : Number(parseStat(block.bytes).size);
+    } catch {
+      // Without memory for the answer the file must still come to its end.
+      return 0;
+    } finally {
+      if (block) this.#engine.release(block);
+    }
   }
 
   /** Cuts the file to what is flushed, where it may be longer. Nothing is written meanwhile. */
