@@ -311,7 +311,7 @@ export class DmaFile implements AsyncDisposable {
       await handle.step("truncate", (done) => handle.engine.truncate(handle.fd, length, done));
       handle.contentEnd = length;
       handle.longest = length;
-      handle.truncations++;
+      handle.occupant?.noteTruncation();
       handle.changes++;
     };
     await handle.during("truncate", () => handle.putting(length, cut));

@@ -212,3 +212,22 @@ testInEachDirectory("What is truncated under a writer does not come back as zero
     }
   }
 });
+
+testInEachDirectory(
+  "What is flushed and then truncated does not come back as zeros",
+  async (dir) => {
+    for (const preallocate of [true, false]) {
+      await using file = await DmaFile.create(dir.file("file"));
+      const first = new DmaStreamWriter(file, { closeFile: false, preallocate });
+      await first.write(pattern(10_001));
+      await first.sync({ tail: true });
+      await file.truncate(0);
+      await first.close();
+      assertEquals(await file.size(), 0);
+      const second = new DmaStreamWriter(file, { closeFile: false, preallocate });
+      await second.write(pattern(5));
+      await second.close();
+      assertEquals(await file.size(), 5);
+    }
+  },
+);

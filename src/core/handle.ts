@@ -41,6 +41,8 @@ export interface Publication {
 
 /** A writer at work on a handle. */
 export interface Occupant {
+  /** The user of the file truncates it: what was in it before is no content any more. */
+  noteTruncation(): void;
   /** Gives the writer up: what it holds is cut to what is whole. Resolves when it is off the file. */
   evict(reason: unknown): Promise<void>;
 }
@@ -71,8 +73,6 @@ export class Handle {
   contentEnd = 0;
   /** The file is no longer than this on disk, as far as this handle knows. */
   longest = 0;
-  /** How often it was truncated by its user: what was in it before is no content any more. */
-  truncations = 0;
   /** Counts changes, so that a sync with nothing new to make durable can be told. */
   changes = 0;
   publication: Publication | undefined;

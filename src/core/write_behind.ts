@@ -385,31 +385,32 @@ export class WriteBehind {
 
   /**
    * Whether this handle may have made the file longer than `length`. A file that is longer than it ever made it
-   * has bytes of another one behind the end: those are not cut off.
+   * has bytes of another one behind the end: those are not cut off. With `growing` there is something yet to be written.
    */
-  #isTooLong(length: number): boolean {
+  #isTooLong(length: number, growing: boolean): boolean {
     const own = this.#endOfFile.longest;
     const longest = Math.max(own, this.#options.reach ?? 0);
     if (longest <= length) return false;
     const size = this.#sizeNow();
-    // What this writer has yet to write may make the file longer than it is now.
-    return size <= longest && (own > length || size > length);
+    if (size === undefined) return own > length;
+    // A file that was truncated to less must not be made longer again.
+    return size <= longest && (size > length || growing && own > length);
   }
 
   #cutting<T>(work: () => Promise<T>): Promise<T> {
     return this.#options.cutting?.(work) ?? work();
   }
 
-  /** The length of the file, or 0 where it cannot be asked for. */
-  #sizeNow(): number {
+  /** The length of the file; undefined where it cannot be asked for. */
+  #sizeNow(): number | undefined {
     let block: Block | undefined;
     try {
       block = this.#engine.acquire(4096);
       const failed = this.#engine.statNow(this.#options.fd, block) < 0;
-      return failed ? 0 : Number(parseStat(block.bytes).size);
+      return failed ? undefined : Number(parseStat(block.bytes).size);
     } catch {
       // Without memory for the answer the file must still come to its end.
-      return 0;
+      return undefined;
     } finally {
       if (block) this.#engine.release(block);
     }
@@ -418,7 +419,7 @@ export class WriteBehind {
   /** Cuts the file to what is flushed, where it may be longer. Nothing is written meanwhile. */
   async #cut(): Promise<DmaError | undefined> {
     const length = this.#lengthWith(this.#line.flushed);
-    if (this.#finished || !this.#isTooLong(length)) return undefined;
+    if (this.#finished || !this.#isTooLong(length, false)) return undefined;
     this.#line.hold();
     const error = await this.#cutting(() => this.#endOfFile.cut(length));
     if (error) {
@@ -462,7 +463,7 @@ export class WriteBehind {
   ): Promise<void> {
     const { fd } = this.#options;
     const length = this.#lengthWith(rest ? this.position : this.#line.flushed);
-    const cut = this.#isTooLong(length);
+    const cut = this.#isTooLong(length, rest !== undefined);
     const last = new LastSteps(this.#engine, rest);
     if (cut) last.add("truncate", (done) => this.#engine.truncate(fd, length, done));
     if (durable && (rest || cut || !this.#durability.wholeWithOthers)) {

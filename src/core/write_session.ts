@@ -51,14 +51,16 @@ export class WriteSession implements Occupant {
   #sealing = false;
   /** Where writing starts; before that is known, what is known. */
   #from: number;
-  /** How often the file had been truncated when this began. */
-  readonly #truncations: number;
+  /** What is flushed up to here is no content for certain: it is what was there, or was truncated since. */
+  #floor: number;
+  /** Whether the file was truncated since this began. */
+  #truncated = false;
 
   constructor(handle: Handle, options: WriteSessionOptions) {
     this.handle = handle;
     this.#options = options;
     this.#from = options.append ? handle.contentEnd : options.position;
-    this.#truncations = handle.truncations;
+    this.#floor = this.#from;
     handle.occupant = this;
     handle.enter("write");
     const { append, position } = options;
@@ -68,6 +70,11 @@ export class WriteSession implements Occupant {
       this.opening = this.#findStart();
       this.opening.catch((error) => this.#fail(error));
     }
+  }
+
+  noteTruncation(): void {
+    this.#truncated = true;
+    this.#floor = this.flushedPosition;
   }
 
   /** Closing leaves the descriptor open. */
@@ -90,6 +97,7 @@ export class WriteSession implements Occupant {
     const size = await sizeOf(handle);
     const start = append ? size : position;
     this.#from = start;
+    this.#floor = start;
     const inside = start % handle.alignment;
     const head = new Uint8Array(inside);
     if (inside > 0 && start - inside < size) {
@@ -107,7 +115,7 @@ export class WriteSession implements Occupant {
 
   #start(start: number, head: Uint8Array, keep: number, size: number): void {
     const { handle } = this;
-    const truncations = this.#truncations;
+    const kept = () => this.#truncated ? 0 : keep;
     const { bufferSize, writeBehind, sharesMemory, preallocate, sizeHint } = this.#options;
     const { engine, fd, path, alignment, direct } = handle;
     this.core = new WriteBehind({
@@ -120,7 +128,7 @@ export class WriteSession implements Occupant {
       head,
       // What is written past the writer meanwhile stays, too; what is cut off meanwhile does not come back.
       get keep() {
-        return Math.max(handle.truncations === truncations ? keep : 0, handle.contentReach);
+        return Math.max(kept(), handle.contentReach);
       },
       size,
       get reach() {
@@ -336,7 +344,7 @@ export class WriteSession implements Occupant {
   #noteContent({ flushedPosition, longest }: WriteBehind): void {
     const { handle } = this;
     // Without a byte written, where they would have started says nothing of the file.
-    if (flushedPosition > this.#from) {
+    if (flushedPosition > this.#floor) {
       handle.contentEnd = Math.max(handle.contentEnd, flushedPosition);
     }
     handle.longest = Math.max(handle.contentEnd, longest);
