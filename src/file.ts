@@ -318,10 +318,14 @@ export class DmaFile implements AsyncDisposable {
     integer("length", length);
     this.#assertWritable("truncate");
     const handle = this.#handle;
-    await handle.run("truncate", (done) => handle.engine.truncate(handle.fd, length, done));
-    handle.contentEnd = length;
-    handle.longest = length;
-    handle.changes++;
+    const cut = async () => {
+      await handle.step("truncate", (done) => handle.engine.truncate(handle.fd, length, done));
+      handle.contentEnd = length;
+      handle.longest = length;
+      handle.occupant?.noteTruncation();
+      handle.changes++;
+    };
+    await handle.during("truncate", () => handle.putting(length, cut));
   }
 
   /**
@@ -339,10 +343,9 @@ export class DmaFile implements AsyncDisposable {
     this.#assertWritable("allocate");
     const handle = this.#handle;
     if (!keepSize) handle.longest = Math.max(handle.longest, length);
-    handle.changes++;
     await handle.run("allocate", (done) => {
       handle.engine.allocate(handle.fd, mode, 0, length, done);
-    });
+    }).finally(() => handle.changes++);
   }
 
   /**
@@ -357,10 +360,9 @@ export class DmaFile implements AsyncDisposable {
     this.#assertWritable("allocate");
     const handle = this.#handle;
     const mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
-    handle.changes++;
     await handle.run("allocate", (done) => {
       handle.engine.allocate(handle.fd, mode, position, length, done);
-    });
+    }).finally(() => handle.changes++);
   }
 
   /**
@@ -438,11 +440,13 @@ export class DmaFile implements AsyncDisposable {
     const from = handle.path;
     handle.assertOpen("rename");
     if (handle.publication) {
-      // It has no name yet: this is the one that it will get.
       await demand("write", target);
       await assertReplaceable(handle.engine, target);
-      handle.path = target;
-      return;
+      // It has no name yet: this is the one that it will get, unless it has got one meanwhile.
+      if (handle.publication) {
+        handle.path = target;
+        return;
+      }
     }
     handle.assertNamed("rename");
     await demand("read", from);

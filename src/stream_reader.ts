@@ -83,26 +83,28 @@ class Source {
   }
 
   pull(controller: ReadableByteStreamController): Promise<void> | undefined {
-    if (controller.byobRequest) return this.#pullInto(controller);
+    if (controller.byobRequest) return this.#whilePulling(() => this.#pullInto(controller));
     let bytes;
     try {
       bytes = this.core.peek(CHUNK);
     } catch (error) {
       return this.#fail(error);
     }
-    return bytes === undefined ? this.#pullLater(controller) : this.#give(controller, bytes);
+    if (bytes !== undefined) return this.#give(controller, bytes);
+    return this.#whilePulling(() => this.#pullLater(controller));
   }
 
   async #pullLater(controller: ReadableByteStreamController): Promise<void> {
-    await this.#give(controller, await this.#awaited(CHUNK));
+    let bytes;
+    // What is there must be taken at once: a skip, or the end, would take it away.
+    while ((bytes = this.core.peek(CHUNK)) === undefined) await this.core.ready();
+    await this.#give(controller, bytes);
   }
 
-  async #awaited(most: number): Promise<Uint8Array<ArrayBuffer> | null> {
+  async #whilePulling(work: () => Promise<void>): Promise<void> {
     this.#pulling = true;
     try {
-      let bytes;
-      while ((bytes = this.core.peek(most)) === undefined) await this.core.ready();
-      return bytes;
+      await work();
     } catch (error) {
       return await this.#fail(error);
     } finally {
@@ -151,7 +153,9 @@ class Source {
       controller.byobRequest!.respond(length);
       return;
     }
-    const bytes = await this.#awaited(view.byteLength);
+    let bytes;
+    // As above.
+    while ((bytes = core.peek(view.byteLength)) === undefined) await core.ready();
     if (this.finished) return;
     if (bytes === null) return await this.#end(controller);
     new Uint8Array(view.buffer, view.byteOffset, view.byteLength).set(bytes);
@@ -164,15 +168,11 @@ class Source {
 
   async #readStraight(view: Uint8Array<ArrayBuffer>): Promise<number> {
     const { core, handle } = this;
-    this.#pulling = true;
     this.#straight = readStraight(handle, view, core.position, core.end);
     try {
       return await this.#straight;
-    } catch (error) {
-      return await this.#fail(error);
     } finally {
       this.#straight = undefined;
-      this.#pulling = false;
     }
   }
 

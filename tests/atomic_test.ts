@@ -166,6 +166,30 @@ testBothWays("An atomic file vanishes when a write or a sync of it failed", asyn
   assertEquals(descriptorsIn(dir.path), 0);
 });
 
+testBothWays(
+  "An atomic file vanishes also where a writer closes it after a write failed",
+  async (dir) => {
+    const file = await DmaFile.create(dir.file("failed"), { atomic: true });
+    {
+      using _ = interpose("write", (_real, args) => later(args[6], -28));
+      await assertRejects(
+        () => file.writeAt(pattern(4096), 4096),
+        Error,
+        "No space left on device",
+      );
+    }
+    const writer = file.writable;
+    await writer.write(pattern(100));
+    await assertRejects(
+      () => writer.close(),
+      Error,
+      "No space left on device (os error 28): write",
+    );
+    assertEquals(await namesIn(dir.path), []);
+    assertEquals(descriptorsIn(dir.path), 0);
+  },
+);
+
 testBothWays("An atomic file vanishes when the sync at its end fails", async (dir) => {
   const file = await DmaFile.create(dir.file("unsynced"), { atomic: true });
   await file.writeAt(pattern(4096), 0);
@@ -251,6 +275,62 @@ testBothWays("remove of an atomic file has it never appear", async (dir) => {
   await assertFile(dir.file("kept"), pattern(100));
   assertEquals(await namesIn(dir.path), ["kept"]);
 });
+
+testBothWays("What has the path of an atomic file that was given up is left alone", async (dir) => {
+  const path = dir.file("kept");
+  await Deno.writeFile(path, pattern(100));
+  const givenUp: ((file: DmaFile) => Promise<void>)[] = [
+    (file) => file.remove(),
+    (file) => new DmaStreamWriter(file, { closeFile: false }).abort(),
+  ];
+  for (const giveUp of givenUp) {
+    await using file = await DmaFile.create(path, { atomic: true });
+    await giveUp(file);
+    await assertRejects(() => file.remove(), Deno.errors.NotFound, "the file has no name");
+    await assertRejects(() => file.rename(dir.file("other")), Deno.errors.NotFound);
+    await assertFile(path, pattern(100));
+  }
+  assertEquals(await namesIn(dir.path), ["kept"]);
+});
+
+testBothWays("An atomic file that was sealed can be renamed and removed", async (dir) => {
+  const writer = (await DmaFile.create(dir.file("first"), { atomic: true })).writable;
+  await writer.write(pattern(5000));
+  await using file = await writer.seal();
+  await file.rename(dir.file("second"));
+  assertEquals(await namesIn(dir.path), ["second"]);
+  await file.remove();
+  assertEquals(await namesIn(dir.path), []);
+});
+
+testBothWays(
+  "rename of an atomic file beside its publication tells where the file is",
+  async (dir) => {
+    const [first, second] = [dir.file("first"), dir.file("second")];
+    for (let turns = 0; turns < 20; turns++) {
+      const file = await DmaFile.create(first, { atomic: true });
+      const writer = new DmaStreamWriter(file);
+      await writer.write(pattern(10));
+      let renamed: Promise<void> | undefined;
+      const rename = async () => {
+        for (let turn = 0; turn < turns; turn++) await undefined;
+        await file.rename(second);
+      };
+      using _ = interpose("sync", (real, [fd, dataOnly, done]) =>
+        real(fd, dataOnly, {
+          complete: (result) => {
+            renamed ??= rename();
+            renamed.catch(() => {});
+            done.complete(result);
+          },
+        }));
+      await writer.close();
+      await renamed!.catch(() => {});
+      assertEquals(await namesIn(dir.path), [file.path === first ? "first" : "second"]);
+      await Deno.remove(file.path);
+    }
+  },
+);
 
 testBothWays("An atomic file appears when it is sealed", async (dir) => {
   const writer = new DmaStreamWriter(await DmaFile.create(dir.file("sealed"), { atomic: true }));

@@ -3,9 +3,11 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { statfsSync } from "node:fs";
 import { DmaFile } from "../mod.ts";
-import { assertFile, filled, joined, pattern } from "./bytes.ts";
+import { assertFile, assertNoFile, filled, joined, pattern } from "./bytes.ts";
+import { eventually } from "./descriptors.ts";
 import { inFreshDirectory, testDirectories, testInEachDirectory } from "./dirs.ts";
 import { engine } from "./engine.ts";
+import { interpose, later } from "./interpose.ts";
 import { openPattern } from "./patterned.ts";
 
 const SIZE = 50_001;
@@ -14,6 +16,17 @@ const SIZE = 50_001;
 async function target(path: string, content: Uint8Array): Promise<DmaFile> {
   await Deno.writeFile(path, content);
   return await DmaFile.open(path, { write: true });
+}
+
+/** A kernel that cannot copy: `EXDEV` has it done by hand. */
+function refusing(errno = 18): Disposable {
+  const { copyRange } = engine;
+  engine.copyRange = (...args) => later(args[5], -errno);
+  return {
+    [Symbol.dispose]() {
+      engine.copyRange = copyRange;
+    },
+  };
 }
 
 /** What a file has when `bytes` are put into it. */
@@ -222,4 +235,61 @@ testInEachDirectory("copyRangeTo() refuses what cannot be", async (dir) => {
   await from.close();
   await assertRejects(copy(to, 0, 1, 0), BadResource, "the file is closed");
   await assertFile(dir.file("to"), new Uint8Array());
+});
+
+testInEachDirectory(
+  "copyRangeTo() by hand forgets nothing that is written meanwhile",
+  async (dir) => {
+    await using from = await openPattern(dir.file("from"), SIZE);
+    const to = await DmaFile.create(dir.file("to"));
+    using _ = refusing();
+    const held: (() => void)[] = [];
+    let copying: Promise<number>;
+    {
+      using _ = interpose("write", (real, args) => void held.push(() => real(...args)));
+      copying = from.copyRangeTo(to, 0, 5000, 0);
+      await eventually(() => held.length > 0);
+    }
+    await to.writeAt(pattern(8192, 65_536), 65_536);
+    held[0]!();
+    assertEquals(await copying, 5000);
+    // A writer cuts off what nobody wrote.
+    const writer = to.writable;
+    await writer.write(filled(5, 7));
+    await writer.close();
+    const hole = new Uint8Array(65_536 - 5000);
+    const expected = joined(filled(5, 7), pattern(4995, 5), hole, pattern(8192, 65_536));
+    await assertFile(to.path, expected);
+  },
+);
+
+testInEachDirectory(
+  "copyRangeTo() by hand leaves no padding where the target is closed",
+  async (dir) => {
+    await using from = await openPattern(dir.file("from"), SIZE);
+    const to = await DmaFile.create(dir.file("to"));
+    using _ = refusing();
+    const held: (() => void)[] = [];
+    using _write = interpose("write", (real, args) => void held.push(() => real(...args)));
+    const copying = from.copyRangeTo(to, 0, 5000, 0);
+    await eventually(() => held.length > 0);
+    const closed = to.close();
+    held[0]!();
+    assertEquals(await copying, 5000);
+    await closed;
+    await assertFile(to.path, pattern(5000));
+  },
+);
+
+testInEachDirectory("copyRangeTo() that fails has an atomic target vanish", async (dir) => {
+  await using from = await openPattern(dir.file("from"), SIZE);
+  for (const close of [(to: DmaFile) => to.close(), (to: DmaFile) => to.writable.close()]) {
+    const to = await DmaFile.create(dir.file("to"), { atomic: true });
+    {
+      using _ = refusing(28);
+      await assertRejects(() => from.copyRangeTo(to, 0, 5000, 0), Error, "No space left");
+    }
+    await assertRejects(() => close(to), Error, "No space left");
+    await assertNoFile(dir.file("to"));
+  }
 });

@@ -227,3 +227,36 @@ for (const from of testDirectories) {
     });
   }
 }
+
+testInEachDirectory(
+  "A pipe that begins at any moment around a read gets every byte",
+  async (dir) => {
+    // The second is read straight into the view.
+    for (const readAhead of [1, 0]) {
+      for (let turns = 0; turns < 20; turns++) {
+        const { writable } = await DmaFile.create(dir.file("to"));
+        const file = await openPattern(dir.file("from"), 100_000);
+        const stream = new DmaStreamReader(file, { bufferSize: 16_384, readAhead });
+        const reader = readAhead > 0 ? stream.getReader() : stream.getReader({ mode: "byob" });
+        const held: (() => void)[] = [];
+        {
+          using _ = interpose(
+            "read",
+            (real, [fd, memory, offset, length, position, done]) =>
+              real(fd, memory, offset, length, position, {
+                complete: (result) => void held.push(() => done.complete(result)),
+              }),
+          );
+          const { bytes } = file.allocBuffer(16_384);
+          (reader as ReadableStreamBYOBReader).read(bytes).catch(() => {});
+          await eventually(() => held.length > 0);
+        }
+        reader.releaseLock();
+        held[0]!();
+        for (let turn = 0; turn < turns; turn++) await undefined;
+        await stream.pipeTo(writable);
+        await assertFile(dir.file("to"), pattern(100_000), `${turns} turns`);
+      }
+    }
+  },
+);

@@ -14,6 +14,7 @@ import { assertFile, assertNoFile, namesIn, pattern } from "./bytes.ts";
 import { descriptorsIn, descriptorsOf } from "./descriptors.ts";
 import { testInEachDirectory } from "./dirs.ts";
 import "./engine.ts";
+import { interpose, later } from "./interpose.ts";
 import { run } from "./setup/command.ts";
 
 /** What a promise rejects with. */
@@ -107,6 +108,38 @@ testInEachDirectory("DmaFile.open with createNew fails where there is a file", a
   await assertRejects(() => DmaFile.open(dir.file("link"), options), Deno.errors.AlreadyExists);
   await assertNoFile(dir.file("nowhere"));
 });
+
+testInEachDirectory(
+  "A link to nothing stays where the file it has made is refused",
+  async (dir) => {
+    await Deno.symlink("target", dir.file("link"));
+    const O_DIRECT = Deno.build.arch === "aarch64" ? 0o200000 : 0o40000;
+    using _ = interpose("open", (real, args) => {
+      if ((args[2] & O_DIRECT) !== 0) later(args[4], -22);
+      else real(...args);
+    });
+    const opening = () => DmaFile.create(dir.file("link"), { direct: "require" });
+    await assertRejects(opening, Deno.errors.NotSupported);
+    assertEquals(await namesIn(dir.path), ["link"]);
+    assertEquals(descriptorsIn(dir.path), 0);
+  },
+);
+
+testInEachDirectory(
+  "DmaFile.create empties what somebody else makes in the last moment",
+  async (dir) => {
+    const path = dir.file("file");
+    await Deno.writeFile(path, pattern(100));
+    // There, gone, and there again with something in it.
+    using _ = interpose("open", (real, args, index) => {
+      if (index === 0) later(args[4], -17);
+      else if (index === 1) later(args[4], -2);
+      else real(...args);
+    });
+    await using file = await DmaFile.create(path);
+    assertEquals(await file.size(), 0);
+  },
+);
 
 testInEachDirectory("DmaFile.create follows a symbolic link, also one to nothing", async (dir) => {
   await Deno.symlink("target", dir.file("link"));

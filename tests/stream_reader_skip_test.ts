@@ -3,6 +3,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { DmaFile, DmaStreamReader } from "../mod.ts";
 import { joined, pattern } from "./bytes.ts";
+import { eventually } from "./descriptors.ts";
 import { testInEachDirectory } from "./dirs.ts";
 import { engine } from "./engine.ts";
 import { interpose } from "./interpose.ts";
@@ -171,4 +172,46 @@ testInEachDirectory("Holes read as zeros", async (dir) => {
   await Deno.truncate(file.path, 5_000_001);
   const got = await allOf(new DmaStreamReader(file, { closeFile: false }));
   assertEquals(got, joined(pattern(5000), new Uint8Array(4_995_001)));
+});
+
+testInEachDirectory("skip() at any moment around a read loses and repeats nothing", async (dir) => {
+  for (const byob of [false, true]) {
+    for (let turns = 0; turns < 20; turns++) {
+      const file = await openPattern(dir.file("file"), 100_000);
+      const stream = new DmaStreamReader(file, { bufferSize: 16_384, readAhead: 1 });
+      // One without a mode takes no notice of the view.
+      const reader = (byob
+        ? stream.getReader({ mode: "byob" })
+        : stream.getReader()) as ReadableStreamBYOBReader;
+      const read = async () => {
+        const { value } = await reader.read(new Uint8Array(1000));
+        return value ?? new Uint8Array(0);
+      };
+      const held: (() => void)[] = [];
+      let first: Promise<Uint8Array>;
+      {
+        using _ = interpose(
+          "read",
+          (real, [fd, memory, offset, length, position, done]) =>
+            real(fd, memory, offset, length, position, {
+              complete: (result) =>
+                void held.push(() => done.complete(result)),
+            }),
+        );
+        first = read();
+        await eventually(() => held.length > 0);
+      }
+      held[0]!();
+      for (let turn = 0; turn < turns; turn++) await undefined;
+      const skipped = stream.currentPos;
+      stream.skip(50_000);
+      let at = skipped > 0 ? 0 : 50_000;
+      for (let bytes = await first; bytes.length > 0; bytes = await read()) {
+        assertEquals(bytes, pattern(bytes.length, at), `${turns} turns`);
+        at += bytes.length;
+        if (at === skipped) at += 50_000;
+      }
+      assertEquals(at, 100_000, `${turns} turns`);
+    }
+  }
 });

@@ -534,3 +534,16 @@ testInEachDirectory("Writable.fromWeb takes Node's own text and buffers", async 
   await assertFile(dir.file("file"), joined(new TextEncoder().encode(`${text}end`)));
   assertEquals(await namesIn(dir.path), ["file"]);
 });
+
+testInEachDirectory("Nothing is taken after close() of a lock that was released", async (dir) => {
+  const file = await DmaFile.create(dir.file("file"));
+  const writer = new DmaStreamWriter(file, { bufferSize: 4096, writeBehind: 1 });
+  const lock = writer.getWriter();
+  await lock.write(pattern(10));
+  const closed = lock.close();
+  lock.releaseLock();
+  const late = writer.write(pattern(100_000));
+  await assertRejects(() => late, TypeError, "Cannot write a stream that is closed");
+  await closed;
+  await assertFile(dir.file("file"), pattern(10));
+});

@@ -32,6 +32,7 @@ export async function openAtomic(
   const handle = await openUnnamed(engine, directory, request) ??
     await openTemporary(engine, path, request);
   handle.path = path;
+  handle.named = false;
   return handle;
 }
 

@@ -4,7 +4,8 @@
 import { outcome } from "../engine/engine.ts";
 import { Errno, unwrap } from "../errors.ts";
 import type { Handle } from "./handle.ts";
-import { readRange, sizeOf, writeBytes } from "./random_access.ts";
+import { readRange, sizeOf, statStep, writeBytes } from "./random_access.ts";
+import { parseStat } from "./stat.ts";
 
 /** Bytes asked of the kernel at once: it copies without looking up, and a close should not have to wait for long. */
 const STEP = 256 << 20;
@@ -32,12 +33,28 @@ export async function copyRange(
     length = Math.min(length, Math.max(0, await sizeOf(from) - position));
     refuseOverlap(position, length, target);
   }
+  try {
+    return await copySteps(from, to, position, length, target);
+  } catch (error) {
+    to.spoiled ??= { error };
+    throw error;
+  }
+}
+
+async function copySteps(
+  from: Handle,
+  to: Handle,
+  position: number,
+  length: number,
+  target: number,
+): Promise<number> {
   let copied = 0;
   while (copied < length) {
     const step = Math.min(STEP, length - copied);
+    const copy = () => copyStep(from, to, position + copied, step, target + copied);
     const result = await from.during(
       "copy",
-      () => to.during("copy", () => copyStep(from, to, position + copied, step, target + copied)),
+      () => to.during("copy", () => to.putting(target + copied + step, copy)),
     );
     // Also half-way: the blocks may be copied, and the rest of one at the end refused (ext4 with O_DIRECT).
     if (REFUSED.has(-result)) {
@@ -46,11 +63,11 @@ export async function copyRange(
     }
     if (unwrap(result, "copy", from.path) === 0) break;
     copied += result;
-    noteContent(to, target + copied);
   }
   return copied;
 }
 
+/** Resolves to how many bytes the kernel copied, or `-errno`. */
 async function copyStep(
   from: Handle,
   to: Handle,
@@ -58,15 +75,15 @@ async function copyStep(
   length: number,
   target: number,
 ): Promise<number> {
-  to.changes++;
-  return await outcome((done) =>
+  const result = await outcome((done) =>
     from.engine.copyRange(from.fd, position, to.fd, target, length, done)
   );
-}
-
-function noteContent(to: Handle, end: number): void {
-  to.contentEnd = Math.max(to.contentEnd, end);
-  to.longest = Math.max(to.longest, end);
+  to.changes++;
+  if (result > 0) {
+    to.contentEnd = Math.max(to.contentEnd, target + result);
+    to.longest = Math.max(to.longest, target + result);
+  }
+  return result;
 }
 
 /** The kernel says EINVAL for this, among other things. */
@@ -88,7 +105,10 @@ function copyByHand(
   target: number,
 ): Promise<number> {
   const before = queues.get(to) ?? Promise.resolve();
-  const copying = before.then(() => copyPieces(from, to, position, length, target));
+  // A close in between ends the copy early, but what is copied by then is left without padding.
+  const copying = before.then(() =>
+    to.during("copy", () => copyPieces(from, to, position, length, target))
+  );
   queues.set(to, copying.catch(() => {}));
   return copying;
 }
@@ -101,7 +121,6 @@ async function copyPieces(
   target: number,
 ): Promise<number> {
   const size = await sizeOf(to);
-  const { contentEnd } = to;
   let copied = 0;
   try {
     while (copied < length) {
@@ -111,8 +130,6 @@ async function copyPieces(
       copied += bytes.length;
     }
   } finally {
-    to.contentEnd = contentEnd;
-    if (copied > 0) noteContent(to, target + copied);
     await cutPadding(to, Math.max(size, target + copied));
   }
   return copied;
@@ -128,13 +145,17 @@ async function putInBlocks(to: Handle, bytes: Uint8Array, position: number): Pro
   if (position > start) blocks.set(await readRange(to, start, alignment));
   if (end % alignment > 0) blocks.set(await readRange(to, start + last, alignment), last);
   blocks.set(bytes, position - start);
-  await writeBytes(to, blocks, start);
+  await writeBytes(to, blocks, start, end);
 }
 
 /** The last block may reach past what was copied into it, and past the end that the file had. */
 async function cutPadding(to: Handle, length: number): Promise<void> {
   const padded = Math.ceil(length / to.alignment) * to.alignment;
-  // Anything else is somebody else's doing.
-  if (padded === length || await sizeOf(to) !== padded) return;
-  await to.run("truncate", (done) => to.engine.truncate(to.fd, length, done));
+  if (padded === length) return;
+  await to.cutting(async () => {
+    const { size } = await statStep(to, parseStat);
+    // Anything else is somebody else's doing. A writer at work cuts it in the end.
+    if (Number(size) !== padded || to.contentReach > length || to.occupant) return;
+    await to.step("truncate", (done) => to.engine.truncate(to.fd, length, done));
+  });
 }

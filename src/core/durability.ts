@@ -14,6 +14,8 @@ export interface DurabilityOptions {
   line: WriteLine;
   /** Whether something about the file is not durable yet. */
   unsynced: boolean;
+  /** How often others changed the file. */
+  others: () => number;
   /** What has to happen to the file before each sync. False where that failed: then there is none. */
   prepare: () => Promise<boolean>;
   /** Called when a sync is over that did not fail, or was not begun. */
@@ -37,17 +39,25 @@ export class Durability {
   #waiting: Waiter[] = [];
   /** The count of changes that are durable. */
   #durable: number;
+  /** The same of those that others made. */
+  #othersDurable: number;
   /** A sync is being prepared, or with the kernel. */
   busy = false;
 
   constructor(options: DurabilityOptions) {
     this.#options = options;
     this.#durable = options.unsynced ? -1 : options.line.changes;
+    this.#othersDurable = options.others();
   }
 
-  /** Whether everything that was done to the file is durable. */
+  /** Whether everything that was done to the file here is durable. */
   get whole(): boolean {
     return this.#durable === this.#options.line.changes;
+  }
+
+  /** Whether also what others did to it meanwhile is. */
+  get wholeWithOthers(): boolean {
+    return this.whole && this.#othersDurable === this.#options.others();
   }
 
   /** Whether somebody waits. */
@@ -58,6 +68,7 @@ export class Durability {
   /** Everything that was done to the file was synced by somebody else. */
   noteSync(): void {
     this.#durable = this.#options.line.changes;
+    this.#othersDurable = this.#options.others();
   }
 
   /**
@@ -93,7 +104,7 @@ export class Durability {
   }
 
   async #sync(): Promise<void> {
-    const { engine, fd, path, line, prepare, settled, failed } = this.#options;
+    const { engine, fd, path, line, others, prepare, settled, failed } = this.#options;
     this.busy = true;
     if (!await prepare()) {
       this.busy = false;
@@ -102,6 +113,7 @@ export class Durability {
     }
     // What completes from here on may be too late for this sync, and whoever comes later needs another.
     const { flushed, changes } = line;
+    const othersChanges = others();
     const served = this.#waiting.filter(({ target }) => target <= flushed);
     this.#waiting = this.#waiting.filter(({ target }) => target > flushed);
     const queued = outcome((done) => engine.sync(fd, true, done));
@@ -115,6 +127,7 @@ export class Durability {
       return;
     }
     this.#durable = changes;
+    this.#othersDurable = othersChanges;
     for (const { resolve } of served) resolve(flushed);
     settled();
   }

@@ -4,6 +4,7 @@ import { outcome } from "../engine/engine.ts";
 import { Errno, unwrap } from "../errors.ts";
 import type { Handle } from "./handle.ts";
 import { syncDirectory } from "./directory.ts";
+import { statHandle } from "./random_access.ts";
 import { parseStat } from "./stat.ts";
 
 /**
@@ -13,9 +14,11 @@ import { parseStat } from "./stat.ts";
 export async function settleName(handle: Handle, durable: boolean): Promise<void> {
   const { publication } = handle;
   if (publication) {
+    if (handle.spoiled) throw handle.spoiled.error;
     handle.publication = undefined;
     await publication.publish(handle);
     handle.nameVolatile = false;
+    handle.named = true;
   } else if (syncsDirectory(handle, durable)) {
     await syncName(handle);
   }
@@ -35,21 +38,11 @@ export function syncsDirectory(handle: Handle, durable: boolean): boolean {
 
 /** Syncs the directory in which a file stands now, wherever it was renamed to. */
 async function syncParent(handle: Handle): Promise<void> {
-  const real = handle.engine.realPath(handle.fd);
+  // A writer's last step may have closed it: the number may be another file's.
+  const real = handle.closed ? undefined : handle.engine.realPath(handle.fd);
   // A file that was removed meanwhile has no name to keep; but one may be called so.
-  if (real?.endsWith(" (deleted)") && await linksOf(handle) === 0) return;
+  if (real?.endsWith(" (deleted)") && (await statHandle(handle, parseStat)).links === 0) return;
   await syncDirectory(handle.engine, real ?? handle.path);
-}
-
-/** How many names a file has. */
-async function linksOf({ engine, fd, path }: Handle): Promise<number> {
-  const block = engine.acquire(4096);
-  try {
-    unwrap(await outcome((done) => engine.stat(fd, block, done)), "stat", path);
-    return parseStat(block.bytes).links;
-  } finally {
-    engine.release(block);
-  }
 }
 
 /** Closes a file that has no writer: syncs and publishes it where it is atomic. */

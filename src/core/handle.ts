@@ -2,6 +2,7 @@
 // closed once, and only after every operation on it is back from the kernel.
 
 import { type Completion, type Engine, outcome } from "../engine/engine.ts";
+import type { LastClose } from "./last_steps.ts";
 import type { SharedReads } from "./shared_reads.ts";
 import { closedError, Errno, ioError, unwrap } from "../errors.ts";
 
@@ -40,6 +41,8 @@ export interface Publication {
 
 /** A writer at work on a handle. */
 export interface Occupant {
+  /** The user of the file truncates it: what was in it before is no content any more. */
+  noteTruncation(): void;
   /** Gives the writer up: what it holds is cut to what is whole. Resolves when it is off the file. */
   evict(reason: unknown): Promise<void>;
 }
@@ -54,7 +57,8 @@ export class Handle {
   writable: boolean;
   readonly device: number;
   readonly inode: bigint;
-  readonly named: boolean;
+  /** Whether {@linkcode path} is a name of this file: an atomic one has none before it is published. */
+  named: boolean;
   readonly ownsSize: boolean;
   readonly extendsFreely: boolean;
   /** False where the caller did not ask for it, though the descriptor might be able to. */
@@ -81,6 +85,11 @@ export class Handle {
   dropped = false;
   /** Called when the descriptor is gone: nobody has to look after it any more. */
   onClosed: (handle: Handle) => void = () => {};
+  /** Bytes that are on their way past the writer, by where they end. */
+  readonly #puts = new Set<{ readonly end: number }>();
+  /** Cuts under way, and who waits for their end. */
+  #cuts = 0;
+  #uncut: PromiseWithResolvers<void> | undefined;
   #operations = 0;
   #idle: (() => void) | undefined;
   #closing = false;
@@ -114,9 +123,9 @@ export class Handle {
     if (this.#closing) throw closedError(op, this.path);
   }
 
-  /** Throws where the file has no name, and `path` is its directory's. */
+  /** Throws where the file has no name: `path` is another file's then, or the directory's. */
   assertNamed(op: string): void {
-    if (!this.named) throw ioError(Errno.ENOENT, op, this.path, "a temporary file has no name");
+    if (!this.named) throw ioError(Errno.ENOENT, op, this.path, "the file has no name");
   }
 
   /** Runs one operation; closing waits for it. Rejects with the error that its result stands for. */
@@ -142,6 +151,38 @@ export class Handle {
     return unwrap(await outcome(queue), op, this.path);
   }
 
+  /** The end of what was or is being written by way of this handle: no cut may take that away. */
+  get contentReach(): number {
+    let reach = this.contentEnd;
+    for (const { end } of this.#puts) reach = Math.max(reach, end);
+    return reach;
+  }
+
+  /** Runs work that puts bytes into the file, up to `end`, past its writer. It begins when no cut is under way. */
+  async putting<T>(end: number, work: () => Promise<T>): Promise<T> {
+    while (this.#cuts > 0) await (this.#uncut ??= Promise.withResolvers()).promise;
+    const put = { end };
+    this.#puts.add(put);
+    try {
+      return await work();
+    } finally {
+      this.#puts.delete(put);
+    }
+  }
+
+  /** Runs work that cuts off what was never written, if anything, and looks at {@linkcode contentReach} first. */
+  async cutting<T>(work: () => Promise<T>): Promise<T> {
+    this.#cuts++;
+    try {
+      return await work();
+    } finally {
+      if (--this.#cuts === 0) {
+        this.#uncut?.resolve();
+        this.#uncut = undefined;
+      }
+    }
+  }
+
   /** Notes an operation that uses the descriptor from here to {@linkcode leave}. */
   enter(op: string): void {
     this.assertOpen(op);
@@ -152,22 +193,19 @@ export class Handle {
     if (--this.#operations === 0) this.#idle?.();
   }
 
-  /** Whether nothing but the occupant uses the descriptor, so that it may close it as the last of its steps. */
-  get closesNext(): boolean {
-    return this.#operations === 1 && !this.#closing;
-  }
-
-  /** Queues the close as a step of a chain. Where the chain breaks before it, the file is open again. */
-  queueClose(done: Completion): void {
-    this.#closing = true;
-    this.engine.close(this.fd, {
-      complete: (result) => {
-        if (result === -Errno.ECANCELED) this.#closing = false;
-        else this.#settle(result);
-        done.complete(result);
-      },
-    });
-  }
+  /** The close as the last of the occupant's steps. */
+  readonly lastClose: LastClose = {
+    claim: () => {
+      if (this.#operations > 1 || this.#closing) return false;
+      this.#closing = true;
+      return true;
+    },
+    queue: (done) => this.engine.close(this.fd, done),
+    over: (result) => {
+      if (result === -Errno.ECANCELED) this.#closing = false;
+      else this.#settle(result);
+    },
+  };
 
   /**
    * Closes the descriptor when the operations on it are done, and `last` with them; rejects where either fails. The

@@ -7,11 +7,22 @@ import { Errno } from "../errors.ts";
 /** What a step does, as in the error of its failure. */
 export type LastStep = "truncate" | "sync" | "close";
 
+/** The close of a descriptor as the last step. */
+export interface LastClose {
+  /** Whether nothing but the writer uses the descriptor. If so, nothing else can from here on. */
+  claim(): boolean;
+  /** Queues it. It must have been claimed. */
+  queue(done: Completion): void;
+  /** To be called with its result. `-ECANCELED` says that it was not reached: the file is open again. */
+  over(result: number): void;
+}
+
 /** Steps that follow the last write. */
 export class LastSteps {
   readonly #engine: Engine;
   readonly #steps: ChainStep[] = [];
   readonly #queues = new Map<LastStep, (done: Completion) => void>();
+  readonly #overs = new Map<LastStep, (result: number) => void>();
   readonly #results = new Map<LastStep, number>();
 
   /** `rest` is the last write, where it is still to be made: its result goes to it. */
@@ -25,10 +36,18 @@ export class LastSteps {
     return [...this.#queues.keys()].filter((name) => this.#results.get(name) === -Errno.ECANCELED);
   }
 
-  /** Adds a step. */
-  add(name: LastStep, queue: (done: Completion) => void): void {
+  /** Adds a step. `over` gets each result of it, at once. */
+  add(
+    name: LastStep,
+    queue: (done: Completion) => void,
+    over: (result: number) => void = () => {},
+  ): void {
     this.#queues.set(name, queue);
-    const complete = (result: number) => void this.#results.set(name, result);
+    this.#overs.set(name, over);
+    const complete = (result: number) => {
+      this.#results.set(name, result);
+      over(result);
+    };
     this.#steps.push({ queue, done: { complete }, whole: 0 });
   }
 
@@ -51,9 +70,11 @@ export class LastSteps {
   }
 
   /** Takes a step by itself. Resolves to its result. */
-  retry(name: LastStep): Promise<number> {
+  async retry(name: LastStep): Promise<number> {
     const queued = outcome(this.#queues.get(name)!);
     this.#engine.submit();
-    return queued;
+    const result = await queued;
+    this.#overs.get(name)!(result);
+    return result;
   }
 }

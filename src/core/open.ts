@@ -110,7 +110,9 @@ export async function openHandle(
     if (request.direct === "require" && !direct) {
       throw ioError(Errno.EOPNOTSUPP, "open", path, "the file system has no Direct I/O");
     }
-    const emptied = request.truncate && !opened.created;
+    // What was made by somebody else in the last moment may have bytes in it.
+    const created = opened.created && facts.size === 0n;
+    const emptied = request.truncate && !created;
     if (emptied) {
       unwrap(await outcome((done) => engine.truncate(fd, 0, done)), "truncate", path);
     }
@@ -127,13 +129,14 @@ export async function openHandle(
       inode: facts.inode,
       created: opened.created && !request.unnamed,
       named: !request.unnamed,
-      ownsSize: opened.created || emptied,
+      ownsSize: created || emptied,
       extendsFreely: EXTENDS_FREELY.has(type),
     });
   } catch (error) {
+    // What is refused must not stay behind as an empty file. The path may be a link to it.
+    const made = opened.created && !request.unnamed ? engine.realPath(fd) ?? path : undefined;
     await outcome((done) => engine.close(fd, done));
-    // What is refused must not stay behind as an empty file.
-    if (opened.created && !request.unnamed) await outcome((done) => engine.unlink(path, done));
+    if (made !== undefined) await outcome((done) => engine.unlink(made, done));
     throw error;
   }
 }

@@ -21,7 +21,8 @@ export function statHandle<T>(handle: Handle, parse: (bytes: Uint8Array) => T): 
   return handle.during("stat", () => statStep(handle, parse));
 }
 
-async function statStep<T>(handle: Handle, parse: (bytes: Uint8Array) => T): Promise<T> {
+/** As {@linkcode statHandle}, of a file that something holds open already. */
+export async function statStep<T>(handle: Handle, parse: (bytes: Uint8Array) => T): Promise<T> {
   const block = handle.engine.acquire(4096);
   try {
     await handle.step("stat", (done) => handle.engine.stat(handle.fd, block, done));
@@ -96,7 +97,9 @@ export function writeWhole(
   length: number,
   position: number,
 ): Promise<void> {
-  return handle.during("write", () => writeSteps(handle, memory, offset, length, position));
+  const end = position + length;
+  const write = () => writeSteps(handle, memory, offset, length, position, end);
+  return handle.during("write", () => handle.putting(end, write));
 }
 
 async function writeSteps(
@@ -105,6 +108,7 @@ async function writeSteps(
   offset: number,
   length: number,
   position: number,
+  contentEnd: number,
 ): Promise<void> {
   const { engine, fd, alignment, direct } = handle;
   handle.longest = Math.max(handle.longest, position + length);
@@ -128,7 +132,7 @@ async function writeSteps(
     }
     put += progress;
   }
-  handle.contentEnd = Math.max(handle.contentEnd, position + length);
+  handle.contentEnd = Math.max(handle.contentEnd, Math.min(position + length, contentEnd));
 }
 
 /** Reads any range. Shorter where the file ends. The caller owns the result. */
@@ -215,12 +219,26 @@ async function readByPool(
   return result.subarray(0, filled);
 }
 
-/** Writes bytes from anywhere: they are copied into the pool. Position and length are aligned. */
-export function writeBytes(handle: Handle, bytes: Uint8Array, position: number): Promise<void> {
-  return handle.during("write", () => writePieces(handle, bytes, position));
+/**
+ * Writes bytes from anywhere: they are copied into the pool. Position and length are aligned. What is behind `contentEnd`
+ * only fills the last block up.
+ */
+export function writeBytes(
+  handle: Handle,
+  bytes: Uint8Array,
+  position: number,
+  contentEnd: number = position + bytes.length,
+): Promise<void> {
+  const write = () => writePieces(handle, bytes, position, contentEnd);
+  return handle.during("write", () => handle.putting(contentEnd, write));
 }
 
-async function writePieces(handle: Handle, bytes: Uint8Array, position: number): Promise<void> {
+async function writePieces(
+  handle: Handle,
+  bytes: Uint8Array,
+  position: number,
+  contentEnd: number,
+): Promise<void> {
   const { engine } = handle;
   const total = bytes.length;
   let next = 0;
@@ -237,7 +255,7 @@ async function writePieces(handle: Handle, bytes: Uint8Array, position: number):
           );
         }
         block.bytes.set(bytes.subarray(from, from + length));
-        await writeSteps(handle, block, 0, length, position + from);
+        await writeSteps(handle, block, 0, length, position + from, contentEnd);
       } catch (error) {
         next = total;
         throw error;

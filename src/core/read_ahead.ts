@@ -152,7 +152,7 @@ export class ReadAhead {
       this.#line.shift();
       this.#free(read);
     }
-    this.#fill(this.#readAhead);
+    this.#fillAhead();
   }
 
   /**
@@ -169,7 +169,7 @@ export class ReadAhead {
     this.#line.shift();
     this.#leaveOut(read);
     this.#position = end;
-    this.#fill(this.#readAhead);
+    this.#fillAhead();
     return { block: read.block, length: read.length };
   }
 
@@ -230,6 +230,15 @@ export class ReadAhead {
   /** Bytes that a buffer should have now. */
   get #wholeSize(): number {
     return this.#budget?.sizeNow(this.#bufferSize, this.#handle.alignment) ?? this.#bufferSize;
+  }
+
+  /** Starts reads that nobody waits for yet. Where there is no memory to be had, whoever waits for one is told. */
+  #fillAhead(): void {
+    try {
+      this.#fill(this.#readAhead);
+    } catch {
+      // As said.
+    }
   }
 
   /** Starts reads until `wanted` are in flight or ready. */

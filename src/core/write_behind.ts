@@ -10,11 +10,11 @@
 
 import type { ChainStep } from "../engine/chain.ts";
 import type { BufferBudget } from "../engine/buffer_budget.ts";
-import type { Completion, Engine, Memory } from "../engine/engine.ts";
+import type { Block, Engine, Memory } from "../engine/engine.ts";
 import { type DmaError, ioError } from "../errors.ts";
 import { Durability } from "./durability.ts";
 import { EndOfFile } from "./end_of_file.ts";
-import { type LastStep, LastSteps } from "./last_steps.ts";
+import { type LastClose, type LastStep, LastSteps } from "./last_steps.ts";
 import { Padding } from "./padding.ts";
 import { parseStat } from "./stat.ts";
 import { WriteBuffers } from "./write_buffers.ts";
@@ -40,6 +40,10 @@ export interface WriteBehindOptions {
   size: number;
   /** How long others of this file's handle made it since. */
   readonly reach?: number;
+  /** How often others of this file's handle changed it. */
+  readonly changes?: number;
+  /** Runs what may cut the file, so that others do not write to it meanwhile. */
+  cutting?: <T>(work: () => Promise<T>) => Promise<T>;
   /** A multiple of the alignment. */
   bufferSize: number;
   /** Writes in flight at most. */
@@ -95,7 +99,7 @@ export class WriteBehind {
   error: unknown;
   #failure = false;
   /** Called once, with the first failure. */
-  failed: (error: DmaError) => void = ignore;
+  failed: (error: unknown) => void = ignore;
 
   constructor(options: WriteBehindOptions) {
     const { engine, fd, path, alignment, start, head } = options;
@@ -132,6 +136,7 @@ export class WriteBehind {
       path,
       line: this.#line,
       unsynced: options.unsynced,
+      others: () => options.changes ?? 0,
       prepare: () => this.#cutPadding(),
       settled: () => this.#advance(),
       failed: (error) => {
@@ -189,10 +194,16 @@ export class WriteBehind {
 
   /**
    * Copies what there is room for, from `from` on, and returns how much that was. Everything, unless all buffers
-   * are full: then {@linkcode room} tells when to go on.
+   * are full: then {@linkcode room} tells when to go on. Where there is no memory to be had, that is the failure.
    */
   write(bytes: Uint8Array, from = 0): number {
-    return this.#over ? 0 : this.#buffers.write(bytes, from);
+    if (this.#over) return 0;
+    try {
+      return this.#buffers.write(bytes, from);
+    } catch (error) {
+      this.#fail(error);
+      return 0;
+    }
   }
 
   /** Whether {@linkcode write} would take a byte. */
@@ -257,7 +268,7 @@ export class WriteBehind {
     return new Promise((resolve) => this.#quiet.push(resolve));
   }
 
-  #fail(error: DmaError): void {
+  #fail(error: unknown): void {
     if (!this.#failure) {
       this.#giveUp(error);
       this.failed(error);
@@ -323,7 +334,13 @@ export class WriteBehind {
     const alignment = this.#alignment;
     const blocks = fill - fill % alignment;
     if (blocks > filling.begun) this.#line.queue(filling.part(blocks));
-    if (blocks < fill) this.#line.queue(this.#copyTail(bytes.subarray(blocks, fill), end));
+    if (blocks === fill) return;
+    try {
+      this.#line.queue(this.#copyTail(bytes.subarray(blocks, fill), end));
+    } catch (error) {
+      // There is no memory to be had.
+      this.#fail(error);
+    }
   }
 
   /** The last block goes from a copy, so that filling can go on. It is written again with its buffer. */
@@ -346,7 +363,7 @@ export class WriteBehind {
   }
 
   async #readPadding(end: number): Promise<void> {
-    const error = await this.#padding.read(end);
+    const error = await this.#padding.read(end).catch((error) => error);
     if (error) this.#fail(error);
     else this.#settle();
   }
@@ -368,26 +385,43 @@ export class WriteBehind {
 
   /**
    * Whether this handle may have made the file longer than `length`. A file that is longer than it ever made it
-   * has bytes of another one behind the end: those are not cut off.
+   * has bytes of another one behind the end: those are not cut off. With `growing` there is something yet to be written.
    */
-  #isTooLong(length: number): boolean {
+  #isTooLong(length: number, growing: boolean): boolean {
     const own = this.#endOfFile.longest;
     const longest = Math.max(own, this.#options.reach ?? 0);
     if (longest <= length) return false;
-    const block = this.#engine.acquire(4096);
-    const failed = this.#engine.statNow(this.#options.fd, block) < 0;
-    const size = failed ? 0 : Number(parseStat(block.bytes).size);
-    this.#engine.release(block);
-    // What this writer has yet to write may make the file longer than it is now.
-    return size <= longest && (own > length || size > length);
+    const size = this.#sizeNow();
+    if (size === undefined) return own > length;
+    // A file that was truncated to less must not be made longer again.
+    return size <= longest && (size > length || growing && own > length);
+  }
+
+  #cutting<T>(work: () => Promise<T>): Promise<T> {
+    return this.#options.cutting?.(work) ?? work();
+  }
+
+  /** The length of the file; undefined where it cannot be asked for. */
+  #sizeNow(): number | undefined {
+    let block: Block | undefined;
+    try {
+      block = this.#engine.acquire(4096);
+      const failed = this.#engine.statNow(this.#options.fd, block) < 0;
+      return failed ? undefined : Number(parseStat(block.bytes).size);
+    } catch {
+      // Without memory for the answer the file must still come to its end.
+      return undefined;
+    } finally {
+      if (block) this.#engine.release(block);
+    }
   }
 
   /** Cuts the file to what is flushed, where it may be longer. Nothing is written meanwhile. */
   async #cut(): Promise<DmaError | undefined> {
     const length = this.#lengthWith(this.#line.flushed);
-    if (this.#finished || !this.#isTooLong(length)) return undefined;
+    if (this.#finished || !this.#isTooLong(length, false)) return undefined;
     this.#line.hold();
-    const error = await this.#endOfFile.cut(length);
+    const error = await this.#cutting(() => this.#endOfFile.cut(length));
     if (error) {
       this.#fail(error);
       return error;
@@ -400,13 +434,13 @@ export class WriteBehind {
 
   /**
    * Writes what is left, cuts the file to its exact length, and with `durable` syncs it. Where `close` is given and
-   * nothing speaks against it, that is queued as the last step. Rejects with the failure. Nothing can be written
-   * afterwards.
+   * nothing else uses the descriptor by then, that is queued as the last step. Rejects with the failure. Nothing can be
+   * written afterwards.
    *
    * The steps are handed to the kernel together, each tied to the one before it: coming back to JavaScript between
    * them takes longer than writing a small file does.
    */
-  async finish(durable: boolean, close?: (done: Completion) => void): Promise<void> {
+  async finish(durable: boolean, close?: LastClose): Promise<void> {
     this.#endOfFile.stop();
     this.#ending = true;
     if (this.#room) this.#dismissRoom(closed("write"));
@@ -425,20 +459,20 @@ export class WriteBehind {
   async #takeLastSteps(
     rest: ChainStep | undefined,
     durable: boolean,
-    close: ((done: Completion) => void) | undefined,
+    close: LastClose | undefined,
   ): Promise<void> {
     const { fd } = this.#options;
     const length = this.#lengthWith(rest ? this.position : this.#line.flushed);
-    const cut = this.#isTooLong(length);
+    const cut = this.#isTooLong(length, rest !== undefined);
     const last = new LastSteps(this.#engine, rest);
     if (cut) last.add("truncate", (done) => this.#engine.truncate(fd, length, done));
-    if (durable && (rest || cut || !this.#durability.whole)) {
+    if (durable && (rest || cut || !this.#durability.wholeWithOthers)) {
       last.add("sync", (done) => this.#engine.sync(fd, true, done));
     }
     // Whoever waits may still need the descriptor.
-    if (close && !this.#durability.awaited) {
+    if (close && !this.#durability.awaited && close.claim()) {
       this.#closeQueued = true;
-      last.add("close", close);
+      last.add("close", close.queue, close.over);
     }
     const note = (name: LastStep, result: number) => {
       // Whatever close returns, the descriptor is gone.
@@ -452,21 +486,26 @@ export class WriteBehind {
         this.#durability.noteSync();
       }
     };
-    await this.#whileChaining(() => last.begin(note));
+    await this.#whileChaining(() => last.begin(note), cut);
     if (!this.#finished) this.#closeQueued = false;
     // A write that was cut short goes on by itself. What was tied to it is done after it.
     while (!this.#line.idle) await this.#nextQuiet();
     for (const name of last.notReached) {
       if (this.#failure) return;
-      this.#closeQueued ||= name === "close";
-      await this.#whileChaining(async () => note(name, await last.retry(name)));
+      if (name === "close") {
+        // Somebody may use it by now.
+        if (!close!.claim()) break;
+        this.#closeQueued = true;
+      }
+      const again = async () => note(name, await last.retry(name));
+      await this.#whileChaining(again, name === "truncate");
     }
     this.#advance();
   }
 
-  async #whileChaining(steps: () => Promise<void>): Promise<void> {
+  async #whileChaining(steps: () => Promise<void>, cut: boolean): Promise<void> {
     this.#chaining = true;
-    await steps();
+    await (cut ? this.#cutting(steps) : steps());
     this.#chaining = false;
     this.#settle();
   }

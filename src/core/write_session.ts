@@ -53,11 +53,16 @@ export class WriteSession implements Occupant {
   #sealing = false;
   /** Where writing starts; before that is known, what is known. */
   #from: number;
+  /** What is flushed up to here is no content for certain: it is what was there, or was truncated since. */
+  #floor: number;
+  /** Whether the file was truncated since this began. */
+  #truncated = false;
 
   constructor(handle: Handle, options: WriteSessionOptions) {
     this.handle = handle;
     this.#options = options;
     this.#from = options.append ? handle.contentEnd : options.position;
+    this.#floor = this.#from;
     handle.occupant = this;
     handle.enter("write");
     const { append, position } = options;
@@ -67,6 +72,11 @@ export class WriteSession implements Occupant {
       this.opening = this.#findStart();
       this.opening.catch((error) => this.#fail(error));
     }
+  }
+
+  noteTruncation(): void {
+    this.#truncated = true;
+    this.#floor = this.flushedPosition;
   }
 
   /** Closing leaves the descriptor open. */
@@ -89,6 +99,7 @@ export class WriteSession implements Occupant {
     const size = await sizeOf(handle);
     const start = append ? size : position;
     this.#from = start;
+    this.#floor = start;
     const inside = start % handle.alignment;
     const head = new Uint8Array(inside);
     if (inside > 0 && start - inside < size) {
@@ -106,6 +117,7 @@ export class WriteSession implements Occupant {
 
   #start(start: number, head: Uint8Array, keep: number, size: number): void {
     const { handle } = this;
+    const kept = () => this.#truncated ? 0 : keep;
     const { bufferSize, writeBehind, sharesMemory, preallocate, sizeHint } = this.#options;
     const { engine, fd, path, alignment, direct } = handle;
     this.core = new WriteBehind({
@@ -116,14 +128,18 @@ export class WriteSession implements Occupant {
       direct,
       start,
       head,
-      // What is written past the writer meanwhile stays, too.
+      // What is written past the writer meanwhile stays, too; what is cut off meanwhile does not come back.
       get keep() {
-        return Math.max(keep, handle.contentEnd);
+        return Math.max(kept(), handle.contentReach);
       },
       size,
       get reach() {
         return handle.longest;
       },
+      get changes() {
+        return handle.changes;
+      },
+      cutting: (work) => handle.cutting(work),
       bufferSize,
       writeBehind,
       budget: sharesMemory ? engine.budget : undefined,
@@ -260,8 +276,8 @@ export class WriteSession implements Occupant {
     const named = syncsDirectory(handle, syncOnClose) ? syncName(handle) : undefined;
     named?.catch(() => {});
     try {
-      const closesNow = closeFile && handle.publication === undefined && handle.closesNext;
-      await core.finish(durable, closesNow ? (done) => handle.queueClose(done) : undefined);
+      const closesNow = closeFile && handle.publication === undefined;
+      await core.finish(durable, closesNow ? handle.lastClose : undefined);
       this.#whole = true;
     } finally {
       await named?.catch(() => {});
@@ -336,7 +352,7 @@ export class WriteSession implements Occupant {
   #noteContent({ flushedPosition, longest }: WriteBehind): void {
     const { handle } = this;
     // Without a byte written, where they would have started says nothing of the file.
-    if (flushedPosition > this.#from) {
+    if (flushedPosition > this.#floor) {
       handle.contentEnd = Math.max(handle.contentEnd, flushedPosition);
     }
     handle.longest = Math.max(handle.contentEnd, longest);

@@ -258,7 +258,7 @@ const mutants: readonly { name: string; what: Once; replacements: readonly Repla
     what: "append",
     replacements: [{
       file: "src/core/write_behind.ts",
-      from: "if (durable && (rest || cut || !this.#durability.whole)) {",
+      from: "if (durable && (rest || cut || !this.#durability.wholeWithOthers)) {",
       to: "if (false) {",
     }],
   },

@@ -92,7 +92,7 @@ export class Rig {
         return keep();
       },
     });
-    this.core.failed = (error) => this.failures.push(error);
+    this.core.failed = (error) => this.failures.push(error as DmaError);
     this.engine.afterEach = () => this.check();
   }
 
