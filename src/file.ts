@@ -403,7 +403,8 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * As {@linkcode DmaFile.prototype.lock | DmaFile.lock}, without waiting.
+   * As {@linkcode DmaFile.prototype.lock | DmaFile.lock}, without waiting. Where a shared lock cannot be made exclusive it
+   * is lost (flock(2): it is given up first).
    *
    * @param exclusive nobody else may have the lock, not even a shared one; by default false
    * @returns whether it was given: false where somebody else has it
