@@ -32,6 +32,8 @@ const PART_OF_FREE = 1 / 4;
 /** No more than that where the free space may not be known. */
 const UNKNOWN_FREE = 1024 ** 3;
 const LEAST_BYTES = 1024 ** 2;
+/** How often it is tried to remove the files at an end that cannot wait. */
+const REMOVALS = 10;
 
 /** Measures and prints. Resolves to the exit code. */
 export async function bench(dir: string, options: BenchOptions): Promise<number> {
@@ -65,7 +67,7 @@ async function measure(
   const directory = `${dir.replace(/\/+$/, "")}/.dma-bench-${crypto.randomUUID()}`;
   await Deno.mkdir(directory);
   // A second Ctrl-C ends the process at once, and still leaves nothing behind.
-  const removeNow = () => Deno.removeSync(directory, { recursive: true });
+  const removeNow = () => removeForGood(directory);
   globalThis.addEventListener("unload", removeNow);
   try {
     const direct = await isDirect(directory);
@@ -94,8 +96,20 @@ async function measure(
     const copies = copiesForChecksums(mount, kernelRelease(), isNoCow(directory));
     return { ...report, warnings: warnings(mount, direct, copies, report.read.deno.fromDisk) };
   } finally {
-    globalThis.removeEventListener("unload", removeNow);
     await Deno.remove(directory, { recursive: true });
+    globalThis.removeEventListener("unload", removeNow);
+  }
+}
+
+/** Removes a directory at once, while files in it may be made or removed by what is under way on other threads. */
+function removeForGood(directory: string): void {
+  for (let attempt = 0; attempt < REMOVALS; attempt++) {
+    try {
+      Deno.removeSync(directory, { recursive: true });
+      return;
+    } catch {
+      // Something went or came in the middle of it, or it is gone as a whole: the next attempt will tell.
+    }
   }
 }
 
