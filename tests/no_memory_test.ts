@@ -96,3 +96,24 @@ testInEachDirectory("A writer that ends without any memory frees everything", as
     assertEquals([descriptorsIn(dir.path), engine.pool.blocks], [0, 0], end);
   }
 });
+
+testInEachDirectory("A short read without memory to judge it by fails the reader", async (dir) => {
+  const file = await openPattern(dir.file("file"), 10_000);
+  const stream = new DmaStreamReader(file, { bufferSize: 1 << 16, readAhead: 1 });
+  const { read } = engine;
+  engine.read = (...args) => {
+    read.apply(engine, args);
+    // The buffer is there; what comes afterwards has none.
+    engine.acquire = () => {
+      throw new RangeError("Cannot map memory");
+    };
+  };
+  try {
+    await assertRejects(() => stream.getReader().read(), RangeError, "Cannot map memory");
+  } finally {
+    engine.read = read;
+    delete (engine as { acquire?: unknown }).acquire;
+  }
+  await eventually(() => descriptorsIn(dir.path) === 0);
+  assertEquals(engine.pool.blocks, 0);
+});

@@ -7,7 +7,7 @@
 
 import type { BufferBudget } from "../engine/buffer_budget.ts";
 import { type Block, type Completion, outcome } from "../engine/engine.ts";
-import { type DmaError, Errno, ioError } from "../errors.ts";
+import { Errno, ioError } from "../errors.ts";
 import type { Handle } from "./handle.ts";
 import { parseStat } from "./stat.ts";
 
@@ -40,7 +40,7 @@ class Read implements Completion {
   /** The file ended in it. */
   last = false;
   fruitless = 0;
-  error: DmaError | undefined;
+  error: unknown;
   /** Nobody wants it any more: its block goes back when the kernel is done. */
   unwanted = false;
   constructor(
@@ -278,7 +278,7 @@ export class ReadAhead {
     try {
       this.#handle.enter("read");
     } catch (error) {
-      this.#settle(read, error as DmaError);
+      this.#settle(read, error);
       return;
     }
     this.#inFlight++;
@@ -302,7 +302,7 @@ export class ReadAhead {
     } else {
       read.got += result;
       if (read.got >= read.length) this.#finish(read);
-      else this.#judgeShort(read);
+      else this.#judgeShort(read).catch((error) => this.#finish(read, error));
     }
   }
 
@@ -336,7 +336,7 @@ export class ReadAhead {
   }
 
   /** The kernel has nothing of a read any more. */
-  #finish(read: Read, error?: DmaError): void {
+  #finish(read: Read, error?: unknown): void {
     this.#inFlight--;
     this.#handle.leave();
     if (read.unwanted) {
@@ -347,7 +347,7 @@ export class ReadAhead {
     }
   }
 
-  #settle(read: Read, error?: DmaError): void {
+  #settle(read: Read, error?: unknown): void {
     read.error = error;
     read.whole = true;
     // Reads behind the end or behind a failure are of no use.
