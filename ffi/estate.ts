@@ -17,8 +17,10 @@ type Libc = Deno.DynamicLibrary<typeof threadEndSymbols>["symbols"];
 const BYTES = 64 * 1024;
 const RING = 0;
 const MAPPINGS = 1;
-const CALLS_AT = 16;
-const DESCRIPTORS_AT = 24;
+const COUNTS_AT = 16;
+const CALLS = 0;
+const WAKE = 3;
+const DESCRIPTORS_AT = 32;
 const DESCRIPTOR_BYTES = 8192;
 const LIST_AT = DESCRIPTORS_AT + DESCRIPTOR_BYTES;
 const LISTED_MOST = 3582;
@@ -28,7 +30,7 @@ export class Estate {
   readonly #numbers: Float64Array<ArrayBuffer>;
   readonly #list: Float64Array<ArrayBuffer>;
   readonly #descriptors: Uint8Array<ArrayBuffer>;
-  readonly #calls: Int32Array<ArrayBuffer>;
+  readonly #counts: Int32Array<ArrayBuffer>;
   readonly #pointer: Deno.PointerObject;
   /** Addresses of the mappings, as they are listed. */
   readonly #listed: number[] = [];
@@ -44,7 +46,8 @@ export class Estate {
     const pointer = Deno.UnsafePointer.create(BigInt(address))!;
     const buffer = Deno.UnsafePointerView.getArrayBuffer(pointer, BYTES);
     this.#numbers = new Float64Array(buffer, 0, 2);
-    this.#calls = new Int32Array(buffer, CALLS_AT, 1);
+    this.#counts = new Int32Array(buffer, COUNTS_AT, 4);
+    this.#counts[WAKE] = -1;
     this.#pointer = pointer;
     this.#descriptors = new Uint8Array(buffer, DESCRIPTORS_AT, DESCRIPTOR_BYTES);
     this.#list = new Float64Array(buffer, LIST_AT, 2 * LISTED_MOST);
@@ -97,9 +100,14 @@ export class Estate {
     this.#numbers[RING] = address;
   }
 
+  /** The eventfd that a call on another thread may wait for, or -1. */
+  set wake(fd: number) {
+    this.#counts[WAKE] = fd;
+  }
+
   /** Counts a call that begins on another thread, and returns where the shim counts it off when it has ended. */
   countCall(): Deno.PointerObject {
-    Atomics.add(this.#calls, 0, 1);
+    Atomics.add(this.#counts, CALLS, 1);
     return this.#pointer;
   }
 }

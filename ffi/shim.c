@@ -22,7 +22,7 @@
 #define EXPORT __attribute__((visibility("default")))
 
 // Bumped whenever a signature or the meaning of an argument changes; ffi/shim.ts asks for the same number.
-#define SHIM_ABI 4
+#define SHIM_ABI 5
 
 // Above io_uring's own opcodes, which `dma_call` shares.
 enum {
@@ -261,7 +261,9 @@ struct estate {
   double ring;     // the address of its struct io_uring, or 0
   double mappings; // how many are listed
   int32_t calls;   // on other threads, that have not ended; TypeScript counts them when it begins them
-  int32_t unused;
+  int32_t running; // those of them that have got their thread
+  int32_t closed;  // the isolate's thread has ended: none may begin any more
+  int32_t wake;    // an eventfd that one of them may wait for, or -1
   uint8_t descriptors[8192]; // a bit each
   struct {
     double address, length;
@@ -269,15 +271,20 @@ struct estate {
 };
 
 #define ESTATE_BYTES 65536
+#define KEPT_BYTES 16384 // has the counts in it, and is a whole number of pages but where they are of 64 KiB
 _Static_assert(sizeof(struct estate) <= ESTATE_BYTES, "ffi/estate.ts maps no more");
 
-// dma_call on another thread. What it opens is written down before it ends: the isolate may be gone by then.
+// dma_call on another thread. It may get that thread long after the isolate is gone: then it does nothing. What it opens
+// is written down before it ends.
 EXPORT int32_t dma_call_apart(struct estate *estate, uint32_t opcode, int32_t fd, double address, uint32_t length,
                               double offset, uint32_t flags) {
-  int32_t result = dma_call(opcode, fd, address, length, offset, flags);
+  __atomic_add_fetch(&estate->running, 1, __ATOMIC_SEQ_CST);
+  int closed = __atomic_load_n(&estate->closed, __ATOMIC_SEQ_CST);
+  int32_t result = closed ? -ECANCELED : dma_call(opcode, fd, address, length, offset, flags);
   if (opcode == IORING_OP_OPENAT && result >= 0 && result < 8 * (int)sizeof estate->descriptors) {
     __atomic_or_fetch(&estate->descriptors[result / 8], (uint8_t)(1 << result % 8), __ATOMIC_RELAXED);
   }
+  __atomic_sub_fetch(&estate->running, 1, __ATOMIC_RELEASE);
   __atomic_sub_fetch(&estate->calls, 1, __ATOMIC_RELEASE);
   return result;
 }
@@ -285,12 +292,11 @@ EXPORT int32_t dma_call_apart(struct estate *estate, uint32_t opcode, int32_t fd
 // How long the next operation in flight may take when its thread ends, in seconds.
 #define PATIENCE 5
 
-// Waits until every call has ended that is under way on another thread. Returns whether that is so: one that never got
-// its thread does not end.
-static int calls_end(const int32_t *calls) {
+// Waits until every call has ended that is under way on another thread. Returns whether that is so.
+static int calls_end(const int32_t *running) {
   struct __kernel_timespec millisecond = {.tv_nsec = 1000000};
   for (int waited = 0; waited < PATIENCE * 1000; waited++) {
-    if (__atomic_load_n(calls, __ATOMIC_ACQUIRE) == 0) return 1;
+    if (__atomic_load_n(running, __ATOMIC_SEQ_CST) == 0) return 1;
     CALL(SYS_nanosleep, &millisecond, 0, 0, 0, 0);
   }
   return 0;
@@ -334,7 +340,10 @@ static void give_back(void *pointer) {
   struct estate *estate = pointer;
   // With the main thread the process ends, and nobody should wait for the disk.
   if (CALL(SYS_gettid, 0, 0, 0, 0, 0) == CALL(SYS_getpid, 0, 0, 0, 0, 0)) return;
-  if (!calls_end(&estate->calls)) return;
+  __atomic_store_n(&estate->closed, 1, __ATOMIC_SEQ_CST);
+  uint64_t one = 1;
+  if (estate->wake >= 0) CALL(SYS_write, estate->wake, &one, sizeof one, 0, 0);
+  if (!calls_end(&estate->running)) return;
   struct io_uring *ring = (struct io_uring *)(uintptr_t)estate->ring;
   if (ring) {
     if (settle(ring) < 0) return;
@@ -346,7 +355,10 @@ static void give_back(void *pointer) {
   for (uint32_t index = 0; index < (uint32_t)estate->mappings; index++) {
     dma_unmap(estate->mapping[index].address, estate->mapping[index].length);
   }
-  dma_unmap((double)(uintptr_t)estate, ESTATE_BYTES);
+  // A call that has not got its thread yet, and perhaps never will, must find that this is closed.
+  double start = (double)(uintptr_t)estate;
+  int lost = __atomic_load_n(&estate->calls, __ATOMIC_ACQUIRE) != 0;
+  dma_unmap(lost ? start + KEPT_BYTES : start, lost ? ESTATE_BYTES - KEPT_BYTES : ESTATE_BYTES);
 }
 
 // ---- addresses ------------------------------------------------------------------------------------------------

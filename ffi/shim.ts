@@ -63,7 +63,7 @@ export interface Shim extends Functions {
 }
 
 /** Must be SHIM_ABI of ffi/shim.c. */
-const ABI = 4;
+const ABI = 5;
 
 const MFD_CLOEXEC = 1;
 const MFD_EXEC = 0x10;

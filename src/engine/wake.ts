@@ -122,6 +122,7 @@ export class ThreadWake implements Wake {
     this.#shim = shim;
     this.fd = eventfd(shim, 0);
     shim.estate.own(this.fd);
+    shim.estate.wake = this.fd;
     this.#counter = shim.dma_map(4096, 0);
   }
 
@@ -147,6 +148,7 @@ export class ThreadWake implements Wake {
   }
 
   #free(): void {
+    this.#shim.estate.wake = -1;
     this.#shim.estate.disown(this.fd);
     this.#shim.dma_call(Op.CLOSE, this.fd, 0, 0, 0, 0);
     this.#shim.dma_unmap(this.#counter, 4096);

@@ -5,7 +5,7 @@ import { assert, assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { takeStock } from "../leaks.ts";
 import { eventually } from "../descriptors.ts";
-import { engine } from "../engine.ts";
+import "../engine.ts";
 import { content, firstWrongInFile } from "./content.ts";
 import { FaultyDisk } from "./disks.ts";
 import { assertIdle, bystander, within } from "./failed_writer.ts";
@@ -111,14 +111,11 @@ function ownMappings(): number {
   return all.match(/^VmFlags:.* (dc .*hg|hg .*dc)|anon_inode:\[io_uring\]$/gm)?.length ?? 0;
 }
 
-// A call that Deno never found a thread for keeps what it was given: nobody can tell it from one that is late. So it may be
-// on the threads engine, where a Worker is ended in the middle of calls.
 for (const what of ["nothing more", "write", "read", "read at"]) {
   Deno.test({
     name: `a Worker leaves nothing behind when it ends, ${
       what === "nothing more" ? "with its files closed" : `in the middle of "${what}"`
     }`,
-    ignore: what !== "nothing more" && engine.name === "threads",
     fn: () =>
       inWorkDirectory(async (folder) => {
         await Deno.writeFile(`${folder}/source`, content(0, 8 * MiB));

@@ -57,7 +57,7 @@ static void check_not_inherited(int zeroes) {
 }
 
 void test_memory(void) {
-  EQUAL(shim.abi(), 4);
+  EQUAL(shim.abi(), 5);
   EQUAL(shim.call_apart_address(), AT(shim.call_apart));
   int zeroes = open("/dev/zero", O_RDONLY | O_CLOEXEC);
   if (zeroes < 0) give_up("/dev/zero");

@@ -14,7 +14,7 @@
 // As ffi/shim.c and ffi/estate.ts lay it out. Written down again: a place that changes there must fail here.
 struct estate {
   double ring, mappings;
-  int32_t calls, unused;
+  int32_t calls, running, closed, wake;
   uint8_t descriptors[8192];
   struct {
     double address, length;
@@ -49,6 +49,7 @@ static double list(double length) {
 static void on_a_thread(void *(*run)(void *)) {
   pthread_t thread;
   estate = (struct estate *)(uintptr_t)shim.map(ESTATE_BYTES, 0);
+  estate->wake = -1;
   if (pipe2(pipes, O_CLOEXEC)) give_up("pipe2");
   if (pthread_create(&thread, NULL, run, NULL)) give_up("pthread_create");
   pthread_join(thread, NULL);
@@ -90,6 +91,7 @@ static void *with_a_call(void *unused) {
   estate->calls = 1;
   if (pthread_create(&reader, NULL, read_apart, &memory)) give_up("pthread_create");
   if (pthread_create(&sender, NULL, send_later, NULL)) give_up("pthread_create");
+  while (__atomic_load_n(&estate->running, __ATOMIC_SEQ_CST) == 0) usleep(1000);
   CHECK(mapped(memory));
   give_back();
   CHECK(!mapped(memory));
@@ -100,18 +102,62 @@ static void *with_a_call(void *unused) {
   return NULL;
 }
 
-static void *with_a_lost_call(void *unused) {
+static void *with_a_late_call(void *unused) {
   (void)unused;
   double memory = list(4096);
   own(pipes[0]);
   estate->calls = 1;
   give_back();
-  CHECK(mapped(memory));
+  CHECK(!mapped(memory));
+  CHECK(!is_open(pipes[0]));
+  // It finds that there is nothing left, and does nothing.
   CHECK(mapped(AT(estate)));
+  CHECK(!mapped(AT(estate) + ESTATE_BYTES - 1));
+  EQUAL(shim.call_apart(estate, IORING_OP_OPENAT, AT_FDCWD, AT("/dev/zero"), 0, 0, O_RDONLY | O_CLOEXEC), -ECANCELED);
+  EQUAL(estate->calls, 0);
+  shim.unmap(AT(estate), ESTATE_BYTES / 4);
+  return NULL;
+}
+
+static void *with_a_stuck_call(void *unused) {
+  (void)unused;
+  double memory = list(4096);
+  pthread_t reader;
+  own(pipes[0]);
+  estate->calls = 1;
+  if (pthread_create(&reader, NULL, read_apart, &memory)) give_up("pthread_create");
+  while (__atomic_load_n(&estate->running, __ATOMIC_SEQ_CST) == 0) usleep(1000);
+  give_back();
+  CHECK(mapped(memory));
   CHECK(is_open(pipes[0]));
-  close(pipes[0]);
+  CHECK(write(pipes[1], "z", 1) == 1);
+  pthread_join(reader, NULL);
+  EQUAL(*(char *)(uintptr_t)memory, 'z');
   shim.unmap(memory, 4096);
   shim.unmap(AT(estate), ESTATE_BYTES);
+  close(pipes[0]);
+  return NULL;
+}
+
+static void *read_wake(void *memory) {
+  shim.call_apart(estate, CALL_READ_STREAM, estate->wake, *(double *)memory, 8, 0, 0);
+  return NULL;
+}
+
+static void *with_a_parked_call(void *unused) {
+  (void)unused;
+  double memory = list(4096);
+  pthread_t reader;
+  int wake = estate->wake = shim.call(CALL_EVENTFD, -1, 0, 0, 0, 0);
+  own(wake);
+  estate->calls = 1;
+  if (pthread_create(&reader, NULL, read_wake, &memory)) give_up("pthread_create");
+  while (__atomic_load_n(&estate->running, __ATOMIC_SEQ_CST) == 0) usleep(1000);
+  give_back();
+  CHECK(!mapped(memory));
+  CHECK(!is_open(wake));
+  pthread_join(reader, NULL);
+  close(pipes[0]);
   return NULL;
 }
 
@@ -202,7 +248,9 @@ void test_thread_end(void) {
   shim.unmap(AT(estate), ESTATE_BYTES);
   on_a_thread(without_ring);
   on_a_thread(with_a_call);
-  on_a_thread(with_a_lost_call);
+  on_a_thread(with_a_late_call);
+  on_a_thread(with_a_stuck_call);
+  on_a_thread(with_a_parked_call);
   on_a_thread(opening);
 }
 
