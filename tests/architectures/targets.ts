@@ -23,8 +23,8 @@ export const parts: Readonly<Record<string, string>> = {
   reap: "reaps pairs of user data and result, round the end of the queue",
   quiet: "knows what the kernel holds back, and keeps the eventfd still only on x86_64",
   ring: "queues and reaps on a ring of this kernel, overflowed too",
-  "thread end": "gives back what an isolate had when its thread ends, after the calls under way",
-  "ring end": "does so with a ring, after what is in flight, and not before",
+  "thread-end": "gives back what an isolate had when its thread ends, after the calls under way",
+  "ring-end": "does so with a ring, after what is in flight, and not before",
 };
 
 /** What the self-test is built with and run under. */

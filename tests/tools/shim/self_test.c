@@ -49,8 +49,8 @@ static const struct {
     {"image", test_image},   {"memory", test_memory}, {"arguments", test_arguments},
     {"files", test_files},   {"names", test_names},   {"others", test_others},
     {"queue", test_queue},   {"reap", test_reap},     {"quiet", test_quiet},
-    {"ring", test_ring},         {"thread end", test_thread_end},
-    {"ring end", test_ring_end},
+    {"ring", test_ring},         {"thread-end", test_thread_end},
+    {"ring-end", test_ring_end},
 };
 
 static void *symbol(void *library, const char *name) {
