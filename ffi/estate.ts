@@ -81,9 +81,15 @@ export class Estate {
     if (fd < 8 * DESCRIPTOR_BYTES) Atomics.or(this.#descriptors, fd >> 3, 1 << (fd & 7));
   }
 
-  /** A descriptor is to be closed now: as soon as it is, its number may be another's. */
-  disown(fd: number): void {
-    if (fd < 8 * DESCRIPTOR_BYTES) Atomics.and(this.#descriptors, fd >> 3, ~(1 << (fd & 7)));
+  /**
+   * A descriptor is to be closed now: as soon as it is, its number may be another's. False where it was disowned before,
+   * and must not be closed again.
+   */
+  disown(fd: number): boolean {
+    if (this.#counts[WAKE] === fd) this.#counts[WAKE] = -1;
+    if (fd >= 8 * DESCRIPTOR_BYTES) return true;
+    const bit = 1 << (fd & 7);
+    return (Atomics.and(this.#descriptors, fd >> 3, ~bit) & bit) !== 0;
   }
 
   /** The descriptors that are this isolate's. */
@@ -100,7 +106,7 @@ export class Estate {
     this.#numbers[RING] = address;
   }
 
-  /** The eventfd that a call on another thread may wait for, or -1. */
+  /** The eventfd that a call on another thread may wait for, until it is disowned. */
   set wake(fd: number) {
     this.#counts[WAKE] = fd;
   }

@@ -116,3 +116,24 @@ testInEachDirectory("A program that is watched holds as much after each start", 
   assert(Number(seen[0]) > 0);
   assertEquals(seen, Array(4).fill(seen[0]));
 });
+
+testInEachDirectory(
+  "At unload no descriptor is closed twice: its number is another's by then",
+  async (dir) => {
+    await Deno.writeTextFile(dir.file("other"), "other's");
+    const { code, output } = await runChild(`
+    const directory = ${JSON.stringify(dir.path)};
+    const file = await dma.DmaFile.create(directory + "/file");
+    // On a thread: the call that waits for completions is still there when this one is over.
+    await file.lock();
+    dispatchEvent(new Event("unload"));
+    const others = Array.from({ length: 20 }, () => Deno.openSync(directory + "/other"));
+    file.close().catch(() => {});
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const bytes = new Uint8Array(7);
+    for (const other of others) other.readSync(bytes);
+    console.log(new TextDecoder().decode(bytes));
+  `);
+    assertEquals([code, output.trim()], [0, "other's"]);
+  },
+);

@@ -146,8 +146,7 @@ export abstract class KernelEngine implements Engine {
   }
 
   closeNow(fd: number): void {
-    this.shim.estate.disown(fd);
-    this.shim.dma_call(Op.CLOSE, fd, 0, 0, 0, 0);
+    if (this.shim.estate.disown(fd)) this.shim.dma_call(Op.CLOSE, fd, 0, 0, 0, 0);
   }
 
   read(

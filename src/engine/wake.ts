@@ -148,9 +148,7 @@ export class ThreadWake implements Wake {
   }
 
   #free(): void {
-    this.#shim.estate.wake = -1;
-    this.#shim.estate.disown(this.fd);
-    this.#shim.dma_call(Op.CLOSE, this.fd, 0, 0, 0, 0);
+    if (this.#shim.estate.disown(this.fd)) this.#shim.dma_call(Op.CLOSE, this.fd, 0, 0, 0, 0);
     this.#shim.dma_unmap(this.#counter, 4096);
   }
 
