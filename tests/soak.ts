@@ -3,7 +3,7 @@
 //
 //   deno task soak [--seconds 60] [--workers 3] [--actors 64] [--directory PATH] [--seed N]
 
-import { takeStock } from "./leaks.ts";
+import { takeStock } from "./support/leaks.ts";
 import { Actors, type Done } from "./soak/actors.ts";
 import type { Order } from "./soak/worker.ts";
 import { engineInfo } from "../mod.ts";

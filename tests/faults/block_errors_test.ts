@@ -1,6 +1,6 @@
 // Disks that break, at the block layer under real file systems: writes, reads and cache flushes that fail with EIO.
 
-import "../engine.ts";
+import "../support/engine.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { content, firstWrong, firstWrongInFile } from "./content.ts";

@@ -1,7 +1,7 @@
 // Calls that meet a close on its way: what uses a descriptor may never use its number after the kernel has given it
 // to another file. Such a call would cut, sync or write that one.
 
-import "../engine.ts";
+import "../support/engine.ts";
 import { assert, assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { content, firstWrongInFile } from "./content.ts";

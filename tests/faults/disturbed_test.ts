@@ -1,11 +1,11 @@
 // Files that others lay hands on while they are written or read: a second writer, a removal, a rename, a cut, a
 // folder that goes. What is promised still holds, or the error says what happened; nothing hangs and nothing leaks.
 
-import "../engine.ts";
+import "../support/engine.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
-import { descriptorsIn } from "../descriptors.ts";
-import { type TestDirectory, testInEachDirectory } from "../dirs.ts";
+import { descriptorsIn } from "../support/descriptors.ts";
+import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
 import { content, firstWrong, firstWrongInFile } from "./content.ts";
 import { assertIdle, assertIoError, assertSticky, within } from "./failed_writer.ts";
 

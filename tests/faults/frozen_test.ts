@@ -1,7 +1,7 @@
 // File systems that are frozen for a while (fsfreeze, as for a snapshot): the kernel keeps every write until the
 // thaw. The event loop goes on, memory that the kernel has stays where it is, and afterwards all is as it was.
 
-import "../engine.ts";
+import "../support/engine.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { hasProgram, run, runOrThrow, searchPath } from "../setup/command.ts";

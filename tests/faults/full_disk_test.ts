@@ -1,11 +1,11 @@
 // Disks that fill up, for real: the first error is what every call gives, what was flushed is right, the rest is
 // cut off, and nobody else is disturbed.
 
-import "../engine.ts";
+import "../support/engine.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { run, runOrThrow } from "../setup/command.ts";
-import { assertNoLeak, collectGarbage, takeStock } from "../leaks.ts";
+import { assertNoLeak, collectGarbage, takeStock } from "../support/leaks.ts";
 import { content, firstWrongInFile } from "./content.ts";
 import { type FileSystem, fileSystems, type LoopMount, smallDisk } from "./disks.ts";
 import {

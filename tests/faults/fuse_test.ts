@@ -1,7 +1,7 @@
 // Every single operation of ordinary work fails once, fails for ever, is cut short, or takes its time: for each kind
 // of operation the first, the second, and so on, until a run meets no fault any more.
 
-import "../engine.ts";
+import "../support/engine.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { content, firstWrong, firstWrongInFile } from "./content.ts";
 import { type Fault, FaultFileSystem, operations } from "./fault_file_system.ts";

@@ -2,7 +2,7 @@
 // module says so and goes on with what there is.
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { CLI } from "../cli_process.ts";
+import { CLI } from "../cli/process.ts";
 import { hasProgram, run, runOrThrow } from "../setup/command.ts";
 import type { EngineInfo } from "../../mod.ts";
 import { engines, faultTest, inWorkDirectory } from "./machine.ts";

@@ -1,6 +1,6 @@
 // File systems that withdraw what they gave: mounted read-only, shut down in the middle of writing, or out of quota.
 
-import "../engine.ts";
+import "../support/engine.ts";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { hasProgram, runOrThrow } from "../setup/command.ts";

@@ -1,6 +1,6 @@
 // File systems that really lack what others have: files without a name (FUSE), Direct I/O and fallocate (ramfs).
 
-import "../engine.ts";
+import "../support/engine.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { runOrThrow } from "../setup/command.ts";

@@ -3,9 +3,9 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamWriter } from "../../mod.ts";
-import { takeStock } from "../leaks.ts";
-import { eventually } from "../descriptors.ts";
-import "../engine.ts";
+import { takeStock } from "../support/leaks.ts";
+import { eventually } from "../support/descriptors.ts";
+import "../support/engine.ts";
 import { content, firstWrongInFile } from "./content.ts";
 import { FaultyDisk } from "./disks.ts";
 import { assertIdle, bystander, within } from "./failed_writer.ts";

@@ -1,6 +1,6 @@
 // Fetches a Deno for the architecture that this machine is not, to be run by user-mode emulation.
 
-import { emulatorFor } from "../architectures/targets.ts";
+import { emulatorFor } from "../ffi/architectures/targets.ts";
 import { hasProgram, lastLine, run, say } from "./command.ts";
 
 /** Where npm has that Deno, any version that the module supports. */

@@ -1,12 +1,11 @@
-// Where JSR cannot be reached, points imports of @std at small stand-ins, so that tests run all the
-// same.
+// Where JSR cannot be reached, points the import of @std/assert at a small stand-in, so that tests
+// run all the same.
 
 import { run, say } from "./command.ts";
 
 /** Each import of @std that tests use, and the module that stands in for it. */
 const standIns: Record<string, string> = {
-  "@std/assert": "tests/std/assert/mod.ts",
-  "@std/testing/bdd": "tests/std/testing/bdd.ts",
+  "@std/assert": "tests/support/std_assert.ts",
 };
 
 /** How long JSR may take to answer, packages and their dependencies included. */
@@ -22,7 +21,7 @@ export async function importMapArguments(
   signal?: AbortSignal,
 ): Promise<string[]> {
   if (await canReachJsr(root, signal)) return [];
-  say("JSR is out of reach: @std is replaced by tests/std");
+  say("JSR is out of reach: @std/assert is replaced by tests/support/std_assert.ts");
   const path = `${directory}/import_map.json`;
   await Deno.writeTextFile(path, JSON.stringify({ imports: await offlineImports(root) }));
   return [`--import-map=${path}`];

@@ -4,7 +4,7 @@
 import { DmaFile, DmaStreamReader, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { content, firstWrong } from "../faults/content.ts";
 import { randomNumbers } from "../faults/written.ts";
-import { collectGarbage } from "../leaks.ts";
+import { collectGarbage } from "../support/leaks.ts";
 
 /** What one isolate's actors did so far. */
 export interface Done {

@@ -1,0 +1,100 @@
+// The diagnosis of `doctor`, and the parts of the command line that need no process.
+import {
+  assert,
+  assertEquals,
+  assertGreater,
+  assertMatch,
+  assertStringIncludes,
+} from "@std/assert";
+import { findMount } from "../../cli/system_facts.ts";
+import { formatSize, parseSize } from "../../cli/units.ts";
+import { assertBytes, CLI, dma, names, pattern, testInDirectory } from "./process.ts";
+
+Deno.test("parseSize() takes bytes and powers of 1024, and nothing else", () => {
+  assertEquals(
+    ["0", "4096", "512K", "512k", "1M", "1MiB", "2GB"].map(parseSize),
+    [0, 4096, 524_288, 524_288, 1_048_576, 1_048_576, 2_147_483_648],
+  );
+  for (const wrong of ["", "K", "-1", "1.5M", "1X", "1e6", "9999999999999999999", "0x10"]) {
+    assertEquals(parseSize(wrong), undefined, wrong);
+  }
+});
+
+Deno.test("formatSize() uses the largest unit that leaves at least one", () => {
+  assertEquals(
+    [0, 1, 1023, 1024, 1536, 1_048_576, 3 * 1024 ** 4].map(formatSize),
+    ["0 bytes", "1 byte", "1023 bytes", "1 KiB", "1.5 KiB", "1 MiB", "3 TiB"],
+  );
+});
+
+Deno.test("findMount() takes the longest mount point, the last one where there are two, and unescapes it", () => {
+  const mountinfo = [
+    "21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw",
+    "22 21 8:2 / /mnt/a rw - xfs /dev/sda2 rw",
+    "23 21 8:3 / /mnt/a ro,nosuid - btrfs /dev/sda3 rw",
+    String.raw`24 21 8:4 / /mnt/a\040b rw master:2 - tmpfs tmpfs rw`,
+    "",
+  ].join("\n");
+  assertEquals(findMount(mountinfo, "/mnt/a/file")?.type, "btrfs");
+  assertEquals(findMount(mountinfo, "/mnt/a")?.options, ["ro", "nosuid"]);
+  assertEquals(findMount(mountinfo, "/mnt/ab")?.type, "ext4");
+  assertEquals(findMount(mountinfo, "/mnt/a b/c")?.mountPoint, "/mnt/a b");
+});
+
+testInDirectory("dma doctor tries a directory and leaves nothing in it", async (dir) => {
+  const { code, stdout, stderr } = await dma(["doctor", dir]);
+  assertEquals([code, stderr], [0, ""]);
+  for (
+    const label of ["Kernel", "liburing", "io_uring", "Engine", "Locked memory", "Direct I/O"]
+  ) {
+    assertMatch(stdout, new RegExp(`^(ok|--)  ${label}\\s+\\S`, "m"));
+  }
+  assertStringIncludes(stdout, "wrote, synced and read back 1 MiB");
+  assertMatch(
+    stdout,
+    /^Works(, slower)?: (Direct I\/O|page cache) over (io_uring|threads) on \w+\n/,
+  );
+  assertEquals(await names(dir), []);
+});
+
+testInDirectory("dma doctor --json says the same to programs", async (dir) => {
+  await Deno.writeFile(`${dir}/file`, pattern(5000));
+  const { code, stdout } = await dma(["doctor", "--json", `${dir}/file`]);
+  assertEquals(code, 0);
+  const report = JSON.parse(stdout);
+  assertEquals(report.works, true);
+  assertMatch(report.verdict, /^Works/);
+  for (const { level, what, remedy } of report.findings) {
+    assert(["warning", "info"].includes(level), level);
+    assertEquals(typeof what, "string");
+    assert(remedy === null || typeof remedy === "string");
+  }
+  assertEquals(report.missingPermissions, []);
+  assert(["io_uring", "threads"].includes(report.engine.engine));
+  assertEquals(report.kernel, Deno.osRelease());
+  assertEquals(report.probe.kind, "file");
+  assertEquals(typeof report.probe.direct, "boolean");
+  assertGreater(report.probe.alignment.offset, 0);
+  assertEquals(report.probe.tried, "read 5000 bytes");
+  assertBytes(await Deno.readFile(`${dir}/file`), pattern(5000));
+});
+
+testInDirectory("dma doctor ends with 1 where nothing can be tried", async (dir) => {
+  const { code, stdout } = await dma(["doctor", `${dir}/missing`]);
+  assertEquals(code, 1);
+  assertMatch(
+    stdout,
+    /^Does not work: .*No such file or directory.*\n\nIn the way: .*\n {2}Remedy: /,
+  );
+  assertMatch(stdout, /^!! {2}Path.*No such file or directory/m);
+});
+
+Deno.test("dma doctor names the permission that is missing", async () => {
+  const { code, stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-prompt", "--no-check", "--allow-read", "--allow-write", CLI, "doctor", "."],
+    stdin: "null",
+    stderr: "null",
+  }).output();
+  assertEquals(code, 1);
+  assertMatch(new TextDecoder().decode(stdout), /^!! {2}Permissions\s+missing: --allow-ffi$/m);
+});

@@ -1,0 +1,214 @@
+// Errors come in one line that ends in what to do next, and only where that is true.
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { quoted, remedyFor } from "../../cli/remedies.ts";
+import { ioError } from "../../src/errors.ts";
+import { CLI, dma, names, pattern, testInDirectory } from "./process.ts";
+
+const ENOSPC = 28;
+const EACCES = 13;
+const EPERM = 1;
+const EROFS = 30;
+const ETXTBSY = 26;
+
+async function errorOf(...args: string[]): Promise<string> {
+  const { code, stdout, stderr } = await dma(args, pattern(10));
+  assertEquals([code, stdout], [1, ""], stderr);
+  assertMatch(stderr, /^dma: [^\n]*\n$/);
+  return stderr;
+}
+
+/** Runs a shell command in which `"$@"` is the command line, and `$dir` a directory. */
+async function shell(command: string, dir: string) {
+  const { code, stderr } = await new Deno.Command("sh", {
+    args: ["-c", command, "sh", Deno.execPath(), "run", "-A", "--no-check", CLI],
+    env: { dir },
+    stdin: "null",
+  }).output();
+  return { code, stderr: new TextDecoder().decode(stderr) };
+}
+
+testInDirectory(
+  "dma write into a missing directory names the command that makes it",
+  async (dir) => {
+    const error = await errorOf("write", `${dir}/a b/out`);
+    assertStringIncludes(error, `; make its directory first: mkdir -p '${dir}/a b'\n`);
+  },
+);
+
+testInDirectory("dma write to a directory asks for a name in it", async (dir) => {
+  assertStringIncludes(await errorOf("write", `${dir}/`), `; name a file in it, as ${dir}/NAME\n`);
+});
+
+testInDirectory("dma copy of a directory says how to pack it", async (dir) => {
+  assertStringIncludes(
+    await errorOf("copy", dir, `${dir}/out`),
+    `; pack it first: tar c ${dir} | dma write ${dir}/out\n`,
+  );
+});
+
+testInDirectory("dma write of a directory says how to pack it", async (dir) => {
+  await Deno.writeTextFile(`${dir}/out`, "old");
+  const { code, stderr } = await shell('"$@" write "$dir/out" < "$dir"', dir);
+  assertEquals([code, stderr], [
+    1,
+    "dma: Is a directory (os error 21): read '/dev/stdin'; " +
+    `pack it first: tar c FOLDER | dma write ${dir}/out\n`,
+  ]);
+  assertEquals(await Deno.readTextFile(`${dir}/out`), "old");
+});
+
+testInDirectory("dma tells names with control characters in one line", async (dir) => {
+  assertEquals(
+    await errorOf("write", `${dir}/a\nb\x1b[1m/c`),
+    String.raw`dma: No such file or directory (os error 2): open '${dir}/a\nb\u001b[1m/c'; ` +
+      String.raw`make its directory first: mkdir -p $'${dir}/a\nb\u001b[1m'` + "\n",
+  );
+  const { stderr } = await dma(["write", `${dir}/a\nb`]);
+  assertStringIncludes(stderr, String.raw`dma: wrote 0 bytes to ${dir}/a\nb; `);
+  assertEquals(await names(dir), ["a\nb"]);
+});
+
+testInDirectory("dma takes no name that Deno cannot pass on", async (dir) => {
+  for (const rest of ["write NAME", "copy NAME out", "copy /dev/null NAME", "doctor NAME"]) {
+    const command = `"$@" ${rest.replace("NAME", `"$(printf 'odd\\377name')"`)}`;
+    const { code, stderr } = await shell(`cd "$dir"; ${command}`, dir);
+    assertEquals(code, 2);
+    assertMatch(stderr, /^dma: .* It must be UTF-8: a symbolic link can lead there; dma .*\n$/);
+  }
+  assertEquals(await names(dir), []);
+});
+
+testInDirectory("dma write over a dangling link makes no claim about a directory", async (dir) => {
+  await Deno.symlink(`${dir}/nowhere/file`, `${dir}/link`);
+  const error = await errorOf("write", `${dir}/link`);
+  assertMatch(error, /^dma: No such file or directory/);
+  assertEquals(error.includes("mkdir"), false);
+});
+
+testInDirectory("dma write to a device or a FIFO says what writes to them", async (dir) => {
+  const cat = /; use cat or dd for what is no regular file\n$/;
+  assertMatch(await errorOf("write", "/dev/null"), cat);
+  await new Deno.Command("mkfifo", { args: [`${dir}/fifo`] }).output();
+  assertMatch(await errorOf("write", "--atomic", `${dir}/fifo`), cat);
+  assertEquals((await Deno.lstat(`${dir}/fifo`)).isFifo, true);
+});
+
+testInDirectory(
+  "dma write without a permission names the flags, and where they go",
+  async (dir) => {
+    const wanted = ["--allow-ffi", `--allow-read=${dir}/out`, `--allow-write=${dir}/out`];
+    for (const missing of wanted) {
+      const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+        args: [
+          ...["run", "--no-prompt", "--no-check"],
+          ...wanted.filter((flag) => flag !== missing),
+          ...[CLI, "write", `${dir}/out`],
+        ],
+        stdin: "null",
+      }).output();
+      const error = new TextDecoder().decode(stderr);
+      assertEquals(code, 1, error);
+      assertStringIncludes(
+        error,
+        `; give these before the name of the program: ${wanted.join(" ")}\n`,
+      );
+    }
+    const { success } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "--no-prompt", "--no-check", ...wanted, CLI, "write", "--quiet", `${dir}/out`],
+      stdin: "null",
+    }).output();
+    assertEquals(success, true, "The flags that were named are not enough");
+  },
+);
+
+testInDirectory("dma write --atomic without a permission names its directory", async (dir) => {
+  const run = (...flags: string[]) =>
+    new Deno.Command(Deno.execPath(), {
+      args: ["run", "--no-prompt", "--no-check", ...flags, CLI, "write", "--atomic", `${dir}/out`],
+      stdin: "null",
+    }).output();
+  const wanted = ["--allow-ffi", `--allow-read=${dir}`, `--allow-write=${dir}`];
+  const { stderr } = await run();
+  assertStringIncludes(new TextDecoder().decode(stderr), `: ${wanted.join(" ")}\n`);
+  assertEquals((await run(...wanted)).success, true, "The flags that were named are not enough");
+});
+
+testInDirectory(
+  "dma write onto a full disk says how many bytes were kept",
+  async (dir) => {
+    // A namespace of its own: the mount goes with the process.
+    const script = `mount -t tmpfs -o size=4m tmpfs "$1" || exit 77
+      head -c 9000000 /dev/zero | "$2" run -A --no-check "$3" write "$1/out"; code=$?
+      stat -c %s "$1/out"; exit $code`;
+    const { code, stdout, stderr } = await new Deno.Command("unshare", {
+      args: ["--mount", "sh", "-c", script, "sh", dir, Deno.execPath(), CLI],
+      stdin: "null",
+    }).output();
+    if (code === 77) return;
+    const [error, kept] = new TextDecoder().decode(stderr).split("\n");
+    assertEquals(code, 1, error);
+    assertMatch(
+      error!,
+      /^dma: No space left on device .*; make room, or write elsewhere: df -h \//,
+    );
+    const size = new TextDecoder().decode(stdout).trim();
+    assertEquals(kept, `dma: failed; kept the first ${size} bytes in ${dir}/out`);
+  },
+  { ignore: Deno.uid() !== 0 },
+);
+
+Deno.test("dma suggests the command and the option that were meant", async () => {
+  for (
+    const [args, meant] of [
+      [["wriet", "x"], "write"],
+      [["help", "wriet"], "write"],
+      [["wriet", "--help"], "write"],
+      [["write", "--atomc", "x"], "--atomic"],
+      [["copy", "--bufer-size", "1M", "a", "b"], "--buffer-size"],
+    ] as const
+  ) {
+    const { code, stdout, stderr } = await dma([...args]);
+    assertEquals([code, stdout], [2, ""]);
+    assertMatch(stderr, new RegExp(`^dma: unknown .*\\(Did you mean ${meant}\\?\\)\n$`));
+  }
+});
+
+Deno.test("dma says that Deno's flags go before the name of the program", async () => {
+  for (const flag of ["--allow-write", "--allow-read=/tmp", "-A"]) {
+    const { code, stderr } = await dma(["write", flag, "x"]);
+    assertEquals(code, 2);
+    assertStringIncludes(stderr, `go before the name of the program, as in deno run ${flag} ...\n`);
+  }
+});
+
+testInDirectory("dma names the help of the command where nothing better is known", async (dir) => {
+  const { stderr } = await dma(["write", "--buffer-size", "many", `${dir}/out`]);
+  assertMatch(stderr, /1M, at most 1 GiB; dma write --help says more\n$/);
+  assertEquals(await names(dir), []);
+});
+
+Deno.test("remedyFor() knows the errors of a destination", () => {
+  const at = { dest: "/tmp/it's", sourceOpen: true };
+  const remedy = (errno: number) => remedyFor(ioError(errno, "open", at.dest), at);
+  assertEquals(remedy(ENOSPC), "make room, or write elsewhere: df -h /tmp");
+  assertStringIncludes(remedy(EACCES)!, String.raw`not Deno's: ls -ld /tmp '/tmp/it'\''s'`);
+  assertStringIncludes(remedy(EPERM)!, "lsattr");
+  assertStringIncludes(remedy(EROFS)!, "findmnt -T /tmp");
+  assertStringIncludes(remedy(ETXTBSY)!, "--atomic");
+  assertEquals(remedy(9999), undefined);
+  assertEquals(remedyFor(new Error("anything"), at), undefined);
+  assertEquals(remedyFor("no error at all", at), undefined);
+  const ofSource = ioError(EACCES, "read", "/tmp/in");
+  assertStringIncludes(remedyFor(ofSource, { ...at, source: "/tmp/in" })!, "ls -l /tmp/in");
+});
+
+Deno.test("quoted() leaves plain paths alone and makes one word of all others", () => {
+  assertEquals(["/a/b-c.txt", "a b", "it's", "$HOME", "", "it's\\\n"].map(quoted), [
+    "/a/b-c.txt",
+    "'a b'",
+    String.raw`'it'\''s'`,
+    "'$HOME'",
+    "''",
+    String.raw`$'it\'s\\\n'`,
+  ]);
+});

@@ -1,0 +1,125 @@
+// `--json` of `write` and `copy`: one object a run, true to what is on the disk, also where it failed.
+import { assert, assertEquals, assertGreater, assertMatch } from "@std/assert";
+import type { TransferReport } from "../../cli/transfer_report.ts";
+import { CLI, dma, output, pattern, spawn, testInDirectory } from "./process.ts";
+
+function parse(stdout: string): TransferReport {
+  assertMatch(stdout, /^\{.*\}\n$/);
+  return JSON.parse(stdout);
+}
+
+testInDirectory("dma write --json prints one object and no line", async (dir) => {
+  const args = ["write", "--json", "--buffer-size", "64K", "--write-behind", "3", `${dir}/out`];
+  const { code, stdout, stderr } = await dma(args, pattern(200_001));
+  assertEquals([code, stderr], [0, ""]);
+  const { seconds, rate, direct, engine, ...rest } = parse(stdout);
+  assertEquals(rest, {
+    ok: true,
+    bytes: 200_001,
+    path: `${dir}/out`,
+    bufferSize: 65_536,
+    writeBehind: 3,
+    synced: true,
+    atomic: false,
+    appended: false,
+    fileSize: 200_001,
+    signal: null,
+    error: null,
+    exitCode: 0,
+  });
+  assertGreater(seconds, 0);
+  assert(Math.abs(rate * seconds - 200_001) < 5000, `${rate} x ${seconds}`);
+  assertEquals(typeof direct, "boolean");
+  assert(engine === "io_uring" || engine === "threads");
+});
+
+testInDirectory("dma copy --json tells --atomic, --append and --no-sync apart", async (dir) => {
+  await Deno.writeFile(`${dir}/in`, pattern(5000));
+  const report = async (...args: string[]) =>
+    parse((await dma(["copy", "--json", ...args, `${dir}/in`, `${dir}/out`])).stdout);
+  const atomic = await report("--atomic", "--no-sync");
+  // An atomic file gets its name only when it is durable.
+  assertEquals([atomic.atomic, atomic.synced, atomic.fileSize], [true, true, 5000]);
+  const appended = await report("--append", "--no-sync");
+  assertEquals([appended.appended, appended.synced], [true, false]);
+  assertEquals([appended.bytes, appended.fileSize], [5000, 10_000]);
+});
+
+testInDirectory(
+  "dma write --json says what went wrong, and that nothing was touched",
+  async (dir) => {
+    const path = `${dir}/missing/out`;
+    const { code, stdout, stderr } = await dma(["write", "--json", path], pattern(10));
+    assertEquals(code, 1);
+    assertMatch(stderr, /^dma: No such file or directory/);
+    const { ok, bytes, direct, engine, bufferSize, fileSize, error, exitCode } = parse(stdout);
+    assertEquals([ok, bytes, direct, engine, bufferSize, fileSize, exitCode], [
+      false,
+      0,
+      null,
+      null,
+      null,
+      null,
+      1,
+    ]);
+    assertEquals(error, {
+      message: `No such file or directory (os error 2): open '${path}'`,
+      name: "NotFound",
+      code: "ENOENT",
+      errno: 2,
+      op: "open",
+      path,
+      remedy: `make its directory first: mkdir -p ${dir}/missing`,
+    });
+  },
+);
+
+testInDirectory("dma copy --json says so where the source is missing", async (dir) => {
+  await Deno.writeTextFile(`${dir}/out`, "old");
+  // A name can have what ends a line, and what ends a word.
+  const missing = `${dir}/it's\nmissing`;
+  const { stdout } = await dma(["copy", "--json", missing, `${dir}/out`]);
+  const { error, fileSize, seconds, synced } = parse(stdout);
+  assertEquals([error?.code, error?.op, error?.path], ["ENOENT", "stat", missing]);
+  assertEquals(error?.message, `No such file or directory (os error 2): stat '${missing}'`);
+  assertEquals([fileSize, seconds, synced], [3, 0, false]);
+});
+
+for (const atomic of [false, true]) {
+  testInDirectory(
+    `dma write --json${atomic ? " --atomic" : ""} says what was kept after SIGINT`,
+    async (dir) => {
+      await Deno.writeTextFile(`${dir}/out`, "old");
+      const flags = ["--json", "--buffer-size", "64K", ...(atomic ? ["--atomic"] : [])];
+      const child = spawn("write", ...flags, `${dir}/out`);
+      const ran = output(child);
+      const stdin = child.stdin.getWriter();
+      // Resolves only when all but a pipe's capacity was read, so the transfer is under way.
+      await stdin.write(pattern(2_000_000));
+      child.kill("SIGINT");
+      const { code, stdout } = await ran;
+      await stdin.abort().catch(() => {});
+      assertEquals(code, 130);
+      const { ok, signal, error, bytes, fileSize, synced, exitCode } = parse(stdout);
+      assertEquals([ok, signal, error, synced, exitCode], [false, "SIGINT", null, false, 130]);
+      const { size } = await Deno.stat(`${dir}/out`);
+      assertEquals(fileSize, size);
+      assertEquals(bytes, atomic ? 0 : size);
+      if (atomic) assertEquals(await Deno.readTextFile(`${dir}/out`), "old");
+    },
+  );
+}
+
+testInDirectory("dma write --json says so where its object cannot be printed", async (dir) => {
+  const run = '"$1" run -A --no-check "$2" write --json "$3" </dev/null >/dev/full';
+  const { code, stderr } = await new Deno.Command("sh", {
+    args: ["-c", run, "sh", Deno.execPath(), CLI, `${dir}/out`],
+    stdin: "null",
+  }).output();
+  assertEquals(code, 1);
+  assertEquals(
+    new TextDecoder().decode(stderr),
+    "dma: Cannot print the JSON object: No space left on device (os error 28); " +
+      `0 bytes are in ${dir}/out\n`,
+  );
+});

@@ -1,0 +1,94 @@
+// Runs the command line as a process of its own, as a shell does, for the tests of it.
+import { assertEquals } from "@std/assert";
+
+/** The command line's entry. */
+export const CLI: string = new URL("../../cli.ts", import.meta.url).pathname;
+
+/** How a run ended, and what it said. */
+export interface Ran {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+/** Starts the command line with pipes on all three ends. */
+export function spawn(...args: string[]): Deno.ChildProcess {
+  return spawnWith({}, args);
+}
+
+function spawnWith(env: Record<string, string>, args: string[]): Deno.ChildProcess {
+  return new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-check", CLI, ...args],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+    env: { NO_COLOR: "1", ...env },
+  }).spawn();
+}
+
+/** Waits for the end, which must come within a minute. */
+export async function output(child: Deno.ChildProcess): Promise<Ran> {
+  const deadline = setTimeout(() => child.kill("SIGKILL"), 60_000);
+  const { code, stdout, stderr } = await child.output();
+  clearTimeout(deadline);
+  const decoder = new TextDecoder();
+  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+}
+
+/** Runs the command line to its end with `input` as standard input. */
+export async function dma(
+  args: string[],
+  input: Uint8Array = new Uint8Array(),
+  env: Record<string, string> = {},
+): Promise<Ran> {
+  const child = spawnWith(env, args);
+  const ran = output(child);
+  const stdin = child.stdin.getWriter();
+  // A command that ends early closes its end of the pipe; that is not what is tested.
+  await stdin.write(input as Uint8Array<ArrayBuffer>).then(() => stdin.close()).catch(() => {});
+  return await ran;
+}
+
+/** Bytes that repeat nowhere within a block, so that a block in a wrong place is seen. */
+export function pattern(length: number): Uint8Array<ArrayBuffer> {
+  const words = new Uint32Array(Math.ceil(length / 4));
+  for (let at = 0; at < words.length; at++) words[at] = Math.imul(at + 1, 2_654_435_761);
+  return new Uint8Array(words.buffer, 0, length);
+}
+
+/** Compares without printing megabytes. */
+export function assertBytes(actual: Uint8Array, expected: Uint8Array): void {
+  assertEquals(actual.length, expected.length);
+  const at = actual.findIndex((byte, index) => byte !== expected[index]);
+  assertEquals(at, -1, `The first different byte is at ${at}`);
+}
+
+/** What is in a directory. */
+export async function names(dir: string): Promise<string[]> {
+  return (await Array.fromAsync(Deno.readDir(dir))).map(({ name }) => name).sort();
+}
+
+/** Waits until something is so, at most 20 s. */
+export async function until(condition: () => Promise<boolean>, otherwise: string): Promise<void> {
+  const deadline = Date.now() + 20_000;
+  while (!await condition()) {
+    if (Date.now() > deadline) throw new Error(`${otherwise} within 20 s`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** Registers a test that has a directory to itself. */
+export function testInDirectory(
+  name: string,
+  fn: (dir: string) => Promise<void>,
+  options: Pick<Deno.TestDefinition, "ignore"> = {},
+): void {
+  Deno.test(name, options, async () => {
+    const dir = await Deno.makeTempDir({ prefix: "dma-cli-" });
+    try {
+      await fn(dir);
+    } finally {
+      await Deno.remove(dir, { recursive: true });
+    }
+  });
+}

@@ -1,0 +1,143 @@
+// Stops transfers half-way with signals: what is left must be whole, or nothing.
+import {
+  assert,
+  assertEquals,
+  assertGreater,
+  assertMatch,
+  assertStringIncludes,
+} from "@std/assert";
+import {
+  assertBytes,
+  dma,
+  names,
+  output,
+  pattern,
+  type Ran,
+  spawn,
+  testInDirectory,
+  until,
+} from "./process.ts";
+
+async function catchesInterrupt(pid: number): Promise<boolean> {
+  const status = await Deno.readTextFile(`/proc/${pid}/status`);
+  const caught = BigInt(`0x${/^SigCgt:\s*([0-9a-f]+)/m.exec(status)?.[1]}`);
+  const SIGINT = 2n;
+  return (caught >> (SIGINT - 1n) & 1n) === 1n;
+}
+
+/** Writes all of `input`, waits until its beginning is in a file of `dir`, then sends `signal`; standard input stays open. */
+async function interrupt(
+  dir: string,
+  args: string[],
+  input: Uint8Array<ArrayBuffer>,
+  signal: Deno.Signal,
+): Promise<Ran> {
+  const child = spawn(...args);
+  const ran = output(child);
+  const stdin = child.stdin.getWriter();
+  try {
+    await stdin.write(input);
+    await until(() => begins(dir, input.subarray(0, 65_536)), "Nothing was written");
+    child.kill(signal);
+  } catch (error) {
+    child.kill("SIGKILL");
+    throw new Error((await ran).stderr, { cause: error });
+  }
+  const result = await ran;
+  await stdin.abort().catch(() => {});
+  return result;
+}
+
+async function begins(dir: string, start: Uint8Array): Promise<boolean> {
+  for (const name of await names(dir)) {
+    const bytes = (await Deno.readFile(`${dir}/${name}`)).subarray(0, start.length);
+    if (bytes.length === start.length && bytes.every((byte, at) => byte === start[at])) return true;
+  }
+  return false;
+}
+
+for (const [signal, exitCode] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]] as const) {
+  testInDirectory(
+    `dma write keeps a whole prefix and ends with ${exitCode} on ${signal}`,
+    async (dir) => {
+      const input = pattern(3_000_001);
+      const args = ["write", "--buffer-size", "64K", `${dir}/out`];
+      const { code, stderr } = await interrupt(dir, args, input, signal);
+      assertEquals(code, exitCode, stderr);
+      const kept = Number(
+        new RegExp(`^dma: stopped by ${signal}; kept the first (\\d+) bytes in .*out\n$`)
+          .exec(stderr)?.[1],
+      );
+      const file = await Deno.readFile(`${dir}/out`);
+      assertEquals(file.length, kept, stderr);
+      assertGreater(kept, 65_535);
+      assertBytes(file, input.subarray(0, kept));
+    },
+  );
+}
+
+testInDirectory(
+  "dma write --append keeps the old bytes and a prefix of the new ones on SIGINT",
+  async (dir) => {
+    const whole = pattern(2_000_000);
+    await Deno.writeFile(`${dir}/out`, whole.subarray(0, 5001));
+    const child = spawn("write", "--append", "--buffer-size", "64K", `${dir}/out`);
+    const ran = output(child);
+    const stdin = child.stdin.getWriter();
+    // Resolves only when all but a pipe's capacity was read, so the transfer is under way.
+    await stdin.write(whole.subarray(5001));
+    child.kill("SIGINT");
+    const { code, stderr } = await ran;
+    await stdin.abort().catch(() => {});
+    assertEquals(code, 130, stderr);
+    const kept = Number(/kept the first (\d+) appended bytes/.exec(stderr)?.[1]);
+    assertBytes(await Deno.readFile(`${dir}/out`), whole.subarray(0, 5001 + kept));
+  },
+);
+
+testInDirectory(
+  "dma write --atomic leaves no new file on SIGINT, and the old one as it was",
+  async (dir) => {
+    await Deno.writeTextFile(`${dir}/out`, "old");
+    const args = ["write", "--atomic", "--buffer-size", "64K", `${dir}/out`];
+    const child = spawn(...args);
+    const ran = output(child);
+    const stdin = child.stdin.getWriter();
+    await stdin.write(pattern(2_000_000));
+    child.kill("SIGINT");
+    const { code, stderr } = await ran;
+    await stdin.abort().catch(() => {});
+    assertEquals(code, 130, stderr);
+    assertMatch(stderr, /^dma: stopped by SIGINT; nothing kept, .*out is as it was before\n$/);
+    assertEquals(await names(dir), ["out"]);
+    assertEquals(await Deno.readTextFile(`${dir}/out`), "old");
+  },
+);
+
+testInDirectory(
+  "dma copy that waits for a FIFO is stopped by SIGINT before it touches anything",
+  async (dir) => {
+    const made = await new Deno.Command("mkfifo", { args: [`${dir}/fifo`] }).output();
+    assert(made.success);
+    await Deno.writeTextFile(`${dir}/out`, "old");
+    const child = spawn("copy", `${dir}/fifo`, `${dir}/out`);
+    const ran = output(child);
+    await until(() => catchesInterrupt(child.pid), "The signal handler was not installed");
+    child.kill("SIGINT");
+    const { code, stderr } = await ran;
+    await child.stdin.close();
+    assertEquals(code, 130, stderr);
+    assertStringIncludes(stderr, "was not touched");
+    assertEquals(await Deno.readTextFile(`${dir}/out`), "old");
+  },
+);
+
+testInDirectory("dma copy of a FIFO ends with its writer", async (dir) => {
+  const made = await new Deno.Command("mkfifo", { args: [`${dir}/fifo`] }).output();
+  assert(made.success);
+  const copied = dma(["copy", `${dir}/fifo`, `${dir}/out`]);
+  await Deno.writeFile(`${dir}/fifo`, pattern(500_000));
+  const { code, stderr } = await copied;
+  assertEquals(code, 0, stderr);
+  assertBytes(await Deno.readFile(`${dir}/out`), pattern(500_000));
+});

@@ -1,0 +1,76 @@
+// Runs the command line on a terminal, as a person does, and gives what the terminal got.
+import { quoted } from "../../cli/remedies.ts";
+import { CLI } from "./process.ts";
+
+/** Whether there is `script` of util-linux, which makes terminals. */
+export const hasTerminals: boolean = await hasProgram("script", "--version");
+
+/** Whether a program can be run. */
+export async function hasProgram(name: string, ...args: string[]): Promise<boolean> {
+  try {
+    const { success } = await new Deno.Command(name, {
+      args,
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).output();
+    return success;
+  } catch {
+    return false;
+  }
+}
+
+/** How the terminal is. */
+export interface TerminalOptions {
+  /** Columns. */
+  columns?: number;
+  /** A command whose output is standard input; else that is the terminal, where nothing is typed. */
+  input?: string;
+  /** What a shell would do with the output, as "| cat". */
+  after?: string;
+  /** Variables of the environment. */
+  env?: Record<string, string>;
+}
+
+/**
+ * Runs `args` on a terminal. Resolves to all that it was sent, escape sequences too, but for those by which Deno
+ * clears its own line about loading.
+ */
+export async function onTerminal(args: string[], options: TerminalOptions = {}): Promise<string> {
+  const { columns = 80, input, after = "", env = {} } = options;
+  const command = [Deno.execPath(), "run", "-A", "--no-check", CLI, ...args].map(quoted).join(" ");
+  const line = `stty cols ${columns} rows 24; ${input ? `${input} | ` : ""}${command} ${after}`;
+  const { NO_COLOR: _, ...rest } = Deno.env.toObject();
+  const { stdout } = await new Deno.Command("script", {
+    args: ["-qec", line, "/dev/null"],
+    clearEnv: true,
+    env: { ...rest, SHELL: "/bin/sh", ...env },
+    stdin: "null",
+    stderr: "inherit",
+  }).output();
+  // deno-lint-ignore no-control-regex
+  return new TextDecoder().decode(stdout).replace(/^(\x1b\[0G\x1b\[2K\x1b\[J)+/, "");
+}
+
+/** What is left on the screen when the terminal has followed all carriage returns and clearings. One text a line. */
+export function screen(sent: string): string[] {
+  // deno-lint-ignore no-control-regex
+  const parts = sent.match(/\x1b\[[0-9;?]*[A-Za-z]|\x1b[78]|[^\x1b]/gs) ?? [];
+  const lines = [""];
+  let column = 0;
+  for (const part of parts) {
+    const last = lines.at(-1)!;
+    if (part === "\n") {
+      lines.push("");
+      column = 0;
+    } else if (part === "\r" || /\[[01]?G$/.test(part)) column = 0;
+    else if (/\[2K$/.test(part)) lines[lines.length - 1] = "";
+    else if (/\[0?K$/.test(part)) lines[lines.length - 1] = last.slice(0, column);
+    else if (!part.startsWith("\x1b")) {
+      lines[lines.length - 1] = last.padEnd(column).slice(0, column) + part +
+        last.slice(column + part.length);
+      column += part.length;
+    }
+  }
+  return lines;
+}

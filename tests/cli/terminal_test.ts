@@ -1,0 +1,127 @@
+// On a terminal there are bars and colours, in a pipe there are none, and nothing is left over.
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { progressLine } from "../../cli/progress.ts";
+import { formatDuration } from "../../cli/units.ts";
+import { dma, pattern, testInDirectory } from "./process.ts";
+import { hasTerminals, onTerminal, screen } from "./terminal.ts";
+
+const MIB = 1024 ** 2;
+const ESCAPE = "\x1b";
+
+function testOnTerminal(name: string, fn: (dir: string) => Promise<void>): void {
+  testInDirectory(name, fn, { ignore: !hasTerminals });
+}
+
+Deno.test("formatDuration() shows seconds, minutes and hours", () => {
+  assertEquals([0, 59, 60, 65.4, 3599, 3723].map(formatDuration), [
+    "0 s",
+    "59 s",
+    "1:00",
+    "1:05",
+    "59:59",
+    "1:02:03",
+  ]);
+});
+
+Deno.test("The progress line says how far, how fast and how long still", () => {
+  assertEquals(
+    progressLine({ done: 25 * MIB, total: 100 * MIB, seconds: 5, columns: 80 }),
+    `${"#".repeat(8)}${"-".repeat(25)}  25%  25 MiB of 100 MiB  5.0 MiB/s  15 s left`,
+  );
+  assertEquals(
+    progressLine({ done: 25 * MIB, total: undefined, seconds: 65, columns: 80 }),
+    "25 MiB  0.4 MiB/s  1:05",
+  );
+});
+
+Deno.test("The progress line is shorter than any terminal, and its first figure stays", () => {
+  for (const total of [undefined, 0, 1, 3 * 1024 ** 4]) {
+    for (let columns = 1; columns <= 120; columns++) {
+      for (const done of [0, total ?? 12_345_678_901]) {
+        const line = progressLine({ done, total, seconds: 4321, columns });
+        assert(line.length < columns, `${columns} columns: '${line}'`);
+        assert(
+          columns < 8 || /^\d/.test(line) || /^[#-]/.test(line),
+          `${columns} columns: '${line}'`,
+        );
+      }
+    }
+  }
+});
+
+Deno.test("The progress line knows no time that is left before the first byte", () => {
+  const line = progressLine({ done: 0, total: MIB, seconds: 0, columns: 80 });
+  assert(!/left|NaN|Infinity/.test(line), line);
+});
+
+for (const columns of [30, 80]) {
+  testOnTerminal(
+    `dma copy draws a bar on a terminal of ${columns} columns and leaves its last line alone`,
+    async (dir) => {
+      await Deno.writeFile(`${dir}/in`, pattern(20 * MIB));
+      const sent = await onTerminal(["copy", `${dir}/in`, `${dir}/out`], { columns });
+      assertMatch(sent, /of 20 MiB/);
+      assertEquals(sent.includes("###"), columns === 80);
+      const lines = screen(sent);
+      assertEquals(lines.length, 2, sent);
+      assertMatch(lines[0]!, /^dma: wrote 20971520 bytes \(20 MiB\) to .*; synced$/);
+      assertEquals(lines[1], "");
+      // The cursor is there again, and lines wrap.
+      assert(sent.lastIndexOf(`${ESCAPE}[?25h`) > sent.lastIndexOf(`${ESCAPE}[?25l`));
+      assert(sent.lastIndexOf(`${ESCAPE}[?7h`) > sent.lastIndexOf(`${ESCAPE}[?7l`));
+    },
+  );
+}
+
+testOnTerminal("dma write says what came where nobody knows how much will", async (dir) => {
+  const sent = await onTerminal(["write", `${dir}/out`], {
+    input: "(head -c 1000000 /dev/zero; sleep 0.4; echo)",
+  });
+  assertMatch(sent, /1G976\.6 KiB {2}[\d.]+ MiB\/s {2}\d+ s/);
+  assertEquals(screen(sent).length, 2, sent);
+  assertMatch(screen(sent)[0]!, /^dma: wrote 1000001 bytes/);
+});
+
+testOnTerminal("dma write leaves lines that others write meanwhile where they are", async (dir) => {
+  const sent = await onTerminal(["write", `${dir}/out`], {
+    input: "(for i in 1 2 3; do echo; sleep 0.25; echo other $i >&2; done)",
+  });
+  const lines = screen(sent);
+  for (const n of [1, 2, 3]) {
+    assert(lines.some((line) => line.endsWith(`other ${n}`)), sent);
+  }
+  assertMatch(lines.at(-2)!, /^dma: wrote 3 bytes/);
+  assert(!sent.includes(`${ESCAPE}8`), "The cursor goes back to a place that has moved");
+});
+
+testOnTerminal("dma write tells that it waits for what is typed, and draws no bar", async (dir) => {
+  const sent = await onTerminal(["write", `${dir}/out`]);
+  assertStringIncludes(sent, "Ctrl-D");
+  assert(!sent.includes("MiB/s  "), sent);
+});
+
+testOnTerminal("dma copy --no-progress and --quiet draw nothing", async (dir) => {
+  await Deno.writeFile(`${dir}/in`, pattern(MIB));
+  const plain = await onTerminal(["copy", "--no-progress", `${dir}/in`, `${dir}/out`]);
+  assert(!plain.includes(ESCAPE), plain);
+  assertEquals(await onTerminal(["copy", "--quiet", `${dir}/in`, `${dir}/out`]), "");
+});
+
+testInDirectory("dma draws and paints nothing in a pipe", async (dir) => {
+  await Deno.writeFile(`${dir}/in`, pattern(MIB));
+  for (const args of [["copy", `${dir}/in`, `${dir}/out`], ["doctor", dir], ["--help"]]) {
+    const { stdout, stderr } = await dma(args, undefined, { NO_COLOR: "" });
+    assert(!stdout.includes(ESCAPE) && !stderr.includes(ESCAPE), stdout + stderr);
+  }
+});
+
+testOnTerminal(
+  "dma doctor and help are painted on a terminal, and not with NO_COLOR",
+  async (dir) => {
+    for (const args of [["doctor", dir], ["--help"], ["write", "--help"]]) {
+      assertStringIncludes(await onTerminal(args), `${ESCAPE}[1m`);
+      assert(!(await onTerminal(args, { env: { NO_COLOR: "1" } })).includes(ESCAPE), `${args}`);
+      assert(!(await onTerminal(args, { after: "| cat" })).includes(ESCAPE), `${args}`);
+    }
+  },
+);

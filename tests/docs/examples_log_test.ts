@@ -1,0 +1,156 @@
+// The example of a write-ahead log, killed at random moments: whatever it acknowledged must be there afterwards.
+// DMA_KILL_ROUNDS sets how many times.
+
+import { assert, assertEquals, assertGreater, assertRejects } from "@std/assert";
+import { WriteAheadLog } from "../../examples/write_ahead_log.ts";
+import "../support/engine.ts";
+import { testDirectories, testInEachDirectory } from "../support/dirs.ts";
+import { type Example, testExample } from "./examples/example.ts";
+
+const rounds = Math.ceil(Number(Deno.env.get("DMA_KILL_ROUNDS") ?? 40) / 4);
+const roundsOfStrangers = 2;
+
+/** Longest time that a process may live, in milliseconds after its first acknowledgement. */
+const LIFE = 250;
+
+const record = (id: number) => JSON.stringify({ id, item: "tea", grams: id % 1000 });
+
+/** Appends until it is killed, at a random moment. Resolves to the numbers that were acknowledged. */
+async function appendAndKill(example: Example): Promise<number[]> {
+  const child = example.spawn(["append", "100000000"]);
+  const errors = new Response(child.stderr).text();
+  let text = "";
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  for await (const part of child.stdout.pipeThrough(new TextDecoderStream())) {
+    text += part;
+    timer ??= setTimeout(() => child.kill("SIGKILL"), Math.random() * LIFE);
+  }
+  const { signal } = await child.status;
+  clearTimeout(timer);
+  assertEquals(signal, "SIGKILL", await errors);
+  await errors;
+  // The last line may be a part of one.
+  return text.split("\n").slice(0, -1).map(Number);
+}
+
+testExample("write_ahead_log", "says what it can do, and does nothing else", async (example) => {
+  for (const args of [[], ["apend", "10"], ["append"], ["append", "ten"]]) {
+    const { code, stderr } = await example.run(args);
+    assertEquals([code, stderr], [2, "Usage: write_ahead_log.ts append COUNT | recover\n"]);
+  }
+  await assertRejects(() => Deno.stat(example.file("orders.wal")), Deno.errors.NotFound);
+});
+
+testExample(
+  "write_ahead_log",
+  "has every acknowledged record after each SIGKILL",
+  async (example) => {
+    const times = example.runner === "stranger" ? roundsOfStrangers : rounds;
+    let acknowledged = -1;
+    let tails = 0;
+    let count = 0;
+    for (let round = 0; round < times; round++) {
+      const numbers = await appendAndKill(example);
+      assertGreater(numbers.length, 0);
+      acknowledged = Math.max(acknowledged, ...numbers.slice(-1000));
+      const { size } = await Deno.stat(example.file("orders.wal"));
+      const { code, stdout, stderr } = await example.run(["recover"]);
+      assertEquals(code, 0, stderr);
+      const records = stdout.split("\n").slice(0, -1);
+      count = records.length;
+      assertGreater(count, acknowledged);
+      const wrong = records.findIndex((text, id) => text !== record(id));
+      assertEquals(wrong, -1, `Record ${wrong} is ${records[wrong]}`);
+      if ((await Deno.stat(example.file("orders.wal"))).size < size) tails++;
+    }
+    // Else the recovery that is tested had nothing to do.
+    assertGreater(tails, 0, "No process was killed with a tail of zeros behind its records");
+    const { stdout, stderr } = await example.run(["append", "10"]);
+    const numbers = stdout.split("\n").slice(0, -1).map(Number);
+    assertEquals(Math.min(...numbers), count, stderr);
+  },
+);
+
+testExample("write_ahead_log", "shares syncs, by its one command", async (example) => {
+  const { code, stdout, stderr } = await example.run();
+  assertEquals(code, 0, stderr);
+  const numbers = stdout.split("\n").slice(0, -1).map(Number);
+  assertEquals(numbers.toSorted((a, b) => a - b), Array.from({ length: 10_000 }, (_, id) => id));
+  const syncs = Number(/^10000 records, (\d+) syncs$/m.exec(stderr)?.[1]);
+  assert(syncs < 1000, stderr);
+});
+
+const bytesOf = (text: string) => new TextEncoder().encode(text);
+
+/** Opens a log. Resolves to it and to what it was found to hold. */
+async function reopen(path: string): Promise<{ log: WriteAheadLog; found: string[] }> {
+  const found: string[] = [];
+  const log = await WriteAheadLog.open(
+    path,
+    (bytes) => found.push(new TextDecoder().decode(bytes)),
+  );
+  return { log, found };
+}
+
+/** A log with three records. */
+async function three(path: string): Promise<Uint8Array> {
+  const { log, found } = await reopen(path);
+  assertEquals(found, []);
+  await Promise.all(["one", "two", "three"].map((text) => log.append(bytesOf(text))));
+  await log.close();
+  return await Deno.readFile(path);
+}
+
+const damages: Record<string, [damage: (bytes: Uint8Array) => Uint8Array, left: string[]]> = {
+  "is whole": [(bytes) => bytes, ["one", "two", "three"]],
+  "lacks its last byte": [(bytes) => bytes.subarray(0, -1), ["one", "two"]],
+  "ends in a header": [(bytes) => bytes.subarray(0, 8 + 3 + 5), ["one"]],
+  "has a tail of zeros": [
+    (bytes) => new Uint8Array([...bytes, ...new Uint8Array(10_000)]),
+    ["one", "two", "three"],
+  ],
+  "has another byte in a record": [
+    (bytes) => bytes.with(8 + 3 + 8, 0),
+    ["one"],
+  ],
+  "has another length in a header": [(bytes) => bytes.with(0, 2), []],
+  "has a length past all bounds": [(bytes) => bytes.with(8 + 3 + 3, 255), ["one"]],
+  "is empty": [() => new Uint8Array(0), []],
+};
+
+for (const [what, [damage, left]] of Object.entries(damages)) {
+  testInEachDirectory(
+    `A log that ${what} is cut where it is not whole, and goes on`,
+    async (dir) => {
+      const path = dir.file("log");
+      await Deno.writeFile(path, damage(await three(path)));
+      const { log, found } = await reopen(path);
+      assertEquals(found, left);
+      // As long as the second record: what was behind that must not come back to life behind this.
+      await log.append(bytesOf("new"));
+      await log.close();
+      const again = await reopen(path);
+      assertEquals(again.found, [...left, "new"]);
+      await again.log.close();
+    },
+  );
+}
+
+testInEachDirectory("A record of a log may be longer than what is read at once", async (dir) => {
+  const long = "x".repeat(1024 ** 2);
+  const { log } = await reopen(dir.file("log"));
+  await Promise.all(["before", long, "after"].map((text) => log.append(bytesOf(text))));
+  await assertRejects(() => log.append(bytesOf(`${long}x`)), RangeError, "Cannot append 1048577");
+  await assertRejects(() => log.append(new Uint8Array(0)), RangeError, "Cannot append 0 bytes");
+  await log.close();
+  const { log: again, found } = await reopen(dir.file("log"));
+  await again.close();
+  assertEquals(found, ["before", long, "after"]);
+});
+
+testInEachDirectory("A log is refused to a second process", async (dir) => {
+  const { log } = await reopen(dir.file("log"));
+  await assertRejects(() => reopen(dir.file("log")), Deno.errors.Busy, "Another process has");
+  await log.close();
+  // It waits two seconds for the first one, which is long enough on one file system.
+}, { where: (directory) => directory === testDirectories[0] });

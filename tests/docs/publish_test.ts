@@ -1,0 +1,156 @@
+// What goes to the registry: these files and no others, documented to the last symbol, and nothing to complain about.
+
+import { assert, assertEquals } from "@std/assert";
+import { dryRun, root } from "../support/published.ts";
+
+/** Which files of a kind are there, relative to the root. */
+async function filesBelow(folder: string): Promise<string[]> {
+  const files: string[] = [];
+  for await (const { name, isDirectory } of Deno.readDir(new URL(folder, root))) {
+    if (isDirectory) files.push(...await filesBelow(`${folder}${name}/`));
+    else files.push(`${folder}${name}`);
+  }
+  return files;
+}
+
+async function deno<T>(...args: string[]): Promise<T> {
+  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args,
+    cwd: new URL(root),
+    env: { NO_COLOR: "1" },
+    stdin: "null",
+  }).output();
+  assert(success, new TextDecoder().decode(stderr));
+  return JSON.parse(new TextDecoder().decode(stdout));
+}
+
+/** The package's configuration, as far as it is about publishing. */
+async function config(): Promise<
+  { name: string; description: string; license: string; exports: Record<string, string> }
+> {
+  return JSON.parse(await Deno.readTextFile(new URL("deno.json", root)));
+}
+
+Deno.test("A dry run of publishing has nothing to complain about", async () => {
+  const { success, complaints } = await dryRun();
+  assertEquals(complaints, []);
+  assert(success);
+});
+
+Deno.test("What is published is the module, its command line and what people read", async () => {
+  const { files } = await dryRun();
+  const expected = [
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "LICENSE",
+    "README.md",
+    "SECURITY.md",
+    "cli.ts",
+    "deno.json",
+    "ffi/estate.ts",
+    "ffi/libc.ts",
+    "ffi/liburing.ts",
+    "ffi/platform.ts",
+    // Not needed at run time: whoever wants to know what the embedded machine code does can read it.
+    "ffi/shim.c",
+    "ffi/shim.ts",
+    "ffi/shim_aarch64.ts",
+    "ffi/shim_x86_64.ts",
+    "mod.ts",
+    ...await filesBelow("cli/"),
+    ...await filesBelow("docs/"),
+    ...await filesBelow("src/"),
+  ];
+  assertEquals(files, expected.sort());
+});
+
+interface ModuleGraph {
+  modules: { specifier: string; local?: string; error?: string; dependencies?: Dependency[] }[];
+}
+
+interface Dependency {
+  specifier: string;
+  code?: { specifier?: string; error?: string };
+}
+
+Deno.test("Every published module is imported from an entry point, and the other way round", async () => {
+  const { files } = await dryRun();
+  const reached = new Set<string>();
+  for (const entry of Object.values((await config()).exports)) {
+    const { modules } = await deno<ModuleGraph>("info", "--json", entry);
+    for (const { specifier } of modules) {
+      if (specifier.startsWith(root)) reached.add(specifier.slice(root.length));
+    }
+  }
+  assertEquals(files.filter((path) => /\.(ts|json)$/.test(path)), [...reached].sort());
+});
+
+Deno.test("Published modules import each other by path and all else by a whole specifier", async () => {
+  const { files } = await dryRun();
+  for (const entry of Object.values((await config()).exports)) {
+    const { modules } = await deno<ModuleGraph>("info", "--json", entry);
+    for (const { specifier, dependencies = [] } of modules) {
+      if (!specifier.startsWith(root)) continue;
+      for (const dependency of dependencies) {
+        // A bare name would be looked up in an import map, which a user of the URL does not have.
+        assert(
+          /^(\.\.?\/|npm:|node:)/.test(dependency.specifier),
+          `${specifier} imports ${dependency.specifier}`,
+        );
+      }
+    }
+  }
+  assert(files.length > 0);
+});
+
+Deno.test("Only the command line depends on packages", async () => {
+  const { modules } = await deno<ModuleGraph>("info", "--json", "mod.ts");
+  const others = modules.filter(({ specifier }) => !specifier.startsWith(root));
+  assertEquals(others.map(({ specifier }) => specifier).sort(), [
+    "node:net",
+    "node:process",
+    "node:timers",
+  ]);
+});
+
+Deno.test("No published module asks where it is: under a URL or compiled there is no folder", async () => {
+  const { files } = await dryRun();
+  for (const path of files.filter((path) => path.endsWith(".ts"))) {
+    const text = await Deno.readTextFile(new URL(path, root));
+    assert(!/import\.meta\.(?!main\b)/.test(text), path);
+  }
+});
+
+/** What `deno doc --json` says, as far as it is asked here. */
+interface Documentation {
+  nodes: Record<string, {
+    module_doc?: { doc?: string };
+    symbols: { name: string; declarations: { jsDoc?: { doc?: string } }[] }[];
+  }>;
+}
+
+Deno.test("Every entry point and every symbol that it exports is documented", async () => {
+  for (const entry of Object.values((await config()).exports)) {
+    const { nodes } = await deno<Documentation>("doc", "--json", entry);
+    const documented = Object.values(nodes);
+    assertEquals(documented.length, 1);
+    for (const { module_doc, symbols } of documented) {
+      assert((module_doc?.doc ?? "").length > 100, `${entry} says too little of itself`);
+      assert(symbols.length > 0);
+      for (const { name, declarations } of symbols) {
+        for (const { jsDoc } of declarations) {
+          assert(jsDoc?.doc, `${entry} does not document ${name}`);
+        }
+      }
+    }
+  }
+});
+
+Deno.test("The package says what it is, under which licence, with an example first of all", async () => {
+  const { description, license } = await config();
+  // JSR takes 250 characters.
+  assert(description.length > 0 && description.length <= 250);
+  assertEquals(license, "MIT");
+  const readme = await Deno.readTextFile(new URL("README.md", root));
+  assert(readme.indexOf("```ts\n") < 1500, "README.md begins without an example");
+});

@@ -1,0 +1,152 @@
+// Ten thousand files one after the other, and two hundred at once: no descriptor, mapping or memory is left over.
+
+import { assert, assertEquals } from "@std/assert";
+import { DmaFile, DmaStreamWriter } from "../../mod.ts";
+import { assertFile, pattern } from "../support/bytes.ts";
+import { descriptorsIn } from "../support/descriptors.ts";
+import { testDirectories, type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import { engine } from "../support/engine.ts";
+import { assertNoLeak, collectGarbage, type Holdings, takeStock } from "../support/leaks.ts";
+
+const MiB = 1024 * 1024;
+
+/** Deno's 32 threads for blocking calls come and go as they are needed, each with two mappings and some more. */
+const THREADS = 100;
+
+/** The long runs are about this process, which is the same on every file system. */
+const where = (directory: TestDirectory) => directory === testDirectories[0];
+
+/** What the process holds when everything that can be collected was. */
+async function settledStock(): Promise<Holdings> {
+  await collectGarbage();
+  return takeStock();
+}
+
+/** Throws where the engine holds anything, or its pool has grown. */
+function assertEngineIdle(mapped: number): void {
+  assertEquals(engine.counters.inFlight, 0);
+  assertEquals(engine.pool.blocks, 0);
+  assertEquals(engine.pool.used, 0);
+  assert(engine.pool.mapped <= mapped, `The pool has ${engine.pool.mapped} bytes, had ${mapped}`);
+}
+
+async function writeOne(path: string, length: number): Promise<void> {
+  const writer = new DmaStreamWriter(await DmaFile.create(path));
+  await writer.write(pattern(length));
+  await writer.close();
+}
+
+testInEachDirectory("10,000 small files one after the other leave nothing", async (dir) => {
+  const paths = Array.from({ length: 50 }, (_, index) => dir.file(`small ${index}`));
+  const round = async (count: number) => {
+    for (let index = 0; index < count; index++) {
+      await writeOne(paths[index % 50]!, 1000 + index % 7);
+    }
+  };
+  // Code is compiled, pools are filled and caches grow in the beginning.
+  await round(1000);
+  const before = await settledStock();
+  const { mapped } = engine.pool;
+  await round(10_000);
+  const after = await settledStock();
+  // 8 MiB over 10,000 files are 800 bytes a file: less than what a writer forgotten by anybody would hold, with its
+  // stream and its promises. V8's heap moves by some MiB between two collections.
+  assertNoLeak(before, after, { resident: 8 * MiB, mappings: 16 });
+  assertEngineIdle(mapped);
+  assertEquals(descriptorsIn(dir.path), 0);
+  await assertFile(paths[0]!, pattern(1000 + 9950 % 7));
+}, { where });
+
+testInEachDirectory("200 files at once leave nothing", async (dir) => {
+  const round = () =>
+    Promise.all(
+      Array.from(
+        { length: 200 },
+        (_, index) => writeOne(dir.file(`file ${index}`), 70_000 + index),
+      ),
+    );
+  await round();
+  await round();
+  const before = await settledStock();
+  const { mapped } = engine.pool;
+  for (let index = 0; index < 10; index++) await round();
+  const after = await settledStock();
+  // 2,000 chunks and as many buffers, of 64 KiB and more each: forgetting one in ten of either is seen. What the pool
+  // keeps for reuse may be pinned for the ring meanwhile.
+  assertNoLeak(before, after, { resident: 16 * MiB, mappings: THREADS });
+  assertEngineIdle(mapped);
+  assertEquals(descriptorsIn(dir.path), 0);
+  await assertFile(dir.file("file 199"), pattern(70_199));
+}, { where });
+
+testInEachDirectory("200 files opened, read and closed at once leave nothing", async (dir) => {
+  await Deno.writeFile(dir.file("file"), pattern(50_000));
+  const round = () =>
+    Promise.all(
+      Array.from({ length: 200 }, async (_, index) => {
+        await using file = await DmaFile.open(dir.file("file"));
+        assertEquals(await file.readAt(index, 5000), pattern(5000, index));
+      }),
+    );
+  // The allocator takes a while to find its size.
+  for (let index = 0; index < 40; index++) await round();
+  const before = await settledStock();
+  for (let index = 0; index < 40; index++) await round();
+  // 8,000 reads of 9 KiB, with what aligns them.
+  assertNoLeak(before, await settledStock(), { resident: 16 * MiB, mappings: THREADS });
+  assertEngineIdle(engine.pool.mapped);
+  assertEquals(descriptorsIn(dir.path), 0);
+}, { where });
+
+testInEachDirectory("Opens that fail leave nothing", async (dir) => {
+  await Deno.mkdir(dir.file("directory"));
+  const round = async () => {
+    for (let index = 0; index < 200; index++) {
+      await DmaFile.open(dir.file("missing")).catch(() => {});
+      await DmaFile.create(dir.file("directory")).catch(() => {});
+      await DmaFile.open("/dev/null").catch(() => {});
+      await DmaFile.create(dir.file("missing/x"), { atomic: true }).catch(() => {});
+    }
+  };
+  await round();
+  const before = await settledStock();
+  for (let index = 0; index < 10; index++) await round();
+  // 8,000 opens: 1 KiB each would be seen.
+  assertNoLeak(before, await settledStock(), { resident: 8 * MiB, mappings: 16 });
+  assertEngineIdle(engine.pool.mapped);
+}, { where });
+
+testInEachDirectory("Writers that are aborted leave nothing", async (dir) => {
+  const round = async () => {
+    for (let index = 0; index < 300; index++) {
+      const writer = new DmaStreamWriter(await DmaFile.create(dir.file("file")), {
+        bufferSize: 65_536,
+      });
+      await writer.write(pattern(200_000));
+      await writer.abort();
+    }
+  };
+  await round();
+  const before = await settledStock();
+  const { mapped } = engine.pool;
+  await round();
+  await round();
+  // 600 chunks and their buffers, of 200,000 bytes each.
+  assertNoLeak(before, await settledStock(), { resident: 16 * MiB, mappings: 16 });
+  assertEngineIdle(mapped);
+  assertEquals(descriptorsIn(dir.path), 0);
+}, { where });
+
+testInEachDirectory("The memory of a large file is given back when it is closed", async (dir) => {
+  const writer = new DmaStreamWriter(await DmaFile.create(dir.file("large")), {
+    bufferSize: 8 * MiB,
+    writeBehind: 15,
+    syncOnClose: false,
+  });
+  const chunk = pattern(4 * MiB);
+  for (let index = 0; index < 64; index++) await writer.write(chunk);
+  await writer.close();
+  assertEquals(engine.pool.used, 0);
+  // Some of it is kept for the next file.
+  assert(engine.pool.mapped <= 64 * MiB, `${engine.pool.mapped} bytes are kept`);
+}, { where });

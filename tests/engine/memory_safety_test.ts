@@ -1,0 +1,357 @@
+// Nothing that can be written in JavaScript touches memory that was freed or that the kernel is using: buffers are
+// transferred, detached, resized, dropped and collected before, during and after every kind of I/O.
+
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { type DmaBuffer, DmaFile, DmaStreamReader } from "../../mod.ts";
+import { assertFile, filled, pattern } from "../support/bytes.ts";
+import { descriptorsOf, eventually } from "../support/descriptors.ts";
+import { testDirectories, testInEachDirectory } from "../support/dirs.ts";
+import { engine } from "../support/engine.ts";
+import { interpose, later } from "../support/interpose.ts";
+import { collectGarbage } from "../support/leaks.ts";
+import { allOf, openPattern } from "../support/patterned.ts";
+
+const SIZE = 300_001;
+const MIB = 1 << 20;
+
+/** The ways to take memory away from whoever has it. */
+const thefts: Record<string, (buffer: ArrayBuffer) => void> = {
+  "transfer()": (buffer) => void buffer.transfer(),
+  "transfer(0)": (buffer) => void buffer.transfer(0),
+  "transferToFixedLength()": (buffer) => void buffer.transferToFixedLength(),
+  "structuredClone": (buffer) => void structuredClone(buffer, { transfer: [buffer] }),
+  "postMessage": (buffer) => {
+    const { port1, port2 } = new MessageChannel();
+    try {
+      port1.postMessage(buffer, [buffer]);
+    } finally {
+      port1.close();
+      port2.close();
+    }
+  },
+};
+
+/** A buffer with the pattern in it, and the ArrayBuffer under it. */
+function filledBuffer(file: DmaFile, length: number): [DmaBuffer, ArrayBuffer] {
+  const buffer = file.allocBuffer(length);
+  buffer.bytes.set(pattern(length));
+  return [buffer, buffer.bytes.buffer as ArrayBuffer];
+}
+
+/** Operations that are with the kernel, as it seems to JavaScript. */
+interface Held extends Disposable {
+  readonly count: number;
+  letGo(): void;
+}
+
+/** Holds operations until the test lets go of them. */
+function hold(operation: "read" | "write"): Held {
+  const held: (() => void)[] = [];
+  const interposed = operation === "read"
+    ? interpose("read", (real, args) => held.push(() => real(...args)))
+    : interpose("write", (real, args) => held.push(() => real(...args)));
+  const letGo = () => {
+    interposed[Symbol.dispose]();
+    for (const go of held.splice(0)) go();
+  };
+  return {
+    get count() {
+      return held.length;
+    },
+    letGo,
+    [Symbol.dispose]: letGo,
+  };
+}
+
+testInEachDirectory("No memory of the pool ever reaches a user", async (dir) => {
+  const pool: [from: number, to: number][] = [];
+  const acquire = engine.acquire;
+  engine.acquire = (size) => {
+    const block = acquire.call(engine, size);
+    pool.push([block.address, block.address + block.size]);
+    return block;
+  };
+  const seen: Uint8Array[] = [];
+  try {
+    const file = await openPattern(dir.file("file"), SIZE, { write: true });
+    seen.push(await file.readAt(1, 100_000), await file.readAtAligned(0, 8192));
+    seen.push(await file.readAt(0, 2 * MIB), file.allocBuffer(8192).bytes);
+    const ranges = [[0, 10], [5, 20], [100_000, 9]].map(([position, length]) => ({
+      position: position!,
+      length: length!,
+    }));
+    for await (const { bytes } of file.readMany(ranges)) seen.push(bytes);
+    for (const readAhead of [0, 4]) {
+      const options = { readAhead, closeFile: false, bufferSize: 65_536 };
+      for await (const chunk of new DmaStreamReader(file, options)) seen.push(chunk);
+      const reader = new DmaStreamReader(file, options).getReader({ mode: "byob" });
+      for (;;) {
+        const { done, value } = await reader.read(new Uint8Array(50_000));
+        seen.push(value!);
+        if (done) break;
+      }
+    }
+    const buffer = file.allocBuffer(4096);
+    await file.writeAt(buffer, 0);
+    const sealed = await file.writable.seal();
+    seen.push(buffer.bytes, ...await Promise.all([sealed.readAt(0, 99), sealed.readAt(5, 5)]));
+    await file.close();
+  } finally {
+    engine.acquire = acquire;
+  }
+  assert(pool.length > 5 && seen.length > 10);
+  for (const bytes of seen) {
+    const { byteLength } = bytes.buffer;
+    const address = Deno.UnsafePointer.value(
+      Deno.UnsafePointer.of(new Uint8Array(bytes.buffer as ArrayBuffer)),
+    );
+    const inside = pool.some(([from, to]) =>
+      Number(address) < to && Number(address) + byteLength > from
+    );
+    assert(!inside, `${byteLength} bytes at ${address} are the pool's`);
+  }
+});
+
+testInEachDirectory(
+  "What was read never changes, whatever else is read and written",
+  async (dir) => {
+    await using file = await openPattern(dir.file("file"), SIZE);
+    const options = { closeFile: false, bufferSize: 16_384 };
+    const kept: Uint8Array[] = await Array.fromAsync(new DmaStreamReader(file, options));
+    kept.push(await file.readAt(0, SIZE));
+    const copies = kept.map((chunk) => chunk.slice());
+    const other = (await DmaFile.create(dir.file("other"))).writable;
+    for (let count = 0; count < 20; count++) await other.write(filled(100_000, 255));
+    await other.close();
+    await collectGarbage();
+    await allOf((await DmaFile.open(dir.file("other"))).readable);
+    assertEquals(kept, copies);
+  },
+);
+
+testInEachDirectory("A DmaBuffer whose memory was taken away is refused", async (dir) => {
+  await using file = await DmaFile.create(dir.file("file"));
+  const writer = file.writable;
+  for (const [name, steal] of Object.entries(thefts)) {
+    const [buffer, memory] = filledBuffer(file, 8192);
+    steal(memory);
+    assertEquals([memory.detached, buffer.bytes.length, buffer.length], [true, 0, 8192], name);
+    await assertRejects(() => file.writeAt(buffer, 0), TypeError, "was transferred away");
+    await assertRejects(() => writer.writeBuffer(buffer), TypeError, "was transferred away");
+  }
+  const [, memory] = filledBuffer(file, 8192);
+  assertThrows(() => memory.resize(0), TypeError);
+  assertEquals(await file.size(), 0);
+  await writer.write(pattern(10));
+  await writer.close();
+  await assertFile(dir.file("file"), pattern(10));
+});
+
+testInEachDirectory("A DmaBuffer is out of reach while the kernel has it", async (dir) => {
+  await using file = await DmaFile.create(dir.file("file"));
+  const [buffer, memory] = filledBuffer(file, 65_536);
+  const view = buffer.bytes;
+  using held = hold("write");
+  const writing = file.writeAt(buffer, 0);
+  await eventually(() => held.count > 0);
+  assertEquals([view.length, memory.detached, buffer.bytes.length], [0, true, 0]);
+  assertEquals([buffer.bytes.buffer.byteLength, buffer.length], [0, 65_536]);
+  buffer.bytes.fill(9);
+  assertThrows(() => view.fill(9), TypeError);
+  for (const steal of Object.values(thefts)) {
+    try {
+      steal(buffer.bytes.buffer as ArrayBuffer);
+    } catch {
+      // Some refuse what is empty.
+    }
+  }
+  await assertRejects(() => file.writeAt(buffer, 0), TypeError, "is in use");
+  await assertRejects(() => file.writable.writeBuffer(buffer), TypeError, "is in use");
+  await collectGarbage();
+  held.letGo();
+  assertEquals(await writing, 65_536);
+  assertEquals(buffer.bytes.slice(), pattern(65_536));
+  assertEquals([view.length, memory.detached], [0, true]);
+  await assertFile(dir.file("file"), pattern(65_536));
+});
+
+testInEachDirectory("A DmaBuffer comes back after a write that failed", async (dir) => {
+  await using file = await DmaFile.create(dir.file("file"));
+  const [buffer] = filledBuffer(file, 8192);
+  {
+    using _ = interpose("write", (_, args) => later(args[6], -28));
+    await assertRejects(() => file.writeAt(buffer, 0), Error, "os error 28");
+  }
+  assertEquals(buffer.bytes.slice(), pattern(8192));
+  assertEquals(await file.writeAt(buffer, 0), 8192);
+  thefts["transfer()"]!(buffer.bytes.buffer as ArrayBuffer);
+  await assertRejects(() => file.writeAt(buffer, 0), TypeError, "was transferred away");
+});
+
+testInEachDirectory("A DmaBuffer that was handed over is gone for good", async (dir) => {
+  const file = await DmaFile.create(dir.file("file"));
+  const writer = file.writable;
+  const [buffer, memory] = filledBuffer(file, 65_536);
+  const view = buffer.bytes;
+  using held = hold("write");
+  const writing = writer.writeBuffer(buffer);
+  await collectGarbage();
+  assertEquals([view.length, memory.detached, buffer.bytes.length], [0, true, 0]);
+  await assertRejects(() => writer.writeBuffer(buffer), TypeError);
+  await assertRejects(() => file.writeAt(buffer, 0), TypeError);
+  held.letGo();
+  await writing;
+  await writer.close();
+  assertEquals([held.count, buffer.bytes.length], [0, 0]);
+  await assertFile(dir.file("file"), pattern(65_536));
+});
+
+testInEachDirectory(
+  "Bytes taken away during writeAt are not written as something else",
+  async (dir) => {
+    const secret = await DmaFile.create(dir.file("secret"));
+    for (let count = 0; count < 8; count++) await secret.writeAt(filled(MIB, 7), 0);
+    await secret.close();
+    for (const [name, steal] of Object.entries(thefts)) {
+      await using file = await DmaFile.create(dir.file("file"));
+      const bytes = pattern(8 * MIB);
+      using held = hold("write");
+      const writing = file.writeAt(bytes, 0);
+      await eventually(() => held.count > 0);
+      steal(bytes.buffer);
+      held.letGo();
+      await assertRejects(() => writing, TypeError, "detached", name);
+      const there = await Deno.readFile(file.path);
+      assertEquals(there, pattern(there.length), name);
+    }
+    assertEquals(engine.counters.inFlight, 0);
+  },
+);
+
+testInEachDirectory(
+  "Bytes that shrink during writeAt are not written as something else",
+  async (dir) => {
+    await using file = await DmaFile.create(dir.file("file"));
+    for (const tracking of [true, false]) {
+      const memory = new ArrayBuffer(8 * MIB, { maxByteLength: 8 * MIB });
+      const bytes = tracking ? new Uint8Array(memory) : new Uint8Array(memory, 0, 8 * MIB);
+      bytes.set(pattern(8 * MIB));
+      using held = hold("write");
+      const writing = file.writeAt(bytes, 0);
+      await eventually(() => held.count > 0);
+      memory.resize(6 * MIB);
+      held.letGo();
+      await assertRejects(() => writing, TypeError, "detached");
+      const there = await Deno.readFile(file.path);
+      assertEquals(there, pattern(there.length));
+    }
+  },
+);
+
+testInEachDirectory("Bytes that others share can be written", async (dir) => {
+  await using file = await DmaFile.create(dir.file("file"));
+  const shared = new Uint8Array(new SharedArrayBuffer(8192));
+  shared.set(pattern(8192));
+  assertEquals(await file.writeAt(shared, 0), 8192);
+  const writer = file.writable;
+  // deno-lint-ignore no-explicit-any
+  await writer.write(shared as any);
+  shared.fill(0);
+  await writer.close();
+  await assertFile(dir.file("file"), pattern(8192));
+});
+
+testInEachDirectory("A view that is being filled is out of reach", async (dir) => {
+  await using file = await openPattern(dir.file("file"), SIZE);
+  const stream = new DmaStreamReader(file, { readAhead: 0, closeFile: false });
+  const reader = stream.getReader({ mode: "byob" });
+  const view = file.allocBuffer(65_536).bytes as Uint8Array<ArrayBuffer>;
+  const memory = view.buffer;
+  using held = hold("read");
+  const reading = reader.read(view);
+  await eventually(() => held.count > 0);
+  assertEquals([view.length, memory.detached], [0, true]);
+  assertThrows(() => memory.transfer(), TypeError);
+  await collectGarbage();
+  held.letGo();
+  assertEquals((await reading).value, pattern(65_536));
+  await reader.cancel();
+});
+
+testInEachDirectory(
+  "A view of a resizable buffer can be filled, and resized afterwards",
+  async (dir) => {
+    await using file = await openPattern(dir.file("file"), SIZE);
+    for (const readAhead of [0, 4]) {
+      const stream = new DmaStreamReader(file, { readAhead, closeFile: false });
+      const reader = stream.getReader({ mode: "byob" });
+      const memory = new ArrayBuffer(65_536 + 4096, { maxByteLength: MIB });
+      const view = new Uint8Array(memory, file.alignment.offset, 65_536);
+      const read = await reader.read(view).catch((error) => error);
+      if (!(read instanceof Error)) {
+        const { value } = read;
+        assertEquals(value, pattern(value.length));
+        if (value.buffer.resizable) value.buffer.resize(10);
+      }
+      await reader.cancel();
+    }
+  },
+);
+
+testInEachDirectory("I/O whose buffers nobody holds any more goes on unharmed", async (dir) => {
+  await using file = await openPattern(dir.file("file"), SIZE, { write: true });
+  using reads = hold("read");
+  const results = [file.readAt(1, 100_000), file.readAtAligned(0, 65_536)];
+  const stream = new DmaStreamReader(file, { readAhead: 0, closeFile: false });
+  const filling = stream.getReader({ mode: "byob" })
+    .read(file.allocBuffer(65_536).bytes as Uint8Array<ArrayBuffer>);
+  // Nobody waits for this one.
+  file.readAt(4096, 200_000);
+  await eventually(() => reads.count === 4);
+  await collectGarbage();
+  const rubbish = Array.from({ length: 50 }, () => filled(100_000, 99));
+  reads.letGo();
+  assertEquals(await Promise.all(results), [pattern(100_000, 1), pattern(65_536)]);
+  assertEquals((await filling).value, pattern(65_536));
+  assert(rubbish.every((bytes) => bytes.every((byte) => byte === 99)));
+  using writes = hold("write");
+  const written = file.writeAt(filledBuffer(file, 65_536)[0], 65_536);
+  await eventually(() => writes.count === 1);
+  await collectGarbage();
+  const more = Array.from({ length: 50 }, () => filled(65_536 + 4096, 99));
+  writes.letGo();
+  assertEquals([await written, more.length], [65_536, 50]);
+  assertEquals(await file.readAt(65_536, 65_536), pattern(65_536));
+});
+
+testInEachDirectory(
+  "A file that is dropped lives until its reads are over",
+  async (dir) => {
+    const path = dir.file("file");
+    await Deno.writeFile(path, pattern(SIZE));
+    using held = hold("read");
+    const reading = await (async () => {
+      const file = await DmaFile.open(path);
+      return [file.readAt(0, SIZE)];
+    })();
+    await eventually(() => held.count > 0);
+    await collectGarbage();
+    assertEquals(descriptorsOf(path), 1);
+    held.letGo();
+    assertEquals(await reading[0], pattern(SIZE));
+    await eventually(async () => {
+      await collectGarbage();
+      return descriptorsOf(path) === 0;
+    });
+  },
+  { where: (directory) => directory === testDirectories[0] },
+);
+
+testInEachDirectory("Buffers of absurd lengths are refused", async (dir) => {
+  await using file = await openPattern(dir.file("file"), 100);
+  for (const length of [0, -1, 0.5, NaN, 2 ** 31, 2 ** 32 + 4096, 2 ** 53]) {
+    assertThrows(() => file.allocBuffer(length), RangeError, "Invalid length");
+  }
+  assertEquals(await file.readAt(0, 2 ** 52), pattern(100));
+  assertEquals(await file.readAt(50, 2 ** 32 + 5), pattern(50, 50));
+});

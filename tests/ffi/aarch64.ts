@@ -1,0 +1,113 @@
+// Runs the shim's self-test and tests of the module on an emulated machine for aarch64, with a kernel of its own and so
+// with io_uring, which user-mode emulation lacks. Needs apt for Debian's packages, and as root installs the emulator.
+//
+//   deno task aarch64                       the self-test, and the tests named below
+//   deno task aarch64 tests/foo_test.ts     other tests: those that need no program or package beside Deno
+
+import { fetchArmPackages } from "./architectures/arm_packages.ts";
+import { makeGuest, MARK } from "./architectures/guest.ts";
+import { allTargets, buildSelfTest, embeddedShim, parts } from "./architectures/targets.ts";
+import { say } from "../setup/command.ts";
+import { fetchEmulatedDeno } from "../setup/emulated_deno.ts";
+import { installPackages, installProgram } from "../setup/packages.ts";
+
+const root = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
+
+const EMULATOR = "qemu-system-aarch64";
+const MINUTES = 25;
+
+/** What goes through every operation of the engine, and each way of waking and registering. */
+const defaultTests = [
+  "tests/file/file_test.ts",
+  "tests/file/random_access_test.ts",
+  "tests/writer/sync_test.ts",
+  "tests/reader/reader_test.ts",
+];
+
+/** Starts the machine, shows what it prints, and resolves to that once it has switched itself off. */
+async function boot(kernel: string, directory: string, signal: AbortSignal): Promise<string> {
+  const child = new Deno.Command(EMULATOR, {
+    args: [
+      ...["-machine", "virt", "-cpu", "max,pauth-impdef=on", "-smp", "2", "-m", "3G"],
+      ...["-kernel", kernel, "-initrd", `${directory}/initrd`, "-net", "none"],
+      // A first process that ends stops the kernel, and that the machine.
+      ...["-append", "console=ttyAMA0 quiet panic=-1", "-no-reboot", "-nographic"],
+      ...["-drive", `file=${directory}/disk,if=virtio,format=raw,cache=unsafe`],
+    ],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "inherit",
+    signal,
+  }).spawn();
+  const decoder = new TextDecoder();
+  let output = "";
+  for await (const chunk of child.stdout) {
+    const text = decoder.decode(chunk, { stream: true });
+    await Deno.stdout.write(new TextEncoder().encode(text));
+    output += text;
+  }
+  await child.status;
+  return output.replaceAll("\r", "");
+}
+
+/** A copy by the whole module, which really went through the ring and past the page cache. */
+const copied = new RegExp(
+  `^${MARK} copy\n.*"engine":"io_uring","direct":true.*\n${MARK} copied$`,
+  "m",
+);
+
+/** Counts parts of the self-test, the copy and tests of the module. What is not in the output has failed. */
+function count(output: string): { passed: number; failed: number; skipped: number } {
+  const names = Object.keys(parts);
+  const good = names.filter((part) =>
+    new RegExp(`^${MARK} part ${part}\n[1-9]\\d* checks, 0 failed$`, "m").test(output)
+  );
+  const tally = { passed: good.length, failed: names.length - good.length, skipped: 0 };
+  tally[copied.test(output) ? "passed" : "failed"]++;
+  const summary = /^(?:ok|FAILED) \| (\d+) passed.*? \| (\d+) failed(?:.*? \| (\d+) ignored)?/m;
+  const [, passed, failed, ignored] = summary.exec(output) ?? [];
+  tally.passed += Number(passed ?? 0);
+  tally.failed += Number(failed ?? 1);
+  tally.skipped += Number(ignored ?? 0);
+  if (!output.includes(`${MARK} end 0`)) tally.failed ||= 1;
+  return tally;
+}
+
+async function main(directory: string): Promise<boolean> {
+  const signal = AbortSignal.timeout(MINUTES * 60_000);
+  const target = allTargets().find(({ architecture }) => architecture === "aarch64")!;
+  if (Deno.build.arch === "aarch64") {
+    throw new Error("This machine is one for aarch64: deno task test does all of it");
+  }
+  await installPackages({ images: Deno.uid() === 0, architectures: Deno.uid() === 0, signal });
+  await installProgram(EMULATOR, "qemu-system-arm", signal);
+  const deno = await fetchEmulatedDeno(directory, signal);
+  if (deno === undefined) throw new Error("There is no Deno for aarch64 to be had");
+  say("Fetching Debian's kernel and libraries for aarch64");
+  const packages = await fetchArmPackages(directory, signal);
+  const shim = `${directory}/shim.so`;
+  await Deno.writeFile(shim, (await embeddedShim("aarch64")).bytes);
+  const kernel = await makeGuest({
+    root,
+    packages,
+    deno,
+    shim,
+    selfTest: await buildSelfTest(target, directory),
+    parts: Object.keys(parts),
+    tests: Deno.args.length > 0 ? Deno.args : defaultTests,
+  }, directory);
+  const { passed, failed, skipped } = count(await boot(kernel, directory, signal));
+  console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);
+  return failed === 0;
+}
+
+if (import.meta.main) {
+  const directory = await Deno.makeTempDir({ prefix: "dma-aarch64-" });
+  let good = false;
+  try {
+    good = await main(directory);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+  Deno.exit(good ? 0 : 1);
+}

@@ -1,0 +1,168 @@
+// Makes what an emulated machine for aarch64 starts from: a first file system in memory, with a script that does all the
+// work, and a disk with Deno, this module and its tests.
+
+import { offlineImports } from "../../setup/import_map.ts";
+import { runOrThrow } from "../../setup/command.ts";
+
+/** Drivers of the disk and its file system, each after those that it needs without saying so. */
+const drivers = ["virtio_pci", "virtio_blk", "crc32c_generic", "ext4"];
+
+/** What the script prints before each step, and at its end. */
+export const MARK = "guest:";
+
+const flags = "-A --no-check --no-config";
+
+/** Large, on the disk, and no block of it is like another. */
+const COPIED = "/mnt/deno";
+
+const DISK_BYTES = 2 * 1024 ** 3;
+
+/** Where everything is on the host. */
+export interface GuestParts {
+  /** The project. */
+  readonly root: string;
+  /** Unpacked packages for aarch64. */
+  readonly packages: string;
+  /** Programs for aarch64. */
+  readonly deno: string;
+  readonly selfTest: string;
+  readonly shim: string;
+  /** Parts of the self-test. */
+  readonly parts: readonly string[];
+  /** Files of tests, from the project's root. */
+  readonly tests: readonly string[];
+}
+
+/** The script that is the first process, and the only one that matters. */
+function script({ parts, tests }: GuestParts, modules: readonly string[]): string {
+  return [
+    "#!/bin/busybox sh",
+    "/bin/busybox --install -s /bin",
+    "mkdir -p /proc /sys /dev /tmp /mnt",
+    "mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev",
+    "mount -t tmpfs tmp /tmp; ip link set lo up",
+    ...modules.map((name) => `insmod /modules/${name}.ko`),
+    "mount -t ext4 /dev/vda /mnt",
+    "export LD_LIBRARY_PATH=/lib NO_COLOR=1 HOME=/tmp TMPDIR=/mnt/t DENO_DIR=/mnt/cache",
+    `echo "${MARK} kernel $(uname -srm)"`,
+    ...parts.flatMap((part) => [
+      `mkdir -p /mnt/t/${part}; echo "${MARK} part ${part}"`,
+      `/self_test /shim.so /mnt/t/${part} ${part}`,
+    ]),
+    `echo "${MARK} copy"; cd /mnt/project`,
+    `/mnt/deno run ${flags} tests/ffi/architectures/copy.ts ${COPIED} /mnt/t/target /mnt/t/atomic`,
+    `cmp ${COPIED} /mnt/t/target && cmp ${COPIED} /mnt/t/atomic && echo "${MARK} copied"`,
+    `echo "${MARK} tests"; export DMA_TEST_DIRS=/mnt/t`,
+    `/mnt/deno test ${flags} --import-map=/mnt/import_map.json ${tests.join(" ")}`,
+    `echo "${MARK} end $?"; sync; poweroff -f`,
+    "",
+  ].join("\n");
+}
+
+/** Writes `initrd` and `disk` into `directory`, and resolves to the kernel's path. */
+export async function makeGuest(parts: GuestParts, directory: string): Promise<string> {
+  const { packages, root } = parts;
+  const modules = findModules(packages);
+  const order = inOrder(modules);
+  const libraries = `${packages}/lib/aarch64-linux-gnu`;
+  const archive = new Archive();
+  for (const folder of ["bin", "lib", "modules"]) archive.folder(folder);
+  archive.file("init", new TextEncoder().encode(script(parts, order)));
+  archive.file("bin/busybox", await Deno.readFile(`${packages}/bin/busybox`));
+  for (const name of order) {
+    archive.file(`modules/${name}.ko`, await Deno.readFile(modules.get(name)!));
+  }
+  for (const { name, isFile, isSymlink } of Deno.readDirSync(libraries)) {
+    if (!isFile && !isSymlink) continue;
+    archive.file(`lib/${name}`, await Deno.readFile(`${libraries}/${name}`));
+  }
+  const liburing = `${packages}/usr/lib/aarch64-linux-gnu/liburing.so.2`;
+  archive.file("lib/liburing.so.2", await Deno.readFile(liburing));
+  archive.file("self_test", await Deno.readFile(parts.selfTest));
+  archive.file("shim.so", await Deno.readFile(parts.shim));
+  await Deno.writeFile(`${directory}/initrd`, archive.bytes());
+
+  const content = `${directory}/content`;
+  await Deno.mkdir(`${content}/project`, { recursive: true });
+  await Deno.mkdir(`${content}/t`);
+  await Deno.rename(parts.deno, `${content}/deno`);
+  const project = ["mod.ts", "src", "ffi", "tests", "deno.json"].map((name) => `${root}/${name}`);
+  await runOrThrow("cp", ["-r", ...project, `${content}/project`]);
+  const imports = await offlineImports(`${content}/project`, "/mnt/project");
+  await Deno.writeTextFile(`${content}/import_map.json`, JSON.stringify({ imports }));
+  const disk = `${directory}/disk`;
+  using file = await Deno.create(disk);
+  await file.truncate(DISK_BYTES);
+  await runOrThrow("mkfs.ext4", ["-q", "-F", "-d", content, disk]);
+
+  const kernel = [...Deno.readDirSync(`${packages}/boot`)].find(({ name }) => /^vmlinu/.test(name));
+  return `${packages}/boot/${kernel?.name}`;
+}
+
+/** The kernel's modules by name. */
+function findModules(packages: string): Map<string, string> {
+  const found = new Map<string, string>();
+  const visit = (folder: string) => {
+    for (const { name, isDirectory } of Deno.readDirSync(folder)) {
+      if (isDirectory) visit(`${folder}/${name}`);
+      else if (name.endsWith(".ko")) found.set(name.slice(0, -3), `${folder}/${name}`);
+    }
+  };
+  visit(`${packages}/lib/modules`);
+  return found;
+}
+
+/** The drivers, and before each what it depends on. One that is not there is built in. */
+function inOrder(modules: Map<string, string>): string[] {
+  const order = new Set<string>();
+  const add = (name: string) => {
+    const path = modules.get(name);
+    if (path === undefined) return;
+    const text = new TextDecoder("latin1").decode(Deno.readFileSync(path));
+    for (const needed of /\0depends=([^\0]*)/.exec(text)?.[1]?.split(",") ?? []) add(needed);
+    order.add(name);
+  };
+  drivers.forEach(add);
+  return [...order];
+}
+
+/** An archive as the kernel unpacks it (Documentation/driver-api/early-userspace/buffer-format.rst). */
+class Archive {
+  readonly #chunks: Uint8Array<ArrayBuffer>[] = [];
+  #count = 0;
+
+  folder(name: string): void {
+    this.#entry(name, 0o040755, new Uint8Array());
+  }
+
+  file(name: string, content: Uint8Array<ArrayBuffer>): void {
+    this.#entry(name, 0o100755, content);
+  }
+
+  bytes(): Uint8Array<ArrayBuffer> {
+    this.#entry("TRAILER!!!", 0, new Uint8Array());
+    const lengths = this.#chunks.map((chunk) => chunk.length);
+    const all = new Uint8Array(lengths.reduce((sum, length) => sum + length, 0));
+    let at = 0;
+    for (const chunk of this.#chunks) {
+      all.set(chunk, at);
+      at += chunk.length;
+    }
+    return all;
+  }
+
+  #entry(name: string, mode: number, content: Uint8Array<ArrayBuffer>): void {
+    const path = new TextEncoder().encode(`${name}\0`);
+    // Inode, mode, owner, group, links, time, length, four device numbers, length of the name, no checksum.
+    const fields = [++this.#count, mode, 0, 0, 1, 0, content.length, 0, 0, 0, 0, path.length, 0];
+    const head = `070701${fields.map((field) => field.toString(16).padStart(8, "0")).join("")}`;
+    this.#padded(new TextEncoder().encode(head), path);
+    this.#padded(content);
+  }
+
+  /** Both the name and the content end on a multiple of four bytes. */
+  #padded(...chunks: Uint8Array<ArrayBuffer>[]): void {
+    const length = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+    this.#chunks.push(...chunks, new Uint8Array(-length & 3));
+  }
+}

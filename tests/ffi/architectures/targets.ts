@@ -1,0 +1,152 @@
+// The ways in which the shim's self-test can be built and run here: on this processor, under another C library, and
+// on the other processor by user-mode emulation.
+
+import { hasProgram, run } from "../../setup/command.ts";
+
+const sources = new URL("../../tools/shim/", import.meta.url).pathname;
+
+/** Deno's names of the architectures that the shim is built for. */
+export const architectures = ["x86_64", "aarch64"] as const;
+
+/** One of them. */
+export type Architecture = typeof architectures[number];
+
+/** Parts of the self-test, and what each shows. */
+export const parts: Readonly<Record<string, string>> = {
+  image: "is for its processor, linked against nothing, and stays loaded",
+  memory: "maps memory that is aligned, zeroed and given back",
+  arguments: "refuses what is no number of bytes and no place",
+  files: "reads, writes, reserves, copies and cuts, past 2^32 too, and gives errors as -errno",
+  names: "opens, renames, links, reads links, removes, and knows what a file is",
+  others: "makes eventfds, locks files, names the system, goes on after signals; libc is found",
+  queue: "queues what it is given, until the queue is full, round its end",
+  reap: "reaps pairs of user data and result, round the end of the queue",
+  quiet: "knows what the kernel holds back, and keeps the eventfd still only on x86_64",
+  ring: "queues and reaps on a ring of this kernel, overflowed too",
+  "thread-end": "gives back what an isolate had when its thread ends, after the calls under way",
+  "ring-end": "does so with a ring, after what is in flight, and not before",
+};
+
+/** What the self-test is built with and run under. */
+export interface Target {
+  /** As in names of tests. */
+  readonly name: string;
+  readonly architecture: Architecture;
+  readonly compiler: string;
+  /** The emulator and its arguments, before the program. */
+  readonly emulator: readonly string[];
+  /** The C library's own folder of headers, to which the kernel's must be added. */
+  readonly bare?: boolean;
+  /** What is not installed, and without which nothing can be tested. */
+  readonly missing: readonly string[];
+}
+
+/** A part of the self-test that ended well, or the reason why it could not be done. */
+export interface PartResult {
+  readonly code: number;
+  readonly output: string;
+}
+
+/** Exit code of a part that cannot be done here. */
+export const SKIPPED = 77;
+
+/** What stands before a program for this architecture. Debian's cross compiler brings the libraries along. */
+export function emulatorFor(architecture: Architecture): string[] {
+  if (architecture === Deno.build.arch) return [];
+  // The package with the older name has the statically linked ones, which go by that name.
+  const names = [`qemu-${architecture}-static`, `qemu-${architecture}`];
+  return [names.find(hasProgram) ?? names[0]!, "-L", `/usr/${architecture}-linux-gnu`];
+}
+
+/** Every target, whether it can be tested here or not. */
+export function allTargets(): Target[] {
+  const targets: Omit<Target, "missing">[] = architectures.map((architecture) => {
+    const native = architecture === Deno.build.arch;
+    return {
+      name: native ? architecture : `${architecture}, emulated`,
+      architecture,
+      compiler: native ? "cc" : `${architecture}-linux-gnu-gcc`,
+      emulator: emulatorFor(architecture),
+    };
+  });
+  targets.push({
+    name: `${Deno.build.arch}, musl`,
+    architecture: Deno.build.arch as Architecture,
+    compiler: "musl-gcc",
+    emulator: [],
+    bare: true,
+  });
+  return targets.map((target) => ({ ...target, missing: missingFor(target) }));
+}
+
+function missingFor({ compiler, emulator: [emulator] }: Omit<Target, "missing">): string[] {
+  const missing = [compiler, emulator].filter((name) => name !== undefined && !hasProgram(name));
+  if (!exists("/usr/include/liburing.h")) missing.push("liburing.h");
+  return missing as string[];
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Compiles the self-test into `directory`, and resolves to its path. */
+export async function buildSelfTest(target: Target, directory: string): Promise<string> {
+  const program = `${directory}/self_test`;
+  const headers = `${directory}/headers`;
+  await Deno.mkdir(headers);
+  // Links to what is wanted: the rest of the host's headers is for another C library or processor.
+  const wanted = ["liburing.h", "liburing"];
+  if (target.bare) wanted.push("linux", "asm-generic");
+  for (const name of wanted) await Deno.symlink(`/usr/include/${name}`, `${headers}/${name}`);
+  if (target.bare) {
+    await Deno.symlink(`/usr/include/${target.architecture}-linux-gnu/asm`, `${headers}/asm`);
+  }
+  const files = [...Deno.readDirSync(sources)].map(({ name }) => name);
+  const { success, output } = await run(target.compiler, [
+    "-std=gnu11",
+    "-O1",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    "-D_GNU_SOURCE",
+    "-pthread",
+    "-isystem",
+    headers,
+    "-o",
+    program,
+    ...files.filter((name) => name.endsWith(".c")).map((name) => `${sources}${name}`),
+  ]);
+  if (!success) throw new Error(`${target.compiler} failed: ${output}`);
+  return program;
+}
+
+/** The bytes that ship for an architecture, with the digest that stands beside them. */
+export async function embeddedShim(
+  architecture: Architecture,
+): Promise<{ bytes: Uint8Array<ArrayBuffer>; sha256: string }> {
+  const { base64, sha256 } = architecture === "aarch64"
+    ? await import("../../../ffi/shim_aarch64.ts")
+    : await import("../../../ffi/shim_x86_64.ts");
+  return { bytes: Uint8Array.fromBase64(base64.replaceAll("\n", "")), sha256 };
+}
+
+/** Runs the compiled self-test with these arguments. */
+export async function runSelfTest(
+  { emulator }: Target,
+  program: string,
+  args: readonly string[],
+): Promise<PartResult> {
+  const [command = "", ...rest] = [...emulator, program, ...args];
+  const { code, stdout, stderr } = await new Deno.Command(command, {
+    args: [...rest, ...(emulator.length > 0 ? ["emulated"] : [])],
+    stdin: "null",
+    signal: AbortSignal.timeout(60_000),
+  }).output();
+  const decoder = new TextDecoder();
+  return { code, output: decoder.decode(stdout) + decoder.decode(stderr) };
+}

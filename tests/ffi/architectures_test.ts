@@ -1,0 +1,163 @@
+// Every architecture that ships: that the embedded shim is what its source compiles to, that it works, and that the
+// numbers that differ between processors are right.
+
+import { assert, assertEquals, assertGreater } from "@std/assert";
+import { incomparable, matchesSource } from "../../ffi/build.ts";
+import { Errno, ioError } from "../../src/errors.ts";
+import {
+  allTargets,
+  architectures,
+  buildSelfTest,
+  embeddedShim,
+  type PartResult,
+  parts,
+  runSelfTest,
+  SKIPPED,
+  type Target,
+} from "./architectures/targets.ts";
+import { engineIsOfNoConcern } from "../support/once.ts";
+
+async function inDirectory(fn: (directory: string) => Promise<void>): Promise<void> {
+  const directory = await Deno.makeTempDir({ prefix: "dma-shim-" });
+  try {
+    await fn(directory);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+function assertPart({ code, output }: PartResult): void {
+  if (code === SKIPPED) console.log(`Not done here: ${output.trim()}`);
+  else assert(code === 0 && /^[1-9]\d* checks, 0 failed$/m.test(output), `Exit ${code}: ${output}`);
+}
+
+/** Where something is missing, the name of the test says what. */
+function without(missing: readonly string[]): string {
+  return missing.length === 0 ? "" : ` (without ${missing.join(" and ")})`;
+}
+
+function testShim(target: Target): void {
+  const { architecture, name, emulator, bare, missing } = target;
+  Deno.test({
+    name: `The shim that ships passes its self-test: ${name}${without(missing)}`,
+    ignore: missing.length > 0,
+    fn: (t) =>
+      inDirectory(async (directory) => {
+        const program = await buildSelfTest(target, directory);
+        const shim = `${directory}/shim.so`;
+        await Deno.writeFile(shim, (await embeddedShim(architecture)).bytes);
+        for (const [part, shows] of Object.entries(parts)) {
+          // User-mode emulation has no io_uring, and liburing is made for another C library than musl.
+          const ignore = part.startsWith("ring") && (emulator.length > 0 || bare === true);
+          const fn = async () => {
+            const folder = `${directory}/${part}`;
+            await Deno.mkdir(folder);
+            assertPart(await runSelfTest(target, program, [shim, folder, part]));
+          };
+          await t.step({ name: `It ${shows}`, ignore, fn });
+        }
+      }),
+  });
+}
+
+interface Constants extends Record<string, unknown> {
+  errors: Record<string, string>;
+}
+
+/** What the headers say; as numbers, whatever is not asked for is undefined. */
+async function constantsOf(target: Target): Promise<Constants> {
+  let constants: Constants | undefined;
+  await inDirectory(async (directory) => {
+    const program = await buildSelfTest(target, directory);
+    const { code, output } = await runSelfTest(target, program, ["constants"]);
+    assertEquals(code, 0, output);
+    constants = JSON.parse(output);
+  });
+  return constants!;
+}
+
+async function openFlags(architecture: string): Promise<unknown> {
+  const program = new URL("architectures/open_flags.ts", import.meta.url).pathname;
+  const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-check", "--no-config", program, architecture],
+    stdin: "null",
+  }).output();
+  const text = new TextDecoder().decode(stdout);
+  return JSON.parse(text || `"${new TextDecoder().decode(stderr).replaceAll('"', "'")}"`);
+}
+
+async function checkFlags(constants: Constants, architecture: string): Promise<void> {
+  const flag = (...names: string[]) =>
+    names.reduce((sum, name) => {
+      assertEquals(typeof constants[name], "number", name);
+      return sum | constants[name] as number;
+    }, 0);
+  const always = flag("O_CLOEXEC", "O_NONBLOCK");
+  assertEquals(await openFlags(architecture), {
+    O_RDONLY: flag("O_RDONLY"),
+    O_CLOEXEC: flag("O_CLOEXEC"),
+    O_DIRECTORY: flag("O_DIRECTORY"),
+    O_NOFOLLOW: flag("O_NOFOLLOW"),
+    O_PATH: flag("O_PATH"),
+    reading: always | flag("O_DIRECT", "O_RDONLY"),
+    creating: always | flag("O_DIRECT", "O_RDWR", "O_CREAT", "O_EXCL"),
+    unnamed: always | flag("O_DIRECT", "O_RDWR", "O_TMPFILE"),
+    throughPageCache: always | flag("O_RDONLY"),
+  });
+}
+
+function checkErrors({ errors }: Constants): void {
+  let known = 0;
+  for (const [number, name] of Object.entries(errors)) {
+    const { code } = ioError(Number(number), "write", "/a");
+    if (code === `E${number}`) continue;
+    assertEquals(code, sameError[name] ?? name, number);
+    known++;
+  }
+  assertGreater(known, 30);
+  for (const [name, number] of Object.entries(Errno)) {
+    const header = errors[number] ?? "";
+    assertEquals(sameError[header] ?? header, name);
+  }
+}
+
+function testConstants(target: Target): void {
+  const { architecture, name, bare, missing } = target;
+  Deno.test({
+    name: `Numbers are those of the headers: ${name}${without(missing)}`,
+    ignore: missing.length > 0,
+    fn: async (t) => {
+      const constants = await constantsOf(target);
+      await t.step("Flags of open", () => checkFlags(constants, architecture));
+      // musl cannot tell the names.
+      if (!bare) await t.step("Errors", () => checkErrors(constants));
+    },
+  });
+}
+
+/** Numbers with two names: the C library has one, Deno the other. */
+const sameError: Record<string, string> = { ENOTSUP: "EOPNOTSUPP" };
+
+if (engineIsOfNoConcern) {
+  for (const architecture of architectures) {
+    Deno.test(`The embedded shim has the digest that stands beside it: ${architecture}`, async () => {
+      const { bytes, sha256 } = await embeddedShim(architecture);
+      const digest = await crypto.subtle.digest("SHA-256", bytes);
+      assertEquals(new Uint8Array(digest).toHex(), sha256);
+    });
+
+    const reason = await incomparable(architecture);
+    Deno.test({
+      name: `The embedded shim is what ffi/shim.c compiles to: ${architecture}${
+        reason === undefined ? "" : ` (${reason})`
+      }`,
+      ignore: reason !== undefined,
+      fn: async () => assert(await matchesSource(architecture), "Run `deno task build`"),
+    });
+  }
+
+  for (const target of allTargets()) {
+    testShim(target);
+    testConstants(target);
+  }
+}

@@ -1,0 +1,126 @@
+// Runs the C side built with AddressSanitizer and UndefinedBehaviorSanitizer, under ordinary work on both engines and
+// under a fuzz of its arguments.
+//
+//   deno task sanitize [--seed N]
+
+import { run } from "../setup/command.ts";
+import { installHeaders } from "../setup/packages.ts";
+
+const root = new URL("../..", import.meta.url).pathname;
+const folder = new URL("sanitize/", import.meta.url).pathname;
+
+/** As ffi/build.ts has them. */
+const FLAGS = ["-g", "-fPIC", "-shared", "-fsanitize=address,undefined"];
+
+const seedAt = Deno.args.indexOf("--seed");
+const seed = seedAt < 0 ? String(Math.floor(Math.random() * 1e6)) : Deno.args[seedAt + 1]!;
+
+/** One run of a program under the sanitizers. */
+interface Check {
+  name: string;
+  script: string;
+  args: string[];
+  env?: Record<string, string>;
+  /** Whether it must come to a good end, or what a sanitizer must say. */
+  expects: "done" | RegExp;
+}
+
+async function preload(): Promise<string> {
+  const { success, output } = await run("gcc", ["-print-file-name=libasan.so"]);
+  if (!success) throw new Error(`There is no gcc here: ${output}`);
+  // A linker would follow the name; the loader wants the library itself.
+  return await Deno.realPath(output.trim());
+}
+
+async function holds(
+  { script, args, env, expects }: Check,
+  library: string,
+): Promise<[boolean, string]> {
+  const { success, output } = await run(Deno.execPath(), [
+    "run",
+    "-A",
+    "--no-check",
+    `${folder}${script}`,
+    ...args,
+  ], {
+    cwd: root,
+    env: {
+      ...env,
+      LD_PRELOAD: library,
+      // V8 handles its own SIGSEGV, and what Deno leaves behind at its end is not ours.
+      ASAN_OPTIONS: "detect_leaks=0:handle_segv=0:halt_on_error=1",
+      UBSAN_OPTIONS: "halt_on_error=1:print_stacktrace=1",
+    },
+  });
+  const reported = /ERROR: AddressSanitizer|runtime error:/.test(output);
+  if (expects === "done") return [success && !reported && /^done /m.test(output), output];
+  return [!success && expects.test(output), output];
+}
+
+async function main(directory: string): Promise<boolean> {
+  await installHeaders(AbortSignal.timeout(120_000));
+  const library = await preload();
+  const shim = `${directory}/shim.so`;
+  const wrong = `${directory}/overflow.so`;
+  for (
+    const [program, args] of [
+      [Deno.execPath(), ["run", "-A", "--no-check", `${root}ffi/build.ts`, "--sanitize", shim]],
+      ["gcc", [...FLAGS, "-o", wrong, `${root}tests/tools/overflow.c`]],
+    ] as const
+  ) {
+    const { success, output } = await run(program, args);
+    if (!success) throw new Error(`The build failed: ${output}`);
+  }
+  const env = { DMA_SHIM: shim };
+  const checks: Check[] = [
+    {
+      name: "The control: a write behind the end is seen",
+      script: "control.ts",
+      args: [wrong, "overflow"],
+      expects: /AddressSanitizer: heap-buffer-overflow/,
+    },
+    {
+      name: "The control: an addition past the largest number is seen",
+      script: "control.ts",
+      args: [wrong, "wrap"],
+      expects: /runtime error: signed integer overflow/,
+    },
+  ];
+  for (const engine of ["io_uring", "threads"]) {
+    checks.push({
+      name: `Ordinary work on ${engine}`,
+      script: "work.ts",
+      args: [directory],
+      env: { ...env, DMA_ENGINE: engine },
+      expects: "done",
+    });
+  }
+  checks.push({
+    name: `Arguments of every kind, seed ${seed}`,
+    script: "fuzz.ts",
+    args: [seed],
+    env,
+    expects: "done",
+  });
+  let failed = 0;
+  for (const check of checks) {
+    const [held, output] = await holds(check, library);
+    console.log(`${held ? "ok    " : "FAILED"}  ${check.name}`);
+    if (held) continue;
+    failed++;
+    console.log(output);
+  }
+  console.log(`${checks.length - failed} passed, ${failed} failed`);
+  return failed === 0;
+}
+
+if (import.meta.main) {
+  const directory = await Deno.makeTempDir({ prefix: "dma-sanitize-" });
+  let good = false;
+  try {
+    good = await main(directory);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+  Deno.exit(good ? 0 : 1);
+}

@@ -1,0 +1,183 @@
+// Calls the C side's functions with numbers of every kind, right and wrong. What must be refused is refused, and
+// nothing is touched. LIBRARY [SEED]
+import { openLiburing } from "../../../ffi/liburing.ts";
+import { loadShim } from "../../../ffi/shim.ts";
+import { randomNumbers } from "../../faults/written.ts";
+
+const [seed = "1"] = Deno.args;
+const ROUNDS = 300_000;
+const EINVAL = 22;
+const EBUSY = 16;
+const MAX_EXACT = Number.MAX_SAFE_INTEGER;
+const MAX_RW = 0x7fff_f000;
+/** Operations that move bytes: read and write, with registered buffers and without. */
+const MOVING = new Set([4, 5, 22, 23]);
+/** fdatasync, ftruncate, fallocate, statx, read, write: without a descriptor none of them does anything. */
+const HARMLESS = [3, 4, 5, 17, 22, 23, 55, 255, 256, 4095, 0xffff_ffff];
+
+const shim = await loadShim();
+const random = randomNumbers(Number(seed));
+
+function pick<T>(...values: T[]): T {
+  return values[Math.floor(random() * values.length)]!;
+}
+
+/** A number for an f64: addresses, lengths and positions. */
+function real(): number {
+  const edge = pick(0, 1, 512, 4096, 2 ** 31, 2 ** 32, 2 ** 53, MAX_EXACT, 2 ** 63, 2 ** 64, 1e300);
+  return pick(
+    edge,
+    edge - 1,
+    edge + 0.5,
+    -edge,
+    NaN,
+    Infinity,
+    -Infinity,
+    Math.floor(random() * 2 ** 53),
+    random() * 1e9,
+  );
+}
+
+/** A number for a u32. */
+function unsigned(): number {
+  return pick(
+    0,
+    1,
+    255,
+    256,
+    512,
+    4096,
+    MAX_RW - 1,
+    MAX_RW,
+    MAX_RW + 1,
+    0xffff_ffff,
+    Math.floor(random() * 2 ** 32),
+  );
+}
+
+function isWhole(value: number): boolean {
+  return Number.isInteger(value) && value >= 0 && value <= MAX_EXACT;
+}
+
+/** Whether the C side has to take these, by its own rule told in another language. */
+function isAcceptable(opcode: number, address: number, length: number, offset: number): boolean {
+  if (!isWhole(address) || !isWhole(offset)) return false;
+  if (!MOVING.has(opcode)) return true;
+  return address !== 0 && length > 0 && length <= MAX_RW && offset <= MAX_EXACT - length;
+}
+
+function must(holds: boolean, what: string, ...values: unknown[]): void {
+  if (!holds) throw new Error(`${what}: ${Deno.inspect(values)}, seed ${seed}`);
+}
+
+function fuzzCalls(): number {
+  let refused = 0;
+  for (let round = 0; round < ROUNDS; round++) {
+    const opcode = pick(...HARMLESS);
+    const [address, length, offset] = [real(), unsigned(), real()];
+    // No descriptor is -1: whatever gets past the checks ends with EBADF, or with ENOSYS for no operation at all.
+    const result = shim.dma_call(opcode, -1, address, length, offset, 0);
+    must(result < 0, "dma_call did something", opcode, address, length, offset, result);
+    if (!isAcceptable(opcode, address, length, offset)) {
+      must(
+        result === -EINVAL,
+        "dma_call took what is wrong",
+        opcode,
+        address,
+        length,
+        offset,
+        result,
+      );
+      refused++;
+    }
+  }
+  return refused;
+}
+
+function fuzzMappings(): number {
+  let mapped = 0;
+  for (let round = 0; round < 20_000; round++) {
+    const length = real();
+    const address = shim.dma_map(length, pick(0, 1));
+    if (!isWhole(length) || length === 0) {
+      must(address === -EINVAL, "dma_map took what is wrong", length, address);
+    }
+    if (address < 0) continue;
+    mapped++;
+    must(address % 4096 === 0, "dma_map gave what is not aligned", length, address);
+    must(shim.dma_unmap(address, length) === 0, "dma_unmap refused", address, length);
+  }
+  for (let round = 0; round < 20_000; round++) {
+    const [address, length] = [real(), real()];
+    // Nothing that might be a mapping of somebody's is given back here.
+    if (isWhole(address) && isWhole(length) && address > 0 && length > 0) continue;
+    must(
+      shim.dma_unmap(address, length) === -EINVAL,
+      "dma_unmap took what is wrong",
+      address,
+      length,
+    );
+  }
+  return mapped;
+}
+
+/** Queues into a ring that is never handed to the kernel. */
+function fuzzQueue(): number {
+  const entries = 64;
+  const liburing = openLiburing();
+  const memory = shim.dma_map(16 * 1024, 0);
+  const ring = Deno.UnsafePointer.create(BigInt(memory))!;
+  const out = Deno.UnsafePointer.create(BigInt(memory + 8192))!;
+  let queued = 0;
+  let full = 0;
+  for (let round = 0; round < 500; round++) {
+    const params = new Uint32Array(30);
+    if (liburing.io_uring_queue_init_params(entries, ring, params) < 0) {
+      throw new Error("No ring can be had");
+    }
+    for (let here = 0, call = 0; call < 600; call++) {
+      const [opcode, flags] = [pick(...HARMLESS), pick(0, 4, 16, 255, 256, unsigned())];
+      // Half of them right as far as numbers go, or the queue would never fill.
+      const [address, length, offset] = random() < 0.5
+        ? [4096 * unsigned(), pick(1, 512, MAX_RW), unsigned()]
+        : [real(), unsigned(), real()];
+      const result = shim.dma_queue(
+        ring,
+        opcode,
+        flags,
+        -1,
+        address,
+        length,
+        offset,
+        unsigned(),
+        unsigned(),
+        unsigned(),
+      );
+      const right = opcode <= 255 && flags <= 255 && isAcceptable(opcode, address, length, offset);
+      const wanted = !right ? -EINVAL : here < entries ? 0 : -EBUSY;
+      must(result === wanted, "dma_queue", wanted, result, opcode, flags, address, length, offset);
+      if (result === 0) here++, queued++;
+      if (result === -EBUSY) full++;
+      must(
+        shim.dma_reap(ring, out, pick(0, 1, 512)) === 0,
+        "dma_reap found what was never handed over",
+      );
+    }
+    liburing.io_uring_queue_exit(ring);
+  }
+  must(full > 0, "The queue was never full");
+  shim.dma_unmap(memory, 16 * 1024);
+  return queued;
+}
+
+const refused = fuzzCalls();
+const mapped = fuzzMappings();
+let queued = 0;
+try {
+  queued = fuzzQueue();
+} catch (error) {
+  // Where io_uring is not to be had there is no queue to fill.
+  if (!/No ring|Cannot load/.test(String(error))) throw error;
+}
+must(refused > 0 && mapped > 0, "Nothing was tried");
+console.log(`done ${refused} calls refused, ${mapped} mappings, ${queued} entries`);

@@ -1,0 +1,49 @@
+// Ordinary work, every way of it, with what the C side is asked for underneath. FOLDER
+import { DmaFile, DmaStreamReader, engineInfo } from "../../../mod.ts";
+import { content, firstWrong } from "../../faults/content.ts";
+import { LENGTH, scenarios } from "../../faults/scenarios.ts";
+
+const [folder = ""] = Deno.args;
+
+for (const [name, scenario] of Object.entries(scenarios)) {
+  for (const file of ["file", "source"]) {
+    await Deno.writeFile(`${folder}/${file}`, content(0, LENGTH));
+  }
+  const { error, wrong } = await scenario(folder);
+  if (error || wrong >= 0) throw new Error(`${name}: ${error?.message}, wrong at ${wrong}`);
+}
+
+// Many at once, so that the ring is full and completions come in batches.
+await Deno.writeFile(`${folder}/file`, content(0, LENGTH));
+await using file = await DmaFile.open(`${folder}/file`);
+await Promise.all(Array.from({ length: 1500 }, async (_, index) => {
+  const at = index * 199;
+  const bytes = await file.readAt(at, 1000);
+  if (firstWrong(bytes, bytes.length, 0, at) >= 0) throw new Error(`Wrong bytes from ${at}`);
+}));
+const reader = new DmaStreamReader(await DmaFile.open(`${folder}/file`)).getReader({
+  mode: "byob",
+});
+for (let view = new Uint8Array(100_001);;) {
+  const { done, value } = await reader.read(view);
+  if (done) break;
+  view = new Uint8Array(value.buffer);
+}
+
+// Workers that are ended in the middle of it: the C side gives back what they had.
+await Deno.writeFile(`${folder}/source`, content(0, LENGTH));
+for (const what of ["write", "read", "read at", "nothing more"]) {
+  for (let round = 0; round < 5; round++) {
+    const program = new URL("../../faults/programs/busy_worker.ts", import.meta.url);
+    const worker = new Worker(program, { type: "module" });
+    const busy = Promise.withResolvers<unknown>();
+    worker.onmessage = busy.resolve;
+    worker.onerror = busy.reject;
+    worker.postMessage({ folder, what });
+    await busy.promise;
+    worker.terminate();
+  }
+}
+// Their threads end in their own time.
+await new Promise((resolve) => setTimeout(resolve, 1000));
+console.log(`done ${engineInfo().engine}`);

@@ -1,0 +1,112 @@
+// Where the kernel gives out no memory to load code from, the shim is loaded from a file in the cache folder.
+
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { namesIn } from "../support/bytes.ts";
+import { runChild } from "../support/child.ts";
+import { testDirectories, testInEachDirectory } from "../support/dirs.ts";
+import { tool } from "../faults/tools.ts";
+import { FreshUser, type UserRan } from "../docs/fresh_user.ts";
+import { hasProgram } from "../setup/command.ts";
+
+const url = JSON.stringify(new URL("../../mod.ts", import.meta.url).href);
+const program = `
+  import { DmaFile } from ${url};
+  const file = await DmaFile.create(Deno.args[0]);
+  await ReadableStream.from([new Uint8Array(100_000)]).pipeTo(file.writable);
+  console.log((await Deno.stat(Deno.args[0])).size);
+`;
+
+type Run = (
+  env: Record<string, string>,
+  flags?: readonly string[],
+  name?: string,
+) => Promise<UserRan>;
+
+/** One file system is enough: what is written there is not what is tested. */
+function testWithoutMemfd(name: string, fn: (run: Run, home: string) => Promise<void>): void {
+  const [first] = testDirectories;
+  testInEachDirectory(name, async (dir) => {
+    const user = await FreshUser.in(dir.path);
+    await user.program("main.js", program);
+    const home = dir.file("home");
+    await Deno.mkdir(home);
+    const nomemfd = await tool("nomemfd");
+    await fn((env, flags = ["-A"], name = "file") => {
+      const args = ["run", "--no-prompt", ...flags, "main.js", `${user.data}/${name}`];
+      return user.run(nomemfd, [Deno.execPath(), ...args], { env });
+    }, home);
+  }, { where: (directory) => directory === first, ignore: !hasProgram("gcc") });
+}
+
+function assertWorks({ code, output, error }: UserRan): void {
+  assertEquals([code, output], [0, "100000"], error);
+}
+
+testWithoutMemfd("The cache folder takes one file, which is nobody else's", async (run, home) => {
+  // Twice: the second time it is there.
+  for (let time = 0; time < 2; time++) {
+    assertWorks(await run({ HOME: home }));
+    const folder = `${home}/.cache/denodma`;
+    const [name = "", ...others] = await namesIn(folder);
+    assert(/^shim-[0-9a-f]{16}\.so$/.test(name), name);
+    assertEquals(others, []);
+    assertEquals((await Deno.stat(folder)).mode! & 0o777, 0o700);
+    assertEquals((await Deno.stat(`${folder}/${name}`)).mode! & 0o777, 0o500);
+  }
+});
+
+testWithoutMemfd("XDG_CACHE_HOME comes before HOME", async (run, home) => {
+  assertWorks(await run({ HOME: home, XDG_CACHE_HOME: `${home}/elsewhere` }));
+  assertEquals(await namesIn(home), ["elsewhere"]);
+});
+
+testWithoutMemfd(
+  "What somebody left in the place of that file is not loaded",
+  async (run, home) => {
+    assertWorks(await run({ HOME: home }));
+    const folder = `${home}/.cache/denodma`;
+    const [name] = await namesIn(folder);
+    await Deno.remove(`${folder}/${name}`);
+    await Deno.writeTextFile(`${folder}/${name}`, "Not a library");
+    assertWorks(await run({ HOME: home }));
+  },
+);
+
+testWithoutMemfd("Processes that start at once share the folder", async (run, home) => {
+  const names = ["a", "b", "c"];
+  for (const ran of await Promise.all(names.map((name) => run({ HOME: home }, ["-A"], name)))) {
+    assertWorks(ran);
+  }
+  assertEquals((await namesIn(`${home}/.cache/denodma`)).length, 1);
+});
+
+testWithoutMemfd("Without a place to write, the error says both reasons", async (run) => {
+  for (
+    const [env, flags, reason] of [
+      [{}, ["-A"], "neither XDG_CACHE_HOME nor HOME can be read"],
+      [{ HOME: "/proc/home" }, ["-A"], "No such file or directory"],
+      [
+        { HOME: "/nowhere" },
+        ["--allow-ffi", "--allow-read", "--allow-write"],
+        "neither XDG_CACHE_HOME nor HOME can be read",
+      ],
+    ] as const
+  ) {
+    const { code, error } = await run(env, flags);
+    assertEquals(code, 1);
+    const both = "Cannot load the shim: neither from memory (memfd_create failed) nor from a cache";
+    assertStringIncludes(error, both);
+    assertStringIncludes(error, reason);
+  }
+});
+
+Deno.test("A shim that cannot be used is told with the variable that names it", async () => {
+  for (const path of ["/nonexistent.so", "liburing.so.2"]) {
+    const { output } = await runChild(
+      `await report(() => dma.DmaFile.open(${JSON.stringify(import.meta.filename)}));`,
+      { env: { DMA_SHIM: path } },
+    );
+    assertStringIncludes(output, "Error: Cannot use the shim that DMA_SHIM names: ");
+    assertStringIncludes(output, path === "liburing.so.2" ? "dma_" : path);
+  }
+});

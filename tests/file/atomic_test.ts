@@ -1,0 +1,460 @@
+// Atomic files: there whole and durable when closed without an error, and otherwise never.
+
+import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
+import { DmaFile, DmaStreamWriter } from "../../mod.ts";
+import { assertFile, filled, joined, namesIn, pattern } from "../support/bytes.ts";
+import { descriptorsIn, eventually } from "../support/descriptors.ts";
+import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import { engine } from "../support/engine.ts";
+import { interpose, type Interposed, later } from "../support/interpose.ts";
+import { collectGarbage } from "../support/leaks.ts";
+import { runOrThrow } from "../setup/command.ts";
+
+const O_DIRECTORY = Deno.build.arch === "aarch64" ? 0o40000 : 0o200000;
+const O_TMPFILE = 0o20000000 | O_DIRECTORY;
+const EISDIR = 21;
+const EOPNOTSUPP = 95;
+
+/** A file system without files that have no name, as FUSE's mostly are. */
+function withoutUnnamedFiles(errno: number): Interposed {
+  return interpose("open", (real, args) => {
+    if ((args[2] & O_TMPFILE) === O_TMPFILE) later(args[4], -errno);
+    else real(...args);
+  });
+}
+
+/** Registers a test for both ways to be atomic. */
+function testBothWays(name: string, fn: (dir: TestDirectory) => Promise<void>): void {
+  testInEachDirectory(`${name}, where files need no name`, fn);
+  testInEachDirectory(`${name}, where files need a name`, async (dir) => {
+    using _ = withoutUnnamedFiles(EOPNOTSUPP);
+    await fn(dir);
+  });
+}
+
+/** What is in the directory besides temporary names of ours. */
+async function publicNames(dir: TestDirectory): Promise<string[]> {
+  return (await namesIn(dir.path)).filter((name) => !/^\..*\.tmp$/.test(name));
+}
+
+testBothWays("An atomic file appears when it is closed", async (dir) => {
+  const path = dir.file("new");
+  const file = await DmaFile.create(path, { atomic: true });
+  assertEquals(file.path, path);
+  await file.writeAt(pattern(8192), 0);
+  assertEquals(await file.readAt(5000, 100), pattern(100, 5000));
+  assertEquals(await publicNames(dir), []);
+  await file.close();
+  await assertFile(path, pattern(8192));
+  assertEquals(await namesIn(dir.path), ["new"]);
+  await file.close();
+  assertEquals(descriptorsIn(dir.path), 0);
+});
+
+testBothWays("An atomic file replaces the old one at once", async (dir) => {
+  const path = dir.file("old");
+  await Deno.writeFile(path, pattern(100));
+  using before = await Deno.open(path);
+  const file = await DmaFile.create(path, { atomic: true });
+  await file.writeAt(filled(4096, 2), 0);
+  await assertFile(path, pattern(100));
+  await file.close();
+  await assertFile(path, filled(4096, 2));
+  assertEquals(await namesIn(dir.path), ["old"]);
+  // Who has the old one open keeps it.
+  const bytes = new Uint8Array(200);
+  assertEquals(await before.read(bytes), 100);
+  assertEquals(bytes.subarray(0, 100), pattern(100));
+});
+
+testBothWays("A writer publishes an atomic file when it closes", async (dir) => {
+  const path = dir.file("streamed");
+  const file = await DmaFile.create(path, { atomic: true });
+  await ReadableStream.from([pattern(3_000_000), pattern(1234, 3_000_000)]).pipeTo(file.writable);
+  await assertFile(path, pattern(3_001_234));
+  assertEquals(await namesIn(dir.path), ["streamed"]);
+  assertEquals(descriptorsIn(dir.path), 0);
+});
+
+testBothWays("An atomic file vanishes when its writer is aborted", async (dir) => {
+  const path = dir.file("aborted");
+  await Deno.writeFile(path, pattern(100));
+  const writer = new DmaStreamWriter(await DmaFile.create(path, { atomic: true }));
+  await writer.write(pattern(5_000_000));
+  await writer.flushAligned();
+  await writer.abort("no more");
+  await assertFile(path, pattern(100));
+  assertEquals(await namesIn(dir.path), ["aborted"]);
+  assertEquals(descriptorsIn(dir.path), 0);
+});
+
+testBothWays("An atomic file that gets its name cannot be aborted any more", async (dir) => {
+  const path = dir.file("too late");
+  const writer = new DmaStreamWriter(await DmaFile.create(path, { atomic: true }));
+  await writer.write(pattern(100_000));
+  const held: (() => void)[] = [];
+  const hold = (go: () => void) => void held.push(go);
+  using _link = interpose("link", (real, args) => hold(() => real(...args)));
+  using _rename = interpose("rename", (real, args) => hold(() => real(...args)));
+  const closed = writer.close();
+  await eventually(() => held.length > 0);
+  const aborted = writer.abort("too late");
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  for (const go of held) go();
+  await Promise.all([closed, aborted]);
+  await assertFile(path, pattern(100_000));
+  assertEquals(await namesIn(dir.path), ["too late"]);
+  assertEquals(descriptorsIn(dir.path), 0);
+});
+
+testBothWays("An atomic file vanishes when its source fails", async (dir) => {
+  const file = await DmaFile.create(dir.file("failed"), { atomic: true });
+  const source = ReadableStream.from((async function* () {
+    yield pattern(2_000_000);
+    await Promise.resolve();
+    throw new Error("The source is broken");
+  })());
+  await assertRejects(() => source.pipeTo(file.writable), Error, "The source is broken");
+  assertEquals(await namesIn(dir.path), []);
+  assertEquals(descriptorsIn(dir.path), 0);
+});
+
+testBothWays("An atomic file vanishes when the file is closed under its writer", async (dir) => {
+  const file = await DmaFile.create(dir.file("under"), { atomic: true });
+  const writer = new DmaStreamWriter(file);
+  await writer.write(pattern(100_000));
+  await file.close();
+  await assertRejects(() => writer.close(), Deno.errors.BadResource);
+  assertEquals(await namesIn(dir.path), []);
+  assertEquals(descriptorsIn(dir.path), 0);
+});
+
+for (const operation of ["write", "sync", "truncate"] as const) {
+  testBothWays(`An atomic file vanishes when its writer's ${operation} fails`, async (dir) => {
+    const path = dir.file("failed");
+    await Deno.writeFile(path, pattern(100));
+    const writer = new DmaStreamWriter(await DmaFile.create(path, { atomic: true }));
+    await writer.write(pattern(100_001));
+    {
+      using failing = interpose(operation, (_real, args) => later(args.at(-1) as never, -5));
+      await assertRejects(() => writer.close(), Error, "Input/output error");
+      assert(failing.count > 0);
+    }
+    await assertFile(path, pattern(100));
+    assertEquals(await namesIn(dir.path), ["failed"]);
+    assertEquals(descriptorsIn(dir.path), 0);
+  });
+}
+
+testBothWays("An atomic file vanishes when a write or a sync of it failed", async (dir) => {
+  for (const operation of ["write", "sync"] as const) {
+    const file = await DmaFile.create(dir.file(operation), { atomic: true });
+    await file.writeAt(pattern(4096), 0);
+    {
+      using _ = interpose(operation, (_real, args) => later(args.at(-1) as never, -28));
+      const work = operation === "write" ? file.writeAt(pattern(4096), 4096) : file.sync();
+      await assertRejects(() => work, Error, "No space left on device");
+    }
+    // Another sync would succeed, and mean nothing.
+    await assertRejects(
+      () => file.close(),
+      Error,
+      `No space left on device (os error 28): ${operation}`,
+    );
+  }
+  assertEquals(await namesIn(dir.path), []);
+  assertEquals(descriptorsIn(dir.path), 0);
+});
+
+testBothWays(
+  "An atomic file vanishes also where a writer closes it after a write failed",
+  async (dir) => {
+    const file = await DmaFile.create(dir.file("failed"), { atomic: true });
+    {
+      using _ = interpose("write", (_real, args) => later(args[6], -28));
+      await assertRejects(
+        () => file.writeAt(pattern(4096), 4096),
+        Error,
+        "No space left on device",
+      );
+    }
+    const writer = file.writable;
+    await writer.write(pattern(100));
+    await assertRejects(
+      () => writer.close(),
+      Error,
+      "No space left on device (os error 28): write",
+    );
+    assertEquals(await namesIn(dir.path), []);
+    assertEquals(descriptorsIn(dir.path), 0);
+  },
+);
+
+testBothWays("An atomic file vanishes when the sync at its end fails", async (dir) => {
+  const file = await DmaFile.create(dir.file("unsynced"), { atomic: true });
+  await file.writeAt(pattern(4096), 0);
+  using _ = interpose("sync", (_real, args) => later(args[2], -5));
+  await assertRejects(() => file.close(), Error, "Input/output error (os error 5): sync");
+  assertEquals(await namesIn(dir.path), []);
+  assertEquals(descriptorsIn(dir.path), 0);
+});
+
+testBothWays("An atomic file that is dropped never appears", async (dir) => {
+  const drop = async () => {
+    const file = await DmaFile.create(dir.file("dropped"), { atomic: true });
+    await file.writeAt(pattern(4096), 0);
+    const writer = new DmaStreamWriter(await DmaFile.create(dir.file("writer"), { atomic: true }));
+    await writer.write(pattern(100_000));
+  };
+  await drop();
+  assertEquals(descriptorsIn(dir.path), 2);
+  await eventually(async () => {
+    await collectGarbage();
+    return descriptorsIn(dir.path) === 0;
+  });
+  await eventually(async () => (await namesIn(dir.path)).length === 0);
+  assertEquals(engine.pool.blocks, 0);
+});
+
+testBothWays("An atomic file is durable before it has its name", async (dir) => {
+  const path = dir.file("ordered");
+  await Deno.writeFile(path, pattern(100));
+  const file = await DmaFile.create(path, { atomic: true });
+  await file.writeAt(pattern(4096), 0);
+  const order: string[] = [];
+  using _sync = interpose("sync", (real, [fd, dataOnly, done]) => {
+    const target = Deno.readLinkSync(`/proc/self/fd/${fd}`);
+    const what = target === Deno.realPathSync(dir.path) ? "directory" : "file";
+    real(fd, dataOnly, {
+      complete: (result) => {
+        order.push(`${what} synced`);
+        done.complete(result);
+      },
+    });
+  });
+  using _rename = interpose("rename", (real, args) => {
+    order.push("renamed");
+    real(...args);
+  });
+  await file.close();
+  assertEquals(order, ["file synced", "renamed", "directory synced"]);
+  await assertFile(path, pattern(4096));
+});
+
+testBothWays("close publishes an atomic file once, with what was begun before", async (dir) => {
+  const path = dir.file("twice");
+  const file = await DmaFile.create(path, { atomic: true });
+  const written = file.writeAt(pattern(5 << 20), 0);
+  const closed = [file.close(), file.close()];
+  await assertRejects(() => file.writeAt(filled(4096, 1), 0), Deno.errors.BadResource);
+  await Promise.all(closed);
+  assertEquals(await written, 5 << 20);
+  await assertFile(path, pattern(5 << 20));
+  assertEquals(await namesIn(dir.path), ["twice"]);
+});
+
+testBothWays("rename of an atomic file changes where it will appear", async (dir) => {
+  await Deno.writeFile(dir.file("first"), pattern(100));
+  const file = await DmaFile.create(dir.file("first"), { atomic: true });
+  await file.rename(dir.file("second"));
+  assertEquals(file.path, dir.file("second"));
+  assertEquals(await publicNames(dir), ["first"]);
+  await file.close();
+  await assertFile(dir.file("first"), pattern(100));
+  await assertFile(dir.file("second"), new Uint8Array());
+  assertEquals(await namesIn(dir.path), ["first", "second"]);
+});
+
+testBothWays("remove of an atomic file has it never appear", async (dir) => {
+  await Deno.writeFile(dir.file("kept"), pattern(100));
+  const file = await DmaFile.create(dir.file("kept"), { atomic: true });
+  await file.writeAt(pattern(4096), 0);
+  await file.remove();
+  assertEquals(await file.readAt(0, 10), pattern(10));
+  await file.close();
+  await assertFile(dir.file("kept"), pattern(100));
+  assertEquals(await namesIn(dir.path), ["kept"]);
+});
+
+testBothWays("What has the path of an atomic file that was given up is left alone", async (dir) => {
+  const path = dir.file("kept");
+  await Deno.writeFile(path, pattern(100));
+  const givenUp: ((file: DmaFile) => Promise<void>)[] = [
+    (file) => file.remove(),
+    (file) => new DmaStreamWriter(file, { closeFile: false }).abort(),
+  ];
+  for (const giveUp of givenUp) {
+    await using file = await DmaFile.create(path, { atomic: true });
+    await giveUp(file);
+    await assertRejects(() => file.remove(), Deno.errors.NotFound, "the file has no name");
+    await assertRejects(() => file.rename(dir.file("other")), Deno.errors.NotFound);
+    await assertFile(path, pattern(100));
+  }
+  assertEquals(await namesIn(dir.path), ["kept"]);
+});
+
+testBothWays("An atomic file that was sealed can be renamed and removed", async (dir) => {
+  const writer = (await DmaFile.create(dir.file("first"), { atomic: true })).writable;
+  await writer.write(pattern(5000));
+  await using file = await writer.seal();
+  await file.rename(dir.file("second"));
+  assertEquals(await namesIn(dir.path), ["second"]);
+  await file.remove();
+  assertEquals(await namesIn(dir.path), []);
+});
+
+testBothWays(
+  "rename of an atomic file beside its publication tells where the file is",
+  async (dir) => {
+    const [first, second] = [dir.file("first"), dir.file("second")];
+    for (let turns = 0; turns < 20; turns++) {
+      const file = await DmaFile.create(first, { atomic: true });
+      const writer = new DmaStreamWriter(file);
+      await writer.write(pattern(10));
+      let renamed: Promise<void> | undefined;
+      const rename = async () => {
+        for (let turn = 0; turn < turns; turn++) await undefined;
+        await file.rename(second);
+      };
+      using _ = interpose("sync", (real, [fd, dataOnly, done]) =>
+        real(fd, dataOnly, {
+          complete: (result) => {
+            renamed ??= rename();
+            renamed.catch(() => {});
+            done.complete(result);
+          },
+        }));
+      await writer.close();
+      await renamed!.catch(() => {});
+      assertEquals(await namesIn(dir.path), [file.path === first ? "first" : "second"]);
+      await Deno.remove(file.path);
+    }
+  },
+);
+
+testBothWays("An atomic file appears when it is sealed", async (dir) => {
+  const writer = new DmaStreamWriter(await DmaFile.create(dir.file("sealed"), { atomic: true }));
+  await writer.write(pattern(5000));
+  assertEquals(await publicNames(dir), []);
+  await using file = await writer.seal();
+  await assertFile(dir.file("sealed"), pattern(5000));
+  assertEquals(await file.readAt(0, 9000), pattern(5000));
+  assertEquals(await namesIn(dir.path), ["sealed"]);
+});
+
+testBothWays("An atomic file takes several writers, and appears after the last", async (dir) => {
+  const file = await DmaFile.create(dir.file("parts"), { atomic: true });
+  for (const part of [0, 1, 2]) {
+    const writer = new DmaStreamWriter(file, { append: true, closeFile: false });
+    await writer.write(pattern(1000, 1000 * part));
+    await writer.close();
+    assertEquals(await publicNames(dir), []);
+  }
+  await file.close();
+  await assertFile(dir.file("parts"), pattern(3000));
+  assertEquals(await namesIn(dir.path), ["parts"]);
+});
+
+testBothWays("An atomic file gets its mode, less the umask", async (dir) => {
+  const umask = Deno.umask(0o027);
+  try {
+    await (await DmaFile.create(dir.file("mode"), { atomic: true, mode: 0o666 })).close();
+  } finally {
+    Deno.umask(umask);
+  }
+  assertEquals((await Deno.stat(dir.file("mode"))).mode! & 0o777, 0o640);
+});
+
+testBothWays(
+  "An atomic file takes the place of a symbolic link, not of its target",
+  async (dir) => {
+    await Deno.writeFile(dir.file("target"), pattern(100));
+    await Deno.symlink("target", dir.file("link"));
+    const file = await DmaFile.create(dir.file("link"), { atomic: true });
+    await file.close();
+    assert((await Deno.lstat(dir.file("link"))).isFile);
+    await assertFile(dir.file("target"), pattern(100));
+  },
+);
+
+testBothWays("An atomic file cannot take the place of a directory", async (dir) => {
+  await Deno.mkdir(dir.file("directory"));
+  const failing = (async () => {
+    await using _file = await DmaFile.create(dir.file("directory"), { atomic: true });
+  })();
+  assertInstanceOf(await assertRejects(() => failing), Deno.errors.IsADirectory);
+  await assertRejects(
+    () => DmaFile.create(`${dir.path}/x/`, { atomic: true }),
+    Deno.errors.IsADirectory,
+  );
+  await assertRejects(() => DmaFile.create("", { atomic: true }), Deno.errors.NotFound);
+  await assertRejects(
+    () => DmaFile.create(dir.file("no/x"), { atomic: true }),
+    Deno.errors.NotFound,
+  );
+  assertEquals(await namesIn(dir.path), ["directory"]);
+  assertEquals(descriptorsIn(dir.path), 0);
+});
+
+testBothWays("An atomic file does not take the place of what is no regular file", async (dir) => {
+  await runOrThrow("mkfifo", [dir.file("fifo")]);
+  await Deno.symlink("fifo", dir.file("link"));
+  await Deno.mkdir(dir.file("directory"));
+  for (const name of ["fifo", "link"]) {
+    await assertRejects(
+      () => DmaFile.create(dir.file(name), { atomic: true }),
+      Deno.errors.NotSupported,
+      `open '${dir.file(name)}': a FIFO is not a regular file`,
+    );
+    const file = await DmaFile.create(dir.file("new"), { atomic: true });
+    await assertRejects(() => file.rename(dir.file(name)), Deno.errors.NotSupported);
+    await file.remove();
+    await file.close();
+  }
+  // Told before anything is written, and not when all of it is.
+  await assertRejects(
+    () => DmaFile.create(dir.file("directory"), { atomic: true }),
+    Deno.errors.IsADirectory,
+    `open '${dir.file("directory")}'`,
+  );
+  assert((await Deno.lstat(dir.file("fifo"))).isFifo);
+  assertEquals(await namesIn(dir.path), ["directory", "fifo", "link"]);
+  assertEquals(descriptorsIn(dir.path), 0);
+});
+
+testBothWays("Atomic files of one name do not mix", async (dir) => {
+  const path = dir.file("a".repeat(255));
+  const files = await Promise.all(
+    Array.from({ length: 10 }, () => DmaFile.create(path, { atomic: true })),
+  );
+  await Promise.all(files.map(async (file, index) => {
+    await file.writeAt(joined(filled(4096, index), filled(4096, index)), 0);
+    await file.close();
+  }));
+  const bytes = await Deno.readFile(path);
+  assertEquals(bytes, filled(8192, bytes[0]!));
+  assertEquals(await namesIn(dir.path), ["a".repeat(255)]);
+  assertEquals(descriptorsIn(dir.path), 0);
+});
+
+testInEachDirectory("A kernel that takes O_TMPFILE for O_DIRECTORY is understood", async (dir) => {
+  using _ = withoutUnnamedFiles(EISDIR);
+  const file = await DmaFile.create(dir.file("old kernel"), { atomic: true });
+  await file.close();
+  assertEquals(await namesIn(dir.path), ["old kernel"]);
+});
+
+testInEachDirectory(
+  "A temporary name is hidden, beside the file, and short enough",
+  async (dir) => {
+    using _ = withoutUnnamedFiles(EOPNOTSUPP);
+    for (const name of ["short", "ü".repeat(127), "😀".repeat(60), "n".repeat(255)]) {
+      await using _file = await DmaFile.create(dir.file(name), { atomic: true });
+      const [temporary] = (await namesIn(dir.path)).filter((name) => name.endsWith(".tmp"));
+      assert(temporary!.startsWith("."), temporary);
+      assert(new TextEncoder().encode(temporary).length <= 255);
+      // No half of a surrogate pair.
+      assertEquals(temporary, temporary!.toWellFormed());
+    }
+  },
+);

@@ -1,0 +1,295 @@
+// DmaFile.copyRangeTo: any range to any place, inside the kernel where it can.
+
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { statfsSync } from "node:fs";
+import { DmaFile } from "../../mod.ts";
+import { assertFile, assertNoFile, filled, joined, pattern } from "../support/bytes.ts";
+import { eventually } from "../support/descriptors.ts";
+import { inFreshDirectory, testDirectories, testInEachDirectory } from "../support/dirs.ts";
+import { engine } from "../support/engine.ts";
+import { interpose, later } from "../support/interpose.ts";
+import { openPattern } from "../support/patterned.ts";
+
+const SIZE = 50_001;
+
+/** A file with `content`, open for reading and writing. */
+async function target(path: string, content: Uint8Array): Promise<DmaFile> {
+  await Deno.writeFile(path, content);
+  return await DmaFile.open(path, { write: true });
+}
+
+/** A kernel that cannot copy: `EXDEV` has it done by hand. */
+function refusing(errno = 18): Disposable {
+  const { copyRange } = engine;
+  engine.copyRange = (...args) => later(args[5], -errno);
+  return {
+    [Symbol.dispose]() {
+      engine.copyRange = copyRange;
+    },
+  };
+}
+
+/** What a file has when `bytes` are put into it. */
+function overlaid(before: Uint8Array, bytes: Uint8Array, position: number): Uint8Array {
+  if (bytes.length === 0) return before;
+  const after = new Uint8Array(Math.max(before.length, position + bytes.length));
+  after.set(before);
+  after.set(bytes, position);
+  return after;
+}
+
+testInEachDirectory("copyRangeTo() copies a whole file", async (dir) => {
+  for (const size of [0, 1, 4096, 5000, SIZE, 10_000_001]) {
+    await using from = await openPattern(dir.file("from"), size);
+    await using to = await DmaFile.create(dir.file("to"));
+    assertEquals(await from.copyRangeTo(to, 0, size, 0), size);
+    await assertFile(to.path, pattern(size));
+  }
+});
+
+testInEachDirectory(
+  "copyRangeTo() copies any range to any place, and touches nothing else",
+  async (dir) => {
+    await using from = await openPattern(dir.file("from"), SIZE);
+    for (const position of [0, 1, 4096, 33_333]) {
+      for (const length of [0, 1, 511, 4096, 8191, 16_384, 100_000]) {
+        for (const at of [0, 7, 512, 4096, 19_999, 20_001, 40_960]) {
+          await using to = await target(dir.file("to"), filled(20_001, 7));
+          const there = Math.min(length, SIZE - position);
+          const what = `${length} bytes from ${position} to ${at}`;
+          assertEquals(await from.copyRangeTo(to, position, length, at), there, what);
+          const expected = overlaid(filled(20_001, 7), pattern(there, position), at);
+          await assertFile(to.path, expected, what);
+        }
+      }
+    }
+  },
+);
+
+testInEachDirectory("copyRangeTo() copies nothing from behind the end", async (dir) => {
+  await using from = await openPattern(dir.file("from"), SIZE);
+  await using to = await target(dir.file("to"), pattern(100));
+  for (const position of [SIZE, SIZE + 1, 65_536, 2 ** 40]) {
+    assertEquals(await from.copyRangeTo(to, position, 4096, 4096), 0);
+  }
+  await assertFile(to.path, pattern(100));
+});
+
+testInEachDirectory("copyRangeTo() copies within a file what does not overlap", async (dir) => {
+  const cases = [[0, 8192, 8192], [40_960, 4096, 0], [0, 100, 200], [3, 5000, 9999], [200, 50, 7]];
+  for (const [position, length, at] of cases as [number, number, number][]) {
+    await using file = await target(dir.file("same"), pattern(SIZE));
+    assertEquals(await file.copyRangeTo(file, position, length, at), length);
+    await assertFile(file.path, overlaid(pattern(SIZE), pattern(length, position), at));
+  }
+});
+
+testInEachDirectory("copyRangeTo() refuses ranges of one file that overlap", async (dir) => {
+  await using file = await target(dir.file("same"), pattern(SIZE));
+  await using other = await DmaFile.open(file.path, { write: true });
+  for (const to of [file, other]) {
+    for (
+      const [position, length, at] of [[0, 8192, 4096], [4096, 8192, 0], [5, 10, 5], [0, 9, 8]]
+    ) {
+      const copying = () => file.copyRangeTo(to, position!, length!, at!);
+      await assertRejects(copying, RangeError, "of the same file: the ranges overlap");
+    }
+  }
+  // What is not there cannot overlap.
+  assertEquals(await file.copyRangeTo(other, SIZE - 1, 100_000, SIZE), 1);
+  await assertFile(file.path, joined(pattern(SIZE), pattern(1, SIZE - 1)));
+});
+
+testInEachDirectory("copyRangeTo() leaves the target its length", async (dir) => {
+  await using from = await openPattern(dir.file("from"), SIZE);
+  for (const [position, at] of [[0, 0], [1, 3]] as const) {
+    await using to = await DmaFile.create(dir.file("to"));
+    await to.preallocate(1 << 20);
+    await from.copyRangeTo(to, position, 5000, at);
+    assertEquals(await to.size(), 1 << 20);
+    await to.truncate(10_000);
+    await from.copyRangeTo(to, position, 5000, at);
+    assertEquals(await to.size(), 10_000);
+  }
+});
+
+testInEachDirectory("copyRangeTo() beside a writer leaves it at work", async (dir) => {
+  await using from = await openPattern(dir.file("from"), SIZE);
+  for (const position of [0, 1]) {
+    const to = await DmaFile.create(dir.file("to"));
+    const writer = to.writable;
+    await writer.write(pattern(100));
+    await from.copyRangeTo(to, position, 5000, 8192 + position);
+    await writer.write(pattern(100));
+    await writer.close();
+    const hole = new Uint8Array(8192 + position - 200);
+    const content = await Deno.readFile(to.path);
+    assertEquals(content.slice(0, 200), joined(pattern(100), pattern(100)));
+    assertEquals(content.slice(200), joined(hole, pattern(5000, position)));
+  }
+});
+
+testInEachDirectory("copyRangeTo() may run many times at once into one file", async (dir) => {
+  await using from = await openPattern(dir.file("from"), SIZE);
+  await using to = await DmaFile.create(dir.file("to"));
+  const step = 777;
+  const copies = [];
+  for (let at = 0; at < SIZE; at += step) {
+    copies.push(from.copyRangeTo(to, at, step, at));
+  }
+  await Promise.all(copies);
+  await assertFile(to.path, pattern(SIZE));
+});
+
+testInEachDirectory("copyRangeTo() goes on where the kernel stops", async (dir) => {
+  await using from = await openPattern(dir.file("from"), SIZE);
+  const { copyRange } = engine;
+  const EINVAL = 22;
+  try {
+    for (
+      const [most, refusedAt] of [[4096, Infinity], [8192, 16_384], [1, 3], [5000, 0]] as const
+    ) {
+      await using to = await DmaFile.create(dir.file("to"), { direct: "off" });
+      engine.copyRange = (source, position, file, at, length, done) => {
+        if (position >= refusedAt) setTimeout(() => done.complete(-EINVAL), 0);
+        else copyRange.call(engine, source, position, file, at, Math.min(most, length), done);
+      };
+      await using plain = await DmaFile.open(from.path, { direct: "off" });
+      const length = most === 1 ? 10 : SIZE;
+      assertEquals(await plain.copyRangeTo(to, 0, length, 0), length);
+      await assertFile(to.path, pattern(length));
+    }
+  } finally {
+    engine.copyRange = copyRange;
+  }
+});
+
+testInEachDirectory("copyRangeTo() gives on the error of the kernel", async (dir) => {
+  await using from = await openPattern(dir.file("from"), SIZE);
+  await using to = await DmaFile.create(dir.file("to"));
+  const { copyRange } = engine;
+  engine.copyRange = (...args) => void setTimeout(() => args[5].complete(-28), 0);
+  try {
+    const copying = from.copyRangeTo(to, 0, SIZE, 0);
+    const error = await copying.then(() => undefined, (error) => error);
+    assertEquals([error.code, error.op], ["ENOSPC", "copy"]);
+  } finally {
+    engine.copyRange = copyRange;
+  }
+});
+
+testInEachDirectory("copyRangeTo() copies by reference where the file system can", async (dir) => {
+  const size = 64 << 20;
+  const free = () => {
+    const { bfree, bsize } = statfsSync(dir.path);
+    return bfree * bsize;
+  };
+  await using from = await DmaFile.create(dir.file("from"));
+  const writer = from.writable;
+  for (let at = 0; at < size; at += 1 << 20) await writer.write(pattern(1 << 20, at));
+  await writer.close();
+  await using source = await DmaFile.open(from.path);
+  await using to = await DmaFile.create(dir.file("to"));
+  const before = free();
+  assertEquals(await source.copyRangeTo(to, 0, size, 0), size);
+  await to.sync();
+  assert(before - free() < size / 2, `${before - free()} bytes were taken by a copy of ${size}`);
+  assertEquals(await to.readAt(size - 100, 200), pattern(100, size - 100));
+}, { where: ({ fileSystem }) => fileSystem === "xfs" || fileSystem === "btrfs" });
+
+for (const from of testDirectories) {
+  for (const to of testDirectories) {
+    if (from === to) continue;
+    Deno.test(`copyRangeTo() copies from ${from.label} to ${to.label}`, async () => {
+      await inFreshDirectory(from, (from) =>
+        inFreshDirectory(to, async (to) => {
+          await using source = await openPattern(from.file("from"), SIZE);
+          for (const [position, length, at] of [[0, SIZE, 0], [512, 512, 512], [3, 9999, 5]]) {
+            await using file = await target(to.file("to"), filled(6000, 7));
+            assertEquals(await source.copyRangeTo(file, position!, length!, at!), length);
+            const expected = overlaid(filled(6000, 7), pattern(length!, position), at!);
+            await assertFile(file.path, expected);
+          }
+        }));
+    });
+  }
+}
+
+testInEachDirectory("copyRangeTo() refuses what cannot be", async (dir) => {
+  const { BadResource } = Deno.errors;
+  const from = await openPattern(dir.file("from"), SIZE);
+  const to = await DmaFile.create(dir.file("to"));
+  await using readOnly = await DmaFile.open(dir.file("to"));
+  await using writeOnly = await DmaFile.open(dir.file("from"), { read: false, write: true });
+  const copy = (...args: unknown[]) => () =>
+    (from.copyRangeTo as (...args: unknown[]) => Promise<number>).apply(from, args);
+  await assertRejects(copy({}, 0, 1, 0), TypeError, "target must be a DmaFile");
+  await assertRejects(copy(to, -1, 1, 0), RangeError, "Invalid position -1");
+  await assertRejects(copy(to, 0, "1", 0), TypeError, 'Invalid length "1"');
+  await assertRejects(copy(to, 0, 1, 0.5), RangeError, "Invalid targetPosition 0.5");
+  await assertRejects(copy(to, 0, 2 ** 52, 2 ** 53 - 1), RangeError, "targetPosition + length");
+  await assertRejects(copy(readOnly, 0, 1, 0), BadResource, "opened without write");
+  await assertRejects(() => writeOnly.copyRangeTo(to, 0, 1, 0), BadResource, "without read");
+  await to.close();
+  await assertRejects(copy(to, 0, 1, 0), BadResource, "the file is closed");
+  await from.close();
+  await assertRejects(copy(to, 0, 1, 0), BadResource, "the file is closed");
+  await assertFile(dir.file("to"), new Uint8Array());
+});
+
+testInEachDirectory(
+  "copyRangeTo() by hand forgets nothing that is written meanwhile",
+  async (dir) => {
+    await using from = await openPattern(dir.file("from"), SIZE);
+    const to = await DmaFile.create(dir.file("to"));
+    using _ = refusing();
+    const held: (() => void)[] = [];
+    let copying: Promise<number>;
+    {
+      using _ = interpose("write", (real, args) => void held.push(() => real(...args)));
+      copying = from.copyRangeTo(to, 0, 5000, 0);
+      await eventually(() => held.length > 0);
+    }
+    await to.writeAt(pattern(8192, 65_536), 65_536);
+    held[0]!();
+    assertEquals(await copying, 5000);
+    // A writer cuts off what nobody wrote.
+    const writer = to.writable;
+    await writer.write(filled(5, 7));
+    await writer.close();
+    const hole = new Uint8Array(65_536 - 5000);
+    const expected = joined(filled(5, 7), pattern(4995, 5), hole, pattern(8192, 65_536));
+    await assertFile(to.path, expected);
+  },
+);
+
+testInEachDirectory(
+  "copyRangeTo() by hand leaves no padding where the target is closed",
+  async (dir) => {
+    await using from = await openPattern(dir.file("from"), SIZE);
+    const to = await DmaFile.create(dir.file("to"));
+    using _ = refusing();
+    const held: (() => void)[] = [];
+    using _write = interpose("write", (real, args) => void held.push(() => real(...args)));
+    const copying = from.copyRangeTo(to, 0, 5000, 0);
+    await eventually(() => held.length > 0);
+    const closed = to.close();
+    held[0]!();
+    assertEquals(await copying, 5000);
+    await closed;
+    await assertFile(to.path, pattern(5000));
+  },
+);
+
+testInEachDirectory("copyRangeTo() that fails has an atomic target vanish", async (dir) => {
+  await using from = await openPattern(dir.file("from"), SIZE);
+  for (const close of [(to: DmaFile) => to.close(), (to: DmaFile) => to.writable.close()]) {
+    const to = await DmaFile.create(dir.file("to"), { atomic: true });
+    {
+      using _ = refusing(28);
+      await assertRejects(() => from.copyRangeTo(to, 0, 5000, 0), Error, "No space left");
+    }
+    await assertRejects(() => close(to), Error, "No space left");
+    await assertNoFile(dir.file("to"));
+  }
+});

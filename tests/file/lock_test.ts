@@ -1,0 +1,178 @@
+// DmaFile.lock, tryLock and unlock: advisory locks, against other descriptors and other processes.
+
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { DmaFile, ioStats } from "../../mod.ts";
+import { runChild } from "../support/child.ts";
+import { eventually } from "../support/descriptors.ts";
+import { testInEachDirectory } from "../support/dirs.ts";
+import "../support/engine.ts";
+
+const { BadResource } = Deno.errors;
+const module = new URL("../../mod.ts", import.meta.url).href;
+
+/** Two descriptors of one new file. */
+async function two(path: string): Promise<[DmaFile, DmaFile]> {
+  return [await DmaFile.create(path), await DmaFile.open(path)];
+}
+
+testInEachDirectory("tryLock() tells whether another descriptor has the lock", async (dir) => {
+  const cases = [[true, true, false], [true, false, false], [false, true, false], [
+    false,
+    false,
+    true,
+  ]];
+  for (const [first, second, both] of cases as [boolean, boolean, boolean][]) {
+    const [one, other] = await two(dir.file("file"));
+    assertEquals(await one.tryLock(first), true);
+    assertEquals(await other.tryLock(second), both, `${first} and ${second}`);
+    await one.unlock();
+    assertEquals(await other.tryLock(second), true);
+    await one.close();
+    await other.close();
+  }
+});
+
+testInEachDirectory("A lock is shared unless exclusive is asked for", async (dir) => {
+  const [one, other] = await two(dir.file("file"));
+  await one.lock();
+  assertEquals([await other.tryLock(), await other.tryLock(true)], [true, false]);
+  await one.close();
+  await other.close();
+});
+
+testInEachDirectory("A descriptor never stands in its own way", async (dir) => {
+  const [one, other] = await two(dir.file("file"));
+  await one.lock(true);
+  await one.lock(true);
+  await one.lock(false);
+  assertEquals(await other.tryLock(), true);
+  assertEquals(await one.tryLock(true), false);
+  await one.unlock();
+  await one.unlock();
+  assertEquals(await other.tryLock(true), true);
+  await one.close();
+  await other.close();
+});
+
+testInEachDirectory("Closing a file gives its lock back", async (dir) => {
+  const [one, other] = await two(dir.file("file"));
+  await one.lock(true);
+  assertEquals(await other.tryLock(), false);
+  await one.close();
+  assertEquals(await other.tryLock(true), true);
+  await other.close();
+});
+
+testInEachDirectory("lock() waits until the lock is given back", async (dir) => {
+  const [one, other] = await two(dir.file("file"));
+  await one.lock(true);
+  let locked = false;
+  const waiting = other.lock(true).then(() => locked = true);
+  const { inFlight } = ioStats();
+  for (let turn = 0; turn < 5; turn++) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    assertEquals(locked, false);
+    // Nobody is parked in the kernel: others get their work done meanwhile.
+    assert(ioStats().inFlight <= inFlight + 1);
+    await one.size();
+  }
+  await one.unlock();
+  await waiting;
+  assertEquals(await one.tryLock(), false);
+  await one.close();
+  await other.close();
+});
+
+testInEachDirectory("Any number may wait for one lock, and all get it", async (dir) => {
+  const path = dir.file("file");
+  await using first = await DmaFile.create(path);
+  await first.lock(true);
+  let holders = 0;
+  const work = Array.from({ length: 20 }, async () => {
+    await using file = await DmaFile.open(path);
+    await file.lock(true);
+    assertEquals(++holders, 1);
+    await file.size();
+    holders--;
+  });
+  await first.unlock();
+  await Promise.all(work);
+});
+
+testInEachDirectory("lock() that waits rejects when its file is closed", async (dir) => {
+  const [one, other] = await two(dir.file("file"));
+  await one.lock(true);
+  const waiting = assertRejects(() => other.lock(), BadResource, "lock '");
+  await other.close();
+  await waiting;
+  await one.close();
+  await assertRejects(() => one.lock(), BadResource, "the file is closed");
+  await assertRejects(() => one.tryLock(), BadResource, "the file is closed");
+  await assertRejects(() => one.unlock(), BadResource, "the file is closed");
+});
+
+testInEachDirectory("A lock stands against Deno's own, and the other way round", async (dir) => {
+  await using file = await DmaFile.create(dir.file("file"));
+  using plain = await Deno.open(file.path);
+  await file.lock(true);
+  assertEquals(await plain.tryLock(false), false);
+  await file.unlock();
+  await plain.lock(true);
+  assertEquals(await file.tryLock(), false);
+});
+
+testInEachDirectory("A lock does not keep anybody from reading or writing", async (dir) => {
+  const [one, other] = await two(dir.file("file"));
+  await one.lock(true);
+  await Deno.writeTextFile(dir.file("file"), "words");
+  assertEquals(await other.readAt(0, 10), new TextEncoder().encode("words"));
+  await one.close();
+  await other.close();
+});
+
+testInEachDirectory("A lock stands against other processes", async (dir) => {
+  const path = dir.file("file");
+  await using file = await DmaFile.create(path);
+  const code = `
+    await using file = await dma.DmaFile.open(${JSON.stringify(path)});
+    console.log(await file.tryLock(true), await file.tryLock(false));`;
+  const tried = async () => (await runChild(code)).output;
+  assertEquals(await tried(), "true true");
+  await file.lock();
+  assertEquals(await tried(), "false true");
+  await file.lock(true);
+  assertEquals(await tried(), "false false");
+  await file.unlock();
+  assertEquals(await tried(), "true true");
+});
+
+testInEachDirectory("A process that is killed gives its lock back", async (dir) => {
+  const path = dir.file("file");
+  await using file = await DmaFile.create(path);
+  const code = `
+    import { DmaFile } from ${JSON.stringify(module)};
+    const file = await DmaFile.open(${JSON.stringify(path)});
+    await file.lock(true);
+    console.log("locked");
+    setInterval(() => file.size(), 1000);`;
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["eval", "--no-config", "--no-lock", "--quiet", code],
+    stdout: "piped",
+  }).spawn();
+  const output = child.stdout.getReader();
+  assertEquals(new TextDecoder().decode((await output.read()).value), "locked\n");
+  assertEquals(await file.tryLock(), false);
+  const waiting = file.lock(true);
+  child.kill("SIGKILL");
+  await waiting;
+  await eventually(() => file.tryLock(true));
+  await child.status;
+  await output.cancel();
+});
+
+testInEachDirectory("lock() names a wrong argument", async (dir) => {
+  await using file = await DmaFile.create(dir.file("file"));
+  const wrong = 1 as unknown as boolean;
+  await assertRejects(() => file.lock(wrong), TypeError, "Invalid exclusive 1");
+  await assertRejects(() => file.tryLock(wrong), TypeError, "Invalid exclusive 1");
+});

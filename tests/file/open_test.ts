@@ -1,0 +1,456 @@
+// DmaFile.open and create: the options, the names, and errors that are Deno's own.
+// Long, as a list is: each test stands for itself.
+
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertRejects,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
+import { type DmaError, DmaFile } from "../../mod.ts";
+import { assertFile, assertNoFile, namesIn, pattern } from "../support/bytes.ts";
+import { descriptorsIn, descriptorsOf } from "../support/descriptors.ts";
+import { testInEachDirectory } from "../support/dirs.ts";
+import "../support/engine.ts";
+import { interpose, later } from "../support/interpose.ts";
+import { run } from "../setup/command.ts";
+
+/** What a promise rejects with. */
+async function failure(work: () => Promise<unknown>): Promise<DmaError> {
+  return await assertRejects(work, Error) as DmaError;
+}
+
+testInEachDirectory("DmaFile.create makes an empty file and DmaFile.open opens it", async (dir) => {
+  const path = dir.file("new");
+  const file = await DmaFile.create(path);
+  assertEquals(file.path, path);
+  assertEquals(await file.size(), 0);
+  await file.close();
+  await assertFile(path, new Uint8Array());
+  const again = await DmaFile.open(path);
+  assertEquals(again.path, path);
+  await again.close();
+  assertEquals(descriptorsIn(dir.path), 0);
+});
+
+testInEachDirectory("DmaFile.create empties the file that is there", async (dir) => {
+  const path = dir.file("old");
+  await Deno.writeFile(path, pattern(5000), { mode: 0o640 });
+  await using file = await DmaFile.create(path, { mode: 0o600 });
+  assertEquals(await file.size(), 0);
+  assertEquals((await file.stat()).mode! & 0o777, 0o640);
+});
+
+testInEachDirectory("DmaFile.open reads only, unless told otherwise", async (dir) => {
+  const path = dir.file("read");
+  await Deno.writeFile(path, pattern(5000));
+  await using file = await DmaFile.open(path);
+  const error = await failure(() => file.writeAt(file.allocBuffer(4096), 0));
+  assertInstanceOf(error, Deno.errors.BadResource);
+  assertEquals(error.code, "EBADF");
+  assertEquals(error.op, "write");
+  assertEquals(error.path, path);
+  await assertRejects(() => file.truncate(0), Deno.errors.BadResource);
+  await assertRejects(() => file.preallocate(8192), Deno.errors.BadResource);
+  await assertRejects(() => file.deallocate(0, 4096), Deno.errors.BadResource);
+  assertThrows(() => file.writable, TypeError, "opened without write");
+  await assertFile(path, pattern(5000));
+});
+
+testInEachDirectory("DmaFile.open without read refuses to read", async (dir) => {
+  const path = dir.file("write");
+  await Deno.writeFile(path, pattern(5000));
+  await using file = await DmaFile.open(path, { read: false, write: true });
+  const error = await failure(() => file.readAt(0, 10));
+  assertInstanceOf(error, Deno.errors.BadResource);
+  assertEquals(error.code, "EBADF");
+  await assertRejects(() => file.readAtAligned(0, 4096), Deno.errors.BadResource);
+  assertEquals(await file.size(), 5000);
+  assertEquals(await file.writeAt(file.allocBuffer(4096), 0), 4096);
+});
+
+testInEachDirectory("DmaFile.open with write leaves what is there", async (dir) => {
+  const path = dir.file("kept");
+  await Deno.writeFile(path, pattern(5000));
+  await (await DmaFile.open(path, { write: true, create: true })).close();
+  await assertFile(path, pattern(5000));
+});
+
+testInEachDirectory("DmaFile.open with truncate empties the file", async (dir) => {
+  const path = dir.file("emptied");
+  await Deno.writeFile(path, pattern(5000));
+  await (await DmaFile.open(path, { write: true, truncate: true })).close();
+  await assertFile(path, new Uint8Array());
+});
+
+testInEachDirectory("DmaFile.open with create makes the file once", async (dir) => {
+  const path = dir.file("made");
+  const first = await DmaFile.open(path, { write: true, create: true });
+  await first.writeAt(pattern(4096), 0);
+  await first.close();
+  const second = await DmaFile.open(path, { write: true, create: true });
+  assertEquals(await second.size(), 4096);
+  await second.close();
+});
+
+testInEachDirectory("DmaFile.open with createNew fails where there is a file", async (dir) => {
+  const path = dir.file("new");
+  await (await DmaFile.open(path, { write: true, createNew: true })).close();
+  await Deno.writeFile(path, pattern(100));
+  const options = { write: true, createNew: true, truncate: true };
+  const error = await failure(() => DmaFile.open(path, options));
+  assertInstanceOf(error, Deno.errors.AlreadyExists);
+  assertEquals(error.code, "EEXIST");
+  await assertFile(path, pattern(100));
+  await Deno.symlink(dir.file("nowhere"), dir.file("link"));
+  await assertRejects(() => DmaFile.open(dir.file("link"), options), Deno.errors.AlreadyExists);
+  await assertNoFile(dir.file("nowhere"));
+});
+
+testInEachDirectory(
+  "A link to nothing stays where the file it has made is refused",
+  async (dir) => {
+    await Deno.symlink("target", dir.file("link"));
+    const O_DIRECT = Deno.build.arch === "aarch64" ? 0o200000 : 0o40000;
+    using _ = interpose("open", (real, args) => {
+      if ((args[2] & O_DIRECT) !== 0) later(args[4], -22);
+      else real(...args);
+    });
+    const opening = () => DmaFile.create(dir.file("link"), { direct: "require" });
+    await assertRejects(opening, Deno.errors.NotSupported);
+    assertEquals(await namesIn(dir.path), ["link"]);
+    assertEquals(descriptorsIn(dir.path), 0);
+  },
+);
+
+testInEachDirectory(
+  "DmaFile.create empties what somebody else makes in the last moment",
+  async (dir) => {
+    const path = dir.file("file");
+    await Deno.writeFile(path, pattern(100));
+    // There, gone, and there again with something in it.
+    using _ = interpose("open", (real, args, index) => {
+      if (index === 0) later(args[4], -17);
+      else if (index === 1) later(args[4], -2);
+      else real(...args);
+    });
+    await using file = await DmaFile.create(path);
+    assertEquals(await file.size(), 0);
+  },
+);
+
+testInEachDirectory("DmaFile.create follows a symbolic link, also one to nothing", async (dir) => {
+  await Deno.symlink("target", dir.file("link"));
+  const file = await DmaFile.create(dir.file("link"));
+  await file.writeAt(pattern(4096), 0);
+  await file.close();
+  await assertFile(dir.file("target"), pattern(4096));
+  const again = await DmaFile.create(dir.file("link"));
+  assertEquals(await again.size(), 0);
+  await again.close();
+  assert((await Deno.lstat(dir.file("link"))).isSymlink);
+});
+
+testInEachDirectory("DmaFile.create gives a new file its mode, less the umask", async (dir) => {
+  const umask = Deno.umask(0o027);
+  try {
+    for (const [mode, expected] of [[undefined, 0o640], [0o777, 0o750], [0o400, 0o400]] as const) {
+      const path = dir.file(`mode ${mode}`);
+      const file = await DmaFile.create(path, mode === undefined ? {} : { mode });
+      assertEquals((await file.stat()).mode! & 0o7777, expected);
+      await file.close();
+    }
+  } finally {
+    Deno.umask(umask);
+  }
+});
+
+testInEachDirectory('DmaFile with direct "off" goes through the page cache', async (dir) => {
+  const path = dir.file("cached");
+  await using file = await DmaFile.create(path, { direct: "off" });
+  assertEquals(file.direct, false);
+  assertEquals(file.alignment, { memory: 4096, offset: 4096 });
+  await file.writeAt(pattern(8192), 0);
+  assertEquals(await file.readAt(100, 5000), pattern(5000, 100));
+});
+
+testInEachDirectory('DmaFile with direct "require" has Direct I/O', async (dir) => {
+  await using file = await DmaFile.create(dir.file("direct"), { direct: "require" });
+  assertEquals(file.direct, true);
+}, { where: ({ fileSystem }) => ["ext4", "xfs", "btrfs"].includes(fileSystem) });
+
+testInEachDirectory(
+  'DmaFile with direct "require" fails in memory, and harms nothing',
+  async (dir) => {
+    const path = dir.file("old");
+    await Deno.writeFile(path, pattern(5000));
+    const error = await failure(() => DmaFile.create(path, { direct: "require" }));
+    assertInstanceOf(error, Deno.errors.NotSupported);
+    await assertFile(path, pattern(5000));
+    const made = dir.file("new");
+    await assertRejects(
+      () => DmaFile.create(made, { direct: "require" }),
+      Deno.errors.NotSupported,
+    );
+    await assertNoFile(made);
+    assertEquals(descriptorsIn(dir.path), 0);
+    await using file = await DmaFile.create(path);
+    assertEquals(file.direct, false);
+  },
+  { where: ({ fileSystem }) => fileSystem === "tmpfs" },
+);
+
+testInEachDirectory(
+  "A file that has no Direct I/O, though O_DIRECT opens, says so",
+  async (dir) => {
+    const path = dir.file("journaled");
+    await Deno.writeFile(path, new Uint8Array());
+    // ext4 journals the data of this one file, past which no I/O may go.
+    if (!(await run("chattr", ["+j", path])).success) return;
+    await assertRejects(
+      () => DmaFile.open(path, { write: true, direct: "require" }),
+      Deno.errors.NotSupported,
+      "no Direct I/O",
+    );
+    await using file = await DmaFile.open(path, { write: true });
+    assertEquals(file.direct, false);
+    assertEquals(file.alignment, { memory: 4096, offset: 4096 });
+    await file.writeAt(pattern(4096), 0);
+    await assertFile(path, pattern(4096));
+  },
+  { where: ({ fileSystem }) => fileSystem === "ext4", ignore: Deno.uid() !== 0 },
+);
+
+Deno.test({
+  name: "A file system that refuses O_DIRECT is written through the page cache, or not at all",
+  ignore: Deno.uid() !== 0,
+  fn: async () => {
+    const path = await Deno.makeTempDir();
+    const { success, output } = await run("mount", ["-t", "ramfs", "dma-ramfs", path]);
+    try {
+      assert(success, output);
+      const required = { write: true, direct: "require" } as const;
+      for (const options of [{ createNew: true }, { create: true }]) {
+        const error = await failure(() => DmaFile.open(`${path}/x`, { ...required, ...options }));
+        assertInstanceOf(error, Deno.errors.NotSupported);
+        assertEquals(await namesIn(path), []);
+      }
+      const file = await DmaFile.open(`${path}/x`, { write: true, createNew: true });
+      assertEquals(file.direct, false);
+      await file.writable.write(pattern(5000));
+      await file.writable.close();
+      await assertFile(`${path}/x`, pattern(5000));
+      await assertRejects(() => DmaFile.create(`${path}/x`, { direct: "require" }));
+      await assertFile(`${path}/x`, pattern(5000));
+      const options = { write: true, createNew: true };
+      const error = await failure(() => DmaFile.open(`${path}/x`, options));
+      assertInstanceOf(error, Deno.errors.AlreadyExists);
+      assertEquals(descriptorsIn(path), 0);
+    } finally {
+      if (success) await run("umount", [path]);
+      await Deno.remove(path);
+    }
+  },
+});
+
+testInEachDirectory("DmaFile.alignment is what the kernel asks for", async (dir) => {
+  await using file = await DmaFile.create(dir.file("aligned"));
+  const { memory, offset } = file.alignment;
+  for (const value of [memory, offset]) {
+    assert(value > 0 && value <= 65536 && Number.isInteger(Math.log2(value)), `${value}`);
+  }
+  if (dir.label.endsWith(" 4096")) assertEquals(offset, 4096);
+  if (/^(ext4|xfs) 512$/.test(dir.label)) assertEquals(offset, 512);
+  if (!file.direct) assertEquals(file.alignment, { memory: 4096, offset: 4096 });
+  // The smallest write that is said to do is one that the kernel takes.
+  assertEquals(await file.writeAt(pattern(offset), 3 * offset), offset);
+  assertEquals(await file.size(), 4 * offset);
+});
+
+testInEachDirectory("DmaFile.alignUp and alignDown round to the alignment", async (dir) => {
+  await using file = await DmaFile.create(dir.file("rounded"));
+  const { offset } = file.alignment;
+  for (const base of [0, 5 * offset, 2 ** 40, 2 ** 52]) {
+    assertEquals(file.alignUp(base), base);
+    assertEquals(file.alignDown(base), base);
+    assertEquals(file.alignUp(base + 1), base + offset);
+    assertEquals(file.alignDown(base + 1), base);
+    assertEquals(file.alignDown(base + offset - 1), base);
+  }
+  for (const bad of [-1, 0.5, NaN, Infinity, Number.MAX_SAFE_INTEGER + 1]) {
+    assertThrows(() => file.alignUp(bad), RangeError, String(bad));
+    assertThrows(() => file.alignDown(bad), RangeError, String(bad));
+  }
+  assertThrows(() => file.alignUp(Number.MAX_SAFE_INTEGER), RangeError);
+  assertThrows(() => file.alignUp("1" as unknown as number), TypeError, '"1"');
+});
+
+testInEachDirectory("DmaFile.allocBuffer gives zeroed memory that suits writeAt", async (dir) => {
+  await using file = await DmaFile.create(dir.file("buffer"));
+  const { offset } = file.alignment;
+  for (const length of [1, offset, offset + 1, 1_000_000]) {
+    const buffer = file.allocBuffer(length);
+    assertEquals(buffer.length, file.alignUp(length));
+    assertEquals(buffer.bytes, new Uint8Array(buffer.length));
+    assertEquals(await file.writeAt(buffer, 0), buffer.length);
+  }
+  for (const bad of [0, -1, 1.5, NaN, 2 ** 40]) {
+    assertThrows(() => file.allocBuffer(bad), RangeError, String(bad));
+  }
+  assertThrows(() => file.allocBuffer("5" as unknown as number), TypeError);
+});
+
+// ---- names ----------------------------------------------------------------------------------------------------
+
+testInEachDirectory("DmaFile takes any name that the file system takes", async (dir) => {
+  const names = [
+    "a".repeat(255),
+    "ü".repeat(127),
+    "line\nbreak\ttab",
+    " leading and trailing ",
+    "-rf",
+    "%41 & ? # ' \" \\ *",
+    "😀",
+    "..name",
+  ];
+  for (const name of names) {
+    const file = await DmaFile.create(dir.file(name));
+    await file.writeAt(pattern(4096), 0);
+    await file.close();
+    await assertFile(dir.file(name), pattern(4096));
+    const atomic = await DmaFile.create(dir.file(name), { atomic: true });
+    await atomic.close();
+    await assertFile(dir.file(name), new Uint8Array());
+  }
+  assertEquals(await namesIn(dir.path), [...names].sort());
+});
+
+testInEachDirectory("DmaFile takes a file: URL as Deno.open does", async (dir) => {
+  const name = "a b%20#?ü.bin";
+  const url = new URL(`file://${dir.path}/${encodeURIComponent(name)}`);
+  const file = await DmaFile.create(url);
+  assertEquals(file.path, dir.file(name));
+  await file.close();
+  assertEquals(await namesIn(dir.path), [name]);
+  (await Deno.open(url)).close();
+  await (await DmaFile.open(url)).close();
+});
+
+testInEachDirectory(
+  "DmaFile.open resolves a relative path against the working directory",
+  async (dir) => {
+    const before = Deno.cwd();
+    Deno.chdir(dir.path);
+    try {
+      const file = await DmaFile.create("relative");
+      assertEquals(file.path, "relative");
+      await file.close();
+      await (await DmaFile.open("./relative")).close();
+    } finally {
+      Deno.chdir(before);
+    }
+    assertEquals(await namesIn(dir.path), ["relative"]);
+  },
+);
+
+Deno.test("DmaFile.open rejects what is no path, naming it", async () => {
+  const bad: [unknown, string][] = [
+    [undefined, "undefined"],
+    [null, "null"],
+    [5, "5"],
+    [{}, "object"],
+    [new Uint8Array(1), "Uint8Array"],
+    ["a\0b", "NUL"],
+    [new URL("https://example.com/x"), "https://example.com/x"],
+    [new URL("file://host/x"), "file://host/x"],
+    [new URL("file:///tmp/a%00b"), "NUL"],
+    [new URL("file:///tmp/%FF"), "%FF"],
+  ];
+  for (const [path, says] of bad) {
+    await assertRejects(() => DmaFile.open(path as string), TypeError, says);
+    await assertRejects(() => DmaFile.create(path as string), TypeError, says);
+    await assertRejects(() => DmaFile.create(path as string, { atomic: true }), TypeError, says);
+  }
+});
+
+testInEachDirectory(
+  "DmaFile.open rejects wrong options, naming them, and touches nothing",
+  async (dir) => {
+    const path = dir.file("untouched");
+    const open = (options: unknown) => () => DmaFile.open(path, options as never);
+    await assertRejects(open(5), TypeError, "options");
+    await assertRejects(open(null), TypeError, "options");
+    await assertRejects(open({ read: 1 }), TypeError, "read");
+    await assertRejects(open({ write: "yes" }), TypeError, '"yes"');
+    await assertRejects(open({ read: false }), TypeError, "read or write");
+    await assertRejects(open({ create: true }), TypeError, "create");
+    await assertRejects(open({ createNew: true }), TypeError, "createNew");
+    await assertRejects(open({ truncate: true }), TypeError, "truncate");
+    await assertRejects(open({ write: true, create: true, direct: "maybe" }), TypeError, '"maybe"');
+    await assertRejects(open({ write: true, create: true, mode: "7" }), TypeError, "mode");
+    await assertRejects(open({ write: true, create: true, mode: 0o10000 }), RangeError, "4096");
+    await assertRejects(open({ write: true, create: true, mode: -1 }), RangeError, "mode");
+    await assertRejects(() => DmaFile.create(path, { atomic: 1 as never }), TypeError, "atomic");
+    assertEquals(await namesIn(dir.path), []);
+  },
+);
+
+// ---- errors ---------------------------------------------------------------------------------------------------
+
+testInEachDirectory("DmaFile.open fails with the error that Deno.open gives", async (dir) => {
+  await Deno.writeFile(dir.file("file"), pattern(10));
+  await Deno.mkdir(dir.file("directory"));
+  await Deno.symlink("loop", dir.file("loop"));
+  const cases: [string, string, Deno.OpenOptions][] = [
+    ["ENOENT", dir.file("missing"), { read: true }],
+    ["ENOENT", dir.file("missing/x"), { write: true, create: true }],
+    ["ENOENT", "", { read: true }],
+    ["ENOTDIR", dir.file("file/x"), { read: true }],
+    ["ENOTDIR", dir.file("file/x"), { write: true, create: true }],
+    ["EISDIR", dir.file("directory"), { read: true, write: true }],
+    ["EEXIST", dir.file("file"), { write: true, createNew: true }],
+    ["ELOOP", dir.file("loop"), { read: true }],
+    ["ENAMETOOLONG", dir.file("n".repeat(256)), { write: true, create: true }],
+    ["ENAMETOOLONG", dir.file("d/".repeat(2100) + "x"), { read: true }],
+  ];
+  for (const [code, path, options] of cases) {
+    const ours = await failure(() => DmaFile.open(path, { read: false, ...options }));
+    const theirs = await failure(() => Deno.open(path, options));
+    assertEquals(ours.message, theirs.message);
+    assertEquals(ours.name, theirs.name);
+    assertStrictEquals(ours.constructor, theirs.constructor);
+    assertEquals(ours.code, code);
+    assertEquals(ours.code, theirs.code);
+    assertEquals(ours.op, "open");
+    assertEquals(ours.path, path);
+    assert(ours.message.includes(`(os error ${ours.errno})`), ours.message);
+  }
+  assertEquals(descriptorsIn(dir.path), 0);
+  assertEquals(await namesIn(dir.path), ["directory", "file", "loop"]);
+});
+
+testInEachDirectory(
+  "A file that was opened write-only first leaves Direct I/O as it is",
+  async (dir) => {
+    const path = dir.file("first");
+    const first = await DmaFile.open(path, { read: false, write: true, create: true });
+    const second = await DmaFile.open(path);
+    assertEquals(first.direct, second.direct);
+    assertEquals(first.alignment, second.alignment);
+    await first.close();
+    await second.close();
+  },
+);
+
+testInEachDirectory("DmaFile is shown with its path, and cannot be constructed", async (dir) => {
+  const path = dir.file("shown");
+  const file = await DmaFile.create(path);
+  assert(Deno.inspect(file).includes(path));
+  assert(Deno.inspect(file).includes("closed: false"));
+  await file.close();
+  assert(Deno.inspect(file).includes("closed: true"));
+  assertThrows(() => Reflect.construct(DmaFile, [Symbol(), {}]), TypeError, "DmaFile.open");
+  assertEquals(descriptorsOf(path), 0);
+});

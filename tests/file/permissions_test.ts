@@ -1,0 +1,377 @@
+// Deno's permissions, in child processes with exactly these flags: FFI could pass them by, and must not.
+
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assertFile, assertNoFile, namesIn, pattern } from "../support/bytes.ts";
+import { runChild } from "../support/child.ts";
+import { testDirectories, type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+
+/** One file system is enough: permissions are Deno's, and paths. */
+function testPermissions(name: string, fn: (dir: TestDirectory) => Promise<void>): void {
+  const [first] = testDirectories;
+  testInEachDirectory(name, fn, { where: (directory) => directory === first });
+}
+
+const text = (value: string) => JSON.stringify(value);
+
+/** A folder that a child may use, and one that it may not. */
+async function twoFolders(dir: TestDirectory): Promise<{ inside: string; outside: string }> {
+  const inside = dir.file("inside");
+  const outside = dir.file("outside");
+  await Deno.mkdir(inside);
+  await Deno.mkdir(outside);
+  await Deno.writeFile(`${outside}/secret`, pattern(5000));
+  return { inside, outside };
+}
+
+const notCapable = (access: string, path: string) =>
+  `NotCapable: Requires ${access} access to "${path}", run again with the --allow-${access} flag`;
+
+testPermissions("With --allow-ffi alone nothing opens, is made, or is emptied", async (dir) => {
+  const { outside } = await twoFolders(dir);
+  const secret = `${outside}/secret`;
+  const fresh = `${outside}/fresh`;
+  const { output } = await runChild(
+    `
+    await report(() => dma.DmaFile.open(${text(secret)}));
+    await report(() => dma.DmaFile.open(${text(secret)}, { write: true, read: false }));
+    await report(() => dma.DmaFile.open(${text(secret)}, { write: true, truncate: true }));
+    await report(() => dma.DmaFile.create(${text(secret)}));
+    await report(() => dma.DmaFile.create(${text(fresh)}));
+    await report(() => dma.DmaFile.create(${text(fresh)}, { atomic: true }));
+    await report(() => dma.DmaFile.open(${text(fresh)}, { write: true, createNew: true }));
+    await report(() => dma.DmaFile.temp({ dir: ${text(outside)} }));
+  `,
+    { flags: ["--allow-ffi"] },
+  );
+  const lines = output.split("\n");
+  assertEquals(lines[0], notCapable("read", secret));
+  assertEquals(lines[1], notCapable("write", secret));
+  assertEquals(lines.length, 8, output);
+  for (const line of lines) assert(line.startsWith("NotCapable: Requires "), line);
+  assertEquals(await namesIn(outside), ["secret"]);
+  await assertFile(secret, pattern(5000));
+});
+
+testPermissions("The error is the one that Deno.open gives", async (dir) => {
+  const { outside } = await twoFolders(dir);
+  const { output } = await runChild(
+    `
+    const path = ${text(`${outside}/secret`)};
+    await report(() => dma.DmaFile.open(path));
+    await report(() => Deno.open(path));
+    await report(() => dma.DmaFile.open(path, { read: false, write: true }));
+    await report(() => Deno.open(path, { write: true }));
+  `,
+    { flags: ["--allow-ffi"] },
+  );
+  const [ours, theirs, oursWriting, theirsWriting] = output.split("\n");
+  assertEquals(ours, theirs);
+  assertEquals(oursWriting, theirsWriting);
+});
+
+testPermissions(
+  "Without --allow-ffi nothing opens, and the error says what is wanted",
+  async (dir) => {
+    const { inside } = await twoFolders(dir);
+    const { output } = await runChild(
+      `await report(() => dma.DmaFile.create(${text(`${inside}/x`)}));`,
+      { flags: [`--allow-read=${inside}`, `--allow-write=${inside}`] },
+    );
+    assert(output.startsWith("NotCapable: Requires ffi access"), output);
+    assertEquals(await namesIn(inside), []);
+  },
+);
+
+testPermissions("The smallest set of flags does everything in its folder", async (dir) => {
+  const { inside } = await twoFolders(dir);
+  const path = `${inside}/file`;
+  const { output, code } = await runChild(
+    `
+    const path = ${text(path)};
+    const file = await dma.DmaFile.create(path);
+    const stream = new dma.DmaStreamWriter(file, { bufferSize: 65536, closeFile: false });
+    await ReadableStream.from([new Uint8Array(3000001).fill(7)]).pipeTo(stream);
+    await file.sync();
+    await file.rename(path + "2");
+    const read = await file.readAt(2999999, 10);
+    await file.close();
+    console.log(read.length, dma.engineInfo().engine);
+    const atomic = await dma.DmaFile.create(path, { atomic: true });
+    await atomic.writeAt(new Uint8Array(4096).fill(8), 0);
+    await atomic.close();
+    const temporary = await dma.DmaFile.temp({ dir: ${text(inside)} });
+    await temporary.writeAt(new Uint8Array(4096), 0);
+    await temporary.close();
+    const again = await dma.DmaFile.open(path + "2");
+    console.log(again.path, await again.size());
+    await again.close();
+    const removed = await dma.DmaFile.open(path + "2", { write: true });
+    await removed.remove();
+    await removed.close();
+  `,
+    { flags: ["--allow-ffi", `--allow-read=${inside}`, `--allow-write=${inside}`] },
+  );
+  assertEquals(code, 0, output);
+  const [first, second] = output.split("\n");
+  // Without permission for the environment DMA_ENGINE is not looked at.
+  assert(/^2 (io_uring|threads)$/.test(first!), output);
+  assertEquals(second, `${path}2 3000001`);
+  assertEquals(await namesIn(inside), ["file"]);
+  await assertFile(path, new Uint8Array(4096).fill(8));
+});
+
+testPermissions("Writing needs --allow-write alone, where nothing is read", async (dir) => {
+  const { inside } = await twoFolders(dir);
+  const path = `${inside}/file`;
+  await Deno.writeFile(path, pattern(1000));
+  const { output, code } = await runChild(
+    `
+    const file = await dma.DmaFile.open(${text(path)}, { read: false, write: true });
+    const stream = new dma.DmaStreamWriter(file, { append: true });
+    await stream.write(new Uint8Array(100).fill(9));
+    await stream.close();
+    const made = await dma.DmaFile.create(${text(`${inside}/made`)}, { read: false });
+    await made.writable.close();
+  `,
+    { flags: ["--allow-ffi", `--allow-write=${inside}`] },
+  );
+  assertEquals(code, 0, output);
+  assertEquals((await Deno.stat(path)).size, 1100);
+  assertEquals(await namesIn(inside), ["file", "made"]);
+});
+
+testPermissions("Reading needs --allow-read alone", async (dir) => {
+  const { outside } = await twoFolders(dir);
+  const path = `${outside}/secret`;
+  const { output } = await runChild(
+    `
+    const path = ${text(path)};
+    const file = await dma.DmaFile.open(path);
+    console.log((await file.readAt(4990, 100)).length);
+    await report(() => file.writeAt(file.allocBuffer(4096), 0));
+    await report(() => file.truncate());
+    await report(() => file.remove());
+    await report(() => file.rename(path + "2"));
+    await report(() => dma.DmaFile.open(path, { write: true }));
+    await file.close();
+  `,
+    { flags: ["--allow-ffi", `--allow-read=${outside}`] },
+  );
+  const lines = output.split("\n");
+  assertEquals(lines[0], "10");
+  assert(lines[1]!.startsWith("BadResource:"), output);
+  assert(lines[2]!.startsWith("BadResource:"), output);
+  for (const line of lines.slice(3)) {
+    assertStringIncludes(line, "NotCapable: Requires write access");
+  }
+  await assertFile(path, pattern(5000));
+  assertEquals(await namesIn(outside), ["secret"]);
+});
+
+testPermissions("A folder that is allowed lets nothing else through", async (dir) => {
+  const { inside, outside } = await twoFolders(dir);
+  const secret = `${outside}/secret`;
+  await Deno.symlink(secret, `${inside}/link`);
+  await Deno.symlink(outside, `${inside}/folder`);
+  await Deno.symlink("../outside/secret", `${inside}/relative`);
+  await Deno.symlink(`${outside}/fresh`, `${inside}/dangling`);
+  await Deno.symlink("folder", `${inside}/twice`);
+  const before = (await Deno.stat(outside)).mtime;
+  const paths = [
+    secret,
+    `${inside}/../outside/secret`,
+    `${inside}/folder/../outside/secret`,
+    `${inside}/folder/../outside/fresh`,
+    `${inside}/link`,
+    `${inside}/relative`,
+    `${inside}/folder/secret`,
+    `${inside}/twice/secret`,
+    `${inside}/dangling`,
+    `${inside}/folder/fresh`,
+    `${inside}/twice/fresh`,
+    `${inside}/../fresh`,
+    `/proc/self/cwd/secret`,
+  ];
+  const { output } = await runChild(
+    `
+    const { DmaFile } = dma;
+    for (const path of ${JSON.stringify(paths)}) {
+      const ways = {
+        read: () => DmaFile.open(path),
+        write: () => DmaFile.open(path, { read: false, write: true }),
+        truncate: () => DmaFile.open(path, { read: false, write: true, truncate: true }),
+        create: () => DmaFile.create(path),
+        "create or open": () => DmaFile.open(path, { write: true, create: true }),
+        createNew: () => DmaFile.open(path, { write: true, createNew: true }),
+        atomic: async () => {
+          // Takes the place of a link, and does not follow it.
+          if (/(link|relative|dangling)$/.test(path)) throw new Deno.errors.NotCapable("Not tried");
+          await (await DmaFile.create(path, { atomic: true })).close();
+        },
+        temp: async () => {
+          const dir = path.slice(0, path.lastIndexOf("/"));
+          if (dir === ${text(inside)}) throw new Deno.errors.NotCapable("Not tried");
+          await (await DmaFile.temp({ dir })).close();
+        },
+      };
+      for (const [name, open] of Object.entries(ways)) {
+        await open().then(
+          () => console.log("OPENED", name, path),
+          (error) => console.log(error.name, name, path, error.message),
+        );
+      }
+    }
+  `,
+    {
+      flags: ["--allow-ffi", `--allow-read=${inside}`, `--allow-write=${inside}`],
+      cwd: outside,
+    },
+  );
+  const lines = output.split("\n");
+  assertEquals(lines.length, paths.length * 8, output);
+  for (const line of lines) {
+    // What is there already fails createNew before its real path is asked for, and a link to nothing is nothing.
+    assert(/^(NotCapable|NotFound|AlreadyExists|TypeError) /.test(line), line);
+    const expected = /dangling|fresh/.test(line) || / createNew /.test(line) ? "" : "NotCapable ";
+    assert(line.startsWith(expected), line);
+  }
+  await assertFile(secret, pattern(5000));
+  assertEquals(await namesIn(outside), ["secret"]);
+  await assertNoFile(dir.file("fresh"));
+  assertEquals(await namesIn(dir.path), ["inside", "outside"]);
+  // Not even for a moment.
+  assertEquals((await Deno.stat(outside)).mtime, before);
+});
+
+testPermissions("An error names the path that would have been needed", async (dir) => {
+  const { inside, outside } = await twoFolders(dir);
+  await Deno.symlink(`${outside}/secret`, `${inside}/link`);
+  const { output } = await runChild(
+    `
+    await report(() => dma.DmaFile.open(${text(`${inside}/link`)}));
+    await report(() => dma.DmaFile.open(${
+      text(`${outside}/secret`)
+    }, { read: false, write: true }));
+  `,
+    { flags: ["--allow-ffi", `--allow-read=${inside}`, `--allow-write=${inside}`] },
+  );
+  const [link, direct] = output.split("\n");
+  assertEquals(link, notCapable("read", `${Deno.realPathSync(outside)}/secret`));
+  assertEquals(direct, notCapable("write", `${outside}/secret`));
+});
+
+testPermissions("A link within the allowed folder may be followed", async (dir) => {
+  const { inside } = await twoFolders(dir);
+  await Deno.mkdir(`${inside}/real`);
+  await Deno.symlink("real", `${inside}/folder`);
+  await Deno.symlink("real/file", `${inside}/link`);
+  const { output, code } = await runChild(
+    `
+    const file = await dma.DmaFile.create(${text(`${inside}/folder/file`)});
+    await file.writable.write(new Uint8Array(5));
+    await file.writable.close();
+    const again = await dma.DmaFile.open(${text(`${inside}/link`)}, { write: true });
+    console.log(await again.size());
+    await again.close();
+  `,
+    { flags: ["--allow-ffi", `--allow-read=${inside}`, `--allow-write=${inside}`] },
+  );
+  assertEquals([code, output], [0, "5"]);
+});
+
+testPermissions("What is denied is denied, also by another name", async (dir) => {
+  const { inside, outside } = await twoFolders(dir);
+  await Deno.symlink(`${outside}/secret`, `${inside}/link`);
+  const { output } = await runChild(
+    `
+    await report(() => dma.DmaFile.open(${text(`${outside}/secret`)}));
+    await report(() => dma.DmaFile.open(${text(`${inside}/link`)}));
+    await report(() => dma.DmaFile.create(${text(`${inside}/link`)}));
+    const file = await dma.DmaFile.create(${text(`${inside}/file`)});
+    await file.close();
+    console.log("made");
+  `,
+    {
+      flags: [
+        "--allow-ffi",
+        "--allow-read",
+        "--allow-write",
+        `--deny-read=${outside}`,
+        `--deny-write=${outside}`,
+      ],
+    },
+  );
+  const lines = output.split("\n");
+  assertEquals(lines.length, 4, output);
+  for (const line of lines.slice(0, 3)) assert(line.startsWith("NotCapable:"), line);
+  assertEquals(lines[3], "made");
+  await assertFile(`${outside}/secret`, pattern(5000));
+});
+
+testPermissions("rename and remove ask for the paths they touch", async (dir) => {
+  const { inside, outside } = await twoFolders(dir);
+  const { output } = await runChild(
+    `
+    const file = await dma.DmaFile.create(${text(`${inside}/file`)});
+    await report(() => file.rename(${text(`${outside}/file`)}));
+    await report(() => file.rename(${text(`${inside}/../outside/file`)}));
+    console.log(file.path);
+    await file.close();
+  `,
+    { flags: ["--allow-ffi", `--allow-read=${inside}`, `--allow-write=${inside}`] },
+  );
+  const lines = output.split("\n");
+  assertEquals(lines.length, 3, output);
+  assert(lines[0]!.startsWith("NotCapable: Requires write access"), output);
+  assert(lines[1]!.startsWith("NotCapable: Requires write access"), output);
+  assertEquals(lines[2], `${inside}/file`);
+  assertEquals(await namesIn(outside), ["secret"]);
+});
+
+testPermissions("A permission that is taken back holds for the next open", async (dir) => {
+  const { inside } = await twoFolders(dir);
+  const { output } = await runChild(
+    `
+    const path = ${text(`${inside}/file`)};
+    const file = await dma.DmaFile.create(path);
+    await Deno.permissions.revoke({ name: "write" });
+    await report(() => dma.DmaFile.create(path));
+    await report(() => file.remove());
+    await file.close();
+  `,
+    { flags: ["--allow-ffi", "--allow-read", "--allow-write"] },
+  );
+  const lines = output.split("\n");
+  assertEquals(lines.length, 2, output);
+  for (const line of lines) assert(line.startsWith("NotCapable: Requires write access"), line);
+  assertEquals(await namesIn(inside), ["file"]);
+});
+
+testPermissions("Importing the module asks for nothing", async () => {
+  const { output, code } = await runChild(`console.log(dma.engineInfo().engine);`, { flags: [] });
+  assertEquals([code, output], [0, "null"]);
+});
+
+testPermissions("Both engines work without net, env, sys and run", async (dir) => {
+  const { inside } = await twoFolders(dir);
+  for (const engine of ["io_uring", "threads"]) {
+    const { output, code } = await runChild(
+      `
+      dma.configure({ engine: ${text(engine)} });
+      const file = await dma.DmaFile.create(${text(`${inside}/file`)});
+      const writer = file.writable;
+      for (let index = 0; index < 100; index++) {
+        await writer.write(new Uint8Array(100_000));
+        await writer.sync();
+      }
+      await writer.close();
+      console.log(dma.engineInfo().engine);
+    `,
+      { flags: ["--allow-ffi", `--allow-read=${inside}`, `--allow-write=${inside}`] },
+    );
+    if (engine === "io_uring" && !/(NotSupported|LiburingMissing): /.test(output)) {
+      assertEquals([code, output], [0, engine]);
+    }
+    if (engine === "threads") assertEquals([code, output], [0, engine]);
+  }
+});

@@ -1,0 +1,385 @@
+// From file to file, when something goes wrong or is stopped: the same errors, locks and states as of any stream.
+
+import { assert, assertEquals, assertMatch, assertRejects, assertStrictEquals } from "@std/assert";
+import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
+import { assertFile, joined, pattern } from "../support/bytes.ts";
+import { descriptorsOf, eventually } from "../support/descriptors.ts";
+import { testInEachDirectory } from "../support/dirs.ts";
+import { engine } from "../support/engine.ts";
+import { interpose, type Interposed, later } from "../support/interpose.ts";
+import { allOf, openPattern } from "../support/patterned.ts";
+import { assertSame, type Piping, type Way, ways } from "./pipe_ways.ts";
+
+const EIO = 5;
+const ENOSPC = 28;
+
+/** Each combination of the options that keep a side from being ended. */
+const preventions: StreamPipeOptions[] = [0, 1, 2, 3, 4, 5, 6, 7].map((bits) => ({
+  preventAbort: (bits & 1) > 0,
+  preventCancel: (bits & 2) > 0,
+  preventClose: (bits & 4) > 0,
+}));
+
+/** Reads or writes from `position` on fail. */
+function failFrom(operation: "read" | "write", position: number, errno: number): Interposed {
+  return operation === "read"
+    ? interpose("read", (real, args) => args[4] < position ? real(...args) : later(args[5], -errno))
+    : interpose(
+      "write",
+      (real, args) => args[4] < position ? real(...args) : later(args[6], -errno),
+    );
+}
+
+/** Operations that do not get through to the disk until it is opened. */
+interface Gate {
+  readonly held: number;
+  open(): void;
+}
+
+/** Holds reads or writes from `position` on. */
+function holdFrom(operation: "read" | "write", position: number): Gate {
+  const held: (() => void)[] = [];
+  const hold = (at: number, go: () => void) => void (at < position ? go() : held.push(go));
+  const interposed = operation === "read"
+    ? interpose("read", (real, args) => hold(args[4], () => real(...args)))
+    : interpose("write", (real, args) => hold(args[4], () => real(...args)));
+  return {
+    get held() {
+      return held.length;
+    },
+    open() {
+      interposed[Symbol.dispose]();
+      for (const go of held.splice(0)) go();
+    },
+  };
+}
+
+/** Resolves when the target has at least so many bytes. */
+async function written({ to }: Piping, position: number): Promise<void> {
+  await eventually(() => to.currentPos >= position);
+}
+
+testInEachDirectory("An error of the source aborts the target", async (dir) => {
+  for (const options of preventions) {
+    using _ = failFrom("read", 131_072, EIO);
+    const ending = await assertSame(dir, { options, untimed: true });
+    assertMatch(ending.result, /^Error: Input\/output error \(os error 5\): read '.*source'$/);
+    assertEquals(ending.reader, ending.result);
+    assertEquals(ending.writer, options.preventAbort ? "open" : ending.result);
+    assertEquals(ending.open, [0, options.preventAbort ? 1 : 0]);
+  }
+});
+
+testInEachDirectory("A source that fails at once aborts the target", async (dir) => {
+  using _ = failFrom("read", 0, EIO);
+  assertMatch((await assertSame(dir, {})).result, /os error 5/);
+});
+
+testInEachDirectory("What was read before the error is there with preventAbort", async (dir) => {
+  for (const { name, pipe } of ways) {
+    const source = await openPattern(dir.file("source"), 300_001);
+    const target = (await DmaFile.create(dir.file(name))).writable;
+    {
+      using _ = failFrom("read", 131_072, EIO);
+      const from = new DmaStreamReader(source, { bufferSize: 16_384 });
+      await assertRejects(() => pipe(from, target, { preventAbort: true }), Error, "os error 5");
+    }
+    assertEquals([target.locked, target.currentPos], [false, 131_072]);
+    await target.write(pattern(10));
+    await target.close();
+    await assertFile(dir.file(name), joined(pattern(131_072), pattern(10)));
+  }
+});
+
+testInEachDirectory("An error of the target cancels the source", async (dir) => {
+  for (const options of preventions) {
+    using _ = failFrom("write", 131_072, ENOSPC);
+    const ending = await assertSame(dir, { options, untimed: true });
+    assertMatch(
+      ending.result,
+      /^Error: No space left on device \(os error 28\): write '.*target'$/,
+    );
+    assertEquals(ending.writer, ending.result);
+    assertEquals(ending.reader, options.preventCancel ? "open" : "ended");
+    assertEquals(ending.open, [options.preventCancel ? 1 : 0, 0]);
+  }
+});
+
+testInEachDirectory("An error at the end of the target rejects the pipe", async (dir) => {
+  for (const operation of ["write", "sync"] as const) {
+    using _ = operation === "write"
+      ? failFrom("write", 294_912, ENOSPC)
+      : interpose("sync", (_, [, , done]) => later(done, -EIO));
+    const ending = await assertSame(dir, { untimed: true });
+    assertMatch(ending.result, operation === "write" ? /os error 28/ : /os error 5/);
+    assertEquals([ending.writer, ending.open], [ending.result, [0, 0]]);
+  }
+});
+
+testInEachDirectory("A file that is closed under the pipe ends it", async (dir) => {
+  for (const side of ["from", "to"] as const) {
+    let gate: Gate;
+    const prepare = () => {
+      gate = holdFrom("read", 800_000);
+    };
+    const during = async (piping: Piping) => {
+      await written(piping, 300_000);
+      const closed = piping[side].file.close();
+      gate.open();
+      await closed;
+    };
+    const ending = await assertSame(dir, { size: 2_000_001, prepare, during, untimed: true });
+    assertMatch(ending.result, /^BadResource: Bad file descriptor \(os error 9\): .*closed$/);
+    assertEquals(ending.open, [0, 0]);
+  }
+});
+
+testInEachDirectory("A reader that is closed under the pipe is at its end", async (dir) => {
+  let gate: Gate;
+  const prepare = () => {
+    gate = holdFrom("read", 800_000);
+  };
+  const during = async (piping: Piping) => {
+    await written(piping, 300_000);
+    const closed = piping.from.close();
+    gate.open();
+    await closed;
+  };
+  const ending = await assertSame(dir, { size: 2_000_001, prepare, during, untimed: true });
+  assertEquals(ending, {
+    result: "resolved",
+    reader: "ended",
+    writer: "closed",
+    bytes: -1,
+    open: [0, 0],
+  });
+});
+
+testInEachDirectory("A signal that has aborted before lets nothing through", async (dir) => {
+  for (const prevention of preventions) {
+    const reason = new Error("not now");
+    const options = { ...prevention, signal: AbortSignal.abort(reason) };
+    const ending = await assertSame(dir, { options });
+    assertEquals(ending, {
+      result: "Error: not now",
+      reader: prevention.preventCancel ? "open" : "ended",
+      writer: prevention.preventAbort ? "open" : "Error: not now",
+      bytes: 0,
+      open: [prevention.preventCancel ? 1 : 0, prevention.preventAbort ? 1 : 0],
+    });
+  }
+});
+
+testInEachDirectory("A signal stops a pipe that is under way", async (dir) => {
+  for (const prevention of preventions) {
+    let controller: AbortController;
+    let gate: Gate;
+    const ending = await assertSame(dir, {
+      size: 2_000_001,
+      options: {
+        ...prevention,
+        get signal() {
+          controller = new AbortController();
+          return controller.signal;
+        },
+      },
+      prepare: () => {
+        gate = holdFrom("read", 800_000);
+      },
+      during: async (piping) => {
+        await written(piping, 300_000);
+        controller.abort();
+        gate.open();
+      },
+      untimed: true,
+    });
+    assertEquals(ending, {
+      result: "AbortError: The signal has been aborted",
+      reader: prevention.preventCancel ? "open" : "ended",
+      writer: prevention.preventAbort ? "open" : "AbortError: The signal has been aborted",
+      bytes: -1,
+      open: [prevention.preventCancel ? 1 : 0, prevention.preventAbort ? 1 : 0],
+    });
+  }
+});
+
+testInEachDirectory("A signal counts until the source has ended", async (dir) => {
+  for (const prevention of preventions) {
+    let controller: AbortController;
+    let close: (() => void) | undefined;
+    let interposed: Interposed;
+    const ending = await assertSame(dir, {
+      options: {
+        ...prevention,
+        get signal() {
+          controller = new AbortController();
+          return controller.signal;
+        },
+      },
+      prepare: () => {
+        close = undefined;
+        interposed = interpose("close", (real, args) => void (close = () => real(...args)));
+      },
+      during: async () => {
+        // Every byte has been moved.
+        await eventually(() => close !== undefined);
+        interposed[Symbol.dispose]();
+        controller.abort("enough");
+        await new Promise((resolve) => setTimeout(resolve, 0));
+        close!();
+        engine.submit();
+      },
+      untimed: true,
+    });
+    assertEquals(ending.result, '"enough"');
+    assertEquals(ending.writer, prevention.preventAbort ? "open" : '"enough"');
+  }
+});
+
+testInEachDirectory(
+  "A signal waits for the disks of what it ends, and for no others",
+  async (dir) => {
+    for (const { name, pipe } of ways) {
+      for (const operation of ["read", "write"] as const) {
+        for (const prevents of [false, true]) {
+          const source = (await openPattern(dir.file("source"), 2_000_001)).readable;
+          const to = await DmaFile.create(dir.file("target"));
+          const target = new DmaStreamWriter(to, { bufferSize: 16_384 });
+          const gate = holdFrom(operation, 0);
+          const controller = new AbortController();
+          const { signal } = controller;
+          let over = false;
+          const piped = pipe(source, target, {
+            preventAbort: prevents,
+            preventCancel: prevents,
+            signal,
+          });
+          const ended = piped.then(() => "resolved", (reason) => reason).finally(() => over = true);
+          await eventually(() => gate.held > 0);
+          controller.abort("enough");
+          await new Promise((resolve) => setTimeout(resolve, 5));
+          // The plain way also waits until the target has taken the chunk that it was given.
+          const waits = !prevents || (operation === "write" && name === "plain");
+          assertEquals(over, !waits, `${name} ${operation} ${prevents}`);
+          gate.open();
+          assertEquals(await ended, "enough");
+          await source.cancel();
+          await target.abort();
+        }
+      }
+    }
+  },
+);
+
+testInEachDirectory("After a signal the rest can be piped", async (dir) => {
+  for (const { name, pipe } of ways) {
+    const source = new DmaStreamReader(await openPattern(dir.file("source"), 3_000_001), {
+      bufferSize: 16_384,
+    });
+    const target = (await DmaFile.create(dir.file(name))).writable;
+    const options = { preventAbort: true, preventCancel: true };
+    for (const position of [50_000, 500_000, 1_000_000]) {
+      const gate = holdFrom("read", position + 300_000);
+      const controller = new AbortController();
+      const { signal } = controller;
+      const piped = pipe(source, target, { ...options, signal });
+      await eventually(() => target.currentPos >= position);
+      controller.abort();
+      gate.open();
+      await assertRejects(() => piped, DOMException);
+      assertEquals([source.locked, target.locked], [false, false]);
+    }
+    await pipe(source, target);
+    await assertFile(dir.file(name), pattern(3_000_001));
+  }
+});
+
+testInEachDirectory("A reason of any kind is passed on", async (dir) => {
+  for (const reason of [undefined, null, 0, "words", { some: "thing" }]) {
+    for (const { pipe } of ways) {
+      const source = (await openPattern(dir.file("source"), 3_000_001)).readable;
+      const target = (await DmaFile.create(dir.file("target"))).writable;
+      const controller = new AbortController();
+      const piped = pipe(source, target, { signal: controller.signal });
+      controller.abort(reason);
+      const expected = controller.signal.reason;
+      assertStrictEquals(await piped.then(() => "resolved", (error) => error), expected);
+    }
+  }
+});
+
+/** A pipe that is refused leaves both sides as they were. */
+async function assertRefused(way: Way, from: unknown, to: unknown, options?: unknown) {
+  const pipe = way.pipe as (...args: unknown[]) => Promise<void>;
+  return await assertRejects(() => pipe(from, to, options), TypeError);
+}
+
+testInEachDirectory("A pipe that cannot begin is refused, and locks nothing", async (dir) => {
+  for (const way of ways) {
+    const source = (await openPattern(dir.file("source"), 5000)).readable;
+    const target = (await DmaFile.create(dir.file("target"))).writable;
+    await assertRefused(way, source, {});
+    await assertRefused(way, source, target, { signal: {} });
+    await assertRefused(way, source, target, "options");
+    assertEquals([source.locked, target.locked], [false, false]);
+    const reader = source.getReader();
+    await assertRefused(way, source, target);
+    assertEquals(target.locked, false);
+    reader.releaseLock();
+    const writer = target.getWriter();
+    await assertRefused(way, source, target);
+    assertEquals(source.locked, false);
+    writer.releaseLock();
+    await way.pipe(source, target);
+    await assertFile(dir.file("target"), pattern(5000));
+  }
+});
+
+testInEachDirectory("A target that is over cancels the source", async (dir) => {
+  const preparations = [
+    (to: DmaStreamWriter) => to.close(),
+    (to: DmaStreamWriter) => to.abort(new Error("over")),
+    (to: DmaStreamWriter) => to.file.close(),
+  ];
+  for (const prepare of preparations) {
+    for (const preventCancel of [false, true]) {
+      const ending = await assertSame(dir, {
+        options: { preventCancel },
+        prepare: ({ to }) => prepare(to),
+      });
+      assert(ending.result !== "resolved");
+      assertEquals([ending.reader, ending.bytes], [preventCancel ? "open" : "ended", 0]);
+    }
+  }
+});
+
+testInEachDirectory("A source that is over ends the target", async (dir) => {
+  for (const options of preventions) {
+    const prepare = async ({ from }: Piping) => void await allOf(from);
+    const ending = await assertSame(dir, { options, prepare, untimed: true });
+    assertEquals(ending.result, "resolved");
+    assertEquals(ending.writer, options.preventClose ? "open" : "closed");
+    const fail = async ({ from }: Piping) => {
+      await from.file.close();
+      const reader = from.getReader();
+      await reader.read().catch(() => {});
+      reader.releaseLock();
+    };
+    const failed = await assertSame(dir, { options, prepare: fail });
+    assertMatch(failed.result, /^BadResource/);
+    assertEquals(failed.writer, options.preventAbort ? "open" : failed.result);
+  }
+});
+
+testInEachDirectory("A pipe that fails leaves no atomic file", async (dir) => {
+  for (const { name, pipe } of ways) {
+    const target = await DmaFile.create(dir.file(name), { atomic: true });
+    const from = new DmaStreamReader(await openPattern(dir.file("source"), 300_001), {
+      bufferSize: 16_384,
+    });
+    using _ = failFrom("read", 131_072, EIO);
+    await assertRejects(() => pipe(from, target.writable), Error, "os error 5");
+    const names = (await Array.fromAsync(Deno.readDir(dir.path))).map((entry) => entry.name);
+    assertEquals([names, descriptorsOf(dir.file("source"))], [["source"], 0]);
+  }
+});

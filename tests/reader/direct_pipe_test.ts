@@ -1,0 +1,262 @@
+// From file to file: what reader.pipeTo(writer) does, it does as any stream would.
+
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { DmaFile, DmaStreamReader, DmaStreamWriter, ioStats } from "../../mod.ts";
+import { assertFile, joined, pattern } from "../support/bytes.ts";
+import { inFreshDirectory, testDirectories, testInEachDirectory } from "../support/dirs.ts";
+import { engine } from "../support/engine.ts";
+import { eventually } from "../support/descriptors.ts";
+import { interpose } from "../support/interpose.ts";
+import { openPattern } from "../support/patterned.ts";
+import { assertSame, ways } from "./pipe_ways.ts";
+
+const done = { result: "resolved", reader: "ended", writer: "closed", open: [0, 0] };
+
+testInEachDirectory("A file of any length is piped whole", async (dir) => {
+  for (const size of [0, 1, 511, 512, 4095, 4096, 4097, 65_536, 131_073, 3_000_001]) {
+    assertEquals(await assertSame(dir, { size }), { ...done, bytes: size } as never);
+  }
+});
+
+testInEachDirectory("Buffers of any two sizes are piped", async (dir) => {
+  for (const reading of [4096, 12_288, 1 << 20]) {
+    for (const writing of [4096, 20_480, 1 << 20]) {
+      for (const [readAhead, writeBehind] of [[0, 1], [4, 4]] as const) {
+        await assertSame(dir, {
+          reader: { bufferSize: reading, readAhead },
+          writer: { bufferSize: writing, writeBehind },
+        });
+      }
+    }
+  }
+});
+
+testInEachDirectory("Any range is piped to any position", async (dir) => {
+  const before = new Uint8Array(50_001).fill(7);
+  for (const [start, end] of [[0, 100_000], [1, Infinity], [4096, 40_960], [777, 778]] as const) {
+    for (const writer of [{ position: 0 }, { position: 4096 }, { position: 5 }, { append: true }]) {
+      await assertSame(dir, { before, reader: { start, end }, writer });
+    }
+  }
+});
+
+testInEachDirectory("A writer that goes on takes pipe after pipe", async (dir) => {
+  const sizes = [40_960, 0, 8192, 5, 100_000, 65_536, 1];
+  for (const { name, pipe } of ways) {
+    const path = dir.file(name);
+    const writer = (await DmaFile.create(path)).writable;
+    const parts: Uint8Array[] = [];
+    for (const [index, size] of sizes.entries()) {
+      const source = new DmaStreamReader(await openPattern(dir.file(`${index}`), size), {
+        bufferSize: 8192,
+      });
+      await pipe(source, writer, { preventClose: true });
+      parts.push(pattern(size));
+      assertEquals([writer.locked, writer.currentPos], [false, joined(...parts).length]);
+      if (index % 3 === 2) {
+        await writer.write(pattern(100));
+        parts.push(pattern(100));
+      }
+      if (index === 3) await writer.sync({ tail: true });
+    }
+    await writer.close();
+    await assertFile(path, joined(...parts), name);
+  }
+});
+
+testInEachDirectory("What was read before the pipe is not piped, and the rest is", async (dir) => {
+  for (const { name, pipe } of ways) {
+    for (const byob of [false, true]) {
+      const source = new DmaStreamReader(await openPattern(dir.file("source"), 300_001), {
+        bufferSize: 16_384,
+      });
+      if (byob) {
+        const reader = source.getReader({ mode: "byob" });
+        await reader.read(new Uint8Array(1000));
+        reader.releaseLock();
+      } else {
+        const reader = source.getReader();
+        await reader.read();
+        reader.releaseLock();
+      }
+      const from = source.currentPos;
+      source.skip(10_000);
+      await pipe(source, (await DmaFile.create(dir.file(name))).writable);
+      await assertFile(dir.file(name), pattern(300_001 - from - 10_000, from + 10_000));
+    }
+  }
+});
+
+testInEachDirectory("A read whose lock was released loses nothing of a pipe", async (dir) => {
+  for (const { name, pipe } of ways) {
+    for (const mode of [undefined, "byob"] as const) {
+      const source = new DmaStreamReader(await openPattern(dir.file("source"), 300_001), {
+        bufferSize: 16_384,
+      });
+      const reader = mode ? source.getReader({ mode }) : source.getReader();
+      const held: (() => void)[] = [];
+      const holding = interpose("read", (real, args) => held.push(() => real(...args)));
+      const read = (reader as ReadableStreamBYOBReader).read(new Uint8Array(4096));
+      await eventually(() => held.length > 0);
+      holding[Symbol.dispose]();
+      reader.releaseLock();
+      await assertRejects(() => read, TypeError);
+      const target = (await DmaFile.create(dir.file(name))).writable;
+      const piped = pipe(source, target);
+      for (const go of held) go();
+      await piped;
+      await assertFile(dir.file(name), pattern(300_001));
+    }
+  }
+});
+
+testInEachDirectory("What was written before the pipe comes before it", async (dir) => {
+  for (const { name, pipe } of ways) {
+    const target = (await DmaFile.create(dir.file(name))).writable;
+    const writer = target.getWriter();
+    const writes = [100, 4096, 50_000].map((size) => writer.write(pattern(size)));
+    writer.releaseLock();
+    await pipe((await openPattern(dir.file("source"), 40_960)).readable, target);
+    await Promise.all(writes);
+    const parts = [100, 4096, 50_000, 40_960].map((size) => pattern(size));
+    await assertFile(dir.file(name), joined(...parts));
+  }
+});
+
+testInEachDirectory("Files with closeFile false stay open", async (dir) => {
+  const ending = await assertSame(dir, {
+    reader: { closeFile: false },
+    writer: { closeFile: false },
+  });
+  assertEquals(ending, { ...done, bytes: 300_001, open: [1, 1] } as never);
+});
+
+testInEachDirectory("A pipe into an atomic file publishes it", async (dir) => {
+  for (const { name, pipe } of ways) {
+    const target = await DmaFile.create(dir.file(name), { atomic: true });
+    await pipe((await openPattern(dir.file("source"), 100_000)).readable, target.writable);
+    await assertFile(dir.file(name), pattern(100_000));
+  }
+});
+
+testInEachDirectory("Aligned bytes are not copied in JavaScript", async (dir) => {
+  const size = 4 << 20;
+  const copied: Record<string, number> = {};
+  const typed = Object.getPrototypeOf(Uint8Array.prototype);
+  const { set, slice } = typed;
+  for (const { name, pipe } of ways) {
+    const source = (await openPattern(dir.file("source"), size)).readable;
+    const target = (await DmaFile.create(dir.file(name))).writable;
+    copied[name] = 0;
+    typed.set = function (from: Uint8Array, ...rest: []) {
+      copied[name] = copied[name]! + from.length;
+      return set.call(this, from, ...rest);
+    };
+    typed.slice = function (...range: []) {
+      const part = slice.call(this, ...range);
+      copied[name] = copied[name]! + part.length;
+      return part;
+    };
+    try {
+      await pipe(source, target);
+    } finally {
+      Object.assign(typed, { set, slice });
+    }
+    await assertFile(dir.file(name), pattern(size));
+  }
+  // A path or two, but none of the bytes.
+  assert(copied.direct! < 8192, `${copied.direct} bytes were copied`);
+  assert(
+    copied.plain! >= size,
+    `The plain way copied ${copied.plain} bytes, so nothing was counted`,
+  );
+});
+
+testInEachDirectory("Memory is bounded by what both sides may have", async (dir) => {
+  const path = dir.file("source");
+  await Deno.writeFile(path, new Uint8Array());
+  await Deno.truncate(path, 64 << 20);
+  const source = new DmaStreamReader(await DmaFile.open(path), {
+    bufferSize: 1 << 16,
+    readAhead: 3,
+  });
+  const target = new DmaStreamWriter(await DmaFile.create(dir.file("target")), {
+    bufferSize: 1 << 16,
+    writeBehind: 2,
+  });
+  const before = ioStats().poolBytesUsed;
+  let most = 0;
+  const acquire = engine.acquire;
+  engine.acquire = (size) => {
+    const block = acquire.call(engine, size);
+    most = Math.max(most, ioStats().poolBytesUsed - before);
+    return block;
+  };
+  try {
+    await source.pipeTo(target);
+  } finally {
+    engine.acquire = acquire;
+  }
+  assert(most <= (4 + 3) * (1 << 16) + 4 * 4096, `${most} bytes at once`);
+  assertEquals(ioStats().poolBytesUsed, before);
+});
+
+for (const from of testDirectories) {
+  for (const to of testDirectories) {
+    if (from === to) continue;
+    Deno.test(`A file is piped from ${from.label} to ${to.label}`, async () => {
+      await inFreshDirectory(from, (from) =>
+        inFreshDirectory(to, async (to) => {
+          for (const size of [200_001]) {
+            for (const [start, position] of [[0, 0], [512, 0], [3, 4099]] as const) {
+              for (const bufferSize of [512, 5000]) {
+                for (const { pipe } of ways) {
+                  const source = await openPattern(from.file("source"), size);
+                  const target = await DmaFile.create(to.file("target"));
+                  await pipe(
+                    new DmaStreamReader(source, { start, bufferSize: 8 * bufferSize }),
+                    new DmaStreamWriter(target, { position, bufferSize: 8 * bufferSize }),
+                  );
+                  const hole = new Uint8Array(position);
+                  await assertFile(target.path, joined(hole, pattern(size - start, start)));
+                }
+              }
+            }
+          }
+        }));
+    });
+  }
+}
+
+testInEachDirectory(
+  "A pipe that begins at any moment around a read gets every byte",
+  async (dir) => {
+    // The second is read straight into the view.
+    for (const readAhead of [1, 0]) {
+      for (let turns = 0; turns < 20; turns++) {
+        const { writable } = await DmaFile.create(dir.file("to"));
+        const file = await openPattern(dir.file("from"), 100_000);
+        const stream = new DmaStreamReader(file, { bufferSize: 16_384, readAhead });
+        const reader = readAhead > 0 ? stream.getReader() : stream.getReader({ mode: "byob" });
+        const held: (() => void)[] = [];
+        {
+          using _ = interpose(
+            "read",
+            (real, [fd, memory, offset, length, position, done]) =>
+              real(fd, memory, offset, length, position, {
+                complete: (result) => void held.push(() => done.complete(result)),
+              }),
+          );
+          const { bytes } = file.allocBuffer(16_384);
+          (reader as ReadableStreamBYOBReader).read(bytes).catch(() => {});
+          await eventually(() => held.length > 0);
+        }
+        reader.releaseLock();
+        held[0]!();
+        for (let turn = 0; turn < turns; turn++) await undefined;
+        await stream.pipeTo(writable);
+        await assertFile(dir.file("to"), pattern(100_000), `${turns} turns`);
+      }
+    }
+  },
+);

@@ -1,0 +1,293 @@
+// How a DmaStreamReader ends, whichever way: everything is waited for, freed and closed, and memory is bounded until
+// then.
+
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertRejects,
+  assertStrictEquals,
+} from "@std/assert";
+import { DmaFile, DmaStreamReader, ioStats } from "../../mod.ts";
+import { joined, pattern } from "../support/bytes.ts";
+import { descriptorsIn, descriptorsOf, eventually } from "../support/descriptors.ts";
+import { testDirectories, type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import "../support/engine.ts";
+import { interpose, later } from "../support/interpose.ts";
+import { collectGarbage } from "../support/leaks.ts";
+import { allOf, openPattern } from "../support/patterned.ts";
+
+const SIZE = 300_001;
+
+/** For what collects garbage: the file system does not matter, and it takes its time. */
+const inOne = { where: (directory: TestDirectory) => directory === testDirectories[0] };
+
+/** Runs `fn` on a reader whose file lies open; afterwards nothing of it may be left. */
+async function leavesNothing(
+  dir: TestDirectory,
+  fn: (stream: DmaStreamReader, file: DmaFile) => Promise<void>,
+  options: ConstructorParameters<typeof DmaStreamReader>[1] = { bufferSize: 4096 },
+): Promise<void> {
+  const path = dir.file("left");
+  const { poolBuffers, inFlight } = ioStats();
+  const file = await openPattern(path, SIZE);
+  await fn(new DmaStreamReader(file, options), file);
+  const now = ioStats();
+  assertEquals([now.poolBuffers, now.inFlight, descriptorsOf(path)], [poolBuffers, inFlight, 0]);
+}
+
+testInEachDirectory("A for await that is left early closes the file", async (dir) => {
+  await leavesNothing(dir, async (stream) => {
+    for await (const chunk of stream) {
+      assertEquals(chunk, pattern(chunk.length));
+      break;
+    }
+  });
+  await leavesNothing(dir, async (stream) => {
+    const loop = async () => {
+      for await (const _ of stream) throw new Error("enough");
+    };
+    await assertRejects(loop, Error, "enough");
+  });
+});
+
+testInEachDirectory("cancel() frees everything before it resolves", async (dir) => {
+  await leavesNothing(dir, (stream) => stream.cancel());
+  await leavesNothing(dir, async (stream) => {
+    const reader = stream.getReader();
+    await reader.read();
+    await reader.cancel("enough");
+    assertEquals((await reader.read()).done, true);
+  });
+  await leavesNothing(dir, async (stream) => {
+    const reader = stream.getReader();
+    const read = reader.read();
+    await reader.cancel();
+    assertEquals((await read).done, true);
+    await stream.close();
+  });
+});
+
+testInEachDirectory("cancel() and close() wait for the reads in flight", async (dir) => {
+  for (const how of ["cancel", "close"] as const) {
+    for (const closeFile of [true, false]) {
+      await leavesNothing(dir, async (stream, file) => {
+        const held: (() => void)[] = [];
+        using _ = interpose("read", (real, args) => held.push(() => real(...args)));
+        const reader = stream.getReader();
+        const read = reader.read();
+        await eventually(() => held.length > 0);
+        let over = false;
+        const ended = how === "cancel" ? reader.cancel() : stream.close();
+        ended.then(() => over = true);
+        await new Promise((resolve) => setTimeout(resolve, 10));
+        assertEquals([over, descriptorsOf(dir.file("left"))], [false, 1]);
+        for (const go of held) go();
+        await ended;
+        assertEquals((await read).done, true);
+        await file.close();
+      }, { bufferSize: 4096, closeFile });
+    }
+  }
+});
+
+testInEachDirectory("cancel() leaves the file open where closeFile is false", async (dir) => {
+  await leavesNothing(dir, async (stream, file) => {
+    const reader = stream.getReader();
+    await reader.read();
+    await reader.cancel();
+    assertEquals(await file.readAt(1, 2), pattern(2, 1));
+    await file.close();
+  }, { closeFile: false });
+});
+
+testInEachDirectory("close() ends the stream under a lock and under a read", async (dir) => {
+  for (const readAhead of [0, 4]) {
+    await leavesNothing(dir, async (stream) => {
+      const reader = stream.getReader();
+      await reader.read();
+      const read = reader.read();
+      await stream.close();
+      const { done, value } = await read;
+      if (!done) assertEquals(value, pattern(value.length, 4096));
+      assertEquals((await reader.read()).done, true);
+      await reader.closed;
+    }, { bufferSize: 4096, readAhead });
+  }
+  await leavesNothing(dir, async (stream) => {
+    const reader = stream.getReader({ mode: "byob" });
+    const read = reader.read(new Uint8Array(100));
+    await stream.close();
+    const { done, value } = await read;
+    assertEquals(value!.byteLength, done ? 0 : 100);
+  });
+});
+
+testInEachDirectory("close() may be called any number of times", async (dir) => {
+  await leavesNothing(dir, async (stream) => {
+    const reader = stream.getReader();
+    await reader.read();
+    await Promise.all([stream.close(), stream.close()]);
+    await stream.close();
+    await stream[Symbol.asyncDispose]();
+  });
+  await leavesNothing(dir, async (stream) => {
+    await allOf(stream);
+    await stream.close();
+  });
+});
+
+testInEachDirectory("await using closes a reader", async (dir) => {
+  await leavesNothing(dir, async (stream) => {
+    await using disposed = stream;
+    await disposed.getReader().read();
+  });
+});
+
+testInEachDirectory("close() says so where closing the file fails", async (dir) => {
+  await leavesNothing(dir, async (stream) => {
+    const reader = stream.getReader();
+    await reader.read();
+    using _ = interpose("close", (real, [fd, done]) => {
+      real(fd, { complete: () => done.complete(-5) });
+    });
+    const read = reader.closed;
+    read.catch(() => {});
+    const error = await assertRejects(() => stream.close(), Error, "os error 5");
+    assertStrictEquals(await read.catch((reason) => reason), error);
+    await assertRejects(() => stream.close(), Error, "os error 5");
+  });
+});
+
+testInEachDirectory("A reader whose file is closed gives the error, not the end", async (dir) => {
+  await leavesNothing(dir, async (stream, file) => {
+    const reader = stream.getReader();
+    await reader.read();
+    await file.close();
+    const error = await (async () => {
+      while (!(await reader.read()).done);
+    })().then(() => undefined, (error) => error);
+    assertInstanceOf(error, Deno.errors.BadResource);
+    assert(error.message.includes("the file is closed"));
+    await assertRejects(() => reader.read(), Deno.errors.BadResource);
+    await stream.close();
+  });
+});
+
+testInEachDirectory("An error in the middle comes behind the bytes before it", async (dir) => {
+  for (const readAhead of [0, 1, 4]) {
+    await leavesNothing(dir, async (stream) => {
+      using _ = interpose("read", (real, args) => {
+        if (args[4] < 102_400) real(...args);
+        else later(args[5], -5);
+      });
+      const parts: Uint8Array[] = [];
+      const reader = stream.getReader();
+      const error = await (async () => {
+        for (;;) parts.push((await reader.read()).value!);
+      })().catch((error) => error);
+      assertEquals(joined(...parts), pattern(102_400));
+      assertEquals([error.code, error.op, error.path], ["EIO", "read", dir.file("left")]);
+      assertStrictEquals(await reader.read().catch((reason) => reason), error);
+      // Nobody has to close what has failed.
+      await eventually(() => descriptorsOf(dir.file("left")) === 0);
+      await stream.close();
+    }, { bufferSize: 4096, readAhead });
+  }
+});
+
+testInEachDirectory("Reads that end early are continued", async (dir) => {
+  for (const most of [1, 511, 512, 1000, 4096, 5000]) {
+    await leavesNothing(dir, async (stream) => {
+      const tries = new Map<number, number>();
+      using _ = interpose("read", (real, [fd, memory, offset, length, position, done]) => {
+        const tried = tries.get(position) ?? 0;
+        tries.set(position, tried + 1);
+        const short = tried < 2 && most < length;
+        real(fd, memory, offset, length, position, {
+          complete: (result) => done.complete(short ? Math.min(result, most) : result),
+        });
+      });
+      assertEquals(await allOf(stream), pattern(SIZE));
+    }, { bufferSize: 65_536 });
+  }
+});
+
+testInEachDirectory("Memory is bounded by one buffer more than are read ahead", async (dir) => {
+  const { poolBuffers, poolBytesUsed } = ioStats();
+  for (const [bufferSize, readAhead] of [[4096, 0], [4096, 4], [65_536, 1], [12_288, 8]] as const) {
+    const path = dir.file("bounded");
+    const stream = new DmaStreamReader(await openPattern(path, SIZE), { bufferSize, readAhead });
+    let most = 0;
+    for await (const _ of stream) {
+      // A consumer that takes its time gets no more than that ahead.
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      const now = ioStats();
+      most = Math.max(most, now.poolBytesUsed - poolBytesUsed);
+    }
+    // A page besides, for the length of the file.
+    const allowed = (readAhead + 1) * bufferSize + 4096;
+    assert(most <= allowed && most >= readAhead * bufferSize, `${most} bytes, of ${allowed}`);
+    assertEquals(ioStats().poolBuffers, poolBuffers);
+  }
+});
+
+testInEachDirectory("Chunks belong to the consumer for good", async (dir) => {
+  await leavesNothing(dir, async (stream) => {
+    const kept: Uint8Array[] = [];
+    for await (const chunk of stream) {
+      const turn = kept.length % 3;
+      if (turn === 0) kept.push(chunk);
+      else if (turn === 1) kept.push(new Uint8Array((chunk.buffer as ArrayBuffer).transfer()));
+      else kept.push(structuredClone(chunk, { transfer: [chunk.buffer as ArrayBuffer] }));
+      if (chunk.length > 0) chunk.fill(1);
+      // Each has memory of its own: changing one changes no other.
+      else assertEquals(kept.at(-1)!.buffer.byteLength, kept.at(-1)!.length);
+    }
+    await collectGarbage();
+    let position = 0;
+    for (const [index, chunk] of kept.entries()) {
+      const expected = pattern(chunk.length, position);
+      assertEquals(chunk, index % 3 === 0 ? expected.fill(1) : expected);
+      position += chunk.length;
+    }
+    assertEquals(position, SIZE);
+  });
+}, inOne);
+
+testInEachDirectory("Readers that are dropped leak nothing", async (dir) => {
+  const path = dir.file("dropped");
+  await Deno.writeFile(path, pattern(SIZE));
+  const { poolBuffers } = ioStats();
+  const drop = async (reads: number) => {
+    const stream = new DmaStreamReader(await DmaFile.open(path), { bufferSize: 4096 });
+    const reader = stream.getReader();
+    for (let count = 0; count < reads; count++) await reader.read();
+    if (reads === 2) reader.read().catch(() => {});
+    if (reads === 3) (await DmaFile.open(path)).readable.tee();
+  };
+  for (let count = 0; count < 40; count++) await drop(count % 4);
+  await eventually(async () => {
+    await collectGarbage();
+    return descriptorsIn(dir.path) === 0 && ioStats().poolBuffers === poolBuffers;
+  });
+}, inOne);
+
+testInEachDirectory("A reader that is in use is not dropped", async (dir) => {
+  const path = dir.file("used");
+  await Deno.writeFile(path, pattern(SIZE));
+  const start = async () => (await DmaFile.open(path)).readable.getReader();
+  const piped = async () =>
+    (await DmaFile.open(path)).readable.pipeThrough(new TransformStream<Uint8Array, Uint8Array>());
+  const reader = await start();
+  const through = await piped();
+  const parts = [];
+  for (;;) {
+    await collectGarbage();
+    const { done, value } = await reader.read();
+    if (done) break;
+    parts.push(value);
+  }
+  assertEquals(joined(...parts), pattern(SIZE));
+  assertEquals(await allOf(through), pattern(SIZE));
+}, inOne);

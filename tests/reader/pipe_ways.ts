@@ -1,0 +1,153 @@
+// Runs the same pipe from file to file in both ways, the plain one of every stream and this module's own, and says how
+// each ended, so that they can be compared.
+
+import { assertEquals } from "@std/assert";
+import {
+  DmaFile,
+  DmaStreamReader,
+  type DmaStreamReaderOptions,
+  DmaStreamWriter,
+  type DmaStreamWriterOptions,
+} from "../../mod.ts";
+import { pattern } from "../support/bytes.ts";
+import { descriptorsOf } from "../support/descriptors.ts";
+import type { TestDirectory } from "../support/dirs.ts";
+import { engine } from "../support/engine.ts";
+
+/** A way to pipe. */
+export interface Way {
+  readonly name: "plain" | "direct";
+  pipe(from: DmaStreamReader, to: DmaStreamWriter, options?: StreamPipeOptions): Promise<void>;
+}
+
+/** Both ways. */
+export const ways: readonly Way[] = [
+  {
+    name: "plain",
+    pipe: (from, to, options) => ReadableStream.prototype.pipeTo.call(from, to, options),
+  },
+  { name: "direct", pipe: (from, to, options) => from.pipeTo(to, options) },
+];
+
+/** What is piped, and how. */
+export interface Pipe {
+  /** Bytes of the source; default 300,001. */
+  size?: number;
+  /** What is in the target before; default nothing, and the target is created. */
+  before?: Uint8Array<ArrayBuffer>;
+  /** By default buffers are small, so that there are many. */
+  reader?: DmaStreamReaderOptions;
+  writer?: DmaStreamWriterOptions;
+  options?: StreamPipeOptions;
+  /** Called before the pipe is. */
+  prepare?: (piping: Piping) => void | Promise<void>;
+  /** Called as soon as the pipe runs. */
+  during?: (piping: Piping) => void | Promise<void>;
+  /** Called when the pipe is over, before anything is looked at. */
+  after?: (piping: Piping) => void | Promise<void>;
+  /** How much gets through depends on time: of the bytes only that they are the right ones is compared. */
+  untimed?: boolean;
+}
+
+/** One pipe in one way. */
+export interface Piping {
+  readonly way: Way;
+  readonly from: DmaStreamReader;
+  readonly to: DmaStreamWriter;
+  readonly source: string;
+  readonly target: string;
+}
+
+/** Runs a pipe in both ways, and holds the direct one to how the plain one ended. Returns that. */
+export async function assertSame(dir: TestDirectory, pipe: Pipe): Promise<Ending> {
+  const [plain, direct] = [await run(dir, ways[0]!, pipe), await run(dir, ways[1]!, pipe)];
+  assertEquals(direct, plain);
+  return plain;
+}
+
+/** How a pipe ended. */
+export interface Ending {
+  /** "resolved", or the error in words. */
+  result: string;
+  /** "open", "ended", "locked", or the error in words. */
+  reader: string;
+  /** "open", "closed", "locked", or the error in words. */
+  writer: string;
+  /** Bytes in the target, all of them right; -1 where that depends on time. */
+  bytes: number;
+  /** Descriptors of source and target that are still open. */
+  open: readonly [number, number];
+}
+
+async function run(dir: TestDirectory, way: Way, pipe: Pipe): Promise<Ending> {
+  const { size = 300_001, before, untimed = false } = pipe;
+  const source = dir.file("source");
+  const target = dir.file("target");
+  await Deno.writeFile(source, pattern(size));
+  await Deno.remove(target).catch(() => {});
+  if (before) await Deno.writeFile(target, before);
+  const to = await DmaFile.open(target, { write: true, create: true });
+  const reading = { bufferSize: 16_384, ...pipe.reader };
+  const piping: Piping = {
+    way,
+    from: new DmaStreamReader(await DmaFile.open(source), reading),
+    to: new DmaStreamWriter(to, { bufferSize: 16_384, preallocate: false, ...pipe.writer }),
+    source,
+    target,
+  };
+  await pipe.prepare?.(piping);
+  const piped = way.pipe(piping.from, piping.to, pipe.options);
+  const result = piped.then(() => "resolved", inWords);
+  await pipe.during?.(piping);
+  const ending = {
+    result: await result,
+    reader: piping.from.locked ? "locked" : "",
+    writer: piping.to.locked ? "locked" : "",
+  };
+  await pipe.after?.(piping);
+  ending.reader ||= await stateOfReader(piping.from);
+  ending.writer ||= await stateOfWriter(piping.to);
+  // What an error leaves behind is closed a little later.
+  while (engine.counters.inFlight > 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  const open = [descriptorsOf(source), descriptorsOf(target)] as const;
+  await piping.from.close().catch(() => {});
+  await piping.from.file.close().catch(() => {});
+  await piping.to.abort().catch(() => {});
+  await to.close().catch(() => {});
+  const whole = ending.result === "resolved" && !untimed;
+  const bytes = assertContent(await Deno.readFile(target), size, pipe, whole);
+  return { ...ending, bytes: untimed ? -1 : bytes, open };
+}
+
+/** The target has what was there, and over it what was piped, or the first part of that. Returns its length. */
+function assertContent(content: Uint8Array, size: number, pipe: Pipe, whole: boolean): number {
+  const { before = new Uint8Array(), reader, writer } = pipe;
+  const start = reader?.start ?? 0;
+  const piped = pattern(Math.max(0, Math.min(size, reader?.end ?? Infinity) - start), start);
+  const at = writer?.append ? before.length : writer?.position ?? 0;
+  const expected = new Uint8Array(Math.max(before.length, at + piped.length));
+  expected.set(before);
+  expected.set(piped, at);
+  assertEquals(content, whole ? expected : expected.slice(0, content.length));
+  return content.length;
+}
+
+async function stateOfReader(stream: DmaStreamReader): Promise<string> {
+  const reader = stream.getReader();
+  const state = await reader.read().then(({ done }) => done ? "ended" : "open", inWords);
+  reader.releaseLock();
+  return state;
+}
+
+async function stateOfWriter(stream: DmaStreamWriter): Promise<string> {
+  const writer = stream.getWriter();
+  let state = "open";
+  writer.closed.then(() => state = "closed", (error) => state = inWords(error));
+  await new Promise((resolve) => setTimeout(resolve, 1));
+  writer.releaseLock();
+  return state;
+}
+
+function inWords(error: unknown): string {
+  return error instanceof Error ? `${error.name}: ${error.message}` : Deno.inspect(error);
+}

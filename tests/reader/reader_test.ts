@@ -1,0 +1,279 @@
+// DmaStreamReader as the ReadableStream that it is: every way to consume one gives the bytes of the file.
+
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertRejects,
+  assertStrictEquals,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
+import { Readable } from "node:stream";
+import { DmaFile, DmaStreamReader } from "../../mod.ts";
+import { joined, pattern } from "../support/bytes.ts";
+import { descriptorsOf } from "../support/descriptors.ts";
+import { testInEachDirectory } from "../support/dirs.ts";
+import "../support/engine.ts";
+import { allOf, openPattern } from "../support/patterned.ts";
+
+const SIZES = [0, 1, 511, 512, 513, 4095, 4096, 4097, 65_536, 131_074, 3_000_001];
+
+testInEachDirectory("DmaStreamReader gives the whole file to for await", async (dir) => {
+  for (const size of SIZES) {
+    const path = dir.file(`${size}`);
+    const reader = new DmaStreamReader(await openPattern(path, size));
+    const chunks = [];
+    for await (const chunk of reader) {
+      assertInstanceOf(chunk, Uint8Array);
+      assert(chunk.length > 0);
+      chunks.push(chunk);
+    }
+    assertEquals(joined(...chunks), pattern(size));
+    assertEquals([reader.currentPos, descriptorsOf(path)], [size, 0]);
+  }
+});
+
+testInEachDirectory("DmaStreamReader gives the whole file without Direct I/O", async (dir) => {
+  for (const size of SIZES) {
+    const file = await openPattern(dir.file(`${size}`), size, { direct: "off" });
+    assertEquals(await allOf(new DmaStreamReader(file)), pattern(size));
+  }
+});
+
+testInEachDirectory("DmaStreamReader tells where it is", async (dir) => {
+  const stream = new DmaStreamReader(await openPattern(dir.file("position"), 200_000));
+  assertEquals(stream.currentPos, 0);
+  const reader = stream.getReader();
+  let position = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    position += value.length;
+    assertEquals(stream.currentPos, position);
+  }
+  assertEquals(position, 200_000);
+  assertEquals((await reader.read()).done, true);
+  assertEquals((await reader.read()).done, true);
+  await reader.closed;
+  assertEquals(stream.currentPos, 200_000);
+});
+
+testInEachDirectory(
+  "DmaStreamReader answers reads that were asked for at once in order",
+  async (dir) => {
+    const stream = new DmaStreamReader(await openPattern(dir.file("at-once"), 20_001), {
+      bufferSize: 4096,
+    });
+    const reader = stream.getReader();
+    const reads = await Promise.all(Array.from({ length: 10 }, () => reader.read()));
+    const chunks = reads.filter(({ done }) => !done).map(({ value }) => value!);
+    assertEquals(joined(...chunks), pattern(20_001));
+    assertEquals(reads.slice(-4).map(({ done }) => done), [true, true, true, true]);
+  },
+);
+
+testInEachDirectory("DmaStreamReader counts positions past 4 GiB", async (dir) => {
+  const start = 2 ** 32 + 12_345;
+  const path = dir.file("far");
+  {
+    using file = await Deno.open(path, { write: true, create: true });
+    await file.seek(start, Deno.SeekMode.Start);
+    await file.write(pattern(50_000));
+  }
+  await using file = await DmaFile.open(path);
+  const stream = new DmaStreamReader(file, { start: start + 1, closeFile: false });
+  stream.skip(100);
+  assertEquals(stream.currentPos, start + 101);
+  assertEquals(await allOf(stream), pattern(49_899, 101));
+  const end = new DmaStreamReader(file, { start: 5000, closeFile: false });
+  end.skip(2 ** 40);
+  assertEquals(end.currentPos, start + 50_000);
+  await end.cancel();
+});
+
+testInEachDirectory("DmaStreamReader starts and ends at any byte", async (dir) => {
+  const size = 20_001;
+  const edges = [0, 1, 511, 512, 4095, 4097, 12_288, 20_000, 20_001, 30_000];
+  await using file = await openPattern(dir.file("range"), size);
+  const whole = pattern(size);
+  for (const start of edges) {
+    for (const end of [...edges, Infinity].filter((end) => end >= start)) {
+      const stream = new DmaStreamReader(file, { start, end, bufferSize: 4096, closeFile: false });
+      assertEquals(stream.currentPos, start);
+      assertEquals(await allOf(stream), whole.slice(start, end), `${start} to ${end}`);
+    }
+  }
+});
+
+testInEachDirectory(
+  "DmaStreamReader gives right bytes through buffers of any size",
+  async (dir) => {
+    const size = 300_001;
+    await using file = await openPattern(dir.file("buffers"), size);
+    const whole = pattern(size);
+    for (const bufferSize of [0, 1, 512, 4096, 5000, 12_288, 65_536, 70_000, 1 << 20]) {
+      for (const readAhead of [0, 1, 3, 64]) {
+        for (const start of [0, 4099]) {
+          const options = { bufferSize, readAhead, start, closeFile: false };
+          const stream = new DmaStreamReader(file, options);
+          assertEquals(stream.bufferSize, file.alignUp(Math.max(1, bufferSize)));
+          assertEquals(stream.readAhead, readAhead);
+          assertEquals(await allOf(stream), whole.slice(start), JSON.stringify(options));
+        }
+      }
+    }
+  },
+);
+
+testInEachDirectory("DmaStreamReader reads nothing before it is asked", async (dir) => {
+  const path = dir.file("lazy");
+  const file = await openPattern(path, 5000);
+  const stream = new DmaStreamReader(file);
+  await file.size();
+  await Deno.writeFile(path, new Uint8Array(6000).fill(9));
+  assertEquals(await allOf(stream), new Uint8Array(6000).fill(9));
+});
+
+testInEachDirectory("DmaStreamReader can be piped, through and to", async (dir) => {
+  const size = 400_000;
+  await using file = await openPattern(dir.file("pipe"), size);
+  const stream = () => new DmaStreamReader(file, { closeFile: false, bufferSize: 65_536 });
+  const chunks: Uint8Array[] = [];
+  await stream().pipeTo(new WritableStream({ write: (chunk) => void chunks.push(chunk) }));
+  assertEquals(joined(...chunks), pattern(size));
+  const packed = stream().pipeThrough(new CompressionStream("gzip"));
+  const unpacked = packed.pipeThrough(new DecompressionStream("gzip"));
+  assertEquals(await allOf(unpacked), pattern(size));
+});
+
+testInEachDirectory("DmaStreamReader can be split with tee", async (dir) => {
+  const size = 400_000;
+  const path = dir.file("tee");
+  const [one, two] = new DmaStreamReader(await openPattern(path, size)).tee();
+  assertEquals(await Promise.all([allOf(one), allOf(two)]), [pattern(size), pattern(size)]);
+  assertEquals(descriptorsOf(path), 0);
+  const [left, right] = new DmaStreamReader(await DmaFile.open(path)).tee();
+  const cancelled = left.cancel();
+  assertEquals(await allOf(right), pattern(size));
+  await right.cancel();
+  await cancelled;
+  assertEquals(descriptorsOf(path), 0);
+});
+
+testInEachDirectory("DmaStreamReader can be the body of a Response", async (dir) => {
+  const size = 400_000;
+  const path = dir.file("body");
+  const response = new Response(new DmaStreamReader(await openPattern(path, size)));
+  assertEquals(new Uint8Array(await response.arrayBuffer()), pattern(size));
+  await Deno.writeTextFile(path, "Grüße");
+  assertEquals(await new Response((await DmaFile.open(path)).readable).text(), "Grüße");
+});
+
+testInEachDirectory("DmaStreamReader can be served over HTTP and fetched", async (dir) => {
+  const size = 2_000_003;
+  const path = dir.file("served");
+  await Deno.writeFile(path, pattern(size));
+  await using server = Deno.serve(
+    { port: 0, hostname: "127.0.0.1", onListen: () => {} },
+    async () => new Response((await DmaFile.open(path)).readable),
+  );
+  const response = await fetch(`http://127.0.0.1:${server.addr.port}/`);
+  assertEquals(new Uint8Array(await response.arrayBuffer()), pattern(size));
+});
+
+testInEachDirectory("DmaStreamReader can become a Readable of Node.js", async (dir) => {
+  const size = 400_000;
+  const path = dir.file("node");
+  const stream = new DmaStreamReader(await openPattern(path, size));
+  const chunks: Uint8Array[] = [];
+  // deno-lint-ignore no-explicit-any
+  for await (const chunk of Readable.fromWeb(stream as any)) chunks.push(chunk);
+  assertEquals(joined(...chunks), pattern(size));
+  assertEquals(descriptorsOf(path), 0);
+});
+
+testInEachDirectory(
+  "DmaStreamReader closes its file at the end, unless told not to",
+  async (dir) => {
+    const path = dir.file("closes");
+    const file = await openPattern(path, 5000);
+    await allOf(new DmaStreamReader(file, { closeFile: false }));
+    assertEquals(descriptorsOf(path), 1);
+    await allOf(new DmaStreamReader(file));
+    assertEquals(descriptorsOf(path), 0);
+    await assertRejects(() => file.readAt(0, 1), Deno.errors.BadResource, "the file is closed");
+  },
+);
+
+testInEachDirectory("DmaFile.readable is the same reader each time", async (dir) => {
+  const path = dir.file("readable");
+  const file = await openPattern(path, 5000);
+  assertStrictEquals(file.readable, file.readable);
+  assertStrictEquals(file.readable.file, file);
+  assertEquals(await allOf(file.readable), pattern(5000));
+  assertEquals(descriptorsOf(path), 0);
+  assertEquals(await allOf(file.readable), new Uint8Array());
+});
+
+testInEachDirectory(
+  "DmaStreamReader sees what a writer has flushed, and leaves it the file",
+  async (dir) => {
+    const path = dir.file("both");
+    const file = await DmaFile.create(path);
+    const writer = file.writable;
+    await writer.write(pattern(100_000));
+    await writer.sync({ tail: true });
+    const reader = new DmaStreamReader(file, { end: writer.currentFlushedPos });
+    assertEquals(await allOf(reader), pattern(100_000));
+    await writer.write(pattern(5000, 100_000));
+    await writer.close();
+    assertEquals(await Deno.readFile(path), pattern(105_000));
+    assertEquals(descriptorsOf(path), 0);
+  },
+);
+
+testInEachDirectory("DmaStreamReader refuses a file that was opened without read", async (dir) => {
+  const path = dir.file("write-only");
+  await using file = await DmaFile.open(path, { read: false, write: true, create: true });
+  const error = assertThrows(() => new DmaStreamReader(file), Deno.errors.BadResource);
+  assertStringIncludes(error.message, "Bad file descriptor (os error 9): read '");
+  assertThrows(() => file.readable, Deno.errors.BadResource);
+  await file.close();
+  assertEquals(descriptorsOf(path), 0);
+});
+
+testInEachDirectory("DmaStreamReader refuses a file that is closed", async (dir) => {
+  const file = await openPattern(dir.file("closed"), 5000);
+  await file.close();
+  assertThrows(() => new DmaStreamReader(file), Deno.errors.BadResource, "the file is closed");
+});
+
+testInEachDirectory("DmaStreamReader names wrong arguments", async (dir) => {
+  await using file = await openPattern(dir.file("arguments"), 5000);
+  const refused: [unknown, typeof TypeError | typeof RangeError, string][] = [
+    [{ start: -1 }, RangeError, "Invalid start -1"],
+    [{ start: 1.5 }, RangeError, "Invalid start 1.5"],
+    [{ start: "1" }, TypeError, 'Invalid start "1"'],
+    [{ end: NaN }, RangeError, "Invalid end NaN"],
+    [{ start: 10, end: 9 }, RangeError, "Invalid end 9: it must not be before start 10"],
+    [{ bufferSize: 2 ** 31 }, RangeError, "Invalid bufferSize 2147483648"],
+    [{ readAhead: -1 }, RangeError, "Invalid readAhead -1"],
+    [{ closeFile: 1 }, TypeError, "Invalid closeFile 1"],
+    [5, TypeError, "Invalid options 5"],
+  ];
+  for (const [options, Class, message] of refused) {
+    assertThrows(() => new DmaStreamReader(file, options as object), Class, message);
+  }
+  const notFile = {} as unknown as DmaFile;
+  assertThrows(() => new DmaStreamReader(notFile), TypeError, "file must be a DmaFile");
+  assertEquals(await allOf(new DmaStreamReader(file, { closeFile: false })), pattern(5000));
+});
+
+testInEachDirectory("DmaStreamReader says where it is in console.log", async (dir) => {
+  await using file = await openPattern(dir.file("shown"), 5000);
+  const shown = Deno.inspect(new DmaStreamReader(file, { start: 7, readAhead: 2 }));
+  assertStringIncludes(shown, "DmaStreamReader {");
+  assertStringIncludes(shown, "currentPos: 7");
+  assertStringIncludes(shown, "readAhead: 2");
+});

@@ -1,0 +1,217 @@
+// DmaStreamReader.skip, and files that change while they are read.
+
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { DmaFile, DmaStreamReader } from "../../mod.ts";
+import { joined, pattern } from "../support/bytes.ts";
+import { eventually } from "../support/descriptors.ts";
+import { testInEachDirectory } from "../support/dirs.ts";
+import { engine } from "../support/engine.ts";
+import { interpose } from "../support/interpose.ts";
+import { allOf, openPattern } from "../support/patterned.ts";
+
+const SIZE = 300_001;
+
+testInEachDirectory("skip() before the first read goes to any byte", async (dir) => {
+  await using file = await openPattern(dir.file("first"), SIZE);
+  for (const bytes of [0, 1, 511, 4096, 100_000, SIZE - 1, SIZE, SIZE + 1, 2 ** 52]) {
+    const stream = new DmaStreamReader(file, { closeFile: false });
+    stream.skip(bytes);
+    const position = Math.min(bytes, SIZE);
+    assertEquals(stream.currentPos, position);
+    assertEquals(await allOf(stream), pattern(SIZE - position, position));
+  }
+});
+
+testInEachDirectory("skip() between reads crosses buffers that are in flight", async (dir) => {
+  await using file = await openPattern(dir.file("between"), SIZE);
+  for (const readAhead of [0, 1, 4]) {
+    for (const bytes of [1, 4095, 4096, 10_000, 50_000]) {
+      const options = { bufferSize: 4096, readAhead, closeFile: false };
+      const stream = new DmaStreamReader(file, options);
+      const reader = stream.getReader();
+      for (let position = 0; position < SIZE;) {
+        const { value } = await reader.read();
+        assertEquals(value, pattern(value!.length, position));
+        position = Math.min(position + value!.length + bytes, SIZE);
+        stream.skip(bytes);
+        assertEquals(stream.currentPos, position);
+      }
+      assertEquals((await reader.read()).done, true);
+    }
+  }
+});
+
+testInEachDirectory("skip() many times in a row holds no more buffers", async (dir) => {
+  await using file = await openPattern(dir.file("often"), SIZE);
+  const before = engine.pool.blocks;
+  for (const readAhead of [0, 4]) {
+    const stream = new DmaStreamReader(file, { bufferSize: 4096, readAhead, closeFile: false });
+    const reader = stream.getReader();
+    await reader.read();
+    for (let position = 20_000; position < SIZE; position += 20_000) {
+      const read = reader.read();
+      stream.skip(position - stream.currentPos);
+      assert(engine.pool.blocks - before <= readAhead + 1);
+      const value = (await read).value!;
+      assertEquals(value, pattern(value.length, position));
+    }
+    await reader.cancel();
+  }
+});
+
+testInEachDirectory("skip() under a read gives what stands behind it", async (dir) => {
+  await using file = await openPattern(dir.file("under"), SIZE);
+  const stream = new DmaStreamReader(file, { bufferSize: 4096, closeFile: false });
+  const reader = stream.getReader();
+  const held: (() => void)[] = [];
+  const holding = interpose("read", (real, args) => held.push(() => real(...args)));
+  const read = reader.read();
+  while (held.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  stream.skip(200_000);
+  holding[Symbol.dispose]();
+  for (const go of held) go();
+  const { value } = await read;
+  assertEquals(value, pattern(value!.length, 200_000));
+  reader.releaseLock();
+  const position = stream.currentPos;
+  assertEquals(await allOf(stream), pattern(SIZE - position, position));
+});
+
+testInEachDirectory("skip() goes to the end of the range at most", async (dir) => {
+  await using file = await openPattern(dir.file("range"), SIZE);
+  const stream = new DmaStreamReader(file, { start: 1000, end: 5001, closeFile: false });
+  const reader = stream.getReader();
+  stream.skip(10);
+  assertEquals((await reader.read()).value, pattern(3991, 1010));
+  stream.skip(1);
+  assertEquals(stream.currentPos, 5001);
+  assertEquals((await reader.read()).done, true);
+});
+
+testInEachDirectory("skip() to the end ends the stream and closes the file", async (dir) => {
+  const file = await openPattern(dir.file("to-end"), SIZE);
+  const stream = new DmaStreamReader(file);
+  stream.skip(SIZE);
+  assertEquals(await allOf(stream), new Uint8Array());
+  await assertRejects(() => file.size(), Deno.errors.BadResource);
+  stream.skip(1);
+  assertEquals(stream.currentPos, SIZE);
+});
+
+testInEachDirectory("skip() takes no step back", async (dir) => {
+  await using file = await openPattern(dir.file("back"), SIZE);
+  const stream = new DmaStreamReader(file, { start: 100, closeFile: false });
+  assertThrows(() => stream.skip(-1), RangeError, "Invalid bytes -1");
+  assertThrows(() => stream.skip(0.5), RangeError, "Invalid bytes 0.5");
+  assertThrows(() => stream.skip("1" as unknown as number), TypeError, 'Invalid bytes "1"');
+  assertEquals(stream.currentPos, 100);
+  await stream.cancel();
+});
+
+testInEachDirectory("A file that grows while it is read is read to its new end", async (dir) => {
+  const path = dir.file("grows");
+  const file = await openPattern(path, 10_000);
+  const stream = new DmaStreamReader(file, { bufferSize: 4096, readAhead: 1 });
+  const reader = stream.getReader();
+  const parts = [(await reader.read()).value!];
+  await Deno.writeFile(path, pattern(SIZE - 10_000, 10_000), { append: true });
+  reader.releaseLock();
+  parts.push(await allOf(stream));
+  assertEquals(joined(...parts), pattern(SIZE));
+});
+
+testInEachDirectory("A file that grows byte by byte is read without a gap", async (dir) => {
+  const path = dir.file("log");
+  await Deno.writeFile(path, new Uint8Array());
+  let size = 0;
+  using log = await Deno.open(path, { append: true });
+  for (const bufferSize of [512, 65_536]) {
+    for (let round = 0; round < 20; round++) {
+      log.writeSync(pattern(701, size));
+      size += 701;
+      const reading = allOf(new DmaStreamReader(await DmaFile.open(path), { bufferSize }));
+      const least = size;
+      for (let line = 0; line < 50; line++) {
+        log.writeSync(pattern(37, size));
+        size += 37;
+        await new Promise((resolve) => queueMicrotask(() => resolve(undefined)));
+      }
+      const got = await reading;
+      assert(got.length >= least && got.length <= size);
+      assertEquals(got, pattern(got.length));
+    }
+  }
+});
+
+testInEachDirectory("A file that is cut while it is read ends where it was cut", async (dir) => {
+  const path = dir.file("cut");
+  for (const cut of [0, 1, 4096, 50_000, 100_001]) {
+    const file = await openPattern(path, SIZE);
+    const stream = new DmaStreamReader(file, { bufferSize: 4096, readAhead: 2 });
+    const reader = stream.getReader();
+    const parts = [(await reader.read()).value!];
+    await Deno.truncate(path, cut);
+    reader.releaseLock();
+    parts.push(await allOf(stream));
+    const got = joined(...parts);
+    // What was read ahead before the cut is given out: three buffers at most.
+    assert(got.length >= cut && got.length <= Math.max(cut, 12_288), `${got.length} of ${cut}`);
+    assertEquals(got, pattern(got.length));
+  }
+});
+
+testInEachDirectory("A file that is removed while it is read is read to its end", async (dir) => {
+  const path = dir.file("removed");
+  const stream = (await openPattern(path, SIZE)).readable;
+  await Deno.remove(path);
+  assertEquals(await allOf(stream), pattern(SIZE));
+});
+
+testInEachDirectory("Holes read as zeros", async (dir) => {
+  await using file = await openPattern(dir.file("holes"), 5000);
+  await Deno.truncate(file.path, 5_000_001);
+  const got = await allOf(new DmaStreamReader(file, { closeFile: false }));
+  assertEquals(got, joined(pattern(5000), new Uint8Array(4_995_001)));
+});
+
+testInEachDirectory("skip() at any moment around a read loses and repeats nothing", async (dir) => {
+  for (const byob of [false, true]) {
+    for (let turns = 0; turns < 20; turns++) {
+      const file = await openPattern(dir.file("file"), 100_000);
+      const stream = new DmaStreamReader(file, { bufferSize: 16_384, readAhead: 1 });
+      // One without a mode takes no notice of the view.
+      const reader = (byob
+        ? stream.getReader({ mode: "byob" })
+        : stream.getReader()) as ReadableStreamBYOBReader;
+      const read = async () => {
+        const { value } = await reader.read(new Uint8Array(1000));
+        return value ?? new Uint8Array(0);
+      };
+      const held: (() => void)[] = [];
+      let first: Promise<Uint8Array>;
+      {
+        using _ = interpose(
+          "read",
+          (real, [fd, memory, offset, length, position, done]) =>
+            real(fd, memory, offset, length, position, {
+              complete: (result) =>
+                void held.push(() => done.complete(result)),
+            }),
+        );
+        first = read();
+        await eventually(() => held.length > 0);
+      }
+      held[0]!();
+      for (let turn = 0; turn < turns; turn++) await undefined;
+      const skipped = stream.currentPos;
+      stream.skip(50_000);
+      let at = skipped > 0 ? 0 : 50_000;
+      for (let bytes = await first; bytes.length > 0; bytes = await read()) {
+        assertEquals(bytes, pattern(bytes.length, at), `${turns} turns`);
+        at += bytes.length;
+        if (at === skipped) at += 50_000;
+      }
+      assertEquals(at, 100_000, `${turns} turns`);
+    }
+  }
+});

@@ -1,0 +1,85 @@
+// Registers a test once for each directory to test in, so that every file system is held to the
+// same promises.
+
+import { mountOf } from "../setup/mounts.ts";
+
+/** A directory that a test may fill. */
+export interface TestDirectory {
+  readonly path: string;
+  /** What it stands for, as in names of tests: "ext4 4096". */
+  readonly label: string;
+  /** The kernel's name of the file system: "ext4". */
+  readonly fileSystem: string;
+  /** The path of a file of this name in it. */
+  file(name: string): string;
+}
+
+/**
+ * Settings of {@linkcode testInEachDirectory}: those of a test, and which directories it is about.
+ */
+export interface TestInEachDirectoryOptions extends Omit<Deno.TestDefinition, "name" | "fn"> {
+  /** Where it says false, there is no such test: nothing to skip. */
+  where?: (directory: TestDirectory) => boolean;
+}
+
+/**
+ * The directories to test in: those in `DMA_TEST_DIRS`, separated by commas, else the one for
+ * temporary files. Tests make their own directories below.
+ */
+export const testDirectories: readonly TestDirectory[] = labelled(
+  (Deno.env.get("DMA_TEST_DIRS") || Deno.env.get("TMPDIR") || "/tmp").split(",").filter(Boolean),
+);
+
+/**
+ * Registers one test for each directory, run in a fresh one below it that is removed afterwards.
+ */
+export function testInEachDirectory(
+  name: string,
+  fn: (directory: TestDirectory, t: Deno.TestContext) => void | Promise<void>,
+  options: TestInEachDirectoryOptions = {},
+): void {
+  const { where = () => true, ...definition } = options;
+  for (const parent of testDirectories.filter(where)) {
+    Deno.test({
+      ...definition,
+      name: `${name} [${parent.label}]`,
+      fn: (t) => inFreshDirectory(parent, (directory) => fn(directory, t)),
+    });
+  }
+}
+
+/** Runs `fn` with a fresh directory below `parent`, and removes it whatever happens. */
+export async function inFreshDirectory<T>(
+  parent: TestDirectory,
+  fn: (directory: TestDirectory) => T | Promise<T>,
+): Promise<T> {
+  const path = await Deno.makeTempDir({ dir: parent.path, prefix: "t-" });
+  let result: T;
+  try {
+    result = await fn(testDirectory(path, parent.label, parent.fileSystem));
+  } catch (error) {
+    // The test's own failure says more than what it broke.
+    await Deno.remove(path, { recursive: true }).catch(() => {});
+    throw error;
+  }
+  await Deno.remove(path, { recursive: true });
+  return result;
+}
+
+function testDirectory(path: string, label: string, fileSystem: string): TestDirectory {
+  return { path, label, fileSystem, file: (name) => `${path}/${name}` };
+}
+
+function labelled(paths: string[]): TestDirectory[] {
+  const seen = new Set<string>();
+  return paths.map((given) => {
+    const path = Deno.realPathSync(given);
+    const { path: mountPoint, fileSystem } = mountOf(path);
+    const folder = mountPoint.slice(mountPoint.lastIndexOf("/") + 1);
+    // The images are mounted on folders named after what they are: ext4-512.
+    let label = folder.startsWith(fileSystem) ? folder.replaceAll("-", " ") : fileSystem;
+    if (seen.has(label)) label += ` ${path}`;
+    seen.add(label);
+    return testDirectory(path, label, fileSystem);
+  });
+}

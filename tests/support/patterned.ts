@@ -1,0 +1,19 @@
+// Files with the pattern in them, made without this module, and streams read to their end.
+
+import { DmaFile, type DmaOpenOptions } from "../../mod.ts";
+import { joined, pattern } from "./bytes.ts";
+
+/** Makes a file of that length with {@linkcode pattern} in it, and opens it for reading. */
+export async function openPattern(
+  path: string,
+  length: number,
+  options?: DmaOpenOptions,
+): Promise<DmaFile> {
+  await Deno.writeFile(path, pattern(length));
+  return await DmaFile.open(path, options);
+}
+
+/** Everything that a stream gives, in one array. */
+export async function allOf(stream: ReadableStream<Uint8Array>): Promise<Uint8Array<ArrayBuffer>> {
+  return joined(...await Array.fromAsync(stream));
+}

@@ -1,0 +1,48 @@
+// What `deno publish` would publish, in Deno's own words: tests of the package serve and judge just that.
+
+/** The root of the project, as a URL that ends with a slash. */
+export const root: string = new URL("../..", import.meta.url).href;
+
+/** What a dry run of publishing said. */
+export interface DryRun {
+  readonly success: boolean;
+  /** Paths of the files, relative to the root, sorted. */
+  readonly files: readonly string[];
+  /** Every line that neither names a file nor says that all is well. */
+  readonly complaints: readonly string[];
+}
+
+/** What a dry run says where there is nothing to say. */
+const expected = [
+  /^$/,
+  /^(Check|Download|Initialize|Install) /,
+  /^Checking for slow types in the public API\.\.\.$/,
+  /^Simulating publish of @denodma\/dma@\S+ with files:$/,
+  /^Success Dry run complete$/,
+];
+
+let once: Promise<DryRun> | undefined;
+
+/** The dry run, done once a test file. */
+export function dryRun(): Promise<DryRun> {
+  return once ??= publishDryRun();
+}
+
+async function publishDryRun(): Promise<DryRun> {
+  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["publish", "--dry-run", "--allow-dirty"],
+    cwd: new URL(root),
+    env: { NO_COLOR: "1" },
+    stdin: "null",
+  }).output();
+  const decoder = new TextDecoder();
+  const lines = `${decoder.decode(stdout)}\n${decoder.decode(stderr)}`.split("\n");
+  const files: string[] = [];
+  const complaints: string[] = [];
+  for (const line of lines) {
+    const file = /^\s+(file:\S+) \([\d.]+\w+\)$/.exec(line)?.[1];
+    if (file?.startsWith(root)) files.push(decodeURIComponent(file.slice(root.length)));
+    else if (!expected.some((pattern) => pattern.test(line))) complaints.push(line);
+  }
+  return { success, files: files.sort(), complaints };
+}

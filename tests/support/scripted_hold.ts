@@ -1,0 +1,312 @@
+// Holds operations until a test ends them, in whatever order and with whatever result, and counts the memory that
+// they go through.
+
+import { AssertionError } from "@std/assert";
+import { setImmediate } from "node:timers";
+import { BufferBudget } from "../../src/engine/buffer_budget.ts";
+import type { Block, Completion, EngineCounters, Memory } from "../../src/engine/engine.ts";
+import type { ScriptedFile } from "./scripted_disk.ts";
+import {
+  describe,
+  type HeldOperation,
+  inOrder,
+  type Operation,
+  type OperationKind,
+  type Outcome,
+  type Plan,
+} from "./scripted_operation.ts";
+import { brokenByMemory, brokenRule } from "./scripted_rules.ts";
+
+const PAGE = 4096;
+
+/** Settings of a {@linkcode ScriptedEngine}. */
+export interface ScriptedEngineOptions {
+  /** What positions and lengths must be multiples of; default 512. */
+  alignment?: number;
+  /** Writes that may be in flight at once; default any number. */
+  writeBehind?: number;
+}
+
+/** Resolves when every microtask has run. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** The part of a scripted engine that does not care what the operations are. */
+export abstract class HoldingEngine {
+  readonly counters: EngineCounters = {
+    reads: 0,
+    writes: 0,
+    syncs: 0,
+    otherOperations: 0,
+    bytesRead: 0,
+    bytesWritten: 0,
+    failed: 0,
+    submissions: 0,
+    wakeups: 0,
+    queueFull: 0,
+    inFlight: 0,
+  };
+  /** What streams share. */
+  budget: BufferBudget = new BufferBudget();
+  /** Every operation when it is queued ("+ write 0+512") and when it is done ("- write 0+512: 512"). */
+  readonly log: string[] = [];
+  /** What the user of the engine did wrong. */
+  readonly violations: string[] = [];
+  /** Bytes of blocks that are out, at most. */
+  mostBytes = 0;
+  /** Called after each completion. */
+  afterEach: (operation: Operation) => void = () => {};
+  /** What positions and lengths must be multiples of. */
+  protected readonly alignment: number;
+  readonly #writeBehind: number;
+  /** Files by descriptor. */
+  protected readonly files: Map<number, ScriptedFile> = new Map();
+  readonly #held: HeldOperation[] = [];
+  readonly #blocks = new Set<Block>();
+  #plan: Plan | undefined;
+  /** How operations were chosen, for messages. */
+  #choices = "";
+  #bytes = 0;
+  #lastAddress = PAGE;
+  #pumping = false;
+
+  constructor({ alignment = 512, writeBehind = Infinity }: ScriptedEngineOptions = {}) {
+    this.alignment = alignment;
+    this.#writeBehind = writeBehind;
+  }
+
+  /** The file behind a descriptor that is open. */
+  file(fd: number): ScriptedFile {
+    const file = this.files.get(fd);
+    if (!file) throw new AssertionError(`Descriptor ${fd} is closed`);
+    return file;
+  }
+
+  /** Operations that are held, in the order in which they were queued. */
+  get pending(): readonly Operation[] {
+    return this.#held;
+  }
+
+  /** The held operations of one kind. */
+  pendingOf(kind: OperationKind): Operation[] {
+    return this.#held.filter((operation) => operation.kind === kind);
+  }
+
+  /** The only held operation of that kind. */
+  only(kind: OperationKind): Operation {
+    const [operation, ...others] = this.pendingOf(kind);
+    if (operation && others.length === 0) return operation;
+    throw new AssertionError(`Expected one ${kind} in flight, got: ${this.describePending()}`);
+  }
+
+  /** Blocks that are out. */
+  get liveBlocks(): number {
+    return this.#blocks.size;
+  }
+
+  /** Lets an operation succeed, as far as `result` where given: fewer bytes, or `-errno`. */
+  complete(operation: Operation, result: number = operation.length): void {
+    this.finish(operation, result < 0 ? { errno: -result } : { most: result });
+  }
+
+  /** Lets a read or a write end after so many bytes. */
+  shorten(operation: Operation, bytes: number): void {
+    this.finish(operation, { most: bytes });
+  }
+
+  /** Lets an operation fail, after `reached` bytes of it were done all the same. */
+  fail(operation: Operation, errno: number, reached = 0): void {
+    this.finish(operation, { errno, reached });
+  }
+
+  /** Completes what is held now, in the order of these indices; default: as queued. */
+  completeAll(order?: readonly number[]): void {
+    const held = [...this.#held];
+    for (const index of order ?? held.keys()) this.complete(held[index]!);
+  }
+
+  /** Ends an operation in the way given. */
+  finish(operation: Operation, outcome: Outcome): void {
+    const index = this.#held.findIndex((held) => held === operation);
+    if (index < 0) throw new AssertionError(`Not in flight: ${describe(operation)}`);
+    const held = this.#held.splice(index, 1)[0]!;
+    this.#break(brokenByMemory(held, (block) => this.#blocks.has(block)));
+    const failed = "errno" in outcome;
+    const most = failed ? outcome.reached ?? 0 : outcome.most ?? held.length;
+    const reached = failed && most === 0 ? 0 : held.effect(most);
+    const result = failed ? -outcome.errno : reached;
+    if (failed && held.kind === "sync") this.file(held.fd).syncFailed = true;
+    this.#count(held, result);
+    this.log.push(`- ${describe(held)}: ${result}`);
+    held.done.complete(result);
+    this.afterEach(held);
+  }
+
+  /** Ends one operation as the plan chooses. False where none is held. */
+  step(plan: Plan = inOrder): boolean {
+    if (this.#held.length === 0) return false;
+    this.#choices = ` (${plan.name})`;
+    this.finish(...plan.choose(this.#held));
+    return true;
+  }
+
+  /** From now on operations are ended by themselves, one a turn, as the plan chooses. */
+  automatic(plan: Plan = inOrder): void {
+    this.#plan = plan;
+    if (this.#held.length > 0) this.#pump();
+  }
+
+  async #pump(): Promise<void> {
+    if (this.#pumping) return;
+    this.#pumping = true;
+    await turn();
+    while (this.#plan && this.step(this.#plan)) await turn();
+    this.#pumping = false;
+  }
+
+  /** Awaits a promise that must settle without any further operation. */
+  async settled<T>(promise: Promise<T>): Promise<T> {
+    const watch = watched(promise);
+    await turn();
+    if (!watch.over) this.#hang();
+    return await promise;
+  }
+
+  /** Awaits a promise, and ends operations as the plan chooses until it settles. */
+  async drive<T>(promise: Promise<T>, plan: Plan = inOrder): Promise<T> {
+    const watch = watched(promise);
+    for (;;) {
+      await turn();
+      if (watch.over) return await promise;
+      if (!this.step(plan)) this.#hang();
+    }
+  }
+
+  /** Ends operations as the plan chooses until none comes any more. */
+  async drain(plan: Plan = inOrder): Promise<void> {
+    do await turn(); while (this.step(plan));
+  }
+
+  #hang(): never {
+    const pending = this.describePending();
+    throw new AssertionError(`A promise hangs; in flight: ${pending}${this.#choices}`);
+  }
+
+  /** What is held, for messages. */
+  describePending(): string {
+    return this.#held.map(describe).join(", ") || "nothing";
+  }
+
+  /** Throws where a rule was broken. */
+  assertSound(): void {
+    if (this.violations.length > 0) throw new AssertionError(this.violations.join("\n"));
+  }
+
+  /** Throws where a rule was broken, an operation is in flight, or memory is not given back. */
+  assertIdle(): void {
+    this.assertSound();
+    if (this.#held.length > 0) throw new AssertionError(`In flight: ${this.describePending()}`);
+    if (this.#blocks.size > 0) {
+      const sizes = [...this.#blocks].map((block) => block.size).join(", ");
+      throw new AssertionError(`Blocks are not given back: ${sizes} bytes`);
+    }
+  }
+
+  /** Notes what was broken, because whoever broke it may swallow the error, and throws. */
+  #break(rule: string | undefined): void {
+    if (rule === undefined) return;
+    const text = `${rule}${this.#choices}`;
+    this.violations.push(text);
+    throw new AssertionError(text);
+  }
+
+  /** A descriptor that is closed at once must be open, and nothing in flight on it. */
+  protected assertClosable(fd: number): void {
+    if (!this.files.has(fd)) this.#break("close now on a closed descriptor");
+    const holder = this.#held.find((held) => held.fd === fd);
+    if (holder) this.#break(`close now while ${describe(holder)} is in flight`);
+  }
+
+  /** Queues an operation. */
+  protected hold(
+    kind: OperationKind,
+    fd: number,
+    position: number,
+    length: number,
+    done: Completion,
+    effect: (most: number) => number,
+    memory?: Memory,
+    offset = 0,
+  ): void {
+    const before = kind === "write" ? memory!.bytes.slice(offset, offset + length) : undefined;
+    const held: HeldOperation = {
+      kind,
+      fd,
+      position,
+      length,
+      memory,
+      offset,
+      before,
+      done,
+      effect,
+    };
+    const file = this.files.get(fd);
+    this.#break(brokenRule(held, {
+      open: file !== undefined,
+      syncFailed: file?.syncFailed ?? false,
+      others: this.#held.filter((other) => other.fd === fd),
+      isOut: (block) => this.#blocks.has(block),
+      alignment: this.alignment,
+      writeBehind: this.#writeBehind,
+    }));
+    this.#held.push(held);
+    this.log.push(`+ ${describe(held)}`);
+    this.counters.inFlight++;
+    if (this.#plan) this.#pump();
+  }
+
+  #count({ kind }: HeldOperation, result: number): void {
+    const { counters } = this;
+    counters.inFlight--;
+    if (result < 0) counters.failed++;
+    if (kind === "read") counters.reads++, counters.bytesRead += Math.max(0, result);
+    else if (kind === "write") counters.writes++, counters.bytesWritten += Math.max(0, result);
+    else if (kind === "sync") counters.syncs++;
+    else counters.otherOperations++;
+  }
+
+  /** As {@linkcode Engine.acquire}. */
+  acquire(size: number): Block {
+    const rounded = Math.max(1, Math.ceil(size / PAGE)) * PAGE;
+    // What it held before is still in it: padding with it must show.
+    const bytes = new Uint8Array(rounded).fill(0xa5);
+    const block: Block = { bytes, size: rounded, address: this.#lastAddress, registration: -1 };
+    this.#lastAddress += rounded;
+    this.#blocks.add(block);
+    this.#bytes += rounded;
+    this.mostBytes = Math.max(this.mostBytes, this.#bytes);
+    return block;
+  }
+
+  /** As {@linkcode Engine.release}. */
+  release(block: Block): void {
+    const out = this.#blocks.has(block);
+    if (!out) this.#break(`A block of ${block.size} bytes is given back twice`);
+    const holder = this.#held.find((held) => held.memory === block);
+    if (holder) this.#break(`The memory of ${describe(holder)} is given back in flight`);
+    this.#blocks.delete(block);
+    this.#bytes -= block.size;
+    block.bytes.fill(0xdd);
+  }
+}
+
+/** Learns when a promise has settled, without waiting for it. */
+function watched(promise: Promise<unknown>): { over: boolean } {
+  const watch = { over: false };
+  const over = () => {
+    watch.over = true;
+  };
+  promise.then(over, over);
+  return watch;
+}

@@ -1,0 +1,133 @@
+// What a scripted engine holds, and the ways to choose what becomes of it.
+
+import type { Completion, Memory } from "../../src/engine/engine.ts";
+
+/** What an operation is: the name of a method of the engine. */
+export type OperationKind =
+  | "read"
+  | "write"
+  | "sync"
+  | "allocate"
+  | "truncate"
+  | "open"
+  | "close"
+  | "stat"
+  | "link"
+  | "rename"
+  | "unlink"
+  | "copyRange"
+  | "lock"
+  | "fileSystem";
+
+/** An operation that the engine holds. */
+export interface Operation {
+  readonly kind: OperationKind;
+  /** The descriptor; -1 for operations on paths. */
+  readonly fd: number;
+  readonly position: number;
+  /** Bytes; of a truncate what the file shall have. */
+  readonly length: number;
+}
+
+/** What the engine itself knows of an operation. */
+export interface HeldOperation extends Operation {
+  /** The memory that belongs to the engine meanwhile, and from where in it. */
+  readonly memory: Memory | undefined;
+  readonly offset: number;
+  /** What was in the memory when a write was queued. */
+  readonly before: Uint8Array | undefined;
+  readonly done: Completion;
+  /** Does it, for `most` bytes at most, and returns the result. */
+  readonly effect: (most: number) => number;
+}
+
+/**
+ * What becomes of an operation: it succeeds, for `most` bytes at most, or it fails, after `reached` bytes of it
+ * were done all the same.
+ */
+export type Outcome = { most?: number } | { errno: number; reached?: number };
+
+/** Chooses which operation ends next, and how. */
+export interface Plan {
+  /** For messages: how to get the same choices again. */
+  readonly name: string;
+  /** Chooses among those that are held, of which there is one at least. */
+  choose(pending: readonly Operation[]): [Operation, Outcome];
+}
+
+/** An operation in a few words: "write 4096+512". */
+export function describe({ kind, position, length }: Operation): string {
+  switch (kind) {
+    case "read":
+    case "write":
+    case "allocate":
+    case "copyRange":
+      return `${kind} ${position}+${length}`;
+    case "truncate":
+      return `truncate ${length}`;
+    default:
+      return kind;
+  }
+}
+
+/** Everything succeeds, in the order in which it was queued. */
+export const inOrder: Plan = {
+  name: "in order",
+  choose: (pending) => [pending[0]!, {}],
+};
+
+/** Numbers from 0 up to 1, the same ones for the same seed (mulberry32). */
+export function randomNumbers(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** How likely a {@linkcode randomPlan} does what. */
+export interface RandomPlanOptions {
+  /** Reads and writes that end early, from 0 to 1; default 0. */
+  short?: number;
+  /** Operations that fail, from 0 to 1; default 0. */
+  fail?: number;
+  /** What they fail with; default EIO. */
+  errno?: number;
+  /** Which may fail; default every kind. */
+  kinds?: readonly OperationKind[];
+}
+
+/**
+ * Any order, and with the likelihood given short or failed; always the same for the same seed. What is short of a
+ * whole block comes at most twice in a row: no kernel stops for ever without an error.
+ */
+export function randomPlan(seed: number, options: RandomPlanOptions = {}): Plan {
+  const { short = 0, fail = 0, errno = 5, kinds } = options;
+  const random = randomNumbers(seed);
+  const stops = new Map<string, number>();
+  return {
+    name: `seed ${seed}`,
+    choose(pending) {
+      const operation = pending[Math.floor(random() * pending.length)]!;
+      const { kind, length } = operation;
+      const transfers = kind === "write" || kind === "read";
+      const part = Math.floor(random() * length);
+      if (random() < fail && (kinds?.includes(kind) ?? true)) {
+        return [operation, { errno, reached: transfers || kind === "allocate" ? part : 0 }];
+      }
+      if (transfers && random() < short) {
+        // Half of the short ones end with a block.
+        const most = random() < 0.5 ? part : part - part % 512;
+        const stopped = stops.get(describe(operation)) ?? 0;
+        if (most >= 512) return [operation, { most }];
+        if (stopped < 2) {
+          stops.set(describe(operation), stopped + 1);
+          return [operation, { most }];
+        }
+      }
+      return [operation, {}];
+    },
+  };
+}

@@ -1,0 +1,233 @@
+// A writer beside other uses of its file: what reads, writes or renames it while the writer is at work or closes.
+
+import { assertEquals } from "@std/assert";
+import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
+import { assertFile, filled, pattern } from "../support/bytes.ts";
+import { descriptorsOf, eventually } from "../support/descriptors.ts";
+import { testInEachDirectory } from "../support/dirs.ts";
+import { interpose } from "../support/interpose.ts";
+import { openPattern } from "../support/patterned.ts";
+
+/** Operations that wait until the test lets them go. */
+class Held {
+  readonly #waiting: (() => void)[] = [];
+
+  /** Holds what `go` does. */
+  hold(go: () => void): void {
+    this.#waiting.push(go);
+  }
+
+  /** Resolves when an operation waits. */
+  async come(): Promise<void> {
+    await eventually(() => this.#waiting.length > 0);
+  }
+
+  /** Lets go what waits. */
+  go(): void {
+    for (const go of this.#waiting.splice(0)) go();
+  }
+}
+
+/** A writer of 10,000 bytes that closes, and waits for writes that are held. */
+async function closing(
+  file: DmaFile,
+): Promise<{ writer: DmaStreamWriter; writes: Held; closed: Promise<void> }> {
+  const writes = new Held();
+  using _ = interpose("write", (real, args) => writes.hold(() => real(...args)));
+  const writer = new DmaStreamWriter(file, { bufferSize: 4096 });
+  await writer.write(pattern(10_000));
+  const closed = writer.close();
+  await writes.come();
+  return { writer, writes, closed };
+}
+
+testInEachDirectory(
+  "A read that begins while a writer closes is over before the descriptor is closed",
+  async (dir) => {
+    await Deno.writeFile(dir.file("other"), filled(10_000, 9));
+    const file = await DmaFile.create(dir.file("file"));
+    const { writer, writes, closed } = await closing(file);
+    const reads = new Held();
+    let reading: Promise<Uint8Array>;
+    {
+      using _ = interpose("read", (real, args) => reads.hold(() => real(...args)));
+      reading = file.readAt(0, 10_000);
+      await reads.come();
+    }
+    writes.go();
+    await eventually(() => writer.currentFlushedPos === 10_000);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    // Where the number was given back, one of these has it now.
+    const others = Array.from({ length: 8 }, () => Deno.openSync(dir.file("other")));
+    reads.go();
+    assertEquals(
+      await reading.finally(() => others.forEach((other) => other.close())),
+      pattern(10_000),
+    );
+    await closed;
+    assertEquals(descriptorsOf(dir.file("file")), 0);
+    await assertFile(dir.file("file"), pattern(10_000));
+  },
+);
+
+testInEachDirectory(
+  "A file that is renamed while its writer closes has the directory synced in which it stands",
+  async (dir) => {
+    await Deno.mkdir(dir.file("folder"));
+    await Deno.mkdir(dir.file("elsewhere"));
+    const file = await DmaFile.create(dir.file("file"));
+    const { writes, closed } = await closing(file);
+    await file.rename(dir.file("folder/file"));
+    const others: Deno.FsFile[] = [];
+    const opened: string[] = [];
+    const options = { create: true, write: true };
+    using _close = interpose("close", (real, [fd, done]) =>
+      real(fd, {
+        complete: (result) => {
+          // One of them has the number now.
+          for (let count = 0; count < 8; count++) {
+            others.push(Deno.openSync(dir.file("elsewhere/other"), options));
+          }
+          done.complete(result);
+        },
+      }));
+    using _open = interpose("open", (real, args) => {
+      opened.push(args[1]);
+      real(...args);
+    });
+    writes.go();
+    await closed.finally(() => others.forEach((other) => other.close()));
+    assertEquals(opened, [dir.file("folder")]);
+  },
+);
+
+testInEachDirectory(
+  "A write that is in flight while a writer cuts the file is not cut off",
+  async (dir) => {
+    for (const preallocate of [true, false]) {
+      await using file = await DmaFile.create(dir.file("file"));
+      const writer = new DmaStreamWriter(file, { closeFile: false, preallocate });
+      await writer.write(pattern(5));
+      const writes = new Held();
+      let writing: Promise<number>;
+      {
+        // It is on the disk, but nobody knows yet.
+        using _ = interpose(
+          "write",
+          (real, [fd, memory, offset, length, position, copies, done]) =>
+            real(fd, memory, offset, length, position, copies, {
+              complete: (result) => writes.hold(() => done.complete(result)),
+            }),
+        );
+        writing = file.writeAt(pattern(4096, 65_536), 65_536);
+        await writes.come();
+      }
+      await writer.close();
+      writes.go();
+      await writing;
+      assertEquals(await file.size(), 65_536 + 4096);
+      assertEquals(await file.readAt(0, 5), pattern(5));
+      assertEquals(await file.readAt(65_536, 5000), pattern(4096, 65_536));
+    }
+  },
+);
+
+testInEachDirectory(
+  "What changes a file while its writer cuts it comes after the cut",
+  async (dir) => {
+    await using from = await openPattern(dir.file("from"), 10_000);
+    const changes: [(file: DmaFile) => Promise<unknown>, number][] = [
+      [(file) => file.writeAt(pattern(4096), 65_536), 65_536 + 4096],
+      [(file) => from.copyRangeTo(file, 0, 8192, 65_536), 65_536 + 8192],
+      [(file) => file.truncate(99_999), 99_999],
+    ];
+    for (const [change, size] of changes) {
+      await using file = await DmaFile.create(dir.file("file"));
+      const writer = new DmaStreamWriter(file, { closeFile: false });
+      await writer.write(pattern(5));
+      const cuts = new Held();
+      let closed: Promise<void>;
+      let changed: Promise<unknown>;
+      {
+        using _ = interpose("truncate", (real, args) => cuts.hold(() => real(...args)));
+        closed = writer.close();
+        await cuts.come();
+        changed = change(file);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      cuts.go();
+      await Promise.all([closed, changed]);
+      assertEquals(await file.size(), size, String(change));
+      assertEquals(await file.readAt(0, 5), pattern(5));
+    }
+  },
+);
+
+testInEachDirectory(
+  "close() makes durable what was done to the file beside the writer",
+  async (dir) => {
+    await using from = await openPattern(dir.file("from"), 10_000);
+    const changes: ((file: DmaFile) => Promise<unknown>)[] = [
+      (file) => file.writeAt(pattern(4096), 4096),
+      (file) => file.truncate(10_000),
+      (file) => file.preallocate(8192),
+      (file) => file.deallocate(0, 4096),
+      (file) => from.copyRangeTo(file, 0, 4096, 8192),
+    ];
+    for (const change of changes) {
+      const file = await DmaFile.create(dir.file("file"), { direct: "off" });
+      const writer = file.writable;
+      await writer.write(pattern(4096));
+      await writer.sync({ tail: true });
+      await change(file).catch((error) => assertEquals(error.code, "EOPNOTSUPP"));
+      const { syncs } = ioStats();
+      await writer.close();
+      assertEquals(ioStats().syncs, syncs + 1, String(change));
+      // Its own bytes were durable before.
+      assertEquals(await writer.sync(), 4096);
+    }
+  },
+);
+
+testInEachDirectory("What is truncated under a writer does not come back as zeros", async (dir) => {
+  for (const owned of [true, false]) {
+    for (const position of [0, 1]) {
+      const path = dir.file("file");
+      await Deno.writeFile(path, pattern(500));
+      await using file = owned
+        ? await DmaFile.create(path)
+        : await DmaFile.open(path, { write: true });
+      if (owned) {
+        const before = new DmaStreamWriter(file, { closeFile: false });
+        await before.write(pattern(500));
+        await before.close();
+      }
+      const writer = new DmaStreamWriter(file, { closeFile: false, position });
+      await writer.sync();
+      await file.truncate(0);
+      await writer.write(filled(3, 7));
+      await writer.close();
+      assertEquals(await file.size(), position + 3);
+      assertEquals(await file.readAt(position, 10), filled(3, 7));
+    }
+  }
+});
+
+testInEachDirectory(
+  "What is flushed and then truncated does not come back as zeros",
+  async (dir) => {
+    for (const preallocate of [true, false]) {
+      await using file = await DmaFile.create(dir.file("file"));
+      const first = new DmaStreamWriter(file, { closeFile: false, preallocate });
+      await first.write(pattern(10_001));
+      await first.sync({ tail: true });
+      await file.truncate(0);
+      await first.close();
+      assertEquals(await file.size(), 0);
+      const second = new DmaStreamWriter(file, { closeFile: false, preallocate });
+      await second.write(pattern(5));
+      await second.close();
+      assertEquals(await file.size(), 5);
+    }
+  },
+);

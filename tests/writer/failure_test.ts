@@ -1,0 +1,512 @@
+// A DmaStreamWriter that fails, is aborted, or is dropped: the first failure is final, the file is cut to what is
+// whole, and nothing is left over.
+// Long, as a list is: each test stands for itself.
+
+import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
+import { type DmaError, DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../../mod.ts";
+import { assertFile, filled, joined, pattern } from "../support/bytes.ts";
+import { descriptorsIn, descriptorsOf, eventually } from "../support/descriptors.ts";
+import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import { engine } from "../support/engine.ts";
+import { interpose, later } from "../support/interpose.ts";
+import { collectGarbage } from "../support/leaks.ts";
+
+async function create(
+  dir: TestDirectory,
+  options?: DmaStreamWriterOptions,
+): Promise<DmaStreamWriter> {
+  return new DmaStreamWriter(await DmaFile.create(dir.file("file")), options);
+}
+
+const EIO = 5;
+const ENOSPC = 28;
+
+/** Everything that a writer can be asked to do. */
+const calls: Record<string, (stream: DmaStreamWriter) => Promise<unknown>> = {
+  write: (stream) => stream.write(pattern(5)),
+  "write of a large chunk": (stream) => stream.write(pattern(100_000)),
+  flushAligned: (stream) => stream.flushAligned(),
+  sync: (stream) => stream.sync(),
+  "sync with tail": (stream) => stream.sync({ tail: true }),
+  writeBuffer: (stream) => stream.writeBuffer(stream.file.allocBuffer(4096)),
+  "getWriter().write": async (stream) => {
+    const writer = stream.getWriter();
+    writer.closed.catch(() => {});
+    writer.ready.catch(() => {});
+    try {
+      await writer.write(pattern(5));
+    } finally {
+      writer.releaseLock();
+    }
+  },
+  "getWriter().closed": async (stream) => {
+    const writer = stream.getWriter();
+    writer.ready.catch(() => {});
+    await writer.closed.finally(() => writer.releaseLock());
+  },
+  pipeTo: (stream) => ReadableStream.from([pattern(5)]).pipeTo(stream),
+  seal: (stream) => stream.seal(),
+  close: (stream) => stream.close(),
+};
+
+/** Throws unless every call rejects with this very error, and nothing is held any more. */
+async function assertDead(stream: DmaStreamWriter, error: unknown): Promise<void> {
+  for (const round of [1, 2]) {
+    for (const [name, call] of Object.entries(calls)) {
+      const rejected = await assertRejects(() => call(stream));
+      assertStrictEquals(rejected, error, `${name}, round ${round}`);
+    }
+  }
+  await stream.abort();
+  assertEquals(descriptorsOf(stream.file.path), 0);
+  assertEquals(engine.pool.blocks, 0);
+  assertEquals(engine.counters.inFlight, 0);
+}
+
+// ---- failures -------------------------------------------------------------------------------------------------
+
+for (const nth of [0, 1, 3, 6]) {
+  testInEachDirectory(`A write that fails is final: number ${nth}`, async (dir) => {
+    const stream = await create(dir, { bufferSize: 4096, writeBehind: 2, preallocate: false });
+    let error: unknown;
+    {
+      using _ = interpose("write", (real, args, index) => {
+        if (index === nth) later(args[6], -EIO);
+        else real(...args);
+      });
+      error = await assertRejects(
+        async () => {
+          for (let round = 0; round < 20; round++) await stream.write(pattern(4096, round * 4096));
+          await stream.close();
+        },
+        Error,
+        `Input/output error (os error 5): write '${dir.file("file")}'`,
+      );
+    }
+    // What flew before it is waited for.
+    await stream.abort();
+    const { code, op, path } = error as DmaError;
+    assertEquals([code, op, path], ["EIO", "write", dir.file("file")]);
+    assertEquals(stream.currentFlushedPos, nth * 4096);
+    await assertDead(stream, error);
+    // Cut to what is whole: what flew beside the failed one is behind a hole.
+    await assertFile(dir.file("file"), pattern(nth * 4096));
+  });
+}
+
+testInEachDirectory("The first of several failures is the one that counts", async (dir) => {
+  const stream = await create(dir, { bufferSize: 4096, writeBehind: 4 });
+  using _ = interpose("write", (_real, args, index) => {
+    setTimeout(() => args[6].complete(index === 2 ? -ENOSPC : -EIO), index === 2 ? 0 : 10);
+  });
+  const error = await assertRejects(
+    async () => {
+      await stream.write(pattern(16_384));
+      await stream.flushAligned();
+    },
+    Error,
+    "No space left on device",
+  );
+  await assertDead(stream, error);
+});
+
+testInEachDirectory("All who wait hear of a failure", async (dir) => {
+  const stream = await create(dir, { bufferSize: 4096, writeBehind: 1 });
+  using _ = interpose("write", (_real, args) => void setTimeout(() => args[6].complete(-EIO), 10));
+  const waiting = [
+    stream.write(pattern(100_000)),
+    stream.flushAligned(),
+    stream.sync(),
+    stream.sync({ tail: true }),
+    stream.write(pattern(5)),
+  ];
+  const errors = await Promise.all(waiting.map((work) => assertRejects(() => work)));
+  for (const error of errors) assertStrictEquals(error, errors[0]);
+  await assertDead(stream, errors[0]);
+});
+
+testInEachDirectory("A failed sync is final, and is not tried again", async (dir) => {
+  await Deno.writeFile(dir.file("file"), new Uint8Array(0));
+  // A file that was there: nothing but its own sync is asked for.
+  const file = await DmaFile.open(dir.file("file"), { write: true, truncate: true });
+  const stream = new DmaStreamWriter(file, { bufferSize: 4096 });
+  await stream.write(pattern(10_000));
+  let error: unknown;
+  {
+    using syncs = interpose("sync", (_real, args) => later(args[2], -EIO));
+    error = await assertRejects(() => stream.sync(), Error, "(os error 5): sync");
+    await assertRejects(() => stream.close());
+    assertEquals(syncs.count, 1);
+  }
+  await assertDead(stream, error);
+  await assertFile(dir.file("file"), pattern(8192));
+});
+
+testInEachDirectory(
+  "A sync that fails at close has close reject, and the file closed",
+  async (dir) => {
+    const stream = await create(dir);
+    await stream.write(pattern(10_000));
+    let error: unknown;
+    {
+      using _ = interpose("sync", (_real, args) => later(args[2], -EIO));
+      error = await assertRejects(() => stream.close(), Error, "(os error 5): sync");
+    }
+    await assertDead(stream, error);
+  },
+);
+
+testInEachDirectory(
+  "A cut that fails at close has close reject, and the file closed",
+  async (dir) => {
+    const stream = await create(dir);
+    await stream.write(pattern(10_001));
+    let error: unknown;
+    {
+      using _ = interpose("truncate", (_real, args) => later(args[2], -EIO));
+      error = await assertRejects(() => stream.close(), Error, "(os error 5): truncate");
+    }
+    await assertDead(stream, error);
+  },
+);
+
+testInEachDirectory("A close that fails has close reject", async (dir) => {
+  const stream = await create(dir);
+  await stream.write(pattern(10_000));
+  {
+    using _ = interpose("close", (real, [fd, done]) => {
+      real(fd, { complete: () => done.complete(-EIO) });
+    });
+    await assertRejects(() => stream.close(), Error, "(os error 5): close");
+  }
+  assertEquals(descriptorsOf(dir.file("file")), 0);
+  await assertFile(dir.file("file"), pattern(10_000));
+});
+
+testInEachDirectory("A reserve that fails fails nothing", async (dir) => {
+  const stream = await create(dir, { sizeHint: 1_000_000 });
+  {
+    using steps = interpose("allocate", (_real, args) => later(args[4], -ENOSPC));
+    await stream.write(pattern(5_000_000));
+    await stream.close();
+    assert(steps.count > 0);
+  }
+  await assertFile(dir.file("file"), pattern(5_000_000));
+});
+
+testInEachDirectory("A start that cannot be read fails the stream", async (dir) => {
+  await Deno.writeFile(dir.file("file"), filled(10_000, 1));
+  const file = await DmaFile.open(dir.file("file"), { write: true });
+  let error: unknown;
+  let stream: DmaStreamWriter;
+  {
+    using _ = interpose("read", (_real, args) => later(args[5], -EIO));
+    stream = new DmaStreamWriter(file, { position: 100 });
+    error = await assertRejects(() => stream.write(pattern(5)), Error, "(os error 5): read");
+  }
+  await assertDead(stream, error);
+  await assertFile(dir.file("file"), filled(10_000, 1));
+});
+
+testInEachDirectory("Short writes of the kernel are continued", async (dir) => {
+  const stream = await create(dir, { bufferSize: 65_536, writeBehind: 3 });
+  {
+    const seen = new Set<number>();
+    using writes = interpose("write", (real, args, index) => {
+      const [fd, memory, at, length, position, copies, done] = args;
+      // Some blocks, or not even one, or a block and a half; but never nothing twice in one place.
+      const part = [8192, 8192, 12_288][index % 3]!;
+      const told = [8192, 100, 10_000][index % 3]!;
+      if (length <= part || seen.has(position)) return real(...args);
+      seen.add(position);
+      real(fd, memory, at, part, position, copies, {
+        complete: (result) => done.complete(result < 0 ? result : told),
+      });
+    });
+    for (let round = 0; round < 10; round++) await stream.write(pattern(50_001, round * 50_001));
+    await stream.close();
+    assert(writes.count > 15, `${writes.count} writes`);
+  }
+  assertEquals(stream.currentFlushedPos, 500_010);
+  await assertFile(dir.file("file"), pattern(500_010));
+});
+
+testInEachDirectory("A failure under a pipe cancels the source", async (dir) => {
+  const stream = await create(dir, { bufferSize: 4096, writeBehind: 2 });
+  let cancelled: unknown;
+  const source = new ReadableStream<Uint8Array<ArrayBuffer>>({
+    pull: (controller) => controller.enqueue(pattern(5000)),
+    cancel: (reason) => void (cancelled = reason),
+  });
+  let error: unknown;
+  {
+    using _ = interpose("write", (real, args, index) => {
+      if (index === 5) later(args[6], -ENOSPC);
+      else real(...args);
+    });
+    error = await assertRejects(() => source.pipeTo(stream), Error, "No space left on device");
+  }
+  assertStrictEquals(cancelled, error);
+  await assertDead(stream, error);
+});
+
+// ---- abort ----------------------------------------------------------------------------------------------------
+
+testInEachDirectory("abort cuts the file to what is flushed, and closes it", async (dir) => {
+  const stream = await create(dir, { bufferSize: 4096, writeBehind: 2 });
+  await stream.write(pattern(10_001));
+  const flushed = await stream.flushAligned();
+  assertEquals(flushed, 8192);
+  const reason = new Error("enough");
+  await stream.abort(reason);
+  assertEquals(stream.currentFlushedPos, 8192);
+  await assertFile(dir.file("file"), pattern(8192));
+  await assertDead(stream, reason);
+});
+
+testInEachDirectory("abort waits for the writes in flight", async (dir) => {
+  const stream = await create(dir, { bufferSize: 4096, writeBehind: 4 });
+  const held: (() => void)[] = [];
+  let aborted = false;
+  {
+    using _ = interpose("write", (real, args) => void held.push(() => real(...args)));
+    await stream.write(pattern(16_384));
+    while (held.length < 4) await new Promise((resolve) => setTimeout(resolve, 1));
+    const aborting = stream.abort().then(() => aborted = true);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    assertEquals(aborted, false);
+    assert(engine.pool.used > 0);
+    assertEquals(descriptorsOf(dir.file("file")), 1);
+    // The newest first: nothing may be left behind the hole, nor put there later.
+    for (const go of held.splice(0).reverse()) go();
+    engine.submit();
+    await aborting;
+  }
+  await assertFile(dir.file("file"), pattern(stream.currentFlushedPos));
+  assertEquals(engine.pool.blocks, 0);
+  assertEquals(descriptorsOf(dir.file("file")), 0);
+});
+
+testInEachDirectory("abort stops a chunk that is being written, however large", async (dir) => {
+  const stream = await create(dir, { bufferSize: 4096, writeBehind: 1 });
+  const writer = stream.getWriter();
+  writer.closed.catch(() => {});
+  const written = assertRejects(() => writer.write(new Uint8Array(200 << 20)));
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  const started = performance.now();
+  await writer.abort("enough");
+  assert(performance.now() - started < 1000);
+  assertEquals(await written, "enough");
+  assertEquals(descriptorsOf(dir.file("file")), 0);
+  assertEquals((await Deno.stat(dir.file("file"))).size, stream.currentFlushedPos);
+});
+
+testInEachDirectory("abort without a reason, twice, and after close", async (dir) => {
+  const stream = await create(dir);
+  await stream.write(pattern(5));
+  await Promise.all([stream.abort(), stream.abort()]);
+  await stream.abort("again");
+  const failed = await stream.write(pattern(5)).then(() => "written", () => "failed");
+  assertEquals(failed, "failed");
+  const closed = await create(dir);
+  await closed.write(pattern(5));
+  await closed.close();
+  await closed.abort();
+  await assertFile(dir.file("file"), pattern(5));
+});
+
+testInEachDirectory(
+  "abort while close runs ends in one of both, and never in between",
+  async (dir) => {
+    for (const delay of [0, 1, 2, 3, 5, 8]) {
+      const stream = await create(dir, { bufferSize: 65_536 });
+      await stream.write(pattern(200_001));
+      const closing = stream.close().then(() => "closed", () => "failed");
+      if (delay > 0) await new Promise((resolve) => setTimeout(resolve, delay));
+      await stream.abort("enough").catch(() => {});
+      const ended = await closing;
+      const { size } = await Deno.stat(dir.file("file"));
+      assertEquals(descriptorsOf(dir.file("file")), 0);
+      assertEquals(engine.pool.blocks, 0);
+      if (ended === "closed") assertEquals(size, 200_001);
+      else assertEquals(size, stream.currentFlushedPos);
+      await assertFile(dir.file("file"), pattern(size));
+    }
+  },
+);
+
+testInEachDirectory("A cut that fails at abort says so, and the file is closed", async (dir) => {
+  const stream = await create(dir, { bufferSize: 4096, sizeHint: 1_000_000 });
+  await stream.write(pattern(10_000));
+  await stream.flushAligned();
+  {
+    using _ = interpose("truncate", (_real, args) => later(args[2], -EIO));
+    await assertRejects(() => stream.abort(), Error, "(os error 5): truncate");
+  }
+  assertEquals(descriptorsOf(dir.file("file")), 0);
+});
+
+// ---- the file closed under it ---------------------------------------------------------------------------------
+
+testInEachDirectory("file.close under a writer gives the writer up", async (dir) => {
+  const stream = await create(dir, { bufferSize: 4096, sizeHint: 1_000_000 });
+  await stream.write(pattern(10_001));
+  const flushed = await stream.flushAligned();
+  await stream.file.close();
+  assertEquals(descriptorsOf(dir.file("file")), 0);
+  const error = await assertRejects(() => stream.close(), Deno.errors.BadResource);
+  await assertDead(stream, error);
+  await assertFile(dir.file("file"), pattern(flushed));
+});
+
+testInEachDirectory("file.close under a writer that does not close its file", async (dir) => {
+  const stream = await create(dir, { bufferSize: 4096, closeFile: false });
+  await stream.write(pattern(10_001));
+  await stream.file.close();
+  const error = await assertRejects(() => stream.write(pattern(1)), Deno.errors.BadResource);
+  await assertDead(stream, error);
+});
+
+testInEachDirectory("file.close lets a writer finish that is closing already", async (dir) => {
+  for (const closeFile of [true, false]) {
+    const stream = await create(dir, { closeFile });
+    await stream.write(pattern(3_000_001));
+    const closing = stream.close();
+    await stream.file.close();
+    assertEquals(descriptorsOf(dir.file("file")), 0);
+    await closing;
+    await assertFile(dir.file("file"), pattern(3_000_001));
+  }
+});
+
+testInEachDirectory("file.close lets a writer finish that has chunks to write yet", async (dir) => {
+  for (const how of ["close", "close of the lock"]) {
+    const stream = await create(dir, { bufferSize: 4096, writeBehind: 1 });
+    const writer = stream.getWriter();
+    const written = writer.write(pattern(100_001));
+    const closing = how === "close" ? (writer.releaseLock(), stream.close()) : writer.close();
+    await stream.file.close();
+    assertEquals(descriptorsOf(dir.file("file")), 0);
+    await Promise.all([written, closing]);
+    await assertFile(dir.file("file"), pattern(100_001), how);
+  }
+});
+
+testInEachDirectory("A failed writer that does not close its file leaves it open", async (dir) => {
+  const stream = await create(dir, { bufferSize: 4096, closeFile: false });
+  {
+    using _ = interpose("write", (_real, args) => later(args[6], -ENOSPC));
+    await assertRejects(
+      async () => {
+        await stream.write(pattern(10_000));
+        await stream.close();
+      },
+      Error,
+      "No space left on device",
+    );
+  }
+  assertEquals(descriptorsOf(dir.file("file")), 1);
+  const { file } = stream;
+  assertEquals(await file.size(), 0);
+  const second = new DmaStreamWriter(file);
+  await second.write(pattern(5000));
+  await second.close();
+  await assertFile(dir.file("file"), pattern(5000));
+});
+
+// ---- dropped --------------------------------------------------------------------------------------------------
+
+testInEachDirectory(
+  "Writers that are dropped leak nothing, and their files are cut",
+  async (dir) => {
+    const drop = async () => {
+      for (let index = 0; index < 20; index++) {
+        const file = await DmaFile.create(dir.file(`file ${index}`));
+        const stream = new DmaStreamWriter(file, { sizeHint: 1_000_000, bufferSize: 65_536 });
+        await stream.write(pattern(200_001));
+        if (index % 2 === 0) await stream.sync({ tail: true });
+        if (index % 3 === 0) stream.getWriter();
+      }
+    };
+    await drop();
+    assert(descriptorsIn(dir.path) > 0 && engine.pool.blocks > 0);
+    await eventually(async () => {
+      await collectGarbage();
+      return descriptorsIn(dir.path) === 0;
+    });
+    assertEquals(engine.pool.blocks, 0);
+    for (let index = 0; index < 20; index++) {
+      const bytes = await Deno.readFile(dir.file(`file ${index}`));
+      if (index % 2 === 0) assertEquals(bytes.length, 200_001);
+      assertEquals(bytes, pattern(bytes.length));
+    }
+  },
+);
+
+testInEachDirectory(
+  "A writer that is dropped leaves a file that is held to its holder",
+  async (dir) => {
+    const file = await DmaFile.create(dir.file("file"));
+    const drop = async () => {
+      const stream = new DmaStreamWriter(file, { closeFile: false, bufferSize: 4096 });
+      await stream.write(pattern(10_001));
+      await stream.flushAligned();
+    };
+    await drop();
+    await eventually(async () => {
+      await collectGarbage();
+      return engine.pool.blocks === 0;
+    });
+    let second: DmaStreamWriter | undefined;
+    await eventually(() => {
+      try {
+        second = new DmaStreamWriter(file, { append: true });
+        return true;
+      } catch {
+        return false;
+      }
+    });
+    await second!.write(filled(5, 1));
+    await second!.close();
+    await assertFile(dir.file("file"), joined(pattern(8192), filled(5, 1)));
+  },
+);
+
+testInEachDirectory("A writer whose work is under way is not collected", async (dir) => {
+  const begin = async () => {
+    const file = await DmaFile.create(dir.file("file"));
+    const source = ReadableStream.from((async function* () {
+      for (let index = 0; index < 5; index++) {
+        await collectGarbage();
+        yield pattern(10_000, index * 10_000);
+      }
+    })());
+    return source.pipeTo(new DmaStreamWriter(file, { bufferSize: 4096 }));
+  };
+  await begin();
+  await assertFile(dir.file("file"), pattern(50_000));
+  const held: (() => void)[] = [];
+  const interposed = interpose("write", (real, args) => void held.push(() => real(...args)));
+  const writing = async () => {
+    const stream = await create(dir, { bufferSize: 4096, writeBehind: 1 });
+    // In an object: a promise would be waited for before the stream is out of sight.
+    return { written: stream.write(pattern(50_000)) };
+  };
+  const { written } = await writing();
+  await collectGarbage();
+  interposed[Symbol.dispose]();
+  for (const go of held) go();
+  engine.submit();
+  await written;
+  const closing = async () => {
+    const stream = await create(dir);
+    await stream.write(pattern(100_001));
+    void stream.close();
+  };
+  await closing();
+  await eventually(async () => {
+    await collectGarbage();
+    return descriptorsOf(dir.file("file")) === 0;
+  });
+  await assertFile(dir.file("file"), pattern(100_001));
+});

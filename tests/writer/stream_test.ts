@@ -1,0 +1,549 @@
+// DmaStreamWriter as any other WritableStream: locks, queues, pipes, backpressure, Node's streams.
+// Long, as a list is: each test stands for itself.
+
+import { Buffer } from "node:buffer";
+import { pipeline, Readable, Writable } from "node:stream";
+import { pipeline as pipelineAsync } from "node:stream/promises";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertRejects,
+  assertStrictEquals,
+} from "@std/assert";
+import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../../mod.ts";
+import { assertFile, chunksOf, filled, joined, namesIn, pattern } from "../support/bytes.ts";
+import { descriptorsOf, eventually } from "../support/descriptors.ts";
+import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import { engine } from "../support/engine.ts";
+import { interpose } from "../support/interpose.ts";
+
+async function create(
+  dir: TestDirectory,
+  options?: DmaStreamWriterOptions,
+): Promise<DmaStreamWriter> {
+  return new DmaStreamWriter(await DmaFile.create(dir.file("file")), options);
+}
+
+/** Holds all writes back until `letGo` is called. */
+function holdWrites(): Disposable & { held: number; letGo: () => void } {
+  const waiting: (() => void)[] = [];
+  let open = false;
+  const interposed = interpose("write", (real, args) => {
+    if (open) real(...args);
+    else waiting.push(() => real(...args));
+  });
+  return {
+    get held() {
+      return waiting.length;
+    },
+    letGo() {
+      open = true;
+      for (const go of waiting.splice(0)) go();
+      engine.submit();
+    },
+    [Symbol.dispose]() {
+      this.letGo();
+      interposed[Symbol.dispose]();
+    },
+  };
+}
+
+// ---- getWriter ------------------------------------------------------------------------------------------------
+
+testInEachDirectory("getWriter writes and closes as any stream's", async (dir) => {
+  const stream = await create(dir, { bufferSize: 4096, writeBehind: 2 });
+  const writer = stream.getWriter();
+  assert(stream.locked);
+  await writer.ready;
+  assertEquals(writer.desiredSize, 1);
+  const written = chunksOf(pattern(100_001), 9999).map((chunk) => writer.write(chunk));
+  assert(writer.desiredSize! < 1);
+  await Promise.all(written);
+  await writer.ready;
+  assertEquals(writer.desiredSize, 1);
+  assertEquals(stream.currentPos, 100_001);
+  await writer.close();
+  await writer.closed;
+  assertEquals(writer.desiredSize, 0);
+  assertEquals(stream.currentFlushedPos, 100_001);
+  await assertFile(dir.file("file"), pattern(100_001));
+  assertEquals(descriptorsOf(dir.file("file")), 0);
+});
+
+testInEachDirectory("Methods of getWriter can be replaced as any stream's", async (dir) => {
+  const stream = await create(dir);
+  const writer = stream.getWriter();
+  const { write } = writer;
+  // As a test does that looks at what its subject writes.
+  writer.write = (chunk) => write.call(writer, chunk);
+  Object.defineProperty(writer, "close", { value: writer.close });
+  await writer.write(pattern(5));
+  await writer.close();
+  await assertFile(dir.file("file"), pattern(5));
+});
+
+testInEachDirectory(
+  "A locked stream refuses what would go past the lock, and loses nothing",
+  async (dir) => {
+    const stream = await create(dir);
+    const writer = stream.getWriter();
+    await assertRejects(() => stream.write(pattern(5)), TypeError, "locked");
+    await assertRejects(() => stream.close(), TypeError, "locked");
+    await assertRejects(() => stream.seal(), TypeError, "locked");
+    await assertRejects(() => stream.abort(), TypeError, "locked");
+    await assertRejects(
+      () => stream.writeBuffer(stream.file.allocBuffer(512)),
+      TypeError,
+      "locked",
+    );
+    await writer.write(pattern(5));
+    writer.releaseLock();
+    await assertRejects(() => writer.write(pattern(5)), TypeError);
+    await stream.write(pattern(5, 5));
+    await stream.close();
+    await assertFile(dir.file("file"), pattern(10));
+  },
+);
+
+testInEachDirectory("write without a lock, getWriter and pipeTo keep their order", async (dir) => {
+  const stream = await create(dir, { bufferSize: 4096, writeBehind: 2 });
+  let position = 0;
+  const next = (length: number) => {
+    position += length;
+    return pattern(length, position - length);
+  };
+  for (let round = 0; round < 20; round++) {
+    const unlocked = [stream.write(next(10_000)), stream.write(next(3))];
+    const writer = stream.getWriter();
+    const locked = [writer.write(next(20_000)), writer.write(next(1)), writer.write(next(5000))];
+    // The chunks of a lock that was released are still on their way.
+    writer.releaseLock();
+    const after = [stream.write(next(7)), stream.write(next(9000))];
+    const again = stream.getWriter();
+    const last = again.write(next(100));
+    again.releaseLock();
+    await ReadableStream.from([next(5000), next(1)]).pipeTo(stream, { preventClose: true });
+    await Promise.all([...unlocked, ...locked, ...after, last]);
+    assertEquals(stream.currentPos, position);
+  }
+  await stream.close();
+  await assertFile(dir.file("file"), pattern(position));
+});
+
+testInEachDirectory("writeBuffer keeps its place among the other writes", async (dir) => {
+  const stream = await create(dir, { bufferSize: 4096, writeBehind: 2 });
+  let position = 0;
+  const next = (length: number) => {
+    position += length;
+    return pattern(length, position - length);
+  };
+  const buffer = (length: number) => {
+    const result = stream.file.allocBuffer(length);
+    result.bytes.set(next(length));
+    return result;
+  };
+  const work: Promise<void>[] = [];
+  for (let round = 0; round < 10; round++) {
+    work.push(stream.writeBuffer(buffer(8192)));
+    work.push(stream.write(next(20_000)));
+    work.push(stream.writeBuffer(buffer(4096)));
+    const writer = stream.getWriter();
+    work.push(writer.write(next(30_000)), writer.write(next(480)));
+    writer.releaseLock();
+    work.push(stream.writeBuffer(buffer(4096)));
+    work.push(stream.write(next(7)));
+  }
+  await Promise.all(work);
+  await stream.close();
+  await assertFile(dir.file("file"), pattern(position));
+});
+
+testInEachDirectory("close waits for what was written before it, locked or not", async (dir) => {
+  const stream = await create(dir, { bufferSize: 4096, writeBehind: 1 });
+  const first = stream.write(pattern(50_000));
+  const writer = stream.getWriter();
+  const second = writer.write(pattern(50_000, 50_000));
+  writer.releaseLock();
+  const third = stream.write(pattern(50_000, 100_000));
+  await stream.close();
+  await Promise.all([first, second, third]);
+  await assertFile(dir.file("file"), pattern(150_000));
+});
+
+testInEachDirectory(
+  "What comes after the close of a lock is refused, and left out",
+  async (dir) => {
+    for (const options of [{ append: true }, { bufferSize: 4096, writeBehind: 1 }]) {
+      const stream = await create(dir, options);
+      const before = stream.write(pattern(50_001));
+      const writer = stream.getWriter();
+      const closing = writer.close();
+      writer.releaseLock();
+      await assertRejects(() => stream.write(filled(20_000, 1)), TypeError, "closed");
+      await assertRejects(
+        () => stream.writeBuffer(stream.file.allocBuffer(4096)),
+        TypeError,
+        "closed",
+      );
+      await Promise.all([before, closing]);
+      await assertFile(dir.file("file"), pattern(50_001));
+    }
+  },
+);
+
+testInEachDirectory("sync and flushAligned work under a lock", async (dir) => {
+  const stream = await create(dir, { bufferSize: 4096, writeBehind: 2 });
+  const writer = stream.getWriter();
+  await writer.write(pattern(5000));
+  assertEquals(await stream.flushAligned(), 4096);
+  assertEquals(await stream.sync(), 4096);
+  assertEquals(await stream.sync({ tail: true }), 5000);
+  await writer.write(pattern(5000, 5000));
+  await writer.close();
+  await assertFile(dir.file("file"), pattern(10_000));
+});
+
+testInEachDirectory("sync works while a pipe runs", async (dir) => {
+  const stream = await create(dir, { bufferSize: 65_536, writeBehind: 4 });
+  const chunks = chunksOf(pattern(10_000_001), 50_000);
+  const piped = ReadableStream.from((async function* () {
+    for (const chunk of chunks) {
+      yield chunk;
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    }
+  })()).pipeTo(stream);
+  let last = 0;
+  for (let round = 0; round < 10; round++) {
+    const tail = round % 2 === 1;
+    const before = stream.currentPos;
+    const durable = await stream.sync({ tail });
+    assert(durable >= (tail ? before : before - before % 65_536), `${durable} after ${before}`);
+    assert(durable >= last);
+    last = durable;
+    const part = (await Deno.readFile(dir.file("file"))).subarray(0, durable);
+    assertEquals(part, pattern(durable));
+  }
+  await piped;
+  await assertFile(dir.file("file"), pattern(10_000_001));
+});
+
+// ---- pipes ----------------------------------------------------------------------------------------------------
+
+testInEachDirectory("pipeTo writes all of a stream, and closes", async (dir) => {
+  for (const size of [0, 1, 65_536, 5_000_001]) {
+    const stream = await create(dir);
+    await ReadableStream.from(chunksOf(pattern(size), 65_536)).pipeTo(stream);
+    assertEquals(stream.currentFlushedPos, size);
+    await assertFile(dir.file("file"), pattern(size));
+    assertEquals(descriptorsOf(dir.file("file")), 0);
+  }
+});
+
+testInEachDirectory("pipeThrough and Response bodies end in a file", async (dir) => {
+  const bytes = pattern(1_000_003);
+  const compressed = new Blob([bytes]).stream().pipeThrough(new CompressionStream("gzip"));
+  await new Response(compressed).body!.pipeThrough(new DecompressionStream("gzip"))
+    .pipeTo(await create(dir));
+  await assertFile(dir.file("file"), bytes);
+});
+
+testInEachDirectory("pipeTo with preventClose leaves the stream open", async (dir) => {
+  const stream = await create(dir);
+  await ReadableStream.from([pattern(5000)]).pipeTo(stream, { preventClose: true });
+  assert(!stream.locked);
+  await ReadableStream.from([pattern(5000, 5000)]).pipeTo(stream, { preventClose: true });
+  await stream.write(pattern(10, 10_000));
+  await stream.close();
+  await assertFile(dir.file("file"), pattern(10_010));
+});
+
+testInEachDirectory(
+  "A source that fails has the file cut to what is flushed, and closed",
+  async (dir) => {
+    const stream = await create(dir, { bufferSize: 4096, writeBehind: 2 });
+    const broken = new Error("The source is broken");
+    const source = ReadableStream.from((async function* () {
+      yield pattern(100_001);
+      await stream.flushAligned();
+      throw broken;
+    })());
+    const error = await assertRejects(() => source.pipeTo(stream));
+    assertStrictEquals(error, broken);
+    assertEquals(stream.currentFlushedPos, 98_304);
+    await assertFile(dir.file("file"), pattern(98_304));
+    assertEquals(descriptorsOf(dir.file("file")), 0);
+    assertEquals(engine.pool.blocks, 0);
+    for (
+      const work of [() => stream.close(), () => stream.write(pattern(1)), () => stream.sync()]
+    ) {
+      assertStrictEquals(await assertRejects(work), broken);
+    }
+  },
+);
+
+testInEachDirectory("A source that fails with preventAbort leaves the stream open", async (dir) => {
+  const stream = await create(dir);
+  const source = ReadableStream.from((async function* () {
+    yield pattern(5000);
+    await Promise.resolve();
+    throw new Error("The source is broken");
+  })());
+  await assertRejects(() => source.pipeTo(stream, { preventAbort: true }), Error, "broken");
+  await stream.write(pattern(100, 5000));
+  await stream.close();
+  await assertFile(dir.file("file"), pattern(5100));
+});
+
+testInEachDirectory(
+  "A signal stops a pipe, and the file is cut to what is flushed",
+  async (dir) => {
+    const stream = await create(dir, { bufferSize: 4096, writeBehind: 2 });
+    const controller = new AbortController();
+    let cancelled: unknown;
+    const source = new ReadableStream<Uint8Array<ArrayBuffer>>({
+      async pull(control) {
+        control.enqueue(pattern(10_000, stream.currentPos));
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      },
+      cancel: (reason) => void (cancelled = reason),
+    }, { highWaterMark: 0 });
+    const piped = source.pipeTo(stream, { signal: controller.signal });
+    await eventually(() => stream.currentFlushedPos > 50_000);
+    controller.abort(new Error("enough"));
+    await assertRejects(() => piped, Error, "enough");
+    assertEquals((cancelled as Error).message, "enough");
+    const flushed = stream.currentFlushedPos;
+    assert(flushed > 50_000 && flushed % 4096 === 0);
+    await assertFile(dir.file("file"), pattern(flushed));
+    assertEquals(descriptorsOf(dir.file("file")), 0);
+  },
+);
+
+testInEachDirectory("A signal that was aborted before writes nothing", async (dir) => {
+  const stream = await create(dir);
+  const piped = ReadableStream.from([pattern(5000)]).pipeTo(stream, {
+    signal: AbortSignal.abort(),
+  });
+  const error = await assertRejects(() => piped, DOMException);
+  assertEquals(error.name, "AbortError");
+  await assertFile(dir.file("file"), new Uint8Array());
+  assertEquals(descriptorsOf(dir.file("file")), 0);
+});
+
+testInEachDirectory("A pipe that brings no bytes fails, and everything is freed", async (dir) => {
+  const stream = await create(dir);
+  let cancelled: unknown;
+  const source = new ReadableStream({
+    start(controller) {
+      controller.enqueue(pattern(100_000));
+      controller.enqueue("text");
+      controller.enqueue(pattern(100_000));
+    },
+    cancel: (reason) => void (cancelled = reason),
+  });
+  const error = await assertRejects(() => source.pipeTo(stream), TypeError, '"text"');
+  assertStrictEquals(cancelled, error);
+  await eventually(() => descriptorsOf(dir.file("file")) === 0);
+  assertEquals(engine.pool.blocks, 0);
+  assertStrictEquals(await assertRejects(() => stream.close()), error);
+  await assertFile(dir.file("file"), pattern(stream.currentFlushedPos));
+});
+
+testInEachDirectory("tee writes the same into two files", async (dir) => {
+  const [one, two] = ReadableStream.from(chunksOf(pattern(1_000_001), 30_000)).tee();
+  const open = async (name: string) => (await DmaFile.create(dir.file(name))).writable;
+  await Promise.all([one.pipeTo(await open("one")), two.pipeTo(await open("two"))]);
+  await assertFile(dir.file("one"), pattern(1_000_001));
+  await assertFile(dir.file("two"), pattern(1_000_001));
+});
+
+// ---- backpressure ---------------------------------------------------------------------------------------------
+
+testInEachDirectory(
+  "A stuck disk stops the source: one buffer more than write-behind, and one chunk",
+  async (dir) => {
+    const stream = await create(dir, { bufferSize: 65_536, writeBehind: 3 });
+    const chunk = 10_000;
+    let pulled = 0;
+    const source = new ReadableStream<Uint8Array<ArrayBuffer>>({
+      pull(controller) {
+        controller.enqueue(pattern(chunk, pulled));
+        pulled += chunk;
+        if (pulled >= 3_000_000) controller.close();
+      },
+    }, { highWaterMark: 0 });
+    using disk = holdWrites();
+    const piped = source.pipeTo(stream);
+    await eventually(() => disk.held === 3);
+    // Long enough for whatever would still be taken.
+    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setTimeout(resolve, 1));
+    const buffers = 4 * 65_536;
+    assertEquals(stream.currentPos, buffers);
+    assertEquals(stream.currentFlushedPos, 0);
+    assert(pulled <= buffers + 2 * chunk, `${pulled} pulled`);
+    assert(engine.pool.used <= buffers, `${engine.pool.used} bytes held`);
+    assertEquals(disk.held, 3);
+    disk.letGo();
+    await piped;
+    await assertFile(dir.file("file"), pattern(3_000_000));
+  },
+);
+
+testInEachDirectory(
+  "write without a lock resolves when the chunk is taken, and not before",
+  async (dir) => {
+    const stream = await create(dir, { bufferSize: 4096, writeBehind: 2 });
+    let taken = false;
+    const disk = holdWrites();
+    try {
+      // Three buffers take it: two that are written and one more.
+      await stream.write(pattern(3 * 4096));
+      const waiting = stream.write(pattern(1, 3 * 4096)).then(() => taken = true);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      assertEquals(taken, false);
+      assertEquals(stream.currentPos, 3 * 4096);
+      disk.letGo();
+      await waiting;
+    } finally {
+      disk[Symbol.dispose]();
+    }
+    await stream.close();
+    await assertFile(dir.file("file"), pattern(3 * 4096 + 1));
+  },
+);
+
+testInEachDirectory("Memory is bounded by the buffers, however long the file", async (dir) => {
+  const stream = await create(dir, { bufferSize: 65_536, writeBehind: 2, syncOnClose: false });
+  let most = 0;
+  const source = ReadableStream.from((function* () {
+    for (let position = 0; position < 20_000_000; position += 100_000) {
+      most = Math.max(most, engine.pool.used);
+      yield new Uint8Array(100_000);
+    }
+  })());
+  await source.pipeTo(stream);
+  assert(most > 0 && most <= 3 * 65_536, `${most} bytes`);
+  assertEquals(engine.pool.blocks, 0);
+});
+
+testInEachDirectory("One huge chunk goes through the same few buffers", async (dir) => {
+  const stream = await create(dir, { bufferSize: 65_536, writeBehind: 2 });
+  const bytes = pattern(7_000_001);
+  let most = 0;
+  using _ = interpose("write", (real, args) => {
+    most = Math.max(most, engine.pool.used);
+    real(...args);
+  });
+  await stream.write(bytes);
+  await stream.close();
+  assert(most > 0 && most <= 3 * 65_536, `${most} bytes`);
+  await assertFile(dir.file("file"), bytes);
+});
+
+// ---- await using ----------------------------------------------------------------------------------------------
+
+testInEachDirectory("await using closes the stream", async (dir) => {
+  {
+    await using stream = await create(dir);
+    await stream.write(pattern(5000));
+  }
+  await assertFile(dir.file("file"), pattern(5000));
+  assertEquals(descriptorsOf(dir.file("file")), 0);
+});
+
+testInEachDirectory(
+  "await using does nothing where the stream was closed or aborted",
+  async (dir) => {
+    const ends: Record<string, (stream: DmaStreamWriter) => Promise<unknown>> = {
+      close: (stream) => stream.close(),
+      abort: (stream) => stream.abort("enough"),
+      "close of the lock": async (stream) => {
+        const writer = stream.getWriter();
+        await writer.close();
+        writer.releaseLock();
+      },
+      "abort of the lock": async (stream) => {
+        const writer = stream.getWriter();
+        await writer.abort("enough");
+        writer.releaseLock();
+      },
+      pipe: (stream) => ReadableStream.from([pattern(5)]).pipeTo(stream),
+      "broken pipe": (stream) => {
+        const source = new ReadableStream({ start: (control) => control.error("broken") });
+        return source.pipeTo(stream).catch(() => {});
+      },
+      seal: async (stream) => await (await stream.seal()).close(),
+    };
+    for (const [name, end] of Object.entries(ends)) {
+      await using stream = await create(dir);
+      await stream.write(pattern(5000));
+      await end(stream);
+      await stream[Symbol.asyncDispose]();
+      assertEquals(descriptorsOf(dir.file("file")), 0, name);
+    }
+  },
+);
+
+testInEachDirectory("await using gives on a failure that nobody has seen", async (dir) => {
+  const stream = await create(dir, { bufferSize: 4096 });
+  await stream.write(pattern(4000));
+  {
+    using _ = interpose("write", (_real, args) => {
+      setTimeout(() => args[6].complete(-5), 0);
+    });
+    await assertRejects(() => stream[Symbol.asyncDispose](), Error, "Input/output error");
+  }
+  assertEquals(descriptorsOf(dir.file("file")), 0);
+});
+
+// ---- Node -----------------------------------------------------------------------------------------------------
+
+testInEachDirectory("Writable.fromWeb takes what Node's pipeline brings", async (dir) => {
+  const stream = await create(dir);
+  const source = Readable.from(chunksOf(pattern(3_000_001), 60_000));
+  await pipelineAsync(source, Writable.fromWeb(stream));
+  assertEquals(stream.currentFlushedPos, 3_000_001);
+  await assertFile(dir.file("file"), pattern(3_000_001));
+  assertEquals(descriptorsOf(dir.file("file")), 0);
+});
+
+testInEachDirectory("Writable.fromWeb is aborted by a broken pipeline", async (dir) => {
+  const stream = await create(dir);
+  const source = Readable.from((async function* () {
+    yield pattern(60_000);
+    await Promise.resolve();
+    throw new Error("The source is broken");
+  })());
+  const { promise, resolve } = Promise.withResolvers<Error | null | undefined>();
+  pipeline(source, Writable.fromWeb(stream), resolve);
+  const error = await promise;
+  assertInstanceOf(error, Error);
+  assertEquals(error.message, "The source is broken");
+  await eventually(() => descriptorsOf(dir.file("file")) === 0);
+  await assertFile(dir.file("file"), pattern(stream.currentFlushedPos));
+});
+
+testInEachDirectory("Writable.fromWeb takes Node's own text and buffers", async (dir) => {
+  const writable = Writable.fromWeb(await create(dir));
+  const text = "grüße, ".repeat(10_000);
+  writable.write(text);
+  writable.write(Buffer.from("end"));
+  await new Promise<void>((resolve) => writable.end(() => resolve()));
+  await eventually(() => descriptorsOf(dir.file("file")) === 0);
+  await assertFile(dir.file("file"), joined(new TextEncoder().encode(`${text}end`)));
+  assertEquals(await namesIn(dir.path), ["file"]);
+});
+
+testInEachDirectory("Nothing is taken after close() of a lock that was released", async (dir) => {
+  const file = await DmaFile.create(dir.file("file"));
+  const writer = new DmaStreamWriter(file, { bufferSize: 4096, writeBehind: 1 });
+  const lock = writer.getWriter();
+  await lock.write(pattern(10));
+  const closed = lock.close();
+  lock.releaseLock();
+  const late = writer.write(pattern(100_000));
+  await assertRejects(() => late, TypeError, "Cannot write a stream that is closed");
+  await closed;
+  await assertFile(dir.file("file"), pattern(10));
+});

@@ -1,0 +1,432 @@
+// DmaStreamWriter.sync and close: what is made durable, in which order, and that many of them may overlap.
+// Long, as a list is: each test stands for itself.
+
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../../mod.ts";
+import { Errno } from "../../src/errors.ts";
+import { assertFile, chunksOf, filled, pattern } from "../support/bytes.ts";
+import { descriptorsOf } from "../support/descriptors.ts";
+import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import { engine } from "../support/engine.ts";
+import { interpose, later } from "../support/interpose.ts";
+
+async function create(
+  dir: TestDirectory,
+  options?: DmaStreamWriterOptions,
+): Promise<DmaStreamWriter> {
+  return new DmaStreamWriter(await DmaFile.create(dir.file("file")), options);
+}
+
+/** What the kernel was asked to do, in the order in which it was done. */
+function noteOrder(dir: TestDirectory): Disposable & { readonly order: string[] } {
+  const order: string[] = [];
+  const directory = Deno.realPathSync(dir.path);
+  const target = (fd: number) => {
+    const path = Deno.readLinkSync(`/proc/self/fd/${fd}`);
+    return path === directory ? "directory" : path.slice(path.lastIndexOf("/") + 1);
+  };
+  const noted = (["write", "truncate", "sync", "close", "allocate"] as const).map((operation) =>
+    interpose(operation, (real, args) => {
+      const what = `${operation} ${target(args[0])}`;
+      const done = args.pop() as { complete(result: number): void };
+      (real as (...args: unknown[]) => void)(...args, {
+        complete: (result: number) => {
+          order.push(what);
+          done.complete(result);
+        },
+      });
+    })
+  );
+  return {
+    order,
+    [Symbol.dispose]() {
+      for (const one of noted.reverse()) one[Symbol.dispose]();
+    },
+  };
+}
+
+// ---- close ----------------------------------------------------------------------------------------------------
+
+testInEachDirectory("close drains, cuts, makes durable, and closes, in this order", async (dir) => {
+  const stream = await create(dir, { bufferSize: 4096 });
+  using noted = noteOrder(dir);
+  await stream.write(pattern(10_001));
+  await stream.close();
+  const order = noted.order.filter((what) => !what.endsWith("directory"));
+  assertEquals(order, [
+    "write file",
+    "write file",
+    "write file",
+    "truncate file",
+    "sync file",
+    "close file",
+  ]);
+  // A file that this process made: its name is durable too.
+  assert(noted.order.includes("sync directory"));
+  await assertFile(dir.file("file"), pattern(10_001));
+});
+
+testInEachDirectory("close of an aligned length needs no cut, and still syncs", async (dir) => {
+  const stream = await create(dir, { bufferSize: 4096 });
+  using noted = noteOrder(dir);
+  await stream.write(pattern(8192));
+  await stream.close();
+  const order = noted.order.filter((what) => !what.endsWith("directory"));
+  assertEquals(order, ["write file", "write file", "sync file", "close file"]);
+});
+
+testInEachDirectory("close cuts a reserve before it syncs", async (dir) => {
+  const stream = await create(dir, { sizeHint: 5_000_000 });
+  using noted = noteOrder(dir);
+  await stream.write(pattern(3 << 20));
+  await stream.close();
+  const { order } = noted;
+  assert(order.indexOf("truncate file") > order.lastIndexOf("write file"), order.join(", "));
+  assert(order.indexOf("truncate file") > order.lastIndexOf("allocate file"), order.join(", "));
+  assert(order.lastIndexOf("sync file") > order.indexOf("truncate file"), order.join(", "));
+  assertEquals((await Deno.stat(dir.file("file"))).size, 3 << 20);
+});
+
+testInEachDirectory("close syncs no directory for a file that was there", async (dir) => {
+  await Deno.writeFile(dir.file("file"), pattern(100));
+  const stream = new DmaStreamWriter(await DmaFile.open(dir.file("file"), { write: true }));
+  using noted = noteOrder(dir);
+  await stream.write(pattern(5000));
+  await stream.close();
+  assert(!noted.order.includes("sync directory"));
+  assert(noted.order.includes("sync file"));
+});
+
+testInEachDirectory(
+  "Without syncOnClose nothing is synced, and the length is exact",
+  async (dir) => {
+    const stream = await create(dir, { bufferSize: 4096, syncOnClose: false });
+    using noted = noteOrder(dir);
+    await stream.write(pattern(10_001));
+    await stream.close();
+    assertEquals(noted.order.filter((what) => what.startsWith("sync")), []);
+    await assertFile(dir.file("file"), pattern(10_001));
+  },
+);
+
+testInEachDirectory(
+  "close after a sync of everything syncs only what changed since",
+  async (dir) => {
+    const stream = await create(dir, { bufferSize: 4096 });
+    await stream.write(pattern(8192));
+    await stream.sync();
+    using noted = noteOrder(dir);
+    await stream.close();
+    assertEquals(noted.order.filter((what) => what === "sync file"), []);
+  },
+);
+
+testInEachDirectory(
+  "The first sync makes the name durable too, a later one only bytes",
+  async (dir) => {
+    const stream = await create(dir, { bufferSize: 4096 });
+    await stream.write(pattern(8192));
+    {
+      using noted = noteOrder(dir);
+      await stream.sync();
+      assertEquals(noted.order.filter((what) => what === "sync directory").length, 1);
+    }
+    using noted = noteOrder(dir);
+    await stream.write(pattern(8192));
+    await stream.sync({ tail: true });
+    await stream.close();
+    assert(noted.order.includes("sync file"));
+    assert(!noted.order.includes("sync directory"), noted.order.join(", "));
+  },
+);
+
+testInEachDirectory(
+  "A file that was renamed after a sync has its new name made durable",
+  async (dir) => {
+    const stream = await create(dir, { bufferSize: 4096 });
+    await stream.write(pattern(4096));
+    await stream.sync();
+    await stream.file.rename(dir.file("moved"));
+    using noted = noteOrder(dir);
+    await stream.sync();
+    assert(noted.order.includes("sync directory"), noted.order.join(", "));
+    await stream.close();
+  },
+);
+
+testInEachDirectory(
+  "A sync fails the stream where the name cannot be made durable",
+  async (dir) => {
+    const stream = await create(dir, { bufferSize: 4096 });
+    await stream.write(pattern(4096));
+    const directory = Deno.realPathSync(dir.path);
+    using _ = interpose("sync", (real, args) => {
+      const path = Deno.readLinkSync(`/proc/self/fd/${args[0]}`);
+      if (path === directory) later(args[2], -Errno.EIO);
+      else real(...args);
+    });
+    const error = await assertRejects(() => stream.sync(), Error, "os error 5");
+    assertEquals(await assertRejects(() => stream.sync()), error);
+    assertEquals(await assertRejects(() => stream.close()), error);
+  },
+);
+
+testInEachDirectory("A writer that synced nothing leaves the name to the next one", async (dir) => {
+  const file = await DmaFile.create(dir.file("file"));
+  const first = new DmaStreamWriter(file, { syncOnClose: false, closeFile: false });
+  await first.write(pattern(10));
+  await first.close();
+  const second = new DmaStreamWriter(file, { append: true });
+  using noted = noteOrder(dir);
+  await second.write(pattern(10));
+  await second.sync({ tail: true });
+  assert(noted.order.includes("sync directory"), noted.order.join(", "));
+  await second.close();
+});
+
+testInEachDirectory(
+  "A directory that cannot be synced fails a close that is under way, too",
+  async (dir) => {
+    for (const syncOnClose of [true, false]) {
+      const stream = await create(dir, { bufferSize: 4096, syncOnClose });
+      await stream.write(pattern(4096));
+      const directory = Deno.realPathSync(dir.path);
+      let failures = 0;
+      using _ = interpose("sync", (real, args) => {
+        const path = Deno.readLinkSync(`/proc/self/fd/${args[0]}`);
+        if (path === directory && failures++ === 0) later(args[2], -Errno.EIO);
+        else real(...args);
+      });
+      const [synced, closed] = await Promise.allSettled([stream.sync(), stream.close()]);
+      assert(synced.status === "rejected");
+      assertStringIncludes(String(synced.reason), "os error 5");
+      // Without a sync of its own it may have been over before.
+      if (syncOnClose) assertEquals(closed.status, "rejected");
+      if (closed.status === "rejected") assertEquals(closed.reason, synced.reason);
+      await Deno.remove(dir.file("file"));
+    }
+  },
+);
+
+testInEachDirectory("A renamed file has the directory synced in which it stands", async (dir) => {
+  await Deno.mkdir(dir.file("other"));
+  const stream = await create(dir);
+  await stream.write(pattern(10));
+  await stream.file.rename(dir.file("other/moved"));
+  const synced: string[] = [];
+  using _ = interpose("sync", (real, args) => {
+    synced.push(Deno.readLinkSync(`/proc/self/fd/${args[0]}`));
+    real(...args);
+  });
+  await stream.close();
+  assert(synced.includes(Deno.realPathSync(dir.file("other"))), synced.join(", "));
+  await assertFile(dir.file("other/moved"), pattern(10));
+});
+
+testInEachDirectory("A file whose name sounds removed has its directory synced", async (dir) => {
+  const file = await DmaFile.create(dir.file("it (deleted)"));
+  const stream = new DmaStreamWriter(file);
+  using noted = noteOrder(dir);
+  await stream.write(pattern(10));
+  await stream.close();
+  assert(noted.order.includes("sync directory"), noted.order.join(", "));
+});
+
+testInEachDirectory("A removed file closes all the same", async (dir) => {
+  const stream = await create(dir);
+  await stream.write(pattern(5000));
+  await stream.file.remove();
+  await stream.close();
+  assertEquals(stream.currentFlushedPos, 5000);
+});
+
+// ---- sync -----------------------------------------------------------------------------------------------------
+
+testInEachDirectory("sync waits for the writes before it, and syncs after them", async (dir) => {
+  const stream = await create(dir, { bufferSize: 4096, writeBehind: 8 });
+  using noted = noteOrder(dir);
+  await stream.write(pattern(20_000));
+  assertEquals(await stream.sync(), 16_384);
+  const order = noted.order.filter((what) => !what.endsWith("directory"));
+  assertEquals(order, [...Array(4).fill("write file"), "sync file"]);
+  await stream.close();
+});
+
+testInEachDirectory("sync with nothing new does nothing", async (dir) => {
+  const stream = await create(dir, { bufferSize: 4096 });
+  await stream.write(pattern(10_000));
+  await stream.sync({ tail: true });
+  using noted = noteOrder(dir);
+  assertEquals(await stream.sync(), 10_000);
+  assertEquals(await stream.sync({ tail: true }), 10_000);
+  assertEquals(noted.order, []);
+  await stream.close();
+});
+
+testInEachDirectory(
+  "Many syncs and flushes at once all resolve, and share the work",
+  async (dir) => {
+    const stream = await create(dir, { bufferSize: 4096, writeBehind: 4 });
+    using syncs = interpose("sync", (real, args) => real(...args));
+    const work: Promise<number>[] = [];
+    for (let round = 0; round < 50; round++) {
+      await stream.write(pattern(999, round * 999));
+      work.push(stream.sync(), stream.flushAligned(), stream.sync({ tail: true }));
+    }
+    const results = await Promise.all(work);
+    for (let round = 0; round < 50; round++) {
+      const written = (round + 1) * 999;
+      const whole = written - written % 4096;
+      assert(results[3 * round]! >= whole);
+      assert(results[3 * round + 1]! >= whole);
+      assert(results[3 * round + 2]! >= written);
+    }
+    // A sync that has not begun yet serves all who ask meanwhile.
+    assert(syncs.count < 100, `${syncs.count} syncs`);
+    await stream.close();
+    await assertFile(dir.file("file"), pattern(49_950));
+  },
+);
+
+testInEachDirectory("Two flushes at once both wait", async (dir) => {
+  const stream = await create(dir, { bufferSize: 4096, writeBehind: 2 });
+  await stream.write(pattern(8192));
+  const both = await Promise.all([stream.flushAligned(), stream.flushAligned()]);
+  assertEquals(both, [8192, 8192]);
+  await stream.close();
+});
+
+testInEachDirectory("A sync resolves to what was flushed when it began", async (dir) => {
+  const stream = await create(dir, { bufferSize: 4096, writeBehind: 8 });
+  const held: (() => void)[] = [];
+  let sync: Promise<number>;
+  {
+    using _ = interpose("sync", (real, args) => void held.push(() => real(...args)));
+    await stream.write(pattern(4096));
+    sync = stream.sync();
+    while (held.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    // Flushed while the sync is with the kernel: it says nothing of these.
+    await stream.write(pattern(8192, 4096));
+    assertEquals(await stream.flushAligned(), 12_288);
+    for (const go of held.splice(0)) go();
+    engine.submit();
+    assertEquals(await sync, 4096);
+  }
+  assertEquals(await stream.sync(), 12_288);
+  await stream.close();
+});
+
+testInEachDirectory("Writing goes on while a sync runs", async (dir) => {
+  const stream = await create(dir, { bufferSize: 4096, writeBehind: 2 });
+  let position = 0;
+  let syncs = 0;
+  let open = true;
+  const syncing = (async () => {
+    while (open) {
+      await stream.sync({ tail: syncs % 2 === 0 });
+      syncs++;
+    }
+  })();
+  for (let round = 0; round < 300; round++) {
+    await stream.write(pattern(777, position));
+    position += 777;
+  }
+  open = false;
+  await syncing;
+  assert(syncs > 0);
+  await stream.close();
+  await assertFile(dir.file("file"), pattern(position));
+});
+
+testInEachDirectory("Never two writes in flight on one block", async (dir) => {
+  const stream = await create(dir, { bufferSize: 8192, writeBehind: 4, preallocate: false });
+  const flying = new Set<{ from: number; to: number }>();
+  let clashes = 0;
+  using _ = interpose("write", (real, args) => {
+    const [, , , length, position] = args;
+    const range = { from: position, to: position + length };
+    for (const { from, to } of flying) if (from < range.to && range.from < to) clashes++;
+    flying.add(range);
+    const done = args[6];
+    // Late, and the latest first: the older of two writes would win.
+    args[6] = {
+      complete: (result) =>
+        void setTimeout(() => {
+          flying.delete(range);
+          done.complete(result);
+        }, Math.random() * 5),
+    };
+    real(...args);
+  });
+  const work: Promise<unknown>[] = [];
+  for (let round = 0; round < 40; round++) {
+    await stream.write(pattern(1300, round * 1300));
+    work.push(stream.sync({ tail: true }));
+    if (round % 4 === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  await Promise.all(work);
+  await stream.close();
+  assertEquals(clashes, 0);
+  await assertFile(dir.file("file"), pattern(52_000));
+});
+
+testInEachDirectory("The padding is zeros, and less than one alignment unit", async (dir) => {
+  // Memory that was used before: what is in it must not get onto the disk.
+  const dirty = await create(dir);
+  await dirty.write(filled(8 << 20, 0xdd));
+  await dirty.close();
+  for (const length of [1, 5, 511, 513, 4097, 70_001]) {
+    const stream = await create(dir, { preallocate: false });
+    const { offset } = stream.file.alignment;
+    const ends: number[] = [];
+    using _ = interpose("write", (real, args) => {
+      const [, memory, at, size, position] = args;
+      ends.push(position + size);
+      const inside = Math.max(0, length - position);
+      const padding = memory.bytes.subarray(at, at + size).subarray(inside);
+      assertEquals(padding, new Uint8Array(padding.length));
+      real(...args);
+    });
+    await stream.write(pattern(length));
+    await stream.sync({ tail: true });
+    assertEquals(Math.max(...ends), Math.ceil(length / offset) * offset);
+    await stream.close();
+    await assertFile(dir.file("file"), pattern(length));
+  }
+});
+
+testInEachDirectory("sync rejects wrong options, alone", async (dir) => {
+  const stream = await create(dir);
+  await stream.write(pattern(5));
+  await assertRejects(() => stream.sync(5 as never), TypeError, "options");
+  await assertRejects(() => stream.sync(null as never), TypeError, "options");
+  await assertRejects(() => stream.sync({ tail: 1 as never }), TypeError, "tail");
+  await stream.close();
+  await assertFile(dir.file("file"), pattern(5));
+});
+
+testInEachDirectory("sync and flushAligned after close touch no descriptor", async (dir) => {
+  for (const syncOnClose of [true, false]) {
+    const stream = await create(dir, { syncOnClose });
+    await stream.write(pattern(5000));
+    await stream.close();
+    using syncs = interpose("sync", (real, args) => real(...args));
+    // The number may belong to another file by now.
+    await stream.sync().catch(() => {});
+    await stream.sync({ tail: true }).catch(() => {});
+    assertEquals(await stream.flushAligned(), 5000);
+    assertEquals(syncs.count, 0);
+    assertEquals(stream.currentFlushedPos, 5000);
+  }
+  assertEquals(descriptorsOf(dir.file("file")), 0);
+});
+
+testInEachDirectory("Everything below the last sync is in the file after abort", async (dir) => {
+  const stream = await create(dir, { bufferSize: 4096, writeBehind: 2 });
+  for (const chunk of chunksOf(pattern(50_001), 5000)) await stream.write(chunk);
+  const durable = await stream.sync({ tail: true });
+  assertEquals(durable, 50_001);
+  await stream.write(pattern(999, 50_001));
+  await stream.abort();
+  await assertFile(dir.file("file"), pattern(50_001));
+});

@@ -1,0 +1,330 @@
+// DmaStreamWriter: what it writes, and what its positions say meanwhile. The reference's own examples and tests.
+
+import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
+import {
+  DEFAULT_BUFFER_SIZE,
+  DEFAULT_WRITE_BEHIND,
+  DmaFile,
+  DmaStreamWriter,
+  type DmaStreamWriterOptions,
+} from "../../mod.ts";
+import { assertFile, chunksOf, filled, pattern } from "../support/bytes.ts";
+import { descriptorsIn, descriptorsOf, eventually } from "../support/descriptors.ts";
+import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import { engine } from "../support/engine.ts";
+
+async function create(
+  dir: TestDirectory,
+  options?: DmaStreamWriterOptions,
+  name = "file",
+): Promise<DmaStreamWriter> {
+  return new DmaStreamWriter(await DmaFile.create(dir.file(name)), options);
+}
+
+// ---- the reference's examples ---------------------------------------------------------------------------------
+
+testInEachDirectory(
+  "5 bytes: currentPos is 5 and currentFlushedPos 0, and both are 5 after close",
+  async (dir) => {
+    const writer = await create(dir);
+    await writer.write(pattern(5));
+    assertEquals(writer.currentPos, 5);
+    assertEquals(writer.currentFlushedPos, 0);
+    await writer.close();
+    assertEquals(writer.currentPos, 5);
+    assertEquals(writer.currentFlushedPos, 5);
+    await assertFile(dir.file("file"), pattern(5));
+  },
+);
+
+testInEachDirectory(
+  "5000 bytes by 4096, two in flight: sync gives 4096, and close 5000",
+  async (dir) => {
+    const writer = await create(dir, { bufferSize: 4096, writeBehind: 2 });
+    const written = writer.write(pattern(5000));
+    // Straight after the write: a disk may be faster than the next turn of the event loop.
+    assertEquals(writer.currentPos, 5000);
+    assertEquals(writer.currentFlushedPos, 0);
+    await written;
+    assertEquals(await writer.sync(), 4096);
+    assertEquals(writer.currentFlushedPos, 4096);
+    assertEquals(writer.currentPos, 5000);
+    await writer.close();
+    assertEquals(writer.currentFlushedPos, 5000);
+    await assertFile(dir.file("file"), pattern(5000));
+  },
+);
+
+testInEachDirectory("5000 bytes by 4096 reach 4096 without being asked", async (dir) => {
+  const writer = await create(dir, { bufferSize: 4096, writeBehind: 2 });
+  await writer.write(pattern(5000));
+  await eventually(() => writer.currentFlushedPos > 0);
+  assertEquals(writer.currentFlushedPos, 4096);
+  // A new reader sees every byte below it.
+  assertEquals((await Deno.readFile(dir.file("file"))).subarray(0, 4096), pattern(4096));
+  await writer.close();
+});
+
+testInEachDirectory("flushAligned gives what is written in whole buffers", async (dir) => {
+  const writer = await create(dir, { bufferSize: 4096, writeBehind: 2 });
+  assertEquals(await writer.flushAligned(), 0);
+  await writer.write(pattern(5000));
+  assertEquals(await writer.flushAligned(), 4096);
+  await writer.write(pattern(100_000, 5000));
+  assertEquals(await writer.flushAligned(), 102_400);
+  assertEquals(writer.currentPos, 105_000);
+  await writer.close();
+  await assertFile(dir.file("file"), pattern(105_000));
+});
+
+testInEachDirectory("sync with tail gives every byte, and writing goes on", async (dir) => {
+  const writer = await create(dir, { bufferSize: 4096, writeBehind: 2 });
+  await writer.write(pattern(5000));
+  assertEquals(await writer.sync({ tail: true }), 5000);
+  assertEquals(writer.currentFlushedPos, 5000);
+  assertEquals((await Deno.readFile(dir.file("file"))).subarray(0, 5000), pattern(5000));
+  await writer.write(pattern(5000, 5000));
+  assertEquals(writer.currentPos, 10_000);
+  await writer.close();
+  assertEquals(writer.currentFlushedPos, 10_000);
+  await assertFile(dir.file("file"), pattern(10_000));
+});
+
+// ---- the reference's inventory --------------------------------------------------------------------------------
+
+testInEachDirectory("A writer with nothing written leaves an empty file", async (dir) => {
+  const writer = await create(dir);
+  assertEquals(writer.currentPos, 0);
+  await writer.close();
+  assertEquals(writer.currentFlushedPos, 0);
+  await assertFile(dir.file("file"), new Uint8Array());
+});
+
+testInEachDirectory("A million writes of one byte, with two buffers", async (dir) => {
+  const writer = await create(dir, { bufferSize: 4096, writeBehind: 2 });
+  const bytes = pattern(1_000_000);
+  for (let index = 0; index < bytes.length; index++) {
+    if (writer.currentPos !== index) assertEquals(writer.currentPos, index);
+    await writer.write(bytes.subarray(index, index + 1));
+  }
+  await writer.close();
+  await assertFile(dir.file("file"), bytes);
+});
+
+for (
+  const [name, options] of [
+    ["several buffers", { bufferSize: 1024, writeBehind: 2 }],
+    ["no write-behind", { bufferSize: 1024, writeBehind: 0 }],
+    ["a negative write-behind", { bufferSize: 1024, writeBehind: -5 }],
+    ["a buffer of 0 bytes", { bufferSize: 0 }],
+    ["a buffer of 0 bytes and no write-behind", { bufferSize: 0, writeBehind: 0 }],
+    ["a buffer of no power of two", { bufferSize: 12_288, writeBehind: 3 }],
+    ["a buffer of no alignment", { bufferSize: 5000, writeBehind: 3 }],
+  ] as const
+) {
+  testInEachDirectory(`4096 writes of one byte with ${name}`, async (dir) => {
+    const writer = await create(dir, options);
+    const bytes = pattern(4096);
+    for (let index = 0; index < 4096; index++) await writer.write(bytes.subarray(index, index + 1));
+    assertEquals(writer.currentPos, 4096);
+    await writer.close();
+    assertEquals(writer.currentFlushedPos, 4096);
+    await assertFile(dir.file("file"), bytes);
+  });
+}
+
+testInEachDirectory("Buffer size and write-behind are rounded, and shown", async (dir) => {
+  const file = await DmaFile.create(dir.file("file"));
+  const { offset } = file.alignment;
+  const wanted: [DmaStreamWriterOptions, number, number][] = [
+    [{}, DEFAULT_BUFFER_SIZE, DEFAULT_WRITE_BEHIND],
+    [{ bufferSize: 0, writeBehind: 0 }, offset, 1],
+    [{ bufferSize: 1, writeBehind: -3 }, offset, 1],
+    [{ bufferSize: offset + 1, writeBehind: 1 }, 2 * offset, 1],
+    [{ bufferSize: 3 * offset, writeBehind: 100 }, 3 * offset, 100],
+  ];
+  for (const [options, bufferSize, writeBehind] of wanted) {
+    const writer = new DmaStreamWriter(file, { ...options, closeFile: false });
+    assertEquals([writer.bufferSize, writer.writeBehind], [bufferSize, writeBehind]);
+    assertStrictEquals(writer.file, file);
+    const shown = Deno.inspect(writer);
+    for (const part of [dir.file("file"), "currentPos: 0", `bufferSize: ${bufferSize}`]) {
+      assert(shown.includes(part), shown);
+    }
+    await writer.close();
+  }
+  await file.close();
+});
+
+testInEachDirectory("close twice: the second one rejects, and harms nothing", async (dir) => {
+  const writer = await create(dir);
+  await writer.write(pattern(5));
+  await writer.close();
+  await assertRejects(() => writer.close(), TypeError, "closed");
+  await assertRejects(() => writer.write(pattern(5)), TypeError, "closed");
+  await assertRejects(() => writer.seal(), TypeError, "closed");
+  assertEquals(writer.currentPos, 5);
+  await assertFile(dir.file("file"), pattern(5));
+});
+
+testInEachDirectory("A file that is open for reading only has no writer", async (dir) => {
+  await Deno.writeFile(dir.file("file"), pattern(100));
+  await using file = await DmaFile.open(dir.file("file"));
+  assertThrows(() => new DmaStreamWriter(file), TypeError, "without write");
+  await assertFile(dir.file("file"), pattern(100));
+});
+
+testInEachDirectory("A file has one writer at a time", async (dir) => {
+  const file = await DmaFile.create(dir.file("file"));
+  const writer = new DmaStreamWriter(file, { closeFile: false });
+  assertThrows(() => new DmaStreamWriter(file), TypeError, "two writers");
+  await writer.close();
+  const second = new DmaStreamWriter(file);
+  await second.close();
+  assertThrows(() => new DmaStreamWriter(file), Deno.errors.BadResource, "closed");
+});
+
+testInEachDirectory("file.writable is a writer with defaults, the same each time", async (dir) => {
+  const file = await DmaFile.create(dir.file("file"));
+  const { writable } = file;
+  assert(writable instanceof DmaStreamWriter && writable instanceof WritableStream);
+  assertStrictEquals(file.writable, writable);
+  await writable.write(pattern(10));
+  await writable.close();
+  await assertFile(dir.file("file"), pattern(10));
+});
+
+testInEachDirectory("10 writers write at once", async (dir) => {
+  const size = 300_001;
+  const work = Array.from({ length: 10 }, async (_, index) => {
+    const writer = await create(dir, { bufferSize: 8192, writeBehind: 1 }, `file ${index}`);
+    for (const chunk of chunksOf(pattern(size, index), 7777)) await writer.write(chunk);
+    await writer.close();
+    await assertFile(dir.file(`file ${index}`), pattern(size, index));
+  });
+  await Promise.all(work);
+  assertEquals(engine.pool.blocks, 0);
+});
+
+testInEachDirectory("10 writers close at once", async (dir) => {
+  const writers = await Promise.all(
+    Array.from({ length: 10 }, (_, index) => create(dir, { bufferSize: 4096 }, `file ${index}`)),
+  );
+  for (const writer of writers) await writer.write(pattern(5000));
+  await Promise.all(writers.map((writer) => writer.close()));
+  for (const [index, writer] of writers.entries()) {
+    assertEquals(writer.currentFlushedPos, 5000);
+    assertEquals(descriptorsOf(dir.file(`file ${index}`)), 0);
+    await assertFile(dir.file(`file ${index}`), pattern(5000));
+  }
+});
+
+// ---- every length ---------------------------------------------------------------------------------------------
+
+testInEachDirectory(
+  "A file has exactly the bytes that were written, at every length",
+  async (dir) => {
+    const lengths = new Set<number>();
+    for (const unit of [512, 4096, 8192, 65_536, 131_072]) {
+      for (const delta of [-513, -512, -1, 0, 1, 511, 512]) lengths.add(Math.max(0, unit + delta));
+    }
+    for (const length of lengths) {
+      const writer = await create(dir, { bufferSize: 8192, writeBehind: 3, syncOnClose: false });
+      for (const chunk of chunksOf(pattern(length), 5003)) await writer.write(chunk);
+      await writer.close();
+      await assertFile(dir.file("file"), pattern(length), `${length} bytes`);
+    }
+    assertEquals(descriptorsIn(dir.path), 0);
+  },
+);
+
+testInEachDirectory("Chunks of any size make one file", async (dir) => {
+  const bytes = pattern(9_000_001);
+  for (const size of [4095, 65_536, 1_000_003, 9_000_001]) {
+    const writer = await create(dir, { syncOnClose: false });
+    for (const chunk of chunksOf(bytes, size)) await writer.write(chunk);
+    assertEquals(writer.currentPos, bytes.length);
+    await writer.close();
+    await assertFile(dir.file("file"), bytes, `chunks of ${size}`);
+  }
+});
+
+testInEachDirectory(
+  "currentFlushedPos never goes back, nor past what was accepted",
+  async (dir) => {
+    const writer = await create(dir, { bufferSize: 4096, writeBehind: 8 });
+    let last = 0;
+    const look = () => {
+      const { currentFlushedPos, currentPos } = writer;
+      assert(currentFlushedPos >= last && currentFlushedPos <= currentPos);
+      last = currentFlushedPos;
+    };
+    for (const chunk of chunksOf(pattern(2_000_001), 3001)) {
+      const written = writer.write(chunk);
+      look();
+      await written;
+      look();
+    }
+    await writer.close();
+    assertEquals(writer.currentFlushedPos, 2_000_001);
+  },
+);
+
+testInEachDirectory("Positions go past 2^32", async (dir) => {
+  const start = 5 * 2 ** 32 + 77;
+  const writer = await create(dir, { position: start, bufferSize: 8192 });
+  assertEquals(writer.currentPos, start);
+  await writer.write(pattern(20_000));
+  await writer.close();
+  assertEquals(writer.currentFlushedPos, start + 20_000);
+  using file = await Deno.open(dir.file("file"));
+  assertEquals((await file.stat()).size, start + 20_000);
+  await file.seek(start, Deno.SeekMode.Start);
+  const bytes = new Uint8Array(20_000);
+  assertEquals(await file.read(bytes), 20_000);
+  assertEquals(bytes, pattern(20_000));
+});
+
+testInEachDirectory("A writer works without Direct I/O alike", async (dir) => {
+  const file = await DmaFile.create(dir.file("file"), { direct: "off" });
+  const writer = new DmaStreamWriter(file, { bufferSize: 8192 });
+  for (const chunk of chunksOf(pattern(100_001), 999)) await writer.write(chunk);
+  assertEquals(await writer.sync(), 98_304);
+  await writer.close();
+  await assertFile(dir.file("file"), pattern(100_001));
+});
+
+// ---- options --------------------------------------------------------------------------------------------------
+
+testInEachDirectory(
+  "Wrong options throw, name what is wrong, and leave the file usable",
+  async (dir) => {
+    await using file = await DmaFile.create(dir.file("file"));
+    const make = (options: unknown) => () => new DmaStreamWriter(file, options as never);
+    assertThrows(make(5), TypeError, "options 5");
+    assertThrows(make(null), TypeError, "options null");
+    for (const name of ["bufferSize", "position", "sizeHint"]) {
+      assertThrows(make({ [name]: -1 }), RangeError, `${name} -1`);
+      assertThrows(make({ [name]: 1.5 }), RangeError, `${name} 1.5`);
+      assertThrows(make({ [name]: 2 ** 53 }), RangeError, name);
+      assertThrows(make({ [name]: NaN }), RangeError, `${name} NaN`);
+      assertThrows(make({ [name]: "5" }), TypeError, `${name} "5"`);
+      assertThrows(make({ [name]: 5n }), TypeError, name);
+    }
+    assertThrows(make({ bufferSize: 2 ** 31 }), RangeError, "bufferSize");
+    assertThrows(make({ writeBehind: 1.5 }), RangeError, "writeBehind");
+    assertThrows(make({ writeBehind: 1e6 }), RangeError, "writeBehind");
+    for (const name of ["append", "preallocate", "syncOnClose", "closeFile"]) {
+      assertThrows(make({ [name]: 1 }), TypeError, `${name} 1`);
+      assertThrows(make({ [name]: "no" }), TypeError, name);
+    }
+    assertThrows(make({ append: true, position: 5 }), TypeError, "append");
+    for (const bad of [undefined, null, {}, "file", dir.file("file")]) {
+      assertThrows(() => new DmaStreamWriter(bad as DmaFile), TypeError, "DmaFile");
+    }
+    const writer = new DmaStreamWriter(file, { closeFile: false });
+    await writer.write(filled(10, 1));
+    await writer.close();
+    assertEquals(await file.size(), 10);
+  },
+);
