@@ -59,4 +59,4 @@ export {
 } from "./src/stream_reader.ts";
 export type { ByteRange, RangeRead } from "./src/core/read_many.ts";
 export { type IoStats, ioStats } from "./src/io_stats.ts";
-export { configure, type EngineInfo, engineInfo, type EngineOptions } from "./src/engine/select.ts";
+export { configure, type EngineInfo, engineInfo, type EngineOptions } from "./src/configure.ts";

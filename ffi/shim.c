@@ -22,7 +22,7 @@
 #define EXPORT __attribute__((visibility("default")))
 
 // Bumped whenever a signature or the meaning of an argument changes; ffi/shim.ts asks for the same number.
-#define SHIM_ABI 5
+#define SHIM_ABI 6
 
 // Above io_uring's own opcodes, which `dma_call` shares.
 enum {
@@ -141,8 +141,8 @@ static struct io_uring_sqe *next_entry(struct io_uring *ring) {
 // Marks in user_data, above what JavaScript has of it, an operation whose result is a descriptor.
 #define OPENS (1ull << 32)
 
-// Queues one operation. Returns 0, or -EBUSY when the submission queue is full, or -EINVAL.
-EXPORT int32_t dma_queue(struct io_uring *ring, uint32_t opcode, uint32_t flags, int32_t fd, double address,
+// Prepares one entry of the submission queue. Returns 0, or -EBUSY when the queue is full, or -EINVAL.
+EXPORT int32_t dma_prepare(struct io_uring *ring, uint32_t opcode, uint32_t flags, int32_t fd, double address,
                          uint32_t length, double offset, uint32_t op_flags, uint32_t buffer_index,
                          uint32_t user_data) {
   if (opcode > 255 || flags > 255 || !acceptable(opcode, address, length, offset)) return -EINVAL;
@@ -156,10 +156,24 @@ EXPORT int32_t dma_queue(struct io_uring *ring, uint32_t opcode, uint32_t flags,
   return 0;
 }
 
-// Whether the kernel holds completions that it posts only when asked: overflowed ones, or, on a ring with
-// deferred task work, finished ones. If so the eventfd is kept still until dma_reap: the caller is about to ask,
-// and needs no signal for what he gets. What comes meanwhile sets the same flags, so he must look once more.
-EXPORT int32_t dma_quiet(struct io_uring *ring) {
+// Takes entries that the kernel has not consumed out of the submission queue, and puts the user_data of up to `most` of
+// them into `out`, the last entry first. Returns how many. For when the kernel refuses submissions for good.
+EXPORT int32_t dma_withdraw(struct io_uring *ring, int32_t *out, uint32_t most) {
+  struct io_uring_sq *sq = &ring->sq;
+  unsigned head = io_uring_smp_load_acquire(sq->khead);
+  uint32_t count = 0;
+  for (; sq->sqe_tail != head && count < most; count++) {
+    out[count] = (int32_t)sq->sqes[--sq->sqe_tail & *sq->kring_mask].user_data;
+  }
+  sq->sqe_head = sq->sqe_tail;
+  io_uring_smp_store_release(sq->ktail, sq->sqe_tail);
+  return (int32_t)count;
+}
+
+// Whether the kernel holds completions that it posts only when asked: overflowed ones, or, on a ring with deferred task
+// work, finished ones. If so, the eventfd is muted until dma_reap: the caller is about to ask, and needs no signal for
+// what it gets. Completions that arrive meanwhile set the same flags, so the caller must look once more.
+EXPORT int32_t dma_mute_eventfd(struct io_uring *ring) {
   if (!(IO_URING_READ_ONCE(*ring->sq.kflags) & (IORING_SQ_CQ_OVERFLOW | IORING_SQ_TASKRUN))) return 0;
 #if defined(__x86_64__)
   // Elsewhere the kernel's own "set the flag, then look whether to signal" is not ordered, and a signal could be
@@ -256,46 +270,46 @@ EXPORT int32_t dma_call(uint32_t opcode, int32_t fd, double address, uint32_t le
 
 // ---- the end of a thread --------------------------------------------------------------------------------------
 
-// What an isolate has from the kernel, as ffi/estate.ts writes it down.
-struct estate {
-  double ring;     // the address of its struct io_uring, or 0
-  double mappings; // how many are listed
-  int32_t calls;   // on other threads, that have not ended; TypeScript counts them when it begins them
-  int32_t running; // those of them that have got their thread
-  int32_t closed;  // the isolate's thread has ended: none may begin any more
-  int32_t wake;    // an eventfd that one of them may wait for, or -1
+// The kernel resources of an isolate, as ffi/thread_exit.ts records them.
+struct resources {
+  double ring;      // the address of its struct io_uring, or 0
+  double mappings;  // how many are listed
+  int32_t calls;    // on other threads, that have not ended; TypeScript counts them when it begins them
+  int32_t running;  // those of them that have got their thread
+  int32_t closed;   // the isolate's thread has ended: no call may begin any more
+  int32_t notifier; // an eventfd that one of them may wait for, or -1
   uint8_t descriptors[8192]; // a bit each
   struct {
     double address, length;
   } mapping[3582];
 };
 
-#define ESTATE_BYTES 65536
+#define RESOURCES_BYTES 65536
 #define KEPT_BYTES 16384 // has the counts in it, and is a whole number of pages but where they are of 64 KiB
-_Static_assert(sizeof(struct estate) <= ESTATE_BYTES, "ffi/estate.ts maps no more");
+_Static_assert(sizeof(struct resources) <= RESOURCES_BYTES, "ffi/thread_exit.ts maps no more");
 
-// dma_call on another thread. It may get that thread long after the isolate is gone: then it does nothing. What it opens
-// is written down before it ends.
-EXPORT int32_t dma_call_apart(struct estate *estate, uint32_t opcode, int32_t fd, double address, uint32_t length,
-                              double offset, uint32_t flags) {
-  __atomic_add_fetch(&estate->running, 1, __ATOMIC_SEQ_CST);
-  int closed = __atomic_load_n(&estate->closed, __ATOMIC_SEQ_CST);
+// dma_call on another thread. It may get that thread long after the isolate has ended: then it does nothing. A descriptor
+// that it opens is recorded before it returns.
+EXPORT int32_t dma_call_on_thread(struct resources *resources, uint32_t opcode, int32_t fd, double address,
+                                  uint32_t length, double offset, uint32_t flags) {
+  __atomic_add_fetch(&resources->running, 1, __ATOMIC_SEQ_CST);
+  int closed = __atomic_load_n(&resources->closed, __ATOMIC_SEQ_CST);
   int32_t result = closed ? -ECANCELED : dma_call(opcode, fd, address, length, offset, flags);
-  if (opcode == IORING_OP_OPENAT && result >= 0 && result < 8 * (int)sizeof estate->descriptors) {
-    __atomic_or_fetch(&estate->descriptors[result / 8], (uint8_t)(1 << result % 8), __ATOMIC_RELAXED);
+  if (opcode == IORING_OP_OPENAT && result >= 0 && result < 8 * (int)sizeof resources->descriptors) {
+    __atomic_or_fetch(&resources->descriptors[result / 8], (uint8_t)(1 << result % 8), __ATOMIC_RELAXED);
   }
-  __atomic_sub_fetch(&estate->running, 1, __ATOMIC_RELEASE);
-  __atomic_sub_fetch(&estate->calls, 1, __ATOMIC_RELEASE);
+  __atomic_sub_fetch(&resources->running, 1, __ATOMIC_RELEASE);
+  __atomic_sub_fetch(&resources->calls, 1, __ATOMIC_RELEASE);
   return result;
 }
 
 // How long the next operation in flight may take when its thread ends, in seconds.
-#define PATIENCE 5
+#define EXIT_TIMEOUT 5
 
-// Waits until every call has ended that is under way on another thread. Returns whether that is so.
+// Waits until every call that runs on another thread has ended. Returns whether that is so.
 static int calls_end(const int32_t *running) {
   struct __kernel_timespec millisecond = {.tv_nsec = 1000000};
-  for (int waited = 0; waited < PATIENCE * 1000; waited++) {
+  for (int waited = 0; waited < EXIT_TIMEOUT * 1000; waited++) {
     if (__atomic_load_n(running, __ATOMIC_SEQ_CST) == 0) return 1;
     CALL(SYS_nanosleep, &millisecond, 0, 0, 0, 0);
   }
@@ -314,9 +328,9 @@ static unsigned close_opened(struct io_uring_cq *cq) {
 }
 
 // Waits until the kernel is done with all that was submitted to a ring. Returns 0, or -errno when it is not done.
-static long settle(struct io_uring *ring) {
-  struct __kernel_timespec patience = {.tv_sec = PATIENCE};
-  struct io_uring_getevents_arg argument = {.ts = (uintptr_t)&patience};
+static long drain(struct io_uring *ring) {
+  struct __kernel_timespec timeout = {.tv_sec = EXIT_TIMEOUT};
+  struct io_uring_getevents_arg argument = {.ts = (uintptr_t)&timeout};
   for (;;) {
     // Each entry that the kernel took comes to one completion.
     if (close_opened(&ring->cq) == io_uring_smp_load_acquire(ring->sq.khead)) return 0;
@@ -334,35 +348,35 @@ static void take_down(struct io_uring *ring) {
   CALL(SYS_close, ring->ring_fd, 0, 0, 0, 0);
 }
 
-// Gives back what an isolate had, when the thread that it ran on ends: libc calls this. What the kernel, or a call
+// Releases the resources of an isolate when the thread that it ran on ends: libc calls this. What the kernel, or a call
 // on another thread, may still use is left where it is.
-static void give_back(void *pointer) {
-  struct estate *estate = pointer;
+static void on_thread_exit(void *pointer) {
+  struct resources *resources = pointer;
   // With the main thread the process ends, and nobody should wait for the disk.
   if (CALL(SYS_gettid, 0, 0, 0, 0, 0) == CALL(SYS_getpid, 0, 0, 0, 0, 0)) return;
-  __atomic_store_n(&estate->closed, 1, __ATOMIC_SEQ_CST);
+  __atomic_store_n(&resources->closed, 1, __ATOMIC_SEQ_CST);
   uint64_t one = 1;
-  if (estate->wake >= 0) CALL(SYS_write, estate->wake, &one, sizeof one, 0, 0);
-  if (!calls_end(&estate->running)) return;
-  struct io_uring *ring = (struct io_uring *)(uintptr_t)estate->ring;
+  if (resources->notifier >= 0) CALL(SYS_write, resources->notifier, &one, sizeof one, 0, 0);
+  if (!calls_end(&resources->running)) return;
+  struct io_uring *ring = (struct io_uring *)(uintptr_t)resources->ring;
   if (ring) {
-    if (settle(ring) < 0) return;
+    if (drain(ring) < 0) return;
     take_down(ring);
   }
-  for (int fd = 0; fd < 8 * (int)sizeof estate->descriptors; fd++) {
-    if (estate->descriptors[fd / 8] & 1 << fd % 8) CALL(SYS_close, fd, 0, 0, 0, 0);
+  for (int fd = 0; fd < 8 * (int)sizeof resources->descriptors; fd++) {
+    if (resources->descriptors[fd / 8] & 1 << fd % 8) CALL(SYS_close, fd, 0, 0, 0, 0);
   }
-  for (uint32_t index = 0; index < (uint32_t)estate->mappings; index++) {
-    dma_unmap(estate->mapping[index].address, estate->mapping[index].length);
+  for (uint32_t index = 0; index < (uint32_t)resources->mappings; index++) {
+    dma_unmap(resources->mapping[index].address, resources->mapping[index].length);
   }
   // A call that has not got its thread yet, and perhaps never will, must find that this is closed.
-  double start = (double)(uintptr_t)estate;
-  int lost = __atomic_load_n(&estate->calls, __ATOMIC_ACQUIRE) != 0;
-  dma_unmap(lost ? start + KEPT_BYTES : start, lost ? ESTATE_BYTES - KEPT_BYTES : ESTATE_BYTES);
+  double start = (double)(uintptr_t)resources;
+  int lost = __atomic_load_n(&resources->calls, __ATOMIC_ACQUIRE) != 0;
+  dma_unmap(lost ? start + KEPT_BYTES : start, lost ? RESOURCES_BYTES - KEPT_BYTES : RESOURCES_BYTES);
 }
 
 // ---- addresses ------------------------------------------------------------------------------------------------
 
-// Where functions are that are called on other threads and at a thread's end, when the library is not open any more.
-EXPORT double dma_call_apart_address(void) { return (double)(uintptr_t)&dma_call_apart; }
-EXPORT double dma_give_back_address(void) { return (double)(uintptr_t)&give_back; }
+// Where functions are that run on other threads and at the end of a thread, when the library is not open any more.
+EXPORT double dma_call_on_thread_address(void) { return (double)(uintptr_t)&dma_call_on_thread; }
+EXPORT double dma_on_thread_exit_address(void) { return (double)(uintptr_t)&on_thread_exit; }

@@ -1,7 +1,7 @@
 // Loads the C shim: from memory where the kernel allows that, else from a cache file. No compiler, no
 // download and no permission but --allow-ffi is needed.
 
-import { Estate, threadEndSymbols } from "./estate.ts";
+import { ResourceTable, threadExitSymbols } from "./thread_exit.ts";
 import { openLibc } from "./libc.ts";
 import { assertPlatform } from "./platform.ts";
 
@@ -9,7 +9,7 @@ const symbols = {
   dma_abi: { parameters: [], result: "u32" },
   dma_map: { parameters: [/* length */ "f64", /* huge */ "u32"], result: "f64" },
   dma_unmap: { parameters: [/* address */ "f64", /* length */ "f64"], result: "i32" },
-  dma_queue: {
+  dma_prepare: {
     parameters: [
       /* ring */ "pointer",
       /* opcode */ "u32",
@@ -28,7 +28,11 @@ const symbols = {
     parameters: [/* ring */ "pointer", /* out */ "pointer", /* most */ "u32"],
     result: "i32",
   },
-  dma_quiet: { parameters: [/* ring */ "pointer"], result: "i32" },
+  dma_withdraw: {
+    parameters: [/* ring */ "pointer", /* out */ "pointer", /* most */ "u32"],
+    result: "i32",
+  },
+  dma_mute_eventfd: { parameters: [/* ring */ "pointer"], result: "i32" },
   dma_call: {
     parameters: [
       /* opcode */ "u32",
@@ -40,12 +44,12 @@ const symbols = {
     ],
     result: "i32",
   },
-  dma_call_apart_address: { parameters: [], result: "f64" },
-  dma_give_back_address: { parameters: [], result: "f64" },
+  dma_call_on_thread_address: { parameters: [], result: "f64" },
+  dma_on_thread_exit_address: { parameters: [], result: "f64" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
-const callApart = {
-  parameters: [/* estate */ "pointer", ...symbols.dma_call.parameters],
+const callOnThread = {
+  parameters: [/* resources */ "pointer", ...symbols.dma_call.parameters],
   result: "i32",
   nonblocking: true,
 } as const satisfies Deno.ForeignFunction;
@@ -55,15 +59,15 @@ type Functions = Deno.DynamicLibrary<typeof symbols>["symbols"];
 /** The shim's functions. */
 export interface Shim extends Functions {
   /** As `dma_call`, on one of Deno's own blocking threads. */
-  readonly dma_call_blocking: (
+  readonly dma_call_on_thread: (
     ...call: Parameters<Functions["dma_call"]>
   ) => Promise<number>;
-  /** What is given back when this isolate's thread ends. Mappings are listed there by themselves. */
-  readonly estate: Estate;
+  /** What is released when this isolate's thread ends. Mappings are recorded in it as they are made. */
+  readonly resources: ResourceTable;
 }
 
 /** Must be SHIM_ABI of ffi/shim.c. */
-const ABI = 5;
+const ABI = 6;
 
 const MFD_CLOEXEC = 1;
 const MFD_EXEC = 0x10;
@@ -72,7 +76,7 @@ const libcSymbols = {
   memfd_create: { parameters: ["buffer", "u32"], result: "i32", optional: true },
   write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
   close: { parameters: ["i32"], result: "i32" },
-  ...threadEndSymbols,
+  ...threadExitSymbols,
 } as const satisfies Deno.ForeignLibraryInterface;
 
 type Libc = Deno.DynamicLibrary<typeof libcSymbols>["symbols"];
@@ -115,24 +119,24 @@ function open(libc: Libc, path: string): Shim {
     throw new Error(`Cannot use the shim ${path}: its interface is ${abi}, wanted is ${ABI}`);
   }
   const { dma_map, dma_unmap } = functions;
-  const estate = new Estate(dma_map, libc, at(functions.dma_give_back_address()));
-  const apart = new Deno.UnsafeFnPointer(
-    at(functions.dma_call_apart_address()) as Deno.PointerObject<typeof callApart>,
-    callApart,
+  const resources = new ResourceTable(dma_map, libc, at(functions.dma_on_thread_exit_address()));
+  const onThread = new Deno.UnsafeFnPointer(
+    at(functions.dma_call_on_thread_address()) as Deno.PointerObject<typeof callOnThread>,
+    callOnThread,
   );
   return {
     ...functions,
-    estate,
+    resources,
     dma_map(length, huge) {
       const address = dma_map(length, huge);
-      if (address > 0) estate.list(address, length);
+      if (address > 0) resources.trackMapping(address, length);
       return address;
     },
     dma_unmap(address, length) {
-      estate.strike(address);
+      resources.untrackMapping(address);
       return dma_unmap(address, length);
     },
-    dma_call_blocking: (...call) => apart.call(estate.countCall(), ...call),
+    dma_call_on_thread: (...call) => onThread.call(resources.countCall(), ...call),
   };
 }
 

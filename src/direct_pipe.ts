@@ -1,7 +1,7 @@
 // The way from file to file: whole buffers go from reads to writes as they are, with the semantics of
 // ReadableStream.pipeTo (https://streams.spec.whatwg.org/#readable-stream-pipe-to).
 
-import { turnAfter } from "./core/event_loop.ts";
+import { yieldIfNeeded } from "./engine/event_loop.ts";
 import type { ReadAhead } from "./core/read_ahead.ts";
 import type { WriteBehind } from "./core/write_behind.ts";
 import type { WriteSession } from "./core/write_session.ts";
@@ -105,7 +105,7 @@ async function moveAll(
     // Without room a whole buffer waits rather than being copied; what is no whole buffer is copied.
     else if (moved === 0) await waits.for(writing(to.room()));
     else {
-      const turn = turnAfter(moved);
+      const turn = yieldIfNeeded(moved);
       if (turn) await waits.for(turn);
     }
   }

@@ -1,5 +1,7 @@
 // Turns `-errno` into the error that Deno itself would throw, with its code, operation and path.
 
+import { Errno } from "./engine/linux.ts";
+
 /** An error of the operating system, as this module throws it: one of Deno's own classes, or `Error`. */
 export interface DmaError extends Error {
   /** The error's name in C, as "ENOSPC". */
@@ -63,30 +65,6 @@ const table: ReadonlyMap<number, readonly [code: string, text: string, type?: Er
     [122, ["EDQUOT", "Disk quota exceeded"]],
     [125, ["ECANCELED", "Operation canceled", Deno.errors.Interrupted]],
   ]);
-
-/** Numbers that code decides by. */
-export const Errno = {
-  EPERM: 1,
-  ENOENT: 2,
-  EINTR: 4,
-  EIO: 5,
-  ENXIO: 6,
-  EBADF: 9,
-  EAGAIN: 11,
-  EACCES: 13,
-  EBUSY: 16,
-  EEXIST: 17,
-  EXDEV: 18,
-  EISDIR: 21,
-  EINVAL: 22,
-  EFBIG: 27,
-  ENOSPC: 28,
-  EROFS: 30,
-  ENOSYS: 38,
-  ELOOP: 40,
-  EOPNOTSUPP: 95,
-  ECANCELED: 125,
-} as const;
 
 /**
  * The error for `errno` of `op` on `path`.

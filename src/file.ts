@@ -22,9 +22,16 @@ import { sizeOf, statHandle, writeBytes, writeWhole } from "./core/random_access
 import { type ByteRange, type RangeRead, readMany } from "./core/read_many.ts";
 import { readBytes } from "./core/shared_reads.ts";
 import { parseFileInfo } from "./core/stat.ts";
-import { outcome } from "./engine/engine.ts";
-import { useEngine } from "./engine/select.ts";
-import { closedError, Errno, ioError, renameError } from "./errors.ts";
+import { run } from "./engine/engine.ts";
+import {
+  AT_FDCWD,
+  Errno,
+  FALLOC_FL_KEEP_SIZE,
+  FALLOC_FL_PUNCH_HOLE,
+  MAX_TRANSFER,
+} from "./engine/linux.ts";
+import { useEngine } from "./configure.ts";
+import { closedError, ioError, renameError } from "./errors.ts";
 import {
   type DmaCreateOptions,
   type DmaOpenOptions,
@@ -38,10 +45,6 @@ import {
 import { demand } from "./permissions.ts";
 import { DmaStreamReader } from "./stream_reader.ts";
 import { DmaStreamWriter } from "./stream_writer.ts";
-
-const FALLOC_FL_KEEP_SIZE = 1;
-const FALLOC_FL_PUNCH_HOLE = 2;
-const LARGEST_BUFFER = 0x7fff0000;
 
 /** Guards the constructor: files come from {@linkcode DmaFile.open}, {@linkcode DmaFile.create} and their like. */
 const opened = Symbol("opened");
@@ -191,7 +194,7 @@ export class DmaFile implements AsyncDisposable {
    * @param length bytes that it must have at least, 1 or more
    */
   allocBuffer(length: number): DmaBuffer {
-    return allocateBuffer(this.alignUp(integer("length", length, 1, LARGEST_BUFFER)));
+    return allocateBuffer(this.alignUp(integer("length", length, 1, MAX_TRANSFER)));
   }
 
   /**
@@ -319,7 +322,7 @@ export class DmaFile implements AsyncDisposable {
     this.#assertWritable("truncate");
     const handle = this.#handle;
     const cut = async () => {
-      await handle.step("truncate", (done) => handle.engine.truncate(handle.fd, length, done));
+      await handle.step("truncate", { op: "truncate", fd: handle.fd, length });
       handle.contentEnd = length;
       handle.longest = length;
       handle.occupant?.noteTruncation();
@@ -343,9 +346,8 @@ export class DmaFile implements AsyncDisposable {
     this.#assertWritable("allocate");
     const handle = this.#handle;
     if (!keepSize) handle.longest = Math.max(handle.longest, length);
-    await handle.run("allocate", (done) => {
-      handle.engine.allocate(handle.fd, mode, 0, length, done);
-    }).finally(() => handle.changes++);
+    await handle.run("allocate", { op: "allocate", fd: handle.fd, mode, position: 0, length })
+      .finally(() => handle.changes++);
   }
 
   /**
@@ -360,9 +362,8 @@ export class DmaFile implements AsyncDisposable {
     this.#assertWritable("allocate");
     const handle = this.#handle;
     const mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
-    await handle.run("allocate", (done) => {
-      handle.engine.allocate(handle.fd, mode, position, length, done);
-    }).finally(() => handle.changes++);
+    await handle.run("allocate", { op: "allocate", fd: handle.fd, mode, position, length })
+      .finally(() => handle.changes++);
   }
 
   /**
@@ -421,13 +422,13 @@ export class DmaFile implements AsyncDisposable {
   /** Makes bytes and metadata durable (`fsync`). */
   async sync(): Promise<void> {
     const handle = this.#handle;
-    await handle.run("sync", (done) => handle.engine.sync(handle.fd, false, done));
+    await handle.run("sync", { op: "sync", fd: handle.fd, dataOnly: false });
   }
 
   /** Makes bytes and length durable (`fdatasync`). */
   async syncData(): Promise<void> {
     const handle = this.#handle;
-    await handle.run("sync", (done) => handle.engine.sync(handle.fd, true, done));
+    await handle.run("sync", { op: "sync", fd: handle.fd, dataOnly: true });
   }
 
   /**
@@ -456,7 +457,14 @@ export class DmaFile implements AsyncDisposable {
     const { engine } = handle;
     const result = await handle.during(
       "rename",
-      () => outcome((done) => engine.rename(from, target, done)),
+      () =>
+        run(engine, {
+          op: "rename",
+          directory: AT_FDCWD,
+          name: from,
+          targetDirectory: AT_FDCWD,
+          targetName: target,
+        }),
     );
     if (result < 0) throw renameError(-result, from, target);
     handle.path = target;

@@ -1,7 +1,7 @@
 // ioStats: what this isolate's engine has done, for monitoring and for tests.
 
 import { newCounters } from "./engine/engine.ts";
-import { engineAtWork } from "./engine/select.ts";
+import { engineAtWork } from "./configure.ts";
 
 /** Counters of this isolate since its first file was opened, and what it holds now. */
 export interface IoStats {

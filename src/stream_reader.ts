@@ -2,13 +2,14 @@
 
 import { flag, integer, optionsObject, shown } from "./arguments.ts";
 import { closeFile as closeHandle } from "./core/end_of_life.ts";
-import { turnAfter } from "./core/event_loop.ts";
+import { yieldIfNeeded } from "./engine/event_loop.ts";
 import type { Handle } from "./core/handle.ts";
 import { mayVanish } from "./core/isolate.ts";
 import { ReadAhead } from "./core/read_ahead.ts";
 import { readStraight } from "./core/random_access.ts";
 import { pipeDirectly } from "./direct_pipe.ts";
-import { Errno, ioError } from "./errors.ts";
+import { Errno } from "./engine/linux.ts";
+import { ioError } from "./errors.ts";
 import { DmaFile, handleOf } from "./file.ts";
 import { DmaStreamWriter, pipingInto, sessionFor } from "./stream_writer.ts";
 
@@ -126,7 +127,7 @@ class Source {
     const { length } = bytes;
     controller.enqueue(bytes.slice());
     this.core.advance(length);
-    return turnAfter(length);
+    return yieldIfNeeded(length);
   }
 
   async #end(controller: ReadableByteStreamController): Promise<void> {
@@ -163,7 +164,7 @@ class Source {
     const { length } = bytes;
     core.advance(length);
     controller.byobRequest!.respond(length);
-    await turnAfter(length);
+    await yieldIfNeeded(length);
   }
 
   async #readStraight(view: Uint8Array<ArrayBuffer>): Promise<number> {

@@ -2,7 +2,7 @@
 
 import { chunkBytes, flag, optionsObject, shown, viewBytes } from "./arguments.ts";
 import { DmaBuffer, takeMemory } from "./buffer.ts";
-import { turnAfter } from "./core/event_loop.ts";
+import { yieldIfNeeded } from "./engine/event_loop.ts";
 import { SharedReads } from "./core/shared_reads.ts";
 import { WriteSession } from "./core/write_session.ts";
 import { DmaFile, handleOf } from "./file.ts";
@@ -155,7 +155,7 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
     ) {
       const bytes = viewBytes(chunk);
       const taken = core.write(bytes);
-      if (taken === bytes.length) return turnAfter(taken) ?? resolved;
+      if (taken === bytes.length) return yieldIfNeeded(taken) ?? resolved;
       const rest = bytes.subarray(taken);
       return sink.wait(() => this.#session.accept(rest, rest.length));
     }
@@ -168,7 +168,7 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
     this.#assertUsable("write");
     await (this.#writeBehindQueue(bytes) ??
       this.#sink.wait(() => this.#session.accept(bytes, length)));
-    await turnAfter(length);
+    await yieldIfNeeded(length);
   }
 
   /** Where a released lock left chunks in the stream, these bytes go behind them. */
@@ -204,7 +204,7 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
     const written = this.#writeBehindQueue(memory.bytes) ??
       this.#sink.wait(() => this.#session.acceptMemory(memory));
     await this.#sink.telling(written);
-    await turnAfter(buffer.length);
+    await yieldIfNeeded(buffer.length);
   }
 
   /**

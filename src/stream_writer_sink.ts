@@ -1,7 +1,7 @@
 // What a DmaStreamWriter's stream calls: chunks on their way to the session, and who was told of its failure.
 
 import { chunkBytes } from "./arguments.ts";
-import { turnAfter } from "./core/event_loop.ts";
+import { yieldIfNeeded } from "./engine/event_loop.ts";
 import type { WriteSession } from "./core/write_session.ts";
 
 /** Resolved for good: for what was possible at once. */
@@ -41,7 +41,7 @@ export class WriterSink {
     const pending = this.#take(chunk);
     if (pending === undefined) {
       this.queued--;
-      return turnAfter(chunk.byteLength);
+      return yieldIfNeeded(chunk.byteLength);
     }
     return pending.finally(() => this.queued--);
   }

@@ -1,7 +1,7 @@
 // JavaScript's own memory, aligned for Direct I/O.
 
-import type { Memory } from "../engine/engine.ts";
 import { addressOf } from "../engine/kernel_engine.ts";
+import type { Memory } from "../engine/operation.ts";
 
 /** What every buffer's address is a multiple of: enough for any device. */
 const MEMORY_ALIGNMENT = 4096;

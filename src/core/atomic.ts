@@ -1,21 +1,14 @@
 // Files that appear whole or not at all: written without a name where the file system has such files, else under
 // a temporary name beside their own, and given their name in one step when they are durable.
 
-import { AT_FDCWD, type Engine, outcome } from "../engine/engine.ts";
-import { Errno, ioError, renameError, unwrap } from "../errors.ts";
+import { type Engine, run } from "../engine/engine.ts";
+import { AT_FDCWD, Errno, O_CLOEXEC, O_NOFOLLOW, O_PATH } from "../engine/linux.ts";
+import { ioError, renameError, unwrap } from "../errors.ts";
 import { demand } from "../permissions.ts";
 import { removeName } from "./end_of_life.ts";
 import type { Handle, Publication } from "./handle.ts";
 import { syncDirectory } from "./directory.ts";
-import {
-  describe,
-  O_CLOEXEC,
-  O_NOFOLLOW,
-  O_PATH,
-  openHandle,
-  type OpenRequest,
-  splitPath,
-} from "./open.ts";
+import { describe, openHandle, type OpenRequest, splitPath } from "./open.ts";
 
 /** Opens a file that will be published at `path`. */
 export async function openAtomic(
@@ -44,7 +37,7 @@ export async function openAtomic(
 export async function assertReplaceable(engine: Engine, path: string): Promise<void> {
   for (const follow of [O_NOFOLLOW, 0]) {
     const flags = O_PATH | O_CLOEXEC | follow;
-    const fd = await outcome((done) => engine.open(AT_FDCWD, path, flags, 0, done));
+    const fd = await run(engine, { op: "open", directory: AT_FDCWD, name: path, flags, mode: 0 });
     // Mostly nothing is there; whatever else it is, the file's own open will meet it.
     if (fd < 0) return;
     try {
@@ -110,10 +103,14 @@ function temporaryName(path: string): string {
 class Unnamed implements Publication {
   async publish(handle: Handle): Promise<void> {
     const { engine, fd, path } = handle;
-    const result = await outcome((done) => engine.link(fd, path, done));
+    const result = await run(engine, { op: "link", fd, directory: AT_FDCWD, name: path });
     if (result === -Errno.EEXIST) {
       const temporary = temporaryName(path);
-      unwrap(await outcome((done) => engine.link(fd, temporary, done)), "link", temporary);
+      unwrap(
+        await run(engine, { op: "link", fd, directory: AT_FDCWD, name: temporary }),
+        "link",
+        temporary,
+      );
       await replace(handle, temporary);
     } else {
       unwrap(result, "link", path);
@@ -141,7 +138,13 @@ class Temporary implements Publication {
 
 async function replace(handle: Handle, temporary: string): Promise<void> {
   const { engine, path } = handle;
-  const result = await outcome((done) => engine.rename(temporary, path, done));
+  const result = await run(engine, {
+    op: "rename",
+    directory: AT_FDCWD,
+    name: temporary,
+    targetDirectory: AT_FDCWD,
+    targetName: path,
+  });
   if (result >= 0) return;
   await removeName(handle, temporary).catch(() => {});
   throw renameError(-result, temporary, path);

@@ -1,8 +1,9 @@
 // Copies a range from file to file inside the kernel: by reference where the file system can, and by hand where the
 // kernel cannot at all.
 
-import { outcome } from "../engine/engine.ts";
-import { Errno, unwrap } from "../errors.ts";
+import { run } from "../engine/engine.ts";
+import { Errno } from "../engine/linux.ts";
+import { unwrap } from "../errors.ts";
 import type { Handle } from "./handle.ts";
 import { readRange, sizeOf, statStep, writeBytes } from "./random_access.ts";
 import { parseStat } from "./stat.ts";
@@ -75,9 +76,14 @@ async function copyStep(
   length: number,
   target: number,
 ): Promise<number> {
-  const result = await outcome((done) =>
-    from.engine.copyRange(from.fd, position, to.fd, target, length, done)
-  );
+  const result = await run(from.engine, {
+    op: "copyRange",
+    fd: from.fd,
+    position,
+    targetFd: to.fd,
+    targetPosition: target,
+    length,
+  });
   to.changes++;
   if (result > 0) {
     to.contentEnd = Math.max(to.contentEnd, target + result);
@@ -156,6 +162,6 @@ async function cutPadding(to: Handle, length: number): Promise<void> {
     const { size } = await statStep(to, parseStat);
     // Anything else is somebody else's doing. A writer at work cuts it in the end.
     if (Number(size) !== padded || to.contentReach > length || to.occupant) return;
-    await to.step("truncate", (done) => to.engine.truncate(to.fd, length, done));
+    await to.step("truncate", { op: "truncate", fd: to.fd, length });
   });
 }

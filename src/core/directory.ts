@@ -1,8 +1,9 @@
 // Makes names durable: the sync of a directory, shared by all who need the same one.
 
-import { AT_FDCWD, type Engine, outcome } from "../engine/engine.ts";
-import { Errno, unwrap } from "../errors.ts";
-import { O_CLOEXEC, O_DIRECTORY, O_RDONLY, splitPath } from "./open.ts";
+import { type Engine, run } from "../engine/engine.ts";
+import { AT_FDCWD, Errno, O_CLOEXEC, O_DIRECTORY, O_RDONLY } from "../engine/linux.ts";
+import { unwrap } from "../errors.ts";
+import { splitPath } from "./open.ts";
 
 /** A sync under way, and the one that starts after it. */
 interface Syncing {
@@ -48,12 +49,18 @@ async function follow(
 /** Opens a directory, makes it durable, and closes it. */
 async function syncOnce(engine: Engine, directory: string): Promise<void> {
   const flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-  const fd = await outcome((done) => engine.open(AT_FDCWD, directory, flags, 0, done));
+  const fd = await run(engine, {
+    op: "open",
+    directory: AT_FDCWD,
+    name: directory,
+    flags,
+    mode: 0,
+  });
   // A directory that may be written to but not read cannot be opened to be synced.
   if (fd === -Errno.EACCES) return;
   unwrap(fd, "open", directory);
   try {
-    const result = await outcome((done) => engine.sync(fd, false, done));
+    const result = await run(engine, { op: "sync", fd, dataOnly: false });
     // Some file systems have no sync for directories, as fsync(2) says: EINVAL.
     if (result !== -Errno.EINVAL) unwrap(result, "sync", directory);
   } finally {

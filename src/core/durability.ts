@@ -1,7 +1,7 @@
 // Who waits until everything below a position is on disk, or durable, and the syncs that make it so. Positions are
 // what is waited for, and not writes, so that any number may wait at once and share one sync.
 
-import { type Engine, outcome } from "../engine/engine.ts";
+import { type Engine, run } from "../engine/engine.ts";
 import { type DmaError, ioError } from "../errors.ts";
 import type { WriteLine } from "./write_line.ts";
 
@@ -80,7 +80,7 @@ export class Durability {
       this.#waiting.push({ target, durable, resolve, reject });
     });
     this.serve();
-    this.#options.engine.submit();
+    this.#options.engine.flush();
     return served;
   }
 
@@ -116,8 +116,8 @@ export class Durability {
     const othersChanges = others();
     const served = this.#waiting.filter(({ target }) => target <= flushed);
     this.#waiting = this.#waiting.filter(({ target }) => target > flushed);
-    const queued = outcome((done) => engine.sync(fd, true, done));
-    engine.submit();
+    const queued = run(engine, { op: "sync", fd, dataOnly: true });
+    engine.flush();
     const result = await queued;
     this.busy = false;
     if (result < 0) {

@@ -2,8 +2,10 @@
 // write-behind buys nothing; the end of file is therefore moved ahead of the writes in steps of a
 // size-changing fallocate, early and on a kernel thread, and the file is cut back in the end.
 
-import { type Completion, type Engine, outcome } from "../engine/engine.ts";
-import { type DmaError, Errno, ioError } from "../errors.ts";
+import { type Engine, run } from "../engine/engine.ts";
+import { Errno } from "../engine/linux.ts";
+import type { Completion } from "../engine/operation.ts";
+import { type DmaError, ioError } from "../errors.ts";
 
 const MIB = 1 << 20;
 
@@ -96,7 +98,10 @@ export class EndOfFile implements Completion {
     this.busy = true;
     this.#reserved = end;
     this.longest = Math.max(this.longest, end);
-    this.#engine.allocate(this.#fd, 0, from, end - from, this);
+    this.#engine.submit(
+      { op: "allocate", fd: this.#fd, mode: 0, position: from, length: end - from },
+      this,
+    );
   }
 
   /** A step is over. Its failure fails nothing: the writes will say what is really wrong. */
@@ -120,8 +125,8 @@ export class EndOfFile implements Completion {
   /** Cuts the file to `length`. To be called when no write or step is in flight. Resolves to the error, if any. */
   async cut(length: number): Promise<DmaError | undefined> {
     this.busy = true;
-    const queued = outcome((done) => this.#engine.truncate(this.#fd, length, done));
-    this.#engine.submit();
+    const queued = run(this.#engine, { op: "truncate", fd: this.#fd, length });
+    this.#engine.flush();
     const result = await queued;
     this.busy = false;
     if (result < 0) return ioError(-result, "truncate", this.#path);

@@ -1,7 +1,8 @@
 // The ways a file ends: closed with its name made durable, published, or given up.
 
-import { outcome } from "../engine/engine.ts";
-import { Errno, unwrap } from "../errors.ts";
+import { run } from "../engine/engine.ts";
+import { AT_FDCWD, Errno } from "../engine/linux.ts";
+import { unwrap } from "../errors.ts";
 import type { Handle } from "./handle.ts";
 import { syncDirectory } from "./directory.ts";
 import { statHandle } from "./random_access.ts";
@@ -57,7 +58,7 @@ async function publishWhole(handle: Handle): Promise<void> {
   try {
     if (spoiled) throw spoiled.error;
     if (dropped) return await discardName(handle);
-    unwrap(await outcome((done) => engine.sync(fd, false, done)), "sync", path);
+    unwrap(await run(engine, { op: "sync", fd, dataOnly: false }), "sync", path);
     await settleName(handle, true);
   } catch (error) {
     await discardName(handle);
@@ -80,6 +81,6 @@ export async function discardName(handle: Handle): Promise<void> {
 
 /** Removes a name, which may be gone already. */
 export async function removeName(handle: Handle, path: string): Promise<void> {
-  const result = await outcome((done) => handle.engine.unlink(path, done));
+  const result = await run(handle.engine, { op: "unlink", directory: AT_FDCWD, name: path });
   if (result !== -Errno.ENOENT) unwrap(result, "remove", path);
 }

@@ -1,10 +1,11 @@
 // An open descriptor and what is known of it: shared by a file, its streams and their cores, so that it is
 // closed once, and only after every operation on it is back from the kernel.
 
-import { type Completion, type Engine, outcome } from "../engine/engine.ts";
-import type { LastClose } from "./last_steps.ts";
+import { type Engine, run } from "../engine/engine.ts";
+import { Errno } from "../engine/linux.ts";
+import type { Operation } from "../engine/operation.ts";
 import type { SharedReads } from "./shared_reads.ts";
-import { closedError, Errno, ioError, unwrap } from "../errors.ts";
+import { closedError, ioError, unwrap } from "../errors.ts";
 
 /** What opening found out. */
 export interface HandleFacts {
@@ -129,8 +130,8 @@ export class Handle {
   }
 
   /** Runs one operation; closing waits for it. Rejects with the error that its result stands for. */
-  run(op: string, queue: (done: Completion) => void): Promise<number> {
-    return this.during(op, () => this.step(op, queue));
+  run(op: string, operation: Operation): Promise<number> {
+    return this.during(op, () => this.step(op, operation));
   }
 
   /** Runs work that may take several operations: closing waits for all of it, and it may go on meanwhile. */
@@ -147,8 +148,8 @@ export class Handle {
   }
 
   /** One operation of such work. */
-  async step(op: string, queue: (done: Completion) => void): Promise<number> {
-    return unwrap(await outcome(queue), op, this.path);
+  async step(op: string, operation: Operation): Promise<number> {
+    return unwrap(await run(this.engine, operation), op, this.path);
   }
 
   /** The end of what was or is being written by way of this handle: no cut may take that away. */
@@ -193,20 +194,6 @@ export class Handle {
     if (--this.#operations === 0) this.#idle?.();
   }
 
-  /** The close as the last of the occupant's steps. */
-  readonly lastClose: LastClose = {
-    claim: () => {
-      if (this.#operations > 1 || this.#closing) return false;
-      this.#closing = true;
-      return true;
-    },
-    queue: (done) => this.engine.close(this.fd, done),
-    over: (result) => {
-      if (result === -Errno.ECANCELED) this.#closing = false;
-      else this.#settle(result);
-    },
-  };
-
   /**
    * Closes the descriptor when the operations on it are done, and `last` with them; rejects where either fails. The
    * second call gives the first one's promise.
@@ -222,7 +209,7 @@ export class Handle {
   async #close(last: (() => Promise<void>) | undefined): Promise<void> {
     if (this.#operations > 0) await new Promise<void>((resolve) => this.#idle = resolve);
     const [before] = await Promise.allSettled([last?.()]);
-    const result = await outcome((done) => this.engine.close(this.fd, done));
+    const result = await run(this.engine, { op: "close", fd: this.fd });
     // What went wrong before says more, and the descriptor is gone all the same.
     if (before.status === "rejected") {
       this.onClosed(this);

@@ -1,13 +1,10 @@
 // Advisory locks on a whole file, as flock(2) has them.
 
-import { outcome } from "../engine/engine.ts";
-import { Errno, unwrap } from "../errors.ts";
+import { run } from "../engine/engine.ts";
+import { Errno, LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN } from "../engine/linux.ts";
+import { unwrap } from "../errors.ts";
 import type { Handle } from "./handle.ts";
 
-const LOCK_SH = 1;
-const LOCK_EX = 2;
-const LOCK_NB = 4;
-const LOCK_UN = 8;
 /** Milliseconds between two tries for a lock: at first, and at most. */
 const RETRY_MS = [1, 50] as const;
 
@@ -17,7 +14,7 @@ export async function tryLock(handle: Handle, exclusive: boolean): Promise<boole
   const { engine, fd } = handle;
   const result = await handle.during(
     "lock",
-    () => outcome((done) => engine.lock(fd, operation, done)),
+    () => run(engine, { op: "lock", fd, operation }),
   );
   if (result === -Errno.EAGAIN) return false;
   unwrap(result, "lock", handle.path);
@@ -36,5 +33,5 @@ export async function lock(handle: Handle, exclusive: boolean): Promise<void> {
 
 /** Gives it back. */
 export async function unlock(handle: Handle): Promise<void> {
-  await handle.run("unlock", (done) => handle.engine.lock(handle.fd, LOCK_UN, done));
+  await handle.run("unlock", { op: "lock", fd: handle.fd, operation: LOCK_UN });
 }

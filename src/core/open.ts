@@ -1,8 +1,23 @@
 // Opening a file: Deno's permissions, Direct I/O where the file system has it, and nothing but regular files.
 // Nothing is truncated before the descriptor has shown what it is.
 
-import { AT_FDCWD, type Engine, outcome } from "../engine/engine.ts";
-import { Errno, ioError, unwrap } from "../errors.ts";
+import { type Engine, run } from "../engine/engine.ts";
+import {
+  AT_FDCWD,
+  Errno,
+  O_CLOEXEC,
+  O_CREAT,
+  O_DIRECT,
+  O_DIRECTORY,
+  O_EXCL,
+  O_NONBLOCK,
+  O_PATH,
+  O_RDONLY,
+  O_RDWR,
+  O_TMPFILE,
+  O_WRONLY,
+} from "../engine/linux.ts";
+import { ioError, unwrap } from "../errors.ts";
 import { type Access, allowsAll, demand } from "../permissions.ts";
 import { Handle } from "./handle.ts";
 import { parseStat, type StatFacts } from "./stat.ts";
@@ -24,26 +39,6 @@ export interface OpenRequest {
   /** False: a symbolic link to nothing is not followed to make the file it names. */
   followNew?: boolean;
 }
-
-/** As open(2) has it. */
-export const O_RDONLY: number = 0;
-const O_WRONLY = 1;
-const O_RDWR = 2;
-const O_CREAT = 0o100;
-const O_EXCL = 0o200;
-const O_NONBLOCK = 0o4000;
-/** As open(2) has it. */
-export const O_CLOEXEC: number = 0o2000000;
-/** As open(2) has it. */
-export const O_PATH: number = 0o10000000;
-// These differ between x86 and arm.
-const ARM = Deno.build.arch === "aarch64";
-const O_DIRECT = ARM ? 0o200000 : 0o40000;
-/** As open(2) has it. */
-export const O_DIRECTORY: number = ARM ? 0o40000 : 0o200000;
-/** As open(2) has it. */
-export const O_NOFOLLOW: number = ARM ? 0o100000 : 0o400000;
-const O_TMPFILE = 0o20000000 | O_DIRECTORY;
 
 /** Safe on every file system that does not say what it wants. */
 const SAFE_ALIGNMENT = 4096;
@@ -114,7 +109,7 @@ export async function openHandle(
     const created = opened.created && facts.size === 0n;
     const emptied = request.truncate && !created;
     if (emptied) {
-      unwrap(await outcome((done) => engine.truncate(fd, 0, done)), "truncate", path);
+      unwrap(await run(engine, { op: "truncate", fd, length: 0 }), "truncate", path);
     }
     return new Handle({
       engine,
@@ -135,8 +130,8 @@ export async function openHandle(
   } catch (error) {
     // What is refused must not stay behind as an empty file. The path may be a link to it.
     const made = opened.created && !request.unnamed ? engine.realPath(fd) ?? path : undefined;
-    await outcome((done) => engine.close(fd, done));
-    if (made !== undefined) await outcome((done) => engine.unlink(made, done));
+    await run(engine, { op: "close", fd });
+    if (made !== undefined) await run(engine, { op: "unlink", directory: AT_FDCWD, name: made });
     throw error;
   }
 }
@@ -198,7 +193,7 @@ async function tryOpen(
   request: OpenRequest,
 ): Promise<{ fd: number; direct: boolean }> {
   const open = (flags: number) =>
-    outcome((done) => engine.open(AT_FDCWD, path, flags, request.mode, done));
+    run(engine, { op: "open", directory: AT_FDCWD, name: path, flags, mode: request.mode });
   const fd = await open(flags);
   const direct = (flags & O_DIRECT) !== 0;
   if (fd !== -Errno.EINVAL || !direct) return { fd, direct: direct && fd >= 0 };
@@ -249,7 +244,7 @@ async function fileSystemType(
   if (known !== undefined) return known;
   const block = engine.acquire(4096);
   try {
-    unwrap(await outcome((done) => engine.fileSystem(fd, block, done)), "statfs", path);
+    unwrap(await run(engine, { op: "statfs", fd, memory: block }), "statfs", path);
     const type = new DataView(block.bytes.buffer, block.bytes.byteOffset).getUint32(0, true);
     fileSystemTypes.set(facts.device, type);
     return type;
@@ -280,7 +275,13 @@ async function demandParent(
 ): Promise<void> {
   const { directory, name } = splitPath(path);
   const flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
-  const fd = await outcome((done) => engine.open(AT_FDCWD, directory, flags, 0, done));
+  const fd = await run(engine, {
+    op: "open",
+    directory: AT_FDCWD,
+    name: directory,
+    flags,
+    mode: 0,
+  });
   unwrap(fd, "open", path);
   try {
     const real = engine.realPath(fd);

@@ -1,8 +1,10 @@
 // What a block is filled up with in which the bytes end that are written: zeros, or what stands there in the file
 // already and is to stay.
 
-import { type Engine, type Memory, outcome } from "../engine/engine.ts";
-import { type DmaError, Errno, ioError } from "../errors.ts";
+import { type Engine, run } from "../engine/engine.ts";
+import { Errno } from "../engine/linux.ts";
+import type { Memory } from "../engine/operation.ts";
+import { type DmaError, ioError } from "../errors.ts";
 import { parseStat } from "./stat.ts";
 
 /** Reads that bring too little before it is an error. */
@@ -59,8 +61,8 @@ export class Padding {
   async #readBlock(memory: Memory, position: number): Promise<number> {
     const { engine, fd, alignment } = this.#options;
     for (let attempt = 0; attempt <= PATIENCE; attempt++) {
-      const read = outcome((done) => engine.read(fd, memory, 0, alignment, position, done));
-      engine.submit();
+      const read = run(engine, { op: "read", fd, memory, offset: 0, length: alignment, position });
+      engine.flush();
       const result = await read;
       if (result === alignment) return result;
       if (result < 0 && result !== -Errno.EINTR && result !== -Errno.EAGAIN) return result;
@@ -76,8 +78,8 @@ export class Padding {
   async #size(): Promise<number> {
     const { engine, fd } = this.#options;
     const memory = engine.acquire(256);
-    const stated = outcome((done) => engine.stat(fd, memory, done));
-    engine.submit();
+    const stated = run(engine, { op: "stat", fd, memory });
+    engine.flush();
     const result = await stated;
     const size = result < 0 ? result : Number(parseStat(memory.bytes).size);
     engine.release(memory);

@@ -1,15 +1,14 @@
 // Reads and writes at positions: whole, whatever the kernel makes of each request.
 
 import { AlignedMemory } from "./aligned_memory.ts";
-import type { Memory } from "../engine/engine.ts";
 import { addressOf } from "../engine/kernel_engine.ts";
-import { Errno, ioError } from "../errors.ts";
+import { Errno, MAX_TRANSFER as MOST } from "../engine/linux.ts";
+import type { Memory } from "../engine/operation.ts";
+import { ioError } from "../errors.ts";
 import type { Handle } from "./handle.ts";
 import { mayVanish } from "./isolate.ts";
 import { exactSize, parseStat } from "./stat.ts";
 
-/** The most that one request moves: what the kernel takes (MAX_RW_COUNT), down to a block. */
-const MOST = 0x7fff0000;
 /** Pieces that go through the pool, and how many at once. */
 const PIECE = 1 << 20;
 const PIECES_AT_ONCE = 4;
@@ -25,7 +24,7 @@ export function statHandle<T>(handle: Handle, parse: (bytes: Uint8Array) => T): 
 export async function statStep<T>(handle: Handle, parse: (bytes: Uint8Array) => T): Promise<T> {
   const block = handle.engine.acquire(4096);
   try {
-    await handle.step("stat", (done) => handle.engine.stat(handle.fd, block, done));
+    await handle.step("stat", { op: "stat", fd: handle.fd, memory: block });
     return parse(block.bytes);
   } finally {
     handle.engine.release(block);
@@ -58,15 +57,19 @@ async function readSteps(
   length: number,
   position: number,
 ): Promise<number> {
-  const { engine, fd, alignment } = handle;
+  const { fd, alignment } = handle;
   let got = 0;
   /** The most that `got` ever was: a read that was cut short inside a block starts again before it. */
   let reached = 0;
   let fruitless = 0;
   while (got < length) {
-    const result = await handle.step("read", (done) => {
-      const wanted = Math.min(length - got, MOST);
-      engine.read(fd, memory, offset + got, wanted, position + got, done);
+    const result = await handle.step("read", {
+      op: "read",
+      fd,
+      memory,
+      offset: offset + got,
+      length: Math.min(length - got, MOST),
+      position: position + got,
     });
     got += result;
     if (got >= length) break;
@@ -110,14 +113,19 @@ async function writeSteps(
   position: number,
   contentEnd: number,
 ): Promise<void> {
-  const { engine, fd, alignment, direct } = handle;
+  const { fd, alignment, direct } = handle;
   handle.longest = Math.max(handle.longest, position + length);
   let put = 0;
   let fruitless = 0;
   while (put < length) {
-    const result = await handle.step("write", (done) => {
-      const wanted = Math.min(length - put, MOST);
-      engine.write(fd, memory, offset + put, wanted, position + put, !direct, done);
+    const result = await handle.step("write", {
+      op: "write",
+      fd,
+      memory,
+      offset: offset + put,
+      length: Math.min(length - put, MOST),
+      position: position + put,
+      buffered: !direct,
     });
     handle.changes++;
     // A write cut short inside a block is taken up again at the start of that block.

@@ -6,8 +6,10 @@
 // copy does into memory that the allocator has warm (measured: bench/FINDINGS.md).
 
 import type { BufferBudget } from "../engine/buffer_budget.ts";
-import { type Block, type Completion, outcome } from "../engine/engine.ts";
-import { Errno, ioError } from "../errors.ts";
+import { run } from "../engine/engine.ts";
+import { Errno } from "../engine/linux.ts";
+import type { Block, Completion } from "../engine/operation.ts";
+import { ioError } from "../errors.ts";
 import type { Handle } from "./handle.ts";
 import { parseStat } from "./stat.ts";
 
@@ -266,7 +268,7 @@ export class ReadAhead {
       this.#submit(read);
       started = true;
     }
-    if (started) engine.submit();
+    if (started) engine.flush();
   }
 
   #sizeSeen: number | undefined;
@@ -288,7 +290,14 @@ export class ReadAhead {
   #queue(read: Read): void {
     const { engine, fd } = this.#handle;
     const { block, got, length, position } = read;
-    engine.read(fd, block, got, length - got, position + got, read);
+    engine.submit({
+      op: "read",
+      fd,
+      memory: block,
+      offset: got,
+      length: length - got,
+      position: position + got,
+    }, read);
   }
 
   /** The kernel is done with a read, or with a part of it. */
@@ -310,8 +319,8 @@ export class ReadAhead {
   async #judgeShort(read: Read): Promise<void> {
     const { engine, fd, path, alignment } = this.#handle;
     const block = engine.acquire(4096);
-    const queued = outcome((done) => engine.stat(fd, block, done));
-    engine.submit();
+    const queued = run(engine, { op: "stat", fd, memory: block });
+    engine.flush();
     const asked = await queued;
     const size = asked < 0 ? 0 : Number(parseStat(block.bytes).size);
     engine.release(block);
@@ -331,7 +340,7 @@ export class ReadAhead {
     } else {
       read.got -= read.got % alignment;
       this.#queue(read);
-      engine.submit();
+      engine.flush();
     }
   }
 

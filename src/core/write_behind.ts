@@ -8,13 +8,12 @@
 // Buffers, the line of writes, the end of file, padding and durability are files of their own. This one is long because
 // it is where they meet: who may go on after an event, and in which order it all ends, can only be judged in one place.
 
-import type { ChainStep } from "../engine/chain.ts";
 import type { BufferBudget } from "../engine/buffer_budget.ts";
-import type { Block, Engine, Memory } from "../engine/engine.ts";
+import { type Engine, run } from "../engine/engine.ts";
+import type { Block, Memory } from "../engine/operation.ts";
 import { type DmaError, ioError } from "../errors.ts";
 import { Durability } from "./durability.ts";
 import { EndOfFile } from "./end_of_file.ts";
-import { type LastClose, type LastStep, LastSteps } from "./last_steps.ts";
 import { Padding } from "./padding.ts";
 import { parseStat } from "./stat.ts";
 import { WriteBuffers } from "./write_buffers.ts";
@@ -88,11 +87,9 @@ export class WriteBehind {
 
   #quiet: (() => void)[] = [];
   #ending = false;
-  /** The last steps are with the kernel. */
-  #chaining = false;
+  /** The last sync is with the kernel. */
+  #syncing = false;
   #finished = false;
-  /** The descriptor's close is with the kernel: its number may be another file's by now. */
-  #closeQueued = false;
   #aborted: Promise<DmaError | undefined> | undefined;
 
   /** The first failure, or what it was aborted with. It is final. */
@@ -260,7 +257,7 @@ export class WriteBehind {
   /** Whether something is with the kernel, or will be without any further call. */
   get #busy(): boolean {
     return !this.#line.idle || this.#endOfFile.busy || this.#durability.busy ||
-      this.#padding.reading || this.#chaining;
+      this.#padding.reading || this.#syncing;
   }
 
   /** Resolves when nothing was busy; something may be again when the caller gets to know of it. */
@@ -313,8 +310,7 @@ export class WriteBehind {
   #wait(target: number, durable: boolean): Promise<number> {
     if (this.#failure) return Promise.reject(this.error);
     // The descriptor may be closed, and its number another file's.
-    const gone = this.#finished || this.#closeQueued;
-    if (gone && durable && !this.#durability.whole) return Promise.reject(closed("sync"));
+    if (this.#finished && durable && !this.#durability.whole) return Promise.reject(closed("sync"));
     return this.#durability.wait(target, durable);
   }
 
@@ -385,16 +381,16 @@ export class WriteBehind {
 
   /**
    * Whether this handle may have made the file longer than `length`. A file that is longer than it ever made it
-   * has bytes of another one behind the end: those are not cut off. With `growing` there is something yet to be written.
+   * has bytes of another one behind the end: those are not cut off.
    */
-  #isTooLong(length: number, growing: boolean): boolean {
+  #isTooLong(length: number): boolean {
     const own = this.#endOfFile.longest;
     const longest = Math.max(own, this.#options.reach ?? 0);
     if (longest <= length) return false;
     const size = this.#sizeNow();
     if (size === undefined) return own > length;
     // A file that was truncated to less must not be made longer again.
-    return size <= longest && (size > length || growing && own > length);
+    return size <= longest && size > length;
   }
 
   #cutting<T>(work: () => Promise<T>): Promise<T> {
@@ -419,7 +415,7 @@ export class WriteBehind {
   /** Cuts the file to what is flushed, where it may be longer. Nothing is written meanwhile. */
   async #cut(): Promise<DmaError | undefined> {
     const length = this.#lengthWith(this.#line.flushed);
-    if (this.#finished || !this.#isTooLong(length, false)) return undefined;
+    if (this.#finished || !this.#isTooLong(length)) return undefined;
     this.#line.hold();
     const error = await this.#cutting(() => this.#endOfFile.cut(length));
     if (error) {
@@ -433,81 +429,34 @@ export class WriteBehind {
   }
 
   /**
-   * Writes what is left, cuts the file to its exact length, and with `durable` syncs it. Where `close` is given and
-   * nothing else uses the descriptor by then, that is queued as the last step. Rejects with the failure. Nothing can be
-   * written afterwards.
-   *
-   * The steps are handed to the kernel together, each tied to the one before it: coming back to JavaScript between
-   * them takes longer than writing a small file does.
+   * Writes what is left, cuts the file to its exact length, and with `durable` syncs it. Rejects with the failure. Nothing
+   * can be written afterwards.
    */
-  async finish(durable: boolean, close?: LastClose): Promise<void> {
+  async finish(durable: boolean): Promise<void> {
     this.#endOfFile.stop();
     this.#ending = true;
     if (this.#room) this.#dismissRoom(closed("write"));
-    const alone = !this.#busy && !this.#durability.awaited;
-    if (alone) this.#line.hold();
     await this.#writeRest();
-    const rest = alone && !this.#failure ? this.#line.lastStep() : undefined;
-    if (alone) this.#line.letGo();
-    while (!rest && this.#busy) await this.#nextQuiet();
-    if (!this.#failure) await this.#takeLastSteps(rest, durable, close);
+    while (this.#busy) await this.#nextQuiet();
+    if (!this.#failure) await this.#cut();
+    while (this.#busy) await this.#nextQuiet();
+    if (!this.#failure && durable && !this.#durability.wholeWithOthers) await this.#syncLast();
     while (this.#busy) await this.#nextQuiet();
     if (this.#failure) throw this.error;
     this.#finished = true;
   }
 
-  async #takeLastSteps(
-    rest: ChainStep | undefined,
-    durable: boolean,
-    close: LastClose | undefined,
-  ): Promise<void> {
-    const { fd } = this.#options;
-    const length = this.#lengthWith(rest ? this.position : this.#line.flushed);
-    const cut = this.#isTooLong(length, rest !== undefined);
-    const last = new LastSteps(this.#engine, rest);
-    if (cut) last.add("truncate", (done) => this.#engine.truncate(fd, length, done));
-    if (durable && (rest || cut || !this.#durability.wholeWithOthers)) {
-      last.add("sync", (done) => this.#engine.sync(fd, true, done));
-    }
-    // Whoever waits may still need the descriptor.
-    if (close && !this.#durability.awaited && close.claim()) {
-      this.#closeQueued = true;
-      last.add("close", close.queue, close.over);
-    }
-    const note = (name: LastStep, result: number) => {
-      // Whatever close returns, the descriptor is gone.
-      if (name === "close") this.#finished = true;
-      if (result < 0) {
-        this.#fail(ioError(-result, name, this.#options.path));
-      } else if (name === "truncate") {
-        this.#endOfFile.noteCut(length);
-        this.#line.changes++;
-      } else if (name === "sync") {
-        this.#durability.noteSync();
-      }
-    };
-    await this.#whileChaining(() => last.begin(note), cut);
-    if (!this.#finished) this.#closeQueued = false;
-    // A write that was cut short goes on by itself. What was tied to it is done after it.
-    while (!this.#line.idle) await this.#nextQuiet();
-    for (const name of last.notReached) {
-      if (this.#failure) return;
-      if (name === "close") {
-        // Somebody may use it by now.
-        if (!close!.claim()) break;
-        this.#closeQueued = true;
-      }
-      const again = async () => note(name, await last.retry(name));
-      await this.#whileChaining(again, name === "truncate");
-    }
+  /** The sync that comes after the cut. */
+  async #syncLast(): Promise<void> {
+    const { fd, path } = this.#options;
+    this.#syncing = true;
+    const queued = run(this.#engine, { op: "sync", fd, dataOnly: true });
+    this.#engine.flush();
+    const result = await queued;
+    this.#syncing = false;
+    if (result < 0) this.#fail(ioError(-result, "sync", path));
+    else this.#durability.noteSync();
     this.#advance();
-  }
-
-  async #whileChaining(steps: () => Promise<void>, cut: boolean): Promise<void> {
-    this.#chaining = true;
-    await (cut ? this.#cutting(steps) : steps());
-    this.#chaining = false;
-    this.#settle();
   }
 
   /** Writes the partly filled buffer, padded. */

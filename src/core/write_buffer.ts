@@ -1,7 +1,8 @@
 // One buffer of a writer: filled from the front, written as a whole or in parts while filling goes on, and given
 // back with its last part.
 
-import type { Block, Engine } from "../engine/engine.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { Block } from "../engine/operation.ts";
 import type { Piece } from "./write_line.ts";
 
 /** A buffer that is being filled. */

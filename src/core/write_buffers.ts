@@ -1,7 +1,8 @@
 // The buffers of a writer: bytes are copied into one of them, and full ones get in line to be written.
 
 import type { BufferBudget } from "../engine/buffer_budget.ts";
-import type { Engine, Memory } from "../engine/engine.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { Memory } from "../engine/operation.ts";
 import { WriteBuffer } from "./write_buffer.ts";
 import type { WriteLine } from "./write_line.ts";
 

@@ -1,9 +1,10 @@
 // The writes of a writer in the order of their positions: how many are in flight, which have to wait, how one
 // that the kernel cut short goes on, and how far everything is whole.
 
-import type { ChainStep } from "../engine/chain.ts";
-import type { Completion, Engine, Memory } from "../engine/engine.ts";
-import { type DmaError, Errno, ioError } from "../errors.ts";
+import type { Engine } from "../engine/engine.ts";
+import { Errno } from "../engine/linux.ts";
+import type { Completion, Memory } from "../engine/operation.ts";
+import { type DmaError, ioError } from "../errors.ts";
 import type { EndOfFile } from "./end_of_file.ts";
 
 /** Attempts in a row that bring nothing before a write counts as failed. */
@@ -107,16 +108,6 @@ export class WriteLine {
     this.launch();
   }
 
-  /** The one write that waits, as a step of a chain, where nothing else is under way. It counts as in flight at once. */
-  lastStep(): ChainStep | undefined {
-    const [write] = this.#ready;
-    if (this.inFlight > 0 || this.#ready.length !== 1 || !write) return undefined;
-    this.#ready.pop();
-    this.#launch(write);
-    const queue = (done: Completion) => this.#submit(write, done);
-    return { queue, done: write, whole: write.piece.length };
-  }
-
   /** Nothing is begun any more: nothing may follow a hole. */
   stop(): void {
     this.#stopped = true;
@@ -136,7 +127,7 @@ export class WriteLine {
       this.#submit(write);
       launched = true;
     }
-    if (launched) engine.submit();
+    if (launched) engine.flush();
   }
 
   #launch(write: Write): void {
@@ -152,10 +143,18 @@ export class WriteLine {
     );
   }
 
-  #submit(write: Write, done: Completion = write): void {
+  #submit(write: Write): void {
     const { engine, fd, direct } = this.#options;
     const { piece: { memory, offset, length, position }, put } = write;
-    engine.write(fd, memory, offset + put, length - put, position + put, !direct, done);
+    engine.submit({
+      op: "write",
+      fd,
+      memory,
+      offset: offset + put,
+      length: length - put,
+      position: position + put,
+      buffered: !direct,
+    }, write);
   }
 
   /** The kernel is done with a write, or with a part of it. */

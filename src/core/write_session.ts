@@ -1,7 +1,7 @@
 // A writer's time on a file: from finding where it starts to leaving the file whole, durable and closed, or cut.
 // It knows nothing of streams, and nothing of the object that users hold.
 
-import type { Memory } from "../engine/engine.ts";
+import type { Memory } from "../engine/operation.ts";
 import type { DmaError } from "../errors.ts";
 import { discardName, giveUpFile, settleName, syncName, syncsDirectory } from "./end_of_life.ts";
 import type { Handle, Occupant } from "./handle.ts";
@@ -276,8 +276,7 @@ export class WriteSession implements Occupant {
     const named = syncsDirectory(handle, syncOnClose) ? syncName(handle) : undefined;
     named?.catch(() => {});
     try {
-      const closesNow = closeFile && handle.publication === undefined;
-      await core.finish(durable, closesNow ? handle.lastClose : undefined);
+      await core.finish(durable);
       this.#whole = true;
     } finally {
       await named?.catch(() => {});

@@ -1,134 +1,74 @@
-// The engine over io_uring: one ring for every file of an isolate. Operations are queued in the ring and
-// handed over once a turn or at once; completions are reaped in batches when the eventfd wakes the loop.
+// The engine over io_uring: one ring for every file of an isolate. Operations are prepared in the ring and submitted once
+// a turn, or at once; completions are reaped in batches when the eventfd wakes the event loop.
 
 import type { Liburing } from "../../ffi/liburing.ts";
 import type { Shim } from "../../ffi/shim.ts";
 import type { BufferBudget } from "./buffer_budget.ts";
-import type { ChainStep } from "./chain.ts";
-import { KernelEngine, Op, type Operation } from "./kernel_engine.ts";
-import { openRing, REAP_MOST, type Ring, RingRefused } from "./ring.ts";
-import type { Registrar } from "./pool.ts";
-import { openEpollWake, ThreadWake, type Wake } from "./wake.ts";
-
-const IOSQE_IO_LINK = 1 << 2;
-const IOSQE_ASYNC = 1 << 4;
-
-const EINTR = 4;
-const EAGAIN = 11;
-const EBUSY = 16;
+import { KernelEngine, type Request } from "./kernel_engine.ts";
+import { Errno, FIRST_BLOCKING_ONLY, IOSQE_ASYNC, Opcode } from "./linux.ts";
+import { type Notifier, openEpollNotifier, ThreadNotifier } from "./notifier.ts";
+import { MAX_REAPED, openRing, type Ring, RingRefused } from "./ring.ts";
 
 /**
- * After so many wake-ups with next to nothing else in flight the event loop is woken by epoll. Getting at it takes as long
- * as is gained by 400 of them; with more in flight nobody waits for a single wake-up, and nothing is gained.
+ * After so many wake-ups with next to nothing else in flight epoll wakes the event loop. Setting it up takes as long as
+ * 400 of them gain; with more in flight nobody waits for a single wake-up, and nothing is gained.
  */
-const EPOLL_AT = 400;
+const EPOLL_AFTER_WAKEUPS = 400;
 const FEW_IN_FLIGHT = 2;
 
-/** Completion queue entries cannot outnumber the slots, so nothing overflows. */
+/** So many submissions in a row may be refused for lack of memory, a millisecond apart, before threads take over. */
+const MAX_REFUSALS = 1000;
+
+/** Operations of an isolate through one ring. Requests cannot outnumber completion entries, so none overflows. */
 export class IoUringEngine extends KernelEngine {
   readonly name = "io_uring";
-  /** Entries of the submission queue. */
-  readonly entries: number;
-  /** Operations that may be in flight. */
-  readonly depth: number;
-  /** How the ring was set up. */
-  readonly setup: string;
+  /** The ring, and what this kernel's io_uring has. */
+  readonly ring: Ring;
   /** Operations that this kernel's io_uring lacks and that run on threads instead. */
   readonly missing: readonly string[];
   readonly #liburing: Liburing;
-  readonly #registrar: Registrar | undefined;
-  readonly #ring: Ring;
   readonly #pointer: Deno.PointerObject;
-  readonly #reaped: Int32Array;
-  readonly #reapedPointer: Deno.PointerObject;
-  readonly #supported: Uint8Array;
-  #wake: Wake;
+  #notifier: Notifier;
 
-  // One slot an operation in flight; its index travels through the kernel as user_data.
-  readonly #slots: (Operation | null)[];
+  // One slot a request in flight; its index travels through the kernel as user_data.
+  readonly #slots: (Request | null)[];
   readonly #freeSlots: Uint32Array;
   #free: number;
 
-  readonly #backlog: Operation[] = [];
-  #queued = 0;
-  /** Wake-ups that somebody waited for with next to nothing else in flight. */
+  /** Requests that wait for a slot. */
+  readonly #backlog: Request[] = [];
+  /** Entries in the submission queue that the kernel has not taken. */
+  #prepared = 0;
+  #refusals = 0;
+  /** The kernel takes no submission any more. */
+  #broken = false;
+  /** Requests that have not ended, which the notifier must wake for. */
   #awaited = 0;
+  /** Wake-ups with next to nothing else in flight. */
+  #loneWakeups = 0;
   #scheduled = false;
-  #draining = false;
-  /** Flags that tie what is queued now to what is queued next. */
-  #tie = 0;
+  #reaping = false;
 
   private constructor(
     shim: Shim,
     liburing: Liburing,
     budget: BufferBudget,
     ring: Ring,
-    wake: Wake,
+    notifier: Notifier,
   ) {
     super(shim, budget, ring.registrar);
     const { depth, supported } = ring;
-    this.entries = ring.entries;
-    this.depth = depth;
-    this.setup = ring.setup;
-    this.missing = Object.entries(Op)
-      .filter(([, opcode]) => opcode < 256 && !supported[opcode])
+    this.ring = ring;
+    this.missing = Object.entries(Opcode)
+      .filter(([, opcode]) => opcode < FIRST_BLOCKING_ONLY && !supported[opcode])
       .map(([name]) => name);
     this.#liburing = liburing;
-    this.#registrar = ring.registrar;
-    this.#ring = ring;
     this.#pointer = ring.pointer;
-    this.#reaped = ring.reaped;
-    this.#reapedPointer = ring.reapedPointer;
-    this.#supported = supported;
-    this.#wake = wake;
+    this.#notifier = notifier;
     this.#slots = new Array(depth).fill(null);
     this.#freeSlots = new Uint32Array(depth).map((_, index) => depth - 1 - index);
     this.#free = depth;
-    wake.listen(this.#woken);
-  }
-
-  /** Whether buffers can be registered, as far as it was tried. */
-  get registersBuffers(): boolean {
-    return this.#registrar?.allowed ?? false;
-  }
-
-  /** How completions wake the event loop now. */
-  get wake(): string {
-    return this.#wake.name;
-  }
-
-  readonly #woken = (): void => {
-    const { counters } = this;
-    counters.wakeups++;
-    if (counters.inFlight <= FEW_IN_FLIGHT && ++this.#awaited === EPOLL_AT) this.#useEpoll();
-    this.#drain();
-  };
-
-  /** Goes over to the better way to be woken, once it is worth its price. */
-  async #useEpoll(): Promise<void> {
-    const wake = await openEpollWake(this.shim);
-    if (!wake) return;
-    const before = this.#wake;
-    this.#liburing.io_uring_unregister_eventfd(this.#pointer);
-    if (this.#liburing.io_uring_register_eventfd(this.#pointer, wake.fd) < 0) {
-      wake.stop();
-      this.#watchAgain();
-      return;
-    }
-    this.#wake = wake;
-    wake.listen(this.#woken);
-    if (this.counters.inFlight > 0) wake.hold();
-    before.stop();
-    // What completed between the two is nobody's signal.
-    this.#drain();
-  }
-
-  /** Goes back to the way that was good until now. Until the kernel takes it, completions are looked for by the clock. */
-  #watchAgain(): void {
-    if (this.#liburing.io_uring_register_eventfd(this.#pointer, this.#wake.fd) < 0) {
-      Deno.unrefTimer(setTimeout(() => this.#watchAgain(), 5));
-    }
-    this.#drain();
+    notifier.listen(this.#wake);
   }
 
   /** Makes a ring with `entries` submission entries. Throws {@linkcode RingRefused}. */
@@ -140,184 +80,230 @@ export class IoUringEngine extends KernelEngine {
   ): IoUringEngine {
     const ring = openRing(shim, liburing, entries);
     try {
-      const wake = new ThreadWake(shim);
-      const watched = liburing.io_uring_register_eventfd(ring.pointer, wake.fd);
-      if (watched < 0) {
-        wake.stop();
-        throw new RingRefused(-watched);
+      const notifier = new ThreadNotifier(shim);
+      const registered = liburing.io_uring_register_eventfd(ring.pointer, notifier.fd);
+      if (registered < 0) {
+        notifier.stop();
+        throw new RingRefused("io_uring_register_eventfd", -registered);
       }
-      return new IoUringEngine(shim, liburing, budget, ring, wake);
+      return new IoUringEngine(shim, liburing, budget, ring, notifier);
     } catch (error) {
       ring.close();
       throw error;
     }
   }
 
-  protected takeDown(): void {
-    this.#wake.stop();
-    this.#ring.close();
+  /** How completions wake the event loop now. */
+  get notifier(): string {
+    return this.#notifier.name;
   }
 
-  protected push(operation: Operation): void {
-    if (this.ended) return;
-    if (this.counters.inFlight++ === 0) this.#wake.hold();
-    if (operation.opcode >= 256 || !this.#supported[operation.opcode]) {
-      this.#callBlocking(operation);
+  protected takeDown(): void {
+    this.#notifier.stop();
+    this.ring.close();
+  }
+
+  // ---- being woken ------------------------------------------------------------------------------------------------
+
+  readonly #wake = (): void => {
+    const { counters } = this;
+    counters.wakeups++;
+    if (counters.inFlight <= FEW_IN_FLIGHT && ++this.#loneWakeups === EPOLL_AFTER_WAKEUPS) {
+      this.#useEpoll();
+    }
+    this.#reap();
+  };
+
+  /** Goes over to the faster notifier, once it is worth its price. */
+  async #useEpoll(): Promise<void> {
+    const notifier = await openEpollNotifier(this.shim);
+    if (!notifier) return;
+    const before = this.#notifier;
+    this.#liburing.io_uring_unregister_eventfd(this.#pointer);
+    if (this.#liburing.io_uring_register_eventfd(this.#pointer, notifier.fd) < 0) {
+      notifier.stop();
+      this.#registerAgain();
       return;
     }
-    if (this.#backlog.length > 0 || !this.#enter(operation)) {
+    this.#notifier = notifier;
+    notifier.listen(this.#wake);
+    if (this.#awaited > 0) notifier.ref();
+    before.stop();
+    // What completed between the two has signalled nobody.
+    this.#reap();
+  }
+
+  /** Goes back to the eventfd that was good until now. Until the kernel takes it, a timer looks for completions. */
+  #registerAgain(): void {
+    if (this.#liburing.io_uring_register_eventfd(this.#pointer, this.#notifier.fd) < 0) {
+      Deno.unrefTimer(setTimeout(() => this.#registerAgain(), 5));
+    }
+    this.#reap();
+  }
+
+  // ---- submission -------------------------------------------------------------------------------------------------
+
+  protected start(request: Request): void {
+    const { opcode } = request.sqe;
+    if (this.#awaited++ === 0) this.#notifier.ref();
+    if (this.#broken || opcode >= FIRST_BLOCKING_ONLY || !this.ring.supported[opcode]) {
+      this.#callOnThread(request);
+      return;
+    }
+    if (this.#backlog.length > 0 || !this.#prepare(request)) {
       this.counters.queueFull++;
-      this.#backlog.push(operation);
+      this.#backlog.push(request);
     }
     this.#schedule();
   }
 
-  /** Puts an operation into the ring, if there is room. */
-  #enter(operation: Operation): boolean {
+  async #callOnThread(request: Request): Promise<void> {
+    this.#finish(request, await this.callOnThread(request));
+  }
+
+  #finish(request: Request, result: number): void {
+    if (--this.#awaited === 0) this.#notifier.unref();
+    this.settle(request, result);
+  }
+
+  /** Puts a request into the submission queue. False where there is no room. */
+  #prepare(request: Request): boolean {
     if (this.#free === 0) return false;
-    const { opcode, fd, address, length, offset, flags, registration, apart } = operation;
+    const { opcode, fd, address, length, offset, flags, bufferIndex, forceAsync } = request.sqe;
     const slot = this.#freeSlots[this.#free - 1]!;
-    const entryFlags = (apart ? IOSQE_ASYNC : 0) | this.#tie;
-    const index = registration < 0 ? 0 : registration;
-    const { shim } = this;
     for (let attempt = 0;; attempt++) {
-      const result = shim.dma_queue(
+      const result = this.shim.dma_prepare(
         this.#pointer,
         opcode,
-        entryFlags,
+        forceAsync ? IOSQE_ASYNC : 0,
         fd,
         address,
         length,
         offset,
         flags,
-        index,
+        Math.max(0, bufferIndex),
         slot,
       );
       if (result === 0) break;
-      if (result !== -EBUSY) {
-        queueMicrotask(() => this.#finish(operation, result));
+      if (result !== -Errno.EBUSY) {
+        queueMicrotask(() => this.#finish(request, result));
         return true;
       }
-      // The submission queue is full: hand it over and try once more.
+      // The submission queue is full: submit it and try once more.
       if (attempt > 0) return false;
-      this.#hand();
+      this.#submitPrepared();
+      if (this.#broken) return false;
     }
     this.#free--;
-    this.#queued++;
-    this.#slots[slot] = operation;
+    this.#prepared++;
+    this.#slots[slot] = request;
     return true;
   }
 
-  async #callBlocking(operation: Operation): Promise<void> {
-    const { opcode, fd, address, length, offset, flags } = operation;
-    const result = await this.shim.dma_call_blocking(opcode, fd, address, length, offset, flags);
-    this.#finish(operation, result);
-  }
-
-  #finish(operation: Operation, result: number): void {
-    if (--this.counters.inFlight === 0) this.#wake.letGo();
-    this.settle(operation, result);
+  #prepareBacklog(): void {
+    const prepared = this.#backlog.findIndex((request) => !this.#prepare(request));
+    this.#backlog.splice(0, prepared < 0 ? this.#backlog.length : prepared);
   }
 
   #schedule(): void {
-    if (this.#scheduled || this.#draining) return;
+    if (this.#scheduled || this.#reaping) return;
     this.#scheduled = true;
     queueMicrotask(() => {
       this.#scheduled = false;
-      // What completes at once is handed out when the event loop comes round, as everything is: code that runs on
-      // without coming back to the loop sees nothing change under its hands.
-      if (!this.#draining) this.#hand();
+      // What completes at once is reaped when the event loop comes round, as everything is: code that runs on without
+      // coming back to the loop sees nothing change under its hands.
+      if (!this.#reaping) this.#submitPrepared();
     });
   }
 
-  chain(steps: readonly ChainStep[]): boolean {
-    // The steps must be neighbours in one submission, and each must be an operation of the ring.
-    const { length } = steps;
-    const { entries, missing } = this;
-    if (missing.length > 0 || this.#backlog.length > 0 || this.#free < length) return false;
-    if (entries - this.#queued < length) this.#hand();
-    if (entries - this.#queued < length) return false;
-    for (const [index, { queue, done }] of steps.entries()) {
-      this.#tie = index < length - 1 ? IOSQE_IO_LINK : 0;
-      queue(done);
-    }
-    return true;
+  flush(): void {
+    // While completions are handed out, one submission at the end serves them all.
+    if (!this.#reaping) this.#submitPrepared();
   }
 
-  #vacate(slot: number): void {
-    this.#slots[slot] = null;
-    this.#freeSlots[this.#free++] = slot;
-  }
-
-  submit(): void {
-    // While completions are handed out one submission at the end serves them all.
-    if (this.#draining || this.#queued === 0) return;
-    this.#hand();
-  }
-
-  /** Hands the ring's queued operations to the kernel. */
-  #hand(): void {
-    if (this.ended) return;
-    while (this.#queued > 0) {
+  /** Hands the submission queue to the kernel. */
+  #submitPrepared(): void {
+    while (this.#prepared > 0 && !this.disposed && !this.#broken) {
       const result = this.#liburing.io_uring_submit(this.#pointer);
       this.counters.submissions++;
-      if (result > 0) this.#queued = Math.max(0, this.#queued - result);
-      else if (result === -EINTR) continue;
-      else if (result === 0) this.#queued = 0;
-      else {
-        // -EAGAIN and -EBUSY: the kernel is short of memory or wants completions reaped first. Anything else
-        // is no better for giving up: what is queued stays queued, and is tried again soon.
-        setTimeout(() => this.#drain(), result === -EAGAIN || result === -EBUSY ? 1 : 20);
-        return;
+      if (result === -Errno.EINTR) continue;
+      if (result >= 0) {
+        this.#prepared = result === 0 ? 0 : Math.max(0, this.#prepared - result);
+        this.#refusals = 0;
+        continue;
       }
+      // The kernel is short of memory, or wants completions reaped first.
+      const refused = result === -Errno.EAGAIN || result === -Errno.EBUSY;
+      if (refused && ++this.#refusals < MAX_REFUSALS) setTimeout(() => this.#reap(), 1);
+      else this.#goOnWithoutRing();
+      return;
     }
   }
 
-  /** Hands over what is queued and hands out what completed, until neither is left. */
-  #drain(): void {
-    if (this.#draining || this.ended) return;
-    this.#draining = true;
-    const { shim } = this;
+  /** The kernel refuses submissions for good. What it has not taken, and what comes, is called on threads. */
+  #goOnWithoutRing(): void {
+    this.#broken = true;
+    const { reaped, reapedPointer } = this.ring;
+    for (;;) {
+      const count = this.shim.dma_withdraw(this.#pointer, reapedPointer, MAX_REAPED);
+      if (count <= 0) break;
+      for (let index = 0; index < count; index++) this.#callOnThread(this.#vacate(reaped[index]!));
+    }
+    this.#prepared = 0;
+    for (const request of this.#backlog.splice(0)) this.#callOnThread(request);
+  }
+
+  // ---- completion -------------------------------------------------------------------------------------------------
+
+  /** The request of a slot, which is free from now on. */
+  #vacate(slot: number): Request {
+    const request = this.#slots[slot]!;
+    this.#slots[slot] = null;
+    this.#freeSlots[this.#free++] = slot;
+    return request;
+  }
+
+  /** Submits what is prepared and hands out what completed, until neither is left. */
+  #reap(): void {
+    if (this.#reaping || this.disposed) return;
+    this.#reaping = true;
+    const { reaped, reapedPointer } = this.ring;
     try {
       for (;;) {
-        this.#hand();
-        const waiting = shim.dma_quiet(this.#pointer) !== 0;
-        if (waiting) this.#liburing.io_uring_get_events?.(this.#pointer);
-        let count = shim.dma_reap(this.#pointer, this.#reapedPointer, REAP_MOST);
-        if (count === 0 && waiting) count = this.#lookAgain();
+        this.#submitPrepared();
+        const held = this.shim.dma_mute_eventfd(this.#pointer) !== 0;
+        if (held) this.#liburing.io_uring_get_events?.(this.#pointer);
+        let count = this.shim.dma_reap(this.#pointer, reapedPointer, MAX_REAPED);
+        if (count === 0 && held) count = this.#reapOnceMore();
         if (count === 0) break;
-        // Completions may queue more, so the pairs are taken out of the shared memory slot by slot.
+        // Completions may prepare more, so the pairs are taken out of the shared memory slot by slot.
         for (let index = 0; index < count; index++) {
-          const slot = this.#reaped[2 * index]!;
-          const result = this.#reaped[2 * index + 1]!;
-          const operation = this.#slots[slot]!;
-          this.#vacate(slot);
-          this.#finish(operation, result);
+          const slot = reaped[2 * index]!;
+          const result = reaped[2 * index + 1]!;
+          const request = this.#vacate(slot);
+          // Nothing here cancels. The kernel does where it may not start a worker thread (io-wq at RLIMIT_NPROC).
+          if (result === -Errno.ECANCELED) this.#callOnThread(request);
+          else this.#finish(request, result);
         }
-        this.#enterBacklog();
+        this.#prepareBacklog();
       }
     } finally {
-      this.#draining = false;
+      this.#reaping = false;
     }
   }
 
   /**
-   * What came while the ring was quiet had no signal: it is looked for once more, with the signal on. The flag for waiting
-   * work is no reason to go on for ever: the kernel sets it after it puts work in its list, which may be empty again by
-   * then, and the flag then stays. What is in flight bounds how often the kernel is asked: it does at least 16 pieces of
-   * work at a time (20 since 6.13, all of them before).
+   * Looks once more for what came while the eventfd was muted. The flag for pending work is no reason to go on for ever:
+   * the kernel sets it after it puts work in its list, which may be empty again by then, and the flag then stays. What is
+   * in flight bounds how often the kernel is asked: it does at least 16 pieces of work at a time (20 since 6.13, all of
+   * them before).
    */
-  #lookAgain(): number {
+  #reapOnceMore(): number {
     for (let left = this.counters.inFlight; left > 0; left -= 16) {
       this.#liburing.io_uring_get_events?.(this.#pointer);
-      const count = this.shim.dma_reap(this.#pointer, this.#reapedPointer, REAP_MOST);
+      const count = this.shim.dma_reap(this.#pointer, this.ring.reapedPointer, MAX_REAPED);
       if (count > 0) return count;
     }
     return 0;
-  }
-
-  #enterBacklog(): void {
-    const entered = this.#backlog.findIndex((operation) => !this.#enter(operation));
-    this.#backlog.splice(0, entered < 0 ? this.#backlog.length : entered);
   }
 }

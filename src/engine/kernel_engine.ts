@@ -1,93 +1,44 @@
-// What both engines share: how each operation is laid out for the kernel, the pool, and the counters.
-// An engine adds only how an operation gets to the kernel and how its result comes back.
+// What both engines share: memory, paths in memory, counters, and the calls that do not block. An engine adds how an
+// operation gets to the kernel and how its result comes back.
 
 import type { Shim } from "../../ffi/shim.ts";
 import type { BufferBudget } from "./buffer_budget.ts";
 import {
-  AT_FDCWD,
-  type Block,
-  type Completion,
+  countResult,
   type Engine,
   type EngineCounters,
   type EngineName,
-  type Memory,
   newCounters,
 } from "./engine.ts";
+import {
+  AT_EMPTY_PATH,
+  AT_FDCWD,
+  AT_STATX_DONT_SYNC,
+  Errno,
+  Opcode,
+  PATH_MAX,
+  STATX_MASK,
+} from "./linux.ts";
+import type { Block, Completion, Memory, Operation } from "./operation.ts";
 import { Pool, type Registrar } from "./pool.ts";
-
-/** The kernel's numbers of operations (`enum io_uring_op`), which the shim's blocking calls share. */
-export const Op = {
-  FSYNC: 3,
-  READ_FIXED: 4,
-  WRITE_FIXED: 5,
-  FALLOCATE: 17,
-  OPENAT: 18,
-  CLOSE: 19,
-  STATX: 21,
-  READ: 22,
-  WRITE: 23,
-  RENAMEAT: 35,
-  UNLINKAT: 36,
-  LINKAT: 39,
-  /** Since kernel 6.9. */
-  FTRUNCATE: 55,
-  // From here on only the shim's blocking calls know them.
-  READLINK: 256,
-  EVENTFD: 257,
-  FLOCK: 258,
-  COPY_RANGE: 259,
-  STATFS: 260,
-  READ_STREAM: 261,
-  UNAME: 262,
-  GETFL: 263,
-  WRITE_STREAM: 264,
-} as const;
-
-const AT_EMPTY_PATH = 0x1000;
-const AT_SYMLINK_FOLLOW = 0x400;
-const AT_STATX_DONT_SYNC = 0x4000;
-const FSYNC_DATASYNC = 1;
-/** STATX_BASIC_STATS, STATX_BTIME and STATX_DIOALIGN. */
-const STATX_MASK = 0x7ff | 0x800 | 0x2000;
-
-const ENAMETOOLONG = 36;
+import { pathsOf, prepareSqe, type Sqe } from "./sqe.ts";
 
 const encoder = new TextEncoder();
 const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const NO_BLOCKS: readonly Block[] = [];
 
 /** The address of JavaScript's own memory. The caller keeps the buffer alive while the address is in use. */
 export function addressOf(buffer: ArrayBuffer | Uint8Array<ArrayBuffer>): number {
   return Number(Deno.UnsafePointer.value(Deno.UnsafePointer.of(buffer)));
 }
 
-/** The longest path that the kernel takes, with its NUL. */
-const PATH_MAX = 4096;
-
-/** One operation, as the kernel takes it. */
-export interface Operation {
-  readonly opcode: number;
-  readonly fd: number;
-  readonly address: number;
-  readonly length: number;
-  readonly offset: number;
-  readonly flags: number;
-  /** The registered buffer that the address is in, or -1. */
-  readonly registration: number;
-  /** Asks for a kernel thread at once, for what would block or copy on this one. */
-  readonly apart: boolean;
-  /** Memory that must stay alive until the result is in. */
-  readonly keep: unknown;
-  readonly done: Completion;
-}
-
-/** An operation, from what differs from nothing. */
-function operation(
-  opcode: number,
-  fd: number,
-  done: Completion,
-  { address = 0, length = 0, offset = 0, flags = 0, apart = false, keep = null as unknown } = {},
-): Operation {
-  return { opcode, fd, address, length, offset, flags, registration: -1, apart, keep, done };
+/** An operation on its way. It keeps the operation's memory alive until the result is in. */
+export interface Request {
+  readonly operation: Operation;
+  readonly sqe: Sqe;
+  readonly completion: Completion;
+  /** Where its paths stand. */
+  readonly paths: readonly Block[];
 }
 
 /** The parts of an engine that are the same whichever way the kernel is asked. */
@@ -97,6 +48,8 @@ export abstract class KernelEngine implements Engine {
   readonly budget: BufferBudget;
   readonly pool: Pool;
   protected readonly shim: Shim;
+  /** Everything was given back. From then on nothing is handed to the kernel. */
+  protected disposed = false;
 
   constructor(shim: Shim, budget: BufferBudget, registrar?: Registrar) {
     this.shim = shim;
@@ -104,184 +57,90 @@ export abstract class KernelEngine implements Engine {
     this.pool = new Pool(shim, registrar);
   }
 
-  /** Gets one operation to the kernel, now or later, and its result to whoever waits for it. */
-  protected abstract push(operation: Operation): void;
+  /** Gets one operation to the kernel, now or later. {@linkcode settle} takes its result. */
+  protected abstract start(request: Request): void;
 
-  abstract submit(): void;
+  abstract flush(): void;
 
-  /** Whether {@linkcode KernelEngine.dispose} gave everything back. From then on nothing is handed to the kernel. */
-  protected ended = false;
-
-  /**
-   * Gives back memory and descriptors, when the isolate is about to end and its thread is not. With operations in flight
-   * everything stays: their memory must.
-   */
-  dispose(): void {
-    if (this.ended || this.counters.inFlight > 0) return;
-    this.ended = true;
-    this.takeDown();
-    this.pool.dispose();
-    for (const fd of this.shim.estate.descriptors()) this.closeNow(fd);
-  }
-
-  /** What an engine has of its own. */
+  /** Gives back what an engine has of its own. */
   protected abstract takeDown(): void;
 
-  open(directory: number, path: string, flags: number, mode: number, done: Completion): void {
-    const opened = {
-      complete: (result: number) => {
-        if (result >= 0) this.shim.estate.own(result);
-        done.complete(result);
-      },
-    };
-    this.#byPath([path], opened, ([address], done) => {
-      this.push(operation(Op.OPENAT, directory, done, { address: address!, length: mode, flags }));
+  submit(operation: Operation, completion: Completion): void {
+    if (this.disposed) return;
+    this.counters.inFlight++;
+    if (operation.op === "pause") {
+      setTimeout(() => this.#pauseOver(operation, completion), operation.milliseconds);
+      return;
+    }
+    if (operation.op === "close") this.shim.resources.untrackDescriptor(operation.fd);
+    const paths = this.#placePaths(pathsOf(operation));
+    const sqe = prepareSqe(operation, paths?.map(({ address }) => address) ?? []);
+    const request = { operation, sqe, completion, paths: paths ?? NO_BLOCKS };
+    if (paths) this.start(request);
+    else queueMicrotask(() => this.settle(request, -Errno.ENAMETOOLONG));
+  }
+
+  #pauseOver(operation: Operation, completion: Completion): void {
+    this.counters.inFlight--;
+    countResult(this.counters, operation, 0);
+    completion.complete(0);
+  }
+
+  /** Copies paths into the pool, where they outlive the isolate; undefined where one is too long. */
+  #placePaths(paths: readonly string[]): readonly Block[] | undefined {
+    if (paths.length === 0) return NO_BLOCKS;
+    const blocks = paths.map(() => this.acquire(PATH_MAX));
+    const fits = paths.every((path, index) => {
+      const { bytes } = blocks[index]!;
+      const { read, written } = encoder.encodeInto(path, bytes);
+      if (read < path.length || written >= PATH_MAX) return false;
+      bytes[written] = 0;
+      return true;
     });
+    if (fits) return blocks;
+    for (const block of blocks) this.release(block);
+    return undefined;
   }
 
-  close(fd: number, done: Completion): void {
-    this.shim.estate.disown(fd);
-    // Apart: the last close of a removed file frees all its blocks, in the thread that closes.
-    this.push(operation(Op.CLOSE, fd, done, { apart: true }));
+  /** Counts one result and gives it to whoever waits for it. */
+  protected settle({ operation, completion, paths }: Request, result: number): void {
+    const { counters } = this;
+    counters.inFlight--;
+    countResult(counters, operation, result);
+    for (const block of paths) this.release(block);
+    if (operation.op === "open" && result >= 0) this.shim.resources.trackDescriptor(result);
+    try {
+      completion.complete(result);
+    } catch (error) {
+      // One completion that throws must not take those behind it in the batch along.
+      reportError(error);
+    }
   }
 
-  closeNow(fd: number): void {
-    if (this.shim.estate.disown(fd)) this.shim.dma_call(Op.CLOSE, fd, 0, 0, 0, 0);
+  /** Makes the call of a request on one of Deno's threads. Resolves to its result. */
+  protected callOnThread({ sqe }: Request): Promise<number> {
+    const { opcode, fd, address, length, offset, flags } = sqe;
+    return this.shim.dma_call_on_thread(opcode, fd, address, length, offset, flags);
   }
 
-  read(
-    fd: number,
-    memory: Memory,
-    offset: number,
-    length: number,
-    position: number,
-    done: Completion,
-  ): void {
-    const { registration } = memory;
-    this.push({
-      opcode: registration < 0 ? Op.READ : Op.READ_FIXED,
-      fd,
-      address: memory.address + offset,
-      length,
-      offset: position,
-      flags: 0,
-      registration,
-      apart: false,
-      keep: memory,
-      done,
-    });
-  }
-
-  write(
-    fd: number,
-    memory: Memory,
-    offset: number,
-    length: number,
-    position: number,
-    copies: boolean,
-    done: Completion,
-  ): void {
-    const { registration } = memory;
-    this.push({
-      opcode: registration < 0 ? Op.WRITE : Op.WRITE_FIXED,
-      fd,
-      address: memory.address + offset,
-      length,
-      offset: position,
-      flags: 0,
-      registration,
-      apart: copies,
-      keep: memory,
-      done,
-    });
-  }
-
-  sync(fd: number, dataOnly: boolean, done: Completion): void {
-    this.push(operation(Op.FSYNC, fd, done, { flags: dataOnly ? FSYNC_DATASYNC : 0 }));
-  }
-
-  allocate(fd: number, mode: number, position: number, length: number, done: Completion): void {
-    this.push(
-      operation(Op.FALLOCATE, fd, done, { address: length, length: mode, offset: position }),
-    );
-  }
-
-  truncate(fd: number, length: number, done: Completion): void {
-    this.push(operation(Op.FTRUNCATE, fd, done, { offset: length }));
-  }
-
-  stat(fd: number, memory: Memory, done: Completion): void {
-    this.#byPath([""], done, ([address], done) => {
-      this.push(operation(Op.STATX, fd, done, {
-        address: address!,
-        length: STATX_MASK,
-        offset: memory.address,
-        flags: AT_EMPTY_PATH,
-        keep: memory,
-      }));
-    });
-  }
-
-  link(fd: number, path: string, done: Completion): void {
-    // By /proc and not by AT_EMPTY_PATH, which needs CAP_DAC_READ_SEARCH.
-    this.#byPath([`/proc/self/fd/${fd}`, path], done, ([from, to], done) => {
-      this.push(operation(Op.LINKAT, AT_FDCWD, done, {
-        address: from!,
-        length: AT_FDCWD >>> 0,
-        offset: to!,
-        flags: AT_SYMLINK_FOLLOW,
-      }));
-    });
-  }
-
-  rename(path: string, target: string, done: Completion): void {
-    this.#byPath([path, target], done, ([from, to], done) => {
-      this.push(operation(Op.RENAMEAT, AT_FDCWD, done, {
-        address: from!,
-        length: AT_FDCWD >>> 0,
-        offset: to!,
-      }));
-    });
-  }
-
-  unlink(path: string, done: Completion): void {
-    this.#byPath([path], done, ([address], done) => {
-      this.push(operation(Op.UNLINKAT, AT_FDCWD, done, { address: address! }));
-    });
-  }
-
-  copyRange(
-    from: number,
-    position: number,
-    to: number,
-    target: number,
-    length: number,
-    done: Completion,
-  ): void {
-    this.push(
-      operation(Op.COPY_RANGE, from, done, {
-        address: target,
-        length,
-        offset: position,
-        flags: to,
-      }),
-    );
-  }
-
-  lock(fd: number, flags: number, done: Completion): void {
-    this.push(operation(Op.FLOCK, fd, done, { flags }));
-  }
-
-  fileSystem(fd: number, memory: Memory, done: Completion): void {
-    this.push(operation(Op.STATFS, fd, done, { address: memory.address, keep: memory }));
+  /**
+   * Gives back memory and descriptors when the isolate is about to end and its thread is not. With operations in flight
+   * everything stays, because their memory must.
+   */
+  dispose(): void {
+    if (this.disposed || this.counters.inFlight > 0) return;
+    this.disposed = true;
+    this.takeDown();
+    this.pool.dispose();
+    for (const fd of this.shim.resources.descriptors()) this.closeNow(fd);
   }
 
   statNow(fd: number, memory: Memory): number {
-    const name = this.acquire(PATH_MAX);
+    const name = this.acquire(1);
     name.bytes[0] = 0;
     const flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
     const { address } = memory;
-    const result = this.shim.dma_call(Op.STATX, fd, name.address, STATX_MASK, address, flags);
+    const result = this.shim.dma_call(Opcode.STATX, fd, name.address, STATX_MASK, address, flags);
     this.release(name);
     return result;
   }
@@ -289,10 +148,16 @@ export abstract class KernelEngine implements Engine {
   realPath(fd: number): string | undefined {
     const name = this.acquire(PATH_MAX);
     const target = this.acquire(PATH_MAX);
-    const { written } = encoder.encodeInto(`/proc/self/fd/${fd}\0`, name.bytes);
-    const length = written > 0
-      ? this.shim.dma_call(Op.READLINK, AT_FDCWD, name.address, PATH_MAX, target.address, 0)
-      : -1;
+    encoder.encodeInto(`/proc/self/fd/${fd}\0`, name.bytes);
+    const { address } = target;
+    const length = this.shim.dma_call(
+      Opcode.READLINK,
+      AT_FDCWD,
+      name.address,
+      PATH_MAX,
+      address,
+      0,
+    );
     // Copied out: TextDecoder may keep what it is given, and the block goes back.
     const bytes = target.bytes.slice(0, Math.max(0, length));
     this.release(name);
@@ -306,69 +171,17 @@ export abstract class KernelEngine implements Engine {
     }
   }
 
+  closeNow(fd: number): void {
+    if (this.shim.resources.untrackDescriptor(fd)) {
+      this.shim.dma_call(Opcode.CLOSE, fd, 0, 0, 0, 0);
+    }
+  }
+
   acquire(size: number): Block {
     return this.pool.acquire(size);
   }
 
   release(block: Block): void {
     this.pool.release(block);
-  }
-
-  /**
-   * Queues an operation on paths. They lie in the pool, where they stay put until the kernel has read them,
-   * whatever becomes of the isolate.
-   */
-  #byPath(
-    paths: readonly string[],
-    done: Completion,
-    queue: (addresses: readonly number[], done: Completion) => void,
-  ): void {
-    const blocks = paths.map(() => this.acquire(PATH_MAX));
-    const complete = (result: number) => {
-      for (const block of blocks) this.release(block);
-      done.complete(result);
-    };
-    const fits = paths.every((path, index) => {
-      const { bytes } = blocks[index]!;
-      const { read, written } = encoder.encodeInto(path, bytes);
-      if (read < path.length || written === PATH_MAX) return false;
-      bytes[written] = 0;
-      return true;
-    });
-    if (fits) queue(blocks.map((block) => block.address), { complete });
-    else queueMicrotask(() => complete(-ENAMETOOLONG));
-  }
-
-  /** Counts one result and gives it to whoever waits for it. */
-  protected settle({ opcode, done }: Operation, result: number): void {
-    this.#count(opcode, result);
-    try {
-      done.complete(result);
-    } catch (error) {
-      // One completion that throws must not take those behind it in the batch along.
-      reportError(error);
-    }
-  }
-
-  #count(opcode: number, result: number): void {
-    const { counters } = this;
-    switch (opcode) {
-      case Op.READ:
-      case Op.READ_FIXED:
-        counters.reads++;
-        if (result > 0) counters.bytesRead += result;
-        break;
-      case Op.WRITE:
-      case Op.WRITE_FIXED:
-        counters.writes++;
-        if (result > 0) counters.bytesWritten += result;
-        break;
-      case Op.FSYNC:
-        counters.syncs++;
-        break;
-      default:
-        counters.otherOperations++;
-    }
-    if (result < 0) counters.failed++;
   }
 }

@@ -1,26 +1,28 @@
 // The memory that I/O goes through: a few large mappings cut into blocks, instead of an allocation a buffer.
-// First touch of fresh memory costs more than writing it to a disk does (0.5-2.8 ms a MiB here), so blocks
-// are reused, and large ones come from mappings that the kernel may back with huge pages.
+// First touch of fresh memory costs more than writing it to a disk does (0.5-2.8 ms a MiB here), so blocks are reused,
+// and large ones come from mappings that the kernel may back with huge pages.
 
 import type { Shim } from "../../ffi/shim.ts";
-import type { Block } from "./engine.ts";
+import type { Block } from "./operation.ts";
 
 const PAGE = 4096;
 const MIB = 1 << 20;
 
-/** Blocks up to this size come from small mappings without huge pages: a small file touches a page or two. */
-const SMALL = 64 * 1024;
-const SMALL_SLAB = 512 * 1024;
-const LARGE_SLAB = 8 * MIB;
+/** Blocks up to this size come from mappings without huge pages: a small file touches a page or two. */
+const MAX_SMALL = 64 * 1024;
+/** A mapping has so many blocks, within these sizes. A block that is larger has a mapping of its own. */
+const BLOCKS_PER_SLAB = 8;
+const MIN_SLAB = 512 * 1024;
+const MAX_SLAB = 8 * MIB;
 
-/** Memory that no block is out of is kept for reuse up to this many bytes, and given back beyond. */
-const KEEP = 32 * MIB;
+/** Mappings that no block is out of are kept for reuse up to this many bytes, and given back beyond. */
+const MAX_IDLE = 32 * MIB;
 
 /**
  * A large mapping is registered when it has carried this many times its size: registering pins every page of it at once,
  * 8 MiB in some 14 ms, and saves 19 µs a MiB from then on.
  */
-const REGISTER_AT = 64;
+const REGISTER_AFTER = 64;
 
 /** A consumer of mappings: the ring registers them, so that the kernel need not pin pages for each write. */
 export interface Registrar {
@@ -28,12 +30,22 @@ export interface Registrar {
   register(address: number, length: number): number;
   /** Undoes it. */
   unregister(index: number): void;
-  /** Whether it has not been refused so far, as it is where too little memory may be locked. */
+  /** False from the first refusal on, which comes where too little memory may be locked. */
   readonly allowed: boolean;
+}
+
+/**
+ * The size of the block for `size` bytes: a multiple of a page, in four steps from one power of two to the next. Blocks
+ * of near sizes share mappings so, and no more than a fifth of a block is left over.
+ */
+export function sizeClass(size: number): number {
+  const step = Math.max(PAGE, 2 ** (Math.ceil(Math.log2(Math.max(size, 1))) - 3));
+  return Math.max(PAGE, Math.ceil(size / step) * step);
 }
 
 class Slab {
   readonly free: PoolBlock[] = [];
+  /** Blocks that are out. */
   out = 0;
   /** Bytes of all blocks that ever were out. */
   carried = 0;
@@ -86,26 +98,29 @@ export class Pool {
 
   /** A block of at least `size` bytes. */
   acquire(size: number): Block {
-    const blockSize = Math.max(PAGE, Math.ceil(size / PAGE) * PAGE);
+    const blockSize = sizeClass(size);
     const slabs = this.#slabs.get(blockSize);
-    // The last slab with a free block is used first, so that older ones can drain and be given back.
+    // The last slab with a free block comes first, so that older ones can drain and be given back.
     let slab = slabs?.findLast((slab) => slab.free.length > 0);
     if (!slab) slab = this.#map(blockSize);
     else if (slab.out === 0) this.#idle -= slab.length;
     const block = slab.free.pop()!;
     slab.out++;
     block.out = true;
-    const before = slab.carried;
     slab.carried += blockSize;
-    if (blockSize > SMALL && this.#registrar) {
-      const due = REGISTER_AT * slab.length;
-      if (before < due && slab.carried >= due) {
-        slab.registration = this.#registrar.register(slab.address, slab.length);
-      }
-    }
+    this.#registerWhenDue(slab);
     this.used += blockSize;
     this.blocks++;
     return block;
+  }
+
+  #registerWhenDue(slab: Slab): void {
+    if (slab.blockSize <= MAX_SMALL || !this.#registrar) return;
+    const due = REGISTER_AFTER * slab.length;
+    const before = slab.carried - slab.blockSize;
+    if (before < due && slab.carried >= due) {
+      slab.registration = this.#registrar.register(slab.address, slab.length);
+    }
   }
 
   /** Takes a block back. */
@@ -121,14 +136,13 @@ export class Pool {
     this.blocks--;
     if (slab.out > 0) return;
     this.#idle += slab.length;
-    if (this.#idle > KEEP) this.#unmap(slab);
+    if (this.#idle > MAX_IDLE) this.#drop(slab);
   }
 
   #map(blockSize: number): Slab {
-    const small = blockSize <= SMALL;
-    const wanted = small ? SMALL_SLAB : LARGE_SLAB;
+    const wanted = Math.min(Math.max(BLOCKS_PER_SLAB * blockSize, MIN_SLAB), MAX_SLAB);
     const length = Math.max(1, Math.floor(wanted / blockSize)) * blockSize;
-    const address = this.#shim.dma_map(length, small ? 0 : 1);
+    const address = this.#shim.dma_map(length, blockSize <= MAX_SMALL ? 0 : 1);
     if (address < 0) {
       throw new RangeError(`Cannot map ${length} bytes for I/O buffers (os error ${-address})`);
     }
@@ -142,25 +156,25 @@ export class Pool {
     return slab;
   }
 
-  /** Gives all of it back. Views of it are empty from then on, and nothing may be in flight. */
-  dispose(): void {
-    for (const slab of [...this.#slabs.values()].flat()) this.#give(slab);
-    this.#slabs.clear();
-  }
-
-  #unmap(slab: Slab): void {
+  #drop(slab: Slab): void {
     const slabs = this.#slabs.get(slab.blockSize)!;
     slabs.splice(slabs.indexOf(slab), 1);
     if (slabs.length === 0) this.#slabs.delete(slab.blockSize);
     if (slab.registration >= 0) this.#registrar!.unregister(slab.registration);
     this.#idle -= slab.length;
-    this.#give(slab);
+    this.#unmap(slab);
   }
 
-  #give(slab: Slab): void {
+  #unmap(slab: Slab): void {
     // Detaching first turns any view that might be left into an empty one.
     slab.buffer.transfer();
     this.#shim.dma_unmap(slab.address, slab.length);
     this.mapped -= slab.length;
+  }
+
+  /** Gives all of it back. Views of it are empty from then on, and nothing may be in flight. */
+  dispose(): void {
+    for (const slab of [...this.#slabs.values()].flat()) this.#unmap(slab);
+    this.#slabs.clear();
   }
 }

@@ -1,17 +1,20 @@
-// Makes a ring, and finds out what this kernel's io_uring has: ways to set it up, operations, registered buffers.
+// Sets a ring up, and finds out what this kernel's io_uring has: set-up flags, operations, registered buffers.
 
 import type { Liburing } from "../../ffi/liburing.ts";
 import type { Shim } from "../../ffi/shim.ts";
+import {
+  Errno,
+  IO_URING_OP_SUPPORTED,
+  IORING_SETUP_CLAMP,
+  IORING_SETUP_COOP_TASKRUN,
+  IORING_SETUP_DEFER_TASKRUN,
+  IORING_SETUP_SINGLE_ISSUER,
+  IORING_SETUP_TASKRUN_FLAG,
+  Opcode,
+} from "./linux.ts";
 import type { Registrar } from "./pool.ts";
 
-const IORING_SETUP_CLAMP = 1 << 4;
-const IORING_SETUP_COOP_TASKRUN = 1 << 8;
-const IORING_SETUP_TASKRUN_FLAG = 1 << 9;
-const IORING_SETUP_SINGLE_ISSUER = 1 << 12;
-const IORING_SETUP_DEFER_TASKRUN = 1 << 13;
-const OP_SUPPORTED = 1;
-
-/** Ways to set a ring up, best first. Deferred task work (kernel 6.1) took a third off the latency at depth 1. */
+/** Set-up flags, best first. Deferred task work (kernel 6.1) took a third off the latency at depth 1. */
 const SETUPS = [
   {
     name: "DEFER_TASKRUN",
@@ -25,16 +28,16 @@ const SETUPS = [
 const CONTROL_BYTES = 16 * 1024;
 const REAPED_AT = 4096;
 /** Completions that are reaped at once. */
-export const REAP_MOST: number = 512;
+export const MAX_REAPED: number = 512;
 
-/** Slots for registered mappings. Mappings beyond work, unregistered. */
+/** Slots for registered mappings. Mappings beyond them work unregistered. */
 const REGISTERED_SLOTS = 64;
 
 /** The ring could not be made. */
 export class RingRefused extends Error {
   override name = "RingRefused";
-  constructor(readonly errno: number) {
-    super(`io_uring_setup failed (os error ${errno})`);
+  constructor(readonly call: string, readonly errno: number) {
+    super(`${call} failed (os error ${errno})`);
   }
 }
 
@@ -42,10 +45,10 @@ export class RingRefused extends Error {
 export interface Ring {
   /** liburing's `struct io_uring`. */
   readonly pointer: Deno.PointerObject;
-  /** Where {@linkcode Shim.dma_reap} puts completions, as pairs of `user_data` and result. */
+  /** Where `dma_reap` puts completions, as pairs of `user_data` and result. */
   readonly reapedPointer: Deno.PointerObject;
   readonly reaped: Int32Array;
-  /** How it was set up. */
+  /** The name of its set-up flags. */
   readonly setup: string;
   /** Entries of the submission queue. */
   readonly entries: number;
@@ -62,13 +65,22 @@ export interface Ring {
 /** Makes a ring with `entries` submission entries. Throws {@linkcode RingRefused}. */
 export function openRing(shim: Shim, liburing: Liburing, entries: number): Ring {
   const address = shim.dma_map(CONTROL_BYTES, 0);
-  if (address < 0) throw new RingRefused(-address);
-  const unmap = () => shim.dma_unmap(address, CONTROL_BYTES);
+  if (address < 0) throw new RingRefused("mmap", -address);
   const pointer = Deno.UnsafePointer.create(BigInt(address))!;
   const reapedPointer = Deno.UnsafePointer.create(BigInt(address + REAPED_AT))!;
-  const buffer = Deno.UnsafePointerView.getArrayBuffer(reapedPointer, REAP_MOST * 8);
+  const buffer = Deno.UnsafePointerView.getArrayBuffer(reapedPointer, MAX_REAPED * 8);
+  let made = false;
+  const close = () => {
+    shim.resources.ring = 0;
+    // Views of it are empty from here on.
+    buffer.transfer();
+    if (made) liburing.io_uring_queue_exit(pointer);
+    shim.dma_unmap(address, CONTROL_BYTES);
+  };
   try {
     const found = setUp(liburing, pointer, entries);
+    made = true;
+    tryNop(shim, liburing, pointer, reapedPointer);
     const ring = {
       pointer,
       reapedPointer,
@@ -76,23 +88,17 @@ export function openRing(shim: Shim, liburing: Liburing, entries: number): Ring 
       ...found,
       supported: probe(liburing, pointer),
       registrar: makeRegistrar(liburing, pointer),
-      close() {
-        shim.estate.ring = 0;
-        // Views of it are empty from here on.
-        buffer.transfer();
-        liburing.io_uring_queue_exit(pointer);
-        unmap();
-      },
+      close,
     };
-    shim.estate.ring = address;
+    shim.resources.ring = address;
     return ring;
   } catch (error) {
-    unmap();
+    close();
     throw error;
   }
 }
 
-/** The best set-up that this kernel knows. */
+/** Sets a ring up with the best flags that this kernel knows. */
 function setUp(
   liburing: Liburing,
   ring: Deno.PointerObject,
@@ -108,24 +114,44 @@ function setUp(
     const result = liburing.io_uring_queue_init_params(entries, ring, params);
     if (result >= 0) return { setup: name, entries: params[0]!, depth: params[1]! };
     errno = -result;
-    // EINVAL says that this kernel does not know a flag; anything else no other flags would change.
-    if (errno !== 22) break;
+    // EINVAL says that this kernel does not know a flag. No other flags would change any other error.
+    if (errno !== Errno.EINVAL) break;
   }
-  throw new RingRefused(errno);
+  throw new RingRefused("io_uring_setup", errno);
 }
 
-/** For each opcode the probe's flags; no operation counts as there where the kernel cannot be asked (5.5). */
+/**
+ * Has the ring do nothing once. A seccomp filter may let a ring be made and refuse to submit to it.
+ *
+ * A no-op completes within its submission.
+ */
+function tryNop(
+  shim: Shim,
+  liburing: Liburing,
+  ring: Deno.PointerObject,
+  reaped: Deno.PointerObject,
+): void {
+  shim.dma_prepare(ring, Opcode.NOP, 0, -1, 0, 0, 0, 0, 0, 0);
+  const submitted = liburing.io_uring_submit(ring);
+  if (submitted < 0) throw new RingRefused("io_uring_enter", -submitted);
+  if (shim.dma_reap(ring, reaped, 1) === 1) return;
+  const asked = liburing.io_uring_get_events?.(ring) ?? 0;
+  if (asked < 0) throw new RingRefused("io_uring_enter", -asked);
+  if (shim.dma_reap(ring, reaped, 1) !== 1) throw new RingRefused("io_uring_enter", Errno.EIO);
+}
+
+/** For each opcode whether it is supported; none is where the kernel cannot be asked (5.5). */
 function probe(liburing: Liburing, ring: Deno.PointerObject): Uint8Array {
-  const flags = new Uint8Array(256);
+  const supported = new Uint8Array(256);
   const header = 16;
   const answer = new Uint8Array(header + 256 * 8);
-  if (liburing.io_uring_register_probe(ring, answer, 256) < 0) return flags;
+  if (liburing.io_uring_register_probe(ring, answer, 256) < 0) return supported;
   const count = answer[1]!;
   for (let index = 0; index < count; index++) {
     const at = header + index * 8;
-    flags[answer[at]!] = answer[at + 2]! & OP_SUPPORTED;
+    supported[answer[at]!] = answer[at + 2]! & IO_URING_OP_SUPPORTED;
   }
-  return flags;
+  return supported;
 }
 
 /** Registers mappings as fixed buffers, where the kernel (5.19) and the locked-memory limit let it. */
@@ -148,8 +174,7 @@ function makeRegistrar(liburing: Liburing, ring: Deno.PointerObject): Registrar 
     register(address, length) {
       const index = free.pop();
       if (index === undefined) return -1;
-      const done = update(index, address, length) === 1;
-      if (done) return index;
+      if (update(index, address, length) === 1) return index;
       allowed = false;
       free.push(index);
       return -1;

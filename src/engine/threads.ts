@@ -1,52 +1,54 @@
-// The engine for where io_uring is refused or liburing is not installed: the same operations as blocking
-// calls on Deno's own pool of threads.
+// The engine for where io_uring is refused or liburing is not installed: the same operations as blocking calls on Deno's
+// own pool of threads.
 
 import type { Shim } from "../../ffi/shim.ts";
 import type { BufferBudget } from "./buffer_budget.ts";
-import { KernelEngine, type Operation } from "./kernel_engine.ts";
+import { eventLoopTurn } from "./event_loop.ts";
+import { KernelEngine, type Request } from "./kernel_engine.ts";
 
 /** Blocking calls on Deno's FFI threads. */
 export class ThreadsEngine extends KernelEngine {
   readonly name = "threads";
-  readonly #waiting: Operation[] = [];
-  readonly #most: number;
+  readonly #waiting: Request[] = [];
+  readonly #maxRunning: number;
   #running = 0;
+  /** Pending until the event loop has turned after the last call began. */
+  #turn: Promise<void> | undefined;
 
-  /** `most` calls are under way at once. Deno's pool has 32 threads for everything, its own file operations too. */
-  constructor(shim: Shim, budget: BufferBudget, most: number) {
+  /** `maxRunning` calls run at once. Deno's pool has 32 threads for everything, its own file operations too. */
+  constructor(shim: Shim, budget: BufferBudget, maxRunning: number) {
     super(shim, budget);
-    this.#most = most;
+    this.#maxRunning = maxRunning;
   }
 
   protected takeDown(): void {
     // Threads are Deno's.
   }
 
-  protected push(operation: Operation): void {
-    if (this.ended) return;
-    this.counters.inFlight++;
-    if (this.#running < this.#most) {
-      this.#run(operation);
+  protected start(request: Request): void {
+    if (this.#running < this.#maxRunning) {
+      this.#run(request);
     } else {
       this.counters.queueFull++;
-      this.#waiting.push(operation);
+      this.#waiting.push(request);
     }
   }
 
-  async #run(first: Operation): Promise<void> {
+  async #run(first: Request): Promise<void> {
     this.#running++;
-    for (let next: Operation | undefined = first; next; next = this.#waiting.shift()) {
-      const { opcode, fd, address, length, offset, flags } = next;
+    for (let next: Request | undefined = first; next; next = this.#waiting.shift()) {
       this.counters.submissions++;
-      const result = await this.shim.dma_call_blocking(opcode, fd, address, length, offset, flags);
+      this.#turn ??= eventLoopTurn().finally(() => this.#turn = undefined);
+      const result = await this.callOnThread(next);
+      // Deno resolves a call that has ended by the time it is first looked at, without a turn of the event loop.
+      await this.#turn;
       this.counters.wakeups++;
-      this.counters.inFlight--;
       this.settle(next, result);
     }
     this.#running--;
   }
 
-  submit(): void {
-    // Calls start as they are queued.
+  flush(): void {
+    // Calls start as they are submitted.
   }
 }

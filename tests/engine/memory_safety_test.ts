@@ -7,7 +7,7 @@ import { assertFile, filled, pattern } from "../support/bytes.ts";
 import { descriptorsOf, eventually } from "../support/descriptors.ts";
 import { testDirectories, testInEachDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
-import { interpose, later } from "../support/interpose.ts";
+import { interpose } from "../support/interpose.ts";
 import { collectGarbage } from "../support/leaks.ts";
 import { allOf, openPattern } from "../support/patterned.ts";
 
@@ -48,8 +48,8 @@ interface Held extends Disposable {
 function hold(operation: "read" | "write"): Held {
   const held: (() => void)[] = [];
   const interposed = operation === "read"
-    ? interpose("read", (real, args) => held.push(() => real(...args)))
-    : interpose("write", (real, args) => held.push(() => real(...args)));
+    ? interpose("read", ({ pass }) => held.push(pass))
+    : interpose("write", ({ pass }) => held.push(pass));
   const letGo = () => {
     interposed[Symbol.dispose]();
     for (const go of held.splice(0)) go();
@@ -179,7 +179,7 @@ testInEachDirectory("A DmaBuffer comes back after a write that failed", async (d
   await using file = await DmaFile.create(dir.file("file"));
   const [buffer] = filledBuffer(file, 8192);
   {
-    using _ = interpose("write", (_, args) => later(args[6], -28));
+    using _ = interpose("write", ({ end }) => end(-28));
     await assertRejects(() => file.writeAt(buffer, 0), Error, "os error 28");
   }
   assertEquals(buffer.bytes.slice(), pattern(8192));

@@ -6,6 +6,7 @@ import { assertFile, pattern } from "../support/bytes.ts";
 import { descriptorsIn, eventually } from "../support/descriptors.ts";
 import { testInEachDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
+import { interpose } from "../support/interpose.ts";
 import { allOf, openPattern } from "../support/patterned.ts";
 
 const SIZE = 1_000_000;
@@ -100,18 +101,16 @@ testInEachDirectory("A writer that ends without any memory frees everything", as
 testInEachDirectory("A short read without memory to judge it by fails the reader", async (dir) => {
   const file = await openPattern(dir.file("file"), 10_000);
   const stream = new DmaStreamReader(file, { bufferSize: 1 << 16, readAhead: 1 });
-  const { read } = engine;
-  engine.read = (...args) => {
-    read.apply(engine, args);
+  using _ = interpose("read", ({ pass }) => {
+    pass();
     // The buffer is there; what comes afterwards has none.
     engine.acquire = () => {
       throw new RangeError("Cannot map memory");
     };
-  };
+  });
   try {
     await assertRejects(() => allOf(stream), RangeError, "Cannot map memory");
   } finally {
-    engine.read = read;
     delete (engine as { acquire?: unknown }).acquire;
   }
   await eventually(() => descriptorsIn(dir.path) === 0);

@@ -3,7 +3,8 @@
 
 import { assert, assertEquals, assertGreater } from "@std/assert";
 import { incomparable, matchesSource } from "../../ffi/build.ts";
-import { Errno, ioError } from "../../src/errors.ts";
+import { Errno } from "../../src/engine/linux.ts";
+import { ioError } from "../../src/errors.ts";
 import {
   allTargets,
   architectures,

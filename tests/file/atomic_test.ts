@@ -6,7 +6,7 @@ import { assertFile, filled, joined, namesIn, pattern } from "../support/bytes.t
 import { descriptorsIn, eventually } from "../support/descriptors.ts";
 import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
-import { interpose, type Interposed, later } from "../support/interpose.ts";
+import { interpose, type Interposed } from "../support/interpose.ts";
 import { collectGarbage } from "../support/leaks.ts";
 import { runOrThrow } from "../setup/command.ts";
 
@@ -17,9 +17,9 @@ const EOPNOTSUPP = 95;
 
 /** A file system without files that have no name, as FUSE's mostly are. */
 function withoutUnnamedFiles(errno: number): Interposed {
-  return interpose("open", (real, args) => {
-    if ((args[2] & O_TMPFILE) === O_TMPFILE) later(args[4], -errno);
-    else real(...args);
+  return interpose("open", ({ operation, pass, end }) => {
+    if ((operation.flags & O_TMPFILE) === O_TMPFILE) end(-errno);
+    else pass();
   });
 }
 
@@ -94,8 +94,8 @@ testBothWays("An atomic file that gets its name cannot be aborted any more", asy
   await writer.write(pattern(100_000));
   const held: (() => void)[] = [];
   const hold = (go: () => void) => void held.push(go);
-  using _link = interpose("link", (real, args) => hold(() => real(...args)));
-  using _rename = interpose("rename", (real, args) => hold(() => real(...args)));
+  using _link = interpose("link", ({ pass }) => hold(pass));
+  using _rename = interpose("rename", ({ pass }) => hold(pass));
   const closed = writer.close();
   await eventually(() => held.length > 0);
   const aborted = writer.abort("too late");
@@ -136,7 +136,7 @@ for (const operation of ["write", "sync", "truncate"] as const) {
     const writer = new DmaStreamWriter(await DmaFile.create(path, { atomic: true }));
     await writer.write(pattern(100_001));
     {
-      using failing = interpose(operation, (_real, args) => later(args.at(-1) as never, -5));
+      using failing = interpose(operation, ({ end }) => end(-5));
       await assertRejects(() => writer.close(), Error, "Input/output error");
       assert(failing.count > 0);
     }
@@ -151,7 +151,7 @@ testBothWays("An atomic file vanishes when a write or a sync of it failed", asyn
     const file = await DmaFile.create(dir.file(operation), { atomic: true });
     await file.writeAt(pattern(4096), 0);
     {
-      using _ = interpose(operation, (_real, args) => later(args.at(-1) as never, -28));
+      using _ = interpose(operation, ({ end }) => end(-28));
       const work = operation === "write" ? file.writeAt(pattern(4096), 4096) : file.sync();
       await assertRejects(() => work, Error, "No space left on device");
     }
@@ -171,7 +171,7 @@ testBothWays(
   async (dir) => {
     const file = await DmaFile.create(dir.file("failed"), { atomic: true });
     {
-      using _ = interpose("write", (_real, args) => later(args[6], -28));
+      using _ = interpose("write", ({ end }) => end(-28));
       await assertRejects(
         () => file.writeAt(pattern(4096), 4096),
         Error,
@@ -193,7 +193,7 @@ testBothWays(
 testBothWays("An atomic file vanishes when the sync at its end fails", async (dir) => {
   const file = await DmaFile.create(dir.file("unsynced"), { atomic: true });
   await file.writeAt(pattern(4096), 0);
-  using _ = interpose("sync", (_real, args) => later(args[2], -5));
+  using _ = interpose("sync", ({ end }) => end(-5));
   await assertRejects(() => file.close(), Error, "Input/output error (os error 5): sync");
   assertEquals(await namesIn(dir.path), []);
   assertEquals(descriptorsIn(dir.path), 0);
@@ -222,19 +222,19 @@ testBothWays("An atomic file is durable before it has its name", async (dir) => 
   const file = await DmaFile.create(path, { atomic: true });
   await file.writeAt(pattern(4096), 0);
   const order: string[] = [];
-  using _sync = interpose("sync", (real, [fd, dataOnly, done]) => {
+  using _sync = interpose("sync", ({ operation: { fd }, completion, pass }) => {
     const target = Deno.readLinkSync(`/proc/self/fd/${fd}`);
     const what = target === Deno.realPathSync(dir.path) ? "directory" : "file";
-    real(fd, dataOnly, {
+    pass({}, {
       complete: (result) => {
         order.push(`${what} synced`);
-        done.complete(result);
+        completion.complete(result);
       },
     });
   });
-  using _rename = interpose("rename", (real, args) => {
+  using _rename = interpose("rename", ({ pass }) => {
     order.push("renamed");
-    real(...args);
+    pass();
   });
   await file.close();
   assertEquals(order, ["file synced", "renamed", "directory synced"]);
@@ -316,12 +316,12 @@ testBothWays(
         for (let turn = 0; turn < turns; turn++) await undefined;
         await file.rename(second);
       };
-      using _ = interpose("sync", (real, [fd, dataOnly, done]) =>
-        real(fd, dataOnly, {
+      using _ = interpose("sync", ({ completion, pass }) =>
+        pass({}, {
           complete: (result) => {
             renamed ??= rename();
             renamed.catch(() => {});
-            done.complete(result);
+            completion.complete(result);
           },
         }));
       await writer.close();

@@ -3,11 +3,11 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { statfsSync } from "node:fs";
 import { DmaFile } from "../../mod.ts";
+import { Errno } from "../../src/engine/linux.ts";
 import { assertFile, assertNoFile, filled, joined, pattern } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
 import { inFreshDirectory, testDirectories, testInEachDirectory } from "../support/dirs.ts";
-import { engine } from "../support/engine.ts";
-import { interpose, later } from "../support/interpose.ts";
+import { interpose } from "../support/interpose.ts";
 import { openPattern } from "../support/patterned.ts";
 
 const SIZE = 50_001;
@@ -20,13 +20,7 @@ async function target(path: string, content: Uint8Array): Promise<DmaFile> {
 
 /** A kernel that cannot copy: `EXDEV` has it done by hand. */
 function refusing(errno = 18): Disposable {
-  const { copyRange } = engine;
-  engine.copyRange = (...args) => later(args[5], -errno);
-  return {
-    [Symbol.dispose]() {
-      engine.copyRange = copyRange;
-    },
-  };
+  return interpose("copyRange", ({ end }) => end(-errno));
 }
 
 /** What a file has when `bytes` are put into it. */
@@ -143,39 +137,28 @@ testInEachDirectory("copyRangeTo() may run many times at once into one file", as
 
 testInEachDirectory("copyRangeTo() goes on where the kernel stops", async (dir) => {
   await using from = await openPattern(dir.file("from"), SIZE);
-  const { copyRange } = engine;
-  const EINVAL = 22;
-  try {
-    for (
-      const [most, refusedAt] of [[4096, Infinity], [8192, 16_384], [1, 3], [5000, 0]] as const
-    ) {
-      await using to = await DmaFile.create(dir.file("to"), { direct: "off" });
-      engine.copyRange = (source, position, file, at, length, done) => {
-        if (position >= refusedAt) setTimeout(() => done.complete(-EINVAL), 0);
-        else copyRange.call(engine, source, position, file, at, Math.min(most, length), done);
-      };
-      await using plain = await DmaFile.open(from.path, { direct: "off" });
-      const length = most === 1 ? 10 : SIZE;
-      assertEquals(await plain.copyRangeTo(to, 0, length, 0), length);
-      await assertFile(to.path, pattern(length));
-    }
-  } finally {
-    engine.copyRange = copyRange;
+  for (
+    const [most, refusedAt] of [[4096, Infinity], [8192, 16_384], [1, 3], [5000, 0]] as const
+  ) {
+    await using to = await DmaFile.create(dir.file("to"), { direct: "off" });
+    using _ = interpose("copyRange", ({ operation: { position, length }, pass, end }) => {
+      if (position >= refusedAt) end(-Errno.EINVAL);
+      else pass({ length: Math.min(most, length) });
+    });
+    await using plain = await DmaFile.open(from.path, { direct: "off" });
+    const length = most === 1 ? 10 : SIZE;
+    assertEquals(await plain.copyRangeTo(to, 0, length, 0), length);
+    await assertFile(to.path, pattern(length));
   }
 });
 
 testInEachDirectory("copyRangeTo() gives on the error of the kernel", async (dir) => {
   await using from = await openPattern(dir.file("from"), SIZE);
   await using to = await DmaFile.create(dir.file("to"));
-  const { copyRange } = engine;
-  engine.copyRange = (...args) => void setTimeout(() => args[5].complete(-28), 0);
-  try {
-    const copying = from.copyRangeTo(to, 0, SIZE, 0);
-    const error = await copying.then(() => undefined, (error) => error);
-    assertEquals([error.code, error.op], ["ENOSPC", "copy"]);
-  } finally {
-    engine.copyRange = copyRange;
-  }
+  using _ = interpose("copyRange", ({ end }) => end(-Errno.ENOSPC));
+  const copying = from.copyRangeTo(to, 0, SIZE, 0);
+  const error = await copying.then(() => undefined, (error) => error);
+  assertEquals([error.code, error.op], ["ENOSPC", "copy"]);
 });
 
 testInEachDirectory("copyRangeTo() copies by reference where the file system can", async (dir) => {
@@ -246,7 +229,7 @@ testInEachDirectory(
     const held: (() => void)[] = [];
     let copying: Promise<number>;
     {
-      using _ = interpose("write", (real, args) => void held.push(() => real(...args)));
+      using _ = interpose("write", ({ pass }) => void held.push(pass));
       copying = from.copyRangeTo(to, 0, 5000, 0);
       await eventually(() => held.length > 0);
     }
@@ -270,7 +253,7 @@ testInEachDirectory(
     const to = await DmaFile.create(dir.file("to"));
     using _ = refusing();
     const held: (() => void)[] = [];
-    using _write = interpose("write", (real, args) => void held.push(() => real(...args)));
+    using _write = interpose("write", ({ pass }) => void held.push(pass));
     const copying = from.copyRangeTo(to, 0, 5000, 0);
     await eventually(() => held.length > 0);
     const closed = to.close();

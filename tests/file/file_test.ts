@@ -15,7 +15,7 @@ import { assertFile, assertNoFile, filled, joined, namesIn, pattern } from "../s
 import { descriptorsIn, descriptorsOf, eventually } from "../support/descriptors.ts";
 import { testInEachDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
-import { interpose, later } from "../support/interpose.ts";
+import { interpose } from "../support/interpose.ts";
 import { collectGarbage } from "../support/leaks.ts";
 
 async function open(path: string, length: number): Promise<DmaFile> {
@@ -131,9 +131,9 @@ testInEachDirectory("deallocate rejects what is no range", async (dir) => {
 testInEachDirectory("sync and syncData resolve, and ask the kernel", async (dir) => {
   await using file = await open(dir.file("synced"), 5000);
   const kinds: boolean[] = [];
-  using _ = interpose("sync", (real, [fd, dataOnly, done]) => {
+  using _ = interpose("sync", ({ operation: { dataOnly }, pass }) => {
     kinds.push(dataOnly);
-    real(fd, dataOnly, done);
+    pass();
   });
   await file.sync();
   await file.syncData();
@@ -142,7 +142,7 @@ testInEachDirectory("sync and syncData resolve, and ask the kernel", async (dir)
 
 testInEachDirectory("A sync that fails rejects", async (dir) => {
   await using file = await open(dir.file("unsynced"), 5000);
-  using _ = interpose("sync", (_real, args) => later(args[2], -5));
+  using _ = interpose("sync", ({ end }) => end(-5));
   await assertRejects(() => file.sync(), Error, "Input/output error (os error 5): sync");
   await assertRejects(() => file.syncData(), Error, "Input/output error (os error 5): sync");
 });
@@ -286,17 +286,14 @@ testInEachDirectory("close waits for what is under way", async (dir) => {
   const path = dir.file("waits");
   const file = await open(path, 100_000);
   let open_ = 0;
-  using _ = interpose("read", (real, args) => {
-    const done = args[5];
-    args[5] = {
+  using _ = interpose("read", ({ completion, pass }) =>
+    pass({}, {
       complete: (result) =>
         void setTimeout(() => {
           open_ = descriptorsOf(path);
-          done.complete(result);
+          completion.complete(result);
         }, 30),
-    };
-    real(...args);
-  });
+    }));
   const read = file.readAt(1, 1000);
   await file.close();
   assertEquals(open_, 1);
@@ -308,14 +305,14 @@ testInEachDirectory("close that fails says so, and has closed all the same", asy
   const path = dir.file("fails");
   const file = await open(path, 10);
   {
-    using _ = interpose("close", (real, [fd, done]) => {
-      real(fd, { complete: () => done.complete(-5) });
+    using _ = interpose("close", ({ completion, pass }) => {
+      pass({}, { complete: () => completion.complete(-5) });
     });
     await assertRejects(() => file.close(), Error, `(os error 5): close '${path}'`);
   }
   assertEquals(descriptorsOf(path), 0);
   // Not tried again: the number may belong to another file by now.
-  using again = interpose("close", (real, args) => real(...args));
+  using again = interpose("close", ({ pass }) => pass());
   await file.close().catch(() => {});
   assertEquals(again.count, 0);
 });
@@ -372,11 +369,11 @@ testInEachDirectory(
     const path = dir.file("under way");
     await Deno.writeFile(path, pattern(50_000));
     const held: (() => void)[] = [];
-    using _ = interpose("read", (real, args) => {
-      const done = args[5];
-      args[5] = { complete: (result) => void held.push(() => done.complete(result)) };
-      real(...args);
-    });
+    using _ = interpose(
+      "read",
+      ({ completion, pass }) =>
+        pass({}, { complete: (result) => void held.push(() => completion.complete(result)) }),
+    );
     const read = (async () => (await DmaFile.open(path)).readAt(3, 40_000))();
     await eventually(() => held.length > 0);
     await collectGarbage();

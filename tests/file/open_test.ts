@@ -14,7 +14,7 @@ import { assertFile, assertNoFile, namesIn, pattern } from "../support/bytes.ts"
 import { descriptorsIn, descriptorsOf } from "../support/descriptors.ts";
 import { testInEachDirectory } from "../support/dirs.ts";
 import "../support/engine.ts";
-import { interpose, later } from "../support/interpose.ts";
+import { interpose } from "../support/interpose.ts";
 import { run } from "../setup/command.ts";
 
 /** What a promise rejects with. */
@@ -114,9 +114,9 @@ testInEachDirectory(
   async (dir) => {
     await Deno.symlink("target", dir.file("link"));
     const O_DIRECT = Deno.build.arch === "aarch64" ? 0o200000 : 0o40000;
-    using _ = interpose("open", (real, args) => {
-      if ((args[2] & O_DIRECT) !== 0) later(args[4], -22);
-      else real(...args);
+    using _ = interpose("open", ({ operation, pass, end }) => {
+      if ((operation.flags & O_DIRECT) !== 0) end(-22);
+      else pass();
     });
     const opening = () => DmaFile.create(dir.file("link"), { direct: "require" });
     await assertRejects(opening, Deno.errors.NotSupported);
@@ -131,10 +131,10 @@ testInEachDirectory(
     const path = dir.file("file");
     await Deno.writeFile(path, pattern(100));
     // There, gone, and there again with something in it.
-    using _ = interpose("open", (real, args, index) => {
-      if (index === 0) later(args[4], -17);
-      else if (index === 1) later(args[4], -2);
-      else real(...args);
+    using _ = interpose("open", ({ index, pass, end }) => {
+      if (index === 0) end(-17);
+      else if (index === 1) end(-2);
+      else pass();
     });
     await using file = await DmaFile.create(path);
     assertEquals(await file.size(), 0);

@@ -13,7 +13,7 @@ import { type DmaBuffer, DmaFile, ioStats } from "../../mod.ts";
 import { assertFile, filled, joined, pattern } from "../support/bytes.ts";
 import { testInEachDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
-import { interpose, later } from "../support/interpose.ts";
+import { interpose } from "../support/interpose.ts";
 
 const { BadResource } = Deno.errors;
 
@@ -229,7 +229,7 @@ testInEachDirectory("A DmaBuffer comes back after a write that failed", async (d
   await using file = await DmaFile.create(dir.file("failed"));
   const buffer = file.allocBuffer(4096);
   buffer.bytes.set(pattern(4096));
-  using _ = interpose("write", (_real, args) => later(args[6], -28));
+  using _ = interpose("write", ({ end }) => end(-28));
   const error = await assertRejects(
     () => file.writeAt(buffer, 0),
     Error,
@@ -313,12 +313,13 @@ testInEachDirectory("Short writes are continued", async (dir) => {
   {
     using writes = interpose(
       "write",
-      (real, [fd, memory, at, length, position, copies, done], n) => {
+      ({ operation: { length }, completion, index: n, pass }) => {
         // One block, then one and a half, of which half a block counts for nothing.
         const part = n === 0 ? offset : n === 1 ? 2 * offset : length;
         const result = n === 1 ? offset + offset / 2 : part;
-        real(fd, memory, at, part, position, copies, {
-          complete: (written) => done.complete(written < 0 ? written : Math.min(result, written)),
+        pass({ length: part }, {
+          complete: (written) =>
+            completion.complete(written < 0 ? written : Math.min(result, written)),
         });
       },
     );
@@ -331,7 +332,7 @@ testInEachDirectory("Short writes are continued", async (dir) => {
 
 testInEachDirectory("A write that never gets anywhere fails, and does not spin", async (dir) => {
   await using file = await DmaFile.create(dir.file("stuck"));
-  using writes = interpose("write", (_real, args) => later(args[6], 0));
+  using writes = interpose("write", ({ end }) => end(0));
   const error = await assertRejects(() => file.writeAt(pattern(4096), 0), Error, "stops at 0");
   assertEquals((error as Error & { code: string }).code, "EIO");
   assert(writes.count < 10);
@@ -340,11 +341,11 @@ testInEachDirectory("A write that never gets anywhere fails, and does not spin",
 testInEachDirectory("Short reads in the middle of a file are continued", async (dir) => {
   await using file = await open(dir.file("short"), 50_000);
   const { offset } = file.alignment;
-  using reads = interpose("read", (real, [fd, memory, at, length, position, done], n) => {
+  using reads = interpose("read", ({ operation: { length }, completion, index: n, pass }) => {
     const part = n === 0 ? 2 * offset : length;
     // The second one says less than a block: as FUSE does.
-    real(fd, memory, at, part, position, {
-      complete: (got) => done.complete(n === 1 ? Math.min(got, 100) : got),
+    pass({ length: part }, {
+      complete: (got) => completion.complete(n === 1 ? Math.min(got, 100) : got),
     });
   });
   assertEquals(await file.readAt(5, 40_000), pattern(40_000, 5));
@@ -353,7 +354,7 @@ testInEachDirectory("Short reads in the middle of a file are continued", async (
 
 testInEachDirectory("A read that never gets anywhere fails, and does not spin", async (dir) => {
   await using file = await open(dir.file("stuck"), 50_000);
-  using reads = interpose("read", (_real, args) => later(args[5], 0));
+  using reads = interpose("read", ({ end }) => end(0));
   const error = await assertRejects(() => file.readAt(0, 10_000), Error);
   assertEquals((error as Error & { code: string }).code, "EIO");
   assert(reads.count < 10);
@@ -363,13 +364,16 @@ testInEachDirectory("An error of the disk names the operation and the file", asy
   const path = dir.file("bad");
   await using file = await open(path, 50_000, { write: true });
   {
-    using _ = interpose("read", (_real, args) => later(args[5], -5));
+    using _ = interpose("read", ({ end }) => end(-5));
     const error = await assertRejects(() => file.readAt(0, 10), Error) as Error & { op: string };
     assertEquals(error.message, `Input/output error (os error 5): read '${path}'`);
     assertEquals(error.op, "read");
   }
   {
-    using _ = interpose("write", (_real, args, n) => later(args[6], n === 2 ? -5 : args[3]));
+    using _ = interpose(
+      "write",
+      ({ operation, index: n, end }) => end(n === 2 ? -5 : operation.length),
+    );
     // The other pieces are waited for: nothing is in flight when the error is given on.
     await assertRejects(() => file.writeAt(pattern(8 << 20), 0), Error, "Input/output error");
     assertEquals(engine.counters.inFlight, 0);

@@ -5,7 +5,7 @@ import { type ByteRange, type DmaFile, ioStats, type RangeRead } from "../../mod
 import { pattern } from "../support/bytes.ts";
 import { testInEachDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
-import { interpose, later } from "../support/interpose.ts";
+import { interpose } from "../support/interpose.ts";
 import { openPattern } from "../support/patterned.ts";
 import { randomNumbers } from "../support/scripted_operation.ts";
 
@@ -156,7 +156,7 @@ testInEachDirectory("readMany() keeps as many reads in flight as it may", async 
   const size = 200_000;
   await using file = await openPattern(dir.file("flight"), size);
   const held: (() => void)[] = [];
-  const holding = interpose("read", (real, args) => held.push(() => real(...args)));
+  const holding = interpose("read", ({ pass }) => held.push(pass));
   const ranges = Array.from({ length: 20 }, (_, index) => range(index * 8192, 10));
   const reading = assertReads(file, size, ranges, { concurrency: 5 });
   await new Promise((resolve) => setTimeout(resolve, 10));
@@ -187,9 +187,9 @@ testInEachDirectory("readMany() that is left early waits for its reads", async (
     }
   };
   const held: (() => void)[] = [];
-  using _ = interpose("read", (real, args) => {
-    if (args[4] === 0) real(...args);
-    else held.push(() => real(...args));
+  using _ = interpose("read", ({ operation, pass }) => {
+    if (operation.position === 0) pass();
+    else held.push(() => pass());
   });
   const results = file.readMany(input())[Symbol.asyncIterator]();
   assertEquals((await results.next()).value.bytes, pattern(10));
@@ -217,11 +217,11 @@ testInEachDirectory("readMany() is left though its input never comes to an end",
 testInEachDirectory("readMany() fails only the ranges that cannot be read", async (dir) => {
   const size = 200_000;
   await using file = await openPattern(dir.file("fails"), size);
-  using _ = interpose("read", (real, args) => {
-    const [, , , length, position, done] = args;
+  using _ = interpose("read", ({ operation, pass, end }) => {
+    const { length, position } = operation;
     // A bad block at 98,304.
-    if (position <= 98_304 && position + length > 98_304) later(done, -5);
-    else real(...args);
+    if (position <= 98_304 && position + length > 98_304) end(-5);
+    else pass();
   });
   const ranges = [range(0, 10), range(90_000, 10), range(98_310, 10), range(120_000, 10)];
   for (const options of [{}, { maxGap: size, maxMerged: size }]) {

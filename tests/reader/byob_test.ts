@@ -191,7 +191,7 @@ testInEachDirectory("DmaStreamReader gives no view back while the kernel fills i
     const stream = new DmaStreamReader(file, { readAhead: 0, closeFile: false });
     const reader = stream.getReader({ mode: "byob" });
     const held: (() => void)[] = [];
-    using _ = interpose("read", (real, args) => held.push(() => real(...args)));
+    using _ = interpose("read", ({ pass }) => held.push(pass));
     const read = reader.read(alignedView(file, 8192));
     while (held.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
     const ended = end === "close" ? stream.close() : reader.cancel();
@@ -220,7 +220,7 @@ testInEachDirectory("DmaStreamReader skips under a view that is being filled", a
   const stream = new DmaStreamReader(file, { readAhead: 0, closeFile: false });
   const reader = stream.getReader({ mode: "byob" });
   const held: (() => void)[] = [];
-  const holding = interpose("read", (real, args) => held.push(() => real(...args)));
+  const holding = interpose("read", ({ pass }) => held.push(pass));
   const read = reader.read(alignedView(file, 8192));
   while (held.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
   holding[Symbol.dispose]();
@@ -254,9 +254,9 @@ testInEachDirectory("DmaStreamReader fails a view with the error of its read", a
   const file = await openPattern(path, 100_000);
   const stream = new DmaStreamReader(file, { readAhead: 0 });
   const reader = stream.getReader({ mode: "byob" });
-  using _ = interpose("read", (real, [fd, memory, offset, length, position, done]) => {
-    if (position < 8192) real(fd, memory, offset, length, position, done);
-    else queueMicrotask(() => done.complete(-5));
+  using _ = interpose("read", ({ operation: { position }, completion, pass }) => {
+    if (position < 8192) pass();
+    else queueMicrotask(() => completion.complete(-5));
   });
   assertEquals((await reader.read(alignedView(file, 8192))).value, pattern(8192));
   const error = await assertRejects(
@@ -274,9 +274,9 @@ testInEachDirectory("Reads that bring a little more each time are continued", as
   await using file = await openPattern(dir.file("little"), 5000);
   for (const readAhead of [0, 2]) {
     let most = 0;
-    using _ = interpose("read", (real, [fd, memory, offset, length, position, done]) => {
-      real(fd, memory, offset, length, position, {
-        complete: (result) => done.complete(Math.min(result, most += 40)),
+    using _ = interpose("read", ({ completion, pass }) => {
+      pass({}, {
+        complete: (result) => completion.complete(Math.min(result, most += 40)),
       });
     });
     const stream = new DmaStreamReader(file, { readAhead, closeFile: false });

@@ -6,7 +6,7 @@ import { assertFile, joined, pattern } from "../support/bytes.ts";
 import { descriptorsOf, eventually } from "../support/descriptors.ts";
 import { testInEachDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
-import { interpose, type Interposed, later } from "../support/interpose.ts";
+import { interpose, type Interposed } from "../support/interpose.ts";
 import { allOf, openPattern } from "../support/patterned.ts";
 import { assertSame, type Piping, type Way, ways } from "./pipe_ways.ts";
 
@@ -23,10 +23,13 @@ const preventions: StreamPipeOptions[] = [0, 1, 2, 3, 4, 5, 6, 7].map((bits) => 
 /** Reads or writes from `position` on fail. */
 function failFrom(operation: "read" | "write", position: number, errno: number): Interposed {
   return operation === "read"
-    ? interpose("read", (real, args) => args[4] < position ? real(...args) : later(args[5], -errno))
+    ? interpose(
+      "read",
+      ({ operation, pass, end }) => operation.position < position ? pass() : end(-errno),
+    )
     : interpose(
       "write",
-      (real, args) => args[4] < position ? real(...args) : later(args[6], -errno),
+      ({ operation, pass, end }) => operation.position < position ? pass() : end(-errno),
     );
 }
 
@@ -41,8 +44,8 @@ function holdFrom(operation: "read" | "write", position: number): Gate {
   const held: (() => void)[] = [];
   const hold = (at: number, go: () => void) => void (at < position ? go() : held.push(go));
   const interposed = operation === "read"
-    ? interpose("read", (real, args) => hold(args[4], () => real(...args)))
-    : interpose("write", (real, args) => hold(args[4], () => real(...args)));
+    ? interpose("read", ({ operation, pass }) => hold(operation.position, pass))
+    : interpose("write", ({ operation, pass }) => hold(operation.position, pass));
   return {
     get held() {
       return held.length;
@@ -109,7 +112,7 @@ testInEachDirectory("An error at the end of the target rejects the pipe", async 
   for (const operation of ["write", "sync"] as const) {
     using _ = operation === "write"
       ? failFrom("write", 294_912, ENOSPC)
-      : interpose("sync", (_, [, , done]) => later(done, -EIO));
+      : interpose("sync", ({ end }) => end(-EIO));
     const ending = await assertSame(dir, { untimed: true });
     assertMatch(ending.result, operation === "write" ? /os error 28/ : /os error 5/);
     assertEquals([ending.writer, ending.open], [ending.result, [0, 0]]);
@@ -218,7 +221,7 @@ testInEachDirectory("A signal counts until the source has ended", async (dir) =>
       },
       prepare: () => {
         close = undefined;
-        interposed = interpose("close", (real, args) => void (close = () => real(...args)));
+        interposed = interpose("close", ({ pass }) => void (close = () => pass()));
       },
       during: async () => {
         // Every byte has been moved.
@@ -227,7 +230,7 @@ testInEachDirectory("A signal counts until the source has ended", async (dir) =>
         controller.abort("enough");
         await new Promise((resolve) => setTimeout(resolve, 0));
         close!();
-        engine.submit();
+        engine.flush();
       },
       untimed: true,
     });

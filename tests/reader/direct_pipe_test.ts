@@ -95,7 +95,7 @@ testInEachDirectory("A read whose lock was released loses nothing of a pipe", as
       });
       const reader = mode ? source.getReader({ mode }) : source.getReader();
       const held: (() => void)[] = [];
-      const holding = interpose("read", (real, args) => held.push(() => real(...args)));
+      const holding = interpose("read", ({ pass }) => held.push(pass));
       const read = (reader as ReadableStreamBYOBReader).read(new Uint8Array(4096));
       await eventually(() => held.length > 0);
       holding[Symbol.dispose]();
@@ -242,9 +242,9 @@ testInEachDirectory(
         {
           using _ = interpose(
             "read",
-            (real, [fd, memory, offset, length, position, done]) =>
-              real(fd, memory, offset, length, position, {
-                complete: (result) => void held.push(() => done.complete(result)),
+            ({ completion, pass }) =>
+              pass({}, {
+                complete: (result) => void held.push(() => completion.complete(result)),
               }),
           );
           const { bytes } = file.allocBuffer(16_384);

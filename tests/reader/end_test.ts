@@ -13,7 +13,7 @@ import { joined, pattern } from "../support/bytes.ts";
 import { descriptorsIn, descriptorsOf, eventually } from "../support/descriptors.ts";
 import { testDirectories, type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
 import "../support/engine.ts";
-import { interpose, later } from "../support/interpose.ts";
+import { interpose } from "../support/interpose.ts";
 import { collectGarbage } from "../support/leaks.ts";
 import { allOf, openPattern } from "../support/patterned.ts";
 
@@ -73,7 +73,7 @@ testInEachDirectory("cancel() and close() wait for the reads in flight", async (
     for (const closeFile of [true, false]) {
       await leavesNothing(dir, async (stream, file) => {
         const held: (() => void)[] = [];
-        using _ = interpose("read", (real, args) => held.push(() => real(...args)));
+        using _ = interpose("read", ({ pass }) => held.push(pass));
         const reader = stream.getReader();
         const read = reader.read();
         await eventually(() => held.length > 0);
@@ -148,8 +148,8 @@ testInEachDirectory("close() says so where closing the file fails", async (dir) 
   await leavesNothing(dir, async (stream) => {
     const reader = stream.getReader();
     await reader.read();
-    using _ = interpose("close", (real, [fd, done]) => {
-      real(fd, { complete: () => done.complete(-5) });
+    using _ = interpose("close", ({ completion, pass }) => {
+      pass({}, { complete: () => completion.complete(-5) });
     });
     const read = reader.closed;
     read.catch(() => {});
@@ -177,9 +177,9 @@ testInEachDirectory("A reader whose file is closed gives the error, not the end"
 testInEachDirectory("An error in the middle comes behind the bytes before it", async (dir) => {
   for (const readAhead of [0, 1, 4]) {
     await leavesNothing(dir, async (stream) => {
-      using _ = interpose("read", (real, args) => {
-        if (args[4] < 102_400) real(...args);
-        else later(args[5], -5);
+      using _ = interpose("read", ({ operation, pass, end }) => {
+        if (operation.position < 102_400) pass();
+        else end(-5);
       });
       const parts: Uint8Array[] = [];
       const reader = stream.getReader();
@@ -200,12 +200,12 @@ testInEachDirectory("Reads that end early are continued", async (dir) => {
   for (const most of [1, 511, 512, 1000, 4096, 5000]) {
     await leavesNothing(dir, async (stream) => {
       const tries = new Map<number, number>();
-      using _ = interpose("read", (real, [fd, memory, offset, length, position, done]) => {
+      using _ = interpose("read", ({ operation: { length, position }, completion, pass }) => {
         const tried = tries.get(position) ?? 0;
         tries.set(position, tried + 1);
         const short = tried < 2 && most < length;
-        real(fd, memory, offset, length, position, {
-          complete: (result) => done.complete(short ? Math.min(result, most) : result),
+        pass({}, {
+          complete: (result) => completion.complete(short ? Math.min(result, most) : result),
         });
       });
       assertEquals(await allOf(stream), pattern(SIZE));

@@ -6,7 +6,7 @@ import { BufferBudget, CROWDED_BUFFER_SIZE } from "../../src/engine/buffer_budge
 import { pattern } from "../support/bytes.ts";
 import { permutations, Rig } from "./read_ahead/rig.ts";
 import { turn } from "../support/scripted_hold.ts";
-import type { Operation, Outcome } from "../support/scripted_operation.ts";
+import type { Held, Outcome } from "../support/scripted_operation.ts";
 
 const MIB = 1 << 20;
 
@@ -108,7 +108,7 @@ Deno.test("ReadAhead goes on with a read that ends early", async () => {
       let seen = 0;
       const plan = {
         name: `${short} bytes of read ${index}`,
-        choose: ([operation]: readonly Operation[]): [Operation, Outcome] => [
+        choose: ([operation]: readonly Held[]): [Held, Outcome] => [
           operation!,
           operation!.kind === "read" && seen++ === index ? { most: short } : {},
         ],

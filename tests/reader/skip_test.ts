@@ -64,7 +64,7 @@ testInEachDirectory("skip() under a read gives what stands behind it", async (di
   const stream = new DmaStreamReader(file, { bufferSize: 4096, closeFile: false });
   const reader = stream.getReader();
   const held: (() => void)[] = [];
-  const holding = interpose("read", (real, args) => held.push(() => real(...args)));
+  const holding = interpose("read", ({ pass }) => held.push(pass));
   const read = reader.read();
   while (held.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
   stream.skip(200_000);
@@ -192,10 +192,10 @@ testInEachDirectory("skip() at any moment around a read loses and repeats nothin
       {
         using _ = interpose(
           "read",
-          (real, [fd, memory, offset, length, position, done]) =>
-            real(fd, memory, offset, length, position, {
+          ({ completion, pass }) =>
+            pass({}, {
               complete: (result) =>
-                void held.push(() => done.complete(result)),
+                void held.push(() => completion.complete(result)),
             }),
         );
         first = read();

@@ -1,7 +1,7 @@
 // The engine at work, made and warmed up before any test runs: what it keeps for the life of the process would be
 // laid by Deno's sanitizers to whichever test came first.
 
-import { useEngine } from "../../src/engine/select.ts";
+import { useEngine } from "../../src/configure.ts";
 import type { KernelEngine } from "../../src/engine/kernel_engine.ts";
 import { DmaFile, engineInfo } from "../../mod.ts";
 

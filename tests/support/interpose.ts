@@ -1,20 +1,8 @@
-// Stands between the module and the engine at work: holds, fails, shortens or notes single operations of real
-// files, so that what a disk does once in a lifetime can be had at will.
+// Stands between the module and the engine at work: holds, fails, shortens or notes single operations of real files, so
+// that what a disk does once in a lifetime can be had at will.
 
-import type { Completion, Engine } from "../../src/engine/engine.ts";
+import type { Completion, Operation, OperationName } from "../../src/engine/operation.ts";
 import { engine } from "./engine.ts";
-
-type Operation =
-  | "open"
-  | "close"
-  | "read"
-  | "write"
-  | "sync"
-  | "allocate"
-  | "truncate"
-  | "link"
-  | "rename"
-  | "unlink";
 
 /** Puts the engine back as it was. */
 export interface Interposed extends Disposable {
@@ -22,36 +10,47 @@ export interface Interposed extends Disposable {
   readonly count: number;
 }
 
-/**
- * Has every `operation` go through `replace`, until disposed. It gets the real operation, its arguments, of which
- * the last is the completion, and how many went before.
- */
-export function interpose<Name extends Operation>(
-  operation: Name,
-  replace: (real: Engine[Name], args: Parameters<Engine[Name]>, index: number) => void,
+/** An operation on its way to the engine. */
+export interface Submitted<Name extends OperationName> {
+  readonly operation: Extract<Operation, { op: Name }>;
+  readonly completion: Completion;
+  /** How many went before. */
+  readonly index: number;
+  /** Has the engine do it, with other fields or another completion where given. */
+  readonly pass: (
+    change?: Partial<Extract<Operation, { op: Name }>>,
+    completion?: Completion,
+  ) => void;
+  /** Completes it with `result` a little later, as the kernel would. */
+  readonly end: (result: number) => void;
+}
+
+/** Has `replace` decide what becomes of every operation of that name, until disposed. */
+export function interpose<Name extends OperationName>(
+  name: Name,
+  replace: (submitted: Submitted<Name>) => void,
 ): Interposed {
-  const target = engine as unknown as Record<Name | "chain", unknown>;
-  // What the kernel does in one go cannot be stood between: step by step it is the same.
-  const chain = Object.getOwnPropertyDescriptor(target, "chain");
-  target.chain = () => false;
-  const before = Object.getOwnPropertyDescriptor(target, operation);
-  const real = (engine[operation] as (...args: unknown[]) => void).bind(engine) as Engine[Name];
+  const before = Object.getOwnPropertyDescriptor(engine, "submit");
+  const real = engine.submit.bind(engine);
   let count = 0;
-  target[operation] = (...args: Parameters<Engine[Name]>) => replace(real, args, count++);
+  engine.submit = (operation, completion) => {
+    if (operation.op !== name) return real(operation, completion);
+    replace({
+      operation: operation as Submitted<Name>["operation"],
+      completion,
+      index: count++,
+      pass: (change = {}, otherwise = completion) =>
+        real({ ...operation, ...change } as Operation, otherwise),
+      end: (result) => void setTimeout(() => completion.complete(result), 0),
+    });
+  };
   return {
     get count() {
       return count;
     },
     [Symbol.dispose]() {
-      if (chain) Object.defineProperty(target, "chain", chain);
-      else delete (target as { chain?: unknown }).chain;
-      if (before) Object.defineProperty(target, operation, before);
-      else delete target[operation];
+      if (before) Object.defineProperty(engine, "submit", before);
+      else delete (engine as { submit?: unknown }).submit;
     },
   };
-}
-
-/** Completes with `result` a little later, as the kernel would. */
-export function later(done: Completion, result: number): void {
-  setTimeout(() => done.complete(result), 0);
 }

@@ -1,7 +1,9 @@
 // The scripted engine itself: a fake that forgives would make every test that uses it worthless.
 
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { outcome } from "../../src/engine/engine.ts";
+import { run } from "../../src/engine/engine.ts";
+import { AT_FDCWD, O_CREAT } from "../../src/engine/linux.ts";
+import type { Operation } from "../../src/engine/operation.ts";
 import { ScriptedEngine, turn } from "./scripted_engine.ts";
 import { randomPlan } from "./scripted_operation.ts";
 
@@ -14,7 +16,10 @@ function start(options = {}) {
   const results: number[] = [];
   const done = { complete: (result: number) => void results.push(result) };
   const write = (position: number, length: number, offset = 0) =>
-    engine.write(fd, block, offset, length, position, false, done);
+    engine.submit(
+      { op: "write", fd, memory: block, offset, length, position, buffered: false },
+      done,
+    );
   return { engine, fd, block, results, done, write };
 }
 
@@ -38,7 +43,7 @@ Deno.test("ScriptedEngine ends operations early, and fails them after a part was
   engine.shorten(engine.only("write"), 700);
   write(1024, 512);
   engine.fail(engine.only("write"), 28, 100);
-  engine.allocate(fd, 0, 0, 5000, done);
+  engine.submit({ op: "allocate", fd, mode: 0, position: 0, length: 5000 }, done);
   engine.fail(engine.only("allocate"), 28, 2000);
   assertEquals([results, engine.file(fd).size], [[700, -28, -28], 2000]);
   assertEquals(engine.file(fd).content(1020, 1130).filter((byte) => byte === 1).length, 100);
@@ -48,7 +53,7 @@ Deno.test("ScriptedEngine calls durable what was there when a sync was queued", 
   const { engine, fd, write, done } = start();
   write(0, 512);
   engine.complete(engine.only("write"));
-  engine.sync(fd, true, done);
+  engine.submit({ op: "sync", fd, dataOnly: true }, done);
   write(512, 512);
   engine.complete(engine.only("write"));
   assertEquals(engine.file(fd).durable.length, 0);
@@ -81,7 +86,7 @@ Deno.test("ScriptedEngine names the seed when automatic operations break a rule"
 Deno.test("ScriptedEngine says what is in flight when a promise hangs", async () => {
   const { engine, fd } = start();
   const never = new Promise<void>(() => {});
-  const written = outcome((done) => engine.sync(fd, true, done));
+  const written = run(engine, { op: "sync", fd, dataOnly: true });
   const hung = await engine.settled(never).catch((error) => error.message);
   assertStringIncludes(hung, "A promise hangs; in flight: sync");
   await engine.drive(written);
@@ -124,19 +129,27 @@ Deno.test("ScriptedEngine does not forgive what is done to memory in flight", ()
 Deno.test("ScriptedEngine does not forgive what comes at the wrong time", () => {
   const { engine, fd, write, done } = start();
   write(0, 512);
-  assertViolates(engine, "truncate 0 while write", () => engine.truncate(fd, 0, done));
+  assertViolates(
+    engine,
+    "truncate 0 while write",
+    () => engine.submit({ op: "truncate", fd, length: 0 }, done),
+  );
   const closing = start();
   closing.write(0, 512);
-  assertViolates(closing.engine, "close while", () => closing.engine.close(closing.fd, done));
+  assertViolates(
+    closing.engine,
+    "close while",
+    () => closing.engine.submit({ op: "close", fd: closing.fd }, done),
+  );
   const closed = start();
-  closed.engine.close(closed.fd, done);
+  closed.engine.submit({ op: "close", fd: closed.fd }, done);
   closed.engine.completeAll();
   assertViolates(closed.engine, "on a closed descriptor", () => closed.write(0, 512));
   const synced = start();
-  synced.engine.sync(synced.fd, true, done);
+  const sync = () => synced.engine.submit({ op: "sync", fd: synced.fd, dataOnly: true }, done);
+  sync();
   synced.engine.fail(synced.engine.only("sync"), 5);
-  const again = () => synced.engine.sync(synced.fd, true, done);
-  assertViolates(synced.engine, "after one that failed", again);
+  assertViolates(synced.engine, "after one that failed", sync);
 });
 
 Deno.test("ScriptedEngine knows what was not given back", () => {
@@ -148,16 +161,20 @@ Deno.test("ScriptedEngine knows what was not given back", () => {
 
 Deno.test("ScriptedEngine opens, reads, links, renames and removes files by name", async () => {
   const { engine, block, fd } = start();
-  const act = (queue: Parameters<typeof outcome>[0]) => engine.drive(outcome(queue));
-  const O_CREAT = 0o100;
-  assertEquals(await act((done) => engine.open(-100, "a", 0, 0, done)), -2);
-  const opened = await act((done) => engine.open(-100, "a", O_CREAT, 0, done));
-  await act((done) => engine.write(opened, block, 0, 512, 0, false, done));
-  assertEquals(await act((done) => engine.read(opened, block, 0, 1024, 0, done)), 512);
-  assertEquals(await act((done) => engine.link(fd, "a", done)), -17);
-  assertEquals(await act((done) => engine.rename("a", "b", done)), 0);
+  const act = (operation: Operation) => engine.drive(run(engine, operation));
+  const open = (flags: number) =>
+    act({ op: "open", directory: AT_FDCWD, name: "a", flags, mode: 0 });
+  assertEquals(await open(0), -2);
+  const opened = await open(O_CREAT);
+  const transfer = { fd: opened, memory: block, offset: 0, position: 0 };
+  await act({ op: "write", ...transfer, length: 512, buffered: false });
+  assertEquals(await act({ op: "read", ...transfer, length: 1024 }), 512);
+  const at = { directory: AT_FDCWD };
+  assertEquals(await act({ op: "link", ...at, fd, name: "a" }), -17);
+  const target = { targetDirectory: AT_FDCWD, targetName: "b" };
+  assertEquals(await act({ op: "rename", ...at, name: "a", ...target }), 0);
   assertEquals([...engine.names.keys()], ["b"]);
   assertEquals(engine.realPath(opened), "b");
-  assertEquals(await act((done) => engine.unlink("b", done)), 0);
-  assertEquals(await act((done) => engine.close(opened, done)), 0);
+  assertEquals(await act({ op: "unlink", ...at, name: "b" }), 0);
+  assertEquals(await act({ op: "close", fd: opened }), 0);
 });

@@ -4,14 +4,15 @@
 import { AssertionError } from "@std/assert";
 import { setImmediate } from "node:timers";
 import { BufferBudget } from "../../src/engine/buffer_budget.ts";
-import type { Block, Completion, EngineCounters, Memory } from "../../src/engine/engine.ts";
+import { countResult, type EngineCounters, newCounters } from "../../src/engine/engine.ts";
+import type { Block, Completion, Operation, OperationName } from "../../src/engine/operation.ts";
 import type { ScriptedFile } from "./scripted_disk.ts";
 import {
   describe,
+  factsOf,
+  type Held,
   type HeldOperation,
   inOrder,
-  type Operation,
-  type OperationKind,
   type Outcome,
   type Plan,
 } from "./scripted_operation.ts";
@@ -34,19 +35,7 @@ export function turn(): Promise<void> {
 
 /** The part of a scripted engine that does not care what the operations are. */
 export abstract class HoldingEngine {
-  readonly counters: EngineCounters = {
-    reads: 0,
-    writes: 0,
-    syncs: 0,
-    otherOperations: 0,
-    bytesRead: 0,
-    bytesWritten: 0,
-    failed: 0,
-    submissions: 0,
-    wakeups: 0,
-    queueFull: 0,
-    inFlight: 0,
-  };
+  readonly counters: EngineCounters = newCounters();
   /** What streams share. */
   budget: BufferBudget = new BufferBudget();
   /** Every operation when it is queued ("+ write 0+512") and when it is done ("- write 0+512: 512"). */
@@ -56,7 +45,7 @@ export abstract class HoldingEngine {
   /** Bytes of blocks that are out, at most. */
   mostBytes = 0;
   /** Called after each completion. */
-  afterEach: (operation: Operation) => void = () => {};
+  afterEach: (operation: Held) => void = () => {};
   /** What positions and lengths must be multiples of. */
   protected readonly alignment: number;
   readonly #writeBehind: number;
@@ -84,17 +73,17 @@ export abstract class HoldingEngine {
   }
 
   /** Operations that are held, in the order in which they were queued. */
-  get pending(): readonly Operation[] {
+  get pending(): readonly Held[] {
     return this.#held;
   }
 
   /** The held operations of one kind. */
-  pendingOf(kind: OperationKind): Operation[] {
+  pendingOf(kind: OperationName): Held[] {
     return this.#held.filter((operation) => operation.kind === kind);
   }
 
   /** The only held operation of that kind. */
-  only(kind: OperationKind): Operation {
+  only(kind: OperationName): Held {
     const [operation, ...others] = this.pendingOf(kind);
     if (operation && others.length === 0) return operation;
     throw new AssertionError(`Expected one ${kind} in flight, got: ${this.describePending()}`);
@@ -106,17 +95,17 @@ export abstract class HoldingEngine {
   }
 
   /** Lets an operation succeed, as far as `result` where given: fewer bytes, or `-errno`. */
-  complete(operation: Operation, result: number = operation.length): void {
+  complete(operation: Held, result: number = operation.length): void {
     this.finish(operation, result < 0 ? { errno: -result } : { most: result });
   }
 
   /** Lets a read or a write end after so many bytes. */
-  shorten(operation: Operation, bytes: number): void {
+  shorten(operation: Held, bytes: number): void {
     this.finish(operation, { most: bytes });
   }
 
   /** Lets an operation fail, after `reached` bytes of it were done all the same. */
-  fail(operation: Operation, errno: number, reached = 0): void {
+  fail(operation: Held, errno: number, reached = 0): void {
     this.finish(operation, { errno, reached });
   }
 
@@ -127,7 +116,7 @@ export abstract class HoldingEngine {
   }
 
   /** Ends an operation in the way given. */
-  finish(operation: Operation, outcome: Outcome): void {
+  finish(operation: Held, outcome: Outcome): void {
     const index = this.#held.findIndex((held) => held === operation);
     if (index < 0) throw new AssertionError(`Not in flight: ${describe(operation)}`);
     const held = this.#held.splice(index, 1)[0]!;
@@ -137,9 +126,10 @@ export abstract class HoldingEngine {
     const reached = failed && most === 0 ? 0 : held.effect(most);
     const result = failed ? -outcome.errno : reached;
     if (failed && held.kind === "sync") this.file(held.fd).syncFailed = true;
-    this.#count(held, result);
+    this.counters.inFlight--;
+    countResult(this.counters, held.operation, result);
     this.log.push(`- ${describe(held)}: ${result}`);
-    held.done.complete(result);
+    held.completion.complete(result);
     this.afterEach(held);
   }
 
@@ -228,29 +218,18 @@ export abstract class HoldingEngine {
     if (holder) this.#break(`close now while ${describe(holder)} is in flight`);
   }
 
-  /** Queues an operation. */
+  /** Holds an operation that was submitted. */
   protected hold(
-    kind: OperationKind,
-    fd: number,
-    position: number,
-    length: number,
-    done: Completion,
+    operation: Operation,
+    completion: Completion,
     effect: (most: number) => number,
-    memory?: Memory,
-    offset = 0,
   ): void {
-    const before = kind === "write" ? memory!.bytes.slice(offset, offset + length) : undefined;
-    const held: HeldOperation = {
-      kind,
-      fd,
-      position,
-      length,
-      memory,
-      offset,
-      before,
-      done,
-      effect,
-    };
+    const facts = factsOf(operation);
+    const before = operation.op === "write"
+      ? operation.memory.bytes.slice(operation.offset, operation.offset + operation.length)
+      : undefined;
+    const held: HeldOperation = { ...facts, before, completion, effect };
+    const { fd } = facts;
     const file = this.files.get(fd);
     this.#break(brokenRule(held, {
       open: file !== undefined,
@@ -264,16 +243,6 @@ export abstract class HoldingEngine {
     this.log.push(`+ ${describe(held)}`);
     this.counters.inFlight++;
     if (this.#plan) this.#pump();
-  }
-
-  #count({ kind }: HeldOperation, result: number): void {
-    const { counters } = this;
-    counters.inFlight--;
-    if (result < 0) counters.failed++;
-    if (kind === "read") counters.reads++, counters.bytesRead += Math.max(0, result);
-    else if (kind === "write") counters.writes++, counters.bytesWritten += Math.max(0, result);
-    else if (kind === "sync") counters.syncs++;
-    else counters.otherOperations++;
   }
 
   /** As {@linkcode Engine.acquire}. */
@@ -293,7 +262,9 @@ export abstract class HoldingEngine {
   release(block: Block): void {
     const out = this.#blocks.has(block);
     if (!out) this.#break(`A block of ${block.size} bytes is given back twice`);
-    const holder = this.#held.find((held) => held.memory === block);
+    const holder = this.#held.find(({ operation }) =>
+      "memory" in operation && operation.memory === block
+    );
     if (holder) this.#break(`The memory of ${describe(holder)} is given back in flight`);
     this.#blocks.delete(block);
     this.#bytes -= block.size;

@@ -1,44 +1,42 @@
 // What a scripted engine holds, and the ways to choose what becomes of it.
 
-import type { Completion, Memory } from "../../src/engine/engine.ts";
-
-/** What an operation is: the name of a method of the engine. */
-export type OperationKind =
-  | "read"
-  | "write"
-  | "sync"
-  | "allocate"
-  | "truncate"
-  | "open"
-  | "close"
-  | "stat"
-  | "link"
-  | "rename"
-  | "unlink"
-  | "copyRange"
-  | "lock"
-  | "fileSystem";
+import type { Completion, Operation, OperationName } from "../../src/engine/operation.ts";
 
 /** An operation that the engine holds. */
-export interface Operation {
-  readonly kind: OperationKind;
+export interface Held {
+  readonly kind: OperationName;
   /** The descriptor; -1 for operations on paths. */
   readonly fd: number;
   readonly position: number;
   /** Bytes; of a truncate what the file shall have. */
   readonly length: number;
+  /** As it was submitted. */
+  readonly operation: Operation;
 }
 
 /** What the engine itself knows of an operation. */
-export interface HeldOperation extends Operation {
-  /** The memory that belongs to the engine meanwhile, and from where in it. */
-  readonly memory: Memory | undefined;
-  readonly offset: number;
-  /** What was in the memory when a write was queued. */
+export interface HeldOperation extends Held {
+  /** What was in the memory when a write was submitted. */
   readonly before: Uint8Array | undefined;
-  readonly done: Completion;
+  readonly completion: Completion;
   /** Does it, for `most` bytes at most, and returns the result. */
   readonly effect: (most: number) => number;
+}
+
+/** The facts of an operation that plans and messages go by. A copy counts as one on its target. */
+export function factsOf(operation: Operation): Held {
+  const fd = operation.op === "copyRange"
+    ? operation.targetFd
+    : "fd" in operation
+    ? operation.fd
+    : -1;
+  const position = operation.op === "copyRange"
+    ? operation.targetPosition
+    : "position" in operation
+    ? operation.position
+    : 0;
+  const length = "length" in operation ? operation.length : 0;
+  return { kind: operation.op, fd, position, length, operation };
 }
 
 /**
@@ -52,11 +50,11 @@ export interface Plan {
   /** For messages: how to get the same choices again. */
   readonly name: string;
   /** Chooses among those that are held, of which there is one at least. */
-  choose(pending: readonly Operation[]): [Operation, Outcome];
+  choose(pending: readonly Held[]): [Held, Outcome];
 }
 
 /** An operation in a few words: "write 4096+512". */
-export function describe({ kind, position, length }: Operation): string {
+export function describe({ kind, position, length }: Held): string {
   switch (kind) {
     case "read":
     case "write":
@@ -96,7 +94,7 @@ export interface RandomPlanOptions {
   /** What they fail with; default EIO. */
   errno?: number;
   /** Which may fail; default every kind. */
-  kinds?: readonly OperationKind[];
+  kinds?: readonly OperationName[];
 }
 
 /**

@@ -1,8 +1,8 @@
 // What any user of an engine must keep to, whatever it does: broken, it loses bytes on a real disk.
 
 import { Buffer } from "node:buffer";
-import type { Block } from "../../src/engine/engine.ts";
-import { describe, type HeldOperation, type OperationKind } from "./scripted_operation.ts";
+import type { Block, OperationName, WriteOperation } from "../../src/engine/operation.ts";
+import { describe, type HeldOperation } from "./scripted_operation.ts";
 
 /** What the rules need to know besides the operation. */
 export interface Circumstances {
@@ -35,7 +35,7 @@ export function brokenRule(held: HeldOperation, around: Circumstances): string |
 }
 
 /** Whether an operation must not be queued while the other is in flight. */
-function conflicts(kind: OperationKind, other: OperationKind): boolean {
+function conflicts(kind: OperationName, other: OperationName): boolean {
   switch (kind) {
     case "close":
       return true;
@@ -50,7 +50,8 @@ function conflicts(kind: OperationKind, other: OperationKind): boolean {
 }
 
 function brokenByTransfer(held: HeldOperation, around: Circumstances): string | undefined {
-  const { kind, position, length, offset } = held;
+  const { kind, position, length, operation } = held;
+  const { offset } = operation as WriteOperation;
   const { alignment, others, writeBehind } = around;
   const says = describe(held);
   if (length <= 0) return `${says} of nothing`;
@@ -73,8 +74,10 @@ export function brokenByMemory(
   held: HeldOperation,
   isOut: (block: Block) => boolean,
 ): string | undefined {
-  const { memory, offset, length, before } = held;
-  if (!memory) return undefined;
+  const { operation, length, before } = held;
+  if (!("memory" in operation)) return undefined;
+  const { memory } = operation;
+  const offset = "offset" in operation ? operation.offset : 0;
   const says = describe(held);
   const size = "size" in memory ? (memory as Block).size : memory.bytes.length;
   if (offset + length > size) return `${says} goes past its ${size} bytes of memory`;

@@ -33,7 +33,7 @@ async function closing(
   file: DmaFile,
 ): Promise<{ writer: DmaStreamWriter; writes: Held; closed: Promise<void> }> {
   const writes = new Held();
-  using _ = interpose("write", (real, args) => writes.hold(() => real(...args)));
+  using _ = interpose("write", ({ pass }) => writes.hold(pass));
   const writer = new DmaStreamWriter(file, { bufferSize: 4096 });
   await writer.write(pattern(10_000));
   const closed = writer.close();
@@ -50,7 +50,7 @@ testInEachDirectory(
     const reads = new Held();
     let reading: Promise<Uint8Array>;
     {
-      using _ = interpose("read", (real, args) => reads.hold(() => real(...args)));
+      using _ = interpose("read", ({ pass }) => reads.hold(pass));
       reading = file.readAt(0, 10_000);
       await reads.come();
     }
@@ -81,19 +81,19 @@ testInEachDirectory(
     const others: Deno.FsFile[] = [];
     const opened: string[] = [];
     const options = { create: true, write: true };
-    using _close = interpose("close", (real, [fd, done]) =>
-      real(fd, {
+    using _close = interpose("close", ({ completion, pass }) =>
+      pass({}, {
         complete: (result) => {
           // One of them has the number now.
           for (let count = 0; count < 8; count++) {
             others.push(Deno.openSync(dir.file("elsewhere/other"), options));
           }
-          done.complete(result);
+          completion.complete(result);
         },
       }));
-    using _open = interpose("open", (real, args) => {
-      opened.push(args[1]);
-      real(...args);
+    using _open = interpose("open", ({ operation, pass }) => {
+      opened.push(operation.name);
+      pass();
     });
     writes.go();
     await closed.finally(() => others.forEach((other) => other.close()));
@@ -114,9 +114,9 @@ testInEachDirectory(
         // It is on the disk, but nobody knows yet.
         using _ = interpose(
           "write",
-          (real, [fd, memory, offset, length, position, copies, done]) =>
-            real(fd, memory, offset, length, position, copies, {
-              complete: (result) => writes.hold(() => done.complete(result)),
+          ({ completion, pass }) =>
+            pass({}, {
+              complete: (result) => writes.hold(() => completion.complete(result)),
             }),
         );
         writing = file.writeAt(pattern(4096, 65_536), 65_536);
@@ -149,7 +149,7 @@ testInEachDirectory(
       let closed: Promise<void>;
       let changed: Promise<unknown>;
       {
-        using _ = interpose("truncate", (real, args) => cuts.hold(() => real(...args)));
+        using _ = interpose("truncate", ({ pass }) => cuts.hold(pass));
         closed = writer.close();
         await cuts.come();
         changed = change(file);

@@ -231,10 +231,10 @@ testInEachDirectory("writeBuffer takes no copy where the position is aligned", a
   const lengths: number[] = [];
   let pooled = 0;
   {
-    using _ = interpose("write", (real, args) => {
-      lengths.push(args[3]);
+    using _ = interpose("write", ({ operation, pass }) => {
+      lengths.push(operation.length);
       pooled = Math.max(pooled, engine.pool.used);
-      real(...args);
+      pass();
     });
     for (let index = 0; index < 10; index++) {
       const buffer = stream.file.allocBuffer(262_144);
@@ -273,10 +273,10 @@ testInEachDirectory(
     await using other = await DmaFile.create(dir.file("other"));
     const file = await DmaFile.create(dir.file("file"), { direct: "off" });
     const stream = new DmaStreamWriter(file, { bufferSize: 8192 });
-    using _ = interpose("write", (real, args) => {
-      const [, , , length, at] = args;
+    using _ = interpose("write", ({ operation, pass }) => {
+      const { length, position: at } = operation;
       assertEquals([length % 4096, at % 4096], [0, 0]);
-      real(...args);
+      pass();
     });
     let position = 0;
     for (let round = 0; round < 3; round++) {
@@ -297,7 +297,7 @@ testInEachDirectory("writeBuffer waits for room as write does", async (dir) => {
   const waiting: (() => void)[] = [];
   let taken = 0;
   {
-    using _ = interpose("write", (real, args) => void waiting.push(() => real(...args)));
+    using _ = interpose("write", ({ pass }) => void waiting.push(pass));
     const work = Array.from({ length: 6 }, async (_, index) => {
       const buffer = stream.file.allocBuffer(8192);
       buffer.bytes.set(pattern(8192, index * 8192));
@@ -309,7 +309,7 @@ testInEachDirectory("writeBuffer waits for room as write does", async (dir) => {
     assertEquals(waiting.length, 2);
     while (stream.currentFlushedPos < 6 * 8192) {
       for (const go of waiting.splice(0)) go();
-      engine.submit();
+      engine.flush();
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
     await Promise.all(work);

@@ -6,7 +6,7 @@ import { pattern } from "../support/bytes.ts";
 import { descriptorsOf, eventually } from "../support/descriptors.ts";
 import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
-import { interpose, later } from "../support/interpose.ts";
+import { interpose } from "../support/interpose.ts";
 
 const ENOSPC = 28;
 
@@ -64,9 +64,9 @@ for (const [name, tell] of Object.entries(tellers)) {
       const scope = async () => {
         await using writer = stream;
         const path = `${Deno.realPathSync(dir.path)}/file`;
-        using _ = interpose("write", (real, args) => {
-          if (Deno.readLinkSync(`/proc/self/fd/${args[0]}`) === path) later(args[6], -ENOSPC);
-          else real(...args);
+        using _ = interpose("write", ({ operation, pass, end }) => {
+          if (Deno.readLinkSync(`/proc/self/fd/${operation.fd}`) === path) end(-ENOSPC);
+          else pass();
         });
         await tell(writer);
       };
@@ -109,7 +109,7 @@ for (const [name, close] of Object.entries(closings)) {
 testInEachDirectory("Disposing tells a failure that nobody was told of", async (dir) => {
   for (const piped of [false, true]) {
     const stream = await create(dir, { bufferSize: 4096, preallocate: false });
-    using _ = interpose("write", (_real, args) => later(args[6], -ENOSPC));
+    using _ = interpose("write", ({ end }) => end(-ENOSPC));
     const scope = async () => {
       await using writer = stream;
       if (piped) {
@@ -132,13 +132,13 @@ testInEachDirectory(
     const stream = await create(dir, { bufferSize: 64 * 1024, preallocate: false });
     const path = `${Deno.realPathSync(dir.path)}/file`;
     const closing = Promise.withResolvers<void>();
-    using _ = interpose("close", (real, args) => {
+    using _ = interpose("close", ({ pass }) => {
       closing.resolve();
-      setTimeout(() => real(...args), 30);
+      setTimeout(() => pass(), 30);
     });
-    using _1 = interpose("write", (real, args) => {
-      if (Deno.readLinkSync(`/proc/self/fd/${args[0]}`) !== path) return real(...args);
-      closing.promise.then(() => args[6].complete(-ENOSPC));
+    using _1 = interpose("write", ({ operation, completion, pass }) => {
+      if (Deno.readLinkSync(`/proc/self/fd/${operation.fd}`) !== path) return pass();
+      closing.promise.then(() => completion.complete(-ENOSPC));
     });
     const error = await assertRejects(
       () => source.readable.pipeTo(stream, { preventClose: true }),
@@ -160,7 +160,7 @@ testInEachDirectory(
     addEventListener("unhandledrejection", listener);
     try {
       const stream = await create(dir, { bufferSize: 4096, writeBehind: 1, preallocate: false });
-      using _ = interpose("write", (_real, args) => later(args[6], -ENOSPC));
+      using _ = interpose("write", ({ end }) => end(-ENOSPC));
       for (let count = 0; count < 8; count++) stream.write(pattern(5000));
       await eventually(() => reported.length > 0);
       const error = await assertRejects(() => stream.close());

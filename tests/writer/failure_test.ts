@@ -8,7 +8,7 @@ import { assertFile, filled, joined, pattern } from "../support/bytes.ts";
 import { descriptorsIn, descriptorsOf, eventually } from "../support/descriptors.ts";
 import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
-import { interpose, later } from "../support/interpose.ts";
+import { interpose } from "../support/interpose.ts";
 import { collectGarbage } from "../support/leaks.ts";
 
 async function create(
@@ -70,9 +70,9 @@ for (const nth of [0, 1, 3, 6]) {
     const stream = await create(dir, { bufferSize: 4096, writeBehind: 2, preallocate: false });
     let error: unknown;
     {
-      using _ = interpose("write", (real, args, index) => {
-        if (index === nth) later(args[6], -EIO);
-        else real(...args);
+      using _ = interpose("write", ({ index, pass, end }) => {
+        if (index === nth) end(-EIO);
+        else pass();
       });
       error = await assertRejects(
         async () => {
@@ -96,8 +96,8 @@ for (const nth of [0, 1, 3, 6]) {
 
 testInEachDirectory("The first of several failures is the one that counts", async (dir) => {
   const stream = await create(dir, { bufferSize: 4096, writeBehind: 4 });
-  using _ = interpose("write", (_real, args, index) => {
-    setTimeout(() => args[6].complete(index === 2 ? -ENOSPC : -EIO), index === 2 ? 0 : 10);
+  using _ = interpose("write", ({ completion, index }) => {
+    setTimeout(() => completion.complete(index === 2 ? -ENOSPC : -EIO), index === 2 ? 0 : 10);
   });
   const error = await assertRejects(
     async () => {
@@ -112,7 +112,10 @@ testInEachDirectory("The first of several failures is the one that counts", asyn
 
 testInEachDirectory("All who wait hear of a failure", async (dir) => {
   const stream = await create(dir, { bufferSize: 4096, writeBehind: 1 });
-  using _ = interpose("write", (_real, args) => void setTimeout(() => args[6].complete(-EIO), 10));
+  using _ = interpose(
+    "write",
+    ({ completion }) => void setTimeout(() => completion.complete(-EIO), 10),
+  );
   const waiting = [
     stream.write(pattern(100_000)),
     stream.flushAligned(),
@@ -133,7 +136,7 @@ testInEachDirectory("A failed sync is final, and is not tried again", async (dir
   await stream.write(pattern(10_000));
   let error: unknown;
   {
-    using syncs = interpose("sync", (_real, args) => later(args[2], -EIO));
+    using syncs = interpose("sync", ({ end }) => end(-EIO));
     error = await assertRejects(() => stream.sync(), Error, "(os error 5): sync");
     await assertRejects(() => stream.close());
     assertEquals(syncs.count, 1);
@@ -149,7 +152,7 @@ testInEachDirectory(
     await stream.write(pattern(10_000));
     let error: unknown;
     {
-      using _ = interpose("sync", (_real, args) => later(args[2], -EIO));
+      using _ = interpose("sync", ({ end }) => end(-EIO));
       error = await assertRejects(() => stream.close(), Error, "(os error 5): sync");
     }
     await assertDead(stream, error);
@@ -163,7 +166,7 @@ testInEachDirectory(
     await stream.write(pattern(10_001));
     let error: unknown;
     {
-      using _ = interpose("truncate", (_real, args) => later(args[2], -EIO));
+      using _ = interpose("truncate", ({ end }) => end(-EIO));
       error = await assertRejects(() => stream.close(), Error, "(os error 5): truncate");
     }
     await assertDead(stream, error);
@@ -174,8 +177,8 @@ testInEachDirectory("A close that fails has close reject", async (dir) => {
   const stream = await create(dir);
   await stream.write(pattern(10_000));
   {
-    using _ = interpose("close", (real, [fd, done]) => {
-      real(fd, { complete: () => done.complete(-EIO) });
+    using _ = interpose("close", ({ completion, pass }) => {
+      pass({}, { complete: () => completion.complete(-EIO) });
     });
     await assertRejects(() => stream.close(), Error, "(os error 5): close");
   }
@@ -186,7 +189,7 @@ testInEachDirectory("A close that fails has close reject", async (dir) => {
 testInEachDirectory("A reserve that fails fails nothing", async (dir) => {
   const stream = await create(dir, { sizeHint: 1_000_000 });
   {
-    using steps = interpose("allocate", (_real, args) => later(args[4], -ENOSPC));
+    using steps = interpose("allocate", ({ end }) => end(-ENOSPC));
     await stream.write(pattern(5_000_000));
     await stream.close();
     assert(steps.count > 0);
@@ -200,7 +203,7 @@ testInEachDirectory("A start that cannot be read fails the stream", async (dir) 
   let error: unknown;
   let stream: DmaStreamWriter;
   {
-    using _ = interpose("read", (_real, args) => later(args[5], -EIO));
+    using _ = interpose("read", ({ end }) => end(-EIO));
     stream = new DmaStreamWriter(file, { position: 100 });
     error = await assertRejects(() => stream.write(pattern(5)), Error, "(os error 5): read");
   }
@@ -212,15 +215,15 @@ testInEachDirectory("Short writes of the kernel are continued", async (dir) => {
   const stream = await create(dir, { bufferSize: 65_536, writeBehind: 3 });
   {
     const seen = new Set<number>();
-    using writes = interpose("write", (real, args, index) => {
-      const [fd, memory, at, length, position, copies, done] = args;
+    using writes = interpose("write", ({ operation, completion, index, pass }) => {
+      const { length, position } = operation;
       // Some blocks, or not even one, or a block and a half; but never nothing twice in one place.
       const part = [8192, 8192, 12_288][index % 3]!;
       const told = [8192, 100, 10_000][index % 3]!;
-      if (length <= part || seen.has(position)) return real(...args);
+      if (length <= part || seen.has(position)) return pass();
       seen.add(position);
-      real(fd, memory, at, part, position, copies, {
-        complete: (result) => done.complete(result < 0 ? result : told),
+      pass({ length: part }, {
+        complete: (result) => completion.complete(result < 0 ? result : told),
       });
     });
     for (let round = 0; round < 10; round++) await stream.write(pattern(50_001, round * 50_001));
@@ -240,9 +243,9 @@ testInEachDirectory("A failure under a pipe cancels the source", async (dir) => 
   });
   let error: unknown;
   {
-    using _ = interpose("write", (real, args, index) => {
-      if (index === 5) later(args[6], -ENOSPC);
-      else real(...args);
+    using _ = interpose("write", ({ index, pass, end }) => {
+      if (index === 5) end(-ENOSPC);
+      else pass();
     });
     error = await assertRejects(() => source.pipeTo(stream), Error, "No space left on device");
   }
@@ -269,7 +272,7 @@ testInEachDirectory("abort waits for the writes in flight", async (dir) => {
   const held: (() => void)[] = [];
   let aborted = false;
   {
-    using _ = interpose("write", (real, args) => void held.push(() => real(...args)));
+    using _ = interpose("write", ({ pass }) => void held.push(pass));
     await stream.write(pattern(16_384));
     while (held.length < 4) await new Promise((resolve) => setTimeout(resolve, 1));
     const aborting = stream.abort().then(() => aborted = true);
@@ -279,7 +282,7 @@ testInEachDirectory("abort waits for the writes in flight", async (dir) => {
     assertEquals(descriptorsOf(dir.file("file")), 1);
     // The newest first: nothing may be left behind the hole, nor put there later.
     for (const go of held.splice(0).reverse()) go();
-    engine.submit();
+    engine.flush();
     await aborting;
   }
   await assertFile(dir.file("file"), pattern(stream.currentFlushedPos));
@@ -340,7 +343,7 @@ testInEachDirectory("A cut that fails at abort says so, and the file is closed",
   await stream.write(pattern(10_000));
   await stream.flushAligned();
   {
-    using _ = interpose("truncate", (_real, args) => later(args[2], -EIO));
+    using _ = interpose("truncate", ({ end }) => end(-EIO));
     await assertRejects(() => stream.abort(), Error, "(os error 5): truncate");
   }
   assertEquals(descriptorsOf(dir.file("file")), 0);
@@ -395,7 +398,7 @@ testInEachDirectory("file.close lets a writer finish that has chunks to write ye
 testInEachDirectory("A failed writer that does not close its file leaves it open", async (dir) => {
   const stream = await create(dir, { bufferSize: 4096, closeFile: false });
   {
-    using _ = interpose("write", (_real, args) => later(args[6], -ENOSPC));
+    using _ = interpose("write", ({ end }) => end(-ENOSPC));
     await assertRejects(
       async () => {
         await stream.write(pattern(10_000));
@@ -486,7 +489,7 @@ testInEachDirectory("A writer whose work is under way is not collected", async (
   await begin();
   await assertFile(dir.file("file"), pattern(50_000));
   const held: (() => void)[] = [];
-  const interposed = interpose("write", (real, args) => void held.push(() => real(...args)));
+  const interposed = interpose("write", ({ pass }) => void held.push(pass));
   const writing = async () => {
     const stream = await create(dir, { bufferSize: 4096, writeBehind: 1 });
     // In an object: a promise would be waited for before the stream is out of sight.
@@ -496,7 +499,7 @@ testInEachDirectory("A writer whose work is under way is not collected", async (
   await collectGarbage();
   interposed[Symbol.dispose]();
   for (const go of held) go();
-  engine.submit();
+  engine.flush();
   await written;
   const closing = async () => {
     const stream = await create(dir);

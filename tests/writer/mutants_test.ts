@@ -35,12 +35,12 @@ const mutants: Record<string, Mutant> = {
     file: "write_behind.ts",
     changes: [
       [
-        'if (cut) last.add("truncate", (done) => this.#engine.truncate(fd, length, done));',
+        "    if (!this.#failure) await this.#cut();\n    while (this.#busy) await this.#nextQuiet();\n",
         "",
       ],
       [
-        "// Whoever waits may still need the descriptor.",
-        'if (cut) last.add("truncate", (done) => this.#engine.truncate(fd, length, done));',
+        "    while (this.#busy) await this.#nextQuiet();\n    if (this.#failure) throw this.error;\n    this.#finished = true;",
+        "    if (!this.#failure) await this.#cut();\n    while (this.#busy) await this.#nextQuiet();\n    if (this.#failure) throw this.error;\n    this.#finished = true;",
       ],
     ],
     caughtBy: [
@@ -235,17 +235,6 @@ const mutants: Record<string, Mutant> = {
     changes: [["if (result < 0) {", "if (result < 0) {\nthis.longest = this.#from;"]],
     caughtBy: [
       endOfFile["a step that failed half-way has made the file longer, and that is cut"],
-    ],
-  },
-  "never says that the last steps are over": {
-    file: "write_behind.ts",
-    changes: [
-      ["this.#chaining = false;\n    this.#settle();", "this.#chaining = false;"],
-      ["    this.#advance();\n  }\n\n  async #whileChaining", "  }\n\n  async #whileChaining"],
-    ],
-    caughtBy: [
-      ending["abort while finish cuts the file waits for the cut and what is tied to it"],
-      anything,
     ],
   },
 };

@@ -7,7 +7,7 @@ import { assertFile, assertNoFile, pattern } from "../support/bytes.ts";
 import { descriptorsOf, eventually } from "../support/descriptors.ts";
 import { testDirectories, testInEachDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
-import { interpose, later } from "../support/interpose.ts";
+import { interpose } from "../support/interpose.ts";
 import { collectGarbage } from "../support/leaks.ts";
 import { allOf } from "../support/patterned.ts";
 
@@ -145,8 +145,8 @@ testInEachDirectory("seal() that fails frees everything", async (dir) => {
     const writer = (await DmaFile.create(path)).writable;
     await writer.write(pattern(SIZE));
     const failing = operation === "write"
-      ? interpose("write", (_, args) => later(args[6], -28))
-      : interpose("sync", (_, args) => later(args[2], -5));
+      ? interpose("write", ({ end }) => end(-28))
+      : interpose("sync", ({ end }) => end(-5));
     using _ = failing;
     const error = await assertRejects(() => writer.seal(), Error);
     assertStrictEquals(await writer.close().catch((reason) => reason), error);
@@ -220,10 +220,10 @@ testInEachDirectory(
   "A shared read that fails fails those alone who want the bad part",
   async (dir) => {
     await using file = await sealed(dir.file("file"));
-    using _ = interpose("read", (real, args) => {
-      const [, , , length, position, done] = args;
-      if (position <= 32_768 && position + length > 32_768) later(done, -5);
-      else real(...args);
+    using _ = interpose("read", ({ operation, pass, end }) => {
+      const { length, position } = operation;
+      if (position <= 32_768 && position + length > 32_768) end(-5);
+      else pass();
     });
     const [bad, good, alone] = await Promise.allSettled([
       file.readAt(0, 65_536),

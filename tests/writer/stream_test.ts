@@ -29,9 +29,9 @@ async function create(
 function holdWrites(): Disposable & { held: number; letGo: () => void } {
   const waiting: (() => void)[] = [];
   let open = false;
-  const interposed = interpose("write", (real, args) => {
-    if (open) real(...args);
-    else waiting.push(() => real(...args));
+  const interposed = interpose("write", ({ pass }) => {
+    if (open) pass();
+    else waiting.push(() => pass());
   });
   return {
     get held() {
@@ -40,7 +40,7 @@ function holdWrites(): Disposable & { held: number; letGo: () => void } {
     letGo() {
       open = true;
       for (const go of waiting.splice(0)) go();
-      engine.submit();
+      engine.flush();
     },
     [Symbol.dispose]() {
       this.letGo();
@@ -431,9 +431,9 @@ testInEachDirectory("One huge chunk goes through the same few buffers", async (d
   const stream = await create(dir, { bufferSize: 65_536, writeBehind: 2 });
   const bytes = pattern(7_000_001);
   let most = 0;
-  using _ = interpose("write", (real, args) => {
+  using _ = interpose("write", ({ pass }) => {
     most = Math.max(most, engine.pool.used);
-    real(...args);
+    pass();
   });
   await stream.write(bytes);
   await stream.close();
@@ -489,8 +489,8 @@ testInEachDirectory("await using gives on a failure that nobody has seen", async
   const stream = await create(dir, { bufferSize: 4096 });
   await stream.write(pattern(4000));
   {
-    using _ = interpose("write", (_real, args) => {
-      setTimeout(() => args[6].complete(-5), 0);
+    using _ = interpose("write", ({ completion }) => {
+      setTimeout(() => completion.complete(-5), 0);
     });
     await assertRejects(() => stream[Symbol.asyncDispose](), Error, "Input/output error");
   }

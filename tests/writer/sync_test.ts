@@ -3,12 +3,12 @@
 
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../../mod.ts";
-import { Errno } from "../../src/errors.ts";
+import { Errno } from "../../src/engine/linux.ts";
 import { assertFile, chunksOf, filled, pattern } from "../support/bytes.ts";
 import { descriptorsOf } from "../support/descriptors.ts";
 import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
-import { interpose, later } from "../support/interpose.ts";
+import { interpose } from "../support/interpose.ts";
 
 async function create(
   dir: TestDirectory,
@@ -25,14 +25,13 @@ function noteOrder(dir: TestDirectory): Disposable & { readonly order: string[] 
     const path = Deno.readLinkSync(`/proc/self/fd/${fd}`);
     return path === directory ? "directory" : path.slice(path.lastIndexOf("/") + 1);
   };
-  const noted = (["write", "truncate", "sync", "close", "allocate"] as const).map((operation) =>
-    interpose(operation, (real, args) => {
-      const what = `${operation} ${target(args[0])}`;
-      const done = args.pop() as { complete(result: number): void };
-      (real as (...args: unknown[]) => void)(...args, {
+  const noted = (["write", "truncate", "sync", "close", "allocate"] as const).map((name) =>
+    interpose(name, ({ operation, completion, pass }) => {
+      const what = `${name} ${target(operation.fd)}`;
+      pass({}, {
         complete: (result: number) => {
           order.push(what);
-          done.complete(result);
+          completion.complete(result);
         },
       });
     })
@@ -160,10 +159,10 @@ testInEachDirectory(
     const stream = await create(dir, { bufferSize: 4096 });
     await stream.write(pattern(4096));
     const directory = Deno.realPathSync(dir.path);
-    using _ = interpose("sync", (real, args) => {
-      const path = Deno.readLinkSync(`/proc/self/fd/${args[0]}`);
-      if (path === directory) later(args[2], -Errno.EIO);
-      else real(...args);
+    using _ = interpose("sync", ({ operation, pass, end }) => {
+      const path = Deno.readLinkSync(`/proc/self/fd/${operation.fd}`);
+      if (path === directory) end(-Errno.EIO);
+      else pass();
     });
     const error = await assertRejects(() => stream.sync(), Error, "os error 5");
     assertEquals(await assertRejects(() => stream.sync()), error);
@@ -192,10 +191,10 @@ testInEachDirectory(
       await stream.write(pattern(4096));
       const directory = Deno.realPathSync(dir.path);
       let failures = 0;
-      using _ = interpose("sync", (real, args) => {
-        const path = Deno.readLinkSync(`/proc/self/fd/${args[0]}`);
-        if (path === directory && failures++ === 0) later(args[2], -Errno.EIO);
-        else real(...args);
+      using _ = interpose("sync", ({ operation, pass, end }) => {
+        const path = Deno.readLinkSync(`/proc/self/fd/${operation.fd}`);
+        if (path === directory && failures++ === 0) end(-Errno.EIO);
+        else pass();
       });
       const [synced, closed] = await Promise.allSettled([stream.sync(), stream.close()]);
       assert(synced.status === "rejected");
@@ -214,9 +213,9 @@ testInEachDirectory("A renamed file has the directory synced in which it stands"
   await stream.write(pattern(10));
   await stream.file.rename(dir.file("other/moved"));
   const synced: string[] = [];
-  using _ = interpose("sync", (real, args) => {
-    synced.push(Deno.readLinkSync(`/proc/self/fd/${args[0]}`));
-    real(...args);
+  using _ = interpose("sync", ({ operation, pass }) => {
+    synced.push(Deno.readLinkSync(`/proc/self/fd/${operation.fd}`));
+    pass();
   });
   await stream.close();
   assert(synced.includes(Deno.realPathSync(dir.file("other"))), synced.join(", "));
@@ -267,7 +266,7 @@ testInEachDirectory(
   "Many syncs and flushes at once all resolve, and share the work",
   async (dir) => {
     const stream = await create(dir, { bufferSize: 4096, writeBehind: 4 });
-    using syncs = interpose("sync", (real, args) => real(...args));
+    using syncs = interpose("sync", ({ pass }) => pass());
     const work: Promise<number>[] = [];
     for (let round = 0; round < 50; round++) {
       await stream.write(pattern(999, round * 999));
@@ -301,7 +300,7 @@ testInEachDirectory("A sync resolves to what was flushed when it began", async (
   const held: (() => void)[] = [];
   let sync: Promise<number>;
   {
-    using _ = interpose("sync", (real, args) => void held.push(() => real(...args)));
+    using _ = interpose("sync", ({ pass }) => void held.push(pass));
     await stream.write(pattern(4096));
     sync = stream.sync();
     while (held.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
@@ -309,7 +308,7 @@ testInEachDirectory("A sync resolves to what was flushed when it began", async (
     await stream.write(pattern(8192, 4096));
     assertEquals(await stream.flushAligned(), 12_288);
     for (const go of held.splice(0)) go();
-    engine.submit();
+    engine.flush();
     assertEquals(await sync, 4096);
   }
   assertEquals(await stream.sync(), 12_288);
@@ -342,21 +341,19 @@ testInEachDirectory("Never two writes in flight on one block", async (dir) => {
   const stream = await create(dir, { bufferSize: 8192, writeBehind: 4, preallocate: false });
   const flying = new Set<{ from: number; to: number }>();
   let clashes = 0;
-  using _ = interpose("write", (real, args) => {
-    const [, , , length, position] = args;
+  using _ = interpose("write", ({ operation, completion, pass }) => {
+    const { length, position } = operation;
     const range = { from: position, to: position + length };
     for (const { from, to } of flying) if (from < range.to && range.from < to) clashes++;
     flying.add(range);
-    const done = args[6];
     // Late, and the latest first: the older of two writes would win.
-    args[6] = {
+    pass({}, {
       complete: (result) =>
         void setTimeout(() => {
           flying.delete(range);
-          done.complete(result);
+          completion.complete(result);
         }, Math.random() * 5),
-    };
-    real(...args);
+    });
   });
   const work: Promise<unknown>[] = [];
   for (let round = 0; round < 40; round++) {
@@ -379,13 +376,13 @@ testInEachDirectory("The padding is zeros, and less than one alignment unit", as
     const stream = await create(dir, { preallocate: false });
     const { offset } = stream.file.alignment;
     const ends: number[] = [];
-    using _ = interpose("write", (real, args) => {
-      const [, memory, at, size, position] = args;
+    using _ = interpose("write", ({ operation, pass }) => {
+      const { memory, offset: at, length: size, position } = operation;
       ends.push(position + size);
       const inside = Math.max(0, length - position);
       const padding = memory.bytes.subarray(at, at + size).subarray(inside);
       assertEquals(padding, new Uint8Array(padding.length));
-      real(...args);
+      pass();
     });
     await stream.write(pattern(length));
     await stream.sync({ tail: true });
@@ -410,7 +407,7 @@ testInEachDirectory("sync and flushAligned after close touch no descriptor", asy
     const stream = await create(dir, { syncOnClose });
     await stream.write(pattern(5000));
     await stream.close();
-    using syncs = interpose("sync", (real, args) => real(...args));
+    using syncs = interpose("sync", ({ pass }) => pass());
     // The number may belong to another file by now.
     await stream.sync().catch(() => {});
     await stream.sync({ tail: true }).catch(() => {});

@@ -5,17 +5,18 @@ import type { Engine } from "../../../src/engine/engine.ts";
 
 const [architecture] = Deno.args;
 Object.assign(Deno, { build: { ...Deno.build, arch: architecture } });
-const { O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_PATH, O_RDONLY, openHandle } = await import(
-  "../../../src/core/open.ts"
+const { O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_PATH, O_RDONLY } = await import(
+  "../../../src/engine/linux.ts"
 );
+const { openHandle } = await import("../../../src/core/open.ts");
 
 /** Refuses to open, and remembers with which flags it was asked to. */
 async function flagsOf(wanted: Partial<Parameters<typeof openHandle>[2]>): Promise<number> {
   let seen: number | undefined;
-  const engine: Pick<Engine, "open"> = {
-    open(_directory, _path, flags, _mode, done) {
-      seen ??= flags;
-      queueMicrotask(() => done.complete(-5));
+  const engine: Pick<Engine, "submit"> = {
+    submit(operation, completion) {
+      if (operation.op === "open") seen ??= operation.flags;
+      queueMicrotask(() => completion.complete(-5));
     },
   };
   await openHandle(engine as Engine, "/some/file", {

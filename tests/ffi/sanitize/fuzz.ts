@@ -141,7 +141,7 @@ function fuzzQueue(): number {
       const [address, length, offset] = random() < 0.5
         ? [4096 * unsigned(), pick(1, 512, MAX_RW), unsigned()]
         : [real(), unsigned(), real()];
-      const result = shim.dma_queue(
+      const result = shim.dma_prepare(
         ring,
         opcode,
         flags,
@@ -155,7 +155,17 @@ function fuzzQueue(): number {
       );
       const right = opcode <= 255 && flags <= 255 && isAcceptable(opcode, address, length, offset);
       const wanted = !right ? -EINVAL : here < entries ? 0 : -EBUSY;
-      must(result === wanted, "dma_queue", wanted, result, opcode, flags, address, length, offset);
+      must(
+        result === wanted,
+        "dma_prepare",
+        wanted,
+        result,
+        opcode,
+        flags,
+        address,
+        length,
+        offset,
+      );
       if (result === 0) here++, queued++;
       if (result === -EBUSY) full++;
       must(

@@ -27,16 +27,17 @@ struct shim {
   uint32_t (*abi)(void);
   double (*map)(double length, uint32_t huge);
   int32_t (*unmap)(double address, double length);
-  int32_t (*queue)(struct io_uring *ring, uint32_t opcode, uint32_t flags, int32_t fd, double address,
-                   uint32_t length, double offset, uint32_t op_flags, uint32_t buffer_index,
-                   uint32_t user_data);
+  int32_t (*prepare)(struct io_uring *ring, uint32_t opcode, uint32_t flags, int32_t fd, double address,
+                     uint32_t length, double offset, uint32_t op_flags, uint32_t buffer_index,
+                     uint32_t user_data);
   int32_t (*reap)(struct io_uring *ring, int32_t *out, uint32_t most);
-  int32_t (*quiet)(struct io_uring *ring);
+  int32_t (*mute_eventfd)(struct io_uring *ring);
+  int32_t (*withdraw)(struct io_uring *ring, int32_t *out, uint32_t most);
   int32_t (*call)(uint32_t opcode, int32_t fd, double address, uint32_t length, double offset, uint32_t flags);
-  int32_t (*call_apart)(void *estate, uint32_t opcode, int32_t fd, double address, uint32_t length, double offset,
-                        uint32_t flags);
-  double (*call_apart_address)(void);
-  double (*give_back_address)(void);
+  int32_t (*call_on_thread)(void *resources, uint32_t opcode, int32_t fd, double address, uint32_t length,
+                            double offset, uint32_t flags);
+  double (*call_on_thread_address)(void);
+  double (*on_thread_exit_address)(void);
 };
 
 extern struct shim shim;
@@ -65,9 +66,10 @@ void test_arguments(void);
 void test_files(void);
 void test_names(void);
 void test_others(void);
-void test_queue(void);
+void test_prepare(void);
 void test_reap(void);
-void test_quiet(void);
+void test_mute(void);
+void test_withdraw(void);
 void test_ring(void);
 void test_thread_end(void);
 void test_ring_end(void);

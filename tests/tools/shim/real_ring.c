@@ -16,14 +16,14 @@ static int (*get_events)(struct io_uring *ring);
 static struct io_uring ring;
 
 static int32_t nop(uint32_t user_data) {
-  return shim.queue(&ring, IORING_OP_NOP, 0, -1, 0, 0, 0, 0, 0, user_data);
+  return shim.prepare(&ring, IORING_OP_NOP, 0, -1, 0, 0, 0, 0, 0, user_data);
 }
 
 // Waits for `count` completions, which come without a wait where a submission does them.
 static uint32_t reap_all(int32_t *out, uint32_t count) {
   uint32_t got = 0;
   for (int tries = 0; tries < 2000 && got < count; tries++) {
-    if (shim.quiet(&ring) && get_events) get_events(&ring);
+    if (shim.mute_eventfd(&ring) && get_events) get_events(&ring);
     got += (uint32_t)shim.reap(&ring, out + 2 * got, count - got);
     if (got < count) usleep(1000);
   }
@@ -53,10 +53,10 @@ static void check_overflow(void) {
     for (int at = 0; at < ENTRIES; at++) EQUAL(nop(total++), 0);
     EQUAL(submit(&ring), ENTRIES);
   }
-  EQUAL(shim.quiet(&ring), 1);
+  EQUAL(shim.mute_eventfd(&ring), 1);
   EQUAL(reap_all(out, total), total);
   for (unsigned at = 0; at < total; at++) EQUAL(out[2 * at], at);
-  EQUAL(shim.quiet(&ring), 0);
+  EQUAL(shim.mute_eventfd(&ring), 0);
 }
 
 static void check_file(void) {
@@ -69,8 +69,8 @@ static void check_file(void) {
   memset(bytes, 'w', 4096);
   int32_t out[4];
   double far = 5368709120.0; // needs more than 32 bits
-  EQUAL(shim.queue(&ring, IORING_OP_WRITE, IOSQE_IO_LINK, fd, memory, 4096, far, 0, 0, 1), 0);
-  EQUAL(shim.queue(&ring, IORING_OP_READ, 0, fd, memory + 4096, 4096, far + 1, 0, 0, 2), 0);
+  EQUAL(shim.prepare(&ring, IORING_OP_WRITE, IOSQE_IO_LINK, fd, memory, 4096, far, 0, 0, 1), 0);
+  EQUAL(shim.prepare(&ring, IORING_OP_READ, 0, fd, memory + 4096, 4096, far + 1, 0, 0, 2), 0);
   EQUAL(submit(&ring), 2);
   EQUAL(reap_all(out, 2), 2);
   EQUAL(out[0], 1);
@@ -80,7 +80,7 @@ static void check_file(void) {
   EQUAL(memcmp(bytes, bytes + 4096, 4095), 0);
   EQUAL(bytes[8191], 0);
   close(fd);
-  EQUAL(shim.queue(&ring, IORING_OP_READ, 0, fd, memory, 4096, 0, 0, 0, 3), 0);
+  EQUAL(shim.prepare(&ring, IORING_OP_READ, 0, fd, memory, 4096, 0, 0, 0, 3), 0);
   EQUAL(submit(&ring), 1);
   EQUAL(reap_all(out, 1), 1);
   EQUAL(out[0], 3);

@@ -1,4 +1,4 @@
-// dma_queue, dma_reap, dma_quiet on a ring in plain memory, where every word that the kernel shares is this
+// dma_prepare, dma_withdraw, dma_reap, dma_mute_eventfd on a ring in plain memory, where every word that the kernel shares is this
 // test's own: so they are tried where the emulator has no io_uring, and in states that a kernel is seldom in.
 
 #include "check.h"
@@ -11,7 +11,7 @@
 #define COMPLETIONS 16u
 
 static struct {
-  unsigned sq_head, sq_mask, sq_entries, sq_flags;
+  unsigned sq_head, sq_tail, sq_mask, sq_entries, sq_flags;
   unsigned cq_head, cq_tail, cq_mask, cq_flags;
   struct io_uring_sqe sqes[SUBMISSIONS];
   struct io_uring_cqe cqes[COMPLETIONS];
@@ -42,15 +42,15 @@ static void reset(unsigned count) {
   cq->cqes = fake.cqes;
 }
 
-static int32_t queue_write(uint32_t user_data) {
-  return shim.queue(&fake.ring, IORING_OP_WRITE, 0, 3, 4096, 512, 0, 0, 0, user_data);
+static int32_t prepare_write(uint32_t user_data) {
+  return shim.prepare(&fake.ring, IORING_OP_WRITE, 0, 3, 4096, 512, 0, 0, 0, user_data);
 }
 
 static void check_fields(void) {
   reset(0);
   // Every number at its widest, and no two alike.
   double address = 140737488351232.0, offset = MAX_EXACT - 0x7ffff000u;
-  EQUAL(shim.queue(&fake.ring, IORING_OP_WRITE_FIXED, IOSQE_ASYNC | IOSQE_IO_LINK, 2147483646, address,
+  EQUAL(shim.prepare(&fake.ring, IORING_OP_WRITE_FIXED, IOSQE_ASYNC | IOSQE_IO_LINK, 2147483646, address,
                    0x7ffff000u, offset, 0x87654321u, 65534, 0xfedcba98u),
         0);
   EQUAL(fake.ring.sq.sqe_tail, 1);
@@ -69,7 +69,7 @@ static void check_fields(void) {
   EQUAL(fake.sqes[0].user_data, 0xfedcba98u);
 
   // A descriptor that stands for the working directory, as *at calls have it.
-  EQUAL(shim.queue(&fake.ring, IORING_OP_OPENAT, 0, -100, 4096, 0666, 0, 02000000, 0, 1), 0);
+  EQUAL(shim.prepare(&fake.ring, IORING_OP_OPENAT, 0, -100, 4096, 0666, 0, 02000000, 0, 1), 0);
   EQUAL(fake.sqes[1].fd, -100);
   EQUAL(fake.sqes[1].len, 0666);
   EQUAL(fake.sqes[1].open_flags, 02000000);
@@ -80,26 +80,26 @@ static void check_fields(void) {
 
 static void check_full(unsigned start) {
   reset(start);
-  for (unsigned at = 0; at < SUBMISSIONS; at++) EQUAL(queue_write(at), 0);
+  for (unsigned at = 0; at < SUBMISSIONS; at++) EQUAL(prepare_write(at), 0);
   EQUAL(fake.ring.sq.sqe_tail, start + SUBMISSIONS);
-  for (int twice = 0; twice < 2; twice++) EQUAL(queue_write(99), -EBUSY);
+  for (int twice = 0; twice < 2; twice++) EQUAL(prepare_write(99), -EBUSY);
   EQUAL(fake.ring.sq.sqe_tail, start + SUBMISSIONS);
   for (unsigned at = 0; at < SUBMISSIONS; at++) {
     EQUAL(fake.sqes[(start + at) % SUBMISSIONS].user_data, at);
   }
-  // The kernel takes three: as many can be queued, in their place, and no more.
+  // The kernel takes three: as many can be prepared, in their place, and no more.
   fake.sq_head += 3;
-  for (unsigned at = 0; at < 3; at++) EQUAL(queue_write(100 + at), 0);
-  EQUAL(queue_write(99), -EBUSY);
+  for (unsigned at = 0; at < 3; at++) EQUAL(prepare_write(100 + at), 0);
+  EQUAL(prepare_write(99), -EBUSY);
   for (unsigned at = 0; at < 3; at++) EQUAL(fake.sqes[(start + at) % SUBMISSIONS].user_data, 100 + at);
   EQUAL(fake.sqes[(start + 3) % SUBMISSIONS].user_data, 3);
 }
 
-static int32_t queue(uint32_t opcode, uint32_t flags, double address, uint32_t length, double offset) {
-  return shim.queue(&fake.ring, opcode, flags, 3, address, length, offset, 0, 0, 0);
+static int32_t prepare(uint32_t opcode, uint32_t flags, double address, uint32_t length, double offset) {
+  return shim.prepare(&fake.ring, opcode, flags, 3, address, length, offset, 0, 0, 0);
 }
 
-void test_queue(void) {
+void test_prepare(void) {
   check_fields();
   check_full(0);
   check_full(5);
@@ -108,31 +108,60 @@ void test_queue(void) {
   reset(0);
   static const double no_number[] = {-1, -4096, 0.5, 4096.5, MAX_EXACT + 1, 1e300, INFINITY, -INFINITY, NAN};
   for (size_t at = 0; at < sizeof no_number / sizeof *no_number; at++) {
-    EQUAL(queue(IORING_OP_WRITE, 0, no_number[at], 512, 0), -EINVAL);
-    EQUAL(queue(IORING_OP_WRITE, 0, 4096, 512, no_number[at]), -EINVAL);
-    EQUAL(queue(IORING_OP_FSYNC, 0, no_number[at], 0, 0), -EINVAL);
-    EQUAL(queue(IORING_OP_FSYNC, 0, 0, 0, no_number[at]), -EINVAL);
+    EQUAL(prepare(IORING_OP_WRITE, 0, no_number[at], 512, 0), -EINVAL);
+    EQUAL(prepare(IORING_OP_WRITE, 0, 4096, 512, no_number[at]), -EINVAL);
+    EQUAL(prepare(IORING_OP_FSYNC, 0, no_number[at], 0, 0), -EINVAL);
+    EQUAL(prepare(IORING_OP_FSYNC, 0, 0, 0, no_number[at]), -EINVAL);
   }
   static const uint8_t movers[] = {IORING_OP_READ, IORING_OP_WRITE, IORING_OP_READ_FIXED,
                                    IORING_OP_WRITE_FIXED};
   for (size_t at = 0; at < sizeof movers; at++) {
-    EQUAL(queue(movers[at], 0, 0, 512, 0), -EINVAL);
-    EQUAL(queue(movers[at], 0, 4096, 0, 0), -EINVAL);
-    EQUAL(queue(movers[at], 0, 4096, 0x7ffff001u, 0), -EINVAL);
-    EQUAL(queue(movers[at], 0, 4096, 0xffffffffu, 0), -EINVAL);
-    EQUAL(queue(movers[at], 0, 4096, 512, MAX_EXACT - 511), -EINVAL);
+    EQUAL(prepare(movers[at], 0, 0, 512, 0), -EINVAL);
+    EQUAL(prepare(movers[at], 0, 4096, 0, 0), -EINVAL);
+    EQUAL(prepare(movers[at], 0, 4096, 0x7ffff001u, 0), -EINVAL);
+    EQUAL(prepare(movers[at], 0, 4096, 0xffffffffu, 0), -EINVAL);
+    EQUAL(prepare(movers[at], 0, 4096, 512, MAX_EXACT - 511), -EINVAL);
   }
-  EQUAL(queue(256, 0, 4096, 512, 0), -EINVAL);
-  EQUAL(queue(IORING_OP_WRITE + 256, 0, 4096, 512, 0), -EINVAL);
-  EQUAL(queue(IORING_OP_WRITE, 256, 4096, 512, 0), -EINVAL);
+  EQUAL(prepare(256, 0, 4096, 512, 0), -EINVAL);
+  EQUAL(prepare(IORING_OP_WRITE + 256, 0, 4096, 512, 0), -EINVAL);
+  EQUAL(prepare(IORING_OP_WRITE, 256, 4096, 512, 0), -EINVAL);
   // What is refused takes no entry, and writes to none.
   EQUAL(fake.ring.sq.sqe_tail, 0);
   unsigned char untouched[sizeof fake.sqes];
   memset(untouched, 0xee, sizeof untouched);
   EQUAL(memcmp(fake.sqes, untouched, sizeof untouched), 0);
   // What moves no bytes may have none, and the largest that may be moved is taken.
-  EQUAL(queue(IORING_OP_FSYNC, 0, 0, 0, 0), 0);
-  EQUAL(queue(IORING_OP_WRITE, 255, 4096, 0x7ffff000u, MAX_EXACT - 0x7ffff000u), 0);
+  EQUAL(prepare(IORING_OP_FSYNC, 0, 0, 0, 0), 0);
+  EQUAL(prepare(IORING_OP_WRITE, 255, 4096, 0x7ffff000u, MAX_EXACT - 0x7ffff000u), 0);
+}
+
+static void check_withdraw(unsigned start) {
+  reset(start);
+  fake.ring.sq.ktail = &fake.sq_tail;
+  int32_t out[SUBMISSIONS + 1];
+  memset(out, 0x5a, sizeof out);
+  EQUAL(shim.withdraw(&fake.ring, out, SUBMISSIONS), 0);
+  for (unsigned at = 0; at < 5; at++) EQUAL(prepare_write(100 + at), 0);
+  // The kernel has seen all of them, and has taken two.
+  fake.ring.sq.sqe_head = fake.sq_tail = start + 5;
+  fake.sq_head += 2;
+  EQUAL(shim.withdraw(&fake.ring, out, 2), 2);
+  EQUAL(out[0], 104);
+  EQUAL(out[1], 103);
+  EQUAL(out[2], 0x5a5a5a5a);
+  EQUAL(fake.sq_tail, start + 3);
+  EQUAL(shim.withdraw(&fake.ring, out, SUBMISSIONS), 1);
+  EQUAL(out[0], 102);
+  EQUAL(fake.sq_tail, start + 2);
+  EQUAL(fake.ring.sq.sqe_head, start + 2);
+  EQUAL(fake.ring.sq.sqe_tail, start + 2);
+  EQUAL(shim.withdraw(&fake.ring, out, SUBMISSIONS), 0);
+}
+
+void test_withdraw(void) {
+  check_withdraw(0);
+  check_withdraw(6);
+  check_withdraw(0xfffffffeu);
 }
 
 static void complete(uint64_t user_data, int32_t result) {
@@ -185,29 +214,29 @@ void test_reap(void) {
   check_reap(0xfffffff0u);
 }
 
-// On x86_64 alone the eventfd is kept still: ffi/shim.c says why.
+// The eventfd is muted on x86_64 alone: ffi/shim.c says why.
 #if defined(__x86_64__)
-#define STILL IORING_CQ_EVENTFD_DISABLED
+#define MUTED IORING_CQ_EVENTFD_DISABLED
 #else
-#define STILL 0
+#define MUTED 0
 #endif
 
-void test_quiet(void) {
+void test_mute(void) {
   const unsigned held[] = {IORING_SQ_CQ_OVERFLOW, IORING_SQ_TASKRUN,
                            IORING_SQ_CQ_OVERFLOW | IORING_SQ_TASKRUN | IORING_SQ_NEED_WAKEUP};
   int32_t out[2];
   reset(0);
-  EQUAL(shim.quiet(&fake.ring), 0);
+  EQUAL(shim.mute_eventfd(&fake.ring), 0);
   EQUAL(fake.cq_flags, 0);
   fake.sq_flags = IORING_SQ_NEED_WAKEUP;
-  EQUAL(shim.quiet(&fake.ring), 0);
+  EQUAL(shim.mute_eventfd(&fake.ring), 0);
   EQUAL(fake.cq_flags, 0);
   for (size_t at = 0; at < sizeof held / sizeof *held; at++) {
     reset(0);
     fake.sq_flags = held[at];
-    EQUAL(shim.quiet(&fake.ring), 1);
-    EQUAL(fake.cq_flags, STILL);
-    EQUAL(shim.quiet(&fake.ring), 1);
+    EQUAL(shim.mute_eventfd(&fake.ring), 1);
+    EQUAL(fake.cq_flags, MUTED);
+    EQUAL(shim.mute_eventfd(&fake.ring), 1);
     // The flags are the kernel's to clear.
     EQUAL(fake.sq_flags, held[at]);
     complete(1, 0);
@@ -215,7 +244,7 @@ void test_quiet(void) {
     EQUAL(fake.cq_flags, 0);
     // Kernels before 5.8 have no flags there.
     fake.ring.cq.kflags = NULL;
-    EQUAL(shim.quiet(&fake.ring), 1);
+    EQUAL(shim.mute_eventfd(&fake.ring), 1);
     complete(2, 0);
     EQUAL(shim.reap(&fake.ring, out, 1), 1);
     EQUAL(fake.cq_flags, 0);

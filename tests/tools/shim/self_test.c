@@ -48,7 +48,8 @@ static const struct {
 } parts[] = {
     {"image", test_image},   {"memory", test_memory}, {"arguments", test_arguments},
     {"files", test_files},   {"names", test_names},   {"others", test_others},
-    {"queue", test_queue},   {"reap", test_reap},     {"quiet", test_quiet},
+    {"prepare", test_prepare},   {"reap", test_reap},     {"mute", test_mute},
+    {"withdraw", test_withdraw},
     {"ring", test_ring},         {"thread-end", test_thread_end},
     {"ring-end", test_ring_end},
 };
@@ -71,13 +72,14 @@ static void load(void) {
   shim.abi = symbol(library, "dma_abi");
   shim.map = symbol(library, "dma_map");
   shim.unmap = symbol(library, "dma_unmap");
-  shim.queue = symbol(library, "dma_queue");
+  shim.prepare = symbol(library, "dma_prepare");
   shim.reap = symbol(library, "dma_reap");
-  shim.quiet = symbol(library, "dma_quiet");
+  shim.mute_eventfd = symbol(library, "dma_mute_eventfd");
+  shim.withdraw = symbol(library, "dma_withdraw");
   shim.call = symbol(library, "dma_call");
-  shim.call_apart = symbol(library, "dma_call_apart");
-  shim.call_apart_address = symbol(library, "dma_call_apart_address");
-  shim.give_back_address = symbol(library, "dma_give_back_address");
+  shim.call_on_thread = symbol(library, "dma_call_on_thread");
+  shim.call_on_thread_address = symbol(library, "dma_call_on_thread_address");
+  shim.on_thread_exit_address = symbol(library, "dma_on_thread_exit_address");
   // It must stay where it is: calls of it may be under way on other threads (ffi/shim.ts).
   dlclose(library);
 }

@@ -9,22 +9,22 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define ESTATE_BYTES 65536
+#define RESOURCES_BYTES 65536
 
-// As ffi/shim.c and ffi/estate.ts lay it out. Written down again: a place that changes there must fail here.
-struct estate {
+// As ffi/shim.c and ffi/thread_exit.ts lay it out. Written down again: a place that changes there must fail here.
+struct resources {
   double ring, mappings;
-  int32_t calls, running, closed, wake;
+  int32_t calls, running, closed, notifier;
   uint8_t descriptors[8192];
   struct {
     double address, length;
   } mapping[3582];
 };
 
-static struct estate *estate;
+static struct resources *resources;
 static int pipes[2];
 
-static void give_back(void) { ((void (*)(void *))(uintptr_t)shim.give_back_address())(estate); }
+static void on_thread_exit(void) { ((void (*)(void *))(uintptr_t)shim.on_thread_exit_address())(resources); }
 
 static int is_open(int fd) { return fcntl(fd, F_GETFD) >= 0; }
 
@@ -36,20 +36,20 @@ static int mapped(double address) {
   return result == 1;
 }
 
-static void own(int fd) { estate->descriptors[fd / 8] |= (uint8_t)(1 << fd % 8); }
+static void own(int fd) { resources->descriptors[fd / 8] |= (uint8_t)(1 << fd % 8); }
 
 static double list(double length) {
   double address = shim.map(length, 0);
-  int index = (int)estate->mappings++;
-  estate->mapping[index].address = address;
-  estate->mapping[index].length = length;
+  int index = (int)resources->mappings++;
+  resources->mapping[index].address = address;
+  resources->mapping[index].length = length;
   return address;
 }
 
 static void on_a_thread(void *(*run)(void *)) {
   pthread_t thread;
-  estate = (struct estate *)(uintptr_t)shim.map(ESTATE_BYTES, 0);
-  estate->wake = -1;
+  resources = (struct resources *)(uintptr_t)shim.map(RESOURCES_BYTES, 0);
+  resources->notifier = -1;
   if (pipe2(pipes, O_CLOEXEC)) give_up("pipe2");
   if (pthread_create(&thread, NULL, run, NULL)) give_up("pthread_create");
   pthread_join(thread, NULL);
@@ -66,9 +66,9 @@ static void *send_later(void *unused) {
 
 static void *without_ring(void *unused) {
   (void)unused;
-  double first = list(4096), second = list(1 << 20), other = shim.map(4096, 0), mine = AT(estate);
+  double first = list(4096), second = list(1 << 20), other = shim.map(4096, 0), mine = AT(resources);
   own(pipes[0]);
-  give_back();
+  on_thread_exit();
   CHECK(!is_open(pipes[0]));
   CHECK(is_open(pipes[1]));
   CHECK(!mapped(first));
@@ -79,8 +79,8 @@ static void *without_ring(void *unused) {
   return NULL;
 }
 
-static void *read_apart(void *memory) {
-  shim.call_apart(estate, CALL_READ_STREAM, pipes[0], *(double *)memory, 1, 0, 0);
+static void *read_on_thread(void *memory) {
+  shim.call_on_thread(resources, CALL_READ_STREAM, pipes[0], *(double *)memory, 1, 0, 0);
   return NULL;
 }
 
@@ -88,12 +88,12 @@ static void *with_a_call(void *unused) {
   (void)unused;
   pthread_t reader, sender;
   double memory = list(4096);
-  estate->calls = 1;
-  if (pthread_create(&reader, NULL, read_apart, &memory)) give_up("pthread_create");
+  resources->calls = 1;
+  if (pthread_create(&reader, NULL, read_on_thread, &memory)) give_up("pthread_create");
   if (pthread_create(&sender, NULL, send_later, NULL)) give_up("pthread_create");
-  while (__atomic_load_n(&estate->running, __ATOMIC_SEQ_CST) == 0) usleep(1000);
+  while (__atomic_load_n(&resources->running, __ATOMIC_SEQ_CST) == 0) usleep(1000);
   CHECK(mapped(memory));
-  give_back();
+  on_thread_exit();
   CHECK(!mapped(memory));
   // Only now: the call had ended before.
   pthread_join(sender, NULL);
@@ -106,16 +106,16 @@ static void *with_a_late_call(void *unused) {
   (void)unused;
   double memory = list(4096);
   own(pipes[0]);
-  estate->calls = 1;
-  give_back();
+  resources->calls = 1;
+  on_thread_exit();
   CHECK(!mapped(memory));
   CHECK(!is_open(pipes[0]));
   // It finds that there is nothing left, and does nothing.
-  CHECK(mapped(AT(estate)));
-  CHECK(!mapped(AT(estate) + ESTATE_BYTES - 1));
-  EQUAL(shim.call_apart(estate, IORING_OP_OPENAT, AT_FDCWD, AT("/dev/zero"), 0, 0, O_RDONLY | O_CLOEXEC), -ECANCELED);
-  EQUAL(estate->calls, 0);
-  shim.unmap(AT(estate), ESTATE_BYTES / 4);
+  CHECK(mapped(AT(resources)));
+  CHECK(!mapped(AT(resources) + RESOURCES_BYTES - 1));
+  EQUAL(shim.call_on_thread(resources, IORING_OP_OPENAT, AT_FDCWD, AT("/dev/zero"), 0, 0, O_RDONLY | O_CLOEXEC), -ECANCELED);
+  EQUAL(resources->calls, 0);
+  shim.unmap(AT(resources), RESOURCES_BYTES / 4);
   return NULL;
 }
 
@@ -124,23 +124,23 @@ static void *with_a_stuck_call(void *unused) {
   double memory = list(4096);
   pthread_t reader;
   own(pipes[0]);
-  estate->calls = 1;
-  if (pthread_create(&reader, NULL, read_apart, &memory)) give_up("pthread_create");
-  while (__atomic_load_n(&estate->running, __ATOMIC_SEQ_CST) == 0) usleep(1000);
-  give_back();
+  resources->calls = 1;
+  if (pthread_create(&reader, NULL, read_on_thread, &memory)) give_up("pthread_create");
+  while (__atomic_load_n(&resources->running, __ATOMIC_SEQ_CST) == 0) usleep(1000);
+  on_thread_exit();
   CHECK(mapped(memory));
   CHECK(is_open(pipes[0]));
   CHECK(write(pipes[1], "z", 1) == 1);
   pthread_join(reader, NULL);
   EQUAL(*(char *)(uintptr_t)memory, 'z');
   shim.unmap(memory, 4096);
-  shim.unmap(AT(estate), ESTATE_BYTES);
+  shim.unmap(AT(resources), RESOURCES_BYTES);
   close(pipes[0]);
   return NULL;
 }
 
-static void *read_wake(void *memory) {
-  shim.call_apart(estate, CALL_READ_STREAM, estate->wake, *(double *)memory, 8, 0, 0);
+static void *read_notifier(void *memory) {
+  shim.call_on_thread(resources, CALL_READ_STREAM, resources->notifier, *(double *)memory, 8, 0, 0);
   return NULL;
 }
 
@@ -148,14 +148,14 @@ static void *with_a_parked_call(void *unused) {
   (void)unused;
   double memory = list(4096);
   pthread_t reader;
-  int wake = estate->wake = shim.call(CALL_EVENTFD, -1, 0, 0, 0, 0);
-  own(wake);
-  estate->calls = 1;
-  if (pthread_create(&reader, NULL, read_wake, &memory)) give_up("pthread_create");
-  while (__atomic_load_n(&estate->running, __ATOMIC_SEQ_CST) == 0) usleep(1000);
-  give_back();
+  int notifier = resources->notifier = shim.call(CALL_EVENTFD, -1, 0, 0, 0, 0);
+  own(notifier);
+  resources->calls = 1;
+  if (pthread_create(&reader, NULL, read_notifier, &memory)) give_up("pthread_create");
+  while (__atomic_load_n(&resources->running, __ATOMIC_SEQ_CST) == 0) usleep(1000);
+  on_thread_exit();
   CHECK(!mapped(memory));
-  CHECK(!is_open(wake));
+  CHECK(!is_open(notifier));
   pthread_join(reader, NULL);
   close(pipes[0]);
   return NULL;
@@ -163,11 +163,11 @@ static void *with_a_parked_call(void *unused) {
 
 static void *opening(void *unused) {
   (void)unused;
-  estate->calls = 1;
-  int fd = shim.call_apart(estate, IORING_OP_OPENAT, AT_FDCWD, AT("/dev/zero"), 0, 0, O_RDONLY | O_CLOEXEC);
-  EQUAL(estate->calls, 0);
+  resources->calls = 1;
+  int fd = shim.call_on_thread(resources, IORING_OP_OPENAT, AT_FDCWD, AT("/dev/zero"), 0, 0, O_RDONLY | O_CLOEXEC);
+  EQUAL(resources->calls, 0);
   CHECK(is_open(fd));
-  give_back();
+  on_thread_exit();
   CHECK(!is_open(fd));
   close(pipes[0]);
   return NULL;
@@ -180,7 +180,7 @@ static struct io_uring *make_ring(void) {
   double memory = list(8192);
   struct io_uring *ring = (struct io_uring *)(uintptr_t)memory;
   if (!EQUAL(init(8, ring, IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN), 0)) give_up("ring");
-  estate->ring = memory;
+  resources->ring = memory;
   return ring;
 }
 
@@ -190,15 +190,15 @@ static void *with_a_ring(void *unused) {
   int fd = ring->ring_fd;
   double memory = list(4096);
   pthread_t sender;
-  EQUAL(shim.queue(ring, IORING_OP_OPENAT, 0, AT_FDCWD, AT("/dev/zero"), 0, 0, O_RDONLY, 0, 1), 0);
-  EQUAL(shim.queue(ring, IORING_OP_READ, 0, pipes[0], memory, 1, 0, 0, 0, 2), 0);
+  EQUAL(shim.prepare(ring, IORING_OP_OPENAT, 0, AT_FDCWD, AT("/dev/zero"), 0, 0, O_RDONLY, 0, 1), 0);
+  EQUAL(shim.prepare(ring, IORING_OP_READ, 0, pipes[0], memory, 1, 0, 0, 0, 2), 0);
   EQUAL(submit(ring), 2);
   // Queued, and never submitted.
-  EQUAL(shim.queue(ring, IORING_OP_NOP, 0, -1, 0, 0, 0, 0, 0, 3), 0);
+  EQUAL(shim.prepare(ring, IORING_OP_NOP, 0, -1, 0, 0, 0, 0, 0, 3), 0);
   int next = dup(pipes[1]);
   close(next);
   if (pthread_create(&sender, NULL, send_later, NULL)) give_up("pthread_create");
-  give_back();
+  on_thread_exit();
   CHECK(!is_open(fd));
   CHECK(!mapped(memory));
   CHECK(!mapped(AT(ring)));
@@ -219,9 +219,9 @@ static void *with_a_stuck_ring(void *unused) {
   (void)unused;
   struct io_uring *ring = make_ring();
   double memory = list(4096);
-  EQUAL(shim.queue(ring, IORING_OP_READ, 0, pipes[0], memory, 1, 0, 0, 0, 1), 0);
+  EQUAL(shim.prepare(ring, IORING_OP_READ, 0, pipes[0], memory, 1, 0, 0, 0, 1), 0);
   EQUAL(submit(ring), 1);
-  give_back();
+  on_thread_exit();
   CHECK(is_open(ring->ring_fd));
   CHECK(mapped(memory));
   // What was in flight may come now, and has its memory.
@@ -239,13 +239,13 @@ static void *with_a_stuck_ring(void *unused) {
 }
 
 void test_thread_end(void) {
-  estate = (struct estate *)(uintptr_t)shim.map(ESTATE_BYTES, 0);
+  resources = (struct resources *)(uintptr_t)shim.map(RESOURCES_BYTES, 0);
   double kept = list(4096);
   // Nothing on the main thread: the process ends with it.
-  give_back();
+  on_thread_exit();
   CHECK(mapped(kept));
   shim.unmap(kept, 4096);
-  shim.unmap(AT(estate), ESTATE_BYTES);
+  shim.unmap(AT(resources), RESOURCES_BYTES);
   on_a_thread(without_ring);
   on_a_thread(with_a_call);
   on_a_thread(with_a_late_call);

@@ -1,7 +1,7 @@
 // The end of file that is moved ahead of the writes: when, how far, and that nothing of it is left.
 
 import { assert, assertEquals } from "@std/assert";
-import { Errno } from "../../../src/errors.ts";
+import { Errno } from "../../../src/engine/linux.ts";
 import { turn } from "../../support/scripted_engine.ts";
 import { inOrder, type Plan } from "../../support/scripted_operation.ts";
 import { type Checks, finish, oldContent, Rig } from "./rig.ts";

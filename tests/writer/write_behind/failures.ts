@@ -1,14 +1,9 @@
 // An error anywhere: the first one is final, what is flushed stays true, and everything is given back.
 
 import { assert, assertEquals } from "@std/assert";
-import { Errno } from "../../../src/errors.ts";
+import { Errno } from "../../../src/engine/linux.ts";
 import { turn } from "../../support/scripted_engine.ts";
-import {
-  inOrder,
-  type Operation,
-  type Plan,
-  randomPlan,
-} from "../../support/scripted_operation.ts";
+import { type Held, inOrder, type Plan, randomPlan } from "../../support/scripted_operation.ts";
 import { type Checks, finish, oldContent, Rig, type RigOptions } from "./rig.ts";
 
 /** Something of everything: full buffers, syncs with and without the tail, a file that has bytes already. */
@@ -40,7 +35,7 @@ async function everything(rig: Rig, plan: Plan): Promise<void> {
 }
 
 /** The plan, but its operation number `index` fails. Tells which that was. */
-function failing(plan: Plan, index: number, errno: number): Plan & { failed?: Operation } {
+function failing(plan: Plan, index: number, errno: number): Plan & { failed?: Held } {
   let count = 0;
   return {
     name: `${plan.name}, operation ${index} fails`,
@@ -81,7 +76,7 @@ async function failEach(Core: ConstructorParameters<typeof Rig>[0], plan: () => 
   return kinds;
 }
 
-async function assertFailed(rig: Rig, unlucky: Plan & { failed?: Operation }): Promise<void> {
+async function assertFailed(rig: Rig, unlucky: Plan & { failed?: Held }): Promise<void> {
   const where = `${unlucky.failed!.kind} ${unlucky.failed!.position} (${unlucky.name})`;
   const { failures } = rig;
   if (unlucky.failed!.kind === "allocate") {

@@ -2,7 +2,7 @@
 // that stand in the file already.
 
 import { assert, assertEquals } from "@std/assert";
-import { Errno } from "../../../src/errors.ts";
+import { Errno } from "../../../src/engine/linux.ts";
 import { turn } from "../../support/scripted_engine.ts";
 import { randomPlan } from "../../support/scripted_operation.ts";
 import { type Checks, finish, oldContent, pattern, Rig } from "./rig.ts";

@@ -5,7 +5,7 @@ import { Buffer } from "node:buffer";
 import type { WriteBehind, WriteBehindOptions } from "../../../src/core/write_behind.ts";
 import type { DmaError } from "../../../src/errors.ts";
 import { ScriptedEngine, turn } from "../../support/scripted_engine.ts";
-import { inOrder, type Operation, type Plan } from "../../support/scripted_operation.ts";
+import { type Held, inOrder, type Plan } from "../../support/scripted_operation.ts";
 
 /** The class under test: the real one, or one with a mistake in it. */
 export type Core = typeof WriteBehind;
@@ -105,7 +105,7 @@ export class Rig {
   }
 
   /** The only operation of that kind in flight. */
-  only(kind: Operation["kind"]): Operation {
+  only(kind: Held["kind"]): Held {
     return this.engine.only(kind);
   }
 

@@ -1,9 +1,9 @@
 // Writes that the kernel ends early: they are continued, and the bytes are right; or they fail.
 
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
-import { Errno } from "../../../src/errors.ts";
+import { Errno } from "../../../src/engine/linux.ts";
 import { turn } from "../../support/scripted_engine.ts";
-import type { Operation } from "../../support/scripted_operation.ts";
+import type { Held } from "../../support/scripted_operation.ts";
 import { type Checks, finish, Rig } from "./rig.ts";
 
 /** More attempts than this without a byte of progress are no patience any more, but a hang. */
@@ -13,7 +13,7 @@ const MOST_ATTEMPTS = 1000;
 const CUTS = [0, 1, 255, 511, 512, 513, 1000, 1023, 1024, 1025, 1535, 1536, 1537, 2046, 2047];
 
 /** Ends the write at `position` early again and again until none comes; returns how often. */
-async function starve(rig: Rig, end: (write: Operation) => void): Promise<number> {
+async function starve(rig: Rig, end: (write: Held) => void): Promise<number> {
   for (let attempts = 0; attempts < MOST_ATTEMPTS; attempts++) {
     const [write] = rig.engine.pendingOf("write");
     if (!write) return attempts;

@@ -1,12 +1,13 @@
 // Picks the engine of this isolate, once, at the first use, and remembers why.
 
-import { liburingVersion, openLiburing } from "../../ffi/liburing.ts";
-import { environment, loadShim, type Shim } from "../../ffi/shim.ts";
-import { BufferBudget, DEFAULT_BUFFER_BUDGET } from "./buffer_budget.ts";
-import { IoUringEngine } from "./io_uring.ts";
-import { type KernelEngine, Op } from "./kernel_engine.ts";
-import { RingRefused } from "./ring.ts";
-import { ThreadsEngine } from "./threads.ts";
+import { liburingVersion, openLiburing } from "../ffi/liburing.ts";
+import { environment, loadShim, type Shim } from "../ffi/shim.ts";
+import { BufferBudget, DEFAULT_BUFFER_BUDGET } from "./engine/buffer_budget.ts";
+import { IoUringEngine } from "./engine/io_uring.ts";
+import type { KernelEngine } from "./engine/kernel_engine.ts";
+import { Errno, Opcode } from "./engine/linux.ts";
+import { RingRefused } from "./engine/ring.ts";
+import { ThreadsEngine } from "./engine/threads.ts";
 
 /** How the engine is to be made. For {@linkcode configure}. */
 export interface EngineOptions {
@@ -79,9 +80,6 @@ let options: Required<EngineOptions> = { ...defaults };
 let choosing: Promise<Chosen> | undefined;
 let chosen: Chosen | undefined;
 
-const EPERM = 1;
-const ENOSYS = 38;
-
 /**
  * Says how the engine is to be made, before the first file is opened.
  *
@@ -153,8 +151,8 @@ export function engineInfo(): EngineInfo {
   if (chosen) {
     const info = structuredClone(chosen.info);
     if (chosen.engine instanceof IoUringEngine) {
-      info.features.push(`woken by ${chosen.engine.wake}`);
-      info.registeredBuffers = chosen.engine.registersBuffers;
+      info.features.push(`woken by ${chosen.engine.notifier}`);
+      info.registeredBuffers = registersBuffers(chosen.engine);
     }
     return info;
   }
@@ -224,7 +222,7 @@ function useRing(shim: Shim, kernel: string, reason: string): Chosen {
   const liburing = openLiburing();
   const budget = new BufferBudget(options.bufferBudget);
   const engine = IoUringEngine.open(shim, liburing, budget, options.ringEntries);
-  const { setup, entries, depth, missing } = engine;
+  const { setup, entries, depth } = engine.ring;
   const info: EngineInfo = {
     engine: "io_uring",
     reason,
@@ -232,11 +230,16 @@ function useRing(shim: Shim, kernel: string, reason: string): Chosen {
     liburing: liburingVersion(liburing) ?? "2.3 or older",
     ringEntries: entries,
     maxInFlight: depth,
-    registeredBuffers: engine.registersBuffers,
+    registeredBuffers: registersBuffers(engine),
     features: [setup],
-    missing: [...missing],
+    missing: [...engine.missing],
   };
   return { engine, info };
+}
+
+/** Whether buffers can be registered, as far as it was tried. */
+function registersBuffers({ ring }: IoUringEngine): boolean {
+  return ring.registrar?.allowed ?? false;
 }
 
 /** Why io_uring is not to be had, for people. */
@@ -245,9 +248,9 @@ function refusal(error: unknown): string {
     return error instanceof Error ? error.message : String(error);
   }
   switch (error.errno) {
-    case EPERM:
+    case Errno.EPERM:
       return "io_uring is forbidden here (EPERM): by a container's seccomp profile, or by the sysctl kernel.io_uring_disabled";
-    case ENOSYS:
+    case Errno.ENOSYS:
       return "This kernel has no io_uring, or a seccomp profile hides it (ENOSYS)";
     default:
       return `io_uring could not be set up: ${error.message}`;
@@ -259,7 +262,7 @@ function kernelRelease(shim: Shim): string {
   const page = shim.dma_map(4096, 0);
   if (page < 0) return "";
   const pointer = Deno.UnsafePointer.create(BigInt(page))!;
-  shim.dma_call(Op.UNAME, -1, page, 0, 0, 0);
+  shim.dma_call(Opcode.UNAME, -1, page, 0, 0, 0);
   const release = new Deno.UnsafePointerView(pointer).getCString(2 * 65);
   shim.dma_unmap(page, 4096);
   return release;

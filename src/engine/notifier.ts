@@ -1,15 +1,12 @@
-// How completions wake the event loop: an eventfd that the ring signals, watched at first by a call parked on one
-// of Deno's threads, which costs nothing to set up, and then by Deno's own epoll.
-// Measured: 5 µs a wake-up by epoll, 40 µs by a thread; but 20 ms once to get at epoll.
+// How completions wake the event loop: the ring signals an eventfd. At first a call parked on one of Deno's threads
+// watches it, which costs nothing to set up; later Deno's own epoll does.
+// Measured: 5 µs a wake-up by epoll, 40 µs by a thread, but 20 ms once to get at epoll.
 
 import type { Shim } from "../../ffi/shim.ts";
-import { Op } from "./kernel_engine.ts";
+import { EFD_CLOEXEC, EFD_NONBLOCK, Opcode } from "./linux.ts";
 
-const EFD_CLOEXEC = 0o2000000;
-const EFD_NONBLOCK = 0o4000;
-
-/** Calls a listener when the eventfd is signalled, and holds the process while asked to. */
-export interface Wake {
+/** Calls a listener when its eventfd is signalled. While it is referenced it keeps the process alive. */
+export interface Notifier {
   /** Which way it is done. */
   readonly name: "epoll" | "thread";
   /** The eventfd, for the ring. */
@@ -17,9 +14,9 @@ export interface Wake {
   /** Sets the one listener. */
   listen(listener: () => void): void;
   /** Keeps the event loop alive, from the first operation in flight on. */
-  hold(): void;
+  ref(): void;
   /** Lets the process end. */
-  letGo(): void;
+  unref(): void;
   /** Ends it for good. The ring must have another by then. */
   stop(): void;
 }
@@ -34,7 +31,7 @@ interface PipeHandle {
 const SELF_TEST_MS = 1000;
 
 function eventfd(shim: Shim, flags: number): number {
-  const fd = shim.dma_call(Op.EVENTFD, -1, 0, 0, 0, EFD_CLOEXEC | flags);
+  const fd = shim.dma_call(Opcode.EVENTFD, -1, 0, 0, 0, EFD_CLOEXEC | flags);
   if (fd < 0) throw new Error(`Cannot make an eventfd (os error ${-fd})`);
   return fd;
 }
@@ -43,16 +40,16 @@ function eventfd(shim: Shim, flags: number): number {
 function signal(shim: Shim, fd: number): void {
   const one = new BigUint64Array([1n]);
   const address = Number(Deno.UnsafePointer.value(Deno.UnsafePointer.of(one)));
-  shim.dma_call(Op.WRITE_STREAM, fd, address, 8, 0, 0);
+  shim.dma_call(Opcode.WRITE_STREAM, fd, address, 8, 0, 0);
 }
 
 /**
  * An eventfd in Deno's epoll; undefined where that is not to be had.
  *
  * node:net takes pipes only, but the class of its handles takes any descriptor that epoll does. That is no public
- * contract, so it is tried with a signal first. Loading node:net costs some 20 ms: only who does much I/O should pay.
+ * contract, so a signal tries it first. Loading node:net costs some 20 ms: only who does much I/O should pay.
  */
-export async function openEpollWake(shim: Shim): Promise<Wake | undefined> {
+export async function openEpollNotifier(shim: Shim): Promise<Notifier | undefined> {
   try {
     return await watchByEpoll(shim);
   } catch {
@@ -60,7 +57,7 @@ export async function openEpollWake(shim: Shim): Promise<Wake | undefined> {
   }
 }
 
-async function watchByEpoll(shim: Shim): Promise<Wake | undefined> {
+async function watchByEpoll(shim: Shim): Promise<Notifier | undefined> {
   const { Socket } = await import("node:net");
   const process = (await import("node:process")).default as unknown as {
     binding(name: string): { Pipe: new (type: number) => PipeHandle };
@@ -69,7 +66,7 @@ async function watchByEpoll(shim: Shim): Promise<Wake | undefined> {
   const fd = eventfd(shim, EFD_NONBLOCK);
   const handle = new Pipe(0);
   if (handle.open(fd) !== 0) {
-    shim.dma_call(Op.CLOSE, fd, 0, 0, 0, 0);
+    shim.dma_call(Opcode.CLOSE, fd, 0, 0, 0, 0);
     return undefined;
   }
   const { promise: awake, resolve } = Promise.withResolvers<boolean>();
@@ -99,21 +96,21 @@ async function watchByEpoll(shim: Shim): Promise<Wake | undefined> {
     name: "epoll",
     fd,
     listen: (wanted: () => void) => void (listener = wanted),
-    hold: () => void socket.ref(),
-    letGo: () => void socket.unref(),
+    ref: () => void socket.ref(),
+    unref: () => void socket.unref(),
     stop: () => void socket.destroy(),
   };
 }
 
 /** One read of the eventfd parked on a thread, only while something is in flight. Costs nothing to set up. */
-export class ThreadWake implements Wake {
+export class ThreadNotifier implements Notifier {
   readonly name = "thread";
   readonly fd: number;
   readonly #shim: Shim;
   /** Where the parked read puts its eight bytes: mapped, so that it outlives the isolate. */
   readonly #counter: number;
   #listener: () => void = () => {};
-  #held = false;
+  #referenced = false;
   #parked = false;
   #listening = false;
   #stopped = false;
@@ -121,8 +118,8 @@ export class ThreadWake implements Wake {
   constructor(shim: Shim) {
     this.#shim = shim;
     this.fd = eventfd(shim, 0);
-    shim.estate.own(this.fd);
-    shim.estate.wake = this.fd;
+    shim.resources.trackDescriptor(this.fd);
+    shim.resources.notifier = this.fd;
     this.#counter = shim.dma_map(4096, 0);
   }
 
@@ -130,32 +127,34 @@ export class ThreadWake implements Wake {
     this.#listener = listener;
   }
 
-  hold(): void {
-    this.#held = true;
+  ref(): void {
+    this.#referenced = true;
     if (!this.#parked) this.#park();
   }
 
-  letGo(): void {
-    this.#held = false;
+  unref(): void {
+    this.#referenced = false;
     // The read may be parked with nothing left to signal it.
     if (this.#parked && !this.#listening) signal(this.#shim, this.fd);
   }
 
   stop(): void {
     this.#stopped = true;
-    if (this.#parked) this.letGo();
+    if (this.#parked) this.unref();
     else this.#free();
   }
 
   #free(): void {
-    if (this.#shim.estate.disown(this.fd)) this.#shim.dma_call(Op.CLOSE, this.fd, 0, 0, 0, 0);
+    if (this.#shim.resources.untrackDescriptor(this.fd)) {
+      this.#shim.dma_call(Opcode.CLOSE, this.fd, 0, 0, 0, 0);
+    }
     this.#shim.dma_unmap(this.#counter, 4096);
   }
 
   async #park(): Promise<void> {
     this.#parked = true;
-    while (this.#held) {
-      await this.#shim.dma_call_blocking(Op.READ_STREAM, this.fd, this.#counter, 8, 0, 0);
+    while (this.#referenced) {
+      await this.#shim.dma_call_on_thread(Opcode.READ_STREAM, this.fd, this.#counter, 8, 0, 0);
       this.#listening = true;
       this.#listener();
       this.#listening = false;

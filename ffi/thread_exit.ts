@@ -1,9 +1,9 @@
-// What this isolate has from the kernel, written down where it outlives the isolate. When a Worker ends its heap goes, and
-// nobody is told; so what native code got for it would stay for good. libc has the shim give back what is listed here when
-// the thread ends, after everything in flight.
+// Records the kernel resources of this isolate in native memory, for a thread-exit handler to release. When a Worker ends,
+// its heap goes and no JavaScript runs, so whatever native code got for it would stay. libc calls the shim when the thread
+// ends, and the shim releases what is recorded here once everything in flight is over.
 
-/** What is needed of libc. Where it has none, as musl has not, what an isolate leaves behind stays. */
-export const threadEndSymbols = {
+/** What is needed of libc. Where it is missing, as in musl, the resources of an isolate stay. */
+export const threadExitSymbols = {
   __cxa_thread_atexit_impl: {
     parameters: [/* function */ "pointer", /* argument */ "pointer", /* library */ "pointer"],
     result: "i32",
@@ -11,22 +11,22 @@ export const threadEndSymbols = {
   },
 } as const satisfies Deno.ForeignLibraryInterface;
 
-type Libc = Deno.DynamicLibrary<typeof threadEndSymbols>["symbols"];
+type Libc = Deno.DynamicLibrary<typeof threadExitSymbols>["symbols"];
 
-// `struct estate` of ffi/shim.c.
+// `struct resources` of ffi/shim.c.
 const BYTES = 64 * 1024;
 const RING = 0;
 const MAPPINGS = 1;
 const COUNTS_AT = 16;
 const CALLS = 0;
-const WAKE = 3;
+const NOTIFIER = 3;
 const DESCRIPTORS_AT = 32;
 const DESCRIPTOR_BYTES = 8192;
 const LIST_AT = DESCRIPTORS_AT + DESCRIPTOR_BYTES;
-const LISTED_MOST = 3582;
+const MAX_LISTED = 3582;
 
-/** What an isolate has from the kernel. */
-export class Estate {
+/** The kernel resources of an isolate. */
+export class ResourceTable {
   readonly #numbers: Float64Array<ArrayBuffer>;
   readonly #list: Float64Array<ArrayBuffer>;
   readonly #descriptors: Uint8Array<ArrayBuffer>;
@@ -35,11 +35,11 @@ export class Estate {
   /** Addresses of the mappings, as they are listed. */
   readonly #listed: number[] = [];
 
-  /** `giveBack` is what the thread calls when it ends. */
+  /** The thread calls `onThreadExit` when it ends. */
   constructor(
     map: (length: number, huge: number) => number,
     libc: Libc,
-    giveBack: Deno.PointerObject,
+    onThreadExit: Deno.PointerObject,
   ) {
     const address = map(BYTES, 0);
     if (address < 0) throw new Error(`Cannot map ${BYTES} bytes (os error ${-address})`);
@@ -47,28 +47,28 @@ export class Estate {
     const buffer = Deno.UnsafePointerView.getArrayBuffer(pointer, BYTES);
     this.#numbers = new Float64Array(buffer, 0, 2);
     this.#counts = new Int32Array(buffer, COUNTS_AT, 4);
-    this.#counts[WAKE] = -1;
+    this.#counts[NOTIFIER] = -1;
     this.#pointer = pointer;
     this.#descriptors = new Uint8Array(buffer, DESCRIPTORS_AT, DESCRIPTOR_BYTES);
-    this.#list = new Float64Array(buffer, LIST_AT, 2 * LISTED_MOST);
-    libc.__cxa_thread_atexit_impl?.(giveBack, pointer, giveBack);
+    this.#list = new Float64Array(buffer, LIST_AT, 2 * MAX_LISTED);
+    libc.__cxa_thread_atexit_impl?.(onThreadExit, pointer, onThreadExit);
   }
 
-  /** Lists a mapping. One too many is not given back. */
-  list(address: number, length: number): void {
+  /** Records a mapping. Where the table is full, the mapping is not released at exit. */
+  trackMapping(address: number, length: number): void {
     const index = this.#listed.length;
-    if (index === LISTED_MOST) return;
+    if (index === MAX_LISTED) return;
     this.#listed.push(address);
     this.#list[2 * index] = address;
     this.#list[2 * index + 1] = length;
     this.#numbers[MAPPINGS] = index + 1;
   }
 
-  /** A mapping is to be unmapped now. */
-  strike(address: number): void {
+  /** A mapping is about to be unmapped. */
+  untrackMapping(address: number): void {
     const index = this.#listed.indexOf(address);
     if (index < 0) return;
-    // The last one takes its place. In this order nothing is given back twice, wherever the isolate is ended.
+    // The last entry takes its place. In this order nothing is released twice, wherever the isolate is ended.
     const last = this.#listed.length - 1;
     this.#numbers[MAPPINGS] = last;
     this.#list.copyWithin(2 * index, 2 * last, 2 * last + 2);
@@ -76,23 +76,23 @@ export class Estate {
     this.#listed.pop();
   }
 
-  /** Counts a descriptor as this isolate's. */
-  own(fd: number): void {
+  /** Records a descriptor. */
+  trackDescriptor(fd: number): void {
     if (fd < 8 * DESCRIPTOR_BYTES) Atomics.or(this.#descriptors, fd >> 3, 1 << (fd & 7));
   }
 
   /**
-   * A descriptor is to be closed now: as soon as it is, its number may be another's. False where it was disowned before,
-   * and must not be closed again.
+   * A descriptor is about to be closed: from then on its number may be another file's. False where it was untracked
+   * before, and must not be closed again.
    */
-  disown(fd: number): boolean {
-    if (this.#counts[WAKE] === fd) this.#counts[WAKE] = -1;
+  untrackDescriptor(fd: number): boolean {
+    if (this.#counts[NOTIFIER] === fd) this.#counts[NOTIFIER] = -1;
     if (fd >= 8 * DESCRIPTOR_BYTES) return true;
     const bit = 1 << (fd & 7);
     return (Atomics.and(this.#descriptors, fd >> 3, ~bit) & bit) !== 0;
   }
 
-  /** The descriptors that are this isolate's. */
+  /** The descriptors that are recorded. */
   descriptors(): number[] {
     const found: number[] = [];
     this.#descriptors.forEach((bits, index) => {
@@ -106,9 +106,9 @@ export class Estate {
     this.#numbers[RING] = address;
   }
 
-  /** The eventfd that a call on another thread may wait for, until it is disowned. */
-  set wake(fd: number) {
-    this.#counts[WAKE] = fd;
+  /** The eventfd that a call on another thread may wait for, until it is untracked. */
+  set notifier(fd: number) {
+    this.#counts[NOTIFIER] = fd;
   }
 
   /** Counts a call that begins on another thread, and returns where the shim counts it off when it has ended. */

@@ -1,0 +1,116 @@
+// Constants of the kernel's interface, from include/uapi. x86_64 and aarch64 differ only where this says so.
+
+const ARM = Deno.build.arch === "aarch64";
+
+/** Error numbers that code decides by (asm-generic/errno-base.h, errno.h). src/errors.ts has all of them with texts. */
+export const Errno = {
+  EPERM: 1,
+  ENOENT: 2,
+  EINTR: 4,
+  EIO: 5,
+  ENXIO: 6,
+  EBADF: 9,
+  EAGAIN: 11,
+  ENOMEM: 12,
+  EACCES: 13,
+  EBUSY: 16,
+  EEXIST: 17,
+  EXDEV: 18,
+  EISDIR: 21,
+  EINVAL: 22,
+  EFBIG: 27,
+  ENOSPC: 28,
+  EROFS: 30,
+  ENAMETOOLONG: 36,
+  ENOSYS: 38,
+  ELOOP: 40,
+  EOVERFLOW: 75,
+  EOPNOTSUPP: 95,
+  ECANCELED: 125,
+} as const;
+
+/** Flags of open(2). */
+export const O_RDONLY = 0;
+export const O_WRONLY = 1;
+export const O_RDWR = 2;
+export const O_CREAT = 0o100;
+export const O_EXCL = 0o200;
+export const O_NONBLOCK = 0o4000;
+export const O_DIRECT: number = ARM ? 0o200000 : 0o40000;
+export const O_DIRECTORY: number = ARM ? 0o40000 : 0o200000;
+export const O_NOFOLLOW: number = ARM ? 0o100000 : 0o400000;
+export const O_CLOEXEC = 0o2000000;
+export const O_PATH = 0o10000000;
+export const O_TMPFILE: number = 0o20000000 | O_DIRECTORY;
+
+/** Stands for the working directory in the `*at` calls. */
+export const AT_FDCWD = -100;
+export const AT_SYMLINK_FOLLOW = 0x400;
+export const AT_EMPTY_PATH = 0x1000;
+/** statx(2): answer from what the kernel has in memory. */
+export const AT_STATX_DONT_SYNC = 0x4000;
+
+/** STATX_BASIC_STATS, STATX_BTIME and STATX_DIOALIGN. */
+export const STATX_MASK: number = 0x7ff | 0x800 | 0x2000;
+export const STATX_BTIME = 0x800;
+export const STATX_DIOALIGN = 0x2000;
+
+/** Modes of fallocate(2). */
+export const FALLOC_FL_KEEP_SIZE = 1;
+export const FALLOC_FL_PUNCH_HOLE = 2;
+
+/** Operations of flock(2). */
+export const LOCK_SH = 1;
+export const LOCK_EX = 2;
+export const LOCK_NB = 4;
+export const LOCK_UN = 8;
+
+export const EFD_NONBLOCK = 0o4000;
+export const EFD_CLOEXEC = 0o2000000;
+
+/** The longest path that the kernel takes, with its NUL. */
+export const PATH_MAX = 4096;
+/** The most bytes that one read or write moves (MAX_RW_COUNT), down to a multiple of any alignment. */
+export const MAX_TRANSFER = 0x7fff0000;
+
+/** Numbers of operations: `enum io_uring_op`, which the shim's blocking calls share. */
+export const Opcode = {
+  NOP: 0,
+  FSYNC: 3,
+  READ_FIXED: 4,
+  WRITE_FIXED: 5,
+  FALLOCATE: 17,
+  OPENAT: 18,
+  CLOSE: 19,
+  STATX: 21,
+  READ: 22,
+  WRITE: 23,
+  RENAMEAT: 35,
+  UNLINKAT: 36,
+  LINKAT: 39,
+  /** Since kernel 6.9. */
+  FTRUNCATE: 55,
+  // From here on only the shim's blocking calls know them.
+  READLINK: 256,
+  EVENTFD: 257,
+  FLOCK: 258,
+  COPY_RANGE: 259,
+  STATFS: 260,
+  READ_STREAM: 261,
+  UNAME: 262,
+  GETFL: 263,
+  WRITE_STREAM: 264,
+} as const;
+/** Opcodes from here on are no operations of io_uring. */
+export const FIRST_BLOCKING_ONLY = 256;
+
+/** Flags of a submission queue entry. */
+export const IOSQE_ASYNC: number = 1 << 4;
+export const IORING_FSYNC_DATASYNC = 1;
+
+export const IORING_SETUP_CLAMP: number = 1 << 4;
+export const IORING_SETUP_COOP_TASKRUN: number = 1 << 8;
+export const IORING_SETUP_TASKRUN_FLAG: number = 1 << 9;
+export const IORING_SETUP_SINGLE_ISSUER: number = 1 << 12;
+export const IORING_SETUP_DEFER_TASKRUN: number = 1 << 13;
+export const IO_URING_OP_SUPPORTED = 1;

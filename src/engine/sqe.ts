@@ -1,0 +1,140 @@
+// Lays operations out as submission queue entries. The shim's blocking calls take the same fields, so both engines share
+// the layout.
+
+import {
+  AT_EMPTY_PATH,
+  AT_FDCWD,
+  AT_SYMLINK_FOLLOW,
+  IORING_FSYNC_DATASYNC,
+  Opcode,
+  STATX_MASK,
+} from "./linux.ts";
+import type { Operation } from "./operation.ts";
+
+/** The fields of a submission queue entry that differ between operations. */
+export interface Sqe {
+  readonly opcode: number;
+  readonly fd: number;
+  readonly address: number;
+  readonly length: number;
+  readonly offset: number;
+  readonly flags: number;
+  /** The registered buffer that the address is in, or -1. */
+  readonly bufferIndex: number;
+  /** Asks for a kernel thread at once, for what would block or copy on the submitting one. */
+  readonly forceAsync: boolean;
+}
+
+/** The paths of an operation, which must stand in memory until its result is in. */
+export function pathsOf(operation: Operation): readonly string[] {
+  switch (operation.op) {
+    case "open":
+    case "unlink":
+      return [operation.name];
+    case "link":
+      // By /proc: AT_EMPTY_PATH needs CAP_DAC_READ_SEARCH before kernel 6.10.
+      return [`/proc/self/fd/${operation.fd}`, operation.name];
+    case "rename":
+      return [operation.name, operation.targetName];
+    case "stat":
+      return [""];
+    default:
+      return [];
+  }
+}
+
+type Fields = Partial<Sqe> & Pick<Sqe, "opcode" | "fd">;
+
+function sqe({ opcode, fd, ...rest }: Fields): Sqe {
+  const { address = 0, length = 0, offset = 0, flags = 0, forceAsync = false } = rest;
+  return { opcode, fd, address, length, offset, flags, bufferIndex: -1, forceAsync };
+}
+
+/** Lays an operation out. `paths` has the addresses of its {@linkcode pathsOf}. */
+export function prepareSqe(operation: Operation, paths: readonly number[]): Sqe {
+  const [address = 0, secondAddress = 0] = paths;
+  switch (operation.op) {
+    case "read":
+    case "write": {
+      const { op, fd, memory, length } = operation;
+      const bufferIndex = memory.registration;
+      const fixed = bufferIndex >= 0;
+      return {
+        opcode: op === "read"
+          ? fixed ? Opcode.READ_FIXED : Opcode.READ
+          : fixed
+          ? Opcode.WRITE_FIXED
+          : Opcode.WRITE,
+        fd,
+        address: memory.address + operation.offset,
+        length,
+        offset: operation.position,
+        flags: 0,
+        bufferIndex,
+        forceAsync: op === "write" && operation.buffered,
+      };
+    }
+    case "open": {
+      const { directory, flags, mode } = operation;
+      return sqe({ opcode: Opcode.OPENAT, fd: directory, address, length: mode, flags });
+    }
+    case "close":
+      // The last close of a removed file frees all its blocks, in the thread that closes.
+      return sqe({ opcode: Opcode.CLOSE, fd: operation.fd, forceAsync: true });
+    case "sync": {
+      const flags = operation.dataOnly ? IORING_FSYNC_DATASYNC : 0;
+      return sqe({ opcode: Opcode.FSYNC, fd: operation.fd, flags });
+    }
+    case "allocate": {
+      const { fd, mode, position, length } = operation;
+      return sqe({ opcode: Opcode.FALLOCATE, fd, address: length, length: mode, offset: position });
+    }
+    case "truncate":
+      return sqe({ opcode: Opcode.FTRUNCATE, fd: operation.fd, offset: operation.length });
+    case "stat": {
+      const { fd, memory } = operation;
+      return sqe({
+        opcode: Opcode.STATX,
+        fd,
+        address,
+        length: STATX_MASK,
+        offset: memory.address,
+        flags: AT_EMPTY_PATH,
+      });
+    }
+    case "statfs":
+      return sqe({ opcode: Opcode.STATFS, fd: operation.fd, address: operation.memory.address });
+    case "link":
+      return sqe({
+        opcode: Opcode.LINKAT,
+        fd: AT_FDCWD,
+        address,
+        length: operation.directory >>> 0,
+        offset: secondAddress,
+        flags: AT_SYMLINK_FOLLOW,
+      });
+    case "rename":
+      return sqe({
+        opcode: Opcode.RENAMEAT,
+        fd: operation.directory,
+        address,
+        length: operation.targetDirectory >>> 0,
+        offset: secondAddress,
+      });
+    case "unlink":
+      return sqe({ opcode: Opcode.UNLINKAT, fd: operation.directory, address });
+    case "copyRange":
+      return sqe({
+        opcode: Opcode.COPY_RANGE,
+        fd: operation.fd,
+        address: operation.targetPosition,
+        length: operation.length,
+        offset: operation.position,
+        flags: operation.targetFd,
+      });
+    case "lock":
+      return sqe({ opcode: Opcode.FLOCK, fd: operation.fd, flags: operation.operation });
+    case "pause":
+      return sqe({ opcode: Opcode.NOP, fd: -1 });
+  }
+}
