@@ -34,29 +34,23 @@
  * @module
  */
 
-export { DmaBuffer } from "./src/buffer.ts";
+export { DmaBuffer } from "./src/dma_buffer.ts";
 export type { DmaError } from "./src/errors.ts";
-export { DmaFile } from "./src/file.ts";
-export type {
-  DmaCreateOptions,
-  DmaOpenOptions,
-  DmaPreallocateOptions,
-  DmaTempOptions,
-  ReadManyOptions,
-} from "./src/file_options.ts";
-export { DmaStreamWriter } from "./src/stream_writer.ts";
+export { DmaFile, DmaStreamReader, DmaStreamWriter } from "./src/dma_file.ts";
 export {
   DEFAULT_BUFFER_SIZE,
-  DEFAULT_WRITE_BEHIND,
-  type DmaStreamWriterOptions,
-  type DmaSyncOptions,
-} from "./src/stream_writer_options.ts";
-export {
   DEFAULT_READ_AHEAD,
   DEFAULT_READ_BUFFER_SIZE,
-  DmaStreamReader,
+  DEFAULT_WRITE_BEHIND,
+  type DmaCreateOptions,
+  type DmaOpenOptions,
+  type DmaPreallocateOptions,
   type DmaStreamReaderOptions,
-} from "./src/stream_reader.ts";
-export type { ByteRange, RangeRead } from "./src/core/read_many.ts";
+  type DmaStreamWriterOptions,
+  type DmaSyncOptions,
+  type DmaTempOptions,
+  type ReadManyOptions,
+} from "./src/options.ts";
+export type { ByteRange, RangeRead } from "./src/file/read_many.ts";
 export { type IoStats, ioStats } from "./src/io_stats.ts";
 export { configure, type EngineInfo, engineInfo, type EngineOptions } from "./src/configure.ts";

@@ -1,13 +1,13 @@
 // Gathers what works on this machine. What it found out is printed by doctor_text.ts.
 import { assertPlatform } from "../ffi/platform.ts";
-import { DmaFile, type EngineInfo, engineInfo } from "../mod.ts";
-import { type DirectProbe, probe } from "./direct_probe.ts";
+import { DmaFile, engineInfo } from "../mod.ts";
+import { probe } from "./direct_probe.ts";
 import { reportLines } from "./doctor_text.ts";
 import { EXIT_IO_ERROR, EXIT_OK } from "./exit_codes.ts";
-import { type Finding, findings, verdict } from "./findings.ts";
+import { findings, verdict } from "./findings.ts";
 import { describe, print } from "./output.ts";
+import type { Report } from "./report.ts";
 import {
-  type IoUringLimits,
   ioUringLimits,
   kernelRelease,
   liburingInstall,
@@ -19,40 +19,6 @@ import {
 export interface DoctorOptions {
   /** One JSON object instead of lines. */
   json?: boolean;
-}
-
-/** Everything that was found out. Printed as it is by `--json`. */
-export interface Report {
-  /** All of it in one line, which begins with "Works", "Works, slower" or "Does not work". */
-  verdict: string;
-  /** What is not as it could be, the worst first. */
-  findings: Finding[];
-  /** Whether files can be written here, by whatever engine. */
-  works: boolean;
-  /** Version of Deno. */
-  deno: string;
-  /** Operating system and architecture, as "linux x86_64". */
-  platform: string;
-  /** Why nothing can work on this platform, whatever else is found. */
-  platformError: string | null;
-  /** Release of the kernel. */
-  kernel: string | null;
-  /** liburing's version, whether it can be loaded (null: nobody could try), and how to get it. */
-  liburing: { loads: boolean | null; version: string | null; install: string };
-  /** What decides whether io_uring may be used. */
-  ioUring: IoUringLimits & { allowed: boolean | null };
-  /** The engine that is used, and why. */
-  engine: EngineInfo;
-  /** Why there is no engine. */
-  engineError: string | null;
-  /** The limit of locked memory in bytes; -1 for none, null where it is not known. */
-  lockedMemory: number | null;
-  /** Whether that limit does not bind this process; null where it is not known. */
-  mayLock: boolean | null;
-  /** Permission flags that the work on the path would need and that were not given. */
-  missingPermissions: string[];
-  /** The path. */
-  probe: DirectProbe;
 }
 
 /** Prints what works here. Resolves to 0 where files can be written (or, for a file, read) and 1 where not. */

@@ -1,7 +1,7 @@
 // The diagnosis in lines for people: the verdict, what is in the way and would mend it, and the facts.
-import type { Report } from "./doctor.ts";
-import { copiesForChecksums, type Finding } from "./findings.ts";
+import { copiesForChecksums } from "./findings.ts";
 import { inOneLine } from "./output.ts";
+import type { Finding, Report } from "./report.ts";
 import { forOutput, type Style } from "./styling.ts";
 import { isKernel } from "./system_facts.ts";
 import { formatSize } from "./units.ts";

@@ -1,20 +1,10 @@
 // Judges what the diagnosis found: what is in the way, how much it matters, and what would mend it.
 import { DEFAULT_BUFFER_SIZE, DEFAULT_WRITE_BEHIND } from "../mod.ts";
-import type { Report } from "./doctor.ts";
+import type { Finding, Report } from "./report.ts";
 import { RUN } from "./help_text.ts";
 import { quoted } from "./remedies.ts";
 import { isKernel, type Mount } from "./system_facts.ts";
 import { formatSize } from "./units.ts";
-
-/** Something that is not as it could be. */
-export interface Finding {
-  /** "error": does not work. "warning": works, slower. "info": hardly matters, or only to some. */
-  level: "error" | "warning" | "info";
-  /** What it is. */
-  what: string;
-  /** What would mend it; null where nothing would, or nothing needs to. */
-  remedy: string | null;
-}
 
 /** What was found out, before it is judged. */
 export type Facts = Omit<Report, "verdict" | "findings">;

@@ -36,6 +36,8 @@ enum {
   CALL_UNAME,
   CALL_GETFL,
   CALL_WRITE_STREAM,
+  CALL_OPENAT2,
+  CALL_SETFL,
 };
 
 #define MAX_EXACT 9007199254740991.0 // 2^53 - 1: the largest integer a JavaScript number holds exactly
@@ -252,6 +254,10 @@ static long blocking(uint32_t opcode, int32_t fd, uintptr_t address, uint32_t le
     return CALL(SYS_uname, address, 0, 0, 0, 0);
   case CALL_GETFL:
     return CALL(SYS_fcntl, fd, F_GETFL, 0, 0, 0);
+  case CALL_SETFL:
+    return CALL(SYS_fcntl, fd, F_SETFL, flags, 0, 0);
+  case CALL_OPENAT2:
+    return CALL(SYS_openat2, fd, address, offset, length, 0);
   default:
     return -ENOSYS;
   }

@@ -4,6 +4,8 @@
 import { ResourceTable, threadExitSymbols } from "./thread_exit.ts";
 import { openLibc } from "./libc.ts";
 import { assertPlatform } from "./platform.ts";
+import * as aarch64 from "./shim_aarch64.ts";
+import * as x86_64 from "./shim_x86_64.ts";
 
 const symbols = {
   dma_abi: { parameters: [], result: "u32" },
@@ -88,18 +90,15 @@ let loaded: Shim | undefined;
  *
  * @throws {Deno.errors.NotSupported} it cannot run on this platform
  */
-export async function loadShim(): Promise<Shim> {
+export function loadShim(): Shim {
   if (loaded) return loaded;
   // Before anything else is looked at: a shim of the user's own would not do on another platform either.
   assertPlatform();
   const override = environment("DMA_SHIM");
-  const { sha256, base64 } = override === undefined ? await embedded() : { sha256: "", base64: "" };
-  // Another call may have come first.
-  if (loaded) return loaded;
   const libc = openLibc(libcSymbols);
   try {
     return loaded = override === undefined
-      ? loadEmbedded(libc.symbols, Uint8Array.fromBase64(base64.replaceAll("\n", "")), sha256)
+      ? loadEmbedded(libc.symbols)
       : openOverride(libc.symbols, override);
   } finally {
     libc.close();
@@ -160,14 +159,9 @@ export function environment(name: string): string | undefined {
   return state === "granted" ? Deno.env.get(name) || undefined : undefined;
 }
 
-/** Only the module that is needed is loaded. */
-async function embedded(): Promise<{ sha256: string; base64: string }> {
-  return Deno.build.arch === "aarch64"
-    ? await import("./shim_aarch64.ts")
-    : await import("./shim_x86_64.ts");
-}
-
-function loadEmbedded(libc: Libc, bytes: Uint8Array<ArrayBuffer>, sha256: string): Shim {
+function loadEmbedded(libc: Libc): Shim {
+  const { sha256, base64 } = Deno.build.arch === "aarch64" ? aarch64 : x86_64;
+  const bytes = Uint8Array.fromBase64(base64.replaceAll("\n", ""));
   let memoryError: unknown;
   try {
     return loadFromMemory(libc, bytes);

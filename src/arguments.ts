@@ -27,6 +27,19 @@ export function integer(
   return value;
 }
 
+/** Checks `position` and `length` of a range of a file, and that its end can be counted. */
+export function checkRange(position: number, length: number): void {
+  integer("position", position);
+  integer("length", length);
+  integer("position + length", position + length);
+}
+
+/** Throws RangeError where `value` is no multiple of `alignment`. */
+export function checkAligned(name: string, value: number, alignment: number): void {
+  if (value % alignment === 0) return;
+  throw new RangeError(`Invalid ${name} ${value}: it must be a multiple of ${alignment}`);
+}
+
 /** A boolean. Throws TypeError. */
 export function flag(name: string, value: unknown): boolean {
   if (typeof value !== "boolean") {
@@ -35,13 +48,81 @@ export function flag(name: string, value: unknown): boolean {
   return value;
 }
 
-/** An options object, or nothing. Throws TypeError. */
-export function optionsObject<T extends object>(name: string, value: T | undefined): Partial<T> {
-  if (value === undefined) return {};
-  if (typeof value !== "object" || value === null) {
-    throw new TypeError(`Invalid ${name} ${shown(value)}: it must be an object`);
+/** What an option must be: gives its checked value, or its default where it is left out. */
+type Option<T> = (name: string, value: unknown) => T;
+
+/** A boolean, by default `fallback`. */
+export function flagOption(fallback: boolean): Option<boolean> {
+  return (name, value) => flag(name, value ?? fallback);
+}
+
+/** A safe integer from `least` to `most`, by default `fallback`. */
+export function integerOption<Default extends number | undefined>(
+  fallback: Default,
+  least?: number,
+  most?: number,
+): Option<number | Default> {
+  return (name, value) => value == null ? fallback : integer(name, value, least, most);
+}
+
+/** One of some words, by default the first. */
+export function choiceOption<const Choice extends string>(
+  first: Choice,
+  ...others: Choice[]
+): Option<Choice> {
+  return (name, value) => {
+    const choice = value ?? first;
+    if (choice === first || others.includes(choice as Choice)) return choice as Choice;
+    const [last, ...before] = [first, ...others].map(shown).reverse();
+    const words = `${before.reverse().join(", ")} or ${last}`;
+    throw new TypeError(`Invalid ${name} ${shown(value)}: it must be ${words}`);
+  };
+}
+
+/**
+ * Options, checked, each with its default. Throws TypeError where `options` is no object, or has an option that is not
+ * `known`: a misspelt option would be lost without a word.
+ */
+export function readOptions<Known extends Record<string, Option<unknown>>>(
+  options: unknown,
+  known: Known,
+): { readonly [Name in keyof Known]: ReturnType<Known[Name]> } {
+  const given = options ?? {};
+  if (typeof given !== "object" || options === null) {
+    throw new TypeError(`Invalid options ${shown(options)}: it must be an object`);
   }
-  return value;
+  for (const option of Object.keys(given)) {
+    if (Object.hasOwn(known, option)) continue;
+    const hint = hintFor(option, Object.keys(known));
+    throw new TypeError(`Unknown option ${shown(option)}: ${hint}`);
+  }
+  const checked: Record<string, unknown> = {};
+  for (const [name, option] of Object.entries(known)) {
+    checked[name] = option(name, (given as Record<string, unknown>)[name]);
+  }
+  return checked as { readonly [Name in keyof Known]: ReturnType<Known[Name]> };
+}
+
+/** The candidate that takes the fewest edits, or all of them where none is like the word. */
+function hintFor(word: string, candidates: readonly string[]): string {
+  const distance = (candidate: string) => edits(word.toLowerCase(), candidate.toLowerCase());
+  const nearest = candidates.reduce((best, each) => distance(each) < distance(best) ? each : best);
+  if (distance(nearest) <= word.length / 2) return `did you mean ${shown(nearest)}?`;
+  return `it must be one of ${candidates.map(shown).join(", ")}`;
+}
+
+/** The Levenshtein distance: letters to insert, delete or replace. */
+function edits(from: string, to: string): number {
+  let row = Array.from({ length: to.length + 1 }, (_, column) => column);
+  for (let line = 1; line <= from.length; line++) {
+    const next = [line];
+    for (let column = 1; column <= to.length; column++) {
+      const replaced = row[column - 1]! + (from[line - 1] === to[column - 1] ? 0 : 1);
+      next.push(Math.min(replaced, row[column]! + 1, next[column - 1]! + 1));
+    }
+    row = next;
+  }
+  return row[to.length]!;
 }
 
 /** A path, as text. Throws TypeError. */

@@ -2,6 +2,7 @@
 
 import { liburingVersion, openLiburing } from "../ffi/liburing.ts";
 import { environment, loadShim, type Shim } from "../ffi/shim.ts";
+import { choiceOption, integerOption, readOptions } from "./arguments.ts";
 import { BufferBudget, DEFAULT_BUFFER_BUDGET } from "./engine/buffer_budget.ts";
 import { IoUringEngine } from "./engine/io_uring.ts";
 import type { KernelEngine } from "./engine/kernel_engine.ts";
@@ -69,15 +70,14 @@ interface Chosen {
   info: EngineInfo;
 }
 
-const defaults = {
-  engine: "auto",
-  ringEntries: 256,
-  threads: 12,
-  bufferBudget: DEFAULT_BUFFER_BUDGET,
-} as const;
+const OPTIONS = {
+  engine: choiceOption("auto", "io_uring", "threads"),
+  ringEntries: integerOption(256, 8, 32768),
+  threads: integerOption(12, 1, 24),
+  bufferBudget: integerOption(DEFAULT_BUFFER_BUDGET),
+};
 
-let options: Required<EngineOptions> = { ...defaults };
-let choosing: Promise<Chosen> | undefined;
+let options: Readonly<Required<EngineOptions>> = readOptions({}, OPTIONS);
 let chosen: Chosen | undefined;
 
 /**
@@ -88,55 +88,22 @@ let chosen: Chosen | undefined;
  * @throws {Deno.errors.Busy} a file was opened already
  */
 export function configure(wanted: EngineOptions): void {
-  if (typeof wanted !== "object" || wanted === null) {
-    throw new TypeError(`Cannot configure with ${String(wanted)}: options must be an object`);
-  }
-  const { engine: asked = defaults.engine } = wanted;
-  const engine = engineName("engine", asked);
-  const ringEntries = within("ringEntries", wanted.ringEntries ?? defaults.ringEntries, 8, 32768);
-  const threads = within("threads", wanted.threads ?? defaults.threads, 1, 24);
-  const bufferBudget = within(
-    "bufferBudget",
-    wanted.bufferBudget ?? defaults.bufferBudget,
-    0,
-    Number.MAX_SAFE_INTEGER,
-  );
-  if (choosing) {
+  const checked = readOptions(wanted, OPTIONS);
+  if (chosen) {
     throw new Deno.errors.Busy(
       "Cannot configure the engine: it is at work; call configure before the first file is opened",
     );
   }
-  options = { engine, ringEntries, threads, bufferBudget };
-}
-
-function engineName(name: string, value: string): "auto" | "io_uring" | "threads" {
-  if (value === "auto" || value === "io_uring" || value === "threads") return value;
-  throw new TypeError(
-    `Cannot use ${name} ${Deno.inspect(value)}: it must be "auto", "io_uring" or "threads"`,
-  );
-}
-
-function within(name: string, value: number, least: number, most: number): number {
-  if (typeof value !== "number") {
-    throw new TypeError(`Cannot use ${name} ${Deno.inspect(value)}: it must be a number`);
-  }
-  if (!Number.isInteger(value) || value < least || value > most) {
-    throw new RangeError(
-      `Cannot use ${name} ${value}: it must be an integer from ${least} to ${most}`,
-    );
-  }
-  return value;
+  options = checked;
 }
 
 /** The engine, chosen and made at the first call. A failure is not remembered: the next call tries again. */
-export async function useEngine(): Promise<KernelEngine> {
-  if (chosen) return chosen.engine;
-  choosing ??= chooseForLife();
-  try {
-    chosen = await choosing;
-  } catch (error) {
-    choosing = undefined;
-    throw error;
+export function useEngine(): KernelEngine {
+  if (!chosen) {
+    chosen = choose();
+    // `deno run --watch` starts anew on the same thread.
+    const { engine } = chosen;
+    addEventListener("unload", () => engine.dispose());
   }
   return chosen.engine;
 }
@@ -146,42 +113,39 @@ export function engineAtWork(): KernelEngine | undefined {
   return chosen?.engine;
 }
 
+/** What can be said where there is no ring. */
+const WITHOUT_RING = {
+  liburing: null,
+  ringEntries: 0,
+  registeredBuffers: false,
+  features: [],
+  missing: [],
+};
+
+const NOT_CHOSEN: EngineInfo = {
+  ...WITHOUT_RING,
+  engine: null,
+  reason: "Not chosen before the first file is opened",
+  kernel: "",
+  maxInFlight: 0,
+};
+
 /** The engine at work, why it was chosen and what it found. Before the first open, `engine` is null. */
 export function engineInfo(): EngineInfo {
-  if (chosen) {
-    const info = structuredClone(chosen.info);
-    if (chosen.engine instanceof IoUringEngine) {
-      info.features.push(`woken by ${chosen.engine.notifier}`);
-      info.registeredBuffers = registersBuffers(chosen.engine);
-    }
-    return info;
+  const info = structuredClone(chosen?.info ?? NOT_CHOSEN);
+  if (chosen?.engine instanceof IoUringEngine) {
+    info.features.push(`woken by ${chosen.engine.notifier}`);
+    info.registeredBuffers = registersBuffers(chosen.engine);
   }
-  return {
-    engine: null,
-    reason: "Not chosen before the first file is opened",
-    kernel: "",
-    liburing: null,
-    ringEntries: 0,
-    maxInFlight: 0,
-    registeredBuffers: false,
-    features: [],
-    missing: [],
-  };
+  return info;
 }
 
-async function chooseForLife(): Promise<Chosen> {
-  const found = await choose();
-  // `deno run --watch` starts anew on the same thread.
-  addEventListener("unload", () => found.engine.dispose());
-  return found;
-}
-
-async function choose(): Promise<Chosen> {
-  const shim = await loadShim();
+function choose(): Chosen {
+  const shim = loadShim();
   const kernel = kernelRelease(shim);
   const fromEnvironment = options.engine === "auto" ? environment("DMA_ENGINE") : undefined;
   // A name that is none must not be taken for leave to use io_uring.
-  const wanted = engineName("DMA_ENGINE", fromEnvironment ?? options.engine);
+  const wanted = OPTIONS.engine("DMA_ENGINE", fromEnvironment ?? options.engine);
   if (wanted === "threads") {
     const reason = fromEnvironment ? "DMA_ENGINE asks for it" : "configure asks for it";
     return useThreads(shim, kernel, reason);
@@ -203,19 +167,16 @@ async function choose(): Promise<Chosen> {
 }
 
 function useThreads(shim: Shim, kernel: string, reason: string): Chosen {
-  const info: EngineInfo = {
+  const { threads, bufferBudget } = options;
+  const engine = new ThreadsEngine(shim, new BufferBudget(bufferBudget), threads);
+  const info = {
+    ...WITHOUT_RING,
     engine: "threads",
     reason,
     kernel,
-    liburing: null,
-    ringEntries: 0,
-    maxInFlight: options.threads,
-    registeredBuffers: false,
-    features: [],
-    missing: [],
-  };
-  const budget = new BufferBudget(options.bufferBudget);
-  return { engine: new ThreadsEngine(shim, budget, options.threads), info };
+    maxInFlight: threads,
+  } as const;
+  return { engine, info };
 }
 
 function useRing(shim: Shim, kernel: string, reason: string): Chosen {

@@ -2,18 +2,48 @@
 // ReadableStream.pipeTo (https://streams.spec.whatwg.org/#readable-stream-pipe-to).
 
 import { yieldIfNeeded } from "./engine/event_loop.ts";
-import type { ReadAhead } from "./core/read_ahead.ts";
-import type { WriteBehind } from "./core/write_behind.ts";
-import type { WriteSession } from "./core/write_session.ts";
-import type { DmaStreamReader } from "./stream_reader.ts";
-import type { DmaStreamWriter } from "./stream_writer.ts";
+import type { ReadAhead } from "./reader/read_ahead.ts";
+import type { Writer } from "./writer/writer.ts";
 
-/** Bytes that are copied at once where a buffer cannot be moved as it is. */
-const COPIED = 1 << 20;
+/** Bytes copied at once where a buffer cannot be moved as it is. */
+const MAX_COPIED = 1 << 20;
+
+/** The options of a pipe, read once. */
+export interface PipeOptions {
+  readonly preventAbort: boolean;
+  readonly preventCancel: boolean;
+  readonly preventClose: boolean;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Reads the options as the Standard has them read: once, in this order. Throws what their getters throw. */
+export function readPipeOptions(options: StreamPipeOptions | undefined): PipeOptions | undefined {
+  if (options !== undefined && options !== null && typeof options !== "object") return undefined;
+  const preventAbort = Boolean(options?.preventAbort);
+  const preventCancel = Boolean(options?.preventCancel);
+  const preventClose = Boolean(options?.preventClose);
+  const signal = options?.signal;
+  return { preventAbort, preventCancel, preventClose, signal };
+}
+
+/** A pipe from one end that is read ahead to one that writes behind, and the streams that both are under. */
+export interface DirectPipe extends PipeOptions {
+  readonly source: ReadableStream<Uint8Array>;
+  readonly readAhead: ReadAhead;
+  readonly destination: WritableStream;
+  readonly writer: Writer;
+}
 
 /** Which side of a pipe failed, and how. */
 class Failure {
   constructor(readonly side: "read" | "write", readonly reason: unknown) {}
+}
+
+/** What `promise` rejects with is a failure of that side. */
+function on<T>(side: "read" | "write", promise: Promise<T>): Promise<T> {
+  return promise.catch((reason) => {
+    throw new Failure(side, reason);
+  });
 }
 
 /**
@@ -40,14 +70,8 @@ class Waits {
 }
 
 /** Pipes a file's stream into a writer. Both are locked until it is over. */
-export async function pipeDirectly(
-  source: DmaStreamReader,
-  from: ReadAhead,
-  destination: DmaStreamWriter,
-  session: WriteSession,
-  options: StreamPipeOptions,
-): Promise<void> {
-  const { preventAbort, preventCancel, preventClose, signal } = options;
+export async function pipeDirectly(pipe: DirectPipe): Promise<void> {
+  const { source, destination, preventAbort, preventCancel, preventClose, signal } = pipe;
   const reader = source.getReader();
   // The stream's own: to the destination this is a pipe like any other.
   const writer = WritableStream.prototype.getWriter.call(destination);
@@ -57,15 +81,12 @@ export async function pipeDirectly(
   signal?.addEventListener("abort", stop);
   try {
     signal?.throwIfAborted();
-    await moveAll(from, session, waits, signal);
+    await moveAll(pipe, waits);
     // The stream finds the end for itself, and closes the file. Until then the source has not ended.
-    await waits.for(
-      reader.read().catch((reason) => {
-        throw new Failure("read", reason);
-      }),
-    );
+    await waits.for(on("read", reader.read()));
     // The last writes may have failed meanwhile.
-    if (session.failed) throw new Failure("write", session.error);
+    const { failure } = pipe.writer;
+    if (failure) throw new Failure("write", failure.reason);
     if (!preventClose) await writer.close();
   } catch (error) {
     const failed = error instanceof Failure ? error.side : undefined;
@@ -85,25 +106,16 @@ export async function pipeDirectly(
   }
 }
 
-async function moveAll(
-  from: ReadAhead,
-  session: WriteSession,
-  waits: Waits,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  const writing = <T>(promise: Promise<T>) =>
-    promise.catch((reason) => {
-      throw new Failure("write", reason);
-    });
-  const to = await waits.for(writing(session.ready()));
+async function moveAll({ readAhead, writer, signal }: DirectPipe, waits: Waits): Promise<void> {
+  if (writer.opening) await waits.for(writer.opening);
   for (;;) {
     signal?.throwIfAborted();
-    if (session.failed) throw new Failure("write", session.error);
-    const moved = moveBlock(from, to, session) ?? moveBytes(from, to);
+    if (writer.failure) throw new Failure("write", writer.failure.reason);
+    const moved = moveBlock(readAhead, writer) ?? moveBytes(readAhead, writer);
     if (moved === null) return;
-    if (moved === undefined) await waits.for(from.ready());
+    if (moved === undefined) await waits.for(on("read", readAhead.ready()));
     // Without room a whole buffer waits rather than being copied; what is no whole buffer is copied.
-    else if (moved === 0) await waits.for(writing(to.room()));
+    else if (moved === 0) await waits.for(on("write", writer.room()));
     else {
       const turn = yieldIfNeeded(moved);
       if (turn) await waits.for(turn);
@@ -112,28 +124,25 @@ async function moveAll(
 }
 
 /** Hands a whole buffer over as it is, where there is one and the target takes it. Returns its length. */
-function moveBlock(from: ReadAhead, to: WriteBehind, session: WriteSession): number | undefined {
-  const { alignment, engine } = session.handle;
-  const taken = to.takesMemory ? from.takeBlock(alignment) : undefined;
+function moveBlock(readAhead: ReadAhead, writer: Writer): number | undefined {
+  const { blockSize, engine } = writer.file;
+  const taken = writer.takesMemory ? readAhead.takeBlock(blockSize) : undefined;
   if (!taken) return undefined;
   const { block, length } = taken;
-  to.writeMemory(block, 0, length, () => engine.release(block));
+  writer.writeMemory(block, length, () => engine.release(block));
   return length;
 }
 
 /** Copies, and returns how much; null at the end, undefined where bytes are yet to come. */
-function moveBytes(from: ReadAhead, to: WriteBehind): number | null | undefined {
-  const bytes = look(from);
-  if (!bytes) return bytes;
-  const copied = to.hasRoom ? to.write(bytes) : 0;
-  if (copied > 0) from.advance(copied);
-  return copied;
-}
-
-function look(from: ReadAhead): Uint8Array<ArrayBuffer> | null | undefined {
+function moveBytes(readAhead: ReadAhead, writer: Writer): number | null | undefined {
+  let bytes;
   try {
-    return from.peek(COPIED);
+    bytes = readAhead.peek(MAX_COPIED);
   } catch (error) {
     throw new Failure("read", error);
   }
+  if (!bytes) return bytes;
+  const copied = writer.hasRoom ? writer.write(bytes) : 0;
+  if (copied > 0) readAhead.advance(copied);
+  return copied;
 }

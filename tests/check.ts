@@ -1,6 +1,7 @@
 // What `deno task check` runs: everything about the code that can be judged without running it.
 
 import { importMapArguments } from "./setup/import_map.ts";
+import { circles } from "./setup/imports.ts";
 import { documented } from "./setup/passes.ts";
 
 const root = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
@@ -49,6 +50,10 @@ if (import.meta.main) {
     for (const [name, ...args] of checks) {
       if (!await check(args)) failed.push(name);
     }
+    console.log("# import circles, types included");
+    const found = await circles(root, modules);
+    for (const circle of found) console.log(circle.join(" -> "));
+    if (found.length > 0) failed.push("import circles");
   } finally {
     await Deno.remove(directory, { recursive: true });
   }

@@ -2,73 +2,11 @@
 // implementation, which holds, reorders, shortens and fails operations.
 
 import type { BufferBudget } from "./buffer_budget.ts";
+import type { EngineCounters } from "./counters.ts";
 import type { Block, Completion, Memory, Operation } from "./operation.ts";
 
 /** Which implementation of {@linkcode Engine} is at work. */
 export type EngineName = "io_uring" | "threads" | "scripted";
-
-/** What an engine has done so far, and holds now. */
-export interface EngineCounters {
-  /** Reads completed. */
-  reads: number;
-  /** Writes completed. */
-  writes: number;
-  /** `fsync` and `fdatasync` completed. */
-  syncs: number;
-  /** Everything else completed: open, close, truncate, allocate, stat … */
-  otherOperations: number;
-  /** Bytes that reads brought in. */
-  bytesRead: number;
-  /** Bytes that writes took. */
-  bytesWritten: number;
-  /** Operations that ended with an error. */
-  failed: number;
-  /** System calls that handed operations to the kernel. */
-  submissions: number;
-  /** Times the event loop was woken by completions. */
-  wakeups: number;
-  /** Operations that had to wait in JavaScript because the ring was full. */
-  queueFull: number;
-  /** Operations that the kernel has or that wait for it. */
-  inFlight: number;
-}
-
-/** Counters of an engine that has done nothing yet. */
-export function newCounters(): EngineCounters {
-  return {
-    reads: 0,
-    writes: 0,
-    syncs: 0,
-    otherOperations: 0,
-    bytesRead: 0,
-    bytesWritten: 0,
-    failed: 0,
-    submissions: 0,
-    wakeups: 0,
-    queueFull: 0,
-    inFlight: 0,
-  };
-}
-
-/** Counts one operation that has ended. */
-export function countResult(counters: EngineCounters, { op }: Operation, result: number): void {
-  switch (op) {
-    case "read":
-      counters.reads++;
-      if (result > 0) counters.bytesRead += result;
-      break;
-    case "write":
-      counters.writes++;
-      if (result > 0) counters.bytesWritten += result;
-      break;
-    case "sync":
-      counters.syncs++;
-      break;
-    default:
-      counters.otherOperations++;
-  }
-  if (result < 0) counters.failed++;
-}
 
 /** Does I/O without blocking the JavaScript thread. */
 export interface Engine {
@@ -86,6 +24,15 @@ export interface Engine {
 
   /** statx(2) at once, from what the kernel has in memory: never asks a disk or a server. Returns 0 or `-errno`. */
   statNow(fd: number, memory: Memory): number;
+  /**
+   * Opens a directory with O_PATH at once, where the path is in the kernel's cache. `-EAGAIN` where it is not, or where
+   * the kernel cannot tell: then only {@linkcode submit} may look it up.
+   */
+  openDirectoryNow(path: string): number;
+  /** Opens the working directory with O_PATH, at once: it never has to be looked up. */
+  openWorkingDirectory(): number;
+  /** Sets the status flags of a descriptor (`F_SETFL`), as O_DIRECT. Returns 0 or `-errno`. */
+  setFlags(fd: number, flags: number): number;
   /** The path that a descriptor really leads to; undefined where /proc is not to be had or it is not UTF-8. */
   realPath(fd: number): string | undefined;
   /** Closes, at once, a descriptor that nothing was written through. */

@@ -23,23 +23,32 @@ export async function eventLoopTurn(): Promise<void> {
 }
 
 let moved = 0;
-let runningSince: number | undefined;
+let firstLook: number | undefined;
+/** Pending until the loop turns, by itself or because every stream yields. */
 let turn: Promise<void> | undefined;
+let turnBegan = 0;
+/** The loop has not turned for too long: every stream yields until it has. */
+let isDue = false;
 
 /**
- * Counts a chunk that moved without waiting. Where chunks have moved so for too long it returns a promise, which whoever
- * moves them should await. All callers share it: the loop turns only if every stream yields.
+ * Counts a chunk that moved without waiting. Where chunks have moved so for too long without a turn of the loop it returns
+ * a promise, which whoever moves them should await. All callers share it: the loop turns only if every stream yields.
  */
 export function yieldIfNeeded(bytes: number): Promise<void> | undefined {
-  if (turn) return turn;
+  if (isDue) return turn;
   moved += bytes + BYTES_PER_CHUNK;
   if (moved < BYTES_PER_LOOK) return undefined;
   moved = 0;
   const now = performance.now();
-  runningSince ??= now + FIRST_RUN_MS;
-  if (now - runningSince < LONGEST_RUN_MS) return undefined;
-  return turn = eventLoopTurn().finally(() => {
-    turn = undefined;
-    runningSince = performance.now();
-  });
+  firstLook ??= now;
+  if (now - firstLook < FIRST_RUN_MS) return undefined;
+  if (!turn) {
+    turnBegan = now;
+    turn = eventLoopTurn().finally(() => {
+      turn = undefined;
+      isDue = false;
+    });
+  }
+  isDue = now - turnBegan >= LONGEST_RUN_MS;
+  return isDue ? turn : undefined;
 }

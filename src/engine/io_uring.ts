@@ -60,7 +60,9 @@ export class IoUringEngine extends KernelEngine {
     const { depth, supported } = ring;
     this.ring = ring;
     this.missing = Object.entries(Opcode)
-      .filter(([, opcode]) => opcode < FIRST_BLOCKING_ONLY && !supported[opcode])
+      .filter(([, opcode]) =>
+        opcode !== Opcode.NOP && opcode < FIRST_BLOCKING_ONLY && !supported[opcode]
+      )
       .map(([name]) => name);
     this.#liburing = liburing;
     this.#pointer = ring.pointer;
@@ -116,6 +118,8 @@ export class IoUringEngine extends KernelEngine {
 
   /** Goes over to the faster notifier, once it is worth its price. */
   async #useEpoll(): Promise<void> {
+    // Deno ends the process where it loads node:process without /proc.
+    if (this.realPath(this.#notifier.fd) === undefined) return;
     const notifier = await openEpollNotifier(this.shim);
     if (!notifier) return;
     const before = this.#notifier;

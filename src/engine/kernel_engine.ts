@@ -3,20 +3,19 @@
 
 import type { Shim } from "../../ffi/shim.ts";
 import type { BufferBudget } from "./buffer_budget.ts";
-import {
-  countResult,
-  type Engine,
-  type EngineCounters,
-  type EngineName,
-  newCounters,
-} from "./engine.ts";
+import { countResult, type EngineCounters, newCounters } from "./counters.ts";
+import type { Engine, EngineName } from "./engine.ts";
 import {
   AT_EMPTY_PATH,
   AT_FDCWD,
   AT_STATX_DONT_SYNC,
   Errno,
+  O_CLOEXEC,
+  O_DIRECTORY,
+  O_PATH,
   Opcode,
   PATH_MAX,
+  RESOLVE_CACHED,
   STATX_MASK,
 } from "./linux.ts";
 import type { Block, Completion, Memory, Operation } from "./operation.ts";
@@ -25,7 +24,15 @@ import { pathsOf, prepareSqe, type Sqe } from "./sqe.ts";
 
 const encoder = new TextEncoder();
 const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-const NO_BLOCKS: readonly Block[] = [];
+
+/** The text of a path; undefined where it is not UTF-8: what a lenient decoder makes of that would be another file's. */
+function decodeStrictly(bytes: Uint8Array<ArrayBuffer>): string | undefined {
+  try {
+    return strictDecoder.decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
 
 /** The address of JavaScript's own memory. The caller keeps the buffer alive while the address is in use. */
 export function addressOf(buffer: ArrayBuffer | Uint8Array<ArrayBuffer>): number {
@@ -37,8 +44,18 @@ export interface Request {
   readonly operation: Operation;
   readonly sqe: Sqe;
   readonly completion: Completion;
-  /** Where its paths stand. */
-  readonly paths: readonly Block[];
+  /** Where its paths stand, one after the other. */
+  readonly paths: Block | undefined;
+}
+
+/** Copies paths into a block, where they outlive the isolate. False where one is too long. */
+function placePaths({ bytes }: Block, paths: readonly string[]): boolean {
+  return paths.every((path, index) => {
+    const at = index * PATH_MAX;
+    const { read, written } = encoder.encodeInto(path, bytes.subarray(at, at + PATH_MAX - 1));
+    bytes[at + written] = 0;
+    return read === path.length;
+  });
 }
 
 /** The parts of an engine that are the same whichever way the kernel is asked. */
@@ -73,10 +90,11 @@ export abstract class KernelEngine implements Engine {
       return;
     }
     if (operation.op === "close") this.shim.resources.untrackDescriptor(operation.fd);
-    const paths = this.#placePaths(pathsOf(operation));
-    const sqe = prepareSqe(operation, paths?.map(({ address }) => address) ?? []);
-    const request = { operation, sqe, completion, paths: paths ?? NO_BLOCKS };
-    if (paths) this.start(request);
+    const names = pathsOf(operation);
+    const paths = names.length > 0 ? this.acquire(names.length * PATH_MAX) : undefined;
+    const sqe = prepareSqe(operation, paths?.address ?? 0);
+    const request = { operation, sqe, completion, paths };
+    if (!paths || placePaths(paths, names)) this.start(request);
     else queueMicrotask(() => this.settle(request, -Errno.ENAMETOOLONG));
   }
 
@@ -86,28 +104,12 @@ export abstract class KernelEngine implements Engine {
     completion.complete(0);
   }
 
-  /** Copies paths into the pool, where they outlive the isolate; undefined where one is too long. */
-  #placePaths(paths: readonly string[]): readonly Block[] | undefined {
-    if (paths.length === 0) return NO_BLOCKS;
-    const blocks = paths.map(() => this.acquire(PATH_MAX));
-    const fits = paths.every((path, index) => {
-      const { bytes } = blocks[index]!;
-      const { read, written } = encoder.encodeInto(path, bytes);
-      if (read < path.length || written >= PATH_MAX) return false;
-      bytes[written] = 0;
-      return true;
-    });
-    if (fits) return blocks;
-    for (const block of blocks) this.release(block);
-    return undefined;
-  }
-
   /** Counts one result and gives it to whoever waits for it. */
   protected settle({ operation, completion, paths }: Request, result: number): void {
     const { counters } = this;
     counters.inFlight--;
     countResult(counters, operation, result);
-    for (const block of paths) this.release(block);
+    if (paths) this.release(paths);
     if (operation.op === "open" && result >= 0) this.shim.resources.trackDescriptor(result);
     try {
       completion.complete(result);
@@ -136,38 +138,65 @@ export abstract class KernelEngine implements Engine {
   }
 
   statNow(fd: number, memory: Memory): number {
-    const name = this.acquire(1);
-    name.bytes[0] = 0;
     const flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
     const { address } = memory;
-    const result = this.shim.dma_call(Opcode.STATX, fd, name.address, STATX_MASK, address, flags);
-    this.release(name);
-    return result;
+    return this.#callWithPath(
+      "",
+      (path) => this.shim.dma_call(Opcode.STATX, fd, path, STATX_MASK, address, flags),
+    );
+  }
+
+  openDirectoryNow(path: string): number {
+    const fd = this.#callWithPath(path, (path, behind) => {
+      // struct open_how: flags, mode, resolve; 64 bits each.
+      const how = new BigUint64Array(behind.buffer, behind.byteOffset, 3);
+      how.set([BigInt(O_PATH | O_DIRECTORY | O_CLOEXEC), 0n, BigInt(RESOLVE_CACHED)]);
+      const { byteLength } = how;
+      return this.shim.dma_call(Opcode.OPENAT2, AT_FDCWD, path, byteLength, path + PATH_MAX, 0);
+    });
+    if (fd >= 0) this.shim.resources.trackDescriptor(fd);
+    // The call is younger than 5.6, and the flag younger than 5.12; a seccomp filter may refuse what it does not know.
+    const cannotTell = fd === -Errno.ENOSYS || fd === -Errno.EINVAL || fd === -Errno.EPERM;
+    return cannotTell ? -Errno.EAGAIN : fd;
+  }
+
+  openWorkingDirectory(): number {
+    const flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
+    const fd = this.#callWithPath(
+      ".",
+      (path) => this.shim.dma_call(Opcode.OPENAT, AT_FDCWD, path, 0, 0, flags),
+    );
+    if (fd >= 0) this.shim.resources.trackDescriptor(fd);
+    return fd;
+  }
+
+  setFlags(fd: number, flags: number): number {
+    return this.shim.dma_call(Opcode.SETFL, fd, 0, 0, 0, flags);
   }
 
   realPath(fd: number): string | undefined {
-    const name = this.acquire(PATH_MAX);
-    const target = this.acquire(PATH_MAX);
-    encoder.encodeInto(`/proc/self/fd/${fd}\0`, name.bytes);
-    const { address } = target;
-    const length = this.shim.dma_call(
-      Opcode.READLINK,
-      AT_FDCWD,
-      name.address,
-      PATH_MAX,
-      address,
-      0,
-    );
-    // Copied out: TextDecoder may keep what it is given, and the block goes back.
-    const bytes = target.bytes.slice(0, Math.max(0, length));
-    this.release(name);
-    this.release(target);
-    if (length <= 0) return undefined;
+    let real: string | undefined;
+    this.#callWithPath(`/proc/self/fd/${fd}`, (path, behind) => {
+      const target = path + PATH_MAX;
+      const length = this.shim.dma_call(Opcode.READLINK, AT_FDCWD, path, PATH_MAX, target, 0);
+      // Copied out: TextDecoder may keep what it is given, and the block goes back.
+      if (length > 0) real = decodeStrictly(behind.slice(0, length));
+      return length;
+    });
+    return real;
+  }
+
+  /** Makes a call with a path in memory, and as much memory behind it. */
+  #callWithPath(
+    path: string,
+    call: (address: number, behind: Uint8Array<ArrayBuffer>) => number,
+  ): number {
+    const block = this.acquire(2 * PATH_MAX);
     try {
-      return strictDecoder.decode(bytes);
-    } catch {
-      // What a lenient decoder makes of it would be the name of another file.
-      return undefined;
+      if (!placePaths(block, [path])) return -Errno.ENAMETOOLONG;
+      return call(block.address, block.bytes.subarray(PATH_MAX, 2 * PATH_MAX));
+    } finally {
+      this.release(block);
     }
   }
 

@@ -43,6 +43,9 @@ export const O_CLOEXEC = 0o2000000;
 export const O_PATH = 0o10000000;
 export const O_TMPFILE: number = 0o20000000 | O_DIRECTORY;
 
+/** openat2(2): fail with EAGAIN where the path is not in the kernel's cache. Since kernel 5.12. */
+export const RESOLVE_CACHED = 0x20;
+
 /** Stands for the working directory in the `*at` calls. */
 export const AT_FDCWD = -100;
 export const AT_SYMLINK_FOLLOW = 0x400;
@@ -50,10 +53,15 @@ export const AT_EMPTY_PATH = 0x1000;
 /** statx(2): answer from what the kernel has in memory. */
 export const AT_STATX_DONT_SYNC = 0x4000;
 
-/** STATX_BASIC_STATS, STATX_BTIME and STATX_DIOALIGN. */
-export const STATX_MASK: number = 0x7ff | 0x800 | 0x2000;
+export const STATX_BASIC_STATS = 0x7ff;
 export const STATX_BTIME = 0x800;
+export const STATX_MNT_ID = 0x1000;
 export const STATX_DIOALIGN = 0x2000;
+/** Since kernel 6.8: an identifier of the mount that no other mount ever gets. */
+export const STATX_MNT_ID_UNIQUE = 0x4000;
+/** What every statx(2) of this module asks for. */
+export const STATX_MASK: number = STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID | STATX_DIOALIGN |
+  STATX_MNT_ID_UNIQUE;
 
 /** Modes of fallocate(2). */
 export const FALLOC_FL_KEEP_SIZE = 1;
@@ -100,6 +108,8 @@ export const Opcode = {
   UNAME: 262,
   GETFL: 263,
   WRITE_STREAM: 264,
+  OPENAT2: 265,
+  SETFL: 266,
 } as const;
 /** Opcodes from here on are no operations of io_uring. */
 export const FIRST_BLOCKING_ONLY = 256;

@@ -16,87 +16,68 @@ export interface Block extends Memory {
   readonly size: number;
 }
 
-/** A read or a write of `length` bytes at `position`, into or from `memory` at `offset`. */
-interface Transferring {
-  readonly fd: number;
-  readonly memory: Memory;
-  readonly offset: number;
-  readonly length: number;
-  readonly position: number;
+type Named<Name extends string, Fields> = Readonly<{ op: Name } & Fields>;
+
+/** `length` bytes at `position` of a file, into or from `memory` at `offset`. */
+interface Transferred {
+  fd: number;
+  memory: Memory;
+  offset: number;
+  length: number;
+  position: number;
 }
 
 /** pread(2). */
-export interface ReadOperation extends Transferring {
-  readonly op: "read";
-}
+export type ReadOperation = Named<"read", Transferred>;
 
-/** pwrite(2). */
-export interface WriteOperation extends Transferring {
-  readonly op: "write";
-  /** The file goes through the page cache: a kernel thread makes the copy, and not the JavaScript thread. */
-  readonly buffered: boolean;
-}
+/** pwrite(2). With `buffered` by way of the page cache: a kernel thread makes the copy, and not the JavaScript thread. */
+export type WriteOperation = Named<"write", Transferred & { buffered: boolean }>;
 
 /** What an engine can do. Each value is one system call. */
 export type Operation =
   | ReadOperation
   | WriteOperation
   /** openat(2). */
-  | {
-    readonly op: "open";
-    readonly directory: number;
-    readonly name: string;
-    readonly flags: number;
-    readonly mode: number;
-  }
+  | Named<"open", { directory: number; name: string; flags: number; mode: number }>
   /** close(2). */
-  | { readonly op: "close"; readonly fd: number }
+  | Named<"close", { fd: number }>
   /** fsync(2), or with `dataOnly` fdatasync(2). */
-  | { readonly op: "sync"; readonly fd: number; readonly dataOnly: boolean }
+  | Named<"sync", { fd: number; dataOnly: boolean }>
   /** fallocate(2). */
-  | {
-    readonly op: "allocate";
-    readonly fd: number;
-    readonly mode: number;
-    readonly position: number;
-    readonly length: number;
-  }
+  | Named<"allocate", { fd: number; mode: number; position: number; length: number }>
   /** ftruncate(2). */
-  | { readonly op: "truncate"; readonly fd: number; readonly length: number }
+  | Named<"truncate", { fd: number; length: number }>
   /** statx(2) of a descriptor. The first 256 bytes of `memory` become a `struct statx`. */
-  | { readonly op: "stat"; readonly fd: number; readonly memory: Memory }
+  | Named<"stat", { fd: number; memory: Memory }>
   /** fstatfs(2). The first 120 bytes of `memory` become a `struct statfs`. */
-  | { readonly op: "statfs"; readonly fd: number; readonly memory: Memory }
-  /** linkat(2) of a descriptor. The name must not exist. */
-  | {
-    readonly op: "link";
-    readonly fd: number;
-    readonly directory: number;
-    readonly name: string;
-  }
+  | Named<"statfs", { fd: number; memory: Memory }>
+  /** linkat(2) of a descriptor: by its name in /proc, or with AT_EMPTY_PATH. The name must not exist. */
+  | Named<"link", { fd: number; byProc: boolean; directory: number; name: string }>
   /** renameat(2). The target is replaced. */
-  | {
-    readonly op: "rename";
-    readonly directory: number;
-    readonly name: string;
-    readonly targetDirectory: number;
-    readonly targetName: string;
-  }
+  | Named<"rename", Renamed>
   /** unlinkat(2). */
-  | { readonly op: "unlink"; readonly directory: number; readonly name: string }
+  | Named<"unlink", { directory: number; name: string }>
   /** copy_file_range(2). */
-  | {
-    readonly op: "copyRange";
-    readonly fd: number;
-    readonly position: number;
-    readonly targetFd: number;
-    readonly targetPosition: number;
-    readonly length: number;
-  }
+  | Named<"copyRange", Copied>
   /** flock(2) with LOCK_NB: never waits. */
-  | { readonly op: "lock"; readonly fd: number; readonly operation: number }
+  | Named<"lock", { fd: number; operation: number }>
   /** Nothing, for so long. */
-  | { readonly op: "pause"; readonly milliseconds: number };
+  | Named<"pause", { milliseconds: number }>;
+
+interface Renamed {
+  directory: number;
+  name: string;
+  targetDirectory: number;
+  targetName: string;
+}
+
+interface Copied {
+  fd: number;
+  position: number;
+  targetFd: number;
+  targetPosition: number;
+  length: number;
+}
 
 /** The name of an operation: what errors report as `op`. */
 export type OperationName = Operation["op"];

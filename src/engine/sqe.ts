@@ -7,6 +7,7 @@ import {
   AT_SYMLINK_FOLLOW,
   IORING_FSYNC_DATASYNC,
   Opcode,
+  PATH_MAX,
   STATX_MASK,
 } from "./linux.ts";
 import type { Operation } from "./operation.ts";
@@ -32,8 +33,7 @@ export function pathsOf(operation: Operation): readonly string[] {
     case "unlink":
       return [operation.name];
     case "link":
-      // By /proc: AT_EMPTY_PATH needs CAP_DAC_READ_SEARCH before kernel 6.10.
-      return [`/proc/self/fd/${operation.fd}`, operation.name];
+      return [operation.byProc ? `/proc/self/fd/${operation.fd}` : "", operation.name];
     case "rename":
       return [operation.name, operation.targetName];
     case "stat":
@@ -43,16 +43,25 @@ export function pathsOf(operation: Operation): readonly string[] {
   }
 }
 
-type Fields = Partial<Sqe> & Pick<Sqe, "opcode" | "fd">;
+const EMPTY: Sqe = {
+  opcode: Opcode.NOP,
+  fd: -1,
+  address: 0,
+  length: 0,
+  offset: 0,
+  flags: 0,
+  bufferIndex: -1,
+  forceAsync: false,
+};
 
-function sqe({ opcode, fd, ...rest }: Fields): Sqe {
-  const { address = 0, length = 0, offset = 0, flags = 0, forceAsync = false } = rest;
-  return { opcode, fd, address, length, offset, flags, bufferIndex: -1, forceAsync };
+/** An entry with these fields. Spread and not defaults: those would take what a program puts into Object.prototype. */
+function sqe(fields: Partial<Sqe>): Sqe {
+  return { ...EMPTY, ...fields };
 }
 
-/** Lays an operation out. `paths` has the addresses of its {@linkcode pathsOf}. */
-export function prepareSqe(operation: Operation, paths: readonly number[]): Sqe {
-  const [address = 0, secondAddress = 0] = paths;
+/** Lays an operation out. Its {@linkcode pathsOf} stand at `address`, `PATH_MAX` bytes apart. */
+export function prepareSqe(operation: Operation, address: number): Sqe {
+  const secondAddress = address + PATH_MAX;
   switch (operation.op) {
     case "read":
     case "write": {
@@ -107,11 +116,11 @@ export function prepareSqe(operation: Operation, paths: readonly number[]): Sqe 
     case "link":
       return sqe({
         opcode: Opcode.LINKAT,
-        fd: AT_FDCWD,
+        fd: operation.byProc ? AT_FDCWD : operation.fd,
         address,
         length: operation.directory >>> 0,
         offset: secondAddress,
-        flags: AT_SYMLINK_FOLLOW,
+        flags: operation.byProc ? AT_SYMLINK_FOLLOW : AT_EMPTY_PATH,
       });
     case "rename":
       return sqe({
@@ -135,6 +144,6 @@ export function prepareSqe(operation: Operation, paths: readonly number[]): Sqe 
     case "lock":
       return sqe({ opcode: Opcode.FLOCK, fd: operation.fd, flags: operation.operation });
     case "pause":
-      return sqe({ opcode: Opcode.NOP, fd: -1 });
+      return EMPTY;
   }
 }

@@ -264,15 +264,18 @@ for (const position of [0, 1]) {
     `A pipe from file to file lets others have a turn [${position ? "copied" : "as it is"}]`,
     async (dir) => {
       await Deno.writeFile(dir.file("source"), content);
-      const options = { bufferSize: PIECE, readAhead: PIECES };
-      const reader = new DmaStreamReader(await DmaFile.open(dir.file("source")), options);
+      const reader = new DmaStreamReader(await DmaFile.open(dir.file("source")), {
+        bufferSize: PIECE,
+        readAhead: PIECES,
+      });
       const first = reader.getReader();
       assertEquals((await first.read()).value, piece(0));
       first.releaseLock();
       // All is read ahead, so that nobody waits for the disk.
       await eventually(() => engine.counters.inFlight === 0);
       const file = await DmaFile.create(dir.file("file"));
-      const writer = new DmaStreamWriter(file, { position, ...options, writeBehind: PIECES });
+      const options = { position, bufferSize: PIECE, writeBehind: PIECES };
+      const writer = new DmaStreamWriter(file, options);
       await writer.flushAligned();
       const { now } = performance;
       let most = 0;

@@ -4,7 +4,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
 import { descriptorsIn, eventually } from "../support/descriptors.ts";
-import { testInEachDirectory } from "../support/dirs.ts";
+import { hasDirectIo, testInEachDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { interpose } from "../support/interpose.ts";
 import { allOf, openPattern } from "../support/patterned.ts";
@@ -58,7 +58,7 @@ testInEachDirectory("A tail without memory for its copy fails the writer", async
   }
   await assertRejects(sync, RangeError, "Cannot map memory");
   await writer.abort();
-});
+}, { where: hasDirectIo });
 
 testInEachDirectory("A reader without memory fails, and frees everything", async (dir) => {
   const file = await openPattern(dir.file("file"), SIZE);

@@ -187,17 +187,18 @@ Deno.test("configure() is refused when a file was opened, or is being opened", a
 
 Deno.test("configure() names a wrong argument, and changes nothing", async () => {
   const wrong: [unknown, RegExp][] = [
-    [null, /^TypeError: Cannot configure with null: options must be an object$/],
-    [1, /^TypeError: Cannot configure with 1/],
-    [{ engine: "fast" }, /^TypeError: Cannot use engine "fast": it must be "auto", "io_uring" or/],
-    [{ ringEntries: 7 }, /^RangeError: Cannot use ringEntries 7: it must be an integer from 8 to/],
-    [{ ringEntries: 32_769 }, /^RangeError: Cannot use ringEntries 32769/],
-    [{ ringEntries: 8.5 }, /^RangeError: Cannot use ringEntries 8.5/],
-    [{ ringEntries: "8" }, /^TypeError: Cannot use ringEntries "8": it must be a number$/],
-    [{ threads: 0 }, /^RangeError: Cannot use threads 0: it must be an integer from 1 to 24$/],
-    [{ threads: 25 }, /^RangeError: Cannot use threads 25/],
-    [{ bufferBudget: -1 }, /^RangeError: Cannot use bufferBudget -1: it must be an integer from 0/],
-    [{ bufferBudget: "1M" }, /^TypeError: Cannot use bufferBudget "1M": it must be a number$/],
+    [null, /^TypeError: Invalid options null: it must be an object$/],
+    [1, /^TypeError: Invalid options 1/],
+    [{ thread: 1 }, /^TypeError: Unknown option "thread": did you mean "threads"\?$/],
+    [{ engine: "fast" }, /^TypeError: Invalid engine "fast": it must be "auto", "io_uring" or/],
+    [{ ringEntries: 7 }, /^RangeError: Invalid ringEntries 7: it must be an integer from 8 to/],
+    [{ ringEntries: 32_769 }, /^RangeError: Invalid ringEntries 32769/],
+    [{ ringEntries: 8.5 }, /^RangeError: Invalid ringEntries 8.5/],
+    [{ ringEntries: "8" }, /^TypeError: Invalid ringEntries "8": it must be a number$/],
+    [{ threads: 0 }, /^RangeError: Invalid threads 0: it must be an integer from 1 to 24$/],
+    [{ threads: 25 }, /^RangeError: Invalid threads 25/],
+    [{ bufferBudget: -1 }, /^RangeError: Invalid bufferBudget -1: it must be a safe integer of 0/],
+    [{ bufferBudget: "1M" }, /^TypeError: Invalid bufferBudget "1M": it must be a number$/],
     [{ engine: "io_uring", threads: 0 }, /^RangeError/],
   ];
   const lines = await said(`
@@ -215,7 +216,7 @@ Deno.test("configure() names a wrong argument, and changes nothing", async () =>
   assertEquals(lines.pop(), ["threads", 2]);
   for (const [index, [line]] of lines.entries()) assertMatch(line, wrong[index]![1]);
   // Where an engine is at work, what is wrong is told all the same.
-  assertThrows(() => configure({ threads: 0 }), RangeError, "Cannot use threads 0");
+  assertThrows(() => configure({ threads: 0 }), RangeError, "Invalid threads 0");
 });
 
 Deno.test("DMA_ENGINE decides where the program does not", async () => {
@@ -229,7 +230,7 @@ Deno.test("DMA_ENGINE decides where the program does not", async () => {
     );
     return line;
   };
-  const wrong = 'Cannot use DMA_ENGINE "thread": it must be "auto", "io_uring" or "threads"';
+  const wrong = 'Invalid DMA_ENGINE "thread": it must be "auto", "io_uring" or "threads"';
   assertEquals(await chosen("auto", "thread"), [wrong]);
   assertEquals(await chosen("auto"), ["threads", "DMA_ENGINE asks for it"]);
   if (engine.name === "io_uring") assertEquals(await chosen("io_uring"), ["io_uring", "asked for"]);

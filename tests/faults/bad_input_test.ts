@@ -125,3 +125,22 @@ Deno.test("DmaFile and DmaBuffer cannot be constructed by hand", () => {
     }
   }
 });
+
+for (const each of cases.filter(({ kind }) => kind === "options")) {
+  Deno.test(`${each.name} names an option that it does not have, and the nearest one`, () =>
+    withSubjects(async (subjects) => {
+      const own = cases.filter(({ name }) => name.startsWith(`${each.name}, option `));
+      assert(own.length > 0);
+      for (const { argument } of own) {
+        const misspelt = argument.toLowerCase() === argument
+          ? `${argument}x`
+          : argument.toLowerCase();
+        const error = await failureOf(each, subjects, { [misspelt]: undefined });
+        assertInstanceOf(error, TypeError);
+        assertEquals(error.message, `Unknown option "${misspelt}": did you mean "${argument}"?`);
+      }
+      const error = await failureOf(each, subjects, { highWaterMark: 1 });
+      assertInstanceOf(error, TypeError);
+      assertStringIncludes(error.message, 'Unknown option "highWaterMark": ');
+    }));
+}

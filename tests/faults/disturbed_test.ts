@@ -235,7 +235,10 @@ testInEachDirectory(
     const path = dir.file("file");
     await Deno.writeFile(path, content(0, LENGTH));
     for (const to of [3 * MiB + 77, 0]) {
-      const reader = new DmaStreamReader(await DmaFile.open(path), { ...options, readAhead: 4 });
+      const reader = new DmaStreamReader(await DmaFile.open(path), {
+        bufferSize: options.bufferSize,
+        readAhead: 4,
+      });
       let at = 0;
       const reading = (async () => {
         for await (const chunk of reader) {

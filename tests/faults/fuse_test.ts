@@ -186,14 +186,9 @@ const mutants: readonly { name: string; fault: Fault; replacements: readonly Rep
     fault: { operation: "write", nth: 2, kind: "short", value: 8192 },
     replacements: [
       {
-        file: "src/core/write_line.ts",
-        from: "if (end < piece.length && !this.#stopped) {",
-        to: "if (false) {",
-      },
-      {
-        file: "src/core/write_line.ts",
-        from: "write.whole = end >= piece.length;",
-        to: "write.whole = true;",
+        file: "src/file/transfer.ts",
+        from: "if (reached >= this.#range.length) this.#end",
+        to: 'if (reached >= this.#range.length || this.#op === "write") this.#end',
       },
     ],
   },
@@ -201,10 +196,10 @@ const mutants: readonly { name: string; fault: Fault; replacements: readonly Rep
     name: "tries a failed sync again",
     fault: { operation: "fsync", nth: 1, kind: "err", value: EIO },
     replacements: [{
-      file: "src/core/durability.ts",
-      from: "const result = await queued;",
-      to:
-        "let result = await queued; if (result < 0) result = await outcome((done) => engine.sync(fd, true, done));",
+      file: "src/file/open_file.ts",
+      from:
+        "this.spoiled ??= { error };\n      throw error;\n    }\n  }\n\n  /** Makes the file's name",
+      to: "return await this.sync(metadata);\n    }\n  }\n\n  /** Makes the file's name",
     }],
   },
 ];

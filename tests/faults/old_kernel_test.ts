@@ -17,6 +17,8 @@ function ringTest(name: string, fn: (folder: string) => Promise<void>): void {
 const LENGTH = 12_000_003;
 const EINVAL = 22;
 const ENOMEM = 12;
+const EPERM = 1;
+const EAGAIN = 11;
 
 /** Numbers of operations (`enum io_uring_op`), by their names in `engineInfo().missing`. */
 const numbers = {
@@ -74,6 +76,24 @@ const variants: Variant[] = [
     says: ({ missing }) => missing.toSorted(),
     said: Object.keys(numbers).toSorted(),
     refused: 1,
+  },
+  {
+    name: "that refuses submissions for good after a while",
+    env: { OLD_KERNEL_SUBMIT: String(EPERM), OLD_KERNEL_SUBMIT_FROM: "300" },
+    says: ({ engine }) => engine,
+    said: "io_uring",
+    refused: 1,
+  },
+  {
+    name: "that is short of memory for a while",
+    env: {
+      OLD_KERNEL_SUBMIT: String(EAGAIN),
+      OLD_KERNEL_SUBMIT_FROM: "50",
+      OLD_KERNEL_SUBMIT_TIMES: "200",
+    },
+    says: ({ engine }) => engine,
+    said: "io_uring",
+    refused: 200,
   },
   {
     name: "without deferred task work",

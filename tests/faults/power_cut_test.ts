@@ -240,26 +240,19 @@ const mutants: readonly { name: string; what: Once; replacements: readonly Repla
   {
     name: "syncs before it cuts",
     what: "close",
-    replacements: [
-      {
-        file: "src/core/write_behind.ts",
-        from: 'if (cut) last.add("truncate", (done) => this.#engine.truncate(fd, length, done));',
-        to: "",
-      },
-      {
-        file: "src/core/write_behind.ts",
-        from: "// Whoever waits may still need the descriptor.",
-        to: 'if (cut) last.add("truncate", (done) => this.#engine.truncate(fd, length, done));',
-      },
-    ],
+    replacements: [{
+      file: "src/writer/writer.ts",
+      from: "[this.#cut, this.#syncAtEnd,",
+      to: "[this.#syncAtEnd, this.#cut,",
+    }],
   },
   {
     name: "closes without a sync",
     what: "append",
     replacements: [{
-      file: "src/core/write_behind.ts",
-      from: "if (durable && (rest || cut || !this.#durability.wholeWithOthers)) {",
-      to: "if (false) {",
+      file: "src/writer/writer.ts",
+      from: "[this.#cut, this.#syncAtEnd,",
+      to: "[this.#cut,",
     }],
   },
   {
@@ -267,17 +260,17 @@ const mutants: readonly { name: string; what: Once; replacements: readonly Repla
     // A new file would be made durable along with its name: syncing the directory flushes the whole disk.
     what: "sync of a log",
     replacements: [{
-      file: "src/core/durability.ts",
-      from: "const queued = outcome((done) => engine.sync(fd, true, done));",
-      to: "const queued = Promise.resolve(0);",
+      file: "src/file/open_file.ts",
+      from: 'await descriptor.run("sync", { op: "sync", fd, dataOnly: !metadata });',
+      to: "",
     }],
   },
   {
     name: "renames and forgets the directory",
     what: "replace",
     replacements: [{
-      file: "src/core/atomic.ts",
-      from: "    await syncDirectory(engine, path);\n",
+      file: "src/file/atomic.ts",
+      from: "  await file.syncName();\n",
       to: "",
     }],
   },

@@ -98,6 +98,25 @@ for (const [errno, name] of [[EPERM, "EPERM"], [ENOSYS, "ENOSYS"]] as const) {
   );
 }
 
+faultTest("where io_uring_enter alone is refused everything runs on threads", {
+  needs: ["gcc", "io_uring"],
+}, () =>
+  inWorkDirectory(async (directory) => {
+    const wrapper = [await tool("secc"), "enter", String(EPERM)];
+    const piped = await resultOf<Piped>("pipe", {
+      args: [`${directory}/file`, "atomic"],
+      env: free,
+      wrapper,
+    });
+    assertWhole(piped);
+    assertEquals(piped.info.engine, "threads");
+    assertStringIncludes(piped.info.reason, "EPERM");
+    const options = { script: CLI, args: ["doctor", directory], env: free, wrapper };
+    const { code, stdout } = await runProgram("", options);
+    assertEquals(code, 0);
+    assertMatch(stdout, /threads/);
+  }));
+
 Deno.test("without liburing a pipe runs on threads, and engineInfo() names the packages", () =>
   inWorkDirectory(async (directory) => {
     const env = { ...free, DMA_LIBURING: "/nonexistent" };

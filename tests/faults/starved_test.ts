@@ -45,7 +45,7 @@ faultTest("the threads engine at its busiest leaves threads to Deno's own file o
       // The control: an engine that takes every thread there is has Deno wait for nearly all of it.
       const module = await copyModule(`${directory}/module`, [{
         file: "src/engine/threads.ts",
-        from: "if (this.#running < this.#most) {",
+        from: "if (this.#running < this.#maxRunning) {",
         to: "if (true) {",
       }]);
       const greedy = await resultOf<Busy>("busy_threads", { ...options, module });

@@ -3,12 +3,13 @@
 import "../support/engine.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter, ioStats } from "../../mod.ts";
-import { runOrThrow } from "../setup/command.ts";
+import { hasProgram, runOrThrow } from "../setup/command.ts";
 import { content, firstWrong, firstWrongInFile } from "./content.ts";
 import { assertIdle, assertIoError } from "./failed_writer.ts";
 import { FaultFileSystem } from "./fault_file_system.ts";
 import { assertKept, promises, runAndKill } from "./killed.ts";
 import { engines, faultTest, inWorkDirectory, type Need, whileUp } from "./machine.ts";
+import { resultOf } from "./programs.ts";
 import { randomNumbers } from "./written.ts";
 
 const fuse: Need[] = ["root", "gcc", "fuse"];
@@ -20,6 +21,11 @@ async function onFuse(fn: (files: FaultFileSystem) => Promise<void>): Promise<vo
     const files = await FaultFileSystem.open(directory);
     await whileUp(files, fn, () => files[Symbol.asyncDispose]());
   });
+}
+
+function kernelIsFrom(major: number, minor: number): boolean {
+  const [first = 0, second = 0] = Deno.osRelease().split(".").map((part) => parseInt(part));
+  return first > major || (first === major && second >= minor);
 }
 
 function namesIn(directory: string): string[] {
@@ -76,6 +82,34 @@ faultTest("where every file needs a name an atomic file that is aborted leaves n
     }
     assertEquals(await firstWrongInFile(`${backing}/old`, 1000, OLD), -1);
   }));
+
+for (const engine of engines) {
+  faultTest(`without /proc an atomic file is whole, or not there [${engine}]`, {
+    needs: ["root"],
+    ignore: !hasProgram("unshare"),
+  }, () =>
+    inWorkDirectory(async (directory) => {
+      const wrapper = ["unshare", "-m", "sh", "-c", 'umount -l /proc && exec "$0" "$@"'];
+      for (const refused of [false, true]) {
+        await Deno.mkdir(`${directory}/${refused}`);
+        const path = `${directory}/${refused}/file`;
+        await Deno.writeFile(path, content(0, 1000, OLD));
+        const { proc, names, after } = await resultOf<
+          { proc: boolean; names: string[]; after: string[] }
+        >("atomic_without_proc", {
+          args: [path, ...refused ? ["refused"] : []],
+          env: { DMA_ENGINE: engine, XDG_CACHE_HOME: directory },
+          wrapper,
+        });
+        assertEquals([proc, after], [false, ["file"]]);
+        const hidden = names.filter((name) => /^\.file\..*\.tmp$/.test(name));
+        // Without a name where the kernel links a descriptor, else under a hidden one: found out at once.
+        if (refused) assertEquals(hidden.length, 1);
+        else if (kernelIsFrom(6, 10)) assertEquals(hidden, []);
+        assertEquals(await firstWrongInFile(path, 100_000), -1);
+      }
+    }));
+}
 
 const KILLS = 6;
 

@@ -97,13 +97,13 @@ async function checkFlags(constants: Constants, architecture: string): Promise<v
   assertEquals(await openFlags(architecture), {
     O_RDONLY: flag("O_RDONLY"),
     O_CLOEXEC: flag("O_CLOEXEC"),
+    O_DIRECT: flag("O_DIRECT"),
     O_DIRECTORY: flag("O_DIRECTORY"),
     O_NOFOLLOW: flag("O_NOFOLLOW"),
     O_PATH: flag("O_PATH"),
-    reading: always | flag("O_DIRECT", "O_RDONLY"),
-    creating: always | flag("O_DIRECT", "O_RDWR", "O_CREAT", "O_EXCL"),
-    unnamed: always | flag("O_DIRECT", "O_RDWR", "O_TMPFILE"),
-    throughPageCache: always | flag("O_RDONLY"),
+    reading: always | flag("O_RDONLY"),
+    creating: always | flag("O_RDWR", "O_CREAT", "O_EXCL"),
+    unnamed: always | flag("O_RDWR", "O_TMPFILE"),
   });
 }
 

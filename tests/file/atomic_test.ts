@@ -133,8 +133,9 @@ for (const operation of ["write", "sync", "truncate"] as const) {
   testBothWays(`An atomic file vanishes when its writer's ${operation} fails`, async (dir) => {
     const path = dir.file("failed");
     await Deno.writeFile(path, pattern(100));
-    const writer = new DmaStreamWriter(await DmaFile.create(path, { atomic: true }));
-    await writer.write(pattern(100_001));
+    const file = await DmaFile.create(path, { atomic: true });
+    const writer = new DmaStreamWriter(file, { sizeHint: 5_000_000 });
+    await writer.write(pattern(1_100_001));
     {
       using failing = interpose(operation, ({ end }) => end(-5));
       await assertRejects(() => writer.close(), Error, "Input/output error");

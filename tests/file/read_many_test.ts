@@ -152,6 +152,22 @@ testInEachDirectory("readMany() asks for no more ranges than it may read at once
   assert(most <= 3, `${most} reads in flight`);
 });
 
+testInEachDirectory("readMany() of ranges without an end gives out the first ones", async (dir) => {
+  await using file = await openPattern(dir.file("endless"), 10_000);
+  for (const length of [0, 10]) {
+    let asked = 0;
+    const input = function* () {
+      for (;; asked++) yield range(0, length);
+    };
+    let taken = 0;
+    for await (const { bytes } of file.readMany(input())) {
+      assertEquals(bytes, pattern(length));
+      if (++taken === 5000) break;
+    }
+    assert(asked < 50_000, `${asked} ranges asked for`);
+  }
+});
+
 testInEachDirectory("readMany() keeps as many reads in flight as it may", async (dir) => {
   const size = 200_000;
   await using file = await openPattern(dir.file("flight"), size);

@@ -151,6 +151,43 @@ Deno.test({
   },
 });
 
+Deno.test({
+  name: "Files of the kernel do not open where another file system was mounted before",
+  ignore: Deno.uid() !== 0,
+  fn: async () => {
+    const path = await Deno.makeTempDir();
+    let mounts = 0;
+    const mount = async (type: string) => {
+      const { success, output } = await run("mount", ["-t", type, `dma-${type}`, path]);
+      assert(success, output);
+      mounts++;
+    };
+    const unmount = async () => {
+      const { success, output } = await run("umount", [path]);
+      assert(success, output);
+      mounts--;
+    };
+    try {
+      for (let round = 0; round < 3; round++) {
+        // The number of the first one's device is given to the second one.
+        await mount("tmpfs");
+        const { dev } = await Deno.stat(path);
+        await Deno.writeTextFile(`${path}/version`, "stored");
+        const file = await DmaFile.open(`${path}/version`);
+        assertEquals((await file.stat()).dev, dev);
+        await file.close();
+        await unmount();
+        await mount("proc");
+        await assertRefused(`${path}/version`, NotSupported, PermissionDenied);
+        await unmount();
+      }
+    } finally {
+      if (mounts > 0) await unmount();
+      await Deno.remove(path);
+    }
+  },
+});
+
 Deno.test("An error says what it is that is no regular file", async () => {
   const error = await assertRejects(
     () => DmaFile.open("/dev/null"),

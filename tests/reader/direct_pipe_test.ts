@@ -260,3 +260,37 @@ testInEachDirectory(
     }
   },
 );
+
+testInEachDirectory(
+  "The options of a pipe are read once, in the Standard's order, and reject",
+  async (dir) => {
+    await Deno.writeFile(dir.file("from"), pattern(1000));
+    const streams = async (name: string) => {
+      if (name === "plain") return [new ReadableStream(), new WritableStream()] as const;
+      const { readable } = await DmaFile.open(dir.file("from"));
+      const { writable } = await DmaFile.create(dir.file("to"));
+      return [readable, writable] as const;
+    };
+    const names = ["preventAbort", "preventCancel", "preventClose", "signal"];
+    const seen: Record<string, string[]> = {};
+    for (const name of ["plain", "direct"]) {
+      const read: string[] = seen[name] = [];
+      const [from, to] = await streams(name);
+      const options = Object.defineProperties(
+        {},
+        Object.fromEntries(names.map((option) => [option, {
+          get() {
+            read.push(option);
+            if (option === "signal") throw new Error("thrown by a getter");
+          },
+        }])),
+      );
+      const piped = from.pipeTo(to, options);
+      await assertRejects(() => piped, Error, "thrown by a getter");
+      assertEquals([from.locked, to.locked], [false, false]);
+      await Promise.all([from.cancel(), to.abort()]);
+    }
+    assertEquals(seen.direct, names);
+    assertEquals(seen.plain, names);
+  },
+);

@@ -3,30 +3,31 @@
 /** How many descriptors lead to `path`, which may have been removed. */
 export function descriptorsOf(path: string): number {
   const real = realPath(path);
-  let count = 0;
-  for (const { name } of [...Deno.readDirSync("/proc/self/fd")]) {
-    try {
-      const target = Deno.readLinkSync(`/proc/self/fd/${name}`).replace(/ \(deleted\)$/, "");
-      if (target === real) count++;
-    } catch {
-      // The descriptor of the listing itself.
-    }
-  }
-  return count;
+  return targets().filter((target) => target === real).length;
+}
+
+/** Where the descriptors lead that lead to `directory`, or into it, also to files without a name. */
+export function descriptorTargets(directory: string): string[] {
+  const real = Deno.realPathSync(directory);
+  return targets().filter((target) => target === real || target.startsWith(`${real}/`));
 }
 
 /** How many descriptors lead into `directory`, to files without a name as well. */
 export function descriptorsIn(directory: string): number {
   const real = Deno.realPathSync(directory);
-  let count = 0;
-  for (const { name } of [...Deno.readDirSync("/proc/self/fd")]) {
+  return descriptorTargets(directory).filter((target) => target !== real).length;
+}
+
+/** Where all descriptors lead. */
+function targets(): string[] {
+  return [...Deno.readDirSync("/proc/self/fd")].flatMap(({ name }) => {
     try {
-      if (Deno.readLinkSync(`/proc/self/fd/${name}`).startsWith(`${real}/`)) count++;
+      return [Deno.readLinkSync(`/proc/self/fd/${name}`).replace(/ \(deleted\)$/, "")];
     } catch {
-      // As above.
+      // The descriptor of the listing itself.
+      return [];
     }
-  }
-  return count;
+  });
 }
 
 function realPath(path: string): string {

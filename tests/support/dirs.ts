@@ -1,7 +1,10 @@
 // Registers a test once for each directory to test in, so that every file system is held to the
 // same promises.
 
+import { assert } from "@std/assert";
 import { mountOf } from "../setup/mounts.ts";
+import { descriptorTargets } from "./descriptors.ts";
+import { collectGarbage } from "./leaks.ts";
 
 /** A directory that a test may fill. */
 export interface TestDirectory {
@@ -29,6 +32,11 @@ export interface TestInEachDirectoryOptions extends Omit<Deno.TestDefinition, "n
 export const testDirectories: readonly TestDirectory[] = labelled(
   (Deno.env.get("DMA_TEST_DIRS") || Deno.env.get("TMPDIR") || "/tmp").split(",").filter(Boolean),
 );
+
+/** Whether files there are written past the page cache, in whole blocks. */
+export function hasDirectIo({ fileSystem }: TestDirectory): boolean {
+  return fileSystem !== "tmpfs";
+}
 
 /**
  * Registers one test for each directory, run in a fresh one below it that is removed afterwards.
@@ -62,8 +70,19 @@ export async function inFreshDirectory<T>(
     await Deno.remove(path, { recursive: true }).catch(() => {});
     throw error;
   }
+  await assertLetGo(path);
   await Deno.remove(path, { recursive: true });
   return result;
+}
+
+/** No descriptor of this process may lead to the directory, or into it, when a test is over. */
+async function assertLetGo(path: string): Promise<void> {
+  const deadline = performance.now() + 10_000;
+  while (descriptorTargets(path).length > 0) {
+    assert(performance.now() < deadline, `Descriptors are left: ${descriptorTargets(path)}`);
+    // What was dropped is closed when it is collected.
+    await collectGarbage();
+  }
 }
 
 function testDirectory(path: string, label: string, fileSystem: string): TestDirectory {

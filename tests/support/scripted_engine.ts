@@ -131,6 +131,19 @@ export class ScriptedEngine extends HoldingEngine implements Engine {
     return 0;
   }
 
+  /** Everything has to be looked up, so that every lookup can be held. */
+  openDirectoryNow(): number {
+    return -Errno.EAGAIN;
+  }
+
+  openWorkingDirectory(): number {
+    return this.create();
+  }
+
+  setFlags(): number {
+    return 0;
+  }
+
   realPath(fd: number): string | undefined {
     const file = this.file(fd);
     for (const [path, named] of this.names) if (named === file) return path;

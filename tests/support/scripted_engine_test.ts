@@ -170,7 +170,7 @@ Deno.test("ScriptedEngine opens, reads, links, renames and removes files by name
   await act({ op: "write", ...transfer, length: 512, buffered: false });
   assertEquals(await act({ op: "read", ...transfer, length: 1024 }), 512);
   const at = { directory: AT_FDCWD };
-  assertEquals(await act({ op: "link", ...at, fd, name: "a" }), -17);
+  assertEquals(await act({ op: "link", ...at, fd, byProc: true, name: "a" }), -17);
   const target = { targetDirectory: AT_FDCWD, targetName: "b" };
   assertEquals(await act({ op: "rename", ...at, name: "a", ...target }), 0);
   assertEquals([...engine.names.keys()], ["b"]);

@@ -4,7 +4,7 @@
 import { AssertionError } from "@std/assert";
 import { setImmediate } from "node:timers";
 import { BufferBudget } from "../../src/engine/buffer_budget.ts";
-import { countResult, type EngineCounters, newCounters } from "../../src/engine/engine.ts";
+import { countResult, type EngineCounters, newCounters } from "../../src/engine/counters.ts";
 import type { Block, Completion, Operation, OperationName } from "../../src/engine/operation.ts";
 import type { ScriptedFile } from "./scripted_disk.ts";
 import {
@@ -181,6 +181,13 @@ export abstract class HoldingEngine {
   #hang(): never {
     const pending = this.describePending();
     throw new AssertionError(`A promise hangs; in flight: ${pending}${this.#choices}`);
+  }
+
+  /** Forgets what was counted and logged so far. */
+  forget(): void {
+    this.log.length = 0;
+    Object.assign(this.counters, newCounters());
+    this.mostBytes = this.#bytes;
   }
 
   /** What is held, for messages. */

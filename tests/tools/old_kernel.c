@@ -9,6 +9,8 @@
 //   OLD_KERNEL_UPDATE=ERRNO    buffers cannot be put there, from the OLD_KERNEL_UPDATE_FROMth time on (default 1)
 //   OLD_KERNEL_EVENTFD=ERRNO   an eventfd cannot be registered, from the OLD_KERNEL_EVENTFD_FROMth time on (default
 //                              1), so many times: OLD_KERNEL_EVENTFD_TIMES (default for ever)
+//   OLD_KERNEL_SUBMIT=ERRNO    submissions are refused, from the OLD_KERNEL_SUBMIT_FROMth time on (default 1), so many
+//                              times: OLD_KERNEL_SUBMIT_TIMES (default for ever)
 //   OLD_KERNEL_STALE=1         the flag that says that work is waiting stays set when there is none
 //
 // The last of these is no matter of age. On a ring with deferred task work the kernel puts work in a list and then sets
@@ -40,7 +42,7 @@ enum { LIES = 1 };
 enum { LIES = 0 };
 #endif
 
-enum told { REFUSED, SUBMITTED_ALL_THE_SAME, UPDATED, EVENTFDS, TOLD };
+enum told { REFUSED, SUBMITTED_ALL_THE_SAME, UPDATED, EVENTFDS, SUBMISSIONS, TOLD };
 static int told[TOLD];
 
 // How often something was refused; how many operations came that the probe had not listed.
@@ -86,6 +88,9 @@ void io_uring_queue_exit(struct ring *ring) {
 }
 
 int io_uring_submit(struct ring *ring) {
+  int error = (int)setting("OLD_KERNEL_SUBMIT", 0);
+  long later = ++told[SUBMISSIONS] - setting("OLD_KERNEL_SUBMIT_FROM", 1);
+  if (error && later >= 0 && later < setting("OLD_KERNEL_SUBMIT_TIMES", LONG_MAX)) return refuse(error);
   for (unsigned at = ring->sqe_head; at != ring->sqe_tail; at++) {
     struct io_uring_sqe *entry = &ring->sqes[at & *ring->kring_mask];
     if (!lacks(entry->opcode)) continue;

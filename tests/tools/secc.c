@@ -1,7 +1,7 @@
-// secc ERRNO PROGRAM ARGUMENT...
+// secc [enter] ERRNO PROGRAM ARGUMENT...
 //
-// Runs a program with io_uring refused, as container runtimes refuse it: by a seccomp filter that gives
-// ERRNO for its three system calls. Needs no root, and lasts for the program and its children.
+// Runs a program with io_uring refused, as container runtimes refuse it: by a seccomp filter that gives ERRNO for its
+// three system calls, or with `enter` for io_uring_enter alone. Needs no root, and lasts for the program and its children.
 
 #define _GNU_SOURCE
 #include <linux/filter.h>
@@ -9,21 +9,24 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 int main(int count, char **arguments) {
-  if (count < 3) {
-    fprintf(stderr, "usage: secc ERRNO PROGRAM ARGUMENT...\n");
+  int enter = count > 1 && strcmp(arguments[1], "enter") == 0;
+  arguments += enter;
+  if (count - enter < 3) {
+    fprintf(stderr, "usage: secc [enter] ERRNO PROGRAM ARGUMENT...\n");
     return 2;
   }
   unsigned refusal = SECCOMP_RET_ERRNO | ((unsigned)atoi(arguments[1]) & SECCOMP_RET_DATA);
   // io_uring_setup, io_uring_enter and io_uring_register follow each other on every architecture.
   struct sock_filter filter[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, SYS_io_uring_setup, 0, 2),
-      BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, SYS_io_uring_register, 1, 0),
+      BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, enter ? SYS_io_uring_enter : SYS_io_uring_setup, 0, 2),
+      BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, enter ? SYS_io_uring_enter : SYS_io_uring_register, 1, 0),
       BPF_STMT(BPF_RET | BPF_K, refusal),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
   };

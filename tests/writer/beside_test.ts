@@ -1,6 +1,6 @@
 // A writer beside other uses of its file: what reads, writes or renames it while the writer is at work or closes.
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { assertFile, filled, pattern } from "../support/bytes.ts";
 import { descriptorsOf, eventually } from "../support/descriptors.ts";
@@ -79,7 +79,7 @@ testInEachDirectory(
     const { writes, closed } = await closing(file);
     await file.rename(dir.file("folder/file"));
     const others: Deno.FsFile[] = [];
-    const opened: string[] = [];
+    const synced: string[] = [];
     const options = { create: true, write: true };
     using _close = interpose("close", ({ completion, pass }) =>
       pass({}, {
@@ -91,13 +91,13 @@ testInEachDirectory(
           completion.complete(result);
         },
       }));
-    using _open = interpose("open", ({ operation, pass }) => {
-      opened.push(operation.name);
+    using _sync = interpose("sync", ({ operation, pass }) => {
+      synced.push(Deno.readLinkSync(`/proc/self/fd/${operation.fd}`));
       pass();
     });
     writes.go();
     await closed.finally(() => others.forEach((other) => other.close()));
-    assertEquals(opened, [dir.file("folder")]);
+    assert(synced.includes(Deno.realPathSync(dir.file("folder"))), synced.join(", "));
   },
 );
 
@@ -122,9 +122,10 @@ testInEachDirectory(
         writing = file.writeAt(pattern(4096, 65_536), 65_536);
         await writes.come();
       }
-      await writer.close();
+      const closed = writer.close();
+      await new Promise((resolve) => setTimeout(resolve, 5));
       writes.go();
-      await writing;
+      await Promise.all([closed, writing]);
       assertEquals(await file.size(), 65_536 + 4096);
       assertEquals(await file.readAt(0, 5), pattern(5));
       assertEquals(await file.readAt(65_536, 5000), pattern(4096, 65_536));
@@ -143,8 +144,9 @@ testInEachDirectory(
     ];
     for (const [change, size] of changes) {
       await using file = await DmaFile.create(dir.file("file"));
-      const writer = new DmaStreamWriter(file, { closeFile: false });
+      const writer = new DmaStreamWriter(file, { closeFile: false, sizeHint: 5_000_000 });
       await writer.write(pattern(5));
+      await writer.sync({ tail: true });
       const cuts = new Held();
       let closed: Promise<void>;
       let changed: Promise<unknown>;

@@ -154,7 +154,7 @@ testInEachDirectory("seal() that fails frees everything", async (dir) => {
   }
 });
 
-testInEachDirectory("Concurrent reads of a sealed file share what overlaps", async (dir) => {
+testInEachDirectory("Concurrent reads of a sealed file share what covers them", async (dir) => {
   await using file = await sealed(dir.file("file"));
   const read = (position: number, length: number) => async () =>
     assertEquals(
@@ -167,7 +167,7 @@ testInEachDirectory("Concurrent reads of a sealed file share what overlaps", asy
   assertEquals(await atOnce(...same), 1, "the same range");
   assertEquals(await atOnce(read(0, 65_536), read(100, 10), read(60_000, 5536)), 1, "a part");
   assertEquals(await atOnce(read(8192, 8192), read(12_288, 8192)), 2, "half of it");
-  assertEquals(await atOnce(read(8192, 8192), read(0, 32_768)), 3, "on both sides");
+  assertEquals(await atOnce(read(8192, 8192), read(0, 32_768)), 2, "on both sides");
   assertEquals(await atOnce(read(0, 10), read(100, 10)), 1, "the same block");
   assertEquals(await atOnce(read(0, 4096), read(8192, 4096)), 2, "nothing");
   assertEquals(await atOnce(read(299_000, 9999), read(SIZE - 1, 5)), 1, "the end");

@@ -328,3 +328,86 @@ testInEachDirectory(
     assertEquals(await file.size(), 10);
   },
 );
+
+testInEachDirectory(
+  "Nothing is flushed before the program has waited for anything",
+  async (dir) => {
+    const file = await DmaFile.create(dir.file("file"));
+    // A call on a thread may have ended by the time that it is first looked at.
+    for (let round = 0; round < 3000; round++) {
+      const options = { bufferSize: 4096, writeBehind: 2, closeFile: false, syncOnClose: false };
+      const writer = new DmaStreamWriter(file, options);
+      if (writer.currentFlushedPos === 0) await writer.write(pattern(5000));
+      assertEquals([writer.currentPos, writer.currentFlushedPos], [5000, 0], `round ${round}`);
+      await writer.abort();
+      await file.truncate();
+    }
+    await file.close();
+  },
+  { where: ({ fileSystem }) => fileSystem === "tmpfs" },
+);
+
+testInEachDirectory("nextPos says where the next chunk will start", async (dir) => {
+  const writer = new DmaStreamWriter(await DmaFile.create(dir.file("file")), {
+    bufferSize: 4096,
+    writeBehind: 1,
+  });
+  const starts: number[] = [];
+  const writes: Promise<void>[] = [];
+  let expected = 0;
+  for (let size = 100; size < 9000; size += 333) {
+    starts.push(writer.nextPos);
+    assertEquals(writer.nextPos, expected);
+    writes.push(writer.write(pattern(size, expected)));
+    expected += size;
+  }
+  assert(writer.currentPos < expected);
+  await Promise.all(writes);
+  assertEquals([writer.currentPos, writer.nextPos], [expected, expected]);
+  const locked = writer.getWriter();
+  const last = locked.write(pattern(50_000, expected));
+  assertEquals(writer.nextPos, expected + 50_000);
+  await last;
+  await locked.close();
+  await assertFile(dir.file("file"), pattern(expected + 50_000));
+  let start = 0;
+  for (const position of starts) {
+    assertEquals(position, start);
+    start += 100 + 333 * starts.indexOf(position);
+  }
+});
+
+for (const locked of [false, true]) {
+  testInEachDirectory(
+    `sync({ tail: true }) covers every chunk given before it [${locked ? "locked" : "free"}]`,
+    async (dir) => {
+      const path = dir.file("file");
+      const writer = new DmaStreamWriter(await DmaFile.create(path), {
+        bufferSize: 4096,
+        writeBehind: 1,
+      });
+      const target = locked ? writer.getWriter() : writer;
+      for (let round = 0; round < 20; round++) target.write(pattern(10_001, round * 10_001));
+      assertEquals(await writer.sync({ tail: true }), 200_020);
+      assertEquals(
+        await Deno.readFile(path).then((bytes) => bytes.subarray(0, 200_020)),
+        pattern(200_020),
+      );
+      target.write(pattern(7, 200_020));
+      assertEquals(await writer.flushAligned({ tail: true }), 200_027);
+      await target.close();
+      await assertFile(path, pattern(200_027));
+    },
+  );
+}
+
+testInEachDirectory("Chunks that wait take no promise chain each", async (dir) => {
+  const writer = new DmaStreamWriter(await DmaFile.create(dir.file("file")));
+  const chunk = pattern(100);
+  const promises = new Set<Promise<void>>();
+  for (let count = 0; count < 200_000; count++) promises.add(writer.write(chunk));
+  assert(promises.size < 2000, `${promises.size} promises`);
+  await Promise.all(promises);
+  await writer.close();
+  assertEquals(writer.currentFlushedPos, 20_000_000);
+});

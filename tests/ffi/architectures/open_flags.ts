@@ -1,25 +1,31 @@
-// Prints, as JSON, what src/core/open.ts asks the kernel for on the architecture that is given as the argument: its
+// Prints, as JSON, what src/file/open.ts asks the kernel for on the architecture that is given as the argument: its
 // numbers are settled when it is loaded, so each architecture needs a process of its own.
 
-import type { Engine } from "../../../src/engine/engine.ts";
+import type { Completion, Operation } from "../../../src/engine/operation.ts";
+import type { Directory } from "../../../src/file/directory.ts";
 
 const [architecture] = Deno.args;
 Object.assign(Deno, { build: { ...Deno.build, arch: architecture } });
-const { O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_PATH, O_RDONLY } = await import(
+const { O_CLOEXEC, O_DIRECT, O_DIRECTORY, O_NOFOLLOW, O_PATH, O_RDONLY } = await import(
   "../../../src/engine/linux.ts"
 );
-const { openHandle } = await import("../../../src/core/open.ts");
+const { FileName } = await import("../../../src/file/file_name.ts");
+const { openName } = await import("../../../src/file/open.ts");
+
+const DIRECTORY = 3;
 
 /** Refuses to open, and remembers with which flags it was asked to. */
-async function flagsOf(wanted: Partial<Parameters<typeof openHandle>[2]>): Promise<number> {
+async function flagsOf(wanted: Partial<Parameters<typeof openName>[1]>): Promise<number> {
   let seen: number | undefined;
-  const engine: Pick<Engine, "submit"> = {
-    submit(operation, completion) {
-      if (operation.op === "open") seen ??= operation.flags;
+  const engine = {
+    submit(operation: Operation, completion: Completion) {
+      if (operation.op === "open" && operation.directory === DIRECTORY) seen ??= operation.flags;
       queueMicrotask(() => completion.complete(-5));
     },
   };
-  await openHandle(engine as Engine, "/some/file", {
+  const directory = { engine, fd: DIRECTORY, prepareSync: async () => {} };
+  const name = new FileName(directory as unknown as Directory, "file", "/some/file");
+  await openName(name, {
     read: true,
     write: false,
     create: false,
@@ -36,11 +42,11 @@ async function flagsOf(wanted: Partial<Parameters<typeof openHandle>[2]>): Promi
 console.log(JSON.stringify({
   O_RDONLY,
   O_CLOEXEC,
+  O_DIRECT,
   O_DIRECTORY,
   O_NOFOLLOW,
   O_PATH,
   reading: await flagsOf({}),
   creating: await flagsOf({ write: true, createNew: true }),
   unnamed: await flagsOf({ write: true, unnamed: true }),
-  throughPageCache: await flagsOf({ direct: "off" }),
 }));

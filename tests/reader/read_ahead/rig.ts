@@ -1,14 +1,14 @@
 // A read-ahead core on a scripted engine, with what must be true after every single event.
 
 import { assert, assertEquals } from "@std/assert";
-import { Handle } from "../../../src/core/handle.ts";
-import { ReadAhead, type ReadAheadOptions } from "../../../src/core/read_ahead.ts";
+import { OpenFile } from "../../../src/file/open_file.ts";
+import { ReadAhead, type ReadAheadOptions } from "../../../src/reader/read_ahead.ts";
 import { pattern } from "../../support/bytes.ts";
 import { ScriptedEngine } from "../../support/scripted_engine.ts";
 import { inOrder, type Plan } from "../../support/scripted_operation.ts";
 
 /** How a {@linkcode Rig} differs from the usual one. */
-export interface RigOptions extends Partial<Omit<ReadAheadOptions, "handle">> {
+export interface RigOptions extends Partial<Omit<ReadAheadOptions, "file">> {
   /** Bytes of the file. */
   size?: number;
   alignment?: number;
@@ -18,7 +18,7 @@ export interface RigOptions extends Partial<Omit<ReadAheadOptions, "handle">> {
 export class Rig {
   readonly engine: ScriptedEngine;
   readonly fd: number;
-  readonly handle: Handle;
+  readonly file: OpenFile;
   readonly core: ReadAhead;
   readonly readAhead: number;
   readonly bufferSize: number;
@@ -31,7 +31,7 @@ export class Rig {
     const { bufferSize = 1024, readAhead = 2 } = options;
     this.engine = new ScriptedEngine({ alignment });
     this.fd = this.engine.create(pattern(size));
-    this.handle = new Handle({
+    this.file = new OpenFile({
       engine: this.engine,
       fd: this.fd,
       path: "scripted",
@@ -42,13 +42,14 @@ export class Rig {
       writable: false,
       device: 1,
       inode: 1n,
+      name: undefined,
+      size,
       created: false,
-      named: true,
       ownsSize: false,
       extendsFreely: false,
     });
     const { budget } = options;
-    this.core = new ReadAhead({ handle: this.handle, start, end, bufferSize, readAhead, budget });
+    this.core = new ReadAhead({ file: this.file, start, end, bufferSize, readAhead, budget });
     this.readAhead = readAhead;
     this.bufferSize = bufferSize;
     this.position = start;
@@ -61,7 +62,6 @@ export class Rig {
     engine.assertSound();
     const most = readAhead + 1;
     assert(core.buffers <= most, `${core.buffers} buffers, ${most} are allowed`);
-    assert(core.mostBuffers <= most, `${core.mostBuffers} buffers, ${most} are allowed`);
     for (const { length } of engine.pendingOf("read")) {
       assert(length <= this.bufferSize, `A read of ${length} bytes into ${this.bufferSize}`);
     }
@@ -118,7 +118,7 @@ export class Rig {
     await this.engine.drive(this.core.cancel(), plan);
     this.assertFree();
     assertEquals(this.core.peek(1), null, "peek after cancel");
-    await this.engine.drive(this.handle.close());
+    await this.engine.drive(this.file.descriptor.close());
   }
 
   /** Nothing is in flight, and no memory is out. */

@@ -45,6 +45,23 @@ static void check_open(void) {
   EQUAL(call_close(folder), 0);
 }
 
+// The path is looked up as the structure says: from the kernel's memory alone, or not at all.
+static void check_openat2(void) {
+  struct {
+    uint64_t flags, mode, resolve;
+  } how = {O_PATH | O_DIRECTORY | O_CLOEXEC, 0, 0};
+  int fd = shim.call(CALL_OPENAT2, AT_FDCWD, AT(directory), sizeof how, AT(&how), 0);
+  if (fd == -ENOSYS) return; // younger than 5.6
+  CHECK(fd > 2);
+  EQUAL(fcntl(fd, F_GETFD), FD_CLOEXEC);
+  EQUAL(call_close(fd), 0);
+  EQUAL(shim.call(CALL_OPENAT2, AT_FDCWD, AT(in_directory("opened")), sizeof how, AT(&how), 0), -ENOTDIR);
+  EQUAL(shim.call(CALL_OPENAT2, AT_FDCWD, AT(in_directory("missing")), sizeof how, AT(&how), 0), -ENOENT);
+  EQUAL(shim.call(CALL_OPENAT2, AT_FDCWD, AT(directory), 8, AT(&how), 0), -EINVAL);
+  how.resolve = 1ull << 40;
+  EQUAL(shim.call(CALL_OPENAT2, AT_FDCWD, AT(directory), sizeof how, AT(&how), 0), -EINVAL);
+}
+
 // O_DIRECT has another number on each processor: with a wrong one everything works, through the page cache.
 static void check_direct(void) {
   int fd = call_open(in_directory("opened"), O_RDWR | O_DIRECT | O_CLOEXEC, 0);
@@ -57,6 +74,12 @@ static void check_direct(void) {
   EQUAL(shim.call(IORING_OP_READ, fd, memory + 4096, 4096, 0, 0), 4096);
   EQUAL(memcmp((void *)(uintptr_t)memory, (char *)(uintptr_t)memory + 4096, 4096), 0);
   shim.unmap(memory, 65536);
+  // Off and on again, for what is open.
+  EQUAL(shim.call(CALL_SETFL, fd, 0, 0, 0, 0), 0);
+  EQUAL(shim.call(CALL_GETFL, fd, 0, 0, 0, 0) & O_DIRECT, 0);
+  EQUAL(shim.call(CALL_SETFL, fd, 0, 0, 0, O_DIRECT), 0);
+  EQUAL(shim.call(CALL_GETFL, fd, 0, 0, 0, 0) & O_DIRECT, O_DIRECT);
+  EQUAL(shim.call(CALL_SETFL, -1, 0, 0, 0, O_DIRECT), -EBADF);
   EQUAL(call_close(fd), 0);
 }
 
@@ -102,7 +125,7 @@ static void check_link(void) {
   EQUAL(facts.st_nlink, 2);
   EQUAL(call_link(two, linked, 0), -EEXIST);
   EQUAL(call_link(in_directory("missing"), named, 0), -ENOENT);
-  // A file without a name gets one as src/engine/kernel_engine.ts does it.
+  // A file without a name gets one as src/engine/sqe.ts does it.
   int fd = call_open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
   if (fd != -EOPNOTSUPP) {
     CHECK(fd > 2);
@@ -140,6 +163,7 @@ static void check_readlink(void) {
 
 void test_names(void) {
   check_open();
+  check_openat2();
   check_direct();
   check_stat();
   check_rename();

@@ -93,7 +93,7 @@ static void check_system(void) {
   EQUAL(shim.call(CALL_UNAME, -1, AT(&ours), 0, 0, 0), 0);
   EQUAL(strcmp(ours.release, libcs.release), 0);
   EQUAL(strcmp(ours.machine, libcs.machine), 0);
-  // Where src/engine/select.ts reads it.
+  // Where src/configure.ts reads it.
   EQUAL(strcmp((char *)&ours + 2 * 65, libcs.release), 0);
   EQUAL(shim.call(CALL_UNAME, -1, 1, 0, 0, 0), -EFAULT);
 
@@ -105,7 +105,7 @@ static void check_system(void) {
   EQUAL(facts.f_type, same.f_type);
   EQUAL(facts.f_bsize, same.f_bsize);
   EQUAL(facts.f_blocks, same.f_blocks);
-  // Where src/core/open.ts reads it.
+  // Where src/file/file_system.ts reads it.
   EQUAL(*(uint32_t *)&facts, (uint32_t)same.f_type);
   EQUAL(shim.call(CALL_STATFS, -1, AT(&facts), 0, 0, 0), -EBADF);
   EQUAL(shim.call(CALL_GETFL, -1, 0, 0, 0, 0), -EBADF);

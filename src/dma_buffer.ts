@@ -1,0 +1,86 @@
+// DmaBuffer: memory of JavaScript's own that suits Direct I/O.
+
+import { AlignedMemory } from "./file/aligned_memory.ts";
+
+/** Guards the constructor: buffers come from `DmaFile.allocBuffer`. */
+const allocated = Symbol("allocated");
+
+/** The memory of each buffer, and its length for good. Without memory the buffer is in use, or was given away. */
+const states = new WeakMap<DmaBuffer, { memory: AlignedMemory | undefined; length: number }>();
+
+/**
+ * Memory that Direct I/O can use without a copy. It is JavaScript's own: nothing that is done with its `bytes` can reach
+ * freed memory. `DmaFile.allocBuffer` gives it out.
+ *
+ * While the kernel has it, `bytes` is empty, as are all views that were taken of it; afterwards `bytes` is a new view of
+ * the same memory.
+ *
+ * @example Fill a buffer and write it
+ * ```ts
+ * import { DmaFile } from "@denodma/dma";
+ *
+ * await using file = await DmaFile.create("buffer.bin");
+ * const buffer = file.allocBuffer(4096);
+ * new TextEncoder().encodeInto("Hello, disk", buffer.bytes);
+ * console.log(await file.writeAt(buffer, 0)); // 4096
+ * ```
+ */
+export class DmaBuffer {
+  /** @ignore */
+  private constructor(token: symbol, length: number) {
+    if (token !== allocated) {
+      throw new TypeError("Cannot construct a DmaBuffer: get one from DmaFile.allocBuffer");
+    }
+    states.set(this, { memory: AlignedMemory.allocate(length), length });
+  }
+
+  /** Its length in bytes, also while the kernel has it. */
+  get length(): number {
+    return states.get(this)!.length;
+  }
+
+  /** A view of the memory; empty while the kernel has it, and after it was given away. */
+  get bytes(): Uint8Array<ArrayBuffer> {
+    // A fresh view each time: users may transfer it away.
+    return states.get(this)!.memory?.bytes ?? new Uint8Array(0);
+  }
+
+  /**
+   * Shows the length in `console.log`.
+   *
+   * @ignore
+   */
+  [Symbol.for("Deno.customInspect")](): string {
+    const { memory, length } = states.get(this)!;
+    return `DmaBuffer { length: ${length}${memory ? "" : ", in use"} }`;
+  }
+}
+
+/** A zeroed buffer. */
+export function allocateBuffer(length: number): DmaBuffer {
+  const Buffer = DmaBuffer as unknown as new (token: symbol, length: number) => DmaBuffer;
+  return new Buffer(allocated, length);
+}
+
+/** Whether `value` is a buffer that {@linkcode allocateBuffer} made, and its length. */
+export function lengthOfBuffer(value: unknown): number | undefined {
+  return states.get(value as DmaBuffer)?.length;
+}
+
+/** Takes the memory away from whoever holds views of it. */
+export function takeMemory(buffer: DmaBuffer): AlignedMemory {
+  const state = states.get(buffer)!;
+  if (!state.memory) {
+    throw new TypeError(
+      "Cannot use a DmaBuffer that is in use or was given away: await its operation, or allocate another",
+    );
+  }
+  const memory = state.memory.moved();
+  state.memory = undefined;
+  return memory;
+}
+
+/** Gives memory back that was taken. */
+export function giveMemoryBack(buffer: DmaBuffer, memory: AlignedMemory): void {
+  states.get(buffer)!.memory = memory;
+}

@@ -1,0 +1,839 @@
+// The public classes: DmaFile, DmaStreamWriter and DmaStreamReader. They stand in one file because each names another in its
+// type: DmaFile.writable is a DmaStreamWriter, whose file is a DmaFile. More than half of it is documentation: arguments
+// are checked here, and src/file, src/writer and src/reader do the work.
+
+import {
+  checkAligned,
+  checkRange,
+  chunkBytes,
+  flag,
+  integer,
+  pathText,
+  shown,
+  viewBytes,
+} from "./arguments.ts";
+import { useEngine } from "./configure.ts";
+import { pipeDirectly, readPipeOptions } from "./direct_pipe.ts";
+import {
+  allocateBuffer,
+  type DmaBuffer,
+  giveMemoryBack,
+  lengthOfBuffer,
+  takeMemory,
+} from "./dma_buffer.ts";
+import { terminable } from "./engine/isolate.ts";
+import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, MAX_TRANSFER } from "./engine/linux.ts";
+import { closedError } from "./errors.ts";
+import { openAtomic } from "./file/atomic.ts";
+import { closeFile } from "./file/close.ts";
+import { copyRange } from "./file/copy_range.ts";
+import { truncateTo } from "./file/cut.ts";
+import { lock, tryLock, unlock } from "./file/lock.ts";
+import { allocateSpace } from "./file/allocate.ts";
+import type { OpenFile } from "./file/open_file.ts";
+import { openPath, openTemporary } from "./file/open.ts";
+import { writeBytes, writeMemory } from "./file/random_access.ts";
+import { type ByteRange, type RangeRead, readMany } from "./file/read_many.ts";
+import { removeFile, renameFile } from "./file/rename.ts";
+import { readBytes, shareReads } from "./file/shared_reads.ts";
+import { parseFileInfo, sizeOf, statWith } from "./file/stat.ts";
+import {
+  createRequest,
+  type DmaCreateOptions,
+  type DmaOpenOptions,
+  type DmaPreallocateOptions,
+  type DmaStreamReaderOptions,
+  type DmaStreamWriterOptions,
+  type DmaSyncOptions,
+  type DmaTempOptions,
+  includesTail,
+  keepsSize,
+  mergeLimits,
+  openRequest,
+  readerOptions,
+  type ReadManyOptions,
+  temporaryDirectory,
+  writerOptions,
+} from "./options.ts";
+import { ReadAhead } from "./reader/read_ahead.ts";
+import { ReaderSource } from "./reader/source.ts";
+import { WriterSink } from "./writer/sink.ts";
+import { Writer } from "./writer/writer.ts";
+
+/** Guards the constructor: files come from {@linkcode DmaFile.open}, {@linkcode DmaFile.create} and their like. */
+const opened = Symbol("opened");
+
+const droppedFiles = new FinalizationRegistry<OpenFile>((file) => {
+  file.dropped = true;
+  // A writer that was dropped along with it closes the file when it is off it.
+  if (!file.writer) closeFile(file).catch(() => {});
+});
+
+const droppedWriters = new FinalizationRegistry<Writer>((writer) => {
+  const reason = new Error("The writer was dropped without close");
+  writer.abort(reason).catch(() => {});
+});
+
+const droppedReaders = new FinalizationRegistry<ReaderSource>((source) => {
+  source.finish().catch(() => {});
+});
+
+/**
+ * Has `registry` look after `object` until `ended`. What has ended is unregistered at once: otherwise the object graph
+ * survives minor collections.
+ */
+function lookAfter<T extends WeakKey>(
+  registry: FinalizationRegistry<T>,
+  object: WeakKey,
+  held: T,
+  ended: Promise<void>,
+): void {
+  registry.register(object, held, held);
+  const unregister = () => void registry.unregister(held);
+  ended.then(unregister, unregister);
+}
+
+/**
+ * An open file that is read and written at any position, past the page cache where the file system lets it.
+ * {@linkcode DmaFile.open}, {@linkcode DmaFile.create} and {@linkcode DmaFile.temp} give one.
+ *
+ * Positions and lengths are bytes. What the system refuses rejects with a {@linkcode DmaError}: `Deno.errors.BadResource`
+ * where the file is closed or was not opened for it. A wrong argument rejects with a `TypeError` or `RangeError`.
+ *
+ * @example Write a block and read a part of it
+ * ```ts
+ * import { DmaFile } from "@denodma/dma";
+ *
+ * await using file = await DmaFile.create("blocks.bin");
+ * const buffer = file.allocBuffer(4096);
+ * buffer.bytes.fill(7);
+ * await file.writeAt(buffer, 0);
+ * console.log(await file.readAt(4000, 200)); // 96 sevens
+ * ```
+ */
+export class DmaFile implements AsyncDisposable {
+  readonly #file: OpenFile;
+  #reader: DmaStreamReader | undefined;
+  #writer: DmaStreamWriter | undefined;
+
+  /** @ignore */
+  private constructor(token: symbol, file: OpenFile) {
+    if (token !== opened) {
+      throw new TypeError(
+        "Cannot construct a DmaFile: use DmaFile.open, DmaFile.create or DmaFile.temp",
+      );
+    }
+    this.#file = file;
+    openFiles.set(this, file);
+    lookAfter(droppedFiles, this, file, file.descriptor.closed);
+  }
+
+  /**
+   * Opens a regular file, for reading only unless told otherwise. A relative path is relative to the working directory of
+   * this moment.
+   *
+   * @param path its path, or a `file:` URL
+   * @param options what it is opened for
+   * @throws {Deno.errors.NotCapable} Deno's permissions do not allow the path, or where it leads
+   * @throws {Deno.errors.NotSupported} it is no regular file, or Direct I/O is required and not to be had
+   */
+  static async open(path: string | URL, options?: DmaOpenOptions): Promise<DmaFile> {
+    const text = pathText("path", path);
+    const request = openRequest(options);
+    return new DmaFile(opened, await openPath(useEngine(), text, request));
+  }
+
+  /**
+   * Makes a file, or empties the one that is there, for reading and writing.
+   *
+   * @param path its path, or a `file:` URL
+   * @param options how it is made; `atomic` leaves a file that is there as it is until the new one is whole
+   * @throws {Deno.errors.NotCapable} Deno's permissions do not allow the path, or where it leads
+   * @throws {Deno.errors.NotSupported} it is no regular file, or Direct I/O is required and not to be had
+   */
+  static async create(path: string | URL, options?: DmaCreateOptions): Promise<DmaFile> {
+    const text = pathText("path", path);
+    const { atomic, ...request } = createRequest(options);
+    const open = atomic ? openAtomic : openPath;
+    return new DmaFile(opened, await open(useEngine(), text, request));
+  }
+
+  /**
+   * Makes a file that never has a name, for reading and writing: it is gone when it is closed.
+   *
+   * @param options where it takes its space
+   * @throws {Deno.errors.NotSupported} the file system has no files without a name
+   */
+  static async temp(options?: DmaTempOptions): Promise<DmaFile> {
+    const directory = temporaryDirectory(options);
+    const request = openRequest({ write: true, mode: 0o600 });
+    return new DmaFile(opened, await openTemporary(useEngine(), directory, request));
+  }
+
+  /** Where the file was opened, as it was given, or where it was renamed to. */
+  get path(): string {
+    return this.#file.path;
+  }
+
+  /** Whether I/O goes past the page cache: false where Direct I/O was not to be had, or was switched off. */
+  get direct(): boolean {
+    return this.#file.direct;
+  }
+
+  /** What the kernel asks of Direct I/O on this file, in bytes (`STATX_DIOALIGN`; 4,096 where it does not say). */
+  get alignment(): { readonly memory: number; readonly offset: number } {
+    const { memoryAlignment, alignment } = this.#file;
+    return { memory: memoryAlignment, offset: alignment };
+  }
+
+  /**
+   * The least multiple of the offset alignment that is not below `value`.
+   *
+   * @param value a position or a length in bytes
+   */
+  alignUp(value: number): number {
+    const { alignment } = this.#file;
+    const up = Math.ceil(integer("value", value) / alignment) * alignment;
+    return integer("value, aligned up,", up);
+  }
+
+  /**
+   * The greatest multiple of the offset alignment that is not above `value`.
+   *
+   * @param value a position or a length in bytes
+   */
+  alignDown(value: number): number {
+    const down = integer("value", value);
+    return down - down % this.#file.alignment;
+  }
+
+  /**
+   * A zeroed buffer that suits {@linkcode DmaFile.prototype.writeAt | DmaFile.writeAt}. Its length is `length` aligned
+   * up.
+   *
+   * @param length bytes that it must have at least, 1 or more
+   */
+  allocBuffer(length: number): DmaBuffer {
+    return allocateBuffer(this.alignUp(integer("length", length, 1, MAX_TRANSFER)));
+  }
+
+  /**
+   * Reads any range, aligned or not.
+   *
+   * @param position the first byte
+   * @param length bytes to read
+   * @returns the bytes, which belong to the caller: fewer than `length` where the file ends, none past its end
+   */
+  async readAt(position: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+    checkRange(position, length);
+    this.#file.assertReadable();
+    return await readBytes(this.#file, position, length);
+  }
+
+  /**
+   * Reads an aligned range without a copy.
+   *
+   * @param position the first byte, a multiple of the offset alignment
+   * @param length bytes to read, a multiple of it too
+   * @returns the bytes, which belong to the caller: fewer than `length` where the file ends
+   * @throws {RangeError} position or length is not aligned
+   */
+  async readAtAligned(position: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+    const { alignment } = this.#file;
+    checkRange(position, length);
+    checkAligned("position", position, alignment);
+    checkAligned("length", length, alignment);
+    this.#file.assertReadable();
+    return await readBytes(this.#file, position, length);
+  }
+
+  /**
+   * Reads many ranges. Near ones that follow each other are read at once, so sorted ranges take fewer reads; results come
+   * in the order of `ranges`, which is asked for more only as results are taken.
+   *
+   * @param ranges what to read, in any order
+   * @param options what may be read at once
+   * @throws the error of the range that is wrong or could not be read, when its turn comes
+   */
+  readMany(
+    ranges: Iterable<ByteRange> | AsyncIterable<ByteRange>,
+    options?: ReadManyOptions,
+  ): AsyncIterable<RangeRead> {
+    return readMany(this.#file, ranges, () => mergeLimits(options));
+  }
+
+  /**
+   * Writes an aligned range. A {@linkcode DmaBuffer} is written without a copy, and its `bytes` are empty until the
+   * write is over; other bytes are copied and must not change until then.
+   *
+   * @param data bytes, as many as a multiple of the offset alignment
+   * @param position where they go, a multiple of the offset alignment
+   * @returns bytes written: all of them
+   * @throws {RangeError} position or length is not aligned
+   */
+  async writeAt(data: DmaBuffer | Uint8Array, position: number): Promise<number> {
+    const file = this.#file;
+    const bufferLength = lengthOfBuffer(data);
+    if (bufferLength === undefined && !(data instanceof Uint8Array)) {
+      throw new TypeError(`Cannot write ${shown(data)}: data must be a DmaBuffer or a Uint8Array`);
+    }
+    const length = bufferLength ?? chunkBytes("data", data).length;
+    checkRange(position, length);
+    checkAligned("position", position, file.alignment);
+    checkAligned("data.length", length, file.alignment);
+    file.assertWritable("write");
+    if (length === 0) return 0;
+    if (bufferLength === undefined) {
+      await writeBytes(file, viewBytes(data as Uint8Array), position);
+      return length;
+    }
+    const buffer = data as DmaBuffer;
+    const memory = takeMemory(buffer);
+    try {
+      if (terminable) await writeBytes(file, memory.bytes, position);
+      else await writeMemory(file, memory, position);
+    } finally {
+      giveMemoryBack(buffer, memory);
+    }
+    return length;
+  }
+
+  /** The file's length on disk, in bytes: while a writer is open it may be ahead of what was written. */
+  async size(): Promise<number> {
+    const { descriptor } = this.#file;
+    return await descriptor.use("stat", () => sizeOf(descriptor));
+  }
+
+  /** As `Deno.FsFile.stat`. */
+  async stat(): Promise<Deno.FileInfo> {
+    const { path } = this;
+    const { descriptor } = this.#file;
+    const parse = (bytes: Uint8Array) => parseFileInfo(bytes, path);
+    return await descriptor.use("stat", () => statWith(descriptor, parse));
+  }
+
+  /**
+   * Cuts the file to `length` bytes, or extends it by zeros.
+   *
+   * @param length the file's new length, by default 0
+   */
+  async truncate(length = 0): Promise<void> {
+    integer("length", length);
+    const file = this.#file;
+    file.assertWritable("truncate");
+    await file.descriptor.use("truncate", () => truncateTo(file, length));
+  }
+
+  /**
+   * Reserves space for the first `length` bytes; what is there stays. The file gets at least that long, by zeros,
+   * unless `keepSize` is set.
+   *
+   * @param length bytes from the beginning of the file, 1 or more
+   * @param options whether the file's length stays
+   * @throws {Deno.errors.NotSupported} the file system cannot
+   */
+  async preallocate(length: number, options?: DmaPreallocateOptions): Promise<void> {
+    integer("length", length, 1);
+    const mode = keepsSize(options) ? FALLOC_FL_KEEP_SIZE : 0;
+    this.#file.assertWritable("allocate");
+    await allocateSpace(this.#file, mode, 0, length);
+  }
+
+  /**
+   * Gives the space of a range back: it reads as zeros afterwards. The file's length stays.
+   *
+   * @param position the first byte
+   * @param length bytes of the range, 1 or more
+   * @throws {Deno.errors.NotSupported} the file system cannot
+   */
+  async deallocate(position: number, length: number): Promise<void> {
+    checkRange(position, integer("length", length, 1));
+    this.#file.assertWritable("allocate");
+    const mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+    await allocateSpace(this.#file, mode, position, length);
+  }
+
+  /**
+   * Copies a range into `target` inside the kernel: by reference where the file system can (xfs, btrfs). The file
+   * systems may differ.
+   *
+   * @param target where the bytes go; it must have been opened for writing
+   * @param position the first byte to copy
+   * @param length bytes to copy
+   * @param targetPosition where the first byte goes
+   * @returns bytes copied: fewer than `length` where this file ends
+   */
+  async copyRangeTo(
+    target: DmaFile,
+    position: number,
+    length: number,
+    targetPosition: number,
+  ): Promise<number> {
+    const to = openFiles.get(target);
+    if (!to) throw new TypeError(`Cannot copy to ${shown(target)}: target must be a DmaFile`);
+    checkRange(position, length);
+    integer("targetPosition", targetPosition);
+    integer("targetPosition + length", targetPosition + length);
+    this.#file.assertReadable();
+    to.assertWritable("copy");
+    return await copyRange({ from: this.#file, to, position, targetPosition, length });
+  }
+
+  /**
+   * Waits for an advisory lock on the whole file (`flock`): shared, or with `exclusive` against everybody. It is given
+   * back by {@linkcode DmaFile.prototype.unlock | DmaFile.unlock} and by closing the file.
+   *
+   * @param exclusive nobody else may have the lock, not even a shared one; by default false
+   */
+  async lock(exclusive = false): Promise<void> {
+    await lock(this.#file, flag("exclusive", exclusive));
+  }
+
+  /**
+   * As {@linkcode DmaFile.prototype.lock | DmaFile.lock}, without waiting. Where a shared lock cannot be made exclusive it
+   * is lost (flock(2): it is given up first).
+   *
+   * @param exclusive nobody else may have the lock, not even a shared one; by default false
+   * @returns whether it was given: false where somebody else has it
+   */
+  async tryLock(exclusive = false): Promise<boolean> {
+    return await tryLock(this.#file, flag("exclusive", exclusive));
+  }
+
+  /** Gives the lock back. */
+  async unlock(): Promise<void> {
+    await unlock(this.#file);
+  }
+
+  /** Makes bytes and metadata durable (`fsync`). */
+  async sync(): Promise<void> {
+    await this.#file.sync(true);
+  }
+
+  /** Makes bytes and length durable (`fdatasync`). */
+  async syncData(): Promise<void> {
+    await this.#file.sync(false);
+  }
+
+  /**
+   * Renames the file; one that is there is replaced. An atomic file gets this name when it is closed.
+   *
+   * @param to its new path, on the same file system
+   * @throws {Deno.errors.NotFound} the name that it had is another file's by now
+   */
+  async rename(to: string | URL): Promise<void> {
+    await renameFile(this.#file, pathText("to", to));
+  }
+
+  /**
+   * Removes the file's name. The file itself stays usable until it is closed. An atomic file has no name yet: it will
+   * get none.
+   *
+   * @throws {Deno.errors.NotFound} the name that it had is another file's by now
+   */
+  async remove(): Promise<void> {
+    await removeFile(this.#file);
+  }
+
+  /**
+   * Whether both are the same file on the same device, under whatever names.
+   *
+   * @param other another open file
+   */
+  isSameFile(other: DmaFile): boolean {
+    const file = openFiles.get(other);
+    if (!file) throw new TypeError(`Cannot compare with ${shown(other)}: other must be a DmaFile`);
+    return this.#file.device === file.device && this.#file.inode === file.inode;
+  }
+
+  /** A reader with defaults, the same one each time. When it ends it closes the file. */
+  get readable(): DmaStreamReader {
+    return this.#reader ??= new DmaStreamReader(this);
+  }
+
+  /** A writer with defaults, the same one each time. Closing it closes the file. */
+  get writable(): DmaStreamWriter {
+    return this.#writer ??= new DmaStreamWriter(this);
+  }
+
+  /**
+   * Closes the file when the operations on it are done; the second call does nothing more. A writer that is still
+   * open on it is given up, as by its `abort()`: close that instead. Nothing is made durable but an atomic file, which
+   * gets its name here where it had no writer.
+   */
+  async close(): Promise<void> {
+    const file = this.#file;
+    // Without a writer it is closed from this moment on.
+    if (file.writer) await file.writer.abortWriter(closedError("write", file.path));
+    await closeFile(file);
+  }
+
+  /** As {@linkcode DmaFile.prototype.close | DmaFile.close}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /**
+   * Shows what is known of the file in `console.log`.
+   *
+   * @ignore
+   */
+  [Symbol.for("Deno.customInspect")](
+    inspect: typeof Deno.inspect,
+    options: Deno.InspectOptions,
+  ): string {
+    const { path, direct, alignment } = this;
+    const closed = this.#file.descriptor.closing;
+    return `DmaFile ${inspect({ path, direct, alignment, closed }, options)}`;
+  }
+}
+
+/** The file of each object. The classes below look it up here, and so know a DmaFile from what only looks like one. */
+const openFiles = new WeakMap<DmaFile, OpenFile>();
+
+/** What is under each writer, for a reader that pipes into it. */
+const sinks = new WeakMap<WritableStream, WriterSink>();
+
+/**
+ * A `WritableStream` that writes to a file in the background, through Direct I/O where the file has it: full buffers
+ * are on their way to the disk while the next one fills.
+ *
+ * `close()` resolves when every byte is durable and the length exact. The first failure is final: the stream is
+ * errored, every later call rejects with it, and everything is freed.
+ *
+ * While a writer is open its file may be longer on disk than what was written, by zeros: the end of file is moved
+ * ahead of the writes. After a SIGKILL or a power cut such a tail can remain; every byte below the last
+ * {@linkcode DmaStreamWriter.prototype.sync | DmaStreamWriter.sync} is there, and what follows is data or zeros. With
+ * `preallocate: false` no more than the padding of one block, and holes before writes that overtook others, can remain;
+ * an atomic file is never seen with either.
+ *
+ * @example Write a download to a file
+ * ```ts
+ * import { DmaFile, DmaStreamWriter } from "@denodma/dma";
+ *
+ * const response = new Response("Hello, disk");
+ * const file = await DmaFile.create("download.bin");
+ * await response.body!.pipeTo(new DmaStreamWriter(file));
+ * ```
+ */
+export class DmaStreamWriter extends WritableStream<BufferSource> implements AsyncDisposable {
+  /** The file that is written to. */
+  readonly file: DmaFile;
+  /** Bytes of one buffer. */
+  readonly bufferSize: number;
+  /** Buffers that may be in flight. */
+  readonly writeBehind: number;
+  readonly #sink: WriterSink;
+
+  /**
+   * Starts a writer on an open file. A file has one writer at a time.
+   *
+   * @param file where to write; it must have been opened for writing
+   * @param options where to start, with how much memory, and what `close()` does
+   * @throws {TypeError} the file is not open for writing, or has a writer, or an option is of a wrong type
+   * @throws {RangeError} an option is out of its range
+   */
+  constructor(file: DmaFile, options?: DmaStreamWriterOptions) {
+    const openFile = openFiles.get(file);
+    if (!openFile) throw new TypeError(`Cannot write to ${shown(file)}: file must be a DmaFile`);
+    const checked = writerOptions(options, openFile.alignment);
+    const { descriptor, path } = openFile;
+    descriptor.assertOpen("write");
+    if (!openFile.writable) {
+      throw new TypeError(`Cannot write to '${path}': it was opened without write: true`);
+    }
+    if (openFile.writer) {
+      throw new TypeError(
+        `Cannot write to '${path}' with two writers at once: close the first one`,
+      );
+    }
+    const writer = new Writer(openFile, checked);
+    const sink = new WriterSink(writer);
+    super({
+      start: (controller) => sink.start(controller),
+      write: (chunk) => sink.write(chunk),
+      close: () => sink.close(),
+      abort: (reason) => sink.abort(reason),
+    }, { highWaterMark: 1, size: (chunk) => sink.size(chunk!) });
+    sink.attach(this);
+    this.file = file;
+    this.bufferSize = checked.bufferSize;
+    this.writeBehind = checked.writeBehind;
+    this.#sink = sink;
+    sinks.set(this, sink);
+    lookAfter(droppedWriters, this, writer, writer.ended);
+  }
+
+  /** Bytes accepted so far, counted as a position in the file. Stays readable after close. */
+  get currentPos(): number {
+    return this.#sink.writer.position;
+  }
+
+  /** Where the next chunk will start, as a position in the file: behind the chunks that wait to be accepted. */
+  get nextPos(): number {
+    return this.#sink.nextPosition;
+  }
+
+  /**
+   * The end of the contiguous prefix that has reached the file: a new reader sees every byte below it. Not
+   * crash-safe: {@linkcode DmaStreamWriter.prototype.sync | DmaStreamWriter.sync} for that.
+   */
+  get currentFlushedPos(): number {
+    return this.#sink.writer.flushedPosition;
+  }
+
+  /**
+   * Writes a chunk without a lock. It is accepted whole and in order; when the promise resolves the caller may
+   * change it.
+   *
+   * @param chunk bytes, as many as one likes
+   * @throws {TypeError} the chunk is no bytes, or the stream is locked or closed; nothing else is lost
+   */
+  write(chunk: BufferSource): Promise<void> {
+    return this.#sink.writeUnlocked(this, chunk);
+  }
+
+  /**
+   * Hands over a buffer of {@linkcode DmaFile.prototype.allocBuffer | DmaFile.allocBuffer}: it is written without a
+   * copy where the position is aligned. The buffer is detached for good.
+   *
+   * @param buffer all of its bytes are written
+   * @throws {TypeError} it is no DmaBuffer, or one that is in use, or the stream is locked or closed
+   */
+  async writeBuffer(buffer: DmaBuffer): Promise<void> {
+    if (lengthOfBuffer(buffer) === undefined) {
+      throw new TypeError(`Cannot write ${shown(buffer)}: buffer must be a DmaBuffer`);
+    }
+    this.#sink.assertUsable(this, "write");
+    await this.#sink.report(this.#sink.writeMemoryUnlocked(this, takeMemory(buffer)));
+  }
+
+  /**
+   * Waits for every full buffer. The partly filled one stays.
+   *
+   * @returns the flushed position
+   */
+  async flushAligned(options?: DmaSyncOptions): Promise<number> {
+    const tail = includesTail(options);
+    const taken = this.#sink.allTaken();
+    if (taken) await taken;
+    return await this.#sink.report(this.#sink.writer.flush(tail));
+  }
+
+  /**
+   * Waits for the full buffers, then makes them durable. With `tail` the partly filled buffer is written too, and
+   * writing may go on. Any number may run at once, also while a pipe holds the lock. The first one also makes
+   * the name of a file durable that was created or renamed.
+   *
+   * @param options whether the partly filled buffer is made durable too
+   * @returns the flushed position as it was when the sync of the file began
+   */
+  async sync(options?: DmaSyncOptions): Promise<number> {
+    const tail = includesTail(options);
+    const taken = this.#sink.allTaken();
+    if (taken) await taken;
+    return await this.#sink.report(this.#sink.writer.sync(tail));
+  }
+
+  /**
+   * Writes what is left, cuts the file to its exact length, makes it durable with its name, and closes it.
+   *
+   * @throws the first failure of the stream; everything is freed all the same
+   */
+  override async close(): Promise<void> {
+    await this.#sink.end(this, () => super.close());
+  }
+
+  /**
+   * All that close promises, but the descriptor stays open.
+   *
+   * @returns the same file, which from now on can only be read
+   */
+  async seal(): Promise<DmaFile> {
+    await this.#sink.end(this, () => super.close(), true);
+    const file = openFiles.get(this.file)!;
+    file.writable = false;
+    file.readable = true;
+    shareReads(file);
+    return this.file;
+  }
+
+  /**
+   * Gives up: waits for the writes in flight, cuts the file to
+   * {@linkcode DmaStreamWriter.prototype.currentFlushedPos | DmaStreamWriter.currentFlushedPos} and closes it. An atomic
+   * file vanishes.
+   *
+   * @param reason what every later call rejects with
+   */
+  override async abort(reason?: unknown): Promise<void> {
+    if (this.#sink.writer.closed) return;
+    await super.abort(reason);
+    await this.#sink.left();
+  }
+
+  /**
+   * As `WritableStream.getWriter`, with one difference: a chunk that is no bytes is rejected alone, and the stream
+   * stays as it was.
+   */
+  override getWriter(): WritableStreamDefaultWriter<BufferSource> {
+    return this.#sink.guard(super.getWriter());
+  }
+
+  /**
+   * Closes, or does nothing where that was done, where the stream was aborted, or where a call or a pipe was told of its
+   * failure already. It closes after an exception too: where a part must not become the whole, hold the file by
+   * `await using` and not the writer.
+   */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const sink = this.#sink;
+    const { closed, failure } = sink.writer;
+    const told = failure && (failure.aborted || sink.errorReported);
+    if (sink.closeRequest || closed || told) return await sink.left();
+    await this.close();
+  }
+
+  /**
+   * Shows where the writer is in `console.log`.
+   *
+   * @ignore
+   */
+  [Symbol.for("Deno.customInspect")](
+    inspect: typeof Deno.inspect,
+    options: Deno.InspectOptions,
+  ): string {
+    const { file, currentPos, currentFlushedPos, bufferSize, writeBehind } = this;
+    const facts = { path: file.path, currentPos, currentFlushedPos, bufferSize, writeBehind };
+    return `DmaStreamWriter ${inspect(facts, options)}`;
+  }
+}
+
+/**
+ * A `ReadableStream` of a file's bytes, with read-ahead through Direct I/O where the file has it. It is a byte
+ * stream: BYOB readers work.
+ *
+ * Chunks belong to the consumer for good. Memory is bounded by one buffer more than are read ahead, whatever the
+ * consumer does. Piped into a {@linkcode DmaStreamWriter}, whole buffers go from reads to writes without a copy.
+ *
+ * @example Count the newlines of a file
+ * ```ts
+ * import { DmaFile, DmaStreamReader } from "@denodma/dma";
+ *
+ * await Deno.writeTextFile("lines.txt", "one\ntwo\n");
+ * let lines = 0;
+ * for await (const chunk of new DmaStreamReader(await DmaFile.open("lines.txt"))) {
+ *   for (const byte of chunk) if (byte === 10) lines++;
+ * }
+ * console.log(lines); // 2
+ * ```
+ */
+export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
+  implements AsyncDisposable {
+  /** The file that is read. */
+  readonly file: DmaFile;
+  /** Bytes of one buffer. */
+  readonly bufferSize: number;
+  /** Buffers that are read ahead. */
+  readonly readAhead: number;
+  readonly #source: ReaderSource;
+
+  /**
+   * Starts a reader on an open file. Nothing is read before the first chunk is asked for.
+   *
+   * @param file what to read; it must have been opened for reading
+   * @param options which part of it, and with how much memory
+   * @throws {Deno.errors.BadResource} the file is closed, or was opened without `read`
+   * @throws {TypeError} an option is of a wrong type
+   * @throws {RangeError} an option is out of its range
+   */
+  constructor(file: DmaFile, options?: DmaStreamReaderOptions) {
+    const openFile = openFiles.get(file);
+    if (!openFile) throw new TypeError(`Cannot read from ${shown(file)}: file must be a DmaFile`);
+    openFile.assertReadable();
+    const checked = readerOptions(options, openFile.alignment);
+    const { bufferSize, readAhead } = checked;
+    const budget = checked.sharesMemory ? openFile.engine.budget : undefined;
+    const source = new ReaderSource(
+      openFile,
+      new ReadAhead({ ...checked, file: openFile, budget }),
+      checked,
+    );
+    super({
+      type: "bytes",
+      start: (controller) => source.start(controller as ReadableByteStreamController),
+      pull: (controller) => source.pull(controller as ReadableByteStreamController),
+      cancel: () => source.finish(),
+    }, { highWaterMark: 0 });
+    this.file = file;
+    this.bufferSize = bufferSize;
+    this.readAhead = readAhead;
+    this.#source = source;
+    lookAfter(droppedReaders, this, source, source.ended);
+  }
+
+  /** The next byte that will be handed out, as a position in the file. */
+  get currentPos(): number {
+    return this.#source.readAhead.position;
+  }
+
+  /**
+   * Goes forward by `bytes` without reading them, to the end of the file at most. Chunks that the stream has handed
+   * out already are not affected.
+   *
+   * @param bytes how far, 0 or more
+   * @throws {RangeError} `bytes` is negative: there is no going back
+   */
+  skip(bytes: number): void {
+    this.#source.readAhead.skip(integer("bytes", bytes));
+  }
+
+  /**
+   * As `ReadableStream.pipeTo`. Into a {@linkcode DmaStreamWriter}, whole buffers are written from where they were
+   * read, with the same results and errors.
+   *
+   * @param destination where the bytes go
+   * @param options as those of `ReadableStream.pipeTo`
+   */
+  override async pipeTo(
+    destination: WritableStream<Uint8Array<ArrayBuffer>>,
+    options?: StreamPipeOptions,
+  ): Promise<void> {
+    const given = readPipeOptions(options);
+    const sink = sinks.get(destination);
+    const source = this.#source;
+    const direct = given && (given.signal === undefined || given.signal instanceof AbortSignal) &&
+      sink?.isFree && !destination.locked && source.untouched && !this.locked;
+    // What is wrong is refused by the stream itself.
+    if (!direct) {
+      return await super.pipeTo(destination, (given ?? options) as StreamPipeOptions);
+    }
+    const { readAhead } = source;
+    const { writer } = sink;
+    const pipe = { ...given, source: this, readAhead, destination, writer };
+    await sink.reportPipe(pipeDirectly(pipe));
+  }
+
+  /** Ends the reading, also under a lock: waits for reads in flight, frees everything, and closes the file. */
+  async close(): Promise<void> {
+    await this.#source.close();
+  }
+
+  /** As {@linkcode DmaStreamReader.prototype.close | DmaStreamReader.close}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /**
+   * Shows where the reader is in `console.log`.
+   *
+   * @ignore
+   */
+  [Symbol.for("Deno.customInspect")](
+    inspect: typeof Deno.inspect,
+    options: Deno.InspectOptions,
+  ): string {
+    const { file, currentPos, bufferSize, readAhead } = this;
+    return `DmaStreamReader ${
+      inspect({ path: file.path, currentPos, bufferSize, readAhead }, options)
+    }`;
+  }
+}

@@ -1,0 +1,41 @@
+// JavaScript's own memory, aligned for Direct I/O.
+
+import { addressOf } from "../engine/kernel_engine.ts";
+import type { Memory } from "../engine/operation.ts";
+
+/** What every buffer's address is a multiple of: enough for any device. */
+const MEMORY_ALIGNMENT = 4096;
+
+/** An aligned part of an ArrayBuffer. */
+export class AlignedMemory implements Memory {
+  readonly registration = -1;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+
+  private constructor(
+    readonly buffer: ArrayBuffer,
+    readonly address: number,
+    offset: number,
+    length: number,
+  ) {
+    this.bytes = new Uint8Array(buffer, offset, length);
+  }
+
+  /** Zeroed memory of its own, over-allocated so that an aligned part is in it. */
+  static allocate(length: number): AlignedMemory {
+    const buffer = new ArrayBuffer(length + MEMORY_ALIGNMENT);
+    const address = addressOf(buffer);
+    const offset = (MEMORY_ALIGNMENT - address % MEMORY_ALIGNMENT) % MEMORY_ALIGNMENT;
+    return new AlignedMemory(buffer, address + offset, offset, length);
+  }
+
+  /** The same memory at the same address in a new ArrayBuffer. Every view of the old one is empty from now on. */
+  moved(): AlignedMemory {
+    if (this.buffer.detached) {
+      throw new TypeError(
+        "Cannot use a DmaBuffer whose memory was transferred away: allocate another",
+      );
+    }
+    const { byteOffset, length } = this.bytes;
+    return new AlignedMemory(this.buffer.transfer(), this.address, byteOffset, length);
+  }
+}

@@ -1,0 +1,60 @@
+// Cuts off what this module put behind a file's content: reserved space and the padding of the last block.
+
+import type { OpenFile } from "./open_file.ts";
+import { statNow } from "./stat.ts";
+
+/** The length of the file; undefined where it cannot be asked for. */
+function sizeNow({ engine, fd, path }: OpenFile): number | undefined {
+  try {
+    return Number(statNow(engine, fd, path).size);
+  } catch {
+    // Without memory for the answer the file must still come to its end.
+    return undefined;
+  }
+}
+
+/** Whether something may stand behind the content that {@linkcode cutToContent} would cut off. */
+export function exceedsContent({ length }: OpenFile): boolean {
+  return length.sizeUpperBound > length.contentEnd;
+}
+
+/**
+ * Cuts a file that is in use to the end of its content, where this module made it longer. A file that is longer than this
+ * module ever made it has somebody else's bytes behind the content, which stay. Nothing is written meanwhile.
+ */
+export function cutToContent(file: OpenFile): Promise<void> {
+  const { length } = file;
+  return length.withTruncate(async () => {
+    if (!exceedsContent(file)) return;
+    const { contentEnd, sizeUpperBound } = length;
+    const size = sizeNow(file);
+    // A file that somebody cut to less must not be made longer again.
+    const cuts = size === undefined || (size > contentEnd && size <= sizeUpperBound);
+    if (cuts) await truncate(file, contentEnd);
+    else length.leaveRest();
+  });
+}
+
+/** Truncates a file that is in use, when nothing else writes to it. All that is left, or added as zeros, is content. */
+export function truncateTo(file: OpenFile, contentEnd: number): Promise<void> {
+  return file.length.withTruncate(() => truncate(file, contentEnd));
+}
+
+/** Cuts off the padding that a copy left behind `contentEnd`, where nobody has written there since. */
+export function cutPadding(file: OpenFile, contentEnd: number): Promise<void> {
+  const { blockSize, length } = file;
+  const padded = Math.ceil(contentEnd / blockSize) * blockSize;
+  if (padded === contentEnd) return Promise.resolve();
+  return length.withTruncate(async () => {
+    // Anything else is somebody else's doing. A writer at work cuts it in the end.
+    if (sizeNow(file) !== padded || length.contentEnd > contentEnd || file.writer) return;
+    await truncate(file, contentEnd);
+  });
+}
+
+async function truncate(file: OpenFile, length: number): Promise<void> {
+  const { descriptor, fd } = file;
+  await descriptor.call("truncate", { op: "truncate", fd, length });
+  file.length.truncated(length);
+  file.changes++;
+}

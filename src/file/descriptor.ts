@@ -1,0 +1,99 @@
+// An open descriptor: closed once, and only after every operation that uses it is over.
+
+import { assert } from "../assert.ts";
+import { type Engine, run } from "../engine/engine.ts";
+import type { Operation } from "../engine/operation.ts";
+import { closedError, ioError, unwrap } from "../errors.ts";
+
+/** Counts the uses of a descriptor and closes it after the last one. */
+export class Descriptor {
+  readonly engine: Engine;
+  readonly fd: number;
+  /** For messages: where the file was opened, or where it was renamed to since. */
+  path: string;
+  #uses = 0;
+  #closing = false;
+  readonly #unused = Promise.withResolvers<void>();
+  readonly #closed = Promise.withResolvers<void>();
+
+  constructor(engine: Engine, fd: number, path: string) {
+    this.engine = engine;
+    this.fd = fd;
+    this.path = path;
+    // Whoever closes looks at it; nobody else has to.
+    this.#closed.promise.catch(() => {});
+  }
+
+  /** Whether it is closed, or about to be: nothing may use it any more. */
+  get closing(): boolean {
+    return this.#closing;
+  }
+
+  /** Settles when it is closed; rejects where closing failed. */
+  get closed(): Promise<void> {
+    return this.#closed.promise;
+  }
+
+  /** Throws where it is closed. */
+  assertOpen(op: string): void {
+    if (this.#closing) throw closedError(op, this.path);
+  }
+
+  /** Keeps it open until {@linkcode release}. Throws where it is closed. */
+  acquire(op: string): void {
+    this.assertOpen(op);
+    this.#uses++;
+  }
+
+  /** Undoes one {@linkcode acquire}. */
+  release(): void {
+    assert(this.#uses > 0, "a descriptor is released once per use");
+    if (--this.#uses === 0 && this.#closing) this.#unused.resolve();
+  }
+
+  /** Runs work that may take several operations. Closing waits for all of it. */
+  async use<T>(op: string, work: () => Promise<T>): Promise<T> {
+    this.acquire(op);
+    try {
+      return await work();
+    } finally {
+      this.release();
+    }
+  }
+
+  /** Runs one operation of such work. Rejects with the error that its result stands for. */
+  async call(op: string, operation: Operation): Promise<number> {
+    return unwrap(await run(this.engine, operation), op, this.path);
+  }
+
+  /** Runs one operation that closing waits for. */
+  run(op: string, operation: Operation): Promise<number> {
+    return this.use(op, () => this.call(op, operation));
+  }
+
+  /**
+   * Closes it when its uses are over. `last` comes before that; where it fails, the descriptor is closed all the same, and
+   * its failure is what rejects. A second call gives the first one's promise.
+   */
+  close(last?: () => Promise<void>): Promise<void> {
+    if (!this.#closing) {
+      this.#closing = true;
+      if (this.#uses === 0) this.#unused.resolve();
+      this.#close(last).then(this.#closed.resolve, this.#closed.reject);
+    }
+    return this.closed;
+  }
+
+  async #close(last: (() => Promise<void>) | undefined): Promise<void> {
+    const { engine, fd } = this;
+    await this.#unused.promise;
+    let result: number;
+    try {
+      await last?.();
+    } finally {
+      // Linux lets go of the descriptor whatever close(2) returns: it is never tried again.
+      result = await run(engine, { op: "close", fd });
+    }
+    if (result < 0) throw ioError(-result, "close", this.path);
+  }
+}

@@ -1,0 +1,156 @@
+// A name of a file: a directory, held by its descriptor, and the last component. A path is looked up once, when the user
+// calls; everything after that happens in the directory that was found.
+
+import { type Engine, run } from "../engine/engine.ts";
+import { Errno, O_CLOEXEC, O_NOFOLLOW, O_PATH } from "../engine/linux.ts";
+import { ioError, renameError, unwrap } from "../errors.ts";
+import { Directory } from "./directory.ts";
+import { type StatFacts, statNow } from "./stat.ts";
+
+/** A file's place: its device and inode. */
+export interface FileIdentity {
+  readonly device: number;
+  readonly inode: bigint;
+}
+
+/** Splits a path into the directory to look in and the last component, with the slashes behind it. */
+function splitPath(path: string): { directory: string; component: string } {
+  const end = path.replace(/\/+$/, "").length;
+  const slash = path.lastIndexOf("/", Math.max(0, end - 1));
+  const component = path.slice(slash + 1);
+  if (end === 0) return { directory: "/", component: "." };
+  // What is called `..` is a directory, and no name in the one above it.
+  if (path.slice(slash + 1, end) === "..") return { directory: path, component: "." };
+  return { directory: slash < 0 ? "." : path.slice(0, slash + 1), component };
+}
+
+function parentOf(path: string): string {
+  return path.slice(0, Math.max(1, path.lastIndexOf("/")));
+}
+
+/** A name that is held until it is released. */
+export class FileName {
+  readonly directory: Directory;
+  readonly component: string;
+  /** As the user gave it, for messages. */
+  readonly path: string;
+
+  constructor(directory: Directory, component: string, path: string) {
+    this.directory = directory;
+    this.component = component;
+    this.path = path;
+  }
+
+  /** Looks `path` up, as it is to be understood when this is called. */
+  static async lookUp(engine: Engine, path: string): Promise<FileName> {
+    if (path === "") throw ioError(Errno.ENOENT, "open", path);
+    const { directory, component } = splitPath(path);
+    return new FileName(await Directory.open(engine, directory, path), component, path);
+  }
+
+  /** The directory at `path` itself, for files that get no name. */
+  static async within(engine: Engine, path: string): Promise<FileName> {
+    return new FileName(await Directory.open(engine, path, path), ".", path);
+  }
+
+  get #engine(): Engine {
+    return this.directory.engine;
+  }
+
+  /** The name that an open file really has, for messages still this one. This name where that cannot be told. */
+  async whereIs(fd: number): Promise<FileName> {
+    const engine = this.#engine;
+    const real = engine.realPath(fd);
+    const found = real && await FileName.lookUp(engine, real).catch(() => undefined);
+    return found ? new FileName(found.directory, found.component, this.path) : this;
+  }
+
+  /** Another name in the same directory. */
+  sibling(component: string): FileName {
+    return new FileName(this.directory.retain(), component, this.path);
+  }
+
+  /** Lets go of the directory. */
+  release(): void {
+    this.directory.release();
+  }
+
+  /** openat(2). Resolves to the descriptor or `-errno`. */
+  open(flags: number, mode = 0): Promise<number> {
+    const { directory: { fd: directory }, component: name } = this;
+    return run(this.#engine, { op: "open", directory, name, flags, mode });
+  }
+
+  /** What stands at the name, without touching it: undefined where nothing does. `nofollow` is for a link itself. */
+  async look(nofollow = false): Promise<StatFacts | undefined> {
+    const engine = this.#engine;
+    const fd = await this.open(O_PATH | O_CLOEXEC | (nofollow ? O_NOFOLLOW : 0));
+    if (fd === -Errno.ENOENT) return undefined;
+    unwrap(fd, "open", this.path);
+    try {
+      return statNow(engine, fd, this.path);
+    } finally {
+      engine.closeNow(fd);
+    }
+  }
+
+  /** Throws where the name is not this file's any more. `op` is what was to be done with it. */
+  async assertLeadsTo({ device, inode }: FileIdentity, op: string): Promise<void> {
+    const facts = await this.look();
+    if (facts?.device === device && facts.inode === inode) return;
+    throw ioError(Errno.ENOENT, op, this.path, "the name is another file's by now, or nobody's");
+  }
+
+  /** linkat(2) of an open file. Resolves to 0 or `-errno`. */
+  async link(fd: number): Promise<number> {
+    const { directory: { fd: directory }, component: name } = this;
+    const operation = { op: "link", fd, directory, name } as const;
+    const result = await run(this.#engine, { ...operation, byProc: true });
+    if (result !== -Errno.ENOENT) return result;
+    // Where /proc is not mounted. Before kernel 6.10 this needs CAP_DAC_READ_SEARCH, and else says ENOENT.
+    return await run(this.#engine, { ...operation, byProc: false });
+  }
+
+  /** Whether {@linkcode link} can give a file a name here at all. */
+  async canLink(fd: number): Promise<boolean> {
+    if (this.#engine.realPath(fd) !== undefined) return true;
+    // A name that always exists: nothing is linked.
+    const { directory } = this;
+    return await new FileName(directory, ".", this.path).link(fd) === -Errno.EEXIST;
+  }
+
+  /** renameat(2), which replaces what is there. */
+  async rename(to: FileName): Promise<void> {
+    const result = await run(this.#engine, {
+      op: "rename",
+      directory: this.directory.fd,
+      name: this.component,
+      targetDirectory: to.directory.fd,
+      targetName: to.component,
+    });
+    if (result < 0) throw renameError(-result, this.path, to.path);
+  }
+
+  /** unlinkat(2). A name that is gone already is no error. */
+  async unlink(): Promise<void> {
+    const { directory: { fd: directory }, component: name } = this;
+    const result = await run(this.#engine, { op: "unlink", directory, name });
+    if (result !== -Errno.ENOENT) unwrap(result, "remove", this.path);
+  }
+
+  /** unlinkat(2), where the name itself is still that file's. */
+  async unlinkIf({ device, inode }: FileIdentity): Promise<void> {
+    const facts = await this.look(true);
+    if (facts?.device === device && facts.inode === inode) await this.unlink();
+  }
+
+  /** Makes the name of an open file durable, also where somebody moved the file to another directory meanwhile. */
+  async sync(fd: number): Promise<void> {
+    const engine = this.#engine;
+    await this.directory.sync(this.path);
+    const [here, real] = [engine.realPath(this.directory.fd), engine.realPath(fd)];
+    if (here === undefined || real === undefined || parentOf(real) === here) return;
+    const moved = await FileName.lookUp(engine, real).catch(() => undefined);
+    await moved?.directory.sync(this.path).finally(() => moved.release());
+  }
+}

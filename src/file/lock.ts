@@ -1,0 +1,34 @@
+// Advisory locks on a whole file, as flock(2) has them.
+
+import { run } from "../engine/engine.ts";
+import { Errno, LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN } from "../engine/linux.ts";
+import { unwrap } from "../errors.ts";
+import type { OpenFile } from "./open_file.ts";
+
+/** Milliseconds between two tries for a lock: at first, and at most. */
+const FIRST_PAUSE_MS = 1;
+const LONGEST_PAUSE_MS = 50;
+
+/** Resolves to whether the lock was given. */
+export async function tryLock(file: OpenFile, exclusive: boolean): Promise<boolean> {
+  const operation = (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB;
+  const { descriptor, engine, fd } = file;
+  const result = await descriptor.use("lock", () => run(engine, { op: "lock", fd, operation }));
+  if (result === -Errno.EAGAIN) return false;
+  unwrap(result, "lock", file.path);
+  return true;
+}
+
+/** Waits for the lock. No thread is parked in flock(2): there are only a few, and the holder may need one to let go. */
+export async function lock(file: OpenFile, exclusive: boolean): Promise<void> {
+  let pause = FIRST_PAUSE_MS;
+  while (!await tryLock(file, exclusive)) {
+    await new Promise((resolve) => setTimeout(resolve, pause));
+    pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
+  }
+}
+
+/** Gives it back. */
+export async function unlock(file: OpenFile): Promise<void> {
+  await file.descriptor.run("unlock", { op: "lock", fd: file.fd, operation: LOCK_UN });
+}

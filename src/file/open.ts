@@ -1,0 +1,304 @@
+// Opening a file: Deno's permissions, Direct I/O where the file system has it, and nothing but regular files.
+// Nothing is truncated before the descriptor has shown what it is.
+
+import { type Engine, run } from "../engine/engine.ts";
+import {
+  AT_FDCWD,
+  Errno,
+  O_CLOEXEC,
+  O_CREAT,
+  O_DIRECT,
+  O_EXCL,
+  O_NONBLOCK,
+  O_PATH,
+  O_RDONLY,
+  O_RDWR,
+  O_TMPFILE,
+  O_WRONLY,
+} from "../engine/linux.ts";
+import { ioError, unwrap } from "../errors.ts";
+import { type Access, allowsAll, demand } from "../permissions.ts";
+import { FileName } from "./file_name.ts";
+import { type FileSystem, fileSystemOf } from "./file_system.ts";
+import { OpenFile } from "./open_file.ts";
+import { type StatFacts, statNow } from "./stat.ts";
+
+/** How Direct I/O is wanted. */
+export type DirectMode = "require" | "prefer" | "off";
+
+/** What is to be opened. Every argument has been checked. */
+export interface OpenRequest {
+  readonly read: boolean;
+  readonly write: boolean;
+  readonly create: boolean;
+  readonly createNew: boolean;
+  readonly truncate: boolean;
+  readonly mode: number;
+  readonly direct: DirectMode;
+  /** Open a file without a name in the directory of the name. */
+  readonly unnamed?: boolean;
+}
+
+/** How often a name may come and go while it is opened. */
+const MAX_ATTEMPTS = 10;
+
+/** Safe on every file system that does not say what it wants. */
+const SAFE_ALIGNMENT = 4096;
+
+/** The accesses of a request that are limited to some paths. */
+export function limitedAccess(request: OpenRequest): Access[] {
+  const access: Access[] = [];
+  if (request.read) access.push("read");
+  if (request.write) access.push("write");
+  return access.filter((name) => !allowsAll(name));
+}
+
+/** Opens what `path` leads to when this is called. Rejects with Deno's own errors. */
+export async function openPath(
+  engine: Engine,
+  path: string,
+  request: OpenRequest,
+): Promise<OpenFile> {
+  const name = await allowed(FileName.lookUp(engine, path), path, limitedAccess(request));
+  try {
+    return await openName(name, request);
+  } catch (error) {
+    name.release();
+    throw error;
+  }
+}
+
+/** Opens a file that never has a name, on the file system of `directory`. */
+export async function openTemporary(
+  engine: Engine,
+  directory: string,
+  request: OpenRequest,
+): Promise<OpenFile> {
+  const limited = limitedAccess(request);
+  const name = await allowed(FileName.within(engine, directory), directory, limited);
+  try {
+    return await openName(name, { ...request, unnamed: true });
+  } finally {
+    name.release();
+  }
+}
+
+/**
+ * The name that was looked up, once the path is allowed for all of `access`. A path that is not allowed is refused as
+ * such, whether it exists or not.
+ */
+export async function allowed(
+  looking: Promise<FileName>,
+  path: string,
+  access: readonly Access[],
+): Promise<FileName> {
+  looking.catch(() => {});
+  try {
+    for (const name of access) await demand(name, path);
+  } catch (error) {
+    looking.then((name) => name.release(), () => {});
+    throw error;
+  }
+  return await looking;
+}
+
+/** Opens what stands at a name. The file takes the name over. */
+export async function openName(name: FileName, request: OpenRequest): Promise<OpenFile> {
+  const { engine } = name.directory;
+  const limited = limitedAccess(request);
+  // A sync of the directory comes at the end, when there may be no descriptor to be had.
+  const prepares = request.create || request.createNew;
+  const prepared = prepares ? name.directory.prepareSync(name.path) : undefined;
+  const opening = openDescriptor(name, request, limited);
+  // Nothing of it is under way any more when this rejects.
+  await Promise.allSettled([opening, prepared]);
+  const opened = await opening;
+  const { fd, created } = opened;
+  let facts: StatFacts | undefined;
+  try {
+    facts = statNow(engine, fd, name.path);
+    await prepared;
+    const file = await describe(opened, request, facts);
+    if (opened.name !== name) name.release();
+    return file;
+  } catch (error) {
+    await run(engine, { op: "close", fd });
+    // What is refused must not stay behind as an empty file.
+    const madeName = created && !request.unnamed;
+    if (madeName && facts) await opened.name.unlinkIf(facts).catch(() => {});
+    if (opened.name !== name) opened.name.release();
+    throw error;
+  }
+}
+
+/** A descriptor, and the name that it was opened by: another one where a symbolic link led there. */
+interface Opened {
+  readonly name: FileName;
+  readonly fd: number;
+  readonly created: boolean;
+}
+
+async function describe(
+  { name, fd, created: made }: Opened,
+  request: OpenRequest,
+  facts: StatFacts,
+): Promise<OpenFile> {
+  const { engine } = name.directory;
+  const { path } = name;
+  const fileSystem = await assertStores(engine, fd, facts, path);
+  // An alignment of 0 says that this file has no Direct I/O, though O_DIRECT can be set: so on ext4 with data=journal
+  // (statx(2), STATX_DIOALIGN).
+  const refused = facts.directMemory === 0 || facts.directOffset === 0 || fileSystem.inMemory;
+  const direct = request.direct !== "off" && !refused && engine.setFlags(fd, O_DIRECT) >= 0;
+  if (request.direct === "require" && !direct) {
+    throw ioError(Errno.EOPNOTSUPP, "open", path, "the file system has no Direct I/O");
+  }
+  // What was made by somebody else in the last moment may have bytes in it.
+  const created = made && facts.size === 0n;
+  const emptied = request.truncate && !created;
+  if (emptied) unwrap(await run(engine, { op: "truncate", fd, length: 0 }), "truncate", path);
+  const ownsSize = created || emptied;
+  return new OpenFile({
+    engine,
+    fd,
+    path,
+    name: request.unnamed ? undefined : name,
+    direct,
+    memoryAlignment: (direct && facts.directMemory) || SAFE_ALIGNMENT,
+    alignment: (direct && facts.directOffset) || SAFE_ALIGNMENT,
+    readable: request.read,
+    writable: request.write,
+    device: facts.device,
+    inode: facts.inode,
+    size: ownsSize ? 0 : Number(facts.size),
+    created: made && !request.unnamed,
+    ownsSize,
+    extendsFreely: fileSystem.extendsFreely,
+  });
+}
+
+/** Refuses everything that is no regular file on a file system that stores; else gives the file system. */
+async function assertStores(
+  engine: Engine,
+  fd: number,
+  facts: StatFacts,
+  path: string,
+): Promise<FileSystem> {
+  if (facts.isDirectory) throw ioError(Errno.EISDIR, "open", path);
+  if (!facts.isFile) {
+    throw ioError(Errno.EOPNOTSUPP, "open", path, `a ${facts.kind} is not a regular file`);
+  }
+  const fileSystem = await fileSystemOf(engine, fd, facts, path);
+  // A file on a block device is none of the kernel's own, whatever leads to it.
+  const real = facts.deviceMajor === 0 ? engine.realPath(fd) : undefined;
+  if (fileSystem.pseudo || (real !== undefined && /^\/(proc|sys)\//.test(real))) {
+    throw ioError(Errno.EOPNOTSUPP, "open", path, "a file of the kernel is not a regular file");
+  }
+  return fileSystem;
+}
+
+async function openDescriptor(
+  name: FileName,
+  request: OpenRequest,
+  limited: readonly Access[],
+): Promise<Opened> {
+  // O_NONBLOCK: opening a FIFO must not wait for its other end. Regular files do not care.
+  const flags = O_CLOEXEC | O_NONBLOCK;
+  const open = limited.length > 0 ? openJudged : openFreely;
+  // A writer that starts or ends inside a block reads the rest of that block, so the descriptor can read wherever the
+  // file's mode lets it. Whether the caller may is kept apart.
+  const access = request.write ? O_RDWR : O_RDONLY;
+  let opened = await open(name, request, flags | access, limited);
+  if (opened.fd === -Errno.EACCES && request.write && !request.read) {
+    opened = await open(name, request, flags | O_WRONLY, limited);
+  }
+  unwrap(opened.fd, "open", name.path);
+  return opened;
+}
+
+/** Opens, creating where asked to, and knows whether it did. */
+async function openFreely(name: FileName, request: OpenRequest, flags: number): Promise<Opened> {
+  if (request.unnamed) return await openUnnamed(name, request, flags);
+  const { mode } = request;
+  if (request.createNew || request.create) {
+    const fd = await name.open(flags | O_CREAT | O_EXCL, mode);
+    if (fd !== -Errno.EEXIST || request.createNew) return { name, fd, created: fd >= 0 };
+  }
+  const fd = await name.open(flags);
+  if (fd === -Errno.EAGAIN) return { name, fd: await openLooked(name, flags, []), created: false };
+  if (fd !== -Errno.ENOENT || !request.create) return { name, fd, created: false };
+  // It was there and is not: removed in between, or a symbolic link to a file that is yet to be made.
+  const made = await name.open(flags | O_CREAT, mode);
+  return { name: made < 0 ? name : await name.whereIs(made), fd: made, created: made >= 0 };
+}
+
+/**
+ * As {@linkcode openFreely}, with permissions that are limited to some paths: what is there is judged before it is opened,
+ * and what is not there is made where its directory really is.
+ */
+async function openJudged(
+  name: FileName,
+  request: OpenRequest,
+  flags: number,
+  limited: readonly Access[],
+): Promise<Opened> {
+  const { engine } = name.directory;
+  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+    if (!request.createNew && !request.unnamed) {
+      const fd = await openLooked(name, flags, limited);
+      if (fd !== -Errno.ENOENT || !request.create) return { name, fd, created: false };
+    }
+    const directory = engine.realPath(name.directory.fd);
+    const real = directory && `${directory === "/" ? "" : directory}/${name.component}`;
+    await demandReal(real, name.path, limited);
+    if (request.unnamed) return await openUnnamed(name, request, flags);
+    const fd = await name.open(flags | O_CREAT | O_EXCL, request.mode);
+    if (fd !== -Errno.EEXIST || request.createNew) return { name, fd, created: fd >= 0 };
+  }
+  // A symbolic link to nothing: where it leads can be asked for only once it leads somewhere.
+  return { name, fd: -Errno.ENOENT, created: false };
+}
+
+async function openUnnamed(name: FileName, request: OpenRequest, flags: number): Promise<Opened> {
+  const { engine, fd: directory } = name.directory;
+  const operation = { op: "open", directory, name: ".", mode: request.mode } as const;
+  const fd = await run(engine, { ...operation, flags: flags | O_TMPFILE });
+  return { name, fd, created: true };
+}
+
+/**
+ * Opens what stands at a name by way of a descriptor that shows what it is and touches nothing (O_PATH). Resolves to the
+ * descriptor or `-errno`; throws where what is there may not be opened.
+ */
+async function openLooked(
+  name: FileName,
+  flags: number,
+  limited: readonly Access[],
+): Promise<number> {
+  const { engine } = name.directory;
+  const path = await name.open(O_PATH | O_CLOEXEC);
+  if (path < 0) return path;
+  try {
+    if (limited.length > 0) await demandReal(engine.realPath(path), name.path, limited);
+    await assertStores(engine, path, statNow(engine, path, name.path), name.path);
+    const operation = { op: "open", directory: AT_FDCWD, name: `/proc/self/fd/${path}`, mode: 0 };
+    // It is a regular file: with O_NONBLOCK the holder of a lease on it would not be waited for (fcntl(2), F_SETLEASE).
+    return await run(engine, { ...operation, op: "open", flags: flags & ~O_NONBLOCK });
+  } finally {
+    engine.closeNow(path);
+  }
+}
+
+/** A real path must be allowed too, or a symbolic link would lead out of the allowed folder. */
+async function demandReal(
+  real: string | undefined,
+  path: string,
+  access: readonly Access[],
+): Promise<void> {
+  if (real === undefined) {
+    throw new Deno.errors.NotCapable(
+      `Cannot find the real path of "${path}", which a limited permission is checked against: it is not UTF-8, or /proc is not mounted`,
+    );
+  }
+  for (const name of access) await demand(name, real);
+}

@@ -1,0 +1,175 @@
+// An open file, as everything that works on it shares it.
+
+import type { Engine } from "../engine/engine.ts";
+import { Errno } from "../engine/linux.ts";
+import { ioError } from "../errors.ts";
+import { Descriptor } from "./descriptor.ts";
+import { FileLength } from "./file_length.ts";
+import type { FileIdentity, FileName } from "./file_name.ts";
+
+/** What opening found out. */
+export interface OpenFileFacts extends FileIdentity {
+  readonly engine: Engine;
+  readonly fd: number;
+  readonly path: string;
+  /** Where it was opened; undefined for a file that never has a name. */
+  readonly name: FileName | undefined;
+  /** Whether I/O goes past the page cache. */
+  readonly direct: boolean;
+  /** What Direct I/O wants the address of a buffer to be a multiple of. */
+  readonly memoryAlignment: number;
+  /** What Direct I/O wants positions and lengths to be multiples of. */
+  readonly alignment: number;
+  readonly readable: boolean;
+  readonly writable: boolean;
+  readonly size: number;
+  /** Whether this open made the file, so that its name is not durable yet. */
+  readonly created: boolean;
+  /** Whether this open made or emptied the file: nobody else's bytes are in it. */
+  readonly ownsSize: boolean;
+  /** Whether writes that extend the file are like any others here, so that moving its end ahead gains nothing. */
+  readonly extendsFreely: boolean;
+}
+
+/** How an atomic file gets its name. */
+export interface Publication {
+  /** The name that it will get. */
+  target: FileName;
+  /** Its name until then; undefined where it has none. */
+  readonly temporary: FileName | undefined;
+}
+
+/** A writer at work on a file. */
+export interface AttachedWriter {
+  /** Gives the writer up, and cuts the file to what is whole. Resolves when the writer is off the file. */
+  abortWriter(reason: unknown): Promise<void>;
+}
+
+/** An open file. */
+export class OpenFile implements FileIdentity {
+  readonly engine: Engine;
+  readonly descriptor: Descriptor;
+  readonly length: FileLength;
+  readonly device: number;
+  readonly inode: bigint;
+  readonly direct: boolean;
+  readonly memoryAlignment: number;
+  readonly alignment: number;
+  readonly ownsSize: boolean;
+  readonly extendsFreely: boolean;
+  /** False where the caller did not ask for it, though the descriptor might be able to. */
+  readable: boolean;
+  writable: boolean;
+  /** Where it stands; undefined where it never had a name. */
+  name: FileName | undefined;
+  /** Whether the directory was synced since the file got its name. */
+  nameIsDurable: boolean;
+  /** How an atomic file gets its name; undefined for others, and when it has got it. */
+  publication: Publication | undefined;
+  /** Changes to the file, and how many of them a sync has covered. */
+  changes = 0;
+  synced = 0;
+  /** The first write or sync that failed: the file may not be what was meant. */
+  spoiled: { readonly error: unknown } | undefined;
+  writer: AttachedWriter | undefined;
+  /** The object that users had is gone: whoever is last closes. */
+  dropped = false;
+
+  constructor(facts: OpenFileFacts) {
+    this.engine = facts.engine;
+    this.descriptor = new Descriptor(facts.engine, facts.fd, facts.path);
+    this.length = new FileLength(facts.size, facts.ownsSize);
+    this.device = facts.device;
+    this.inode = facts.inode;
+    this.direct = facts.direct;
+    this.memoryAlignment = facts.memoryAlignment;
+    this.alignment = facts.alignment;
+    this.ownsSize = facts.ownsSize;
+    this.extendsFreely = facts.extendsFreely;
+    this.readable = facts.readable;
+    this.writable = facts.writable;
+    this.name = facts.name;
+    this.nameIsDurable = !facts.created;
+    this.changes = facts.ownsSize ? 1 : 0;
+  }
+
+  get fd(): number {
+    return this.descriptor.fd;
+  }
+
+  /** For messages: where it was opened, or where it was renamed to since. */
+  get path(): string {
+    return this.descriptor.path;
+  }
+
+  /** What a write must begin and end at a multiple of: any byte where nothing asks for alignment. */
+  get blockSize(): number {
+    return this.direct ? this.alignment : 1;
+  }
+
+  /** Whether something was done to the file that no sync has covered. */
+  get unsynced(): boolean {
+    return this.changes !== this.synced;
+  }
+
+  /** Throws where it is closed, or was not opened for reading. */
+  assertReadable(): void {
+    this.descriptor.assertOpen("read");
+    if (!this.readable) throw ioError(Errno.EBADF, "read", this.path, "it was opened without read");
+  }
+
+  /** Throws where it is closed, or was not opened for writing. */
+  assertWritable(op: string): void {
+    this.descriptor.assertOpen(op);
+    if (!this.writable) throw ioError(Errno.EBADF, op, this.path, "it was opened without write");
+  }
+
+  /** Runs work that changes the file. Its failure leaves the file spoiled. */
+  async change<T>(op: string, work: () => Promise<T>): Promise<T> {
+    this.descriptor.acquire(op);
+    try {
+      return await work();
+    } catch (error) {
+      this.spoiled ??= { error };
+      throw error;
+    } finally {
+      this.changes++;
+      this.descriptor.release();
+    }
+  }
+
+  /** Notes that a sync succeeded that began after `changes` changes. */
+  noteSync(changes: number): void {
+    this.synced = Math.max(this.synced, changes);
+  }
+
+  /** Makes bytes and length durable, and with `metadata` everything else about the file. */
+  async sync(metadata: boolean): Promise<void> {
+    const { changes, descriptor, fd } = this;
+    try {
+      await descriptor.run("sync", { op: "sync", fd, dataOnly: !metadata });
+      this.noteSync(changes);
+    } catch (error) {
+      this.spoiled ??= { error };
+      throw error;
+    }
+  }
+
+  /** Makes the file's name durable, unless it is another one by then. */
+  async syncName(): Promise<void> {
+    const { name } = this;
+    if (!name) return;
+    const directory = name.directory.retain();
+    try {
+      await name.sync(this.fd);
+    } finally {
+      directory.release();
+    }
+    if (this.name === name) this.nameIsDurable = true;
+  }
+
+  /** Whether its name is yet to be made durable. An atomic file has none before it is published. */
+  get nameIsVolatile(): boolean {
+    return !this.nameIsDurable && this.publication === undefined;
+  }
+}

@@ -1,0 +1,159 @@
+// Reads and writes at positions.
+
+import { terminable } from "../engine/isolate.ts";
+import { addressOf } from "../engine/kernel_engine.ts";
+import type { Memory } from "../engine/operation.ts";
+import { AlignedMemory } from "./aligned_memory.ts";
+import type { OpenFile } from "./open_file.ts";
+import { sizeOf } from "./stat.ts";
+import { transfer } from "./transfer.ts";
+
+/** Bytes that go through the pool at once, and how many such pieces are written at once. */
+const PIECE = 1 << 20;
+const PIECES_AT_ONCE = 4;
+
+/** Reads any range. Shorter where the file ends. The caller owns the result. */
+export function readRange(
+  file: OpenFile,
+  position: number,
+  length: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  return file.descriptor.use("read", () => readInUse(file, position, length));
+}
+
+async function readInUse(
+  file: OpenFile,
+  position: number,
+  length: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  if (length === 0) return new Uint8Array(0);
+  const { alignment } = file;
+  const start = position - position % alignment;
+  // What is past the end of the file needs no memory.
+  const known = length > PIECE ? await sizeOf(file.descriptor) : Infinity;
+  const end = Math.min(position + length, Math.max(known, position));
+  if (end <= position) return new Uint8Array(0);
+  const span = Math.ceil((end - start) / alignment) * alignment;
+  if (terminable) return await readByPool(file, position, end, start, span);
+  const memory = AlignedMemory.allocate(span);
+  const read = await transfer(file, "read", { memory, offset: 0, length: span, position: start });
+  const from = position - start;
+  return memory.bytes.subarray(from, Math.max(from, Math.min(read, end - start)));
+}
+
+/** As {@linkcode readInUse}, with a copy: the kernel never has memory that dies with the isolate. */
+async function readByPool(
+  file: OpenFile,
+  position: number,
+  end: number,
+  start: number,
+  span: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const { engine } = file;
+  const result = new Uint8Array(end - position);
+  let filled = 0;
+  for (let at = 0; at < span; at += PIECE) {
+    const length = Math.min(PIECE, span - at);
+    const memory = engine.acquire(length);
+    try {
+      const range = { memory, offset: 0, length, position: start + at };
+      const read = await transfer(file, "read", range);
+      const from = Math.max(0, position - start - at);
+      const to = Math.min(read, end - start - at);
+      if (to > from) {
+        result.set(memory.bytes.subarray(from, to), filled);
+        filled += to - from;
+      }
+      if (read < length) break;
+    } finally {
+      engine.release(memory);
+    }
+  }
+  return result.subarray(0, filled);
+}
+
+/**
+ * Reads whole blocks straight into `view`, where its memory, the position and the length let Direct I/O do that. Resolves
+ * to the bytes read: 0 where it cannot be done, or where the file has ended. Nobody else may have the view meanwhile.
+ */
+export async function readStraight(
+  file: OpenFile,
+  view: Uint8Array<ArrayBuffer>,
+  position: number,
+  end: number,
+): Promise<number> {
+  const { alignment, memoryAlignment } = file;
+  const room = Math.min(view.byteLength, end - position);
+  const length = room - room % alignment;
+  if (length === 0 || position % alignment !== 0) return 0;
+  const address = addressOf(view);
+  if (address % memoryAlignment !== 0) return 0;
+  const bytes = new Uint8Array(view.buffer, view.byteOffset, length);
+  const memory = { bytes, address, registration: -1 };
+  return await file.descriptor.use(
+    "read",
+    () => transfer(file, "read", { memory, offset: 0, length, position }),
+  );
+}
+
+/** Writes all of `memory`, whose length is aligned as `position` is. */
+export function writeMemory(file: OpenFile, memory: Memory, position: number): Promise<void> {
+  const { length } = memory.bytes;
+  const end = position + length;
+  return file.change("write", () =>
+    file.length.withWrite(end, async () => {
+      await transfer(file, "write", { memory, offset: 0, length, position });
+      file.length.addContent(end);
+    }));
+}
+
+/**
+ * Writes bytes from anywhere: they are copied into the pool. Position and length are aligned. What is behind `contentEnd`
+ * only fills the last block.
+ */
+export function writeBytes(
+  file: OpenFile,
+  bytes: Uint8Array,
+  position: number,
+  contentEnd: number = position + bytes.length,
+): Promise<void> {
+  const end = position + bytes.length;
+  return file.change("write", () =>
+    file.length.withWrite(end, async () => {
+      await writePieces(file, bytes, position);
+      file.length.addContent(contentEnd);
+    }));
+}
+
+async function writePieces(file: OpenFile, bytes: Uint8Array, position: number): Promise<void> {
+  const { engine } = file;
+  const total = bytes.length;
+  let next = 0;
+  const writer = async () => {
+    while (next < total) {
+      const from = next;
+      const length = Math.min(PIECE, total - from);
+      next += length;
+      const memory = engine.acquire(length);
+      try {
+        if (bytes.length !== total) {
+          throw new TypeError(
+            "Cannot write data whose buffer is detached before the write is over",
+          );
+        }
+        memory.bytes.set(bytes.subarray(from, from + length));
+        await transfer(file, "write", { memory, offset: 0, length, position: position + from });
+      } catch (error) {
+        next = total;
+        throw error;
+      } finally {
+        engine.release(memory);
+      }
+    }
+  };
+  // All of them end before the error is given on: nothing is in flight then.
+  const writers = Array.from({ length: PIECES_AT_ONCE }, writer);
+  for (const settled of await Promise.allSettled(writers)) {
+    if (settled.status === "rejected") throw settled.reason;
+  }
+}

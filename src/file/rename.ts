@@ -1,0 +1,72 @@
+// Renames and removes an open file: the one that was opened, whatever its path has become since.
+
+import { Errno } from "../engine/linux.ts";
+import { ioError, renameError } from "../errors.ts";
+import { type Access, demand } from "../permissions.ts";
+import { assertReplaceable, discardName, retarget } from "./atomic.ts";
+import { FileName } from "./file_name.ts";
+import { allowed } from "./open.ts";
+import type { OpenFile } from "./open_file.ts";
+
+/** The file's name. Throws where it has none: `path` is another file's then, or the directory's. */
+function nameOf(file: OpenFile, op: string): FileName {
+  if (file.name) return file.name;
+  throw ioError(Errno.ENOENT, op, file.path, "the file has no name");
+}
+
+/** Renames and removals of a file come one after the other: each finds the name that the one before it left. */
+const queues = new WeakMap<OpenFile, Promise<unknown>>();
+
+function inTurn(file: OpenFile, op: string, work: () => Promise<void>): Promise<void> {
+  const before = queues.get(file) ?? Promise.resolve();
+  const done = before.then(() => file.descriptor.use(op, work));
+  queues.set(file, done.catch(() => {}));
+  return done;
+}
+
+/** Renames the file to `path`, as that is to be understood when this is called. What is there is replaced. */
+export async function renameFile(file: OpenFile, path: string): Promise<void> {
+  file.descriptor.assertOpen("rename");
+  const looking = FileName.lookUp(file.engine, path).catch((error) => {
+    throw "errno" in error ? renameError(error.errno, file.path, path) : error;
+  });
+  const target = await allowed(looking, path, ["write"]);
+  try {
+    await inTurn(file, "rename", () => renameTo(file, target));
+  } catch (error) {
+    target.release();
+    throw error;
+  }
+}
+
+async function renameTo(file: OpenFile, target: FileName): Promise<void> {
+  if (file.publication) {
+    await assertReplaceable(target);
+    await target.directory.prepareSync(target.path);
+    // It has no name yet: this is the one that it will get, unless it has got one meanwhile.
+    if (file.publication) return retarget(file, file.publication, target);
+  }
+  const name = nameOf(file, "rename");
+  for (const access of ["read", "write"] satisfies Access[]) await demand(access, name.path);
+  await name.assertLeadsTo(file, "rename");
+  await target.directory.prepareSync(target.path);
+  await name.rename(target);
+  file.name = target;
+  file.descriptor.path = target.path;
+  file.nameIsDurable = false;
+  name.release();
+}
+
+/** Removes the file's name. An atomic file gets none. */
+export async function removeFile(file: OpenFile): Promise<void> {
+  file.descriptor.assertOpen("remove");
+  await inTurn(file, "remove", async () => {
+    if (file.publication) return await discardName(file);
+    const name = nameOf(file, "remove");
+    await demand("write", name.path);
+    // A name that is gone already is no error.
+    if (!await name.look()) return;
+    await name.assertLeadsTo(file, "remove");
+    await name.unlink();
+  });
+}

@@ -1,0 +1,161 @@
+// Reads `struct statx` (include/uapi/linux/stat.h), whose layout is the same on every architecture.
+
+import type { Engine } from "../engine/engine.ts";
+import {
+  Errno,
+  STATX_BTIME,
+  STATX_DIOALIGN,
+  STATX_MNT_ID,
+  STATX_MNT_ID_UNIQUE,
+} from "../engine/linux.ts";
+import { ioError, unwrap } from "../errors.ts";
+import type { Descriptor } from "./descriptor.ts";
+
+const S_IFMT = 0o170000;
+const kinds: Record<number, string> = {
+  0o140000: "socket",
+  0o120000: "symbolic link",
+  0o100000: "file",
+  0o060000: "block device",
+  0o040000: "directory",
+  0o020000: "character device",
+  0o010000: "FIFO",
+};
+const STATX_BYTES = 256;
+
+/** What is used of a `struct statx`. */
+export interface StatFacts {
+  kind: string;
+  isFile: boolean;
+  isDirectory: boolean;
+  mode: number;
+  links: number;
+  uid: number;
+  gid: number;
+  size: bigint;
+  blocks: number;
+  blockSize: number;
+  inode: bigint;
+  deviceMajor: number;
+  deviceMinor: number;
+  /** Both parts of the device number in one. */
+  device: number;
+  /** Tells the mount from all others that there are now; undefined before kernel 5.8. */
+  mountId: bigint | undefined;
+  /** Whether no other mount ever gets this identifier. */
+  mountIdIsUnique: boolean;
+  /** Alignment of memory for Direct I/O; 0: no Direct I/O on this file; undefined: not said. */
+  directMemory: number | undefined;
+  /** Alignment of positions and lengths, likewise. */
+  directOffset: number | undefined;
+}
+
+/** Reads the structure at the start of `bytes`. */
+export function parseStat(bytes: Uint8Array): StatFacts {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const u32 = (at: number) => view.getUint32(at, true);
+  const mask = u32(0);
+  const mode = view.getUint16(28, true);
+  const kind = kinds[mode & S_IFMT] ?? "special file";
+  const deviceMajor = u32(136);
+  const deviceMinor = u32(140);
+  const saysDirect = (mask & STATX_DIOALIGN) !== 0;
+  return {
+    kind,
+    isFile: kind === "file",
+    isDirectory: kind === "directory",
+    mode,
+    links: u32(16),
+    uid: u32(20),
+    gid: u32(24),
+    size: view.getBigUint64(40, true),
+    blocks: Number(view.getBigUint64(48, true)),
+    blockSize: u32(4),
+    inode: view.getBigUint64(32, true),
+    deviceMajor,
+    deviceMinor,
+    // As makedev(3) puts together the kernel's 12 bits of one and 20 bits of the other.
+    device: (deviceMinor >>> 8) * 2 ** 20 + deviceMajor * 2 ** 8 + (deviceMinor & 0xff),
+    mountId: mask & (STATX_MNT_ID | STATX_MNT_ID_UNIQUE) ? view.getBigUint64(144, true) : undefined,
+    mountIdIsUnique: (mask & STATX_MNT_ID_UNIQUE) !== 0,
+    directMemory: saysDirect ? u32(152) : undefined,
+    directOffset: saysDirect ? u32(156) : undefined,
+  };
+}
+
+/** The facts of a descriptor, at once, from what the kernel has in memory. */
+export function statNow(engine: Engine, fd: number, path: string): StatFacts {
+  const block = engine.acquire(STATX_BYTES);
+  try {
+    unwrap(engine.statNow(fd, block), "stat", path);
+    return parseStat(block.bytes);
+  } finally {
+    engine.release(block);
+  }
+}
+
+/** `statx` of a descriptor that is in use, as `parse` reads it. */
+export async function statWith<T>(
+  descriptor: Descriptor,
+  parse: (bytes: Uint8Array) => T,
+): Promise<T> {
+  const { engine, fd } = descriptor;
+  const memory = engine.acquire(STATX_BYTES);
+  try {
+    await descriptor.call("stat", { op: "stat", fd, memory });
+    return parse(memory.bytes);
+  } finally {
+    engine.release(memory);
+  }
+}
+
+/** The length of a file whose descriptor is in use. */
+export async function sizeOf(descriptor: Descriptor): Promise<number> {
+  return exactSize(await statWith(descriptor, parseStat), descriptor.path);
+}
+
+/** The size as a number. Throws where it is none that JavaScript counts exactly. */
+export function exactSize(facts: StatFacts, path: string): number {
+  if (facts.size > BigInt(Number.MAX_SAFE_INTEGER)) {
+    throw ioError(
+      Errno.EOVERFLOW,
+      "stat",
+      path,
+      `${facts.size} bytes are more than a number holds exactly`,
+    );
+  }
+  return Number(facts.size);
+}
+
+/** The structure at the start of `bytes`, as `Deno.stat` gives it. */
+export function parseFileInfo(bytes: Uint8Array, path: string): Deno.FileInfo {
+  const facts = parseStat(bytes);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const time = (at: number) =>
+    new Date(
+      Number(view.getBigInt64(at, true)) * 1000 + Math.floor(view.getUint32(at + 8, true) / 1e6),
+    );
+  return {
+    isFile: facts.isFile,
+    isDirectory: facts.isDirectory,
+    isSymlink: false,
+    size: exactSize(facts, path),
+    mtime: time(112),
+    atime: time(64),
+    birthtime: (view.getUint32(0, true) & STATX_BTIME) !== 0 ? time(80) : null,
+    ctime: time(96),
+    dev: facts.device,
+    ino: Number(facts.inode),
+    mode: facts.mode,
+    nlink: facts.links,
+    uid: facts.uid,
+    gid: facts.gid,
+    rdev: 0,
+    blksize: facts.blockSize,
+    blocks: facts.blocks,
+    isBlockDevice: false,
+    isCharDevice: false,
+    isFifo: false,
+    isSocket: false,
+  };
+}

@@ -1,0 +1,190 @@
+// Moves bytes between memory and a file, whatever the kernel makes of each request: a transfer is continued where the kernel
+// stopped, repeated where it was interrupted, and given up where it does not get on. Every read and write goes through here.
+
+import { Errno, MAX_TRANSFER } from "../engine/linux.ts";
+import type { Block, Completion, Memory } from "../engine/operation.ts";
+import { type DmaError, ioError } from "../errors.ts";
+import type { OpenFile } from "./open_file.ts";
+import { exactSize, parseStat } from "./stat.ts";
+
+/** Attempts in a row that bring nothing before a transfer has failed. */
+const MAX_ATTEMPTS = 8;
+
+/** Errors that another attempt may not meet: none of them says anything about the file. */
+const PASSING: ReadonlySet<number> = new Set([
+  Errno.EINTR,
+  Errno.EAGAIN,
+  Errno.ENOMEM,
+  Errno.ECANCELED,
+]);
+
+/** What is to be moved. Position, offset and length are multiples of what the file asks for. */
+export interface TransferRange {
+  readonly memory: Memory;
+  /** Where in the memory it starts. */
+  readonly offset: number;
+  readonly length: number;
+  readonly position: number;
+}
+
+/** One transfer. It ends with all bytes moved, with the end of the file (reads), or with an error. */
+export class Transfer implements Completion {
+  readonly #file: OpenFile;
+  readonly #op: "read" | "write";
+  readonly #range: TransferRange;
+  readonly #ended: Completion;
+  /** Bytes moved, from the start: what an attempt left inside a block counts only when the block is done. */
+  #done = 0;
+  /** The most that was ever moved, parts of blocks included. */
+  #furthest = 0;
+  #stalled = 0;
+  #endOfFile = false;
+  #error: DmaError | undefined;
+  #stat: Block | undefined;
+
+  /** `ended` gets the bytes moved, or `-errno`; then {@linkcode error} says more. */
+  constructor(file: OpenFile, op: "read" | "write", range: TransferRange, ended: Completion) {
+    this.#file = file;
+    this.#op = op;
+    this.#range = range;
+    this.#ended = ended;
+  }
+
+  /** Why it failed, and how far it came. */
+  get error(): DmaError | undefined {
+    return this.#error;
+  }
+
+  /** Bytes that were moved, from the start, also where it failed further on. */
+  get bytesDone(): number {
+    return this.#done;
+  }
+
+  /** Whether a read met the end of the file. */
+  get endOfFile(): boolean {
+    return this.#endOfFile;
+  }
+
+  /** Submits what is left. */
+  start(): void {
+    const { engine, fd, direct } = this.#file;
+    const { memory, offset, length, position } = this.#range;
+    const done = this.#done;
+    const operation = {
+      fd,
+      memory,
+      offset: offset + done,
+      length: Math.min(length - done, MAX_TRANSFER),
+      position: position + done,
+    };
+    if (this.#op === "read") engine.submit({ op: "read", ...operation }, this);
+    else engine.submit({ op: "write", ...operation, buffered: !direct }, this);
+  }
+
+  /** The kernel is done with a request. */
+  complete(result: number): void {
+    if (result < 0) {
+      if (PASSING.has(-result)) this.#retry(-result);
+      else this.#fail(-result);
+      return;
+    }
+    const reached = this.#done + result;
+    if (reached >= this.#range.length) this.#end(this.#range.length);
+    else if (result >= MAX_TRANSFER) this.#continueFrom(reached);
+    // Short: the end of the file, or a file system that gives less than it has (FUSE does, even nothing).
+    else if (this.#op === "read") this.#askSize(reached);
+    else this.#continueFrom(reached);
+  }
+
+  /** Goes on at the start of the block in which the kernel stopped. */
+  #continueFrom(reached: number): void {
+    const progress = reached > this.#furthest;
+    this.#furthest = Math.max(this.#furthest, reached);
+    const before = this.#done;
+    this.#done = reached - reached % this.#file.blockSize;
+    // A write that stops inside the same block again has brought nothing.
+    if (this.#op === "write" ? this.#done > before : progress) this.#stalled = 0;
+    else if (++this.#stalled >= MAX_ATTEMPTS) return this.#fail(Errno.EIO);
+    this.#startAfterPause();
+  }
+
+  #retry(errno: number): void {
+    if (++this.#stalled >= MAX_ATTEMPTS) this.#fail(errno);
+    else this.#startAfterPause();
+  }
+
+  /** The second attempt comes at once; each one after that waits twice as long as the one before. */
+  #startAfterPause(): void {
+    if (this.#stalled < 2) return this.start();
+    const pause = { op: "pause", milliseconds: 2 ** (this.#stalled - 2) } as const;
+    this.#file.engine.submit(pause, { complete: () => this.start() });
+  }
+
+  #askSize(reached: number): void {
+    const { engine, fd } = this.#file;
+    this.#done = reached;
+    try {
+      this.#stat = engine.acquire(256);
+    } catch (error) {
+      // Without memory for the answer nobody can tell whether bytes are missing.
+      this.#error = error as DmaError;
+      this.#end(-Errno.ENOMEM);
+      return;
+    }
+    const complete = (result: number) => this.#judgeShort(reached, result);
+    engine.submit({ op: "stat", fd, memory: this.#stat }, { complete });
+  }
+
+  #judgeShort(reached: number, result: number): void {
+    const { engine, path } = this.#file;
+    const stat = this.#stat!;
+    const facts = result < 0 ? undefined : parseStat(stat.bytes);
+    engine.release(stat);
+    if (!facts) {
+      if (PASSING.has(-result)) return this.#retry(-result);
+      this.#error = ioError(-result, "stat", path);
+      return this.#end(result);
+    }
+    let size: number;
+    try {
+      size = exactSize(facts, path);
+    } catch (error) {
+      this.#error = error as DmaError;
+      return this.#end(-Errno.EOVERFLOW);
+    }
+    const { position } = this.#range;
+    if (position + reached < size) return this.#continueFrom(reached);
+    this.#endOfFile = true;
+    // A file that was cut meanwhile may end before what was read.
+    this.#end(Math.max(0, Math.min(reached, size - position)));
+  }
+
+  #fail(errno: number): void {
+    const { path } = this.#file;
+    const at = this.#range.position + Math.max(this.#done, this.#furthest);
+    const detail = this.#stalled > 0 || this.#done > 0 ? `the ${this.#op} stops at ${at}` : "";
+    this.#error = ioError(errno, this.#op, path, detail);
+    this.#end(-errno);
+  }
+
+  #end(result: number): void {
+    if (result >= 0) this.#done = result;
+    this.#ended.complete(result);
+  }
+}
+
+/** Moves a range of a file that is in use. Resolves to the bytes moved: fewer than asked for where a read meets the end. */
+export function transfer(
+  file: OpenFile,
+  op: "read" | "write",
+  range: TransferRange,
+): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const complete = (result: number) => {
+      if (result < 0) reject(moving.error);
+      else resolve(result);
+    };
+    const moving = new Transfer(file, op, range, { complete });
+    moving.start();
+  });
+}

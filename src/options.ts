@@ -1,0 +1,373 @@
+// The options of the public classes, their defaults, and what they come to when they are checked.
+
+import { environment } from "../ffi/shim.ts";
+import {
+  choiceOption,
+  flagOption,
+  integer,
+  integerOption,
+  pathText,
+  readOptions,
+} from "./arguments.ts";
+import type { OpenRequest } from "./file/open.ts";
+import type { MergeLimits } from "./file/read_many.ts";
+import type { WriterOptions } from "./writer/writer.ts";
+
+/** Bytes of one buffer of a writer, unless told otherwise: 1 MiB. Found by measuring: bench/FINDINGS.md. */
+export const DEFAULT_BUFFER_SIZE: number = 1 << 20;
+/** Buffers of a writer in flight, unless told otherwise: 4. */
+export const DEFAULT_WRITE_BEHIND: number = 4;
+/** Bytes of one buffer of a reader, unless told otherwise: 1 MiB. Found by measuring: bench/FINDINGS.md. */
+export const DEFAULT_READ_BUFFER_SIZE: number = 1 << 20;
+/** Buffers that a reader reads ahead, unless told otherwise: 4. */
+export const DEFAULT_READ_AHEAD: number = 4;
+
+/** More than this in one request is more than a kernel takes. */
+const MAX_BUFFER_SIZE = 1 << 30;
+const MAX_BUFFERS = 1024;
+/** No file is longer. */
+const MAX_END = Number.MAX_SAFE_INTEGER;
+
+/** How `DmaFile.open` opens. */
+export interface DmaOpenOptions {
+  /**
+   * Open for reading.
+   *
+   * @default {true}
+   */
+  read?: boolean;
+  /**
+   * Open for writing.
+   *
+   * @default {false}
+   */
+  write?: boolean;
+  /**
+   * Make the file where there is none. Needs `write`.
+   *
+   * @default {false}
+   */
+  create?: boolean;
+  /**
+   * Make the file, and fail where there is one. Needs `write`.
+   *
+   * @default {false}
+   */
+  createNew?: boolean;
+  /**
+   * Empty the file. Needs `write`.
+   *
+   * @default {false}
+   */
+  truncate?: boolean;
+  /**
+   * Permission bits of a new file, less the umask.
+   *
+   * @default {0o666}
+   */
+  mode?: number;
+  /**
+   * "require": fail where the file system refuses Direct I/O. "prefer": use the page cache there. "off": always use
+   * the page cache.
+   *
+   * @default {"prefer"}
+   */
+  direct?: "require" | "prefer" | "off";
+}
+
+/** How `DmaFile.create` creates. */
+export interface DmaCreateOptions {
+  /**
+   * Allow reading back what was written.
+   *
+   * @default {true}
+   */
+  read?: boolean;
+  /**
+   * Permission bits of a new file, less the umask.
+   *
+   * @default {0o666}
+   */
+  mode?: number;
+  /**
+   * As in {@linkcode DmaOpenOptions.direct}.
+   *
+   * @default {"prefer"}
+   */
+  direct?: "require" | "prefer" | "off";
+  /**
+   * Write without a name, or under a temporary one in the same directory: the path appears, whole and durable, only
+   * when the file is closed without an error, and never otherwise.
+   *
+   * @default {false}
+   */
+  atomic?: boolean;
+}
+
+/** How `DmaFile.preallocate` reserves. */
+export interface DmaPreallocateOptions {
+  /**
+   * Leave the file's length as it is.
+   *
+   * @default {false}
+   */
+  keepSize?: boolean;
+}
+
+/** Where `DmaFile.temp` makes its file. */
+export interface DmaTempOptions {
+  /**
+   * The directory, whose file system must know O_TMPFILE. Where the variable `TMPDIR` may be read and is set, it is
+   * the default.
+   *
+   * @default {"/tmp"}
+   */
+  dir?: string | URL;
+}
+
+/** How `DmaFile.readMany` merges. */
+export interface ReadManyOptions {
+  /**
+   * Bytes that one merged read may have, in whole blocks. A range that is larger is read alone.
+   *
+   * @default {524288}
+   */
+  maxMerged?: number;
+  /**
+   * Bytes that may be read for nothing between two ranges of one read. Whole blocks are read anyway: what lies in the
+   * same block, or in the next one, leaves no gap.
+   *
+   * @default {0}
+   */
+  maxGap?: number;
+  /**
+   * Reads in flight or waiting to be taken, at most. Memory is this many times `maxMerged`.
+   *
+   * @default {16}
+   */
+  concurrency?: number;
+}
+
+/** How a `DmaStreamWriter` writes. */
+export interface DmaStreamWriterOptions {
+  /**
+   * Bytes of one buffer, rounded up to the file's alignment. 0 means one alignment unit; 1 GiB is the most.
+   *
+   * @default {1048576}
+   */
+  bufferSize?: number;
+  /**
+   * Buffers that may be in flight, at most 1,024. Below 1 means 1. Filling goes on in one more. Given neither
+   * this nor `bufferSize`, a writer has less while many streams are at work: `bufferBudget` of `configure`.
+   *
+   * @default {4}
+   */
+  writeBehind?: number;
+  /**
+   * Where to start, in bytes: any position. Not together with `append`.
+   *
+   * @default {0}
+   */
+  position?: number;
+  /**
+   * Start at the end of the file, whatever its length.
+   *
+   * @default {false}
+   */
+  append?: boolean;
+  /**
+   * Bytes expected in all: their space is reserved at once, and what is not used is given back at close. More or
+   * fewer may come. Does nothing with `preallocate: false`.
+   *
+   * @default {0}
+   */
+  sizeHint?: number;
+  /**
+   * Move the end of file ahead of the writes. Faster where writes that extend a file run one by one (ext4); while
+   * the writer is open, and after a crash, the file may be longer than what was written, by zeros.
+   *
+   * @default {true}
+   */
+  preallocate?: boolean;
+  /**
+   * Make bytes, length and name durable before `close()` resolves. An atomic file is made durable in any case.
+   *
+   * @default {true}
+   */
+  syncOnClose?: boolean;
+  /**
+   * Close the file with the stream.
+   *
+   * @default {true}
+   */
+  closeFile?: boolean;
+}
+
+/** How `DmaStreamWriter.sync` is done. */
+export interface DmaSyncOptions {
+  /**
+   * Also write the partly filled buffer, padded with zeros or with what stands there, so that everything written so far is durable.
+   *
+   * @default {false}
+   */
+  tail?: boolean;
+}
+
+/** How a `DmaStreamReader` reads. */
+export interface DmaStreamReaderOptions {
+  /**
+   * The first byte to read: any position.
+   *
+   * @default {0}
+   */
+  start?: number;
+  /**
+   * The byte after the last one to read: any position. The end of the file comes first where it is before that.
+   *
+   * @default {Infinity}
+   */
+  end?: number;
+  /**
+   * Bytes of one buffer, rounded up to the file's alignment. 0 means one alignment unit; 1 GiB is the most.
+   *
+   * @default {1048576}
+   */
+  bufferSize?: number;
+  /**
+   * Buffers that are read ahead, at most 1,024. 0: a read only when asked. Memory is one buffer more.
+   * Given neither this nor `bufferSize`, a reader has less while many streams are at work: `bufferBudget` of `configure`.
+   *
+   * @default {4}
+   */
+  readAhead?: number;
+  /**
+   * Close the file when the stream ends or is cancelled. A file with a writer at work is left to that.
+   *
+   * @default {true}
+   */
+  closeFile?: boolean;
+}
+
+const OPEN_OPTIONS = {
+  read: flagOption(true),
+  write: flagOption(false),
+  create: flagOption(false),
+  createNew: flagOption(false),
+  truncate: flagOption(false),
+  mode: integerOption(0o666, 0, 0o7777),
+  direct: choiceOption("prefer", "require", "off"),
+};
+
+/** What `DmaFile.open` is to open. */
+export function openRequest(options: DmaOpenOptions | undefined): OpenRequest {
+  const request = readOptions(options, OPEN_OPTIONS);
+  const { read, write } = request;
+  if (!read && !write) throw new TypeError("Invalid options: read or write must be true");
+  for (const name of ["create", "createNew", "truncate"] as const) {
+    if (request[name] && !write) throw new TypeError(`Invalid ${name} true: it needs write: true`);
+  }
+  return request;
+}
+
+/** What `DmaFile.create` is to make, and whether atomically. */
+export function createRequest(
+  options: DmaCreateOptions | undefined,
+): OpenRequest & { readonly atomic: boolean } {
+  const { read, mode, direct } = OPEN_OPTIONS;
+  const request = readOptions(options, { read, mode, direct, atomic: flagOption(false) });
+  return { ...request, write: true, create: true, createNew: false, truncate: true };
+}
+
+/** The directory for a temporary file. */
+export function temporaryDirectory(options: DmaTempOptions | undefined): string {
+  const fallback = () => environment("TMPDIR") ?? "/tmp";
+  const dir = (name: string, value: unknown) => value == null ? fallback() : pathText(name, value);
+  return readOptions(options, { dir }).dir;
+}
+
+/** Whether `DmaFile.preallocate` leaves the file's length as it is. */
+export function keepsSize(options: DmaPreallocateOptions | undefined): boolean {
+  return readOptions(options, { keepSize: flagOption(false) }).keepSize;
+}
+
+/** How ranges may be merged. */
+export function mergeLimits(options: ReadManyOptions | undefined): MergeLimits {
+  return readOptions(options, {
+    maxMerged: integerOption(512 * 1024),
+    maxGap: integerOption(0),
+    concurrency: integerOption(16, 1, 4096),
+  });
+}
+
+/** A size of buffers, in whole blocks. */
+function wholeBlocks(size: number, alignment: number): number {
+  return Math.max(1, Math.ceil(size / alignment)) * alignment;
+}
+
+/** How a writer writes. */
+export function writerOptions(
+  options: DmaStreamWriterOptions | undefined,
+  alignment: number,
+): WriterOptions {
+  const { bufferSize, writeBehind, position, ...given } = readOptions(options, {
+    bufferSize: integerOption(undefined, 0, MAX_BUFFER_SIZE),
+    writeBehind: integerOption(undefined, Number.MIN_SAFE_INTEGER, MAX_BUFFERS),
+    position: integerOption(undefined),
+    append: flagOption(false),
+    sizeHint: integerOption(0),
+    preallocate: flagOption(true),
+    syncOnClose: flagOption(true),
+    closeFile: flagOption(true),
+  });
+  if (given.append && position !== undefined) {
+    throw new TypeError(`Cannot start at position ${position} and append: give one of them`);
+  }
+  return {
+    ...given,
+    bufferSize: wholeBlocks(bufferSize ?? DEFAULT_BUFFER_SIZE, alignment),
+    writeBehind: Math.max(1, writeBehind ?? DEFAULT_WRITE_BEHIND),
+    sharesMemory: bufferSize === undefined && writeBehind === undefined,
+    position: position ?? 0,
+  };
+}
+
+/** Whether `DmaStreamWriter.sync` or `flushAligned` includes the partly filled buffer. */
+export function includesTail(options: DmaSyncOptions | undefined): boolean {
+  return readOptions(options, { tail: flagOption(false) }).tail;
+}
+
+/** How a reader reads, checked. */
+export interface ReaderOptions {
+  readonly start: number;
+  readonly end: number;
+  readonly bufferSize: number;
+  readonly readAhead: number;
+  readonly closeFile: boolean;
+  /** Whether size and number of buffers may be less while many streams are at work. */
+  readonly sharesMemory: boolean;
+}
+
+/** How a reader reads. */
+export function readerOptions(
+  options: DmaStreamReaderOptions | undefined,
+  alignment: number,
+): ReaderOptions {
+  const { bufferSize, readAhead, start, end, closeFile } = readOptions(options, {
+    start: integerOption(0),
+    end: (name, value) => integer(name, value == null || value === Infinity ? MAX_END : value),
+    bufferSize: integerOption(undefined, 0, MAX_BUFFER_SIZE),
+    readAhead: integerOption(undefined, 0, MAX_BUFFERS),
+    closeFile: flagOption(true),
+  });
+  if (end < start) {
+    throw new RangeError(`Invalid end ${end}: it must not be before start ${start}`);
+  }
+  return {
+    start,
+    end,
+    bufferSize: wholeBlocks(bufferSize ?? DEFAULT_READ_BUFFER_SIZE, alignment),
+    readAhead: readAhead ?? DEFAULT_READ_AHEAD,
+    closeFile,
+    sharesMemory: bufferSize === undefined && readAhead === undefined,
+  };
+}

@@ -1,0 +1,184 @@
+// What a DmaStreamReader's ReadableStream calls: chunks on their way from read-ahead to the consumer.
+
+import { yieldIfNeeded } from "../engine/event_loop.ts";
+import { terminable } from "../engine/isolate.ts";
+import { closeFile } from "../file/close.ts";
+import type { OpenFile } from "../file/open_file.ts";
+import { readStraight } from "../file/random_access.ts";
+import type { ReadAhead } from "./read_ahead.ts";
+
+/** Bytes of a chunk, at most: as Deno's own file streams have them, and what malloc gives out without a page fault. */
+const MAX_CHUNK = 64 * 1024;
+
+/** How a {@linkcode ReaderSource} reads. */
+export interface ReaderSourceOptions {
+  readonly bufferSize: number;
+  readonly readAhead: number;
+  readonly closeFile: boolean;
+}
+
+/** The underlying source of a reader's stream. It must not hold the stream, or that could never be dropped. */
+export class ReaderSource {
+  readonly file: OpenFile;
+  readonly readAhead: ReadAhead;
+  readonly #options: ReaderSourceOptions;
+  #controller: WeakRef<ReadableByteStreamController> | undefined;
+  #finished: Promise<void> | undefined;
+  /** Bytes are on their way to the stream. */
+  #pulling = false;
+  /** A read into a view that the consumer brought. */
+  #straight: Promise<number> | undefined;
+  readonly #ended = Promise.withResolvers<void>();
+
+  constructor(file: OpenFile, readAhead: ReadAhead, options: ReaderSourceOptions) {
+    this.file = file;
+    this.readAhead = readAhead;
+    this.#options = options;
+  }
+
+  /** Resolves when everything is free. */
+  get ended(): Promise<void> {
+    return this.#ended.promise;
+  }
+
+  /** Whether the stream itself holds nothing and has not ended, so that it can be read past it. */
+  get untouched(): boolean {
+    const queued = this.#controller?.deref()?.desiredSize !== 0;
+    return this.#finished === undefined && !this.#pulling && !queued;
+  }
+
+  start(controller: ReadableByteStreamController): void {
+    this.#controller = new WeakRef(controller);
+  }
+
+  pull(controller: ReadableByteStreamController): Promise<void> | undefined {
+    if (controller.byobRequest) return this.#whilePulling(() => this.#pullInto(controller));
+    let bytes;
+    try {
+      bytes = this.readAhead.peek(MAX_CHUNK);
+    } catch (error) {
+      return this.#fail(error);
+    }
+    if (bytes !== undefined) return this.#give(controller, bytes);
+    return this.#whilePulling(() => this.#pullLater(controller));
+  }
+
+  async #pullLater(controller: ReadableByteStreamController): Promise<void> {
+    let bytes;
+    // What is there must be taken at once: a skip, or the end, would take it away.
+    while ((bytes = this.readAhead.peek(MAX_CHUNK)) === undefined) await this.readAhead.ready();
+    await this.#give(controller, bytes);
+  }
+
+  async #whilePulling(work: () => Promise<void>): Promise<void> {
+    this.#pulling = true;
+    try {
+      await work();
+    } catch (error) {
+      return await this.#fail(error);
+    } finally {
+      this.#pulling = false;
+    }
+  }
+
+  /** Everything is free by the time that the consumer hears of the failure. */
+  async #fail(error: unknown): Promise<never> {
+    await this.finish().catch(() => {});
+    throw error;
+  }
+
+  #give(
+    controller: ReadableByteStreamController,
+    bytes: Uint8Array<ArrayBuffer> | null,
+  ): Promise<void> | undefined {
+    if (bytes === null) return this.#end(controller);
+    const { length } = bytes;
+    controller.enqueue(bytes.slice());
+    this.readAhead.advance(length);
+    return yieldIfNeeded(length);
+  }
+
+  async #end(controller: ReadableByteStreamController): Promise<void> {
+    if (this.#finished) return;
+    await this.finish();
+    controller.close();
+    controller.byobRequest?.respond(0);
+  }
+
+  /** Fills the view that the consumer brought: in place where Direct I/O can, else by a copy. */
+  async #pullInto(controller: ReadableByteStreamController): Promise<void> {
+    const { readAhead } = this;
+    const view = controller.byobRequest!.view as Uint8Array<ArrayBuffer>;
+    const { bufferSize, readAhead: ahead } = this.#options;
+    // Only where nothing is read ahead, or the view is as large as what would be: else read-ahead is worth more.
+    const straight = ahead === 0 || view.byteLength >= bufferSize;
+    while (straight && readAhead.idle && !terminable) {
+      const from = readAhead.position;
+      const length = await this.#readStraight(view);
+      if (this.#finished) return;
+      // Skipped meanwhile: these bytes are not wanted any more.
+      if (readAhead.position !== from) continue;
+      if (length === 0) break;
+      readAhead.jump(length);
+      controller.byobRequest!.respond(length);
+      return;
+    }
+    let bytes;
+    // As above.
+    while ((bytes = readAhead.peek(view.byteLength)) === undefined) await readAhead.ready();
+    if (this.#finished) return;
+    if (bytes === null) return await this.#end(controller);
+    new Uint8Array(view.buffer, view.byteOffset, view.byteLength).set(bytes);
+    // The bytes are gone with their buffer, which may be given back now.
+    const { length } = bytes;
+    readAhead.advance(length);
+    controller.byobRequest!.respond(length);
+    await yieldIfNeeded(length);
+  }
+
+  async #readStraight(view: Uint8Array<ArrayBuffer>): Promise<number> {
+    const { position, end } = this.readAhead;
+    this.#straight = readStraight(this.file, view, position, end);
+    try {
+      return await this.#straight;
+    } finally {
+      this.#straight = undefined;
+    }
+  }
+
+  /** Frees everything, and closes the file where that is wanted. */
+  finish(): Promise<void> {
+    return this.#finished ??= this.#finish();
+  }
+
+  async #finish(): Promise<void> {
+    try {
+      await this.readAhead.cancel();
+      await this.#straight?.catch(() => {});
+      const { file } = this;
+      // A writer at work closes the file when it is done.
+      const closes = (this.#options.closeFile || file.dropped) && !file.writer;
+      if (closes) await closeFile(file);
+    } finally {
+      this.#ended.resolve();
+    }
+  }
+
+  /** Ends the reading and the stream with it, also under a lock. */
+  async close(): Promise<void> {
+    if (this.#finished) return await this.#finished;
+    const controller = this.#controller?.deref();
+    try {
+      await this.finish();
+    } catch (error) {
+      controller?.error(error);
+      throw error;
+    }
+    try {
+      controller?.close();
+      controller?.byobRequest?.respond(0);
+    } catch {
+      // Cancelled or errored meanwhile: it is over all the same.
+    }
+  }
+}

@@ -1,0 +1,308 @@
+// The buffers of a writer: bytes are copied into one of them, and full ones become writes.
+
+import { assert } from "../assert.ts";
+import type { BufferBudget } from "../engine/buffer_budget.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { Block, Memory } from "../engine/operation.ts";
+import type { WriteRequest } from "./write_queue.ts";
+
+/** A file's first buffer starts this small: most files never need a large one. */
+const FIRST_BUFFER = 64 * 1024;
+
+/** What {@linkcode WriteBuffers} are made of. */
+export interface WriteBuffersOptions {
+  readonly engine: Engine;
+  /** What writes begin and end at a multiple of. */
+  readonly blockSize: number;
+  /** A multiple of the block size. */
+  readonly bufferSize: number;
+  /** Writes in flight at most. */
+  readonly writeBehind: number;
+  /** What the buffers count against; undefined where their size and number were asked for. */
+  readonly budget: BufferBudget | undefined;
+  /** Where the first byte goes; a multiple of the block size. */
+  readonly base: number;
+}
+
+/** A buffer that is being filled. */
+class FillingBuffer {
+  readonly #engine: Engine;
+  readonly #freed: (capacity: number) => void;
+  #block: Block;
+  /** Writes from it that have not ended. While there are any, the block stays. */
+  #writes = 0;
+  #retired = false;
+  /** Where its first byte goes. */
+  readonly base: number;
+  /** What it is filled into. */
+  bytes: Uint8Array<ArrayBuffer>;
+  capacity: number;
+  /** Bytes in it. */
+  fill = 0;
+  /** Bytes of it that became writes, in whole blocks. */
+  written = 0;
+
+  constructor(engine: Engine, capacity: number, base: number, freed: (capacity: number) => void) {
+    this.#engine = engine;
+    this.#freed = freed;
+    this.#block = engine.acquire(capacity);
+    this.bytes = this.#block.bytes;
+    this.capacity = capacity;
+    this.base = base;
+  }
+
+  /** Where the next byte goes. */
+  get end(): number {
+    return this.base + this.fill;
+  }
+
+  /** Makes it larger. False where the kernel has a part of it. */
+  grow(capacity: number): boolean {
+    if (this.#writes > 0) return false;
+    const block = this.#engine.acquire(capacity);
+    block.bytes.set(this.bytes.subarray(this.written, this.fill), this.written);
+    this.#engine.release(this.#block);
+    this.#block = block;
+    this.bytes = block.bytes;
+    this.capacity = capacity;
+    return true;
+  }
+
+  /** A write, in place, of what was filled in since the last one, up to `to`, padding included. */
+  writeUpTo(to: number): WriteRequest {
+    const { written: offset, base, fill } = this;
+    assert(to > offset, "a write has bytes");
+    this.#writes++;
+    this.written = Math.min(to, fill);
+    return {
+      memory: this.#block,
+      offset,
+      length: to - offset,
+      position: base + offset,
+      dataEnd: base + this.written,
+      release: () => {
+        this.#writes--;
+        this.#free();
+      },
+    };
+  }
+
+  /** Nothing more is filled in: the memory goes back with the last write. */
+  retire(): void {
+    this.#retired = true;
+    this.#free();
+  }
+
+  #free(): void {
+    if (!this.#retired || this.#writes > 0) return;
+    this.#engine.release(this.#block);
+    this.#freed(this.capacity);
+  }
+}
+
+/** Takes bytes in, and never has more buffers than one that fills and those in flight. */
+export class WriteBuffers {
+  readonly #engine: Engine;
+  readonly #blockSize: number;
+  readonly #bufferSize: number;
+  readonly #writeBehind: number;
+  readonly #budget: BufferBudget | undefined;
+  #isFirst = true;
+  /** Buffers that exist: filling, waiting or in flight. */
+  #count = 0;
+  /** Where the current buffer starts, or would. */
+  #base: number;
+  #filling: FillingBuffer | undefined;
+  #full: WriteRequest[] = [];
+
+  constructor(options: WriteBuffersOptions) {
+    this.#engine = options.engine;
+    this.#blockSize = options.blockSize;
+    this.#bufferSize = options.bufferSize;
+    this.#writeBehind = options.writeBehind;
+    this.#budget = options.budget;
+    this.#base = options.base;
+  }
+
+  /** Where the next byte goes. */
+  get position(): number {
+    return this.#filling?.end ?? this.#base;
+  }
+
+  /** The end of the buffers that are full. */
+  get fullEnd(): number {
+    return this.#base;
+  }
+
+  /** Whether a buffer may be started. With a budget that is spent there is one, which fills and then flies. */
+  get #hasSpare(): boolean {
+    return this.#count <= (this.#budget?.crowded ? 0 : this.#writeBehind);
+  }
+
+  /** Bytes that a buffer should have now. */
+  get #wholeSize(): number {
+    return this.#budget?.sizeNow(this.#bufferSize, this.#blockSize) ?? this.#bufferSize;
+  }
+
+  /** Whether {@linkcode write} would take a byte. */
+  get hasRoom(): boolean {
+    return this.#filling !== undefined || this.#hasSpare;
+  }
+
+  /** Whether a buffer is partly filled. */
+  get isFilling(): boolean {
+    return this.#filling !== undefined;
+  }
+
+  /** Whether {@linkcode writeMemory} may be called now: nothing partly filled, and a buffer to spare. */
+  get takesMemory(): boolean {
+    return this.#filling === undefined && this.#hasSpare;
+  }
+
+  /** The writes of buffers that became full since the last call. */
+  takeFull(): readonly WriteRequest[] {
+    const full = this.#full;
+    if (full.length > 0) this.#full = [];
+    return full;
+  }
+
+  /** Whether {@linkcode takeFull} would give any. */
+  get hasFull(): boolean {
+    return this.#full.length > 0;
+  }
+
+  /** Copies what there is room for, from `from` on, and returns how much that was. Throws without memory. */
+  write(bytes: Uint8Array, from: number): number {
+    let filling = this.#filling;
+    let at = from;
+    while (at < bytes.length) {
+      if (!filling) {
+        if (!this.#hasSpare) break;
+        filling = this.#start();
+      }
+      const room = filling.capacity - filling.fill;
+      if (room === 0) {
+        if (this.#grow(filling)) continue;
+        this.#retire(filling);
+        filling = undefined;
+        continue;
+      }
+      const length = Math.min(room, bytes.length - at);
+      filling.bytes.set(
+        at === 0 && length === bytes.length ? bytes : bytes.subarray(at, at + length),
+        filling.fill,
+      );
+      filling.fill += length;
+      at += length;
+      if (filling.fill === filling.capacity && filling.capacity >= this.#wholeSize) {
+        this.#retire(filling);
+        filling = undefined;
+      }
+    }
+    return at - from;
+  }
+
+  /** What stands in the file before the first byte, in the same block. */
+  startWith(head: Uint8Array): void {
+    const filling = this.#start();
+    filling.bytes.set(head);
+    filling.fill = head.length;
+  }
+
+  /** Writes memory that is handed over, all of it. `release` is called when the kernel is done with it. */
+  writeMemory(memory: Memory, length: number, release: () => void): void {
+    const position = this.#base;
+    this.#base += length;
+    this.#add(length);
+    this.#full.push({
+      memory,
+      offset: 0,
+      length,
+      position,
+      dataEnd: position + length,
+      release: () => {
+        this.#remove(length);
+        release();
+      },
+    });
+  }
+
+  #add(bytes: number): void {
+    this.#count++;
+    assert(this.#count <= this.#writeBehind + 1, "one buffer fills and the others fly");
+    this.#budget?.take(bytes);
+  }
+
+  #remove(bytes: number): void {
+    this.#count--;
+    this.#budget?.giveBack(bytes);
+  }
+
+  #start(): FillingBuffer {
+    // Never less than a block, up to which the last one is padded.
+    const first = Math.min(Math.max(FIRST_BUFFER, this.#blockSize), this.#bufferSize);
+    const capacity = this.#isFirst ? first : this.#wholeSize;
+    const freed = (capacity: number) => this.#remove(capacity);
+    // Where there is no memory to be had, none counts.
+    const filling = new FillingBuffer(this.#engine, capacity, this.#base, freed);
+    this.#add(capacity);
+    return this.#filling = filling;
+  }
+
+  /** Makes a small buffer a whole one. False where it is one, or the kernel still has a part of it. */
+  #grow(filling: FillingBuffer): boolean {
+    this.#isFirst = false;
+    const { capacity } = filling;
+    const size = this.#wholeSize;
+    if (capacity >= size || !filling.grow(size)) return false;
+    this.#budget?.take(size - capacity);
+    return true;
+  }
+
+  /** The current buffer is full, or as full as it gets: what was not written of it becomes a write. */
+  #retire(filling: FillingBuffer): void {
+    const padded = Math.ceil(filling.fill / this.#blockSize) * this.#blockSize;
+    if (filling.written < filling.fill) this.#full.push(filling.writeUpTo(padded));
+    this.#leave(filling);
+  }
+
+  #leave(filling: FillingBuffer): void {
+    this.#filling = undefined;
+    this.#base = filling.end;
+    filling.retire();
+  }
+
+  // ---- the tail -----------------------------------------------------------------------------------------------------
+
+  /** The last bytes that fill no block, as a view that holds until the next call. Empty where all blocks are full. */
+  get partialBlock(): Uint8Array<ArrayBuffer> {
+    const filling = this.#filling;
+    if (!filling) return NO_BYTES;
+    return filling.bytes.subarray(filling.fill - filling.fill % this.#blockSize, filling.fill);
+  }
+
+  /** Writes, in place, the full blocks of the buffer that is being filled: nothing is filled in there any more. */
+  writeFullBlocks(): void {
+    const filling = this.#filling;
+    if (!filling) return;
+    const blocks = filling.fill - filling.fill % this.#blockSize;
+    if (blocks > filling.written) this.#full.push(filling.writeUpTo(blocks));
+  }
+
+  /** Fills the last block by `padding`, and writes what was not written. `written` says that the last block was. */
+  finish(padding: Uint8Array | undefined, written: boolean): void {
+    const filling = this.#filling;
+    if (!filling) return;
+    if (written) filling.written = filling.fill;
+    else if (padding) filling.bytes.set(padding, filling.fill);
+    this.#retire(filling);
+  }
+
+  /** What was not written yet never will be. */
+  drop(): void {
+    for (const { release } of this.takeFull()) release();
+    if (this.#filling) this.#leave(this.#filling);
+  }
+}
+
+const NO_BYTES = new Uint8Array(0);

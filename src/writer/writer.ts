@@ -1,0 +1,599 @@
+// A writer: bytes are copied into buffers, and full buffers are written while the next one fills. It is in one phase at a
+// time. After each completion step() decides, from the state as it is then, what comes next. It knows nothing of streams.
+
+import { assert } from "../assert.ts";
+import type { Memory } from "../engine/operation.ts";
+import type { DmaError } from "../errors.ts";
+import { discardName, publish } from "../file/atomic.ts";
+import { closeFile, giveUpFile } from "../file/close.ts";
+import { cutToContent, exceedsContent } from "../file/cut.ts";
+import type { AttachedWriter, OpenFile } from "../file/open_file.ts";
+import { sizeOf } from "../file/stat.ts";
+import { Transfer, transfer } from "../file/transfer.ts";
+import { Preallocator } from "./preallocator.ts";
+import { SyncQueue } from "./sync_queue.ts";
+import { Tail } from "./tail.ts";
+import { WriteBuffers } from "./write_buffers.ts";
+import { type StartedWrite, WriteQueue } from "./write_queue.ts";
+
+/** How a {@linkcode Writer} writes. Every number has been checked. */
+export interface WriterOptions {
+  readonly bufferSize: number;
+  readonly writeBehind: number;
+  /** Whether size and number of buffers may be less while many streams are at work. */
+  readonly sharesMemory: boolean;
+  readonly position: number;
+  readonly append: boolean;
+  readonly sizeHint: number;
+  readonly preallocate: boolean;
+  readonly syncOnClose: boolean;
+  readonly closeFile: boolean;
+}
+
+/** What is left to do at an end, in order. Each looks at the state when its turn comes; undefined: nothing to do. */
+type Ending = readonly (() => Promise<unknown> | undefined)[];
+
+/** What a writer is doing. */
+type Phase =
+  /** The file is looked at: where to start, and what stands before it. */
+  | { readonly name: "opening" }
+  | { readonly name: "open" }
+  /** A close was asked for: what was accepted is being written. */
+  | { readonly name: "draining" }
+  /** Everything is in the file, which is cut, synced, named and closed. */
+  | { readonly name: "committing"; readonly ending: Ending; done: number }
+  /** Something failed, or an abort came: what is in flight is waited for, then the file is cut and closed. */
+  | { readonly name: "failing"; readonly ending: Ending; done: number }
+  | { readonly name: "closed" }
+  | { readonly name: "failed" };
+
+/** Why a writer failed. */
+export interface WriterFailure {
+  /** What every later call rejects with: the first failure, or the reason of an abort. */
+  readonly reason: unknown;
+  /** It was given up from outside, and did not fail of itself. */
+  readonly aborted: boolean;
+}
+
+function closedError(op: string): TypeError {
+  return new TypeError(`Cannot ${op} a stream that is closed`);
+}
+
+/** Writes a contiguous run of bytes to a file. A file has one writer at a time. */
+export class Writer implements AttachedWriter {
+  readonly file: OpenFile;
+  readonly #options: WriterOptions;
+  #phase: Phase = { name: "opening" };
+  /** Operations and other work under way. step() runs after each. */
+  #pending = 0;
+  #failure: WriterFailure | undefined;
+  /** Why the file could not be cut after a failure. */
+  #cutError: unknown;
+  /** A close was asked for. */
+  #closeRequest: { readonly keepOpen: boolean } | undefined;
+  #closeAnnounced = false;
+  readonly #opened = Promise.withResolvers<void>();
+  readonly #failed = Promise.withResolvers<WriterFailure>();
+  readonly #ended = Promise.withResolvers<void>();
+  #room: PromiseWithResolvers<void> | undefined;
+
+  /** Where writing starts; before that is known, what is known. */
+  #start: number;
+  // There as soon as it is known where to start.
+  #buffers!: WriteBuffers;
+  #queue!: WriteQueue;
+  #tail!: Tail;
+  #preallocator!: Preallocator;
+  readonly #syncs = new SyncQueue();
+  #syncing = false;
+  #readingPadding = false;
+  #waitingForTruncate = false;
+
+  constructor(file: OpenFile, options: WriterOptions) {
+    this.file = file;
+    this.#options = options;
+    const { append, position } = options;
+    this.#start = append ? file.length.contentEnd : position;
+    file.descriptor.acquire("write");
+    file.writer = this;
+    // What this module made and nobody wrote to yet has no length to ask for.
+    const isEmpty = file.ownsSize && file.length.sizeUpperBound === 0 && position === 0;
+    if (isEmpty) this.#open(0, new Uint8Array(0));
+    else this.#track(this.#findStart());
+  }
+
+  // ---- what can be asked ------------------------------------------------------------------------------------------
+
+  /** Settles when the start is known, or will never be; undefined where it always was. */
+  get opening(): Promise<void> | undefined {
+    return this.#phase.name === "opening" ? this.#opened.promise : undefined;
+  }
+
+  /** Resolves with the first failure. */
+  get failing(): Promise<WriterFailure> {
+    return this.#failed.promise;
+  }
+
+  /** Resolves when the writer is off the file, whichever way it ended. */
+  get ended(): Promise<void> {
+    return this.#ended.promise;
+  }
+
+  /** Set from the first failure on. */
+  get failure(): WriterFailure | undefined {
+    return this.#failure;
+  }
+
+  /** Whether everything is written, and the writer off the file. */
+  get closed(): boolean {
+    return this.#phase.name === "closed";
+  }
+
+  /** Whether an end was asked for, or came: nothing more is accepted. */
+  get ending(): boolean {
+    return this.#closeRequest !== undefined || this.#failure !== undefined;
+  }
+
+  /** Bytes accepted so far, as a position. */
+  get position(): number {
+    return this.#buffers?.position ?? this.#start;
+  }
+
+  /** The end of the contiguous prefix that has reached the file. Never goes back. */
+  get flushedPosition(): number {
+    return this.#queue?.flushed ?? this.#start;
+  }
+
+  // ---- opening ----------------------------------------------------------------------------------------------------
+
+  /** Looks at the file where the start depends on it: its length, and what stands in the block before the start. */
+  async #findStart(): Promise<void> {
+    const { file } = this;
+    const { append, position } = this.#options;
+    const size = await sizeOf(file.descriptor);
+    file.length.found(size, append || !file.ownsSize);
+    const start = append ? size : position;
+    // Whoever starts behind something that was reserved means to keep it.
+    file.length.addContent(Math.min(start, size));
+    const inside = start % file.blockSize;
+    const head = inside > 0 ? await this.#readBlock(start - inside) : undefined;
+    if (!this.#failure) this.#open(start, head?.subarray(0, inside) ?? new Uint8Array(0));
+  }
+
+  /** A block of the file; zeros where the file has none. */
+  async #readBlock(position: number): Promise<Uint8Array> {
+    const { file } = this;
+    const length = file.blockSize;
+    const memory = file.engine.acquire(length);
+    try {
+      const read = await transfer(file, "read", { memory, offset: 0, length, position });
+      const block = new Uint8Array(length);
+      block.set(memory.bytes.subarray(0, read));
+      return block;
+    } finally {
+      file.engine.release(memory);
+    }
+  }
+
+  #open(start: number, head: Uint8Array): void {
+    const { engine, blockSize, extendsFreely } = this.file;
+    const { bufferSize, writeBehind, sharesMemory, sizeHint, preallocate } = this.#options;
+    this.#start = start;
+    // Where extending a file costs nothing, only what was hinted is worth reserving.
+    const ahead = preallocate && (sizeHint > 0 || !extendsFreely);
+    this.#preallocator = new Preallocator(ahead, sizeHint > 0 ? start + sizeHint : 0);
+    this.#queue = new WriteQueue(start, writeBehind);
+    this.#tail = new Tail(blockSize, start);
+    const budget = sharesMemory ? engine.budget : undefined;
+    const base = start - head.length;
+    const options = { engine, blockSize, bufferSize, writeBehind, budget, base };
+    this.#buffers = new WriteBuffers(options);
+    if (head.length > 0) this.#buffers.startWith(head);
+    this.#phase = { name: "open" };
+    this.#opened.resolve();
+  }
+
+  // ---- filling ----------------------------------------------------------------------------------------------------
+
+  /**
+   * Copies what there is room for, from `from` on, and returns how much that was. Everything, unless all buffers are full:
+   * then {@linkcode room} tells when to go on. Where there is no memory to be had, that is the failure.
+   */
+  write(bytes: Uint8Array, from = 0): number {
+    if (this.#phase.name !== "open" || this.#closeRequest) return 0;
+    const buffers = this.#buffers;
+    try {
+      const taken = buffers.write(bytes, from);
+      if (buffers.hasFull || this.#tail.due) this.#step();
+      return taken;
+    } catch (error) {
+      this.fail(error);
+      return 0;
+    }
+  }
+
+  /** Whether {@linkcode write} would take a byte. */
+  get hasRoom(): boolean {
+    return this.#phase.name === "open" && !this.#closeRequest && this.#buffers.hasRoom;
+  }
+
+  /** Resolves when {@linkcode write} would take a byte; rejects with the failure. */
+  room(): Promise<void> {
+    if (this.#failure) return Promise.reject(this.#failure.reason);
+    if (this.#closeRequest) return Promise.reject(closedError("write"));
+    if (this.hasRoom) return Promise.resolve();
+    return (this.#room ??= Promise.withResolvers()).promise;
+  }
+
+  /** Whether {@linkcode writeMemory} may be called now: nothing partly filled, and a buffer to spare. */
+  get takesMemory(): boolean {
+    return this.hasRoom && this.#buffers.takesMemory;
+  }
+
+  /**
+   * Writes memory that is handed over, without a copy. Its length must be a multiple of the block size, and
+   * {@linkcode takesMemory} true. `release` is called when the kernel is done with it.
+   */
+  writeMemory(memory: Memory, length: number, release: () => void): void {
+    assert(this.takesMemory, "memory is handed over when there is room for it");
+    this.#buffers.writeMemory(memory, length, release);
+    this.#step();
+  }
+
+  // ---- flush and sync ---------------------------------------------------------------------------------------------
+
+  /** Waits for every full buffer, and with `tail` for the rest too. Resolves to the flushed position. */
+  flush(tail: boolean): Promise<number> {
+    return this.#wait(tail, false);
+  }
+
+  /**
+   * As {@linkcode flush}, and makes it durable, with the file's name. Resolves to the flushed position as it was when the
+   * sync of the file began.
+   */
+  sync(tail: boolean): Promise<number> {
+    return this.#wait(tail, true);
+  }
+
+  async #wait(tail: boolean, durable: boolean): Promise<number> {
+    if (this.#phase.name === "opening") await this.#opened.promise;
+    if (this.#failure) throw this.#failure.reason;
+    // The descriptor may be closed, and its number another file's.
+    const detached = this.file.writer !== this;
+    if (detached && durable && !this.#isDurable) throw closedError("sync");
+    if (tail) this.#tail.want(this.position);
+    const waiting = this.#syncs.add(tail ? this.position : this.#buffers.fullEnd, durable);
+    if (detached) this.#syncs.serve(this.#queue.flushed, true);
+    else this.#step();
+    return await waiting;
+  }
+
+  /** Whether everything that was done to the file is durable, with its name. */
+  get #isDurable(): boolean {
+    return !this.file.unsynced && !this.file.nameIsVolatile;
+  }
+
+  // ---- the end ----------------------------------------------------------------------------------------------------
+
+  /**
+   * Writes what is left, cuts the file to its exact length, makes it durable with its name, and closes it, or leaves it
+   * open with `keepOpen`. After a failure frees everything and rejects with it.
+   */
+  async close(keepOpen = false): Promise<void> {
+    if (!this.#closeRequest && !this.#failure) {
+      this.#closeRequest = { keepOpen };
+      this.#room?.reject(closedError("write"));
+      this.#room = undefined;
+      this.#step();
+    }
+    await this.ended;
+    if (this.#failure) throw this.#failure.reason;
+  }
+
+  /**
+   * Gives up what is not whole; the file is cut to what is, and closed. A close that has begun is not undone: where it
+   * succeeds, so does this. Rejects where the file could not be cut.
+   */
+  async abort(reason: unknown): Promise<void> {
+    if (!this.#closeRequest) this.fail(reason, true);
+    await this.ended;
+    if (this.#cutError) throw this.#cutError;
+  }
+
+  /** A close will be asked for, when the chunks before it are taken. */
+  announceClose(): void {
+    this.#closeAnnounced = true;
+  }
+
+  /** The file is closed under the writer. One that is closing already comes first. */
+  async abortWriter(reason: unknown): Promise<void> {
+    if (!this.#closeRequest && !this.#closeAnnounced) this.fail(reason);
+    await this.ended;
+  }
+
+  /** The first failure is final: rejects whoever waits, and drops what was not begun. Nothing may follow a hole. */
+  fail(reason: unknown, aborted = false): void {
+    if (this.#failure || this.#phase.name === "closed") return;
+    this.#failure = { reason, aborted };
+    this.#preallocator?.stop();
+    this.#queue?.drop();
+    this.#buffers?.drop();
+    this.#syncs.rejectWaiting(reason);
+    this.#room?.reject(reason);
+    this.#room = undefined;
+    const ending = [this.#cutAfterFailure, () => discardName(this.file), this.#leaveAfterFailure];
+    this.#phase = { name: "failing", ending, done: 0 };
+    this.#opened.resolve();
+    this.#failed.resolve(this.#failure);
+    this.#step();
+  }
+
+  readonly #cut = (): Promise<void> | undefined => {
+    return exceedsContent(this.file) ? cutToContent(this.file) : undefined;
+  };
+
+  readonly #syncAtEnd = (): Promise<void> | undefined => {
+    const wanted = this.#options.syncOnClose || this.file.publication !== undefined;
+    return wanted && !this.#isDurable ? this.#syncFile() : undefined;
+  };
+
+  /** An atomic file that stays open for more writers is published when it is closed. */
+  readonly #publish = (): Promise<void> | undefined => {
+    const { file } = this;
+    const { publication, spoiled } = file;
+    const staysOpen = !this.#options.closeFile && !this.#closeRequest!.keepOpen;
+    if (!publication || staysOpen) return undefined;
+    return spoiled ? Promise.reject(spoiled.error) : publish(file, publication);
+  };
+
+  readonly #leave = (): Promise<void> | undefined => {
+    this.#detach();
+    if (!this.#options.closeFile || this.#closeRequest!.keepOpen) return undefined;
+    // The writer is off the file, so its failure here is only told.
+    return closeFile(this.file).catch((reason) => {
+      this.#failure = { reason, aborted: false };
+      this.#failed.resolve(this.#failure);
+    });
+  };
+
+  readonly #cutAfterFailure = (): Promise<void> | undefined => {
+    return this.#cut()?.catch((error) => this.#cutError = error);
+  };
+
+  readonly #leaveAfterFailure = (): Promise<void> | undefined => {
+    this.#detach();
+    return this.#options.closeFile || this.file.dropped ? giveUpFile(this.file) : undefined;
+  };
+
+  #detach(): void {
+    assert(this.file.writer === this, "a writer leaves its file once");
+    this.file.writer = undefined;
+    this.file.descriptor.release();
+  }
+
+  // ---- the step ---------------------------------------------------------------------------------------------------
+
+  /** Counts work as pending until it settles. Its failure is the writer's. */
+  async #track(work: Promise<unknown>): Promise<void> {
+    this.#pending++;
+    try {
+      await work;
+      this.#pending--;
+    } catch (error) {
+      this.#pending--;
+      this.fail(error);
+    }
+    this.#step();
+  }
+
+  /** Decides what comes next. To be called after everything that changes the state. */
+  #step(): void {
+    if (this.#phase.name === "open" && this.#closeRequest) this.#phase = { name: "draining" };
+    switch (this.#phase.name) {
+      case "open":
+      case "draining":
+        this.#advance();
+        if (this.#isDrained) this.#commit();
+        break;
+      case "committing":
+      case "failing":
+        this.#goOnEnding(this.#phase);
+    }
+  }
+
+  /** Begins whatever can begin now. */
+  #advance(): void {
+    const draining = this.#phase.name === "draining";
+    if (draining) this.#preallocator.stop();
+    this.#queueFull();
+    try {
+      if (draining) this.#writeRest();
+      else if (this.#tail.due) this.#writeTail();
+    } catch (error) {
+      // There is no memory to be had.
+      return this.fail(error);
+    }
+    this.#startWrites();
+    if (this.#room && this.hasRoom) {
+      this.#room.resolve();
+      this.#room = undefined;
+    }
+    this.#syncIfDue();
+  }
+
+  #queueFull(): void {
+    for (const request of this.#buffers.takeFull()) this.#queue.add(request);
+  }
+
+  get #isDrained(): boolean {
+    return this.#phase.name === "draining" && this.#pending === 0 && this.#queue.idle &&
+      !this.#buffers.isFilling;
+  }
+
+  #commit(): void {
+    assert(this.#queue.flushed === this.position, "a writer that is drained has flushed all");
+    const ending = [this.#cut, this.#syncAtEnd, this.#publish, this.#leave];
+    this.#phase = { name: "committing", ending, done: 0 };
+    this.#step();
+  }
+
+  /** Takes the next step of an end, when nothing is under way. */
+  #goOnEnding(phase: Phase & { name: "committing" | "failing" }): void {
+    if (phase.name === "committing" && this.file.writer === this) this.#syncIfDue();
+    while (this.#pending === 0 && phase.done < phase.ending.length) {
+      const work = phase.ending[phase.done++]!();
+      if (work) this.#track(work);
+    }
+    if (this.#pending > 0 || this.#phase !== phase) return;
+    this.#phase = { name: this.#failure ? "failed" : "closed" };
+    this.#ended.resolve();
+  }
+
+  // ---- writes -----------------------------------------------------------------------------------------------------
+
+  /** Starts the writes that may start. */
+  #startWrites(): void {
+    const { engine, length } = this.file;
+    let started = false;
+    for (;;) {
+      if (length.truncating) return void this.#goOnAfterTruncate();
+      const write = this.#queue.startNext();
+      if (!write) break;
+      this.#startWrite(write);
+      started = true;
+    }
+    if (started) engine.flush();
+  }
+
+  async #goOnAfterTruncate(): Promise<void> {
+    if (this.#waitingForTruncate || this.#queue.idle) return;
+    this.#waitingForTruncate = true;
+    await this.file.length.untruncated();
+    this.#waitingForTruncate = false;
+    this.#step();
+  }
+
+  #startWrite(write: StartedWrite): void {
+    const { file } = this;
+    const end = write.position + write.length;
+    file.length.beginWrite(end);
+    this.#preallocate(end);
+    this.#pending++;
+    const complete = (result: number) => this.#endWrite(write, writing.error, result >= 0);
+    const writing = new Transfer(file, "write", write, { complete });
+    writing.start();
+  }
+
+  #endWrite(write: StartedWrite, error: DmaError | undefined, succeeded: boolean): void {
+    const { file } = this;
+    this.#pending--;
+    const { flushed } = this.#queue;
+    this.#queue.end(write, succeeded);
+    file.length.endWrite();
+    file.changes++;
+    if (this.#queue.flushed > flushed) file.length.addContent(this.#queue.flushed);
+    if (!succeeded) this.fail(error);
+    this.#step();
+  }
+
+  /** Moves the end of the file ahead of a write up to `written`, where that is due. */
+  #preallocate(written: number): void {
+    const { engine, fd, length } = this.file;
+    const allocation = this.#preallocator.next(
+      this.#queue.flushed,
+      written,
+      length.sizeUpperBound,
+    );
+    if (!allocation) return;
+    length.beginWrite(allocation.position + allocation.length);
+    this.#pending++;
+    const complete = (result: number) => {
+      this.#pending--;
+      this.#preallocator.end(result);
+      length.endWrite();
+      this.file.changes++;
+      this.#step();
+    };
+    engine.submit({ op: "allocate", fd, mode: 0, ...allocation }, { complete });
+  }
+
+  // ---- the tail ---------------------------------------------------------------------------------------------------
+
+  /** Writes the partly filled buffer as it is now. Filling it goes on. */
+  #writeTail(): void {
+    const end = this.position;
+    if (this.#readPadding(end)) return;
+    this.#tail.begin(end);
+    this.#buffers.writeFullBlocks();
+    this.#queueFull();
+    const partial = this.#buffers.partialBlock;
+    if (partial.length > 0) this.#writeCopy(partial, end);
+  }
+
+  /** The last block goes from a copy, so that filling can go on. It is written again with its buffer. */
+  #writeCopy(partial: Uint8Array, end: number): void {
+    const { engine, blockSize: length } = this.file;
+    const memory = engine.acquire(length);
+    memory.bytes.set(partial);
+    memory.bytes.set(this.#tail.padding(end), partial.length);
+    this.#tail.copied = true;
+    const release = () => {
+      engine.release(memory);
+      this.#tail.copied = false;
+    };
+    const position = end - partial.length;
+    this.#queue.add({ memory, offset: 0, length, position, dataEnd: end, release });
+  }
+
+  /** Writes the partly filled buffer, padded, for good. */
+  #writeRest(): void {
+    if (!this.#buffers.isFilling) return;
+    const end = this.position;
+    // A tail that a sync wrote as it is now is there already.
+    const written = this.#tail.covers(end);
+    if (!written && this.#readPadding(end)) return;
+    this.#buffers.finish(this.#tail.padding(end), written);
+    this.#queueFull();
+  }
+
+  /** Reads what stands behind `end` in its block and is to stay. Returns whether that has to be waited for. */
+  #readPadding(end: number): boolean {
+    if (this.#readingPadding) return true;
+    const position = this.#tail.unread(end, this.file.length.contentEnd);
+    if (position === undefined) return false;
+    this.#readingPadding = true;
+    const read = async () => this.#tail.learn(position, await this.#readBlock(position));
+    this.#track(read().finally(() => this.#readingPadding = false));
+    return true;
+  }
+
+  // ---- syncs ------------------------------------------------------------------------------------------------------
+
+  /** Serves those who wait, and begins the sync that is left to do for them. */
+  #syncIfDue(): void {
+    if (!this.#syncs.serve(this.#queue.flushed, this.#isDurable) || this.#syncing) return;
+    this.#syncing = true;
+    this.#track(this.#syncForWaiters().finally(() => this.#syncing = false));
+  }
+
+  async #syncForWaiters(): Promise<void> {
+    // Where no end of file may be seen ahead of the bytes, padding is cut before each sync.
+    const cuts = !this.#options.preallocate && this.#queue.idle && exceedsContent(this.file);
+    if (cuts) await cutToContent(this.file);
+    if (!this.#failure) await this.#syncFile();
+  }
+
+  /** Makes the file durable, and its name beside it. */
+  async #syncFile(): Promise<void> {
+    const { file } = this;
+    this.#syncs.begin(this.#queue.flushed);
+    const synced = await Promise.allSettled([
+      file.unsynced && file.sync(false),
+      file.nameIsVolatile && file.syncName(),
+    ]);
+    const failed = synced.find((each) => each.status === "rejected");
+    if (!failed) return this.#syncs.succeed();
+    this.fail(failed.reason);
+    this.#syncs.fail(this.#failure!.reason);
+  }
+}

@@ -1,0 +1,129 @@
+// What becomes of reads and writes that the kernel ends early, interrupts or refuses for a while: on an engine that does so
+// at will.
+
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import type { DmaError } from "../../mod.ts";
+import { Errno } from "../../src/engine/linux.ts";
+import { OpenFile } from "../../src/file/open_file.ts";
+import { readRange, writeBytes } from "../../src/file/random_access.ts";
+import { pattern } from "../support/bytes.ts";
+import { ScriptedEngine, turn } from "../support/scripted_engine.ts";
+
+/** A file of 5,000 bytes in blocks of 512. */
+function openScripted(engine: ScriptedEngine): OpenFile {
+  const fd = engine.create(pattern(5000));
+  return new OpenFile({
+    engine,
+    fd,
+    path: "scripted",
+    name: undefined,
+    direct: true,
+    memoryAlignment: 512,
+    alignment: 512,
+    readable: true,
+    writable: true,
+    size: 5000,
+    device: 1,
+    inode: BigInt(fd),
+    created: false,
+    ownsSize: false,
+    extendsFreely: false,
+  });
+}
+
+/** Ends each attempt by `end` until none comes. Returns how many there were, and the pauses between them. */
+async function attempts(
+  engine: ScriptedEngine,
+  kind: "read" | "write",
+  end: (attempt: number) => void,
+): Promise<{ count: number; pauses: number[] }> {
+  const pauses: number[] = [];
+  for (let count = 0;; count++) {
+    await turn();
+    for (const pause of engine.pendingOf("pause")) {
+      const { operation } = pause;
+      if (operation.op === "pause") pauses.push(operation.milliseconds);
+      engine.complete(pause);
+    }
+    if (engine.pendingOf(kind).length === 0) return { count, pauses };
+    assert(count < 1000, "It is tried for ever");
+    end(count);
+  }
+}
+
+const passing = [Errno.EINTR, Errno.EAGAIN, Errno.ENOMEM, Errno.ECANCELED];
+
+for (const errno of passing) {
+  Deno.test(`A transfer that ends with error ${errno} a few times is tried again`, async () => {
+    const engine = new ScriptedEngine();
+    const file = openScripted(engine);
+    for (const kind of ["read", "write"] as const) {
+      const work = kind === "read"
+        ? readRange(file, 100, 200)
+        : writeBytes(file, pattern(1024), 512).then(() => pattern(200, 100));
+      const { count, pauses } = await attempts(engine, kind, (attempt) => {
+        const operation = engine.only(kind);
+        if (attempt < 4) engine.fail(operation, errno);
+        else engine.complete(operation);
+      });
+      assertEquals(await engine.drive(work), pattern(200, 100));
+      assertEquals(count, 5);
+      // The second attempt comes at once, the third and those after it wait.
+      assertEquals(pauses, [1, 2, 4]);
+    }
+    engine.assertIdle();
+  });
+
+  Deno.test(`A transfer that never ends but with error ${errno} fails with it, and says how far it came`, async () => {
+    const engine = new ScriptedEngine();
+    const file = openScripted(engine);
+    for (const kind of ["read", "write"] as const) {
+      const work = kind === "read" ? readRange(file, 0, 4096) : writeBytes(file, pattern(4096), 0);
+      const failed = assertRejects(() => work, Error, `the ${kind} stops at 1024`);
+      const { count } = await attempts(engine, kind, (attempt) => {
+        const operation = engine.only(kind);
+        if (attempt === 0) engine.shorten(operation, 1024);
+        else engine.fail(operation, errno);
+        for (const stat of engine.pendingOf("stat")) engine.complete(stat);
+      });
+      assertEquals((await failed as DmaError).errno, errno);
+      assertEquals(count, 9);
+    }
+    engine.assertIdle();
+  });
+}
+
+Deno.test("Progress gives a transfer all its attempts again", async () => {
+  const engine = new ScriptedEngine();
+  const file = openScripted(engine);
+  const work = writeBytes(file, pattern(8192), 0);
+  await attempts(engine, "write", (attempt) => {
+    const operation = engine.only("write");
+    if (attempt % 6 === 5) engine.shorten(operation, 512);
+    else engine.fail(operation, Errno.EAGAIN);
+  });
+  await engine.drive(work);
+  assertEquals(engine.file(file.fd).content(), pattern(8192));
+});
+
+Deno.test("An error that says something about the file is final at once", async () => {
+  for (const errno of [Errno.EIO, Errno.ENOSPC, Errno.EINVAL]) {
+    const engine = new ScriptedEngine();
+    const file = openScripted(engine);
+    const work = readRange(file, 0, 512);
+    const failed = assertRejects(() => work, Error, `(os error ${errno}): read 'scripted'`);
+    const { count } = await attempts(engine, "read", () => engine.fail(engine.only("read"), errno));
+    await failed;
+    assertEquals(count, 1);
+  }
+});
+
+Deno.test("A read of a file that was cut meanwhile gives what there is", async () => {
+  const engine = new ScriptedEngine();
+  const file = openScripted(engine);
+  const work = readRange(file, 0, 4096);
+  await turn();
+  engine.shorten(engine.only("read"), 3000);
+  engine.file(file.fd).truncate(700);
+  assertEquals(await engine.drive(work), pattern(700));
+});
