@@ -49,8 +49,10 @@ app.put(FILE, async (c) => {
     throw new HTTPException(411, { message: "Send a Content-Length, or use HTTP/2" });
   }
   // Zero where the length is not known, as it need not be in HTTP/2.
-  const sizeHint = Number(c.req.header("content-length") ?? 0);
-  if (sizeHint > limit) throw tooLong();
+  const announced = Number(c.req.header("content-length") ?? 0);
+  if (announced > limit) throw tooLong();
+  // That much is reserved on the disk at once, and may never come.
+  const sizeHint = Math.min(announced, 64 * 1024 ** 2);
   const file = await DmaFile.create(`${folder}/${c.req.param("name")}`, { atomic: true });
   const writer = new DmaStreamWriter(file, { sizeHint });
   // A client that goes away errors the body, that aborts the writer, and nothing of the file is left.

@@ -27,6 +27,9 @@ const { values } = parseArgs({
 const { folder } = values;
 const limit = Number(values.limit);
 
+/** What a client announces is reserved on the disk up to so many bytes: it may never send them. */
+const MOST_RESERVED = 64 * 1024 ** 2;
+
 /** No such name leads out of the folder, or to a hidden file. */
 const SAFE_PATH = /^\/([\w-][\w.-]{0,199})$/;
 
@@ -52,7 +55,7 @@ async function put(path: string, request: Request): Promise<Response> {
   if (announced > limit) throw new Refusal(413, `At most ${limit} bytes`);
 
   const file = await DmaFile.create(path, { atomic: true, read: false });
-  const writer = new DmaStreamWriter(file, { sizeHint: announced });
+  const writer = new DmaStreamWriter(file, { sizeHint: Math.min(announced, MOST_RESERVED) });
   const body = request.body ?? new Blob().stream();
   // Whatever ends the pipe, other than the end of the body, aborts the writer: nothing of the file is left then.
   await body.pipeThrough(atMost(limit)).pipeTo(writer, { signal: stop.signal });

@@ -22,7 +22,7 @@
 #define EXPORT __attribute__((visibility("default")))
 
 // Bumped whenever a signature or the meaning of an argument changes; ffi/shim.ts asks for the same number.
-#define SHIM_ABI 6
+#define SHIM_ABI 7
 
 // Above io_uring's own opcodes, which `dma_call` shares.
 enum {
@@ -38,6 +38,7 @@ enum {
   CALL_WRITE_STREAM,
   CALL_OPENAT2,
   CALL_SETFL,
+  CALL_IS_MAIN_THREAD,
 };
 
 #define MAX_EXACT 9007199254740991.0 // 2^53 - 1: the largest integer a JavaScript number holds exactly
@@ -95,6 +96,37 @@ static int acceptable(uint32_t opcode, double address, uint32_t length, double o
   return address != 0 && length != 0 && length <= MAX_RW && offset <= MAX_EXACT - length;
 }
 
+// ---- resources of an isolate ----------------------------------------------------------------------------------
+
+// As ffi/thread_exit.ts records them.
+struct resources {
+  double ring;      // the address of its struct io_uring, or 0
+  double mappings;  // how many are listed
+  int32_t calls;    // on other threads, that have not ended; TypeScript counts them when it begins them
+  int32_t running;  // those of them that have got their thread
+  int32_t closed;   // the isolate's thread has ended: no call may begin any more
+  int32_t notifier; // an eventfd that one of them may wait for, or -1
+  uint8_t descriptors[8192]; // a bit each
+  struct {
+    double address, length;
+  } mapping[3582];
+};
+
+#define RESOURCES_BYTES 65536
+#define KEPT_BYTES 16384 // has the counts in it, and is a whole number of pages but where they are of 64 KiB
+_Static_assert(sizeof(struct resources) <= RESOURCES_BYTES, "ffi/thread_exit.ts maps no more");
+
+static int tracked(int32_t fd) { return fd >= 0 && fd < 8 * (int)sizeof((struct resources *)0)->descriptors; }
+
+static void track(struct resources *resources, int32_t fd) {
+  if (tracked(fd)) __atomic_or_fetch(&resources->descriptors[fd / 8], (uint8_t)(1 << fd % 8), __ATOMIC_RELAXED);
+}
+
+// For what is being closed. It happens in the call that closes: an isolate can be ended before it, and not within it.
+static void untrack(struct resources *resources, int32_t fd) {
+  if (tracked(fd)) __atomic_and_fetch(&resources->descriptors[fd / 8], (uint8_t)~(1 << fd % 8), __ATOMIC_RELAXED);
+}
+
 // ---- memory ---------------------------------------------------------------------------------------------------
 
 EXPORT uint32_t dma_abi(void) { return SHIM_ABI; }
@@ -144,9 +176,9 @@ static struct io_uring_sqe *next_entry(struct io_uring *ring) {
 #define OPENS (1ull << 32)
 
 // Prepares one entry of the submission queue. Returns 0, or -EBUSY when the queue is full, or -EINVAL.
-EXPORT int32_t dma_prepare(struct io_uring *ring, uint32_t opcode, uint32_t flags, int32_t fd, double address,
-                         uint32_t length, double offset, uint32_t op_flags, uint32_t buffer_index,
-                         uint32_t user_data) {
+EXPORT int32_t dma_prepare(struct resources *resources, struct io_uring *ring, uint32_t opcode, uint32_t flags,
+                         int32_t fd, double address, uint32_t length, double offset, uint32_t op_flags,
+                         uint32_t buffer_index, uint32_t user_data) {
   if (opcode > 255 || flags > 255 || !acceptable(opcode, address, length, offset)) return -EINVAL;
   struct io_uring_sqe *sqe = next_entry(ring);
   if (!sqe) return -EBUSY;
@@ -155,6 +187,7 @@ EXPORT int32_t dma_prepare(struct io_uring *ring, uint32_t opcode, uint32_t flag
   sqe->rw_flags = (int)op_flags; // one union with open_flags, fsync_flags and statx_flags
   sqe->buf_index = (uint16_t)buffer_index;
   sqe->user_data = user_data | (opcode == IORING_OP_OPENAT ? OPENS : 0);
+  if (opcode == IORING_OP_CLOSE) untrack(resources, fd);
   return 0;
 }
 
@@ -203,6 +236,13 @@ EXPORT int32_t dma_reap(struct io_uring *ring, int32_t *out, uint32_t most) {
   }
   io_uring_smp_store_release(cq->khead, head);
   return (int32_t)count;
+}
+
+// ---- threads --------------------------------------------------------------------------------------------------
+
+// Whether the process lives no longer than this thread.
+static int is_main_thread(void) {
+  return CALL(SYS_gettid, 0, 0, 0, 0, 0) == CALL(SYS_getpid, 0, 0, 0, 0, 0);
 }
 
 // ---- blocking calls: arguments laid out as in a submission ----------------------------------------------------
@@ -258,6 +298,8 @@ static long blocking(uint32_t opcode, int32_t fd, uintptr_t address, uint32_t le
     return CALL(SYS_fcntl, fd, F_SETFL, flags, 0, 0);
   case CALL_OPENAT2:
     return CALL(SYS_openat2, fd, address, offset, length, 0);
+  case CALL_IS_MAIN_THREAD:
+    return is_main_thread();
   default:
     return -ENOSYS;
   }
@@ -276,34 +318,15 @@ EXPORT int32_t dma_call(uint32_t opcode, int32_t fd, double address, uint32_t le
 
 // ---- the end of a thread --------------------------------------------------------------------------------------
 
-// The kernel resources of an isolate, as ffi/thread_exit.ts records them.
-struct resources {
-  double ring;      // the address of its struct io_uring, or 0
-  double mappings;  // how many are listed
-  int32_t calls;    // on other threads, that have not ended; TypeScript counts them when it begins them
-  int32_t running;  // those of them that have got their thread
-  int32_t closed;   // the isolate's thread has ended: no call may begin any more
-  int32_t notifier; // an eventfd that one of them may wait for, or -1
-  uint8_t descriptors[8192]; // a bit each
-  struct {
-    double address, length;
-  } mapping[3582];
-};
-
-#define RESOURCES_BYTES 65536
-#define KEPT_BYTES 16384 // has the counts in it, and is a whole number of pages but where they are of 64 KiB
-_Static_assert(sizeof(struct resources) <= RESOURCES_BYTES, "ffi/thread_exit.ts maps no more");
-
 // dma_call on another thread. It may get that thread long after the isolate has ended: then it does nothing. A descriptor
-// that it opens is recorded before it returns.
+// that it opens is tracked before it returns, and one that it closes is tracked until then.
 EXPORT int32_t dma_call_on_thread(struct resources *resources, uint32_t opcode, int32_t fd, double address,
                                   uint32_t length, double offset, uint32_t flags) {
   __atomic_add_fetch(&resources->running, 1, __ATOMIC_SEQ_CST);
   int closed = __atomic_load_n(&resources->closed, __ATOMIC_SEQ_CST);
+  if (opcode == IORING_OP_CLOSE && !closed) untrack(resources, fd);
   int32_t result = closed ? -ECANCELED : dma_call(opcode, fd, address, length, offset, flags);
-  if (opcode == IORING_OP_OPENAT && result >= 0 && result < 8 * (int)sizeof resources->descriptors) {
-    __atomic_or_fetch(&resources->descriptors[result / 8], (uint8_t)(1 << result % 8), __ATOMIC_RELAXED);
-  }
+  if (opcode == IORING_OP_OPENAT && result >= 0) track(resources, result);
   __atomic_sub_fetch(&resources->running, 1, __ATOMIC_RELEASE);
   __atomic_sub_fetch(&resources->calls, 1, __ATOMIC_RELEASE);
   return result;
@@ -346,6 +369,15 @@ static long drain(struct io_uring *ring) {
   }
 }
 
+// Closes what entries of the submission queue would have closed that the kernel never got.
+static void close_unsubmitted(struct io_uring *ring) {
+  struct io_uring_sq *sq = &ring->sq;
+  for (unsigned head = io_uring_smp_load_acquire(sq->khead); head != sq->sqe_tail; head++) {
+    const struct io_uring_sqe *sqe = &sq->sqes[head & *sq->kring_mask];
+    if (sqe->opcode == IORING_OP_CLOSE) CALL(SYS_close, sqe->fd, 0, 0, 0, 0);
+  }
+}
+
 static void take_down(struct io_uring *ring) {
   unsigned entries = *ring->sq.kring_entries;
   CALL(SYS_munmap, ring->sq.sqes, entries * sizeof(struct io_uring_sqe), 0, 0, 0);
@@ -359,7 +391,7 @@ static void take_down(struct io_uring *ring) {
 static void on_thread_exit(void *pointer) {
   struct resources *resources = pointer;
   // With the main thread the process ends, and nobody should wait for the disk.
-  if (CALL(SYS_gettid, 0, 0, 0, 0, 0) == CALL(SYS_getpid, 0, 0, 0, 0, 0)) return;
+  if (is_main_thread()) return;
   __atomic_store_n(&resources->closed, 1, __ATOMIC_SEQ_CST);
   uint64_t one = 1;
   if (resources->notifier >= 0) CALL(SYS_write, resources->notifier, &one, sizeof one, 0, 0);
@@ -367,6 +399,7 @@ static void on_thread_exit(void *pointer) {
   struct io_uring *ring = (struct io_uring *)(uintptr_t)resources->ring;
   if (ring) {
     if (drain(ring) < 0) return;
+    close_unsubmitted(ring);
     take_down(ring);
   }
   for (int fd = 0; fd < 8 * (int)sizeof resources->descriptors; fd++) {

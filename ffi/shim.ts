@@ -1,4 +1,4 @@
-// Loads the C shim: from memory where the kernel allows that, else from a cache file. No compiler, no
+// Loads the C shim: from memory where the kernel allows that, else from a file in the cache folder. No compiler, no
 // download and no permission but --allow-ffi is needed.
 
 import { ResourceTable, threadExitSymbols } from "./thread_exit.ts";
@@ -13,6 +13,7 @@ const symbols = {
   dma_unmap: { parameters: [/* address */ "f64", /* length */ "f64"], result: "i32" },
   dma_prepare: {
     parameters: [
+      /* resources */ "pointer",
       /* ring */ "pointer",
       /* opcode */ "u32",
       /* flags */ "u32",
@@ -69,7 +70,7 @@ export interface Shim extends Functions {
 }
 
 /** Must be SHIM_ABI of ffi/shim.c. */
-const ABI = 6;
+const ABI = 7;
 
 const MFD_CLOEXEC = 1;
 const MFD_EXEC = 0x10;
@@ -160,7 +161,7 @@ export function environment(name: string): string | undefined {
 }
 
 function loadEmbedded(libc: Libc): Shim {
-  const { sha256, base64 } = Deno.build.arch === "aarch64" ? aarch64 : x86_64;
+  const { base64 } = Deno.build.arch === "aarch64" ? aarch64 : x86_64;
   const bytes = Uint8Array.fromBase64(base64.replaceAll("\n", ""));
   let memoryError: unknown;
   try {
@@ -170,10 +171,10 @@ function loadEmbedded(libc: Libc): Shim {
     memoryError = error;
   }
   try {
-    return loadFromCache(libc, bytes, sha256);
+    return loadFromFile(libc, bytes);
   } catch (error) {
     throw new Error(
-      `Cannot load the shim: neither from memory (${message(memoryError)}) nor from a cache file (${
+      `Cannot load the shim: neither from memory (${message(memoryError)}) nor from a file (${
         message(error)
       })`,
       { cause: error },
@@ -204,16 +205,73 @@ function loadFromMemory(libc: Libc, bytes: Uint8Array<ArrayBuffer>): Shim {
   }
 }
 
-function loadFromCache(libc: Libc, bytes: Uint8Array<ArrayBuffer>, sha256: string): Shim {
+const fileSymbols = {
+  geteuid: { parameters: [], result: "u32" },
+  open: { parameters: ["buffer", "i32"], result: "i32" },
+  read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+  close: { parameters: ["i32"], result: "i32" },
+} as const satisfies Deno.ForeignLibraryInterface;
+
+const O_CLOEXEC = 0o2000000;
+const O_NOFOLLOW = Deno.build.arch === "aarch64" ? 0o100000 : 0o400000;
+
+/**
+ * Loads the shim from a file in the user's cache folder that is there for a moment. What is loaded is what was verified:
+ * the file is opened once, looked at, and loaded through its descriptor.
+ */
+function loadFromFile(libc: Libc, bytes: Uint8Array<ArrayBuffer>): Shim {
   const home = environment("HOME");
   const base = environment("XDG_CACHE_HOME") ?? (home && `${home}/.cache`);
   if (!base) throw new Error("neither XDG_CACHE_HOME nor HOME can be read");
   const folder = `${base}/denodma`;
-  // The name is the content's hash and the file appears whole, by rename: no version mixes with another.
-  const path = `${folder}/shim-${sha256.slice(0, 16)}.so`;
   Deno.mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const partial = `${folder}/.shim-${crypto.randomUUID()}`;
-  Deno.writeFileSync(partial, bytes, { createNew: true, mode: 0o500 });
-  Deno.renameSync(partial, path);
-  return open(libc, path);
+  const files = openLibc(fileSymbols);
+  const { geteuid, open: openFile, read, close } = files.symbols;
+  const path = `${folder}/shim-${crypto.randomUUID()}.so`;
+  let fd = -1;
+  try {
+    const user = geteuid();
+    assertOwn(folder, Deno.lstatSync(folder), user);
+    Deno.writeFileSync(path, bytes, { createNew: true, mode: 0o500 });
+    fd = openFile(new TextEncoder().encode(`${path}\0`), O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) throw new Error(`${path} cannot be opened`);
+    // Where /proc is not mounted its path must do, in a folder that is nobody else's.
+    const opened = exists("/proc/self/fd") ? `/proc/self/fd/${fd}` : path;
+    const info = Deno.statSync(opened);
+    assertOwn(path, info, user);
+    const found = new Uint8Array(bytes.length + 1);
+    const length = Number(read(fd, found, BigInt(found.length)));
+    const same = length === bytes.length && bytes.every((byte, index) => byte === found[index]);
+    if (!same || !info.isFile || info.nlink !== 1) {
+      throw new Error(`${path} is not what was written`);
+    }
+    return open(libc, opened);
+  } finally {
+    if (fd >= 0) close(fd);
+    files.close();
+    removeIfThere(path);
+  }
+}
+
+/** Throws where something belongs to another user, or others may write to it. */
+function assertOwn(path: string, { uid, mode, isSymlink }: Deno.FileInfo, user: number): void {
+  if (uid === user && (mode! & 0o022) === 0 && !isSymlink) return;
+  throw new Error(`${path} is a link, belongs to another user, or others may write to it`);
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function removeIfThere(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch {
+    // It could not even be written.
+  }
 }

@@ -31,7 +31,8 @@ export class ResourceTable {
   readonly #list: Float64Array<ArrayBuffer>;
   readonly #descriptors: Uint8Array<ArrayBuffer>;
   readonly #counts: Int32Array<ArrayBuffer>;
-  readonly #pointer: Deno.PointerObject;
+  /** For the shim. */
+  readonly pointer: Deno.PointerObject;
   /** Addresses of the mappings, as they are listed. */
   readonly #listed: number[] = [];
 
@@ -48,7 +49,7 @@ export class ResourceTable {
     this.#numbers = new Float64Array(buffer, 0, 2);
     this.#counts = new Int32Array(buffer, COUNTS_AT, 4);
     this.#counts[NOTIFIER] = -1;
-    this.#pointer = pointer;
+    this.pointer = pointer;
     this.#descriptors = new Uint8Array(buffer, DESCRIPTORS_AT, DESCRIPTOR_BYTES);
     this.#list = new Float64Array(buffer, LIST_AT, 2 * MAX_LISTED);
     libc.__cxa_thread_atexit_impl?.(onThreadExit, pointer, onThreadExit);
@@ -82,8 +83,8 @@ export class ResourceTable {
   }
 
   /**
-   * A descriptor is about to be closed: from then on its number may be another file's. False where it was untracked
-   * before, and must not be closed again.
+   * A descriptor is about to be closed at once: from then on its number may be another file's. False where it was
+   * untracked before, and must not be closed again. What is closed by an operation is untracked by the shim.
    */
   untrackDescriptor(fd: number): boolean {
     if (this.#counts[NOTIFIER] === fd) this.#counts[NOTIFIER] = -1;
@@ -114,6 +115,6 @@ export class ResourceTable {
   /** Counts a call that begins on another thread, and returns where the shim counts it off when it has ended. */
   countCall(): Deno.PointerObject {
     Atomics.add(this.#counts, CALLS, 1);
-    return this.#pointer;
+    return this.pointer;
   }
 }

@@ -98,7 +98,12 @@ export function readOptions<Known extends Record<string, Option<unknown>>>(
   }
   const checked: Record<string, unknown> = {};
   for (const [name, option] of Object.entries(known)) {
-    checked[name] = option(name, (given as Record<string, unknown>)[name]);
+    // What a dependency puts into Object.prototype is no option that anybody gave.
+    const isGiven = Object.hasOwn(given, name) || !(name in Object.prototype);
+    checked[name] = option(
+      name,
+      isGiven ? (given as Record<string, unknown>)[name] : undefined,
+    );
   }
   return checked as { readonly [Name in keyof Known]: ReturnType<Known[Name]> };
 }
@@ -155,27 +160,45 @@ function decodedPath(name: string, url: URL): string {
   }
 }
 
-/**
- * The bytes of a view. One of a class that derives from Uint8Array is not taken as it is: `subarray` would call that
- * class, whose constructor may want something else. (An empty one is: no view can be made of a detached buffer.)
- */
-export function viewBytes(view: ArrayBufferView): Uint8Array {
-  if (view instanceof Uint8Array && (view.constructor === Uint8Array || view.length === 0)) {
-    return view;
-  }
-  return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+/** The getter of a class: what an object says of itself, as a `length` of its own, is not what native code would take. */
+function getterOf<T>(prototype: object, name: string): (of: ArrayBufferView) => T {
+  const { get } = Object.getOwnPropertyDescriptor(prototype, name)!;
+  return Function.prototype.call.bind(get!);
 }
 
-/** The bytes of a chunk. Throws TypeError where there are none to be had. */
+const gettersOf = (prototype: object) => ({
+  buffer: getterOf<ArrayBufferLike>(prototype, "buffer"),
+  byteOffset: getterOf<number>(prototype, "byteOffset"),
+  byteLength: getterOf<number>(prototype, "byteLength"),
+});
+
+const typedArray = gettersOf(Object.getPrototypeOf(Uint8Array.prototype));
+const dataView = gettersOf(DataView.prototype);
+const isDetached = (buffer: ArrayBufferLike) => buffer instanceof ArrayBuffer && buffer.detached;
+
+/** The bytes that a Uint8Array has, whatever it says. */
+export const lengthOfBytes: (bytes: Uint8Array) => number = typedArray.byteLength;
+
+/** How many bytes a chunk has; 0 where it has none, or none that can be had. */
+export function byteLengthOf(chunk: unknown): number {
+  try {
+    return chunkBytes("chunk", chunk).length;
+  } catch {
+    return 0;
+  }
+}
+
+/**
+ * The bytes of a chunk, as a plain view: one of a class that derives from Uint8Array may have a `length` and a `subarray`
+ * of its own. Throws TypeError where there are none to be had.
+ */
 export function chunkBytes(name: string, chunk: unknown): Uint8Array {
-  let bytes: Uint8Array;
-  let buffer: ArrayBufferLike;
   if (ArrayBuffer.isView(chunk)) {
-    buffer = chunk.buffer;
-    bytes = viewBytes(chunk);
-  } else if (chunk instanceof ArrayBuffer) {
-    buffer = chunk;
-    bytes = chunk.detached ? new Uint8Array(0) : new Uint8Array(chunk);
+    const { buffer, byteOffset, byteLength } = chunk instanceof DataView ? dataView : typedArray;
+    const whole = buffer(chunk);
+    if (!isDetached(whole)) return new Uint8Array(whole, byteOffset(chunk), byteLength(chunk));
+  } else if (chunk instanceof ArrayBuffer || chunk instanceof SharedArrayBuffer) {
+    if (!isDetached(chunk)) return new Uint8Array(chunk);
   } else {
     throw new TypeError(
       `Cannot write ${shown(chunk)}: ${name} must be an ArrayBuffer or a view of one${
@@ -184,8 +207,5 @@ export function chunkBytes(name: string, chunk: unknown): Uint8Array {
     );
   }
   // A detached buffer has no bytes left: writing none of them would lose what the caller meant.
-  if (bytes.length === 0 && buffer instanceof ArrayBuffer && buffer.detached) {
-    throw new TypeError(`Cannot write ${name}: its buffer is detached`);
-  }
-  return bytes;
+  throw new TypeError(`Cannot write ${name}: its buffer is detached`);
 }

@@ -6,7 +6,8 @@ import { choiceOption, integerOption, readOptions } from "./arguments.ts";
 import { BufferBudget, DEFAULT_BUFFER_BUDGET } from "./engine/buffer_budget.ts";
 import { IoUringEngine } from "./engine/io_uring.ts";
 import type { KernelEngine } from "./engine/kernel_engine.ts";
-import { Errno, Opcode } from "./engine/linux.ts";
+import { Errno } from "./engine/linux.ts";
+import { kernelRelease } from "./engine/process.ts";
 import { RingRefused } from "./engine/ring.ts";
 import { ThreadsEngine } from "./engine/threads.ts";
 
@@ -216,15 +217,4 @@ function refusal(error: unknown): string {
     default:
       return `io_uring could not be set up: ${error.message}`;
   }
-}
-
-function kernelRelease(shim: Shim): string {
-  // struct utsname: fields of 65 bytes, the release is the third.
-  const page = shim.dma_map(4096, 0);
-  if (page < 0) return "";
-  const pointer = Deno.UnsafePointer.create(BigInt(page))!;
-  shim.dma_call(Opcode.UNAME, -1, page, 0, 0, 0);
-  const release = new Deno.UnsafePointerView(pointer).getCString(2 * 65);
-  shim.dma_unmap(page, 4096);
-  return release;
 }

@@ -10,7 +10,6 @@ import {
   integer,
   pathText,
   shown,
-  viewBytes,
 } from "./arguments.ts";
 import { useEngine } from "./configure.ts";
 import { pipeDirectly, readPipeOptions } from "./direct_pipe.ts";
@@ -21,7 +20,6 @@ import {
   lengthOfBuffer,
   takeMemory,
 } from "./dma_buffer.ts";
-import { terminable } from "./engine/isolate.ts";
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, MAX_TRANSFER } from "./engine/linux.ts";
 import { closedError } from "./errors.ts";
 import { openAtomic } from "./file/atomic.ts";
@@ -277,21 +275,22 @@ export class DmaFile implements AsyncDisposable {
     if (bufferLength === undefined && !(data instanceof Uint8Array)) {
       throw new TypeError(`Cannot write ${shown(data)}: data must be a DmaBuffer or a Uint8Array`);
     }
-    const length = bufferLength ?? chunkBytes("data", data).length;
+    const bytes = bufferLength === undefined ? chunkBytes("data", data) : undefined;
+    const length = bufferLength ?? bytes!.length;
     checkRange(position, length);
     checkAligned("position", position, file.alignment);
     checkAligned("data.length", length, file.alignment);
     file.assertWritable("write");
     if (length === 0) return 0;
-    if (bufferLength === undefined) {
-      await writeBytes(file, viewBytes(data as Uint8Array), position);
+    if (bytes) {
+      await writeBytes(file, bytes, position);
       return length;
     }
     const buffer = data as DmaBuffer;
     const memory = takeMemory(buffer);
     try {
-      if (terminable) await writeBytes(file, memory.bytes, position);
-      else await writeMemory(file, memory, position);
+      if (file.engine.endsWithProcess) await writeMemory(file, memory, position);
+      else await writeBytes(file, memory.bytes, position);
     } finally {
       giveMemoryBack(buffer, memory);
     }
@@ -516,7 +515,8 @@ const sinks = new WeakMap<WritableStream, WriterSink>();
  * await response.body!.pipeTo(new DmaStreamWriter(file));
  * ```
  */
-export class DmaStreamWriter extends WritableStream<BufferSource> implements AsyncDisposable {
+export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBufferLike>
+  implements AsyncDisposable {
   /** The file that is written to. */
   readonly file: DmaFile;
   /** Bytes of one buffer. */
@@ -589,7 +589,7 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
    * @param chunk bytes, as many as one likes
    * @throws {TypeError} the chunk is no bytes, or the stream is locked or closed; nothing else is lost
    */
-  write(chunk: BufferSource): Promise<void> {
+  write(chunk: ArrayBufferView | ArrayBufferLike): Promise<void> {
     return this.#sink.writeUnlocked(this, chunk);
   }
 
@@ -653,7 +653,6 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
     await this.#sink.end(this, () => super.close(), true);
     const file = openFiles.get(this.file)!;
     file.writable = false;
-    file.readable = true;
     shareReads(file);
     return this.file;
   }
@@ -675,7 +674,7 @@ export class DmaStreamWriter extends WritableStream<BufferSource> implements Asy
    * As `WritableStream.getWriter`, with one difference: a chunk that is no bytes is rejected alone, and the stream
    * stays as it was.
    */
-  override getWriter(): WritableStreamDefaultWriter<BufferSource> {
+  override getWriter(): WritableStreamDefaultWriter<ArrayBufferView | ArrayBufferLike> {
     return this.#sink.guard(super.getWriter());
   }
 

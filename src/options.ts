@@ -177,7 +177,8 @@ export interface DmaStreamWriterOptions {
   append?: boolean;
   /**
    * Bytes expected in all: their space is reserved at once, and what is not used is given back at close. More or
-   * fewer may come. Does nothing with `preallocate: false`.
+   * fewer may come. Does nothing with `preallocate: false`. A number that a peer sent, as a Content-Length, should have
+   * an upper bound: what it announces is taken from the disk before any of it has come.
    *
    * @default {0}
    */
@@ -266,7 +267,7 @@ export function openRequest(options: DmaOpenOptions | undefined): OpenRequest {
   for (const name of ["create", "createNew", "truncate"] as const) {
     if (request[name] && !write) throw new TypeError(`Invalid ${name} true: it needs write: true`);
   }
-  return request;
+  return { ...request, unnamed: false };
 }
 
 /** What `DmaFile.create` is to make, and whether atomically. */
@@ -275,7 +276,14 @@ export function createRequest(
 ): OpenRequest & { readonly atomic: boolean } {
   const { read, mode, direct } = OPEN_OPTIONS;
   const request = readOptions(options, { read, mode, direct, atomic: flagOption(false) });
-  return { ...request, write: true, create: true, createNew: false, truncate: true };
+  return {
+    ...request,
+    write: true,
+    create: true,
+    createNew: false,
+    truncate: true,
+    unnamed: false,
+  };
 }
 
 /** The directory for a temporary file. */

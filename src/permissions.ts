@@ -4,24 +4,42 @@
 /** What a path is opened for. */
 export type Access = "read" | "write";
 
-/** Whether everything may be accessed so: then no real path needs asking for. */
-export function allowsAll(access: Access): boolean {
-  const { state, partial } = Deno.permissions.querySync({ name: access });
-  return state === "granted" && !partial;
+/** Those of `access` that are limited to some paths. */
+export function limitedOf(access: readonly Access[]): Access[] {
+  return access.filter((name) => {
+    const { state, partial } = Deno.permissions.querySync({ name });
+    return state !== "granted" || partial;
+  });
 }
 
 /**
- * Asks for a permission; Deno may prompt for it.
+ * Asks for permissions; Deno may prompt for them. Messages name `shown`.
  *
- * @throws {Deno.errors.NotCapable} it is not given
+ * @throws {Deno.errors.NotCapable} one of them is not given
  */
-export async function demand(access: Access, path: string): Promise<void> {
-  const descriptor = { name: access, path } as const;
-  if (Deno.permissions.querySync(descriptor).state === "granted") return;
-  const { state } = await Deno.permissions.request(descriptor);
-  if (state !== "granted") {
-    throw new Deno.errors.NotCapable(
-      `Requires ${access} access to "${path}", run again with the --allow-${access} flag`,
-    );
+export async function demand(
+  access: readonly Access[],
+  path: string,
+  shown: string = path,
+): Promise<void> {
+  for (const name of access) {
+    if (isGranted(name, path)) continue;
+    const { state } = await Deno.permissions.request({ name, path });
+    if (state !== "granted") throw notCapable(name, shown);
   }
+}
+
+/** As {@linkcode demand}, without a prompt. */
+export function assertGranted(access: readonly Access[], path: string): void {
+  for (const name of access) if (!isGranted(name, path)) throw notCapable(name, path);
+}
+
+function isGranted(name: Access, path: string): boolean {
+  return Deno.permissions.querySync({ name, path }).state === "granted";
+}
+
+function notCapable(access: Access, path: string): Error {
+  return new Deno.errors.NotCapable(
+    `Requires ${access} access to "${path}", run again with the --allow-${access} flag`,
+  );
 }

@@ -16,6 +16,8 @@ export interface Engine {
   readonly counters: EngineCounters;
   /** What streams share that were not told how many buffers to have. */
   readonly budget: BufferBudget;
+  /** Whether this isolate ends only with the process: else no operation may have memory of JavaScript's own. */
+  readonly endsWithProcess: boolean;
 
   /** Queues an operation and returns at once. Its memory belongs to the kernel until `completion` is called. */
   submit(operation: Operation, completion: Completion): void;

@@ -118,8 +118,9 @@ export class IoUringEngine extends KernelEngine {
 
   /** Goes over to the faster notifier, once it is worth its price. */
   async #useEpoll(): Promise<void> {
-    // Deno ends the process where it loads node:process without /proc.
-    if (this.realPath(this.#notifier.fd) === undefined) return;
+    // Deno does not close the descriptor of a handle when a Worker is terminated, and panics where it loads node:process
+    // without /proc.
+    if (!this.endsWithProcess || this.realPath(this.#notifier.fd) === undefined) return;
     const notifier = await openEpollNotifier(this.shim);
     if (!notifier) return;
     const before = this.#notifier;
@@ -177,6 +178,7 @@ export class IoUringEngine extends KernelEngine {
     const slot = this.#freeSlots[this.#free - 1]!;
     for (let attempt = 0;; attempt++) {
       const result = this.shim.dma_prepare(
+        this.shim.resources.pointer,
         this.#pointer,
         opcode,
         forceAsync ? IOSQE_ASYNC : 0,

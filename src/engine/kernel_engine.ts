@@ -20,6 +20,7 @@ import {
 } from "./linux.ts";
 import type { Block, Completion, Memory, Operation } from "./operation.ts";
 import { Pool, type Registrar } from "./pool.ts";
+import { endsWithProcess } from "./process.ts";
 import { pathsOf, prepareSqe, type Sqe } from "./sqe.ts";
 
 const encoder = new TextEncoder();
@@ -64,6 +65,7 @@ export abstract class KernelEngine implements Engine {
   readonly counters: EngineCounters = newCounters();
   readonly budget: BufferBudget;
   readonly pool: Pool;
+  readonly endsWithProcess: boolean;
   protected readonly shim: Shim;
   /** Everything was given back. From then on nothing is handed to the kernel. */
   protected disposed = false;
@@ -72,6 +74,7 @@ export abstract class KernelEngine implements Engine {
     this.shim = shim;
     this.budget = budget;
     this.pool = new Pool(shim, registrar);
+    this.endsWithProcess = endsWithProcess(shim);
   }
 
   /** Gets one operation to the kernel, now or later. {@linkcode settle} takes its result. */
@@ -89,7 +92,6 @@ export abstract class KernelEngine implements Engine {
       setTimeout(() => this.#pauseOver(operation, completion), operation.milliseconds);
       return;
     }
-    if (operation.op === "close") this.shim.resources.untrackDescriptor(operation.fd);
     const names = pathsOf(operation);
     const paths = names.length > 0 ? this.acquire(names.length * PATH_MAX) : undefined;
     const sqe = prepareSqe(operation, paths?.address ?? 0);

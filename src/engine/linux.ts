@@ -59,6 +59,12 @@ export const STATX_MNT_ID = 0x1000;
 export const STATX_DIOALIGN = 0x2000;
 /** Since kernel 6.8: an identifier of the mount that no other mount ever gets. */
 export const STATX_MNT_ID_UNIQUE = 0x4000;
+/** Bits of `stx_attributes`. */
+export const STATX_ATTR_IMMUTABLE = 0x10;
+export const STATX_ATTR_APPEND = 0x20;
+export const STATX_ATTR_MOUNT_ROOT = 0x2000;
+/** Of a directory: only its owner and a file's owner may remove or replace the file (S_ISVTX). */
+export const S_ISVTX = 0o1000;
 /** What every statx(2) of this module asks for. */
 export const STATX_MASK: number = STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID | STATX_DIOALIGN |
   STATX_MNT_ID_UNIQUE;
@@ -110,6 +116,7 @@ export const Opcode = {
   WRITE_STREAM: 264,
   OPENAT2: 265,
   SETFL: 266,
+  IS_MAIN_THREAD: 267,
 } as const;
 /** Opcodes from here on are no operations of io_uring. */
 export const FIRST_BLOCKING_ONLY = 256;

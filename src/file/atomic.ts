@@ -5,8 +5,11 @@ import type { Engine } from "../engine/engine.ts";
 import { Errno } from "../engine/linux.ts";
 import { ioError, unwrap } from "../errors.ts";
 import { FileName } from "./file_name.ts";
+import { assertMayReplace, assertReplaceable } from "./replaceable.ts";
+import type { StatFacts } from "./stat.ts";
 import type { OpenFile, Publication } from "./open_file.ts";
-import { allowed, limitedAccess, openName, type OpenRequest } from "./open.ts";
+import { accessOf, openName, type OpenRequest } from "./open.ts";
+import { assertStillPermitted, findPermitted } from "./permitted.ts";
 
 /** Opens a file that will be published at `path`, as `path` is to be understood when this is called. */
 export async function openAtomic(
@@ -17,13 +20,13 @@ export async function openAtomic(
   if (path === "" || path.endsWith("/")) {
     throw ioError(path === "" ? Errno.ENOENT : Errno.EISDIR, "open", path);
   }
-  const looking = FileName.lookUp(engine, path);
-  const target = await allowed(looking, path, limitedAccess(request));
+  const target = await findPermitted(engine, path, accessOf(request), FileName.lookUp);
   try {
-    await assertReplaceable(target);
+    const replaced = await assertReplaceable(target);
     await target.directory.prepareSync(path);
     const file = await openUnnamed(target, request) ?? await openTemporary(target, request);
     file.descriptor.path = path;
+    if (replaced) await assertOwn(file, target, replaced);
     return file;
   } catch (error) {
     target.release();
@@ -31,23 +34,14 @@ export async function openAtomic(
   }
 }
 
-/**
- * Rejects where the name has something that no file may take the place of: rename(2) replaces a device as readily as a
- * file, and finds a directory only when all is written. A symbolic link is replaced itself, unless it leads to a device
- * or the like.
- */
-export async function assertReplaceable(name: FileName): Promise<void> {
-  for (const nofollow of [true, false]) {
-    // Whatever else is wrong with the name, the file's own open will meet it.
-    const facts = await name.look(nofollow).catch(() => undefined);
-    if (!facts || facts.isFile) return;
-    if (facts.isDirectory) {
-      if (!nofollow) return;
-      throw ioError(Errno.EISDIR, "open", name.path);
-    }
-    if (facts.kind !== "symbolic link") {
-      throw ioError(Errno.EOPNOTSUPP, "open", name.path, `a ${facts.kind} is not a regular file`);
-    }
+/** Gives the new file up where it could not take the place of somebody else's. */
+async function assertOwn(file: OpenFile, target: FileName, replaced: StatFacts): Promise<void> {
+  try {
+    assertMayReplace(file, target, replaced);
+  } catch (error) {
+    await discardName(file);
+    await file.descriptor.close().catch(() => {});
+    throw error;
   }
 }
 
@@ -103,6 +97,7 @@ export function retarget(file: OpenFile, publication: Publication, target: FileN
 /** Gives an atomic file its name, durably. The file itself is durable already. */
 export async function publish(file: OpenFile, publication: Publication): Promise<void> {
   const { target, temporary } = publication;
+  assertStillPermitted(target, ["write"]);
   file.publication = undefined;
   try {
     if (temporary) await replace(temporary, target);

@@ -6,8 +6,8 @@ import { Errno } from "../engine/linux.ts";
 import { unwrap } from "../errors.ts";
 import { cutPadding } from "./cut.ts";
 import type { OpenFile } from "./open_file.ts";
-import { readRange, writeBytes } from "./random_access.ts";
-import { sizeOf } from "./stat.ts";
+import { readRange, writePieces } from "./random_access.ts";
+import { exactSize, sizeOf, statNow } from "./stat.ts";
 
 /** Bytes asked of the kernel at once: it copies without looking up, and a close should not have to wait for long. */
 const STEP = 256 << 20;
@@ -117,30 +117,37 @@ function copyByHand(copy: Copy): Promise<number> {
 }
 
 async function copyPieces({ from, to, position, targetPosition, length }: Copy): Promise<number> {
-  const size = await sizeOf(to.descriptor);
   let copied = 0;
-  try {
-    while (copied < length) {
-      const bytes = await readRange(from, position + copied, Math.min(PIECE, length - copied));
-      if (bytes.length === 0) break;
-      await writeInBlocks(to, bytes, targetPosition + copied);
-      copied += bytes.length;
-    }
-  } finally {
-    await cutPadding(to, Math.max(size, targetPosition + copied));
+  while (copied < length) {
+    // Whole blocks, all but the last: only behind that one there is padding.
+    const wanted = PIECE - (targetPosition + copied) % to.blockSize;
+    const bytes = await readRange(from, position + copied, Math.min(wanted, length - copied));
+    if (bytes.length === 0) break;
+    const sizeBefore = await writeInBlocks(to, bytes, targetPosition + copied);
+    copied += bytes.length;
+    await cutPadding(to, Math.max(sizeBefore, targetPosition + copied));
   }
   return copied;
 }
 
-/** Writes bytes to any position, by way of the whole blocks that they lie in. */
-async function writeInBlocks(to: OpenFile, bytes: Uint8Array, position: number): Promise<void> {
+/**
+ * Writes bytes to any position, by way of the whole blocks that they lie in. Resolves to how long the file was before, for
+ * the padding to be cut off again.
+ */
+function writeInBlocks(to: OpenFile, bytes: Uint8Array, position: number): Promise<number> {
   const { blockSize } = to;
   const end = position + bytes.length;
   const start = position - position % blockSize;
   const blocks = new Uint8Array(Math.ceil((end - start) / blockSize) * blockSize);
   const last = blocks.length - blockSize;
-  if (position > start) blocks.set(await readRange(to, start, blockSize));
-  if (end % blockSize > 0) blocks.set(await readRange(to, start + last, blockSize), last);
-  blocks.set(bytes, position - start);
-  await writeBytes(to, blocks, start, end);
+  return to.change("write", () =>
+    to.length.withWrite(start + blocks.length, async () => {
+      const sizeBefore = exactSize(statNow(to.engine, to.fd, to.path), to.path);
+      if (position > start) blocks.set(await readRange(to, start, blockSize));
+      if (end % blockSize > 0) blocks.set(await readRange(to, start + last, blockSize), last);
+      blocks.set(bytes, position - start);
+      await writePieces(to, blocks, start);
+      to.length.addContent(end);
+      return sizeBefore;
+    }));
 }

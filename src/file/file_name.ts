@@ -53,6 +53,12 @@ export class FileName {
     return new FileName(await Directory.open(engine, path, path), ".", path);
   }
 
+  /** Where the name really stands; undefined where that cannot be told. */
+  get realPath(): string | undefined {
+    const directory = this.#engine.realPath(this.directory.fd);
+    return directory && `${directory === "/" ? "" : directory}/${this.component}`;
+  }
+
   get #engine(): Engine {
     return this.directory.engine;
   }

@@ -4,20 +4,7 @@ import { type Engine, run } from "../engine/engine.ts";
 import { unwrap } from "../errors.ts";
 import type { StatFacts } from "./stat.ts";
 
-/** File systems that are views of the kernel: writing there is no storing. */
-const PSEUDO: ReadonlySet<number> = new Set([
-  0x9fa0, // proc
-  0x62656572, // sysfs
-  0x64626720, // debugfs
-  0x74726163, // tracefs
-  0x27e0eb, // cgroup
-  0x63677270, // cgroup2
-  0x73636673, // securityfs
-  0xcafe4a11, // bpf
-  0x6165676c, // pstore
-  0xde5e81e4, // efivarfs
-  0x62656570, // configfs
-]);
+const FUSE = 0x65735546;
 
 /** File systems that live in memory: O_DIRECT may open there, and means nothing. */
 const IN_MEMORY: ReadonlySet<number> = new Set([
@@ -29,19 +16,40 @@ const IN_MEMORY: ReadonlySet<number> = new Set([
 const EXTENDS_FREELY: ReadonlySet<number> = new Set([
   ...IN_MEMORY,
   0x9123683e, // btrfs
-  0x65735546, // FUSE
+  FUSE,
   0x6969, // NFS
+]);
+
+/**
+ * File systems that store and may report no blocks: tmpfs without a limit, ramfs, and servers that do not answer statfs.
+ * Of all others those without blocks are views of the kernel (simple_statfs in fs/libfs.c): proc, sysfs, nsfs, cgroup,
+ * and whatever a kernel adds to them. So an unknown one opens where it has blocks, and is refused where it has none.
+ */
+const MAY_HAVE_NO_BLOCKS: ReadonlySet<number> = new Set([
+  ...IN_MEMORY,
+  FUSE,
+  0x01021997, // 9p
+]);
+
+/** Views of the kernel that report blocks all the same. */
+const STORES_NOTHING: ReadonlySet<number> = new Set([
+  0xde5e81e4, // efivarfs
+  0x958458f6, // hugetlbfs, whose files cannot be written to
 ]);
 
 /** What decides how a file is opened and written. */
 export interface FileSystem {
-  readonly pseudo: boolean;
+  /** Whether what is written there is kept: false for views of the kernel. */
+  readonly stores: boolean;
   readonly inMemory: boolean;
   readonly extendsFreely: boolean;
 }
 
-/** Types by mount, for mounts whose identifier no other mount ever gets. */
-const types = new Map<bigint, number>();
+/** A file system on a block device: none of those is special here. */
+const ON_BLOCK_DEVICE: FileSystem = { stores: true, inMemory: false, extendsFreely: false };
+
+/** What was found, by mount, for mounts whose identifier no other mount ever gets. */
+const known = new Map<bigint, FileSystem>();
 
 /** The file system of an open file. */
 export async function fileSystemOf(
@@ -50,31 +58,28 @@ export async function fileSystemOf(
   facts: StatFacts,
   path: string,
 ): Promise<FileSystem> {
-  const type = await typeOf(engine, fd, facts, path);
-  return {
-    pseudo: PSEUDO.has(type),
-    inMemory: IN_MEMORY.has(type),
-    extendsFreely: EXTENDS_FREELY.has(type),
-  };
+  if (facts.deviceMajor !== 0) return ON_BLOCK_DEVICE;
+  const mount = facts.mountIdIsUnique ? facts.mountId : undefined;
+  const found = mount === undefined ? undefined : known.get(mount);
+  if (found) return found;
+  const fileSystem = await ask(engine, fd, path);
+  if (mount !== undefined) known.set(mount, fileSystem);
+  return fileSystem;
 }
 
-/** f_type, or 0 for a file system on a block device: none of those is special here. */
-async function typeOf(
-  engine: Engine,
-  fd: number,
-  facts: StatFacts,
-  path: string,
-): Promise<number> {
-  if (facts.deviceMajor !== 0) return 0;
-  const mount = facts.mountIdIsUnique ? facts.mountId : undefined;
-  const known = mount === undefined ? undefined : types.get(mount);
-  if (known !== undefined) return known;
+async function ask(engine: Engine, fd: number, path: string): Promise<FileSystem> {
   const memory = engine.acquire(128);
   try {
     unwrap(await run(engine, { op: "statfs", fd, memory }), "statfs", path);
-    const type = new DataView(memory.bytes.buffer, memory.bytes.byteOffset).getUint32(0, true);
-    if (mount !== undefined) types.set(mount, type);
-    return type;
+    // struct statfs: f_type, f_bsize, f_blocks …; 64 bits each.
+    const view = new DataView(memory.bytes.buffer, memory.bytes.byteOffset);
+    const type = view.getUint32(0, true);
+    const hasBlocks = view.getBigUint64(16, true) > 0n;
+    return {
+      stores: !STORES_NOTHING.has(type) && (hasBlocks || MAY_HAVE_NO_BLOCKS.has(type)),
+      inMemory: IN_MEMORY.has(type),
+      extendsFreely: EXTENDS_FREELY.has(type),
+    };
   } finally {
     engine.release(memory);
   }

@@ -17,10 +17,11 @@ import {
   O_WRONLY,
 } from "../engine/linux.ts";
 import { ioError, unwrap } from "../errors.ts";
-import { type Access, allowsAll, demand } from "../permissions.ts";
+import { type Access, limitedOf } from "../permissions.ts";
 import { FileName } from "./file_name.ts";
 import { type FileSystem, fileSystemOf } from "./file_system.ts";
 import { OpenFile } from "./open_file.ts";
+import { demandDescriptor, demandName, findPermitted } from "./permitted.ts";
 import { type StatFacts, statNow } from "./stat.ts";
 
 /** How Direct I/O is wanted. */
@@ -36,7 +37,7 @@ export interface OpenRequest {
   readonly mode: number;
   readonly direct: DirectMode;
   /** Open a file without a name in the directory of the name. */
-  readonly unnamed?: boolean;
+  readonly unnamed: boolean;
 }
 
 /** How often a name may come and go while it is opened. */
@@ -45,12 +46,12 @@ const MAX_ATTEMPTS = 10;
 /** Safe on every file system that does not say what it wants. */
 const SAFE_ALIGNMENT = 4096;
 
-/** The accesses of a request that are limited to some paths. */
-export function limitedAccess(request: OpenRequest): Access[] {
+/** What a request wants of Deno's permissions. */
+export function accessOf({ read, write }: OpenRequest): Access[] {
   const access: Access[] = [];
-  if (request.read) access.push("read");
-  if (request.write) access.push("write");
-  return access.filter((name) => !allowsAll(name));
+  if (read) access.push("read");
+  if (write) access.push("write");
+  return access;
 }
 
 /** Opens what `path` leads to when this is called. Rejects with Deno's own errors. */
@@ -59,7 +60,7 @@ export async function openPath(
   path: string,
   request: OpenRequest,
 ): Promise<OpenFile> {
-  const name = await allowed(FileName.lookUp(engine, path), path, limitedAccess(request));
+  const name = await findPermitted(engine, path, accessOf(request), FileName.lookUp);
   try {
     return await openName(name, request);
   } catch (error) {
@@ -74,8 +75,7 @@ export async function openTemporary(
   directory: string,
   request: OpenRequest,
 ): Promise<OpenFile> {
-  const limited = limitedAccess(request);
-  const name = await allowed(FileName.within(engine, directory), directory, limited);
+  const name = await findPermitted(engine, directory, accessOf(request), FileName.within);
   try {
     return await openName(name, { ...request, unnamed: true });
   } finally {
@@ -83,29 +83,10 @@ export async function openTemporary(
   }
 }
 
-/**
- * The name that was looked up, once the path is allowed for all of `access`. A path that is not allowed is refused as
- * such, whether it exists or not.
- */
-export async function allowed(
-  looking: Promise<FileName>,
-  path: string,
-  access: readonly Access[],
-): Promise<FileName> {
-  looking.catch(() => {});
-  try {
-    for (const name of access) await demand(name, path);
-  } catch (error) {
-    looking.then((name) => name.release(), () => {});
-    throw error;
-  }
-  return await looking;
-}
-
 /** Opens what stands at a name. The file takes the name over. */
 export async function openName(name: FileName, request: OpenRequest): Promise<OpenFile> {
   const { engine } = name.directory;
-  const limited = limitedAccess(request);
+  const limited = limitedOf(accessOf(request));
   // A sync of the directory comes at the end, when there may be no descriptor to be had.
   const prepares = request.create || request.createNew;
   const prepared = prepares ? name.directory.prepareSync(name.path) : undefined;
@@ -189,9 +170,7 @@ async function assertStores(
     throw ioError(Errno.EOPNOTSUPP, "open", path, `a ${facts.kind} is not a regular file`);
   }
   const fileSystem = await fileSystemOf(engine, fd, facts, path);
-  // A file on a block device is none of the kernel's own, whatever leads to it.
-  const real = facts.deviceMajor === 0 ? engine.realPath(fd) : undefined;
-  if (fileSystem.pseudo || (real !== undefined && /^\/(proc|sys)\//.test(real))) {
+  if (!fileSystem.stores) {
     throw ioError(Errno.EOPNOTSUPP, "open", path, "a file of the kernel is not a regular file");
   }
   return fileSystem;
@@ -242,15 +221,12 @@ async function openJudged(
   flags: number,
   limited: readonly Access[],
 ): Promise<Opened> {
-  const { engine } = name.directory;
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
     if (!request.createNew && !request.unnamed) {
       const fd = await openLooked(name, flags, limited);
       if (fd !== -Errno.ENOENT || !request.create) return { name, fd, created: false };
     }
-    const directory = engine.realPath(name.directory.fd);
-    const real = directory && `${directory === "/" ? "" : directory}/${name.component}`;
-    await demandReal(real, name.path, limited);
+    await demandName(name, limited);
     if (request.unnamed) return await openUnnamed(name, request, flags);
     const fd = await name.open(flags | O_CREAT | O_EXCL, request.mode);
     if (fd !== -Errno.EEXIST || request.createNew) return { name, fd, created: fd >= 0 };
@@ -279,7 +255,7 @@ async function openLooked(
   const path = await name.open(O_PATH | O_CLOEXEC);
   if (path < 0) return path;
   try {
-    if (limited.length > 0) await demandReal(engine.realPath(path), name.path, limited);
+    await demandDescriptor(engine, path, name.path, limited);
     await assertStores(engine, path, statNow(engine, path, name.path), name.path);
     const operation = { op: "open", directory: AT_FDCWD, name: `/proc/self/fd/${path}`, mode: 0 };
     // It is a regular file: with O_NONBLOCK the holder of a lease on it would not be waited for (fcntl(2), F_SETLEASE).
@@ -287,18 +263,4 @@ async function openLooked(
   } finally {
     engine.closeNow(path);
   }
-}
-
-/** A real path must be allowed too, or a symbolic link would lead out of the allowed folder. */
-async function demandReal(
-  real: string | undefined,
-  path: string,
-  access: readonly Access[],
-): Promise<void> {
-  if (real === undefined) {
-    throw new Deno.errors.NotCapable(
-      `Cannot find the real path of "${path}", which a limited permission is checked against: it is not UTF-8, or /proc is not mounted`,
-    );
-  }
-  for (const name of access) await demand(name, real);
 }

@@ -1,6 +1,5 @@
 // Reads and writes at positions.
 
-import { terminable } from "../engine/isolate.ts";
 import { addressOf } from "../engine/kernel_engine.ts";
 import type { Memory } from "../engine/operation.ts";
 import { AlignedMemory } from "./aligned_memory.ts";
@@ -34,7 +33,7 @@ async function readInUse(
   const end = Math.min(position + length, Math.max(known, position));
   if (end <= position) return new Uint8Array(0);
   const span = Math.ceil((end - start) / alignment) * alignment;
-  if (terminable) return await readByPool(file, position, end, start, span);
+  if (!file.engine.endsWithProcess) return await readByPool(file, position, end, start, span);
   const memory = AlignedMemory.allocate(span);
   const read = await transfer(file, "read", { memory, offset: 0, length: span, position: start });
   const from = position - start;
@@ -107,25 +106,22 @@ export function writeMemory(file: OpenFile, memory: Memory, position: number): P
     }));
 }
 
-/**
- * Writes bytes from anywhere: they are copied into the pool. Position and length are aligned. What is behind `contentEnd`
- * only fills the last block.
- */
-export function writeBytes(
-  file: OpenFile,
-  bytes: Uint8Array,
-  position: number,
-  contentEnd: number = position + bytes.length,
-): Promise<void> {
+/** Writes bytes from anywhere: they are copied into the pool. Position and length are aligned. */
+export function writeBytes(file: OpenFile, bytes: Uint8Array, position: number): Promise<void> {
   const end = position + bytes.length;
   return file.change("write", () =>
     file.length.withWrite(end, async () => {
       await writePieces(file, bytes, position);
-      file.length.addContent(contentEnd);
+      file.length.addContent(end);
     }));
 }
 
-async function writePieces(file: OpenFile, bytes: Uint8Array, position: number): Promise<void> {
+/** Writes bytes of whole blocks, piece by piece, within a `withWrite` of the caller's. */
+export async function writePieces(
+  file: OpenFile,
+  bytes: Uint8Array,
+  position: number,
+): Promise<void> {
   const { engine } = file;
   const total = bytes.length;
   let next = 0;

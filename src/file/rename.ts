@@ -1,12 +1,14 @@
 // Renames and removes an open file: the one that was opened, whatever its path has become since.
 
+import type { Engine } from "../engine/engine.ts";
 import { Errno } from "../engine/linux.ts";
 import { ioError, renameError } from "../errors.ts";
-import { type Access, demand } from "../permissions.ts";
-import { assertReplaceable, discardName, retarget } from "./atomic.ts";
+import { limitedOf } from "../permissions.ts";
+import { discardName, retarget } from "./atomic.ts";
 import { FileName } from "./file_name.ts";
-import { allowed } from "./open.ts";
 import type { OpenFile } from "./open_file.ts";
+import { demandName, findPermitted } from "./permitted.ts";
+import { assertMayReplace, assertReplaceable } from "./replaceable.ts";
 
 /** The file's name. Throws where it has none: `path` is another file's then, or the directory's. */
 function nameOf(file: OpenFile, op: string): FileName {
@@ -27,10 +29,11 @@ function inTurn(file: OpenFile, op: string, work: () => Promise<void>): Promise<
 /** Renames the file to `path`, as that is to be understood when this is called. What is there is replaced. */
 export async function renameFile(file: OpenFile, path: string): Promise<void> {
   file.descriptor.assertOpen("rename");
-  const looking = FileName.lookUp(file.engine, path).catch((error) => {
-    throw "errno" in error ? renameError(error.errno, file.path, path) : error;
-  });
-  const target = await allowed(looking, path, ["write"]);
+  const find = (engine: Engine, path: string) =>
+    FileName.lookUp(engine, path).catch((error) => {
+      throw "errno" in error ? renameError(error.errno, file.path, path) : error;
+    });
+  const target = await findPermitted(file.engine, path, ["write"], find);
   try {
     await inTurn(file, "rename", () => renameTo(file, target));
   } catch (error) {
@@ -40,14 +43,16 @@ export async function renameFile(file: OpenFile, path: string): Promise<void> {
 }
 
 async function renameTo(file: OpenFile, target: FileName): Promise<void> {
+  await demandName(target, limitedOf(["write"]));
   if (file.publication) {
-    await assertReplaceable(target);
+    const replaced = await assertReplaceable(target);
+    if (replaced) assertMayReplace(file, target, replaced);
     await target.directory.prepareSync(target.path);
     // It has no name yet: this is the one that it will get, unless it has got one meanwhile.
     if (file.publication) return retarget(file, file.publication, target);
   }
   const name = nameOf(file, "rename");
-  for (const access of ["read", "write"] satisfies Access[]) await demand(access, name.path);
+  await demandName(name, limitedOf(["read", "write"]));
   await name.assertLeadsTo(file, "rename");
   await target.directory.prepareSync(target.path);
   await name.rename(target);
@@ -63,7 +68,7 @@ export async function removeFile(file: OpenFile): Promise<void> {
   await inTurn(file, "remove", async () => {
     if (file.publication) return await discardName(file);
     const name = nameOf(file, "remove");
-    await demand("write", name.path);
+    await demandName(name, limitedOf(["write"]));
     // A name that is gone already is no error.
     if (!await name.look()) return;
     await name.assertLeadsTo(file, "remove");

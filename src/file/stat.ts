@@ -29,6 +29,8 @@ export interface StatFacts {
   isFile: boolean;
   isDirectory: boolean;
   mode: number;
+  /** Bits of `STATX_ATTR_*`. */
+  attributes: number;
   links: number;
   uid: number;
   gid: number;
@@ -65,6 +67,7 @@ export function parseStat(bytes: Uint8Array): StatFacts {
     isFile: kind === "file",
     isDirectory: kind === "directory",
     mode,
+    attributes: u32(8),
     links: u32(16),
     uid: u32(20),
     gid: u32(24),

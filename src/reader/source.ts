@@ -1,7 +1,6 @@
 // What a DmaStreamReader's ReadableStream calls: chunks on their way from read-ahead to the consumer.
 
 import { yieldIfNeeded } from "../engine/event_loop.ts";
-import { terminable } from "../engine/isolate.ts";
 import { closeFile } from "../file/close.ts";
 import type { OpenFile } from "../file/open_file.ts";
 import { readStraight } from "../file/random_access.ts";
@@ -111,8 +110,9 @@ export class ReaderSource {
     const view = controller.byobRequest!.view as Uint8Array<ArrayBuffer>;
     const { bufferSize, readAhead: ahead } = this.#options;
     // Only where nothing is read ahead, or the view is as large as what would be: else read-ahead is worth more.
-    const straight = ahead === 0 || view.byteLength >= bufferSize;
-    while (straight && readAhead.idle && !terminable) {
+    const straight = this.file.engine.endsWithProcess &&
+      (ahead === 0 || view.byteLength >= bufferSize);
+    while (straight && readAhead.idle) {
       const from = readAhead.position;
       const length = await this.#readStraight(view);
       if (this.#finished) return;

@@ -1,9 +1,8 @@
 // What a DmaStreamWriter's WritableStream calls, and what is written past its lock. All chunks that cannot be taken at once
 // wait in the stream's own queue.
 
-import { chunkBytes, viewBytes } from "../arguments.ts";
+import { byteLengthOf, chunkBytes, lengthOfBytes } from "../arguments.ts";
 import { yieldIfNeeded } from "../engine/event_loop.ts";
-import { terminable } from "../engine/isolate.ts";
 import { AlignedMemory } from "../file/aligned_memory.ts";
 import type { Writer } from "./writer.ts";
 
@@ -42,13 +41,12 @@ class LockedChunk {
 }
 
 /** What waits in the stream's queue: what users write, and what was written past the lock. */
-type Item = BufferSource | LockedChunk | Batch | AlignedMemory;
+type Item = ArrayBufferView | ArrayBufferLike | LockedChunk | Batch | AlignedMemory;
 
 function bytesOf(item: Item): number {
   if (item instanceof Batch) return item.bytes;
-  const { byteLength } = item instanceof AlignedMemory ? item.bytes : item;
-  // Nobody knows what is wrong with it yet.
-  return Number.isSafeInteger(byteLength) ? byteLength : 0;
+  if (item instanceof AlignedMemory) return item.bytes.length;
+  return item instanceof LockedChunk ? item.byteLength : byteLengthOf(item);
 }
 
 /** The underlying sink of a writer's stream. It must not hold the stream, or that could never be dropped. */
@@ -218,7 +216,7 @@ export class WriterSink {
     const { writer } = this;
     const { length } = memory.bytes;
     const fits = length % writer.file.blockSize === 0;
-    if (!fits || !writer.takesMemory || terminable) return false;
+    if (!fits || !writer.takesMemory || !writer.file.engine.endsWithProcess) return false;
     writer.writeMemory(memory, length, () => {});
     return true;
   }
@@ -238,23 +236,21 @@ export class WriterSink {
   /** Takes a chunk without the lock: at once where there is room, else by way of the stream's queue. */
   writeUnlocked(stream: WritableStream, chunk: unknown): Promise<void> {
     const { writer } = this;
-    const takes = !this.closeRequest && !writer.ending && !stream.locked;
-    if (takes && chunk instanceof Uint8Array && chunk.length > 0) {
-      const bytes = viewBytes(chunk);
-      const taken = this.#isWaiting ? 0 : writer.write(bytes);
-      if (taken === bytes.length) return yieldIfNeeded(taken) ?? RESOLVED;
-      if (!writer.failure) return this.#enqueueChunk(stream, bytes.subarray(taken));
+    const length = chunk instanceof Uint8Array ? lengthOfBytes(chunk) : 0;
+    const isTaken = length > 0 && !this.#isWaiting && !this.closeRequest && !stream.locked &&
+      writer.writeWhole(chunk as Uint8Array, length);
+    if (isTaken) return yieldIfNeeded(length) ?? RESOLVED;
+    let bytes: Uint8Array;
+    try {
+      bytes = chunkBytes("chunk", chunk);
+      this.assertUsable(stream, "write");
+    } catch (error) {
+      return this.report(Promise.reject(error));
     }
-    return this.report(this.#writeSlowly(stream, chunk));
-  }
-
-  async #writeSlowly(stream: WritableStream, chunk: unknown): Promise<void> {
-    const bytes = chunkBytes("chunk", chunk);
-    this.assertUsable(stream, "write");
-    const taken = this.#isWaiting ? 0 : this.writer.write(bytes);
-    if (this.writer.failure) throw this.writer.failure.reason;
-    if (taken < bytes.length) return await this.#enqueueChunk(stream, bytes.subarray(taken));
-    await yieldIfNeeded(taken);
+    const taken = this.#isWaiting ? 0 : writer.write(bytes);
+    if (writer.failure) return this.report(Promise.reject(writer.failure.reason));
+    if (taken < bytes.length) return this.#enqueueChunk(stream, bytes.subarray(taken));
+    return yieldIfNeeded(taken) ?? RESOLVED;
   }
 
   /** Hands memory over without the lock. */
@@ -352,7 +348,7 @@ export class WriterSink {
     const token = this.#lockToken = Symbol();
     const hasLock = () => this.#lockToken === token;
     return Object.assign(writer, {
-      write: (chunk: BufferSource): Promise<void> => {
+      write: (chunk: unknown): Promise<void> => {
         let item: Item;
         try {
           item = new LockedChunk(chunkBytes("chunk", chunk));

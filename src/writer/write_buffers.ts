@@ -171,6 +171,15 @@ export class WriteBuffers {
     return this.#full.length > 0;
   }
 
+  /** Copies a chunk whole where it leaves room in the buffer that is being filled. Nothing has to be decided then. */
+  writeWhole(bytes: Uint8Array, length: number): boolean {
+    const filling = this.#filling;
+    if (!filling || filling.fill + length >= filling.capacity) return false;
+    filling.bytes.set(bytes, filling.fill);
+    filling.fill += length;
+    return true;
+  }
+
   /** Copies what there is room for, from `from` on, and returns how much that was. Throws without memory. */
   write(bytes: Uint8Array, from: number): number {
     let filling = this.#filling;

@@ -212,6 +212,12 @@ export class Writer implements AttachedWriter {
     }
   }
 
+  /** Copies a small chunk, whole, where that needs nothing but room in the buffer that is being filled. */
+  writeWhole(bytes: Uint8Array, length: number): boolean {
+    return this.#phase.name === "open" && !this.#closeRequest &&
+      this.#buffers.writeWhole(bytes, length);
+  }
+
   /** Whether {@linkcode write} would take a byte. */
   get hasRoom(): boolean {
     return this.#phase.name === "open" && !this.#closeRequest && this.#buffers.hasRoom;

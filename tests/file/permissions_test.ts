@@ -310,22 +310,88 @@ testPermissions("What is denied is denied, also by another name", async (dir) =>
 
 testPermissions("rename and remove ask for the paths they touch", async (dir) => {
   const { inside, outside } = await twoFolders(dir);
+  await Deno.mkdir(`${outside}/below`);
+  await Deno.symlink(`${outside}/below`, `${inside}/link`);
+  const paths = [
+    `${outside}/file`,
+    `${inside}/../outside/file`,
+    // By its text this is inside: the file system follows the link first.
+    `${inside}/link/../secret`,
+    `${inside}/link/file`,
+    "../outside/file",
+  ];
+  for (const atomic of [false, true]) {
+    const { output } = await runChild(
+      `
+      const file = await dma.DmaFile.create("file", { atomic: ${atomic} });
+      for (const path of ${text(paths)}) await report(() => file.rename(path));
+      console.log(file.path);
+      await file.close();
+    `,
+      {
+        flags: ["--allow-ffi", `--allow-read=${inside}`, `--allow-write=${inside}`],
+        cwd: inside,
+      },
+    );
+    const lines = output.split("\n");
+    assertEquals(lines.length, paths.length + 1, output);
+    for (const line of lines.slice(0, -1)) {
+      assert(line.startsWith("NotCapable: Requires write access"), output);
+    }
+    assertEquals(lines.at(-1), "file");
+    assertEquals(await namesIn(outside), ["below", "secret"]);
+    await assertFile(`${outside}/secret`, pattern(5000));
+    assertEquals(await namesIn(`${outside}/below`), []);
+  }
+});
+
+testPermissions("What is denied is not renamed over, nor removed, by another name", async (dir) => {
+  const { inside, outside } = await twoFolders(dir);
+  await Deno.symlink(outside, `${inside}/link`);
+  await Deno.link(`${outside}/secret`, `${inside}/secret`);
   const { output } = await runChild(
     `
     const file = await dma.DmaFile.create(${text(`${inside}/file`)});
-    await report(() => file.rename(${text(`${outside}/file`)}));
-    await report(() => file.rename(${text(`${inside}/../outside/file`)}));
-    console.log(file.path);
+    await report(() => file.rename(${text(`${inside}/link/secret`)}));
     await file.close();
+    const secret = await dma.DmaFile.open(${text(`${inside}/secret`)}, { write: true });
+    // Moved by somebody else to where it may not be touched, with its directory.
+    await new Deno.Command("mv", { args: ${
+      text([`${inside}/secret`, `${outside}/moved`])
+    } }).output();
+    await report(() => secret.remove());
+    await secret.close();
   `,
-    { flags: ["--allow-ffi", `--allow-read=${inside}`, `--allow-write=${inside}`] },
+    {
+      flags: [
+        "--allow-ffi",
+        "--allow-run",
+        "--allow-read",
+        "--allow-write",
+        `--deny-read=${outside}`,
+        `--deny-write=${outside}`,
+      ],
+    },
   );
   const lines = output.split("\n");
-  assertEquals(lines.length, 3, output);
   assert(lines[0]!.startsWith("NotCapable: Requires write access"), output);
-  assert(lines[1]!.startsWith("NotCapable: Requires write access"), output);
-  assertEquals(lines[2], `${inside}/file`);
-  assertEquals(await namesIn(outside), ["secret"]);
+  assertEquals(lines.slice(1), ["ok undefined"], output);
+  assertEquals(await namesIn(outside), ["moved", "secret"]);
+  await assertFile(`${outside}/secret`, pattern(5000));
+});
+
+testPermissions("A file of a namespace does not open, whatever leads to it", async (dir) => {
+  const { inside } = await twoFolders(dir);
+  await Deno.symlink("/proc/self/ns/mnt", `${inside}/link`);
+  for (const flags of [["-A"], ["--allow-ffi", `--allow-read=${inside}`]]) {
+    const { output } = await runChild(
+      `
+      await report(() => dma.DmaFile.open(${text(`${inside}/link`)}));
+    `,
+      { flags, cwd: inside },
+    );
+    assert(/^(NotSupported|NotCapable): /.test(output), output);
+  }
 });
 
 testPermissions("A permission that is taken back holds for the next open", async (dir) => {

@@ -35,6 +35,7 @@ export function turn(): Promise<void> {
 
 /** The part of a scripted engine that does not care what the operations are. */
 export abstract class HoldingEngine {
+  readonly endsWithProcess = true;
   readonly counters: EngineCounters = newCounters();
   /** What streams share. */
   budget: BufferBudget = new BufferBudget();

@@ -74,6 +74,33 @@ testInEachDirectory(
   },
 );
 
+testInEachDirectory(
+  "A copy by hand that begins while a close truncates leaves no padding",
+  async (dir) => {
+    await Deno.writeFile(dir.file("source"), filled(10, 7));
+    await using source = await DmaFile.open(dir.file("source"));
+    const file = await DmaFile.create(dir.file("file"));
+    const writer = new DmaStreamWriter(file, { closeFile: false });
+    await writer.write(filled(5, 1));
+    const refusals: (() => void)[] = [];
+    using _copies = interpose("copyRange", ({ end }) => void refusals.push(() => end(-22)));
+    using truncates = interpose("truncate", ({ pass }) => void setTimeout(pass, 20));
+    const copied = source.copyRangeTo(file, 0, 1 << 20, 0);
+    await eventually(() => refusals.length > 0);
+    const closed = writer.close();
+    // The last write goes to the file; the truncate after it waits for the copy.
+    await eventually(async () => await file.size() > 0);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    assertEquals(truncates.count, 0);
+    refusals[0]!();
+    assertEquals(await copied, 10);
+    await closed;
+    assertEquals(await file.size(), 10);
+    await file.close();
+    await assertFile(dir.file("file"), filled(10, 7));
+  },
+);
+
 for (const preallocate of [true, false]) {
   for (const end of ["close", "abort", "seal"] as const) {
     testInEachDirectory(

@@ -1,20 +1,21 @@
 // A Worker in the middle of things, for ever: it writes, reads and syncs with many operations in flight. Gets
-// { folder, what } and answers "busy" when it is.
+// { folder, what } and answers "busy" when it is. It runs as a Worker of the Web and of Node.
 
+import { parentPort } from "node:worker_threads";
 import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../../mod.ts";
 import { content } from "../content.ts";
 
 interface Orders {
   folder: string;
-  what: "write" | "read" | "read at" | "watch" | "nothing more";
+  what: "write" | "read" | "read at" | "open and close" | "watch" | "nothing more";
 }
 
 const READ_SIZE = 20_480;
 /** What a read of that size would take of JavaScript's own memory. */
 const WATCHED_SIZE = READ_SIZE + 4096;
 
-/** What the global object of a Worker has: types of both kinds of global object cannot stand together. */
-const scope = self as unknown as {
+/** What both kinds of Worker have to talk to who started them. */
+const scope = (parentPort ?? self) as unknown as {
   onmessage: ((event: MessageEvent<Orders>) => void) | null;
   postMessage(message: unknown): void;
   close(): void;
@@ -53,6 +54,14 @@ async function readAtOn(path: string): Promise<void> {
   }
 }
 
+async function openAndCloseOn(path: string): Promise<void> {
+  for (;;) {
+    const files = await Promise.all(Array.from({ length: 100 }, () => DmaFile.open(path)));
+    scope.postMessage("busy");
+    await Promise.all(files.map((file) => file.close()));
+  }
+}
+
 scope.onmessage = async ({ data: { folder, what } }: MessageEvent<Orders>) => {
   switch (what) {
     case "write":
@@ -61,6 +70,8 @@ scope.onmessage = async ({ data: { folder, what } }: MessageEvent<Orders>) => {
       return await readOn(`${folder}/source`);
     case "read at":
       return await readAtOn(`${folder}/source`);
+    case "open and close":
+      return await openAndCloseOn(`${folder}/source`);
     case "watch": {
       // Whatever memory another Worker had goes to these, if it goes to anybody.
       const memory = Array.from(

@@ -1,8 +1,9 @@
 // Terminates a Worker when it is told to, and watches memory for what the Worker's late reads would bring. WHAT
-// FOLDER OTHER_FOLDER; lines on standard input: "terminate", then "check"
+// FOLDER OTHER_FOLDER web|node; lines on standard input: "terminate", then "check"
+import { Worker as NodeWorker } from "node:worker_threads";
 import { DmaFile } from "../../../mod.ts";
 
-const [what = "", folder = "", other = ""] = Deno.args;
+const [what = "", folder = "", other = "", kind = ""] = Deno.args;
 const script = new URL("busy_worker.ts", import.meta.url);
 
 async function told(): Promise<void> {
@@ -13,10 +14,10 @@ function answer(worker: Worker): Promise<unknown> {
   return new Promise((resolve) => worker.onmessage = ({ data }) => resolve(data));
 }
 
-const worker = new Worker(script, { type: "module" });
+const worker = kind === "node" ? new NodeWorker(script) : new Worker(script, { type: "module" });
 worker.postMessage({ folder, what });
 await told();
-worker.terminate();
+await worker.terminate();
 // Its heap is freed a little later.
 await new Promise((resolve) => setTimeout(resolve, 300));
 

@@ -21,6 +21,7 @@ enum {
   CALL_WRITE_STREAM,
   CALL_OPENAT2,
   CALL_SETFL,
+  CALL_IS_MAIN_THREAD,
 };
 
 #define MAX_EXACT 9007199254740991.0
@@ -29,8 +30,8 @@ struct shim {
   uint32_t (*abi)(void);
   double (*map)(double length, uint32_t huge);
   int32_t (*unmap)(double address, double length);
-  int32_t (*prepare)(struct io_uring *ring, uint32_t opcode, uint32_t flags, int32_t fd, double address,
-                     uint32_t length, double offset, uint32_t op_flags, uint32_t buffer_index,
+  int32_t (*prepare)(void *resources, struct io_uring *ring, uint32_t opcode, uint32_t flags, int32_t fd,
+                     double address, uint32_t length, double offset, uint32_t op_flags, uint32_t buffer_index,
                      uint32_t user_data);
   int32_t (*reap)(struct io_uring *ring, int32_t *out, uint32_t most);
   int32_t (*mute_eventfd)(struct io_uring *ring);

@@ -182,7 +182,7 @@ void test_arguments(void) {
   EQUAL(call_read(fd, buffer + 8, 26, 0), 26);
   EQUAL(memcmp(buffer, "xxxxxxxxabcdefghijklmnopqrstuvwxyzxx", 36), 0);
 
-  static const uint32_t unknown[] = {0, 54, 56, 255, CALL_SETFL + 1, 0xffffffffu};
+  static const uint32_t unknown[] = {0, 54, 56, 255, CALL_IS_MAIN_THREAD + 1, 0xffffffffu};
   for (size_t at = 0; at < sizeof unknown / sizeof *unknown; at++) {
     EQUAL(shim.call(unknown[at], fd, AT(buffer), 8, 0, 0), -ENOSYS);
   }

@@ -108,8 +108,11 @@ static void check_system(void) {
   // Where src/file/file_system.ts reads it.
   EQUAL(*(uint32_t *)&facts, (uint32_t)same.f_type);
   EQUAL(shim.call(CALL_STATFS, -1, AT(&facts), 0, 0, 0), -EBADF);
+  EQUAL(*((uint64_t *)&facts + 2), (uint64_t)same.f_blocks);
   EQUAL(shim.call(CALL_GETFL, -1, 0, 0, 0, 0), -EBADF);
   close(fd);
+
+  EQUAL(shim.call(CALL_IS_MAIN_THREAD, -1, 0, 0, 0, 0), 1);
 }
 
 #if defined(__x86_64__)

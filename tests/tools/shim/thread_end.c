@@ -173,6 +173,40 @@ static void *opening(void *unused) {
   return NULL;
 }
 
+static void *closing(void *unused) {
+  (void)unused;
+  EQUAL(shim.call(CALL_IS_MAIN_THREAD, -1, 0, 0, 0, 0), 0);
+  int fd = dup(pipes[1]);
+  own(fd);
+  resources->calls = 1;
+  EQUAL(shim.call_on_thread(resources, IORING_OP_CLOSE, fd, 0, 0, 0, 0), 0);
+  CHECK(!is_open(fd));
+  // Its number is another file's by now, which stays open.
+  EQUAL(dup(pipes[1]), fd);
+  on_thread_exit();
+  CHECK(is_open(fd));
+  close(fd);
+  close(pipes[0]);
+  return NULL;
+}
+
+// A close that never got its thread: what it would have closed is closed at the end.
+static void *with_a_late_close(void *unused) {
+  (void)unused;
+  int fd = dup(pipes[1]);
+  own(fd);
+  resources->calls = 1;
+  on_thread_exit();
+  CHECK(!is_open(fd));
+  EQUAL(dup(pipes[1]), fd);
+  EQUAL(shim.call_on_thread(resources, IORING_OP_CLOSE, fd, 0, 0, 0, 0), -ECANCELED);
+  CHECK(is_open(fd));
+  close(fd);
+  shim.unmap(AT(resources), RESOURCES_BYTES / 4);
+  close(pipes[0]);
+  return NULL;
+}
+
 static int (*init)(unsigned, struct io_uring *, unsigned);
 static int (*submit)(struct io_uring *);
 
@@ -190,16 +224,20 @@ static void *with_a_ring(void *unused) {
   int fd = ring->ring_fd;
   double memory = list(4096);
   pthread_t sender;
-  EQUAL(shim.prepare(ring, IORING_OP_OPENAT, 0, AT_FDCWD, AT("/dev/zero"), 0, 0, O_RDONLY, 0, 1), 0);
-  EQUAL(shim.prepare(ring, IORING_OP_READ, 0, pipes[0], memory, 1, 0, 0, 0, 2), 0);
+  EQUAL(shim.prepare(NULL, ring, IORING_OP_OPENAT, 0, AT_FDCWD, AT("/dev/zero"), 0, 0, O_RDONLY, 0, 1), 0);
+  EQUAL(shim.prepare(NULL, ring, IORING_OP_READ, 0, pipes[0], memory, 1, 0, 0, 0, 2), 0);
   EQUAL(submit(ring), 2);
-  // Queued, and never submitted.
-  EQUAL(shim.prepare(ring, IORING_OP_NOP, 0, -1, 0, 0, 0, 0, 0, 3), 0);
+  // Queued, and never submitted: what it would have closed is closed all the same.
+  int queued = dup(pipes[1]);
+  own(queued);
+  EQUAL(shim.prepare(resources, ring, IORING_OP_CLOSE, 0, queued, 0, 0, 0, 0, 0, 3), 0);
+  CHECK(!(resources->descriptors[queued / 8] & 1 << queued % 8));
   int next = dup(pipes[1]);
   close(next);
   if (pthread_create(&sender, NULL, send_later, NULL)) give_up("pthread_create");
   on_thread_exit();
   CHECK(!is_open(fd));
+  CHECK(!is_open(queued));
   CHECK(!mapped(memory));
   CHECK(!mapped(AT(ring)));
   // Nothing took the number of what the ring opened: that was closed, too.
@@ -219,7 +257,7 @@ static void *with_a_stuck_ring(void *unused) {
   (void)unused;
   struct io_uring *ring = make_ring();
   double memory = list(4096);
-  EQUAL(shim.prepare(ring, IORING_OP_READ, 0, pipes[0], memory, 1, 0, 0, 0, 1), 0);
+  EQUAL(shim.prepare(NULL, ring, IORING_OP_READ, 0, pipes[0], memory, 1, 0, 0, 0, 1), 0);
   EQUAL(submit(ring), 1);
   on_thread_exit();
   CHECK(is_open(ring->ring_fd));
@@ -252,6 +290,8 @@ void test_thread_end(void) {
   on_a_thread(with_a_stuck_call);
   on_a_thread(with_a_parked_call);
   on_a_thread(opening);
+  on_a_thread(closing);
+  on_a_thread(with_a_late_close);
 }
 
 void test_ring_end(void) {

@@ -1,0 +1,65 @@
+// Names that Deno's permissions allow: by the path that the caller gave, and by the real path of what was found there.
+// Deno resolves `..` by text and follows symbolic links; the file system decides where they lead.
+
+import type { Engine } from "../engine/engine.ts";
+import { type Access, assertGranted, demand, limitedOf } from "../permissions.ts";
+import type { FileName } from "./file_name.ts";
+
+/**
+ * The name that `find` gives for a path, as the path is to be understood when this is called, once it is allowed. A path
+ * that is not allowed is refused as such, whether it exists or not.
+ */
+export async function findPermitted(
+  engine: Engine,
+  path: string,
+  access: readonly Access[],
+  find: (engine: Engine, path: string) => Promise<FileName>,
+): Promise<FileName> {
+  const finding = find(engine, path);
+  finding.catch(() => {});
+  const limited = limitedOf(access);
+  try {
+    if (limited.length > 0) await demand(limited, absolutePath(engine, path), path);
+  } catch (error) {
+    finding.then((name) => name.release(), () => {});
+    throw error;
+  }
+  return await finding;
+}
+
+/** The path from the root: a relative one is another path when the program goes to another directory. */
+function absolutePath(engine: Engine, path: string): string {
+  if (path.startsWith("/")) return path;
+  const fd = engine.openWorkingDirectory();
+  const directory = fd < 0 ? undefined : engine.realPath(fd);
+  if (fd >= 0) engine.closeNow(fd);
+  return directory === undefined ? path : `${directory}/${path}`;
+}
+
+/** Demands `limited` for the place where a name really stands. */
+export async function demandName(name: FileName, limited: readonly Access[]): Promise<void> {
+  if (limited.length > 0) await demand(limited, realPathOf(name.realPath, name.path));
+}
+
+/** Demands `limited` for what a descriptor really leads to. `path` is what was asked for. */
+export async function demandDescriptor(
+  engine: Engine,
+  fd: number,
+  path: string,
+  limited: readonly Access[],
+): Promise<void> {
+  if (limited.length > 0) await demand(limited, realPathOf(engine.realPath(fd), path));
+}
+
+/** Throws where what was allowed when a name was found was taken back since. */
+export function assertStillPermitted(name: FileName, access: readonly Access[]): void {
+  const limited = limitedOf(access);
+  if (limited.length > 0) assertGranted(limited, realPathOf(name.realPath, name.path));
+}
+
+function realPathOf(real: string | undefined, path: string): string {
+  if (real?.startsWith("/")) return real;
+  throw new Deno.errors.NotCapable(
+    `Cannot find the real path of "${path}", which a limited permission is checked against: it has none, it is not UTF-8, or /proc is not mounted`,
+  );
+}

@@ -1,0 +1,87 @@
+// Whether a file may take the place of what stands at a name: rename(2) says so only when all is written, and replaces a
+// device as readily as a file.
+
+import { type Engine, run } from "../engine/engine.ts";
+import {
+  AT_FDCWD,
+  Errno,
+  O_CLOEXEC,
+  O_RDONLY,
+  S_ISVTX,
+  STATX_ATTR_APPEND,
+  STATX_ATTR_IMMUTABLE,
+  STATX_ATTR_MOUNT_ROOT,
+} from "../engine/linux.ts";
+import { type DmaError, ioError } from "../errors.ts";
+import type { FileName } from "./file_name.ts";
+import type { OpenFile } from "./open_file.ts";
+import { type StatFacts, statNow } from "./stat.ts";
+
+/** No file that the system swaps to is smaller: ten pages. */
+const SMALLEST_SWAP = 40 * 1024;
+
+function refusal(name: FileName, errno: number, why: string): DmaError {
+  return ioError(errno, "open", name.path, why);
+}
+
+/**
+ * Rejects where nothing may take the place of what stands at the name. Resolves to what that is; undefined where there is
+ * nothing. A symbolic link is replaced itself, unless it leads to a device or the like.
+ */
+export async function assertReplaceable(name: FileName): Promise<StatFacts | undefined> {
+  const found = await name.look(true);
+  if (!found) return undefined;
+  if (found.isDirectory) throw refusal(name, Errno.EISDIR, "");
+  // Where it leads nowhere, or around in a circle, it is only a link.
+  const led = found.kind === "symbolic link" ? await name.look().catch(() => undefined) : found;
+  if (led && !led.isFile && !led.isDirectory) {
+    throw refusal(name, Errno.EOPNOTSUPP, `a ${led.kind} is not a regular file`);
+  }
+  if (found.attributes & STATX_ATTR_MOUNT_ROOT) {
+    throw refusal(name, Errno.EBUSY, "it is a mount point");
+  }
+  if (found.attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND)) {
+    throw refusal(name, Errno.EPERM, "it is immutable or append-only");
+  }
+  const { engine, fd } = name.directory;
+  if (statNow(engine, fd, name.path).attributes & STATX_ATTR_APPEND) {
+    throw refusal(name, Errno.EPERM, "its directory is append-only");
+  }
+  if (found.size >= SMALLEST_SWAP && await isSwapFile(name)) {
+    throw refusal(name, Errno.EPERM, "the system swaps to it");
+  }
+  return found;
+}
+
+/** Throws where `file` may not replace another user's file: in a sticky directory only the owners and root may. */
+export function assertMayReplace(file: OpenFile, name: FileName, { uid }: StatFacts): void {
+  const { engine, fd } = name.directory;
+  const directory = statNow(engine, fd, name.path);
+  const own = statNow(engine, file.fd, name.path).uid;
+  if (directory.mode & S_ISVTX && ![0, uid, directory.uid].includes(own)) {
+    throw refusal(name, Errno.EPERM, "it belongs to another user, and its directory is sticky");
+  }
+}
+
+/** Whether a file is listed in /proc/swaps (proc(5)). */
+async function isSwapFile(name: FileName): Promise<boolean> {
+  // As the kernel writes it there.
+  const escape = (char: string) => `\\${char.charCodeAt(0).toString(8).padStart(3, "0")}`;
+  const real = name.realPath?.replace(/[ \t\n\\]/g, escape);
+  const swaps = await readStart(name.directory.engine, "/proc/swaps");
+  return swaps.split("\n").some((line) => line.split(/\s/, 1)[0] === real);
+}
+
+/** The first 4,096 bytes of a file of the kernel; nothing where there is none. */
+async function readStart(engine: Engine, name: string): Promise<string> {
+  const flags = O_RDONLY | O_CLOEXEC;
+  const fd = await run(engine, { op: "open", directory: AT_FDCWD, name, flags, mode: 0 });
+  if (fd < 0) return "";
+  const memory = engine.acquire(4096);
+  const range = { memory, offset: 0, length: 4096, position: 0 };
+  const length = await run(engine, { op: "read", fd, ...range });
+  const text = new TextDecoder().decode(memory.bytes.slice(0, Math.max(0, length)));
+  engine.release(memory);
+  engine.closeNow(fd);
+  return text;
+}

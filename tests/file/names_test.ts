@@ -1,0 +1,262 @@
+// The file and the directory of the call: what a path meant when a function was called is what it means to the end,
+// wherever the program goes meanwhile and whatever becomes of the path.
+
+import "../support/engine.ts";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { DmaFile, DmaStreamWriter } from "../../mod.ts";
+import { assertFile, assertNoFile, filled, namesIn, pattern } from "../support/bytes.ts";
+import { runChild } from "../support/child.ts";
+import { testDirectories, type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import { interpose } from "../support/interpose.ts";
+import { engines } from "../faults/machine.ts";
+import { hasProgram, run, runOrThrow } from "../setup/command.ts";
+
+const { NotFound, PermissionDenied, Busy } = Deno.errors;
+
+/** For what is the same on every file system. */
+const once = { where: (directory: TestDirectory) => directory === testDirectories[0] };
+
+/** Runs code in a child whose working directory is `one`, beside a directory `two` that has files of the same names. */
+async function inTwoDirectories(
+  dir: TestDirectory,
+  code: string,
+  flags: readonly string[] = ["-A"],
+): Promise<void> {
+  const [one, two] = [dir.file("one"), dir.file("two")];
+  for (const engine of engines) {
+    for (const directory of [one, two]) {
+      await Deno.mkdir(directory);
+      for (const name of ["old", "other"]) {
+        await Deno.writeFile(`${directory}/${name}`, pattern(5000));
+      }
+    }
+    const { code: exit, output } = await runChild(code, {
+      flags: flags.map((flag) => flag.replace("ONE", one)),
+      cwd: one,
+      env: { DMA_ENGINE: engine },
+    });
+    assertEquals([exit, output], [0, ""], engine);
+    for (const name of ["old", "other"]) await assertFile(`${two}/${name}`, pattern(5000));
+    assertEquals(await namesIn(two), ["old", "other"]);
+    assertEquals(await namesIn(one), ["made", "new", "old", "renamed"]);
+    for (const name of ["made", "new", "renamed"]) {
+      await assertFile(`${one}/${name}`, filled(100, 7));
+    }
+    await assertFile(`${one}/old`, filled(100, 7));
+    await Deno.remove(one, { recursive: true });
+    await Deno.remove(two, { recursive: true });
+  }
+}
+
+const everyName = `
+  const { DmaFile, DmaStreamWriter } = dma;
+  const away = () => Deno.chdir("../two");
+  const back = () => Deno.chdir("../one");
+  const write = async (opening, ...options) => {
+    const writer = new DmaStreamWriter(await opening, ...options);
+    await writer.write(new Uint8Array(100).fill(7));
+    return writer;
+  };
+  // A new file, and one that takes the place of another: the program goes elsewhere before anything has happened.
+  const made = DmaFile.create("made");
+  const replaced = DmaFile.create("old", { atomic: true });
+  const other = DmaFile.open("other", { write: true });
+  const fresh = DmaFile.create("new", { atomic: true });
+  away();
+  for (const file of [made, replaced, fresh]) await (await write(file)).close();
+  await (await other).remove();
+  await (await other).close();
+  back();
+  const moved = await write(DmaFile.create("moved"), { closeFile: false });
+  await moved.close();
+  const renaming = moved.file.rename("renamed");
+  away();
+  await renaming;
+  await moved.file.close();
+`;
+
+testInEachDirectory("A path means what it meant when the function was called", async (dir) => {
+  await inTwoDirectories(dir, everyName);
+}, once);
+
+testInEachDirectory(
+  "A path that is allowed stays so where the program goes elsewhere, and none else is",
+  async (dir) => {
+    const flags = ["--allow-ffi", "--allow-env=DMA_ENGINE", "--allow-read", "--allow-write=ONE"];
+    await inTwoDirectories(dir, everyName, flags);
+  },
+  once,
+);
+
+testInEachDirectory("A directory that is renamed keeps its files' names", async (dir) => {
+  await Deno.mkdir(dir.file("before"));
+  await using file = await DmaFile.create(dir.file("before/file"));
+  const atomic = new DmaStreamWriter(
+    await DmaFile.create(dir.file("before/atomic"), { atomic: true }),
+  );
+  await Deno.rename(dir.file("before"), dir.file("after"));
+  await Deno.mkdir(dir.file("before"));
+  await Deno.writeFile(dir.file("before/file"), pattern(100));
+  await atomic.close();
+  await file.rename(dir.file("after/renamed"));
+  await file.remove();
+  assertEquals(await namesIn(dir.file("before")), ["file"]);
+  assertEquals(await namesIn(dir.file("after")), ["atomic"]);
+});
+
+testInEachDirectory("rename and remove leave another file of the name alone", async (dir) => {
+  await using file = await DmaFile.create(dir.file("file"));
+  await file.writeAt(pattern(4096), 0);
+  for (const replace of ["rename", "link"] as const) {
+    await Deno.remove(dir.file("file")).catch(() => {});
+    if (replace === "rename") {
+      await Deno.writeFile(dir.file("theirs"), filled(10, 1));
+      await Deno.rename(dir.file("theirs"), dir.file("file"));
+    } else {
+      await Deno.writeFile(dir.file("target"), filled(10, 1));
+      await Deno.symlink("target", dir.file("file"));
+    }
+    await assertRejects(() => file.rename(dir.file("mine")), NotFound, "another file's by now");
+    await assertRejects(() => file.remove(), NotFound, "another file's by now");
+    await assertNoFile(dir.file("mine"));
+    await assertFile(dir.file("file"), filled(10, 1));
+  }
+  assert((await Deno.lstat(dir.file("file"))).isSymlink);
+});
+
+// ---- atomic files: what cannot be replaced is refused before anything is written ----------------------------------
+
+async function assertRefusedAtOnce(
+  path: string,
+  Class: new (message: string) => Error,
+  message: string,
+): Promise<void> {
+  const creating = () => DmaFile.create(path, { atomic: true });
+  const error = await assertRejects(creating, Class, message);
+  assertEquals((error as { path?: string }).path, path);
+}
+
+testInEachDirectory("A name that is too long is refused when the file is created", async (dir) => {
+  await assertRefusedAtOnce(dir.file("x".repeat(256)), Error, "File name too long");
+  const path = dir.file("é".repeat(127));
+  await using file = await DmaFile.create(path, { atomic: true });
+  await file.close();
+  await assertFile(path, new Uint8Array(0));
+});
+
+testInEachDirectory("A mount point is refused when the file is created", async (dir) => {
+  const path = dir.file("mounted");
+  await Deno.writeFile(path, pattern(10));
+  await Deno.writeFile(dir.file("source"), pattern(20));
+  await runOrThrow("mount", ["--bind", dir.file("source"), path]);
+  try {
+    await assertRefusedAtOnce(path, Busy, "it is a mount point");
+    await assertFile(path, pattern(20));
+  } finally {
+    await runOrThrow("umount", [path]);
+  }
+}, { ...once, ignore: Deno.uid() !== 0 });
+
+testInEachDirectory("What is immutable is refused when the file is created", async (dir) => {
+  const path = dir.file("file");
+  await Deno.writeFile(path, pattern(10));
+  for (const attribute of ["i", "a"]) {
+    await runOrThrow("chattr", [`+${attribute}`, path]);
+    try {
+      await assertRefusedAtOnce(path, PermissionDenied, "it is immutable or append-only");
+    } finally {
+      await runOrThrow("chattr", [`-${attribute}`, path]);
+    }
+  }
+  await runOrThrow("chattr", ["+a", dir.path]);
+  try {
+    await assertRefusedAtOnce(path, PermissionDenied, "its directory is append-only");
+  } finally {
+    await runOrThrow("chattr", ["-a", dir.path]);
+  }
+  await assertFile(path, pattern(10));
+}, {
+  ignore: Deno.uid() !== 0 || !hasProgram("chattr"),
+  where: ({ fileSystem }) => ["ext4", "xfs", "btrfs"].includes(fileSystem),
+});
+
+testInEachDirectory("A swap file is refused when the file is created", async (dir) => {
+  const path = dir.file("swap file");
+  await Deno.writeFile(path, new Uint8Array(1 << 20), { mode: 0o600 });
+  await runOrThrow("mkswap", [path]);
+  const swapping = await run("swapon", [path]);
+  // A kernel or a container may have no swapping at all.
+  if (!swapping.success) return;
+  try {
+    await assertRefusedAtOnce(path, PermissionDenied, "the system swaps to it");
+  } finally {
+    await runOrThrow("swapoff", [path]);
+  }
+}, {
+  ignore: Deno.uid() !== 0 || !hasProgram("swapon") || !hasProgram("mkswap"),
+  where: ({ fileSystem }) => fileSystem === "ext4" || fileSystem === "xfs",
+});
+
+testInEachDirectory("Another user's file in a sticky directory is refused at once", async (dir) => {
+  await Deno.mkdir(dir.file("sticky"));
+  await Deno.chmod(dir.file("sticky"), 0o1777);
+  await Deno.chmod(dir.path, 0o755);
+  const path = dir.file("sticky/file");
+  await Deno.writeFile(path, pattern(10));
+  const { output } = await runChild(
+    `
+    await (await dma.DmaFile.temp()).close();
+    // All threads of the process become another user.
+    const symbols = { setuid: { parameters: ["u32"], result: "i32" } };
+    Deno.dlopen("", symbols).symbols.setuid(65534);
+    await report(() => dma.DmaFile.create(${JSON.stringify(path)}, { atomic: true }));
+    const own = await dma.DmaFile.create(${JSON.stringify(`${path}-own`)}, { atomic: true });
+    await report(() => own.close());
+    const again = await dma.DmaFile.create(${JSON.stringify(`${path}-own`)}, { atomic: true });
+    await report(() => again.rename(${JSON.stringify(path)}));
+    await report(() => again.close());
+  `,
+  );
+  const [theirs, own, renamed, again] = output.split("\n");
+  assertStringIncludes(theirs!, "PermissionDenied: ");
+  assertStringIncludes(theirs!, "it belongs to another user, and its directory is sticky");
+  assertEquals([own, again], ["ok undefined", "ok undefined"], output);
+  assertStringIncludes(renamed!, "it belongs to another user");
+  assertEquals(await namesIn(dir.file("sticky")), ["file", "file-own"]);
+}, { ...once, ignore: Deno.uid() !== 0 });
+
+testInEachDirectory("An atomic file is published without another descriptor", async (dir) => {
+  const path = dir.file("file");
+  await Deno.writeFile(path, pattern(10));
+  for (const options of [{ atomic: true }, { atomic: false }]) {
+    const writer = new DmaStreamWriter(await DmaFile.create(path, options));
+    await writer.write(pattern(5000));
+    using opening = interpose("open", ({ end }) => end(-24));
+    await writer.close();
+    assertEquals(opening.count, 0);
+    await assertFile(path, pattern(5000));
+  }
+});
+
+testInEachDirectory(
+  "An atomic file is not published when the permission was taken back",
+  async (dir) => {
+    const path = dir.file("file");
+    await Deno.writeFile(path, pattern(10));
+    for (const way of ["writer", "file"]) {
+      const { output } = await runChild(
+        `
+        const file = await dma.DmaFile.create(${JSON.stringify(path)}, { atomic: true });
+        const writer = ${way === "writer"} ? file.writable : file;
+        await Deno.permissions.revoke({ name: "write" });
+        await report(() => writer.close());
+      `,
+        { flags: ["--allow-ffi", "--allow-read", "--allow-write"] },
+      );
+      assertStringIncludes(output, `NotCapable: Requires write access to "${path}"`);
+      await assertFile(path, pattern(10));
+      assertEquals(await namesIn(dir.path), ["file"]);
+    }
+  },
+  once,
+);
