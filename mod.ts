@@ -43,6 +43,7 @@ export {
   DEFAULT_READ_BUFFER_SIZE,
   DEFAULT_WRITE_BEHIND,
   type DmaCreateOptions,
+  type DmaFlushSyncOptions,
   type DmaOpenOptions,
   type DmaPreallocateOptions,
   type DmaStreamReaderOptions,

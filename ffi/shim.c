@@ -22,7 +22,7 @@
 #define EXPORT __attribute__((visibility("default")))
 
 // Bumped whenever a signature or the meaning of an argument changes; ffi/shim.ts asks for the same number.
-#define SHIM_ABI 7
+#define SHIM_ABI 8
 
 // Above io_uring's own opcodes, which `dma_call` shares.
 enum {
@@ -39,6 +39,7 @@ enum {
   CALL_OPENAT2,
   CALL_SETFL,
   CALL_IS_MAIN_THREAD,
+  CALL_WAIT_RING,
 };
 
 #define MAX_EXACT 9007199254740991.0 // 2^53 - 1: the largest integer a JavaScript number holds exactly
@@ -107,9 +108,10 @@ struct resources {
   int32_t closed;   // the isolate's thread has ended: no call may begin any more
   int32_t notifier; // an eventfd that one of them may wait for, or -1
   uint8_t descriptors[8192]; // a bit each
+  int32_t results[1024]; // of calls on other threads, for when JavaScript cannot wait for its event loop
   struct {
     double address, length;
-  } mapping[3582];
+  } mapping[3000];
 };
 
 #define RESOURCES_BYTES 65536
@@ -245,6 +247,19 @@ static int is_main_thread(void) {
   return CALL(SYS_gettid, 0, 0, 0, 0, 0) == CALL(SYS_getpid, 0, 0, 0, 0, 0);
 }
 
+// How long one wait for a ring may take that cannot be given a timeout.
+static const struct __kernel_timespec MILLISECOND = {.tv_nsec = 1000000};
+
+// Waits until a ring has a completion, or for so long. Returns 0, -ETIME or another -errno.
+static long wait_ring(const struct io_uring *ring, uint32_t milliseconds) {
+  struct __kernel_timespec timeout = {milliseconds / 1000, milliseconds % 1000 * 1000000ll};
+  struct io_uring_getevents_arg argument = {.ts = (uintptr_t)&timeout};
+  long result = call6(SYS_io_uring_enter, ring->ring_fd, 0, 1, IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG,
+                      (long)&argument, sizeof argument);
+  // The argument is younger than 5.11.
+  return result == -EINVAL ? CALL(SYS_nanosleep, &MILLISECOND, 0, 0, 0, 0) : result;
+}
+
 // ---- blocking calls: arguments laid out as in a submission ----------------------------------------------------
 
 static long blocking(uint32_t opcode, int32_t fd, uintptr_t address, uint32_t length, uint64_t offset,
@@ -254,8 +269,13 @@ static long blocking(uint32_t opcode, int32_t fd, uintptr_t address, uint32_t le
   case IORING_OP_READ_FIXED:
     return CALL(SYS_pread64, fd, address, length, offset, 0);
   case IORING_OP_WRITE:
-  case IORING_OP_WRITE_FIXED:
-    return CALL(SYS_pwrite64, fd, address, length, offset, 0);
+  case IORING_OP_WRITE_FIXED: {
+    if (!flags) return CALL(SYS_pwrite64, fd, address, length, offset, 0);
+    struct {
+      uintptr_t base, length;
+    } vector = {address, length};
+    return call6(SYS_pwritev2, fd, (long)&vector, 1, (long)offset, 0, (long)flags);
+  }
   case IORING_OP_FSYNC:
     return CALL(flags & IORING_FSYNC_DATASYNC ? SYS_fdatasync : SYS_fsync, fd, 0, 0, 0, 0);
   case IORING_OP_FALLOCATE:
@@ -300,6 +320,8 @@ static long blocking(uint32_t opcode, int32_t fd, uintptr_t address, uint32_t le
     return CALL(SYS_openat2, fd, address, offset, length, 0);
   case CALL_IS_MAIN_THREAD:
     return is_main_thread();
+  case CALL_WAIT_RING:
+    return wait_ring((const struct io_uring *)address, length);
   default:
     return -ENOSYS;
   }
@@ -318,15 +340,18 @@ EXPORT int32_t dma_call(uint32_t opcode, int32_t fd, double address, uint32_t le
 
 // ---- the end of a thread --------------------------------------------------------------------------------------
 
+#define NO_RESULT 0xffffffffu // a call whose result nobody waits for in memory
+
 // dma_call on another thread. It may get that thread long after the isolate has ended: then it does nothing. A descriptor
 // that it opens is tracked before it returns, and one that it closes is tracked until then.
-EXPORT int32_t dma_call_on_thread(struct resources *resources, uint32_t opcode, int32_t fd, double address,
-                                  uint32_t length, double offset, uint32_t flags) {
+EXPORT int32_t dma_call_on_thread(struct resources *resources, uint32_t place, uint32_t opcode, int32_t fd,
+                                  double address, uint32_t length, double offset, uint32_t flags) {
   __atomic_add_fetch(&resources->running, 1, __ATOMIC_SEQ_CST);
   int closed = __atomic_load_n(&resources->closed, __ATOMIC_SEQ_CST);
   if (opcode == IORING_OP_CLOSE && !closed) untrack(resources, fd);
   int32_t result = closed ? -ECANCELED : dma_call(opcode, fd, address, length, offset, flags);
   if (opcode == IORING_OP_OPENAT && result >= 0) track(resources, result);
+  if (place != NO_RESULT) __atomic_store_n(&resources->results[place], result, __ATOMIC_RELEASE);
   __atomic_sub_fetch(&resources->running, 1, __ATOMIC_RELEASE);
   __atomic_sub_fetch(&resources->calls, 1, __ATOMIC_RELEASE);
   return result;
@@ -337,10 +362,9 @@ EXPORT int32_t dma_call_on_thread(struct resources *resources, uint32_t opcode, 
 
 // Waits until every call that runs on another thread has ended. Returns whether that is so.
 static int calls_end(const int32_t *running) {
-  struct __kernel_timespec millisecond = {.tv_nsec = 1000000};
   for (int waited = 0; waited < EXIT_TIMEOUT * 1000; waited++) {
     if (__atomic_load_n(running, __ATOMIC_SEQ_CST) == 0) return 1;
-    CALL(SYS_nanosleep, &millisecond, 0, 0, 0, 0);
+    CALL(SYS_nanosleep, &MILLISECOND, 0, 0, 0, 0);
   }
   return 0;
 }

@@ -52,7 +52,7 @@ const symbols = {
 } as const satisfies Deno.ForeignLibraryInterface;
 
 const callOnThread = {
-  parameters: [/* resources */ "pointer", ...symbols.dma_call.parameters],
+  parameters: [/* resources */ "pointer", /* place */ "u32", ...symbols.dma_call.parameters],
   result: "i32",
   nonblocking: true,
 } as const satisfies Deno.ForeignFunction;
@@ -61,8 +61,9 @@ type Functions = Deno.DynamicLibrary<typeof symbols>["symbols"];
 
 /** The shim's functions. */
 export interface Shim extends Functions {
-  /** As `dma_call`, on one of Deno's own blocking threads. */
+  /** As `dma_call`, on one of Deno's own blocking threads. Its result stands at a place of `resources.results`, too. */
   readonly dma_call_on_thread: (
+    place: number,
     ...call: Parameters<Functions["dma_call"]>
   ) => Promise<number>;
   /** What is released when this isolate's thread ends. Mappings are recorded in it as they are made. */
@@ -70,7 +71,7 @@ export interface Shim extends Functions {
 }
 
 /** Must be SHIM_ABI of ffi/shim.c. */
-const ABI = 7;
+const ABI = 8;
 
 const MFD_CLOEXEC = 1;
 const MFD_EXEC = 0x10;

@@ -22,8 +22,13 @@ const CALLS = 0;
 const NOTIFIER = 3;
 const DESCRIPTORS_AT = 32;
 const DESCRIPTOR_BYTES = 8192;
-const LIST_AT = DESCRIPTORS_AT + DESCRIPTOR_BYTES;
-const MAX_LISTED = 3582;
+const RESULTS_AT = DESCRIPTORS_AT + DESCRIPTOR_BYTES;
+const RESULTS = 1024;
+const LIST_AT = RESULTS_AT + 4 * RESULTS;
+const MAX_LISTED = 3000;
+
+/** The place of a call whose result nobody looks for in memory. */
+export const NO_PLACE = 0xffffffff;
 
 /** The kernel resources of an isolate. */
 export class ResourceTable {
@@ -31,6 +36,8 @@ export class ResourceTable {
   readonly #list: Float64Array<ArrayBuffer>;
   readonly #descriptors: Uint8Array<ArrayBuffer>;
   readonly #counts: Int32Array<ArrayBuffer>;
+  /** Results of calls on other threads, each at its place: for who cannot wait for the event loop. */
+  readonly results: Int32Array<ArrayBuffer>;
   /** For the shim. */
   readonly pointer: Deno.PointerObject;
   /** Addresses of the mappings, as they are listed. */
@@ -51,6 +58,7 @@ export class ResourceTable {
     this.#counts[NOTIFIER] = -1;
     this.pointer = pointer;
     this.#descriptors = new Uint8Array(buffer, DESCRIPTORS_AT, DESCRIPTOR_BYTES);
+    this.results = new Int32Array(buffer, RESULTS_AT, RESULTS);
     this.#list = new Float64Array(buffer, LIST_AT, 2 * MAX_LISTED);
     libc.__cxa_thread_atexit_impl?.(onThreadExit, pointer, onThreadExit);
   }

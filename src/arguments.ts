@@ -179,15 +179,6 @@ const isDetached = (buffer: ArrayBufferLike) => buffer instanceof ArrayBuffer &&
 /** The bytes that a Uint8Array has, whatever it says. */
 export const lengthOfBytes: (bytes: Uint8Array) => number = typedArray.byteLength;
 
-/** How many bytes a chunk has; 0 where it has none, or none that can be had. */
-export function byteLengthOf(chunk: unknown): number {
-  try {
-    return chunkBytes("chunk", chunk).length;
-  } catch {
-    return 0;
-  }
-}
-
 /**
  * The bytes of a chunk, as a plain view: one of a class that derives from Uint8Array may have a `length` and a `subarray`
  * of its own. Throws TypeError where there are none to be had.

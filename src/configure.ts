@@ -10,6 +10,7 @@ import { Errno } from "./engine/linux.ts";
 import { kernelRelease } from "./engine/process.ts";
 import { RingRefused } from "./engine/ring.ts";
 import { ThreadsEngine } from "./engine/threads.ts";
+import { discardNamesNow, finishOpenFiles, flushOpenFilesNow } from "./file/program_end.ts";
 
 /** How the engine is to be made. For {@linkcode configure}. */
 export interface EngineOptions {
@@ -42,6 +43,13 @@ export interface EngineOptions {
    * @default {67108864}
    */
   bufferBudget?: number;
+  /**
+   * Milliseconds that a program which ends by `Deno.exit` or an uncaught error may take for what writers accepted and have
+   * not written.
+   *
+   * @default {5000}
+   */
+  exitTimeout?: number;
 }
 
 /** The engine at work, and why. */
@@ -76,6 +84,7 @@ const OPTIONS = {
   ringEntries: integerOption(256, 8, 32768),
   threads: integerOption(12, 1, 24),
   bufferBudget: integerOption(DEFAULT_BUFFER_BUDGET),
+  exitTimeout: integerOption(5000, 0, 2 ** 31 - 1),
 };
 
 let options: Readonly<Required<EngineOptions>> = readOptions({}, OPTIONS);
@@ -102,11 +111,30 @@ export function configure(wanted: EngineOptions): void {
 export function useEngine(): KernelEngine {
   if (!chosen) {
     chosen = choose();
-    // `deno run --watch` starts anew on the same thread.
-    const { engine } = chosen;
-    addEventListener("unload", () => engine.dispose());
+    finishAtEnd(chosen.engine);
   }
   return chosen.engine;
+}
+
+/** Has what is open finished when the program ends, and everything given back. */
+function finishAtEnd(engine: KernelEngine): void {
+  addEventListener("beforeunload", (event) => {
+    if (finishOpenFiles()) event.preventDefault();
+  });
+  const flushNow = () => {
+    flushOpenFilesNow(performance.now() + options.exitTimeout, (message) => {
+      console.error(`Warning: ${message}`);
+    });
+  };
+  // After an error that nobody catches there is no `unload`. A listener of the program's own may have it go on.
+  addEventListener("error", flushNow);
+  addEventListener("unhandledrejection", flushNow);
+  addEventListener("unload", () => {
+    flushNow();
+    discardNamesNow();
+    // `deno run --watch` starts anew on the same thread.
+    engine.dispose();
+  });
 }
 
 /** The engine, where one was chosen. */

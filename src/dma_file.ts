@@ -30,6 +30,7 @@ import { lock, tryLock, unlock } from "./file/lock.ts";
 import { allocateSpace } from "./file/allocate.ts";
 import type { OpenFile } from "./file/open_file.ts";
 import { openPath, openTemporary } from "./file/open.ts";
+import { finishAtEnd } from "./file/program_end.ts";
 import { writeBytes, writeMemory } from "./file/random_access.ts";
 import { type ByteRange, type RangeRead, readMany } from "./file/read_many.ts";
 import { removeFile, renameFile } from "./file/rename.ts";
@@ -38,6 +39,7 @@ import { parseFileInfo, sizeOf, statWith } from "./file/stat.ts";
 import {
   createRequest,
   type DmaCreateOptions,
+  type DmaFlushSyncOptions,
   type DmaOpenOptions,
   type DmaPreallocateOptions,
   type DmaStreamReaderOptions,
@@ -45,6 +47,7 @@ import {
   type DmaSyncOptions,
   type DmaTempOptions,
   includesTail,
+  isDurable,
   keepsSize,
   mergeLimits,
   openRequest,
@@ -123,6 +126,7 @@ export class DmaFile implements AsyncDisposable {
     }
     this.#file = file;
     openFiles.set(this, file);
+    if (file.writable) finishAtEnd(file);
     lookAfter(droppedFiles, this, file, file.descriptor.closed);
   }
 
@@ -281,6 +285,7 @@ export class DmaFile implements AsyncDisposable {
     checkAligned("position", position, file.alignment);
     checkAligned("data.length", length, file.alignment);
     file.assertWritable("write");
+    file.assertPositioned();
     if (length === 0) return 0;
     if (bytes) {
       await writeBytes(file, bytes, position);
@@ -375,6 +380,7 @@ export class DmaFile implements AsyncDisposable {
     integer("targetPosition + length", targetPosition + length);
     this.#file.assertReadable();
     to.assertWritable("copy");
+    to.assertPositioned();
     return await copyRange({ from: this.#file, to, position, targetPosition, length });
   }
 
@@ -536,7 +542,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   constructor(file: DmaFile, options?: DmaStreamWriterOptions) {
     const openFile = openFiles.get(file);
     if (!openFile) throw new TypeError(`Cannot write to ${shown(file)}: file must be a DmaFile`);
-    const checked = writerOptions(options, openFile.alignment);
+    const checked = writerOptions(options, openFile);
     const { descriptor, path } = openFile;
     descriptor.assertOpen("write");
     if (!openFile.writable) {
@@ -561,6 +567,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
     this.writeBehind = checked.writeBehind;
     this.#sink = sink;
     sinks.set(this, sink);
+    finishAtEnd(openFile, sink);
     lookAfter(droppedWriters, this, writer, writer.ended);
   }
 
@@ -633,6 +640,17 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
     const taken = this.#sink.allTaken();
     if (taken) await taken;
     return await this.#sink.report(this.#sink.writer.sync(tail));
+  }
+
+  /**
+   * Blocks the program until every chunk that was given is in the file: for handlers of `unload`, and of crashes. It works
+   * under a lock, and while writes are in flight. Writing may go on.
+   *
+   * @param options whether it is made durable too
+   * @throws the failure of the stream
+   */
+  flushSync(options?: DmaFlushSyncOptions): void {
+    this.#sink.flushNow(isDurable(options), Infinity);
   }
 
   /**

@@ -10,6 +10,7 @@ import {
   readOptions,
 } from "./arguments.ts";
 import type { OpenRequest } from "./file/open.ts";
+import type { OpenFile } from "./file/open_file.ts";
 import type { MergeLimits } from "./file/read_many.ts";
 import type { WriterOptions } from "./writer/writer.ts";
 
@@ -60,6 +61,14 @@ export interface DmaOpenOptions {
    * @default {false}
    */
   truncate?: boolean;
+  /**
+   * As Deno's: every write goes to the end of the file as it then is, so that any number of processes may write to one log.
+   * It goes by way of the page cache, which keeps nothing of it where the kernel can (6.14, ext4 and xfs). Implies `write`.
+   * Where one writer has the file for itself, its own `append` writes past the page cache.
+   *
+   * @default {false}
+   */
+  append?: boolean;
   /**
    * Permission bits of a new file, less the umask.
    *
@@ -214,6 +223,16 @@ export interface DmaSyncOptions {
   tail?: boolean;
 }
 
+/** How `DmaStreamWriter.flushSync` is done. */
+export interface DmaFlushSyncOptions {
+  /**
+   * Also make it durable, with the file's name.
+   *
+   * @default {false}
+   */
+  durable?: boolean;
+}
+
 /** How a `DmaStreamReader` reads. */
 export interface DmaStreamReaderOptions {
   /**
@@ -249,25 +268,36 @@ export interface DmaStreamReaderOptions {
   closeFile?: boolean;
 }
 
+/** What is taken of a mode, as Deno does. */
+const PERMISSIONS = 0o777;
+
 const OPEN_OPTIONS = {
   read: flagOption(true),
   write: flagOption(false),
   create: flagOption(false),
   createNew: flagOption(false),
   truncate: flagOption(false),
-  mode: integerOption(0o666, 0, 0o7777),
+  append: flagOption(false),
+  mode: integerOption(0o666, 0, 2 ** 32 - 1),
   direct: choiceOption("prefer", "require", "off"),
 };
 
 /** What `DmaFile.open` is to open. */
 export function openRequest(options: DmaOpenOptions | undefined): OpenRequest {
   const request = readOptions(options, OPEN_OPTIONS);
-  const { read, write } = request;
+  const { read, append, truncate, direct } = request;
+  const write = request.write || append;
+  if (append && truncate) throw new TypeError("Cannot truncate and append: give one of them");
+  if (append && direct === "require") {
+    throw new TypeError(
+      'Invalid direct "require": a file that is appended to goes by way of the page cache',
+    );
+  }
   if (!read && !write) throw new TypeError("Invalid options: read or write must be true");
   for (const name of ["create", "createNew", "truncate"] as const) {
     if (request[name] && !write) throw new TypeError(`Invalid ${name} true: it needs write: true`);
   }
-  return { ...request, unnamed: false };
+  return { ...request, write, mode: request.mode & PERMISSIONS, unnamed: false };
 }
 
 /** What `DmaFile.create` is to make, and whether atomically. */
@@ -282,6 +312,8 @@ export function createRequest(
     create: true,
     createNew: false,
     truncate: true,
+    append: false,
+    mode: request.mode & PERMISSIONS,
     unnamed: false,
   };
 }
@@ -315,7 +347,7 @@ function wholeBlocks(size: number, alignment: number): number {
 /** How a writer writes. */
 export function writerOptions(
   options: DmaStreamWriterOptions | undefined,
-  alignment: number,
+  { alignment, appends, path }: OpenFile,
 ): WriterOptions {
   const { bufferSize, writeBehind, position, ...given } = readOptions(options, {
     bufferSize: integerOption(undefined, 0, MAX_BUFFER_SIZE),
@@ -327,6 +359,11 @@ export function writerOptions(
     syncOnClose: flagOption(true),
     closeFile: flagOption(true),
   });
+  if (appends && position !== undefined) {
+    throw new TypeError(
+      `Cannot start at position ${position} of '${path}': it was opened with append: true`,
+    );
+  }
   if (given.append && position !== undefined) {
     throw new TypeError(`Cannot start at position ${position} and append: give one of them`);
   }
@@ -336,12 +373,21 @@ export function writerOptions(
     writeBehind: Math.max(1, writeBehind ?? DEFAULT_WRITE_BEHIND),
     sharesMemory: bufferSize === undefined && writeBehind === undefined,
     position: position ?? 0,
+    ...appends ? APPENDING : {},
   };
 }
+
+/** What becomes of some options where every write goes to the end of the file: the bytes in front of it may be others'. */
+const APPENDING = { append: true, writeBehind: 1, preallocate: false, sizeHint: 0 } as const;
 
 /** Whether `DmaStreamWriter.sync` or `flushAligned` includes the partly filled buffer. */
 export function includesTail(options: DmaSyncOptions | undefined): boolean {
   return readOptions(options, { tail: flagOption(false) }).tail;
+}
+
+/** Whether `DmaStreamWriter.flushSync` syncs. */
+export function isDurable(options: DmaFlushSyncOptions | undefined): boolean {
+  return readOptions(options, { durable: flagOption(false) }).durable;
 }
 
 /** How a reader reads, checked. */

@@ -24,6 +24,14 @@ export interface Engine {
   /** Hands everything queued to the kernel now, and not only when the current turn ends. */
   flush(): void;
 
+  /**
+   * Blocks until operations in flight have ended, and completes them; for `milliseconds` at most. False where none did. For
+   * what cannot wait for the event loop: the end of a program, and `flushSync`.
+   */
+  waitNow(milliseconds: number): boolean;
+  /** Performs an operation on the JavaScript thread, which it blocks. Returns its result. For the same occasions. */
+  runNow(operation: Operation): number;
+
   /** statx(2) at once, from what the kernel has in memory: never asks a disk or a server. Returns 0 or `-errno`. */
   statNow(fd: number, memory: Memory): number;
   /**

@@ -42,7 +42,7 @@ export class IoUringEngine extends KernelEngine {
   #refusals = 0;
   /** The kernel takes no submission any more. */
   #broken = false;
-  /** Requests that have not ended, which the notifier must wake for. */
+  /** Requests of the ring that have not ended, which the notifier must wake for. */
   #awaited = 0;
   /** Wake-ups with next to nothing else in flight. */
   #loneWakeups = 0;
@@ -150,11 +150,13 @@ export class IoUringEngine extends KernelEngine {
 
   protected start(request: Request): void {
     const { opcode } = request.sqe;
-    if (this.#awaited++ === 0) this.#notifier.ref();
-    if (this.#broken || opcode >= FIRST_BLOCKING_ONLY || !this.ring.supported[opcode]) {
+    // A descriptor that the ring closes is still there for a moment after its completion.
+    const isForThread = opcode === Opcode.CLOSE || opcode >= FIRST_BLOCKING_ONLY;
+    if (isForThread || this.#broken || !this.ring.supported[opcode]) {
       this.#callOnThread(request);
       return;
     }
+    if (this.#awaited++ === 0) this.#notifier.ref();
     if (this.#backlog.length > 0 || !this.#prepare(request)) {
       this.counters.queueFull++;
       this.#backlog.push(request);
@@ -162,13 +164,33 @@ export class IoUringEngine extends KernelEngine {
     this.#schedule();
   }
 
-  async #callOnThread(request: Request): Promise<void> {
-    this.#finish(request, await this.callOnThread(request));
+  #callOnThread(request: Request): void {
+    this.callOnThread(request, (result) => this.settle(request, result));
+  }
+
+  protected reapNow(): void {
+    this.#reap();
+  }
+
+  protected sleepNow(milliseconds: number): void {
+    const ring = Number(Deno.UnsafePointer.value(this.#pointer));
+    this.shim.dma_call(Opcode.WAIT_RING, -1, ring, Math.ceil(milliseconds), 0, 0);
+  }
+
+  /** The ring is done with a request. */
+  #leaveRing(): void {
+    if (--this.#awaited === 0) this.#notifier.unref();
   }
 
   #finish(request: Request, result: number): void {
-    if (--this.#awaited === 0) this.#notifier.unref();
+    this.#leaveRing();
     this.settle(request, result);
+  }
+
+  /** Makes the call of a request that the ring will not perform. */
+  #moveToThread(request: Request): void {
+    this.#leaveRing();
+    this.#callOnThread(request);
   }
 
   /** Puts a request into the submission queue. False where there is no room. */
@@ -253,10 +275,10 @@ export class IoUringEngine extends KernelEngine {
     for (;;) {
       const count = this.shim.dma_withdraw(this.#pointer, reapedPointer, MAX_REAPED);
       if (count <= 0) break;
-      for (let index = 0; index < count; index++) this.#callOnThread(this.#vacate(reaped[index]!));
+      for (let index = 0; index < count; index++) this.#moveToThread(this.#vacate(reaped[index]!));
     }
     this.#prepared = 0;
-    for (const request of this.#backlog.splice(0)) this.#callOnThread(request);
+    for (const request of this.#backlog.splice(0)) this.#moveToThread(request);
   }
 
   // ---- completion -------------------------------------------------------------------------------------------------
@@ -288,7 +310,7 @@ export class IoUringEngine extends KernelEngine {
           const result = reaped[2 * index + 1]!;
           const request = this.#vacate(slot);
           // Nothing here cancels. The kernel does where it may not start a worker thread (io-wq at RLIMIT_NPROC).
-          if (result === -Errno.ECANCELED) this.#callOnThread(request);
+          if (result === -Errno.ECANCELED) this.#moveToThread(request);
           else this.#finish(request, result);
         }
         this.#prepareBacklog();

@@ -2,6 +2,7 @@
 // operation gets to the kernel and how its result comes back.
 
 import type { Shim } from "../../ffi/shim.ts";
+import { NO_PLACE } from "../../ffi/thread_exit.ts";
 import type { BufferBudget } from "./buffer_budget.ts";
 import { countResult, type EngineCounters, newCounters } from "./counters.ts";
 import type { Engine, EngineName } from "./engine.ts";
@@ -49,6 +50,23 @@ export interface Request {
   readonly paths: Block | undefined;
 }
 
+/** A call on another thread that has not ended. */
+interface ThreadCall {
+  /** Where its result will stand in memory. */
+  readonly place: number;
+  readonly ended: (result: number) => void;
+}
+
+/** A pause that is not over. */
+interface Pause {
+  readonly operation: Operation;
+  readonly completion: Completion;
+  readonly due: number;
+}
+
+/** Stands at the place of a result that is not there. No call returns it. */
+const PENDING = -(2 ** 31);
+
 /** Copies paths into a block, where they outlive the isolate. False where one is too long. */
 function placePaths({ bytes }: Block, paths: readonly string[]): boolean {
   return paths.every((path, index) => {
@@ -69,12 +87,16 @@ export abstract class KernelEngine implements Engine {
   protected readonly shim: Shim;
   /** Everything was given back. From then on nothing is handed to the kernel. */
   protected disposed = false;
+  readonly #calls = new Set<ThreadCall>();
+  readonly #freePlaces: number[];
+  readonly #pauses = new Set<Pause>();
 
   constructor(shim: Shim, budget: BufferBudget, registrar?: Registrar) {
     this.shim = shim;
     this.budget = budget;
     this.pool = new Pool(shim, registrar);
     this.endsWithProcess = endsWithProcess(shim);
+    this.#freePlaces = Array.from(shim.resources.results.keys());
   }
 
   /** Gets one operation to the kernel, now or later. {@linkcode settle} takes its result. */
@@ -89,30 +111,42 @@ export abstract class KernelEngine implements Engine {
     if (this.disposed) return;
     this.counters.inFlight++;
     if (operation.op === "pause") {
-      setTimeout(() => this.#pauseOver(operation, completion), operation.milliseconds);
+      const { milliseconds } = operation;
+      const pause = { operation, completion, due: performance.now() + milliseconds };
+      this.#pauses.add(pause);
+      setTimeout(() => this.#endPause(pause), milliseconds);
       return;
     }
-    const names = pathsOf(operation);
-    const paths = names.length > 0 ? this.acquire(names.length * PATH_MAX) : undefined;
-    const sqe = prepareSqe(operation, paths?.address ?? 0);
-    const request = { operation, sqe, completion, paths };
-    if (!paths || placePaths(paths, names)) this.start(request);
-    else queueMicrotask(() => this.settle(request, -Errno.ENAMETOOLONG));
+    const request = this.#lay(operation, completion);
+    if (request) this.start(request);
+    else queueMicrotask(() => this.#count(operation, completion, -Errno.ENAMETOOLONG));
   }
 
-  #pauseOver(operation: Operation, completion: Completion): void {
-    this.counters.inFlight--;
-    countResult(this.counters, operation, 0);
-    completion.complete(0);
+  /** Lays an operation out; undefined where a path is too long. */
+  #lay(operation: Operation, completion: Completion): Request | undefined {
+    const names = pathsOf(operation);
+    const paths = names.length > 0 ? this.acquire(names.length * PATH_MAX) : undefined;
+    if (!paths || placePaths(paths, names)) {
+      return { operation, sqe: prepareSqe(operation, paths?.address ?? 0), completion, paths };
+    }
+    this.release(paths);
+    return undefined;
+  }
+
+  #endPause(pause: Pause): void {
+    if (this.#pauses.delete(pause)) this.#count(pause.operation, pause.completion, 0);
   }
 
   /** Counts one result and gives it to whoever waits for it. */
   protected settle({ operation, completion, paths }: Request, result: number): void {
-    const { counters } = this;
-    counters.inFlight--;
-    countResult(counters, operation, result);
     if (paths) this.release(paths);
     if (operation.op === "open" && result >= 0) this.shim.resources.trackDescriptor(result);
+    this.#count(operation, completion, result);
+  }
+
+  #count(operation: Operation, completion: Completion, result: number): void {
+    this.counters.inFlight--;
+    countResult(this.counters, operation, result);
     try {
       completion.complete(result);
     } catch (error) {
@@ -121,10 +155,78 @@ export abstract class KernelEngine implements Engine {
     }
   }
 
-  /** Makes the call of a request on one of Deno's threads. Resolves to its result. */
-  protected callOnThread({ sqe }: Request): Promise<number> {
+  /**
+   * Makes the call of a request on one of Deno's threads. `ended` gets its result, once: from the event loop, not before
+   * `turn`, or from {@linkcode waitNow}.
+   */
+  protected async callOnThread(
+    { sqe }: Request,
+    ended: (result: number) => void,
+    turn?: Promise<void>,
+  ): Promise<void> {
     const { opcode, fd, address, length, offset, flags } = sqe;
-    return this.shim.dma_call_on_thread(opcode, fd, address, length, offset, flags);
+    const place = this.#freePlaces.pop() ?? NO_PLACE;
+    if (place !== NO_PLACE) this.shim.resources.results[place] = PENDING;
+    const call = { place, ended };
+    this.#calls.add(call);
+    const { dma_call_on_thread } = this.shim;
+    const result = await dma_call_on_thread(place, opcode, fd, address, length, offset, flags);
+    await turn;
+    this.#endCall(call, result);
+  }
+
+  #endCall(call: ThreadCall, result: number): void {
+    if (!this.#calls.delete(call)) return;
+    if (call.place !== NO_PLACE) this.#freePlaces.push(call.place);
+    call.ended(result);
+  }
+
+  // ---- without the event loop ---------------------------------------------------------------------------------------
+
+  waitNow(milliseconds: number): boolean {
+    const until = performance.now() + milliseconds;
+    for (let sleep = 0.02;; sleep = Math.min(2 * sleep, 1)) {
+      const before = this.counters.inFlight;
+      this.reapNow();
+      this.#endNow();
+      if (this.counters.inFlight !== before) return true;
+      const left = until - performance.now();
+      if (left <= 0 || before === 0) return false;
+      // Nobody tells of the end of a call or a pause.
+      const isTold = this.#calls.size === 0 && this.#pauses.size === 0;
+      this.sleepNow(isTold ? left : Math.min(left, sleep));
+    }
+  }
+
+  /** Hands out what has completed, or makes a call that waits for a thread. */
+  protected abstract reapNow(): void;
+
+  /** Blocks for so long, or until there is something for {@linkcode reapNow}. */
+  protected abstract sleepNow(milliseconds: number): void;
+
+  #endNow(): void {
+    const { results } = this.shim.resources;
+    for (const call of [...this.#calls]) {
+      const result = call.place === NO_PLACE ? PENDING : results[call.place]!;
+      if (result !== PENDING) this.#endCall(call, result);
+    }
+    const now = performance.now();
+    for (const pause of [...this.#pauses]) if (pause.due <= now) this.#endPause(pause);
+  }
+
+  runNow(operation: Operation): number {
+    const request = this.#lay(operation, { complete: () => {} });
+    if (!request) return -Errno.ENAMETOOLONG;
+    const result = this.callNow(request);
+    this.counters.inFlight++;
+    this.settle(request, result);
+    return result;
+  }
+
+  /** Makes the call of a request on the JavaScript thread. */
+  protected callNow({ sqe }: Request): number {
+    const { opcode, fd, address, length, offset, flags } = sqe;
+    return this.shim.dma_call(opcode, fd, address, length, offset, flags);
   }
 
   /**

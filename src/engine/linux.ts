@@ -26,6 +26,7 @@ export const Errno = {
   ELOOP: 40,
   EOVERFLOW: 75,
   EOPNOTSUPP: 95,
+  ETIMEDOUT: 110,
   ECANCELED: 125,
 } as const;
 
@@ -35,6 +36,7 @@ export const O_WRONLY = 1;
 export const O_RDWR = 2;
 export const O_CREAT = 0o100;
 export const O_EXCL = 0o200;
+export const O_APPEND = 0o2000;
 export const O_NONBLOCK = 0o4000;
 export const O_DIRECT: number = ARM ? 0o200000 : 0o40000;
 export const O_DIRECTORY: number = ARM ? 0o40000 : 0o200000;
@@ -68,6 +70,9 @@ export const S_ISVTX = 0o1000;
 /** What every statx(2) of this module asks for. */
 export const STATX_MASK: number = STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID | STATX_DIOALIGN |
   STATX_MNT_ID_UNIQUE;
+
+/** pwritev2(2): let go of the pages when they are written. Since kernel 6.14, where the file system knows it. */
+export const RWF_DONTCACHE = 0x80;
 
 /** Modes of fallocate(2). */
 export const FALLOC_FL_KEEP_SIZE = 1;
@@ -117,6 +122,7 @@ export const Opcode = {
   OPENAT2: 265,
   SETFL: 266,
   IS_MAIN_THREAD: 267,
+  WAIT_RING: 268,
 } as const;
 /** Opcodes from here on are no operations of io_uring. */
 export const FIRST_BLOCKING_ONLY = 256;

@@ -30,8 +30,11 @@ interface Transferred {
 /** pread(2). */
 export type ReadOperation = Named<"read", Transferred>;
 
-/** pwrite(2). With `buffered` by way of the page cache: a kernel thread makes the copy, and not the JavaScript thread. */
-export type WriteOperation = Named<"write", Transferred & { buffered: boolean }>;
+/**
+ * pwritev2(2), with `RWF_*` flags. With `buffered` by way of the page cache: a kernel thread makes the copy, and not the
+ * JavaScript thread.
+ */
+export type WriteOperation = Named<"write", Transferred & { buffered: boolean; flags: number }>;
 
 /** What an engine can do. Each value is one system call. */
 export type Operation =

@@ -78,7 +78,7 @@ export function prepareSqe(operation: Operation, address: number): Sqe {
         address: memory.address + operation.offset,
         length,
         offset: operation.position,
-        flags: 0,
+        flags: op === "write" ? operation.flags : 0,
         bufferIndex,
         forceAsync: op === "write" && operation.buffered,
       };

@@ -10,6 +10,7 @@ import { KernelEngine, type Request } from "./kernel_engine.ts";
 export class ThreadsEngine extends KernelEngine {
   readonly name = "threads";
   readonly #waiting: Request[] = [];
+  readonly #sleeper = new Int32Array(new SharedArrayBuffer(4));
   readonly #maxRunning: number;
   #running = 0;
   /** Pending until the event loop has turned after the last call began. */
@@ -34,18 +35,28 @@ export class ThreadsEngine extends KernelEngine {
     }
   }
 
-  async #run(first: Request): Promise<void> {
+  #run(request: Request): void {
     this.#running++;
-    for (let next: Request | undefined = first; next; next = this.#waiting.shift()) {
-      this.counters.submissions++;
-      this.#turn ??= eventLoopTurn().finally(() => this.#turn = undefined);
-      const result = await this.callOnThread(next);
-      // Deno resolves a call that has ended by the time it is first looked at, without a turn of the event loop.
-      await this.#turn;
+    this.counters.submissions++;
+    // Deno resolves a call that has ended by the time it is first looked at, without a turn of the event loop.
+    this.#turn ??= eventLoopTurn().finally(() => this.#turn = undefined);
+    const ended = (result: number) => {
+      this.#running--;
       this.counters.wakeups++;
-      this.settle(next, result);
-    }
-    this.#running--;
+      const next = this.#waiting.shift();
+      if (next) this.#run(next);
+      this.settle(request, result);
+    };
+    this.callOnThread(request, ended, this.#turn);
+  }
+
+  protected reapNow(): void {
+    const request = this.#waiting.shift();
+    if (request) this.settle(request, this.callNow(request));
+  }
+
+  protected sleepNow(milliseconds: number): void {
+    Atomics.wait(this.#sleeper, 0, 0, milliseconds);
   }
 
   flush(): void {

@@ -14,8 +14,9 @@ function sizeNow({ engine, fd, path }: OpenFile): number | undefined {
 }
 
 /** Whether something may stand behind the content that {@linkcode cutToContent} would cut off. */
-export function exceedsContent({ length }: OpenFile): boolean {
-  return length.sizeUpperBound > length.contentEnd;
+export function exceedsContent({ appends, length }: OpenFile): boolean {
+  // Where others append too nobody knows whose bytes they are.
+  return !appends && length.sizeUpperBound > length.contentEnd;
 }
 
 /**
@@ -46,8 +47,8 @@ export function cutPadding(file: OpenFile, contentEnd: number): Promise<void> {
   const padded = Math.ceil(contentEnd / blockSize) * blockSize;
   if (padded === contentEnd) return Promise.resolve();
   return length.withTruncate(async () => {
-    // Anything else is somebody else's doing. A writer at work cuts it in the end.
-    if (sizeNow(file) !== padded || length.contentEnd > contentEnd || file.writer) return;
+    // Anything else is somebody else's doing.
+    if (sizeNow(file) !== padded || length.contentEnd > contentEnd) return;
     await truncate(file, contentEnd);
   });
 }

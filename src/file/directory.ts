@@ -2,6 +2,7 @@
 
 import { type Engine, run } from "../engine/engine.ts";
 import { AT_FDCWD, Errno, O_CLOEXEC, O_DIRECTORY, O_PATH, O_RDONLY } from "../engine/linux.ts";
+import type { Operation } from "../engine/operation.ts";
 import { unwrap } from "../errors.ts";
 import { type StatFacts, statNow } from "./stat.ts";
 
@@ -83,10 +84,24 @@ export class Directory {
     await (this.#syncFd ??= this.#openForSync(path));
   }
 
-  async #openForSync(path: string): Promise<number> {
-    const { engine, fd } = this;
+  /** As {@linkcode sync}, on the JavaScript thread. */
+  syncNow(path: string): void {
+    const { engine } = this;
+    const fd = engine.runNow(this.#openingForSync);
+    if (fd === -Errno.EACCES) return;
+    unwrap(fd, "open", path);
+    const result = engine.runNow({ op: "sync", fd, dataOnly: false });
+    engine.closeNow(fd);
+    if (result !== -Errno.EINVAL) unwrap(result, "sync", path);
+  }
+
+  get #openingForSync(): Operation {
     const flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-    const opened = await run(engine, { op: "open", directory: fd, name: ".", flags, mode: 0 });
+    return { op: "open", directory: this.fd, name: ".", flags, mode: 0 };
+  }
+
+  async #openForSync(path: string): Promise<number> {
+    const opened = await run(this.engine, this.#openingForSync);
     if (opened >= 0) return opened;
     this.#syncFd = undefined;
     // A directory that may be written to but not read cannot be synced.

@@ -144,6 +144,12 @@ export class FileName {
     if (result !== -Errno.ENOENT) unwrap(result, "remove", this.path);
   }
 
+  /** unlinkat(2), on the JavaScript thread. */
+  unlinkNow(): void {
+    const { directory: { fd: directory }, component: name } = this;
+    this.#engine.runNow({ op: "unlink", directory, name });
+  }
+
   /** unlinkat(2), where the name itself is still that file's. */
   async unlinkIf({ device, inode }: FileIdentity): Promise<void> {
     const facts = await this.look(true);

@@ -5,6 +5,7 @@ import { type Engine, run } from "../engine/engine.ts";
 import {
   AT_FDCWD,
   Errno,
+  O_APPEND,
   O_CLOEXEC,
   O_CREAT,
   O_DIRECT,
@@ -36,6 +37,7 @@ export interface OpenRequest {
   readonly truncate: boolean;
   readonly mode: number;
   readonly direct: DirectMode;
+  readonly append: boolean;
   /** Open a file without a name in the directory of the name. */
   readonly unnamed: boolean;
 }
@@ -130,7 +132,8 @@ async function describe(
   // An alignment of 0 says that this file has no Direct I/O, though O_DIRECT can be set: so on ext4 with data=journal
   // (statx(2), STATX_DIOALIGN).
   const refused = facts.directMemory === 0 || facts.directOffset === 0 || fileSystem.inMemory;
-  const direct = request.direct !== "off" && !refused && engine.setFlags(fd, O_DIRECT) >= 0;
+  const asks = request.direct !== "off" && !request.append;
+  const direct = asks && !refused && engine.setFlags(fd, O_DIRECT) >= 0;
   if (request.direct === "require" && !direct) {
     throw ioError(Errno.EOPNOTSUPP, "open", path, "the file system has no Direct I/O");
   }
@@ -149,6 +152,7 @@ async function describe(
     alignment: (direct && facts.directOffset) || SAFE_ALIGNMENT,
     readable: request.read,
     writable: request.write,
+    appends: request.append,
     device: facts.device,
     inode: facts.inode,
     size: ownsSize ? 0 : Number(facts.size),
@@ -182,7 +186,7 @@ async function openDescriptor(
   limited: readonly Access[],
 ): Promise<Opened> {
   // O_NONBLOCK: opening a FIFO must not wait for its other end. Regular files do not care.
-  const flags = O_CLOEXEC | O_NONBLOCK;
+  const flags = O_CLOEXEC | O_NONBLOCK | (request.append ? O_APPEND : 0);
   const open = limited.length > 0 ? openJudged : openFreely;
   // A writer that starts or ends inside a block reads the rest of that block, so the descriptor can read wherever the
   // file's mode lets it. Whether the caller may is kept apart.

@@ -2,7 +2,7 @@
 
 import type { Engine } from "../engine/engine.ts";
 import { Errno } from "../engine/linux.ts";
-import { ioError } from "../errors.ts";
+import { ioError, unwrap } from "../errors.ts";
 import { Descriptor } from "./descriptor.ts";
 import { FileLength } from "./file_length.ts";
 import type { FileIdentity, FileName } from "./file_name.ts";
@@ -22,6 +22,8 @@ export interface OpenFileFacts extends FileIdentity {
   readonly alignment: number;
   readonly readable: boolean;
   readonly writable: boolean;
+  /** Every write goes to the end of the file as it then is (O_APPEND). */
+  readonly appends: boolean;
   readonly size: number;
   /** Whether this open made the file, so that its name is not durable yet. */
   readonly created: boolean;
@@ -41,8 +43,12 @@ export interface Publication {
 
 /** A writer at work on a file. */
 export interface AttachedWriter {
+  /** Whether its end was asked for, or came. */
+  readonly ending: boolean;
   /** Gives the writer up, and cuts the file to what is whole. Resolves when the writer is off the file. */
   abortWriter(reason: unknown): Promise<void>;
+  /** Writes everything accepted and ends, as a close does. */
+  close(): Promise<void>;
 }
 
 /** An open file. */
@@ -57,6 +63,9 @@ export class OpenFile implements FileIdentity {
   readonly alignment: number;
   readonly ownsSize: boolean;
   readonly extendsFreely: boolean;
+  readonly appends: boolean;
+  /** Writes go by way of the page cache, which should not keep their pages. */
+  dontCache: boolean;
   /** False where the caller did not ask for it, though the descriptor might be able to. */
   readable: boolean;
   writable: boolean;
@@ -86,6 +95,8 @@ export class OpenFile implements FileIdentity {
     this.alignment = facts.alignment;
     this.ownsSize = facts.ownsSize;
     this.extendsFreely = facts.extendsFreely;
+    this.appends = facts.appends;
+    this.dontCache = facts.appends;
     this.readable = facts.readable;
     this.writable = facts.writable;
     this.name = facts.name;
@@ -124,6 +135,13 @@ export class OpenFile implements FileIdentity {
     if (!this.writable) throw ioError(Errno.EBADF, op, this.path, "it was opened without write");
   }
 
+  /** Throws where bytes cannot be put at positions of it. */
+  assertPositioned(): void {
+    if (!this.appends) return;
+    const why = "it was opened with append: true, and every write goes to its end";
+    throw new TypeError(`Cannot write to a position of '${this.path}': ${why}`);
+  }
+
   /** Runs work that changes the file. Its failure leaves the file spoiled. */
   async change<T>(op: string, work: () => Promise<T>): Promise<T> {
     this.descriptor.acquire(op);
@@ -149,6 +167,21 @@ export class OpenFile implements FileIdentity {
     try {
       await descriptor.run("sync", { op: "sync", fd, dataOnly: !metadata });
       this.noteSync(changes);
+    } catch (error) {
+      this.spoiled ??= { error };
+      throw error;
+    }
+  }
+
+  /** As {@linkcode sync} and {@linkcode syncName}, on the JavaScript thread. */
+  syncNow(): void {
+    const { engine, changes, fd, name, path } = this;
+    try {
+      unwrap(engine.runNow({ op: "sync", fd, dataOnly: true }), "sync", path);
+      this.noteSync(changes);
+      if (!this.nameIsVolatile) return;
+      name?.directory.syncNow(path);
+      this.nameIsDurable = true;
     } catch (error) {
       this.spoiled ??= { error };
       throw error;

@@ -1,7 +1,7 @@
 // Moves bytes between memory and a file, whatever the kernel makes of each request: a transfer is continued where the kernel
 // stopped, repeated where it was interrupted, and given up where it does not get on. Every read and write goes through here.
 
-import { Errno, MAX_TRANSFER } from "../engine/linux.ts";
+import { Errno, MAX_TRANSFER, RWF_DONTCACHE } from "../engine/linux.ts";
 import type { Block, Completion, Memory } from "../engine/operation.ts";
 import { type DmaError, ioError } from "../errors.ts";
 import type { OpenFile } from "./open_file.ts";
@@ -78,22 +78,30 @@ export class Transfer implements Completion {
       position: position + done,
     };
     if (this.#op === "read") engine.submit({ op: "read", ...operation }, this);
-    else engine.submit({ op: "write", ...operation, buffered: !direct }, this);
+    else {
+      const flags = this.#file.dontCache ? RWF_DONTCACHE : 0;
+      engine.submit({ op: "write", ...operation, buffered: !direct, flags }, this);
+    }
   }
 
   /** The kernel is done with a request. */
   complete(result: number): void {
-    if (result < 0) {
-      if (PASSING.has(-result)) this.#retry(-result);
-      else this.#fail(-result);
-      return;
-    }
+    if (result < 0) return this.#judgeError(-result);
     const reached = this.#done + result;
     if (reached >= this.#range.length) this.#end(this.#range.length);
     else if (result >= MAX_TRANSFER) this.#continueFrom(reached);
     // Short: the end of the file, or a file system that gives less than it has (FUSE does, even nothing).
     else if (this.#op === "read") this.#askSize(reached);
     else this.#continueFrom(reached);
+  }
+
+  #judgeError(errno: number): void {
+    if (PASSING.has(errno)) return this.#retry(errno);
+    // Only some file systems know how to do without the pages.
+    const pagesStay = errno === Errno.EOPNOTSUPP && this.#op === "write" && this.#file.dontCache;
+    if (!pagesStay) return this.#fail(errno);
+    this.#file.dontCache = false;
+    this.start();
   }
 
   /** Goes on at the start of the block in which the kernel stopped. */

@@ -1,9 +1,9 @@
 // What a DmaStreamWriter's WritableStream calls, and what is written past its lock. All chunks that cannot be taken at once
 // wait in the stream's own queue.
 
-import { byteLengthOf, chunkBytes, lengthOfBytes } from "../arguments.ts";
+import { chunkBytes, lengthOfBytes } from "../arguments.ts";
 import { yieldIfNeeded } from "../engine/event_loop.ts";
-import { AlignedMemory } from "../file/aligned_memory.ts";
+import type { AlignedMemory } from "../file/aligned_memory.ts";
 import type { Writer } from "./writer.ts";
 
 /** For what was possible at once. */
@@ -13,40 +13,71 @@ const RESOLVED: Promise<void> = Promise.resolve();
 const MAX_BATCH_BYTES = 256 << 10;
 const MAX_BATCH_CHUNKS = 4096;
 
-/** Chunks that wait as one item of the stream's queue, with the lengths that they had when they were given. */
+/** A chunk is taken in parts of so many bytes: V8 counts no further in optimized code. */
+const MAX_PART = 1 << 30;
+
+/** An item of the stream's queue: chunks that wait, with the lengths that they had when they were given. */
 class Batch {
-  readonly chunks: Uint8Array[] = [];
-  readonly lengths: number[] = [];
+  readonly #chunks: Uint8Array[] = [];
+  readonly #lengths: number[] = [];
+  /** The chunk that comes next, and how much of it is taken. */
+  #next = 0;
+  #at = 0;
+  /** Bytes that are yet to be taken. */
   bytes = 0;
-  /** Settles when all of them are taken. */
+  /** Memory that was handed over: this, and no copy of it, is to be written. */
+  memory: AlignedMemory | undefined;
+  /** Chunks may still join it. */
+  isOpen = false;
+  /** What the stream gave for it. */
   accepted: Promise<void> = RESOLVED;
+  /** Settles when all of it is taken, where somebody waits for that. */
+  taken: PromiseWithResolvers<void> | undefined;
 
   get isFull(): boolean {
-    return this.bytes >= MAX_BATCH_BYTES || this.chunks.length >= MAX_BATCH_CHUNKS;
+    return this.bytes >= MAX_BATCH_BYTES || this.#chunks.length >= MAX_BATCH_CHUNKS;
+  }
+
+  get isBegun(): boolean {
+    return this.#next > 0 || this.#at > 0;
+  }
+
+  get isTaken(): boolean {
+    return this.#next === this.#chunks.length;
   }
 
   add(chunk: Uint8Array): void {
-    this.chunks.push(chunk);
-    this.lengths.push(chunk.length);
-    this.bytes += chunk.length;
+    const length = lengthOfBytes(chunk);
+    for (let at = 0; at === 0 || at < length; at += MAX_PART) {
+      const part = length > MAX_PART ? chunk.subarray(at, at + MAX_PART) : chunk;
+      this.#chunks.push(part);
+      this.#lengths.push(part.length);
+    }
+    this.bytes += length;
   }
-}
 
-/** A chunk that was written under the lock, with the length that it had then. */
-class LockedChunk {
-  readonly byteLength: number;
-  constructor(readonly bytes: Uint8Array) {
-    this.byteLength = bytes.length;
+  /** What `take` takes of the rest of the next chunk, or of none where its buffer is not what it was. */
+  advance(take: (chunk: Uint8Array, from: number) => number): void {
+    const chunk = this.#chunks[this.#next]!;
+    const length = this.#lengths[this.#next]!;
+    // A part of it may be on the disk: what follows would stand in the wrong place.
+    if (chunk.length !== length) {
+      const what = "a chunk whose buffer is detached or resized before it is taken";
+      throw new TypeError(`Cannot write ${what}`);
+    }
+    const taken = take(chunk, this.#at);
+    this.bytes -= taken;
+    this.#at += taken;
+    if (this.#at < length) return;
+    this.#next++;
+    this.#at = 0;
   }
-}
 
-/** What waits in the stream's queue: what users write, and what was written past the lock. */
-type Item = ArrayBufferView | ArrayBufferLike | LockedChunk | Batch | AlignedMemory;
-
-function bytesOf(item: Item): number {
-  if (item instanceof Batch) return item.bytes;
-  if (item instanceof AlignedMemory) return item.bytes.length;
-  return item instanceof LockedChunk ? item.byteLength : byteLengthOf(item);
+  /** All of it is taken in another way. */
+  skip(): void {
+    this.#next = this.#chunks.length;
+    this.bytes = 0;
+  }
 }
 
 /** The underlying sink of a writer's stream. It must not hold the stream, or that could never be dropped. */
@@ -54,15 +85,8 @@ export class WriterSink {
   readonly writer: Writer;
   #controller: WeakRef<WritableStreamDefaultController> | undefined;
   #stream: WeakRef<WritableStream> | undefined;
-  /** Items that were given to the stream, and those of them that were taken. */
-  #given = 0;
-  #taken = 0;
-  /** Bytes of the items that wait. */
-  #waitingBytes = 0;
-  /** Who waits until so many items are taken. */
-  #waiters: { readonly given: number; readonly resolve: () => void }[] = [];
-  /** The last item of the stream's queue, while chunks can still join it. */
-  #batch: Batch | undefined;
+  /** The items of the stream's queue, the one that is being taken first. */
+  readonly #waiting: Batch[] = [];
   /** The close that the user asked for. Nothing comes after it, also while chunks before it wait. */
   closeRequest: Promise<unknown> | undefined;
   #keepOpen = false;
@@ -86,12 +110,12 @@ export class WriterSink {
 
   /** Where the next chunk will start, chunks that wait included. */
   get nextPosition(): number {
-    return this.writer.position + this.#waitingBytes;
+    return this.#waiting.reduce((end, { bytes }) => end + bytes, this.writer.position);
   }
 
   /** Whether chunks wait in the stream's queue. */
   get #isWaiting(): boolean {
-    return this.#given > this.#taken;
+    return this.#waiting.length > 0;
   }
 
   /** Whether the writer may be used past the stream: nothing waits, and no end was asked for. */
@@ -112,18 +136,29 @@ export class WriterSink {
   }
 
   /** The stream counts items, so that it holds one at a time beyond the buffers. */
-  size(item: Item): number {
-    this.#batch = item instanceof Batch ? item : undefined;
-    this.#given++;
-    this.#waitingBytes += bytesOf(item);
+  size(item: unknown): number {
+    const batch = item instanceof Batch ? item : new Batch();
+    if (batch !== item) {
+      try {
+        batch.add(chunkBytes("chunk", item));
+      } catch {
+        // It is refused when its turn comes.
+      }
+    }
+    this.#waiting.push(batch);
     return 1;
   }
 
-  write(item: Item): Promise<void> | undefined {
-    if (item === this.#batch) this.#batch = undefined;
-    const bytes = bytesOf(item);
-    const pending = this.#accept(item);
-    if (pending) return pending.finally(() => this.#noteTaken());
+  write(item: unknown): Promise<void> | undefined {
+    const batch = this.#waiting[0]!;
+    const { bytes } = batch;
+    batch.isOpen = false;
+    try {
+      if (batch !== item) chunkBytes("chunk", item);
+    } catch (error) {
+      return this.#refuse(error);
+    }
+    if (!this.#take(batch)) return this.#takeLater(batch);
     this.#noteTaken();
     return yieldIfNeeded(bytes);
   }
@@ -137,33 +172,40 @@ export class WriterSink {
   }
 
   #noteTaken(): void {
-    this.#taken++;
-    while (this.#waiters[0] && this.#waiters[0].given <= this.#taken) {
-      this.#waiters.shift()!.resolve();
-    }
+    this.#waiting.shift()?.taken?.resolve();
   }
 
   /** The stream fails: whoever pipes into it is told by the pipe. */
   #fail(reason: unknown): void {
     if (this.#stream?.deref()?.locked && !this.#lockToken) this.errorReported = true;
     this.#controller?.deref()?.error(reason);
-    for (const { resolve } of this.#waiters.splice(0)) resolve();
+    for (const { taken } of this.#waiting.splice(0)) taken?.resolve();
   }
 
   // ---- taking chunks ----------------------------------------------------------------------------------------------
 
-  /** Takes an item. Returns nothing where that was possible at once. */
-  #accept(item: Item): Promise<void> | undefined {
-    if (item instanceof Batch) return this.#acceptBatch(item);
-    if (item instanceof LockedChunk) return this.#acceptBytes(item.bytes, item.byteLength);
-    if (item instanceof AlignedMemory) return this.#acceptMemory(item);
-    let bytes: Uint8Array;
-    try {
-      bytes = chunkBytes("chunk", item);
-    } catch (error) {
-      return this.#refuse(error);
+  /** Takes what there is room for of a batch. Returns whether that was all. What is wrong with it fails the writer. */
+  #take(batch: Batch): boolean {
+    const { writer } = this;
+    const { memory, isBegun } = batch;
+    if (memory && !isBegun && writer.hasRoom && this.#takeMemory(memory)) batch.skip();
+    while (!batch.isTaken) {
+      if (!writer.hasRoom) return false;
+      try {
+        batch.advance((chunk, from) => writer.write(chunk, from));
+      } catch (error) {
+        writer.fail(error);
+      }
+      if (writer.failure) return false;
     }
-    return this.#acceptBytes(bytes, bytes.length);
+    return true;
+  }
+
+  async #takeLater(batch: Batch): Promise<void> {
+    do {
+      await this.writer.room();
+    } while (!this.#take(batch));
+    this.#noteTaken();
   }
 
   /** The stream takes this for its own failure, and never calls again: everything must be freed here. */
@@ -172,46 +214,7 @@ export class WriterSink {
     throw error;
   }
 
-  /** Takes a whole chunk, whose length was `length` when it was given. */
-  #acceptBytes(bytes: Uint8Array, length: number): Promise<void> | undefined {
-    if (bytes.length !== length) return this.#acceptSlowly(bytes, length, 0);
-    const taken = this.writer.write(bytes);
-    this.#waitingBytes -= taken;
-    return taken === length ? undefined : this.#acceptSlowly(bytes, length, taken);
-  }
-
-  async #acceptSlowly(bytes: Uint8Array, length: number, from: number): Promise<void> {
-    const { writer } = this;
-    for (let at = from; at < length;) {
-      await writer.room();
-      // A part of it may be on the disk: what follows would stand in the wrong place.
-      if (bytes.length !== length) {
-        const what = "a chunk whose buffer is detached or resized before it is taken";
-        writer.fail(new TypeError(`Cannot write ${what}`));
-        throw writer.failure!.reason;
-      }
-      const taken = writer.write(bytes, at);
-      this.#waitingBytes -= taken;
-      at += taken;
-    }
-  }
-
-  async #acceptBatch({ chunks, lengths }: Batch): Promise<void> {
-    for (let index = 0; index < chunks.length; index++) {
-      const pending = this.#acceptBytes(chunks[index]!, lengths[index]!);
-      if (pending) await pending;
-    }
-  }
-
   /** Takes memory that was handed over: without a copy, unless a buffer is partly filled, or would be by it. */
-  async #acceptMemory(memory: AlignedMemory): Promise<void> {
-    const { writer } = this;
-    await writer.room();
-    const { length } = memory.bytes;
-    if (!this.#takeMemory(memory)) return await this.#acceptSlowly(memory.bytes, length, 0);
-    this.#waitingBytes -= length;
-  }
-
   #takeMemory(memory: AlignedMemory): boolean {
     const { writer } = this;
     const { length } = memory.bytes;
@@ -247,45 +250,49 @@ export class WriterSink {
     } catch (error) {
       return this.report(Promise.reject(error));
     }
-    const taken = this.#isWaiting ? 0 : writer.write(bytes);
+    const last = this.#waiting.at(-1);
+    if (last?.isOpen && !last.isFull) {
+      last.add(bytes);
+      return last.accepted;
+    }
+    const batch = new Batch();
+    batch.add(bytes);
+    if (!this.#isWaiting && this.#take(batch)) return yieldIfNeeded(bytes.length) ?? RESOLVED;
     if (writer.failure) return this.report(Promise.reject(writer.failure.reason));
-    if (taken < bytes.length) return this.#enqueueChunk(stream, bytes.subarray(taken));
-    return yieldIfNeeded(taken) ?? RESOLVED;
+    batch.isOpen = true;
+    return batch.accepted = this.report(this.#enqueue(stream, batch));
   }
 
   /** Hands memory over without the lock. */
   async writeMemoryUnlocked(stream: WritableStream, memory: AlignedMemory): Promise<void> {
-    const taken = !this.#isWaiting && this.#takeMemory(memory);
-    if (!taken) await this.#enqueue(stream, memory);
-    else await yieldIfNeeded(memory.bytes.length);
-  }
-
-  /** A chunk waits, together with the one before it where that waits too. All of a batch share one promise. */
-  #enqueueChunk(stream: WritableStream, bytes: Uint8Array): Promise<void> {
-    const joined = this.#batch;
-    if (joined && !joined.isFull) {
-      joined.add(bytes);
-      this.#waitingBytes += bytes.length;
-      return joined.accepted;
-    }
+    const { length } = memory.bytes;
     const batch = new Batch();
-    batch.add(bytes);
-    return batch.accepted = this.report(this.#enqueue(stream, batch));
+    batch.memory = memory;
+    batch.add(memory.bytes);
+    if (this.#isWaiting || !this.#take(batch)) await this.#enqueue(stream, batch);
+    else await yieldIfNeeded(length);
   }
 
-  #enqueue(stream: WritableStream, item: Item): Promise<void> {
+  #enqueue(stream: WritableStream, batch: Batch): Promise<void> {
     // The stream's own: the writer's getWriter() checks what users write.
     const writer = WritableStream.prototype.getWriter.call(stream);
-    const written = writer.write(item as unknown as BufferSource);
+    const written = writer.write(batch);
     writer.releaseLock();
     return written;
   }
 
   /** Resolves when all chunks that were given before this call are taken; undefined where they are. */
   allTaken(): Promise<void> | undefined {
-    if (!this.#isWaiting || this.writer.failure) return undefined;
-    const given = this.#given;
-    return new Promise((resolve) => this.#waiters.push({ given, resolve }));
+    const last = this.#waiting.at(-1);
+    return last && (last.taken ??= Promise.withResolvers()).promise;
+  }
+
+  /** Blocks until every chunk that was given is in the file, and with `durable` is synced. Throws the failure. */
+  flushNow(durable: boolean, deadline: number): void {
+    for (const batch of this.#waiting) {
+      while (!this.#take(batch)) this.writer.waitNow(deadline);
+    }
+    this.writer.flushNow(durable, deadline);
   }
 
   // ---- the end ----------------------------------------------------------------------------------------------------
@@ -349,13 +356,13 @@ export class WriterSink {
     const hasLock = () => this.#lockToken === token;
     return Object.assign(writer, {
       write: (chunk: unknown): Promise<void> => {
-        let item: Item;
+        const batch = new Batch();
         try {
-          item = new LockedChunk(chunkBytes("chunk", chunk));
+          batch.add(chunkBytes("chunk", chunk));
         } catch (error) {
           return Promise.reject(error);
         }
-        return this.report(write(item as unknown as BufferSource));
+        return this.report(write(batch));
       },
       close: (): Promise<void> => {
         if (this.writer.failure) return this.report(this.writer.close());

@@ -20,6 +20,8 @@ export interface WriteBuffersOptions {
   readonly writeBehind: number;
   /** What the buffers count against; undefined where their size and number were asked for. */
   readonly budget: BufferBudget | undefined;
+  /** A chunk that fits into a buffer is not divided between two: each buffer becomes one write. */
+  readonly wholeChunks: boolean;
   /** Where the first byte goes; a multiple of the block size. */
   readonly base: number;
 }
@@ -107,6 +109,7 @@ export class WriteBuffers {
   readonly #bufferSize: number;
   readonly #writeBehind: number;
   readonly #budget: BufferBudget | undefined;
+  readonly #wholeChunks: boolean;
   #isFirst = true;
   /** Buffers that exist: filling, waiting or in flight. */
   #count = 0;
@@ -121,6 +124,7 @@ export class WriteBuffers {
     this.#bufferSize = options.bufferSize;
     this.#writeBehind = options.writeBehind;
     this.#budget = options.budget;
+    this.#wholeChunks = options.wholeChunks;
     this.#base = options.base;
   }
 
@@ -182,6 +186,7 @@ export class WriteBuffers {
 
   /** Copies what there is room for, from `from` on, and returns how much that was. Throws without memory. */
   write(bytes: Uint8Array, from: number): number {
+    if (this.#wholeChunks && from === 0) this.#makeRoomFor(bytes.length);
     let filling = this.#filling;
     let at = from;
     while (at < bytes.length) {
@@ -209,6 +214,14 @@ export class WriteBuffers {
       }
     }
     return at - from;
+  }
+
+  /** Ends the buffer that is being filled where a chunk would not fit into it, but into the next one. */
+  #makeRoomFor(length: number): void {
+    const filling = this.#filling;
+    if (!filling || filling.fill === 0 || filling.fill + length <= filling.capacity) return;
+    if (filling.fill + length <= this.#wholeSize && this.#grow(filling)) return;
+    this.#retire(filling);
   }
 
   /** What stands in the file before the first byte, in the same block. */

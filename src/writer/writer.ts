@@ -2,14 +2,16 @@
 // time. After each completion step() decides, from the state as it is then, what comes next. It knows nothing of streams.
 
 import { assert } from "../assert.ts";
+import { Errno } from "../engine/linux.ts";
 import type { Memory } from "../engine/operation.ts";
-import type { DmaError } from "../errors.ts";
+import { type DmaError, ioError } from "../errors.ts";
 import { discardName, publish } from "../file/atomic.ts";
+import { readBlock, readBlockNow } from "../file/block.ts";
 import { closeFile, giveUpFile } from "../file/close.ts";
 import { cutToContent, exceedsContent } from "../file/cut.ts";
 import type { AttachedWriter, OpenFile } from "../file/open_file.ts";
-import { sizeOf } from "../file/stat.ts";
-import { Transfer, transfer } from "../file/transfer.ts";
+import { exactSize, sizeOf, statNow } from "../file/stat.ts";
+import { Transfer } from "../file/transfer.ts";
 import { Preallocator } from "./preallocator.ts";
 import { SyncQueue } from "./sync_queue.ts";
 import { Tail } from "./tail.ts";
@@ -55,6 +57,11 @@ export interface WriterFailure {
   readonly aborted: boolean;
 }
 
+const NO_BYTES = new Uint8Array(0);
+
+/** One wait on the JavaScript thread is no longer: what is waited for may be over by then without a completion. */
+const LONGEST_WAIT_MS = 1000;
+
 function closedError(op: string): TypeError {
   return new TypeError(`Cannot ${op} a stream that is closed`);
 }
@@ -98,7 +105,7 @@ export class Writer implements AttachedWriter {
     file.writer = this;
     // What this module made and nobody wrote to yet has no length to ask for.
     const isEmpty = file.ownsSize && file.length.sizeUpperBound === 0 && position === 0;
-    if (isEmpty) this.#open(0, new Uint8Array(0));
+    if (isEmpty) this.#open(0, NO_BYTES);
     else this.#track(this.#findStart());
   }
 
@@ -149,30 +156,33 @@ export class Writer implements AttachedWriter {
   /** Looks at the file where the start depends on it: its length, and what stands in the block before the start. */
   async #findStart(): Promise<void> {
     const { file } = this;
-    const { append, position } = this.#options;
     const size = await sizeOf(file.descriptor);
-    file.length.found(size, append || !file.ownsSize);
-    const start = append ? size : position;
-    // Whoever starts behind something that was reserved means to keep it.
-    file.length.addContent(Math.min(start, size));
+    // Somebody may not have been able to wait for it.
+    if (this.#phase.name !== "opening") return;
+    const start = this.#startIn(size);
     const inside = start % file.blockSize;
-    const head = inside > 0 ? await this.#readBlock(start - inside) : undefined;
-    if (!this.#failure) this.#open(start, head?.subarray(0, inside) ?? new Uint8Array(0));
+    const head = inside > 0 ? await readBlock(file, start - inside) : NO_BYTES;
+    if (this.#phase.name === "opening") this.#open(start, head.subarray(0, inside));
   }
 
-  /** A block of the file; zeros where the file has none. */
-  async #readBlock(position: number): Promise<Uint8Array> {
+  /** As {@linkcode #findStart}, on the JavaScript thread. */
+  #findStartNow(): void {
     const { file } = this;
-    const length = file.blockSize;
-    const memory = file.engine.acquire(length);
-    try {
-      const read = await transfer(file, "read", { memory, offset: 0, length, position });
-      const block = new Uint8Array(length);
-      block.set(memory.bytes.subarray(0, read));
-      return block;
-    } finally {
-      file.engine.release(memory);
-    }
+    const start = this.#startIn(exactSize(statNow(file.engine, file.fd, file.path), file.path));
+    const inside = start % file.blockSize;
+    const head = inside > 0 ? readBlockNow(file, start - inside) : NO_BYTES;
+    this.#open(start, head.subarray(0, inside));
+  }
+
+  /** Where to start in a file that was found to be `size` long. */
+  #startIn(size: number): number {
+    const { append, position } = this.#options;
+    const { length, ownsSize } = this.file;
+    length.found(size, append || !ownsSize);
+    const start = append ? size : position;
+    // Whoever starts behind something that was reserved means to keep it.
+    length.addContent(Math.min(start, size));
+    return start;
   }
 
   #open(start: number, head: Uint8Array): void {
@@ -186,7 +196,8 @@ export class Writer implements AttachedWriter {
     this.#tail = new Tail(blockSize, start);
     const budget = sharesMemory ? engine.budget : undefined;
     const base = start - head.length;
-    const options = { engine, blockSize, bufferSize, writeBehind, budget, base };
+    const wholeChunks = this.file.appends;
+    const options = { engine, blockSize, bufferSize, writeBehind, budget, wholeChunks, base };
     this.#buffers = new WriteBuffers(options);
     if (head.length > 0) this.#buffers.startWith(head);
     this.#phase = { name: "open" };
@@ -259,6 +270,42 @@ export class Writer implements AttachedWriter {
    */
   sync(tail: boolean): Promise<number> {
     return this.#wait(tail, true);
+  }
+
+  /**
+   * Blocks until everything accepted is in the file, and with `durable` is synced, until `deadline` at most
+   * (`performance.now()`). Throws the failure.
+   */
+  flushNow(durable: boolean, deadline: number): void {
+    if (this.#failure) throw this.#failure.reason;
+    if (this.#phase.name === "opening") this.#findStartNow();
+    const { length, unsynced, nameIsVolatile } = this.file;
+    const end = this.position;
+    if (this.#queue.flushed < end) {
+      const unread = this.#tail.unread(end, length.contentEnd);
+      if (unread !== undefined) this.#tail.learn(unread, readBlockNow(this.file, unread));
+      this.#tail.want(end);
+      this.#step();
+    }
+    while (this.#queue.flushed < end) this.waitNow(deadline);
+    if (durable && (unsynced || nameIsVolatile)) this.file.syncNow();
+  }
+
+  /**
+   * Blocks until the writer has come further: it knows where to start, or something in flight has ended. Throws the failure,
+   * and where it takes until `deadline`.
+   */
+  waitNow(deadline: number): void {
+    if (this.#failure) throw this.#failure.reason;
+    if (this.#phase.name === "opening") return this.#findStartNow();
+    const { engine, path } = this.file;
+    const left = deadline - performance.now();
+    if (left > 0 && engine.waitNow(Math.min(left, LONGEST_WAIT_MS))) return;
+    if (left > LONGEST_WAIT_MS && engine.counters.inFlight > 0) return;
+    // The failure of an operation may be why nothing is in flight any more.
+    const { failure } = this;
+    throw failure?.reason ??
+      ioError(Errno.ETIMEDOUT, "write", path, "what was accepted is not in the file in time");
   }
 
   async #wait(tail: boolean, durable: boolean): Promise<number> {
@@ -564,11 +611,11 @@ export class Writer implements AttachedWriter {
 
   /** Reads what stands behind `end` in its block and is to stay. Returns whether that has to be waited for. */
   #readPadding(end: number): boolean {
-    if (this.#readingPadding) return true;
     const position = this.#tail.unread(end, this.file.length.contentEnd);
     if (position === undefined) return false;
+    if (this.#readingPadding) return true;
     this.#readingPadding = true;
-    const read = async () => this.#tail.learn(position, await this.#readBlock(position));
+    const read = async () => this.#tail.learn(position, await readBlock(this.file, position));
     this.#track(read().finally(() => this.#readingPadding = false));
     return true;
   }

@@ -165,7 +165,12 @@ testInEachDirectory("DmaFile.create follows a symbolic link, also one to nothing
 testInEachDirectory("DmaFile.create gives a new file its mode, less the umask", async (dir) => {
   const umask = Deno.umask(0o027);
   try {
-    for (const [mode, expected] of [[undefined, 0o640], [0o777, 0o750], [0o400, 0o400]] as const) {
+    for (
+      const [mode, expected] of [[undefined, 0o640], [0o777, 0o750], [0o400, 0o400], [
+        0o104_777,
+        0o750,
+      ]] as const
+    ) {
       const path = dir.file(`mode ${mode}`);
       const file = await DmaFile.create(path, mode === undefined ? {} : { mode });
       assertEquals((await file.stat()).mode! & 0o7777, expected);

@@ -383,7 +383,7 @@ testInEachDirectory("What writeAt puts behind an open writer stays", async (dir)
 
 testInEachDirectory("seal leaves a file that can only be read", async (dir) => {
   const path = dir.file("file");
-  const file = await DmaFile.create(path, { read: false });
+  const file = await DmaFile.create(path);
   const writer = new DmaStreamWriter(file, { bufferSize: 4096 });
   await writer.write(pattern(10_001));
   const sealed = await writer.seal();

@@ -22,7 +22,11 @@ enum {
   CALL_OPENAT2,
   CALL_SETFL,
   CALL_IS_MAIN_THREAD,
+  CALL_WAIT_RING,
 };
+
+// A call on another thread whose result nobody looks for in memory.
+#define NO_RESULT 0xffffffffu
 
 #define MAX_EXACT 9007199254740991.0
 
@@ -37,8 +41,8 @@ struct shim {
   int32_t (*mute_eventfd)(struct io_uring *ring);
   int32_t (*withdraw)(struct io_uring *ring, int32_t *out, uint32_t most);
   int32_t (*call)(uint32_t opcode, int32_t fd, double address, uint32_t length, double offset, uint32_t flags);
-  int32_t (*call_on_thread)(void *resources, uint32_t opcode, int32_t fd, double address, uint32_t length,
-                            double offset, uint32_t flags);
+  int32_t (*call_on_thread)(void *resources, uint32_t place, uint32_t opcode, int32_t fd, double address,
+                            uint32_t length, double offset, uint32_t flags);
   double (*call_on_thread_address)(void);
   double (*on_thread_exit_address)(void);
 };

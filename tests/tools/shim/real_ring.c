@@ -45,6 +45,27 @@ static void check_order(void) {
   }
 }
 
+// It ends with the time, or with a completion.
+static void check_wait(void) {
+  int32_t out[2];
+  int pipes[2];
+  double memory = shim.map(4096, 0);
+  if (pipe2(pipes, O_CLOEXEC)) give_up("pipe2");
+  EQUAL(shim.prepare(NULL, &ring, IORING_OP_READ, 0, pipes[0], memory, 1, 0, 0, 0, 7), 0);
+  EQUAL(submit(&ring), 1);
+  int32_t waited = shim.call(CALL_WAIT_RING, -1, AT(&ring), 20, 0, 0);
+  CHECK(waited == -ETIME || waited == 0);
+  EQUAL(shim.reap(&ring, out, 1), 0);
+  CHECK(write(pipes[1], "x", 1) == 1);
+  EQUAL(shim.call(CALL_WAIT_RING, -1, AT(&ring), 5000, 0, 0), 0);
+  EQUAL(shim.reap(&ring, out, 1), 1);
+  EQUAL(out[0], 7);
+  EQUAL(out[1], 1);
+  close(pipes[0]);
+  close(pipes[1]);
+  shim.unmap(memory, 4096);
+}
+
 static void check_overflow(void) {
   int32_t out[2 * 4 * ENTRIES];
   unsigned total = 0;
@@ -100,6 +121,7 @@ void test_ring(void) {
   if (result == -EPERM || result == -ENOSYS) skip("io_uring is forbidden here");
   if (!EQUAL(result, 0)) return;
   check_order();
+  check_wait();
   if (get_events) check_overflow();
   check_file();
   finish(&ring);

@@ -16,9 +16,10 @@ struct resources {
   double ring, mappings;
   int32_t calls, running, closed, notifier;
   uint8_t descriptors[8192];
+  int32_t results[1024];
   struct {
     double address, length;
-  } mapping[3582];
+  } mapping[3000];
 };
 
 static struct resources *resources;
@@ -80,7 +81,7 @@ static void *without_ring(void *unused) {
 }
 
 static void *read_on_thread(void *memory) {
-  shim.call_on_thread(resources, CALL_READ_STREAM, pipes[0], *(double *)memory, 1, 0, 0);
+  shim.call_on_thread(resources, NO_RESULT, CALL_READ_STREAM, pipes[0], *(double *)memory, 1, 0, 0);
   return NULL;
 }
 
@@ -113,7 +114,7 @@ static void *with_a_late_call(void *unused) {
   // It finds that there is nothing left, and does nothing.
   CHECK(mapped(AT(resources)));
   CHECK(!mapped(AT(resources) + RESOURCES_BYTES - 1));
-  EQUAL(shim.call_on_thread(resources, IORING_OP_OPENAT, AT_FDCWD, AT("/dev/zero"), 0, 0, O_RDONLY | O_CLOEXEC), -ECANCELED);
+  EQUAL(shim.call_on_thread(resources, NO_RESULT, IORING_OP_OPENAT, AT_FDCWD, AT("/dev/zero"), 0, 0, O_RDONLY | O_CLOEXEC), -ECANCELED);
   EQUAL(resources->calls, 0);
   shim.unmap(AT(resources), RESOURCES_BYTES / 4);
   return NULL;
@@ -140,7 +141,7 @@ static void *with_a_stuck_call(void *unused) {
 }
 
 static void *read_notifier(void *memory) {
-  shim.call_on_thread(resources, CALL_READ_STREAM, resources->notifier, *(double *)memory, 8, 0, 0);
+  shim.call_on_thread(resources, NO_RESULT, CALL_READ_STREAM, resources->notifier, *(double *)memory, 8, 0, 0);
   return NULL;
 }
 
@@ -164,7 +165,7 @@ static void *with_a_parked_call(void *unused) {
 static void *opening(void *unused) {
   (void)unused;
   resources->calls = 1;
-  int fd = shim.call_on_thread(resources, IORING_OP_OPENAT, AT_FDCWD, AT("/dev/zero"), 0, 0, O_RDONLY | O_CLOEXEC);
+  int fd = shim.call_on_thread(resources, NO_RESULT, IORING_OP_OPENAT, AT_FDCWD, AT("/dev/zero"), 0, 0, O_RDONLY | O_CLOEXEC);
   EQUAL(resources->calls, 0);
   CHECK(is_open(fd));
   on_thread_exit();
@@ -179,7 +180,9 @@ static void *closing(void *unused) {
   int fd = dup(pipes[1]);
   own(fd);
   resources->calls = 1;
-  EQUAL(shim.call_on_thread(resources, IORING_OP_CLOSE, fd, 0, 0, 0, 0), 0);
+  resources->results[1023] = 7;
+  EQUAL(shim.call_on_thread(resources, 1023, IORING_OP_CLOSE, fd, 0, 0, 0, 0), 0);
+  EQUAL(resources->results[1023], 0);
   CHECK(!is_open(fd));
   // Its number is another file's by now, which stays open.
   EQUAL(dup(pipes[1]), fd);
@@ -199,7 +202,7 @@ static void *with_a_late_close(void *unused) {
   on_thread_exit();
   CHECK(!is_open(fd));
   EQUAL(dup(pipes[1]), fd);
-  EQUAL(shim.call_on_thread(resources, IORING_OP_CLOSE, fd, 0, 0, 0, 0), -ECANCELED);
+  EQUAL(shim.call_on_thread(resources, NO_RESULT, IORING_OP_CLOSE, fd, 0, 0, 0, 0), -ECANCELED);
   CHECK(is_open(fd));
   close(fd);
   shim.unmap(AT(resources), RESOURCES_BYTES / 4);

@@ -1,0 +1,138 @@
+// flushSync(): everything that was given is in the file when it returns, whatever was under way, and writing goes on.
+
+import "../support/engine.ts";
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions, ioStats } from "../../mod.ts";
+import { assertFile, filled, joined, pattern } from "../support/bytes.ts";
+import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import { interpose } from "../support/interpose.ts";
+
+async function create(
+  dir: TestDirectory,
+  options: DmaStreamWriterOptions = { bufferSize: 8192, writeBehind: 2 },
+): Promise<DmaStreamWriter> {
+  return new DmaStreamWriter(await DmaFile.create(dir.file("file")), options);
+}
+
+/** The bytes of a file from its beginning, padding and what is reserved left out. */
+function assertStarts(path: string, expected: Uint8Array): void {
+  assertEquals(Deno.readFileSync(path).subarray(0, expected.length), expected);
+}
+
+testInEachDirectory("flushSync() writes what was accepted, at once", async (dir) => {
+  const writer = await create(dir);
+  let length = 0;
+  for (const size of [1, 511, 5000, 0, 20_000, 3, 8192, 100]) {
+    await writer.write(pattern(size, length));
+    length += size;
+    writer.flushSync();
+    assertEquals([writer.currentPos, writer.currentFlushedPos], [length, length]);
+    assertStarts(dir.file("file"), pattern(length));
+  }
+  await writer.close();
+  await assertFile(dir.file("file"), pattern(length));
+});
+
+testInEachDirectory("flushSync() writes what waits, with or without a lock", async (dir) => {
+  for (const locked of [false, true]) {
+    const writer = await create(dir);
+    const out = locked ? writer.getWriter() : writer;
+    const written: Promise<void>[] = [];
+    for (let at = 0; at < 1_000_000; at += 9999) {
+      const size = Math.min(9999, 1_000_000 - at);
+      written.push(out.write(pattern(size, at)));
+    }
+    assert(writer.currentPos < 1_000_000, "Something must wait");
+    writer.flushSync();
+    assertEquals(writer.currentFlushedPos, 1_000_000);
+    assertStarts(dir.file("file"), pattern(1_000_000));
+    await Promise.all(written);
+    await out.write(pattern(5, 1_000_000));
+    assertEquals(writer.nextPos, 1_000_005);
+    await out.close();
+    await assertFile(dir.file("file"), pattern(1_000_005));
+  }
+});
+
+testInEachDirectory("flushSync() comes before anything else has happened", async (dir) => {
+  const path = dir.file("file");
+  await Deno.writeFile(path, filled(1000, 1));
+  for (const [options, before] of [[{ append: true }, 1000], [{ position: 700 }, 700]] as const) {
+    await Deno.writeFile(path, filled(1000, 1));
+    const writer = new DmaStreamWriter(await DmaFile.open(path, { write: true }), options);
+    const written = writer.write(pattern(3000));
+    writer.flushSync();
+    assertStarts(path, joined(filled(before, 1), pattern(3000)));
+    await written;
+    await writer.close();
+    await assertFile(path, joined(filled(before, 1), pattern(3000)));
+  }
+});
+
+testInEachDirectory("flushSync() keeps what stands behind its bytes", async (dir) => {
+  const path = dir.file("file");
+  await Deno.writeFile(path, filled(20_000, 1));
+  const writer = new DmaStreamWriter(await DmaFile.open(path, { write: true }));
+  await writer.write(pattern(5001));
+  writer.flushSync();
+  await assertFile(path, joined(pattern(5001), filled(14_999, 1)));
+  await writer.write(pattern(10, 5001));
+  writer.flushSync({ durable: true });
+  await writer.close();
+  await assertFile(path, joined(pattern(5011), filled(20_000 - 5011, 1)));
+});
+
+testInEachDirectory(
+  "flushSync() of handed-over memory, and between syncs and a close",
+  async (dir) => {
+    const writer = await create(dir);
+    const unit = writer.file.alignUp(1);
+    const first = writer.file.allocBuffer(unit);
+    first.bytes.set(pattern(unit));
+    const steps: Promise<unknown>[] = [writer.writeBuffer(first)];
+    writer.flushSync();
+    assertStarts(dir.file("file"), pattern(unit));
+    steps.push(writer.write(pattern(50_000, unit)), writer.sync({ tail: true }));
+    writer.flushSync();
+    assertEquals(writer.currentFlushedPos, unit + 50_000);
+    steps.push(writer.close());
+    writer.flushSync({ durable: true });
+    await Promise.all(steps);
+    await assertFile(dir.file("file"), pattern(unit + 50_000));
+    writer.flushSync();
+  },
+);
+
+testInEachDirectory("flushSync({ durable }) syncs file and name, once", async (dir) => {
+  const writer = await create(dir);
+  await writer.write(pattern(100));
+  const { syncs } = ioStats();
+  writer.flushSync();
+  assertEquals(ioStats().syncs, syncs);
+  writer.flushSync({ durable: true });
+  assertEquals(ioStats().syncs, syncs + 2);
+  writer.flushSync({ durable: true });
+  assertEquals(ioStats().syncs, syncs + 2);
+  // Nothing is left for a sync of the other kind.
+  await writer.sync({ tail: true });
+  assertEquals(ioStats().syncs, syncs + 2);
+  await writer.abort();
+});
+
+testInEachDirectory("flushSync() throws the failure", async (dir) => {
+  for (const early of [false, true]) {
+    const writer = await create(dir);
+    const failing = interpose("write", ({ end }) => end(-28));
+    const written = writer.write(pattern(100_000)).catch((error) => error);
+    if (early) await written;
+    // What was passed by the interposed engine fails a little later, when the event loop comes round.
+    const error = early
+      ? assertThrows(() => writer.flushSync(), Error, "No space left")
+      : undefined;
+    failing[Symbol.dispose]();
+    const reason = await written;
+    if (error) assertEquals(error, reason);
+    assertThrows(() => writer.flushSync(), Error, "No space left");
+    await writer.abort().catch(() => {});
+  }
+});

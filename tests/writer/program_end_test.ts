@@ -1,0 +1,164 @@
+// Programs that end without closing their files: what was given to a writer is in the file, and its length is exact.
+
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { engines } from "../faults/machine.ts";
+import { assertFile, filled, joined, namesIn } from "../support/bytes.ts";
+import { runChild } from "../support/child.ts";
+import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+
+const LENGTH = 18_000_000;
+
+/** How a program ends, and with which code. */
+const ends: Record<string, { code: string; exit: number }> = {
+  "by coming to its end": { code: "", exit: 0 },
+  "by Deno.exit": { code: "Deno.exit(3);", exit: 3 },
+  "by process.exit": { code: "(await import('node:process')).default.exit(4);", exit: 4 },
+  "with an error": { code: "throw new Error('The program fails');", exit: 1 },
+  "with an error in a timer": {
+    code:
+      "setTimeout(() => { throw new Error('The program fails'); }); await new Promise(() => {});",
+    exit: 1,
+  },
+  "with a rejection": { code: "Promise.reject(new Error('The program fails'));", exit: 1 },
+};
+
+/** Runs a program that has `path` and writes sevens with `write(writer)`. */
+async function ended(
+  dir: TestDirectory,
+  engine: string,
+  code: string,
+): Promise<{ code: number; output: string }> {
+  return await runChild(
+    `
+    const path = ${JSON.stringify(dir.file("file"))};
+    const chunk = new Uint8Array(100_000).fill(7);
+    const write = async (writer, awaited = true) => {
+      for (let at = 0; at < ${LENGTH}; at += chunk.length) {
+        const written = writer.write(chunk);
+        if (awaited) await written;
+      }
+    };
+    ${code}`,
+    { env: { DMA_ENGINE: engine } },
+  );
+}
+
+for (const [name, { code, exit }] of Object.entries(ends)) {
+  testInEachDirectory(`A program that ends ${name} loses nothing`, async (dir) => {
+    for (const engine of engines) {
+      for (const awaited of [true, false]) {
+        const result = await ended(
+          dir,
+          engine,
+          `const writer = (await dma.DmaFile.create(path)).writable;
+          ${awaited ? "await" : ""} write(writer, ${awaited});
+          ${code}`,
+        );
+        assertEquals(result.code, exit, result.output);
+        await assertFile(dir.file("file"), filled(LENGTH, 7));
+      }
+    }
+  });
+}
+
+testInEachDirectory("A program that ends loses nothing that is behind other bytes", async (dir) => {
+  for (const engine of engines) {
+    for (const end of ["", "Deno.exit();"]) {
+      await Deno.writeFile(dir.file("file"), filled(5001, 1));
+      const { code, output } = await ended(
+        dir,
+        engine,
+        `const file = await dma.DmaFile.open(path, { write: true });
+        const writer = new dma.DmaStreamWriter(file, { append: true, closeFile: false });
+        const lock = writer.getWriter();
+        lock.write(chunk);
+        ${end}`,
+      );
+      assertEquals([code, output], [0, ""]);
+      await assertFile(dir.file("file"), joined(filled(5001, 1), filled(100_000, 7)));
+    }
+  }
+});
+
+testInEachDirectory("Atomic files that nobody closed vanish with the program", async (dir) => {
+  await Deno.writeFile(dir.file("file"), filled(10, 1));
+  for (const engine of engines) {
+    for (const end of ["", "Deno.exit();"]) {
+      const { code, output } = await ended(
+        dir,
+        engine,
+        `const writer = (await dma.DmaFile.create(path, { atomic: true })).writable;
+        await write(writer);
+        const other = await dma.DmaFile.create(path + "2", { atomic: true });
+        await other.writeAt(new Uint8Array(4096), 0);
+        ${end}`,
+      );
+      assertEquals([code, output], [0, ""]);
+      assertEquals(await namesIn(dir.path), ["file"]);
+      await assertFile(dir.file("file"), filled(10, 1));
+    }
+  }
+});
+
+testInEachDirectory(
+  "A program that ends in the middle of a close has the whole file",
+  async (dir) => {
+    for (const engine of engines) {
+      for (const turns of [0, 1, 2, 5]) {
+        const { code, output } = await ended(
+          dir,
+          engine,
+          `const writer = (await dma.DmaFile.create(path)).writable;
+        await write(writer);
+        writer.close();
+        for (let turn = 0; turn < ${turns}; turn++) await new Promise((resolve) => setTimeout(resolve, 1));
+        Deno.exit();`,
+        );
+        assertEquals([code, output], [0, ""]);
+        await assertFile(dir.file("file"), filled(LENGTH, 7));
+      }
+    }
+  },
+);
+
+testInEachDirectory("A program that goes on after an error goes on", async (dir) => {
+  for (const engine of engines) {
+    const { code, output } = await ended(
+      dir,
+      engine,
+      `addEventListener("unhandledrejection", (event) => event.preventDefault());
+      const writer = (await dma.DmaFile.create(path)).writable;
+      const atomic = (await dma.DmaFile.create(path + "2", { atomic: true })).writable;
+      await write(writer);
+      await write(atomic);
+      Promise.reject(new Error("Nothing"));
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      const { size } = await Deno.stat(path);
+      await write(writer);
+      await writer.close();
+      await atomic.close();
+      console.log(size);`,
+    );
+    assertEquals([code, output], [0, String(LENGTH)]);
+    await assertFile(dir.file("file"), filled(2 * LENGTH, 7));
+    await assertFile(dir.file("file2"), filled(LENGTH, 7));
+  }
+});
+
+testInEachDirectory("What cannot be written in time is told", async (dir) => {
+  for (const engine of engines) {
+    const { code, output } = await ended(
+      dir,
+      engine,
+      `dma.configure({ exitTimeout: 0 });
+      const writer = (await dma.DmaFile.create(path)).writable;
+      write(writer, false);
+      Deno.exit(3);`,
+    );
+    assertEquals(code, 3);
+    assertStringIncludes(output, `Warning: '${dir.file("file")}' does not have everything`);
+    const { size } = await Deno.stat(dir.file("file"));
+    assert(size < LENGTH);
+    await assertFile(dir.file("file"), filled(size, 7));
+  }
+});
