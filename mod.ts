@@ -34,6 +34,8 @@
  * @module
  */
 
+import "./src/runtime.ts";
+
 export { DmaBuffer } from "./src/dma_buffer.ts";
 export type { DmaError } from "./src/errors.ts";
 export { DmaFile, DmaStreamReader, DmaStreamWriter } from "./src/dma_file.ts";
@@ -44,6 +46,7 @@ export {
   DEFAULT_WRITE_BEHIND,
   type DmaCreateOptions,
   type DmaFlushSyncOptions,
+  type DmaLockOptions,
   type DmaOpenOptions,
   type DmaPreallocateOptions,
   type DmaStreamReaderOptions,

@@ -8,6 +8,14 @@ export function shown(value: unknown): string {
   return Deno.inspect(value, { strAbbreviateSize: 80 });
 }
 
+/**
+ * Has `structuredClone` and `postMessage` refuse an object, which would lose everything by them: what they cannot clone is a
+ * property that is a symbol. The error names it.
+ */
+export function forbidCloning(object: object, why: string): void {
+  Object.defineProperty(object, "cloning", { value: Symbol(why), enumerable: true });
+}
+
 /** A safe integer from `least` to `most`. Throws TypeError or RangeError. */
 export function integer(
   name: string,

@@ -36,7 +36,13 @@ export interface DirectPipe extends PipeOptions {
 
 /** Which side of a pipe failed, and how. */
 class Failure {
-  constructor(readonly side: "read" | "write", readonly reason: unknown) {}
+  readonly side: "read" | "write";
+  readonly reason: unknown;
+
+  constructor(side: "read" | "write", reason: unknown) {
+    this.side = side;
+    this.reason = reason;
+  }
 }
 
 /** What `promise` rejects with is a failure of that side. */

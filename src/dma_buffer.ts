@@ -1,5 +1,6 @@
 // DmaBuffer: memory of JavaScript's own that suits Direct I/O.
 
+import { forbidCloning } from "./arguments.ts";
 import { AlignedMemory } from "./file/aligned_memory.ts";
 
 /** Guards the constructor: buffers come from `DmaFile.allocBuffer`. */
@@ -31,6 +32,7 @@ export class DmaBuffer {
     if (token !== allocated) {
       throw new TypeError("Cannot construct a DmaBuffer: get one from DmaFile.allocBuffer");
     }
+    forbidCloning(this, "A DmaBuffer belongs to its isolate: transfer bytes.buffer instead");
     states.set(this, { memory: AlignedMemory.allocate(length), length });
   }
 

@@ -7,7 +7,9 @@ import {
   checkRange,
   chunkBytes,
   flag,
+  forbidCloning,
   integer,
+  lengthOfBytes,
   pathText,
   shown,
 } from "./arguments.ts";
@@ -40,6 +42,7 @@ import {
   createRequest,
   type DmaCreateOptions,
   type DmaFlushSyncOptions,
+  type DmaLockOptions,
   type DmaOpenOptions,
   type DmaPreallocateOptions,
   type DmaStreamReaderOptions,
@@ -53,6 +56,7 @@ import {
   openRequest,
   readerOptions,
   type ReadManyOptions,
+  signalOf,
   temporaryDirectory,
   writerOptions,
 } from "./options.ts";
@@ -125,6 +129,7 @@ export class DmaFile implements AsyncDisposable {
       );
     }
     this.#file = file;
+    forbidCloning(this, "A DmaFile belongs to its isolate: open the file again in the other one");
     openFiles.set(this, file);
     if (file.writable) finishAtEnd(file);
     lookAfter(droppedFiles, this, file, file.descriptor.closed);
@@ -280,7 +285,7 @@ export class DmaFile implements AsyncDisposable {
       throw new TypeError(`Cannot write ${shown(data)}: data must be a DmaBuffer or a Uint8Array`);
     }
     const bytes = bufferLength === undefined ? chunkBytes("data", data) : undefined;
-    const length = bufferLength ?? bytes!.length;
+    const length = bufferLength ?? lengthOfBytes(bytes!);
     checkRange(position, length);
     checkAligned("position", position, file.alignment);
     checkAligned("data.length", length, file.alignment);
@@ -374,7 +379,7 @@ export class DmaFile implements AsyncDisposable {
     targetPosition: number,
   ): Promise<number> {
     const to = openFiles.get(target);
-    if (!to) throw new TypeError(`Cannot copy to ${shown(target)}: target must be a DmaFile`);
+    if (!to) throw new TypeError(`Cannot copy to ${shown(target)}: ${notAFile("target", target)}`);
     checkRange(position, length);
     integer("targetPosition", targetPosition);
     integer("targetPosition + length", targetPosition + length);
@@ -389,9 +394,11 @@ export class DmaFile implements AsyncDisposable {
    * back by {@linkcode DmaFile.prototype.unlock | DmaFile.unlock} and by closing the file.
    *
    * @param exclusive nobody else may have the lock, not even a shared one; by default false
+   * @param options what ends the wait
+   * @throws the reason of the signal, where it is aborted before the lock is given
    */
-  async lock(exclusive = false): Promise<void> {
-    await lock(this.#file, flag("exclusive", exclusive));
+  async lock(exclusive = false, options?: DmaLockOptions): Promise<void> {
+    await lock(this.#file, flag("exclusive", exclusive), signalOf(options));
   }
 
   /**
@@ -496,6 +503,15 @@ export class DmaFile implements AsyncDisposable {
 /** The file of each object. The classes below look it up here, and so know a DmaFile from what only looks like one. */
 const openFiles = new WeakMap<DmaFile, OpenFile>();
 
+/** Why something is no file of this module's. */
+function notAFile(name: string, value: unknown): string {
+  const looksLikeOne =
+    (value as { constructor?: { name?: string } })?.constructor?.name === "DmaFile";
+  return looksLikeOne
+    ? "it comes from another copy of this module: import it from one place, in one version"
+    : `${name} must be a DmaFile`;
+}
+
 /** What is under each writer, for a reader that pipes into it. */
 const sinks = new WeakMap<WritableStream, WriterSink>();
 
@@ -541,7 +557,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    */
   constructor(file: DmaFile, options?: DmaStreamWriterOptions) {
     const openFile = openFiles.get(file);
-    if (!openFile) throw new TypeError(`Cannot write to ${shown(file)}: file must be a DmaFile`);
+    if (!openFile) throw new TypeError(`Cannot write to ${shown(file)}: ${notAFile("file", file)}`);
     const checked = writerOptions(options, openFile);
     const { descriptor, path } = openFile;
     descriptor.assertOpen("write");
@@ -587,6 +603,15 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    */
   get currentFlushedPos(): number {
     return this.#sink.writer.flushedPosition;
+  }
+
+  /**
+   * Resolves when the writer has ended and its file is closed, durable as `close()` promises; rejects with the failure or the
+   * reason of an abort. It tells also where somebody else closes the stream: a pipe, or a Worker that it was transferred to,
+   * whose own `close()` resolves before anything is durable, and hears of no failure.
+   */
+  get closed(): Promise<void> {
+    return this.#sink.writer.closedOrFailed;
   }
 
   /**
@@ -764,7 +789,9 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
    */
   constructor(file: DmaFile, options?: DmaStreamReaderOptions) {
     const openFile = openFiles.get(file);
-    if (!openFile) throw new TypeError(`Cannot read from ${shown(file)}: file must be a DmaFile`);
+    if (!openFile) {
+      throw new TypeError(`Cannot read from ${shown(file)}: ${notAFile("file", file)}`);
+    }
     openFile.assertReadable();
     const checked = readerOptions(options, openFile.alignment);
     const { bufferSize, readAhead } = checked;

@@ -8,6 +8,7 @@ import {
   integerOption,
   pathText,
   readOptions,
+  shown,
 } from "./arguments.ts";
 import type { OpenRequest } from "./file/open.ts";
 import type { OpenFile } from "./file/open_file.ts";
@@ -121,6 +122,12 @@ export interface DmaPreallocateOptions {
    * @default {false}
    */
   keepSize?: boolean;
+}
+
+/** How `DmaFile.lock` waits. */
+export interface DmaLockOptions {
+  /** Ends the wait when it is aborted. */
+  signal?: AbortSignal;
 }
 
 /** Where `DmaFile.temp` makes its file. */
@@ -328,6 +335,15 @@ export function temporaryDirectory(options: DmaTempOptions | undefined): string 
 /** Whether `DmaFile.preallocate` leaves the file's length as it is. */
 export function keepsSize(options: DmaPreallocateOptions | undefined): boolean {
   return readOptions(options, { keepSize: flagOption(false) }).keepSize;
+}
+
+/** What ends the wait for a lock. */
+export function signalOf(options: DmaLockOptions | undefined): AbortSignal | undefined {
+  const signal = (name: string, value: unknown) => {
+    if (value === undefined || value instanceof AbortSignal) return value;
+    throw new TypeError(`Invalid ${name} ${shown(value)}: it must be an AbortSignal`);
+  };
+  return readOptions(options, { signal }).signal;
 }
 
 /** How ranges may be merged. */

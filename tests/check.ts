@@ -7,7 +7,7 @@ import { documented } from "./setup/passes.ts";
 const root = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
 
 /** The public modules, as in deno.json's exports. */
-const modules = ["mod.ts", "cli.ts"];
+const modules = ["mod.ts", "node.ts", "cli.ts"];
 
 /** Whatever else has types. */
 const folders = ["tests", "examples", "bench", "demo", "ffi"];

@@ -50,12 +50,16 @@ class Slab {
   /** Bytes of all blocks that ever were out. */
   carried = 0;
   registration = -1;
-  constructor(
-    readonly address: number,
-    readonly length: number,
-    readonly blockSize: number,
-    readonly buffer: ArrayBuffer,
-  ) {
+  readonly address: number;
+  readonly length: number;
+  readonly blockSize: number;
+  readonly buffer: ArrayBuffer;
+
+  constructor(address: number, length: number, blockSize: number, buffer: ArrayBuffer) {
+    this.address = address;
+    this.length = length;
+    this.blockSize = blockSize;
+    this.buffer = buffer;
     for (let offset = length - blockSize; offset >= 0; offset -= blockSize) {
       this.free.push(new PoolBlock(this, offset));
     }
@@ -68,7 +72,10 @@ class PoolBlock implements Block {
   readonly size: number;
   /** Guards against a block given back twice, which would hand one memory to two owners. */
   out = false;
-  constructor(readonly slab: Slab, offset: number) {
+  readonly slab: Slab;
+
+  constructor(slab: Slab, offset: number) {
+    this.slab = slab;
     this.address = slab.address + offset;
     this.size = slab.blockSize;
     this.bytes = new Uint8Array(slab.buffer, offset, slab.blockSize);

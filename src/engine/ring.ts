@@ -36,8 +36,11 @@ const REGISTERED_SLOTS = 64;
 /** The ring could not be made. */
 export class RingRefused extends Error {
   override name = "RingRefused";
-  constructor(readonly call: string, readonly errno: number) {
+  readonly errno: number;
+
+  constructor(call: string, errno: number) {
     super(`${call} failed (os error ${errno})`);
+    this.errno = errno;
   }
 }
 

@@ -9,14 +9,13 @@ const MEMORY_ALIGNMENT = 4096;
 /** An aligned part of an ArrayBuffer. */
 export class AlignedMemory implements Memory {
   readonly registration = -1;
+  readonly buffer: ArrayBuffer;
+  readonly address: number;
   readonly bytes: Uint8Array<ArrayBuffer>;
 
-  private constructor(
-    readonly buffer: ArrayBuffer,
-    readonly address: number,
-    offset: number,
-    length: number,
-  ) {
+  private constructor(buffer: ArrayBuffer, address: number, offset: number, length: number) {
+    this.buffer = buffer;
+    this.address = address;
     this.bytes = new Uint8Array(buffer, offset, length);
   }
 

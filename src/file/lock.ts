@@ -19,13 +19,35 @@ export async function tryLock(file: OpenFile, exclusive: boolean): Promise<boole
   return true;
 }
 
-/** Waits for the lock. No thread is parked in flock(2): there are only a few, and the holder may need one to let go. */
-export async function lock(file: OpenFile, exclusive: boolean): Promise<void> {
+/**
+ * Waits for the lock, until `signal` is aborted. No thread is parked in flock(2): there are only a few, and the holder may
+ * need one to let go.
+ */
+export async function lock(
+  file: OpenFile,
+  exclusive: boolean,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  signal?.throwIfAborted();
   let pause = FIRST_PAUSE_MS;
   while (!await tryLock(file, exclusive)) {
-    await new Promise((resolve) => setTimeout(resolve, pause));
+    await pauseFor(pause, signal);
+    signal?.throwIfAborted();
     pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
   }
+}
+
+/** Resolves after so many milliseconds, or when `signal` is aborted. */
+function pauseFor(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, milliseconds);
+    signal?.addEventListener("abort", end);
+  });
 }
 
 /** Gives it back. */

@@ -1,6 +1,5 @@
 // What becomes of open files when a program ends: what their writers accepted is written, and their length is exact.
 
-import { discardName } from "./atomic.ts";
 import { giveUpFile } from "./close.ts";
 import { exceedsContent } from "./cut.ts";
 import type { OpenFile } from "./open_file.ts";

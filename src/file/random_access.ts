@@ -1,5 +1,6 @@
 // Reads and writes at positions.
 
+import { lengthOfBytes } from "../arguments.ts";
 import { addressOf } from "../engine/kernel_engine.ts";
 import type { Memory } from "../engine/operation.ts";
 import { AlignedMemory } from "./aligned_memory.ts";
@@ -108,7 +109,7 @@ export function writeMemory(file: OpenFile, memory: Memory, position: number): P
 
 /** Writes bytes from anywhere: they are copied into the pool. Position and length are aligned. */
 export function writeBytes(file: OpenFile, bytes: Uint8Array, position: number): Promise<void> {
-  const end = position + bytes.length;
+  const end = position + lengthOfBytes(bytes);
   return file.change("write", () =>
     file.length.withWrite(end, async () => {
       await writePieces(file, bytes, position);
@@ -123,7 +124,7 @@ export async function writePieces(
   position: number,
 ): Promise<void> {
   const { engine } = file;
-  const total = bytes.length;
+  const total = lengthOfBytes(bytes);
   let next = 0;
   const writer = async () => {
     while (next < total) {
@@ -132,7 +133,7 @@ export async function writePieces(
       next += length;
       const memory = engine.acquire(length);
       try {
-        if (bytes.length !== total) {
+        if (lengthOfBytes(bytes) !== total) {
           throw new TypeError(
             "Cannot write data whose buffer is detached before the write is over",
           );

@@ -126,6 +126,13 @@ export class Writer implements AttachedWriter {
     return this.#ended.promise;
   }
 
+  /** As {@linkcode ended}; rejects with the failure. */
+  get closedOrFailed(): Promise<void> {
+    return this.ended.then(() => {
+      if (this.#failure) throw this.#failure.reason;
+    });
+  }
+
   /** Set from the first failure on. */
   get failure(): WriterFailure | undefined {
     return this.#failure;

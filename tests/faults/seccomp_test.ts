@@ -5,7 +5,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { CLI } from "../cli/process.ts";
 import { hasProgram, run, runOrThrow } from "../setup/command.ts";
 import type { EngineInfo } from "../../mod.ts";
-import { engines, faultTest, inWorkDirectory } from "./machine.ts";
+import { engines, faultTest, type FaultTestOptions, inWorkDirectory } from "./machine.ts";
 import { resultOf, runProgram, spawn } from "./programs.ts";
 import { copyModule } from "./module_copy.ts";
 import { lines, tool } from "./tools.ts";
@@ -190,36 +190,66 @@ faultTest("with no locked memory at all the module works, and says on which engi
     if (piped.info.engine === "threads") assertStringIncludes(piped.info.reason, "io_uring");
   }));
 
+/** Runs a program as an account without any privilege, which has `home`. Resolves to what it printed last. */
+async function asNobody<T>(
+  directory: string,
+  engine: string,
+  program: string,
+  args: (home: string) => string[],
+): Promise<T> {
+  // Neither the checkout nor Deno itself may lie where others can read.
+  const module = await copyModule(`${directory}/module`);
+  const deno = `${directory}/deno`;
+  await Deno.copyFile(Deno.execPath(), deno);
+  await Deno.chmod(deno, 0o755);
+  const home = `${directory}/home`;
+  await Deno.mkdir(home);
+  await Deno.chown(home, 65534, 65534);
+  const drop = ["--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"];
+  const script = `${module}/tests/faults/programs/${program}.ts`;
+  const output = await runOrThrow("env", [
+    `DENO_DIR=${directory}/home/deno`,
+    `DMA_ENGINE=${engine}`,
+    "DENO_NO_UPDATE_CHECK=1",
+    "setpriv",
+    ...drop,
+    "--bounding-set=-all",
+    deno,
+    "run",
+    "-A",
+    "--no-check",
+    script,
+    ...args(home),
+  ]);
+  return JSON.parse(output.trim().split("\n").at(-1)!);
+}
+
 for (const engine of engines) {
-  faultTest(`an account without any privilege can do everything [${engine}]`, {
-    needs: ["root"],
-    ignore: !hasProgram("setpriv"),
+  const definition: FaultTestOptions = { needs: ["root"], ignore: !hasProgram("setpriv") };
+  faultTest(
+    `an account without any privilege can do everything [${engine}]`,
+    definition,
+    () =>
+      inWorkDirectory(async (directory) => {
+        const file = `${directory}/home/file`;
+        const piped = await asNobody<Piped>(directory, engine, "pipe", () => [file, "atomic"]);
+        assertWhole(piped);
+        assertEquals(piped.info.engine, engine);
+        assertEquals((await Deno.stat(file)).uid, 65534);
+      }),
+  );
+
+  faultTest(`where no further thread starts everything is done, and closed [${engine}]`, {
+    ...definition,
+    ignore: !hasProgram("setpriv") || !hasProgram("prlimit"),
   }, () =>
     inWorkDirectory(async (directory) => {
-      // Neither the checkout nor Deno itself may lie where others can read.
-      const module = await copyModule(`${directory}/module`);
-      const deno = `${directory}/deno`;
-      await Deno.copyFile(Deno.execPath(), deno);
-      await Deno.chmod(deno, 0o755);
-      const home = `${directory}/home`;
-      await Deno.mkdir(home);
-      await Deno.chown(home, 65534, 65534);
-      const drop = ["--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"];
-      const script = `${module}/tests/faults/programs/pipe.ts`;
-      const args = [...drop, "--bounding-set=-all", deno, "run", "-A", "--no-check", script];
-      const output = await runOrThrow("env", [
-        `DENO_DIR=${home}/deno`,
-        `DMA_ENGINE=${engine}`,
-        "DENO_NO_UPDATE_CHECK=1",
-        "setpriv",
-        ...args,
-        `${home}/file`,
-        "atomic",
-      ]);
-      const piped: Piped = JSON.parse(output.trim().split("\n").at(-1)!);
-      assertWhole(piped);
-      assertEquals(piped.info.engine, engine);
-      assertEquals((await Deno.stat(`${home}/file`)).uid, 65534);
+      const found = await asNobody(directory, engine, "no_more_threads", (home) => {
+        Deno.mkdirSync(`${home}/files`);
+        Deno.chownSync(`${home}/files`, 65534, 65534);
+        return [`${home}/files`];
+      });
+      assertEquals(found, { engine, open: 0, inFlight: 0 });
     }));
 }
 

@@ -1,6 +1,6 @@
 // Where the kernel gives out no memory to load code from, the shim is loaded from a file in the cache folder.
 
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertStringIncludes } from "@std/assert";
 import { namesIn } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
 import { testDirectories, testInEachDirectory } from "../support/dirs.ts";

@@ -1,6 +1,6 @@
 // DmaFile.lock, tryLock and unlock: advisory locks, against other descriptors and other processes.
 
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { DmaFile, ioStats } from "../../mod.ts";
 import { runChild } from "../support/child.ts";
 import { eventually } from "../support/descriptors.ts";
@@ -168,6 +168,50 @@ testInEachDirectory("A process that is killed gives its lock back", async (dir) 
   await eventually(() => file.tryLock(true));
   await child.status;
   await output.cancel();
+});
+
+testInEachDirectory("lock() waits until its signal is aborted", async (dir) => {
+  const [one, other] = await two(dir.file("file"));
+  await one.lock(true);
+  const reason = new Error("Not any longer");
+  await assertRejects(
+    () => other.lock(true, { signal: AbortSignal.abort(reason) }),
+    Error,
+    "Not any longer",
+  );
+  const controller = new AbortController();
+  const waiting = other.lock(false, { signal: controller.signal }).catch((error) => error);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  controller.abort(reason);
+  assertStrictEquals(await waiting, reason);
+  await one.unlock();
+  // It was not given in spite of that.
+  assertEquals(await one.tryLock(true), true);
+  await one.unlock();
+  const { signal } = new AbortController();
+  await other.lock(true, { signal });
+  assertEquals(await one.tryLock(), false);
+  await assertRejects(
+    () => other.lock(true, { signal: 1 as unknown as AbortSignal }),
+    TypeError,
+    "Invalid signal 1: it must be an AbortSignal",
+  );
+  await one.close();
+  await other.close();
+});
+
+testInEachDirectory("A lock is given back by the time that close() resolves", async (dir) => {
+  const path = dir.file("file");
+  await Deno.writeFile(path, new Uint8Array(1));
+  for (let round = 0; round < 300; round++) {
+    const file = await DmaFile.open(path, { write: true });
+    await file.lock(true);
+    await file.close();
+    // Deno's own descriptor, without any time in between.
+    const plain = Deno.openSync(path, { write: true });
+    assertEquals(plain.tryLockSync(true), true, `round ${round}`);
+    plain.close();
+  }
 });
 
 testInEachDirectory("lock() names a wrong argument", async (dir) => {

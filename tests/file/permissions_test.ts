@@ -11,7 +11,7 @@ function testPermissions(name: string, fn: (dir: TestDirectory) => Promise<void>
   testInEachDirectory(name, fn, { where: (directory) => directory === first });
 }
 
-const text = (value: string) => JSON.stringify(value);
+const text = (value: string | string[]) => JSON.stringify(value);
 
 /** A folder that a child may use, and one that it may not. */
 async function twoFolders(dir: TestDirectory): Promise<{ inside: string; outside: string }> {

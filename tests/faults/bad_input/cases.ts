@@ -48,6 +48,7 @@ const opening = {
   create: "flag",
   createNew: "flag",
   truncate: "flag",
+  append: "flag",
   mode: "integer",
   direct: "choice",
 } as const;
@@ -190,6 +191,12 @@ export const cases: readonly Case[] = [
     call: ({ other }, value) => other.lock(value),
   },
   {
+    name: "lock",
+    argument: "options",
+    kind: "options",
+    call: ({ other }, value) => other.lock(false, value),
+  },
+  {
     name: "tryLock",
     argument: "exclusive",
     kind: "flag",
@@ -249,9 +256,9 @@ export const cases: readonly Case[] = [
     kind: "buffer",
     call: ({ writer }, value) => writer.writeBuffer(value),
   },
-  ...options("sync", { tail: "flag" }, ({ writer }, value) => writer.sync(value)).map((
-    each,
-  ): Case => each.argument === "tail" ? { ...each, allowed: () => false } : each),
+  ...options("sync", { tail: "flag" }, ({ writer }, value) => writer.sync(value)),
+  ...options("flushAligned", { tail: "flag" }, ({ writer }, value) => writer.flushAligned(value)),
+  ...options("flushSync", { durable: "flag" }, ({ writer }, value) => writer.flushSync(value)),
   {
     name: "DmaStreamReader",
     argument: "file",
@@ -278,7 +285,13 @@ export const cases: readonly Case[] = [
   },
   ...options(
     "configure",
-    { engine: "choice", ringEntries: "integer", threads: "integer", bufferBudget: "integer" },
+    {
+      engine: "choice",
+      ringEntries: "integer",
+      threads: "integer",
+      bufferBudget: "integer",
+      exitTimeout: "integer",
+    },
     (_, value) => configure(value),
   ),
 ];

@@ -31,8 +31,10 @@ async function flagsOf(wanted: Partial<Parameters<typeof openName>[1]>): Promise
     create: false,
     createNew: false,
     truncate: false,
+    append: false,
     mode: 0o666,
     direct: "prefer",
+    unnamed: false,
     ...wanted,
   }).catch(() => {});
   if (seen === undefined) throw new Error("The engine was not asked to open");

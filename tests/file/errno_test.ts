@@ -1,0 +1,48 @@
+// Every error number of Linux has its name, its text, and the class of error that Deno gives for it.
+
+import { assert, assertEquals, assertInstanceOf } from "@std/assert";
+import { ERRNOS } from "../../src/errno.ts";
+import { ioError } from "../../src/errors.ts";
+
+const headers = ["errno-base.h", "errno.h"].map((name) => `/usr/include/asm-generic/${name}`);
+
+function exists(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}
+
+Deno.test({
+  name: "Every error number has the name that the kernel's headers give",
+  ignore: !headers.every(exists),
+  fn: async () => {
+    const text = (await Promise.all(headers.map((path) => Deno.readTextFile(path)))).join("\n");
+    const named = [...text.matchAll(/^#define\s+(E\w+)\s+(\d+)\b/gm)];
+    assert(named.length > 120);
+    for (const [, code, number] of named) {
+      const [name] = ERRNOS.get(Number(number)) ?? [];
+      assertEquals(name, code, number);
+    }
+    assertEquals(ERRNOS.size, named.length);
+  },
+});
+
+Deno.test("An error number has the class of error that Deno gives for it", async () => {
+  const directory = await Deno.makeTempDir();
+  const seen = async (errno: number, work: () => Promise<unknown>) => {
+    const theirs = await work().then(() => undefined, (error) => error);
+    assertInstanceOf(ioError(errno, "open", directory), theirs.constructor);
+    assert(theirs.message.includes(`(os error ${errno})`), theirs.message);
+    assert(theirs.message.startsWith(ERRNOS.get(errno)![1]), theirs.message);
+  };
+  await Deno.symlink("loop", `${directory}/loop`);
+  await seen(2, () => Deno.open(`${directory}/missing`));
+  await seen(17, () => Deno.open(directory, { write: true, createNew: true }));
+  await seen(20, () => Deno.open("/proc/version/below"));
+  await seen(21, () => Deno.open(directory, { write: true }));
+  await seen(40, () => Deno.open(`${directory}/loop`));
+  await seen(36, () => Deno.open(`${directory}/${"x".repeat(300)}`));
+  await Deno.remove(directory, { recursive: true });
+});

@@ -1,0 +1,159 @@
+// toNodeWritable and toNodeReadable: what Node.js libraries expect of a stream, and nothing half-done published.
+
+import "../support/engine.ts";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { Buffer } from "node:buffer";
+import { once } from "node:events";
+import { Readable, Transform, type Writable } from "node:stream";
+import { finished, pipeline } from "node:stream/promises";
+import { createGunzip, createGzip } from "node:zlib";
+import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
+import { toNodeReadable, toNodeWritable } from "../../node.ts";
+import { assertFile, filled, joined, namesIn, pattern } from "../support/bytes.ts";
+import { descriptorsOf, eventually } from "../support/descriptors.ts";
+import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import { interpose } from "../support/interpose.ts";
+
+const small = { bufferSize: 4096, writeBehind: 2 };
+
+async function open(dir: TestDirectory, atomic = true): Promise<Writable> {
+  const file = await DmaFile.create(dir.file("file"), { atomic });
+  return toNodeWritable(new DmaStreamWriter(file, small));
+}
+
+testInEachDirectory("A pipeline that succeeds publishes the whole file", async (dir) => {
+  const bytes = pattern(300_001);
+  await pipeline(
+    Readable.from([bytes.subarray(0, 100_000), bytes.subarray(100_000)]),
+    await open(dir),
+  );
+  await assertFile(dir.file("file"), bytes);
+});
+
+testInEachDirectory("A pipeline that fails publishes nothing", async (dir) => {
+  await Deno.writeFile(dir.file("file"), filled(10, 1));
+  const failing = new Transform({
+    transform: (chunk, _encoding, callback) => callback(null, chunk),
+    flush: (callback) => callback(new Error("The source fails")),
+  });
+  const work = pipeline(Readable.from([pattern(100_000)]), failing, await open(dir));
+  await assertRejects(() => work, Error, "The source fails");
+  assertEquals(await namesIn(dir.path), ["file"]);
+  await assertFile(dir.file("file"), filled(10, 1));
+});
+
+testInEachDirectory("destroy() publishes nothing, with an error or without one", async (dir) => {
+  for (const error of [undefined, new Error("Given up")]) {
+    for (const wrote of [false, true]) {
+      const stream = await open(dir);
+      let told: unknown;
+      stream.on("error", (reason) => told = reason);
+      if (wrote) {
+        stream.write(pattern(50_000));
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+      stream.destroy(error);
+      await new Promise((resolve) => stream.on("close", resolve));
+      assertEquals(told, error);
+      assertEquals(await namesIn(dir.path), []);
+    }
+  }
+});
+
+testInEachDirectory("finish comes when the file is durable and closed", async (dir) => {
+  const path = dir.file("file");
+  const stream = await open(dir, false);
+  let syncs = 0;
+  using _ = interpose("sync", ({ pass }) => {
+    syncs++;
+    setTimeout(pass, 20);
+  });
+  stream.end("text");
+  await once(stream, "finish");
+  assert(syncs > 0);
+  assertEquals(descriptorsOf(path), 0);
+  assertEquals(await Deno.readTextFile(path), "text");
+  // It destroys itself afterwards, which undoes nothing.
+  await finished(stream);
+  assertEquals([stream.destroyed, stream.errored], [true, null]);
+  assertEquals(await Deno.readTextFile(path), "text");
+});
+
+testInEachDirectory("Text, buffers and what is corked come in order", async (dir) => {
+  const stream = await open(dir, false);
+  stream.write("ä");
+  stream.write("e4", "hex");
+  stream.cork();
+  for (let index = 0; index < 100; index++) stream.write(Buffer.from(`${index},`));
+  stream.uncork();
+  stream.write(new Uint8Array([1, 2]));
+  stream.end("end", "latin1");
+  await finished(stream);
+  const numbers = Array.from({ length: 100 }, (_, index) => `${index},`).join("");
+  const text = (value: string) => new TextEncoder().encode(value);
+  await assertFile(
+    dir.file("file"),
+    joined(text("ä"), new Uint8Array([0xe4]), text(numbers), new Uint8Array([1, 2]), text("end")),
+  );
+});
+
+testInEachDirectory("A slow disk holds the source back", async (dir) => {
+  using _ = interpose("write", ({ pass }) => void setTimeout(pass, 2));
+  const stream = await open(dir, false);
+  let held = 0;
+  for (let at = 0; at < 200_000; at += 1000) {
+    if (stream.write(pattern(1000, at))) continue;
+    held++;
+    assert(stream.writableLength <= small.bufferSize + 1000, `${stream.writableLength} bytes wait`);
+    await once(stream, "drain");
+  }
+  stream.end();
+  await finished(stream);
+  assert(held > 10);
+  await assertFile(dir.file("file"), pattern(200_000));
+});
+
+testInEachDirectory("A failure of the disk is the stream's error", async (dir) => {
+  for (const operation of ["write", "sync"] as const) {
+    const stream = await open(dir, false);
+    using _ = interpose(operation, ({ end }) => end(-28));
+    stream.end(pattern(100_000));
+    const error = await assertRejects(() => finished(stream), Error, "No space left");
+    assertEquals((error as { code?: string }).code, "ENOSPC");
+    assertEquals(descriptorsOf(dir.file("file")), 0);
+  }
+});
+
+testInEachDirectory("A file is read by Node's libraries", async (dir) => {
+  const bytes = pattern(500_001);
+  await Deno.writeFile(dir.file("plain"), bytes);
+  const reader = async (name: string) =>
+    toNodeReadable(new DmaStreamReader(await DmaFile.open(dir.file(name))));
+  const packed = toNodeWritable((await DmaFile.create(dir.file("packed"))).writable);
+  await pipeline(await reader("plain"), createGzip(), packed);
+  const unpacked = toNodeWritable((await DmaFile.create(dir.file("unpacked"))).writable);
+  await pipeline(await reader("packed"), createGunzip(), unpacked);
+  await assertFile(dir.file("unpacked"), bytes);
+});
+
+testInEachDirectory("A reader that is left, destroyed or fails closes its file", async (dir) => {
+  const path = dir.file("file");
+  await Deno.writeFile(path, pattern(3_000_000));
+  const leave = async (stream: Readable) => {
+    for await (const _ of stream) break;
+  };
+  const destroy = async (stream: Readable) => {
+    stream.destroy();
+    await once(stream, "close");
+  };
+  for (const end of [leave, destroy]) {
+    const stream = toNodeReadable((await DmaFile.open(path)).readable);
+    await end(stream);
+    // Leaving a loop does not wait for the end.
+    await eventually(() => descriptorsOf(path) === 0);
+  }
+  const stream = toNodeReadable((await DmaFile.open(path)).readable);
+  using _ = interpose("read", ({ end }) => end(-5));
+  await assertRejects(() => leave(stream), Error, "Input/output error");
+  assertEquals(descriptorsOf(path), 0);
+});

@@ -1,0 +1,97 @@
+// Writers that are transferred to a Worker: the Standard's transfer tells the Worker nothing of the disk, so the owner waits.
+
+import "../support/engine.ts";
+import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
+import { DmaFile, DmaStreamWriter } from "../../mod.ts";
+import { assertFile, assertNoFile, pattern } from "../support/bytes.ts";
+import { descriptorsOf } from "../support/descriptors.ts";
+import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import { interpose } from "../support/interpose.ts";
+
+const program = `self.onmessage = async ({ data: { stream, chunks, end } }) => {
+  const writer = stream.getWriter();
+  try {
+    for (const chunk of chunks) await writer.write(chunk);
+    await writer[end](end === "abort" ? "given up" : undefined);
+    self.postMessage("ended");
+  } catch (error) {
+    self.postMessage(String(error));
+  }
+};`;
+
+/** Has a Worker write `bytes` to the stream and end it. Resolves when the Worker says so. */
+async function writeInWorker(
+  stream: DmaStreamWriter,
+  bytes: Uint8Array,
+  end: string,
+): Promise<unknown> {
+  const url = URL.createObjectURL(new Blob([program], { type: "text/javascript" }));
+  const worker = new Worker(url, { type: "module" });
+  try {
+    const chunks = [bytes.slice(0, 1000), bytes.slice(1000)];
+    worker.postMessage({ stream, chunks, end }, [stream as unknown as Transferable]);
+    const { data } = await new Promise<MessageEvent>((resolve) => worker.onmessage = resolve);
+    return data;
+  } finally {
+    worker.terminate();
+    URL.revokeObjectURL(url);
+  }
+}
+
+async function create(dir: TestDirectory): Promise<DmaStreamWriter> {
+  return new DmaStreamWriter(await DmaFile.create(dir.file("file"), { atomic: true }), {
+    bufferSize: 65_536,
+  });
+}
+
+testInEachDirectory("The owner of a transferred writer waits for its end", async (dir) => {
+  const writer = await create(dir);
+  let synced = false;
+  using _ = interpose("sync", ({ pass }) => {
+    setTimeout(() => {
+      synced = true;
+      pass();
+    }, 50);
+  });
+  const { closed } = writer;
+  assertEquals(await writeInWorker(writer, pattern(500_000), "close"), "ended");
+  await closed;
+  assertEquals(synced, true);
+  assertEquals(descriptorsOf(dir.file("file")), 0);
+  await assertFile(dir.file("file"), pattern(500_000));
+  await writer.closed;
+});
+
+testInEachDirectory("The owner of a transferred writer is told of its failure", async (dir) => {
+  const writer = await create(dir);
+  using _ = interpose("write", ({ end }) => end(-28));
+  const working = writeInWorker(writer, pattern(500_000), "close");
+  await assertRejects(() => writer.closed, Error, "No space left");
+  await working;
+  await assertNoFile(dir.file("file"));
+});
+
+testInEachDirectory("The owner of a transferred writer is told of an abort", async (dir) => {
+  const writer = await create(dir);
+  const working = writeInWorker(writer, pattern(100_000), "abort");
+  assertStrictEquals(await writer.closed.catch((reason) => reason), "given up");
+  await working;
+  await assertNoFile(dir.file("file"));
+});
+
+testInEachDirectory("closed tells of every kind of end", async (dir) => {
+  const whole = await create(dir);
+  await whole.write(pattern(10));
+  const { closed } = whole;
+  await whole.close();
+  await closed;
+  await assertFile(dir.file("file"), pattern(10));
+  const piped = await create(dir);
+  await Promise.all([ReadableStream.from([pattern(20)]).pipeTo(piped), piped.closed]);
+  const aborted = await create(dir);
+  const reason = new Error("Enough");
+  const told = aborted.closed.catch((error) => error);
+  await aborted.abort(reason);
+  assertStrictEquals(await told, reason);
+  await assertFile(dir.file("file"), pattern(20));
+});
