@@ -29,8 +29,8 @@ export interface EngineOptions {
    */
   ringEntries?: number;
   /**
-   * Blocking calls that the `threads` engine has under way at once, from 1 to 24. Deno has 32 threads for all
-   * its own file operations too.
+   * Blocking calls under way at once, from 1 to 24: all operations of the `threads` engine, and those that a ring does not
+   * do. Deno has 32 threads for all its own file operations too. One device gets two thirds of them at most.
    *
    * @default {12}
    */
@@ -210,8 +210,9 @@ function useThreads(shim: Shim, kernel: string, reason: string): Chosen {
 
 function useRing(shim: Shim, kernel: string, reason: string): Chosen {
   const liburing = openLiburing();
-  const budget = new BufferBudget(options.bufferBudget);
-  const engine = IoUringEngine.open(shim, liburing, budget, options.ringEntries);
+  const { bufferBudget, threads, ringEntries } = options;
+  const budget = new BufferBudget(bufferBudget);
+  const engine = IoUringEngine.open(shim, liburing, budget, threads, ringEntries);
   const { setup, entries, depth } = engine.ring;
   const info: EngineInfo = {
     engine: "io_uring",

@@ -8,6 +8,7 @@ import { KernelEngine, type Request } from "./kernel_engine.ts";
 import { Errno, FIRST_BLOCKING_ONLY, IOSQE_ASYNC, Opcode } from "./linux.ts";
 import { type Notifier, openEpollNotifier, ThreadNotifier } from "./notifier.ts";
 import { MAX_REAPED, openRing, type Ring, RingRefused } from "./ring.ts";
+import { ThreadCalls } from "./thread_calls.ts";
 
 /**
  * After so many wake-ups with next to nothing else in flight epoll wakes the event loop. Setting it up takes as long as
@@ -53,10 +54,11 @@ export class IoUringEngine extends KernelEngine {
     shim: Shim,
     liburing: Liburing,
     budget: BufferBudget,
+    threads: number,
     ring: Ring,
     notifier: Notifier,
   ) {
-    super(shim, budget, ring.registrar);
+    super(shim, budget, new ThreadCalls(shim, threads), ring.registrar);
     const { depth, supported } = ring;
     this.ring = ring;
     this.missing = Object.entries(Opcode)
@@ -73,11 +75,15 @@ export class IoUringEngine extends KernelEngine {
     notifier.listen(this.#wake);
   }
 
-  /** Makes a ring with `entries` submission entries. Throws {@linkcode RingRefused}. */
+  /**
+   * Makes a ring with `entries` submission entries; `threads` calls run at once of what the ring does not do. Throws
+   * {@linkcode RingRefused}.
+   */
   static open(
     shim: Shim,
     liburing: Liburing,
     budget: BufferBudget,
+    threads: number,
     entries: number,
   ): IoUringEngine {
     const ring = openRing(shim, liburing, entries);
@@ -88,7 +94,7 @@ export class IoUringEngine extends KernelEngine {
         notifier.stop();
         throw new RingRefused("io_uring_register_eventfd", -registered);
       }
-      return new IoUringEngine(shim, liburing, budget, ring, notifier);
+      return new IoUringEngine(shim, liburing, budget, threads, ring, notifier);
     } catch (error) {
       ring.close();
       throw error;
@@ -153,7 +159,7 @@ export class IoUringEngine extends KernelEngine {
     // A descriptor that the ring closes is still there for a moment after its completion.
     const isForThread = opcode === Opcode.CLOSE || opcode >= FIRST_BLOCKING_ONLY;
     if (isForThread || this.#broken || !this.ring.supported[opcode]) {
-      this.#callOnThread(request);
+      this.callOnThread(request);
       return;
     }
     if (this.#awaited++ === 0) this.#notifier.ref();
@@ -162,10 +168,6 @@ export class IoUringEngine extends KernelEngine {
       this.#backlog.push(request);
     }
     this.#schedule();
-  }
-
-  #callOnThread(request: Request): void {
-    this.callOnThread(request, (result) => this.settle(request, result));
   }
 
   protected reapNow(): void {
@@ -190,7 +192,7 @@ export class IoUringEngine extends KernelEngine {
   /** Makes the call of a request that the ring will not perform. */
   #moveToThread(request: Request): void {
     this.#leaveRing();
-    this.#callOnThread(request);
+    this.callOnThread(request);
   }
 
   /** Puts a request into the submission queue. False where there is no room. */

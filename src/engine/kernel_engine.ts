@@ -2,7 +2,6 @@
 // operation gets to the kernel and how its result comes back.
 
 import type { Shim } from "../../ffi/shim.ts";
-import { NO_PLACE } from "../../ffi/thread_exit.ts";
 import type { BufferBudget } from "./buffer_budget.ts";
 import { countResult, type EngineCounters, newCounters } from "./counters.ts";
 import type { Engine, EngineName } from "./engine.ts";
@@ -23,6 +22,7 @@ import type { Block, Completion, Memory, Operation } from "./operation.ts";
 import { Pool, type Registrar } from "./pool.ts";
 import { endsWithProcess } from "./process.ts";
 import { pathsOf, prepareSqe, type Sqe } from "./sqe.ts";
+import type { ThreadCalls } from "./thread_calls.ts";
 
 const encoder = new TextEncoder();
 const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -50,11 +50,10 @@ export interface Request {
   readonly paths: Block | undefined;
 }
 
-/** A call on another thread that has not ended. */
-interface ThreadCall {
-  /** Where its result will stand in memory. */
-  readonly place: number;
-  readonly ended: (result: number) => void;
+/** The device in a `struct statx`, for telling one from another. */
+function deviceOf(bytes: Uint8Array<ArrayBuffer>): number {
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  return view.getUint32(136, true) * 2 ** 20 + view.getUint32(140, true);
 }
 
 /** A pause that is not over. */
@@ -63,9 +62,6 @@ interface Pause {
   readonly completion: Completion;
   readonly due: number;
 }
-
-/** Stands at the place of a result that is not there. No call returns it. */
-const PENDING = -(2 ** 31);
 
 /** Copies paths into a block, where they outlive the isolate. False where one is too long. */
 function placePaths({ bytes }: Block, paths: readonly string[]): boolean {
@@ -87,16 +83,17 @@ export abstract class KernelEngine implements Engine {
   protected readonly shim: Shim;
   /** Everything was given back. From then on nothing is handed to the kernel. */
   protected disposed = false;
-  readonly #calls = new Set<ThreadCall>();
-  readonly #freePlaces: number[];
+  protected readonly calls: ThreadCalls;
   readonly #pauses = new Set<Pause>();
+  /** The devices of descriptors, as statx(2) showed them. */
+  readonly #devices = new Map<number, number>();
 
-  constructor(shim: Shim, budget: BufferBudget, registrar?: Registrar) {
+  constructor(shim: Shim, budget: BufferBudget, calls: ThreadCalls, registrar?: Registrar) {
     this.shim = shim;
     this.budget = budget;
+    this.calls = calls;
     this.pool = new Pool(shim, registrar);
     this.endsWithProcess = endsWithProcess(shim);
-    this.#freePlaces = Array.from(shim.resources.results.keys());
   }
 
   /** Gets one operation to the kernel, now or later. {@linkcode settle} takes its result. */
@@ -155,30 +152,19 @@ export abstract class KernelEngine implements Engine {
     }
   }
 
-  /**
-   * Makes the call of a request on one of Deno's threads. `ended` gets its result, once: from the event loop, not before
-   * `turn`, or from {@linkcode waitNow}.
-   */
-  protected async callOnThread(
-    { sqe }: Request,
-    ended: (result: number) => void,
-    turn?: Promise<void>,
-  ): Promise<void> {
-    const { opcode, fd, address, length, offset, flags } = sqe;
-    const place = this.#freePlaces.pop() ?? NO_PLACE;
-    if (place !== NO_PLACE) this.shim.resources.results[place] = PENDING;
-    const call = { place, ended };
-    this.#calls.add(call);
-    const { dma_call_on_thread } = this.shim;
-    const result = await dma_call_on_thread(place, opcode, fd, address, length, offset, flags);
-    await turn;
-    this.#endCall(call, result);
-  }
-
-  #endCall(call: ThreadCall, result: number): void {
-    if (!this.#calls.delete(call)) return;
-    if (call.place !== NO_PLACE) this.#freePlaces.push(call.place);
-    call.ended(result);
+  /** Makes the call of a request on one of Deno's threads, and settles it. */
+  protected callOnThread(request: Request): void {
+    const { operation, sqe } = request;
+    const fd = "fd" in operation ? operation.fd : sqe.fd;
+    const device = this.#devices.get(fd) ?? -1;
+    if (operation.op === "close") this.#devices.delete(fd);
+    const ended = (result: number) => {
+      this.counters.wakeups++;
+      this.settle(request, result);
+    };
+    const runs = this.calls.start(sqe, device, ended);
+    if (runs) this.counters.submissions++;
+    else this.counters.queueFull++;
   }
 
   // ---- without the event loop ---------------------------------------------------------------------------------------
@@ -188,28 +174,24 @@ export abstract class KernelEngine implements Engine {
     for (let sleep = 0.02;; sleep = Math.min(2 * sleep, 1)) {
       const before = this.counters.inFlight;
       this.reapNow();
-      this.#endNow();
+      this.calls.endNow();
+      this.#endPauses();
       if (this.counters.inFlight !== before) return true;
       const left = until - performance.now();
       if (left <= 0 || before === 0) return false;
       // Nobody tells of the end of a call or a pause.
-      const isTold = this.#calls.size === 0 && this.#pauses.size === 0;
+      const isTold = this.calls.count === 0 && this.#pauses.size === 0;
       this.sleepNow(isTold ? left : Math.min(left, sleep));
     }
   }
 
-  /** Hands out what has completed, or makes a call that waits for a thread. */
+  /** Hands out what the ring has completed. */
   protected abstract reapNow(): void;
 
   /** Blocks for so long, or until there is something for {@linkcode reapNow}. */
   protected abstract sleepNow(milliseconds: number): void;
 
-  #endNow(): void {
-    const { results } = this.shim.resources;
-    for (const call of [...this.#calls]) {
-      const result = call.place === NO_PLACE ? PENDING : results[call.place]!;
-      if (result !== PENDING) this.#endCall(call, result);
-    }
+  #endPauses(): void {
     const now = performance.now();
     for (const pause of [...this.#pauses]) if (pause.due <= now) this.#endPause(pause);
   }
@@ -217,16 +199,11 @@ export abstract class KernelEngine implements Engine {
   runNow(operation: Operation): number {
     const request = this.#lay(operation, { complete: () => {} });
     if (!request) return -Errno.ENAMETOOLONG;
-    const result = this.callNow(request);
+    const { opcode, fd, address, length, offset, flags } = request.sqe;
+    const result = this.shim.dma_call(opcode, fd, address, length, offset, flags);
     this.counters.inFlight++;
     this.settle(request, result);
     return result;
-  }
-
-  /** Makes the call of a request on the JavaScript thread. */
-  protected callNow({ sqe }: Request): number {
-    const { opcode, fd, address, length, offset, flags } = sqe;
-    return this.shim.dma_call(opcode, fd, address, length, offset, flags);
   }
 
   /**
@@ -244,10 +221,12 @@ export abstract class KernelEngine implements Engine {
   statNow(fd: number, memory: Memory): number {
     const flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
     const { address } = memory;
-    return this.#callWithPath(
+    const result = this.#callWithPath(
       "",
       (path) => this.shim.dma_call(Opcode.STATX, fd, path, STATX_MASK, address, flags),
     );
+    if (result >= 0) this.#devices.set(fd, deviceOf(memory.bytes));
+    return result;
   }
 
   openDirectoryNow(path: string): number {
@@ -305,6 +284,7 @@ export abstract class KernelEngine implements Engine {
   }
 
   closeNow(fd: number): void {
+    this.#devices.delete(fd);
     if (this.shim.resources.untrackDescriptor(fd)) {
       this.shim.dma_call(Opcode.CLOSE, fd, 0, 0, 0, 0);
     }
