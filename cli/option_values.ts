@@ -1,5 +1,5 @@
 // Turns what is typed after an option into its value, or says what it must be.
-import { InvalidArgumentError } from "npm:commander@^14.0.0";
+import { InvalidArgumentError } from "npm:commander@14.0.3";
 import { formatSize, parseSize } from "./units.ts";
 
 const MAX_BUFFER_SIZE = 1024 ** 3;

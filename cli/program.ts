@@ -1,5 +1,5 @@
 // The commands, their options, and the way from whatever goes wrong to an exit code.
-import { Argument, Command, CommanderError, Option } from "npm:commander@^14.0.0";
+import { Argument, Command, CommanderError, Option } from "npm:commander@14.0.3";
 import config from "../deno.json" with { type: "json" };
 import { DEFAULT_BUFFER_SIZE, DEFAULT_WRITE_BEHIND } from "../mod.ts";
 import { bench, type BenchOptions } from "./bench.ts";

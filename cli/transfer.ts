@@ -120,7 +120,7 @@ class Job {
     const writer = this.#writer = new DmaStreamWriter(file, this.#writerOptions(size));
 
     const show = progress && !quiet && Deno.stderr.isTerminal();
-    using _bar = show ? await showProgress(size, () => this.#written()) : undefined;
+    using _bar = show ? showProgress(size, () => writer.currentPos - this.#start) : undefined;
     await source.readable.pipeTo(writer, { signal: interruption.signal });
     this.#ended = performance.now();
   }
