@@ -1,5 +1,5 @@
 // What to do about an error, for those where that is known: a message alone leaves people to look it up.
-import { inOneLine } from "./output.ts";
+import { hasUnseen, inOneLine } from "./output.ts";
 
 /** What was being done when an error came. */
 export interface Circumstance {
@@ -163,6 +163,6 @@ function parentOf(path: string): string {
 
 /** A path as a shell takes it, in one line. */
 export function quoted(path: string): string {
-  if (/\p{Cc}/u.test(path)) return `$'${inOneLine(path.replace(/[\\']/g, "\\$&"))}'`;
+  if (hasUnseen(path)) return `$'${inOneLine(path.replace(/[\\']/g, "\\$&"))}'`;
   return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
 }

@@ -3,7 +3,7 @@ import { assertPlatform } from "../ffi/platform.ts";
 import { DmaFile, DmaStreamWriter, engineInfo } from "../mod.ts";
 import { EXIT_IO_ERROR, EXIT_OK, STOPPING_SIGNALS } from "./exit_codes.ts";
 import { Interrupted, Interruption } from "./interruption.ts";
-import { describe, note, print } from "./output.ts";
+import { describe, jsonText, note, print } from "./output.ts";
 import { showProgress } from "./progress.ts";
 import { errorFacts, remedyFor } from "./remedies.ts";
 import { refuseSameFile, sizeOf, type Source } from "./source.ts";
@@ -61,7 +61,7 @@ export async function transfer(
 /** Resolves to the exit code of the report, or to that of a failure where nobody could be given it. */
 function printReport(report: TransferReport): number {
   try {
-    print(JSON.stringify(report));
+    print(jsonText(report));
     return report.exitCode;
   } catch (error) {
     const kept = `${report.bytes} bytes are in ${report.path}`;
