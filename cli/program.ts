@@ -11,6 +11,7 @@ import {
   benchSize,
   bufferSize,
   commandName,
+  interval,
   pathName,
   seconds,
   writeBehind,
@@ -46,6 +47,12 @@ function withTransferOptions(command: Command): Command {
     .addOption(
       new Option("--direct <how>", "Direct I/O: fail without it, use it where it is, or do without")
         .choices(["require", "prefer", "off"]).default("prefer"),
+    )
+    .option(
+      "--flush-every <time>",
+      "write what came after so much time, as 500ms or 1s; 0: when a buffer is full (default: 1s, " +
+        "and 0 for a regular file)",
+      interval,
     )
     .option("--no-sync", "end without making the data durable")
     .option("--json", "print one JSON object at the end, instead of a line")

@@ -47,6 +47,11 @@ export function sizeOf({ info }: Source): number | undefined {
   return info && hasLength(info) ? info.size : undefined;
 }
 
+/** Whether the source never keeps anybody waiting for long: a regular file, or a disk. */
+export function comesInTime({ info }: Source): boolean {
+  return info !== undefined && (info.isFile || info.isBlockDevice === true);
+}
+
 /** Throws where `dest` is the very file that is read: truncating it would lose it, appending to it would never end. */
 export async function refuseSameFile(source: Source, dest: string): Promise<void> {
   const from = source.info;

@@ -1,29 +1,23 @@
 // The main job: one stream into one file, stopped in good order, and one line, or one object, about how it went.
 import { assertPlatform } from "../ffi/platform.ts";
-import { DmaFile, DmaStreamWriter, engineInfo } from "../mod.ts";
+import { engineInfo } from "../mod.ts";
+import { Destination, type DestinationOptions } from "./destination.ts";
 import { EXIT_IO_ERROR, EXIT_OK, STOPPING_SIGNALS } from "./exit_codes.ts";
 import { Interrupted, Interruption } from "./interruption.ts";
 import { describe, jsonText, note, print } from "./output.ts";
 import { showProgress } from "./progress.ts";
 import { errorFacts, remedyFor } from "./remedies.ts";
-import { refuseSameFile, sizeOf, type Source } from "./source.ts";
+import { comesInTime, refuseSameFile, sizeOf, type Source } from "./source.ts";
 import type { TransferReport } from "./transfer_report.ts";
 import { formatRate, formatSize } from "./units.ts";
 
+/** After so many milliseconds what a slow source sent is written, unless told otherwise. */
+export const FLUSH_EVERY_MS = 1000;
+
 /** What the command line says of a transfer. */
-export interface TransferOptions {
-  /** The name appears only when everything is written and durable. */
-  atomic?: boolean;
-  /** Begin at the end of the file, and keep what is there. */
-  append?: boolean;
-  /** Bytes of one buffer. */
-  bufferSize?: number;
-  /** Buffers in flight. */
-  writeBehind?: number;
-  /** What to do where the file system refuses Direct I/O. */
-  direct: "require" | "prefer" | "off";
-  /** Make the data durable before the end. */
-  sync: boolean;
+export interface TransferOptions extends Omit<DestinationOptions, "flushEvery" | "sizeHint"> {
+  /** As in {@linkcode DestinationOptions.flushEvery}; what suits the source where it is absent. */
+  flushEvery?: number;
   /** Draw progress, where there is a terminal. */
   progress: boolean;
   /** Say nothing but errors. */
@@ -50,7 +44,6 @@ export async function transfer(
   try {
     await job.run(open, interruption);
   } catch (error) {
-    await job.stop(error);
     return await tellFailure(job, error, options);
   }
   if (options.json) return printReport(await job.report(EXIT_OK));
@@ -88,12 +81,11 @@ class Job {
   readonly #options: TransferOptions;
   readonly #from: string | undefined;
   #source: Source | undefined;
-  #file: DmaFile | undefined;
-  #writer: DmaStreamWriter | undefined;
-  #start = 0;
+  #destination: Destination | undefined;
+  /** Whether what was accepted is in the file for good, and durable where that was wanted. */
+  #kept = false;
   #began: number | undefined;
   #ended: number | undefined;
-  #isClosed: Promise<boolean> | undefined;
 
   constructor(dest: string, options: TransferOptions, from: string | undefined) {
     this.#dest = dest;
@@ -103,37 +95,51 @@ class Job {
 
   /** Whether the file was opened for writing, so that something of it may have changed. */
   get started(): boolean {
-    return this.#file !== undefined;
+    return this.#destination !== undefined;
   }
 
   async run(open: () => Promise<Source>, interruption: Interruption): Promise<void> {
     // The source first: where it cannot be opened, nothing happens to the destination.
     const source = this.#source = await interruption.race(open());
-    await refuseSameFile(source, this.#dest);
-    interruption.signal.throwIfAborted();
-
-    this.#began = performance.now();
-    const { append, progress, quiet } = this.#options;
-    const file = this.#file = await this.#openDest();
-    if (append) this.#start = await file.size();
-    const size = sizeOf(source);
-    const writer = this.#writer = new DmaStreamWriter(file, this.#writerOptions(size));
-
-    const show = progress && !quiet && Deno.stderr.isTerminal();
-    using _bar = show ? showProgress(size, () => writer.currentPos - this.#start) : undefined;
-    await source.readable.pipeTo(writer, { signal: interruption.signal });
-    this.#ended = performance.now();
+    try {
+      await refuseSameFile(source, this.#dest);
+      interruption.signal.throwIfAborted();
+      this.#began = performance.now();
+      await this.#write(source, interruption.signal);
+    } finally {
+      this.#ended = performance.now();
+      // Where it was read to its end there is nothing left to cancel.
+      await source.readable.cancel().catch(() => {});
+    }
   }
 
-  /** After a failure or a signal: lets go of both ends, and waits until the file is cut to what is whole. */
-  async stop(error: unknown): Promise<void> {
-    // What fails in here follows from the first error, which is the one to tell.
-    await this.#source?.readable.cancel(error).catch(() => {});
-    // Closing an atomic file without a writer would give it its name, empty as it is.
-    const writer = this.#writer ?? (this.#options.atomic ? this.#file?.writable : undefined);
-    await writer?.abort(error).catch(() => {});
-    await this.#file?.close().catch(() => {});
-    this.#ended ??= performance.now();
+  async #write(source: Source, signal: AbortSignal): Promise<void> {
+    const { atomic, progress, quiet } = this.#options;
+    const size = sizeOf(source);
+    // Nobody sees an atomic file before its end.
+    const isDue = atomic || comesInTime(source);
+    const flushEvery = this.#options.flushEvery ?? (isDue ? 0 : FLUSH_EVERY_MS);
+    const destination = this.#destination = await Destination.open(this.#dest, {
+      ...this.#options,
+      flushEvery,
+      sizeHint: size ?? 0,
+    });
+    const show = progress && !quiet && Deno.stderr.isTerminal();
+    using _bar = show ? showProgress(size, () => destination.accepted) : undefined;
+    try {
+      await destination.take(source.readable, signal);
+    } catch (error) {
+      if (atomic) await destination.discard(error);
+      // A failure of the file itself is met again here. One that follows a signal, or a failure of the source, counts more.
+      else await this.#keep(destination);
+      throw error;
+    }
+    await this.#keep(destination);
+  }
+
+  async #keep(destination: Destination): Promise<void> {
+    await destination.keep();
+    this.#kept = true;
   }
 
   /** What to do about an error. */
@@ -145,11 +151,9 @@ class Job {
 
   /** What was done, and how. */
   summary(): string {
-    const seconds = this.#seconds();
-    const bytes = this.#written();
-    const file = this.#file!;
-    const writer = this.#writer!;
+    const { file, writer, written: bytes } = this.#destination!;
     const { append, atomic, sync } = this.#options;
+    const seconds = this.#seconds();
     return [
       `${append ? "appended" : "wrote"} ${bytes} bytes${
         bytes < 1024 ? "" : ` (${formatSize(bytes)})`
@@ -165,15 +169,13 @@ class Job {
   /** What is left of a transfer that did not come to its end. */
   async remains(): Promise<string> {
     const { atomic, append } = this.#options;
-    if (this.#file === undefined) return `${this.#dest} was not touched`;
-    // A signal can come while the last close is under way; then everything is there after all.
-    if (await this.#closed()) return `everything had been written: ${this.summary()}`;
+    const destination = this.#destination;
+    if (destination === undefined) return `${this.#dest} was not touched`;
     if (atomic) return `nothing kept, ${this.#dest} is as it was before`;
-    const kept = `kept the first ${this.#written()} ${
-      append ? "appended " : ""
-    }bytes in ${this.#dest}`;
+    const { start, written } = destination;
+    const kept = `kept the first ${written} ${append ? "appended " : ""}bytes in ${this.#dest}`;
     const size = await Deno.stat(this.#dest).then(({ size }) => size, () => undefined);
-    return size === this.#start + this.#written()
+    return size === start + written
       ? kept
       : `${kept}, but could not cut it there: it is ${size ?? "an unknown number of"} bytes long`;
   }
@@ -181,8 +183,8 @@ class Job {
   /** The same for programs. */
   async report(exitCode: number, error?: unknown): Promise<TransferReport> {
     const { append = false, atomic = false, sync } = this.#options;
-    const whole = exitCode === EXIT_OK || await this.#closed();
-    const bytes = whole || !atomic ? this.#written() : 0;
+    const { file, writer, written } = this.#destination ?? { written: 0 };
+    const bytes = this.#kept || !atomic ? written : 0;
     const seconds = this.#seconds();
     const interrupted = error instanceof Interrupted;
     const stat = await Deno.stat(this.#dest).catch(() => undefined);
@@ -192,11 +194,11 @@ class Job {
       seconds: Math.round(seconds * 1e6) / 1e6,
       rate: seconds > 0 ? Math.round(bytes / seconds) : 0,
       path: this.#dest,
-      direct: this.#file?.direct ?? null,
-      engine: this.#file === undefined ? null : engineInfo().engine,
-      bufferSize: this.#writer?.bufferSize ?? null,
-      writeBehind: this.#writer?.writeBehind ?? null,
-      synced: whole && (sync || atomic),
+      direct: file?.direct ?? null,
+      engine: file === undefined ? null : engineInfo().engine,
+      bufferSize: writer?.bufferSize ?? null,
+      writeBehind: writer?.writeBehind ?? null,
+      synced: this.#kept && (sync || atomic),
       atomic,
       appended: append,
       fileSize: stat?.isFile ? stat.size : null,
@@ -211,37 +213,5 @@ class Job {
   #seconds(): number {
     if (this.#began === undefined) return 0;
     return ((this.#ended ?? performance.now()) - this.#began) / 1000;
-  }
-
-  #written(): number {
-    return Math.max(0, (this.#writer?.currentFlushedPos ?? 0) - this.#start);
-  }
-
-  /** Whether the file was closed without an error after all. Asked twice, answered once: a stream is locked only once. */
-  #closed(): Promise<boolean> {
-    return this.#isClosed ??= this.#askClosed();
-  }
-
-  async #askClosed(): Promise<boolean> {
-    if (this.#writer === undefined || this.#writer.locked) return false;
-    return await this.#writer.getWriter().closed.then(() => true, () => false);
-  }
-
-  #openDest(): Promise<DmaFile> {
-    const { append, atomic = false, direct } = this.#options;
-    return append
-      ? DmaFile.open(this.#dest, { write: true, create: true, direct })
-      : DmaFile.create(this.#dest, { atomic, direct });
-  }
-
-  #writerOptions(sizeHint: number | undefined) {
-    const { append = false, bufferSize, sync, writeBehind } = this.#options;
-    return {
-      append,
-      syncOnClose: sync,
-      ...(bufferSize === undefined ? {} : { bufferSize }),
-      ...(writeBehind === undefined ? {} : { writeBehind }),
-      ...(sizeHint === undefined ? {} : { sizeHint }),
-    };
   }
 }

@@ -1,0 +1,164 @@
+// A source that sends little, seldom, loses nothing: what came is soon in the file, and whatever ends it, all of it stays.
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { engines } from "../faults/machine.ts";
+import { testDirectories, type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import { engineIsOfNoConcern } from "../support/once.ts";
+import { names, output, pattern, spawnWith, until } from "./process.ts";
+
+/** Where io_uring is refused, what runs on threads has run before. */
+const ENGINES = engineIsOfNoConcern ? engines : [];
+
+/** One file system is enough. */
+function isFirst(directory: TestDirectory): boolean {
+  return directory === testDirectories[0];
+}
+
+/** A run of the command line whose standard input is fed by hand. */
+class Fed implements AsyncDisposable {
+  readonly child: Deno.ChildProcess;
+  readonly ran: ReturnType<typeof output>;
+  readonly #stdin: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
+
+  constructor(engine: string, ...args: string[]) {
+    this.child = spawnWith({ DMA_ENGINE: engine }, args);
+    this.ran = output(this.child);
+    this.#stdin = this.child.stdin.getWriter();
+  }
+
+  /** Resolves when the process has read the bytes from the pipe, and had the time to accept them. */
+  async send(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    const before = await this.#bytesRead();
+    await this.#stdin.write(bytes);
+    await until(
+      async () => await this.#bytesRead() >= before + bytes.length,
+      "The input was not read",
+    );
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+
+  async #bytesRead(): Promise<number> {
+    const io = await Deno.readTextFile(`/proc/${this.child.pid}/io`);
+    return Number(/^rchar: (\d+)/m.exec(io)?.[1]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stdin.abort().catch(() => {});
+    await this.ran;
+  }
+}
+
+function text(bytes: string): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode(bytes);
+}
+
+async function holds(path: string, expected: string): Promise<boolean> {
+  return await Deno.readTextFile(path).then((found) => found === expected, () => false);
+}
+
+async function keepsEveryLine(dir: TestDirectory, signal: Deno.Signal, code: number, engine = "") {
+  const path = dir.file("service.log");
+  await Deno.writeTextFile(path, "old\n");
+  await using fed = new Fed(engine, "write", "--append", "--flush-every", "0", path);
+  await fed.send(text("one\n"));
+  await fed.send(text("two\n"));
+  fed.child.kill(signal);
+  const ran = await fed.ran;
+  const said = `dma: stopped by ${signal}; kept the first 8 appended bytes in ${path}\n`;
+  assertEquals([ran.code, ran.stderr], [code, said]);
+  assertEquals(await Deno.readTextFile(path), "old\none\ntwo\n");
+}
+
+for (const engine of ENGINES) {
+  testInEachDirectory(
+    `dma write --append keeps every line of a slow pipe on SIGINT, on ${engine}`,
+    (dir) => keepsEveryLine(dir, "SIGINT", 130, engine),
+  );
+
+  testInEachDirectory(
+    `dma write has what a pipe sent in the file a second later, also after SIGKILL, on ${engine}`,
+    async (dir) => {
+      const path = dir.file("service.log");
+      await Deno.writeTextFile(path, "old\n");
+      await using fed = new Fed(engine, "write", "--append", path);
+      await fed.send(text("one\n"));
+      await until(() => holds(path, "old\none\n"), "The line was not written");
+      await fed.send(text("two\n"));
+      await until(() => holds(path, "old\none\ntwo\n"), "The second line was not written");
+      fed.child.kill("SIGKILL");
+      await fed.ran;
+      assertEquals(await Deno.readTextFile(path), "old\none\ntwo\n");
+    },
+  );
+}
+
+for (const [signal, exitCode] of [["SIGTERM", 143], ["SIGHUP", 129]] as const) {
+  testInEachDirectory(
+    `dma write --append keeps every line of a slow pipe on ${signal}`,
+    (dir) => keepsEveryLine(dir, signal, exitCode),
+    { where: isFirst },
+  );
+}
+
+testInEachDirectory("dma write keeps all of several buffers on SIGINT", async (dir) => {
+  const path = dir.file("out");
+  const input = pattern(300_001);
+  await using fed = new Fed("", "write", "--json", "--buffer-size", "64K", path);
+  await fed.send(input);
+  fed.child.kill("SIGINT");
+  const { code, stdout } = await fed.ran;
+  const { bytes, fileSize, ok, synced } = JSON.parse(stdout);
+  assertEquals([code, bytes, fileSize, ok, synced], [130, 300_001, 300_001, false, true]);
+  assertEquals(await Deno.readFile(path), input);
+});
+
+testInEachDirectory("dma write --atomic lets nothing appear on SIGINT", async (dir) => {
+  const path = dir.file("out");
+  await using fed = new Fed("", "write", "--atomic", path);
+  await fed.send(text("one\n"));
+  fed.child.kill("SIGINT");
+  const { code, stderr } = await fed.ran;
+  assertEquals(code, 130);
+  assertMatch(stderr, /^dma: stopped by SIGINT; nothing kept, .*out is as it was before\n$/);
+  assertEquals(await names(dir.path), []);
+});
+
+const flushEvery = "dma write --flush-every says when the tail is written";
+testInEachDirectory(flushEvery, async (dir) => {
+  const often = dir.file("often");
+  const never = dir.file("never");
+  await using one = new Fed("", "write", "--flush-every", "100ms", "--no-sync", often);
+  await using other = new Fed("", "write", "--flush-every", "0", never);
+  await Promise.all([one.send(text("line\n")), other.send(text("line\n"))]);
+  await until(async () => (await Deno.readTextFile(often)).startsWith("line\n"), "Not written");
+  assertEquals((await Deno.stat(never)).size, 0);
+}, { where: isFirst });
+
+testInEachDirectory("dma keeps what came before its source failed", async (dir) => {
+  const path = dir.file("out");
+  const program = `
+    import { transfer } from ${JSON.stringify(new URL("../../cli/transfer.ts", import.meta.url))};
+    const chunks = [new Uint8Array(70_000).fill(1), new Uint8Array(5).fill(2)];
+    const readable = new ReadableStream({
+      pull(controller) {
+        const chunk = chunks.shift();
+        if (chunk) controller.enqueue(chunk);
+        else controller.error(new Error("The source broke"));
+      },
+    });
+    const options = { direct: "prefer", sync: true, progress: false, json: true };
+    const open = () => Promise.resolve({ readable, info: undefined });
+    Deno.exit(await transfer(open, ${JSON.stringify(path)}, options));
+  `;
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["eval", "--no-check", program],
+  }).output();
+  const said = new TextDecoder().decode(stderr);
+  assertEquals(code, 1, said);
+  assertStringIncludes(said, "dma: The source broke");
+  assertStringIncludes(said, `dma: failed; kept the first 70005 bytes in ${path}\n`);
+  const { bytes, synced } = JSON.parse(new TextDecoder().decode(stdout));
+  assertEquals([bytes, synced], [70_005, true]);
+  const file = await Deno.readFile(path);
+  assertEquals(file.length, 70_005);
+  assert(file.subarray(70_000).every((byte) => byte === 2));
+}, { where: isFirst });
