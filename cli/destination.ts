@@ -1,5 +1,7 @@
 // The file that a transfer writes: how it is opened, and how it ends.
 import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../mod.ts";
+import { type AttributePlan, setAttributes } from "./attributes.ts";
+import { Descriptor } from "./descriptor.ts";
 import { flushRegularly } from "./flush_timer.ts";
 
 /** How the file is written. */
@@ -20,6 +22,8 @@ export interface DestinationOptions {
   flushEvery: number;
   /** Bytes expected in all. */
   sizeHint: number;
+  /** Mode, owner and times. */
+  attributes: AttributePlan;
 }
 
 /** An open file that takes streams. */
@@ -44,20 +48,26 @@ export class Destination {
 
   /** Opens the file, and makes it where there is none. */
   static async open(path: string, options: DestinationOptions): Promise<Destination> {
-    const { append, atomic = false, direct } = options;
+    const { append, atomic = false, attributes, direct } = options;
+    const mode = attributes.creationMode;
     const file = append
-      ? await DmaFile.open(path, { write: true, create: true, direct })
-      : await DmaFile.create(path, { atomic, direct });
-    return new Destination(path, file, append ? await file.size() : 0, options);
+      ? await DmaFile.open(path, { write: true, create: true, mode, direct })
+      : await DmaFile.create(path, { atomic, mode, direct });
+    const { size, ...info } = await file.stat();
+    // A file that was there has the mode that it had.
+    if (attributes.final) Descriptor.of(info).setMode(info.mode! & mode);
+    return new Destination(path, file, append ? size : 0, options);
   }
 
   #writerOptions(): DmaStreamWriterOptions {
-    const { append = false, bufferSize, flushEvery, sizeHint, sync, writeBehind } = this.#options;
+    const { append = false, bufferSize, flushEvery, sizeHint, writeBehind } = this.#options;
     return {
       append,
       // Others follow a log, and what comes slowly: its end stays where its bytes end. A pipe is no slower for it.
       preallocate: !append && (flushEvery === 0 || sizeHint > 0),
-      syncOnClose: sync,
+      // Everything else about the file comes first.
+      syncOnClose: false,
+      closeFile: false,
       sizeHint,
       ...(bufferSize === undefined ? {} : { bufferSize }),
       ...(writeBehind === undefined ? {} : { writeBehind }),
@@ -83,11 +93,33 @@ export class Destination {
 
   /** Keeps everything that was accepted: closes the file, and makes it durable. */
   async keep(): Promise<void> {
-    await this.writer.close();
+    try {
+      await this.writer.close();
+      await this.#setAttributes();
+      // A writer that writes nothing makes bytes, length and name durable, gives an atomic file its name, and closes it.
+      const { sync } = this.#options;
+      await new DmaStreamWriter(this.file, { append: true, syncOnClose: sync }).close();
+    } catch (error) {
+      await this.discard(error);
+      throw error;
+    }
   }
 
-  /** Gives everything up: an atomic file vanishes. */
+  async #setAttributes(): Promise<void> {
+    const { attributes: { final }, sync } = this.#options;
+    if (!final) return;
+    const set = setAttributes(Descriptor.of(await this.file.stat()), final);
+    if (!set && final.times) {
+      throw new Error(`Cannot preserve mode and times in '${this.path}': another user owns it`);
+    }
+    if (sync) await this.file.sync();
+  }
+
+  /** Closes the file as it is. An atomic file vanishes. */
   async discard(reason: unknown): Promise<void> {
     await this.writer.abort(reason).catch(() => {});
+    // Closing an atomic file that no writer is on would give it its name.
+    if (this.#options.atomic) await this.file.remove().catch(() => {});
+    await this.file.close().catch(() => {});
   }
 }

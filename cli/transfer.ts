@@ -1,6 +1,8 @@
 // The main job: one stream into one file, stopped in good order, and one line, or one object, about how it went.
 import { assertPlatform } from "../ffi/platform.ts";
 import { engineInfo } from "../mod.ts";
+import { type AttributePlan, planAttributes } from "./attributes.ts";
+import { Descriptor } from "./descriptor.ts";
 import { Destination, type DestinationOptions } from "./destination.ts";
 import { EXIT_IO_ERROR, EXIT_OK, STOPPING_SIGNALS } from "./exit_codes.ts";
 import { Interrupted, Interruption } from "./interruption.ts";
@@ -15,9 +17,12 @@ import { formatRate, formatSize } from "./units.ts";
 export const FLUSH_EVERY_MS = 1000;
 
 /** What the command line says of a transfer. */
-export interface TransferOptions extends Omit<DestinationOptions, "flushEvery" | "sizeHint"> {
+export interface TransferOptions
+  extends Omit<DestinationOptions, "flushEvery" | "sizeHint" | "attributes"> {
   /** As in {@linkcode DestinationOptions.flushEvery}; what suits the source where it is absent. */
   flushEvery?: number;
+  /** Keep mode, owner and times of the file that is copied. */
+  preserve?: boolean;
   /** Draw progress, where there is a terminal. */
   progress: boolean;
   /** Say nothing but errors. */
@@ -123,6 +128,7 @@ class Job {
       ...this.#options,
       flushEvery,
       sizeHint: size ?? 0,
+      attributes: await this.#attributes(source),
     });
     const show = progress && !quiet && Deno.stderr.isTerminal();
     using _bar = show ? showProgress(size, () => destination.accepted) : undefined;
@@ -135,6 +141,17 @@ class Job {
       throw error;
     }
     await this.#keep(destination);
+  }
+
+  async #attributes({ info }: Source): Promise<AttributePlan> {
+    const { atomic, preserve } = this.#options;
+    const copied = this.#from !== undefined && info?.isFile ? info : undefined;
+    const replaced = atomic ? await Deno.lstat(this.#dest).catch(() => undefined) : undefined;
+    return planAttributes({
+      copied,
+      replaced: replaced?.isFile ? replaced : undefined,
+      preserved: copied && preserve ? Descriptor.of(copied).times : undefined,
+    });
   }
 
   async #keep(destination: Destination): Promise<void> {

@@ -1,0 +1,102 @@
+// What neither a DmaFile nor Deno can be asked for, on the descriptor of an open file: mode, owner, times and holes.
+import { openLibc } from "../ffi/libc.ts";
+
+const symbols = {
+  // Older C libraries have no statx(). Both architectures hand over variable arguments as they do fixed ones.
+  syscall: {
+    parameters: [
+      /* number */ "i64",
+      /* directory */ "i64",
+      /* path */ "buffer",
+      /* flags */ "i64",
+      /* mask */ "i64",
+      /* result */ "buffer",
+    ],
+    result: "i64",
+  },
+  fchmod: { parameters: [/* fd */ "i32", /* mode */ "u32"], result: "i32" },
+  fchown: { parameters: [/* fd */ "i32", /* owner */ "u32", /* group */ "u32"], result: "i32" },
+  futimens: { parameters: [/* fd */ "i32", /* access and change */ "buffer"], result: "i32" },
+} as const satisfies Deno.ForeignLibraryInterface;
+
+type Libc = Deno.DynamicLibrary<typeof symbols>["symbols"];
+
+const SYS_STATX = { x86_64: 332, aarch64: 291 };
+const AT_EMPTY_PATH = 0x1000;
+const STATX_BASIC_STATS = 0x7ff;
+const STATX_BYTES = 256;
+const NO_PATH = new Uint8Array(1);
+/** The command line has no more files open than a few. */
+const MAX_DESCRIPTOR = 1024;
+/** For fchown(2): leave it as it is. */
+const UNCHANGED = 0xffffffff;
+
+/** Times of access and change, as `struct timespec[2]`. */
+export type Times = BigInt64Array<ArrayBuffer>;
+
+let libc: Libc | undefined;
+
+/** The descriptor of an open file. It is not owned, and good for as long as the file is open. */
+export class Descriptor {
+  readonly #fd: number;
+  readonly #libc: Libc;
+
+  private constructor(fd: number, libc: Libc) {
+    this.#fd = fd;
+    this.#libc = libc;
+  }
+
+  /** Finds the descriptor by which this process has a file open: a DmaFile gives it to nobody. */
+  static of({ dev, ino }: Pick<Deno.FileInfo, "dev" | "ino">): Descriptor {
+    // Never closed: a process has one, and ends soon.
+    libc ??= openLibc(symbols).symbols;
+    // Standard input may be the same file, and its position is not ours.
+    for (let fd = 3; fd < MAX_DESCRIPTOR; fd++) {
+      const stat = statx(libc, fd);
+      if (!stat || Number(stat.getBigUint64(32, true)) !== ino) continue;
+      const [major, minor] = [stat.getUint32(136, true), stat.getUint32(140, true)];
+      // As makedev(3) puts together both parts of the device number.
+      const device = (minor >>> 8) * 2 ** 20 + major * 2 ** 8 + (minor & 0xff);
+      if (device === dev) return new Descriptor(fd, libc);
+    }
+    throw new Error(`Cannot find the descriptor of the open file ${ino} on device ${dev}`);
+  }
+
+  /** Sets the permission bits, without the umask. Returns whether that was allowed. */
+  setMode(mode: number): boolean {
+    return this.#libc.fchmod(this.#fd, mode) === 0;
+  }
+
+  /** Sets owner and group, or what is given of them. Returns whether that was allowed. */
+  setOwner({ uid = UNCHANGED, gid = UNCHANGED }: { uid?: number; gid?: number }): boolean {
+    return this.#libc.fchown(this.#fd, uid, gid) === 0;
+  }
+
+  /** Times of access and change, to the nanosecond. */
+  get times(): Times | undefined {
+    const stat = statx(this.#libc, this.#fd);
+    if (!stat) return undefined;
+    const time = (at: number) => [stat.getBigInt64(at, true), BigInt(stat.getUint32(at + 8, true))];
+    return new BigInt64Array([...time(64), ...time(112)]);
+  }
+
+  /** Sets both times. Returns whether that was allowed. */
+  setTimes(times: Times): boolean {
+    return this.#libc.futimens(this.#fd, new Uint8Array(times.buffer)) === 0;
+  }
+}
+
+/** A `struct statx`, whose layout is the same everywhere. */
+function statx(libc: Libc, fd: number): DataView | undefined {
+  const result = new Uint8Array(STATX_BYTES);
+  const number = BigInt(SYS_STATX[Deno.build.arch]);
+  const failed = libc.syscall(
+    number,
+    BigInt(fd),
+    NO_PATH,
+    BigInt(AT_EMPTY_PATH),
+    BigInt(STATX_BASIC_STATS),
+    result,
+  );
+  return failed === 0n ? new DataView(result.buffer) : undefined;
+}
