@@ -16,6 +16,11 @@ const symbols = {
   },
   fchmod: { parameters: [/* fd */ "i32", /* mode */ "u32"], result: "i32" },
   fchown: { parameters: [/* fd */ "i32", /* owner */ "u32", /* group */ "u32"], result: "i32" },
+  lseek: {
+    parameters: [/* fd */ "i32", /* offset */ "i64", /* whence */ "i32"],
+    result: "i64",
+    nonblocking: true,
+  },
   futimens: { parameters: [/* fd */ "i32", /* access and change */ "buffer"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
@@ -28,6 +33,9 @@ const STATX_BYTES = 256;
 const NO_PATH = new Uint8Array(1);
 /** The command line has no more files open than a few. */
 const MAX_DESCRIPTOR = 1024;
+/** For lseek(2): the next byte from there on that has data, or the next hole; the end of the file is one. */
+export const SEEK_DATA = 3;
+export const SEEK_HOLE = 4;
 /** For fchown(2): leave it as it is. */
 const UNCHANGED = 0xffffffff;
 
@@ -60,6 +68,16 @@ export class Descriptor {
       if (device === dev) return new Descriptor(fd, libc);
     }
     throw new Error(`Cannot find the descriptor of the open file ${ino} on device ${dev}`);
+  }
+
+  /** Where the next data or hole is; undefined where there is none, or where the file system cannot tell. */
+  async seek(
+    position: number,
+    whence: typeof SEEK_DATA | typeof SEEK_HOLE,
+  ): Promise<number | undefined> {
+    // This module reads and writes at positions of its own, so nobody misses the old one.
+    const found = Number(await this.#libc.lseek(this.#fd, BigInt(position), whence));
+    return found < 0 ? undefined : found;
   }
 
   /** Sets the permission bits, without the umask. Returns whether that was allowed. */

@@ -3,6 +3,7 @@ import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../mod.ts
 import { type AttributePlan, setAttributes } from "./attributes.ts";
 import { Descriptor } from "./descriptor.ts";
 import { flushRegularly } from "./flush_timer.ts";
+import type { Part } from "./source.ts";
 
 /** How the file is written. */
 export interface DestinationOptions {
@@ -26,7 +27,7 @@ export interface DestinationOptions {
   attributes: AttributePlan;
 }
 
-/** An open file that takes streams. */
+/** An open file that takes the parts of a source. */
 export class Destination {
   /** As it was given. */
   readonly path: string;
@@ -34,16 +35,19 @@ export class Destination {
   readonly file: DmaFile;
   /** Where its first new byte goes. */
   readonly start: number;
-  /** What writes to it. */
-  readonly writer: DmaStreamWriter;
   readonly #options: DestinationOptions;
+  #writer: DmaStreamWriter | undefined;
+  /** Whether the last part came to its end. */
+  #isPartDone = true;
+  /** Bytes of holes between the parts, and behind the last one. */
+  #holes = 0;
+  #holeAtEnd = 0;
 
   private constructor(path: string, file: DmaFile, start: number, options: DestinationOptions) {
     this.path = path;
     this.file = file;
     this.start = start;
     this.#options = options;
-    this.writer = new DmaStreamWriter(file, this.#writerOptions());
   }
 
   /** Opens the file, and makes it where there is none. */
@@ -59,42 +63,77 @@ export class Destination {
     return new Destination(path, file, append ? size : 0, options);
   }
 
-  #writerOptions(): DmaStreamWriterOptions {
+  /** How it is written; null where nothing was. */
+  get bufferSize(): number | null {
+    return this.#writer?.bufferSize ?? null;
+  }
+
+  /** Likewise. */
+  get writeBehind(): number | null {
+    return this.#writer?.writeBehind ?? null;
+  }
+
+  /** Bytes of the source that were accepted, holes included. */
+  get accepted(): number {
+    return this.#lengthTo(this.#writer?.currentPos);
+  }
+
+  /** Bytes of the source that are in the file, holes included. */
+  get written(): number {
+    return this.#lengthTo(this.#writer?.currentFlushedPos);
+  }
+
+  /** Bytes of the source that are holes, and take no space. */
+  get holes(): number {
+    return this.#holes + this.#holeAtEnd;
+  }
+
+  #lengthTo(position = this.start): number {
+    return Math.max(0, position - this.start) + this.#holeAtEnd;
+  }
+
+  /** Takes a part to its end, or until `signal`. */
+  async take({ readable, position, isWhole }: Part, signal: AbortSignal): Promise<void> {
+    const { flushEvery, sync } = this.#options;
+    this.#holes += position - this.written;
+    const writer = this.#writer = new DmaStreamWriter(
+      this.file,
+      this.#writerOptions(position, isWhole),
+    );
+    this.#isPartDone = false;
+    using _flushing = flushRegularly(writer, flushEvery, sync);
+    await readable.pipeTo(writer, { signal, preventAbort: true });
+    this.#isPartDone = true;
+  }
+
+  #writerOptions(position: number, isWhole: boolean): DmaStreamWriterOptions {
     const { append = false, bufferSize, flushEvery, sizeHint, writeBehind } = this.#options;
     return {
-      append,
-      // Others follow a log, and what comes slowly: its end stays where its bytes end. A pipe is no slower for it.
-      preallocate: !append && (flushEvery === 0 || sizeHint > 0),
+      ...(append ? { append } : { position }),
+      // Holes must not be filled. Others follow a log, and what comes slowly: its end stays where its bytes end. A pipe is
+      // no slower for it.
+      preallocate: isWhole && !append && (flushEvery === 0 || sizeHint > 0),
+      sizeHint,
       // Everything else about the file comes first.
       syncOnClose: false,
       closeFile: false,
-      sizeHint,
       ...(bufferSize === undefined ? {} : { bufferSize }),
       ...(writeBehind === undefined ? {} : { writeBehind }),
     };
   }
 
-  /** Bytes that were accepted. */
-  get accepted(): number {
-    return Math.max(0, this.writer.currentPos - this.start);
-  }
-
-  /** Bytes that are in the file. */
-  get written(): number {
-    return Math.max(0, this.writer.currentFlushedPos - this.start);
-  }
-
-  /** Takes a stream to its end, or until `signal`. */
-  async take(readable: ReadableStream<Uint8Array<ArrayBuffer>>, signal: AbortSignal) {
-    const { flushEvery, sync } = this.#options;
-    using _flushing = flushRegularly(this.writer, flushEvery, sync);
-    await readable.pipeTo(this.writer, { signal, preventAbort: true, preventClose: true });
+  /** Has a hole at the end make it `length` bytes long, where it is shorter. */
+  async extend(length: number): Promise<void> {
+    const hole = length - this.written;
+    if (hole <= 0) return;
+    await this.file.truncate(this.start + length);
+    this.#holeAtEnd = hole;
   }
 
   /** Keeps everything that was accepted: closes the file, and makes it durable. */
   async keep(): Promise<void> {
     try {
-      await this.writer.close();
+      if (!this.#isPartDone) await this.#writer!.close();
       await this.#setAttributes();
       // A writer that writes nothing makes bytes, length and name durable, gives an atomic file its name, and closes it.
       const { sync } = this.#options;
@@ -117,7 +156,7 @@ export class Destination {
 
   /** Closes the file as it is. An atomic file vanishes. */
   async discard(reason: unknown): Promise<void> {
-    await this.writer.abort(reason).catch(() => {});
+    await this.#writer?.abort(reason).catch(() => {});
     // Closing an atomic file that no writer is on would give it its name.
     if (this.#options.atomic) await this.file.remove().catch(() => {});
     await this.file.close().catch(() => {});

@@ -128,6 +128,10 @@ function program(finish: (code: number) => void): Command {
       .argument("<source>", "what to read", pathName)
       .argument("<dest>", "file to write; it is replaced unless --append is given", pathName),
   )
+    .addOption(
+      new Option("--sparse <when>", "keep the holes of the source, or write zeros in their place")
+        .choices(["auto", "never"]).default("auto"),
+    )
     .option("-p, --preserve", "keep the owner, the exact mode and the times of the source")
     .action(async (source: string, dest: string, options: TransferOptions) => {
       finish(await transfer(() => sourceOf(source), dest, options, source));

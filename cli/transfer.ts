@@ -9,7 +9,7 @@ import { Interrupted, Interruption } from "./interruption.ts";
 import { describe, jsonText, note, print } from "./output.ts";
 import { showProgress } from "./progress.ts";
 import { errorFacts, remedyFor } from "./remedies.ts";
-import { comesInTime, refuseSameFile, sizeOf, type Source } from "./source.ts";
+import { comesInTime, refuseSameFile, sizeOf, type Source, type SparseMode } from "./source.ts";
 import type { TransferReport } from "./transfer_report.ts";
 import { formatRate, formatSize } from "./units.ts";
 
@@ -23,6 +23,8 @@ export interface TransferOptions
   flushEvery?: number;
   /** Keep mode, owner and times of the file that is copied. */
   preserve?: boolean;
+  /** Keep the holes of the file that is copied. */
+  sparse?: SparseMode;
   /** Draw progress, where there is a terminal. */
   progress: boolean;
   /** Say nothing but errors. */
@@ -113,8 +115,7 @@ class Job {
       await this.#write(source, interruption.signal);
     } finally {
       this.#ended = performance.now();
-      // Where it was read to its end there is nothing left to cancel.
-      await source.readable.cancel().catch(() => {});
+      await source.close();
     }
   }
 
@@ -133,7 +134,14 @@ class Job {
     const show = progress && !quiet && Deno.stderr.isTerminal();
     using _bar = show ? showProgress(size, () => destination.accepted) : undefined;
     try {
-      await destination.take(source.readable, signal);
+      const { append, sparse } = this.#options;
+      for await (const part of source.parts(append ? "never" : sparse ?? "never")) {
+        await destination.take(part, signal);
+      }
+      if (!append && sparse === "auto" && source.length) {
+        await destination.extend(await source.length());
+      }
+      signal.throwIfAborted();
     } catch (error) {
       if (atomic) await destination.discard(error);
       // A failure of the file itself is met again here. One that follows a signal, or a failure of the source, counts more.
@@ -168,16 +176,17 @@ class Job {
 
   /** What was done, and how. */
   summary(): string {
-    const { file, writer, written: bytes } = this.#destination!;
+    const { file, bufferSize, holes, writeBehind, written: bytes } = this.#destination!;
     const { append, atomic, sync } = this.#options;
     const seconds = this.#seconds();
     return [
       `${append ? "appended" : "wrote"} ${bytes} bytes${
         bytes < 1024 ? "" : ` (${formatSize(bytes)})`
       } to ${this.#dest}`,
-      `${seconds.toFixed(2)} s, ${formatRate(bytes, seconds)}`,
+      ...(holes > 0 ? [`${formatSize(holes)} of them in holes`] : []),
+      `${seconds.toFixed(2)} s, ${formatRate(bytes - holes, seconds)}`,
       `${file.direct ? "Direct I/O" : "page cache"}, ${engineInfo().engine}`,
-      `${writer.writeBehind} x ${formatSize(writer.bufferSize)}`,
+      `${writeBehind} x ${formatSize(bufferSize!)}`,
       // An atomic file gets its name only when it is durable.
       sync || atomic ? "synced" : "not synced",
     ].join("; ");
@@ -200,21 +209,23 @@ class Job {
   /** The same for programs. */
   async report(exitCode: number, error?: unknown): Promise<TransferReport> {
     const { append = false, atomic = false, sync } = this.#options;
-    const { file, writer, written } = this.#destination ?? { written: 0 };
-    const bytes = this.#kept || !atomic ? written : 0;
+    const destination = this.#destination;
+    const bytes = this.#kept || !atomic ? destination?.written ?? 0 : 0;
+    const holes = bytes > 0 ? destination?.holes ?? 0 : 0;
     const seconds = this.#seconds();
     const interrupted = error instanceof Interrupted;
     const stat = await Deno.stat(this.#dest).catch(() => undefined);
     return {
       ok: exitCode === EXIT_OK,
       bytes,
+      holes,
       seconds: Math.round(seconds * 1e6) / 1e6,
-      rate: seconds > 0 ? Math.round(bytes / seconds) : 0,
+      rate: seconds > 0 ? Math.round((bytes - holes) / seconds) : 0,
       path: this.#dest,
-      direct: file?.direct ?? null,
-      engine: file === undefined ? null : engineInfo().engine,
-      bufferSize: writer?.bufferSize ?? null,
-      writeBehind: writer?.writeBehind ?? null,
+      direct: destination?.file.direct ?? null,
+      engine: destination === undefined ? null : engineInfo().engine,
+      bufferSize: destination?.bufferSize ?? null,
+      writeBehind: destination?.writeBehind ?? null,
       synced: this.#kept && (sync || atomic),
       atomic,
       appended: append,

@@ -8,9 +8,11 @@ export interface TransferReport {
   ok: boolean;
   /** Bytes of the input that are in the file: after a failure, what was kept. */
   bytes: number;
+  /** Those of them that are holes, as in the source: they read as zeros and take no space. */
+  holes: number;
   /** From the opening of the file to its close. */
   seconds: number;
-  /** Bytes a second. */
+  /** Bytes a second, without holes. */
   rate: number;
   /** The file, as it was given. */
   path: string;

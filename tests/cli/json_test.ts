@@ -16,6 +16,7 @@ testInDirectory("dma write --json prints one object and no line", async (dir) =>
   assertEquals(rest, {
     ok: true,
     bytes: 200_001,
+    holes: 0,
     path: `${dir}/out`,
     bufferSize: 65_536,
     writeBehind: 3,

@@ -19,10 +19,28 @@ class Fed implements AsyncDisposable {
   readonly ran: ReturnType<typeof output>;
   readonly #stdin: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
 
-  constructor(engine: string, ...args: string[]) {
+  private constructor(engine: string, args: string[]) {
     this.child = spawnWith({ DMA_ENGINE: engine }, args);
     this.ran = output(this.child);
     this.#stdin = this.child.stdin.getWriter();
+  }
+
+  /** Starts a run that writes to `path`, and waits until it has opened a file there. */
+  static async start(path: string, engine = "", ...args: string[]): Promise<Fed> {
+    const fed = new Fed(engine, ["write", ...args, path]);
+    const directory = path.slice(0, path.lastIndexOf("/") + 1);
+    await until(() => fed.#hasOpen(directory), "The file was not opened");
+    return fed;
+  }
+
+  async #hasOpen(directory: string): Promise<boolean> {
+    const folder = `/proc/${this.child.pid}/fd`;
+    for (const { name } of Deno.readDirSync(folder)) {
+      const target = await Deno.readLink(`${folder}/${name}`).catch(() => "");
+      // Also "#42 (deleted)": an atomic file has no name yet.
+      if (target.startsWith(directory)) return true;
+    }
+    return false;
   }
 
   /** Resolves when the process has read the bytes from the pipe, and had the time to accept them. */
@@ -58,7 +76,7 @@ async function holds(path: string, expected: string): Promise<boolean> {
 async function keepsEveryLine(dir: TestDirectory, signal: Deno.Signal, code: number, engine = "") {
   const path = dir.file("service.log");
   await Deno.writeTextFile(path, "old\n");
-  await using fed = new Fed(engine, "write", "--append", "--flush-every", "0", path);
+  await using fed = await Fed.start(path, engine, "--append", "--flush-every", "0");
   await fed.send(text("one\n"));
   await fed.send(text("two\n"));
   fed.child.kill(signal);
@@ -79,7 +97,7 @@ for (const engine of ENGINES) {
     async (dir) => {
       const path = dir.file("service.log");
       await Deno.writeTextFile(path, "old\n");
-      await using fed = new Fed(engine, "write", "--append", path);
+      await using fed = await Fed.start(path, engine, "--append");
       await fed.send(text("one\n"));
       await until(() => holds(path, "old\none\n"), "The line was not written");
       await fed.send(text("two\n"));
@@ -102,7 +120,7 @@ for (const [signal, exitCode] of [["SIGTERM", 143], ["SIGHUP", 129]] as const) {
 testInEachDirectory("dma write keeps all of several buffers on SIGINT", async (dir) => {
   const path = dir.file("out");
   const input = pattern(300_001);
-  await using fed = new Fed("", "write", "--json", "--buffer-size", "64K", path);
+  await using fed = await Fed.start(path, "", "--json", "--buffer-size", "64K");
   await fed.send(input);
   fed.child.kill("SIGINT");
   const { code, stdout } = await fed.ran;
@@ -113,7 +131,7 @@ testInEachDirectory("dma write keeps all of several buffers on SIGINT", async (d
 
 testInEachDirectory("dma write --atomic lets nothing appear on SIGINT", async (dir) => {
   const path = dir.file("out");
-  await using fed = new Fed("", "write", "--atomic", path);
+  await using fed = await Fed.start(path, "", "--atomic");
   await fed.send(text("one\n"));
   fed.child.kill("SIGINT");
   const { code, stderr } = await fed.ran;
@@ -126,8 +144,8 @@ const flushEvery = "dma write --flush-every says when the tail is written";
 testInEachDirectory(flushEvery, async (dir) => {
   const often = dir.file("often");
   const never = dir.file("never");
-  await using one = new Fed("", "write", "--flush-every", "100ms", "--no-sync", often);
-  await using other = new Fed("", "write", "--flush-every", "0", never);
+  await using one = await Fed.start(often, "", "--flush-every", "100ms", "--no-sync");
+  await using other = await Fed.start(never, "", "--flush-every", "0");
   await Promise.all([one.send(text("line\n")), other.send(text("line\n"))]);
   await until(async () => (await Deno.readTextFile(often)).startsWith("line\n"), "Not written");
   assertEquals((await Deno.stat(never)).size, 0);
@@ -136,6 +154,7 @@ testInEachDirectory(flushEvery, async (dir) => {
 testInEachDirectory("dma keeps what came before its source failed", async (dir) => {
   const path = dir.file("out");
   const program = `
+    import { StreamSource } from ${JSON.stringify(new URL("../../cli/source.ts", import.meta.url))};
     import { transfer } from ${JSON.stringify(new URL("../../cli/transfer.ts", import.meta.url))};
     const chunks = [new Uint8Array(70_000).fill(1), new Uint8Array(5).fill(2)];
     const readable = new ReadableStream({
@@ -146,7 +165,7 @@ testInEachDirectory("dma keeps what came before its source failed", async (dir) 
       },
     });
     const options = { direct: "prefer", sync: true, progress: false, json: true };
-    const open = () => Promise.resolve({ readable, info: undefined });
+    const open = () => Promise.resolve(new StreamSource(readable));
     Deno.exit(await transfer(open, ${JSON.stringify(path)}, options));
   `;
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {

@@ -1,0 +1,23 @@
+// Where a file has data: what lies between is holes, which read as zeros and take no space.
+import { type Descriptor, SEEK_DATA, SEEK_HOLE } from "./descriptor.ts";
+
+/** Bytes from `start` to `end`. */
+export interface DataRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** The ranges of the first `size` bytes that have data, in order. Where the file system cannot tell, that is all of them. */
+export async function* dataRanges(on: Descriptor, size: number): AsyncGenerator<DataRange> {
+  for (let at = 0; at < size;) {
+    const hole = await on.seek(at, SEEK_HOLE);
+    if (hole === at) {
+      // Without data behind it, the hole reaches to the end.
+      at = await on.seek(at, SEEK_DATA) ?? size;
+      continue;
+    }
+    const end = hole === undefined ? size : Math.min(hole, size);
+    yield { start: at, end };
+    at = end;
+  }
+}
