@@ -11,7 +11,7 @@ import { showProgress } from "./progress.ts";
 import { errorFacts, remedyFor } from "./remedies.ts";
 import { comesInTime, refuseSameFile, sizeOf, type Source, type SparseMode } from "./source.ts";
 import type { TransferReport } from "./transfer_report.ts";
-import { formatRate, formatSize } from "./units.ts";
+import { formatCount, formatPace, formatSize } from "./units.ts";
 
 /** After so many milliseconds what a slow source sent is written, unless told otherwise. */
 export const FLUSH_EVERY_MS = 1000;
@@ -180,11 +180,9 @@ class Job {
     const { append, atomic, sync } = this.#options;
     const seconds = this.#seconds();
     return [
-      `${append ? "appended" : "wrote"} ${bytes} bytes${
-        bytes < 1024 ? "" : ` (${formatSize(bytes)})`
-      } to ${this.#dest}`,
+      `${append ? "appended" : "wrote"} ${formatCount(bytes)} to ${this.#dest}`,
       ...(holes > 0 ? [`${formatSize(holes)} of them in holes`] : []),
-      `${seconds.toFixed(2)} s, ${formatRate(bytes - holes, seconds)}`,
+      formatPace(bytes - holes, seconds),
       `${file.direct ? "Direct I/O" : "page cache"}, ${engineInfo().engine}`,
       `${writeBehind} x ${formatSize(bufferSize!)}`,
       // An atomic file gets its name only when it is durable.

@@ -23,9 +23,26 @@ export function formatSize(bytes: number): string {
   return `${value.toFixed(digits)} ${bytes === 1 ? "byte" : UNITS[unit]}`;
 }
 
-/** MiB a second, with one decimal; 0.0 where no time passed. */
+/** A count of bytes to the byte, and as {@linkcode formatSize} where that says more. */
+export function formatCount(bytes: number): string {
+  const exact = `${bytes} ${bytes === 1 ? "byte" : "bytes"}`;
+  return bytes < 1024 ? exact : `${exact} (${formatSize(bytes)})`;
+}
+
+/** Bytes a second in the unit that suits, as "1.2 GiB/s"; 0 where no time passed. */
 export function formatRate(bytes: number, seconds: number): string {
-  return `${(seconds > 0 ? bytes / 1024 ** 2 / seconds : 0).toFixed(1)} MiB/s`;
+  const rate = seconds > 0 ? bytes / seconds : 0;
+  return `${formatSize(rate < 1024 ? Math.round(rate) : rate)}/s`;
+}
+
+/** How long something took and how fast it was. A rate of what is little and quick would tell of nothing but its start. */
+export function formatPace(bytes: number, seconds: number): string {
+  const time = seconds < 1
+    ? `${Math.max(1, Math.round(seconds * 1000))} ms`
+    : seconds < 60
+    ? `${seconds.toFixed(2)} s`
+    : formatDuration(seconds);
+  return seconds < 1 && bytes < 1024 ** 2 ? time : `${time}, ${formatRate(bytes, seconds)}`;
 }
 
 /** Seconds as "5 s", "1:05" or "1:02:03". */
