@@ -3,7 +3,7 @@ import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../mod.ts
 import { type AttributePlan, setAttributes } from "./attributes.ts";
 import { Descriptor } from "./descriptor.ts";
 import { flushRegularly } from "./flush_timer.ts";
-import type { Part } from "./source.ts";
+import type { DirectMode, Part } from "./source.ts";
 
 /** How the file is written. */
 export interface DestinationOptions {
@@ -15,8 +15,10 @@ export interface DestinationOptions {
   bufferSize?: number;
   /** Buffers in flight. */
   writeBehind?: number;
+  /** False: only a file that is not there is made. */
+  clobber?: boolean;
   /** What to do where the file system refuses Direct I/O. */
-  direct: "require" | "prefer" | "off";
+  direct: DirectMode;
   /** Make the data durable. */
   sync: boolean;
   /** Milliseconds after which what was accepted is written though no buffer is full; 0: never. */
@@ -25,6 +27,14 @@ export interface DestinationOptions {
   sizeHint: number;
   /** Mode, owner and times. */
   attributes: AttributePlan;
+}
+
+/** The file that is written where a copy of `source` to `dest` is asked for: in a directory it has the name of its source. */
+export async function resolveDestination(dest: string, source: string): Promise<string> {
+  const info = await Deno.stat(dest).catch(() => undefined);
+  if (!info?.isDirectory) return dest;
+  const [, name = ""] = /([^/]*)\/*$/.exec(source) ?? [];
+  return `${dest.replace(/\/+$/, "")}/${name}`;
 }
 
 /** An open file that takes the parts of a source. */
@@ -52,11 +62,13 @@ export class Destination {
 
   /** Opens the file, and makes it where there is none. */
   static async open(path: string, options: DestinationOptions): Promise<Destination> {
-    const { append, atomic = false, attributes, direct } = options;
+    const { append, atomic = false, attributes, clobber = true, direct } = options;
     const mode = attributes.creationMode;
     const file = append
       ? await DmaFile.open(path, { write: true, create: true, mode, direct })
-      : await DmaFile.create(path, { atomic, mode, direct });
+      : clobber
+      ? await DmaFile.create(path, { atomic, mode, direct })
+      : await DmaFile.open(path, { write: true, createNew: true, mode, direct });
     const { size, ...info } = await file.stat();
     // A file that was there has the mode that it had.
     if (attributes.final) Descriptor.of(info).setMode(info.mode! & mode);

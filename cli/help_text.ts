@@ -80,6 +80,15 @@ ${MEANS}
 ${DURABILITY}
 ${JSON_TEXT}`;
 
+const READ = `
+Examples:
+  dma read backup.tar | tar x
+  dma read disk.img | sha256sum
+
+The file is read with Direct I/O: nothing that others use leaves the page cache,
+and what comes is what the disk has. --direct require fails where a file system
+has no Direct I/O.`;
+
 const DOCTOR = `
 Examples:
   dma doctor              this machine, and the current directory
@@ -123,6 +132,7 @@ const TEXTS: Record<string, string> = {
   "": TOP,
   write: WRITE,
   copy: COPY,
+  read: READ,
   doctor: DOCTOR,
   bench: BENCH,
   completion: COMPLETION,

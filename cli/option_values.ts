@@ -21,6 +21,15 @@ export function bufferSize(text: string): number {
   return bytes;
 }
 
+/** Bytes that are expected. */
+export function size(text: string): number {
+  const bytes = parseSize(text);
+  if (bytes === undefined) {
+    throw new InvalidArgumentError("It must be a size such as 500M, 10G or 2T");
+  }
+  return bytes;
+}
+
 /** Buffers in flight. */
 export function writeBehind(text: string): number {
   return wholeNumber(text, MAX_WRITE_BEHIND);

@@ -14,14 +14,19 @@ import {
   interval,
   pathName,
   seconds,
+  size,
   writeBehind,
 } from "./option_values.ts";
 import { describe, note, print, warn } from "./output.ts";
-import { sourceOf, standardInput } from "./source.ts";
+import { resolveDestination } from "./destination.ts";
+import { type OutputOptions, writeOut } from "./standard_output.ts";
+import { type Source, sourceOf, standardInput } from "./source.ts";
 import { columns, hasColors, styled } from "./styling.ts";
 import { transfer, type TransferOptions } from "./transfer.ts";
 import { formatSize } from "./units.ts";
 
+/** Standard input or standard output in place of a path. */
+const STANDARD = "-";
 const HELP_COLUMNS = 80;
 const BENCH_SECONDS = 10;
 
@@ -34,6 +39,14 @@ function withTransferOptions(command: Command): Command {
       ).conflicts("append"),
     )
     .option("--append", "begin at the end of the file and keep what is there")
+    .addOption(
+      new Option("--no-clobber", "fail where the file exists").conflicts(["atomic", "append"]),
+    )
+    .option(
+      "--size <size>",
+      "bytes expected from a pipe, as 10G: space is reserved, and the bar has an end",
+      size,
+    )
     .option(
       "--buffer-size <size>",
       `bytes of one buffer, as 512K or 1M (default: ${formatSize(DEFAULT_BUFFER_SIZE)})`,
@@ -44,10 +57,7 @@ function withTransferOptions(command: Command): Command {
       `buffers that may be in flight at once (default: ${DEFAULT_WRITE_BEHIND})`,
       writeBehind,
     )
-    .addOption(
-      new Option("--direct <how>", "Direct I/O: fail without it, use it where it is, or do without")
-        .choices(["require", "prefer", "off"]).default("prefer"),
-    )
+    .addOption(directOption())
     .option(
       "--flush-every <time>",
       "write what came after so much time, as 500ms or 1s; 0: when a buffer is full (default: 1s, " +
@@ -58,6 +68,49 @@ function withTransferOptions(command: Command): Command {
     .option("--json", "print one JSON object at the end, instead of a line")
     .option("--no-progress", "no progress bar on a terminal")
     .option("--quiet", "say nothing but errors");
+}
+
+function directOption(): Option {
+  return new Option(
+    "--direct <how>",
+    "Direct I/O: fail without it, use it where it is, or do without",
+  )
+    .choices(["require", "prefer", "off"]).default("prefer");
+}
+
+/** Options that standard output has nothing to do with. */
+const FILE_OPTIONS = [
+  ...["atomic", "append", "clobber", "bufferSize", "writeBehind", "direct", "flushEvery", "sync"],
+  ...["json", "preserve", "sparse"],
+];
+
+/** Ends with an error of usage where an option was given that `what` cannot have. */
+function refuse(command: Command, names: readonly string[], what: string): void {
+  const given = command.options.find((option) =>
+    names.includes(option.attributeName()) &&
+    command.getOptionValueSource(option.attributeName()) === "cli"
+  );
+  if (given) command.error(`error: option '${given.long}' cannot be used with ${what}`);
+}
+
+/** Reads a path, or standard input, into a file or standard output. */
+async function run(
+  from: string,
+  dest: string,
+  options: TransferOptions,
+  command: Command,
+): Promise<number> {
+  const isInput = from === STANDARD;
+  const open = (): Promise<Source> => isInput ? standardInput() : sourceOf(from);
+  if (isInput && Deno.stdin.isTerminal()) {
+    if (!options.quiet) note("reading what you type; Ctrl-D on a line of its own ends it");
+    // A bar would be drawn between the words.
+    options.progress = false;
+  }
+  const path = isInput ? undefined : from;
+  if (dest !== STANDARD) return await transfer(open, dest, options, path);
+  refuse(command, FILE_OPTIONS, "standard output");
+  return await writeOut(open, options, path);
 }
 
 /** An error of usage in one line that ends in where to look. */
@@ -110,31 +163,43 @@ function program(finish: (code: number) => void): Command {
     root.command("write")
       .summary("write standard input to a file")
       .description("Write standard input to a file, and make it durable.")
-      .argument("<dest>", "file to write; it is replaced unless --append is given", pathName),
+      .argument("<dest>", "file to write, or - for standard output", pathName),
   )
-    .action(async (dest: string, options: TransferOptions) => {
-      if (Deno.stdin.isTerminal()) {
-        if (!options.quiet) note("reading what you type; Ctrl-D on a line of its own ends it");
-        // A bar would be drawn between the words.
-        options.progress = false;
-      }
-      finish(await transfer(standardInput, dest, options));
+    .action(async (dest: string, options: TransferOptions, command: Command) => {
+      finish(await run(STANDARD, dest, options, command));
     });
 
   withTransferOptions(
     root.command("copy")
       .summary("copy a file, or what comes out of a FIFO or a device")
       .description("Copy a file, or what comes out of a FIFO or a device, and make it durable.")
-      .argument("<source>", "what to read", pathName)
-      .argument("<dest>", "file to write; it is replaced unless --append is given", pathName),
+      .argument("<source>", "what to read, or - for standard input", pathName)
+      .argument(
+        "<dest>",
+        "file to write, directory to write in, or - for standard output",
+        pathName,
+      ),
   )
+    .option("-p, --preserve", "keep the owner, the exact mode and the times of the source")
     .addOption(
       new Option("--sparse <when>", "keep the holes of the source, or write zeros in their place")
         .choices(["auto", "never"]).default("auto"),
     )
-    .option("-p, --preserve", "keep the owner, the exact mode and the times of the source")
-    .action(async (source: string, dest: string, options: TransferOptions) => {
-      finish(await transfer(() => sourceOf(source), dest, options, source));
+    .action(async (source: string, dest: string, options: TransferOptions, command: Command) => {
+      if (source === STANDARD) refuse(command, ["preserve", "sparse"], "standard input");
+      const target = source === STANDARD ? dest : await resolveDestination(dest, source);
+      finish(await run(source, target, options, command));
+    });
+
+  root.command("read")
+    .summary("write a file to standard output")
+    .description("Write a file to standard output, past the page cache.")
+    .argument("<file>", "what to read", pathName)
+    .addOption(directOption())
+    .option("--no-progress", "no progress bar on a terminal")
+    .option("--quiet", "say nothing but errors")
+    .action(async (file: string, options: OutputOptions & Pick<TransferOptions, "direct">) => {
+      finish(await writeOut(() => sourceOf(file, options.direct), options, file));
     });
 
   root.command("doctor")

@@ -15,6 +15,9 @@ export interface Part {
   readonly isWhole: boolean;
 }
 
+/** What to do where the file system refuses Direct I/O. */
+export type DirectMode = "require" | "prefer" | "off";
+
 /** Whether holes are kept. */
 export type SparseMode = "auto" | "never";
 
@@ -61,9 +64,14 @@ class FileSource implements Source {
   }
 
   /** Undefined where it is no real file: those of /sys say that they are. */
-  static async open(path: string): Promise<FileSource | undefined> {
-    const file = await DmaFile.open(path).catch(() => undefined);
-    return file && new FileSource(file, await file.stat());
+  static async open(path: string, direct: DirectMode): Promise<FileSource | undefined> {
+    try {
+      const file = await DmaFile.open(path, { direct });
+      return new FileSource(file, await file.stat());
+    } catch (error) {
+      if (error instanceof Deno.errors.NotSupported && direct !== "require") return undefined;
+      throw error;
+    }
   }
 
   async *parts(sparse: SparseMode): AsyncGenerator<Part> {
@@ -106,10 +114,10 @@ export async function standardInput(): Promise<Source> {
 }
 
 /** A file by its path: also a FIFO, a device, or /dev/stdin. Nothing is read before the stream is. */
-export async function sourceOf(path: string): Promise<Source> {
+export async function sourceOf(path: string, direct: DirectMode = "prefer"): Promise<Source> {
   const info = await Deno.stat(path);
   refuseDirectory(info, "open", path);
-  const file = hasLength(info) ? await FileSource.open(path) : undefined;
+  const file = hasLength(info) ? await FileSource.open(path, direct) : undefined;
   return file ?? new StreamSource((await Deno.open(path)).readable, info);
 }
 

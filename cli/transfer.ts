@@ -21,6 +21,8 @@ export interface TransferOptions
   extends Omit<DestinationOptions, "flushEvery" | "sizeHint" | "attributes"> {
   /** As in {@linkcode DestinationOptions.flushEvery}; what suits the source where it is absent. */
   flushEvery?: number;
+  /** Bytes expected from a source of unknown length. */
+  size?: number;
   /** Keep mode, owner and times of the file that is copied. */
   preserve?: boolean;
   /** Keep the holes of the file that is copied. */
@@ -121,7 +123,7 @@ class Job {
 
   async #write(source: Source, signal: AbortSignal): Promise<void> {
     const { atomic, progress, quiet } = this.#options;
-    const size = sizeOf(source);
+    const size = sizeOf(source) ?? this.#options.size;
     // Nobody sees an atomic file before its end.
     const isDue = atomic || comesInTime(source);
     const flushEvery = this.#options.flushEvery ?? (isDue ? 0 : FLUSH_EVERY_MS);

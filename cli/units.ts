@@ -1,8 +1,14 @@
 // Sizes as people type and read them, in powers of 1024.
 
 const UNITS = ["bytes", "KiB", "MiB", "GiB", "TiB"];
-const SIZE = /^(\d+)([KMG]?)(?:i?B)?$/i;
-const FACTORS: Record<string, number> = { "": 1, K: 1024, M: 1024 ** 2, G: 1024 ** 3 };
+const SIZE = /^(\d+)([KMGT]?)(?:i?B)?$/i;
+const FACTORS: Record<string, number> = {
+  "": 1,
+  K: 1024,
+  M: 1024 ** 2,
+  G: 1024 ** 3,
+  T: 1024 ** 4,
+};
 
 /** Bytes from "4096", "512K", "1M", "1MiB" or "1GB"; `undefined` for anything else. */
 export function parseSize(text: string): number | undefined {
