@@ -1,4 +1,4 @@
-// What neither a DmaFile nor Deno can be asked for, on the descriptor of an open file: mode, owner, times and holes.
+// What neither a DmaFile nor Deno can be asked for, on the descriptor of an open file: mode, owner, times, holes and cache.
 import { openLibc } from "../ffi/libc.ts";
 
 const symbols = {
@@ -16,6 +16,10 @@ const symbols = {
   },
   fchmod: { parameters: [/* fd */ "i32", /* mode */ "u32"], result: "i32" },
   fchown: { parameters: [/* fd */ "i32", /* owner */ "u32", /* group */ "u32"], result: "i32" },
+  posix_fadvise: {
+    parameters: [/* fd */ "i32", /* offset */ "i64", /* length */ "i64", /* advice */ "i32"],
+    result: "i32",
+  },
   lseek: {
     parameters: [/* fd */ "i32", /* offset */ "i64", /* whence */ "i32"],
     result: "i64",
@@ -36,6 +40,7 @@ const MAX_DESCRIPTOR = 1024;
 /** For lseek(2): the next byte from there on that has data, or the next hole; the end of the file is one. */
 export const SEEK_DATA = 3;
 export const SEEK_HOLE = 4;
+const POSIX_FADV_DONTNEED = 4;
 /** For fchown(2): leave it as it is. */
 const UNCHANGED = 0xffffffff;
 
@@ -78,6 +83,11 @@ export class Descriptor {
     // This module reads and writes at positions of its own, so nobody misses the old one.
     const found = Number(await this.#libc.lseek(this.#fd, BigInt(position), whence));
     return found < 0 ? undefined : found;
+  }
+
+  /** Empties the page cache of the file, where all of it is on the disk: the next read goes there. */
+  dropCache(): void {
+    this.#libc.posix_fadvise(this.#fd, 0n, 0n, POSIX_FADV_DONTNEED);
   }
 
   /** Sets the permission bits, without the umask. Returns whether that was allowed. */

@@ -64,6 +64,7 @@ function withTransferOptions(command: Command): Command {
         "and 0 for a regular file)",
       interval,
     )
+    .option("--verify", "read back what was written, from the disk itself, and compare")
     .option("--no-sync", "end without making the data durable")
     .option("--json", "print one JSON object at the end, instead of a line")
     .option("--no-progress", "no progress bar on a terminal")
@@ -81,7 +82,7 @@ function directOption(): Option {
 /** Options that standard output has nothing to do with. */
 const FILE_OPTIONS = [
   ...["atomic", "append", "clobber", "bufferSize", "writeBehind", "direct", "flushEvery", "sync"],
-  ...["json", "preserve", "sparse"],
+  ...["json", "preserve", "sparse", "verify"],
 ];
 
 /** Ends with an error of usage where an option was given that `what` cannot have. */

@@ -11,6 +11,7 @@ import { showProgress } from "./progress.ts";
 import { errorFacts, remedyFor } from "./remedies.ts";
 import { comesInTime, refuseSameFile, sizeOf, type Source, type SparseMode } from "./source.ts";
 import type { TransferReport } from "./transfer_report.ts";
+import { Verification } from "./verification.ts";
 import { formatCount, formatPace, formatSize } from "./units.ts";
 
 /** After so many milliseconds what a slow source sent is written, unless told otherwise. */
@@ -27,6 +28,8 @@ export interface TransferOptions
   preserve?: boolean;
   /** Keep the holes of the file that is copied. */
   sparse?: SparseMode;
+  /** Read back what was written, and compare. */
+  verify?: boolean;
   /** Draw progress, where there is a terminal. */
   progress: boolean;
   /** Say nothing but errors. */
@@ -93,6 +96,8 @@ class Job {
   #destination: Destination | undefined;
   /** Whether what was accepted is in the file for good, and durable where that was wanted. */
   #kept = false;
+  /** How long it took to read back what was written; undefined where it was not, or was not what came. */
+  #verifySeconds: number | undefined;
   #began: number | undefined;
   #ended: number | undefined;
 
@@ -134,14 +139,19 @@ class Job {
       attributes: await this.#attributes(source),
     });
     const show = progress && !quiet && Deno.stderr.isTerminal();
-    using _bar = show ? showProgress(size, () => destination.accepted) : undefined;
+    const verification = this.#options.verify ? new Verification() : undefined;
     try {
-      const { append, sparse } = this.#options;
-      for await (const part of source.parts(append ? "never" : sparse ?? "never")) {
-        await destination.take(part, signal);
+      {
+        using _bar = show ? showProgress(size, () => destination.accepted) : undefined;
+        await this.#takeAll(source, destination, verification, signal);
       }
-      if (!append && sparse === "auto" && source.length) {
-        await destination.extend(await source.length());
+      if (verification) {
+        await destination.file.syncData();
+        const began = performance.now();
+        const total = destination.written - destination.holes;
+        using _bar = show ? showProgress(total, () => verification.readBack) : undefined;
+        await verification.check(destination.file, destination.start, signal);
+        this.#verifySeconds = (performance.now() - began) / 1000;
       }
       signal.throwIfAborted();
     } catch (error) {
@@ -151,6 +161,20 @@ class Job {
       throw error;
     }
     await this.#keep(destination);
+  }
+
+  async #takeAll(
+    source: Source,
+    destination: Destination,
+    verification: Verification | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { append, sparse = "never" } = this.#options;
+    const mode = append ? "never" : sparse;
+    for await (const part of source.parts(mode)) {
+      await destination.take(verification?.watch(part) ?? part, signal);
+    }
+    if (mode === "auto" && source.length) await destination.extend(await source.length());
   }
 
   async #attributes({ info }: Source): Promise<AttributePlan> {
@@ -189,6 +213,9 @@ class Job {
       `${writeBehind} x ${formatSize(bufferSize!)}`,
       // An atomic file gets its name only when it is durable.
       sync || atomic ? "synced" : "not synced",
+      ...(this.#verifySeconds === undefined
+        ? []
+        : [`verified in ${formatPace(bytes - holes, this.#verifySeconds)}`]),
     ].join("; ");
   }
 
@@ -227,6 +254,7 @@ class Job {
       bufferSize: destination?.bufferSize ?? null,
       writeBehind: destination?.writeBehind ?? null,
       synced: this.#kept && (sync || atomic),
+      verified: this.#verifySeconds !== undefined,
       atomic,
       appended: append,
       fileSize: stat?.isFile ? stat.size : null,
@@ -240,6 +268,7 @@ class Job {
 
   #seconds(): number {
     if (this.#began === undefined) return 0;
-    return ((this.#ended ?? performance.now()) - this.#began) / 1000;
+    const seconds = ((this.#ended ?? performance.now()) - this.#began) / 1000;
+    return seconds - (this.#verifySeconds ?? 0);
   }
 }

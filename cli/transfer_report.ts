@@ -10,7 +10,7 @@ export interface TransferReport {
   bytes: number;
   /** Those of them that are holes, as in the source: they read as zeros and take no space. */
   holes: number;
-  /** From the opening of the file to its close. */
+  /** From the opening of the file to its close, without the time that it was read back. */
   seconds: number;
   /** Bytes a second, without holes. */
   rate: number;
@@ -26,6 +26,8 @@ export interface TransferReport {
   writeBehind: number | null;
   /** Whether the bytes are durable. */
   synced: boolean;
+  /** Whether they were read back from the disk, and are what came. */
+  verified: boolean;
   /** Whether the name was to appear only when everything was written. */
   atomic: boolean;
   /** Whether what was in the file was to be kept. */

@@ -21,6 +21,7 @@ testInDirectory("dma write --json prints one object and no line", async (dir) =>
     bufferSize: 65_536,
     writeBehind: 3,
     synced: true,
+    verified: false,
     atomic: false,
     appended: false,
     fileSize: 200_001,
