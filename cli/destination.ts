@@ -3,27 +3,13 @@ import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../mod.ts
 import { type AttributePlan, setAttributes } from "./attributes.ts";
 import { Descriptor } from "./descriptor.ts";
 import { flushRegularly } from "./flush_timer.ts";
-import type { DirectMode, Part } from "./source.ts";
+import type { Part } from "./source.ts";
+import type { TransferOptions } from "./transfer_options.ts";
 
 /** How the file is written. */
-export interface DestinationOptions {
-  /** The name appears only when everything is written and durable. */
-  atomic?: boolean;
-  /** Begin at the end of the file, and keep what is there. */
-  append?: boolean;
-  /** Bytes of one buffer. */
-  bufferSize?: number;
-  /** Buffers in flight. */
-  writeBehind?: number;
-  /** False: only a file that is not there is made. */
-  clobber?: boolean;
-  /** What to do where the file system refuses Direct I/O. */
-  direct: DirectMode;
-  /** Make the data durable. */
-  sync: boolean;
-  /** Milliseconds after which what was accepted is written though no buffer is full; 0: never. */
+export interface DestinationOptions extends TransferOptions {
   flushEvery: number;
-  /** Bytes expected in all. */
+  /** Bytes expected in all; 0 where nobody knows. */
   sizeHint: number;
   /** Mode, owner and times. */
   attributes: AttributePlan;
@@ -71,7 +57,7 @@ export class Destination {
       : await DmaFile.open(path, { write: true, createNew: true, mode, direct });
     const { size, ...info } = await file.stat();
     // A file that was there has the mode that it had.
-    if (attributes.final) Descriptor.of(info).setMode(info.mode! & mode);
+    if (attributes.final && !atomic) Descriptor.of(info).setMode(info.mode! & mode);
     return new Destination(path, file, append ? size : 0, options);
   }
 
@@ -142,11 +128,15 @@ export class Destination {
     this.#holeAtEnd = hole;
   }
 
-  /** Keeps everything that was accepted: closes the file, and makes it durable. */
-  async keep(): Promise<void> {
+  /**
+   * Keeps everything that was accepted: closes the file, and makes it durable.
+   *
+   * @param isWhole it is all of the source: only then it gets the mode and the times that it is to have
+   */
+  async keep(isWhole: boolean): Promise<void> {
     try {
       if (!this.#isPartDone) await this.#writer!.close();
-      await this.#setAttributes();
+      if (isWhole) await this.#setAttributes();
       // A writer that writes nothing makes bytes, length and name durable, gives an atomic file its name, and closes it.
       const { sync } = this.#options;
       await new DmaStreamWriter(this.file, { append: true, syncOnClose: sync }).close();

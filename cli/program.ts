@@ -22,7 +22,8 @@ import { resolveDestination } from "./destination.ts";
 import { type OutputOptions, writeOut } from "./standard_output.ts";
 import { type Source, sourceOf, standardInput } from "./source.ts";
 import { columns, hasColors, styled } from "./styling.ts";
-import { transfer, type TransferOptions } from "./transfer.ts";
+import { transfer } from "./transfer.ts";
+import type { TransferOptions } from "./transfer_options.ts";
 import { formatSize } from "./units.ts";
 
 /** Standard input or standard output in place of a path. */

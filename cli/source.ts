@@ -2,6 +2,7 @@
 import { DmaFile, DmaStreamReader } from "../mod.ts";
 import { dataRanges } from "./data_ranges.ts";
 import { Descriptor } from "./descriptor.ts";
+import type { DirectMode, SparseMode } from "./transfer_options.ts";
 
 /** A stream of bytes. */
 export type ByteStream = ReadableStream<Uint8Array<ArrayBuffer>>;
@@ -14,12 +15,6 @@ export interface Part {
   /** Whether it is all of the source. */
   readonly isWhole: boolean;
 }
-
-/** What to do where the file system refuses Direct I/O. */
-export type DirectMode = "require" | "prefer" | "off";
-
-/** Whether holes are kept. */
-export type SparseMode = "auto" | "never";
 
 /** What is read. */
 export interface Source {

@@ -1,42 +1,26 @@
-// The main job: one stream into one file, stopped in good order, and one line, or one object, about how it went.
+// The main job: the parts of a source into one file, stopped in good order.
 import { assertPlatform } from "../ffi/platform.ts";
-import { engineInfo } from "../mod.ts";
 import { type AttributePlan, planAttributes } from "./attributes.ts";
 import { Descriptor } from "./descriptor.ts";
-import { Destination, type DestinationOptions } from "./destination.ts";
+import { Destination } from "./destination.ts";
 import { EXIT_IO_ERROR, EXIT_OK, STOPPING_SIGNALS } from "./exit_codes.ts";
 import { Interrupted, Interruption } from "./interruption.ts";
 import { describe, jsonText, note, print } from "./output.ts";
 import { showProgress } from "./progress.ts";
-import { errorFacts, remedyFor } from "./remedies.ts";
-import { comesInTime, refuseSameFile, sizeOf, type Source, type SparseMode } from "./source.ts";
-import type { TransferReport } from "./transfer_report.ts";
+import { remedyFor } from "./remedies.ts";
+import { comesInTime, refuseSameFile, sizeOf, type Source } from "./source.ts";
+import type { TransferOptions } from "./transfer_options.ts";
+import {
+  type Outcome,
+  remainsOf,
+  reportOf,
+  summaryOf,
+  type TransferReport,
+} from "./transfer_report.ts";
 import { Verification } from "./verification.ts";
-import { formatCount, formatPace, formatSize } from "./units.ts";
 
 /** After so many milliseconds what a slow source sent is written, unless told otherwise. */
-export const FLUSH_EVERY_MS = 1000;
-
-/** What the command line says of a transfer. */
-export interface TransferOptions
-  extends Omit<DestinationOptions, "flushEvery" | "sizeHint" | "attributes"> {
-  /** As in {@linkcode DestinationOptions.flushEvery}; what suits the source where it is absent. */
-  flushEvery?: number;
-  /** Bytes expected from a source of unknown length. */
-  size?: number;
-  /** Keep mode, owner and times of the file that is copied. */
-  preserve?: boolean;
-  /** Keep the holes of the file that is copied. */
-  sparse?: SparseMode;
-  /** Read back what was written, and compare. */
-  verify?: boolean;
-  /** Draw progress, where there is a terminal. */
-  progress: boolean;
-  /** Say nothing but errors. */
-  quiet?: boolean;
-  /** One JSON object on standard output instead of a line on standard error. */
-  json?: boolean;
-}
+const FLUSH_EVERY_MS = 1000;
 
 /**
  * Writes a source into `dest`. Resolves to the exit code; it is 0 only when the close of the file resolved.
@@ -56,11 +40,26 @@ export async function transfer(
   try {
     await job.run(open, interruption);
   } catch (error) {
-    return await tellFailure(job, error, options);
+    return await tellFailure(job, error);
   }
-  if (options.json) return printReport(await job.report(EXIT_OK));
-  if (!options.quiet) note(job.summary());
+  if (options.json) return printReport(await reportOf(job));
+  if (!options.quiet) note(summaryOf(job));
   return EXIT_OK;
+}
+
+async function tellFailure(job: Job, error: unknown): Promise<number> {
+  const { options, destination } = job;
+  const signal = error instanceof Interrupted ? error.by : undefined;
+  const exitCode = signal === undefined ? EXIT_IO_ERROR : STOPPING_SIGNALS[signal];
+  const remedy = job.remedy(error);
+  if (signal === undefined) {
+    note(remedy === undefined ? describe(error) : `${describe(error)}; ${remedy}`);
+  }
+  if (!options.quiet && (signal || destination)) {
+    note(`${signal ? `stopped by ${signal}` : "failed"}; ${await remainsOf(job)}`);
+  }
+  if (!options.json) return exitCode;
+  return printReport(await reportOf(job, { exitCode, signal, error, remedy }));
 }
 
 /** Resolves to the exit code of the report, or to that of a failure where nobody could be given it. */
@@ -75,48 +74,33 @@ function printReport(report: TransferReport): number {
   }
 }
 
-async function tellFailure(job: Job, error: unknown, options: TransferOptions): Promise<number> {
-  const by = error instanceof Interrupted ? error.by : undefined;
-  const code = by === undefined ? EXIT_IO_ERROR : STOPPING_SIGNALS[by];
-  if (by === undefined) {
-    const remedy = job.remedy(error);
-    note(remedy === undefined ? describe(error) : `${describe(error)}; ${remedy}`);
-  }
-  if (!options.quiet && (by || job.started)) {
-    note(`${by ? `stopped by ${by}` : "failed"}; ${await job.remains()}`);
-  }
-  return options.json ? printReport(await job.report(code, error)) : code;
-}
-
-class Job {
-  readonly #dest: string;
-  readonly #options: TransferOptions;
+class Job implements Outcome {
+  readonly dest: string;
+  readonly options: TransferOptions;
   readonly #from: string | undefined;
   #source: Source | undefined;
-  #destination: Destination | undefined;
-  /** Whether what was accepted is in the file for good, and durable where that was wanted. */
-  #kept = false;
-  /** How long it took to read back what was written; undefined where it was not, or was not what came. */
-  #verifySeconds: number | undefined;
+  destination: Destination | undefined;
+  isKept = false;
+  verifySeconds: number | undefined;
   #began: number | undefined;
   #ended: number | undefined;
 
   constructor(dest: string, options: TransferOptions, from: string | undefined) {
-    this.#dest = dest;
-    this.#options = options;
+    this.dest = dest;
+    this.options = options;
     this.#from = from;
   }
 
-  /** Whether the file was opened for writing, so that something of it may have changed. */
-  get started(): boolean {
-    return this.#destination !== undefined;
+  get seconds(): number {
+    if (this.#began === undefined || this.#ended === undefined) return 0;
+    return (this.#ended - this.#began) / 1000 - (this.verifySeconds ?? 0);
   }
 
   async run(open: () => Promise<Source>, interruption: Interruption): Promise<void> {
     // The source first: where it cannot be opened, nothing happens to the destination.
     const source = this.#source = await interruption.race(open());
     try {
-      await refuseSameFile(source, this.#dest);
+      await refuseSameFile(source, this.dest);
       interruption.signal.throwIfAborted();
       this.#began = performance.now();
       await this.#write(source, interruption.signal);
@@ -127,19 +111,19 @@ class Job {
   }
 
   async #write(source: Source, signal: AbortSignal): Promise<void> {
-    const { atomic, progress, quiet } = this.#options;
-    const size = sizeOf(source) ?? this.#options.size;
+    const { atomic, progress, quiet } = this.options;
+    const size = sizeOf(source) ?? this.options.size;
     // Nobody sees an atomic file before its end.
     const isDue = atomic || comesInTime(source);
-    const flushEvery = this.#options.flushEvery ?? (isDue ? 0 : FLUSH_EVERY_MS);
-    const destination = this.#destination = await Destination.open(this.#dest, {
-      ...this.#options,
+    const flushEvery = this.options.flushEvery ?? (isDue ? 0 : FLUSH_EVERY_MS);
+    const destination = this.destination = await Destination.open(this.dest, {
+      ...this.options,
       flushEvery,
       sizeHint: size ?? 0,
       attributes: await this.#attributes(source),
     });
     const show = progress && !quiet && Deno.stderr.isTerminal();
-    const verification = this.#options.verify ? new Verification() : undefined;
+    const verification = this.options.verify ? new Verification() : undefined;
     try {
       {
         using _bar = show ? showProgress(size, () => destination.accepted) : undefined;
@@ -147,20 +131,20 @@ class Job {
       }
       if (verification) {
         await destination.file.syncData();
+        const { file, holes, start, written } = destination;
         const began = performance.now();
-        const total = destination.written - destination.holes;
-        using _bar = show ? showProgress(total, () => verification.readBack) : undefined;
-        await verification.check(destination.file, destination.start, signal);
-        this.#verifySeconds = (performance.now() - began) / 1000;
+        using _bar = show ? showProgress(written - holes, () => verification.readBack) : undefined;
+        await verification.check(file, start, signal);
+        this.verifySeconds = (performance.now() - began) / 1000;
       }
       signal.throwIfAborted();
     } catch (error) {
       if (atomic) await destination.discard(error);
       // A failure of the file itself is met again here. One that follows a signal, or a failure of the source, counts more.
-      else await this.#keep(destination);
+      else await this.#keep(destination, false);
       throw error;
     }
-    await this.#keep(destination);
+    await this.#keep(destination, true);
   }
 
   async #takeAll(
@@ -169,7 +153,7 @@ class Job {
     verification: Verification | undefined,
     signal: AbortSignal,
   ): Promise<void> {
-    const { append, sparse = "never" } = this.#options;
+    const { append, sparse = "never" } = this.options;
     const mode = append ? "never" : sparse;
     for await (const part of source.parts(mode)) {
       await destination.take(verification?.watch(part) ?? part, signal);
@@ -178,9 +162,9 @@ class Job {
   }
 
   async #attributes({ info }: Source): Promise<AttributePlan> {
-    const { atomic, preserve } = this.#options;
+    const { atomic, preserve } = this.options;
     const copied = this.#from !== undefined && info?.isFile ? info : undefined;
-    const replaced = atomic ? await Deno.lstat(this.#dest).catch(() => undefined) : undefined;
+    const replaced = atomic ? await Deno.lstat(this.dest).catch(() => undefined) : undefined;
     return planAttributes({
       copied,
       replaced: replaced?.isFile ? replaced : undefined,
@@ -188,87 +172,15 @@ class Job {
     });
   }
 
-  async #keep(destination: Destination): Promise<void> {
-    await destination.keep();
-    this.#kept = true;
+  async #keep(destination: Destination, isWhole: boolean): Promise<void> {
+    await destination.keep(isWhole);
+    this.isKept = true;
   }
 
   /** What to do about an error. */
   remedy(error: unknown): string | undefined {
     const sourceOpen = this.#source !== undefined;
-    const { atomic = false } = this.#options;
-    return remedyFor(error, { source: this.#from, dest: this.#dest, atomic, sourceOpen });
-  }
-
-  /** What was done, and how. */
-  summary(): string {
-    const { file, bufferSize, holes, writeBehind, written: bytes } = this.#destination!;
-    const { append, atomic, sync } = this.#options;
-    const seconds = this.#seconds();
-    return [
-      `${append ? "appended" : "wrote"} ${formatCount(bytes)} to ${this.#dest}`,
-      ...(holes > 0 ? [`${formatSize(holes)} of them in holes`] : []),
-      formatPace(bytes - holes, seconds),
-      `${file.direct ? "Direct I/O" : "page cache"}, ${engineInfo().engine}`,
-      `${writeBehind} x ${formatSize(bufferSize!)}`,
-      // An atomic file gets its name only when it is durable.
-      sync || atomic ? "synced" : "not synced",
-      ...(this.#verifySeconds === undefined
-        ? []
-        : [`verified in ${formatPace(bytes - holes, this.#verifySeconds)}`]),
-    ].join("; ");
-  }
-
-  /** What is left of a transfer that did not come to its end. */
-  async remains(): Promise<string> {
-    const { atomic, append } = this.#options;
-    const destination = this.#destination;
-    if (destination === undefined) return `${this.#dest} was not touched`;
-    if (atomic) return `nothing kept, ${this.#dest} is as it was before`;
-    const { start, written } = destination;
-    const kept = `kept the first ${written} ${append ? "appended " : ""}bytes in ${this.#dest}`;
-    const size = await Deno.stat(this.#dest).then(({ size }) => size, () => undefined);
-    return size === start + written
-      ? kept
-      : `${kept}, but could not cut it there: it is ${size ?? "an unknown number of"} bytes long`;
-  }
-
-  /** The same for programs. */
-  async report(exitCode: number, error?: unknown): Promise<TransferReport> {
-    const { append = false, atomic = false, sync } = this.#options;
-    const destination = this.#destination;
-    const bytes = this.#kept || !atomic ? destination?.written ?? 0 : 0;
-    const holes = bytes > 0 ? destination?.holes ?? 0 : 0;
-    const seconds = this.#seconds();
-    const interrupted = error instanceof Interrupted;
-    const stat = await Deno.stat(this.#dest).catch(() => undefined);
-    return {
-      ok: exitCode === EXIT_OK,
-      bytes,
-      holes,
-      seconds: Math.round(seconds * 1e6) / 1e6,
-      rate: seconds > 0 ? Math.round((bytes - holes) / seconds) : 0,
-      path: this.#dest,
-      direct: destination?.file.direct ?? null,
-      engine: destination === undefined ? null : engineInfo().engine,
-      bufferSize: destination?.bufferSize ?? null,
-      writeBehind: destination?.writeBehind ?? null,
-      synced: this.#kept && (sync || atomic),
-      verified: this.#verifySeconds !== undefined,
-      atomic,
-      appended: append,
-      fileSize: stat?.isFile ? stat.size : null,
-      signal: interrupted ? error.by : null,
-      error: error === undefined || interrupted
-        ? null
-        : errorFacts(error, describe(error), this.remedy(error)),
-      exitCode,
-    };
-  }
-
-  #seconds(): number {
-    if (this.#began === undefined) return 0;
-    const seconds = ((this.#ended ?? performance.now()) - this.#began) / 1000;
-    return seconds - (this.#verifySeconds ?? 0);
+    const { atomic = false } = this.options;
+    return remedyFor(error, { source: this.#from, dest: this.dest, atomic, sourceOpen });
   }
 }

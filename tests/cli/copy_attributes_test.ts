@@ -1,7 +1,7 @@
 // `copy` leaves mode, owner and times as cp(1) does, and lets nobody read in between what only some may.
 import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
-import { CLI, dma, output, pattern, spawn, testInDirectory } from "./process.ts";
+import { CLI, dma, output, pattern, spawn, testInDirectory, until } from "./process.ts";
 import { hasProgram } from "./terminal.ts";
 
 const isRoot = Deno.uid() === 0;
@@ -160,3 +160,22 @@ testInDirectory("dma copy --preserve fails where mode and times may not be set",
   assertStringIncludes(said, `dma: Cannot preserve mode and times in '${target}'`);
   assertEquals(await Deno.readFile(target), pattern(5000));
 }, { ignore: !isRoot || !await hasProgram("setpriv", "--version") });
+
+testInDirectory("dma copy --preserve that is stopped has no times of the source", async (dir) => {
+  const [source, target] = [`${dir}/source`, `${dir}/target`];
+  // Holes, so that it takes no space here and long enough to copy.
+  await Deno.writeFile(source, new Uint8Array());
+  await Deno.truncate(source, 4 * 1024 ** 3);
+  await Deno.chmod(source, 0o644);
+  await Deno.utime(source, 1e9, 1e9);
+  const child = spawn("copy", "--preserve", "--sparse", "never", source, target);
+  const ran = output(child);
+  await child.stdin.close();
+  await until(() => Deno.stat(target).then(({ size }) => size > 0, () => false), "Nothing came");
+  child.kill("SIGINT");
+  const { code, stderr } = await ran;
+  assertEquals(code, 130, stderr);
+  const { mode, mtime } = await Deno.stat(target);
+  assertEquals(mode! & 0o777, 0o600);
+  assert(mtime!.getTime() > 1e12, "It looks as old as its source, and is not whole");
+});
