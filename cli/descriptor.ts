@@ -14,6 +14,7 @@ const symbols = {
     ],
     result: "i64",
   },
+  fcntl: { parameters: [/* fd */ "i32", /* command */ "i32"], result: "i32" },
   fchmod: { parameters: [/* fd */ "i32", /* mode */ "u32"], result: "i32" },
   fchown: { parameters: [/* fd */ "i32", /* owner */ "u32", /* group */ "u32"], result: "i32" },
   posix_fadvise: {
@@ -40,6 +41,8 @@ const MAX_DESCRIPTOR = 1024;
 /** For lseek(2): the next byte from there on that has data, or the next hole; the end of the file is one. */
 export const SEEK_DATA = 3;
 export const SEEK_HOLE = 4;
+const F_GETFD = 1;
+const FD_CLOEXEC = 1;
 const POSIX_FADV_DONTNEED = 4;
 /** For fchown(2): leave it as it is. */
 const UNCHANGED = 0xffffffff;
@@ -63,8 +66,9 @@ export class Descriptor {
   static of({ dev, ino }: Pick<Deno.FileInfo, "dev" | "ino">): Descriptor {
     // Never closed: a process has one, and ends soon.
     libc ??= openLibc(symbols).symbols;
-    // Standard input may be the same file, and its position is not ours.
-    for (let fd = 3; fd < MAX_DESCRIPTOR; fd++) {
+    for (let fd = 0; fd < MAX_DESCRIPTOR; fd++) {
+      // Others are inherited, as standard input is: their position is shared with other processes.
+      if (libc.fcntl(fd, F_GETFD) !== FD_CLOEXEC) continue;
       const stat = statx(libc, fd);
       if (!stat || Number(stat.getBigUint64(32, true)) !== ino) continue;
       const [major, minor] = [stat.getUint32(136, true), stat.getUint32(140, true)];

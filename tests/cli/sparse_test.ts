@@ -1,7 +1,7 @@
 // `copy` keeps holes: what takes no space in the source takes none in the copy, and reads as zeros.
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
-import { assertBytes, dma, pattern } from "./process.ts";
+import { testDirectories, type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import { assertBytes, CLI, dma, pattern } from "./process.ts";
 
 const MIB = 1024 ** 2;
 
@@ -96,3 +96,20 @@ testInEachDirectory("dma copy says how much of a file is holes", async (dir) => 
   assertStringIncludes(stderr, "wrote 8388608 bytes (8 MiB) to ");
   assertStringIncludes(stderr, "; 7 MiB of them in holes; ");
 });
+
+testInEachDirectory(
+  "dma copy moves the position of no descriptor that it inherits",
+  async (dir) => {
+    await Deno.writeTextFile(dir.file("in"), "line\n".repeat(10_000));
+    await Deno.truncate(dir.file("in"), MIB);
+    const script = `exec 3< "$1/in"
+    "$2" run -A --no-check "$3" copy --quiet "$1/in" "$1/out"
+    read -r -u 3 line && echo "$line"`;
+    const { stdout } = await new Deno.Command("bash", {
+      args: ["-c", script, "bash", dir.path, Deno.execPath(), CLI],
+      stdin: "null",
+    }).output();
+    assertEquals(new TextDecoder().decode(stdout), "line\n");
+  },
+  { where: (dir) => dir === testDirectories[0] },
+);
