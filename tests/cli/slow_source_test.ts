@@ -140,6 +140,26 @@ testInEachDirectory("dma write --atomic lets nothing appear on SIGINT", async (d
   assertEquals(await names(dir.path), []);
 });
 
+const follower = "dma write --direct off shows a follower nothing but whole lines";
+testInEachDirectory(follower, async (dir) => {
+  const path = dir.file("service.log");
+  const args = ["--append", "--direct", "off", "--flush-every", "50ms"];
+  await using fed = await Fed.start(path, "", ...args);
+  let done = false;
+  const sending = (async () => {
+    for (let line = 0; line < 10; line++) await fed.send(text(`line ${line}\n`));
+  })().finally(() => done = true);
+  let longest = 0;
+  while (!done) {
+    const seen = await Deno.readTextFile(path);
+    assertMatch(seen, /^(line \d\n)*$/);
+    assert(seen.length >= longest, "The file became shorter");
+    longest = seen.length;
+  }
+  await sending;
+  assert(longest > 0);
+}, { where: isFirst });
+
 const flushEvery = "dma write --flush-every says when the tail is written";
 testInEachDirectory(flushEvery, async (dir) => {
   const often = dir.file("often");
