@@ -1,4 +1,4 @@
-// Mode, owner and times of the file that is written, as cp(1) has them: never wider than meant, at no moment.
+// Mode, owner and times of the file that is written, as cp(1) sets them. The mode is never wider than the final one.
 import type { Descriptor, Times } from "./descriptor.ts";
 
 /** What a file gets when all its bytes are there. */
@@ -6,15 +6,15 @@ export interface Attributes {
   mode: number;
   uid: number | null;
   gid: number | null;
-  /** Absent: those of the writing. */
+  /** Absent: the times of the writes. */
   times?: Times | undefined;
 }
 
-/** With which mode a file is made, and what it gets in the end. */
+/** The mode that a file is created with, and what it gets at the end. */
 export interface AttributePlan {
   /** Permission bits of a new file, less the umask. */
   creationMode: number;
-  /** Absent: nothing more is done. */
+  /** Absent: the file stays as it was created. */
   final?: Attributes;
 }
 
@@ -26,19 +26,19 @@ const OWNER_ONLY = 0o700;
 export interface AttributeSources {
   /** The regular file that is copied. */
   copied?: Deno.FileInfo | undefined;
-  /** The file whose place the new one takes: it is another file, under the same name. */
+  /** The file whose name an atomic file takes over. */
   replaced?: Deno.FileInfo | undefined;
-  /** Times to be kept, and with them all other attributes of the file that is copied. */
+  /** Its times, if they and all other attributes are to be preserved. */
   preserved?: Times | undefined;
 }
 
-/** As `cp`, and with times as `cp -p`. */
+/** Plans as `cp` does, and with `preserved` as `cp -p`. */
 export function planAttributes({ copied, replaced, preserved }: AttributeSources): AttributePlan {
   const like = preserved ? copied : replaced;
   if (!like) return { creationMode: modeOf(copied, 0o666) & PERMISSIONS };
   const mode = modeOf(like, 0o666);
   return {
-    // Until it has its owner, nobody else is to read it.
+    // Until the owner is set, group bits would serve the wrong group.
     creationMode: mode & OWNER_ONLY,
     final: {
       mode: preserved ? mode : mode & PERMISSIONS,
@@ -53,15 +53,12 @@ function modeOf(info: Deno.FileInfo | undefined, otherwise: number): number {
   return (info?.mode ?? otherwise) & (PERMISSIONS | SPECIAL | 0o1000);
 }
 
-/**
- * Sets what may be set. Owner and group are left where they may not: most users may give no file away. Returns whether mode
- * and times were set.
- */
+/** Sets the attributes. Owner and group are optional: most users may not change them. Returns whether the rest was set. */
 export function setAttributes(on: Descriptor, { mode, uid, gid, times }: Attributes): boolean {
   const owned = uid !== null && gid !== null && on.setOwner({ uid, gid });
   const grouped = owned || (gid !== null && on.setOwner({ gid }));
   let allowed = mode;
-  // Bits that are meant for one owner must not serve another.
+  // Set-user-ID and group bits must not serve another owner or group.
   if (!owned) allowed &= ~SPECIAL;
   if (!grouped) allowed = (allowed & ~0o070) | (allowed & ((allowed & 0o007) << 3));
   const mayMode = on.setMode(allowed);

@@ -1,4 +1,4 @@
-// Where a file has data: what lies between is holes, which read as zeros and take no space.
+// Finds where a file has data. The rest is holes, which read as zeros and take no space.
 import { type Descriptor, SEEK_DATA, SEEK_HOLE } from "./descriptor.ts";
 
 /** Bytes from `start` to `end`. */
@@ -7,12 +7,12 @@ export interface DataRange {
   readonly end: number;
 }
 
-/** The ranges of the first `size` bytes that have data, in order. Where the file system cannot tell, that is all of them. */
+/** The ranges with data in the first `size` bytes, in order: one range if the file system cannot tell. */
 export async function* dataRanges(on: Descriptor, size: number): AsyncGenerator<DataRange> {
   for (let at = 0; at < size;) {
     const hole = await on.seek(at, SEEK_HOLE);
     if (hole === at) {
-      // Without data behind it, the hole reaches to the end.
+      // If no data follows, the hole extends to the end.
       at = await on.seek(at, SEEK_DATA) ?? size;
       continue;
     }

@@ -1,8 +1,8 @@
-// What neither a DmaFile nor Deno can be asked for, on the descriptor of an open file: mode, owner, times, holes and cache.
+// System calls on the descriptor of an open file that neither DmaFile nor Deno offers: mode, owner, times, holes, cache.
 import { openLibc } from "../ffi/libc.ts";
 
 const symbols = {
-  // Older C libraries have no statx(). Both architectures hand over variable arguments as they do fixed ones.
+  // Older C libraries lack statx(). Both architectures pass variable arguments as they pass fixed ones.
   syscall: {
     parameters: [
       /* number */ "i64",
@@ -36,23 +36,23 @@ const AT_EMPTY_PATH = 0x1000;
 const STATX_BASIC_STATS = 0x7ff;
 const STATX_BYTES = 256;
 const NO_PATH = new Uint8Array(1);
-/** The command line has no more files open than a few. */
+/** The command line opens few files. */
 const MAX_DESCRIPTOR = 1024;
-/** For lseek(2): the next byte from there on that has data, or the next hole; the end of the file is one. */
+/** lseek(2): find the next data, or the next hole. The end of the file counts as a hole. */
 export const SEEK_DATA = 3;
 export const SEEK_HOLE = 4;
 const F_GETFD = 1;
 const FD_CLOEXEC = 1;
 const POSIX_FADV_DONTNEED = 4;
-/** For fchown(2): leave it as it is. */
+/** fchown(2): leave this one as it is. */
 const UNCHANGED = 0xffffffff;
 
-/** Times of access and change, as `struct timespec[2]`. */
+/** Times of access and modification, as `struct timespec[2]`. */
 export type Times = BigInt64Array<ArrayBuffer>;
 
 let libc: Libc | undefined;
 
-/** The descriptor of an open file. It is not owned, and good for as long as the file is open. */
+/** The descriptor of an open file. It is borrowed: it is valid while the file is open. */
 export class Descriptor {
   readonly #fd: number;
   readonly #libc: Libc;
@@ -62,34 +62,34 @@ export class Descriptor {
     this.#libc = libc;
   }
 
-  /** Finds the descriptor by which this process has a file open: a DmaFile gives it to nobody. */
+  /** Finds the descriptor of an open file by device and inode: DmaFile does not expose its own. */
   static of({ dev, ino }: Pick<Deno.FileInfo, "dev" | "ino">): Descriptor {
-    // Never closed: a process has one, and ends soon.
+    // It stays open: the process ends soon.
     libc ??= openLibc(symbols).symbols;
     for (let fd = 0; fd < MAX_DESCRIPTOR; fd++) {
-      // Others are inherited, as standard input is: their position is shared with other processes.
+      // Inherited descriptors, such as standard input, share their position with other processes.
       if (libc.fcntl(fd, F_GETFD) !== FD_CLOEXEC) continue;
       const stat = statx(libc, fd);
       if (!stat || Number(stat.getBigUint64(32, true)) !== ino) continue;
       const [major, minor] = [stat.getUint32(136, true), stat.getUint32(140, true)];
-      // As makedev(3) puts together both parts of the device number.
+      // Combined as by makedev(3).
       const device = (minor >>> 8) * 2 ** 20 + major * 2 ** 8 + (minor & 0xff);
       if (device === dev) return new Descriptor(fd, libc);
     }
     throw new Error(`Cannot find the descriptor of the open file ${ino} on device ${dev}`);
   }
 
-  /** Where the next data or hole is; undefined where there is none, or where the file system cannot tell. */
+  /** The position of the next data or hole; undefined if there is none, or the file system cannot tell. */
   async seek(
     position: number,
     whence: typeof SEEK_DATA | typeof SEEK_HOLE,
   ): Promise<number | undefined> {
-    // This module reads and writes at positions of its own, so nobody misses the old one.
+    // This moves the position of the descriptor, which nothing here uses.
     const found = Number(await this.#libc.lseek(this.#fd, BigInt(position), whence));
     return found < 0 ? undefined : found;
   }
 
-  /** Empties the page cache of the file, where all of it is on the disk: the next read goes there. */
+  /** Drops the clean pages of the file from the page cache, so that the next read goes to the disk. */
   dropCache(): void {
     this.#libc.posix_fadvise(this.#fd, 0n, 0n, POSIX_FADV_DONTNEED);
   }
@@ -104,7 +104,7 @@ export class Descriptor {
     return this.#libc.fchown(this.#fd, uid, gid) === 0;
   }
 
-  /** Times of access and change, to the nanosecond. */
+  /** Times of access and modification, in nanoseconds. */
   get times(): Times | undefined {
     const stat = statx(this.#libc, this.#fd);
     if (!stat) return undefined;

@@ -1,4 +1,4 @@
-// The file that a transfer writes: how it is opened, and how it ends.
+// The file that a transfer writes: opening it, writing the parts of a source, and closing it.
 import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../mod.ts";
 import { type AttributePlan, setAttributes } from "./attributes.ts";
 import { Descriptor } from "./descriptor.ts";
@@ -15,7 +15,7 @@ export interface DestinationOptions extends TransferOptions {
   attributes: AttributePlan;
 }
 
-/** The file that is written where a copy of `source` to `dest` is asked for: in a directory it has the name of its source. */
+/** The path of a copy of `source` to `dest`: in a directory, the copy has the name of the source. */
 export async function resolveDestination(dest: string, source: string): Promise<string> {
   const info = await Deno.stat(dest).catch(() => undefined);
   if (!info?.isDirectory) return dest;
@@ -56,17 +56,17 @@ export class Destination {
       ? await DmaFile.create(path, { atomic, mode, direct })
       : await DmaFile.open(path, { write: true, createNew: true, mode, direct });
     const { size, ...info } = await file.stat();
-    // A file that was there has the mode that it had.
+    // An existing file may have a wider mode.
     if (attributes.final && !atomic) Descriptor.of(info).setMode(info.mode! & mode);
     return new Destination(path, file, append ? size : 0, options);
   }
 
-  /** How it is written; null where nothing was. */
+  /** Bytes of one buffer; null before the first part. */
   get bufferSize(): number | null {
     return this.#writer?.bufferSize ?? null;
   }
 
-  /** Likewise. */
+  /** Buffers in flight; null before the first part. */
   get writeBehind(): number | null {
     return this.#writer?.writeBehind ?? null;
   }
@@ -81,7 +81,7 @@ export class Destination {
     return this.#lengthTo(this.#writer?.currentFlushedPos);
   }
 
-  /** Bytes of the source that are holes, and take no space. */
+  /** Bytes of the source that are holes in the file. */
   get holes(): number {
     return this.#holes + this.#holeAtEnd;
   }
@@ -90,7 +90,7 @@ export class Destination {
     return Math.max(0, position - this.start) + this.#holeAtEnd;
   }
 
-  /** Takes a part to its end, or until `signal`. */
+  /** Writes a part to its end, or until `signal` is aborted. */
   async take({ readable, position, isWhole }: Part, signal: AbortSignal): Promise<void> {
     const { flushEvery, sync } = this.#options;
     this.#holes += position - this.written;
@@ -108,11 +108,11 @@ export class Destination {
     const { append = false, bufferSize, flushEvery, sizeHint, writeBehind } = this.#options;
     return {
       ...(append ? { append } : { position }),
-      // Holes must not be filled. Others follow a log, and what comes slowly: its end stays where its bytes end. A pipe is
-      // no slower for it.
+      // Preallocation fills holes, and moves the end of file away from the data, where a follower would read zeros. A pipe
+      // gains nothing from it.
       preallocate: isWhole && !append && (flushEvery === 0 || sizeHint > 0),
       sizeHint,
-      // Everything else about the file comes first.
+      // keep() syncs and closes the file.
       syncOnClose: false,
       closeFile: false,
       ...(bufferSize === undefined ? {} : { bufferSize }),
@@ -120,7 +120,7 @@ export class Destination {
     };
   }
 
-  /** Has a hole at the end make it `length` bytes long, where it is shorter. */
+  /** Makes the file at least so many bytes of the source long, by a hole at its end. */
   async extend(length: number): Promise<void> {
     const hole = length - this.written;
     if (hole <= 0) return;
@@ -131,13 +131,13 @@ export class Destination {
   /**
    * Keeps everything that was accepted: closes the file, and makes it durable.
    *
-   * @param isWhole it is all of the source: only then it gets the mode and the times that it is to have
+   * @param isWhole the file is complete: only then it gets its final mode, owner and times
    */
   async keep(isWhole: boolean): Promise<void> {
     try {
       if (!this.#isPartDone) await this.#writer!.close();
       if (isWhole) await this.#setAttributes();
-      // A writer that writes nothing makes bytes, length and name durable, gives an atomic file its name, and closes it.
+      // An empty writer makes bytes, length and name durable, publishes an atomic file, and closes it.
       const { sync } = this.#options;
       await new DmaStreamWriter(this.file, { append: true, syncOnClose: sync }).close();
     } catch (error) {
@@ -159,7 +159,7 @@ export class Destination {
   /** Closes the file as it is. An atomic file vanishes. */
   async discard(reason: unknown): Promise<void> {
     await this.#writer?.abort(reason).catch(() => {});
-    // Closing an atomic file that no writer is on would give it its name.
+    // close() alone would publish an atomic file.
     if (this.#options.atomic) await this.file.remove().catch(() => {});
     await this.file.close().catch(() => {});
   }

@@ -1,10 +1,10 @@
-// Writes the tail of a slow source at regular times: what came is in the file though no buffer is full.
+// Writes the tail of a slow source at intervals, so that its bytes are in the file before a buffer is full.
 import type { DmaStreamWriter } from "../mod.ts";
 
 /**
- * Has everything that was accepted written every so many milliseconds, until disposed; 0: never.
+ * Writes everything that the writer has accepted every so many milliseconds, until disposed; 0: never.
  *
- * @param durable also makes it durable, and cuts off the padding of the last block
+ * @param durable syncs it too, which cuts off the padding of the last block
  */
 export function flushRegularly(
   writer: DmaStreamWriter,
@@ -22,7 +22,7 @@ export function flushRegularly(
         ? await writer.sync({ tail: true })
         : await writer.flushAligned({ tail: true });
     } catch {
-      // The stream fails with it, and whoever pipes into it is told.
+      // The stream fails with the same error, and so does the pipe into it.
     } finally {
       running = false;
     }

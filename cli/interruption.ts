@@ -1,10 +1,7 @@
 // Turns the first signal into an AbortSignal, so that a transfer stops in good order, and a later one into an end at once.
 import { STOPPING_SIGNALS, type StoppingSignal } from "./exit_codes.ts";
 
-/**
- * A second signal counts only after this many milliseconds. One Ctrl-C often arrives twice: from the terminal, and from a
- * parent that passes its own on.
- */
+/** A second signal counts only after this: one Ctrl-C often arrives twice, from the terminal and through the parent. */
 const REPEAT_AFTER_MS = 300;
 
 /** The reason of an abort that came from a signal. */
@@ -48,7 +45,7 @@ export class Interruption implements Disposable {
     }
   }
 
-  /** Rejects as soon as a signal came: for waits that take no AbortSignal, as the opening of a FIFO. */
+  /** Rejects as soon as a signal arrives: for waits without an AbortSignal, such as the opening of a FIFO. */
   async race<T>(promise: Promise<T>): Promise<T> {
     this.signal.throwIfAborted();
     const { promise: aborted, reject } = Promise.withResolvers<never>();

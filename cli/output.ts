@@ -27,8 +27,8 @@ export function note(text: string): void {
 }
 
 /**
- * What a terminal obeys or does not show: controls, separators of lines, and formatting characters, which turn the direction
- * of text. The two joiners are part of words and emoji.
+ * Characters that a terminal obeys or does not show: controls, line separators, and formatting characters, which can reverse
+ * the direction of text. The two joiners are part of words and emoji.
  */
 const UNSEEN = /[[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]--[\u200c\u200d]]/v;
 const ALL_UNSEEN = new RegExp(UNSEEN, "gv");
@@ -38,7 +38,7 @@ export function hasUnseen(text: string): boolean {
   return UNSEEN.test(text);
 }
 
-/** Text in one line that no terminal obeys: names of files can have any character. Spelt as in a shell's `$'...'`. */
+/** Spells such characters out as in a shell's `$'...'`: names of files can have any of them. */
 export function inOneLine(text: string): string {
   return text.replace(ALL_UNSEEN, (character) => {
     const short = JSON.stringify(character).slice(1, -1);
@@ -48,7 +48,7 @@ export function inOneLine(text: string): string {
   });
 }
 
-/** A value as JSON, with the same characters spelt out as JSON spells them. */
+/** A value as JSON, with such characters spelt out. */
 export function jsonText(value: unknown, indent?: number): string {
   return JSON.stringify(value, null, indent).replace(ALL_UNSEEN, (character) => {
     if (character === "\n") return character;

@@ -80,13 +80,13 @@ function directOption(): Option {
     .choices(["require", "prefer", "off"]).default("prefer");
 }
 
-/** Options that standard output has nothing to do with. */
+/** Options that make no sense for standard output. */
 const FILE_OPTIONS = [
   ...["atomic", "append", "clobber", "bufferSize", "writeBehind", "direct", "flushEvery", "sync"],
   ...["json", "preserve", "sparse", "verify"],
 ];
 
-/** Ends with an error of usage where an option was given that `what` cannot have. */
+/** Ends with an error of usage if one of these options was given. */
 function refuse(command: Command, names: readonly string[], what: string): void {
   const given = command.options.find((option) =>
     names.includes(option.attributeName()) &&
@@ -95,13 +95,14 @@ function refuse(command: Command, names: readonly string[], what: string): void 
   if (given) command.error(`error: option '${given.long}' cannot be used with ${what}`);
 }
 
-/** Reads a path, or standard input, into a file or standard output. */
+/** Copies a path or standard input to a file or standard output. */
 async function run(
   from: string,
   dest: string,
   options: TransferOptions,
   command: Command,
 ): Promise<number> {
+  if (dest === STANDARD) refuse(command, FILE_OPTIONS, "standard output");
   const isInput = from === STANDARD;
   const open = (): Promise<Source> => isInput ? standardInput() : sourceOf(from);
   if (isInput && Deno.stdin.isTerminal()) {
@@ -110,9 +111,9 @@ async function run(
     options.progress = false;
   }
   const path = isInput ? undefined : from;
-  if (dest !== STANDARD) return await transfer(open, dest, options, path);
-  refuse(command, FILE_OPTIONS, "standard output");
-  return await writeOut(open, options, path);
+  return dest === STANDARD
+    ? await writeOut(open, options, path)
+    : await transfer(open, dest, options, path);
 }
 
 /** An error of usage in one line that ends in where to look. */

@@ -9,7 +9,7 @@ const MAX_BAR = 40;
 /** A shorter bar says less than the figures alone. */
 const MIN_BAR = 5;
 
-/** Shows how far `position()` has come, until disposed; then the line is clear again. */
+/** Shows `position()` in a line of the terminal until disposed, and clears the line then. */
 export function showProgress(total: number | undefined, position: () => number): Disposable {
   const began = performance.now();
   const line = new StatusLine();

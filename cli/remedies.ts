@@ -105,13 +105,13 @@ function forDest(
       return "without --no-clobber it would be replaced";
     case "EISDIR":
       if (isMissing(dest)) return `make the directory first: mkdir -p ${quoted(dest)}`;
-      return `name a file in it, as ${quoted(`${dest.replace(/\/+$/, "")}/NAME`)}`;
+      return `name a file in it, such as ${quoted(`${dest.replace(/\/+$/, "")}/NAME`)}`;
     case "EACCES":
       return `the permissions of the file system forbid it, not Deno's: ls -ld ${parent} ${
         quoted(dest)
       }`;
     case "EPERM":
-      return `it may be immutable or for appending only: lsattr ${quoted(dest)}`;
+      return `it may be immutable or append-only: lsattr ${quoted(dest)}`;
     case "EROFS":
       return `its file system is mounted read-only: findmnt -T ${parent}`;
     case "ENOSPC":
@@ -119,8 +119,10 @@ function forDest(
     case "ETXTBSY":
       return "it is a program that is running: --atomic replaces it";
     case "EOPNOTSUPP":
-      if (message.includes("Direct I/O")) return "--direct prefer takes the page cache there";
-      if (message.includes("regular file")) return "use cat or dd for what is no regular file";
+      if (message.includes("Direct I/O")) return "--direct prefer uses the page cache there";
+      if (message.includes("regular file")) {
+        return "use cat or dd to write to anything but a regular file";
+      }
       return undefined;
     default:
       return undefined;
@@ -129,8 +131,8 @@ function forDest(
 
 const ANYWHERE: Record<string, string> = {
   EDQUOT: "your quota is used up: quota -s",
-  EFBIG: "where a limit is the reason, ulimit -f unlimited lifts it",
-  EIO: "where a device failed, dmesg says more",
+  EFBIG: "if a limit is the reason, ulimit -f unlimited lifts it",
+  EIO: "if a device failed, dmesg says more",
   EMFILE: "ulimit -n 4096 allows more",
   ENOMEM: "a smaller --buffer-size or --write-behind takes less memory",
 };

@@ -20,15 +20,15 @@ export interface Part {
 export interface Source {
   /** The file that is read; absent where the permissions do not let one ask. */
   readonly info: Deno.FileInfo | undefined;
-  /** All of it, one part after the other. What lies between them, and behind the last one, is holes. */
+  /** All of it, in order. The gaps between parts, and behind the last one, are holes. */
   parts(sparse: SparseMode): AsyncIterable<Part>;
-  /** How long a hole at the end makes it, when all parts were read; absent where there is none. */
+  /** Its length with the hole at its end, after all parts were read. Only regular files have such holes. */
   length?(): Promise<number>;
   /** Lets go of it. */
   close(): Promise<void>;
 }
 
-/** What can only be read from its beginning to its end. */
+/** A source that can only be read from beginning to end. */
 export class StreamSource implements Source {
   readonly info: Deno.FileInfo | undefined;
   readonly #readable: ByteStream;
@@ -43,7 +43,7 @@ export class StreamSource implements Source {
   }
 
   async close(): Promise<void> {
-    // Where it was read to its end there is nothing left to cancel.
+    // Rejects if the stream has failed or is locked: there is nothing left to cancel.
     await this.#readable.cancel().catch(() => {});
   }
 }
@@ -58,7 +58,7 @@ class FileSource implements Source {
     this.info = info;
   }
 
-  /** Undefined where it is no real file: those of /sys say that they are. */
+  /** Undefined for a file of the kernel: those of /sys claim to be regular files. */
   static async open(path: string, direct: DirectMode): Promise<FileSource | undefined> {
     try {
       const file = await DmaFile.open(path, { direct });
@@ -75,7 +75,7 @@ class FileSource implements Source {
     let isEmpty = true;
     for await (const { start, end } of dataRanges(Descriptor.of(this.info), size)) {
       isEmpty = false;
-      // What is appended meanwhile is read too.
+      // The last part has no end, so that appended bytes are read too.
       yield this.#part(start, end < size ? end : undefined);
     }
     if (isEmpty) yield this.#part(0, 0);
@@ -91,7 +91,7 @@ class FileSource implements Source {
   }
 
   async length(): Promise<number> {
-    // What was appended since is no hole, and was read where the last part is at the end.
+    // Bytes that were appended since are no hole.
     return Math.min(this.info.size, await this.#file.size());
   }
 
@@ -131,9 +131,9 @@ export function sizeOf({ info }: Source): number | undefined {
   return info && hasLength(info) ? info.size : undefined;
 }
 
-/** Whether the source never keeps anybody waiting for long: a regular file, or a disk. */
-export function comesInTime({ info }: Source): boolean {
-  return info !== undefined && (info.isFile || info.isBlockDevice === true);
+/** Whether the source may pause: all but regular files and disks do. */
+export function isSlow({ info }: Source): boolean {
+  return info === undefined || !(info.isFile || info.isBlockDevice);
 }
 
 /** Throws where `dest` is the very file that is read: truncating it would lose it, appending to it would never end. */

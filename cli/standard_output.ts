@@ -1,4 +1,4 @@
-// A source that goes to standard output: `read`, and "-" as the destination.
+// Writes a source to standard output: `read`, and "-" as the destination.
 import { assertPlatform } from "../ffi/platform.ts";
 import { EXIT_IO_ERROR, EXIT_OK, STOPPING_SIGNALS } from "./exit_codes.ts";
 import { Interrupted, Interruption } from "./interruption.ts";
@@ -8,9 +8,9 @@ import { remedyFor } from "./remedies.ts";
 import { refuseSameFile, sizeOf, type Source } from "./source.ts";
 import { formatCount, formatPace } from "./units.ts";
 
-/** What the command line says of it. */
+/** The options of a source that goes to standard output. */
 export interface OutputOptions {
-  /** Draw progress, where there is a terminal that is not drawn on otherwise. */
+  /** Draw progress, if standard error is a terminal and standard output is not. */
   progress: boolean;
   /** Say nothing but errors. */
   quiet?: boolean;
@@ -18,7 +18,7 @@ export interface OutputOptions {
   size?: number;
 }
 
-/** Writes a source to standard output, which is nobody's to cut or to sync. Resolves to the exit code. */
+/** Writes a source to standard output. Resolves to the exit code. */
 export async function writeOut(
   open: () => Promise<Source>,
   options: OutputOptions,
@@ -46,7 +46,7 @@ export async function writeOut(
     {
       using _bar = show ? showProgress(sizeOf(source) ?? options.size, () => written) : undefined;
       for await (const { readable } of source.parts("never")) {
-        // A reader that has stopped reading must not keep a signal waiting.
+        // A signal does not wait for a reader that has stopped reading.
         await interruption.race(readable.pipeTo(output));
       }
     }
@@ -63,7 +63,7 @@ export async function writeOut(
       }
       return STOPPING_SIGNALS[error.by];
     }
-    // Whoever read it has gone, as head does, and knows.
+    // The reader has gone, as head does: that needs no words.
     if (error instanceof Deno.errors.BrokenPipe) return EXIT_IO_ERROR;
     const remedy = remedyFor(error, { source: from, sourceOpen: source !== undefined });
     note(remedy === undefined ? describe(error) : `${describe(error)}; ${remedy}`);

@@ -1,4 +1,4 @@
-// The main job: the parts of a source into one file, stopped in good order.
+// Writes the parts of a source into one file, and ends it in good order whatever happens.
 import { assertPlatform } from "../ffi/platform.ts";
 import { type AttributePlan, planAttributes } from "./attributes.ts";
 import { Descriptor } from "./descriptor.ts";
@@ -8,7 +8,7 @@ import { Interrupted, Interruption } from "./interruption.ts";
 import { describe, jsonText, note, print } from "./output.ts";
 import { showProgress } from "./progress.ts";
 import { remedyFor } from "./remedies.ts";
-import { comesInTime, refuseSameFile, sizeOf, type Source } from "./source.ts";
+import { isSlow, refuseSameFile, sizeOf, type Source } from "./source.ts";
 import type { TransferOptions } from "./transfer_options.ts";
 import {
   type Outcome,
@@ -19,7 +19,7 @@ import {
 } from "./transfer_report.ts";
 import { Verification } from "./verification.ts";
 
-/** After so many milliseconds what a slow source sent is written, unless told otherwise. */
+/** How often the bytes of a slow source are written, unless told otherwise. */
 const FLUSH_EVERY_MS = 1000;
 
 /**
@@ -33,7 +33,7 @@ export async function transfer(
   options: TransferOptions,
   from?: string,
 ): Promise<number> {
-  // First of all: elsewhere the signals that are listened for differ as well.
+  // Before the signal handlers: other platforms do not have all of these signals.
   assertPlatform();
   using interruption = new Interruption();
   const job = new Job(dest, options, from);
@@ -97,7 +97,7 @@ class Job implements Outcome {
   }
 
   async run(open: () => Promise<Source>, interruption: Interruption): Promise<void> {
-    // The source first: where it cannot be opened, nothing happens to the destination.
+    // The source comes first: if it cannot be opened, the destination is not touched.
     const source = this.#source = await interruption.race(open());
     try {
       await refuseSameFile(source, this.dest);
@@ -114,8 +114,8 @@ class Job implements Outcome {
     const { atomic, progress, quiet } = this.options;
     const size = sizeOf(source) ?? this.options.size;
     // Nobody sees an atomic file before its end.
-    const isDue = atomic || comesInTime(source);
-    const flushEvery = this.options.flushEvery ?? (isDue ? 0 : FLUSH_EVERY_MS);
+    const canWait = atomic || !isSlow(source);
+    const flushEvery = this.options.flushEvery ?? (canWait ? 0 : FLUSH_EVERY_MS);
     const destination = this.destination = await Destination.open(this.dest, {
       ...this.options,
       flushEvery,
@@ -140,7 +140,7 @@ class Job implements Outcome {
       signal.throwIfAborted();
     } catch (error) {
       if (atomic) await destination.discard(error);
-      // A failure of the file itself is met again here. One that follows a signal, or a failure of the source, counts more.
+      // After a failure of the file this rejects with the same error. A failure here outweighs a signal.
       else await this.#keep(destination, false);
       throw error;
     }

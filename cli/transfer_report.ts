@@ -1,4 +1,4 @@
-// How a transfer went: in a line for people, and in an object for programs.
+// Says how a transfer went: in a line for people, in an object for programs.
 import { engineInfo } from "../mod.ts";
 import type { Destination } from "./destination.ts";
 import { EXIT_OK, type StoppingSignal } from "./exit_codes.ts";
@@ -12,17 +12,17 @@ export interface Outcome {
   /** The file, as it was given. */
   readonly dest: string;
   readonly options: TransferOptions;
-  /** Absent where the file was never opened, so that nothing of it has changed. */
+  /** Absent if the file was never opened and so has not changed. */
   readonly destination: Destination | undefined;
-  /** Whether what was accepted is in the file for good, and durable where that was wanted. */
+  /** Whether the file was closed with everything that was accepted, durable unless `--no-sync`. */
   readonly isKept: boolean;
-  /** From the opening of the file to its close, without the time that it was read back. */
+  /** From the opening of the file to its close, without the verification. */
   readonly seconds: number;
-  /** How long it took to read it back; absent where that was not done, or found something else. */
+  /** How long verifying took; absent if it was not asked for or has failed. */
   readonly verifySeconds: number | undefined;
 }
 
-/** Why a transfer did not come to its end. */
+/** Why a transfer ended early. */
 export interface Failure {
   readonly exitCode: number;
   /** The signal that stopped it. */
@@ -38,9 +38,9 @@ export interface TransferReport {
   ok: boolean;
   /** Bytes of the input that are in the file: after a failure, what was kept. */
   bytes: number;
-  /** Those of them that are holes, as in the source: they read as zeros and take no space. */
+  /** Those of them that are holes. */
   holes: number;
-  /** From the opening of the file to its close, without the time that it was read back. */
+  /** From the opening of the file to its close, without the verification. */
   seconds: number;
   /** Bytes a second, without holes. */
   rate: number;
@@ -56,7 +56,7 @@ export interface TransferReport {
   writeBehind: number | null;
   /** Whether the bytes are durable. */
   synced: boolean;
-  /** Whether they were read back from the disk, and are what came. */
+  /** Whether they were read back from the disk and compared. */
   verified: boolean;
   /** Whether the name was to appear only when everything was written. */
   atomic: boolean;
@@ -72,7 +72,7 @@ export interface TransferReport {
   exitCode: number;
 }
 
-/** What was done, and how. */
+/** The line about a transfer that is done. */
 export function summaryOf({ dest, destination, options, seconds, verifySeconds }: Outcome): string {
   const { file, bufferSize, holes, writeBehind, written } = destination!;
   const { append, atomic, sync } = options;
@@ -89,7 +89,7 @@ export function summaryOf({ dest, destination, options, seconds, verifySeconds }
   ].join("; ");
 }
 
-/** What is left of a transfer that did not come to its end. */
+/** What is left of a transfer that ended early. */
 export async function remainsOf({ dest, destination, options }: Outcome): Promise<string> {
   const { atomic, append } = options;
   if (destination === undefined) return `${dest} was not touched`;
@@ -102,7 +102,7 @@ export async function remainsOf({ dest, destination, options }: Outcome): Promis
     : `${kept}, but could not cut it there: it is ${size ?? "an unknown number of"} bytes long`;
 }
 
-/** The same for programs. */
+/** The object for programs. */
 export async function reportOf(outcome: Outcome, failure?: Failure): Promise<TransferReport> {
   const { dest, destination, isKept, options, seconds, verifySeconds } = outcome;
   const { append = false, atomic = false, sync } = options;

@@ -29,19 +29,19 @@ export function formatSize(bytes: number): string {
   return `${value.toFixed(digits)} ${bytes === 1 ? "byte" : UNITS[unit]}`;
 }
 
-/** A count of bytes to the byte, and as {@linkcode formatSize} where that says more. */
+/** An exact count of bytes; from 1 KiB on also as {@linkcode formatSize}. */
 export function formatCount(bytes: number): string {
   const exact = `${bytes} ${bytes === 1 ? "byte" : "bytes"}`;
   return bytes < 1024 ? exact : `${exact} (${formatSize(bytes)})`;
 }
 
-/** Bytes a second in the unit that suits, as "1.2 GiB/s"; 0 where no time passed. */
+/** Bytes a second in a suitable unit, such as "1.2 GiB/s"; 0 if no time passed. */
 export function formatRate(bytes: number, seconds: number): string {
   const rate = seconds > 0 ? bytes / seconds : 0;
   return `${formatSize(rate < 1024 ? Math.round(rate) : rate)}/s`;
 }
 
-/** How long something took and how fast it was. A rate of what is little and quick would tell of nothing but its start. */
+/** Time and rate. Below a second and a mebibyte there is no rate: it would measure the latency. */
 export function formatPace(bytes: number, seconds: number): string {
   const time = seconds < 1
     ? `${Math.max(1, Math.round(seconds * 1000))} ms`

@@ -1,17 +1,17 @@
-// Reads back what was written, and compares it with what came: by SHA-256, since a pipe cannot be read twice.
+// Reads back what was written and compares SHA-256 digests: a pipe cannot be read twice.
 import { createHash } from "node:crypto";
 import { type DmaFile, DmaStreamReader } from "../mod.ts";
 import { Descriptor } from "./descriptor.ts";
 import type { ByteStream, Part } from "./source.ts";
 
-/** The ranges and the digest of the parts that it sees go by. */
+/** Notes the ranges and the digest of the parts that are written, and checks them. */
 export class Verification {
-  readonly #came = createHash("sha256");
+  readonly #expected = createHash("sha256");
   readonly #ranges: { start: number; end: number }[] = [];
   /** Bytes that were read back. */
   readBack = 0;
 
-  /** The same part, whose bytes are noted as they are read. */
+  /** The same part. Its bytes are noted as they are read. */
   watch({ position, readable, isWhole }: Part): Part {
     const range = { start: position, end: position };
     this.#ranges.push(range);
@@ -20,20 +20,20 @@ export class Verification {
       pull: async (controller) => {
         const { done, value } = await reader.read();
         if (done) return controller.close();
-        this.#came.update(value);
+        this.#expected.update(value);
         range.end += value.length;
         controller.enqueue(value);
       },
       cancel: (reason) => reader.cancel(reason),
-      // Nothing waits in here, so that nothing is lost in here when the transfer is stopped.
+      // Nothing is buffered here, so nothing is lost here when the transfer is stopped.
     }, { highWaterMark: 0 });
     return { position, readable: watched, isWhole };
   }
 
   /**
-   * Reads the parts from the disk. What was written must be durable, or it is not on the disk yet. Throws where it differs.
+   * Reads the parts from the disk. They must be durable: only then they are on it. Throws if they differ.
    *
-   * @param start where the first byte of the source stands
+   * @param start the position of the first byte of the source
    */
   async check(file: DmaFile, start: number, signal: AbortSignal): Promise<void> {
     if (!file.direct) Descriptor.of(await file.stat()).dropCache();
@@ -49,7 +49,7 @@ export class Verification {
       const reader = new DmaStreamReader(file, options);
       await reader.pipeTo(sink, { signal, preventClose: true });
     }
-    if (found.digest("hex") !== this.#came.digest("hex")) {
+    if (found.digest("hex") !== this.#expected.digest("hex")) {
       throw new Error(`What was read back from '${file.path}' differs from what was written`);
     }
   }
