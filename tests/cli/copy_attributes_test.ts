@@ -1,6 +1,7 @@
 // `copy` leaves mode, owner and times as cp(1) does, and lets nobody read in between what only some may.
 import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import { engineIsOfNoConcern } from "../support/once.ts";
 import { CLI, dma, output, pattern, spawn, testInDirectory, until } from "./process.ts";
 import { hasProgram } from "./terminal.ts";
 
@@ -73,7 +74,7 @@ testInEachDirectory("dma copy gives the mode that cp gives", async (dir) => {
     const [cp, dma] = await bothCopies(dir, 0o755, options);
     assertEquals(dma, cp, JSON.stringify(options));
   }
-});
+}, { where: () => engineIsOfNoConcern });
 
 testInEachDirectory("dma copy --preserve leaves what cp -p leaves", async (dir) => {
   for (const mode of [0o600, 0o666, 0o4755]) {
@@ -82,7 +83,7 @@ testInEachDirectory("dma copy --preserve leaves what cp -p leaves", async (dir) 
   }
   const [cp, dma] = await bothCopies(dir, 0o600, { preserve: true, existing: 0o644 });
   assertEquals(dma, cp);
-});
+}, { where: () => engineIsOfNoConcern });
 
 testInDirectory("dma copy of a 0600 file lets nobody else read it at any moment", async (dir) => {
   const [source, target] = [`${dir}/key`, `${dir}/copy`];
@@ -129,7 +130,7 @@ testInEachDirectory("dma --atomic over a file keeps its mode and owner", async (
       assertNotEquals((await Deno.stat(target)).ino, before.ino, "The file was not replaced");
     }
   }
-});
+}, { where: () => engineIsOfNoConcern });
 
 testInDirectory(
   "dma --atomic gives a group that cannot be kept no rights of the old one",
