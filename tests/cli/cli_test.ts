@@ -138,6 +138,10 @@ testInDirectory(
         ["--write-behind", "0"],
         ["--write-behind", "1.5"],
         ["--direct", "maybe"],
+        ["--flush-every", "often"],
+        ["--flush-every", "5"],
+        ["--flush-every", "61m"],
+        ["--size", "-1"],
         ["--atomic", "--append"],
         ["--no-such-option"],
       ]
