@@ -21,7 +21,8 @@ export function parseSize(text: string): number | undefined {
 export function formatSize(bytes: number): string {
   let value = bytes;
   let unit = 0;
-  while (value >= 1024 && unit < UNITS.length - 1) {
+  // What rounds to 1024.0 is one of the next unit.
+  while (value >= 1023.95 && unit < UNITS.length - 1) {
     value /= 1024;
     unit++;
   }

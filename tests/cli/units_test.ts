@@ -26,6 +26,7 @@ Deno.test("formatSize() uses the largest unit that leaves at least one", () => {
     [0, 1, 1023, 1024, 1536, 1_048_576, 3 * 1024 ** 4].map(formatSize),
     ["0 bytes", "1 byte", "1023 bytes", "1 KiB", "1.5 KiB", "1 MiB", "3 TiB"],
   );
+  assertEquals(formatSize(1024 ** 4 - 4096), "1.0 TiB");
 });
 
 Deno.test("formatDuration() shows seconds, minutes and hours", () => {
