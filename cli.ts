@@ -1,17 +1,18 @@
-// The command-line entry: everything it does is in cli/, so that importing it starts nothing.
+// The entry of the command line. Everything it does is in cli/, so that importing it starts nothing.
 
 /**
- * The command line of this package: streams into files through Direct I/O, a diagnosis of what works on a machine, and a
- * measurement of how fast it is.
+ * The command line of this package: it streams into files and out of them through Direct I/O, diagnoses what works on a
+ * machine, and measures how fast a disk is.
  *
  * ```sh
  * tar c folder | deno run -A jsr:@denodma/dma/cli write --atomic backup.tar
- * deno run -A jsr:@denodma/dma/cli copy disk.img /mnt/disk.img
+ * deno run -A jsr:@denodma/dma/cli copy --verify disk.img /mnt/disk.img
+ * deno run -A jsr:@denodma/dma/cli read disk.img | sha256sum
  * deno run -A jsr:@denodma/dma/cli doctor /mnt
  * deno run -A jsr:@denodma/dma/cli bench /mnt
  * ```
  *
- * `--help` says more, also after each command.
+ * `--help` describes all options, also after each command.
  *
  * Exit codes: 0 when the data is whole in the file, 1 after an I/O error, 2 after wrong arguments, 129, 130 and 143 when
  * stopped by SIGHUP, SIGINT and SIGTERM.

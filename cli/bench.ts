@@ -9,7 +9,7 @@ import { EXIT_IO_ERROR, EXIT_OK, STOPPING_SIGNALS } from "./exit_codes.ts";
 import { copiesForChecksums } from "./findings.ts";
 import { isNoCow } from "./file_flags.ts";
 import { Interrupted, Interruption } from "./interruption.ts";
-import { describe, note, print } from "./output.ts";
+import { describe, jsonText, note, print } from "./output.ts";
 import { remedyFor } from "./remedies.ts";
 import { StatusLine } from "./status_line.ts";
 import { kernelRelease, type Mount, mountOf } from "./system_facts.ts";
@@ -40,7 +40,7 @@ export async function bench(dir: string, options: BenchOptions): Promise<number>
   using interruption = new Interruption();
   try {
     const report = await measure(dir, options, interruption.signal);
-    print(options.json ? JSON.stringify(report, null, 2) : benchLines(report).join("\n"));
+    print(options.json ? jsonText(report, 2) : benchLines(report).join("\n"));
     return EXIT_OK;
   } catch (error) {
     if (error instanceof Interrupted) {

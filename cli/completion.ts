@@ -1,5 +1,5 @@
 // Completion for shells, made from the very commands that are parsed, so that it cannot go stale.
-import type { Command } from "npm:commander@^14.0.0";
+import type { Command } from "npm:commander@14.0.3";
 import { bashScript } from "./completion_bash.ts";
 import { fishScript } from "./completion_fish.ts";
 import { type Completable, completables } from "./completion_tree.ts";

@@ -1,5 +1,5 @@
 // What can be completed, read off the tree of commands: the same for every shell.
-import type { Argument, Command, Option } from "npm:commander@^14.0.0";
+import type { Argument, Command, Option } from "npm:commander@14.0.3";
 
 /** What may stand in a place: one of some words, a file, a directory, or what nobody can guess. */
 export type Values = readonly string[] | "files" | "directories" | "unknown";

@@ -5,7 +5,7 @@ import { probe } from "./direct_probe.ts";
 import { reportLines } from "./doctor_text.ts";
 import { EXIT_IO_ERROR, EXIT_OK } from "./exit_codes.ts";
 import { findings, verdict } from "./findings.ts";
-import { describe, print } from "./output.ts";
+import { describe, jsonText, print } from "./output.ts";
 import type { Report } from "./report.ts";
 import {
   ioUringLimits,
@@ -24,7 +24,7 @@ export interface DoctorOptions {
 /** Prints what works here. Resolves to 0 where files can be written (or, for a file, read) and 1 where not. */
 export async function doctor(path: string, options: DoctorOptions): Promise<number> {
   const report = await examine(path);
-  print(options.json ? JSON.stringify(report, null, 2) : reportLines(report).join("\n"));
+  print(options.json ? jsonText(report, 2) : reportLines(report).join("\n"));
   return report.works ? EXIT_OK : EXIT_IO_ERROR;
 }
 

@@ -17,8 +17,8 @@ export const EXIT_USAGE = 2;
 export const EXIT_CODES_HELP = `
 Exit codes:
   0    done: the file was closed without an error
-  1    reading or writing failed; doctor: does not work
-  2    wrong arguments; nothing was touched
-  129  stopped by SIGHUP; Deno ends by it under nohup too, and not under setsid
-  130  stopped by SIGINT (Ctrl-C); a second one ends the process at once
+  1    reading, writing or verifying failed; doctor: does not work
+  2    wrong arguments; no file was touched
+  129  stopped by SIGHUP (nohup does not prevent it, setsid does)
+  130  stopped by SIGINT (Ctrl-C); after 300 ms a second one ends dma at once
   143  stopped by SIGTERM`;

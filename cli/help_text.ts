@@ -1,4 +1,4 @@
-// What --help says beyond the list of options: examples, what the promises mean, permissions. At most 80 columns.
+// What --help says below the list of options: examples, promises, permissions. At most 80 columns.
 import {
   DEFAULT_BUFFER_SIZE,
   DEFAULT_READ_AHEAD,
@@ -19,66 +19,95 @@ const READ_BUFFER = formatSize(DEFAULT_READ_BUFFER_SIZE);
 const TOP = `
 Examples:
   tar c folder | dma write --atomic backup.tar    a backup: whole, or not there
-  dma copy disk.img /mnt/disk.img                 past the page cache, durable
-  dma bench /mnt                                  how fast that disk is, in 10 s
+  dma copy --verify disk.img /mnt/disk.img        copied, durable, read back
+  dma bench /mnt                                  the speed of that disk in 10 s
 
 "dma" stands for ${RUN}
-To have it as a command, with completion in bash:
+To install it as a command, with completion in bash:
   deno install --global -A --name dma jsr:@denodma/dma/cli
   echo 'source <(dma completion bash)' >> ~/.bashrc
 ${EXIT_CODES_HELP}
 
 Permissions (-A grants all; Deno's flags go before the name of the program):
   --allow-ffi          always: the kernel is called through it
-  --allow-read=PATH    what is read, and what is written
-  --allow-write=PATH   what is written; --atomic takes both for its directory
-  --allow-env          only for DMA_ENGINE=io_uring or threads
-  doctor and bench tell more where they have --allow-all.
+  --allow-read=PATH    for the file that is read and the file that is written
+  --allow-write=PATH   for the file that is written
+  --allow-env          only for DMA_ENGINE=io_uring or DMA_ENGINE=threads
+  --atomic needs read and write for the directory. doctor and bench report more
+  with --allow-all.
 
-dma COMMAND --help says more about one of them.`;
+dma COMMAND --help describes one command.`;
 
 const DURABILITY = `
 Durability:
-  When dma ends with 0, the data and the length of the file, and the name of a
-  new file, are on stable storage: they survive a power cut. With --no-sync they
-  are in the file, and a power cut within the next half minute can take them.
-  --atomic writes under another name in the same directory and renames at the
-  end: whoever opens the path sees the old file or the whole new one, which has
-  neither the mode nor the owner of the old.
-  Ctrl-C, or an error, leaves a whole prefix of the input in the file, and says
-  how long it is; with --atomic it leaves the old file, or none.`;
+  Exit code 0 means that data, length and, for a new file, the name are on
+  stable storage: they survive a power cut. With --no-sync the data is in the
+  file, and a power cut within the next half minute can lose it.
+  --atomic writes a file without a name, or under a hidden one in the same
+  directory, and gives it its name at the end. Whoever opens the path sees the
+  old file or the whole new one. The new file keeps the mode of the old one, and
+  the owner where this user may set it.
+  --verify reads the data back from the disk, past the page cache, and compares.
+  A file that differs is an error; with --atomic it never appears.
+
+When it is stopped:
+  Ctrl-C, SIGTERM, SIGHUP and an error of the source keep everything that was
+  accepted: the file is closed and durable, and a line says how much that is.
+  With --atomic the old file stays, or none appears.
+  After SIGKILL or a power cut the file can end in zeros. --append then starts
+  behind them.`;
 
 const MEANS = `
 Defaults:
   ${BUFFER} buffers, ${DEFAULT_WRITE_BEHIND} in flight: ${MEMORY} of memory, whatever the length of the input.
-  Direct I/O where the file system has it, the page cache where it has not.`;
+  Direct I/O where the file system has it, else the page cache.`;
 
 const JSON_TEXT = `
 JSON:
   --json prints one object on standard output at the end, also after a failure:
-  ok, bytes, seconds, rate (bytes a second), path, direct, engine, bufferSize,
-  writeBehind, synced, atomic, appended, fileSize, signal, error (message, name,
-  code, errno, op, path, remedy) and exitCode. "bytes" is how much of the input
-  is in the file: after a failure, what was kept.`;
+  ok, bytes, holes, seconds, rate (bytes a second), path, direct, engine,
+  bufferSize, writeBehind, synced, verified, atomic, appended, fileSize, signal,
+  error (message, name, code, errno, op, path, remedy) and exitCode. "bytes" is
+  how much of the input is in the file: after a failure, what was kept.`;
 
 const WRITE = `
 Examples:
   tar c folder | dma write --atomic backup.tar
   journalctl -f | dma write --append service.log
   curl -s https://example.com/big.iso | dma write --json big.iso | jq .rate
+
+Slow input:
+  A second after a pipe has sent something, it is in the file and durable, even
+  if no buffer is full. --flush-every changes the interval. --direct off lets
+  other programs follow the file as it grows.
 ${MEANS}
 ${DURABILITY}
 ${JSON_TEXT}`;
 
 const COPY = `
 Examples:
-  dma copy disk.img /mnt/backup/disk.img
+  dma copy --verify disk.img /mnt/backup/
   dma copy --atomic new.db /srv/app/data.db
   dma copy /dev/sdb usb-stick.img
+
+As cp:
+  A new file has the mode of the source, less the umask, from the start. A file
+  that exists keeps its mode. --preserve keeps the exact mode, the times and,
+  where this user may set it, the owner. Holes stay holes. If <dest> is a
+  directory, the copy goes into it under the name of the source.
 ${MEANS}
   A regular file is read with Direct I/O too, ${DEFAULT_READ_AHEAD} reads of ${READ_BUFFER} ahead.
 ${DURABILITY}
 ${JSON_TEXT}`;
+
+const READ = `
+Examples:
+  dma read backup.tar | tar x
+  dma read disk.img | sha256sum
+
+The file is read with Direct I/O: it pushes nothing out of the page cache, and
+the bytes come from the disk. --direct require fails where the file system has
+no Direct I/O.`;
 
 const DOCTOR = `
 Examples:
@@ -88,9 +117,10 @@ Examples:
   dma doctor --json | jq -r .verdict
 
 The first line is the verdict: "Works", "Works, slower", or "Does not work".
-Below it stands what is in the way and what would mend it, then the facts.
+Then come the findings, each with its remedy, and the facts.
 
-Ends with 0 where files can be written there (a file: read), with 1 where not.`;
+Exit code 0 means that files can be written there (a file: read), 1 that they
+cannot.`;
 
 const BENCH = `
 Examples:
@@ -102,13 +132,13 @@ What is measured:
   write   64 KiB chunks through pipeTo until they are durable: this module with
           its defaults (${DEFAULT_WRITE_BEHIND} × ${BUFFER}), and Deno's FsFile.writable + syncData
   read    a whole file with for await: this module, and FsFile.readable. The
-          file was written by Direct I/O, so that it is not in the page cache
-  The sides take turns, and the order turns from round to round. Shown are the
-  median, the extremes, and the CPU time of this process for a GiB; below, how
+          file was written with Direct I/O and is not in the page cache
+  The sides take turns, and the order changes from round to round. The table
+  shows median, extremes and CPU time of this process per GiB; below it, how
   many times as fast this module was in the same round: median and extremes.
 
-The files are in a hidden directory that is removed at the end, also after
-Ctrl-C. At most a quarter of the free space is taken unless --size says so.`;
+The files are in a hidden directory, which is removed at the end, also after
+Ctrl-C. Without --size they take at most a quarter of the free space.`;
 
 const COMPLETION = `
 Examples:
@@ -116,13 +146,14 @@ Examples:
   source <(dma completion zsh)     in ~/.zshrc, after compinit
   dma completion fish > ~/.config/fish/completions/dma.fish
 
-The script completes commands, options, their values, and file names. It stands
-by itself: Deno does not start when Tab is pressed.`;
+The script completes commands, options, their values, and file names. It is
+self-contained: pressing Tab does not start Deno.`;
 
 const TEXTS: Record<string, string> = {
   "": TOP,
   write: WRITE,
   copy: COPY,
+  read: READ,
   doctor: DOCTOR,
   bench: BENCH,
   completion: COMPLETION,

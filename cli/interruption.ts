@@ -1,5 +1,8 @@
-// Turns signals into an AbortSignal, so that a pipe stops in good order, and a second signal into an end at once.
+// Turns the first signal into an AbortSignal, so that a transfer stops in good order, and a later one into an end at once.
 import { STOPPING_SIGNALS, type StoppingSignal } from "./exit_codes.ts";
+
+/** A second signal counts only after this: one Ctrl-C often arrives twice, from the terminal and through the parent. */
+const REPEAT_AFTER_MS = 300;
 
 /** The reason of an abort that came from a signal. */
 export class Interrupted extends Error {
@@ -17,13 +20,11 @@ export class Interrupted extends Error {
 export class Interruption implements Disposable {
   readonly #controller = new AbortController();
   readonly #listeners = new Map<StoppingSignal, () => void>();
+  #firstAt = 0;
 
   constructor() {
     for (const name of Object.keys(STOPPING_SIGNALS) as StoppingSignal[]) {
-      const listener = () => {
-        if (this.signal.aborted) Deno.exit(STOPPING_SIGNALS[name]);
-        this.#controller.abort(new Interrupted(name));
-      };
+      const listener = () => this.#receive(name);
       Deno.addSignalListener(name, listener);
       this.#listeners.set(name, listener);
     }
@@ -34,7 +35,17 @@ export class Interruption implements Disposable {
     return this.#controller.signal;
   }
 
-  /** Rejects as soon as a signal came: for waits that take no AbortSignal, as the opening of a FIFO. */
+  #receive(name: StoppingSignal): void {
+    const now = performance.now();
+    if (!this.signal.aborted) {
+      this.#firstAt = now;
+      this.#controller.abort(new Interrupted(name));
+    } else if (now - this.#firstAt >= REPEAT_AFTER_MS) {
+      Deno.exit(STOPPING_SIGNALS[name]);
+    }
+  }
+
+  /** Rejects as soon as a signal arrives: for waits without an AbortSignal, such as the opening of a FIFO. */
   async race<T>(promise: Promise<T>): Promise<T> {
     this.signal.throwIfAborted();
     const { promise: aborted, reject } = Promise.withResolvers<never>();

@@ -1,5 +1,5 @@
 // Turns what is typed after an option into its value, or says what it must be.
-import { InvalidArgumentError } from "npm:commander@^14.0.0";
+import { InvalidArgumentError } from "npm:commander@14.0.3";
 import { formatSize, parseSize } from "./units.ts";
 
 const MAX_BUFFER_SIZE = 1024 ** 3;
@@ -7,6 +7,8 @@ const MAX_WRITE_BEHIND = 1024;
 const MIN_BENCH_SIZE = 1024 ** 2;
 const MAX_BENCH_SIZE = 1024 ** 4;
 const MAX_SECONDS = 3600;
+const MAX_INTERVAL_MS = 3_600_000;
+const UNIT_MS: Record<string, number> = { "": 1, ms: 1, s: 1000, m: 60_000 };
 
 /** Bytes of one buffer. */
 export function bufferSize(text: string): number {
@@ -19,6 +21,15 @@ export function bufferSize(text: string): number {
   return bytes;
 }
 
+/** Bytes that are expected. */
+export function size(text: string): number {
+  const bytes = parseSize(text);
+  if (bytes === undefined) {
+    throw new InvalidArgumentError("It must be a size such as 500M, 10G or 2T");
+  }
+  return bytes;
+}
+
 /** Buffers in flight. */
 export function writeBehind(text: string): number {
   return wholeNumber(text, MAX_WRITE_BEHIND);
@@ -27,6 +38,18 @@ export function writeBehind(text: string): number {
 /** How long a benchmark may take. */
 export function seconds(text: string): number {
   return wholeNumber(text, MAX_SECONDS);
+}
+
+/** Milliseconds from "1s", "500ms", "2m" or "0". */
+export function interval(text: string): number {
+  const [, count, unit = ""] = /^(\d+)(ms|s|m|)$/.exec(text) ?? [];
+  const milliseconds = Number(count) * UNIT_MS[unit]!;
+  if (!(milliseconds <= MAX_INTERVAL_MS) || (unit === "" && milliseconds > 0)) {
+    throw new InvalidArgumentError(
+      "It must be a time such as 500ms, 1s or 5m, at most 60m; 0: never",
+    );
+  }
+  return milliseconds;
 }
 
 /** Bytes of a file that a benchmark writes. */

@@ -26,12 +26,38 @@ export function note(text: string): void {
   warn(`dma: ${inOneLine(text)}\n`);
 }
 
-/** Text that is one line, and that no terminal obeys: control characters, which names of files can have, are spelt. */
+/**
+ * Characters that a terminal obeys or does not show: controls, line separators, and formatting characters, which can reverse
+ * the direction of text. The two joiners are part of words and emoji.
+ */
+const UNSEEN = /[[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]--[\u200c\u200d]]/v;
+const ALL_UNSEEN = new RegExp(UNSEEN, "gv");
+
+/** Whether a text has characters that {@linkcode inOneLine} spells out. */
+export function hasUnseen(text: string): boolean {
+  return UNSEEN.test(text);
+}
+
+/** Spells such characters out as in a shell's `$'...'`: names of files can have any of them. */
 export function inOneLine(text: string): string {
-  return text.replace(/\p{Cc}/gu, (control) => {
-    const spelt = JSON.stringify(control).slice(1, -1);
-    return spelt !== control ? spelt : `\\u${control.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  return text.replace(ALL_UNSEEN, (character) => {
+    const short = JSON.stringify(character).slice(1, -1);
+    if (/^\\[bfnrt]$/.test(short)) return short;
+    const code = character.codePointAt(0)!;
+    return code > 0xffff ? `\\U${hex(code, 8)}` : `\\u${hex(code, 4)}`;
   });
+}
+
+/** A value as JSON, with such characters spelt out. */
+export function jsonText(value: unknown, indent?: number): string {
+  return JSON.stringify(value, null, indent).replace(ALL_UNSEEN, (character) => {
+    if (character === "\n") return character;
+    return character.split("").map((unit) => `\\u${hex(unit.charCodeAt(0), 4)}`).join("");
+  });
+}
+
+function hex(code: number, digits: number): string {
+  return code.toString(16).padStart(digits, "0");
 }
 
 /** What an error says, whatever was thrown. */

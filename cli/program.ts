@@ -1,5 +1,5 @@
 // The commands, their options, and the way from whatever goes wrong to an exit code.
-import { Argument, Command, CommanderError, Option } from "npm:commander@^14.0.0";
+import { Argument, Command, CommanderError, Option } from "npm:commander@14.0.3";
 import config from "../deno.json" with { type: "json" };
 import { DEFAULT_BUFFER_SIZE, DEFAULT_WRITE_BEHIND } from "../mod.ts";
 import { bench, type BenchOptions } from "./bench.ts";
@@ -11,16 +11,23 @@ import {
   benchSize,
   bufferSize,
   commandName,
+  interval,
   pathName,
   seconds,
+  size,
   writeBehind,
 } from "./option_values.ts";
 import { describe, note, print, warn } from "./output.ts";
-import { sourceOf, standardInput } from "./source.ts";
+import { resolveDestination } from "./destination.ts";
+import { type OutputOptions, writeOut } from "./standard_output.ts";
+import { type Source, sourceOf, standardInput } from "./source.ts";
 import { columns, hasColors, styled } from "./styling.ts";
-import { transfer, type TransferOptions } from "./transfer.ts";
+import { transfer } from "./transfer.ts";
+import type { TransferOptions } from "./transfer_options.ts";
 import { formatSize } from "./units.ts";
 
+/** Standard input or standard output in place of a path. */
+const STANDARD = "-";
 const HELP_COLUMNS = 80;
 const BENCH_SECONDS = 10;
 
@@ -29,28 +36,84 @@ function withTransferOptions(command: Command): Command {
     .addOption(
       new Option(
         "--atomic",
-        "let the name appear only when everything is written and durable",
+        "make the file appear only when it is whole and durable",
       ).conflicts("append"),
     )
-    .option("--append", "begin at the end of the file and keep what is there")
+    .option("--append", "start at the end of the file and keep what is there")
+    .addOption(
+      new Option("--no-clobber", "fail if the file exists").conflicts(["atomic", "append"]),
+    )
+    .option(
+      "--size <size>",
+      "bytes expected from a pipe, such as 10G; their space is reserved",
+      size,
+    )
     .option(
       "--buffer-size <size>",
-      `bytes of one buffer, as 512K or 1M (default: ${formatSize(DEFAULT_BUFFER_SIZE)})`,
+      `bytes of one buffer, such as 512K or 1M (default: ${formatSize(DEFAULT_BUFFER_SIZE)})`,
       bufferSize,
     )
     .option(
       "--write-behind <n>",
-      `buffers that may be in flight at once (default: ${DEFAULT_WRITE_BEHIND})`,
+      `buffers in flight at once (default: ${DEFAULT_WRITE_BEHIND})`,
       writeBehind,
     )
-    .addOption(
-      new Option("--direct <how>", "Direct I/O: fail without it, use it where it is, or do without")
-        .choices(["require", "prefer", "off"]).default("prefer"),
+    .addOption(directOption())
+    .option(
+      "--flush-every <time>",
+      "write what has arrived this often, such as 500ms or 5s; 0: only full buffers " +
+        "(default: 1s for a pipe, 0 for a file)",
+      interval,
     )
-    .option("--no-sync", "end without making the data durable")
-    .option("--json", "print one JSON object at the end, instead of a line")
-    .option("--no-progress", "no progress bar on a terminal")
-    .option("--quiet", "say nothing but errors");
+    .option("--verify", "read the data back from the disk and compare")
+    .option("--no-sync", "do not make the data durable")
+    .option("--json", "print one JSON object at the end instead of a line")
+    .option("--no-progress", "draw no progress bar")
+    .option("--quiet", "print nothing but errors");
+}
+
+function directOption(): Option {
+  return new Option(
+    "--direct <how>",
+    "Direct I/O: fail without it, use it where available, or never use it",
+  )
+    .choices(["require", "prefer", "off"]).default("prefer");
+}
+
+/** Options that make no sense for standard output. */
+const FILE_OPTIONS = [
+  ...["atomic", "append", "clobber", "bufferSize", "writeBehind", "direct", "flushEvery", "sync"],
+  ...["json", "preserve", "sparse", "verify"],
+];
+
+/** Ends with an error of usage if one of these options was given. */
+function refuse(command: Command, names: readonly string[], what: string): void {
+  const given = command.options.find((option) =>
+    names.includes(option.attributeName()) &&
+    command.getOptionValueSource(option.attributeName()) === "cli"
+  );
+  if (given) command.error(`error: option '${given.long}' cannot be used with ${what}`);
+}
+
+/** Copies a path or standard input to a file or standard output. */
+async function run(
+  from: string,
+  dest: string,
+  options: TransferOptions,
+  command: Command,
+): Promise<number> {
+  if (dest === STANDARD) refuse(command, FILE_OPTIONS, "standard output");
+  const isInput = from === STANDARD;
+  const open = (): Promise<Source> => isInput ? standardInput() : sourceOf(from);
+  if (isInput && Deno.stdin.isTerminal()) {
+    if (!options.quiet) note("reading what you type; Ctrl-D on a line of its own ends it");
+    // A bar would be drawn between the words.
+    options.progress = false;
+  }
+  const path = isInput ? undefined : from;
+  return dest === STANDARD
+    ? await writeOut(open, options, path)
+    : await transfer(open, dest, options, path);
 }
 
 /** An error of usage in one line that ends in where to look. */
@@ -97,59 +160,80 @@ function program(finish: (code: number) => void): Command {
     )
     .usage("COMMAND [options]")
     .version(config.version, "-V, --version", "print the version number")
-    .helpCommand("help [command]", "the help of a command");
+    .helpCommand("help [command]", "show the help of a command");
 
   withTransferOptions(
     root.command("write")
       .summary("write standard input to a file")
       .description("Write standard input to a file, and make it durable.")
-      .argument("<dest>", "file to write; it is replaced unless --append is given", pathName),
+      .argument("<dest>", "file to write, or - for standard output", pathName),
   )
-    .action(async (dest: string, options: TransferOptions) => {
-      if (Deno.stdin.isTerminal()) {
-        if (!options.quiet) note("reading what you type; Ctrl-D on a line of its own ends it");
-        // A bar would be drawn between the words.
-        options.progress = false;
-      }
-      finish(await transfer(standardInput, dest, options));
+    .action(async (dest: string, options: TransferOptions, command: Command) => {
+      finish(await run(STANDARD, dest, options, command));
     });
 
   withTransferOptions(
     root.command("copy")
-      .summary("copy a file, or what comes out of a FIFO or a device")
-      .description("Copy a file, or what comes out of a FIFO or a device, and make it durable.")
-      .argument("<source>", "what to read", pathName)
-      .argument("<dest>", "file to write; it is replaced unless --append is given", pathName),
+      .summary("copy a file, a FIFO or a device")
+      .description("Copy a file, or the contents of a FIFO or a device, and make the copy durable.")
+      .argument("<source>", "what to read, or - for standard input", pathName)
+      .argument(
+        "<dest>",
+        "file or directory to write to, or - for standard output",
+        pathName,
+      ),
   )
-    .action(async (source: string, dest: string, options: TransferOptions) => {
-      finish(await transfer(() => sourceOf(source), dest, options, source));
+    .option("-p, --preserve", "keep exact mode, owner and times of the source")
+    .addOption(
+      new Option("--sparse <when>", "keep the holes of the source, or write zeros instead")
+        .choices(["auto", "never"]).default("auto"),
+    )
+    .action(async (source: string, dest: string, options: TransferOptions, command: Command) => {
+      if (source === STANDARD) refuse(command, ["preserve", "sparse"], "standard input");
+      const target = source === STANDARD ? dest : await resolveDestination(dest, source);
+      finish(await run(source, target, options, command));
+    });
+
+  root.command("read")
+    .summary("write a file to standard output")
+    .description("Write a file to standard output, past the page cache.")
+    .argument("<file>", "what to read", pathName)
+    .addOption(directOption())
+    .option("--no-progress", "draw no progress bar")
+    .option("--quiet", "print nothing but errors")
+    .action(async (file: string, options: OutputOptions & Pick<TransferOptions, "direct">) => {
+      finish(await writeOut(() => sourceOf(file, options.direct), options, file));
     });
 
   root.command("doctor")
-    .summary("say what works here, and what would mend the rest")
-    .description("Say what works on this machine and path, and what would mend the rest.")
-    .argument("[path]", "directory or file that Direct I/O is tried on", pathName, ".")
+    .summary("report what works here, and how to fix the rest")
+    .description("Report what works on this machine and path, and how to fix the rest.")
+    .argument("[path]", "directory or file to try Direct I/O on", pathName, ".")
     .option("--json", "print one JSON object")
     .action(async (path: string, options: DoctorOptions) => {
       finish(await doctor(path, options));
     });
 
   root.command("bench")
-    .summary("how fast is this disk, beside Deno's own way")
-    .description("Measure how fast a disk is by this module, and by Deno's own way.")
+    .summary("measure this disk, beside Deno's own way")
+    .description("Measure how fast this module and Deno's own way write and read a disk.")
     .argument("[dir]", "directory to write in", pathName, ".")
-    .option("--seconds <n>", "time it may take, about", seconds, BENCH_SECONDS)
-    .option("--size <size>", "bytes of each file, as 256M (default: what fits the time)", benchSize)
+    .option("--seconds <n>", "approximate time it may take", seconds, BENCH_SECONDS)
+    .option(
+      "--size <size>",
+      "bytes of each file, such as 256M (default: what fits the time)",
+      benchSize,
+    )
     .option("--json", "print one JSON object")
     .action(async (dir: string, options: BenchOptions) => {
       finish(await bench(dir, options));
     });
 
   root.command("completion")
-    .summary("print a script that completes in a shell")
-    .description("Print the script that lets a shell complete commands and options.")
+    .summary("print a completion script for a shell")
+    .description("Print a script with which a shell completes commands and options.")
     .addArgument(new Argument("<shell>", "the shell").choices(SHELLS))
-    .option("--name <name>", "the name dma was installed under", commandName, "dma")
+    .option("--name <name>", "name that dma is installed under", commandName, "dma")
     .action((shell: string, options: { name: string }) => {
       print(completion(root, shell, options.name));
     });

@@ -1,12 +1,12 @@
 // What to do about an error, for those where that is known: a message alone leaves people to look it up.
-import { inOneLine } from "./output.ts";
+import { hasUnseen, inOneLine } from "./output.ts";
 
 /** What was being done when an error came. */
 export interface Circumstance {
   /** What is read, where that has a path. */
   source?: string | undefined;
-  /** What is written. */
-  dest: string;
+  /** What is written; absent where that is standard output. */
+  dest?: string;
   /** Whether that is a directory to write in. */
   directory?: boolean;
   /** Whether it is to appear only when it is whole, which takes permission for its directory. */
@@ -55,7 +55,8 @@ export function remedyFor(error: unknown, at: Circumstance): string | undefined 
   if (error instanceof Deno.errors.NotCapable) return permissionFlags(at);
   if (code === null) return undefined;
   if (!at.sourceOpen || isOfSource(error, at)) return forSource(code, at);
-  return forDest(code, error, at) ?? ANYWHERE[code];
+  const remedy = at.dest === undefined ? undefined : forDest(code, error, at.dest, at.directory);
+  return remedy ?? ANYWHERE[code];
 }
 
 /** Whether reading failed: by this module, or by a stream of Deno's, whose errors do not say what was being done. */
@@ -66,19 +67,19 @@ function isOfSource(error: unknown, { source, directory }: Circumstance): boolea
 
 /** The flags that a transfer needs, where one was missing. */
 function permissionFlags({ source, dest, atomic = false }: Circumstance): string {
-  const written = atomic ? parentOf(dest) : dest;
+  const written = dest === undefined || !atomic ? dest : parentOf(dest);
   const read = [source, written].filter((path) => path !== undefined).map(quoted).join(",");
-  return `give these before the name of the program: --allow-ffi --allow-read=${read} --allow-write=${
-    quoted(written)
-  }`;
+  const flags = ["--allow-ffi", `--allow-read=${read}`];
+  if (written !== undefined) flags.push(`--allow-write=${quoted(written)}`);
+  return `give these before the name of the program: ${flags.join(" ")}`;
 }
 
 function forSource(code: string, { source, dest }: Circumstance): string | undefined {
   switch (code) {
-    case "EISDIR":
-      return `pack it first: tar c ${
-        source === undefined ? "FOLDER" : quoted(source)
-      } | dma write ${quoted(dest)}`;
+    case "EISDIR": {
+      const pack = `pack it first: tar c ${source === undefined ? "FOLDER" : quoted(source)}`;
+      return dest === undefined ? pack : `${pack} | dma write ${quoted(dest)}`;
+    }
     case "EACCES":
       if (source === undefined) return undefined;
       return `the permissions of the file system forbid it, not Deno's: ls -l ${quoted(source)}`;
@@ -90,7 +91,8 @@ function forSource(code: string, { source, dest }: Circumstance): string | undef
 function forDest(
   code: string,
   error: unknown,
-  { dest, directory = false }: Circumstance,
+  dest: string,
+  directory = false,
 ): string | undefined {
   const message = error instanceof Error ? error.message : "";
   const where = directory ? dest : parentOf(dest);
@@ -99,14 +101,17 @@ function forDest(
     case "ENOENT":
       if (!isMissing(where)) return undefined;
       return `make ${directory ? "it" : "its directory"} first: mkdir -p ${parent}`;
+    case "EEXIST":
+      return "without --no-clobber it would be replaced";
     case "EISDIR":
-      return `name a file in it, as ${quoted(`${dest.replace(/\/+$/, "")}/NAME`)}`;
+      if (isMissing(dest)) return `make the directory first: mkdir -p ${quoted(dest)}`;
+      return `name a file in it, such as ${quoted(`${dest.replace(/\/+$/, "")}/NAME`)}`;
     case "EACCES":
       return `the permissions of the file system forbid it, not Deno's: ls -ld ${parent} ${
         quoted(dest)
       }`;
     case "EPERM":
-      return `it may be immutable or for appending only: lsattr ${quoted(dest)}`;
+      return `it may be immutable or append-only: lsattr ${quoted(dest)}`;
     case "EROFS":
       return `its file system is mounted read-only: findmnt -T ${parent}`;
     case "ENOSPC":
@@ -114,8 +119,10 @@ function forDest(
     case "ETXTBSY":
       return "it is a program that is running: --atomic replaces it";
     case "EOPNOTSUPP":
-      if (message.includes("Direct I/O")) return "--direct prefer takes the page cache there";
-      if (message.includes("regular file")) return "use cat or dd for what is no regular file";
+      if (message.includes("Direct I/O")) return "--direct prefer uses the page cache there";
+      if (message.includes("regular file")) {
+        return "use cat or dd to write to anything but a regular file";
+      }
       return undefined;
     default:
       return undefined;
@@ -124,8 +131,8 @@ function forDest(
 
 const ANYWHERE: Record<string, string> = {
   EDQUOT: "your quota is used up: quota -s",
-  EFBIG: "where a limit is the reason, ulimit -f unlimited lifts it",
-  EIO: "where a device failed, dmesg says more",
+  EFBIG: "if a limit is the reason, ulimit -f unlimited lifts it",
+  EIO: "if a device failed, dmesg says more",
   EMFILE: "ulimit -n 4096 allows more",
   ENOMEM: "a smaller --buffer-size or --write-behind takes less memory",
 };
@@ -163,6 +170,6 @@ function parentOf(path: string): string {
 
 /** A path as a shell takes it, in one line. */
 export function quoted(path: string): string {
-  if (/\p{Cc}/u.test(path)) return `$'${inOneLine(path.replace(/[\\']/g, "\\$&"))}'`;
+  if (hasUnseen(path)) return `$'${inOneLine(path.replace(/[\\']/g, "\\$&"))}'`;
   return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
 }

@@ -1,12 +1,103 @@
 // Where the bytes of a transfer come from, and what is known of them beforehand.
-import { DmaFile } from "../mod.ts";
+import { DmaFile, DmaStreamReader } from "../mod.ts";
+import { dataRanges } from "./data_ranges.ts";
+import { Descriptor } from "./descriptor.ts";
+import type { DirectMode, SparseMode } from "./transfer_options.ts";
 
-/** A stream of bytes, and the file behind it where that can be told. */
+/** A stream of bytes. */
+export type ByteStream = ReadableStream<Uint8Array<ArrayBuffer>>;
+
+/** A run of bytes of a source. */
+export interface Part {
+  /** Where its first byte stands in the source. */
+  readonly position: number;
+  readonly readable: ByteStream;
+  /** Whether it is all of the source. */
+  readonly isWhole: boolean;
+}
+
+/** What is read. */
 export interface Source {
-  /** The bytes. */
-  readonly readable: ReadableStream<Uint8Array<ArrayBuffer>>;
   /** The file that is read; absent where the permissions do not let one ask. */
   readonly info: Deno.FileInfo | undefined;
+  /** All of it, in order. The gaps between parts, and behind the last one, are holes. */
+  parts(sparse: SparseMode): AsyncIterable<Part>;
+  /** Its length with the hole at its end, after all parts were read. Only regular files have such holes. */
+  length?(): Promise<number>;
+  /** Lets go of it. */
+  close(): Promise<void>;
+}
+
+/** A source that can only be read from beginning to end. */
+export class StreamSource implements Source {
+  readonly info: Deno.FileInfo | undefined;
+  readonly #readable: ByteStream;
+
+  constructor(readable: ByteStream, info?: Deno.FileInfo) {
+    this.#readable = readable;
+    this.info = info;
+  }
+
+  async *parts(): AsyncGenerator<Part> {
+    yield { position: 0, readable: this.#readable, isWhole: true };
+  }
+
+  async close(): Promise<void> {
+    // Rejects if the stream has failed or is locked: there is nothing left to cancel.
+    await this.#readable.cancel().catch(() => {});
+  }
+}
+
+/** A regular file, read with Direct I/O where it has it. */
+class FileSource implements Source {
+  readonly info: Deno.FileInfo;
+  readonly #file: DmaFile;
+
+  private constructor(file: DmaFile, info: Deno.FileInfo) {
+    this.#file = file;
+    this.info = info;
+  }
+
+  /** Undefined for a file of the kernel: those of /sys claim to be regular files. */
+  static async open(path: string, direct: DirectMode): Promise<FileSource | undefined> {
+    try {
+      const file = await DmaFile.open(path, { direct });
+      return new FileSource(file, await file.stat());
+    } catch (error) {
+      if (error instanceof Deno.errors.NotSupported && direct !== "require") return undefined;
+      throw error;
+    }
+  }
+
+  async *parts(sparse: SparseMode): AsyncGenerator<Part> {
+    if (sparse === "never") return yield this.#part(0);
+    const { size } = this.info;
+    let isEmpty = true;
+    for await (const { start, end } of dataRanges(Descriptor.of(this.info), size)) {
+      isEmpty = false;
+      // The last part has no end, so that appended bytes are read too.
+      yield this.#part(start, end < size ? end : undefined);
+    }
+    if (isEmpty) yield this.#part(0, 0);
+  }
+
+  #part(position: number, end?: number): Part {
+    const readable = new DmaStreamReader(this.#file, {
+      start: position,
+      closeFile: false,
+      ...(end === undefined ? {} : { end }),
+    });
+    return { position, readable, isWhole: position === 0 && end === undefined };
+  }
+
+  async length(): Promise<number> {
+    // Bytes that were appended since are no hole.
+    return Math.min(this.info.size, await this.#file.size());
+  }
+
+  async close(): Promise<void> {
+    await this.#file.close();
+  }
 }
 
 /** Standard input. A terminal, a pipe or a redirected file. */
@@ -14,27 +105,20 @@ export async function standardInput(): Promise<Source> {
   const path = "/dev/stdin";
   const info = await Deno.stat(path).catch(() => undefined);
   if (info) refuseDirectory(info, "read", path);
-  return { readable: Deno.stdin.readable, info };
+  return new StreamSource(Deno.stdin.readable, info);
 }
 
 /** A file by its path: also a FIFO, a device, or /dev/stdin. Nothing is read before the stream is. */
-export async function sourceOf(path: string): Promise<Source> {
+export async function sourceOf(path: string, direct: DirectMode = "prefer"): Promise<Source> {
   const info = await Deno.stat(path);
   refuseDirectory(info, "open", path);
-  const { readable } = await open(path, info);
-  // What it hands out is never shared memory, which the type leaves open.
-  return { readable: readable as ReadableStream<Uint8Array<ArrayBuffer>>, info };
+  const file = hasLength(info) ? await FileSource.open(path, direct) : undefined;
+  return file ?? new StreamSource((await Deno.open(path)).readable, info);
 }
 
 function refuseDirectory(info: Deno.FileInfo, op: string, path: string): void {
   if (!info.isDirectory) return;
   throw new Deno.errors.IsADirectory(`Is a directory (os error 21): ${op} '${path}'`);
-}
-
-async function open(path: string, info: Deno.FileInfo): Promise<DmaFile | Deno.FsFile> {
-  if (!hasLength(info)) return await Deno.open(path);
-  // DmaFile refuses what is no real file, as those of /sys, though they say that they are.
-  return await DmaFile.open(path).catch(() => Deno.open(path));
 }
 
 // Files of /proc say 0 and are not empty.
@@ -45,6 +129,11 @@ function hasLength(info: Deno.FileInfo): boolean {
 /** How many bytes will come, where the source is a file that has a length. */
 export function sizeOf({ info }: Source): number | undefined {
   return info && hasLength(info) ? info.size : undefined;
+}
+
+/** Whether the source may pause: all but regular files and disks do. */
+export function isSlow({ info }: Source): boolean {
+  return info === undefined || !(info.isFile || info.isBlockDevice);
 }
 
 /** Throws where `dest` is the very file that is read: truncating it would lose it, appending to it would never end. */

@@ -1,21 +1,13 @@
 // Bold and colours for terminals. Deno itself knows NO_COLOR, so that no permission for the environment is asked for.
+import { styleText } from "node:util";
 
 /** How a piece of text can look. */
-export type Style = "bold" | "dim" | "red" | "green" | "yellow" | "cyan";
-
-const CODES: Record<Style, [on: number, off: number]> = {
-  bold: [1, 22],
-  dim: [2, 22],
-  red: [31, 39],
-  green: [32, 39],
-  yellow: [33, 39],
-  cyan: [36, 39],
-};
+export type Style = "bold" | "red" | "green" | "yellow" | "cyan";
 
 /** Text with the escape sequences of a style around it. */
 export function styled(text: string, style: Style): string {
-  const [on, off] = CODES[style];
-  return `\x1b[${on}m${text}\x1b[${off}m`;
+  // Whether the stream takes colours is decided by hasColors: node's own check reads the environment.
+  return styleText(style, text, { validateStream: false });
 }
 
 /** Whether what is written there may be styled. */

@@ -1,36 +1,26 @@
-// The main job: one stream into one file, stopped in good order, and one line, or one object, about how it went.
+// Writes the parts of a source into one file, and ends it in good order whatever happens.
 import { assertPlatform } from "../ffi/platform.ts";
-import { DmaFile, DmaStreamWriter, engineInfo } from "../mod.ts";
+import { type AttributePlan, planAttributes } from "./attributes.ts";
+import { Descriptor } from "./descriptor.ts";
+import { Destination } from "./destination.ts";
 import { EXIT_IO_ERROR, EXIT_OK, STOPPING_SIGNALS } from "./exit_codes.ts";
 import { Interrupted, Interruption } from "./interruption.ts";
-import { describe, note, print } from "./output.ts";
+import { describe, jsonText, note, print } from "./output.ts";
 import { showProgress } from "./progress.ts";
-import { errorFacts, remedyFor } from "./remedies.ts";
-import { refuseSameFile, sizeOf, type Source } from "./source.ts";
-import type { TransferReport } from "./transfer_report.ts";
-import { formatRate, formatSize } from "./units.ts";
+import { remedyFor } from "./remedies.ts";
+import { isSlow, refuseSameFile, sizeOf, type Source } from "./source.ts";
+import type { TransferOptions } from "./transfer_options.ts";
+import {
+  type Outcome,
+  remainsOf,
+  reportOf,
+  summaryOf,
+  type TransferReport,
+} from "./transfer_report.ts";
+import { Verification } from "./verification.ts";
 
-/** What the command line says of a transfer. */
-export interface TransferOptions {
-  /** The name appears only when everything is written and durable. */
-  atomic?: boolean;
-  /** Begin at the end of the file, and keep what is there. */
-  append?: boolean;
-  /** Bytes of one buffer. */
-  bufferSize?: number;
-  /** Buffers in flight. */
-  writeBehind?: number;
-  /** What to do where the file system refuses Direct I/O. */
-  direct: "require" | "prefer" | "off";
-  /** Make the data durable before the end. */
-  sync: boolean;
-  /** Draw progress, where there is a terminal. */
-  progress: boolean;
-  /** Say nothing but errors. */
-  quiet?: boolean;
-  /** One JSON object on standard output instead of a line on standard error. */
-  json?: boolean;
-}
+/** How often the bytes of a slow source are written, unless told otherwise. */
+const FLUSH_EVERY_MS = 1000;
 
 /**
  * Writes a source into `dest`. Resolves to the exit code; it is 0 only when the close of the file resolved.
@@ -43,25 +33,39 @@ export async function transfer(
   options: TransferOptions,
   from?: string,
 ): Promise<number> {
-  // First of all: elsewhere the signals that are listened for differ as well.
+  // Before the signal handlers: other platforms do not have all of these signals.
   assertPlatform();
   using interruption = new Interruption();
   const job = new Job(dest, options, from);
   try {
     await job.run(open, interruption);
   } catch (error) {
-    await job.stop(error);
-    return await tellFailure(job, error, options);
+    return await tellFailure(job, error);
   }
-  if (options.json) return printReport(await job.report(EXIT_OK));
-  if (!options.quiet) note(job.summary());
+  if (options.json) return printReport(await reportOf(job));
+  if (!options.quiet) note(summaryOf(job));
   return EXIT_OK;
+}
+
+async function tellFailure(job: Job, error: unknown): Promise<number> {
+  const { options, destination } = job;
+  const signal = error instanceof Interrupted ? error.by : undefined;
+  const exitCode = signal === undefined ? EXIT_IO_ERROR : STOPPING_SIGNALS[signal];
+  const remedy = job.remedy(error);
+  if (signal === undefined) {
+    note(remedy === undefined ? describe(error) : `${describe(error)}; ${remedy}`);
+  }
+  if (!options.quiet && (signal || destination)) {
+    note(`${signal ? `stopped by ${signal}` : "failed"}; ${await remainsOf(job)}`);
+  }
+  if (!options.json) return exitCode;
+  return printReport(await reportOf(job, { exitCode, signal, error, remedy }));
 }
 
 /** Resolves to the exit code of the report, or to that of a failure where nobody could be given it. */
 function printReport(report: TransferReport): number {
   try {
-    print(JSON.stringify(report));
+    print(jsonText(report));
     return report.exitCode;
   } catch (error) {
     const kept = `${report.bytes} bytes are in ${report.path}`;
@@ -70,178 +74,113 @@ function printReport(report: TransferReport): number {
   }
 }
 
-async function tellFailure(job: Job, error: unknown, options: TransferOptions): Promise<number> {
-  const by = error instanceof Interrupted ? error.by : undefined;
-  const code = by === undefined ? EXIT_IO_ERROR : STOPPING_SIGNALS[by];
-  if (by === undefined) {
-    const remedy = job.remedy(error);
-    note(remedy === undefined ? describe(error) : `${describe(error)}; ${remedy}`);
-  }
-  if (!options.quiet && (by || job.started)) {
-    note(`${by ? `stopped by ${by}` : "failed"}; ${await job.remains()}`);
-  }
-  return options.json ? printReport(await job.report(code, error)) : code;
-}
-
-class Job {
-  readonly #dest: string;
-  readonly #options: TransferOptions;
+class Job implements Outcome {
+  readonly dest: string;
+  readonly options: TransferOptions;
   readonly #from: string | undefined;
   #source: Source | undefined;
-  #file: DmaFile | undefined;
-  #writer: DmaStreamWriter | undefined;
-  #start = 0;
+  destination: Destination | undefined;
+  isKept = false;
+  verifySeconds: number | undefined;
   #began: number | undefined;
   #ended: number | undefined;
-  #isClosed: Promise<boolean> | undefined;
 
   constructor(dest: string, options: TransferOptions, from: string | undefined) {
-    this.#dest = dest;
-    this.#options = options;
+    this.dest = dest;
+    this.options = options;
     this.#from = from;
   }
 
-  /** Whether the file was opened for writing, so that something of it may have changed. */
-  get started(): boolean {
-    return this.#file !== undefined;
+  get seconds(): number {
+    if (this.#began === undefined || this.#ended === undefined) return 0;
+    return (this.#ended - this.#began) / 1000 - (this.verifySeconds ?? 0);
   }
 
   async run(open: () => Promise<Source>, interruption: Interruption): Promise<void> {
-    // The source first: where it cannot be opened, nothing happens to the destination.
+    // The source comes first: if it cannot be opened, the destination is not touched.
     const source = this.#source = await interruption.race(open());
-    await refuseSameFile(source, this.#dest);
-    interruption.signal.throwIfAborted();
-
-    this.#began = performance.now();
-    const { append, progress, quiet } = this.#options;
-    const file = this.#file = await this.#openDest();
-    if (append) this.#start = await file.size();
-    const size = sizeOf(source);
-    const writer = this.#writer = new DmaStreamWriter(file, this.#writerOptions(size));
-
-    const show = progress && !quiet && Deno.stderr.isTerminal();
-    using _bar = show ? await showProgress(size, () => this.#written()) : undefined;
-    await source.readable.pipeTo(writer, { signal: interruption.signal });
-    this.#ended = performance.now();
+    try {
+      await refuseSameFile(source, this.dest);
+      interruption.signal.throwIfAborted();
+      this.#began = performance.now();
+      await this.#write(source, interruption.signal);
+    } finally {
+      this.#ended = performance.now();
+      await source.close();
+    }
   }
 
-  /** After a failure or a signal: lets go of both ends, and waits until the file is cut to what is whole. */
-  async stop(error: unknown): Promise<void> {
-    // What fails in here follows from the first error, which is the one to tell.
-    await this.#source?.readable.cancel(error).catch(() => {});
-    // Closing an atomic file without a writer would give it its name, empty as it is.
-    const writer = this.#writer ?? (this.#options.atomic ? this.#file?.writable : undefined);
-    await writer?.abort(error).catch(() => {});
-    await this.#file?.close().catch(() => {});
-    this.#ended ??= performance.now();
+  async #write(source: Source, signal: AbortSignal): Promise<void> {
+    const { atomic, progress, quiet } = this.options;
+    const size = sizeOf(source) ?? this.options.size;
+    // Nobody sees an atomic file before its end.
+    const canWait = atomic || !isSlow(source);
+    const flushEvery = this.options.flushEvery ?? (canWait ? 0 : FLUSH_EVERY_MS);
+    const destination = this.destination = await Destination.open(this.dest, {
+      ...this.options,
+      flushEvery,
+      sizeHint: size ?? 0,
+      attributes: await this.#attributes(source),
+    });
+    const show = progress && !quiet && Deno.stderr.isTerminal();
+    const verification = this.options.verify ? new Verification() : undefined;
+    try {
+      {
+        using _bar = show ? showProgress(size, () => destination.accepted) : undefined;
+        await this.#takeAll(source, destination, verification, signal);
+      }
+      if (verification) {
+        await destination.file.syncData();
+        const { file, holes, start, written } = destination;
+        const began = performance.now();
+        using _bar = show ? showProgress(written - holes, () => verification.readBack) : undefined;
+        await verification.check(file, start, signal);
+        this.verifySeconds = (performance.now() - began) / 1000;
+      }
+      signal.throwIfAborted();
+    } catch (error) {
+      if (atomic) await destination.discard(error);
+      // After a failure of the file this rejects with the same error. A failure here outweighs a signal.
+      else await this.#keep(destination, false);
+      throw error;
+    }
+    await this.#keep(destination, true);
+  }
+
+  async #takeAll(
+    source: Source,
+    destination: Destination,
+    verification: Verification | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { append, sparse = "never" } = this.options;
+    const mode = append ? "never" : sparse;
+    for await (const part of source.parts(mode)) {
+      await destination.take(verification?.watch(part) ?? part, signal);
+    }
+    if (mode === "auto" && source.length) await destination.extend(await source.length());
+  }
+
+  async #attributes({ info }: Source): Promise<AttributePlan> {
+    const { atomic, preserve } = this.options;
+    const copied = this.#from !== undefined && info?.isFile ? info : undefined;
+    const replaced = atomic ? await Deno.lstat(this.dest).catch(() => undefined) : undefined;
+    return planAttributes({
+      copied,
+      replaced: replaced?.isFile ? replaced : undefined,
+      preserved: copied && preserve ? Descriptor.of(copied).times : undefined,
+    });
+  }
+
+  async #keep(destination: Destination, isWhole: boolean): Promise<void> {
+    await destination.keep(isWhole);
+    this.isKept = true;
   }
 
   /** What to do about an error. */
   remedy(error: unknown): string | undefined {
     const sourceOpen = this.#source !== undefined;
-    const { atomic = false } = this.#options;
-    return remedyFor(error, { source: this.#from, dest: this.#dest, atomic, sourceOpen });
-  }
-
-  /** What was done, and how. */
-  summary(): string {
-    const seconds = this.#seconds();
-    const bytes = this.#written();
-    const file = this.#file!;
-    const writer = this.#writer!;
-    const { append, atomic, sync } = this.#options;
-    return [
-      `${append ? "appended" : "wrote"} ${bytes} bytes${
-        bytes < 1024 ? "" : ` (${formatSize(bytes)})`
-      } to ${this.#dest}`,
-      `${seconds.toFixed(2)} s, ${formatRate(bytes, seconds)}`,
-      `${file.direct ? "Direct I/O" : "page cache"}, ${engineInfo().engine}`,
-      `${writer.writeBehind} x ${formatSize(writer.bufferSize)}`,
-      // An atomic file gets its name only when it is durable.
-      sync || atomic ? "synced" : "not synced",
-    ].join("; ");
-  }
-
-  /** What is left of a transfer that did not come to its end. */
-  async remains(): Promise<string> {
-    const { atomic, append } = this.#options;
-    if (this.#file === undefined) return `${this.#dest} was not touched`;
-    // A signal can come while the last close is under way; then everything is there after all.
-    if (await this.#closed()) return `everything had been written: ${this.summary()}`;
-    if (atomic) return `nothing kept, ${this.#dest} is as it was before`;
-    const kept = `kept the first ${this.#written()} ${
-      append ? "appended " : ""
-    }bytes in ${this.#dest}`;
-    const size = await Deno.stat(this.#dest).then(({ size }) => size, () => undefined);
-    return size === this.#start + this.#written()
-      ? kept
-      : `${kept}, but could not cut it there: it is ${size ?? "an unknown number of"} bytes long`;
-  }
-
-  /** The same for programs. */
-  async report(exitCode: number, error?: unknown): Promise<TransferReport> {
-    const { append = false, atomic = false, sync } = this.#options;
-    const whole = exitCode === EXIT_OK || await this.#closed();
-    const bytes = whole || !atomic ? this.#written() : 0;
-    const seconds = this.#seconds();
-    const interrupted = error instanceof Interrupted;
-    const stat = await Deno.stat(this.#dest).catch(() => undefined);
-    return {
-      ok: exitCode === EXIT_OK,
-      bytes,
-      seconds: Math.round(seconds * 1e6) / 1e6,
-      rate: seconds > 0 ? Math.round(bytes / seconds) : 0,
-      path: this.#dest,
-      direct: this.#file?.direct ?? null,
-      engine: this.#file === undefined ? null : engineInfo().engine,
-      bufferSize: this.#writer?.bufferSize ?? null,
-      writeBehind: this.#writer?.writeBehind ?? null,
-      synced: whole && (sync || atomic),
-      atomic,
-      appended: append,
-      fileSize: stat?.isFile ? stat.size : null,
-      signal: interrupted ? error.by : null,
-      error: error === undefined || interrupted
-        ? null
-        : errorFacts(error, describe(error), this.remedy(error)),
-      exitCode,
-    };
-  }
-
-  #seconds(): number {
-    if (this.#began === undefined) return 0;
-    return ((this.#ended ?? performance.now()) - this.#began) / 1000;
-  }
-
-  #written(): number {
-    return Math.max(0, (this.#writer?.currentFlushedPos ?? 0) - this.#start);
-  }
-
-  /** Whether the file was closed without an error after all. Asked twice, answered once: a stream is locked only once. */
-  #closed(): Promise<boolean> {
-    return this.#isClosed ??= this.#askClosed();
-  }
-
-  async #askClosed(): Promise<boolean> {
-    if (this.#writer === undefined || this.#writer.locked) return false;
-    return await this.#writer.getWriter().closed.then(() => true, () => false);
-  }
-
-  #openDest(): Promise<DmaFile> {
-    const { append, atomic = false, direct } = this.#options;
-    return append
-      ? DmaFile.open(this.#dest, { write: true, create: true, direct })
-      : DmaFile.create(this.#dest, { atomic, direct });
-  }
-
-  #writerOptions(sizeHint: number | undefined) {
-    const { append = false, bufferSize, sync, writeBehind } = this.#options;
-    return {
-      append,
-      syncOnClose: sync,
-      ...(bufferSize === undefined ? {} : { bufferSize }),
-      ...(writeBehind === undefined ? {} : { writeBehind }),
-      ...(sizeHint === undefined ? {} : { sizeHint }),
-    };
+    const { atomic = false } = this.options;
+    return remedyFor(error, { source: this.#from, dest: this.dest, atomic, sourceOpen });
   }
 }

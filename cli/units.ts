@@ -1,8 +1,14 @@
 // Sizes as people type and read them, in powers of 1024.
 
 const UNITS = ["bytes", "KiB", "MiB", "GiB", "TiB"];
-const SIZE = /^(\d+)([KMG]?)(?:i?B)?$/i;
-const FACTORS: Record<string, number> = { "": 1, K: 1024, M: 1024 ** 2, G: 1024 ** 3 };
+const SIZE = /^(\d+)([KMGT]?)(?:i?B)?$/i;
+const FACTORS: Record<string, number> = {
+  "": 1,
+  K: 1024,
+  M: 1024 ** 2,
+  G: 1024 ** 3,
+  T: 1024 ** 4,
+};
 
 /** Bytes from "4096", "512K", "1M", "1MiB" or "1GB"; `undefined` for anything else. */
 export function parseSize(text: string): number | undefined {
@@ -15,7 +21,8 @@ export function parseSize(text: string): number | undefined {
 export function formatSize(bytes: number): string {
   let value = bytes;
   let unit = 0;
-  while (value >= 1024 && unit < UNITS.length - 1) {
+  // What rounds to 1024.0 is one of the next unit.
+  while (value >= 1023.95 && unit < UNITS.length - 1) {
     value /= 1024;
     unit++;
   }
@@ -23,9 +30,26 @@ export function formatSize(bytes: number): string {
   return `${value.toFixed(digits)} ${bytes === 1 ? "byte" : UNITS[unit]}`;
 }
 
-/** MiB a second, with one decimal; 0.0 where no time passed. */
+/** An exact count of bytes; from 1 KiB on also as {@linkcode formatSize}. */
+export function formatCount(bytes: number): string {
+  const exact = `${bytes} ${bytes === 1 ? "byte" : "bytes"}`;
+  return bytes < 1024 ? exact : `${exact} (${formatSize(bytes)})`;
+}
+
+/** Bytes a second in a suitable unit, such as "1.2 GiB/s"; 0 if no time passed. */
 export function formatRate(bytes: number, seconds: number): string {
-  return `${(seconds > 0 ? bytes / 1024 ** 2 / seconds : 0).toFixed(1)} MiB/s`;
+  const rate = seconds > 0 ? bytes / seconds : 0;
+  return `${formatSize(rate < 1024 ? Math.round(rate) : rate)}/s`;
+}
+
+/** Time and rate. Below a second and a mebibyte there is no rate: it would measure the latency. */
+export function formatPace(bytes: number, seconds: number): string {
+  const time = seconds < 1
+    ? `${Math.max(1, Math.round(seconds * 1000))} ms`
+    : seconds < 60
+    ? `${seconds.toFixed(2)} s`
+    : formatDuration(seconds);
+  return seconds < 1 && bytes < 1024 ** 2 ? time : `${time}, ${formatRate(bytes, seconds)}`;
 }
 
 /** Seconds as "5 s", "1:05" or "1:02:03". */

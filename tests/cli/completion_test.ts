@@ -36,11 +36,16 @@ Deno.test({
   async fn() {
     const completion = await script("bash");
     const offered = (...words: string[]) => inBash(completion, "dma", ...words);
-    assertEquals(await offered(""), ["write", "copy", "doctor", "bench", "completion", "help"]);
+    const commands = ["write", "copy", "read", "doctor", "bench", "completion", "help"];
+    assertEquals(await offered(""), commands);
     assertEquals(await offered("co"), ["copy", "completion"]);
     assertEquals(await offered("--v"), ["--version"]);
     assertEquals(await offered("write", "--wr"), ["--write-behind"]);
-    assertEquals(await offered("copy", "a", "--no"), ["--no-sync", "--no-progress"]);
+    assertEquals(await offered("copy", "a", "--no"), [
+      "--no-clobber",
+      "--no-sync",
+      "--no-progress",
+    ]);
     assertEquals(await offered("write", "--direct", ""), ["require", "prefer", "off"]);
     // In --direct=p the sign is a word by itself.
     assertEquals(await offered("write", "--direct", "="), ["require", "prefer", "off"]);
@@ -76,7 +81,7 @@ Deno.test({
   ignore: !hasBash,
   async fn() {
     const completion = await script("bash");
-    for (const command of ["write", "copy", "doctor", "bench", "completion"]) {
+    for (const command of ["write", "copy", "read", "doctor", "bench", "completion"]) {
       const { stdout } = await dma([command, "--help"]);
       const [options = ""] = stdout.split("\nExamples:");
       const listed = [...options.matchAll(/^ {2}(?:-\w, )?(--[\w-]+)/gm)].map(([, flag]) => flag);

@@ -7,25 +7,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { findMount } from "../../cli/system_facts.ts";
-import { formatSize, parseSize } from "../../cli/units.ts";
 import { assertBytes, CLI, dma, names, pattern, testInDirectory } from "./process.ts";
-
-Deno.test("parseSize() takes bytes and powers of 1024, and nothing else", () => {
-  assertEquals(
-    ["0", "4096", "512K", "512k", "1M", "1MiB", "2GB"].map(parseSize),
-    [0, 4096, 524_288, 524_288, 1_048_576, 1_048_576, 2_147_483_648],
-  );
-  for (const wrong of ["", "K", "-1", "1.5M", "1X", "1e6", "9999999999999999999", "0x10"]) {
-    assertEquals(parseSize(wrong), undefined, wrong);
-  }
-});
-
-Deno.test("formatSize() uses the largest unit that leaves at least one", () => {
-  assertEquals(
-    [0, 1, 1023, 1024, 1536, 1_048_576, 3 * 1024 ** 4].map(formatSize),
-    ["0 bytes", "1 byte", "1023 bytes", "1 KiB", "1.5 KiB", "1 MiB", "3 TiB"],
-  );
-});
 
 Deno.test("findMount() takes the longest mount point, the last one where there are two, and unescapes it", () => {
   const mountinfo = [

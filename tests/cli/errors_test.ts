@@ -36,7 +36,10 @@ testInDirectory(
 );
 
 testInDirectory("dma write to a directory asks for a name in it", async (dir) => {
-  assertStringIncludes(await errorOf("write", `${dir}/`), `; name a file in it, as ${dir}/NAME\n`);
+  assertStringIncludes(
+    await errorOf("write", `${dir}/`),
+    `; name a file in it, such as ${dir}/NAME\n`,
+  );
 });
 
 testInDirectory("dma copy of a directory says how to pack it", async (dir) => {
@@ -86,7 +89,7 @@ testInDirectory("dma write over a dangling link makes no claim about a directory
 });
 
 testInDirectory("dma write to a device or a FIFO says what writes to them", async (dir) => {
-  const cat = /; use cat or dd for what is no regular file\n$/;
+  const cat = /; use cat or dd to write to anything but a regular file\n$/;
   assertMatch(await errorOf("write", "/dev/null"), cat);
   await new Deno.Command("mkfifo", { args: [`${dir}/fifo`] }).output();
   assertMatch(await errorOf("write", "--atomic", `${dir}/fifo`), cat);

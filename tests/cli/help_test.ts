@@ -5,7 +5,7 @@ import { STOPPING_SIGNALS } from "../../cli/exit_codes.ts";
 import { formatSize } from "../../cli/units.ts";
 import { CLI, dma } from "./process.ts";
 
-const COMMANDS = ["write", "copy", "doctor", "bench", "completion"];
+const COMMANDS = ["write", "copy", "read", "doctor", "bench", "completion"];
 
 async function help(...args: string[]): Promise<string> {
   const { code, stdout, stderr } = await dma([...args, "--help"]);

@@ -16,10 +16,12 @@ testInDirectory("dma write --json prints one object and no line", async (dir) =>
   assertEquals(rest, {
     ok: true,
     bytes: 200_001,
+    holes: 0,
     path: `${dir}/out`,
     bufferSize: 65_536,
     writeBehind: 3,
     synced: true,
+    verified: false,
     atomic: false,
     appended: false,
     fileSize: 200_001,
@@ -101,7 +103,7 @@ for (const atomic of [false, true]) {
       await stdin.abort().catch(() => {});
       assertEquals(code, 130);
       const { ok, signal, error, bytes, fileSize, synced, exitCode } = parse(stdout);
-      assertEquals([ok, signal, error, synced, exitCode], [false, "SIGINT", null, false, 130]);
+      assertEquals([ok, signal, error, synced, exitCode], [false, "SIGINT", null, !atomic, 130]);
       const { size } = await Deno.stat(`${dir}/out`);
       assertEquals(fileSize, size);
       assertEquals(bytes, atomic ? 0 : size);

@@ -16,7 +16,8 @@ export function spawn(...args: string[]): Deno.ChildProcess {
   return spawnWith({}, args);
 }
 
-function spawnWith(env: Record<string, string>, args: string[]): Deno.ChildProcess {
+/** As {@linkcode spawn}, with variables of the environment. */
+export function spawnWith(env: Record<string, string>, args: string[]): Deno.ChildProcess {
   return new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "--no-check", CLI, ...args],
     stdin: "piped",

@@ -1,0 +1,66 @@
+// Mode, owner and times of the file that is written, as cp(1) sets them. The mode is never wider than the final one.
+import type { Descriptor, Times } from "./descriptor.ts";
+
+/** What a file gets when all its bytes are there. */
+export interface Attributes {
+  mode: number;
+  uid: number | null;
+  gid: number | null;
+  /** Absent: the times of the writes. */
+  times?: Times | undefined;
+}
+
+/** The mode that a file is created with, and what it gets at the end. */
+export interface AttributePlan {
+  /** Permission bits of a new file, less the umask. */
+  creationMode: number;
+  /** Absent: the file stays as it was created. */
+  final?: Attributes;
+}
+
+const PERMISSIONS = 0o777;
+const SPECIAL = 0o6000;
+const OWNER_ONLY = 0o700;
+
+/** What decides the attributes. */
+export interface AttributeSources {
+  /** The regular file that is copied. */
+  copied?: Deno.FileInfo | undefined;
+  /** The file whose name an atomic file takes over. */
+  replaced?: Deno.FileInfo | undefined;
+  /** Its times, if they and all other attributes are to be preserved. */
+  preserved?: Times | undefined;
+}
+
+/** Plans as `cp` does, and with `preserved` as `cp -p`. */
+export function planAttributes({ copied, replaced, preserved }: AttributeSources): AttributePlan {
+  const like = preserved ? copied : replaced;
+  if (!like) return { creationMode: modeOf(copied, 0o666) & PERMISSIONS };
+  const mode = modeOf(like, 0o666);
+  return {
+    // Until the owner is set, group bits would serve the wrong group.
+    creationMode: mode & OWNER_ONLY,
+    final: {
+      mode: preserved ? mode : mode & PERMISSIONS,
+      uid: like.uid,
+      gid: like.gid,
+      times: preserved,
+    },
+  };
+}
+
+function modeOf(info: Deno.FileInfo | undefined, otherwise: number): number {
+  return (info?.mode ?? otherwise) & (PERMISSIONS | SPECIAL | 0o1000);
+}
+
+/** Sets the attributes. Owner and group are optional: most users may not change them. Returns whether the rest was set. */
+export function setAttributes(on: Descriptor, { mode, uid, gid, times }: Attributes): boolean {
+  const owned = uid !== null && gid !== null && on.setOwner({ uid, gid });
+  const grouped = owned || (gid !== null && on.setOwner({ gid }));
+  let allowed = mode;
+  // Set-user-ID and group bits must not serve another owner or group.
+  if (!owned) allowed &= ~SPECIAL;
+  if (!grouped) allowed = (allowed & ~0o070) | (allowed & ((allowed & 0o007) << 3));
+  const mayMode = on.setMode(allowed);
+  return (times === undefined || on.setTimes(times)) && mayMode;
+}

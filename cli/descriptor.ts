@@ -1,0 +1,134 @@
+// System calls on the descriptor of an open file that neither DmaFile nor Deno offers: mode, owner, times, holes, cache.
+import { openLibc } from "../ffi/libc.ts";
+
+const symbols = {
+  // Older C libraries lack statx(). Both architectures pass variable arguments as they pass fixed ones.
+  syscall: {
+    parameters: [
+      /* number */ "i64",
+      /* directory */ "i64",
+      /* path */ "buffer",
+      /* flags */ "i64",
+      /* mask */ "i64",
+      /* result */ "buffer",
+    ],
+    result: "i64",
+  },
+  fcntl: { parameters: [/* fd */ "i32", /* command */ "i32"], result: "i32" },
+  fchmod: { parameters: [/* fd */ "i32", /* mode */ "u32"], result: "i32" },
+  fchown: { parameters: [/* fd */ "i32", /* owner */ "u32", /* group */ "u32"], result: "i32" },
+  posix_fadvise: {
+    parameters: [/* fd */ "i32", /* offset */ "i64", /* length */ "i64", /* advice */ "i32"],
+    result: "i32",
+  },
+  lseek: {
+    parameters: [/* fd */ "i32", /* offset */ "i64", /* whence */ "i32"],
+    result: "i64",
+    nonblocking: true,
+  },
+  futimens: { parameters: [/* fd */ "i32", /* access and change */ "buffer"], result: "i32" },
+} as const satisfies Deno.ForeignLibraryInterface;
+
+type Libc = Deno.DynamicLibrary<typeof symbols>["symbols"];
+
+const SYS_STATX = { x86_64: 332, aarch64: 291 };
+const AT_EMPTY_PATH = 0x1000;
+const STATX_BASIC_STATS = 0x7ff;
+const STATX_BYTES = 256;
+const NO_PATH = new Uint8Array(1);
+/** The command line opens few files. */
+const MAX_DESCRIPTOR = 1024;
+/** lseek(2): find the next data, or the next hole. The end of the file counts as a hole. */
+export const SEEK_DATA = 3;
+export const SEEK_HOLE = 4;
+const F_GETFD = 1;
+const FD_CLOEXEC = 1;
+const POSIX_FADV_DONTNEED = 4;
+/** fchown(2): leave this one as it is. */
+const UNCHANGED = 0xffffffff;
+
+/** Times of access and modification, as `struct timespec[2]`. */
+export type Times = BigInt64Array<ArrayBuffer>;
+
+let libc: Libc | undefined;
+
+/** The descriptor of an open file. It is borrowed: it is valid while the file is open. */
+export class Descriptor {
+  readonly #fd: number;
+  readonly #libc: Libc;
+
+  private constructor(fd: number, libc: Libc) {
+    this.#fd = fd;
+    this.#libc = libc;
+  }
+
+  /** Finds the descriptor of an open file by device and inode: DmaFile does not expose its own. */
+  static of({ dev, ino }: Pick<Deno.FileInfo, "dev" | "ino">): Descriptor {
+    // It stays open: the process ends soon.
+    libc ??= openLibc(symbols).symbols;
+    for (let fd = 0; fd < MAX_DESCRIPTOR; fd++) {
+      // Inherited descriptors, such as standard input, share their position with other processes.
+      if (libc.fcntl(fd, F_GETFD) !== FD_CLOEXEC) continue;
+      const stat = statx(libc, fd);
+      if (!stat || Number(stat.getBigUint64(32, true)) !== ino) continue;
+      const [major, minor] = [stat.getUint32(136, true), stat.getUint32(140, true)];
+      // Combined as by makedev(3).
+      const device = (minor >>> 8) * 2 ** 20 + major * 2 ** 8 + (minor & 0xff);
+      if (device === dev) return new Descriptor(fd, libc);
+    }
+    throw new Error(`Cannot find the descriptor of the open file ${ino} on device ${dev}`);
+  }
+
+  /** The position of the next data or hole; undefined if there is none, or the file system cannot tell. */
+  async seek(
+    position: number,
+    whence: typeof SEEK_DATA | typeof SEEK_HOLE,
+  ): Promise<number | undefined> {
+    // This moves the position of the descriptor, which nothing here uses.
+    const found = Number(await this.#libc.lseek(this.#fd, BigInt(position), whence));
+    return found < 0 ? undefined : found;
+  }
+
+  /** Drops the clean pages of the file from the page cache, so that the next read goes to the disk. */
+  dropCache(): void {
+    this.#libc.posix_fadvise(this.#fd, 0n, 0n, POSIX_FADV_DONTNEED);
+  }
+
+  /** Sets the permission bits, without the umask. Returns whether that was allowed. */
+  setMode(mode: number): boolean {
+    return this.#libc.fchmod(this.#fd, mode) === 0;
+  }
+
+  /** Sets owner and group, or what is given of them. Returns whether that was allowed. */
+  setOwner({ uid = UNCHANGED, gid = UNCHANGED }: { uid?: number; gid?: number }): boolean {
+    return this.#libc.fchown(this.#fd, uid, gid) === 0;
+  }
+
+  /** Times of access and modification, in nanoseconds. */
+  get times(): Times | undefined {
+    const stat = statx(this.#libc, this.#fd);
+    if (!stat) return undefined;
+    const time = (at: number) => [stat.getBigInt64(at, true), BigInt(stat.getUint32(at + 8, true))];
+    return new BigInt64Array([...time(64), ...time(112)]);
+  }
+
+  /** Sets both times. Returns whether that was allowed. */
+  setTimes(times: Times): boolean {
+    return this.#libc.futimens(this.#fd, new Uint8Array(times.buffer)) === 0;
+  }
+}
+
+/** A `struct statx`, whose layout is the same everywhere. */
+function statx(libc: Libc, fd: number): DataView | undefined {
+  const result = new Uint8Array(STATX_BYTES);
+  const number = BigInt(SYS_STATX[Deno.build.arch]);
+  const failed = libc.syscall(
+    number,
+    BigInt(fd),
+    NO_PATH,
+    BigInt(AT_EMPTY_PATH),
+    BigInt(STATX_BASIC_STATS),
+    result,
+  );
+  return failed === 0n ? new DataView(result.buffer) : undefined;
+}

@@ -1,0 +1,166 @@
+// The file that a transfer writes: opening it, writing the parts of a source, and closing it.
+import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../mod.ts";
+import { type AttributePlan, setAttributes } from "./attributes.ts";
+import { Descriptor } from "./descriptor.ts";
+import { flushRegularly } from "./flush_timer.ts";
+import type { Part } from "./source.ts";
+import type { TransferOptions } from "./transfer_options.ts";
+
+/** How the file is written. */
+export interface DestinationOptions extends TransferOptions {
+  flushEvery: number;
+  /** Bytes expected in all; 0 where nobody knows. */
+  sizeHint: number;
+  /** Mode, owner and times. */
+  attributes: AttributePlan;
+}
+
+/** The path of a copy of `source` to `dest`: in a directory, the copy has the name of the source. */
+export async function resolveDestination(dest: string, source: string): Promise<string> {
+  const info = await Deno.stat(dest).catch(() => undefined);
+  if (!info?.isDirectory) return dest;
+  const [, name = ""] = /([^/]*)\/*$/.exec(source) ?? [];
+  return `${dest.replace(/\/+$/, "")}/${name}`;
+}
+
+/** An open file that takes the parts of a source. */
+export class Destination {
+  /** As it was given. */
+  readonly path: string;
+  /** The file. */
+  readonly file: DmaFile;
+  /** Where its first new byte goes. */
+  readonly start: number;
+  readonly #options: DestinationOptions;
+  #writer: DmaStreamWriter | undefined;
+  /** Whether the last part came to its end. */
+  #isPartDone = true;
+  /** Bytes of holes between the parts, and behind the last one. */
+  #holes = 0;
+  #holeAtEnd = 0;
+
+  private constructor(path: string, file: DmaFile, start: number, options: DestinationOptions) {
+    this.path = path;
+    this.file = file;
+    this.start = start;
+    this.#options = options;
+  }
+
+  /** Opens the file, and makes it where there is none. */
+  static async open(path: string, options: DestinationOptions): Promise<Destination> {
+    const { append, atomic = false, attributes, clobber = true, direct } = options;
+    const mode = attributes.creationMode;
+    const file = append
+      ? await DmaFile.open(path, { write: true, create: true, mode, direct })
+      : clobber
+      ? await DmaFile.create(path, { atomic, mode, direct })
+      : await DmaFile.open(path, { write: true, createNew: true, mode, direct });
+    const { size, ...info } = await file.stat();
+    // An existing file may have a wider mode.
+    if (attributes.final && !atomic) Descriptor.of(info).setMode(info.mode! & mode);
+    return new Destination(path, file, append ? size : 0, options);
+  }
+
+  /** Bytes of one buffer; null before the first part. */
+  get bufferSize(): number | null {
+    return this.#writer?.bufferSize ?? null;
+  }
+
+  /** Buffers in flight; null before the first part. */
+  get writeBehind(): number | null {
+    return this.#writer?.writeBehind ?? null;
+  }
+
+  /** Bytes of the source that were accepted, holes included. */
+  get accepted(): number {
+    return this.#lengthTo(this.#writer?.currentPos);
+  }
+
+  /** Bytes of the source that are in the file, holes included. */
+  get written(): number {
+    return this.#lengthTo(this.#writer?.currentFlushedPos);
+  }
+
+  /** Bytes of the source that are holes in the file. */
+  get holes(): number {
+    return this.#holes + this.#holeAtEnd;
+  }
+
+  #lengthTo(position = this.start): number {
+    return Math.max(0, position - this.start) + this.#holeAtEnd;
+  }
+
+  /** Writes a part to its end, or until `signal` is aborted. */
+  async take({ readable, position, isWhole }: Part, signal: AbortSignal): Promise<void> {
+    const { flushEvery, sync } = this.#options;
+    this.#holes += position - this.written;
+    const writer = this.#writer = new DmaStreamWriter(
+      this.file,
+      this.#writerOptions(position, isWhole),
+    );
+    this.#isPartDone = false;
+    using _flushing = flushRegularly(writer, flushEvery, sync);
+    await readable.pipeTo(writer, { signal, preventAbort: true });
+    this.#isPartDone = true;
+  }
+
+  #writerOptions(position: number, isWhole: boolean): DmaStreamWriterOptions {
+    const { append = false, bufferSize, flushEvery, sizeHint, writeBehind } = this.#options;
+    return {
+      ...(append ? { append } : { position }),
+      // Preallocation fills holes, and moves the end of file away from the data, where a follower would read zeros. A pipe
+      // gains nothing from it.
+      preallocate: isWhole && !append && (flushEvery === 0 || sizeHint > 0),
+      sizeHint,
+      // keep() syncs and closes the file.
+      syncOnClose: false,
+      closeFile: false,
+      ...(bufferSize === undefined ? {} : { bufferSize }),
+      ...(writeBehind === undefined ? {} : { writeBehind }),
+    };
+  }
+
+  /** Makes the file at least so many bytes of the source long, by a hole at its end. */
+  async extend(length: number): Promise<void> {
+    const hole = length - this.written;
+    if (hole <= 0) return;
+    await this.file.truncate(this.start + length);
+    this.#holeAtEnd = hole;
+  }
+
+  /**
+   * Keeps everything that was accepted: closes the file, and makes it durable.
+   *
+   * @param isWhole the file is complete: only then it gets its final mode, owner and times
+   */
+  async keep(isWhole: boolean): Promise<void> {
+    try {
+      if (!this.#isPartDone) await this.#writer!.close();
+      if (isWhole) await this.#setAttributes();
+      // An empty writer makes bytes, length and name durable, publishes an atomic file, and closes it.
+      const { sync } = this.#options;
+      await new DmaStreamWriter(this.file, { append: true, syncOnClose: sync }).close();
+    } catch (error) {
+      await this.discard(error);
+      throw error;
+    }
+  }
+
+  async #setAttributes(): Promise<void> {
+    const { attributes: { final }, sync } = this.#options;
+    if (!final) return;
+    const set = setAttributes(Descriptor.of(await this.file.stat()), final);
+    if (!set && final.times) {
+      throw new Error(`Cannot preserve mode and times in '${this.path}': another user owns it`);
+    }
+    if (sync) await this.file.sync();
+  }
+
+  /** Closes the file as it is. An atomic file vanishes. */
+  async discard(reason: unknown): Promise<void> {
+    await this.#writer?.abort(reason).catch(() => {});
+    // close() alone would publish an atomic file.
+    if (this.#options.atomic) await this.file.remove().catch(() => {});
+    await this.file.close().catch(() => {});
+  }
+}

@@ -1,0 +1,72 @@
+// Writes a source to standard output: `read`, and "-" as the destination.
+import { assertPlatform } from "../ffi/platform.ts";
+import { EXIT_IO_ERROR, EXIT_OK, STOPPING_SIGNALS } from "./exit_codes.ts";
+import { Interrupted, Interruption } from "./interruption.ts";
+import { describe, note } from "./output.ts";
+import { showProgress } from "./progress.ts";
+import { remedyFor } from "./remedies.ts";
+import { refuseSameFile, sizeOf, type Source } from "./source.ts";
+import { formatCount, formatPace } from "./units.ts";
+
+/** The options of a source that goes to standard output. */
+export interface OutputOptions {
+  /** Draw progress, if standard error is a terminal and standard output is not. */
+  progress: boolean;
+  /** Say nothing but errors. */
+  quiet?: boolean;
+  /** Bytes expected from a source of unknown length. */
+  size?: number;
+}
+
+/** Writes a source to standard output. Resolves to the exit code. */
+export async function writeOut(
+  open: () => Promise<Source>,
+  options: OutputOptions,
+  from?: string,
+): Promise<number> {
+  assertPlatform();
+  using interruption = new Interruption();
+  let source: Source | undefined;
+  let written = 0;
+  const output = new WritableStream<Uint8Array<ArrayBuffer>>({
+    async write(chunk) {
+      for (let at = 0; at < chunk.length;) {
+        const count = await Deno.stdout.write(chunk.subarray(at));
+        at += count;
+        written += count;
+      }
+    },
+  });
+  try {
+    source = await interruption.race(open());
+    await refuseSameFile(source, "/dev/stdout");
+    const began = performance.now();
+    const show = options.progress && !options.quiet && Deno.stderr.isTerminal() &&
+      !Deno.stdout.isTerminal();
+    {
+      using _bar = show ? showProgress(sizeOf(source) ?? options.size, () => written) : undefined;
+      for await (const { readable } of source.parts("never")) {
+        // A signal does not wait for a reader that has stopped reading.
+        await interruption.race(readable.pipeTo(output));
+      }
+    }
+    if (!options.quiet) {
+      const pace = formatPace(written, (performance.now() - began) / 1000);
+      note(`wrote ${formatCount(written)} to standard output; ${pace}`);
+    }
+    await source.close();
+    return EXIT_OK;
+  } catch (error) {
+    if (error instanceof Interrupted) {
+      if (!options.quiet) {
+        note(`stopped by ${error.by}; wrote ${formatCount(written)} to standard output`);
+      }
+      return STOPPING_SIGNALS[error.by];
+    }
+    // The reader has gone, as head does: that needs no words.
+    if (error instanceof Deno.errors.BrokenPipe) return EXIT_IO_ERROR;
+    const remedy = remedyFor(error, { source: from, sourceOpen: source !== undefined });
+    note(remedy === undefined ? describe(error) : `${describe(error)}; ${remedy}`);
+    return EXIT_IO_ERROR;
+  }
+}

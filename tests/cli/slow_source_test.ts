@@ -1,0 +1,217 @@
+// A source that sends little, seldom, loses nothing: what came is soon in the file, and whatever ends it, all of it stays.
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { engines } from "../faults/machine.ts";
+import { testDirectories, type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import { engineIsOfNoConcern } from "../support/once.ts";
+import { names, output, pattern, spawnWith, until } from "./process.ts";
+
+/** Where io_uring is refused, what runs on threads has run before. */
+const ENGINES = engineIsOfNoConcern ? engines : [];
+
+/** One file system is enough. */
+function isFirst(directory: TestDirectory): boolean {
+  return directory === testDirectories[0];
+}
+
+/** A run of the command line whose standard input is fed by hand. */
+class Fed implements AsyncDisposable {
+  readonly child: Deno.ChildProcess;
+  readonly ran: ReturnType<typeof output>;
+  readonly #stdin: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
+
+  private constructor(engine: string, args: string[]) {
+    this.child = spawnWith({ DMA_ENGINE: engine }, args);
+    this.ran = output(this.child);
+    this.#stdin = this.child.stdin.getWriter();
+  }
+
+  /** Starts a run that writes to `path`, and waits until it has opened a file there. */
+  static async start(path: string, engine = "", ...args: string[]): Promise<Fed> {
+    const fed = new Fed(engine, ["write", ...args, path]);
+    const directory = path.slice(0, path.lastIndexOf("/") + 1);
+    await until(() => fed.#hasOpen(directory), "The file was not opened");
+    return fed;
+  }
+
+  async #hasOpen(directory: string): Promise<boolean> {
+    const folder = `/proc/${this.child.pid}/fd`;
+    for (const { name } of Deno.readDirSync(folder)) {
+      const target = await Deno.readLink(`${folder}/${name}`).catch(() => "");
+      // Also "#42 (deleted)": an atomic file has no name yet.
+      if (target.startsWith(directory)) return true;
+    }
+    return false;
+  }
+
+  /** Resolves when the process has read the bytes from the pipe, and had the time to accept them. */
+  async send(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    const before = await this.#bytesRead();
+    await this.#stdin.write(bytes);
+    await until(
+      async () => await this.#bytesRead() >= before + bytes.length,
+      "The input was not read",
+    );
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+
+  async #bytesRead(): Promise<number> {
+    const io = await Deno.readTextFile(`/proc/${this.child.pid}/io`);
+    return Number(/^rchar: (\d+)/m.exec(io)?.[1]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stdin.abort().catch(() => {});
+    await this.ran;
+  }
+}
+
+function text(bytes: string): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode(bytes);
+}
+
+async function holds(path: string, expected: string): Promise<boolean> {
+  return await Deno.readTextFile(path).then((found) => found === expected, () => false);
+}
+
+async function keepsEveryLine(dir: TestDirectory, signal: Deno.Signal, code: number, engine = "") {
+  const path = dir.file("service.log");
+  await Deno.writeTextFile(path, "old\n");
+  await using fed = await Fed.start(path, engine, "--append", "--flush-every", "0");
+  await fed.send(text("one\n"));
+  await fed.send(text("two\n"));
+  fed.child.kill(signal);
+  const ran = await fed.ran;
+  const said = `dma: stopped by ${signal}; kept the first 8 appended bytes in ${path}\n`;
+  assertEquals([ran.code, ran.stderr], [code, said]);
+  assertEquals(await Deno.readTextFile(path), "old\none\ntwo\n");
+}
+
+async function hasItSoon(dir: TestDirectory, engine = "", ...args: string[]): Promise<void> {
+  const path = dir.file("service.log");
+  await Deno.writeTextFile(path, "old\n");
+  await using fed = await Fed.start(path, engine, "--append", ...args);
+  await fed.send(text("one\n"));
+  await until(() => holds(path, "old\none\n"), "The line was not written");
+  await fed.send(text("two\n"));
+  await until(() => holds(path, "old\none\ntwo\n"), "The second line was not written");
+  fed.child.kill("SIGKILL");
+  await fed.ran;
+  assertEquals(await Deno.readTextFile(path), "old\none\ntwo\n");
+}
+
+testInEachDirectory(
+  "dma write --append keeps every line of a slow pipe on SIGINT",
+  (dir) => keepsEveryLine(dir, "SIGINT", 130),
+);
+
+testInEachDirectory(
+  "dma write has what a pipe sent in the file soon, also after SIGKILL",
+  (dir) => hasItSoon(dir, "", "--flush-every", "100ms"),
+);
+
+for (const engine of ENGINES) {
+  testInEachDirectory(
+    `dma write --append keeps every line of a slow pipe on SIGINT, on ${engine}`,
+    (dir) => keepsEveryLine(dir, "SIGINT", 130, engine),
+    { where: isFirst },
+  );
+
+  testInEachDirectory(
+    `dma write has what a pipe sent in the file a second later, on ${engine}`,
+    (dir) => hasItSoon(dir, engine),
+    { where: isFirst },
+  );
+}
+
+for (const [signal, exitCode] of [["SIGTERM", 143], ["SIGHUP", 129]] as const) {
+  testInEachDirectory(
+    `dma write --append keeps every line of a slow pipe on ${signal}`,
+    (dir) => keepsEveryLine(dir, signal, exitCode),
+    { where: isFirst },
+  );
+}
+
+testInEachDirectory("dma write keeps all of several buffers on SIGINT", async (dir) => {
+  const path = dir.file("out");
+  const input = pattern(300_001);
+  await using fed = await Fed.start(path, "", "--json", "--buffer-size", "64K");
+  await fed.send(input);
+  fed.child.kill("SIGINT");
+  const { code, stdout } = await fed.ran;
+  const { bytes, fileSize, ok, synced } = JSON.parse(stdout);
+  assertEquals([code, bytes, fileSize, ok, synced], [130, 300_001, 300_001, false, true]);
+  assertEquals(await Deno.readFile(path), input);
+});
+
+testInEachDirectory("dma write --atomic lets nothing appear on SIGINT", async (dir) => {
+  const path = dir.file("out");
+  await using fed = await Fed.start(path, "", "--atomic");
+  await fed.send(text("one\n"));
+  fed.child.kill("SIGINT");
+  const { code, stderr } = await fed.ran;
+  assertEquals(code, 130);
+  assertMatch(stderr, /^dma: stopped by SIGINT; nothing kept, .*out is as it was before\n$/);
+  assertEquals(await names(dir.path), []);
+});
+
+const follower = "dma write --direct off shows a follower nothing but whole lines";
+testInEachDirectory(follower, async (dir) => {
+  const path = dir.file("service.log");
+  const args = ["--append", "--direct", "off", "--flush-every", "50ms"];
+  await using fed = await Fed.start(path, "", ...args);
+  let done = false;
+  const sending = (async () => {
+    for (let line = 0; line < 10; line++) await fed.send(text(`line ${line}\n`));
+  })().finally(() => done = true);
+  let longest = 0;
+  while (!done) {
+    const seen = await Deno.readTextFile(path);
+    assertMatch(seen, /^(line \d\n)*$/);
+    assert(seen.length >= longest, "The file became shorter");
+    longest = seen.length;
+  }
+  await sending;
+  assert(longest > 0);
+}, { where: isFirst });
+
+const flushEvery = "dma write --flush-every says when the tail is written";
+testInEachDirectory(flushEvery, async (dir) => {
+  const often = dir.file("often");
+  const never = dir.file("never");
+  await using one = await Fed.start(often, "", "--flush-every", "100ms", "--no-sync");
+  await using other = await Fed.start(never, "", "--flush-every", "0");
+  await Promise.all([one.send(text("line\n")), other.send(text("line\n"))]);
+  await until(async () => (await Deno.readTextFile(often)).startsWith("line\n"), "Not written");
+  assertEquals((await Deno.stat(never)).size, 0);
+}, { where: isFirst });
+
+testInEachDirectory("dma keeps what came before its source failed", async (dir) => {
+  const path = dir.file("out");
+  const program = `
+    import { StreamSource } from ${JSON.stringify(new URL("../../cli/source.ts", import.meta.url))};
+    import { transfer } from ${JSON.stringify(new URL("../../cli/transfer.ts", import.meta.url))};
+    const chunks = [new Uint8Array(70_000).fill(1), new Uint8Array(5).fill(2)];
+    const readable = new ReadableStream({
+      pull(controller) {
+        const chunk = chunks.shift();
+        if (chunk) controller.enqueue(chunk);
+        else controller.error(new Error("The source broke"));
+      },
+    });
+    const options = { direct: "prefer", sync: true, progress: false, json: true };
+    const open = () => Promise.resolve(new StreamSource(readable));
+    Deno.exit(await transfer(open, ${JSON.stringify(path)}, options));
+  `;
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["eval", "--no-check", program],
+  }).output();
+  const said = new TextDecoder().decode(stderr);
+  assertEquals(code, 1, said);
+  assertStringIncludes(said, "dma: The source broke");
+  assertStringIncludes(said, `dma: failed; kept the first 70005 bytes in ${path}\n`);
+  const { bytes, synced } = JSON.parse(new TextDecoder().decode(stdout));
+  assertEquals([bytes, synced], [70_005, true]);
+  const file = await Deno.readFile(path);
+  assertEquals(file.length, 70_005);
+  assert(file.subarray(70_000).every((byte) => byte === 2));
+}, { where: isFirst });

@@ -1,0 +1,63 @@
+// A name must not deceive whoever reads it: what a terminal obeys, or does not show, is spelt out wherever it is printed.
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { inOneLine, jsonText } from "../../cli/output.ts";
+import { quoted } from "../../cli/remedies.ts";
+import { dma, pattern, testInDirectory } from "./process.ts";
+import { hasProgram } from "./terminal.ts";
+
+/** A right-to-left override, an isolate and its end, a line and a paragraph separator, an escape, a C1 control, a tag. */
+const DECEIVING = "a\u202eb\u2067c\u2069d\u2028e\u2029f\x1bg\x9bh\u{e0041}i";
+const SPELT = String.raw`a\u202eb\u2067c\u2069d\u2028e\u2029f\u001bg\u009bh\U000e0041i`;
+
+function assertHarmless(text: string): void {
+  assertEquals(text.match(/[^\n\P{Cc}]|\p{Cf}|\p{Zl}|\p{Zp}/gu), null, JSON.stringify(text));
+}
+
+Deno.test("inOneLine() spells out what is no visible character", () => {
+  assertEquals(inOneLine(DECEIVING), SPELT);
+  assertEquals(inOneLine("a\nb\tc"), String.raw`a\nb\tc`);
+});
+
+Deno.test("inOneLine() leaves letters of all scripts, their joiners and emoji alone", () => {
+  const text = "Żółć نامه‌ای 名前 👩‍👩‍👧 é";
+  assertEquals(inOneLine(text), text);
+});
+
+Deno.test("jsonText() spells the same out, and stays JSON", () => {
+  for (const indent of [undefined, 2]) {
+    const text = jsonText({ path: DECEIVING }, indent);
+    assertHarmless(text);
+    assertEquals(JSON.parse(text), { path: DECEIVING });
+  }
+});
+
+const hasBash = await hasProgram("bash", "--version");
+
+Deno.test("quoted() gives a word that a shell reads as the same name", {
+  ignore: !hasBash,
+}, async () => {
+  for (const path of [DECEIVING, "it's\\\u202e", "plain"]) {
+    const { stdout } = await new Deno.Command("bash", {
+      args: ["-c", `printf %s ${quoted(path)}`],
+      env: { LC_ALL: "C.UTF-8" },
+    }).output();
+    assertEquals(new TextDecoder().decode(stdout), path);
+    assertHarmless(quoted(path));
+  }
+});
+
+testInDirectory("dma spells out names in summaries, errors, remedies and JSON", async (dir) => {
+  const path = `${dir}/${DECEIVING}`;
+  const runs = [
+    await dma(["write", path], pattern(10)),
+    await dma(["write", "--json", path], pattern(10)),
+    await dma(["copy", path, `${dir}/${DECEIVING}.missing/x`]),
+    await dma(["doctor", path]),
+    await dma(["doctor", "--json", path]),
+    await dma(["write", `--${DECEIVING}`]),
+  ];
+  for (const { stdout, stderr } of runs) assertHarmless(stdout + stderr);
+  assertStringIncludes(runs[0]!.stderr, SPELT);
+  assert(runs[2]!.stderr.includes(`mkdir -p $'${dir}/${SPELT}.missing'`), runs[2]!.stderr);
+  assertEquals(JSON.parse(runs[1]!.stdout).path, path);
+});

@@ -1,0 +1,166 @@
+// `read`, and "-" in place of a path: bytes go to standard output, and nothing else does.
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import {
+  assertBytes,
+  CLI,
+  dma,
+  names,
+  output,
+  pattern,
+  spawn,
+  testInDirectory,
+  until,
+} from "./process.ts";
+
+const LENGTH = 3_145_729;
+
+/** Runs the command line with its output as bytes. */
+async function bytesOf(args: string[], input?: Uint8Array<ArrayBuffer>) {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-check", CLI, ...args],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const ran = child.output();
+  const stdin = child.stdin.getWriter();
+  await stdin.write(input ?? new Uint8Array()).then(() => stdin.close()).catch(() => {});
+  const { code, stdout, stderr } = await ran;
+  return { code, stdout, stderr: new TextDecoder().decode(stderr) };
+}
+
+/** Runs a shell command in which `dma` is the command line, and `$dir` a directory. */
+async function shell(dir: string, command: string) {
+  const { code, stdout, stderr } = await new Deno.Command("bash", {
+    args: ["-c", `dma() { "$deno" run -A --no-check "$cli" "$@"; }; cd "$dir"; ${command}`],
+    env: { dir, deno: Deno.execPath(), cli: CLI },
+    stdin: "null",
+  }).output();
+  const decoder = new TextDecoder();
+  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+}
+
+/** Bytes of a file that are in the page cache; undefined where fincore(1) is missing. */
+async function cached(path: string): Promise<number | undefined> {
+  try {
+    const { stdout } = await new Deno.Command("fincore", { args: ["-nbro", "RES", path] }).output();
+    return Number(new TextDecoder().decode(stdout));
+  } catch {
+    return undefined;
+  }
+}
+
+function isOnDisk({ fileSystem }: TestDirectory): boolean {
+  return fileSystem === "ext4" || fileSystem === "xfs";
+}
+
+testInEachDirectory("dma read writes a file to standard output", async (dir) => {
+  await Deno.writeFile(dir.file("in"), pattern(LENGTH));
+  const { code, stdout, stderr } = await bytesOf(["read", dir.file("in")]);
+  assertEquals(code, 0, stderr);
+  assertBytes(stdout, pattern(LENGTH));
+  assertMatch(stderr, /^dma: wrote 3145729 bytes \(3\.0 MiB\) to standard output; .*\/s\n$/);
+});
+
+testInEachDirectory("dma read leaves the page cache alone", async (dir) => {
+  const path = dir.file("in");
+  // Past the page cache too, but for the block in which the file is cut.
+  await dma(["write", path], pattern(LENGTH));
+  const before = await cached(path);
+  if (before === undefined) return;
+  assert(before <= 4096, `${before}`);
+  assertEquals((await bytesOf(["read", "--quiet", path])).stderr, "");
+  assertEquals(await cached(path), before);
+  await Deno.readFile(path);
+  assert(await cached(path) as number >= LENGTH, "The control: another way to read fills it");
+}, { where: isOnDisk });
+
+testInDirectory("dma read reads what has no length, holes, and nothing", async (dir) => {
+  const { stdout } = await bytesOf(["read", "--quiet", "/proc/self/comm"]);
+  assertMatch(new TextDecoder().decode(stdout), /^deno/);
+  await Deno.create(`${dir}/in`).then((file) => file.close());
+  assertEquals((await bytesOf(["read", `${dir}/in`])).stdout.length, 0);
+  await Deno.truncate(`${dir}/in`, LENGTH);
+  assertBytes((await bytesOf(["read", "--quiet", `${dir}/in`])).stdout, new Uint8Array(LENGTH));
+});
+
+testInDirectory("dma read fails with one line, and says what to do", async (dir) => {
+  const missing = await dma(["read", `${dir}/missing`]);
+  assertEquals([missing.code, missing.stdout], [1, ""]);
+  assertMatch(missing.stderr, /^dma: No such file or directory \(os error 2\): .*missing'\n$/);
+  const directory = await dma(["read", dir]);
+  assertEquals(directory.code, 1);
+  assertStringIncludes(directory.stderr, `; pack it first: tar c ${dir}\n`);
+  await Deno.writeFile(`${dir}/in`, pattern(LENGTH));
+  const full = await shell(dir, "dma read in > /dev/full");
+  assertEquals(full.code, 1);
+  assertEquals(full.stderr, "dma: No space left on device (os error 28)\n");
+  const gone = await shell(dir, "dma read --quiet in | head -c 3 | wc -c; echo ${PIPESTATUS[0]}");
+  assertEquals([gone.stdout, gone.stderr], ["3\n1\n", ""]);
+});
+
+testInDirectory("dma read onto the end of its own file is refused", async (dir) => {
+  await Deno.writeFile(`${dir}/in`, pattern(1000));
+  const { code, stderr } = await shell(dir, "dma read in >> in");
+  assertEquals([code, stderr], [
+    1,
+    "dma: Cannot write to '/dev/stdout': it is the file that is read\n",
+  ]);
+  assertBytes(await Deno.readFile(`${dir}/in`), pattern(1000));
+});
+
+testInDirectory("dma read ends with 130 on SIGINT, also where nobody reads", async (dir) => {
+  await Deno.writeFile(`${dir}/in`, pattern(LENGTH));
+  const child = spawn("read", `${dir}/in`);
+  await child.stdin.close();
+  // The pipe is full soon.
+  const wchar = async () =>
+    Number(/^wchar: (\d+)/m.exec(await Deno.readTextFile(`/proc/${child.pid}/io`))?.[1]);
+  await until(async () => await wchar() >= 65_536, "Nothing was written");
+  child.kill("SIGINT");
+  const { code, stderr } = await output(child);
+  assertEquals(code, 130);
+  assertMatch(stderr, /^dma: stopped by SIGINT; wrote \d+ bytes .*to standard output\n$/);
+});
+
+testInDirectory("dma copy takes - for standard input, and for standard output", async (dir) => {
+  const input = pattern(LENGTH);
+  assertEquals((await dma(["copy", "-", `${dir}/one`], input)).code, 0);
+  assertBytes(await Deno.readFile(`${dir}/one`), input);
+  const copied = await bytesOf(["copy", `${dir}/one`, "-"]);
+  assertEquals(copied.code, 0, copied.stderr);
+  assertBytes(copied.stdout, input);
+  for (const args of [["write", "-"], ["copy", "-", "-"]]) {
+    const through = await bytesOf(args, input);
+    assertEquals(through.code, 0, through.stderr);
+    assertBytes(through.stdout, input);
+  }
+  assertEquals(await names(dir), ["one"]);
+  assertEquals(
+    (await shell(dir, "echo file > ./-; dma copy --quiet ./- two; cat two")).stdout,
+    "file\n",
+  );
+});
+
+testInDirectory(
+  "dma refuses options that standard input and output have no use for",
+  async (dir) => {
+    await Deno.writeFile(`${dir}/in`, pattern(10));
+    const refused: [args: string[], what: string][] = [
+      [["write", "--atomic", "-"], "'--atomic' cannot be used with standard output"],
+      [["write", "--json", "-"], "'--json' cannot be used with standard output"],
+      [["copy", "--no-sync", `${dir}/in`, "-"], "'--no-sync' cannot be used with standard output"],
+      [
+        ["copy", "--preserve", "-", `${dir}/out`],
+        "'--preserve' cannot be used with standard input",
+      ],
+    ];
+    for (const [args, what] of refused) {
+      const { code, stdout, stderr } = await dma(args);
+      assertEquals([code, stdout], [2, ""], stderr);
+      assertStringIncludes(stderr, what);
+    }
+    assertEquals(await names(dir), ["in"]);
+  },
+);

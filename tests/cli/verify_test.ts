@@ -1,0 +1,146 @@
+// `--verify` reads what was written from the disk itself, and fails where it is not what came.
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { testDirectories, type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import {
+  assertBytes,
+  CLI,
+  dma,
+  names,
+  output,
+  pattern,
+  spawn,
+  testInDirectory,
+  until,
+} from "./process.ts";
+
+const LENGTH = 8_388_608 + 777;
+
+function isOnDisk({ fileSystem }: TestDirectory): boolean {
+  return fileSystem === "ext4" || fileSystem === "xfs";
+}
+
+/** Runs the command line, and resolves to how many bytes it had the disk read. */
+async function bytesRead(...args: string[]): Promise<number> {
+  const { success, stdout, stderr } = await new Deno.Command("bash", {
+    // What a process that was waited for has read counts as read by the shell.
+    args: ["-c", '"$@" && grep ^read_bytes /proc/$$/io', "bash", Deno.execPath(), ...args],
+    stdin: "null",
+  }).output();
+  assert(success, new TextDecoder().decode(stderr));
+  return Number(/(\d+)\n$/.exec(new TextDecoder().decode(stdout))?.[1]);
+}
+
+testInEachDirectory("dma --verify confirms what is right, however it is written", async (dir) => {
+  const input = pattern(LENGTH);
+  await Deno.writeFile(dir.file("in"), input);
+  const target = dir.file("out");
+  const runs = [
+    ["copy", "--verify", dir.file("in"), target],
+    ["copy", "--verify", "--atomic", dir.file("in"), target],
+    ["copy", "--verify", "--direct", "off", dir.file("in"), target],
+    ["write", "--verify", "--buffer-size", "64K", target],
+  ];
+  for (const args of runs) {
+    const { code, stderr } = await dma(args, input);
+    assertEquals(code, 0, stderr);
+    assertMatch(stderr, /; synced; verified in \d.*\/s\n$/);
+    assertBytes(await Deno.readFile(target), input);
+  }
+  const { code, stdout } = await dma(["write", "--verify", "--append", "--json", target], input);
+  assertEquals([code, JSON.parse(stdout).verified], [0, true]);
+  assertEquals((await Deno.stat(target)).size, 2 * LENGTH);
+});
+
+testInEachDirectory("dma copy --verify of a file with holes reads its data back", async (dir) => {
+  await Deno.writeFile(dir.file("in"), pattern(100_000));
+  await Deno.truncate(dir.file("in"), 50_000_000);
+  const { code, stdout } = await dma([
+    "copy",
+    "--verify",
+    "--json",
+    dir.file("in"),
+    dir.file("out"),
+  ]);
+  const { bytes, holes, verified } = JSON.parse(stdout);
+  assertEquals([code, bytes, verified, holes > 49_000_000], [0, 50_000_000, true, true]);
+});
+
+testInEachDirectory(
+  "dma --verify reads from the disk, and not from the page cache",
+  async (dir) => {
+    // Written past the page cache, so that reading the source is counted in any case.
+    await dma(["write", dir.file("in")], pattern(LENGTH));
+    const run = ["run", "-A", "--no-check", CLI, "copy", "--quiet"];
+    const copy = (...args: string[]) => bytesRead(...run, ...args, dir.file("in"), dir.file("out"));
+    assert(await copy() < 2 * LENGTH, "The control: without it the target is not read");
+    for (const direct of ["prefer", "off"]) {
+      const read = await copy("--verify", "--direct", direct);
+      assert(read >= 2 * LENGTH - 8192, `${direct}: ${read}`);
+    }
+  },
+  { where: isOnDisk },
+);
+
+for (const atomic of [false, true]) {
+  const flags = ["--verify", "--buffer-size", "64K", ...(atomic ? ["--atomic"] : [])];
+  testInEachDirectory(
+    `dma write ${flags.join(" ")} fails where another byte is read`,
+    async (dir) => {
+      const path = dir.file("out");
+      if (atomic) await Deno.writeTextFile(path, "old");
+      const child = spawn("write", ...flags, path);
+      const ran = output(child);
+      const stdin = child.stdin.getWriter();
+      await stdin.write(pattern(500_000));
+      await until(() => corrupt(child.pid, dir.path), "Nothing was written");
+      await stdin.close();
+      const { code, stderr } = await ran;
+      assertEquals(code, 1, stderr);
+      assertStringIncludes(
+        stderr,
+        `dma: What was read back from '${path}' differs from what was written`,
+      );
+      if (!atomic) {
+        return assertStringIncludes(stderr, `failed; kept the first 500000 bytes in ${path}`);
+      }
+      assertEquals(await names(dir.path), ["out"]);
+      assertEquals(await Deno.readTextFile(path), "old");
+    },
+    {
+      where: (dir) => dir === testDirectories[0],
+    },
+  );
+}
+
+/** Changes the first byte of the file below `directory` that a process has open, when it is written. */
+async function corrupt(pid: number, directory: string): Promise<boolean> {
+  for (const { name } of Deno.readDirSync(`/proc/${pid}/fd`)) {
+    const path = `/proc/${pid}/fd/${name}`;
+    if (!(await Deno.readLink(path).catch(() => "")).startsWith(`${directory}/`)) continue;
+    if ((await Deno.stat(path)).size < 65_536) return false;
+    using file = await Deno.open(path, { write: true });
+    await file.write(new Uint8Array([255]));
+    await file.sync();
+    return true;
+  }
+  return false;
+}
+
+testInDirectory("dma --verify is stopped by SIGINT and keeps the file", async (dir) => {
+  // As in the tests of slow sources: here only that the digest is not in the way.
+  const child = spawn("write", "--verify", `${dir}/out`);
+  const ran = output(child);
+  const stdin = child.stdin.getWriter();
+  await stdin.write(pattern(300_000));
+  await until(
+    async () => await Deno.stat(`${dir}/out`).then(({ size }) => size === 300_000, () => false),
+    "The tail was not written",
+  );
+  child.kill("SIGINT");
+  const { code, stderr } = await ran;
+  await stdin.abort().catch(() => {});
+  assertEquals([code, stderr], [
+    130,
+    `dma: stopped by SIGINT; kept the first 300000 bytes in ${dir}/out\n`,
+  ]);
+});
