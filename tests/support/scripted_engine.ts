@@ -35,6 +35,17 @@ export class ScriptedEngine extends HoldingEngine implements Engine {
     this.counters.submissions++;
   }
 
+  /** Ends what has been held for longest. */
+  waitNow(): boolean {
+    const [first] = this.pending;
+    if (first) this.complete(first);
+    return first !== undefined;
+  }
+
+  runNow(operation: Operation): number {
+    return this.#effectOf(operation)("length" in operation ? operation.length : 0);
+  }
+
   /** What an operation does when it is ended: for `most` bytes at most. */
   #effectOf(operation: Operation): (most: number) => number {
     switch (operation.op) {

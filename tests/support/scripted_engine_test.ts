@@ -17,7 +17,7 @@ function start(options = {}) {
   const done = { complete: (result: number) => void results.push(result) };
   const write = (position: number, length: number, offset = 0) =>
     engine.submit(
-      { op: "write", fd, memory: block, offset, length, position, buffered: false },
+      { op: "write", fd, memory: block, offset, length, position, buffered: false, flags: 0 },
       done,
     );
   return { engine, fd, block, results, done, write };
