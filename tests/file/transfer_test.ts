@@ -28,6 +28,7 @@ function openScripted(engine: ScriptedEngine): OpenFile {
     created: false,
     ownsSize: false,
     extendsFreely: false,
+    appends: false,
   });
 }
 

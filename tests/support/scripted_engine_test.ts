@@ -167,7 +167,7 @@ Deno.test("ScriptedEngine opens, reads, links, renames and removes files by name
   assertEquals(await open(0), -2);
   const opened = await open(O_CREAT);
   const transfer = { fd: opened, memory: block, offset: 0, position: 0 };
-  await act({ op: "write", ...transfer, length: 512, buffered: false });
+  await act({ op: "write", ...transfer, length: 512, buffered: false, flags: 0 });
   assertEquals(await act({ op: "read", ...transfer, length: 1024 }), 512);
   const at = { directory: AT_FDCWD };
   assertEquals(await act({ op: "link", ...at, fd, byProc: true, name: "a" }), -17);

@@ -47,6 +47,7 @@ export class Rig {
       created: false,
       ownsSize: false,
       extendsFreely: false,
+      appends: false,
     });
     const { budget } = options;
     this.core = new ReadAhead({ file: this.file, start, end, bufferSize, readAhead, budget });
