@@ -1,12 +1,13 @@
 // The engine at work, made and warmed up before any test runs: what it keeps for the life of the process would be
 // laid by Deno's sanitizers to whichever test came first.
 
-import { useEngine } from "../../src/configure.ts";
+import { engineAtWork, useEngine } from "../../src/configure.ts";
 import type { KernelEngine } from "../../src/engine/kernel_engine.ts";
 import { DmaFile, engineInfo } from "../../mod.ts";
 
 /** The engine that every file of these tests goes through. */
-export const engine: KernelEngine = await useEngine();
+useEngine();
+export const engine: KernelEngine = engineAtWork()!;
 
 /** A ring that has woken the loop some hundred times changes over to a better way to do that. */
 const MOST_ROUNDS = 1000;
