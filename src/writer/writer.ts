@@ -97,7 +97,8 @@ export class Writer implements AttachedWriter {
     file.descriptor.acquire("write");
     file.writer = this;
     // What this module made and nobody wrote to yet has no length to ask for.
-    const isEmpty = file.ownsSize && file.length.sizeUpperBound === 0 && position === 0;
+    // Others may have appended to it, so a writer that appends asks.
+    const isEmpty = !append && file.ownsSize && file.length.sizeUpperBound === 0 && position === 0;
     if (isEmpty) this.#open(0, new Uint8Array(0));
     else this.#track(this.#findStart());
   }
