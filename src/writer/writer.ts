@@ -151,8 +151,12 @@ export class Writer implements AttachedWriter {
   async #findStart(): Promise<void> {
     const { file } = this;
     const { append, position } = this.#options;
-    const size = await sizeOf(file.descriptor);
-    file.length.found(size, append || !file.ownsSize);
+    // Alone: a size from before another write ended would be taken for the end of the content.
+    const size = await file.length.withTruncate(async () => {
+      const size = await sizeOf(file.descriptor);
+      file.length.found(size, append || !file.ownsSize);
+      return size;
+    });
     const start = append ? size : position;
     // Whoever starts behind something that was reserved means to keep it.
     file.length.addContent(Math.min(start, size));
