@@ -339,7 +339,7 @@ export class Writer implements AttachedWriter {
 
   readonly #syncAtEnd = (): Promise<void> | undefined => {
     const wanted = this.#options.syncOnClose || this.file.publication !== undefined;
-    return wanted && !this.#isDurable ? this.#syncFile() : undefined;
+    return wanted && !this.#isDurable ? this.#syncAlone() : undefined;
   };
 
   /** An atomic file that stays open for more writers is published when it is closed. */
@@ -577,15 +577,21 @@ export class Writer implements AttachedWriter {
   /** Serves those who wait, and begins the sync that is left to do for them. */
   #syncIfDue(): void {
     if (!this.#syncs.serve(this.#queue.flushed, this.#isDurable) || this.#syncing) return;
-    this.#syncing = true;
-    this.#track(this.#syncForWaiters().finally(() => this.#syncing = false));
+    this.#track(this.#syncAlone());
   }
 
-  async #syncForWaiters(): Promise<void> {
-    // Where no end of file may be seen ahead of the bytes, padding is cut before each sync.
-    const cuts = !this.#options.preallocate && this.#queue.idle && exceedsContent(this.file);
-    if (cuts) await cutToContent(this.file);
-    if (!this.#failure) await this.#syncFile();
+  /** Syncs the file. With two syncs at once the first to end would serve those who wait for the second. */
+  async #syncAlone(): Promise<void> {
+    assert(!this.#syncing, "one sync at a time");
+    this.#syncing = true;
+    try {
+      // Where no end of file may be seen ahead of the bytes, padding is cut before each sync.
+      const cuts = !this.#options.preallocate && this.#queue.idle && exceedsContent(this.file);
+      if (cuts) await cutToContent(this.file);
+      if (!this.#failure) await this.#syncFile();
+    } finally {
+      this.#syncing = false;
+    }
   }
 
   /** Makes the file durable, and its name beside it. */
