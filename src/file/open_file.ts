@@ -43,6 +43,8 @@ export interface Publication {
 export interface AttachedWriter {
   /** Gives the writer up, and cuts the file to what is whole. Resolves when the writer is off the file. */
   abortWriter(reason: unknown): Promise<void>;
+  /** The file was truncated to `length` past the writer: what the writer has read of it behind that is zeros now. */
+  truncated(length: number): void;
 }
 
 /** An open file. */

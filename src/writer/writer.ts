@@ -88,6 +88,9 @@ export class Writer implements AttachedWriter {
   #syncing = false;
   #readingPadding = false;
   #waitingForTruncate = false;
+  /** The least that the file was truncated to since the block before the start was read, and since that of the tail was. */
+  #headEnd = Infinity;
+  #paddingEnd = Infinity;
 
   constructor(file: OpenFile, options: WriterOptions) {
     this.file = file;
@@ -481,6 +484,7 @@ export class Writer implements AttachedWriter {
   #startWrite(write: StartedWrite): void {
     const { file } = this;
     const end = write.position + write.length;
+    this.#clearTruncated(write);
     file.length.beginWrite(end);
     this.#preallocate(end);
     this.#pending++;
@@ -567,9 +571,29 @@ export class Writer implements AttachedWriter {
     const position = this.#tail.unread(end, this.file.length.contentEnd);
     if (position === undefined) return false;
     this.#readingPadding = true;
-    const read = async () => this.#tail.learn(position, await this.#readBlock(position));
-    this.#track(read().finally(() => this.#readingPadding = false));
+    this.#track(this.#learnPadding(position).finally(() => this.#readingPadding = false));
     return true;
+  }
+
+  async #learnPadding(position: number): Promise<void> {
+    this.#paddingEnd = Infinity;
+    this.#tail.learn(position, await this.#readBlock(position));
+  }
+
+  truncated(length: number): void {
+    this.#headEnd = Math.min(this.#headEnd, length);
+    this.#paddingEnd = Math.min(this.#paddingEnd, length);
+    this.#tail?.forget();
+  }
+
+  /** Clears what was read to fill blocks, where a truncate has cut it off since. */
+  #clearTruncated({ memory, offset, length, position, dataEnd }: StartedWrite): void {
+    const end = position + length;
+    const clear = (from: number, to: number) => {
+      if (from < to) memory.bytes.fill(0, offset + from - position, offset + to - position);
+    };
+    clear(Math.max(position, this.#headEnd), Math.min(this.#start, end));
+    clear(Math.max(dataEnd, this.#paddingEnd), end);
   }
 
   // ---- syncs ------------------------------------------------------------------------------------------------------
