@@ -165,19 +165,19 @@ export class Writer implements AttachedWriter {
     file.length.addContent(Math.min(start, size));
     const inside = start % file.blockSize;
     const head = inside > 0 ? await this.#readBlock(start - inside) : undefined;
-    if (!this.#failure) this.#open(start, head?.subarray(0, inside) ?? new Uint8Array(0));
+    if (!this.#failure) this.#open(start, head?.bytes.subarray(0, inside) ?? new Uint8Array(0));
   }
 
-  /** A block of the file; zeros where the file has none. */
-  async #readBlock(position: number): Promise<Uint8Array> {
+  /** A block of the file, and how much the file has of it. The rest is zeros. */
+  async #readBlock(position: number): Promise<{ bytes: Uint8Array; length: number }> {
     const { file } = this;
     const length = file.blockSize;
     const memory = file.engine.acquire(length);
     try {
       const read = await transfer(file, "read", { memory, offset: 0, length, position });
-      const block = new Uint8Array(length);
-      block.set(memory.bytes.subarray(0, read));
-      return block;
+      const bytes = new Uint8Array(length);
+      bytes.set(memory.bytes.subarray(0, read));
+      return { bytes, length: read };
     } finally {
       file.engine.release(memory);
     }
@@ -576,8 +576,12 @@ export class Writer implements AttachedWriter {
   }
 
   async #learnPadding(position: number): Promise<void> {
+    const { length } = this.file;
+    const { contentEnd } = length;
     this.#paddingEnd = Infinity;
-    this.#tail.learn(position, await this.#readBlock(position));
+    const block = await this.#readBlock(position);
+    this.#tail.learn(position, block.bytes);
+    if (block.length < block.bytes.length) length.shrank(contentEnd, position + block.length);
   }
 
   truncated(length: number): void {
