@@ -195,8 +195,9 @@ export class Writer implements AttachedWriter {
     const budget = sharesMemory ? engine.budget : undefined;
     const base = start - head.length;
     const options = { engine, blockSize, bufferSize, writeBehind, budget, base };
-    this.#buffers = new WriteBuffers(options);
-    if (head.length > 0) this.#buffers.startWith(head);
+    const buffers = new WriteBuffers(options);
+    if (head.length > 0) buffers.startWith(head);
+    this.#buffers = buffers;
     this.#phase = { name: "open" };
     this.#opened.resolve();
   }
