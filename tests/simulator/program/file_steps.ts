@@ -125,7 +125,8 @@ function openNamed(
       // Whoever else may have made it is to make its name durable.
       const isOwn = begun !== undefined && oracle.names.begunAt(place) === begun + 1;
       const namesItself = creates && opened.inode !== found && isOwn;
-      slot.handle = { ...handleOf(session, opened, write), namesItself };
+      const owns = empties || namesItself;
+      slot.handle = { ...handleOf(session, opened, write), namesItself, owns };
       if (createsNew && opened.inode === found) {
         throw new Violation("file", "createNew opened a file that was there");
       }
@@ -170,6 +171,7 @@ function handleOf(session: Session, { file, inode }: Opened, writable: boolean):
     block: file.direct ? file.alignment.offset : 1,
     readable: true,
     writable,
+    owns: false,
     namesItself: false,
     target: undefined,
     hidden: false,

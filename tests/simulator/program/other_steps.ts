@@ -47,12 +47,7 @@ function isQuiet({ isBusy, claims, truncates, reserves }: TrackedFile): boolean 
   return !isBusy && claims.size === 0 && truncates.size === 0 && reserves.size === 0;
 }
 
-function append(
-  session: Session,
-  tracked: TrackedFile,
-  path: string,
-  bytes: Uint8Array,
-): void {
+function append(session: Session, tracked: TrackedFile, path: string, bytes: Uint8Array): void {
   const { size } = tracked.view;
   // Behind what writers have, and what they have reserved, or will.
   const isBehind = [...tracked.writers].every((writer) => {
@@ -61,7 +56,7 @@ function append(
     return writer.isOpened && !writer.piped && Math.max(end, reserved) <= size &&
       (!writer.preallocates || size < 8 << 20);
   });
-  if (!isQuiet(tracked) || !isBehind || bytes.length === 0) return;
+  if (!isQuiet(tracked) || !isBehind || session.isOthers(tracked) || bytes.length === 0) return;
   // A writer that came into the block in which they begin would fill it up.
   for (const writer of tracked.writers) {
     writer.wall = Math.min(writer.wall, size - size % writer.block);

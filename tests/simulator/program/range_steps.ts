@@ -12,8 +12,9 @@ const EBADF = 9;
 const EOPNOTSUPP = 95;
 
 /** The file of a slot, for a call that changes it. */
-function changeable({ handle }: Slot): Handle | undefined {
-  return handle && !handle.closing && handle.writable ? handle : undefined;
+function changeable(session: Session, { handle }: Slot): Handle | undefined {
+  const may = handle?.writable && !handle.closing && !session.isOthers(handle.tracked, handle);
+  return may ? handle : undefined;
 }
 
 /** Whether a range is free: no call is at work there, and a writer neither was nor will be there. */
@@ -122,7 +123,7 @@ export function readMany(session: Session, slot: Slot, action: Of<"readMany">): 
 // ---- writing ------------------------------------------------------------------------------------------------------
 
 export function writeAt(session: Session, slot: Slot, action: Of<"writeAt">): Promise<void> {
-  const handle = changeable(slot);
+  const handle = changeable(session, slot);
   if (!handle) return refuseWrite(session, slot);
   const { file, tracked } = handle;
   const unit = file.alignment.offset;
@@ -198,7 +199,7 @@ function lengthOf({ of, amount }: Length, { expected, view }: TrackedFile): numb
 }
 
 export function truncate(session: Session, slot: Slot, { to }: Of<"truncate">): Promise<void> {
-  const handle = changeable(slot);
+  const handle = changeable(session, slot);
   if (!handle) return Promise.resolve();
   const { tracked } = handle;
   // A writer of another handle may have anything in flight.
@@ -218,7 +219,7 @@ export function truncate(session: Session, slot: Slot, { to }: Of<"truncate">): 
 }
 
 export function preallocate(session: Session, slot: Slot, action: Of<"preallocate">) {
-  const handle = changeable(slot);
+  const handle = changeable(session, slot);
   if (!handle) return Promise.resolve();
   const { tracked } = handle;
   const { length, keepSize } = action;
@@ -242,7 +243,7 @@ export function preallocate(session: Session, slot: Slot, action: Of<"preallocat
 }
 
 export function deallocate(session: Session, slot: Slot, action: Of<"deallocate">): Promise<void> {
-  const handle = changeable(slot);
+  const handle = changeable(session, slot);
   if (!handle) return Promise.resolve();
   const { tracked } = handle;
   const { position, length } = action;
@@ -271,7 +272,7 @@ export function deallocate(session: Session, slot: Slot, action: Of<"deallocate"
 /** Copies a range of one file into another, or within one. */
 export function copy(session: Session, slot: Slot, action: Of<"copy">): Promise<void> {
   const from = slot.handle;
-  const to = changeable(session.slots[action.target]!);
+  const to = changeable(session, session.slots[action.target]!);
   if (!from || from.closing || !to) return Promise.resolve();
   const source = from.tracked;
   const target = to.tracked;

@@ -25,6 +25,8 @@ export interface Handle {
   readonly block: number;
   readonly readable: boolean;
   writable: boolean;
+  /** Whether its open made the file, or emptied it: what others put there is not kept. */
+  readonly owns: boolean;
   /** Whether its name is to be made durable by a sync: this program made it or moved it. */
   namesItself: boolean;
   /** Where an atomic file will stand; undefined for others, and when it stands there. */
@@ -201,6 +203,14 @@ export class Session {
       (errno === EBADF && handle && (handle.closing || (handle.fragile && faults.length > 0))) ||
       faults.some((fault) => fault.errno === errno) ||
       (isLimited && (errno === EIO || MISSING.includes(errno)));
+  }
+
+  /** Whether somebody else made or emptied a file and wrote nothing yet: that one takes it for empty. */
+  isOthers(tracked: TrackedFile, handle?: Handle): boolean {
+    return tracked.expected.end === 0 &&
+      this.slots.some(({ handle: other }) =>
+        other?.tracked === tracked && other.owns && other !== handle
+      );
   }
 
   /** Whether a call of a writer is under way: it keeps the stream from being collected. */

@@ -22,7 +22,8 @@ export function openWriter(session: Session, slot: Slot, choice: WriterChoice): 
   if (slot.writer?.handle === handle && !slot.writer.oracle.end) {
     return openSecond(session, handle);
   }
-  if (tracked.writers.size > 0 || tracked.claims.size > 0) return Promise.resolve();
+  const isTaken = tracked.writers.size + tracked.claims.size > 0;
+  if (isTaken || session.isOthers(tracked, handle)) return Promise.resolve();
   const append = choice.place === "append";
   const facts = {
     append,
@@ -243,7 +244,7 @@ export function sync(session: Session, slot: Slot, { tail }: Of<"sync">): Promis
     name: "sync",
     promise: stream.sync({ tail }),
     ...excuseOf(writer),
-    misuse: oracle.ending || oracle.end !== undefined,
+    misuse: oracle.ending || oracle.piped,
     done: (position) => {
       oracle.opened();
       checkPosition("sync covers the given", writer, position, least());
