@@ -4,6 +4,7 @@ import { liburingVersion, openLiburing } from "../ffi/liburing.ts";
 import { environment, loadShim, type Shim } from "../ffi/shim.ts";
 import { choiceOption, integerOption, readOptions } from "./arguments.ts";
 import { BufferBudget, DEFAULT_BUFFER_BUDGET } from "./engine/buffer_budget.ts";
+import type { Engine } from "./engine/engine.ts";
 import { IoUringEngine } from "./engine/io_uring.ts";
 import type { KernelEngine } from "./engine/kernel_engine.ts";
 import { Errno } from "./engine/linux.ts";
@@ -89,6 +90,8 @@ const OPTIONS = {
 
 let options: Readonly<Required<EngineOptions>> = readOptions({}, OPTIONS);
 let chosen: Chosen | undefined;
+/** What tests put in the place of a chosen engine. */
+let substitute: Engine | undefined;
 
 /**
  * Says how the engine is to be made, before the first file is opened.
@@ -107,8 +110,14 @@ export function configure(wanted: EngineOptions): void {
   options = checked;
 }
 
+/** Has files that are opened from now on use `engine`; undefined: the chosen one again. For tests. */
+export function substituteEngine(engine: Engine | undefined): void {
+  substitute = engine;
+}
+
 /** The engine, chosen and made at the first call. A failure is not remembered: the next call tries again. */
-export function useEngine(): KernelEngine {
+export function useEngine(): Engine {
+  if (substitute) return substitute;
   if (!chosen) {
     chosen = choose();
     finishAtEnd(chosen.engine);

@@ -4,8 +4,16 @@ import { unwrap } from "../errors.ts";
 import type { OpenFile } from "./open_file.ts";
 import { transfer } from "./transfer.ts";
 
-/** Reads the block at `position`; zeros where the file has none. The file's descriptor is in use. */
-export async function readBlock(file: OpenFile, position: number): Promise<Uint8Array> {
+/** A block that was read. */
+export interface FileBlock {
+  /** All of it; zeros behind the end of the file. */
+  readonly bytes: Uint8Array;
+  /** How much of it the file has. */
+  readonly length: number;
+}
+
+/** Reads the block at `position`. The file's descriptor is in use. */
+export async function readBlock(file: OpenFile, position: number): Promise<FileBlock> {
   const { engine, blockSize: length } = file;
   const memory = engine.acquire(length);
   try {
@@ -17,7 +25,7 @@ export async function readBlock(file: OpenFile, position: number): Promise<Uint8
 }
 
 /** As {@linkcode readBlock}, on the JavaScript thread. */
-export function readBlockNow(file: OpenFile, position: number): Uint8Array {
+export function readBlockNow(file: OpenFile, position: number): FileBlock {
   const { engine, fd, path, blockSize: length } = file;
   const memory = engine.acquire(length);
   try {
@@ -29,8 +37,8 @@ export function readBlockNow(file: OpenFile, position: number): Uint8Array {
   }
 }
 
-function copyOf(bytes: Uint8Array, length: number, blockSize: number): Uint8Array {
-  const block = new Uint8Array(blockSize);
-  block.set(bytes.subarray(0, length));
-  return block;
+function copyOf(memory: Uint8Array, length: number, blockSize: number): FileBlock {
+  const bytes = new Uint8Array(blockSize);
+  bytes.set(memory.subarray(0, length));
+  return { bytes, length };
 }

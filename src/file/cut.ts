@@ -38,7 +38,10 @@ export function cutToContent(file: OpenFile): Promise<void> {
 
 /** Truncates a file that is in use, when nothing else writes to it. All that is left, or added as zeros, is content. */
 export function truncateTo(file: OpenFile, contentEnd: number): Promise<void> {
-  return file.length.withTruncate(() => truncate(file, contentEnd));
+  return file.length.withTruncate(async () => {
+    await truncate(file, contentEnd);
+    file.writer?.truncated(contentEnd);
+  });
 }
 
 /** Cuts off the padding that a copy left behind `contentEnd`, where nobody has written there since. */

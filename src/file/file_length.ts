@@ -104,6 +104,11 @@ export class FileLength {
     this.#sizeUpperBound = length;
   }
 
+  /** The file was found to end at `size`, inside the content that was known before: somebody else cut it. */
+  shrank(contentEnd: number, size: number): void {
+    if (this.#contentEnd === contentEnd && size < contentEnd) this.#contentEnd = size;
+  }
+
   /** What may stand behind the content is not for this module to cut any more. */
   leaveRest(): void {
     this.#sizeUpperBound = this.#contentEnd;

@@ -49,6 +49,8 @@ export interface AttachedWriter {
   abortWriter(reason: unknown): Promise<void>;
   /** Writes everything accepted and ends, as a close does. */
   close(): Promise<void>;
+  /** The file was truncated to `length` past the writer: what the writer has read of it behind that is zeros now. */
+  truncated(length: number): void;
 }
 
 /** An open file. */

@@ -149,7 +149,10 @@ export class Transfer implements Completion {
     const facts = result < 0 ? undefined : parseStat(stat.bytes);
     engine.release(stat);
     if (!facts) {
-      if (PASSING.has(-result)) return this.#retry(-result);
+      if (PASSING.has(-result)) {
+        this.#done = reached - reached % this.#file.blockSize;
+        return this.#retry(-result);
+      }
       this.#error = ioError(-result, "stat", path);
       return this.#end(result);
     }

@@ -351,6 +351,7 @@ export class WriterSink {
   guard(writer: WritableStreamDefaultWriter): WritableStreamDefaultWriter {
     const write = writer.write.bind(writer);
     const close = writer.close.bind(writer);
+    const abort = writer.abort.bind(writer);
     const releaseLock = writer.releaseLock.bind(writer);
     const token = this.#lockToken = Symbol();
     const hasLock = () => this.#lockToken === token;
@@ -370,6 +371,11 @@ export class WriterSink {
         // Without the lock it is refused.
         if (hasLock() && !this.closeRequest) this.#requestClose(closing);
         return this.report(closing);
+      },
+      abort: async (reason?: unknown): Promise<void> => {
+        await abort(reason);
+        // A stream that has failed itself resolves this at once.
+        await this.left();
       },
       releaseLock: (): void => {
         releaseLock();

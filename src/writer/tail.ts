@@ -60,6 +60,11 @@ export class Tail {
     this.#known = { position, bytes };
   }
 
+  /** What was read of the file does not stand there any more. */
+  forget(): void {
+    this.#known = undefined;
+  }
+
   /** What goes behind `end`, to the end of its block. */
   padding(end: number): Uint8Array {
     const inside = end % this.#blockSize;

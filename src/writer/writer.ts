@@ -6,7 +6,7 @@ import { Errno } from "../engine/linux.ts";
 import type { Memory } from "../engine/operation.ts";
 import { type DmaError, ioError } from "../errors.ts";
 import { discardName, publish } from "../file/atomic.ts";
-import { readBlock, readBlockNow } from "../file/block.ts";
+import { type FileBlock, readBlock, readBlockNow } from "../file/block.ts";
 import { closeFile, giveUpFile } from "../file/close.ts";
 import { cutToContent, exceedsContent } from "../file/cut.ts";
 import type { AttachedWriter, OpenFile } from "../file/open_file.ts";
@@ -95,6 +95,9 @@ export class Writer implements AttachedWriter {
   #syncing = false;
   #readingPadding = false;
   #waitingForTruncate = false;
+  /** The least that the file was truncated to since the block before the start was read, and since that of the tail was. */
+  #headEnd = Infinity;
+  #paddingEnd = Infinity;
 
   constructor(file: OpenFile, options: WriterOptions) {
     this.file = file;
@@ -104,7 +107,8 @@ export class Writer implements AttachedWriter {
     file.descriptor.acquire("write");
     file.writer = this;
     // What this module made and nobody wrote to yet has no length to ask for.
-    const isEmpty = file.ownsSize && file.length.sizeUpperBound === 0 && position === 0;
+    // Others may have appended to it, so a writer that appends asks.
+    const isEmpty = !append && file.ownsSize && file.length.sizeUpperBound === 0 && position === 0;
     if (isEmpty) this.#open(0, NO_BYTES);
     else this.#track(this.#findStart());
   }
@@ -163,12 +167,15 @@ export class Writer implements AttachedWriter {
   /** Looks at the file where the start depends on it: its length, and what stands in the block before the start. */
   async #findStart(): Promise<void> {
     const { file } = this;
-    const size = await sizeOf(file.descriptor);
-    // Somebody may not have been able to wait for it.
+    // Alone: a size from before another write ended would be taken for the end of the content.
+    const start = await file.length.withTruncate(async () => {
+      const size = await sizeOf(file.descriptor);
+      // Somebody may not have been able to wait for it.
+      return this.#phase.name === "opening" ? this.#startIn(size) : 0;
+    });
     if (this.#phase.name !== "opening") return;
-    const start = this.#startIn(size);
     const inside = start % file.blockSize;
-    const head = inside > 0 ? await readBlock(file, start - inside) : NO_BYTES;
+    const head = inside > 0 ? (await readBlock(file, start - inside)).bytes : NO_BYTES;
     if (this.#phase.name === "opening") this.#open(start, head.subarray(0, inside));
   }
 
@@ -177,7 +184,7 @@ export class Writer implements AttachedWriter {
     const { file } = this;
     const start = this.#startIn(exactSize(statNow(file.engine, file.fd, file.path), file.path));
     const inside = start % file.blockSize;
-    const head = inside > 0 ? readBlockNow(file, start - inside) : NO_BYTES;
+    const head = inside > 0 ? readBlockNow(file, start - inside).bytes : NO_BYTES;
     this.#open(start, head.subarray(0, inside));
   }
 
@@ -205,8 +212,9 @@ export class Writer implements AttachedWriter {
     const base = start - head.length;
     const wholeChunks = this.file.appends;
     const options = { engine, blockSize, bufferSize, writeBehind, budget, wholeChunks, base };
-    this.#buffers = new WriteBuffers(options);
-    if (head.length > 0) this.#buffers.startWith(head);
+    const buffers = new WriteBuffers(options);
+    if (head.length > 0) buffers.startWith(head);
+    this.#buffers = buffers;
     this.#phase = { name: "open" };
     this.#opened.resolve();
   }
@@ -290,7 +298,9 @@ export class Writer implements AttachedWriter {
     const end = this.position;
     if (this.#queue.flushed < end) {
       const unread = this.#tail.unread(end, length.contentEnd);
-      if (unread !== undefined) this.#tail.learn(unread, readBlockNow(this.file, unread));
+      if (unread !== undefined) {
+        this.#notePadding(unread, length.contentEnd, readBlockNow(this.file, unread));
+      }
       this.#tail.want(end);
       this.#step();
     }
@@ -394,7 +404,7 @@ export class Writer implements AttachedWriter {
 
   readonly #syncAtEnd = (): Promise<void> | undefined => {
     const wanted = this.#options.syncOnClose || this.file.publication !== undefined;
-    return wanted && !this.#isDurable ? this.#syncFile() : undefined;
+    return wanted && !this.#isDurable ? this.#syncAlone() : undefined;
   };
 
   /** An atomic file that stays open for more writers is published when it is closed. */
@@ -536,6 +546,7 @@ export class Writer implements AttachedWriter {
   #startWrite(write: StartedWrite): void {
     const { file } = this;
     const end = write.position + write.length;
+    this.#clearTruncated(write);
     file.length.beginWrite(end);
     this.#preallocate(end);
     this.#pending++;
@@ -622,9 +633,37 @@ export class Writer implements AttachedWriter {
     if (position === undefined) return false;
     if (this.#readingPadding) return true;
     this.#readingPadding = true;
-    const read = async () => this.#tail.learn(position, await readBlock(this.file, position));
-    this.#track(read().finally(() => this.#readingPadding = false));
+    this.#track(this.#learnPadding(position).finally(() => this.#readingPadding = false));
     return true;
+  }
+
+  async #learnPadding(position: number): Promise<void> {
+    const { length } = this.file;
+    const { contentEnd } = length;
+    this.#paddingEnd = Infinity;
+    this.#notePadding(position, contentEnd, await readBlock(this.file, position));
+  }
+
+  /** A block of the file was read, whose content ended at `contentEnd` then. */
+  #notePadding(position: number, contentEnd: number, { bytes, length }: FileBlock): void {
+    this.#tail.learn(position, bytes);
+    if (length < bytes.length) this.file.length.shrank(contentEnd, position + length);
+  }
+
+  truncated(length: number): void {
+    this.#headEnd = Math.min(this.#headEnd, length);
+    this.#paddingEnd = Math.min(this.#paddingEnd, length);
+    this.#tail?.forget();
+  }
+
+  /** Clears what was read to fill blocks, where a truncate has cut it off since. */
+  #clearTruncated({ memory, offset, length, position, dataEnd }: StartedWrite): void {
+    const end = position + length;
+    const clear = (from: number, to: number) => {
+      if (from < to) memory.bytes.fill(0, offset + from - position, offset + to - position);
+    };
+    clear(Math.max(position, this.#headEnd), Math.min(this.#start, end));
+    clear(Math.max(dataEnd, this.#paddingEnd), end);
   }
 
   // ---- syncs ------------------------------------------------------------------------------------------------------
@@ -632,15 +671,21 @@ export class Writer implements AttachedWriter {
   /** Serves those who wait, and begins the sync that is left to do for them. */
   #syncIfDue(): void {
     if (!this.#syncs.serve(this.#queue.flushed, this.#isDurable) || this.#syncing) return;
-    this.#syncing = true;
-    this.#track(this.#syncForWaiters().finally(() => this.#syncing = false));
+    this.#track(this.#syncAlone());
   }
 
-  async #syncForWaiters(): Promise<void> {
-    // Where no end of file may be seen ahead of the bytes, padding is cut before each sync.
-    const cuts = !this.#options.preallocate && this.#queue.idle && exceedsContent(this.file);
-    if (cuts) await cutToContent(this.file);
-    if (!this.#failure) await this.#syncFile();
+  /** Syncs the file. With two syncs at once the first to end would serve those who wait for the second. */
+  async #syncAlone(): Promise<void> {
+    assert(!this.#syncing, "one sync at a time");
+    this.#syncing = true;
+    try {
+      // Where no end of file may be seen ahead of the bytes, padding is cut before each sync.
+      const cuts = !this.#options.preallocate && this.#queue.idle && exceedsContent(this.file);
+      if (cuts) await cutToContent(this.file);
+      if (!this.#failure) await this.#syncFile();
+    } finally {
+      this.#syncing = false;
+    }
   }
 
   /** Makes the file durable, and its name beside it. */

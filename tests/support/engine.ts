@@ -1,12 +1,13 @@
 // The engine at work, made and warmed up before any test runs: what it keeps for the life of the process would be
 // laid by Deno's sanitizers to whichever test came first.
 
-import { useEngine } from "../../src/configure.ts";
+import { engineAtWork, useEngine } from "../../src/configure.ts";
 import type { KernelEngine } from "../../src/engine/kernel_engine.ts";
 import { DmaFile, engineInfo } from "../../mod.ts";
 
 /** The engine that every file of these tests goes through. */
-export const engine: KernelEngine = useEngine();
+useEngine();
+export const engine: KernelEngine = engineAtWork()!;
 // The isolate of a test file ends before the process does, but not before its tests: what most programs do is tested.
 Object.assign(engine, { endsWithProcess: true });
 

@@ -171,6 +171,7 @@ export class Rig {
       created: false,
       ownsSize: content.length === 0 && start === 0,
       extendsFreely: false,
+      appends: false,
     });
     this.file.synced = this.file.changes;
     if (options.unsynced) this.file.changes++;

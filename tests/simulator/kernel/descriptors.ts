@@ -1,0 +1,82 @@
+// Descriptors: what each number stands for.
+
+import { Errno, O_DIRECT, O_PATH } from "../../../src/engine/linux.ts";
+import type { Node } from "./directory_tree.ts";
+
+/** An open file description. */
+export class Description {
+  /** Operations that use it. */
+  inFlight = 0;
+
+  constructor(readonly fd: number, readonly node: Node, public flags: number) {}
+
+  get isDirect(): boolean {
+    return (this.flags & O_DIRECT) !== 0;
+  }
+
+  /** Whether it only names the node. */
+  get isPath(): boolean {
+    return (this.flags & O_PATH) !== 0;
+  }
+}
+
+const FIRST = 3;
+
+/** The descriptors of a process. */
+export class DescriptorTable {
+  readonly #open = new Map<number, Description>();
+  /** Whether numbers are given again, as Linux does; else a number that was closed is known for good. */
+  readonly #reuses: boolean;
+  readonly #limit: number;
+  #next = FIRST;
+
+  constructor(reuses: boolean, limit: number) {
+    this.#reuses = reuses;
+    this.#limit = limit;
+  }
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /** What is open. */
+  all(): Description[] {
+    return [...this.#open.values()];
+  }
+
+  get(fd: number): Description | undefined {
+    return this.#open.get(fd);
+  }
+
+  /** A new descriptor, or `-errno`. */
+  open(node: Node, flags: number): number {
+    if (this.#open.size >= this.#limit) return -EMFILE;
+    let fd = this.#next;
+    if (this.#reuses) {
+      fd = FIRST;
+      while (this.#open.has(fd)) fd++;
+    } else this.#next++;
+    this.#open.set(fd, new Description(fd, node, flags));
+    return fd;
+  }
+
+  /** Closes a descriptor. Returns what it was, where it was any. */
+  close(fd: number): Description | undefined {
+    const description = this.#open.get(fd);
+    this.#open.delete(fd);
+    if (description && !description.node.isDirectory) {
+      description.node.locks.delete(description);
+    }
+    return description;
+  }
+
+  /** As fcntl(2) with F_SETFL. */
+  setFlags(fd: number, flags: number): number {
+    const description = this.#open.get(fd);
+    if (!description) return -Errno.EBADF;
+    description.flags = (description.flags & ~O_DIRECT) | (flags & O_DIRECT);
+    return 0;
+  }
+}
+
+const EMFILE = 24;

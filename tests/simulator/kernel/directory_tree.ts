@@ -1,0 +1,203 @@
+// Directories and names, and which of them are durable.
+
+import { Errno } from "../../../src/engine/linux.ts";
+import type { Random } from "../random.ts";
+import { type Kept, SimulatedFile } from "./simulated_file.ts";
+
+/** What a name can lead to. */
+export type Node = SimulatedFile | SimulatedDirectory;
+
+const LONGEST_NAME = 255;
+
+/** A directory. */
+export class SimulatedDirectory {
+  readonly isDirectory = true;
+  readonly size = 4096;
+  readonly links = 2;
+  readonly entries: Map<string, Node> = new Map();
+  /** What a power cut leaves in any case. */
+  readonly durable: Map<string, Node> = new Map();
+  removed = false;
+
+  constructor(readonly inode: number, readonly parent: SimulatedDirectory | undefined) {}
+}
+
+/** One entry that changed: undefined where the name is gone. */
+interface Edit {
+  readonly directory: SimulatedDirectory;
+  readonly name: string;
+  readonly node: Node | undefined;
+}
+
+/** What one system call did to names, as the file system's journal has it. */
+interface JournalEntry {
+  readonly number: number;
+  readonly edits: readonly Edit[];
+}
+
+/** A tree of directories. A journal keeps the names of one directory in order, and both ends of a rename together. */
+export class DirectoryTree {
+  readonly root: SimulatedDirectory;
+  workingDirectory: SimulatedDirectory;
+  #journal: JournalEntry[] = [];
+  #lastEntry = 0;
+  #lastInode = 1;
+
+  constructor() {
+    this.root = new SimulatedDirectory(this.newInode(), undefined);
+    this.workingDirectory = this.root;
+  }
+
+  newInode(): number {
+    return ++this.#lastInode;
+  }
+
+  /** What a sync of a directory that starts now covers. */
+  get journaled(): number {
+    return this.#lastEntry;
+  }
+
+  /** Makes a directory, durably. */
+  makeDirectory(parent: SimulatedDirectory, name: string): SimulatedDirectory {
+    const directory = new SimulatedDirectory(this.newInode(), parent);
+    parent.entries.set(name, directory);
+    parent.durable.set(name, directory);
+    return directory;
+  }
+
+  /** Puts a file there, durably. */
+  place(directory: SimulatedDirectory, name: string, file: SimulatedFile): void {
+    directory.entries.set(name, file);
+    directory.durable.set(name, file);
+    file.links++;
+  }
+
+  // ---- lookup -----------------------------------------------------------------------------------------------------
+
+  /** The directory in which the last component of a path stands, and that component; or `-errno`. */
+  resolve(
+    from: SimulatedDirectory,
+    path: string,
+  ): { directory: SimulatedDirectory; name: string } | number {
+    if (path === "") return -Errno.ENOENT;
+    let directory = path.startsWith("/") ? this.root : from;
+    const components = path.split("/").filter((part) => part !== "");
+    const name = components.pop() ?? ".";
+    for (const component of components) {
+      const next = this.#child(directory, component);
+      if (!next) return -Errno.ENOENT;
+      if (!next.isDirectory) return -ENOTDIR;
+      directory = next;
+    }
+    if (name.length > LONGEST_NAME) return -Errno.ENAMETOOLONG;
+    return { directory, name };
+  }
+
+  #child(directory: SimulatedDirectory, name: string): Node | undefined {
+    if (name === ".") return directory;
+    if (name === "..") return directory.parent ?? directory;
+    return directory.entries.get(name);
+  }
+
+  /** What stands at a path; or `-errno`. */
+  lookUp(from: SimulatedDirectory, path: string): Node | number {
+    const place = this.resolve(from, path);
+    if (typeof place === "number") return place;
+    const node = this.#child(place.directory, place.name);
+    if (!node) return -Errno.ENOENT;
+    return path.endsWith("/") && !node.isDirectory ? -ENOTDIR : node;
+  }
+
+  /** The path of a node, as /proc/self/fd shows it. */
+  pathOf(node: Node): string {
+    if (node === this.root) return "/";
+    const search = (directory: SimulatedDirectory, path: string): string | undefined => {
+      for (const [name, child] of directory.entries) {
+        if (child === node) return `${path}/${name}`;
+        const found = child.isDirectory ? search(child, `${path}/${name}`) : undefined;
+        if (found) return found;
+      }
+      return undefined;
+    };
+    return search(this.root, "") ?? `/gone/${node.inode} (deleted)`;
+  }
+
+  // ---- changes ----------------------------------------------------------------------------------------------------
+
+  /** Gives a file a name, or another one: the edits of one system call. */
+  edit(edits: readonly Edit[]): void {
+    for (const { directory, name, node } of edits) {
+      const before = directory.entries.get(name);
+      if (before instanceof SimulatedFile) this.#unlinked(before);
+      if (before instanceof SimulatedDirectory) before.removed = true;
+      if (node) directory.entries.set(name, node);
+      else directory.entries.delete(name);
+      if (node instanceof SimulatedFile) node.links++;
+    }
+    this.#journal.push({ number: ++this.#lastEntry, edits });
+  }
+
+  #unlinked(file: SimulatedFile): void {
+    file.links--;
+    if (file.links === 0) file.linkable = false;
+  }
+
+  // ---- durability -------------------------------------------------------------------------------------------------
+
+  /** A sync of a directory, which covers the journal up to there, has succeeded. */
+  makeDurable(directory: SimulatedDirectory, upTo: number): void {
+    const covered = this.#journal.filter(({ number }) => number <= upTo);
+    const kept = inOrder(covered, new Set([directory]), () => false);
+    for (const entry of kept) commit(entry);
+    this.#journal = this.#journal.filter((entry) => !kept.includes(entry));
+  }
+
+  /** Whether a name is durable as it is now. */
+  isDurable(directory: SimulatedDirectory, name: string): boolean {
+    return directory.entries.get(name) === directory.durable.get(name);
+  }
+
+  /** The entries that a power cut leaves in each directory. */
+  image(random: Random, kept: Kept): Map<SimulatedDirectory, Map<string, Node>> {
+    const image = new Map<SimulatedDirectory, Map<string, Node>>();
+    const visit = (directory: SimulatedDirectory) => {
+      image.set(directory, new Map(directory.durable));
+      for (const node of directory.durable.values()) if (node.isDirectory) visit(node);
+    };
+    visit(this.root);
+    if (kept === "nothing") return image;
+    const keeps = () => kept === "everything" || random.chance(0.5);
+    for (const { edits } of inOrder(this.#journal, new Set(), keeps)) {
+      for (const { directory, name, node } of edits) {
+        if (node) image.get(directory)?.set(name, node);
+        else image.get(directory)?.delete(name);
+      }
+    }
+    return image;
+  }
+}
+
+const ENOTDIR = 20;
+
+function commit({ edits }: JournalEntry): void {
+  for (const { directory, name, node } of edits) {
+    if (node) directory.durable.set(name, node);
+    else directory.durable.delete(name);
+  }
+}
+
+/** The entries that are kept, with all those before them in the same directories. */
+function inOrder(
+  journal: readonly JournalEntry[],
+  directories: Set<SimulatedDirectory>,
+  keeps: () => boolean,
+): JournalEntry[] {
+  const kept: JournalEntry[] = [];
+  for (const entry of journal.toReversed()) {
+    const touched = entry.edits.some(({ directory }) => directories.has(directory));
+    if (!touched && !keeps()) continue;
+    for (const { directory } of entry.edits) directories.add(directory);
+    kept.unshift(entry);
+  }
+  return kept;
+}

@@ -1,0 +1,79 @@
+// The kinds of file systems that a simulated kernel can have.
+
+import type { Random } from "../random.ts";
+
+/** What distinguishes a file system, as the module sees it. */
+export interface FileSystemKind {
+  readonly name: string;
+  /** 0: not on a block device, so that the type is asked for. */
+  readonly deviceMajor: number;
+  /** f_type of statfs(2). */
+  readonly type: number;
+  readonly hasDirectIo: boolean;
+  /** STATX_DIOALIGN is answered. */
+  readonly saysAlignment: boolean;
+  readonly memoryAlignment: number;
+  readonly alignment: number;
+  readonly uniqueMountId: boolean;
+  /** What the file system, or the kernel, lacks. */
+  readonly lacks: ReadonlySet<Feature>;
+}
+
+/** What may be missing. */
+export type Feature =
+  /** O_TMPFILE. */
+  | "unnamed files"
+  /** fallocate(2). */
+  | "allocate"
+  /** FALLOC_FL_PUNCH_HOLE. */
+  | "punch"
+  /** copy_file_range(2). */
+  | "copy"
+  /** /proc. */
+  | "proc"
+  /** linkat(2) with AT_EMPTY_PATH, without a capability: since kernel 6.10. */
+  | "link by descriptor"
+  /** RESOLVE_CACHED of openat2(2). */
+  | "cached lookup";
+
+const disk = { deviceMajor: 254, type: 0xef53, hasDirectIo: true, saysAlignment: true };
+
+const kinds: readonly Omit<FileSystemKind, "uniqueMountId" | "lacks">[] = [
+  { name: "ext4 512", ...disk, memoryAlignment: 512, alignment: 512 },
+  { name: "ext4 4096", ...disk, memoryAlignment: 4096, alignment: 4096 },
+  { name: "xfs on NVMe", ...disk, memoryAlignment: 4, alignment: 512 },
+  {
+    name: "btrfs",
+    deviceMajor: 0,
+    type: 0x9123683e,
+    hasDirectIo: true,
+    saysAlignment: false,
+    memoryAlignment: 4096,
+    alignment: 4096,
+  },
+  { name: "tmpfs", ...disk, deviceMajor: 0, type: 0x01021994, memoryAlignment: 4, alignment: 512 },
+  { name: "no Direct I/O", ...disk, hasDirectIo: false, memoryAlignment: 1, alignment: 1 },
+];
+
+const features: readonly Feature[] = [
+  "unnamed files",
+  "allocate",
+  "punch",
+  "copy",
+  "proc",
+  "link by descriptor",
+  "cached lookup",
+];
+
+/** A file system that may lack something. The common kind comes most often. */
+export function drawFileSystem(random: Random): FileSystemKind {
+  const kind = random.weighted([
+    [6, kinds[0]!],
+    ...kinds.slice(1).map((each) => [1, each] as const),
+  ]);
+  const lacks = new Set<Feature>();
+  if (random.chance(0.3)) {
+    for (const feature of features) if (random.chance(0.4)) lacks.add(feature);
+  }
+  return { ...kind, uniqueMountId: random.chance(0.7), lacks };
+}

@@ -1,0 +1,76 @@
+// An operation that the kernel has, and who hears of it.
+
+import type { Completion, Operation } from "../../../src/engine/operation.ts";
+import type { SparseBytes } from "./sparse_bytes.ts";
+
+/** A file as the oracle sees it, simulated or real. */
+export interface FileView {
+  readonly inode: number;
+  readonly size: number;
+  /** The bytes of a range, as far as the file goes. */
+  read(position: number, length: number): Uint8Array<ArrayBuffer>;
+  /** Copies a range, whatever its length: what takes no memory is zeros. */
+  copyTo(bytes: SparseBytes, from: number, to: number): void;
+  /** The first position of a range in which other bytes stand than expected; -1 where none does. */
+  firstDifference(expected: SparseBytes, from: number, to: number): number;
+}
+
+/** An operation in flight. */
+export interface Flight {
+  readonly number: number;
+  readonly operation: Operation;
+  readonly completion: Completion;
+  /** The file that its descriptor leads to. */
+  readonly file: FileView | undefined;
+  /** The file that a copy goes to. */
+  readonly target: FileView | undefined;
+  /** What a write has to write, as it was when it was submitted. */
+  readonly bytes: Uint8Array<ArrayBuffer> | undefined;
+  result: number | undefined;
+}
+
+/** Hears of every operation. */
+export interface FlightObserver {
+  /** The module submits it. */
+  submitted(flight: Flight): void;
+  /** It is done: the file has changed, and the module does not know yet. */
+  performed(flight: Flight): void;
+  /** The kernel is done with it, and the module is about to know. */
+  returned(flight: Flight): void;
+  /** The module knows, and has done what it does at once. */
+  completed(): void;
+}
+
+/** An operation as a line of a trace. */
+export function describe(operation: Operation): string {
+  switch (operation.op) {
+    case "read":
+    case "write":
+    case "allocate": {
+      const { op, fd, position, length } = operation;
+      return `${op} fd ${fd}, ${length} bytes at ${position}`;
+    }
+    case "truncate":
+      return `truncate fd ${operation.fd} to ${operation.length}`;
+    case "sync":
+      return `${operation.dataOnly ? "fdatasync" : "fsync"} fd ${operation.fd}`;
+    case "open":
+      return `open '${operation.name}' in fd ${operation.directory}, flags ${
+        operation.flags.toString(8)
+      }`;
+    case "link":
+      return `link fd ${operation.fd} as '${operation.name}'`;
+    case "rename":
+      return `rename '${operation.name}' to '${operation.targetName}'`;
+    case "unlink":
+      return `unlink '${operation.name}'`;
+    case "copyRange": {
+      const { fd, position, targetFd, targetPosition, length } = operation;
+      return `copy ${length} bytes at ${position} of fd ${fd} to ${targetPosition} of fd ${targetFd}`;
+    }
+    case "pause":
+      return `pause ${operation.milliseconds} ms`;
+    default:
+      return `${operation.op} fd ${operation.fd}`;
+  }
+}

@@ -1,0 +1,150 @@
+// What any user of an engine must keep to. The real kernel would take much of it silently, and lose bytes.
+
+import { Buffer } from "node:buffer";
+import type { Operation } from "../../../src/engine/operation.ts";
+import type { Description } from "./descriptors.ts";
+import type { FileSystemKind } from "./file_systems.ts";
+import { describe } from "./flight.ts";
+import type { SimulatedMemory } from "./memory.ts";
+
+/** What the judge needs to know of an operation. */
+export interface JudgedFlight {
+  readonly operation: Operation;
+  /** What the descriptors stand for that {@linkcode descriptorsOf} gives. */
+  readonly descriptions: readonly (Description | undefined)[];
+  readonly bytes: Uint8Array<ArrayBuffer> | undefined;
+}
+
+type Transfer = Extract<Operation, { op: "read" | "write" }>;
+
+/** Judges the operations of one kernel. */
+export class Judge {
+  readonly #kind: FileSystemKind;
+  readonly #memory: SimulatedMemory;
+  readonly #flights = new Set<JudgedFlight>();
+
+  constructor(kind: FileSystemKind, memory: SimulatedMemory) {
+    this.#kind = kind;
+    this.#memory = memory;
+  }
+
+  /** Which rule an operation breaks that is submitted, in words; undefined where none. */
+  submit(flight: JudgedFlight): string | undefined {
+    const broken = this.#broken(flight);
+    this.#flights.add(flight);
+    for (const each of flight.descriptions) if (each) each.inFlight++;
+    return broken === undefined ? undefined : `${describe(flight.operation)}: ${broken}`;
+  }
+
+  /** Which rule was broken while it was in flight. */
+  complete(flight: JudgedFlight): string | undefined {
+    this.#flights.delete(flight);
+    for (const each of flight.descriptions) if (each) each.inFlight--;
+    const { operation, bytes } = flight;
+    if (operation.op !== "write" || !bytes) return undefined;
+    const { memory, offset, length } = operation;
+    const now = memory.bytes.subarray(offset, offset + length);
+    if (Buffer.compare(bytes, now) === 0) return undefined;
+    return `${describe(operation)}: its memory was changed while it was in flight`;
+  }
+
+  /** Which rule is broken by giving memory back. */
+  release(block: object): string | undefined {
+    for (const { operation } of this.#flights) {
+      if ("memory" in operation && operation.memory === block) {
+        return `${describe(operation)}: its memory is given back while it is in flight`;
+      }
+    }
+    return undefined;
+  }
+
+  /** Which rule is broken by closing a descriptor at once. */
+  closeNow(description: Description): string | undefined {
+    return description.inFlight > 0
+      ? `fd ${description.fd} is closed while it is in use`
+      : undefined;
+  }
+
+  #broken(flight: JudgedFlight): string | undefined {
+    const { operation, descriptions } = flight;
+    for (const [index, fd] of descriptorsOf(operation).entries()) {
+      if (fd >= 0 && !descriptions[index]) return `fd ${fd} is closed`;
+    }
+    const description = descriptions[0]!;
+    if (operation.op === "close" && description.inFlight > 0) return "the descriptor is in use";
+    const conflict = this.#conflict(flight);
+    if (conflict) return `while ${describe(conflict.operation)} is in flight`;
+    if ("memory" in operation) {
+      const { memory } = operation;
+      if ("size" in memory && !this.#memory.isOut(memory)) return "its memory was given back";
+    }
+    if (operation.op !== "read" && operation.op !== "write") return undefined;
+    return this.#brokenByAlignment(operation, description);
+  }
+
+  #brokenByAlignment(transfer: Transfer, { isDirect }: Description): string | undefined {
+    const { memory, offset, length, position } = transfer;
+    if (length <= 0) return "it moves nothing";
+    if (offset < 0 || offset + length > memory.bytes.length) return "it goes past its memory";
+    if (!isDirect) return undefined;
+    const { alignment, memoryAlignment } = this.#kind;
+    for (const [what, value] of Object.entries({ position, length })) {
+      if (value % alignment !== 0) return `its ${what} is no multiple of ${alignment}`;
+    }
+    if ((memory.address + offset) % memoryAlignment !== 0) {
+      return `its memory is not aligned to ${memoryAlignment}`;
+    }
+    return undefined;
+  }
+
+  /** An operation on the same descriptor that must not be in flight together with this one. */
+  #conflict(flight: JudgedFlight): JudgedFlight | undefined {
+    const change = changeOf(flight);
+    if (!change) return undefined;
+    for (const other of this.#flights) {
+      const otherChange = changeOf(other);
+      if (!otherChange || otherChange.description !== change.description) continue;
+      if (change.cuts || otherChange.cuts) return other;
+      if (!change.writes || !otherChange.writes) continue;
+      if (change.from < otherChange.to && otherChange.from < change.to) return other;
+    }
+    return undefined;
+  }
+}
+
+/** The descriptors that an operation names; negative ones stand for the working directory. */
+export function descriptorsOf(operation: Operation): number[] {
+  switch (operation.op) {
+    case "open":
+    case "unlink":
+      return [operation.directory];
+    case "rename":
+      return [operation.directory, operation.targetDirectory];
+    case "link":
+      return [operation.fd, operation.directory];
+    case "copyRange":
+      return [operation.fd, operation.targetFd];
+    case "pause":
+      return [];
+    default:
+      return [operation.fd];
+  }
+}
+
+/** What an operation does to a file: writes a range, or changes its length. */
+function changeOf({ operation, descriptions: [description, target] }: JudgedFlight) {
+  switch (operation.op) {
+    case "write": {
+      const { position: from, length } = operation;
+      return { description, writes: true, cuts: false, from, to: from + length };
+    }
+    case "allocate":
+      return { description, writes: false, cuts: false, from: 0, to: 0 };
+    case "truncate":
+      return { description, writes: false, cuts: true, from: 0, to: 0 };
+    case "copyRange":
+      return { description: target, writes: false, cuts: false, from: 0, to: 0 };
+    default:
+      return undefined;
+  }
+}

@@ -1,0 +1,46 @@
+// Lays out `struct statx` (include/uapi/linux/stat.h) and `struct statfs`.
+
+import {
+  STATX_BASIC_STATS,
+  STATX_DIOALIGN,
+  STATX_MNT_ID,
+  STATX_MNT_ID_UNIQUE,
+} from "../../../src/engine/linux.ts";
+import type { FileSystemKind } from "./file_systems.ts";
+
+/** What a `struct statx` says. */
+export interface Stat {
+  readonly isDirectory: boolean;
+  readonly inode: number;
+  readonly size: number;
+  readonly links: number;
+  readonly mountId: bigint;
+}
+
+/** Writes the fields that the module reads. */
+export function writeStatx(into: Uint8Array, stat: Stat, kind: FileSystemKind): void {
+  const view = new DataView(into.buffer, into.byteOffset, 256);
+  into.fill(0, 0, 256);
+  const { memoryAlignment, alignment } = kind;
+  const mask = STATX_BASIC_STATS | STATX_MNT_ID | (kind.uniqueMountId ? STATX_MNT_ID_UNIQUE : 0) |
+    (kind.saysAlignment ? STATX_DIOALIGN : 0);
+  view.setUint32(0, mask, true);
+  view.setUint32(4, 4096, true);
+  view.setUint32(16, stat.links, true);
+  view.setUint16(28, stat.isDirectory ? 0o040755 : 0o100644, true);
+  view.setBigUint64(32, BigInt(stat.inode), true);
+  view.setBigUint64(40, BigInt(stat.size), true);
+  view.setBigUint64(48, BigInt(Math.ceil(stat.size / 512)), true);
+  view.setUint32(136, kind.deviceMajor, true);
+  view.setUint32(140, 1, true);
+  view.setBigUint64(144, stat.mountId, true);
+  if (!kind.saysAlignment) return;
+  view.setUint32(152, kind.hasDirectIo ? memoryAlignment : 0, true);
+  view.setUint32(156, kind.hasDirectIo ? alignment : 0, true);
+}
+
+/** Writes f_type. */
+export function writeStatfs(into: Uint8Array, kind: FileSystemKind): void {
+  into.fill(0, 0, 120);
+  new DataView(into.buffer, into.byteOffset, 8).setUint32(0, kind.type, true);
+}

@@ -1,0 +1,261 @@
+// What each operation does to files and names.
+
+import {
+  AT_FDCWD,
+  Errno,
+  FALLOC_FL_KEEP_SIZE,
+  FALLOC_FL_PUNCH_HOLE,
+  LOCK_EX,
+  LOCK_NB,
+  LOCK_UN,
+  O_CREAT,
+  O_DIRECTORY,
+  O_EXCL,
+  O_RDWR,
+  O_TMPFILE,
+  O_WRONLY,
+} from "../../../src/engine/linux.ts";
+import type { Operation } from "../../../src/engine/operation.ts";
+import type { Random } from "../random.ts";
+import type { Description, DescriptorTable } from "./descriptors.ts";
+import type { DirectoryTree, Node, SimulatedDirectory } from "./directory_tree.ts";
+import type { Fate } from "./faults.ts";
+import type { Feature, FileSystemKind } from "./file_systems.ts";
+import type { JudgedFlight } from "./judge.ts";
+import { SimulatedFile } from "./simulated_file.ts";
+import { writeStatfs, writeStatx } from "./statx.ts";
+
+/** How much of a file or of the names a sync covers. */
+export interface SyncPoint {
+  readonly changes: number;
+  readonly journaled: number;
+}
+
+/** An operation that is performed. */
+export interface PerformedFlight extends JudgedFlight {
+  /** What a sync covers: that which was done when it was submitted. */
+  readonly syncPoint: SyncPoint;
+}
+
+type Named<Op extends Operation["op"]> = Extract<Operation, { op: Op }>;
+
+/** The system calls of a kernel. */
+export class SystemCalls {
+  readonly #kind: FileSystemKind;
+  readonly #tree: DirectoryTree;
+  readonly #descriptors: DescriptorTable;
+  readonly #random: Random;
+  readonly #mountId: bigint;
+
+  constructor(
+    kind: FileSystemKind,
+    tree: DirectoryTree,
+    descriptors: DescriptorTable,
+    mountId: bigint,
+    random: Random,
+  ) {
+    this.#kind = kind;
+    this.#tree = tree;
+    this.#descriptors = descriptors;
+    this.#mountId = mountId;
+    this.#random = random;
+  }
+
+  #lacks(feature: Feature): boolean {
+    return this.#kind.lacks.has(feature);
+  }
+
+  /** Performs an operation, as far as its fate lets it. Returns its result. */
+  perform(flight: PerformedFlight, { errno, most }: Fate): number {
+    const { operation } = flight;
+    // Linux lets go of a descriptor whatever close(2) returns.
+    if (operation.op === "close") this.#descriptors.close(operation.fd);
+    if (errno === 0) return this.#call(flight, most);
+    const { descriptions: [description] } = flight;
+    if (operation.op === "sync") {
+      const node = description!.node;
+      if (!node.isDirectory) node.forget(flight.syncPoint.changes, this.#random);
+    }
+    const partial = operation.op === "write" || operation.op === "allocate";
+    if (partial && most > 0) this.#call(flight, most);
+    return -errno;
+  }
+
+  #call(flight: PerformedFlight, most: number): number {
+    const { operation, descriptions: [description, target] } = flight;
+    switch (operation.op) {
+      case "open":
+        return this.#open(operation, description);
+      case "close":
+      case "pause":
+        return 0;
+      case "read": {
+        const { memory, offset, position } = operation;
+        const bytes = fileOf(description).read(position, most);
+        memory.bytes.set(bytes, offset);
+        return bytes.length;
+      }
+      case "write":
+        fileOf(description).write(operation.position, flight.bytes!.subarray(0, most));
+        return most;
+      case "sync":
+        return this.#sync(description!.node, flight.syncPoint);
+      case "allocate":
+        return this.#allocate(operation, fileOf(description), most);
+      case "truncate":
+        fileOf(description).truncate(operation.length);
+        return 0;
+      case "stat":
+        this.stat(description!.node, operation.memory.bytes);
+        return 0;
+      case "statfs":
+        writeStatfs(operation.memory.bytes, this.#kind);
+        return 0;
+      case "link":
+        return this.#link(operation, fileOf(description), target!);
+      case "rename":
+        return this.#rename(operation, description!, target!);
+      case "unlink":
+        return this.#unlink(operation, description!);
+      case "copyRange":
+        return this.#copyRange(operation, fileOf(description), fileOf(target), most);
+      case "lock":
+        return lock(operation.operation, description!);
+    }
+  }
+
+  /** statx(2). */
+  stat(node: Node, into: Uint8Array): void {
+    const { inode, size, links, isDirectory } = node;
+    writeStatx(into, { inode, size, links, isDirectory, mountId: this.#mountId }, this.#kind);
+  }
+
+  // ---- names ------------------------------------------------------------------------------------------------------
+
+  #open({ directory, name, flags }: Named<"open">, description: Description | undefined): number {
+    const link = /^\/proc\/self\/fd\/(\d+)$/.exec(name);
+    if (link) {
+      const linked = this.#lacks("proc") ? undefined : this.#descriptors.get(Number(link[1]));
+      return linked ? this.#openNode(linked.node, flags) : -Errno.ENOENT;
+    }
+    const from = directory === AT_FDCWD
+      ? this.#tree.workingDirectory
+      : description!.node as SimulatedDirectory;
+    if ((flags & O_TMPFILE) === O_TMPFILE) return this.#openUnnamed(flags);
+    const place = this.#tree.resolve(from, name);
+    if (typeof place === "number") return place;
+    const node = this.#tree.lookUp(from, name);
+    if (typeof node !== "number") {
+      if (flags & O_CREAT && flags & O_EXCL) return -Errno.EEXIST;
+      return this.#openNode(node, flags);
+    }
+    if (node !== -Errno.ENOENT || !(flags & O_CREAT)) return node;
+    if (place.directory.removed) return -Errno.ENOENT;
+    if (name.endsWith("/")) return -Errno.EISDIR;
+    const file = new SimulatedFile(this.#tree.newInode());
+    const fd = this.#openNode(file, flags);
+    if (fd >= 0) {
+      this.#tree.edit([{ directory: place.directory, name: place.name, node: file }]);
+    }
+    return fd;
+  }
+
+  #openNode(node: Node, flags: number): number {
+    const writes = flags & (O_WRONLY | O_RDWR | O_CREAT);
+    if (node.isDirectory && writes) return -Errno.EISDIR;
+    if (!node.isDirectory && flags & O_DIRECTORY) return -ENOTDIR;
+    return this.#descriptors.open(node, flags);
+  }
+
+  #openUnnamed(flags: number): number {
+    if (this.#lacks("unnamed files")) return -this.#random.pick([Errno.EOPNOTSUPP, Errno.EISDIR]);
+    return this.#descriptors.open(new SimulatedFile(this.#tree.newInode()), flags);
+  }
+
+  #link({ byProc, name }: Named<"link">, file: SimulatedFile, { node }: Description): number {
+    const missing: Feature = byProc ? "proc" : "link by descriptor";
+    if (this.#lacks(missing)) return -Errno.ENOENT;
+    const directory = node as SimulatedDirectory;
+    if (name === "." || directory.entries.has(name)) return -Errno.EEXIST;
+    if (directory.removed || !file.linkable) return -Errno.ENOENT;
+    this.#tree.edit([{ directory, name, node: file }]);
+    return 0;
+  }
+
+  #rename(operation: Named<"rename">, from: Description, to: Description): number {
+    const { name, targetName } = operation;
+    const directory = from.node as SimulatedDirectory;
+    const target = to.node as SimulatedDirectory;
+    const node = directory.entries.get(name);
+    if (!node || target.removed) return -Errno.ENOENT;
+    const replaced = targetName === "." ? target : target.entries.get(targetName);
+    if (replaced === node) return 0;
+    if (replaced?.isDirectory) return -Errno.EISDIR;
+    this.#tree.edit([
+      { directory: target, name: targetName, node },
+      { directory, name, node: undefined },
+    ]);
+    return 0;
+  }
+
+  #unlink({ name }: Named<"unlink">, { node }: Description): number {
+    const directory = node as SimulatedDirectory;
+    const found = directory.entries.get(name);
+    if (!found) return -Errno.ENOENT;
+    if (found.isDirectory) return -Errno.EISDIR;
+    this.#tree.edit([{ directory, name, node: undefined }]);
+    return 0;
+  }
+
+  // ---- files ------------------------------------------------------------------------------------------------------
+
+  #sync(node: Node, { changes, journaled }: SyncPoint): number {
+    if (node.isDirectory) this.#tree.makeDurable(node, journaled);
+    else node.makeDurable(changes);
+    return 0;
+  }
+
+  #allocate(operation: Named<"allocate">, file: SimulatedFile, most: number): number {
+    const { mode, position, length } = operation;
+    const punches = (mode & FALLOC_FL_PUNCH_HOLE) !== 0;
+    if (this.#lacks(punches ? "punch" : "allocate")) return -Errno.EOPNOTSUPP;
+    if (punches) file.punch(position, position + length);
+    else if (!(mode & FALLOC_FL_KEEP_SIZE)) file.extend(position + most);
+    return 0;
+  }
+
+  #copyRange(
+    { position, targetPosition }: Named<"copyRange">,
+    from: SimulatedFile,
+    to: SimulatedFile,
+    most: number,
+  ): number {
+    if (this.#lacks("copy")) return -this.#random.pick([Errno.EXDEV, Errno.EOPNOTSUPP]);
+    const bytes = from.read(position, most);
+    to.write(targetPosition, bytes);
+    return bytes.length;
+  }
+}
+
+const ENOTDIR = 20;
+
+function fileOf(description: Description | undefined): SimulatedFile {
+  return description!.node as SimulatedFile;
+}
+
+/** flock(2) with LOCK_NB. */
+function lock(operation: number, description: Description): number {
+  const { locks } = fileOf(description);
+  if (operation & LOCK_UN) {
+    locks.delete(description);
+    return 0;
+  }
+  const kind = (operation & ~LOCK_NB) === LOCK_EX ? "exclusive" : "shared";
+  // Linux gives up the old lock before it asks for the new one.
+  locks.delete(description);
+  for (const held of locks.values()) {
+    if (kind === "exclusive" || held === "exclusive") return -Errno.EAGAIN;
+  }
+  locks.set(description, kind);
+  return 0;
+}

@@ -1,0 +1,363 @@
+// A file, what is being done to it, and whether each operation on it may be: judged when it is submitted, because from then
+// on a kill may find it done.
+
+import type { FileView, Flight } from "../kernel/flight.ts";
+import { DurableFile, ExpectedFile } from "./expected_file.ts";
+import { Violation } from "./promises.ts";
+import type { Range, Ranges } from "./ranges.ts";
+import type { WriterOracle } from "./writer_oracle.ts";
+
+/** A call under way that changes a range. */
+export interface Claim {
+  readonly from: number;
+  readonly to: number;
+  /** What it puts there; undefined where nothing may change meanwhile, because it is read. */
+  readonly bytes: Uint8Array | undefined;
+}
+
+/** Blocks of any file system here are no larger. */
+export const LARGEST_BLOCK = 4096;
+
+/** The block that a position is in, and the one that starts at or after it. */
+export function blockStart(position: number): number {
+  return position - position % LARGEST_BLOCK;
+}
+export function blockEnd(position: number): number {
+  return blockStart(position + LARGEST_BLOCK - 1);
+}
+
+/** Who gave bytes, and up to where. */
+interface Source {
+  readonly bytes: Uint8Array | undefined;
+  readonly to: number;
+  readonly writer?: WriterOracle;
+}
+
+interface Touch {
+  readonly time: number;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** One file under test, by whatever names and descriptors. */
+export class TrackedFile {
+  readonly view: FileView;
+  readonly expected: ExpectedFile;
+  readonly durable: DurableFile;
+  readonly writers: Set<WriterOracle> = new Set();
+  readonly claims: Set<Claim> = new Set();
+  /** Lengths that calls under way truncate it to. */
+  readonly truncates: Set<{ readonly length: number }> = new Set();
+  /** Ends up to which calls under way reserve space. */
+  readonly reserves: Set<{ readonly end: number }> = new Set();
+  readonly #flights = new Set<Flight>();
+  readonly #syncs = new Map<Flight, number>();
+  readonly #touches: Touch[] = [];
+  readonly #now: () => number;
+  /** Whether a cut may go by what the module knows, because the kernel did not tell the size. */
+  readonly #cutsBlindly: () => boolean;
+  /** Whether an open is about to empty it. */
+  readonly #isEmptied: () => boolean;
+  #sizeTouched = 0;
+  #touchedPastWriters = 0;
+  #unsynced: Touch[] = [];
+
+  constructor(
+    view: FileView,
+    now: () => number,
+    cutsBlindly: () => boolean,
+    isEmptied: () => boolean,
+  ) {
+    this.view = view;
+    this.#now = now;
+    this.#cutsBlindly = cutsBlindly;
+    this.#isEmptied = isEmptied;
+    this.expected = new ExpectedFile(view);
+    this.durable = new DurableFile(this.expected);
+  }
+
+  /** Whether an operation in flight changes it. */
+  get isBusy(): boolean {
+    return this.#flights.size > 0;
+  }
+
+  /** Whether some call or stream is at work that changes a range. */
+  isClaimed(from: number, to: number): boolean {
+    return [...this.claims].some((claim) =>
+      blockStart(claim.from) < blockEnd(to) && blockStart(from) < blockEnd(claim.to)
+    );
+  }
+
+  /** A range, or the size, changes now. */
+  touch(from: number, to: number): void {
+    this.#touches.push({ time: this.#now(), from, to });
+  }
+
+  touchSize(): void {
+    this.#sizeTouched = this.#now();
+  }
+
+  /** Somebody but a writer changes a range, and perhaps the size. */
+  touchPastWriters(from: number, to: number): void {
+    this.touch(from, to);
+    this.touchSize();
+    this.#touchedPastWriters = this.#now();
+    this.#unsynced.push({ time: this.#now(), from, to });
+  }
+
+  /** What others did to it that no sync has covered: whoever did nothing since has nothing to sync. */
+  get unsyncedPastWriters(): readonly Touch[] {
+    return this.#unsynced;
+  }
+
+  /** Whether nobody but writers was at work since a moment. */
+  isLeftAloneSince(time: number): boolean {
+    const { claims, truncates, reserves } = this;
+    return this.#touchedPastWriters < time && claims.size + truncates.size + reserves.size === 0;
+  }
+
+  /** Whether a range stayed as it was since a moment, and is certain. */
+  isStable(from: number, to: number, since: number): boolean {
+    return !this.expected.open.overlaps(from, to) &&
+      !this.#touches.some((touch) => touch.time >= since && touch.from < to && from < touch.to);
+  }
+
+  isSizeStable(since: number): boolean {
+    return this.#sizeTouched < since;
+  }
+
+  /** What is certain and stayed as it was since a moment, but for what a writer put there. */
+  certainSince(time: number, writer?: WriterOracle): Ranges {
+    const certain = this.expected.certain();
+    for (const touch of this.#touches) {
+      if (touch.time < time || writer?.covers(touch.from, touch.to)) continue;
+      certain.remove(touch.from, touch.to);
+    }
+    return certain;
+  }
+
+  /** The bytes of these ranges are durable, and the size where given: but for what is being changed. */
+  promise(ranges: Iterable<Range>, size?: number): void {
+    this.durable.promise(this.expected, ranges, size);
+    for (const flight of this.#flights) this.#mayChange(flight);
+  }
+
+  /** What an operation in flight may have made of the disk already. */
+  #mayChange({ operation, bytes }: Flight): void {
+    const { durable } = this;
+    if (operation.op === "write") durable.mayBecome(operation.position, bytes!);
+    else if (operation.op === "truncate") durable.mayBeTruncated(operation.length);
+    else if (operation.op === "copyRange") {
+      const { targetPosition, length } = operation;
+      durable.mayChange(targetPosition, targetPosition + length);
+    } else if (operation.op === "allocate" && operation.mode === 0) {
+      durable.mayExtendTo(operation.position + operation.length);
+    }
+  }
+
+  // ---- operations -------------------------------------------------------------------------------------------------
+
+  submitted(flight: Flight): void {
+    const { operation } = flight;
+    switch (operation.op) {
+      case "write":
+        if (!this.#claims(operation.position)) {
+          for (const writer of this.writers) writer.locate(operation.position, flight.bytes!);
+        }
+        this.#judgeWrite(operation.position, flight.bytes!);
+        this.#noteChange(operation.position, operation.position + operation.length);
+        break;
+      case "truncate":
+        this.#judgeTruncate(operation.length);
+        break;
+      case "allocate":
+        this.#judgeAllocate(operation);
+        break;
+      case "copyRange":
+        if (flight.target !== this.view) return;
+        this.#judgeCopy(operation.targetPosition, operation.length);
+        break;
+      case "sync":
+        this.#syncs.set(flight, this.#now());
+        return;
+      default:
+        return;
+    }
+    this.#flights.add(flight);
+    this.#mayChange(flight);
+  }
+
+  performed(flight: Flight): void {
+    const { operation, result } = flight;
+    for (const writer of this.writers) writer.noteSize();
+    if (!this.#flights.has(flight)) return;
+    if (operation.op === "write") {
+      this.#noteChange(operation.position, operation.position + operation.length);
+    } else if (operation.op === "truncate" && result === 0) {
+      this.#truncated(operation.length);
+    } else if (operation.op === "copyRange") {
+      this.#noteChange(operation.targetPosition, operation.targetPosition + operation.length);
+    }
+    this.touchSize();
+  }
+
+  returned(flight: Flight): void {
+    this.#flights.delete(flight);
+    const began = this.#syncs.get(flight);
+    if (began === undefined) return;
+    this.#syncs.delete(flight);
+    if (flight.result! >= 0) this.#unsynced = this.#unsynced.filter(({ time }) => time > began);
+  }
+
+  #noteChange(from: number, to: number): void {
+    this.touch(from, to);
+    if (to > this.view.size) this.touchSize();
+  }
+
+  #claims(position: number): boolean {
+    return [...this.claims].some(({ from, to }) => from <= position && position < to);
+  }
+
+  /** Who gave the byte at a position, and up to where. */
+  #sourceOf(position: number): Source {
+    let to = Infinity;
+    for (const claim of this.claims) {
+      if (!claim.bytes) continue;
+      if (claim.from > position) to = Math.min(to, claim.from);
+      else if (position < claim.to) {
+        return { bytes: claim.bytes.subarray(position - claim.from), to: claim.to };
+      }
+    }
+    for (const writer of this.writers) {
+      const { start, givenEnd } = writer;
+      if (start > position) to = Math.min(to, start);
+      else if (position < givenEnd) {
+        const end = Math.min(to, givenEnd);
+        return { bytes: writer.given.slice(position - start, end - start), to: end, writer };
+      }
+    }
+    return { bytes: undefined, to };
+  }
+
+  /** Every byte that is written must have been given, or be what stands there already. */
+  #judgeWrite(position: number, bytes: Uint8Array): void {
+    const end = position + bytes.length;
+    for (let at = position; at < end;) {
+      const source = this.#sourceOf(at);
+      const to = Math.min(source.to, end);
+      const part = bytes.subarray(at - position, to - position);
+      if (source.bytes) this.#judgeGiven(at, part, source);
+      else this.#judgePreserved(at, part);
+      at = to;
+    }
+    const furthest = this.#furthestEnd();
+    if (end > furthest) {
+      throw new Violation("writer 5", `a write up to ${end}, of which ${furthest} counts`);
+    }
+  }
+
+  /** Where a write may end: at the end of a block that has something in it. */
+  #furthestEnd(): number {
+    const ends = [this.expected.end];
+    for (const { givenEnd, block } of this.writers) {
+      ends.push(Math.ceil(givenEnd / block) * block);
+    }
+    for (const { to, bytes } of this.claims) if (bytes) ends.push(blockEnd(to));
+    return Math.max(...ends);
+  }
+
+  #judgeGiven(position: number, bytes: Uint8Array, { bytes: given, writer }: Source): void {
+    const wrong = bytes.findIndex((byte, index) => byte !== given![index]);
+    const part = wrong < 0 ? bytes : bytes.subarray(0, wrong);
+    const end = position + part.length;
+    if (wrong >= 0) {
+      // A tail that was copied before more was given is padded where that goes.
+      const isPadding = writer && end >= writer.flushed && bytes.length - wrong < writer.block;
+      if (!isPadding) {
+        const detail = `byte ${end} is written as ${bytes[wrong]}, given was ${given![wrong]}`;
+        throw new Violation("writer 9", detail);
+      }
+      this.#judgePreserved(end, bytes.subarray(wrong));
+    }
+    const differs = this.expected.firstWrong(position, part) >= 0;
+    if (differs && position < this.expected.end) this.expected.leaveOpen(position, part);
+  }
+
+  #judgePreserved(position: number, bytes: Uint8Array): void {
+    const { end } = this.expected;
+    const inside = bytes.subarray(0, Math.max(0, end - position));
+    const wrong = inside.length > 0 ? this.expected.firstWrong(position, inside) : -1;
+    if (wrong >= 0) {
+      throw new Violation("writer 11", `byte ${wrong} is overwritten, and was nobody's to write`);
+    }
+    for (let at = inside.length; at < bytes.length; at++) {
+      if (bytes[at] === 0) continue;
+      const where = position + at;
+      if (this.view.read(where, 1)[0] === bytes[at]) continue;
+      throw new Violation("writer 5", `byte ${where} is padding, and ${bytes[at]}`);
+    }
+  }
+
+  #judgeTruncate(length: number): void {
+    if ([...this.truncates].some((truncate) => truncate.length === length)) return;
+    if (length === 0 && this.#isEmptied()) return void this.truncates.add({ length });
+    const { end } = this.expected;
+    if (this.#cutsBlindly()) return void this.truncates.add({ length });
+    if (length < end) {
+      throw new Violation("writer 11", `a cut to ${length} loses bytes, of which ${end} count`);
+    }
+    const { size } = this.view;
+    if (length > size) {
+      throw new Violation("writer 4", `a cut to ${length} makes a file of ${size} bytes longer`);
+    }
+  }
+
+  #truncated(length: number): void {
+    const asked = [...this.truncates].some((truncate) => truncate.length === length);
+    const from = Math.min(length, this.expected.end);
+    if (!asked) return this.touch(from, Infinity);
+    this.touchPastWriters(from, Infinity);
+    this.expected.truncated(length);
+  }
+
+  #judgeAllocate({ mode, position, length }: { mode: number; position: number; length: number }) {
+    if (mode !== 0) return;
+    const end = position + length;
+    if ([...this.reserves].some((reserve) => reserve.end === end)) return;
+    if ([...this.writers].some((writer) => writer.preallocates)) return;
+    throw new Violation("writer 10", `space up to ${end} is allocated, and nobody asked for it`);
+  }
+
+  #judgeCopy(position: number, length: number): void {
+    const claim = [...this.claims].find(({ bytes, from, to }) =>
+      bytes && from <= position && position <= to
+    );
+    if (!claim) throw new Violation("file", `a copy to ${position}, which nobody asked for`);
+    const bytes = claim.bytes!.subarray(position - claim.from, position - claim.from + length);
+    if (position < this.expected.end) this.expected.leaveOpen(position, bytes);
+  }
+
+  // ---- what stands there ------------------------------------------------------------------------------------------
+
+  /** Compares the file with what may be in it. */
+  check(promise: "writer 4" | "writer 7" | "writer 11" | "file"): void {
+    const { expected, view } = this;
+    if (view.size < expected.end) {
+      throw new Violation(
+        promise,
+        `the file has ${view.size} bytes, of which ${expected.end} count`,
+      );
+    }
+    const at = expected.firstDifference();
+    if (at < 0) return;
+    const [is] = view.read(at, 1);
+    throw new Violation(promise, `byte ${at} is ${is}, right is ${expected.content.at(at)}`);
+  }
+
+  /** The file is exactly as long as it should be. */
+  checkLength(promise: "writer 4" | "writer 7" | "file"): void {
+    const { expected: { end, longest }, view: { size } } = this;
+    if (size >= end && size <= longest) return;
+    throw new Violation(promise, `the file has ${size} bytes, right is ${end}`);
+  }
+}

@@ -1,0 +1,220 @@
+// One writer, and what it promised.
+
+import { Buffer } from "node:buffer";
+import type { DmaStreamWriter } from "../../../mod.ts";
+import { type PromiseName, Violation } from "./promises.ts";
+import type { TrackedFile } from "./tracked_file.ts";
+
+/** Bytes one after the other. */
+export class ByteLog {
+  #bytes = new Uint8Array(1024);
+  length = 0;
+
+  append(bytes: Uint8Array): void {
+    const end = this.length + bytes.length;
+    if (end > this.#bytes.length) {
+      const larger = new Uint8Array(Math.max(end, 2 * this.#bytes.length));
+      larger.set(this.#bytes.subarray(0, this.length));
+      this.#bytes = larger;
+    }
+    this.#bytes.set(bytes, this.length);
+    this.length = end;
+  }
+
+  slice(from: number, to: number): Uint8Array {
+    return this.#bytes.subarray(from, Math.min(to, this.length));
+  }
+
+  cutTo(length: number): void {
+    this.length = Math.min(length, this.length);
+  }
+}
+
+/** How a writer was opened. */
+export interface WriterFacts {
+  readonly append: boolean;
+  readonly position: number;
+  readonly preallocate: boolean;
+  readonly sizeHint: number;
+  readonly syncOnClose: boolean;
+  readonly closeFile: boolean;
+}
+
+/** How a writer ended. */
+export type WriterEnd = "closed" | "failed";
+
+/** Holds one writer to its promises. */
+export class WriterOracle {
+  readonly stream: DmaStreamWriter;
+  readonly file: TrackedFile;
+  readonly facts: WriterFacts;
+  /** What writes begin and end at a multiple of. */
+  readonly block: number;
+  /** All bytes that were given to it, in order. */
+  readonly given: ByteLog = new ByteLog();
+  /** It must not come further: there somebody else's bytes are. */
+  wall = Infinity;
+  flushed: number;
+  #start: number | undefined;
+  /** A pipe is at work: what was given may be more than it will take. */
+  piped = false;
+  /** An end was asked for, and whether it was a close. */
+  ending = false;
+  closes = false;
+  end: WriterEnd | undefined;
+  /** Reasons of aborts: what waits when one comes together with a failure gets either. */
+  readonly reasons: Set<unknown> = new Set();
+  #failure: { readonly reason: unknown } | undefined;
+  readonly #sizesSeen: Set<number>;
+
+  constructor(stream: DmaStreamWriter, file: TrackedFile, facts: WriterFacts, block: number) {
+    this.stream = stream;
+    this.file = file;
+    this.facts = facts;
+    this.block = block;
+    if (!facts.append) this.#start = facts.position;
+    this.flushed = facts.append ? -1 : facts.position;
+    this.#sizesSeen = new Set([file.view.size]);
+  }
+
+  // ---- where it is ------------------------------------------------------------------------------------------------
+
+  /** Where its first byte goes. An appending writer finds that out itself: until then the furthest that it may be. */
+  get start(): number {
+    return this.#start ?? Math.max(...this.#sizesSeen);
+  }
+
+  /** It has found where to start. */
+  opened(): void {
+    if (this.isOpened || this.end || this.#failure) return;
+    this.#startAt(this.stream.nextPos - this.given.length);
+  }
+
+  /** It writes for the first time: what it writes shows where it has started. */
+  locate(position: number, bytes: Uint8Array): void {
+    if (this.isOpened) return;
+    const start = [...this.#sizesSeen].find((size) => {
+      if (size < position || size >= position + bytes.length) return false;
+      const at = size - position;
+      const given = this.given.slice(0, bytes.length - at);
+      return Buffer.compare(bytes.subarray(at, at + given.length), given) === 0;
+    });
+    if (start !== undefined) this.#startAt(start);
+  }
+
+  #startAt(start: number): void {
+    this.#start = this.flushed = start;
+    if (this.#sizesSeen.has(start)) return;
+    this.#break(
+      "positions",
+      `a writer appends at ${start}, the file had ${[...this.#sizesSeen].join(", ")} bytes`,
+    );
+  }
+
+  get isOpened(): boolean {
+    return this.#start !== undefined;
+  }
+
+  get givenEnd(): number {
+    return this.start + this.given.length;
+  }
+
+  /** Bytes that it can still be given. */
+  get room(): number {
+    return this.isOpened ? Math.max(0, this.wall - this.givenEnd) : this.wall;
+  }
+
+  get preallocates(): boolean {
+    return this.facts.preallocate;
+  }
+
+  /** Whether a range is its own. */
+  covers(from: number, to: number): boolean {
+    return this.isOpened && from >= this.start - this.block && to <= this.givenEnd + this.block;
+  }
+
+  /** The file has this size while it may be looking where to start. */
+  noteSize(): void {
+    if (!this.isOpened) this.#sizesSeen.add(this.file.view.size);
+  }
+
+  // ---- after each completion --------------------------------------------------------------------------------------
+
+  /** Looks at its positions, and at what it says has reached the file. */
+  poll(): void {
+    const { stream, file } = this;
+    const { currentFlushedPos: flushed, currentPos, nextPos } = stream;
+    if (!this.isOpened) return;
+    if (flushed < this.flushed) this.#break("writer 2", `${this.flushed}, then ${flushed}`);
+    const inOrder = flushed <= currentPos && currentPos <= nextPos;
+    if (!inOrder || currentPos > this.givenEnd) {
+      const all = `flushed ${flushed}, current ${currentPos}, next ${nextPos}`;
+      this.#break("positions", `${all}, given ${this.givenEnd}`);
+    }
+    if (flushed === this.flushed) return;
+    const from = this.flushed - this.start;
+    const bytes = this.given.slice(from, flushed - this.start);
+    file.expected.settle(this.flushed, bytes);
+    file.touchSize();
+    const at = file.expected.firstDifference(this.flushed, flushed);
+    this.flushed = flushed;
+    if (at >= 0) this.#break("writer 2", `flushed ${flushed}, but byte ${at} is not there`);
+  }
+
+  #break(promise: PromiseName, detail: string): never {
+    throw new Violation(promise, detail);
+  }
+
+  // ---- failures ---------------------------------------------------------------------------------------------------
+
+  get failure(): { readonly reason: unknown } | undefined {
+    return this.#failure;
+  }
+
+  /** A call was told of a failure. The first one is the only one. */
+  failed(reason: unknown): void {
+    this.#failure ??= { reason };
+    if (this.#failure.reason === reason || this.reasons.has(reason)) return;
+    this.#break("writer 6", `${this.#failure.reason} came first, then ${reason}`);
+  }
+
+  // ---- the end ----------------------------------------------------------------------------------------------------
+
+  /** It closed: everything is in the file, which has its exact length. */
+  closed(): void {
+    if (this.end) return;
+    this.opened();
+    this.poll();
+    this.#leave("closed");
+    const { currentPos } = this.stream;
+    if (currentPos !== this.givenEnd || this.flushed !== currentPos) {
+      this.#break("writer 4", `${this.flushed} is flushed of ${this.givenEnd} given`);
+    }
+    this.file.check("writer 4");
+    this.#checkLength("writer 4");
+  }
+
+  /** It failed, or was aborted: what was flushed is in the file. With `cut` nothing stands behind that. */
+  gaveUp(cut: boolean): void {
+    if (this.end) return;
+    if (this.isOpened) this.poll();
+    this.#leave("failed");
+    this.file.check("writer 7");
+    const { expected, view } = this.file;
+    if (!cut) expected.mayExtendTo(view.size);
+    this.#checkLength("writer 7");
+  }
+
+  #leave(end: WriterEnd): void {
+    this.end = end;
+    this.file.writers.delete(this);
+  }
+
+  /** Others at work on the file may have it longer for now. */
+  #checkLength(promise: "writer 4" | "writer 7"): void {
+    const { file } = this;
+    const alone = file.writers.size === 0 && file.claims.size === 0 && file.reserves.size === 0 &&
+      file.truncates.size === 0;
+    if (alone) file.checkLength(promise);
+  }
+}

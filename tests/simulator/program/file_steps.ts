@@ -1,0 +1,372 @@
+// Steps that open, close, name and sync files.
+
+import type { DmaFile } from "../../../mod.ts";
+import type { NameChange, Occupant, Place } from "../oracle/expected_names.ts";
+import { Violation } from "../oracle/promises.ts";
+import type { TrackedFile } from "../oracle/tracked_file.ts";
+import type { Handle, Session, Slot } from "./session.ts";
+import type { Action } from "./steps.ts";
+
+const ENOENT = 2;
+const EEXIST = 17;
+/** So often a file is asked for its inode where that fails. */
+const ASKS = 20;
+
+type Of<Name extends Action["do"]> = Extract<Action, { do: Name }>;
+
+interface Opened {
+  readonly file: DmaFile;
+  readonly inode: number;
+}
+
+/** Opens a file in a slot that has none. */
+export async function open(
+  session: Session,
+  slot: Slot,
+  action: Of<"create"> | Of<"open"> | Of<"temp">,
+): Promise<void> {
+  if (slot.handle || slot.opening) return;
+  slot.opening = true;
+  try {
+    if (action.do === "temp") await openTemporary(session, slot);
+    else if (action.do === "create" && action.atomic) await createAtomic(session, slot, action);
+    else await openNamed(session, slot, action);
+  } finally {
+    slot.opening = false;
+  }
+}
+
+function openTemporary(session: Session, slot: Slot): Promise<void> {
+  const { world, module } = session;
+  return session.call({
+    name: "temp",
+    promise: identify(session, module.DmaFile.temp({ dir: world.root })),
+    done: (opened) => {
+      if (opened) slot.handle = handleOf(session, opened, true);
+    },
+  });
+}
+
+function createAtomic(session: Session, slot: Slot, action: Of<"create">): Promise<void> {
+  const { world, oracle, module } = session;
+  const path = session.path(action.path);
+  const target = world.placeOf(path)!;
+  const { direct } = action;
+  oracle.temporaries++;
+  return session.call({
+    name: "create atomic",
+    promise: identify(session, module.DmaFile.create(path, { atomic: true, direct }), target),
+    done: (opened) => {
+      if (!opened) return void oracle.temporaries--;
+      slot.handle = { ...handleOf(session, opened, true), target, hidden: true };
+    },
+    failed: () => oracle.temporaries--,
+  });
+}
+
+/** What `DmaFile.open` and `create` do to what is there. */
+interface Opening {
+  readonly path: string;
+  readonly place: Place;
+  readonly write: boolean;
+  readonly creates: boolean;
+  readonly createsNew: boolean;
+  readonly empties: boolean;
+}
+
+function openingOf(session: Session, action: Of<"create"> | Of<"open">): Opening {
+  const path = session.path(action.path);
+  const place = session.world.placeOf(path)!;
+  if (action.do === "create") {
+    return { path, place, write: true, creates: true, createsNew: false, empties: true };
+  }
+  const { write } = action;
+  const createsNew = write && action.create === "new";
+  const creates = write && action.create !== "no";
+  return { path, place, write, creates, createsNew, empties: write && action.truncate };
+}
+
+function openNamed(
+  session: Session,
+  slot: Slot,
+  action: Of<"create"> | Of<"open">,
+): Promise<void> {
+  const { world, oracle, module } = session;
+  const opening = openingOf(session, action);
+  const { path, place, write, creates, createsNew, empties } = opening;
+  const found = world.listing().get(place);
+  const there = found === undefined ? undefined : oracle.track(world.fileOf(found)!);
+  const begun = oracle.names.begunAt(place);
+  // What is emptied must not be changed or replaced by anybody else meanwhile.
+  if (empties && (begun === undefined || (there && isTaken(there)))) return Promise.resolve();
+  const truncate = { length: 0 };
+  if (empties) {
+    there?.truncates.add(truncate);
+    oracle.emptied.add(place);
+  }
+  const naming = oracle.names.begin(place, found, ...(creates ? ["new"] as const : []));
+  const { direct } = action;
+  const options = { write, create: creates && !createsNew, createNew: createsNew, direct };
+  const promise = action.do === "create"
+    ? module.DmaFile.create(path, { direct })
+    : module.DmaFile.open(path, { ...options, truncate: empties });
+  const over = () => {
+    there?.truncates.delete(truncate);
+    oracle.emptied.delete(place);
+  };
+  return session.call({
+    name: action.do,
+    promise: identify(session, promise),
+    errnos: [...(creates ? [] : [ENOENT]), ...(createsNew ? [EEXIST] : [])],
+    done: (opened) => {
+      over();
+      naming.settled(...(opened ? [world.listing().get(place)] as const : []));
+      if (!opened) return;
+      // Whoever else may have made it is to make its name durable.
+      const isOwn = begun !== undefined && oracle.names.begunAt(place) === begun + 1;
+      const namesItself = creates && opened.inode !== found && isOwn;
+      const owns = empties || namesItself;
+      slot.handle = { ...handleOf(session, opened, write), namesItself, owns };
+      if (createsNew && opened.inode === found) {
+        throw new Violation("file", "createNew opened a file that was there");
+      }
+    },
+    failed: () => {
+      over();
+      naming.settled();
+    },
+  });
+}
+
+function isTaken({ claims, truncates, writers }: TrackedFile): boolean {
+  return claims.size + truncates.size + writers.size > 0;
+}
+
+/** Which file it is that was opened. Undefined where it cannot be told: then it is closed, and stands at `target`. */
+async function identify(
+  session: Session,
+  opening: Promise<DmaFile>,
+  target?: Place,
+): Promise<Opened | undefined> {
+  const file = await opening;
+  for (let asked = 0; asked < ASKS; asked++) {
+    try {
+      const { ino } = await file.stat();
+      return { file, inode: ino! };
+    } catch (error) {
+      session.explain({ name: "stat" }, error);
+    }
+  }
+  const { names } = session.oracle;
+  const naming = target === undefined ? undefined : names.begin(target, "new");
+  await file.close().catch((error) => session.explain({ name: "close" }, error));
+  naming?.settled(session.world.listing().get(target!));
+  return undefined;
+}
+
+function handleOf(session: Session, { file, inode }: Opened, writable: boolean): Handle {
+  return {
+    file,
+    tracked: session.oracle.track(session.world.fileOf(inode)!),
+    block: file.direct ? file.alignment.offset : 1,
+    readable: true,
+    writable,
+    owns: false,
+    namesItself: false,
+    target: undefined,
+    hidden: false,
+    renames: 0,
+    probed: false,
+    fragile: false,
+    closing: false,
+  };
+}
+
+// ---- the end ------------------------------------------------------------------------------------------------------
+
+/** Closes a file; a writer at work on it is given up. */
+export function closeFile(session: Session, slot: Slot): Promise<void> {
+  const { handle } = slot;
+  if (!handle || handle.closing || !mayPublish(session, handle)) return Promise.resolve();
+  handle.closing = true;
+  const writer = slot.writer?.handle === handle ? slot.writer.oracle : undefined;
+  const isEnding = writer?.ending === true;
+  if (writer) writer.ending = true;
+  const publishes = handle.target !== undefined && (!writer || writer.closes);
+  const publication = publishes ? publish(session, handle) : undefined;
+  const over = (succeeded: boolean) => {
+    // What a close that was under way has done is that call's to tell.
+    if (writer && !isEnding) writer.gaveUp(session.cutsAreSure);
+    session.leave(handle);
+    publication?.(succeeded && writer?.end !== "failed");
+  };
+  return session.call({
+    name: "close file",
+    promise: handle.file.close(),
+    handle,
+    writer,
+    done: () => over(true),
+    failed: () => over(false),
+  });
+}
+
+/** The program forgets a file, with all that is open on it. */
+export function dropFile(session: Session, slot: Slot): void {
+  const { handle, writer, reader } = slot;
+  if (!handle || handle.closing || reader || writer?.locked || writer?.oracle.ending) return;
+  if (writer && session.isUsed(writer.oracle)) return;
+  handle.closing = true;
+  slot.handle = undefined;
+  slot.writer = undefined;
+  if (writer) {
+    writer.oracle.ending = true;
+    session.dropped.push(writer);
+    session.finalizers.collect(writer.stream);
+  }
+  session.finalizers.collect(handle.file);
+}
+
+/** Whether nobody else is about to change the name that an atomic file gets. */
+export function mayPublish({ oracle }: Session, { target }: Handle): boolean {
+  return target === undefined || oracle.names.begunAt(target) !== undefined;
+}
+
+/** An atomic file is about to get its name. The result is to be told whether it did. */
+export function publish(session: Session, handle: Handle): (succeeded: boolean) => void {
+  const { oracle, world } = session;
+  const place = handle.target!;
+  const { inode } = handle.tracked.view;
+  const naming = oracle.names.begin(place, inode);
+  const { renames } = handle;
+  return (succeeded) => {
+    session.unhide(handle);
+    const now = world.listing().get(place);
+    naming.settled(now);
+    if (!succeeded) return;
+    handle.target = undefined;
+    if (renames % 2 === 1 || handle.renames !== renames) return;
+    if (now !== inode) throw new Violation("atomic", `${place} is not the file that was closed`);
+    oracle.names.promise(place);
+  };
+}
+
+// ---- names and syncs ----------------------------------------------------------------------------------------------
+
+/** Renames a file, or what an atomic one will be called. */
+export function rename(session: Session, slot: Slot, { path }: Of<"rename">): Promise<void> {
+  const { handle } = slot;
+  if (!handle || handle.closing || handle.renames % 2 === 1) return Promise.resolve();
+  const { world, oracle } = session;
+  const text = session.path(path);
+  const to = world.placeOf(text)!;
+  if (oracle.names.begunAt(to) === undefined) return Promise.resolve();
+  const from = session.placeOf(handle);
+  const { inode } = handle.tracked.view;
+  const changes: [Place, NameChange][] = [];
+  const begin = (place: Place, occupant: Occupant) =>
+    changes.push([place, oracle.names.begin(place, occupant)]);
+  // An atomic file may get its name meanwhile, and then another one.
+  if (from !== undefined) begin(from, undefined);
+  if (handle.target !== undefined) begin(handle.target, undefined);
+  begin(to, inode);
+  handle.renames++;
+  const over = () => {
+    handle.renames++;
+    const listing = world.listing();
+    for (const [place, change] of changes) change.settled(listing.get(place));
+  };
+  return session.call({
+    name: "rename",
+    promise: handle.file.rename(text),
+    handle,
+    errnos: [ENOENT],
+    done: () => {
+      over();
+      if (handle.target !== undefined) handle.target = to;
+      else if (from !== undefined) {
+        handle.namesItself = true;
+        if (world.listing().get(to) === inode) return;
+        throw new Violation("file of the call", `${to} is not the file that was renamed`);
+      }
+    },
+    failed: over,
+  });
+}
+
+/** Removes the name of a file. */
+export function remove(session: Session, slot: Slot): Promise<void> {
+  const { handle } = slot;
+  if (!handle || handle.closing || handle.renames % 2 === 1) return Promise.resolve();
+  const { world, oracle } = session;
+  const place = session.placeOf(handle);
+  const naming = place === undefined ? undefined : oracle.names.begin(place, undefined);
+  const over = () => naming?.settled(world.listing().get(place!));
+  return session.call({
+    name: "remove",
+    promise: handle.file.remove(),
+    handle,
+    errnos: [ENOENT],
+    done: () => {
+      over();
+      handle.target = undefined;
+      if (place !== undefined && session.placeOf(handle) === place && !session.movedByOthers) {
+        throw new Violation("file of the call", `${place} is still there`);
+      }
+    },
+    failed: over,
+  });
+}
+
+/** Syncs a file past its streams. */
+export function syncFile(session: Session, slot: Slot, { dataOnly }: Of<"sync file">) {
+  const { handle } = slot;
+  if (!handle) return Promise.resolve();
+  const { oracle } = session;
+  const { tracked } = handle;
+  const since = oracle.now();
+  const certain = tracked.expected.certain();
+  const { size } = tracked.view;
+  return session.call({
+    name: "sync file",
+    promise: dataOnly ? handle.file.syncData() : handle.file.sync(),
+    handle,
+    done: () => {
+      const now = tracked.certainSince(since);
+      const ranges = [...certain].flatMap(([from, to]) => now.within(from, to));
+      const isExact = tracked.isSizeStable(since) && !tracked.isBusy;
+      tracked.promise(ranges, isExact ? size : undefined);
+      oracle.cutThrice();
+    },
+  });
+}
+
+/** Asks for the size. */
+export function askSize(session: Session, slot: Slot): Promise<void> {
+  const { handle } = slot;
+  if (!handle) return Promise.resolve();
+  const { tracked } = handle;
+  const since = session.oracle.now();
+  return session.call({
+    name: "size",
+    promise: handle.file.size(),
+    handle,
+    done: (size) => {
+      if (!tracked.isSizeStable(since) || size === tracked.view.size) return;
+      throw new Violation("file", `size() says ${size}, it is ${tracked.view.size}`);
+    },
+  });
+}
+
+/** Locks a file. Who waits for a lock may wait for the end of the program. */
+export function lock(session: Session, slot: Slot, { exclusive }: Of<"lock">): Promise<void> {
+  const { handle } = slot;
+  if (!handle) return Promise.resolve();
+  return session.call({ name: "tryLock", promise: handle.file.tryLock(exclusive), handle });
+}
+
+/** Gives a lock back. */
+export function unlock(session: Session, slot: Slot): Promise<void> {
+  const { handle } = slot;
+  if (!handle) return Promise.resolve();
+  return session.call({ name: "unlock", promise: handle.file.unlock(), handle });
+}

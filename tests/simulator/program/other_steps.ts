@@ -1,0 +1,81 @@
+// Steps that another process takes, or the program beside its files.
+
+import type { TrackedFile } from "../oracle/tracked_file.ts";
+import { bytesOf } from "./bytes.ts";
+import type { Session } from "./session.ts";
+import type { Action } from "./steps.ts";
+
+type Of<Name extends Action["do"]> = Extract<Action, { do: Name }>;
+
+/** Something that the module cannot know of happens to a file or a name. */
+export function act(session: Session, action: Of<"another process">): void {
+  const { world, oracle } = session;
+  const path = `${world.root}/${world.directories[action.path.directory]}/${action.path.name}`;
+  const inode = world.fileAt(path)?.inode;
+  if (inode === undefined) return;
+  const tracked = oracle.track(world.fileOf(inode)!);
+  const place = world.placeOf(path)!;
+  const renames = action.what !== "append" && action.what !== "truncate";
+  if (renames && oracle.names.begunAt(place) === undefined) return;
+  const amount = Math.min(action.amount, 20_000);
+  switch (action.what) {
+    case "append":
+      return append(session, tracked, path, bytesOf(action.seed, amount));
+    case "truncate":
+      return truncate(session, tracked, path, amount);
+    case "rename": {
+      const to = `${world.root}/${world.directories[action.seed % 2]}/moved`;
+      if (world.fileAt(to)) return;
+      world.rename(path, to);
+      session.movedByOthers = true;
+      oracle.names.changed(place, undefined);
+      oracle.names.changed(world.placeOf(to)!, inode);
+      return;
+    }
+    case "remove":
+      world.remove(path);
+      return oracle.names.changed(place, undefined);
+    case "replace":
+      world.replace(path, bytesOf(action.seed, amount));
+      oracle.track(world.fileAt(path)!).durable.promiseNothing();
+      return oracle.names.changed(place, world.fileAt(path)!.inode);
+  }
+}
+
+/** Another process and the module must not change the same bytes at the same time: who came first nobody could tell. */
+function isQuiet({ isBusy, claims, truncates, reserves }: TrackedFile): boolean {
+  return !isBusy && claims.size === 0 && truncates.size === 0 && reserves.size === 0;
+}
+
+function append(session: Session, tracked: TrackedFile, path: string, bytes: Uint8Array): void {
+  const { size } = tracked.view;
+  // Behind what writers have, and what they have reserved, or will.
+  const isBehind = [...tracked.writers].every((writer) => {
+    const end = Math.ceil(writer.givenEnd / writer.block) * writer.block;
+    const reserved = writer.preallocates ? writer.start + writer.facts.sizeHint : 0;
+    return writer.isOpened && !writer.piped && Math.max(end, reserved) <= size &&
+      (!writer.preallocates || size < 8 << 20);
+  });
+  if (!isQuiet(tracked) || !isBehind || session.isOthers(tracked) || bytes.length === 0) return;
+  // A writer that came into the block in which they begin would fill it up.
+  for (const writer of tracked.writers) {
+    writer.wall = Math.min(writer.wall, size - size % writer.block);
+  }
+  session.world.append(path, bytes);
+  tracked.durable.mayChange(size, size + bytes.length);
+  tracked.touchPastWriters(size, size + bytes.length);
+  tracked.expected.settle(size, bytes);
+  for (const writer of tracked.writers) writer.noteSize();
+}
+
+function truncate(session: Session, tracked: TrackedFile, path: string, length: number): void {
+  const { expected, view } = tracked;
+  // To less than the content, or to more than the file: between the two nobody can tell it from reserved space.
+  const isPlain = length <= expected.end || length > view.size;
+  const knows = [...tracked.writers].every((writer) => writer.isOpened && !writer.piped);
+  if (!isQuiet(tracked) || !isPlain || !knows) return;
+  session.world.truncate(path, length);
+  tracked.durable.mayBeTruncated(length);
+  tracked.touchPastWriters(Math.min(length, expected.end), Infinity);
+  expected.truncated(length);
+}

@@ -1,0 +1,171 @@
+// Steps that pipe a stream into a writer.
+
+import type { DmaStreamReader } from "../../../mod.ts";
+import { bytesOf } from "./bytes.ts";
+import { mayPublish, publish } from "./file_steps.ts";
+import type { Handle, OpenWriter, Session, Slot } from "./session.ts";
+import type { PipeChoice } from "./steps.ts";
+import { finishClose, giveUp } from "./writer_steps.ts";
+
+/** What is piped, and all of its bytes. */
+interface Source {
+  readonly stream: ReadableStream<Uint8Array<ArrayBuffer>>;
+  readonly bytes: Uint8Array;
+  /** Frees what the source has. */
+  readonly end: () => Promise<void>;
+}
+
+/** Pipes into the writer of a slot. */
+export async function pipe(session: Session, slot: Slot, choice: PipeChoice): Promise<void> {
+  const { writer } = slot;
+  if (!writer || writer.locked || writer.oracle.ending || writer.oracle.end) return;
+  const { oracle, stream, handle } = writer;
+  if (!oracle.isOpened || !mayPublish(session, handle)) return;
+  const source = choice.source === "file"
+    ? fileSource(session, session.slots[choice.from]!, writer, choice)
+    : programSource(session, writer, choice);
+  if (!source) return;
+  const { preventClose, preventAbort, preventCancel, abortAfter } = choice;
+  oracle.given.append(source.bytes);
+  oracle.piped = writer.locked = true;
+  const controller = new AbortController();
+  const reason = session.ownError("the signal aborts the pipe");
+  if (abortAfter !== undefined) {
+    session.world.sleep(abortAfter).then(() => controller.abort(reason));
+  }
+  const closes = !preventClose && oracle.facts.closeFile;
+  if (oracle.facts.closeFile && !(preventClose && preventAbort)) handle.closing = true;
+  const publication = closes && handle.target !== undefined ? publish(session, handle) : undefined;
+  const since = session.oracle.now();
+  const place = session.placeOf(handle);
+  const piping = source.stream.pipeTo(stream, {
+    preventClose,
+    preventAbort,
+    preventCancel,
+    ...(abortAfter === undefined ? {} : { signal: controller.signal }),
+  });
+  let failure: unknown;
+  let failed = false;
+  await session.call({
+    name: "pipeTo",
+    promise: piping,
+    handle,
+    writer: oracle,
+    done: () => {
+      oracle.piped = writer.locked = false;
+      if (preventClose) return accept(writer);
+      oracle.ending = true;
+      finishClose(session, slot, writer, { since, place, closes, publication });
+    },
+    failed: (error) => {
+      failed = true;
+      failure = error;
+    },
+  });
+  if (failed) await fail(session, slot, writer, publication, preventAbort, failure);
+  await source.end();
+}
+
+/** The writer stays open: what the pipe did not bring was not given. */
+function accept({ oracle, handle, stream }: OpenWriter): void {
+  oracle.given.cutTo(stream.nextPos - oracle.start);
+  handle.closing = false;
+}
+
+/** A pipe that failed has aborted the writer, unless that was prevented, or the writer had failed itself. */
+async function fail(
+  session: Session,
+  slot: Slot,
+  writer: OpenWriter,
+  publication: ((succeeded: boolean) => void) | undefined,
+  preventAbort: boolean,
+  failure: unknown,
+): Promise<void> {
+  const { oracle, stream } = writer;
+  if (preventAbort) {
+    // Whether the writer lives on only it can tell.
+    const lives = await stream.flushAligned().then(() => true, () => false);
+    oracle.piped = writer.locked = false;
+    if (lives) {
+      publication?.(false);
+      session.oracle.guard(() => accept(writer));
+      return;
+    }
+  }
+  oracle.piped = writer.locked = false;
+  oracle.ending = true;
+  await stream.abort(failure).catch(() => {});
+  session.oracle.guard(() => {
+    oracle.given.cutTo(Math.max(0, stream.currentPos - oracle.start));
+    publication?.(false);
+    giveUp(session, slot, writer);
+  });
+}
+
+/** Bytes that a program makes. */
+function programSource(
+  session: Session,
+  { oracle }: OpenWriter,
+  { size, seed, failAfter }: PipeChoice,
+): Source {
+  const bytes = bytesOf(seed, Math.min(size, oracle.room));
+  const error = session.ownError("the source fails");
+  const parts = 1 + seed % 6;
+  let chunks = 0;
+  const stream = new ReadableStream<Uint8Array<ArrayBuffer>>({
+    async pull(controller) {
+      if (seed % 2 === 0) await session.world.sleep(seed % 500);
+      if (chunks === failAfter) return controller.error(error);
+      if (chunks === parts) return controller.close();
+      const from = Math.floor(bytes.length * chunks / parts);
+      const to = Math.floor(bytes.length * ++chunks / parts);
+      controller.enqueue(bytes.slice(from, to));
+    },
+  });
+  return { stream, bytes, end: () => Promise.resolve() };
+}
+
+/** Another file, or the same one, which nobody changes meanwhile. */
+function fileSource(
+  session: Session,
+  from: Slot,
+  writer: OpenWriter,
+  { seed }: PipeChoice,
+): Source | undefined {
+  const { handle } = from;
+  if (!handle || handle.closing || handle.tracked === writer.handle.tracked) return undefined;
+  const { tracked } = handle;
+  const { expected, view } = tracked;
+  const isQuiet = tracked.writers.size === 0 && tracked.claims.size === 0 &&
+    tracked.truncates.size === 0 && tracked.reserves.size === 0 && expected.open.isEmpty &&
+    expected.end === view.size && !tracked.isBusy;
+  if (!isQuiet || view.size > 1 << 20) return undefined;
+  const start = Math.min(view.size, seed % 3 === 0 ? seed % 5000 : 0);
+  const end = Math.min(view.size, start + writer.oracle.room);
+  const bufferSize = [512, 4096, 65_536][seed % 3]!;
+  const stream = readerOf(session, handle, start, end, bufferSize);
+  const claim = { from: 0, to: Math.max(1, end), bytes: undefined };
+  tracked.claims.add(claim);
+  const memory = { bound: (stream.readAhead + 1) * stream.bufferSize };
+  session.oracle.memoryUsers.add(memory);
+  return {
+    stream,
+    bytes: expected.content.slice(start, end),
+    end: async () => {
+      await session.call({ name: "close reader", promise: stream.close(), handle });
+      tracked.claims.delete(claim);
+      session.oracle.memoryUsers.delete(memory);
+    },
+  };
+}
+
+function readerOf(
+  session: Session,
+  { file }: Handle,
+  start: number,
+  end: number,
+  bufferSize: number,
+): DmaStreamReader {
+  const options = { start, end, bufferSize, readAhead: 2, closeFile: false };
+  return new session.module.DmaStreamReader(file, options);
+}

@@ -1,0 +1,324 @@
+// Steps that read, write, truncate and copy at positions.
+
+import { Violation } from "../oracle/promises.ts";
+import { blockEnd, blockStart, type Claim, type TrackedFile } from "../oracle/tracked_file.ts";
+import { bytesOf } from "./bytes.ts";
+import type { Handle, Session, Slot } from "./session.ts";
+import type { Action, Length } from "./steps.ts";
+
+type Of<Name extends Action["do"]> = Extract<Action, { do: Name }>;
+
+const EBADF = 9;
+const EOPNOTSUPP = 95;
+
+/** The file of a slot, for a call that changes it. */
+function changeable(session: Session, { handle }: Slot): Handle | undefined {
+  const may = handle?.writable && !handle.closing && !session.isOthers(handle.tracked, handle);
+  return may ? handle : undefined;
+}
+
+/** Whether a range is free: no call is at work there, and a writer neither was nor will be there. */
+function isFree(tracked: TrackedFile, from: number, to: number): boolean {
+  if (tracked.truncates.size > 0 || tracked.isClaimed(from, to)) return false;
+  return [...tracked.writers].every((writer) =>
+    writer.isOpened && !writer.piped &&
+    (to <= blockStart(writer.start) || from >= blockEnd(writer.givenEnd))
+  );
+}
+
+/** A call claims a range. Writers keep away from it from now on. */
+function claim(tracked: TrackedFile, range: Claim): () => void {
+  tracked.claims.add(range);
+  for (const writer of tracked.writers) {
+    if (range.from >= writer.givenEnd) writer.wall = Math.min(writer.wall, blockStart(range.from));
+  }
+  return () => tracked.claims.delete(range);
+}
+
+// ---- reading ------------------------------------------------------------------------------------------------------
+
+/** "reads": what was read is what stands there, where nothing changed meanwhile. */
+export function checkRead(
+  tracked: TrackedFile,
+  position: number,
+  bytes: Uint8Array,
+  since: number,
+): void {
+  const { expected } = tracked;
+  const end = position + bytes.length;
+  if (!tracked.isStable(position, end, since)) return;
+  const inside = bytes.subarray(0, Math.max(0, expected.end - position));
+  const wrong = expected.firstWrong(position, inside);
+  if (wrong < 0) return;
+  const [is, right] = [bytes[wrong - position], expected.content.at(wrong)];
+  throw new Violation("reads", `byte ${wrong} is read as ${is}, right is ${right}`);
+}
+
+function checkLength(
+  tracked: TrackedFile,
+  position: number,
+  asked: number,
+  got: number,
+  since: number,
+): void {
+  if (!tracked.isSizeStable(since)) return;
+  const right = Math.max(0, Math.min(asked, tracked.view.size - position));
+  if (got !== right) throw new Violation("reads", `${got} bytes at ${position}, right is ${right}`);
+}
+
+export function readAt(session: Session, slot: Slot, action: Of<"readAt">): Promise<void> {
+  const { handle } = slot;
+  if (!handle) return Promise.resolve();
+  const { file, tracked } = handle;
+  const since = session.oracle.now();
+  const position = action.aligned ? file.alignDown(action.position) : action.position;
+  const length = action.aligned ? file.alignUp(action.length) : action.length;
+  const memory = { bound: length + 8192 };
+  session.oracle.memoryUsers.add(memory);
+  const over = () => session.oracle.memoryUsers.delete(memory);
+  return session.call({
+    name: "readAt",
+    promise: action.aligned ? file.readAtAligned(position, length) : file.readAt(position, length),
+    handle,
+    done: (bytes) => {
+      over();
+      checkLength(tracked, position, length, bytes.length, since);
+      checkRead(tracked, position, bytes, since);
+      bytes.fill(0);
+    },
+    failed: over,
+  });
+}
+
+export function readMany(session: Session, slot: Slot, action: Of<"readMany">): Promise<void> {
+  const { handle } = slot;
+  if (!handle) return Promise.resolve();
+  const { file, tracked } = handle;
+  const { maxGap, stopAfter } = action;
+  const since = session.oracle.now();
+  const ranges = action.ranges.map(([position, length]) => ({ position, length }));
+  const memory = { bound: Infinity };
+  session.oracle.memoryUsers.add(memory);
+  const read = async () => {
+    let index = 0;
+    for await (const { position, length, bytes } of file.readMany(ranges, { maxGap })) {
+      const range = ranges[index++];
+      session.oracle.guard(() => {
+        if (range?.position !== position || range.length !== length) {
+          throw new Violation("reads", `readMany gives ${position} instead of ${range?.position}`);
+        }
+        checkLength(tracked, position, length, bytes.length, since);
+        checkRead(tracked, position, bytes, since);
+      });
+      if (index === stopAfter) return;
+    }
+  };
+  return session.call({
+    name: "readMany",
+    promise: read().finally(() => session.oracle.memoryUsers.delete(memory)),
+    handle,
+  });
+}
+
+// ---- writing ------------------------------------------------------------------------------------------------------
+
+export function writeAt(session: Session, slot: Slot, action: Of<"writeAt">): Promise<void> {
+  const handle = changeable(session, slot);
+  if (!handle) return refuseWrite(session, slot);
+  const { file, tracked } = handle;
+  const unit = file.alignment.offset;
+  const bytes = bytesOf(action.seed, action.blocks * unit);
+  const writer = [...tracked.writers][0];
+  // Beside a writer: before it, or where it will not come any more.
+  const base = writer && action.block % 2 === 0 && writer.isOpened
+    ? blockEnd(Math.min(writer.givenEnd, 2 ** 40))
+    : 0;
+  const position = base + (action.block >> 1) * unit;
+  const end = position + bytes.length;
+  if (!isFree(tracked, position, end)) return Promise.resolve();
+  const memory = { bound: bytes.length };
+  session.oracle.memoryUsers.add(memory);
+  const release = bytes.length > 0 ? claim(tracked, { from: position, to: end, bytes }) : () => {};
+  const over = () => {
+    release();
+    session.oracle.memoryUsers.delete(memory);
+  };
+  return session.call({
+    name: "writeAt",
+    promise: file.writeAt(action.buffer ? bufferOf(handle, bytes) : bytes.slice(), position),
+    handle,
+    done: (written) => {
+      over();
+      if (written !== bytes.length) throw new Violation("file", `writeAt resolves to ${written}`);
+      if (written === 0) return;
+      tracked.touchPastWriters(position, end);
+      tracked.expected.settle(position, bytes);
+      const at = tracked.expected.firstDifference(position, end);
+      if (at >= 0) throw new Violation("file", `byte ${at} is not as writeAt wrote it`);
+    },
+    failed: () => {
+      over();
+      tracked.expected.mayExtendTo(end);
+    },
+  });
+}
+
+function bufferOf({ file }: Handle, bytes: Uint8Array) {
+  if (bytes.length === 0) return new Uint8Array(0);
+  const buffer = file.allocBuffer(bytes.length);
+  buffer.bytes.set(bytes);
+  return buffer;
+}
+
+/** "rights": a file that was not opened for writing, or was sealed, cannot be written to. */
+function refuseWrite(session: Session, { handle }: Slot): Promise<void> {
+  if (!handle || handle.writable) return Promise.resolve();
+  return session.call({
+    name: "writeAt without write",
+    promise: handle.file.writeAt(new Uint8Array(handle.file.alignment.offset), 0),
+    handle,
+    errnos: [EBADF],
+    done: () => {
+      throw new Violation("rights", "a file that cannot be written to was written to");
+    },
+  });
+}
+
+/** The length that a step asks for. */
+function lengthOf({ of, amount }: Length, { expected, view }: TrackedFile): number {
+  switch (of) {
+    case "zero":
+      return amount;
+    case "content":
+      return Math.max(0, expected.end - amount);
+    case "size":
+      return Math.max(0, view.size - amount);
+    case "beyond":
+      return view.size + amount;
+  }
+}
+
+export function truncate(session: Session, slot: Slot, { to }: Of<"truncate">): Promise<void> {
+  const handle = changeable(session, slot);
+  if (!handle) return Promise.resolve();
+  const { tracked } = handle;
+  // A writer of another handle may have anything in flight.
+  const isForeign = tracked.writers.size > 0 && slot.writer?.handle !== handle;
+  if (tracked.claims.size > 0 || tracked.truncates.size > 0 || isForeign) return Promise.resolve();
+  const length = lengthOf(to, tracked);
+  const entry = { length };
+  tracked.truncates.add(entry);
+  const over = () => tracked.truncates.delete(entry);
+  return session.call({
+    name: "truncate",
+    promise: handle.file.truncate(length),
+    handle,
+    done: over,
+    failed: over,
+  });
+}
+
+export function preallocate(session: Session, slot: Slot, action: Of<"preallocate">) {
+  const handle = changeable(session, slot);
+  if (!handle) return Promise.resolve();
+  const { tracked } = handle;
+  const { length, keepSize } = action;
+  const entry = { end: length };
+  if (!keepSize) {
+    tracked.reserves.add(entry);
+    tracked.expected.mayExtendTo(length);
+  }
+  const over = () => {
+    tracked.reserves.delete(entry);
+    if (!keepSize) tracked.expected.mayExtendTo(Math.min(length, tracked.view.size));
+  };
+  return session.call({
+    name: "preallocate",
+    promise: handle.file.preallocate(length, { keepSize }),
+    handle,
+    errnos: [EOPNOTSUPP],
+    done: over,
+    failed: over,
+  });
+}
+
+export function deallocate(session: Session, slot: Slot, action: Of<"deallocate">): Promise<void> {
+  const handle = changeable(session, slot);
+  if (!handle) return Promise.resolve();
+  const { tracked } = handle;
+  const { position, length } = action;
+  const end = position + length;
+  if (!isFree(tracked, position, end)) return Promise.resolve();
+  const zeros = () => new Uint8Array(Math.max(0, Math.min(end, tracked.expected.end) - position));
+  const release = claim(tracked, { from: position, to: end, bytes: undefined });
+  tracked.expected.leaveOpen(position, zeros());
+  tracked.durable.mayChange(position, Math.min(end, tracked.expected.end));
+  tracked.touchPastWriters(position, end);
+  return session.call({
+    name: "deallocate",
+    promise: handle.file.deallocate(position, length),
+    handle,
+    errnos: [EOPNOTSUPP],
+    done: () => {
+      release();
+      tracked.touchPastWriters(position, end);
+      const bytes = zeros();
+      if (bytes.length > 0) tracked.expected.settle(position, bytes);
+    },
+    failed: release,
+  });
+}
+
+/** Copies a range of one file into another, or within one. */
+export function copy(session: Session, slot: Slot, action: Of<"copy">): Promise<void> {
+  const from = slot.handle;
+  const to = changeable(session, session.slots[action.target]!);
+  if (!from || from.closing || !to) return Promise.resolve();
+  const source = from.tracked;
+  const target = to.tracked;
+  const { position } = action;
+  const { end: sourceEnd } = source.expected;
+  const length = Math.max(0, Math.min(action.length, sourceEnd - position));
+  const writer = [...target.writers][0];
+  const base = writer?.isOpened ? blockEnd(Math.min(writer.givenEnd, 2 ** 40)) : 0;
+  const targetPosition = base + action.block * 700;
+  const end = targetPosition + length;
+  const isQuiet = sourceEnd === source.view.size && isFree(source, position, position + length) &&
+    source.expected.longest === sourceEnd && source.reserves.size === 0;
+  const overlaps = source === target && blockStart(position) < blockEnd(end) &&
+    blockStart(targetPosition) < blockEnd(position + length);
+  if (length === 0 || !isQuiet || overlaps || !isFree(target, targetPosition, end)) {
+    return Promise.resolve();
+  }
+  const bytes = source.expected.content.slice(position, position + length);
+  if (source.expected.open.overlaps(position, position + length)) return Promise.resolve();
+  const releases = [
+    claim(source, { from: position, to: sourceEnd, bytes: undefined }),
+    claim(target, { from: targetPosition, to: end, bytes }),
+  ];
+  const memory = { bound: 2 * length + 8192 };
+  session.oracle.memoryUsers.add(memory);
+  const over = () => {
+    for (const release of releases) release();
+    session.oracle.memoryUsers.delete(memory);
+  };
+  return session.call({
+    name: "copyRangeTo",
+    promise: from.file.copyRangeTo(to.file, position, action.length, targetPosition),
+    handle: from.closing ? from : to,
+    done: (copied) => {
+      over();
+      if (copied !== length) {
+        throw new Violation("file", `copyRangeTo resolves to ${copied}, right is ${length}`);
+      }
+      target.touchPastWriters(targetPosition, end);
+      target.expected.settle(targetPosition, bytes);
+      const at = target.expected.firstDifference(targetPosition, end);
+      if (at >= 0) throw new Violation("file", `byte ${at} is not as it was copied`);
+    },
+    failed: () => {
+      over();
+      target.expected.mayExtendTo(blockEnd(end));
+    },
+  });
+}

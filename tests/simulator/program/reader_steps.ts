@@ -1,0 +1,143 @@
+// Steps that read a file by a stream.
+
+import { Violation } from "../oracle/promises.ts";
+import { checkRead } from "./range_steps.ts";
+import type { OpenReader, Session, Slot } from "./session.ts";
+import type { Action } from "./steps.ts";
+
+type Of<Name extends Action["do"]> = Extract<Action, { do: Name }>;
+
+/** Puts a reader on the file of a slot. */
+export function openReader(session: Session, slot: Slot, action: Of<"reader">): void {
+  const { handle } = slot;
+  if (!handle || handle.closing || slot.reader) return;
+  const { start, length, bufferSize, readAhead } = action;
+  // Whoever closes an atomic file gives it its name.
+  const closeFile = action.closeFile && !slot.writer && handle.target === undefined;
+  const end = start + length;
+  const since = session.oracle.now();
+  const options = { start, end, bufferSize, readAhead, closeFile };
+  let stream;
+  try {
+    stream = new session.module.DmaStreamReader(handle.file, options);
+  } catch (error) {
+    return session.oracle.guard(() => session.explain({ name: "a reader", handle }, error));
+  }
+  const memory = { bound: (stream.readAhead + 1) * stream.bufferSize };
+  session.oracle.memoryUsers.add(memory);
+  if (closeFile) session.leave(handle);
+  slot.reader = { stream, handle, memory, since, end, closeFile, busy: false, over: false };
+}
+
+/** Reads some chunks, into views of the program's own where `view` says how large. */
+export async function readStream(
+  session: Session,
+  slot: Slot,
+  { reads, view }: Of<"read">,
+): Promise<void> {
+  const { reader } = slot;
+  if (!reader || reader.busy) return;
+  reader.busy = true;
+  for (let count = 0; count < reads; count++) {
+    if (!await readOnce(session, reader, view)) break;
+  }
+  reader.busy = false;
+}
+
+/** Reads one chunk. Resolves to whether there was one. */
+async function readOnce(session: Session, reader: OpenReader, view: number): Promise<boolean> {
+  const { stream, handle } = reader;
+  const position = stream.currentPos;
+  let isThere = false;
+  await session.call({
+    name: "read",
+    promise: take(reader, view),
+    handle,
+    done: (bytes) => {
+      reader.over = !bytes;
+      if (!bytes) return checkEnd(reader, position);
+      isThere = true;
+      if (bytes.length === 0 || stream.currentPos !== position + bytes.length) {
+        const all = `${bytes.length} bytes at ${position}, currentPos ${stream.currentPos}`;
+        throw new Violation("reads", all);
+      }
+      checkRead(handle.tracked, position, bytes, reader.since);
+      // It is the consumer's for good.
+      bytes.fill(0);
+    },
+  });
+  return isThere;
+}
+
+async function take({ stream }: OpenReader, view: number): Promise<Uint8Array | undefined> {
+  if (view === 0) {
+    const reader = stream.getReader();
+    reader.closed.catch(() => {});
+    try {
+      return (await reader.read()).value;
+    } finally {
+      reader.releaseLock();
+    }
+  }
+  const reader = stream.getReader({ mode: "byob" });
+  reader.closed.catch(() => {});
+  try {
+    const { done, value } = await reader.read(new Uint8Array(view));
+    return done ? undefined : value;
+  } finally {
+    reader.releaseLock();
+  }
+}
+
+/** "reads": a stream ends where its range or the file does. */
+function checkEnd({ handle, since, end }: OpenReader, position: number): void {
+  const { tracked } = handle;
+  if (!tracked.isSizeStable(since) || position >= Math.min(end, tracked.view.size)) return;
+  throw new Violation("reads", `the stream ends at ${position} of ${tracked.view.size}`);
+}
+
+export function skip(session: Session, slot: Slot, { bytes }: Of<"skip">): void {
+  const { reader } = slot;
+  if (!reader || reader.busy || reader.over) return;
+  const { stream, handle, since, end } = reader;
+  const { tracked } = handle;
+  const before = stream.currentPos;
+  stream.skip(bytes);
+  session.oracle.guard(() => {
+    const after = stream.currentPos;
+    const { size } = tracked.view;
+    const right = Math.max(before, Math.min(before + bytes, end, size));
+    const isKnown = tracked.isSizeStable(since) && !tracked.isBusy && !handle.closing;
+    if (after >= before && after <= before + bytes && (!isKnown || after === right)) return;
+    if (session.world.faults.some(({ target }) => target === "statNow" || target === "acquire")) {
+      return;
+    }
+    throw new Violation("reads", `skip from ${before} by ${bytes} leads to ${after}`);
+  });
+}
+
+/** Ends a reader in one of the ways that there are. */
+export async function endReader(
+  session: Session,
+  slot: Slot,
+  { how }: Of<"end reader">,
+): Promise<void> {
+  const { reader } = slot;
+  if (!reader || (reader.busy && how !== "close")) return;
+  const { stream, handle } = reader;
+  if (how === "drop") {
+    slot.reader = undefined;
+    session.finalizers.collect(stream);
+    // Its reads in flight have their memory for a while.
+    return;
+  }
+  reader.busy = true;
+  if (how === "read all") { while (await readOnce(session, reader, 0)); }
+  await session.call({
+    name: how,
+    promise: how === "close" ? stream.close() : stream.cancel(),
+    handle,
+  });
+  session.oracle.memoryUsers.delete(reader.memory);
+  if (slot.reader === reader) slot.reader = undefined;
+}

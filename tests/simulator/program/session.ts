@@ -1,0 +1,263 @@
+// What a running program has: files in slots, streams on them, and calls under way.
+
+import type { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../../mod.ts";
+import type { Place } from "../oracle/expected_names.ts";
+import { Violation } from "../oracle/promises.ts";
+import type { MemoryUser, Oracle } from "../oracle/oracle.ts";
+import type { TrackedFile } from "../oracle/tracked_file.ts";
+import type { WriterOracle } from "../oracle/writer_oracle.ts";
+import type { World } from "../world.ts";
+import type { Finalizers } from "./finalizers.ts";
+import type { FilePath } from "./steps.ts";
+
+/** The module under test: the real one, or one with a mistake in it. */
+export interface ModuleUnderTest {
+  readonly DmaFile: typeof DmaFile;
+  readonly DmaStreamWriter: typeof DmaStreamWriter;
+  readonly DmaStreamReader: typeof DmaStreamReader;
+}
+
+/** An open file of a program. */
+export interface Handle {
+  readonly file: DmaFile;
+  readonly tracked: TrackedFile;
+  /** What writes of its streams begin and end at a multiple of. */
+  readonly block: number;
+  readonly readable: boolean;
+  writable: boolean;
+  /** Whether its open made the file, or emptied it: what others put there is not kept. */
+  readonly owns: boolean;
+  /** Whether its name is to be made durable by a sync: this program made it or moved it. */
+  namesItself: boolean;
+  /** Where an atomic file will stand; undefined for others, and when it stands there. */
+  target: Place | undefined;
+  /** Whether it may have a hidden name. */
+  hidden: boolean;
+  /** Renames that have begun or ended: what they do to a name that is published meanwhile is open. */
+  renames: number;
+  /** A second writer is tried, and given up. */
+  probed: boolean;
+  /** A stream on it closes it where it fails. */
+  fragile: boolean;
+  /** Something that closes it has begun: it may be closed at any moment. */
+  closing: boolean;
+}
+
+/** A writer of a program. */
+export interface OpenWriter {
+  readonly stream: DmaStreamWriter;
+  readonly oracle: WriterOracle;
+  readonly handle: Handle;
+  readonly memory: MemoryUser;
+  /** Somebody has the lock. */
+  locked: boolean;
+}
+
+/** A reader of a program. */
+export interface OpenReader {
+  readonly stream: DmaStreamReader;
+  readonly handle: Handle;
+  readonly memory: MemoryUser;
+  /** The moment since which what it reads must be the same. */
+  readonly since: number;
+  readonly end: number;
+  /** Its end closes the file, which nobody else uses from its beginning on. */
+  readonly closeFile: boolean;
+  /** A read or an end is under way: where the next byte comes from is open. */
+  busy: boolean;
+  /** It has come to its end. */
+  over: boolean;
+}
+
+/** A place for one file of a program. */
+export interface Slot {
+  handle: Handle | undefined;
+  writer: OpenWriter | undefined;
+  reader: OpenReader | undefined;
+  /** A file is being opened. */
+  opening: boolean;
+}
+
+/** Why a call may be refused. */
+export interface Excuse {
+  readonly handle?: Handle | undefined;
+  readonly writer?: WriterOracle | undefined;
+  /** Error numbers that are right without any fault. */
+  readonly errnos?: readonly number[];
+  /** Whether the program itself used the module wrongly, or may have. */
+  readonly misuse?: boolean;
+}
+
+/** One call, and what its end means. */
+export interface Call<T> extends Excuse {
+  readonly name: string;
+  readonly promise: Promise<T>;
+  readonly done?: (value: T) => void;
+  readonly failed?: (error: unknown) => void;
+}
+
+const EBADF = 9;
+const EIO = 5;
+const MISSING: readonly number[] = [2, 21, 22, 38, 95];
+
+/** Everything that the tasks of a program share. */
+export class Session {
+  readonly world: World;
+  readonly oracle: Oracle;
+  readonly module: ModuleUnderTest;
+  readonly finalizers: Finalizers;
+  readonly slots: readonly Slot[];
+  /** Calls that have not settled, by name. */
+  readonly trace: ((line: string) => void) | undefined;
+  readonly pending: Set<Excuse & { readonly name: string }> = new Set();
+  /** Errors that the program itself brought in: reasons of aborts, failures of sources. */
+  readonly #ownErrors = new Set<unknown>();
+  /** Writers that were dropped: nobody is told when they have ended. */
+  readonly dropped: OpenWriter[] = [];
+  /** Another process has moved files: the module knows them by names that they have no more. */
+  movedByOthers = false;
+  /** The working directory: the index of a directory, or -1 for the one above them. */
+  directory = -1;
+
+  constructor(
+    world: World,
+    oracle: Oracle,
+    module: ModuleUnderTest,
+    finalizers: Finalizers,
+    slots: number,
+    trace?: (line: string) => void,
+  ) {
+    this.world = world;
+    this.oracle = oracle;
+    this.module = module;
+    this.finalizers = finalizers;
+    this.trace = trace;
+    this.slots = Array.from({ length: slots }, () => ({
+      handle: undefined,
+      writer: undefined,
+      reader: undefined,
+      opening: false,
+    }));
+  }
+
+  /** A path as the program writes it. */
+  path({ directory, name, relative }: FilePath): string {
+    const folder = this.world.directories[directory]!;
+    if (!relative) return `${this.world.root}/${folder}/${name}`;
+    if (this.directory < 0) return `${folder}/${name}`;
+    return this.directory === directory ? name : `../${folder}/${name}`;
+  }
+
+  /** An error that the program brings in. */
+  ownError(text: string): Error {
+    const error = new Error(text);
+    this.#ownErrors.add(error);
+    return error;
+  }
+
+  /** An error that the platform makes for the program, as that of an AbortSignal. */
+  adopt(error: unknown): void {
+    this.#ownErrors.add(error);
+  }
+
+  /** Watches a call. Resolves when it has settled and its end was looked at. */
+  call<T>(call: Call<T>): Promise<void> {
+    const { promise, done, failed } = call;
+    this.pending.add(call);
+    const over = (check: () => void) => {
+      this.pending.delete(call);
+      this.oracle.guard(check);
+    };
+    return promise.then(
+      (value) =>
+        over(() => {
+          this.trace?.(`  ${call.name} resolves to ${shown(value)}`);
+          done?.(value);
+        }),
+      (error) =>
+        over(() => {
+          this.trace?.(`  ${call.name} rejects with ${describeError(error)}`);
+          this.explain(call, error);
+          failed?.(error);
+        }),
+    );
+  }
+
+  /** "errors": a call that rejects says what went wrong, and nothing else does. */
+  explain(call: Excuse & { readonly name: string }, error: unknown): void {
+    if (this.#isRight(call, error)) return;
+    throw new Violation("errors", `${call.name} rejects with ${describeError(error)}`);
+  }
+
+  #isRight({ handle, writer, errnos, misuse }: Excuse, error: unknown): boolean | undefined {
+    if (this.#ownErrors.has(error) || writer?.failure?.reason === error) return true;
+    const { faults, isLimited } = this.world;
+    const { errno } = error as { errno?: number };
+    if (errno === undefined) {
+      const isTypeError = error instanceof TypeError || error instanceof RangeError;
+      const lacksMemory = String(error).includes("Cannot map");
+      return (isTypeError && misuse === true) ||
+        (lacksMemory && faults.some(({ target }) => target === "acquire"));
+    }
+    return errnos?.includes(errno) ||
+      (errno === EBADF && handle && (handle.closing || (handle.fragile && faults.length > 0))) ||
+      faults.some((fault) => fault.errno === errno) ||
+      (isLimited && (errno === EIO || MISSING.includes(errno)));
+  }
+
+  /** Whether somebody else made or emptied a file and wrote nothing yet: that one takes it for empty. */
+  isOthers(tracked: TrackedFile, handle?: Handle): boolean {
+    return tracked.expected.end === 0 &&
+      this.slots.some(({ handle: other }) =>
+        other?.tracked === tracked && other.owns && other !== handle
+      );
+  }
+
+  /** Whether a call of a writer is under way: it keeps the stream from being collected. */
+  isUsed(writer: WriterOracle): boolean {
+    return [...this.pending].some((call) => call.writer === writer);
+  }
+
+  /** What a sync of a file by its name promises. */
+  promiseName(handle: Handle, place: Place | undefined): void {
+    if (!handle.namesItself || place === undefined || this.placeOf(handle) !== place) return;
+    this.oracle.names.promise(place);
+  }
+
+  /** Where the name of a file stands now, whoever put it there. */
+  placeOf({ tracked, hidden }: Handle): Place | undefined {
+    if (hidden) return undefined;
+    for (const [place, inode] of this.world.listing()) {
+      if (inode === tracked.view.inode) return place;
+    }
+    return undefined;
+  }
+
+  /** Whether every cut at an end succeeds. */
+  get cutsAreSure(): boolean {
+    return !this.world.faults.some(({ target }) => target === "truncate");
+  }
+
+  /** An atomic file has its name, or gets none. */
+  unhide(handle: Handle): void {
+    if (handle.hidden) this.oracle.temporaries--;
+    handle.hidden = false;
+  }
+
+  /** A handle is closed: its slot is free. */
+  leave(handle: Handle): void {
+    handle.closing = true;
+    this.unhide(handle);
+    for (const slot of this.slots) if (slot.handle === handle) slot.handle = undefined;
+  }
+}
+
+function shown(value: unknown): string {
+  if (value instanceof Uint8Array) return `${value.length} bytes`;
+  return typeof value === "object" ? "an object" : String(value);
+}
+
+function describeError(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return `${error.name}: ${error.message}`;
+}

@@ -1,0 +1,446 @@
+// Steps that write to a file by a stream.
+
+import type { DmaStreamWriterOptions } from "../../../mod.ts";
+import type { Place } from "../oracle/expected_names.ts";
+import { Violation } from "../oracle/promises.ts";
+import { LARGEST_BLOCK } from "../oracle/tracked_file.ts";
+import { WriterOracle } from "../oracle/writer_oracle.ts";
+import { bytesOf } from "./bytes.ts";
+import { mayPublish, publish } from "./file_steps.ts";
+import type { Handle, OpenWriter, Session, Slot } from "./session.ts";
+import type { Action, WriterChoice, WriterEnding } from "./steps.ts";
+
+type Of<Name extends Action["do"]> = Extract<Action, { do: Name }>;
+
+const DEFAULT_BUFFER = 1 << 20;
+
+/** Puts a writer on the file of a slot. */
+export function openWriter(session: Session, slot: Slot, choice: WriterChoice): Promise<void> {
+  const { handle } = slot;
+  if (!handle || handle.closing || handle.probed || !handle.writable) return Promise.resolve();
+  const { tracked } = handle;
+  if (slot.writer?.handle === handle && !slot.writer.oracle.end) {
+    return openSecond(session, handle);
+  }
+  const isTaken = tracked.writers.size + tracked.claims.size > 0;
+  if (isTaken || session.isOthers(tracked, handle)) return Promise.resolve();
+  const append = choice.place === "append";
+  const facts = {
+    append,
+    position: choice.place === "position" ? choice.position : 0,
+    preallocate: choice.preallocate || choice.place === "default",
+    sizeHint: choice.sizeHint,
+    syncOnClose: choice.syncOnClose || choice.place === "default",
+    closeFile: choice.closeFile || choice.place === "default",
+  };
+  const stream = choice.place === "default"
+    ? handle.file.writable
+    : new session.module.DmaStreamWriter(handle.file, optionsOf(choice));
+  const { bufferSize, writeBehind } = stream;
+  const oracle = new WriterOracle(stream, tracked, facts, handle.block);
+  const shares = bufferSize === DEFAULT_BUFFER && writeBehind === 4;
+  // A buffer more, the copy of a tail, and a block that is read.
+  const bound = (writeBehind + 1) * bufferSize + 2 * LARGEST_BLOCK;
+  const memory = { bound, shares };
+  session.oracle.memoryUsers.add(memory);
+  tracked.writers.add(oracle);
+  if (facts.closeFile) handle.fragile = true;
+  const writer = { stream, oracle, handle, memory, locked: false };
+  slot.writer = writer;
+  if (!choice.waits) return Promise.resolve();
+  return find(session, writer);
+}
+
+function optionsOf(choice: WriterChoice): DmaStreamWriterOptions {
+  const { place, position, bufferSize, writeBehind } = choice;
+  const { preallocate, sizeHint, syncOnClose, closeFile } = choice;
+  return {
+    ...(place === "append" ? { append: true } : place === "position" ? { position } : {}),
+    ...(bufferSize === undefined ? {} : { bufferSize }),
+    ...(writeBehind === undefined ? {} : { writeBehind }),
+    preallocate,
+    sizeHint,
+    syncOnClose,
+    closeFile,
+  };
+}
+
+/** A file has one writer at a time, unless that has failed without anybody knowing. */
+async function openSecond(session: Session, handle: Handle): Promise<void> {
+  let second: WritableStream;
+  try {
+    second = new session.module.DmaStreamWriter(handle.file, { closeFile: false });
+  } catch (error) {
+    session.oracle.guard(() => session.explain({ name: "a writer", misuse: true, handle }, error));
+    return;
+  }
+  handle.probed = true;
+  await second.abort().catch(() => {});
+  handle.probed = false;
+}
+
+/** Resolves when a writer knows where it starts. */
+async function find(session: Session, writer: OpenWriter): Promise<void> {
+  const { stream, oracle } = writer;
+  await session.call({
+    name: "open writer",
+    promise: stream.flushAligned(),
+    ...excuseOf(writer),
+    done: () => oracle.opened(),
+    failed: (error) => oracle.failed(error),
+  });
+}
+
+function excuseOf({ handle, oracle }: OpenWriter) {
+  return { handle, writer: oracle };
+}
+
+// ---- chunks -------------------------------------------------------------------------------------------------------
+
+/** Writes a chunk, or several. */
+export async function write(session: Session, slot: Slot, action: Of<"write">): Promise<void> {
+  const { writer } = slot;
+  if (!writer || writer.oracle.end) return;
+  const { stream, oracle, handle } = writer;
+  const { how, seed } = action;
+  if (oracle.ending || writer.locked) {
+    return await refused(session, writer, stream.write(new Uint8Array(3)));
+  }
+  if (!oracle.isOpened && (oracle.wall < Infinity || how === "buffer")) return;
+  const room = Math.min(action.size, oracle.room);
+  if (how === "buffer") {
+    const length = handle.file.alignUp(Math.max(1, room));
+    if (length > oracle.room) return;
+    const buffer = handle.file.allocBuffer(length);
+    buffer.bytes.set(bytesOf(seed, length));
+    oracle.given.append(buffer.bytes);
+    return await give(session, writer, stream.writeBuffer(buffer));
+  }
+  const bytes = bytesOf(seed, room);
+  oracle.given.append(bytes);
+  if (how === "lock") return await writeUnderLock(session, writer, bytes, seed);
+  const cuts = how === "burst" ? [0, room >> 3, room >> 1, room] : [0, room];
+  const writes = cuts.slice(1).map((cut, index) => {
+    const { chunk, whole } = chunkOf(bytes.subarray(cuts[index], cut), seed + index);
+    // Whoever writes may do anything with the chunk afterwards.
+    return give(session, writer, stream.write(chunk).finally(() => whole.fill(0)));
+  });
+  await Promise.all(writes);
+}
+
+/** Bytes as a chunk of some kind, and the memory that it stands in. */
+function chunkOf(
+  bytes: Uint8Array,
+  kind: number,
+): { chunk: BufferSource; whole: Uint8Array<ArrayBuffer> } {
+  const { length } = bytes;
+  switch (kind % 5) {
+    case 0: {
+      const whole = new Uint8Array(length + 7);
+      whole.set(bytes, 3);
+      return { chunk: whole.subarray(3, 3 + length), whole };
+    }
+    case 1: {
+      const whole = new Uint8Array(bytes);
+      return { chunk: whole.buffer, whole };
+    }
+    case 2: {
+      const whole = new Uint8Array(bytes);
+      return { chunk: new DataView(whole.buffer), whole };
+    }
+    default: {
+      const whole = new Uint8Array(bytes);
+      return { chunk: whole, whole };
+    }
+  }
+}
+
+function give(session: Session, writer: OpenWriter, promise: Promise<void>): Promise<void> {
+  return session.call({
+    name: "write",
+    promise,
+    ...excuseOf(writer),
+    // An end may come between the chunk and its turn.
+    misuse: writer.oracle.ending,
+    failed: (error) => writer.oracle.failed(error),
+  });
+}
+
+/** A call that a stream refuses that is locked, or at its end. */
+function refused(session: Session, writer: OpenWriter, promise: Promise<void>): Promise<void> {
+  return session.call({
+    name: "refused write",
+    promise,
+    ...excuseOf(writer),
+    misuse: true,
+    done: () => {
+      throw new Violation("errors", "a stream that is locked, or ends, took a chunk");
+    },
+  });
+}
+
+async function writeUnderLock(
+  session: Session,
+  writer: OpenWriter,
+  bytes: Uint8Array,
+  seed: number,
+): Promise<void> {
+  const lock = writer.stream.getWriter();
+  lock.closed.catch(() => {});
+  writer.locked = true;
+  const half = seed % 2 === 0 ? bytes.length >> 1 : 0;
+  const writes = [bytes.subarray(0, half), bytes.subarray(half)].map((part, index) => {
+    const { chunk, whole } = chunkOf(part, seed + index);
+    return give(session, writer, lock.write(chunk).finally(() => whole.fill(0)));
+  });
+  const release = () => {
+    lock.releaseLock();
+    writer.locked = false;
+  };
+  if (seed % 3 === 0) release();
+  await Promise.all(writes);
+  if (seed % 3 !== 0) release();
+}
+
+/** What is no chunk is refused alone, and nothing else is lost. */
+export function writeNonsense(session: Session, slot: Slot): Promise<void> {
+  const { writer } = slot;
+  if (!writer || writer.oracle.end) return Promise.resolve();
+  const nonsense = "nonsense" as unknown as ArrayBuffer;
+  return refused(session, writer, writer.stream.write(nonsense));
+}
+
+// ---- flush and sync -----------------------------------------------------------------------------------------------
+
+/** Waits for what was written to reach the file. */
+export function flush(session: Session, slot: Slot, { tail }: Of<"flush">): Promise<void> {
+  const { writer } = slot;
+  if (!writer) return Promise.resolve();
+  const { stream, oracle } = writer;
+  const least = leastOf(writer, tail);
+  return session.call({
+    name: "flush",
+    promise: stream.flushAligned({ tail }),
+    ...excuseOf(writer),
+    misuse: oracle.ending,
+    done: (position) => {
+      oracle.opened();
+      checkPosition("writer 2", writer, position, least());
+    },
+    failed: (error) => oracle.failed(error),
+  });
+}
+
+/** Makes what was written durable. */
+export function sync(session: Session, slot: Slot, { tail }: Of<"sync">): Promise<void> {
+  const { writer } = slot;
+  if (!writer) return Promise.resolve();
+  const { stream, oracle, handle } = writer;
+  const { oracle: contract } = session;
+  const least = leastOf(writer, tail);
+  const since = contract.now();
+  const place = session.placeOf(handle);
+  return session.call({
+    name: "sync",
+    promise: stream.sync({ tail }),
+    ...excuseOf(writer),
+    misuse: oracle.ending || oracle.piped,
+    done: (position) => {
+      oracle.opened();
+      checkPosition("sync covers the given", writer, position, least());
+      const certain = oracle.file.certainSince(since, oracle);
+      oracle.file.promise(certain.within(oracle.start, position));
+      session.promiseName(handle, place);
+      contract.cutThrice();
+    },
+    failed: (error) => oracle.failed(error),
+  });
+}
+
+/** The position that a flush or sync must come to. Where it starts may not be known yet. */
+function leastOf({ oracle }: OpenWriter, tail: boolean): () => number {
+  const { flushed, piped, given: { length } } = oracle;
+  return () => tail && !piped ? oracle.start + length : flushed;
+}
+
+function checkPosition(
+  promise: "writer 2" | "sync covers the given",
+  { stream, oracle }: OpenWriter,
+  position: number,
+  least: number,
+): void {
+  oracle.poll();
+  if (position >= least && position <= stream.currentFlushedPos) return;
+  throw new Violation(
+    promise,
+    `${position}, at least ${least} is right, flushed is ${stream.currentFlushedPos}`,
+  );
+}
+
+// ---- the end ------------------------------------------------------------------------------------------------------
+
+/** Ends a writer in one of the ways that there are. */
+export async function endWriter(session: Session, slot: Slot, how: WriterEnding): Promise<void> {
+  const { writer } = slot;
+  if (!writer || writer.oracle.end) return;
+  if (how === "abort" || how === "abort lock") return await abort(session, slot, writer, how);
+  if (writer.oracle.ending || writer.locked) return;
+  if (how === "drop") {
+    return session.isUsed(writer.oracle) ? undefined : drop(session, slot, writer);
+  }
+  await close(session, slot, writer, how);
+}
+
+function drop(session: Session, slot: Slot, writer: OpenWriter): void {
+  writer.oracle.ending = true;
+  writer.handle.target = undefined;
+  slot.writer = undefined;
+  session.dropped.push(writer);
+  if (writer.oracle.facts.closeFile) session.leave(writer.handle);
+  session.finalizers.collect(writer.stream);
+}
+
+async function close(
+  session: Session,
+  slot: Slot,
+  writer: OpenWriter,
+  how: "close" | "lock" | "dispose" | "seal",
+): Promise<void> {
+  const { stream, oracle, handle } = writer;
+  const closes = oracle.facts.closeFile && how !== "seal";
+  const publishes = handle.target !== undefined && (closes || how === "seal");
+  const since = session.oracle.now();
+  const place = session.placeOf(handle);
+  if (publishes && !mayPublish(session, handle)) return;
+  oracle.ending = oracle.closes = true;
+  if (closes) handle.closing = true;
+  const publication = publishes ? publish(session, handle) : undefined;
+  const closing = how === "seal"
+    ? stream.seal().then(() => {})
+    : how === "dispose"
+    ? stream[Symbol.asyncDispose]()
+    : how === "lock"
+    ? closeUnderLock(writer)
+    : stream.close();
+  await session.call({
+    name: how,
+    promise: closing,
+    ...excuseOf(writer),
+    done: () => {
+      // A writer that failed before, and somebody was told: disposing has nothing to add.
+      if (how === "dispose" && oracle.failure) {
+        publication?.(false);
+        return giveUp(session, slot, writer);
+      }
+      finishClose(session, slot, writer, { since, place, closes, publication });
+      if (how === "seal") handle.writable = false;
+    },
+    failed: (error) => {
+      oracle.failed(error);
+      publication?.(false);
+      giveUp(session, slot, writer);
+    },
+  });
+}
+
+/** What is to be true when a close has resolved. */
+export interface Closing {
+  readonly since: number;
+  /** Where the file stood when the close began. */
+  readonly place: Place | undefined;
+  readonly closes: boolean;
+  readonly publication: ((succeeded: boolean) => void) | undefined;
+}
+
+/** A close has resolved. */
+export function finishClose(
+  session: Session,
+  slot: Slot,
+  writer: OpenWriter,
+  { since, place, closes, publication }: Closing,
+): void {
+  const { oracle } = writer;
+  oracle.closed();
+  if (oracle.facts.syncOnClose || publication) promiseAll(session, writer, since, place);
+  publication?.(true);
+  leave(session, slot, writer, closes);
+  session.oracle.cutThrice();
+}
+
+async function closeUnderLock(writer: OpenWriter): Promise<void> {
+  const lock = writer.stream.getWriter();
+  lock.closed.catch(() => {});
+  writer.locked = true;
+  try {
+    await lock.close();
+  } finally {
+    lock.releaseLock();
+    writer.locked = false;
+  }
+}
+
+/** "writer 4": everything survives a power cut, at its exact length, under its name. */
+function promiseAll(
+  session: Session,
+  { oracle: { file }, oracle, handle }: OpenWriter,
+  since: number,
+  place: string | undefined,
+): void {
+  const { expected, view } = file;
+  session.promiseName(handle, place);
+  // To a file that this handle has done nothing to there is nothing to sync.
+  if (oracle.given.length === 0) return;
+  const certain = file.certainSince(since, oracle);
+  const { unsyncedPastWriters } = file;
+  for (const { from, to } of unsyncedPastWriters) certain.remove(from, to);
+  const isWhole = expected.end === view.size && file.isLeftAloneSince(since) &&
+    unsyncedPastWriters.length === 0;
+  file.promise(certain, isWhole ? expected.end : undefined);
+}
+
+/** A writer has failed, or was given up. An atomic file gets no name any more. */
+export function giveUp(session: Session, slot: Slot, writer: OpenWriter): void {
+  const { oracle, handle } = writer;
+  oracle.gaveUp(session.cutsAreSure);
+  handle.target = undefined;
+  session.unhide(handle);
+  leave(session, slot, writer, oracle.facts.closeFile);
+}
+
+/** A writer has ended. */
+export function leave(session: Session, slot: Slot, writer: OpenWriter, closes: boolean): void {
+  session.oracle.memoryUsers.delete(writer.memory);
+  if (slot.writer === writer) slot.writer = undefined;
+  if (closes) session.leave(writer.handle);
+}
+
+async function abort(
+  session: Session,
+  slot: Slot,
+  writer: OpenWriter,
+  how: "abort" | "abort lock",
+): Promise<void> {
+  const { stream, oracle, handle } = writer;
+  const wasEnding = oracle.ending;
+  if (writer.locked || (how === "abort lock" && wasEnding)) return;
+  oracle.ending = true;
+  if (oracle.facts.closeFile && !wasEnding) handle.closing = true;
+  const reason = session.ownError("aborted");
+  oracle.reasons.add(reason);
+  const lock = how === "abort lock" ? stream.getWriter() : undefined;
+  lock?.closed.catch(() => {});
+  if (lock) writer.locked = true;
+  const over = () => {
+    lock?.releaseLock();
+    if (lock) writer.locked = false;
+    // A close that had begun says itself how it ended.
+    if (!wasEnding) giveUp(session, slot, writer);
+  };
+  await session.call({
+    name: how,
+    promise: lock ? lock.abort(reason) : stream.abort(reason),
+    ...excuseOf(writer),
+    done: over,
+    failed: over,
+  });
+}

@@ -1,0 +1,60 @@
+// Loads the module under test: as it is, or with a mistake in it.
+
+import type { substituteEngine } from "../../../src/configure.ts";
+import type { ModuleUnderTest } from "../program/session.ts";
+
+const root = new URL("../../../", import.meta.url);
+
+/** One change of a file's text. */
+export interface Change {
+  /** From the root of the module. */
+  readonly file: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+/** The module, and the way to put an engine under it. */
+export interface LoadedModule extends ModuleUnderTest {
+  readonly substituteEngine: typeof substituteEngine;
+}
+
+/** Loads the module with these changes. Each must match exactly once. */
+export async function loadModule(changes: readonly Change[] = []): Promise<LoadedModule> {
+  const made = new Map<string, Promise<string>>();
+  const url = (path: string) => {
+    const { href } = new URL(path, root);
+    return changes.length === 0 ? Promise.resolve(href) : changed(href, changes, made);
+  };
+  const publicModule = await import(await url("mod.ts"));
+  const { substituteEngine } = await import(await url("src/configure.ts"));
+  return { ...publicModule, substituteEngine };
+}
+
+/** A module as the URL of a blob, with the changes, and so the modules that it imports. */
+function changed(
+  href: string,
+  changes: readonly Change[],
+  made: Map<string, Promise<string>>,
+): Promise<string> {
+  let making = made.get(href);
+  if (!making) made.set(href, making = change(href, changes, made));
+  return making;
+}
+
+async function change(
+  href: string,
+  changes: readonly Change[],
+  made: Map<string, Promise<string>>,
+): Promise<string> {
+  let text = await Deno.readTextFile(new URL(href));
+  for (const { file, from, to } of changes) {
+    if (new URL(file, root).href !== href) continue;
+    if (text.split(from).length !== 2) throw new Error(`Not exactly once in ${file}: ${from}`);
+    text = text.replace(from, () => to);
+  }
+  for (const [statement, path] of text.matchAll(/from "(\.\.?\/[^"]+)"/g)) {
+    const imported = await changed(new URL(path!, href).href, changes, made);
+    text = text.replace(statement, () => `from "${imported}"`);
+  }
+  return URL.createObjectURL(new Blob([text], { type: "application/typescript" }));
+}

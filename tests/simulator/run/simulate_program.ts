@@ -1,0 +1,142 @@
+// Runs one program on a simulated kernel: everything that happens follows from its seed.
+
+import { setImmediate } from "node:timers";
+import type { Clock } from "../kernel/clock.ts";
+import { Oracle } from "../oracle/oracle.ts";
+import { Violation } from "../oracle/promises.ts";
+import type { Finalizers } from "../program/finalizers.ts";
+import { generate } from "../program/generator.ts";
+import { Session } from "../program/session.ts";
+import type { Program } from "../program/steps.ts";
+import { describeStep } from "../program/steps.ts";
+import { Random } from "../random.ts";
+import { SimulatedWorld } from "../simulated_world.ts";
+import { endAll, runTask } from "./tasks.ts";
+import type { LoadedModule } from "./module.ts";
+
+/** More events than any program has: whoever needs more goes round in a circle. */
+const MOST_EVENTS = 300_000;
+
+/** How one program is run. */
+export interface SimulationOptions {
+  readonly seed: number;
+  readonly module: LoadedModule;
+  readonly finalizers: Finalizers;
+  /** The steps that are taken, by number; default all. */
+  readonly steps?: readonly number[] | undefined;
+  readonly trace?: ((line: string) => void) | undefined;
+}
+
+/** What one program came to. */
+export interface SimulationResult {
+  readonly seed: number;
+  readonly program: Program;
+  readonly operations: number;
+  readonly faults: number;
+  readonly cuts: number;
+  readonly failure: Error | undefined;
+}
+
+/** Resolves when every microtask has run. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** The program of a seed, or those of its steps that are wanted. */
+export function programOf(seed: number, wanted?: readonly number[]): Program {
+  const program = generate(new Random(seed).fork());
+  if (!wanted) return program;
+  return { ...program, steps: program.steps.filter(({ id }) => wanted.includes(id)) };
+}
+
+/** Runs the program of a seed. */
+export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
+  const { seed, module, finalizers, trace } = options;
+  const random = new Random(seed);
+  random.fork();
+  const program = programOf(seed, options.steps);
+  const broken = (rule: string) =>
+    oracle.guard(() => {
+      throw new Violation("engine", rule);
+    });
+  const world = new SimulatedWorld({
+    random: random.fork(),
+    faulty: random.chance(0.8),
+    violated: broken,
+    trace,
+  });
+  trace?.(
+    `file system: ${world.kind.name}, without ${[...world.kind.lacks].join(", ") || "nothing"}`,
+  );
+  const oracle = new Oracle(world, random.fork());
+  module.substituteEngine(world.engine);
+  const session = new Session(world, oracle, module, finalizers, program.slots, trace);
+  const onRejection = (event: PromiseRejectionEvent) => {
+    event.preventDefault();
+    oracle.guard(() => {
+      throw new Violation("errors", `a rejection that nobody handles: ${event.reason}`);
+    });
+  };
+  globalThis.addEventListener("unhandledrejection", onRejection);
+  const pace = random.fork();
+  const run = async () => {
+    const tasks = Array.from(
+      { length: program.tasks },
+      (_, task) =>
+        runTask(session, program, task, pace, (step) => trace?.(`  ${describeStep(step)}`)),
+    );
+    await Promise.all(tasks);
+    if (random.chance(0.5)) world.calm();
+    trace?.("  the end of the program");
+    await endAll(session, pace);
+  };
+  try {
+    await drive(run(), session, world.clock, random.fork());
+    oracle.guard(() => {
+      for (const { oracle: writer } of session.dropped) writer.gaveUp(session.cutsAreSure);
+      oracle.finish();
+    });
+    world.dispose();
+  } catch (error) {
+    oracle.violation ??= error as Error;
+  } finally {
+    globalThis.removeEventListener("unhandledrejection", onRejection);
+    world.clock.stop();
+    finalizers.clear();
+    module.substituteEngine(undefined);
+  }
+  const { operations, faultCount: faults } = world;
+  return { seed, program, operations, faults, cuts: oracle.cuts, failure: oracle.violation };
+}
+
+/** Lets time pass until everything is over. */
+async function drive(
+  running: Promise<void>,
+  { oracle, pending }: Session,
+  clock: Clock,
+  random: Random,
+): Promise<void> {
+  let isOver = false;
+  let failure: unknown;
+  running.then(() => isOver = true, (error) => {
+    isOver = true;
+    failure = error;
+  });
+  for (let events = 0;; events++) {
+    await turn();
+    if (failure) throw failure;
+    if (oracle.violation) return;
+    let heard: boolean | undefined = false;
+    // Several completions may be reaped at once, before any microtask runs.
+    while (heard === false || (heard && random.chance(0.25))) heard = clock.step();
+    if (heard !== undefined) {
+      if (events > MOST_EVENTS) throw new Violation("errors", "operations go on for ever");
+      continue;
+    }
+    await turn();
+    if (clock.waiting > 0) continue;
+    if (isOver) return;
+    const names = [...pending].map(({ name }) => name).join(", ");
+    throw new Violation("errors", `nothing is in flight, and these never settle: ${names}`);
+  }
+}

@@ -1,0 +1,252 @@
+// A machine in memory: a simulated kernel over a tree of directories, and other processes.
+
+import type { Engine } from "../../src/engine/engine.ts";
+import { Clock } from "./kernel/clock.ts";
+import { DirectoryTree, type Node, type SimulatedDirectory } from "./kernel/directory_tree.ts";
+import { type Fault, Faults } from "./kernel/faults.ts";
+import { drawFileSystem, type FileSystemKind } from "./kernel/file_systems.ts";
+import type { FileView, FlightObserver } from "./kernel/flight.ts";
+import { type Kept, SimulatedFile } from "./kernel/simulated_file.ts";
+import { SimulatedKernel } from "./kernel/simulated_kernel.ts";
+import { bytesOf } from "./program/bytes.ts";
+import type { Listing, Place } from "./oracle/expected_names.ts";
+import type { Random } from "./random.ts";
+import type { CutImage, Leftovers, World } from "./world.ts";
+
+const ROOT = "disk";
+const DIRECTORIES = ["a", "b"];
+const NOBODY: FlightObserver = {
+  submitted() {},
+  performed() {},
+  returned() {},
+  completed() {},
+};
+
+let lastMount = 0n;
+
+/** What a world is made of. */
+export interface SimulatedWorldOptions {
+  readonly random: Random;
+  readonly faulty: boolean;
+  /** Told what the module did that no user of an engine may do. */
+  readonly violated: (rule: string) => void;
+  readonly trace?: ((line: string) => void) | undefined;
+}
+
+/** Implements {@linkcode World} in memory. */
+export class SimulatedWorld implements World {
+  readonly isSimulated = true;
+  readonly root = `/${ROOT}`;
+  readonly directories = DIRECTORIES;
+  readonly kind: FileSystemKind;
+  readonly clock: Clock;
+  observer: FlightObserver = NOBODY;
+  readonly #options: SimulatedWorldOptions;
+  #tree: DirectoryTree;
+  #kernel: SimulatedKernel;
+  #faults: Faults;
+  #operations = 0;
+  #faultCount = 0;
+
+  constructor(options: SimulatedWorldOptions) {
+    this.#options = options;
+    const { random } = options;
+    this.kind = drawFileSystem(random);
+    this.clock = new Clock(random.fork());
+    this.#tree = new DirectoryTree();
+    this.#populate();
+    this.#faults = options.faulty ? Faults.draw(random.fork()) : Faults.none(random.fork());
+    this.#kernel = this.#boot();
+  }
+
+  #populate(): void {
+    const { random } = this.#options;
+    const disk = this.#tree.makeDirectory(this.#tree.root, ROOT);
+    for (const name of DIRECTORIES) {
+      const directory = this.#tree.makeDirectory(disk, name);
+      for (const file of ["one", "two"]) {
+        if (!random.chance(0.5)) continue;
+        const length = random.pick([0, 5, 512, 4096, 5000, random.below(20_000)]);
+        const content = bytesOf(random.seed(), length);
+        const made = new SimulatedFile(this.#tree.newInode());
+        made.write(0, content);
+        made.makeDurable(made.changes);
+        this.#tree.place(directory, file, made);
+      }
+    }
+    this.#tree.workingDirectory = disk;
+  }
+
+  #boot(): SimulatedKernel {
+    const { random, violated, trace } = this.#options;
+    return new SimulatedKernel({
+      kind: this.kind,
+      tree: this.#tree,
+      clock: this.clock,
+      faults: this.#faults,
+      random: random.fork(),
+      bufferBudget: random.pick([64 << 20, 64 << 20, 512 << 10, 0]),
+      reusesDescriptors: random.chance(0.5),
+      descriptorLimit: random.chance(0.1) ? random.between(2, 10) : 1000,
+      mountId: ++lastMount,
+      observer: {
+        submitted: (flight) => this.observer.submitted(flight),
+        performed: (flight) => this.observer.performed(flight),
+        returned: (flight) => this.observer.returned(flight),
+        completed: () => this.observer.completed(),
+      },
+      violated,
+      trace,
+    });
+  }
+
+  get engine(): Engine {
+    return this.#kernel;
+  }
+
+  get now(): number {
+    return this.clock.now;
+  }
+
+  sleep(microseconds: number): Promise<void> {
+    return this.clock.sleep(microseconds);
+  }
+
+  get operations(): number {
+    return this.#operations + this.#kernel.operations;
+  }
+
+  get faultCount(): number {
+    return this.#faultCount + this.#faults.happened.length + this.#faults.shortened;
+  }
+
+  get faults(): readonly Fault[] {
+    return this.#faults.happened;
+  }
+
+  get isLimited(): boolean {
+    return this.kind.lacks.size > 0 || this.#faults.shortened > 0;
+  }
+
+  get bytesForData(): number {
+    return this.#kernel.memory.bytesForData;
+  }
+
+  /** Ends all faults. */
+  calm(): void {
+    this.#faults.cease();
+  }
+
+  /** The engine is not to be used any more. */
+  dispose(): void {
+    this.#kernel.dispose();
+  }
+
+  // ---- files and names --------------------------------------------------------------------------------------------
+
+  #look(path: string): Node | undefined {
+    const node = this.#tree.lookUp(this.#tree.workingDirectory, path);
+    return typeof node === "number" ? undefined : node;
+  }
+
+  #fileAt(path: string): SimulatedFile | undefined {
+    const node = this.#look(path);
+    return node instanceof SimulatedFile ? node : undefined;
+  }
+
+  fileAt(path: string): FileView | undefined {
+    return this.#fileAt(path);
+  }
+
+  fileOf(inode: number): SimulatedFile | undefined {
+    for (const { node } of this.#kernel.descriptors.all()) {
+      if (node instanceof SimulatedFile && node.inode === inode) return node;
+    }
+    for (const node of this.#named().values()) if (node.inode === inode) return node;
+    return undefined;
+  }
+
+  placeOf(path: string): Place | undefined {
+    const place = this.#tree.resolve(this.#tree.workingDirectory, path);
+    return typeof place === "number" ? undefined : `${place.directory.inode}/${place.name}`;
+  }
+
+  #named(): Map<Place, SimulatedFile> {
+    const named = new Map<Place, SimulatedFile>();
+    const visit = (directory: SimulatedDirectory) => {
+      for (const [name, node] of directory.entries) {
+        if (node.isDirectory) visit(node);
+        else named.set(`${directory.inode}/${name}`, node);
+      }
+    };
+    visit(this.#tree.root);
+    return named;
+  }
+
+  listing(): Listing {
+    return new Map([...this.#named()].map(([place, { inode }]) => [place, inode]));
+  }
+
+  changeDirectory(path: string): void {
+    const node = this.#look(path);
+    if (node?.isDirectory) this.#tree.workingDirectory = node;
+  }
+
+  // ---- other processes --------------------------------------------------------------------------------------------
+
+  append(path: string, bytes: Uint8Array): void {
+    const file = this.#fileAt(path)!;
+    file.write(file.size, bytes);
+  }
+
+  truncate(path: string, length: number): void {
+    this.#fileAt(path)!.truncate(length);
+  }
+
+  #placeAt(path: string): { directory: SimulatedDirectory; name: string } {
+    const place = this.#tree.resolve(this.#tree.workingDirectory, path);
+    if (typeof place === "number") throw new Error(`No such directory: ${path}`);
+    return place;
+  }
+
+  rename(from: string, to: string): void {
+    const node = this.#look(from)!;
+    this.#tree.edit([
+      { ...this.#placeAt(to), node },
+      { ...this.#placeAt(from), node: undefined },
+    ]);
+  }
+
+  remove(path: string): void {
+    this.#tree.edit([{ ...this.#placeAt(path), node: undefined }]);
+  }
+
+  replace(path: string, bytes: Uint8Array): void {
+    const file = new SimulatedFile(this.#tree.newInode());
+    file.write(0, bytes);
+    this.#tree.edit([{ ...this.#placeAt(path), node: file }]);
+  }
+
+  // ---- the end ----------------------------------------------------------------------------------------------------
+
+  cut(kept: Kept): CutImage {
+    const { random } = this.#options;
+    const names = new Map<Place, number>();
+    for (const [directory, entries] of this.#tree.image(random, kept)) {
+      for (const [name, node] of entries) {
+        if (!node.isDirectory) names.set(`${directory.inode}/${name}`, node.inode);
+      }
+    }
+    return { names, file: (inode) => this.fileOf(inode)?.image(random, kept) };
+  }
+
+  leftovers(): Leftovers {
+    const { descriptors, memory, counters, budget } = this.#kernel;
+    return {
+      descriptors: descriptors.size,
+      blocks: memory.blocks,
+      inFlight: counters.inFlight,
+      budget: budget.held,
+    };
+  }
+}
