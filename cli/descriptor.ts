@@ -1,5 +1,6 @@
 // System calls on the descriptor of an open file that neither DmaFile nor Deno offers: mode, owner, times, holes, cache.
 import { openLibc } from "../ffi/libc.ts";
+import { descriptorNumber, type DmaFile } from "../src/dma_file.ts";
 
 const symbols = {
   // Older C libraries lack statx(). Both architectures pass variable arguments as they pass fixed ones.
@@ -14,7 +15,6 @@ const symbols = {
     ],
     result: "i64",
   },
-  fcntl: { parameters: [/* fd */ "i32", /* command */ "i32"], result: "i32" },
   fchmod: { parameters: [/* fd */ "i32", /* mode */ "u32"], result: "i32" },
   fchown: { parameters: [/* fd */ "i32", /* owner */ "u32", /* group */ "u32"], result: "i32" },
   posix_fadvise: {
@@ -36,13 +36,9 @@ const AT_EMPTY_PATH = 0x1000;
 const STATX_BASIC_STATS = 0x7ff;
 const STATX_BYTES = 256;
 const NO_PATH = new Uint8Array(1);
-/** The command line opens few files. */
-const MAX_DESCRIPTOR = 1024;
 /** lseek(2): find the next data, or the next hole. The end of the file counts as a hole. */
 export const SEEK_DATA = 3;
 export const SEEK_HOLE = 4;
-const F_GETFD = 1;
-const FD_CLOEXEC = 1;
 const POSIX_FADV_DONTNEED = 4;
 /** fchown(2): leave this one as it is. */
 const UNCHANGED = 0xffffffff;
@@ -62,21 +58,11 @@ export class Descriptor {
     this.#libc = libc;
   }
 
-  /** Finds the descriptor of an open file by device and inode: DmaFile does not expose its own. */
-  static of({ dev, ino }: Pick<Deno.FileInfo, "dev" | "ino">): Descriptor {
+  /** The descriptor of an open file. */
+  static of(file: DmaFile): Descriptor {
     // It stays open: the process ends soon.
     libc ??= openLibc(symbols).symbols;
-    for (let fd = 0; fd < MAX_DESCRIPTOR; fd++) {
-      // Inherited descriptors, such as standard input, share their position with other processes.
-      if (libc.fcntl(fd, F_GETFD) !== FD_CLOEXEC) continue;
-      const stat = statx(libc, fd);
-      if (!stat || Number(stat.getBigUint64(32, true)) !== ino) continue;
-      const [major, minor] = [stat.getUint32(136, true), stat.getUint32(140, true)];
-      // Combined as by makedev(3).
-      const device = (minor >>> 8) * 2 ** 20 + major * 2 ** 8 + (minor & 0xff);
-      if (device === dev) return new Descriptor(fd, libc);
-    }
-    throw new Error(`Cannot find the descriptor of the open file ${ino} on device ${dev}`);
+    return new Descriptor(descriptorNumber(file), libc);
   }
 
   /** The position of the next data or hole; undefined if there is none, or the file system cannot tell. */

@@ -51,13 +51,13 @@ export class Destination {
     const { append, atomic = false, attributes, clobber = true, direct } = options;
     const mode = attributes.creationMode;
     const file = append
-      ? await DmaFile.open(path, { write: true, create: true, mode, direct })
+      ? await DmaFile.open(path, { append: true, create: true, mode })
       : clobber
       ? await DmaFile.create(path, { atomic, mode, direct })
       : await DmaFile.open(path, { write: true, createNew: true, mode, direct });
     const { size, ...info } = await file.stat();
     // An existing file may have a wider mode.
-    if (attributes.final && !atomic) Descriptor.of(info).setMode(info.mode! & mode);
+    if (attributes.final && !atomic) Descriptor.of(file).setMode(info.mode! & mode);
     return new Destination(path, file, append ? size : 0, options);
   }
 
@@ -149,7 +149,7 @@ export class Destination {
   async #setAttributes(): Promise<void> {
     const { attributes: { final }, sync } = this.#options;
     if (!final) return;
-    const set = setAttributes(Descriptor.of(await this.file.stat()), final);
+    const set = setAttributes(Descriptor.of(this.file), final);
     if (!set && final.times) {
       throw new Error(`Cannot preserve mode and times in '${this.path}': another user owns it`);
     }

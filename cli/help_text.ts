@@ -54,8 +54,8 @@ When it is stopped:
   Ctrl-C, SIGTERM, SIGHUP and an error of the source keep everything that was
   accepted: the file is closed and durable, and a line says how much that is.
   With --atomic the old file stays, or none appears.
-  After SIGKILL or a power cut the file can end in zeros. --append then starts
-  behind them.`;
+  After SIGKILL or a power cut the file can end in zeros, but not with --append:
+  that is safe beside other processes that append.`;
 
 const MEANS = `
 Defaults:

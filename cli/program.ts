@@ -39,7 +39,7 @@ function withTransferOptions(command: Command): Command {
         "make the file appear only when it is whole and durable",
       ).conflicts("append"),
     )
-    .option("--append", "start at the end of the file and keep what is there")
+    .option("--append", "write to the end of the file, also where others append to it")
     .addOption(
       new Option("--no-clobber", "fail if the file exists").conflicts(["atomic", "append"]),
     )

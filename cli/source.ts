@@ -1,7 +1,7 @@
 // Where the bytes of a transfer come from, and what is known of them beforehand.
 import { DmaFile, DmaStreamReader } from "../mod.ts";
 import { dataRanges } from "./data_ranges.ts";
-import { Descriptor } from "./descriptor.ts";
+import { Descriptor, type Times } from "./descriptor.ts";
 import type { DirectMode, SparseMode } from "./transfer_options.ts";
 
 /** A stream of bytes. */
@@ -20,6 +20,8 @@ export interface Part {
 export interface Source {
   /** The file that is read; absent where the permissions do not let one ask. */
   readonly info: Deno.FileInfo | undefined;
+  /** Its times of access and modification, where it is a regular file. */
+  readonly times?: Times | undefined;
   /** All of it, in order. The gaps between parts, and behind the last one, are holes. */
   parts(sparse: SparseMode): AsyncIterable<Part>;
   /** Its length with the hole at its end, after all parts were read. Only regular files have such holes. */
@@ -69,11 +71,15 @@ class FileSource implements Source {
     }
   }
 
+  get times(): Times | undefined {
+    return Descriptor.of(this.#file).times;
+  }
+
   async *parts(sparse: SparseMode): AsyncGenerator<Part> {
     if (sparse === "never") return yield this.#part(0);
     const { size } = this.info;
     let isEmpty = true;
-    for await (const { start, end } of dataRanges(Descriptor.of(this.info), size)) {
+    for await (const { start, end } of dataRanges(Descriptor.of(this.#file), size)) {
       isEmpty = false;
       // The last part has no end, so that appended bytes are read too.
       yield this.#part(start, end < size ? end : undefined);

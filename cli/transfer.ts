@@ -1,7 +1,6 @@
 // Writes the parts of a source into one file, and ends it in good order whatever happens.
 import { assertPlatform } from "../ffi/platform.ts";
 import { type AttributePlan, planAttributes } from "./attributes.ts";
-import { Descriptor } from "./descriptor.ts";
 import { Destination } from "./destination.ts";
 import { EXIT_IO_ERROR, EXIT_OK, STOPPING_SIGNALS } from "./exit_codes.ts";
 import { Interrupted, Interruption } from "./interruption.ts";
@@ -161,14 +160,14 @@ class Job implements Outcome {
     if (mode === "auto" && source.length) await destination.extend(await source.length());
   }
 
-  async #attributes({ info }: Source): Promise<AttributePlan> {
+  async #attributes({ info, times }: Source): Promise<AttributePlan> {
     const { atomic, preserve } = this.options;
     const copied = this.#from !== undefined && info?.isFile ? info : undefined;
     const replaced = atomic ? await Deno.lstat(this.dest).catch(() => undefined) : undefined;
     return planAttributes({
       copied,
       replaced: replaced?.isFile ? replaced : undefined,
-      preserved: copied && preserve ? Descriptor.of(copied).times : undefined,
+      preserved: copied && preserve ? times : undefined,
     });
   }
 

@@ -503,6 +503,11 @@ export class DmaFile implements AsyncDisposable {
 /** The file of each object. The classes below look it up here, and so know a DmaFile from what only looks like one. */
 const openFiles = new WeakMap<DmaFile, OpenFile>();
 
+/** The number of a file's descriptor, for the command line: for what DmaFile does not offer. Valid while it is open. */
+export function descriptorNumber(file: DmaFile): number {
+  return openFiles.get(file)!.fd;
+}
+
 /** Why something is no file of this module's. */
 function notAFile(name: string, value: unknown): string {
   const looksLikeOne =

@@ -79,23 +79,36 @@ export class FileLength {
   }
 
   /** Runs work that truncates the file: alone, after the writes under way. It must look at the lengths when it runs. */
-  withTruncate<T>(work: () => Promise<T>): Promise<T> {
-    this.#truncating++;
-    const result = this.#truncates.then(() => this.#truncateAlone(work));
-    this.#truncates = result.catch(() => {});
-    return result;
-  }
-
-  async #truncateAlone<T>(work: () => Promise<T>): Promise<T> {
+  async withTruncate<T>(work: () => Promise<T>): Promise<T> {
+    const { alone, release } = this.holdWrites();
     try {
-      while (this.#writing > 0) await (this.#written ??= Promise.withResolvers()).promise;
+      await alone;
       return await work();
     } finally {
-      if (--this.#truncating === 0) {
-        this.#writable?.resolve();
-        this.#writable = undefined;
-      }
+      release();
     }
+  }
+
+  /** Lets no write begin until `release` is called; `alone` resolves when those under way, and truncates, are over. */
+  holdWrites(): { readonly alone: Promise<void>; readonly release: () => void } {
+    this.#truncating++;
+    const released = Promise.withResolvers<void>();
+    const alone = this.#truncates.then(() => this.#allWritten());
+    this.#truncates = Promise.all([alone, released.promise]);
+    let held = true;
+    const release = () => {
+      if (!held) return;
+      held = false;
+      released.resolve();
+      if (--this.#truncating > 0) return;
+      this.#writable?.resolve();
+      this.#writable = undefined;
+    };
+    return { alone, release };
+  }
+
+  async #allWritten(): Promise<void> {
+    while (this.#writing > 0) await (this.#written ??= Promise.withResolvers()).promise;
   }
 
   /** The file was truncated to `length`, all of which is content. */

@@ -95,6 +95,8 @@ export class Writer implements AttachedWriter {
   #syncing = false;
   #readingPadding = false;
   #waitingForTruncate = false;
+  /** Opens on the JavaScript thread, for who cannot wait for it. */
+  #openNow = () => {};
   /** The least that the file was truncated to since the block before the start was read, and since that of the tail was. */
   #headEnd = Infinity;
   #paddingEnd = Infinity;
@@ -167,13 +169,21 @@ export class Writer implements AttachedWriter {
   /** Looks at the file where the start depends on it: its length, and what stands in the block before the start. */
   async #findStart(): Promise<void> {
     const { file } = this;
-    // Alone: a size from before another write ended would be taken for the end of the content.
-    const start = await file.length.withTruncate(async () => {
+    // A size from before another write ended would be taken for the end of the content.
+    const { alone, release } = file.length.holdWrites();
+    this.#openNow = () => {
+      release();
+      this.#findStartNow();
+    };
+    let start = 0;
+    try {
+      await alone;
       const size = await sizeOf(file.descriptor);
-      // Somebody may not have been able to wait for it.
-      return this.#phase.name === "opening" ? this.#startIn(size) : 0;
-    });
-    if (this.#phase.name !== "opening") return;
+      if (this.#phase.name !== "opening") return;
+      start = this.#startIn(size);
+    } finally {
+      release();
+    }
     const inside = start % file.blockSize;
     const head = inside > 0 ? (await readBlock(file, start - inside)).bytes : NO_BYTES;
     if (this.#phase.name === "opening") this.#open(start, head.subarray(0, inside));
@@ -182,6 +192,8 @@ export class Writer implements AttachedWriter {
   /** As {@linkcode #findStart}, on the JavaScript thread. */
   #findStartNow(): void {
     const { file } = this;
+    // Writes past this writer may be under way.
+    while (file.engine.counters.inFlight > 0 && file.engine.waitNow(LONGEST_WAIT_MS));
     const start = this.#startIn(exactSize(statNow(file.engine, file.fd, file.path), file.path));
     const inside = start % file.blockSize;
     const head = inside > 0 ? readBlockNow(file, start - inside).bytes : NO_BYTES;
@@ -293,7 +305,7 @@ export class Writer implements AttachedWriter {
    */
   flushNow(durable: boolean, deadline: number): void {
     if (this.#failure) throw this.#failure.reason;
-    if (this.#phase.name === "opening") this.#findStartNow();
+    if (this.#phase.name === "opening") this.#openNow();
     const { length, unsynced, nameIsVolatile } = this.file;
     const end = this.position;
     if (this.#queue.flushed < end) {
@@ -314,7 +326,7 @@ export class Writer implements AttachedWriter {
    */
   waitNow(deadline: number): void {
     if (this.#failure) throw this.#failure.reason;
-    if (this.#phase.name === "opening") return this.#findStartNow();
+    if (this.#phase.name === "opening") return this.#openNow();
     const { engine, path } = this.file;
     const left = deadline - performance.now();
     if (left > 0 && engine.waitNow(Math.min(left, LONGEST_WAIT_MS))) return;
