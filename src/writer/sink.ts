@@ -301,11 +301,16 @@ export class WriterSink {
     this.assertUsable(stream, "close");
     this.#keepOpen = keepOpen;
     this.#requestClose(close());
+    await this.#closed(this.closeRequest!);
+  }
+
+  /** Waits for a close of the stream. One that rejects is over when everything is free. */
+  async #closed(closing: Promise<unknown>): Promise<void> {
     try {
-      await this.closeRequest;
+      await closing;
     } catch (error) {
       // The stream's own error for a stream that is errored says less than the failure.
-      if (writer.failure) await this.report(writer.close());
+      if (this.writer.failure) await this.report(this.writer.close());
       throw error;
     }
   }
@@ -367,7 +372,7 @@ export class WriterSink {
         const closing = close();
         // Without the lock it is refused.
         if (hasLock() && !this.closeRequest) this.#requestClose(closing);
-        return this.report(closing);
+        return this.#closed(closing);
       },
       abort: async (reason?: unknown): Promise<void> => {
         await abort(reason);
