@@ -2,9 +2,10 @@
 // on a kill may find it done.
 
 import type { FileView, Flight } from "../kernel/flight.ts";
+import { SparseBytes } from "../kernel/sparse_bytes.ts";
 import { DurableFile, ExpectedFile } from "./expected_file.ts";
 import { Violation } from "./promises.ts";
-import type { Range, Ranges } from "./ranges.ts";
+import { type Range, Ranges } from "./ranges.ts";
 import type { WriterOracle } from "./writer_oracle.ts";
 
 /** A call under way that changes a range. */
@@ -50,6 +51,16 @@ export class TrackedFile {
   readonly truncates: Set<{ readonly length: number }> = new Set();
   /** Ends up to which calls under way reserve space. */
   readonly reserves: Set<{ readonly end: number }> = new Set();
+  /** Who gave it the name that it has, and is to make it durable. */
+  namer: object | undefined;
+  /** Syncs under way that were asked for past its writers. One that fails loses bytes of which the writers do not know. */
+  syncsPastWriters = 0;
+  #failedPastWriters = false;
+  /** A sync failed: another one that succeeds says nothing. */
+  syncFailed = false;
+  /** What writers may have read before another process cut it off. */
+  readonly #recalled = new SparseBytes();
+  readonly #recallable = new Ranges();
   readonly #flights = new Set<Flight>();
   readonly #syncs = new Map<Flight, number>();
   readonly #touches: Touch[] = [];
@@ -138,6 +149,7 @@ export class TrackedFile {
 
   /** The bytes of these ranges are durable, and the size where given: but for what is being changed. */
   promise(ranges: Iterable<Range>, size?: number): void {
+    if (this.#failedPastWriters) return;
     this.durable.promise(this.expected, ranges, size);
     for (const flight of this.#flights) this.#mayChange(flight);
   }
@@ -206,7 +218,10 @@ export class TrackedFile {
     const began = this.#syncs.get(flight);
     if (began === undefined) return;
     this.#syncs.delete(flight);
-    if (flight.result! >= 0) this.#unsynced = this.#unsynced.filter(({ time }) => time > began);
+    if (flight.result! < 0) {
+      this.syncFailed = true;
+      if (this.syncsPastWriters > 0) this.#failedPastWriters = true;
+    } else this.#unsynced = this.#unsynced.filter(({ time }) => time > began);
   }
 
   #noteChange(from: number, to: number): void {
@@ -287,15 +302,33 @@ export class TrackedFile {
     const { end } = this.expected;
     const inside = bytes.subarray(0, Math.max(0, end - position));
     const wrong = inside.length > 0 ? this.expected.firstWrong(position, inside) : -1;
-    if (wrong >= 0) {
+    if (wrong >= 0 && !this.#isRecalled(wrong, bytes[wrong - position])) {
       throw new Violation("writer 11", `byte ${wrong} is overwritten, and was nobody's to write`);
     }
+    if (wrong >= 0) this.expected.leaveOpen(position, inside);
     for (let at = inside.length; at < bytes.length; at++) {
       if (bytes[at] === 0) continue;
       const where = position + at;
-      if (this.view.read(where, 1)[0] === bytes[at]) continue;
+      if (this.view.read(where, 1)[0] === bytes[at] || this.#isRecalled(where, bytes[at])) continue;
       throw new Violation("writer 5", `byte ${where} is padding, and ${bytes[at]}`);
     }
+  }
+
+  /** Another process truncates the file: a writer may have read what stood behind `length`, to fill blocks with it. */
+  truncatedByOthers(length: number): void {
+    const { expected } = this;
+    if (this.writers.size > 0) {
+      this.#recalled.copy(expected.content, length, expected.end);
+      this.#recallable.add(length, expected.end);
+    }
+    this.touchPastWriters(Math.min(length, expected.end), Infinity);
+    this.durable.mayBeTruncated(length);
+    expected.truncated(length);
+  }
+
+  #isRecalled(position: number, byte: number | undefined): boolean {
+    return this.#recallable.overlaps(position, position + 1) &&
+      this.#recalled.at(position) === byte;
   }
 
   #judgeTruncate(length: number): void {

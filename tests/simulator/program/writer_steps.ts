@@ -1,13 +1,12 @@
 // Steps that write to a file by a stream.
 
 import type { DmaStreamWriterOptions } from "../../../mod.ts";
-import type { Place } from "../oracle/expected_names.ts";
 import { Violation } from "../oracle/promises.ts";
 import { LARGEST_BLOCK } from "../oracle/tracked_file.ts";
 import { WriterOracle } from "../oracle/writer_oracle.ts";
 import { bytesOf } from "./bytes.ts";
 import { mayPublish, publish } from "./file_steps.ts";
-import type { Handle, OpenWriter, Session, Slot } from "./session.ts";
+import type { Handle, OpenWriter, Session, Slot, StandingName } from "./session.ts";
 import type { Action, WriterChoice, WriterEnding } from "./steps.ts";
 
 type Of<Name extends Action["do"]> = Extract<Action, { do: Name }>;
@@ -75,6 +74,8 @@ async function openSecond(session: Session, handle: Handle): Promise<void> {
     return;
   }
   handle.probed = true;
+  // An atomic file whose writer is given up gets no name.
+  handle.target = undefined;
   await second.abort().catch(() => {});
   handle.probed = false;
 }
@@ -239,7 +240,7 @@ export function sync(session: Session, slot: Slot, { tail }: Of<"sync">): Promis
   const { oracle: contract } = session;
   const least = leastOf(writer, tail);
   const since = contract.now();
-  const place = session.placeOf(handle);
+  const name = session.standingName(handle);
   return session.call({
     name: "sync",
     promise: stream.sync({ tail }),
@@ -250,7 +251,7 @@ export function sync(session: Session, slot: Slot, { tail }: Of<"sync">): Promis
       checkPosition("sync covers the given", writer, position, least());
       const certain = oracle.file.certainSince(since, oracle);
       oracle.file.promise(certain.within(oracle.start, position));
-      session.promiseName(handle, place);
+      session.promiseName(handle, name);
       contract.cutThrice();
     },
     failed: (error) => oracle.failed(error),
@@ -310,10 +311,11 @@ async function close(
   const closes = oracle.facts.closeFile && how !== "seal";
   const publishes = handle.target !== undefined && (closes || how === "seal");
   const since = session.oracle.now();
-  const place = session.placeOf(handle);
+  const name = session.standingName(handle);
   if (publishes && !mayPublish(session, handle)) return;
   oracle.ending = oracle.closes = true;
   if (closes) handle.closing = true;
+  if (how === "seal") handle.sealing = true;
   const publication = publishes ? publish(session, handle) : undefined;
   const closing = how === "seal"
     ? stream.seal().then(() => {})
@@ -332,7 +334,7 @@ async function close(
         publication?.(false);
         return giveUp(session, slot, writer);
       }
-      finishClose(session, slot, writer, { since, place, closes, publication });
+      finishClose(session, slot, writer, { since, name, closes, publication });
       if (how === "seal") handle.writable = false;
     },
     failed: (error) => {
@@ -346,8 +348,8 @@ async function close(
 /** What is to be true when a close has resolved. */
 export interface Closing {
   readonly since: number;
-  /** Where the file stood when the close began. */
-  readonly place: Place | undefined;
+  /** The name that the file had when the close began. */
+  readonly name: StandingName | undefined;
   readonly closes: boolean;
   readonly publication: ((succeeded: boolean) => void) | undefined;
 }
@@ -357,11 +359,11 @@ export function finishClose(
   session: Session,
   slot: Slot,
   writer: OpenWriter,
-  { since, place, closes, publication }: Closing,
+  { since, name, closes, publication }: Closing,
 ): void {
   const { oracle } = writer;
   oracle.closed();
-  if (oracle.facts.syncOnClose || publication) promiseAll(session, writer, since, place);
+  if (oracle.facts.syncOnClose || publication) promiseAll(session, writer, since, name);
   publication?.(true);
   leave(session, slot, writer, closes);
   session.oracle.cutThrice();
@@ -384,10 +386,10 @@ function promiseAll(
   session: Session,
   { oracle: { file }, oracle, handle }: OpenWriter,
   since: number,
-  place: string | undefined,
+  name: StandingName | undefined,
 ): void {
   const { expected, view } = file;
-  session.promiseName(handle, place);
+  session.promiseName(handle, name);
   // To a file that this handle has done nothing to there is nothing to sync.
   if (oracle.given.length === 0) return;
   const certain = file.certainSince(since, oracle);
