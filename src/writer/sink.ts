@@ -326,6 +326,15 @@ export class WriterSink {
     if (this.writer.ending) await this.writer.ended;
   }
 
+  /** Waits for an abort of the stream, and until nothing is left to do: a stream that has failed itself does not wait. */
+  async afterwards(aborting: Promise<void>): Promise<void> {
+    try {
+      await aborting;
+    } finally {
+      await this.left();
+    }
+  }
+
   // ---- who is told of a failure -----------------------------------------------------------------------------------
 
   /** What a user gets: the failure counts as reported when this rejects with it. */
@@ -374,11 +383,7 @@ export class WriterSink {
         if (hasLock() && !this.closeRequest) this.#requestClose(closing);
         return this.#closed(closing);
       },
-      abort: async (reason?: unknown): Promise<void> => {
-        await abort(reason);
-        // A stream that has failed itself resolves this at once.
-        await this.left();
-      },
+      abort: (reason?: unknown): Promise<void> => this.afterwards(abort(reason)),
       releaseLock: (): void => {
         releaseLock();
         if (hasLock()) this.#lockToken = undefined;
