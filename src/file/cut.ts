@@ -49,8 +49,8 @@ export function cutPadding(file: OpenFile, contentEnd: number): Promise<void> {
   const padded = Math.ceil(contentEnd / blockSize) * blockSize;
   if (padded === contentEnd) return Promise.resolve();
   return length.withTruncate(async () => {
-    // Anything else is somebody else's doing. A writer at work cuts it in the end.
-    if (sizeNow(file) !== padded || length.contentEnd > contentEnd || file.writer) return;
+    // Anything else is somebody else's doing. A writer need not cut it: one that closes may have cut already.
+    if (sizeNow(file) !== padded || length.contentEnd > contentEnd) return;
     await truncate(file, contentEnd);
   });
 }
