@@ -36,6 +36,7 @@ interface Source {
 
 interface Touch {
   readonly time: number;
+  readonly byWriter: boolean;
   readonly from: number;
   readonly to: number;
 }
@@ -99,9 +100,9 @@ export class TrackedFile {
     );
   }
 
-  /** A range, or the size, changes now. */
-  touch(from: number, to: number): void {
-    this.#touches.push({ time: this.#now(), from, to });
+  /** A range changes now. */
+  #touch(from: number, to: number, byWriter: boolean): void {
+    this.#touches.push({ time: this.#now(), byWriter, from, to });
   }
 
   touchSize(): void {
@@ -110,10 +111,10 @@ export class TrackedFile {
 
   /** Somebody but a writer changes a range, and perhaps the size. */
   touchPastWriters(from: number, to: number): void {
-    this.touch(from, to);
+    this.#touch(from, to, false);
     this.touchSize();
     this.#touchedPastWriters = this.#now();
-    this.#unsynced.push({ time: this.#now(), from, to });
+    this.#unsynced.push(this.#touches.at(-1)!);
   }
 
   /** What others did to it that no sync has covered: whoever did nothing since has nothing to sync. */
@@ -137,11 +138,20 @@ export class TrackedFile {
     return this.#sizeTouched < since;
   }
 
-  /** What is certain and stayed as it was since a moment, but for what a writer put there. */
-  certainSince(time: number, writer?: WriterOracle): Ranges {
+  /** Where it is certain what every byte is: not where writers are at work. */
+  certain(): Ranges {
     const certain = this.expected.certain();
+    for (const { flushed, givenEnd, block } of this.writers) {
+      certain.remove(Math.max(0, flushed), givenEnd + block);
+    }
+    return certain;
+  }
+
+  /** What is certain and stayed as it was since a moment, but for what writers put there where that counts. */
+  certainSince(time: number, withWriters: boolean): Ranges {
+    const certain = this.certain();
     for (const touch of this.#touches) {
-      if (touch.time < time || writer?.covers(touch.from, touch.to)) continue;
+      if (touch.time < time || (withWriters && touch.byWriter)) continue;
       certain.remove(touch.from, touch.to);
     }
     return certain;
@@ -225,7 +235,7 @@ export class TrackedFile {
   }
 
   #noteChange(from: number, to: number): void {
-    this.touch(from, to);
+    this.#touch(from, to, !this.isClaimed(from, to));
     if (to > this.view.size) this.touchSize();
   }
 
@@ -348,7 +358,7 @@ export class TrackedFile {
   #truncated(length: number): void {
     const asked = [...this.truncates].some((truncate) => truncate.length === length);
     const from = Math.min(length, this.expected.end);
-    if (!asked) return this.touch(from, Infinity);
+    if (!asked) return this.#touch(from, Infinity, true);
     this.touchPastWriters(from, Infinity);
     this.expected.truncated(length);
   }
@@ -375,6 +385,11 @@ export class TrackedFile {
   /** Compares the file with what may be in it. */
   check(promise: "writer 4" | "writer 7" | "writer 11" | "file"): void {
     const { expected, view } = this;
+    for (const { flushed, start, given } of this.writers) {
+      if (flushed < expected.end) {
+        expected.leaveOpen(flushed, given.slice(flushed - start, Infinity));
+      }
+    }
     if (view.size < expected.end) {
       throw new Violation(
         promise,

@@ -252,7 +252,8 @@ export function publish(session: Session, handle: Handle): (succeeded: boolean) 
     handle.target = undefined;
     if (renames % 2 === 1 || handle.renames !== renames) return;
     if (now !== inode) throw new Violation("atomic", `${place} is not the file that was closed`);
-    oracle.names.promise(place);
+    handle.tracked.namer = handle.file;
+    session.promiseName(handle, { place, renames });
   };
 }
 
@@ -267,6 +268,8 @@ export function rename(session: Session, slot: Slot, { path }: Of<"rename">): Pr
   const to = world.placeOf(text)!;
   if (oracle.names.begunAt(to) === undefined) return Promise.resolve();
   const from = session.placeOf(handle);
+  // Between the look at a name and its rename another file may come there: the kernel has no way to rename a file.
+  if (from !== undefined && oracle.names.begunAt(from) === undefined) return Promise.resolve();
   const { inode } = handle.tracked.view;
   const changes: [Place, NameChange][] = [];
   const begin = (place: Place, occupant: Occupant) =>
@@ -316,6 +319,7 @@ export function remove(session: Session, slot: Slot): Promise<void> {
   const { world, oracle } = session;
   // An atomic file may get its name meanwhile.
   const place = session.placeOf(handle) ?? handle.target;
+  if (place !== undefined && oracle.names.begunAt(place) === undefined) return Promise.resolve();
   const naming = place === undefined ? undefined : oracle.names.begin(place, undefined);
   handle.renames++;
   const over = () => {
@@ -345,7 +349,7 @@ export function syncFile(session: Session, slot: Slot, { dataOnly }: Of<"sync fi
   const { oracle } = session;
   const { tracked } = handle;
   const since = oracle.now();
-  const certain = tracked.expected.certain();
+  const certain = tracked.certain();
   const { size } = tracked.view;
   tracked.syncsPastWriters++;
   return session.call({
@@ -356,7 +360,7 @@ export function syncFile(session: Session, slot: Slot, { dataOnly }: Of<"sync fi
     done: () => {
       tracked.syncsPastWriters--;
       if (tracked.syncFailed) return;
-      const now = tracked.certainSince(since);
+      const now = tracked.certainSince(since, false);
       const ranges = [...certain].flatMap(([from, to]) => now.within(from, to));
       const isExact = tracked.isSizeStable(since) && !tracked.isBusy;
       tracked.promise(ranges, isExact ? size : undefined);

@@ -73,7 +73,7 @@ function truncate(session: Session, tracked: TrackedFile, path: string, length: 
   // Behind the content, and beside a writer behind the file, nobody can tell it from reserved space.
   const isPlain = length <= expected.end || (length > view.size && tracked.writers.size === 0);
   const knows = [...tracked.writers].every((writer) => writer.isOpened && !writer.piped);
-  if (!isQuiet(tracked) || !isPlain || !knows) return;
+  if (!isQuiet(tracked) || !isPlain || !knows || session.isOthers(tracked)) return;
   session.world.truncate(path, length);
   tracked.truncatedByOthers(length);
 }

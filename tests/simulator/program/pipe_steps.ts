@@ -11,6 +11,7 @@ import { finishClose, giveUp } from "./writer_steps.ts";
 interface Source {
   readonly stream: ReadableStream<Uint8Array<ArrayBuffer>>;
   readonly bytes: Uint8Array;
+  readonly handle: Handle | undefined;
   /** Frees what the source has. */
   readonly end: () => Promise<void>;
 }
@@ -51,6 +52,7 @@ export async function pipe(session: Session, slot: Slot, choice: PipeChoice): Pr
     name: "pipeTo",
     promise: piping,
     handle,
+    source: source.handle,
     writer: oracle,
     done: () => {
       oracle.piped = writer.locked = false;
@@ -122,7 +124,7 @@ function programSource(
       controller.enqueue(bytes.slice(from, to));
     },
   });
-  return { stream, bytes, end: () => Promise.resolve() };
+  return { stream, bytes, handle: undefined, end: () => Promise.resolve() };
 }
 
 /** Another file, or the same one, which nobody changes meanwhile. */
@@ -151,6 +153,7 @@ function fileSource(
   return {
     stream,
     bytes: expected.content.slice(start, end),
+    handle,
     end: async () => {
       await session.call({ name: "close reader", promise: stream.close(), handle });
       tracked.claims.delete(claim);

@@ -13,8 +13,9 @@ const EOPNOTSUPP = 95;
 
 /** The file of a slot, for a call that changes it. */
 function changeable(session: Session, { handle }: Slot): Handle | undefined {
-  const may = handle?.writable && !handle.closing && !session.isOthers(handle.tracked, handle);
-  return may ? handle : undefined;
+  if (!handle?.writable || handle.closing) return undefined;
+  const { tracked } = handle;
+  return session.isOthers(tracked, handle) || session.isEmptied(tracked) ? undefined : handle;
 }
 
 /**
@@ -292,7 +293,8 @@ export function copy(session: Session, slot: Slot, action: Of<"copy">): Promise<
   const base = writer?.isOpened ? blockEnd(Math.min(writer.givenEnd, 2 ** 40)) : 0;
   const targetPosition = base + action.block * 700;
   const end = targetPosition + length;
-  const isQuiet = sourceEnd === source.view.size && isFree(from, position, position + length) &&
+  const isQuiet = sourceEnd === source.view.size &&
+    isFree(from, position, position + action.length) &&
     source.expected.longest === sourceEnd && source.reserves.size === 0;
   const overlaps = source === target && blockStart(position) < blockEnd(end) &&
     blockStart(targetPosition) < blockEnd(position + length);
@@ -314,7 +316,8 @@ export function copy(session: Session, slot: Slot, action: Of<"copy">): Promise<
   return session.call({
     name: "copyRangeTo",
     promise: from.file.copyRangeTo(to.file, position, action.length, targetPosition),
-    handle: from.closing ? from : to,
+    handle: to,
+    source: from,
     done: (copied) => {
       over();
       if (copied !== length) {

@@ -91,6 +91,8 @@ export interface Slot {
 /** Why a call may be refused. */
 export interface Excuse {
   readonly handle?: Handle | undefined;
+  /** Where bytes come from. */
+  readonly source?: Handle | undefined;
   readonly writer?: WriterOracle | undefined;
   /** Error numbers that are right without any fault. */
   readonly errnos?: readonly number[];
@@ -108,6 +110,7 @@ export interface Call<T> extends Excuse {
 
 const EBADF = 9;
 const EIO = 5;
+const EACCES = 13;
 const MISSING: readonly number[] = [2, 21, 22, 38, 95];
 
 /** Everything that the tasks of a program share. */
@@ -199,7 +202,10 @@ export class Session {
     throw new Violation("errors", `${call.name} rejects with ${describeError(error)}`);
   }
 
-  #isRight({ handle, writer, errnos, misuse }: Excuse, error: unknown): boolean | undefined {
+  #isRight(
+    { handle, source, writer, errnos, misuse }: Excuse,
+    error: unknown,
+  ): boolean | undefined {
     if (this.#ownErrors.has(error) || writer?.failure?.reason === error) return true;
     const { faults, isLimited } = this.world;
     const { errno } = error as { errno?: number };
@@ -210,7 +216,8 @@ export class Session {
         (lacksMemory && faults.some(({ target }) => target === "acquire"));
     }
     return errnos?.includes(errno) ||
-      (errno === EBADF && handle && mayBeShut(handle, faults.length > 0)) ||
+      (errno === EBADF &&
+        [handle, source].some((each) => each && mayBeShut(each, faults.length > 0))) ||
       faults.some((fault) => fault.errno === errno) ||
       (isLimited && (errno === EIO || MISSING.includes(errno)));
   }
@@ -223,6 +230,11 @@ export class Session {
       );
   }
 
+  /** Whether an open is about to empty a file. */
+  isEmptied({ view }: TrackedFile): boolean {
+    return [...this.oracle.emptied].some(({ seen }) => seen.has(view.inode));
+  }
+
   /** Whether a call of a writer is under way: it keeps the stream from being collected. */
   isUsed(writer: WriterOracle): boolean {
     return [...this.pending].some((call) => call.writer === writer);
@@ -230,6 +242,8 @@ export class Session {
 
   /** What a sync of a file by its name promises. */
   promiseName({ file, tracked, renames }: Handle, name: StandingName | undefined): void {
+    // A directory that may not be read cannot be synced.
+    if (this.world.faults.some(({ errno }) => errno === EACCES)) return;
     const isSame = name && name.renames === renames && this.#standsAt(name.place, tracked);
     if (isSame && tracked.namer === file) this.oracle.names.promise(name.place);
   }
@@ -267,8 +281,13 @@ export class Session {
 
   /** A handle is closed: its slot is free. */
   leave(handle: Handle): void {
-    handle.closing = true;
     this.unhide(handle);
+    this.forget(handle);
+  }
+
+  /** A handle is of no use any more. */
+  forget(handle: Handle): void {
+    handle.closing = true;
     for (const slot of this.slots) if (slot.handle === handle) slot.handle = undefined;
   }
 }

@@ -22,7 +22,9 @@ export function openWriter(session: Session, slot: Slot, choice: WriterChoice): 
     return openSecond(session, handle);
   }
   const isTaken = tracked.writers.size + tracked.claims.size > 0;
-  if (isTaken || session.isOthers(tracked, handle)) return Promise.resolve();
+  if (isTaken || session.isOthers(tracked, handle) || session.isEmptied(tracked)) {
+    return Promise.resolve();
+  }
   const append = choice.place === "append";
   const facts = {
     append,
@@ -88,12 +90,19 @@ async function find(session: Session, writer: OpenWriter): Promise<void> {
     promise: stream.flushAligned(),
     ...excuseOf(writer),
     done: () => oracle.opened(),
-    failed: (error) => oracle.failed(error),
+    failed: (error) => noteFailure(writer, error),
   });
 }
 
 function excuseOf({ handle, oracle }: OpenWriter) {
   return { handle, writer: oracle };
+}
+
+/** A call was told of a failure: the writer's, or that the stream does not take the call. */
+function noteFailure({ oracle }: OpenWriter, error: unknown): void {
+  const isRefusal = error instanceof TypeError && !("errno" in error);
+  if (isRefusal && (oracle.ending || oracle.piped)) return;
+  oracle.failed(error);
 }
 
 // ---- chunks -------------------------------------------------------------------------------------------------------
@@ -104,9 +113,10 @@ export async function write(session: Session, slot: Slot, action: Of<"write">): 
   if (!writer || writer.oracle.end) return;
   const { stream, oracle, handle } = writer;
   const { how, seed } = action;
-  if (oracle.ending || writer.locked) {
-    return await refused(session, writer, stream.write(new Uint8Array(3)));
-  }
+  const isShut = oracle.ending || stream.locked;
+  if (isShut) return await refused(session, writer, stream.write(new Uint8Array(3)));
+  // A pipe is over, and nobody was told yet.
+  if (writer.locked) return;
   if (!oracle.isOpened && (oracle.wall < Infinity || how === "buffer")) return;
   const room = Math.min(action.size, oracle.room);
   if (how === "buffer") {
@@ -163,7 +173,7 @@ function give(session: Session, writer: OpenWriter, promise: Promise<void>): Pro
     ...excuseOf(writer),
     // An end may come between the chunk and its turn.
     misuse: writer.oracle.ending,
-    failed: (error) => writer.oracle.failed(error),
+    failed: (error) => noteFailure(writer, error),
   });
 }
 
@@ -228,7 +238,7 @@ export function flush(session: Session, slot: Slot, { tail }: Of<"flush">): Prom
       oracle.opened();
       checkPosition("writer 2", writer, position, least());
     },
-    failed: (error) => oracle.failed(error),
+    failed: (error) => noteFailure(writer, error),
   });
 }
 
@@ -249,12 +259,12 @@ export function sync(session: Session, slot: Slot, { tail }: Of<"sync">): Promis
     done: (position) => {
       oracle.opened();
       checkPosition("sync covers the given", writer, position, least());
-      const certain = oracle.file.certainSince(since, oracle);
+      const certain = oracle.file.certainSince(since, true);
       oracle.file.promise(certain.within(oracle.start, position));
       session.promiseName(handle, name);
       contract.cutThrice();
     },
-    failed: (error) => oracle.failed(error),
+    failed: (error) => noteFailure(writer, error),
   });
 }
 
@@ -297,7 +307,7 @@ function drop(session: Session, slot: Slot, writer: OpenWriter): void {
   writer.handle.target = undefined;
   slot.writer = undefined;
   session.dropped.push(writer);
-  if (writer.oracle.facts.closeFile) session.leave(writer.handle);
+  if (writer.oracle.facts.closeFile) session.forget(writer.handle);
   session.finalizers.collect(writer.stream);
 }
 
@@ -338,7 +348,7 @@ async function close(
       if (how === "seal") handle.writable = false;
     },
     failed: (error) => {
-      oracle.failed(error);
+      noteFailure(writer, error);
       publication?.(false);
       giveUp(session, slot, writer);
     },
@@ -392,7 +402,7 @@ function promiseAll(
   session.promiseName(handle, name);
   // To a file that this handle has done nothing to there is nothing to sync.
   if (oracle.given.length === 0) return;
-  const certain = file.certainSince(since, oracle);
+  const certain = file.certainSince(since, true);
   const { unsyncedPastWriters } = file;
   for (const { from, to } of unsyncedPastWriters) certain.remove(from, to);
   const isWhole = expected.end === view.size && file.isLeftAloneSince(since) &&
