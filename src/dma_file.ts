@@ -714,8 +714,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    */
   override async abort(reason?: unknown): Promise<void> {
     if (this.#sink.writer.closed) return;
-    await super.abort(reason);
-    await this.#sink.left();
+    await this.#sink.afterwards(super.abort(reason));
   }
 
   /**

@@ -50,7 +50,7 @@ export function cutPadding(file: OpenFile, contentEnd: number): Promise<void> {
   const padded = Math.ceil(contentEnd / blockSize) * blockSize;
   if (padded === contentEnd) return Promise.resolve();
   return length.withTruncate(async () => {
-    // Anything else is somebody else's doing.
+    // Anything else is somebody else's doing. A writer need not cut it: one that closes may have cut already.
     if (sizeNow(file) !== padded || length.contentEnd > contentEnd) return;
     await truncate(file, contentEnd);
   });

@@ -304,11 +304,16 @@ export class WriterSink {
     this.assertUsable(stream, "close");
     this.#keepOpen = keepOpen;
     this.#requestClose(close());
+    await this.#closed(this.closeRequest!);
+  }
+
+  /** Waits for a close of the stream. One that rejects is over when everything is free. */
+  async #closed(closing: Promise<unknown>): Promise<void> {
     try {
-      await this.closeRequest;
+      await closing;
     } catch (error) {
       // The stream's own error for a stream that is errored says less than the failure.
-      if (writer.failure) await this.report(writer.close());
+      if (this.writer.failure) await this.report(this.writer.close());
       throw error;
     }
   }
@@ -322,6 +327,15 @@ export class WriterSink {
   async left(): Promise<void> {
     await this.closeRequest?.catch(() => {});
     if (this.writer.ending) await this.writer.ended;
+  }
+
+  /** Waits for an abort of the stream, and until nothing is left to do: a stream that has failed itself does not wait. */
+  async afterwards(aborting: Promise<void>): Promise<void> {
+    try {
+      await aborting;
+    } finally {
+      await this.left();
+    }
   }
 
   // ---- who is told of a failure -----------------------------------------------------------------------------------
@@ -370,13 +384,9 @@ export class WriterSink {
         const closing = close();
         // Without the lock it is refused.
         if (hasLock() && !this.closeRequest) this.#requestClose(closing);
-        return this.report(closing);
+        return this.#closed(closing);
       },
-      abort: async (reason?: unknown): Promise<void> => {
-        await abort(reason);
-        // A stream that has failed itself resolves this at once.
-        await this.left();
-      },
+      abort: (reason?: unknown): Promise<void> => this.afterwards(abort(reason)),
       releaseLock: (): void => {
         releaseLock();
         if (hasLock()) this.#lockToken = undefined;

@@ -1,5 +1,6 @@
 // The oracle: hears of every operation and of every call, and holds the module to its contract.
 
+import type { FaultTarget } from "../kernel/faults.ts";
 import type { FileView, Flight, FlightObserver } from "../kernel/flight.ts";
 import type { Kept } from "../kernel/simulated_file.ts";
 import type { Random } from "../random.ts";
@@ -24,6 +25,9 @@ const COMPLETIONS_PER_CUT = 20;
 const CROWDED_BUFFER = 256 << 10;
 const WHOLE_BUFFER = 1 << 20;
 
+/** What fails where a name cannot be removed that was made. */
+const KEEPS_NAMES: ReadonlySet<FaultTarget> = new Set(["unlink", "open", "statNow", "acquire"]);
+
 /** Holds the module to its contract while one program runs. */
 export class Oracle implements FlightObserver {
   readonly world: World;
@@ -35,8 +39,9 @@ export class Oracle implements FlightObserver {
   #time = 0;
   /** Atomic files that are open and may have a hidden name. */
   temporaries = 0;
-  /** Names whose files are being emptied by an open. */
-  readonly emptied: Set<Place> = new Set();
+  /** Names at which an open is emptying a file, and what stood there since. */
+  readonly emptied: Set<{ readonly place: Place; readonly seen: Set<number | undefined> }> =
+    new Set();
   /** Power cuts that were tried. */
   cuts = 0;
   /** The first promise that was not kept. */
@@ -63,11 +68,9 @@ export class Oracle implements FlightObserver {
 
   /** What is known of a file. The first time everything in it is its content. */
   track(view: FileView): TrackedFile {
-    const { world } = this;
     let file = this.#files.get(view.inode);
     if (!file) {
-      const isEmptied = () =>
-        [...this.emptied].some((place) => world.listing().get(place) === view.inode);
+      const isEmptied = () => [...this.emptied].some(({ seen }) => seen.has(view.inode));
       file = new TrackedFile(view, this.now, this.#cutsBlindly, isEmptied);
       // A file that was there before is durable; what the module makes is not.
       if (view.size === 0) file.durable.promiseNothing();
@@ -101,6 +104,7 @@ export class Oracle implements FlightObserver {
     this.guard(() => {
       this.#fileOf(flight)?.performed(flight);
       const { op } = flight.operation;
+      for (const { place, seen } of this.emptied) seen.add(this.world.listing().get(place));
       const isOfNames = op === "open" || op === "link" || op === "rename" || op === "unlink";
       if (isOfNames && this.world.isSimulated) this.checkNames();
     });
@@ -154,7 +158,9 @@ export class Oracle implements FlightObserver {
   }
 
   checkNames(): void {
-    this.names.check(this.world.listing(), this.temporaries);
+    // Where a hidden name could not be looked at, or not be removed, it stays.
+    const left = this.world.faults.filter(({ target }) => KEEPS_NAMES.has(target)).length;
+    this.names.check(this.world.listing(), this.temporaries + left);
   }
 
   // ---- power cuts -------------------------------------------------------------------------------------------------
@@ -186,11 +192,7 @@ export class Oracle implements FlightObserver {
       if (count !== 0) throw new Violation("nothing left", `${what}: ${count}`);
     }
     for (const file of this.#files.values()) file.check("writer 11");
-    // Where a hidden name could not be looked at, or not be removed, it stays.
-    const mayStay = world.faults.some(({ target }) =>
-      ["unlink", "open", "statNow", "acquire"].includes(target)
-    );
-    this.temporaries = mayStay ? Infinity : 0;
+    this.temporaries = 0;
     this.checkNames();
     this.cutThrice();
   }

@@ -2,9 +2,10 @@
 // on a kill may find it done.
 
 import type { FileView, Flight } from "../kernel/flight.ts";
+import { SparseBytes } from "../kernel/sparse_bytes.ts";
 import { DurableFile, ExpectedFile } from "./expected_file.ts";
 import { Violation } from "./promises.ts";
-import type { Range, Ranges } from "./ranges.ts";
+import { type Range, Ranges } from "./ranges.ts";
 import type { WriterOracle } from "./writer_oracle.ts";
 
 /** A call under way that changes a range. */
@@ -35,6 +36,7 @@ interface Source {
 
 interface Touch {
   readonly time: number;
+  readonly byWriter: boolean;
   readonly from: number;
   readonly to: number;
 }
@@ -50,6 +52,16 @@ export class TrackedFile {
   readonly truncates: Set<{ readonly length: number }> = new Set();
   /** Ends up to which calls under way reserve space. */
   readonly reserves: Set<{ readonly end: number }> = new Set();
+  /** Who gave it the name that it has, and is to make it durable. */
+  namer: object | undefined;
+  /** Syncs under way that were asked for past its writers. One that fails loses bytes of which the writers do not know. */
+  syncsPastWriters = 0;
+  #failedPastWriters = false;
+  /** A sync failed: another one that succeeds says nothing. */
+  syncFailed = false;
+  /** What writers may have read before another process cut it off. */
+  readonly #recalled = new SparseBytes();
+  readonly #recallable = new Ranges();
   readonly #flights = new Set<Flight>();
   readonly #syncs = new Map<Flight, number>();
   readonly #touches: Touch[] = [];
@@ -88,9 +100,9 @@ export class TrackedFile {
     );
   }
 
-  /** A range, or the size, changes now. */
-  touch(from: number, to: number): void {
-    this.#touches.push({ time: this.#now(), from, to });
+  /** A range changes now. */
+  #touch(from: number, to: number, byWriter: boolean): void {
+    this.#touches.push({ time: this.#now(), byWriter, from, to });
   }
 
   touchSize(): void {
@@ -99,10 +111,10 @@ export class TrackedFile {
 
   /** Somebody but a writer changes a range, and perhaps the size. */
   touchPastWriters(from: number, to: number): void {
-    this.touch(from, to);
+    this.#touch(from, to, false);
     this.touchSize();
     this.#touchedPastWriters = this.#now();
-    this.#unsynced.push({ time: this.#now(), from, to });
+    this.#unsynced.push(this.#touches.at(-1)!);
   }
 
   /** What others did to it that no sync has covered: whoever did nothing since has nothing to sync. */
@@ -126,11 +138,20 @@ export class TrackedFile {
     return this.#sizeTouched < since;
   }
 
-  /** What is certain and stayed as it was since a moment, but for what a writer put there. */
-  certainSince(time: number, writer?: WriterOracle): Ranges {
+  /** Where it is certain what every byte is: not where writers are at work. */
+  certain(): Ranges {
     const certain = this.expected.certain();
+    for (const { flushed, givenEnd, block } of this.writers) {
+      certain.remove(Math.max(0, flushed), givenEnd + block);
+    }
+    return certain;
+  }
+
+  /** What is certain and stayed as it was since a moment, but for what writers put there where that counts. */
+  certainSince(time: number, withWriters: boolean): Ranges {
+    const certain = this.certain();
     for (const touch of this.#touches) {
-      if (touch.time < time || writer?.covers(touch.from, touch.to)) continue;
+      if (touch.time < time || (withWriters && touch.byWriter)) continue;
       certain.remove(touch.from, touch.to);
     }
     return certain;
@@ -138,6 +159,7 @@ export class TrackedFile {
 
   /** The bytes of these ranges are durable, and the size where given: but for what is being changed. */
   promise(ranges: Iterable<Range>, size?: number): void {
+    if (this.#failedPastWriters) return;
     this.durable.promise(this.expected, ranges, size);
     for (const flight of this.#flights) this.#mayChange(flight);
   }
@@ -206,11 +228,14 @@ export class TrackedFile {
     const began = this.#syncs.get(flight);
     if (began === undefined) return;
     this.#syncs.delete(flight);
-    if (flight.result! >= 0) this.#unsynced = this.#unsynced.filter(({ time }) => time > began);
+    if (flight.result! < 0) {
+      this.syncFailed = true;
+      if (this.syncsPastWriters > 0) this.#failedPastWriters = true;
+    } else this.#unsynced = this.#unsynced.filter(({ time }) => time > began);
   }
 
   #noteChange(from: number, to: number): void {
-    this.touch(from, to);
+    this.#touch(from, to, !this.isClaimed(from, to));
     if (to > this.view.size) this.touchSize();
   }
 
@@ -287,15 +312,33 @@ export class TrackedFile {
     const { end } = this.expected;
     const inside = bytes.subarray(0, Math.max(0, end - position));
     const wrong = inside.length > 0 ? this.expected.firstWrong(position, inside) : -1;
-    if (wrong >= 0) {
+    if (wrong >= 0 && !this.#isRecalled(wrong, bytes[wrong - position])) {
       throw new Violation("writer 11", `byte ${wrong} is overwritten, and was nobody's to write`);
     }
+    if (wrong >= 0) this.expected.leaveOpen(position, inside);
     for (let at = inside.length; at < bytes.length; at++) {
       if (bytes[at] === 0) continue;
       const where = position + at;
-      if (this.view.read(where, 1)[0] === bytes[at]) continue;
+      if (this.view.read(where, 1)[0] === bytes[at] || this.#isRecalled(where, bytes[at])) continue;
       throw new Violation("writer 5", `byte ${where} is padding, and ${bytes[at]}`);
     }
+  }
+
+  /** Another process truncates the file: a writer may have read what stood behind `length`, to fill blocks with it. */
+  truncatedByOthers(length: number): void {
+    const { expected } = this;
+    if (this.writers.size > 0) {
+      this.#recalled.copy(expected.content, length, expected.end);
+      this.#recallable.add(length, expected.end);
+    }
+    this.touchPastWriters(Math.min(length, expected.end), Infinity);
+    this.durable.mayBeTruncated(length);
+    expected.truncated(length);
+  }
+
+  #isRecalled(position: number, byte: number | undefined): boolean {
+    return this.#recallable.overlaps(position, position + 1) &&
+      this.#recalled.at(position) === byte;
   }
 
   #judgeTruncate(length: number): void {
@@ -315,7 +358,7 @@ export class TrackedFile {
   #truncated(length: number): void {
     const asked = [...this.truncates].some((truncate) => truncate.length === length);
     const from = Math.min(length, this.expected.end);
-    if (!asked) return this.touch(from, Infinity);
+    if (!asked) return this.#touch(from, Infinity, true);
     this.touchPastWriters(from, Infinity);
     this.expected.truncated(length);
   }
@@ -342,6 +385,11 @@ export class TrackedFile {
   /** Compares the file with what may be in it. */
   check(promise: "writer 4" | "writer 7" | "writer 11" | "file"): void {
     const { expected, view } = this;
+    for (const { flushed, start, given } of this.writers) {
+      if (flushed < expected.end) {
+        expected.leaveOpen(flushed, given.slice(flushed - start, Infinity));
+      }
+    }
     if (view.size < expected.end) {
       throw new Violation(
         promise,

@@ -100,9 +100,10 @@ function openNamed(
   // What is emptied must not be changed or replaced by anybody else meanwhile.
   if (empties && (begun === undefined || (there && isTaken(there)))) return Promise.resolve();
   const truncate = { length: 0 };
+  const emptied = { place, seen: new Set([found]) };
   if (empties) {
     there?.truncates.add(truncate);
-    oracle.emptied.add(place);
+    oracle.emptied.add(emptied);
   }
   const naming = oracle.names.begin(place, found, ...(creates ? ["new"] as const : []));
   const { direct } = action;
@@ -112,7 +113,7 @@ function openNamed(
     : module.DmaFile.open(path, { ...options, truncate: empties });
   const over = () => {
     there?.truncates.delete(truncate);
-    oracle.emptied.delete(place);
+    oracle.emptied.delete(emptied);
   };
   return session.call({
     name: action.do,
@@ -124,9 +125,10 @@ function openNamed(
       if (!opened) return;
       // Whoever else may have made it is to make its name durable.
       const isOwn = begun !== undefined && oracle.names.begunAt(place) === begun + 1;
-      const namesItself = creates && opened.inode !== found && isOwn;
-      const owns = empties || namesItself;
-      slot.handle = { ...handleOf(session, opened, write), namesItself, owns };
+      const made = creates && opened.inode !== found && isOwn;
+      const handle = { ...handleOf(session, opened, write), owns: empties || made };
+      if (made) handle.tracked.namer = handle.file;
+      slot.handle = handle;
       if (createsNew && opened.inode === found) {
         throw new Violation("file", "createNew opened a file that was there");
       }
@@ -172,11 +174,12 @@ function handleOf(session: Session, { file, inode }: Opened, writable: boolean):
     readable: true,
     writable,
     owns: false,
-    namesItself: false,
     target: undefined,
     hidden: false,
+    publishing: undefined,
     renames: 0,
     probed: false,
+    sealing: false,
     fragile: false,
     closing: false,
   };
@@ -192,13 +195,13 @@ export function closeFile(session: Session, slot: Slot): Promise<void> {
   const writer = slot.writer?.handle === handle ? slot.writer.oracle : undefined;
   const isEnding = writer?.ending === true;
   if (writer) writer.ending = true;
-  const publishes = handle.target !== undefined && (!writer || writer.closes);
+  const publishes = handle.target !== undefined && (!writer || writer.closes || writer.piped);
   const publication = publishes ? publish(session, handle) : undefined;
   const over = (succeeded: boolean) => {
     // What a close that was under way has done is that call's to tell.
     if (writer && !isEnding) writer.gaveUp(session.cutsAreSure);
     session.leave(handle);
-    publication?.(succeeded && writer?.end !== "failed");
+    publication?.(succeeded && (!writer || writer.end === "closed"));
   };
   return session.call({
     name: "close file",
@@ -238,15 +241,19 @@ export function publish(session: Session, handle: Handle): (succeeded: boolean) 
   const { inode } = handle.tracked.view;
   const naming = oracle.names.begin(place, inode);
   const { renames } = handle;
+  const after = handle.publishing ??= [];
   return (succeeded) => {
-    session.unhide(handle);
+    handle.publishing = undefined;
+    for (const settle of after.splice(0)) settle();
     const now = world.listing().get(place);
     naming.settled(now);
     if (!succeeded) return;
+    session.unhide(handle);
     handle.target = undefined;
     if (renames % 2 === 1 || handle.renames !== renames) return;
     if (now !== inode) throw new Violation("atomic", `${place} is not the file that was closed`);
-    oracle.names.promise(place);
+    handle.tracked.namer = handle.file;
+    session.promiseName(handle, { place, renames });
   };
 }
 
@@ -261,6 +268,8 @@ export function rename(session: Session, slot: Slot, { path }: Of<"rename">): Pr
   const to = world.placeOf(text)!;
   if (oracle.names.begunAt(to) === undefined) return Promise.resolve();
   const from = session.placeOf(handle);
+  // Between the look at a name and its rename another file may come there: the kernel has no way to rename a file.
+  if (from !== undefined && oracle.names.begunAt(from) === undefined) return Promise.resolve();
   const { inode } = handle.tracked.view;
   const changes: [Place, NameChange][] = [];
   const begin = (place: Place, occupant: Occupant) =>
@@ -272,8 +281,13 @@ export function rename(session: Session, slot: Slot, { path }: Of<"rename">): Pr
   handle.renames++;
   const over = () => {
     handle.renames++;
-    const listing = world.listing();
-    for (const [place, change] of changes) change.settled(listing.get(place));
+    const settle = () => {
+      const listing = world.listing();
+      for (const [place, change] of changes) change.settled(listing.get(place));
+    };
+    // What is being published gets the new name then.
+    if (handle.publishing) handle.publishing.push(settle);
+    else settle();
   };
   return session.call({
     name: "rename",
@@ -284,7 +298,12 @@ export function rename(session: Session, slot: Slot, { path }: Of<"rename">): Pr
       over();
       if (handle.target !== undefined) handle.target = to;
       else if (from !== undefined) {
-        handle.namesItself = true;
+        handle.tracked.namer = handle.file;
+        // Whoever else has the file open knows it by its old name.
+        const isKnown = session.slots.some((each) =>
+          each.opening || (each !== slot && each.handle?.tracked === handle.tracked)
+        );
+        if (isKnown) session.movedByOthers = true;
         if (world.listing().get(to) === inode) return;
         throw new Violation("file of the call", `${to} is not the file that was renamed`);
       }
@@ -298,9 +317,15 @@ export function remove(session: Session, slot: Slot): Promise<void> {
   const { handle } = slot;
   if (!handle || handle.closing || handle.renames % 2 === 1) return Promise.resolve();
   const { world, oracle } = session;
-  const place = session.placeOf(handle);
+  // An atomic file may get its name meanwhile.
+  const place = session.placeOf(handle) ?? handle.target;
+  if (place !== undefined && oracle.names.begunAt(place) === undefined) return Promise.resolve();
   const naming = place === undefined ? undefined : oracle.names.begin(place, undefined);
-  const over = () => naming?.settled(world.listing().get(place!));
+  handle.renames++;
+  const over = () => {
+    handle.renames++;
+    naming?.settled(world.listing().get(place!));
+  };
   return session.call({
     name: "remove",
     promise: handle.file.remove(),
@@ -324,14 +349,18 @@ export function syncFile(session: Session, slot: Slot, { dataOnly }: Of<"sync fi
   const { oracle } = session;
   const { tracked } = handle;
   const since = oracle.now();
-  const certain = tracked.expected.certain();
+  const certain = tracked.certain();
   const { size } = tracked.view;
+  tracked.syncsPastWriters++;
   return session.call({
     name: "sync file",
     promise: dataOnly ? handle.file.syncData() : handle.file.sync(),
     handle,
+    failed: () => tracked.syncsPastWriters--,
     done: () => {
-      const now = tracked.certainSince(since);
+      tracked.syncsPastWriters--;
+      if (tracked.syncFailed) return;
+      const now = tracked.certainSince(since, false);
       const ranges = [...certain].flatMap(([from, to]) => now.within(from, to));
       const isExact = tracked.isSizeStable(since) && !tracked.isBusy;
       tracked.promise(ranges, isExact ? size : undefined);

@@ -15,8 +15,7 @@ export function act(session: Session, action: Of<"another process">): void {
   if (inode === undefined) return;
   const tracked = oracle.track(world.fileOf(inode)!);
   const place = world.placeOf(path)!;
-  const renames = action.what !== "append" && action.what !== "truncate";
-  if (renames && oracle.names.begunAt(place) === undefined) return;
+  if (oracle.names.begunAt(place) === undefined) return;
   const amount = Math.min(action.amount, 20_000);
   switch (action.what) {
     case "append":
@@ -28,6 +27,7 @@ export function act(session: Session, action: Of<"another process">): void {
       if (world.fileAt(to)) return;
       world.rename(path, to);
       session.movedByOthers = true;
+      tracked.namer = undefined;
       oracle.names.changed(place, undefined);
       oracle.names.changed(world.placeOf(to)!, inode);
       return;
@@ -63,19 +63,17 @@ function append(session: Session, tracked: TrackedFile, path: string, bytes: Uin
   }
   session.world.append(path, bytes);
   tracked.durable.mayChange(size, size + bytes.length);
-  tracked.touchPastWriters(size, size + bytes.length);
+  tracked.touchPastWriters(Math.min(size, tracked.expected.end), size + bytes.length);
   tracked.expected.settle(size, bytes);
   for (const writer of tracked.writers) writer.noteSize();
 }
 
 function truncate(session: Session, tracked: TrackedFile, path: string, length: number): void {
   const { expected, view } = tracked;
-  // To less than the content, or to more than the file: between the two nobody can tell it from reserved space.
-  const isPlain = length <= expected.end || length > view.size;
+  // Behind the content, and beside a writer behind the file, nobody can tell it from reserved space.
+  const isPlain = length <= expected.end || (length > view.size && tracked.writers.size === 0);
   const knows = [...tracked.writers].every((writer) => writer.isOpened && !writer.piped);
-  if (!isQuiet(tracked) || !isPlain || !knows) return;
+  if (!isQuiet(tracked) || !isPlain || !knows || session.isOthers(tracked)) return;
   session.world.truncate(path, length);
-  tracked.durable.mayBeTruncated(length);
-  tracked.touchPastWriters(Math.min(length, expected.end), Infinity);
-  expected.truncated(length);
+  tracked.truncatedByOthers(length);
 }

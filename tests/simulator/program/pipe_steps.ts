@@ -11,6 +11,7 @@ import { finishClose, giveUp } from "./writer_steps.ts";
 interface Source {
   readonly stream: ReadableStream<Uint8Array<ArrayBuffer>>;
   readonly bytes: Uint8Array;
+  readonly handle: Handle | undefined;
   /** Frees what the source has. */
   readonly end: () => Promise<void>;
 }
@@ -34,10 +35,11 @@ export async function pipe(session: Session, slot: Slot, choice: PipeChoice): Pr
     session.world.sleep(abortAfter).then(() => controller.abort(reason));
   }
   const closes = !preventClose && oracle.facts.closeFile;
-  if (oracle.facts.closeFile && !(preventClose && preventAbort)) handle.closing = true;
+  const mayClose = oracle.facts.closeFile && !(preventClose && preventAbort);
+  if (mayClose) handle.closing = true;
   const publication = closes && handle.target !== undefined ? publish(session, handle) : undefined;
   const since = session.oracle.now();
-  const place = session.placeOf(handle);
+  const name = session.standingName(handle);
   const piping = source.stream.pipeTo(stream, {
     preventClose,
     preventAbort,
@@ -50,16 +52,21 @@ export async function pipe(session: Session, slot: Slot, choice: PipeChoice): Pr
     name: "pipeTo",
     promise: piping,
     handle,
+    source: source.handle,
     writer: oracle,
     done: () => {
       oracle.piped = writer.locked = false;
-      if (preventClose) return accept(writer);
+      if (preventClose) return accept(writer, mayClose);
       oracle.ending = true;
-      finishClose(session, slot, writer, { since, place, closes, publication });
+      finishClose(session, slot, writer, { since, name, closes, publication });
     },
     failed: (error) => {
       failed = true;
       failure = error;
+      if (!preventAbort) return;
+      // The writer is free again, and open if it has not failed itself.
+      oracle.piped = writer.locked = false;
+      accept(writer, mayClose);
     },
   });
   if (failed) await fail(session, slot, writer, publication, preventAbort, failure);
@@ -67,9 +74,9 @@ export async function pipe(session: Session, slot: Slot, choice: PipeChoice): Pr
 }
 
 /** The writer stays open: what the pipe did not bring was not given. */
-function accept({ oracle, handle, stream }: OpenWriter): void {
-  oracle.given.cutTo(stream.nextPos - oracle.start);
-  handle.closing = false;
+function accept({ oracle, handle, stream }: OpenWriter, mayClose: boolean): void {
+  oracle.given.cutTo(Math.max(0, stream.nextPos - oracle.start));
+  if (mayClose) handle.closing = false;
 }
 
 /** A pipe that failed has aborted the writer, unless that was prevented, or the writer had failed itself. */
@@ -85,12 +92,7 @@ async function fail(
   if (preventAbort) {
     // Whether the writer lives on only it can tell.
     const lives = await stream.flushAligned().then(() => true, () => false);
-    oracle.piped = writer.locked = false;
-    if (lives) {
-      publication?.(false);
-      session.oracle.guard(() => accept(writer));
-      return;
-    }
+    if (lives) return publication?.(false);
   }
   oracle.piped = writer.locked = false;
   oracle.ending = true;
@@ -122,7 +124,7 @@ function programSource(
       controller.enqueue(bytes.slice(from, to));
     },
   });
-  return { stream, bytes, end: () => Promise.resolve() };
+  return { stream, bytes, handle: undefined, end: () => Promise.resolve() };
 }
 
 /** Another file, or the same one, which nobody changes meanwhile. */
@@ -151,6 +153,7 @@ function fileSource(
   return {
     stream,
     bytes: expected.content.slice(start, end),
+    handle,
     end: async () => {
       await session.call({ name: "close reader", promise: stream.close(), handle });
       tracked.claims.delete(claim);

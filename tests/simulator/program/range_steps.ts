@@ -13,17 +13,27 @@ const EOPNOTSUPP = 95;
 
 /** The file of a slot, for a call that changes it. */
 function changeable(session: Session, { handle }: Slot): Handle | undefined {
-  const may = handle?.writable && !handle.closing && !session.isOthers(handle.tracked, handle);
-  return may ? handle : undefined;
+  if (!handle?.writable || handle.closing) return undefined;
+  const { tracked } = handle;
+  return session.isOthers(tracked, handle) || session.isEmptied(tracked) ? undefined : handle;
 }
 
-/** Whether a range is free: no call is at work there, and a writer neither was nor will be there. */
-function isFree(tracked: TrackedFile, from: number, to: number): boolean {
+/**
+ * Whether a range is free: no call is at work there, and a writer neither was nor will be there. A writer of another handle
+ * may cut off what is behind it.
+ */
+function isFree({ tracked, file }: Handle, from: number, to: number): boolean {
   if (tracked.truncates.size > 0 || tracked.isClaimed(from, to)) return false;
   return [...tracked.writers].every((writer) =>
     writer.isOpened && !writer.piped &&
-    (to <= blockStart(writer.start) || from >= blockEnd(writer.givenEnd))
+    (to <= blockStart(writer.start) ||
+      (from >= blockEnd(writer.givenEnd) && writer.stream.file === file))
   );
+}
+
+/** Whether a writer of another handle is at work, which may have anything in flight. */
+function isBesideOthers({ tracked, file }: Handle): boolean {
+  return [...tracked.writers].some(({ stream }) => stream.file !== file);
 }
 
 /** A call claims a range. Writers keep away from it from now on. */
@@ -135,7 +145,7 @@ export function writeAt(session: Session, slot: Slot, action: Of<"writeAt">): Pr
     : 0;
   const position = base + (action.block >> 1) * unit;
   const end = position + bytes.length;
-  if (!isFree(tracked, position, end)) return Promise.resolve();
+  if (!isFree(handle, position, end)) return Promise.resolve();
   const memory = { bound: bytes.length };
   session.oracle.memoryUsers.add(memory);
   const release = bytes.length > 0 ? claim(tracked, { from: position, to: end, bytes }) : () => {};
@@ -151,7 +161,7 @@ export function writeAt(session: Session, slot: Slot, action: Of<"writeAt">): Pr
       over();
       if (written !== bytes.length) throw new Violation("file", `writeAt resolves to ${written}`);
       if (written === 0) return;
-      tracked.touchPastWriters(position, end);
+      tracked.touchPastWriters(Math.min(position, tracked.expected.end), end);
       tracked.expected.settle(position, bytes);
       const at = tracked.expected.firstDifference(position, end);
       if (at >= 0) throw new Violation("file", `byte ${at} is not as writeAt wrote it`);
@@ -202,9 +212,8 @@ export function truncate(session: Session, slot: Slot, { to }: Of<"truncate">): 
   const handle = changeable(session, slot);
   if (!handle) return Promise.resolve();
   const { tracked } = handle;
-  // A writer of another handle may have anything in flight.
-  const isForeign = tracked.writers.size > 0 && slot.writer?.handle !== handle;
-  if (tracked.claims.size > 0 || tracked.truncates.size > 0 || isForeign) return Promise.resolve();
+  const isTaken = tracked.claims.size + tracked.truncates.size > 0;
+  if (isTaken || isBesideOthers(handle)) return Promise.resolve();
   const length = lengthOf(to, tracked);
   const entry = { length };
   tracked.truncates.add(entry);
@@ -223,6 +232,7 @@ export function preallocate(session: Session, slot: Slot, action: Of<"preallocat
   if (!handle) return Promise.resolve();
   const { tracked } = handle;
   const { length, keepSize } = action;
+  if (isBesideOthers(handle)) return Promise.resolve();
   const entry = { end: length };
   if (!keepSize) {
     tracked.reserves.add(entry);
@@ -248,7 +258,7 @@ export function deallocate(session: Session, slot: Slot, action: Of<"deallocate"
   const { tracked } = handle;
   const { position, length } = action;
   const end = position + length;
-  if (!isFree(tracked, position, end)) return Promise.resolve();
+  if (!isFree(handle, position, end)) return Promise.resolve();
   const zeros = () => new Uint8Array(Math.max(0, Math.min(end, tracked.expected.end) - position));
   const release = claim(tracked, { from: position, to: end, bytes: undefined });
   tracked.expected.leaveOpen(position, zeros());
@@ -283,11 +293,12 @@ export function copy(session: Session, slot: Slot, action: Of<"copy">): Promise<
   const base = writer?.isOpened ? blockEnd(Math.min(writer.givenEnd, 2 ** 40)) : 0;
   const targetPosition = base + action.block * 700;
   const end = targetPosition + length;
-  const isQuiet = sourceEnd === source.view.size && isFree(source, position, position + length) &&
+  const isQuiet = sourceEnd === source.view.size &&
+    isFree(from, position, position + action.length) &&
     source.expected.longest === sourceEnd && source.reserves.size === 0;
   const overlaps = source === target && blockStart(position) < blockEnd(end) &&
     blockStart(targetPosition) < blockEnd(position + length);
-  if (length === 0 || !isQuiet || overlaps || !isFree(target, targetPosition, end)) {
+  if (length === 0 || !isQuiet || overlaps || !isFree(to, targetPosition, end)) {
     return Promise.resolve();
   }
   const bytes = source.expected.content.slice(position, position + length);
@@ -305,13 +316,14 @@ export function copy(session: Session, slot: Slot, action: Of<"copy">): Promise<
   return session.call({
     name: "copyRangeTo",
     promise: from.file.copyRangeTo(to.file, position, action.length, targetPosition),
-    handle: from.closing ? from : to,
+    handle: to,
+    source: from,
     done: (copied) => {
       over();
       if (copied !== length) {
         throw new Violation("file", `copyRangeTo resolves to ${copied}, right is ${length}`);
       }
-      target.touchPastWriters(targetPosition, end);
+      target.touchPastWriters(Math.min(targetPosition, target.expected.end), end);
       target.expected.settle(targetPosition, bytes);
       const at = target.expected.firstDifference(targetPosition, end);
       if (at >= 0) throw new Violation("file", `byte ${at} is not as it was copied`);

@@ -26,7 +26,17 @@ export function openReader(session: Session, slot: Slot, action: Of<"reader">): 
   const memory = { bound: (stream.readAhead + 1) * stream.bufferSize };
   session.oracle.memoryUsers.add(memory);
   if (closeFile) session.leave(handle);
-  slot.reader = { stream, handle, memory, since, end, closeFile, busy: false, over: false };
+  slot.reader = {
+    stream,
+    handle,
+    memory,
+    since,
+    end,
+    closeFile,
+    busy: false,
+    over: false,
+    closing: false,
+  };
 }
 
 /** Reads some chunks, into views of the program's own where `view` says how large. */
@@ -55,7 +65,7 @@ async function readOnce(session: Session, reader: OpenReader, view: number): Pro
     handle,
     done: (bytes) => {
       reader.over = !bytes;
-      if (!bytes) return checkEnd(reader, position);
+      if (!bytes) return reader.closing ? undefined : checkEnd(reader, position);
       isThere = true;
       if (bytes.length === 0 || stream.currentPos !== position + bytes.length) {
         const all = `${bytes.length} bytes at ${position}, currentPos ${stream.currentPos}`;
@@ -107,7 +117,8 @@ export function skip(session: Session, slot: Slot, { bytes }: Of<"skip">): void 
     const after = stream.currentPos;
     const { size } = tracked.view;
     const right = Math.max(before, Math.min(before + bytes, end, size));
-    const isKnown = tracked.isSizeStable(since) && !tracked.isBusy && !handle.closing;
+    const isKnown = tracked.isSizeStable(since) && !tracked.isBusy &&
+      !handle.closing && !handle.fragile;
     if (after >= before && after <= before + bytes && (!isKnown || after === right)) return;
     if (session.world.faults.some(({ target }) => target === "statNow" || target === "acquire")) {
       return;
@@ -132,6 +143,7 @@ export async function endReader(
     return;
   }
   reader.busy = true;
+  reader.closing = how === "close";
   if (how === "read all") { while (await readOnce(session, reader, 0)); }
   await session.call({
     name: how,

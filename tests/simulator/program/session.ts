@@ -27,20 +27,28 @@ export interface Handle {
   writable: boolean;
   /** Whether its open made the file, or emptied it: what others put there is not kept. */
   readonly owns: boolean;
-  /** Whether its name is to be made durable by a sync: this program made it or moved it. */
-  namesItself: boolean;
   /** Where an atomic file will stand; undefined for others, and when it stands there. */
   target: Place | undefined;
   /** Whether it may have a hidden name. */
   hidden: boolean;
+  /** What is to be done when no publication is under way any more; undefined where none is. */
+  publishing: (() => void)[] | undefined;
   /** Renames that have begun or ended: what they do to a name that is published meanwhile is open. */
   renames: number;
   /** A second writer is tried, and given up. */
   probed: boolean;
+  /** It is being sealed: it may not be written to from some moment on. */
+  sealing: boolean;
   /** A stream on it closes it where it fails. */
   fragile: boolean;
   /** Something that closes it has begun: it may be closed at any moment. */
   closing: boolean;
+}
+
+/** A name, as it was when a call began. */
+export interface StandingName {
+  readonly place: Place;
+  readonly renames: number;
 }
 
 /** A writer of a program. */
@@ -67,6 +75,8 @@ export interface OpenReader {
   busy: boolean;
   /** It has come to its end. */
   over: boolean;
+  /** The program closes it: what waits for bytes gets none. */
+  closing: boolean;
 }
 
 /** A place for one file of a program. */
@@ -81,6 +91,8 @@ export interface Slot {
 /** Why a call may be refused. */
 export interface Excuse {
   readonly handle?: Handle | undefined;
+  /** Where bytes come from. */
+  readonly source?: Handle | undefined;
   readonly writer?: WriterOracle | undefined;
   /** Error numbers that are right without any fault. */
   readonly errnos?: readonly number[];
@@ -98,6 +110,7 @@ export interface Call<T> extends Excuse {
 
 const EBADF = 9;
 const EIO = 5;
+const EACCES = 13;
 const MISSING: readonly number[] = [2, 21, 22, 38, 95];
 
 /** Everything that the tasks of a program share. */
@@ -189,7 +202,10 @@ export class Session {
     throw new Violation("errors", `${call.name} rejects with ${describeError(error)}`);
   }
 
-  #isRight({ handle, writer, errnos, misuse }: Excuse, error: unknown): boolean | undefined {
+  #isRight(
+    { handle, source, writer, errnos, misuse }: Excuse,
+    error: unknown,
+  ): boolean | undefined {
     if (this.#ownErrors.has(error) || writer?.failure?.reason === error) return true;
     const { faults, isLimited } = this.world;
     const { errno } = error as { errno?: number };
@@ -200,7 +216,8 @@ export class Session {
         (lacksMemory && faults.some(({ target }) => target === "acquire"));
     }
     return errnos?.includes(errno) ||
-      (errno === EBADF && handle && (handle.closing || (handle.fragile && faults.length > 0))) ||
+      (errno === EBADF &&
+        [handle, source].some((each) => each && mayBeShut(each, faults.length > 0))) ||
       faults.some((fault) => fault.errno === errno) ||
       (isLimited && (errno === EIO || MISSING.includes(errno)));
   }
@@ -213,15 +230,33 @@ export class Session {
       );
   }
 
+  /** Whether an open is about to empty a file. */
+  isEmptied({ view }: TrackedFile): boolean {
+    return [...this.oracle.emptied].some(({ seen }) => seen.has(view.inode));
+  }
+
   /** Whether a call of a writer is under way: it keeps the stream from being collected. */
   isUsed(writer: WriterOracle): boolean {
     return [...this.pending].some((call) => call.writer === writer);
   }
 
   /** What a sync of a file by its name promises. */
-  promiseName(handle: Handle, place: Place | undefined): void {
-    if (!handle.namesItself || place === undefined || this.placeOf(handle) !== place) return;
-    this.oracle.names.promise(place);
+  promiseName({ file, tracked, renames }: Handle, name: StandingName | undefined): void {
+    // A directory that may not be read cannot be synced.
+    if (this.world.faults.some(({ errno }) => errno === EACCES)) return;
+    const isSame = name && name.renames === renames && this.#standsAt(name.place, tracked);
+    if (isSame && tracked.namer === file) this.oracle.names.promise(name.place);
+  }
+
+  #standsAt(place: Place, tracked: TrackedFile): boolean {
+    return this.world.listing().get(place) === tracked.view.inode;
+  }
+
+  /** The name of a file; undefined where it has none, or is just getting another one. */
+  standingName(handle: Handle): StandingName | undefined {
+    const place = this.placeOf(handle);
+    const { renames } = handle;
+    return place === undefined || renames % 2 === 1 ? undefined : { place, renames };
   }
 
   /** Where the name of a file stands now, whoever put it there. */
@@ -246,10 +281,20 @@ export class Session {
 
   /** A handle is closed: its slot is free. */
   leave(handle: Handle): void {
-    handle.closing = true;
     this.unhide(handle);
+    this.forget(handle);
+  }
+
+  /** A handle is of no use any more. */
+  forget(handle: Handle): void {
+    handle.closing = true;
     for (const slot of this.slots) if (slot.handle === handle) slot.handle = undefined;
   }
+}
+
+/** Whether a file may be closed by now, or closed to writing. */
+function mayBeShut({ closing, sealing, fragile }: Handle, isFaulty: boolean): boolean {
+  return closing || sealing || (fragile && isFaulty);
 }
 
 function shown(value: unknown): string {

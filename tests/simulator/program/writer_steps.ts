@@ -1,13 +1,12 @@
 // Steps that write to a file by a stream.
 
 import type { DmaStreamWriterOptions } from "../../../mod.ts";
-import type { Place } from "../oracle/expected_names.ts";
 import { Violation } from "../oracle/promises.ts";
 import { LARGEST_BLOCK } from "../oracle/tracked_file.ts";
 import { WriterOracle } from "../oracle/writer_oracle.ts";
 import { bytesOf } from "./bytes.ts";
 import { mayPublish, publish } from "./file_steps.ts";
-import type { Handle, OpenWriter, Session, Slot } from "./session.ts";
+import type { Handle, OpenWriter, Session, Slot, StandingName } from "./session.ts";
 import type { Action, WriterChoice, WriterEnding } from "./steps.ts";
 
 type Of<Name extends Action["do"]> = Extract<Action, { do: Name }>;
@@ -23,7 +22,9 @@ export function openWriter(session: Session, slot: Slot, choice: WriterChoice): 
     return openSecond(session, handle);
   }
   const isTaken = tracked.writers.size + tracked.claims.size > 0;
-  if (isTaken || session.isOthers(tracked, handle)) return Promise.resolve();
+  if (isTaken || session.isOthers(tracked, handle) || session.isEmptied(tracked)) {
+    return Promise.resolve();
+  }
   const append = choice.place === "append";
   const facts = {
     append,
@@ -75,6 +76,8 @@ async function openSecond(session: Session, handle: Handle): Promise<void> {
     return;
   }
   handle.probed = true;
+  // An atomic file whose writer is given up gets no name.
+  handle.target = undefined;
   await second.abort().catch(() => {});
   handle.probed = false;
 }
@@ -87,12 +90,19 @@ async function find(session: Session, writer: OpenWriter): Promise<void> {
     promise: stream.flushAligned(),
     ...excuseOf(writer),
     done: () => oracle.opened(),
-    failed: (error) => oracle.failed(error),
+    failed: (error) => noteFailure(writer, error),
   });
 }
 
 function excuseOf({ handle, oracle }: OpenWriter) {
   return { handle, writer: oracle };
+}
+
+/** A call was told of a failure: the writer's, or that the stream does not take the call. */
+function noteFailure({ oracle }: OpenWriter, error: unknown): void {
+  const isRefusal = error instanceof TypeError && !("errno" in error);
+  if (isRefusal && (oracle.ending || oracle.piped)) return;
+  oracle.failed(error);
 }
 
 // ---- chunks -------------------------------------------------------------------------------------------------------
@@ -103,9 +113,10 @@ export async function write(session: Session, slot: Slot, action: Of<"write">): 
   if (!writer || writer.oracle.end) return;
   const { stream, oracle, handle } = writer;
   const { how, seed } = action;
-  if (oracle.ending || writer.locked) {
-    return await refused(session, writer, stream.write(new Uint8Array(3)));
-  }
+  const isShut = oracle.ending || stream.locked;
+  if (isShut) return await refused(session, writer, stream.write(new Uint8Array(3)));
+  // A pipe is over, and nobody was told yet.
+  if (writer.locked) return;
   if (!oracle.isOpened && (oracle.wall < Infinity || how === "buffer")) return;
   const room = Math.min(action.size, oracle.room);
   if (how === "buffer") {
@@ -162,7 +173,7 @@ function give(session: Session, writer: OpenWriter, promise: Promise<void>): Pro
     ...excuseOf(writer),
     // An end may come between the chunk and its turn.
     misuse: writer.oracle.ending,
-    failed: (error) => writer.oracle.failed(error),
+    failed: (error) => noteFailure(writer, error),
   });
 }
 
@@ -227,7 +238,7 @@ export function flush(session: Session, slot: Slot, { tail }: Of<"flush">): Prom
       oracle.opened();
       checkPosition("writer 2", writer, position, least());
     },
-    failed: (error) => oracle.failed(error),
+    failed: (error) => noteFailure(writer, error),
   });
 }
 
@@ -239,7 +250,7 @@ export function sync(session: Session, slot: Slot, { tail }: Of<"sync">): Promis
   const { oracle: contract } = session;
   const least = leastOf(writer, tail);
   const since = contract.now();
-  const place = session.placeOf(handle);
+  const name = session.standingName(handle);
   return session.call({
     name: "sync",
     promise: stream.sync({ tail }),
@@ -248,12 +259,12 @@ export function sync(session: Session, slot: Slot, { tail }: Of<"sync">): Promis
     done: (position) => {
       oracle.opened();
       checkPosition("sync covers the given", writer, position, least());
-      const certain = oracle.file.certainSince(since, oracle);
+      const certain = oracle.file.certainSince(since, true);
       oracle.file.promise(certain.within(oracle.start, position));
-      session.promiseName(handle, place);
+      session.promiseName(handle, name);
       contract.cutThrice();
     },
-    failed: (error) => oracle.failed(error),
+    failed: (error) => noteFailure(writer, error),
   });
 }
 
@@ -296,7 +307,7 @@ function drop(session: Session, slot: Slot, writer: OpenWriter): void {
   writer.handle.target = undefined;
   slot.writer = undefined;
   session.dropped.push(writer);
-  if (writer.oracle.facts.closeFile) session.leave(writer.handle);
+  if (writer.oracle.facts.closeFile) session.forget(writer.handle);
   session.finalizers.collect(writer.stream);
 }
 
@@ -310,10 +321,11 @@ async function close(
   const closes = oracle.facts.closeFile && how !== "seal";
   const publishes = handle.target !== undefined && (closes || how === "seal");
   const since = session.oracle.now();
-  const place = session.placeOf(handle);
+  const name = session.standingName(handle);
   if (publishes && !mayPublish(session, handle)) return;
   oracle.ending = oracle.closes = true;
   if (closes) handle.closing = true;
+  if (how === "seal") handle.sealing = true;
   const publication = publishes ? publish(session, handle) : undefined;
   const closing = how === "seal"
     ? stream.seal().then(() => {})
@@ -332,11 +344,11 @@ async function close(
         publication?.(false);
         return giveUp(session, slot, writer);
       }
-      finishClose(session, slot, writer, { since, place, closes, publication });
+      finishClose(session, slot, writer, { since, name, closes, publication });
       if (how === "seal") handle.writable = false;
     },
     failed: (error) => {
-      oracle.failed(error);
+      noteFailure(writer, error);
       publication?.(false);
       giveUp(session, slot, writer);
     },
@@ -346,8 +358,8 @@ async function close(
 /** What is to be true when a close has resolved. */
 export interface Closing {
   readonly since: number;
-  /** Where the file stood when the close began. */
-  readonly place: Place | undefined;
+  /** The name that the file had when the close began. */
+  readonly name: StandingName | undefined;
   readonly closes: boolean;
   readonly publication: ((succeeded: boolean) => void) | undefined;
 }
@@ -357,11 +369,11 @@ export function finishClose(
   session: Session,
   slot: Slot,
   writer: OpenWriter,
-  { since, place, closes, publication }: Closing,
+  { since, name, closes, publication }: Closing,
 ): void {
   const { oracle } = writer;
   oracle.closed();
-  if (oracle.facts.syncOnClose || publication) promiseAll(session, writer, since, place);
+  if (oracle.facts.syncOnClose || publication) promiseAll(session, writer, since, name);
   publication?.(true);
   leave(session, slot, writer, closes);
   session.oracle.cutThrice();
@@ -384,13 +396,13 @@ function promiseAll(
   session: Session,
   { oracle: { file }, oracle, handle }: OpenWriter,
   since: number,
-  place: string | undefined,
+  name: StandingName | undefined,
 ): void {
   const { expected, view } = file;
-  session.promiseName(handle, place);
+  session.promiseName(handle, name);
   // To a file that this handle has done nothing to there is nothing to sync.
   if (oracle.given.length === 0) return;
-  const certain = file.certainSince(since, oracle);
+  const certain = file.certainSince(since, true);
   const { unsyncedPastWriters } = file;
   for (const { from, to } of unsyncedPastWriters) certain.remove(from, to);
   const isWhole = expected.end === view.size && file.isLeftAloneSince(since) &&
