@@ -4,6 +4,7 @@
 import type { Liburing } from "../../ffi/liburing.ts";
 import type { Shim } from "../../ffi/shim.ts";
 import type { BufferBudget } from "./buffer_budget.ts";
+import { eventLoopTurn } from "./event_loop.ts";
 import { KernelEngine, type Request } from "./kernel_engine.ts";
 import { Errno, FIRST_BLOCKING_ONLY, IOSQE_ASYNC, Opcode } from "./linux.ts";
 import { type Notifier, openEpollNotifier, ThreadNotifier } from "./notifier.ts";
@@ -16,6 +17,16 @@ import { ThreadCalls } from "./thread_calls.ts";
  */
 const EPOLL_AFTER_WAKEUPS = 400;
 const FEW_IN_FLIGHT = 2;
+
+/**
+ * So many completions are handed out before the code that waited for them runs and submits more: with all of them at once
+ * a device has nothing to do meanwhile. Took 4 KiB reads at depth 32 from 41,000 to 57,000 a second.
+ */
+const GROUP = 8;
+/** Microtasks that such code may need: an `async` function takes up to three, and some stand one upon the other. */
+const HOPS = 16;
+/** So many completions are handed out before the event loop turns, where more come as fast as they are taken. */
+const MAX_PER_TURN = 512;
 
 /** So many submissions in a row may be refused for lack of memory, a millisecond apart, before threads take over. */
 const MAX_REFUSALS = 1000;
@@ -49,6 +60,8 @@ export class IoUringEngine extends KernelEngine {
   #loneWakeups = 0;
   #scheduled = false;
   #reaping = false;
+  /** Completions handed out in this turn of the event loop. */
+  #handedOut = 0;
 
   private constructor(
     shim: Shim,
@@ -119,6 +132,11 @@ export class IoUringEngine extends KernelEngine {
     if (counters.inFlight <= FEW_IN_FLIGHT && ++this.#loneWakeups === EPOLL_AFTER_WAKEUPS) {
       this.#useEpoll();
     }
+    this.#reapInNewTurn();
+  };
+
+  readonly #reapInNewTurn = (): void => {
+    this.#handedOut = 0;
     this.#reap();
   };
 
@@ -293,33 +311,48 @@ export class IoUringEngine extends KernelEngine {
     return request;
   }
 
-  /** Submits what is prepared and hands out what completed, until neither is left. */
+  /** Submits what is prepared and hands out what completed, group by group, until neither is left. */
   #reap(): void {
     if (this.#reaping || this.disposed) return;
     this.#reaping = true;
-    const { reaped, reapedPointer } = this.ring;
+    let count: number;
     try {
-      for (;;) {
+      do {
         this.#submitPrepared();
-        const held = this.shim.dma_mute_eventfd(this.#pointer) !== 0;
-        if (held) this.#liburing.io_uring_get_events?.(this.#pointer);
-        let count = this.shim.dma_reap(this.#pointer, reapedPointer, MAX_REAPED);
-        if (count === 0 && held) count = this.#reapOnceMore();
-        if (count === 0) break;
-        // Completions may prepare more, so the pairs are taken out of the shared memory slot by slot.
-        for (let index = 0; index < count; index++) {
-          const slot = reaped[2 * index]!;
-          const result = reaped[2 * index + 1]!;
-          const request = this.#vacate(slot);
-          // Nothing here cancels. The kernel does where it may not start a worker thread (io-wq at RLIMIT_NPROC).
-          if (result === -Errno.ECANCELED) this.#moveToThread(request);
-          else this.#finish(request, result);
-        }
+        count = this.#takeCompletions();
+        for (let index = 0; index < count; index++) this.#handOut(index);
         this.#prepareBacklog();
-      }
+      } while (count > 0 && count < GROUP);
     } finally {
       this.#reaping = false;
     }
+    if (count === GROUP) this.#reapLater(HOPS);
+  }
+
+  /** Reaps the next group when the code that waited for this one has run. */
+  #reapLater(hops: number): void {
+    if (hops > 0) queueMicrotask(() => this.#reapLater(hops - 1));
+    else if (this.#handedOut < MAX_PER_TURN) this.#reap();
+    else eventLoopTurn().then(this.#reapInNewTurn);
+  }
+
+  /** Moves up to a group of completions into the shared memory. */
+  #takeCompletions(): number {
+    const { reapedPointer } = this.ring;
+    const held = this.shim.dma_mute_eventfd(this.#pointer) !== 0;
+    if (held) this.#liburing.io_uring_get_events?.(this.#pointer);
+    const count = this.shim.dma_reap(this.#pointer, reapedPointer, GROUP);
+    return count === 0 && held ? this.#reapOnceMore() : count;
+  }
+
+  #handOut(index: number): void {
+    const { reaped } = this.ring;
+    this.#handedOut++;
+    const request = this.#vacate(reaped[2 * index]!);
+    const result = reaped[2 * index + 1]!;
+    // Nothing here cancels. The kernel does where it may not start a worker thread (io-wq at RLIMIT_NPROC).
+    if (result === -Errno.ECANCELED) this.#moveToThread(request);
+    else this.#finish(request, result);
   }
 
   /**
@@ -331,7 +364,7 @@ export class IoUringEngine extends KernelEngine {
   #reapOnceMore(): number {
     for (let left = this.counters.inFlight; left > 0; left -= 16) {
       this.#liburing.io_uring_get_events?.(this.#pointer);
-      const count = this.shim.dma_reap(this.#pointer, this.ring.reapedPointer, MAX_REAPED);
+      const count = this.shim.dma_reap(this.#pointer, this.ring.reapedPointer, GROUP);
       if (count > 0) return count;
     }
     return 0;

@@ -88,7 +88,7 @@ export type OperationName = Operation["op"];
 /**
  * Receives the result of one operation: a count of bytes, a descriptor or 0, or `-errno`.
  *
- * It is called exactly once, and never in the turn of the event loop in which the operation was submitted.
+ * It is called exactly once, and never within the call that submits the operation.
  */
 export interface Completion {
   /** Takes the result. Must not throw. */

@@ -2,11 +2,14 @@
 
 import { lengthOfBytes } from "../arguments.ts";
 import { addressOf } from "../engine/kernel_engine.ts";
-import type { Memory } from "../engine/operation.ts";
+import type { Block, Memory } from "../engine/operation.ts";
 import { AlignedMemory } from "./aligned_memory.ts";
 import type { OpenFile } from "./open_file.ts";
 import { sizeOf } from "./stat.ts";
-import { transfer } from "./transfer.ts";
+import { Transfer, transfer } from "./transfer.ts";
+
+/** Up to so many bytes a copy out of the pool takes less time than aligned memory of its own. Measured: 0.9 of 1.8 µs at 4 KiB. */
+const MAX_COPIED = 16 << 10;
 
 /** Bytes that go through the pool at once, and how many such pieces are written at once. */
 const PIECE = 1 << 20;
@@ -18,7 +21,50 @@ export function readRange(
   position: number,
   length: number,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  return file.descriptor.use("read", () => readInUse(file, position, length));
+  const { alignment } = file;
+  const start = position - position % alignment;
+  const span = Math.ceil((position + length - start) / alignment) * alignment;
+  return length > 0 && span <= MAX_COPIED
+    ? readSmall(file, position, length, start, span)
+    : file.descriptor.use("read", () => readInUse(file, position, length));
+}
+
+/** One read and one copy, with one promise: what random reads consist of. */
+function readSmall(
+  file: OpenFile,
+  position: number,
+  length: number,
+  start: number,
+  span: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  return new Promise((resolve, reject) => {
+    const { descriptor, engine } = file;
+    descriptor.acquire("read");
+    let memory: Block | undefined;
+    const end = () => {
+      if (memory) engine.release(memory);
+      descriptor.release();
+    };
+    const complete = (result: number) => {
+      const from = position - start;
+      const to = Math.max(from, Math.min(result, from + length));
+      const bytes = result < 0 ? undefined : memory!.bytes.slice(from, to);
+      end();
+      if (bytes) resolve(bytes);
+      else reject(moving.error);
+    };
+    let moving: Transfer;
+    try {
+      memory = engine.acquire(span);
+      moving = new Transfer(file, "read", { memory, offset: 0, length: span, position: start }, {
+        complete,
+      });
+      moving.start();
+    } catch (error) {
+      end();
+      reject(error);
+    }
+  });
 }
 
 async function readInUse(

@@ -67,20 +67,18 @@ export class Transfer implements Completion {
 
   /** Submits what is left. */
   start(): void {
-    const { engine, fd, direct } = this.#file;
-    const { memory, offset, length, position } = this.#range;
+    const { engine, fd, direct, dontCache } = this.#file;
+    const { memory } = this.#range;
     const done = this.#done;
-    const operation = {
-      fd,
-      memory,
-      offset: offset + done,
-      length: Math.min(length - done, MAX_TRANSFER),
-      position: position + done,
-    };
-    if (this.#op === "read") engine.submit({ op: "read", ...operation }, this);
-    else {
-      const flags = this.#file.dontCache ? RWF_DONTCACHE : 0;
-      engine.submit({ op: "write", ...operation, buffered: !direct, flags }, this);
+    const offset = this.#range.offset + done;
+    const length = Math.min(this.#range.length - done, MAX_TRANSFER);
+    const position = this.#range.position + done;
+    if (this.#op === "read") {
+      engine.submit({ op: "read", fd, memory, offset, length, position }, this);
+    } else {
+      const flags = dontCache ? RWF_DONTCACHE : 0;
+      const buffered = !direct;
+      engine.submit({ op: "write", fd, memory, offset, length, position, buffered, flags }, this);
     }
   }
 

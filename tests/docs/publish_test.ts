@@ -57,6 +57,7 @@ Deno.test("What is published is the module, its command line and what people rea
     "ffi/shim_x86_64.ts",
     "ffi/thread_exit.ts",
     "mod.ts",
+    "node.ts",
     ...await filesBelow("cli/"),
     ...await filesBelow("docs/"),
     ...await filesBelow("src/"),

@@ -173,7 +173,8 @@ testByUrl("Two versions work side by side in one process", async ({ user, server
   const { output, error } = await user.deno(["run", ...flags, "main.ts", user.data]);
   assertEquals(
     output,
-    "Cannot write to an object (DmaFile): file must be a DmaFile\nfalse true true",
+    "Cannot write to an object (DmaFile): it comes from another copy of this module: " +
+      "import it from one place, in one version\nfalse true true",
     error,
   );
   for (const name of ["old", "young", "piped"]) await assertWritten(user, name);
