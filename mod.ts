@@ -53,6 +53,7 @@ export {
   type DmaStreamWriterOptions,
   type DmaSyncOptions,
   type DmaTempOptions,
+  type DmaWriteAtOptions,
   type ReadManyOptions,
 } from "./src/options.ts";
 export type { ByteRange, RangeRead } from "./src/file/read_many.ts";

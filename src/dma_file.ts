@@ -22,7 +22,12 @@ import {
   lengthOfBuffer,
   takeMemory,
 } from "./dma_buffer.ts";
-import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, MAX_TRANSFER } from "./engine/linux.ts";
+import {
+  FALLOC_FL_KEEP_SIZE,
+  FALLOC_FL_PUNCH_HOLE,
+  MAX_TRANSFER,
+  RWF_ATOMIC,
+} from "./engine/linux.ts";
 import { closedError } from "./errors.ts";
 import { openAtomic } from "./file/atomic.ts";
 import { closeFile } from "./file/close.ts";
@@ -33,7 +38,13 @@ import { allocateSpace } from "./file/allocate.ts";
 import type { OpenFile } from "./file/open_file.ts";
 import { openPath, openTemporary } from "./file/open.ts";
 import { finishAtEnd } from "./file/program_end.ts";
-import { writeBytes, writeMemory } from "./file/random_access.ts";
+import {
+  checkAtomic,
+  readMemory,
+  writeBytes,
+  writeBytesAtomically,
+  writeMemory,
+} from "./file/random_access.ts";
 import { type ByteRange, type RangeRead, readMany } from "./file/read_many.ts";
 import { removeFile, renameFile } from "./file/rename.ts";
 import { readBytes, shareReads } from "./file/shared_reads.ts";
@@ -49,6 +60,7 @@ import {
   type DmaStreamWriterOptions,
   type DmaSyncOptions,
   type DmaTempOptions,
+  type DmaWriteAtOptions,
   includesTail,
   isDurable,
   keepsSize,
@@ -59,6 +71,7 @@ import {
   signalOf,
   temporaryDirectory,
   writerOptions,
+  writesAtomically,
 } from "./options.ts";
 import { ReadAhead } from "./reader/read_ahead.ts";
 import { ReaderSource } from "./reader/source.ts";
@@ -194,6 +207,14 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
+   * The least and the most bytes of a write with `atomic` (`STATX_WRITE_ATOMIC`, kernel 6.13 and newer on ext4 and xfs);
+   * both 0 where there is no such write.
+   */
+  get atomicWrite(): { readonly min: number; readonly max: number } {
+    return { ...this.#file.atomicWrite };
+  }
+
+  /**
    * The least multiple of the offset alignment that is not below `value`.
    *
    * @param value a position or a length in bytes
@@ -270,15 +291,62 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
+   * Fills a buffer from `position` on, without a copy and without garbage: the same buffer serves any number of reads. Its
+   * `bytes` are empty meanwhile, and a new view afterwards.
+   *
+   * @param buffer where the bytes go
+   * @param position the first byte, a multiple of the offset alignment
+   * @returns bytes read: fewer than the buffer's length where the file ends; what is behind them in the buffer is undefined
+   * @throws {RangeError} the position is not aligned
+   *
+   * @example Read a file block by block into one buffer
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await Deno.writeTextFile("blocks.txt", "Hello, disk");
+   * await using file = await DmaFile.open("blocks.txt");
+   * const buffer = file.allocBuffer(4096);
+   * for (let position = 0;; position += buffer.length) {
+   *   const read = await file.readInto(buffer, position);
+   *   console.log(new TextDecoder().decode(buffer.bytes.subarray(0, read))); // Hello, disk
+   *   if (read < buffer.length) break;
+   * }
+   * ```
+   */
+  async readInto(buffer: DmaBuffer, position: number): Promise<number> {
+    const file = this.#file;
+    const length = lengthOfBuffer(buffer);
+    if (length === undefined) {
+      throw new TypeError(`Cannot read into ${shown(buffer)}: buffer must be a DmaBuffer`);
+    }
+    checkRange(position, length);
+    checkAligned("position", position, file.alignment);
+    checkAligned("buffer.length", length, file.alignment);
+    file.assertReadable();
+    const memory = takeMemory(buffer);
+    try {
+      return await readMemory(file, memory, position);
+    } finally {
+      giveMemoryBack(buffer, memory);
+    }
+  }
+
+  /**
    * Writes an aligned range. A {@linkcode DmaBuffer} is written without a copy, and its `bytes` are empty until the
    * write is over; other bytes are copied and must not change until then.
    *
    * @param data bytes, as many as a multiple of the offset alignment
    * @param position where they go, a multiple of the offset alignment
+   * @param options whether a power cut may leave a part of it
    * @returns bytes written: all of them
-   * @throws {RangeError} position or length is not aligned
+   * @throws {RangeError} position or length is not aligned, or no atomic write has that length
+   * @throws {Deno.errors.NotSupported} `atomic` is set, and the disk, the file system or the kernel has no atomic writes
    */
-  async writeAt(data: DmaBuffer | Uint8Array, position: number): Promise<number> {
+  async writeAt(
+    data: DmaBuffer | Uint8Array,
+    position: number,
+    options?: DmaWriteAtOptions,
+  ): Promise<number> {
     const file = this.#file;
     const bufferLength = lengthOfBuffer(data);
     if (bufferLength === undefined && !(data instanceof Uint8Array)) {
@@ -286,21 +354,24 @@ export class DmaFile implements AsyncDisposable {
     }
     const bytes = bufferLength === undefined ? chunkBytes("data", data) : undefined;
     const length = bufferLength ?? lengthOfBytes(bytes!);
+    const atomic = writesAtomically(options);
     checkRange(position, length);
     checkAligned("position", position, file.alignment);
     checkAligned("data.length", length, file.alignment);
     file.assertWritable("write");
     file.assertPositioned();
+    if (atomic) checkAtomic(file, position, length);
     if (length === 0) return 0;
+    const copy = atomic ? writeBytesAtomically : writeBytes;
     if (bytes) {
-      await writeBytes(file, bytes, position);
+      await copy(file, bytes, position);
       return length;
     }
     const buffer = data as DmaBuffer;
     const memory = takeMemory(buffer);
     try {
-      if (file.engine.endsWithProcess) await writeMemory(file, memory, position);
-      else await writeBytes(file, memory.bytes, position);
+      if (!file.engine.endsWithProcess) await copy(file, memory.bytes, position);
+      else await writeMemory(file, memory, position, atomic ? RWF_ATOMIC : 0);
     } finally {
       giveMemoryBack(buffer, memory);
     }

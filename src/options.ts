@@ -124,6 +124,17 @@ export interface DmaPreallocateOptions {
   keepSize?: boolean;
 }
 
+/** How `DmaFile.writeAt` writes. */
+export interface DmaWriteAtOptions {
+  /**
+   * The bytes get there whole or not at all, also where the power fails in the middle (`RWF_ATOMIC`). The length is a power
+   * of two within `DmaFile.atomicWrite`, and the position a multiple of it.
+   *
+   * @default {false}
+   */
+  atomic?: boolean;
+}
+
 /** How `DmaFile.lock` waits. */
 export interface DmaLockOptions {
   /** Ends the wait when it is aborted. */
@@ -335,6 +346,11 @@ export function temporaryDirectory(options: DmaTempOptions | undefined): string 
 /** Whether `DmaFile.preallocate` leaves the file's length as it is. */
 export function keepsSize(options: DmaPreallocateOptions | undefined): boolean {
   return readOptions(options, { keepSize: flagOption(false) }).keepSize;
+}
+
+/** Whether `DmaFile.writeAt` writes whole or not at all. */
+export function writesAtomically(options: DmaWriteAtOptions | undefined): boolean {
+  return readOptions(options, { atomic: flagOption(false) }).atomic;
 }
 
 /** What ends the wait for a lock. */

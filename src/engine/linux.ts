@@ -62,6 +62,8 @@ export const STATX_DIOALIGN = 0x2000;
 /** Since kernel 6.8: an identifier of the mount that no other mount ever gets. */
 export const STATX_MNT_ID_UNIQUE = 0x4000;
 /** Bits of `stx_attributes`. */
+/** Since 6.11. */
+export const STATX_WRITE_ATOMIC = 0x10000;
 export const STATX_ATTR_IMMUTABLE = 0x10;
 export const STATX_ATTR_APPEND = 0x20;
 export const STATX_ATTR_MOUNT_ROOT = 0x2000;
@@ -69,10 +71,12 @@ export const STATX_ATTR_MOUNT_ROOT = 0x2000;
 export const S_ISVTX = 0o1000;
 /** What every statx(2) of this module asks for. */
 export const STATX_MASK: number = STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID | STATX_DIOALIGN |
-  STATX_MNT_ID_UNIQUE;
+  STATX_MNT_ID_UNIQUE | STATX_WRITE_ATOMIC;
 
 /** pwritev2(2): let go of the pages when they are written. Since kernel 6.14, where the file system knows it. */
 export const RWF_DONTCACHE = 0x80;
+/** The write is there whole or not at all, also after a power cut. Since 6.11 for block devices, since 6.13 for ext4 and xfs. */
+export const RWF_ATOMIC = 0x40;
 
 /** Modes of fallocate(2). */
 export const FALLOC_FL_KEEP_SIZE = 1;

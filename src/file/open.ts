@@ -150,6 +150,10 @@ async function describe(
     direct,
     memoryAlignment: (direct && facts.directMemory) || SAFE_ALIGNMENT,
     alignment: (direct && facts.directOffset) || SAFE_ALIGNMENT,
+    // The kernel takes it for Direct I/O only.
+    atomicWrite: direct
+      ? { min: facts.atomicWriteMin, max: facts.atomicWriteMax }
+      : { min: 0, max: 0 },
     readable: request.read,
     writable: request.write,
     appends: request.append,

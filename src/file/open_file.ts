@@ -20,6 +20,8 @@ export interface OpenFileFacts extends FileIdentity {
   readonly memoryAlignment: number;
   /** What Direct I/O wants positions and lengths to be multiples of. */
   readonly alignment: number;
+  /** The lengths of an atomic write, 0 where there is none. */
+  readonly atomicWrite: AtomicWrite;
   readonly readable: boolean;
   readonly writable: boolean;
   /** Every write goes to the end of the file as it then is (O_APPEND). */
@@ -31,6 +33,12 @@ export interface OpenFileFacts extends FileIdentity {
   readonly ownsSize: boolean;
   /** Whether writes that extend the file are like any others here, so that moving its end ahead gains nothing. */
   readonly extendsFreely: boolean;
+}
+
+/** Bounds of a write that is there whole or not at all, in bytes; both 0 where the disk or the file system has none. */
+export interface AtomicWrite {
+  readonly min: number;
+  readonly max: number;
 }
 
 /** How an atomic file gets its name. */
@@ -63,6 +71,7 @@ export class OpenFile implements FileIdentity {
   readonly direct: boolean;
   readonly memoryAlignment: number;
   readonly alignment: number;
+  readonly atomicWrite: AtomicWrite;
   readonly ownsSize: boolean;
   readonly extendsFreely: boolean;
   readonly appends: boolean;
@@ -95,6 +104,7 @@ export class OpenFile implements FileIdentity {
     this.direct = facts.direct;
     this.memoryAlignment = facts.memoryAlignment;
     this.alignment = facts.alignment;
+    this.atomicWrite = facts.atomicWrite;
     this.ownsSize = facts.ownsSize;
     this.extendsFreely = facts.extendsFreely;
     this.appends = facts.appends;

@@ -1,8 +1,10 @@
 // Reads and writes at positions.
 
-import { lengthOfBytes } from "../arguments.ts";
+import { checkAligned, lengthOfBytes } from "../arguments.ts";
 import { addressOf } from "../engine/kernel_engine.ts";
+import { Errno, RWF_ATOMIC } from "../engine/linux.ts";
 import type { Block, Memory } from "../engine/operation.ts";
+import { ioError } from "../errors.ts";
 import { AlignedMemory } from "./aligned_memory.ts";
 import type { OpenFile } from "./open_file.ts";
 import { sizeOf } from "./stat.ts";
@@ -142,25 +144,100 @@ export async function readStraight(
   );
 }
 
-/** Writes all of `memory`, whose length is aligned as `position` is. */
-export function writeMemory(file: OpenFile, memory: Memory, position: number): Promise<void> {
+/** Fills memory from a position on. Both, and the length, are aligned. Resolves to the bytes read: fewer where the file ends. */
+export function readMemory(file: OpenFile, memory: Memory, position: number): Promise<number> {
   const { length } = memory.bytes;
-  const end = position + length;
-  return file.change("write", () =>
-    file.length.withWrite(end, async () => {
-      await transfer(file, "write", { memory, offset: 0, length, position });
-      file.length.addContent(end);
-    }));
+  return file.descriptor.use("read", async () => {
+    if (file.engine.endsWithProcess) {
+      return await transfer(file, "read", { memory, offset: 0, length, position });
+    }
+    const end = position + length;
+    const read = await readByPool(file, position, end, position, length);
+    memory.bytes.set(read);
+    return read.length;
+  });
+}
+
+/** Writes all of `memory`, whose length is aligned as `position` is. `flags` are `RWF_*`. */
+export function writeMemory(
+  file: OpenFile,
+  memory: Memory,
+  position: number,
+  flags = 0,
+): Promise<void> {
+  const { length } = memory.bytes;
+  return writeUpTo(file, position + length, async () => {
+    await transfer(file, "write", { memory, offset: 0, length, position }, flags);
+  });
 }
 
 /** Writes bytes from anywhere: they are copied into the pool. Position and length are aligned. */
 export function writeBytes(file: OpenFile, bytes: Uint8Array, position: number): Promise<void> {
   const end = position + lengthOfBytes(bytes);
+  return writeUpTo(file, end, () => writePieces(file, bytes, position));
+}
+
+/** Throws where no atomic write has this position and length. The rules are the kernel's (generic_atomic_write_valid). */
+export function checkAtomic(file: OpenFile, position: number, length: number): void {
+  const { atomicWrite: { min, max }, path } = file;
+  if (max === 0) {
+    const why = "the disk, the file system or the kernel has no atomic writes";
+    throw ioError(Errno.EOPNOTSUPP, "write", path, why);
+  }
+  if (length < min || length > max || !Number.isInteger(Math.log2(length))) {
+    throw new RangeError(
+      `Invalid data.length ${length}: an atomic write on '${path}' takes a power of two from ${min} to ${max}`,
+    );
+  }
+  checkAligned("position", position, length);
+}
+
+/** As {@linkcode writeBytes}, whole or not at all, also where the power fails. */
+export function writeBytesAtomically(
+  file: OpenFile,
+  bytes: Uint8Array,
+  position: number,
+): Promise<void> {
+  const length = lengthOfBytes(bytes);
+  const piece = { bytes, from: 0, length, total: length };
+  return writeUpTo(file, position + length, () => writePiece(file, piece, position, RWF_ATOMIC));
+}
+
+function writeUpTo(file: OpenFile, end: number, write: () => Promise<void>): Promise<void> {
   return file.change("write", () =>
     file.length.withWrite(end, async () => {
-      await writePieces(file, bytes, position);
+      await write();
       file.length.addContent(end);
     }));
+}
+
+/** A part of what a caller wants to be written. */
+interface Piece {
+  readonly bytes: Uint8Array;
+  readonly from: number;
+  readonly length: number;
+  /** The length of all of `bytes`. */
+  readonly total: number;
+}
+
+async function writePiece(
+  file: OpenFile,
+  piece: Piece,
+  position: number,
+  flags = 0,
+): Promise<void> {
+  const { engine } = file;
+  const { bytes, from, length, total } = piece;
+  const memory = engine.acquire(length);
+  try {
+    if (lengthOfBytes(bytes) !== total) {
+      throw new TypeError("Cannot write data whose buffer is detached before the write is over");
+    }
+    memory.bytes.set(from === 0 && length === total ? bytes : bytes.subarray(from, from + length));
+    await transfer(file, "write", { memory, offset: 0, length, position }, flags);
+  } finally {
+    engine.release(memory);
+  }
 }
 
 /** Writes bytes of whole blocks, piece by piece, within a `withWrite` of the caller's. */
@@ -169,7 +246,6 @@ export async function writePieces(
   bytes: Uint8Array,
   position: number,
 ): Promise<void> {
-  const { engine } = file;
   const total = lengthOfBytes(bytes);
   let next = 0;
   const writer = async () => {
@@ -177,23 +253,15 @@ export async function writePieces(
       const from = next;
       const length = Math.min(PIECE, total - from);
       next += length;
-      const memory = engine.acquire(length);
       try {
-        if (lengthOfBytes(bytes) !== total) {
-          throw new TypeError(
-            "Cannot write data whose buffer is detached before the write is over",
-          );
-        }
-        memory.bytes.set(bytes.subarray(from, from + length));
-        await transfer(file, "write", { memory, offset: 0, length, position: position + from });
+        await writePiece(file, { bytes, from, length, total }, position + from);
       } catch (error) {
         next = total;
         throw error;
-      } finally {
-        engine.release(memory);
       }
     }
   };
+  if (total <= PIECE) return await writer();
   // All of them end before the error is given on: nothing is in flight then.
   const writers = Array.from({ length: PIECES_AT_ONCE }, writer);
   for (const settled of await Promise.allSettled(writers)) {

@@ -7,6 +7,7 @@ import {
   STATX_DIOALIGN,
   STATX_MNT_ID,
   STATX_MNT_ID_UNIQUE,
+  STATX_WRITE_ATOMIC,
 } from "../engine/linux.ts";
 import { ioError, unwrap } from "../errors.ts";
 import type { Descriptor } from "./descriptor.ts";
@@ -50,6 +51,9 @@ export interface StatFacts {
   directMemory: number | undefined;
   /** Alignment of positions and lengths, likewise. */
   directOffset: number | undefined;
+  /** The least and the most bytes of a write with `RWF_ATOMIC`; 0 where there is none. */
+  atomicWriteMin: number;
+  atomicWriteMax: number;
 }
 
 /** Reads the structure at the start of `bytes`. */
@@ -62,6 +66,7 @@ export function parseStat(bytes: Uint8Array): StatFacts {
   const deviceMajor = u32(136);
   const deviceMinor = u32(140);
   const saysDirect = (mask & STATX_DIOALIGN) !== 0;
+  const writesAtomic = (mask & STATX_WRITE_ATOMIC) !== 0;
   return {
     kind,
     isFile: kind === "file",
@@ -83,6 +88,8 @@ export function parseStat(bytes: Uint8Array): StatFacts {
     mountIdIsUnique: (mask & STATX_MNT_ID_UNIQUE) !== 0,
     directMemory: saysDirect ? u32(152) : undefined,
     directOffset: saysDirect ? u32(156) : undefined,
+    atomicWriteMin: writesAtomic ? u32(168) : 0,
+    atomicWriteMax: writesAtomic ? u32(172) : 0,
   };
 }
 

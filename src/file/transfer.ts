@@ -32,6 +32,7 @@ export class Transfer implements Completion {
   readonly #file: OpenFile;
   readonly #op: "read" | "write";
   readonly #range: TransferRange;
+  readonly #flags: number;
   readonly #ended: Completion;
   /** Bytes moved, from the start: what an attempt left inside a block counts only when the block is done. */
   #done = 0;
@@ -42,11 +43,18 @@ export class Transfer implements Completion {
   #error: DmaError | undefined;
   #stat: Block | undefined;
 
-  /** `ended` gets the bytes moved, or `-errno`; then {@linkcode error} says more. */
-  constructor(file: OpenFile, op: "read" | "write", range: TransferRange, ended: Completion) {
+  /** `ended` gets the bytes moved, or `-errno`; then {@linkcode error} says more. `flags` are `RWF_*` of a write. */
+  constructor(
+    file: OpenFile,
+    op: "read" | "write",
+    range: TransferRange,
+    ended: Completion,
+    flags = 0,
+  ) {
     this.#file = file;
     this.#op = op;
     this.#range = range;
+    this.#flags = flags;
     this.#ended = ended;
   }
 
@@ -76,7 +84,7 @@ export class Transfer implements Completion {
     if (this.#op === "read") {
       engine.submit({ op: "read", fd, memory, offset, length, position }, this);
     } else {
-      const flags = dontCache ? RWF_DONTCACHE : 0;
+      const flags = this.#flags | (dontCache ? RWF_DONTCACHE : 0);
       const buffered = !direct;
       engine.submit({ op: "write", fd, memory, offset, length, position, buffered, flags }, this);
     }
@@ -187,13 +195,14 @@ export function transfer(
   file: OpenFile,
   op: "read" | "write",
   range: TransferRange,
+  flags = 0,
 ): Promise<number> {
   return new Promise((resolve, reject) => {
     const complete = (result: number) => {
       if (result < 0) reject(moving.error);
       else resolve(result);
     };
-    const moving = new Transfer(file, op, range, { complete });
+    const moving = new Transfer(file, op, range, { complete }, flags);
     moving.start();
   });
 }
