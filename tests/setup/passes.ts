@@ -43,7 +43,7 @@ const EPERM = 1;
 /** The passes of a whole run. `DMA_TEST_AGAIN` keeps out of one what ran before and has nothing to do with the engine. */
 export function allPasses(root: string, workDirectory: string): Pass[] {
   return [
-    { name: "suite", args: ["tests/"], minutes: 10 },
+    { name: "suite", args: ["tests/"], minutes: 14 },
     {
       name: "suite without io_uring",
       args: ["tests/"],
@@ -51,7 +51,7 @@ export function allPasses(root: string, workDirectory: string): Pass[] {
       wrapper: ["secc", String(EPERM)],
       insteadOfWrapper: { DMA_ENGINE: "threads" },
       env: { DMA_ENGINE: "", DMA_TEST_AGAIN: "1" },
-      minutes: 9,
+      minutes: 8,
     },
     {
       name: "documentation",
@@ -131,13 +131,19 @@ export async function runPass(pass: Pass, surroundings: Surroundings): Promise<T
   };
   stopping.addEventListener("abort", stop);
   if (stopping.aborted) stop();
-  const [output, status] = await Promise.all([showAndKeepEnd(child.stdout), child.status]);
+  const [counted, status] = await Promise.all([showAndCount(child.stdout), child.status]);
   stopping.removeEventListener("abort", stop);
   clearTimeout(hard);
   if (deadline.aborted && !signal.aborted) {
     say(`Pass ${pass.name} was stopped after ${pass.minutes} minutes`);
   }
-  return count(output, pass.name, status);
+  const { ended, summary } = counted;
+  const tally = summary ?? ended;
+  if ((!status.success || !summary) && tally.failed === 0) {
+    say(`Pass ${pass.name} ended with ${status.signal ?? `exit code ${status.code}`}`);
+    tally.failed = 1;
+  }
+  return tally;
 }
 
 /** Deno colours for a terminal, but sees a pipe here. */
@@ -146,37 +152,48 @@ function colour(): Record<string, string> {
   return Deno.stdout.isTerminal() ? { FORCE_COLOR: "1" } : { NO_COLOR: "1" };
 }
 
-/** Passes everything on to our own output, and resolves to the last part, where the summary is. */
-async function showAndKeepEnd(stream: ReadableStream<Uint8Array>): Promise<string> {
+/** What `deno test` said. */
+interface Counted {
+  /** The tests that ended, counted one by one. */
+  readonly ended: Tally;
+  /** Its own count, which comes last: none where it was stopped. */
+  summary: Tally | undefined;
+}
+
+/** Passes everything on to our own output, and counts. */
+async function showAndCount(stream: ReadableStream<Uint8Array>): Promise<Counted> {
   const decoder = new TextDecoder();
-  let end = "";
+  const counted: Counted = { ended: { passed: 0, failed: 0, skipped: 0 }, summary: undefined };
+  let unread = "";
   for await (const chunk of stream) {
     for (let shown = 0; shown < chunk.length;) {
       shown += Deno.stdout.writeSync(chunk.subarray(shown));
     }
-    end = (end + decoder.decode(chunk, { stream: true })).slice(-16_384);
+    const lines = (unread + decoder.decode(chunk, { stream: true })).split("\n");
+    unread = lines.pop()!;
+    for (const line of lines) countLine(line, counted);
   }
-  return end;
+  countLine(unread, counted);
+  return counted;
 }
 
-function count(output: string, name: string, status: Deno.CommandStatus): Tally {
+const ENDED = /\.\.\. (ok|FAILED|ignored) /;
+const STEPS = String.raw`(?: \(\d+ steps?\))?`;
+const SUMMARY = new RegExp(
+  String.raw`^(?:ok|FAILED) \| (\d+) passed${STEPS} \| (\d+) failed${STEPS}(?: \| (\d+) ignored)?`,
+);
+
+function countLine(coloured: string, counted: Counted): void {
   // deno-lint-ignore no-control-regex
-  const plain = output.replace(/\x1b\[[0-9;]*m/g, "");
-  const steps = String.raw`(?: \(\d+ steps?\))?`;
-  const summary = new RegExp(
-    String
-      .raw`^(?:ok|FAILED) \| (\d+) passed${steps} \| (\d+) failed${steps}(?: \| (\d+) ignored)?`,
-    "gm",
-  );
-  const last = [...plain.matchAll(summary)].at(-1);
-  const [, passed = 0, failed = 0, skipped = 0] = (last ?? []).map(Number);
-  const tally = { passed, failed, skipped: skipped || 0 };
-  if (status.success && last) return tally;
-  if (tally.failed === 0) {
-    say(`Pass ${name} ended with ${status.signal ?? `exit code ${status.code}`}`);
-    tally.failed = 1;
-  }
-  return tally;
+  const line = coloured.replace(/\x1b\[[0-9;]*m/g, "");
+  const [, how] = ENDED.exec(line) ?? [];
+  if (how === "ok") counted.ended.passed++;
+  else if (how === "FAILED") counted.ended.failed++;
+  else if (how === "ignored") counted.ended.skipped++;
+  const summary = SUMMARY.exec(line);
+  if (!summary) return;
+  const [passed = 0, failed = 0, skipped = 0] = summary.slice(1).map((count) => Number(count ?? 0));
+  counted.summary = { passed, failed, skipped };
 }
 
 /** Compiles a program of ours with gcc; undefined where that cannot be done. */
