@@ -129,9 +129,11 @@ async function describe(
   const { engine } = name.directory;
   const { path } = name;
   const fileSystem = await assertStores(engine, fd, facts, path);
+  engine.setThreaded(fd, fileSystem.onThreads);
   // An alignment of 0 says that this file has no Direct I/O, though O_DIRECT can be set: so on ext4 with data=journal
   // (statx(2), STATX_DIOALIGN).
-  const refused = facts.directMemory === 0 || facts.directOffset === 0 || fileSystem.inMemory;
+  const refused = facts.directMemory === 0 || facts.directOffset === 0 || fileSystem.inMemory ||
+    (fileSystem.directWhereSaid && facts.directMemory === undefined);
   const asks = request.direct !== "off" && !request.append;
   const direct = asks && !refused && engine.setFlags(fd, O_DIRECT) >= 0;
   if (request.direct === "require" && !direct) {
@@ -147,7 +149,9 @@ async function describe(
     fd,
     path,
     name: request.unnamed ? undefined : name,
+    fileSystem,
     direct,
+    requiresDirect: request.direct === "require",
     memoryAlignment: (direct && facts.directMemory) || SAFE_ALIGNMENT,
     alignment: (direct && facts.directOffset) || SAFE_ALIGNMENT,
     // The kernel takes it for Direct I/O only.
@@ -162,7 +166,6 @@ async function describe(
     size: ownsSize ? 0 : Number(facts.size),
     created: made && !request.unnamed,
     ownsSize,
-    extendsFreely: fileSystem.extendsFreely,
   });
 }
 

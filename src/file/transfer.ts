@@ -42,6 +42,8 @@ export class Transfer implements Completion {
   #endOfFile = false;
   #error: DmaError | undefined;
   #stat: Block | undefined;
+  /** Whether the last attempt went past the page cache. */
+  #direct = false;
 
   /** `ended` gets the bytes moved, or `-errno`; then {@linkcode error} says more. `flags` are `RWF_*` of a write. */
   constructor(
@@ -78,6 +80,7 @@ export class Transfer implements Completion {
     const { engine, fd, direct, dontCache } = this.#file;
     const { memory } = this.#range;
     const done = this.#done;
+    this.#direct = direct;
     const offset = this.#range.offset + done;
     const length = Math.min(this.#range.length - done, MAX_TRANSFER);
     const position = this.#range.position + done;
@@ -103,6 +106,9 @@ export class Transfer implements Completion {
 
   #judgeError(errno: number): void {
     if (PASSING.has(errno)) return this.#retry(errno);
+    // An atomic write is refused for its own reasons.
+    const refusesDirect = errno === Errno.EINVAL && this.#direct && this.#flags === 0;
+    if (refusesDirect) return this.#file.leaveDirect() ? this.start() : this.#fail(errno);
     // Only some file systems know how to do without the pages.
     const pagesStay = errno === Errno.EOPNOTSUPP && this.#op === "write" && this.#file.dontCache;
     if (!pagesStay) return this.#fail(errno);
@@ -179,7 +185,9 @@ export class Transfer implements Completion {
   #fail(errno: number): void {
     const { path } = this.#file;
     const at = this.#range.position + Math.max(this.#done, this.#furthest);
-    const detail = this.#stalled > 0 || this.#done > 0 ? `the ${this.#op} stops at ${at}` : "";
+    const stops = this.#stalled > 0 || this.#done > 0 ? `the ${this.#op} stops at ${at}` : "";
+    const refused = errno === Errno.EINVAL && this.#direct;
+    const detail = refused ? `Direct I/O, which was required, is refused at ${at}` : stops;
     this.#error = ioError(errno, this.#op, path, detail);
     this.#end(-errno);
   }

@@ -212,12 +212,13 @@ export class Writer implements AttachedWriter {
   }
 
   #open(start: number, head: Uint8Array): void {
-    const { engine, blockSize, extendsFreely } = this.file;
+    const { engine, blockSize, fileSystem } = this.file;
     const { bufferSize, writeBehind, sharesMemory, sizeHint, preallocate } = this.#options;
     this.#start = start;
     // Where extending a file costs nothing, only what was hinted is worth reserving.
-    const ahead = preallocate && (sizeHint > 0 || !extendsFreely);
-    this.#preallocator = new Preallocator(ahead, sizeHint > 0 ? start + sizeHint : 0);
+    const hinted = fileSystem.reserves && sizeHint > 0;
+    const ahead = preallocate && (hinted || !fileSystem.extendsFreely);
+    this.#preallocator = new Preallocator(ahead, hinted ? start + sizeHint : 0);
     this.#queue = new WriteQueue(start, writeBehind);
     this.#tail = new Tail(blockSize, start);
     const budget = sharesMemory ? engine.budget : undefined;
