@@ -2,6 +2,7 @@
 // and given their names. Of a file system without a row nothing is taken for granted.
 
 import { type Engine, run } from "../engine/engine.ts";
+import { Errno } from "../engine/linux.ts";
 import { unwrap } from "../errors.ts";
 import type { StatFacts } from "./stat.ts";
 
@@ -100,6 +101,15 @@ const TABLE: ReadonlyMap<number, FileSystem> = new Map([
   [0xde5e81e4, KERNEL_VIEW], // efivarfs
   [0x958458f6, KERNEL_VIEW], // hugetlbfs, whose files cannot be written to
 ]);
+
+/** How servers refuse what is not one write after the other: a truncate, and a write elsewhere. */
+const REFUSALS: ReadonlySet<number> = new Set([Errno.EPERM, Errno.ESPIPE]);
+
+/** What a server's refusal of a change means, and the way out; empty where the error says all. */
+export function explain({ name, onThreads }: FileSystem, errno: number): string {
+  if (!onThreads || !REFUSALS.has(errno)) return "";
+  return `this ${name} server writes files from start to end only: mount it with a cache (rclone: --vfs-cache-mode writes)`;
+}
 
 /** Nobody has looked at it. Neither a file without a name nor a cut is relied on. */
 const UNKNOWN: FileSystem = { ...NETWORK, name: "an unknown file system", exactTails: true };

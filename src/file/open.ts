@@ -20,7 +20,7 @@ import {
 import { ioError, unwrap } from "../errors.ts";
 import { type Access, limitedOf } from "../permissions.ts";
 import { FileName } from "./file_name.ts";
-import { type FileSystem, fileSystemOf } from "./file_system.ts";
+import { explain, type FileSystem, fileSystemOf } from "./file_system.ts";
 import { OpenFile } from "./open_file.ts";
 import { demandDescriptor, demandName, findPermitted } from "./permitted.ts";
 import { type StatFacts, statNow } from "./stat.ts";
@@ -142,7 +142,10 @@ async function describe(
   // What was made by somebody else in the last moment may have bytes in it.
   const created = made && facts.size === 0n;
   const emptied = request.truncate && !created;
-  if (emptied) unwrap(await run(engine, { op: "truncate", fd, length: 0 }), "truncate", path);
+  if (emptied) {
+    const result = await run(engine, { op: "truncate", fd, length: 0 });
+    if (result < 0) throw ioError(-result, "truncate", path, explain(fileSystem, -result));
+  }
   const ownsSize = created || emptied;
   return new OpenFile({
     engine,

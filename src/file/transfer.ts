@@ -4,6 +4,7 @@
 import { Errno, MAX_TRANSFER, RWF_DONTCACHE } from "../engine/linux.ts";
 import type { Block, Completion, Memory } from "../engine/operation.ts";
 import { type DmaError, ioError } from "../errors.ts";
+import { explain } from "./file_system.ts";
 import type { OpenFile } from "./open_file.ts";
 import { exactSize, parseStat } from "./stat.ts";
 
@@ -187,7 +188,9 @@ export class Transfer implements Completion {
     const at = this.#range.position + Math.max(this.#done, this.#furthest);
     const stops = this.#stalled > 0 || this.#done > 0 ? `the ${this.#op} stops at ${at}` : "";
     const refused = errno === Errno.EINVAL && this.#direct;
-    const detail = refused ? `Direct I/O, which was required, is refused at ${at}` : stops;
+    const detail = refused
+      ? `Direct I/O, which was required, is refused at ${at}`
+      : explain(this.#file.fileSystem, errno) || stops;
     this.#error = ioError(errno, this.#op, path, detail);
     this.#end(-errno);
   }

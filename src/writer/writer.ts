@@ -10,7 +10,7 @@ import { type FileBlock, readBlock, readBlockNow } from "../file/block.ts";
 import { closeFile, giveUpFile } from "../file/close.ts";
 import { cutToContent, exceedsContent } from "../file/cut.ts";
 import type { AttachedWriter, OpenFile } from "../file/open_file.ts";
-import { exactSize, sizeOf, statNow } from "../file/stat.ts";
+import { sizeNow, sizeOf } from "../file/stat.ts";
 import { Transfer } from "../file/transfer.ts";
 import { Preallocator } from "./preallocator.ts";
 import { SyncQueue } from "./sync_queue.ts";
@@ -194,7 +194,7 @@ export class Writer implements AttachedWriter {
     const { file } = this;
     // Writes past this writer may be under way.
     while (file.engine.counters.inFlight > 0 && file.engine.waitNow(LONGEST_WAIT_MS));
-    const start = this.#startIn(exactSize(statNow(file.engine, file.fd, file.path), file.path));
+    const start = this.#startIn(sizeNow(file.engine, file.fd, file.path));
     const inside = start % file.blockSize;
     const head = inside > 0 ? readBlockNow(file, start - inside).bytes : NO_BYTES;
     this.#open(start, head.subarray(0, inside));
