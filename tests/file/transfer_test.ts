@@ -28,6 +28,7 @@ function openScripted(engine: ScriptedEngine, requiresDirect = false): OpenFile 
     inode: BigInt(fd),
     created: false,
     ownsSize: false,
+    atomicWrite: { min: 0, max: 0 },
     fileSystem: DISK,
     requiresDirect,
     appends: false,

@@ -47,6 +47,7 @@ export class Rig {
       size,
       created: false,
       ownsSize: false,
+      atomicWrite: { min: 0, max: 0 },
       fileSystem: DISK,
       requiresDirect: false,
       appends: false,

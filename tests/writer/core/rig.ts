@@ -171,6 +171,7 @@ export class Rig {
       inode: 1n,
       created: false,
       ownsSize: content.length === 0 && start === 0,
+      atomicWrite: { min: 0, max: 0 },
       fileSystem: DISK,
       requiresDirect: false,
       appends: false,
