@@ -41,6 +41,11 @@ export interface Engine {
   openDirectoryNow(path: string): number;
   /** Opens the working directory with O_PATH, at once: it never has to be looked up. */
   openWorkingDirectory(): number;
+  /**
+   * Says whether calls for the files of a descriptor's device may wait for a server or a program: they run on threads then,
+   * and never within a submission.
+   */
+  setThreaded(fd: number, threaded: boolean): void;
   /** Sets the status flags of a descriptor (`F_SETFL`), as O_DIRECT. Returns 0 or `-errno`. */
   setFlags(fd: number, flags: number): number;
   /** The path that a descriptor really leads to; undefined where /proc is not to be had or it is not UTF-8. */

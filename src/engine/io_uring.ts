@@ -176,7 +176,9 @@ export class IoUringEngine extends KernelEngine {
     const { opcode } = request.sqe;
     // A descriptor that the ring closes is still there for a moment after its completion.
     const isForThread = opcode === Opcode.CLOSE || opcode >= FIRST_BLOCKING_ONLY;
-    if (isForThread || this.#broken || !this.ring.supported[opcode]) {
+    if (
+      isForThread || this.#broken || !this.ring.supported[opcode] || this.isThreaded(request)
+    ) {
       this.callOnThread(request);
       return;
     }

@@ -87,6 +87,8 @@ export abstract class KernelEngine implements Engine {
   readonly #pauses = new Set<Pause>();
   /** The devices of descriptors, as statx(2) showed them. */
   readonly #devices = new Map<number, number>();
+  /** What {@linkcode setThreaded} was told, by device. */
+  readonly #threaded = new Map<number, boolean>();
 
   constructor(shim: Shim, budget: BufferBudget, calls: ThreadCalls, registrar?: Registrar) {
     this.shim = shim;
@@ -137,7 +139,12 @@ export abstract class KernelEngine implements Engine {
   /** Counts one result and gives it to whoever waits for it. */
   protected settle({ operation, completion, paths }: Request, result: number): void {
     if (paths) this.release(paths);
-    if (operation.op === "open" && result >= 0) this.shim.resources.trackDescriptor(result);
+    if (operation.op === "open" && result >= 0) {
+      this.shim.resources.trackDescriptor(result);
+      // What is opened is on its directory's device, unless statNow shows another one.
+      const device = this.#devices.get(operation.directory);
+      if (device !== undefined) this.#devices.set(result, device);
+    }
     this.#count(operation, completion, result);
   }
 
@@ -152,12 +159,31 @@ export abstract class KernelEngine implements Engine {
     }
   }
 
+  setThreaded(fd: number, threaded: boolean): void {
+    const device = this.#devices.get(fd);
+    if (device !== undefined) this.#threaded.set(device, threaded);
+  }
+
+  /** The device that a request is for; undefined where none of its descriptors was looked at. */
+  #deviceOf({ operation, sqe }: Request): number | undefined {
+    return this.#devices.get("fd" in operation ? operation.fd : sqe.fd);
+  }
+
+  /**
+   * Whether a request belongs on a thread. On a device that nothing is known of yet opening does: where the name is in the
+   * kernel's cache a ring opens within the submission, and some file systems ask a server for that.
+   */
+  protected isThreaded(request: Request): boolean {
+    const device = this.#deviceOf(request);
+    if (device === undefined) return false;
+    return this.#threaded.get(device) ?? request.operation.op === "open";
+  }
+
   /** Makes the call of a request on one of Deno's threads, and settles it. */
   protected callOnThread(request: Request): void {
     const { operation, sqe } = request;
-    const fd = "fd" in operation ? operation.fd : sqe.fd;
-    const device = this.#devices.get(fd) ?? -1;
-    if (operation.op === "close") this.#devices.delete(fd);
+    const device = this.#deviceOf(request) ?? -1;
+    if (operation.op === "close") this.#devices.delete(operation.fd);
     const ended = (result: number) => {
       this.counters.wakeups++;
       this.settle(request, result);

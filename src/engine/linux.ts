@@ -20,6 +20,7 @@ export const Errno = {
   EINVAL: 22,
   EFBIG: 27,
   ENOSPC: 28,
+  ESPIPE: 29,
   EROFS: 30,
   ENAMETOOLONG: 36,
   ENOSYS: 38,

@@ -5,8 +5,9 @@ import type { Engine } from "../engine/engine.ts";
 import { Errno } from "../engine/linux.ts";
 import { ioError, unwrap } from "../errors.ts";
 import { FileName } from "./file_name.ts";
+import { fileSystemOf } from "./file_system.ts";
 import { assertMayReplace, assertReplaceable } from "./replaceable.ts";
-import type { StatFacts } from "./stat.ts";
+import { type StatFacts, statNow } from "./stat.ts";
 import type { OpenFile, Publication } from "./open_file.ts";
 import { accessOf, openName, type OpenRequest } from "./open.ts";
 import { assertStillPermitted, findPermitted } from "./permitted.ts";
@@ -24,7 +25,8 @@ export async function openAtomic(
   try {
     const replaced = await assertReplaceable(target);
     await target.directory.prepareSync(path);
-    const file = await openUnnamed(target, request) ?? await openTemporary(target, request);
+    const unnamed = await keepsUnnamed(target) ? await openUnnamed(target, request) : undefined;
+    const file = unnamed ?? await openTemporary(target, request);
     file.descriptor.path = path;
     if (replaced) await assertOwn(file, target, replaced);
     return file;
@@ -43,6 +45,13 @@ async function assertOwn(file: OpenFile, target: FileName, replaced: StatFacts):
     await file.descriptor.close().catch(() => {});
     throw error;
   }
+}
+
+/** Whether a file without a name may be trusted to keep the one that it is given. */
+async function keepsUnnamed({ directory: { engine, fd }, path }: FileName): Promise<boolean> {
+  const fileSystem = await fileSystemOf(engine, fd, statNow(engine, fd, path), path);
+  engine.setThreaded(fd, fileSystem.onThreads);
+  return fileSystem.keepsUnnamed;
 }
 
 /** Undefined where the file system has no files without a name. */

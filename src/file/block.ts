@@ -1,5 +1,6 @@
 // Whole blocks of a file, for whoever writes a part of one.
 
+import { Errno } from "../engine/linux.ts";
 import { unwrap } from "../errors.ts";
 import type { OpenFile } from "./open_file.ts";
 import { transfer } from "./transfer.ts";
@@ -30,7 +31,12 @@ export function readBlockNow(file: OpenFile, position: number): FileBlock {
   const memory = engine.acquire(length);
   try {
     const range = { memory, offset: 0, length, position };
-    const read = unwrap(engine.runNow({ op: "read", fd, ...range }), "read", path);
+    const operation = { op: "read", fd, ...range } as const;
+    let result = engine.runNow(operation);
+    if (result === -Errno.EINVAL && file.direct && file.leaveDirect()) {
+      result = engine.runNow(operation);
+    }
+    const read = unwrap(result, "read", path);
     return copyOf(memory.bytes, read, length);
   } finally {
     engine.release(memory);

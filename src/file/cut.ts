@@ -1,5 +1,8 @@
 // Cuts off what this module put behind a file's content: reserved space and the padding of the last block.
 
+import { run } from "../engine/engine.ts";
+import { ioError } from "../errors.ts";
+import { explain } from "./file_system.ts";
 import type { OpenFile } from "./open_file.ts";
 import { statNow } from "./stat.ts";
 
@@ -57,8 +60,9 @@ export function cutPadding(file: OpenFile, contentEnd: number): Promise<void> {
 }
 
 async function truncate(file: OpenFile, length: number): Promise<void> {
-  const { descriptor, fd } = file;
-  await descriptor.call("truncate", { op: "truncate", fd, length });
+  const { engine, fd, fileSystem, path } = file;
+  const result = await run(engine, { op: "truncate", fd, length });
+  if (result < 0) throw ioError(-result, "truncate", path, explain(fileSystem, -result));
   file.length.truncated(length);
   file.changes++;
 }

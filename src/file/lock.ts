@@ -12,9 +12,11 @@ const LONGEST_PAUSE_MS = 50;
 /** Resolves to whether the lock was given. */
 export async function tryLock(file: OpenFile, exclusive: boolean): Promise<boolean> {
   const operation = (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB;
-  const { descriptor, engine, fd } = file;
+  const { descriptor, engine, fd, fileSystem } = file;
   const result = await descriptor.use("lock", () => run(engine, { op: "lock", fd, operation }));
-  if (result === -Errno.EAGAIN) return false;
+  const isHeld = result === -Errno.EAGAIN ||
+    (result === -Errno.EACCES && fileSystem.heldLockIsDenied);
+  if (isHeld) return false;
   unwrap(result, "lock", file.path);
   return true;
 }

@@ -20,7 +20,7 @@ import {
 import { ioError, unwrap } from "../errors.ts";
 import { type Access, limitedOf } from "../permissions.ts";
 import { FileName } from "./file_name.ts";
-import { type FileSystem, fileSystemOf } from "./file_system.ts";
+import { explain, type FileSystem, fileSystemOf } from "./file_system.ts";
 import { OpenFile } from "./open_file.ts";
 import { demandDescriptor, demandName, findPermitted } from "./permitted.ts";
 import { type StatFacts, statNow } from "./stat.ts";
@@ -129,9 +129,11 @@ async function describe(
   const { engine } = name.directory;
   const { path } = name;
   const fileSystem = await assertStores(engine, fd, facts, path);
+  engine.setThreaded(fd, fileSystem.onThreads);
   // An alignment of 0 says that this file has no Direct I/O, though O_DIRECT can be set: so on ext4 with data=journal
   // (statx(2), STATX_DIOALIGN).
-  const refused = facts.directMemory === 0 || facts.directOffset === 0 || fileSystem.inMemory;
+  const refused = facts.directMemory === 0 || facts.directOffset === 0 || fileSystem.inMemory ||
+    (fileSystem.directWhereSaid && facts.directMemory === undefined);
   const asks = request.direct !== "off" && !request.append;
   const direct = asks && !refused && engine.setFlags(fd, O_DIRECT) >= 0;
   if (request.direct === "require" && !direct) {
@@ -140,14 +142,19 @@ async function describe(
   // What was made by somebody else in the last moment may have bytes in it.
   const created = made && facts.size === 0n;
   const emptied = request.truncate && !created;
-  if (emptied) unwrap(await run(engine, { op: "truncate", fd, length: 0 }), "truncate", path);
+  if (emptied) {
+    const result = await run(engine, { op: "truncate", fd, length: 0 });
+    if (result < 0) throw ioError(-result, "truncate", path, explain(fileSystem, -result));
+  }
   const ownsSize = created || emptied;
   return new OpenFile({
     engine,
     fd,
     path,
     name: request.unnamed ? undefined : name,
+    fileSystem,
     direct,
+    requiresDirect: request.direct === "require",
     memoryAlignment: (direct && facts.directMemory) || SAFE_ALIGNMENT,
     alignment: (direct && facts.directOffset) || SAFE_ALIGNMENT,
     // The kernel takes it for Direct I/O only.
@@ -162,7 +169,6 @@ async function describe(
     size: ownsSize ? 0 : Number(facts.size),
     created: made && !request.unnamed,
     ownsSize,
-    extendsFreely: fileSystem.extendsFreely,
   });
 }
 

@@ -6,6 +6,7 @@ import { ioError, unwrap } from "../errors.ts";
 import { Descriptor } from "./descriptor.ts";
 import { FileLength } from "./file_length.ts";
 import type { FileIdentity, FileName } from "./file_name.ts";
+import type { FileSystem } from "./file_system.ts";
 
 /** What opening found out. */
 export interface OpenFileFacts extends FileIdentity {
@@ -14,8 +15,11 @@ export interface OpenFileFacts extends FileIdentity {
   readonly path: string;
   /** Where it was opened; undefined for a file that never has a name. */
   readonly name: FileName | undefined;
+  readonly fileSystem: FileSystem;
   /** Whether I/O goes past the page cache. */
   readonly direct: boolean;
+  /** Whether it must. */
+  readonly requiresDirect: boolean;
   /** What Direct I/O wants the address of a buffer to be a multiple of. */
   readonly memoryAlignment: number;
   /** What Direct I/O wants positions and lengths to be multiples of. */
@@ -31,8 +35,6 @@ export interface OpenFileFacts extends FileIdentity {
   readonly created: boolean;
   /** Whether this open made or emptied the file: nobody else's bytes are in it. */
   readonly ownsSize: boolean;
-  /** Whether writes that extend the file are like any others here, so that moving its end ahead gains nothing. */
-  readonly extendsFreely: boolean;
 }
 
 /** Bounds of a write that is there whole or not at all, in bytes; both 0 where the disk or the file system has none. */
@@ -68,12 +70,19 @@ export class OpenFile implements FileIdentity {
   readonly length: FileLength;
   readonly device: number;
   readonly inode: bigint;
-  readonly direct: boolean;
+  readonly fileSystem: FileSystem;
+  /** Whether I/O goes past the page cache. It ceases to where Direct I/O turns out to be refused. */
+  direct: boolean;
+  readonly requiresDirect: boolean;
   readonly memoryAlignment: number;
   readonly alignment: number;
   readonly atomicWrite: AtomicWrite;
+  /**
+   * What a write must begin and end at a multiple of: any byte where nothing asks for alignment. It stays what it was when
+   * Direct I/O is given up, because buffers are laid out by it.
+   */
+  readonly blockSize: number;
   readonly ownsSize: boolean;
-  readonly extendsFreely: boolean;
   readonly appends: boolean;
   /** Writes go by way of the page cache, which should not keep their pages. */
   dontCache: boolean;
@@ -101,12 +110,14 @@ export class OpenFile implements FileIdentity {
     this.length = new FileLength(facts.size, facts.ownsSize);
     this.device = facts.device;
     this.inode = facts.inode;
+    this.fileSystem = facts.fileSystem;
     this.direct = facts.direct;
+    this.requiresDirect = facts.requiresDirect;
     this.memoryAlignment = facts.memoryAlignment;
     this.alignment = facts.alignment;
     this.atomicWrite = facts.atomicWrite;
+    this.blockSize = facts.direct && !facts.fileSystem.exactTails ? facts.alignment : 1;
     this.ownsSize = facts.ownsSize;
-    this.extendsFreely = facts.extendsFreely;
     this.appends = facts.appends;
     this.dontCache = facts.appends;
     this.readable = facts.readable;
@@ -125,9 +136,15 @@ export class OpenFile implements FileIdentity {
     return this.descriptor.path;
   }
 
-  /** What a write must begin and end at a multiple of: any byte where nothing asks for alignment. */
-  get blockSize(): number {
-    return this.direct ? this.alignment : 1;
+  /**
+   * A transfer past the page cache was refused. Some file systems let O_DIRECT be set and refuse it only then; from now on
+   * everything goes by way of the page cache. Returns whether it does: not where Direct I/O is required.
+   */
+  leaveDirect(): boolean {
+    if (!this.direct) return true;
+    if (this.requiresDirect || this.engine.setFlags(this.fd, 0) < 0) return false;
+    this.direct = false;
+    return true;
   }
 
   /** Whether something was done to the file that no sync has covered. */

@@ -104,6 +104,17 @@ export function statNow(engine: Engine, fd: number, path: string): StatFacts {
   }
 }
 
+/** The length of a file, on the JavaScript thread: asks a server where the file is on one. */
+export function sizeNow(engine: Engine, fd: number, path: string): number {
+  const memory = engine.acquire(STATX_BYTES);
+  try {
+    unwrap(engine.runNow({ op: "stat", fd, memory }), "stat", path);
+    return exactSize(parseStat(memory.bytes), path);
+  } finally {
+    engine.release(memory);
+  }
+}
+
 /** `statx` of a descriptor that is in use, as `parse` reads it. */
 export async function statWith<T>(
   descriptor: Descriptor,

@@ -4,6 +4,7 @@
 import { Errno, MAX_TRANSFER, RWF_DONTCACHE } from "../engine/linux.ts";
 import type { Block, Completion, Memory } from "../engine/operation.ts";
 import { type DmaError, ioError } from "../errors.ts";
+import { explain } from "./file_system.ts";
 import type { OpenFile } from "./open_file.ts";
 import { exactSize, parseStat } from "./stat.ts";
 
@@ -42,6 +43,8 @@ export class Transfer implements Completion {
   #endOfFile = false;
   #error: DmaError | undefined;
   #stat: Block | undefined;
+  /** Whether the last attempt went past the page cache. */
+  #direct = false;
 
   /** `ended` gets the bytes moved, or `-errno`; then {@linkcode error} says more. `flags` are `RWF_*` of a write. */
   constructor(
@@ -78,6 +81,7 @@ export class Transfer implements Completion {
     const { engine, fd, direct, dontCache } = this.#file;
     const { memory } = this.#range;
     const done = this.#done;
+    this.#direct = direct;
     const offset = this.#range.offset + done;
     const length = Math.min(this.#range.length - done, MAX_TRANSFER);
     const position = this.#range.position + done;
@@ -103,6 +107,9 @@ export class Transfer implements Completion {
 
   #judgeError(errno: number): void {
     if (PASSING.has(errno)) return this.#retry(errno);
+    // An atomic write is refused for its own reasons.
+    const refusesDirect = errno === Errno.EINVAL && this.#direct && this.#flags === 0;
+    if (refusesDirect) return this.#file.leaveDirect() ? this.start() : this.#fail(errno);
     // Only some file systems know how to do without the pages.
     const pagesStay = errno === Errno.EOPNOTSUPP && this.#op === "write" && this.#file.dontCache;
     if (!pagesStay) return this.#fail(errno);
@@ -179,7 +186,11 @@ export class Transfer implements Completion {
   #fail(errno: number): void {
     const { path } = this.#file;
     const at = this.#range.position + Math.max(this.#done, this.#furthest);
-    const detail = this.#stalled > 0 || this.#done > 0 ? `the ${this.#op} stops at ${at}` : "";
+    const stops = this.#stalled > 0 || this.#done > 0 ? `the ${this.#op} stops at ${at}` : "";
+    const refused = errno === Errno.EINVAL && this.#direct;
+    const detail = refused
+      ? `Direct I/O, which was required, is refused at ${at}`
+      : explain(this.#file.fileSystem, errno) || stops;
     this.#error = ioError(errno, this.#op, path, detail);
     this.#end(-errno);
   }

@@ -10,7 +10,7 @@ import { type FileBlock, readBlock, readBlockNow } from "../file/block.ts";
 import { closeFile, giveUpFile } from "../file/close.ts";
 import { cutToContent, exceedsContent } from "../file/cut.ts";
 import type { AttachedWriter, OpenFile } from "../file/open_file.ts";
-import { exactSize, sizeOf, statNow } from "../file/stat.ts";
+import { sizeNow, sizeOf } from "../file/stat.ts";
 import { Transfer } from "../file/transfer.ts";
 import { Preallocator } from "./preallocator.ts";
 import { SyncQueue } from "./sync_queue.ts";
@@ -194,7 +194,7 @@ export class Writer implements AttachedWriter {
     const { file } = this;
     // Writes past this writer may be under way.
     while (file.engine.counters.inFlight > 0 && file.engine.waitNow(LONGEST_WAIT_MS));
-    const start = this.#startIn(exactSize(statNow(file.engine, file.fd, file.path), file.path));
+    const start = this.#startIn(sizeNow(file.engine, file.fd, file.path));
     const inside = start % file.blockSize;
     const head = inside > 0 ? readBlockNow(file, start - inside).bytes : NO_BYTES;
     this.#open(start, head.subarray(0, inside));
@@ -212,12 +212,13 @@ export class Writer implements AttachedWriter {
   }
 
   #open(start: number, head: Uint8Array): void {
-    const { engine, blockSize, extendsFreely } = this.file;
+    const { engine, blockSize, fileSystem } = this.file;
     const { bufferSize, writeBehind, sharesMemory, sizeHint, preallocate } = this.#options;
     this.#start = start;
     // Where extending a file costs nothing, only what was hinted is worth reserving.
-    const ahead = preallocate && (sizeHint > 0 || !extendsFreely);
-    this.#preallocator = new Preallocator(ahead, sizeHint > 0 ? start + sizeHint : 0);
+    const hinted = fileSystem.reserves && sizeHint > 0;
+    const ahead = preallocate && (hinted || !fileSystem.extendsFreely);
+    this.#preallocator = new Preallocator(ahead, hinted ? start + sizeHint : 0);
     this.#queue = new WriteQueue(start, writeBehind);
     this.#tail = new Tail(blockSize, start);
     const budget = sharesMemory ? engine.budget : undefined;

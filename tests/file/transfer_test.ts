@@ -4,13 +4,14 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { DmaError } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
+import { DISK } from "../../src/file/file_system.ts";
 import { OpenFile } from "../../src/file/open_file.ts";
 import { readRange, writeBytes } from "../../src/file/random_access.ts";
 import { pattern } from "../support/bytes.ts";
 import { ScriptedEngine, turn } from "../support/scripted_engine.ts";
 
 /** A file of 5,000 bytes in blocks of 512. */
-function openScripted(engine: ScriptedEngine): OpenFile {
+function openScripted(engine: ScriptedEngine, requiresDirect = false): OpenFile {
   const fd = engine.create(pattern(5000));
   return new OpenFile({
     engine,
@@ -27,7 +28,9 @@ function openScripted(engine: ScriptedEngine): OpenFile {
     inode: BigInt(fd),
     created: false,
     ownsSize: false,
-    extendsFreely: false,
+    atomicWrite: { min: 0, max: 0 },
+    fileSystem: DISK,
+    requiresDirect,
     appends: false,
   });
 }
@@ -108,7 +111,7 @@ Deno.test("Progress gives a transfer all its attempts again", async () => {
 });
 
 Deno.test("An error that says something about the file is final at once", async () => {
-  for (const errno of [Errno.EIO, Errno.ENOSPC, Errno.EINVAL]) {
+  for (const errno of [Errno.EIO, Errno.ENOSPC, Errno.EBADF]) {
     const engine = new ScriptedEngine();
     const file = openScripted(engine);
     const work = readRange(file, 0, 512);
@@ -117,6 +120,48 @@ Deno.test("An error that says something about the file is final at once", async 
     await failed;
     assertEquals(count, 1);
   }
+});
+
+Deno.test("Direct I/O that is refused only by a transfer is given up for the page cache, once", async () => {
+  const engine = new ScriptedEngine();
+  const file = openScripted(engine);
+  const flags: number[] = [];
+  Object.assign(engine, { setFlags: (_: number, given: number) => flags.push(given) * 0 });
+  // Both are under way when the first of them is refused.
+  const work = Promise.all([
+    writeBytes(file, pattern(512), 0),
+    writeBytes(file, pattern(512), 512),
+  ]);
+  await turn();
+  for (const write of engine.pendingOf("write")) engine.fail(write, Errno.EINVAL);
+  await engine.drive(work);
+  assertEquals(
+    engine.file(file.fd).content(0, 1024),
+    new Uint8Array([...pattern(512), ...pattern(512)]),
+  );
+  assertEquals(file.direct, false);
+  assertEquals(flags, [0], "O_DIRECT is taken off once");
+  const refused = assertRejects(() => writeBytes(file, pattern(512), 0), Error, "(os error 22)");
+  await attempts(engine, "write", () => engine.fail(engine.only("write"), Errno.EINVAL));
+  await refused;
+});
+
+Deno.test("Direct I/O that is required and refused by a transfer is an error that says so", async () => {
+  const engine = new ScriptedEngine();
+  const file = openScripted(engine, true);
+  const refused = assertRejects(
+    () => writeBytes(file, pattern(512), 0),
+    Error,
+    "(os error 22): write 'scripted': Direct I/O, which was required, is refused",
+  );
+  const { count } = await attempts(
+    engine,
+    "write",
+    () => engine.fail(engine.only("write"), Errno.EINVAL),
+  );
+  await refused;
+  assertEquals(count, 1);
+  assertEquals(file.direct, true);
 });
 
 Deno.test("A read of a file that was cut meanwhile gives what there is", async () => {

@@ -151,6 +151,8 @@ export class ScriptedEngine extends HoldingEngine implements Engine {
     return this.create();
   }
 
+  setThreaded(): void {}
+
   setFlags(): number {
     return 0;
   }

@@ -1,6 +1,7 @@
 // A read-ahead core on a scripted engine, with what must be true after every single event.
 
 import { assert, assertEquals } from "@std/assert";
+import { DISK } from "../../../src/file/file_system.ts";
 import { OpenFile } from "../../../src/file/open_file.ts";
 import { ReadAhead, type ReadAheadOptions } from "../../../src/reader/read_ahead.ts";
 import { pattern } from "../../support/bytes.ts";
@@ -46,7 +47,9 @@ export class Rig {
       size,
       created: false,
       ownsSize: false,
-      extendsFreely: false,
+      atomicWrite: { min: 0, max: 0 },
+      fileSystem: DISK,
+      requiresDirect: false,
       appends: false,
     });
     const { budget } = options;

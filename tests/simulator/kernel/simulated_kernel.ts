@@ -206,6 +206,10 @@ export class SimulatedKernel implements Engine {
     return this.#noted(this.descriptors.open(tree.workingDirectory, O_PATH | O_DIRECTORY));
   }
 
+  setThreaded(fd: number): void {
+    this.#standing(fd, "setThreaded");
+  }
+
   setFlags(fd: number, flags: number): number {
     const { kind, faults } = this.#options;
     this.#standing(fd, "setFlags");

@@ -3,6 +3,7 @@
 import { assert, assertEquals, AssertionError } from "@std/assert";
 import { Buffer } from "node:buffer";
 import type { DmaError } from "../../../src/errors.ts";
+import { DISK } from "../../../src/file/file_system.ts";
 import { OpenFile } from "../../../src/file/open_file.ts";
 import type { Memory } from "../../../src/engine/operation.ts";
 import type { BufferBudget } from "../../../src/engine/buffer_budget.ts";
@@ -170,7 +171,9 @@ export class Rig {
       inode: 1n,
       created: false,
       ownsSize: content.length === 0 && start === 0,
-      extendsFreely: false,
+      atomicWrite: { min: 0, max: 0 },
+      fileSystem: DISK,
+      requiresDirect: false,
       appends: false,
     });
     this.file.synced = this.file.changes;
