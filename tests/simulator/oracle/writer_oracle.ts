@@ -86,7 +86,10 @@ export class WriterOracle {
   /** It has found where to start. */
   opened(): void {
     if (this.isOpened || this.end || this.#failure) return;
-    this.#startAt(this.stream.nextPos - this.given.length);
+    const { nextPos, currentFlushedPos } = this.stream;
+    const start = nextPos - this.given.length;
+    // Chunks of a stream that fails are given, and not waiting any more. Nothing was written yet.
+    this.#startAt(this.#sizesSeen.has(start) ? start : currentFlushedPos);
   }
 
   /** It writes for the first time: what it writes shows where it has started. */
