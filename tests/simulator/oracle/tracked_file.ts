@@ -382,14 +382,16 @@ export class TrackedFile {
 
   // ---- what stands there ------------------------------------------------------------------------------------------
 
+  /** What a writer was given and has not flushed may be in the file or not. */
+  leaveUnflushedOpen({ flushed, start, given }: WriterOracle): void {
+    if (flushed >= this.expected.end) return;
+    this.expected.leaveOpen(flushed, given.slice(flushed - start, Infinity));
+  }
+
   /** Compares the file with what may be in it. */
   check(promise: "writer 4" | "writer 7" | "writer 11" | "file"): void {
     const { expected, view } = this;
-    for (const { flushed, start, given } of this.writers) {
-      if (flushed < expected.end) {
-        expected.leaveOpen(flushed, given.slice(flushed - start, Infinity));
-      }
-    }
+    for (const writer of this.writers) this.leaveUnflushedOpen(writer);
     if (view.size < expected.end) {
       throw new Violation(
         promise,

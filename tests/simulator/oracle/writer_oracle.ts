@@ -202,7 +202,11 @@ export class WriterOracle {
   /** It failed, or was aborted: what was flushed is in the file. With `cut` nothing stands behind that. */
   gaveUp(cut: boolean): void {
     if (this.end) return;
-    if (this.isOpened) this.poll();
+    if (this.isOpened) {
+      this.poll();
+      // Somebody may have written behind it: what it had in flight is not cut off then.
+      this.file.leaveUnflushedOpen(this);
+    }
     this.#leave("failed");
     this.file.check("writer 7");
     const { expected, view } = this.file;
