@@ -68,8 +68,8 @@ export class FileLength {
 
   /** Runs work that writes up to `end` at most, when no truncate waits or runs. */
   async withWrite<T>(end: number, work: () => Promise<T>): Promise<T> {
-    // Without a wait where there is none: the work begins at once then.
-    if (this.truncating) await this.untruncated();
+    // Without a wait where there is none: the work begins at once then. After a wait the next truncate may be there.
+    while (this.truncating) await this.untruncated();
     this.beginWrite(end);
     try {
       return await work();

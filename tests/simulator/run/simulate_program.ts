@@ -7,8 +7,7 @@ import { Violation } from "../oracle/promises.ts";
 import type { Finalizers } from "../program/finalizers.ts";
 import { generate } from "../program/generator.ts";
 import { Session } from "../program/session.ts";
-import type { Program } from "../program/steps.ts";
-import { describeStep } from "../program/steps.ts";
+import { describeStep, type Program, type Step } from "../program/steps.ts";
 import { Random } from "../random.ts";
 import { SimulatedWorld } from "../simulated_world.ts";
 import { endAll, runTask } from "./tasks.ts";
@@ -80,10 +79,11 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   globalThis.addEventListener("unhandledrejection", onRejection);
   const pace = random.fork();
   const run = async () => {
+    const seed = pace.seed();
+    const began = (step: Step) => trace?.(`  ${describeStep(step)}`);
     const tasks = Array.from(
       { length: program.tasks },
-      (_, task) =>
-        runTask(session, program, task, pace, (step) => trace?.(`  ${describeStep(step)}`)),
+      (_, task) => runTask(session, program, task, seed, began),
     );
     await Promise.all(tasks);
     if (random.chance(0.5)) world.calm();
