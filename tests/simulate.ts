@@ -24,7 +24,9 @@ function read() {
 
 function numberOf(name: string, text: string): number {
   const value = Number(text);
-  if (text === "" || !(value >= 0)) throw new TypeError(`--${name} must be a number, not '${text}'`);
+  if (text === "" || !(value >= 0)) {
+    throw new TypeError(`--${name} must be a number, not '${text}'`);
+  }
   return value;
 }
 

@@ -333,7 +333,10 @@ export class TrackedFile {
     }
     this.touchPastWriters(Math.min(length, expected.end), Infinity);
     this.durable.mayBeTruncated(length);
+    const { end } = expected;
     expected.truncated(length);
+    // A writer that makes it longer afterwards cannot know of it: what stood behind the writer may come back as zeros.
+    if (this.writers.size > 0) expected.mayExtendTo(end);
   }
 
   #isRecalled(position: number, byte: number | undefined): boolean {
@@ -405,7 +408,7 @@ export class TrackedFile {
   }
 
   /** The file is exactly as long as it should be. */
-  checkLength(promise: "writer 4" | "writer 7" | "file"): void {
+  checkLength(promise: "writer 4" | "writer 7" | "normal end"): void {
     const { expected: { end, longest }, view: { size } } = this;
     if (size >= end && size <= longest) return;
     throw new Violation(promise, `the file has ${size} bytes, right is ${end}`);

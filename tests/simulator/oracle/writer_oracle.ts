@@ -32,6 +32,8 @@ export class ByteLog {
 /** How a writer was opened. */
 export interface WriterFacts {
   readonly append: boolean;
+  /** Every write goes to the end of the file as it then is. */
+  readonly appendsAlways: boolean;
   readonly position: number;
   readonly preallocate: boolean;
   readonly sizeHint: number;
@@ -61,7 +63,7 @@ export class WriterOracle {
   ending = false;
   closes = false;
   end: WriterEnd | undefined;
-  /** Reasons of aborts: what waits when one comes together with a failure gets either. */
+  /** Reasons of aborts. */
   readonly reasons: Set<unknown> = new Set();
   #failure: { readonly reason: unknown } | undefined;
   readonly #sizesSeen: Set<number>;
@@ -178,7 +180,8 @@ export class WriterOracle {
 
   /** A call was told of a failure. The first one is the only one. */
   failed(reason: unknown): void {
-    this.#failure ??= { reason };
+    // What waits when an abort comes together with a failure gets either.
+    if (!this.#failure || this.reasons.has(this.#failure.reason)) this.#failure = { reason };
     if (this.#failure.reason === reason || this.reasons.has(reason)) return;
     this.#break("writer 6", `${this.#failure.reason} came first, then ${reason}`);
   }
@@ -196,7 +199,7 @@ export class WriterOracle {
       this.#break("writer 4", `${this.flushed} is flushed of ${this.givenEnd} given`);
     }
     this.file.check("writer 4");
-    this.#checkLength("writer 4");
+    this.checkLength("writer 4");
   }
 
   /** It failed, or was aborted: what was flushed is in the file. With `cut` nothing stands behind that. */
@@ -211,7 +214,7 @@ export class WriterOracle {
     this.file.check("writer 7");
     const { expected, view } = this.file;
     if (!cut) expected.mayExtendTo(view.size);
-    this.#checkLength("writer 7");
+    this.checkLength("writer 7");
   }
 
   #leave(end: WriterEnd): void {
@@ -220,9 +223,10 @@ export class WriterOracle {
   }
 
   /** Others at work on the file may have it longer for now. */
-  #checkLength(promise: "writer 4" | "writer 7"): void {
+  checkLength(promise: "writer 4" | "writer 7" | "normal end"): void {
     const { file } = this;
-    const alone = file.writers.size === 0 && file.claims.size === 0 && file.reserves.size === 0 &&
+    const others = [...file.writers].filter((writer) => writer !== this);
+    const alone = others.length === 0 && file.claims.size === 0 && file.reserves.size === 0 &&
       file.truncates.size === 0;
     if (alone) file.checkLength(promise);
   }

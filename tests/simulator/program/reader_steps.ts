@@ -75,6 +75,7 @@ async function readOnce(session: Session, reader: OpenReader, view: number): Pro
       // It is the consumer's for good.
       bytes.fill(0);
     },
+    failed: () => reader.over = true,
   });
   return isThere;
 }

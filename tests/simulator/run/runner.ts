@@ -39,33 +39,42 @@ export function addTally(sum: Tally, { programs, operations, faults, cuts }: Tal
 
 /** Runs programs over one loaded module. An isolate has one runner. */
 export class Runner {
-  readonly #module: LoadedModule;
+  #module: LoadedModule;
   readonly #finalizers: Finalizers;
+  readonly #changes: readonly Change[];
 
-  private constructor(module: LoadedModule, finalizers: Finalizers) {
+  private constructor(
+    module: LoadedModule,
+    finalizers: Finalizers,
+    changes: readonly Change[],
+  ) {
     this.#module = module;
     this.#finalizers = finalizers;
+    this.#changes = changes;
   }
 
   /** Makes this isolate deterministic, and loads the module with these changes. */
   static async load(changes: readonly Change[] = []): Promise<Runner> {
     const finalizers = makeDeterministic();
-    return new Runner(await loadModule(changes), finalizers);
+    return new Runner(await loadModule(changes), finalizers, changes);
   }
 
   /** Runs the program of a seed, or these steps of it. */
-  run(
+  async run(
     seed: number,
     steps?: readonly number[],
     trace?: (line: string) => void,
   ): Promise<SimulationResult> {
-    return simulate({
+    const result = await simulate({
       seed,
       steps,
       trace,
       module: this.#module,
       finalizers: this.#finalizers,
     });
+    // The module still knows the files that a program has left open.
+    if (result.failure) this.#module = await loadModule(this.#changes, true);
+    return result;
   }
 
   /** The fewest steps with which the program of a seed still breaks the same promise. */
