@@ -35,6 +35,11 @@ export class FileLength {
     return this.#truncating > 0;
   }
 
+  /** Whether a write, an allocation or a truncate waits or runs. */
+  get isChanging(): boolean {
+    return this.truncating || this.#writing > 0;
+  }
+
   /** Resolves when no truncate waits or runs. */
   async untruncated(): Promise<void> {
     while (this.truncating) await (this.#writable ??= Promise.withResolvers()).promise;

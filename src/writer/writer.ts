@@ -306,7 +306,7 @@ export class Writer implements AttachedWriter {
   flushNow(durable: boolean, deadline: number): void {
     if (this.#failure) throw this.#failure.reason;
     if (this.#phase.name === "opening") this.#openNow();
-    const { length, unsynced, nameIsVolatile } = this.file;
+    const { length } = this.file;
     const end = this.position;
     if (this.#queue.flushed < end) {
       const unread = this.#tail.unread(end, length.contentEnd);
@@ -317,7 +317,7 @@ export class Writer implements AttachedWriter {
       this.#step();
     }
     while (this.#queue.flushed < end) this.waitNow(deadline);
-    if (durable && (unsynced || nameIsVolatile)) this.file.syncNow();
+    if (durable && !this.#isDurable) this.file.syncNow();
   }
 
   /**

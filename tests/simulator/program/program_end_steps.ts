@@ -16,14 +16,12 @@ export function crash(session: Session): void {
   session.module.flushOpenFilesNow(performance.now() + 5000, (text) => warnings.push(text));
   for (const text of warnings) session.trace?.(`  ${text}`);
   session.oracle.guard(() => {
-    const { faults, isLimited } = session.world;
-    const failed = writers.filter(({ oracle }) => oracle.failure).length;
-    if (warnings.length > failed && faults.length === 0 && !isLimited) {
-      throw new Violation("normal end", warnings[0]!);
-    }
-    if (warnings.length > 0) return;
+    // A writer that has failed has not everything, and need not have told anybody yet.
+    if (session.world.faults.length > 0 || session.world.isLimited) return;
+    if (session.slots.some(({ handle }) => handle?.closing)) return;
+    if (warnings.length > 0) throw new Violation("normal end", warnings[0]!);
     for (const writer of writers) {
-      if (writer.oracle.ending) continue;
+      if (writer.oracle.ending || writer.oracle.failure) continue;
       checkFlushed("normal end", writer);
       if (session.cutsAreSure) writer.oracle.checkLength("normal end");
     }

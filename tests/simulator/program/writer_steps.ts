@@ -289,7 +289,6 @@ export function flushNow(session: Session, slot: Slot, { durable }: Of<"flush no
   } catch (error) {
     return contract.guard(() => {
       session.explain({ name: "flushSync", ...excuseOf(writer), misuse: oracle.ending }, error);
-      noteFailure(writer, error);
     });
   }
   contract.guard(() => {
