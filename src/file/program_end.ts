@@ -53,11 +53,14 @@ export function flushOpenFilesNow(deadline: number, warn: (message: string) => v
   for (const [file, writing] of open) {
     if (file.publication || !file.writer) continue;
     try {
-      writing?.flushNow(false, deadline);
+      try {
+        writing?.flushNow(false, deadline);
+      } finally {
+        cutNow(file, deadline);
+      }
     } catch (error) {
       warn(`'${file.path}' does not have everything that was written to it: ${error}`);
     }
-    cutNow(file, deadline);
   }
 }
 
