@@ -439,6 +439,8 @@ export class Writer implements AttachedWriter {
   };
 
   readonly #cutAfterFailure = (): Promise<void> | undefined => {
+    // A writer that never opened has made nothing longer, and has not found out what others have.
+    if (!this.#queue) return undefined;
     return this.#cut()?.catch((error) => this.#cutError = error);
   };
 

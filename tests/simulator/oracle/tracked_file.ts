@@ -334,7 +334,7 @@ export class TrackedFile {
     this.touchPastWriters(Math.min(length, expected.end), Infinity);
     this.durable.mayBeTruncated(length);
     const { end } = expected;
-    expected.truncated(length);
+    this.#resized(length);
     // A writer that makes it longer afterwards cannot know of it: what stood behind the writer may come back as zeros.
     if (this.writers.size > 0) expected.mayExtendTo(end);
   }
@@ -363,7 +363,14 @@ export class TrackedFile {
     const from = Math.min(length, this.expected.end);
     if (!asked) return this.#touch(from, Infinity, true);
     this.touchPastWriters(from, Infinity);
+    this.#resized(length);
+  }
+
+  #resized(length: number): void {
     this.expected.truncated(length);
+    for (const writer of this.writers) {
+      writer.leastTruncated = Math.min(writer.leastTruncated, length);
+    }
   }
 
   #judgeAllocate({ mode, position, length }: { mode: number; position: number; length: number }) {
@@ -386,9 +393,11 @@ export class TrackedFile {
   // ---- what stands there ------------------------------------------------------------------------------------------
 
   /** What a writer was given and has not flushed may be in the file or not. */
-  leaveUnflushedOpen({ flushed, start, given }: WriterOracle): void {
-    if (flushed >= this.expected.end) return;
-    this.expected.leaveOpen(flushed, given.slice(flushed - start, Infinity));
+  leaveUnflushedOpen({ flushed, start, given, leastTruncated }: WriterOracle): void {
+    // The block in which a truncate ended is written again with all that was given of it.
+    const from = Math.max(start, Math.min(flushed, leastTruncated));
+    if (from >= this.expected.end) return;
+    this.expected.leaveOpen(from, given.slice(from - start, Infinity));
   }
 
   /** Compares the file with what may be in it. */

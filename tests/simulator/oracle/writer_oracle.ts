@@ -56,6 +56,8 @@ export class WriterOracle {
   /** It must not come further: there somebody else's bytes are. */
   wall = Infinity;
   flushed: number;
+  /** The least that the file was truncated to while it was at work. */
+  leastTruncated = Infinity;
   #start: number | undefined;
   /** A pipe is at work: what was given may be more than it will take. */
   piped = false;
@@ -213,7 +215,8 @@ export class WriterOracle {
     this.#leave("failed");
     this.file.check("writer 7");
     const { expected, view } = this.file;
-    if (!cut) expected.mayExtendTo(view.size);
+    // Whose bytes stand at the end of a file that several append to nobody knows.
+    if (!cut || this.facts.appendsAlways) expected.mayExtendTo(view.size);
     this.checkLength("writer 7");
   }
 
