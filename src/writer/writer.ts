@@ -170,14 +170,17 @@ export class Writer implements AttachedWriter {
   async #findStart(): Promise<void> {
     const { file } = this;
     // A size from before another write ended would be taken for the end of the content.
-    const { alone, release } = file.length.holdWrites();
+    const alone = Promise.withResolvers<void>();
+    const release = file.length.holdWrites(() => alone.resolve());
     this.#openNow = () => {
       release();
+      alone.resolve();
       this.#findStartNow();
     };
     let start = 0;
     try {
-      await alone;
+      await alone.promise;
+      if (this.#phase.name !== "opening") return;
       const size = await sizeOf(file.descriptor);
       if (this.#phase.name !== "opening") return;
       start = this.#startIn(size);
@@ -549,12 +552,13 @@ export class Writer implements AttachedWriter {
     if (started) engine.flush();
   }
 
-  async #goOnAfterTruncate(): Promise<void> {
+  #goOnAfterTruncate(): void {
     if (this.#waitingForTruncate || this.#queue.idle) return;
     this.#waitingForTruncate = true;
-    await this.file.length.untruncated();
-    this.#waitingForTruncate = false;
-    this.#step();
+    this.file.length.whenWritable(() => {
+      this.#waitingForTruncate = false;
+      this.#step();
+    });
   }
 
   #startWrite(write: StartedWrite): void {

@@ -20,7 +20,7 @@ export function crash(session: Session): void {
     if (session.world.faults.length > 0 || session.world.isLimited) return;
     const isShutting = session.slots.some(({ handle }) => handle?.closing || handle?.sealing);
     if (isShutting || session.dropped.length > 0) return;
-    if (writers.some(({ oracle: { file } }) => file.truncates.size + file.claims.size > 0)) return;
+    if (writers.some(({ oracle }) => oracle.ending)) return;
     if (warnings.length > 0) throw new Violation("normal end", warnings[0]!);
     for (const writer of writers) {
       if (writer.oracle.ending || writer.oracle.failure) continue;

@@ -11,8 +11,6 @@ import type { Action, WriterChoice, WriterEnding } from "./steps.ts";
 
 type Of<Name extends Action["do"]> = Extract<Action, { do: Name }>;
 
-const ETIMEDOUT = 110;
-
 /** Puts a writer on the file of a slot. */
 export function openWriter(session: Session, slot: Slot, wanted: WriterChoice): Promise<void> {
   const { handle } = slot;
@@ -286,13 +284,10 @@ export function flushNow(session: Session, slot: Slot, { durable }: Of<"flush no
   const { oracle: contract } = session;
   const since = contract.now();
   const name = session.standingName(handle);
-  const { truncates, claims } = oracle.file;
-  // A truncate that is under way ends only when the program goes on.
-  const errnos = truncates.size + claims.size > 0 ? [ETIMEDOUT] : [];
   try {
     stream.flushSync({ durable });
   } catch (error) {
-    const excuse = { ...excuseOf(writer), errnos, misuse: oracle.ending };
+    const excuse = { ...excuseOf(writer), misuse: oracle.ending };
     return contract.guard(() => session.explain({ name: "flushSync", ...excuse }, error));
   }
   contract.guard(() => {
