@@ -14,6 +14,12 @@ function sizeNow({ engine, fd, path }: OpenFile): number | undefined {
   }
 }
 
+/** What somebody else appended until now is content: space that is reserved behind it must not hide it. */
+export function keepAppended(file: OpenFile): void {
+  const size = sizeNow(file);
+  if (size !== undefined && size > file.length.sizeUpperBound) file.length.addContent(size);
+}
+
 /** Whether something may stand behind the content that {@linkcode cutToContent} would cut off. */
 export function exceedsContent({ appends, length }: OpenFile): boolean {
   // Where others append too nobody knows whose bytes they are.

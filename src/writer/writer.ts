@@ -320,7 +320,19 @@ export class Writer implements AttachedWriter {
       this.#step();
     }
     while (this.#queue.flushed < end) this.waitNow(deadline);
-    if (durable && !this.#isDurable) this.file.syncNow();
+    if (durable && !this.#isDurable) this.#syncNow();
+  }
+
+  #syncNow(): void {
+    // The descriptor may be closed, and its number another file's.
+    if (this.file.writer !== this) throw closedError("sync");
+    try {
+      this.file.syncNow();
+    } catch (error) {
+      // What was not written is thrown away: another sync would succeed and mean nothing.
+      this.fail(error);
+      throw error;
+    }
   }
 
   /**
