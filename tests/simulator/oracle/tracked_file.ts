@@ -59,6 +59,8 @@ export class TrackedFile {
   #failedPastWriters = false;
   /** A sync failed: another one that succeeds says nothing. */
   syncFailed = false;
+  /** What a sync that failed has thrown away, and nobody has written since. */
+  readonly #lost = new Ranges();
   /** What writers may have read before another process cut it off. */
   readonly #recalled = new SparseBytes();
   readonly #recallable = new Ranges();
@@ -160,7 +162,9 @@ export class TrackedFile {
   /** The bytes of these ranges are durable, and the size where given: but for what is being changed. */
   promise(ranges: Iterable<Range>, size?: number): void {
     if (this.#failedPastWriters) return;
-    this.durable.promise(this.expected, ranges, size);
+    const kept = new Ranges(...ranges);
+    kept.removeAll(this.#lost);
+    this.durable.promise(this.expected, kept, size);
     for (const flight of this.#flights) this.#mayChange(flight);
   }
 
@@ -230,12 +234,14 @@ export class TrackedFile {
     this.#syncs.delete(flight);
     if (flight.result! < 0) {
       this.syncFailed = true;
+      this.#lost.add(0, this.expected.end);
       if (this.syncsPastWriters > 0) this.#failedPastWriters = true;
     } else this.#unsynced = this.#unsynced.filter(({ time }) => time > began);
   }
 
   #noteChange(from: number, to: number): void {
     this.#touch(from, to, !this.isClaimed(from, to));
+    this.#lost.remove(from, to);
     if (to > this.view.size) this.touchSize();
   }
 

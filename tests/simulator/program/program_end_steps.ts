@@ -2,7 +2,7 @@
 
 import { Violation } from "../oracle/promises.ts";
 import type { OpenWriter, Session } from "./session.ts";
-import { checkFlushed, finishClose, giveUp } from "./writer_steps.ts";
+import { checkFlushed, finishClose, giveUp, waitsForProgram } from "./writer_steps.ts";
 
 /** The writers of a program that have not ended. */
 function writersOf({ slots }: Session): OpenWriter[] {
@@ -20,7 +20,7 @@ export function crash(session: Session): void {
     if (session.world.faults.length > 0 || session.world.isLimited) return;
     const isShutting = session.slots.some(({ handle }) => handle?.closing || handle?.sealing);
     if (isShutting || session.dropped.length > 0) return;
-    if (writers.some(({ oracle }) => oracle.ending)) return;
+    if (writers.some(({ oracle }) => oracle.ending || waitsForProgram(oracle.file))) return;
     if (warnings.length > 0) throw new Violation("normal end", warnings[0]!);
     for (const writer of writers) {
       if (writer.oracle.ending || writer.oracle.failure) continue;

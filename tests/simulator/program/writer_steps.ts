@@ -2,7 +2,7 @@
 
 import type { DmaStreamWriterOptions } from "../../../mod.ts";
 import { Violation } from "../oracle/promises.ts";
-import { LARGEST_BLOCK } from "../oracle/tracked_file.ts";
+import { LARGEST_BLOCK, type TrackedFile } from "../oracle/tracked_file.ts";
 import { WriterOracle } from "../oracle/writer_oracle.ts";
 import { bytesOf } from "./bytes.ts";
 import { mayPublish, publish } from "./file_steps.ts";
@@ -10,6 +10,8 @@ import type { Handle, OpenWriter, Session, Slot, StandingName } from "./session.
 import type { Action, WriterChoice, WriterEnding } from "./steps.ts";
 
 type Of<Name extends Action["do"]> = Extract<Action, { do: Name }>;
+
+const ETIMEDOUT = 110;
 
 /** Puts a writer on the file of a slot. */
 export function openWriter(session: Session, slot: Slot, wanted: WriterChoice): Promise<void> {
@@ -276,6 +278,11 @@ export function sync(session: Session, slot: Slot, { tail }: Of<"sync">): Promis
   });
 }
 
+/** A truncate that waits for a call of the program begins only when the program goes on. */
+export function waitsForProgram({ claims, reserves }: TrackedFile): boolean {
+  return claims.size + reserves.size > 0;
+}
+
 /** Blocks until what was written is in the file. */
 export function flushNow(session: Session, slot: Slot, { durable }: Of<"flush now">): void {
   const { writer } = slot;
@@ -284,10 +291,11 @@ export function flushNow(session: Session, slot: Slot, { durable }: Of<"flush no
   const { oracle: contract } = session;
   const since = contract.now();
   const name = session.standingName(handle);
+  const errnos = waitsForProgram(oracle.file) ? [ETIMEDOUT] : [];
   try {
     stream.flushSync({ durable });
   } catch (error) {
-    const excuse = { ...excuseOf(writer), misuse: oracle.ending };
+    const excuse = { ...excuseOf(writer), errnos, misuse: oracle.ending };
     return contract.guard(() => session.explain({ name: "flushSync", ...excuse }, error));
   }
   contract.guard(() => {

@@ -2,6 +2,7 @@
 
 import type { Change } from "./module.ts";
 import { addTally, type Failure, newTally, Runner, type Tally } from "./runner.ts";
+import { brokenPromise } from "./shrink.ts";
 
 /** What a Worker is told to do. */
 export interface Order {
@@ -36,7 +37,7 @@ async function runSeeds(order: Order): Promise<Report> {
     failures.push(
       shrinks
         ? await runner.shrink(seed, failure)
-        : { seed, message: failure.message, promise: undefined, steps: [] },
+        : { seed, message: failure.message, promise: brokenPromise(failure), steps: [] },
     );
     if (failures.length >= mostFailures) break;
   }
