@@ -1,6 +1,7 @@
 // Reserves space of a file, and gives it back.
 
 import { FALLOC_FL_KEEP_SIZE } from "../engine/linux.ts";
+import { keepAppended } from "./cut.ts";
 import type { OpenFile } from "./open_file.ts";
 
 /** fallocate(2) with a mode of `FALLOC_FL_*`. */
@@ -13,12 +14,14 @@ export function allocateSpace(
   const { descriptor, fd } = file;
   const end = mode & FALLOC_FL_KEEP_SIZE ? 0 : position + length;
   const operation = { op: "allocate", fd, mode, position, length } as const;
-  return descriptor.use("allocate", () =>
-    file.length.withWrite(end, async () => {
+  return descriptor.use("allocate", () => {
+    if (end > 0) keepAppended(file);
+    return file.length.withWrite(end, async () => {
       try {
         await descriptor.call("allocate", operation);
       } finally {
         file.changes++;
       }
-    }));
+    });
+  });
 }

@@ -22,18 +22,21 @@ export async function openAtomic(
     throw ioError(path === "" ? Errno.ENOENT : Errno.EISDIR, "open", path);
   }
   const target = await findPermitted(engine, path, accessOf(request), FileName.lookUp);
+  let replaced: StatFacts | undefined;
+  let file: OpenFile;
   try {
-    const replaced = await assertReplaceable(target);
+    replaced = await assertReplaceable(target);
     await target.directory.prepareSync(path);
     const unnamed = await keepsUnnamed(target) ? await openUnnamed(target, request) : undefined;
-    const file = unnamed ?? await openTemporary(target, request);
-    file.descriptor.path = path;
-    if (replaced) await assertOwn(file, target, replaced);
-    return file;
+    file = unnamed ?? await openTemporary(target, request);
   } catch (error) {
     target.release();
     throw error;
   }
+  // From here on the file has the name, and releases it.
+  file.descriptor.path = path;
+  if (replaced) await assertOwn(file, target, replaced);
+  return file;
 }
 
 /** Gives the new file up where it could not take the place of somebody else's. */

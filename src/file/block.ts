@@ -1,9 +1,7 @@
 // Whole blocks of a file, for whoever writes a part of one.
 
-import { Errno } from "../engine/linux.ts";
-import { unwrap } from "../errors.ts";
 import type { OpenFile } from "./open_file.ts";
-import { transfer } from "./transfer.ts";
+import { readNow, transfer } from "./transfer.ts";
 
 /** A block that was read. */
 export interface FileBlock {
@@ -27,16 +25,10 @@ export async function readBlock(file: OpenFile, position: number): Promise<FileB
 
 /** As {@linkcode readBlock}, on the JavaScript thread. */
 export function readBlockNow(file: OpenFile, position: number): FileBlock {
-  const { engine, fd, path, blockSize: length } = file;
+  const { engine, blockSize: length } = file;
   const memory = engine.acquire(length);
   try {
-    const range = { memory, offset: 0, length, position };
-    const operation = { op: "read", fd, ...range } as const;
-    let result = engine.runNow(operation);
-    if (result === -Errno.EINVAL && file.direct && file.leaveDirect()) {
-      result = engine.runNow(operation);
-    }
-    const read = unwrap(result, "read", path);
+    const read = readNow(file, { memory, offset: 0, length, position });
     return copyOf(memory.bytes, read, length);
   } finally {
     engine.release(memory);

@@ -1,6 +1,5 @@
 // Cuts off what this module put behind a file's content: reserved space and the padding of the last block.
 
-import { run } from "../engine/engine.ts";
 import { ioError } from "../errors.ts";
 import { explain } from "./file_system.ts";
 import type { OpenFile } from "./open_file.ts";
@@ -16,6 +15,12 @@ function sizeNow({ engine, fd, path }: OpenFile): number | undefined {
   }
 }
 
+/** What somebody else appended until now is content: space that is reserved behind it must not hide it. */
+export function keepAppended(file: OpenFile): void {
+  const size = sizeNow(file);
+  if (size !== undefined && size > file.length.sizeUpperBound) file.length.addContent(size);
+}
+
 /** Whether something may stand behind the content that {@linkcode cutToContent} would cut off. */
 export function exceedsContent({ appends, length }: OpenFile): boolean {
   // Where others append too nobody knows whose bytes they are.
@@ -27,24 +32,21 @@ export function exceedsContent({ appends, length }: OpenFile): boolean {
  * module ever made it has somebody else's bytes behind the content, which stay. Nothing is written meanwhile.
  */
 export function cutToContent(file: OpenFile): Promise<void> {
-  const { length } = file;
-  return length.withTruncate(async () => {
-    if (!exceedsContent(file)) return;
+  return truncateAlone(file, () => {
+    const { length } = file;
+    if (!exceedsContent(file)) return undefined;
     const { contentEnd, sizeUpperBound } = length;
     const size = sizeNow(file);
     // A file that somebody cut to less must not be made longer again.
-    const cuts = size === undefined || (size > contentEnd && size <= sizeUpperBound);
-    if (cuts) await truncate(file, contentEnd);
-    else length.leaveRest();
+    if (size === undefined || (size > contentEnd && size <= sizeUpperBound)) return contentEnd;
+    length.leaveRest();
+    return undefined;
   });
 }
 
 /** Truncates a file that is in use, when nothing else writes to it. All that is left, or added as zeros, is content. */
 export function truncateTo(file: OpenFile, contentEnd: number): Promise<void> {
-  return file.length.withTruncate(async () => {
-    await truncate(file, contentEnd);
-    file.writer?.truncated(contentEnd);
-  });
+  return truncateAlone(file, () => contentEnd, () => file.writer?.truncated(contentEnd));
 }
 
 /** Cuts off the padding that a copy left behind `contentEnd`, where nobody has written there since. */
@@ -52,17 +54,38 @@ export function cutPadding(file: OpenFile, contentEnd: number): Promise<void> {
   const { blockSize, length } = file;
   const padded = Math.ceil(contentEnd / blockSize) * blockSize;
   if (padded === contentEnd) return Promise.resolve();
-  return length.withTruncate(async () => {
+  return truncateAlone(file, () => {
     // Anything else is somebody else's doing. A writer need not cut it: one that closes may have cut already.
-    if (sizeNow(file) !== padded || length.contentEnd > contentEnd) return;
-    await truncate(file, contentEnd);
+    const cuts = sizeNow(file) === padded && length.contentEnd <= contentEnd;
+    return cuts ? contentEnd : undefined;
   });
 }
 
-async function truncate(file: OpenFile, length: number): Promise<void> {
-  const { engine, fd, fileSystem, path } = file;
-  const result = await run(engine, { op: "truncate", fd, length });
-  if (result < 0) throw ioError(-result, "truncate", path, explain(fileSystem, -result));
-  file.length.truncated(length);
-  file.changes++;
+/**
+ * Truncates a file that is in use, when nothing else is under way that changes its length, to what `decide` says then:
+ * undefined where it is to stay. `truncated` is called when it is done.
+ */
+function truncateAlone(
+  file: OpenFile,
+  decide: () => number | undefined,
+  truncated?: () => void,
+): Promise<void> {
+  const { engine, fd, fileSystem, length, path } = file;
+  return new Promise((resolve, reject) => {
+    length.holdWrites((release) => {
+      const contentEnd = decide();
+      const complete = (result: number) => {
+        if (result >= 0 && contentEnd !== undefined) {
+          length.truncated(contentEnd);
+          file.changes++;
+          truncated?.();
+        }
+        release();
+        if (result < 0) reject(ioError(-result, "truncate", path, explain(fileSystem, -result)));
+        else resolve();
+      };
+      if (contentEnd === undefined) complete(0);
+      else engine.submit({ op: "truncate", fd, length: contentEnd }, { complete });
+    });
+  });
 }

@@ -3,16 +3,21 @@
 
 import { assert } from "../assert.ts";
 
+/** A truncate that waits or runs. */
+interface Hold {
+  readonly begin: () => void;
+  begun: boolean;
+}
+
 /** The length of one open file. Everything that writes to the file or truncates it goes through here. */
 export class FileLength {
   #contentEnd: number;
   #sizeUpperBound: number;
   #writing = 0;
-  /** Truncates that wait or run. */
-  #truncating = 0;
-  #truncates: Promise<unknown> = Promise.resolve();
-  #written: PromiseWithResolvers<void> | undefined;
-  #writable: PromiseWithResolvers<void> | undefined;
+  /** Truncates that wait, behind the one that runs. */
+  readonly #holds: Hold[] = [];
+  /** Told when no truncate waits or runs any more. */
+  #whenWritable: (() => void)[] = [];
 
   /** `size` is the file's length; with `reserved` none of it is content. */
   constructor(size: number, reserved = false) {
@@ -32,12 +37,17 @@ export class FileLength {
 
   /** Whether a truncate waits or runs, so that no write may begin. */
   get truncating(): boolean {
-    return this.#truncating > 0;
+    return this.#holds.length > 0;
   }
 
-  /** Resolves when no truncate waits or runs. */
-  async untruncated(): Promise<void> {
-    while (this.truncating) await (this.#writable ??= Promise.withResolvers()).promise;
+  /** Whether a write, an allocation or a truncate waits or runs. */
+  get isChanging(): boolean {
+    return this.truncating || this.#writing > 0;
+  }
+
+  /** Calls `begin` when no truncate waits or runs any more. Only then, and another may have begun before its turn. */
+  whenWritable(begin: () => void): void {
+    this.#whenWritable.push(begin);
   }
 
   /** A write or an allocation up to `end` begins. Not while {@linkcode truncating}. */
@@ -50,9 +60,7 @@ export class FileLength {
   /** It is over. */
   endWrite(): void {
     assert(this.#writing > 0, "a write ends once");
-    if (--this.#writing > 0) return;
-    this.#written?.resolve();
-    this.#written = undefined;
+    if (--this.#writing === 0) this.#beginHold();
   }
 
   /** The file may be `end` long from now on. */
@@ -68,8 +76,8 @@ export class FileLength {
 
   /** Runs work that writes up to `end` at most, when no truncate waits or runs. */
   async withWrite<T>(end: number, work: () => Promise<T>): Promise<T> {
-    // Without a wait where there is none: the work begins at once then.
-    if (this.truncating) await this.untruncated();
+    // Without a wait where there is none: the work begins at once then. After a wait the next truncate may be there.
+    while (this.truncating) await new Promise<void>((resolve) => this.whenWritable(resolve));
     this.beginWrite(end);
     try {
       return await work();
@@ -78,37 +86,30 @@ export class FileLength {
     }
   }
 
-  /** Runs work that truncates the file: alone, after the writes under way. It must look at the lengths when it runs. */
-  async withTruncate<T>(work: () => Promise<T>): Promise<T> {
-    const { alone, release } = this.holdWrites();
-    try {
-      await alone;
-      return await work();
-    } finally {
-      release();
-    }
-  }
-
-  /** Lets no write begin until `release` is called; `alone` resolves when those under way, and truncates, are over. */
-  holdWrites(): { readonly alone: Promise<void>; readonly release: () => void } {
-    this.#truncating++;
-    const released = Promise.withResolvers<void>();
-    const alone = this.#truncates.then(() => this.#allWritten());
-    this.#truncates = Promise.all([alone, released.promise]);
-    let held = true;
+  /**
+   * Lets no write begin until `release` is called. `alone` is called when those under way, and other truncates, are over:
+   * perhaps at once, and not where `release` was called before. It must look at the lengths then. Nothing here waits for
+   * a microtask: who blocks the JavaScript thread until a write is over must not wait for ever.
+   */
+  holdWrites(alone: (release: () => void) => void): () => void {
     const release = () => {
-      if (!held) return;
-      held = false;
-      released.resolve();
-      if (--this.#truncating > 0) return;
-      this.#writable?.resolve();
-      this.#writable = undefined;
+      const at = this.#holds.indexOf(hold);
+      if (at < 0) return;
+      this.#holds.splice(at, 1);
+      if (this.truncating) this.#beginHold();
+      else for (const begin of this.#whenWritable.splice(0)) begin();
     };
-    return { alone, release };
+    const hold = { begin: () => alone(release), begun: false };
+    this.#holds.push(hold);
+    this.#beginHold();
+    return release;
   }
 
-  async #allWritten(): Promise<void> {
-    while (this.#writing > 0) await (this.#written ??= Promise.withResolvers()).promise;
+  #beginHold(): void {
+    const [first] = this.#holds;
+    if (!first || first.begun || this.#writing > 0) return;
+    first.begun = true;
+    first.begin();
   }
 
   /** The file was truncated to `length`, all of which is content. */

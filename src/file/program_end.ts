@@ -53,11 +53,14 @@ export function flushOpenFilesNow(deadline: number, warn: (message: string) => v
   for (const [file, writing] of open) {
     if (file.publication || !file.writer) continue;
     try {
-      writing?.flushNow(false, deadline);
+      try {
+        writing?.flushNow(false, deadline);
+      } finally {
+        cutNow(file, deadline);
+      }
     } catch (error) {
       warn(`'${file.path}' does not have everything that was written to it: ${error}`);
     }
-    cutNow(file);
   }
 }
 
@@ -66,13 +69,23 @@ export function discardNamesNow(): void {
   for (const { publication } of open.keys()) publication?.temporary?.unlinkNow();
 }
 
-/** As `cutToContent`, on the JavaScript thread. */
-function cutNow(file: OpenFile): void {
-  if (!exceedsContent(file)) return;
-  const { engine, fd, length: { contentEnd, sizeUpperBound } } = file;
+/**
+ * As `cutToContent`, on the JavaScript thread. Not beside writes and truncates past the writer: what they have done is
+ * known only when the program goes on.
+ */
+function cutNow(file: OpenFile, deadline: number): void {
+  const { engine, fd, length } = file;
+  while (length.isChanging && engine.counters.inFlight > 0) {
+    const left = deadline - performance.now();
+    if (left <= 0 || !engine.waitNow(left)) break;
+  }
+  if (length.isChanging || !exceedsContent(file)) return;
+  const { contentEnd, sizeUpperBound } = length;
   const size = Number(statNow(engine, fd, file.path).size);
   if (size <= contentEnd || size > sizeUpperBound) return;
   if (engine.runNow({ op: "truncate", fd, length: contentEnd }) >= 0) {
-    file.length.truncated(contentEnd);
+    length.truncated(contentEnd);
+    // If the program goes on, a later sync has it to do.
+    file.changes++;
   }
 }

@@ -6,7 +6,7 @@ import type { Block, Completion, Memory } from "../engine/operation.ts";
 import { type DmaError, ioError } from "../errors.ts";
 import { explain } from "./file_system.ts";
 import type { OpenFile } from "./open_file.ts";
-import { exactSize, parseStat } from "./stat.ts";
+import { exactSize, parseStat, statNow } from "./stat.ts";
 
 /** Attempts in a row that bring nothing before a transfer has failed. */
 const MAX_ATTEMPTS = 8;
@@ -198,6 +198,26 @@ export class Transfer implements Completion {
   #end(result: number): void {
     if (result >= 0) this.#done = result;
     this.#ended.complete(result);
+  }
+}
+
+/** Reads a range on the JavaScript thread, which it blocks. Returns the bytes read: fewer where the file ends. */
+export function readNow(
+  file: OpenFile,
+  { memory, offset, length, position }: TransferRange,
+): number {
+  const { engine, fd, path } = file;
+  for (let attempt = 1;; attempt++) {
+    const result = engine.runNow({ op: "read", fd, memory, offset, length, position });
+    if (result === length) return result;
+    if (result === -Errno.EINVAL && file.direct && file.leaveDirect()) continue;
+    const ends = result >= 0 &&
+      position + result >= exactSize(statNow(engine, fd, path), path);
+    if (ends) return result;
+    const passes = result >= 0 || PASSING.has(-result);
+    if (!passes || attempt === MAX_ATTEMPTS) {
+      throw ioError(result < 0 ? -result : Errno.EIO, "read", path);
+    }
   }
 }
 

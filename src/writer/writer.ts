@@ -170,14 +170,17 @@ export class Writer implements AttachedWriter {
   async #findStart(): Promise<void> {
     const { file } = this;
     // A size from before another write ended would be taken for the end of the content.
-    const { alone, release } = file.length.holdWrites();
+    const alone = Promise.withResolvers<void>();
+    const release = file.length.holdWrites(() => alone.resolve());
     this.#openNow = () => {
       release();
+      alone.resolve();
       this.#findStartNow();
     };
     let start = 0;
     try {
-      await alone;
+      await alone.promise;
+      if (this.#phase.name !== "opening") return;
       const size = await sizeOf(file.descriptor);
       if (this.#phase.name !== "opening") return;
       start = this.#startIn(size);
@@ -307,7 +310,7 @@ export class Writer implements AttachedWriter {
   flushNow(durable: boolean, deadline: number): void {
     if (this.#failure) throw this.#failure.reason;
     if (this.#phase.name === "opening") this.#openNow();
-    const { length, unsynced, nameIsVolatile } = this.file;
+    const { length } = this.file;
     const end = this.position;
     if (this.#queue.flushed < end) {
       const unread = this.#tail.unread(end, length.contentEnd);
@@ -318,7 +321,19 @@ export class Writer implements AttachedWriter {
       this.#step();
     }
     while (this.#queue.flushed < end) this.waitNow(deadline);
-    if (durable && (unsynced || nameIsVolatile)) this.file.syncNow();
+    if (durable && !this.#isDurable) this.#syncNow();
+  }
+
+  #syncNow(): void {
+    // The descriptor may be closed, and its number another file's.
+    if (this.file.writer !== this) throw closedError("sync");
+    try {
+      this.file.syncNow();
+    } catch (error) {
+      // What was not written is thrown away: another sync would succeed and mean nothing.
+      this.fail(error);
+      throw error;
+    }
   }
 
   /**
@@ -440,6 +455,8 @@ export class Writer implements AttachedWriter {
   };
 
   readonly #cutAfterFailure = (): Promise<void> | undefined => {
+    // A writer that never opened has made nothing longer, and has not found out what others have.
+    if (!this.#queue) return undefined;
     return this.#cut()?.catch((error) => this.#cutError = error);
   };
 
@@ -548,12 +565,13 @@ export class Writer implements AttachedWriter {
     if (started) engine.flush();
   }
 
-  async #goOnAfterTruncate(): Promise<void> {
+  #goOnAfterTruncate(): void {
     if (this.#waitingForTruncate || this.#queue.idle) return;
     this.#waitingForTruncate = true;
-    await this.file.length.untruncated();
-    this.#waitingForTruncate = false;
-    this.#step();
+    this.file.length.whenWritable(() => {
+      this.#waitingForTruncate = false;
+      this.#step();
+    });
   }
 
   #startWrite(write: StartedWrite): void {

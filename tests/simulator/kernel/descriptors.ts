@@ -1,6 +1,6 @@
 // Descriptors: what each number stands for.
 
-import { Errno, O_DIRECT, O_PATH } from "../../../src/engine/linux.ts";
+import { Errno, O_APPEND, O_DIRECT, O_PATH } from "../../../src/engine/linux.ts";
 import type { Node } from "./directory_tree.ts";
 
 /** An open file description. */
@@ -12,6 +12,11 @@ export class Description {
 
   get isDirect(): boolean {
     return (this.flags & O_DIRECT) !== 0;
+  }
+
+  /** Whether every write goes to the end. */
+  get appends(): boolean {
+    return (this.flags & O_APPEND) !== 0;
   }
 
   /** Whether it only names the node. */

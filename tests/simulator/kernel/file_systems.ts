@@ -34,7 +34,9 @@ export type Feature =
   /** linkat(2) with AT_EMPTY_PATH, without a capability: since kernel 6.10. */
   | "link by descriptor"
   /** RESOLVE_CACHED of openat2(2). */
-  | "cached lookup";
+  | "cached lookup"
+  /** RWF_DONTCACHE. */
+  | "uncached writes";
 
 const disk = { deviceMajor: 254, type: 0xef53, hasDirectIo: true, saysAlignment: true };
 
@@ -63,6 +65,7 @@ const features: readonly Feature[] = [
   "proc",
   "link by descriptor",
   "cached lookup",
+  "uncached writes",
 ];
 
 /** A file system that may lack something. The common kind comes most often. */

@@ -183,6 +183,7 @@ export class SimulatedKernel implements Engine {
     const description = this.#standing(fd, "statNow");
     if (!description) return -Errno.EBADF;
     const errno = this.#options.faults.ofCall("statNow");
+    if (errno) this.#note(`stat fd ${fd} at once -> ${-errno}`);
     if (errno) return -errno;
     this.#calls.stat(description.node, memory.bytes);
     return 0;
@@ -196,7 +197,9 @@ export class SimulatedKernel implements Engine {
     const node = tree.lookUp(tree.workingDirectory, path);
     if (typeof node === "number") return node;
     if (!node.isDirectory) return -ENOTDIR;
-    return this.#noted(this.descriptors.open(node, O_PATH | O_DIRECTORY));
+    const fd = this.#noted(this.descriptors.open(node, O_PATH | O_DIRECTORY));
+    this.#note(`open directory '${path}' at once -> ${fd}`);
+    return fd;
   }
 
   openWorkingDirectory(): number {
@@ -226,10 +229,16 @@ export class SimulatedKernel implements Engine {
 
   closeNow(fd: number): void {
     const { violated } = this.#options;
+    this.#note(`close fd ${fd} at once`);
     const description = this.#standing(fd, "closeNow");
     const broken = description && this.#judge.closeNow(description);
     if (broken !== undefined) violated(broken);
     this.descriptors.close(fd);
+  }
+
+  #note(call: string): void {
+    const { trace, clock } = this.#options;
+    trace?.(`${clock.now.toFixed(0)} µs  ${call}`);
   }
 
   #standing(fd: number, call: string): Description | undefined {

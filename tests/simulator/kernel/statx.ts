@@ -39,8 +39,10 @@ export function writeStatx(into: Uint8Array, stat: Stat, kind: FileSystemKind): 
   view.setUint32(156, kind.hasDirectIo ? alignment : 0, true);
 }
 
-/** Writes f_type. */
+/** Writes f_type, and f_blocks: only views of the kernel have no blocks. */
 export function writeStatfs(into: Uint8Array, kind: FileSystemKind): void {
   into.fill(0, 0, 120);
-  new DataView(into.buffer, into.byteOffset, 8).setUint32(0, kind.type, true);
+  const view = new DataView(into.buffer, into.byteOffset, 24);
+  view.setUint32(0, kind.type, true);
+  view.setBigUint64(16, 1n << 20n, true);
 }

@@ -14,6 +14,7 @@ import {
   O_RDWR,
   O_TMPFILE,
   O_WRONLY,
+  RWF_DONTCACHE,
 } from "../../../src/engine/linux.ts";
 import type { Operation } from "../../../src/engine/operation.ts";
 import type { Random } from "../random.ts";
@@ -76,7 +77,9 @@ export class SystemCalls {
       const node = description!.node;
       if (!node.isDirectory) node.forget(flight.syncPoint.changes, this.#random);
     }
-    const partial = operation.op === "write" || operation.op === "allocate";
+    // What was appended is in the result: Linux says no error then.
+    const partial = operation.op === "allocate" ||
+      (operation.op === "write" && !description!.appends);
     if (partial && most > 0) this.#call(flight, most);
     return -errno;
   }
@@ -95,9 +98,15 @@ export class SystemCalls {
         memory.bytes.set(bytes, offset);
         return bytes.length;
       }
-      case "write":
-        fileOf(description).write(operation.position, flight.bytes!.subarray(0, most));
+      case "write": {
+        if (operation.flags & RWF_DONTCACHE && this.#lacks("uncached writes")) {
+          return -Errno.EOPNOTSUPP;
+        }
+        const file = fileOf(description);
+        const position = description!.appends ? file.size : operation.position;
+        file.write(position, flight.bytes!.subarray(0, most));
         return most;
+      }
       case "sync":
         return this.#sync(description!.node, flight.syncPoint);
       case "allocate":

@@ -17,6 +17,7 @@ export const promises = {
   "atomic": "An atomic path is the old file or the new one, whole and durable",
   "sync covers the given": "sync({ tail: true }) covers every chunk given before it",
   "close is not undone": "close() once begun is not undone by abort()",
+  "normal end": "At the end of the program what was given is in the file, at its exact length",
   "exact tail": "Without alignment the tail is written at its exact length",
   "rights": "A descriptor gives no more than was asked for, also after seal()",
   "positions": "currentPos, nextPos and where a writer starts are true",

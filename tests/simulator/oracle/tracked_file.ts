@@ -59,6 +59,8 @@ export class TrackedFile {
   #failedPastWriters = false;
   /** A sync failed: another one that succeeds says nothing. */
   syncFailed = false;
+  /** What a sync that failed has thrown away, and nobody has written since. */
+  readonly #lost = new Ranges();
   /** What writers may have read before another process cut it off. */
   readonly #recalled = new SparseBytes();
   readonly #recallable = new Ranges();
@@ -160,7 +162,9 @@ export class TrackedFile {
   /** The bytes of these ranges are durable, and the size where given: but for what is being changed. */
   promise(ranges: Iterable<Range>, size?: number): void {
     if (this.#failedPastWriters) return;
-    this.durable.promise(this.expected, ranges, size);
+    const kept = new Ranges(...ranges);
+    kept.removeAll(this.#lost);
+    this.durable.promise(this.expected, kept, size);
     for (const flight of this.#flights) this.#mayChange(flight);
   }
 
@@ -230,12 +234,14 @@ export class TrackedFile {
     this.#syncs.delete(flight);
     if (flight.result! < 0) {
       this.syncFailed = true;
+      this.#lost.add(0, this.expected.end);
       if (this.syncsPastWriters > 0) this.#failedPastWriters = true;
     } else this.#unsynced = this.#unsynced.filter(({ time }) => time > began);
   }
 
   #noteChange(from: number, to: number): void {
     this.#touch(from, to, !this.isClaimed(from, to));
+    this.#lost.remove(from, to);
     if (to > this.view.size) this.touchSize();
   }
 
@@ -333,7 +339,10 @@ export class TrackedFile {
     }
     this.touchPastWriters(Math.min(length, expected.end), Infinity);
     this.durable.mayBeTruncated(length);
-    expected.truncated(length);
+    const { end } = expected;
+    this.#resized(length);
+    // A writer that makes it longer afterwards cannot know of it: what stood behind the writer may come back as zeros.
+    if (this.writers.size > 0) expected.mayExtendTo(end);
   }
 
   #isRecalled(position: number, byte: number | undefined): boolean {
@@ -360,7 +369,14 @@ export class TrackedFile {
     const from = Math.min(length, this.expected.end);
     if (!asked) return this.#touch(from, Infinity, true);
     this.touchPastWriters(from, Infinity);
+    this.#resized(length);
+  }
+
+  #resized(length: number): void {
     this.expected.truncated(length);
+    for (const writer of this.writers) {
+      writer.leastTruncated = Math.min(writer.leastTruncated, length);
+    }
   }
 
   #judgeAllocate({ mode, position, length }: { mode: number; position: number; length: number }) {
@@ -382,14 +398,18 @@ export class TrackedFile {
 
   // ---- what stands there ------------------------------------------------------------------------------------------
 
+  /** What a writer was given and has not flushed may be in the file or not. */
+  leaveUnflushedOpen({ flushed, start, given, leastTruncated }: WriterOracle): void {
+    // The block in which a truncate ended is written again with all that was given of it.
+    const from = Math.max(start, Math.min(flushed, leastTruncated));
+    if (from >= this.expected.end) return;
+    this.expected.leaveOpen(from, given.slice(from - start, Infinity));
+  }
+
   /** Compares the file with what may be in it. */
   check(promise: "writer 4" | "writer 7" | "writer 11" | "file"): void {
     const { expected, view } = this;
-    for (const { flushed, start, given } of this.writers) {
-      if (flushed < expected.end) {
-        expected.leaveOpen(flushed, given.slice(flushed - start, Infinity));
-      }
-    }
+    for (const writer of this.writers) this.leaveUnflushedOpen(writer);
     if (view.size < expected.end) {
       throw new Violation(
         promise,
@@ -403,7 +423,7 @@ export class TrackedFile {
   }
 
   /** The file is exactly as long as it should be. */
-  checkLength(promise: "writer 4" | "writer 7" | "file"): void {
+  checkLength(promise: "writer 4" | "writer 7" | "normal end"): void {
     const { expected: { end, longest }, view: { size } } = this;
     if (size >= end && size <= longest) return;
     throw new Violation(promise, `the file has ${size} bytes, right is ${end}`);

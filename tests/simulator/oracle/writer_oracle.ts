@@ -32,6 +32,8 @@ export class ByteLog {
 /** How a writer was opened. */
 export interface WriterFacts {
   readonly append: boolean;
+  /** Every write goes to the end of the file as it then is. */
+  readonly appendsAlways: boolean;
   readonly position: number;
   readonly preallocate: boolean;
   readonly sizeHint: number;
@@ -54,6 +56,8 @@ export class WriterOracle {
   /** It must not come further: there somebody else's bytes are. */
   wall = Infinity;
   flushed: number;
+  /** The least that the file was truncated to while it was at work. */
+  leastTruncated = Infinity;
   #start: number | undefined;
   /** A pipe is at work: what was given may be more than it will take. */
   piped = false;
@@ -61,7 +65,7 @@ export class WriterOracle {
   ending = false;
   closes = false;
   end: WriterEnd | undefined;
-  /** Reasons of aborts: what waits when one comes together with a failure gets either. */
+  /** Reasons of aborts. */
   readonly reasons: Set<unknown> = new Set();
   #failure: { readonly reason: unknown } | undefined;
   readonly #sizesSeen: Set<number>;
@@ -86,7 +90,10 @@ export class WriterOracle {
   /** It has found where to start. */
   opened(): void {
     if (this.isOpened || this.end || this.#failure) return;
-    this.#startAt(this.stream.nextPos - this.given.length);
+    const { nextPos, currentFlushedPos } = this.stream;
+    const start = nextPos - this.given.length;
+    // Chunks of a stream that fails are given, and not waiting any more. Nothing was written yet.
+    this.#startAt(this.#sizesSeen.has(start) ? start : currentFlushedPos);
   }
 
   /** It writes for the first time: what it writes shows where it has started. */
@@ -175,7 +182,8 @@ export class WriterOracle {
 
   /** A call was told of a failure. The first one is the only one. */
   failed(reason: unknown): void {
-    this.#failure ??= { reason };
+    // What waits when an abort comes together with a failure gets either.
+    if (!this.#failure || this.reasons.has(this.#failure.reason)) this.#failure = { reason };
     if (this.#failure.reason === reason || this.reasons.has(reason)) return;
     this.#break("writer 6", `${this.#failure.reason} came first, then ${reason}`);
   }
@@ -193,18 +201,23 @@ export class WriterOracle {
       this.#break("writer 4", `${this.flushed} is flushed of ${this.givenEnd} given`);
     }
     this.file.check("writer 4");
-    this.#checkLength("writer 4");
+    this.checkLength("writer 4");
   }
 
   /** It failed, or was aborted: what was flushed is in the file. With `cut` nothing stands behind that. */
   gaveUp(cut: boolean): void {
     if (this.end) return;
-    if (this.isOpened) this.poll();
+    if (this.isOpened) {
+      this.poll();
+      // Somebody may have written behind it: what it had in flight is not cut off then.
+      this.file.leaveUnflushedOpen(this);
+    }
     this.#leave("failed");
     this.file.check("writer 7");
     const { expected, view } = this.file;
-    if (!cut) expected.mayExtendTo(view.size);
-    this.#checkLength("writer 7");
+    // Whose bytes stand at the end of a file that several append to nobody knows.
+    if (!cut || this.facts.appendsAlways) expected.mayExtendTo(view.size);
+    this.checkLength("writer 7");
   }
 
   #leave(end: WriterEnd): void {
@@ -213,9 +226,10 @@ export class WriterOracle {
   }
 
   /** Others at work on the file may have it longer for now. */
-  #checkLength(promise: "writer 4" | "writer 7"): void {
+  checkLength(promise: "writer 4" | "writer 7" | "normal end"): void {
     const { file } = this;
-    const alone = file.writers.size === 0 && file.claims.size === 0 && file.reserves.size === 0 &&
+    const others = [...file.writers].filter((writer) => writer !== this);
+    const alone = others.length === 0 && file.claims.size === 0 && file.reserves.size === 0 &&
       file.truncates.size === 0;
     if (alone) file.checkLength(promise);
   }

@@ -72,18 +72,21 @@ interface Opening {
   readonly creates: boolean;
   readonly createsNew: boolean;
   readonly empties: boolean;
+  readonly appends: boolean;
 }
 
 function openingOf(session: Session, action: Of<"create"> | Of<"open">): Opening {
   const path = session.path(action.path);
   const place = session.world.placeOf(path)!;
   if (action.do === "create") {
-    return { path, place, write: true, creates: true, createsNew: false, empties: true };
+    const opening = { write: true, creates: true, createsNew: false, empties: true };
+    return { path, place, ...opening, appends: false };
   }
-  const { write } = action;
+  const { write, append: appends } = action;
   const createsNew = write && action.create === "new";
   const creates = write && action.create !== "no";
-  return { path, place, write, creates, createsNew, empties: write && action.truncate };
+  const empties = write && action.truncate;
+  return { path, place, write, creates, createsNew, empties, appends };
 }
 
 function openNamed(
@@ -93,7 +96,7 @@ function openNamed(
 ): Promise<void> {
   const { world, oracle, module } = session;
   const opening = openingOf(session, action);
-  const { path, place, write, creates, createsNew, empties } = opening;
+  const { path, place, write, creates, createsNew, empties, appends } = opening;
   const found = world.listing().get(place);
   const there = found === undefined ? undefined : oracle.track(world.fileOf(found)!);
   const begun = oracle.names.begunAt(place);
@@ -110,7 +113,7 @@ function openNamed(
   const options = { write, create: creates && !createsNew, createNew: createsNew, direct };
   const promise = action.do === "create"
     ? module.DmaFile.create(path, { direct })
-    : module.DmaFile.open(path, { ...options, truncate: empties });
+    : module.DmaFile.open(path, { ...options, truncate: empties, append: appends });
   const over = () => {
     there?.truncates.delete(truncate);
     oracle.emptied.delete(emptied);
@@ -126,7 +129,7 @@ function openNamed(
       // Whoever else may have made it is to make its name durable.
       const isOwn = begun !== undefined && oracle.names.begunAt(place) === begun + 1;
       const made = creates && opened.inode !== found && isOwn;
-      const handle = { ...handleOf(session, opened, write), owns: empties || made };
+      const handle = { ...handleOf(session, opened, write, appends), owns: empties || made };
       if (made) handle.tracked.namer = handle.file;
       slot.handle = handle;
       if (createsNew && opened.inode === found) {
@@ -166,13 +169,19 @@ async function identify(
   return undefined;
 }
 
-function handleOf(session: Session, { file, inode }: Opened, writable: boolean): Handle {
+function handleOf(
+  session: Session,
+  { file, inode }: Opened,
+  writable: boolean,
+  appends = false,
+): Handle {
   return {
     file,
     tracked: session.oracle.track(session.world.fileOf(inode)!),
     block: file.direct ? file.alignment.offset : 1,
     readable: true,
     writable,
+    appends,
     owns: false,
     target: undefined,
     hidden: false,

@@ -89,14 +89,18 @@ const opening: readonly (readonly [number, Make])[] = [
     atomic: random.chance(0.35),
     direct: direct(random),
   })],
-  [4, (random) => ({
-    do: "open",
-    path: path(random),
-    write: random.chance(0.85),
-    create: random.pick(["no", "yes", "yes", "new"]),
-    truncate: random.chance(0.2),
-    direct: direct(random),
-  })],
+  [4, (random) => {
+    const append = random.chance(0.15);
+    return {
+      do: "open",
+      path: path(random),
+      write: append || random.chance(0.85),
+      create: random.pick(["no", "yes", "yes", "new"]),
+      truncate: !append && random.chance(0.2),
+      append,
+      direct: direct(random),
+    };
+  }],
   [0.5, () => ({ do: "temp" })],
 ];
 
@@ -159,6 +163,7 @@ const actions: readonly (readonly [number, Make])[] = [
   [0.5, () => ({ do: "write nonsense" })],
   [1.5, (random) => ({ do: "flush", tail: random.chance(0.3) })],
   [4, (random) => ({ do: "sync", tail: random.chance(0.5) })],
+  [1, (random) => ({ do: "flush now", durable: random.chance(0.5) })],
   [5, (random) => ({ do: "end writer", how: random.weighted(endings) })],
   [2, (random) => ({
     do: "reader",
@@ -198,6 +203,7 @@ const actions: readonly (readonly [number, Make])[] = [
     seed: random.seed(),
   })],
   [0.2, (random) => ({ do: "change directory", directory: random.between(-1, 1) })],
+  [0.4, () => ({ do: "crash" })],
   [2, (random) => ({ do: "sleep", microseconds: random.pick([0, 10, 500, 20_000]) })],
   [1, () => ({ do: "join" })],
 ];
@@ -220,5 +226,5 @@ export function generate(random: Random): Program {
   for (let count = 0; count < length; count++) {
     add(random.below(slots), random.below(tasks), random.weighted(actions)(random, slots));
   }
-  return { steps, tasks, slots };
+  return { steps, tasks, slots, endsOpen: random.chance(0.3) };
 }

@@ -43,8 +43,9 @@ export function act(session: Session, action: Of<"another process">): void {
 }
 
 /** Another process and the module must not change the same bytes at the same time: who came first nobody could tell. */
-function isQuiet({ isBusy, claims, truncates, reserves }: TrackedFile): boolean {
-  return !isBusy && claims.size === 0 && truncates.size === 0 && reserves.size === 0;
+function isQuiet({ isBusy, claims, truncates, reserves, writers }: TrackedFile): boolean {
+  return !isBusy && claims.size === 0 && truncates.size === 0 && reserves.size === 0 &&
+    [...writers].every(({ facts }) => !facts.appendsAlways);
 }
 
 function append(session: Session, tracked: TrackedFile, path: string, bytes: Uint8Array): void {

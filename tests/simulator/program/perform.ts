@@ -3,12 +3,21 @@
 import { closeFile, dropFile, lock, open, remove, rename, syncFile, unlock } from "./file_steps.ts";
 import { askSize } from "./file_steps.ts";
 import { act } from "./other_steps.ts";
+import { crash } from "./program_end_steps.ts";
 import { pipe } from "./pipe_steps.ts";
 import * as ranges from "./range_steps.ts";
 import { endReader, openReader, readStream, skip } from "./reader_steps.ts";
 import type { Session } from "./session.ts";
 import type { Step } from "./steps.ts";
-import { endWriter, flush, openWriter, sync, write, writeNonsense } from "./writer_steps.ts";
+import {
+  endWriter,
+  flush,
+  flushNow,
+  openWriter,
+  sync,
+  write,
+  writeNonsense,
+} from "./writer_steps.ts";
 
 /** Begins a step. Resolves when it is over; never rejects for anything that the module does. */
 export function perform(session: Session, { slot: index, action }: Step): Promise<void> | void {
@@ -58,6 +67,8 @@ export function perform(session: Session, { slot: index, action }: Step): Promis
       return flush(session, slot, action);
     case "sync":
       return sync(session, slot, action);
+    case "flush now":
+      return flushNow(session, slot, action);
     case "end writer":
       return endWriter(session, slot, action.how);
     case "reader":
@@ -78,6 +89,8 @@ export function perform(session: Session, { slot: index, action }: Step): Promis
       const folder = world.directories[action.directory];
       return world.changeDirectory(folder === undefined ? world.root : `${world.root}/${folder}`);
     }
+    case "crash":
+      return crash(session);
     case "sleep":
       return session.world.sleep(action.microseconds);
     case "join":

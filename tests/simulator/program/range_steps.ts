@@ -13,7 +13,7 @@ const EOPNOTSUPP = 95;
 
 /** The file of a slot, for a call that changes it. */
 function changeable(session: Session, { handle }: Slot): Handle | undefined {
-  if (!handle?.writable || handle.closing) return undefined;
+  if (!handle?.writable || handle.appends || handle.closing) return undefined;
   const { tracked } = handle;
   return session.isOthers(tracked, handle) || session.isEmptied(tracked) ? undefined : handle;
 }
@@ -293,7 +293,9 @@ export function copy(session: Session, slot: Slot, action: Of<"copy">): Promise<
   const base = writer?.isOpened ? blockEnd(Math.min(writer.givenEnd, 2 ** 40)) : 0;
   const targetPosition = base + action.block * 700;
   const end = targetPosition + length;
-  const isQuiet = sourceEnd === source.view.size &&
+  // A writer that is to write further on makes it longer.
+  const isLongEnough = source.writers.size === 0 || position + action.length <= sourceEnd;
+  const isQuiet = sourceEnd === source.view.size && isLongEnough &&
     isFree(from, position, position + action.length) &&
     source.expected.longest === sourceEnd && source.reserves.size === 0;
   const overlaps = source === target && blockStart(position) < blockEnd(end) &&

@@ -12,8 +12,9 @@ export function openReader(session: Session, slot: Slot, action: Of<"reader">): 
   const { handle } = slot;
   if (!handle || handle.closing || slot.reader) return;
   const { start, length, bufferSize, readAhead } = action;
-  // Whoever closes an atomic file gives it its name.
-  const closeFile = action.closeFile && !slot.writer && handle.target === undefined;
+  // Whoever closes an atomic file gives it its name. Where a writer is at work, that one closes.
+  const closeFile = action.closeFile && handle.tracked.writers.size === 0 &&
+    handle.target === undefined;
   const end = start + length;
   const since = session.oracle.now();
   const options = { start, end, bufferSize, readAhead, closeFile };
@@ -75,6 +76,7 @@ async function readOnce(session: Session, reader: OpenReader, view: number): Pro
       // It is the consumer's for good.
       bytes.fill(0);
     },
+    failed: () => reader.over = true,
   });
   return isThere;
 }

@@ -1,6 +1,7 @@
 // What a running program has: files in slots, streams on them, and calls under way.
 
 import type { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../../mod.ts";
+import type { finishOpenFiles, flushOpenFilesNow } from "../../../src/file/program_end.ts";
 import type { Place } from "../oracle/expected_names.ts";
 import { Violation } from "../oracle/promises.ts";
 import type { MemoryUser, Oracle } from "../oracle/oracle.ts";
@@ -15,6 +16,8 @@ export interface ModuleUnderTest {
   readonly DmaFile: typeof DmaFile;
   readonly DmaStreamWriter: typeof DmaStreamWriter;
   readonly DmaStreamReader: typeof DmaStreamReader;
+  readonly finishOpenFiles: typeof finishOpenFiles;
+  readonly flushOpenFilesNow: typeof flushOpenFilesNow;
 }
 
 /** An open file of a program. */
@@ -25,6 +28,8 @@ export interface Handle {
   readonly block: number;
   readonly readable: boolean;
   writable: boolean;
+  /** Every write goes to the end of the file: nobody else changes it while it is written to. */
+  readonly appends: boolean;
   /** Whether its open made the file, or emptied it: what others put there is not kept. */
   readonly owns: boolean;
   /** Where an atomic file will stand; undefined for others, and when it stands there. */
@@ -129,6 +134,10 @@ export class Session {
   readonly dropped: OpenWriter[] = [];
   /** Another process has moved files: the module knows them by names that they have no more. */
   movedByOthers = false;
+  /** Called when nothing is in flight and nobody waits for anything, where somebody wants to know. */
+  idle: (() => void) | undefined;
+  /** The process ends: a rejection that nobody handles ends it with that error. */
+  endsNow = false;
   /** The working directory: the index of a directory, or -1 for the one above them. */
   directory = -1;
 

@@ -20,6 +20,8 @@ export type Action =
     write: boolean;
     create: "no" | "yes" | "new";
     truncate: boolean;
+    /** Every write goes to the end of the file as it then is. */
+    append: boolean;
     direct: Direct;
   }
   | { do: "temp" }
@@ -45,6 +47,7 @@ export type Action =
   | { do: "write nonsense" }
   | { do: "flush"; tail: boolean }
   | { do: "sync"; tail: boolean }
+  | { do: "flush now"; durable: boolean }
   | { do: "end writer"; how: WriterEnding }
   // Readers.
   | {
@@ -63,6 +66,8 @@ export type Action =
   // Others.
   | { do: "another process"; what: OtherAction; path: FilePath; amount: number; seed: number }
   | { do: "change directory"; directory: number }
+  /** An error that nobody catches, after which the program goes on all the same. */
+  | { do: "crash" }
   | { do: "sleep"; microseconds: number }
   | { do: "join" };
 
@@ -120,6 +125,8 @@ export interface Program {
   readonly steps: readonly Step[];
   readonly tasks: number;
   readonly slots: number;
+  /** Whether it leaves its files to the end of the process. */
+  readonly endsOpen: boolean;
 }
 
 /** A step as a line. */

@@ -2,7 +2,7 @@
 
 import type { DmaStreamWriterOptions } from "../../../mod.ts";
 import { Violation } from "../oracle/promises.ts";
-import { LARGEST_BLOCK } from "../oracle/tracked_file.ts";
+import { LARGEST_BLOCK, type TrackedFile } from "../oracle/tracked_file.ts";
 import { WriterOracle } from "../oracle/writer_oracle.ts";
 import { bytesOf } from "./bytes.ts";
 import { mayPublish, publish } from "./file_steps.ts";
@@ -11,10 +11,10 @@ import type { Action, WriterChoice, WriterEnding } from "./steps.ts";
 
 type Of<Name extends Action["do"]> = Extract<Action, { do: Name }>;
 
-const DEFAULT_BUFFER = 1 << 20;
+const ETIMEDOUT = 110;
 
 /** Puts a writer on the file of a slot. */
-export function openWriter(session: Session, slot: Slot, choice: WriterChoice): Promise<void> {
+export function openWriter(session: Session, slot: Slot, wanted: WriterChoice): Promise<void> {
   const { handle } = slot;
   if (!handle || handle.closing || handle.probed || !handle.writable) return Promise.resolve();
   const { tracked } = handle;
@@ -25,12 +25,16 @@ export function openWriter(session: Session, slot: Slot, choice: WriterChoice): 
   if (isTaken || session.isOthers(tracked, handle) || session.isEmptied(tracked)) {
     return Promise.resolve();
   }
-  const append = choice.place === "append";
+  const { appends } = handle;
+  // Nobody may make the file longer while it is appended to: where a chunk stands nobody could tell.
+  if (appends && tracked.truncates.size + tracked.reserves.size > 0) return Promise.resolve();
+  const choice = appends ? appending(wanted) : wanted;
   const facts = {
-    append,
+    append: appends || choice.place === "append",
+    appendsAlways: appends,
     position: choice.place === "position" ? choice.position : 0,
-    preallocate: choice.preallocate || choice.place === "default",
-    sizeHint: choice.sizeHint,
+    preallocate: !appends && (choice.preallocate || choice.place === "default"),
+    sizeHint: appends ? 0 : choice.sizeHint,
     syncOnClose: choice.syncOnClose || choice.place === "default",
     closeFile: choice.closeFile || choice.place === "default",
   };
@@ -39,7 +43,8 @@ export function openWriter(session: Session, slot: Slot, choice: WriterChoice): 
     : new session.module.DmaStreamWriter(handle.file, optionsOf(choice));
   const { bufferSize, writeBehind } = stream;
   const oracle = new WriterOracle(stream, tracked, facts, handle.block);
-  const shares = bufferSize === DEFAULT_BUFFER && writeBehind === 4;
+  const shares = choice.place === "default" ||
+    (choice.bufferSize === undefined && choice.writeBehind === undefined);
   // A buffer more, the copy of a tail, and a block that is read.
   const bound = (writeBehind + 1) * bufferSize + 2 * LARGEST_BLOCK;
   const memory = { bound, shares };
@@ -50,6 +55,11 @@ export function openWriter(session: Session, slot: Slot, choice: WriterChoice): 
   slot.writer = writer;
   if (!choice.waits) return Promise.resolve();
   return find(session, writer);
+}
+
+/** The same where every write goes to the end: there is no other place to start. */
+function appending(choice: WriterChoice): WriterChoice {
+  return choice.place === "position" ? { ...choice, place: "start" } : choice;
 }
 
 function optionsOf(choice: WriterChoice): DmaStreamWriterOptions {
@@ -266,6 +276,44 @@ export function sync(session: Session, slot: Slot, { tail }: Of<"sync">): Promis
     },
     failed: (error) => noteFailure(writer, error),
   });
+}
+
+/** A truncate that waits for a call of the program begins only when the program goes on. */
+export function waitsForProgram({ claims, reserves }: TrackedFile): boolean {
+  return claims.size + reserves.size > 0;
+}
+
+/** Blocks until what was written is in the file. */
+export function flushNow(session: Session, slot: Slot, { durable }: Of<"flush now">): void {
+  const { writer } = slot;
+  if (!writer) return;
+  const { stream, oracle, handle } = writer;
+  const { oracle: contract } = session;
+  const since = contract.now();
+  const name = session.standingName(handle);
+  const errnos = waitsForProgram(oracle.file) ? [ETIMEDOUT] : [];
+  try {
+    stream.flushSync({ durable });
+  } catch (error) {
+    const excuse = { ...excuseOf(writer), errnos, misuse: oracle.ending };
+    return contract.guard(() => session.explain({ name: "flushSync", ...excuse }, error));
+  }
+  contract.guard(() => {
+    checkFlushed("writer 2", writer);
+    if (!durable) return;
+    const certain = oracle.file.certainSince(since, true);
+    oracle.file.promise(certain.within(oracle.start, oracle.flushed));
+    session.promiseName(handle, name);
+    contract.cutThrice();
+  });
+}
+
+/** Everything that was given must be in the file; of a pipe only it knows how much that is. */
+export function checkFlushed(promise: "writer 2" | "normal end", { oracle }: OpenWriter): void {
+  oracle.opened();
+  oracle.poll();
+  if (oracle.piped || oracle.flushed === oracle.givenEnd) return;
+  throw new Violation(promise, `${oracle.flushed} is flushed of ${oracle.givenEnd} given`);
 }
 
 /** The position that a flush or sync must come to. Where it starts may not be known yet. */

@@ -18,16 +18,20 @@ export interface LoadedModule extends ModuleUnderTest {
   readonly substituteEngine: typeof substituteEngine;
 }
 
-/** Loads the module with these changes. Each must match exactly once. */
-export async function loadModule(changes: readonly Change[] = []): Promise<LoadedModule> {
+/** Loads the module with these changes, each of which must match exactly once; with `anew` another copy of it. */
+export async function loadModule(
+  changes: readonly Change[] = [],
+  anew: boolean = changes.length > 0,
+): Promise<LoadedModule> {
   const made = new Map<string, Promise<string>>();
   const url = (path: string) => {
     const { href } = new URL(path, root);
-    return changes.length === 0 ? Promise.resolve(href) : changed(href, changes, made);
+    return anew ? changed(href, changes, made) : Promise.resolve(href);
   };
   const publicModule = await import(await url("mod.ts"));
   const { substituteEngine } = await import(await url("src/configure.ts"));
-  return { ...publicModule, substituteEngine };
+  const programEnd = await import(await url("src/file/program_end.ts"));
+  return { ...publicModule, ...programEnd, substituteEngine };
 }
 
 /** A module as the URL of a blob, with the changes, and so the modules that it imports. */
@@ -52,9 +56,9 @@ async function change(
     if (text.split(from).length !== 2) throw new Error(`Not exactly once in ${file}: ${from}`);
     text = text.replace(from, () => to);
   }
-  for (const [statement, path] of text.matchAll(/from "(\.\.?\/[^"]+)"/g)) {
+  for (const [statement, path] of text.matchAll(/(?:from|import) "(\.\.?\/[^"]+)"/g)) {
     const imported = await changed(new URL(path!, href).href, changes, made);
-    text = text.replace(statement, () => `from "${imported}"`);
+    text = text.replace(statement, () => statement.replace(path!, imported));
   }
   return URL.createObjectURL(new Blob([text], { type: "application/typescript" }));
 }

@@ -6,9 +6,9 @@ import { Oracle } from "../oracle/oracle.ts";
 import { Violation } from "../oracle/promises.ts";
 import type { Finalizers } from "../program/finalizers.ts";
 import { generate } from "../program/generator.ts";
+import { endProcess } from "../program/program_end_steps.ts";
 import { Session } from "../program/session.ts";
-import type { Program } from "../program/steps.ts";
-import { describeStep } from "../program/steps.ts";
+import { describeStep, type Program, type Step } from "../program/steps.ts";
 import { Random } from "../random.ts";
 import { SimulatedWorld } from "../simulated_world.ts";
 import { endAll, runTask } from "./tasks.ts";
@@ -74,20 +74,23 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   const onRejection = (event: PromiseRejectionEvent) => {
     event.preventDefault();
     oracle.guard(() => {
+      if (session.endsNow) return session.explain({ name: "the end", misuse: true }, event.reason);
       throw new Violation("errors", `a rejection that nobody handles: ${event.reason}`);
     });
   };
   globalThis.addEventListener("unhandledrejection", onRejection);
   const pace = random.fork();
   const run = async () => {
+    const seed = pace.seed();
+    const began = (step: Step) => trace?.(`  ${describeStep(step)}`);
     const tasks = Array.from(
       { length: program.tasks },
-      (_, task) =>
-        runTask(session, program, task, pace, (step) => trace?.(`  ${describeStep(step)}`)),
+      (_, task) => runTask(session, program, task, seed, began),
     );
     await Promise.all(tasks);
     if (random.chance(0.5)) world.calm();
     trace?.("  the end of the program");
+    if (program.endsOpen) await endProcess(session);
     await endAll(session, pace);
   };
   try {
@@ -112,10 +115,11 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
 /** Lets time pass until everything is over. */
 async function drive(
   running: Promise<void>,
-  { oracle, pending }: Session,
+  session: Session,
   clock: Clock,
   random: Random,
 ): Promise<void> {
+  const { oracle, pending } = session;
   let isOver = false;
   let failure: unknown;
   running.then(() => isOver = true, (error) => {
@@ -136,6 +140,11 @@ async function drive(
     await turn();
     if (clock.waiting > 0) continue;
     if (isOver) return;
+    if (session.idle) {
+      session.idle();
+      session.idle = undefined;
+      continue;
+    }
     const names = [...pending].map(({ name }) => name).join(", ");
     throw new Violation("errors", `nothing is in flight, and these never settle: ${names}`);
   }

@@ -6,19 +6,21 @@ import { endReader } from "../program/reader_steps.ts";
 import type { Session } from "../program/session.ts";
 import type { Program, Step } from "../program/steps.ts";
 import { endWriter } from "../program/writer_steps.ts";
-import type { Random } from "../random.ts";
+import { Random } from "../random.ts";
 
 /** Takes the steps of one task, one after the other. */
 export async function runTask(
   session: Session,
   program: Program,
   task: number,
-  random: Random,
+  seed: number,
   began: (step: Step) => void,
 ): Promise<void> {
   const under: Promise<void>[] = [];
   for (const step of program.steps) {
     if (step.task !== task) continue;
+    // From the step alone: the others come at the same moments where one is left out.
+    const random = new Random(seed + step.id);
     // Most steps follow at once; others come at any moment of what is under way.
     if (random.chance(0.4)) await session.world.sleep(random.next() ** 3 * 2000);
     if (session.oracle.violation) return;

@@ -1,0 +1,86 @@
+// Runs random programs of users on a simulated kernel, and holds the module to its contract at every operation.
+//
+//   deno task simulate --minutes 1            new programs for so long
+//   deno task simulate --seed 5 --trace       one program, with everything that happens in it
+//   deno task simulate --seed 5 --steps 0,3   only these steps of it
+//   deno task simulate --controls             modules with a mistake in them: each must be found
+
+import { parseArgs } from "node:util";
+import { controls } from "./simulator/controls.ts";
+import { findControls } from "./simulator/run/run_controls.ts";
+import { Runner } from "./simulator/run/runner.ts";
+import { commandOf, describeTally, simulateInWorkers } from "./simulator/run/simulate.ts";
+
+/** So long each mistake is looked for. */
+const CONTROL_MS = 60_000;
+
+function read() {
+  const { values } = parseArgs({
+    args: Deno.args,
+    options: {
+      minutes: { type: "string", default: "1" },
+      seed: { type: "string" },
+      steps: { type: "string" },
+      trace: { type: "boolean", default: false },
+      controls: { type: "boolean", default: false },
+    },
+  });
+  return values;
+}
+
+function numberOf(name: string, text: string): number {
+  const value = Number(text);
+  if (text === "" || !(value >= 0)) {
+    throw new TypeError(`--${name} must be a number, not '${text}'`);
+  }
+  return value;
+}
+
+/** Runs one program here. Returns whether it kept every promise. */
+async function runOne(seed: number, steps: string | undefined, traces: boolean): Promise<boolean> {
+  const wanted = steps?.split(",").map((step) => numberOf("steps", step));
+  const runner = await Runner.load();
+  const trace = traces ? (line: string) => console.log(line) : undefined;
+  const { operations, faults, cuts, failure } = await runner.run(seed, wanted, trace);
+  console.log(describeTally({ programs: 1, operations, faults, cuts }));
+  if (failure) console.log(failure);
+  return !failure;
+}
+
+/** Runs new programs. Returns whether all of them kept every promise. */
+async function runMany(minutes: number): Promise<boolean> {
+  const first = Math.floor(Math.random() * 2 ** 40);
+  console.log(`Seeds from ${first} on, for ${minutes} minutes`);
+  const milliseconds = minutes * 60_000;
+  const { tally, failures } = await simulateInWorkers({ first, milliseconds });
+  for (const failure of failures) {
+    console.log(`\n${failure.message}\n  ${commandOf(failure)}`);
+  }
+  const perMinute = Math.round(tally.operations / minutes).toLocaleString("en");
+  console.log(`${describeTally(tally)}; ${perMinute} operations a minute`);
+  console.log(failures.length === 0 ? "Every promise was kept" : `${failures.length} failed`);
+  return failures.length === 0;
+}
+
+/** Looks for mistakes that were made on purpose. Returns whether all of them were found. */
+async function runControls(): Promise<boolean> {
+  let missed = 0;
+  console.log("| The module … | Found after operations | Broken promise |\n| --- | --- | --- |");
+  await findControls(controls, CONTROL_MS, ({ control, operations, broken, seed }) => {
+    if (broken === undefined) missed++;
+    const found = broken === undefined ? "not found" : operations.toLocaleString("en");
+    console.log(`| ${control.name} | ${found} | ${broken ?? ""} | ${seed ?? ""}`);
+  });
+  console.log(missed === 0 ? "All were found" : `${missed} were not found`);
+  return missed === 0;
+}
+
+if (import.meta.main) {
+  const { minutes, seed, steps, trace, controls: wantsControls } = read();
+  const kept = wantsControls
+    ? await runControls()
+    : seed === undefined
+    ? await runMany(numberOf("minutes", minutes))
+    : await runOne(numberOf("seed", seed), steps, trace);
+  Deno.exit(kept ? 0 : 1);
+}

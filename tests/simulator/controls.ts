@@ -1,0 +1,356 @@
+// Mistakes that the simulator must find: each is a change of the module's text.
+
+import type { Change } from "./run/module.ts";
+
+/** A mistake in the module. */
+export interface Control {
+  /** What the module does wrong. */
+  readonly name: string;
+  /** What is replaced in files of src, and by what. */
+  readonly changes: readonly Change[];
+}
+
+function change(file: string, from: string, to: string): Change {
+  return { file: `src/${file}`, from, to };
+}
+
+const WRITER = "writer/writer.ts";
+const QUEUE = "writer/write_queue.ts";
+const BUFFERS = "writer/write_buffers.ts";
+const TRANSFER = "file/transfer.ts";
+const LENGTH = "file/file_length.ts";
+const CUT = "file/cut.ts";
+const END = "file/program_end.ts";
+const ATOMIC = "file/atomic.ts";
+
+/** What was wrong before this module had its present shape. */
+const past: readonly Control[] = [
+  {
+    name: "cuts to a length from before it waited",
+    changes: [
+      change(
+        CUT,
+        "  return truncateAlone(file, () => {\n    const { length } = file;\n    if (!exceedsContent(file)) return undefined;\n    const { contentEnd, sizeUpperBound } = length;\n",
+        "  const { contentEnd, sizeUpperBound } = file.length;\n  return truncateAlone(file, () => {\n    const { length } = file;\n    if (!exceedsContent(file)) return undefined;\n",
+      ),
+    ],
+  },
+  {
+    name: "counts as copied what the source does not have",
+    changes: [
+      change(
+        "file/copy_range.ts",
+        "to.length.addContent(targetPosition + result)",
+        "to.length.addContent(targetPosition + length)",
+      ),
+    ],
+  },
+  {
+    name: "cuts off what another process appended",
+    changes: [change(CUT, "(size > contentEnd && size <= sizeUpperBound)", "size > contentEnd")],
+  },
+  {
+    name: "goes by the length of a file that another process has cut",
+    changes: [change(WRITER, "    length.found(size, append || !ownsSize);\n", "")],
+  },
+  {
+    name: "undoes a close that has begun when it is aborted",
+    changes: [
+      change(
+        WRITER,
+        "if (!this.#closeRequest) this.fail(reason, true);",
+        "this.fail(reason, true);",
+      ),
+    ],
+  },
+];
+
+/** What the simulator has found itself. */
+const found: readonly Control[] = [
+  {
+    name: "begins a write beside a truncate that came while it waited for another",
+    changes: [change(LENGTH, "while (this.truncating) await", "if (this.truncating) await")],
+  },
+  {
+    name: "releases the name of an atomic file twice",
+    changes: [
+      change(
+        ATOMIC,
+        "    await discardName(file);\n    await file.descriptor.close().catch(() => {});\n    throw error;",
+        "    await discardName(file);\n    target.release();\n    await file.descriptor.close().catch(() => {});\n    throw error;",
+      ),
+    ],
+  },
+  {
+    name: "flushSync syncs nothing where nothing was written before it",
+    changes: [
+      change(
+        WRITER,
+        "    const { length } = this.file;\n    const end = this.position;\n    if (this.#queue",
+        "    const { length } = this.file;\n    const wasDurable = this.#isDurable;\n    const end = this.position;\n    if (this.#queue",
+      ),
+      change(
+        WRITER,
+        "if (durable && !this.#isDurable) this.#syncNow",
+        "if (durable && !wasDurable) this.#syncNow",
+      ),
+    ],
+  },
+  {
+    name: "flushSync syncs a descriptor that is closed",
+    changes: [change(WRITER, 'if (this.file.writer !== this) throw closedError("sync");\n', "\n")],
+  },
+  {
+    name: "a sync of flushSync that failed is tried again",
+    changes: [change(WRITER, "      this.fail(error);\n      throw error;", "      throw error;")],
+  },
+  {
+    name: "the end of the program cuts beside a write that is under way",
+    changes: [
+      change(END, "if (length.isChanging || !exceedsContent", "if (!exceedsContent"),
+    ],
+  },
+  {
+    name: "the end of the program cuts, and nobody syncs that",
+    changes: [change(END, "    file.changes++;\n", "")],
+  },
+  {
+    name: "a writer that fails before it has opened cuts the file",
+    changes: [change(WRITER, "    if (!this.#queue) return undefined;\n", "")],
+  },
+  {
+    name: "preallocate hides what another process appended",
+    changes: [change("file/allocate.ts", "    if (end > 0) keepAppended(file);\n", "")],
+  },
+  {
+    name: "takes a short read on the JavaScript thread for the end of the file",
+    changes: [change(TRANSFER, "if (ends) return result;", "if (result >= 0) return result;")],
+  },
+];
+
+/** A writer that is wrong in one place. */
+const writer: readonly Control[] = [
+  {
+    name: "syncs before it cuts",
+    changes: [change(WRITER, "[this.#cut, this.#syncAtEnd,", "[this.#syncAtEnd, this.#cut,")],
+  },
+  {
+    name: "does not cut when it is aborted",
+    changes: [change(WRITER, "[this.#cutAfterFailure, () => discardName", "[() => discardName")],
+  },
+  {
+    name: "takes a short write for a whole one",
+    changes: [
+      change(TRANSFER, "if (reached >= this.#range.length) this", "if (reached >= 0) this"),
+    ],
+  },
+  {
+    name: "goes on after a short write inside a block",
+    changes: [
+      change(
+        TRANSFER,
+        "reached - reached % this.#file.blockSize;\n    // A write",
+        "reached;\n    // A write",
+      ),
+    ],
+  },
+  {
+    name: "tries a write for ever that brings nothing",
+    changes: [
+      change(
+        TRANSFER,
+        "else if (++this.#stalled >= MAX_ATTEMPTS)",
+        "else if (++this.#stalled >= Infinity)",
+      ),
+      change(
+        TRANSFER,
+        "if (++this.#stalled >= MAX_ATTEMPTS) this",
+        "if (++this.#stalled >= Infinity) this",
+      ),
+    ],
+  },
+  {
+    name: "tries a failed sync again",
+    changes: [
+      change(
+        WRITER,
+        "file.unsynced && file.sync(false),",
+        "file.unsynced && file.sync(false).catch(() => file.sync(false)),",
+      ),
+    ],
+  },
+  {
+    name: "counts as durable what is still being synced",
+    changes: [
+      change(
+        WRITER,
+        "file.unsynced && file.sync(false),",
+        "file.unsynced && [file.sync(false), file.noteSync(file.changes)][0],",
+      ),
+    ],
+  },
+  {
+    name: "counts as durable what was written during the sync",
+    changes: [
+      change(
+        WRITER,
+        "if (!failed) return",
+        "if (!failed) file.noteSync(file.changes);\n    if (!failed) return",
+      ),
+    ],
+  },
+  {
+    name: "moves the flushed position past a hole",
+    changes: [
+      change(
+        QUEUE,
+        'queued.state = "written";',
+        'queued.state = "written"; this.#flushed = Math.max(this.#flushed, queued.dataEnd);',
+      ),
+    ],
+  },
+  {
+    name: "counts padding as flushed",
+    changes: [
+      change(
+        WRITER,
+        "position, dataEnd: end, release });",
+        "position, dataEnd: position + length, release });",
+      ),
+    ],
+  },
+  {
+    name: "has a tail and its buffer in flight together",
+    changes: [change(QUEUE, "&& this.#overlapsFlight(write)) return", "&& false) return")],
+  },
+  {
+    name: "does not clear the padding",
+    changes: [
+      change(WRITER, "    memory.bytes.set(this.#tail.padding(end), partial.length);\n", ""),
+    ],
+  },
+  {
+    name: "pads over bytes that are to stay",
+    changes: [change("writer/tail.ts", "if (inside === 0 ||", "if (true ||")],
+  },
+  {
+    name: "takes a read that ends early for the end of the file",
+    changes: [change(TRANSFER, "if (position + reached < size) return", "if (false) return")],
+  },
+  {
+    name: "replaces the first error by the last",
+    changes: [
+      change(WRITER, 'if (this.#failure || this.#phase.name === "closed") return;', ""),
+    ],
+  },
+  {
+    name: "forgets who waits for room when another one comes",
+    changes: [change(WRITER, "(this.#room ??= Promise", "(this.#room = Promise")],
+  },
+  {
+    name: "has one buffer too many",
+    changes: [
+      change(
+        BUFFERS,
+        "(this.#budget?.crowded ? 0 : this.#writeBehind);",
+        "(this.#budget?.crowded ? 0 : this.#writeBehind + 1);",
+      ),
+      change(BUFFERS, "<= this.#writeBehind + 1,", "<= this.#writeBehind + 2,"),
+    ],
+  },
+  {
+    name: "takes no notice of what streams share",
+    changes: [
+      change(BUFFERS, "(this.#budget?.crowded ? 0 : this.#writeBehind);", "this.#writeBehind;"),
+    ],
+  },
+  {
+    name: "does not give back what streams share",
+    changes: [change(BUFFERS, "    this.#budget?.giveBack(bytes);\n", "")],
+  },
+  {
+    name: "has one write too many in flight",
+    changes: [
+      change(QUEUE, "this.#inFlight >= this.#writeBehind", "this.#inFlight > this.#writeBehind"),
+    ],
+  },
+  {
+    name: "replaces the first buffer while a part of it is in flight",
+    changes: [change(BUFFERS, "if (this.#writes > 0) return false;", "")],
+  },
+  {
+    name: "gives a buffer back before its last part is whole",
+    changes: [change(BUFFERS, "|| this.#writes > 0) return;", ") return;")],
+  },
+  {
+    name: "loses a tail's copy",
+    changes: [
+      change(
+        WRITER,
+        "      engine.release(memory);\n      this.#tail.copied",
+        "      this.#tail.copied",
+      ),
+    ],
+  },
+  {
+    name: "cuts while the end of file is moved",
+    changes: [
+      change(
+        WRITER,
+        "    length.beginWrite(allocation.position + allocation.length);\n    this.#pending++;",
+        "",
+      ),
+      change(
+        WRITER,
+        "      this.#pending--;\n      this.#preallocator.end(result);\n      length.endWrite();",
+        "      this.#preallocator.end(result);",
+      ),
+    ],
+  },
+  {
+    name: "forgets that a failed step may have made the file longer",
+    changes: [
+      change(
+        WRITER,
+        "length.beginWrite(allocation.position + allocation.length);",
+        "length.beginWrite(0);",
+      ),
+      change(
+        WRITER,
+        "this.#preallocator.end(result);",
+        "this.#preallocator.end(result); if (result >= 0) length.extend(allocation.position + allocation.length);",
+      ),
+    ],
+  },
+  {
+    name: "closes without a sync",
+    changes: [change(WRITER, "wanted && !this.#isDurable ?", "wanted && false ?")],
+  },
+  {
+    name: "publishes a name and forgets the directory",
+    changes: [change(ATOMIC, "  await file.syncName();\n", "")],
+  },
+  {
+    name: "writes what its caller does to a chunk that it has taken",
+    changes: [
+      change(
+        "writer/sink.ts",
+        "    if (!this.#isWaiting && this.#take(batch)) return",
+        "    if (!this.#isWaiting && batch.bytes < 4096 && this.#take(batch)) return",
+      ),
+      change(
+        "writer/sink.ts",
+        "return batch.accepted = this.report",
+        "batch.accepted = this.report",
+      ),
+      change(
+        "writer/sink.ts",
+        "(this.#enqueue(stream, batch));\n",
+        "(this.#enqueue(stream, batch));\n    return RESOLVED;\n",
+      ),
+    ],
+  },
+];
+
+/** Every mistake that the simulator must find. */
+export const controls: readonly Control[] = [...past, ...found, ...writer];

@@ -1,0 +1,76 @@
+// What the end of the process does to files that are open, as src/configure.ts has it.
+
+import { Violation } from "../oracle/promises.ts";
+import type { OpenWriter, Session } from "./session.ts";
+import { checkFlushed, finishClose, giveUp, waitsForProgram } from "./writer_steps.ts";
+
+/** The writers of a program that have not ended. */
+function writersOf({ slots }: Session): OpenWriter[] {
+  return slots.flatMap(({ writer }) => writer && !writer.oracle.end ? [writer] : []);
+}
+
+/** An uncaught error, or Deno.exit: what was given is written, and each file is cut to it. */
+export function crash(session: Session): void {
+  const writers = writersOf(session).filter(({ handle }) => handle.target === undefined);
+  const warnings: string[] = [];
+  session.module.flushOpenFilesNow(performance.now() + 5000, (text) => warnings.push(text));
+  for (const text of warnings) session.trace?.(`  ${text}`);
+  session.oracle.guard(() => {
+    // A writer that has failed has not everything, and need not have told anybody yet.
+    if (session.world.faults.length > 0 || session.world.isLimited) return;
+    const isShutting = session.slots.some(({ handle }) => handle?.closing || handle?.sealing);
+    if (isShutting || session.dropped.length > 0) return;
+    if (writers.some(({ oracle }) => oracle.ending || waitsForProgram(oracle.file))) return;
+    if (warnings.length > 0) throw new Violation("normal end", warnings[0]!);
+    for (const writer of writers) {
+      if (writer.oracle.ending || writer.oracle.failure) continue;
+      checkFlushed("normal end", writer);
+      if (session.cutsAreSure) writer.oracle.checkLength("normal end");
+    }
+  });
+}
+
+/** Nothing is left to do, and files are open: writers are closed, atomic files vanish. */
+export async function endProcess(session: Session): Promise<void> {
+  session.endsNow = true;
+  const { oracle } = session;
+  const since = oracle.now();
+  const ends = writersOf(session).map((writer) => {
+    const isAtomic = writer.handle.target !== undefined;
+    const name = session.standingName(writer.handle);
+    const slot = session.slots.find((each) => each.writer === writer)!;
+    const closes = writer.oracle.facts.closeFile;
+    const wasEnding = writer.oracle.ending;
+    writer.oracle.ending = true;
+    if (closes) writer.handle.closing = true;
+    return session.call({
+      name: "the end of a writer",
+      promise: writer.stream.closed.catch((error) => {
+        if (isAtomic && String(error).includes("The program ended")) session.adopt(error);
+        throw error;
+      }),
+      handle: writer.handle,
+      writer: writer.oracle,
+      done: () => {
+        if (isAtomic) {
+          throw new Violation("normal end", "an atomic file that nobody closed is there");
+        }
+        if (!wasEnding) {
+          finishClose(session, slot, writer, { since, name, closes, publication: undefined });
+        }
+      },
+      failed: (error) => {
+        writer.oracle.failed(error);
+        if (!wasEnding) giveUp(session, slot, writer);
+      },
+    });
+  });
+  const unnamed = session.slots.flatMap(({ handle }) =>
+    handle?.target === undefined ? [] : [handle]
+  );
+  for (const handle of unnamed) handle.target = undefined;
+  const idle = () => new Promise<void>((resolve) => session.idle = resolve);
+  while (session.module.finishOpenFiles()) await idle();
+  await Promise.all(ends);
+  for (const handle of unnamed) session.unhide(handle);
+}

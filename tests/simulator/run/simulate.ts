@@ -1,0 +1,60 @@
+// Runs programs in several Workers at once.
+
+import type { Change } from "./module.ts";
+import { addTally, type Failure, newTally, type Tally } from "./runner.ts";
+import type { Order, Report } from "./worker.ts";
+
+/** Which programs are run, and for how long. */
+export interface SimulateOptions {
+  readonly first: number;
+  readonly milliseconds: number;
+  /** Mistakes that are put into the module. */
+  readonly changes?: readonly Change[];
+  /** Each Worker stops after so many failures. */
+  readonly mostFailures?: number;
+  readonly workers?: number;
+  readonly shrinks?: boolean;
+}
+
+/** Runs programs in as many Workers as there are processors. */
+export async function simulateInWorkers(options: SimulateOptions): Promise<Report> {
+  const { first, milliseconds, changes = [], mostFailures = 5, shrinks = true } = options;
+  const { workers = navigator.hardwareConcurrency } = options;
+  const reports = await Promise.all(
+    Array.from({ length: workers }, (_, index) =>
+      runInWorker({
+        first: first + index,
+        stride: workers,
+        milliseconds,
+        changes,
+        mostFailures,
+        shrinks,
+      })),
+  );
+  const tally = newTally();
+  for (const report of reports) addTally(tally, report.tally);
+  return { tally, failures: reports.flatMap(({ failures }) => failures) };
+}
+
+function runInWorker(order: Order): Promise<Report> {
+  const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
+  return new Promise<Report>((resolve, reject) => {
+    worker.addEventListener("message", ({ data }: MessageEvent<Report>) => resolve(data));
+    worker.addEventListener("error", (event) => {
+      event.preventDefault();
+      reject(new Error(event.message));
+    });
+    worker.postMessage(order);
+  }).finally(() => worker.terminate());
+}
+
+/** The command that runs a program again that failed. */
+export function commandOf({ seed, steps }: Failure): string {
+  return `deno task simulate --seed ${seed} --steps ${steps.join(",")} --trace`;
+}
+
+/** What programs came to, as a line. */
+export function describeTally({ programs, operations, faults, cuts }: Tally): string {
+  const counts = Object.entries({ programs, operations, faults, "power cuts": cuts });
+  return counts.map(([what, count]) => `${count.toLocaleString("en")} ${what}`).join(", ");
+}
