@@ -75,7 +75,7 @@ import {
 } from "./options.ts";
 import { ReadAhead } from "./reader/read_ahead.ts";
 import { ReaderSource } from "./reader/source.ts";
-import { WriterSink } from "./writer/sink.ts";
+import { type Upstream, WriterSink } from "./writer/sink.ts";
 import { Writer } from "./writer/writer.ts";
 
 /** Guards the constructor: files come from {@linkcode DmaFile.open}, {@linkcode DmaFile.create} and their like. */
@@ -590,6 +590,11 @@ function notAFile(name: string, value: unknown): string {
 
 /** What is under each writer, for a reader that pipes into it. */
 const sinks = new WeakMap<WritableStream, WriterSink>();
+
+/** Has what waits in `upstream` given to the writer before that is flushed synchronously. */
+export function flushThrough(writer: DmaStreamWriter, upstream: Upstream): void {
+  sinks.get(writer)!.upstream = new WeakRef(upstream);
+}
 
 /**
  * A `WritableStream` that writes to a file in the background, through Direct I/O where the file has it: full buffers

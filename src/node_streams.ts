@@ -1,7 +1,9 @@
 // Node.js streams over a writer and a reader.
 
 import { Readable, Writable } from "node:stream";
-import type { DmaStreamReader, DmaStreamWriter } from "./dma_file.ts";
+import { type DmaStreamReader, type DmaStreamWriter, flushThrough } from "./dma_file.ts";
+import type { DmaFlushSyncOptions } from "./options.ts";
+import type { Upstream } from "./writer/sink.ts";
 
 type Callback = (error?: Error | null) => void;
 
@@ -17,7 +19,8 @@ function asError(reason: unknown): Error {
 /**
  * A `Writable` that writes to `writer`. `end()` closes it, and `finish` comes when every byte is durable. `destroy()`, with
  * an error or without one, aborts it, as does a `pipeline` that fails: the file is cut to what was flushed, and an atomic
- * file vanishes. Text is written as UTF-8, or in the encoding that it is given with.
+ * file vanishes. Text is written as UTF-8, or in the encoding that it is given with. `flushSync()` is the writer's: either of them
+ * also writes what still waits in the stream, as log libraries want it when a program ends.
  *
  * @param writer what to write to; it must not be locked, and belongs to the stream from now on
  * @example Let a Node.js library write to a file
@@ -33,32 +36,84 @@ function asError(reason: unknown): Error {
  * await finished(out);
  * ```
  */
-export function toNodeWritable(writer: DmaStreamWriter): Writable {
-  const lock = writer.getWriter();
-  let closed = false;
-  const stream = new Writable({
-    highWaterMark: writer.bufferSize,
-    write: (chunk: Uint8Array, _encoding: string, callback: Callback) =>
-      callBack(lock.write(chunk), callback),
-    writev: (chunks: { chunk: Uint8Array }[], callback: Callback) =>
-      callBack(Promise.all(chunks.map(({ chunk }) => lock.write(chunk))), callback),
-    final: (callback: Callback) => {
-      closed = true;
-      callBack(lock.close(), callback);
-    },
-    destroy: (error: Error | null, callback: Callback) => {
-      // An end that has begun is not undone: what is left to do is to wait for it.
-      const reason = error ?? new Error("The stream was destroyed");
-      const ended = async () => {
-        if (!closed) await lock.abort(reason);
-        await writer.closed.catch(() => {});
-      };
-      ended().then(() => callback(error), (failure) => callback(error ?? asError(failure)));
-    },
-  });
-  // A failure of the disk ends the stream, also while nothing is written to it.
-  lock.closed.catch((reason) => stream.destroy(asError(reason)));
+export function toNodeWritable(
+  writer: DmaStreamWriter,
+): Writable & Pick<DmaStreamWriter, "flushSync"> {
+  const stream = new WriterWritable(writer);
+  flushThrough(writer, stream);
   return stream;
+}
+
+/** What {@linkcode toNodeWritable} gives. */
+class WriterWritable extends Writable implements Upstream {
+  readonly #writer: DmaStreamWriter;
+  readonly #lock: WritableStreamDefaultWriter<ArrayBufferView | ArrayBufferLike>;
+  /** Whom to call when the chunk is accepted that Node's stream waits for. The others are in its own buffer. */
+  #waiting: Callback | undefined;
+  #handsOver = false;
+  #closed = false;
+
+  constructor(writer: DmaStreamWriter) {
+    super({ highWaterMark: writer.bufferSize });
+    this.#writer = writer;
+    this.#lock = writer.getWriter();
+    // A failure of the disk ends the stream, also while nothing is written to it.
+    this.#lock.closed.catch((reason) => this.destroy(asError(reason)));
+  }
+
+  flushSync(options?: DmaFlushSyncOptions): void {
+    this.#writer.flushSync(options);
+  }
+
+  handOver(): void {
+    while (this.writableCorked > 0) this.uncork();
+    this.#handsOver = true;
+    try {
+      // Node's stream writes all that it holds before this returns.
+      this.#accept(this.#waiting);
+    } finally {
+      this.#handsOver = false;
+    }
+  }
+
+  override _write(chunk: Uint8Array, _encoding: string, callback: Callback): void {
+    this.#give(this.#lock.write(chunk), callback);
+  }
+
+  override _writev(chunks: { chunk: Uint8Array }[], callback: Callback): void {
+    this.#give(Promise.all(chunks.map(({ chunk }) => this.#lock.write(chunk))), callback);
+  }
+
+  override _final(callback: Callback): void {
+    this.#closed = true;
+    callBack(this.#lock.close(), callback);
+  }
+
+  override _destroy(error: Error | null, callback: Callback): void {
+    // An end that has begun is not undone: what is left to do is to wait for it.
+    const reason = error ?? new Error("The stream was destroyed");
+    const ended = async () => {
+      if (!this.#closed) await this.#lock.abort(reason);
+      await this.#writer.closed.catch(() => {});
+    };
+    ended().then(() => callback(error), (failure) => callback(error ?? asError(failure)));
+  }
+
+  #give(written: Promise<unknown>, callback: Callback): void {
+    this.#waiting = callback;
+    written.then(
+      () => this.#accept(callback),
+      (reason) => this.#accept(callback, asError(reason)),
+    );
+    if (this.#handsOver) this.#accept(callback);
+  }
+
+  /** Lets Node's stream go on, unless a flush has done that. */
+  #accept(callback: Callback | undefined, error?: Error): void {
+    if (callback === undefined || callback !== this.#waiting) return;
+    this.#waiting = undefined;
+    callback(error);
+  }
 }
 
 /**

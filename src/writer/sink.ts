@@ -80,6 +80,12 @@ class Batch {
   }
 }
 
+/** A stream of another kind that writes to the stream, and has chunks of its own that wait. */
+export interface Upstream {
+  /** Writes all of them to the stream, at once. */
+  handOver(): void;
+}
+
 /** The underlying sink of a writer's stream. It must not hold the stream, or that could never be dropped. */
 export class WriterSink {
   readonly writer: Writer;
@@ -95,6 +101,8 @@ export class WriterSink {
    * the writer itself: it would hold the stream.
    */
   #lockToken: symbol | undefined;
+  /** What writes to the stream. It holds the stream. */
+  upstream: WeakRef<Upstream> | undefined;
   /** Somebody was told of the failure: disposing need not tell it again. */
   errorReported = false;
 
@@ -289,6 +297,7 @@ export class WriterSink {
 
   /** Blocks until every chunk that was given is in the file, and with `durable` is synced. Throws the failure. */
   flushNow(durable: boolean, deadline: number): void {
+    this.upstream?.deref()?.handOver();
     for (const batch of this.#waiting) {
       while (!this.#take(batch)) this.writer.waitNow(deadline);
     }

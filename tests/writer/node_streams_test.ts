@@ -1,7 +1,7 @@
 // toNodeWritable and toNodeReadable: what Node.js libraries expect of a stream, and nothing half-done published.
 
 import "../support/engine.ts";
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { once } from "node:events";
 import { Readable, Transform, type Writable } from "node:stream";
@@ -9,10 +9,14 @@ import { finished, pipeline } from "node:stream/promises";
 import { createGunzip, createGzip } from "node:zlib";
 import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { toNodeReadable, toNodeWritable } from "../../node.ts";
+import { engines } from "../faults/machine.ts";
 import { assertFile, filled, joined, namesIn, pattern } from "../support/bytes.ts";
+import { runChild } from "../support/child.ts";
 import { descriptorsOf, eventually } from "../support/descriptors.ts";
 import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
 import { interpose } from "../support/interpose.ts";
+
+const module = new URL("../../node.ts", import.meta.url).href;
 
 const small = { bufferSize: 4096, writeBehind: 2 };
 
@@ -111,6 +115,67 @@ testInEachDirectory("A slow disk holds the source back", async (dir) => {
   await finished(stream);
   assert(held > 10);
   await assertFile(dir.file("file"), pattern(200_000));
+});
+
+testInEachDirectory("flushSync() writes what waits in the stream", async (dir) => {
+  for (const  of of["stream", "writer"] as const) {
+    const writer = new DmaStreamWriter(await DmaFile.create(dir.file("file")), small);
+    const stream = toNodeWritable(writer);
+    let [length, calls] = [0, 0];
+    const write = (size: number) => {
+      stream.write(pattern(size, length), () => calls++);
+      length += size;
+    };
+    for (let round = 0; round < 3; round++) {
+      for (const size of [5000, 1, 70_000, 300]) write(size);
+      assert(stream.writableLength > 0, "Something must wait");
+      if (round === 1) stream.cork();
+      write(10_001);
+      (of === "stream" ? stream : writer).flushSync();
+      assertEquals([stream.writableLength, writer.currentFlushedPos], [0, length]);
+      assertEquals(Deno.readFileSync(dir.file("file")).subarray(0, length), pattern(length));
+    }
+    // It is held back afterwards as before.
+    assertEquals(stream.write(pattern(5000, length)), false);
+    length += 5000;
+    await once(stream, "drain");
+    stream.end();
+    await finished(stream);
+    assertEquals(calls, 15);
+    await assertFile(dir.file("file"), pattern(length));
+  }
+});
+
+testInEachDirectory(
+  "flushSync() throws what the disk says, and so does the stream",
+  async (dir) => {
+    const stream = toNodeWritable(
+      new DmaStreamWriter(await DmaFile.create(dir.file("file")), small),
+    );
+    using _ = interpose("write", ({ end }) => end(-28));
+    for (let index = 0; index < 10; index++) stream.write(pattern(5000));
+    const failed = assertRejects(() => finished(stream), Error, "No space left");
+    await eventually(() => stream.errored !== null);
+    assertThrows(() => stream.flushSync(), Error, "No space left");
+    await failed;
+  },
+);
+
+testInEachDirectory("A program that ends loses nothing that waits in the stream", async (dir) => {
+  for (const engine of engines) {
+    for (const end of ["", "Deno.exit();"]) {
+      const { code, output } = await runChild(
+        `const { toNodeWritable } = await import(${JSON.stringify(module)});
+        const file = await dma.DmaFile.create(${JSON.stringify(dir.file("file"))});
+        const stream = toNodeWritable(file.writable);
+        for (let index = 0; index < 1000; index++) stream.write(new Uint8Array(10_000).fill(7));
+        ${end}`,
+        { env: { DMA_ENGINE: engine } },
+      );
+      assertEquals([code, output], [0, ""]);
+      await assertFile(dir.file("file"), filled(10_000_000, 7));
+    }
+  }
 });
 
 testInEachDirectory("A failure of the disk is the stream's error", async (dir) => {

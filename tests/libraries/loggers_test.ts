@@ -1,0 +1,175 @@
+// Log libraries that write to files of this module: every line is there, in order and whole, however the program ends.
+
+import "../support/engine.ts";
+import { assertEquals, assertRejects } from "@std/assert";
+import { once } from "node:events";
+import { finished } from "node:stream/promises";
+import { DmaFile } from "../../mod.ts";
+import { toNodeWritable } from "../../node.ts";
+import { runChild } from "../support/child.ts";
+import { testDirectories, type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import { engineIsOfNoConcern } from "../support/once.ts";
+import { isAvailable } from "./packages.ts";
+
+const LINES = 5_000;
+
+const pino = "npm:pino@10.4.0";
+const winston = "npm:winston@3.19.0";
+const available: Record<string, boolean> = {
+  [pino]: await isAvailable(pino),
+  [winston]: await isAvailable(winston),
+};
+
+function test(
+  specifier: string,
+  title: string,
+  fn: (dir: TestDirectory) => Promise<void>,
+): void {
+  testInEachDirectory(`${specifier}: ${title}`, fn, {
+    ignore: !available[specifier],
+    // The libraries are the same on every file system, and on both engines.
+    where: (directory) => engineIsOfNoConcern && directory === testDirectories[0],
+  });
+}
+
+/** Lines of a log, as each library writes them with the settings of these tests. */
+const text = (index: number) => `line ${index} ${"ä".repeat(index % 50)}`;
+const line: Record<string, (index: number) => string> = {
+  [pino]: (index) => `{"level":30,"msg":"${text(index)}"}\n`,
+  [winston]: (index) => `{"level":"info","message":"${text(index)}"}\n`,
+};
+
+function log(specifier: string, lines = LINES): string {
+  return Array.from({ length: lines }, (_, index) => line[specifier]!(index)).join("");
+}
+
+/** Throws unless a log has all lines, and says which is the first one that is another. */
+async function assertLog(path: string, specifier: string, more = ""): Promise<void> {
+  const found = (await Deno.readTextFile(path)).split("\n");
+  const expected = (log(specifier) + more).split("\n");
+  const wrong = expected.findIndex((line, index) => line !== found[index]);
+  assertEquals([wrong, found[wrong]], [-1, undefined]);
+  assertEquals(found.length, expected.length);
+}
+
+test(pino, "a stream of Node's has every line when it is finished", async (dir) => {
+  const { default: logger } = await import("npm:pino@10.4.0");
+  const out = toNodeWritable((await DmaFile.create(dir.file("log"))).writable);
+  const info = logger({ base: null, timestamp: false }, out);
+  for (let index = 0; index < LINES; index++) {
+    info.info(text(index));
+    // A program that does nothing but log, and never comes back to its event loop, is another test.
+    if (out.writableNeedDrain) await once(out, "drain");
+  }
+  out.end();
+  await finished(out);
+  await assertLog(dir.file("log"), pino);
+});
+
+test(winston, "a stream transport has every line when it is finished", async (dir) => {
+  const { default: { createLogger, format, transports } } = await import("npm:winston@3.19.0");
+  const stream = toNodeWritable((await DmaFile.create(dir.file("log"))).writable);
+  const logger = createLogger({
+    format: format.json(),
+    transports: [new transports.Stream({ stream, eol: "\n" })],
+  });
+  for (let index = 0; index < LINES; index++) logger.info(text(index));
+  logger.end();
+  await once(logger, "finish");
+  stream.end();
+  await finished(stream);
+  await assertLog(dir.file("log"), winston);
+});
+
+// ---- programs that end while they log ---------------------------------------------------------------------------
+
+/** The logger of a program: writes to the stream `out` of the writer `writer`. */
+const loggers: Record<string, string> = {
+  [pino]: `const { default: pino } = await import("${pino}");
+    const logger = pino({ base: null, timestamp: false }, out);`,
+  [winston]: `const { default: winston } = await import("${winston}");
+    const logger = winston.createLogger({
+      format: winston.format.json(),
+      transports: [new winston.transports.Stream({ stream: out, eol: "\\n" })],
+    });`,
+};
+
+/** How a program ends, with an exit handler or another one that flushes. */
+const ends: Record<string, { code: string; exit: number }> = {
+  "process.exit": { code: "process.exit(3);", exit: 3 },
+  "Deno.exit": { code: "Deno.exit(4);", exit: 4 },
+  "an error": { code: "throw new Error('The program fails');", exit: 1 },
+  "an error that it handles": {
+    code: `process.on("uncaughtException", () => process.exit(5));
+      setTimeout(() => { throw new Error("The program fails"); });
+      await new Promise(() => {});`,
+    exit: 5,
+  },
+  "SIGTERM": {
+    code: `process.on("SIGTERM", () => process.exit(6));
+      setInterval(() => {}, 1000);
+      process.kill(process.pid, "SIGTERM");`,
+    exit: 6,
+  },
+};
+
+/** Runs a program that logs all lines at once, and then \`end\`. */
+async function logAndEnd(dir: TestDirectory, specifier: string, open: string, end: string) {
+  return await runChild(
+    `import process from "node:process";
+    const { toNodeWritable } = await import(${
+      JSON.stringify(new URL("../../node.ts", import.meta.url).href)
+    });
+    const writer = (await dma.DmaFile.${
+      open.replace("PATH", JSON.stringify(dir.file("log")))
+    }).writable;
+    const out = toNodeWritable(writer);
+    ${loggers[specifier]}
+    for (let index = 0; index < ${LINES}; index++) {
+      logger.info(\`line \${index} \${"ä".repeat(index % 50)}\`);
+    }
+    ${end}`,
+  );
+}
+
+for (const specifier of [pino, winston]) {
+  for (const [name, { code, exit }] of Object.entries(ends)) {
+    test(
+      specifier,
+      `flushSync() on exit loses no line of a program that ends by ${name}`,
+      async (dir) => {
+        const handler = `process.on("exit", () => writer.flushSync({ durable: true }));\n`;
+        const ended = await logAndEnd(dir, specifier, "create(PATH)", handler + code);
+        assertEquals(ended.code, exit, ended.output);
+        await assertLog(dir.file("log"), specifier);
+      },
+    );
+  }
+
+  test(specifier, "what flushSync() wrote outlives a SIGKILL", async (dir) => {
+    const open = "open(PATH, { append: true, create: true })";
+    const kill = "Deno.kill(Deno.pid, 'SIGKILL'); await new Promise(() => {});";
+    for (const flushed of [true, false]) {
+      const ended = await logAndEnd(
+        dir,
+        specifier,
+        open,
+        (flushed ? "writer.flushSync();" : "") + kill,
+      );
+      assertEquals(ended.signal, "SIGKILL", ended.output);
+      if (flushed) await assertLog(dir.file("log"), specifier);
+      else await assertRejects(() => assertLog(dir.file("log"), specifier));
+      await Deno.remove(dir.file("log"));
+    }
+  });
+}
+
+test(pino, "a fatal line and all before it are there when the call returns", async (dir) => {
+  const open = "open(PATH, { append: true, create: true })";
+  const end =
+    "logger.fatal('The end'); Deno.kill(Deno.pid, 'SIGKILL'); await new Promise(() => {});";
+  const ended = await logAndEnd(dir, pino, open, end);
+  assertEquals(ended.signal, "SIGKILL", ended.output);
+  const fatal = `{"level":60,"msg":"The end"}\n`;
+  await assertLog(dir.file("log"), pino, fatal);
+});

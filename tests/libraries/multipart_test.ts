@@ -1,0 +1,165 @@
+// Uploads of forms by the libraries that Node.js servers use: what arrives whole is stored to the byte, and what is cut
+// short leaves nothing.
+
+import "../support/engine.ts";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { Writable } from "node:stream";
+import { DmaFile } from "../../mod.ts";
+import { O_TMPFILE } from "../../src/engine/linux.ts";
+import { assertFile, filled, namesIn, pattern } from "../support/bytes.ts";
+import { descriptorsIn, eventually } from "../support/descriptors.ts";
+import { testDirectories, type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import { interpose } from "../support/interpose.ts";
+import { engineIsOfNoConcern } from "../support/once.ts";
+import { breakOff, encode, upload } from "./multipart/client.ts";
+import { type Receive, serveUploads } from "./multipart/server.ts";
+import { isAvailable } from "./packages.ts";
+
+const MiB = 1 << 20;
+const ENOSPC = 28;
+const EOPNOTSUPP = 95;
+
+const libraries: { specifier: string; load: () => Promise<{ receive: Receive }> }[] = [
+  { specifier: "npm:busboy@1.6.0", load: () => import("./multipart/busboy.ts") },
+  { specifier: "npm:multer@2.5.0", load: () => import("./multipart/multer.ts") },
+  { specifier: "npm:formidable@3.5.4", load: () => import("./multipart/formidable.ts") },
+];
+
+/** The libraries are the same on every file system, and on both engines. */
+const isFirst = (directory: TestDirectory) =>
+  engineIsOfNoConcern && directory === testDirectories[0];
+
+/** Waits until no descriptor leads into the directory, and no more than these names are in it. */
+async function assertNames(dir: TestDirectory, names: string[]): Promise<void> {
+  await eventually(() => descriptorsIn(dir.path) === 0);
+  const same = async () => `${await namesIn(dir.path)}` === `${names}`;
+  await eventually(same).catch(() => {});
+  assertEquals(await namesIn(dir.path), names);
+}
+
+const available = await Promise.all(libraries.map(({ specifier }) => isAvailable(specifier)));
+
+for (const [index, { specifier, load }] of libraries.entries()) {
+  const test = (
+    title: string,
+    fn: (dir: TestDirectory, receive: Receive) => Promise<void>,
+  ): void =>
+    testInEachDirectory(
+      `${specifier}: ${title}`,
+      async (dir) => await fn(dir, (await load()).receive),
+      { ignore: !available[index], where: isFirst },
+    );
+
+  test("files and fields arrive to the byte", async (dir, receive) => {
+    await using server = await serveUploads(receive, dir.path);
+    const large = pattern(5 * MiB + 1);
+    const small = pattern(777, 12_345);
+    const parts = { first: "one", "large.bin": large, second: "zwei ä", "small.bin": small };
+    assertEquals(await upload(server.port, parts), {
+      status: 200,
+      body: {
+        fields: { first: "one", second: "zwei ä" },
+        files: ["large.bin", "small.bin"],
+      },
+    });
+    await assertNames(dir, ["large.bin", "small.bin"]);
+    await assertFile(dir.file("large.bin"), large);
+    await assertFile(dir.file("small.bin"), small);
+  });
+
+  test("uploads at once do not mix", async (dir, receive) => {
+    await using server = await serveUploads(receive, dir.path);
+    const files = Array.from({ length: 12 }, (_, index) => pattern(500_000 + index, index * MiB));
+    const answers = await Promise.all(
+      files.map((bytes, index) => upload(server.port, { [`${index}`]: bytes })),
+    );
+    assertEquals(answers.map(({ status }) => status), files.map(() => 200));
+    for (const [index, bytes] of files.entries()) await assertFile(dir.file(`${index}`), bytes);
+  });
+
+  test("a client that breaks off publishes nothing and leaves nothing", async (dir, receive) => {
+    await Deno.writeFile(dir.file("file"), filled(10, 1));
+    await using server = await serveUploads(receive, dir.path);
+    const parts = { field: "value", file: pattern(3 * MiB) };
+    const request = await encode(parts);
+    const cuts = [1000, 70_000, 2 * MiB, request.lastBoundary, request.lastBoundary + 10];
+    for (const refused of [false, true]) {
+      // Where a file without a name is refused, the bytes stand under a hidden one meanwhile.
+      using _ = interpose("open", ({ operation, pass, end }) => {
+        if (refused && (operation.flags & O_TMPFILE) === O_TMPFILE) end(-EOPNOTSUPP);
+        else pass();
+      });
+      for (const cut of cuts) {
+        const failed = server.failures.length;
+        await breakOff(server.port, request, cut);
+        await eventually(() => server.failures.length > failed);
+        await assertNames(dir, ["file"]);
+        await assertFile(dir.file("file"), filled(10, 1), `cut at ${cut}`);
+      }
+    }
+    // The same request, not cut.
+    assertEquals((await upload(server.port, parts)).status, 200);
+    await assertFile(dir.file("file"), parts.file);
+  });
+
+  test("a file that arrived before the connection broke is whole", async (dir, receive) => {
+    await using server = await serveUploads(receive, dir.path);
+    const first = pattern(MiB);
+    const request = await encode({ first, second: pattern(MiB, MiB) });
+    await breakOff(server.port, request, request.lastBoundary - 1000);
+    await eventually(() => server.failures.length > 0);
+    await eventually(() => descriptorsIn(dir.path) === 0);
+    // multer removes it, at some time.
+    const bytes = await Deno.readFile(dir.file("first")).catch(() => undefined);
+    if (bytes) assertEquals(bytes, first);
+    assert(!(await namesIn(dir.path)).includes("second"));
+  });
+
+  test("what is over a limit is refused and not stored", async (dir, receive) => {
+    await using server = await serveUploads(receive, dir.path, { fileSize: MiB, files: 1 });
+    assertEquals((await upload(server.port, { fits: pattern(MiB - 1) })).status, 200);
+    await assertNames(dir, ["fits"]);
+    // Cut at the limit it would be a whole file to the library.
+    assertEquals((await upload(server.port, { large: pattern(MiB + 1) })).status, 400);
+    await assertNames(dir, ["fits"]);
+    const parts = { one: pattern(1000), two: pattern(MiB - 1) };
+    assertEquals((await upload(server.port, parts)).status, 400);
+    await eventually(() => descriptorsIn(dir.path) === 0);
+    assert(!(await namesIn(dir.path)).includes("two"));
+  });
+
+  for (const operation of ["write", "sync"] as const) {
+    test(`the client learns that a ${operation} failed`, async (dir, receive) => {
+      await using server = await serveUploads(receive, dir.path);
+      const parts = { file: pattern(2 * MiB) };
+      {
+        using _ = interpose(operation, ({ end }) => end(-ENOSPC));
+        const { status, body } = await upload(server.port, parts);
+        assertEquals(status, 400);
+        assertStringIncludes(String(body), "No space left on device");
+        await assertNames(dir, []);
+      }
+      assertEquals((await upload(server.port, parts)).status, 200);
+      await assertFile(dir.file("file"), parts.file);
+    });
+  }
+}
+
+testInEachDirectory(
+  "formidable: Node's own adapter publishes a part of a file",
+  async (dir) => {
+    const { receiveBy } = await import("./multipart/formidable.ts");
+    const open = async (path: string) =>
+      Writable.fromWeb((await DmaFile.create(path, { atomic: true })).writable);
+    const receive: Receive = (request, directory, limits) =>
+      receiveBy(open, request, directory, limits);
+    await using server = await serveUploads(receive, dir.path);
+    const request = await encode({ file: pattern(3 * MiB) });
+    await breakOff(server.port, request, 2 * MiB);
+    await eventually(() => server.failures.length > 0);
+    await eventually(() => descriptorsIn(dir.path) === 0);
+    const { size } = await Deno.stat(dir.file("file"));
+    assert(size < 3 * MiB);
+  },
+  { ignore: !available[2], where: isFirst },
+);

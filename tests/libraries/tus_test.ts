@@ -1,0 +1,172 @@
+// Resumable uploads by @tus/server, with a store of ours under Deno.serve: an upload appears when it is whole, and one that
+// breaks off goes on from what is on the disk.
+
+import "../support/engine.ts";
+import { assert, assertEquals } from "@std/assert";
+import { assertFile, namesIn, pattern } from "../support/bytes.ts";
+import { descriptorsIn, eventually } from "../support/descriptors.ts";
+import { testDirectories, type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import { engineIsOfNoConcern } from "../support/once.ts";
+import { isAvailable } from "./packages.ts";
+
+const MiB = 1 << 20;
+const MAX_SIZE = 20 * MiB;
+const available = await isAvailable("npm:@tus/server@2.4.5");
+
+/** The client's side of the protocol, as far as it is needed here. */
+class Client {
+  readonly #origin: string;
+
+  constructor(readonly port: number) {
+    this.#origin = `http://127.0.0.1:${port}`;
+  }
+
+  async #request(method: string, path: string, init: RequestInit = {}): Promise<Response> {
+    const headers = { "Tus-Resumable": "1.0.0", ...init.headers };
+    const response = await fetch(this.#origin + path, { ...init, method, headers });
+    await response.body?.cancel();
+    return response;
+  }
+
+  /** Announces an upload. Resolves to its path, or to the status where it is refused. */
+  async create(length: number): Promise<string | number> {
+    const headers = { "Upload-Length": `${length}` };
+    const response = await this.#request("POST", "/files", { headers });
+    const location = response.headers.get("location");
+    return location ? new URL(location, this.#origin).pathname : response.status;
+  }
+
+  /** How much of an upload the server has; undefined where it knows none. */
+  async offset(path: string): Promise<number | undefined> {
+    const { headers } = await this.#request("HEAD", path);
+    return headers.has("upload-offset") ? Number(headers.get("upload-offset")) : undefined;
+  }
+
+  async patch(path: string, offset: number, body: Uint8Array<ArrayBuffer>): Promise<number> {
+    const { status } = await this.#request("PATCH", path, { headers: patchHeaders(offset), body });
+    return status;
+  }
+
+  async remove(path: string): Promise<number> {
+    return (await this.#request("DELETE", path)).status;
+  }
+
+  /** Sends the first `length` bytes of a body, and breaks the connection off. */
+  async breakOff(path: string, offset: number, body: Uint8Array, length: number): Promise<void> {
+    using connection = await Deno.connect({ hostname: "127.0.0.1", port: this.port });
+    const headers = {
+      Host: "127.0.0.1",
+      "Tus-Resumable": "1.0.0",
+      "Content-Length": `${body.length}`,
+      ...patchHeaders(offset),
+    };
+    const lines = Object.entries(headers).map((header) => header.join(": "));
+    const head = [`PATCH ${path} HTTP/1.1`, ...lines, "\r\n"].join("\r\n");
+    for (const bytes of [new TextEncoder().encode(head), body.subarray(0, length)]) {
+      for (let sent = 0; sent < bytes.length;) sent += await connection.write(bytes.subarray(sent));
+    }
+  }
+}
+
+function patchHeaders(offset: number): Record<string, string> {
+  return { "Content-Type": "application/offset+octet-stream", "Upload-Offset": `${offset}` };
+}
+
+function test(title: string, fn: (dir: TestDirectory, client: Client) => Promise<void>): void {
+  testInEachDirectory(`@tus/server: ${title}`, async (dir) => {
+    const { Server } = await import("npm:@tus/server@2.4.5");
+    const { DmaStore } = await import("./tus/store.ts");
+    const tus = new Server({
+      path: "/files",
+      datastore: new DmaStore(dir.path),
+      maxSize: MAX_SIZE,
+    });
+    const options = { hostname: "127.0.0.1", port: 0, onListen() {} };
+    await using server = Deno.serve(options, (request) => tus.handleWeb(request));
+    await fn(dir, new Client(server.addr.port));
+  }, {
+    ignore: !available,
+    where: (directory) => engineIsOfNoConcern && directory === testDirectories[0],
+    // The server looks after a connection that broke off by timers, which it leaves behind.
+    sanitizeOps: false,
+    sanitizeResources: false,
+  });
+}
+
+/** The path of an upload on the disk. */
+const stored = (dir: TestDirectory, path: string) =>
+  dir.file(path.slice(path.lastIndexOf("/") + 1));
+
+test("an upload in one piece arrives to the byte", async (dir, client) => {
+  const bytes = pattern(5 * MiB + 1);
+  const path = await client.create(bytes.length) as string;
+  assertEquals(await client.patch(path, 0, bytes), 204);
+  assertEquals(await client.offset(path), bytes.length);
+  await assertFile(stored(dir, path), bytes);
+  assertEquals((await namesIn(dir.path)).length, 1);
+});
+
+test("an upload in pieces appears with the last one", async (dir, client) => {
+  const bytes = pattern(3 * MiB);
+  const path = await client.create(bytes.length) as string;
+  let at = 0;
+  for (const length of [1, 4095, 70_000, MiB, bytes.length - MiB - 74_096]) {
+    assert(!(await namesIn(dir.path)).includes(path.slice("/files/".length)));
+    assertEquals(await client.patch(path, at, bytes.slice(at, at + length)), 204);
+    at += length;
+    assertEquals(await client.offset(path), at);
+  }
+  await assertFile(stored(dir, path), bytes);
+  assertEquals((await namesIn(dir.path)).length, 1);
+});
+
+test("an upload that breaks off is not there, and goes on", async (dir, client) => {
+  const bytes = pattern(6 * MiB + 5);
+  const path = await client.create(bytes.length) as string;
+  let offset = 0;
+  for (const length of [100, 300_001, 2 * MiB, 1]) {
+    await client.breakOff(path, offset, bytes.subarray(offset), length);
+    await eventually(() => descriptorsIn(dir.path) === 0);
+    const now = await client.offset(path) as number;
+    assert(now >= offset && now <= offset + length, `${offset} + ${length}: ${now}`);
+    offset = now;
+    const [name] = await namesIn(dir.path);
+    assert(name!.endsWith(".partial"), name);
+    await assertFile(dir.file(name!), bytes.subarray(0, offset));
+  }
+  assert(offset > 0, "Nothing arrived");
+  assertEquals(await client.patch(path, offset, bytes.slice(offset)), 204);
+  await assertFile(stored(dir, path), bytes);
+});
+
+test("uploads at once do not mix", async (dir, client) => {
+  const files = Array.from({ length: 8 }, (_, index) => pattern(900_000 + index, index * MiB));
+  await Promise.all(files.map(async (bytes) => {
+    const path = await client.create(bytes.length) as string;
+    assertEquals(await client.patch(path, 0, bytes.slice(0, 333_333)), 204);
+    assertEquals(await client.patch(path, 333_333, bytes.slice(333_333)), 204);
+    await assertFile(stored(dir, path), bytes);
+  }));
+});
+
+test("an empty upload is there at once", async (dir, client) => {
+  const path = await client.create(0) as string;
+  await assertFile(stored(dir, path), new Uint8Array());
+});
+
+test("what is too large or in the wrong place is refused", async (dir, client) => {
+  assertEquals(await client.create(MAX_SIZE + 1), 413);
+  const path = await client.create(1000) as string;
+  assertEquals(await client.patch(path, 500, pattern(500)), 409);
+  assertEquals(await client.patch(path, 0, pattern(1001)), 413);
+  assertEquals(await client.offset(path), 0);
+  assertEquals((await namesIn(dir.path)).length, 1);
+});
+
+test("an upload that is removed is gone", async (dir, client) => {
+  const path = await client.create(1000) as string;
+  assertEquals(await client.patch(path, 0, pattern(500)), 204);
+  assertEquals(await client.remove(path), 204);
+  assertEquals(await client.offset(path), undefined);
+  assertEquals(await namesIn(dir.path), []);
+});
