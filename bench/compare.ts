@@ -8,6 +8,7 @@ import { READERS } from "./contestants/read.ts";
 import { RECORD_WRITERS } from "./contestants/records.ts";
 import { STARTERS } from "./contestants/start.ts";
 import { WRITERS } from "./contestants/write.ts";
+import { drawCharts } from "./harness/chart.ts";
 import { machineFacts } from "./harness/machine.ts";
 import { parseOptions } from "./harness/options.ts";
 import type { Report } from "./harness/result.ts";
@@ -58,14 +59,4 @@ await Deno.writeTextFile(`${base}.md`, text);
 console.log(text);
 say(`Written: ${base}.json, ${base}.md`);
 
-// The library that draws comes from npm: without it there is a table all the same.
-const drawing = new URL("./harness/chart.ts", import.meta.url).href;
-try {
-  const { chart }: typeof import("./harness/chart.ts") = await import(drawing);
-  for (const group of new Set(report.results.map((result) => result.group))) {
-    await Deno.writeTextFile(`${base}-${group}.svg`, await chart(group, report));
-    say(`Written: ${base}-${group}.svg`);
-  }
-} catch (error) {
-  say(`Skipped, charts: ${error instanceof Error ? error.message : error}`);
-}
+for (const path of await drawCharts(report, base)) say(`Written: ${path}`);

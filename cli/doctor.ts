@@ -45,7 +45,7 @@ async function examine(path: string): Promise<Report> {
     platform: `${Deno.build.os} ${Deno.build.arch}`,
     platformError: wrongPlatform,
     kernel: engine.kernel || kernelRelease(),
-    liburing: { loads, version: engine.liburing, install: await liburingInstall() },
+    liburing: { loads, version: engine.liburing, install: await liburingRemedy() },
     ioUring: {
       allowed: engine.engine === "io_uring" ? true : refused ? false : null,
       ...await ioUringLimits(),
@@ -88,6 +88,12 @@ function liburingLoads(): boolean | null {
   } catch (error) {
     return error instanceof Deno.errors.NotCapable ? null : false;
   }
+}
+
+/** What makes liburing load: the package, or no wrong path in its place. */
+async function liburingRemedy(): Promise<string> {
+  const path = environment("DMA_LIBURING");
+  return path ? `unset DMA_LIBURING, which is ${path}` : await liburingInstall();
 }
 
 function environment(name: string): string | undefined {

@@ -1,5 +1,5 @@
 /**
- * A copy of a large file with a progress bar, at the speed of the disk: whole buffers go from reads to writes without
+ * A copy of a large file that shows how far it is, at the speed of the disk: whole buffers go from reads to writes without
  * being touched by JavaScript, and neither file pushes anything out of the page cache.
  *
  * The copy appears only when it is whole and durable. Ctrl-C leaves nothing of it.
@@ -11,7 +11,6 @@
  * @module
  */
 import { DmaFile, DmaStreamReader, DmaStreamWriter } from "@denodma/dma";
-import { SingleBar } from "npm:cli-progress@^3.12.0";
 
 const MIB = 1024 ** 2;
 const REDRAW_MS = 100;
@@ -20,25 +19,21 @@ function mebibytes(bytes: number): string {
   return `${(bytes / MIB).toFixed(1)} MiB`;
 }
 
-/** Draws how far the writer has come, on a terminal only, until it is disposed. */
+/** Shows how far the writer has come, on a terminal only, until it is disposed. */
 function showProgress(writer: DmaStreamWriter, size: number, rate: () => string): Disposable {
-  const bar = new SingleBar({
-    format: "{bar} {percentage}%  {done} of {size}  {rate}  {eta_formatted} left",
-    clearOnComplete: true,
-    // Its own signal handlers would end the process before the unfinished copy is gone.
-    gracefulExit: false,
-  });
-  const payload = () => ({
-    done: mebibytes(writer.currentFlushedPos),
-    size: mebibytes(size),
-    rate: rate(),
-  });
-  bar.start(size, 0, payload());
-  const timer = setInterval(() => bar.update(writer.currentFlushedPos, payload()), REDRAW_MS);
+  if (!Deno.stderr.isTerminal()) return { [Symbol.dispose]() {} };
+  const encoder = new TextEncoder();
+  // Back to the start of the line, the text, and nothing of a longer one behind it.
+  const draw = (text: string) => Deno.stderr.writeSync(encoder.encode(`\r${text}\x1b[K`));
+  const timer = setInterval(() => {
+    const done = writer.currentFlushedPos;
+    const percent = Math.floor(100 * done / Math.max(size, 1));
+    draw(`${percent} %  ${mebibytes(done)} of ${mebibytes(size)}  ${rate()}`);
+  }, REDRAW_MS);
   return {
     [Symbol.dispose]() {
       clearInterval(timer);
-      bar.stop();
+      draw("");
     },
   };
 }
@@ -58,7 +53,7 @@ async function copy(from: string, to: string, signal: AbortSignal): Promise<stri
     return `${mebibytes(writer.currentFlushedPos / seconds)}/s`;
   };
   {
-    using _bar = showProgress(writer, size, rate);
+    using _ = showProgress(writer, size, rate);
     await reader.pipeTo(writer, { signal });
   }
   const ways = source.direct && target.direct ? "Direct I/O" : "the page cache";

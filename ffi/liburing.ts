@@ -1,7 +1,7 @@
 // Opens the system's liburing and types the functions of it that are used.
 
 import { openLibc } from "./libc.ts";
-import { environment } from "./shim.ts";
+import { environment, reasonOf } from "./shim.ts";
 
 const symbols = {
   io_uring_queue_init_params: {
@@ -44,7 +44,7 @@ const symbols = {
 /** liburing's functions. */
 export type Liburing = Deno.DynamicLibrary<typeof symbols>["symbols"];
 
-/** liburing is not installed. */
+/** liburing is not installed, or is not where DMA_LIBURING says. */
 export class LiburingMissing extends Deno.errors.NotFound {
   override name = "LiburingMissing";
 }
@@ -54,6 +54,9 @@ const RTLD_NOLOAD = 4;
 const RTLD_NODELETE = 0x1000;
 
 const NAME = "liburing.so.2";
+/** The command of each distribution that installs it. */
+const PACKAGES =
+  "apt install liburing2, dnf install liburing, pacman -S liburing, apk add liburing";
 
 /** Where distributions keep it. Tried by absolute path because --allow-ffi with a path list takes no bare name. */
 function candidates(): string[] {
@@ -67,7 +70,7 @@ function candidates(): string[] {
   ];
 }
 
-/** Opens liburing. Throws {@linkcode LiburingMissing}, which names the package to install. */
+/** Opens liburing. Throws {@linkcode LiburingMissing}, which names the package to install, or the wrong DMA_LIBURING. */
 export function openLiburing(): Liburing {
   const override = environment("DMA_LIBURING");
   let reason = "";
@@ -80,12 +83,14 @@ export function openLiburing(): Liburing {
       return library.symbols;
     } catch (error) {
       if (error instanceof Deno.errors.NotCapable) throw error;
-      reason ||= error instanceof Error ? error.message : String(error);
+      reason ||= reasonOf(error);
     }
   }
   throw new LiburingMissing(
-    `Cannot load ${NAME} (${reason}). Install it with one of: apt install liburing2, ` +
-      "dnf install liburing, pacman -S liburing, apk add liburing",
+    override === undefined
+      ? `Cannot load ${NAME} (${reason}). Install it with one of: ${PACKAGES}`
+      : `Cannot load ${override}, which DMA_LIBURING names (${reason}). ` +
+        `Unset it to use the system's, from one of: ${PACKAGES}`,
   );
 }
 

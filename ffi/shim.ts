@@ -147,7 +147,9 @@ function openOverride(libc: Libc, path: string): Shim {
     return open(libc, path);
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
-    throw new Error(`Cannot use the shim that DMA_SHIM names: ${message(error)}`, { cause: error });
+    throw new Error(`Cannot load ${path}, which DMA_SHIM names (${reasonOf(error)})`, {
+      cause: error,
+    });
   }
 }
 
@@ -163,7 +165,7 @@ export function environment(name: string): string | undefined {
 
 function loadEmbedded(libc: Libc): Shim {
   const { base64 } = Deno.build.arch === "aarch64" ? aarch64 : x86_64;
-  const bytes = Uint8Array.fromBase64(base64.replaceAll("\n", ""));
+  const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
   let memoryError: unknown;
   try {
     return loadFromMemory(libc, bytes);
@@ -175,16 +177,18 @@ function loadEmbedded(libc: Libc): Shim {
     return loadFromFile(libc, bytes);
   } catch (error) {
     throw new Error(
-      `Cannot load the shim: neither from memory (${message(memoryError)}) nor from a file (${
-        message(error)
+      `Cannot load the shim: neither from memory (${reasonOf(memoryError)}) nor from a file (${
+        reasonOf(error)
       })`,
       { cause: error },
     );
   }
 }
 
-function message(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+/** The message of an error of `Deno.dlopen`, without the prefix that Deno puts there twice. */
+export function reasonOf(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  return message.replace(/^(Could not open library: )+/, "");
 }
 
 function loadFromMemory(libc: Libc, bytes: Uint8Array<ArrayBuffer>): Shim {

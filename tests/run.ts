@@ -6,9 +6,9 @@
 //   deno task test --images tests/foo_test.ts        the same with them
 
 import { say } from "./setup/command.ts";
-import { fetchEmulatedDeno } from "./setup/emulated_deno.ts";
 import { makeWorkDirectory, mountFileSystems, takeDown } from "./setup/file_systems.ts";
 import { importMapArguments } from "./setup/import_map.ts";
+import { fetchEmulatedDeno, fetchOldestDeno } from "./setup/other_deno.ts";
 import { installPackages } from "./setup/packages.ts";
 import { allPasses, type Pass, runPass, type Tally } from "./setup/passes.ts";
 
@@ -81,7 +81,9 @@ async function runAll(tally: Tally, workDirectory: string, signal: AbortSignal):
     // What a test forgets to remove goes with the rest.
     TMPDIR: `${workDirectory}/temp`,
   };
-  for (const each of pass ? [pass] : allPasses(root, workDirectory)) {
+  const oldest = pass ? undefined : await fetchOldestDeno(workDirectory, signal);
+  if (!pass && oldest === undefined) tally.skipped++;
+  for (const each of pass ? [pass] : allPasses(root, workDirectory, oldest)) {
     const result = await runPass(each, { root, workDirectory, env, importArguments, signal });
     tally.passed += result.passed;
     tally.failed += result.failed;

@@ -1,143 +1,101 @@
-// A group of results as an SVG chart: one panel a figure, one bar a contestant.
+// The charts of a comparison: one for each group, and six bars of the group "write" for the front page.
 
-import * as vega from "npm:vega@6";
-import { compile, type TopLevelSpec } from "npm:vega-lite@6";
+import { barChart, type Row } from "./bar_chart.ts";
 import type { Group } from "./contestant.ts";
+import { COLOURS, familyOf } from "./families.ts";
 import { RATE_UNITS, type Report, type Result } from "./result.ts";
 import { TITLES } from "./table.ts";
-import { MIB, showBytes, showNumber } from "./units.ts";
-
-/** One colour for each family, the same in every chart; the module's own stands out. */
-export const COLOURS: Readonly<Record<string, string>> = {
-  "this module": "#d9480f",
-  Deno: "#1c7ed6",
-  Node: "#2f9e44",
-  Bun: "#e599f7",
-  dd: "#adb5bd",
-  fio: "#868e96",
-  glommio: "#7048e8",
-};
-
-interface Bar {
-  readonly name: string;
-  readonly family: string;
-  readonly value: number | undefined;
-  readonly text: string;
-}
+import { MIB, showBytes } from "./units.ts";
 
 interface Panel {
   readonly title: string;
   readonly of: (result: Result) => number | undefined;
-  /** Where one bar is a thousand times another. */
-  readonly logarithmic?: boolean;
 }
 
-const PANELS: readonly Panel[] = [
-  { title: "CPU s/GiB", of: ({ cpuPerGib }) => cpuPerGib },
-  { title: "Page cache left, MiB", of: ({ cached }) => toMib(cached) },
-  { title: "Peak RSS, MiB", of: ({ peakMemory }) => toMib(peakMemory) },
-  { title: "Timer late p99, ms", of: ({ delay }) => delay?.p99, logarithmic: true },
+const CPU: Panel = { title: "CPU s/GiB", of: ({ cpuPerGib }) => cpuPerGib };
+const MEMORY: Panel = {
+  title: "Peak RSS, MiB",
+  of: ({ peakMemory }) => peakMemory === undefined ? undefined : Math.round(peakMemory / MIB),
+};
+
+/** The peers of the front page, by their settings that do best, and what they are called there. */
+const OVERVIEW: readonly (readonly [id: string, name: string, detail: string])[] = [
+  ["write-dma-pipe", "this module", "pipeTo, defaults"],
+  ["write-deno", "Deno FsFile.writable", "pipeTo, then syncData"],
+  ["write-node-1m", "Node createWriteStream", "highWaterMark 1 MiB, flush: true"],
+  ["write-bun-1m", "Bun FileSink", "highWaterMark 1 MiB, then fsync"],
+  ["write-fio-1m-allocated", "fio, io_uring, Direct I/O", "1 MiB × 4, file allocated beforehand"],
+  ["write-glommio-1m", "glommio DmaStreamWriter", "1 MiB × 4"],
 ];
 
-function toMib(bytes: number | undefined): number | undefined {
-  return bytes === undefined ? undefined : bytes / MIB;
+function row(result: Result, panels: readonly Panel[], name: string, detail: string): Row {
+  const colour = COLOURS[familyOf(result.label)] ?? "#868e96";
+  return { name, detail, colour, values: panels.map(({ of }) => of(result)) };
 }
 
-/** The family that a label belongs to. */
-export function familyOf(label: string): string {
-  return Object.keys(COLOURS).find((family) => label.startsWith(family)) ??
-    Object.keys(COLOURS).find((family) => label.includes(family)) ?? label;
+/** How much work it was, where its title does not say. */
+function amount(group: Group, size: number): string {
+  return group === "start" || group === "files" ? "" : `${showBytes(size)}. `;
 }
 
-function panelSpec(panel: Panel, results: readonly Result[], first: boolean) {
-  const values = results.map((result): Bar => {
-    const value = panel.of(result);
-    return {
-      name: `${result.label} · ${result.settings}`,
-      family: familyOf(result.label),
-      value,
-      text: value === undefined ? "" : showNumber(value),
-    };
-  });
-  const least = Math.min(...values.flatMap(({ value }) => value ? [value] : []));
-  const y = {
-    field: "name",
-    type: "nominal",
-    sort: null,
-    scale: { domain: values.map(({ name }) => name) },
-    axis: first
-      ? { title: null, labelLimit: 1000, domain: false, ticks: false, labelPadding: 6 }
-      : null,
-  } as const;
-  const scale = panel.logarithmic ? { type: "log", domainMin: least / 2 } as const : {};
-  const x = {
-    field: "value",
-    type: "quantitative",
-    scale,
-    axis: { title: null, tickCount: first ? 5 : 3 },
-  } as const;
-  const x2 = panel.logarithmic ? { x2: { datum: least / 2 } } as const : {};
-  return {
-    title: { text: panel.title, anchor: "start", fontSize: 12, fontWeight: "normal" },
-    width: first ? 260 : 110,
-    height: { step: 18 },
-    data: { values },
-    layer: [
-      {
-        mark: { type: "bar", height: { band: 0.75 } },
-        encoding: {
-          y,
-          x,
-          ...x2,
-          color: {
-            field: "family",
-            type: "nominal",
-            legend: null,
-            scale: { domain: Object.keys(COLOURS), range: Object.values(COLOURS) },
-          },
-        },
-      },
-      {
-        mark: { type: "text", align: "left", dx: 3, fontSize: 9, color: "#495057" },
-        encoding: { y, x, text: { field: "text", type: "nominal" } },
-      },
-    ],
-  } as const;
-}
-
-/** Draws a specification without a browser. */
-export async function renderSvg(spec: TopLevelSpec): Promise<string> {
-  const view = new vega.View(vega.parse(compile(spec).spec), { renderer: "none" });
-  return await view.toSVG();
+function subtitle(group: Group, { machine, size, rounds }: Report): string[] {
+  const fileSystem = machine.fileSystem!.split(" ")[0];
+  return [
+    `${amount(group, size)}Medians of ${rounds} alternating rounds. ${
+      machine.date!.slice(0, 10)
+    }, ` +
+    `${machine.kernel}, ${fileSystem}, ${machine.machine}`,
+    machine.versions!,
+  ];
 }
 
 /** The chart of one group. */
-export async function chart(group: Group, report: Report): Promise<string> {
+export function chart(group: Group, report: Report): string {
   const results = report.results.filter((result) => result.group === group);
   const rate: Panel = { title: RATE_UNITS[group], of: (result) => result.rate };
-  const panels = [rate, ...PANELS].filter(({ of }) => results.some((each) => of(each)));
-  const { machine, size, rounds } = report;
-  return await renderSvg(
-    {
-      $schema: "https://vega.github.io/schema/vega-lite/v6.json",
-      title: {
-        text: TITLES[group],
-        subtitle: [
-          `${showBytes(size)}, medians of ${rounds} alternating rounds. ${
-            machine.date!.slice(0, 10)
-          }, ${machine.kernel}, ` +
-          `${machine.fileSystem!.split(" ")[0]}, ${machine.machine}`,
-          machine.versions!,
-        ],
-        anchor: "start",
-        subtitleColor: "#868e96",
-        offset: 16,
-      },
-      background: "white",
-      padding: 16,
-      spacing: 24,
-      config: { view: { stroke: null }, axis: { gridColor: "#f1f3f5" } },
-      hconcat: panels.map((panel, index) => panelSpec(panel, results, index === 0)),
-    } as unknown as TopLevelSpec,
-  );
+  const panels = [rate, CPU, MEMORY].filter(({ of }) => results.some((result) => of(result)));
+  return barChart({
+    title: TITLES[group],
+    subtitle: subtitle(group, report),
+    panels: panels.map(({ title }) => title),
+    rows: results.map((result) => row(result, panels, result.label, result.settings)),
+  });
+}
+
+/** The chart of the front page; undefined where not all six took part. */
+export function overview(report: Report): string | undefined {
+  const rate: Panel = { title: "MiB/s", of: (result) => result.rate };
+  const panels = [rate, CPU];
+  const rows = OVERVIEW.flatMap(([id, name, detail]) => {
+    const result = report.results.find((each) => each.id === id);
+    return result ? [row(result, panels, name, detail)] : [];
+  });
+  if (rows.length < OVERVIEW.length) return undefined;
+  return barChart({
+    title: `${TITLES.write}: ${showBytes(report.size)} in chunks of 64 KiB`,
+    subtitle: subtitle("start", report).slice(0, 1),
+    panels: panels.map(({ title }) => title),
+    rows,
+  });
+}
+
+/** Draws all charts of a report beside `base`, and resolves to their paths. */
+export async function drawCharts(report: Report, base: string): Promise<string[]> {
+  const charts = new Map<string, string | undefined>([["overview", overview(report)]]);
+  for (const { group } of report.results) charts.set(group, chart(group, report));
+  const paths: string[] = [];
+  for (const [name, svg] of charts) {
+    if (svg === undefined) continue;
+    paths.push(`${base}-${name}.svg`);
+    await Deno.writeTextFile(`${base}-${name}.svg`, svg);
+  }
+  return paths;
+}
+
+if (import.meta.main) {
+  // deno run -A bench/harness/chart.ts bench/results/2026-11-24.json: draws a report again.
+  for (const path of Deno.args) {
+    const report: Report = JSON.parse(await Deno.readTextFile(path));
+    for (const drawn of await drawCharts(report, path.replace(/\.json$/, ""))) console.log(drawn);
+  }
 }

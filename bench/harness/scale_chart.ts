@@ -1,7 +1,8 @@
 // Figures as functions of scale, as an SVG chart: a row an experiment, a panel a figure.
 
-import type { TopLevelSpec } from "npm:vega-lite@6";
-import { COLOURS, familyOf, renderSvg } from "./chart.ts";
+import * as vega from "npm:vega@6";
+import { compile, type TopLevelSpec } from "npm:vega-lite@6";
+import { COLOURS, familyOf } from "./families.ts";
 import type { MachineFacts } from "./machine.ts";
 import type { Result } from "./result.ts";
 import { MIB } from "./units.ts";
@@ -24,7 +25,6 @@ const FIGURES: readonly [title: string, of: (result: Result) => number | undefin
   ["MiB/s", ({ rate }) => rate],
   ["Peak RSS, MiB", ({ peakMemory }) => peakMemory && peakMemory / MIB],
   ["CPU s/GiB", ({ cpuPerGib }) => cpuPerGib],
-  ["Timer late p50, ms", ({ delay }) => delay?.p50],
   ["Timer late p99, ms", ({ delay }) => delay?.p99],
 ];
 
@@ -35,8 +35,8 @@ function panel({ axis, points }: Series, [title, of]: typeof FIGURES[number]) {
     family: familyOf(result.label),
   }));
   return {
-    title: { text: title, anchor: "start", fontSize: 12, fontWeight: "normal" },
-    width: 150,
+    title: { text: title, anchor: "start", fontSize: 13, fontWeight: "normal" },
+    width: 138,
     height: 130,
     data: { values },
     mark: { type: "line", point: true },
@@ -45,7 +45,12 @@ function panel({ axis, points }: Series, [title, of]: typeof FIGURES[number]) {
         field: "x",
         type: "quantitative",
         scale: { type: "log", nice: false },
-        axis: { title: axis, values: [...new Set(values.map(({ x }) => x))], format: "d" },
+        axis: {
+          title: axis,
+          values: [...new Set(values.map(({ x }) => x))],
+          format: "d",
+          labelOverlap: false,
+        },
       },
       y: { field: "y", type: "quantitative", axis: { title: null, tickCount: 5 } },
       color: {
@@ -53,7 +58,7 @@ function panel({ axis, points }: Series, [title, of]: typeof FIGURES[number]) {
         type: "nominal",
         scale: { domain: Object.keys(COLOURS), range: Object.values(COLOURS) },
         legend: title === "MiB/s"
-          ? { title: null, orient: "left", values: families(points) }
+          ? { title: null, orient: "bottom", direction: "vertical", values: families(points) }
           : null,
       },
     },
@@ -62,6 +67,12 @@ function panel({ axis, points }: Series, [title, of]: typeof FIGURES[number]) {
 
 function families(points: readonly Point[]): string[] {
   return [...new Set(points.map(({ result }) => familyOf(result.label)))];
+}
+
+/** Draws a specification without a browser. */
+async function renderSvg(spec: TopLevelSpec): Promise<string> {
+  const view = new vega.View(vega.parse(compile(spec).spec), { renderer: "none" });
+  return await view.toSVG();
 }
 
 /** The chart of all experiments. */
@@ -82,20 +93,33 @@ export async function scaleChart(
           machine.versions!,
         ],
         anchor: "start",
-        subtitleColor: "#868e96",
+        subtitleColor: "#59636e",
         offset: 16,
       },
       background: "white",
       padding: 16,
-      spacing: 32,
-      config: { view: { stroke: null }, axis: { gridColor: "#f1f3f5" } },
+      spacing: 28,
+      config: {
+        view: { stroke: null },
+        axis: { gridColor: "#f1f3f5", labelFontSize: 12, titleFontSize: 12 },
+        legend: { labelFontSize: 12 },
+        title: { fontSize: 15, subtitleFontSize: 12 },
+      },
       resolve: { scale: { color: "independent" } },
       vconcat: series.filter(({ points }) => points.length > 0).map((each) => ({
         title: { text: each.title, anchor: "start" },
         resolve: { scale: { color: "independent" } },
         hconcat: FIGURES.map((figure) => panel(each, figure)),
-        spacing: 24,
+        spacing: 16,
       })),
     } as unknown as TopLevelSpec,
   );
+}
+
+if (import.meta.main) {
+  // deno run -A bench/harness/scale_chart.ts bench/results/2026-11-24-scale.json: draws it again.
+  for (const path of Deno.args) {
+    const { series, machine } = JSON.parse(await Deno.readTextFile(path));
+    await Deno.writeTextFile(path.replace(/json$/, "svg"), await scaleChart(series, machine));
+  }
 }

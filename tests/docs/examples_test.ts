@@ -34,7 +34,7 @@ Deno.test("No example is given a permission for everything", () => {
   }
 });
 
-const servers = ["hono_upload", "upload_server"];
+const servers = ["hono_upload", "resumable_transfer", "upload_server"];
 
 for (const name of examples.filter((name) => !servers.includes(name))) {
   testExample(name, "needs every flag of its one command", async (example) => {

@@ -8,7 +8,7 @@ import { fetchArmPackages } from "./architectures/arm_packages.ts";
 import { makeGuest, MARK } from "./architectures/guest.ts";
 import { allTargets, buildSelfTest, embeddedShim, parts } from "./architectures/targets.ts";
 import { say } from "../setup/command.ts";
-import { fetchEmulatedDeno } from "../setup/emulated_deno.ts";
+import { fetchEmulatedDeno } from "../setup/other_deno.ts";
 import { installPackages, installProgram } from "../setup/packages.ts";
 
 const root = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");

@@ -105,14 +105,3 @@ testWithoutMemfd("Without a place to write, the error says both reasons", async 
     assertStringIncludes(error, reason);
   }
 });
-
-Deno.test("A shim that cannot be used is told with the variable that names it", async () => {
-  for (const path of ["/nonexistent.so", "liburing.so.2"]) {
-    const { output } = await runChild(
-      `await report(() => dma.DmaFile.open(${JSON.stringify(import.meta.filename)}));`,
-      { env: { DMA_SHIM: path } },
-    );
-    assertStringIncludes(output, "Error: Cannot use the shim that DMA_SHIM names: ");
-    assertStringIncludes(output, path === "liburing.so.2" ? "dma_" : path);
-  }
-});

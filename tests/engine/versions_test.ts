@@ -1,0 +1,48 @@
+// Which Deno the module runs on: an older one gets one clear sentence, and nothing else.
+
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { OLDEST_DENO } from "../../src/runtime.ts";
+import { engineIsOfNoConcern } from "../support/once.ts";
+
+const module = JSON.stringify(new URL("../../mod.ts", import.meta.url).href);
+
+/** Imports the module in a Deno that says that it is `version`, and opens a file. */
+async function importIn(version: string): Promise<{ code: number; output: string }> {
+  const code = `
+    const version = { ...Deno.version, deno: ${JSON.stringify(version)} };
+    Object.defineProperty(Deno, "version", { value: version });
+    const { DmaFile } = await import(${module});
+    await (await DmaFile.open(Deno.execPath())).close();
+    console.log("opened");`;
+  const { code: exitCode, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["eval", "--quiet", "--no-config", "--no-lock", code],
+    env: { NO_COLOR: "1" },
+    stdin: "null",
+  }).output();
+  const decoder = new TextDecoder();
+  return { code: exitCode, output: decoder.decode(stdout) + decoder.decode(stderr) };
+}
+
+if (engineIsOfNoConcern) {
+  Deno.test("A Deno that is too old gets one clear sentence", async () => {
+    for (const version of ["1.46.3", "2.1.4", "2.7.14"]) {
+      const { code, output } = await importIn(version);
+      assertEquals(code, 1);
+      assertStringIncludes(
+        output,
+        `@denodma/dma needs Deno ${OLDEST_DENO} or newer, and this is Deno ${version}: run \`deno upgrade\``,
+      );
+    }
+  });
+
+  Deno.test("The oldest Deno that is promised, and whatever comes after it, may import the module", async () => {
+    for (const version of [OLDEST_DENO, "2.10.0", "2.9.6+abc1234", "3.0.0-rc.1", "10.0.0"]) {
+      assertEquals(await importIn(version), { code: 0, output: "opened\n" }, version);
+    }
+  });
+
+  Deno.test("README.md promises the oldest Deno that the module accepts", async () => {
+    const readme = await Deno.readTextFile(new URL("../../README.md", import.meta.url));
+    assertStringIncludes(readme, `Deno ${OLDEST_DENO.replace(/\.0$/, "")} or newer`);
+  });
+}

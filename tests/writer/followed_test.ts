@@ -1,0 +1,174 @@
+// Logs that another program follows while they are written: it sees every byte once, no zeros, and no file that shrinks.
+
+import "../support/engine.ts";
+import { assert, assertEquals } from "@std/assert";
+import { DmaFile, type DmaOpenOptions, DmaStreamWriter, ioStats } from "../../mod.ts";
+import { hasProgram } from "../setup/command.ts";
+import { eventually } from "../support/descriptors.ts";
+import { hasDirectIo, testDirectories, testInEachDirectory } from "../support/dirs.ts";
+
+/** The two ways that README.md names for a file that others follow. */
+const WAYS = {
+  "true append": (path: string) => open(path, { append: true }),
+  "without preallocation, through the page cache": (path: string) =>
+    open(path, { direct: "off" }, { append: true, preallocate: false }),
+};
+
+async function open(
+  path: string,
+  options: DmaOpenOptions,
+  writerOptions: { append?: boolean; preallocate?: boolean } = {},
+): Promise<DmaStreamWriter> {
+  const file = await DmaFile.open(path, { write: true, create: true, ...options });
+  // Small buffers: what is written while a line waits in a buffer is seen too.
+  return new DmaStreamWriter(file, { bufferSize: 16_384, ...writerOptions });
+}
+
+/** A line that says which it is, of a length of its own. */
+function line(index: number): string {
+  return `${index} `.padEnd(10 + index * 37 % 900, "x") + "\n";
+}
+
+function lines(from: number, to: number): string {
+  return Array.from({ length: to - from }, (_, index) => line(from + index)).join("");
+}
+
+/** Looks at a file's size again and again until it is disposed. */
+class SizeWatcher implements AsyncDisposable {
+  /** The sizes of which the second was less than the first. */
+  readonly shrinks: [number, number][] = [];
+  #done = false;
+  readonly #watching: Promise<void>;
+
+  constructor(path: string) {
+    this.#watching = this.#watch(path);
+  }
+
+  async #watch(path: string): Promise<void> {
+    let last = 0;
+    while (!this.#done) {
+      const { size } = await Deno.stat(path);
+      if (size < last) this.shrinks.push([last, size]);
+      last = size;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#done = true;
+    await this.#watching;
+  }
+}
+
+/** `tail`, and what it has printed. */
+class Tail implements AsyncDisposable {
+  output = "";
+  complaints = "";
+  readonly #child: Deno.ChildProcess;
+  readonly #read: Promise<unknown>;
+
+  constructor(option: "-f" | "-F", path: string) {
+    this.#child = new Deno.Command("tail", {
+      args: [option, "-n", "+1", "-s", "0.05", path],
+      env: { LC_ALL: "C" },
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    this.#read = Promise.all([this.#readOutput(), this.#readComplaints()]);
+  }
+
+  async #readOutput(): Promise<void> {
+    for await (const text of this.#child.stdout.pipeThrough(new TextDecoderStream())) {
+      this.output += text;
+    }
+  }
+
+  async #readComplaints(): Promise<void> {
+    for await (const text of this.#child.stderr.pipeThrough(new TextDecoderStream())) {
+      this.complaints += text;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#child.kill("SIGTERM");
+    await Promise.all([this.#child.status, this.#read]);
+  }
+}
+
+/** Writes lines, and makes each hundredth visible, or durable, or neither. */
+async function writeLines(writer: DmaStreamWriter, from: number, to: number): Promise<void> {
+  const encoder = new TextEncoder();
+  for (let index = from; index < to; index++) {
+    await writer.write(encoder.encode(line(index)));
+    if (index % 100 === 50) await writer.flushAligned({ tail: true });
+    if (index % 100 === 99) await writer.sync({ tail: true });
+  }
+}
+
+for (const [way, start] of Object.entries(WAYS)) {
+  testInEachDirectory(`A log is never seen to shrink: ${way}`, async (dir) => {
+    const path = dir.file("log");
+    const writer = await start(path);
+    await using watcher = new SizeWatcher(path);
+    await writeLines(writer, 0, 1000);
+    await writer.close();
+    assertEquals(watcher.shrinks, []);
+    assertEquals(await Deno.readTextFile(path), lines(0, 1000));
+  });
+
+  testInEachDirectory(
+    `flushAligned() with the tail shows each line, unsynced: ${way}`,
+    async (dir) => {
+      const path = dir.file("log");
+      const writer = await start(path);
+      const { syncs } = ioStats();
+      for (let index = 0; index < 60; index++) {
+        await writer.write(new TextEncoder().encode(line(index)));
+        const position = await writer.flushAligned({ tail: true });
+        assertEquals(await Deno.readTextFile(path), lines(0, index + 1));
+        assertEquals([position, ioStats().syncs], [writer.currentPos, syncs]);
+      }
+      await writer.close();
+    },
+  );
+
+  testInEachDirectory(`tail -f sees every line once: ${way}`, async (dir) => {
+    const path = dir.file("log");
+    const writer = await start(path);
+    await using tail = new Tail("-f", path);
+    await writeLines(writer, 0, 1000);
+    await writer.close();
+    await eventually(() => tail.output.length >= lines(0, 1000).length);
+    assertEquals([tail.output, tail.complaints], [lines(0, 1000), ""]);
+  }, { ignore: !hasProgram("tail") });
+
+  testInEachDirectory(`tail -F goes on over a rotation: ${way}`, async (dir) => {
+    const path = dir.file("log");
+    let writer = await start(path);
+    await using tail = new Tail("-F", path);
+    for (let part = 0; part < 3; part++) {
+      if (part > 0) {
+        await writer.file.rename(`${path}.${part}`);
+        await writer.close();
+        writer = await start(path);
+      }
+      await writeLines(writer, part * 300, part * 300 + 300);
+      // A program that rotates faster than tail looks loses it a file: that is tail's own limit.
+      await eventually(() => tail.output.length >= lines(0, part * 300 + 300).length);
+    }
+    await writer.close();
+    assertEquals(tail.output, lines(0, 900));
+    assert(!tail.complaints.includes("truncated"), tail.complaints);
+  }, { ignore: !hasProgram("tail") });
+}
+
+testInEachDirectory("A log with defaults is seen to shrink, and with zeros in it", async (dir) => {
+  const path = dir.file("log");
+  const writer = await open(path, {}, { append: true });
+  await writer.write(new TextEncoder().encode(lines(0, 10)));
+  await writer.flushAligned({ tail: true });
+  const seen = await Deno.readTextFile(path);
+  assert(seen.startsWith(lines(0, 10)) && seen.endsWith("\0"), `${seen.length} bytes`);
+  await writer.close();
+  assertEquals(await Deno.readTextFile(path), lines(0, 10));
+}, { where: (directory) => directory === testDirectories.find(hasDirectIo) });

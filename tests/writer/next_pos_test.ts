@@ -1,0 +1,52 @@
+// writer.nextPos: where the next chunk will stand, so that a log knows the position of each record.
+
+import "../support/engine.ts";
+import { assert, assertEquals } from "@std/assert";
+import { DmaFile, DmaStreamWriter } from "../../mod.ts";
+import { joined, pattern } from "../support/bytes.ts";
+import { testInEachDirectory } from "../support/dirs.ts";
+
+testInEachDirectory(
+  "nextPos is where each of many concurrent writes ends up, unlike currentPos",
+  async (dir) => {
+    const path = dir.file("log");
+    await Deno.writeFile(path, pattern(700));
+    const file = await DmaFile.open(path, { write: true });
+    const writer = new DmaStreamWriter(file, {
+      append: true,
+      bufferSize: 4096,
+      writeBehind: 1,
+    });
+    await writer.write(new Uint8Array(0));
+    const records = Array.from({ length: 200 }, (_, index) => pattern(index * 7 + 1, index));
+    const stands: number[] = [];
+    let differs = false;
+    const writes = records.map((record) => {
+      stands.push(writer.nextPos);
+      differs ||= writer.nextPos !== writer.currentPos;
+      return writer.write(record);
+    });
+    await Promise.all(writes);
+    assert(differs, "No write had to wait: currentPos would have been right as well");
+    assertEquals(writer.nextPos, writer.currentPos);
+    await writer.close();
+    assertEquals(writer.nextPos, 700 + joined(...records).length);
+    const bytes = await Deno.readFile(path);
+    for (const [index, record] of records.entries()) {
+      const found = bytes.subarray(stands[index]!, stands[index]! + record.length);
+      assertEquals(found, record, `Record ${index}`);
+    }
+  },
+);
+
+testInEachDirectory("nextPos counts chunks that wait under a lock", async (dir) => {
+  const file = await DmaFile.create(dir.file("locked"));
+  const writer = new DmaStreamWriter(file, { position: 100, bufferSize: 4096, writeBehind: 1 });
+  assertEquals(writer.nextPos, 100);
+  const lock = writer.getWriter();
+  const writes = [1, 50_000, 3].map((length) => lock.write(pattern(length)));
+  assertEquals(writer.nextPos, 100 + 50_004);
+  await Promise.all(writes);
+  assertEquals([writer.nextPos, writer.currentPos], [50_104, 50_104]);
+  await lock.close();
+});
