@@ -3,6 +3,7 @@
 
 import type { Shim } from "../../ffi/shim.ts";
 import { NO_PLACE } from "../../ffi/thread_exit.ts";
+import { Opcode } from "./linux.ts";
 import type { Sqe } from "./sqe.ts";
 
 /** One device may have so much of the threads that no other device has. */
@@ -90,8 +91,10 @@ export class ThreadCalls {
       const result = call.place === NO_PLACE ? PENDING : results[call.place]!;
       if (result !== PENDING) this.#end(call, result);
     }
-    const next = this.#waiting.shift();
-    if (!next) return;
+    // What closes also strikes the descriptor from the list, and only a call on a thread does that.
+    const at = this.#waiting.findIndex(({ sqe: { opcode } }) => opcode !== Opcode.CLOSE);
+    if (at < 0) return;
+    const next = this.#waiting.splice(at, 1)[0]!;
     const { opcode, fd, address, length, offset, flags } = next.sqe;
     next.ended(dma_call(opcode, fd, address, length, offset, flags));
   }
