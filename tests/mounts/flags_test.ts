@@ -43,8 +43,11 @@ for (const pair of pairs) {
       () =>
         onServer(pair, async (server) => {
           for (const fault of faults) {
-            // The kernel's page cache takes a short read for the end of the file, and fills up with zeros.
-            const misread = pair.includes("cached") && fault.startsWith("fault read 0 short");
+            // By way of the page cache the kernel fills up a short read with zeros, and makes an error of a short
+            // write that is asynchronous.
+            const cached = pair.includes("cached") && fault.includes("short");
+            const fails = fault.startsWith("fault read") || !pair.includes("no-async-dio");
+            const misread = cached && fails;
             if (!misread) await server.daemon.command(fault);
           }
           await oddLength(server.path);
