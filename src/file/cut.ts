@@ -34,14 +34,17 @@ export function cutToContent(file: OpenFile): Promise<void> {
     const size = sizeNow(file);
     // A file that somebody cut to less must not be made longer again.
     const cuts = size === undefined || (size > contentEnd && size <= sizeUpperBound);
-    if (cuts) await truncate(file, contentEnd);
-    else length.leaveRest();
+    if (!cuts) return length.leaveRest();
+    // Where that fails the cut is tried all the same.
+    await syncFirst(file).catch(() => {});
+    await truncate(file, contentEnd);
   });
 }
 
 /** Truncates a file that is in use, when nothing else writes to it. All that is left, or added as zeros, is content. */
 export function truncateTo(file: OpenFile, contentEnd: number): Promise<void> {
   return file.length.withTruncate(async () => {
+    await syncFirst(file);
     await truncate(file, contentEnd);
     file.writer?.truncated(contentEnd);
   });
@@ -57,6 +60,12 @@ export function cutPadding(file: OpenFile, contentEnd: number): Promise<void> {
     if (sizeNow(file) !== padded || length.contentEnd > contentEnd) return;
     await truncate(file, contentEnd);
   });
+}
+
+/** Makes a file durable whose file system cuts nothing else. */
+async function syncFirst({ descriptor, fd, fileSystem, unsynced }: OpenFile): Promise<void> {
+  if (fileSystem.cutsDirty || !unsynced) return;
+  await descriptor.call("sync", { op: "sync", fd, dataOnly: true });
 }
 
 async function truncate(file: OpenFile, length: number): Promise<void> {
