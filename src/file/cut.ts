@@ -74,6 +74,7 @@ function truncateAlone(
   return new Promise((resolve, reject) => {
     length.holdWrites((release) => {
       const contentEnd = decide();
+      let syncError = 0;
       const complete = (result: number) => {
         if (result >= 0 && contentEnd !== undefined) {
           length.truncated(contentEnd);
@@ -82,10 +83,17 @@ function truncateAlone(
         }
         release();
         if (result < 0) reject(ioError(-result, "truncate", path, explain(fileSystem, -result)));
+        else if (syncError < 0) reject(ioError(-syncError, "sync", path));
         else resolve();
       };
+      const truncate = (synced: number) => {
+        syncError = synced;
+        engine.submit({ op: "truncate", fd, length: contentEnd! }, { complete });
+      };
       if (contentEnd === undefined) complete(0);
-      else engine.submit({ op: "truncate", fd, length: contentEnd }, { complete });
+      else if (fileSystem.cutsDirty || !file.unsynced) truncate(0);
+      // A failure is told once, and here is who is told of it. The cut is tried all the same.
+      else engine.submit({ op: "sync", fd, dataOnly: true }, { complete: truncate });
     });
   });
 }

@@ -21,6 +21,8 @@ export interface FileSystem {
   readonly extendsFreely: boolean;
   /** fallocate(2) keeps space for the writes to come, and a truncate gives it back. */
   readonly reserves: boolean;
+  /** A truncate takes effect whatever was written before it and is not synced yet. */
+  readonly cutsDirty: boolean;
   /** A file without a name (O_TMPFILE) keeps the name that it is given. */
   readonly keepsUnnamed: boolean;
   /** Every call for its files runs on a thread: one that the ring submits may wait for a server. */
@@ -38,6 +40,7 @@ export const DISK: FileSystem = {
   exactTails: false,
   extendsFreely: false,
   reserves: true,
+  cutsDirty: true,
   keepsUnnamed: true,
   onThreads: false,
   heldLockIsDenied: false,
@@ -64,12 +67,12 @@ const NETWORK: FileSystem = {
  *   and the server's work is done within the submission: seen, timers run 2 to 4 % of the time at 20 ms a request. Where a
  *   server asks for FOPEN_DIRECT_IO without FUSE_ASYNC_DIO io_uring goes on after a short transfer at the position where
  *   that began: seen with kernel 6.18, bytes are wrong.
- * - `exactTails`: the kernel asks for no alignment. A server may ignore a truncate while data is dirty (s3fs: padding
- *   stays) or refuse it (rclone without a cache).
+ * - `exactTails`: the kernel asks for no alignment, and a server may refuse to cut padding (rclone without a cache: EPERM).
+ * - `cutsDirty`: s3fs ignores a truncate of a file that is not synced: seen, 8,192 bytes stay 8,192.
  * - `reserves`: what was reserved has to be cut.
  * - `keepsUnnamed`: JuiceFS drops a file of O_TMPFILE after linkat(2) and close(2).
  */
-const FUSE: FileSystem = { ...NETWORK, name: "FUSE", exactTails: true };
+const FUSE: FileSystem = { ...NETWORK, name: "FUSE", exactTails: true, cutsDirty: false };
 
 const CIFS: FileSystem = { ...NETWORK, name: "CIFS", heldLockIsDenied: true };
 

@@ -42,12 +42,16 @@ export class FaultFileSystem implements AsyncDisposable {
     readonly backing: string,
   ) {}
 
-  /** Mounts one below `directory`. */
-  static async open(directory: string): Promise<FaultFileSystem> {
+  /** Mounts one below `directory`, with flags of tests/tools/faultfs.c. */
+  static async open(directory: string, flags: readonly string[] = []): Promise<FaultFileSystem> {
     const [path, backing] = [`${directory}/faulty`, `${directory}/backing`];
     await Deno.mkdir(path);
     await Deno.mkdir(backing);
-    return new FaultFileSystem(await Daemon.start("faultfs", [path, backing]), path, backing);
+    return new FaultFileSystem(
+      await Daemon.start("faultfs", [path, backing, ...flags]),
+      path,
+      backing,
+    );
   }
 
   /** Takes all faults back, empties the directory, and counts anew. */

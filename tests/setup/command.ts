@@ -51,7 +51,8 @@ export async function runOrThrow(
 
 /** Whether a program of this name can be run. */
 export function hasProgram(name: string): boolean {
-  return searchPath.split(":").some((directory) => {
+  const directories = name.startsWith("/") ? [""] : searchPath.split(":");
+  return directories.some((directory) => {
     try {
       return Deno.statSync(`${directory}/${name}`).isFile;
     } catch {

@@ -13,6 +13,20 @@ const imagePrograms: Record<string, string> = {
   "mkfs.btrfs": "btrfs-progs",
 };
 
+/** Programs that serve files (tests/mounts/servers.ts), and their packages. All are there in some twenty seconds. */
+const serverPrograms: Record<string, string> = {
+  "bindfs": "bindfs",
+  "encfs": "encfs",
+  "fuse-overlayfs": "fuse-overlayfs",
+  "fuse2fs": "fuse2fs",
+  "gocryptfs": "gocryptfs",
+  "mergerfs": "mergerfs",
+  "ntfs-3g": "ntfs-3g",
+  "sshfs": "sshfs",
+  "/usr/lib/openssh/sftp-server": "openssh-sftp-server",
+  "unionfs": "unionfs-fuse",
+};
+
 /**
  * Programs that tests of architectures need, each where it is not the machine's own, and the Debian
  * packages that they come with.
@@ -54,10 +68,18 @@ export async function installPackages(
   }
   // Apart: a distribution that lacks one of these must not go without the others.
   const more = options.architectures ? missingForArchitectures() : [];
-  await aptInstall([[...packages], more], options.signal);
+  const servers = options.images ? missingServers() : [];
+  await aptInstall([[...packages], more, servers], options.signal);
   if (hasLiburing()) return 0;
   say("liburing is not there: the io_uring engine cannot be tested");
   return 1;
+}
+
+function missingServers(): string[] {
+  // Without it none of them mounts anything.
+  if (!exists("/dev/fuse")) return [];
+  return Object.keys(serverPrograms).filter((program) => !hasProgram(program))
+    .map((program) => serverPrograms[program]!);
 }
 
 function missingForArchitectures(): string[] {

@@ -1,7 +1,15 @@
-// faultfs DIRECTORY BACKING
+// faultfs DIRECTORY BACKING [FLAG...]
 //
 // A FUSE file system on DIRECTORY that passes everything on to the files of BACKING (one directory, no
 // folders in it), and fails, shortens or delays the operations it is told to.
+//
+// Flags say what the server asks of the kernel, and how it answers:
+//   cached         without FOPEN_DIRECT_IO: the kernel's page cache is used
+//   no-async-dio   without FUSE_ASYNC_DIO
+//   serial         without FOPEN_PARALLEL_DIRECT_WRITES
+//   writeback      FUSE_WRITEBACK_CACHE
+//   refuse-direct  O_DIRECT can be set, and reads and writes with it are EINVAL
+//   no-truncate    a truncate succeeds and does nothing
 //
 // Commands on standard input:
 //   fault OPERATION NTH err ERRNO [COUNT]      the NTH such operation from now on fails; 0 stands for every one
@@ -40,6 +48,8 @@ struct node {
 };
 
 static int backing;
+static uint32_t open_flags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES;
+static int refuses_direct, ignores_truncate;
 static struct node nodes[MOST_NODES];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct rule rules[MOST_RULES];
@@ -160,7 +170,7 @@ static void serve_create(const struct request *request) {
   struct {
     struct fuse_entry_out entry;
     struct fuse_open_out open;
-  } out = {.open.open_flags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES};
+  } out = {.open.open_flags = open_flags};
   long node = find_node(request->rest, O_CREAT | (int)(in->flags & O_EXCL), in->mode & 07777);
   if (node < 0) return reply_error(request, (int)-node);
   out.entry.nodeid = (uint64_t)node;
@@ -170,7 +180,7 @@ static void serve_create(const struct request *request) {
 
 static void serve_open(const struct request *request, int directory) {
   int error = directory ? 0 : error_of(OPEN);
-  struct fuse_open_out out = {.open_flags = directory ? 0 : FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES};
+  struct fuse_open_out out = {.open_flags = directory ? 0 : open_flags};
   error ? reply_error(request, error) : reply(request, 0, &out, sizeof out);
 }
 
@@ -178,6 +188,7 @@ static void serve_read(const struct request *request) {
   const struct fuse_read_in *in = request->arguments;
   struct rule met = meet(READ);
   if (met.kind == ERROR) return reply_error(request, (int)met.value);
+  if (refuses_direct && in->flags & O_DIRECT) return reply_error(request, EINVAL);
   char *bytes = malloc(in->size);
   ssize_t length = pread(descriptor_of(request), bytes, shortened(&met, in->size), (off_t)in->offset);
   length < 0 ? reply_error(request, errno) : reply(request, 0, bytes, (size_t)length);
@@ -188,6 +199,7 @@ static void serve_write(const struct request *request) {
   const struct fuse_write_in *in = request->arguments;
   struct rule met = meet(WRITE);
   if (met.kind == ERROR) return reply_error(request, (int)met.value);
+  if (refuses_direct && in->flags & O_DIRECT) return reply_error(request, EINVAL);
   ssize_t length =
       pwrite(descriptor_of(request), request->rest, shortened(&met, in->size), (off_t)in->offset);
   struct fuse_write_out out = {.size = (uint32_t)length};
@@ -199,7 +211,7 @@ static void serve_setattr(const struct request *request) {
   if (in->valid & FATTR_SIZE) {
     int error = error_of(TRUNCATE);
     if (error) return reply_error(request, error);
-    if (ftruncate(descriptor_of(request), (off_t)in->size)) return reply_error(request, errno);
+    if (!ignores_truncate && ftruncate(descriptor_of(request), (off_t)in->size)) return reply_error(request, errno);
   }
   reply_attributes(request);
 }
@@ -324,9 +336,22 @@ static void obey(char *command) {
   pthread_mutex_unlock(&lock);
 }
 
+static int set_flag(const char *flag) {
+  if (!strcmp(flag, "cached")) open_flags = 0;
+  else if (!strcmp(flag, "no-async-dio")) wanted_features &= ~(uint32_t)FUSE_ASYNC_DIO;
+  else if (!strcmp(flag, "serial")) open_flags &= ~(uint32_t)FOPEN_PARALLEL_DIRECT_WRITES;
+  else if (!strcmp(flag, "writeback")) wanted_features |= FUSE_WRITEBACK_CACHE;
+  else if (!strcmp(flag, "refuse-direct")) refuses_direct = 1;
+  else if (!strcmp(flag, "no-truncate")) ignores_truncate = 1;
+  else return 0;
+  return 1;
+}
+
 int main(int count, char **arguments) {
-  if (count != 3) {
-    fprintf(stderr, "usage: faultfs DIRECTORY BACKING\n");
+  int known = count >= 3;
+  for (int index = 3; index < count; index++) known &= set_flag(arguments[index]);
+  if (!known) {
+    fprintf(stderr, "usage: faultfs DIRECTORY BACKING [FLAG...]\n");
     return 2;
   }
   backing = open(arguments[2], O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -30,6 +30,9 @@ struct request {
 
 static int fuse_device;
 
+// What the server asks of the kernel when it is mounted. FUSE_ASYNC_DIO as libfuse has it.
+static uint32_t wanted_features = FUSE_BIG_WRITES | FUSE_MAX_PAGES | FUSE_PARALLEL_DIROPS | FUSE_ASYNC_DIO;
+
 static void reply(const struct request *request, int error, const void *data, size_t length) {
   struct fuse_out_header out = {
       .len = (uint32_t)(sizeof out + length), .error = -error, .unique = request->header->unique};
@@ -52,9 +55,7 @@ static void reply_init(const struct request *request) {
       .major = FUSE_KERNEL_VERSION,
       .minor = FUSE_KERNEL_MINOR_VERSION,
       .max_readahead = in->max_readahead,
-      // FUSE_ASYNC_DIO as libfuse has it. Without it io_uring goes on after a short read or write of a file with
-      // FOPEN_DIRECT_IO at the position where that began (seen with kernel 6.18): the bytes are wrong.
-      .flags = in->flags & (FUSE_BIG_WRITES | FUSE_MAX_PAGES | FUSE_PARALLEL_DIROPS | FUSE_ASYNC_DIO),
+      .flags = in->flags & wanted_features,
       .max_background = 64,
       .congestion_threshold = 48,
       .max_write = LARGEST_WRITE,

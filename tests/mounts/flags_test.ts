@@ -1,0 +1,136 @@
+// FUSE servers with each pair of flags that changes how the kernel reads and writes, which answer short, late, or not as
+// they are asked.
+
+import "../support/engine.ts";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { DmaFile, type DmaStreamWriter } from "../../mod.ts";
+import { FaultFileSystem } from "../faults/fault_file_system.ts";
+import { faultTest, inWorkDirectory, type Need, whileUp } from "../faults/machine.ts";
+import { assertFile, pattern } from "../support/bytes.ts";
+
+const needs: Need[] = ["root", "gcc", "fuse"];
+
+function onServer(
+  flags: readonly string[],
+  fn: (server: FaultFileSystem) => Promise<void>,
+): Promise<void> {
+  return inWorkDirectory(async (directory) => {
+    const server = await FaultFileSystem.open(directory, flags);
+    await whileUp(server, fn, () => server[Symbol.asyncDispose]());
+  });
+}
+
+const flags = ["cached", "no-async-dio", "serial", "writeback"];
+const pairs = [
+  [],
+  ...flags.flatMap((one, at) => [[one], ...flags.slice(at + 1).map((two) => [one, two])]),
+];
+
+/** What a server may do to every read and every write. */
+const answers: Readonly<Record<string, readonly string[]>> = {
+  "whole": [],
+  "short": ["fault read 0 short 5000", "fault write 0 short 3001"],
+  "late": ["fault read 0 delay 3", "fault write 0 delay 3"],
+};
+
+for (const pair of pairs) {
+  for (const [answer, faults] of Object.entries(answers)) {
+    faultTest(
+      `a server with ${
+        pair.join(" and ") || "no flag"
+      } that answers ${answer} keeps bytes and length`,
+      { needs },
+      () =>
+        onServer(pair, async (server) => {
+          for (const fault of faults) {
+            // By way of the page cache the kernel fills up a short read with zeros, and makes an error of a short
+            // write that is asynchronous.
+            const cached = pair.includes("cached") && fault.includes("short");
+            const fails = fault.startsWith("fault read") || !pair.includes("no-async-dio");
+            const misread = cached && fails;
+            if (!misread) await server.daemon.command(fault);
+          }
+          await oddLength(server.path);
+        }),
+    );
+  }
+}
+
+/** A file of odd length by a writer, one that goes on at its end, and a reader. */
+async function oddLength(directory: string): Promise<void> {
+  const path = `${directory}/file`;
+  const length = 300_001;
+  const file = await DmaFile.create(path);
+  await file.writable.write(pattern(length));
+  await file.writable.close();
+  await assertFile(path, pattern(length));
+  await using again = await DmaFile.open(path, { write: true });
+  assertEquals(await again.readAt(1, 1 << 20), pattern(length - 1, 1));
+  assertEquals(await again.readAt(length, 1 << 20), new Uint8Array());
+}
+
+faultTest("Direct I/O that a server refuses is done without, or said where it is required", {
+  needs,
+}, () =>
+  onServer(["refuse-direct"], async ({ path }) => {
+    const file = await DmaFile.create(`${path}/file`);
+    assertEquals(file.direct, true);
+    const writer: DmaStreamWriter = file.writable;
+    await writer.write(pattern(3_000_001));
+    await writer.flushAligned();
+    assertEquals(file.direct, false);
+    await writer.close();
+    await assertFile(`${path}/file`, pattern(3_000_001));
+    const reader = await DmaFile.open(`${path}/file`);
+    assertEquals(await reader.readAt(5, 5000), pattern(5000, 5));
+    await reader.close();
+    const required = await DmaFile.open(`${path}/file`, { direct: "require" });
+    await assertRejects(() => required.readAt(0, 10), Error, "Direct I/O, which was required");
+    await required.close();
+  }));
+
+faultTest(
+  "a server that ignores truncates gets no padding to begin with",
+  { needs },
+  () =>
+    onServer(["no-truncate"], async ({ path, backing }) => {
+      const file = await DmaFile.create(`${path}/file`);
+      await file.writable.write(pattern(5000));
+      await file.writable.close();
+      await assertFile(`${backing}/file`, pattern(5000));
+    }),
+);
+
+faultTest(
+  "a server that refuses truncates is named, with the way out",
+  { needs },
+  () =>
+    onServer([], async (server) => {
+      const path = `${server.path}/file`;
+      await server.inject({ operation: "truncate", nth: 0, kind: "err", value: 1 });
+      await Deno.writeFile(`${server.backing}/file`, pattern(5000));
+      const message = "this FUSE server writes files from start to end only";
+      await assertRejects(() => DmaFile.create(path), Deno.errors.PermissionDenied, message);
+      await assertFile(path, pattern(5000));
+      const file = await DmaFile.create(`${server.path}/new`);
+      await file.writable.write(pattern(5000));
+      await file.writable.close();
+      await assertFile(`${server.path}/new`, pattern(5000));
+    }),
+);
+
+faultTest(
+  "timers run while a server takes its time",
+  { needs },
+  () =>
+    onServer([], async (server) => {
+      await server.inject({ operation: "read", nth: 0, kind: "delay", value: 500 });
+      await Deno.writeFile(`${server.backing}/file`, pattern(5000));
+      await using file = await DmaFile.open(`${server.path}/file`);
+      let done = false;
+      const read = file.readAt(0, 5000).then(() => done = true);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      assert(!done, "The loop stood still until the read was over");
+      await read;
+    }),
+);

@@ -1,0 +1,103 @@
+// A program: tries the promises on a directory, one after the other, and prints which are broken, as JSON.
+//
+//   deno run -A tests/mounts/keep_promises.ts DIRECTORY [--rates]
+
+import { DmaFile, engineInfo } from "../../mod.ts";
+import { run } from "../setup/command.ts";
+import { filePromises, streamPromises } from "./promises.ts";
+
+/** What came of it. */
+export interface Outcome {
+  readonly engine: string;
+  /** Whether O_DIRECT could be set. */
+  readonly direct: boolean;
+  readonly kept: number;
+  /** What became of those that are not kept, by promise. */
+  readonly broken: Readonly<Record<string, string>>;
+  /** MiB/s of a file that is written and synced: medians of rounds in turn. */
+  readonly rates?: Readonly<Record<string, number>>;
+}
+
+const LONGEST_MS = 60_000;
+const RATE_BYTES = 128 << 20;
+const ROUNDS = 5;
+
+async function tryAll(
+  directory: string,
+): Promise<{ kept: number; broken: Record<string, string> }> {
+  const broken: Record<string, string> = {};
+  const promises = Object.entries({ ...streamPromises, ...filePromises });
+  for (const [index, [name, check]] of promises.entries()) {
+    const own = `${directory}/${index}`;
+    await Deno.mkdir(own);
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<never>((_, reject) => {
+      const error = new Error(`It takes longer than ${LONGEST_MS / 1000} seconds`);
+      timer = setTimeout(() => reject(error), LONGEST_MS);
+    });
+    try {
+      await Promise.race([check(own), late]);
+    } catch (error) {
+      broken[name] = error instanceof Error ? error.message.split("\n")[0]! : String(error);
+    }
+    clearTimeout(timer);
+  }
+  return { kept: promises.length - Object.keys(broken).length, broken };
+}
+
+function source(): ReadableStream<Uint8Array<ArrayBuffer>> {
+  const chunk = crypto.getRandomValues(new Uint8Array(1 << 16));
+  let left = RATE_BYTES / chunk.length;
+  return new ReadableStream({
+    pull(controller) {
+      if (left-- > 0) controller.enqueue(chunk);
+      else controller.close();
+    },
+  });
+}
+
+/** Ways to write a file and have it synced. */
+const ways: Readonly<Record<string, (path: string) => Promise<unknown>>> = {
+  "DmaFile": async (path) => {
+    const file = await DmaFile.create(path);
+    await source().pipeTo(file.writable);
+  },
+  "FsFile": async (path) => {
+    using file = await Deno.open(path, { create: true, write: true, truncate: true });
+    await source().pipeTo(file.writable, { preventClose: true });
+    await file.sync();
+  },
+  "dd conv=fsync": (path) =>
+    run("dd", ["if=/dev/zero", `of=${path}`, "bs=1M", `count=${RATE_BYTES >> 20}`, "conv=fsync"]),
+};
+
+async function measure(directory: string): Promise<Record<string, number>> {
+  const times = new Map<string, number[]>(Object.keys(ways).map((name) => [name, []]));
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const [name, write] of Object.entries(ways)) {
+      const path = `${directory}/rate`;
+      const started = performance.now();
+      await write(path);
+      times.get(name)!.push(performance.now() - started);
+      await Deno.remove(path);
+    }
+  }
+  const median = (values: number[]) => values.sort((a, b) => a - b)[values.length >> 1]!;
+  const rate = (values: number[]) => Math.round((RATE_BYTES >> 20) / median(values) * 1000);
+  return Object.fromEntries([...times].map(([name, values]) => [name, rate(values)]));
+}
+
+if (import.meta.main) {
+  const [directory = ".", ...flags] = Deno.args;
+  const own = await Deno.makeTempDir({ dir: directory, prefix: "promises-" });
+  const probe = await DmaFile.create(`${own}/direct`);
+  const { direct } = probe;
+  await probe.close();
+  const tried = await tryAll(own);
+  const rates = flags.includes("--rates") ? { rates: await measure(own) } : {};
+  const outcome: Outcome = { engine: engineInfo().engine!, direct, ...tried, ...rates };
+  console.log(JSON.stringify(outcome));
+  await Deno.remove(own, { recursive: true }).catch(() => {});
+  // What hangs on a server is not waited for.
+  Deno.exit(0);
+}

@@ -1,0 +1,112 @@
+// Every promise that depends on the file system, on real ones: programs that serve files through FUSE, and overlay.
+
+import "../support/engine.ts";
+import { assert, assertEquals } from "@std/assert";
+import { DmaFile, type DmaStreamWriter } from "../../mod.ts";
+import { inWorkDirectory, missing } from "../faults/machine.ts";
+import { say } from "../setup/command.ts";
+import { assertFile, pattern } from "../support/bytes.ts";
+import { filePromises, fillDisk, streamPromises } from "./promises.ts";
+import { missingPrograms, Mounted, ROOM, type Server, servers } from "./servers.ts";
+
+const promises = { ...streamPromises, ...filePromises };
+
+/** After so long a server that was stopped goes on whatever happens. */
+const RESCUE_SECONDS = 10;
+
+/** All at once: most of the time they wait. Each failure is told by the promise that is broken. */
+async function keepAll(directory: string): Promise<void> {
+  const broken: string[] = [];
+  await Promise.all(
+    Object.entries(promises).map(async ([name, check], index) => {
+      const own = `${directory}/${index}`;
+      try {
+        await Deno.mkdir(own);
+        await check(own);
+        await Deno.remove(own, { recursive: true });
+      } catch (error) {
+        broken.push(`${name}: ${error instanceof Error ? error.stack : error}`);
+      }
+    }),
+  );
+  assertEquals(broken, [], broken.join("\n"));
+}
+
+/** While a server stands still the event loop turns, and files of others are written. */
+async function standStill({ path, process }: Mounted, elsewhere: string): Promise<void> {
+  if (!process) return;
+  const bytes = pattern(100_001);
+  await Deno.writeFile(`${path}/old`, bytes);
+  const file = await DmaFile.open(`${path}/old`, { write: true });
+  const target = await DmaFile.create(`${path}/target`);
+  const writers: DmaStreamWriter[] = [];
+  for (let index = 0; index < 3; index++) {
+    writers.push((await DmaFile.create(`${path}/${index}`)).writable);
+  }
+  // Where the loop stands still too nobody here would let the server go on.
+  const rescuer = new Deno.Command("sh", {
+    args: ["-c", `sleep ${RESCUE_SECONDS}; kill -CONT ${process.pid}`],
+  }).spawn();
+  process.kill("SIGSTOP");
+  const started = performance.now();
+  const work = Promise.all([
+    file.readAt(0, 1000),
+    file.readAt(5000, 90_000),
+    Array.fromAsync(file.readMany([{ position: 1, length: 9 }, { position: 9000, length: 9 }])),
+    file.size(),
+    file.sync(),
+    file.copyRangeTo(target, 0, 5000, 0),
+    file.preallocate(100_001).catch(() => {}),
+    DmaFile.open(`${path}/old`).then((file) => file.close()),
+    DmaFile.create(`${path}/new`, { atomic: true }).then((file) => file.close()),
+    ...writers.map((writer) => writer.write(bytes).then(() => writer.close())),
+  ]);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  const other = await DmaFile.create(`${elsewhere}/other`);
+  await other.writable.write(bytes);
+  await other.writable.close();
+  const taken = performance.now() - started;
+  process.kill("SIGCONT");
+  rescuer.kill("SIGKILL");
+  await rescuer.status;
+  await work;
+  const late = taken >= RESCUE_SECONDS * 1000;
+  assert(!late, `A timer of 50 ms and a file elsewhere took ${Math.round(taken)} ms`);
+  await target.close();
+  await file.close();
+  await assertFile(`${path}/target`, pattern(5000));
+  for (const index of writers.keys()) await assertFile(`${path}/${index}`, bytes);
+  await assertFile(`${elsewhere}/other`, bytes);
+  for (const name of ["old", "target", "new", "0", "1", "2"]) await Deno.remove(`${path}/${name}`);
+}
+
+async function tryOn(server: Server, options: readonly string[]): Promise<void> {
+  try {
+    await inWorkDirectory(async (directory) => {
+      await using mounted = await Mounted.start(server, options, directory);
+      await keepAll(mounted.path);
+      await standStill(mounted, directory);
+      await fillDisk(mounted.path, ROOM + (2 << 20), server.fullDisk(options));
+    });
+  } catch (cause) {
+    throw new Error(`${server.name} with options '${options.join(" ")}'`, { cause });
+  }
+}
+
+const lacking = missing(["root", "fuse"]);
+for (const server of servers) {
+  const absent = [...lacking, ...missingPrograms(server)];
+  if (absent.length > 0) say(`Skipped for want of ${absent.join(", ")}: tests on ${server.name}`);
+  Deno.test({
+    name: `${server.name} keeps every promise`,
+    ignore: absent.length > 0,
+    // Side by side: mostly they wait.
+    fn: async () => {
+      for (
+        const settled of await Promise.allSettled(server.options.map((each) => tryOn(server, each)))
+      ) {
+        if (settled.status === "rejected") throw settled.reason;
+      }
+    },
+  });
+}

@@ -1,0 +1,213 @@
+// What a file system must not change: checks of the promises that depend on it. Each has a directory of its own.
+
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
+import { assertFile, assertNoFile, joined, namesIn, pattern } from "../support/bytes.ts";
+
+/** An odd length of several buffers. */
+const LENGTH = 2_490_081;
+const CHUNK = 1 << 16;
+
+/** Servers answer from what they remember for up to a second. */
+export const MEMORY_MS = 1200;
+
+async function writeAll(writer: DmaStreamWriter, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+  for (let at = 0; at < bytes.length; at += CHUNK) {
+    await writer.write(bytes.subarray(at, at + CHUNK));
+  }
+}
+
+async function writeFile(path: string, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+  const file = await DmaFile.create(path);
+  await writeAll(file.writable, bytes);
+  await file.writable.close();
+}
+
+async function readAll(path: string): Promise<Uint8Array<ArrayBuffer>> {
+  const file = await DmaFile.open(path);
+  return joined(...await Array.fromAsync(new DmaStreamReader(file)));
+}
+
+/** A check, by the promise that it is about. */
+export type Check = (directory: string) => Promise<void>;
+
+/** The promises of a stream that is written once, from start to end. */
+export const streamPromises: Readonly<Record<string, Check>> = {
+  "a file of odd length is whole, and no longer": async (directory) => {
+    for (const length of [0, 1, 5000, LENGTH]) {
+      const path = `${directory}/${length}`;
+      await writeFile(path, pattern(length));
+      await assertFile(path, pattern(length), "By Deno.readFile");
+      assertEquals(await readAll(path), pattern(length));
+    }
+  },
+
+  "a file that is there is emptied first": async (directory) => {
+    const path = `${directory}/file`;
+    await Deno.writeFile(path, pattern(200_000));
+    await writeFile(path, pattern(5000, 7));
+    await assertFile(path, pattern(5000, 7));
+  },
+
+  "an atomic file is there a second later, and was not before": async (directory) => {
+    const path = `${directory}/file`;
+    const file = await DmaFile.create(path, { atomic: true });
+    await writeAll(file.writable, pattern(70_001));
+    await assertNoFile(path);
+    await file.writable.close();
+    await new Promise((resolve) => setTimeout(resolve, MEMORY_MS));
+    await assertFile(path, pattern(70_001));
+    assertEquals(await namesIn(directory), ["file"]);
+  },
+
+  "an atomic file takes the place of another": async (directory) => {
+    const path = `${directory}/file`;
+    await Deno.writeFile(path, pattern(1000));
+    const file = await DmaFile.create(path, { atomic: true });
+    await writeAll(file.writable, pattern(5001, 3));
+    await file.writable.close();
+    await assertFile(path, pattern(5001, 3));
+    assertEquals(await namesIn(directory), ["file"]);
+  },
+
+  "an aborted atomic file leaves nothing": async (directory) => {
+    const file = await DmaFile.create(`${directory}/file`, { atomic: true });
+    await writeAll(file.writable, pattern(70_001));
+    await file.writable.abort();
+    assertEquals(await namesIn(directory), []);
+  },
+
+  "a reader gets no byte past the end": async (directory) => {
+    const path = `${directory}/file`;
+    await Deno.writeFile(path, pattern(5000));
+    await using file = await DmaFile.open(path);
+    assertEquals(await file.readAt(4000, 1 << 20), pattern(1000, 4000));
+    assertEquals(await file.readAt(4999, 10), pattern(1, 4999));
+    assertEquals(await file.readAt(5000, 4096), new Uint8Array());
+    assertEquals(await file.readAt(1 << 20, 4096), new Uint8Array());
+    const ranges = [{ position: 4990, length: 100 }, { position: 0, length: 10 }];
+    const read = await Array.fromAsync(file.readMany(ranges), ({ bytes }) => bytes);
+    assertEquals(read, [pattern(10, 4990), pattern(10)]);
+  },
+};
+
+/** The promises of a file that is written anywhere. */
+export const filePromises: Readonly<Record<string, Check>> = {
+  "writers append at the odd end": async (directory) => {
+    const path = `${directory}/file`;
+    await Deno.writeFile(path, pattern(777));
+    for (const start of [777, 100_778]) {
+      const file = await DmaFile.open(path, { write: true });
+      const writer = new DmaStreamWriter(file, { append: true });
+      await writeAll(writer, pattern(100_001, start));
+      await writer.close();
+    }
+    await assertFile(path, pattern(200_779));
+    const file = await DmaFile.open(path, { append: true });
+    await writeAll(file.writable, pattern(1001, 200_779));
+    await file.writable.close();
+    await assertFile(path, pattern(201_780));
+  },
+
+  "a writer inside a file leaves what is around it": async (directory) => {
+    const path = `${directory}/file`;
+    await Deno.writeFile(path, pattern(300_001));
+    const file = await DmaFile.open(path, { write: true });
+    const writer = new DmaStreamWriter(file, { position: 1001 });
+    await writeAll(writer, pattern(100_000, 5));
+    await writer.close();
+    const expected = pattern(300_001);
+    expected.set(pattern(100_000, 5), 1001);
+    await assertFile(path, expected);
+  },
+
+  "sync({ tail: true }) leaves the exact length each time": async (directory) => {
+    const path = `${directory}/file`;
+    const file = await DmaFile.create(path);
+    const writer = new DmaStreamWriter(file, { preallocate: false });
+    for (let end = 3333; end < 20_000; end += 3333) {
+      await writer.write(pattern(3333, end - 3333));
+      assertEquals(await writer.sync({ tail: true }), end);
+      await assertFile(path, pattern(end));
+    }
+    await writer.close();
+  },
+
+  "abort leaves what is flushed": async (directory) => {
+    const path = `${directory}/file`;
+    const file = await DmaFile.create(path);
+    const writer = file.writable;
+    await writeAll(writer, pattern(LENGTH));
+    await writer.abort("enough");
+    assert(writer.currentFlushedPos > 0);
+    await assertFile(path, pattern(writer.currentFlushedPos));
+  },
+
+  "a size hint leaves nothing behind": async (directory) => {
+    const path = `${directory}/file`;
+    const writer = new DmaStreamWriter(await DmaFile.create(path), { sizeHint: 1 << 20 });
+    await writer.write(pattern(5000));
+    await writer.close();
+    await assertFile(path, pattern(5000));
+  },
+
+  "copyRangeTo() copies odd ranges": async (directory) => {
+    await Deno.writeFile(`${directory}/from`, pattern(400_001));
+    await using from = await DmaFile.open(`${directory}/from`);
+    await using to = await DmaFile.create(`${directory}/to`);
+    assertEquals(await from.copyRangeTo(to, 1, 399_999, 0), 399_999);
+    assertEquals(await from.copyRangeTo(to, 399_000, 5000, 399_999), 1001);
+    await to.sync();
+    await assertFile(`${directory}/to`, joined(pattern(399_999, 1), pattern(1001, 399_000)));
+  },
+
+  "truncate() and writeAt() change what they say": async (directory) => {
+    const path = `${directory}/file`;
+    await using file = await DmaFile.create(path);
+    await file.truncate(9001);
+    assertEquals(await file.size(), 9001);
+    const buffer = file.allocBuffer(4096);
+    buffer.bytes.set(pattern(4096));
+    await file.writeAt(buffer, 4096);
+    await file.truncate(5000);
+    await assertFile(path, joined(new Uint8Array(4096), pattern(904)));
+  },
+
+  "a held lock is told": async (directory) => {
+    await using one = await DmaFile.create(`${directory}/file`);
+    await using other = await DmaFile.open(`${directory}/file`);
+    assertEquals(await one.tryLock(true), true);
+    assertEquals(await other.tryLock(true), false);
+  },
+};
+
+/** What comes of a full disk. */
+export interface FullDisk {
+  /** The errors that may tell of it. */
+  readonly codes: readonly string[];
+  /** Whether the server answers a write only when it is done, so that the flushed position is true. */
+  readonly flushes: boolean;
+}
+
+/** A full disk is told, and everything below the flushed position is in the file. `room` is more than there is. */
+export async function fillDisk(
+  directory: string,
+  room: number,
+  { codes, flushes }: FullDisk,
+): Promise<void> {
+  const path = `${directory}/full`;
+  const writer = new DmaStreamWriter(await DmaFile.create(path), { closeFile: false });
+  const { file } = writer;
+  const error = await assertRejects(async () => {
+    await writeAll(writer, pattern(room));
+    await writer.close();
+  }, Error) as Error & { code?: string };
+  assert(codes.includes(error.code!), `${error.code}: ${error.message}`);
+  const flushed = writer.currentFlushedPos;
+  await file.close().catch(() => {});
+  if (!flushes) return await Deno.remove(path);
+  const bytes = await Deno.readFile(path);
+  assert(bytes.length >= flushed, `${flushed} bytes are flushed, and ${bytes.length} there`);
+  assertEquals(bytes.subarray(0, flushed), pattern(flushed));
+  await Deno.remove(path);
+}
