@@ -15,6 +15,8 @@ export interface Order {
   readonly mostFailures: number;
   /** Whether a failure is made smaller. */
   readonly shrinks: boolean;
+  /** Where it writes the seed that it is at, for whoever finds it stuck. */
+  readonly current: Float64Array<SharedArrayBuffer>;
 }
 
 /** What a Worker tells. */
@@ -31,13 +33,14 @@ async function runSeeds(order: Order): Promise<Report> {
   // performance.now() stands still here.
   const until = Date.now() + milliseconds;
   for (let seed = first; Date.now() < until; seed += stride) {
+    order.current[0] = seed;
     const { operations, faults, cuts, failure } = await runner.run(seed);
     addTally(tally, { programs: 1, operations, faults, cuts });
     if (!failure) continue;
     failures.push(
       shrinks
         ? await runner.shrink(seed, failure)
-        : { seed, message: failure.message, promise: brokenPromise(failure), steps: [] },
+        : { seed, message: failure.message, promise: brokenPromise(failure), steps: undefined },
     );
     if (failures.length >= mostFailures) break;
   }
