@@ -210,7 +210,7 @@ export class WriterOracle {
     if (this.isOpened) {
       this.poll();
       // Somebody may have written behind it: what it had in flight is not cut off then.
-      this.file.leaveUnflushedOpen(this);
+      this.file.leaveUnflushedOpen();
     }
     this.#leave("failed");
     this.file.check("writer 7");

@@ -57,6 +57,7 @@ export function checkRead(
   const { expected } = tracked;
   const end = position + bytes.length;
   if (!tracked.isStable(position, end, since)) return;
+  tracked.leaveUnflushedOpen();
   const inside = bytes.subarray(0, Math.max(0, expected.end - position));
   const wrong = expected.firstWrong(position, inside);
   if (wrong < 0) return;
@@ -233,11 +234,9 @@ export function preallocate(session: Session, slot: Slot, action: Of<"preallocat
   const { tracked } = handle;
   const { length, keepSize } = action;
   if (isBesideOthers(handle)) return Promise.resolve();
-  const entry = { end: length };
-  if (!keepSize) {
-    tracked.reserves.add(entry);
-    tracked.expected.mayExtendTo(length);
-  }
+  const entry = { end: keepSize ? 0 : length };
+  tracked.reserves.add(entry);
+  if (!keepSize) tracked.expected.mayExtendTo(length);
   const over = () => {
     tracked.reserves.delete(entry);
     if (!keepSize) tracked.expected.mayExtendTo(Math.min(length, tracked.view.size));

@@ -319,7 +319,7 @@ export function checkFlushed(promise: "writer 2" | "normal end", { oracle }: Ope
 /** The position that a flush or sync must come to. Where it starts may not be known yet. */
 function leastOf({ oracle }: OpenWriter, tail: boolean): () => number {
   const { flushed, piped, given: { length } } = oracle;
-  return () => tail && !piped ? oracle.start + length : flushed;
+  return () => tail && !piped && oracle.isOpened ? oracle.start + length : flushed;
 }
 
 function checkPosition(
