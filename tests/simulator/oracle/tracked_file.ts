@@ -398,8 +398,9 @@ export class TrackedFile {
 
   // ---- what stands there ------------------------------------------------------------------------------------------
 
-  /** What writers were given and have not flushed may be in the file or not. */
+  /** What writers were given and have not flushed, and what calls are writing, may be in the file or not. */
   leaveUnflushedOpen(): void {
+    for (const { from, bytes } of this.claims) if (bytes) this.expected.leaveOpen(from, bytes);
     for (const { flushed, start, given, leastTruncated } of this.writers) {
       // The block in which a truncate ended is written again with all that was given of it.
       const from = Math.max(start, Math.min(flushed, leastTruncated));

@@ -295,7 +295,8 @@ export function flushNow(session: Session, slot: Slot, { durable }: Of<"flush no
   try {
     stream.flushSync({ durable });
   } catch (error) {
-    const excuse = { ...excuseOf(writer), errnos, misuse: oracle.ending };
+    const misuse = oracle.ending || oracle.piped;
+    const excuse = { ...excuseOf(writer), errnos, misuse };
     return contract.guard(() => session.explain({ name: "flushSync", ...excuse }, error));
   }
   contract.guard(() => {
