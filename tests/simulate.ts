@@ -52,7 +52,7 @@ async function runMany(minutes: number): Promise<boolean> {
   const first = Math.floor(Math.random() * 2 ** 40);
   console.log(`Seeds from ${first} on, for ${minutes} minutes`);
   const milliseconds = minutes * 60_000;
-  const { tally, failures } = await simulateInWorkers({ first, milliseconds });
+  const { tally, failures } = await simulateInWorkers({ seeds: first, milliseconds });
   for (const failure of failures) {
     console.log(`\n${failure.message}\n  ${commandOf(failure)}`);
   }

@@ -2,14 +2,15 @@
 
 import type { Change } from "./module.ts";
 import { addTally, type Failure, newTally, type Tally } from "./runner.ts";
-import type { Order, Report } from "./worker.ts";
+import type { Order, Report, Seeds } from "./worker.ts";
 
 /** A Worker that says nothing for so long after its time is stuck: no program takes long, nor does making it smaller. */
 const STUCK_MS = 30_000;
 
 /** Which programs are run, and for how long. */
 export interface SimulateOptions {
-  readonly first: number;
+  /** The first one, or all of them. */
+  readonly seeds: number | readonly number[];
   readonly milliseconds: number;
   /** Mistakes that are put into the module. */
   readonly changes?: readonly Change[];
@@ -21,13 +22,16 @@ export interface SimulateOptions {
 
 /** Runs programs in as many Workers as there are processors. */
 export async function simulateInWorkers(options: SimulateOptions): Promise<Report> {
-  const { first, milliseconds, changes = [], mostFailures = 5, shrinks = true } = options;
+  const { seeds, milliseconds, changes = [], mostFailures = 5, shrinks = true } = options;
   const { workers = navigator.hardwareConcurrency } = options;
+  const seedsOf = (index: number): Seeds =>
+    typeof seeds === "number"
+      ? { first: seeds + index, stride: workers }
+      : seeds.filter((_, at) => at % workers === index);
   const reports = await Promise.all(
     Array.from({ length: workers }, (_, index) =>
       runInWorker({
-        first: first + index,
-        stride: workers,
+        seeds: seedsOf(index),
         milliseconds,
         changes,
         mostFailures,
