@@ -339,10 +339,10 @@ export class TrackedFile {
     }
     this.touchPastWriters(Math.min(length, expected.end), Infinity);
     this.durable.mayBeTruncated(length);
-    const { end } = expected;
+    const { longest } = expected;
     this.#resized(length);
     // A writer that makes it longer afterwards cannot know of it: what stood behind the writer may come back as zeros.
-    if (this.writers.size > 0) expected.mayExtendTo(end);
+    if (this.writers.size > 0) expected.mayExtendTo(longest);
   }
 
   #isRecalled(position: number, byte: number | undefined): boolean {

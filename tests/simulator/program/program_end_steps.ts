@@ -11,7 +11,8 @@ function writersOf({ slots }: Session): OpenWriter[] {
 
 /** An uncaught error, or Deno.exit: what was given is written, and each file is cut to it. */
 export function crash(session: Session): void {
-  const writers = writersOf(session).filter(({ handle }) => handle.target === undefined);
+  const all = writersOf(session);
+  const writers = all.filter(({ handle }) => handle.target === undefined);
   const warnings: string[] = [];
   session.module.flushOpenFilesNow(performance.now() + 5000, (text) => warnings.push(text));
   for (const text of warnings) session.trace?.(`  ${text}`);
@@ -20,7 +21,7 @@ export function crash(session: Session): void {
     if (session.world.faults.length > 0 || session.world.isLimited) return;
     const isShutting = session.slots.some(({ handle }) => handle?.closing || handle?.sealing);
     if (isShutting || session.dropped.length > 0) return;
-    if (writers.some(({ oracle }) => oracle.ending || waitsForProgram(oracle.file))) return;
+    if (all.some(({ oracle }) => oracle.ending || waitsForProgram(oracle.file))) return;
     if (warnings.length > 0) throw new Violation("normal end", warnings[0]!);
     for (const writer of writers) {
       if (writer.oracle.ending || writer.oracle.failure) continue;

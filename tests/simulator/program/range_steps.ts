@@ -9,6 +9,8 @@ import type { Action, Length } from "./steps.ts";
 type Of<Name extends Action["do"]> = Extract<Action, { do: Name }>;
 
 const EBADF = 9;
+/** No file here goes further. */
+const FURTHEST = 2 ** 50;
 const EOPNOTSUPP = 95;
 
 /** The file of a slot, for a call that changes it. */
@@ -162,6 +164,7 @@ export function writeAt(session: Session, slot: Slot, action: Of<"writeAt">): Pr
       over();
       if (written !== bytes.length) throw new Violation("file", `writeAt resolves to ${written}`);
       if (written === 0) return;
+      handle.hasWritten = true;
       tracked.touchPastWriters(Math.min(position, tracked.expected.end), end);
       tracked.expected.settle(position, bytes);
       const at = tracked.expected.firstDifference(position, end);
@@ -170,6 +173,7 @@ export function writeAt(session: Session, slot: Slot, action: Of<"writeAt">): Pr
     failed: () => {
       over();
       tracked.expected.mayExtendTo(end);
+      tracked.expected.leaveOpen(position, bytes);
     },
   });
 }
@@ -292,8 +296,9 @@ export function copy(session: Session, slot: Slot, action: Of<"copy">): Promise<
   const base = writer?.isOpened ? blockEnd(Math.min(writer.givenEnd, 2 ** 40)) : 0;
   const targetPosition = base + action.block * 700;
   const end = targetPosition + length;
-  // A writer that is to write further on makes it longer.
-  const isLongEnough = source.writers.size === 0 || position + action.length <= sourceEnd;
+  // Whoever is to write further on makes it longer.
+  const isLongEnough = source.writers.size + source.claims.size === 0 ||
+    position + action.length <= sourceEnd;
   const isQuiet = sourceEnd === source.view.size && isLongEnough &&
     isFree(from, position, position + action.length) &&
     source.expected.longest === sourceEnd && source.reserves.size === 0;
@@ -305,7 +310,12 @@ export function copy(session: Session, slot: Slot, action: Of<"copy">): Promise<
   const bytes = source.expected.content.slice(position, position + length);
   if (source.expected.open.overlaps(position, position + length)) return Promise.resolve();
   const releases = [
-    claim(source, { from: position, to: sourceEnd, bytes: undefined }),
+    // One that asks for more than there is would copy what others append.
+    claim(source, {
+      from: position,
+      to: length < action.length ? FURTHEST : sourceEnd,
+      bytes: undefined,
+    }),
     claim(target, { from: targetPosition, to: end, bytes }),
   ];
   const memory = { bound: 2 * length + 8192 };
@@ -332,6 +342,7 @@ export function copy(session: Session, slot: Slot, action: Of<"copy">): Promise<
     failed: () => {
       over();
       target.expected.mayExtendTo(blockEnd(end));
+      target.expected.leaveOpen(targetPosition, bytes);
     },
   });
 }

@@ -22,9 +22,9 @@ export function openWriter(session: Session, slot: Slot, wanted: WriterChoice): 
     return openSecond(session, handle);
   }
   const isTaken = tracked.writers.size + tracked.claims.size > 0;
-  if (isTaken || session.isOthers(tracked, handle) || session.isEmptied(tracked)) {
-    return Promise.resolve();
-  }
+  const isOverwritten = handle.owns && !handle.hasWritten && tracked.expected.end > 0;
+  const isOthers = session.isOthers(tracked, handle) || session.isEmptied(tracked);
+  if (isTaken || isOthers || isOverwritten) return Promise.resolve();
   const { appends } = handle;
   // Nobody may make the file longer while it is appended to: where a chunk stands nobody could tell.
   if (appends && tracked.truncates.size + tracked.reserves.size > 0) return Promise.resolve();
@@ -471,6 +471,7 @@ export function giveUp(session: Session, slot: Slot, writer: OpenWriter): void {
 /** A writer has ended. */
 export function leave(session: Session, slot: Slot, writer: OpenWriter, closes: boolean): void {
   session.oracle.memoryUsers.delete(writer.memory);
+  if (writer.oracle.flushed > 0) writer.handle.hasWritten = true;
   if (slot.writer === writer) slot.writer = undefined;
   if (closes) session.leave(writer.handle);
 }
