@@ -237,7 +237,8 @@ export function preallocate(session: Session, slot: Slot, action: Of<"preallocat
   if (!handle) return Promise.resolve();
   const { tracked } = handle;
   const { length, keepSize } = action;
-  if (isBesideOthers(handle)) return Promise.resolve();
+  const mustNotGrow = [...tracked.claims].some(({ to }) => to === FURTHEST);
+  if (isBesideOthers(handle) || mustNotGrow) return Promise.resolve();
   const entry = { end: keepSize ? 0 : length };
   tracked.reserves.add(entry);
   if (!keepSize) tracked.expected.mayExtendTo(length);
