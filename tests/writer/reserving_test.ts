@@ -148,7 +148,7 @@ Deno.test("Writer: a step that was interrupted fails nothing, and more steps com
 });
 
 Deno.test("Writer: what is there already is not reserved again", async () => {
-  const rig = await Rig.make({ ...large, keep: 8 * MIB, content: new Uint8Array(8 * MIB) });
+  const rig = await Rig.make({ ...large, content: new Uint8Array(8 * MIB) });
   await fillTo(rig, 4 * MIB);
   await rig.engine.drive(rig.core.finish(true));
   assertEquals(allocations(rig), []);

@@ -208,6 +208,15 @@ const actions: readonly (readonly [number, Make])[] = [
   [1, () => ({ do: "join" })],
 ];
 
+/** What may come while a writer ends. */
+const late: readonly ((random: Random) => Action)[] = [
+  (random) => ({ do: "flush now", durable: random.chance(0.7) }),
+  (random) => ({ do: "sync", tail: random.chance(0.5) }),
+  () => ({ do: "end writer", how: "abort" }),
+  () => ({ do: "close file" }),
+  () => ({ do: "crash" }),
+];
+
 /** A program of some dozens of steps. */
 export function generate(random: Random): Program {
   const tasks = random.between(1, 3);
@@ -224,7 +233,14 @@ export function generate(random: Random): Program {
   }
   const length = random.between(5, 60);
   for (let count = 0; count < length; count++) {
-    add(random.below(slots), random.below(tasks), random.weighted(actions)(random, slots));
+    const slot = random.below(slots);
+    const task = random.below(tasks);
+    const action = random.weighted(actions)(random, slots);
+    add(slot, task, action);
+    // Calls that meet an end are as interesting as they are rare.
+    if (action.do === "end writer" && random.chance(0.2)) {
+      add(slot, task, random.pick(late)(random));
+    }
   }
   return { steps, tasks, slots, endsOpen: random.chance(0.3) };
 }
