@@ -1,11 +1,11 @@
 // A read-ahead core on a scripted engine, with what must be true after every single event.
 
 import { assert, assertEquals } from "@std/assert";
-import { OpenFile } from "../../../src/file/open_file.ts";
-import { ReadAhead, type ReadAheadOptions } from "../../../src/reader/read_ahead.ts";
-import { pattern } from "../../support/bytes.ts";
-import { ScriptedEngine } from "../../support/scripted_engine.ts";
-import { inOrder, type Plan } from "../../support/scripted_operation.ts";
+import { OpenFile } from "../../src/file/open_file.ts";
+import { ReadAhead, type ReadAheadOptions } from "../../src/reader/read_ahead.ts";
+import { pattern } from "../support/bytes.ts";
+import { ScriptedEngine } from "../support/scripted_engine.ts";
+import { inOrder, type Plan } from "../support/scripted_operation.ts";
 
 /** How a {@linkcode Rig} differs from the usual one. */
 export interface RigOptions extends Partial<Omit<ReadAheadOptions, "file">> {
@@ -134,12 +134,4 @@ export class Rig {
     assertEquals(this.position, end, "bytes to the end");
     await this.cancel(plan);
   }
-}
-
-/** Every order of `count` things. */
-export function permutations(count: number): number[][] {
-  if (count === 0) return [[]];
-  return permutations(count - 1).flatMap((order) =>
-    Array.from({ length: count }, (_, at) => order.toSpliced(at, 0, count - 1))
-  );
 }
