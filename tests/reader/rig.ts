@@ -60,7 +60,6 @@ export class Rig {
   /** What must be true at any time. */
   check(): void {
     const { core, engine, readAhead } = this;
-    engine.assertSound();
     const most = readAhead + 1;
     assert(core.buffers <= most, `${core.buffers} buffers, ${most} are allowed`);
     for (const { length } of engine.pendingOf("read")) {

@@ -139,7 +139,7 @@ export class Rig {
 
   private constructor(options: RigOptions) {
     const { content = new Uint8Array(0), alignment = 512, writeBehind = 2, start = 0 } = options;
-    this.engine = new ScriptedEngine({ alignment, writeBehind });
+    this.engine = new ScriptedEngine({ alignment });
     if (options.budget) this.engine.budget = options.budget;
     this.fd = this.engine.create(content);
     this.start = start;
@@ -249,7 +249,6 @@ export class Rig {
   /** What must be true at any time. */
   check(): void {
     const { core, engine } = this;
-    engine.assertSound();
     const flushed = core.flushedPosition;
     assert(flushed >= this.#flushed, `flushedPosition went from ${this.#flushed} to ${flushed}`);
     assert(flushed <= core.position, `flushedPosition ${flushed} is past ${core.position}`);
