@@ -65,11 +65,13 @@ async function runMany(minutes: number): Promise<boolean> {
 /** Looks for mistakes that were made on purpose. Returns whether all of them were found. */
 async function runControls(): Promise<boolean> {
   let missed = 0;
-  console.log("| The module … | Found after operations | Broken promise |\n| --- | --- | --- |");
+  console.log(
+    "| The module … | Found after operations | Broken promise | Seed |\n| --- | --- | --- | --- |",
+  );
   await findControls(controls, CONTROL_MS, ({ control, operations, broken, seed }) => {
     if (broken === undefined) missed++;
     const found = broken === undefined ? "not found" : operations.toLocaleString("en");
-    console.log(`| ${control.name} | ${found} | ${broken ?? ""} | ${seed ?? ""}`);
+    console.log(`| ${control.name} | ${found} | ${broken ?? ""} | ${seed ?? ""} |`);
   });
   console.log(missed === 0 ? "All were found" : `${missed} were not found`);
   return missed === 0;

@@ -232,15 +232,23 @@ export function generate(random: Random): Program {
     if (random.chance(0.7)) add(slot, slot % tasks, { do: "writer", ...writer(random) });
   }
   const length = random.between(5, 60);
+  // Each program prefers some steps and does without others: what meets only rarely elsewhere meets often there.
+  const chosen = actions.map(([weight, make]) =>
+    [weight * random.pick([0, 0.5, 1, 1, 4]), make] as const
+  );
   for (let count = 0; count < length; count++) {
     const slot = random.below(slots);
     const task = random.below(tasks);
-    const action = random.weighted(actions)(random, slots);
+    const action = random.weighted(chosen)(random, slots);
     add(slot, task, action);
     // Calls that meet an end are as interesting as they are rare.
-    if (action.do === "end writer" && random.chance(0.2)) {
-      add(slot, task, random.pick(late)(random));
-    }
+    const ends = action.do === "end writer" || action.do === "pipe";
+    if (ends && random.chance(0.2)) add(slot, task, random.pick(late)(random));
+    // Without a file, and without a writer on it, most steps do nothing.
+    const closes = ends || action.do === "close file" || action.do === "drop file";
+    if (!closes || random.chance(0.3)) continue;
+    add(slot, task, random.weighted(opening)(random, slots));
+    if (random.chance(0.7)) add(slot, task, { do: "writer", ...writer(random) });
   }
   return { steps, tasks, slots, endsOpen: random.chance(0.3) };
 }
