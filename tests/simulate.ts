@@ -3,16 +3,13 @@
 //   deno task simulate --minutes 1            new programs for so long
 //   deno task simulate --seed 5 --trace       one program, with everything that happens in it
 //   deno task simulate --seed 5 --steps 0,3   only these steps of it
-//   deno task simulate --controls             modules with a mistake in them: each must be found
+//   deno task simulate --controls             modules with a mistake in them, each of which must be found in that time
 
 import { parseArgs } from "node:util";
 import { controls } from "./simulator/controls.ts";
 import { findControls } from "./simulator/run/run_controls.ts";
 import { Runner } from "./simulator/run/runner.ts";
 import { commandOf, describeTally, simulateInWorkers } from "./simulator/run/simulate.ts";
-
-/** So long each mistake is looked for. */
-const CONTROL_MS = 60_000;
 
 function read() {
   const { values } = parseArgs({
@@ -52,7 +49,7 @@ async function runMany(minutes: number): Promise<boolean> {
   const first = Math.floor(Math.random() * 2 ** 40);
   console.log(`Seeds from ${first} on, for ${minutes} minutes`);
   const milliseconds = minutes * 60_000;
-  const { tally, failures } = await simulateInWorkers({ first, milliseconds });
+  const { tally, failures } = await simulateInWorkers({ seeds: first, milliseconds });
   for (const failure of failures) {
     console.log(`\n${failure.message}\n  ${commandOf(failure)}`);
   }
@@ -63,13 +60,15 @@ async function runMany(minutes: number): Promise<boolean> {
 }
 
 /** Looks for mistakes that were made on purpose. Returns whether all of them were found. */
-async function runControls(): Promise<boolean> {
+async function runControls(minutes: number): Promise<boolean> {
   let missed = 0;
-  console.log("| The module … | Found after operations | Broken promise |\n| --- | --- | --- |");
-  await findControls(controls, CONTROL_MS, ({ control, operations, broken, seed }) => {
+  console.log(
+    "| The module … | Found after operations | Broken promise | Seed |\n| --- | --- | --- | --- |",
+  );
+  await findControls(controls, minutes * 60_000, ({ control, operations, broken, seed }) => {
     if (broken === undefined) missed++;
     const found = broken === undefined ? "not found" : operations.toLocaleString("en");
-    console.log(`| ${control.name} | ${found} | ${broken ?? ""} | ${seed ?? ""}`);
+    console.log(`| ${control.name} | ${found} | ${broken ?? ""} | ${seed ?? ""} |`);
   });
   console.log(missed === 0 ? "All were found" : `${missed} were not found`);
   return missed === 0;
@@ -78,7 +77,7 @@ async function runControls(): Promise<boolean> {
 if (import.meta.main) {
   const { minutes, seed, steps, trace, controls: wantsControls } = read();
   const kept = wantsControls
-    ? await runControls()
+    ? await runControls(numberOf("minutes", minutes))
     : seed === undefined
     ? await runMany(numberOf("minutes", minutes))
     : await runOne(numberOf("seed", seed), steps, trace);

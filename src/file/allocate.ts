@@ -1,7 +1,7 @@
 // Reserves space of a file, and gives it back.
 
 import { FALLOC_FL_KEEP_SIZE } from "../engine/linux.ts";
-import { keepAppended } from "./cut.ts";
+import { keepAppended, limitBound } from "./cut.ts";
 import type { OpenFile } from "./open_file.ts";
 
 /** fallocate(2) with a mode of `FALLOC_FL_*`. */
@@ -22,6 +22,10 @@ export function allocateSpace(
       } finally {
         file.changes++;
       }
+    }).catch((error) => {
+      // What was not reserved is not this module's to cut.
+      limitBound(file);
+      throw error;
     });
   });
 }

@@ -21,6 +21,12 @@ export function keepAppended(file: OpenFile): void {
   if (size !== undefined && size > file.length.sizeUpperBound) file.length.addContent(size);
 }
 
+/** The file may be no longer than it is, where nothing is under way. */
+export function limitBound(file: OpenFile): void {
+  const size = sizeNow(file);
+  if (size !== undefined) file.length.isAtMost(size);
+}
+
 /** Whether something may stand behind the content that {@linkcode cutToContent} would cut off. */
 export function exceedsContent({ appends, length }: OpenFile): boolean {
   // Where others append too nobody knows whose bytes they are.

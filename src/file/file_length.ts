@@ -123,6 +123,12 @@ export class FileLength {
     if (this.#contentEnd === contentEnd && size < contentEnd) this.#contentEnd = size;
   }
 
+  /** The file was found to be no longer than `size`. */
+  isAtMost(size: number): void {
+    if (this.isChanging || size >= this.#sizeUpperBound) return;
+    this.#sizeUpperBound = Math.max(this.#contentEnd, size);
+  }
+
   /** What may stand behind the content is not for this module to cut any more. */
   leaveRest(): void {
     this.#sizeUpperBound = this.#contentEnd;

@@ -1,13 +1,14 @@
-// Holds the read-ahead core to its promises: the order of completions, reads that end early, files that change. On
-// an engine that holds, reorders, shortens and fails operations.
+// What the read-ahead core reads and when, where it does not read, and what of its buffers it gives away. On an engine that
+// holds, shortens and fails operations. That its bytes are right the simulator proves.
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { BufferBudget, CROWDED_BUFFER_SIZE } from "../../src/engine/buffer_budget.ts";
 import { pattern } from "../support/bytes.ts";
-import { permutations, Rig } from "./read_ahead/rig.ts";
 import { turn } from "../support/scripted_hold.ts";
-import type { Held, Outcome } from "../support/scripted_operation.ts";
+import { randomPlan } from "../support/scripted_operation.ts";
+import { Rig } from "./rig.ts";
 
+const EIO = 5;
 const MIB = 1 << 20;
 
 Deno.test("ReadAhead reads nothing before it is asked", async () => {
@@ -17,30 +18,6 @@ Deno.test("ReadAhead reads nothing before it is asked", async () => {
   assertEquals(rig.peek(), undefined);
   assertEquals(rig.reading, [0, 1024]);
   await rig.cancel();
-});
-
-Deno.test("ReadAhead gives the bytes in order, whatever the order of completions", async () => {
-  for (const order of permutations(4)) {
-    const rig = new Rig({ size: 4096, readAhead: 4 });
-    rig.peek();
-    assertEquals(rig.reading, [0, 1024, 2048, 3072]);
-    rig.engine.completeAll(order);
-    await rig.finish(4096);
-  }
-});
-
-Deno.test("ReadAhead shows bytes only when those before them are there", async () => {
-  const rig = new Rig();
-  rig.peek();
-  const [first, second] = rig.engine.pendingOf("read");
-  const ready = rig.core.ready();
-  rig.engine.complete(second!);
-  assertEquals(rig.peek(), undefined);
-  rig.engine.complete(first!);
-  await rig.engine.settled(ready);
-  assertEquals(rig.take(), 1024);
-  assertEquals(rig.take(), 1024);
-  await rig.finish(5000);
 });
 
 Deno.test("ReadAhead starts the next read as soon as a buffer was given out", async () => {
@@ -70,20 +47,6 @@ Deno.test("ReadAhead with readAhead 0 reads only what is asked for, one buffer a
   await rig.finish(5000);
 });
 
-Deno.test("ReadAhead gives any range of any file through buffers of any size", async () => {
-  const edges = [0, 1, 511, 512, 513, 1000, 1023, 1024, 1025, 2048, 4999, 5000, 5120, 9000];
-  for (const bufferSize of [512, 1024, 1536, 5120, 12_288]) {
-    for (const size of edges) {
-      for (const start of [0, 1, 511, 512, 1500, 4999, 6000]) {
-        for (const end of [start, start + 1, start + 511, start + 1025, Infinity]) {
-          const rig = new Rig({ size, start, end, bufferSize, readAhead: size % 3 });
-          await rig.finish(Math.max(start, Math.min(size, end)), undefined, 700);
-        }
-      }
-    }
-  }
-});
-
 Deno.test("ReadAhead reads no block behind the end of its range", async () => {
   const rig = new Rig({ size: 100_000, start: 100, end: 3000, readAhead: 8 });
   await rig.finish(3000);
@@ -98,23 +61,6 @@ Deno.test("ReadAhead looks for the end of the file once, and not at all where a 
     const rig = new Rig({ size, readAhead: 8 });
     await rig.finish(size);
     assertEquals(rig.engine.counters.reads, reads, `${size} bytes`);
-  }
-});
-
-Deno.test("ReadAhead goes on with a read that ends early", async () => {
-  for (const short of [1, 511, 512, 513, 700, 1023]) {
-    for (let index = 0; index < 6; index++) {
-      const rig = new Rig({ size: 6000 });
-      let seen = 0;
-      const plan = {
-        name: `${short} bytes of read ${index}`,
-        choose: ([operation]: readonly Held[]): [Held, Outcome] => [
-          operation!,
-          operation!.kind === "read" && seen++ === index ? { most: short } : {},
-        ],
-      };
-      await rig.finish(6000, plan);
-    }
   }
 });
 
@@ -139,29 +85,6 @@ Deno.test("ReadAhead reads what a file has grown by, in whole buffers", async ()
   await rig.finish(101_024);
   const reads = rig.engine.log.filter((line) => line.startsWith("+ read"));
   assert(reads.length < 110, `${reads.length} reads of a file of 101,024 bytes`);
-});
-
-Deno.test("ReadAhead ends where a file ends that was cut while it is read", async () => {
-  for (const cut of [0, 1, 1024, 1500, 2048, 3000]) {
-    const rig = new Rig();
-    rig.peek();
-    rig.engine.completeAll();
-    const given = rig.take();
-    rig.engine.file(rig.fd).truncate(cut);
-    await rig.rest();
-    // What was read before the cut is given out all the same.
-    assertEquals(rig.position, Math.max(given + 1024, cut));
-    await rig.cancel();
-  }
-});
-
-Deno.test("ReadAhead forgets what was cut off before its length was asked for", async () => {
-  const rig = new Rig({ size: 1000, readAhead: 1 });
-  rig.peek();
-  rig.engine.complete(rig.engine.only("read"));
-  rig.engine.file(rig.fd).truncate(600);
-  rig.engine.complete(rig.engine.only("stat"));
-  await rig.finish(600);
 });
 
 Deno.test("ReadAhead has one buffer of 256 KiB while what streams share is spent, and more afterwards", async () => {
@@ -196,4 +119,108 @@ Deno.test("ReadAhead gives back what it shares when it is cancelled, or its buff
   rig.engine.release(taken.block);
   await rig.cancel();
   assertEquals(budget.held, 0);
+});
+
+Deno.test("ReadAhead gives what is before a failure, then the failure, and again", async () => {
+  for (let position = 0; position < 5000; position += 1024) {
+    for (const reached of [0, 512]) {
+      const rig = new Rig();
+      const plan = randomPlan(position);
+      const inner = plan.choose.bind(plan);
+      plan.choose = (pending) => {
+        const bad = pending.find((each) => each.kind === "read" && each.position === position);
+        return bad ? [bad, { errno: EIO, reached }] : inner(pending);
+      };
+      await rig.rest(plan).then(
+        () => assert(false, "The failure went by"),
+        (error) => assertEquals(error.code, "EIO"),
+      );
+      assertEquals(rig.position, position);
+      assertThrows(() => rig.peek(), Error, "Input/output error (os error 5): read 'scripted'");
+      await rig.cancel(plan);
+    }
+  }
+});
+
+Deno.test("ReadAhead starts no read behind a failure", async () => {
+  const rig = new Rig({ readAhead: 3 });
+  rig.peek();
+  const [first, second, third] = rig.engine.pendingOf("read");
+  rig.engine.complete(first!);
+  rig.engine.complete(second!);
+  rig.engine.fail(third!, EIO);
+  rig.take();
+  rig.take();
+  assertThrows(() => rig.peek(), Error, "os error 5");
+  assertEquals(rig.engine.describePending(), "nothing");
+  await rig.cancel();
+});
+
+Deno.test("ReadAhead gives the part of a buffer that was read before the failure", async () => {
+  const rig = new Rig({ bufferSize: 2048 });
+  rig.peek();
+  const read = () => rig.engine.pendingOf("read")[0]!;
+  rig.engine.shorten(read(), 700);
+  rig.engine.complete(rig.engine.only("stat"));
+  await turn();
+  const rest = rig.engine.pendingOf("read").find(({ position }) => position === 512);
+  rig.engine.fail(rest!, EIO);
+  assertEquals(rig.take(), 512);
+  assertThrows(() => rig.peek(), Error, "os error 5");
+  await rig.cancel();
+});
+
+Deno.test("ReadAhead gives what it has of a file that was closed, then the error", async () => {
+  const rig = new Rig();
+  rig.peek();
+  rig.engine.completeAll();
+  await rig.engine.drive(rig.file.descriptor.close());
+  rig.take();
+  rig.take();
+  const error = await rig.rest().then(() => undefined, (error) => error);
+  assertEquals([error?.code, error?.message.includes("the file is closed")], ["EBADF", true]);
+  await rig.engine.drive(rig.core.cancel());
+  rig.assertFree();
+});
+
+Deno.test("ReadAhead skips over what cannot be read, and goes on", async () => {
+  const rig = new Rig({ readAhead: 1 });
+  rig.peek();
+  rig.engine.fail(rig.engine.only("read"), EIO);
+  assertThrows(() => rig.peek(), Error, "os error 5");
+  rig.skip(1024);
+  await rig.finish(5000);
+});
+
+Deno.test("ReadAhead gives away whole buffers of which nothing was given out", async () => {
+  const rig = new Rig({ size: 5000, readAhead: 4, bufferSize: 1024 });
+  assertEquals(rig.core.takeBlock(512), undefined);
+  rig.peek();
+  rig.engine.completeAll();
+  await turn();
+  const taken = rig.core.takeBlock(512);
+  assertEquals(taken?.length, 1024);
+  rig.position += 1024;
+  assertEquals(rig.core.position, 1024);
+  assertEquals(rig.core.takeBlock(4096), undefined, "not for larger blocks");
+  rig.take(10);
+  assertEquals(rig.core.takeBlock(512), undefined, "not when a part of it was given out");
+  rig.take();
+  rig.core.skip(1);
+  assertEquals(rig.core.takeBlock(512), undefined, "not behind a skip");
+  rig.position++;
+  await rig.rest();
+  assertEquals([rig.position, rig.core.takeBlock(512)], [5000, undefined]);
+  rig.engine.release(taken!.block);
+  await rig.cancel();
+});
+
+Deno.test("ReadAhead gives no buffer away that reaches behind the end of the range", async () => {
+  const rig = new Rig({ end: 1500 });
+  rig.peek();
+  rig.engine.completeAll();
+  rig.engine.release(rig.core.takeBlock(512)!.block);
+  rig.position += 1024;
+  assertEquals(rig.core.takeBlock(512), undefined);
+  await rig.finish(1500);
 });

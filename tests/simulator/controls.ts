@@ -18,7 +18,7 @@ const WRITER = "writer/writer.ts";
 const QUEUE = "writer/write_queue.ts";
 const BUFFERS = "writer/write_buffers.ts";
 const TRANSFER = "file/transfer.ts";
-const LENGTH = "file/file_length.ts";
+const AHEAD = "reader/read_ahead.ts";
 const CUT = "file/cut.ts";
 const END = "file/program_end.ts";
 const ATOMIC = "file/atomic.ts";
@@ -67,10 +67,6 @@ const past: readonly Control[] = [
 
 /** What the simulator has found itself. */
 const found: readonly Control[] = [
-  {
-    name: "begins a write beside a truncate that came while it waited for another",
-    changes: [change(LENGTH, "while (this.truncating) await", "if (this.truncating) await")],
-  },
   {
     name: "releases the name of an atomic file twice",
     changes: [
@@ -352,5 +348,63 @@ const writer: readonly Control[] = [
   },
 ];
 
+/** A reader that is wrong in one place. */
+const reader: readonly Control[] = [
+  {
+    name: "gives out what was read first, and not what comes first",
+    changes: [
+      change(
+        AHEAD,
+        "      const read = this.#queue[0];\n      if (this.#position >= this.#end ||",
+        "      const read = this.#queue.find(({ ended }) => ended) ?? this.#queue[0];\n      if (this.#position >= this.#end ||",
+      ),
+    ],
+  },
+  {
+    name: "gives a buffer back that a read still has when it is cancelled",
+    changes: [
+      change(
+        AHEAD,
+        "for (const read of this.#queue.splice(0)) {\n      if (read.ended) this.#free(read);\n      else read.unwanted = true;",
+        "for (const read of this.#queue.splice(0)) {\n      this.#free(read);",
+      ),
+    ],
+  },
+  {
+    name: "has one buffer too many ahead",
+    changes: [
+      change(AHEAD, "this.#buffers <= this.#maxAhead &&", "this.#buffers <= this.#maxAhead + 1 &&"),
+      change(
+        AHEAD,
+        "this.#buffers <= this.#readAhead + 1,",
+        "this.#buffers <= this.#readAhead + 2,",
+      ),
+    ],
+  },
+  {
+    name: "skips past the end of the file",
+    changes: [
+      change(
+        AHEAD,
+        "Math.min(this.#position + bytes, this.#end, furthest)",
+        "Math.min(this.#position + bytes, this.#end)",
+      ),
+    ],
+  },
+  {
+    name: "loses the buffer of a read that was skipped",
+    changes: [
+      change(AHEAD, "        this.#free(read);\n        this.#wake();", "        this.#wake();"),
+    ],
+  },
+  {
+    name: "closes the file under its reads",
+    changes: [
+      change(AHEAD, '      this.#file.descriptor.acquire("read");\n', ""),
+      change(AHEAD, "        this.#file.descriptor.release();\n", ""),
+    ],
+  },
+];
+
 /** Every mistake that the simulator must find. */
-export const controls: readonly Control[] = [...past, ...found, ...writer];
+export const controls: readonly Control[] = [...past, ...found, ...writer, ...reader];

@@ -6,8 +6,6 @@ export class ScriptedFile {
   #size: number;
   /** What a power cut would leave: the file as it was when the last sync that succeeded was queued. */
   durable: Uint8Array<ArrayBuffer>;
-  /** The kernel has thrown away what a sync could not write: no later sync can make up for it. */
-  syncFailed = false;
 
   constructor(content: Uint8Array = new Uint8Array(0)) {
     this.#bytes = content.slice();

@@ -1,13 +1,12 @@
-// An engine in JavaScript's memory, over files that are byte arrays. It holds every operation until the test ends it, and
-// judges its user: what a kernel would turn into lost bytes is a violation here.
+// An engine in JavaScript's memory, over files that are byte arrays. It holds every operation until the test ends it: for
+// tests of what is asked of the kernel and when. What the kernel must not be asked the simulator's kernel judges.
 
 import type { Engine } from "../../src/engine/engine.ts";
-import { Errno, O_CREAT, O_EXCL } from "../../src/engine/linux.ts";
+import { Errno } from "../../src/engine/linux.ts";
 import type { Completion, Memory, Operation } from "../../src/engine/operation.ts";
 import { ScriptedFile, writeStat } from "./scripted_disk.ts";
 import { HoldingEngine } from "./scripted_hold.ts";
 
-const O_TRUNC = 0o1000;
 const FALLOC_FL_KEEP_SIZE = 1;
 
 /**
@@ -16,8 +15,6 @@ const FALLOC_FL_KEEP_SIZE = 1;
  */
 export class ScriptedEngine extends HoldingEngine implements Engine {
   readonly name = "scripted";
-  /** Files by path. */
-  readonly names: Map<string, ScriptedFile> = new Map();
   #lastFd = 2;
 
   /** Opens a new file without a name. */
@@ -49,8 +46,6 @@ export class ScriptedEngine extends HoldingEngine implements Engine {
   /** What an operation does when it is ended: for `most` bytes at most. */
   #effectOf(operation: Operation): (most: number) => number {
     switch (operation.op) {
-      case "open":
-        return () => this.#open(operation.name, operation.flags);
       case "close":
         return () => this.files.delete(operation.fd) ? 0 : -Errno.EBADF;
       case "read": {
@@ -90,22 +85,6 @@ export class ScriptedEngine extends HoldingEngine implements Engine {
           operation.memory.bytes.fill(0, 0, 120);
           return 0;
         };
-      case "link":
-        return () => {
-          if (this.names.has(operation.name)) return -Errno.EEXIST;
-          this.names.set(operation.name, this.file(operation.fd));
-          return 0;
-        };
-      case "rename":
-        return () => {
-          const file = this.names.get(operation.name);
-          if (!file) return -Errno.ENOENT;
-          this.names.delete(operation.name);
-          this.names.set(operation.targetName, file);
-          return 0;
-        };
-      case "unlink":
-        return () => this.names.delete(operation.name) ? 0 : -Errno.ENOENT;
       case "copyRange":
         return (most) => {
           const { fd, position, targetFd, targetPosition } = operation;
@@ -113,24 +92,19 @@ export class ScriptedEngine extends HoldingEngine implements Engine {
           this.file(targetFd).write(targetPosition, bytes);
           return bytes.length;
         };
+      // No file here has a name.
+      case "open":
+      case "link":
+      case "rename":
+      case "unlink":
+        return () => -Errno.EOPNOTSUPP;
       case "lock":
       case "pause":
         return () => 0;
     }
   }
 
-  #open(path: string, flags: number): number {
-    let file = this.names.get(path);
-    if (file && flags & O_CREAT && flags & O_EXCL) return -Errno.EEXIST;
-    if (!file && !(flags & O_CREAT)) return -Errno.ENOENT;
-    if (!file) this.names.set(path, file = new ScriptedFile());
-    if (flags & O_TRUNC) file.truncate(0);
-    this.files.set(++this.#lastFd, file);
-    return this.#lastFd;
-  }
-
   closeNow(fd: number): void {
-    this.assertClosable(fd);
     this.log.push("close now");
     this.files.delete(fd);
   }
@@ -157,9 +131,7 @@ export class ScriptedEngine extends HoldingEngine implements Engine {
     return 0;
   }
 
-  realPath(fd: number): string | undefined {
-    const file = this.file(fd);
-    for (const [path, named] of this.names) if (named === file) return path;
+  realPath(): undefined {
     return undefined;
   }
 }

@@ -16,7 +16,6 @@ import {
   type Outcome,
   type Plan,
 } from "./scripted_operation.ts";
-import { brokenByMemory, brokenRule } from "./scripted_rules.ts";
 
 const PAGE = 4096;
 
@@ -24,8 +23,6 @@ const PAGE = 4096;
 export interface ScriptedEngineOptions {
   /** What positions and lengths must be multiples of; default 512. */
   alignment?: number;
-  /** Writes that may be in flight at once; default any number. */
-  writeBehind?: number;
 }
 
 /** Resolves when every microtask has run. */
@@ -41,29 +38,23 @@ export abstract class HoldingEngine {
   budget: BufferBudget = new BufferBudget();
   /** Every operation when it is queued ("+ write 0+512") and when it is done ("- write 0+512: 512"). */
   readonly log: string[] = [];
-  /** What the user of the engine did wrong. */
-  readonly violations: string[] = [];
   /** Bytes of blocks that are out, at most. */
   mostBytes = 0;
   /** Called after each completion. */
   afterEach: (operation: Held) => void = () => {};
   /** What positions and lengths must be multiples of. */
   protected readonly alignment: number;
-  readonly #writeBehind: number;
   /** Files by descriptor. */
   protected readonly files: Map<number, ScriptedFile> = new Map();
   readonly #held: HeldOperation[] = [];
   readonly #blocks = new Set<Block>();
-  #plan: Plan | undefined;
   /** How operations were chosen, for messages. */
   #choices = "";
   #bytes = 0;
   #lastAddress = PAGE;
-  #pumping = false;
 
-  constructor({ alignment = 512, writeBehind = Infinity }: ScriptedEngineOptions = {}) {
+  constructor({ alignment = 512 }: ScriptedEngineOptions = {}) {
     this.alignment = alignment;
-    this.#writeBehind = writeBehind;
   }
 
   /** The file behind a descriptor that is open. */
@@ -88,11 +79,6 @@ export abstract class HoldingEngine {
     const [operation, ...others] = this.pendingOf(kind);
     if (operation && others.length === 0) return operation;
     throw new AssertionError(`Expected one ${kind} in flight, got: ${this.describePending()}`);
-  }
-
-  /** Blocks that are out. */
-  get liveBlocks(): number {
-    return this.#blocks.size;
   }
 
   /** Lets an operation succeed, as far as `result` where given: fewer bytes, or `-errno`. */
@@ -121,12 +107,10 @@ export abstract class HoldingEngine {
     const index = this.#held.findIndex((held) => held === operation);
     if (index < 0) throw new AssertionError(`Not in flight: ${describe(operation)}`);
     const held = this.#held.splice(index, 1)[0]!;
-    this.#break(brokenByMemory(held, (block) => this.#blocks.has(block)));
     const failed = "errno" in outcome;
     const most = failed ? outcome.reached ?? 0 : outcome.most ?? held.length;
     const reached = failed && most === 0 ? 0 : held.effect(most);
     const result = failed ? -outcome.errno : reached;
-    if (failed && held.kind === "sync") this.file(held.fd).syncFailed = true;
     this.counters.inFlight--;
     countResult(this.counters, held.operation, result);
     this.log.push(`- ${describe(held)}: ${result}`);
@@ -140,20 +124,6 @@ export abstract class HoldingEngine {
     this.#choices = ` (${plan.name})`;
     this.finish(...plan.choose(this.#held));
     return true;
-  }
-
-  /** From now on operations are ended by themselves, one a turn, as the plan chooses. */
-  automatic(plan: Plan = inOrder): void {
-    this.#plan = plan;
-    if (this.#held.length > 0) this.#pump();
-  }
-
-  async #pump(): Promise<void> {
-    if (this.#pumping) return;
-    this.#pumping = true;
-    await turn();
-    while (this.#plan && this.step(this.#plan)) await turn();
-    this.#pumping = false;
   }
 
   /** Awaits a promise that must settle without any further operation. */
@@ -196,34 +166,13 @@ export abstract class HoldingEngine {
     return this.#held.map(describe).join(", ") || "nothing";
   }
 
-  /** Throws where a rule was broken. */
-  assertSound(): void {
-    if (this.violations.length > 0) throw new AssertionError(this.violations.join("\n"));
-  }
-
-  /** Throws where a rule was broken, an operation is in flight, or memory is not given back. */
+  /** Throws where an operation is in flight, or memory is not given back. */
   assertIdle(): void {
-    this.assertSound();
     if (this.#held.length > 0) throw new AssertionError(`In flight: ${this.describePending()}`);
     if (this.#blocks.size > 0) {
       const sizes = [...this.#blocks].map((block) => block.size).join(", ");
       throw new AssertionError(`Blocks are not given back: ${sizes} bytes`);
     }
-  }
-
-  /** Notes what was broken, because whoever broke it may swallow the error, and throws. */
-  #break(rule: string | undefined): void {
-    if (rule === undefined) return;
-    const text = `${rule}${this.#choices}`;
-    this.violations.push(text);
-    throw new AssertionError(text);
-  }
-
-  /** A descriptor that is closed at once must be open, and nothing in flight on it. */
-  protected assertClosable(fd: number): void {
-    if (!this.files.has(fd)) this.#break("close now on a closed descriptor");
-    const holder = this.#held.find((held) => held.fd === fd);
-    if (holder) this.#break(`close now while ${describe(holder)} is in flight`);
   }
 
   /** Holds an operation that was submitted. */
@@ -233,24 +182,10 @@ export abstract class HoldingEngine {
     effect: (most: number) => number,
   ): void {
     const facts = factsOf(operation);
-    const before = operation.op === "write"
-      ? operation.memory.bytes.slice(operation.offset, operation.offset + operation.length)
-      : undefined;
-    const held: HeldOperation = { ...facts, before, completion, effect };
-    const { fd } = facts;
-    const file = this.files.get(fd);
-    this.#break(brokenRule(held, {
-      open: file !== undefined,
-      syncFailed: file?.syncFailed ?? false,
-      others: this.#held.filter((other) => other.fd === fd),
-      isOut: (block) => this.#blocks.has(block),
-      alignment: this.alignment,
-      writeBehind: this.#writeBehind,
-    }));
+    const held: HeldOperation = { ...facts, completion, effect };
     this.#held.push(held);
     this.log.push(`+ ${describe(held)}`);
     this.counters.inFlight++;
-    if (this.#plan) this.#pump();
   }
 
   /** As {@linkcode Engine.acquire}. */
@@ -268,12 +203,6 @@ export abstract class HoldingEngine {
 
   /** As {@linkcode Engine.release}. */
   release(block: Block): void {
-    const out = this.#blocks.has(block);
-    if (!out) this.#break(`A block of ${block.size} bytes is given back twice`);
-    const holder = this.#held.find(({ operation }) =>
-      "memory" in operation && operation.memory === block
-    );
-    if (holder) this.#break(`The memory of ${describe(holder)} is given back in flight`);
     this.#blocks.delete(block);
     this.#bytes -= block.size;
     block.bytes.fill(0xdd);

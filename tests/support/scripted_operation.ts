@@ -16,8 +16,6 @@ export interface Held {
 
 /** What the engine itself knows of an operation. */
 export interface HeldOperation extends Held {
-  /** What was in the memory when a write was submitted. */
-  readonly before: Uint8Array | undefined;
   readonly completion: Completion;
   /** Does it, for `most` bytes at most, and returns the result. */
   readonly effect: (most: number) => number;

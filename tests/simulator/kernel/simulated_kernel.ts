@@ -124,8 +124,13 @@ export class SimulatedKernel implements Engine {
 
   waitNow(): boolean {
     const { inFlight } = this.counters;
+    const { clock, violated } = this.#options;
     while (this.counters.inFlight === inFlight) {
-      if (this.#options.clock.step() === undefined) return false;
+      if (clock.step() !== undefined) continue;
+      if (inFlight === 0) return false;
+      // After an operation that the kernel did not take: the program is over.
+      violated("somebody waits for an operation that never ends");
+      throw new Error("The simulation is over");
     }
     return true;
   }

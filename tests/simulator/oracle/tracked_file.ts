@@ -339,10 +339,10 @@ export class TrackedFile {
     }
     this.touchPastWriters(Math.min(length, expected.end), Infinity);
     this.durable.mayBeTruncated(length);
-    const { end } = expected;
+    const { longest } = expected;
     this.#resized(length);
     // A writer that makes it longer afterwards cannot know of it: what stood behind the writer may come back as zeros.
-    if (this.writers.size > 0) expected.mayExtendTo(end);
+    if (this.writers.size > 0) expected.mayExtendTo(longest);
   }
 
   #isRecalled(position: number, byte: number | undefined): boolean {
@@ -398,18 +398,21 @@ export class TrackedFile {
 
   // ---- what stands there ------------------------------------------------------------------------------------------
 
-  /** What a writer was given and has not flushed may be in the file or not. */
-  leaveUnflushedOpen({ flushed, start, given, leastTruncated }: WriterOracle): void {
-    // The block in which a truncate ended is written again with all that was given of it.
-    const from = Math.max(start, Math.min(flushed, leastTruncated));
-    if (from >= this.expected.end) return;
-    this.expected.leaveOpen(from, given.slice(from - start, Infinity));
+  /** What writers were given and have not flushed, and what calls are writing, may be in the file or not. */
+  leaveUnflushedOpen(): void {
+    for (const { from, bytes } of this.claims) if (bytes) this.expected.leaveOpen(from, bytes);
+    for (const { flushed, start, given, leastTruncated } of this.writers) {
+      // The block in which a truncate ended is written again with all that was given of it.
+      const from = Math.max(start, Math.min(flushed, leastTruncated));
+      if (from >= this.expected.end) continue;
+      this.expected.leaveOpen(from, given.slice(from - start, Infinity));
+    }
   }
 
   /** Compares the file with what may be in it. */
   check(promise: "writer 4" | "writer 7" | "writer 11" | "file"): void {
     const { expected, view } = this;
-    for (const writer of this.writers) this.leaveUnflushedOpen(writer);
+    this.leaveUnflushedOpen();
     if (view.size < expected.end) {
       throw new Violation(
         promise,

@@ -162,12 +162,20 @@ export class WriterOracle {
     const { end } = file.expected;
     if (end < this.flushed) file.touchPastWriters(end, this.flushed);
     const from = this.flushed - this.start;
-    const bytes = this.given.slice(from, flushed - this.start);
+    const given = this.given.slice(from, flushed - this.start);
+    const bytes = flushed > this.leastTruncated ? this.#left(given) : given;
     file.expected.settle(this.flushed, bytes);
     file.touchSize();
     const at = file.expected.firstDifference(this.flushed, flushed);
     this.flushed = flushed;
     if (at >= 0) this.#break("writer 2", `flushed ${flushed}, but byte ${at} is not there`);
+  }
+
+  /** What a truncate has left of bytes that were in the file before they counted as flushed. */
+  #left(given: Uint8Array): Uint8Array {
+    const left = this.file.view.read(this.flushed, given.length);
+    for (let at = 0; at < left.length; at++) if (left[at] !== 0) left[at] = given[at]!;
+    return left;
   }
 
   #break(promise: PromiseName, detail: string): never {
@@ -210,7 +218,7 @@ export class WriterOracle {
     if (this.isOpened) {
       this.poll();
       // Somebody may have written behind it: what it had in flight is not cut off then.
-      this.file.leaveUnflushedOpen(this);
+      this.file.leaveUnflushedOpen();
     }
     this.#leave("failed");
     this.file.check("writer 7");

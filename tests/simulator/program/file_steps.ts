@@ -128,9 +128,9 @@ function openNamed(
       if (!opened) return;
       // Whoever else may have made it is to make its name durable.
       const isOwn = begun !== undefined && oracle.names.begunAt(place) === begun + 1;
-      const made = creates && opened.inode !== found && isOwn;
+      const made = creates && opened.inode !== found;
       const handle = { ...handleOf(session, opened, write, appends), owns: empties || made };
-      if (made) handle.tracked.namer = handle.file;
+      if (made && isOwn) handle.tracked.namer = handle.file;
       slot.handle = handle;
       if (createsNew && opened.inode === found) {
         throw new Violation("file", "createNew opened a file that was there");
@@ -183,6 +183,7 @@ function handleOf(
     writable,
     appends,
     owns: false,
+    hasWritten: false,
     target: undefined,
     hidden: false,
     publishing: undefined,

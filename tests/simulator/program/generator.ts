@@ -208,6 +208,15 @@ const actions: readonly (readonly [number, Make])[] = [
   [1, () => ({ do: "join" })],
 ];
 
+/** What may come while a writer ends. */
+const late: readonly ((random: Random) => Action)[] = [
+  (random) => ({ do: "flush now", durable: random.chance(0.7) }),
+  (random) => ({ do: "sync", tail: random.chance(0.5) }),
+  () => ({ do: "end writer", how: "abort" }),
+  () => ({ do: "close file" }),
+  () => ({ do: "crash" }),
+];
+
 /** A program of some dozens of steps. */
 export function generate(random: Random): Program {
   const tasks = random.between(1, 3);
@@ -223,8 +232,23 @@ export function generate(random: Random): Program {
     if (random.chance(0.7)) add(slot, slot % tasks, { do: "writer", ...writer(random) });
   }
   const length = random.between(5, 60);
+  // Each program prefers some steps and does without others: what meets only rarely elsewhere meets often there.
+  const chosen = actions.map(([weight, make]) =>
+    [weight * random.pick([0, 0.5, 1, 1, 4]), make] as const
+  );
   for (let count = 0; count < length; count++) {
-    add(random.below(slots), random.below(tasks), random.weighted(actions)(random, slots));
+    const slot = random.below(slots);
+    const task = random.below(tasks);
+    const action = random.weighted(chosen)(random, slots);
+    add(slot, task, action);
+    // Calls that meet an end are as interesting as they are rare.
+    const ends = action.do === "end writer" || action.do === "pipe";
+    if (ends && random.chance(0.2)) add(slot, task, random.pick(late)(random));
+    // Without a file, and without a writer on it, most steps do nothing.
+    const closes = ends || action.do === "close file" || action.do === "drop file";
+    if (!closes || random.chance(0.3)) continue;
+    add(slot, task, random.weighted(opening)(random, slots));
+    if (random.chance(0.7)) add(slot, task, { do: "writer", ...writer(random) });
   }
   return { steps, tasks, slots, endsOpen: random.chance(0.3) };
 }

@@ -1,6 +1,7 @@
 // What the end of the process does to files that are open, as src/configure.ts has it.
 
 import { Violation } from "../oracle/promises.ts";
+import type { WriterOracle } from "../oracle/writer_oracle.ts";
 import type { OpenWriter, Session } from "./session.ts";
 import { checkFlushed, finishClose, giveUp, waitsForProgram } from "./writer_steps.ts";
 
@@ -9,9 +10,15 @@ function writersOf({ slots }: Session): OpenWriter[] {
   return slots.flatMap(({ writer }) => writer && !writer.oracle.end ? [writer] : []);
 }
 
+/** Whether it may be at its end by what the program does. */
+function isEnding({ ending, piped }: WriterOracle): boolean {
+  return ending || piped;
+}
+
 /** An uncaught error, or Deno.exit: what was given is written, and each file is cut to it. */
 export function crash(session: Session): void {
-  const writers = writersOf(session).filter(({ handle }) => handle.target === undefined);
+  const all = writersOf(session);
+  const writers = all.filter(({ handle }) => handle.target === undefined);
   const warnings: string[] = [];
   session.module.flushOpenFilesNow(performance.now() + 5000, (text) => warnings.push(text));
   for (const text of warnings) session.trace?.(`  ${text}`);
@@ -20,7 +27,7 @@ export function crash(session: Session): void {
     if (session.world.faults.length > 0 || session.world.isLimited) return;
     const isShutting = session.slots.some(({ handle }) => handle?.closing || handle?.sealing);
     if (isShutting || session.dropped.length > 0) return;
-    if (writers.some(({ oracle }) => oracle.ending || waitsForProgram(oracle.file))) return;
+    if (all.some(({ oracle }) => isEnding(oracle) || waitsForProgram(oracle.file))) return;
     if (warnings.length > 0) throw new Violation("normal end", warnings[0]!);
     for (const writer of writers) {
       if (writer.oracle.ending || writer.oracle.failure) continue;

@@ -9,6 +9,8 @@ import type { Action, Length } from "./steps.ts";
 type Of<Name extends Action["do"]> = Extract<Action, { do: Name }>;
 
 const EBADF = 9;
+/** No file here goes further. */
+const FURTHEST = 2 ** 50;
 const EOPNOTSUPP = 95;
 
 /** The file of a slot, for a call that changes it. */
@@ -57,6 +59,7 @@ export function checkRead(
   const { expected } = tracked;
   const end = position + bytes.length;
   if (!tracked.isStable(position, end, since)) return;
+  tracked.leaveUnflushedOpen();
   const inside = bytes.subarray(0, Math.max(0, expected.end - position));
   const wrong = expected.firstWrong(position, inside);
   if (wrong < 0) return;
@@ -161,6 +164,7 @@ export function writeAt(session: Session, slot: Slot, action: Of<"writeAt">): Pr
       over();
       if (written !== bytes.length) throw new Violation("file", `writeAt resolves to ${written}`);
       if (written === 0) return;
+      handle.hasWritten = true;
       tracked.touchPastWriters(Math.min(position, tracked.expected.end), end);
       tracked.expected.settle(position, bytes);
       const at = tracked.expected.firstDifference(position, end);
@@ -169,6 +173,7 @@ export function writeAt(session: Session, slot: Slot, action: Of<"writeAt">): Pr
     failed: () => {
       over();
       tracked.expected.mayExtendTo(end);
+      tracked.expected.leaveOpen(position, bytes);
     },
   });
 }
@@ -232,12 +237,11 @@ export function preallocate(session: Session, slot: Slot, action: Of<"preallocat
   if (!handle) return Promise.resolve();
   const { tracked } = handle;
   const { length, keepSize } = action;
-  if (isBesideOthers(handle)) return Promise.resolve();
-  const entry = { end: length };
-  if (!keepSize) {
-    tracked.reserves.add(entry);
-    tracked.expected.mayExtendTo(length);
-  }
+  const mustNotGrow = [...tracked.claims].some(({ to }) => to === FURTHEST);
+  if (isBesideOthers(handle) || mustNotGrow) return Promise.resolve();
+  const entry = { end: keepSize ? 0 : length };
+  tracked.reserves.add(entry);
+  if (!keepSize) tracked.expected.mayExtendTo(length);
   const over = () => {
     tracked.reserves.delete(entry);
     if (!keepSize) tracked.expected.mayExtendTo(Math.min(length, tracked.view.size));
@@ -293,8 +297,9 @@ export function copy(session: Session, slot: Slot, action: Of<"copy">): Promise<
   const base = writer?.isOpened ? blockEnd(Math.min(writer.givenEnd, 2 ** 40)) : 0;
   const targetPosition = base + action.block * 700;
   const end = targetPosition + length;
-  // A writer that is to write further on makes it longer.
-  const isLongEnough = source.writers.size === 0 || position + action.length <= sourceEnd;
+  // Whoever is to write further on makes it longer.
+  const isLongEnough = source.writers.size + source.claims.size === 0 ||
+    position + action.length <= sourceEnd;
   const isQuiet = sourceEnd === source.view.size && isLongEnough &&
     isFree(from, position, position + action.length) &&
     source.expected.longest === sourceEnd && source.reserves.size === 0;
@@ -306,7 +311,12 @@ export function copy(session: Session, slot: Slot, action: Of<"copy">): Promise<
   const bytes = source.expected.content.slice(position, position + length);
   if (source.expected.open.overlaps(position, position + length)) return Promise.resolve();
   const releases = [
-    claim(source, { from: position, to: sourceEnd, bytes: undefined }),
+    // One that asks for more than there is would copy what others append.
+    claim(source, {
+      from: position,
+      to: length < action.length ? FURTHEST : sourceEnd,
+      bytes: undefined,
+    }),
     claim(target, { from: targetPosition, to: end, bytes }),
   ];
   const memory = { bound: 2 * length + 8192 };
@@ -333,6 +343,7 @@ export function copy(session: Session, slot: Slot, action: Of<"copy">): Promise<
     failed: () => {
       over();
       target.expected.mayExtendTo(blockEnd(end));
+      target.expected.leaveOpen(targetPosition, bytes);
     },
   });
 }

@@ -7,6 +7,9 @@ import type { Action } from "./steps.ts";
 
 type Of<Name extends Action["do"]> = Extract<Action, { do: Name }>;
 
+/** No more is read to the end. */
+const MOST_READ = 4 << 20;
+
 /** Puts a reader on the file of a slot. */
 export function openReader(session: Session, slot: Slot, action: Of<"reader">): void {
   const { handle } = slot;
@@ -146,7 +149,8 @@ export async function endReader(
   }
   reader.busy = true;
   reader.closing = how === "close";
-  if (how === "read all") { while (await readOnce(session, reader, 0)); }
+  const left = handle.tracked.view.size - stream.currentPos;
+  if (how === "read all" && left <= MOST_READ) { while (await readOnce(session, reader, 0)); }
   await session.call({
     name: how,
     promise: how === "close" ? stream.close() : stream.cancel(),

@@ -32,6 +32,8 @@ export interface Handle {
   readonly appends: boolean;
   /** Whether its open made the file, or emptied it: what others put there is not kept. */
   readonly owns: boolean;
+  /** Something was written by it: only before that it takes what it owns for empty. */
+  hasWritten: boolean;
   /** Where an atomic file will stand; undefined for others, and when it stands there. */
   target: Place | undefined;
   /** Whether it may have a hidden name. */

@@ -22,9 +22,9 @@ export function openWriter(session: Session, slot: Slot, wanted: WriterChoice): 
     return openSecond(session, handle);
   }
   const isTaken = tracked.writers.size + tracked.claims.size > 0;
-  if (isTaken || session.isOthers(tracked, handle) || session.isEmptied(tracked)) {
-    return Promise.resolve();
-  }
+  const isOverwritten = handle.owns && !handle.hasWritten && tracked.expected.end > 0;
+  const isOthers = session.isOthers(tracked, handle) || session.isEmptied(tracked);
+  if (isTaken || isOthers || isOverwritten) return Promise.resolve();
   const { appends } = handle;
   // Nobody may make the file longer while it is appended to: where a chunk stands nobody could tell.
   if (appends && tracked.truncates.size + tracked.reserves.size > 0) return Promise.resolve();
@@ -295,7 +295,8 @@ export function flushNow(session: Session, slot: Slot, { durable }: Of<"flush no
   try {
     stream.flushSync({ durable });
   } catch (error) {
-    const excuse = { ...excuseOf(writer), errnos, misuse: oracle.ending };
+    const misuse = oracle.ending || oracle.piped;
+    const excuse = { ...excuseOf(writer), errnos, misuse };
     return contract.guard(() => session.explain({ name: "flushSync", ...excuse }, error));
   }
   contract.guard(() => {
@@ -319,7 +320,7 @@ export function checkFlushed(promise: "writer 2" | "normal end", { oracle }: Ope
 /** The position that a flush or sync must come to. Where it starts may not be known yet. */
 function leastOf({ oracle }: OpenWriter, tail: boolean): () => number {
   const { flushed, piped, given: { length } } = oracle;
-  return () => tail && !piped ? oracle.start + length : flushed;
+  return () => tail && !piped && oracle.isOpened ? oracle.start + length : flushed;
 }
 
 function checkPosition(
@@ -470,6 +471,7 @@ export function giveUp(session: Session, slot: Slot, writer: OpenWriter): void {
 /** A writer has ended. */
 export function leave(session: Session, slot: Slot, writer: OpenWriter, closes: boolean): void {
   session.oracle.memoryUsers.delete(writer.memory);
+  if (writer.oracle.flushed > 0) writer.handle.hasWritten = true;
   if (slot.writer === writer) slot.writer = undefined;
   if (closes) session.leave(writer.handle);
 }

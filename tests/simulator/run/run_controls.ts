@@ -21,7 +21,8 @@ export async function findControl(
   first = 1,
 ): Promise<Finding> {
   const { changes } = control;
-  const options = { first, milliseconds, changes, mostFailures: 1, workers: 1, shrinks: false };
+  const seeds = first;
+  const options = { seeds, milliseconds, changes, mostFailures: 1, workers: 1, shrinks: false };
   const { tally: { operations }, failures: [failure] } = await simulateInWorkers(options);
   const broken = failure && (failure.promise ?? failure.message);
   return { control, operations, broken, seed: failure?.seed };

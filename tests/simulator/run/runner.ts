@@ -13,8 +13,8 @@ export interface Failure {
   readonly message: string;
   /** The promise; undefined where an error came from inside. */
   readonly promise: string | undefined;
-  /** The steps that it takes. */
-  readonly steps: readonly number[];
+  /** The steps that it takes; undefined for all. */
+  readonly steps: readonly number[] | undefined;
 }
 
 /** What programs came to. */

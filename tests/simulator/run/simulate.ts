@@ -2,11 +2,15 @@
 
 import type { Change } from "./module.ts";
 import { addTally, type Failure, newTally, type Tally } from "./runner.ts";
-import type { Order, Report } from "./worker.ts";
+import type { Order, Report, Seeds } from "./worker.ts";
+
+/** A Worker that says nothing for so long after its time is stuck: no program takes long, nor does making it smaller. */
+const STUCK_MS = 30_000;
 
 /** Which programs are run, and for how long. */
 export interface SimulateOptions {
-  readonly first: number;
+  /** The first one, or all of them. */
+  readonly seeds: number | readonly number[];
   readonly milliseconds: number;
   /** Mistakes that are put into the module. */
   readonly changes?: readonly Change[];
@@ -18,13 +22,16 @@ export interface SimulateOptions {
 
 /** Runs programs in as many Workers as there are processors. */
 export async function simulateInWorkers(options: SimulateOptions): Promise<Report> {
-  const { first, milliseconds, changes = [], mostFailures = 5, shrinks = true } = options;
+  const { seeds, milliseconds, changes = [], mostFailures = 5, shrinks = true } = options;
   const { workers = navigator.hardwareConcurrency } = options;
+  const seedsOf = (index: number): Seeds =>
+    typeof seeds === "number"
+      ? { first: seeds + index, stride: workers }
+      : seeds.filter((_, at) => at % workers === index);
   const reports = await Promise.all(
     Array.from({ length: workers }, (_, index) =>
       runInWorker({
-        first: first + index,
-        stride: workers,
+        seeds: seedsOf(index),
         milliseconds,
         changes,
         mostFailures,
@@ -36,21 +43,33 @@ export async function simulateInWorkers(options: SimulateOptions): Promise<Repor
   return { tally, failures: reports.flatMap(({ failures }) => failures) };
 }
 
-function runInWorker(order: Order): Promise<Report> {
+function runInWorker(order: Omit<Order, "current">): Promise<Report> {
   const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
+  const current = new Float64Array(new SharedArrayBuffer(8));
+  let timer: ReturnType<typeof setTimeout> | undefined;
   return new Promise<Report>((resolve, reject) => {
+    timer = setTimeout(() => {
+      const [seed = 0] = current;
+      const message = "a call that blocks the JavaScript thread never returns";
+      const failure = { seed, message, promise: undefined, steps: undefined };
+      resolve({ tally: newTally(), failures: [failure] });
+    }, order.milliseconds + STUCK_MS);
     worker.addEventListener("message", ({ data }: MessageEvent<Report>) => resolve(data));
     worker.addEventListener("error", (event) => {
       event.preventDefault();
       reject(new Error(event.message));
     });
-    worker.postMessage(order);
-  }).finally(() => worker.terminate());
+    worker.postMessage({ ...order, current });
+  }).finally(() => {
+    clearTimeout(timer);
+    worker.terminate();
+  });
 }
 
 /** The command that runs a program again that failed. */
 export function commandOf({ seed, steps }: Failure): string {
-  return `deno task simulate --seed ${seed} --steps ${steps.join(",")} --trace`;
+  const chosen = steps === undefined ? "" : ` --steps ${steps.join(",")}`;
+  return `deno task simulate --seed ${seed}${chosen} --trace`;
 }
 
 /** What programs came to, as a line. */

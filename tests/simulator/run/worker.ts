@@ -4,17 +4,21 @@ import type { Change } from "./module.ts";
 import { addTally, type Failure, newTally, Runner, type Tally } from "./runner.ts";
 import { brokenPromise } from "./shrink.ts";
 
+/** These seeds, or as many as there is time for. */
+export type Seeds = readonly number[] | { readonly first: number; readonly stride: number };
+
 /** What a Worker is told to do. */
 export interface Order {
-  readonly first: number;
-  /** Its seeds are so far apart. */
-  readonly stride: number;
+  /** Which programs it runs, one after the other, until its time is over. */
+  readonly seeds: Seeds;
   readonly milliseconds: number;
   readonly changes: readonly Change[];
   /** It stops after so many failures. */
   readonly mostFailures: number;
   /** Whether a failure is made smaller. */
   readonly shrinks: boolean;
+  /** Where it writes the seed that it is at, for whoever finds it stuck. */
+  readonly current: Float64Array<SharedArrayBuffer>;
 }
 
 /** What a Worker tells. */
@@ -23,21 +27,28 @@ export interface Report {
   readonly failures: readonly Failure[];
 }
 
+function* all(seeds: Seeds): Generator<number> {
+  if (!("first" in seeds)) return yield* seeds;
+  for (let seed = seeds.first;; seed += seeds.stride) yield seed;
+}
+
 async function runSeeds(order: Order): Promise<Report> {
-  const { first, stride, milliseconds, changes, mostFailures, shrinks } = order;
+  const { milliseconds, changes, mostFailures, shrinks } = order;
   const runner = await Runner.load(changes);
   const tally = newTally();
   const failures: Failure[] = [];
   // performance.now() stands still here.
   const until = Date.now() + milliseconds;
-  for (let seed = first; Date.now() < until; seed += stride) {
+  for (const seed of all(order.seeds)) {
+    if (Date.now() > until) break;
+    order.current[0] = seed;
     const { operations, faults, cuts, failure } = await runner.run(seed);
     addTally(tally, { programs: 1, operations, faults, cuts });
     if (!failure) continue;
     failures.push(
       shrinks
         ? await runner.shrink(seed, failure)
-        : { seed, message: failure.message, promise: brokenPromise(failure), steps: [] },
+        : { seed, message: failure.message, promise: brokenPromise(failure), steps: undefined },
     );
     if (failures.length >= mostFailures) break;
   }

@@ -1,12 +1,12 @@
 // A read-ahead core on a scripted engine, with what must be true after every single event.
 
 import { assert, assertEquals } from "@std/assert";
-import { DISK } from "../../../src/file/file_system.ts";
-import { OpenFile } from "../../../src/file/open_file.ts";
-import { ReadAhead, type ReadAheadOptions } from "../../../src/reader/read_ahead.ts";
-import { pattern } from "../../support/bytes.ts";
-import { ScriptedEngine } from "../../support/scripted_engine.ts";
-import { inOrder, type Plan } from "../../support/scripted_operation.ts";
+import { DISK } from "../../src/file/file_system.ts";
+import { OpenFile } from "../../src/file/open_file.ts";
+import { ReadAhead, type ReadAheadOptions } from "../../src/reader/read_ahead.ts";
+import { pattern } from "../support/bytes.ts";
+import { ScriptedEngine } from "../support/scripted_engine.ts";
+import { inOrder, type Plan } from "../support/scripted_operation.ts";
 
 /** How a {@linkcode Rig} differs from the usual one. */
 export interface RigOptions extends Partial<Omit<ReadAheadOptions, "file">> {
@@ -63,7 +63,6 @@ export class Rig {
   /** What must be true at any time. */
   check(): void {
     const { core, engine, readAhead } = this;
-    engine.assertSound();
     const most = readAhead + 1;
     assert(core.buffers <= most, `${core.buffers} buffers, ${most} are allowed`);
     for (const { length } of engine.pendingOf("read")) {
@@ -137,12 +136,4 @@ export class Rig {
     assertEquals(this.position, end, "bytes to the end");
     await this.cancel(plan);
   }
-}
-
-/** Every order of `count` things. */
-export function permutations(count: number): number[][] {
-  if (count === 0) return [[]];
-  return permutations(count - 1).flatMap((order) =>
-    Array.from({ length: count }, (_, at) => order.toSpliced(at, 0, count - 1))
-  );
 }

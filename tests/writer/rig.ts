@@ -2,34 +2,25 @@
 
 import { assert, assertEquals, AssertionError } from "@std/assert";
 import { Buffer } from "node:buffer";
-import type { DmaError } from "../../../src/errors.ts";
-import { DISK } from "../../../src/file/file_system.ts";
-import { OpenFile } from "../../../src/file/open_file.ts";
-import type { Memory } from "../../../src/engine/operation.ts";
-import type { BufferBudget } from "../../../src/engine/buffer_budget.ts";
-import type { Writer, WriterOptions } from "../../../src/writer/writer.ts";
-import { ScriptedEngine, turn } from "../../support/scripted_engine.ts";
-import { type Held, inOrder, type Plan } from "../../support/scripted_operation.ts";
-
-/** The class under test: the real one, or one with a mistake in it. */
-export type Core = typeof Writer;
-
-/** Things to hold a core to, by what they say. */
-export type Checks = Record<string, (Core: Core) => void | Promise<void>>;
+import type { DmaError } from "../../src/errors.ts";
+import { DISK } from "../../src/file/file_system.ts";
+import { OpenFile } from "../../src/file/open_file.ts";
+import type { Memory } from "../../src/engine/operation.ts";
+import type { BufferBudget } from "../../src/engine/buffer_budget.ts";
+import { Writer, type WriterOptions } from "../../src/writer/writer.ts";
+import { ScriptedEngine, turn } from "../support/scripted_engine.ts";
+import { type Held, inOrder, type Plan } from "../support/scripted_operation.ts";
 
 /** How a {@linkcode Rig} differs from the usual one. */
 export interface RigOptions {
   /** What is in the file before. */
   content?: Uint8Array;
-  /** How long the module takes the file to be; default the length of the content. */
-  keep?: number;
   alignment?: number;
   bufferSize?: number;
   writeBehind?: number;
   start?: number;
   preallocate?: boolean;
   sizeHint?: number;
-  unsynced?: boolean;
   budget?: BufferBudget;
 }
 
@@ -135,21 +126,21 @@ export class Rig {
   readonly start: number;
   readonly calls: Call[] = [];
   readonly #writer: Writer;
-  #old: Uint8Array;
+  readonly #old: Uint8Array;
   readonly #writeBehind: number;
   #flushed: number;
 
   /** Blocks of 512 bytes, buffers of 1,024, two in flight, and a new file, unless told otherwise. */
-  static async make(Core: Core, options: RigOptions = {}): Promise<Rig> {
-    const rig = new Rig(Core, options);
+  static async make(options: RigOptions = {}): Promise<Rig> {
+    const rig = new Rig(options);
     await rig.engine.drain();
     rig.engine.forget();
     return rig;
   }
 
-  private constructor(Core: Core, options: RigOptions) {
+  private constructor(options: RigOptions) {
     const { content = new Uint8Array(0), alignment = 512, writeBehind = 2, start = 0 } = options;
-    this.engine = new ScriptedEngine({ alignment, writeBehind });
+    this.engine = new ScriptedEngine({ alignment });
     if (options.budget) this.engine.budget = options.budget;
     this.fd = this.engine.create(content);
     this.start = start;
@@ -177,7 +168,6 @@ export class Rig {
       appends: false,
     });
     this.file.synced = this.file.changes;
-    if (options.unsynced) this.file.changes++;
     const checked: { -readonly [Name in keyof WriterOptions]: WriterOptions[Name] } = {
       bufferSize: options.bufferSize ?? 1024,
       writeBehind,
@@ -189,7 +179,7 @@ export class Rig {
       syncOnClose: true,
       closeFile: false,
     };
-    const writer = new Core(this.file, checked);
+    const writer = new Writer(this.file, checked);
     this.core = new Subject(writer, checked, this.engine);
     this.#writer = writer;
     this.engine.afterEach = () => this.check();
@@ -204,14 +194,6 @@ export class Rig {
   /** What the file is to keep, whatever is written. */
   get keep(): number {
     return this.#old.length;
-  }
-
-  /** Somebody else writes to the file, behind what is written here. */
-  putBehind(position: number, bytes: Uint8Array): void {
-    const file = this.engine.file(this.fd);
-    file.write(position, bytes);
-    this.#old = file.content();
-    this.file.length.addContent(file.size);
   }
 
   /** The only operation of that kind in flight. */
@@ -267,18 +249,9 @@ export class Rig {
     return this.call("flush", this.core.flush());
   }
 
-  /** Ends one operation, in order unless told otherwise. */
-  async step(plan: Plan = inOrder): Promise<boolean> {
-    const stepped = this.engine.step(plan);
-    await turn();
-    this.check();
-    return stepped;
-  }
-
   /** What must be true at any time. */
   check(): void {
     const { core, engine } = this;
-    engine.assertSound();
     const flushed = core.flushedPosition;
     assert(flushed >= this.#flushed, `flushedPosition went from ${this.#flushed} to ${flushed}`);
     assert(flushed <= core.position, `flushedPosition ${flushed} is past ${core.position}`);
@@ -358,14 +331,7 @@ export class Rig {
     await turn();
     this.check();
     this.assertQuiet();
-    this.assertCut();
-  }
-
-  /** No padding and no reserve are left. */
-  assertCut(): void {
-    const { size } = this.engine.file(this.fd);
-    const most = Math.max(this.keep, this.core.flushedPosition);
-    assert(size <= most, `The file has ${size} bytes, of which ${most} count`);
+    this.assertFile(this.core.flushedPosition);
   }
 }
 
@@ -379,12 +345,4 @@ export async function finish(rig: Rig, plan: Plan = inOrder): Promise<void> {
   rig.assertFile();
   const { durable } = engine.file(rig.fd);
   assertEquals(durable, engine.file(rig.fd).content(), "durable after finish");
-}
-
-/** Every order of `count` things. */
-export function permutations(count: number): number[][] {
-  if (count === 0) return [[]];
-  return permutations(count - 1).flatMap((order) =>
-    Array.from({ length: count }, (_, at) => order.toSpliced(at, 0, count - 1))
-  );
 }

@@ -1,0 +1,61 @@
+// The simulator in the suite: programs that once failed, new ones, and mistakes that must be found. More of it, and longer,
+// is `deno task simulate`.
+
+import { assert, assertEquals } from "@std/assert";
+import { engineIsOfNoConcern } from "../support/once.ts";
+import { controls } from "./controls.ts";
+import { findControl } from "./run/run_controls.ts";
+import { commandOf, simulateInWorkers } from "./run/simulate.ts";
+import type { Report } from "./run/worker.ts";
+import { seeds } from "./seeds.ts";
+
+/** New programs are run for so long. */
+const NEW_MS = 30_000;
+
+/** These mistakes are found in less than a second or two, and each by another promise. */
+const quick: ReadonlySet<string> = new Set([
+  "syncs before it cuts",
+  "takes a short write for a whole one",
+  "moves the flushed position past a hole",
+  "pads over bytes that are to stay",
+  "loses a tail's copy",
+  "releases the name of an atomic file twice",
+]);
+
+const ignore = !engineIsOfNoConcern;
+
+function assertKept({ tally, failures }: Report): void {
+  assert(tally.programs > 0);
+  const lines = failures.map((failure) => `${failure.message}\n  ${commandOf(failure)}`);
+  assertEquals(lines.join("\n"), "");
+}
+
+Deno.test({
+  name: "Programs that once broke a promise keep all of them",
+  ignore,
+  fn: async () => {
+    const report = await simulateInWorkers({ seeds, milliseconds: 60_000 });
+    assertEquals(report.tally.programs, seeds.length);
+    assertKept(report);
+  },
+});
+
+Deno.test({
+  name: "New programs on a simulated kernel keep every promise",
+  ignore,
+  fn: async () => {
+    const first = Math.floor(Math.random() * 2 ** 40);
+    assertKept(await simulateInWorkers({ seeds: first, milliseconds: NEW_MS }));
+  },
+});
+
+for (const control of controls.filter(({ name }) => quick.has(name))) {
+  Deno.test({
+    name: `A module that ${control.name} is found out`,
+    ignore,
+    fn: async () => {
+      const { broken } = await findControl(control, 20_000);
+      assert(broken !== undefined, "no program breaks a promise");
+    },
+  });
+}

@@ -1,0 +1,222 @@
+// How a writer fills buffers and starts writes: nothing waits that need not.
+
+import { assert, assertEquals } from "@std/assert";
+import { BufferBudget, CROWDED_BUFFER_SIZE } from "../../src/engine/buffer_budget.ts";
+import { turn } from "../support/scripted_engine.ts";
+import { finish, oldContent, pattern, Rig } from "./rig.ts";
+
+const KIB = 1024;
+const MIB = 1 << 20;
+
+/** Position and length of each write in flight. */
+function written(rig: Rig): [number, number][] {
+  return rig.engine.pendingOf("write").map(({ position, length }) => [position, length]);
+}
+
+Deno.test("Writer: a small file takes no more than a small buffer", async () => {
+  const rig = await Rig.make({ bufferSize: 1024 * KIB });
+  rig.fill(100);
+  assertEquals(rig.engine.mostBytes, 64 * KIB);
+  await finish(rig);
+});
+
+Deno.test("Writer: the first buffer grows to a full one, and is written as one", async () => {
+  const rig = await Rig.make({ bufferSize: 256 * KIB });
+  rig.fill(64 * KIB);
+  rig.fill(1);
+  assertEquals(rig.writing, []);
+  rig.fill(192 * KIB - 1);
+  const { position, length } = rig.only("write");
+  assertEquals([position, length], [0, 256 * KIB]);
+  rig.fill(100);
+  assert(rig.engine.mostBytes <= 2 * 256 * KIB + 64 * KIB);
+  await finish(rig);
+});
+
+Deno.test("Writer: the first buffer grows behind a tail that is whole", async () => {
+  const rig = await Rig.make({ bufferSize: 256 * KIB });
+  rig.fill(5000);
+  await rig.engine.drive(rig.sync(true).promise);
+  rig.fill(251 * KIB);
+  await finish(rig);
+  // Every whole block went once, and the one in which the tail ended twice.
+  assertEquals(rig.engine.counters.bytesWritten, 256 * KIB + 512);
+});
+
+Deno.test("Writer: a first buffer that is smaller than a block is a block", async () => {
+  const rig = await Rig.make({ bufferSize: 256 * KIB, alignment: 128 * KIB });
+  rig.fill(100 * KIB);
+  await rig.engine.drive(rig.sync(true).promise);
+  rig.fill(3 * KIB);
+  await finish(rig);
+});
+
+Deno.test("Writer: memory that is handed over is written as it is, and given back once", async () => {
+  const rig = await Rig.make({ writeBehind: 2 });
+  let released = 0;
+  const hand = (length: number) => {
+    const block = rig.engine.acquire(length);
+    block.bytes.set(pattern(rig.core.position, rig.core.position + length));
+    rig.core.writeMemory(block, length, () => {
+      released++;
+      rig.engine.release(block);
+    });
+  };
+  assert(rig.core.takesMemory);
+  hand(4096);
+  hand(512);
+  assertEquals(rig.writing, [0, 4096]);
+  hand(1024);
+  assert(!rig.core.takesMemory, "three buffers are all there may be");
+  assertEquals(rig.writing, [0, 4096]);
+  rig.engine.complete(rig.engine.pending[1]!);
+  assertEquals([rig.writing, released, rig.core.flushedPosition], [[0, 4608], 1, 0]);
+  rig.fill(100);
+  assert(!rig.core.takesMemory, "a buffer is partly filled");
+  await rig.engine.drive(rig.sync(true).promise);
+  rig.fill(1000);
+  await finish(rig);
+  assertEquals(released, 3);
+});
+
+Deno.test("Writer: filling goes on while the bytes behind the tail are read", async () => {
+  for (const more of [1, 100, 300, 800, 2000]) {
+    const rig = await Rig.make({ content: oldContent(9000) });
+    rig.fill(200);
+    const synced = rig.sync(true);
+    assertEquals(rig.engine.describePending(), "read 0+512");
+    rig.write(more);
+    await rig.engine.drain();
+    assertEquals(synced.state, "resolved");
+    await finish(rig);
+  }
+});
+
+Deno.test("Writer: a full buffer is on its way before the next byte comes", async () => {
+  const rig = await Rig.make();
+  rig.fill(1023);
+  assertEquals(rig.writing, []);
+  rig.fill(1);
+  assertEquals(rig.writing, [0]);
+  await finish(rig);
+});
+
+Deno.test("Writer: one buffer more than are in flight is taken, and then nothing", async () => {
+  for (const writeBehind of [1, 2, 3, 7]) {
+    const rig = await Rig.make({ writeBehind });
+    assertEquals(rig.write(100 * 1024), 1024 * (writeBehind + 1));
+    assertEquals(rig.core.inFlight, writeBehind);
+    assertEquals(rig.write(1), 0);
+    await finish(rig);
+  }
+});
+
+Deno.test("Writer: room is there as soon as any write completes, not only the first", async () => {
+  const rig = await Rig.make();
+  rig.write(10_000);
+  const room = rig.call("room", rig.core.room());
+  await turn();
+  assertEquals(room.state, "pending");
+  rig.engine.complete(rig.engine.pending[1]!);
+  await turn();
+  assertEquals(room.state, "resolved");
+  assertEquals(rig.write(10_000), 1024);
+  // A slow head does not stop those behind it.
+  for (let count = 0; count < 20; count++) {
+    rig.engine.complete(rig.engine.pending.at(-1)!);
+    assertEquals(rig.write(10_000), 1024);
+  }
+  assertEquals(rig.core.flushedPosition, 0);
+  await finish(rig);
+});
+
+Deno.test("Writer: flush waits for the buffers that are full when it is called, and for no others", async () => {
+  const rig = await Rig.make({ writeBehind: 4 });
+  const nothing = rig.flush();
+  rig.fill(1500);
+  const first = rig.flush();
+  rig.fill(1500);
+  const both = rig.flush();
+  await turn();
+  assertEquals([nothing.state, nothing.value], ["resolved", 0]);
+  assertEquals([first.state, both.state], ["pending", "pending"]);
+  rig.engine.complete(rig.engine.pending[1]!);
+  await turn();
+  assertEquals([first.state, both.state], ["pending", "pending"]);
+  rig.engine.complete(rig.engine.pending[0]!);
+  await turn();
+  assertEquals([first.value, both.value], [2048, 2048]);
+  await finish(rig);
+});
+
+Deno.test("Writer: with a budget to spare, buffers are as large and as many as they should be", async () => {
+  const budget = new BufferBudget(64 * MIB);
+  const rig = await Rig.make({ bufferSize: MIB, writeBehind: 2, budget });
+  rig.fill(3 * MIB);
+  assertEquals(written(rig), [[0, MIB], [MIB, MIB]]);
+  assertEquals(budget.held, 3 * MIB);
+  await finish(rig);
+  assertEquals(budget.held, 0);
+});
+
+Deno.test("Writer: with a budget that is spent there is one buffer of 256 KiB, which fills and then flies", async () => {
+  const budget = new BufferBudget(0);
+  const rig = await Rig.make({ bufferSize: MIB, writeBehind: 4, budget });
+  rig.fill(CROWDED_BUFFER_SIZE);
+  assertEquals(written(rig), [[0, CROWDED_BUFFER_SIZE]]);
+  assertEquals(rig.core.hasRoom, false);
+  assertEquals(rig.core.write(new Uint8Array(1)), 0);
+  const room = rig.core.room();
+  rig.engine.complete(rig.only("write"));
+  await room;
+  assertEquals(rig.core.hasRoom, true);
+  rig.fill(10);
+  assertEquals(budget.held, CROWDED_BUFFER_SIZE);
+  await finish(rig);
+  assertEquals(budget.held, 0);
+});
+
+Deno.test("Writer: a writer goes on with large buffers when others have given theirs back", async () => {
+  const budget = new BufferBudget(64 * MIB);
+  budget.take(64 * MIB);
+  const rig = await Rig.make({ bufferSize: MIB, writeBehind: 4, budget });
+  rig.fill(CROWDED_BUFFER_SIZE);
+  rig.engine.complete(rig.only("write"));
+  budget.giveBack(64 * MIB);
+  rig.fill(2 * MIB);
+  assertEquals(written(rig), [
+    [CROWDED_BUFFER_SIZE, MIB],
+    [CROWDED_BUFFER_SIZE + MIB, MIB],
+  ]);
+  await finish(rig);
+});
+
+Deno.test("Writer: a buffer that was begun when there was memory is filled to its end", async () => {
+  const budget = new BufferBudget(64 * MIB);
+  const rig = await Rig.make({ bufferSize: MIB, writeBehind: 1, budget });
+  rig.fill(MIB + 100);
+  budget.take(64 * MIB);
+  rig.fill(MIB - 100);
+  rig.engine.complete(rig.only("write"));
+  assertEquals(written(rig), [[MIB, MIB]]);
+  budget.giveBack(64 * MIB);
+  await finish(rig);
+  assertEquals(budget.held, 0);
+});
+
+Deno.test("Writer: blocks larger than 256 KiB are written whole all the same", async () => {
+  const budget = new BufferBudget(0);
+  const rig = await Rig.make({ bufferSize: MIB, alignment: 512 * 1024, budget });
+  rig.fill(MIB / 2);
+  assertEquals(written(rig), [[0, MIB / 2]]);
+  await finish(rig);
+  assertEquals(budget.held, 0);
+});
+
+Deno.test("Writer: without a budget, numbers that were asked for are kept whatever others hold", async () => {
+  const rig = await Rig.make({ bufferSize: MIB, writeBehind: 2 });
+  rig.engine.budget = new BufferBudget(0);
+  rig.fill(3 * MIB);
+  assertEquals(written(rig), [[0, MIB], [MIB, MIB]]);
+  await finish(rig);
+});
