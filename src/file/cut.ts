@@ -1,5 +1,6 @@
 // Cuts off what this module put behind a file's content: reserved space and the padding of the last block.
 
+import { unwrap } from "../errors.ts";
 import type { OpenFile } from "./open_file.ts";
 import { statNow } from "./stat.ts";
 
@@ -39,8 +40,7 @@ export function cutToContent(file: OpenFile): Promise<void> {
 /** Truncates a file that is in use, when nothing else writes to it. All that is left, or added as zeros, is content. */
 export function truncateTo(file: OpenFile, contentEnd: number): Promise<void> {
   return file.length.withTruncate(async () => {
-    await truncate(file, contentEnd);
-    file.writer?.truncated(contentEnd);
+    await truncate(file, contentEnd, () => file.writer?.truncated(contentEnd));
   });
 }
 
@@ -56,9 +56,21 @@ export function cutPadding(file: OpenFile, contentEnd: number): Promise<void> {
   });
 }
 
-async function truncate(file: OpenFile, length: number): Promise<void> {
-  const { descriptor, fd } = file;
-  await descriptor.call("truncate", { op: "truncate", fd, length });
-  file.length.truncated(length);
-  file.changes++;
+/** `truncated` is called where it succeeds. */
+async function truncate(file: OpenFile, length: number, truncated = () => {}): Promise<void> {
+  const { engine, fd, path } = file;
+  file.length.beginCut();
+  const over = Promise.withResolvers<number>();
+  // Noted at once, and not when a promise goes on: flushSync() may block the program meanwhile.
+  const complete = (result: number) => {
+    file.length.endCut();
+    if (result >= 0) {
+      file.length.truncated(length);
+      file.changes++;
+      truncated();
+    }
+    over.resolve(result);
+  };
+  engine.submit({ op: "truncate", fd, length }, { complete });
+  unwrap(await over.promise, "truncate", path);
 }

@@ -11,6 +11,7 @@ export class FileLength {
   /** Truncates that wait or run. */
   #truncating = 0;
   #truncates: Promise<unknown> = Promise.resolve();
+  #cutting = false;
   #written: PromiseWithResolvers<void> | undefined;
   #writable: PromiseWithResolvers<void> | undefined;
 
@@ -35,14 +36,19 @@ export class FileLength {
     return this.#truncating > 0;
   }
 
+  /** Whether a truncate is with the kernel. One that only waits may be overtaken by who cannot wait. */
+  get cutting(): boolean {
+    return this.#cutting;
+  }
+
   /** Resolves when no truncate waits or runs. */
   async untruncated(): Promise<void> {
     while (this.truncating) await (this.#writable ??= Promise.withResolvers()).promise;
   }
 
-  /** A write or an allocation up to `end` begins. Not while {@linkcode truncating}. */
+  /** A write or an allocation up to `end` begins. Not while {@linkcode cutting}. */
   beginWrite(end: number): void {
-    assert(!this.truncating, "no write begins while the file is truncated");
+    assert(!this.#cutting, "no write begins while the file is truncated");
     this.#writing++;
     this.extend(end);
   }
@@ -83,6 +89,7 @@ export class FileLength {
     const { alone, release } = this.holdWrites();
     try {
       await alone;
+      while (this.#writing > 0) await this.#allWritten();
       return await work();
     } finally {
       release();
@@ -109,6 +116,17 @@ export class FileLength {
 
   async #allWritten(): Promise<void> {
     while (this.#writing > 0) await (this.#written ??= Promise.withResolvers()).promise;
+  }
+
+  /** A truncate is given to the kernel, from within {@linkcode withTruncate}. */
+  beginCut(): void {
+    assert(this.#writing === 0 && !this.#cutting, "a file is truncated alone");
+    this.#cutting = true;
+  }
+
+  /** It is over. */
+  endCut(): void {
+    this.#cutting = false;
   }
 
   /** The file was truncated to `length`, all of which is content. */

@@ -306,17 +306,14 @@ export class Writer implements AttachedWriter {
   flushNow(durable: boolean, deadline: number): void {
     if (this.#failure) throw this.#failure.reason;
     if (this.#phase.name === "opening") this.#openNow();
-    const { length, unsynced, nameIsVolatile } = this.file;
     const end = this.position;
-    if (this.#queue.flushed < end) {
-      const unread = this.#tail.unread(end, length.contentEnd);
-      if (unread !== undefined) {
-        this.#notePadding(unread, length.contentEnd, readBlockNow(this.file, unread));
-      }
-      this.#tail.want(end);
+    this.#tail.want(end);
+    while (this.#queue.flushed < end) {
+      if (this.#tail.due) this.#learnPaddingNow(end);
       this.#step();
+      if (this.#queue.flushed < end) this.waitNow(deadline);
     }
-    while (this.#queue.flushed < end) this.waitNow(deadline);
+    const { unsynced, nameIsVolatile } = this.file;
     if (durable && (unsynced || nameIsVolatile)) this.file.syncNow();
   }
 
@@ -327,6 +324,7 @@ export class Writer implements AttachedWriter {
   waitNow(deadline: number): void {
     if (this.#failure) throw this.#failure.reason;
     if (this.#phase.name === "opening") return this.#openNow();
+    this.#startWrites(true);
     const { engine, path } = this.file;
     const left = deadline - performance.now();
     if (left > 0 && engine.waitNow(Math.min(left, LONGEST_WAIT_MS))) return;
@@ -533,12 +531,12 @@ export class Writer implements AttachedWriter {
 
   // ---- writes -----------------------------------------------------------------------------------------------------
 
-  /** Starts the writes that may start. */
-  #startWrites(): void {
+  /** Starts the writes that may start; with `now` also before a truncate that has not begun. */
+  #startWrites(now = false): void {
     const { engine, length } = this.file;
     let started = false;
     for (;;) {
-      if (length.truncating) return void this.#goOnAfterTruncate();
+      if (now ? length.cutting : length.truncating) return void this.#goOnAfterTruncate();
       const write = this.#queue.startNext();
       if (!write) break;
       this.#startWrite(write);
@@ -654,6 +652,15 @@ export class Writer implements AttachedWriter {
     const { contentEnd } = length;
     this.#paddingEnd = Infinity;
     this.#notePadding(position, contentEnd, await readBlock(this.file, position));
+  }
+
+  /** As {@linkcode #readPadding}, on the JavaScript thread. */
+  #learnPaddingNow(end: number): void {
+    const { contentEnd } = this.file.length;
+    const position = this.#tail.unread(end, contentEnd);
+    if (position === undefined) return;
+    this.#paddingEnd = Infinity;
+    this.#notePadding(position, contentEnd, readBlockNow(this.file, position));
   }
 
   /** A block of the file was read, whose content ended at `contentEnd` then. */
