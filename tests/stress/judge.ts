@@ -26,6 +26,8 @@ export const ENOUGH: Error = new Error("Enough");
 export function isRight(error: unknown): boolean {
   if (error === ENOUGH) return true;
   if (!(error instanceof Error)) return false;
+  // A stream of Node's that was destroyed without a reason.
+  if (error.message === "The stream was destroyed") return true;
   if (MISTAKE.test(error.message)) return false;
   if (error instanceof TypeError || error instanceof RangeError) return true;
   if (error instanceof DOMException) {

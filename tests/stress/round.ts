@@ -9,7 +9,7 @@ import { collectGarbage } from "../support/leaks.ts";
 import { ENOUGH, isRight } from "./judge.ts";
 
 /** No round may take longer, whatever else the machine does. */
-const MOST_SECONDS = 120;
+const MOST_SECONDS = 20;
 
 /** Something that is done to a file. */
 export interface Action {
@@ -151,13 +151,15 @@ export class Round {
       else this.call("last abort", () => writer.abort(ENOUGH));
     }
     if (reader) this.call("last close of the reader", () => reader.close());
-    // A step that is under way may begin others.
-    while (this.#under.size > 0) await Promise.all(this.#under.keys());
     // Without a writer that is what publishes an atomic file.
     this.mayBePublished ||= writer === undefined;
+    // Closing waits for what is under way, and gives a writer up that somebody has locked.
     for (const other of [...this.others, file]) {
-      if (other) await this.call("dispose", () => other[Symbol.asyncDispose]());
+      if (other) this.call("dispose", () => other[Symbol.asyncDispose]());
     }
+    // A step that is under way may open more.
+    while (this.#under.size > 0) await Promise.all(this.#under.keys());
+    for (const other of this.others) await this.call("dispose", () => other[Symbol.asyncDispose]());
   }
 
   /** Closes the writer, or seals it, and takes its word for it. */
