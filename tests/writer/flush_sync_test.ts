@@ -1,7 +1,7 @@
 // flushSync(): everything that was given is in the file when it returns, whatever was under way, and writing goes on.
 
 import "../support/engine.ts";
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions, ioStats } from "../../mod.ts";
 import { assertFile, filled, joined, pattern } from "../support/bytes.ts";
 import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
@@ -195,3 +195,26 @@ testInEachDirectory("flushSync() keeps what was written behind a truncate", asyn
   await writer.close();
   await assertFile(path, joined(pattern(110), filled(unit - 110, 2)));
 });
+
+testInEachDirectory(
+  "A chunk that a closing stream refuses is not written or waited for",
+  async (dir) => {
+    for (const end of ["close", "seal"] as const) {
+      for (const flushes of [true, false]) {
+        const writer = await create(dir);
+        const written = writer.write(pattern(100_000));
+        assert(writer.currentPos < 100_000, "Something must wait");
+        const ended = writer[end]();
+        const lock = writer.getWriter();
+        await assertRejects(() => lock.write(filled(1000, 9)), TypeError, "clos");
+        assertEquals(writer.nextPos, 100_000);
+        const flushed = writer.flushAligned({ tail: true });
+        if (flushes) writer.flushSync();
+        assertEquals(await flushed, 100_000);
+        await Promise.all([written, ended]);
+        await writer.file.close();
+        await assertFile(dir.file("file"), pattern(100_000));
+      }
+    }
+  },
+);
