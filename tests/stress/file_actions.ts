@@ -79,9 +79,9 @@ async function writeBlocks(file: DmaFile, round: Round): Promise<void> {
   if (random.chance(0.5)) {
     const buffer = file.allocBuffer(length);
     buffer.bytes.set(bytes);
-    const writing = file.writeAt(buffer, position);
-    if (random.chance(0.2)) await file.writeAt(buffer, position).catch(() => {});
-    await writing;
+    const writing: Promise<unknown>[] = [file.writeAt(buffer, position)];
+    if (random.chance(0.2)) writing.push(file.writeAt(buffer, position).catch(() => {}));
+    await Promise.all(writing);
     round.must(buffer.bytes.length === buffer.length, "The buffer came back shorter");
   } else {
     await file.writeAt(bytes, position);

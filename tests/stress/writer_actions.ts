@@ -83,9 +83,10 @@ async function writeBuffer(writer: DmaStreamWriter, round: Round): Promise<void>
   const { random, seed, file } = round;
   const buffer = file!.allocBuffer(1 + random.below(writer.nextPos > MOST_WRITTEN ? 1 : 50_000));
   buffer.bytes.set(content(writer.nextPos, buffer.length, seed));
-  const writing = writer.writeBuffer(mostly(random, buffer));
-  if (random.chance(0.1)) await writer.writeBuffer(buffer).catch(() => {});
-  await writing;
+  const again = random.chance(0.1);
+  const writing = [writer.writeBuffer(mostly(random, buffer))];
+  if (again) writing.push(writer.writeBuffer(buffer).catch(() => {}));
+  await Promise.all(writing);
 }
 
 /** Writes through a lock, and gives it back or ends the stream. */
