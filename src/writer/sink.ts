@@ -145,6 +145,8 @@ export class WriterSink {
 
   /** The stream counts items, so that it holds one at a time beyond the buffers. */
   size(item: unknown): number {
+    // The stream asks before it looks whether it is closing, and refuses the chunk then.
+    if (this.closeRequest) return 1;
     const batch = item instanceof Batch ? item : new Batch();
     if (batch !== item) {
       try {

@@ -310,17 +310,13 @@ export class Writer implements AttachedWriter {
   flushNow(durable: boolean, deadline: number): void {
     if (this.#failure) throw this.#failure.reason;
     if (this.#phase.name === "opening") this.#openNow();
-    const { length } = this.file;
     const end = this.position;
-    if (this.#queue.flushed < end) {
-      const unread = this.#tail.unread(end, length.contentEnd);
-      if (unread !== undefined) {
-        this.#notePadding(unread, length.contentEnd, readBlockNow(this.file, unread));
-      }
-      this.#tail.want(end);
+    this.#tail.want(end);
+    while (this.#queue.flushed < end) {
+      if (this.#tail.due) this.#learnPaddingNow(end);
       this.#step();
+      if (this.#queue.flushed < end) this.waitNow(deadline);
     }
-    while (this.#queue.flushed < end) this.waitNow(deadline);
     if (durable && !this.#isDurable) this.#syncNow();
   }
 
@@ -673,6 +669,15 @@ export class Writer implements AttachedWriter {
     const { contentEnd } = length;
     this.#paddingEnd = Infinity;
     this.#notePadding(position, contentEnd, await readBlock(this.file, position));
+  }
+
+  /** As {@linkcode #readPadding}, on the JavaScript thread. */
+  #learnPaddingNow(end: number): void {
+    const { contentEnd } = this.file.length;
+    const position = this.#tail.unread(end, contentEnd);
+    if (position === undefined) return;
+    this.#paddingEnd = Infinity;
+    this.#notePadding(position, contentEnd, readBlockNow(this.file, position));
   }
 
   /** A block of the file was read, whose content ended at `contentEnd` then. */

@@ -3,7 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { content, firstForeign, firstWrong } from "./content.ts";
 import { spawn } from "./programs.ts";
-import { generationLength, type Kind, pathOf } from "./written.ts";
+import { generationLength, isLog, type Kind, pathOf } from "./written.ts";
 
 /** Runs programs/write_on.ts and kills it `life` milliseconds after its first word. Resolves to its output. */
 export async function runAndKill(
@@ -72,7 +72,7 @@ export interface Account {
 export async function assertKept(account: Account): Promise<void> {
   const { kind, promised } = account;
   if (kind === "atomic") await assertWhole(account);
-  else if (kind === "log") await assertLog(account);
+  else if (isLog(kind)) await assertLog(account);
   else for (const [generation, file] of promised) await assertFile(account, generation, file);
 }
 
@@ -116,14 +116,19 @@ function assertNoTail(bytes: Uint8Array, path: string): void {
   );
 }
 
-async function assertLog({ folder, promised, loss }: Account): Promise<void> {
-  const path = pathOf("log", folder, 0);
+async function assertLog({ kind, folder, promised, loss }: Account): Promise<void> {
+  const path = pathOf(kind, folder, 0);
   let safe = 0;
   for (const { synced, flushed, closed, length } of promised.values()) {
     safe = Math.max(safe, synced, loss === "killed" ? flushed : 0, closed ? length : 0);
   }
   const bytes = await readUnless(path, safe === 0);
-  if (bytes) assertPrefix(bytes, safe, 0, path);
+  if (!bytes) return;
+  assertPrefix(bytes, safe, 0, path);
+  // What is appended stands at the end of what was: there are no zeros, and nothing is padded.
+  if (kind === "append" && loss === "killed") {
+    assertEquals(firstWrong(bytes, bytes.length), -1, `${path}: the first byte never written`);
+  }
 }
 
 async function assertWhole({ folder, seed, promised, loss }: Account): Promise<void> {
@@ -153,8 +158,15 @@ async function assertWhole({ folder, seed, promised, loss }: Account): Promise<v
   }
 }
 
-/** Where a log goes on: as far as was promised. */
-export function resumeAt(promised: ReadonlyMap<number, Promised>, before: number): number {
+/** Where a log goes on: as far as was promised, or at its end. */
+export async function resumeAt(
+  { kind, folder, promised }: Account,
+  before: number,
+): Promise<number> {
+  if (kind === "append") {
+    const { size } = await Deno.stat(pathOf(kind, folder, 0)).catch(() => ({ size: before }));
+    return size;
+  }
   let position = before;
   for (const { synced, closed, length } of promised.values()) {
     position = Math.max(position, synced, closed ? length : 0);

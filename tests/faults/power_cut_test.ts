@@ -108,9 +108,9 @@ async function cutAtRandom(
   return all;
 }
 
-for (const type of fileSystems) {
+for (const [turn, type] of fileSystems.entries()) {
   for (const [index, kind] of kinds.entries()) {
-    const engine = engines[index % engines.length]!;
+    const engine = engines[(turn + index) % engines.length]!;
     faultTest(
       `what was promised before a power cut is there, ${cuts} times [${kind}, ${engine}, ${type}]`,
       {
@@ -208,9 +208,9 @@ async function cutAfterPromise(
   });
 }
 
-for (const type of fileSystems) {
+for (const [turn, type] of fileSystems.entries()) {
   for (const [index, what] of (Object.keys(lengths) as Once[]).entries()) {
-    const engine = engines[index % engines.length]!;
+    const engine = engines[(turn + index) % engines.length]!;
     faultTest(
       `a power cut straight after a promise leaves exactly what was promised [${what}, ${engine}, ${type}]`,
       {
@@ -249,6 +249,24 @@ const mutants: readonly { name: string; what: Once; replacements: readonly Repla
   {
     name: "closes without a sync",
     what: "append",
+    replacements: [{
+      file: "src/writer/writer.ts",
+      from: "[this.#cut, this.#syncAtEnd,",
+      to: "[this.#cut,",
+    }],
+  },
+  {
+    name: "leaves open files to the kernel at the end of a program",
+    what: "end",
+    replacements: [{
+      file: "src/file/program_end.ts",
+      from: "      begun = true;\n      writer.close();\n",
+      to: "",
+    }],
+  },
+  {
+    name: "closes a log that is appended to without a sync",
+    what: "true append",
     replacements: [{
       file: "src/writer/writer.ts",
       from: "[this.#cut, this.#syncAtEnd,",

@@ -1,10 +1,15 @@
 // What programs/write_on.ts writes where, for the program itself and for whoever checks it afterwards.
 
 /** What is written, and how. */
-export type Kind = "new" | "exact" | "atomic" | "log";
+export type Kind = "new" | "exact" | "atomic" | "log" | "append" | "end";
 
-/** Every kind. */
-export const kinds: readonly Kind[] = ["new", "exact", "atomic", "log"];
+/** The kinds that go on and on. */
+export const kinds: readonly Kind[] = ["new", "exact", "atomic", "log", "append"];
+
+/** Those of which one file grows from process to process. */
+export function isLog(kind: Kind): boolean {
+  return kind === "log" || kind === "append";
+}
 
 /** Numbers from 0 to 1, the same ones for the same seed (xorshift32). */
 export function randomNumbers(seed: number): () => number {
@@ -26,7 +31,8 @@ export function generationLength(generation: number, seed: number): number {
 
 /** Where a file is. */
 export function pathOf(kind: Kind, folder: string, generation: number): string {
-  return `${folder}/${kind === "new" || kind === "exact" ? `file-${generation}` : "file"}`;
+  const isOnePath = isLog(kind) || kind === "atomic";
+  return `${folder}/${isOnePath ? "file" : `file-${generation}`}`;
 }
 
 /** Ways to write one file, for programs/write_once.ts. */
@@ -35,19 +41,25 @@ export type Once =
   | "replace"
   | "appear"
   | "append"
+  | "true append"
   | "seal"
   | "sync"
   | "sync of a log"
-  | "sync of a file";
+  | "sync of a true append"
+  | "sync of a file"
+  | "end";
 
-/** For each way, how long the file was before and how long it is promised to be. None but the last is aligned. */
+/** For each way, how long the file was before and how long it is promised to be. None but that of "sync of a file" is aligned. */
 export const lengths: Readonly<Record<Once, { before: number; after: number }>> = {
   close: { before: 0, after: 60_001 },
   replace: { before: 45_000, after: 60_001 },
   appear: { before: 0, after: 60_001 },
   append: { before: 45_000, after: 60_001 },
+  "true append": { before: 45_000, after: 60_001 },
   seal: { before: 0, after: 60_001 },
   sync: { before: 0, after: 60_001 },
   "sync of a log": { before: 45_000, after: 60_001 },
+  "sync of a true append": { before: 45_000, after: 60_001 },
   "sync of a file": { before: 0, after: 61_440 },
+  end: { before: 0, after: 60_001 },
 };

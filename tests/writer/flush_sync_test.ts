@@ -1,7 +1,7 @@
 // flushSync(): everything that was given is in the file when it returns, whatever was under way, and writing goes on.
 
 import "../support/engine.ts";
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions, ioStats } from "../../mod.ts";
 import { assertFile, filled, joined, pattern } from "../support/bytes.ts";
 import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
@@ -136,3 +136,85 @@ testInEachDirectory("flushSync() throws the failure", async (dir) => {
     await writer.abort().catch(() => {});
   }
 });
+
+/** Lets promises go on so many times: what is under way is somewhere else each time. */
+async function turns(count: number): Promise<void> {
+  for (let turn = 0; turn < count; turn++) await undefined;
+}
+
+testInEachDirectory("flushSync() does not wait for what waits for it: a truncate", async (dir) => {
+  for (let turn = 0; turn < 30; turn++) {
+    const writer = await create(dir);
+    const work: Promise<unknown>[] = [];
+    await writer.write(pattern(20_000));
+    if (turn % 2 === 1) work.push(writer.file.readAt(0, 10_000), writer.flushAligned());
+    work.push(writer.file.truncate(30_000));
+    work.push(writer.write(pattern(20_001, 20_000)));
+    await turns(turn >> 1);
+    writer.flushSync();
+    assertEquals(writer.currentFlushedPos, 40_001);
+    await Promise.all(work);
+    await writer.close();
+    const bytes = await Deno.readFile(dir.file("file"));
+    // The truncate came before the last bytes, or after them.
+    assertEquals(bytes, pattern(40_001).subarray(0, bytes.length));
+    assert(bytes.length === 30_000 || bytes.length === 40_001, `${bytes.length} bytes`);
+  }
+});
+
+testInEachDirectory("flushSync() while a sync cuts what it padded", async (dir) => {
+  for (let turn = 0; turn < 60; turn++) {
+    const writer = await create(dir, { bufferSize: 8192, preallocate: false });
+    await writer.write(pattern(10_001));
+    const synced = writer.sync({ tail: true });
+    const reading = turn % 2 === 1 ? writer.file.readAt(0, 100) : undefined;
+    const written = writer.write(pattern(5000, 10_001));
+    for (let round = 0; round < turn % 4; round++) {
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    }
+    await turns(turn >> 1);
+    writer.flushSync();
+    assertEquals(writer.currentFlushedPos, 15_001);
+    await Promise.all([synced, reading, written]);
+    await writer.close();
+    await assertFile(dir.file("file"), pattern(15_001));
+  }
+});
+
+testInEachDirectory("flushSync() keeps what was written behind a truncate", async (dir) => {
+  const path = dir.file("file");
+  await Deno.writeFile(path, filled(5000, 1));
+  const writer = new DmaStreamWriter(await DmaFile.open(path, { write: true }));
+  await writer.write(pattern(100));
+  await writer.sync({ tail: true });
+  await writer.file.truncate(200);
+  const unit = writer.file.alignUp(1);
+  await writer.file.writeAt(joined(pattern(100), filled(unit - 100, 2)), 0);
+  await writer.write(pattern(10, 100));
+  writer.flushSync();
+  await writer.close();
+  await assertFile(path, joined(pattern(110), filled(unit - 110, 2)));
+});
+
+testInEachDirectory(
+  "A chunk that a closing stream refuses is not written or waited for",
+  async (dir) => {
+    for (const end of ["close", "seal"] as const) {
+      for (const flushes of [true, false]) {
+        const writer = await create(dir);
+        const written = writer.write(pattern(100_000));
+        assert(writer.currentPos < 100_000, "Something must wait");
+        const ended = writer[end]();
+        const lock = writer.getWriter();
+        await assertRejects(() => lock.write(filled(1000, 9)), TypeError, "clos");
+        assertEquals(writer.nextPos, 100_000);
+        const flushed = writer.flushAligned({ tail: true });
+        if (flushes) writer.flushSync();
+        assertEquals(await flushed, 100_000);
+        await Promise.all([written, ended]);
+        await writer.file.close();
+        await assertFile(dir.file("file"), pattern(100_000));
+      }
+    }
+  },
+);

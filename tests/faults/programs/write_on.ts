@@ -7,12 +7,13 @@
 //   closed G LENGTH   close() resolved
 //
 // Kinds: "new" makes file after file, "exact" does so without moving the end of file ahead, "atomic" writes file
-// after file to one path, and "log" writes one file on from POSITION, where the last sync() was. After LIMIT bytes
-// it only waits for its end.
+// after file to one path, "log" writes one file on from POSITION, where the last sync() was, and "append" appends to one
+// that has POSITION bytes. After LIMIT bytes it only waits for its end. "end" writes one file, comes to its own end
+// without closing it, and says "closed" when that is over.
 
 import { DmaFile, DmaStreamWriter } from "../../../mod.ts";
 import { content } from "../content.ts";
-import { generationLength, type Kind, pathOf, randomNumbers } from "../written.ts";
+import { generationLength, isLog, type Kind, pathOf, randomNumbers } from "../written.ts";
 
 const [kind, folder, seed, position = "0", limit = "Infinity"] = Deno.args as [
   Kind,
@@ -30,16 +31,17 @@ function say(...words: (string | number)[]): void {
 
 async function open(generation: number): Promise<DmaFile> {
   const path = pathOf(kind, folder, generation);
+  if (kind === "append") return await DmaFile.open(path, { create: true, append: true });
   if (kind !== "log") return await DmaFile.create(path, { atomic: kind === "atomic" });
   return await DmaFile.open(path, { write: true, create: true });
 }
 
 async function write(generation: number, start: number, length: number): Promise<void> {
-  const seed = kind === "log" ? 0 : generation;
+  const seed = isLog(kind) ? 0 : generation;
   const writer = new DmaStreamWriter(await open(generation), {
     bufferSize: [4096, 16 * 1024, 128 * 1024, 1 << 20][Math.floor(random() * 4)]!,
     writeBehind: 1 + Math.floor(random() * 8),
-    position: start,
+    ...kind === "append" ? {} : { position: start },
     preallocate: kind !== "exact",
   });
   say("open", generation, length);
@@ -60,18 +62,32 @@ async function write(generation: number, start: number, length: number): Promise
     }
     if (dice < 0.03) await Promise.all(syncs);
   }
+  if (kind === "end") return;
   await writer.close();
   await Promise.all(syncs);
   say("closed", generation, length);
 }
 
+/** Writes a file that is long enough for a kill in the middle, and leaves it to the end of the program. */
+async function end(): Promise<void> {
+  const length = 1 + Math.floor(random() * 40_000_000);
+  await write(1, 0, length);
+  // The module's own listener comes first: it is older.
+  addEventListener("unload", () => {
+    say("closed", 1, length);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+  });
+  if (random() < 0.5) Deno.exit();
+}
+
 let start = Number(position);
 let written = 0;
-for (let generation = 1;; generation++) {
-  const length = generationLength(generation, Number(seed));
-  written += length;
-  if (written > Number(limit)) break;
-  await write(generation, start, start + length);
-  if (kind === "log") start += length;
-}
-setInterval(() => {}, 1000);
+if (kind === "end") await end();
+else {for (let generation = 1;; generation++) {
+    const length = generationLength(generation, Number(seed));
+    written += length;
+    if (written > Number(limit)) break;
+    await write(generation, start, start + length);
+    if (isLog(kind)) start += length;
+  }}
+if (kind !== "end") setInterval(() => {}, 1000);

@@ -28,6 +28,9 @@ switch (what) {
     await (await write(file, before, { append: true })).close();
     break;
   }
+  case "true append":
+    await (await write(await DmaFile.open(path, { append: true }), before)).close();
+    break;
   case "seal":
     await (await write(await DmaFile.create(path), 0)).seal();
     break;
@@ -39,6 +42,9 @@ switch (what) {
     await (await write(file, before, { append: true })).sync({ tail: true });
     break;
   }
+  case "sync of a true append":
+    await (await write(await DmaFile.open(path, { append: true }), before)).sync({ tail: true });
+    break;
   case "sync of a file": {
     const file = await DmaFile.create(path);
     await file.writeAt(content(0, after, 1), 0);
@@ -46,6 +52,15 @@ switch (what) {
     break;
   }
 }
-console.log("promised");
-await Deno.stdin.read(new Uint8Array(1));
-Deno.exit(0);
+if (what === "end") {
+  // Nothing is closed. What is promised has happened when a program comes to this event.
+  await write(await DmaFile.create(path), 0);
+  addEventListener("unload", () => {
+    console.log("promised");
+    Deno.stdin.readSync(new Uint8Array(1));
+  });
+} else {
+  console.log("promised");
+  await Deno.stdin.read(new Uint8Array(1));
+  Deno.exit(0);
+}

@@ -1,0 +1,112 @@
+// Every public method, with odd arguments, many calls at once, buffers that are detached and resized, closes that meet
+// each other, and Workers that are terminated, for as long as it is told to. All bytes must be right, every failure one
+// that is documented, and at the end nothing may be left: no descriptor, no mapping, no memory.
+//
+//   deno task stress [--seconds 60] [--seed N] [--slots 6] [--directory PATH]
+//
+// Rounds are numbered from the seed on, and all that a round decides comes from its number.
+
+import { engineInfo, ioStats } from "../mod.ts";
+import { Random } from "./simulator/random.ts";
+import { runRound } from "./stress/rounds.ts";
+import { terminateOne } from "./stress/terminated.ts";
+import { assertNoLeak, collectGarbage, takeStock } from "./support/leaks.ts";
+
+/** The part of the time after which stock is taken for the first time: much is made once and kept. */
+const WARM_UP = 0.25;
+/** Slots that run rounds in Workers instead, and terminate them. */
+const KILLERS = 2;
+/** Numbers of rounds of Workers are so far apart: none of them gets to run as many. */
+const APART = 1000;
+
+function option(name: string, or: string): string {
+  const at = Deno.args.indexOf(`--${name}`);
+  return at < 0 ? or : Deno.args[at + 1] ?? or;
+}
+
+const seconds = Number(option("seconds", "60"));
+const seed = Number(option("seed", String(Math.floor(Math.random() * 1e6))));
+const slots = Number(option("slots", "6"));
+
+const total = { calls: 0, failed: 0, bytes: 0, rounds: 0, workers: 0 };
+const wrong: unknown[] = [];
+addEventListener("unhandledrejection", (event) => {
+  event.preventDefault();
+  wrong.push(event.reason);
+});
+
+/** Runs rounds, and terminates Workers, until so many milliseconds after the start. */
+async function work(directory: string, until: number): Promise<void> {
+  const isOver = () => wrong.length > 0 || performance.now() > until;
+  const slot = async () => {
+    while (!isOver()) await runRound(directory, seed + total.rounds++, total);
+  };
+  const killer = async () => {
+    while (!isOver()) {
+      const number = seed + APART * ++total.workers;
+      await terminateOne(directory, number, new Random(number));
+    }
+  };
+  const all = [
+    ...Array.from({ length: slots }, slot),
+    ...Array.from({ length: KILLERS }, killer),
+  ].map((each) => each.catch((error) => wrong.push(error)));
+  await Promise.all(all);
+}
+
+/** Waits until nothing is under way, and what was dropped is collected. */
+async function settle(): Promise<void> {
+  for (let tried = 0; tried < 100; tried++) {
+    await collectGarbage();
+    const { inFlight, poolBuffers } = ioStats();
+    if (inFlight === 0 && poolBuffers === 0) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error(`Not all was given back: ${Deno.inspect(ioStats())}`);
+}
+
+/** Takes stock until it is no more than `before`: the threads of Workers end a little later than these do. */
+async function compare(before: ReturnType<typeof takeStock>) {
+  for (let tried = 0;; tried++) {
+    const after = takeStock();
+    try {
+      // Deno keeps memory of its own for the next Worker.
+      assertNoLeak(before, after, { mappings: 100, resident: 256 << 20 });
+      return after;
+    } catch (error) {
+      if (tried === 50) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+async function stress(directory: string): Promise<void> {
+  console.log(`Seed ${seed}: ${slots} slots and ${KILLERS} for Workers, for ${seconds} s`);
+  await work(directory, seconds * 1000 * WARM_UP);
+  await settle();
+  const before = takeStock();
+  await work(directory, seconds * 1000);
+  await settle();
+  const after = await compare(before);
+  console.log(
+    `${total.rounds} rounds, ${total.calls} calls, ${total.failed} of them rejected, ` +
+      `${total.bytes >> 20} MiB checked, ${total.workers} Workers terminated; ` +
+      `descriptors ${before.descriptors}, then ${after.descriptors}; ` +
+      `mappings ${before.mappings}, then ${after.mappings}`,
+  );
+}
+
+if (import.meta.main) {
+  const parent = option("directory", Deno.env.get("TMPDIR") ?? "/var/tmp");
+  const directory = await Deno.makeTempDir({ dir: parent, prefix: "stress-" });
+  try {
+    await stress(directory);
+  } catch (error) {
+    wrong.push(error);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+  for (const each of wrong) console.error(each);
+  console.log(`${wrong.length === 0 ? "Nothing" : "SOMETHING"} wrong on ${engineInfo().engine}`);
+  Deno.exit(wrong.length === 0 ? 0 : 1);
+}

@@ -1,0 +1,274 @@
+// What is done to a DmaFile.
+
+import { configure, DmaFile, engineInfo, ioStats } from "../../mod.ts";
+import { content } from "../faults/content.ts";
+import { ENOUGH } from "./judge.ts";
+import { mostly, someChunk, someLength, someOptions } from "./odd.ts";
+import type { Action, Round } from "./round.ts";
+
+/** Files are up to this long, but for what odd arguments make of them. */
+export const MOST = 400_000;
+
+/** Has `use` work on the round's file, where it has one. */
+function onFile(
+  name: string,
+  weight: number,
+  use: (file: DmaFile, round: Round) => unknown,
+): Action {
+  const run = (round: Round) => round.file && use(round.file, round);
+  return { names: [`DmaFile.${name}`], weight, run };
+}
+
+/** Opens the round's file, in one of all ways. A round begins with it. */
+export async function openFile(round: Round): Promise<void> {
+  const { random, path } = round;
+  const direct = random.pick(["prefer", "off"] as const);
+  const name = random.chance(0.2) ? new URL(`file://${path}`) : path;
+  const before = async () => {
+    const length = someLength(random, MOST);
+    await Deno.writeFile(path, content(0, length, round.seed));
+    round.promise(0, length);
+  };
+  switch (random.below(6)) {
+    case 0:
+      round.isAtomic = true;
+      round.file = await DmaFile.create(name, { atomic: true, direct });
+      break;
+    case 1:
+      round.isTemporary = true;
+      round.file = await DmaFile.temp({ dir: path.slice(0, path.lastIndexOf("/")) });
+      break;
+    case 2:
+      await before();
+      round.file = await DmaFile.open(name, { write: true, direct });
+      break;
+    case 3:
+      // What is taken away would move everything that comes after it.
+      round.isAppending = true;
+      round.isDestructive = false;
+      if (random.chance(0.5)) await before();
+      round.file = await DmaFile.open(name, { append: true, create: true });
+      break;
+    case 4:
+      round.file = await DmaFile.open(name, { write: true, createNew: true, direct });
+      break;
+    default:
+      round.file = await DmaFile.create(name, { direct, mode: 0o600 });
+  }
+}
+
+/** Bytes that a read gave. */
+function checkRead(round: Round, position: number, most: number) {
+  return (bytes: Uint8Array) => {
+    round.must(bytes.length <= most, `${bytes.length} bytes were read of ${most}`);
+    round.check(bytes, position);
+  };
+}
+
+function aligned(file: DmaFile, round: Round): number {
+  return file.alignDown(someLength(round.random, MOST));
+}
+
+async function writeBlocks(file: DmaFile, round: Round): Promise<void> {
+  const { random, seed } = round;
+  const position = aligned(file, round);
+  const length = file.alignUp(1 + random.below(50_000));
+  // Beside a writer the block of its tail is written by both.
+  const isAlone = !round.writer;
+  const bytes = content(position, length, seed).slice();
+  if (random.chance(0.5)) {
+    const buffer = file.allocBuffer(length);
+    buffer.bytes.set(bytes);
+    const writing: Promise<unknown>[] = [file.writeAt(buffer, position)];
+    if (random.chance(0.2)) writing.push(file.writeAt(buffer, position).catch(() => {}));
+    await Promise.all(writing);
+    round.must(buffer.bytes.length === buffer.length, "The buffer came back shorter");
+  } else {
+    await file.writeAt(bytes, position);
+  }
+  if (isAlone) round.promise(position, position + length);
+}
+
+async function readMany(file: DmaFile, round: Round): Promise<void> {
+  const { random } = round;
+  const ranges = Array.from({ length: random.below(30) }, () => ({
+    position: mostly(random, someLength(random, MOST)),
+    length: mostly(random, someLength(random, 20_000)),
+  }));
+  const options = someOptions(random, {
+    maxMerged: () => someLength(random, MOST),
+    maxGap: () => someLength(random, 10_000),
+    concurrency: () => random.between(1, 20),
+  });
+  let left = random.chance(0.3) ? random.below(10) : Infinity;
+  for await (const { bytes, position } of file.readMany(mostly(random, ranges), options)) {
+    round.check(bytes, position);
+    if (left-- === 0) break;
+  }
+}
+
+/** Takes bytes away, in rounds in which that may be. */
+function destructive(
+  name: string,
+  weight: number,
+  use: (file: DmaFile, round: Round) => unknown,
+): Action {
+  return onFile(name, weight, (file, round) => round.isDestructive && use(file, round));
+}
+
+/** Opens the file again, mostly to read it, and closes that one after a while. */
+async function openAgain(round: Round): Promise<void> {
+  const { random } = round;
+  const path = random.chance(0.8) ? round.path : round.otherPath;
+  const options = someOptions(random, {
+    read: () => true,
+    write: () => round.isDestructive,
+    create: () => false,
+    createNew: () => false,
+    truncate: () => round.isDestructive,
+    append: () => false,
+    mode: () => 0o644,
+    direct: () => random.pick(["require", "prefer", "off"] as const),
+  });
+  const file = await DmaFile.open(mostly(random, path), options);
+  round.others.push(file);
+  const position = someLength(random, MOST);
+  if (path !== round.path) return;
+  await round.call("readAt of another", () => file.readAt(position, 10_000), (bytes) => {
+    round.check(bytes, position);
+  });
+}
+
+/** Everything that ends the file, several of it at once. */
+async function closeAtOnce(file: DmaFile, round: Round): Promise<void> {
+  const { random, writer, reader } = round;
+  const ends: (() => Promise<unknown>)[] = [
+    () => file.close(),
+    () => file[Symbol.asyncDispose](),
+    () => file.readAt(0, 1000),
+    () => file.sync(),
+  ];
+  if (reader) ends.push(() => reader.close(), () => reader[Symbol.asyncDispose]());
+  if (writer) {
+    ends.push(
+      () => round.closeWriter(writer),
+      () => round.closeWriter(writer, "seal"),
+      () => writer.abort(ENOUGH),
+      () => writer.sync({ tail: true }),
+      () => writer[Symbol.asyncDispose](),
+    );
+  }
+  // Without a writer close() of the file publishes it.
+  round.mayBePublished = true;
+  const some = Array.from({ length: random.between(1, 4) }, () => random.pick(ends));
+  await Promise.all(some.map((end) => round.call(`at once: ${end}`, end)));
+}
+
+/** All of them. */
+export const fileActions: readonly Action[] = [
+  onFile("alignUp", 1, (file, { random }) => file.alignUp(mostly(random, random.below(1e6)))),
+  onFile("alignDown", 1, (file, { random }) => file.alignDown(mostly(random, random.below(1e6)))),
+  onFile("allocBuffer", 1, (file, { random }) => file.allocBuffer(mostly(random, 5000))),
+  onFile("readAt", 6, async (file, round) => {
+    const { random } = round;
+    const [position, length] = [someLength(random, MOST), someLength(random, 100_000)];
+    checkRead(round, position, length)(
+      await file.readAt(mostly(random, position), mostly(random, length)),
+    );
+  }),
+  onFile("readAtAligned", 3, async (file, round) => {
+    const position = aligned(file, round);
+    const length = mostly(round.random, file.alignUp(round.random.below(50_000)));
+    checkRead(round, position, length)(await file.readAtAligned(position, length));
+  }),
+  onFile("readMany", 3, readMany),
+  onFile("writeAt", 5, writeBlocks),
+  onFile("writeAt", 2, async (file, round) => {
+    const { random, seed } = round;
+    const position = aligned(file, round);
+    const { data, spoil } = someChunk(random, position, seed, 50_000);
+    const writing = file.writeAt(mostly(random, data as Uint8Array), mostly(random, position));
+    if (spoil && random.chance(0.3)) spoil();
+    await writing;
+  }),
+  onFile("size", 1, async (file, round) => round.must(await file.size() >= 0, "A size below 0")),
+  onFile("stat", 1, async (file, round) => round.must((await file.stat()).isFile, "No file")),
+  destructive(
+    "truncate",
+    3,
+    (file, { random }) => file.truncate(mostly(random, random.below(MOST))),
+  ),
+  destructive(
+    "deallocate",
+    2,
+    (file, { random }) =>
+      file.deallocate(mostly(random, random.below(MOST)), mostly(random, 1 + random.below(50_000))),
+  ),
+  onFile("preallocate", 1, (file, { random, isAppending }) => {
+    const options = someOptions(random, { keepSize: () => random.chance(0.5) });
+    // What is appended would come behind it.
+    return isAppending || file.preallocate(mostly(random, 1 + random.below(MOST)), options);
+  }),
+  onFile("copyRangeTo", 2, async (file, round) => {
+    const { random } = round;
+    const target = await DmaFile.temp({ dir: round.path.slice(0, round.path.lastIndexOf("/")) });
+    round.others.push(target);
+    const position = someLength(random, MOST);
+    const length = someLength(random, 100_000);
+    const copied = await file.copyRangeTo(mostly(random, target), position, length, position);
+    checkRead(round, position, copied)(await target.readAt(position, copied));
+  }),
+  onFile("sync", 1, (file) => file.sync()),
+  onFile("syncData", 1, (file) => file.syncData()),
+  onFile("lock", 1, (file, { random }) => {
+    const signal = AbortSignal.timeout(random.below(20));
+    return file.lock(mostly(random, random.chance(0.5)), mostly(random, { signal }));
+  }),
+  onFile("tryLock", 1, (file, { random }) => file.tryLock(mostly(random, random.chance(0.5)))),
+  onFile("unlock", 1, (file) => file.unlock()),
+  onFile("rename", 1, (file, round) => file.rename(mostly(round.random, round.otherPath))),
+  destructive("remove", 1, (file) => file.remove()),
+  onFile(
+    "isSameFile",
+    1,
+    (file, round) => round.must(file.isSameFile(mostly(round.random, file)), "It is another file"),
+  ),
+  onFile("close", 1, closeAtOnce),
+  onFile(
+    "path",
+    1,
+    (file, round) =>
+      round.must(`${file.path} ${file.direct} ${file.alignment.offset}`.length > 0, "No text"),
+  ),
+  onFile("direct", 1, (file) => Deno.inspect(file)),
+  onFile("alignment", 1, (file) => structuredClone(file)),
+  { names: ["DmaFile.open"], weight: 2, run: openAgain },
+  {
+    names: ["DmaFile.create", "DmaFile.temp"],
+    weight: 1,
+    async run(round) {
+      const { random, otherPath } = round;
+      const path = mostly(random, `${otherPath}-more`);
+      const options = someOptions(random, {
+        read: () => true,
+        mode: () => 0o600,
+        direct: () => "prefer" as const,
+        atomic: () => random.chance(0.5),
+      });
+      round.others.push(await DmaFile.create(path, options));
+      const dir = otherPath.slice(0, otherPath.lastIndexOf("/"));
+      round.others.push(await DmaFile.temp(someOptions(random, { dir: () => dir })));
+    },
+  },
+  { names: ["engineInfo"], weight: 1, run: () => engineInfo().engine },
+  {
+    names: ["ioStats"],
+    weight: 1,
+    run: (round) => round.must(ioStats().inFlight >= 0, "Less than nothing in flight"),
+  },
+  {
+    names: ["configure"],
+    weight: 1,
+    run: ({ random }) => configure(someOptions(random, { ringEntries: () => 64 })),
+  },
+];

@@ -1,0 +1,32 @@
+// The stress for half a minute, and whether it leaves nothing out.
+
+import { assert, assertEquals } from "@std/assert";
+import * as dma from "../../mod.ts";
+import * as node from "../../node.ts";
+import { runProgram } from "../faults/programs.ts";
+import { actions } from "./rounds.ts";
+
+const script = new URL("../stress.ts", import.meta.url).pathname;
+
+Deno.test("Every public function and method takes part in the stress", () => {
+  const covered = new Set(actions.flatMap(({ names }) => names));
+  const all = Object.entries({ ...dma, ...node }).flatMap(([name, value]) => {
+    if (typeof value !== "function") return [];
+    const ofClass = ["open", "create", "temp"].filter((member) => member in value);
+    const members = Object.getOwnPropertyNames(value.prototype ?? {})
+      .filter((member) => member !== "constructor");
+    if (members.length === 0) return [name];
+    return [...members, ...ofClass].map((member) => `${name}.${member}`);
+  });
+  assert(all.length > 50, `Only ${all}`);
+  // Classes whose members are used by all that use a file.
+  const elsewhere = ["DmaBuffer.bytes", "DmaBuffer.length"];
+  assertEquals(all.filter((name) => !covered.has(name) && !elsewhere.includes(name)), []);
+});
+
+Deno.test("Half a minute of the stress", async () => {
+  const seed = Math.floor(Math.random() * 1e6);
+  const args = ["--seconds", "30", "--seed", `${seed}`];
+  const { code, stdout, stderr } = await runProgram("", { script, args, seconds: 150 });
+  assertEquals(code, 0, stdout + stderr);
+});

@@ -1,0 +1,69 @@
+// Workers of both kinds that are terminated in the middle of rounds: no file is left open, and none has wrong bytes.
+
+import { Worker as NodeWorker } from "node:worker_threads";
+import { firstForeign } from "../faults/content.ts";
+import type { Random } from "../simulator/random.ts";
+import { descriptorTargets, eventually } from "../support/descriptors.ts";
+import { seedOf } from "./round.ts";
+import type { Order } from "./worker.ts";
+
+const script = new URL("worker.ts", import.meta.url);
+
+/** What both kinds of Worker have in common. */
+interface Started {
+  send(order: Order): void;
+  terminate(): void | Promise<unknown>;
+}
+
+function startWeb(hear: (message: string) => void): Started {
+  const worker = new Worker(script, { type: "module" });
+  worker.onmessage = ({ data }) => hear(data);
+  worker.onerror = (event) => {
+    event.preventDefault();
+    hear(event.message);
+  };
+  return {
+    send: (order) => worker.postMessage(order),
+    terminate: () => worker.terminate(),
+  };
+}
+
+function startNode(hear: (message: string) => void): Started {
+  const worker = new NodeWorker(script);
+  worker.on("message", hear);
+  worker.on("error", (error) => hear(Deno.inspect(error)));
+  return {
+    send: (order) => worker.postMessage(order),
+    terminate: () => worker.terminate(),
+  };
+}
+
+/** Has a Worker run rounds from `number` on in a new directory, and terminates it. Rejects with what was wrong. */
+export async function terminateOne(parent: string, number: number, random: Random): Promise<void> {
+  const directory = `${parent}/worker-${number}`;
+  await Deno.mkdir(directory);
+  const busy = Promise.withResolvers<void>();
+  let rounds = random.below(4);
+  let wrong: string | undefined;
+  const hear = (message: string) => {
+    if (message !== "busy") wrong ??= message;
+    if (message !== "busy" || rounds-- === 0) busy.resolve();
+  };
+  const worker = random.chance(0.5) ? startWeb(hear) : startNode(hear);
+  worker.send({ directory, number });
+  await busy.promise;
+  await new Promise((resolve) => setTimeout(resolve, random.below(50)));
+  await worker.terminate();
+  if (wrong !== undefined) throw new Error(`In a Worker: ${wrong}`);
+  await eventually(() => descriptorTargets(directory).length === 0);
+  for (const { name } of Deno.readDirSync(directory)) {
+    const round = Number(name.split("-")[0]);
+    // Atomic files have hidden names, where the file system needs one.
+    if (Number.isNaN(round)) continue;
+    // A removal by Deno itself may outlive the Worker that asked for it.
+    const bytes = await Deno.readFile(`${directory}/${name}`).catch(() => new Uint8Array());
+    const foreign = firstForeign(bytes, 0, seedOf(round));
+    if (foreign >= 0) throw new Error(`Byte ${foreign} of ${name} of a Worker was never written`);
+  }
+  await Deno.remove(directory, { recursive: true });
+}

@@ -1,0 +1,30 @@
+// A Worker of the Web or of Node that runs rounds until it is terminated. Gets { directory, number }, says "busy" when a
+// round begins, and else what was wrong.
+
+import { parentPort } from "node:worker_threads";
+import { runRound } from "./rounds.ts";
+
+/** What a Worker is told. */
+export interface Order {
+  readonly directory: string;
+  /** The number of its first round. */
+  readonly number: number;
+}
+
+/** What both kinds of Worker have to talk to who started them. */
+const scope = (parentPort ?? self) as unknown as {
+  onmessage: ((event: MessageEvent<Order>) => void) | null;
+  postMessage(message: string): void;
+};
+
+scope.onmessage = async ({ data: { directory, number } }) => {
+  const total = { calls: 0, failed: 0, bytes: 0 };
+  for (let next = number;; next++) {
+    scope.postMessage("busy");
+    try {
+      await runRound(directory, next, total);
+    } catch (error) {
+      return scope.postMessage(Deno.inspect(error));
+    }
+  }
+};
