@@ -156,6 +156,14 @@ export class DmaFile implements AsyncDisposable {
    * @param options what it is opened for
    * @throws {Deno.errors.NotCapable} Deno's permissions do not allow the path, or where it leads
    * @throws {Deno.errors.NotSupported} it is no regular file, or Direct I/O is required and not to be had
+   * @example Read the first bytes of a file
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await Deno.writeTextFile("notes.txt", "Hello, disk");
+   * await using file = await DmaFile.open("notes.txt");
+   * console.log(new TextDecoder().decode(await file.readAt(0, 5))); // Hello
+   * ```
    */
   static async open(path: string | URL, options?: DmaOpenOptions): Promise<DmaFile> {
     const text = pathText("path", path);
@@ -170,6 +178,13 @@ export class DmaFile implements AsyncDisposable {
    * @param options how it is made; `atomic` leaves a file that is there as it is until the new one is whole
    * @throws {Deno.errors.NotCapable} Deno's permissions do not allow the path, or where it leads
    * @throws {Deno.errors.NotSupported} it is no regular file, or Direct I/O is required and not to be had
+   * @example Make a file that appears only when it is whole
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * const file = await DmaFile.create("report.csv", { atomic: true });
+   * await new Blob(["name,bytes\n"]).stream().pipeTo(file.writable);
+   * ```
    */
   static async create(path: string | URL, options?: DmaCreateOptions): Promise<DmaFile> {
     const text = pathText("path", path);
@@ -183,6 +198,16 @@ export class DmaFile implements AsyncDisposable {
    *
    * @param options where it takes its space
    * @throws {Deno.errors.NotSupported} the file system has no files without a name
+   * @example Keep data outside of memory for a while
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await using file = await DmaFile.temp({ dir: "." });
+   * const buffer = file.allocBuffer(1 << 20);
+   * buffer.bytes.fill(1);
+   * await file.writeAt(buffer, 0);
+   * console.log(await file.size()); // 1048576
+   * ```
    */
   static async temp(options?: DmaTempOptions): Promise<DmaFile> {
     const directory = temporaryDirectory(options);
@@ -190,17 +215,47 @@ export class DmaFile implements AsyncDisposable {
     return new DmaFile(opened, await openTemporary(useEngine(), directory, request));
   }
 
-  /** Where the file was opened, as it was given, or where it was renamed to. */
+  /**
+   * Where the file was opened, as it was given, or where it was renamed to.
+   *
+   * @example Tell which file it is
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await using file = await DmaFile.create("named.bin");
+   * console.log(file.path); // named.bin
+   * ```
+   */
   get path(): string {
     return this.#file.path;
   }
 
-  /** Whether I/O goes past the page cache: false where Direct I/O was not to be had, or was switched off. */
+  /**
+   * Whether I/O goes past the page cache: false where Direct I/O was not to be had, or was switched off.
+   *
+   * @example See whether the page cache is used
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await using file = await DmaFile.create("direct.bin");
+   * if (!file.direct) console.log("This file system has no Direct I/O");
+   * ```
+   */
   get direct(): boolean {
     return this.#file.direct;
   }
 
-  /** What the kernel asks of Direct I/O on this file, in bytes (`STATX_DIOALIGN`; 4,096 where it does not say). */
+  /**
+   * What the kernel asks of Direct I/O on this file, in bytes (`STATX_DIOALIGN`; 4,096 where it does not say).
+   *
+   * @example See what a position must be a multiple of
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await using file = await DmaFile.create("aligned.bin");
+   * console.log(file.alignment); // { memory: 512, offset: 512 } on many disks
+   * ```
+   */
   get alignment(): { readonly memory: number; readonly offset: number } {
     const { memoryAlignment, alignment } = this.#file;
     return { memory: memoryAlignment, offset: alignment };
@@ -218,6 +273,15 @@ export class DmaFile implements AsyncDisposable {
    * The least multiple of the offset alignment that is not below `value`.
    *
    * @param value a position or a length in bytes
+   * @example Round a length up to whole blocks
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using file = await DmaFile.create("aligned.bin");
+   * const { offset } = file.alignment;
+   * assertEquals(file.alignUp(offset + 1), 2 * offset);
+   * ```
    */
   alignUp(value: number): number {
     const { alignment } = this.#file;
@@ -229,6 +293,15 @@ export class DmaFile implements AsyncDisposable {
    * The greatest multiple of the offset alignment that is not above `value`.
    *
    * @param value a position or a length in bytes
+   * @example Find the block that a position lies in
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using file = await DmaFile.create("aligned.bin");
+   * const { offset } = file.alignment;
+   * assertEquals(file.alignDown(offset + 1), offset);
+   * ```
    */
   alignDown(value: number): number {
     const down = integer("value", value);
@@ -240,6 +313,16 @@ export class DmaFile implements AsyncDisposable {
    * up.
    *
    * @param length bytes that it must have at least, 1 or more
+   * @example Fill a buffer and write it
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await using file = await DmaFile.create("buffer.bin");
+   * const buffer = file.allocBuffer(10_000);
+   * console.log(buffer.length); // 10240 where blocks have 512 bytes
+   * buffer.bytes.fill(7);
+   * await file.writeAt(buffer, 0);
+   * ```
    */
   allocBuffer(length: number): DmaBuffer {
     return allocateBuffer(this.alignUp(integer("length", length, 1, MAX_TRANSFER)));
@@ -251,6 +334,16 @@ export class DmaFile implements AsyncDisposable {
    * @param position the first byte
    * @param length bytes to read
    * @returns the bytes, which belong to the caller: fewer than `length` where the file ends, none past its end
+   * @example Read a range that is not aligned
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await Deno.writeTextFile("letters.txt", "abcdef");
+   * await using file = await DmaFile.open("letters.txt");
+   * assertEquals(await file.readAt(2, 2), new TextEncoder().encode("cd"));
+   * assertEquals((await file.readAt(4, 100)).length, 2); // the file ends there
+   * ```
    */
   async readAt(position: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
     checkRange(position, length);
@@ -265,6 +358,15 @@ export class DmaFile implements AsyncDisposable {
    * @param length bytes to read, a multiple of it too
    * @returns the bytes, which belong to the caller: fewer than `length` where the file ends
    * @throws {RangeError} position or length is not aligned
+   * @example Read one block
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await Deno.writeFile("blocks.bin", new Uint8Array(100_000));
+   * await using file = await DmaFile.open("blocks.bin");
+   * const block = file.alignment.offset;
+   * console.log((await file.readAtAligned(3 * block, block)).length); // one block
+   * ```
    */
   async readAtAligned(position: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
     const { alignment } = this.#file;
@@ -282,6 +384,17 @@ export class DmaFile implements AsyncDisposable {
    * @param ranges what to read, in any order
    * @param options what may be read at once
    * @throws the error of the range that is wrong or could not be read, when its turn comes
+   * @example Read some records of a table
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await Deno.writeFile("table.bin", new Uint8Array(100_000));
+   * await using file = await DmaFile.open("table.bin");
+   * const ranges = [1, 2, 700].map((record) => ({ position: record * 128, length: 128 }));
+   * for await (const { position, bytes } of file.readMany(ranges)) {
+   *   console.log(position, bytes.length);
+   * }
+   * ```
    */
   readMany(
     ranges: Iterable<ByteRange> | AsyncIterable<ByteRange>,
@@ -341,6 +454,16 @@ export class DmaFile implements AsyncDisposable {
    * @returns bytes written: all of them
    * @throws {RangeError} position or length is not aligned, or no atomic write has that length
    * @throws {Deno.errors.NotSupported} `atomic` is set, and the disk, the file system or the kernel has no atomic writes
+   * @example Overwrite the second block
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await using file = await DmaFile.create("blocks.bin");
+   * const buffer = file.allocBuffer(1);
+   * buffer.bytes.fill(2);
+   * await file.writeAt(buffer, buffer.length);
+   * await file.syncData();
+   * ```
    */
   async writeAt(
     data: DmaBuffer | Uint8Array,
@@ -378,13 +501,36 @@ export class DmaFile implements AsyncDisposable {
     return length;
   }
 
-  /** The file's length on disk, in bytes: while a writer is open it may be ahead of what was written. */
+  /**
+   * The file's length on disk, in bytes: while a writer is open it may be ahead of what was written.
+   *
+   * @example Ask how long a file is
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await Deno.writeTextFile("notes.txt", "Hello, disk");
+   * await using file = await DmaFile.open("notes.txt");
+   * console.log(await file.size()); // 11
+   * ```
+   */
   async size(): Promise<number> {
     const { descriptor } = this.#file;
     return await descriptor.use("stat", () => sizeOf(descriptor));
   }
 
-  /** As `Deno.FsFile.stat`. */
+  /**
+   * As `Deno.FsFile.stat`.
+   *
+   * @example Ask when a file was changed
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await Deno.writeTextFile("notes.txt", "Hello, disk");
+   * await using file = await DmaFile.open("notes.txt");
+   * const { mtime, size } = await file.stat();
+   * console.log(mtime, size);
+   * ```
+   */
   async stat(): Promise<Deno.FileInfo> {
     const { path } = this;
     const { descriptor } = this.#file;
@@ -396,6 +542,15 @@ export class DmaFile implements AsyncDisposable {
    * Cuts the file to `length` bytes, or extends it by zeros.
    *
    * @param length the file's new length, by default 0
+   * @example Keep the first bytes of a file
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await Deno.writeTextFile("notes.txt", "Hello, disk");
+   * await using file = await DmaFile.open("notes.txt", { write: true });
+   * await file.truncate(5);
+   * console.log(await Deno.readTextFile("notes.txt")); // Hello
+   * ```
    */
   async truncate(length = 0): Promise<void> {
     integer("length", length);
@@ -411,6 +566,14 @@ export class DmaFile implements AsyncDisposable {
    * @param length bytes from the beginning of the file, 1 or more
    * @param options whether the file's length stays
    * @throws {Deno.errors.NotSupported} the file system cannot
+   * @example Reserve space before a long recording
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await using file = await DmaFile.create("recording.bin");
+   * await file.preallocate(64 * 1024 ** 2, { keepSize: true });
+   * console.log(await file.size()); // 0: the space is taken, the length is not
+   * ```
    */
   async preallocate(length: number, options?: DmaPreallocateOptions): Promise<void> {
     integer("length", length, 1);
@@ -425,6 +588,15 @@ export class DmaFile implements AsyncDisposable {
    * @param position the first byte
    * @param length bytes of the range, 1 or more
    * @throws {Deno.errors.NotSupported} the file system cannot
+   * @example Free the beginning of a file
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await Deno.writeFile("ring.bin", new Uint8Array(1 << 20).fill(1));
+   * await using file = await DmaFile.open("ring.bin", { write: true });
+   * await file.deallocate(0, 512 * 1024);
+   * console.log((await file.readAt(0, 1))[0]); // 0
+   * ```
    */
   async deallocate(position: number, length: number): Promise<void> {
     checkRange(position, integer("length", length, 1));
@@ -442,6 +614,20 @@ export class DmaFile implements AsyncDisposable {
    * @param length bytes to copy
    * @param targetPosition where the first byte goes
    * @returns bytes copied: fewer than `length` where this file ends
+   * @example Put two files together
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await Deno.writeTextFile("one.txt", "one, ");
+   * await Deno.writeTextFile("two.txt", "two");
+   * await using target = await DmaFile.create("both.txt");
+   * let position = 0;
+   * for (const path of ["one.txt", "two.txt"]) {
+   *   await using part = await DmaFile.open(path);
+   *   position += await part.copyRangeTo(target, 0, await part.size(), position);
+   * }
+   * console.log(await Deno.readTextFile("both.txt")); // one, two
+   * ```
    */
   async copyRangeTo(
     target: DmaFile,
@@ -467,6 +653,14 @@ export class DmaFile implements AsyncDisposable {
    * @param exclusive nobody else may have the lock, not even a shared one; by default false
    * @param options what ends the wait
    * @throws the reason of the signal, where it is aborted before the lock is given
+   * @example Wait two seconds at most for a lock
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await using file = await DmaFile.create("shared.bin");
+   * await file.lock(true, { signal: AbortSignal.timeout(2000) });
+   * await file.unlock();
+   * ```
    */
   async lock(exclusive = false, options?: DmaLockOptions): Promise<void> {
     await lock(this.#file, flag("exclusive", exclusive), signalOf(options));
@@ -478,22 +672,63 @@ export class DmaFile implements AsyncDisposable {
    *
    * @param exclusive nobody else may have the lock, not even a shared one; by default false
    * @returns whether it was given: false where somebody else has it
+   * @example Leave a file alone that somebody else has
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await using file = await DmaFile.create("shared.bin");
+   * if (!await file.tryLock(true)) throw new Error("Another program is at work");
+   * ```
    */
   async tryLock(exclusive = false): Promise<boolean> {
     return await tryLock(this.#file, flag("exclusive", exclusive));
   }
 
-  /** Gives the lock back. */
+  /**
+   * Gives the lock back.
+   *
+   * @example Hold a lock for as long as it is needed
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await using file = await DmaFile.create("shared.bin");
+   * await file.lock();
+   * console.log(await file.size());
+   * await file.unlock();
+   * ```
+   */
   async unlock(): Promise<void> {
     await unlock(this.#file);
   }
 
-  /** Makes bytes and metadata durable (`fsync`). */
+  /**
+   * Makes bytes and metadata durable (`fsync`).
+   *
+   * @example Make a block and the metadata durable
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await using file = await DmaFile.create("blocks.bin");
+   * await file.writeAt(file.allocBuffer(1), 0);
+   * await file.sync();
+   * ```
+   */
   async sync(): Promise<void> {
     await this.#file.sync(true);
   }
 
-  /** Makes bytes and length durable (`fdatasync`). */
+  /**
+   * Makes bytes and length durable (`fdatasync`).
+   *
+   * @example Make a block durable
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await using file = await DmaFile.create("blocks.bin");
+   * await file.writeAt(file.allocBuffer(1), 0);
+   * await file.syncData();
+   * ```
+   */
   async syncData(): Promise<void> {
     await this.#file.sync(false);
   }
@@ -503,6 +738,15 @@ export class DmaFile implements AsyncDisposable {
    *
    * @param to its new path, on the same file system
    * @throws {Deno.errors.NotFound} the name that it had is another file's by now
+   * @example Keep the last version of a file
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await Deno.writeTextFile("state.json", "{}");
+   * await using file = await DmaFile.open("state.json");
+   * await file.rename("state.old.json");
+   * console.log(file.path); // state.old.json
+   * ```
    */
   async rename(to: string | URL): Promise<void> {
     await renameFile(this.#file, pathText("to", to));
@@ -513,6 +757,14 @@ export class DmaFile implements AsyncDisposable {
    * get none.
    *
    * @throws {Deno.errors.NotFound} the name that it had is another file's by now
+   * @example Give up an atomic file that has no writer
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await using file = await DmaFile.create("index.bin", { atomic: true });
+   * await file.writeAt(file.allocBuffer(1), 0);
+   * await file.remove(); // else the end of the scope would publish it
+   * ```
    */
   async remove(): Promise<void> {
     await removeFile(this.#file);
@@ -522,6 +774,15 @@ export class DmaFile implements AsyncDisposable {
    * Whether both are the same file on the same device, under whatever names.
    *
    * @param other another open file
+   * @example See that two paths lead to one file
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await Deno.writeTextFile("notes.txt", "Hello, disk");
+   * await using one = await DmaFile.open("notes.txt");
+   * await using other = await DmaFile.open("./notes.txt");
+   * console.log(one.isSameFile(other)); // true
+   * ```
    */
   isSameFile(other: DmaFile): boolean {
     const file = openFiles.get(other);
@@ -529,12 +790,33 @@ export class DmaFile implements AsyncDisposable {
     return this.#file.device === file.device && this.#file.inode === file.inode;
   }
 
-  /** A reader with defaults, the same one each time. When it ends it closes the file. */
+  /**
+   * A reader with defaults, the same one each time. When it ends it closes the file.
+   *
+   * @example Read a file as a stream
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await Deno.writeTextFile("notes.txt", "Hello, disk");
+   * const file = await DmaFile.open("notes.txt");
+   * console.log(await new Response(file.readable).text()); // Hello, disk
+   * ```
+   */
   get readable(): DmaStreamReader {
     return this.#reader ??= new DmaStreamReader(this);
   }
 
-  /** A writer with defaults, the same one each time. Closing it closes the file. */
+  /**
+   * A writer with defaults, the same one each time. Closing it closes the file.
+   *
+   * @example Write a stream to a file
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * const file = await DmaFile.create("notes.txt");
+   * await new Blob(["Hello, disk"]).stream().pipeTo(file.writable);
+   * ```
+   */
   get writable(): DmaStreamWriter {
     return this.#writer ??= new DmaStreamWriter(this);
   }
@@ -543,6 +825,16 @@ export class DmaFile implements AsyncDisposable {
    * Closes the file when the operations on it are done; the second call does nothing more. A writer that is still
    * open on it is given up, as by its `abort()`: close that instead. Nothing is made durable but an atomic file, which
    * gets its name here where it had no writer.
+   *
+   * @example Close a file
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * const file = await DmaFile.create("blocks.bin");
+   * await file.writeAt(file.allocBuffer(1), 0);
+   * await file.syncData();
+   * await file.close();
+   * ```
    */
   async close(): Promise<void> {
     const file = this.#file;
@@ -635,6 +927,17 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    * @param options where to start, with how much memory, and what `close()` does
    * @throws {TypeError} the file is not open for writing, or has a writer, or an option is of a wrong type
    * @throws {RangeError} an option is out of its range
+   * @example Start in the middle of a file
+   * ```ts
+   * import { DmaFile, DmaStreamWriter } from "@denodma/dma";
+   *
+   * await Deno.writeTextFile("letters.txt", "abcdef");
+   * const file = await DmaFile.open("letters.txt", { write: true });
+   * const writer = new DmaStreamWriter(file, { position: 2 });
+   * await writer.write(new TextEncoder().encode("CD"));
+   * await writer.close();
+   * console.log(await Deno.readTextFile("letters.txt")); // abCDef
+   * ```
    */
   constructor(file: DmaFile, options?: DmaStreamWriterOptions) {
     const openFile = openFiles.get(file);
@@ -668,12 +971,42 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
     lookAfter(droppedWriters, this, writer, writer.ended);
   }
 
-  /** Bytes accepted so far, counted as a position in the file. Stays readable after close. */
+  /**
+   * Bytes accepted so far, counted as a position in the file. Stays readable after close.
+   *
+   * @example Compare what was accepted with what was written
+   * ```ts
+   * import { DmaFile, DmaStreamWriter } from "@denodma/dma";
+   *
+   * const writer = new DmaStreamWriter(await DmaFile.create("log.bin"));
+   * await writer.write(new Uint8Array(5));
+   * console.log(writer.currentPos, writer.currentFlushedPos); // 5 0
+   * await writer.close();
+   * console.log(writer.currentPos, writer.currentFlushedPos); // 5 5
+   * ```
+   */
   get currentPos(): number {
     return this.#sink.writer.position;
   }
 
-  /** Where the next chunk will start, as a position in the file: behind the chunks that wait to be accepted. */
+  /**
+   * Where the next chunk will start, as a position in the file: behind the chunks that wait to be accepted.
+   *
+   * @example Note where each record of a log starts
+   * ```ts
+   * import { DmaFile, DmaStreamWriter } from "@denodma/dma";
+   *
+   * const log = new DmaStreamWriter(await DmaFile.create("records.log"));
+   * const starts: number[] = [];
+   * const writes = ["one", "two"].map((text) => {
+   *   starts.push(log.nextPos);
+   *   return log.write(new TextEncoder().encode(text));
+   * });
+   * await Promise.all(writes);
+   * await log.close();
+   * console.log(starts); // [0, 3]
+   * ```
+   */
   get nextPos(): number {
     return this.#sink.nextPosition;
   }
@@ -681,6 +1014,17 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   /**
    * The end of the contiguous prefix that has reached the file: a new reader sees every byte below it. Not
    * crash-safe: {@linkcode DmaStreamWriter.prototype.sync | DmaStreamWriter.sync} for that.
+   *
+   * @example Show the progress of a pipe
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * const file = await DmaFile.create("copy.bin");
+   * const done = new Blob([new Uint8Array(5_000_000)]).stream().pipeTo(file.writable);
+   * const timer = setInterval(() => console.log(file.writable.currentFlushedPos), 100);
+   * await done;
+   * clearInterval(timer);
+   * ```
    */
   get currentFlushedPos(): number {
     return this.#sink.writer.flushedPosition;
@@ -690,6 +1034,16 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    * Resolves when the writer has ended and its file is closed, durable as `close()` promises; rejects with the failure or the
    * reason of an abort. It tells also where somebody else closes the stream: a pipe, or a Worker that it was transferred to,
    * whose own `close()` resolves before anything is durable, and hears of no failure.
+   *
+   * @example Learn the end of a writer that somebody else closes
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * const writer = (await DmaFile.create("closed.bin")).writable;
+   * const pipe = new Blob(["bytes"]).stream().pipeTo(writer);
+   * await writer.closed; // everything is durable
+   * await pipe;
+   * ```
    */
   get closed(): Promise<void> {
     return this.#sink.writer.closedOrFailed;
@@ -701,6 +1055,13 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    *
    * @param chunk bytes, as many as one likes
    * @throws {TypeError} the chunk is no bytes, or the stream is locked or closed; nothing else is lost
+   * @example Write text
+   * ```ts
+   * import { DmaFile, DmaStreamWriter } from "@denodma/dma";
+   *
+   * await using writer = new DmaStreamWriter(await DmaFile.create("hello.txt"));
+   * await writer.write(new TextEncoder().encode("Hello, disk\n"));
+   * ```
    */
   write(chunk: ArrayBufferView | ArrayBufferLike): Promise<void> {
     return this.#sink.writeUnlocked(this, chunk);
@@ -712,6 +1073,17 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    *
    * @param buffer all of its bytes are written
    * @throws {TypeError} it is no DmaBuffer, or one that is in use, or the stream is locked or closed
+   * @example Write a megabyte without a copy
+   * ```ts
+   * import { DmaFile, DmaStreamWriter } from "@denodma/dma";
+   *
+   * const file = await DmaFile.create("given.bin");
+   * const writer = new DmaStreamWriter(file);
+   * const buffer = file.allocBuffer(1 << 20);
+   * buffer.bytes.fill(7);
+   * await writer.writeBuffer(buffer);
+   * await writer.close();
+   * ```
    */
   async writeBuffer(buffer: DmaBuffer): Promise<void> {
     if (lengthOfBuffer(buffer) === undefined) {
@@ -725,6 +1097,16 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    * Waits for every full buffer. The partly filled one stays.
    *
    * @returns the flushed position
+   * @example Show a line to programs that follow a log
+   * ```ts
+   * import { DmaFile, DmaStreamWriter } from "@denodma/dma";
+   *
+   * const file = await DmaFile.open("app.log", { append: true, create: true });
+   * await using log = new DmaStreamWriter(file);
+   * await log.write(new TextEncoder().encode("started\n"));
+   * await log.flushAligned({ tail: true });
+   * console.log(await Deno.readTextFile("app.log")); // started
+   * ```
    */
   async flushAligned(options?: DmaSyncOptions): Promise<number> {
     const tail = includesTail(options);
@@ -740,6 +1122,15 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    *
    * @param options whether the partly filled buffer is made durable too
    * @returns the flushed position as it was when the sync of the file began
+   * @example Acknowledge a record when it is durable
+   * ```ts
+   * import { DmaFile, DmaStreamWriter } from "@denodma/dma";
+   *
+   * await using log = new DmaStreamWriter(await DmaFile.create("orders.log"));
+   * await log.write(new TextEncoder().encode("order 1\n"));
+   * const position = await log.sync({ tail: true });
+   * console.log(`durable up to byte ${position}`); // 8
+   * ```
    */
   async sync(options?: DmaSyncOptions): Promise<number> {
     const tail = includesTail(options);
@@ -754,6 +1145,17 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    *
    * @param options whether it is made durable too
    * @throws the failure of the stream
+   * @example Write everything before a crash ends the program
+   * ```ts
+   * import { DmaFile, DmaStreamWriter } from "@denodma/dma";
+   *
+   * const log = new DmaStreamWriter(await DmaFile.create("crash.log"));
+   * addEventListener("error", () => log.flushSync({ durable: true }));
+   * await log.write(new TextEncoder().encode("the last line\n"));
+   * log.flushSync();
+   * console.log(Deno.readTextFileSync("crash.log"));
+   * await log.close();
+   * ```
    */
   flushSync(options?: DmaFlushSyncOptions): void {
     this.#sink.flushNow(isDurable(options), Infinity);
@@ -763,6 +1165,15 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    * Writes what is left, cuts the file to its exact length, makes it durable with its name, and closes it.
    *
    * @throws the first failure of the stream; everything is freed all the same
+   * @example End a file
+   * ```ts
+   * import { DmaFile, DmaStreamWriter } from "@denodma/dma";
+   *
+   * const writer = new DmaStreamWriter(await DmaFile.create("whole.bin"));
+   * await writer.write(new Uint8Array(5000));
+   * await writer.close();
+   * console.log((await Deno.stat("whole.bin")).size); // 5000, and durable
+   * ```
    */
   override async close(): Promise<void> {
     await this.#sink.end(this, () => super.close());
@@ -772,6 +1183,15 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    * All that close promises, but the descriptor stays open.
    *
    * @returns the same file, which from now on can only be read
+   * @example Write a file, and then read it
+   * ```ts
+   * import { DmaFile, DmaStreamWriter } from "@denodma/dma";
+   *
+   * const writer = new DmaStreamWriter(await DmaFile.create("sealed.bin"));
+   * await writer.write(new Uint8Array(5000).fill(1));
+   * await using file = await writer.seal();
+   * console.log((await file.readAt(4999, 1))[0]); // 1
+   * ```
    */
   async seal(): Promise<DmaFile> {
     await this.#sink.end(this, () => super.close(), true);
@@ -787,6 +1207,14 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    * file vanishes.
    *
    * @param reason what every later call rejects with
+   * @example Give a file up
+   * ```ts
+   * import { DmaFile, DmaStreamWriter } from "@denodma/dma";
+   *
+   * const writer = new DmaStreamWriter(await DmaFile.create("part.bin", { atomic: true }));
+   * await writer.write(new Uint8Array(5000));
+   * await writer.abort(new Error("The user changed their mind")); // no file appears
+   * ```
    */
   override async abort(reason?: unknown): Promise<void> {
     if (this.#sink.writer.closed) return;
@@ -796,6 +1224,15 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   /**
    * As `WritableStream.getWriter`, with one difference: a chunk that is no bytes is rejected alone, and the stream
    * stays as it was.
+   *
+   * @example Write through a lock
+   * ```ts
+   * import { DmaFile, DmaStreamWriter } from "@denodma/dma";
+   *
+   * const lock = new DmaStreamWriter(await DmaFile.create("locked.bin")).getWriter();
+   * await lock.write(new Uint8Array(5000));
+   * await lock.close();
+   * ```
    */
   override getWriter(): WritableStreamDefaultWriter<ArrayBufferView | ArrayBufferLike> {
     return this.#sink.guard(super.getWriter());
@@ -805,6 +1242,17 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    * Closes, or does nothing where that was done, where the stream was aborted, or where a call or a pipe was told of its
    * failure already. It closes after an exception too: where a part must not become the whole, hold the file by
    * `await using` and not the writer.
+   *
+   * @example Close a log at the end of a scope
+   * ```ts
+   * import { DmaFile, DmaStreamWriter } from "@denodma/dma";
+   *
+   * {
+   *   await using log = new DmaStreamWriter(await DmaFile.create("scope.log"));
+   *   await log.write(new TextEncoder().encode("a line\n"));
+   * }
+   * console.log(await Deno.readTextFile("scope.log")); // a line
+   * ```
    */
   async [Symbol.asyncDispose](): Promise<void> {
     const sink = this.#sink;
@@ -866,6 +1314,14 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
    * @throws {Deno.errors.BadResource} the file is closed, or was opened without `read`
    * @throws {TypeError} an option is of a wrong type
    * @throws {RangeError} an option is out of its range
+   * @example Read a part of a file
+   * ```ts
+   * import { DmaFile, DmaStreamReader } from "@denodma/dma";
+   *
+   * await Deno.writeTextFile("letters.txt", "abcdef");
+   * const reader = new DmaStreamReader(await DmaFile.open("letters.txt"), { start: 2, end: 4 });
+   * console.log(await new Response(reader).text()); // cd
+   * ```
    */
   constructor(file: DmaFile, options?: DmaStreamReaderOptions) {
     const openFile = openFiles.get(file);
@@ -894,7 +1350,18 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
     lookAfter(droppedReaders, this, source, source.ended);
   }
 
-  /** The next byte that will be handed out, as a position in the file. */
+  /**
+   * The next byte that will be handed out, as a position in the file.
+   *
+   * @example Tell how far a file is read
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await Deno.writeFile("zeros.bin", new Uint8Array(100_000));
+   * const reader = (await DmaFile.open("zeros.bin")).readable;
+   * for await (const chunk of reader) console.log(chunk.length, reader.currentPos);
+   * ```
+   */
   get currentPos(): number {
     return this.#source.readAhead.position;
   }
@@ -905,6 +1372,15 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
    *
    * @param bytes how far, 0 or more
    * @throws {RangeError} `bytes` is negative: there is no going back
+   * @example Leave out a header
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await Deno.writeTextFile("letters.txt", "abcdef");
+   * const reader = (await DmaFile.open("letters.txt")).readable;
+   * reader.skip(4);
+   * console.log(await new Response(reader).text()); // ef
+   * ```
    */
   skip(bytes: number): void {
     this.#source.readAhead.skip(integer("bytes", bytes));
@@ -916,6 +1392,15 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
    *
    * @param destination where the bytes go
    * @param options as those of `ReadableStream.pipeTo`
+   * @example Copy a file without a copy in JavaScript
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await Deno.writeFile("from.bin", new Uint8Array(3_000_000));
+   * const source = await DmaFile.open("from.bin");
+   * const target = await DmaFile.create("to.bin", { atomic: true });
+   * await source.readable.pipeTo(target.writable);
+   * ```
    */
   override async pipeTo(
     destination: WritableStream<Uint8Array<ArrayBuffer>>,
@@ -936,7 +1421,20 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
     await sink.reportPipe(pipeDirectly(pipe));
   }
 
-  /** Ends the reading, also under a lock: waits for reads in flight, frees everything, and closes the file. */
+  /**
+   * Ends the reading, also under a lock: waits for reads in flight, frees everything, and closes the file.
+   *
+   * @example Stop reading early
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await Deno.writeFile("zeros.bin", new Uint8Array(100_000));
+   * const stream = (await DmaFile.open("zeros.bin")).readable;
+   * const { value } = await stream.getReader().read();
+   * console.log(value?.length);
+   * await stream.close();
+   * ```
+   */
   async close(): Promise<void> {
     await this.#source.close();
   }
