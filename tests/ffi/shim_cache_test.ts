@@ -2,7 +2,6 @@
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { namesIn } from "../support/bytes.ts";
-import { runChild } from "../support/child.ts";
 import { testDirectories, testInEachDirectory } from "../support/dirs.ts";
 import { tool } from "../faults/tools.ts";
 import { FreshUser, type UserRan } from "../docs/fresh_user.ts";
