@@ -36,12 +36,36 @@ export class DmaBuffer {
     states.set(this, { memory: AlignedMemory.allocate(length), length });
   }
 
-  /** Its length in bytes, also while the kernel has it. */
+  /**
+   * Its length in bytes, also while the kernel has it.
+   *
+   * @example Ask for a length, and get whole blocks
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await using file = await DmaFile.create("buffer.bin");
+   * console.log(file.allocBuffer(1).length); // 512 where blocks have 512 bytes
+   * ```
+   */
   get length(): number {
     return states.get(this)!.length;
   }
 
-  /** A view of the memory; empty while the kernel has it, and after it was given away. */
+  /**
+   * A view of the memory; empty while the kernel has it, and after it was given away.
+   *
+   * @example Take a new view after each operation
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await using file = await DmaFile.create("buffer.bin");
+   * const buffer = file.allocBuffer(4096);
+   * const written = file.writeAt(buffer, 0);
+   * console.log(buffer.bytes.length); // 0: the kernel has it
+   * await written;
+   * console.log(buffer.bytes.length); // 4096
+   * ```
+   */
   get bytes(): Uint8Array<ArrayBuffer> {
     // A fresh view each time: users may transfer it away.
     return states.get(this)!.memory?.bytes ?? new Uint8Array(0);

@@ -264,6 +264,17 @@ export class DmaFile implements AsyncDisposable {
   /**
    * The least and the most bytes of a write with `atomic` (`STATX_WRITE_ATOMIC`, kernel 6.13 and newer on ext4 and xfs);
    * both 0 where there is no such write.
+   *
+   * @example Write a page that a power cut cannot tear
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await using file = await DmaFile.create("pages.bin");
+   * const limits = file.atomicWrite;
+   * if (limits) {
+   *   await file.writeAt(file.allocBuffer(limits.max), 0, { atomic: true });
+   * } else console.log("This disk has no atomic writes");
+   * ```
    */
   get atomicWrite(): { readonly min: number; readonly max: number } {
     return { ...this.#file.atomicWrite };
@@ -843,7 +854,18 @@ export class DmaFile implements AsyncDisposable {
     await closeFile(file);
   }
 
-  /** As {@linkcode DmaFile.prototype.close | DmaFile.close}. */
+  /**
+   * As {@linkcode DmaFile.prototype.close | DmaFile.close}.
+   *
+   * @example Close a file at the end of a scope
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await Deno.writeTextFile("notes.txt", "Hello, disk");
+   * await using file = await DmaFile.open("notes.txt");
+   * console.log(await file.size()); // 11
+   * ```
+   */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
@@ -1439,7 +1461,19 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
     await this.#source.close();
   }
 
-  /** As {@linkcode DmaStreamReader.prototype.close | DmaStreamReader.close}. */
+  /**
+   * As {@linkcode DmaStreamReader.prototype.close | DmaStreamReader.close}.
+   *
+   * @example Stop reading at the end of a scope
+   * ```ts
+   * import { DmaFile, DmaStreamReader } from "@denodma/dma";
+   *
+   * await Deno.writeTextFile("notes.txt", "Hello, disk");
+   * await using stream = new DmaStreamReader(await DmaFile.open("notes.txt"));
+   * const { value } = await stream.getReader().read();
+   * console.log(value?.length); // 11
+   * ```
+   */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

@@ -122,12 +122,32 @@ Deno.test("No published module asks where it is: under a URL or compiled there i
   }
 });
 
+interface JsDoc {
+  doc?: string;
+  tags?: { kind: string }[];
+}
+
+interface Member {
+  name: string;
+  jsDoc?: JsDoc;
+}
+
+interface Declaration {
+  kind: string;
+  jsDoc?: JsDoc;
+  def?: { methods?: Member[]; properties?: Member[] };
+}
+
 /** What `deno doc --json` says, as far as it is asked here. */
 interface Documentation {
   nodes: Record<string, {
     module_doc?: { doc?: string };
-    symbols: { name: string; declarations: { jsDoc?: { doc?: string } }[] }[];
+    symbols: { name: string; declarations: Declaration[] }[];
   }>;
+}
+
+function hasTag({ tags = [] }: JsDoc = {}, ...kinds: string[]): boolean {
+  return tags.some(({ kind }) => kinds.includes(kind));
 }
 
 Deno.test("Every entry point and every symbol that it exports is documented", async () => {
@@ -145,6 +165,32 @@ Deno.test("Every entry point and every symbol that it exports is documented", as
       }
     }
   }
+});
+
+Deno.test("Every public function and method has an example, and every option its default", async () => {
+  const { nodes } = await deno<Documentation>("doc", "--json", "mod.ts");
+  const lacking: string[] = [];
+  let options = 0;
+  for (const { symbols } of Object.values(nodes)) {
+    for (const { name, declarations } of symbols) {
+      for (const { kind, jsDoc, def } of declarations) {
+        if (kind === "function" && !hasTag(jsDoc, "example")) lacking.push(name);
+        if (kind === "class") {
+          const members = def?.methods?.filter(({ jsDoc }) => !hasTag(jsDoc, "example", "ignore"));
+          lacking.push(...(members ?? []).map((member) => `${name}.${member.name}`));
+        }
+        if (kind !== "interface" || !name.endsWith("Options")) continue;
+        for (const property of def?.properties ?? []) {
+          options++;
+          // A signal is there or not: nothing stands in its place.
+          if (hasTag(property.jsDoc, "default") || property.name === "signal") continue;
+          lacking.push(`${name}.${property.name}`);
+        }
+      }
+    }
+  }
+  assertEquals(lacking, []);
+  assert(options > 30, `${options} options`);
 });
 
 Deno.test("The package says what it is, under which licence, with an example first of all", async () => {
