@@ -270,9 +270,9 @@ export class DmaFile implements AsyncDisposable {
    * import { DmaFile } from "@denodma/dma";
    *
    * await using file = await DmaFile.create("pages.bin");
-   * const limits = file.atomicWrite;
-   * if (limits) {
-   *   await file.writeAt(file.allocBuffer(limits.max), 0, { atomic: true });
+   * const { max } = file.atomicWrite;
+   * if (max > 0) {
+   *   await file.writeAt(file.allocBuffer(max), 0, { atomic: true });
    * } else console.log("This disk has no atomic writes");
    * ```
    */
