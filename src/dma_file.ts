@@ -1,6 +1,6 @@
-// The public classes: DmaFile, DmaStreamWriter and DmaStreamReader. They stand in one file because each names another in its
-// type: DmaFile.writable is a DmaStreamWriter, whose file is a DmaFile. More than half of it is documentation: arguments
-// are checked here, and src/file, src/writer and src/reader do the work.
+// The public classes: DmaFile, DmaStreamWriter and DmaStreamReader. They share a file because their types refer to each
+// other: DmaFile.writable is a DmaStreamWriter, whose file is a DmaFile. Most of it is documentation. Arguments are
+// checked here; src/file, src/writer and src/reader do the work.
 
 import {
   checkAligned,
@@ -78,12 +78,15 @@ import { ReaderSource } from "./reader/source.ts";
 import { type Upstream, WriterSink } from "./writer/sink.ts";
 import { Writer } from "./writer/writer.ts";
 
-/** Guards the constructor: files come from {@linkcode DmaFile.open}, {@linkcode DmaFile.create} and their like. */
+/**
+ * Guards the constructor: files come from {@linkcode DmaFile.open}, {@linkcode DmaFile.create} and {@linkcode
+ * DmaFile.temp}.
+ */
 const opened = Symbol("opened");
 
 const droppedFiles = new FinalizationRegistry<OpenFile>((file) => {
   file.dropped = true;
-  // A writer that was dropped along with it closes the file when it is off it.
+  // A writer that was dropped with the file closes it when its own work is done.
   if (!file.writer) closeFile(file).catch(() => {});
 });
 
@@ -97,8 +100,8 @@ const droppedReaders = new FinalizationRegistry<ReaderSource>((source) => {
 });
 
 /**
- * Has `registry` look after `object` until `ended`. What has ended is unregistered at once: otherwise the object graph
- * survives minor collections.
+ * Registers `object` with `registry` until `ended`. Unregisters at once then: otherwise the object graph survives minor
+ * collections.
  */
 function lookAfter<T extends WeakKey>(
   registry: FinalizationRegistry<T>,
@@ -112,11 +115,11 @@ function lookAfter<T extends WeakKey>(
 }
 
 /**
- * An open file that is read and written at any position, past the page cache where the file system lets it.
+ * An open file that is read and written at any position. It bypasses the page cache if the file system has Direct I/O.
  * {@linkcode DmaFile.open}, {@linkcode DmaFile.create} and {@linkcode DmaFile.temp} give one.
  *
- * Positions and lengths are bytes. What the system refuses rejects with a {@linkcode DmaError}: `Deno.errors.BadResource`
- * where the file is closed or was not opened for it. A wrong argument rejects with a `TypeError` or `RangeError`.
+ * Positions and lengths are in bytes. Errors of the system are {@linkcode DmaError}s: `Deno.errors.BadResource` if the
+ * file is closed or was not opened for the operation. A wrong argument is a `TypeError` or `RangeError`.
  *
  * @example Write a block and read a part of it
  * ```ts
@@ -149,8 +152,8 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * Opens a regular file, for reading only unless told otherwise. A relative path is relative to the working directory of
-   * this moment.
+   * Opens a regular file, by default for reading only. A relative path is resolved against the working directory at the
+   * call.
    *
    * @param path its path, or a `file:` URL
    * @param options what it is opened for
@@ -172,7 +175,7 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * Makes a file, or empties the one that is there, for reading and writing.
+   * Creates a file, or empties an existing one, and opens it for reading and writing.
    *
    * @param path its path, or a `file:` URL
    * @param options how it is made; `atomic` leaves a file that is there as it is until the new one is whole
@@ -194,7 +197,7 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * Makes a file that never has a name, for reading and writing: it is gone when it is closed.
+   * Creates a file that never has a name, for reading and writing. It is gone when it is closed.
    *
    * @param options where it takes its space
    * @throws {Deno.errors.NotSupported} the file system has no files without a name
@@ -216,7 +219,7 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * Where the file was opened, as it was given, or where it was renamed to.
+   * The path as it was given to `open` or `create`, or to the last `rename`.
    *
    * @example Tell which file it is
    * ```ts
@@ -231,7 +234,7 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * Whether I/O goes past the page cache: false where Direct I/O was not to be had, or was switched off.
+   * Whether Direct I/O is used. False if the file system has none, or `direct` is "off".
    *
    * @example See whether the page cache is used
    * ```ts
@@ -246,7 +249,8 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * What the kernel asks of Direct I/O on this file, in bytes (`STATX_DIOALIGN`; 4,096 where it does not say).
+   * The alignment that the kernel requires for Direct I/O on this file, in bytes (`STATX_DIOALIGN`, or 4,096 if it does
+   * not say).
    *
    * @example See what a position must be a multiple of
    * ```ts
@@ -262,8 +266,8 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * The least and the most bytes of a write with `atomic` (`STATX_WRITE_ATOMIC`, kernel 6.13 and newer on ext4 and xfs);
-   * both 0 where there is no such write.
+   * The smallest and the largest length of an atomic write, in bytes (`STATX_WRITE_ATOMIC`, kernel 6.13 and newer on
+   * ext4 and xfs). Both are 0 if there are no atomic writes.
    *
    * @example Write a page that a power cut cannot tear
    * ```ts
@@ -281,7 +285,7 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * The least multiple of the offset alignment that is not below `value`.
+   * Rounds up to a multiple of the offset alignment.
    *
    * @param value a position or a length in bytes
    * @example Round a length up to whole blocks
@@ -301,7 +305,7 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * The greatest multiple of the offset alignment that is not above `value`.
+   * Rounds down to a multiple of the offset alignment.
    *
    * @param value a position or a length in bytes
    * @example Find the block that a position lies in
@@ -320,8 +324,8 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * A zeroed buffer that suits {@linkcode DmaFile.prototype.writeAt | DmaFile.writeAt}. Its length is `length` aligned
-   * up.
+   * Allocates a zeroed buffer for {@linkcode DmaFile.prototype.writeAt | DmaFile.writeAt}. Its length is `length`
+   * rounded up to the offset alignment.
    *
    * @param length bytes that it must have at least, 1 or more
    * @example Fill a buffer and write it
@@ -389,8 +393,8 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * Reads many ranges. Near ones that follow each other are read at once, so sorted ranges take fewer reads; results come
-   * in the order of `ranges`, which is asked for more only as results are taken.
+   * Reads many ranges. Near ranges that follow each other are merged into one read, so sorted ranges take fewer reads.
+   * Results come in the order of `ranges`, which is iterated only as results are taken.
    *
    * @param ranges what to read, in any order
    * @param options what may be read at once
@@ -415,8 +419,8 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * Fills a buffer from `position` on, without a copy and without garbage: the same buffer serves any number of reads. Its
-   * `bytes` are empty meanwhile, and a new view afterwards.
+   * Fills a buffer from `position` on, without a copy and without garbage: one buffer serves any number of reads. Its
+   * `bytes` are empty during the read, and a new view afterwards.
    *
    * @param buffer where the bytes go
    * @param position the first byte, a multiple of the offset alignment
@@ -513,7 +517,7 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * The file's length on disk, in bytes: while a writer is open it may be ahead of what was written.
+   * The file's length on disk, in bytes. While a writer is open it may be greater than what was written.
    *
    * @example Ask how long a file is
    * ```ts
@@ -571,8 +575,8 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * Reserves space for the first `length` bytes; what is there stays. The file gets at least that long, by zeros,
-   * unless `keepSize` is set.
+   * Reserves space for the first `length` bytes and keeps their content. A shorter file is extended by zeros, unless
+   * `keepSize` is set.
    *
    * @param length bytes from the beginning of the file, 1 or more
    * @param options whether the file's length stays
@@ -594,7 +598,7 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * Gives the space of a range back: it reads as zeros afterwards. The file's length stays.
+   * Frees the space of a range, which reads as zeros afterwards. The file's length stays.
    *
    * @param position the first byte
    * @param length bytes of the range, 1 or more
@@ -658,8 +662,8 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * Waits for an advisory lock on the whole file (`flock`): shared, or with `exclusive` against everybody. It is given
-   * back by {@linkcode DmaFile.prototype.unlock | DmaFile.unlock} and by closing the file.
+   * Waits for an advisory lock on the whole file (`flock`), shared or exclusive. It is released by {@linkcode
+   * DmaFile.prototype.unlock | DmaFile.unlock} and by closing the file.
    *
    * @param exclusive nobody else may have the lock, not even a shared one; by default false
    * @param options what ends the wait
@@ -678,8 +682,8 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * As {@linkcode DmaFile.prototype.lock | DmaFile.lock}, without waiting. Where a shared lock cannot be made exclusive it
-   * is lost (flock(2): it is given up first).
+   * As {@linkcode DmaFile.prototype.lock | DmaFile.lock}, without waiting. A shared lock that cannot be made exclusive
+   * is lost: flock(2) releases it first.
    *
    * @param exclusive nobody else may have the lock, not even a shared one; by default false
    * @returns whether it was given: false where somebody else has it
@@ -696,7 +700,7 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * Gives the lock back.
+   * Releases the lock.
    *
    * @example Hold a lock for as long as it is needed
    * ```ts
@@ -745,7 +749,7 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * Renames the file; one that is there is replaced. An atomic file gets this name when it is closed.
+   * Renames the file, and replaces a file of that name. An atomic file gets this name when it is closed.
    *
    * @param to its new path, on the same file system
    * @throws {Deno.errors.NotFound} the name that it had is another file's by now
@@ -833,9 +837,9 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * Closes the file when the operations on it are done; the second call does nothing more. A writer that is still
-   * open on it is given up, as by its `abort()`: close that instead. Nothing is made durable but an atomic file, which
-   * gets its name here where it had no writer.
+   * Closes the file when the operations on it are done. A second call does nothing more. A writer that is still open on
+   * the file is aborted: close the writer instead. Only an atomic file is made durable; one that had no writer gets its
+   * name here.
    *
    * @example Close a file
    * ```ts
@@ -871,7 +875,7 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * Shows what is known of the file in `console.log`.
+   * Shows the file's properties in `console.log`.
    *
    * @ignore
    */
@@ -885,15 +889,19 @@ export class DmaFile implements AsyncDisposable {
   }
 }
 
-/** The file of each object. The classes below look it up here, and so know a DmaFile from what only looks like one. */
+/**
+ * The open file of each DmaFile. The classes below look it up here, which also tells a DmaFile from a similar object.
+ */
 const openFiles = new WeakMap<DmaFile, OpenFile>();
 
-/** The number of a file's descriptor, for the command line: for what DmaFile does not offer. Valid while it is open. */
+/**
+ * The file's descriptor number, valid while it is open. The command line needs it for operations that DmaFile lacks.
+ */
 export function descriptorNumber(file: DmaFile): number {
   return openFiles.get(file)!.fd;
 }
 
-/** Why something is no file of this module's. */
+/** Says why a value is not a DmaFile of this module. */
 function notAFile(name: string, value: unknown): string {
   const looksLikeOne =
     (value as { constructor?: { name?: string } })?.constructor?.name === "DmaFile";
@@ -902,7 +910,7 @@ function notAFile(name: string, value: unknown): string {
     : `${name} must be a DmaFile`;
 }
 
-/** What is under each writer, for a reader that pipes into it. */
+/** The sink of each writer, for a reader that pipes into it. */
 const sinks = new WeakMap<WritableStream, WriterSink>();
 
 /** Has what waits in `upstream` given to the writer before that is flushed synchronously. */
@@ -911,11 +919,11 @@ export function flushThrough(writer: DmaStreamWriter, upstream: Upstream): void 
 }
 
 /**
- * A `WritableStream` that writes to a file in the background, through Direct I/O where the file has it: full buffers
- * are on their way to the disk while the next one fills.
+ * A `WritableStream` that writes to a file in the background, through Direct I/O if the file has it. Full buffers are
+ * written while the next one fills.
  *
  * `close()` resolves when every byte is durable and the length exact. The first failure is final: the stream is
- * errored, every later call rejects with it, and everything is freed.
+ * errored, every later call rejects with it, and buffers and descriptor are freed.
  *
  * While a writer is open its file may be longer on disk than what was written, by zeros: the end of file is moved
  * ahead of the writes. After a SIGKILL or a power cut such a tail can remain; every byte below the last
@@ -1012,7 +1020,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   }
 
   /**
-   * Where the next chunk will start, as a position in the file: behind the chunks that wait to be accepted.
+   * Where the next chunk will start, as a position in the file. Chunks that wait to be accepted are counted.
    *
    * @example Note where each record of a log starts
    * ```ts
@@ -1034,8 +1042,8 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   }
 
   /**
-   * The end of the contiguous prefix that has reached the file: a new reader sees every byte below it. Not
-   * crash-safe: {@linkcode DmaStreamWriter.prototype.sync | DmaStreamWriter.sync} for that.
+   * The end of the contiguous prefix that has reached the file. A new reader sees every byte below it. A power cut may
+   * lose them: {@linkcode DmaStreamWriter.prototype.sync | DmaStreamWriter.sync} for that.
    *
    * @example Show the progress of a pipe
    * ```ts
@@ -1053,9 +1061,9 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   }
 
   /**
-   * Resolves when the writer has ended and its file is closed, durable as `close()` promises; rejects with the failure or the
-   * reason of an abort. It tells also where somebody else closes the stream: a pipe, or a Worker that it was transferred to,
-   * whose own `close()` resolves before anything is durable, and hears of no failure.
+   * Resolves when the writer has ended and its file is closed, durable as `close()` promises. Rejects with the failure,
+   * or the reason of an abort. Use it if another party closes the stream: a pipe, or a Worker that the stream was
+   * transferred to, whose own `close()` resolves too early and reports no failure.
    *
    * @example Learn the end of a writer that somebody else closes
    * ```ts
@@ -1072,8 +1080,8 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   }
 
   /**
-   * Writes a chunk without a lock. It is accepted whole and in order; when the promise resolves the caller may
-   * change it.
+   * Writes a chunk without a lock. It is accepted whole and in order. When the promise resolves, the caller may change
+   * it.
    *
    * @param chunk bytes, as many as one likes
    * @throws {TypeError} the chunk is no bytes, or the stream is locked or closed; nothing else is lost
@@ -1090,8 +1098,8 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   }
 
   /**
-   * Hands over a buffer of {@linkcode DmaFile.prototype.allocBuffer | DmaFile.allocBuffer}: it is written without a
-   * copy where the position is aligned. The buffer is detached for good.
+   * Hands over a buffer of {@linkcode DmaFile.prototype.allocBuffer | DmaFile.allocBuffer}. It is written without a
+   * copy if the position is aligned. The buffer stays detached.
    *
    * @param buffer all of its bytes are written
    * @throws {TypeError} it is no DmaBuffer, or one that is in use, or the stream is locked or closed
@@ -1116,7 +1124,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   }
 
   /**
-   * Waits for every full buffer. The partly filled one stays.
+   * Waits until every full buffer has reached the file, and with `tail` the partly filled one too. Nothing is synced.
    *
    * @returns the flushed position
    * @example Show a line to programs that follow a log
@@ -1138,9 +1146,9 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   }
 
   /**
-   * Waits for the full buffers, then makes them durable. With `tail` the partly filled buffer is written too, and
-   * writing may go on. Any number may run at once, also while a pipe holds the lock. The first one also makes
-   * the name of a file durable that was created or renamed.
+   * Waits for the full buffers, then makes them durable. With `tail` the partly filled buffer is included, and writing
+   * may go on. Any number of calls may wait at once, also while a pipe holds the lock. The first one also makes the
+   * name of a created or renamed file durable.
    *
    * @param options whether the partly filled buffer is made durable too
    * @returns the flushed position as it was when the sync of the file began
@@ -1162,8 +1170,8 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   }
 
   /**
-   * Blocks the program until every chunk that was given is in the file: for handlers of `unload`, and of crashes. It works
-   * under a lock, and while writes are in flight. Writing may go on.
+   * Blocks the program until every chunk that was given is in the file, for handlers of `unload` and of crashes. It
+   * works under a lock and while writes are in flight. Writing may go on.
    *
    * @param options whether it is made durable too
    * @throws the failure of the stream
@@ -1224,7 +1232,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   }
 
   /**
-   * Gives up: waits for the writes in flight, cuts the file to
+   * Discards the writer: waits for the writes in flight, cuts the file to
    * {@linkcode DmaStreamWriter.prototype.currentFlushedPos | DmaStreamWriter.currentFlushedPos} and closes it. An atomic
    * file vanishes.
    *
@@ -1244,8 +1252,8 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   }
 
   /**
-   * As `WritableStream.getWriter`, with one difference: a chunk that is no bytes is rejected alone, and the stream
-   * stays as it was.
+   * As `WritableStream.getWriter`, with one difference: a chunk that is not bytes is rejected, and the stream stays
+   * usable.
    *
    * @example Write through a lock
    * ```ts
@@ -1261,9 +1269,9 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   }
 
   /**
-   * Closes, or does nothing where that was done, where the stream was aborted, or where a call or a pipe was told of its
-   * failure already. It closes after an exception too: where a part must not become the whole, hold the file by
-   * `await using` and not the writer.
+   * Closes the writer. Does nothing if it was closed or aborted, or if a call or a pipe has already rejected with its
+   * failure. It closes after an exception too: if a part must not pass for the whole, hold the file by `await using`,
+   * not the writer.
    *
    * @example Close a log at the end of a scope
    * ```ts
@@ -1300,11 +1308,11 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
 }
 
 /**
- * A `ReadableStream` of a file's bytes, with read-ahead through Direct I/O where the file has it. It is a byte
- * stream: BYOB readers work.
+ * A `ReadableStream` of a file's bytes with read-ahead, through Direct I/O if the file has it. It is a byte stream, so
+ * BYOB readers work.
  *
- * Chunks belong to the consumer for good. Memory is bounded by one buffer more than are read ahead, whatever the
- * consumer does. Piped into a {@linkcode DmaStreamWriter}, whole buffers go from reads to writes without a copy.
+ * Chunks belong to the consumer. Memory is bounded by `readAhead + 1` buffers. Piped into a {@linkcode
+ * DmaStreamWriter}, whole buffers go from reads to writes without a copy.
  *
  * @example Count the newlines of a file
  * ```ts
@@ -1373,7 +1381,7 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
   }
 
   /**
-   * The next byte that will be handed out, as a position in the file.
+   * The position in the file of the next byte to be delivered.
    *
    * @example Tell how far a file is read
    * ```ts
@@ -1389,8 +1397,8 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
   }
 
   /**
-   * Goes forward by `bytes` without reading them, to the end of the file at most. Chunks that the stream has handed
-   * out already are not affected.
+   * Moves forward by `bytes` without reading them, at most to the end of the file. Chunks that were delivered already
+   * are not affected.
    *
    * @param bytes how far, 0 or more
    * @throws {RangeError} `bytes` is negative: there is no going back
@@ -1409,8 +1417,8 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
   }
 
   /**
-   * As `ReadableStream.pipeTo`. Into a {@linkcode DmaStreamWriter}, whole buffers are written from where they were
-   * read, with the same results and errors.
+   * As `ReadableStream.pipeTo`. Whole buffers are handed to a {@linkcode DmaStreamWriter} without a copy, with the same
+   * results and errors.
    *
    * @param destination where the bytes go
    * @param options as those of `ReadableStream.pipeTo`
@@ -1433,7 +1441,7 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
     const source = this.#source;
     const direct = given && (given.signal === undefined || given.signal instanceof AbortSignal) &&
       sink?.isFree && !destination.locked && source.untouched && !this.locked;
-    // What is wrong is refused by the stream itself.
+    // Wrong arguments are refused by the stream itself.
     if (!direct) {
       return await super.pipeTo(destination, (given ?? options) as StreamPipeOptions);
     }
@@ -1444,7 +1452,7 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
   }
 
   /**
-   * Ends the reading, also under a lock: waits for reads in flight, frees everything, and closes the file.
+   * Ends the stream, also under a lock. Waits for reads in flight, frees the buffers, and closes the file.
    *
    * @example Stop reading early
    * ```ts
