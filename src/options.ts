@@ -214,8 +214,8 @@ export interface DmaStreamWriterOptions {
    */
   sizeHint?: number;
   /**
-   * Move the end of file ahead of the writes. Faster on file systems that run writes which extend a file one by one
-   * (ext4). While the writer is open, and after a crash, the file may be longer than what was written, by zeros.
+   * Move the end of file ahead of the writes. Faster if the file system runs extending writes one at a time (ext4). While
+   * the writer is open, and after a crash, the file may be longer than what was written, by zeros.
    *
    * @default {true}
    */
