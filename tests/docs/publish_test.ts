@@ -37,7 +37,7 @@ Deno.test("A dry run of publishing has nothing to complain about", async () => {
   assert(success);
 });
 
-Deno.test("What is published is the module, its command line and what people read", async () => {
+Deno.test("The published files are the module, its command line and the documentation", async () => {
   const { files } = await dryRun();
   const expected = [
     "CHANGELOG.md",
@@ -114,7 +114,7 @@ Deno.test("Only the command line depends on packages", async () => {
   ]);
 });
 
-Deno.test("No published module asks where it is: under a URL or compiled there is no folder", async () => {
+Deno.test("No published module uses its own location, which is no folder under a URL or when compiled", async () => {
   const { files } = await dryRun();
   for (const path of files.filter((path) => path.endsWith(".ts"))) {
     const text = await Deno.readTextFile(new URL(path, root));

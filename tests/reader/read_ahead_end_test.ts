@@ -69,7 +69,7 @@ Deno.test("ReadAhead gives the part of a buffer that was read before the failure
   await rig.cancel();
 });
 
-Deno.test("ReadAhead fails where the length of a file cannot be had", async () => {
+Deno.test("ReadAhead fails if the length of the file cannot be read", async () => {
   const rig = new Rig({ size: 100 });
   rig.peek();
   rig.engine.complete(rig.engine.pendingOf("read")[0]!);
@@ -117,7 +117,7 @@ Deno.test("ReadAhead can be cancelled at every moment, and waits for the kernel"
   }
 });
 
-Deno.test("ReadAhead answers who waits when it is cancelled", async () => {
+Deno.test("ReadAhead answers waiting calls when it is cancelled", async () => {
   const rig = new Rig();
   rig.peek();
   const ready = rig.core.ready();
@@ -128,7 +128,7 @@ Deno.test("ReadAhead answers who waits when it is cancelled", async () => {
   rig.assertFree();
 });
 
-Deno.test("ReadAhead lets nobody close the file under its reads", async () => {
+Deno.test("ReadAhead keeps the file open during its reads", async () => {
   const rig = new Rig({ size: 100 });
   rig.peek();
   const closed = rig.file.descriptor.close();

@@ -8,7 +8,7 @@ import { randomNumbers, randomPlan } from "../support/scripted_operation.ts";
 
 const EIO = 5;
 
-Deno.test("ReadAhead skips at every moment, and goes on where it then is", async () => {
+Deno.test("ReadAhead skips at any moment, and continues at the new position", async () => {
   for (const bytes of [0, 1, 500, 512, 1024, 1500, 3000, 4999, 5000, 9000]) {
     for (const readAhead of [0, 1, 4]) {
       for (let moment = 0; moment < 12; moment++) {

@@ -91,7 +91,7 @@ Deno.test("ReadAhead reads no block behind the end of its range", async () => {
   assertEquals(rig.engine.counters.reads, 3);
 });
 
-Deno.test("ReadAhead looks for the end of the file once, and not at all where a read will show it", async () => {
+Deno.test("ReadAhead asks for the end of the file once, and not at all if a read will show it", async () => {
   for (
     const [size, reads] of [[0, 1], [1, 1], [1024, 2], [1025, 2], [4096, 5], [5000, 5]] as const
   ) {
@@ -141,7 +141,7 @@ Deno.test("ReadAhead reads what a file has grown by, in whole buffers", async ()
   assert(reads.length < 110, `${reads.length} reads of a file of 101,024 bytes`);
 });
 
-Deno.test("ReadAhead ends where a file ends that was cut while it is read", async () => {
+Deno.test("ReadAhead ends at the new end of a file that was cut while it is read", async () => {
   for (const cut of [0, 1, 1024, 1500, 2048, 3000]) {
     const rig = new Rig();
     rig.peek();
