@@ -3,11 +3,12 @@
 //
 //     deno run -A bench/flush_sync.ts [CALLS=300]
 
-// @ts-types="npm:sonic-boom@5.0.2"
-import SonicBoom from "npm:sonic-boom@5.0.2";
+import sonicBoomModule from "npm:sonic-boom@5.0.2";
 import { DmaFile, type DmaOpenOptions } from "../mod.ts";
 import { benchDirectory } from "./harness/bench_directory.ts";
 import { median, percentile } from "./harness/statistics.ts";
+
+const { SonicBoom } = sonicBoomModule;
 
 /** A log line of 100 bytes. */
 const LINE = `${"x".repeat(99)}\n`;

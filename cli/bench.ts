@@ -1,4 +1,4 @@
-// How fast is this disk, by this module and by Deno's own way: a comparison that fits into ten seconds.
+// Measures the disk with this module and with Deno's own streams, in about ten seconds.
 import { statfs } from "node:fs/promises";
 import { DmaFile, engineInfo } from "../mod.ts";
 import { type BenchReport, compare } from "./bench_report.ts";
@@ -15,24 +15,24 @@ import { StatusLine } from "./status_line.ts";
 import { kernelRelease, type Mount, mountOf } from "./system_facts.ts";
 import { formatSize } from "./units.ts";
 
-/** What the command line says of a benchmark. */
+/** Options of a benchmark. */
 export interface BenchOptions {
-  /** How long it may take, about. */
+  /** The approximate duration. */
   seconds: number;
   /** Bytes of each file. */
   size?: number;
-  /** One JSON object instead of bars. */
+  /** Prints one JSON object instead of bars. */
   json?: boolean;
 }
 
 /** Both sides have a file at the same time. */
 const FILES_AT_ONCE = 2;
-/** Of the free space, unless a size was asked for. */
+/** The part of the free space that is used, unless a size was given. */
 const PART_OF_FREE = 1 / 4;
-/** No more than that where the free space may not be known. */
+/** The limit if the free space cannot be determined. */
 const UNKNOWN_FREE = 1024 ** 3;
 const LEAST_BYTES = 1024 ** 2;
-/** How often it is tried to remove the files at an end that cannot wait. */
+/** Attempts to remove the files when the process must end at once. */
 const REMOVALS = 10;
 
 /** Measures and prints. Resolves to the exit code. */
@@ -66,7 +66,7 @@ async function measure(
   const most = await room(dir, size);
   const directory = `${dir.replace(/\/+$/, "")}/.dma-bench-${crypto.randomUUID()}`;
   await Deno.mkdir(directory);
-  // A second Ctrl-C ends the process at once, and still leaves nothing behind.
+  // A second Ctrl-C ends the process at once, and leaves nothing behind.
   const removeNow = () => removeForGood(directory);
   globalThis.addEventListener("unload", removeNow);
   try {
@@ -101,14 +101,14 @@ async function measure(
   }
 }
 
-/** Removes a directory at once, while files in it may be made or removed by what is under way on other threads. */
+/** Removes a directory at once, while operations on other threads may create or remove files in it. */
 function removeForGood(directory: string): void {
   for (let attempt = 0; attempt < REMOVALS; attempt++) {
     try {
       Deno.removeSync(directory, { recursive: true });
       return;
     } catch {
-      // Something went or came in the middle of it, or it is gone as a whole: the next attempt will tell.
+      // A file came or went meanwhile, or the directory is gone: the next attempt will show.
     }
   }
 }
@@ -117,7 +117,7 @@ function elapsed(began: number): number {
   return (performance.now() - began) / 1000;
 }
 
-/** The most bytes that a file may have. Throws where there is too little space. */
+/** The largest size of a file, in bytes. Throws if there is too little space. */
 async function room(dir: string, size: number | undefined): Promise<number> {
   const free = await freeSpace(dir);
   if (free === undefined) return size ?? UNKNOWN_FREE;
@@ -135,7 +135,7 @@ async function room(dir: string, size: number | undefined): Promise<number> {
   return most;
 }
 
-/** Bytes that this user may still write; undefined where the permissions do not let one ask. */
+/** Bytes that this user may still write; undefined if the permissions forbid asking. */
 async function freeSpace(dir: string): Promise<number | undefined> {
   try {
     const { bavail, bsize } = await statfs(dir);

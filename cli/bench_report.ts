@@ -1,4 +1,4 @@
-// What the benchmark found, in figures: medians and extremes, for programs and for the drawing.
+// The figures of the benchmark: medians and extremes, for programs and for the chart.
 import type { EngineInfo } from "../mod.ts";
 import type { Rounds, Sample, Samples } from "./bench_rounds.ts";
 import type { Mount } from "./system_facts.ts";
@@ -19,7 +19,7 @@ export interface Measured {
   rate: Spread;
   /** CPU seconds of the process for a GiB, the median. */
   cpuPerGiB: number;
-  /** How much of the bytes the device gave, from 0 to 1; null where that may not be known. */
+  /** The part of the bytes that came from the device, from 0 to 1; null if it is not known. */
   fromDisk: number | null;
 }
 

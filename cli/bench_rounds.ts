@@ -1,11 +1,11 @@
-// Lets the sides take turns until the time is over, so that whatever else the machine does hits both alike.
+// Runs the sides by turns until the time is over, so that other load on the machine affects both alike.
 import process from "node:process";
 import { type Side, SIDES } from "./bench_sides.ts";
 
 const MIB = 1024 ** 2;
-/** Enough to load and compile everything, and to tell roughly how fast the disk is. */
+/** Enough to load and compile everything, and to estimate the rate of the disk. */
 const WARM_UP_BYTES = 16 * MIB;
-/** A file that takes less than a few milliseconds measures the clock. */
+/** A file that takes less than a few milliseconds is too short to measure. */
 const LEAST_BYTES = 16 * MIB;
 const MOST_BYTES = 1024 * MIB;
 /** A median of fewer says little. */
@@ -21,14 +21,14 @@ export interface Sample {
   fromDisk: number | undefined;
 }
 
-/** What one side did in one discipline, a sample a round. */
+/** The samples of one side in one discipline, one for each round. */
 export type Samples = Record<"write" | "read", Record<Side["id"], Sample[]>>;
 
 /** Where and for how long. */
 export interface Course {
-  /** A directory of its own. */
+  /** A directory that the benchmark may fill. */
   directory: string;
-  /** Bytes of each file; undefined for what fits the time. */
+  /** Bytes of each file; undefined to choose by the time. */
   size: number | undefined;
   /** No file may be larger. */
   most: number;
@@ -36,11 +36,11 @@ export interface Course {
   seconds: number;
   /** Ends it. */
   signal: AbortSignal;
-  /** Says what is going on. */
+  /** Shows the current activity. */
   say: (text: string) => void;
 }
 
-/** What came out. */
+/** The result. */
 export interface Rounds {
   /** Bytes of each file. */
   size: number;
@@ -55,7 +55,7 @@ export async function runRounds(course: Course): Promise<Rounds> {
   course.say("warming up");
   const trial = Math.min(WARM_UP_BYTES, course.size ?? Infinity, course.most);
   await round(course, trial, 0, empty());
-  // The first time loads the library and compiles the code: it says nothing of the second.
+  // The first run loads the library and compiles the code, so it is not counted.
   const before = elapsed();
   await round(course, trial, 1, empty());
   const size = course.size ??
@@ -74,7 +74,7 @@ function empty(): Samples {
   return { write: { dma: [], deno: [] }, read: { dma: [], deno: [] } };
 }
 
-/** A multiple of the least, for which the wanted rounds fit the time that is left. */
+/** A multiple of the minimum for which the rounds fit the remaining time. */
 function fitting(trial: number, seconds: number, left: number, most: number): number {
   const wanted = trial * Math.max(0, left) / WANTED_ROUNDS / seconds;
   const within = Math.max(LEAST_BYTES, Math.min(wanted, MOST_BYTES));
@@ -97,7 +97,7 @@ async function round(
     if (side.id === "deno") await remove(paths.deno, directory);
   }
   for (const side of order) {
-    // One file for both: what was written by Direct I/O is not in the page cache, and a direct read does not put it there.
+    // One file for both sides: Direct I/O leaves nothing of it in the page cache.
     course.say(`round ${number + 1}: reading, ${side.id}`);
     const sample = await clocked(size, async () => {
       const bytes = await side.read(paths.dma, signal);
@@ -132,7 +132,7 @@ async function bytesFromDisk(): Promise<number | undefined> {
   return bytes === undefined ? undefined : Number(bytes);
 }
 
-/** Removes a file, and waits until its space is given back: the next one must not pay for it. */
+/** Removes a file, and waits until its space is freed, so that the next run does not pay for it. */
 async function remove(path: string, directory: string): Promise<void> {
   await Deno.remove(path);
   using handle = await Deno.open(directory);

@@ -13,12 +13,12 @@ const EIGHTHS = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
 const FULL = "█";
 /** A file of which the device gave less was in the page cache. */
 const COLD = 0.95;
-/** To be ahead, or behind, in fewer rounds than this part of them is chance. */
+/** A lead in fewer than this part of the rounds may be chance. */
 const CLEAR = 0.75;
-/** From fewer rounds nothing can be said of the noise. */
+/** Fewer rounds say nothing about the noise. */
 const ENOUGH_ROUNDS = 3;
 
-/** The lines for people. */
+/** The report as text. */
 export function benchLines(report: BenchReport): string[] {
   const { mount, direct, engine, rounds, size, chunkSize, seconds, write, read } = report;
   const place = mount ? `${mount.type} on ${mount.device}` : "a file system not known";
@@ -73,7 +73,7 @@ function mib(bytes: number): string {
   return String(Math.round(bytes / MIB));
 }
 
-/** A bar of up to `cells` cells; never nothing. */
+/** A bar of up to `cells` cells, and at least an eighth of one. */
 export function bar(part: number, cells: number): string {
   const eighths = Math.max(1, Math.round(part * cells * 8));
   return FULL.repeat(Math.floor(eighths / 8)) + EIGHTHS[eighths % 8];

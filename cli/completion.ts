@@ -1,4 +1,4 @@
-// Completion for shells, made from the very commands that are parsed, so that it cannot go stale.
+// Completion for shells, generated from the parsed commands, so it cannot become outdated.
 import type { Command } from "npm:commander@14.0.3";
 import { bashScript } from "./completion_bash.ts";
 import { fishScript } from "./completion_fish.ts";

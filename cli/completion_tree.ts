@@ -1,7 +1,7 @@
-// What can be completed, read off the tree of commands: the same for every shell.
+// What can be completed, taken from the tree of commands: the same for every shell.
 import type { Argument, Command, Option } from "npm:commander@14.0.3";
 
-/** What may stand in a place: one of some words, a file, a directory, or what nobody can guess. */
+/** What an argument may be: one of some words, a file, a directory, or unknown. */
 export type Values = readonly string[] | "files" | "directories" | "unknown";
 
 /** An option in its spellings. */
@@ -10,7 +10,7 @@ export interface CompletableOption {
   flags: string[];
   /** In one line. */
   description: string;
-  /** What it takes; undefined where nothing. */
+  /** Its argument; undefined if it has none. */
   value: { name: string; values: Values } | undefined;
 }
 
@@ -22,7 +22,7 @@ export interface Completable {
   description: string;
   /** Its options. */
   options: CompletableOption[];
-  /** What stands in its places, in order. */
+  /** Its arguments, in order. */
   places: { name: string; values: Values }[];
 }
 

@@ -9,7 +9,7 @@ import type { TransferOptions } from "./transfer_options.ts";
 /** How the file is written. */
 export interface DestinationOptions extends TransferOptions {
   flushEvery: number;
-  /** Bytes expected in all; 0 where nobody knows. */
+  /** Bytes expected in all, or 0. */
   sizeHint: number;
   /** Mode, owner and times. */
   attributes: AttributePlan;
@@ -46,7 +46,7 @@ export class Destination {
     this.#options = options;
   }
 
-  /** Opens the file, and makes it where there is none. */
+  /** Opens the file, or creates it. */
   static async open(path: string, options: DestinationOptions): Promise<Destination> {
     const { append, atomic = false, attributes, clobber = true, direct } = options;
     const mode = attributes.creationMode;

@@ -1,4 +1,4 @@
-// Tries Direct I/O on a path instead of guessing it from the name of its file system.
+// Tries Direct I/O on a path, instead of guessing from the name of its file system.
 import { DmaFile } from "../mod.ts";
 import { isNoCow } from "./file_flags.ts";
 import { describe } from "./output.ts";
@@ -22,9 +22,9 @@ export interface DirectProbe {
   alignment: { memory: number; offset: number } | null;
   /** Whether files there are written in place (chattr +C), where btrfs was asked for it. */
   noCow: boolean | null;
-  /** What was really done, as "wrote, synced and read back 1 MiB". */
+  /** What was done, such as "wrote, synced and read back 1 MiB". */
   tried: string | null;
-  /** Why nothing could be done. */
+  /** Why the path could not be tried. */
   error: string | null;
 }
 

@@ -1,4 +1,4 @@
-// Gathers what works on this machine. What it found out is printed by doctor_text.ts.
+// Gathers the facts about this machine. doctor_text.ts prints them.
 import { assertPlatform } from "../ffi/platform.ts";
 import { DmaFile, engineInfo } from "../mod.ts";
 import { probe } from "./direct_probe.ts";
@@ -15,13 +15,13 @@ import {
   mayLockMemory,
 } from "./system_facts.ts";
 
-/** What the command line says of a diagnosis. */
+/** Options of a diagnosis. */
 export interface DoctorOptions {
-  /** One JSON object instead of lines. */
+  /** Prints one JSON object instead of lines. */
   json?: boolean;
 }
 
-/** Prints what works here. Resolves to 0 where files can be written (or, for a file, read) and 1 where not. */
+/** Prints the diagnosis. Resolves to 0 if files can be written (or a given file read), else to 1. */
 export async function doctor(path: string, options: DoctorOptions): Promise<number> {
   const report = await examine(path);
   print(options.json ? jsonText(report, 2) : reportLines(report).join("\n"));
@@ -29,14 +29,14 @@ export async function doctor(path: string, options: DoctorOptions): Promise<numb
 }
 
 async function examine(path: string): Promise<Report> {
-  // Before anything asks for a permission: on a terminal that would grant what is looked for here.
+  // Asked first: on a terminal a prompt could grant the permissions that are checked here.
   const missing = await missingPermissions(path);
   const found = await probe(path);
   const engineError = await settleEngine();
   const engine = engineInfo();
   const wrongPlatform = platformError();
   const loads = wrongPlatform === null ? engine.liburing !== null || liburingLoads() : null;
-  // Without liburing, or where threads were asked for, nobody has tried.
+  // Without liburing, or with threads chosen, io_uring was not tried.
   const refused = loads && engine.engine === "threads" && environment("DMA_ENGINE") !== "threads";
   const locked = await lockedMemoryLimit();
   const facts = {
@@ -61,7 +61,7 @@ async function examine(path: string): Promise<Report> {
   return { verdict: verdict(facts, judged), findings: judged, ...facts };
 }
 
-/** The engine is chosen when the first file is opened. Where the path could not be, any other file will do. */
+/** The engine is chosen when the first file is opened. If the path could not be opened, any other file will do. */
 async function settleEngine(): Promise<string | null> {
   if (engineInfo().engine !== null) return null;
   try {
@@ -90,7 +90,7 @@ function liburingLoads(): boolean | null {
   }
 }
 
-/** What makes liburing load: the package, or no wrong path in its place. */
+/** How to make liburing load: install the package, or correct a wrong DMA_LIBURING. */
 async function liburingRemedy(): Promise<string> {
   const path = environment("DMA_LIBURING");
   return path ? `unset DMA_LIBURING, which is ${path}` : await liburingInstall();

@@ -1,4 +1,4 @@
-// The diagnosis in lines for people: the verdict, what is in the way and would mend it, and the facts.
+// The diagnosis as text: the verdict, problems with their remedies, and the facts.
 import { copiesForChecksums } from "./findings.ts";
 import { inOneLine } from "./output.ts";
 import type { Finding, Report } from "./report.ts";

@@ -1,4 +1,4 @@
-// Judges what the diagnosis found: what is in the way, how much it matters, and what would mend it.
+// Judges the facts of a diagnosis: which problems there are, how severe each is, and its remedy.
 import { DEFAULT_BUFFER_SIZE, DEFAULT_WRITE_BEHIND } from "../mod.ts";
 import type { Finding, Report } from "./report.ts";
 import { RUN } from "./help_text.ts";
@@ -6,7 +6,7 @@ import { quoted } from "./remedies.ts";
 import { isKernel, type Mount } from "./system_facts.ts";
 import { formatSize } from "./units.ts";
 
-/** What was found out, before it is judged. */
+/** The facts, before they are judged. */
 export type Facts = Omit<Report, "verdict" | "findings">;
 
 /** Buffers are pinned in pieces of this size: src/engine/pool.ts. */
@@ -16,9 +16,9 @@ const AMPLE = 8 * PIECE;
 /** Since then btrfs copies what it has to make checksums of: its documentation on checksumming. */
 const BTRFS_COPIES_SINCE = "6.14";
 
-/** Everything worth telling, the worst first. */
+/** All findings, the worst first. */
 export function findings(facts: Facts): Finding[] {
-  // On another platform everything else would say the same, at length.
+  // On another platform all other findings have the same cause.
   const { platformError } = facts;
   if (platformError !== null) return [{ level: "error", what: platformError, remedy: null }];
   const found = [
@@ -69,9 +69,9 @@ function permissions({ missingPermissions, probe, works }: Facts): Finding | und
 
 function path({ engineError, missingPermissions, probe }: Facts): Finding | undefined {
   if (probe.error === null || missingPermissions.length > 0) return undefined;
-  // That no file can be opened is told once, and not for this path.
+  // If no file can be opened at all, that is reported once, not for this path.
   if (probe.error === engineError) return undefined;
-  // A mount that is read-only is told by itself.
+  // A read-only mount has its own finding.
   if (probe.mount?.options.includes("ro") && probe.error.includes("(os error 30)")) {
     return undefined;
   }

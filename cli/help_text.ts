@@ -1,4 +1,4 @@
-// What --help says below the list of options: examples, promises, permissions. At most 80 columns.
+// The text of --help below the list of options: examples, promises, permissions. At most 80 columns.
 import {
   DEFAULT_BUFFER_SIZE,
   DEFAULT_READ_AHEAD,
@@ -54,8 +54,9 @@ When it is stopped:
   Ctrl-C, SIGTERM, SIGHUP and an error of the source keep everything that was
   accepted: the file is closed and durable, and a line says how much that is.
   With --atomic the old file stays, or none appears.
-  After SIGKILL or a power cut the file can end in zeros, but not with --append:
-  that is safe beside other processes that append.`;
+  After SIGKILL or a power cut the file can end in zeros or have holes: do not
+  resume at its size. With --append it has neither, also beside other processes
+  that append; only its last line can be incomplete.`;
 
 const MEANS = `
 Defaults:

@@ -1,12 +1,13 @@
-// Turns the first signal into an AbortSignal, so that a transfer stops in good order, and a later one into an end at once.
+// Turns the first signal into an AbortSignal, so that a transfer stops in good order. A later signal ends the process
+// at once.
 import { STOPPING_SIGNALS, type StoppingSignal } from "./exit_codes.ts";
 
 /** A second signal counts only after this: one Ctrl-C often arrives twice, from the terminal and through the parent. */
 const REPEAT_AFTER_MS = 300;
 
-/** The reason of an abort that came from a signal. */
+/** The reason of an abort by a signal. */
 export class Interrupted extends Error {
-  /** The signal that came. */
+  /** The name of the signal. */
   readonly by: StoppingSignal;
 
   constructor(by: StoppingSignal) {

@@ -1,4 +1,4 @@
-// Turns what is typed after an option into its value, or says what it must be.
+// Parses the values of options, or says what they must be.
 import { InvalidArgumentError } from "npm:commander@14.0.3";
 import { formatSize, parseSize } from "./units.ts";
 
@@ -65,7 +65,7 @@ export function benchSize(text: string): number {
   return bytes;
 }
 
-/** A file's name. What is not UTF-8 arrives with U+FFFD in its place, which names another file. */
+/** A file's name. Bytes that are not UTF-8 arrive as U+FFFD, which would name another file. */
 export function pathName(text: string): string {
   if (text.includes("\ufffd")) {
     throw new InvalidArgumentError("It must be UTF-8: a symbolic link can lead there");

@@ -1,4 +1,4 @@
-// Output to descriptors 1 and 2 that knows whether it arrived: a reader that went away must not fail a copy, nor pass unseen.
+// Output to descriptors 1 and 2. A reader that has gone must neither fail a copy nor go unnoticed.
 
 const encoder = new TextEncoder();
 
@@ -7,28 +7,28 @@ function writeAllSync(to: { writeSync(bytes: Uint8Array): number }, text: string
   for (let done = 0; done < bytes.length;) done += to.writeSync(bytes.subarray(done));
 }
 
-/** What the user asked for, to standard output. Throws where it cannot be written. */
+/** Writes the requested output to standard output. Throws if it cannot be written. */
 export function print(text: string): void {
   writeAllSync(Deno.stdout, text + "\n");
 }
 
-/** Text to standard error as it is; dropped where nobody can read it any more. */
+/** Writes text to standard error. Dropped if its reader has gone. */
 export function warn(text: string): void {
   try {
     writeAllSync(Deno.stderr, text);
   } catch {
-    // The exit code still says it.
+    // The exit code still reports the failure.
   }
 }
 
-/** One line about what happens, to standard error. */
+/** Writes one line to standard error. */
 export function note(text: string): void {
   warn(`dma: ${inOneLine(text)}\n`);
 }
 
 /**
- * Characters that a terminal obeys or does not show: controls, line separators, and formatting characters, which can reverse
- * the direction of text. The two joiners are part of words and emoji.
+ * Control and invisible characters: controls, line separators, and formatting characters, which can reverse the
+ * direction of text. The two joiners are allowed as parts of words and emoji.
  */
 const UNSEEN = /[[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]--[\u200c\u200d]]/v;
 const ALL_UNSEEN = new RegExp(UNSEEN, "gv");
@@ -38,7 +38,7 @@ export function hasUnseen(text: string): boolean {
   return UNSEEN.test(text);
 }
 
-/** Spells such characters out as in a shell's `$'...'`: names of files can have any of them. */
+/** Escapes such characters as in a shell's `$'...'`: names of files can have any of them. */
 export function inOneLine(text: string): string {
   return text.replace(ALL_UNSEEN, (character) => {
     const short = JSON.stringify(character).slice(1, -1);
@@ -60,7 +60,7 @@ function hex(code: number, digits: number): string {
   return code.toString(16).padStart(digits, "0");
 }
 
-/** What an error says, whatever was thrown. */
+/** The message of whatever was thrown. */
 export function describe(error: unknown): string {
   return (error instanceof Error ? error.message || error.name : String(error)).trim();
 }

@@ -1,4 +1,4 @@
-// The commands, their options, and the way from whatever goes wrong to an exit code.
+// The commands, their options, and the exit code of each failure.
 import { Argument, Command, CommanderError, Option } from "npm:commander@14.0.3";
 import config from "../deno.json" with { type: "json" };
 import { DEFAULT_BUFFER_SIZE, DEFAULT_WRITE_BEHIND } from "../mod.ts";
@@ -107,7 +107,7 @@ async function run(
   const open = (): Promise<Source> => isInput ? standardInput() : sourceOf(from);
   if (isInput && Deno.stdin.isTerminal()) {
     if (!options.quiet) note("reading what you type; Ctrl-D on a line of its own ends it");
-    // A bar would be drawn between the words.
+    // A progress bar would be drawn between other output.
     options.progress = false;
   }
   const path = isInput ? undefined : from;
@@ -116,7 +116,7 @@ async function run(
     : await transfer(open, dest, options, path);
 }
 
-/** An error of usage in one line that ends in where to look. */
+/** An error of usage in one line, with a pointer to the help. */
 function usageError(text: string, command: string): string {
   const message = text.trim().replace(/^error: /, "").replace(/\.$/, "").replaceAll("\n", " ");
   const flag = /^unknown option '(-A|--allow-[^']*)'/.exec(message)?.[1];
@@ -242,7 +242,7 @@ function program(finish: (code: number) => void): Command {
   return root;
 }
 
-/** Commander answers `help wriet` and `wriet --help` with all of its help, and no word of what is wrong. */
+/** Commander answers `help wriet` and `wriet --help` with its general help, and does not name the mistake. */
 function withoutHelpForUnknown(root: Command, args: string[]): string[] {
   const name = args[0] === "help" ? args[1] : args[0];
   const unknown = name !== undefined && name !== "help" && !name.startsWith("-") &&
@@ -259,10 +259,10 @@ export async function main(args: string[]): Promise<number> {
     return code;
   } catch (error) {
     if (error instanceof CommanderError) {
-      // Help and version that were asked for are no error; a bare `dma` shows the help, but did not do anything.
+      // Requested help and version are no error. A bare `dma` shows the help, but is an error of usage.
       return error.exitCode === 0 ? EXIT_OK : EXIT_USAGE;
     }
-    // A pipe that was closed, as by `head`, needs no words; its exit code says enough.
+    // A closed pipe, as by `head`, needs no message: the exit code is enough.
     if (!(error instanceof Deno.errors.BrokenPipe)) note(describe(error));
     return EXIT_IO_ERROR;
   }

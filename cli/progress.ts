@@ -1,4 +1,4 @@
-// The progress bar of a terminal: how far, how fast, how long still.
+// The progress bar of a terminal: position, rate and remaining time.
 import { StatusLine } from "./status_line.ts";
 import { columns } from "./styling.ts";
 import { formatDuration, formatRate, formatSize } from "./units.ts";
@@ -6,7 +6,7 @@ import { formatDuration, formatRate, formatSize } from "./units.ts";
 const REDRAW_MS = 100;
 const MAX_COLUMNS = 100;
 const MAX_BAR = 40;
-/** A shorter bar says less than the figures alone. */
+/** A shorter bar is less useful than the figures alone. */
 const MIN_BAR = 5;
 
 /** Shows `position()` in a line of the terminal until disposed, and clears the line then. */
@@ -34,7 +34,7 @@ export function showProgress(total: number | undefined, position: () => number):
 export interface Progress {
   /** Bytes done. */
   done: number;
-  /** Bytes expected; undefined where nobody knows. */
+  /** Bytes expected; undefined if not known. */
   total: number | undefined;
   /** Since it began. */
   seconds: number;
@@ -42,7 +42,7 @@ export interface Progress {
   columns: number;
 }
 
-/** One line that fits the terminal: the bar takes what the figures leave, and goes first where there is little. */
+/** One line that fits the terminal. The bar takes the room that the figures leave, and is dropped first. */
 export function progressLine({ done, total, seconds, columns }: Progress): string {
   const rate = formatRate(done, seconds);
   // The last column is left free: some terminals go to the next line after it.

@@ -1,7 +1,7 @@
-// What to do about an error, for those where that is known: a message alone leaves people to look it up.
+// Remedies for known errors, so that people need not look them up.
 import { hasUnseen, inOneLine } from "./output.ts";
 
-/** What was being done when an error came. */
+/** The work during which an error occurred. */
 export interface Circumstance {
   /** What is read, where that has a path. */
   source?: string | undefined;
@@ -15,9 +15,9 @@ export interface Circumstance {
   sourceOpen: boolean;
 }
 
-/** An error in parts, for programs. */
+/** An error as an object, for programs. */
 export interface ErrorFacts {
-  /** What people are told. */
+  /** The message. */
   message: string;
   /** Its class. */
   name: string;
@@ -33,7 +33,7 @@ export interface ErrorFacts {
   remedy: string | null;
 }
 
-/** Takes an error apart. Deno's own say operation and path only in their message. */
+/** Takes an error apart. Deno's own errors have operation and path only in their message. */
 export function errorFacts(error: unknown, message: string, remedy?: string): ErrorFacts {
   const given = (error instanceof Error ? error : {}) as Partial<Omit<ErrorFacts, "remedy">>;
   const [, number, op, path] = /\(os error (\d+)\)(?:: (\w+) '(.*?)'(?:$| ->))?/s.exec(message) ??
@@ -49,7 +49,7 @@ export function errorFacts(error: unknown, message: string, remedy?: string): Er
   };
 }
 
-/** What to do next, or undefined where only the message helps. */
+/** The remedy, or undefined if none is known. */
 export function remedyFor(error: unknown, at: Circumstance): string | undefined {
   const code = codeOf(error);
   if (error instanceof Deno.errors.NotCapable) return permissionFlags(at);
@@ -137,7 +137,7 @@ const ANYWHERE: Record<string, string> = {
   ENOMEM: "a smaller --buffer-size or --write-behind takes less memory",
 };
 
-/** Errors that are made here, or come through a stream of Deno's own, have no code. */
+/** Errors made here, or by a stream of Deno's own, have no code. */
 const CODES: Record<string, string> = {
   2: "ENOENT",
   5: "EIO",
@@ -168,7 +168,7 @@ function parentOf(path: string): string {
   return parent === "" ? "." : parent.replace(/(?<=.)\/+$/, "");
 }
 
-/** A path as a shell takes it, in one line. */
+/** A path quoted for a shell, in one line. */
 export function quoted(path: string): string {
   if (hasUnseen(path)) return `$'${inOneLine(path.replace(/[\\']/g, "\\$&"))}'`;
   return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;

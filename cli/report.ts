@@ -1,23 +1,23 @@
-// What the doctor found out.
+// The result of a diagnosis.
 import type { EngineInfo } from "../mod.ts";
 import type { DirectProbe } from "./direct_probe.ts";
 import type { IoUringLimits } from "./system_facts.ts";
 
-/** Something that is not as it could be. */
+/** One problem. */
 export interface Finding {
   /** "error": does not work. "warning": works, slower. "info": hardly matters, or only to some. */
   level: "error" | "warning" | "info";
   /** What it is. */
   what: string;
-  /** What would mend it; null where nothing would, or nothing needs to. */
+  /** Its remedy; null if there is none, or none is needed. */
   remedy: string | null;
 }
 
-/** Everything that was found out. Printed as it is by `--json`. */
+/** The whole diagnosis. `--json` prints it as it is. */
 export interface Report {
   /** All of it in one line, which begins with "Works", "Works, slower" or "Does not work". */
   verdict: string;
-  /** What is not as it could be, the worst first. */
+  /** The problems, the worst first. */
   findings: Finding[];
   /** Whether files can be written here, by whatever engine. */
   works: boolean;

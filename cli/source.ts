@@ -1,4 +1,4 @@
-// Where the bytes of a transfer come from, and what is known of them beforehand.
+// The source of a transfer, and what is known of it beforehand.
 import { DmaFile, DmaStreamReader } from "../mod.ts";
 import { dataRanges } from "./data_ranges.ts";
 import { Descriptor, type Times } from "./descriptor.ts";
@@ -26,7 +26,7 @@ export interface Source {
   parts(sparse: SparseMode): AsyncIterable<Part>;
   /** Its length with the hole at its end, after all parts were read. Only regular files have such holes. */
   length?(): Promise<number>;
-  /** Lets go of it. */
+  /** Releases it. */
   close(): Promise<void>;
 }
 
@@ -132,7 +132,7 @@ function hasLength(info: Deno.FileInfo): boolean {
   return info.isFile && info.size > 0;
 }
 
-/** How many bytes will come, where the source is a file that has a length. */
+/** The number of bytes, if the source is a file with a length. */
 export function sizeOf({ info }: Source): number | undefined {
   return info && hasLength(info) ? info.size : undefined;
 }
@@ -142,7 +142,7 @@ export function isSlow({ info }: Source): boolean {
   return info === undefined || !(info.isFile || info.isBlockDevice);
 }
 
-/** Throws where `dest` is the very file that is read: truncating it would lose it, appending to it would never end. */
+/** Throws if `dest` is the source itself: truncating would destroy it, and appending would never end. */
 export async function refuseSameFile(source: Source, dest: string): Promise<void> {
   const from = source.info;
   if (!from?.isFile) return;

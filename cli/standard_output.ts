@@ -63,7 +63,7 @@ export async function writeOut(
       }
       return STOPPING_SIGNALS[error.by];
     }
-    // The reader has gone, as head does: that needs no words.
+    // The reader has gone, as with head: that needs no message.
     if (error instanceof Deno.errors.BrokenPipe) return EXIT_IO_ERROR;
     const remedy = remedyFor(error, { source: from, sourceOpen: source !== undefined });
     note(remedy === undefined ? describe(error) : `${describe(error)}; ${remedy}`);

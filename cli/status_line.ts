@@ -1,4 +1,4 @@
-// One line on a terminal that says what is going on, and is gone afterwards. Nothing where there is no terminal.
+// A status line on a terminal, which is cleared afterwards. Without a terminal nothing is shown.
 import { warn } from "./output.ts";
 import { columns } from "./styling.ts";
 

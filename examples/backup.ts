@@ -1,6 +1,6 @@
 /**
- * A backup: what any command prints, compressed into a file that appears only when the command has succeeded and
- * every byte is durable. A command that fails, and Ctrl-C, leave no file, and an older one as it was.
+ * A backup: compresses the output of any command into a file that appears only when the command has succeeded and every
+ * byte is durable. A command that fails, or Ctrl-C, leaves no file, and an older one as it was.
  *
  * ```sh
  * deno run --allow-ffi --allow-run=tar --allow-write=. examples/backup.ts backup.tar.gz -- tar --create examples
@@ -14,7 +14,7 @@ import { DmaFile, DmaStreamWriter } from "@denodma/dma";
 
 const PROGRESS_MS = Deno.stderr.isTerminal() ? 200 : 5_000;
 
-/** Counts the bytes that pass, and says from time to time how many they are. */
+/** Counts the bytes that pass, and prints their number from time to time. */
 class Progress extends TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>> {
   #read = 0;
   readonly #began = performance.now();
@@ -50,7 +50,7 @@ function print(text: string): void {
   Deno.stderr.writeSync(new TextEncoder().encode(text));
 }
 
-/** Resolves when the backup is whole and durable; rejects when there is none. */
+/** Resolves when the backup is whole and durable. Rejects if there is none. */
 async function backup(path: string, command: string, args: string[]): Promise<string> {
   const interruption = new AbortController();
   for (const name of ["SIGINT", "SIGTERM"] as const) {
@@ -61,10 +61,10 @@ async function backup(path: string, command: string, args: string[]): Promise<st
   const writer = new DmaStreamWriter(file);
   const progress = new Progress(writer);
   try {
-    // The command is killed where the signal fires.
+    // The command is killed when the signal fires.
     const child = new Deno.Command(command, { args, stdin: "null", stdout: "piped", signal })
       .spawn();
-    // The end of its output says nothing yet of success, so it must not be the end of the file.
+    // The end of the output does not mean success, so it must not close the file.
     await child.stdout
       .pipeThrough(progress)
       .pipeThrough(new CompressionStream("gzip"))
@@ -75,7 +75,7 @@ async function backup(path: string, command: string, args: string[]): Promise<st
     await writer.close();
     return String(progress);
   } catch (error) {
-    // The command may still run, where it was the disk that failed.
+    // If the disk failed, the command may still be running.
     interruption.abort(error);
     await writer.abort(error);
     throw error;

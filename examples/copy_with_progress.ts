@@ -44,7 +44,7 @@ async function copy(from: string, to: string, signal: AbortSignal): Promise<stri
   const { size, mode } = await source.stat();
   const reader = new DmaStreamReader(source);
   const target = await DmaFile.create(to, { atomic: true, read: false, mode: mode! & 0o777 });
-  // What is known beforehand is reserved in one piece.
+  // The size is known, so its space is reserved at once.
   const writer = new DmaStreamWriter(target, { sizeHint: size });
 
   const began = performance.now();

@@ -1,5 +1,5 @@
 /**
- * Uploads with Hono: `PUT /files/name` pipes the body of a request into an atomic file, `GET /files/name` gives it back.
+ * Uploads with Hono: `PUT /files/name` pipes the body of a request into an atomic file, `GET /files/name` returns it.
  *
  * ```sh
  * deno run --allow-ffi --allow-net=127.0.0.1 --allow-read=files --allow-write=files examples/hono_upload.ts
@@ -28,7 +28,7 @@ const app = new Hono();
 
 const tooLong = () => new HTTPException(413, { message: `At most ${limit} bytes` });
 
-/** Passes bytes on until there are too many. Hono's own body-limit takes a body that it must count into memory. */
+/** Passes bytes on until there are too many. Hono's own body-limit buffers a body in memory to count it. */
 function limited(): TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>> {
   let bytes = 0;
   return new TransformStream({
@@ -40,22 +40,22 @@ function limited(): TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuf
   });
 }
 
-// The pattern keeps names inside the folder, and away from hidden files.
+// The pattern allows no name outside the folder, and no hidden file.
 const FILE = "/files/:name{[\\w-][\\w.-]*}";
 
 app.put(FILE, async (c) => {
-  // Deno.serve 2.9 holds no HTTP/1 body back that comes without a Content-Length: all of it would end up in memory.
+  // Deno.serve 2.9 has no back pressure for an HTTP/1 body without a Content-Length: it would be buffered in memory.
   if (c.req.header("transfer-encoding")) {
     throw new HTTPException(411, { message: "Send a Content-Length, or use HTTP/2" });
   }
-  // Zero where the length is not known, as it need not be in HTTP/2.
+  // Zero if the length is not known, which HTTP/2 allows.
   const announced = Number(c.req.header("content-length") ?? 0);
   if (announced > limit) throw tooLong();
-  // That much is reserved on the disk at once, and may never come.
+  // This much is reserved on the disk at once, and may never come.
   const sizeHint = Math.min(announced, 64 * 1024 ** 2);
   const file = await DmaFile.create(`${folder}/${c.req.param("name")}`, { atomic: true });
   const writer = new DmaStreamWriter(file, { sizeHint });
-  // A client that goes away errors the body, that aborts the writer, and nothing of the file is left.
+  // If the client goes away, the body errors and the pipe aborts the writer: no file appears.
   await (c.req.raw.body ?? new Blob().stream()).pipeThrough(limited()).pipeTo(writer);
   return c.json({ name: c.req.param("name"), bytes: writer.currentPos }, 201);
 });
@@ -78,7 +78,7 @@ app.onError((error, c) => {
 await Deno.mkdir(folder, { recursive: true });
 const stop = new AbortController();
 for (const name of ["SIGINT", "SIGTERM"] as const) {
-  // Breaks off what is under way: those files vanish.
+  // Aborts uploads under way: their files vanish.
   Deno.addSignalListener(name, () => stop.abort());
 }
 await Deno.serve(

@@ -8,10 +8,10 @@
  *
  * @module
  */
-import { DmaFile, DmaStreamReader, DmaStreamWriter } from "@denodma/dma";
+import { DmaFile } from "@denodma/dma";
+import { toNodeReadable, toNodeWritable } from "@denodma/dma/node";
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { Readable, Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGunzip, createGzip } from "node:zlib";
 
@@ -19,7 +19,6 @@ import { createGunzip, createGzip } from "node:zlib";
 async function compress(from: string, to: string): Promise<string> {
   const digest = createHash("sha256");
   const file = await DmaFile.create(to, { atomic: true });
-  const writer = new DmaStreamWriter(file);
   await pipeline(
     createReadStream(from),
     async function* (chunks: AsyncIterable<Uint8Array>) {
@@ -29,8 +28,8 @@ async function compress(from: string, to: string): Promise<string> {
       }
     },
     createGzip(),
-    // When any of these fails, pipeline destroys the last one, which aborts the writer: the file is gone.
-    Writable.fromWeb(writer),
+    // If any of these fails, pipeline destroys the last one, which aborts the writer: no file appears.
+    toNodeWritable(file.writable),
   );
   return digest.digest("hex");
 }
@@ -38,8 +37,8 @@ async function compress(from: string, to: string): Promise<string> {
 /** Unpacks a file, and resolves to the digest of what was in it. */
 async function digestOfCompressed(path: string): Promise<string> {
   const digest = createHash("sha256");
-  const reader = new DmaStreamReader(await DmaFile.open(path));
-  await pipeline(Readable.fromWeb(reader), createGunzip(), digest);
+  const file = await DmaFile.open(path);
+  await pipeline(toNodeReadable(file.readable), createGunzip(), digest);
   return digest.digest("hex");
 }
 

@@ -1,8 +1,8 @@
 /**
  * Random reads over a table of fixed-size records: a lookup of many keys at once, as a database does for a join or a
- * scan of an index. Reads of records that are near each other become one, and many are in flight at once.
+ * scan of an index. Reads of near records are merged, and many are in flight at once.
  *
- * The table is made by the first run. Every record that is read is checked.
+ * The first run creates the table. Every record that is read is checked.
  *
  * ```sh
  * deno run --allow-ffi --allow-read=. --allow-write=. examples/random_reads.ts
@@ -28,7 +28,7 @@ const { values } = parseArgs({
 const records = Number(values.records);
 const lookups = Number(values.lookups);
 
-/** The contents of a record follow from its key: 32-bit words that no other record has. */
+/** The contents of a record are derived from its key: 32-bit words that no other record has. */
 function fillRecord(view: DataView, at: number, key: number): void {
   for (let word = 0; word < RECORD / 4; word++) {
     view.setUint32(at + word * 4, Math.imul(key, 2_654_435_761) + word, true);
@@ -45,11 +45,11 @@ function isRecord(bytes: Uint8Array, key: number): boolean {
   return true;
 }
 
-/** Opens the table; makes it where there is none, or one of another size. */
+/** Opens the table. Creates it if there is none, or if its size differs. */
 async function openTable(path: string): Promise<DmaFile> {
   const size = await Deno.stat(path).then(({ size }) => size, () => undefined);
   if (size !== records * RECORD) {
-    // An interrupted run leaves no part of a table that the next one would take for a whole.
+    // Atomic: an interrupted run leaves no partial table for the next one to use.
     const file = await DmaFile.create(path, { atomic: true });
     const writer = new DmaStreamWriter(file, { sizeHint: records * RECORD });
     const chunk = new Uint8Array(4096 * RECORD);
@@ -67,14 +67,14 @@ async function openTable(path: string): Promise<DmaFile> {
 await using table = await openTable(values.table);
 
 const keys = Array.from({ length: lookups }, () => Math.floor(Math.random() * records));
-// Only neighbours in this order can become one read. A database knows all its keys, so it can afford to sort them.
+// Only neighbours in this order can be merged. A database knows all its keys and can sort them.
 if (!values.unsorted) keys.sort((a, b) => a - b);
 
 const readsBefore = ioStats();
 const began = performance.now();
 const ranges = keys.map((key) => ({ position: key * RECORD, length: RECORD }));
 let index = 0;
-// A gap of some blocks costs a disk less than one more read.
+// Reading a gap of some blocks costs less than another read.
 for await (const { bytes } of table.readMany(ranges, { maxGap: 16 * 1024, concurrency: 64 })) {
   const key = keys[index++]!;
   if (!isRecord(bytes, key)) throw new Error(`Record ${key} of '${values.table}' is damaged`);

@@ -220,7 +220,7 @@ async function upload(path: string, url: string): Promise<string> {
 
 // ---- the server -------------------------------------------------------------------------------------------------------
 
-/** No such name leads out of the folder, or to a hidden file. */
+/** Allows no name outside the folder, and no hidden file. */
 const SAFE_PATH = /^\/([\w-][\w.-]{0,199})$/;
 
 function refusal(status: number, message: string, headers: HeadersInit = {}): Response {

@@ -1,10 +1,10 @@
 /**
- * An upload server: `PUT /name` stores a body, `GET /name` gives it back, in constant memory.
+ * An upload server: `PUT /name` stores a body, `GET /name` returns it, in constant memory.
  *
  * - An upload appears under its name whole and durable, or not at all: a client that goes away leaves nothing behind,
  *   and an older file of that name stays as it was.
- * - A client is held back to the speed of the disk, and to a limit of bytes.
- * - SIGINT and SIGTERM let the uploads that run come to their end; a second one breaks them off.
+ * - A client is slowed to the speed of the disk, and limited in bytes.
+ * - SIGINT and SIGTERM let running uploads finish. A second signal aborts them.
  *
  * ```sh
  * deno run --allow-ffi --allow-net=127.0.0.1 --allow-read=uploads --allow-write=uploads examples/upload_server.ts
@@ -27,13 +27,13 @@ const { values } = parseArgs({
 const { folder } = values;
 const limit = Number(values.limit);
 
-/** What a client announces is reserved on the disk up to so many bytes: it may never send them. */
+/** The most bytes that are reserved for what a client announces: it may never send them. */
 const MOST_RESERVED = 64 * 1024 ** 2;
 
-/** No such name leads out of the folder, or to a hidden file. */
+/** Allows no name outside the folder, and no hidden file. */
 const SAFE_PATH = /^\/([\w-][\w.-]{0,199})$/;
 
-/** An answer that is no success, for wherever it turns out. */
+/** An error with the status of its response. */
 class Refusal extends Error {
   constructor(readonly status: number, message: string) {
     super(message);
@@ -46,18 +46,18 @@ let stopping = false;
 
 async function put(path: string, request: Request): Promise<Response> {
   if (stopping) throw new Refusal(503, "The server is stopping");
-  // Deno.serve 2.9 holds no HTTP/1 body back that comes without a Content-Length: all of it would end up in memory.
+  // Deno.serve 2.9 has no back pressure for an HTTP/1 body without a Content-Length: it would be buffered in memory.
   if (request.headers.has("transfer-encoding")) {
     throw new Refusal(411, "Send a Content-Length, or use HTTP/2");
   }
-  // HTTP/2 holds any body back, and need not announce its length.
+  // HTTP/2 has back pressure for any body, and need not announce its length.
   const announced = Number(request.headers.get("content-length") ?? 0);
   if (announced > limit) throw new Refusal(413, `At most ${limit} bytes`);
 
   const file = await DmaFile.create(path, { atomic: true, read: false });
   const writer = new DmaStreamWriter(file, { sizeHint: Math.min(announced, MOST_RESERVED) });
   const body = request.body ?? new Blob().stream();
-  // Whatever ends the pipe, other than the end of the body, aborts the writer: nothing of the file is left then.
+  // Whatever ends the pipe before the end of the body aborts the writer: no file appears.
   await body.pipeThrough(atMost(limit)).pipeTo(writer, { signal: stop.signal });
   return new Response(`Stored ${writer.currentPos} bytes\n`, { status: 201 });
 }
@@ -116,7 +116,7 @@ for (const name of ["SIGINT", "SIGTERM"] as const) {
   Deno.addSignalListener(name, async () => {
     if (stopping) stop.abort(new Refusal(503, "The server is stopping"));
     stopping = true;
-    // Deno 2.9's shutdown takes the bodies away from requests that are under way, so they come first.
+    // shutdown() of Deno 2.9 makes bodies of requests under way unreadable, so uploads finish first.
     await Promise.allSettled(uploads);
     await server.shutdown();
   });

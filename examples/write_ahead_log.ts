@@ -14,11 +14,11 @@
 import { DmaFile, DmaStreamReader, DmaStreamWriter, ioStats } from "@denodma/dma";
 import { crc32 } from "node:zlib";
 
-/** In front of each record: its length and its checksum, as 32-bit numbers. */
+/** Before each record: its length and its checksum, as 32-bit numbers. */
 const HEADER = 8;
 const LONGEST = 1024 ** 2;
 
-/** The checksum covers the length too. Zeros are no record: none is empty. */
+/** The checksum covers the length too. No record is empty, so zeros are never one. */
 function checksum(record: Uint8Array): number {
   return crc32(record, record.length);
 }
@@ -35,7 +35,7 @@ function framed(record: Uint8Array): Uint8Array<ArrayBuffer> {
   return frame;
 }
 
-/** Every record up to the first that is not whole. What follows that was never acknowledged. */
+/** Every record up to the first incomplete one. What follows was never acknowledged. */
 async function* records(file: DmaFile): AsyncGenerator<Uint8Array> {
   let rest = new Uint8Array(0);
   for await (const chunk of new DmaStreamReader(file, { closeFile: false })) {
@@ -58,8 +58,8 @@ async function* records(file: DmaFile): AsyncGenerator<Uint8Array> {
 }
 
 /**
- * The name of a new log must be durable before its records are: closing a writer sees to that, unless the process
- * is killed in this moment.
+ * Makes the name of a new log durable before its records, by closing a writer. If the process is killed before that, no
+ * record was acknowledged.
  */
 async function createMissing(path: string): Promise<void> {
   try {
@@ -70,7 +70,7 @@ async function createMissing(path: string): Promise<void> {
   }
 }
 
-/** Writes of a process that was killed may still be on their way: the kernel keeps its lock until they are over. */
+/** Takes the lock. Writes of a process that was killed may still be on their way: the kernel keeps its lock until then. */
 async function lock(file: DmaFile): Promise<void> {
   for (let tries = 0; !await file.tryLock(true); tries++) {
     if (tries === 100) throw new Deno.errors.Busy(`Another process has '${file.path}'`);
@@ -78,11 +78,11 @@ async function lock(file: DmaFile): Promise<void> {
   }
 }
 
-/** A log that one process at a time has open. */
+/** A log that one process at a time can open. */
 export class WriteAheadLog {
   private constructor(private readonly writer: DmaStreamWriter) {}
 
-  /** Opens a log, hands each of its records to `replay`, and goes on behind the last one. */
+  /** Opens a log, passes each of its records to `replay`, and continues after the last one. */
   static async open(path: string, replay: (record: Uint8Array) => void): Promise<WriteAheadLog> {
     await createMissing(path);
     const file = await DmaFile.open(path, { write: true });
@@ -93,9 +93,9 @@ export class WriteAheadLog {
         replay(record);
         end += HEADER + record.length;
       }
-      // A record that was cut short, and the zeros that a killed writer leaves, must not stay behind new records.
+      // An incomplete record, and the zeros of a killed writer, must not remain behind new records.
       await file.truncate(end);
-      // The last records may be read and not be durable yet: nobody may act on them before that.
+      // Records that were read may not be durable yet. Nobody may act on them before they are.
       await file.sync();
       return new WriteAheadLog(new DmaStreamWriter(file, { position: end }));
     } catch (error) {
@@ -104,11 +104,17 @@ export class WriteAheadLog {
     }
   }
 
-  /** Resolves when the record is durable. The first failure is final: all that follow reject with it. */
-  async append(record: Uint8Array): Promise<void> {
+  /**
+   * Resolves when the record is durable, to the position of its header. The first failure is final: all later calls
+   * reject with it.
+   */
+  async append(record: Uint8Array): Promise<number> {
+    // Read before the write: other records may wait for room, and currentPos does not count those.
+    const position = this.writer.nextPos;
     await this.writer.write(framed(record));
-    // While one sync runs, all that come meanwhile wait for the next one, and share it.
+    // Calls that come while a sync runs share the next one.
     await this.writer.sync({ tail: true });
+    return position;
   }
 
   async close(): Promise<void> {
@@ -131,7 +137,7 @@ if (import.meta.main) {
   });
   if (command === "append") {
     const last = next + Number(count);
-    // As many at once as a busy server has: each takes the next number when its last one is durable.
+    // As many clients as a busy server has. Each takes the next number when its last record is durable.
     const clients = Array.from({ length: 64 }, async () => {
       while (next < last) {
         const id = next++;

@@ -1,4 +1,4 @@
-// Opens the system's liburing and types the functions of it that are used.
+// Opens the system's liburing, and declares the functions that are used.
 
 import { openLibc } from "./libc.ts";
 import { environment, reasonOf } from "./shim.ts";
@@ -36,7 +36,7 @@ const symbols = {
     result: "i32",
     optional: true,
   },
-  // Since liburing 2.4. Older ones cannot say which they are.
+  // Since liburing 2.4. Older versions cannot be told apart.
   io_uring_major_version: { parameters: [], result: "i32", optional: true },
   io_uring_minor_version: { parameters: [], result: "i32", optional: true },
 } as const satisfies Deno.ForeignLibraryInterface;
@@ -58,7 +58,9 @@ const NAME = "liburing.so.2";
 const PACKAGES =
   "apt install liburing2, dnf install liburing, pacman -S liburing, apk add liburing";
 
-/** Where distributions keep it. Tried by absolute path because --allow-ffi with a path list takes no bare name. */
+/**
+ * The paths of distributions. An absolute path also works with --allow-ffi limited to paths, which takes no bare name.
+ */
 function candidates(): string[] {
   const triplet = `${Deno.build.arch}-linux-gnu`;
   return [
@@ -78,7 +80,7 @@ export function openLiburing(): Liburing {
     try {
       const library = Deno.dlopen(name, symbols);
       keep(name);
-      // Deno's handle would count as leaked by the test in which liburing is first needed.
+      // Otherwise Deno would report a leak in the test that first needs liburing.
       library.close();
       return library.symbols;
     } catch (error) {
@@ -94,7 +96,7 @@ export function openLiburing(): Liburing {
   );
 }
 
-/** Has the dynamic linker keep a library that is open, whoever closes it. */
+/** Makes the dynamic linker keep an open library after it is closed. */
 function keep(name: string): void {
   const libc = openLibc({ dlopen: { parameters: ["buffer", "i32"], result: "pointer" } });
   const flags = RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE;
@@ -103,7 +105,7 @@ function keep(name: string): void {
   if (kept === null) throw new Error(`Cannot keep ${name} loaded`);
 }
 
-/** "2.9", or null before 2.4, which cannot say. */
+/** The version, such as "2.9"; null before 2.4. */
 export function liburingVersion(liburing: Liburing): string | null {
   const { io_uring_major_version: major, io_uring_minor_version: minor } = liburing;
   return major && minor ? `${major()}.${minor()}` : null;

@@ -1,10 +1,10 @@
-// Which platforms this module runs on, and the one error for all others: given at the first use, so that a program may
-// import it anywhere.
+// The supported platforms, and the error for all others. It is thrown at the first use, so that a program can import
+// the module anywhere.
 
 const architectures: readonly string[] = ["x86_64", "aarch64"];
 
 /**
- * Does nothing where the module can run.
+ * Throws if the module cannot run on this platform.
  *
  * @throws {Deno.errors.NotSupported} it cannot run on this platform
  */

@@ -1,4 +1,4 @@
-// Loads the C shim: from memory where the kernel allows that, else from a file in the cache folder. No compiler, no
+// Loads the C shim: from memory if the kernel allows that, else from a file in the cache folder. No compiler, no
 // download and no permission but --allow-ffi is needed.
 
 import { ResourceTable, threadExitSymbols } from "./thread_exit.ts";
@@ -88,13 +88,13 @@ type Libc = Deno.DynamicLibrary<typeof libcSymbols>["symbols"];
 let loaded: Shim | undefined;
 
 /**
- * The shim, loaded at the first call. It stays loaded: calls of it may be under way at any time.
+ * The shim, loaded at the first call. It stays loaded, because calls of it may be under way at any time.
  *
  * @throws {Deno.errors.NotSupported} it cannot run on this platform
  */
 export function loadShim(): Shim {
   if (loaded) return loaded;
-  // Before anything else is looked at: a shim of the user's own would not do on another platform either.
+  // Checked first: a user's own shim would not work on another platform either.
   assertPlatform();
   const override = environment("DMA_SHIM");
   const libc = openLibc(libcSymbols);
@@ -108,8 +108,8 @@ export function loadShim(): Shim {
 }
 
 /**
- * Opens the shim for good. It is linked to stay mapped, so Deno's handle of it can be closed at once: a library that is
- * open when a test ends counts as leaked by it, and this one is first needed in the middle of somebody's test.
+ * Opens the shim, which is linked to stay mapped. Deno's handle is closed at once: otherwise Deno would report a leak
+ * in the test that first needs the shim.
  */
 function open(libc: Libc, path: string): Shim {
   const library = Deno.dlopen(path, symbols);
@@ -157,7 +157,7 @@ function at(address: number): Deno.PointerObject {
   return Deno.UnsafePointer.create(BigInt(address))!;
 }
 
-/** A variable of the environment, where reading it is allowed without asking. */
+/** A variable of the environment, if it may be read without a prompt. */
 export function environment(name: string): string | undefined {
   const { state } = Deno.permissions.querySync({ name: "env", variable: name });
   return state === "granted" ? Deno.env.get(name) || undefined : undefined;
@@ -195,8 +195,7 @@ function loadFromMemory(libc: Libc, bytes: Uint8Array<ArrayBuffer>): Shim {
   const { memfd_create, write, close } = libc;
   if (!memfd_create) throw new Error("libc has no memfd_create");
   const name = new TextEncoder().encode("dma-shim\0");
-  // MFD_EXEC asks for an executable file where the system's default is otherwise; kernels before 6.3
-  // refuse the flag.
+  // MFD_EXEC requests an executable file even if the system's default differs. Kernels before 6.3 refuse the flag.
   let fd = memfd_create(name, MFD_CLOEXEC | MFD_EXEC);
   if (fd < 0) fd = memfd_create(name, MFD_CLOEXEC);
   if (fd < 0) throw new Error("memfd_create failed");
@@ -221,8 +220,8 @@ const O_CLOEXEC = 0o2000000;
 const O_NOFOLLOW = Deno.build.arch === "aarch64" ? 0o100000 : 0o400000;
 
 /**
- * Loads the shim from a file in the user's cache folder that is there for a moment. What is loaded is what was verified:
- * the file is opened once, looked at, and loaded through its descriptor.
+ * Loads the shim from a temporary file in the user's cache folder. The file is opened once, verified, and loaded
+ * through its descriptor, so that what is loaded is what was verified.
  */
 function loadFromFile(libc: Libc, bytes: Uint8Array<ArrayBuffer>): Shim {
   const home = environment("HOME");
@@ -240,7 +239,7 @@ function loadFromFile(libc: Libc, bytes: Uint8Array<ArrayBuffer>): Shim {
     Deno.writeFileSync(path, bytes, { createNew: true, mode: 0o500 });
     fd = openFile(new TextEncoder().encode(`${path}\0`), O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0) throw new Error(`${path} cannot be opened`);
-    // Where /proc is not mounted its path must do, in a folder that is nobody else's.
+    // Without /proc its path is used, in a folder that no other user can write to.
     const opened = exists("/proc/self/fd") ? `/proc/self/fd/${fd}` : path;
     const info = Deno.statSync(opened);
     assertOwn(path, info, user);
@@ -258,7 +257,7 @@ function loadFromFile(libc: Libc, bytes: Uint8Array<ArrayBuffer>): Shim {
   }
 }
 
-/** Throws where something belongs to another user, or others may write to it. */
+/** Throws if a file or folder belongs to another user, or others may write to it. */
 function assertOwn(path: string, { uid, mode, isSymlink }: Deno.FileInfo, user: number): void {
   if (uid === user && (mode! & 0o022) === 0 && !isSymlink) return;
   throw new Error(`${path} is a link, belongs to another user, or others may write to it`);
@@ -277,6 +276,6 @@ function removeIfThere(path: string): void {
   try {
     Deno.removeSync(path);
   } catch {
-    // It could not even be written.
+    // It was never written.
   }
 }

@@ -1,6 +1,6 @@
-// Checks of what users pass: every error names the argument, the value, and what would be right.
+// Checks arguments. Every error names the argument, the value, and what would be right.
 
-/** A value for a message: short, and quoted where it is text. */
+/** A value for a message: short, and quoted if it is text. */
 export function shown(value: unknown): string {
   if (typeof value === "object" && value !== null) {
     return `an object (${value.constructor?.name ?? "null prototype"})`;
@@ -9,8 +9,8 @@ export function shown(value: unknown): string {
 }
 
 /**
- * Has `structuredClone` and `postMessage` refuse an object, which would lose everything by them: what they cannot clone is a
- * property that is a symbol. The error names it.
+ * Makes `structuredClone` and `postMessage` refuse an object, whose clone would be empty. They cannot clone a property
+ * whose value is a symbol, and their error names it.
  */
 export function forbidCloning(object: object, why: string): void {
   Object.defineProperty(object, "cloning", { value: Symbol(why), enumerable: true });
@@ -35,14 +35,14 @@ export function integer(
   return value;
 }
 
-/** Checks `position` and `length` of a range of a file, and that its end can be counted. */
+/** Checks `position` and `length` of a range, and that its end is a safe integer. */
 export function checkRange(position: number, length: number): void {
   integer("position", position);
   integer("length", length);
   integer("position + length", position + length);
 }
 
-/** Throws RangeError where `value` is no multiple of `alignment`. */
+/** Throws RangeError if `value` is not a multiple of `alignment`. */
 export function checkAligned(name: string, value: number, alignment: number): void {
   if (value % alignment === 0) return;
   throw new RangeError(`Invalid ${name} ${value}: it must be a multiple of ${alignment}`);
@@ -56,7 +56,7 @@ export function flag(name: string, value: unknown): boolean {
   return value;
 }
 
-/** What an option must be: gives its checked value, or its default where it is left out. */
+/** Checks an option: returns its value, or its default if it is left out. */
 type Option<T> = (name: string, value: unknown) => T;
 
 /** A boolean, by default `fallback`. */
@@ -88,8 +88,8 @@ export function choiceOption<const Choice extends string>(
 }
 
 /**
- * Options, checked, each with its default. Throws TypeError where `options` is no object, or has an option that is not
- * `known`: a misspelt option would be lost without a word.
+ * Options, checked, each with its default. Throws TypeError if `options` is not an object, or has an option that is not
+ * `known`: a misspelt option would otherwise be ignored silently.
  */
 export function readOptions<Known extends Record<string, Option<unknown>>>(
   options: unknown,
@@ -106,7 +106,7 @@ export function readOptions<Known extends Record<string, Option<unknown>>>(
   }
   const checked: Record<string, unknown> = {};
   for (const [name, option] of Object.entries(known)) {
-    // What a dependency puts into Object.prototype is no option that anybody gave.
+    // A property of Object.prototype is not an option of the caller.
     const isGiven = Object.hasOwn(given, name) || !(name in Object.prototype);
     checked[name] = option(
       name,
@@ -116,7 +116,7 @@ export function readOptions<Known extends Record<string, Option<unknown>>>(
   return checked as { readonly [Name in keyof Known]: ReturnType<Known[Name]> };
 }
 
-/** The candidate that takes the fewest edits, or all of them where none is like the word. */
+/** The candidate with the fewest edits, or all of them if none is similar. */
 function hintFor(word: string, candidates: readonly string[]): string {
   const distance = (candidate: string) => edits(word.toLowerCase(), candidate.toLowerCase());
   const nearest = candidates.reduce((best, each) => distance(each) < distance(best) ? each : best);
@@ -168,7 +168,7 @@ function decodedPath(name: string, url: URL): string {
   }
 }
 
-/** The getter of a class: what an object says of itself, as a `length` of its own, is not what native code would take. */
+/** A getter of the built-in class. An object's own `length` may differ from the length that native code uses. */
 function getterOf<T>(prototype: object, name: string): (of: ArrayBufferView) => T {
   const { get } = Object.getOwnPropertyDescriptor(prototype, name)!;
   return Function.prototype.call.bind(get!);
@@ -184,12 +184,12 @@ const typedArray = gettersOf(Object.getPrototypeOf(Uint8Array.prototype));
 const dataView = gettersOf(DataView.prototype);
 const isDetached = (buffer: ArrayBufferLike) => buffer instanceof ArrayBuffer && buffer.detached;
 
-/** The bytes that a Uint8Array has, whatever it says. */
+/** The true length of a Uint8Array, whatever its own `length` is. */
 export const lengthOfBytes: (bytes: Uint8Array) => number = typedArray.byteLength;
 
 /**
- * The bytes of a chunk, as a plain view: one of a class that derives from Uint8Array may have a `length` and a `subarray`
- * of its own. Throws TypeError where there are none to be had.
+ * The bytes of a chunk, as a plain view: a class derived from Uint8Array may have its own `length` and `subarray`.
+ * Throws TypeError if the value is not bytes, or is detached.
  */
 export function chunkBytes(name: string, chunk: unknown): Uint8Array {
   if (ArrayBuffer.isView(chunk)) {
@@ -205,6 +205,6 @@ export function chunkBytes(name: string, chunk: unknown): Uint8Array {
       }`,
     );
   }
-  // A detached buffer has no bytes left: writing none of them would lose what the caller meant.
+  // A detached buffer has no bytes. Writing nothing would silently lose data.
   throw new TypeError(`Cannot write ${name}: its buffer is detached`);
 }

@@ -1,6 +1,6 @@
-// States what must hold where it is cheap to check.
+// Asserts invariants that are cheap to check.
 
-/** Throws where `condition` is false: that is a mistake in this module. */
+/** Throws if `condition` is false, which is a defect of this module. */
 export function assert(condition: boolean, what: string): asserts condition {
   if (!condition) throw new Error(`Assertion failed in @denodma/dma: ${what}`);
 }

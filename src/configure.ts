@@ -16,8 +16,8 @@ import { discardNamesNow, finishOpenFiles, flushOpenFilesNow } from "./file/prog
 /** How the engine is to be made. For {@linkcode configure}. */
 export interface EngineOptions {
   /**
-   * "auto": io_uring where it is to be had, else Deno's threads. "io_uring" fails where it is not to be had, "threads"
-   * never tries it.
+   * "auto": io_uring if it is available, else Deno's threads. "io_uring": fail if it is not available. "threads": never
+   * try it.
    *
    * @default {"auto"}
    */
@@ -30,30 +30,29 @@ export interface EngineOptions {
    */
   ringEntries?: number;
   /**
-   * Blocking calls under way at once, from 1 to 24: all operations of the `threads` engine, and those that a ring does not
-   * do. Deno has 32 threads for all its own file operations too. One device gets two thirds of them at most.
+   * Blocking calls at once, from 1 to 24: all operations of the `threads` engine, and those that a ring cannot do. Deno
+   * has 32 threads, for its own file operations too. One device gets two thirds of these calls at most.
    *
    * @default {12}
    */
   threads?: number;
   /**
-   * Bytes that the buffers of all streams of this isolate may take together, but for streams that were given
-   * `bufferSize`, `writeBehind` or `readAhead`. While they take that much, each makes do with one buffer of 256 KiB. 0:
-   * always one of 256 KiB.
+   * Bytes that the buffers of all streams of this isolate may take together. Streams with `bufferSize`, `writeBehind` or
+   * `readAhead` set do not count. While the budget is spent, each stream uses one buffer of 256 KiB. 0: always.
    *
    * @default {67108864}
    */
   bufferBudget?: number;
   /**
-   * Milliseconds that a program which ends by `Deno.exit` or an uncaught error may take for what writers accepted and have
-   * not written.
+   * Milliseconds that a program which ends by `Deno.exit` or an uncaught error may spend on writing what its writers
+   * accepted.
    *
    * @default {5000}
    */
   exitTimeout?: number;
 }
 
-/** The engine at work, and why. */
+/** The engine in use, and why. */
 export interface EngineInfo {
   /** Null before the first file is opened. */
   engine: "io_uring" | "threads" | null;
@@ -94,11 +93,20 @@ let chosen: Chosen | undefined;
 let substitute: Engine | undefined;
 
 /**
- * Says how the engine is to be made, before the first file is opened.
+ * Sets how the engine is made, before the first file is opened.
  *
- * @param wanted what is to be other than by default
- * @throws {TypeError | RangeError} an option is not what it can be
+ * @param wanted the options that are not to have their defaults
+ * @throws {TypeError | RangeError} an option is unknown, of a wrong type or out of its range
  * @throws {Deno.errors.Busy} a file was opened already
+ *
+ * @example Do without io_uring
+ * ```ts
+ * import { configure, DmaFile, engineInfo } from "@denodma/dma";
+ *
+ * configure({ engine: "threads" });
+ * await using _file = await DmaFile.create("threads.bin");
+ * console.log(engineInfo().reason); // configure asks for it
+ * ```
  */
 export function configure(wanted: EngineOptions): void {
   const checked = readOptions(wanted, OPTIONS);
@@ -168,7 +176,18 @@ const NOT_CHOSEN: EngineInfo = {
   maxInFlight: 0,
 };
 
-/** The engine at work, why it was chosen and what it found. Before the first open, `engine` is null. */
+/**
+ * The engine in use, why it was chosen and what it found. Before the first open, `engine` is null.
+ *
+ * @example Tell which engine is in use
+ * ```ts
+ * import { DmaFile, engineInfo } from "@denodma/dma";
+ *
+ * await using _file = await DmaFile.create("engine.bin");
+ * const { engine, reason } = engineInfo();
+ * console.log(`${engine}: ${reason}`);
+ * ```
+ */
 export function engineInfo(): EngineInfo {
   const info = structuredClone(chosen?.info ?? NOT_CHOSEN);
   if (chosen?.engine instanceof IoUringEngine) {

@@ -1,11 +1,11 @@
-// The way from file to file: whole buffers go from reads to writes as they are, with the semantics of
+// Pipes from file to file: whole buffers go from reads to writes without a copy, with the semantics of
 // ReadableStream.pipeTo (https://streams.spec.whatwg.org/#readable-stream-pipe-to).
 
 import { yieldIfNeeded } from "./engine/event_loop.ts";
 import type { ReadAhead } from "./reader/read_ahead.ts";
 import type { Writer } from "./writer/writer.ts";
 
-/** Bytes copied at once where a buffer cannot be moved as it is. */
+/** Bytes copied at once if a buffer cannot be handed over. */
 const MAX_COPIED = 1 << 20;
 
 /** The options of a pipe, read once. */
@@ -16,7 +16,7 @@ export interface PipeOptions {
   readonly signal: AbortSignal | undefined;
 }
 
-/** Reads the options as the Standard has them read: once, in this order. Throws what their getters throw. */
+/** Reads the options as the Standard requires: once, in this order. Throws what their getters throw. */
 export function readPipeOptions(options: StreamPipeOptions | undefined): PipeOptions | undefined {
   if (options !== undefined && options !== null && typeof options !== "object") return undefined;
   const preventAbort = Boolean(options?.preventAbort);
@@ -26,7 +26,7 @@ export function readPipeOptions(options: StreamPipeOptions | undefined): PipeOpt
   return { preventAbort, preventCancel, preventClose, signal };
 }
 
-/** A pipe from one end that is read ahead to one that writes behind, and the streams that both are under. */
+/** The two ends of a pipe, and their streams. */
 export interface DirectPipe extends PipeOptions {
   readonly source: ReadableStream<Uint8Array>;
   readonly readAhead: ReadAhead;
@@ -45,7 +45,7 @@ class Failure {
   }
 }
 
-/** What `promise` rejects with is a failure of that side. */
+/** Attributes the rejection of `promise` to one side. */
 function on<T>(side: "read" | "write", promise: Promise<T>): Promise<T> {
   return promise.catch((reason) => {
     throw new Failure(side, reason);
@@ -53,14 +53,14 @@ function on<T>(side: "read" | "write", promise: Promise<T>): Promise<T> {
 }
 
 /**
- * Waits that something from outside may end. One at a time: a race against a promise that lives as long as the pipe would
- * leave something behind at every wait.
+ * A wait that an outside event can end, one at a time. `Promise.race` against a promise that lives as long as the pipe
+ * would leak a reaction at every wait.
  */
 class Waits {
   #ended: { readonly reason: unknown } | undefined;
   #reject: ((reason: unknown) => void) | undefined;
 
-  /** Ends the wait that is under way, and each that comes. */
+  /** Ends the current wait and each later one. */
   end(reason: unknown): void {
     this.#ended ??= { reason };
     this.#reject?.(this.#ended.reason);
@@ -79,7 +79,7 @@ class Waits {
 export async function pipeDirectly(pipe: DirectPipe): Promise<void> {
   const { source, destination, preventAbort, preventCancel, preventClose, signal } = pipe;
   const reader = source.getReader();
-  // The stream's own: to the destination this is a pipe like any other.
+  // The stream's own method: to the destination this is an ordinary pipe.
   const writer = WritableStream.prototype.getWriter.call(destination);
   const waits = new Waits();
   writer.closed.catch((reason) => waits.end(new Failure("write", reason)));
@@ -88,7 +88,7 @@ export async function pipeDirectly(pipe: DirectPipe): Promise<void> {
   try {
     signal?.throwIfAborted();
     await moveAll(pipe, waits);
-    // The stream finds the end for itself, and closes the file. Until then the source has not ended.
+    // The stream finds the end itself and closes the file. Until then the source has not ended.
     await waits.for(on("read", reader.read()));
     // The last writes may have failed meanwhile.
     const { failure } = pipe.writer;
@@ -97,12 +97,12 @@ export async function pipeDirectly(pipe: DirectPipe): Promise<void> {
   } catch (error) {
     const failed = error instanceof Failure ? error.side : undefined;
     const reason = error instanceof Failure ? error.reason : error;
-    // The stream runs into what the reading ran into, and is errored as any other would be.
+    // The stream meets the same read error, and is errored as usual.
     if (failed === "read") await reader.read().catch(() => {});
     const ends: Promise<unknown>[] = [];
     if (!preventAbort && failed !== "write") ends.push(writer.abort(reason));
     if (!preventCancel && failed !== "read") ends.push(reader.cancel(reason));
-    // Both have ended before the pipe does, also where one of them fails.
+    // Both end before the pipe does, even if one of them fails.
     const failures = await Promise.allSettled(ends);
     throw failures.find((end) => end.status === "rejected")?.reason ?? reason;
   } finally {
@@ -120,7 +120,7 @@ async function moveAll({ readAhead, writer, signal }: DirectPipe, waits: Waits):
     const moved = moveBlock(readAhead, writer) ?? moveBytes(readAhead, writer);
     if (moved === null) return;
     if (moved === undefined) await waits.for(on("read", readAhead.ready()));
-    // Without room a whole buffer waits rather than being copied; what is no whole buffer is copied.
+    // Without room a whole buffer waits; a partial one is copied.
     else if (moved === 0) await waits.for(on("write", writer.room()));
     else {
       const turn = yieldIfNeeded(moved);
@@ -129,7 +129,7 @@ async function moveAll({ readAhead, writer, signal }: DirectPipe, waits: Waits):
   }
 }
 
-/** Hands a whole buffer over as it is, where there is one and the target takes it. Returns its length. */
+/** Hands over a whole buffer if there is one and the target accepts it. Returns its length. */
 function moveBlock(readAhead: ReadAhead, writer: Writer): number | undefined {
   const { blockSize, engine } = writer.file;
   const taken = writer.takesMemory ? readAhead.takeBlock(blockSize) : undefined;
@@ -139,7 +139,7 @@ function moveBlock(readAhead: ReadAhead, writer: Writer): number | undefined {
   return length;
 }
 
-/** Copies, and returns how much; null at the end, undefined where bytes are yet to come. */
+/** Copies, and returns how much: null at the end, undefined if no bytes have come yet. */
 function moveBytes(readAhead: ReadAhead, writer: Writer): number | null | undefined {
   let bytes;
   try {

@@ -1,4 +1,4 @@
-// DmaBuffer: memory of JavaScript's own that suits Direct I/O.
+// DmaBuffer: JavaScript memory that is aligned for Direct I/O.
 
 import { forbidCloning } from "./arguments.ts";
 import { AlignedMemory } from "./file/aligned_memory.ts";
@@ -6,15 +6,15 @@ import { AlignedMemory } from "./file/aligned_memory.ts";
 /** Guards the constructor: buffers come from `DmaFile.allocBuffer`. */
 const allocated = Symbol("allocated");
 
-/** The memory of each buffer, and its length for good. Without memory the buffer is in use, or was given away. */
+/** The memory and the constant length of each buffer. Without memory the buffer is in use, or was given away. */
 const states = new WeakMap<DmaBuffer, { memory: AlignedMemory | undefined; length: number }>();
 
 /**
- * Memory that Direct I/O can use without a copy. It is JavaScript's own: nothing that is done with its `bytes` can reach
- * freed memory. `DmaFile.allocBuffer` gives it out.
+ * Memory that Direct I/O can use without a copy, from `DmaFile.allocBuffer`. It is JavaScript memory: no use of its
+ * `bytes` can reach freed memory.
  *
- * While the kernel has it, `bytes` is empty, as are all views that were taken of it; afterwards `bytes` is a new view of
- * the same memory.
+ * While the kernel has it, `bytes` and all views taken of it are empty. Afterwards `bytes` is a new view of the same
+ * memory.
  *
  * @example Fill a buffer and write it
  * ```ts
@@ -36,14 +36,38 @@ export class DmaBuffer {
     states.set(this, { memory: AlignedMemory.allocate(length), length });
   }
 
-  /** Its length in bytes, also while the kernel has it. */
+  /**
+   * Its length in bytes, also while the kernel has it.
+   *
+   * @example Ask for a length, and get whole blocks
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await using file = await DmaFile.create("buffer.bin");
+   * console.log(file.allocBuffer(1).length); // 512 where blocks have 512 bytes
+   * ```
+   */
   get length(): number {
     return states.get(this)!.length;
   }
 
-  /** A view of the memory; empty while the kernel has it, and after it was given away. */
+  /**
+   * A view of the memory; empty while the kernel has it, and after it was given away.
+   *
+   * @example Take a new view after each operation
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await using file = await DmaFile.create("buffer.bin");
+   * const buffer = file.allocBuffer(4096);
+   * const written = file.writeAt(buffer, 0);
+   * console.log(buffer.bytes.length); // 0: the kernel has it
+   * await written;
+   * console.log(buffer.bytes.length); // 4096
+   * ```
+   */
   get bytes(): Uint8Array<ArrayBuffer> {
-    // A fresh view each time: users may transfer it away.
+    // A new view each time, because a caller may transfer it.
     return states.get(this)!.memory?.bytes ?? new Uint8Array(0);
   }
 
@@ -69,7 +93,7 @@ export function lengthOfBuffer(value: unknown): number | undefined {
   return states.get(value as DmaBuffer)?.length;
 }
 
-/** Takes the memory away from whoever holds views of it. */
+/** Takes the memory, and detaches all views of it. */
 export function takeMemory(buffer: DmaBuffer): AlignedMemory {
   const state = states.get(buffer)!;
   if (!state.memory) {
@@ -82,7 +106,7 @@ export function takeMemory(buffer: DmaBuffer): AlignedMemory {
   return memory;
 }
 
-/** Gives memory back that was taken. */
+/** Returns memory that was taken. */
 export function giveMemoryBack(buffer: DmaBuffer, memory: AlignedMemory): void {
   states.get(buffer)!.memory = memory;
 }

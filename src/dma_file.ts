@@ -1,6 +1,6 @@
-// The public classes: DmaFile, DmaStreamWriter and DmaStreamReader. They stand in one file because each names another in its
-// type: DmaFile.writable is a DmaStreamWriter, whose file is a DmaFile. More than half of it is documentation: arguments
-// are checked here, and src/file, src/writer and src/reader do the work.
+// The public classes: DmaFile, DmaStreamWriter and DmaStreamReader. They share a file because their types refer to each
+// other: DmaFile.writable is a DmaStreamWriter, whose file is a DmaFile. Most of it is documentation. Arguments are
+// checked here; src/file, src/writer and src/reader do the work.
 
 import {
   checkAligned,
@@ -78,12 +78,15 @@ import { ReaderSource } from "./reader/source.ts";
 import { type Upstream, WriterSink } from "./writer/sink.ts";
 import { Writer } from "./writer/writer.ts";
 
-/** Guards the constructor: files come from {@linkcode DmaFile.open}, {@linkcode DmaFile.create} and their like. */
+/**
+ * Guards the constructor: files come from {@linkcode DmaFile.open}, {@linkcode DmaFile.create} and {@linkcode
+ * DmaFile.temp}.
+ */
 const opened = Symbol("opened");
 
 const droppedFiles = new FinalizationRegistry<OpenFile>((file) => {
   file.dropped = true;
-  // A writer that was dropped along with it closes the file when it is off it.
+  // A writer that was dropped with the file closes it when its own work is done.
   if (!file.writer) closeFile(file).catch(() => {});
 });
 
@@ -97,8 +100,8 @@ const droppedReaders = new FinalizationRegistry<ReaderSource>((source) => {
 });
 
 /**
- * Has `registry` look after `object` until `ended`. What has ended is unregistered at once: otherwise the object graph
- * survives minor collections.
+ * Registers `object` with `registry` until `ended`. Unregisters at once then: otherwise the object graph survives minor
+ * collections.
  */
 function lookAfter<T extends WeakKey>(
   registry: FinalizationRegistry<T>,
@@ -112,11 +115,11 @@ function lookAfter<T extends WeakKey>(
 }
 
 /**
- * An open file that is read and written at any position, past the page cache where the file system lets it.
+ * An open file that is read and written at any position. It bypasses the page cache if the file system has Direct I/O.
  * {@linkcode DmaFile.open}, {@linkcode DmaFile.create} and {@linkcode DmaFile.temp} give one.
  *
- * Positions and lengths are bytes. What the system refuses rejects with a {@linkcode DmaError}: `Deno.errors.BadResource`
- * where the file is closed or was not opened for it. A wrong argument rejects with a `TypeError` or `RangeError`.
+ * Positions and lengths are in bytes. Errors of the system are {@linkcode DmaError}s: `Deno.errors.BadResource` if the
+ * file is closed or was not opened for the operation. A wrong argument is a `TypeError` or `RangeError`.
  *
  * @example Write a block and read a part of it
  * ```ts
@@ -149,13 +152,21 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * Opens a regular file, for reading only unless told otherwise. A relative path is relative to the working directory of
-   * this moment.
+   * Opens a regular file, by default for reading only. A relative path is resolved against the working directory at the
+   * call.
    *
    * @param path its path, or a `file:` URL
    * @param options what it is opened for
    * @throws {Deno.errors.NotCapable} Deno's permissions do not allow the path, or where it leads
    * @throws {Deno.errors.NotSupported} it is no regular file, or Direct I/O is required and not to be had
+   * @example Read the first bytes of a file
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await Deno.writeTextFile("notes.txt", "Hello, disk");
+   * await using file = await DmaFile.open("notes.txt");
+   * console.log(new TextDecoder().decode(await file.readAt(0, 5))); // Hello
+   * ```
    */
   static async open(path: string | URL, options?: DmaOpenOptions): Promise<DmaFile> {
     const text = pathText("path", path);
@@ -164,12 +175,19 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * Makes a file, or empties the one that is there, for reading and writing.
+   * Creates a file, or empties an existing one, and opens it for reading and writing.
    *
    * @param path its path, or a `file:` URL
    * @param options how it is made; `atomic` leaves a file that is there as it is until the new one is whole
    * @throws {Deno.errors.NotCapable} Deno's permissions do not allow the path, or where it leads
    * @throws {Deno.errors.NotSupported} it is no regular file, or Direct I/O is required and not to be had
+   * @example Make a file that appears only when it is whole
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * const file = await DmaFile.create("report.csv", { atomic: true });
+   * await new Blob(["name,bytes\n"]).stream().pipeTo(file.writable);
+   * ```
    */
   static async create(path: string | URL, options?: DmaCreateOptions): Promise<DmaFile> {
     const text = pathText("path", path);
@@ -179,10 +197,20 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * Makes a file that never has a name, for reading and writing: it is gone when it is closed.
+   * Creates a file that never has a name, for reading and writing. It is gone when it is closed.
    *
    * @param options where it takes its space
    * @throws {Deno.errors.NotSupported} the file system has no files without a name
+   * @example Keep data outside of memory for a while
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await using file = await DmaFile.temp({ dir: "." });
+   * const buffer = file.allocBuffer(1 << 20);
+   * buffer.bytes.fill(1);
+   * await file.writeAt(buffer, 0);
+   * console.log(await file.size()); // 1048576
+   * ```
    */
   static async temp(options?: DmaTempOptions): Promise<DmaFile> {
     const directory = temporaryDirectory(options);
@@ -190,34 +218,85 @@ export class DmaFile implements AsyncDisposable {
     return new DmaFile(opened, await openTemporary(useEngine(), directory, request));
   }
 
-  /** Where the file was opened, as it was given, or where it was renamed to. */
+  /**
+   * The path as it was given to `open` or `create`, or to the last `rename`.
+   *
+   * @example Tell which file it is
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await using file = await DmaFile.create("named.bin");
+   * console.log(file.path); // named.bin
+   * ```
+   */
   get path(): string {
     return this.#file.path;
   }
 
-  /** Whether I/O goes past the page cache: false where Direct I/O was not to be had, or was switched off. */
+  /**
+   * Whether Direct I/O is used. False if the file system has none, or `direct` is "off".
+   *
+   * @example See whether the page cache is used
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await using file = await DmaFile.create("direct.bin");
+   * if (!file.direct) console.log("This file system has no Direct I/O");
+   * ```
+   */
   get direct(): boolean {
     return this.#file.direct;
   }
 
-  /** What the kernel asks of Direct I/O on this file, in bytes (`STATX_DIOALIGN`; 4,096 where it does not say). */
+  /**
+   * The alignment that the kernel requires for Direct I/O on this file, in bytes (`STATX_DIOALIGN`, or 4,096 if it does
+   * not say).
+   *
+   * @example See what a position must be a multiple of
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await using file = await DmaFile.create("aligned.bin");
+   * console.log(file.alignment); // { memory: 512, offset: 512 } on many disks
+   * ```
+   */
   get alignment(): { readonly memory: number; readonly offset: number } {
     const { memoryAlignment, alignment } = this.#file;
     return { memory: memoryAlignment, offset: alignment };
   }
 
   /**
-   * The least and the most bytes of a write with `atomic` (`STATX_WRITE_ATOMIC`, kernel 6.13 and newer on ext4 and xfs);
-   * both 0 where there is no such write.
+   * The smallest and the largest length of an atomic write, in bytes (`STATX_WRITE_ATOMIC`, kernel 6.13 and newer on
+   * ext4 and xfs). Both are 0 if there are no atomic writes.
+   *
+   * @example Write a page that a power cut cannot tear
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await using file = await DmaFile.create("pages.bin");
+   * const { max } = file.atomicWrite;
+   * if (max > 0) {
+   *   await file.writeAt(file.allocBuffer(max), 0, { atomic: true });
+   * } else console.log("This disk has no atomic writes");
+   * ```
    */
   get atomicWrite(): { readonly min: number; readonly max: number } {
     return { ...this.#file.atomicWrite };
   }
 
   /**
-   * The least multiple of the offset alignment that is not below `value`.
+   * Rounds up to a multiple of the offset alignment.
    *
    * @param value a position or a length in bytes
+   * @example Round a length up to whole blocks
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using file = await DmaFile.create("aligned.bin");
+   * const { offset } = file.alignment;
+   * assertEquals(file.alignUp(offset + 1), 2 * offset);
+   * ```
    */
   alignUp(value: number): number {
     const { alignment } = this.#file;
@@ -226,9 +305,18 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * The greatest multiple of the offset alignment that is not above `value`.
+   * Rounds down to a multiple of the offset alignment.
    *
    * @param value a position or a length in bytes
+   * @example Find the block that a position lies in
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using file = await DmaFile.create("aligned.bin");
+   * const { offset } = file.alignment;
+   * assertEquals(file.alignDown(offset + 1), offset);
+   * ```
    */
   alignDown(value: number): number {
     const down = integer("value", value);
@@ -236,10 +324,20 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * A zeroed buffer that suits {@linkcode DmaFile.prototype.writeAt | DmaFile.writeAt}. Its length is `length` aligned
-   * up.
+   * Allocates a zeroed buffer for {@linkcode DmaFile.prototype.writeAt | DmaFile.writeAt}. Its length is `length`
+   * rounded up to the offset alignment.
    *
    * @param length bytes that it must have at least, 1 or more
+   * @example Fill a buffer and write it
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await using file = await DmaFile.create("buffer.bin");
+   * const buffer = file.allocBuffer(10_000);
+   * console.log(buffer.length); // 10240 where blocks have 512 bytes
+   * buffer.bytes.fill(7);
+   * await file.writeAt(buffer, 0);
+   * ```
    */
   allocBuffer(length: number): DmaBuffer {
     return allocateBuffer(this.alignUp(integer("length", length, 1, MAX_TRANSFER)));
@@ -251,6 +349,16 @@ export class DmaFile implements AsyncDisposable {
    * @param position the first byte
    * @param length bytes to read
    * @returns the bytes, which belong to the caller: fewer than `length` where the file ends, none past its end
+   * @example Read a range that is not aligned
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await Deno.writeTextFile("letters.txt", "abcdef");
+   * await using file = await DmaFile.open("letters.txt");
+   * assertEquals(await file.readAt(2, 2), new TextEncoder().encode("cd"));
+   * assertEquals((await file.readAt(4, 100)).length, 2); // the file ends there
+   * ```
    */
   async readAt(position: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
     checkRange(position, length);
@@ -265,6 +373,15 @@ export class DmaFile implements AsyncDisposable {
    * @param length bytes to read, a multiple of it too
    * @returns the bytes, which belong to the caller: fewer than `length` where the file ends
    * @throws {RangeError} position or length is not aligned
+   * @example Read one block
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await Deno.writeFile("blocks.bin", new Uint8Array(100_000));
+   * await using file = await DmaFile.open("blocks.bin");
+   * const block = file.alignment.offset;
+   * console.log((await file.readAtAligned(3 * block, block)).length); // one block
+   * ```
    */
   async readAtAligned(position: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
     const { alignment } = this.#file;
@@ -276,12 +393,23 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * Reads many ranges. Near ones that follow each other are read at once, so sorted ranges take fewer reads; results come
-   * in the order of `ranges`, which is asked for more only as results are taken.
+   * Reads many ranges. Near ranges that follow each other are merged into one read, so sorted ranges take fewer reads.
+   * Results come in the order of `ranges`, which is iterated only as results are taken.
    *
    * @param ranges what to read, in any order
    * @param options what may be read at once
    * @throws the error of the range that is wrong or could not be read, when its turn comes
+   * @example Read some records of a table
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await Deno.writeFile("table.bin", new Uint8Array(100_000));
+   * await using file = await DmaFile.open("table.bin");
+   * const ranges = [1, 2, 700].map((record) => ({ position: record * 128, length: 128 }));
+   * for await (const { position, bytes } of file.readMany(ranges)) {
+   *   console.log(position, bytes.length);
+   * }
+   * ```
    */
   readMany(
     ranges: Iterable<ByteRange> | AsyncIterable<ByteRange>,
@@ -291,8 +419,8 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * Fills a buffer from `position` on, without a copy and without garbage: the same buffer serves any number of reads. Its
-   * `bytes` are empty meanwhile, and a new view afterwards.
+   * Fills a buffer from `position` on, without a copy and without garbage: one buffer serves any number of reads. Its
+   * `bytes` are empty during the read, and a new view afterwards.
    *
    * @param buffer where the bytes go
    * @param position the first byte, a multiple of the offset alignment
@@ -341,6 +469,16 @@ export class DmaFile implements AsyncDisposable {
    * @returns bytes written: all of them
    * @throws {RangeError} position or length is not aligned, or no atomic write has that length
    * @throws {Deno.errors.NotSupported} `atomic` is set, and the disk, the file system or the kernel has no atomic writes
+   * @example Overwrite the second block
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await using file = await DmaFile.create("blocks.bin");
+   * const buffer = file.allocBuffer(1);
+   * buffer.bytes.fill(2);
+   * await file.writeAt(buffer, buffer.length);
+   * await file.syncData();
+   * ```
    */
   async writeAt(
     data: DmaBuffer | Uint8Array,
@@ -378,13 +516,36 @@ export class DmaFile implements AsyncDisposable {
     return length;
   }
 
-  /** The file's length on disk, in bytes: while a writer is open it may be ahead of what was written. */
+  /**
+   * The file's length on disk, in bytes. While a writer is open it may be greater than what was written.
+   *
+   * @example Ask how long a file is
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await Deno.writeTextFile("notes.txt", "Hello, disk");
+   * await using file = await DmaFile.open("notes.txt");
+   * console.log(await file.size()); // 11
+   * ```
+   */
   async size(): Promise<number> {
     const { descriptor } = this.#file;
     return await descriptor.use("stat", () => sizeOf(descriptor));
   }
 
-  /** As `Deno.FsFile.stat`. */
+  /**
+   * As `Deno.FsFile.stat`.
+   *
+   * @example Ask when a file was changed
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await Deno.writeTextFile("notes.txt", "Hello, disk");
+   * await using file = await DmaFile.open("notes.txt");
+   * const { mtime, size } = await file.stat();
+   * console.log(mtime, size);
+   * ```
+   */
   async stat(): Promise<Deno.FileInfo> {
     const { path } = this;
     const { descriptor } = this.#file;
@@ -396,6 +557,15 @@ export class DmaFile implements AsyncDisposable {
    * Cuts the file to `length` bytes, or extends it by zeros.
    *
    * @param length the file's new length, by default 0
+   * @example Keep the first bytes of a file
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await Deno.writeTextFile("notes.txt", "Hello, disk");
+   * await using file = await DmaFile.open("notes.txt", { write: true });
+   * await file.truncate(5);
+   * console.log(await Deno.readTextFile("notes.txt")); // Hello
+   * ```
    */
   async truncate(length = 0): Promise<void> {
     integer("length", length);
@@ -405,12 +575,20 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * Reserves space for the first `length` bytes; what is there stays. The file gets at least that long, by zeros,
-   * unless `keepSize` is set.
+   * Reserves space for the first `length` bytes and keeps their content. A shorter file is extended by zeros, unless
+   * `keepSize` is set.
    *
    * @param length bytes from the beginning of the file, 1 or more
    * @param options whether the file's length stays
    * @throws {Deno.errors.NotSupported} the file system cannot
+   * @example Reserve space before a long recording
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await using file = await DmaFile.create("recording.bin");
+   * await file.preallocate(64 * 1024 ** 2, { keepSize: true });
+   * console.log(await file.size()); // 0: the space is taken, the length is not
+   * ```
    */
   async preallocate(length: number, options?: DmaPreallocateOptions): Promise<void> {
     integer("length", length, 1);
@@ -420,11 +598,20 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * Gives the space of a range back: it reads as zeros afterwards. The file's length stays.
+   * Frees the space of a range, which reads as zeros afterwards. The file's length stays.
    *
    * @param position the first byte
    * @param length bytes of the range, 1 or more
    * @throws {Deno.errors.NotSupported} the file system cannot
+   * @example Free the beginning of a file
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await Deno.writeFile("ring.bin", new Uint8Array(1 << 20).fill(1));
+   * await using file = await DmaFile.open("ring.bin", { write: true });
+   * await file.deallocate(0, 512 * 1024);
+   * console.log((await file.readAt(0, 1))[0]); // 0
+   * ```
    */
   async deallocate(position: number, length: number): Promise<void> {
     checkRange(position, integer("length", length, 1));
@@ -442,6 +629,20 @@ export class DmaFile implements AsyncDisposable {
    * @param length bytes to copy
    * @param targetPosition where the first byte goes
    * @returns bytes copied: fewer than `length` where this file ends
+   * @example Put two files together
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await Deno.writeTextFile("one.txt", "one, ");
+   * await Deno.writeTextFile("two.txt", "two");
+   * await using target = await DmaFile.create("both.txt");
+   * let position = 0;
+   * for (const path of ["one.txt", "two.txt"]) {
+   *   await using part = await DmaFile.open(path);
+   *   position += await part.copyRangeTo(target, 0, await part.size(), position);
+   * }
+   * console.log(await Deno.readTextFile("both.txt")); // one, two
+   * ```
    */
   async copyRangeTo(
     target: DmaFile,
@@ -461,48 +662,106 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * Waits for an advisory lock on the whole file (`flock`): shared, or with `exclusive` against everybody. It is given
-   * back by {@linkcode DmaFile.prototype.unlock | DmaFile.unlock} and by closing the file.
+   * Waits for an advisory lock on the whole file (`flock`), shared or exclusive. It is released by {@linkcode
+   * DmaFile.prototype.unlock | DmaFile.unlock} and by closing the file.
    *
    * @param exclusive nobody else may have the lock, not even a shared one; by default false
    * @param options what ends the wait
    * @throws the reason of the signal, where it is aborted before the lock is given
+   * @example Wait two seconds at most for a lock
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await using file = await DmaFile.create("shared.bin");
+   * await file.lock(true, { signal: AbortSignal.timeout(2000) });
+   * await file.unlock();
+   * ```
    */
   async lock(exclusive = false, options?: DmaLockOptions): Promise<void> {
     await lock(this.#file, flag("exclusive", exclusive), signalOf(options));
   }
 
   /**
-   * As {@linkcode DmaFile.prototype.lock | DmaFile.lock}, without waiting. Where a shared lock cannot be made exclusive it
-   * is lost (flock(2): it is given up first).
+   * As {@linkcode DmaFile.prototype.lock | DmaFile.lock}, without waiting. A shared lock that cannot be made exclusive
+   * is lost: flock(2) releases it first.
    *
    * @param exclusive nobody else may have the lock, not even a shared one; by default false
    * @returns whether it was given: false where somebody else has it
+   * @example Leave a file alone that somebody else has
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await using file = await DmaFile.create("shared.bin");
+   * if (!await file.tryLock(true)) throw new Error("Another program is at work");
+   * ```
    */
   async tryLock(exclusive = false): Promise<boolean> {
     return await tryLock(this.#file, flag("exclusive", exclusive));
   }
 
-  /** Gives the lock back. */
+  /**
+   * Releases the lock.
+   *
+   * @example Hold a lock for as long as it is needed
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await using file = await DmaFile.create("shared.bin");
+   * await file.lock();
+   * console.log(await file.size());
+   * await file.unlock();
+   * ```
+   */
   async unlock(): Promise<void> {
     await unlock(this.#file);
   }
 
-  /** Makes bytes and metadata durable (`fsync`). */
+  /**
+   * Makes bytes and metadata durable (`fsync`).
+   *
+   * @example Make a block and the metadata durable
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await using file = await DmaFile.create("blocks.bin");
+   * await file.writeAt(file.allocBuffer(1), 0);
+   * await file.sync();
+   * ```
+   */
   async sync(): Promise<void> {
     await this.#file.sync(true);
   }
 
-  /** Makes bytes and length durable (`fdatasync`). */
+  /**
+   * Makes bytes and length durable (`fdatasync`).
+   *
+   * @example Make a block durable
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await using file = await DmaFile.create("blocks.bin");
+   * await file.writeAt(file.allocBuffer(1), 0);
+   * await file.syncData();
+   * ```
+   */
   async syncData(): Promise<void> {
     await this.#file.sync(false);
   }
 
   /**
-   * Renames the file; one that is there is replaced. An atomic file gets this name when it is closed.
+   * Renames the file, and replaces a file of that name. An atomic file gets this name when it is closed.
    *
    * @param to its new path, on the same file system
    * @throws {Deno.errors.NotFound} the name that it had is another file's by now
+   * @example Keep the last version of a file
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await Deno.writeTextFile("state.json", "{}");
+   * await using file = await DmaFile.open("state.json");
+   * await file.rename("state.old.json");
+   * console.log(file.path); // state.old.json
+   * ```
    */
   async rename(to: string | URL): Promise<void> {
     await renameFile(this.#file, pathText("to", to));
@@ -513,6 +772,14 @@ export class DmaFile implements AsyncDisposable {
    * get none.
    *
    * @throws {Deno.errors.NotFound} the name that it had is another file's by now
+   * @example Give up an atomic file that has no writer
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await using file = await DmaFile.create("index.bin", { atomic: true });
+   * await file.writeAt(file.allocBuffer(1), 0);
+   * await file.remove(); // else the end of the scope would publish it
+   * ```
    */
   async remove(): Promise<void> {
     await removeFile(this.#file);
@@ -522,6 +789,15 @@ export class DmaFile implements AsyncDisposable {
    * Whether both are the same file on the same device, under whatever names.
    *
    * @param other another open file
+   * @example See that two paths lead to one file
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await Deno.writeTextFile("notes.txt", "Hello, disk");
+   * await using one = await DmaFile.open("notes.txt");
+   * await using other = await DmaFile.open("./notes.txt");
+   * console.log(one.isSameFile(other)); // true
+   * ```
    */
   isSameFile(other: DmaFile): boolean {
     const file = openFiles.get(other);
@@ -529,20 +805,51 @@ export class DmaFile implements AsyncDisposable {
     return this.#file.device === file.device && this.#file.inode === file.inode;
   }
 
-  /** A reader with defaults, the same one each time. When it ends it closes the file. */
+  /**
+   * A reader with defaults, the same one each time. When it ends it closes the file.
+   *
+   * @example Read a file as a stream
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await Deno.writeTextFile("notes.txt", "Hello, disk");
+   * const file = await DmaFile.open("notes.txt");
+   * console.log(await new Response(file.readable).text()); // Hello, disk
+   * ```
+   */
   get readable(): DmaStreamReader {
     return this.#reader ??= new DmaStreamReader(this);
   }
 
-  /** A writer with defaults, the same one each time. Closing it closes the file. */
+  /**
+   * A writer with defaults, the same one each time. Closing it closes the file.
+   *
+   * @example Write a stream to a file
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * const file = await DmaFile.create("notes.txt");
+   * await new Blob(["Hello, disk"]).stream().pipeTo(file.writable);
+   * ```
+   */
   get writable(): DmaStreamWriter {
     return this.#writer ??= new DmaStreamWriter(this);
   }
 
   /**
-   * Closes the file when the operations on it are done; the second call does nothing more. A writer that is still
-   * open on it is given up, as by its `abort()`: close that instead. Nothing is made durable but an atomic file, which
-   * gets its name here where it had no writer.
+   * Closes the file when the operations on it are done. A second call does nothing more. A writer that is still open on
+   * the file is aborted: close the writer instead. Only an atomic file is made durable; one that had no writer gets its
+   * name here.
+   *
+   * @example Close a file
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * const file = await DmaFile.create("blocks.bin");
+   * await file.writeAt(file.allocBuffer(1), 0);
+   * await file.syncData();
+   * await file.close();
+   * ```
    */
   async close(): Promise<void> {
     const file = this.#file;
@@ -551,13 +858,24 @@ export class DmaFile implements AsyncDisposable {
     await closeFile(file);
   }
 
-  /** As {@linkcode DmaFile.prototype.close | DmaFile.close}. */
+  /**
+   * As {@linkcode DmaFile.prototype.close | DmaFile.close}.
+   *
+   * @example Close a file at the end of a scope
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await Deno.writeTextFile("notes.txt", "Hello, disk");
+   * await using file = await DmaFile.open("notes.txt");
+   * console.log(await file.size()); // 11
+   * ```
+   */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
   /**
-   * Shows what is known of the file in `console.log`.
+   * Shows the file's properties in `console.log`.
    *
    * @ignore
    */
@@ -571,15 +889,19 @@ export class DmaFile implements AsyncDisposable {
   }
 }
 
-/** The file of each object. The classes below look it up here, and so know a DmaFile from what only looks like one. */
+/**
+ * The open file of each DmaFile. The classes below look it up here, which also tells a DmaFile from a similar object.
+ */
 const openFiles = new WeakMap<DmaFile, OpenFile>();
 
-/** The number of a file's descriptor, for the command line: for what DmaFile does not offer. Valid while it is open. */
+/**
+ * The file's descriptor number, valid while it is open. The command line needs it for operations that DmaFile lacks.
+ */
 export function descriptorNumber(file: DmaFile): number {
   return openFiles.get(file)!.fd;
 }
 
-/** Why something is no file of this module's. */
+/** Says why a value is not a DmaFile of this module. */
 function notAFile(name: string, value: unknown): string {
   const looksLikeOne =
     (value as { constructor?: { name?: string } })?.constructor?.name === "DmaFile";
@@ -588,7 +910,7 @@ function notAFile(name: string, value: unknown): string {
     : `${name} must be a DmaFile`;
 }
 
-/** What is under each writer, for a reader that pipes into it. */
+/** The sink of each writer, for a reader that pipes into it. */
 const sinks = new WeakMap<WritableStream, WriterSink>();
 
 /** Has what waits in `upstream` given to the writer before that is flushed synchronously. */
@@ -597,11 +919,11 @@ export function flushThrough(writer: DmaStreamWriter, upstream: Upstream): void 
 }
 
 /**
- * A `WritableStream` that writes to a file in the background, through Direct I/O where the file has it: full buffers
- * are on their way to the disk while the next one fills.
+ * A `WritableStream` that writes to a file in the background, through Direct I/O if the file has it. Full buffers are
+ * written while the next one fills.
  *
  * `close()` resolves when every byte is durable and the length exact. The first failure is final: the stream is
- * errored, every later call rejects with it, and everything is freed.
+ * errored, every later call rejects with it, and buffers and descriptor are freed.
  *
  * While a writer is open its file may be longer on disk than what was written, by zeros: the end of file is moved
  * ahead of the writes. After a SIGKILL or a power cut such a tail can remain; every byte below the last
@@ -635,6 +957,17 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    * @param options where to start, with how much memory, and what `close()` does
    * @throws {TypeError} the file is not open for writing, or has a writer, or an option is of a wrong type
    * @throws {RangeError} an option is out of its range
+   * @example Start in the middle of a file
+   * ```ts
+   * import { DmaFile, DmaStreamWriter } from "@denodma/dma";
+   *
+   * await Deno.writeTextFile("letters.txt", "abcdef");
+   * const file = await DmaFile.open("letters.txt", { write: true });
+   * const writer = new DmaStreamWriter(file, { position: 2 });
+   * await writer.write(new TextEncoder().encode("CD"));
+   * await writer.close();
+   * console.log(await Deno.readTextFile("letters.txt")); // abCDef
+   * ```
    */
   constructor(file: DmaFile, options?: DmaStreamWriterOptions) {
     const openFile = openFiles.get(file);
@@ -668,50 +1001,119 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
     lookAfter(droppedWriters, this, writer, writer.ended);
   }
 
-  /** Bytes accepted so far, counted as a position in the file. Stays readable after close. */
+  /**
+   * Bytes accepted so far, counted as a position in the file. Stays readable after close.
+   *
+   * @example Compare what was accepted with what was written
+   * ```ts
+   * import { DmaFile, DmaStreamWriter } from "@denodma/dma";
+   *
+   * const writer = new DmaStreamWriter(await DmaFile.create("log.bin"));
+   * await writer.write(new Uint8Array(5));
+   * console.log(writer.currentPos, writer.currentFlushedPos); // 5 0
+   * await writer.close();
+   * console.log(writer.currentPos, writer.currentFlushedPos); // 5 5
+   * ```
+   */
   get currentPos(): number {
     return this.#sink.writer.position;
   }
 
-  /** Where the next chunk will start, as a position in the file: behind the chunks that wait to be accepted. */
+  /**
+   * Where the next chunk will start, as a position in the file. Chunks that wait to be accepted are counted.
+   *
+   * @example Note where each record of a log starts
+   * ```ts
+   * import { DmaFile, DmaStreamWriter } from "@denodma/dma";
+   *
+   * const log = new DmaStreamWriter(await DmaFile.create("records.log"));
+   * const starts: number[] = [];
+   * const writes = ["one", "two"].map((text) => {
+   *   starts.push(log.nextPos);
+   *   return log.write(new TextEncoder().encode(text));
+   * });
+   * await Promise.all(writes);
+   * await log.close();
+   * console.log(starts); // [0, 3]
+   * ```
+   */
   get nextPos(): number {
     return this.#sink.nextPosition;
   }
 
   /**
-   * The end of the contiguous prefix that has reached the file: a new reader sees every byte below it. Not
-   * crash-safe: {@linkcode DmaStreamWriter.prototype.sync | DmaStreamWriter.sync} for that.
+   * The end of the contiguous prefix that has reached the file. A new reader sees every byte below it. A power cut may
+   * lose them: {@linkcode DmaStreamWriter.prototype.sync | DmaStreamWriter.sync} for that.
+   *
+   * @example Show the progress of a pipe
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * const file = await DmaFile.create("copy.bin");
+   * const done = new Blob([new Uint8Array(5_000_000)]).stream().pipeTo(file.writable);
+   * const timer = setInterval(() => console.log(file.writable.currentFlushedPos), 100);
+   * await done;
+   * clearInterval(timer);
+   * ```
    */
   get currentFlushedPos(): number {
     return this.#sink.writer.flushedPosition;
   }
 
   /**
-   * Resolves when the writer has ended and its file is closed, durable as `close()` promises; rejects with the failure or the
-   * reason of an abort. It tells also where somebody else closes the stream: a pipe, or a Worker that it was transferred to,
-   * whose own `close()` resolves before anything is durable, and hears of no failure.
+   * Resolves when the writer has ended and its file is closed, durable as `close()` promises. Rejects with the failure,
+   * or the reason of an abort. Use it if another party closes the stream: a pipe, or a Worker that the stream was
+   * transferred to, whose own `close()` resolves too early and reports no failure.
+   *
+   * @example Learn the end of a writer that somebody else closes
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * const writer = (await DmaFile.create("closed.bin")).writable;
+   * const pipe = new Blob(["bytes"]).stream().pipeTo(writer);
+   * await writer.closed; // everything is durable
+   * await pipe;
+   * ```
    */
   get closed(): Promise<void> {
     return this.#sink.writer.closedOrFailed;
   }
 
   /**
-   * Writes a chunk without a lock. It is accepted whole and in order; when the promise resolves the caller may
-   * change it.
+   * Writes a chunk without a lock. It is accepted whole and in order. When the promise resolves, the caller may change
+   * it.
    *
    * @param chunk bytes, as many as one likes
    * @throws {TypeError} the chunk is no bytes, or the stream is locked or closed; nothing else is lost
+   * @example Write text
+   * ```ts
+   * import { DmaFile, DmaStreamWriter } from "@denodma/dma";
+   *
+   * await using writer = new DmaStreamWriter(await DmaFile.create("hello.txt"));
+   * await writer.write(new TextEncoder().encode("Hello, disk\n"));
+   * ```
    */
   write(chunk: ArrayBufferView | ArrayBufferLike): Promise<void> {
     return this.#sink.writeUnlocked(this, chunk);
   }
 
   /**
-   * Hands over a buffer of {@linkcode DmaFile.prototype.allocBuffer | DmaFile.allocBuffer}: it is written without a
-   * copy where the position is aligned. The buffer is detached for good.
+   * Hands over a buffer of {@linkcode DmaFile.prototype.allocBuffer | DmaFile.allocBuffer}. It is written without a
+   * copy if the position is aligned. The buffer stays detached.
    *
    * @param buffer all of its bytes are written
    * @throws {TypeError} it is no DmaBuffer, or one that is in use, or the stream is locked or closed
+   * @example Write a megabyte without a copy
+   * ```ts
+   * import { DmaFile, DmaStreamWriter } from "@denodma/dma";
+   *
+   * const file = await DmaFile.create("given.bin");
+   * const writer = new DmaStreamWriter(file);
+   * const buffer = file.allocBuffer(1 << 20);
+   * buffer.bytes.fill(7);
+   * await writer.writeBuffer(buffer);
+   * await writer.close();
+   * ```
    */
   async writeBuffer(buffer: DmaBuffer): Promise<void> {
     if (lengthOfBuffer(buffer) === undefined) {
@@ -722,9 +1124,19 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   }
 
   /**
-   * Waits for every full buffer. The partly filled one stays.
+   * Waits until every full buffer has reached the file, and with `tail` the partly filled one too. Nothing is synced.
    *
    * @returns the flushed position
+   * @example Show a line to programs that follow a log
+   * ```ts
+   * import { DmaFile, DmaStreamWriter } from "@denodma/dma";
+   *
+   * const file = await DmaFile.open("app.log", { append: true, create: true });
+   * await using log = new DmaStreamWriter(file);
+   * await log.write(new TextEncoder().encode("started\n"));
+   * await log.flushAligned({ tail: true });
+   * console.log(await Deno.readTextFile("app.log")); // started
+   * ```
    */
   async flushAligned(options?: DmaSyncOptions): Promise<number> {
     const tail = includesTail(options);
@@ -734,12 +1146,21 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   }
 
   /**
-   * Waits for the full buffers, then makes them durable. With `tail` the partly filled buffer is written too, and
-   * writing may go on. Any number may run at once, also while a pipe holds the lock. The first one also makes
-   * the name of a file durable that was created or renamed.
+   * Waits for the full buffers, then makes them durable. With `tail` the partly filled buffer is included, and writing
+   * may go on. Any number of calls may wait at once, also while a pipe holds the lock. The first one also makes the
+   * name of a created or renamed file durable.
    *
    * @param options whether the partly filled buffer is made durable too
    * @returns the flushed position as it was when the sync of the file began
+   * @example Acknowledge a record when it is durable
+   * ```ts
+   * import { DmaFile, DmaStreamWriter } from "@denodma/dma";
+   *
+   * await using log = new DmaStreamWriter(await DmaFile.create("orders.log"));
+   * await log.write(new TextEncoder().encode("order 1\n"));
+   * const position = await log.sync({ tail: true });
+   * console.log(`durable up to byte ${position}`); // 8
+   * ```
    */
   async sync(options?: DmaSyncOptions): Promise<number> {
     const tail = includesTail(options);
@@ -749,11 +1170,22 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   }
 
   /**
-   * Blocks the program until every chunk that was given is in the file: for handlers of `unload`, and of crashes. It works
-   * under a lock, and while writes are in flight. Writing may go on.
+   * Blocks the program until every chunk that was given is in the file, for handlers of `unload` and of crashes. It
+   * works under a lock and while writes are in flight. Writing may go on.
    *
    * @param options whether it is made durable too
    * @throws the failure of the stream
+   * @example Write everything before a crash ends the program
+   * ```ts
+   * import { DmaFile, DmaStreamWriter } from "@denodma/dma";
+   *
+   * const log = new DmaStreamWriter(await DmaFile.create("crash.log"));
+   * addEventListener("error", () => log.flushSync({ durable: true }));
+   * await log.write(new TextEncoder().encode("the last line\n"));
+   * log.flushSync();
+   * console.log(Deno.readTextFileSync("crash.log"));
+   * await log.close();
+   * ```
    */
   flushSync(options?: DmaFlushSyncOptions): void {
     this.#sink.flushNow(isDurable(options), Infinity);
@@ -763,6 +1195,15 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    * Writes what is left, cuts the file to its exact length, makes it durable with its name, and closes it.
    *
    * @throws the first failure of the stream; everything is freed all the same
+   * @example End a file
+   * ```ts
+   * import { DmaFile, DmaStreamWriter } from "@denodma/dma";
+   *
+   * const writer = new DmaStreamWriter(await DmaFile.create("whole.bin"));
+   * await writer.write(new Uint8Array(5000));
+   * await writer.close();
+   * console.log((await Deno.stat("whole.bin")).size); // 5000, and durable
+   * ```
    */
   override async close(): Promise<void> {
     await this.#sink.end(this, () => super.close());
@@ -772,6 +1213,15 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    * All that close promises, but the descriptor stays open.
    *
    * @returns the same file, which from now on can only be read
+   * @example Write a file, and then read it
+   * ```ts
+   * import { DmaFile, DmaStreamWriter } from "@denodma/dma";
+   *
+   * const writer = new DmaStreamWriter(await DmaFile.create("sealed.bin"));
+   * await writer.write(new Uint8Array(5000).fill(1));
+   * await using file = await writer.seal();
+   * console.log((await file.readAt(4999, 1))[0]); // 1
+   * ```
    */
   async seal(): Promise<DmaFile> {
     await this.#sink.end(this, () => super.close(), true);
@@ -782,11 +1232,19 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   }
 
   /**
-   * Gives up: waits for the writes in flight, cuts the file to
+   * Discards the writer: waits for the writes in flight, cuts the file to
    * {@linkcode DmaStreamWriter.prototype.currentFlushedPos | DmaStreamWriter.currentFlushedPos} and closes it. An atomic
    * file vanishes.
    *
    * @param reason what every later call rejects with
+   * @example Give a file up
+   * ```ts
+   * import { DmaFile, DmaStreamWriter } from "@denodma/dma";
+   *
+   * const writer = new DmaStreamWriter(await DmaFile.create("part.bin", { atomic: true }));
+   * await writer.write(new Uint8Array(5000));
+   * await writer.abort(new Error("The user changed their mind")); // no file appears
+   * ```
    */
   override async abort(reason?: unknown): Promise<void> {
     if (this.#sink.writer.closed) return;
@@ -794,17 +1252,37 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   }
 
   /**
-   * As `WritableStream.getWriter`, with one difference: a chunk that is no bytes is rejected alone, and the stream
-   * stays as it was.
+   * As `WritableStream.getWriter`, with one difference: a chunk that is not bytes is rejected, and the stream stays
+   * usable.
+   *
+   * @example Write through a lock
+   * ```ts
+   * import { DmaFile, DmaStreamWriter } from "@denodma/dma";
+   *
+   * const lock = new DmaStreamWriter(await DmaFile.create("locked.bin")).getWriter();
+   * await lock.write(new Uint8Array(5000));
+   * await lock.close();
+   * ```
    */
   override getWriter(): WritableStreamDefaultWriter<ArrayBufferView | ArrayBufferLike> {
     return this.#sink.guard(super.getWriter());
   }
 
   /**
-   * Closes, or does nothing where that was done, where the stream was aborted, or where a call or a pipe was told of its
-   * failure already. It closes after an exception too: where a part must not become the whole, hold the file by
-   * `await using` and not the writer.
+   * Closes the writer. Does nothing if it was closed or aborted, or if a call or a pipe has already rejected with its
+   * failure. It closes after an exception too: if a part must not pass for the whole, hold the file by `await using`,
+   * not the writer.
+   *
+   * @example Close a log at the end of a scope
+   * ```ts
+   * import { DmaFile, DmaStreamWriter } from "@denodma/dma";
+   *
+   * {
+   *   await using log = new DmaStreamWriter(await DmaFile.create("scope.log"));
+   *   await log.write(new TextEncoder().encode("a line\n"));
+   * }
+   * console.log(await Deno.readTextFile("scope.log")); // a line
+   * ```
    */
   async [Symbol.asyncDispose](): Promise<void> {
     const sink = this.#sink;
@@ -830,11 +1308,11 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
 }
 
 /**
- * A `ReadableStream` of a file's bytes, with read-ahead through Direct I/O where the file has it. It is a byte
- * stream: BYOB readers work.
+ * A `ReadableStream` of a file's bytes with read-ahead, through Direct I/O if the file has it. It is a byte stream, so
+ * BYOB readers work.
  *
- * Chunks belong to the consumer for good. Memory is bounded by one buffer more than are read ahead, whatever the
- * consumer does. Piped into a {@linkcode DmaStreamWriter}, whole buffers go from reads to writes without a copy.
+ * Chunks belong to the consumer. Memory is bounded by `readAhead + 1` buffers. Piped into a {@linkcode
+ * DmaStreamWriter}, whole buffers go from reads to writes without a copy.
  *
  * @example Count the newlines of a file
  * ```ts
@@ -866,6 +1344,14 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
    * @throws {Deno.errors.BadResource} the file is closed, or was opened without `read`
    * @throws {TypeError} an option is of a wrong type
    * @throws {RangeError} an option is out of its range
+   * @example Read a part of a file
+   * ```ts
+   * import { DmaFile, DmaStreamReader } from "@denodma/dma";
+   *
+   * await Deno.writeTextFile("letters.txt", "abcdef");
+   * const reader = new DmaStreamReader(await DmaFile.open("letters.txt"), { start: 2, end: 4 });
+   * console.log(await new Response(reader).text()); // cd
+   * ```
    */
   constructor(file: DmaFile, options?: DmaStreamReaderOptions) {
     const openFile = openFiles.get(file);
@@ -894,28 +1380,57 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
     lookAfter(droppedReaders, this, source, source.ended);
   }
 
-  /** The next byte that will be handed out, as a position in the file. */
+  /**
+   * The position in the file of the next byte to be delivered.
+   *
+   * @example Tell how far a file is read
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await Deno.writeFile("zeros.bin", new Uint8Array(100_000));
+   * const reader = (await DmaFile.open("zeros.bin")).readable;
+   * for await (const chunk of reader) console.log(chunk.length, reader.currentPos);
+   * ```
+   */
   get currentPos(): number {
     return this.#source.readAhead.position;
   }
 
   /**
-   * Goes forward by `bytes` without reading them, to the end of the file at most. Chunks that the stream has handed
-   * out already are not affected.
+   * Moves forward by `bytes` without reading them, at most to the end of the file. Chunks that were delivered already
+   * are not affected.
    *
    * @param bytes how far, 0 or more
    * @throws {RangeError} `bytes` is negative: there is no going back
+   * @example Leave out a header
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await Deno.writeTextFile("letters.txt", "abcdef");
+   * const reader = (await DmaFile.open("letters.txt")).readable;
+   * reader.skip(4);
+   * console.log(await new Response(reader).text()); // ef
+   * ```
    */
   skip(bytes: number): void {
     this.#source.readAhead.skip(integer("bytes", bytes));
   }
 
   /**
-   * As `ReadableStream.pipeTo`. Into a {@linkcode DmaStreamWriter}, whole buffers are written from where they were
-   * read, with the same results and errors.
+   * As `ReadableStream.pipeTo`. Whole buffers are handed to a {@linkcode DmaStreamWriter} without a copy, with the same
+   * results and errors.
    *
    * @param destination where the bytes go
    * @param options as those of `ReadableStream.pipeTo`
+   * @example Copy a file without a copy in JavaScript
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await Deno.writeFile("from.bin", new Uint8Array(3_000_000));
+   * const source = await DmaFile.open("from.bin");
+   * const target = await DmaFile.create("to.bin", { atomic: true });
+   * await source.readable.pipeTo(target.writable);
+   * ```
    */
   override async pipeTo(
     destination: WritableStream<Uint8Array<ArrayBuffer>>,
@@ -926,7 +1441,7 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
     const source = this.#source;
     const direct = given && (given.signal === undefined || given.signal instanceof AbortSignal) &&
       sink?.isFree && !destination.locked && source.untouched && !this.locked;
-    // What is wrong is refused by the stream itself.
+    // Wrong arguments are refused by the stream itself.
     if (!direct) {
       return await super.pipeTo(destination, (given ?? options) as StreamPipeOptions);
     }
@@ -936,12 +1451,37 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
     await sink.reportPipe(pipeDirectly(pipe));
   }
 
-  /** Ends the reading, also under a lock: waits for reads in flight, frees everything, and closes the file. */
+  /**
+   * Ends the stream, also under a lock. Waits for reads in flight, frees the buffers, and closes the file.
+   *
+   * @example Stop reading early
+   * ```ts
+   * import { DmaFile } from "@denodma/dma";
+   *
+   * await Deno.writeFile("zeros.bin", new Uint8Array(100_000));
+   * const stream = (await DmaFile.open("zeros.bin")).readable;
+   * const { value } = await stream.getReader().read();
+   * console.log(value?.length);
+   * await stream.close();
+   * ```
+   */
   async close(): Promise<void> {
     await this.#source.close();
   }
 
-  /** As {@linkcode DmaStreamReader.prototype.close | DmaStreamReader.close}. */
+  /**
+   * As {@linkcode DmaStreamReader.prototype.close | DmaStreamReader.close}.
+   *
+   * @example Stop reading at the end of a scope
+   * ```ts
+   * import { DmaFile, DmaStreamReader } from "@denodma/dma";
+   *
+   * await Deno.writeTextFile("notes.txt", "Hello, disk");
+   * await using stream = new DmaStreamReader(await DmaFile.open("notes.txt"));
+   * const { value } = await stream.getReader().read();
+   * console.log(value?.length); // 11
+   * ```
+   */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

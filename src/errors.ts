@@ -5,13 +5,13 @@ import { ERRNOS } from "./errno.ts";
 
 /** An error of the operating system, as this module throws it: one of Deno's own classes, or `Error`. */
 export interface DmaError extends Error {
-  /** The error's name in C, as "ENOSPC". */
+  /** The symbolic name, such as "ENOSPC". */
   readonly code: string;
-  /** Its number. */
+  /** The error number. */
   readonly errno: number;
-  /** What was being done, as "write". */
+  /** The operation, such as "write". */
   readonly op: string;
-  /** To which file. */
+  /** The path of the file. */
   readonly path: string;
 }
 

@@ -7,7 +7,7 @@ import type { Upstream } from "./writer/sink.ts";
 
 type Callback = (error?: Error | null) => void;
 
-/** Calls back when `promise` settles. What is thrown by the callback itself is none of its failures. */
+/** Calls back when `promise` settles. An error thrown by the callback is not a failure of the promise. */
 function callBack(promise: Promise<unknown>, callback: Callback): void {
   promise.then(() => callback(), (reason) => callback(asError(reason)));
 }
@@ -44,7 +44,7 @@ export function toNodeWritable(
   return stream;
 }
 
-/** What {@linkcode toNodeWritable} gives. */
+/** The stream that {@linkcode toNodeWritable} returns. */
 class WriterWritable extends Writable implements Upstream {
   readonly #writer: DmaStreamWriter;
   readonly #lock: WritableStreamDefaultWriter<ArrayBufferView | ArrayBufferLike>;
@@ -57,7 +57,7 @@ class WriterWritable extends Writable implements Upstream {
     super({ highWaterMark: writer.bufferSize });
     this.#writer = writer;
     this.#lock = writer.getWriter();
-    // A failure of the disk ends the stream, also while nothing is written to it.
+    // A failure of the disk destroys the stream, even while nothing is written to it.
     this.#lock.closed.catch((reason) => this.destroy(asError(reason)));
   }
 
@@ -90,7 +90,7 @@ class WriterWritable extends Writable implements Upstream {
   }
 
   override _destroy(error: Error | null, callback: Callback): void {
-    // An end that has begun is not undone: what is left to do is to wait for it.
+    // A close that has begun is not undone, only waited for.
     const reason = error ?? new Error("The stream was destroyed");
     const ended = async () => {
       if (!this.#closed) await this.#lock.abort(reason);
@@ -108,7 +108,7 @@ class WriterWritable extends Writable implements Upstream {
     if (this.#handsOver) this.#accept(callback);
   }
 
-  /** Lets Node's stream go on, unless a flush has done that. */
+  /** Continues Node's stream, unless a flush has done that. */
   #accept(callback: Callback | undefined, error?: Error): void {
     if (callback === undefined || callback !== this.#waiting) return;
     this.#waiting = undefined;
@@ -117,7 +117,7 @@ class WriterWritable extends Writable implements Upstream {
 }
 
 /**
- * A `Readable` of a reader's bytes. `destroy()` ends the reading, and closes the file where the reader would.
+ * A `Readable` of a reader's bytes. `destroy()` closes the reader, and the file if the reader would close it.
  *
  * @param reader what to read; it must not be locked, and belongs to the stream from now on
  * @example Read a file through a Node.js library

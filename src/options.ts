@@ -45,13 +45,13 @@ export interface DmaOpenOptions {
    */
   write?: boolean;
   /**
-   * Make the file where there is none. Needs `write`.
+   * Make the file if there is none. Needs `write`.
    *
    * @default {false}
    */
   create?: boolean;
   /**
-   * Make the file, and fail where there is one. Needs `write`.
+   * Make the file, and fail if there is one. Needs `write`.
    *
    * @default {false}
    */
@@ -63,9 +63,10 @@ export interface DmaOpenOptions {
    */
   truncate?: boolean;
   /**
-   * As Deno's: every write goes to the end of the file as it then is, so that any number of processes may write to one log.
-   * It goes by way of the page cache, which keeps nothing of it where the kernel can (6.14, ext4 and xfs). Implies `write`.
-   * Where one writer has the file for itself, its own `append` writes past the page cache.
+   * As Deno's: every write goes to the end of the file as it then is, so any number of processes can write one log, and
+   * other programs can follow it. After a crash there are no zeros and no holes: only the last record can be incomplete.
+   * Writes go through the page cache, which keeps nothing of them where the kernel can (6.14, ext4 and xfs). Implies
+   * `write`.
    *
    * @default {false}
    */
@@ -77,8 +78,8 @@ export interface DmaOpenOptions {
    */
   mode?: number;
   /**
-   * "require": fail where the file system refuses Direct I/O. "prefer": use the page cache there. "off": always use
-   * the page cache.
+   * "require": fail if the file system refuses Direct I/O. "prefer": use the page cache then. "off": always use the
+   * page cache.
    *
    * @default {"prefer"}
    */
@@ -144,8 +145,8 @@ export interface DmaLockOptions {
 /** Where `DmaFile.temp` makes its file. */
 export interface DmaTempOptions {
   /**
-   * The directory, whose file system must know O_TMPFILE. Where the variable `TMPDIR` may be read and is set, it is
-   * the default.
+   * The directory. Its file system must support O_TMPFILE. If the variable `TMPDIR` is set and may be read, it is the
+   * default.
    *
    * @default {"/tmp"}
    */
@@ -161,14 +162,14 @@ export interface ReadManyOptions {
    */
   maxMerged?: number;
   /**
-   * Bytes that may be read for nothing between two ranges of one read. Whole blocks are read anyway: what lies in the
-   * same block, or in the next one, leaves no gap.
+   * Bytes between two ranges that may be read and discarded to merge them. Whole blocks are read anyway: ranges in the
+   * same block, or in neighbouring ones, have no gap.
    *
    * @default {0}
    */
   maxGap?: number;
   /**
-   * Reads in flight or waiting to be taken, at most. Memory is this many times `maxMerged`.
+   * Reads in flight or waiting to be taken, from 1 to 4,096. Memory is this many times `maxMerged`.
    *
    * @default {16}
    */
@@ -184,8 +185,8 @@ export interface DmaStreamWriterOptions {
    */
   bufferSize?: number;
   /**
-   * Buffers that may be in flight, at most 1,024. Below 1 means 1. Filling goes on in one more. Given neither
-   * this nor `bufferSize`, a writer has less while many streams are at work: `bufferBudget` of `configure`.
+   * Buffers that may be in flight, at most 1,024. Below 1 means 1. One more buffer fills meanwhile. A writer with neither
+   * this nor `bufferSize` set uses less memory while many streams are at work: `bufferBudget` of `configure`.
    *
    * @default {4}
    */
@@ -197,21 +198,23 @@ export interface DmaStreamWriterOptions {
    */
   position?: number;
   /**
-   * Start at the end of the file, whatever its length.
+   * Start at the end of the file, whatever its length. The size that a killed writer left is not a safe place to go on:
+   * behind the last `sync()` there may be data, zeros or holes. Resume at a `position` that a `sync()` resolved to, or open
+   * the file with `append: true`, which leaves neither zeros nor holes.
    *
    * @default {false}
    */
   append?: boolean;
   /**
-   * Bytes expected in all: their space is reserved at once, and what is not used is given back at close. More or
-   * fewer may come. Does nothing with `preallocate: false`. A number that a peer sent, as a Content-Length, should have
-   * an upper bound: what it announces is taken from the disk before any of it has come.
+   * Bytes expected in all. Their space is reserved at once, and what is not used is given back at close. More or fewer
+   * may come. Has no effect with `preallocate: false`. Give a number that a peer sent, such as a Content-Length, an upper
+   * bound: the space is taken from the disk before any byte has come.
    *
    * @default {0}
    */
   sizeHint?: number;
   /**
-   * Move the end of file ahead of the writes. Faster where writes that extend a file run one by one (ext4); while
+   * Move the end of file ahead of the writes. Faster if the file system runs extending writes one at a time (ext4). While
    * the writer is open, and after a crash, the file may be longer than what was written, by zeros.
    *
    * @default {true}
@@ -231,10 +234,11 @@ export interface DmaStreamWriterOptions {
   closeFile?: boolean;
 }
 
-/** How `DmaStreamWriter.sync` is done. */
+/** What `DmaStreamWriter.sync` and `flushAligned` cover. */
 export interface DmaSyncOptions {
   /**
-   * Also write the partly filled buffer, padded with zeros or with what stands there, so that everything written so far is durable.
+   * Include the partly filled buffer, so that everything written so far is covered. With Direct I/O its last block is
+   * padded with zeros, or with the bytes that the file has there.
    *
    * @default {false}
    */
@@ -244,7 +248,7 @@ export interface DmaSyncOptions {
 /** How `DmaStreamWriter.flushSync` is done. */
 export interface DmaFlushSyncOptions {
   /**
-   * Also make it durable, with the file's name.
+   * Also make the bytes durable, with the file's name.
    *
    * @default {false}
    */
@@ -260,7 +264,7 @@ export interface DmaStreamReaderOptions {
    */
   start?: number;
   /**
-   * The byte after the last one to read: any position. The end of the file comes first where it is before that.
+   * The byte after the last one to read: any position. A file that is shorter ends the stream earlier.
    *
    * @default {Infinity}
    */
@@ -272,14 +276,15 @@ export interface DmaStreamReaderOptions {
    */
   bufferSize?: number;
   /**
-   * Buffers that are read ahead, at most 1,024. 0: a read only when asked. Memory is one buffer more.
-   * Given neither this nor `bufferSize`, a reader has less while many streams are at work: `bufferBudget` of `configure`.
+   * Buffers that are read ahead, at most 1,024. 0: nothing is read before it is asked for. Memory is one buffer more. A
+   * reader with neither this nor `bufferSize` set uses less memory while many streams are at work: `bufferBudget` of
+   * `configure`.
    *
    * @default {4}
    */
   readAhead?: number;
   /**
-   * Close the file when the stream ends or is cancelled. A file with a writer at work is left to that.
+   * Close the file when the stream ends or is cancelled. A file that a writer is using is closed by that writer.
    *
    * @default {true}
    */

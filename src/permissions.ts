@@ -1,10 +1,10 @@
-// Deno's permissions, which a call through FFI would pass by: asked for before anything is opened, with the
-// error that Deno itself would give.
+// Asks for Deno's permissions, which a call through FFI bypasses, before anything is opened. Errors are those of Deno
+// itself.
 
 /** What a path is opened for. */
 export type Access = "read" | "write";
 
-/** Those of `access` that are limited to some paths. */
+/** The kinds of access that are limited to some paths. */
 export function limitedOf(access: readonly Access[]): Access[] {
   return access.filter((name) => {
     const { state, partial } = Deno.permissions.querySync({ name });

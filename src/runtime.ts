@@ -1,4 +1,4 @@
-// Imported before anything else: the one error for runtimes that are not Deno, and for a Deno that is too old.
+// Imported first. Throws one clear error if the runtime is not Deno, or is too old.
 
 /** The oldest Deno that the test suite runs on. */
 export const OLDEST_DENO = "2.8.0";

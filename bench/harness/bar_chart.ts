@@ -32,11 +32,13 @@ const BAR = 20;
 
 const STYLE = `
   text { font-family: system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; fill: #1f2328; }
+  .ground { fill: #ffffff; }
   .title { font-size: 16px; font-weight: 600; }
   .head, .name, .number { font-size: 13px; }
   .head, .own { font-weight: 600; }
   .detail, .subtitle { font-size: 11.5px; fill: #59636e; }
   @media (prefers-color-scheme: dark) {
+    .ground { fill: #0d1117; }
     text { fill: #f0f6fc; }
     .detail, .subtitle { fill: #9198a1; }
   }`;
@@ -95,5 +97,8 @@ export function barChart({ title, subtitle, panels, rows }: BarChart): string {
   const height = y + 12 + ROW * rows.length + MARGIN;
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" ` +
     `height="${height}" role="img" aria-label="${escaped(title)}"><style>${STYLE}</style>\n` +
-    `${parts.join("\n")}\n</svg>\n`;
+    // A ground of its own: a page may be light where the reader's system is dark.
+    `<rect class="ground" width="${WIDTH}" height="${height}" rx="6"/>\n${
+      parts.join("\n")
+    }\n</svg>\n`;
 }

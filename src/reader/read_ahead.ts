@@ -1,9 +1,9 @@
-// Read-ahead: buffers are read before anybody asks for them, and given out in the order of the file. It knows nothing of
-// streams.
+// Read-ahead: buffers are read before the consumer asks for them, and delivered in the order of the file. It knows
+// nothing of streams.
 //
-// Bytes are read into the pool and copied out. A read straight into memory of the consumer's own would save the copy and
-// lose more than that: every chunk is fresh memory then, and the page faults for it cost more than the copy does into
-// memory that the allocator has warm (measured: bench/FINDINGS.md).
+// Bytes are read into the pool and copied out. A read straight into the consumer's memory would save the copy and lose
+// more: each chunk would be fresh memory, whose page faults cost more than the copy into warm memory (measured:
+// bench/FINDINGS.md).
 
 import { assert } from "../assert.ts";
 import type { BufferBudget } from "../engine/buffer_budget.ts";
@@ -12,22 +12,22 @@ import type { OpenFile } from "../file/open_file.ts";
 import { statNow } from "../file/stat.ts";
 import { Transfer } from "../file/transfer.ts";
 
-/** What a {@linkcode ReadAhead} is made of. Every number has been checked. */
+/** Options of {@linkcode ReadAhead}. Every number has been checked. */
 export interface ReadAheadOptions {
   readonly file: OpenFile;
-  /** The first byte to give out. */
+  /** The first byte to deliver. */
   readonly start: number;
   /** The byte after the last one, at most. */
   readonly end: number;
   /** A multiple of the alignment. */
   readonly bufferSize: number;
-  /** Buffers in flight or ready, besides the one that is being given out. 0: a read only when asked. */
+  /** Buffers in flight or ready, besides the current one. 0: nothing is read before it is asked for. */
   readonly readAhead: number;
-  /** What the buffers count against; undefined where their size and number were asked for. */
+  /** The shared budget of the buffers; undefined if their size or number was set. */
   readonly budget?: BufferBudget | undefined;
 }
 
-/** One buffer, and what became of its read. */
+/** One buffer, and the result of its read. */
 interface Read {
   readonly block: Block;
   readonly position: number;
@@ -38,11 +38,11 @@ interface Read {
   /** The file ended in it. */
   last: boolean;
   error: unknown;
-  /** Nobody wants it any more: its block goes back when the kernel is done. */
+  /** No longer wanted: its block is released when the kernel is done. */
   unwanted: boolean;
 }
 
-/** A whole buffer, given away. */
+/** A whole buffer that was handed over. */
 export interface TakenBlock {
   readonly block: Block;
   /** Bytes in it, from its start. */
@@ -62,12 +62,12 @@ export class ReadAhead {
   /** Reads in the order of the file. */
   readonly #queue: Read[] = [];
   #inFlight = 0;
-  /** The file ended, or the consumer did: no further reads. */
+  /** The file or the consumer ended: no further reads. */
   #over = false;
   #ready: PromiseWithResolvers<void> | undefined;
   #idle: PromiseWithResolvers<void> | undefined;
   #buffers = 0;
-  /** The length of the file when it was last asked for. */
+  /** The length of the file at the last stat. */
   #knownSize: number | undefined;
 
   constructor(options: ReadAheadOptions) {
@@ -81,12 +81,12 @@ export class ReadAhead {
     this.#next = this.#position - this.#position % file.alignment;
   }
 
-  /** The next byte to be given out. */
+  /** The next byte to be delivered. */
   get position(): number {
     return this.#position;
   }
 
-  /** The byte after the last one to give out, at most. */
+  /** The byte after the last one to deliver, at most. */
   get end(): number {
     return this.#end;
   }
@@ -96,12 +96,12 @@ export class ReadAhead {
     return this.#buffers;
   }
 
-  /** Whether nothing is read ahead, so that a read may go straight to where the consumer wants it. */
+  /** Whether nothing is read ahead, so that a read may go straight into the consumer's memory. */
   get idle(): boolean {
     return this.#queue.length === 0 && !this.#over;
   }
 
-  /** So many bytes were read past this, from {@linkcode position} on, while it was {@linkcode idle}. */
+  /** Counts bytes that were read directly, from {@linkcode position} on, while it was {@linkcode idle}. */
   jump(bytes: number): void {
     this.#position += bytes;
     this.#next = this.#position - this.#position % this.#file.alignment;
@@ -110,9 +110,9 @@ export class ReadAhead {
   // ---- giving out -------------------------------------------------------------------------------------------------
 
   /**
-   * Bytes that are there now, `most` at most, as a view of the pool that holds only until the next call; or null at the
-   * end; or undefined where they are yet to come: {@linkcode ready} tells when. Throws the failure of the read that the
-   * consumer has reached.
+   * Bytes that are ready, at most `most`, as a view of the pool that is valid until the next call. Null at the end;
+   * undefined if none are ready: {@linkcode ready} tells when. Throws the failure of the read that the consumer has
+   * reached.
    */
   peek(most: number): Uint8Array<ArrayBuffer> | null | undefined {
     for (;;) {
@@ -136,7 +136,7 @@ export class ReadAhead {
     }
   }
 
-  /** The first `count` bytes of what {@linkcode peek} showed were taken. */
+  /** Consumes the first `count` bytes that {@linkcode peek} returned. */
   advance(count: number): void {
     this.#position += count;
     const read = this.#queue[0];
@@ -148,8 +148,7 @@ export class ReadAhead {
   }
 
   /**
-   * The next buffer, where it is there, full, a multiple of `blockSize` long, and nothing of it was given out yet: it is
-   * the caller's to release.
+   * The next buffer, if it is ready, full, a multiple of `blockSize` long, and untouched. The caller must release it.
    */
   takeBlock(blockSize: number): TakenBlock | undefined {
     const read = this.#queue[0];
@@ -164,7 +163,7 @@ export class ReadAhead {
     return { block: read.block, length: read.length };
   }
 
-  /** Resolves when {@linkcode peek} has something else to say. */
+  /** Resolves when the result of {@linkcode peek} has changed. */
   ready(): Promise<void> {
     try {
       this.#fill(Math.max(1, this.#readAhead));
@@ -174,16 +173,16 @@ export class ReadAhead {
     const read = this.#queue[0];
     const ended = this.#position >= this.#end || (!read && this.#over);
     if (ended || read?.ended) return Promise.resolve();
-    // Without a read there is no room for one: after a skip the kernel may still have every buffer.
+    // No read is under way if there was no room for one: after a skip the kernel may still have every buffer.
     return (this.#ready ??= Promise.withResolvers()).promise;
   }
 
-  /** Goes forward without reading; to the end of the range or of the file at most. */
+  /** Moves forward without reading, at most to the end of the range or of the file. */
   skip(bytes: number): void {
     const queue = this.#queue;
     if (this.#over && queue.length === 0) return;
     const last = queue.find((read) => read.last);
-    // A read that brought nothing says only that the end is not behind it.
+    // A read of no bytes only says that the end is not behind it.
     const fileEnd = last?.bytesRead
       ? last.position + last.bytesRead
       : Math.min(this.#sizeNow(), last?.position ?? Infinity);
@@ -192,7 +191,7 @@ export class ReadAhead {
     this.#position = target;
     while (queue.length > 0 && queue[0]!.position + queue[0]!.length <= target) {
       const read = queue.shift()!;
-      // A read that failed is no obstacle to a consumer that does not want it.
+      // A failed read does not matter if the consumer skips it.
       if (read.error) this.#over = false;
       if (read.ended) this.#free(read);
       else read.unwanted = true;
@@ -202,7 +201,7 @@ export class ReadAhead {
     this.#wake();
   }
 
-  /** The length of the file, as far as the kernel knows without asking anybody. */
+  /** The length of the file, if the kernel knows it without asking a server. */
   #sizeNow(): number {
     const { engine, fd, path, descriptor } = this.#file;
     if (descriptor.closing) return Infinity;
@@ -215,7 +214,7 @@ export class ReadAhead {
 
   // ---- reading ----------------------------------------------------------------------------------------------------
 
-  /** Buffers besides the one that is being given out. */
+  /** Buffers besides the current one. */
   get #maxAhead(): number {
     return this.#budget?.crowded ? 0 : this.#readAhead;
   }
@@ -225,7 +224,7 @@ export class ReadAhead {
     return this.#budget?.sizeNow(this.#bufferSize, this.#file.alignment) ?? this.#bufferSize;
   }
 
-  /** Starts reads that nobody waits for yet. Where there is no memory to be had, whoever waits for one is told. */
+  /** Starts reads ahead of demand. A lack of memory is reported to the caller that waits for a read. */
   #fillAhead(): void {
     try {
       this.#fill(this.#readAhead);
@@ -238,7 +237,7 @@ export class ReadAhead {
   #fill(wanted: number): void {
     const { engine, alignment } = this.#file;
     let started = false;
-    // A buffer that waits for its kernel after a skip still counts: memory is bounded whatever the consumer does.
+    // A buffer that the kernel still has after a skip counts: memory is bounded whatever the consumer does.
     while (
       !this.#over && this.#queue.length < wanted && this.#buffers <= this.#maxAhead &&
       this.#next < this.#end
@@ -329,7 +328,7 @@ export class ReadAhead {
     }
   }
 
-  /** No further reads; what was read ahead goes back, at once or when the kernel is done with it. */
+  /** Stops reading, and releases what was read ahead, at once or when the kernel is done with it. */
   #stop(): void {
     this.#over = true;
     for (const read of this.#queue.splice(0)) {
@@ -339,7 +338,7 @@ export class ReadAhead {
     this.#wake();
   }
 
-  /** Ends the reading. Resolves when the kernel has none of the buffers any more. */
+  /** Ends the reading. Resolves when the kernel has none of the buffers. */
   async cancel(): Promise<void> {
     this.#stop();
     if (this.#inFlight > 0) await (this.#idle ??= Promise.withResolvers()).promise;

@@ -1,4 +1,4 @@
-// What a DmaStreamReader's ReadableStream calls: chunks on their way from read-ahead to the consumer.
+// The underlying source of a DmaStreamReader: moves chunks from read-ahead to the consumer.
 
 import { yieldIfNeeded } from "../engine/event_loop.ts";
 import { closeFile } from "../file/close.ts";
@@ -6,7 +6,7 @@ import type { OpenFile } from "../file/open_file.ts";
 import { readStraight } from "../file/random_access.ts";
 import type { ReadAhead } from "./read_ahead.ts";
 
-/** Bytes of a chunk, at most: as Deno's own file streams have them, and what malloc gives out without a page fault. */
+/** The most bytes of a chunk: as in Deno's own file streams, and what malloc serves without a page fault. */
 const MAX_CHUNK = 64 * 1024;
 
 /** How a {@linkcode ReaderSource} reads. */
@@ -16,16 +16,19 @@ export interface ReaderSourceOptions {
   readonly closeFile: boolean;
 }
 
-/** The underlying source of a reader's stream. It must not hold the stream, or that could never be dropped. */
+/**
+ * The underlying source of a reader's stream. It holds no strong reference to the stream, which could otherwise never
+ * be collected.
+ */
 export class ReaderSource {
   readonly file: OpenFile;
   readonly readAhead: ReadAhead;
   readonly #options: ReaderSourceOptions;
   #controller: WeakRef<ReadableByteStreamController> | undefined;
   #finished: Promise<void> | undefined;
-  /** Bytes are on their way to the stream. */
+  /** Whether bytes are on their way to the stream. */
   #pulling = false;
-  /** A read into a view that the consumer brought. */
+  /** The read into a view of the consumer's. */
   #straight: Promise<number> | undefined;
   readonly #ended = Promise.withResolvers<void>();
 
@@ -40,7 +43,7 @@ export class ReaderSource {
     return this.#ended.promise;
   }
 
-  /** Whether the stream itself holds nothing and has not ended, so that it can be read past it. */
+  /** Whether the stream holds nothing and has not ended, so that the file can be read without it. */
   get untouched(): boolean {
     const queued = this.#controller?.deref()?.desiredSize !== 0;
     return this.#finished === undefined && !this.#pulling && !queued;
@@ -64,7 +67,7 @@ export class ReaderSource {
 
   async #pullLater(controller: ReadableByteStreamController): Promise<void> {
     let bytes;
-    // What is there must be taken at once: a skip, or the end, would take it away.
+    // Ready bytes must be taken at once: a skip or the end would remove them.
     while ((bytes = this.readAhead.peek(MAX_CHUNK)) === undefined) await this.readAhead.ready();
     await this.#give(controller, bytes);
   }
@@ -80,7 +83,7 @@ export class ReaderSource {
     }
   }
 
-  /** Everything is free by the time that the consumer hears of the failure. */
+  /** Everything is freed before the consumer sees the failure. */
   async #fail(error: unknown): Promise<never> {
     await this.finish().catch(() => {});
     throw error;
@@ -104,19 +107,19 @@ export class ReaderSource {
     controller.byobRequest?.respond(0);
   }
 
-  /** Fills the view that the consumer brought: in place where Direct I/O can, else by a copy. */
+  /** Fills the consumer's view: in place if Direct I/O can, else by a copy. */
   async #pullInto(controller: ReadableByteStreamController): Promise<void> {
     const { readAhead } = this;
     const view = controller.byobRequest!.view as Uint8Array<ArrayBuffer>;
     const { bufferSize, readAhead: ahead } = this.#options;
-    // Only where nothing is read ahead, or the view is as large as what would be: else read-ahead is worth more.
+    // Only if nothing is read ahead, or the view is as large as a buffer: else read-ahead gains more.
     const straight = this.file.engine.endsWithProcess &&
       (ahead === 0 || view.byteLength >= bufferSize);
     while (straight && readAhead.idle) {
       const from = readAhead.position;
       const length = await this.#readStraight(view);
       if (this.#finished) return;
-      // Skipped meanwhile: these bytes are not wanted any more.
+      // Skipped meanwhile: the consumer no longer wants these bytes.
       if (readAhead.position !== from) continue;
       if (length === 0) break;
       readAhead.jump(length);
@@ -129,7 +132,7 @@ export class ReaderSource {
     if (this.#finished) return;
     if (bytes === null) return await this.#end(controller);
     new Uint8Array(view.buffer, view.byteOffset, view.byteLength).set(bytes);
-    // The bytes are gone with their buffer, which may be given back now.
+    // Read first: `advance` may release the buffer of these bytes.
     const { length } = bytes;
     readAhead.advance(length);
     controller.byobRequest!.respond(length);
@@ -146,7 +149,7 @@ export class ReaderSource {
     }
   }
 
-  /** Frees everything, and closes the file where that is wanted. */
+  /** Frees everything, and closes the file if `closeFile` is set. */
   finish(): Promise<void> {
     return this.#finished ??= this.#finish();
   }
@@ -156,7 +159,7 @@ export class ReaderSource {
       await this.readAhead.cancel();
       await this.#straight?.catch(() => {});
       const { file } = this;
-      // A writer at work closes the file when it is done.
+      // A writer that uses the file closes it when it is done.
       const closes = (this.#options.closeFile || file.dropped) && !file.writer;
       if (closes) await closeFile(file);
     } finally {
@@ -164,7 +167,7 @@ export class ReaderSource {
     }
   }
 
-  /** Ends the reading and the stream with it, also under a lock. */
+  /** Ends the stream, also under a lock. */
   async close(): Promise<void> {
     if (this.#finished) return await this.#finished;
     const controller = this.#controller?.deref();
@@ -178,7 +181,7 @@ export class ReaderSource {
       controller?.close();
       controller?.byobRequest?.respond(0);
     } catch {
-      // Cancelled or errored meanwhile: it is over all the same.
+      // Cancelled or errored meanwhile: the stream has ended anyway.
     }
   }
 }

@@ -1,4 +1,4 @@
-// What a DmaStreamWriter's WritableStream calls, and what is written past its lock. All chunks that cannot be taken at once
+// The underlying sink of a DmaStreamWriter, and the writes that bypass its lock. Chunks that cannot be accepted at once
 // wait in the stream's own queue.
 
 import { chunkBytes, lengthOfBytes } from "../arguments.ts";
@@ -6,32 +6,32 @@ import { yieldIfNeeded } from "../engine/event_loop.ts";
 import type { AlignedMemory } from "../file/aligned_memory.ts";
 import type { Writer } from "./writer.ts";
 
-/** For what was possible at once. */
+/** For calls that succeed at once. */
 const RESOLVED: Promise<void> = Promise.resolve();
 
-/** Chunks that were written past the lock wait together, up to so many bytes and chunks. */
+/** Chunks written without the lock are batched, up to this many bytes and chunks. */
 const MAX_BATCH_BYTES = 256 << 10;
 const MAX_BATCH_CHUNKS = 4096;
 
-/** A chunk is taken in parts of so many bytes: V8 counts no further in optimized code. */
+/** A chunk is accepted in parts of this many bytes: optimized code of V8 counts no further. */
 const MAX_PART = 1 << 30;
 
-/** An item of the stream's queue: chunks that wait, with the lengths that they had when they were given. */
+/** An item of the stream's queue: waiting chunks, with their lengths at the call. */
 class Batch {
   readonly #chunks: Uint8Array[] = [];
   readonly #lengths: number[] = [];
-  /** The chunk that comes next, and how much of it is taken. */
+  /** The next chunk, and how much of it was accepted. */
   #next = 0;
   #at = 0;
-  /** Bytes that are yet to be taken. */
+  /** Bytes that are not accepted yet. */
   bytes = 0;
-  /** Memory that was handed over: this, and no copy of it, is to be written. */
+  /** Memory that was handed over, to be written without a copy. */
   memory: AlignedMemory | undefined;
-  /** Chunks may still join it. */
+  /** Whether chunks may still join it. */
   isOpen = false;
-  /** What the stream gave for it. */
+  /** The promise of the stream's write. */
   accepted: Promise<void> = RESOLVED;
-  /** Settles when all of it is taken, where somebody waits for that. */
+  /** Settles when all of it is accepted, if a caller waits for that. */
   taken: PromiseWithResolvers<void> | undefined;
 
   get isFull(): boolean {
@@ -56,11 +56,11 @@ class Batch {
     this.bytes += length;
   }
 
-  /** What `take` takes of the rest of the next chunk, or of none where its buffer is not what it was. */
+  /** Accepts what `take` accepts of the next chunk. A buffer that changed its length fails. */
   advance(take: (chunk: Uint8Array, from: number) => number): void {
     const chunk = this.#chunks[this.#next]!;
     const length = this.#lengths[this.#next]!;
-    // A part of it may be on the disk: what follows would stand in the wrong place.
+    // A part of it may be on the disk, so what follows would be at the wrong position.
     if (chunk.length !== length) {
       const what = "a chunk whose buffer is detached or resized before it is taken";
       throw new TypeError(`Cannot write ${what}`);
@@ -73,37 +73,40 @@ class Batch {
     this.#at = 0;
   }
 
-  /** All of it is taken in another way. */
+  /** All of it was accepted in another way. */
   skip(): void {
     this.#next = this.#chunks.length;
     this.bytes = 0;
   }
 }
 
-/** A stream of another kind that writes to the stream, and has chunks of its own that wait. */
+/** Another kind of stream above this one, with its own waiting chunks. */
 export interface Upstream {
-  /** Writes all of them to the stream, at once. */
+  /** Writes all of them to the stream at once. */
   handOver(): void;
 }
 
-/** The underlying sink of a writer's stream. It must not hold the stream, or that could never be dropped. */
+/**
+ * The underlying sink of a writer's stream. It holds no strong reference to the stream, which could otherwise never be
+ * collected.
+ */
 export class WriterSink {
   readonly writer: Writer;
   #controller: WeakRef<WritableStreamDefaultController> | undefined;
   #stream: WeakRef<WritableStream> | undefined;
-  /** The items of the stream's queue, the one that is being taken first. */
+  /** The items of the stream's queue, the current one first. */
   readonly #waiting: Batch[] = [];
-  /** The close that the user asked for. Nothing comes after it, also while chunks before it wait. */
+  /** The close that the user requested. No chunk is accepted after it, even while earlier ones wait. */
   closeRequest: Promise<unknown> | undefined;
   #keepOpen = false;
   /**
-   * Who has the lock and learns of a failure from its own calls: a writer of getWriter(), or a pipe of this module's. Not
-   * the writer itself: it would hold the stream.
+   * Identifies the holder of the lock, whose own calls report a failure: a writer of getWriter(), or a direct pipe. A
+   * reference to the holder would keep the stream alive.
    */
   #lockToken: symbol | undefined;
-  /** What writes to the stream. It holds the stream. */
+  /** The stream above, which holds this one. */
   upstream: WeakRef<Upstream> | undefined;
-  /** Somebody was told of the failure: disposing need not tell it again. */
+  /** Whether a call has rejected with the failure, so that disposing need not. */
   errorReported = false;
 
   constructor(writer: Writer) {
@@ -111,12 +114,12 @@ export class WriterSink {
     writer.failing.then(({ reason }) => this.#fail(reason));
   }
 
-  /** The stream that this is the sink of. */
+  /** Sets the stream of this sink. */
   attach(stream: WritableStream): void {
     this.#stream = new WeakRef(stream);
   }
 
-  /** Where the next chunk will start, chunks that wait included. */
+  /** Where the next chunk will start, waiting chunks included. */
   get nextPosition(): number {
     return this.#waiting.reduce((end, { bytes }) => end + bytes, this.writer.position);
   }
@@ -126,7 +129,7 @@ export class WriterSink {
     return this.#waiting.length > 0;
   }
 
-  /** Whether the writer may be used past the stream: nothing waits, and no end was asked for. */
+  /** Whether the writer may be used without the stream: nothing waits, and no end was requested. */
   get isFree(): boolean {
     return !this.#isWaiting && this.closeRequest === undefined && !this.writer.ending;
   }
@@ -136,14 +139,14 @@ export class WriterSink {
   start(controller: WritableStreamDefaultController): Promise<void> | undefined {
     this.#controller = new WeakRef(controller);
     const { writer } = this;
-    // The stream itself would first wait for the chunk that is being written, however large that is.
+    // The stream would first wait for the current chunk, however large it is.
     controller.signal.addEventListener("abort", () => {
       writer.abort(controller.signal.reason).catch(() => {});
     });
     return writer.opening;
   }
 
-  /** The stream counts items, so that it holds one at a time beyond the buffers. */
+  /** The stream counts items, so it queues one at a time beyond the buffers. */
   size(item: unknown): number {
     // The stream asks before it looks whether it is closing, and refuses the chunk then.
     if (this.closeRequest) return 1;
@@ -185,7 +188,7 @@ export class WriterSink {
     this.#waiting.shift()?.taken?.resolve();
   }
 
-  /** The stream fails: whoever pipes into it is told by the pipe. */
+  /** Errors the stream. A pipe reports that to its caller. */
   #fail(reason: unknown): void {
     if (this.#stream?.deref()?.locked && !this.#lockToken) this.errorReported = true;
     this.#controller?.deref()?.error(reason);
@@ -194,7 +197,7 @@ export class WriterSink {
 
   // ---- taking chunks ----------------------------------------------------------------------------------------------
 
-  /** Takes what there is room for of a batch. Returns whether that was all. What is wrong with it fails the writer. */
+  /** Accepts what there is room for of a batch, and returns whether that was all. A wrong chunk fails the writer. */
   #take(batch: Batch): boolean {
     const { writer } = this;
     const { memory, isBegun } = batch;
@@ -218,13 +221,13 @@ export class WriterSink {
     this.#noteTaken();
   }
 
-  /** The stream takes this for its own failure, and never calls again: everything must be freed here. */
+  /** The stream treats this as its own failure and never calls again, so everything must be freed here. */
   async #refuse(error: unknown): Promise<never> {
     await this.writer.abort(error).catch(() => {});
     throw error;
   }
 
-  /** Takes memory that was handed over: without a copy, unless a buffer is partly filled, or would be by it. */
+  /** Accepts memory that was handed over: without a copy, unless a buffer is partly filled, or would be afterwards. */
   #takeMemory(memory: AlignedMemory): boolean {
     const { writer } = this;
     const { length } = memory.bytes;
@@ -236,7 +239,7 @@ export class WriterSink {
 
   // ---- past the lock ----------------------------------------------------------------------------------------------
 
-  /** Throws where `stream` does not take this call, because it is locked or at its end. */
+  /** Throws if `stream` is locked or closed. */
   assertUsable(stream: WritableStream, op: string): void {
     const { failure } = this.writer;
     if (failure) throw failure.reason;
@@ -246,7 +249,7 @@ export class WriterSink {
     if (this.closeRequest) throw new TypeError(`Cannot ${op} a stream that is closed`);
   }
 
-  /** Takes a chunk without the lock: at once where there is room, else by way of the stream's queue. */
+  /** Accepts a chunk without the lock: at once if there is room, else through the stream's queue. */
   writeUnlocked(stream: WritableStream, chunk: unknown): Promise<void> {
     const { writer } = this;
     const length = chunk instanceof Uint8Array ? lengthOfBytes(chunk) : 0;
@@ -273,7 +276,7 @@ export class WriterSink {
     return batch.accepted = this.report(this.#enqueue(stream, batch));
   }
 
-  /** Hands memory over without the lock. */
+  /** Accepts memory without the lock. */
   async writeMemoryUnlocked(stream: WritableStream, memory: AlignedMemory): Promise<void> {
     const { length } = memory.bytes;
     const batch = new Batch();
@@ -284,14 +287,14 @@ export class WriterSink {
   }
 
   #enqueue(stream: WritableStream, batch: Batch): Promise<void> {
-    // The stream's own: the writer's getWriter() checks what users write.
+    // The base class's getWriter(): the writer's own checks chunks of users.
     const writer = WritableStream.prototype.getWriter.call(stream);
     const written = writer.write(batch);
     writer.releaseLock();
     return written;
   }
 
-  /** Resolves when all chunks that were given before this call are taken; undefined where they are. */
+  /** Resolves when all chunks given before this call are accepted; undefined if they are. */
   allTaken(): Promise<void> | undefined {
     const last = this.#waiting.at(-1);
     return last && (last.taken ??= Promise.withResolvers()).promise;
@@ -318,12 +321,12 @@ export class WriterSink {
     await this.#closed(this.closeRequest!);
   }
 
-  /** Waits for a close of the stream. One that rejects is over when everything is free. */
+  /** Waits for a close of the stream. If it rejects, waits until everything is freed. */
   async #closed(closing: Promise<unknown>): Promise<void> {
     try {
       await closing;
     } catch (error) {
-      // The stream's own error for a stream that is errored says less than the failure.
+      // The stream's own error says less than the failure.
       if (this.writer.failure) await this.report(this.writer.close());
       throw error;
     }
@@ -334,7 +337,7 @@ export class WriterSink {
     this.writer.announceClose();
   }
 
-  /** Resolves when nothing is left to do, whichever way it ended. */
+  /** Resolves when the writer has ended, in whichever way. */
   async left(): Promise<void> {
     await this.closeRequest?.catch(() => {});
     if (this.writer.ending) await this.writer.ended;
@@ -351,7 +354,7 @@ export class WriterSink {
 
   // ---- who is told of a failure -----------------------------------------------------------------------------------
 
-  /** What a user gets: the failure counts as reported when this rejects with it. */
+  /** A promise for a user. The failure counts as reported when it rejects. */
   async report<T>(promise: Promise<T>): Promise<T> {
     try {
       return await promise;
@@ -362,7 +365,7 @@ export class WriterSink {
     }
   }
 
-  /** Counts a pipe of this module's as who has the lock. */
+  /** Treats a direct pipe as the holder of the lock. */
   async reportPipe(pipe: Promise<void>): Promise<void> {
     const token = this.#lockToken = Symbol();
     try {
@@ -372,7 +375,7 @@ export class WriterSink {
     }
   }
 
-  /** A writer of the stream that rejects a chunk that is no bytes alone, and leaves the stream as it was. */
+  /** Makes a lock reject a chunk that is not bytes, and leave the stream usable. */
   guard(writer: WritableStreamDefaultWriter): WritableStreamDefaultWriter {
     const write = writer.write.bind(writer);
     const close = writer.close.bind(writer);

@@ -1,24 +1,24 @@
-// Who waits until everything below a position is in the file, or durable. Positions are what is waited for, and not
-// writes, so that any number may wait at once and share one sync.
+// Callers that wait until everything below a position is in the file, or durable. They wait for positions, not for
+// writes, so any number can share one sync.
 
 interface Waiter {
-  /** Everything below it must be flushed. */
+  /** The position below which everything must be flushed. */
   readonly target: number;
-  /** And be durable. */
+  /** Whether it must be durable too. */
   readonly durable: boolean;
   readonly resolve: (position: number) => void;
   readonly reject: (error: unknown) => void;
 }
 
-/** Keeps waiters until they are served. It syncs nothing itself. */
+/** Keeps waiters until they are served. It starts no sync itself. */
 export class SyncQueue {
   #waiting: Waiter[] = [];
-  /** Those whom the sync with the kernel serves. */
+  /** The waiters that the sync in flight serves. */
   #attached: Waiter[] = [];
   /** The flushed position when that sync began. */
   #syncedPosition = 0;
 
-  /** Whether somebody waits for something that no sync with the kernel will bring. */
+  /** Whether a waiter needs more than the sync in flight. */
   get empty(): boolean {
     return this.#waiting.length === 0;
   }
@@ -31,8 +31,7 @@ export class SyncQueue {
   }
 
   /**
-   * Resolves those who have what they wait for: the flushed position, and with `durable` everything else. Returns whether
-   * a sync is due.
+   * Resolves waiters for whom enough is flushed, and those for durability if `durable`. Returns whether a sync is due.
    */
   serve(flushed: number, durable: boolean): boolean {
     if (this.empty) return false;
@@ -50,7 +49,7 @@ export class SyncQueue {
     return due;
   }
 
-  /** A sync begins. It serves those who wait for no more than is flushed: what completes later may be too late for it. */
+  /** A sync begins. It serves waiters for positions that are flushed by now: later completions may miss it. */
   begin(flushed: number): void {
     this.#syncedPosition = flushed;
     this.#attached = this.#waiting.filter(({ target }) => target <= flushed);
@@ -62,12 +61,14 @@ export class SyncQueue {
     for (const { resolve } of this.#attached.splice(0)) resolve(this.#syncedPosition);
   }
 
-  /** The sync failed: it has thrown away what it could not write. Another would succeed and mean nothing. */
+  /**
+   * The sync failed. The kernel has dropped what it could not write, so another sync would succeed and mean nothing.
+   */
   fail(error: unknown): void {
     for (const { reject } of this.#attached.splice(0)) reject(error);
   }
 
-  /** Rejects all waiters except those attached to the sync with the kernel. */
+  /** Rejects all waiters except those attached to the sync in flight. */
   rejectWaiting(reason: unknown): void {
     for (const { reject } of this.#waiting.splice(0)) reject(reason);
   }

@@ -1,6 +1,6 @@
-// The partial last block: when it is written before it is full, and what fills it up.
+// The partial last block: when it is written before it is full, and how it is padded.
 
-/** What stands in the file behind the last byte of a block. */
+/** Bytes of the file in one block. */
 interface KnownBlock {
   readonly position: number;
   readonly bytes: Uint8Array;
@@ -9,11 +9,11 @@ interface KnownBlock {
 /** Fills the partial last block with existing file bytes or zeros. */
 export class Tail {
   readonly #blockSize: number;
-  /** Up to where somebody wants it written. */
+  /** The position up to which a caller wants it written. */
   #wanted = -1;
-  /** Up to where it was written, or is being written. */
+  /** The position up to which it was written, or is being written. */
   #begun: number;
-  /** A copy of the last block waits or is in flight. */
+  /** Whether a copy of the last block waits or is in flight. */
   copied = false;
   /** The last block as it was before anything was written to it. */
   #known: KnownBlock | undefined;
@@ -24,12 +24,12 @@ export class Tail {
     this.#begun = start;
   }
 
-  /** Somebody wants everything below `position` written. */
+  /** Requests that everything below `position` is written. */
   want(position: number): void {
     this.#wanted = Math.max(this.#wanted, position);
   }
 
-  /** Whether it is to be written now. One copy after the other: they share a block, so they could not fly together. */
+  /** Whether it is to be written now. Copies go one after the other, because they share a block. */
   get due(): boolean {
     return this.#wanted > this.#begun && !this.copied;
   }
@@ -45,8 +45,8 @@ export class Tail {
   }
 
   /**
-   * The position of the block of `end`, where content stands behind `end` in it that nobody has read yet: it would be
-   * lost. Undefined where there is none.
+   * The position of the block of `end`, if it has content behind `end` that must be read first, or it would be lost.
+   * Undefined if there is none.
    */
   unread(end: number, contentEnd: number): number | undefined {
     const inside = end % this.#blockSize;
@@ -55,17 +55,17 @@ export class Tail {
     return position;
   }
 
-  /** That block has been read. What the file does not have of it is zeros. */
+  /** Records the block that was read. Bytes beyond the end of file are zeros. */
   learn(position: number, bytes: Uint8Array): void {
     this.#known = { position, bytes };
   }
 
-  /** What was read of the file does not stand there any more. */
+  /** Forgets the block: the file has changed there. */
   forget(): void {
     this.#known = undefined;
   }
 
-  /** What goes behind `end`, to the end of its block. */
+  /** The padding from `end` to the end of its block. */
   padding(end: number): Uint8Array {
     const inside = end % this.#blockSize;
     if (inside === 0) return new Uint8Array(0);

@@ -6,21 +6,21 @@ import type { Engine } from "../engine/engine.ts";
 import type { Block, Memory } from "../engine/operation.ts";
 import type { WriteRequest } from "./write_queue.ts";
 
-/** A file's first buffer starts this small: most files never need a large one. */
+/** The initial size of a file's first buffer: most files never need a larger one. */
 const FIRST_BUFFER = 64 * 1024;
 
-/** What {@linkcode WriteBuffers} are made of. */
+/** Options of {@linkcode WriteBuffers}. */
 export interface WriteBuffersOptions {
   readonly engine: Engine;
-  /** What writes begin and end at a multiple of. */
+  /** Writes begin and end at a multiple of it. */
   readonly blockSize: number;
   /** A multiple of the block size. */
   readonly bufferSize: number;
   /** Writes in flight at most. */
   readonly writeBehind: number;
-  /** What the buffers count against; undefined where their size and number were asked for. */
+  /** The shared budget of the buffers; undefined if their size or number was set. */
   readonly budget: BufferBudget | undefined;
-  /** A chunk that fits into a buffer is not divided between two: each buffer becomes one write. */
+  /** Whether a chunk that fits into a buffer stays in one, so that it is written by one write. */
   readonly wholeChunks: boolean;
   /** Where the first byte goes; a multiple of the block size. */
   readonly base: number;
@@ -31,12 +31,12 @@ class FillingBuffer {
   readonly #engine: Engine;
   readonly #freed: (capacity: number) => void;
   #block: Block;
-  /** Writes from it that have not ended. While there are any, the block stays. */
+  /** Writes from it that have not ended. They hold the block. */
   #writes = 0;
   #retired = false;
   /** Where its first byte goes. */
   readonly base: number;
-  /** What it is filled into. */
+  /** The memory. */
   bytes: Uint8Array<ArrayBuffer>;
   capacity: number;
   /** Bytes in it. */
@@ -58,7 +58,7 @@ class FillingBuffer {
     return this.base + this.fill;
   }
 
-  /** Makes it larger. False where the kernel has a part of it. */
+  /** Makes it larger. Returns false if the kernel has a part of it. */
   grow(capacity: number): boolean {
     if (this.#writes > 0) return false;
     const block = this.#engine.acquire(capacity);
@@ -70,7 +70,7 @@ class FillingBuffer {
     return true;
   }
 
-  /** A write, in place, of what was filled in since the last one, up to `to`, padding included. */
+  /** A write in place of the bytes since the last one, up to `to`, padding included. */
   writeUpTo(to: number): WriteRequest {
     const { written: offset, base, fill } = this;
     assert(to > offset, "a write has bytes");
@@ -89,7 +89,7 @@ class FillingBuffer {
     };
   }
 
-  /** Nothing more is filled in: the memory goes back with the last write. */
+  /** Ends the filling. The memory is released with the last write. */
   retire(): void {
     this.#retired = true;
     this.#free();
@@ -102,7 +102,7 @@ class FillingBuffer {
   }
 }
 
-/** Takes bytes in, and never has more buffers than one that fills and those in flight. */
+/** Accepts bytes, and never has more buffers than one that fills and those in flight. */
 export class WriteBuffers {
   readonly #engine: Engine;
   readonly #blockSize: number;
@@ -138,7 +138,7 @@ export class WriteBuffers {
     return this.#base;
   }
 
-  /** Whether a buffer may be started. With a budget that is spent there is one, which fills and then flies. */
+  /** Whether a buffer may be started. If the budget is spent, there is one at a time. */
   get #hasSpare(): boolean {
     return this.#count <= (this.#budget?.crowded ? 0 : this.#writeBehind);
   }
@@ -148,7 +148,7 @@ export class WriteBuffers {
     return this.#budget?.sizeNow(this.#bufferSize, this.#blockSize) ?? this.#bufferSize;
   }
 
-  /** Whether {@linkcode write} would take a byte. */
+  /** Whether {@linkcode write} would accept a byte. */
   get hasRoom(): boolean {
     return this.#filling !== undefined || this.#hasSpare;
   }
@@ -175,7 +175,7 @@ export class WriteBuffers {
     return this.#full.length > 0;
   }
 
-  /** Copies a chunk whole where it leaves room in the buffer that is being filled. Nothing has to be decided then. */
+  /** Copies a whole chunk if the current buffer has room left after it: the fast path, without any decision. */
   writeWhole(bytes: Uint8Array, length: number): boolean {
     const filling = this.#filling;
     if (!filling || filling.fill + length >= filling.capacity) return false;
@@ -216,7 +216,7 @@ export class WriteBuffers {
     return at - from;
   }
 
-  /** Ends the buffer that is being filled where a chunk would not fit into it, but into the next one. */
+  /** Ends the current buffer if a chunk would fit only into the next one. */
   #makeRoomFor(length: number): void {
     const filling = this.#filling;
     if (!filling || filling.fill === 0 || filling.fill + length <= filling.capacity) return;
@@ -224,7 +224,7 @@ export class WriteBuffers {
     this.#retire(filling);
   }
 
-  /** What stands in the file before the first byte, in the same block. */
+  /** Starts with the bytes that the file has before the first one, in the same block. */
   startWith(head: Uint8Array): void {
     const filling = this.#start();
     filling.bytes.set(head);
@@ -261,17 +261,17 @@ export class WriteBuffers {
   }
 
   #start(): FillingBuffer {
-    // Never less than a block, up to which the last one is padded.
+    // At least a block, because the last one is padded to that.
     const first = Math.min(Math.max(FIRST_BUFFER, this.#blockSize), this.#bufferSize);
     const capacity = this.#isFirst ? first : this.#wholeSize;
     const freed = (capacity: number) => this.#remove(capacity);
-    // Where there is no memory to be had, none counts.
+    // Counted after the allocation, which may throw.
     const filling = new FillingBuffer(this.#engine, capacity, this.#base, freed);
     this.#add(capacity);
     return this.#filling = filling;
   }
 
-  /** Makes a small buffer a whole one. False where it is one, or the kernel still has a part of it. */
+  /** Makes a small buffer a whole one. Returns false if it is one, or if the kernel has a part of it. */
   #grow(filling: FillingBuffer): boolean {
     this.#isFirst = false;
     const { capacity } = filling;
@@ -281,7 +281,7 @@ export class WriteBuffers {
     return true;
   }
 
-  /** The current buffer is full, or as full as it gets: what was not written of it becomes a write. */
+  /** Ends the current buffer: what was not written of it becomes a write. */
   #retire(filling: FillingBuffer): void {
     const padded = Math.ceil(filling.fill / this.#blockSize) * this.#blockSize;
     if (filling.written < filling.fill) this.#full.push(filling.writeUpTo(padded));
@@ -296,14 +296,14 @@ export class WriteBuffers {
 
   // ---- the tail -----------------------------------------------------------------------------------------------------
 
-  /** The last bytes that fill no block, as a view that holds until the next call. Empty where all blocks are full. */
+  /** The bytes of the partial last block, as a view that is valid until the next call. Empty if all blocks are full. */
   get partialBlock(): Uint8Array<ArrayBuffer> {
     const filling = this.#filling;
     if (!filling) return NO_BYTES;
     return filling.bytes.subarray(filling.fill - filling.fill % this.#blockSize, filling.fill);
   }
 
-  /** Writes, in place, the full blocks of the buffer that is being filled: nothing is filled in there any more. */
+  /** Writes the full blocks of the current buffer in place. */
   writeFullBlocks(): void {
     const filling = this.#filling;
     if (!filling) return;
@@ -311,7 +311,7 @@ export class WriteBuffers {
     if (blocks > filling.written) this.#full.push(filling.writeUpTo(blocks));
   }
 
-  /** Fills the last block by `padding`, and writes what was not written. `written` says that the last block was. */
+  /** Pads the last block, and writes what was not written. `written` says that the last block was. */
   finish(padding: Uint8Array | undefined, written: boolean): void {
     const filling = this.#filling;
     if (!filling) return;
@@ -320,7 +320,7 @@ export class WriteBuffers {
     this.#retire(filling);
   }
 
-  /** What was not written yet never will be. */
+  /** Drops everything that was not written. */
   drop(): void {
     for (const { release } of this.takeFull()) release();
     if (this.#filling) this.#leave(this.#filling);

@@ -1,4 +1,4 @@
-// The writes of a writer in the order of their positions: which may start, and how far everything is in the file.
+// The writes of a writer in the order of their positions: which may start, and up to where the file is complete.
 
 import { assert } from "../assert.ts";
 import type { Memory } from "../engine/operation.ts";
@@ -10,7 +10,7 @@ export interface WriteRequest {
   readonly offset: number;
   readonly length: number;
   readonly position: number;
-  /** The end of the bytes that are meant to be there; what follows up to `length` is padding. */
+  /** The end of the data; what follows up to `length` is padding. */
   readonly dataEnd: number;
   /** Called once, when the kernel is done with the memory or will never have it. */
   readonly release: () => void;
@@ -22,13 +22,13 @@ interface QueuedWrite extends WriteRequest {
   state: State;
 }
 
-/** A write that was started: it must be ended. */
+/** A started write, which must be ended. */
 export type StartedWrite = WriteRequest & { readonly state: State };
 
-/** Queues writes. It starts none itself: whoever owns it asks for the next one. */
+/** Queues writes. Its owner asks for the next one to start. */
 export class WriteQueue {
   readonly #writeBehind: number;
-  /** Writes that have not ended, and ended ones behind one that has not. */
+  /** Writes that have not ended, and ended writes behind one that has not. */
   readonly #queue: QueuedWrite[] = [];
   #waiting = 0;
   #inFlight = 0;
@@ -52,7 +52,7 @@ export class WriteQueue {
     return this.#inFlight;
   }
 
-  /** Whether nothing is in flight, nor about to be. */
+  /** Whether nothing is queued or in flight. */
   get idle(): boolean {
     return this.#inFlight === 0 && this.#waiting === 0;
   }
@@ -63,7 +63,7 @@ export class WriteQueue {
     this.#waiting++;
   }
 
-  /** The next write, which counts as in flight from now on; undefined where none may start. */
+  /** The next write, which counts as in flight from now on; undefined if none may start. */
   startNext(): StartedWrite | undefined {
     if (this.#waiting === 0 || this.#inFlight >= this.#writeBehind) return undefined;
     const write = this.#queue[this.#queue.length - this.#waiting]!;
@@ -84,7 +84,7 @@ export class WriteQueue {
     );
   }
 
-  /** A write has ended. What it moved counts only with everything before it. */
+  /** A write has ended. Its bytes count when everything before them is written too. */
   end(write: StartedWrite, succeeded: boolean): void {
     const queued = write as QueuedWrite;
     assert(queued.state === "in flight", "a write ends once");

@@ -22,7 +22,7 @@ import { type StartedWrite, WriteQueue } from "./write_queue.ts";
 export interface WriterOptions {
   readonly bufferSize: number;
   readonly writeBehind: number;
-  /** Whether size and number of buffers may be less while many streams are at work. */
+  /** Whether it uses smaller and fewer buffers while many streams are at work. */
   readonly sharesMemory: boolean;
   readonly position: number;
   readonly append: boolean;
@@ -32,34 +32,37 @@ export interface WriterOptions {
   readonly closeFile: boolean;
 }
 
-/** What is left to do at an end, in order. Each looks at the state when its turn comes; undefined: nothing to do. */
+/**
+ * The steps of an ending, in order. Each reads the state when its turn comes, and returns undefined if there is nothing
+ * to do.
+ */
 type Ending = readonly (() => Promise<unknown> | undefined)[];
 
 /** What a writer is doing. */
 type Phase =
-  /** The file is looked at: where to start, and what stands before it. */
+  /** The start position and the bytes before it are being determined. */
   | { readonly name: "opening" }
   | { readonly name: "open" }
-  /** A close was asked for: what was accepted is being written. */
+  /** A close was requested: what was accepted is being written. */
   | { readonly name: "draining" }
-  /** Everything is in the file, which is cut, synced, named and closed. */
+  /** Everything is in the file, which is being cut, synced, named and closed. */
   | { readonly name: "committing"; readonly ending: Ending; done: number }
-  /** Something failed, or an abort came: what is in flight is waited for, then the file is cut and closed. */
+  /** After a failure or an abort: writes in flight are waited for, then the file is cut and closed. */
   | { readonly name: "failing"; readonly ending: Ending; done: number }
   | { readonly name: "closed" }
   | { readonly name: "failed" };
 
 /** Why a writer failed. */
 export interface WriterFailure {
-  /** What every later call rejects with: the first failure, or the reason of an abort. */
+  /** Every later call rejects with it: the first failure, or the reason of an abort. */
   readonly reason: unknown;
-  /** It was given up from outside, and did not fail of itself. */
+  /** Whether it was aborted from outside, and did not fail by itself. */
   readonly aborted: boolean;
 }
 
 const NO_BYTES = new Uint8Array(0);
 
-/** One wait on the JavaScript thread is no longer: what is waited for may be over by then without a completion. */
+/** The longest single wait on the JavaScript thread: the event may have happened without a completion. */
 const LONGEST_WAIT_MS = 1000;
 
 function closedError(op: string): TypeError {
@@ -74,7 +77,7 @@ export class Writer implements AttachedWriter {
   /** Operations and other work under way. step() runs after each. */
   #pending = 0;
   #failure: WriterFailure | undefined;
-  /** Why the file could not be cut after a failure. */
+  /** The error of cutting the file after a failure. */
   #cutError: unknown;
   /** A close was asked for. */
   #closeRequest: { readonly keepOpen: boolean } | undefined;
@@ -84,9 +87,9 @@ export class Writer implements AttachedWriter {
   readonly #ended = Promise.withResolvers<void>();
   #room: PromiseWithResolvers<void> | undefined;
 
-  /** Where writing starts; before that is known, what is known. */
+  /** Where writing starts; until that is known, a preliminary value. */
   #start: number;
-  // There as soon as it is known where to start.
+  // Created as soon as the start is known.
   #buffers!: WriteBuffers;
   #queue!: WriteQueue;
   #tail!: Tail;
@@ -95,7 +98,7 @@ export class Writer implements AttachedWriter {
   #syncing = false;
   #readingPadding = false;
   #waitingForTruncate = false;
-  /** Opens on the JavaScript thread, for who cannot wait for it. */
+  /** Opens on the JavaScript thread, for callers that cannot await. */
   #openNow = () => {};
   /** The least that the file was truncated to since the block before the start was read, and since that of the tail was. */
   #headEnd = Infinity;
@@ -108,8 +111,8 @@ export class Writer implements AttachedWriter {
     this.#start = append ? file.length.contentEnd : position;
     file.descriptor.acquire("write");
     file.writer = this;
-    // What this module made and nobody wrote to yet has no length to ask for.
-    // Others may have appended to it, so a writer that appends asks.
+    // A file that this module created and nobody wrote to yet is known to be empty.
+    // Another program may have appended to it, so an appending writer asks.
     const isEmpty = !append && file.ownsSize && file.length.sizeUpperBound === 0 && position === 0;
     if (isEmpty) this.#open(0, NO_BYTES);
     else this.#track(this.#findStart());
@@ -117,7 +120,7 @@ export class Writer implements AttachedWriter {
 
   // ---- what can be asked ------------------------------------------------------------------------------------------
 
-  /** Settles when the start is known, or will never be; undefined where it always was. */
+  /** Settles when the start is known, or never will be; undefined if it always was. */
   get opening(): Promise<void> | undefined {
     return this.#phase.name === "opening" ? this.#opened.promise : undefined;
   }
@@ -127,7 +130,7 @@ export class Writer implements AttachedWriter {
     return this.#failed.promise;
   }
 
-  /** Resolves when the writer is off the file, whichever way it ended. */
+  /** Resolves when the writer has released the file, however it ended. */
   get ended(): Promise<void> {
     return this.#ended.promise;
   }
@@ -144,12 +147,12 @@ export class Writer implements AttachedWriter {
     return this.#failure;
   }
 
-  /** Whether everything is written, and the writer off the file. */
+  /** Whether everything is written, and the file released. */
   get closed(): boolean {
     return this.#phase.name === "closed";
   }
 
-  /** Whether an end was asked for, or came: nothing more is accepted. */
+  /** Whether an end was requested or has come. Nothing more is accepted. */
   get ending(): boolean {
     return this.#closeRequest !== undefined || this.#failure !== undefined;
   }
@@ -166,10 +169,10 @@ export class Writer implements AttachedWriter {
 
   // ---- opening ----------------------------------------------------------------------------------------------------
 
-  /** Looks at the file where the start depends on it: its length, and what stands in the block before the start. */
+  /** Asks for the file's length and reads the block of the start, if the start depends on them. */
   async #findStart(): Promise<void> {
     const { file } = this;
-    // A size from before another write ended would be taken for the end of the content.
+    // A size from before the end of another write would be mistaken for the end of the content.
     const alone = Promise.withResolvers<void>();
     const release = file.length.holdWrites(() => alone.resolve());
     this.#openNow = () => {
@@ -195,7 +198,7 @@ export class Writer implements AttachedWriter {
   /** As {@linkcode #findStart}, on the JavaScript thread. */
   #findStartNow(): void {
     const { file } = this;
-    // Writes past this writer may be under way.
+    // Other writes to this file may be under way.
     while (file.engine.counters.inFlight > 0 && file.engine.waitNow(LONGEST_WAIT_MS));
     const start = this.#startIn(sizeNow(file.engine, file.fd, file.path));
     const inside = start % file.blockSize;
@@ -209,7 +212,7 @@ export class Writer implements AttachedWriter {
     const { length, ownsSize } = this.file;
     length.found(size, append || !ownsSize);
     const start = append ? size : position;
-    // Whoever starts behind something that was reserved means to keep it.
+    // A start behind reserved space means that the space is content.
     length.addContent(Math.min(start, size));
     return start;
   }
@@ -218,7 +221,7 @@ export class Writer implements AttachedWriter {
     const { engine, blockSize, fileSystem } = this.file;
     const { bufferSize, writeBehind, sharesMemory, sizeHint, preallocate } = this.#options;
     this.#start = start;
-    // Where extending a file costs nothing, only what was hinted is worth reserving.
+    // If extending a file costs nothing, only a hinted size is worth reserving.
     const hinted = fileSystem.reserves && sizeHint > 0;
     const ahead = preallocate && (hinted || !fileSystem.extendsFreely);
     this.#preallocator = new Preallocator(ahead, hinted ? start + sizeHint : 0);
@@ -238,8 +241,8 @@ export class Writer implements AttachedWriter {
   // ---- filling ----------------------------------------------------------------------------------------------------
 
   /**
-   * Copies what there is room for, from `from` on, and returns how much that was. Everything, unless all buffers are full:
-   * then {@linkcode room} tells when to go on. Where there is no memory to be had, that is the failure.
+   * Copies what there is room for, from `from` on, and returns how much that was. If all buffers are full, {@linkcode
+   * room} tells when to go on. If there is no memory, the writer fails.
    */
   write(bytes: Uint8Array, from = 0): number {
     if (this.#phase.name !== "open" || this.#closeRequest) return 0;
@@ -254,7 +257,7 @@ export class Writer implements AttachedWriter {
     }
   }
 
-  /** Copies a small chunk, whole, where that needs nothing but room in the buffer that is being filled. */
+  /** Copies a whole small chunk, if the current buffer has room. */
   writeWhole(bytes: Uint8Array, length: number): boolean {
     return this.#phase.name === "open" && !this.#closeRequest &&
       this.#buffers.writeWhole(bytes, length);
@@ -385,8 +388,8 @@ export class Writer implements AttachedWriter {
   }
 
   /**
-   * Gives up what is not whole; the file is cut to what is, and closed. A close that has begun is not undone: where it
-   * succeeds, so does this. Rejects where the file could not be cut.
+   * Discards what is not whole: the file is cut to the flushed position and closed. A close that has begun is not
+   * undone, and this resolves with it. Rejects if the file could not be cut.
    */
   async abort(reason: unknown): Promise<void> {
     if (!this.#closeRequest) this.fail(reason, true);
@@ -394,18 +397,21 @@ export class Writer implements AttachedWriter {
     if (this.#cutError) throw this.#cutError;
   }
 
-  /** A close will be asked for, when the chunks before it are taken. */
+  /** Announces a close that follows when the chunks before it are accepted. */
   announceClose(): void {
     this.#closeAnnounced = true;
   }
 
-  /** The file is closed under the writer. One that is closing already comes first. */
+  /** Aborts because the file is closed. A close that has begun comes first. */
   async abortWriter(reason: unknown): Promise<void> {
     if (!this.#closeRequest && !this.#closeAnnounced) this.fail(reason);
     await this.ended;
   }
 
-  /** The first failure is final: rejects whoever waits, and drops what was not begun. Nothing may follow a hole. */
+  /**
+   * The first failure is final: rejects all waiters, and drops queued writes. Continuing past a failed write would
+   * leave a hole.
+   */
   fail(reason: unknown, aborted = false): void {
     if (this.#failure || this.#phase.name === "closed") return;
     this.#failure = { reason, aborted };
@@ -443,7 +449,7 @@ export class Writer implements AttachedWriter {
   readonly #leave = (): Promise<void> | undefined => {
     this.#detach();
     if (!this.#options.closeFile || this.#closeRequest!.keepOpen) return undefined;
-    // The writer is off the file, so its failure here is only told.
+    // The file is released, so a failure here is only reported.
     return closeFile(this.file).catch((reason) => {
       this.#failure = { reason, aborted: false };
       this.#failed.resolve(this.#failure);
@@ -451,7 +457,7 @@ export class Writer implements AttachedWriter {
   };
 
   readonly #cutAfterFailure = (): Promise<void> | undefined => {
-    // A writer that never opened has made nothing longer, and has not found out what others have.
+    // A writer that never opened has extended nothing, and does not know what others did.
     if (!this.#queue) return undefined;
     return this.#cut()?.catch((error) => this.#cutError = error);
   };
@@ -482,7 +488,7 @@ export class Writer implements AttachedWriter {
     this.#step();
   }
 
-  /** Decides what comes next. To be called after everything that changes the state. */
+  /** Decides what comes next. Called after every change of the state. */
   #step(): void {
     if (this.#phase.name === "open" && this.#closeRequest) this.#phase = { name: "draining" };
     switch (this.#phase.name) {
@@ -506,7 +512,7 @@ export class Writer implements AttachedWriter {
       if (draining) this.#writeRest();
       else if (this.#tail.due) this.#writeTail();
     } catch (error) {
-      // There is no memory to be had.
+      // There is no memory.
       return this.fail(error);
     }
     this.#startWrites();
@@ -533,7 +539,7 @@ export class Writer implements AttachedWriter {
     this.#step();
   }
 
-  /** Takes the next step of an end, when nothing is under way. */
+  /** Runs the next step of an ending, if nothing is under way. */
   #goOnEnding(phase: Phase & { name: "committing" | "failing" }): void {
     if (phase.name === "committing" && this.file.writer === this) this.#syncIfDue();
     while (this.#pending === 0 && phase.done < phase.ending.length) {
@@ -594,7 +600,7 @@ export class Writer implements AttachedWriter {
     this.#step();
   }
 
-  /** Moves the end of the file ahead of a write up to `written`, where that is due. */
+  /** Moves the end of the file ahead of a write up to `written`, if that is due. */
   #preallocate(written: number): void {
     const { engine, fd, length } = this.file;
     const allocation = this.#preallocator.next(
@@ -617,7 +623,7 @@ export class Writer implements AttachedWriter {
 
   // ---- the tail ---------------------------------------------------------------------------------------------------
 
-  /** Writes the partly filled buffer as it is now. Filling it goes on. */
+  /** Writes the partly filled buffer as it is now. Filling goes on. */
   #writeTail(): void {
     const end = this.position;
     if (this.#readPadding(end)) return;
@@ -628,7 +634,7 @@ export class Writer implements AttachedWriter {
     if (partial.length > 0) this.#writeCopy(partial, end);
   }
 
-  /** The last block goes from a copy, so that filling can go on. It is written again with its buffer. */
+  /** The last block is written from a copy, so that filling can go on. It is written again with its buffer. */
   #writeCopy(partial: Uint8Array, end: number): void {
     const { engine, blockSize: length } = this.file;
     const memory = engine.acquire(length);
@@ -643,18 +649,18 @@ export class Writer implements AttachedWriter {
     this.#queue.add({ memory, offset: 0, length, position, dataEnd: end, release });
   }
 
-  /** Writes the partly filled buffer, padded, for good. */
+  /** Writes the partly filled buffer, padded, for the last time. */
   #writeRest(): void {
     if (!this.#buffers.isFilling) return;
     const end = this.position;
-    // A tail that a sync wrote as it is now is there already.
+    // A tail that a sync wrote in its present state need not be written again.
     const written = this.#tail.covers(end);
     if (!written && this.#readPadding(end)) return;
     this.#buffers.finish(this.#tail.padding(end), written);
     this.#queueFull();
   }
 
-  /** Reads what stands behind `end` in its block and is to stay. Returns whether that has to be waited for. */
+  /** Reads the bytes of the file behind `end` in its block. Returns whether the caller must wait. */
   #readPadding(end: number): boolean {
     const position = this.#tail.unread(end, this.file.length.contentEnd);
     if (position === undefined) return false;
@@ -704,18 +710,18 @@ export class Writer implements AttachedWriter {
 
   // ---- syncs ------------------------------------------------------------------------------------------------------
 
-  /** Serves those who wait, and begins the sync that is left to do for them. */
+  /** Serves the waiters, and begins a sync if one is due. */
   #syncIfDue(): void {
     if (!this.#syncs.serve(this.#queue.flushed, this.#isDurable) || this.#syncing) return;
     this.#track(this.#syncAlone());
   }
 
-  /** Syncs the file. With two syncs at once the first to end would serve those who wait for the second. */
+  /** Syncs the file. With two syncs at once the first to end would serve waiters of the second. */
   async #syncAlone(): Promise<void> {
     assert(!this.#syncing, "one sync at a time");
     this.#syncing = true;
     try {
-      // Where no end of file may be seen ahead of the bytes, padding is cut before each sync.
+      // With preallocation off, padding is cut before each sync, so that no other program sees it for long.
       const cuts = !this.#options.preallocate && this.#queue.idle && exceedsContent(this.file);
       if (cuts) await cutToContent(this.file);
       if (!this.#failure) await this.#syncFile();

@@ -73,7 +73,7 @@ Deno.test("The drawing claims nothing that rounds contradict, or that one round 
   assertMatch(benchLines(report([2])).join("\n"), /one round is no proof[^]*Noise: not known/);
 });
 
-Deno.test("The drawing calls a read cold only where the device was seen to give the bytes", () => {
+Deno.test("The chart calls a read cold only if the device delivered the bytes", () => {
   const heading = (fromDisk: number | null) =>
     benchLines(report([2, 2, 2], fromDisk)).find((line) => line.startsWith("Read"))!;
   assertStringIncludes(heading(1), "Read, cold ");
@@ -111,7 +111,7 @@ testInDirectory("dma bench --json says the same to programs", async (dir) => {
   }
 });
 
-testInDirectory("dma bench runs with the permissions of its directory alone", async (dir) => {
+testInDirectory("dma bench needs only the permissions for its directory", async (dir) => {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
       ...["run", "--no-prompt", "--no-check"],
@@ -170,7 +170,7 @@ testInDirectory("dma bench warns that no disk is measured on tmpfs", async () =>
   assertMatch(stdout, /^Mind: tmpfs is memory: no disk was measured/m);
 }, { ignore: !(await Deno.readTextFile("/proc/self/mounts")).includes(" /dev/shm tmpfs rw") });
 
-Deno.test("dma bench ends with 2 where its options are wrong", async () => {
+Deno.test("dma bench ends with 2 if its options are wrong", async () => {
   for (
     const wrong of [["--seconds", "0"], ["--seconds", "1.5"], ["--size", "1K"], ["--size", "x"]]
   ) {

@@ -45,7 +45,7 @@ testInDirectory("dma write --append keeps what is there, whatever its length", a
   assertBytes(await Deno.readFile(`${dir}/out`), whole);
 });
 
-testInDirectory("dma write --append begins a file that is not there", async (dir) => {
+testInDirectory("dma write --append creates a missing file", async (dir) => {
   const { code, stderr } = await dma(["write", "--append", `${dir}/out`], pattern(77));
   assertEquals(code, 0, stderr);
   assertBytes(await Deno.readFile(`${dir}/out`), pattern(77));
@@ -155,7 +155,7 @@ testInDirectory(
   },
 );
 
-Deno.test("dma ends with 2 where the command is missing or unknown", async () => {
+Deno.test("dma ends with 2 if the command is missing or unknown", async () => {
   assertEquals((await dma([])).code, 2);
   assertEquals((await dma(["burn"])).code, 2);
   assertEquals((await dma(["write"])).code, 2);

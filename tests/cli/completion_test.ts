@@ -91,7 +91,7 @@ Deno.test({
   },
 });
 
-testInDirectory("bash completes names of files where Tab is really pressed", async (dir) => {
+testInDirectory("bash completes names of files when Tab is pressed", async (dir) => {
   await Deno.writeTextFile(`${dir}/with space`, "");
   await Deno.mkdir(`${dir}/folder`);
   // What dma gets, and nothing else that could be taken for it.

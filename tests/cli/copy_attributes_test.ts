@@ -85,7 +85,7 @@ testInEachDirectory("dma copy --preserve leaves what cp -p leaves", async (dir) 
   assertEquals(dma, cp);
 }, { where: () => engineIsOfNoConcern });
 
-testInDirectory("dma copy of a 0600 file lets nobody else read it at any moment", async (dir) => {
+testInDirectory("dma copy of a 0600 file is never readable by others", async (dir) => {
   const [source, target] = [`${dir}/key`, `${dir}/copy`];
   await Deno.writeFile(source, pattern(30_000_000));
   await Deno.chmod(source, 0o600);
@@ -147,7 +147,7 @@ testInDirectory(
   { ignore: !isRoot || !await hasProgram("setpriv", "--version") },
 );
 
-testInDirectory("dma copy --preserve fails where mode and times may not be set", async (dir) => {
+testInDirectory("dma copy --preserve fails if mode and times may not be set", async (dir) => {
   const [source, target] = [`${dir}/source`, `${dir}/target`];
   await make(source, 0o600);
   await make(target, 0o666, [1, 2]);

@@ -28,7 +28,7 @@ testInDirectory("dma copy into the directory of its source is refused", async (d
   assertBytes(await Deno.readFile(`${dir}/in`), pattern(1000));
 });
 
-testInDirectory("dma copy to a directory that is not there makes no file", async (dir) => {
+testInDirectory("dma copy to a missing directory creates no file", async (dir) => {
   await Deno.writeFile(`${dir}/in`, pattern(10));
   const { code, stderr } = await dma(["copy", `${dir}/in`, `${dir}/folder/`]);
   assertEquals(code, 1);
@@ -36,7 +36,7 @@ testInDirectory("dma copy to a directory that is not there makes no file", async
   assertEquals(await names(dir), ["in"]);
 });
 
-testInEachDirectory("dma --no-clobber leaves a file that is there alone", async (dir) => {
+testInEachDirectory("dma --no-clobber leaves an existing file unchanged", async (dir) => {
   const [source, target] = [dir.file("in"), dir.file("out")];
   await Deno.writeFile(source, pattern(5000));
   for (const args of [["copy", "--no-clobber", source], ["write", "--no-clobber"]]) {

@@ -9,7 +9,7 @@ import {
 import { findMount } from "../../cli/system_facts.ts";
 import { assertBytes, CLI, dma, names, pattern, testInDirectory } from "./process.ts";
 
-Deno.test("findMount() takes the longest mount point, the last one where there are two, and unescapes it", () => {
+Deno.test("findMount() takes the longest mount point, the last of two, and unescapes it", () => {
   const mountinfo = [
     "21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw",
     "22 21 8:2 / /mnt/a rw - xfs /dev/sda2 rw",
@@ -61,7 +61,7 @@ testInDirectory("dma doctor --json says the same to programs", async (dir) => {
   assertBytes(await Deno.readFile(`${dir}/file`), pattern(5000));
 });
 
-testInDirectory("dma doctor ends with 1 where nothing can be tried", async (dir) => {
+testInDirectory("dma doctor ends with 1 if nothing can be tried", async (dir) => {
   const { code, stdout } = await dma(["doctor", `${dir}/missing`]);
   assertEquals(code, 1);
   assertMatch(

@@ -184,7 +184,7 @@ Deno.test("dma says that Deno's flags go before the name of the program", async 
   }
 });
 
-testInDirectory("dma names the help of the command where nothing better is known", async (dir) => {
+testInDirectory("dma points to the help of the command if no remedy is known", async (dir) => {
   const { stderr } = await dma(["write", "--buffer-size", "many", `${dir}/out`]);
   assertMatch(stderr, /1M, at most 1 GiB; dma write --help says more\n$/);
   assertEquals(await names(dir), []);
@@ -205,7 +205,7 @@ Deno.test("remedyFor() knows the errors of a destination", () => {
   assertStringIncludes(remedyFor(ofSource, { ...at, source: "/tmp/in" })!, "ls -l /tmp/in");
 });
 
-Deno.test("quoted() leaves plain paths alone and makes one word of all others", () => {
+Deno.test("quoted() keeps plain paths, and makes one word of all others", () => {
   assertEquals(["/a/b-c.txt", "a b", "it's", "$HOME", "", "it's\\\n"].map(quoted), [
     "/a/b-c.txt",
     "'a b'",

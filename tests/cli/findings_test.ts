@@ -73,7 +73,7 @@ Deno.test("A machine that lacks nothing has no findings", () => {
   assertEquals(verdict(healthy, []), "Works: Direct I/O over io_uring on ext4");
 });
 
-Deno.test("Missing permissions are told with the whole command", () => {
+Deno.test("Missing permissions are reported with the whole command", () => {
   const missing = ["--allow-ffi", "--allow-write"];
   const error = "Requires ffi access";
   const [verdict, level, what, remedy] = only({
@@ -119,7 +119,7 @@ Deno.test("Without an engine one finding says so, and what mends it", () => {
   assertMatch(only(none)[3], /^unset DMA_ENGINE, DMA_SHIM .*; else Deno .* may be too old/);
 });
 
-Deno.test("Where io_uring is forbidden, the remedy fits who forbids it", () => {
+Deno.test("If io_uring is forbidden, the remedy fits the cause", () => {
   const forbidden = (disabled: number, seccomp: boolean) =>
     only({ ...threads, ioUring: { allowed: false, disabled, seccomp } });
   assertMatch(forbidden(2, false)[3], /sysctl kernel\.io_uring_disabled=0/);
@@ -175,7 +175,7 @@ Deno.test("A mount that is read-only is an error for a directory, and none for a
   assertEquals(only({ probe: { ...probe, mount: ro, kind: "file" } })[1], "info");
 });
 
-Deno.test("Locked memory is told where it is little, and where it binds", () => {
+Deno.test("A low limit of locked memory is reported if it applies", () => {
   assertEquals(only({ lockedMemory: 64 * 1024 })[1], "warning");
   const [verdict, level, what] = only({ lockedMemory: 8 * MIB });
   assertEquals([verdict, level], ["Works: Direct I/O over io_uring on ext4", "info"]);

@@ -76,7 +76,7 @@ testInDirectory(
   },
 );
 
-testInDirectory("dma copy --json says so where the source is missing", async (dir) => {
+testInDirectory("dma copy --json reports a missing source", async (dir) => {
   await Deno.writeTextFile(`${dir}/out`, "old");
   // A name can have what ends a line, and what ends a word.
   const missing = `${dir}/it's\nmissing`;
@@ -112,7 +112,7 @@ for (const atomic of [false, true]) {
   );
 }
 
-testInDirectory("dma write --json says so where its object cannot be printed", async (dir) => {
+testInDirectory("dma write --json reports that its object cannot be printed", async (dir) => {
   const run = '"$1" run -A --no-check "$2" write --json "$3" </dev/null >/dev/full';
   const { code, stderr } = await new Deno.Command("sh", {
     args: ["-c", run, "sh", Deno.execPath(), CLI, `${dir}/out`],

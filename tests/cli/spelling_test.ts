@@ -18,7 +18,7 @@ Deno.test("inOneLine() spells out what is no visible character", () => {
   assertEquals(inOneLine("a\nb\tc"), String.raw`a\nb\tc`);
 });
 
-Deno.test("inOneLine() leaves letters of all scripts, their joiners and emoji alone", () => {
+Deno.test("inOneLine() keeps letters of all scripts, their joiners and emoji", () => {
   const text = "Żółć نامه‌ای 名前 👩‍👩‍👧 é";
   assertEquals(inOneLine(text), text);
 });

@@ -63,7 +63,7 @@ testInEachDirectory("dma read writes a file to standard output", async (dir) => 
   assertMatch(stderr, /^dma: wrote 3145729 bytes \(3\.0 MiB\) to standard output; .*\/s\n$/);
 });
 
-testInEachDirectory("dma read leaves the page cache alone", async (dir) => {
+testInEachDirectory("dma read leaves nothing in the page cache", async (dir) => {
   const path = dir.file("in");
   // Past the page cache too, but for the block in which the file is cut.
   await dma(["write", path], pattern(LENGTH));
@@ -110,7 +110,7 @@ testInDirectory("dma read onto the end of its own file is refused", async (dir) 
   assertBytes(await Deno.readFile(`${dir}/in`), pattern(1000));
 });
 
-testInDirectory("dma read ends with 130 on SIGINT, also where nobody reads", async (dir) => {
+testInDirectory("dma read ends with 130 on SIGINT, also without a reader", async (dir) => {
   await Deno.writeFile(`${dir}/in`, pattern(LENGTH));
   const child = spawn("read", `${dir}/in`);
   await child.stdin.close();

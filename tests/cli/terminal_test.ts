@@ -60,7 +60,7 @@ for (const columns of [30, 80]) {
   );
 }
 
-testOnTerminal("dma write says what came where nobody knows how much will", async (dir) => {
+testOnTerminal("dma write shows the bytes so far if the total is unknown", async (dir) => {
   const sent = await onTerminal(["write", `${dir}/out`], {
     input: "(head -c 1000000 /dev/zero; sleep 0.4; echo)",
   });
@@ -69,7 +69,7 @@ testOnTerminal("dma write says what came where nobody knows how much will", asyn
   assertMatch(screen(sent)[0]!, /^dma: wrote 1000001 bytes/);
 });
 
-testOnTerminal("dma write leaves lines that others write meanwhile where they are", async (dir) => {
+testOnTerminal("dma write leaves lines of other programs in place", async (dir) => {
   const sent = await onTerminal(["write", `${dir}/out`], {
     input: "(for i in 1 2 3; do echo; sleep 0.25; echo other $i >&2; done)",
   });

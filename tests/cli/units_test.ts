@@ -40,7 +40,7 @@ Deno.test("formatDuration() shows seconds, minutes and hours", () => {
   ]);
 });
 
-Deno.test("formatCount() is exact, and adds the unit where there are many", () => {
+Deno.test("formatCount() is exact, and adds a unit to large counts", () => {
   assertEquals([0, 1, 1023, 200_001].map(formatCount), [
     "0 bytes",
     "1 byte",

@@ -148,6 +148,18 @@ testInEachDirectory("A record of a log may be longer than what is read at once",
   assertEquals(found, ["before", long, "after"]);
 });
 
+testInEachDirectory("Each append of many at once tells where its record stands", async (dir) => {
+  const { log } = await reopen(dir.file("log"));
+  const texts = Array.from({ length: 300 }, (_, id) => `${id}`.padEnd(id * 31 % 5000 + 3, "."));
+  const positions = await Promise.all(texts.map((text) => log.append(bytesOf(text))));
+  await log.close();
+  const bytes = await Deno.readFile(dir.file("log"));
+  for (const [id, text] of texts.entries()) {
+    const record = bytes.subarray(positions[id]! + 8, positions[id]! + 8 + text.length);
+    assertEquals(new TextDecoder().decode(record), text);
+  }
+});
+
 testInEachDirectory("A log is refused to a second process", async (dir) => {
   const { log } = await reopen(dir.file("log"));
   await assertRejects(() => reopen(dir.file("log")), Deno.errors.Busy, "Another process has");

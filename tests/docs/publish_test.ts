@@ -37,7 +37,7 @@ Deno.test("A dry run of publishing has nothing to complain about", async () => {
   assert(success);
 });
 
-Deno.test("What is published is the module, its command line and what people read", async () => {
+Deno.test("The published files are the module, its command line and the documentation", async () => {
   const { files } = await dryRun();
   const expected = [
     "CHANGELOG.md",
@@ -114,7 +114,7 @@ Deno.test("Only the command line depends on packages", async () => {
   ]);
 });
 
-Deno.test("No published module asks where it is: under a URL or compiled there is no folder", async () => {
+Deno.test("No published module uses its own location, which is no folder under a URL or when compiled", async () => {
   const { files } = await dryRun();
   for (const path of files.filter((path) => path.endsWith(".ts"))) {
     const text = await Deno.readTextFile(new URL(path, root));
@@ -122,12 +122,32 @@ Deno.test("No published module asks where it is: under a URL or compiled there i
   }
 });
 
+interface JsDoc {
+  doc?: string;
+  tags?: { kind: string }[];
+}
+
+interface Member {
+  name: string;
+  jsDoc?: JsDoc;
+}
+
+interface Declaration {
+  kind: string;
+  jsDoc?: JsDoc;
+  def?: { methods?: Member[]; properties?: Member[] };
+}
+
 /** What `deno doc --json` says, as far as it is asked here. */
 interface Documentation {
   nodes: Record<string, {
     module_doc?: { doc?: string };
-    symbols: { name: string; declarations: { jsDoc?: { doc?: string } }[] }[];
+    symbols: { name: string; declarations: Declaration[] }[];
   }>;
+}
+
+function hasTag({ tags = [] }: JsDoc = {}, ...kinds: string[]): boolean {
+  return tags.some(({ kind }) => kinds.includes(kind));
 }
 
 Deno.test("Every entry point and every symbol that it exports is documented", async () => {
@@ -145,6 +165,32 @@ Deno.test("Every entry point and every symbol that it exports is documented", as
       }
     }
   }
+});
+
+Deno.test("Every public function and method has an example, and every option its default", async () => {
+  const { nodes } = await deno<Documentation>("doc", "--json", "mod.ts");
+  const lacking: string[] = [];
+  let options = 0;
+  for (const { symbols } of Object.values(nodes)) {
+    for (const { name, declarations } of symbols) {
+      for (const { kind, jsDoc, def } of declarations) {
+        if (kind === "function" && !hasTag(jsDoc, "example")) lacking.push(name);
+        if (kind === "class") {
+          const members = def?.methods?.filter(({ jsDoc }) => !hasTag(jsDoc, "example", "ignore"));
+          lacking.push(...(members ?? []).map((member) => `${name}.${member.name}`));
+        }
+        if (kind !== "interface" || !name.endsWith("Options")) continue;
+        for (const property of def?.properties ?? []) {
+          options++;
+          // A signal is there or not: nothing stands in its place.
+          if (hasTag(property.jsDoc, "default") || property.name === "signal") continue;
+          lacking.push(`${name}.${property.name}`);
+        }
+      }
+    }
+  }
+  assertEquals(lacking, []);
+  assert(options > 30, `${options} options`);
 });
 
 Deno.test("The package says what it is, under which licence, with an example first of all", async () => {

@@ -206,21 +206,24 @@ testByUrl("Cached once, everything works offline", async ({ user, server }) => {
   await assertWritten(user, "copy");
 });
 
-testByUrl("Types come along, also for who checks what is remote", async ({ user, server }) => {
-  const url = server.url("mod.ts");
-  await user.program("right.ts", writer(url).replace("Deno.args[0]", "Deno.args[0]!"));
-  const right = await user.deno(["check", "--all", `--allow-import=${server.host}`, "right.ts"]);
-  assertEquals(right.code, 0, right.error);
+testByUrl(
+  "Types are available by URL, also with checks of remote modules",
+  async ({ user, server }) => {
+    const url = server.url("mod.ts");
+    await user.program("right.ts", writer(url).replace("Deno.args[0]", "Deno.args[0]!"));
+    const right = await user.deno(["check", "--all", `--allow-import=${server.host}`, "right.ts"]);
+    assertEquals(right.code, 0, right.error);
 
-  await user.program(
-    "wrong.ts",
-    `import { DmaFile } from ${JSON.stringify(url)};
+    await user.program(
+      "wrong.ts",
+      `import { DmaFile } from ${JSON.stringify(url)};
      await DmaFile.create("file", { atomic: "yes" });`,
-  );
-  const wrong = await user.deno(["check", `--allow-import=${server.host}`, "wrong.ts"]);
-  assertEquals(wrong.code, 1);
-  assertStringIncludes(wrong.error, "Type 'string' is not assignable to type 'boolean");
-});
+    );
+    const wrong = await user.deno(["check", `--allow-import=${server.host}`, "wrong.ts"]);
+    assertEquals(wrong.code, 1);
+    assertStringIncludes(wrong.error, "Type 'string' is not assignable to type 'boolean");
+  },
+);
 
 testByUrl("The command line by URL gives help, its version and what it copied", async (scene) => {
   const { user, server } = scene;
@@ -249,7 +252,7 @@ interface ModuleGraph {
   modules: { error?: string; dependencies?: { code?: { error?: string } }[] }[];
 }
 
-testByUrl("What the command line imports late is found by URL as well", async (scene) => {
+testByUrl("Modules that the command line imports lazily are found by URL", async (scene) => {
   const { user, server } = scene;
   // The progress bar, which is loaded only for a terminal, and left out where it cannot be had.
   const env = testersEnvironment();

@@ -8,7 +8,7 @@ const open = `await report(() => dma.DmaFile.open(${JSON.stringify(import.meta.f
 const reason = `${open} console.log(dma.engineInfo().reason);`;
 
 if (engineIsOfNoConcern) {
-  Deno.test("A wrong DMA_SHIM is told with its path", async () => {
+  Deno.test("A wrong DMA_SHIM is reported with its path", async () => {
     for (
       const [path, why] of [
         ["/nonexistent.so", "/nonexistent.so: cannot open shared object file"],
@@ -22,7 +22,7 @@ if (engineIsOfNoConcern) {
     }
   });
 
-  Deno.test("A wrong DMA_LIBURING is told with its path, and threads do the work", async () => {
+  Deno.test("A wrong DMA_LIBURING is reported with its path, and threads do the work", async () => {
     const env = { DMA_LIBURING: "/nonexistent.so", DMA_ENGINE: "" };
     const { code, output } = await runChild(reason, { env });
     assertEquals(code, 0);
@@ -31,7 +31,7 @@ if (engineIsOfNoConcern) {
     assert(!output.includes("Could not open library"), output);
   });
 
-  Deno.test("A wrong DMA_LIBURING is an error where io_uring is demanded", async () => {
+  Deno.test("A wrong DMA_LIBURING is an error if io_uring is demanded", async () => {
     const env = { DMA_LIBURING: "libm.so.6", DMA_ENGINE: "io_uring" };
     const { output } = await runChild(open, { env });
     assertStringIncludes(output, "Cannot load libm.so.6, which DMA_LIBURING names (");

@@ -2,7 +2,6 @@
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { namesIn } from "../support/bytes.ts";
-import { runChild } from "../support/child.ts";
 import { testDirectories, testInEachDirectory } from "../support/dirs.ts";
 import { tool } from "../faults/tools.ts";
 import { FreshUser, type UserRan } from "../docs/fresh_user.ts";
@@ -52,7 +51,7 @@ testWithoutMemfd("The cache folder has the file for a moment", async (run, home)
   }
 });
 
-testWithoutMemfd("A folder that is not this user's alone is not used", async (run, home) => {
+testWithoutMemfd("A folder that other users can write to is not used", async (run, home) => {
   const folder = `${home}/.cache/denodma`;
   const ways: Record<string, () => Promise<void>> = {
     "others may write to it": () => Deno.chmod(folder, 0o777),

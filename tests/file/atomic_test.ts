@@ -277,7 +277,7 @@ testBothWays("remove of an atomic file has it never appear", async (dir) => {
   assertEquals(await namesIn(dir.path), ["kept"]);
 });
 
-testBothWays("What has the path of an atomic file that was given up is left alone", async (dir) => {
+testBothWays("A file at the path of a discarded atomic file stays", async (dir) => {
   const path = dir.file("kept");
   await Deno.writeFile(path, pattern(100));
   const givenUp: ((file: DmaFile) => Promise<void>)[] = [

@@ -161,7 +161,7 @@ testInEachDirectory("copyRangeTo() gives on the error of the kernel", async (dir
   assertEquals([error.code, error.op], ["ENOSPC", "copy"]);
 });
 
-testInEachDirectory("copyRangeTo() copies by reference where the file system can", async (dir) => {
+testInEachDirectory("copyRangeTo() copies by reference if the file system can", async (dir) => {
   const size = 64 << 20;
   const free = () => {
     const { bfree, bsize } = statfsSync(dir.path);

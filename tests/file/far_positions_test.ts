@@ -227,7 +227,7 @@ testInEachDirectory(
 );
 
 testInEachDirectory(
-  "What lies beyond the longest file there can be is refused as too large",
+  "A position beyond the longest possible file is refused as too large",
   async (dir) => {
     const path = dir.file("far");
     await using file = await DmaFile.create(path);

@@ -80,7 +80,7 @@ testInEachDirectory("A path means what it meant when the function was called", a
 }, once);
 
 testInEachDirectory(
-  "A path that is allowed stays so where the program goes elsewhere, and none else is",
+  "An allowed path stays allowed after chdir, and no other path becomes allowed",
   async (dir) => {
     const flags = ["--allow-ffi", "--allow-env=DMA_ENGINE", "--allow-read", "--allow-write=ONE"];
     await inTwoDirectories(dir, everyName, flags);
@@ -104,7 +104,7 @@ testInEachDirectory("A directory that is renamed keeps its files' names", async 
   assertEquals(await namesIn(dir.file("after")), ["atomic"]);
 });
 
-testInEachDirectory("rename and remove leave another file of the name alone", async (dir) => {
+testInEachDirectory("rename and remove do not touch another file of the same name", async (dir) => {
   await using file = await DmaFile.create(dir.file("file"));
   await file.writeAt(pattern(4096), 0);
   for (const replace of ["rename", "link"] as const) {
@@ -157,7 +157,7 @@ testInEachDirectory("A mount point is refused when the file is created", async (
   }
 }, { ...once, ignore: Deno.uid() !== 0 });
 
-testInEachDirectory("What is immutable is refused when the file is created", async (dir) => {
+testInEachDirectory("An immutable target is refused when the file is created", async (dir) => {
   const path = dir.file("file");
   await Deno.writeFile(path, pattern(10));
   for (const attribute of ["i", "a"]) {

@@ -21,7 +21,7 @@ async function write(file: DmaFile): Promise<void> {
   await writer.close();
 }
 
-testInEachDirectory("Neighbours whose names are not UTF-8 are left alone", async (dir) => {
+testInEachDirectory("Neighbours whose names are not UTF-8 stay unchanged", async (dir) => {
   await shell(dir, 'echo old > "$odd"; echo old > ".$odd.tmp"');
   await write(await DmaFile.create(dir.file("plain")));
   await write(await DmaFile.create(dir.file("atomic"), { atomic: true }));
@@ -52,7 +52,7 @@ testInEachDirectory(
 );
 
 testInEachDirectory(
-  "A name that is not UTF-8 does not pass for one that is allowed",
+  "A name that is not UTF-8 is not mistaken for an allowed one",
   async (dir) => {
     // What a lenient decoder makes of the other folder's name.
     const allowed = dir.file("odd\ufffdname");

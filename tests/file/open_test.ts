@@ -54,7 +54,7 @@ testInEachDirectory("DmaFile.create empties the file that is there", async (dir)
   assertEquals((await file.stat()).mode! & 0o777, 0o640);
 });
 
-testInEachDirectory("DmaFile.open reads only, unless told otherwise", async (dir) => {
+testInEachDirectory("DmaFile.open reads only, by default", async (dir) => {
   const path = dir.file("read");
   await Deno.writeFile(path, pattern(5000));
   await using file = await DmaFile.open(path);
@@ -106,7 +106,7 @@ testInEachDirectory("DmaFile.open with create makes the file once", async (dir) 
   await second.close();
 });
 
-testInEachDirectory("DmaFile.open with createNew fails where there is a file", async (dir) => {
+testInEachDirectory("DmaFile.open with createNew fails if the file exists", async (dir) => {
   const path = dir.file("new");
   await (await DmaFile.open(path, { write: true, createNew: true })).close();
   await Deno.writeFile(path, pattern(100));
@@ -133,7 +133,7 @@ testInEachDirectory(
 );
 
 testInEachDirectory(
-  "DmaFile.create empties what somebody else makes in the last moment",
+  "DmaFile.create empties a file that another program creates at the last moment",
   async (dir) => {
     const path = dir.file("file");
     await Deno.writeFile(path, pattern(100));

@@ -26,7 +26,7 @@ async function twoFolders(dir: TestDirectory): Promise<{ inside: string; outside
 const notCapable = (access: string, path: string) =>
   `NotCapable: Requires ${access} access to "${path}", run again with the --allow-${access} flag`;
 
-testPermissions("With --allow-ffi alone nothing opens, is made, or is emptied", async (dir) => {
+testPermissions("With --allow-ffi alone no file is opened, created or emptied", async (dir) => {
   const { outside } = await twoFolders(dir);
   const secret = `${outside}/secret`;
   const fresh = `${outside}/fresh`;
@@ -120,7 +120,7 @@ testPermissions("The smallest set of flags does everything in its folder", async
   await assertFile(path, new Uint8Array(4096).fill(8));
 });
 
-testPermissions("Writing needs --allow-write alone, where nothing is read", async (dir) => {
+testPermissions("Writing without reading needs only --allow-write", async (dir) => {
   const { inside } = await twoFolders(dir);
   const path = `${inside}/file`;
   await Deno.writeFile(path, pattern(1000));
@@ -140,7 +140,7 @@ testPermissions("Writing needs --allow-write alone, where nothing is read", asyn
   assertEquals(await namesIn(inside), ["file", "made"]);
 });
 
-testPermissions("Reading needs --allow-read alone", async (dir) => {
+testPermissions("Reading needs only --allow-read", async (dir) => {
   const { outside } = await twoFolders(dir);
   const path = `${outside}/secret`;
   const { output } = await runChild(
@@ -279,7 +279,7 @@ testPermissions("A link within the allowed folder may be followed", async (dir) 
   assertEquals([code, output], [0, "5"]);
 });
 
-testPermissions("What is denied is denied, also by another name", async (dir) => {
+testPermissions("A denied file is denied by any other name", async (dir) => {
   const { inside, outside } = await twoFolders(dir);
   await Deno.symlink(`${outside}/secret`, `${inside}/link`);
   const { output } = await runChild(
@@ -345,7 +345,7 @@ testPermissions("rename and remove ask for the paths they touch", async (dir) =>
   }
 });
 
-testPermissions("What is denied is not renamed over, nor removed, by another name", async (dir) => {
+testPermissions("A denied file is neither replaced nor removed by another name", async (dir) => {
   const { inside, outside } = await twoFolders(dir);
   await Deno.symlink(outside, `${inside}/link`);
   await Deno.link(`${outside}/secret`, `${inside}/secret`);

@@ -250,7 +250,7 @@ testInEachDirectory("One buffer goes into two files, one after the other", async
   assertEquals(await two.readAt(0, 20_000), joined(new Uint8Array(8192), pattern(8192)));
 });
 
-testInEachDirectory("What is past the end of a write stays", async (dir) => {
+testInEachDirectory("Bytes behind the end of a write stay", async (dir) => {
   const path = dir.file("middle");
   const file = await open(path, 20_001, { write: true });
   await file.writeAt(filled(4096, 9), 4096);
@@ -330,7 +330,7 @@ testInEachDirectory("Short writes are continued", async (dir) => {
   await assertFile(path, pattern(buffer.length));
 });
 
-testInEachDirectory("A write that never gets anywhere fails, and does not spin", async (dir) => {
+testInEachDirectory("A write without progress fails, and does not spin", async (dir) => {
   await using file = await DmaFile.create(dir.file("stuck"));
   using writes = interpose("write", ({ end }) => end(0));
   const error = await assertRejects(() => file.writeAt(pattern(4096), 0), Error, "stops at 0");
@@ -352,7 +352,7 @@ testInEachDirectory("Short reads in the middle of a file are continued", async (
   assert(reads.count >= 3);
 });
 
-testInEachDirectory("A read that never gets anywhere fails, and does not spin", async (dir) => {
+testInEachDirectory("A read without progress fails, and does not spin", async (dir) => {
   await using file = await open(dir.file("stuck"), 50_000);
   using reads = interpose("read", ({ end }) => end(0));
   const error = await assertRejects(() => file.readAt(0, 10_000), Error);

@@ -54,7 +54,7 @@ testInEachDirectory("A FIFO does not open, and nothing hangs", async (dir) => {
   assertEquals(descriptorsOf(dir.file("fifo")), 0);
 });
 
-testInEachDirectory("A FIFO with somebody at its other end does not open", async (dir) => {
+testInEachDirectory("A FIFO with a reader or writer does not open", async (dir) => {
   const path = dir.file("fifo");
   assert((await run("mkfifo", [path])).success);
   // Reading and writing at once: opens without waiting, and serves as both ends.
@@ -188,7 +188,7 @@ Deno.test({
   },
 });
 
-Deno.test("An error says what it is that is no regular file", async () => {
+Deno.test("An error says which kind of file is not a regular file", async () => {
   const error = await assertRejects(
     () => DmaFile.open("/dev/null"),
     NotSupported,

@@ -78,7 +78,7 @@ testInEachDirectory("A source that fails at once aborts the target", async (dir)
   assertMatch((await assertSame(dir, {})).result, /os error 5/);
 });
 
-testInEachDirectory("What was read before the error is there with preventAbort", async (dir) => {
+testInEachDirectory("Bytes read before the error are written with preventAbort", async (dir) => {
   for (const { name, pipe } of ways) {
     const source = await openPattern(dir.file("source"), 300_001);
     const target = (await DmaFile.create(dir.file(name))).writable;

@@ -64,7 +64,7 @@ testInEachDirectory("A writer that goes on takes pipe after pipe", async (dir) =
   }
 });
 
-testInEachDirectory("What was read before the pipe is not piped, and the rest is", async (dir) => {
+testInEachDirectory("Bytes read before the pipe are not piped, and the rest is", async (dir) => {
   for (const { name, pipe } of ways) {
     for (const byob of [false, true]) {
       const source = new DmaStreamReader(await openPattern(dir.file("source"), 300_001), {
@@ -110,7 +110,7 @@ testInEachDirectory("A read whose lock was released loses nothing of a pipe", as
   }
 });
 
-testInEachDirectory("What was written before the pipe comes before it", async (dir) => {
+testInEachDirectory("Bytes written before the pipe come first", async (dir) => {
   for (const { name, pipe } of ways) {
     const target = (await DmaFile.create(dir.file(name))).writable;
     const writer = target.getWriter();

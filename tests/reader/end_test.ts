@@ -91,7 +91,7 @@ testInEachDirectory("cancel() and close() wait for the reads in flight", async (
   }
 });
 
-testInEachDirectory("cancel() leaves the file open where closeFile is false", async (dir) => {
+testInEachDirectory("cancel() leaves the file open if closeFile is false", async (dir) => {
   await leavesNothing(dir, async (stream, file) => {
     const reader = stream.getReader();
     await reader.read();
@@ -144,7 +144,7 @@ testInEachDirectory("await using closes a reader", async (dir) => {
   });
 });
 
-testInEachDirectory("close() says so where closing the file fails", async (dir) => {
+testInEachDirectory("close() rejects if closing the file fails", async (dir) => {
   await leavesNothing(dir, async (stream) => {
     const reader = stream.getReader();
     await reader.read();

@@ -54,7 +54,7 @@ Deno.test("ReadAhead reads no block behind the end of its range", async () => {
   assertEquals(rig.engine.counters.reads, 3);
 });
 
-Deno.test("ReadAhead looks for the end of the file once, and not at all where a read will show it", async () => {
+Deno.test("ReadAhead asks for the end of the file once, and not at all if a read will show it", async () => {
   for (
     const [size, reads] of [[0, 1], [1, 1], [1024, 2], [1025, 2], [4096, 5], [5000, 5]] as const
   ) {

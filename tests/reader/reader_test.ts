@@ -194,7 +194,7 @@ testInEachDirectory("DmaStreamReader can become a Readable of Node.js", async (d
 });
 
 testInEachDirectory(
-  "DmaStreamReader closes its file at the end, unless told not to",
+  "DmaStreamReader closes its file at the end, unless closeFile is false",
   async (dir) => {
     const path = dir.file("closes");
     const file = await openPattern(path, 5000);

@@ -1,11 +1,11 @@
-// Where JSR cannot be reached, points the import of @std/assert at a small stand-in, so that tests
-// run all the same.
+// Where JSR cannot be reached, points the imports of @std at small stand-ins, so that tests run all the same.
 
 import { run, say } from "./command.ts";
 
-/** Each import of @std that tests use, and the module that stands in for it. */
+/** Each import of @std that tests and documentation use, and the module that stands in for it. */
 const standIns: Record<string, string> = {
   "@std/assert": "tests/support/std_assert.ts",
+  "@std/streams": "tests/support/std_streams.ts",
 };
 
 /** How long JSR may take to answer, packages and their dependencies included. */
@@ -21,7 +21,7 @@ export async function importMapArguments(
   signal?: AbortSignal,
 ): Promise<string[]> {
   if (await canReachJsr(root, signal)) return [];
-  say("JSR is out of reach: @std/assert is replaced by tests/support/std_assert.ts");
+  say("JSR is out of reach: @std is replaced by tests/support/std_*.ts");
   const path = `${directory}/import_map.json`;
   await Deno.writeTextFile(path, JSON.stringify({ imports: await offlineImports(root) }));
   return [`--import-map=${path}`];

@@ -190,7 +190,7 @@ export const writerActions: readonly Action[] = [
   flush("flushAligned"),
   onWriter("close", 0.3, (writer, round) => round.closeWriter(writer)),
   onWriter("seal", 0.3, (writer, round) => round.closeWriter(writer, "seal")),
-  onWriter("abort", 0.2, (writer, { random }) => writer.abort(ENOUGH)),
+  onWriter("abort", 0.2, (writer) => writer.abort(ENOUGH)),
   {
     names: ["WritableStream"],
     weight: 2,

@@ -140,28 +140,31 @@ testInEachDirectory("A file that may only be appended to is appended to", async 
   where: ({ fileSystem }) => ["ext4", "xfs", "btrfs"].includes(fileSystem),
 });
 
-testInEachDirectory("What has a position is refused where everything is appended", async (dir) => {
-  const path = dir.file("log");
-  await Deno.writeFile(path, pattern(10_000));
-  await using file = await DmaFile.open(path, { append: true });
-  for (const position of [0, 4096]) {
-    assertThrows(
-      () => new DmaStreamWriter(file, { position }),
-      TypeError,
-      "it was opened with append: true",
-    );
-  }
-  const message = `Cannot write to a position of '${path}': it was opened with append: true`;
-  await assertRejects(() => file.writeAt(new Uint8Array(4096), 0), TypeError, message);
-  await using source = await DmaFile.open(path);
-  await assertRejects(() => source.copyRangeTo(file, 0, 10, 0), TypeError, message);
-  const open = (options: object) => () => DmaFile.open(path, { append: true, ...options });
-  await assertRejects(open({ truncate: true }), TypeError, "Cannot truncate and append");
-  await assertRejects(open({ direct: "require" }), TypeError, 'Invalid direct "require"');
-  await assertFile(path, pattern(10_000));
-});
+testInEachDirectory(
+  "Writes at a position are refused in a file opened with append",
+  async (dir) => {
+    const path = dir.file("log");
+    await Deno.writeFile(path, pattern(10_000));
+    await using file = await DmaFile.open(path, { append: true });
+    for (const position of [0, 4096]) {
+      assertThrows(
+        () => new DmaStreamWriter(file, { position }),
+        TypeError,
+        "it was opened with append: true",
+      );
+    }
+    const message = `Cannot write to a position of '${path}': it was opened with append: true`;
+    await assertRejects(() => file.writeAt(new Uint8Array(4096), 0), TypeError, message);
+    await using source = await DmaFile.open(path);
+    await assertRejects(() => source.copyRangeTo(file, 0, 10, 0), TypeError, message);
+    const open = (options: object) => () => DmaFile.open(path, { append: true, ...options });
+    await assertRejects(open({ truncate: true }), TypeError, "Cannot truncate and append");
+    await assertRejects(open({ direct: "require" }), TypeError, 'Invalid direct "require"');
+    await assertFile(path, pattern(10_000));
+  },
+);
 
-testInEachDirectory("Where the kernel keeps the pages it is told so once", async (dir) => {
+testInEachDirectory("A kernel without uncached writes is asked for them once", async (dir) => {
   const path = dir.file("log");
   const flags: number[] = [];
   using _ = interpose("write", ({ operation, pass, end }) => {

@@ -134,7 +134,7 @@ testInEachDirectory(
 );
 
 testInEachDirectory(
-  "What changes a file while its writer cuts it comes after the cut",
+  "A change of a file during its writer's cut comes after the cut",
   async (dir) => {
     await using from = await openPattern(dir.file("from"), 10_000);
     const changes: [(file: DmaFile) => Promise<unknown>, number][] = [
@@ -191,7 +191,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory("What is truncated under a writer does not come back as zeros", async (dir) => {
+testInEachDirectory("Bytes truncated under a writer do not come back as zeros", async (dir) => {
   for (const owned of [true, false]) {
     for (const position of [0, 1]) {
       const path = dir.file("file");
@@ -216,7 +216,7 @@ testInEachDirectory("What is truncated under a writer does not come back as zero
 });
 
 testInEachDirectory(
-  "What is flushed and then truncated does not come back as zeros",
+  "Flushed bytes that are truncated do not come back as zeros",
   async (dir) => {
     for (const preallocate of [true, false]) {
       await using file = await DmaFile.create(dir.file("file"));

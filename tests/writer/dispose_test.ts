@@ -106,7 +106,7 @@ for (const [name, close] of Object.entries(closings)) {
   });
 }
 
-testInEachDirectory("Disposing tells a failure that nobody was told of", async (dir) => {
+testInEachDirectory("Disposing rejects with a failure that no call has reported", async (dir) => {
   for (const piped of [false, true]) {
     const stream = await create(dir, { bufferSize: 4096, preallocate: false });
     using _ = interpose("write", ({ end }) => end(-ENOSPC));
@@ -150,7 +150,7 @@ testInEachDirectory(
 );
 
 testInEachDirectory(
-  "A write whose promise nobody looks at is reported when it fails",
+  "A failed write whose promise is ignored is reported",
   async (dir) => {
     const reported: unknown[] = [];
     const listener = (event: PromiseRejectionEvent) => {

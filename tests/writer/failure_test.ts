@@ -110,7 +110,7 @@ testInEachDirectory("The first of several failures is the one that counts", asyn
   await assertDead(stream, error);
 });
 
-testInEachDirectory("All who wait hear of a failure", async (dir) => {
+testInEachDirectory("All waiting calls reject with a failure", async (dir) => {
   const stream = await create(dir, { bufferSize: 4096, writeBehind: 1 });
   using _ = interpose(
     "write",

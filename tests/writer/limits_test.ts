@@ -214,7 +214,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory("What is in flight keeps the process alive until it is done", async (dir) => {
+testInEachDirectory("Operations in flight keep the process alive until they end", async (dir) => {
   const path = dir.file("kept alive");
   // Nobody awaits the end.
   const { code, output } = await runChild(`

@@ -209,7 +209,7 @@ testInEachDirectory("abort leaves the bytes around, and cuts to what is flushed"
 /** Elsewhere writes that extend a file are like any others, and its end stays with them. */
 const movesEnd = ({ fileSystem }: TestDirectory) => ["ext4", "xfs"].includes(fileSystem);
 
-testInEachDirectory("What was reserved ahead is given back at close", async (dir) => {
+testInEachDirectory("Space reserved ahead is freed at close", async (dir) => {
   const path = dir.file("file");
   const writer = new DmaStreamWriter(await DmaFile.create(path), { bufferSize: 1 << 20 });
   const bytes = pattern(9_000_001);
@@ -224,7 +224,7 @@ testInEachDirectory("What was reserved ahead is given back at close", async (dir
   await assertFile(path, bytes);
 }, { where: movesEnd });
 
-testInEachDirectory("What was reserved ahead is given back at abort", async (dir) => {
+testInEachDirectory("Space reserved ahead is freed at abort", async (dir) => {
   const path = dir.file("file");
   const writer = new DmaStreamWriter(await DmaFile.create(path), { sizeHint: 50_000_000 });
   await writer.write(pattern(5_000_000));
@@ -283,7 +283,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory("What stands behind the end is zeros while the writer is open", async (dir) => {
+testInEachDirectory("Bytes behind the end are zeros while the writer is open", async (dir) => {
   const path = dir.file("file");
   const writer = new DmaStreamWriter(await DmaFile.create(path));
   await writer.write(pattern(5_000_000));
@@ -367,7 +367,7 @@ testInEachDirectory("writeAt and a writer take turns", async (dir) => {
   await assertFile(path, expected);
 });
 
-testInEachDirectory("What writeAt puts behind an open writer stays", async (dir) => {
+testInEachDirectory("Bytes that writeAt puts behind an open writer stay", async (dir) => {
   const path = dir.file("file");
   for (const create of [true, false]) {
     await Deno.writeFile(path, new Uint8Array());
@@ -404,7 +404,7 @@ testInEachDirectory("seal leaves a file that can only be read", async (dir) => {
 });
 
 testInEachDirectory(
-  "What its own file was made longer by is cut by the writer that owns the size",
+  "A writer that owns the size cuts what its file was extended by",
   async (dir) => {
     const file = await DmaFile.create(dir.file("file"));
     const writer = file.writable;

@@ -145,7 +145,7 @@ testInEachDirectory("A program that goes on after an error goes on", async (dir)
   }
 });
 
-testInEachDirectory("What cannot be written in time is told", async (dir) => {
+testInEachDirectory("A warning names the file that could not be written in time", async (dir) => {
   for (const engine of engines) {
     const { code, output } = await ended(
       dir,

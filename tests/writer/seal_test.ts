@@ -134,7 +134,7 @@ testInEachDirectory("seal() publishes an atomic file", async (dir) => {
   assertEquals(await file.readAt(1, 5), pattern(5, 1));
 });
 
-testInEachDirectory("seal() is refused where close is", async (dir) => {
+testInEachDirectory("seal() is refused when close() is", async (dir) => {
   const writer = (await DmaFile.create(dir.file("file"))).writable;
   const lock = writer.getWriter();
   await assertRejects(() => writer.seal(), TypeError, "Cannot close a locked stream");
@@ -206,7 +206,7 @@ testInEachDirectory("Reads of a file that is not sealed are not shared", async (
   assertEquals(await readsOf(both), 2);
 });
 
-testInEachDirectory("What is read together belongs to each reader alone", async (dir) => {
+testInEachDirectory("Bytes of a shared read are separate for each reader", async (dir) => {
   await using file = await sealed(dir.file("file"));
   const reads = [[0, 8192], [0, 8192], [100, 5000], [4096, 65_536]] as const;
   const results = await Promise.all(
@@ -224,7 +224,7 @@ testInEachDirectory("What is read together belongs to each reader alone", async 
 });
 
 testInEachDirectory(
-  "A shared read that fails fails those alone who want the bad part",
+  "A failed shared read fails only the readers of the bad part",
   async (dir) => {
     await using file = await sealed(dir.file("file"));
     using _ = interpose("read", ({ operation, pass, end }) => {

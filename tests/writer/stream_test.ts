@@ -172,7 +172,7 @@ testInEachDirectory("close waits for what was written before it, locked or not",
 });
 
 testInEachDirectory(
-  "What comes after the close of a lock is refused, and left out",
+  "A chunk after the close of a lock is refused and not written",
   async (dir) => {
     for (const options of [{ append: true }, { bufferSize: 4096, writeBehind: 1 }]) {
       const stream = await create(dir, options);
@@ -485,7 +485,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory("await using gives on a failure that nobody has seen", async (dir) => {
+testInEachDirectory("await using passes on a failure that no call has reported", async (dir) => {
   const stream = await create(dir, { bufferSize: 4096 });
   await stream.write(pattern(4000));
   {

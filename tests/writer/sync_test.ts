@@ -154,7 +154,7 @@ testInEachDirectory(
 );
 
 testInEachDirectory(
-  "A sync fails the stream where the name cannot be made durable",
+  "A sync fails the stream if the name cannot be made durable",
   async (dir) => {
     const stream = await create(dir, { bufferSize: 4096 });
     await stream.write(pattern(4096));
@@ -393,7 +393,7 @@ testInEachDirectory("The padding is zeros, and less than one alignment unit", as
   }
 });
 
-testInEachDirectory("sync rejects wrong options, alone", async (dir) => {
+testInEachDirectory("sync rejects wrong options, and the stream goes on", async (dir) => {
   const stream = await create(dir);
   await stream.write(pattern(5));
   await assertRejects(() => stream.sync(5 as never), TypeError, "options");

@@ -62,7 +62,7 @@ testInEachDirectory("The owner of a transferred writer waits for its end", async
   await writer.closed;
 });
 
-testInEachDirectory("The owner of a transferred writer is told of its failure", async (dir) => {
+testInEachDirectory("The owner of a transferred writer learns of its failure", async (dir) => {
   const writer = await create(dir);
   using _ = interpose("write", ({ end }) => end(-28));
   const working = writeInWorker(writer, pattern(500_000), "close");
@@ -71,7 +71,7 @@ testInEachDirectory("The owner of a transferred writer is told of its failure", 
   await assertNoFile(dir.file("file"));
 });
 
-testInEachDirectory("The owner of a transferred writer is told of an abort", async (dir) => {
+testInEachDirectory("The owner of a transferred writer learns of an abort", async (dir) => {
   const writer = await create(dir);
   const working = writeInWorker(writer, pattern(100_000), "abort");
   assertStrictEquals(await writer.closed.catch((reason) => reason), "given up");

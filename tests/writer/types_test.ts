@@ -1,10 +1,15 @@
 // The types of the streams. `deno task check` is what fails here: at run time only the bytes are compared.
 
 import "../support/engine.ts";
-import { assert, assertEquals } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import { DmaFile, type DmaStreamReader, type DmaStreamWriter } from "../../mod.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
 import { testDirectories, type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+
+// @ts-expect-error Text is no bytes.
+export const asTextWriter = (writer: DmaStreamWriter): WritableStream<string> => writer;
+// @ts-expect-error A reader gives bytes.
+export const asTextReader = (reader: DmaStreamReader): ReadableStream<string> => reader;
 
 const where = (directory: TestDirectory) => directory === testDirectories[0];
 
@@ -20,9 +25,7 @@ testInEachDirectory(
   async (dir) => {
     const sources: WritableStream<BufferSource> = (await DmaFile.create(dir.file("one"))).writable;
     const arrays: WritableStream<Uint8Array> = (await DmaFile.create(dir.file("two"))).writable;
-    // @ts-expect-error Text is no bytes.
-    const texts: WritableStream<string> = sources;
-    await new Blob(["one"]).stream().pipeTo(texts === sources ? sources : arrays);
+    await new Blob(["one"]).stream().pipeTo(sources);
     await new Blob(["two"]).stream().pipeTo(arrays);
   },
   { where },
@@ -32,8 +35,5 @@ testInEachDirectory("A reader is a ReadableStream of Uint8Array, and a body", as
   await Deno.writeFile(dir.file("file"), pattern(10_000));
   const reader: DmaStreamReader = (await DmaFile.open(dir.file("file"))).readable;
   const stream: ReadableStream<Uint8Array> = reader;
-  // @ts-expect-error A reader gives bytes.
-  const texts: ReadableStream<string> = reader;
-  assert(texts === reader as unknown);
   assertEquals(await new Response(stream).bytes(), pattern(10_000));
 }, { where });

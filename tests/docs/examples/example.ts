@@ -108,8 +108,11 @@ async function withExample(
   if (runner === "checkout") return await fn(new Example(name, folder, runner, [], {}));
   await using published = servePublished(root);
   const { host } = published;
-  const config = { imports: { "@denodma/dma": `http://${host}/mod.ts` } };
-  await Deno.writeTextFile(`${folder}/deno.json`, JSON.stringify(config));
+  const imports = {
+    "@denodma/dma": `http://${host}/mod.ts`,
+    "@denodma/dma/node": `http://${host}/node.ts`,
+  };
+  await Deno.writeTextFile(`${folder}/deno.json`, JSON.stringify({ imports }));
   await Deno.mkdir(`${folder}/examples`);
   const copy = `${folder}/examples/${name}.ts`;
   await Deno.copyFile(new URL(`examples/${name}.ts`, root), copy);
