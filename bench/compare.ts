@@ -1,14 +1,16 @@
 // This module beside its peers: whole processes by turns on one disk, durable end to end.
 //
-//     deno task bench:compare [--size=1GiB] [--rounds=5] [--only=write,read-fio] [--dir=/var/tmp]
+//     deno task bench:compare [--size=1GiB] [--rounds=5] [--only=write,read-fio] [--dir=/var/tmp | --fast]
 
 import { COPIERS } from "./contestants/copy.ts";
 import { FILE_WRITERS } from "./contestants/files.ts";
+import { RANDOM } from "./contestants/random.ts";
 import { READERS } from "./contestants/read.ts";
 import { RECORD_WRITERS } from "./contestants/records.ts";
 import { STARTERS } from "./contestants/start.ts";
 import { WRITERS } from "./contestants/write.ts";
 import { drawCharts } from "./harness/chart.ts";
+import { mountFastDisk } from "./harness/fast_disk.ts";
 import { machineFacts } from "./harness/machine.ts";
 import { parseOptions } from "./harness/options.ts";
 import type { Report } from "./harness/result.ts";
@@ -17,7 +19,15 @@ import { writeSource } from "./harness/source.ts";
 import { markdown } from "./harness/table.ts";
 import { findTools } from "./harness/tools.ts";
 
-const ALL = [...STARTERS, ...WRITERS, ...READERS, ...COPIERS, ...RECORD_WRITERS, ...FILE_WRITERS];
+const ALL = [
+  ...STARTERS,
+  ...WRITERS,
+  ...READERS,
+  ...COPIERS,
+  ...RECORD_WRITERS,
+  ...FILE_WRITERS,
+  ...RANDOM,
+];
 
 const say = (line: string) => console.error(line);
 
@@ -32,7 +42,10 @@ if (chosen.length === 0) {
 }
 
 const tools = await findTools(say);
-const directory = await Deno.makeTempDir({ dir: options.directory, prefix: "dma-bench-" });
+// Room for the source, what is written, and what the file system needs itself.
+await using disk = options.fast ? await mountFastDisk(2.5 * size + (256 << 20)) : undefined;
+const parent = disk?.path ?? options.directory;
+const directory = await Deno.makeTempDir({ dir: parent, prefix: "dma-bench-" });
 const course = {
   tools,
   size,

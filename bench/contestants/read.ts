@@ -26,6 +26,14 @@ export const READERS: readonly Contestant[] = [
     job: "byob",
   }),
   programContestant({
+    id: "read-dma-into",
+    group,
+    label: "this module, readInto",
+    settings: "1 MiB × 4",
+    runtime: "dma",
+    job: "readInto",
+  }),
+  programContestant({
     id: "read-dma-128k",
     group,
     label: "this module, for await",

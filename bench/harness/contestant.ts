@@ -10,6 +10,7 @@ export type Group =
   | "copy"
   | "records"
   | "files"
+  | "random"
   | "writers"
   | "blocks";
 

@@ -16,6 +16,8 @@ export interface BenchOptions {
   readonly directory: string;
   /** Seconds to wait for others to let the machine rest, before each run. */
   readonly patience: number;
+  /** Whether a disk faster than the CPU is made for it. */
+  readonly fast: boolean;
   /** What the results are named after. */
   readonly name: string;
 }
@@ -26,6 +28,7 @@ const USAGE = `Options:
   --rounds=N        times that each contestant runs: 5, or 3 where scale grows
   --only=write,...  groups or contestants, by the beginning of their names
   --dir=/var/tmp    where the files are written: this is the disk that is measured
+  --fast            on a disk that is faster than the CPU, made in memory (root)
   --patience=5      seconds to wait for other programs to rest, before each run
   --name=DATE       what the results are named after`;
 
@@ -35,7 +38,12 @@ export function parseOptions(
   defaults: { rounds?: number; suffix?: string } = {},
 ): BenchOptions {
   const given = new Map<string, string>();
+  let fast = false;
   for (let i = 0; i < args.length; i++) {
+    if (args[i] === "--fast") {
+      fast = true;
+      continue;
+    }
     const [, name, value] = /^--([a-z]+)(?:=(.*))?$/.exec(args[i]!) ?? [];
     if (!name || !["size", "most", "rounds", "only", "dir", "patience", "name"].includes(name)) {
       console.error(`Unknown argument ${args[i]}\n\n${USAGE}`);
@@ -56,6 +64,8 @@ export function parseOptions(
     // Not TMPDIR: where that is tmpfs, no disk would be measured.
     directory: given.get("dir") ?? "/var/tmp",
     patience: Number(given.get("patience") ?? 5),
-    name: given.get("name") ?? new Date().toISOString().slice(0, 10) + (defaults.suffix ?? ""),
+    fast,
+    name: given.get("name") ?? new Date().toISOString().slice(0, 10) + (defaults.suffix ?? "") +
+        (fast ? "-fast" : ""),
   };
 }

@@ -77,6 +77,7 @@ export const RATE_UNITS: Readonly<Record<Group, string>> = {
   read: "MiB/s",
   copy: "MiB/s",
   records: "M records/s",
+  random: "operations/s",
   files: "files/s",
   writers: "MiB/s",
   blocks: "writes/s",
@@ -90,12 +91,16 @@ export function rateOf(group: Group, { seconds, wall, bytes, count }: Sample): n
     case "records":
       return count / seconds / 1e6;
     case "files":
+    case "random":
     case "blocks":
       return count / seconds;
     default:
       return bytes / MIB / seconds;
   }
 }
+
+/** Groups in which the number of operations is what matters, and not that of bytes. */
+const COUNTED: ReadonlySet<Group> = new Set(["files", "blocks", "random"]);
 
 /** Medians, where there is a figure. */
 function known(values: readonly (number | undefined)[]): number | undefined {
@@ -122,7 +127,7 @@ export function resultOf(
     cpu: median(samples.map(({ cpu }) => cpu)),
     cpuPerGib: known(
       samples.map(({ cpu, bytes }) =>
-        bytes > 0 && group !== "files" && group !== "blocks" ? cpu / bytes * GIB : undefined
+        bytes > 0 && !COUNTED.has(group) ? cpu / bytes * GIB : undefined
       ),
     ),
     cached: known(samples.map(({ cached }) => cached)),

@@ -44,7 +44,7 @@ async function runOnce(
   const command = contestant.command(course);
   if (!command) return undefined;
   const { path, source, directory } = course;
-  const reads = contestant.group === "read" || contestant.group === "copy";
+  const reads = ["read", "copy", "random"].includes(contestant.group);
   await removeWritten(path, directory);
   if (reads) await dropFromCache(source);
   await waitForQuiet(course.patience);

@@ -13,6 +13,7 @@ export const TITLES: Readonly<Record<Group, string>> = {
   read: "Reading a cold file",
   copy: "From file to file, durable",
   records: "Records of 100 bytes, durable at the end",
+  random: "Blocks of 4 KiB anywhere in a file",
   files: "1,000 files of 4 KiB, each durable",
   writers: "Many writers at once, durable",
   blocks: "Writes of one block, one by one",
@@ -35,7 +36,8 @@ function cachedShare(result: Result): string {
 }
 
 function row(result: Result, first: Result): string {
-  const { label, settings, rate, range, wall, cpu, cpuPerGib, peakMemory, delay } = result;
+  const { group, label, settings, rate, range, wall, cpuPerGib, peakMemory, delay } = result;
+  const cpu = group === "random" ? cpuPerOperation(result) : result.cpu;
   return [
     label,
     settings,
@@ -49,8 +51,14 @@ function row(result: Result, first: Result): string {
   ].join(" | ");
 }
 
+/** Microseconds of CPU time for one operation, the start of the process included. */
+function cpuPerOperation({ cpu, samples }: Result): number {
+  return cpu * 1e6 / samples[0]!.count;
+}
+
 function table(group: Group, results: readonly Result[]): string {
-  const cpu = results.some(({ cpuPerGib }) => cpuPerGib !== undefined) ? "CPU s/GiB" : "CPU s";
+  const perGib = results.some(({ cpuPerGib }) => cpuPerGib !== undefined);
+  const cpu = perGib ? "CPU s/GiB" : group === "random" ? "CPU µs/operation" : "CPU s";
   const heads = [
     "",
     "settings",

@@ -2,7 +2,7 @@
 //
 //     deno run -A programs/deno.ts JOB path=… size=… [chunk=…] [source=…]
 
-import { measure, parsePairs, warmChunk, warmStream } from "./measure.mjs";
+import { everywhere, measure, parsePairs, warmChunk, warmStream } from "./measure.mjs";
 
 interface Given {
   path: string;
@@ -63,6 +63,17 @@ const jobs: Record<string, (opened: () => void) => Promise<Record<string, unknow
     await writer.close();
     await syncData(path);
     return { bytes: count * chunk, count };
+  },
+  async randomRead(opened) {
+    using file = await Deno.open(source);
+    opened();
+    return await everywhere(given, () => {
+      const bytes = new Uint8Array(chunk);
+      return async (position: number) => {
+        await file.seek(position, Deno.SeekMode.Start);
+        await file.read(bytes);
+      };
+    });
   },
   async read(opened) {
     const file = await Deno.open(source);

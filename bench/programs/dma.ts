@@ -3,7 +3,7 @@
 //     deno run -A programs/dma.ts JOB path=… size=… [chunk=…] [bufferSize=…] [depth=…] [source=…]
 
 import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
-import { measure, parsePairs, warmChunk, warmStream } from "./measure.mjs";
+import { everywhere, measure, parsePairs, warmChunk, warmStream } from "./measure.mjs";
 
 interface Given {
   path: string;
@@ -97,6 +97,42 @@ const jobs: Record<string, (opened: () => void) => Promise<Record<string, unknow
     };
     await Promise.all(Array.from({ length: atOnce }, oneByOne));
     return { bytes: count * chunk, count };
+  },
+  async randomRead(opened) {
+    await using file = await DmaFile.open(source);
+    opened();
+    return await everywhere(given, () => (position: number) => file.readAt(position, chunk));
+  },
+  async randomReadInto(opened) {
+    await using file = await DmaFile.open(source);
+    opened();
+    return await everywhere(given, () => {
+      const buffer = file.allocBuffer(chunk);
+      return (position: number) => file.readInto(buffer, position);
+    });
+  },
+  async randomWrite(opened) {
+    await using file = await DmaFile.open(source, { write: true });
+    opened();
+    return await everywhere(given, () => {
+      const buffer = file.allocBuffer(chunk);
+      return (position: number) => file.writeAt(buffer, position);
+    });
+  },
+  /** As `byob`, by calls: four buffers, filled again and again. */
+  async readInto(opened) {
+    await using file = await DmaFile.open(source);
+    opened();
+    let next = 0;
+    const fill = async () => {
+      const buffer = file.allocBuffer(bufferSize ?? 1 << 20);
+      for (let position; (position = next) < size;) {
+        next += buffer.length;
+        await file.readInto(buffer, position);
+      }
+    };
+    await Promise.all(Array.from({ length: depth ?? 4 }, fill));
+    return { bytes: size };
   },
   async writers(opened) {
     await Deno.mkdir(path);

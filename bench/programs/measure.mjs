@@ -64,6 +64,26 @@ export async function measure(job) {
   console.log(JSON.stringify({ ...facts, seconds, delays }));
 }
 
+/**
+ * Runs `count` operations on blocks anywhere in a file of `size` bytes, `atOnce` at a time. Each worker is made by `worker`,
+ * with a buffer of its own, and is called with positions: the same ones each time.
+ */
+export async function everywhere({ size, chunk, count, atOnce }, worker) {
+  const blocks = Math.floor(size / chunk);
+  let state = 1;
+  let left = count;
+  const next = () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return (state >>> 4) % blocks * chunk;
+  };
+  const work = async () => {
+    const operation = worker();
+    while (left-- > 0) await operation(next());
+  };
+  await Promise.all(Array.from({ length: atOnce }, work));
+  return { bytes: count * chunk, count };
+}
+
 /** `name=value` arguments, each as a number where it is one. */
 export function parsePairs(args) {
   const pairs = {};

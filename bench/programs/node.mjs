@@ -2,16 +2,16 @@
 //
 //     node programs/node.mjs JOB path=… size=… [chunk=…] [highWaterMark=…] [source=…]
 
-import { createReadStream, createWriteStream } from "node:fs";
+import { constants, createReadStream, createWriteStream } from "node:fs";
+import { open } from "node:fs/promises";
 import { once } from "node:events";
 import process from "node:process";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { measure, parsePairs, warmChunk } from "./measure.mjs";
+import { everywhere, measure, parsePairs, warmChunk } from "./measure.mjs";
 
-const { path, size, source, count, highWaterMark, chunk = 65536 } = parsePairs(
-  process.argv.slice(3),
-);
+const given = { chunk: 65536, ...parsePairs(process.argv.slice(3)) };
+const { path, size, source, count, highWaterMark, chunk } = given;
 const options = highWaterMark === undefined ? {} : { highWaterMark };
 
 /** `flush` calls fsync before the stream closes. */
@@ -22,7 +22,26 @@ async function openSink(opened) {
   return sink;
 }
 
+/** A buffer for O_DIRECT. */
+function alignedBuffer(length) {
+  // The memory of a resizable ArrayBuffer is mapped, and so begins with a page.
+  return new Uint8Array(new ArrayBuffer(length, { maxByteLength: length }));
+}
+
+async function everywhereDirectly(opened, flags, call) {
+  const file = await open(source, flags | constants.O_DIRECT);
+  opened();
+  const outcome = await everywhere(given, () => {
+    const buffer = alignedBuffer(chunk);
+    return (position) => file[call](buffer, 0, chunk, position);
+  });
+  await file.close();
+  return outcome;
+}
+
 const jobs = {
+  randomRead: (opened) => everywhereDirectly(opened, constants.O_RDONLY, "read"),
+  randomWrite: (opened) => everywhereDirectly(opened, constants.O_RDWR, "write"),
   async pipe(opened) {
     const bytes = warmChunk(chunk);
     let left = size;

@@ -1,0 +1,88 @@
+// Blocks of 4 KiB anywhere in a file, read or written past the page cache, so many at once.
+
+import type { Contestant, Outcome, Run } from "../harness/contestant.ts";
+import { KIB } from "../harness/units.ts";
+import { programContestant } from "./programs.ts";
+
+const group = "random";
+const BLOCK = 4 * KIB;
+
+/** Operations of one run: a few seconds' worth. */
+const countOf = (atOnce: number) => atOnce === 1 ? 30_000 : 200_000;
+
+const plural = (atOnce: number) => atOnce === 1 ? "one by one" : `${atOnce} at once`;
+
+/** This module, or another runtime, by one call. */
+function caller(
+  name: string,
+  runtime: "dma" | "deno" | "node" | "bun",
+  job: string,
+  label: string,
+) {
+  return (atOnce: number) =>
+    programContestant({
+      id: `random-${name}-${atOnce}`,
+      group,
+      label,
+      settings: plural(atOnce),
+      runtime,
+      job,
+      pairs: { chunk: BLOCK, count: countOf(atOnce), atOnce },
+    });
+}
+
+interface FioReport {
+  jobs: [Record<"write" | "read", { io_bytes: number; total_ios: number; runtime: number }>];
+}
+
+/** What the device gives to a program without a runtime. */
+function fio(job: "read" | "write") {
+  return (atOnce: number): Contestant => ({
+    id: `random-${job}-fio-${atOnce}`,
+    group,
+    label: `fio io_uring direct=1 rw=rand${job}`,
+    settings: plural(atOnce),
+    command({ tools, source, size }: Run) {
+      if (!tools.fio) return undefined;
+      return [
+        tools.fio,
+        "--name=random",
+        `--filename=${source}`,
+        `--rw=rand${job}`,
+        `--size=${size}`,
+        `--io_size=${countOf(atOnce) * BLOCK}`,
+        `--bs=${BLOCK}`,
+        `--iodepth=${atOnce}`,
+        "--ioengine=io_uring",
+        "--direct=1",
+        "--norandommap",
+        "--invalidate=0",
+        "--output-format=json",
+      ];
+    },
+    outcome(stdout: string): Outcome {
+      const report: FioReport = JSON.parse(stdout.slice(stdout.indexOf("{")));
+      const { io_bytes: bytes, total_ios: count, runtime } = report.jobs[0][job];
+      return { bytes, count, seconds: runtime / 1000 };
+    },
+  });
+}
+
+const DEPTHS = [1, 32, 128];
+
+export const RANDOM: readonly Contestant[] = [
+  ...DEPTHS.flatMap((atOnce) => [
+    caller("read-dma", "dma", "randomRead", "this module, readAt")(atOnce),
+    caller("read-dma-into", "dma", "randomReadInto", "this module, readInto")(atOnce),
+    ...atOnce > 1
+      ? []
+      : [caller("read-deno", "deno", "randomRead", "Deno seek + read, page cache")(1)],
+    caller("read-node", "node", "randomRead", "Node fs.read, O_DIRECT")(atOnce),
+    fio("read")(atOnce),
+  ]),
+  ...DEPTHS.flatMap((atOnce) => [
+    caller("write-dma", "dma", "randomWrite", "this module, writeAt")(atOnce),
+    caller("write-node", "node", "randomWrite", "Node fs.write, O_DIRECT")(atOnce),
+    fio("write")(atOnce),
+  ]),
+];
