@@ -1,7 +1,6 @@
 // A directory, held by a descriptor: whatever becomes of its path, it stays the same directory.
 
 import { type Engine, run } from "../engine/engine.ts";
-import { eventLoopTurn } from "../engine/event_loop.ts";
 import { AT_FDCWD, Errno, O_CLOEXEC, O_DIRECTORY, O_PATH, O_RDONLY } from "../engine/linux.ts";
 import type { Operation } from "../engine/operation.ts";
 import { unwrap } from "../errors.ts";
@@ -22,8 +21,6 @@ export class Directory {
   readonly fd: number;
   readonly #key: string | undefined;
   #users = 1;
-  /** Nobody used it a moment ago. */
-  #leaving = false;
   /** A descriptor that can be synced; -1 where the directory may not be read. */
   #syncFd: Promise<number> | undefined;
   /** A sync with the kernel, and the one that starts after it. */
@@ -73,17 +70,9 @@ export class Directory {
     return this;
   }
 
-  /** One user less. After the last one it is closed, unless another comes in the same turn of the event loop. */
+  /** One user less. The last one closes it. */
   release(): void {
-    if (--this.#users > 0 || this.#leaving) return;
-    this.#leaving = true;
-    eventLoopTurn().then(() => {
-      this.#leaving = false;
-      if (this.#users === 0) this.#close();
-    });
-  }
-
-  #close(): void {
+    if (--this.#users > 0) return;
     const { engine, fd } = this;
     if (this.#key !== undefined) held.get(engine)!.delete(this.#key);
     engine.closeNow(fd);
