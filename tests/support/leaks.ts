@@ -75,20 +75,13 @@ export function assertNoLeak(
  * longer still: wait for its effect.
  */
 export async function collectGarbage(): Promise<void> {
-  const collect = collector();
+  setFlagsFromString("--expose-gc");
+  const collect: () => void = runInNewContext("gc");
   // What an object's finalizer lets go of can be collected only the next time.
   for (let round = 0; round < 3; round++) {
     collect();
     await new Promise((resolve) => setTimeout(resolve, 0));
   }
-}
-
-/** V8's function of that name, whether Deno was started with it or not. */
-function collector(): () => void {
-  const { gc } = globalThis as { gc?: () => void };
-  if (gc) return gc;
-  setFlagsFromString("--expose-gc");
-  return runInNewContext("gc");
 }
 
 function openTargets(): Map<string, number> {
