@@ -1020,7 +1020,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   }
 
   /**
-   * Where the next chunk will start, as a position in the file. Chunks that wait to be accepted are counted.
+   * Where the next chunk will start, as a position in the file. Chunks that wait to be accepted are counted. In a file opened with `append: true`, bytes that other processes append are not known.
    *
    * @example Note where each record of a log starts
    * ```ts
