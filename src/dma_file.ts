@@ -1020,7 +1020,8 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   }
 
   /**
-   * Where the next chunk will start, as a position in the file. Chunks that wait to be accepted are counted. In a file opened with `append: true`, bytes that other processes append are not known.
+   * Where the next chunk will start, as a position in the file. Chunks that wait to be accepted are counted; in a file
+   * opened with `append: true`, bytes that other processes append are not.
    *
    * @example Note where each record of a log starts
    * ```ts
