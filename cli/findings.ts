@@ -3,7 +3,7 @@ import { DEFAULT_BUFFER_SIZE, DEFAULT_WRITE_BEHIND } from "../mod.ts";
 import type { Finding, Report } from "./report.ts";
 import { RUN } from "./help_text.ts";
 import { quoted } from "./remedies.ts";
-import { isKernel, type Mount } from "./system_facts.ts";
+import { isKernel, isServed, type Mount } from "./system_facts.ts";
 import { formatSize } from "./units.ts";
 
 /** The facts, before they are judged. */
@@ -48,7 +48,8 @@ export function verdict(facts: Facts, found: Finding[]): string {
   }
   const { direct, mount, noCow } = facts.probe;
   const reads = copiesForChecksums(mount, facts.kernel, noCow) ? " for reading only" : "";
-  const how = `${direct ? `Direct I/O${reads}` : "page cache"} over ${facts.engine.engine} on ${
+  const way = mount && isServed(mount) ? "threads" : facts.engine.engine;
+  const how = `${direct ? `Direct I/O${reads}` : "page cache"} over ${way} on ${
     mount?.type ?? "a file system that is not known"
   }`;
   const slower = found.some(({ level }) => level === "warning");

@@ -3,6 +3,7 @@
 
 import "../support/engine.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { probe } from "../../cli/direct_probe.ts";
 import { DmaFile, type DmaStreamWriter } from "../../mod.ts";
 import { FaultFileSystem } from "../faults/fault_file_system.ts";
 import { faultTest, inWorkDirectory, type Need, whileUp } from "../faults/machine.ts";
@@ -134,3 +135,13 @@ faultTest(
       await read;
     }),
 );
+
+faultTest("the doctor names what a server gets wrong", { needs }, async () => {
+  await onServer([], async ({ path }) => {
+    assertEquals((await probe(path)).broken, [], "The control");
+  });
+  await onServer(["past-end"], async ({ path }) => {
+    const { broken } = await probe(path);
+    assert(broken.some(({ what }) => what.startsWith("A read past the end")), Deno.inspect(broken));
+  });
+});
