@@ -142,6 +142,7 @@ faultTest("the doctor names what a server gets wrong", { needs }, async () => {
   });
   await onServer(["past-end"], async ({ path }) => {
     const { broken } = await probe(path);
-    assert(broken.some(({ what }) => what.startsWith("A read past the end")), Deno.inspect(broken));
+    // This module asks for the size where a read is short; other programs get the zeros.
+    assert(broken[0]?.what.startsWith("A file of 5,000 bytes is not"), Deno.inspect(broken));
   });
 });
