@@ -10,7 +10,7 @@
 //   writeback      FUSE_WRITEBACK_CACHE
 //   refuse-direct  O_DIRECT can be set, and reads and writes with it are EINVAL
 //   no-truncate    a truncate succeeds and does nothing
-//   past-end       a read that reaches past the end of a file is filled up to the end of a block with zeros
+//   lose-renamed   a rename succeeds and removes the file
 //
 // Commands on standard input:
 //   fault OPERATION NTH err ERRNO [COUNT]      the NTH such operation from now on fails; 0 stands for every one
@@ -50,7 +50,7 @@ struct node {
 
 static int backing;
 static uint32_t open_flags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES;
-static int refuses_direct, ignores_truncate, reads_past_end;
+static int refuses_direct, ignores_truncate, loses_renamed;
 static struct node nodes[MOST_NODES];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct rule rules[MOST_RULES];
@@ -192,12 +192,6 @@ static void serve_read(const struct request *request) {
   if (refuses_direct && in->flags & O_DIRECT) return reply_error(request, EINVAL);
   char *bytes = malloc(in->size);
   ssize_t length = pread(descriptor_of(request), bytes, shortened(&met, in->size), (off_t)in->offset);
-  if (reads_past_end && length > 0) {
-    size_t filled = ((size_t)length + 4095) / 4096 * 4096;
-    if (filled > in->size) filled = in->size;
-    memset(bytes + length, 0, filled - (size_t)length);
-    length = (ssize_t)filled;
-  }
   length < 0 ? reply_error(request, errno) : reply(request, 0, bytes, (size_t)length);
   free(bytes);
 }
@@ -229,7 +223,7 @@ static void serve_rename(const struct request *request) {
   int error = error_of(RENAME);
   if (error) return reply_error(request, error);
   pthread_mutex_lock(&lock);
-  if (renameat(backing, from, backing, to)) {
+  if (loses_renamed ? unlinkat(backing, from, 0) : renameat(backing, from, backing, to)) {
     error = errno;
   } else {
     forget_name(to);
@@ -349,7 +343,7 @@ static int set_flag(const char *flag) {
   else if (!strcmp(flag, "serial")) open_flags &= ~(uint32_t)FOPEN_PARALLEL_DIRECT_WRITES;
   else if (!strcmp(flag, "writeback")) wanted_features |= FUSE_WRITEBACK_CACHE;
   else if (!strcmp(flag, "refuse-direct")) refuses_direct = 1;
-  else if (!strcmp(flag, "past-end")) reads_past_end = 1;
+  else if (!strcmp(flag, "lose-renamed")) loses_renamed = 1;
   else if (!strcmp(flag, "no-truncate")) ignores_truncate = 1;
   else return 0;
   return 1;
