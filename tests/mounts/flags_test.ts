@@ -138,7 +138,8 @@ faultTest(
 
 faultTest("the doctor names what a server gets wrong", { needs }, async () => {
   await onServer([], async ({ path }) => {
-    assertEquals((await probe(path)).broken, [], "The control");
+    const { broken, error } = await probe(path);
+    assertEquals([broken, error], [[], null], "The control");
   });
   await onServer(["lose-renamed"], async ({ path }) => {
     const { broken } = await probe(path);

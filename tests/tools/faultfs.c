@@ -227,6 +227,7 @@ static void serve_rename(const struct request *request) {
     error = errno;
   } else {
     forget_name(to);
+    if (loses_renamed) forget_name(from);
     for (long index = ROOT + 1; index < MOST_NODES; index++) {
       struct node *node = &nodes[index];
       if (node->lookups && !strcmp(node->name, from)) snprintf(node->name, sizeof node->name, "%s", to);
