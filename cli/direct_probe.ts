@@ -2,7 +2,8 @@
 import { DmaFile } from "../mod.ts";
 import { isNoCow } from "./file_flags.ts";
 import { describe } from "./output.ts";
-import { type Mount, mountOf } from "./system_facts.ts";
+import { type BrokenPromise, brokenPromises } from "./promise_probe.ts";
+import { isServed, type Mount, mountOf } from "./system_facts.ts";
 
 const PROBE_BYTES = 1024 * 1024;
 
@@ -24,6 +25,8 @@ export interface DirectProbe {
   noCow: boolean | null;
   /** What was done, such as "wrote, synced and read back 1 MiB". */
   tried: string | null;
+  /** What file systems get wrong, and this one does. */
+  broken: BrokenPromise[];
   /** Why the path could not be tried. */
   error: string | null;
 }
@@ -39,6 +42,7 @@ export async function probe(path: string): Promise<DirectProbe> {
     alignment: null,
     noCow: null,
     tried: null,
+    broken: [],
     error: null,
   };
   try {
@@ -71,7 +75,8 @@ async function tryDirectory(path: string, result: DirectProbe): Promise<void> {
     if (actual.length !== expected.length || actual.some((byte, at) => byte !== expected[at])) {
       throw new Error("What was read back differs from what was written");
     }
-    result.tried = "wrote, synced and read back 1 MiB";
+    result.broken = await brokenPromises(name, result.mount !== null && isServed(result.mount));
+    result.tried = "wrote, synced and read back 1 MiB, then files of odd length and an atomic one";
   } finally {
     await Deno.remove(name).catch(() => {});
   }

@@ -40,7 +40,7 @@ async function examine(path: string): Promise<Report> {
   const refused = loads && engine.engine === "threads" && environment("DMA_ENGINE") !== "threads";
   const locked = await lockedMemoryLimit();
   const facts = {
-    works: engineError === null && found.error === null,
+    works: engineError === null && found.error === null && found.broken.length === 0,
     deno: Deno.version.deno,
     platform: `${Deno.build.os} ${Deno.build.arch}`,
     platformError: wrongPlatform,

@@ -3,7 +3,7 @@ import { copiesForChecksums } from "./findings.ts";
 import { inOneLine } from "./output.ts";
 import type { Finding, Report } from "./report.ts";
 import { forOutput, type Style } from "./styling.ts";
-import { isKernel } from "./system_facts.ts";
+import { isKernel, isServed } from "./system_facts.ts";
 import { formatSize } from "./units.ts";
 
 /** How a line is marked. */
@@ -43,6 +43,7 @@ export function reportLines(report: Report): string[] {
     fileSystem(report),
     alignment(report),
     directIo(report),
+    way(report),
   ];
 }
 
@@ -126,7 +127,11 @@ function permissions({ missingPermissions }: Report): string {
 
 function path({ probe }: Report): string {
   return probe.error === null
-    ? line("ok", "Path", `${probe.path}: ${probe.kind}, ${probe.tried}`)
+    ? line(
+      probe.broken.length === 0 ? "ok" : "!!",
+      "Path",
+      `${probe.path}: ${probe.kind}, ${probe.tried}`,
+    )
     : line("!!", "Path", `${probe.path}: ${probe.error}`);
 }
 
@@ -138,6 +143,13 @@ function fileSystem({ probe: { mount } }: Report): string {
     "File system",
     `${type} (${device} at ${mountPoint}${options.includes("ro") ? ", read-only" : ""})`,
   );
+}
+
+function way({ engine: { engine }, probe: { mount } }: Report): string {
+  if (mount && isServed(mount)) {
+    return line("ok", "Way", `threads: calls for files of ${mount.type} may wait for its server`);
+  }
+  return line("ok", "Way", engine === "io_uring" ? "io_uring" : "threads");
 }
 
 function alignment({ probe: { alignment } }: Report): string {

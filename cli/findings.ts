@@ -3,7 +3,7 @@ import { DEFAULT_BUFFER_SIZE, DEFAULT_WRITE_BEHIND } from "../mod.ts";
 import type { Finding, Report } from "./report.ts";
 import { RUN } from "./help_text.ts";
 import { quoted } from "./remedies.ts";
-import { isKernel, type Mount } from "./system_facts.ts";
+import { isKernel, isServed, type Mount } from "./system_facts.ts";
 import { formatSize } from "./units.ts";
 
 /** The facts, before they are judged. */
@@ -32,7 +32,8 @@ export function findings(facts: Facts): Finding[] {
     readOnly(facts),
     lockedMemory(facts),
     operations(facts),
-    fuse(facts),
+    sshfs(facts),
+    ...broken(facts),
     alignment(facts),
   ].filter((finding) => finding !== undefined);
   const order = ["error", "warning", "info"];
@@ -47,7 +48,8 @@ export function verdict(facts: Facts, found: Finding[]): string {
   }
   const { direct, mount, noCow } = facts.probe;
   const reads = copiesForChecksums(mount, facts.kernel, noCow) ? " for reading only" : "";
-  const how = `${direct ? `Direct I/O${reads}` : "page cache"} over ${facts.engine.engine} on ${
+  const way = mount && isServed(mount) ? "threads" : facts.engine.engine;
+  const how = `${direct ? `Direct I/O${reads}` : "page cache"} over ${way} on ${
     mount?.type ?? "a file system that is not known"
   }`;
   const slower = found.some(({ level }) => level === "warning");
@@ -82,6 +84,9 @@ function path({ engineError, missingPermissions, probe }: Facts): Finding | unde
   }
   if (probe.kind === null && probe.error.includes("(os error 2)")) {
     return { level: "error", what, remedy: `name what is there, or mkdir -p ${path}` };
+  }
+  if (probe.mount?.type === "fuse.rclone") {
+    return { level: "error", what, remedy: "mount it with --vfs-cache-mode writes" };
   }
   if (probe.error.includes("(os error 13)")) {
     return { level: "error", what, remedy: `the file system's own permissions: ls -ld ${path}` };
@@ -240,14 +245,22 @@ function operations({ engine: { engine, missing }, kernel }: Facts): Finding | u
   };
 }
 
-function fuse({ engine: { engine }, probe: { mount } }: Facts): Finding | undefined {
-  if (engine !== "io_uring" || !mount?.type.startsWith("fuse")) return undefined;
+function sshfs({ probe: { mount } }: Facts): Finding | undefined {
+  if (mount?.type !== "fuse.sshfs") return undefined;
   return {
     level: "info",
     what:
-      `${mount.type} is served by a program: its files are read and written on threads, not by io_uring`,
-    remedy: null,
+      "sshfs answers writes before the other machine has them: a full disk is told by close(), and currentFlushedPos runs ahead",
+    remedy: "mount it with -o sshfs_sync",
   };
+}
+
+function broken({ probe: { broken, mount } }: Facts): Finding[] {
+  return broken.map(({ what, remedy }) => ({
+    level: "error",
+    what: `${what} (${mount?.type ?? "a file system that is not known"})`,
+    remedy,
+  }));
 }
 
 function alignment({ kernel }: Facts): Finding | undefined {

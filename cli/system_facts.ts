@@ -125,6 +125,11 @@ export async function mountOf(path: string): Promise<Mount | null> {
   return findMount(mountinfo, await Deno.realPath(path)) ?? null;
 }
 
+/** Whether files of a mount are served by a program or another machine, so that calls for them run on threads. */
+export function isServed({ type }: Mount): boolean {
+  return /^(fuse|nfs|cifs|smb|9p$|ceph$|virtiofs$)/.test(type);
+}
+
 function contains(point: string, path: string): boolean {
   return point === "/" || path === point || path.startsWith(`${point}/`);
 }

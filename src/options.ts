@@ -207,8 +207,8 @@ export interface DmaStreamWriterOptions {
   append?: boolean;
   /**
    * Bytes expected in all. Their space is reserved at once, and what is not used is given back at close. More or fewer
-   * may come. Has no effect with `preallocate: false`. Give a number that a peer sent, such as a Content-Length, an upper
-   * bound: the space is taken from the disk before any byte has come.
+   * may come. Has no effect with `preallocate: false`, nor on btrfs, FUSE and network file systems. Give a number that a
+   * peer sent, such as a Content-Length, an upper bound: the space is taken from the disk before any byte has come.
    *
    * @default {0}
    */

@@ -24,6 +24,7 @@ const probe: DirectProbe = {
   alignment: { memory: 512, offset: 512 },
   noCow: null,
   tried: "wrote, synced and read back 1 MiB",
+  broken: [],
   error: null,
 };
 const engine: EngineInfo = {
@@ -192,9 +193,23 @@ Deno.test("Operations that an old kernel lacks are named, and do not count as sl
   assertMatch(only({ kernel: "5.15.0" })[3], /6\.1 or newer/);
 });
 
-Deno.test("That files of FUSE go to threads is told where io_uring is used", () => {
-  const fuse = { ...mount, type: "fuse.sshfs" };
-  assertMatch(only({ probe: { ...probe, mount: fuse } })[2], /fuse.sshfs .* on threads/);
+Deno.test("What a server gets wrong by default is told with the option that mends it", () => {
+  const sshfs = { ...mount, type: "fuse.sshfs" };
+  assertMatch(only({ probe: { ...probe, mount: sshfs } })[3], /sshfs_sync/);
+  const rclone = { ...mount, type: "fuse.rclone" };
+  const error = "Operation not permitted (os error 1): truncate '/mnt/file'";
+  const found = findings({ ...healthy, works: false, probe: { ...probe, mount: rclone, error } });
+  assertMatch(found[0]!.remedy!, /--vfs-cache-mode writes/);
+});
+
+Deno.test("A promise that a file system breaks is an error, with what to do", () => {
+  const broken = [{ what: "An atomic file is gone", remedy: "write without atomic" }];
+  const facts = { ...healthy, works: false, probe: { ...probe, broken } };
+  const found = findings(facts);
+  assertEquals(found, [
+    { level: "error", what: "An atomic file is gone (ext4)", remedy: "write without atomic" },
+  ]);
+  assertEquals(verdict(facts, found), "Does not work: An atomic file is gone (ext4)");
 });
 
 Deno.test("The worst finding comes first, and makes the verdict", () => {

@@ -2,7 +2,7 @@
 
 import "../support/engine.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { DmaFile, DmaStreamReader, DmaStreamWriter, ioStats } from "../../mod.ts";
+import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { hasProgram, runOrThrow } from "../setup/command.ts";
 import { content, firstWrong, firstWrongInFile } from "./content.ts";
 import { assertIdle, assertIoError } from "./failed_writer.ts";
@@ -160,10 +160,9 @@ faultTest("without fallocate writers work as with it, and only preallocate() say
     // ENOSYS: the kernel does not ask again, and says EOPNOTSUPP by itself from then on.
     await files.inject({ operation: "fallocate", nth: 0, kind: "err", value: 38 });
     const path = `${files.path}/file`;
-    const { failed } = ioStats();
+    // Nothing is reserved on FUSE, so that nothing has to be cut.
     await assertWritersWork(path, 20_000_003, true);
-    assertEquals(await files.fired(), 1);
-    assert(ioStats().failed > failed + 1, "Reserving must have failed");
+    assertEquals(await files.fired(), 0);
     await using file = await DmaFile.open(path, { write: true });
     for (const keepSize of [true, false]) {
       assertIoError(await assertRejects(() => file.preallocate(1 << 25, { keepSize })), {
@@ -172,6 +171,7 @@ faultTest("without fallocate writers work as with it, and only preallocate() say
         path,
       });
     }
+    assertEquals(await files.fired(), 1);
     assertEquals(await file.size(), 20_000_003);
     await assertIdle();
   }));

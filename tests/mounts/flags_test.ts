@@ -3,6 +3,7 @@
 
 import "../support/engine.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { probe } from "../../cli/direct_probe.ts";
 import { DmaFile, type DmaStreamWriter } from "../../mod.ts";
 import { FaultFileSystem } from "../faults/fault_file_system.ts";
 import { faultTest, inWorkDirectory, type Need, whileUp } from "../faults/machine.ts";
@@ -134,3 +135,15 @@ faultTest(
       await read;
     }),
 );
+
+faultTest("the doctor names what a server gets wrong", { needs }, async () => {
+  await onServer([], async ({ path }) => {
+    const { broken, error } = await probe(path);
+    assertEquals([broken, error], [[], null], "The control");
+  });
+  await onServer(["lose-renamed"], async ({ path }) => {
+    const { broken } = await probe(path);
+    assertEquals(broken.length, 1, Deno.inspect(broken));
+    assert(broken[0]?.what.startsWith("An atomic file is gone"), Deno.inspect(broken));
+  });
+});

@@ -14,6 +14,9 @@ const promises = { ...streamPromises, ...filePromises };
 /** After so long a server that was stopped goes on whatever happens. */
 const RESCUE_SECONDS = 10;
 
+/** Servers stand still one after the other: each may have two thirds of the threads that are free. */
+let standing: Promise<unknown> = Promise.resolve();
+
 /** All at once: most of the time they wait. Each failure is told by the promise that is broken. */
 async function keepAll(directory: string): Promise<void> {
   const broken: string[] = [];
@@ -85,7 +88,7 @@ async function tryOn(server: Server, options: readonly string[]): Promise<void> 
     await inWorkDirectory(async (directory) => {
       await using mounted = await Mounted.start(server, options, directory);
       await keepAll(mounted.path);
-      await standStill(mounted, directory);
+      await (standing = standing.catch(() => {}).then(() => standStill(mounted, directory)));
       await fillDisk(mounted.path, ROOM + (2 << 20), server.fullDisk(options));
     });
   } catch (cause) {

@@ -96,6 +96,14 @@ export async function installHeaders(signal: AbortSignal): Promise<void> {
   if (!exists(headers.path)) await aptInstall([[headers.package]], signal);
 }
 
+/** Installs packages; those that are there already cost a look. */
+export async function installDebianPackages(
+  packages: readonly string[],
+  signal: AbortSignal,
+): Promise<void> {
+  await aptInstall(packages.map((each) => [each]), signal);
+}
+
 /** Installs the package that a program comes in, where the program is missing. */
 export async function installProgram(
   program: string,

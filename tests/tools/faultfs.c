@@ -10,6 +10,7 @@
 //   writeback      FUSE_WRITEBACK_CACHE
 //   refuse-direct  O_DIRECT can be set, and reads and writes with it are EINVAL
 //   no-truncate    a truncate succeeds and does nothing
+//   lose-renamed   a rename succeeds and removes the file
 //
 // Commands on standard input:
 //   fault OPERATION NTH err ERRNO [COUNT]      the NTH such operation from now on fails; 0 stands for every one
@@ -49,7 +50,7 @@ struct node {
 
 static int backing;
 static uint32_t open_flags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES;
-static int refuses_direct, ignores_truncate;
+static int refuses_direct, ignores_truncate, loses_renamed;
 static struct node nodes[MOST_NODES];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct rule rules[MOST_RULES];
@@ -222,10 +223,11 @@ static void serve_rename(const struct request *request) {
   int error = error_of(RENAME);
   if (error) return reply_error(request, error);
   pthread_mutex_lock(&lock);
-  if (renameat(backing, from, backing, to)) {
+  if (loses_renamed ? unlinkat(backing, from, 0) : renameat(backing, from, backing, to)) {
     error = errno;
   } else {
     forget_name(to);
+    if (loses_renamed) forget_name(from);
     for (long index = ROOT + 1; index < MOST_NODES; index++) {
       struct node *node = &nodes[index];
       if (node->lookups && !strcmp(node->name, from)) snprintf(node->name, sizeof node->name, "%s", to);
@@ -342,6 +344,7 @@ static int set_flag(const char *flag) {
   else if (!strcmp(flag, "serial")) open_flags &= ~(uint32_t)FOPEN_PARALLEL_DIRECT_WRITES;
   else if (!strcmp(flag, "writeback")) wanted_features |= FUSE_WRITEBACK_CACHE;
   else if (!strcmp(flag, "refuse-direct")) refuses_direct = 1;
+  else if (!strcmp(flag, "lose-renamed")) loses_renamed = 1;
   else if (!strcmp(flag, "no-truncate")) ignores_truncate = 1;
   else return 0;
   return 1;

@@ -1,0 +1,87 @@
+// Tries on a directory what file systems get wrong, mostly those that a program or another machine serves.
+import { DmaFile } from "../mod.ts";
+import { describe } from "./output.ts";
+
+/** What does not hold on a directory, and what to do about it. */
+export interface BrokenPromise {
+  what: string;
+  remedy: string;
+}
+
+const LENGTH = 5000;
+/** Servers forget, or remember, for up to a second. */
+const A_SECOND_LATER_MS = 1100;
+
+const OTHER_SERVER =
+  "another directory: `dma` reads and writes as it is asked, so this is the server's doing";
+
+/** Files of these bytes, each of which stands for its place. */
+function content(length: number): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from({ length }, (_, index) => 1 + index % 251);
+}
+
+function isContent(bytes: Uint8Array, start: number, length: number): boolean {
+  return bytes.length === length &&
+    bytes.every((byte, index) => byte === 1 + (start + index) % 251);
+}
+
+async function write(name: string, atomic: boolean): Promise<void> {
+  const file = await DmaFile.create(name, { atomic });
+  await file.writable.write(content(LENGTH));
+  await file.writable.close();
+}
+
+/** The name of a check, the check, and what helps where it fails. Each resolves to what it saw. */
+const checks: readonly {
+  readonly what: string;
+  readonly remedy: string;
+  readonly holds: (name: string, patient: boolean) => Promise<boolean>;
+}[] = [
+  {
+    what: "A file of 5,000 bytes is not 5,000 bytes when it is read by another descriptor",
+    remedy: OTHER_SERVER,
+    holds: async (name) => {
+      await write(name, false);
+      return isContent(await Deno.readFile(name), 0, LENGTH);
+    },
+  },
+  {
+    what: "A read past the end of a file gives bytes that are not there",
+    remedy: OTHER_SERVER,
+    holds: async (name) => {
+      await write(name, false);
+      await using file = await DmaFile.open(name);
+      const last = await file.readAt(LENGTH - 1000, 65_536);
+      const none = await file.readAt(LENGTH, 65_536);
+      return isContent(last, LENGTH - 1000, 1000) && none.length === 0;
+    },
+  },
+  {
+    what: "An atomic file is gone a second after it was closed",
+    remedy: "write without atomic (dma: without --atomic), under another name, and rename it",
+    holds: async (name, patient) => {
+      await write(name, true);
+      if (patient) await new Promise((resolve) => setTimeout(resolve, A_SECOND_LATER_MS));
+      return isContent(await Deno.readFile(name).catch(() => new Uint8Array()), 0, LENGTH);
+    },
+  },
+];
+
+/**
+ * Tries all of them with files beside `name`, which are gone afterwards. Resolves to those that do not hold. With
+ * `patient` it waits for what comes late.
+ */
+export async function brokenPromises(name: string, patient: boolean): Promise<BrokenPromise[]> {
+  const broken: BrokenPromise[] = [];
+  for (const [index, { what, remedy, holds }] of checks.entries()) {
+    const own = `${name}-${index}`;
+    try {
+      if (!await holds(own, patient)) broken.push({ what, remedy });
+    } catch (error) {
+      broken.push({ what: `${what}: ${describe(error)}`, remedy });
+    } finally {
+      await Deno.remove(own).catch(() => {});
+    }
+  }
+  return broken;
+}
