@@ -76,6 +76,8 @@ export const STATX_MASK: number = STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID
 
 /** pwritev2(2): let go of the pages when they are written. Since kernel 6.14, where the file system knows it. */
 export const RWF_DONTCACHE = 0x80;
+/** The write, and what is needed to read it back, is durable when it is over. */
+export const RWF_DSYNC = 0x2;
 /** The write is there whole or not at all, also after a power cut. Since 6.11 for block devices, since 6.13 for ext4 and xfs. */
 export const RWF_ATOMIC = 0x40;
 

@@ -23,6 +23,8 @@ export interface FileSystem {
   readonly reserves: boolean;
   /** A truncate takes effect whatever was written before it and is not synced yet. */
   readonly cutsDirty: boolean;
+  /** A write with RWF_DSYNC is durable when it is over. */
+  readonly syncsWrites: boolean;
   /** A file without a name (O_TMPFILE) keeps the name that it is given. */
   readonly keepsUnnamed: boolean;
   /** Every call for its files runs on a thread: one that the ring submits may wait for a server. */
@@ -41,6 +43,7 @@ export const DISK: FileSystem = {
   extendsFreely: false,
   reserves: true,
   cutsDirty: true,
+  syncsWrites: true,
   keepsUnnamed: true,
   onThreads: false,
   heldLockIsDenied: false,
@@ -56,6 +59,7 @@ const NETWORK: FileSystem = {
   ...DISK,
   extendsFreely: true,
   reserves: false,
+  syncsWrites: false,
   keepsUnnamed: false,
   onThreads: true,
 };

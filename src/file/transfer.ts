@@ -1,7 +1,7 @@
 // Moves bytes between memory and a file, whatever the kernel makes of each request: a transfer is continued where the kernel
 // stopped, repeated where it was interrupted, and given up where it does not get on. Every read and write goes through here.
 
-import { Errno, MAX_TRANSFER, RWF_DONTCACHE } from "../engine/linux.ts";
+import { Errno, MAX_TRANSFER, RWF_ATOMIC, RWF_DONTCACHE } from "../engine/linux.ts";
 import type { Block, Completion, Memory } from "../engine/operation.ts";
 import { type DmaError, ioError } from "../errors.ts";
 import { explain } from "./file_system.ts";
@@ -108,7 +108,8 @@ export class Transfer implements Completion {
   #judgeError(errno: number): void {
     if (PASSING.has(errno)) return this.#retry(errno);
     // An atomic write is refused for its own reasons.
-    const refusesDirect = errno === Errno.EINVAL && this.#direct && this.#flags === 0;
+    const isAtomic = (this.#flags & RWF_ATOMIC) !== 0;
+    const refusesDirect = errno === Errno.EINVAL && this.#direct && !isAtomic;
     if (refusesDirect) return this.#file.leaveDirect() ? this.start() : this.#fail(errno);
     // Only some file systems know how to do without the pages.
     const pagesStay = errno === Errno.EOPNOTSUPP && this.#op === "write" && this.#file.dontCache;

@@ -23,6 +23,11 @@ export class SyncQueue {
     return this.#waiting.length === 0;
   }
 
+  /** Whether somebody waits for no more than everything below `end` to be durable. */
+  wantsDurable(end: number): boolean {
+    return this.#waiting.some(({ target, durable }) => durable && target <= end);
+  }
+
   /** Waits until everything below `target` is flushed, and with `durable` also synced. */
   add(target: number, durable: boolean): Promise<number> {
     return new Promise((resolve, reject) => {

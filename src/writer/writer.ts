@@ -2,7 +2,7 @@
 // time. After each completion step() decides, from the state as it is then, what comes next. It knows nothing of streams.
 
 import { assert } from "../assert.ts";
-import { Errno } from "../engine/linux.ts";
+import { Errno, RWF_DSYNC } from "../engine/linux.ts";
 import type { Memory } from "../engine/operation.ts";
 import { type DmaError, ioError } from "../errors.ts";
 import { discardName, publish } from "../file/atomic.ts";
@@ -581,20 +581,45 @@ export class Writer implements AttachedWriter {
     const end = write.position + write.length;
     this.#clearTruncated(write);
     file.length.beginWrite(end);
+    const syncs = this.#maySync(write);
+    const { changes } = file;
     this.#preallocate(end);
     this.#pending++;
-    const complete = (result: number) => this.#endWrite(write, writing.error, result >= 0);
-    const writing = new Transfer(file, "write", write, { complete });
+    const complete = (result: number) => {
+      // What else changed the file meanwhile it does not cover.
+      const isSynced = syncs && result >= 0 && file.changes === changes;
+      this.#endWrite(write, writing.error, result >= 0, isSynced);
+    };
+    const flags = syncs ? RWF_DSYNC : 0;
+    const writing = new Transfer(file, "write", write, { complete }, flags);
     writing.start();
   }
 
-  #endWrite(write: StartedWrite, error: DmaError | undefined, succeeded: boolean): void {
+  /**
+   * Whether a write that begins is to be durable when it is over: one trip instead of two, where somebody waits for just
+   * that, and nothing else is left to sync.
+   */
+  #maySync({ dataEnd }: StartedWrite): boolean {
+    const { blockSize, fileSystem, unsynced, nameIsVolatile } = this.file;
+    // Else padding is cut before each sync.
+    const keepsPadding = this.#options.preallocate || blockSize === 1;
+    return fileSystem.syncsWrites && keepsPadding && this.#pending === 0 && !unsynced &&
+      !nameIsVolatile && this.#syncs.wantsDurable(dataEnd);
+  }
+
+  #endWrite(
+    write: StartedWrite,
+    error: DmaError | undefined,
+    succeeded: boolean,
+    isSynced: boolean,
+  ): void {
     const { file } = this;
     this.#pending--;
     const { flushed } = this.#queue;
     this.#queue.end(write, succeeded);
     file.length.endWrite();
     file.changes++;
+    if (isSynced) file.noteSync(file.changes);
     if (this.#queue.flushed > flushed) file.length.addContent(this.#queue.flushed);
     if (!succeeded) this.fail(error);
     this.#step();

@@ -15,6 +15,7 @@ import {
   O_TMPFILE,
   O_WRONLY,
   RWF_DONTCACHE,
+  RWF_DSYNC,
 } from "../../../src/engine/linux.ts";
 import type { Operation } from "../../../src/engine/operation.ts";
 import type { Random } from "../random.ts";
@@ -104,7 +105,10 @@ export class SystemCalls {
         }
         const file = fileOf(description);
         const position = description!.appends ? file.size : operation.position;
+        const { isDurable } = file;
         file.write(position, flight.bytes!.subarray(0, most));
+        // It covers nothing else: whoever relies on that has nothing made durable.
+        if (operation.flags & RWF_DSYNC && isDurable) file.makeDurable(file.changes);
         return most;
       }
       case "sync":
