@@ -148,6 +148,8 @@ testInEachDirectory("flushSync() does not wait for what waits for it: a truncate
     const work: Promise<unknown>[] = [];
     await writer.write(pattern(20_000));
     if (turn % 2 === 1) work.push(writer.file.readAt(0, 10_000), writer.flushAligned());
+    // A write past the writer keeps the truncate waiting, and its end is told by a promise.
+    if (turn % 3 === 1) work.push(writer.file.writeAt(pattern(4096), 0));
     work.push(writer.file.truncate(30_000));
     work.push(writer.write(pattern(20_001, 20_000)));
     await turns(turn >> 1);
