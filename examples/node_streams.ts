@@ -29,6 +29,7 @@ async function compress(from: string, to: string): Promise<string> {
     },
     createGzip(),
     // If any of these fails, pipeline destroys the last one, which aborts the writer: no file appears.
+    // Writable.fromWeb(file.writable) would close the writer if there is no error, and a part of the file would appear.
     toNodeWritable(file.writable),
   );
   return digest.digest("hex");

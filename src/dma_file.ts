@@ -931,6 +931,11 @@ export function flushThrough(writer: DmaStreamWriter, upstream: Upstream): void 
  * `preallocate: false` no more than the padding of one block, and holes before writes that overtook others, can remain;
  * an atomic file is never seen with either.
  *
+ * It can be transferred to a Worker: `worker.postMessage(writer, [writer])`. What the Worker gets is a plain
+ * `WritableStream`, as the Streams Standard has it: its `close()` resolves before the bytes are durable, and it hears of no
+ * failure of the disk. Who made the writer awaits
+ * {@linkcode DmaStreamWriter.prototype.closed | DmaStreamWriter.closed}.
+ *
  * @example Write a download to a file
  * ```ts
  * import { DmaFile, DmaStreamWriter } from "@denodma/dma";

@@ -40,6 +40,11 @@ export class FileLength {
     return this.#holds.length > 0;
   }
 
+  /** Whether a truncate runs. One that only waits may be overtaken by a write that cannot wait. */
+  get isHeld(): boolean {
+    return this.#holds[0]?.begun === true;
+  }
+
   /** Whether a write, an allocation or a truncate waits or runs. */
   get isChanging(): boolean {
     return this.truncating || this.#writing > 0;
@@ -50,9 +55,9 @@ export class FileLength {
     this.#whenWritable.push(begin);
   }
 
-  /** A write or an allocation up to `end` begins. Not while {@linkcode truncating}. */
+  /** A write or an allocation up to `end` begins. Not while {@linkcode isHeld}. */
   beginWrite(end: number): void {
-    assert(!this.truncating, "no write begins while the file is truncated");
+    assert(!this.isHeld, "no write begins while the file is truncated");
     this.#writing++;
     this.extend(end);
   }

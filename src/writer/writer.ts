@@ -314,8 +314,8 @@ export class Writer implements AttachedWriter {
     if (this.#failure) throw this.#failure.reason;
     if (this.#phase.name === "opening") this.#openNow();
     const end = this.position;
-    this.#tail.want(end);
     while (this.#queue.flushed < end) {
+      this.#tail.want(end);
       if (this.#tail.due) this.#learnPaddingNow(end);
       this.#step();
       if (this.#queue.flushed < end) this.waitNow(deadline);
@@ -342,6 +342,7 @@ export class Writer implements AttachedWriter {
   waitNow(deadline: number): void {
     if (this.#failure) throw this.#failure.reason;
     if (this.#phase.name === "opening") return this.#openNow();
+    this.#startWrites(true);
     const { engine, path } = this.file;
     const left = deadline - performance.now();
     if (left > 0 && engine.waitNow(Math.min(left, LONGEST_WAIT_MS))) return;
@@ -553,12 +554,12 @@ export class Writer implements AttachedWriter {
 
   // ---- writes -----------------------------------------------------------------------------------------------------
 
-  /** Starts the writes that may start. */
-  #startWrites(): void {
+  /** Starts the writes that may start; with `now` also before a truncate that has not begun. */
+  #startWrites(now = false): void {
     const { engine, length } = this.file;
     let started = false;
     for (;;) {
-      if (length.truncating) return void this.#goOnAfterTruncate();
+      if (now ? length.isHeld : length.truncating) return void this.#goOnAfterTruncate();
       const write = this.#queue.startNext();
       if (!write) break;
       this.#startWrite(write);

@@ -238,3 +238,28 @@ testExample("node_streams", "leaves no file when the source cannot be read", asy
   assertStringIncludes(stderr, "ENOENT");
   assertEquals((await namesIn(example.folder)).filter((name) => name.includes("access")), []);
 }, { runners: ["checkout"] });
+
+testExample(
+  "worker_writes",
+  "has every line of the Worker, by its one command",
+  async (example) => {
+    const { code, stdout, stderr } = await example.run();
+    assertEquals([code, stderr], [0, ""]);
+    const lines = Array.from({ length: 100_000 }, (_, line) => `${line},${line * line}\n`).join("");
+    assertEquals(stdout, `report.csv: ${lines.length} bytes, durable\n`);
+    assert(await Deno.readTextFile(example.file("report.csv")) === lines);
+  },
+);
+
+testExample(
+  "worker_writes",
+  "leaves an old file as it was when the Worker fails",
+  async (example) => {
+    await Deno.writeTextFile(example.file("report.csv"), "old");
+    const { code, stdout, stderr } = await example.run(["report.csv", "none"]);
+    assertEquals([code, stdout], [1, ""]);
+    assertEquals(stderr, "No report was made: Cannot write NaN lines\n");
+    assertEquals(await Deno.readTextFile(example.file("report.csv")), "old");
+  },
+  { runners: ["checkout"] },
+);

@@ -181,13 +181,26 @@ export const fileActions: readonly Action[] = [
     const length = mostly(round.random, file.alignUp(round.random.below(50_000)));
     checkRead(round, position, length)(await file.readAtAligned(position, length));
   }),
+  onFile("readInto", 3, async (file, round) => {
+    const { random } = round;
+    const buffer = file.allocBuffer(1 + random.below(50_000));
+    const position = mostly(random, aligned(file, round));
+    const reading = file.readInto(mostly(random, buffer), position);
+    // A buffer in use is nobody else's.
+    const second = random.chance(0.2) ? file.readInto(buffer, 0).catch(() => {}) : undefined;
+    const [read] = await Promise.all([reading, second]);
+    round.must(buffer.bytes.length === buffer.length, "The buffer came back shorter");
+    round.check(buffer.bytes.subarray(0, read), position);
+  }),
   onFile("readMany", 3, readMany),
   onFile("writeAt", 5, writeBlocks),
   onFile("writeAt", 2, async (file, round) => {
     const { random, seed } = round;
     const position = aligned(file, round);
     const { data, spoil } = someChunk(random, position, seed, 50_000);
-    const writing = file.writeAt(mostly(random, data as Uint8Array), mostly(random, position));
+    const options = someOptions(random, { atomic: () => random.chance(0.1) });
+    const bytes = mostly(random, data as Uint8Array);
+    const writing = file.writeAt(bytes, mostly(random, position), options);
     if (spoil && random.chance(0.3)) spoil();
     await writing;
   }),
@@ -241,6 +254,7 @@ export const fileActions: readonly Action[] = [
       round.must(`${file.path} ${file.direct} ${file.alignment.offset}`.length > 0, "No text"),
   ),
   onFile("direct", 1, (file) => Deno.inspect(file)),
+  onFile("atomicWrite", 1, (file) => file.atomicWrite),
   onFile("alignment", 1, (file) => structuredClone(file)),
   { names: ["DmaFile.open"], weight: 2, run: openAgain },
   {

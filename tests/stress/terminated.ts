@@ -65,5 +65,7 @@ export async function terminateOne(parent: string, number: number, random: Rando
     const foreign = firstForeign(bytes, 0, seedOf(round));
     if (foreign >= 0) throw new Error(`Byte ${foreign} of ${name} of a Worker was never written`);
   }
-  await Deno.remove(directory, { recursive: true });
+  // What was on its way when the Worker ended may still make a file.
+  const remove = () => Deno.remove(directory, { recursive: true });
+  await eventually(() => remove().then(() => true, () => false));
 }

@@ -156,10 +156,13 @@ function flushSync(writer: DmaStreamWriter, round: Round): void {
 function flush(name: "sync" | "flushAligned"): Action {
   return onWriter(name, 3, async (writer, round) => {
     const { random, start } = round;
-    const tail = random.chance(0.5);
+    const options = mostly(random, { tail: random.chance(0.5) });
     const given = writer.nextPos;
-    const end = await writer[name](random.chance(0.9) ? { tail } : mostly(random, { tail }));
-    round.must(!tail || end >= given || end === writer.currentFlushedPos, `${end} of ${given}`);
+    const end = await writer[name](options);
+    round.must(
+      options?.tail !== true || end >= given || end === writer.currentFlushedPos,
+      `${end} of ${given}`,
+    );
     round.promise(start, end);
   });
 }
