@@ -93,6 +93,8 @@ export class WriterModel {
     file.put(this.written, start);
     if (this.position > start) file.resize(end);
     else file.resize(Math.min(length, end));
+    // Whoever starts behind something that was reserved means to keep it.
+    file.kept = Math.max(file.kept, Math.min(keep, file.content.length));
   }
 
   /** It was given up: what is flushed is there, and of the rest each byte is the old one or the new one. */
