@@ -75,7 +75,9 @@ testInEachDirectory("close of an aligned length needs no cut, and still syncs", 
 });
 
 testInEachDirectory("close cuts a reserve before it syncs", async (dir) => {
-  const stream = await create(dir, { sizeHint: 5_000_000 });
+  const stream = await create(dir, {
+    sizeHint: 5_000_000, // On btrfs nothing is reserved.
+  }, { where: ({ fileSystem }) => fileSystem !== "btrfs" });
   using noted = noteOrder(dir);
   await stream.write(pattern(3 << 20));
   await stream.close();
