@@ -283,7 +283,9 @@ export class TrackedFile {
     }
     const furthest = this.#furthestEnd();
     if (end > furthest) {
-      throw new Violation("writer 5", `a write up to ${end}, of which ${furthest} counts`);
+      const isExact = [...this.writers].every(({ block }) => block === 1);
+      const promise = isExact ? "exact tail" : "writer 5";
+      throw new Violation(promise, `a write up to ${end}, of which ${furthest} counts`);
     }
   }
 

@@ -186,6 +186,7 @@ function handleOf(
     hasWritten: false,
     target: undefined,
     hidden: false,
+    unhides: false,
     publishing: undefined,
     renames: 0,
     probed: false,
@@ -236,6 +237,7 @@ export function dropFile(session: Session, slot: Slot): void {
     session.dropped.push(writer);
     session.finalizers.collect(writer.stream);
   }
+  session.oracle.hasDropped = true;
   session.finalizers.collect(handle.file);
 }
 
@@ -290,7 +292,7 @@ export function rename(session: Session, slot: Slot, { path }: Of<"rename">): Pr
   begin(to, inode);
   handle.renames++;
   const over = () => {
-    handle.renames++;
+    session.renamed(handle);
     const settle = () => {
       const listing = world.listing();
       for (const [place, change] of changes) change.settled(listing.get(place));
@@ -333,7 +335,7 @@ export function remove(session: Session, slot: Slot): Promise<void> {
   const naming = place === undefined ? undefined : oracle.names.begin(place, undefined);
   handle.renames++;
   const over = () => {
-    handle.renames++;
+    session.renamed(handle);
     naming?.settled(world.listing().get(place!));
   };
   return session.call({

@@ -38,6 +38,8 @@ export interface Handle {
   target: Place | undefined;
   /** Whether it may have a hidden name. */
   hidden: boolean;
+  /** It is to have none any more when the call that has it is over. */
+  unhides: boolean;
   /** What is to be done when no publication is under way any more; undefined where none is. */
   publishing: (() => void)[] | undefined;
   /** Renames that have begun or ended: what they do to a name that is published meanwhile is open. */
@@ -286,8 +288,17 @@ export class Session {
 
   /** An atomic file has its name, or gets none. */
   unhide(handle: Handle): void {
+    // A call that renames or removes it is under way, and has the name to itself.
+    handle.unhides = handle.renames % 2 === 1;
+    if (handle.unhides) return;
     if (handle.hidden) this.oracle.temporaries--;
     handle.hidden = false;
+  }
+
+  /** A call that renames or removes a file is over. */
+  renamed(handle: Handle): void {
+    handle.renames++;
+    if (handle.unhides) this.unhide(handle);
   }
 
   /** A handle is closed: its slot is free. */

@@ -357,6 +357,7 @@ function drop(session: Session, slot: Slot, writer: OpenWriter): void {
   slot.writer = undefined;
   session.dropped.push(writer);
   if (writer.oracle.facts.closeFile) session.forget(writer.handle);
+  session.oracle.hasDropped = true;
   session.finalizers.collect(writer.stream);
 }
 
@@ -397,6 +398,9 @@ async function close(
       if (how === "seal") handle.writable = false;
     },
     failed: (error) => {
+      if (oracle.closeStands && oracle.reasons.has(error)) {
+        throw new Violation("close is not undone", "it rejects with the reason of an abort");
+      }
       noteFailure(writer, error);
       publication?.(false);
       giveUp(session, slot, writer);
@@ -487,6 +491,10 @@ async function abort(
   if (writer.locked || (how === "abort lock" && wasEnding)) return;
   oracle.ending = true;
   if (oracle.facts.closeFile && !wasEnding) handle.closing = true;
+  // Where something was taken the stream has begun, so that it closes at once.
+  const { currentPos, nextPos } = stream;
+  const isTaken = oracle.isOpened && currentPos > oracle.start && nextPos === currentPos;
+  if (wasEnding && oracle.closes && isTaken && !oracle.failure) oracle.closeStands = true;
   const reason = session.ownError("aborted");
   oracle.reasons.add(reason);
   const lock = how === "abort lock" ? stream.getWriter() : undefined;
