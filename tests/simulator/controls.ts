@@ -82,8 +82,8 @@ const found: readonly Control[] = [
     changes: [
       change(
         WRITER,
-        "    const { length } = this.file;\n    const end = this.position;\n    if (this.#queue",
-        "    const { length } = this.file;\n    const wasDurable = this.#isDurable;\n    const end = this.position;\n    if (this.#queue",
+        "    const end = this.position;\n    this.#tail.want(end);\n    while",
+        "    const wasDurable = this.#isDurable;\n    const end = this.position;\n    this.#tail.want(end);\n    while",
       ),
       change(
         WRITER,
