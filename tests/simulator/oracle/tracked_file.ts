@@ -59,8 +59,9 @@ export class TrackedFile {
   #failedPastWriters = false;
   /** A sync failed: another one that succeeds says nothing. */
   syncFailed = false;
-  /** What a sync that failed has thrown away, and nobody has written since. */
+  /** What syncs that failed have thrown away and nobody has written since: before the present writer came, and since. */
   readonly #lost = new Ranges();
+  readonly #losing = new Ranges();
   /** What writers may have read before another process cut it off. */
   readonly #recalled = new SparseBytes();
   readonly #recallable = new Ranges();
@@ -88,6 +89,13 @@ export class TrackedFile {
     this.#isEmptied = isEmptied;
     this.expected = new ExpectedFile(view);
     this.durable = new DurableFile(this.expected);
+  }
+
+  /** A writer begins: what was lost before is not for it to make good. */
+  begin(writer: WriterOracle): void {
+    this.writers.add(writer);
+    for (const [from, to] of this.#losing) this.#lost.add(from, to);
+    this.#losing.remove(0, Infinity);
   }
 
   /** Whether an operation in flight changes it. */
@@ -234,7 +242,7 @@ export class TrackedFile {
     this.#syncs.delete(flight);
     if (flight.result! < 0) {
       this.syncFailed = true;
-      this.#lost.add(0, this.expected.end);
+      this.#losing.add(0, this.expected.end);
       if (this.syncsPastWriters > 0) this.#failedPastWriters = true;
     } else this.#unsynced = this.#unsynced.filter(({ time }) => time > began);
   }
@@ -242,6 +250,7 @@ export class TrackedFile {
   #noteChange(from: number, to: number): void {
     this.#touch(from, to, !this.isClaimed(from, to));
     this.#lost.remove(from, to);
+    this.#losing.remove(from, to);
     if (to > this.view.size) this.touchSize();
   }
 

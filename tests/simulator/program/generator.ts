@@ -57,7 +57,7 @@ function writer(random: Random): WriterChoice {
     writeBehind: isDefault ? undefined : random.between(1, 4),
     preallocate: random.chance(0.6),
     sizeHint: random.weighted([[3, 0], [1, 5000], [1, 100_000]]),
-    syncOnClose: random.chance(0.85),
+    syncOnClose: random.chance(0.8),
     closeFile: random.chance(0.5),
     waits: random.chance(0.5),
   };
@@ -147,7 +147,7 @@ const actions: readonly (readonly [number, Make])[] = [
     keepSize: random.chance(0.5),
   })],
   [0.5, (random) => ({ do: "deallocate", position: place(random), length: 1 + size(random) })],
-  [1, (random, slots) => ({
+  [2, (random, slots) => ({
     do: "copy",
     target: random.below(slots),
     position: place(random),
@@ -164,7 +164,7 @@ const actions: readonly (readonly [number, Make])[] = [
   [0.5, () => ({ do: "write nonsense" })],
   [1.5, (random) => ({ do: "flush", tail: random.chance(0.3) })],
   [4, (random) => ({ do: "sync", tail: random.chance(0.5) })],
-  [1, (random) => ({ do: "flush now", durable: random.chance(0.5) })],
+  [2, (random) => ({ do: "flush now", durable: random.chance(0.5) })],
   [5, (random) => ({ do: "end writer", how: random.weighted(endings) })],
   [2, (random) => ({
     do: "reader",
@@ -260,7 +260,7 @@ export function generate(random: Random): Program {
     add(slot, task, action);
     // Calls that meet an end are as interesting as they are rare.
     const ends = action.do === "end writer" || action.do === "pipe";
-    if (ends && random.chance(0.2)) add(slot, task, random.pick(late)(random));
+    if (ends && random.chance(0.35)) add(slot, task, random.pick(late)(random));
     // Without a file, and without a writer on it, most steps do nothing.
     const closes = ends || action.do === "close file" || action.do === "drop file";
     if (!closes || random.chance(0.3)) continue;

@@ -49,7 +49,7 @@ export function openWriter(session: Session, slot: Slot, wanted: WriterChoice): 
   const bound = (writeBehind + 1) * bufferSize + 2 * LARGEST_BLOCK;
   const memory = { bound, shares };
   session.oracle.memoryUsers.add(memory);
-  tracked.writers.add(oracle);
+  tracked.begin(oracle);
   if (facts.closeFile) handle.fragile = true;
   const writer = { stream, oracle, handle, memory, locked: false };
   slot.writer = writer;
