@@ -3,7 +3,6 @@
 import { assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { assertFile, filled, joined, pattern } from "../support/bytes.ts";
-import { eventually } from "../support/descriptors.ts";
 import { hasDirectIo, testInEachDirectory } from "../support/dirs.ts";
 import { interpose } from "../support/interpose.ts";
 
@@ -11,95 +10,6 @@ import { interpose } from "../support/interpose.ts";
 async function appendElsewhere(path: string, bytes: Uint8Array): Promise<void> {
   await Deno.writeFile(path, bytes, { append: true });
 }
-
-testInEachDirectory(
-  "A write beyond the writer is kept when the last write is short",
-  async (dir) => {
-    const file = await DmaFile.create(dir.file("file"));
-    const block = file.alignment.offset;
-    const length = block + 188;
-    const writer = new DmaStreamWriter(file, { closeFile: false });
-    await writer.write(pattern(length));
-    const { promise: shortened, resolve: shorten } = Promise.withResolvers<void>();
-    const held: (() => void)[] = [];
-    {
-      // The writer's last write stops after a block; what it goes on with waits.
-      using _ = interpose("write", ({ operation, index, pass }) => {
-        if (index === 0) {
-          pass({ length: Math.min(block, operation.length) });
-          shorten();
-        } else held.push(pass);
-      });
-      const closed = writer.close();
-      await shortened;
-      const beside = file.writeAt(filled(4096, 9), 8192);
-      await eventually(() => held.length > 0);
-      for (let count = 0; count < 5; count++) {
-        for (const go of held.splice(0).reverse()) go();
-        await new Promise((resolve) => setTimeout(resolve, 5));
-      }
-      await beside;
-      await closed;
-    }
-    assertEquals(await file.size(), 8192 + 4096);
-    await file.close();
-    const zeros = new Uint8Array(8192 - length);
-    await assertFile(dir.file("file"), joined(pattern(length), zeros, filled(4096, 9)));
-  },
-);
-
-testInEachDirectory(
-  "A copy that finds less than it was asked for beside a close leaves no padding",
-  async (dir) => {
-    await Deno.writeFile(dir.file("source"), filled(10, 7));
-    await using source = await DmaFile.open(dir.file("source"));
-    const file = await DmaFile.create(dir.file("file"));
-    const writer = new DmaStreamWriter(file, { closeFile: false });
-    await writer.write(filled(5, 1));
-    const held: (() => void)[] = [];
-    let copied: Promise<number>;
-    let closed: Promise<void>;
-    {
-      using _ = interpose("copyRange", ({ pass }) => void held.push(pass));
-      copied = source.copyRangeTo(file, 0, 1 << 20, 0);
-      await eventually(() => held.length > 0);
-      closed = writer.close();
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
-    for (const go of held) go();
-    assertEquals(await copied, 10);
-    await closed;
-    assertEquals(await file.size(), 10);
-    await file.close();
-  },
-);
-
-testInEachDirectory(
-  "A copy by hand that begins while a close truncates leaves no padding",
-  async (dir) => {
-    await Deno.writeFile(dir.file("source"), filled(10, 7));
-    await using source = await DmaFile.open(dir.file("source"));
-    const file = await DmaFile.create(dir.file("file"));
-    const writer = new DmaStreamWriter(file, { closeFile: false });
-    await writer.write(filled(5, 1));
-    const refusals: (() => void)[] = [];
-    using _copies = interpose("copyRange", ({ end }) => void refusals.push(() => end(-22)));
-    using truncates = interpose("truncate", ({ pass }) => void setTimeout(pass, 20));
-    const copied = source.copyRangeTo(file, 0, 1 << 20, 0);
-    await eventually(() => refusals.length > 0);
-    const closed = writer.close();
-    // The last write goes to the file; the truncate after it waits for the copy.
-    await eventually(async () => await file.size() > 0);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-    assertEquals(truncates.count, 0);
-    refusals[0]!();
-    assertEquals(await copied, 10);
-    await closed;
-    assertEquals(await file.size(), 10);
-    await file.close();
-    await assertFile(dir.file("file"), filled(10, 7));
-  },
-);
 
 for (const preallocate of [true, false]) {
   for (const end of ["close", "abort", "seal"] as const) {
