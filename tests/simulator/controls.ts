@@ -1,4 +1,4 @@
-// Mistakes that the simulator must find: each is a change of the module's text.
+// Mistakes that the simulator must find: each is a change of the module's text. Long, as a list is.
 
 import type { Change } from "./run/module.ts";
 

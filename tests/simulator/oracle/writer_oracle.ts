@@ -162,12 +162,12 @@ export class WriterOracle {
     if (flushed === this.flushed) return;
     // Where the file was cut meanwhile, what lies between is zeros now.
     const { end } = file.expected;
-    if (end < this.flushed) file.touchPastWriters(end, this.flushed);
+    if (end < this.flushed) file.touches.addPastWriters(end, this.flushed);
     const from = this.flushed - this.start;
     const given = this.given.slice(from, flushed - this.start);
     const bytes = flushed > this.leastTruncated ? this.#left(given) : given;
     file.expected.settle(this.flushed, bytes);
-    file.touchSize();
+    file.touches.resize();
     const at = file.expected.firstDifference(this.flushed, flushed);
     this.flushed = flushed;
     if (at >= 0) this.#break("writer 2", `flushed ${flushed}, but byte ${at} is not there`);

@@ -264,7 +264,7 @@ export function syncFile(session: Session, slot: Slot, { dataOnly }: Of<"sync fi
       if (tracked.syncFailed) return;
       const now = tracked.certainSince(since, false);
       const ranges = [...certain].flatMap(([from, to]) => now.within(from, to));
-      const isExact = tracked.isSizeStable(since) && !tracked.isBusy;
+      const isExact = tracked.touches.isSizeStable(since) && !tracked.isBusy;
       tracked.promise(ranges, isExact ? size : undefined);
       oracle.cutThrice();
     },
@@ -282,7 +282,7 @@ export function askSize(session: Session, slot: Slot): Promise<void> {
     promise: handle.file.size(),
     handle,
     done: (size) => {
-      if (!tracked.isSizeStable(since) || size === tracked.view.size) return;
+      if (!tracked.touches.isSizeStable(since) || size === tracked.view.size) return;
       throw new Violation("file", `size() says ${size}, it is ${tracked.view.size}`);
     },
   });

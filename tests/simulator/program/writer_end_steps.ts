@@ -123,7 +123,7 @@ function promiseAll(
   // To a file that this handle has done nothing to there is nothing to sync.
   if (oracle.given.length === 0) return;
   const certain = file.certainSince(since, true);
-  const { unsyncedPastWriters } = file;
+  const { unsyncedPastWriters } = file.touches;
   for (const { from, to } of unsyncedPastWriters) certain.remove(from, to);
   const isWhole = expected.end === view.size && file.isLeftAloneSince(since) &&
     unsyncedPastWriters.length === 0;

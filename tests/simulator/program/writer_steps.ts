@@ -2,7 +2,8 @@
 
 import type { DmaStreamWriterOptions } from "../../../mod.ts";
 import { Violation } from "../oracle/promises.ts";
-import { LARGEST_BLOCK, type TrackedFile } from "../oracle/tracked_file.ts";
+import { LARGEST_BLOCK } from "../oracle/claim.ts";
+import type { TrackedFile } from "../oracle/tracked_file.ts";
 import { WriterOracle } from "../oracle/writer_oracle.ts";
 import { bytesOf } from "./bytes.ts";
 import type { Handle, OpenWriter, Session, Slot } from "./session.ts";
