@@ -141,7 +141,7 @@ const actions: readonly (readonly [number, Make])[] = [
       amount: random.pick([0, 1, 100, 512, 5000]),
     },
   })],
-  [0.5, (random) => ({
+  [1, (random) => ({
     do: "preallocate",
     length: 1 + place(random),
     keepSize: random.chance(0.5),
