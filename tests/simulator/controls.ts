@@ -337,17 +337,6 @@ const reader: readonly Control[] = [
     ],
   },
   {
-    name: "has one buffer too many ahead",
-    changes: [
-      change(AHEAD, "this.#buffers <= this.#maxAhead &&", "this.#buffers <= this.#maxAhead + 1 &&"),
-      change(
-        AHEAD,
-        "this.#buffers <= this.#readAhead + 1,",
-        "this.#buffers <= this.#readAhead + 2,",
-      ),
-    ],
-  },
-  {
     name: "skips past the end of the file",
     changes: [
       change(
