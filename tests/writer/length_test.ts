@@ -3,6 +3,7 @@
 import { assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { assertFile, filled, joined, pattern } from "../support/bytes.ts";
+import { eventually } from "../support/descriptors.ts";
 import { hasDirectIo, testInEachDirectory } from "../support/dirs.ts";
 import { interpose } from "../support/interpose.ts";
 
@@ -10,6 +11,59 @@ import { interpose } from "../support/interpose.ts";
 async function appendElsewhere(path: string, bytes: Uint8Array): Promise<void> {
   await Deno.writeFile(path, bytes, { append: true });
 }
+
+testInEachDirectory(
+  "A copy that finds less than it was asked for beside a close leaves no padding",
+  async (dir) => {
+    await Deno.writeFile(dir.file("source"), filled(10, 7));
+    await using source = await DmaFile.open(dir.file("source"));
+    const file = await DmaFile.create(dir.file("file"));
+    const writer = new DmaStreamWriter(file, { closeFile: false });
+    await writer.write(filled(5, 1));
+    const held: (() => void)[] = [];
+    let copied: Promise<number>;
+    let closed: Promise<void>;
+    {
+      using _ = interpose("copyRange", ({ pass }) => void held.push(pass));
+      copied = source.copyRangeTo(file, 0, 1 << 20, 0);
+      await eventually(() => held.length > 0);
+      closed = writer.close();
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    for (const go of held) go();
+    assertEquals(await copied, 10);
+    await closed;
+    assertEquals(await file.size(), 10);
+    await file.close();
+  },
+);
+
+testInEachDirectory(
+  "A copy by hand that begins while a close truncates leaves no padding",
+  async (dir) => {
+    await Deno.writeFile(dir.file("source"), filled(10, 7));
+    await using source = await DmaFile.open(dir.file("source"));
+    const file = await DmaFile.create(dir.file("file"));
+    const writer = new DmaStreamWriter(file, { closeFile: false });
+    await writer.write(filled(5, 1));
+    const refusals: (() => void)[] = [];
+    using _copies = interpose("copyRange", ({ end }) => void refusals.push(() => end(-22)));
+    using truncates = interpose("truncate", ({ pass }) => void setTimeout(pass, 20));
+    const copied = source.copyRangeTo(file, 0, 1 << 20, 0);
+    await eventually(() => refusals.length > 0);
+    const closed = writer.close();
+    // The last write goes to the file; the truncate after it waits for the copy.
+    await eventually(async () => await file.size() > 0);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    assertEquals(truncates.count, 0);
+    refusals[0]!();
+    assertEquals(await copied, 10);
+    await closed;
+    assertEquals(await file.size(), 10);
+    await file.close();
+    await assertFile(dir.file("file"), filled(10, 7));
+  },
+);
 
 for (const preallocate of [true, false]) {
   for (const end of ["close", "abort", "seal"] as const) {
