@@ -30,7 +30,7 @@ function isFree({ tracked, file }: Handle, from: number, to: number): boolean {
   return [...tracked.writers].every((writer) =>
     writer.isOpened && !writer.piped &&
     (to <= blockStart(writer.start) ||
-      (from >= blockEnd(writer.givenEnd) && writer.stream.file === file))
+      (from >= blockEnd(writer.givenEnd) && writer.stream.file === file && !writer.isFollowed))
   );
 }
 

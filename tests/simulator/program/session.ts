@@ -230,7 +230,7 @@ export class Session {
     }
     return errnos?.includes(errno) ||
       (errno === EBADF &&
-        [handle, source].some((each) => each && mayBeShut(each, faults.length > 0))) ||
+        [handle, source].some((each) => each && mayBeShut(each, faults.length > 0 || isLimited))) ||
       faults.some((fault) => fault.errno === errno) ||
       (isLimited && (errno === EIO || MISSING.includes(errno)));
   }
@@ -251,6 +251,11 @@ export class Session {
   /** Whether a call of a writer is under way: it keeps the stream from being collected. */
   isUsed(writer: WriterOracle): boolean {
     return [...this.pending].some((call) => call.writer === writer);
+  }
+
+  /** Whether a chunk of a writer is yet to be acknowledged: a stream closes only after that. */
+  isWriting(writer: WriterOracle): boolean {
+    return [...this.pending].some((call) => call.writer === writer && call.name === "write");
   }
 
   /** What a sync of a file by its name promises. */

@@ -161,7 +161,8 @@ async function abort(
   // Where something was taken the stream has begun, so that it closes at once.
   const { currentPos, nextPos } = stream;
   const isTaken = oracle.isOpened && currentPos > oracle.start && nextPos === currentPos;
-  if (wasEnding && oracle.closes && isTaken && !oracle.failure) oracle.closeStands = true;
+  const isClosing = wasEnding && oracle.closes && !session.isWriting(oracle);
+  if (isClosing && isTaken && !oracle.failure) oracle.closeStands = true;
   const reason = session.ownError("aborted");
   oracle.reasons.add(reason);
   const lock = how === "abort lock" ? stream.getWriter() : undefined;
