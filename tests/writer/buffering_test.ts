@@ -220,3 +220,30 @@ Deno.test("Writer: without a budget, numbers that were asked for are kept whatev
   assertEquals(written(rig), [[0, MIB], [MIB, MIB]]);
   await finish(rig);
 });
+
+Deno.test("Writer: the first buffer does not grow while a part of it is in flight", async () => {
+  for (const order of [[0, 1], [1, 0]]) {
+    const rig = await Rig.make({ bufferSize: 256 * KIB });
+    rig.fill(5000);
+    const synced = rig.sync(true);
+    const parts = [...rig.engine.pending];
+    rig.fill(200 * KIB);
+    for (const index of order) rig.engine.complete(parts[index]!);
+    await rig.engine.drive(synced.promise);
+    await finish(rig);
+  }
+});
+
+Deno.test("Writer: room asked for twice is told twice", async () => {
+  const rig = await Rig.make();
+  rig.write(10_000);
+  const rooms = [rig.call("room", rig.core.room()), rig.call("room", rig.core.room())];
+  rig.engine.complete(rig.engine.pending[0]!);
+  await turn();
+  assertEquals(rooms.map(({ state }) => state), ["resolved", "resolved"]);
+  const more = [rig.call("room", rig.core.room())];
+  assertEquals(rig.write(10_000), 1024);
+  more.push(rig.call("room", rig.core.room()), rig.call("room", rig.core.room()));
+  await finish(rig);
+  rig.assertQuiet();
+});

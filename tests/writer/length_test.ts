@@ -13,42 +13,6 @@ async function appendElsewhere(path: string, bytes: Uint8Array): Promise<void> {
 }
 
 testInEachDirectory(
-  "A write beyond the writer is kept when the last write is short",
-  async (dir) => {
-    const file = await DmaFile.create(dir.file("file"));
-    const block = file.alignment.offset;
-    const length = block + 188;
-    const writer = new DmaStreamWriter(file, { closeFile: false });
-    await writer.write(pattern(length));
-    const { promise: shortened, resolve: shorten } = Promise.withResolvers<void>();
-    const held: (() => void)[] = [];
-    {
-      // The writer's last write stops after a block; what it goes on with waits.
-      using _ = interpose("write", ({ operation, index, pass }) => {
-        if (index === 0) {
-          pass({ length: Math.min(block, operation.length) });
-          shorten();
-        } else held.push(pass);
-      });
-      const closed = writer.close();
-      await shortened;
-      const beside = file.writeAt(filled(4096, 9), 8192);
-      await eventually(() => held.length > 0);
-      for (let count = 0; count < 5; count++) {
-        for (const go of held.splice(0).reverse()) go();
-        await new Promise((resolve) => setTimeout(resolve, 5));
-      }
-      await beside;
-      await closed;
-    }
-    assertEquals(await file.size(), 8192 + 4096);
-    await file.close();
-    const zeros = new Uint8Array(8192 - length);
-    await assertFile(dir.file("file"), joined(pattern(length), zeros, filled(4096, 9)));
-  },
-);
-
-testInEachDirectory(
   "A copy that finds less than it was asked for beside a close leaves no padding",
   async (dir) => {
     await Deno.writeFile(dir.file("source"), filled(10, 7));

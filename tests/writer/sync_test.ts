@@ -4,7 +4,7 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
-import { assertFile, chunksOf, filled, pattern } from "../support/bytes.ts";
+import { assertFile, chunksOf, pattern } from "../support/bytes.ts";
 import { descriptorsOf } from "../support/descriptors.ts";
 import { hasDirectIo, type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
@@ -64,28 +64,6 @@ testInEachDirectory("close drains, cuts, makes durable, and closes, in this orde
   assert(noted.order.includes("sync directory"));
   await assertFile(dir.file("file"), pattern(10_001));
 }, { where: hasDirectIo });
-
-testInEachDirectory("close of an aligned length needs no cut, and still syncs", async (dir) => {
-  const stream = await create(dir, { bufferSize: 4096 });
-  using noted = noteOrder(dir);
-  await stream.write(pattern(8192));
-  await stream.close();
-  const order = noted.order.filter((what) => !what.endsWith("directory"));
-  assertEquals(order, ["write file", "write file", "sync file", "close file"]);
-});
-
-testInEachDirectory("close cuts a reserve before it syncs", async (dir) => {
-  const stream = await create(dir, { sizeHint: 5_000_000 });
-  using noted = noteOrder(dir);
-  await stream.write(pattern(3 << 20));
-  await stream.close();
-  const { order } = noted;
-  assert(order.indexOf("truncate file") > order.lastIndexOf("write file"), order.join(", "));
-  assert(order.indexOf("truncate file") > order.lastIndexOf("allocate file"), order.join(", "));
-  assert(order.lastIndexOf("sync file") > order.indexOf("truncate file"), order.join(", "));
-  assertEquals((await Deno.stat(dir.file("file"))).size, 3 << 20);
-  // On btrfs nothing is reserved.
-}, { where: ({ fileSystem }) => fileSystem !== "btrfs" });
 
 testInEachDirectory("close syncs no directory for a file that was there", async (dir) => {
   await Deno.writeFile(dir.file("file"), pattern(100));
@@ -288,14 +266,6 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory("Two flushes at once both wait", async (dir) => {
-  const stream = await create(dir, { bufferSize: 4096, writeBehind: 2 });
-  await stream.write(pattern(8192));
-  const both = await Promise.all([stream.flushAligned(), stream.flushAligned()]);
-  assertEquals(both, [8192, 8192]);
-  await stream.close();
-});
-
 testInEachDirectory("A sync resolves to what was flushed when it began", async (dir) => {
   const stream = await create(dir, { bufferSize: 4096, writeBehind: 8 });
   const held: (() => void)[] = [];
@@ -336,62 +306,6 @@ testInEachDirectory("Writing goes on while a sync runs", async (dir) => {
   assert(syncs > 0);
   await stream.close();
   await assertFile(dir.file("file"), pattern(position));
-});
-
-testInEachDirectory("Never two writes in flight on one block", async (dir) => {
-  const stream = await create(dir, { bufferSize: 8192, writeBehind: 4, preallocate: false });
-  const flying = new Set<{ from: number; to: number }>();
-  let clashes = 0;
-  using _ = interpose("write", ({ operation, completion, pass }) => {
-    const { length, position } = operation;
-    const range = { from: position, to: position + length };
-    for (const { from, to } of flying) if (from < range.to && range.from < to) clashes++;
-    flying.add(range);
-    // Late, and the latest first: the older of two writes would win.
-    pass({}, {
-      complete: (result) =>
-        void setTimeout(() => {
-          flying.delete(range);
-          completion.complete(result);
-        }, Math.random() * 5),
-    });
-  });
-  const work: Promise<unknown>[] = [];
-  for (let round = 0; round < 40; round++) {
-    await stream.write(pattern(1300, round * 1300));
-    work.push(stream.sync({ tail: true }));
-    if (round % 4 === 0) await new Promise((resolve) => setTimeout(resolve, 1));
-  }
-  await Promise.all(work);
-  await stream.close();
-  assertEquals(clashes, 0);
-  await assertFile(dir.file("file"), pattern(52_000));
-});
-
-testInEachDirectory("The padding is zeros, and less than one alignment unit", async (dir) => {
-  // Memory that was used before: what is in it must not get onto the disk.
-  const dirty = await create(dir);
-  await dirty.write(filled(8 << 20, 0xdd));
-  await dirty.close();
-  for (const length of [1, 5, 511, 513, 4097, 70_001]) {
-    const stream = await create(dir, { preallocate: false });
-    const { direct, alignment: { offset } } = stream.file;
-    const block = direct ? offset : 1;
-    const ends: number[] = [];
-    using _ = interpose("write", ({ operation, pass }) => {
-      const { memory, offset: at, length: size, position } = operation;
-      ends.push(position + size);
-      const inside = Math.max(0, length - position);
-      const padding = memory.bytes.subarray(at, at + size).subarray(inside);
-      assertEquals(padding, new Uint8Array(padding.length));
-      pass();
-    });
-    await stream.write(pattern(length));
-    await stream.sync({ tail: true });
-    assertEquals(Math.max(...ends), Math.ceil(length / block) * block);
-    await stream.close();
-    await assertFile(dir.file("file"), pattern(length));
-  }
 });
 
 testInEachDirectory("sync rejects wrong options, and the stream goes on", async (dir) => {

@@ -42,6 +42,8 @@ export class Oracle implements FlightObserver {
   /** Names at which an open is emptying a file, and what stood there since. */
   readonly emptied: Set<{ readonly place: Place; readonly seen: Set<number | undefined> }> =
     new Set();
+  /** A writer or a file was dropped: what it had must be given back all the same. */
+  hasDropped = false;
   /** Power cuts that were tried. */
   cuts = 0;
   /** The first promise that was not kept. */
@@ -189,7 +191,8 @@ export class Oracle implements FlightObserver {
   finish(): void {
     const { world } = this;
     for (const [what, count] of Object.entries(world.leftovers())) {
-      if (count !== 0) throw new Violation("nothing left", `${what}: ${count}`);
+      const promise = this.hasDropped ? "writer 8" : "nothing left";
+      if (count !== 0) throw new Violation(promise, `${what}: ${count}`);
     }
     for (const file of this.#files.values()) file.check("writer 11");
     this.temporaries = 0;

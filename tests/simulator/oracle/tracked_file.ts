@@ -5,40 +5,16 @@ import type { FileView, Flight } from "../kernel/flight.ts";
 import { SparseBytes } from "../kernel/sparse_bytes.ts";
 import { DurableFile, ExpectedFile } from "./expected_file.ts";
 import { Violation } from "./promises.ts";
+import { blockEnd, blockStart, type Claim } from "./claim.ts";
 import { type Range, Ranges } from "./ranges.ts";
+import { Touches } from "./touches.ts";
 import type { WriterOracle } from "./writer_oracle.ts";
-
-/** A call under way that changes a range. */
-export interface Claim {
-  readonly from: number;
-  readonly to: number;
-  /** What it puts there; undefined where nothing may change meanwhile, because it is read. */
-  readonly bytes: Uint8Array | undefined;
-}
-
-/** Blocks of any file system here are no larger. */
-export const LARGEST_BLOCK = 4096;
-
-/** The block that a position is in, and the one that starts at or after it. */
-export function blockStart(position: number): number {
-  return position - position % LARGEST_BLOCK;
-}
-export function blockEnd(position: number): number {
-  return blockStart(position + LARGEST_BLOCK - 1);
-}
 
 /** Who gave bytes, and up to where. */
 interface Source {
   readonly bytes: Uint8Array | undefined;
   readonly to: number;
   readonly writer?: WriterOracle;
-}
-
-interface Touch {
-  readonly time: number;
-  readonly byWriter: boolean;
-  readonly from: number;
-  readonly to: number;
 }
 
 /** One file under test, by whatever names and descriptors. */
@@ -59,22 +35,20 @@ export class TrackedFile {
   #failedPastWriters = false;
   /** A sync failed: another one that succeeds says nothing. */
   syncFailed = false;
-  /** What a sync that failed has thrown away, and nobody has written since. */
+  /** What syncs that failed have thrown away and nobody has written since: before the present writer came, and since. */
   readonly #lost = new Ranges();
+  readonly #losing = new Ranges();
   /** What writers may have read before another process cut it off. */
   readonly #recalled = new SparseBytes();
   readonly #recallable = new Ranges();
   readonly #flights = new Set<Flight>();
   readonly #syncs = new Map<Flight, number>();
-  readonly #touches: Touch[] = [];
+  readonly touches: Touches;
   readonly #now: () => number;
   /** Whether a cut may go by what the module knows, because the kernel did not tell the size. */
   readonly #cutsBlindly: () => boolean;
   /** Whether an open is about to empty it. */
   readonly #isEmptied: () => boolean;
-  #sizeTouched = 0;
-  #touchedPastWriters = 0;
-  #unsynced: Touch[] = [];
 
   constructor(
     view: FileView,
@@ -84,10 +58,18 @@ export class TrackedFile {
   ) {
     this.view = view;
     this.#now = now;
+    this.touches = new Touches(now);
     this.#cutsBlindly = cutsBlindly;
     this.#isEmptied = isEmptied;
     this.expected = new ExpectedFile(view);
     this.durable = new DurableFile(this.expected);
+  }
+
+  /** A writer begins: what was lost before is not for it to make good. */
+  begin(writer: WriterOracle): void {
+    this.writers.add(writer);
+    for (const [from, to] of this.#losing) this.#lost.add(from, to);
+    this.#losing.remove(0, Infinity);
   }
 
   /** Whether an operation in flight changes it. */
@@ -102,42 +84,15 @@ export class TrackedFile {
     );
   }
 
-  /** A range changes now. */
-  #touch(from: number, to: number, byWriter: boolean): void {
-    this.#touches.push({ time: this.#now(), byWriter, from, to });
-  }
-
-  touchSize(): void {
-    this.#sizeTouched = this.#now();
-  }
-
-  /** Somebody but a writer changes a range, and perhaps the size. */
-  touchPastWriters(from: number, to: number): void {
-    this.#touch(from, to, false);
-    this.touchSize();
-    this.#touchedPastWriters = this.#now();
-    this.#unsynced.push(this.#touches.at(-1)!);
-  }
-
-  /** What others did to it that no sync has covered: whoever did nothing since has nothing to sync. */
-  get unsyncedPastWriters(): readonly Touch[] {
-    return this.#unsynced;
-  }
-
   /** Whether nobody but writers was at work since a moment. */
   isLeftAloneSince(time: number): boolean {
     const { claims, truncates, reserves } = this;
-    return this.#touchedPastWriters < time && claims.size + truncates.size + reserves.size === 0;
+    return this.touches.areWritersSince(time) && claims.size + truncates.size + reserves.size === 0;
   }
 
   /** Whether a range stayed as it was since a moment, and is certain. */
   isStable(from: number, to: number, since: number): boolean {
-    return !this.expected.open.overlaps(from, to) &&
-      !this.#touches.some((touch) => touch.time >= since && touch.from < to && from < touch.to);
-  }
-
-  isSizeStable(since: number): boolean {
-    return this.#sizeTouched < since;
+    return !this.expected.open.overlaps(from, to) && !this.touches.overlap(from, to, since);
   }
 
   /** Where it is certain what every byte is: not where writers are at work. */
@@ -152,7 +107,7 @@ export class TrackedFile {
   /** What is certain and stayed as it was since a moment, but for what writers put there where that counts. */
   certainSince(time: number, withWriters: boolean): Ranges {
     const certain = this.certain();
-    for (const touch of this.#touches) {
+    for (const touch of this.touches.all) {
       if (touch.time < time || (withWriters && touch.byWriter)) continue;
       certain.remove(touch.from, touch.to);
     }
@@ -224,7 +179,7 @@ export class TrackedFile {
     } else if (operation.op === "copyRange") {
       this.#noteChange(operation.targetPosition, operation.targetPosition + operation.length);
     }
-    this.touchSize();
+    this.touches.resize();
   }
 
   returned(flight: Flight): void {
@@ -234,15 +189,16 @@ export class TrackedFile {
     this.#syncs.delete(flight);
     if (flight.result! < 0) {
       this.syncFailed = true;
-      this.#lost.add(0, this.expected.end);
+      this.#losing.add(0, this.expected.end);
       if (this.syncsPastWriters > 0) this.#failedPastWriters = true;
-    } else this.#unsynced = this.#unsynced.filter(({ time }) => time > began);
+    } else this.touches.sync(began);
   }
 
   #noteChange(from: number, to: number): void {
-    this.#touch(from, to, !this.isClaimed(from, to));
+    this.touches.add(from, to, !this.isClaimed(from, to));
     this.#lost.remove(from, to);
-    if (to > this.view.size) this.touchSize();
+    this.#losing.remove(from, to);
+    if (to > this.view.size) this.touches.resize();
   }
 
   #claims(position: number): boolean {
@@ -283,7 +239,9 @@ export class TrackedFile {
     }
     const furthest = this.#furthestEnd();
     if (end > furthest) {
-      throw new Violation("writer 5", `a write up to ${end}, of which ${furthest} counts`);
+      const isExact = [...this.writers].every(({ block }) => block === 1);
+      const promise = isExact ? "exact tail" : "writer 5";
+      throw new Violation(promise, `a write up to ${end}, of which ${furthest} counts`);
     }
   }
 
@@ -337,7 +295,7 @@ export class TrackedFile {
       this.#recalled.copy(expected.content, length, expected.end);
       this.#recallable.add(length, expected.end);
     }
-    this.touchPastWriters(Math.min(length, expected.end), Infinity);
+    this.touches.addPastWriters(Math.min(length, expected.end), Infinity);
     this.durable.mayBeTruncated(length);
     const { longest } = expected;
     this.#resized(length);
@@ -367,8 +325,8 @@ export class TrackedFile {
   #truncated(length: number): void {
     const asked = [...this.truncates].some((truncate) => truncate.length === length);
     const from = Math.min(length, this.expected.end);
-    if (!asked) return this.#touch(from, Infinity, true);
-    this.touchPastWriters(from, Infinity);
+    if (!asked) return this.touches.add(from, Infinity, true);
+    this.touches.addPastWriters(from, Infinity);
     this.#resized(length);
   }
 

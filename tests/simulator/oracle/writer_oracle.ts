@@ -64,6 +64,10 @@ export class WriterOracle {
   /** An end was asked for, and whether it was a close. */
   ending = false;
   closes = false;
+  /** Another process has appended behind it: whoever writes further on hides that. */
+  isFollowed = false;
+  /** An abort came when the close had begun, and every chunk was taken. */
+  closeStands = false;
   end: WriterEnd | undefined;
   /** Reasons of aborts. */
   readonly reasons: Set<unknown> = new Set();
@@ -160,12 +164,12 @@ export class WriterOracle {
     if (flushed === this.flushed) return;
     // Where the file was cut meanwhile, what lies between is zeros now.
     const { end } = file.expected;
-    if (end < this.flushed) file.touchPastWriters(end, this.flushed);
+    if (end < this.flushed) file.touches.addPastWriters(end, this.flushed);
     const from = this.flushed - this.start;
     const given = this.given.slice(from, flushed - this.start);
     const bytes = flushed > this.leastTruncated ? this.#left(given) : given;
     file.expected.settle(this.flushed, bytes);
-    file.touchSize();
+    file.touches.resize();
     const at = file.expected.firstDifference(this.flushed, flushed);
     this.flushed = flushed;
     if (at >= 0) this.#break("writer 2", `flushed ${flushed}, but byte ${at} is not there`);

@@ -1,9 +1,10 @@
 // Steps that open, close, name and sync files.
 
 import type { DmaFile } from "../../../mod.ts";
-import type { NameChange, Occupant, Place } from "../oracle/expected_names.ts";
+import type { Place } from "../oracle/expected_names.ts";
 import { Violation } from "../oracle/promises.ts";
 import type { TrackedFile } from "../oracle/tracked_file.ts";
+import { mayPublish, publish } from "./name_steps.ts";
 import type { Handle, Session, Slot } from "./session.ts";
 import type { Action } from "./steps.ts";
 
@@ -186,6 +187,7 @@ function handleOf(
     hasWritten: false,
     target: undefined,
     hidden: false,
+    unhides: false,
     publishing: undefined,
     renames: 0,
     probed: false,
@@ -236,121 +238,11 @@ export function dropFile(session: Session, slot: Slot): void {
     session.dropped.push(writer);
     session.finalizers.collect(writer.stream);
   }
+  session.oracle.hasDropped = true;
   session.finalizers.collect(handle.file);
 }
 
-/** Whether nobody else is about to change the name that an atomic file gets. */
-export function mayPublish({ oracle }: Session, { target }: Handle): boolean {
-  return target === undefined || oracle.names.begunAt(target) !== undefined;
-}
-
-/** An atomic file is about to get its name. The result is to be told whether it did. */
-export function publish(session: Session, handle: Handle): (succeeded: boolean) => void {
-  const { oracle, world } = session;
-  const place = handle.target!;
-  const { inode } = handle.tracked.view;
-  const naming = oracle.names.begin(place, inode);
-  const { renames } = handle;
-  const after = handle.publishing ??= [];
-  return (succeeded) => {
-    handle.publishing = undefined;
-    for (const settle of after.splice(0)) settle();
-    const now = world.listing().get(place);
-    naming.settled(now);
-    if (!succeeded) return;
-    session.unhide(handle);
-    handle.target = undefined;
-    if (renames % 2 === 1 || handle.renames !== renames) return;
-    if (now !== inode) throw new Violation("atomic", `${place} is not the file that was closed`);
-    handle.tracked.namer = handle.file;
-    session.promiseName(handle, { place, renames });
-  };
-}
-
-// ---- names and syncs ----------------------------------------------------------------------------------------------
-
-/** Renames a file, or what an atomic one will be called. */
-export function rename(session: Session, slot: Slot, { path }: Of<"rename">): Promise<void> {
-  const { handle } = slot;
-  if (!handle || handle.closing || handle.renames % 2 === 1) return Promise.resolve();
-  const { world, oracle } = session;
-  const text = session.path(path);
-  const to = world.placeOf(text)!;
-  if (oracle.names.begunAt(to) === undefined) return Promise.resolve();
-  const from = session.placeOf(handle);
-  // Between the look at a name and its rename another file may come there: the kernel has no way to rename a file.
-  if (from !== undefined && oracle.names.begunAt(from) === undefined) return Promise.resolve();
-  const { inode } = handle.tracked.view;
-  const changes: [Place, NameChange][] = [];
-  const begin = (place: Place, occupant: Occupant) =>
-    changes.push([place, oracle.names.begin(place, occupant)]);
-  // An atomic file may get its name meanwhile, and then another one.
-  if (from !== undefined) begin(from, undefined);
-  if (handle.target !== undefined) begin(handle.target, undefined);
-  begin(to, inode);
-  handle.renames++;
-  const over = () => {
-    handle.renames++;
-    const settle = () => {
-      const listing = world.listing();
-      for (const [place, change] of changes) change.settled(listing.get(place));
-    };
-    // What is being published gets the new name then.
-    if (handle.publishing) handle.publishing.push(settle);
-    else settle();
-  };
-  return session.call({
-    name: "rename",
-    promise: handle.file.rename(text),
-    handle,
-    errnos: [ENOENT],
-    done: () => {
-      over();
-      if (handle.target !== undefined) handle.target = to;
-      else if (from !== undefined) {
-        handle.tracked.namer = handle.file;
-        // Whoever else has the file open knows it by its old name.
-        const isKnown = session.slots.some((each) =>
-          each.opening || (each !== slot && each.handle?.tracked === handle.tracked)
-        );
-        if (isKnown) session.movedByOthers = true;
-        if (world.listing().get(to) === inode) return;
-        throw new Violation("file of the call", `${to} is not the file that was renamed`);
-      }
-    },
-    failed: over,
-  });
-}
-
-/** Removes the name of a file. */
-export function remove(session: Session, slot: Slot): Promise<void> {
-  const { handle } = slot;
-  if (!handle || handle.closing || handle.renames % 2 === 1) return Promise.resolve();
-  const { world, oracle } = session;
-  // An atomic file may get its name meanwhile.
-  const place = session.placeOf(handle) ?? handle.target;
-  if (place !== undefined && oracle.names.begunAt(place) === undefined) return Promise.resolve();
-  const naming = place === undefined ? undefined : oracle.names.begin(place, undefined);
-  handle.renames++;
-  const over = () => {
-    handle.renames++;
-    naming?.settled(world.listing().get(place!));
-  };
-  return session.call({
-    name: "remove",
-    promise: handle.file.remove(),
-    handle,
-    errnos: [ENOENT],
-    done: () => {
-      over();
-      handle.target = undefined;
-      if (place !== undefined && session.placeOf(handle) === place && !session.movedByOthers) {
-        throw new Violation("file of the call", `${place} is still there`);
-      }
-    },
-    failed: over,
-  });
-}
+// ---- syncs, sizes and locks ---------------------------------------------------------------------------------------
 
 /** Syncs a file past its streams. */
 export function syncFile(session: Session, slot: Slot, { dataOnly }: Of<"sync file">) {
@@ -372,7 +264,7 @@ export function syncFile(session: Session, slot: Slot, { dataOnly }: Of<"sync fi
       if (tracked.syncFailed) return;
       const now = tracked.certainSince(since, false);
       const ranges = [...certain].flatMap(([from, to]) => now.within(from, to));
-      const isExact = tracked.isSizeStable(since) && !tracked.isBusy;
+      const isExact = tracked.touches.isSizeStable(since) && !tracked.isBusy;
       tracked.promise(ranges, isExact ? size : undefined);
       oracle.cutThrice();
     },
@@ -390,7 +282,7 @@ export function askSize(session: Session, slot: Slot): Promise<void> {
     promise: handle.file.size(),
     handle,
     done: (size) => {
-      if (!tracked.isSizeStable(since) || size === tracked.view.size) return;
+      if (!tracked.touches.isSizeStable(since) || size === tracked.view.size) return;
       throw new Violation("file", `size() says ${size}, it is ${tracked.view.size}`);
     },
   });

@@ -13,6 +13,7 @@ import type {
 } from "./steps.ts";
 
 const EDGES = [0, 1, 511, 512, 513, 4095, 4096, 4097, 8192, 12_288, 65_536];
+const NAMES = ["one", "two", "three"];
 const SIZES_OF_BUFFERS = [0, 512, 4096, 5000, 12_288, 65_536];
 
 function size(random: Random): number {
@@ -38,7 +39,7 @@ function place(random: Random): number {
 function path(random: Random): FilePath {
   return {
     directory: random.below(2),
-    name: random.pick(["one", "two", "three"]),
+    name: random.pick(NAMES),
     relative: random.chance(0.3),
   };
 }
@@ -56,7 +57,7 @@ function writer(random: Random): WriterChoice {
     writeBehind: isDefault ? undefined : random.between(1, 4),
     preallocate: random.chance(0.6),
     sizeHint: random.weighted([[3, 0], [1, 5000], [1, 100_000]]),
-    syncOnClose: random.chance(0.85),
+    syncOnClose: random.chance(0.8),
     closeFile: random.chance(0.5),
     waits: random.chance(0.5),
   };
@@ -140,13 +141,13 @@ const actions: readonly (readonly [number, Make])[] = [
       amount: random.pick([0, 1, 100, 512, 5000]),
     },
   })],
-  [0.5, (random) => ({
+  [1, (random) => ({
     do: "preallocate",
     length: 1 + place(random),
     keepSize: random.chance(0.5),
   })],
   [0.5, (random) => ({ do: "deallocate", position: place(random), length: 1 + size(random) })],
-  [1, (random, slots) => ({
+  [2, (random, slots) => ({
     do: "copy",
     target: random.below(slots),
     position: place(random),
@@ -163,7 +164,7 @@ const actions: readonly (readonly [number, Make])[] = [
   [0.5, () => ({ do: "write nonsense" })],
   [1.5, (random) => ({ do: "flush", tail: random.chance(0.3) })],
   [4, (random) => ({ do: "sync", tail: random.chance(0.5) })],
-  [1, (random) => ({ do: "flush now", durable: random.chance(0.5) })],
+  [2, (random) => ({ do: "flush now", durable: random.chance(0.5) })],
   [5, (random) => ({ do: "end writer", how: random.weighted(endings) })],
   [2, (random) => ({
     do: "reader",
@@ -208,6 +209,21 @@ const actions: readonly (readonly [number, Make])[] = [
   [1, () => ({ do: "join" })],
 ];
 
+/** Where a program has its files: in few places everybody meets. */
+function limitsOf(random: Random): (action: Action) => Action {
+  const directories = random.between(1, 2);
+  const names = random.pick([1, 2, 3].map((count) => NAMES.slice(0, count)));
+  return (action) => {
+    if (!("path" in action)) return action;
+    const { directory, name } = action.path;
+    const limited = {
+      directory: directory % directories,
+      name: names[NAMES.indexOf(name) % names.length]!,
+    };
+    return { ...action, path: { ...action.path, ...limited } };
+  };
+}
+
 /** What may come while a writer ends. */
 const late: readonly ((random: Random) => Action)[] = [
   (random) => ({ do: "flush now", durable: random.chance(0.7) }),
@@ -223,9 +239,10 @@ export function generate(random: Random): Program {
   const slots = random.between(1, 3);
   const steps: Step[] = [];
   const unawaited = random.pick([0, 0.2, 0.6]);
+  const limits = limitsOf(random);
   const add = (slot: number, task: number, action: Action) => {
     const awaited = !random.chance(unawaited);
-    steps.push({ id: steps.length, task, slot, awaited, action });
+    steps.push({ id: steps.length, task, slot, awaited, action: limits(action) });
   };
   for (let slot = 0; slot < slots; slot++) {
     add(slot, slot % tasks, random.weighted(opening)(random, slots));
@@ -243,7 +260,7 @@ export function generate(random: Random): Program {
     add(slot, task, action);
     // Calls that meet an end are as interesting as they are rare.
     const ends = action.do === "end writer" || action.do === "pipe";
-    if (ends && random.chance(0.2)) add(slot, task, random.pick(late)(random));
+    if (ends && random.chance(0.35)) add(slot, task, random.pick(late)(random));
     // Without a file, and without a writer on it, most steps do nothing.
     const closes = ends || action.do === "close file" || action.do === "drop file";
     if (!closes || random.chance(0.3)) continue;

@@ -60,11 +60,12 @@ function append(session: Session, tracked: TrackedFile, path: string, bytes: Uin
   if (!isQuiet(tracked) || !isBehind || session.isOthers(tracked) || bytes.length === 0) return;
   // A writer that came into the block in which they begin would fill it up.
   for (const writer of tracked.writers) {
+    writer.isFollowed = true;
     writer.wall = Math.min(writer.wall, size - size % writer.block);
   }
   session.world.append(path, bytes);
   tracked.durable.mayChange(size, size + bytes.length);
-  tracked.touchPastWriters(Math.min(size, tracked.expected.end), size + bytes.length);
+  tracked.touches.addPastWriters(Math.min(size, tracked.expected.end), size + bytes.length);
   tracked.expected.settle(size, bytes);
   for (const writer of tracked.writers) writer.noteSize();
 }

@@ -1,7 +1,7 @@
 // Performs one step of a program.
 
-import { closeFile, dropFile, lock, open, remove, rename, syncFile, unlock } from "./file_steps.ts";
-import { askSize } from "./file_steps.ts";
+import { askSize, closeFile, dropFile, lock, open, syncFile, unlock } from "./file_steps.ts";
+import { remove, rename } from "./name_steps.ts";
 import { act } from "./other_steps.ts";
 import { crash } from "./program_end_steps.ts";
 import { pipe } from "./pipe_steps.ts";
@@ -9,15 +9,8 @@ import * as ranges from "./range_steps.ts";
 import { endReader, openReader, readStream, skip } from "./reader_steps.ts";
 import type { Session } from "./session.ts";
 import type { Step } from "./steps.ts";
-import {
-  endWriter,
-  flush,
-  flushNow,
-  openWriter,
-  sync,
-  write,
-  writeNonsense,
-} from "./writer_steps.ts";
+import { endWriter } from "./writer_end_steps.ts";
+import { flush, flushNow, openWriter, sync, write, writeNonsense } from "./writer_steps.ts";
 
 /** Begins a step. Resolves when it is over; never rejects for anything that the module does. */
 export function perform(session: Session, { slot: index, action }: Step): Promise<void> | void {

@@ -2,10 +2,10 @@
 
 import type { DmaStreamReader } from "../../../mod.ts";
 import { bytesOf } from "./bytes.ts";
-import { mayPublish, publish } from "./file_steps.ts";
+import { mayPublish, publish } from "./name_steps.ts";
 import type { Handle, OpenWriter, Session, Slot } from "./session.ts";
 import type { PipeChoice } from "./steps.ts";
-import { finishClose, giveUp } from "./writer_steps.ts";
+import { finishClose, giveUp } from "./writer_end_steps.ts";
 
 /** What is piped, and all of its bytes. */
 interface Source {

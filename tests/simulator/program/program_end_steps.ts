@@ -3,7 +3,8 @@
 import { Violation } from "../oracle/promises.ts";
 import type { WriterOracle } from "../oracle/writer_oracle.ts";
 import type { OpenWriter, Session } from "./session.ts";
-import { checkFlushed, finishClose, giveUp, waitsForProgram } from "./writer_steps.ts";
+import { finishClose, giveUp } from "./writer_end_steps.ts";
+import { checkFlushed, waitsForProgram } from "./writer_steps.ts";
 
 /** The writers of a program that have not ended. */
 function writersOf({ slots }: Session): OpenWriter[] {

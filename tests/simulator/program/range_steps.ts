@@ -1,7 +1,8 @@
 // Steps that read, write, truncate and copy at positions.
 
 import { Violation } from "../oracle/promises.ts";
-import { blockEnd, blockStart, type Claim, type TrackedFile } from "../oracle/tracked_file.ts";
+import { blockEnd, blockStart, type Claim } from "../oracle/claim.ts";
+import type { TrackedFile } from "../oracle/tracked_file.ts";
 import { bytesOf } from "./bytes.ts";
 import type { Handle, Session, Slot } from "./session.ts";
 import type { Action, Length } from "./steps.ts";
@@ -29,7 +30,7 @@ function isFree({ tracked, file }: Handle, from: number, to: number): boolean {
   return [...tracked.writers].every((writer) =>
     writer.isOpened && !writer.piped &&
     (to <= blockStart(writer.start) ||
-      (from >= blockEnd(writer.givenEnd) && writer.stream.file === file))
+      (from >= blockEnd(writer.givenEnd) && writer.stream.file === file && !writer.isFollowed))
   );
 }
 
@@ -74,7 +75,7 @@ function checkLength(
   got: number,
   since: number,
 ): void {
-  if (!tracked.isSizeStable(since)) return;
+  if (!tracked.touches.isSizeStable(since)) return;
   const right = Math.max(0, Math.min(asked, tracked.view.size - position));
   if (got !== right) throw new Violation("reads", `${got} bytes at ${position}, right is ${right}`);
 }
@@ -165,7 +166,7 @@ export function writeAt(session: Session, slot: Slot, action: Of<"writeAt">): Pr
       if (written !== bytes.length) throw new Violation("file", `writeAt resolves to ${written}`);
       if (written === 0) return;
       handle.hasWritten = true;
-      tracked.touchPastWriters(Math.min(position, tracked.expected.end), end);
+      tracked.touches.addPastWriters(Math.min(position, tracked.expected.end), end);
       tracked.expected.settle(position, bytes);
       const at = tracked.expected.firstDifference(position, end);
       if (at >= 0) throw new Violation("file", `byte ${at} is not as writeAt wrote it`);
@@ -267,7 +268,7 @@ export function deallocate(session: Session, slot: Slot, action: Of<"deallocate"
   const release = claim(tracked, { from: position, to: end, bytes: undefined });
   tracked.expected.leaveOpen(position, zeros());
   tracked.durable.mayChange(position, Math.min(end, tracked.expected.end));
-  tracked.touchPastWriters(position, end);
+  tracked.touches.addPastWriters(position, end);
   return session.call({
     name: "deallocate",
     promise: handle.file.deallocate(position, length),
@@ -275,7 +276,7 @@ export function deallocate(session: Session, slot: Slot, action: Of<"deallocate"
     errnos: [EOPNOTSUPP],
     done: () => {
       release();
-      tracked.touchPastWriters(position, end);
+      tracked.touches.addPastWriters(position, end);
       const bytes = zeros();
       if (bytes.length > 0) tracked.expected.settle(position, bytes);
     },
@@ -335,7 +336,7 @@ export function copy(session: Session, slot: Slot, action: Of<"copy">): Promise<
       if (copied !== length) {
         throw new Violation("file", `copyRangeTo resolves to ${copied}, right is ${length}`);
       }
-      target.touchPastWriters(Math.min(targetPosition, target.expected.end), end);
+      target.touches.addPastWriters(Math.min(targetPosition, target.expected.end), end);
       target.expected.settle(targetPosition, bytes);
       const at = target.expected.firstDifference(targetPosition, end);
       if (at >= 0) throw new Violation("file", `byte ${at} is not as it was copied`);

@@ -107,7 +107,7 @@ async function take({ stream }: OpenReader, view: number): Promise<Uint8Array | 
 /** "reads": a stream ends where its range or the file does. */
 function checkEnd({ handle, since, end }: OpenReader, position: number): void {
   const { tracked } = handle;
-  if (!tracked.isSizeStable(since) || position >= Math.min(end, tracked.view.size)) return;
+  if (!tracked.touches.isSizeStable(since) || position >= Math.min(end, tracked.view.size)) return;
   throw new Violation("reads", `the stream ends at ${position} of ${tracked.view.size}`);
 }
 
@@ -122,7 +122,7 @@ export function skip(session: Session, slot: Slot, { bytes }: Of<"skip">): void 
     const after = stream.currentPos;
     const { size } = tracked.view;
     const right = Math.max(before, Math.min(before + bytes, end, size));
-    const isKnown = tracked.isSizeStable(since) && !tracked.isBusy &&
+    const isKnown = tracked.touches.isSizeStable(since) && !tracked.isBusy &&
       !handle.closing && !handle.fragile;
     if (after >= before && after <= before + bytes && (!isKnown || after === right)) return;
     if (session.world.faults.some(({ target }) => target === "statNow" || target === "acquire")) {

@@ -38,6 +38,8 @@ export interface Handle {
   target: Place | undefined;
   /** Whether it may have a hidden name. */
   hidden: boolean;
+  /** It is to have none any more when the call that has it is over. */
+  unhides: boolean;
   /** What is to be done when no publication is under way any more; undefined where none is. */
   publishing: (() => void)[] | undefined;
   /** Renames that have begun or ended: what they do to a name that is published meanwhile is open. */
@@ -228,7 +230,7 @@ export class Session {
     }
     return errnos?.includes(errno) ||
       (errno === EBADF &&
-        [handle, source].some((each) => each && mayBeShut(each, faults.length > 0))) ||
+        [handle, source].some((each) => each && mayBeShut(each, faults.length > 0 || isLimited))) ||
       faults.some((fault) => fault.errno === errno) ||
       (isLimited && (errno === EIO || MISSING.includes(errno)));
   }
@@ -249,6 +251,11 @@ export class Session {
   /** Whether a call of a writer is under way: it keeps the stream from being collected. */
   isUsed(writer: WriterOracle): boolean {
     return [...this.pending].some((call) => call.writer === writer);
+  }
+
+  /** Whether a chunk of a writer is yet to be acknowledged: a stream closes only after that. */
+  isWriting(writer: WriterOracle): boolean {
+    return [...this.pending].some((call) => call.writer === writer && call.name === "write");
   }
 
   /** What a sync of a file by its name promises. */
@@ -286,8 +293,17 @@ export class Session {
 
   /** An atomic file has its name, or gets none. */
   unhide(handle: Handle): void {
+    // A call that renames or removes it is under way, and has the name to itself.
+    handle.unhides = handle.renames % 2 === 1;
+    if (handle.unhides) return;
     if (handle.hidden) this.oracle.temporaries--;
     handle.hidden = false;
+  }
+
+  /** A call that renames or removes a file is over. */
+  renamed(handle: Handle): void {
+    handle.renames++;
+    if (handle.unhides) this.unhide(handle);
   }
 
   /** A handle is closed: its slot is free. */

@@ -31,6 +31,9 @@ export async function loadModule(
   const publicModule = await import(await url("mod.ts"));
   const { substituteEngine } = await import(await url("src/configure.ts"));
   const programEnd = await import(await url("src/file/program_end.ts"));
+  const { eventLoopTurn } = await import(await url("src/engine/event_loop.ts"));
+  // The first one takes longer.
+  await eventLoopTurn();
   return { ...publicModule, ...programEnd, substituteEngine };
 }
 

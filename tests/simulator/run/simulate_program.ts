@@ -137,6 +137,8 @@ async function drive(
       if (events > MOST_EVENTS) throw new Violation("errors", "operations go on for ever");
       continue;
     }
+    // Some things are put off until the event loop has turned.
+    await turn();
     await turn();
     if (clock.waiting > 0) continue;
     if (isOver) return;

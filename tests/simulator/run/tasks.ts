@@ -5,7 +5,7 @@ import { closeFile } from "../program/file_steps.ts";
 import { endReader } from "../program/reader_steps.ts";
 import type { Session } from "../program/session.ts";
 import type { Program, Step } from "../program/steps.ts";
-import { endWriter } from "../program/writer_steps.ts";
+import { endWriter } from "../program/writer_end_steps.ts";
 import { Random } from "../random.ts";
 
 /** Takes the steps of one task, one after the other. */

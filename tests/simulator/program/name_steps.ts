@@ -1,0 +1,121 @@
+// Steps that give a file its name, another one, or none.
+
+import type { NameChange, Occupant, Place } from "../oracle/expected_names.ts";
+import { Violation } from "../oracle/promises.ts";
+import type { Handle, Session, Slot } from "./session.ts";
+import type { Action } from "./steps.ts";
+
+type Of<Name extends Action["do"]> = Extract<Action, { do: Name }>;
+
+const ENOENT = 2;
+
+/** Whether nobody else is about to change the name that an atomic file gets. */
+export function mayPublish({ oracle }: Session, { target }: Handle): boolean {
+  return target === undefined || oracle.names.begunAt(target) !== undefined;
+}
+
+/** An atomic file is about to get its name. The result is to be told whether it did. */
+export function publish(session: Session, handle: Handle): (succeeded: boolean) => void {
+  const { oracle, world } = session;
+  const place = handle.target!;
+  const { inode } = handle.tracked.view;
+  const naming = oracle.names.begin(place, inode);
+  const { renames } = handle;
+  const after = handle.publishing ??= [];
+  return (succeeded) => {
+    handle.publishing = undefined;
+    for (const settle of after.splice(0)) settle();
+    const now = world.listing().get(place);
+    naming.settled(now);
+    if (!succeeded) return;
+    session.unhide(handle);
+    handle.target = undefined;
+    if (renames % 2 === 1 || handle.renames !== renames) return;
+    if (now !== inode) throw new Violation("atomic", `${place} is not the file that was closed`);
+    handle.tracked.namer = handle.file;
+    session.promiseName(handle, { place, renames });
+  };
+}
+
+/** Renames a file, or what an atomic one will be called. */
+export function rename(session: Session, slot: Slot, { path }: Of<"rename">): Promise<void> {
+  const { handle } = slot;
+  if (!handle || handle.closing || handle.renames % 2 === 1) return Promise.resolve();
+  const { world, oracle } = session;
+  const text = session.path(path);
+  const to = world.placeOf(text)!;
+  if (oracle.names.begunAt(to) === undefined) return Promise.resolve();
+  const from = session.placeOf(handle);
+  // Between the look at a name and its rename another file may come there: the kernel has no way to rename a file.
+  if (from !== undefined && oracle.names.begunAt(from) === undefined) return Promise.resolve();
+  const { inode } = handle.tracked.view;
+  const changes: [Place, NameChange][] = [];
+  const begin = (place: Place, occupant: Occupant) =>
+    changes.push([place, oracle.names.begin(place, occupant)]);
+  // An atomic file may get its name meanwhile, and then another one.
+  if (from !== undefined) begin(from, undefined);
+  if (handle.target !== undefined) begin(handle.target, undefined);
+  begin(to, inode);
+  handle.renames++;
+  const over = () => {
+    session.renamed(handle);
+    const settle = () => {
+      const listing = world.listing();
+      for (const [place, change] of changes) change.settled(listing.get(place));
+    };
+    // What is being published gets the new name then.
+    if (handle.publishing) handle.publishing.push(settle);
+    else settle();
+  };
+  return session.call({
+    name: "rename",
+    promise: handle.file.rename(text),
+    handle,
+    errnos: [ENOENT],
+    done: () => {
+      over();
+      if (handle.target !== undefined) handle.target = to;
+      else if (from !== undefined) {
+        handle.tracked.namer = handle.file;
+        // Whoever else has the file open knows it by its old name.
+        const isKnown = session.slots.some((each) =>
+          each.opening || (each !== slot && each.handle?.tracked === handle.tracked)
+        );
+        if (isKnown) session.movedByOthers = true;
+        if (world.listing().get(to) === inode) return;
+        throw new Violation("file of the call", `${to} is not the file that was renamed`);
+      }
+    },
+    failed: over,
+  });
+}
+
+/** Removes the name of a file. */
+export function remove(session: Session, slot: Slot): Promise<void> {
+  const { handle } = slot;
+  if (!handle || handle.closing || handle.renames % 2 === 1) return Promise.resolve();
+  const { world, oracle } = session;
+  // An atomic file may get its name meanwhile.
+  const place = session.placeOf(handle) ?? handle.target;
+  if (place !== undefined && oracle.names.begunAt(place) === undefined) return Promise.resolve();
+  const naming = place === undefined ? undefined : oracle.names.begin(place, undefined);
+  handle.renames++;
+  const over = () => {
+    session.renamed(handle);
+    naming?.settled(world.listing().get(place!));
+  };
+  return session.call({
+    name: "remove",
+    promise: handle.file.remove(),
+    handle,
+    errnos: [ENOENT],
+    done: () => {
+      over();
+      handle.target = undefined;
+      if (place !== undefined && session.placeOf(handle) === place && !session.movedByOthers) {
+        throw new Violation("file of the call", `${place} is still there`);
+      }
+    },
+    failed: over,
+  });
+}
