@@ -2,7 +2,7 @@
 
 import type { Engine } from "../engine/engine.ts";
 import { Errno } from "../engine/linux.ts";
-import { ioError, unwrap } from "../errors.ts";
+import { type DmaError, ioError, unwrap } from "../errors.ts";
 import { Descriptor } from "./descriptor.ts";
 import { FileLength } from "./file_length.ts";
 import type { FileIdentity, FileName } from "./file_name.ts";
@@ -98,8 +98,12 @@ export class OpenFile implements FileIdentity {
   /** Changes to the file, and how many of them a sync has covered. */
   changes = 0;
   synced = 0;
+  /** Everything that was in the file at some time is durable, also what came before it was opened. */
+  wasSynced = false;
   /** The first write or sync that failed: the file may not be what was meant. */
   spoiled: { readonly error: unknown } | undefined;
+  /** The last sync that failed. It has thrown away what it could not write: another may succeed and mean nothing. */
+  syncError: DmaError | undefined;
   writer: AttachedWriter | undefined;
   /** The object that users had is gone: whoever is last closes. */
   dropped = false;
@@ -188,18 +192,28 @@ export class OpenFile implements FileIdentity {
   /** Notes that a sync succeeded that began after `changes` changes. */
   noteSync(changes: number): void {
     this.synced = Math.max(this.synced, changes);
+    this.wasSynced = true;
   }
 
   /** Makes bytes and length durable, and with `metadata` everything else about the file. */
-  async sync(metadata: boolean): Promise<void> {
-    const { changes, descriptor, fd } = this;
-    try {
-      await descriptor.run("sync", { op: "sync", fd, dataOnly: !metadata });
-      this.noteSync(changes);
-    } catch (error) {
-      this.spoiled ??= { error };
-      throw error;
-    }
+  sync(metadata: boolean): Promise<void> {
+    const { changes, descriptor, engine, fd, path } = this;
+    const operation = { op: "sync", fd, dataOnly: !metadata } as const;
+    return descriptor.use("sync", () =>
+      new Promise((resolve, reject) => {
+        // Noted at once, and not when a promise goes on: flushSync() may block the program meanwhile.
+        const complete = (result: number) => {
+          if (result >= 0) {
+            this.noteSync(changes);
+            return resolve();
+          }
+          const error = ioError(-result, "sync", path);
+          this.syncError = error;
+          this.spoiled ??= { error };
+          reject(error);
+        };
+        engine.submit(operation, { complete });
+      }));
   }
 
   /** As {@linkcode sync} and {@linkcode syncName}, on the JavaScript thread. */

@@ -326,6 +326,8 @@ export class Writer implements AttachedWriter {
   #syncNow(): void {
     // The descriptor may be closed, and its number another file's.
     if (this.file.writer !== this) throw closedError("sync");
+    // Of a sync that was under way a moment ago.
+    if (this.file.syncError) throw this.file.syncError;
     try {
       this.file.syncNow();
     } catch (error) {
@@ -582,9 +584,9 @@ export class Writer implements AttachedWriter {
     const end = write.position + write.length;
     this.#clearTruncated(write);
     file.length.beginWrite(end);
+    this.#preallocate(end);
     const syncs = this.#maySync(write);
     const { changes } = file;
-    this.#preallocate(end);
     this.#pending++;
     const complete = (result: number) => {
       // What else changed the file meanwhile it does not cover.
@@ -601,11 +603,11 @@ export class Writer implements AttachedWriter {
    * that, and nothing else is left to sync.
    */
   #maySync({ dataEnd }: StartedWrite): boolean {
-    const { blockSize, fileSystem, unsynced, nameIsVolatile } = this.file;
+    const { blockSize, fileSystem, wasSynced, unsynced, nameIsVolatile } = this.file;
     // Else padding is cut before each sync.
     const keepsPadding = this.#options.preallocate || blockSize === 1;
-    return fileSystem.syncsWrites && keepsPadding && this.#pending === 0 && !unsynced &&
-      !nameIsVolatile && this.#syncs.wantsDurable(dataEnd);
+    return fileSystem.syncsWrites && keepsPadding && this.#pending === 0 && wasSynced &&
+      !unsynced && !nameIsVolatile && this.#syncs.wantsDurable(dataEnd);
   }
 
   #endWrite(

@@ -12,6 +12,9 @@ type Change =
   | { readonly kind: "zeros"; readonly from: number; readonly to: number }
   | { readonly kind: "size"; readonly size: number };
 
+/** Stands for what became durable by itself. */
+const NOTHING: Change = { kind: "zeros", from: 0, to: 0 };
+
 /** A file as a power cut leaves it. */
 export interface FileImage {
   readonly content: SparseBytes;
@@ -77,6 +80,19 @@ export class SimulatedFile {
     this.content.write(position, bytes);
     this.#changes.push({ kind: "bytes", position, bytes });
     this.#resize(Math.max(this.#size, position + bytes.length));
+  }
+
+  /**
+   * As pwritev2(2) with RWF_DSYNC: what it needs to be read back is durable too, and so what a journal has of the file; bytes
+   * that others wrote are not.
+   */
+  writeDurably(position: number, bytes: Uint8Array): void {
+    this.write(position, bytes);
+    this.#changes = this.#changes.map((change) => {
+      if (change.kind === "bytes" && change.bytes !== bytes) return change;
+      apply(this.#durable, change);
+      return NOTHING;
+    });
   }
 
   /** As ftruncate(2). */

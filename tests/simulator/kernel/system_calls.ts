@@ -105,10 +105,9 @@ export class SystemCalls {
         }
         const file = fileOf(description);
         const position = description!.appends ? file.size : operation.position;
-        const { isDurable } = file;
-        file.write(position, flight.bytes!.subarray(0, most));
-        // It covers nothing else: whoever relies on that has nothing made durable.
-        if (operation.flags & RWF_DSYNC && isDurable) file.makeDurable(file.changes);
+        const bytes = flight.bytes!.subarray(0, most);
+        if (operation.flags & RWF_DSYNC) file.writeDurably(position, bytes);
+        else file.write(position, bytes);
         return most;
       }
       case "sync":
