@@ -105,10 +105,9 @@ export class SystemCalls {
         }
         const file = fileOf(description);
         const position = description!.appends ? file.size : operation.position;
-        const { isDurable } = file;
-        file.write(position, flight.bytes!.subarray(0, most));
-        // It covers nothing else: whoever relies on that has nothing made durable.
-        if (operation.flags & RWF_DSYNC && isDurable) file.makeDurable(file.changes);
+        // With RWF_DSYNC it is durable itself, and nothing else is.
+        const through = (operation.flags & RWF_DSYNC) !== 0;
+        file.write(position, flight.bytes!.subarray(0, most), through);
         return most;
       }
       case "sync":
