@@ -72,8 +72,8 @@ const found: readonly Control[] = [
     changes: [
       change(
         WRITER,
-        "    const end = this.position;\n    this.#tail.want(end);\n    while",
-        "    const wasDurable = this.#isDurable;\n    const end = this.position;\n    this.#tail.want(end);\n    while",
+        "    const end = this.position;\n    while (this.#queue",
+        "    const wasDurable = this.#isDurable;\n    const end = this.position;\n    while (this.#queue",
       ),
       change(
         WRITER,
