@@ -36,16 +36,6 @@ const past: readonly Control[] = [
     ],
   },
   {
-    name: "counts as copied what the source does not have",
-    changes: [
-      change(
-        "file/copy_range.ts",
-        "to.length.addContent(targetPosition + result)",
-        "to.length.addContent(targetPosition + length)",
-      ),
-    ],
-  },
-  {
     name: "cuts off what another process appended",
     changes: [change(CUT, "(size > contentEnd && size <= sizeUpperBound)", "size > contentEnd")],
   },
@@ -82,8 +72,8 @@ const found: readonly Control[] = [
     changes: [
       change(
         WRITER,
-        "    const end = this.position;\n    this.#tail.want(end);\n    while",
-        "    const wasDurable = this.#isDurable;\n    const end = this.position;\n    this.#tail.want(end);\n    while",
+        "    const end = this.position;\n    while (this.#queue",
+        "    const wasDurable = this.#isDurable;\n    const end = this.position;\n    while (this.#queue",
       ),
       change(
         WRITER,
@@ -109,10 +99,6 @@ const found: readonly Control[] = [
   {
     name: "the end of the program cuts, and nobody syncs that",
     changes: [change(END, "    file.changes++;\n", "")],
-  },
-  {
-    name: "a writer that fails before it has opened cuts the file",
-    changes: [change(WRITER, "    if (!this.#queue) return undefined;\n", "")],
   },
   {
     name: "preallocate hides what another process appended",

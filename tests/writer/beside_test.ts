@@ -169,3 +169,14 @@ testInEachDirectory(
     }
   },
 );
+
+testInEachDirectory("A writer that is given up before it has opened cuts nothing", async (dir) => {
+  const path = dir.file("file");
+  await Deno.writeFile(path, new Uint8Array(512).fill(1));
+  const file = await DmaFile.open(path, { write: true });
+  await file.preallocate(4096);
+  const stream = new DmaStreamWriter(file);
+  stream.closed.catch(() => {});
+  await file.close();
+  assertEquals((await Deno.stat(path)).size, 4096);
+});

@@ -8,12 +8,15 @@ const SECTOR = 512;
 
 /** What was done to a file and is not durable yet. */
 type Change =
-  | { readonly kind: "bytes"; readonly position: number; readonly bytes: Uint8Array }
+  | {
+    readonly kind: "bytes";
+    readonly position: number;
+    readonly bytes: Uint8Array;
+    /** RWF_DSYNC: it is durable, also where what came before is not. */
+    readonly through: boolean;
+  }
   | { readonly kind: "zeros"; readonly from: number; readonly to: number }
   | { readonly kind: "size"; readonly size: number };
-
-/** Stands for what became durable by itself. */
-const NOTHING: Change = { kind: "zeros", from: 0, to: 0 };
 
 /** A file as a power cut leaves it. */
 export interface FileImage {
@@ -75,24 +78,15 @@ export class SimulatedFile {
     return this.content.firstDifference(expected, from, to);
   }
 
-  write(position: number, bytes: Uint8Array): void {
+  write(position: number, bytes: Uint8Array, through = false): void {
     if (bytes.length === 0) return;
+    const end = position + bytes.length;
     this.content.write(position, bytes);
-    this.#changes.push({ kind: "bytes", position, bytes });
-    this.#resize(Math.max(this.#size, position + bytes.length));
-  }
-
-  /**
-   * As pwritev2(2) with RWF_DSYNC: what it needs to be read back is durable too, and so what a journal has of the file; bytes
-   * that others wrote are not.
-   */
-  writeDurably(position: number, bytes: Uint8Array): void {
-    this.write(position, bytes);
-    this.#changes = this.#changes.map((change) => {
-      if (change.kind === "bytes" && change.bytes !== bytes) return change;
-      apply(this.#durable, change);
-      return NOTHING;
-    });
+    this.#changes.push({ kind: "bytes", position, bytes, through });
+    this.#resize(Math.max(this.#size, end));
+    if (!through) return;
+    this.#durable.content.write(position, bytes);
+    this.#durable.size = Math.max(this.#durable.size, end);
   }
 
   /** As ftruncate(2). */
@@ -137,7 +131,7 @@ export class SimulatedFile {
     const sizes: Change[] = [];
     for (const change of this.#take(upTo)) {
       if (change.kind === "size") sizes.push(change);
-      else apply(this.#durable, change, () => random.chance(0.5));
+      else apply(this.#durable, change, keepsOf(change, () => random.chance(0.5)));
     }
     this.#settled -= sizes.length;
     this.#changes.unshift(...sizes);
@@ -154,15 +148,21 @@ export class SimulatedFile {
     const image = { content: this.#durable.content.clone(), size: this.#durable.size };
     if (kept === "nothing") return image;
     const keeps = kept === "everything" ? undefined : () => random.chance(0.5);
-    const sizes = [image.size];
+    let sizes = [image.size];
     for (const change of this.#changes) {
       if (change.kind === "size") sizes.push(change.size);
-      else apply(image, change, keeps);
+      else apply(image, change, keepsOf(change, keeps));
+      if (change.kind === "bytes" && change.through) sizes = [this.#durable.size];
     }
     image.size = kept === "everything" ? this.#size : random.pick(sizes);
     image.content.zero(image.size, Infinity);
     return image;
   }
+}
+
+/** What a disk keeps of a change: all where it was written through. */
+function keepsOf(change: Change, keeps: (() => boolean) | undefined): (() => boolean) | undefined {
+  return change.kind === "bytes" && change.through ? undefined : keeps;
 }
 
 /** Does again what was done: all of it, or the sectors that are kept. */

@@ -105,9 +105,9 @@ export class SystemCalls {
         }
         const file = fileOf(description);
         const position = description!.appends ? file.size : operation.position;
-        const bytes = flight.bytes!.subarray(0, most);
-        if (operation.flags & RWF_DSYNC) file.writeDurably(position, bytes);
-        else file.write(position, bytes);
+        // With RWF_DSYNC it is durable itself, and nothing else is.
+        const through = (operation.flags & RWF_DSYNC) !== 0;
+        file.write(position, flight.bytes!.subarray(0, most), through);
         return most;
       }
       case "sync":
