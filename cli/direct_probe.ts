@@ -21,6 +21,8 @@ export interface DirectProbe {
   reason: string | null;
   /** What Direct I/O asks for, in bytes. */
   alignment: { memory: number; offset: number } | null;
+  /** The least and the most bytes of an atomic write; both 0 where there is none. */
+  atomicWrite: { min: number; max: number } | null;
   /** Whether files there are written in place (chattr +C), where btrfs was asked for it. */
   noCow: boolean | null;
   /** What was done, such as "wrote, synced and read back 1 MiB". */
@@ -40,6 +42,7 @@ export async function probe(path: string): Promise<DirectProbe> {
     direct: null,
     reason: null,
     alignment: null,
+    atomicWrite: null,
     noCow: null,
     tried: null,
     broken: [],
@@ -92,6 +95,7 @@ async function tryFile(path: string, result: DirectProbe): Promise<void> {
 async function learn(file: DmaFile, path: string, result: DirectProbe): Promise<void> {
   result.direct = file.direct;
   result.alignment = { memory: file.alignment.memory, offset: file.alignment.offset };
+  result.atomicWrite = { min: file.atomicWrite.min, max: file.atomicWrite.max };
   if (file.direct) return;
   try {
     await (await DmaFile.open(path, { direct: "require" })).close();

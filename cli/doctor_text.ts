@@ -42,6 +42,7 @@ export function reportLines(report: Report): string[] {
     path(report),
     fileSystem(report),
     alignment(report),
+    atomicWrite(report),
     directIo(report),
     way(report),
   ];
@@ -150,6 +151,11 @@ function way({ engine: { engine }, probe: { mount } }: Report): string {
     return line("ok", "Way", `threads: calls for files of ${mount.type} may wait for its server`);
   }
   return line("ok", "Way", engine === "io_uring" ? "io_uring" : "threads");
+}
+
+function atomicWrite({ probe: { atomicWrite } }: Report): string {
+  if (!atomicWrite?.max) return line("--", "Untorn", "no writes that a power cut leaves whole");
+  return line("ok", "Untorn", `atomic writes of ${atomicWrite.min} to ${atomicWrite.max} bytes`);
 }
 
 function alignment({ probe: { alignment } }: Report): string {
