@@ -198,8 +198,8 @@ const mutants: readonly { name: string; fault: Fault; replacements: readonly Rep
     replacements: [{
       file: "src/file/open_file.ts",
       from:
-        "this.spoiled ??= { error };\n      throw error;\n    }\n  }\n\n  /** Makes the file's name",
-      to: "return await this.sync(metadata);\n    }\n  }\n\n  /** Makes the file's name",
+        "this.syncError = error;\n          this.spoiled ??= { error };\n          reject(error);",
+      to: "this.sync(metadata).then(resolve, reject);",
     }],
   },
 ];
