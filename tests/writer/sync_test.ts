@@ -3,7 +3,7 @@
 
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../../mod.ts";
-import { Errno } from "../../src/engine/linux.ts";
+import { Errno, RWF_DSYNC } from "../../src/engine/linux.ts";
 import { assertFile, chunksOf, pattern } from "../support/bytes.ts";
 import { descriptorsOf } from "../support/descriptors.ts";
 import { hasDirectIo, type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
@@ -342,4 +342,74 @@ testInEachDirectory("Everything below the last sync is in the file after abort",
   await stream.write(pattern(999, 50_001));
   await stream.abort();
   await assertFile(dir.file("file"), pattern(50_001));
+});
+
+// ---- one trip ---------------------------------------------------------------------------------------------------
+
+testInEachDirectory(
+  "A tail is made durable by its own write, once the rest of the file is",
+  async (dir) => {
+    const stream = await create(dir);
+    await stream.write(pattern(100));
+    await stream.sync({ tail: true });
+    const flags: number[] = [];
+    using writes = interpose("write", ({ operation, pass }) => {
+      flags.push(operation.flags);
+      pass();
+    });
+    using syncs = interpose("sync", ({ pass }) => pass());
+    await stream.write(pattern(100, 100));
+    assertEquals(await stream.sync({ tail: true }), 200);
+    assertEquals([flags, syncs.count], [[RWF_DSYNC], 0]);
+    // Without somebody who waits for that, a write is a plain one.
+    await stream.write(pattern(100, 200));
+    await stream.flushAligned({ tail: true });
+    assertEquals([flags, syncs.count], [[RWF_DSYNC, 0], 0]);
+    // Then there is more to sync than the next write.
+    await stream.write(pattern(100, 300));
+    assertEquals(await stream.sync({ tail: true }), 400);
+    assertEquals([flags, syncs.count], [[RWF_DSYNC, 0, 0], 1]);
+    assertEquals(writes.count, 3);
+    await stream.close();
+    await assertFile(dir.file("file"), pattern(400));
+  },
+);
+
+testInEachDirectory(
+  "A tail is not durable by its write where a file changed meanwhile",
+  async (dir) => {
+    const stream = await create(dir);
+    await stream.write(pattern(100));
+    await stream.sync({ tail: true });
+    using syncs = interpose("sync", ({ pass }) => pass());
+    {
+      using _ = interpose("write", ({ pass, completion, index }) => {
+        if (index > 0) return pass();
+        // Another write of the program ends first.
+        pass({}, {
+          complete: (result) => {
+            const unit = stream.file.alignUp(1);
+            stream.file.writeAt(pattern(unit), unit * 8).then(() => completion.complete(result));
+          },
+        });
+      });
+      await stream.write(pattern(100, 100));
+      await stream.sync({ tail: true });
+    }
+    assertEquals(syncs.count, 1);
+    await stream.close();
+  },
+);
+
+testInEachDirectory("A tail whose durable write fails fails the stream", async (dir) => {
+  const stream = await create(dir);
+  await stream.write(pattern(100));
+  await stream.sync({ tail: true });
+  {
+    using _ = interpose("write", ({ end }) => end(-Errno.EIO));
+    await stream.write(pattern(100, 100));
+    await assertRejects(() => stream.sync({ tail: true }), Error, "(os error 5): write");
+  }
+  await assertRejects(() => stream.close(), Error, "(os error 5): write");
+  assertEquals(stream.currentFlushedPos, 100);
 });
