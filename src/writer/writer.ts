@@ -6,12 +6,12 @@ import { Errno, RWF_DSYNC } from "../engine/linux.ts";
 import type { Memory } from "../engine/operation.ts";
 import { type DmaError, ioError } from "../errors.ts";
 import { discardName, publish } from "../file/atomic.ts";
-import { type FileBlock, readBlock, readBlockNow } from "../file/block.ts";
 import { closeFile, giveUpFile } from "../file/close.ts";
 import { cutToContent, exceedsContent } from "../file/cut.ts";
 import type { AttachedWriter, OpenFile } from "../file/open_file.ts";
 import { sizeNow, sizeOf } from "../file/stat.ts";
 import { Transfer } from "../file/transfer.ts";
+import { EdgeBlocks } from "./edge_blocks.ts";
 import { Preallocator } from "./preallocator.ts";
 import { SyncQueue } from "./sync_queue.ts";
 import { Tail } from "./tail.ts";
@@ -60,8 +60,6 @@ export interface WriterFailure {
   readonly aborted: boolean;
 }
 
-const NO_BYTES = new Uint8Array(0);
-
 /** The longest single wait on the JavaScript thread: the event may have happened without a completion. */
 const LONGEST_WAIT_MS = 1000;
 
@@ -93,20 +91,18 @@ export class Writer implements AttachedWriter {
   #buffers!: WriteBuffers;
   #queue!: WriteQueue;
   #tail!: Tail;
+  readonly #edges: EdgeBlocks;
   #preallocator!: Preallocator;
   readonly #syncs = new SyncQueue();
   #syncing = false;
-  #readingPadding = false;
   #waitingForTruncate = false;
   /** Opens on the JavaScript thread, for callers that cannot await. */
   #openNow = () => {};
-  /** The least that the file was truncated to since the block before the start was read, and since that of the tail was. */
-  #headEnd = Infinity;
-  #paddingEnd = Infinity;
 
   constructor(file: OpenFile, options: WriterOptions) {
     this.file = file;
     this.#options = options;
+    this.#edges = new EdgeBlocks(file);
     const { append, position } = options;
     this.#start = append ? file.length.contentEnd : position;
     file.descriptor.acquire("write");
@@ -114,7 +110,7 @@ export class Writer implements AttachedWriter {
     // A file that this module created and nobody wrote to yet is known to be empty.
     // Another program may have appended to it, so an appending writer asks.
     const isEmpty = !append && file.ownsSize && file.length.sizeUpperBound === 0 && position === 0;
-    if (isEmpty) this.#open(0, NO_BYTES);
+    if (isEmpty) this.#open(0, new Uint8Array(0));
     else this.#track(this.#findStart());
   }
 
@@ -190,9 +186,8 @@ export class Writer implements AttachedWriter {
     } finally {
       release();
     }
-    const inside = start % file.blockSize;
-    const head = inside > 0 ? (await readBlock(file, start - inside)).bytes : NO_BYTES;
-    if (this.#phase.name === "opening") this.#open(start, head.subarray(0, inside));
+    const head = await this.#edges.readHead(start);
+    if (this.#phase.name === "opening") this.#open(start, head);
   }
 
   /** As {@linkcode #findStart}, on the JavaScript thread. */
@@ -201,9 +196,7 @@ export class Writer implements AttachedWriter {
     // Other writes to this file may be under way.
     while (file.engine.counters.inFlight > 0 && file.engine.waitNow(LONGEST_WAIT_MS));
     const start = this.#startIn(sizeNow(file.engine, file.fd, file.path));
-    const inside = start % file.blockSize;
-    const head = inside > 0 ? readBlockNow(file, start - inside).bytes : NO_BYTES;
-    this.#open(start, head.subarray(0, inside));
+    this.#open(start, this.#edges.readHeadNow(start));
   }
 
   /** Where to start in a file that was found to be `size` long. */
@@ -226,7 +219,8 @@ export class Writer implements AttachedWriter {
     const ahead = preallocate && (hinted || !fileSystem.extendsFreely);
     this.#preallocator = new Preallocator(ahead, hinted ? start + sizeHint : 0);
     this.#queue = new WriteQueue(start, writeBehind);
-    this.#tail = new Tail(blockSize, start);
+    this.#tail = new Tail(start);
+    this.#edges.open(start, blockSize);
     const budget = sharesMemory ? engine.budget : undefined;
     const base = start - head.length;
     const wholeChunks = this.file.appends;
@@ -316,7 +310,7 @@ export class Writer implements AttachedWriter {
     const end = this.position;
     while (this.#queue.flushed < end) {
       this.#tail.want(end);
-      if (this.#tail.due) this.#learnPaddingNow(end);
+      if (this.#tail.due) this.#edges.readNow(end);
       this.#step();
       if (this.#queue.flushed < end) this.waitNow(deadline);
     }
@@ -582,7 +576,7 @@ export class Writer implements AttachedWriter {
   #startWrite(write: StartedWrite): void {
     const { file } = this;
     const end = write.position + write.length;
-    this.#clearTruncated(write);
+    this.#edges.clearTruncated(write);
     file.length.beginWrite(end);
     this.#preallocate(end);
     const syncs = this.#maySync(write);
@@ -667,7 +661,7 @@ export class Writer implements AttachedWriter {
     const { engine, blockSize: length } = this.file;
     const memory = engine.acquire(length);
     memory.bytes.set(partial);
-    memory.bytes.set(this.#tail.padding(end), partial.length);
+    memory.bytes.set(this.#edges.padding(end), partial.length);
     this.#tail.copied = true;
     const release = () => {
       engine.release(memory);
@@ -684,56 +678,20 @@ export class Writer implements AttachedWriter {
     // A tail that a sync wrote in its present state need not be written again.
     const written = this.#tail.covers(end);
     if (!written && this.#readPadding(end)) return;
-    this.#buffers.finish(this.#tail.padding(end), written);
+    this.#buffers.finish(this.#edges.padding(end), written);
     this.#queueFull();
   }
 
   /** Reads the bytes of the file behind `end` in its block. Returns whether the caller must wait. */
   #readPadding(end: number): boolean {
-    const position = this.#tail.unread(end, this.file.length.contentEnd);
+    const position = this.#edges.unread(end);
     if (position === undefined) return false;
-    if (this.#readingPadding) return true;
-    this.#readingPadding = true;
-    this.#track(this.#learnPadding(position).finally(() => this.#readingPadding = false));
+    if (!this.#edges.reading) this.#track(this.#edges.read(position));
     return true;
   }
 
-  async #learnPadding(position: number): Promise<void> {
-    const { length } = this.file;
-    const { contentEnd } = length;
-    this.#paddingEnd = Infinity;
-    this.#notePadding(position, contentEnd, await readBlock(this.file, position));
-  }
-
-  /** As {@linkcode #readPadding}, on the JavaScript thread. */
-  #learnPaddingNow(end: number): void {
-    const { contentEnd } = this.file.length;
-    const position = this.#tail.unread(end, contentEnd);
-    if (position === undefined) return;
-    this.#paddingEnd = Infinity;
-    this.#notePadding(position, contentEnd, readBlockNow(this.file, position));
-  }
-
-  /** A block of the file was read, whose content ended at `contentEnd` then. */
-  #notePadding(position: number, contentEnd: number, { bytes, length }: FileBlock): void {
-    this.#tail.learn(position, bytes);
-    if (length < bytes.length) this.file.length.shrank(contentEnd, position + length);
-  }
-
   truncated(length: number): void {
-    this.#headEnd = Math.min(this.#headEnd, length);
-    this.#paddingEnd = Math.min(this.#paddingEnd, length);
-    this.#tail?.forget();
-  }
-
-  /** Clears what was read to fill blocks, where a truncate has cut it off since. */
-  #clearTruncated({ memory, offset, length, position, dataEnd }: StartedWrite): void {
-    const end = position + length;
-    const clear = (from: number, to: number) => {
-      if (from < to) memory.bytes.fill(0, offset + from - position, offset + to - position);
-    };
-    clear(Math.max(position, this.#headEnd), Math.min(this.#start, end));
-    clear(Math.max(dataEnd, this.#paddingEnd), end);
+    this.#edges.truncated(length);
   }
 
   // ---- syncs ------------------------------------------------------------------------------------------------------
