@@ -279,8 +279,21 @@ const mutants: readonly { name: string; what: Once; replacements: readonly Repla
     what: "sync of a log",
     replacements: [{
       file: "src/file/open_file.ts",
-      from: 'await descriptor.run("sync", { op: "sync", fd, dataOnly: !metadata });',
-      to: "",
+      from: "engine.submit(operation, { complete });",
+      to: "complete(0);",
+    }, {
+      file: "src/writer/writer.ts",
+      from: "const flags = syncs ? RWF_DSYNC : 0;",
+      to: "const flags = 0;",
+    }],
+  },
+  {
+    name: "says that a tail is durable, and writes it as any other",
+    what: "sync of a log",
+    replacements: [{
+      file: "src/writer/writer.ts",
+      from: "const flags = syncs ? RWF_DSYNC : 0;",
+      to: "const flags = 0;",
     }],
   },
   {
