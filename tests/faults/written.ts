@@ -45,6 +45,7 @@ export type Once =
   | "seal"
   | "sync"
   | "sync of a log"
+  | "later sync of a log"
   | "sync of a true append"
   | "sync of a file"
   | "end";
@@ -59,6 +60,7 @@ export const lengths: Readonly<Record<Once, { before: number; after: number }>> 
   seal: { before: 0, after: 60_001 },
   sync: { before: 0, after: 60_001 },
   "sync of a log": { before: 45_000, after: 60_001 },
+  "later sync of a log": { before: 45_000, after: 60_001 },
   "sync of a true append": { before: 45_000, after: 60_001 },
   "sync of a file": { before: 0, after: 61_440 },
   end: { before: 0, after: 60_001 },

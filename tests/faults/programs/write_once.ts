@@ -42,6 +42,17 @@ switch (what) {
     await (await write(file, before, { append: true })).sync({ tail: true });
     break;
   }
+  case "later sync of a log": {
+    const file = await DmaFile.open(path, { write: true });
+    const writer = new DmaStreamWriter(file, { append: true });
+    // The last record is in the block of the one before: it is durable by its own write.
+    for (const end of [50_000, 55_555, after - 50, after]) {
+      const start = writer.currentPos;
+      await writer.write(content(start, end - start, 1));
+      await writer.sync({ tail: true });
+    }
+    break;
+  }
   case "sync of a true append":
     await (await write(await DmaFile.open(path, { append: true }), before)).sync({ tail: true });
     break;
