@@ -102,6 +102,8 @@ export class OpenFile implements FileIdentity {
   wasSynced = false;
   /** The first write or sync that failed: the file may not be what was meant. */
   spoiled: { readonly error: unknown } | undefined;
+  /** Syncs with the kernel. */
+  syncing = 0;
   /** The last sync that failed. It has thrown away what it could not write: another may succeed and mean nothing. */
   syncError: DmaError | undefined;
   writer: AttachedWriter | undefined;
@@ -203,6 +205,7 @@ export class OpenFile implements FileIdentity {
       new Promise((resolve, reject) => {
         // Noted at once, and not when a promise goes on: flushSync() may block the program meanwhile.
         const complete = (result: number) => {
+          this.syncing--;
           if (result >= 0) {
             this.noteSync(changes);
             return resolve();
@@ -212,6 +215,7 @@ export class OpenFile implements FileIdentity {
           this.spoiled ??= { error };
           reject(error);
         };
+        this.syncing++;
         engine.submit(operation, { complete });
       }));
   }

@@ -5,6 +5,7 @@ import { addressOf } from "../engine/kernel_engine.ts";
 import { Errno, RWF_ATOMIC } from "../engine/linux.ts";
 import type { Block, Memory } from "../engine/operation.ts";
 import { ioError } from "../errors.ts";
+import { limitBound } from "./cut.ts";
 import { AlignedMemory } from "./aligned_memory.ts";
 import type { OpenFile } from "./open_file.ts";
 import { sizeOf } from "./stat.ts";
@@ -203,12 +204,18 @@ export function writeBytesAtomically(
   return writeUpTo(file, position + length, () => writePiece(file, piece, position, RWF_ATOMIC));
 }
 
-function writeUpTo(file: OpenFile, end: number, write: () => Promise<void>): Promise<void> {
-  return file.change("write", () =>
-    file.length.withWrite(end, async () => {
-      await write();
-      file.length.addContent(end);
-    }));
+async function writeUpTo(file: OpenFile, end: number, write: () => Promise<void>): Promise<void> {
+  try {
+    await file.change("write", () =>
+      file.length.withWrite(end, async () => {
+        await write();
+        file.length.addContent(end);
+      }));
+  } catch (error) {
+    // What was not written is not this module's to cut.
+    if (!file.descriptor.closing) limitBound(file);
+    throw error;
+  }
 }
 
 /** A part of what a caller wants to be written. */

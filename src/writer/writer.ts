@@ -7,7 +7,7 @@ import type { Memory } from "../engine/operation.ts";
 import { type DmaError, ioError } from "../errors.ts";
 import { discardName, publish } from "../file/atomic.ts";
 import { closeFile, giveUpFile } from "../file/close.ts";
-import { cutToContent, exceedsContent } from "../file/cut.ts";
+import { cutToContent, exceedsContent, limitBound } from "../file/cut.ts";
 import type { AttachedWriter, OpenFile } from "../file/open_file.ts";
 import { sizeNow, sizeOf } from "../file/stat.ts";
 import { Transfer } from "../file/transfer.ts";
@@ -314,6 +314,8 @@ export class Writer implements AttachedWriter {
       this.#step();
       if (this.#queue.flushed < end) this.waitNow(deadline);
     }
+    // A second sync beside one that fails would not be told of it.
+    while (durable && this.file.syncing > 0) this.waitNow(deadline);
     if (durable && !this.#isDurable) this.#syncNow();
   }
 
@@ -618,7 +620,10 @@ export class Writer implements AttachedWriter {
     file.changes++;
     if (isSynced) file.noteSync(file.changes);
     if (this.#queue.flushed > flushed) file.length.addContent(this.#queue.flushed);
-    if (!succeeded) this.fail(error);
+    if (!succeeded) {
+      limitBound(file);
+      this.fail(error);
+    }
     this.#step();
   }
 

@@ -207,6 +207,7 @@ export class WriterOracle {
     if (this.end) return;
     this.opened();
     this.poll();
+    this.file.leaveUnflushedOpen();
     this.#leave("closed");
     const { currentPos } = this.stream;
     if (currentPos !== this.givenEnd || this.flushed !== currentPos) {
