@@ -85,6 +85,8 @@ export class SimulatedFile {
     this.#changes.push({ kind: "bytes", position, bytes, through });
     this.#resize(Math.max(this.#size, end));
     if (!through) return;
+    // What a journal has of the file goes along.
+    for (const change of this.#changes) if (change.kind !== "bytes") apply(this.#durable, change);
     this.#durable.content.write(position, bytes);
     this.#durable.size = Math.max(this.#durable.size, end);
   }

@@ -245,6 +245,8 @@ export function preallocate(session: Session, slot: Slot, action: Of<"preallocat
   if (!keepSize) tracked.expected.mayExtendTo(length);
   const over = () => {
     tracked.reserves.delete(entry);
+    // The length is not what a writer's sync has covered.
+    if (!keepSize) tracked.touches.addPastWriters(0, 0);
     if (!keepSize) tracked.expected.mayExtendTo(Math.min(length, tracked.view.size));
   };
   return session.call({

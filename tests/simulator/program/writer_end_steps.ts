@@ -168,6 +168,8 @@ async function abort(
   const lock = how === "abort lock" ? stream.getWriter() : undefined;
   lock?.closed.catch(() => {});
   if (lock) writer.locked = true;
+  // A pipe may hold it.
+  const misuse = !lock && stream.locked;
   const over = () => {
     lock?.releaseLock();
     if (lock) writer.locked = false;
@@ -178,6 +180,7 @@ async function abort(
     name: how,
     promise: lock ? lock.abort(reason) : stream.abort(reason),
     ...excuseOf(writer),
+    misuse,
     done: over,
     failed: over,
   });
