@@ -717,7 +717,8 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * Makes bytes and metadata durable (`fsync`).
+   * Makes bytes and metadata durable (`fsync`). A failure is final: what the kernel could not write it has thrown away,
+   * another sync would succeed and mean nothing, and every later one of this object rejects with the same error.
    *
    * @example Make a block and the metadata durable
    * ```ts
@@ -733,7 +734,7 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * Makes bytes and length durable (`fdatasync`).
+   * Makes bytes and length durable (`fdatasync`). A failure is final, as that of {@linkcode DmaFile.prototype.sync}.
    *
    * @example Make a block durable
    * ```ts

@@ -80,7 +80,7 @@ function truncateAlone(
   return new Promise((resolve, reject) => {
     length.holdWrites((release) => {
       const contentEnd = decide();
-      let syncError = 0;
+      let isLost = false;
       const complete = (result: number) => {
         if (result >= 0 && contentEnd !== undefined) {
           length.truncated(contentEnd);
@@ -89,11 +89,12 @@ function truncateAlone(
         }
         release();
         if (result < 0) reject(ioError(-result, "truncate", path, explain(fileSystem, -result)));
-        else if (syncError < 0) reject(ioError(-syncError, "sync", path));
+        else if (isLost) reject(file.syncError);
         else resolve();
       };
       const truncate = (synced: number) => {
-        syncError = synced;
+        isLost = synced < 0;
+        if (isLost) file.failSync(ioError(-synced, "sync", path));
         engine.submit({ op: "truncate", fd, length: contentEnd! }, { complete });
       };
       if (contentEnd === undefined) complete(0);

@@ -2,7 +2,7 @@
 
 import type { Engine } from "../engine/engine.ts";
 import { Errno } from "../engine/linux.ts";
-import { type DmaError, ioError, unwrap } from "../errors.ts";
+import { type DmaError, ioError } from "../errors.ts";
 import { Descriptor } from "./descriptor.ts";
 import { FileLength } from "./file_length.ts";
 import type { FileIdentity, FileName } from "./file_name.ts";
@@ -63,6 +63,15 @@ export interface AttachedWriter {
   truncated(length: number): void;
 }
 
+/** A sync that has not been told of its end. */
+interface PendingSync {
+  /** Changes that it covers. */
+  readonly changes: number;
+  over: boolean;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
 /** An open file. */
 export class OpenFile implements FileIdentity {
   readonly engine: Engine;
@@ -102,9 +111,9 @@ export class OpenFile implements FileIdentity {
   wasSynced = false;
   /** The first write or sync that failed: the file may not be what was meant. */
   spoiled: { readonly error: unknown } | undefined;
-  /** Syncs with the kernel. */
-  syncing = 0;
-  /** The last sync that failed. It has thrown away what it could not write: another may succeed and mean nothing. */
+  /** Syncs with the kernel, in the order in which they began. */
+  readonly #syncs: PendingSync[] = [];
+  /** The first sync that failed. */
   syncError: DmaError | undefined;
   writer: AttachedWriter | undefined;
   /** The object that users had is gone: whoever is last closes. */
@@ -153,6 +162,11 @@ export class OpenFile implements FileIdentity {
     return true;
   }
 
+  /** Whether a sync is with the kernel. */
+  get isSyncing(): boolean {
+    return this.#syncs.length > 0;
+  }
+
   /** Whether something was done to the file that no sync has covered. */
   get unsynced(): boolean {
     return this.changes !== this.synced;
@@ -197,36 +211,56 @@ export class OpenFile implements FileIdentity {
     this.wasSynced = true;
   }
 
-  /** Makes bytes and length durable, and with `metadata` everything else about the file. */
+  /**
+   * Makes bytes and length durable, and with `metadata` everything else about the file. A sync that fails has thrown away
+   * what it could not write, and another would succeed and mean nothing: every later one rejects with its error.
+   */
   sync(metadata: boolean): Promise<void> {
     const { changes, descriptor, engine, fd, path } = this;
     const operation = { op: "sync", fd, dataOnly: !metadata } as const;
     return descriptor.use("sync", () =>
       new Promise((resolve, reject) => {
+        if (this.syncError) return reject(this.syncError);
+        const sync: PendingSync = { changes, over: false, resolve, reject };
         // Noted at once, and not when a promise goes on: flushSync() may block the program meanwhile.
         const complete = (result: number) => {
-          this.syncing--;
-          if (result >= 0) {
-            this.noteSync(changes);
-            return resolve();
-          }
-          const error = ioError(-result, "sync", path);
-          this.syncError = error;
-          this.spoiled ??= { error };
-          reject(error);
+          sync.over = true;
+          if (result < 0) this.failSync(ioError(-result, "sync", path));
+          this.#endSyncs();
         };
-        this.syncing++;
+        this.#syncs.push(sync);
         engine.submit(operation, { complete });
       }));
+  }
+
+  /** Ends the syncs that are over, in the order in which they began: one that succeeds may have missed what another lost. */
+  #endSyncs(): void {
+    while (this.#syncs[0]?.over) {
+      const { changes, resolve, reject } = this.#syncs.shift()!;
+      if (this.syncError) reject(this.syncError);
+      else {
+        this.noteSync(changes);
+        resolve();
+      }
+    }
+  }
+
+  /** A sync of the file has failed. */
+  failSync(error: DmaError): void {
+    this.syncError ??= error;
+    this.spoiled ??= { error };
   }
 
   /** As {@linkcode sync} and {@linkcode syncName}, on the JavaScript thread. */
   syncNow(): void {
     const { engine, changes, fd, name, path } = this;
+    if (this.syncError) throw this.syncError;
+    const result = engine.runNow({ op: "sync", fd, dataOnly: true });
+    if (result < 0) this.failSync(ioError(-result, "sync", path));
+    if (this.syncError) throw this.syncError;
+    this.noteSync(changes);
+    if (!this.nameIsVolatile) return;
     try {
-      unwrap(engine.runNow({ op: "sync", fd, dataOnly: true }), "sync", path);
-      this.noteSync(changes);
-      if (!this.nameIsVolatile) return;
       name?.directory.syncNow(path);
       this.nameIsDurable = true;
     } catch (error) {

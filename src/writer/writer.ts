@@ -315,15 +315,13 @@ export class Writer implements AttachedWriter {
       if (this.#queue.flushed < end) this.waitNow(deadline);
     }
     // A second sync beside one that fails would not be told of it.
-    while (durable && this.file.syncing > 0) this.waitNow(deadline);
+    while (durable && this.file.isSyncing) this.waitNow(deadline);
     if (durable && !this.#isDurable) this.#syncNow();
   }
 
   #syncNow(): void {
     // The descriptor may be closed, and its number another file's.
     if (this.file.writer !== this) throw closedError("sync");
-    // Of a sync that was under way a moment ago.
-    if (this.file.syncError) throw this.file.syncError;
     try {
       this.file.syncNow();
     } catch (error) {

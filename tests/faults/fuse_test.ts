@@ -198,8 +198,9 @@ const mutants: readonly { name: string; fault: Fault; replacements: readonly Rep
     replacements: [{
       file: "src/file/open_file.ts",
       from:
-        "this.syncError = error;\n          this.spoiled ??= { error };\n          reject(error);",
-      to: "this.sync(metadata).then(resolve, reject);",
+        'if (result < 0) this.failSync(ioError(-result, "sync", path));\n          this.#endSyncs',
+      to:
+        "if (result < 0) this.sync(metadata).then(resolve, reject);\n          else this.#endSyncs",
     }],
   },
 ];

@@ -45,8 +45,8 @@ export class TrackedFile {
   readonly #syncs = new Map<Flight, number>();
   readonly touches: Touches;
   readonly #now: () => number;
-  /** Where another process cut it the last time. */
-  #cutByOthers: number | undefined;
+  /** How long it may have been by what was reserved, when another process cut it. */
+  #reservedBeforeCut = 0;
   /** Whether a cut may go by what the module knows, because the kernel did not tell the size. */
   readonly #cutsBlindly: () => boolean;
   /** Whether an open is about to empty it. */
@@ -300,7 +300,7 @@ export class TrackedFile {
     this.touches.addPastWriters(Math.min(length, expected.end), Infinity);
     this.durable.mayBeTruncated(length);
     const { longest } = expected;
-    this.#cutByOthers = length;
+    this.#reservedBeforeCut = Math.max(this.#reservedBeforeCut, longest);
     this.#resized(length);
     // A writer that makes it longer afterwards cannot know of it: what stood behind the writer may come back as zeros.
     if (this.writers.size > 0) expected.mayExtendTo(longest);
@@ -316,10 +316,8 @@ export class TrackedFile {
     if (length === 0 && this.#isEmptied()) return void this.truncates.add({ length });
     const { end } = this.expected;
     if (this.#cutsBlindly()) return void this.truncates.add({ length });
-    if (length < end && end === this.#cutByOthers && this.#isZero(length, end)) {
-      // Zeros that another process left of what was reserved look as if all of it were reserved.
-      return void this.truncates.add({ length });
-    }
+    // What another process leaves of a file, and appends then, looks like what was reserved before (docs/limits.md).
+    if (length < end && end <= this.#reservedBeforeCut) return void this.truncates.add({ length });
     if (length < end) {
       throw new Violation("writer 11", `a cut to ${length} loses bytes, of which ${end} count`);
     }
@@ -327,10 +325,6 @@ export class TrackedFile {
     if (length > size) {
       throw new Violation("writer 4", `a cut to ${length} makes a file of ${size} bytes longer`);
     }
-  }
-
-  #isZero(from: number, to: number): boolean {
-    return this.expected.content.slice(from, to).every((byte) => byte === 0);
   }
 
   #truncated(length: number): void {
