@@ -5,7 +5,7 @@ import { addressOf } from "../engine/kernel_engine.ts";
 import { Errno, RWF_ATOMIC } from "../engine/linux.ts";
 import type { Block, Memory } from "../engine/operation.ts";
 import { ioError } from "../errors.ts";
-import { limitBound } from "./cut.ts";
+import { keepAppended, limitBound } from "./cut.ts";
 import { AlignedMemory } from "./aligned_memory.ts";
 import type { OpenFile } from "./open_file.ts";
 import { sizeOf } from "./stat.ts";
@@ -205,6 +205,8 @@ export function writeBytesAtomically(
 }
 
 async function writeUpTo(file: OpenFile, end: number, write: () => Promise<void>): Promise<void> {
+  // A write that fails leaves it open whose bytes stand there.
+  if (end > file.length.sizeUpperBound) keepAppended(file);
   try {
     await file.change("write", () =>
       file.length.withWrite(end, async () => {

@@ -7,8 +7,19 @@ import type { Node } from "./directory_tree.ts";
 export class Description {
   /** Operations that use it. */
   inFlight = 0;
+  /** Failures of syncs that it was told of: each description is told of each (errseq_t). */
+  failuresSeen: number;
 
-  constructor(readonly fd: number, readonly node: Node, public flags: number) {}
+  constructor(readonly fd: number, readonly node: Node, public flags: number) {
+    this.failuresSeen = node.isDirectory ? 0 : node.failedSyncs;
+  }
+
+  /** The errno of a failure that it was not told of; 0 where there is none. Tells it. */
+  takeFailure(): number {
+    if (this.node.isDirectory || this.failuresSeen === this.node.failedSyncs) return 0;
+    this.failuresSeen = this.node.failedSyncs;
+    return this.node.syncErrno;
+  }
 
   get isDirect(): boolean {
     return (this.flags & O_DIRECT) !== 0;

@@ -38,6 +38,9 @@ export class SimulatedFile {
   linkable = true;
   /** Open descriptions, for flock(2). */
   readonly locks: Map<object, "shared" | "exclusive"> = new Map();
+  /** Syncs that failed, and how the last one did. */
+  failedSyncs = 0;
+  syncErrno = 0;
   #size = 0;
   readonly #durable = { content: new SparseBytes(), size: 0 };
   #changes: Change[] = [];

@@ -76,7 +76,12 @@ export class SystemCalls {
     const { descriptions: [description] } = flight;
     if (operation.op === "sync") {
       const node = description!.node;
-      if (!node.isDirectory) node.forget(flight.syncPoint.changes, this.#random);
+      if (!node.isDirectory) {
+        node.forget(flight.syncPoint.changes, this.#random);
+        node.failedSyncs++;
+        node.syncErrno = errno;
+        description!.takeFailure();
+      }
     }
     // What was appended is in the result: Linux says no error then.
     const partial = operation.op === "allocate" ||
@@ -111,7 +116,7 @@ export class SystemCalls {
         return most;
       }
       case "sync":
-        return this.#sync(description!.node, flight.syncPoint);
+        return this.#sync(description!.node, flight.syncPoint) - description!.takeFailure();
       case "allocate":
         return this.#allocate(operation, fileOf(description), most);
       case "truncate":

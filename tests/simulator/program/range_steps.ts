@@ -322,7 +322,7 @@ export function copy(session: Session, slot: Slot, action: Of<"copy">): Promise<
     }),
     claim(target, { from: targetPosition, to: end, bytes }),
   ];
-  const memory = { bound: 2 * length + 8192 };
+  const memory = { bound: 2 * action.length + 8192 };
   session.oracle.memoryUsers.add(memory);
   const over = () => {
     for (const release of releases) release();
