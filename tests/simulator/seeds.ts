@@ -1,5 +1,5 @@
-// Programs that show the mistakes in controls.ts, many of which this module once made. A change of the generator makes
-// other programs of them: `deno task simulate --controls` prints which ones do it then.
+// Programs that once broke a promise, and those that show the mistakes in controls.ts. A change of the generator makes other
+// programs of the latter: `deno task simulate --controls` prints which ones do it then.
 
 /** Their seeds. */
 export const seeds: readonly number[] = [
@@ -33,4 +33,22 @@ export const seeds: readonly number[] = [
   2251,
   2285,
   5860,
+  260069011023,
+  260069015764,
+  260069021572,
+  260069023588,
+  1040035407637,
+  1040035420487,
+  1040035431101,
+  992114768571,
+  992114799618,
+  222557036639,
+  194113289677,
+  194113454989,
+  194113461628,
+  194113500229,
+  798140044200,
+  798140097133,
+  451694265924,
+  366412311944,
 ];

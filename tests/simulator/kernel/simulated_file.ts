@@ -130,16 +130,13 @@ export class SimulatedFile {
 
   /**
    * A sync that covers so many changes has failed. Some sectors are on the disk. The kernel forgets the others: no later
-   * sync writes them. Lengths are the journal's, which another sync may still write.
+   * sync writes them. Lengths and freed blocks are the journal's, which is written.
    */
   forget(upTo: number, random: Random): void {
-    const sizes: Change[] = [];
+    const keeps = () => random.chance(0.5);
     for (const change of this.#take(upTo)) {
-      if (change.kind === "size") sizes.push(change);
-      else apply(this.#durable, change, keepsOf(change, () => random.chance(0.5)));
+      apply(this.#durable, change, change.kind === "bytes" ? keepsOf(change, keeps) : undefined);
     }
-    this.#settled -= sizes.length;
-    this.#changes.unshift(...sizes);
   }
 
   #take(upTo: number): Change[] {

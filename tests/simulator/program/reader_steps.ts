@@ -149,8 +149,9 @@ export async function endReader(
   }
   reader.busy = true;
   reader.closing = how === "close";
-  const left = handle.tracked.view.size - stream.currentPos;
-  if (how === "read all" && left <= MOST_READ) { while (await readOnce(session, reader, 0)); }
+  // Somebody may make it longer meanwhile.
+  const isShort = () => handle.tracked.view.size - stream.currentPos <= MOST_READ;
+  if (how === "read all") { while (isShort() && await readOnce(session, reader, 0)); }
   await session.call({
     name: how,
     promise: how === "close" ? stream.close() : stream.cancel(),
