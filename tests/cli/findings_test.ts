@@ -22,6 +22,7 @@ const probe: DirectProbe = {
   direct: true,
   reason: null,
   alignment: { memory: 512, offset: 512 },
+  atomicWrite: { min: 0, max: 0 },
   noCow: null,
   tried: "wrote, synced and read back 1 MiB",
   broken: [],
