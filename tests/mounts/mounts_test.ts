@@ -17,6 +17,18 @@ const RESCUE_SECONDS = 10;
 /** Servers stand still one after the other: each may have two thirds of the threads that are free. */
 let standing: Promise<unknown> = Promise.resolve();
 
+/** Removes a directory. Where a server remembers what was in it for a second, that is tried again. */
+async function removeAll(directory: string): Promise<void> {
+  for (let tries = 1;; tries++) {
+    try {
+      return await Deno.remove(directory, { recursive: true });
+    } catch (error) {
+      if (tries === 10) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    }
+  }
+}
+
 /** All at once: most of the time they wait. Each failure is told by the promise that is broken. */
 async function keepAll(directory: string): Promise<void> {
   const broken: string[] = [];
@@ -26,7 +38,7 @@ async function keepAll(directory: string): Promise<void> {
       try {
         await Deno.mkdir(own);
         await check(own);
-        await Deno.remove(own, { recursive: true });
+        await removeAll(own);
       } catch (error) {
         broken.push(`${name}: ${error instanceof Error ? error.stack : error}`);
       }

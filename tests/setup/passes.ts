@@ -62,7 +62,7 @@ export function allPasses(
   oldest: string | undefined,
 ): Pass[] {
   return [
-    { name: "suite", args: ["tests/"], minutes: 14 },
+    { name: "suite", args: ["tests/"], minutes: 16 },
     {
       name: "suite without io_uring",
       args: ["tests/"],
@@ -70,7 +70,7 @@ export function allPasses(
       wrapper: ["secc", String(EPERM)],
       insteadOfWrapper: { DMA_ENGINE: "threads" },
       env: { DMA_ENGINE: "", DMA_TEST_AGAIN: "1" },
-      minutes: 8,
+      minutes: 9,
     },
     ...oldest === undefined ? [] : [{
       name: "oldest Deno",
