@@ -28,6 +28,9 @@ const HOPS = 16;
 /** So many completions are handed out before the event loop turns, where more come as fast as they are taken. */
 const MAX_PER_TURN = 512;
 
+/** Until the first wake-up has come, completions are looked for so often, in milliseconds. */
+const FIRST_LOOK_MS = 1000;
+
 /** So many submissions in a row may be refused for lack of memory, a millisecond apart, before threads take over. */
 const MAX_REFUSALS = 1000;
 
@@ -60,6 +63,9 @@ export class IoUringEngine extends KernelEngine {
   #loneWakeups = 0;
   #scheduled = false;
   #reaping = false;
+  /** Whether the notifier has woken the event loop yet, and the timer that looks for completions until then. */
+  #woken = false;
+  #firstLook: ReturnType<typeof setTimeout> | undefined;
   /** Completions handed out in this turn of the event loop. */
   #handedOut = 0;
 
@@ -129,6 +135,8 @@ export class IoUringEngine extends KernelEngine {
   readonly #wake = (): void => {
     const { counters } = this;
     counters.wakeups++;
+    this.#woken = true;
+    this.#stopLooking();
     if (counters.inFlight <= FEW_IN_FLIGHT && ++this.#loneWakeups === EPOLL_AFTER_WAKEUPS) {
       this.#useEpoll();
     }
@@ -139,6 +147,25 @@ export class IoUringEngine extends KernelEngine {
     this.#handedOut = 0;
     this.#reap();
   };
+
+  /**
+   * Looks for completions from time to time. Seen once in some thousand rings: the first operation of a ring ended, or never
+   * began, and woke nobody.
+   */
+  #lookLater(): void {
+    const timer = setTimeout(() => {
+      this.#liburing.io_uring_get_events?.(this.#pointer);
+      this.#reapInNewTurn();
+      if (this.#awaited > 0 && !this.#woken) this.#lookLater();
+    }, FIRST_LOOK_MS);
+    Deno.unrefTimer(timer);
+    this.#firstLook = timer;
+  }
+
+  #stopLooking(): void {
+    clearTimeout(this.#firstLook);
+    this.#firstLook = undefined;
+  }
 
   /** Goes over to the faster notifier, once it is worth its price. */
   async #useEpoll(): Promise<void> {
@@ -183,6 +210,7 @@ export class IoUringEngine extends KernelEngine {
       return;
     }
     if (this.#awaited++ === 0) this.#notifier.ref();
+    if (!this.#woken && this.#firstLook === undefined) this.#lookLater();
     if (this.#backlog.length > 0 || !this.#prepare(request)) {
       this.counters.queueFull++;
       this.#backlog.push(request);
@@ -201,7 +229,9 @@ export class IoUringEngine extends KernelEngine {
 
   /** The ring is done with a request. */
   #leaveRing(): void {
-    if (--this.#awaited === 0) this.#notifier.unref();
+    if (--this.#awaited > 0) return;
+    this.#notifier.unref();
+    if (!this.#woken) this.#stopLooking();
   }
 
   #finish(request: Request, result: number): void {
