@@ -156,6 +156,13 @@ const variants: Variant[] = [
     refused: 2,
   },
   {
+    name: "that wakes nobody for the first operation",
+    env: { OLD_KERNEL_DEAF: "1" },
+    says: ({ engine }) => engine,
+    said: "io_uring",
+    refused: 1,
+  },
+  {
     name: "whose flag for waiting work stays set",
     env: { OLD_KERNEL_STALE: "1" },
     says: ({ engine }) => engine,
