@@ -4,7 +4,7 @@ import { assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { assertFile, filled, joined, pattern } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
-import { hasDirectIo, testInEachDirectory } from "../support/dirs.ts";
+import { hasDirectIo, type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
 import { interpose } from "../support/interpose.ts";
 
 /** Appends as another program does. */
@@ -12,14 +12,22 @@ async function appendElsewhere(path: string, bytes: Uint8Array): Promise<void> {
   await Deno.writeFile(path, bytes, { append: true });
 }
 
+/** A source of ten bytes, and a file whose writer has five. */
+async function layOut(dir: TestDirectory) {
+  await Deno.writeFile(dir.file("source"), filled(10, 7));
+  const source = await DmaFile.open(dir.file("source"));
+  const file = await DmaFile.create(dir.file("file"));
+  const writer = new DmaStreamWriter(file, { closeFile: false });
+  await writer.write(filled(5, 1));
+  return { source, file, writer };
+}
+
 testInEachDirectory(
   "A copy that finds less than it was asked for beside a close leaves no padding",
   async (dir) => {
-    await Deno.writeFile(dir.file("source"), filled(10, 7));
-    await using source = await DmaFile.open(dir.file("source"));
-    const file = await DmaFile.create(dir.file("file"));
-    const writer = new DmaStreamWriter(file, { closeFile: false });
-    await writer.write(filled(5, 1));
+    const laid = await layOut(dir);
+    await using source = laid.source;
+    const { file, writer } = laid;
     const held: (() => void)[] = [];
     let copied: Promise<number>;
     let closed: Promise<void>;
@@ -41,11 +49,9 @@ testInEachDirectory(
 testInEachDirectory(
   "A copy by hand that begins while a close truncates leaves no padding",
   async (dir) => {
-    await Deno.writeFile(dir.file("source"), filled(10, 7));
-    await using source = await DmaFile.open(dir.file("source"));
-    const file = await DmaFile.create(dir.file("file"));
-    const writer = new DmaStreamWriter(file, { closeFile: false });
-    await writer.write(filled(5, 1));
+    const laid = await layOut(dir);
+    await using source = laid.source;
+    const { file, writer } = laid;
     const refusals: (() => void)[] = [];
     using _copies = interpose("copyRange", ({ end }) => void refusals.push(() => end(-22)));
     using truncates = interpose("truncate", ({ pass }) => void setTimeout(pass, 20));
