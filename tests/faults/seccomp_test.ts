@@ -190,6 +190,9 @@ faultTest("with no locked memory at all the module works, and says on which engi
     if (piped.info.engine === "threads") assertStringIncludes(piped.info.reason, "io_uring");
   }));
 
+/** An account that no other test uses: a limit of threads counts all processes of one account. */
+const NOBODY = 65533;
+
 /** Runs a program as an account without any privilege, which has `home`. Resolves to what it printed last. */
 async function asNobody<T>(
   directory: string,
@@ -204,8 +207,8 @@ async function asNobody<T>(
   await Deno.chmod(deno, 0o755);
   const home = `${directory}/home`;
   await Deno.mkdir(home);
-  await Deno.chown(home, 65534, 65534);
-  const drop = ["--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"];
+  await Deno.chown(home, NOBODY, NOBODY);
+  const drop = [`--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups", "--inh-caps=-all"];
   const script = `${module}/tests/faults/programs/${program}.ts`;
   const output = await runOrThrow("env", [
     `DENO_DIR=${directory}/home/deno`,
@@ -235,7 +238,7 @@ for (const engine of engines) {
         const piped = await asNobody<Piped>(directory, engine, "pipe", () => [file, "atomic"]);
         assertWhole(piped);
         assertEquals(piped.info.engine, engine);
-        assertEquals((await Deno.stat(file)).uid, 65534);
+        assertEquals((await Deno.stat(file)).uid, NOBODY);
       }),
   );
 
@@ -246,7 +249,7 @@ for (const engine of engines) {
     inWorkDirectory(async (directory) => {
       const found = await asNobody(directory, engine, "no_more_threads", (home) => {
         Deno.mkdirSync(`${home}/files`);
-        Deno.chownSync(`${home}/files`, 65534, 65534);
+        Deno.chownSync(`${home}/files`, NOBODY, NOBODY);
         return [`${home}/files`];
       });
       assertEquals(found, { engine, open: 0, inFlight: 0 });

@@ -55,40 +55,67 @@ const TESTS_OF_OLDEST = [
   "tests/writer/writer_test.ts",
 ];
 
-/** The passes of a whole run. `oldest` is the oldest Deno that the module accepts. `DMA_TEST_AGAIN` keeps out of one what ran before and has nothing to do with the engine. */
+/**
+ * Half of the suite. The other half does not start as many processes and disks of its own, so that
+ * beside this one it finds a processor free.
+ */
+const HALF = ["cli", "docs", "engine", "faults", "ffi"];
+
+/**
+ * The passes of a whole run, in lanes: those of one lane run one after another, and the lanes side
+ * by side. `oldest` is the oldest Deno that the module accepts.
+ */
 export function allPasses(
   root: string,
   workDirectory: string,
   oldest: string | undefined,
-): Pass[] {
-  return [
-    { name: "suite", args: ["tests/"], minutes: 16 },
+): Pass[][] {
+  const rest = [...Deno.readDirSync(`${root}/tests`)].map(({ name }) => name)
+    .filter((name) => !HALF.includes(name) && hasTests(`${root}/tests/${name}`));
+  const [half, otherHalf] = [HALF, rest].map((folders) => folders.map((name) => `tests/${name}/`));
+  const suite = (which: string, folders: readonly string[]): Pass[] => [
+    { name: `suite, ${which}`, args: folders, minutes: 16 },
     {
-      name: "suite without io_uring",
-      args: ["tests/"],
+      name: `suite without io_uring, ${which}`,
+      args: folders,
       // Refused for real, as container runtimes do: what the module then chooses is tested along with the rest.
       wrapper: ["secc", String(EPERM)],
       insteadOfWrapper: { DMA_ENGINE: "threads" },
+      // Keeps out what the first pass had, and what has nothing to do with the engine.
       env: { DMA_ENGINE: "", DMA_TEST_AGAIN: "1" },
       minutes: 9,
     },
-    ...oldest === undefined ? [] : [{
-      name: "oldest Deno",
-      deno: oldest,
-      // In 2.8 the flag cannot be set later, as `collectGarbage` does.
-      args: ["--v8-flags=--expose-gc", ...TESTS_OF_OLDEST],
-      env: { DMA_TEST_DIRS: `${workDirectory}/temp` },
-      minutes: 3,
-    }],
-    {
-      name: "documentation",
-      // Examples name files without a directory, as a reader would: they must not land in the
-      // checkout.
-      cwd: `${workDirectory}/temp`,
-      args: ["--doc", "--config", `${root}/deno.json`, ...documented(root)],
-      minutes: 3,
-    },
   ];
+  return [
+    suite("one half", half),
+    [
+      ...suite("other half", otherHalf),
+      ...oldest === undefined ? [] : [{
+        name: "oldest Deno",
+        deno: oldest,
+        // In 2.8 the flag cannot be set later, as `collectGarbage` does.
+        args: ["--v8-flags=--expose-gc", ...TESTS_OF_OLDEST],
+        env: { DMA_TEST_DIRS: `${workDirectory}/temp` },
+        minutes: 3,
+      }],
+      {
+        name: "documentation",
+        // Examples name files without a directory, as a reader would: they must not land in the
+        // checkout.
+        cwd: `${workDirectory}/temp`,
+        args: ["--doc", "--config", `${root}/deno.json`, ...documented(root)],
+        minutes: 3,
+      },
+    ],
+  ];
+}
+
+function hasTests(directory: string): boolean {
+  try {
+    return [...Deno.readDirSync(directory)].some(({ name }) => name.endsWith("_test.ts"));
+  } catch {
+    return false;
+  }
 }
 
 /** The files whose examples are run: every page, and every module that is published. */
@@ -125,9 +152,16 @@ function isFile(path: string): boolean {
   }
 }
 
-/** Runs one pass, shows its output as it comes, and counts what Deno's last summary says. */
-export async function runPass(pass: Pass, surroundings: Surroundings): Promise<Tally> {
+/**
+ * Runs one pass, hands on what it prints to `show`, and counts what Deno's last summary says.
+ */
+export async function runPass(
+  pass: Pass,
+  surroundings: Surroundings,
+  show: (output: Uint8Array) => void,
+): Promise<Tally> {
   const { root, importArguments, signal } = surroundings;
+  const tell = (line: string) => show(new TextEncoder().encode(`# ${line}\n`));
   let wrapper: string[] = [];
   let instead: Readonly<Record<string, string>> = {};
   if (pass.wrapper) {
@@ -146,7 +180,7 @@ export async function runPass(pass: Pass, surroundings: Surroundings): Promise<T
     ...pass.args,
   ];
   const [program = "", ...args] = [...wrapper, ...deno];
-  say(`Pass ${pass.name}`);
+  tell(`Pass ${pass.name}`);
   const deadline = AbortSignal.timeout(pass.minutes * 60_000);
   const child = new Deno.Command(program, {
     args,
@@ -165,16 +199,16 @@ export async function runPass(pass: Pass, surroundings: Surroundings): Promise<T
   };
   stopping.addEventListener("abort", stop);
   if (stopping.aborted) stop();
-  const [counted, status] = await Promise.all([showAndCount(child.stdout), child.status]);
+  const [counted, status] = await Promise.all([showAndCount(child.stdout, show), child.status]);
   stopping.removeEventListener("abort", stop);
   clearTimeout(hard);
   if (deadline.aborted && !signal.aborted) {
-    say(`Pass ${pass.name} was stopped after ${pass.minutes} minutes`);
+    tell(`Pass ${pass.name} was stopped after ${pass.minutes} minutes`);
   }
   const { ended, summary } = counted;
   const tally = summary ?? ended;
   if ((!status.success || !summary) && tally.failed === 0) {
-    say(`Pass ${pass.name} ended with ${status.signal ?? `exit code ${status.code}`}`);
+    tell(`Pass ${pass.name} ended with ${status.signal ?? `exit code ${status.code}`}`);
     tally.failed = 1;
   }
   return tally;
@@ -194,15 +228,16 @@ interface Counted {
   summary: Tally | undefined;
 }
 
-/** Passes everything on to our own output, and counts. */
-async function showAndCount(stream: ReadableStream<Uint8Array>): Promise<Counted> {
+/** Hands everything on, and counts. */
+async function showAndCount(
+  stream: ReadableStream<Uint8Array>,
+  show: (output: Uint8Array) => void,
+): Promise<Counted> {
   const decoder = new TextDecoder();
   const counted: Counted = { ended: { passed: 0, failed: 0, skipped: 0 }, summary: undefined };
   let unread = "";
   for await (const chunk of stream) {
-    for (let shown = 0; shown < chunk.length;) {
-      shown += Deno.stdout.writeSync(chunk.subarray(shown));
-    }
+    show(chunk);
     const lines = (unread + decoder.decode(chunk, { stream: true })).split("\n");
     unread = lines.pop()!;
     for (const line of lines) countLine(line, counted);
