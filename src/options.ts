@@ -215,7 +215,8 @@ export interface DmaStreamWriterOptions {
   sizeHint?: number;
   /**
    * Move the end of file ahead of the writes. Faster if the file system runs extending writes one at a time (ext4). While
-   * the writer is open, and after a crash, the file may be longer than what was written, by zeros.
+   * the writer is open, and after a crash, the file may be longer than what was written, by zeros. With `false` and
+   * `direct: "off"` other programs never see more than what was written: one buffer is in flight at a time.
    *
    * @default {true}
    */

@@ -218,7 +218,8 @@ export class Writer implements AttachedWriter {
     const hinted = fileSystem.reserves && sizeHint > 0;
     const ahead = preallocate && (hinted || !fileSystem.extendsFreely);
     this.#preallocator = new Preallocator(ahead, hinted ? start + sizeHint : 0);
-    this.#queue = new WriteQueue(start, writeBehind);
+    // A write that ends before an earlier one would show zeros to whoever follows the file.
+    this.#queue = new WriteQueue(start, this.#isExact ? 1 : writeBehind);
     this.#tail = new Tail(start);
     this.#edges.open(start, blockSize);
     const budget = sharesMemory ? engine.budget : undefined;
@@ -230,6 +231,11 @@ export class Writer implements AttachedWriter {
     this.#buffers = buffers;
     this.#phase = { name: "open" };
     this.#opened.resolve();
+  }
+
+  /** Whether nothing but what was written is ever seen in the file. */
+  get #isExact(): boolean {
+    return this.file.blockSize === 1 && !this.#options.preallocate;
   }
 
   // ---- filling ----------------------------------------------------------------------------------------------------

@@ -247,3 +247,17 @@ Deno.test("Writer: room asked for twice is told twice", async () => {
   await finish(rig);
   rig.assertQuiet();
 });
+
+Deno.test("Writer: a file that others may follow grows in order: one write in flight", async () => {
+  const ways = [
+    { direct: false, preallocate: false, writes: [[0, 1024]] },
+    { direct: false, preallocate: true, writes: [[0, 1024], [1024, 1024]] },
+    { direct: true, preallocate: false, writes: [[0, 1024], [1024, 1024]] },
+  ];
+  for (const { writes, ...options } of ways) {
+    const rig = await Rig.make(options);
+    rig.fill(2048);
+    assertEquals(written(rig), writes as [number, number][]);
+    await finish(rig);
+  }
+});

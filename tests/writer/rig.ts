@@ -16,6 +16,8 @@ export interface RigOptions {
   /** What is in the file before. */
   content?: Uint8Array;
   alignment?: number;
+  /** False goes through the page cache, at the exact length. */
+  direct?: boolean;
   bufferSize?: number;
   writeBehind?: number;
   start?: number;
@@ -152,7 +154,7 @@ export class Rig {
       fd: this.fd,
       path: "scripted",
       name: undefined,
-      direct: true,
+      direct: options.direct ?? true,
       memoryAlignment: 512,
       alignment,
       readable: true,
