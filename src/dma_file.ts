@@ -249,6 +249,24 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
+   * What reads and writes this file: the engine, or "threads" on a file system whose calls may wait for a server (FUSE and
+   * network file systems), because io_uring would have the JavaScript thread wait for it.
+   *
+   * @example See whether a file is on a server
+   * ```ts
+   * import { DmaFile, engineInfo } from "@denodma/dma";
+   *
+   * await using file = await DmaFile.create("served.bin");
+   * const { engine } = engineInfo();
+   * if (file.engine !== engine) console.log(`${file.engine} instead of ${engine}`);
+   * ```
+   */
+  get engine(): "io_uring" | "threads" {
+    const { engine, fileSystem } = this.#file;
+    return fileSystem.onThreads || engine.name === "threads" ? "threads" : "io_uring";
+  }
+
+  /**
    * The alignment that the kernel requires for Direct I/O on this file, in bytes (`STATX_DIOALIGN`, or 4,096 if it does
    * not say).
    *

@@ -118,6 +118,11 @@ Deno.test("engineInfo() says which engine is at work, and why", () => {
   assert(!engineInfo().features.includes("mine"));
 });
 
+testInEachDirectory("A file of a local disk goes by the engine at work", async (dir) => {
+  await using file = await DmaFile.create(dir.file("file"));
+  assertEquals(file.engine, engineInfo().engine!);
+});
+
 Deno.test("Nothing is chosen and counted before the first file is opened", async () => {
   const [[info, stats], [after]] = await said(`
     say(dma.engineInfo(), dma.ioStats());
