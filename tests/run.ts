@@ -9,9 +9,9 @@ import { say } from "./setup/command.ts";
 import { makeWorkDirectory, mountFileSystems, takeDown } from "./setup/file_systems.ts";
 import { importMapArguments } from "./setup/import_map.ts";
 import { fetchEmulatedDeno, fetchOldestDeno } from "./setup/other_deno.ts";
-import { runLanes } from "./setup/lanes.ts";
 import { installPackages } from "./setup/packages.ts";
 import { allPasses, type Pass, type Tally } from "./setup/passes.ts";
+import { runPasses } from "./setup/schedule.ts";
 
 const root = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
 
@@ -84,8 +84,8 @@ async function runAll(tally: Tally, workDirectory: string, signal: AbortSignal):
   };
   const oldest = pass ? undefined : await fetchOldestDeno(workDirectory, signal);
   if (!pass && oldest === undefined) tally.skipped++;
-  const lanes = pass ? [[pass]] : allPasses(root, workDirectory, oldest);
-  await runLanes(lanes, { root, workDirectory, env, importArguments, signal }, tally);
+  const passes = pass ? [pass] : allPasses(root, workDirectory, oldest);
+  await runPasses(passes, { root, workDirectory, env, importArguments, signal }, tally);
 }
 
 if (import.meta.main) {

@@ -55,57 +55,49 @@ const TESTS_OF_OLDEST = [
   "tests/writer/writer_test.ts",
 ];
 
-/**
- * Half of the suite. The other half does not start as many processes and disks of its own, so that
- * beside this one it finds a processor free.
- */
-const HALF = ["cli", "docs", "engine", "faults", "ffi"];
+/** Folders of tests that take longest, so that no long one is left for the end. The others follow. */
+const LONGEST_FIRST = ["faults", "writer", "cli", "ffi", "engine", "docs", "reader", "file"];
 
 /**
- * The passes of a whole run, in lanes: those of one lane run one after another, and the lanes side
- * by side. `oldest` is the oldest Deno that the module accepts.
+ * The passes of a whole run: each folder of tests on io_uring and without it, and what else there
+ * is to run. `oldest` is the oldest Deno that the module accepts.
  */
 export function allPasses(
   root: string,
   workDirectory: string,
   oldest: string | undefined,
-): Pass[][] {
-  const rest = [...Deno.readDirSync(`${root}/tests`)].map(({ name }) => name)
-    .filter((name) => !HALF.includes(name) && hasTests(`${root}/tests/${name}`));
-  const suite = (which: string, folders: readonly string[]): Pass[] => [
-    { name: `suite, ${which}`, args: folders.map((name) => `tests/${name}/`), minutes: 16 },
-    {
-      name: `suite without io_uring, ${which}`,
-      args: folders.map((name) => `tests/${name}/`),
+): Pass[] {
+  const others = [...Deno.readDirSync(`${root}/tests`)].map(({ name }) => name)
+    .filter((name) => !LONGEST_FIRST.includes(name) && hasTests(`${root}/tests/${name}`));
+  const folders = [...LONGEST_FIRST, ...others.sort()].map((name) => `tests/${name}/`);
+  return [
+    ...folders.map((folder) => ({ name: folder, args: [folder], minutes: 8 })),
+    ...oldest === undefined ? [] : [{
+      name: "oldest Deno",
+      deno: oldest,
+      // In 2.8 the flag cannot be set later, as `collectGarbage` does.
+      args: ["--v8-flags=--expose-gc", ...TESTS_OF_OLDEST],
+      env: { DMA_TEST_DIRS: `${workDirectory}/temp` },
+      minutes: 3,
+    }],
+    ...folders.map((folder): Pass => ({
+      name: `${folder} without io_uring`,
+      args: [folder],
       // Refused for real, as container runtimes do: what the module then chooses is tested along with the rest.
       wrapper: ["secc", String(EPERM)],
       insteadOfWrapper: { DMA_ENGINE: "threads" },
       // Keeps out what the first pass had, and what has nothing to do with the engine.
       env: { DMA_ENGINE: "", DMA_TEST_AGAIN: "1" },
-      minutes: 12,
+      minutes: 8,
+    })),
+    {
+      name: "documentation",
+      // Examples name files without a directory, as a reader would: they must not land in the
+      // checkout.
+      cwd: `${workDirectory}/temp`,
+      args: ["--doc", "--config", `${root}/deno.json`, ...documented(root)],
+      minutes: 3,
     },
-  ];
-  return [
-    suite("one half", HALF),
-    [
-      ...suite("other half", rest),
-      ...oldest === undefined ? [] : [{
-        name: "oldest Deno",
-        deno: oldest,
-        // In 2.8 the flag cannot be set later, as `collectGarbage` does.
-        args: ["--v8-flags=--expose-gc", ...TESTS_OF_OLDEST],
-        env: { DMA_TEST_DIRS: `${workDirectory}/temp` },
-        minutes: 3,
-      }],
-      {
-        name: "documentation",
-        // Examples name files without a directory, as a reader would: they must not land in the
-        // checkout.
-        cwd: `${workDirectory}/temp`,
-        args: ["--doc", "--config", `${root}/deno.json`, ...documented(root)],
-        minutes: 3,
-      },
-    ],
   ];
 }
 
@@ -151,16 +143,22 @@ function isFile(path: string): boolean {
   }
 }
 
-/**
- * Runs one pass, hands on what it prints to `show`, and counts what Deno's last summary says.
- */
+/** Is told of a pass while it runs. */
+export interface PassListener {
+  /** It printed this. */
+  output(bytes: Uint8Array): void;
+  /** A test has failed. */
+  failed(test: string): void;
+}
+
+/** Runs one pass, and counts what Deno's last summary says. */
 export async function runPass(
   pass: Pass,
   surroundings: Surroundings,
-  show: (output: Uint8Array) => void,
+  listener: PassListener,
 ): Promise<Tally> {
   const { root, importArguments, signal } = surroundings;
-  const tell = (line: string) => show(new TextEncoder().encode(`# ${line}\n`));
+  const tell = (line: string) => listener.output(new TextEncoder().encode(`# ${line}\n`));
   let wrapper: string[] = [];
   let instead: Readonly<Record<string, string>> = {};
   if (pass.wrapper) {
@@ -198,11 +196,11 @@ export async function runPass(
   };
   stopping.addEventListener("abort", stop);
   if (stopping.aborted) stop();
-  const [counted, status] = await Promise.all([showAndCount(child.stdout, show), child.status]);
+  const [counted, status] = await Promise.all([showAndCount(child.stdout, listener), child.status]);
   stopping.removeEventListener("abort", stop);
   clearTimeout(hard);
   if (deadline.aborted && !signal.aborted) {
-    tell(`Pass ${pass.name} was stopped after ${pass.minutes} minutes`);
+    tell(`Pass ${pass.name} was stopped after ${pass.minutes.toFixed(1)} minutes`);
   }
   const { ended, summary } = counted;
   const tally = summary ?? ended;
@@ -230,34 +228,36 @@ interface Counted {
 /** Hands everything on, and counts. */
 async function showAndCount(
   stream: ReadableStream<Uint8Array>,
-  show: (output: Uint8Array) => void,
+  listener: PassListener,
 ): Promise<Counted> {
   const decoder = new TextDecoder();
   const counted: Counted = { ended: { passed: 0, failed: 0, skipped: 0 }, summary: undefined };
   let unread = "";
   for await (const chunk of stream) {
-    show(chunk);
+    listener.output(chunk);
     const lines = (unread + decoder.decode(chunk, { stream: true })).split("\n");
     unread = lines.pop()!;
-    for (const line of lines) countLine(line, counted);
+    for (const line of lines) countLine(line, counted, listener);
   }
-  countLine(unread, counted);
+  countLine(unread, counted, listener);
   return counted;
 }
 
-const ENDED = /\.\.\. (ok|FAILED|ignored) /;
+const ENDED = /^(.*) \.\.\. (ok|FAILED|ignored) /;
 const STEPS = String.raw`(?: \(\d+ steps?\))?`;
 const SUMMARY = new RegExp(
   String.raw`^(?:ok|FAILED) \| (\d+) passed${STEPS} \| (\d+) failed${STEPS}(?: \| (\d+) ignored)?`,
 );
 
-function countLine(coloured: string, counted: Counted): void {
+function countLine(coloured: string, counted: Counted, listener: PassListener): void {
   // deno-lint-ignore no-control-regex
   const line = coloured.replace(/\x1b\[[0-9;]*m/g, "");
-  const [, how] = ENDED.exec(line) ?? [];
+  const [, test = "", how] = ENDED.exec(line) ?? [];
   if (how === "ok") counted.ended.passed++;
-  else if (how === "FAILED") counted.ended.failed++;
-  else if (how === "ignored") counted.ended.skipped++;
+  else if (how === "FAILED") {
+    counted.ended.failed++;
+    listener.failed(test);
+  } else if (how === "ignored") counted.ended.skipped++;
   const summary = SUMMARY.exec(line);
   if (!summary) return;
   const [passed = 0, failed = 0, skipped = 0] = summary.slice(1).map((count) => Number(count ?? 0));

@@ -1,0 +1,84 @@
+// Runs passes, two at once where the machine has processors for it.
+
+import { say } from "./command.ts";
+import { type Pass, type PassListener, runPass, type Surroundings, type Tally } from "./passes.ts";
+
+/** Seconds that Deno takes to start on the machine by which the limits of passes were chosen. */
+const START_SECONDS = 0.1;
+
+/**
+ * Runs all passes, in their order. With two at once the output of each is shown as a whole when it
+ * ends, so that nobody has to tell their lines apart; a test that fails is told at once.
+ */
+export async function runPasses(
+  passes: readonly Pass[],
+  surroundings: Surroundings,
+  tally: Tally,
+): Promise<void> {
+  const slowness = await measureSlowness();
+  const queue = [...passes];
+  const atOnce = navigator.hardwareConcurrency > 1 ? Math.min(2, passes.length) : 1;
+  const runSome = async () => {
+    for (let pass = queue.shift(); pass; pass = queue.shift()) {
+      const output = atOnce === 1 ? new LiveOutput() : new CollectedOutput();
+      try {
+        const limit = pass.minutes * slowness;
+        const result = await runPass({ ...pass, minutes: limit }, surroundings, output);
+        tally.passed += result.passed;
+        tally.failed += result.failed;
+        tally.skipped += result.skipped;
+      } finally {
+        output.end();
+      }
+      surroundings.signal.throwIfAborted();
+    }
+  };
+  const results = await Promise.allSettled(Array.from({ length: atOnce }, runSome));
+  for (const result of results) if (result.status === "rejected") throw result.reason;
+}
+
+/** How many times longer than expected things take here: 1 at least, 4 at most. */
+async function measureSlowness(): Promise<number> {
+  const seconds: number[] = [];
+  for (let run = 0; run < 3; run++) {
+    const start = performance.now();
+    await new Deno.Command(Deno.execPath(), { args: ["eval", ""] }).output();
+    seconds.push((performance.now() - start) / 1000);
+  }
+  const slowness = Math.min(4, Math.max(1, Math.min(...seconds) / START_SECONDS));
+  if (slowness > 1) say(`Deno starts slowly here: limits are ${slowness.toFixed(1)} times longer`);
+  return slowness;
+}
+
+class LiveOutput implements PassListener {
+  output(bytes: Uint8Array): void {
+    showNow(bytes);
+  }
+
+  failed(): void {}
+
+  end(): void {}
+}
+
+class CollectedOutput implements PassListener {
+  #collected: Uint8Array[] = [];
+
+  output(bytes: Uint8Array): void {
+    this.#collected.push(bytes);
+  }
+
+  failed(test: string): void {
+    say(`Failed: ${test}`);
+  }
+
+  end(): void {
+    this.#collected.forEach(showNow);
+    this.#collected = [];
+  }
+}
+
+function showNow(output: Uint8Array): void {
+  for (let shown = 0; shown < output.length;) {
+    shown += Deno.stdout.writeSync(output.subarray(shown));
+  }
+}
