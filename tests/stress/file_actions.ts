@@ -255,6 +255,7 @@ export const fileActions: readonly Action[] = [
   ),
   onFile("direct", 1, (file) => Deno.inspect(file)),
   onFile("atomicWrite", 1, (file) => file.atomicWrite),
+  onFile("engine", 1, (file) => file.engine),
   onFile("alignment", 1, (file) => structuredClone(file)),
   { names: ["DmaFile.open"], weight: 2, run: openAgain },
   {
