@@ -1,0 +1,67 @@
+// A log whose lines are durable before the next thing happens: one line, and 64 lines that each wait for their own sync.
+// Beside FsFile, SQLite (a row a transaction) and sonic-boom, which is what pino writes with.
+
+import { DatabaseSync } from "node:sqlite";
+import sonicBoomModule from "npm:sonic-boom@5.0.2";
+import { DmaFile, DmaStreamWriter } from "../mod.ts";
+import { benchDirectory } from "./harness/bench_directory.ts";
+
+const LINES = 64;
+const RUNS = { n: 100, warmup: 10 } as const;
+/** Who syncs line by line takes 64 times as long. */
+const FEW_RUNS = { n: 5, warmup: 1 } as const;
+const directory = benchDirectory();
+const text = `${"x".repeat(199)}\n`;
+const line = new TextEncoder().encode(text);
+
+const theirs = await Deno.open(`${directory}/deno`, { write: true, create: true });
+const own = new DmaStreamWriter(await DmaFile.create(`${directory}/own`));
+const appending = new DmaStreamWriter(
+  await DmaFile.open(`${directory}/append`, { create: true, append: true }),
+);
+const { SonicBoom } = sonicBoomModule;
+const boom = new SonicBoom({ dest: `${directory}/boom`, sync: true, fsync: true });
+const database = new DatabaseSync(`${directory}/sqlite`);
+database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE log (line TEXT)");
+const insert = database.prepare("INSERT INTO log VALUES (?)");
+
+/** Each line is one of a task that goes on when it is durable. */
+const WAYS = {
+  "FsFile write, syncData": async () => {
+    await theirs.write(line);
+    await theirs.syncData();
+  },
+  "DmaStreamWriter write, sync({ tail: true })": async () => {
+    await own.write(line);
+    await own.sync({ tail: true });
+  },
+  "the same, true append": async () => {
+    await appending.write(line);
+    await appending.sync({ tail: true });
+  },
+  "node:sqlite, WAL, synchronous=FULL, a row a transaction": () => void insert.run(text),
+  "sonic-boom (pino), sync, fsync": () => void boom.write(text),
+};
+
+for (const [name, way] of Object.entries(WAYS)) {
+  const baseline = name.startsWith("FsFile");
+  Deno.bench({
+    ...RUNS,
+    group: "a durable line of 200 bytes",
+    baseline,
+    name,
+    // Deno takes a function for asynchronous by how it is written.
+    async fn() {
+      await way();
+    },
+  });
+  Deno.bench({
+    ...FEW_RUNS,
+    group: `${LINES} tasks, a durable line each`,
+    baseline,
+    name: `${LINES} times ${name}`,
+    async fn() {
+      await Promise.all(Array.from({ length: LINES }, way));
+    },
+  });
+}

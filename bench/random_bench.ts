@@ -1,0 +1,88 @@
+// Blocks of 4 KiB anywhere in a file, from the disk: 1, 32 and 128 at once. Deno's own file has one position, so that its
+// calls come one after the other, and it reads from the page cache.
+
+import { DmaFile } from "../mod.ts";
+import { benchDirectory } from "./harness/bench_directory.ts";
+import { warmChunk } from "./programs/measure.mjs";
+
+const BLOCK = 4096;
+const SIZE = 256 << 20;
+/** Blocks of an iteration. */
+const BLOCKS = 1024;
+const runs = { n: 10, warmup: 2 } as const;
+
+const path = `${benchDirectory()}/file`;
+const file = await DmaFile.create(path);
+{
+  const buffer = file.allocBuffer(1 << 20);
+  buffer.bytes.set(warmChunk(1 << 20));
+  for (let position = 0; position < SIZE; position += 1 << 20) {
+    await file.writeAt(buffer, position);
+  }
+  await file.sync();
+}
+const theirs = await Deno.open(path, { read: true, write: true });
+const bytes = new Uint8Array(BLOCK);
+
+/** Blocks in an order that no read-ahead foresees. */
+const nextPosition = (() => {
+  let seed = 1;
+  return () => {
+    seed = (seed * 1103515245 + 12345) % 2 ** 31;
+    return (seed >>> 8) % (SIZE / BLOCK) * BLOCK;
+  };
+})();
+
+/** Runs an iteration by so many tasks, each with a buffer of its own. */
+async function byTasks(
+  atOnce: number,
+  work: (buffer: ReturnType<typeof file.allocBuffer>) => Promise<unknown>,
+): Promise<void> {
+  let left = BLOCKS;
+  await Promise.all(Array.from({ length: atOnce }, async () => {
+    const buffer = file.allocBuffer(BLOCK);
+    while (left-- > 0) await work(buffer);
+  }));
+}
+
+for (const [group, call] of [["read", "read"], ["write", "write"]] as const) {
+  Deno.bench({
+    ...runs,
+    group: `random ${group}s: 1,024 of 4 KiB`,
+    baseline: true,
+    name: `FsFile seek and ${call}, by way of the page cache`,
+    async fn() {
+      for (let left = BLOCKS; left > 0; left--) {
+        await theirs.seek(nextPosition(), Deno.SeekMode.Start);
+        await theirs[call](bytes);
+      }
+    },
+  });
+}
+
+for (const atOnce of [1, 32, 128]) {
+  Deno.bench({
+    ...runs,
+    group: "random reads: 1,024 of 4 KiB",
+    name: `DmaFile.readAt, ${atOnce} at once`,
+    async fn() {
+      await byTasks(atOnce, () => file.readAt(nextPosition(), BLOCK));
+    },
+  });
+  Deno.bench({
+    ...runs,
+    group: "random reads: 1,024 of 4 KiB",
+    name: `DmaFile.readInto, ${atOnce} at once`,
+    async fn() {
+      await byTasks(atOnce, (buffer) => file.readInto(buffer, nextPosition()));
+    },
+  });
+  Deno.bench({
+    ...runs,
+    group: "random writes: 1,024 of 4 KiB",
+    name: `DmaFile.writeAt, ${atOnce} at once`,
+    async fn() {
+      await byTasks(atOnce, (buffer) => file.writeAt(buffer, nextPosition()));
+    },
+  });
+}
