@@ -3,7 +3,7 @@
  * waits until it is durable.
  *
  * ```sh
- * deno run --allow-ffi --allow-write=. examples/worker_writes.ts report.csv 100000
+ * deno run --allow-ffi --allow-write=. examples/worker_writes.ts report.csv 10000
  * ```
  *
  * @module

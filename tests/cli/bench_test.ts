@@ -10,6 +10,7 @@ import { type BenchReport, type Measured, spread } from "../../cli/bench_report.
 import { bar, benchLines } from "../../cli/bench_text.ts";
 import { STOPPING_SIGNALS } from "../../cli/exit_codes.ts";
 import { CLI, dma, names, output, spawn, testInDirectory, until } from "./process.ts";
+import { testOnce } from "../support/once.ts";
 
 const MIB = 1024 ** 2;
 
@@ -170,7 +171,7 @@ testInDirectory("dma bench warns that no disk is measured on tmpfs", async () =>
   assertMatch(stdout, /^Mind: tmpfs is memory: no disk was measured/m);
 }, { ignore: !(await Deno.readTextFile("/proc/self/mounts")).includes(" /dev/shm tmpfs rw") });
 
-Deno.test("dma bench ends with 2 if its options are wrong", async () => {
+testOnce("dma bench ends with 2 if its options are wrong", async () => {
   for (
     const wrong of [["--seconds", "0"], ["--seconds", "1.5"], ["--size", "1K"], ["--size", "x"]]
   ) {

@@ -1,6 +1,7 @@
 // Holds `write` and `copy` to their word: what they leave on the disk, what they say, and their exit codes.
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { assertBytes, dma, names, pattern, testInDirectory } from "./process.ts";
+import { testOnce } from "../support/once.ts";
 
 for (const length of [0, 1, 4096, 4097, 1_048_576, 3_145_729]) {
   testInDirectory(`dma write stores ${length} bytes of standard input`, async (dir) => {
@@ -10,7 +11,7 @@ for (const length of [0, 1, 4096, 4097, 1_048_576, 3_145_729]) {
     assertEquals(stdout, "");
     assertMatch(stderr, new RegExp(`^dma: wrote ${length} bytes? .*to .*; \\d.* m?s.*; synced\n$`));
     assertBytes(await Deno.readFile(`${dir}/out`), input);
-  });
+  }, { bothEngines: true });
 }
 
 testInDirectory("dma write replaces a longer file", async (dir) => {
@@ -43,7 +44,7 @@ testInDirectory("dma write --append keeps what is there, whatever its length", a
   assertEquals(code, 0, stderr);
   assertStringIncludes(stderr, "appended 79999 bytes");
   assertBytes(await Deno.readFile(`${dir}/out`), whole);
-});
+}, { bothEngines: true });
 
 testInDirectory("dma write --append creates a missing file", async (dir) => {
   const { code, stderr } = await dma(["write", "--append", `${dir}/out`], pattern(77));
@@ -57,14 +58,14 @@ testInDirectory("dma write --atomic leaves the new file and nothing else", async
   assertEquals(code, 0, stderr);
   assertEquals(await names(dir), ["out"]);
   assertBytes(await Deno.readFile(`${dir}/out`), pattern(1_500_000));
-});
+}, { bothEngines: true });
 
 testInDirectory("dma copy copies a file", async (dir) => {
   await Deno.writeFile(`${dir}/in`, pattern(2_500_001));
   const { code, stderr } = await dma(["copy", `${dir}/in`, `${dir}/out`]);
   assertEquals(code, 0, stderr);
   assertBytes(await Deno.readFile(`${dir}/out`), pattern(2_500_001));
-});
+}, { bothEngines: true });
 
 testInDirectory("dma copy reads /dev/stdin", async (dir) => {
   const { code, stderr } = await dma(["copy", "/dev/stdin", `${dir}/out`], pattern(300_000));
@@ -155,14 +156,14 @@ testInDirectory(
   },
 );
 
-Deno.test("dma ends with 2 if the command is missing or unknown", async () => {
+testOnce("dma ends with 2 if the command is missing or unknown", async () => {
   assertEquals((await dma([])).code, 2);
   assertEquals((await dma(["burn"])).code, 2);
   assertEquals((await dma(["write"])).code, 2);
   assertEquals((await dma(["copy", "one"])).code, 2);
 });
 
-Deno.test("dma --help and --version answer on standard output and end with 0", async () => {
+testOnce("dma --help and --version answer on standard output and end with 0", async () => {
   const help = await dma(["--help"]);
   assertEquals([help.code, help.stderr], [0, ""]);
   for (const word of ["write", "copy", "doctor", "Exit codes", "130"]) {

@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { dma, testInDirectory } from "./process.ts";
 import { hasProgram, hasTerminals } from "./terminal.ts";
+import { testOnce } from "../support/once.ts";
 
 const hasBash = await hasProgram("bash", "--version");
 const hasZsh = await hasProgram("zsh", "--version");
@@ -144,7 +145,7 @@ Deno.test({
   },
 });
 
-Deno.test("dma completion takes the name that dma was installed under", async () => {
+testOnce("dma completion takes the name that dma was installed under", async () => {
   assertMatch(await script("bash", "--name", "my-dma"), /^complete .* my-dma$/m);
   assertMatch(await script("zsh", "--name", "my-dma"), /^#compdef my-dma$/m);
   assertMatch(await script("fish", "--name", "my-dma"), /^complete -c my-dma -f$/m);

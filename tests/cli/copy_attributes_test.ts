@@ -1,7 +1,6 @@
 // `copy` leaves mode, owner and times as cp(1) does, and lets nobody read in between what only some may.
 import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
-import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
-import { engineIsOfNoConcern } from "../support/once.ts";
+import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
 import { CLI, dma, output, pattern, spawn, testInDirectory, until } from "./process.ts";
 import { hasProgram } from "./terminal.ts";
 
@@ -65,7 +64,7 @@ async function bothCopies(
   return [await attributes(byCp, preserve), await attributes(byDma, preserve)];
 }
 
-testInEachDirectory("dma copy gives the mode that cp gives", async (dir) => {
+testDirectAndCached("dma copy gives the mode that cp gives", async (dir) => {
   for (const mode of [0o600, 0o640, 0o755, 0o666, 0o400, 0o4755]) {
     const [cp, dma] = await bothCopies(dir, mode);
     assertEquals(dma, cp, mode.toString(8));
@@ -74,16 +73,16 @@ testInEachDirectory("dma copy gives the mode that cp gives", async (dir) => {
     const [cp, dma] = await bothCopies(dir, 0o755, options);
     assertEquals(dma, cp, JSON.stringify(options));
   }
-}, { where: () => engineIsOfNoConcern });
+}, { bothEngines: false });
 
-testInEachDirectory("dma copy --preserve leaves what cp -p leaves", async (dir) => {
+testDirectAndCached("dma copy --preserve leaves what cp -p leaves", async (dir) => {
   for (const mode of [0o600, 0o666, 0o4755]) {
     const [cp, dma] = await bothCopies(dir, mode, { preserve: true });
     assertEquals(dma, cp, mode.toString(8));
   }
   const [cp, dma] = await bothCopies(dir, 0o600, { preserve: true, existing: 0o644 });
   assertEquals(dma, cp);
-}, { where: () => engineIsOfNoConcern });
+}, { bothEngines: false });
 
 testInDirectory("dma copy of a 0600 file is never readable by others", async (dir) => {
   const [source, target] = [`${dir}/key`, `${dir}/copy`];
@@ -116,7 +115,7 @@ testInDirectory(
   },
 );
 
-testInEachDirectory("dma --atomic over a file keeps its mode and owner", async (dir) => {
+testDirectAndCached("dma --atomic over a file keeps its mode and owner", async (dir) => {
   const [source, target] = [dir.file("source"), dir.file("target")];
   await make(source, 0o600);
   for (const mode of [0o640, 0o666, 0o444]) {
@@ -130,7 +129,7 @@ testInEachDirectory("dma --atomic over a file keeps its mode and owner", async (
       assertNotEquals((await Deno.stat(target)).ino, before.ino, "The file was not replaced");
     }
   }
-}, { where: () => engineIsOfNoConcern });
+}, { bothEngines: false });
 
 testInDirectory(
   "dma --atomic gives a group that cannot be kept no rights of the old one",

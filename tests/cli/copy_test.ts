@@ -58,7 +58,7 @@ testInEachDirectory("dma --no-clobber leaves an existing file unchanged", async 
     assertEquals(code, 2);
     assertStringIncludes(stderr, "--no-clobber");
   }
-});
+}, { bothEngines: false });
 
 testInEachDirectory(
   "dma write --size reserves space, and gives back what is not used",
@@ -72,4 +72,5 @@ testInEachDirectory(
     assertEquals(wrong.code, 2);
     assertStringIncludes(wrong.stderr, "It must be a size such as 500M, 10G or 2T");
   },
+  { bothEngines: false },
 );

@@ -37,7 +37,7 @@ testInDirectory("dma doctor tries a directory and leaves nothing in it", async (
     /^Works(, slower)?: (Direct I\/O|page cache) over (io_uring|threads) on \w+\n/,
   );
   assertEquals(await names(dir), []);
-});
+}, { bothEngines: true });
 
 testInDirectory("dma doctor --json says the same to programs", async (dir) => {
   await Deno.writeFile(`${dir}/file`, pattern(5000));
@@ -59,7 +59,7 @@ testInDirectory("dma doctor --json says the same to programs", async (dir) => {
   assertGreater(report.probe.alignment.offset, 0);
   assertEquals(report.probe.tried, "read 5000 bytes");
   assertBytes(await Deno.readFile(`${dir}/file`), pattern(5000));
-});
+}, { bothEngines: true });
 
 testInDirectory("dma doctor ends with 1 if nothing can be tried", async (dir) => {
   const { code, stdout } = await dma(["doctor", `${dir}/missing`]);
@@ -69,7 +69,7 @@ testInDirectory("dma doctor ends with 1 if nothing can be tried", async (dir) =>
     /^Does not work: .*No such file or directory.*\n\nIn the way: .*\n {2}Remedy: /,
   );
   assertMatch(stdout, /^!! {2}Path.*No such file or directory/m);
-});
+}, { bothEngines: true });
 
 Deno.test("dma doctor names the permission that is missing", async () => {
   const { code, stdout } = await new Deno.Command(Deno.execPath(), {

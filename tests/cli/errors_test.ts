@@ -3,6 +3,7 @@ import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { quoted, remedyFor } from "../../cli/remedies.ts";
 import { ioError } from "../../src/errors.ts";
 import { CLI, dma, names, pattern, testInDirectory } from "./process.ts";
+import { testOnce } from "../support/once.ts";
 
 const ENOSPC = 28;
 const EACCES = 13;
@@ -160,7 +161,7 @@ testInDirectory(
   { ignore: Deno.uid() !== 0 },
 );
 
-Deno.test("dma suggests the command and the option that were meant", async () => {
+testOnce("dma suggests the command and the option that were meant", async () => {
   for (
     const [args, meant] of [
       [["wriet", "x"], "write"],
@@ -176,7 +177,7 @@ Deno.test("dma suggests the command and the option that were meant", async () =>
   }
 });
 
-Deno.test("dma says that Deno's flags go before the name of the program", async () => {
+testOnce("dma says that Deno's flags go before the name of the program", async () => {
   for (const flag of ["--allow-write", "--allow-read=/tmp", "-A"]) {
     const { code, stderr } = await dma(["write", flag, "x"]);
     assertEquals(code, 2);

@@ -1,5 +1,6 @@
 // The first signal stops in good order; a second one ends the process, unless it is the same Ctrl-C once more.
 import { assertEquals } from "@std/assert";
+import { testOnce } from "../support/once.ts";
 
 const MODULE = new URL("../../cli/interruption.ts", import.meta.url).href;
 
@@ -33,10 +34,10 @@ async function interruptAt(...delays: number[]) {
   return { code: (await child.status).code, lines: output.trim().split("\n") };
 }
 
-Deno.test("A signal that arrives twice within 300 ms stops in good order", async () => {
+testOnce("A signal that arrives twice within 300 ms stops in good order", async () => {
   assertEquals(await interruptAt(0, 50), { code: 0, lines: ["ready", "stopping", "stopped"] });
 });
 
-Deno.test("A second signal after 300 ms ends the process at once", async () => {
+testOnce("A second signal after 300 ms ends the process at once", async () => {
   assertEquals(await interruptAt(0, 600), { code: 130, lines: ["ready", "stopping"] });
 });

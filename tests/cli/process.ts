@@ -1,5 +1,6 @@
 // Runs the command line as a process of its own, as a shell does, for the tests of it.
 import { assertEquals } from "@std/assert";
+import { engineIsOfNoConcern } from "../support/once.ts";
 
 /** The command line's entry. */
 export const CLI: string = new URL("../../cli.ts", import.meta.url).pathname;
@@ -78,13 +79,14 @@ export async function until(condition: () => Promise<boolean>, otherwise: string
   }
 }
 
-/** Registers a test that has a directory to itself. */
+/** Registers a test that has a directory to itself. The command line does the same on both engines, unless told otherwise. */
 export function testInDirectory(
   name: string,
   fn: (dir: string) => Promise<void>,
-  options: Pick<Deno.TestDefinition, "ignore"> = {},
+  { bothEngines = false, ignore = false }: { bothEngines?: boolean; ignore?: boolean } = {},
 ): void {
-  Deno.test(name, options, async () => {
+  if (!bothEngines && !engineIsOfNoConcern) return;
+  Deno.test(name, { ignore }, async () => {
     const dir = await Deno.makeTempDir({ prefix: "dma-cli-" });
     try {
       await fn(dir);

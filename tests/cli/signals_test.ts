@@ -73,6 +73,7 @@ for (const [signal, exitCode] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 
       assertGreater(kept, 65_535);
       assertBytes(file, input.subarray(0, kept));
     },
+    { bothEngines: true },
   );
 }
 
@@ -93,6 +94,7 @@ testInDirectory(
     const kept = Number(/kept the first (\d+) appended bytes/.exec(stderr)?.[1]);
     assertBytes(await Deno.readFile(`${dir}/out`), whole.subarray(0, 5001 + kept));
   },
+  { bothEngines: true },
 );
 
 testInDirectory(
@@ -112,6 +114,7 @@ testInDirectory(
     assertEquals(await names(dir), ["out"]);
     assertEquals(await Deno.readTextFile(`${dir}/out`), "old");
   },
+  { bothEngines: true },
 );
 
 testInDirectory(
@@ -130,6 +133,7 @@ testInDirectory(
     assertStringIncludes(stderr, "was not touched");
     assertEquals(await Deno.readTextFile(`${dir}/out`), "old");
   },
+  { bothEngines: true },
 );
 
 testInDirectory("dma copy of a FIFO ends with its writer", async (dir) => {
@@ -140,4 +144,4 @@ testInDirectory("dma copy of a FIFO ends with its writer", async (dir) => {
   const { code, stderr } = await copied;
   assertEquals(code, 0, stderr);
   assertBytes(await Deno.readFile(`${dir}/out`), pattern(500_000));
-});
+}, { bothEngines: true });

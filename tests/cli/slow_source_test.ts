@@ -1,17 +1,12 @@
 // A source that sends little, seldom, loses nothing: what came is soon in the file, and whatever ends it, all of it stays.
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { engines } from "../faults/machine.ts";
-import { testDirectories, type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import { testDirectAndCached, type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { engineIsOfNoConcern } from "../support/once.ts";
 import { names, output, pattern, spawnWith, until } from "./process.ts";
 
 /** Where io_uring is refused, what runs on threads has run before. */
 const ENGINES = engineIsOfNoConcern ? engines : [];
-
-/** One file system is enough. */
-function isFirst(directory: TestDirectory): boolean {
-  return directory === testDirectories[0];
-}
 
 /** A run of the command line whose standard input is fed by hand. */
 class Fed implements AsyncDisposable {
@@ -99,39 +94,36 @@ async function hasItSoon(dir: TestDirectory, engine = "", ...args: string[]): Pr
   assertEquals(await Deno.readTextFile(path), "old\none\ntwo\n");
 }
 
-testInEachDirectory(
+testDirectAndCached(
   "dma write --append keeps every line of a slow pipe on SIGINT",
   (dir) => keepsEveryLine(dir, "SIGINT", 130),
 );
 
-testInEachDirectory(
+testDirectAndCached(
   "dma write has what a pipe sent in the file soon, also after SIGKILL",
   (dir) => hasItSoon(dir, "", "--flush-every", "100ms"),
 );
 
 for (const engine of ENGINES) {
-  testInEachDirectory(
+  testInOneDirectory(
     `dma write --append keeps every line of a slow pipe on SIGINT, on ${engine}`,
     (dir) => keepsEveryLine(dir, "SIGINT", 130, engine),
-    { where: isFirst },
   );
 
-  testInEachDirectory(
+  testInOneDirectory(
     `dma write has what a pipe sent in the file a second later, on ${engine}`,
     (dir) => hasItSoon(dir, engine),
-    { where: isFirst },
   );
 }
 
 for (const [signal, exitCode] of [["SIGTERM", 143], ["SIGHUP", 129]] as const) {
-  testInEachDirectory(
+  testInOneDirectory(
     `dma write --append keeps every line of a slow pipe on ${signal}`,
     (dir) => keepsEveryLine(dir, signal, exitCode),
-    { where: isFirst },
   );
 }
 
-testInEachDirectory("dma write keeps all of several buffers on SIGINT", async (dir) => {
+testDirectAndCached("dma write keeps all of several buffers on SIGINT", async (dir) => {
   const path = dir.file("out");
   const input = pattern(300_001);
   await using fed = await Fed.start(path, "", "--json", "--buffer-size", "64K");
@@ -143,7 +135,7 @@ testInEachDirectory("dma write keeps all of several buffers on SIGINT", async (d
   assertEquals(await Deno.readFile(path), input);
 });
 
-testInEachDirectory("dma write --atomic lets nothing appear on SIGINT", async (dir) => {
+testDirectAndCached("dma write --atomic lets nothing appear on SIGINT", async (dir) => {
   const path = dir.file("out");
   await using fed = await Fed.start(path, "", "--atomic");
   await fed.send(text("one\n"));
@@ -155,7 +147,7 @@ testInEachDirectory("dma write --atomic lets nothing appear on SIGINT", async (d
 });
 
 const follower = "dma write --direct off shows a follower nothing but whole lines";
-testInEachDirectory(follower, async (dir) => {
+testInOneDirectory(follower, async (dir) => {
   const path = dir.file("service.log");
   const args = ["--append", "--direct", "off", "--flush-every", "50ms"];
   await using fed = await Fed.start(path, "", ...args);
@@ -172,10 +164,10 @@ testInEachDirectory(follower, async (dir) => {
   }
   await sending;
   assert(longest > 0);
-}, { where: isFirst });
+});
 
 const flushEvery = "dma write --flush-every says when the tail is written";
-testInEachDirectory(flushEvery, async (dir) => {
+testInOneDirectory(flushEvery, async (dir) => {
   const often = dir.file("often");
   const never = dir.file("never");
   await using one = await Fed.start(often, "", "--flush-every", "100ms", "--no-sync");
@@ -183,9 +175,9 @@ testInEachDirectory(flushEvery, async (dir) => {
   await Promise.all([one.send(text("line\n")), other.send(text("line\n"))]);
   await until(async () => (await Deno.readTextFile(often)).startsWith("line\n"), "Not written");
   assertEquals((await Deno.stat(never)).size, 0);
-}, { where: isFirst });
+});
 
-testInEachDirectory("dma keeps what came before its source failed", async (dir) => {
+testInOneDirectory("dma keeps what came before its source failed", async (dir) => {
   const path = dir.file("out");
   const program = `
     import { StreamSource } from ${JSON.stringify(new URL("../../cli/source.ts", import.meta.url))};
@@ -214,4 +206,4 @@ testInEachDirectory("dma keeps what came before its source failed", async (dir) 
   const file = await Deno.readFile(path);
   assertEquals(file.length, 70_005);
   assert(file.subarray(70_000).every((byte) => byte === 2));
-}, { where: isFirst });
+});

@@ -1,6 +1,6 @@
 // `read`, and "-" in place of a path: bytes go to standard output, and nothing else does.
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
 import {
   assertBytes,
   CLI,
@@ -55,15 +55,15 @@ function isOnDisk({ fileSystem }: TestDirectory): boolean {
   return fileSystem === "ext4" || fileSystem === "xfs";
 }
 
-testInEachDirectory("dma read writes a file to standard output", async (dir) => {
+testDirectAndCached("dma read writes a file to standard output", async (dir) => {
   await Deno.writeFile(dir.file("in"), pattern(LENGTH));
   const { code, stdout, stderr } = await bytesOf(["read", dir.file("in")]);
   assertEquals(code, 0, stderr);
   assertBytes(stdout, pattern(LENGTH));
   assertMatch(stderr, /^dma: wrote 3145729 bytes \(3\.0 MiB\) to standard output; .*\/s\n$/);
-});
+}, { bothEngines: false });
 
-testInEachDirectory("dma read leaves nothing in the page cache", async (dir) => {
+testDirectAndCached("dma read leaves nothing in the page cache", async (dir) => {
   const path = dir.file("in");
   // Past the page cache too, but for the block in which the file is cut.
   await dma(["write", path], pattern(LENGTH));
@@ -74,7 +74,7 @@ testInEachDirectory("dma read leaves nothing in the page cache", async (dir) => 
   assertEquals(await cached(path), before);
   await Deno.readFile(path);
   assert(await cached(path) as number >= LENGTH, "The control: another way to read fills it");
-}, { where: isOnDisk });
+}, { bothEngines: false, where: isOnDisk });
 
 testInDirectory("dma read reads what has no length, holes, and nothing", async (dir) => {
   const { stdout } = await bytesOf(["read", "--quiet", "/proc/self/comm"]);

@@ -1,6 +1,6 @@
 // `--verify` reads what was written from the disk itself, and fails where it is not what came.
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { testDirectories, type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import { testDirectAndCached, type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
 import {
   assertBytes,
   CLI,
@@ -30,7 +30,7 @@ async function bytesRead(...args: string[]): Promise<number> {
   return Number(/(\d+)\n$/.exec(new TextDecoder().decode(stdout))?.[1]);
 }
 
-testInEachDirectory("dma --verify confirms what is right, however it is written", async (dir) => {
+testDirectAndCached("dma --verify confirms what is right, however it is written", async (dir) => {
   const input = pattern(LENGTH);
   await Deno.writeFile(dir.file("in"), input);
   const target = dir.file("out");
@@ -49,9 +49,9 @@ testInEachDirectory("dma --verify confirms what is right, however it is written"
   const { code, stdout } = await dma(["write", "--verify", "--append", "--json", target], input);
   assertEquals([code, JSON.parse(stdout).verified], [0, true]);
   assertEquals((await Deno.stat(target)).size, 2 * LENGTH);
-});
+}, { bothEngines: false });
 
-testInEachDirectory("dma copy --verify of a file with holes reads its data back", async (dir) => {
+testDirectAndCached("dma copy --verify of a file with holes reads its data back", async (dir) => {
   await Deno.writeFile(dir.file("in"), pattern(100_000));
   await Deno.truncate(dir.file("in"), 50_000_000);
   const { code, stdout } = await dma([
@@ -63,9 +63,9 @@ testInEachDirectory("dma copy --verify of a file with holes reads its data back"
   ]);
   const { bytes, holes, verified } = JSON.parse(stdout);
   assertEquals([code, bytes, verified, holes > 49_000_000], [0, 50_000_000, true, true]);
-});
+}, { bothEngines: false });
 
-testInEachDirectory(
+testDirectAndCached(
   "dma --verify reads from the disk, and not from the page cache",
   async (dir) => {
     // Written past the page cache, so that reading the source is counted in any case.
@@ -78,12 +78,12 @@ testInEachDirectory(
       assert(read >= 2 * LENGTH - 8192, `${direct}: ${read}`);
     }
   },
-  { where: isOnDisk },
+  { bothEngines: false, where: isOnDisk },
 );
 
 for (const atomic of [false, true]) {
   const flags = ["--verify", "--buffer-size", "64K", ...(atomic ? ["--atomic"] : [])];
-  testInEachDirectory(
+  testInOneDirectory(
     `dma write ${flags.join(" ")} fails where another byte is read`,
     async (dir) => {
       const path = dir.file("out");
@@ -106,9 +106,7 @@ for (const atomic of [false, true]) {
       assertEquals(await names(dir.path), ["out"]);
       assertEquals(await Deno.readTextFile(path), "old");
     },
-    {
-      where: (dir) => dir === testDirectories[0],
-    },
+    { bothEngines: false },
   );
 }
 

@@ -43,10 +43,10 @@ for (const name of examples.filter((name) => !servers.includes(name))) {
       await Deno.writeFile(example.file(input), pattern(5000));
     }
     const { args, flags } = example.command;
-    for (const left of flags) {
+    await Promise.all(flags.map(async (left) => {
       const { code, stderr } = await example.run(args, flags.filter((flag) => flag !== left));
       assert(code !== 0, `It does without ${left}: ${stderr}`);
-    }
+    }));
     const { code, stderr } = await example.run();
     assertEquals(code, 0, stderr);
   }, { runners: ["checkout"] });
@@ -245,7 +245,7 @@ testExample(
   async (example) => {
     const { code, stdout, stderr } = await example.run();
     assertEquals([code, stderr], [0, ""]);
-    const lines = Array.from({ length: 100_000 }, (_, line) => `${line},${line * line}\n`).join("");
+    const lines = Array.from({ length: 10_000 }, (_, line) => `${line},${line * line}\n`).join("");
     assertEquals(stdout, `report.csv: ${lines.length} bytes, durable\n`);
     assert(await Deno.readTextFile(example.file("report.csv")) === lines);
   },

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { assertFile, namesIn, pattern } from "../support/bytes.ts";
-import { testDirectories, type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import { type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { FreshUser, testersCache, testersEnvironment } from "./fresh_user.ts";
 import { lastLine, say } from "../setup/command.ts";
 import { servePublished, type StaticServer } from "../support/static_server.ts";
@@ -13,14 +13,13 @@ interface Scene {
   readonly dir: TestDirectory;
 }
 
-/** One file system is enough: this is about where modules come from. */
+/** It is about where modules come from. */
 function testByUrl(name: string, fn: (scene: Scene) => Promise<void>, ignore = false): void {
-  const [first] = testDirectories;
-  testInEachDirectory(name, async (dir) => {
+  testInOneDirectory(name, async (dir) => {
     await using server = await servePublished();
     await fn({ user: await FreshUser.in(dir.path), server, dir });
     assertEquals(server.missing, [], "Something is imported that is not published");
-  }, { where: (directory) => directory === first, ignore });
+  }, { bothEngines: false, ignore });
 }
 
 const BYTES = 3_000_001;

@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { DmaFile } from "../../mod.ts";
 import { pattern } from "../support/bytes.ts";
-import { testInEachDirectory } from "../support/dirs.ts";
+import { testInOneDirectory } from "../support/dirs.ts";
 import "../support/engine.ts";
 
 /** Where the descriptors of a child process lead. */
@@ -15,7 +15,7 @@ async function descriptorsOfChild(shell: string): Promise<string> {
   return new TextDecoder().decode(stdout);
 }
 
-testInEachDirectory("A child process inherits no descriptor", async (dir) => {
+testInOneDirectory("A child process inherits no descriptor", async (dir) => {
   const [plain, atomic] = [dir.file("plain"), dir.file("atomic")];
   await using file = await DmaFile.create(plain);
   await using unnamed = await DmaFile.create(atomic, { atomic: true });

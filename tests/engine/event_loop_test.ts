@@ -5,7 +5,7 @@ import { assert, assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { assertFile, joined, pattern } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
-import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 
 const KIB = 1024;
@@ -74,7 +74,7 @@ function source(work: () => void): ReadableStream<Uint8Array<ArrayBuffer>> {
   });
 }
 
-testInEachDirectory(
+testDirectAndCached(
   "A pipe from a source that is always ready lets others have a turn",
   async (dir) => {
     const writer = await create(dir);
@@ -88,7 +88,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory("write lets others have a turn where it is waited for", async (dir) => {
+testDirectAndCached("write lets others have a turn where it is waited for", async (dir) => {
   const writer = await create(dir);
   {
     await using clock = watchedClock();
@@ -102,7 +102,7 @@ testInEachDirectory("write lets others have a turn where it is waited for", asyn
   await assertFile(dir.file("file"), content);
 });
 
-testInEachDirectory("write takes bytes at once where nobody waits for it", async (dir) => {
+testDirectAndCached("write takes bytes at once where nobody waits for it", async (dir) => {
   const writer = await create(dir);
   {
     await using clock = watchedClock();
@@ -119,7 +119,7 @@ testInEachDirectory("write takes bytes at once where nobody waits for it", async
 });
 
 for (const byob of [false, true]) {
-  testInEachDirectory(
+  testDirectAndCached(
     `A reader lets others have a turn where all is read ahead [${byob ? "BYOB" : "default"}]`,
     async (dir) => {
       await Deno.writeFile(dir.file("file"), content);
@@ -188,7 +188,7 @@ const smallWays: Record<string, (path: string, work: () => void) => Promise<void
 };
 
 for (const [name, way] of Object.entries(smallWays)) {
-  testInEachDirectory(`Small chunks let others have a turn [${name}]`, async (dir) => {
+  testDirectAndCached(`Small chunks let others have a turn [${name}]`, async (dir) => {
     {
       await using clock = watchedClock();
       await way(dir.file("file"), clock.work);
@@ -199,7 +199,7 @@ for (const [name, way] of Object.entries(smallWays)) {
   });
 }
 
-testInEachDirectory("write lets others have a turn whatever the kind of chunk", async (dir) => {
+testDirectAndCached("write lets others have a turn whatever the kind of chunk", async (dir) => {
   const kinds = [
     (bytes: Uint8Array<ArrayBuffer>) => bytes.slice().buffer,
     (bytes: Uint8Array<ArrayBuffer>) =>
@@ -220,7 +220,7 @@ testInEachDirectory("write lets others have a turn whatever the kind of chunk", 
   }
 });
 
-testInEachDirectory("writeBuffer lets others have a turn", async (dir) => {
+testDirectAndCached("writeBuffer lets others have a turn", async (dir) => {
   const file = await DmaFile.create(dir.file("file"));
   const writer = new DmaStreamWriter(file, { writeBehind: PIECES });
   {
@@ -237,7 +237,7 @@ testInEachDirectory("writeBuffer lets others have a turn", async (dir) => {
   await assertFile(dir.file("file"), content);
 });
 
-testInEachDirectory("Many streams at once let others have a turn", async (dir) => {
+testDirectAndCached("Many streams at once let others have a turn", async (dir) => {
   const STREAMS = 64;
   const SHORT = 4 * KIB;
   const options = { bufferSize: SHORT * PIECES, writeBehind: 1 };
@@ -260,7 +260,7 @@ testInEachDirectory("Many streams at once let others have a turn", async (dir) =
 });
 
 for (const position of [0, 1]) {
-  testInEachDirectory(
+  testDirectAndCached(
     `A pipe from file to file lets others have a turn [${position ? "copied" : "as it is"}]`,
     async (dir) => {
       await Deno.writeFile(dir.file("source"), content);
@@ -302,7 +302,7 @@ for (const position of [0, 1]) {
   );
 }
 
-testInEachDirectory("Streams go on where setImmediate is a test's", async (dir) => {
+testDirectAndCached("Streams go on where setImmediate is a test's", async (dir) => {
   const writer = await create(dir);
   {
     await using clock = watchedClock();
@@ -318,7 +318,7 @@ testInEachDirectory("Streams go on where setImmediate is a test's", async (dir) 
   await assertFile(dir.file("file"), content);
 });
 
-testInEachDirectory("A pipe can be aborted while it lets others have a turn", async (dir) => {
+testDirectAndCached("A pipe can be aborted while it lets others have a turn", async (dir) => {
   const writer = await create(dir);
   {
     await using clock = watchedClock();

@@ -4,7 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
 import { descriptorsIn } from "../support/descriptors.ts";
-import { testDirectories, type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import { testInOneDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { assertNoLeak, collectGarbage, type Holdings, takeStock } from "../support/leaks.ts";
 
@@ -12,9 +12,6 @@ const MiB = 1024 * 1024;
 
 /** Deno's 32 threads for blocking calls come and go as they are needed, each with two mappings and some more. */
 const THREADS = 100;
-
-/** The long runs are about this process, which is the same on every file system. */
-const where = (directory: TestDirectory) => directory === testDirectories[0];
 
 /** What the process holds when everything that can be collected was. */
 async function settledStock(): Promise<Holdings> {
@@ -40,7 +37,7 @@ async function writeOne(path: string, length: number): Promise<void> {
   await writer.close();
 }
 
-testInEachDirectory("10,000 small files one after the other leave nothing", async (dir) => {
+testInOneDirectory("10,000 small files one after the other leave nothing", async (dir) => {
   const paths = Array.from({ length: 50 }, (_, index) => dir.file(`small ${index}`));
   const round = async (count: number) => {
     for (let index = 0; index < count; index++) {
@@ -59,9 +56,9 @@ testInEachDirectory("10,000 small files one after the other leave nothing", asyn
   assertEngineIdle(mapped);
   assertEquals(descriptorsIn(dir.path), 0);
   await assertFile(paths[0]!, pattern(1000 + 9950 % 7));
-}, { where });
+});
 
-testInEachDirectory("200 files at once leave nothing", async (dir) => {
+testInOneDirectory("200 files at once leave nothing", async (dir) => {
   const round = () =>
     Promise.all(
       Array.from(
@@ -81,9 +78,9 @@ testInEachDirectory("200 files at once leave nothing", async (dir) => {
   assertEngineIdle(mapped);
   assertEquals(descriptorsIn(dir.path), 0);
   await assertFile(dir.file("file 199"), pattern(70_199));
-}, { where });
+});
 
-testInEachDirectory("200 files opened, read and closed at once leave nothing", async (dir) => {
+testInOneDirectory("200 files opened, read and closed at once leave nothing", async (dir) => {
   await Deno.writeFile(dir.file("file"), pattern(50_000));
   const round = () =>
     Promise.all(
@@ -100,9 +97,9 @@ testInEachDirectory("200 files opened, read and closed at once leave nothing", a
   assertNoLeak(before, await settledStock(), { resident: 16 * MiB, mappings: THREADS });
   assertEngineIdle(engine.pool.mapped);
   assertEquals(descriptorsIn(dir.path), 0);
-}, { where });
+});
 
-testInEachDirectory("Opens that fail leave nothing", async (dir) => {
+testInOneDirectory("Opens that fail leave nothing", async (dir) => {
   await Deno.mkdir(dir.file("directory"));
   const round = async () => {
     for (let index = 0; index < 200; index++) {
@@ -118,9 +115,9 @@ testInEachDirectory("Opens that fail leave nothing", async (dir) => {
   // 8,000 opens: 1 KiB each would be seen.
   assertNoLeak(before, await settledStock(), { resident: 8 * MiB, mappings: 16 });
   assertEngineIdle(engine.pool.mapped);
-}, { where });
+});
 
-testInEachDirectory("Writers that are aborted leave nothing", async (dir) => {
+testInOneDirectory("Writers that are aborted leave nothing", async (dir) => {
   const round = async () => {
     for (let index = 0; index < 300; index++) {
       const writer = new DmaStreamWriter(await DmaFile.create(dir.file("file")), {
@@ -139,9 +136,9 @@ testInEachDirectory("Writers that are aborted leave nothing", async (dir) => {
   assertNoLeak(before, await settledStock(), { resident: 16 * MiB, mappings: 16 });
   assertEngineIdle(mapped);
   assertEquals(descriptorsIn(dir.path), 0);
-}, { where });
+});
 
-testInEachDirectory("The memory of a large file is given back when it is closed", async (dir) => {
+testInOneDirectory("The memory of a large file is given back when it is closed", async (dir) => {
   const writer = new DmaStreamWriter(await DmaFile.create(dir.file("large")), {
     bufferSize: 8 * MiB,
     writeBehind: 15,
@@ -153,4 +150,4 @@ testInEachDirectory("The memory of a large file is given back when it is closed"
   assertEquals(engine.pool.used, 0);
   // Some of it is kept for the next file.
   assert(engine.pool.mapped <= 64 * MiB, `${engine.pool.mapped} bytes are kept`);
-}, { where });
+});

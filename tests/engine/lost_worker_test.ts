@@ -4,7 +4,7 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { pattern } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
-import { testInEachDirectory } from "../support/dirs.ts";
+import { testInOneDirectory } from "../support/dirs.ts";
 
 const module = new URL("../../mod.ts", import.meta.url).href;
 
@@ -51,7 +51,7 @@ const work = `
   };
 `;
 
-testInEachDirectory("A Worker may be ended in the middle of its I/O", async (dir) => {
+testInOneDirectory("A Worker may be ended in the middle of its I/O", async (dir) => {
   await Deno.writeFile(dir.file("source"), pattern(4_000_001));
   const { code, output } = await runChild(`
     import { collectGarbage } from ${

@@ -5,7 +5,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { type DmaBuffer, DmaFile, DmaStreamReader } from "../../mod.ts";
 import { assertFile, filled, pattern } from "../support/bytes.ts";
 import { descriptorsOf, eventually } from "../support/descriptors.ts";
-import { testDirectories, testInEachDirectory } from "../support/dirs.ts";
+import { testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { interpose } from "../support/interpose.ts";
 import { collectGarbage } from "../support/leaks.ts";
@@ -63,7 +63,7 @@ function hold(operation: "read" | "write"): Held {
   };
 }
 
-testInEachDirectory("No memory of the pool ever reaches a user", async (dir) => {
+testDirectAndCached("No memory of the pool ever reaches a user", async (dir) => {
   const pool: [from: number, to: number][] = [];
   const acquire = engine.acquire;
   engine.acquire = (size) => {
@@ -112,7 +112,7 @@ testInEachDirectory("No memory of the pool ever reaches a user", async (dir) => 
   }
 });
 
-testInEachDirectory(
+testDirectAndCached(
   "What was read never changes, whatever else is read and written",
   async (dir) => {
     await using file = await openPattern(dir.file("file"), SIZE);
@@ -129,7 +129,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory("A DmaBuffer whose memory was taken away is refused", async (dir) => {
+testDirectAndCached("A DmaBuffer whose memory was taken away is refused", async (dir) => {
   await using file = await DmaFile.create(dir.file("file"));
   const writer = file.writable;
   for (const [name, steal] of Object.entries(thefts)) {
@@ -147,7 +147,7 @@ testInEachDirectory("A DmaBuffer whose memory was taken away is refused", async 
   await assertFile(dir.file("file"), pattern(10));
 });
 
-testInEachDirectory("A DmaBuffer is out of reach while the kernel has it", async (dir) => {
+testDirectAndCached("A DmaBuffer is out of reach while the kernel has it", async (dir) => {
   await using file = await DmaFile.create(dir.file("file"));
   const [buffer, memory] = filledBuffer(file, 65_536);
   const view = buffer.bytes;
@@ -175,7 +175,7 @@ testInEachDirectory("A DmaBuffer is out of reach while the kernel has it", async
   await assertFile(dir.file("file"), pattern(65_536));
 });
 
-testInEachDirectory("A DmaBuffer comes back after a write that failed", async (dir) => {
+testDirectAndCached("A DmaBuffer comes back after a write that failed", async (dir) => {
   await using file = await DmaFile.create(dir.file("file"));
   const [buffer] = filledBuffer(file, 8192);
   {
@@ -188,7 +188,7 @@ testInEachDirectory("A DmaBuffer comes back after a write that failed", async (d
   await assertRejects(() => file.writeAt(buffer, 0), TypeError, "was transferred away");
 });
 
-testInEachDirectory("A DmaBuffer that was handed over is gone for good", async (dir) => {
+testDirectAndCached("A DmaBuffer that was handed over is gone for good", async (dir) => {
   const file = await DmaFile.create(dir.file("file"));
   const writer = file.writable;
   const [buffer, memory] = filledBuffer(file, 65_536);
@@ -206,7 +206,7 @@ testInEachDirectory("A DmaBuffer that was handed over is gone for good", async (
   await assertFile(dir.file("file"), pattern(65_536));
 });
 
-testInEachDirectory(
+testDirectAndCached(
   "Bytes taken away during writeAt are not written as something else",
   async (dir) => {
     const secret = await DmaFile.create(dir.file("secret"));
@@ -228,7 +228,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory(
+testDirectAndCached(
   "Bytes that shrink during writeAt are not written as something else",
   async (dir) => {
     await using file = await DmaFile.create(dir.file("file"));
@@ -248,7 +248,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory("Bytes that others share can be written", async (dir) => {
+testDirectAndCached("Bytes that others share can be written", async (dir) => {
   await using file = await DmaFile.create(dir.file("file"));
   const shared = new Uint8Array(new SharedArrayBuffer(8192));
   shared.set(pattern(8192));
@@ -261,7 +261,7 @@ testInEachDirectory("Bytes that others share can be written", async (dir) => {
   await assertFile(dir.file("file"), pattern(8192));
 });
 
-testInEachDirectory("A view that is being filled is out of reach", async (dir) => {
+testDirectAndCached("A view that is being filled is out of reach", async (dir) => {
   await using file = await openPattern(dir.file("file"), SIZE);
   const stream = new DmaStreamReader(file, { readAhead: 0, closeFile: false });
   const reader = stream.getReader({ mode: "byob" });
@@ -278,7 +278,7 @@ testInEachDirectory("A view that is being filled is out of reach", async (dir) =
   await reader.cancel();
 });
 
-testInEachDirectory(
+testDirectAndCached(
   "A view of a resizable buffer can be filled, and resized afterwards",
   async (dir) => {
     await using file = await openPattern(dir.file("file"), SIZE);
@@ -298,7 +298,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory("I/O whose buffers nobody holds any more goes on unharmed", async (dir) => {
+testDirectAndCached("I/O whose buffers nobody holds any more goes on unharmed", async (dir) => {
   await using file = await openPattern(dir.file("file"), SIZE, { write: true });
   using reads = hold("read");
   const results = [file.readAt(1, 100_000), file.readAtAligned(0, 65_536)];
@@ -324,7 +324,7 @@ testInEachDirectory("I/O whose buffers nobody holds any more goes on unharmed", 
   assertEquals(await file.readAt(65_536, 65_536), pattern(65_536));
 });
 
-testInEachDirectory(
+testInOneDirectory(
   "A file that is dropped lives until its reads are over",
   async (dir) => {
     const path = dir.file("file");
@@ -344,10 +344,9 @@ testInEachDirectory(
       return descriptorsOf(path) === 0;
     });
   },
-  { where: (directory) => directory === testDirectories[0] },
 );
 
-testInEachDirectory("Buffers of absurd lengths are refused", async (dir) => {
+testDirectAndCached("Buffers of absurd lengths are refused", async (dir) => {
   await using file = await openPattern(dir.file("file"), 100);
   for (const length of [0, -1, 0.5, NaN, 2 ** 31, 2 ** 32 + 4096, 2 ** 53]) {
     assertThrows(() => file.allocBuffer(length), RangeError, "Invalid length");

@@ -4,7 +4,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
 import { descriptorsIn, eventually } from "../support/descriptors.ts";
-import { hasDirectIo, testInEachDirectory } from "../support/dirs.ts";
+import { hasDirectIo, testDirectAndCached } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { interpose } from "../support/interpose.ts";
 import { allOf, openPattern } from "../support/patterned.ts";
@@ -24,7 +24,7 @@ function withoutMemory(least: number): Disposable {
   };
 }
 
-testInEachDirectory("A writer without memory fails, and frees everything", async (dir) => {
+testDirectAndCached("A writer without memory fails, and frees everything", async (dir) => {
   const ways: Record<string, (writer: DmaStreamWriter) => Promise<unknown>> = {
     write: (writer) => writer.write(pattern(SIZE)),
     lock: (writer) => writer.getWriter().write(pattern(SIZE)),
@@ -47,7 +47,7 @@ testInEachDirectory("A writer without memory fails, and frees everything", async
   }
 });
 
-testInEachDirectory("A tail without memory for its copy fails the writer", async (dir) => {
+testDirectAndCached("A tail without memory for its copy fails the writer", async (dir) => {
   const writer = new DmaStreamWriter(await DmaFile.create(dir.file("file")));
   await writer.write(pattern(5000));
   await writer.sync();
@@ -60,7 +60,7 @@ testInEachDirectory("A tail without memory for its copy fails the writer", async
   await writer.abort();
 }, { where: hasDirectIo });
 
-testInEachDirectory("A reader without memory fails, and frees everything", async (dir) => {
+testDirectAndCached("A reader without memory fails, and frees everything", async (dir) => {
   const file = await openPattern(dir.file("file"), SIZE);
   const stream = new DmaStreamReader(file, { bufferSize: 1 << 18, readAhead: 1 });
   const reader = stream.getReader();
@@ -83,7 +83,7 @@ testInEachDirectory("A reader without memory fails, and frees everything", async
   assertEquals(await allOf((await DmaFile.open(dir.file("file"))).readable), pattern(SIZE));
 });
 
-testInEachDirectory("A writer that ends without any memory frees everything", async (dir) => {
+testDirectAndCached("A writer that ends without any memory frees everything", async (dir) => {
   for (const end of ["close", "abort", "sync"] as const) {
     const file = await DmaFile.create(dir.file("file"));
     const writer = new DmaStreamWriter(file, { preallocate: false });
@@ -98,7 +98,7 @@ testInEachDirectory("A writer that ends without any memory frees everything", as
   }
 });
 
-testInEachDirectory("A short read without memory to judge it by fails the reader", async (dir) => {
+testDirectAndCached("A short read without memory to judge it by fails the reader", async (dir) => {
   const file = await openPattern(dir.file("file"), 10_000);
   const stream = new DmaStreamReader(file, { bufferSize: 1 << 16, readAhead: 1 });
   using _ = interpose("read", ({ pass }) => {

@@ -3,7 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { DmaFile, ioStats } from "../../mod.ts";
 import { sizeClass } from "../../src/engine/pool.ts";
-import { testInEachDirectory } from "../support/dirs.ts";
+import { testInOneDirectory } from "../support/dirs.ts";
 import "../support/engine.ts";
 
 Deno.test("A block has at least the bytes that were asked for, and a fifth more at most", () => {
@@ -15,7 +15,7 @@ Deno.test("A block has at least the bytes that were asked for, and a fifth more 
   for (const size of [4096, 65_536, 1 << 20, 8 << 20]) assertEquals(sizeClass(size), size);
 });
 
-testInEachDirectory("Writes of many lengths share their memory", async (dir) => {
+testInOneDirectory("Writes of many lengths share their memory", async (dir) => {
   const file = await DmaFile.create(dir.file("file"));
   const { alignment: { offset } } = file;
   const before = ioStats();

@@ -5,7 +5,7 @@ import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { configure, DmaFile, engineInfo, type IoStats, ioStats } from "../../mod.ts";
 import { filled, pattern } from "../support/bytes.ts";
 import { type ChildOptions, runChild } from "../support/child.ts";
-import { testInEachDirectory } from "../support/dirs.ts";
+import { testDirectAndCached } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { openPattern } from "../support/patterned.ts";
 
@@ -30,7 +30,7 @@ async function said(code: string, options: ChildOptions = {}): Promise<unknown[]
   return output.split("\n").map((line) => JSON.parse(line));
 }
 
-testInEachDirectory("ioStats() counts operations and bytes", async (dir) => {
+testDirectAndCached("ioStats() counts operations and bytes", async (dir) => {
   await using file = await DmaFile.create(dir.file("file"));
   const block = file.alignment.offset;
   const write = await growth(() => file.writeAt(filled(2 * block, 1), 0));
@@ -52,7 +52,7 @@ testInEachDirectory("ioStats() counts operations and bytes", async (dir) => {
   assertEquals([opened.reads, opened.bytesRead, opened.failed], [0, 0, 0]);
 });
 
-testInEachDirectory("ioStats() counts what fails, and not what it did not do", async (dir) => {
+testDirectAndCached("ioStats() counts what fails, and not what it did not do", async (dir) => {
   const missing = await growth(() => DmaFile.open(dir.file("missing")).catch(() => {}));
   assertEquals([missing.failed, missing.reads], [1, 0]);
   await using file = await openPattern(dir.file("file"), 5000);
@@ -62,7 +62,7 @@ testInEachDirectory("ioStats() counts what fails, and not what it did not do", a
   assertEquals([past.reads, past.bytesRead, past.failed], [1, 0, 0]);
 });
 
-testInEachDirectory("ioStats() shows what is in flight and what memory is used", async (dir) => {
+testDirectAndCached("ioStats() shows what is in flight and what memory is used", async (dir) => {
   await using file = await openPattern(dir.file("file"), 1 << 20);
   const before = ioStats();
   assertEquals(before.inFlight, 0);
@@ -81,7 +81,7 @@ testInEachDirectory("ioStats() shows what is in flight and what memory is used",
   assertEquals([poolBuffers, poolBytesUsed], [before.poolBuffers, before.poolBytesUsed]);
 });
 
-testInEachDirectory("ioStats() shows operations that were handed over together", async (dir) => {
+testDirectAndCached("ioStats() shows operations that were handed over together", async (dir) => {
   await using file = await openPattern(dir.file("file"), 1 << 20);
   const { reads, submissions, wakeups } = await growth(() =>
     Promise.all(Array.from({ length: 8 }, (_, index) => file.readAt(index * 65_536, 4096)))
@@ -241,7 +241,7 @@ Deno.test("DMA_ENGINE decides where the program does not", async () => {
   if (engine.name === "io_uring") assertEquals(await chosen("io_uring"), ["io_uring", "asked for"]);
 });
 
-testInEachDirectory("More operations than there is room for wait their turn", async (dir) => {
+testDirectAndCached("More operations than there is room for wait their turn", async (dir) => {
   const path = dir.file("file");
   await Deno.writeFile(path, pattern(1 << 20));
   const options = { engine: engine.name, ringEntries: 8, threads: 2 };
@@ -262,7 +262,7 @@ testInEachDirectory("More operations than there is room for wait their turn", as
   assertEquals(sums, Array.from({ length: 200 }, (_, index) => [...pattern(5, index * 5000)]));
 });
 
-testInEachDirectory("Each Worker has an engine and counters of its own", async (dir) => {
+testDirectAndCached("Each Worker has an engine and counters of its own", async (dir) => {
   const path = dir.file("file");
   await Deno.writeFile(path, pattern(5000));
   const worker = `

@@ -4,7 +4,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { assertFile } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
-import { testInEachDirectory } from "../support/dirs.ts";
+import { testInOneDirectory } from "../support/dirs.ts";
 
 const holdings = `
   const held = () => {
@@ -19,7 +19,7 @@ const holdings = `
   };
 `;
 
-testInEachDirectory(
+testInOneDirectory(
   "At unload everything is given back, and later calls do no harm",
   async (dir) => {
     const { code, output } = await runChild(`
@@ -67,7 +67,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory("At unload nothing is taken from operations in flight", async (dir) => {
+testInOneDirectory("At unload nothing is taken from operations in flight", async (dir) => {
   const { code, output } = await runChild(`
     const directory = ${JSON.stringify(dir.path)};
     const file = await dma.DmaFile.create(directory + "/file");
@@ -83,7 +83,7 @@ testInEachDirectory("At unload nothing is taken from operations in flight", asyn
   await assertFile(dir.file("file"), new Uint8Array(1 << 20).map((_, index) => index));
 });
 
-testInEachDirectory("A program that is watched holds as much after each start", async (dir) => {
+testInOneDirectory("A program that is watched holds as much after each start", async (dir) => {
   const program = dir.file("program.ts");
   const text = `
     import { DmaFile } from ${JSON.stringify(new URL("../../mod.ts", import.meta.url).href)};
@@ -117,7 +117,7 @@ testInEachDirectory("A program that is watched holds as much after each start", 
   assertEquals(seen, Array(4).fill(seen[0]));
 });
 
-testInEachDirectory(
+testInOneDirectory(
   "At unload no descriptor is closed twice: its number is another's by then",
   async (dir) => {
     await Deno.writeTextFile(dir.file("other"), "other's");

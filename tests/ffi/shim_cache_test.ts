@@ -2,7 +2,7 @@
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { namesIn } from "../support/bytes.ts";
-import { testDirectories, testInEachDirectory } from "../support/dirs.ts";
+import { testInOneDirectory } from "../support/dirs.ts";
 import { tool } from "../faults/tools.ts";
 import { FreshUser, type UserRan } from "../docs/fresh_user.ts";
 import { hasProgram } from "../setup/command.ts";
@@ -21,10 +21,8 @@ type Run = (
   name?: string,
 ) => Promise<UserRan>;
 
-/** One file system is enough: what is written there is not what is tested. */
 function testWithoutMemfd(name: string, fn: (run: Run, home: string) => Promise<void>): void {
-  const [first] = testDirectories;
-  testInEachDirectory(name, async (dir) => {
+  testInOneDirectory(name, async (dir) => {
     const user = await FreshUser.in(dir.path);
     await user.program("main.js", program);
     const home = dir.file("home");
@@ -34,7 +32,7 @@ function testWithoutMemfd(name: string, fn: (run: Run, home: string) => Promise<
       const args = ["run", "--no-prompt", ...flags, "main.js", `${user.data}/${name}`];
       return user.run(nomemfd, [Deno.execPath(), ...args], { env });
     }, home);
-  }, { where: (directory) => directory === first, ignore: !hasProgram("gcc") });
+  }, { bothEngines: false, ignore: !hasProgram("gcc") });
 }
 
 function assertWorks({ code, output, error }: UserRan): void {

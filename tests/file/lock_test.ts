@@ -4,7 +4,7 @@ import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/as
 import { DmaFile, ioStats } from "../../mod.ts";
 import { runChild } from "../support/child.ts";
 import { eventually } from "../support/descriptors.ts";
-import { testInEachDirectory } from "../support/dirs.ts";
+import { testDirectAndCached } from "../support/dirs.ts";
 import "../support/engine.ts";
 
 const { BadResource } = Deno.errors;
@@ -15,7 +15,7 @@ async function two(path: string): Promise<[DmaFile, DmaFile]> {
   return [await DmaFile.create(path), await DmaFile.open(path)];
 }
 
-testInEachDirectory("tryLock() tells whether another descriptor has the lock", async (dir) => {
+testDirectAndCached("tryLock() tells whether another descriptor has the lock", async (dir) => {
   const cases = [[true, true, false], [true, false, false], [false, true, false], [
     false,
     false,
@@ -32,7 +32,7 @@ testInEachDirectory("tryLock() tells whether another descriptor has the lock", a
   }
 });
 
-testInEachDirectory("A lock is shared unless exclusive is asked for", async (dir) => {
+testDirectAndCached("A lock is shared unless exclusive is asked for", async (dir) => {
   const [one, other] = await two(dir.file("file"));
   await one.lock();
   assertEquals([await other.tryLock(), await other.tryLock(true)], [true, false]);
@@ -40,7 +40,7 @@ testInEachDirectory("A lock is shared unless exclusive is asked for", async (dir
   await other.close();
 });
 
-testInEachDirectory("A descriptor never stands in its own way", async (dir) => {
+testDirectAndCached("A descriptor never stands in its own way", async (dir) => {
   const [one, other] = await two(dir.file("file"));
   await one.lock(true);
   await one.lock(true);
@@ -54,7 +54,7 @@ testInEachDirectory("A descriptor never stands in its own way", async (dir) => {
   await other.close();
 });
 
-testInEachDirectory("Closing a file gives its lock back", async (dir) => {
+testDirectAndCached("Closing a file gives its lock back", async (dir) => {
   const [one, other] = await two(dir.file("file"));
   await one.lock(true);
   assertEquals(await other.tryLock(), false);
@@ -63,7 +63,7 @@ testInEachDirectory("Closing a file gives its lock back", async (dir) => {
   await other.close();
 });
 
-testInEachDirectory("lock() waits until the lock is given back", async (dir) => {
+testDirectAndCached("lock() waits until the lock is given back", async (dir) => {
   const [one, other] = await two(dir.file("file"));
   await one.lock(true);
   let locked = false;
@@ -83,7 +83,7 @@ testInEachDirectory("lock() waits until the lock is given back", async (dir) => 
   await other.close();
 });
 
-testInEachDirectory("Any number may wait for one lock, and all get it", async (dir) => {
+testDirectAndCached("Any number may wait for one lock, and all get it", async (dir) => {
   const path = dir.file("file");
   await using first = await DmaFile.create(path);
   await first.lock(true);
@@ -99,7 +99,7 @@ testInEachDirectory("Any number may wait for one lock, and all get it", async (d
   await Promise.all(work);
 });
 
-testInEachDirectory("lock() that waits rejects when its file is closed", async (dir) => {
+testDirectAndCached("lock() that waits rejects when its file is closed", async (dir) => {
   const [one, other] = await two(dir.file("file"));
   await one.lock(true);
   const waiting = assertRejects(() => other.lock(), BadResource, "lock '");
@@ -111,7 +111,7 @@ testInEachDirectory("lock() that waits rejects when its file is closed", async (
   await assertRejects(() => one.unlock(), BadResource, "the file is closed");
 });
 
-testInEachDirectory("A lock stands against Deno's own, and the other way round", async (dir) => {
+testDirectAndCached("A lock stands against Deno's own, and the other way round", async (dir) => {
   await using file = await DmaFile.create(dir.file("file"));
   using plain = await Deno.open(file.path);
   await file.lock(true);
@@ -121,7 +121,7 @@ testInEachDirectory("A lock stands against Deno's own, and the other way round",
   assertEquals(await file.tryLock(), false);
 });
 
-testInEachDirectory("A lock does not keep anybody from reading or writing", async (dir) => {
+testDirectAndCached("A lock does not keep anybody from reading or writing", async (dir) => {
   const [one, other] = await two(dir.file("file"));
   await one.lock(true);
   await Deno.writeTextFile(dir.file("file"), "words");
@@ -130,7 +130,7 @@ testInEachDirectory("A lock does not keep anybody from reading or writing", asyn
   await other.close();
 });
 
-testInEachDirectory("A lock stands against other processes", async (dir) => {
+testDirectAndCached("A lock stands against other processes", async (dir) => {
   const path = dir.file("file");
   await using file = await DmaFile.create(path);
   const code = `
@@ -146,7 +146,7 @@ testInEachDirectory("A lock stands against other processes", async (dir) => {
   assertEquals(await tried(), "true true");
 });
 
-testInEachDirectory("A process that is killed gives its lock back", async (dir) => {
+testDirectAndCached("A process that is killed gives its lock back", async (dir) => {
   const path = dir.file("file");
   await using file = await DmaFile.create(path);
   const code = `
@@ -170,7 +170,7 @@ testInEachDirectory("A process that is killed gives its lock back", async (dir) 
   await output.cancel();
 });
 
-testInEachDirectory("lock() waits until its signal is aborted", async (dir) => {
+testDirectAndCached("lock() waits until its signal is aborted", async (dir) => {
   const [one, other] = await two(dir.file("file"));
   await one.lock(true);
   const reason = new Error("Not any longer");
@@ -200,7 +200,7 @@ testInEachDirectory("lock() waits until its signal is aborted", async (dir) => {
   await other.close();
 });
 
-testInEachDirectory("A lock is given back by the time that close() resolves", async (dir) => {
+testDirectAndCached("A lock is given back by the time that close() resolves", async (dir) => {
   const path = dir.file("file");
   await Deno.writeFile(path, new Uint8Array(1));
   for (let round = 0; round < 300; round++) {
@@ -214,7 +214,7 @@ testInEachDirectory("A lock is given back by the time that close() resolves", as
   }
 });
 
-testInEachDirectory("lock() names a wrong argument", async (dir) => {
+testDirectAndCached("lock() names a wrong argument", async (dir) => {
   await using file = await DmaFile.create(dir.file("file"));
   const wrong = 1 as unknown as boolean;
   await assertRejects(() => file.lock(wrong), TypeError, "Invalid exclusive 1");

@@ -6,15 +6,12 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 import { DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { assertFile, assertNoFile, filled, namesIn, pattern } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
-import { testDirectories, type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import { type TestDirectory, testInEachDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { interpose } from "../support/interpose.ts";
 import { engines } from "../faults/machine.ts";
 import { hasProgram, run, runOrThrow } from "../setup/command.ts";
 
 const { NotFound, PermissionDenied, Busy } = Deno.errors;
-
-/** For what is the same on every file system. */
-const once = { where: (directory: TestDirectory) => directory === testDirectories[0] };
 
 /** Runs code in a child whose working directory is `one`, beside a directory `two` that has files of the same names. */
 async function inTwoDirectories(
@@ -75,17 +72,16 @@ const everyName = `
   await moved.file.close();
 `;
 
-testInEachDirectory("A path means what it meant when the function was called", async (dir) => {
+testInOneDirectory("A path means what it meant when the function was called", async (dir) => {
   await inTwoDirectories(dir, everyName);
-}, once);
+});
 
-testInEachDirectory(
+testInOneDirectory(
   "An allowed path stays allowed after chdir, and no other path becomes allowed",
   async (dir) => {
     const flags = ["--allow-ffi", "--allow-env=DMA_ENGINE", "--allow-read", "--allow-write=ONE"];
     await inTwoDirectories(dir, everyName, flags);
   },
-  once,
 );
 
 testInEachDirectory("A directory that is renamed keeps its files' names", async (dir) => {
@@ -144,7 +140,7 @@ testInEachDirectory("A name that is too long is refused when the file is created
   await assertFile(path, new Uint8Array(0));
 });
 
-testInEachDirectory("A mount point is refused when the file is created", async (dir) => {
+testInOneDirectory("A mount point is refused when the file is created", async (dir) => {
   const path = dir.file("mounted");
   await Deno.writeFile(path, pattern(10));
   await Deno.writeFile(dir.file("source"), pattern(20));
@@ -155,7 +151,7 @@ testInEachDirectory("A mount point is refused when the file is created", async (
   } finally {
     await runOrThrow("umount", [path]);
   }
-}, { ...once, ignore: Deno.uid() !== 0 });
+}, { ignore: Deno.uid() !== 0 });
 
 testInEachDirectory("An immutable target is refused when the file is created", async (dir) => {
   const path = dir.file("file");
@@ -197,7 +193,7 @@ testInEachDirectory("A swap file is refused when the file is created", async (di
   where: ({ fileSystem }) => fileSystem === "ext4" || fileSystem === "xfs",
 });
 
-testInEachDirectory("Another user's file in a sticky directory is refused at once", async (dir) => {
+testInOneDirectory("Another user's file in a sticky directory is refused at once", async (dir) => {
   await Deno.mkdir(dir.file("sticky"));
   await Deno.chmod(dir.file("sticky"), 0o1777);
   await Deno.chmod(dir.path, 0o755);
@@ -223,7 +219,7 @@ testInEachDirectory("Another user's file in a sticky directory is refused at onc
   assertEquals([own, again], ["ok undefined", "ok undefined"], output);
   assertStringIncludes(renamed!, "it belongs to another user");
   assertEquals(await namesIn(dir.file("sticky")), ["file", "file-own"]);
-}, { ...once, ignore: Deno.uid() !== 0 });
+}, { ignore: Deno.uid() !== 0 });
 
 testInEachDirectory("An atomic file is published without another descriptor", async (dir) => {
   const path = dir.file("file");
@@ -238,7 +234,7 @@ testInEachDirectory("An atomic file is published without another descriptor", as
   }
 });
 
-testInEachDirectory(
+testInOneDirectory(
   "An atomic file is not published when the permission was taken back",
   async (dir) => {
     const path = dir.file("file");
@@ -258,5 +254,4 @@ testInEachDirectory(
       assertEquals(await namesIn(dir.path), ["file"]);
     }
   },
-  once,
 );

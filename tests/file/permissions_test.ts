@@ -3,13 +3,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { assertFile, assertNoFile, namesIn, pattern } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
-import { testDirectories, type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
-
-/** One file system is enough: permissions are Deno's, and paths. */
-function testPermissions(name: string, fn: (dir: TestDirectory) => Promise<void>): void {
-  const [first] = testDirectories;
-  testInEachDirectory(name, fn, { where: (directory) => directory === first });
-}
+import { type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
 
 const text = (value: string | string[]) => JSON.stringify(value);
 
@@ -26,7 +20,7 @@ async function twoFolders(dir: TestDirectory): Promise<{ inside: string; outside
 const notCapable = (access: string, path: string) =>
   `NotCapable: Requires ${access} access to "${path}", run again with the --allow-${access} flag`;
 
-testPermissions("With --allow-ffi alone no file is opened, created or emptied", async (dir) => {
+testInOneDirectory("With --allow-ffi alone no file is opened, created or emptied", async (dir) => {
   const { outside } = await twoFolders(dir);
   const secret = `${outside}/secret`;
   const fresh = `${outside}/fresh`;
@@ -52,7 +46,7 @@ testPermissions("With --allow-ffi alone no file is opened, created or emptied", 
   await assertFile(secret, pattern(5000));
 });
 
-testPermissions("The error is the one that Deno.open gives", async (dir) => {
+testInOneDirectory("The error is the one that Deno.open gives", async (dir) => {
   const { outside } = await twoFolders(dir);
   const { output } = await runChild(
     `
@@ -69,7 +63,7 @@ testPermissions("The error is the one that Deno.open gives", async (dir) => {
   assertEquals(oursWriting, theirsWriting);
 });
 
-testPermissions(
+testInOneDirectory(
   "Without --allow-ffi nothing opens, and the error says what is wanted",
   async (dir) => {
     const { inside } = await twoFolders(dir);
@@ -82,7 +76,7 @@ testPermissions(
   },
 );
 
-testPermissions("The smallest set of flags does everything in its folder", async (dir) => {
+testInOneDirectory("The smallest set of flags does everything in its folder", async (dir) => {
   const { inside } = await twoFolders(dir);
   const path = `${inside}/file`;
   const { output, code } = await runChild(
@@ -120,7 +114,7 @@ testPermissions("The smallest set of flags does everything in its folder", async
   await assertFile(path, new Uint8Array(4096).fill(8));
 });
 
-testPermissions("Writing without reading needs only --allow-write", async (dir) => {
+testInOneDirectory("Writing without reading needs only --allow-write", async (dir) => {
   const { inside } = await twoFolders(dir);
   const path = `${inside}/file`;
   await Deno.writeFile(path, pattern(1000));
@@ -140,7 +134,7 @@ testPermissions("Writing without reading needs only --allow-write", async (dir) 
   assertEquals(await namesIn(inside), ["file", "made"]);
 });
 
-testPermissions("Reading needs only --allow-read", async (dir) => {
+testInOneDirectory("Reading needs only --allow-read", async (dir) => {
   const { outside } = await twoFolders(dir);
   const path = `${outside}/secret`;
   const { output } = await runChild(
@@ -168,7 +162,7 @@ testPermissions("Reading needs only --allow-read", async (dir) => {
   assertEquals(await namesIn(outside), ["secret"]);
 });
 
-testPermissions("A folder that is allowed lets nothing else through", async (dir) => {
+testInOneDirectory("A folder that is allowed lets nothing else through", async (dir) => {
   const { inside, outside } = await twoFolders(dir);
   const secret = `${outside}/secret`;
   await Deno.symlink(secret, `${inside}/link`);
@@ -243,7 +237,7 @@ testPermissions("A folder that is allowed lets nothing else through", async (dir
   assertEquals((await Deno.stat(outside)).mtime, before);
 });
 
-testPermissions("An error names the path that would have been needed", async (dir) => {
+testInOneDirectory("An error names the path that would have been needed", async (dir) => {
   const { inside, outside } = await twoFolders(dir);
   await Deno.symlink(`${outside}/secret`, `${inside}/link`);
   const { output } = await runChild(
@@ -260,7 +254,7 @@ testPermissions("An error names the path that would have been needed", async (di
   assertEquals(direct, notCapable("write", `${outside}/secret`));
 });
 
-testPermissions("A link within the allowed folder may be followed", async (dir) => {
+testInOneDirectory("A link within the allowed folder may be followed", async (dir) => {
   const { inside } = await twoFolders(dir);
   await Deno.mkdir(`${inside}/real`);
   await Deno.symlink("real", `${inside}/folder`);
@@ -279,7 +273,7 @@ testPermissions("A link within the allowed folder may be followed", async (dir) 
   assertEquals([code, output], [0, "5"]);
 });
 
-testPermissions("A denied file is denied by any other name", async (dir) => {
+testInOneDirectory("A denied file is denied by any other name", async (dir) => {
   const { inside, outside } = await twoFolders(dir);
   await Deno.symlink(`${outside}/secret`, `${inside}/link`);
   const { output } = await runChild(
@@ -308,7 +302,7 @@ testPermissions("A denied file is denied by any other name", async (dir) => {
   await assertFile(`${outside}/secret`, pattern(5000));
 });
 
-testPermissions("rename and remove ask for the paths they touch", async (dir) => {
+testInOneDirectory("rename and remove ask for the paths they touch", async (dir) => {
   const { inside, outside } = await twoFolders(dir);
   await Deno.mkdir(`${outside}/below`);
   await Deno.symlink(`${outside}/below`, `${inside}/link`);
@@ -345,7 +339,7 @@ testPermissions("rename and remove ask for the paths they touch", async (dir) =>
   }
 });
 
-testPermissions("A denied file is neither replaced nor removed by another name", async (dir) => {
+testInOneDirectory("A denied file is neither replaced nor removed by another name", async (dir) => {
   const { inside, outside } = await twoFolders(dir);
   await Deno.symlink(outside, `${inside}/link`);
   await Deno.link(`${outside}/secret`, `${inside}/secret`);
@@ -380,7 +374,7 @@ testPermissions("A denied file is neither replaced nor removed by another name",
   await assertFile(`${outside}/secret`, pattern(5000));
 });
 
-testPermissions("A file of a namespace does not open, whatever leads to it", async (dir) => {
+testInOneDirectory("A file of a namespace does not open, whatever leads to it", async (dir) => {
   const { inside } = await twoFolders(dir);
   await Deno.symlink("/proc/self/ns/mnt", `${inside}/link`);
   for (const flags of [["-A"], ["--allow-ffi", `--allow-read=${inside}`]]) {
@@ -394,7 +388,7 @@ testPermissions("A file of a namespace does not open, whatever leads to it", asy
   }
 });
 
-testPermissions("A permission that is taken back holds for the next open", async (dir) => {
+testInOneDirectory("A permission that is taken back holds for the next open", async (dir) => {
   const { inside } = await twoFolders(dir);
   const { output } = await runChild(
     `
@@ -413,12 +407,12 @@ testPermissions("A permission that is taken back holds for the next open", async
   assertEquals(await namesIn(inside), ["file"]);
 });
 
-testPermissions("Importing the module asks for nothing", async () => {
+testInOneDirectory("Importing the module asks for nothing", async () => {
   const { output, code } = await runChild(`console.log(dma.engineInfo().engine);`, { flags: [] });
   assertEquals([code, output], [0, "null"]);
 });
 
-testPermissions("Both engines work without net, env, sys and run", async (dir) => {
+testInOneDirectory("Both engines work without net, env, sys and run", async (dir) => {
   const { inside } = await twoFolders(dir);
   for (const engine of ["io_uring", "threads"]) {
     const { output, code } = await runChild(

@@ -3,11 +3,11 @@
 import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { DmaFile } from "../../mod.ts";
 import { pattern } from "../support/bytes.ts";
-import { testInEachDirectory } from "../support/dirs.ts";
+import { testDirectAndCached } from "../support/dirs.ts";
 
 const SIZE = 20_001;
 
-testInEachDirectory("readInto fills one buffer again and again", async (dir) => {
+testDirectAndCached("readInto fills one buffer again and again", async (dir) => {
   await Deno.writeFile(dir.file("f"), pattern(SIZE));
   await using file = await DmaFile.open(dir.file("f"));
   const buffer = file.allocBuffer(8192);
@@ -18,7 +18,7 @@ testInEachDirectory("readInto fills one buffer again and again", async (dir) => 
   }
 });
 
-testInEachDirectory("readInto says how much there was at the end of the file", async (dir) => {
+testDirectAndCached("readInto says how much there was at the end of the file", async (dir) => {
   await Deno.writeFile(dir.file("f"), pattern(SIZE));
   await using file = await DmaFile.open(dir.file("f"));
   const buffer = file.allocBuffer(8192);
@@ -28,7 +28,7 @@ testInEachDirectory("readInto says how much there was at the end of the file", a
   assertEquals(await file.readInto(buffer, 2 ** 40), 0);
 });
 
-testInEachDirectory("The bytes of a buffer are out of reach while it is filled", async (dir) => {
+testDirectAndCached("The bytes of a buffer are out of reach while it is filled", async (dir) => {
   await Deno.writeFile(dir.file("f"), pattern(SIZE));
   await using file = await DmaFile.open(dir.file("f"));
   const buffer = file.allocBuffer(4096);
@@ -42,7 +42,7 @@ testInEachDirectory("The bytes of a buffer are out of reach while it is filled",
   assertStrictEquals(before.length, 0);
 });
 
-testInEachDirectory("readInto refuses what is wrong and keeps the buffer", async (dir) => {
+testDirectAndCached("readInto refuses what is wrong and keeps the buffer", async (dir) => {
   await Deno.writeFile(dir.file("f"), pattern(SIZE));
   const file = await DmaFile.open(dir.file("f"));
   const { offset } = file.alignment;

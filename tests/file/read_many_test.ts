@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { type ByteRange, type DmaFile, ioStats, type RangeRead } from "../../mod.ts";
 import { pattern } from "../support/bytes.ts";
-import { testInEachDirectory } from "../support/dirs.ts";
+import { testDirectAndCached } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { interpose } from "../support/interpose.ts";
 import { openPattern } from "../support/patterned.ts";
@@ -39,7 +39,7 @@ function shuffled<T>(things: T[]): T[] {
     .map(({ thing }) => thing);
 }
 
-testInEachDirectory("readMany() reads shuffled small ranges in the order given", async (dir) => {
+testDirectAndCached("readMany() reads shuffled small ranges in the order given", async (dir) => {
   await using file = await openPattern(dir.file("many"), 4096);
   const even = shuffled(Array.from({ length: 512 }, (_, index) => range(index * 8, 8)));
   assertEquals(await assertReads(file, 4096, even, { maxGap: 4096 }), 1);
@@ -50,7 +50,7 @@ testInEachDirectory("readMany() reads shuffled small ranges in the order given",
   assert(offset === 4096 ? alone === 1 : alone > 300, `${alone} reads`);
 });
 
-testInEachDirectory("readMany() merges what is near and no more", async (dir) => {
+testDirectAndCached("readMany() merges what is near and no more", async (dir) => {
   const size = 1 << 20;
   await using file = await openPattern(dir.file("merge"), size);
   const block = file.alignment.offset;
@@ -78,7 +78,7 @@ testInEachDirectory("readMany() merges what is near and no more", async (dir) =>
   }
 });
 
-testInEachDirectory("readMany() is exact at the end of the file", async (dir) => {
+testDirectAndCached("readMany() is exact at the end of the file", async (dir) => {
   const size = 20_601;
   await using file = await openPattern(dir.file("end"), size);
   const ranges = [
@@ -98,7 +98,7 @@ testInEachDirectory("readMany() is exact at the end of the file", async (dir) =>
   await assertReads(file, size, ranges);
 });
 
-testInEachDirectory("readMany() takes ranges of every iterable kind", async (dir) => {
+testDirectAndCached("readMany() takes ranges of every iterable kind", async (dir) => {
   const size = 100_000;
   await using file = await openPattern(dir.file("kinds"), size);
   const ranges = Array.from({ length: 20 }, (_, index) => range(index * 512, 512));
@@ -111,7 +111,7 @@ testInEachDirectory("readMany() takes ranges of every iterable kind", async (dir
   assertEquals(await assertReads(file, size, ranges, {}, ReadableStream.from(ranges)), 1);
 });
 
-testInEachDirectory("readMany() reads what is there while its input makes it wait", async (dir) => {
+testDirectAndCached("readMany() reads what is there while its input makes it wait", async (dir) => {
   const size = 100_000;
   await using file = await openPattern(dir.file("waits"), size);
   const released = Promise.withResolvers<void>();
@@ -131,7 +131,7 @@ testInEachDirectory("readMany() reads what is there while its input makes it wai
   assertEquals((await results.next()).done, true);
 });
 
-testInEachDirectory("readMany() asks for no more ranges than it may read at once", async (dir) => {
+testDirectAndCached("readMany() asks for no more ranges than it may read at once", async (dir) => {
   const size = 200_000;
   await using file = await openPattern(dir.file("lazy"), size);
   let asked = 0;
@@ -152,7 +152,7 @@ testInEachDirectory("readMany() asks for no more ranges than it may read at once
   assert(most <= 3, `${most} reads in flight`);
 });
 
-testInEachDirectory("readMany() of ranges without an end gives out the first ones", async (dir) => {
+testDirectAndCached("readMany() of ranges without an end gives out the first ones", async (dir) => {
   await using file = await openPattern(dir.file("endless"), 10_000);
   for (const length of [0, 10]) {
     let asked = 0;
@@ -168,7 +168,7 @@ testInEachDirectory("readMany() of ranges without an end gives out the first one
   }
 });
 
-testInEachDirectory("readMany() keeps as many reads in flight as it may", async (dir) => {
+testDirectAndCached("readMany() keeps as many reads in flight as it may", async (dir) => {
   const size = 200_000;
   await using file = await openPattern(dir.file("flight"), size);
   const held: (() => void)[] = [];
@@ -182,7 +182,7 @@ testInEachDirectory("readMany() keeps as many reads in flight as it may", async 
   assertEquals(await reading, 20);
 });
 
-testInEachDirectory("readMany() gives each range memory of its own", async (dir) => {
+testDirectAndCached("readMany() gives each range memory of its own", async (dir) => {
   await using file = await openPattern(dir.file("own"), 100_000);
   const ranges = [range(0, 1000), range(500, 1000), range(0, 1000)];
   const results = await Array.fromAsync(file.readMany(ranges));
@@ -192,7 +192,7 @@ testInEachDirectory("readMany() gives each range memory of its own", async (dir)
   assertEquals(await file.readAt(0, 1500), pattern(1500));
 });
 
-testInEachDirectory("readMany() that is left early waits for its reads", async (dir) => {
+testDirectAndCached("readMany() that is left early waits for its reads", async (dir) => {
   await using file = await openPattern(dir.file("early"), 200_000);
   let closed = 0;
   const input = function* () {
@@ -218,7 +218,7 @@ testInEachDirectory("readMany() that is left early waits for its reads", async (
   assertEquals([closed, engine.counters.inFlight], [1, 0]);
 });
 
-testInEachDirectory("readMany() is left though its input never comes to an end", async (dir) => {
+testDirectAndCached("readMany() is left though its input never comes to an end", async (dir) => {
   await using file = await openPattern(dir.file("endless"), 200_000);
   const input = async function* () {
     yield range(0, 10);
@@ -230,7 +230,7 @@ testInEachDirectory("readMany() is left though its input never comes to an end",
   }
 });
 
-testInEachDirectory("readMany() fails only the ranges that cannot be read", async (dir) => {
+testDirectAndCached("readMany() fails only the ranges that cannot be read", async (dir) => {
   const size = 200_000;
   await using file = await openPattern(dir.file("fails"), size);
   using _ = interpose("read", ({ operation, pass, end }) => {
@@ -251,7 +251,7 @@ testInEachDirectory("readMany() fails only the ranges that cannot be read", asyn
   assertEquals(engine.counters.inFlight, 0);
 });
 
-testInEachDirectory("readMany() fails for what is wrong when its turn comes", async (dir) => {
+testDirectAndCached("readMany() fails for what is wrong when its turn comes", async (dir) => {
   await using file = await openPattern(dir.file("wrong"), 200_000);
   const boom = new Error("boom");
   const thrower = function* () {
@@ -295,7 +295,7 @@ testInEachDirectory("readMany() fails for what is wrong when its turn comes", as
   assertEquals(closed, wrong.length);
 });
 
-testInEachDirectory("readMany() names wrong arguments at the first step", async (dir) => {
+testDirectAndCached("readMany() names wrong arguments at the first step", async (dir) => {
   const file = await openPattern(dir.file("arguments"), 5000);
   const first = (ranges: unknown, options?: unknown) => () =>
     file.readMany(ranges as ByteRange[], options as Options)[Symbol.asyncIterator]().next();
@@ -309,7 +309,7 @@ testInEachDirectory("readMany() names wrong arguments at the first step", async 
   await assertRejects(first([range(0, 1)]), Deno.errors.BadResource, "the file is closed");
 });
 
-testInEachDirectory("readMany() fails when its file is closed", async (dir) => {
+testDirectAndCached("readMany() fails when its file is closed", async (dir) => {
   const file = await openPattern(dir.file("closed"), 200_000);
   const ranges = Array.from({ length: 20 }, (_, index) => range(index * 8192, 10));
   const results = file.readMany(ranges, { concurrency: 2 })[Symbol.asyncIterator]();

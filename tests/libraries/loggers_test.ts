@@ -7,8 +7,7 @@ import { finished } from "node:stream/promises";
 import { DmaFile } from "../../mod.ts";
 import { toNodeWritable } from "../../node.ts";
 import { runChild } from "../support/child.ts";
-import { testDirectories, type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
-import { engineIsOfNoConcern } from "../support/once.ts";
+import { type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { isAvailable } from "./packages.ts";
 
 const LINES = 5_000;
@@ -25,10 +24,9 @@ function test(
   title: string,
   fn: (dir: TestDirectory) => Promise<void>,
 ): void {
-  testInEachDirectory(`${specifier}: ${title}`, fn, {
+  testInOneDirectory(`${specifier}: ${title}`, fn, {
     ignore: !available[specifier],
-    // The libraries are the same on every file system, and on both engines.
-    where: (directory) => engineIsOfNoConcern && directory === testDirectories[0],
+    bothEngines: false,
   });
 }
 

@@ -8,9 +8,8 @@ import { DmaFile } from "../../mod.ts";
 import { O_TMPFILE } from "../../src/engine/linux.ts";
 import { assertFile, filled, namesIn, pattern } from "../support/bytes.ts";
 import { descriptorsIn, eventually } from "../support/descriptors.ts";
-import { testDirectories, type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import { type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { interpose } from "../support/interpose.ts";
-import { engineIsOfNoConcern } from "../support/once.ts";
 import { breakOff, encode, upload } from "./multipart/client.ts";
 import { type Receive, serveUploads } from "./multipart/server.ts";
 import { isAvailable } from "./packages.ts";
@@ -24,10 +23,6 @@ const libraries: { specifier: string; load: () => Promise<{ receive: Receive }> 
   { specifier: "npm:multer@2.5.0", load: () => import("./multipart/multer.ts") },
   { specifier: "npm:formidable@3.5.4", load: () => import("./multipart/formidable.ts") },
 ];
-
-/** The libraries are the same on every file system, and on both engines. */
-const isFirst = (directory: TestDirectory) =>
-  engineIsOfNoConcern && directory === testDirectories[0];
 
 /** Waits until no descriptor leads into the directory, and no more than these names are in it. */
 async function assertNames(dir: TestDirectory, names: string[]): Promise<void> {
@@ -44,10 +39,10 @@ for (const [index, { specifier, load }] of libraries.entries()) {
     title: string,
     fn: (dir: TestDirectory, receive: Receive) => Promise<void>,
   ): void =>
-    testInEachDirectory(
+    testInOneDirectory(
       `${specifier}: ${title}`,
       async (dir) => await fn(dir, (await load()).receive),
-      { ignore: !available[index], where: isFirst },
+      { ignore: !available[index], bothEngines: false },
     );
 
   test("files and fields arrive to the byte", async (dir, receive) => {
@@ -145,7 +140,7 @@ for (const [index, { specifier, load }] of libraries.entries()) {
   }
 }
 
-testInEachDirectory(
+testInOneDirectory(
   "formidable: Node's own adapter publishes a part of a file",
   async (dir) => {
     const { receiveBy } = await import("./multipart/formidable.ts");
@@ -161,5 +156,5 @@ testInEachDirectory(
     const { size } = await Deno.stat(dir.file("file"));
     assert(size < 3 * MiB);
   },
-  { ignore: !available[2], where: isFirst },
+  { ignore: !available[2], bothEngines: false },
 );

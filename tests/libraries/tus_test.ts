@@ -5,8 +5,7 @@ import "../support/engine.ts";
 import { assert, assertEquals } from "@std/assert";
 import { assertFile, namesIn, pattern } from "../support/bytes.ts";
 import { descriptorsIn, eventually } from "../support/descriptors.ts";
-import { testDirectories, type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
-import { engineIsOfNoConcern } from "../support/once.ts";
+import { type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { isAvailable } from "./packages.ts";
 
 const MiB = 1 << 20;
@@ -80,7 +79,7 @@ function patchHeaders(offset: number): Record<string, string> {
 type Test = (dir: TestDirectory, client: Client, idle: () => Promise<void>) => Promise<void>;
 
 function test(title: string, fn: Test): void {
-  testInEachDirectory(`@tus/server: ${title}`, async (dir) => {
+  testInOneDirectory(`@tus/server: ${title}`, async (dir) => {
     const { Server } = await import("npm:@tus/server@2.4.5");
     const { DmaStore } = await import("./tus/store.ts");
     const tus = new Server({
@@ -98,7 +97,7 @@ function test(title: string, fn: Test): void {
     await fn(dir, client, () => eventually(() => handled === client.sent));
   }, {
     ignore: !available,
-    where: (directory) => engineIsOfNoConcern && directory === testDirectories[0],
+    bothEngines: false,
     // The server looks after a connection that broke off by timers, which it leaves behind.
     sanitizeOps: false,
     sanitizeResources: false,

@@ -4,7 +4,7 @@ import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/as
 import { type DmaFile, DmaStreamReader, ioStats } from "../../mod.ts";
 import { joined, pattern } from "../support/bytes.ts";
 import { descriptorsOf } from "../support/descriptors.ts";
-import { testInEachDirectory } from "../support/dirs.ts";
+import { testDirectAndCached } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { interpose } from "../support/interpose.ts";
 import { openPattern } from "../support/patterned.ts";
@@ -32,7 +32,7 @@ async function allByView<View extends ArrayBufferView<ArrayBuffer>>(
   return joined(...parts);
 }
 
-testInEachDirectory("DmaStreamReader fills an aligned view in place", async (dir) => {
+testDirectAndCached("DmaStreamReader fills an aligned view in place", async (dir) => {
   const size = 300_001;
   const path = dir.file("in-place");
   const file = await openPattern(path, size);
@@ -57,7 +57,7 @@ testInEachDirectory("DmaStreamReader fills an aligned view in place", async (dir
   assertEquals([stream.currentPos, descriptorsOf(path)], [size, 0]);
 });
 
-testInEachDirectory("DmaStreamReader fills a large aligned view at once", async (dir) => {
+testDirectAndCached("DmaStreamReader fills a large aligned view at once", async (dir) => {
   const size = 4 << 20;
   await using file = await openPattern(dir.file("large"), size);
   const stream = new DmaStreamReader(file, { closeFile: false, bufferSize: 65_536 });
@@ -69,7 +69,7 @@ testInEachDirectory("DmaStreamReader fills a large aligned view at once", async 
   await reader.cancel();
 });
 
-testInEachDirectory("DmaStreamReader fills views of any place and length", async (dir) => {
+testDirectAndCached("DmaStreamReader fills views of any place and length", async (dir) => {
   const size = 100_001;
   await using file = await openPattern(dir.file("views"), size);
   for (const readAhead of [0, 2]) {
@@ -84,7 +84,7 @@ testInEachDirectory("DmaStreamReader fills views of any place and length", async
   }
 });
 
-testInEachDirectory("DmaStreamReader fills views of every type", async (dir) => {
+testDirectAndCached("DmaStreamReader fills views of every type", async (dir) => {
   const size = 40_000;
   await using file = await openPattern(dir.file("types"), size);
   for (const readAhead of [0, 2]) {
@@ -107,7 +107,7 @@ testInEachDirectory("DmaStreamReader fills views of every type", async (dir) => 
   }
 });
 
-testInEachDirectory("DmaStreamReader fills at least as much as is asked for", async (dir) => {
+testDirectAndCached("DmaStreamReader fills at least as much as is asked for", async (dir) => {
   const size = 50_000;
   await using file = await openPattern(dir.file("min"), size);
   for (const readAhead of [0, 2]) {
@@ -121,7 +121,7 @@ testInEachDirectory("DmaStreamReader fills at least as much as is asked for", as
   }
 });
 
-testInEachDirectory("DmaStreamReader gives the view back, empty, at the end", async (dir) => {
+testDirectAndCached("DmaStreamReader gives the view back, empty, at the end", async (dir) => {
   await using file = await openPattern(dir.file("end"), 0);
   const stream = new DmaStreamReader(file, { closeFile: false });
   const reader = stream.getReader({ mode: "byob" });
@@ -130,7 +130,7 @@ testInEachDirectory("DmaStreamReader gives the view back, empty, at the end", as
   assertEquals([done, value?.byteLength, value?.buffer.byteLength], [true, 0, 64]);
 });
 
-testInEachDirectory("DmaStreamReader keeps to the end of its range in views", async (dir) => {
+testDirectAndCached("DmaStreamReader keeps to the end of its range in views", async (dir) => {
   await using file = await openPattern(dir.file("range"), 100_000);
   for (const readAhead of [0, 2]) {
     for (const [start, end] of [[0, 5000], [512, 8192], [4096, 4097], [1, 70_000]]) {
@@ -144,7 +144,7 @@ testInEachDirectory("DmaStreamReader keeps to the end of its range in views", as
   }
 });
 
-testInEachDirectory("DmaStreamReader goes from one kind of reader to the other", async (dir) => {
+testDirectAndCached("DmaStreamReader goes from one kind of reader to the other", async (dir) => {
   const size = 200_000;
   await using file = await openPattern(dir.file("kinds"), size);
   for (const readAhead of [0, 2]) {
@@ -165,7 +165,7 @@ testInEachDirectory("DmaStreamReader goes from one kind of reader to the other",
   }
 });
 
-testInEachDirectory(
+testDirectAndCached(
   "DmaStreamReader loses nothing when a lock is released over a read",
   async (dir) => {
     const size = 200_000;
@@ -185,7 +185,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory("DmaStreamReader gives no view back while the kernel fills it", async (dir) => {
+testDirectAndCached("DmaStreamReader gives no view back while the kernel fills it", async (dir) => {
   await using file = await openPattern(dir.file("held"), 100_000);
   for (const end of ["close", "cancel"] as const) {
     const stream = new DmaStreamReader(file, { readAhead: 0, closeFile: false });
@@ -214,7 +214,7 @@ testInEachDirectory("DmaStreamReader gives no view back while the kernel fills i
   assertEquals(engine.counters.inFlight, 0);
 });
 
-testInEachDirectory("DmaStreamReader skips under a view that is being filled", async (dir) => {
+testDirectAndCached("DmaStreamReader skips under a view that is being filled", async (dir) => {
   const size = 100_000;
   await using file = await openPattern(dir.file("skipped"), size);
   const stream = new DmaStreamReader(file, { readAhead: 0, closeFile: false });
@@ -234,7 +234,7 @@ testInEachDirectory("DmaStreamReader skips under a view that is being filled", a
   assertEquals(got, pattern(size - 28_672, 28_672));
 });
 
-testInEachDirectory("DmaStreamReader refuses views that are no use, and goes on", async (dir) => {
+testDirectAndCached("DmaStreamReader refuses views that are no use, and goes on", async (dir) => {
   await using file = await openPattern(dir.file("refused"), 5000);
   const stream = new DmaStreamReader(file, { closeFile: false });
   const reader = stream.getReader({ mode: "byob" });
@@ -249,7 +249,7 @@ testInEachDirectory("DmaStreamReader refuses views that are no use, and goes on"
   await reader.cancel();
 });
 
-testInEachDirectory("DmaStreamReader fails a view with the error of its read", async (dir) => {
+testDirectAndCached("DmaStreamReader fails a view with the error of its read", async (dir) => {
   const path = dir.file("fails");
   const file = await openPattern(path, 100_000);
   const stream = new DmaStreamReader(file, { readAhead: 0 });
@@ -269,7 +269,7 @@ testInEachDirectory("DmaStreamReader fails a view with the error of its read", a
   assertEquals(descriptorsOf(path), 0);
 });
 
-testInEachDirectory("Reads that bring a little more each time are continued", async (dir) => {
+testDirectAndCached("Reads that bring a little more each time are continued", async (dir) => {
   // As of a file that somebody else appends to without a pause.
   await using file = await openPattern(dir.file("little"), 5000);
   for (const readAhead of [0, 2]) {

@@ -4,7 +4,7 @@ import { assert, assertEquals, assertMatch, assertRejects, assertStrictEquals } 
 import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { assertFile, joined, pattern } from "../support/bytes.ts";
 import { descriptorsOf, eventually } from "../support/descriptors.ts";
-import { testInEachDirectory } from "../support/dirs.ts";
+import { testDirectAndCached } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { interpose, type Interposed } from "../support/interpose.ts";
 import { allOf, openPattern } from "../support/patterned.ts";
@@ -62,7 +62,7 @@ async function written({ to }: Piping, position: number): Promise<void> {
   await eventually(() => to.currentPos >= position);
 }
 
-testInEachDirectory("An error of the source aborts the target", async (dir) => {
+testDirectAndCached("An error of the source aborts the target", async (dir) => {
   for (const options of preventions) {
     using _ = failFrom("read", 131_072, EIO);
     const ending = await assertSame(dir, { options, untimed: true });
@@ -73,12 +73,12 @@ testInEachDirectory("An error of the source aborts the target", async (dir) => {
   }
 });
 
-testInEachDirectory("A source that fails at once aborts the target", async (dir) => {
+testDirectAndCached("A source that fails at once aborts the target", async (dir) => {
   using _ = failFrom("read", 0, EIO);
   assertMatch((await assertSame(dir, {})).result, /os error 5/);
 });
 
-testInEachDirectory("Bytes read before the error are written with preventAbort", async (dir) => {
+testDirectAndCached("Bytes read before the error are written with preventAbort", async (dir) => {
   for (const { name, pipe } of ways) {
     const source = await openPattern(dir.file("source"), 300_001);
     const target = (await DmaFile.create(dir.file(name))).writable;
@@ -94,7 +94,7 @@ testInEachDirectory("Bytes read before the error are written with preventAbort",
   }
 });
 
-testInEachDirectory("An error of the target cancels the source", async (dir) => {
+testDirectAndCached("An error of the target cancels the source", async (dir) => {
   for (const options of preventions) {
     using _ = failFrom("write", 131_072, ENOSPC);
     const ending = await assertSame(dir, { options, untimed: true });
@@ -108,7 +108,7 @@ testInEachDirectory("An error of the target cancels the source", async (dir) => 
   }
 });
 
-testInEachDirectory("An error at the end of the target rejects the pipe", async (dir) => {
+testDirectAndCached("An error at the end of the target rejects the pipe", async (dir) => {
   for (const operation of ["write", "sync"] as const) {
     using _ = operation === "write"
       ? failFrom("write", 294_912, ENOSPC)
@@ -119,7 +119,7 @@ testInEachDirectory("An error at the end of the target rejects the pipe", async 
   }
 });
 
-testInEachDirectory("A file that is closed under the pipe ends it", async (dir) => {
+testDirectAndCached("A file that is closed under the pipe ends it", async (dir) => {
   for (const side of ["from", "to"] as const) {
     let gate: Gate;
     const prepare = () => {
@@ -137,7 +137,7 @@ testInEachDirectory("A file that is closed under the pipe ends it", async (dir) 
   }
 });
 
-testInEachDirectory("A reader that is closed under the pipe is at its end", async (dir) => {
+testDirectAndCached("A reader that is closed under the pipe is at its end", async (dir) => {
   let gate: Gate;
   const prepare = () => {
     gate = holdFrom("read", 800_000);
@@ -158,7 +158,7 @@ testInEachDirectory("A reader that is closed under the pipe is at its end", asyn
   });
 });
 
-testInEachDirectory("A signal that has aborted before lets nothing through", async (dir) => {
+testDirectAndCached("A signal that has aborted before lets nothing through", async (dir) => {
   for (const prevention of preventions) {
     const reason = new Error("not now");
     const options = { ...prevention, signal: AbortSignal.abort(reason) };
@@ -173,7 +173,7 @@ testInEachDirectory("A signal that has aborted before lets nothing through", asy
   }
 });
 
-testInEachDirectory("A signal stops a pipe that is under way", async (dir) => {
+testDirectAndCached("A signal stops a pipe that is under way", async (dir) => {
   for (const prevention of preventions) {
     let controller: AbortController;
     let gate: Gate;
@@ -206,7 +206,7 @@ testInEachDirectory("A signal stops a pipe that is under way", async (dir) => {
   }
 });
 
-testInEachDirectory("A signal counts until the source has ended", async (dir) => {
+testDirectAndCached("A signal counts until the source has ended", async (dir) => {
   for (const prevention of preventions) {
     let controller: AbortController;
     let close: (() => void) | undefined;
@@ -239,7 +239,7 @@ testInEachDirectory("A signal counts until the source has ended", async (dir) =>
   }
 });
 
-testInEachDirectory(
+testDirectAndCached(
   "A signal waits for the disks of what it ends, and for no others",
   async (dir) => {
     for (const { name, pipe } of ways) {
@@ -274,7 +274,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory("After a signal the rest can be piped", async (dir) => {
+testDirectAndCached("After a signal the rest can be piped", async (dir) => {
   for (const { name, pipe } of ways) {
     const source = new DmaStreamReader(await openPattern(dir.file("source"), 3_000_001), {
       bufferSize: 16_384,
@@ -297,7 +297,7 @@ testInEachDirectory("After a signal the rest can be piped", async (dir) => {
   }
 });
 
-testInEachDirectory("A reason of any kind is passed on", async (dir) => {
+testDirectAndCached("A reason of any kind is passed on", async (dir) => {
   for (const reason of [undefined, null, 0, "words", { some: "thing" }]) {
     for (const { pipe } of ways) {
       const source = (await openPattern(dir.file("source"), 3_000_001)).readable;
@@ -317,7 +317,7 @@ async function assertRefused(way: Way, from: unknown, to: unknown, options?: unk
   return await assertRejects(() => pipe(from, to, options), TypeError);
 }
 
-testInEachDirectory("A pipe that cannot begin is refused, and locks nothing", async (dir) => {
+testDirectAndCached("A pipe that cannot begin is refused, and locks nothing", async (dir) => {
   for (const way of ways) {
     const source = (await openPattern(dir.file("source"), 5000)).readable;
     const target = (await DmaFile.create(dir.file("target"))).writable;
@@ -338,7 +338,7 @@ testInEachDirectory("A pipe that cannot begin is refused, and locks nothing", as
   }
 });
 
-testInEachDirectory("A target that is over cancels the source", async (dir) => {
+testDirectAndCached("A target that is over cancels the source", async (dir) => {
   const preparations = [
     (to: DmaStreamWriter) => to.close(),
     (to: DmaStreamWriter) => to.abort(new Error("over")),
@@ -356,7 +356,7 @@ testInEachDirectory("A target that is over cancels the source", async (dir) => {
   }
 });
 
-testInEachDirectory("A source that is over ends the target", async (dir) => {
+testDirectAndCached("A source that is over ends the target", async (dir) => {
   for (const options of preventions) {
     const prepare = async ({ from }: Piping) => void await allOf(from);
     const ending = await assertSame(dir, { options, prepare, untimed: true });
@@ -374,7 +374,7 @@ testInEachDirectory("A source that is over ends the target", async (dir) => {
   }
 });
 
-testInEachDirectory("A pipe that fails leaves no atomic file", async (dir) => {
+testDirectAndCached("A pipe that fails leaves no atomic file", async (dir) => {
   for (const { name, pipe } of ways) {
     const target = await DmaFile.create(dir.file(name), { atomic: true });
     const from = new DmaStreamReader(await openPattern(dir.file("source"), 300_001), {

@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { assertFile, joined, pattern } from "../support/bytes.ts";
-import { inFreshDirectory, testDirectories, testInEachDirectory } from "../support/dirs.ts";
+import { inFreshDirectory, testDirectAndCached, testDirectories } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { eventually } from "../support/descriptors.ts";
 import { interpose } from "../support/interpose.ts";
@@ -12,13 +12,13 @@ import { assertSame, ways } from "./pipe_ways.ts";
 
 const done = { result: "resolved", reader: "ended", writer: "closed", open: [0, 0] };
 
-testInEachDirectory("A file of any length is piped whole", async (dir) => {
+testDirectAndCached("A file of any length is piped whole", async (dir) => {
   for (const size of [0, 1, 511, 512, 4095, 4096, 4097, 65_536, 131_073, 3_000_001]) {
     assertEquals(await assertSame(dir, { size }), { ...done, bytes: size } as never);
   }
 });
 
-testInEachDirectory("Buffers of any two sizes are piped", async (dir) => {
+testDirectAndCached("Buffers of any two sizes are piped", async (dir) => {
   for (const reading of [4096, 12_288, 1 << 20]) {
     for (const writing of [4096, 20_480, 1 << 20]) {
       for (const [readAhead, writeBehind] of [[0, 1], [4, 4]] as const) {
@@ -31,7 +31,7 @@ testInEachDirectory("Buffers of any two sizes are piped", async (dir) => {
   }
 });
 
-testInEachDirectory("Any range is piped to any position", async (dir) => {
+testDirectAndCached("Any range is piped to any position", async (dir) => {
   const before = new Uint8Array(50_001).fill(7);
   for (const [start, end] of [[0, 100_000], [1, Infinity], [4096, 40_960], [777, 778]] as const) {
     for (const writer of [{ position: 0 }, { position: 4096 }, { position: 5 }, { append: true }]) {
@@ -40,7 +40,7 @@ testInEachDirectory("Any range is piped to any position", async (dir) => {
   }
 });
 
-testInEachDirectory("A writer that goes on takes pipe after pipe", async (dir) => {
+testDirectAndCached("A writer that goes on takes pipe after pipe", async (dir) => {
   const sizes = [40_960, 0, 8192, 5, 100_000, 65_536, 1];
   for (const { name, pipe } of ways) {
     const path = dir.file(name);
@@ -64,7 +64,7 @@ testInEachDirectory("A writer that goes on takes pipe after pipe", async (dir) =
   }
 });
 
-testInEachDirectory("Bytes read before the pipe are not piped, and the rest is", async (dir) => {
+testDirectAndCached("Bytes read before the pipe are not piped, and the rest is", async (dir) => {
   for (const { name, pipe } of ways) {
     for (const byob of [false, true]) {
       const source = new DmaStreamReader(await openPattern(dir.file("source"), 300_001), {
@@ -87,7 +87,7 @@ testInEachDirectory("Bytes read before the pipe are not piped, and the rest is",
   }
 });
 
-testInEachDirectory("A read whose lock was released loses nothing of a pipe", async (dir) => {
+testDirectAndCached("A read whose lock was released loses nothing of a pipe", async (dir) => {
   for (const { name, pipe } of ways) {
     for (const mode of [undefined, "byob"] as const) {
       const source = new DmaStreamReader(await openPattern(dir.file("source"), 300_001), {
@@ -110,7 +110,7 @@ testInEachDirectory("A read whose lock was released loses nothing of a pipe", as
   }
 });
 
-testInEachDirectory("Bytes written before the pipe come first", async (dir) => {
+testDirectAndCached("Bytes written before the pipe come first", async (dir) => {
   for (const { name, pipe } of ways) {
     const target = (await DmaFile.create(dir.file(name))).writable;
     const writer = target.getWriter();
@@ -123,7 +123,7 @@ testInEachDirectory("Bytes written before the pipe come first", async (dir) => {
   }
 });
 
-testInEachDirectory("Files with closeFile false stay open", async (dir) => {
+testDirectAndCached("Files with closeFile false stay open", async (dir) => {
   const ending = await assertSame(dir, {
     reader: { closeFile: false },
     writer: { closeFile: false },
@@ -131,7 +131,7 @@ testInEachDirectory("Files with closeFile false stay open", async (dir) => {
   assertEquals(ending, { ...done, bytes: 300_001, open: [1, 1] } as never);
 });
 
-testInEachDirectory("A pipe into an atomic file publishes it", async (dir) => {
+testDirectAndCached("A pipe into an atomic file publishes it", async (dir) => {
   for (const { name, pipe } of ways) {
     const target = await DmaFile.create(dir.file(name), { atomic: true });
     await pipe((await openPattern(dir.file("source"), 100_000)).readable, target.writable);
@@ -139,7 +139,7 @@ testInEachDirectory("A pipe into an atomic file publishes it", async (dir) => {
   }
 });
 
-testInEachDirectory("Aligned bytes are not copied in JavaScript", async (dir) => {
+testDirectAndCached("Aligned bytes are not copied in JavaScript", async (dir) => {
   const size = 4 << 20;
   const copied: Record<string, number> = {};
   const typed = Object.getPrototypeOf(Uint8Array.prototype);
@@ -172,7 +172,7 @@ testInEachDirectory("Aligned bytes are not copied in JavaScript", async (dir) =>
   );
 });
 
-testInEachDirectory("Memory is bounded by what both sides may have", async (dir) => {
+testDirectAndCached("Memory is bounded by what both sides may have", async (dir) => {
   const path = dir.file("source");
   await Deno.writeFile(path, new Uint8Array());
   await Deno.truncate(path, 64 << 20);
@@ -228,7 +228,7 @@ for (const from of testDirectories) {
   }
 }
 
-testInEachDirectory(
+testDirectAndCached(
   "A pipe that begins at any moment around a read gets every byte",
   async (dir) => {
     // The second is read straight into the view.
@@ -261,7 +261,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory(
+testDirectAndCached(
   "The options of a pipe are read once, in the Standard's order, and reject",
   async (dir) => {
     await Deno.writeFile(dir.file("from"), pattern(1000));

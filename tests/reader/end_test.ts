@@ -11,16 +11,13 @@ import {
 import { DmaFile, DmaStreamReader, ioStats } from "../../mod.ts";
 import { joined, pattern } from "../support/bytes.ts";
 import { descriptorsIn, descriptorsOf, eventually } from "../support/descriptors.ts";
-import { testDirectories, type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import { testDirectAndCached, type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
 import "../support/engine.ts";
 import { interpose } from "../support/interpose.ts";
 import { collectGarbage } from "../support/leaks.ts";
 import { allOf, openPattern } from "../support/patterned.ts";
 
 const SIZE = 300_001;
-
-/** For what collects garbage: the file system does not matter, and it takes its time. */
-const inOne = { where: (directory: TestDirectory) => directory === testDirectories[0] };
 
 /** Runs `fn` on a reader whose file lies open; afterwards nothing of it may be left. */
 async function leavesNothing(
@@ -36,7 +33,7 @@ async function leavesNothing(
   assertEquals([now.poolBuffers, now.inFlight, descriptorsOf(path)], [poolBuffers, inFlight, 0]);
 }
 
-testInEachDirectory("A for await that is left early closes the file", async (dir) => {
+testDirectAndCached("A for await that is left early closes the file", async (dir) => {
   await leavesNothing(dir, async (stream) => {
     for await (const chunk of stream) {
       assertEquals(chunk, pattern(chunk.length));
@@ -51,7 +48,7 @@ testInEachDirectory("A for await that is left early closes the file", async (dir
   });
 });
 
-testInEachDirectory("cancel() frees everything before it resolves", async (dir) => {
+testDirectAndCached("cancel() frees everything before it resolves", async (dir) => {
   await leavesNothing(dir, (stream) => stream.cancel());
   await leavesNothing(dir, async (stream) => {
     const reader = stream.getReader();
@@ -68,7 +65,7 @@ testInEachDirectory("cancel() frees everything before it resolves", async (dir) 
   });
 });
 
-testInEachDirectory("cancel() and close() wait for the reads in flight", async (dir) => {
+testDirectAndCached("cancel() and close() wait for the reads in flight", async (dir) => {
   for (const how of ["cancel", "close"] as const) {
     for (const closeFile of [true, false]) {
       await leavesNothing(dir, async (stream, file) => {
@@ -91,7 +88,7 @@ testInEachDirectory("cancel() and close() wait for the reads in flight", async (
   }
 });
 
-testInEachDirectory("cancel() leaves the file open if closeFile is false", async (dir) => {
+testDirectAndCached("cancel() leaves the file open if closeFile is false", async (dir) => {
   await leavesNothing(dir, async (stream, file) => {
     const reader = stream.getReader();
     await reader.read();
@@ -101,7 +98,7 @@ testInEachDirectory("cancel() leaves the file open if closeFile is false", async
   }, { closeFile: false });
 });
 
-testInEachDirectory("close() ends the stream under a lock and under a read", async (dir) => {
+testDirectAndCached("close() ends the stream under a lock and under a read", async (dir) => {
   for (const readAhead of [0, 4]) {
     await leavesNothing(dir, async (stream) => {
       const reader = stream.getReader();
@@ -123,7 +120,7 @@ testInEachDirectory("close() ends the stream under a lock and under a read", asy
   });
 });
 
-testInEachDirectory("close() may be called any number of times", async (dir) => {
+testDirectAndCached("close() may be called any number of times", async (dir) => {
   await leavesNothing(dir, async (stream) => {
     const reader = stream.getReader();
     await reader.read();
@@ -137,14 +134,14 @@ testInEachDirectory("close() may be called any number of times", async (dir) => 
   });
 });
 
-testInEachDirectory("await using closes a reader", async (dir) => {
+testDirectAndCached("await using closes a reader", async (dir) => {
   await leavesNothing(dir, async (stream) => {
     await using disposed = stream;
     await disposed.getReader().read();
   });
 });
 
-testInEachDirectory("close() rejects if closing the file fails", async (dir) => {
+testDirectAndCached("close() rejects if closing the file fails", async (dir) => {
   await leavesNothing(dir, async (stream) => {
     const reader = stream.getReader();
     await reader.read();
@@ -159,7 +156,7 @@ testInEachDirectory("close() rejects if closing the file fails", async (dir) => 
   });
 });
 
-testInEachDirectory("A reader whose file is closed gives the error, not the end", async (dir) => {
+testDirectAndCached("A reader whose file is closed gives the error, not the end", async (dir) => {
   await leavesNothing(dir, async (stream, file) => {
     const reader = stream.getReader();
     await reader.read();
@@ -174,7 +171,7 @@ testInEachDirectory("A reader whose file is closed gives the error, not the end"
   });
 });
 
-testInEachDirectory("An error in the middle comes behind the bytes before it", async (dir) => {
+testDirectAndCached("An error in the middle comes behind the bytes before it", async (dir) => {
   for (const readAhead of [0, 1, 4]) {
     await leavesNothing(dir, async (stream) => {
       using _ = interpose("read", ({ operation, pass, end }) => {
@@ -196,7 +193,7 @@ testInEachDirectory("An error in the middle comes behind the bytes before it", a
   }
 });
 
-testInEachDirectory("Reads that end early are continued", async (dir) => {
+testDirectAndCached("Reads that end early are continued", async (dir) => {
   for (const most of [1, 511, 512, 1000, 4096, 5000]) {
     await leavesNothing(dir, async (stream) => {
       const tries = new Map<number, number>();
@@ -213,7 +210,7 @@ testInEachDirectory("Reads that end early are continued", async (dir) => {
   }
 });
 
-testInEachDirectory("Memory is bounded by one buffer more than are read ahead", async (dir) => {
+testDirectAndCached("Memory is bounded by one buffer more than are read ahead", async (dir) => {
   const { poolBuffers, poolBytesUsed } = ioStats();
   for (const [bufferSize, readAhead] of [[4096, 0], [4096, 4], [65_536, 1], [12_288, 8]] as const) {
     const path = dir.file("bounded");
@@ -232,7 +229,7 @@ testInEachDirectory("Memory is bounded by one buffer more than are read ahead", 
   }
 });
 
-testInEachDirectory("Chunks belong to the consumer for good", async (dir) => {
+testInOneDirectory("Chunks belong to the consumer for good", async (dir) => {
   await leavesNothing(dir, async (stream) => {
     const kept: Uint8Array[] = [];
     for await (const chunk of stream) {
@@ -253,9 +250,9 @@ testInEachDirectory("Chunks belong to the consumer for good", async (dir) => {
     }
     assertEquals(position, SIZE);
   });
-}, inOne);
+});
 
-testInEachDirectory("Readers that are dropped leak nothing", async (dir) => {
+testInOneDirectory("Readers that are dropped leak nothing", async (dir) => {
   const path = dir.file("dropped");
   await Deno.writeFile(path, pattern(SIZE));
   const { poolBuffers } = ioStats();
@@ -271,9 +268,9 @@ testInEachDirectory("Readers that are dropped leak nothing", async (dir) => {
     await collectGarbage();
     return descriptorsIn(dir.path) === 0 && ioStats().poolBuffers === poolBuffers;
   });
-}, inOne);
+});
 
-testInEachDirectory("A reader that is in use is not dropped", async (dir) => {
+testInOneDirectory("A reader that is in use is not dropped", async (dir) => {
   const path = dir.file("used");
   await Deno.writeFile(path, pattern(SIZE));
   const start = async () => (await DmaFile.open(path)).readable.getReader();
@@ -290,4 +287,4 @@ testInEachDirectory("A reader that is in use is not dropped", async (dir) => {
   }
   assertEquals(joined(...parts), pattern(SIZE));
   assertEquals(await allOf(through), pattern(SIZE));
-}, inOne);
+});

@@ -4,14 +4,14 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { DmaFile, DmaStreamReader } from "../../mod.ts";
 import { joined, pattern } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
-import { testInEachDirectory } from "../support/dirs.ts";
+import { testDirectAndCached } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { interpose } from "../support/interpose.ts";
 import { allOf, openPattern } from "../support/patterned.ts";
 
 const SIZE = 300_001;
 
-testInEachDirectory("skip() before the first read goes to any byte", async (dir) => {
+testDirectAndCached("skip() before the first read goes to any byte", async (dir) => {
   await using file = await openPattern(dir.file("first"), SIZE);
   for (const bytes of [0, 1, 511, 4096, 100_000, SIZE - 1, SIZE, SIZE + 1, 2 ** 52]) {
     const stream = new DmaStreamReader(file, { closeFile: false });
@@ -22,7 +22,7 @@ testInEachDirectory("skip() before the first read goes to any byte", async (dir)
   }
 });
 
-testInEachDirectory("skip() between reads crosses buffers that are in flight", async (dir) => {
+testDirectAndCached("skip() between reads crosses buffers that are in flight", async (dir) => {
   await using file = await openPattern(dir.file("between"), SIZE);
   for (const readAhead of [0, 1, 4]) {
     for (const bytes of [1, 4095, 4096, 10_000, 50_000]) {
@@ -41,7 +41,7 @@ testInEachDirectory("skip() between reads crosses buffers that are in flight", a
   }
 });
 
-testInEachDirectory("skip() many times in a row holds no more buffers", async (dir) => {
+testDirectAndCached("skip() many times in a row holds no more buffers", async (dir) => {
   await using file = await openPattern(dir.file("often"), SIZE);
   const before = engine.pool.blocks;
   for (const readAhead of [0, 4]) {
@@ -59,7 +59,7 @@ testInEachDirectory("skip() many times in a row holds no more buffers", async (d
   }
 });
 
-testInEachDirectory("skip() under a read gives what stands behind it", async (dir) => {
+testDirectAndCached("skip() under a read gives what stands behind it", async (dir) => {
   await using file = await openPattern(dir.file("under"), SIZE);
   const stream = new DmaStreamReader(file, { bufferSize: 4096, closeFile: false });
   const reader = stream.getReader();
@@ -77,7 +77,7 @@ testInEachDirectory("skip() under a read gives what stands behind it", async (di
   assertEquals(await allOf(stream), pattern(SIZE - position, position));
 });
 
-testInEachDirectory("skip() goes to the end of the range at most", async (dir) => {
+testDirectAndCached("skip() goes to the end of the range at most", async (dir) => {
   await using file = await openPattern(dir.file("range"), SIZE);
   const stream = new DmaStreamReader(file, { start: 1000, end: 5001, closeFile: false });
   const reader = stream.getReader();
@@ -88,7 +88,7 @@ testInEachDirectory("skip() goes to the end of the range at most", async (dir) =
   assertEquals((await reader.read()).done, true);
 });
 
-testInEachDirectory("skip() to the end ends the stream and closes the file", async (dir) => {
+testDirectAndCached("skip() to the end ends the stream and closes the file", async (dir) => {
   const file = await openPattern(dir.file("to-end"), SIZE);
   const stream = new DmaStreamReader(file);
   stream.skip(SIZE);
@@ -98,7 +98,7 @@ testInEachDirectory("skip() to the end ends the stream and closes the file", asy
   assertEquals(stream.currentPos, SIZE);
 });
 
-testInEachDirectory("skip() takes no step back", async (dir) => {
+testDirectAndCached("skip() takes no step back", async (dir) => {
   await using file = await openPattern(dir.file("back"), SIZE);
   const stream = new DmaStreamReader(file, { start: 100, closeFile: false });
   assertThrows(() => stream.skip(-1), RangeError, "Invalid bytes -1");
@@ -108,7 +108,7 @@ testInEachDirectory("skip() takes no step back", async (dir) => {
   await stream.cancel();
 });
 
-testInEachDirectory("A file that grows while it is read is read to its new end", async (dir) => {
+testDirectAndCached("A file that grows while it is read is read to its new end", async (dir) => {
   const path = dir.file("grows");
   const file = await openPattern(path, 10_000);
   const stream = new DmaStreamReader(file, { bufferSize: 4096, readAhead: 1 });
@@ -120,7 +120,7 @@ testInEachDirectory("A file that grows while it is read is read to its new end",
   assertEquals(joined(...parts), pattern(SIZE));
 });
 
-testInEachDirectory("A file that grows byte by byte is read without a gap", async (dir) => {
+testDirectAndCached("A file that grows byte by byte is read without a gap", async (dir) => {
   const path = dir.file("log");
   await Deno.writeFile(path, new Uint8Array());
   let size = 0;
@@ -143,7 +143,7 @@ testInEachDirectory("A file that grows byte by byte is read without a gap", asyn
   }
 });
 
-testInEachDirectory("A file that is cut while it is read ends where it was cut", async (dir) => {
+testDirectAndCached("A file that is cut while it is read ends where it was cut", async (dir) => {
   const path = dir.file("cut");
   for (const cut of [0, 1, 4096, 50_000, 100_001]) {
     const file = await openPattern(path, SIZE);
@@ -160,21 +160,21 @@ testInEachDirectory("A file that is cut while it is read ends where it was cut",
   }
 });
 
-testInEachDirectory("A file that is removed while it is read is read to its end", async (dir) => {
+testDirectAndCached("A file that is removed while it is read is read to its end", async (dir) => {
   const path = dir.file("removed");
   const stream = (await openPattern(path, SIZE)).readable;
   await Deno.remove(path);
   assertEquals(await allOf(stream), pattern(SIZE));
 });
 
-testInEachDirectory("Holes read as zeros", async (dir) => {
+testDirectAndCached("Holes read as zeros", async (dir) => {
   await using file = await openPattern(dir.file("holes"), 5000);
   await Deno.truncate(file.path, 5_000_001);
   const got = await allOf(new DmaStreamReader(file, { closeFile: false }));
   assertEquals(got, joined(pattern(5000), new Uint8Array(4_995_001)));
 });
 
-testInEachDirectory("skip() at any moment around a read loses and repeats nothing", async (dir) => {
+testDirectAndCached("skip() at any moment around a read loses and repeats nothing", async (dir) => {
   for (const byob of [false, true]) {
     for (let turns = 0; turns < 20; turns++) {
       const file = await openPattern(dir.file("file"), 100_000);

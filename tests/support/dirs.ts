@@ -24,6 +24,8 @@ export interface TestDirectory {
 export interface TestInEachDirectoryOptions extends Omit<Deno.TestDefinition, "name" | "fn"> {
   /** Where it says false, there is no such test: nothing to skip. */
   where?: (directory: TestDirectory) => boolean;
+  /** Whether the engine matters: if not, the second run of the suite has no such test. @default {true} */
+  bothEngines?: boolean;
 }
 
 /** The two runs of the suite share the sector sizes of the images: each has every file system, with one of them. */
@@ -46,15 +48,21 @@ export function hasDirectIo({ fileSystem }: TestDirectory): boolean {
   return fileSystem !== "tmpfs";
 }
 
+const [first] = testDirectories;
+const onePast = testDirectories.find(hasDirectIo);
+const oneThrough = testDirectories.find((directory) => !hasDirectIo(directory));
+
 /**
- * Registers one test for each directory, run in a fresh one below it that is removed afterwards.
+ * Registers one test for each directory, run in a fresh one below it that is removed afterwards: for what depends on the
+ * file system.
  */
 export function testInEachDirectory(
   name: string,
   fn: (directory: TestDirectory, t: Deno.TestContext) => void | Promise<void>,
   options: TestInEachDirectoryOptions = {},
 ): void {
-  const { where = () => true, ...definition } = options;
+  const { where = () => true, bothEngines = true, ...definition } = options;
+  if (!bothEngines && !engineIsOfNoConcern) return;
   for (const parent of testDirectories.filter(where)) {
     Deno.test({
       ...definition,
@@ -62,6 +70,25 @@ export function testInEachDirectory(
       fn: (t) => inFreshDirectory(parent, (directory) => fn(directory, t)),
     });
   }
+}
+
+/**
+ * As {@linkcode testInEachDirectory}, in one directory past the page cache and in one through it: for what depends on blocks,
+ * and not on what file system has them.
+ */
+export function testDirectAndCached(
+  ...[name, fn, options = {}]: Parameters<typeof testInEachDirectory>
+): void {
+  const where = (directory: TestDirectory) =>
+    (directory === onePast || directory === oneThrough) && options.where?.(directory) !== false;
+  testInEachDirectory(name, fn, { ...options, where });
+}
+
+/** As {@linkcode testInEachDirectory}, in the first: for what depends on no file system. */
+export function testInOneDirectory(
+  ...[name, fn, options]: Parameters<typeof testInEachDirectory>
+): void {
+  testInEachDirectory(name, fn, { ...options, where: (directory) => directory === first });
 }
 
 /** Runs `fn` with a fresh directory below `parent`, and removes it whatever happens. */

@@ -5,16 +5,13 @@ import { assert, assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { CROWDED_BUFFER_SIZE, DEFAULT_BUFFER_BUDGET } from "../../src/engine/buffer_budget.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
-import { testDirectories, type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import { testInOneDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 
 const KIB = 1024;
 const MIB = 1 << 20;
 
-/** The budget is the process's, whatever the file system. */
-const where = (directory: TestDirectory) => directory === testDirectories[0];
-
-testInEachDirectory(
+testInOneDirectory(
   "100 writers at once share their memory, and all their bytes arrive",
   async (dir) => {
     const length = 3 * MIB + 100;
@@ -35,10 +32,9 @@ testInEachDirectory(
     assertEquals(engine.budget.held, 0);
     for (const path of paths) await assertFile(path, bytes);
   },
-  { where },
 );
 
-testInEachDirectory("buffers that were asked for are there whatever others hold", async (dir) => {
+testInOneDirectory("buffers that were asked for are there whatever others hold", async (dir) => {
   engine.budget.take(DEFAULT_BUFFER_BUDGET);
   try {
     const path = dir.file("asked for");
@@ -53,9 +49,9 @@ testInEachDirectory("buffers that were asked for are there whatever others hold"
   } finally {
     engine.budget.giveBack(DEFAULT_BUFFER_BUDGET);
   }
-}, { where });
+});
 
-testInEachDirectory(
+testInOneDirectory(
   "100 readers at once share their memory, and get all their bytes",
   async (dir) => {
     const length = 3 * MIB + 100;
@@ -77,5 +73,4 @@ testInEachDirectory(
     assert(most <= bound, `${most} bytes of buffers were in use, ${bound} are allowed`);
     assertEquals(engine.budget.held, 0);
   },
-  { where },
 );

@@ -4,7 +4,7 @@ import { assert, assertEquals, assertInstanceOf, assertRejects, assertThrows } f
 import { DmaBuffer, DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../../mod.ts";
 import { assertFile, filled, joined, pattern } from "../support/bytes.ts";
 import { descriptorsOf, eventually } from "../support/descriptors.ts";
-import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { interpose } from "../support/interpose.ts";
 
@@ -36,7 +36,7 @@ const bad: [name: string, chunk: () => unknown, says: string][] = [
   ["a detached buffer", () => detached().buffer, "detached"],
 ];
 
-testInEachDirectory(
+testDirectAndCached(
   "A chunk that is not bytes is rejected and named, and the stream goes on",
   async (dir) => {
     const stream = await create(dir, { bufferSize: 4096, writeBehind: 2 });
@@ -64,7 +64,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory("Every view of bytes is written as its bytes", async (dir) => {
+testDirectAndCached("Every view of bytes is written as its bytes", async (dir) => {
   const stream = await create(dir);
   const bytes = pattern(64);
   const shared = new SharedArrayBuffer(64);
@@ -117,7 +117,7 @@ function liar(bytes: Uint8Array): Uint8Array {
   return chunk;
 }
 
-testInEachDirectory("A chunk's own length property is not trusted", async (dir) => {
+testDirectAndCached("A chunk's own length property is not trusted", async (dir) => {
   const secret = await create(dir);
   await secret.write(filled(60_000, 9));
   await secret.close();
@@ -148,7 +148,7 @@ testInEachDirectory("A chunk's own length property is not trusted", async (dir) 
   assertEquals(await file.writeAt(buffer, 0), 4096);
 });
 
-testInEachDirectory(
+testDirectAndCached(
   "A chunk that is changed after write has resolved changes nothing",
   async (dir) => {
     const stream = await create(dir, { bufferSize: 8192, writeBehind: 2 });
@@ -173,7 +173,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory(
+testDirectAndCached(
   "A chunk that is detached while it is being taken is not lost in silence",
   async (dir) => {
     const stream = await create(dir, { bufferSize: 4096, writeBehind: 1 });
@@ -189,7 +189,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory(
+testDirectAndCached(
   "A queued chunk that is detached before its turn fails the stream",
   async (dir) => {
     const stream = await create(dir, { bufferSize: 4096, writeBehind: 1 });
@@ -206,7 +206,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory(
+testDirectAndCached(
   "A chunk that changes its length while it waits behind another is not lost in silence",
   async (dir) => {
     const ways: Record<string, (chunk: Uint8Array<ArrayBuffer>) => void> = {
@@ -232,7 +232,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory("A chunk that grows while it waits is taken as it was given", async (dir) => {
+testDirectAndCached("A chunk that grows while it waits is taken as it was given", async (dir) => {
   for (const locked of [false, true]) {
     const stream = await create(dir, { bufferSize: 4096, writeBehind: 1 });
     const before = stream.write(pattern(100_000));
@@ -247,7 +247,7 @@ testInEachDirectory("A chunk that grows while it waits is taken as it was given"
   }
 });
 
-testInEachDirectory("Bytes of a class that derives from Uint8Array are its own", async (dir) => {
+testDirectAndCached("Bytes of a class that derives from Uint8Array are its own", async (dir) => {
   /** Its constructor takes other arguments than Uint8Array's: so `subarray` of it is no part of it. */
   class Text extends Uint8Array<ArrayBuffer> {
     constructor(text: string) {
@@ -277,7 +277,7 @@ testInEachDirectory("Bytes of a class that derives from Uint8Array are its own",
 
 // ---- buffers that are handed over -----------------------------------------------------------------------------
 
-testInEachDirectory("writeBuffer writes a buffer, and keeps it", async (dir) => {
+testDirectAndCached("writeBuffer writes a buffer, and keeps it", async (dir) => {
   const stream = await create(dir, { bufferSize: 8192, writeBehind: 2 });
   const buffer = stream.file.allocBuffer(20_480);
   const view = buffer.bytes;
@@ -293,7 +293,7 @@ testInEachDirectory("writeBuffer writes a buffer, and keeps it", async (dir) => 
   await assertFile(dir.file("file"), pattern(20_480));
 });
 
-testInEachDirectory("writeBuffer makes no copy if the position is aligned", async (dir) => {
+testDirectAndCached("writeBuffer makes no copy if the position is aligned", async (dir) => {
   const stream = await create(dir, { bufferSize: 65_536, writeBehind: 4, syncOnClose: false });
   const lengths: number[] = [];
   let pooled = 0;
@@ -318,7 +318,7 @@ testInEachDirectory("writeBuffer makes no copy if the position is aligned", asyn
   await assertFile(dir.file("file"), pattern(2_621_440));
 });
 
-testInEachDirectory("writeBuffer between other bytes keeps every byte", async (dir) => {
+testDirectAndCached("writeBuffer between other bytes keeps every byte", async (dir) => {
   const stream = await create(dir, { bufferSize: 8192, writeBehind: 2, position: 77 });
   let position = 0;
   for (const length of [1, 4096, 8191, 512, 20_480, 100]) {
@@ -334,7 +334,7 @@ testInEachDirectory("writeBuffer between other bytes keeps every byte", async (d
   await assertFile(dir.file("file"), joined(new Uint8Array(77), pattern(position)));
 });
 
-testInEachDirectory(
+testDirectAndCached(
   "writeBuffer takes the buffer of a file with another alignment",
   async (dir) => {
     await using other = await DmaFile.create(dir.file("other"));
@@ -354,7 +354,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory("writeBuffer waits for room as write does", async (dir) => {
+testDirectAndCached("writeBuffer waits for room as write does", async (dir) => {
   const stream = await create(dir, { writeBehind: 2, syncOnClose: false });
   const waiting: (() => void)[] = [];
   let taken = 0;
@@ -380,7 +380,7 @@ testInEachDirectory("writeBuffer waits for room as write does", async (dir) => {
   await assertFile(dir.file("file"), pattern(6 * 8192));
 });
 
-testInEachDirectory(
+testDirectAndCached(
   "writeBuffer rejects what is not a buffer, and the stream goes on",
   async (dir) => {
     const stream = await create(dir);

@@ -4,7 +4,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { type DmaError, DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../../mod.ts";
 import { pattern } from "../support/bytes.ts";
 import { descriptorsOf, eventually } from "../support/descriptors.ts";
-import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { interpose } from "../support/interpose.ts";
 
@@ -57,7 +57,7 @@ const tellers: Record<string, (stream: DmaStreamWriter) => Promise<unknown>> = {
 };
 
 for (const [name, tell] of Object.entries(tellers)) {
-  testInEachDirectory(
+  testDirectAndCached(
     `Disposing says nothing of a failure that was told by ${name}`,
     async (dir) => {
       const stream = await create(dir, { bufferSize: 4096, preallocate: false });
@@ -90,7 +90,7 @@ const closings: Record<string, (stream: DmaStreamWriter) => Promise<unknown>> = 
 };
 
 for (const [name, close] of Object.entries(closings)) {
-  testInEachDirectory(`Disposing waits for what was begun by ${name}`, async (dir) => {
+  testDirectAndCached(`Disposing waits for what was begun by ${name}`, async (dir) => {
     // With `append` the stream has to open first, and else to take a chunk.
     for (const options of [{ append: true }, { bufferSize: 4096, writeBehind: 1 }]) {
       const stream = await create(dir, options);
@@ -106,7 +106,7 @@ for (const [name, close] of Object.entries(closings)) {
   });
 }
 
-testInEachDirectory("Disposing rejects with a failure that no call has reported", async (dir) => {
+testDirectAndCached("Disposing rejects with a failure that no call has reported", async (dir) => {
   for (const piped of [false, true]) {
     const stream = await create(dir, { bufferSize: 4096, preallocate: false });
     using _ = interpose("write", ({ end }) => end(-ENOSPC));
@@ -124,7 +124,7 @@ testInEachDirectory("Disposing rejects with a failure that no call has reported"
   }
 });
 
-testInEachDirectory(
+testDirectAndCached(
   "A pipe from a file that keeps its target open tells what fails at its very end",
   async (dir) => {
     const source = await DmaFile.create(dir.file("source"));
@@ -149,7 +149,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory(
+testDirectAndCached(
   "A failed write whose promise is ignored is reported",
   async (dir) => {
     const reported: unknown[] = [];

@@ -6,7 +6,7 @@ import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/as
 import { type DmaError, DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../../mod.ts";
 import { assertFile, filled, joined, pattern } from "../support/bytes.ts";
 import { descriptorsIn, descriptorsOf, eventually } from "../support/descriptors.ts";
-import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { interpose } from "../support/interpose.ts";
 import { collectGarbage } from "../support/leaks.ts";
@@ -65,7 +65,7 @@ async function assertDead(stream: DmaStreamWriter, error: unknown): Promise<void
 
 // ---- failures -------------------------------------------------------------------------------------------------
 
-testInEachDirectory("A write that fails is final", async (dir) => {
+testDirectAndCached("A write that fails is final", async (dir) => {
   const nth = 3;
   const stream = await create(dir, { bufferSize: 4096, writeBehind: 2, preallocate: false });
   let error: unknown;
@@ -93,7 +93,7 @@ testInEachDirectory("A write that fails is final", async (dir) => {
   await assertFile(dir.file("file"), pattern(nth * 4096));
 });
 
-testInEachDirectory("All waiting calls reject with a failure", async (dir) => {
+testDirectAndCached("All waiting calls reject with a failure", async (dir) => {
   const stream = await create(dir, { bufferSize: 4096, writeBehind: 1 });
   using _ = interpose(
     "write",
@@ -111,7 +111,7 @@ testInEachDirectory("All waiting calls reject with a failure", async (dir) => {
   await assertDead(stream, errors[0]);
 });
 
-testInEachDirectory("A failed sync is final, and is not tried again", async (dir) => {
+testDirectAndCached("A failed sync is final, and is not tried again", async (dir) => {
   await Deno.writeFile(dir.file("file"), new Uint8Array(0));
   // A file that was there: nothing but its own sync is asked for.
   const file = await DmaFile.open(dir.file("file"), { write: true, truncate: true });
@@ -128,7 +128,7 @@ testInEachDirectory("A failed sync is final, and is not tried again", async (dir
   await assertFile(dir.file("file"), pattern(8192));
 });
 
-testInEachDirectory("A close that fails has close reject", async (dir) => {
+testDirectAndCached("A close that fails has close reject", async (dir) => {
   const stream = await create(dir);
   await stream.write(pattern(10_000));
   {
@@ -141,7 +141,7 @@ testInEachDirectory("A close that fails has close reject", async (dir) => {
   await assertFile(dir.file("file"), pattern(10_000));
 });
 
-testInEachDirectory("A failure under a pipe cancels the source", async (dir) => {
+testDirectAndCached("A failure under a pipe cancels the source", async (dir) => {
   const stream = await create(dir, { bufferSize: 4096, writeBehind: 2 });
   let cancelled: unknown;
   const source = new ReadableStream<Uint8Array<ArrayBuffer>>({
@@ -162,7 +162,7 @@ testInEachDirectory("A failure under a pipe cancels the source", async (dir) => 
 
 // ---- abort ----------------------------------------------------------------------------------------------------
 
-testInEachDirectory("abort cuts the file to what is flushed, and closes it", async (dir) => {
+testDirectAndCached("abort cuts the file to what is flushed, and closes it", async (dir) => {
   const stream = await create(dir, { bufferSize: 4096, writeBehind: 2 });
   await stream.write(pattern(10_001));
   const flushed = await stream.flushAligned();
@@ -174,7 +174,7 @@ testInEachDirectory("abort cuts the file to what is flushed, and closes it", asy
   await assertDead(stream, reason);
 });
 
-testInEachDirectory("abort waits for the writes in flight", async (dir) => {
+testDirectAndCached("abort waits for the writes in flight", async (dir) => {
   const stream = await create(dir, { bufferSize: 4096, writeBehind: 4 });
   const held: (() => void)[] = [];
   let aborted = false;
@@ -197,7 +197,7 @@ testInEachDirectory("abort waits for the writes in flight", async (dir) => {
   assertEquals(descriptorsOf(dir.file("file")), 0);
 });
 
-testInEachDirectory("abort stops a chunk that is being written, however large", async (dir) => {
+testDirectAndCached("abort stops a chunk that is being written, however large", async (dir) => {
   const stream = await create(dir, { bufferSize: 4096, writeBehind: 1 });
   const writer = stream.getWriter();
   writer.closed.catch(() => {});
@@ -211,7 +211,7 @@ testInEachDirectory("abort stops a chunk that is being written, however large", 
   assertEquals((await Deno.stat(dir.file("file"))).size, stream.currentFlushedPos);
 });
 
-testInEachDirectory("abort without a reason, twice, and after close", async (dir) => {
+testDirectAndCached("abort without a reason, twice, and after close", async (dir) => {
   const stream = await create(dir);
   await stream.write(pattern(5));
   await Promise.all([stream.abort(), stream.abort()]);
@@ -225,7 +225,7 @@ testInEachDirectory("abort without a reason, twice, and after close", async (dir
   await assertFile(dir.file("file"), pattern(5));
 });
 
-testInEachDirectory(
+testDirectAndCached(
   "abort while close runs undoes nothing: both fulfil, as in Deno's own stream",
   async (dir) => {
     const control = await Deno.open(dir.file("control"), { create: true, write: true });
@@ -251,7 +251,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory("abort before the last chunk is taken wins over close", async (dir) => {
+testDirectAndCached("abort before the last chunk is taken wins over close", async (dir) => {
   const stream = await create(dir, { bufferSize: 4096, writeBehind: 1 });
   const reasonOf = (work: Promise<void>) => work.catch((reason) => reason);
   const ends = [reasonOf(stream.write(pattern(200_001))), reasonOf(stream.close())];
@@ -260,7 +260,7 @@ testInEachDirectory("abort before the last chunk is taken wins over close", asyn
   await assertFile(dir.file("file"), pattern(stream.currentFlushedPos));
 });
 
-testInEachDirectory("A cut that fails at abort says so, and the file is closed", async (dir) => {
+testDirectAndCached("A cut that fails at abort says so, and the file is closed", async (dir) => {
   const stream = await create(dir, { bufferSize: 4096, sizeHint: 1_000_000 });
   await stream.write(pattern(10_000));
   await stream.flushAligned();
@@ -274,7 +274,7 @@ testInEachDirectory("A cut that fails at abort says so, and the file is closed",
 
 // ---- the file closed under it ---------------------------------------------------------------------------------
 
-testInEachDirectory("file.close under a writer gives the writer up", async (dir) => {
+testDirectAndCached("file.close under a writer gives the writer up", async (dir) => {
   const stream = await create(dir, { bufferSize: 4096, sizeHint: 1_000_000 });
   await stream.write(pattern(10_001));
   const flushed = await stream.flushAligned();
@@ -285,7 +285,7 @@ testInEachDirectory("file.close under a writer gives the writer up", async (dir)
   await assertFile(dir.file("file"), pattern(flushed));
 });
 
-testInEachDirectory("file.close under a writer that does not close its file", async (dir) => {
+testDirectAndCached("file.close under a writer that does not close its file", async (dir) => {
   const stream = await create(dir, { bufferSize: 4096, closeFile: false });
   await stream.write(pattern(10_001));
   await stream.file.close();
@@ -293,7 +293,7 @@ testInEachDirectory("file.close under a writer that does not close its file", as
   await assertDead(stream, error);
 });
 
-testInEachDirectory("file.close lets a writer finish that is closing already", async (dir) => {
+testDirectAndCached("file.close lets a writer finish that is closing already", async (dir) => {
   for (const closeFile of [true, false]) {
     const stream = await create(dir, { closeFile });
     await stream.write(pattern(3_000_001));
@@ -305,7 +305,7 @@ testInEachDirectory("file.close lets a writer finish that is closing already", a
   }
 });
 
-testInEachDirectory("file.close lets a writer finish that has chunks to write yet", async (dir) => {
+testDirectAndCached("file.close lets a writer finish that has chunks to write yet", async (dir) => {
   for (const how of ["close", "close of the lock"]) {
     const stream = await create(dir, { bufferSize: 4096, writeBehind: 1 });
     const writer = stream.getWriter();
@@ -318,7 +318,7 @@ testInEachDirectory("file.close lets a writer finish that has chunks to write ye
   }
 });
 
-testInEachDirectory("A failed writer that does not close its file leaves it open", async (dir) => {
+testDirectAndCached("A failed writer that does not close its file leaves it open", async (dir) => {
   const stream = await create(dir, { bufferSize: 4096, closeFile: false });
   {
     using _ = interpose("write", ({ end }) => end(-ENOSPC));
@@ -342,7 +342,7 @@ testInEachDirectory("A failed writer that does not close its file leaves it open
 
 // ---- dropped --------------------------------------------------------------------------------------------------
 
-testInEachDirectory(
+testDirectAndCached(
   "Writers that are dropped leak nothing, and their files are cut",
   async (dir) => {
     const drop = async () => {
@@ -369,7 +369,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory(
+testDirectAndCached(
   "A writer that is dropped leaves a file that is held to its holder",
   async (dir) => {
     const file = await DmaFile.create(dir.file("file"));
@@ -398,7 +398,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory("A writer whose work is under way is not collected", async (dir) => {
+testDirectAndCached("A writer whose work is under way is not collected", async (dir) => {
   const begin = async () => {
     const file = await DmaFile.create(dir.file("file"));
     const source = ReadableStream.from((async function* () {

@@ -4,7 +4,7 @@ import "../support/engine.ts";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions, ioStats } from "../../mod.ts";
 import { assertFile, filled, joined, pattern } from "../support/bytes.ts";
-import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
 import { interpose } from "../support/interpose.ts";
 
 async function create(
@@ -19,7 +19,7 @@ function assertStarts(path: string, expected: Uint8Array): void {
   assertEquals(Deno.readFileSync(path).subarray(0, expected.length), expected);
 }
 
-testInEachDirectory("flushSync() writes what was accepted, at once", async (dir) => {
+testDirectAndCached("flushSync() writes what was accepted, at once", async (dir) => {
   const writer = await create(dir);
   let length = 0;
   for (const size of [1, 511, 5000, 0, 20_000, 3, 8192, 100]) {
@@ -33,7 +33,7 @@ testInEachDirectory("flushSync() writes what was accepted, at once", async (dir)
   await assertFile(dir.file("file"), pattern(length));
 });
 
-testInEachDirectory("flushSync() writes what waits, with or without a lock", async (dir) => {
+testDirectAndCached("flushSync() writes what waits, with or without a lock", async (dir) => {
   for (const locked of [false, true]) {
     const writer = await create(dir);
     const out = locked ? writer.getWriter() : writer;
@@ -54,7 +54,7 @@ testInEachDirectory("flushSync() writes what waits, with or without a lock", asy
   }
 });
 
-testInEachDirectory("flushSync() comes before anything else has happened", async (dir) => {
+testDirectAndCached("flushSync() comes before anything else has happened", async (dir) => {
   const path = dir.file("file");
   await Deno.writeFile(path, filled(1000, 1));
   for (const [options, before] of [[{ append: true }, 1000], [{ position: 700 }, 700]] as const) {
@@ -69,7 +69,7 @@ testInEachDirectory("flushSync() comes before anything else has happened", async
   }
 });
 
-testInEachDirectory("flushSync() keeps what stands behind its bytes", async (dir) => {
+testDirectAndCached("flushSync() keeps what stands behind its bytes", async (dir) => {
   const path = dir.file("file");
   await Deno.writeFile(path, filled(20_000, 1));
   const writer = new DmaStreamWriter(await DmaFile.open(path, { write: true }));
@@ -82,7 +82,7 @@ testInEachDirectory("flushSync() keeps what stands behind its bytes", async (dir
   await assertFile(path, joined(pattern(5011), filled(20_000 - 5011, 1)));
 });
 
-testInEachDirectory(
+testDirectAndCached(
   "flushSync() of handed-over memory, and between syncs and a close",
   async (dir) => {
     const writer = await create(dir);
@@ -103,7 +103,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory("flushSync({ durable }) syncs file and name, once", async (dir) => {
+testDirectAndCached("flushSync({ durable }) syncs file and name, once", async (dir) => {
   const writer = await create(dir);
   await writer.write(pattern(100));
   const { syncs } = ioStats();
@@ -119,7 +119,7 @@ testInEachDirectory("flushSync({ durable }) syncs file and name, once", async (d
   await writer.abort();
 });
 
-testInEachDirectory("flushSync() throws the failure", async (dir) => {
+testDirectAndCached("flushSync() throws the failure", async (dir) => {
   for (const early of [false, true]) {
     const writer = await create(dir);
     const failing = interpose("write", ({ end }) => end(-28));
@@ -142,7 +142,7 @@ async function turns(count: number): Promise<void> {
   for (let turn = 0; turn < count; turn++) await undefined;
 }
 
-testInEachDirectory("flushSync() does not wait for what waits for it: a truncate", async (dir) => {
+testDirectAndCached("flushSync() does not wait for what waits for it: a truncate", async (dir) => {
   for (let turn = 0; turn < 30; turn++) {
     const writer = await create(dir);
     const work: Promise<unknown>[] = [];
@@ -166,7 +166,7 @@ testInEachDirectory("flushSync() does not wait for what waits for it: a truncate
   }
 });
 
-testInEachDirectory("flushSync() while a sync cuts what it padded", async (dir) => {
+testDirectAndCached("flushSync() while a sync cuts what it padded", async (dir) => {
   for (let turn = 0; turn < 60; turn++) {
     const writer = await create(dir, { bufferSize: 8192, preallocate: false });
     await writer.write(pattern(10_001));
@@ -185,7 +185,7 @@ testInEachDirectory("flushSync() while a sync cuts what it padded", async (dir) 
   }
 });
 
-testInEachDirectory("flushSync() keeps what was written behind a truncate", async (dir) => {
+testDirectAndCached("flushSync() keeps what was written behind a truncate", async (dir) => {
   const path = dir.file("file");
   await Deno.writeFile(path, filled(5000, 1));
   const writer = new DmaStreamWriter(await DmaFile.open(path, { write: true }));
@@ -200,7 +200,7 @@ testInEachDirectory("flushSync() keeps what was written behind a truncate", asyn
   await assertFile(path, joined(pattern(110), filled(unit - 110, 2)));
 });
 
-testInEachDirectory(
+testDirectAndCached(
   "A chunk that a closing stream refuses is not written or waited for",
   async (dir) => {
     for (const end of ["close", "seal"] as const) {

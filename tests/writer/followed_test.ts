@@ -5,7 +5,7 @@ import { assert, assertEquals } from "@std/assert";
 import { DmaFile, type DmaOpenOptions, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { hasProgram } from "../setup/command.ts";
 import { eventually } from "../support/descriptors.ts";
-import { hasDirectIo, testDirectories, testInEachDirectory } from "../support/dirs.ts";
+import { hasDirectIo, testDirectAndCached } from "../support/dirs.ts";
 
 /** The two ways that README.md names for a file that others follow. */
 const WAYS = {
@@ -106,7 +106,7 @@ async function writeLines(writer: DmaStreamWriter, from: number, to: number): Pr
 }
 
 for (const [way, start] of Object.entries(WAYS)) {
-  testInEachDirectory(`A log is never seen to shrink: ${way}`, async (dir) => {
+  testDirectAndCached(`A log is never seen to shrink: ${way}`, async (dir) => {
     const path = dir.file("log");
     const writer = await start(path);
     await using watcher = new SizeWatcher(path);
@@ -116,7 +116,7 @@ for (const [way, start] of Object.entries(WAYS)) {
     assertEquals(await Deno.readTextFile(path), lines(0, 1000));
   });
 
-  testInEachDirectory(
+  testDirectAndCached(
     `flushAligned() with the tail shows each line, unsynced: ${way}`,
     async (dir) => {
       const path = dir.file("log");
@@ -132,7 +132,7 @@ for (const [way, start] of Object.entries(WAYS)) {
     },
   );
 
-  testInEachDirectory(`tail -f sees every line once: ${way}`, async (dir) => {
+  testDirectAndCached(`tail -f sees every line once: ${way}`, async (dir) => {
     const path = dir.file("log");
     const writer = await start(path);
     await using tail = new Tail("-f", path);
@@ -142,7 +142,7 @@ for (const [way, start] of Object.entries(WAYS)) {
     assertEquals([tail.output, tail.complaints], [lines(0, 1000), ""]);
   }, { ignore: !hasProgram("tail") });
 
-  testInEachDirectory(`tail -F goes on over a rotation: ${way}`, async (dir) => {
+  testDirectAndCached(`tail -F goes on over a rotation: ${way}`, async (dir) => {
     const path = dir.file("log");
     let writer = await start(path);
     await using tail = new Tail("-F", path);
@@ -162,7 +162,7 @@ for (const [way, start] of Object.entries(WAYS)) {
   }, { ignore: !hasProgram("tail") });
 }
 
-testInEachDirectory("A log with defaults is seen to shrink, and with zeros in it", async (dir) => {
+testDirectAndCached("A log with defaults is seen to shrink, and with zeros in it", async (dir) => {
   const path = dir.file("log");
   const writer = await open(path, {}, { append: true });
   await writer.write(new TextEncoder().encode(lines(0, 10)));
@@ -171,4 +171,4 @@ testInEachDirectory("A log with defaults is seen to shrink, and with zeros in it
   assert(seen.startsWith(lines(0, 10)) && seen.endsWith("\0"), `${seen.length} bytes`);
   await writer.close();
   assertEquals(await Deno.readTextFile(path), lines(0, 10));
-}, { where: (directory) => directory === testDirectories.find(hasDirectIo) });
+}, { where: hasDirectIo });

@@ -6,7 +6,7 @@ import { type DmaError, DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
 import { descriptorsOf } from "../support/descriptors.ts";
-import { testInEachDirectory } from "../support/dirs.ts";
+import { testDirectAndCached } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { run } from "../setup/command.ts";
 
@@ -113,7 +113,7 @@ Deno.test({
     }),
 });
 
-testInEachDirectory("A limit on the length of files fails the writer there", async (dir) => {
+testDirectAndCached("A limit on the length of files fails the writer there", async (dir) => {
   const path = dir.file("limited");
   const limit = 1000 * 1024;
   // SIGXFSZ would end the process: a shell that ignores it has its children ignore it.
@@ -143,7 +143,7 @@ testInEachDirectory("A limit on the length of files fails the writer there", asy
   await assertFile(path, new Uint8Array(size).fill(1));
 });
 
-testInEachDirectory(
+testDirectAndCached(
   "A limit on the length of files does not hinder what stays below",
   async (dir) => {
     const path = dir.file("below");
@@ -162,7 +162,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory("Everything below the last sync is there after SIGKILL", async (dir) => {
+testDirectAndCached("Everything below the last sync is there after SIGKILL", async (dir) => {
   for (const preallocate of [true, false]) {
     const path = dir.file("killed");
     const { output, signal } = await runChild(
@@ -193,7 +193,7 @@ testInEachDirectory("Everything below the last sync is there after SIGKILL", asy
   }
 });
 
-testInEachDirectory(
+testDirectAndCached(
   "A process ends by itself when its files are closed, and when they are not",
   async (dir) => {
     for (
@@ -214,7 +214,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory("Operations in flight keep the process alive until they end", async (dir) => {
+testDirectAndCached("Operations in flight keep the process alive until they end", async (dir) => {
   const path = dir.file("kept alive");
   // Nobody awaits the end.
   const { code, output } = await runChild(`

@@ -4,9 +4,9 @@ import "../support/engine.ts";
 import { assert, assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { joined, pattern } from "../support/bytes.ts";
-import { testInEachDirectory } from "../support/dirs.ts";
+import { testDirectAndCached } from "../support/dirs.ts";
 
-testInEachDirectory(
+testDirectAndCached(
   "nextPos is where each of many concurrent writes ends up, unlike currentPos",
   async (dir) => {
     const path = dir.file("log");
@@ -39,7 +39,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory("nextPos counts chunks that wait under a lock", async (dir) => {
+testDirectAndCached("nextPos counts chunks that wait under a lock", async (dir) => {
   const file = await DmaFile.create(dir.file("locked"));
   const writer = new DmaStreamWriter(file, { position: 100, bufferSize: 4096, writeBehind: 1 });
   assertEquals(writer.nextPos, 100);

@@ -13,7 +13,7 @@ import { engines } from "../faults/machine.ts";
 import { assertFile, filled, joined, namesIn, pattern } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
 import { descriptorsOf, eventually } from "../support/descriptors.ts";
-import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
 import { interpose } from "../support/interpose.ts";
 
 const module = new URL("../../node.ts", import.meta.url).href;
@@ -25,7 +25,7 @@ async function open(dir: TestDirectory, atomic = true): Promise<Writable> {
   return toNodeWritable(new DmaStreamWriter(file, small));
 }
 
-testInEachDirectory("A pipeline that succeeds publishes the whole file", async (dir) => {
+testDirectAndCached("A pipeline that succeeds publishes the whole file", async (dir) => {
   const bytes = pattern(300_001);
   await pipeline(
     Readable.from([bytes.subarray(0, 100_000), bytes.subarray(100_000)]),
@@ -34,7 +34,7 @@ testInEachDirectory("A pipeline that succeeds publishes the whole file", async (
   await assertFile(dir.file("file"), bytes);
 });
 
-testInEachDirectory("A pipeline that fails publishes nothing", async (dir) => {
+testDirectAndCached("A pipeline that fails publishes nothing", async (dir) => {
   await Deno.writeFile(dir.file("file"), filled(10, 1));
   const failing = new Transform({
     transform: (chunk, _encoding, callback) => callback(null, chunk),
@@ -46,7 +46,7 @@ testInEachDirectory("A pipeline that fails publishes nothing", async (dir) => {
   await assertFile(dir.file("file"), filled(10, 1));
 });
 
-testInEachDirectory("destroy() publishes nothing, with an error or without one", async (dir) => {
+testDirectAndCached("destroy() publishes nothing, with an error or without one", async (dir) => {
   for (const error of [undefined, new Error("Given up")]) {
     for (const wrote of [false, true]) {
       const stream = await open(dir);
@@ -64,7 +64,7 @@ testInEachDirectory("destroy() publishes nothing, with an error or without one",
   }
 });
 
-testInEachDirectory("finish comes when the file is durable and closed", async (dir) => {
+testDirectAndCached("finish comes when the file is durable and closed", async (dir) => {
   const path = dir.file("file");
   const stream = await open(dir, false);
   let syncs = 0;
@@ -83,7 +83,7 @@ testInEachDirectory("finish comes when the file is durable and closed", async (d
   assertEquals(await Deno.readTextFile(path), "text");
 });
 
-testInEachDirectory("Text, buffers and what is corked come in order", async (dir) => {
+testDirectAndCached("Text, buffers and what is corked come in order", async (dir) => {
   const stream = await open(dir, false);
   stream.write("ä");
   stream.write("e4", "hex");
@@ -101,7 +101,7 @@ testInEachDirectory("Text, buffers and what is corked come in order", async (dir
   );
 });
 
-testInEachDirectory("A slow disk holds the source back", async (dir) => {
+testDirectAndCached("A slow disk holds the source back", async (dir) => {
   using _ = interpose("write", ({ pass }) => void setTimeout(pass, 2));
   const stream = await open(dir, false);
   let held = 0;
@@ -117,7 +117,7 @@ testInEachDirectory("A slow disk holds the source back", async (dir) => {
   await assertFile(dir.file("file"), pattern(200_000));
 });
 
-testInEachDirectory("flushSync() writes what waits in the stream", async (dir) => {
+testDirectAndCached("flushSync() writes what waits in the stream", async (dir) => {
   for (const  of of["stream", "writer"] as const) {
     const writer = new DmaStreamWriter(await DmaFile.create(dir.file("file")), small);
     const stream = toNodeWritable(writer);
@@ -146,7 +146,7 @@ testInEachDirectory("flushSync() writes what waits in the stream", async (dir) =
   }
 });
 
-testInEachDirectory(
+testDirectAndCached(
   "flushSync() throws what the disk says, and so does the stream",
   async (dir) => {
     const stream = toNodeWritable(
@@ -161,7 +161,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory("A program that ends loses nothing that waits in the stream", async (dir) => {
+testDirectAndCached("A program that ends loses nothing that waits in the stream", async (dir) => {
   for (const engine of engines) {
     for (const end of ["", "Deno.exit();"]) {
       const { code, output } = await runChild(
@@ -178,7 +178,7 @@ testInEachDirectory("A program that ends loses nothing that waits in the stream"
   }
 });
 
-testInEachDirectory("A failure of the disk is the stream's error", async (dir) => {
+testDirectAndCached("A failure of the disk is the stream's error", async (dir) => {
   for (const operation of ["write", "sync"] as const) {
     const stream = await open(dir, false);
     using _ = interpose(operation, ({ end }) => end(-28));
@@ -189,7 +189,7 @@ testInEachDirectory("A failure of the disk is the stream's error", async (dir) =
   }
 });
 
-testInEachDirectory("A file is read by Node's libraries", async (dir) => {
+testDirectAndCached("A file is read by Node's libraries", async (dir) => {
   const bytes = pattern(500_001);
   await Deno.writeFile(dir.file("plain"), bytes);
   const reader = async (name: string) =>
@@ -201,7 +201,7 @@ testInEachDirectory("A file is read by Node's libraries", async (dir) => {
   await assertFile(dir.file("unpacked"), bytes);
 });
 
-testInEachDirectory("A reader that is left, destroyed or fails closes its file", async (dir) => {
+testDirectAndCached("A reader that is left, destroyed or fails closes its file", async (dir) => {
   const path = dir.file("file");
   await Deno.writeFile(path, pattern(3_000_000));
   const leave = async (stream: Readable) => {

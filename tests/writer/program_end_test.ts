@@ -4,7 +4,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { engines } from "../faults/machine.ts";
 import { assertFile, filled, joined, namesIn } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
-import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
 
 const LENGTH = 18_000_000;
 
@@ -44,7 +44,7 @@ async function ended(
 }
 
 for (const [name, { code, exit }] of Object.entries(ends)) {
-  testInEachDirectory(`A program that ends ${name} loses nothing`, async (dir) => {
+  testDirectAndCached(`A program that ends ${name} loses nothing`, async (dir) => {
     for (const engine of engines) {
       for (const awaited of [true, false]) {
         const result = await ended(
@@ -61,7 +61,7 @@ for (const [name, { code, exit }] of Object.entries(ends)) {
   });
 }
 
-testInEachDirectory("A program that ends loses nothing that is behind other bytes", async (dir) => {
+testDirectAndCached("A program that ends loses nothing that is behind other bytes", async (dir) => {
   for (const engine of engines) {
     for (const end of ["", "Deno.exit();"]) {
       await Deno.writeFile(dir.file("file"), filled(5001, 1));
@@ -80,7 +80,7 @@ testInEachDirectory("A program that ends loses nothing that is behind other byte
   }
 });
 
-testInEachDirectory("Atomic files that nobody closed vanish with the program", async (dir) => {
+testDirectAndCached("Atomic files that nobody closed vanish with the program", async (dir) => {
   await Deno.writeFile(dir.file("file"), filled(10, 1));
   for (const engine of engines) {
     for (const end of ["", "Deno.exit();"]) {
@@ -100,7 +100,7 @@ testInEachDirectory("Atomic files that nobody closed vanish with the program", a
   }
 });
 
-testInEachDirectory(
+testDirectAndCached(
   "A program that ends in the middle of a close has the whole file",
   async (dir) => {
     for (const engine of engines) {
@@ -121,7 +121,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory("A program that goes on after an error goes on", async (dir) => {
+testDirectAndCached("A program that goes on after an error goes on", async (dir) => {
   for (const engine of engines) {
     const { code, output } = await ended(
       dir,
@@ -145,7 +145,7 @@ testInEachDirectory("A program that goes on after an error goes on", async (dir)
   }
 });
 
-testInEachDirectory("A warning names the file that could not be written in time", async (dir) => {
+testDirectAndCached("A warning names the file that could not be written in time", async (dir) => {
   for (const engine of engines) {
     const { code, output } = await ended(
       dir,

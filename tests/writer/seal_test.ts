@@ -11,7 +11,7 @@ import {
 } from "../../mod.ts";
 import { assertFile, assertNoFile, pattern } from "../support/bytes.ts";
 import { descriptorsOf, eventually } from "../support/descriptors.ts";
-import { testDirectories, testInEachDirectory } from "../support/dirs.ts";
+import { testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { interpose } from "../support/interpose.ts";
 import { collectGarbage } from "../support/leaks.ts";
@@ -38,7 +38,7 @@ async function readsOf(work: () => Promise<unknown>): Promise<number> {
   return ioStats().reads - before;
 }
 
-testInEachDirectory("seal() leaves the file whole, and open to be read", async (dir) => {
+testDirectAndCached("seal() leaves the file whole, and open to be read", async (dir) => {
   for (const size of [0, 1, 4096, 5000, SIZE]) {
     const path = dir.file(`${size}`);
     const file = await DmaFile.create(path);
@@ -56,7 +56,7 @@ testInEachDirectory("seal() leaves the file whole, and open to be read", async (
   }
 });
 
-testInEachDirectory(
+testDirectAndCached(
   "seal() leaves open what was written with closeFile and without",
   async (dir) => {
     for (const closeFile of [true, false]) {
@@ -69,7 +69,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory("A sealed file that was made without read cannot be read", async (dir) => {
+testDirectAndCached("A sealed file that was made without read cannot be read", async (dir) => {
   const writer = (await DmaFile.create(dir.file("file"), { read: false })).writable;
   await writer.write(pattern(SIZE));
   await using file = await writer.seal();
@@ -78,7 +78,7 @@ testInEachDirectory("A sealed file that was made without read cannot be read", a
   await assertFile(file.path, pattern(SIZE));
 });
 
-testInEachDirectory("A sealed file is read in every way", async (dir) => {
+testDirectAndCached("A sealed file is read in every way", async (dir) => {
   const file = await sealed(dir.file("file"));
   assertEquals(await file.readAt(7, 1_000_000_000_000), pattern(SIZE - 7, 7));
   assertEquals(await file.readAt(SIZE, 10), new Uint8Array());
@@ -93,7 +93,7 @@ testInEachDirectory("A sealed file is read in every way", async (dir) => {
   await assertRejects(() => file.readAt(0, 1), BadResource, "the file is closed");
 });
 
-testInEachDirectory("A sealed file cannot be changed", async (dir) => {
+testDirectAndCached("A sealed file cannot be changed", async (dir) => {
   const writer = (await DmaFile.create(dir.file("file"))).writable;
   await writer.write(pattern(SIZE));
   await using file = await writer.seal();
@@ -112,7 +112,7 @@ testInEachDirectory("A sealed file cannot be changed", async (dir) => {
   assertEquals(buffer.bytes.length, 4096);
 });
 
-testInEachDirectory("A sealed file can be renamed, copied, locked and removed", async (dir) => {
+testDirectAndCached("A sealed file can be renamed, copied, locked and removed", async (dir) => {
   await using file = await sealed(dir.file("file"));
   await file.rename(dir.file("other"));
   await using copy = await DmaFile.create(dir.file("copy"));
@@ -124,7 +124,7 @@ testInEachDirectory("A sealed file can be renamed, copied, locked and removed", 
   assertEquals(await file.readAt(9, 9), pattern(9, 9));
 });
 
-testInEachDirectory("seal() publishes an atomic file", async (dir) => {
+testDirectAndCached("seal() publishes an atomic file", async (dir) => {
   const path = dir.file("atomic");
   const writer = (await DmaFile.create(path, { atomic: true })).writable;
   await writer.write(pattern(SIZE));
@@ -134,7 +134,7 @@ testInEachDirectory("seal() publishes an atomic file", async (dir) => {
   assertEquals(await file.readAt(1, 5), pattern(5, 1));
 });
 
-testInEachDirectory("seal() is refused when close() is", async (dir) => {
+testDirectAndCached("seal() is refused when close() is", async (dir) => {
   const writer = (await DmaFile.create(dir.file("file"))).writable;
   const lock = writer.getWriter();
   await assertRejects(() => writer.seal(), TypeError, "Cannot close a locked stream");
@@ -146,7 +146,7 @@ testInEachDirectory("seal() is refused when close() is", async (dir) => {
   assertEquals(await file.readAt(0, 100), pattern(10));
 });
 
-testInEachDirectory("seal() that fails frees everything", async (dir) => {
+testDirectAndCached("seal() that fails frees everything", async (dir) => {
   for (const operation of ["write", "sync"] as const) {
     const path = dir.file("file");
     const writer = (await DmaFile.create(path)).writable;
@@ -161,7 +161,7 @@ testInEachDirectory("seal() that fails frees everything", async (dir) => {
   }
 });
 
-testInEachDirectory("Concurrent reads of a sealed file share what covers them", async (dir) => {
+testDirectAndCached("Concurrent reads of a sealed file share what covers them", async (dir) => {
   await using file = await sealed(dir.file("file"));
   const read = (position: number, length: number) => async () =>
     assertEquals(
@@ -188,7 +188,7 @@ testInEachDirectory("Concurrent reads of a sealed file share what covers them", 
   );
 });
 
-testInEachDirectory("readMany() of a sealed file shares its reads as well", async (dir) => {
+testDirectAndCached("readMany() of a sealed file shares its reads as well", async (dir) => {
   await using file = await sealed(dir.file("file"));
   const ranges = [{ position: 0, length: 8192 }, { position: 65_536, length: 8192 }];
   const many = async () => {
@@ -199,14 +199,14 @@ testInEachDirectory("readMany() of a sealed file shares its reads as well", asyn
   assertEquals(await readsOf(() => Promise.all([many(), many()])), 2);
 });
 
-testInEachDirectory("Reads of a file that is not sealed are not shared", async (dir) => {
+testDirectAndCached("Reads of a file that is not sealed are not shared", async (dir) => {
   await using file = await sealed(dir.file("file"));
   await using plain = await DmaFile.open(file.path);
   const both = () => Promise.all([plain.readAt(0, 4096), plain.readAt(0, 4096)]);
   assertEquals(await readsOf(both), 2);
 });
 
-testInEachDirectory("Bytes of a shared read are separate for each reader", async (dir) => {
+testDirectAndCached("Bytes of a shared read are separate for each reader", async (dir) => {
   await using file = await sealed(dir.file("file"));
   const reads = [[0, 8192], [0, 8192], [100, 5000], [4096, 65_536]] as const;
   const results = await Promise.all(
@@ -223,7 +223,7 @@ testInEachDirectory("Bytes of a shared read are separate for each reader", async
   assertEquals(await file.readAt(0, 100), pattern(100));
 });
 
-testInEachDirectory(
+testDirectAndCached(
   "A failed shared read fails only the readers of the bad part",
   async (dir) => {
     await using file = await sealed(dir.file("file"));
@@ -244,7 +244,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory("A sealed file that is dropped is closed", async (dir) => {
+testInOneDirectory("A sealed file that is dropped is closed", async (dir) => {
   const path = dir.file("file");
   await (async () => {
     const file = await sealed(path);
@@ -254,4 +254,4 @@ testInEachDirectory("A sealed file that is dropped is closed", async (dir) => {
     await collectGarbage();
     return descriptorsOf(path) === 0;
   });
-}, { where: (directory) => directory === testDirectories[0] });
+});

@@ -14,7 +14,7 @@ import {
 import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../../mod.ts";
 import { assertFile, chunksOf, filled, joined, namesIn, pattern } from "../support/bytes.ts";
 import { descriptorsOf, eventually } from "../support/descriptors.ts";
-import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { interpose } from "../support/interpose.ts";
 
@@ -51,7 +51,7 @@ function holdWrites(): Disposable & { held: number; letGo: () => void } {
 
 // ---- getWriter ------------------------------------------------------------------------------------------------
 
-testInEachDirectory("getWriter writes and closes as any stream's", async (dir) => {
+testDirectAndCached("getWriter writes and closes as any stream's", async (dir) => {
   const stream = await create(dir, { bufferSize: 4096, writeBehind: 2 });
   const writer = stream.getWriter();
   assert(stream.locked);
@@ -71,7 +71,7 @@ testInEachDirectory("getWriter writes and closes as any stream's", async (dir) =
   assertEquals(descriptorsOf(dir.file("file")), 0);
 });
 
-testInEachDirectory("Methods of getWriter can be replaced as any stream's", async (dir) => {
+testDirectAndCached("Methods of getWriter can be replaced as any stream's", async (dir) => {
   const stream = await create(dir);
   const writer = stream.getWriter();
   const { write } = writer;
@@ -83,7 +83,7 @@ testInEachDirectory("Methods of getWriter can be replaced as any stream's", asyn
   await assertFile(dir.file("file"), pattern(5));
 });
 
-testInEachDirectory(
+testDirectAndCached(
   "A locked stream refuses what would go past the lock, and loses nothing",
   async (dir) => {
     const stream = await create(dir);
@@ -106,7 +106,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory("write without a lock, getWriter and pipeTo keep their order", async (dir) => {
+testDirectAndCached("write without a lock, getWriter and pipeTo keep their order", async (dir) => {
   const stream = await create(dir, { bufferSize: 4096, writeBehind: 2 });
   let position = 0;
   const next = (length: number) => {
@@ -131,7 +131,7 @@ testInEachDirectory("write without a lock, getWriter and pipeTo keep their order
   await assertFile(dir.file("file"), pattern(position));
 });
 
-testInEachDirectory("writeBuffer keeps its place among the other writes", async (dir) => {
+testDirectAndCached("writeBuffer keeps its place among the other writes", async (dir) => {
   const stream = await create(dir, { bufferSize: 4096, writeBehind: 2 });
   let position = 0;
   const next = (length: number) => {
@@ -159,7 +159,7 @@ testInEachDirectory("writeBuffer keeps its place among the other writes", async 
   await assertFile(dir.file("file"), pattern(position));
 });
 
-testInEachDirectory("close waits for what was written before it, locked or not", async (dir) => {
+testDirectAndCached("close waits for what was written before it, locked or not", async (dir) => {
   const stream = await create(dir, { bufferSize: 4096, writeBehind: 1 });
   const first = stream.write(pattern(50_000));
   const writer = stream.getWriter();
@@ -171,7 +171,7 @@ testInEachDirectory("close waits for what was written before it, locked or not",
   await assertFile(dir.file("file"), pattern(150_000));
 });
 
-testInEachDirectory(
+testDirectAndCached(
   "A chunk after the close of a lock is refused and not written",
   async (dir) => {
     for (const options of [{ append: true }, { bufferSize: 4096, writeBehind: 1 }]) {
@@ -192,7 +192,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory("sync and flushAligned work under a lock", async (dir) => {
+testDirectAndCached("sync and flushAligned work under a lock", async (dir) => {
   const stream = await create(dir, { bufferSize: 4096, writeBehind: 2 });
   const writer = stream.getWriter();
   await writer.write(pattern(5000));
@@ -204,7 +204,7 @@ testInEachDirectory("sync and flushAligned work under a lock", async (dir) => {
   await assertFile(dir.file("file"), pattern(10_000));
 });
 
-testInEachDirectory("sync works while a pipe runs", async (dir) => {
+testDirectAndCached("sync works while a pipe runs", async (dir) => {
   const stream = await create(dir, { bufferSize: 65_536, writeBehind: 4 });
   const chunks = chunksOf(pattern(10_000_001), 50_000);
   const piped = ReadableStream.from((async function* () {
@@ -230,7 +230,7 @@ testInEachDirectory("sync works while a pipe runs", async (dir) => {
 
 // ---- pipes ----------------------------------------------------------------------------------------------------
 
-testInEachDirectory("pipeTo writes all of a stream, and closes", async (dir) => {
+testDirectAndCached("pipeTo writes all of a stream, and closes", async (dir) => {
   for (const size of [0, 1, 65_536, 5_000_001]) {
     const stream = await create(dir);
     await ReadableStream.from(chunksOf(pattern(size), 65_536)).pipeTo(stream);
@@ -240,7 +240,7 @@ testInEachDirectory("pipeTo writes all of a stream, and closes", async (dir) => 
   }
 });
 
-testInEachDirectory("pipeThrough and Response bodies end in a file", async (dir) => {
+testDirectAndCached("pipeThrough and Response bodies end in a file", async (dir) => {
   const bytes = pattern(1_000_003);
   const compressed = new Blob([bytes]).stream().pipeThrough(new CompressionStream("gzip"));
   await new Response(compressed).body!.pipeThrough(new DecompressionStream("gzip"))
@@ -248,7 +248,7 @@ testInEachDirectory("pipeThrough and Response bodies end in a file", async (dir)
   await assertFile(dir.file("file"), bytes);
 });
 
-testInEachDirectory("pipeTo with preventClose leaves the stream open", async (dir) => {
+testDirectAndCached("pipeTo with preventClose leaves the stream open", async (dir) => {
   const stream = await create(dir);
   await ReadableStream.from([pattern(5000)]).pipeTo(stream, { preventClose: true });
   assert(!stream.locked);
@@ -258,7 +258,7 @@ testInEachDirectory("pipeTo with preventClose leaves the stream open", async (di
   await assertFile(dir.file("file"), pattern(10_010));
 });
 
-testInEachDirectory(
+testDirectAndCached(
   "A source that fails has the file cut to what is flushed, and closed",
   async (dir) => {
     const stream = await create(dir, { bufferSize: 4096, writeBehind: 2 });
@@ -282,7 +282,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory("A source that fails with preventAbort leaves the stream open", async (dir) => {
+testDirectAndCached("A source that fails with preventAbort leaves the stream open", async (dir) => {
   const stream = await create(dir);
   const source = ReadableStream.from((async function* () {
     yield pattern(5000);
@@ -295,7 +295,7 @@ testInEachDirectory("A source that fails with preventAbort leaves the stream ope
   await assertFile(dir.file("file"), pattern(5100));
 });
 
-testInEachDirectory(
+testDirectAndCached(
   "A signal stops a pipe, and the file is cut to what is flushed",
   async (dir) => {
     const stream = await create(dir, { bufferSize: 4096, writeBehind: 2 });
@@ -320,7 +320,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory("A signal that was aborted before writes nothing", async (dir) => {
+testDirectAndCached("A signal that was aborted before writes nothing", async (dir) => {
   const stream = await create(dir);
   const piped = ReadableStream.from([pattern(5000)]).pipeTo(stream, {
     signal: AbortSignal.abort(),
@@ -331,7 +331,7 @@ testInEachDirectory("A signal that was aborted before writes nothing", async (di
   assertEquals(descriptorsOf(dir.file("file")), 0);
 });
 
-testInEachDirectory("A pipe that brings no bytes fails, and everything is freed", async (dir) => {
+testDirectAndCached("A pipe that brings no bytes fails, and everything is freed", async (dir) => {
   const stream = await create(dir);
   let cancelled: unknown;
   const source = new ReadableStream({
@@ -350,7 +350,7 @@ testInEachDirectory("A pipe that brings no bytes fails, and everything is freed"
   await assertFile(dir.file("file"), pattern(stream.currentFlushedPos));
 });
 
-testInEachDirectory("tee writes the same into two files", async (dir) => {
+testDirectAndCached("tee writes the same into two files", async (dir) => {
   const [one, two] = ReadableStream.from(chunksOf(pattern(1_000_001), 30_000)).tee();
   const open = async (name: string) => (await DmaFile.create(dir.file(name))).writable;
   await Promise.all([one.pipeTo(await open("one")), two.pipeTo(await open("two"))]);
@@ -360,7 +360,7 @@ testInEachDirectory("tee writes the same into two files", async (dir) => {
 
 // ---- backpressure ---------------------------------------------------------------------------------------------
 
-testInEachDirectory(
+testDirectAndCached(
   "A stuck disk stops the source: one buffer more than write-behind, and one chunk",
   async (dir) => {
     const stream = await create(dir, { bufferSize: 65_536, writeBehind: 3 });
@@ -390,7 +390,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory(
+testDirectAndCached(
   "write without a lock resolves when the chunk is taken, and not before",
   async (dir) => {
     const stream = await create(dir, { bufferSize: 4096, writeBehind: 2 });
@@ -413,7 +413,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory("Memory is bounded by the buffers, however long the file", async (dir) => {
+testDirectAndCached("Memory is bounded by the buffers, however long the file", async (dir) => {
   const stream = await create(dir, { bufferSize: 65_536, writeBehind: 2, syncOnClose: false });
   let most = 0;
   const source = ReadableStream.from((function* () {
@@ -427,7 +427,7 @@ testInEachDirectory("Memory is bounded by the buffers, however long the file", a
   assertEquals(engine.pool.blocks, 0);
 });
 
-testInEachDirectory("One huge chunk goes through the same few buffers", async (dir) => {
+testDirectAndCached("One huge chunk goes through the same few buffers", async (dir) => {
   const stream = await create(dir, { bufferSize: 65_536, writeBehind: 2 });
   const bytes = pattern(7_000_001);
   let most = 0;
@@ -443,7 +443,7 @@ testInEachDirectory("One huge chunk goes through the same few buffers", async (d
 
 // ---- await using ----------------------------------------------------------------------------------------------
 
-testInEachDirectory("await using closes the stream", async (dir) => {
+testDirectAndCached("await using closes the stream", async (dir) => {
   {
     await using stream = await create(dir);
     await stream.write(pattern(5000));
@@ -452,7 +452,7 @@ testInEachDirectory("await using closes the stream", async (dir) => {
   assertEquals(descriptorsOf(dir.file("file")), 0);
 });
 
-testInEachDirectory(
+testDirectAndCached(
   "await using does nothing where the stream was closed or aborted",
   async (dir) => {
     const ends: Record<string, (stream: DmaStreamWriter) => Promise<unknown>> = {
@@ -485,7 +485,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory("await using passes on a failure that no call has reported", async (dir) => {
+testDirectAndCached("await using passes on a failure that no call has reported", async (dir) => {
   const stream = await create(dir, { bufferSize: 4096 });
   await stream.write(pattern(4000));
   {
@@ -499,7 +499,7 @@ testInEachDirectory("await using passes on a failure that no call has reported",
 
 // ---- Node -----------------------------------------------------------------------------------------------------
 
-testInEachDirectory("Writable.fromWeb takes what Node's pipeline brings", async (dir) => {
+testDirectAndCached("Writable.fromWeb takes what Node's pipeline brings", async (dir) => {
   const stream = await create(dir);
   const source = Readable.from(chunksOf(pattern(3_000_001), 60_000));
   await pipelineAsync(source, Writable.fromWeb(stream));
@@ -508,7 +508,7 @@ testInEachDirectory("Writable.fromWeb takes what Node's pipeline brings", async 
   assertEquals(descriptorsOf(dir.file("file")), 0);
 });
 
-testInEachDirectory("Writable.fromWeb is aborted by a broken pipeline", async (dir) => {
+testDirectAndCached("Writable.fromWeb is aborted by a broken pipeline", async (dir) => {
   const stream = await create(dir);
   const source = Readable.from((async function* () {
     yield pattern(60_000);
@@ -524,7 +524,7 @@ testInEachDirectory("Writable.fromWeb is aborted by a broken pipeline", async (d
   await assertFile(dir.file("file"), pattern(stream.currentFlushedPos));
 });
 
-testInEachDirectory("Writable.fromWeb takes Node's own text and buffers", async (dir) => {
+testDirectAndCached("Writable.fromWeb takes Node's own text and buffers", async (dir) => {
   const writable = Writable.fromWeb(await create(dir));
   const text = "grüße, ".repeat(10_000);
   writable.write(text);
@@ -535,7 +535,7 @@ testInEachDirectory("Writable.fromWeb takes Node's own text and buffers", async 
   assertEquals(await namesIn(dir.path), ["file"]);
 });
 
-testInEachDirectory("Nothing is taken after close() of a lock that was released", async (dir) => {
+testDirectAndCached("Nothing is taken after close() of a lock that was released", async (dir) => {
   const file = await DmaFile.create(dir.file("file"));
   const writer = new DmaStreamWriter(file, { bufferSize: 4096, writeBehind: 1 });
   const lock = writer.getWriter();

@@ -6,7 +6,7 @@ import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../../mod
 import { Errno, RWF_DSYNC } from "../../src/engine/linux.ts";
 import { assertFile, chunksOf, pattern } from "../support/bytes.ts";
 import { descriptorsOf } from "../support/descriptors.ts";
-import { hasDirectIo, type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import { hasDirectIo, testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { interpose } from "../support/interpose.ts";
 
@@ -46,7 +46,7 @@ function noteOrder(dir: TestDirectory): Disposable & { readonly order: string[] 
 
 // ---- close ----------------------------------------------------------------------------------------------------
 
-testInEachDirectory("close drains, cuts, makes durable, and closes, in this order", async (dir) => {
+testDirectAndCached("close drains, cuts, makes durable, and closes, in this order", async (dir) => {
   const stream = await create(dir, { bufferSize: 4096 });
   using noted = noteOrder(dir);
   await stream.write(pattern(10_001));
@@ -65,7 +65,7 @@ testInEachDirectory("close drains, cuts, makes durable, and closes, in this orde
   await assertFile(dir.file("file"), pattern(10_001));
 }, { where: hasDirectIo });
 
-testInEachDirectory("close syncs no directory for a file that was there", async (dir) => {
+testDirectAndCached("close syncs no directory for a file that was there", async (dir) => {
   await Deno.writeFile(dir.file("file"), pattern(100));
   const stream = new DmaStreamWriter(await DmaFile.open(dir.file("file"), { write: true }));
   using noted = noteOrder(dir);
@@ -75,7 +75,7 @@ testInEachDirectory("close syncs no directory for a file that was there", async 
   assert(noted.order.includes("sync file"));
 });
 
-testInEachDirectory(
+testDirectAndCached(
   "Without syncOnClose nothing is synced, and the length is exact",
   async (dir) => {
     const stream = await create(dir, { bufferSize: 4096, syncOnClose: false });
@@ -87,7 +87,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory(
+testDirectAndCached(
   "close after a sync of everything syncs only what changed since",
   async (dir) => {
     const stream = await create(dir, { bufferSize: 4096 });
@@ -99,7 +99,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory(
+testDirectAndCached(
   "The first sync makes the name durable too, a later one only bytes",
   async (dir) => {
     const stream = await create(dir, { bufferSize: 4096 });
@@ -118,7 +118,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory(
+testDirectAndCached(
   "A file that was renamed after a sync has its new name made durable",
   async (dir) => {
     const stream = await create(dir, { bufferSize: 4096 });
@@ -132,7 +132,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory(
+testDirectAndCached(
   "A sync fails the stream if the name cannot be made durable",
   async (dir) => {
     const stream = await create(dir, { bufferSize: 4096 });
@@ -149,7 +149,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory("A writer that synced nothing leaves the name to the next one", async (dir) => {
+testDirectAndCached("A writer that synced nothing leaves the name to the next one", async (dir) => {
   const file = await DmaFile.create(dir.file("file"));
   const first = new DmaStreamWriter(file, { syncOnClose: false, closeFile: false });
   await first.write(pattern(10));
@@ -162,7 +162,7 @@ testInEachDirectory("A writer that synced nothing leaves the name to the next on
   await second.close();
 });
 
-testInEachDirectory(
+testDirectAndCached(
   "A directory that cannot be synced fails a close that is under way, too",
   async (dir) => {
     for (const syncOnClose of [true, false]) {
@@ -186,7 +186,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory("A renamed file has the directory synced in which it stands", async (dir) => {
+testDirectAndCached("A renamed file has the directory synced in which it stands", async (dir) => {
   await Deno.mkdir(dir.file("other"));
   const stream = await create(dir);
   await stream.write(pattern(10));
@@ -201,7 +201,7 @@ testInEachDirectory("A renamed file has the directory synced in which it stands"
   await assertFile(dir.file("other/moved"), pattern(10));
 });
 
-testInEachDirectory("A file whose name sounds removed has its directory synced", async (dir) => {
+testDirectAndCached("A file whose name sounds removed has its directory synced", async (dir) => {
   const file = await DmaFile.create(dir.file("it (deleted)"));
   const stream = new DmaStreamWriter(file);
   using noted = noteOrder(dir);
@@ -210,7 +210,7 @@ testInEachDirectory("A file whose name sounds removed has its directory synced",
   assert(noted.order.includes("sync directory"), noted.order.join(", "));
 });
 
-testInEachDirectory("A removed file closes all the same", async (dir) => {
+testDirectAndCached("A removed file closes all the same", async (dir) => {
   const stream = await create(dir);
   await stream.write(pattern(5000));
   await stream.file.remove();
@@ -220,7 +220,7 @@ testInEachDirectory("A removed file closes all the same", async (dir) => {
 
 // ---- sync -----------------------------------------------------------------------------------------------------
 
-testInEachDirectory("sync waits for the writes before it, and syncs after them", async (dir) => {
+testDirectAndCached("sync waits for the writes before it, and syncs after them", async (dir) => {
   const stream = await create(dir, { bufferSize: 4096, writeBehind: 8 });
   using noted = noteOrder(dir);
   await stream.write(pattern(20_000));
@@ -230,7 +230,7 @@ testInEachDirectory("sync waits for the writes before it, and syncs after them",
   await stream.close();
 });
 
-testInEachDirectory("sync with nothing new does nothing", async (dir) => {
+testDirectAndCached("sync with nothing new does nothing", async (dir) => {
   const stream = await create(dir, { bufferSize: 4096 });
   await stream.write(pattern(10_000));
   await stream.sync({ tail: true });
@@ -241,7 +241,7 @@ testInEachDirectory("sync with nothing new does nothing", async (dir) => {
   await stream.close();
 });
 
-testInEachDirectory(
+testDirectAndCached(
   "Many syncs and flushes at once all resolve, and share the work",
   async (dir) => {
     const stream = await create(dir, { bufferSize: 4096, writeBehind: 4 });
@@ -266,7 +266,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory("A sync resolves to what was flushed when it began", async (dir) => {
+testDirectAndCached("A sync resolves to what was flushed when it began", async (dir) => {
   const stream = await create(dir, { bufferSize: 4096, writeBehind: 8 });
   const held: (() => void)[] = [];
   let sync: Promise<number>;
@@ -286,7 +286,7 @@ testInEachDirectory("A sync resolves to what was flushed when it began", async (
   await stream.close();
 });
 
-testInEachDirectory("Writing goes on while a sync runs", async (dir) => {
+testDirectAndCached("Writing goes on while a sync runs", async (dir) => {
   const stream = await create(dir, { bufferSize: 4096, writeBehind: 2 });
   let position = 0;
   let syncs = 0;
@@ -308,7 +308,7 @@ testInEachDirectory("Writing goes on while a sync runs", async (dir) => {
   await assertFile(dir.file("file"), pattern(position));
 });
 
-testInEachDirectory("sync rejects wrong options, and the stream goes on", async (dir) => {
+testDirectAndCached("sync rejects wrong options, and the stream goes on", async (dir) => {
   const stream = await create(dir);
   await stream.write(pattern(5));
   await assertRejects(() => stream.sync(5 as never), TypeError, "options");
@@ -318,7 +318,7 @@ testInEachDirectory("sync rejects wrong options, and the stream goes on", async 
   await assertFile(dir.file("file"), pattern(5));
 });
 
-testInEachDirectory("sync and flushAligned after close touch no descriptor", async (dir) => {
+testDirectAndCached("sync and flushAligned after close touch no descriptor", async (dir) => {
   for (const syncOnClose of [true, false]) {
     const stream = await create(dir, { syncOnClose });
     await stream.write(pattern(5000));
@@ -334,7 +334,7 @@ testInEachDirectory("sync and flushAligned after close touch no descriptor", asy
   assertEquals(descriptorsOf(dir.file("file")), 0);
 });
 
-testInEachDirectory("Everything below the last sync is in the file after abort", async (dir) => {
+testDirectAndCached("Everything below the last sync is in the file after abort", async (dir) => {
   const stream = await create(dir, { bufferSize: 4096, writeBehind: 2 });
   for (const chunk of chunksOf(pattern(50_001), 5000)) await stream.write(chunk);
   const durable = await stream.sync({ tail: true });
@@ -346,7 +346,7 @@ testInEachDirectory("Everything below the last sync is in the file after abort",
 
 // ---- one trip ---------------------------------------------------------------------------------------------------
 
-testInEachDirectory(
+testDirectAndCached(
   "A tail is made durable by its own write, once the rest of the file is",
   async (dir) => {
     const stream = await create(dir);
@@ -375,7 +375,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory(
+testDirectAndCached(
   "A tail is not durable by its write where a file changed meanwhile",
   async (dir) => {
     const stream = await create(dir);
@@ -401,7 +401,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory("A tail whose durable write fails fails the stream", async (dir) => {
+testDirectAndCached("A tail whose durable write fails fails the stream", async (dir) => {
   const stream = await create(dir);
   await stream.write(pattern(100));
   await stream.sync({ tail: true });

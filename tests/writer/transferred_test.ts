@@ -5,7 +5,7 @@ import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { assertFile, assertNoFile, pattern } from "../support/bytes.ts";
 import { descriptorsOf } from "../support/descriptors.ts";
-import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
 import { interpose } from "../support/interpose.ts";
 
 const program = `self.onmessage = async ({ data: { stream, chunks, end } }) => {
@@ -44,7 +44,7 @@ async function create(dir: TestDirectory): Promise<DmaStreamWriter> {
   });
 }
 
-testInEachDirectory("The owner of a transferred writer waits for its end", async (dir) => {
+testDirectAndCached("The owner of a transferred writer waits for its end", async (dir) => {
   const writer = await create(dir);
   let synced = false;
   using _ = interpose("sync", ({ pass }) => {
@@ -62,7 +62,7 @@ testInEachDirectory("The owner of a transferred writer waits for its end", async
   await writer.closed;
 });
 
-testInEachDirectory("The owner of a transferred writer learns of its failure", async (dir) => {
+testDirectAndCached("The owner of a transferred writer learns of its failure", async (dir) => {
   const writer = await create(dir);
   using _ = interpose("write", ({ end }) => end(-28));
   const working = writeInWorker(writer, pattern(500_000), "close");
@@ -71,7 +71,7 @@ testInEachDirectory("The owner of a transferred writer learns of its failure", a
   await assertNoFile(dir.file("file"));
 });
 
-testInEachDirectory("The owner of a transferred writer learns of an abort", async (dir) => {
+testDirectAndCached("The owner of a transferred writer learns of an abort", async (dir) => {
   const writer = await create(dir);
   const working = writeInWorker(writer, pattern(100_000), "abort");
   assertStrictEquals(await writer.closed.catch((reason) => reason), "given up");
@@ -79,7 +79,7 @@ testInEachDirectory("The owner of a transferred writer learns of an abort", asyn
   await assertNoFile(dir.file("file"));
 });
 
-testInEachDirectory("closed tells of every kind of end", async (dir) => {
+testDirectAndCached("closed tells of every kind of end", async (dir) => {
   const whole = await create(dir);
   await whole.write(pattern(10));
   const { closed } = whole;

@@ -10,7 +10,7 @@ import {
 } from "../../mod.ts";
 import { assertFile, chunksOf, filled, pattern } from "../support/bytes.ts";
 import { descriptorsIn, descriptorsOf, eventually } from "../support/descriptors.ts";
-import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 
 async function create(
@@ -23,7 +23,7 @@ async function create(
 
 // ---- the reference's examples ---------------------------------------------------------------------------------
 
-testInEachDirectory(
+testDirectAndCached(
   "5 bytes: currentPos is 5 and currentFlushedPos 0, and both are 5 after close",
   async (dir) => {
     const writer = await create(dir);
@@ -37,7 +37,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory(
+testDirectAndCached(
   "5000 bytes by 4096, two in flight: sync gives 4096, and close 5000",
   async (dir) => {
     const writer = await create(dir, { bufferSize: 4096, writeBehind: 2 });
@@ -55,7 +55,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory("5000 bytes by 4096 reach 4096 without being asked", async (dir) => {
+testDirectAndCached("5000 bytes by 4096 reach 4096 without being asked", async (dir) => {
   const writer = await create(dir, { bufferSize: 4096, writeBehind: 2 });
   await writer.write(pattern(5000));
   await eventually(() => writer.currentFlushedPos > 0);
@@ -65,7 +65,7 @@ testInEachDirectory("5000 bytes by 4096 reach 4096 without being asked", async (
   await writer.close();
 });
 
-testInEachDirectory("flushAligned gives what is written in whole buffers", async (dir) => {
+testDirectAndCached("flushAligned gives what is written in whole buffers", async (dir) => {
   const writer = await create(dir, { bufferSize: 4096, writeBehind: 2 });
   assertEquals(await writer.flushAligned(), 0);
   await writer.write(pattern(5000));
@@ -77,7 +77,7 @@ testInEachDirectory("flushAligned gives what is written in whole buffers", async
   await assertFile(dir.file("file"), pattern(105_000));
 });
 
-testInEachDirectory("sync with tail gives every byte, and writing goes on", async (dir) => {
+testDirectAndCached("sync with tail gives every byte, and writing goes on", async (dir) => {
   const writer = await create(dir, { bufferSize: 4096, writeBehind: 2 });
   await writer.write(pattern(5000));
   assertEquals(await writer.sync({ tail: true }), 5000);
@@ -92,7 +92,7 @@ testInEachDirectory("sync with tail gives every byte, and writing goes on", asyn
 
 // ---- the reference's inventory --------------------------------------------------------------------------------
 
-testInEachDirectory("A writer with nothing written leaves an empty file", async (dir) => {
+testDirectAndCached("A writer with nothing written leaves an empty file", async (dir) => {
   const writer = await create(dir);
   assertEquals(writer.currentPos, 0);
   await writer.close();
@@ -100,7 +100,7 @@ testInEachDirectory("A writer with nothing written leaves an empty file", async 
   await assertFile(dir.file("file"), new Uint8Array());
 });
 
-testInEachDirectory("A million writes of one byte, with two buffers", async (dir) => {
+testDirectAndCached("A million writes of one byte, with two buffers", async (dir) => {
   const writer = await create(dir, { bufferSize: 4096, writeBehind: 2 });
   const bytes = pattern(1_000_000);
   for (let index = 0; index < bytes.length; index++) {
@@ -122,7 +122,7 @@ for (
     ["a buffer of no alignment", { bufferSize: 5000, writeBehind: 3 }],
   ] as const
 ) {
-  testInEachDirectory(`4096 writes of one byte with ${name}`, async (dir) => {
+  testDirectAndCached(`4096 writes of one byte with ${name}`, async (dir) => {
     const writer = await create(dir, options);
     const bytes = pattern(4096);
     for (let index = 0; index < 4096; index++) await writer.write(bytes.subarray(index, index + 1));
@@ -133,7 +133,7 @@ for (
   });
 }
 
-testInEachDirectory("Buffer size and write-behind are rounded, and shown", async (dir) => {
+testDirectAndCached("Buffer size and write-behind are rounded, and shown", async (dir) => {
   const file = await DmaFile.create(dir.file("file"));
   const { offset } = file.alignment;
   const wanted: [DmaStreamWriterOptions, number, number][] = [
@@ -156,7 +156,7 @@ testInEachDirectory("Buffer size and write-behind are rounded, and shown", async
   await file.close();
 });
 
-testInEachDirectory("close twice: the second one rejects, and harms nothing", async (dir) => {
+testDirectAndCached("close twice: the second one rejects, and harms nothing", async (dir) => {
   const writer = await create(dir);
   await writer.write(pattern(5));
   await writer.close();
@@ -167,14 +167,14 @@ testInEachDirectory("close twice: the second one rejects, and harms nothing", as
   await assertFile(dir.file("file"), pattern(5));
 });
 
-testInEachDirectory("A file that is open for reading only has no writer", async (dir) => {
+testDirectAndCached("A file that is open for reading only has no writer", async (dir) => {
   await Deno.writeFile(dir.file("file"), pattern(100));
   await using file = await DmaFile.open(dir.file("file"));
   assertThrows(() => new DmaStreamWriter(file), TypeError, "without write");
   await assertFile(dir.file("file"), pattern(100));
 });
 
-testInEachDirectory("A file has one writer at a time", async (dir) => {
+testDirectAndCached("A file has one writer at a time", async (dir) => {
   const file = await DmaFile.create(dir.file("file"));
   const writer = new DmaStreamWriter(file, { closeFile: false });
   assertThrows(() => new DmaStreamWriter(file), TypeError, "two writers");
@@ -184,7 +184,7 @@ testInEachDirectory("A file has one writer at a time", async (dir) => {
   assertThrows(() => new DmaStreamWriter(file), Deno.errors.BadResource, "closed");
 });
 
-testInEachDirectory("file.writable is a writer with defaults, the same each time", async (dir) => {
+testDirectAndCached("file.writable is a writer with defaults, the same each time", async (dir) => {
   const file = await DmaFile.create(dir.file("file"));
   const { writable } = file;
   assert(writable instanceof DmaStreamWriter && writable instanceof WritableStream);
@@ -194,7 +194,7 @@ testInEachDirectory("file.writable is a writer with defaults, the same each time
   await assertFile(dir.file("file"), pattern(10));
 });
 
-testInEachDirectory("10 writers write at once", async (dir) => {
+testDirectAndCached("10 writers write at once", async (dir) => {
   const size = 300_001;
   const work = Array.from({ length: 10 }, async (_, index) => {
     const writer = await create(dir, { bufferSize: 8192, writeBehind: 1 }, `file ${index}`);
@@ -206,7 +206,7 @@ testInEachDirectory("10 writers write at once", async (dir) => {
   assertEquals(engine.pool.blocks, 0);
 });
 
-testInEachDirectory("10 writers close at once", async (dir) => {
+testDirectAndCached("10 writers close at once", async (dir) => {
   const writers = await Promise.all(
     Array.from({ length: 10 }, (_, index) => create(dir, { bufferSize: 4096 }, `file ${index}`)),
   );
@@ -221,7 +221,7 @@ testInEachDirectory("10 writers close at once", async (dir) => {
 
 // ---- every length ---------------------------------------------------------------------------------------------
 
-testInEachDirectory(
+testDirectAndCached(
   "A file has exactly the bytes that were written, at every length",
   async (dir) => {
     const lengths = new Set<number>();
@@ -238,7 +238,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory("Chunks of any size make one file", async (dir) => {
+testDirectAndCached("Chunks of any size make one file", async (dir) => {
   const bytes = pattern(9_000_001);
   for (const size of [4095, 65_536, 1_000_003, 9_000_001]) {
     const writer = await create(dir, { syncOnClose: false });
@@ -249,7 +249,7 @@ testInEachDirectory("Chunks of any size make one file", async (dir) => {
   }
 });
 
-testInEachDirectory(
+testDirectAndCached(
   "currentFlushedPos never goes back, nor past what was accepted",
   async (dir) => {
     const writer = await create(dir, { bufferSize: 4096, writeBehind: 8 });
@@ -270,7 +270,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory("Positions go past 2^32", async (dir) => {
+testDirectAndCached("Positions go past 2^32", async (dir) => {
   const start = 5 * 2 ** 32 + 77;
   const writer = await create(dir, { position: start, bufferSize: 8192 });
   assertEquals(writer.currentPos, start);
@@ -285,7 +285,7 @@ testInEachDirectory("Positions go past 2^32", async (dir) => {
   assertEquals(bytes, pattern(20_000));
 });
 
-testInEachDirectory("A writer works without Direct I/O alike", async (dir) => {
+testDirectAndCached("A writer works without Direct I/O alike", async (dir) => {
   const file = await DmaFile.create(dir.file("file"), { direct: "off" });
   const writer = new DmaStreamWriter(file, { bufferSize: 8192 });
   for (const chunk of chunksOf(pattern(100_001), 999)) await writer.write(chunk);
@@ -296,7 +296,7 @@ testInEachDirectory("A writer works without Direct I/O alike", async (dir) => {
 
 // ---- options --------------------------------------------------------------------------------------------------
 
-testInEachDirectory(
+testDirectAndCached(
   "Wrong options throw, name what is wrong, and leave the file usable",
   async (dir) => {
     await using file = await DmaFile.create(dir.file("file"));
@@ -329,7 +329,7 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory(
+testDirectAndCached(
   "Nothing is flushed before the program has waited for anything",
   async (dir) => {
     const file = await DmaFile.create(dir.file("file"));
@@ -347,7 +347,7 @@ testInEachDirectory(
   { where: ({ fileSystem }) => fileSystem === "tmpfs" },
 );
 
-testInEachDirectory("nextPos says where the next chunk will start", async (dir) => {
+testDirectAndCached("nextPos says where the next chunk will start", async (dir) => {
   const writer = new DmaStreamWriter(await DmaFile.create(dir.file("file")), {
     bufferSize: 4096,
     writeBehind: 1,
@@ -378,7 +378,7 @@ testInEachDirectory("nextPos says where the next chunk will start", async (dir) 
 });
 
 for (const locked of [false, true]) {
-  testInEachDirectory(
+  testDirectAndCached(
     `sync({ tail: true }) covers every chunk given before it [${locked ? "locked" : "free"}]`,
     async (dir) => {
       const path = dir.file("file");
@@ -401,7 +401,7 @@ for (const locked of [false, true]) {
   );
 }
 
-testInEachDirectory("Chunks that wait take no promise chain each", async (dir) => {
+testDirectAndCached("Chunks that wait take no promise chain each", async (dir) => {
   const writer = new DmaStreamWriter(await DmaFile.create(dir.file("file")));
   const chunk = pattern(100);
   const promises = new Set<Promise<void>>();

@@ -2,8 +2,7 @@
 // as a stranger would, who has a copy of the file and the URL of mod.ts.
 
 import { assertEquals } from "@std/assert";
-import { testDirectories, testInEachDirectory } from "../../support/dirs.ts";
-import { engineIsOfNoConcern } from "../../support/once.ts";
+import { testInOneDirectory } from "../../support/dirs.ts";
 import { servePublished } from "./published.ts";
 
 const root = new URL("../../../", import.meta.url);
@@ -148,13 +147,11 @@ export function testExample(
   fn: (example: Example) => Promise<void>,
   { runners = ["checkout", "stranger"], ignore = false }: TestExampleOptions = {},
 ): void {
-  if (!engineIsOfNoConcern) return;
-  const [first] = testDirectories;
   for (const runner of runners) {
-    testInEachDirectory(
+    testInOneDirectory(
       `${name} ${sentence} [${runner}]`,
       ({ path }) => withExample(name, runner, path, fn),
-      { where: (directory) => directory === first, ignore },
+      { bothEngines: false, ignore },
     );
   }
 }
