@@ -2,6 +2,7 @@
 // ignored, which counts as skipped, and says why.
 
 import { hasProgram, say } from "../setup/command.ts";
+import { engineIsOfNoConcern } from "../support/once.ts";
 
 /** Something that not every machine has. */
 export type Need = "root" | "gcc" | "loop" | "fuse" | "ext4" | "xfs" | "btrfs" | "io_uring";
@@ -72,21 +73,28 @@ function tell(line: string): void {
 export interface FaultTestOptions extends Omit<Deno.TestDefinition, "name" | "fn"> {
   /** What the test cannot do without. */
   needs?: readonly Need[];
+  /** Whether the second run of the suite has it. @default {true} */
+  bothEngines?: boolean;
 }
 
 /** Registers a test; as ignored, where the machine lacks something that it needs. */
 export function faultTest(
   name: string,
-  { needs = [], ...definition }: FaultTestOptions,
+  { needs = [], bothEngines = true, ...definition }: FaultTestOptions,
   fn: (t: Deno.TestContext) => void | Promise<void>,
 ): void {
+  if (!bothEngines && !engineIsOfNoConcern) return;
   const lacking = missing(needs);
   if (lacking.length > 0) tell(`Skipped for want of ${lacking.join(", ")}: tests of what needs it`);
   Deno.test({ ...definition, name, ignore: lacking.length > 0 || definition.ignore === true, fn });
 }
 
-/** The engines to run child processes on: the one that the environment asks for, else both. */
+/**
+ * The engines to run child processes on: the one that the environment asks for, else both. None in the second run of the suite,
+ * as the first had both.
+ */
 export const engines: readonly ("io_uring" | "threads")[] = (() => {
+  if (!engineIsOfNoConcern) return [];
   const asked = Deno.env.get("DMA_ENGINE");
   if (asked === "io_uring" || asked === "threads") return [asked];
   return has("io_uring") ? ["io_uring", "threads"] : ["threads"];

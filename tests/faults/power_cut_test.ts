@@ -6,7 +6,14 @@ import { run } from "../setup/command.ts";
 import { content, firstForeign, firstWrong } from "./content.ts";
 import { FaultyDisk, type FileSystem, fileSystems, LoopMount } from "./disks.ts";
 import { type Account, assertKept, promises } from "./killed.ts";
-import { engines, faultTest, inWorkDirectory, type Need, whileUp } from "./machine.ts";
+import {
+  engines,
+  faultTest,
+  type FaultTestOptions,
+  inWorkDirectory,
+  type Need,
+  whileUp,
+} from "./machine.ts";
 import { copyModule, type Replacement } from "./module_copy.ts";
 import { spawn } from "./programs.ts";
 import { library } from "./tools.ts";
@@ -18,8 +25,9 @@ const cuts = Number(Deno.env.get("DMA_CUTS") ?? 4);
 const MEGABYTES = 320;
 const MOST_WRITTEN = 80_000_000;
 
-function needs(type: FileSystem): Need[] {
-  return ["root", "gcc", "loop", "fuse", type];
+/** Either engine has its turn in the first run of the suite. */
+function on(type: FileSystem, ...more: Need[]): FaultTestOptions {
+  return { needs: ["root", "gcc", "loop", "fuse", type, ...more], bothEngines: false };
 }
 
 async function onFaultyDisk(
@@ -113,9 +121,7 @@ for (const [turn, type] of fileSystems.entries()) {
     const engine = engines[(turn + index) % engines.length]!;
     faultTest(
       `what was promised before a power cut is there, ${cuts} times [${kind}, ${engine}, ${type}]`,
-      {
-        needs: needs(type),
-      },
+      on(type),
       () =>
         onFaultyDisk(type, async (disk, directory) => {
           const all = await cutAtRandom(disk, directory, { kind, engine, seed: firstSeed + index });
@@ -137,9 +143,7 @@ for (const [turn, type] of fileSystems.entries()) {
 
   faultTest(
     `on a disk that lies about flushes what was promised is lost, which the check sees [${type}]`,
-    {
-      needs: needs(type),
-    },
+    on(type),
     () =>
       onFaultyDisk(type, async (disk, directory) => {
         await disk.disk.command("drop-flush 1");
@@ -213,9 +217,7 @@ for (const [turn, type] of fileSystems.entries()) {
     const engine = engines[(turn + index) % engines.length]!;
     faultTest(
       `a power cut straight after a promise leaves exactly what was promised [${what}, ${engine}, ${type}]`,
-      {
-        needs: needs(type),
-      },
+      on(type),
       () => cutAfterPromise(type, what, { engine }),
     );
   }
@@ -225,9 +227,7 @@ for (const [turn, type] of fileSystems.entries()) {
 for (const what of ["close", "append", "replace", "seal"] as const) {
   faultTest(
     `a power cut straight after a promise leaves what was promised where io_uring cannot cut files [${what}, ext4]`,
-    {
-      needs: ["io_uring", ...needs("ext4")],
-    },
+    on("ext4", "io_uring"),
     async () => {
       const env = { DMA_LIBURING: await library("old_kernel"), OLD_KERNEL_LACKS: "55,35,39" };
       await cutAfterPromise("ext4", what, { engine: "io_uring", env });
@@ -308,13 +308,15 @@ const mutants: readonly { name: string; what: Once; replacements: readonly Repla
 ];
 
 for (const { name, what, replacements } of mutants) {
-  faultTest(`the check after a power cut fails for a writer that ${name} [ext4]`, {
-    needs: needs("ext4"),
-  }, () =>
-    inWorkDirectory(async (directory) => {
-      const module = await copyModule(`${directory}/module`, replacements);
-      const options = { engine: engines[0]!, module };
-      // It must have run to its promise, and only then be found out.
-      await assertRejects(() => cutAfterPromise("ext4", what, options), Error, "cut-");
-    }));
+  faultTest(
+    `the check after a power cut fails for a writer that ${name} [ext4]`,
+    on("ext4"),
+    () =>
+      inWorkDirectory(async (directory) => {
+        const module = await copyModule(`${directory}/module`, replacements);
+        const options = { engine: engines[0]!, module };
+        // It must have run to its promise, and only then be found out.
+        await assertRejects(() => cutAfterPromise("ext4", what, options), Error, "cut-");
+      }),
+  );
 }

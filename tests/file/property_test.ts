@@ -9,7 +9,7 @@ import { program } from "./property/operations.ts";
 import { Subject } from "./property/subject.ts";
 
 /** Programs in all, unless told otherwise: more take their time, on a file system on a file. */
-const total = 4000;
+const total = 1600;
 const numRuns = Number(
   Deno.env.get("DMA_PROPERTY_RUNS") || Math.ceil(total / 2 / testDirectories.length),
 );

@@ -200,7 +200,8 @@ testDirectAndCached("Reads that end early are continued", async (dir) => {
       using _ = interpose("read", ({ operation: { length, position }, completion, pass }) => {
         const tried = tries.get(position) ?? 0;
         tries.set(position, tried + 1);
-        const short = tried < 2 && most < length;
+        // Enough of them: bytes one by one take their time.
+        const short = tried < 2 && most < length && tries.size < 200;
         pass({}, {
           complete: (result) => completion.complete(short ? Math.min(result, most) : result),
         });

@@ -6,7 +6,7 @@ import { assertFile, filled, joined, namesIn } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
 import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
 
-const LENGTH = 18_000_000;
+const LENGTH = 10_000_000;
 
 /** How a program ends, and with which code. */
 const ends: Record<string, { code: string; exit: number }> = {
@@ -23,14 +23,35 @@ const ends: Record<string, { code: string; exit: number }> = {
 };
 
 /** Runs a program that has `path` and writes sevens with `write(writer)`. */
-async function ended(
-  dir: TestDirectory,
-  engine: string,
-  code: string,
-): Promise<{ code: number; output: string }> {
+type Run = (code: string) => Promise<{ code: number; output: string }>;
+
+/** Registers a test of programs: `fn` is run side by side for each variant on each engine, with a folder of its own. */
+function testPrograms<T>(
+  name: string,
+  variants: readonly T[],
+  fn: (run: Run, variant: T, path: string, folder: string) => Promise<void>,
+): void {
+  testDirectAndCached(name, async (dir) => {
+    const each = engines.flatMap((engine) =>
+      variants.map(async (variant, index) => {
+        const folder = dir.file(`${engine} ${index}`);
+        await Deno.mkdir(folder);
+        await fn(
+          (code) => ended(`${folder}/file`, engine, code),
+          variant,
+          `${folder}/file`,
+          folder,
+        );
+      })
+    );
+    await Promise.all(each);
+  }, { bothEngines: false });
+}
+
+async function ended(path: string, engine: string, code: string): ReturnType<Run> {
   return await runChild(
     `
-    const path = ${JSON.stringify(dir.file("file"))};
+    const path = ${JSON.stringify(path)};
     const chunk = new Uint8Array(100_000).fill(7);
     const write = async (writer, awaited = true) => {
       for (let at = 0; at < ${LENGTH}; at += chunk.length) {
@@ -44,121 +65,108 @@ async function ended(
 }
 
 for (const [name, { code, exit }] of Object.entries(ends)) {
-  testDirectAndCached(`A program that ends ${name} loses nothing`, async (dir) => {
-    for (const engine of engines) {
-      for (const awaited of [true, false]) {
-        const result = await ended(
-          dir,
-          engine,
-          `const writer = (await dma.DmaFile.create(path)).writable;
-          ${awaited ? "await" : ""} write(writer, ${awaited});
-          ${code}`,
-        );
-        assertEquals(result.code, exit, result.output);
-        await assertFile(dir.file("file"), filled(LENGTH, 7));
-      }
-    }
-  });
+  testPrograms(
+    `A program that ends ${name} loses nothing`,
+    [true, false],
+    async (run, awaited, path) => {
+      const result = await run(
+        `const writer = (await dma.DmaFile.create(path)).writable;
+        ${awaited ? "await" : ""} write(writer, ${awaited});
+        ${code}`,
+      );
+      assertEquals(result.code, exit, result.output);
+      await assertFile(path, filled(LENGTH, 7));
+    },
+  );
 }
 
-testDirectAndCached("A program that ends loses nothing that is behind other bytes", async (dir) => {
-  for (const engine of engines) {
-    for (const end of ["", "Deno.exit();"]) {
-      await Deno.writeFile(dir.file("file"), filled(5001, 1));
-      const { code, output } = await ended(
-        dir,
-        engine,
-        `const file = await dma.DmaFile.open(path, { write: true });
-        const writer = new dma.DmaStreamWriter(file, { append: true, closeFile: false });
-        const lock = writer.getWriter();
-        lock.write(chunk);
-        ${end}`,
-      );
-      assertEquals([code, output], [0, ""]);
-      await assertFile(dir.file("file"), joined(filled(5001, 1), filled(100_000, 7)));
-    }
-  }
-});
+const quietEnds = ["", "Deno.exit();"];
 
-testDirectAndCached("Atomic files that nobody closed vanish with the program", async (dir) => {
-  await Deno.writeFile(dir.file("file"), filled(10, 1));
-  for (const engine of engines) {
-    for (const end of ["", "Deno.exit();"]) {
-      const { code, output } = await ended(
-        dir,
-        engine,
-        `const writer = (await dma.DmaFile.create(path, { atomic: true })).writable;
-        await write(writer);
-        const other = await dma.DmaFile.create(path + "2", { atomic: true });
-        await other.writeAt(new Uint8Array(4096), 0);
-        ${end}`,
-      );
-      assertEquals([code, output], [0, ""]);
-      assertEquals(await namesIn(dir.path), ["file"]);
-      await assertFile(dir.file("file"), filled(10, 1));
-    }
-  }
-});
-
-testDirectAndCached(
-  "A program that ends in the middle of a close has the whole file",
-  async (dir) => {
-    for (const engine of engines) {
-      for (const turns of [0, 1, 2, 5]) {
-        const { code, output } = await ended(
-          dir,
-          engine,
-          `const writer = (await dma.DmaFile.create(path)).writable;
-        await write(writer);
-        writer.close();
-        for (let turn = 0; turn < ${turns}; turn++) await new Promise((resolve) => setTimeout(resolve, 1));
-        Deno.exit();`,
-        );
-        assertEquals([code, output], [0, ""]);
-        await assertFile(dir.file("file"), filled(LENGTH, 7));
-      }
-    }
+testPrograms(
+  "A program that ends loses nothing that is behind other bytes",
+  quietEnds,
+  async (run, end, path) => {
+    await Deno.writeFile(path, filled(5001, 1));
+    const { code, output } = await run(
+      `const file = await dma.DmaFile.open(path, { write: true });
+      const writer = new dma.DmaStreamWriter(file, { append: true, closeFile: false });
+      const lock = writer.getWriter();
+      lock.write(chunk);
+      ${end}`,
+    );
+    assertEquals([code, output], [0, ""]);
+    await assertFile(path, joined(filled(5001, 1), filled(100_000, 7)));
   },
 );
 
-testDirectAndCached("A program that goes on after an error goes on", async (dir) => {
-  for (const engine of engines) {
-    const { code, output } = await ended(
-      dir,
-      engine,
-      `addEventListener("unhandledrejection", (event) => event.preventDefault());
-      const writer = (await dma.DmaFile.create(path)).writable;
-      const atomic = (await dma.DmaFile.create(path + "2", { atomic: true })).writable;
+testPrograms(
+  "Atomic files that nobody closed vanish with the program",
+  quietEnds,
+  async (run, end, path, folder) => {
+    await Deno.writeFile(path, filled(10, 1));
+    const { code, output } = await run(
+      `const writer = (await dma.DmaFile.create(path, { atomic: true })).writable;
       await write(writer);
-      await write(atomic);
-      Promise.reject(new Error("Nothing"));
-      await new Promise((resolve) => setTimeout(resolve, 20));
-      const { size } = await Deno.stat(path);
-      await write(writer);
-      await writer.close();
-      await atomic.close();
-      console.log(size);`,
+      const other = await dma.DmaFile.create(path + "2", { atomic: true });
+      await other.writeAt(new Uint8Array(4096), 0);
+      ${end}`,
     );
-    assertEquals([code, output], [0, String(LENGTH)]);
-    await assertFile(dir.file("file"), filled(2 * LENGTH, 7));
-    await assertFile(dir.file("file2"), filled(LENGTH, 7));
-  }
+    assertEquals([code, output], [0, ""]);
+    assertEquals(await namesIn(folder), ["file"]);
+    await assertFile(path, filled(10, 1));
+  },
+);
+
+testPrograms(
+  "A program that ends in the middle of a close has the whole file",
+  [0, 1, 2, 5],
+  async (run, turns, path) => {
+    const { code, output } = await run(
+      `const writer = (await dma.DmaFile.create(path)).writable;
+      await write(writer);
+      writer.close();
+      for (let turn = 0; turn < ${turns}; turn++) await new Promise((resolve) => setTimeout(resolve, 1));
+      Deno.exit();`,
+    );
+    assertEquals([code, output], [0, ""]);
+    await assertFile(path, filled(LENGTH, 7));
+  },
+);
+
+testPrograms("A program that goes on after an error goes on", [""], async (run, _, path) => {
+  const { code, output } = await run(
+    `addEventListener("unhandledrejection", (event) => event.preventDefault());
+    const writer = (await dma.DmaFile.create(path)).writable;
+    const atomic = (await dma.DmaFile.create(path + "2", { atomic: true })).writable;
+    await write(writer);
+    await write(atomic);
+    Promise.reject(new Error("Nothing"));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    const { size } = await Deno.stat(path);
+    await write(writer);
+    await writer.close();
+    await atomic.close();
+    console.log(size);`,
+  );
+  assertEquals([code, output], [0, String(LENGTH)]);
+  await assertFile(path, filled(2 * LENGTH, 7));
+  await assertFile(`${path}2`, filled(LENGTH, 7));
 });
 
-testDirectAndCached("A warning names the file that could not be written in time", async (dir) => {
-  for (const engine of engines) {
-    const { code, output } = await ended(
-      dir,
-      engine,
+testPrograms(
+  "A warning names the file that could not be written in time",
+  [""],
+  async (run, _, path) => {
+    const { code, output } = await run(
       `dma.configure({ exitTimeout: 0 });
       const writer = (await dma.DmaFile.create(path)).writable;
       write(writer, false);
       Deno.exit(3);`,
     );
     assertEquals(code, 3);
-    assertStringIncludes(output, `Warning: '${dir.file("file")}' does not have everything`);
-    const { size } = await Deno.stat(dir.file("file"));
+    assertStringIncludes(output, `Warning: '${path}' does not have everything`);
+    const { size } = await Deno.stat(path);
     assert(size < LENGTH);
-    await assertFile(dir.file("file"), filled(size, 7));
-  }
-});
+    await assertFile(path, filled(size, 7));
+  },
+);

@@ -63,7 +63,7 @@ testInEachDirectory("What sizeHint reserved is given back at the end of a progra
       assert(taken(dir.file("file")) < WRITTEN + MiB, `${taken(dir.file("file"))} bytes are taken`);
     }
   }
-}, { where });
+}, { bothEngines: false, where });
 
 testInEachDirectory(
   "What sizeHint reserved before a crash is seen, and a cut gives it back",
@@ -82,5 +82,5 @@ testInEachDirectory(
       await assertFile(path, new Uint8Array(WRITTEN).fill(7));
     }
   },
-  { where },
+  { bothEngines: false, where },
 );
