@@ -9,7 +9,8 @@ import {
 import { type BenchReport, type Measured, spread } from "../../cli/bench_report.ts";
 import { bar, benchLines } from "../../cli/bench_text.ts";
 import { STOPPING_SIGNALS } from "../../cli/exit_codes.ts";
-import { CLI, dma, names, output, spawn, testInDirectory, until } from "./process.ts";
+import { namesIn } from "../support/bytes.ts";
+import { CLI, dma, output, spawn, testInDirectory, until } from "./process.ts";
 import { testOnce } from "../support/once.ts";
 
 const MIB = 1024 ** 2;
@@ -92,7 +93,7 @@ testInDirectory(
       assertStringIncludes(stdout, text);
     }
     assert(performance.now() - began < 20_000);
-    assertEquals(await names(dir), []);
+    assertEquals(await namesIn(dir), []);
   },
 );
 
@@ -131,8 +132,8 @@ for (const signals of [["SIGINT"], ["SIGTERM"], ["SIGINT", "SIGTERM"]] as const)
     const child = spawn("bench", "--seconds", "60", "--size", "64M", dir);
     const ran = output(child);
     await until(async () => {
-      const [inside] = await names(dir);
-      return inside !== undefined && (await names(`${dir}/${inside}`)).includes("dma");
+      const [inside] = await namesIn(dir);
+      return inside !== undefined && (await namesIn(`${dir}/${inside}`)).includes("dma");
     }, "Nothing was written");
     for (const signal of signals) child.kill(signal);
     const { code, stdout } = await ran;
@@ -141,7 +142,7 @@ for (const signals of [["SIGINT"], ["SIGTERM"], ["SIGINT", "SIGTERM"]] as const)
     const codes = signals.map((signal) => STOPPING_SIGNALS[signal]);
     assert(codes.includes(code as typeof codes[number]), `${code}`);
     assertEquals(stdout, "");
-    assertEquals(await names(dir), []);
+    assertEquals(await namesIn(dir), []);
   });
 }
 
@@ -152,7 +153,7 @@ testInDirectory("dma bench refuses a size that the free space does not hold", as
     stderr,
     /^dma: Too little free space in .* 2 files need 2 TiB; give a smaller --size/,
   );
-  assertEquals(await names(dir), []);
+  assertEquals(await namesIn(dir), []);
 });
 
 testInDirectory("dma bench names what is wrong with its directory", async (dir) => {

@@ -1,6 +1,7 @@
 // Holds `write` and `copy` to their word: what they leave on the disk, what they say, and their exit codes.
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { assertBytes, dma, names, pattern, testInDirectory } from "./process.ts";
+import { assertFile, namesIn, pattern } from "../support/bytes.ts";
+import { dma, testInDirectory } from "./process.ts";
 import { testOnce } from "../support/once.ts";
 
 for (const length of [0, 1, 4096, 4097, 1_048_576, 3_145_729]) {
@@ -10,7 +11,7 @@ for (const length of [0, 1, 4096, 4097, 1_048_576, 3_145_729]) {
     assertEquals(code, 0, stderr);
     assertEquals(stdout, "");
     assertMatch(stderr, new RegExp(`^dma: wrote ${length} bytes? .*to .*; \\d.* m?s.*; synced\n$`));
-    assertBytes(await Deno.readFile(`${dir}/out`), input);
+    await assertFile(`${dir}/out`, input);
   }, { bothEngines: true });
 }
 
@@ -18,7 +19,7 @@ testInDirectory("dma write replaces a longer file", async (dir) => {
   await Deno.writeFile(`${dir}/out`, pattern(100_000));
   const { code } = await dma(["write", `${dir}/out`], pattern(5000));
   assertEquals(code, 0);
-  assertBytes(await Deno.readFile(`${dir}/out`), pattern(5000));
+  await assertFile(`${dir}/out`, pattern(5000));
 });
 
 testInDirectory("dma write says how it was written", async (dir) => {
@@ -26,7 +27,7 @@ testInDirectory("dma write says how it was written", async (dir) => {
   const { code, stderr } = await dma(["write", ...args, `${dir}/out`], pattern(200_000));
   assertEquals(code, 0, stderr);
   assertMatch(stderr, /; page cache, (io_uring|threads); 3 x 64 KiB; not synced\n$/);
-  assertBytes(await Deno.readFile(`${dir}/out`), pattern(200_000));
+  await assertFile(`${dir}/out`, pattern(200_000));
 });
 
 testInDirectory("dma write --quiet says nothing", async (dir) => {
@@ -43,34 +44,34 @@ testInDirectory("dma write --append keeps what is there, whatever its length", a
   const { code, stderr } = await dma(["write", "--append", `${dir}/out`], whole.subarray(70_001));
   assertEquals(code, 0, stderr);
   assertStringIncludes(stderr, "appended 79999 bytes");
-  assertBytes(await Deno.readFile(`${dir}/out`), whole);
+  await assertFile(`${dir}/out`, whole);
 }, { bothEngines: true });
 
 testInDirectory("dma write --append creates a missing file", async (dir) => {
   const { code, stderr } = await dma(["write", "--append", `${dir}/out`], pattern(77));
   assertEquals(code, 0, stderr);
-  assertBytes(await Deno.readFile(`${dir}/out`), pattern(77));
+  await assertFile(`${dir}/out`, pattern(77));
 });
 
 testInDirectory("dma write --atomic leaves the new file and nothing else", async (dir) => {
   await Deno.writeTextFile(`${dir}/out`, "old");
   const { code, stderr } = await dma(["write", "--atomic", `${dir}/out`], pattern(1_500_000));
   assertEquals(code, 0, stderr);
-  assertEquals(await names(dir), ["out"]);
-  assertBytes(await Deno.readFile(`${dir}/out`), pattern(1_500_000));
+  assertEquals(await namesIn(dir), ["out"]);
+  await assertFile(`${dir}/out`, pattern(1_500_000));
 }, { bothEngines: true });
 
 testInDirectory("dma copy copies a file", async (dir) => {
   await Deno.writeFile(`${dir}/in`, pattern(2_500_001));
   const { code, stderr } = await dma(["copy", `${dir}/in`, `${dir}/out`]);
   assertEquals(code, 0, stderr);
-  assertBytes(await Deno.readFile(`${dir}/out`), pattern(2_500_001));
+  await assertFile(`${dir}/out`, pattern(2_500_001));
 }, { bothEngines: true });
 
 testInDirectory("dma copy reads /dev/stdin", async (dir) => {
   const { code, stderr } = await dma(["copy", "/dev/stdin", `${dir}/out`], pattern(300_000));
   assertEquals(code, 0, stderr);
-  assertBytes(await Deno.readFile(`${dir}/out`), pattern(300_000));
+  await assertFile(`${dir}/out`, pattern(300_000));
 });
 
 testInDirectory("dma copy refuses a file onto itself, also by another name", async (dir) => {
@@ -81,7 +82,7 @@ testInDirectory("dma copy refuses a file onto itself, also by another name", asy
     assertEquals(code, 1);
     assertMatch(stderr, /^dma: Cannot write to .*: it is the file that is read\n$/);
   }
-  assertBytes(await Deno.readFile(`${dir}/in`), pattern(1000));
+  await assertFile(`${dir}/in`, pattern(1000));
 });
 
 testInDirectory(
@@ -101,7 +102,7 @@ testInDirectory(
     const { code, stderr } = await dma(["copy", dir, `${dir}/out`]);
     assertEquals(code, 1);
     assertMatch(stderr, /^dma: Is a directory .*\n$/);
-    assertEquals(await names(dir), []);
+    assertEquals(await namesIn(dir), []);
   },
 );
 
@@ -116,7 +117,7 @@ testInDirectory(
     assertEquals((await Deno.stat(`${dir}/out`)).size, 0);
     await Deno.writeTextFile(`${dir}/out`, "old");
     assertEquals((await dma(["copy", "--atomic", failing, `${dir}/out`])).code, 1);
-    assertEquals(await names(dir), ["out"]);
+    assertEquals(await namesIn(dir), ["out"]);
     assertEquals(await Deno.readTextFile(`${dir}/out`), "old");
   },
 );

@@ -1,7 +1,8 @@
 // `copy` leaves mode, owner and times as cp(1) does, and lets nobody read in between what only some may.
 import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
-import { CLI, dma, output, pattern, spawn, testInDirectory, until } from "./process.ts";
+import { pattern } from "../support/bytes.ts";
+import { CLI, dma, output, spawn, testInDirectory, until } from "./process.ts";
 import { hasProgram } from "./terminal.ts";
 
 const isRoot = Deno.uid() === 0;

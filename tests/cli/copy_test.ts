@@ -1,7 +1,8 @@
 // `copy` as cp(1): into directories, and without replacing anything where that is asked for.
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { testInEachDirectory } from "../support/dirs.ts";
-import { assertBytes, dma, names, pattern, testInDirectory } from "./process.ts";
+import { assertFile, namesIn, pattern } from "../support/bytes.ts";
+import { dma, testInDirectory } from "./process.ts";
 
 testInDirectory("dma copy into a directory keeps the name of the source", async (dir) => {
   await Deno.writeFile(`${dir}/in`, pattern(5000));
@@ -11,11 +12,11 @@ testInDirectory("dma copy into a directory keeps the name of the source", async 
     const { code, stderr } = await dma(["copy", `${dir}/in`, `${dir}/${target}`]);
     assertEquals(code, 0, stderr);
     assertStringIncludes(stderr, ` to ${dir}/${target.replace(/\/+$/, "")}/in; `);
-    assertBytes(await Deno.readFile(`${dir}/folder/in`), pattern(5000));
+    await assertFile(`${dir}/folder/in`, pattern(5000));
     await Deno.remove(`${dir}/folder/in`);
   }
   assertEquals((await dma(["copy", "--atomic", `${dir}/in`, `${dir}/folder`])).code, 0);
-  assertEquals(await names(`${dir}/folder`), ["in"]);
+  assertEquals(await namesIn(`${dir}/folder`), ["in"]);
 });
 
 testInDirectory("dma copy into the directory of its source is refused", async (dir) => {
@@ -25,7 +26,7 @@ testInDirectory("dma copy into the directory of its source is refused", async (d
     1,
     `dma: Cannot write to '${dir}/in': it is the file that is read\n`,
   ]);
-  assertBytes(await Deno.readFile(`${dir}/in`), pattern(1000));
+  await assertFile(`${dir}/in`, pattern(1000));
 });
 
 testInDirectory("dma copy to a missing directory creates no file", async (dir) => {
@@ -33,7 +34,7 @@ testInDirectory("dma copy to a missing directory creates no file", async (dir) =
   const { code, stderr } = await dma(["copy", `${dir}/in`, `${dir}/folder/`]);
   assertEquals(code, 1);
   assertMatch(stderr, /^dma: .*; make the directory first: mkdir -p .*folder\/\n$/);
-  assertEquals(await names(dir), ["in"]);
+  assertEquals(await namesIn(dir), ["in"]);
 });
 
 testInEachDirectory("dma --no-clobber leaves an existing file unchanged", async (dir) => {
@@ -42,7 +43,7 @@ testInEachDirectory("dma --no-clobber leaves an existing file unchanged", async 
   for (const args of [["copy", "--no-clobber", source], ["write", "--no-clobber"]]) {
     const made = await dma([...args, target], pattern(5000));
     assertEquals(made.code, 0, made.stderr);
-    assertBytes(await Deno.readFile(target), pattern(5000));
+    await assertFile(target, pattern(5000));
     await Deno.writeTextFile(target, "old");
     const { code, stderr } = await dma([...args, target], pattern(5000));
     assertEquals(code, 1);
@@ -66,7 +67,7 @@ testInEachDirectory(
     const path = dir.file("out");
     const { code, stderr } = await dma(["write", "--size", "64M", path], pattern(5_000_001));
     assertEquals(code, 0, stderr);
-    assertBytes(await Deno.readFile(path), pattern(5_000_001));
+    await assertFile(path, pattern(5_000_001));
     assertEquals((await Deno.stat(path)).blocks! * 512 < 8_000_000, true);
     const wrong = await dma(["write", "--size", "much", path], pattern(10));
     assertEquals(wrong.code, 2);

@@ -7,7 +7,8 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { findMount } from "../../cli/system_facts.ts";
-import { assertBytes, CLI, dma, names, pattern, testInDirectory } from "./process.ts";
+import { assertFile, namesIn, pattern } from "../support/bytes.ts";
+import { CLI, dma, testInDirectory } from "./process.ts";
 
 Deno.test("findMount() takes the longest mount point, the last of two, and unescapes it", () => {
   const mountinfo = [
@@ -36,7 +37,7 @@ testInDirectory("dma doctor tries a directory and leaves nothing in it", async (
     stdout,
     /^Works(, slower)?: (Direct I\/O|page cache) over (io_uring|threads) on \w+\n/,
   );
-  assertEquals(await names(dir), []);
+  assertEquals(await namesIn(dir), []);
 }, { bothEngines: true });
 
 testInDirectory("dma doctor --json says the same to programs", async (dir) => {
@@ -58,7 +59,7 @@ testInDirectory("dma doctor --json says the same to programs", async (dir) => {
   assertEquals(typeof report.probe.direct, "boolean");
   assertGreater(report.probe.alignment.offset, 0);
   assertEquals(report.probe.tried, "read 5000 bytes");
-  assertBytes(await Deno.readFile(`${dir}/file`), pattern(5000));
+  await assertFile(`${dir}/file`, pattern(5000));
 }, { bothEngines: true });
 
 testInDirectory("dma doctor ends with 1 if nothing can be tried", async (dir) => {

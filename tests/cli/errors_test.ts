@@ -2,7 +2,8 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { quoted, remedyFor } from "../../cli/remedies.ts";
 import { ioError } from "../../src/errors.ts";
-import { CLI, dma, names, pattern, testInDirectory } from "./process.ts";
+import { namesIn, pattern } from "../support/bytes.ts";
+import { CLI, dma, testInDirectory } from "./process.ts";
 import { testOnce } from "../support/once.ts";
 
 const ENOSPC = 28;
@@ -69,7 +70,7 @@ testInDirectory("dma tells names with control characters in one line", async (di
   );
   const { stderr } = await dma(["write", `${dir}/a\nb`]);
   assertStringIncludes(stderr, String.raw`dma: wrote 0 bytes to ${dir}/a\nb; `);
-  assertEquals(await names(dir), ["a\nb"]);
+  assertEquals(await namesIn(dir), ["a\nb"]);
 });
 
 testInDirectory("dma takes no name that Deno cannot pass on", async (dir) => {
@@ -79,7 +80,7 @@ testInDirectory("dma takes no name that Deno cannot pass on", async (dir) => {
     assertEquals(code, 2);
     assertMatch(stderr, /^dma: .* It must be UTF-8: a symbolic link can lead there; dma .*\n$/);
   }
-  assertEquals(await names(dir), []);
+  assertEquals(await namesIn(dir), []);
 });
 
 testInDirectory("dma write over a dangling link makes no claim about a directory", async (dir) => {
@@ -188,7 +189,7 @@ testOnce("dma says that Deno's flags go before the name of the program", async (
 testInDirectory("dma points to the help of the command if no remedy is known", async (dir) => {
   const { stderr } = await dma(["write", "--buffer-size", "many", `${dir}/out`]);
   assertMatch(stderr, /1M, at most 1 GiB; dma write --help says more\n$/);
-  assertEquals(await names(dir), []);
+  assertEquals(await namesIn(dir), []);
 });
 
 Deno.test("remedyFor() knows the errors of a destination", () => {

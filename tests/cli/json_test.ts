@@ -1,7 +1,8 @@
 // `--json` of `write` and `copy`: one object a run, true to what is on the disk, also where it failed.
 import { assert, assertEquals, assertGreater, assertMatch } from "@std/assert";
 import type { TransferReport } from "../../cli/transfer_report.ts";
-import { CLI, dma, output, pattern, spawn, testInDirectory } from "./process.ts";
+import { pattern } from "../support/bytes.ts";
+import { CLI, dma, output, spawn, testInDirectory } from "./process.ts";
 
 function parse(stdout: string): TransferReport {
   assertMatch(stdout, /^\{.*\}\n$/);

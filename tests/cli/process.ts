@@ -1,5 +1,4 @@
 // Runs the command line as a process of its own, as a shell does, for the tests of it.
-import { assertEquals } from "@std/assert";
 import { engineIsOfNoConcern } from "../support/once.ts";
 
 /** The command line's entry. */
@@ -49,25 +48,6 @@ export async function dma(
   // A command that ends early closes its end of the pipe; that is not what is tested.
   await stdin.write(input as Uint8Array<ArrayBuffer>).then(() => stdin.close()).catch(() => {});
   return await ran;
-}
-
-/** Bytes that repeat nowhere within a block, so that a block in a wrong place is seen. */
-export function pattern(length: number): Uint8Array<ArrayBuffer> {
-  const words = new Uint32Array(Math.ceil(length / 4));
-  for (let at = 0; at < words.length; at++) words[at] = Math.imul(at + 1, 2_654_435_761);
-  return new Uint8Array(words.buffer, 0, length);
-}
-
-/** Compares without printing megabytes. */
-export function assertBytes(actual: Uint8Array, expected: Uint8Array): void {
-  assertEquals(actual.length, expected.length);
-  const at = actual.findIndex((byte, index) => byte !== expected[index]);
-  assertEquals(at, -1, `The first different byte is at ${at}`);
-}
-
-/** What is in a directory. */
-export async function names(dir: string): Promise<string[]> {
-  return (await Array.fromAsync(Deno.readDir(dir))).map(({ name }) => name).sort();
 }
 
 /** Waits until something is so, at most 20 s. */

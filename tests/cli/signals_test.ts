@@ -6,17 +6,8 @@ import {
   assertMatch,
   assertStringIncludes,
 } from "@std/assert";
-import {
-  assertBytes,
-  dma,
-  names,
-  output,
-  pattern,
-  type Ran,
-  spawn,
-  testInDirectory,
-  until,
-} from "./process.ts";
+import { assertFile, namesIn, pattern } from "../support/bytes.ts";
+import { dma, output, type Ran, spawn, testInDirectory, until } from "./process.ts";
 
 async function catchesInterrupt(pid: number): Promise<boolean> {
   const status = await Deno.readTextFile(`/proc/${pid}/status`);
@@ -49,7 +40,7 @@ async function interrupt(
 }
 
 async function begins(dir: string, start: Uint8Array): Promise<boolean> {
-  for (const name of await names(dir)) {
+  for (const name of await namesIn(dir)) {
     const bytes = (await Deno.readFile(`${dir}/${name}`)).subarray(0, start.length);
     if (bytes.length === start.length && bytes.every((byte, at) => byte === start[at])) return true;
   }
@@ -71,7 +62,7 @@ for (const [signal, exitCode] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 
       const file = await Deno.readFile(`${dir}/out`);
       assertEquals(file.length, kept, stderr);
       assertGreater(kept, 65_535);
-      assertBytes(file, input.subarray(0, kept));
+      assertEquals(file, input.subarray(0, kept));
     },
     { bothEngines: true },
   );
@@ -92,7 +83,7 @@ testInDirectory(
     await stdin.abort().catch(() => {});
     assertEquals(code, 130, stderr);
     const kept = Number(/kept the first (\d+) appended bytes/.exec(stderr)?.[1]);
-    assertBytes(await Deno.readFile(`${dir}/out`), whole.subarray(0, 5001 + kept));
+    await assertFile(`${dir}/out`, whole.subarray(0, 5001 + kept));
   },
   { bothEngines: true },
 );
@@ -111,7 +102,7 @@ testInDirectory(
     await stdin.abort().catch(() => {});
     assertEquals(code, 130, stderr);
     assertMatch(stderr, /^dma: stopped by SIGINT; nothing kept, .*out is as it was before\n$/);
-    assertEquals(await names(dir), ["out"]);
+    assertEquals(await namesIn(dir), ["out"]);
     assertEquals(await Deno.readTextFile(`${dir}/out`), "old");
   },
   { bothEngines: true },
@@ -143,5 +134,5 @@ testInDirectory("dma copy of a FIFO ends with its writer", async (dir) => {
   await Deno.writeFile(`${dir}/fifo`, pattern(500_000));
   const { code, stderr } = await copied;
   assertEquals(code, 0, stderr);
-  assertBytes(await Deno.readFile(`${dir}/out`), pattern(500_000));
+  await assertFile(`${dir}/out`, pattern(500_000));
 }, { bothEngines: true });

@@ -3,7 +3,8 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { engines } from "../faults/machine.ts";
 import { testDirectAndCached, type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { engineIsOfNoConcern } from "../support/once.ts";
-import { names, output, pattern, spawnWith, until } from "./process.ts";
+import { namesIn, pattern } from "../support/bytes.ts";
+import { output, spawnWith, until } from "./process.ts";
 
 /** Where io_uring is refused, what runs on threads has run before. */
 const ENGINES = engineIsOfNoConcern ? engines : [];
@@ -143,7 +144,7 @@ testDirectAndCached("dma write --atomic lets nothing appear on SIGINT", async (d
   const { code, stderr } = await fed.ran;
   assertEquals(code, 130);
   assertMatch(stderr, /^dma: stopped by SIGINT; nothing kept, .*out is as it was before\n$/);
-  assertEquals(await names(dir.path), []);
+  assertEquals(await namesIn(dir.path), []);
 });
 
 const follower = "dma write --direct off shows a follower nothing but whole lines";

@@ -1,7 +1,8 @@
 // `copy` keeps holes: what takes no space in the source takes none in the copy, and reads as zeros.
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { type TestDirectory, testInEachDirectory, testInOneDirectory } from "../support/dirs.ts";
-import { assertBytes, CLI, dma, pattern } from "./process.ts";
+import { assertFile, pattern } from "../support/bytes.ts";
+import { CLI, dma } from "./process.ts";
 
 const MIB = 1024 ** 2;
 
@@ -32,7 +33,7 @@ async function space(path: string): Promise<number> {
 async function copied(dir: TestDirectory, source: string, ...args: string[]) {
   const { code, stdout, stderr } = await dma(["copy", "--json", ...args, source, dir.file("copy")]);
   assertEquals(code, 0, stderr);
-  assertBytes(await Deno.readFile(dir.file("copy")), await Deno.readFile(source));
+  await assertFile(dir.file("copy"), await Deno.readFile(source));
   return JSON.parse(stdout);
 }
 
@@ -87,7 +88,7 @@ testInEachDirectory("dma copy --append of a file with holes appends zeros", asyn
   const expected = new Uint8Array(3 + 2 * MIB);
   expected.set(new TextEncoder().encode("old"));
   expected.set(await Deno.readFile(source), 3);
-  assertBytes(await Deno.readFile(dir.file("out")), expected);
+  await assertFile(dir.file("out"), expected);
 }, { bothEngines: false });
 
 testInEachDirectory("dma copy says how much of a file is holes", async (dir) => {

@@ -2,7 +2,8 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { inOneLine, jsonText } from "../../cli/output.ts";
 import { quoted } from "../../cli/remedies.ts";
-import { dma, pattern, testInDirectory } from "./process.ts";
+import { pattern } from "../support/bytes.ts";
+import { dma, testInDirectory } from "./process.ts";
 import { hasProgram } from "./terminal.ts";
 
 /** A right-to-left override, an isolate and its end, a line and a paragraph separator, an escape, a C1 control, a tag. */

@@ -1,17 +1,8 @@
 // `read`, and "-" in place of a path: bytes go to standard output, and nothing else does.
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
-import {
-  assertBytes,
-  CLI,
-  dma,
-  names,
-  output,
-  pattern,
-  spawn,
-  testInDirectory,
-  until,
-} from "./process.ts";
+import { assertFile, namesIn, pattern } from "../support/bytes.ts";
+import { CLI, dma, output, spawn, testInDirectory, until } from "./process.ts";
 
 const LENGTH = 3_145_729;
 
@@ -59,7 +50,7 @@ testDirectAndCached("dma read writes a file to standard output", async (dir) => 
   await Deno.writeFile(dir.file("in"), pattern(LENGTH));
   const { code, stdout, stderr } = await bytesOf(["read", dir.file("in")]);
   assertEquals(code, 0, stderr);
-  assertBytes(stdout, pattern(LENGTH));
+  assertEquals(stdout, pattern(LENGTH));
   assertMatch(stderr, /^dma: wrote 3145729 bytes \(3\.0 MiB\) to standard output; .*\/s\n$/);
 }, { bothEngines: false });
 
@@ -82,7 +73,7 @@ testInDirectory("dma read reads what has no length, holes, and nothing", async (
   await Deno.create(`${dir}/in`).then((file) => file.close());
   assertEquals((await bytesOf(["read", `${dir}/in`])).stdout.length, 0);
   await Deno.truncate(`${dir}/in`, LENGTH);
-  assertBytes((await bytesOf(["read", "--quiet", `${dir}/in`])).stdout, new Uint8Array(LENGTH));
+  assertEquals((await bytesOf(["read", "--quiet", `${dir}/in`])).stdout, new Uint8Array(LENGTH));
 });
 
 testInDirectory("dma read fails with one line, and says what to do", async (dir) => {
@@ -107,7 +98,7 @@ testInDirectory("dma read onto the end of its own file is refused", async (dir) 
     1,
     "dma: Cannot write to '/dev/stdout': it is the file that is read\n",
   ]);
-  assertBytes(await Deno.readFile(`${dir}/in`), pattern(1000));
+  await assertFile(`${dir}/in`, pattern(1000));
 });
 
 testInDirectory("dma read ends with 130 on SIGINT, also without a reader", async (dir) => {
@@ -127,16 +118,16 @@ testInDirectory("dma read ends with 130 on SIGINT, also without a reader", async
 testInDirectory("dma copy takes - for standard input, and for standard output", async (dir) => {
   const input = pattern(LENGTH);
   assertEquals((await dma(["copy", "-", `${dir}/one`], input)).code, 0);
-  assertBytes(await Deno.readFile(`${dir}/one`), input);
+  await assertFile(`${dir}/one`, input);
   const copied = await bytesOf(["copy", `${dir}/one`, "-"]);
   assertEquals(copied.code, 0, copied.stderr);
-  assertBytes(copied.stdout, input);
+  assertEquals(copied.stdout, input);
   for (const args of [["write", "-"], ["copy", "-", "-"]]) {
     const through = await bytesOf(args, input);
     assertEquals(through.code, 0, through.stderr);
-    assertBytes(through.stdout, input);
+    assertEquals(through.stdout, input);
   }
-  assertEquals(await names(dir), ["one"]);
+  assertEquals(await namesIn(dir), ["one"]);
   assertEquals(
     (await shell(dir, "echo file > ./-; dma copy --quiet ./- two; cat two")).stdout,
     "file\n",
@@ -161,6 +152,6 @@ testInDirectory(
       assertEquals([code, stdout], [2, ""], stderr);
       assertStringIncludes(stderr, what);
     }
-    assertEquals(await names(dir), ["in"]);
+    assertEquals(await namesIn(dir), ["in"]);
   },
 );

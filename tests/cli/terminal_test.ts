@@ -1,7 +1,8 @@
 // On a terminal there are bars and colours, in a pipe there are none, and nothing is left over.
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { progressLine } from "../../cli/progress.ts";
-import { dma, pattern, testInDirectory } from "./process.ts";
+import { pattern } from "../support/bytes.ts";
+import { dma, testInDirectory } from "./process.ts";
 import { hasTerminals, onTerminal, screen } from "./terminal.ts";
 
 const MIB = 1024 ** 2;

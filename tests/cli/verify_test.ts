@@ -1,17 +1,8 @@
 // `--verify` reads what was written from the disk itself, and fails where it is not what came.
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { testDirectAndCached, type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
-import {
-  assertBytes,
-  CLI,
-  dma,
-  names,
-  output,
-  pattern,
-  spawn,
-  testInDirectory,
-  until,
-} from "./process.ts";
+import { assertFile, namesIn, pattern } from "../support/bytes.ts";
+import { CLI, dma, output, spawn, testInDirectory, until } from "./process.ts";
 
 const LENGTH = 8_388_608 + 777;
 
@@ -44,7 +35,7 @@ testDirectAndCached("dma --verify confirms what is right, however it is written"
     const { code, stderr } = await dma(args, input);
     assertEquals(code, 0, stderr);
     assertMatch(stderr, /; synced; verified in \d.*\/s\n$/);
-    assertBytes(await Deno.readFile(target), input);
+    await assertFile(target, input);
   }
   const { code, stdout } = await dma(["write", "--verify", "--append", "--json", target], input);
   assertEquals([code, JSON.parse(stdout).verified], [0, true]);
@@ -103,7 +94,7 @@ for (const atomic of [false, true]) {
       if (!atomic) {
         return assertStringIncludes(stderr, `failed; kept the first 500000 bytes in ${path}`);
       }
-      assertEquals(await names(dir.path), ["out"]);
+      assertEquals(await namesIn(dir.path), ["out"]);
       assertEquals(await Deno.readTextFile(path), "old");
     },
     { bothEngines: false },

@@ -4,13 +4,10 @@ import { assert, assertEquals } from "@std/assert";
 
 /** Bytes that repeat in no block, so that one in a wrong place is seen. Starts as for position `start`. */
 export function pattern(length: number, start = 0): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(length);
-  for (let index = 0; index < length; index++) {
-    const position = start + index;
-    const word = Math.imul(Math.floor(position / 4) + 1, 2_654_435_761);
-    bytes[index] = word >>> (position % 4 * 8);
-  }
-  return bytes;
+  const first = Math.floor(start / 4);
+  const words = new Uint32Array(Math.ceil((start + length) / 4) - first);
+  for (let at = 0; at < words.length; at++) words[at] = Math.imul(first + at + 1, 2_654_435_761);
+  return new Uint8Array(words.buffer).slice(start - first * 4, start - first * 4 + length);
 }
 
 /** `length` times the same byte. */
