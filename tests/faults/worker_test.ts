@@ -39,7 +39,7 @@ for (const what of ["write", "read", "read at"]) {
       let running = true;
       const beside = bystander(`${folder}/beside`, () => running);
       beside.catch(() => {});
-      for (let round = 0; round < 8; round++) {
+      for (let round = 0; round < 5; round++) {
         const workers = await Promise.all([busy(folder, what), busy(folder, what, 1 + round)]);
         const written = DmaFile.create(`${folder}/main`).then(async (file) => {
           const writer = new DmaStreamWriter(file, { bufferSize: 64 * 1024 });
@@ -137,7 +137,7 @@ for (const what of ["nothing more", "write", "read", "read at", "open and close"
         await run(1);
         await eventually(() => !holdings().includes(folder));
         const before = holdings();
-        for (let round = 0; round < 20; round++) await run(1 + round);
+        for (let round = 0; round < 6; round++) await run(1 + round);
         await eventually(() => holdings() === before).catch(() => {});
         assertEquals(holdings(), before);
       }),
