@@ -12,7 +12,7 @@ export const engine: KernelEngine = engineAtWork()!;
 Object.assign(engine, { endsWithProcess: true });
 
 /** A ring that has woken the loop 400 times changes over to a better way to do that. */
-const [WAKEUPS, MOST_ROUNDS] = [400, 1000];
+const [WAKEUPS, MOST_ROUNDS] = [400, 700];
 
 // In memory a sync takes no time.
 const path = await Deno.makeTempFile({ dir: "/dev/shm" }).catch(() => Deno.makeTempFile());
