@@ -1,6 +1,6 @@
 // `copy` leaves mode, owner and times as cp(1) does, and lets nobody read in between what only some may.
 import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
-import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
+import { testDirectAndCached, type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { pattern } from "../support/bytes.ts";
 import { CLI, dma, output, spawn, testInDirectory, until } from "./process.ts";
 import { hasProgram } from "./terminal.ts";
@@ -65,7 +65,7 @@ async function bothCopies(
   return [await attributes(byCp, preserve), await attributes(byDma, preserve)];
 }
 
-testDirectAndCached("dma copy gives the mode that cp gives", async (dir) => {
+testInOneDirectory("dma copy gives the mode that cp gives", async (dir) => {
   for (const mode of [0o600, 0o640, 0o755, 0o666, 0o400, 0o4755]) {
     const [cp, dma] = await bothCopies(dir, mode);
     assertEquals(dma, cp, mode.toString(8));
@@ -87,7 +87,7 @@ testDirectAndCached("dma copy --preserve leaves what cp -p leaves", async (dir) 
 
 testInDirectory("dma copy of a 0600 file is never readable by others", async (dir) => {
   const [source, target] = [`${dir}/key`, `${dir}/copy`];
-  await Deno.writeFile(source, pattern(30_000_000));
+  await Deno.writeFile(source, pattern(10_000_000));
   await Deno.chmod(source, 0o600);
   for (const args of [[], ["--atomic"], ["--preserve"], ["--preserve", "--atomic"]]) {
     await Deno.remove(target).catch(() => {});
@@ -105,7 +105,7 @@ testInDirectory(
   "dma copy --preserve over a file that all may read closes it first",
   async (dir) => {
     const [source, target] = [`${dir}/key`, `${dir}/copy`];
-    await Deno.writeFile(source, pattern(30_000_000));
+    await Deno.writeFile(source, pattern(10_000_000));
     await Deno.chmod(source, 0o600);
     await make(target, 0o644);
     await whileRunning(["copy", "--quiet", "--preserve", source, target], () => {
@@ -116,7 +116,7 @@ testInDirectory(
   },
 );
 
-testDirectAndCached("dma --atomic over a file keeps its mode and owner", async (dir) => {
+testInOneDirectory("dma --atomic over a file keeps its mode and owner", async (dir) => {
   const [source, target] = [dir.file("source"), dir.file("target")];
   await make(source, 0o600);
   for (const mode of [0o640, 0o666, 0o444]) {
