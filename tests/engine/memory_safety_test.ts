@@ -7,7 +7,7 @@ import { assertFile, filled, pattern } from "../support/bytes.ts";
 import { descriptorsOf, eventually } from "../support/descriptors.ts";
 import { testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
-import { interpose } from "../support/interpose.ts";
+import { hold, interpose } from "../support/interpose.ts";
 import { collectGarbage } from "../support/leaks.ts";
 import { allOf, openPattern } from "../support/patterned.ts";
 
@@ -36,31 +36,6 @@ function filledBuffer(file: DmaFile, length: number): [DmaBuffer, ArrayBuffer] {
   const buffer = file.allocBuffer(length);
   buffer.bytes.set(pattern(length));
   return [buffer, buffer.bytes.buffer as ArrayBuffer];
-}
-
-/** Operations that are with the kernel, as it seems to JavaScript. */
-interface Held extends Disposable {
-  readonly count: number;
-  letGo(): void;
-}
-
-/** Holds operations until the test lets go of them. */
-function hold(operation: "read" | "write"): Held {
-  const held: (() => void)[] = [];
-  const interposed = operation === "read"
-    ? interpose("read", ({ pass }) => held.push(pass))
-    : interpose("write", ({ pass }) => held.push(pass));
-  const letGo = () => {
-    interposed[Symbol.dispose]();
-    for (const go of held.splice(0)) go();
-  };
-  return {
-    get count() {
-      return held.length;
-    },
-    letGo,
-    [Symbol.dispose]: letGo,
-  };
 }
 
 testDirectAndCached("No memory of the pool ever reaches a user", async (dir) => {
@@ -153,7 +128,7 @@ testDirectAndCached("A DmaBuffer is out of reach while the kernel has it", async
   const view = buffer.bytes;
   using held = hold("write");
   const writing = file.writeAt(buffer, 0);
-  await eventually(() => held.count > 0);
+  await held.reach();
   assertEquals([view.length, memory.detached, buffer.bytes.length], [0, true, 0]);
   assertEquals([buffer.bytes.buffer.byteLength, buffer.length], [0, 65_536]);
   buffer.bytes.fill(9);
@@ -217,7 +192,7 @@ testDirectAndCached(
       const bytes = pattern(8 * MIB);
       using held = hold("write");
       const writing = file.writeAt(bytes, 0);
-      await eventually(() => held.count > 0);
+      await held.reach();
       steal(bytes.buffer);
       held.letGo();
       await assertRejects(() => writing, TypeError, "detached", name);
@@ -238,7 +213,7 @@ testDirectAndCached(
       bytes.set(pattern(8 * MIB));
       using held = hold("write");
       const writing = file.writeAt(bytes, 0);
-      await eventually(() => held.count > 0);
+      await held.reach();
       memory.resize(6 * MIB);
       held.letGo();
       await assertRejects(() => writing, TypeError, "detached");
@@ -269,7 +244,7 @@ testDirectAndCached("A view that is being filled is out of reach", async (dir) =
   const memory = view.buffer;
   using held = hold("read");
   const reading = reader.read(view);
-  await eventually(() => held.count > 0);
+  await held.reach();
   assertEquals([view.length, memory.detached], [0, true]);
   assertThrows(() => memory.transfer(), TypeError);
   await collectGarbage();
@@ -334,7 +309,7 @@ testInOneDirectory(
       const file = await DmaFile.open(path);
       return [file.readAt(0, SIZE)];
     })();
-    await eventually(() => held.count > 0);
+    await held.reach();
     await collectGarbage();
     assertEquals(descriptorsOf(path), 1);
     held.letGo();

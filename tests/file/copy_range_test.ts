@@ -5,9 +5,8 @@ import { statfsSync } from "node:fs";
 import { DmaFile } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { assertFile, assertNoFile, filled, joined, pattern } from "../support/bytes.ts";
-import { eventually } from "../support/descriptors.ts";
 import { inFreshDirectory, testDirectories, testInEachDirectory } from "../support/dirs.ts";
-import { interpose } from "../support/interpose.ts";
+import { hold, interpose } from "../support/interpose.ts";
 import { openPattern } from "../support/patterned.ts";
 
 const SIZE = 50_001;
@@ -226,15 +225,11 @@ testInEachDirectory(
     await using from = await openPattern(dir.file("from"), SIZE);
     const to = await DmaFile.create(dir.file("to"));
     using _ = refusing();
-    const held: (() => void)[] = [];
-    let copying: Promise<number>;
-    {
-      using _ = interpose("write", ({ pass }) => void held.push(pass));
-      copying = from.copyRangeTo(to, 0, 5000, 0);
-      await eventually(() => held.length > 0);
-    }
+    using copies = hold("write", { only: ({ position }) => position === 0 });
+    const copying = from.copyRangeTo(to, 0, 5000, 0);
+    await copies.reach();
     await to.writeAt(pattern(8192, 65_536), 65_536);
-    held[0]!();
+    copies.letGo();
     assertEquals(await copying, 5000);
     // A writer cuts off what nobody wrote.
     const writer = to.writable;
@@ -252,12 +247,11 @@ testInEachDirectory(
     await using from = await openPattern(dir.file("from"), SIZE);
     const to = await DmaFile.create(dir.file("to"));
     using _ = refusing();
-    const held: (() => void)[] = [];
-    using _write = interpose("write", ({ pass }) => void held.push(pass));
+    using writes = hold("write");
     const copying = from.copyRangeTo(to, 0, 5000, 0);
-    await eventually(() => held.length > 0);
+    await writes.reach();
     const closed = to.close();
-    held[0]!();
+    writes.letGo();
     assertEquals(await copying, 5000);
     await closed;
     await assertFile(to.path, pattern(5000));

@@ -16,7 +16,7 @@ import { assertFile, assertNoFile, filled, joined, namesIn, pattern } from "../s
 import { descriptorsIn, descriptorsOf, eventually } from "../support/descriptors.ts";
 import { testInEachDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
-import { interpose } from "../support/interpose.ts";
+import { hold, interpose } from "../support/interpose.ts";
 import { collectGarbage } from "../support/leaks.ts";
 
 async function open(path: string, length: number): Promise<DmaFile> {
@@ -370,17 +370,12 @@ testInEachDirectory(
   async (dir) => {
     const path = dir.file("under way");
     await Deno.writeFile(path, pattern(50_000));
-    const held: (() => void)[] = [];
-    using _ = interpose(
-      "read",
-      ({ completion, pass }) =>
-        pass({}, { complete: (result) => void held.push(() => completion.complete(result)) }),
-    );
+    using reads = hold("read", { results: true });
     const read = (async () => (await DmaFile.open(path)).readAt(3, 40_000))();
-    await eventually(() => held.length > 0);
+    await reads.reach();
     await collectGarbage();
     assertEquals(descriptorsOf(path), 1);
-    held[0]!();
+    reads.letGo();
     assertEquals(await read, pattern(40_000, 3));
     await eventually(async () => {
       await collectGarbage();

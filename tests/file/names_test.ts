@@ -256,3 +256,74 @@ testInOneDirectory(
     }
   },
 );
+
+testInEachDirectory("DmaFile takes any name that the file system takes", async (dir) => {
+  const names = [
+    "a".repeat(255),
+    "ü".repeat(127),
+    "line\nbreak\ttab",
+    " leading and trailing ",
+    "-rf",
+    "%41 & ? # ' \" \\ *",
+    "😀",
+    "..name",
+  ];
+  for (const name of names) {
+    const file = await DmaFile.create(dir.file(name));
+    await file.writeAt(pattern(4096), 0);
+    await file.close();
+    await assertFile(dir.file(name), pattern(4096));
+    const atomic = await DmaFile.create(dir.file(name), { atomic: true });
+    await atomic.close();
+    await assertFile(dir.file(name), new Uint8Array());
+  }
+  assertEquals(await namesIn(dir.path), [...names].sort());
+});
+
+testInEachDirectory("DmaFile takes a file: URL as Deno.open does", async (dir) => {
+  const name = "a b%20#?ü.bin";
+  const url = new URL(`file://${dir.path}/${encodeURIComponent(name)}`);
+  const file = await DmaFile.create(url);
+  assertEquals(file.path, dir.file(name));
+  await file.close();
+  assertEquals(await namesIn(dir.path), [name]);
+  (await Deno.open(url)).close();
+  await (await DmaFile.open(url)).close();
+});
+
+testInEachDirectory(
+  "DmaFile.open resolves a relative path against the working directory",
+  async (dir) => {
+    const before = Deno.cwd();
+    Deno.chdir(dir.path);
+    try {
+      const file = await DmaFile.create("relative");
+      assertEquals(file.path, "relative");
+      await file.close();
+      await (await DmaFile.open("./relative")).close();
+    } finally {
+      Deno.chdir(before);
+    }
+    assertEquals(await namesIn(dir.path), ["relative"]);
+  },
+);
+
+Deno.test("DmaFile.open rejects what is no path, naming it", async () => {
+  const bad: [unknown, string][] = [
+    [undefined, "undefined"],
+    [null, "null"],
+    [5, "5"],
+    [{}, "object"],
+    [new Uint8Array(1), "Uint8Array"],
+    ["a\0b", "NUL"],
+    [new URL("https://example.com/x"), "https://example.com/x"],
+    [new URL("file://host/x"), "file://host/x"],
+    [new URL("file:///tmp/a%00b"), "NUL"],
+    [new URL("file:///tmp/%FF"), "%FF"],
+  ];
+  for (const [path, says] of bad) {
+    await assertRejects(() => DmaFile.open(path as string), TypeError, says);
+    await assertRejects(() => DmaFile.create(path as string), TypeError, says);
+    await assertRejects(() => DmaFile.create(path as string, { atomic: true }), TypeError, says);
+  }
+});

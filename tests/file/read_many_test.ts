@@ -5,7 +5,7 @@ import { type ByteRange, type DmaFile, ioStats, type RangeRead } from "../../mod
 import { pattern } from "../support/bytes.ts";
 import { testDirectAndCached } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
-import { interpose } from "../support/interpose.ts";
+import { hold, interpose } from "../support/interpose.ts";
 import { openPattern } from "../support/patterned.ts";
 import { randomNumbers } from "../support/scripted_operation.ts";
 
@@ -171,14 +171,12 @@ testDirectAndCached("readMany() of ranges without an end gives out the first one
 testDirectAndCached("readMany() keeps as many reads in flight as it may", async (dir) => {
   const size = 200_000;
   await using file = await openPattern(dir.file("flight"), size);
-  const held: (() => void)[] = [];
-  const holding = interpose("read", ({ pass }) => held.push(pass));
+  using reads = hold("read");
   const ranges = Array.from({ length: 20 }, (_, index) => range(index * 8192, 10));
   const reading = assertReads(file, size, ranges, { concurrency: 5 });
   await new Promise((resolve) => setTimeout(resolve, 10));
-  assertEquals(held.length, 5);
-  holding[Symbol.dispose]();
-  for (const go of held) go();
+  assertEquals(reads.count, 5);
+  reads.letGo();
   assertEquals(await reading, 20);
 });
 
@@ -202,18 +200,14 @@ testDirectAndCached("readMany() that is left early waits for its reads", async (
       closed++;
     }
   };
-  const held: (() => void)[] = [];
-  using _ = interpose("read", ({ operation, pass }) => {
-    if (operation.position === 0) pass();
-    else held.push(() => pass());
-  });
+  using reads = hold("read", { only: ({ position }) => position > 0 });
   const results = file.readMany(input())[Symbol.asyncIterator]();
   assertEquals((await results.next()).value.bytes, pattern(10));
   let over = false;
   const left = results.return!().then(() => over = true);
   await new Promise((resolve) => setTimeout(resolve, 5));
-  assertEquals([over, held.length], [false, 15]);
-  for (const go of held) go();
+  assertEquals([over, reads.count], [false, 15]);
+  reads.letGo();
   await left;
   assertEquals([closed, engine.counters.inFlight], [1, 0]);
 });

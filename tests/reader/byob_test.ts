@@ -6,7 +6,7 @@ import { joined, pattern } from "../support/bytes.ts";
 import { descriptorsOf } from "../support/descriptors.ts";
 import { testDirectAndCached } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
-import { interpose } from "../support/interpose.ts";
+import { hold, interpose } from "../support/interpose.ts";
 import { openPattern } from "../support/patterned.ts";
 
 /** A view of `length` bytes whose memory suits Direct I/O. */
@@ -190,17 +190,16 @@ testDirectAndCached("DmaStreamReader gives no view back while the kernel fills i
   for (const end of ["close", "cancel"] as const) {
     const stream = new DmaStreamReader(file, { readAhead: 0, closeFile: false });
     const reader = stream.getReader({ mode: "byob" });
-    const held: (() => void)[] = [];
-    using _ = interpose("read", ({ pass }) => held.push(pass));
+    using reads = hold("read");
     const read = reader.read(alignedView(file, 8192));
-    while (held.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    await reads.reach();
     const ended = end === "close" ? stream.close() : reader.cancel();
     let over = "";
     ended.then(() => over += "ended");
     if (end === "close") read.then(() => over += "read");
     await new Promise((resolve) => setTimeout(resolve, 10));
     assertEquals(over, "");
-    for (const go of held) go();
+    reads.letGo();
     await ended;
     const { done, value } = await read;
     assertEquals([done, value?.byteLength], [true, end === "close" ? 0 : undefined]);
@@ -219,13 +218,11 @@ testDirectAndCached("DmaStreamReader skips under a view that is being filled", a
   await using file = await openPattern(dir.file("skipped"), size);
   const stream = new DmaStreamReader(file, { readAhead: 0, closeFile: false });
   const reader = stream.getReader({ mode: "byob" });
-  const held: (() => void)[] = [];
-  const holding = interpose("read", ({ pass }) => held.push(pass));
+  using reads = hold("read");
   const read = reader.read(alignedView(file, 8192));
-  while (held.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
-  holding[Symbol.dispose]();
+  await reads.reach();
   stream.skip(20_480);
-  for (const go of held) go();
+  reads.letGo();
   // What is given out stands where the reader went: the bytes before it were not asked for any more.
   assertEquals((await read).value, pattern(8192, 20_480));
   assertEquals(stream.currentPos, 28_672);

@@ -6,7 +6,7 @@ import { assertFile, joined, pattern } from "../support/bytes.ts";
 import { descriptorsOf, eventually } from "../support/descriptors.ts";
 import { testDirectAndCached } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
-import { interpose, type Interposed } from "../support/interpose.ts";
+import { type Held, hold, interpose, type Interposed } from "../support/interpose.ts";
 import { allOf, openPattern } from "../support/patterned.ts";
 import { assertSame, type Piping, type Way, ways } from "./pipe_ways.ts";
 
@@ -33,28 +33,9 @@ function failFrom(operation: "read" | "write", position: number, errno: number):
     );
 }
 
-/** Operations that do not get through to the disk until it is opened. */
-interface Gate {
-  readonly held: number;
-  open(): void;
-}
-
-/** Holds reads or writes from `position` on. */
-function holdFrom(operation: "read" | "write", position: number): Gate {
-  const held: (() => void)[] = [];
-  const hold = (at: number, go: () => void) => void (at < position ? go() : held.push(go));
-  const interposed = operation === "read"
-    ? interpose("read", ({ operation, pass }) => hold(operation.position, pass))
-    : interpose("write", ({ operation, pass }) => hold(operation.position, pass));
-  return {
-    get held() {
-      return held.length;
-    },
-    open() {
-      interposed[Symbol.dispose]();
-      for (const go of held.splice(0)) go();
-    },
-  };
+/** Reads or writes from `position` on do not get through to the disk. */
+function holdFrom(operation: "read" | "write", position: number): Held {
+  return hold(operation, { only: (each) => each.position >= position });
 }
 
 /** Resolves when the target has at least so many bytes. */
@@ -121,14 +102,14 @@ testDirectAndCached("An error at the end of the target rejects the pipe", async 
 
 testDirectAndCached("A file that is closed under the pipe ends it", async (dir) => {
   for (const side of ["from", "to"] as const) {
-    let gate: Gate;
+    let gate: Held;
     const prepare = () => {
       gate = holdFrom("read", 800_000);
     };
     const during = async (piping: Piping) => {
       await written(piping, 300_000);
       const closed = piping[side].file.close();
-      gate.open();
+      gate.letGo();
       await closed;
     };
     const ending = await assertSame(dir, { size: 2_000_001, prepare, during, untimed: true });
@@ -138,14 +119,14 @@ testDirectAndCached("A file that is closed under the pipe ends it", async (dir) 
 });
 
 testDirectAndCached("A reader that is closed under the pipe is at its end", async (dir) => {
-  let gate: Gate;
+  let gate: Held;
   const prepare = () => {
     gate = holdFrom("read", 800_000);
   };
   const during = async (piping: Piping) => {
     await written(piping, 300_000);
     const closed = piping.from.close();
-    gate.open();
+    gate.letGo();
     await closed;
   };
   const ending = await assertSame(dir, { size: 2_000_001, prepare, during, untimed: true });
@@ -176,7 +157,7 @@ testDirectAndCached("A signal that has aborted before lets nothing through", asy
 testDirectAndCached("A signal stops a pipe that is under way", async (dir) => {
   for (const prevention of preventions) {
     let controller: AbortController;
-    let gate: Gate;
+    let gate: Held;
     const ending = await assertSame(dir, {
       size: 2_000_001,
       options: {
@@ -192,7 +173,7 @@ testDirectAndCached("A signal stops a pipe that is under way", async (dir) => {
       during: async (piping) => {
         await written(piping, 300_000);
         controller.abort();
-        gate.open();
+        gate.letGo();
       },
       untimed: true,
     });
@@ -258,13 +239,13 @@ testDirectAndCached(
             signal,
           });
           const ended = piped.then(() => "resolved", (reason) => reason).finally(() => over = true);
-          await eventually(() => gate.held > 0);
+          await gate.reach();
           controller.abort("enough");
           await new Promise((resolve) => setTimeout(resolve, 5));
           // The plain way also waits until the target has taken the chunk that it was given.
           const waits = !prevents || (operation === "write" && name === "plain");
           assertEquals(over, !waits, `${name} ${operation} ${prevents}`);
-          gate.open();
+          gate.letGo();
           assertEquals(await ended, "enough");
           await source.cancel();
           await target.abort();
@@ -288,7 +269,7 @@ testDirectAndCached("After a signal the rest can be piped", async (dir) => {
       const piped = pipe(source, target, { ...options, signal });
       await eventually(() => target.currentPos >= position);
       controller.abort();
-      gate.open();
+      gate.letGo();
       await assertRejects(() => piped, DOMException);
       assertEquals([source.locked, target.locked], [false, false]);
     }

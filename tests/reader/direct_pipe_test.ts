@@ -5,8 +5,7 @@ import { DmaFile, DmaStreamReader, DmaStreamWriter, ioStats } from "../../mod.ts
 import { assertFile, joined, pattern } from "../support/bytes.ts";
 import { inFreshDirectory, testDirectAndCached, testDirectories } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
-import { eventually } from "../support/descriptors.ts";
-import { interpose } from "../support/interpose.ts";
+import { hold } from "../support/interpose.ts";
 import { openPattern } from "../support/patterned.ts";
 import { assertSame, ways } from "./pipe_ways.ts";
 
@@ -94,16 +93,16 @@ testDirectAndCached("A read whose lock was released loses nothing of a pipe", as
         bufferSize: 16_384,
       });
       const reader = mode ? source.getReader({ mode }) : source.getReader();
-      const held: (() => void)[] = [];
-      const holding = interpose("read", ({ pass }) => held.push(pass));
+      using reads = hold("read", { only: () => !released });
+      let released = false;
       const read = (reader as ReadableStreamBYOBReader).read(new Uint8Array(4096));
-      await eventually(() => held.length > 0);
-      holding[Symbol.dispose]();
+      await reads.reach();
+      released = true;
       reader.releaseLock();
       await assertRejects(() => read, TypeError);
       const target = (await DmaFile.create(dir.file(name))).writable;
       const piped = pipe(source, target);
-      for (const go of held) go();
+      reads.letGo();
       await piped;
       await assertFile(dir.file(name), pattern(300_001));
     }
@@ -238,21 +237,12 @@ testDirectAndCached(
         const file = await openPattern(dir.file("from"), 100_000);
         const stream = new DmaStreamReader(file, { bufferSize: 16_384, readAhead });
         const reader = readAhead > 0 ? stream.getReader() : stream.getReader({ mode: "byob" });
-        const held: (() => void)[] = [];
-        {
-          using _ = interpose(
-            "read",
-            ({ completion, pass }) =>
-              pass({}, {
-                complete: (result) => void held.push(() => completion.complete(result)),
-              }),
-          );
-          const { bytes } = file.allocBuffer(16_384);
-          (reader as ReadableStreamBYOBReader).read(bytes).catch(() => {});
-          await eventually(() => held.length > 0);
-        }
+        using reads = hold("read", { results: true });
+        const { bytes } = file.allocBuffer(16_384);
+        (reader as ReadableStreamBYOBReader).read(bytes).catch(() => {});
+        await reads.reach();
         reader.releaseLock();
-        held[0]!();
+        reads.letGo();
         for (let turn = 0; turn < turns; turn++) await undefined;
         await stream.pipeTo(writable);
         await assertFile(dir.file("to"), pattern(100_000), `${turns} turns`);

@@ -13,7 +13,7 @@ import { joined, pattern } from "../support/bytes.ts";
 import { descriptorsIn, descriptorsOf, eventually } from "../support/descriptors.ts";
 import { testDirectAndCached, type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
 import "../support/engine.ts";
-import { interpose } from "../support/interpose.ts";
+import { hold, interpose } from "../support/interpose.ts";
 import { collectGarbage } from "../support/leaks.ts";
 import { allOf, openPattern } from "../support/patterned.ts";
 
@@ -69,17 +69,16 @@ testDirectAndCached("cancel() and close() wait for the reads in flight", async (
   for (const how of ["cancel", "close"] as const) {
     for (const closeFile of [true, false]) {
       await leavesNothing(dir, async (stream, file) => {
-        const held: (() => void)[] = [];
-        using _ = interpose("read", ({ pass }) => held.push(pass));
+        using reads = hold("read");
         const reader = stream.getReader();
         const read = reader.read();
-        await eventually(() => held.length > 0);
+        await reads.reach();
         let over = false;
         const ended = how === "cancel" ? reader.cancel() : stream.close();
         ended.then(() => over = true);
         await new Promise((resolve) => setTimeout(resolve, 10));
         assertEquals([over, descriptorsOf(dir.file("left"))], [false, 1]);
-        for (const go of held) go();
+        reads.letGo();
         await ended;
         assertEquals((await read).done, true);
         await file.close();

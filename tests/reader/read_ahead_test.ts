@@ -5,7 +5,6 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { BufferBudget, CROWDED_BUFFER_SIZE } from "../../src/engine/buffer_budget.ts";
 import { pattern } from "../support/bytes.ts";
 import { turn } from "../support/scripted_hold.ts";
-import { randomPlan } from "../support/scripted_operation.ts";
 import { Rig } from "./rig.ts";
 
 const EIO = 5;
@@ -108,40 +107,6 @@ Deno.test("ReadAhead has one buffer of 256 KiB while what streams share is spent
   assertEquals(budget.held, 0);
 });
 
-Deno.test("ReadAhead gives back what it shares when it is cancelled, or its buffers are taken", async () => {
-  const budget = new BufferBudget(64 * MIB);
-  const rig = new Rig({ size: 8 * MIB, bufferSize: MIB, readAhead: 3, budget });
-  rig.peek();
-  rig.engine.completeAll();
-  const taken = rig.core.takeBlock(512)!;
-  rig.position = rig.core.position;
-  assertEquals(budget.held, 3 * MIB);
-  rig.engine.release(taken.block);
-  await rig.cancel();
-  assertEquals(budget.held, 0);
-});
-
-Deno.test("ReadAhead gives what is before a failure, then the failure, and again", async () => {
-  for (let position = 0; position < 5000; position += 1024) {
-    for (const reached of [0, 512]) {
-      const rig = new Rig();
-      const plan = randomPlan(position);
-      const inner = plan.choose.bind(plan);
-      plan.choose = (pending) => {
-        const bad = pending.find((each) => each.kind === "read" && each.position === position);
-        return bad ? [bad, { errno: EIO, reached }] : inner(pending);
-      };
-      await rig.rest(plan).then(
-        () => assert(false, "The failure went by"),
-        (error) => assertEquals(error.code, "EIO"),
-      );
-      assertEquals(rig.position, position);
-      assertThrows(() => rig.peek(), Error, "Input/output error (os error 5): read 'scripted'");
-      await rig.cancel(plan);
-    }
-  }
-});
-
 Deno.test("ReadAhead starts no read behind a failure", async () => {
   const rig = new Rig({ readAhead: 3 });
   rig.peek();
@@ -154,33 +119,6 @@ Deno.test("ReadAhead starts no read behind a failure", async () => {
   assertThrows(() => rig.peek(), Error, "os error 5");
   assertEquals(rig.engine.describePending(), "nothing");
   await rig.cancel();
-});
-
-Deno.test("ReadAhead gives the part of a buffer that was read before the failure", async () => {
-  const rig = new Rig({ bufferSize: 2048 });
-  rig.peek();
-  const read = () => rig.engine.pendingOf("read")[0]!;
-  rig.engine.shorten(read(), 700);
-  rig.engine.complete(rig.engine.only("stat"));
-  await turn();
-  const rest = rig.engine.pendingOf("read").find(({ position }) => position === 512);
-  rig.engine.fail(rest!, EIO);
-  assertEquals(rig.take(), 512);
-  assertThrows(() => rig.peek(), Error, "os error 5");
-  await rig.cancel();
-});
-
-Deno.test("ReadAhead gives what it has of a file that was closed, then the error", async () => {
-  const rig = new Rig();
-  rig.peek();
-  rig.engine.completeAll();
-  await rig.engine.drive(rig.file.descriptor.close());
-  rig.take();
-  rig.take();
-  const error = await rig.rest().then(() => undefined, (error) => error);
-  assertEquals([error?.code, error?.message.includes("the file is closed")], ["EBADF", true]);
-  await rig.engine.drive(rig.core.cancel());
-  rig.assertFree();
 });
 
 Deno.test("ReadAhead skips over what cannot be read, and goes on", async () => {

@@ -3,10 +3,9 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { DmaFile, DmaStreamReader } from "../../mod.ts";
 import { joined, pattern } from "../support/bytes.ts";
-import { eventually } from "../support/descriptors.ts";
 import { testDirectAndCached } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
-import { interpose } from "../support/interpose.ts";
+import { hold } from "../support/interpose.ts";
 import { allOf, openPattern } from "../support/patterned.ts";
 
 const SIZE = 300_001;
@@ -63,13 +62,11 @@ testDirectAndCached("skip() under a read gives what stands behind it", async (di
   await using file = await openPattern(dir.file("under"), SIZE);
   const stream = new DmaStreamReader(file, { bufferSize: 4096, closeFile: false });
   const reader = stream.getReader();
-  const held: (() => void)[] = [];
-  const holding = interpose("read", ({ pass }) => held.push(pass));
+  using reads = hold("read");
   const read = reader.read();
-  while (held.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  await reads.reach();
   stream.skip(200_000);
-  holding[Symbol.dispose]();
-  for (const go of held) go();
+  reads.letGo();
   const { value } = await read;
   assertEquals(value, pattern(value!.length, 200_000));
   reader.releaseLock();
@@ -187,29 +184,22 @@ testDirectAndCached("skip() at any moment around a read loses and repeats nothin
         const { value } = await reader.read(new Uint8Array(1000));
         return value ?? new Uint8Array(0);
       };
-      const held: (() => void)[] = [];
-      let first: Promise<Uint8Array>;
-      {
-        using _ = interpose(
-          "read",
-          ({ completion, pass }) =>
-            pass({}, {
-              complete: (result) =>
-                void held.push(() => completion.complete(result)),
-            }),
-        );
-        first = read();
-        await eventually(() => held.length > 0);
+      using reads = hold("read", { results: true });
+      const first = read();
+      await reads.reach();
+      reads.letGo();
+      for (let turn = 0; turn < turns; turn++) {
+        await undefined;
       }
-      held[0]!();
-      for (let turn = 0; turn < turns; turn++) await undefined;
       const skipped = stream.currentPos;
       stream.skip(50_000);
       let at = skipped > 0 ? 0 : 50_000;
       for (let bytes = await first; bytes.length > 0; bytes = await read()) {
         assertEquals(bytes, pattern(bytes.length, at), `${turns} turns`);
         at += bytes.length;
-        if (at === skipped) at += 50_000;
+        if (at === skipped) {
+          at += 50_000;
+        }
       }
       assertEquals(at, 100_000, `${turns} turns`);
     }

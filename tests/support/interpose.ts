@@ -2,6 +2,7 @@
 // that what a disk does once in a lifetime can be had at will.
 
 import type { Completion, Operation, OperationName } from "../../src/engine/operation.ts";
+import { eventually } from "./descriptors.ts";
 import { engine } from "./engine.ts";
 
 /** Puts the engine back as it was. */
@@ -52,5 +53,54 @@ export function interpose<Name extends OperationName>(
       if (before) Object.defineProperty(engine, "submit", before);
       else delete (engine as { submit?: unknown }).submit;
     },
+  };
+}
+
+/** Operations that wait for a test, on their way to the engine or on their way back. */
+export interface Held extends Disposable {
+  /** How many wait. */
+  readonly count: number;
+  /** Resolves when so many wait. */
+  reach(count?: number): Promise<void>;
+  /** Holds no more, and lets go of all. Disposing does so too. */
+  letGo(): void;
+}
+
+/** What {@linkcode hold} holds. */
+export interface HoldOptions<Name extends OperationName> {
+  /** Which of them. @default all */
+  only?: (operation: Extract<Operation, { op: Name }>) => boolean;
+  /** The kernel does them, and their results wait. @default {false} */
+  results?: boolean;
+}
+
+/** Holds operations of that name until the test lets go of them. */
+export function hold<Name extends OperationName>(
+  name: Name,
+  { only = () => true, results = false }: HoldOptions<Name> = {},
+): Held {
+  const waiting: (() => void)[] = [];
+  const interposed = interpose(name, ({ operation, completion, pass }) => {
+    if (!only(operation)) pass();
+    else if (!results) waiting.push(pass);
+    else {
+      pass({}, { complete: (result) => void waiting.push(() => completion.complete(result)) });
+    }
+  });
+  let holds = true;
+  const letGo = () => {
+    if (!holds) return;
+    holds = false;
+    interposed[Symbol.dispose]();
+    for (const go of waiting.splice(0)) go();
+    engine.flush();
+  };
+  return {
+    get count() {
+      return waiting.length;
+    },
+    reach: (count = 1) => eventually(() => waiting.length >= count),
+    letGo,
+    [Symbol.dispose]: letGo,
   };
 }

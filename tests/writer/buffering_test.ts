@@ -3,7 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { BufferBudget, CROWDED_BUFFER_SIZE } from "../../src/engine/buffer_budget.ts";
 import { turn } from "../support/scripted_engine.ts";
-import { finish, oldContent, pattern, Rig } from "./rig.ts";
+import { finish, Rig } from "./rig.ts";
 
 const KIB = 1024;
 const MIB = 1 << 20;
@@ -51,47 +51,6 @@ Deno.test("Writer: a first buffer that is smaller than a block is a block", asyn
   await finish(rig);
 });
 
-Deno.test("Writer: memory that is handed over is written as it is, and given back once", async () => {
-  const rig = await Rig.make({ writeBehind: 2 });
-  let released = 0;
-  const hand = (length: number) => {
-    const block = rig.engine.acquire(length);
-    block.bytes.set(pattern(rig.core.position, rig.core.position + length));
-    rig.core.writeMemory(block, length, () => {
-      released++;
-      rig.engine.release(block);
-    });
-  };
-  assert(rig.core.takesMemory);
-  hand(4096);
-  hand(512);
-  assertEquals(rig.writing, [0, 4096]);
-  hand(1024);
-  assert(!rig.core.takesMemory, "three buffers are all there may be");
-  assertEquals(rig.writing, [0, 4096]);
-  rig.engine.complete(rig.engine.pending[1]!);
-  assertEquals([rig.writing, released, rig.core.flushedPosition], [[0, 4608], 1, 0]);
-  rig.fill(100);
-  assert(!rig.core.takesMemory, "a buffer is partly filled");
-  await rig.engine.drive(rig.sync(true).promise);
-  rig.fill(1000);
-  await finish(rig);
-  assertEquals(released, 3);
-});
-
-Deno.test("Writer: filling goes on while the bytes behind the tail are read", async () => {
-  for (const more of [1, 100, 300, 800, 2000]) {
-    const rig = await Rig.make({ content: oldContent(9000) });
-    rig.fill(200);
-    const synced = rig.sync(true);
-    assertEquals(rig.engine.describePending(), "read 0+512");
-    rig.write(more);
-    await rig.engine.drain();
-    assertEquals(synced.state, "resolved");
-    await finish(rig);
-  }
-});
-
 Deno.test("Writer: a full buffer is on its way before the next byte comes", async () => {
   const rig = await Rig.make();
   rig.fill(1023);
@@ -99,16 +58,6 @@ Deno.test("Writer: a full buffer is on its way before the next byte comes", asyn
   rig.fill(1);
   assertEquals(rig.writing, [0]);
   await finish(rig);
-});
-
-Deno.test("Writer: one buffer more than are in flight is taken, and then nothing", async () => {
-  for (const writeBehind of [1, 2, 3, 7]) {
-    const rig = await Rig.make({ writeBehind });
-    assertEquals(rig.write(100 * 1024), 1024 * (writeBehind + 1));
-    assertEquals(rig.core.inFlight, writeBehind);
-    assertEquals(rig.write(1), 0);
-    await finish(rig);
-  }
 });
 
 Deno.test("Writer: room is there as soon as any write completes, not only the first", async () => {
@@ -211,41 +160,6 @@ Deno.test("Writer: blocks larger than 256 KiB are written whole all the same", a
   assertEquals(written(rig), [[0, MIB / 2]]);
   await finish(rig);
   assertEquals(budget.held, 0);
-});
-
-Deno.test("Writer: without a budget, numbers that were asked for are kept whatever others hold", async () => {
-  const rig = await Rig.make({ bufferSize: MIB, writeBehind: 2 });
-  rig.engine.budget = new BufferBudget(0);
-  rig.fill(3 * MIB);
-  assertEquals(written(rig), [[0, MIB], [MIB, MIB]]);
-  await finish(rig);
-});
-
-Deno.test("Writer: the first buffer does not grow while a part of it is in flight", async () => {
-  for (const order of [[0, 1], [1, 0]]) {
-    const rig = await Rig.make({ bufferSize: 256 * KIB });
-    rig.fill(5000);
-    const synced = rig.sync(true);
-    const parts = [...rig.engine.pending];
-    rig.fill(200 * KIB);
-    for (const index of order) rig.engine.complete(parts[index]!);
-    await rig.engine.drive(synced.promise);
-    await finish(rig);
-  }
-});
-
-Deno.test("Writer: room asked for twice is told twice", async () => {
-  const rig = await Rig.make();
-  rig.write(10_000);
-  const rooms = [rig.call("room", rig.core.room()), rig.call("room", rig.core.room())];
-  rig.engine.complete(rig.engine.pending[0]!);
-  await turn();
-  assertEquals(rooms.map(({ state }) => state), ["resolved", "resolved"]);
-  const more = [rig.call("room", rig.core.room())];
-  assertEquals(rig.write(10_000), 1024);
-  more.push(rig.call("room", rig.core.room()), rig.call("room", rig.core.room()));
-  await finish(rig);
-  rig.assertQuiet();
 });
 
 Deno.test("Writer: a file that others may follow grows in order: one write in flight", async () => {

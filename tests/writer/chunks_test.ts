@@ -1,19 +1,13 @@
 // What may be given to a DmaStreamWriter, what is refused alone, and whose the bytes are.
 
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
-import { DmaBuffer, DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../../mod.ts";
+import { DmaBuffer, DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { assertFile, filled, joined, pattern } from "../support/bytes.ts";
 import { descriptorsOf, eventually } from "../support/descriptors.ts";
-import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
+import { testDirectAndCached } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { interpose } from "../support/interpose.ts";
-
-async function create(
-  dir: TestDirectory,
-  options?: DmaStreamWriterOptions,
-): Promise<DmaStreamWriter> {
-  return new DmaStreamWriter(await DmaFile.create(dir.file("file")), options);
-}
+import { create } from "./create.ts";
 
 /** A chunk whose memory was given away. */
 function detached(): Uint8Array<ArrayBuffer> {

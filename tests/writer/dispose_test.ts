@@ -1,21 +1,15 @@
 // `await using` with a DmaStreamWriter that fails: a failure is told once, and never not at all.
 
 import { assertEquals, assertRejects } from "@std/assert";
-import { type DmaError, DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../../mod.ts";
-import { pattern } from "../support/bytes.ts";
+import { type DmaError, DmaFile, type DmaStreamWriter } from "../../mod.ts";
+import { assertFile, pattern } from "../support/bytes.ts";
 import { descriptorsOf, eventually } from "../support/descriptors.ts";
-import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
+import { testDirectAndCached } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { interpose } from "../support/interpose.ts";
+import { create } from "./create.ts";
 
 const ENOSPC = 28;
-
-async function create(
-  dir: TestDirectory,
-  options?: DmaStreamWriterOptions,
-): Promise<DmaStreamWriter> {
-  return new DmaStreamWriter(await DmaFile.create(dir.file("file")), options);
-}
 
 /** Ways to be told that a write failed in the background. */
 const tellers: Record<string, (stream: DmaStreamWriter) => Promise<unknown>> = {
@@ -170,3 +164,57 @@ testDirectAndCached(
     }
   },
 );
+
+testDirectAndCached("await using closes the stream", async (dir) => {
+  {
+    await using stream = await create(dir);
+    await stream.write(pattern(5000));
+  }
+  await assertFile(dir.file("file"), pattern(5000));
+  assertEquals(descriptorsOf(dir.file("file")), 0);
+});
+
+testDirectAndCached(
+  "await using does nothing where the stream was closed or aborted",
+  async (dir) => {
+    const ends: Record<string, (stream: DmaStreamWriter) => Promise<unknown>> = {
+      close: (stream) => stream.close(),
+      abort: (stream) => stream.abort("enough"),
+      "close of the lock": async (stream) => {
+        const writer = stream.getWriter();
+        await writer.close();
+        writer.releaseLock();
+      },
+      "abort of the lock": async (stream) => {
+        const writer = stream.getWriter();
+        await writer.abort("enough");
+        writer.releaseLock();
+      },
+      pipe: (stream) => ReadableStream.from([pattern(5)]).pipeTo(stream),
+      "broken pipe": (stream) => {
+        const source = new ReadableStream({ start: (control) => control.error("broken") });
+        return source.pipeTo(stream).catch(() => {});
+      },
+      seal: async (stream) => await (await stream.seal()).close(),
+    };
+    for (const [name, end] of Object.entries(ends)) {
+      await using stream = await create(dir);
+      await stream.write(pattern(5000));
+      await end(stream);
+      await stream[Symbol.asyncDispose]();
+      assertEquals(descriptorsOf(dir.file("file")), 0, name);
+    }
+  },
+);
+
+testDirectAndCached("await using passes on a failure that no call has reported", async (dir) => {
+  const stream = await create(dir, { bufferSize: 4096 });
+  await stream.write(pattern(4000));
+  {
+    using _ = interpose("write", ({ completion }) => {
+      setTimeout(() => completion.complete(-5), 0);
+    });
+    await assertRejects(() => stream[Symbol.asyncDispose](), Error, "Input/output error");
+  }
+  assertEquals(descriptorsOf(dir.file("file")), 0);
+});

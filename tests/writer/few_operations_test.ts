@@ -1,6 +1,6 @@
 // What a writer leaves out: syncs, tails and cuts that would change nothing, and everything that follows a failure.
 
-import { assert, assertEquals } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import { Errno } from "../../src/engine/linux.ts";
 import { turn } from "../support/scripted_engine.ts";
 import { type Call, finish, oldContent, Rig } from "./rig.ts";
@@ -8,21 +8,6 @@ import { type Call, finish, oldContent, Rig } from "./rig.ts";
 function states(...calls: Call[]): string[] {
   return calls.map(({ state }) => state);
 }
-
-Deno.test("Writer: sync resolves to what was flushed when the sync of the file began", async () => {
-  const rig = await Rig.make();
-  rig.fill(1024);
-  const synced = rig.sync();
-  rig.engine.complete(rig.only("write"));
-  await turn();
-  rig.fill(1024);
-  rig.engine.complete(rig.only("write"));
-  assertEquals(rig.core.flushedPosition, 2048);
-  rig.engine.complete(rig.only("sync"));
-  await turn();
-  assertEquals(synced.value, 1024);
-  await finish(rig);
-});
 
 Deno.test("Writer: sync does not wait for what is written after it", async () => {
   const rig = await Rig.make();
@@ -34,20 +19,6 @@ Deno.test("Writer: sync does not wait for what is written after it", async () =>
   rig.engine.complete(rig.only("sync"));
   await turn();
   assertEquals([synced.value, rig.writing], [1024, [1024]]);
-  await finish(rig);
-});
-
-Deno.test("Writer: writing goes on while the file is synced", async () => {
-  const rig = await Rig.make();
-  rig.fill(1024);
-  const synced = rig.sync();
-  rig.engine.complete(rig.only("write"));
-  await turn();
-  rig.fill(2048);
-  assertEquals(rig.engine.describePending(), "sync, write 1024+1024, write 2048+1024");
-  rig.engine.completeAll([2, 1, 0]);
-  await turn();
-  assertEquals(synced.value, 1024);
   await finish(rig);
 });
 
@@ -82,18 +53,6 @@ Deno.test("Writer: syncs that come while the file is synced share the next one",
   await finish(rig);
 });
 
-Deno.test("Writer: a sync with nothing new resolves without a sync of the file", async () => {
-  const rig = await Rig.make();
-  assertEquals(await rig.engine.settled(rig.core.sync(false)), 0);
-  rig.fill(1500);
-  await rig.engine.drive(rig.core.sync(true));
-  assertEquals(rig.engine.counters.syncs, 1);
-  assertEquals(await rig.engine.settled(rig.core.sync(true)), 1500);
-  assertEquals(await rig.engine.settled(rig.core.sync(false)), 1500);
-  assertEquals(rig.engine.counters.syncs, 1);
-  await finish(rig);
-});
-
 Deno.test("Writer: flush resolves while a sync runs", async () => {
   const rig = await Rig.make();
   rig.fill(1024);
@@ -117,15 +76,6 @@ Deno.test("Writer: a tail that ends with the buffer is nothing but the buffer", 
   assertEquals([synced.value, rig.engine.counters.writes], [1024, 1]);
   await finish(rig);
   assertEquals(rig.engine.counters.writes, 1);
-});
-
-Deno.test("Writer: a tail of nothing writes nothing", async () => {
-  const rig = await Rig.make();
-  assertEquals(await rig.engine.settled(rig.core.sync(true)), 0);
-  rig.fill(700);
-  await rig.engine.drive(rig.core.sync(true));
-  assertEquals(await rig.engine.settled(rig.core.sync(true)), 700);
-  await finish(rig);
 });
 
 Deno.test("Writer: tails asked for faster than they are written take one copy, not one each", async () => {
@@ -155,15 +105,6 @@ Deno.test("Writer: finish does not write a tail again that is there already", as
   }
 });
 
-Deno.test("Writer: finish without durability writes and cuts, and does not sync", async () => {
-  const rig = await Rig.make();
-  rig.fill(1500);
-  await rig.engine.drive(rig.core.finish(false));
-  rig.assertQuiet();
-  rig.assertFile();
-  assertEquals(rig.engine.counters.syncs, 0);
-});
-
 Deno.test("Writer: finish of an untouched file does nothing", async () => {
   for (const start of [0, 512, 700, 6000]) {
     for (const content of [new Uint8Array(0), oldContent(3000)]) {
@@ -174,16 +115,6 @@ Deno.test("Writer: finish of an untouched file does nothing", async () => {
       rig.assertQuiet();
     }
   }
-});
-
-Deno.test("Writer: abort with the reason undefined is an abort", async () => {
-  const rig = await Rig.make();
-  rig.fill(2700);
-  const flushed = rig.flush();
-  await rig.engine.drive(rig.core.abort(undefined));
-  assertEquals([flushed.state, flushed.value], ["rejected", undefined]);
-  await rig.assertSticky(undefined);
-  rig.assertQuiet();
 });
 
 Deno.test("Writer: abort begins nothing but the cut", async () => {
@@ -211,42 +142,4 @@ Deno.test("Writer: what waits for a place is not written after a failure", async
   assertEquals(rig.core.flushedPosition, 0);
   await rig.leave();
   assertEquals(rig.engine.file(rig.fd).size, 0);
-});
-
-Deno.test("Writer: the failure of the cut at an abort is what abort resolves to", async () => {
-  const rig = await Rig.make();
-  rig.fill(1500);
-  const aborted = rig.core.abort(new Error("aborted"));
-  rig.engine.completeAll();
-  await turn();
-  // The tail was never written, so there is nothing to cut.
-  assertEquals(await rig.engine.settled(aborted), undefined);
-
-  const padded = await Rig.make();
-  padded.fill(1500);
-  await padded.engine.drive(padded.sync(true).promise);
-  const cut = padded.core.abort(new Error("aborted"));
-  await turn();
-  padded.engine.fail(padded.only("truncate"), Errno.EIO);
-  assertEquals((await padded.engine.settled(cut))?.code, "EIO");
-  padded.assertQuiet();
-});
-
-Deno.test("Writer: a failure without a call to see it is told once", async () => {
-  const rig = await Rig.make();
-  rig.fill(1024);
-  rig.engine.fail(rig.only("write"), Errno.EIO);
-  await turn();
-  assertEquals(rig.failures.length, 1);
-  assert(rig.core.error === rig.failures[0]);
-  await rig.leave();
-});
-
-Deno.test("Writer: an error without a number in the table is told by its number", async () => {
-  const rig = await Rig.make();
-  rig.fill(1024);
-  rig.engine.fail(rig.only("write"), 99);
-  assertEquals(rig.failures[0]!.errno, 99);
-  await rig.leave();
-  await finish(await Rig.make());
 });

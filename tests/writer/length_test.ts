@@ -5,7 +5,7 @@ import { DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { assertFile, filled, joined, pattern } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
 import { hasDirectIo, type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
-import { interpose } from "../support/interpose.ts";
+import { hold, interpose } from "../support/interpose.ts";
 
 /** Appends as another program does. */
 async function appendElsewhere(path: string, bytes: Uint8Array): Promise<void> {
@@ -28,17 +28,12 @@ testInEachDirectory(
     const laid = await layOut(dir);
     await using source = laid.source;
     const { file, writer } = laid;
-    const held: (() => void)[] = [];
-    let copied: Promise<number>;
-    let closed: Promise<void>;
-    {
-      using _ = interpose("copyRange", ({ pass }) => void held.push(pass));
-      copied = source.copyRangeTo(file, 0, 1 << 20, 0);
-      await eventually(() => held.length > 0);
-      closed = writer.close();
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
-    for (const go of held) go();
+    using copies = hold("copyRange");
+    const copied = source.copyRangeTo(file, 0, 1 << 20, 0);
+    await copies.reach();
+    const closed = writer.close();
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    copies.letGo();
     assertEquals(await copied, 10);
     await closed;
     assertEquals(await file.size(), 10);

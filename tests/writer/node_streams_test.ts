@@ -4,17 +4,18 @@ import "../support/engine.ts";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { once } from "node:events";
-import { Readable, Transform, type Writable } from "node:stream";
+import { Readable, Transform, Writable } from "node:stream";
 import { finished, pipeline } from "node:stream/promises";
 import { createGunzip, createGzip } from "node:zlib";
 import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { toNodeReadable, toNodeWritable } from "../../node.ts";
 import { engines } from "../faults/machine.ts";
-import { assertFile, filled, joined, namesIn, pattern } from "../support/bytes.ts";
+import { assertFile, chunksOf, filled, joined, namesIn, pattern } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
 import { descriptorsOf, eventually } from "../support/descriptors.ts";
 import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
 import { interpose } from "../support/interpose.ts";
+import { create } from "./create.ts";
 
 const module = new URL("../../node.ts", import.meta.url).href;
 
@@ -221,4 +222,37 @@ testDirectAndCached("A reader that is left, destroyed or fails closes its file",
   using _ = interpose("read", ({ end }) => end(-5));
   await assertRejects(() => leave(stream), Error, "Input/output error");
   assertEquals(descriptorsOf(path), 0);
+});
+
+testDirectAndCached("Writable.fromWeb takes what Node's pipeline brings", async (dir) => {
+  const stream = await create(dir);
+  const source = Readable.from(chunksOf(pattern(3_000_001), 60_000));
+  await pipeline(source, Writable.fromWeb(stream));
+  assertEquals(stream.currentFlushedPos, 3_000_001);
+  await assertFile(dir.file("file"), pattern(3_000_001));
+  assertEquals(descriptorsOf(dir.file("file")), 0);
+});
+
+testDirectAndCached("Writable.fromWeb is aborted by a broken pipeline", async (dir) => {
+  const stream = await create(dir);
+  const source = Readable.from((async function* () {
+    yield pattern(60_000);
+    await Promise.resolve();
+    throw new Error("The source is broken");
+  })());
+  const piped = pipeline(source, Writable.fromWeb(stream));
+  await assertRejects(() => piped, Error, "The source is broken");
+  await eventually(() => descriptorsOf(dir.file("file")) === 0);
+  await assertFile(dir.file("file"), pattern(stream.currentFlushedPos));
+});
+
+testDirectAndCached("Writable.fromWeb takes Node's own text and buffers", async (dir) => {
+  const writable = Writable.fromWeb(await create(dir));
+  const text = "grüße, ".repeat(10_000);
+  writable.write(text);
+  writable.write(Buffer.from("end"));
+  await new Promise<void>((resolve) => writable.end(() => resolve()));
+  await eventually(() => descriptorsOf(dir.file("file")) === 0);
+  await assertFile(dir.file("file"), joined(new TextEncoder().encode(`${text}end`)));
+  assertEquals(await namesIn(dir.path), ["file"]);
 });

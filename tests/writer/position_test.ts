@@ -1,5 +1,4 @@
 // DmaStreamWriter on files that have bytes already: where it starts and ends, and what stays around it.
-// Long, as a list is: each test stands for itself.
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../../mod.ts";
@@ -85,19 +84,6 @@ testInEachDirectory("append starts at the end of the file, whatever its length",
     await writer.close();
     assertEquals(writer.currentFlushedPos, size + 9100);
     await assertFile(path, joined(old(size), pattern(9100)), `after ${size}`);
-  }
-});
-
-testInEachDirectory("append after append goes on", async (dir) => {
-  const path = dir.file("log");
-  let length = 0;
-  for (const part of [1, 510, 1, 3000, 1000, 4096, 7]) {
-    const file = await DmaFile.open(path, { write: true, create: true });
-    const writer = new DmaStreamWriter(file, { append: true, syncOnClose: false });
-    await writer.write(pattern(part, length));
-    await writer.close();
-    length += part;
-    await assertFile(path, pattern(length));
   }
 });
 
@@ -318,20 +304,6 @@ testInEachDirectory("Several writers one after the other share a file", async (d
   const expected = joined(pattern(position), filled(10, 2));
   expected.fill(1, 3000, 3100);
   await assertFile(path, expected);
-});
-
-testInEachDirectory("A writer that was aborted leaves the file to the next", async (dir) => {
-  const path = dir.file("file");
-  const file = await DmaFile.create(path);
-  const first = new DmaStreamWriter(file, { closeFile: false, bufferSize: 4096 });
-  await first.write(pattern(10_000));
-  const flushed = await first.flushAligned();
-  await first.abort("enough");
-  assertEquals(flushed, 8192);
-  const second = new DmaStreamWriter(file, { append: true });
-  await second.write(filled(10, 5));
-  await second.close();
-  await assertFile(path, joined(pattern(8192), filled(10, 5)));
 });
 
 testInEachDirectory(

@@ -4,7 +4,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { engines } from "../faults/machine.ts";
 import { assertFile, filled, joined, namesIn } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
-import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
+import { testDirectAndCached } from "../support/dirs.ts";
 
 const LENGTH = 10_000_000;
 

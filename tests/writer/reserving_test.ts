@@ -4,7 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import { Errno } from "../../src/engine/linux.ts";
 import { turn } from "../support/scripted_engine.ts";
 import { inOrder, type Plan } from "../support/scripted_operation.ts";
-import { finish, oldContent, Rig } from "./rig.ts";
+import { finish, Rig } from "./rig.ts";
 
 const MIB = 1024 * 1024;
 
@@ -99,15 +99,6 @@ Deno.test("Writer: a step is with the kernel without anyone waiting for it", asy
   await rig.engine.drive(finished.promise);
   rig.assertQuiet();
   assertEquals(rig.engine.file(rig.fd).size, 9 * MIB);
-});
-
-Deno.test("Writer: a size that was hinted is reserved once, and given back where it is not used", async () => {
-  const rig = await Rig.make({ sizeHint: 50_000, start: 700, content: oldContent(900) });
-  rig.fill(2800);
-  rig.engine.completeAll();
-  assertEquals(allocations(rig), ["+ allocate 700+50000"]);
-  await finish(rig);
-  assertEquals(rig.engine.file(rig.fd).size, 3500);
 });
 
 Deno.test("Writer: a size that was hinted is reserved in one step, also where the last block goes past it", async () => {

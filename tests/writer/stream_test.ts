@@ -1,53 +1,13 @@
-// DmaStreamWriter as any other WritableStream: locks, queues, pipes, backpressure, Node's streams.
-// Long, as a list is: each test stands for itself.
+// DmaStreamWriter as any other WritableStream: locks, queues, pipes, backpressure.
 
-import { Buffer } from "node:buffer";
-import { pipeline, Readable, Writable } from "node:stream";
-import { pipeline as pipelineAsync } from "node:stream/promises";
-import {
-  assert,
-  assertEquals,
-  assertInstanceOf,
-  assertRejects,
-  assertStrictEquals,
-} from "@std/assert";
-import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../../mod.ts";
-import { assertFile, chunksOf, filled, joined, namesIn, pattern } from "../support/bytes.ts";
+import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
+import { DmaFile } from "../../mod.ts";
+import { assertFile, chunksOf, filled, pattern } from "../support/bytes.ts";
 import { descriptorsOf, eventually } from "../support/descriptors.ts";
-import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
+import { testDirectAndCached } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
-import { interpose } from "../support/interpose.ts";
-
-async function create(
-  dir: TestDirectory,
-  options?: DmaStreamWriterOptions,
-): Promise<DmaStreamWriter> {
-  return new DmaStreamWriter(await DmaFile.create(dir.file("file")), options);
-}
-
-/** Holds all writes back until `letGo` is called. */
-function holdWrites(): Disposable & { held: number; letGo: () => void } {
-  const waiting: (() => void)[] = [];
-  let open = false;
-  const interposed = interpose("write", ({ pass }) => {
-    if (open) pass();
-    else waiting.push(() => pass());
-  });
-  return {
-    get held() {
-      return waiting.length;
-    },
-    letGo() {
-      open = true;
-      for (const go of waiting.splice(0)) go();
-      engine.flush();
-    },
-    [Symbol.dispose]() {
-      this.letGo();
-      interposed[Symbol.dispose]();
-    },
-  };
-}
+import { hold, interpose } from "../support/interpose.ts";
+import { create } from "./create.ts";
 
 // ---- getWriter ------------------------------------------------------------------------------------------------
 
@@ -373,9 +333,9 @@ testDirectAndCached(
         if (pulled >= 3_000_000) controller.close();
       },
     }, { highWaterMark: 0 });
-    using disk = holdWrites();
+    using disk = hold("write");
     const piped = source.pipeTo(stream);
-    await eventually(() => disk.held === 3);
+    await disk.reach(3);
     // Long enough for whatever would still be taken.
     for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setTimeout(resolve, 1));
     const buffers = 4 * 65_536;
@@ -383,7 +343,7 @@ testDirectAndCached(
     assertEquals(stream.currentFlushedPos, 0);
     assert(pulled <= buffers + 2 * chunk, `${pulled} pulled`);
     assert(engine.pool.used <= buffers, `${engine.pool.used} bytes held`);
-    assertEquals(disk.held, 3);
+    assertEquals(disk.count, 3);
     disk.letGo();
     await piped;
     await assertFile(dir.file("file"), pattern(3_000_000));
@@ -395,37 +355,19 @@ testDirectAndCached(
   async (dir) => {
     const stream = await create(dir, { bufferSize: 4096, writeBehind: 2 });
     let taken = false;
-    const disk = holdWrites();
-    try {
-      // Three buffers take it: two that are written and one more.
-      await stream.write(pattern(3 * 4096));
-      const waiting = stream.write(pattern(1, 3 * 4096)).then(() => taken = true);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-      assertEquals(taken, false);
-      assertEquals(stream.currentPos, 3 * 4096);
-      disk.letGo();
-      await waiting;
-    } finally {
-      disk[Symbol.dispose]();
-    }
+    using disk = hold("write");
+    // Three buffers take it: two that are written and one more.
+    await stream.write(pattern(3 * 4096));
+    const waiting = stream.write(pattern(1, 3 * 4096)).then(() => taken = true);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    assertEquals(taken, false);
+    assertEquals(stream.currentPos, 3 * 4096);
+    disk.letGo();
+    await waiting;
     await stream.close();
     await assertFile(dir.file("file"), pattern(3 * 4096 + 1));
   },
 );
-
-testDirectAndCached("Memory is bounded by the buffers, however long the file", async (dir) => {
-  const stream = await create(dir, { bufferSize: 65_536, writeBehind: 2, syncOnClose: false });
-  let most = 0;
-  const source = ReadableStream.from((function* () {
-    for (let position = 0; position < 20_000_000; position += 100_000) {
-      most = Math.max(most, engine.pool.used);
-      yield new Uint8Array(100_000);
-    }
-  })());
-  await source.pipeTo(stream);
-  assert(most > 0 && most <= 3 * 65_536, `${most} bytes`);
-  assertEquals(engine.pool.blocks, 0);
-});
 
 testDirectAndCached("One huge chunk goes through the same few buffers", async (dir) => {
   const stream = await create(dir, { bufferSize: 65_536, writeBehind: 2 });
@@ -439,111 +381,4 @@ testDirectAndCached("One huge chunk goes through the same few buffers", async (d
   await stream.close();
   assert(most > 0 && most <= 3 * 65_536, `${most} bytes`);
   await assertFile(dir.file("file"), bytes);
-});
-
-// ---- await using ----------------------------------------------------------------------------------------------
-
-testDirectAndCached("await using closes the stream", async (dir) => {
-  {
-    await using stream = await create(dir);
-    await stream.write(pattern(5000));
-  }
-  await assertFile(dir.file("file"), pattern(5000));
-  assertEquals(descriptorsOf(dir.file("file")), 0);
-});
-
-testDirectAndCached(
-  "await using does nothing where the stream was closed or aborted",
-  async (dir) => {
-    const ends: Record<string, (stream: DmaStreamWriter) => Promise<unknown>> = {
-      close: (stream) => stream.close(),
-      abort: (stream) => stream.abort("enough"),
-      "close of the lock": async (stream) => {
-        const writer = stream.getWriter();
-        await writer.close();
-        writer.releaseLock();
-      },
-      "abort of the lock": async (stream) => {
-        const writer = stream.getWriter();
-        await writer.abort("enough");
-        writer.releaseLock();
-      },
-      pipe: (stream) => ReadableStream.from([pattern(5)]).pipeTo(stream),
-      "broken pipe": (stream) => {
-        const source = new ReadableStream({ start: (control) => control.error("broken") });
-        return source.pipeTo(stream).catch(() => {});
-      },
-      seal: async (stream) => await (await stream.seal()).close(),
-    };
-    for (const [name, end] of Object.entries(ends)) {
-      await using stream = await create(dir);
-      await stream.write(pattern(5000));
-      await end(stream);
-      await stream[Symbol.asyncDispose]();
-      assertEquals(descriptorsOf(dir.file("file")), 0, name);
-    }
-  },
-);
-
-testDirectAndCached("await using passes on a failure that no call has reported", async (dir) => {
-  const stream = await create(dir, { bufferSize: 4096 });
-  await stream.write(pattern(4000));
-  {
-    using _ = interpose("write", ({ completion }) => {
-      setTimeout(() => completion.complete(-5), 0);
-    });
-    await assertRejects(() => stream[Symbol.asyncDispose](), Error, "Input/output error");
-  }
-  assertEquals(descriptorsOf(dir.file("file")), 0);
-});
-
-// ---- Node -----------------------------------------------------------------------------------------------------
-
-testDirectAndCached("Writable.fromWeb takes what Node's pipeline brings", async (dir) => {
-  const stream = await create(dir);
-  const source = Readable.from(chunksOf(pattern(3_000_001), 60_000));
-  await pipelineAsync(source, Writable.fromWeb(stream));
-  assertEquals(stream.currentFlushedPos, 3_000_001);
-  await assertFile(dir.file("file"), pattern(3_000_001));
-  assertEquals(descriptorsOf(dir.file("file")), 0);
-});
-
-testDirectAndCached("Writable.fromWeb is aborted by a broken pipeline", async (dir) => {
-  const stream = await create(dir);
-  const source = Readable.from((async function* () {
-    yield pattern(60_000);
-    await Promise.resolve();
-    throw new Error("The source is broken");
-  })());
-  const { promise, resolve } = Promise.withResolvers<Error | null | undefined>();
-  pipeline(source, Writable.fromWeb(stream), resolve);
-  const error = await promise;
-  assertInstanceOf(error, Error);
-  assertEquals(error.message, "The source is broken");
-  await eventually(() => descriptorsOf(dir.file("file")) === 0);
-  await assertFile(dir.file("file"), pattern(stream.currentFlushedPos));
-});
-
-testDirectAndCached("Writable.fromWeb takes Node's own text and buffers", async (dir) => {
-  const writable = Writable.fromWeb(await create(dir));
-  const text = "grüße, ".repeat(10_000);
-  writable.write(text);
-  writable.write(Buffer.from("end"));
-  await new Promise<void>((resolve) => writable.end(() => resolve()));
-  await eventually(() => descriptorsOf(dir.file("file")) === 0);
-  await assertFile(dir.file("file"), joined(new TextEncoder().encode(`${text}end`)));
-  assertEquals(await namesIn(dir.path), ["file"]);
-});
-
-testDirectAndCached("Nothing is taken after close() of a lock that was released", async (dir) => {
-  const file = await DmaFile.create(dir.file("file"));
-  const writer = new DmaStreamWriter(file, { bufferSize: 4096, writeBehind: 1 });
-  const lock = writer.getWriter();
-  await lock.write(pattern(10));
-  const closed = lock.close();
-  lock.releaseLock();
-  const late = writer.write(pattern(100_000));
-  await assertRejects(() => late, TypeError, "Cannot write a stream that is closed");
-  await closed;
-  await assertFile(dir.file("file"), pattern(10));
 });
