@@ -87,7 +87,7 @@ testDirectAndCached("No memory of the pool ever reaches a user", async (dir) => 
   }
 });
 
-testDirectAndCached(
+testInOneDirectory(
   "What was read never changes, whatever else is read and written",
   async (dir) => {
     await using file = await openPattern(dir.file("file"), SIZE);
@@ -122,7 +122,7 @@ testDirectAndCached("A DmaBuffer whose memory was taken away is refused", async 
   await assertFile(dir.file("file"), pattern(10));
 });
 
-testDirectAndCached("A DmaBuffer is out of reach while the kernel has it", async (dir) => {
+testInOneDirectory("A DmaBuffer is out of reach while the kernel has it", async (dir) => {
   await using file = await DmaFile.create(dir.file("file"));
   const [buffer, memory] = filledBuffer(file, 65_536);
   const view = buffer.bytes;
@@ -163,7 +163,7 @@ testDirectAndCached("A DmaBuffer comes back after a write that failed", async (d
   await assertRejects(() => file.writeAt(buffer, 0), TypeError, "was transferred away");
 });
 
-testDirectAndCached("A DmaBuffer that was handed over is gone for good", async (dir) => {
+testInOneDirectory("A DmaBuffer that was handed over is gone for good", async (dir) => {
   const file = await DmaFile.create(dir.file("file"));
   const writer = file.writable;
   const [buffer, memory] = filledBuffer(file, 65_536);
@@ -236,7 +236,7 @@ testDirectAndCached("Bytes that others share can be written", async (dir) => {
   await assertFile(dir.file("file"), pattern(8192));
 });
 
-testDirectAndCached("A view that is being filled is out of reach", async (dir) => {
+testInOneDirectory("A view that is being filled is out of reach", async (dir) => {
   await using file = await openPattern(dir.file("file"), SIZE);
   const stream = new DmaStreamReader(file, { readAhead: 0, closeFile: false });
   const reader = stream.getReader({ mode: "byob" });
@@ -273,7 +273,7 @@ testDirectAndCached(
   },
 );
 
-testDirectAndCached("I/O whose buffers nobody holds any more goes on unharmed", async (dir) => {
+testInOneDirectory("I/O whose buffers nobody holds any more goes on unharmed", async (dir) => {
   await using file = await openPattern(dir.file("file"), SIZE, { write: true });
   using reads = hold("read");
   const results = [file.readAt(1, 100_000), file.readAtAligned(0, 65_536)];

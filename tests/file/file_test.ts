@@ -14,7 +14,7 @@ import { type DmaError, DmaFile } from "../../mod.ts";
 import { runOrThrow } from "../setup/command.ts";
 import { assertFile, assertNoFile, filled, joined, namesIn, pattern } from "../support/bytes.ts";
 import { descriptorsIn, descriptorsOf, eventually } from "../support/descriptors.ts";
-import { testInEachDirectory } from "../support/dirs.ts";
+import { testInEachDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { hold, interpose } from "../support/interpose.ts";
 import { collectGarbage } from "../support/leaks.ts";
@@ -331,7 +331,7 @@ testInEachDirectory("await using closes, also after an error", async (dir) => {
   assertEquals(descriptorsOf(path), 0);
 });
 
-testInEachDirectory("A file that is dropped is closed when it is collected", async (dir) => {
+testInOneDirectory("A file that is dropped is closed when it is collected", async (dir) => {
   const drop = async () => {
     for (let index = 0; index < 50; index++) {
       const file = await DmaFile.create(dir.file(`dropped ${index}`));
@@ -348,7 +348,7 @@ testInEachDirectory("A file that is dropped is closed when it is collected", asy
   await assertFile(dir.file("dropped 49"), pattern(4096));
 });
 
-testInEachDirectory("Writes that are not awaited neither crash nor leak", async (dir) => {
+testInOneDirectory("Writes that are not awaited neither crash nor leak", async (dir) => {
   const path = dir.file("unawaited");
   const drop = async () => {
     const file = await DmaFile.create(path);
@@ -365,7 +365,7 @@ testInEachDirectory("Writes that are not awaited neither crash nor leak", async 
   await assertFile(path, pattern(200 * 4096));
 });
 
-testInEachDirectory(
+testInOneDirectory(
   "A file that is dropped under an operation lives until that is over",
   async (dir) => {
     const path = dir.file("under way");

@@ -4,13 +4,13 @@ import { assert, assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { assertFile, filled, joined, pattern } from "../support/bytes.ts";
 import { descriptorsIn, descriptorsOf, eventually } from "../support/descriptors.ts";
-import { testDirectAndCached } from "../support/dirs.ts";
+import { testInOneDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { hold } from "../support/interpose.ts";
 import { collectGarbage } from "../support/leaks.ts";
 import { create } from "./create.ts";
 
-testDirectAndCached(
+testInOneDirectory(
   "Writers that are dropped leak nothing, and their files are cut",
   async (dir) => {
     const drop = async () => {
@@ -37,7 +37,7 @@ testDirectAndCached(
   },
 );
 
-testDirectAndCached(
+testInOneDirectory(
   "A writer that is dropped leaves a file that is held to its holder",
   async (dir) => {
     const file = await DmaFile.create(dir.file("file"));
@@ -66,7 +66,7 @@ testDirectAndCached(
   },
 );
 
-testDirectAndCached("A writer whose work is under way is not collected", async (dir) => {
+testInOneDirectory("A writer whose work is under way is not collected", async (dir) => {
   const begin = async () => {
     const file = await DmaFile.create(dir.file("file"));
     const source = ReadableStream.from((async function* () {
