@@ -162,3 +162,30 @@ Deno.test("ReadAhead gives no buffer away that reaches behind the end of the ran
   assertEquals(rig.core.takeBlock(512), undefined);
   await rig.finish(1500);
 });
+
+Deno.test("ReadAhead gives the part of a buffer that was read before the failure", async () => {
+  const rig = new Rig({ bufferSize: 2048 });
+  rig.peek();
+  const read = () => rig.engine.pendingOf("read")[0]!;
+  rig.engine.shorten(read(), 700);
+  rig.engine.complete(rig.engine.only("stat"));
+  await turn();
+  const rest = rig.engine.pendingOf("read").find(({ position }) => position === 512);
+  rig.engine.fail(rest!, EIO);
+  assertEquals(rig.take(), 512);
+  assertThrows(() => rig.peek(), Error, "os error 5");
+  await rig.cancel();
+});
+
+Deno.test("ReadAhead gives what it has of a file that was closed, then the error", async () => {
+  const rig = new Rig();
+  rig.peek();
+  rig.engine.completeAll();
+  await rig.engine.drive(rig.file.descriptor.close());
+  rig.take();
+  rig.take();
+  const error = await rig.rest().then(() => undefined, (error) => error);
+  assertEquals([error?.code, error?.message.includes("the file is closed")], ["EBADF", true]);
+  await rig.engine.drive(rig.core.cancel());
+  rig.assertFree();
+});

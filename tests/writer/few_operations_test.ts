@@ -53,20 +53,6 @@ Deno.test("Writer: syncs that come while the file is synced share the next one",
   await finish(rig);
 });
 
-Deno.test("Writer: flush resolves while a sync runs", async () => {
-  const rig = await Rig.make();
-  rig.fill(1024);
-  const synced = rig.sync();
-  rig.engine.complete(rig.only("write"));
-  await turn();
-  rig.fill(1024);
-  const flushed = rig.flush();
-  rig.engine.complete(rig.only("write"));
-  await turn();
-  assertEquals([flushed.value, synced.state], [2048, "pending"]);
-  await finish(rig);
-});
-
 Deno.test("Writer: a tail that ends with the buffer is nothing but the buffer", async () => {
   const rig = await Rig.make();
   rig.fill(1024);

@@ -5,7 +5,6 @@ import { Buffer } from "node:buffer";
 import type { DmaError } from "../../src/errors.ts";
 import { DISK } from "../../src/file/file_system.ts";
 import { OpenFile } from "../../src/file/open_file.ts";
-import type { Memory } from "../../src/engine/operation.ts";
 import type { BufferBudget } from "../../src/engine/buffer_budget.ts";
 import { Writer, type WriterOptions } from "../../src/writer/writer.ts";
 import { ScriptedEngine, turn } from "../support/scripted_engine.ts";
@@ -75,24 +74,12 @@ class Subject {
     return this.#writer.hasRoom;
   }
 
-  get takesMemory(): boolean {
-    return this.#writer.takesMemory;
-  }
-
-  get error(): unknown {
-    return this.#writer.failure?.reason;
-  }
-
   get inFlight(): number {
     return this.#engine.pendingOf("write").length;
   }
 
   write(bytes: Uint8Array, from = 0): number {
     return this.#writer.write(bytes, from);
-  }
-
-  writeMemory(memory: Memory, length: number, release: () => void): void {
-    this.#writer.writeMemory(memory, length, release);
   }
 
   room(): Promise<void> {
@@ -301,28 +288,6 @@ export class Rig {
     this.engine.assertIdle();
     for (const { name, state } of this.calls) {
       if (state === "pending") throw new AssertionError(`${name} never settles`);
-    }
-  }
-
-  /** Every call from here on rejects with that same error. */
-  async assertSticky(error: unknown): Promise<void> {
-    const { core, engine } = this;
-    assertEquals(core.write(new Uint8Array(1)), 0, "bytes taken after a failure");
-    assert(core.error === error, "error is not the first failure");
-    const calls = [
-      this.call("flush", core.flush()),
-      this.call("sync", core.sync(false)),
-      this.call("sync with tail", core.sync(true)),
-      this.call("room", core.room()),
-      this.call("finish", core.finish(true)),
-    ];
-    await turn();
-    // The cut comes by itself.
-    assert(engine.pending.every(({ kind }) => kind === "truncate"), engine.describePending());
-    await engine.drain();
-    for (const { name, state, value } of calls) {
-      assertEquals(state, "rejected", `${name} after a failure`);
-      assert(value === error, `${name} rejects with another error: ${value}`);
     }
   }
 
