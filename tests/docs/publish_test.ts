@@ -2,6 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { dryRun, root } from "../support/published.ts";
+import { testOnce } from "../support/once.ts";
 
 /** Which files of a kind are there, relative to the root. */
 async function filesBelow(folder: string): Promise<string[]> {
@@ -31,13 +32,13 @@ async function config(): Promise<
   return JSON.parse(await Deno.readTextFile(new URL("deno.json", root)));
 }
 
-Deno.test("A dry run of publishing has nothing to complain about", async () => {
+testOnce("A dry run of publishing has nothing to complain about", async () => {
   const { success, complaints } = await dryRun();
   assertEquals(complaints, []);
   assert(success);
 });
 
-Deno.test("The published files are the module, its command line and the documentation", async () => {
+testOnce("The published files are the module, its command line and the documentation", async () => {
   const { files } = await dryRun();
   const expected = [
     "CHANGELOG.md",
@@ -74,37 +75,43 @@ interface Dependency {
   code?: { specifier?: string; error?: string };
 }
 
-Deno.test("Every published module is imported from an entry point, and the other way round", async () => {
-  const { files } = await dryRun();
-  const reached = new Set<string>();
-  for (const entry of Object.values((await config()).exports)) {
-    const { modules } = await deno<ModuleGraph>("info", "--json", entry);
-    for (const { specifier } of modules) {
-      if (specifier.startsWith(root)) reached.add(specifier.slice(root.length));
-    }
-  }
-  assertEquals(files.filter((path) => /\.(ts|json)$/.test(path)), [...reached].sort());
-});
-
-Deno.test("Published modules import each other by path and all else by a whole specifier", async () => {
-  const { files } = await dryRun();
-  for (const entry of Object.values((await config()).exports)) {
-    const { modules } = await deno<ModuleGraph>("info", "--json", entry);
-    for (const { specifier, dependencies = [] } of modules) {
-      if (!specifier.startsWith(root)) continue;
-      for (const dependency of dependencies) {
-        // A bare name would be looked up in an import map, which a user of the URL does not have.
-        assert(
-          /^(\.\.?\/|npm:|node:)/.test(dependency.specifier),
-          `${specifier} imports ${dependency.specifier}`,
-        );
+testOnce(
+  "Every published module is imported from an entry point, and the other way round",
+  async () => {
+    const { files } = await dryRun();
+    const reached = new Set<string>();
+    for (const entry of Object.values((await config()).exports)) {
+      const { modules } = await deno<ModuleGraph>("info", "--json", entry);
+      for (const { specifier } of modules) {
+        if (specifier.startsWith(root)) reached.add(specifier.slice(root.length));
       }
     }
-  }
-  assert(files.length > 0);
-});
+    assertEquals(files.filter((path) => /\.(ts|json)$/.test(path)), [...reached].sort());
+  },
+);
 
-Deno.test("Only the command line depends on packages", async () => {
+testOnce(
+  "Published modules import each other by path and all else by a whole specifier",
+  async () => {
+    const { files } = await dryRun();
+    for (const entry of Object.values((await config()).exports)) {
+      const { modules } = await deno<ModuleGraph>("info", "--json", entry);
+      for (const { specifier, dependencies = [] } of modules) {
+        if (!specifier.startsWith(root)) continue;
+        for (const dependency of dependencies) {
+          // A bare name would be looked up in an import map, which a user of the URL does not have.
+          assert(
+            /^(\.\.?\/|npm:|node:)/.test(dependency.specifier),
+            `${specifier} imports ${dependency.specifier}`,
+          );
+        }
+      }
+    }
+    assert(files.length > 0);
+  },
+);
+
+testOnce("Only the command line depends on packages", async () => {
   const { modules } = await deno<ModuleGraph>("info", "--json", "mod.ts");
   const others = modules.filter(({ specifier }) => !specifier.startsWith(root));
   assertEquals(others.map(({ specifier }) => specifier).sort(), [
@@ -114,13 +121,16 @@ Deno.test("Only the command line depends on packages", async () => {
   ]);
 });
 
-Deno.test("No published module uses its own location, which is no folder under a URL or when compiled", async () => {
-  const { files } = await dryRun();
-  for (const path of files.filter((path) => path.endsWith(".ts"))) {
-    const text = await Deno.readTextFile(new URL(path, root));
-    assert(!/import\.meta\.(?!main\b)/.test(text), path);
-  }
-});
+testOnce(
+  "No published module uses its own location, which is no folder under a URL or when compiled",
+  async () => {
+    const { files } = await dryRun();
+    for (const path of files.filter((path) => path.endsWith(".ts"))) {
+      const text = await Deno.readTextFile(new URL(path, root));
+      assert(!/import\.meta\.(?!main\b)/.test(text), path);
+    }
+  },
+);
 
 interface JsDoc {
   doc?: string;
@@ -150,7 +160,7 @@ function hasTag({ tags = [] }: JsDoc = {}, ...kinds: string[]): boolean {
   return tags.some(({ kind }) => kinds.includes(kind));
 }
 
-Deno.test("Every entry point and every symbol that it exports is documented", async () => {
+testOnce("Every entry point and every symbol that it exports is documented", async () => {
   for (const entry of Object.values((await config()).exports)) {
     const { nodes } = await deno<Documentation>("doc", "--json", entry);
     const documented = Object.values(nodes);
@@ -167,37 +177,45 @@ Deno.test("Every entry point and every symbol that it exports is documented", as
   }
 });
 
-Deno.test("Every public function and method has an example, and every option its default", async () => {
-  const { nodes } = await deno<Documentation>("doc", "--json", "mod.ts");
-  const lacking: string[] = [];
-  let options = 0;
-  for (const { symbols } of Object.values(nodes)) {
-    for (const { name, declarations } of symbols) {
-      for (const { kind, jsDoc, def } of declarations) {
-        if (kind === "function" && !hasTag(jsDoc, "example")) lacking.push(name);
-        if (kind === "class") {
-          const members = def?.methods?.filter(({ jsDoc }) => !hasTag(jsDoc, "example", "ignore"));
-          lacking.push(...(members ?? []).map((member) => `${name}.${member.name}`));
-        }
-        if (kind !== "interface" || !name.endsWith("Options")) continue;
-        for (const property of def?.properties ?? []) {
-          options++;
-          // A signal is there or not: nothing stands in its place.
-          if (hasTag(property.jsDoc, "default") || property.name === "signal") continue;
-          lacking.push(`${name}.${property.name}`);
+testOnce(
+  "Every public function and method has an example, and every option its default",
+  async () => {
+    const { nodes } = await deno<Documentation>("doc", "--json", "mod.ts");
+    const lacking: string[] = [];
+    let options = 0;
+    for (const { symbols } of Object.values(nodes)) {
+      for (const { name, declarations } of symbols) {
+        for (const { kind, jsDoc, def } of declarations) {
+          if (kind === "function" && !hasTag(jsDoc, "example")) lacking.push(name);
+          if (kind === "class") {
+            const members = def?.methods?.filter(({ jsDoc }) =>
+              !hasTag(jsDoc, "example", "ignore")
+            );
+            lacking.push(...(members ?? []).map((member) => `${name}.${member.name}`));
+          }
+          if (kind !== "interface" || !name.endsWith("Options")) continue;
+          for (const property of def?.properties ?? []) {
+            options++;
+            // A signal is there or not: nothing stands in its place.
+            if (hasTag(property.jsDoc, "default") || property.name === "signal") continue;
+            lacking.push(`${name}.${property.name}`);
+          }
         }
       }
     }
-  }
-  assertEquals(lacking, []);
-  assert(options > 30, `${options} options`);
-});
+    assertEquals(lacking, []);
+    assert(options > 30, `${options} options`);
+  },
+);
 
-Deno.test("The package says what it is, under which licence, with an example first of all", async () => {
-  const { description, license } = await config();
-  // JSR takes 250 characters.
-  assert(description.length > 0 && description.length <= 250);
-  assertEquals(license, "MIT");
-  const readme = await Deno.readTextFile(new URL("README.md", root));
-  assert(readme.indexOf("```ts\n") < 1500, "README.md begins without an example");
-});
+testOnce(
+  "The package says what it is, under which licence, with an example first of all",
+  async () => {
+    const { description, license } = await config();
+    // JSR takes 250 characters.
+    assert(description.length > 0 && description.length <= 250);
+    assertEquals(license, "MIT");
+    const readme = await Deno.readTextFile(new URL("README.md", root));
+    assert(readme.indexOf("```ts\n") < 1500, "README.md begins without an example");
+  },
+);

@@ -5,7 +5,7 @@ import { assertFile, namesIn, pattern } from "../support/bytes.ts";
 import { type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { FreshUser, testersCache, testersEnvironment } from "./fresh_user.ts";
 import { lastLine, say } from "../setup/command.ts";
-import { servePublished, type StaticServer } from "../support/static_server.ts";
+import { StaticServer } from "../support/static_server.ts";
 
 interface Scene {
   readonly user: FreshUser;
@@ -16,7 +16,7 @@ interface Scene {
 /** It is about where modules come from. */
 function testByUrl(name: string, fn: (scene: Scene) => Promise<void>, ignore = false): void {
   testInOneDirectory(name, async (dir) => {
-    await using server = await servePublished();
+    await using server = new StaticServer();
     await fn({ user: await FreshUser.in(dir.path), server, dir });
     assertEquals(server.missing, [], "Something is imported that is not published");
   }, { bothEngines: false, ignore });

@@ -1,7 +1,16 @@
-// What `deno publish` would publish, in Deno's own words: tests of the package serve and judge just that.
+// What `deno publish` would publish: by the list in deno.json, and in Deno's own words.
 
 /** The root of the project, as a URL that ends with a slash. */
 export const root: string = new URL("../..", import.meta.url).href;
+
+const { publish } = JSON.parse(Deno.readTextFileSync(new URL("deno.json", root)));
+
+/** Whether a path relative to the root, of a file or a folder, is among what deno.json publishes. */
+export function isPublished(path: string): boolean {
+  const within = (list: readonly string[]) =>
+    list.some((entry) => `${path}/`.startsWith(`${entry}/`));
+  return within(publish.include) && !within(publish.exclude);
+}
 
 /** What a dry run of publishing said. */
 export interface DryRun {

@@ -1,6 +1,6 @@
 // Serves what would be published as a plain file host does, so that a file that was forgotten is missed.
 
-import { dryRun, root } from "./published.ts";
+import { isPublished, root } from "./published.ts";
 
 const types: Record<string, string> = {
   ts: "application/typescript; charset=utf-8",
@@ -15,17 +15,17 @@ export class StaticServer implements AsyncDisposable {
   readonly missing: string[] = [];
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
 
-  constructor(files: ReadonlySet<string>) {
+  constructor() {
     const options = { hostname: "127.0.0.1", port: 0, onListen() {} };
     this.#server = Deno.serve(options, async (request) => {
       const { pathname } = new URL(request.url);
       const path = decodeURIComponent(pathname).replace(/^\/(@[^/]+\/)?/, "");
-      if (!files.has(path)) {
+      const body = isPublished(path) && await Deno.readFile(new URL(path, root)).catch(() => {});
+      if (!body) {
         this.missing.push(path);
         return new Response("Not found", { status: 404 });
       }
       const type = types[path.slice(path.lastIndexOf(".") + 1)] ?? "text/plain; charset=utf-8";
-      const body = await Deno.readFile(new URL(path, root));
       return new Response(body, { headers: { "content-type": type } });
     });
     this.host = `localhost:${this.#server.addr.port}`;
@@ -40,9 +40,4 @@ export class StaticServer implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#server.shutdown();
   }
-}
-
-/** Starts a server of what would be published. */
-export async function servePublished(): Promise<StaticServer> {
-  return new StaticServer(new Set((await dryRun()).files));
 }

@@ -3,7 +3,7 @@
 
 import { assertEquals } from "@std/assert";
 import { testInOneDirectory } from "../../support/dirs.ts";
-import { servePublished } from "./published.ts";
+import { StaticServer } from "../../support/static_server.ts";
 
 const root = new URL("../../../", import.meta.url);
 
@@ -105,7 +105,7 @@ async function withExample(
   fn: (example: Example) => Promise<void>,
 ): Promise<void> {
   if (runner === "checkout") return await fn(new Example(name, folder, runner, [], {}));
-  await using published = servePublished(root);
+  await using published = new StaticServer();
   const { host } = published;
   const imports = {
     "@denodma/dma": `http://${host}/mod.ts`,
