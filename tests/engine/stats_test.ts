@@ -5,7 +5,7 @@ import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { configure, DmaFile, engineInfo, type IoStats, ioStats } from "../../mod.ts";
 import { filled, pattern } from "../support/bytes.ts";
 import { type ChildOptions, runChild } from "../support/child.ts";
-import { testDirectAndCached } from "../support/dirs.ts";
+import { testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { openPattern } from "../support/patterned.ts";
 
@@ -118,7 +118,7 @@ Deno.test("engineInfo() says which engine is at work, and why", () => {
   assert(!engineInfo().features.includes("mine"));
 });
 
-testInEachDirectory("A file of a local disk goes by the engine at work", async (dir) => {
+testInOneDirectory("A file of a local disk goes by the engine at work", async (dir) => {
   await using file = await DmaFile.create(dir.file("file"));
   assertEquals(file.engine, engineInfo().engine!);
 });
