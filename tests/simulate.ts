@@ -3,6 +3,7 @@
 //   deno task simulate --minutes 1            new programs for so long
 //   deno task simulate --seed 5 --trace       one program, with everything that happens in it
 //   deno task simulate --seed 5 --steps 0,3   only these steps of it
+//   deno task simulate --real /mnt/x          the real kernel in a directory, without faults and power cuts
 //   deno task simulate --controls             modules with a mistake in them, each of which must be found in that time
 
 import { parseArgs } from "node:util";
@@ -18,6 +19,7 @@ function read() {
       minutes: { type: "string", default: "1" },
       seed: { type: "string" },
       steps: { type: "string" },
+      real: { type: "string" },
       trace: { type: "boolean", default: false },
       controls: { type: "boolean", default: false },
     },
@@ -34,9 +36,14 @@ function numberOf(name: string, text: string): number {
 }
 
 /** Runs one program here. Returns whether it kept every promise. */
-async function runOne(seed: number, steps: string | undefined, traces: boolean): Promise<boolean> {
+async function runOne(
+  seed: number,
+  steps: string | undefined,
+  traces: boolean,
+  directory: string | undefined,
+): Promise<boolean> {
   const wanted = steps?.split(",").map((step) => numberOf("steps", step));
-  const runner = await Runner.load();
+  const runner = await Runner.load([], directory);
   const trace = traces ? (line: string) => console.log(line) : undefined;
   const { operations, faults, cuts, failure } = await runner.run(seed, wanted, trace);
   console.log(describeTally({ programs: 1, operations, faults, cuts }));
@@ -45,13 +52,13 @@ async function runOne(seed: number, steps: string | undefined, traces: boolean):
 }
 
 /** Runs new programs. Returns whether all of them kept every promise. */
-async function runMany(minutes: number): Promise<boolean> {
+async function runMany(minutes: number, directory: string | undefined): Promise<boolean> {
   const first = Math.floor(Math.random() * 2 ** 40);
   console.log(`Seeds from ${first} on, for ${minutes} minutes`);
   const milliseconds = minutes * 60_000;
-  const { tally, failures } = await simulateInWorkers({ seeds: first, milliseconds });
+  const { tally, failures } = await simulateInWorkers({ seeds: first, milliseconds, directory });
   for (const failure of failures) {
-    console.log(`\n${failure.message}\n  ${commandOf(failure)}`);
+    console.log(`\n${failure.message}\n  ${commandOf(failure, directory)}`);
   }
   const perMinute = Math.round(tally.operations / minutes).toLocaleString("en");
   console.log(`${describeTally(tally)}; ${perMinute} operations a minute`);
@@ -75,11 +82,11 @@ async function runControls(minutes: number): Promise<boolean> {
 }
 
 if (import.meta.main) {
-  const { minutes, seed, steps, trace, controls: wantsControls } = read();
+  const { minutes, seed, steps, real, trace, controls: wantsControls } = read();
   const kept = wantsControls
     ? await runControls(numberOf("minutes", minutes))
     : seed === undefined
-    ? await runMany(numberOf("minutes", minutes))
-    : await runOne(numberOf("seed", seed), steps, trace);
+    ? await runMany(numberOf("minutes", minutes), real)
+    : await runOne(numberOf("seed", seed), steps, trace, real);
   Deno.exit(kept ? 0 : 1);
 }

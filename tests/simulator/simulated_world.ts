@@ -8,19 +8,19 @@ import { drawFileSystem, type FileSystemKind } from "./kernel/file_systems.ts";
 import type { FileView, FlightObserver } from "./kernel/flight.ts";
 import { type Kept, SimulatedFile } from "./kernel/simulated_file.ts";
 import { SimulatedKernel } from "./kernel/simulated_kernel.ts";
-import { bytesOf } from "./program/bytes.ts";
 import type { Listing, Place } from "./oracle/expected_names.ts";
 import type { Random } from "./random.ts";
-import type { CutImage, Leftovers, World } from "./world.ts";
+import { bytesOf } from "./program/bytes.ts";
+import {
+  type CutImage,
+  DIRECTORIES,
+  drawFiles,
+  type Leftovers,
+  NOBODY,
+  type World,
+} from "./world.ts";
 
 const ROOT = "disk";
-const DIRECTORIES = ["a", "b"];
-const NOBODY: FlightObserver = {
-  submitted() {},
-  performed() {},
-  returned() {},
-  completed() {},
-};
 
 let lastMount = 0n;
 
@@ -35,7 +35,6 @@ export interface SimulatedWorldOptions {
 
 /** Implements {@linkcode World} in memory. */
 export class SimulatedWorld implements World {
-  readonly isSimulated = true;
   readonly root = `/${ROOT}`;
   readonly directories = DIRECTORIES;
   readonly kind: FileSystemKind;
@@ -64,10 +63,7 @@ export class SimulatedWorld implements World {
     const disk = this.#tree.makeDirectory(this.#tree.root, ROOT);
     for (const name of DIRECTORIES) {
       const directory = this.#tree.makeDirectory(disk, name);
-      for (const file of ["one", "two"]) {
-        if (!random.chance(0.5)) continue;
-        const length = random.pick([0, 5, 512, 4096, 5000, random.below(20_000)]);
-        const content = bytesOf(random.seed(), length);
+      for (const [file, content] of drawFiles(random)) {
         const made = new SimulatedFile(this.#tree.newInode());
         made.write(0, content);
         made.makeDurable(made.changes);
@@ -98,6 +94,10 @@ export class SimulatedWorld implements World {
       violated,
       trace,
     });
+  }
+
+  get description(): string {
+    return `${this.kind.name}, without ${[...this.kind.lacks].join(", ") || "nothing"}`;
   }
 
   get engine(): Engine {
@@ -132,12 +132,10 @@ export class SimulatedWorld implements World {
     return this.#kernel.memory.bytesForData;
   }
 
-  /** Ends all faults. */
   calm(): void {
     this.#faults.cease();
   }
 
-  /** The engine is not to be used any more. */
   dispose(): void {
     this.#kernel.dispose();
   }

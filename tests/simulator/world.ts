@@ -1,10 +1,13 @@
 // Where a program runs: a simulated kernel, or the real one in a real directory.
 
 import type { Engine } from "../../src/engine/engine.ts";
+import type { Clock } from "./kernel/clock.ts";
 import type { Fault } from "./kernel/faults.ts";
 import type { FileView, FlightObserver } from "./kernel/flight.ts";
 import type { FileImage, Kept } from "./kernel/simulated_file.ts";
 import type { Listing, Place } from "./oracle/expected_names.ts";
+import { bytesOf } from "./program/bytes.ts";
+import type { Random } from "./random.ts";
 
 /** What a power cut leaves. */
 export interface CutImage {
@@ -23,13 +26,14 @@ export interface Leftovers {
 
 /** The machine below a program. */
 export interface World {
+  /** What file system it is, for a trace. */
+  readonly description: string;
   readonly engine: Engine;
+  readonly clock: Clock;
   /** The directory in which everything happens. */
   readonly root: string;
   /** Names of the directories in it. */
   readonly directories: readonly string[];
-  /** Whether positions and lengths on disk are as the module left them, so that a cut can be looked at. */
-  readonly isSimulated: boolean;
   /** Hears of every operation from now on. */
   observer: FlightObserver;
   /** Microseconds since the beginning. */
@@ -54,13 +58,40 @@ export interface World {
   /** Writes a whole new file there, under another inode. */
   replace(path: string, bytes: Uint8Array): void;
 
-  /** Faults that came about so far; undefined where nobody can tell. */
+  /** Operations that were submitted. */
+  readonly operations: number;
+  /** Faults that came about so far, and how many with results that were short. */
   readonly faults: readonly Fault[];
+  readonly faultCount: number;
+  /** Ends all faults. */
+  calm(): void;
   /** Whether something is missing on this machine, or a result was short: then more errors are right. */
   readonly isLimited: boolean;
-  /** Bytes of memory that streams and calls have for data; undefined where nobody counts. */
-  readonly bytesForData: number | undefined;
-  /** What a power cut would leave now. */
+  /** Bytes of memory that streams and calls have for data. */
+  readonly bytesForData: number;
+  /** What a power cut would leave now; undefined where nobody can tell. */
   cut(kept: Kept): CutImage | undefined;
   leftovers(): Leftovers;
+  /** The engine is not to be used any more, and everything that is left is given back. */
+  dispose(): void;
+}
+
+/** Names of the directories in every world. */
+export const DIRECTORIES: readonly string[] = ["a", "b"];
+
+/** Who listens before the oracle does. */
+export const NOBODY: FlightObserver = {
+  submitted() {},
+  performed() {},
+  returned() {},
+  completed() {},
+};
+
+/** The files that are in a directory from the beginning on. */
+export function* drawFiles(random: Random): Generator<[name: string, content: Uint8Array]> {
+  for (const file of ["one", "two"]) {
+    if (!random.chance(0.5)) continue;
+    const length = random.pick([0, 5, 512, 4096, 5000, random.below(20_000)]);
+    yield [file, bytesOf(random.seed(), length)];
+  }
 }

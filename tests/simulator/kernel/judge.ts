@@ -2,16 +2,28 @@
 
 import { Buffer } from "node:buffer";
 import type { Operation } from "../../../src/engine/operation.ts";
-import type { Description } from "./descriptors.ts";
-import type { FileSystemKind } from "./file_systems.ts";
 import { describe } from "./flight.ts";
 import type { SimulatedMemory } from "./memory.ts";
+
+/** What the judge needs to know of a descriptor. */
+export interface JudgedDescription {
+  readonly fd: number;
+  readonly isDirect: boolean;
+  /** Operations that use it. */
+  inFlight: number;
+}
+
+/** What Direct I/O asks for, in bytes. */
+export interface Alignment {
+  readonly alignment: number;
+  readonly memoryAlignment: number;
+}
 
 /** What the judge needs to know of an operation. */
 export interface JudgedFlight {
   readonly operation: Operation;
   /** What the descriptors stand for that {@linkcode descriptorsOf} gives. */
-  readonly descriptions: readonly (Description | undefined)[];
+  readonly descriptions: readonly (JudgedDescription | undefined)[];
   readonly bytes: Uint8Array<ArrayBuffer> | undefined;
 }
 
@@ -19,12 +31,12 @@ type Transfer = Extract<Operation, { op: "read" | "write" }>;
 
 /** Judges the operations of one kernel. */
 export class Judge {
-  readonly #kind: FileSystemKind;
+  readonly #alignment: Alignment;
   readonly #memory: SimulatedMemory;
   readonly #flights = new Set<JudgedFlight>();
 
-  constructor(kind: FileSystemKind, memory: SimulatedMemory) {
-    this.#kind = kind;
+  constructor(alignment: Alignment, memory: SimulatedMemory) {
+    this.#alignment = alignment;
     this.#memory = memory;
   }
 
@@ -59,7 +71,7 @@ export class Judge {
   }
 
   /** Which rule is broken by closing a descriptor at once. */
-  closeNow(description: Description): string | undefined {
+  closeNow(description: JudgedDescription): string | undefined {
     return description.inFlight > 0
       ? `fd ${description.fd} is closed while it is in use`
       : undefined;
@@ -82,12 +94,12 @@ export class Judge {
     return this.#brokenByAlignment(operation, description);
   }
 
-  #brokenByAlignment(transfer: Transfer, { isDirect }: Description): string | undefined {
+  #brokenByAlignment(transfer: Transfer, { isDirect }: JudgedDescription): string | undefined {
     const { memory, offset, length, position } = transfer;
     if (length <= 0) return "it moves nothing";
     if (offset < 0 || offset + length > memory.bytes.length) return "it goes past its memory";
     if (!isDirect) return undefined;
-    const { alignment, memoryAlignment } = this.#kind;
+    const { alignment, memoryAlignment } = this.#alignment;
     for (const [what, value] of Object.entries({ position, length })) {
       if (value % alignment !== 0) return `its ${what} is no multiple of ${alignment}`;
     }

@@ -8,18 +8,19 @@ const FRESH = 0xa5;
 /** Memory that was given back. */
 const STALE = 0xdd;
 
-interface SimulatedBlock extends Block {
-  /** Bytes that were asked for. */
-  requested: number;
-}
-
 /** Hands out blocks. The last one that came back goes out first, so that its last user would be seen. */
 export class SimulatedMemory {
-  readonly #free = new Map<number, SimulatedBlock[]>();
-  readonly #out = new Set<Block>();
-  #nextAddress = 1 << 20;
+  readonly #free = new Map<number, Block[]>();
+  /** Blocks that are out, and bytes that were asked for. */
+  readonly #out = new Map<Block, number>();
+  readonly #make: (size: number) => Block;
   /** Bytes of blocks that are out, but for those of less than a sector: stats and the like. */
   bytesForData = 0;
+
+  /** `make` makes memory of a size. */
+  constructor(make: (size: number) => Block = simulatedMemory()) {
+    this.#make = make;
+  }
 
   /** Blocks that are out. */
   get blocks(): number {
@@ -33,32 +34,41 @@ export class SimulatedMemory {
   acquire(requested: number): Block {
     const size = sizeClass(requested);
     const block = this.#free.get(size)?.pop() ?? this.#make(size);
-    block.requested = requested;
     block.bytes.fill(FRESH);
-    this.#out.add(block);
-    if (isForData(block)) this.bytesForData += requested;
+    this.#out.set(block, requested);
+    if (isForData(requested)) this.bytesForData += requested;
     return block;
-  }
-
-  #make(size: number): SimulatedBlock {
-    const address = this.#nextAddress;
-    this.#nextAddress += size;
-    return { bytes: new Uint8Array(size), address, registration: -1, size, requested: size };
   }
 
   /** Takes a block back. False where it was not out. */
   release(block: Block): boolean {
-    if (!this.#out.delete(block)) return false;
-    const known = block as SimulatedBlock;
-    if (isForData(known)) this.bytesForData -= known.requested;
+    const requested = this.#out.get(block);
+    if (requested === undefined) return false;
+    this.#out.delete(block);
+    if (isForData(requested)) this.bytesForData -= requested;
     block.bytes.fill(STALE);
     const free = this.#free.get(block.size);
-    if (free) free.push(known);
-    else this.#free.set(block.size, [known]);
+    if (free) free.push(block);
+    else this.#free.set(block.size, [block]);
     return true;
+  }
+
+  /** Everything that was ever made. Nobody may use it any more. */
+  all(): Block[] {
+    return [...this.#out.keys(), ...[...this.#free.values()].flat()];
   }
 }
 
-function isForData({ requested }: SimulatedBlock): boolean {
+/** Memory at addresses that are the same in each run. */
+function simulatedMemory(): (size: number) => Block {
+  let next = 1 << 20;
+  return (size) => {
+    const address = next;
+    next += size;
+    return { bytes: new Uint8Array(size), address, registration: -1, size };
+  };
+}
+
+function isForData(requested: number): boolean {
   return requested >= 512;
 }

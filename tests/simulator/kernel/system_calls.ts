@@ -23,7 +23,7 @@ import type { Description, DescriptorTable } from "./descriptors.ts";
 import type { DirectoryTree, Node, SimulatedDirectory } from "./directory_tree.ts";
 import type { Fate } from "./faults.ts";
 import type { Feature, FileSystemKind } from "./file_systems.ts";
-import type { JudgedFlight } from "./judge.ts";
+import type { Flight } from "./flight.ts";
 import { SimulatedFile } from "./simulated_file.ts";
 import { writeStatfs, writeStatx } from "./statx.ts";
 
@@ -34,7 +34,9 @@ export interface SyncPoint {
 }
 
 /** An operation that is performed. */
-export interface PerformedFlight extends JudgedFlight {
+export interface PerformedFlight extends Pick<Flight, "operation" | "bytes"> {
+  /** What its descriptors stand for. */
+  readonly descriptions: readonly (Description | undefined)[];
   /** What a sync covers: that which was done when it was submitted. */
   readonly syncPoint: SyncPoint;
 }

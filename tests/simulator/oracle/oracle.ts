@@ -108,7 +108,7 @@ export class Oracle implements FlightObserver {
       const { op } = flight.operation;
       for (const { place, seen } of this.emptied) seen.add(this.world.listing().get(place));
       const isOfNames = op === "open" || op === "link" || op === "rename" || op === "unlink";
-      if (isOfNames && this.world.isSimulated) this.checkNames();
+      if (isOfNames) this.checkNames();
     });
   }
 
@@ -148,7 +148,6 @@ export class Oracle implements FlightObserver {
   /** "writer 3": how much memory streams and calls have. */
   #checkMemory(): void {
     const { bytesForData, engine } = this.world;
-    if (bytesForData === undefined) return;
     const users = [...this.memoryUsers];
     const own = users.reduce((sum, { bound, shares }) => sum + (shares ? 0 : bound), 0);
     const sharing = users.filter(({ shares }) => shares).length;

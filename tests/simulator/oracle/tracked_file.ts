@@ -359,6 +359,13 @@ export class TrackedFile {
     if (position < this.expected.end) this.expected.leaveOpen(position, bytes);
   }
 
+  /** The bytes of a range are these. What is in flight before it may have been taken for content that stays, and does not. */
+  settle(position: number, bytes: Uint8Array): void {
+    const { end } = this.expected;
+    this.expected.settle(position, bytes);
+    if (position > end) this.leaveUnflushedOpen();
+  }
+
   // ---- what stands there ------------------------------------------------------------------------------------------
 
   /** What writers were given and have not flushed, and what calls are writing, may be in the file or not. */

@@ -161,23 +161,23 @@ export class WriterOracle {
       const all = `flushed ${flushed}, current ${currentPos}, next ${nextPos}`;
       this.#break("positions", `${all}, given ${this.givenEnd}`);
     }
-    if (flushed === this.flushed) return;
+    const { flushed: before } = this;
+    if (flushed === before) return;
     // Where the file was cut meanwhile, what lies between is zeros now.
     const { end } = file.expected;
-    if (end < this.flushed) file.touches.addPastWriters(end, this.flushed);
-    const from = this.flushed - this.start;
-    const given = this.given.slice(from, flushed - this.start);
-    const bytes = flushed > this.leastTruncated ? this.#left(given) : given;
-    file.expected.settle(this.flushed, bytes);
-    file.touches.resize();
-    const at = file.expected.firstDifference(this.flushed, flushed);
+    if (end < before) file.touches.addPastWriters(end, before);
+    const given = this.given.slice(before - this.start, flushed - this.start);
+    const bytes = flushed > this.leastTruncated ? this.#left(before, given) : given;
     this.flushed = flushed;
+    file.settle(before, bytes);
+    file.touches.resize();
+    const at = file.expected.firstDifference(before, flushed);
     if (at >= 0) this.#break("writer 2", `flushed ${flushed}, but byte ${at} is not there`);
   }
 
   /** What a truncate has left of bytes that were in the file before they counted as flushed. */
-  #left(given: Uint8Array): Uint8Array {
-    const left = this.file.view.read(this.flushed, given.length);
+  #left(position: number, given: Uint8Array): Uint8Array {
+    const left = this.file.view.read(position, given.length);
     for (let at = 0; at < left.length; at++) if (left[at] !== 0) left[at] = given[at]!;
     return left;
   }

@@ -28,11 +28,15 @@ export async function open(
 ): Promise<void> {
   if (slot.handle || slot.opening) return;
   slot.opening = true;
+  // What the system swaps to is asked for.
+  const memory = { bound: 4096 };
+  session.oracle.memoryUsers.add(memory);
   try {
     if (action.do === "temp") await openTemporary(session, slot);
     else if (action.do === "create" && action.atomic) await createAtomic(session, slot, action);
     else await openNamed(session, slot, action);
   } finally {
+    session.oracle.memoryUsers.delete(memory);
     slot.opening = false;
   }
 }

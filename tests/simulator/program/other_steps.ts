@@ -66,7 +66,7 @@ function append(session: Session, tracked: TrackedFile, path: string, bytes: Uin
   session.world.append(path, bytes);
   tracked.durable.mayChange(size, size + bytes.length);
   tracked.touches.addPastWriters(Math.min(size, tracked.expected.end), size + bytes.length);
-  tracked.expected.settle(size, bytes);
+  tracked.settle(size, bytes);
   for (const writer of tracked.writers) writer.noteSize();
 }
 

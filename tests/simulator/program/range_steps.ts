@@ -167,7 +167,7 @@ export function writeAt(session: Session, slot: Slot, action: Of<"writeAt">): Pr
       if (written === 0) return;
       handle.hasWritten = true;
       tracked.touches.addPastWriters(Math.min(position, tracked.expected.end), end);
-      tracked.expected.settle(position, bytes);
+      tracked.settle(position, bytes);
       const at = tracked.expected.firstDifference(position, end);
       if (at >= 0) throw new Violation("file", `byte ${at} is not as writeAt wrote it`);
     },
@@ -280,7 +280,7 @@ export function deallocate(session: Session, slot: Slot, action: Of<"deallocate"
       release();
       tracked.touches.addPastWriters(position, end);
       const bytes = zeros();
-      if (bytes.length > 0) tracked.expected.settle(position, bytes);
+      if (bytes.length > 0) tracked.settle(position, bytes);
     },
     failed: release,
   });
@@ -339,7 +339,7 @@ export function copy(session: Session, slot: Slot, action: Of<"copy">): Promise<
         throw new Violation("file", `copyRangeTo resolves to ${copied}, right is ${length}`);
       }
       target.touches.addPastWriters(Math.min(targetPosition, target.expected.end), end);
-      target.expected.settle(targetPosition, bytes);
+      target.settle(targetPosition, bytes);
       const at = target.expected.firstDifference(targetPosition, end);
       if (at >= 0) throw new Violation("file", `byte ${at} is not as it was copied`);
     },

@@ -6,11 +6,14 @@ import { Finalizers } from "../program/finalizers.ts";
 /** What JavaScript's own memory pretends to start at: aligned as malloc(3) does it. */
 const FIRST_ADDRESS = 2 ** 40 + 16;
 
-/** Replaces what is not deterministic. Returns who decides when dropped objects are collected. */
-export function makeDeterministic(): Finalizers {
+/**
+ * Replaces what is not deterministic; addresses only where the kernel is simulated. Returns who decides when dropped objects
+ * are collected.
+ */
+export function makeDeterministic(isSimulated: boolean): Finalizers {
   const finalizers = new Finalizers();
   globalThis.FinalizationRegistry = finalizers.registryClass();
-  replaceAddresses();
+  if (isSimulated) replaceAddresses();
   // The event loop never has to turn: no time passes while JavaScript runs.
   performance.now = () => 0;
   let names = 0;

@@ -4,7 +4,8 @@ import type { Finalizers } from "../program/finalizers.ts";
 import { makeDeterministic } from "./deterministic.ts";
 import { type Change, type LoadedModule, loadModule } from "./module.ts";
 import { brokenPromise, shrink } from "./shrink.ts";
-import { programOf, simulate, type SimulationResult } from "./simulate_program.ts";
+import { openRealEngine } from "./real_engine.ts";
+import { programOf, type RealPlace, simulate, type SimulationResult } from "./simulate_program.ts";
 
 /** A program that broke a promise. */
 export interface Failure {
@@ -42,21 +43,25 @@ export class Runner {
   #module: LoadedModule;
   readonly #finalizers: Finalizers;
   readonly #changes: readonly Change[];
+  readonly #real: RealPlace | undefined;
 
   private constructor(
     module: LoadedModule,
     finalizers: Finalizers,
     changes: readonly Change[],
+    real: RealPlace | undefined,
   ) {
     this.#module = module;
     this.#finalizers = finalizers;
     this.#changes = changes;
+    this.#real = real;
   }
 
-  /** Makes this isolate deterministic, and loads the module with these changes. */
-  static async load(changes: readonly Change[] = []): Promise<Runner> {
-    const finalizers = makeDeterministic();
-    return new Runner(await loadModule(changes), finalizers, changes);
+  /** Makes this isolate deterministic, and loads the module with these changes. Programs run in a real directory, if any. */
+  static async load(changes: readonly Change[] = [], directory?: string): Promise<Runner> {
+    const finalizers = makeDeterministic(directory === undefined);
+    const real = directory === undefined ? undefined : { directory, engine: openRealEngine() };
+    return new Runner(await loadModule(changes), finalizers, changes, real);
   }
 
   /** Runs the program of a seed, or these steps of it. */
@@ -71,6 +76,7 @@ export class Runner {
       trace,
       module: this.#module,
       finalizers: this.#finalizers,
+      real: this.#real,
     });
     // The module still knows the files that a program has left open.
     if (result.failure) this.#module = await loadModule(this.#changes, true);

@@ -14,6 +14,8 @@ export interface SimulateOptions {
   readonly milliseconds: number;
   /** Mistakes that are put into the module. */
   readonly changes?: readonly Change[];
+  /** A real directory in which they run; default a simulated kernel. */
+  readonly directory?: string | undefined;
   /** Each Worker stops after so many failures. */
   readonly mostFailures?: number;
   readonly workers?: number;
@@ -23,7 +25,9 @@ export interface SimulateOptions {
 /** Runs programs in as many Workers as there are processors. */
 export async function simulateInWorkers(options: SimulateOptions): Promise<Report> {
   const { seeds, milliseconds, changes = [], mostFailures = 5, shrinks = true } = options;
-  const { workers = navigator.hardwareConcurrency } = options;
+  const { directory } = options;
+  // The working directory is the process's.
+  const { workers = directory === undefined ? navigator.hardwareConcurrency : 1 } = options;
   const seedsOf = (index: number): Seeds =>
     typeof seeds === "number"
       ? { first: seeds + index, stride: workers }
@@ -34,6 +38,7 @@ export async function simulateInWorkers(options: SimulateOptions): Promise<Repor
         seeds: seedsOf(index),
         milliseconds,
         changes,
+        directory,
         mostFailures,
         shrinks,
       })),
@@ -67,9 +72,10 @@ function runInWorker(order: Omit<Order, "current">): Promise<Report> {
 }
 
 /** The command that runs a program again that failed. */
-export function commandOf({ seed, steps }: Failure): string {
+export function commandOf({ seed, steps }: Failure, directory?: string): string {
   const chosen = steps === undefined ? "" : ` --steps ${steps.join(",")}`;
-  return `deno task simulate --seed ${seed}${chosen} --trace`;
+  const place = directory === undefined ? "" : ` --real ${directory}`;
+  return `deno task simulate${place} --seed ${seed}${chosen} --trace`;
 }
 
 /** What programs came to, as a line. */

@@ -1,6 +1,7 @@
-// Runs one program on a simulated kernel: everything that happens follows from its seed.
+// Runs one program on a simulated kernel, where everything that happens follows from its seed, or on the real one.
 
 import { setImmediate } from "node:timers";
+import type { KernelEngine } from "../../../src/engine/kernel_engine.ts";
 import type { Clock } from "../kernel/clock.ts";
 import { Oracle } from "../oracle/oracle.ts";
 import { Violation } from "../oracle/promises.ts";
@@ -10,6 +11,7 @@ import { endProcess } from "../program/program_end_steps.ts";
 import { Session } from "../program/session.ts";
 import { describeStep, type Program, type Step } from "../program/steps.ts";
 import { Random } from "../random.ts";
+import { RealWorld } from "../real_world.ts";
 import { SimulatedWorld } from "../simulated_world.ts";
 import { endAll, runTask } from "./tasks.ts";
 import type { LoadedModule } from "./module.ts";
@@ -17,11 +19,22 @@ import type { LoadedModule } from "./module.ts";
 /** More events than any program has: whoever needs more goes round in a circle. */
 const MOST_EVENTS = 300_000;
 
+/** No file of a real file system is made as long as this. */
+const FAR = 2 ** 33;
+
+/** A directory in which the real kernel is at work, and the engine through which it is asked. */
+export interface RealPlace {
+  readonly directory: string;
+  readonly engine: KernelEngine;
+}
+
 /** How one program is run. */
 export interface SimulationOptions {
   readonly seed: number;
   readonly module: LoadedModule;
   readonly finalizers: Finalizers;
+  /** Where it is run; default a simulated kernel. */
+  readonly real?: RealPlace | undefined;
   /** The steps that are taken, by number; default all. */
   readonly steps?: readonly number[] | undefined;
   readonly trace?: ((line: string) => void) | undefined;
@@ -49,25 +62,33 @@ export function programOf(seed: number, wanted?: readonly number[]): Program {
   return { ...program, steps: program.steps.filter(({ id }) => wanted.includes(id)) };
 }
 
+/** The same program without positions that are far: what is reserved takes room on a real disk. */
+function nearby<T>(value: T): T {
+  if (typeof value === "number") {
+    return (value >= FAR && value < Infinity ? value - FAR : value) as T;
+  }
+  if (Array.isArray(value)) return value.map(nearby) as T;
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, nearby(each)])) as T;
+}
+
 /** Runs the program of a seed. */
 export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
-  const { seed, module, finalizers, trace } = options;
+  const { seed, module, finalizers, real, trace } = options;
   const random = new Random(seed);
   random.fork();
-  const program = programOf(seed, options.steps);
-  const broken = (rule: string) =>
+  const chosen = programOf(seed, options.steps);
+  const program = real ? nearby(chosen) : chosen;
+  const violated = (rule: string) =>
     oracle.guard(() => {
       throw new Violation("engine", rule);
     });
-  const world = new SimulatedWorld({
-    random: random.fork(),
-    faulty: random.chance(0.8),
-    violated: broken,
-    trace,
-  });
-  trace?.(
-    `file system: ${world.kind.name}, without ${[...world.kind.lacks].join(", ") || "nothing"}`,
-  );
+  const common = { random: random.fork(), violated, trace };
+  const faulty = random.chance(0.8);
+  const world = real
+    ? new RealWorld({ ...common, ...real })
+    : new SimulatedWorld({ ...common, faulty });
+  trace?.(`file system: ${world.description}`);
   const oracle = new Oracle(world, random.fork());
   module.substituteEngine(world.engine);
   const session = new Session(world, oracle, module, finalizers, program.slots, trace);
@@ -99,12 +120,12 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
       for (const { oracle: writer } of session.dropped) writer.gaveUp(session.cutsAreSure);
       oracle.finish();
     });
-    world.dispose();
   } catch (error) {
     oracle.violation ??= error as Error;
   } finally {
     globalThis.removeEventListener("unhandledrejection", onRejection);
     world.clock.stop();
+    world.dispose();
     finalizers.clear();
     module.substituteEngine(undefined);
   }

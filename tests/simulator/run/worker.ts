@@ -13,6 +13,8 @@ export interface Order {
   readonly seeds: Seeds;
   readonly milliseconds: number;
   readonly changes: readonly Change[];
+  /** A real directory in which they run; default a simulated kernel. */
+  readonly directory: string | undefined;
   /** It stops after so many failures. */
   readonly mostFailures: number;
   /** Whether a failure is made smaller. */
@@ -33,8 +35,8 @@ function* all(seeds: Seeds): Generator<number> {
 }
 
 async function runSeeds(order: Order): Promise<Report> {
-  const { milliseconds, changes, mostFailures, shrinks } = order;
-  const runner = await Runner.load(changes);
+  const { milliseconds, changes, directory, mostFailures, shrinks } = order;
+  const runner = await Runner.load(changes, directory);
   const tally = newTally();
   const failures: Failure[] = [];
   // performance.now() stands still here.

@@ -1,0 +1,138 @@
+// The real kernel in virtual time. Operations that do not depend on each other's order are performed together.
+
+import { Errno, O_DIRECT } from "../../../src/engine/linux.ts";
+import type { KernelEngine } from "../../../src/engine/kernel_engine.ts";
+import type { Memory, Operation, OperationName } from "../../../src/engine/operation.ts";
+import type { JudgedDescription } from "./judge.ts";
+import { SimulatedMemory } from "./memory.ts";
+import type { RealFile } from "./real_file.ts";
+import { type TimedFlight, TimedKernel, type TimedKernelOptions } from "./timed_kernel.ts";
+
+/** What a real kernel is made of. */
+export interface RealKernelOptions extends TimedKernelOptions {
+  /** The module's own engine. Nobody else uses it. */
+  readonly engine: KernelEngine;
+  /** Which regular file it is that was opened. */
+  readonly fileOf: (fd: number) => RealFile | undefined;
+}
+
+interface RealDescription extends JudgedDescription {
+  readonly file: RealFile | undefined;
+  isDirect: boolean;
+}
+
+type RealFlight = TimedFlight<RealDescription>;
+
+/** What neither moves the end of a file past its descriptor nor changes a name. */
+const TOGETHER: ReadonlySet<OperationName> = new Set(["read", "write", "sync", "stat", "statfs"]);
+
+/** The kernel itself judges what Direct I/O asks for. */
+const ANY_ALIGNMENT = { alignment: 1, memoryAlignment: 1 };
+
+/** Has an engine of the module perform operations when their virtual time has come. */
+export class RealKernel extends TimedKernel<RealDescription> {
+  readonly #engine: KernelEngine;
+  readonly #fileOf: (fd: number) => RealFile | undefined;
+  readonly #open = new Map<number, RealDescription>();
+  /** Operations that the real kernel has, and their results. */
+  readonly #performing = new Map<RealFlight, number | undefined>();
+
+  constructor(options: RealKernelOptions) {
+    const { engine, fileOf } = options;
+    super(options, ANY_ALIGNMENT, new SimulatedMemory((size) => engine.acquire(size)));
+    this.#engine = engine;
+    this.#fileOf = fileOf;
+  }
+
+  protected lookUp(fd: number): RealDescription | undefined {
+    return this.#open.get(fd);
+  }
+
+  protected fileOf(description: RealDescription | undefined): RealFile | undefined {
+    return description?.file;
+  }
+
+  protected launched(): void {
+    // The kernel looks at it when it performs it.
+  }
+
+  protected perform(flight: RealFlight): void {
+    const { operation } = flight;
+    const isAlone = !TOGETHER.has(operation.op);
+    if (isAlone) this.#settle();
+    this.#performing.set(flight, undefined);
+    const complete = (result: number) => void this.#performing.set(flight, result);
+    this.#engine.submit(operation, { complete });
+    if (isAlone || !this.timed.clock.isNextUnheard) this.#settle();
+  }
+
+  /** Waits for what the real kernel has. */
+  #settle(): void {
+    this.#engine.flush();
+    const isOver = () => [...this.#performing.values()].every((result) => result !== undefined);
+    while (!isOver()) this.#engine.waitNow(1000);
+    for (const [flight, result] of this.#performing) {
+      this.#performing.delete(flight);
+      this.#note(flight.operation, result!);
+      this.performed(flight, result!);
+    }
+  }
+
+  #note(operation: Operation, result: number): void {
+    if (operation.op === "open" && result >= 0) this.#track(result, operation.flags);
+    if (operation.op === "close") this.#open.delete(operation.fd);
+  }
+
+  #track(fd: number, flags: number): number {
+    if (fd < 0) return fd;
+    const isDirect = (flags & O_DIRECT) !== 0;
+    this.#open.set(fd, { fd, isDirect, inFlight: 0, file: this.#fileOf(fd) });
+    return fd;
+  }
+
+  override runNow(operation: Operation): number {
+    return this.disposed ? -Errno.EBADF : super.runNow(operation);
+  }
+
+  override dispose(): void {
+    super.dispose();
+    this.#settle();
+    for (const fd of this.#open.keys()) this.#engine.closeNow(fd);
+    this.#open.clear();
+    for (const block of this.memory.all()) this.#engine.release(block);
+  }
+
+  // ---- calls that do not block ------------------------------------------------------------------------------------
+
+  statNow(fd: number, memory: Memory): number {
+    return this.standing(fd, "statNow") ? this.#engine.statNow(fd, memory) : -Errno.EBADF;
+  }
+
+  openDirectoryNow(path: string): number {
+    return this.#track(this.#engine.openDirectoryNow(path), 0);
+  }
+
+  openWorkingDirectory(): number {
+    return this.#track(this.#engine.openWorkingDirectory(), 0);
+  }
+
+  setThreaded(fd: number, threaded: boolean): void {
+    if (this.standing(fd, "setThreaded")) this.#engine.setThreaded(fd, threaded);
+  }
+
+  setFlags(fd: number, flags: number): number {
+    const description = this.standing(fd, "setFlags");
+    if (!description) return -Errno.EBADF;
+    const result = this.#engine.setFlags(fd, flags);
+    if (result >= 0) description.isDirect = (flags & O_DIRECT) !== 0;
+    return result;
+  }
+
+  realPath(fd: number): string | undefined {
+    return this.standing(fd, "realPath") && this.#engine.realPath(fd);
+  }
+
+  protected forget(fd: number): void {
+    if (this.#open.delete(fd)) this.#engine.closeNow(fd);
+  }
+}

@@ -1,0 +1,227 @@
+// What every kernel under simulation has in common: it is given operations, performs each at any time after that, and says
+// so at any time after that. All of its time is virtual.
+
+import { BufferBudget } from "../../../src/engine/buffer_budget.ts";
+import { countResult, type EngineCounters, newCounters } from "../../../src/engine/counters.ts";
+import type { Engine } from "../../../src/engine/engine.ts";
+import { Errno } from "../../../src/engine/linux.ts";
+import type { Block, Completion, Memory, Operation } from "../../../src/engine/operation.ts";
+import type { Random } from "../random.ts";
+import type { Clock } from "./clock.ts";
+import { describe, type FileView, type Flight, type FlightObserver } from "./flight.ts";
+import {
+  type Alignment,
+  descriptorsOf,
+  Judge,
+  type JudgedDescription,
+  type JudgedFlight,
+} from "./judge.ts";
+import type { SimulatedMemory } from "./memory.ts";
+
+/** What every kernel is made of. */
+export interface TimedKernelOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Bytes that streams share. */
+  readonly bufferBudget: number;
+  readonly observer: FlightObserver;
+  /** Told what the module did that no user of an engine may do. */
+  readonly violated: (rule: string) => void;
+  /** Told of every event, for a trace. */
+  readonly trace?: ((line: string) => void) | undefined;
+}
+
+/** An operation that a kernel has. */
+export interface TimedFlight<Description> extends Flight, JudgedFlight {
+  readonly descriptions: readonly (Description & JudgedDescription | undefined)[];
+}
+
+/** An engine in virtual time. */
+export abstract class TimedKernel<Description extends JudgedDescription> implements Engine {
+  readonly name = "scripted";
+  readonly endsWithProcess = true;
+  readonly counters: EngineCounters = newCounters();
+  readonly budget: BufferBudget;
+  readonly memory: SimulatedMemory;
+  protected readonly timed: TimedKernelOptions;
+  protected readonly judge: Judge;
+  /** The typical time of an operation, in microseconds. */
+  readonly #pace: number;
+  #operations = 0;
+  protected disposed = false;
+
+  constructor(options: TimedKernelOptions, alignment: Alignment, memory: SimulatedMemory) {
+    this.timed = options;
+    this.budget = new BufferBudget(options.bufferBudget);
+    this.memory = memory;
+    this.judge = new Judge(alignment, memory);
+    this.#pace = options.random.pick([1, 100, 100, 1000]);
+  }
+
+  /** Operations that were submitted. */
+  get operations(): number {
+    return this.#operations;
+  }
+
+  /** From now on nothing may reach the kernel. */
+  dispose(): void {
+    this.disposed = true;
+  }
+
+  /** What is open under a number. */
+  protected abstract lookUp(fd: number): Description | undefined;
+
+  /** The file that a descriptor leads to. */
+  protected abstract fileOf(description: Description | undefined): FileView | undefined;
+
+  /** An operation is with the kernel from now on. */
+  protected abstract launched(flight: TimedFlight<Description>): void;
+
+  /** Performs an operation. {@linkcode performed} is to be told of its result before anything else happens. */
+  protected abstract perform(flight: TimedFlight<Description>): void;
+
+  // ---- operations -------------------------------------------------------------------------------------------------
+
+  submit(operation: Operation, completion: Completion): void {
+    const { clock, random } = this.timed;
+    const flight = this.#launch(operation, completion);
+    if (!flight) return;
+    if (operation.op === "pause") {
+      clock.after(operation.milliseconds * 1000, () => this.#complete(flight, 0));
+      return;
+    }
+    const time = this.#duration();
+    clock.after(time * random.next(), () => this.perform(flight), false);
+    clock.after(time, () => this.#complete(flight, flight.result!));
+  }
+
+  /** Hands an operation to the kernel; undefined where it may not have it. */
+  #launch(
+    operation: Operation,
+    completion: Completion,
+  ): TimedFlight<Description> | undefined {
+    const { observer, violated, trace, clock } = this.timed;
+    if (this.disposed) violated(`${describe(operation)}: the engine is disposed`);
+    const descriptions = descriptorsOf(operation).map((fd) => this.lookUp(fd));
+    const [file, target] = descriptions.map((each) => this.fileOf(each));
+    const flight: TimedFlight<Description> = {
+      number: ++this.#operations,
+      operation,
+      completion,
+      descriptions,
+      file,
+      target: operation.op === "copyRange" ? target : undefined,
+      bytes: operation.op === "write"
+        ? operation.memory.bytes.slice(operation.offset, operation.offset + operation.length)
+        : undefined,
+      result: undefined,
+    };
+    trace?.(`${clock.now.toFixed(0)} µs  #${flight.number} ${describe(operation)}`);
+    const broken = this.judge.submit(flight);
+    this.counters.inFlight++;
+    if (broken !== undefined) {
+      violated(broken);
+      return undefined;
+    }
+    this.launched(flight);
+    observer.submitted(flight);
+    return flight;
+  }
+
+  waitNow(): boolean {
+    const { inFlight } = this.counters;
+    const { clock, violated } = this.timed;
+    while (this.counters.inFlight === inFlight) {
+      if (clock.step() !== undefined) continue;
+      if (inFlight === 0) return false;
+      // After an operation that the kernel did not take: the program is over.
+      violated("somebody waits for an operation that never ends");
+      throw new Error("The simulation is over");
+    }
+    return true;
+  }
+
+  runNow(operation: Operation): number {
+    const flight = this.#launch(operation, { complete: () => {} });
+    if (!flight) return -Errno.EBADF;
+    this.perform(flight);
+    this.#complete(flight, flight.result!);
+    return flight.result!;
+  }
+
+  /** Most operations take some microseconds, some far longer than all others together. */
+  #duration(): number {
+    const { random } = this.timed;
+    const usual = 1 + random.next() * this.#pace;
+    return random.chance(0.03) ? usual * random.pick([20, 1000]) : usual;
+  }
+
+  /** An operation has this result, which the module does not know yet. */
+  protected performed(flight: TimedFlight<Description>, result: number): void {
+    flight.result = result;
+    this.timed.observer.performed(flight);
+  }
+
+  #complete(flight: TimedFlight<Description>, result: number): void {
+    const { observer, violated, trace, clock } = this.timed;
+    const { operation, completion } = flight;
+    flight.result = result;
+    const broken = this.judge.complete(flight);
+    if (broken !== undefined) violated(broken);
+    this.counters.inFlight--;
+    countResult(this.counters, operation, result);
+    trace?.(`${clock.now.toFixed(0)} µs    #${flight.number} -> ${result}`);
+    observer.returned(flight);
+    completion.complete(result);
+    observer.completed();
+  }
+
+  flush(): void {
+    this.counters.submissions++;
+  }
+
+  // ---- calls that do not block ------------------------------------------------------------------------------------
+
+  abstract statNow(fd: number, memory: Memory): number;
+  abstract openDirectoryNow(path: string): number;
+  abstract openWorkingDirectory(): number;
+  abstract setThreaded(fd: number, threaded: boolean): void;
+  abstract setFlags(fd: number, flags: number): number;
+  abstract realPath(fd: number): string | undefined;
+
+  /** Closes a descriptor at once. */
+  protected abstract forget(fd: number): void;
+
+  closeNow(fd: number): void {
+    const { violated } = this.timed;
+    this.note(`close fd ${fd} at once`);
+    const description = this.standing(fd, "closeNow");
+    const broken = description && this.judge.closeNow(description);
+    if (broken !== undefined) violated(broken);
+    this.forget(fd);
+  }
+
+  protected note(call: string): void {
+    const { trace, clock } = this.timed;
+    trace?.(`${clock.now.toFixed(0)} µs  ${call}`);
+  }
+
+  protected standing(fd: number, call: string): Description | undefined {
+    const description = this.lookUp(fd);
+    if (!description) this.timed.violated(`${call}: fd ${fd} is closed`);
+    return description;
+  }
+
+  // ---- memory -----------------------------------------------------------------------------------------------------
+
+  acquire(size: number): Block {
+    return this.memory.acquire(size);
+  }
+
+  release(block: Block): void {
+    const { violated } = this.timed;
+    const broken = this.judge.release(block);
+    if (broken !== undefined) violated(broken);
+    if (!this.memory.release(block)) violated(`${block.size} bytes are given back twice`);
+  }
+}

@@ -1,0 +1,198 @@
+// A directory of a real file system: the module's own engine below programs that run in virtual time. Nothing fails there but
+// what the kernel lets fail, and no power is cut.
+
+import type { Engine } from "../../src/engine/engine.ts";
+import type { KernelEngine } from "../../src/engine/kernel_engine.ts";
+import { Clock } from "./kernel/clock.ts";
+import type { FlightObserver } from "./kernel/flight.ts";
+import { RealFile } from "./kernel/real_file.ts";
+import { RealKernel } from "./kernel/real_kernel.ts";
+import type { Listing, Place } from "./oracle/expected_names.ts";
+import type { Random } from "./random.ts";
+import { DIRECTORIES, drawFiles, type Leftovers, NOBODY, type World } from "./world.ts";
+
+/** What a real world is made of. */
+export interface RealWorldOptions {
+  readonly random: Random;
+  /** Everything happens in a directory of its own in this one. */
+  readonly directory: string;
+  readonly engine: KernelEngine;
+  readonly violated: (rule: string) => void;
+  readonly trace?: ((line: string) => void) | undefined;
+}
+
+/** Implements {@linkcode World} on the real kernel. */
+export class RealWorld implements World {
+  readonly root: string;
+  readonly directories = DIRECTORIES;
+  readonly clock: Clock;
+  readonly faults = [];
+  readonly faultCount = 0;
+  readonly isLimited = false;
+  observer: FlightObserver = NOBODY;
+  readonly #kernel: RealKernel;
+  readonly #files = new Map<number, RealFile>();
+  readonly #before = Deno.cwd();
+  readonly #device: number;
+
+  constructor({ random, directory, engine, violated, trace }: RealWorldOptions) {
+    this.root = Deno.makeTempDirSync({ dir: Deno.realPathSync(directory), prefix: "simulate-" });
+    this.#device = Deno.statSync(this.root).dev;
+    this.clock = new Clock(random.fork());
+    for (const name of DIRECTORIES) {
+      Deno.mkdirSync(`${this.root}/${name}`);
+      for (const [file, content] of drawFiles(random)) {
+        Deno.writeFileSync(`${this.root}/${name}/${file}`, content);
+        this.fileAt(`${this.root}/${name}/${file}`);
+      }
+    }
+    Deno.chdir(this.root);
+    this.#kernel = new RealKernel({
+      engine,
+      fileOf: (fd) => this.fileAt(`/proc/self/fd/${fd}`),
+      clock: this.clock,
+      random: random.fork(),
+      bufferBudget: random.pick([64 << 20, 64 << 20, 512 << 10, 0]),
+      observer: {
+        submitted: (flight) => this.observer.submitted(flight),
+        performed: (flight) => this.observer.performed(flight),
+        returned: (flight) => this.observer.returned(flight),
+        completed: () => this.observer.completed(),
+      },
+      violated,
+      trace,
+    });
+  }
+
+  get description(): string {
+    return `the file system of ${this.root}`;
+  }
+
+  get engine(): Engine {
+    return this.#kernel;
+  }
+
+  get now(): number {
+    return this.clock.now;
+  }
+
+  sleep(microseconds: number): Promise<void> {
+    return this.clock.sleep(microseconds);
+  }
+
+  get operations(): number {
+    return this.#kernel.operations;
+  }
+
+  get bytesForData(): number {
+    return this.#kernel.memory.bytesForData;
+  }
+
+  calm(): void {
+    // Nothing fails.
+  }
+
+  dispose(): void {
+    this.#kernel.dispose();
+    for (const file of this.#files.values()) file.close();
+    Deno.chdir(this.#before);
+    Deno.removeSync(this.root, { recursive: true });
+  }
+
+  #folders(): string[] {
+    return [this.root, ...DIRECTORIES.map((name) => `${this.root}/${name}`)];
+  }
+
+  // ---- files and names --------------------------------------------------------------------------------------------
+
+  fileAt(path: string): RealFile | undefined {
+    const info = statSync(path);
+    if (!info?.isFile || info.dev !== this.#device) return undefined;
+    let file = this.#files.get(info.ino!);
+    if (!file) this.#files.set(info.ino!, file = new RealFile(path));
+    return file;
+  }
+
+  fileOf(inode: number): RealFile | undefined {
+    return this.#files.get(inode);
+  }
+
+  placeOf(path: string): Place | undefined {
+    const slash = path.lastIndexOf("/");
+    const directory = statSync(slash < 0 ? "." : path.slice(0, slash));
+    return directory?.isDirectory ? `${directory.ino}/${path.slice(slash + 1)}` : undefined;
+  }
+
+  listing(): Listing {
+    const listing = new Map<Place, number>();
+    for (const directory of this.#folders()) {
+      const { ino } = Deno.statSync(directory);
+      for (const { name, isFile } of Deno.readDirSync(directory)) {
+        if (isFile) listing.set(`${ino}/${name}`, this.fileAt(`${directory}/${name}`)!.inode);
+      }
+    }
+    return listing;
+  }
+
+  changeDirectory(path: string): void {
+    Deno.chdir(path);
+  }
+
+  // ---- other processes --------------------------------------------------------------------------------------------
+
+  append(path: string, bytes: Uint8Array): void {
+    Deno.writeFileSync(path, bytes, { append: true, create: false });
+  }
+
+  truncate(path: string, length: number): void {
+    Deno.truncateSync(path, length);
+  }
+
+  rename(from: string, to: string): void {
+    Deno.renameSync(from, to);
+  }
+
+  remove(path: string): void {
+    Deno.removeSync(path);
+  }
+
+  replace(path: string, bytes: Uint8Array): void {
+    const beside = `${path}.new`;
+    Deno.writeFileSync(beside, bytes);
+    Deno.renameSync(beside, path);
+  }
+
+  // ---- the end ----------------------------------------------------------------------------------------------------
+
+  cut(): undefined {
+    // Nobody can see what is durable.
+  }
+
+  /** Descriptors of this process that lead to what is here, by name or not. */
+  #descriptors(): number {
+    const inodes = this.#folders().map((path) => Deno.statSync(path).ino!);
+    const here = new Set([...this.#files.keys(), ...inodes]);
+    const all = [...Deno.readDirSync("/proc/self/fd")];
+    const found = all.map(({ name }) => statSync(`/proc/self/fd/${name}`));
+    return found.filter((each) => each?.dev === this.#device && here.has(each.ino!)).length;
+  }
+
+  leftovers(): Leftovers {
+    const { memory, counters, budget } = this.#kernel;
+    return {
+      descriptors: this.#descriptors() - this.#files.size,
+      blocks: memory.blocks,
+      inFlight: counters.inFlight,
+      budget: budget.held,
+    };
+  }
+}
+
+/** The file or directory that a descriptor leads to, or a path. */
+function statSync(path: string): Deno.FileInfo | undefined {
+  try {
+    return Deno.statSync(path);
+  } catch {
+    return undefined;
+  }
+}
