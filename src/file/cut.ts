@@ -92,15 +92,19 @@ function truncateAlone(
         else if (isLost) reject(file.syncError);
         else resolve();
       };
-      const truncate = (synced: number) => {
-        isLost = synced < 0;
-        if (isLost) file.failSync(ioError(-synced, "sync", path));
+      const truncate = () => {
         engine.submit({ op: "truncate", fd, length: contentEnd! }, { complete });
       };
       if (contentEnd === undefined) complete(0);
-      else if (fileSystem.cutsDirty || !file.unsynced) truncate(0);
-      // A failure is told once, and here is who is told of it. The cut is tried all the same.
-      else engine.submit({ op: "sync", fd, dataOnly: true }, { complete: truncate });
+      else if (fileSystem.cutsDirty || !file.unsynced) truncate();
+      else {
+        const { syncError } = file;
+        file.submitSync(true, (error) => {
+          // A failure is told once, and here is who is told of it. The cut is tried all the same.
+          isLost = error !== syncError;
+          truncate();
+        });
+      }
     });
   });
 }

@@ -67,9 +67,9 @@ export interface AttachedWriter {
 interface PendingSync {
   /** Changes that it covers. */
   readonly changes: number;
-  over: boolean;
-  readonly resolve: () => void;
-  readonly reject: (error: unknown) => void;
+  /** The last one that had begun when it was over; undefined before that. */
+  last: PendingSync | undefined;
+  readonly ended: (error: DmaError | undefined) => void;
 }
 
 /** An open file. */
@@ -216,37 +216,42 @@ export class OpenFile implements FileIdentity {
    * what it could not write, and another would succeed and mean nothing: every later one rejects with its error.
    */
   sync(metadata: boolean): Promise<void> {
-    const { changes, descriptor, engine, fd, path } = this;
-    const operation = { op: "sync", fd, dataOnly: !metadata } as const;
-    return descriptor.use("sync", () =>
+    return this.descriptor.use("sync", () =>
       new Promise((resolve, reject) => {
         if (this.syncError) return reject(this.syncError);
-        const sync: PendingSync = { changes, over: false, resolve, reject };
-        // Noted at once, and not when a promise goes on: flushSync() may block the program meanwhile.
-        const complete = (result: number) => {
-          sync.over = true;
-          if (result < 0) this.failSync(ioError(-result, "sync", path));
-          this.#endSyncs();
-        };
-        this.#syncs.push(sync);
-        engine.submit(operation, { complete });
+        this.submitSync(!metadata, (error) => error ? reject(error) : resolve());
       }));
   }
 
-  /** Ends the syncs that are over, in the order in which they began: one that succeeds may have missed what another lost. */
+  /** Submits a sync. `ended` is called when those beside it are over too, with the error of any. */
+  submitSync(dataOnly: boolean, ended: (error: DmaError | undefined) => void): void {
+    const { changes, engine, fd, path } = this;
+    const sync: PendingSync = { changes, last: undefined, ended };
+    // Noted at once, and not when a promise goes on: flushSync() may block the program meanwhile.
+    const complete = (result: number) => {
+      if (result < 0) this.#failSync(ioError(-result, "sync", path));
+      sync.last = this.#syncs.at(-1);
+      this.#endSyncs();
+    };
+    this.#syncs.push(sync);
+    engine.submit({ op: "sync", fd, dataOnly }, { complete });
+  }
+
+  /** Ends the syncs beside which none is under way: the kernel tells of a failure once, and may have told another one. */
   #endSyncs(): void {
-    while (this.#syncs[0]?.over) {
-      const { changes, resolve, reject } = this.#syncs.shift()!;
-      if (this.syncError) reject(this.syncError);
-      else {
-        this.noteSync(changes);
-        resolve();
-      }
+    for (;;) {
+      const [first] = this.#syncs;
+      if (!first?.last) return;
+      const beside = this.#syncs.slice(0, this.#syncs.indexOf(first.last) + 1);
+      if (beside.some(({ last }) => !last)) return;
+      this.#syncs.shift();
+      if (!this.syncError) this.noteSync(first.changes);
+      first.ended(this.syncError);
     }
   }
 
   /** A sync of the file has failed. */
-  failSync(error: DmaError): void {
+  #failSync(error: DmaError): void {
     this.syncError ??= error;
     this.spoiled ??= { error };
   }
@@ -256,7 +261,7 @@ export class OpenFile implements FileIdentity {
     const { engine, changes, fd, name, path } = this;
     if (this.syncError) throw this.syncError;
     const result = engine.runNow({ op: "sync", fd, dataOnly: true });
-    if (result < 0) this.failSync(ioError(-result, "sync", path));
+    if (result < 0) this.#failSync(ioError(-result, "sync", path));
     if (this.syncError) throw this.syncError;
     this.noteSync(changes);
     if (!this.nameIsVolatile) return;

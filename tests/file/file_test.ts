@@ -8,9 +8,11 @@ import {
   assertNotEquals,
   assertRejects,
   assertStrictEquals,
+  assertStringIncludes,
   assertThrows,
 } from "@std/assert";
 import { type DmaError, DmaFile } from "../../mod.ts";
+import type { Completion } from "../../src/engine/operation.ts";
 import { runOrThrow } from "../setup/command.ts";
 import { assertFile, assertNoFile, filled, joined, namesIn, pattern } from "../support/bytes.ts";
 import { descriptorsIn, descriptorsOf, eventually } from "../support/descriptors.ts";
@@ -140,6 +142,19 @@ testInEachDirectory("sync and syncData resolve, and ask the kernel", async (dir)
   await file.sync();
   await file.syncData();
   assertEquals(kinds, [false, true]);
+});
+
+testInEachDirectory("Of two syncs at once both reject where one fails", async (dir) => {
+  await using file = await open(dir.file("unsynced"), 5000);
+  const held: Completion[] = [];
+  using _ = interpose("sync", ({ completion }) => held.push(completion));
+  const syncs = [file.sync(), file.syncData()].map((sync) => sync.then(() => "synced", String));
+  await eventually(() => held.length === 2);
+  // The kernel tells of a failure once, and it is told of the second one first.
+  held[0]!.complete(0);
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  held[1]!.complete(-5);
+  for (const outcome of await Promise.all(syncs)) assertStringIncludes(outcome, "(os error 5)");
 });
 
 testInEachDirectory("A sync that fails rejects", async (dir) => {
