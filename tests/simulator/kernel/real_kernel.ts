@@ -66,6 +66,11 @@ export class RealKernel extends TimedKernel<RealDescription> {
     if (isAlone || !this.timed.clock.isNextUnheard) this.#settle();
   }
 
+  protected override performNow(flight: RealFlight): void {
+    this.#settle();
+    this.#end(flight, this.#engine.runNow(flight.operation));
+  }
+
   /** Waits for what the real kernel has. */
   #settle(): void {
     this.#engine.flush();
@@ -73,14 +78,15 @@ export class RealKernel extends TimedKernel<RealDescription> {
     while (!isOver()) this.#engine.waitNow(1000);
     for (const [flight, result] of this.#performing) {
       this.#performing.delete(flight);
-      this.#note(flight.operation, result!);
-      this.performed(flight, result!);
+      this.#end(flight, result!);
     }
   }
 
-  #note(operation: Operation, result: number): void {
-    if (operation.op === "open" && result >= 0) this.#track(result, operation.flags);
+  #end(flight: RealFlight, result: number): void {
+    const { operation } = flight;
+    if (operation.op === "open") this.#track(result, operation.flags);
     if (operation.op === "close") this.#open.delete(operation.fd);
+    this.performed(flight, result);
   }
 
   #track(fd: number, flags: number): number {

@@ -87,11 +87,20 @@ export class SimulatedFile {
     this.content.write(position, bytes);
     this.#changes.push({ kind: "bytes", position, bytes, through });
     this.#resize(Math.max(this.#size, end));
-    if (!through) return;
-    // What a journal has of the file goes along.
-    for (const change of this.#changes) if (change.kind !== "bytes") apply(this.#durable, change);
-    this.#durable.content.write(position, bytes);
-    this.#durable.size = Math.max(this.#durable.size, end);
+    if (through) this.#writeThrough();
+  }
+
+  /** Makes durable what was written through, up to the last such change. What a journal has of the file goes along. */
+  #writeThrough(): void {
+    const durable = this.#durable;
+    const isThrough = (change: Change) => change.kind === "bytes" && change.through;
+    const count = 1 + this.#changes.findLastIndex(isThrough);
+    for (const change of this.#changes.slice(0, count)) {
+      if (change.kind === "bytes" && !change.through) continue;
+      apply(durable, change);
+      if (change.kind !== "bytes") continue;
+      durable.size = Math.max(durable.size, change.position + change.bytes.length);
+    }
   }
 
   /** As ftruncate(2). */
@@ -126,6 +135,8 @@ export class SimulatedFile {
   /** A sync that covers so many changes has succeeded. */
   makeDurable(upTo: number): void {
     for (const change of this.#take(upTo)) apply(this.#durable, change);
+    // What came before it must not take its place.
+    this.#writeThrough();
   }
 
   /**
@@ -137,6 +148,7 @@ export class SimulatedFile {
     for (const change of this.#take(upTo)) {
       apply(this.#durable, change, change.kind === "bytes" ? keepsOf(change, keeps) : undefined);
     }
+    this.#writeThrough();
   }
 
   #take(upTo: number): Change[] {

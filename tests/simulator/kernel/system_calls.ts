@@ -50,6 +50,7 @@ export class SystemCalls {
   readonly #descriptors: DescriptorTable;
   readonly #random: Random;
   readonly #mountId: bigint;
+  readonly #swaps: SimulatedFile;
 
   constructor(
     kind: FileSystemKind,
@@ -63,6 +64,9 @@ export class SystemCalls {
     this.#descriptors = descriptors;
     this.#mountId = mountId;
     this.#random = random;
+    this.#swaps = new SimulatedFile(tree.newInode());
+    this.#swaps.write(0, new TextEncoder().encode("Filename\tType\tSize\tUsed\tPriority\n"));
+    this.#swaps.makeDurable(this.#swaps.changes);
   }
 
   #lacks(feature: Feature): boolean {
@@ -157,6 +161,7 @@ export class SystemCalls {
       const linked = this.#lacks("proc") ? undefined : this.#descriptors.get(Number(link[1]));
       return linked ? this.#openNode(linked.node, flags) : -Errno.ENOENT;
     }
+    if (name === "/proc/swaps" && !this.#lacks("proc")) return this.#openNode(this.#swaps, flags);
     const from = directory === AT_FDCWD
       ? this.#tree.workingDirectory
       : description!.node as SimulatedDirectory;

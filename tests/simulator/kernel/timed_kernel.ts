@@ -80,6 +80,11 @@ export abstract class TimedKernel<Description extends JudgedDescription> impleme
   /** Performs an operation. {@linkcode performed} is to be told of its result before anything else happens. */
   protected abstract perform(flight: TimedFlight<Description>): void;
 
+  /** The same, on the JavaScript thread. */
+  protected performNow(flight: TimedFlight<Description>): void {
+    this.perform(flight);
+  }
+
   // ---- operations -------------------------------------------------------------------------------------------------
 
   submit(operation: Operation, completion: Completion): void {
@@ -144,7 +149,7 @@ export abstract class TimedKernel<Description extends JudgedDescription> impleme
   runNow(operation: Operation): number {
     const flight = this.#launch(operation, { complete: () => {} });
     if (!flight) return -Errno.EBADF;
-    this.perform(flight);
+    this.performNow(flight);
     this.#complete(flight, flight.result!);
     return flight.result!;
   }

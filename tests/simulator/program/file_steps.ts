@@ -4,7 +4,7 @@ import type { DmaFile } from "../../../mod.ts";
 import type { Place } from "../oracle/expected_names.ts";
 import { Violation } from "../oracle/promises.ts";
 import type { TrackedFile } from "../oracle/tracked_file.ts";
-import { mayPublish, publish } from "./name_steps.ts";
+import { ASKED, mayPublish, publish } from "./name_steps.ts";
 import type { Handle, Session, Slot } from "./session.ts";
 import type { Action } from "./steps.ts";
 
@@ -28,8 +28,7 @@ export async function open(
 ): Promise<void> {
   if (slot.handle || slot.opening) return;
   slot.opening = true;
-  // What the system swaps to is asked for.
-  const memory = { bound: 4096 };
+  const memory = { bound: ASKED };
   session.oracle.memoryUsers.add(memory);
   try {
     if (action.do === "temp") await openTemporary(session, slot);

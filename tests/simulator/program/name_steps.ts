@@ -8,6 +8,8 @@ import type { Action } from "./steps.ts";
 type Of<Name extends Action["do"]> = Extract<Action, { do: Name }>;
 
 const ENOENT = 2;
+/** Bytes for the answer of the system when it is asked what it swaps to. */
+export const ASKED = 4096;
 
 /** Whether nobody else is about to change the name that an atomic file gets. */
 export function mayPublish({ oracle }: Session, { target }: Handle): boolean {
@@ -57,7 +59,10 @@ export function rename(session: Session, slot: Slot, { path }: Of<"rename">): Pr
   if (handle.target !== undefined) begin(handle.target, undefined);
   begin(to, inode);
   handle.renames++;
+  const memory = { bound: ASKED };
+  oracle.memoryUsers.add(memory);
   const over = () => {
+    oracle.memoryUsers.delete(memory);
     session.renamed(handle);
     const settle = () => {
       const listing = world.listing();
