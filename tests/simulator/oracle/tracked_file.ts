@@ -1,6 +1,7 @@
 // A file, what is being done to it, and whether each operation on it may be: judged when it is submitted, because from then
 // on a kill may find it done.
 
+import { Buffer } from "node:buffer";
 import type { FileView, Flight } from "../kernel/flight.ts";
 import { SparseBytes } from "../kernel/sparse_bytes.ts";
 import { DurableFile, ExpectedFile } from "./expected_file.ts";
@@ -258,7 +259,8 @@ export class TrackedFile {
   }
 
   #judgeGiven(position: number, bytes: Uint8Array, { bytes: given, writer }: Source): void {
-    const wrong = bytes.findIndex((byte, index) => byte !== given![index]);
+    const isRight = Buffer.compare(bytes, given!.subarray(0, bytes.length)) === 0;
+    const wrong = isRight ? -1 : bytes.findIndex((byte, index) => byte !== given![index]);
     const part = wrong < 0 ? bytes : bytes.subarray(0, wrong);
     const end = position + part.length;
     if (wrong >= 0) {

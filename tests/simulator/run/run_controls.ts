@@ -18,11 +18,11 @@ export interface Finding {
 export async function findControl(
   control: Control,
   milliseconds: number,
-  first = 1,
+  directory?: string,
 ): Promise<Finding> {
   const { changes } = control;
-  const seeds = first;
-  const options = { seeds, milliseconds, changes, mostFailures: 1, workers: 1, shrinks: false };
+  const one = { seeds: 1, mostFailures: 1, workers: 1, shrinks: false };
+  const options = { ...one, milliseconds, changes, directory };
   const { tally: { operations }, failures: [failure] } = await simulateInWorkers(options);
   const broken = failure && (failure.promise ?? failure.message);
   return { control, operations, broken, seed: failure?.seed };
