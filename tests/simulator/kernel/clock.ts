@@ -35,11 +35,6 @@ export class Clock {
     return this.#heap.length;
   }
 
-  /** Whether something is due next of which nobody hears. */
-  get isNextUnheard(): boolean {
-    return this.#heap[0]?.heard === false;
-  }
-
   /** Has `run` called after so many microseconds. */
   after(microseconds: number, run: () => void, heard = true): void {
     const event = { time: this.#now + microseconds, order: this.#random.next(), heard, run };

@@ -1,4 +1,4 @@
-// The real kernel in virtual time. Operations that do not depend on each other's order are performed together.
+// The real kernel in virtual time: an operation is performed when it is due, or earlier, together with others.
 
 import { Errno, O_DIRECT } from "../../../src/engine/linux.ts";
 import type { KernelEngine } from "../../../src/engine/kernel_engine.ts";
@@ -23,7 +23,7 @@ interface RealDescription extends JudgedDescription {
 
 type RealFlight = TimedFlight<RealDescription>;
 
-/** What neither moves the end of a file past its descriptor nor changes a name. */
+/** What may be performed in any order, and at once. */
 const TOGETHER: ReadonlySet<OperationName> = new Set(["read", "write", "sync", "stat", "statfs"]);
 
 /** The kernel itself judges what Direct I/O asks for. */
@@ -34,6 +34,8 @@ export class RealKernel extends TimedKernel<RealDescription> {
   readonly #engine: KernelEngine;
   readonly #fileOf: (fd: number) => RealFile | undefined;
   readonly #open = new Map<number, RealDescription>();
+  /** Operations that may be performed together with others and were not yet. */
+  readonly #waiting = new Set<RealFlight>();
   /** Operations that the real kernel has, and their results. */
   readonly #performing = new Map<RealFlight, number | undefined>();
 
@@ -52,22 +54,30 @@ export class RealKernel extends TimedKernel<RealDescription> {
     return description?.file;
   }
 
-  protected launched(): void {
-    // The kernel looks at it when it performs it.
+  protected launched(flight: RealFlight): void {
+    if (TOGETHER.has(flight.operation.op)) this.#waiting.add(flight);
   }
 
   protected perform(flight: RealFlight): void {
-    const { operation } = flight;
-    const isAlone = !TOGETHER.has(operation.op);
-    if (isAlone) this.#settle();
+    const { random } = this.timed;
+    const isAlone = !TOGETHER.has(flight.operation.op);
+    if (!isAlone && !this.#waiting.has(flight)) return;
+    this.#waiting.delete(flight);
+    const others = isAlone ? [] : [...this.#waiting].filter(() => random.chance(0.7));
+    for (const each of [flight, ...others]) this.#begin(each);
+    this.#settle();
+  }
+
+  /** Hands an operation to the real kernel. */
+  #begin(flight: RealFlight): void {
+    this.#waiting.delete(flight);
     this.#performing.set(flight, undefined);
     const complete = (result: number) => void this.#performing.set(flight, result);
-    this.#engine.submit(operation, { complete });
-    if (isAlone || !this.timed.clock.isNextUnheard) this.#settle();
+    this.#engine.submit(flight.operation, { complete });
   }
 
   protected override performNow(flight: RealFlight): void {
-    this.#settle();
+    this.#waiting.delete(flight);
     this.#end(flight, this.#engine.runNow(flight.operation));
   }
 
@@ -102,7 +112,6 @@ export class RealKernel extends TimedKernel<RealDescription> {
 
   override dispose(): void {
     super.dispose();
-    this.#settle();
     for (const fd of this.#open.keys()) this.#engine.closeNow(fd);
     this.#open.clear();
     for (const block of this.memory.all()) this.#engine.release(block);
