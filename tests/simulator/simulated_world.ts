@@ -10,7 +10,6 @@ import { type Kept, SimulatedFile } from "./kernel/simulated_file.ts";
 import { SimulatedKernel } from "./kernel/simulated_kernel.ts";
 import type { Listing, Place } from "./oracle/expected_names.ts";
 import type { Random } from "./random.ts";
-import { bytesOf } from "./program/bytes.ts";
 import {
   type CutImage,
   DIRECTORIES,
