@@ -21,6 +21,7 @@ const TRANSFER = "file/transfer.ts";
 const AHEAD = "reader/read_ahead.ts";
 const CUT = "file/cut.ts";
 const END = "file/program_end.ts";
+const OPEN = "file/open_file.ts";
 const ATOMIC = "file/atomic.ts";
 
 /** What was wrong before this module had its present shape. */
@@ -88,7 +89,19 @@ const found: readonly Control[] = [
   },
   {
     name: "a sync of flushSync that failed is tried again",
-    changes: [change(WRITER, "      this.fail(error);\n      throw error;", "      throw error;")],
+    changes: [
+      change(WRITER, "      this.fail(error);\n      throw error;", "      throw error;"),
+      change(
+        OPEN,
+        "    if (this.syncError) throw this.syncError;\n    const result",
+        "    const result",
+      ),
+      change(
+        OPEN,
+        "    if (this.syncError) throw this.syncError;\n    this.noteSync(changes);",
+        "    if (result < 0) throw this.syncError;\n    this.noteSync(changes);",
+      ),
+    ],
   },
   {
     name: "the end of the program cuts beside a write that is under way",
