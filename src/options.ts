@@ -13,7 +13,7 @@ import {
 import type { OpenRequest } from "./file/open.ts";
 import type { OpenFile } from "./file/open_file.ts";
 import type { MergeLimits } from "./file/read_many.ts";
-import type { WriterOptions } from "./writer/writer.ts";
+import type { WriterOptions } from "./writer/writer_options.ts";
 
 /** Bytes of one buffer of a writer, unless told otherwise: 1 MiB. Found by measuring: bench/FINDINGS.md. */
 export const DEFAULT_BUFFER_SIZE: number = 1 << 20;

@@ -4,81 +4,11 @@
 import { chunkBytes, lengthOfBytes } from "../arguments.ts";
 import { yieldIfNeeded } from "../engine/event_loop.ts";
 import type { AlignedMemory } from "../file/aligned_memory.ts";
+import { Batch } from "./batch.ts";
 import type { Writer } from "./writer.ts";
 
 /** For calls that succeed at once. */
 const RESOLVED: Promise<void> = Promise.resolve();
-
-/** Chunks written without the lock are batched, up to this many bytes and chunks. */
-const MAX_BATCH_BYTES = 256 << 10;
-const MAX_BATCH_CHUNKS = 4096;
-
-/** A chunk is accepted in parts of this many bytes: optimized code of V8 counts no further. */
-const MAX_PART = 1 << 30;
-
-/** An item of the stream's queue: waiting chunks, with their lengths at the call. */
-class Batch {
-  readonly #chunks: Uint8Array[] = [];
-  readonly #lengths: number[] = [];
-  /** The next chunk, and how much of it was accepted. */
-  #next = 0;
-  #at = 0;
-  /** Bytes that are not accepted yet. */
-  bytes = 0;
-  /** Memory that was handed over, to be written without a copy. */
-  memory: AlignedMemory | undefined;
-  /** Whether chunks may still join it. */
-  isOpen = false;
-  /** The promise of the stream's write. */
-  accepted: Promise<void> = RESOLVED;
-  /** Settles when all of it is accepted, if a caller waits for that. */
-  taken: PromiseWithResolvers<void> | undefined;
-
-  get isFull(): boolean {
-    return this.bytes >= MAX_BATCH_BYTES || this.#chunks.length >= MAX_BATCH_CHUNKS;
-  }
-
-  get isBegun(): boolean {
-    return this.#next > 0 || this.#at > 0;
-  }
-
-  get isTaken(): boolean {
-    return this.#next === this.#chunks.length;
-  }
-
-  add(chunk: Uint8Array): void {
-    const length = lengthOfBytes(chunk);
-    for (let at = 0; at === 0 || at < length; at += MAX_PART) {
-      const part = length > MAX_PART ? chunk.subarray(at, at + MAX_PART) : chunk;
-      this.#chunks.push(part);
-      this.#lengths.push(part.length);
-    }
-    this.bytes += length;
-  }
-
-  /** Accepts what `take` accepts of the next chunk. A buffer that changed its length fails. */
-  advance(take: (chunk: Uint8Array, from: number) => number): void {
-    const chunk = this.#chunks[this.#next]!;
-    const length = this.#lengths[this.#next]!;
-    // A part of it may be on the disk, so what follows would be at the wrong position.
-    if (chunk.length !== length) {
-      const what = "a chunk whose buffer is detached or resized before it is taken";
-      throw new TypeError(`Cannot write ${what}`);
-    }
-    const taken = take(chunk, this.#at);
-    this.bytes -= taken;
-    this.#at += taken;
-    if (this.#at < length) return;
-    this.#next++;
-    this.#at = 0;
-  }
-
-  /** All of it was accepted in another way. */
-  skip(): void {
-    this.#next = this.#chunks.length;
-    this.bytes = 0;
-  }
-}
 
 /** Another kind of stream above this one, with its own waiting chunks. */
 export interface Upstream {
@@ -264,7 +194,7 @@ export class WriterSink {
       return this.report(Promise.reject(error));
     }
     const last = this.#waiting.at(-1);
-    if (last?.isOpen && !last.isFull) {
+    if (last?.accepted && last.isOpen && !last.isFull) {
       last.add(bytes);
       return last.accepted;
     }

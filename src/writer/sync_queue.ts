@@ -1,5 +1,9 @@
-// Callers that wait until everything below a position is in the file, or durable. They wait for positions, not for
-// writes, so any number can share one sync.
+// Callers that wait until everything below a position is in the file, or durable, and the syncs that serve them. They wait
+// for positions, not for writes, so any number can share one sync.
+
+import { assert } from "../assert.ts";
+import { cutToContent, exceedsContent } from "../file/cut.ts";
+import type { OpenFile } from "../file/open_file.ts";
 
 interface Waiter {
   /** The position below which everything must be flushed. */
@@ -10,22 +14,48 @@ interface Waiter {
   readonly reject: (error: unknown) => void;
 }
 
-/** Keeps waiters until they are served. It starts no sync itself. */
+/** How far the writing has come. */
+export interface WriteProgress {
+  /** The end of the contiguous prefix that has reached the file. */
+  readonly flushed: number;
+  /** Whether no write waits or is in flight. */
+  readonly idle: boolean;
+}
+
+/** Keeps waiters until they are served. One sync runs at a time: the first of two to end would serve those of the second. */
 export class SyncQueue {
+  readonly #file: OpenFile;
+  readonly #preallocates: boolean;
   #waiting: Waiter[] = [];
   /** The waiters that the sync in flight serves. */
   #attached: Waiter[] = [];
-  /** The flushed position when that sync began. */
-  #syncedPosition = 0;
+  #running = false;
+  #failure: { readonly reason: unknown } | undefined;
 
-  /** Whether a waiter needs more than the sync in flight. */
-  get empty(): boolean {
-    return this.#waiting.length === 0;
+  /** `preallocates` says that reserved space may stay behind the content until the end. */
+  constructor(file: OpenFile, preallocates: boolean) {
+    this.#file = file;
+    this.#preallocates = preallocates;
   }
 
-  /** Whether somebody waits for no more than everything below `end` to be durable. */
-  wantsDurable(end: number): boolean {
-    return this.#waiting.some(({ target, durable }) => durable && target <= end);
+  /** Whether everything that was done to the file is durable, with its name. */
+  get isDurable(): boolean {
+    return !this.#file.unsynced && !this.#file.nameIsVolatile;
+  }
+
+  /**
+   * Where a write must end at least for being durable by itself when it is over: one trip instead of two, if somebody
+   * waits for just that, and nothing else is left to sync. Infinity otherwise.
+   */
+  get durableFrom(): number {
+    const { blockSize, fileSystem, wasSynced } = this.#file;
+    // Otherwise padding is cut before each sync.
+    const keepsPadding = this.#preallocates || blockSize === 1;
+    if (!fileSystem.syncsWrites || !keepsPadding || !wasSynced || !this.isDurable) return Infinity;
+    return this.#waiting.reduce(
+      (least, { target, durable }) => durable ? Math.min(least, target) : least,
+      Infinity,
+    );
   }
 
   /** Waits until everything below `target` is flushed, and with `durable` also synced. */
@@ -35,46 +65,59 @@ export class SyncQueue {
     });
   }
 
-  /**
-   * Resolves waiters for whom enough is flushed, and those for durability if `durable`. Returns whether a sync is due.
-   */
-  serve(flushed: number, durable: boolean): boolean {
-    if (this.empty) return false;
+  /** Resolves waiters for whom enough is flushed and durable. Returns whether a sync is due. */
+  serve(flushed: number): boolean {
+    if (this.#waiting.length === 0) return false;
+    const { isDurable } = this;
     let due = false;
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const waiter of waiting) {
-      if (waiter.target > flushed) this.#waiting.push(waiter);
-      else if (durable || !waiter.durable) waiter.resolve(flushed);
+      if (waiter.target <= flushed && (isDurable || !waiter.durable)) waiter.resolve(flushed);
       else {
-        due = true;
+        due ||= waiter.target <= flushed;
         this.#waiting.push(waiter);
       }
     }
-    return due;
+    return due && !this.#running;
   }
 
-  /** A sync begins. It serves waiters for positions that are flushed by now: later completions may miss it. */
-  begin(flushed: number): void {
-    this.#syncedPosition = flushed;
+  /** Syncs the file, with its name. Serves the waiters for positions that are flushed when the sync begins. */
+  async run(progress: WriteProgress): Promise<void> {
+    assert(!this.#running, "one sync at a time");
+    this.#running = true;
+    try {
+      const file = this.#file;
+      // With preallocation off, padding is cut before each sync, so that no other program sees it for long.
+      const cuts = !this.#preallocates && progress.idle && exceedsContent(file);
+      if (cuts) await cutToContent(file);
+      if (!this.#failure) await this.#sync(progress.flushed);
+    } finally {
+      this.#running = false;
+      // Those of a sync that failed are told why the writer failed first.
+      if (this.#failure) this.fail(this.#failure.reason);
+    }
+  }
+
+  async #sync(flushed: number): Promise<void> {
+    const file = this.#file;
+    // Later completions may miss the sync.
     this.#attached = this.#waiting.filter(({ target }) => target <= flushed);
     this.#waiting = this.#waiting.filter(({ target }) => target > flushed);
+    const synced = await Promise.allSettled([
+      file.unsynced && file.sync(false),
+      file.nameIsVolatile && file.syncName(),
+    ]);
+    const failed = synced.find((each) => each.status === "rejected");
+    if (failed) throw failed.reason;
+    for (const { resolve } of this.#attached.splice(0)) resolve(flushed);
   }
 
-  /** The sync succeeded. */
-  succeed(): void {
-    for (const { resolve } of this.#attached.splice(0)) resolve(this.#syncedPosition);
-  }
-
-  /**
-   * The sync failed. The kernel has dropped what it could not write, so another sync would succeed and mean nothing.
-   */
-  fail(error: unknown): void {
-    for (const { reject } of this.#attached.splice(0)) reject(error);
-  }
-
-  /** Rejects all waiters except those attached to the sync in flight. */
-  rejectWaiting(reason: unknown): void {
-    for (const { reject } of this.#waiting.splice(0)) reject(reason);
+  /** The writer has failed. Rejects all waiters except those whom the sync in flight serves: it may succeed. */
+  fail(reason: unknown): void {
+    this.#failure ??= { reason };
+    const rejected = this.#waiting.splice(0);
+    if (!this.#running) rejected.push(...this.#attached.splice(0));
+    for (const { reject } of rejected) reject(this.#failure.reason);
   }
 }

@@ -4,27 +4,14 @@ import { assert } from "../assert.ts";
 import type { BufferBudget } from "../engine/buffer_budget.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Block, Memory } from "../engine/operation.ts";
-import type { WriteRequest } from "./write_queue.ts";
+import type { OpenFile } from "../file/open_file.ts";
+import type { WriteQueue, WriteRequest } from "./write_queue.ts";
+import type { WriterOptions } from "./writer_options.ts";
 
 /** The initial size of a file's first buffer: most files never need a larger one. */
 const FIRST_BUFFER = 64 * 1024;
 
-/** Options of {@linkcode WriteBuffers}. */
-export interface WriteBuffersOptions {
-  readonly engine: Engine;
-  /** Writes begin and end at a multiple of it. */
-  readonly blockSize: number;
-  /** A multiple of the block size. */
-  readonly bufferSize: number;
-  /** Writes in flight at most. */
-  readonly writeBehind: number;
-  /** The shared budget of the buffers; undefined if their size or number was set. */
-  readonly budget: BufferBudget | undefined;
-  /** Whether a chunk that fits into a buffer stays in one, so that it is written by one write. */
-  readonly wholeChunks: boolean;
-  /** Where the first byte goes; a multiple of the block size. */
-  readonly base: number;
-}
+const NO_BYTES = new Uint8Array(0);
 
 /** A buffer that is being filled. */
 class FillingBuffer {
@@ -105,10 +92,14 @@ class FillingBuffer {
 /** Accepts bytes, and never has more buffers than one that fills and those in flight. */
 export class WriteBuffers {
   readonly #engine: Engine;
+  /** Gets the writes of what is full. */
+  readonly #queue: WriteQueue;
   readonly #blockSize: number;
   readonly #bufferSize: number;
   readonly #writeBehind: number;
+  /** The shared budget of the buffers; undefined if their size or number was set. */
   readonly #budget: BufferBudget | undefined;
+  /** Whether a chunk that fits into a buffer stays in one, so that it is written by one write. */
   readonly #wholeChunks: boolean;
   #isFirst = true;
   /** Buffers that exist: filling, waiting or in flight. */
@@ -116,16 +107,19 @@ export class WriteBuffers {
   /** Where the current buffer starts, or would. */
   #base: number;
   #filling: FillingBuffer | undefined;
-  #full: WriteRequest[] = [];
 
-  constructor(options: WriteBuffersOptions) {
-    this.#engine = options.engine;
-    this.#blockSize = options.blockSize;
-    this.#bufferSize = options.bufferSize;
-    this.#writeBehind = options.writeBehind;
-    this.#budget = options.budget;
-    this.#wholeChunks = options.wholeChunks;
-    this.#base = options.base;
+  /** `base` is where the first byte goes; a multiple of the block size. */
+  constructor(file: OpenFile, options: WriterOptions, queue: WriteQueue, base: number) {
+    const { engine, blockSize, appends } = file;
+    const { bufferSize, writeBehind, sharesMemory } = options;
+    this.#engine = engine;
+    this.#queue = queue;
+    this.#blockSize = blockSize;
+    this.#bufferSize = bufferSize;
+    this.#writeBehind = writeBehind;
+    this.#budget = sharesMemory ? engine.budget : undefined;
+    this.#wholeChunks = appends;
+    this.#base = base;
   }
 
   /** Where the next byte goes. */
@@ -161,18 +155,6 @@ export class WriteBuffers {
   /** Whether {@linkcode writeMemory} may be called now: nothing partly filled, and a buffer to spare. */
   get takesMemory(): boolean {
     return this.#filling === undefined && this.#hasSpare;
-  }
-
-  /** The writes of buffers that became full since the last call. */
-  takeFull(): readonly WriteRequest[] {
-    const full = this.#full;
-    if (full.length > 0) this.#full = [];
-    return full;
-  }
-
-  /** Whether {@linkcode takeFull} would give any. */
-  get hasFull(): boolean {
-    return this.#full.length > 0;
   }
 
   /** Copies a whole chunk if the current buffer has room left after it: the fast path, without any decision. */
@@ -236,7 +218,7 @@ export class WriteBuffers {
     const position = this.#base;
     this.#base += length;
     this.#add(length);
-    this.#full.push({
+    this.#queue.add({
       memory,
       offset: 0,
       length,
@@ -284,7 +266,7 @@ export class WriteBuffers {
   /** Ends the current buffer: what was not written of it becomes a write. */
   #retire(filling: FillingBuffer): void {
     const padded = Math.ceil(filling.fill / this.#blockSize) * this.#blockSize;
-    if (filling.written < filling.fill) this.#full.push(filling.writeUpTo(padded));
+    if (filling.written < filling.fill) this.#queue.add(filling.writeUpTo(padded));
     this.#leave(filling);
   }
 
@@ -308,7 +290,7 @@ export class WriteBuffers {
     const filling = this.#filling;
     if (!filling) return;
     const blocks = filling.fill - filling.fill % this.#blockSize;
-    if (blocks > filling.written) this.#full.push(filling.writeUpTo(blocks));
+    if (blocks > filling.written) this.#queue.add(filling.writeUpTo(blocks));
   }
 
   /** Pads the last block, and writes what was not written. `written` says that the last block was. */
@@ -320,11 +302,8 @@ export class WriteBuffers {
     this.#retire(filling);
   }
 
-  /** Drops everything that was not written. */
+  /** Drops the current buffer. */
   drop(): void {
-    for (const { release } of this.takeFull()) release();
     if (this.#filling) this.#leave(this.#filling);
   }
 }
-
-const NO_BYTES = new Uint8Array(0);

@@ -47,14 +47,14 @@ export class WriteQueue {
     return this.#flushed;
   }
 
-  /** Writes with the kernel. */
-  get inFlight(): number {
-    return this.#inFlight;
-  }
-
   /** Whether nothing is queued or in flight. */
   get idle(): boolean {
     return this.#inFlight === 0 && this.#waiting === 0;
+  }
+
+  /** Whether a write waits that may be in flight beside the others. */
+  get canStart(): boolean {
+    return this.#waiting > 0 && this.#inFlight < this.#writeBehind;
   }
 
   /** Queues a write behind the last one. */
@@ -65,7 +65,7 @@ export class WriteQueue {
 
   /** The next write, which counts as in flight from now on; undefined if none may start. */
   startNext(): StartedWrite | undefined {
-    if (this.#waiting === 0 || this.#inFlight >= this.#writeBehind) return undefined;
+    if (!this.canStart) return undefined;
     const write = this.#queue[this.#queue.length - this.#waiting]!;
     assert(write.state === "waiting", "writes start in the order of the queue");
     // Never two writes in flight on one block: a tail that was written early is written again with its buffer.

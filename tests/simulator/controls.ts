@@ -15,6 +15,11 @@ function change(file: string, from: string, to: string): Change {
 }
 
 const WRITER = "writer/writer.ts";
+const START = "writer/start_search.ts";
+const BEHIND = "writer/write_behind.ts";
+const TAIL = "writer/tail.ts";
+const SYNCS = "writer/sync_queue.ts";
+const ENDING = "writer/ending.ts";
 const QUEUE = "writer/write_queue.ts";
 const BUFFERS = "writer/write_buffers.ts";
 const TRANSFER = "file/transfer.ts";
@@ -42,14 +47,14 @@ const past: readonly Control[] = [
   },
   {
     name: "goes by the length of a file that another process has cut",
-    changes: [change(WRITER, "    length.found(size, append || !ownsSize);\n", "")],
+    changes: [change(START, "    length.found(size, append || !ownsSize);\n", "")],
   },
   {
     name: "undoes a close that has begun when it is aborted",
     changes: [
       change(
         WRITER,
-        "if (!this.#closeRequest) this.fail(reason, true);",
+        "if (!this.closeRequest) this.fail(reason, true);",
         "this.fail(reason, true);",
       ),
     ],
@@ -73,19 +78,19 @@ const found: readonly Control[] = [
     changes: [
       change(
         WRITER,
-        "    const end = this.position;\n    while (this.#queue",
-        "    const wasDurable = this.#isDurable;\n    const end = this.position;\n    while (this.#queue",
+        "    const end = this.position;\n    while (writes",
+        "    const wasDurable = this.#syncs.isDurable;\n    const end = this.position;\n    while (writes",
       ),
       change(
         WRITER,
-        "if (durable && !this.#isDurable) this.#syncNow",
+        "if (durable && !this.#syncs.isDurable) this.#syncNow",
         "if (durable && !wasDurable) this.#syncNow",
       ),
     ],
   },
   {
     name: "flushSync syncs a descriptor that is closed",
-    changes: [change(WRITER, 'if (this.file.writer !== this) throw closedError("sync");\n', "\n")],
+    changes: [change(WRITER, 'if (this.#isDetached) throw closedError("sync");\n', "\n")],
   },
   {
     name: "a sync of flushSync that failed is tried again",
@@ -127,11 +132,11 @@ const found: readonly Control[] = [
 const writer: readonly Control[] = [
   {
     name: "syncs before it cuts",
-    changes: [change(WRITER, "[this.#cut, this.#syncAtEnd,", "[this.#syncAtEnd, this.#cut,")],
+    changes: [change(ENDING, "[() => cut(file), sync,", "[sync, () => cut(file),")],
   },
   {
     name: "does not cut when it is aborted",
-    changes: [change(WRITER, "[this.#cutAfterFailure, () => discardName", "[() => discardName")],
+    changes: [change(ENDING, "[cutWhole, () => discardName", "[() => discardName")],
   },
   {
     name: "takes a short write for a whole one",
@@ -168,7 +173,7 @@ const writer: readonly Control[] = [
     name: "tries a failed sync again",
     changes: [
       change(
-        WRITER,
+        SYNCS,
         "file.unsynced && file.sync(false),",
         "file.unsynced && file.sync(false).catch(() => file.sync(false)),",
       ),
@@ -178,7 +183,7 @@ const writer: readonly Control[] = [
     name: "counts as durable what is still being synced",
     changes: [
       change(
-        WRITER,
+        SYNCS,
         "file.unsynced && file.sync(false),",
         "file.unsynced && [file.sync(false), file.noteSync(file.changes)][0],",
       ),
@@ -188,9 +193,9 @@ const writer: readonly Control[] = [
     name: "counts as durable what was written during the sync",
     changes: [
       change(
-        WRITER,
-        "if (!failed) return",
-        "if (!failed) file.noteSync(file.changes);\n    if (!failed) return",
+        SYNCS,
+        "if (failed) throw failed.reason;",
+        "if (failed) throw failed.reason;\n    file.noteSync(file.changes);",
       ),
     ],
   },
@@ -208,9 +213,9 @@ const writer: readonly Control[] = [
     name: "counts padding as flushed",
     changes: [
       change(
-        WRITER,
-        "position, dataEnd: end, release });",
-        "position, dataEnd: position + length, release });",
+        TAIL,
+        "position, dataEnd: end, release };",
+        "position, dataEnd: position + length, release };",
       ),
     ],
   },
@@ -221,12 +226,12 @@ const writer: readonly Control[] = [
   {
     name: "does not clear the padding",
     changes: [
-      change(WRITER, "    memory.bytes.set(this.#edges.padding(end), partial.length);\n", ""),
+      change(TAIL, "    memory.bytes.set(this.padding(end), partial.length);\n", ""),
     ],
   },
   {
     name: "pads over bytes that are to stay",
-    changes: [change("writer/edge_blocks.ts", "return inside === 0 ||", "return true ||")],
+    changes: [change(TAIL, "return inside > 0 &&", "return false && inside > 0 &&")],
   },
   {
     name: "takes a read that ends early for the end of the file",
@@ -235,7 +240,12 @@ const writer: readonly Control[] = [
   {
     name: "replaces the first error by the last",
     changes: [
-      change(WRITER, 'if (this.#failure || this.#phase.name === "closed") return;', ""),
+      change(WRITER, "if (this.failure || this.closed) return;", ""),
+      change(
+        "writer/writer_state.ts",
+        '    assert(this.#failure === undefined, "the first failure is final");\n',
+        "",
+      ),
     ],
   },
   {
@@ -256,7 +266,7 @@ const writer: readonly Control[] = [
   {
     name: "has one write too many in flight",
     changes: [
-      change(QUEUE, "this.#inFlight >= this.#writeBehind", "this.#inFlight > this.#writeBehind"),
+      change(QUEUE, "this.#inFlight < this.#writeBehind", "this.#inFlight <= this.#writeBehind"),
     ],
   },
   {
@@ -267,9 +277,9 @@ const writer: readonly Control[] = [
     name: "loses a tail's copy",
     changes: [
       change(
-        WRITER,
-        "      engine.release(memory);\n      this.#tail.copied",
-        "      this.#tail.copied",
+        TAIL,
+        "      engine.release(memory);\n      this.#isCopied",
+        "      this.#isCopied",
       ),
     ],
   },
@@ -277,14 +287,19 @@ const writer: readonly Control[] = [
     name: "cuts while the end of file is moved",
     changes: [
       change(
-        WRITER,
-        "    length.beginWrite(allocation.position + allocation.length);\n    this.#pending++;",
+        BEHIND,
+        "    length.beginWrite(allocation.position + allocation.length);\n",
         "",
       ),
       change(
-        WRITER,
-        "      this.#pending--;\n      this.#preallocator.end(result);\n      length.endWrite();",
-        "      this.#preallocator.end(result);",
+        BEHIND,
+        "      length.endWrite();\n      this.#file.changes++;\n      ended.complete(result);",
+        "      this.#file.changes++;",
+      ),
+      change(
+        BEHIND,
+        "if (this.#preallocate(end, ended)) started++;",
+        "this.#preallocate(end, ended);",
       ),
     ],
   },
@@ -292,12 +307,12 @@ const writer: readonly Control[] = [
     name: "forgets that a failed step may have made the file longer",
     changes: [
       change(
-        WRITER,
+        BEHIND,
         "length.beginWrite(allocation.position + allocation.length);",
         "length.beginWrite(0);",
       ),
       change(
-        WRITER,
+        BEHIND,
         "this.#preallocator.end(result);",
         "this.#preallocator.end(result); if (result >= 0) length.extend(allocation.position + allocation.length);",
       ),
@@ -305,7 +320,7 @@ const writer: readonly Control[] = [
   },
   {
     name: "closes without a sync",
-    changes: [change(WRITER, "wanted && !this.#isDurable ?", "wanted && false ?")],
+    changes: [change(ENDING, "wanted && !syncs.isDurable ?", "wanted && false ?")],
   },
   {
     name: "publishes a name and forgets the directory",

@@ -6,7 +6,8 @@ import type { DmaError } from "../../src/errors.ts";
 import { DISK } from "../../src/file/file_system.ts";
 import { OpenFile } from "../../src/file/open_file.ts";
 import type { BufferBudget } from "../../src/engine/buffer_budget.ts";
-import { Writer, type WriterOptions } from "../../src/writer/writer.ts";
+import { Writer } from "../../src/writer/writer.ts";
+import type { WriterOptions } from "../../src/writer/writer_options.ts";
 import { ScriptedEngine, turn } from "../support/scripted_engine.ts";
 import { type Held, inOrder, type Plan } from "../support/scripted_operation.ts";
 

@@ -1,0 +1,199 @@
+// Write-behind: what a writer has accepted, on its way to the file. Bytes are copied into buffers, full buffers become
+// writes, and those are in flight while the next buffer fills.
+
+import { RWF_DSYNC } from "../engine/linux.ts";
+import type { Completion } from "../engine/operation.ts";
+import type { DmaError } from "../errors.ts";
+import { limitBound } from "../file/cut.ts";
+import type { OpenFile } from "../file/open_file.ts";
+import { Transfer } from "../file/transfer.ts";
+import { Preallocator } from "./preallocator.ts";
+import type { Start } from "./start_search.ts";
+import { Tail } from "./tail.ts";
+import { WriteBuffers } from "./write_buffers.ts";
+import { type StartedWrite, WriteQueue } from "./write_queue.ts";
+import type { WriterOptions } from "./writer_options.ts";
+
+/** The bytes between a writer and its file. It starts writes when it is told to. */
+export class WriteBehind {
+  readonly #file: OpenFile;
+  /** What accepts bytes. */
+  readonly buffers: WriteBuffers;
+  readonly #queue: WriteQueue;
+  readonly #tail: Tail;
+  readonly #preallocator: Preallocator;
+  readonly #start: number;
+  /** The least that the file was truncated to since the bytes before the start were read. */
+  #truncatedTo = Infinity;
+  #error: DmaError | undefined;
+
+  constructor(file: OpenFile, options: WriterOptions, { position, head }: Start) {
+    this.#file = file;
+    this.#start = position;
+    const { blockSize, fileSystem } = file;
+    const { preallocate, sizeHint, writeBehind } = options;
+    // Where nothing but what was written is ever seen in the file, a write that ended before an earlier one would show
+    // zeros to whoever follows the file.
+    const isExact = blockSize === 1 && !preallocate;
+    this.#queue = new WriteQueue(position, isExact ? 1 : writeBehind);
+    this.buffers = new WriteBuffers(file, options, this.#queue, position - head.length);
+    if (head.length > 0) this.buffers.startWith(head);
+    this.#tail = new Tail(file, position);
+    // If extending a file costs nothing, only a hinted size is worth reserving.
+    const hinted = fileSystem.reserves && sizeHint > 0;
+    const ahead = preallocate && (hinted || !fileSystem.extendsFreely);
+    this.#preallocator = new Preallocator(ahead, hinted ? position + sizeHint : 0);
+  }
+
+  /** The end of the contiguous prefix that has reached the file. Never goes back. */
+  get flushed(): number {
+    return this.#queue.flushed;
+  }
+
+  /** Whether no write waits or is in flight. */
+  get idle(): boolean {
+    return this.#queue.idle;
+  }
+
+  /** Whether a write can begin. */
+  get isDue(): boolean {
+    return this.#queue.canStart || this.#tail.due;
+  }
+
+  /** Why a write failed. */
+  get error(): DmaError | undefined {
+    return this.#error;
+  }
+
+  // ---- from buffers to the queue ----------------------------------------------------------------------------------
+
+  /** Somebody waits until everything accepted by now is in the file. */
+  wantTail(): void {
+    this.#tail.want(this.buffers.position);
+  }
+
+  /**
+   * Queues the partly filled buffer if somebody waits for it, or with `last`, after which no more is accepted. Returns the
+   * read of the last block where that comes first. Throws without memory.
+   */
+  queuePartial(last: boolean): Promise<void> | undefined {
+    if (last) return this.#queueRest();
+    return this.#tail.due ? this.#queueTail() : undefined;
+  }
+
+  /** Reads, on the JavaScript thread, what {@linkcode queuePartial} would have to read first. */
+  readLastNow(): void {
+    const end = this.buffers.position;
+    if (this.#tail.due && this.#tail.lacks(end)) this.#tail.readNow(end);
+  }
+
+  /** Queues the partly filled buffer as it is now. Filling goes on. */
+  #queueTail(): Promise<void> | undefined {
+    const end = this.buffers.position;
+    if (this.#tail.lacks(end)) return this.#tail.read(end);
+    this.#tail.begin(end);
+    this.buffers.writeFullBlocks();
+    const partial = this.buffers.partialBlock;
+    if (partial.length > 0) this.#queue.add(this.#tail.copy(partial, end));
+    return undefined;
+  }
+
+  /** Queues the partly filled buffer, padded, for the last time. */
+  #queueRest(): Promise<void> | undefined {
+    this.#preallocator.stop();
+    if (!this.buffers.isFilling) return undefined;
+    const end = this.buffers.position;
+    // A tail that a sync wrote in its present state need not be written again.
+    const written = this.#tail.covers(end);
+    if (!written && this.#tail.lacks(end)) return this.#tail.read(end);
+    this.buffers.finish(this.#tail.padding(end), written);
+    return undefined;
+  }
+
+  /** Drops what was not started: continuing past a failed write would leave a hole. */
+  drop(): void {
+    this.#preallocator.stop();
+    this.#queue.drop();
+    this.buffers.drop();
+  }
+
+  /** The file was truncated to `length` past the writer. */
+  truncated(length: number): void {
+    this.#truncatedTo = Math.min(this.#truncatedTo, length);
+    this.#tail.truncated(length);
+  }
+
+  // ---- from the queue to the file ---------------------------------------------------------------------------------
+
+  /**
+   * Starts the writes that may start, while no truncate runs. Returns how many operations were started; `ended` is told
+   * of the end of each. A first write up to `durableFrom` or further is durable when it is over.
+   */
+  startWrites(durableFrom: number, ended: Completion): number {
+    let started = 0;
+    for (;;) {
+      const write = this.#queue.startNext();
+      if (!write) break;
+      const end = write.position + write.length;
+      this.#clearTruncated(write);
+      this.#file.length.beginWrite(end);
+      if (this.#preallocate(end, ended)) started++;
+      this.#launch(write, started === 0 && write.dataEnd >= durableFrom, ended);
+      started++;
+    }
+    if (started > 0) this.#file.engine.flush();
+    return started;
+  }
+
+  /** Clears what was read from the file for this write, and has been truncated since. */
+  #clearTruncated({ memory, offset, length, position, dataEnd }: StartedWrite): void {
+    const end = position + length;
+    const clear = (from: number, to: number) => {
+      if (from < to) memory.bytes.fill(0, offset + from - position, offset + to - position);
+    };
+    clear(Math.max(position, this.#truncatedTo), Math.min(this.#start, end));
+    clear(Math.max(dataEnd, this.#tail.truncatedTo), end);
+  }
+
+  #launch(write: StartedWrite, syncs: boolean, ended: Completion): void {
+    const file = this.#file;
+    const { changes } = file;
+    const complete = (result: number) => {
+      // What else changed the file meanwhile it does not cover.
+      const isSynced = syncs && result >= 0 && file.changes === changes;
+      this.#end(write, writing.error, isSynced);
+      ended.complete(result);
+    };
+    const writing = new Transfer(file, "write", write, { complete }, syncs ? RWF_DSYNC : 0);
+    writing.start();
+  }
+
+  #end(write: StartedWrite, error: DmaError | undefined, isSynced: boolean): void {
+    const file = this.#file;
+    const { flushed } = this;
+    this.#queue.end(write, error === undefined);
+    file.length.endWrite();
+    file.changes++;
+    if (isSynced) file.noteSync(file.changes);
+    if (this.flushed > flushed) file.length.addContent(this.flushed);
+    if (!error) return;
+    limitBound(file);
+    this.#error ??= error;
+  }
+
+  /** Moves the end of the file ahead of a write up to `written`, if that is due. Returns whether it is. */
+  #preallocate(written: number, ended: Completion): boolean {
+    const { engine, fd, length } = this.#file;
+    const allocation = this.#preallocator.next(this.flushed, written, length.sizeUpperBound);
+    if (!allocation) return false;
+    length.beginWrite(allocation.position + allocation.length);
+    const complete = (result: number) => {
+      this.#preallocator.end(result);
+      length.endWrite();
+      this.#file.changes++;
+      ended.complete(result);
+    };
+    engine.submit({ op: "allocate", fd, mode: 0, ...allocation }, { complete });
+    return true;
+  }
+}

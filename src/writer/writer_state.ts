@@ -1,0 +1,105 @@
+// The life of a writer: its phase, why it failed, and the promises of those who wait for either.
+
+import { assert } from "../assert.ts";
+import type { Step, WriterFailure } from "./ending.ts";
+
+/** A writer ends. It runs the steps, one after the other, while nothing else is under way. */
+export type EndingPhase =
+  /** Everything is in the file, which is being cut, synced, named and closed. */
+  | { readonly name: "committing"; readonly steps: Step[] }
+  /** After a failure or an abort: writes in flight are waited for, then the file is cut and closed. */
+  | { readonly name: "failing"; readonly steps: Step[] };
+
+/** What a writer is doing. */
+type Phase =
+  /** The start position and the bytes before it are being determined. */
+  | { readonly name: "opening" }
+  | { readonly name: "open" }
+  /** A close was requested: what was accepted is being written. */
+  | { readonly name: "draining" }
+  | EndingPhase
+  | { readonly name: "closed" }
+  | { readonly name: "failed" };
+
+/** The state of a writer, and the steps from one phase to the next. It does nothing to the file. */
+export abstract class WriterState {
+  protected phase: Phase = { name: "opening" };
+  /** A close was asked for. */
+  protected closeRequest: { readonly keepOpen: boolean } | undefined;
+  #failure: WriterFailure | undefined;
+  readonly #opened = Promise.withResolvers<void>();
+  readonly #failed = Promise.withResolvers<WriterFailure>();
+  readonly #ended = Promise.withResolvers<void>();
+
+  /** Settles when the start is known, or never will be; undefined if it is known. */
+  get opening(): Promise<void> | undefined {
+    return this.phase.name === "opening" ? this.#opened.promise : undefined;
+  }
+
+  /** Resolves with the first failure. */
+  get failing(): Promise<WriterFailure> {
+    return this.#failed.promise;
+  }
+
+  /** Resolves when the writer has released the file, however it ended. */
+  get ended(): Promise<void> {
+    return this.#ended.promise;
+  }
+
+  /** As {@linkcode ended}; rejects with the failure. */
+  get closedOrFailed(): Promise<void> {
+    return this.ended.then(() => this.throwFailure());
+  }
+
+  /** Set from the first failure on. */
+  get failure(): WriterFailure | undefined {
+    return this.#failure;
+  }
+
+  /** Whether everything is written, and the file released. */
+  get closed(): boolean {
+    return this.phase.name === "closed";
+  }
+
+  /** Whether an end was requested or has come. */
+  get ending(): boolean {
+    return this.closeRequest !== undefined || this.#failure !== undefined;
+  }
+
+  /** Whether bytes are accepted at all. */
+  protected get accepts(): boolean {
+    return this.phase.name === "open" && !this.closeRequest;
+  }
+
+  protected throwFailure(): void {
+    if (this.#failure) throw this.#failure.reason;
+  }
+
+  protected toOpen(): void {
+    assert(this.phase.name === "opening", "a writer opens once");
+    this.phase = { name: "open" };
+    this.#opened.resolve();
+  }
+
+  protected toDraining(): void {
+    this.phase = { name: "draining" };
+  }
+
+  protected toCommitting(steps: Step[]): void {
+    assert(this.phase.name === "draining", "a writer commits what it has drained");
+    this.phase = { name: "committing", steps };
+  }
+
+  protected toFailing(failure: WriterFailure, steps: Step[]): void {
+    assert(this.#failure === undefined, "the first failure is final");
+    this.#failure = failure;
+    this.phase = { name: "failing", steps };
+    this.#opened.resolve();
+    this.#failed.resolve(failure);
+  }
+
+  protected toEnd(): void {
+    this.phase = { name: this.#failure ? "failed" : "closed" };
+    this.#ended.resolve();
+  }
+}
