@@ -240,7 +240,7 @@ function useRing(shim: Shim, kernel: string, reason: string): Chosen {
   const liburing = openLiburing();
   const { bufferBudget, threads, ringEntries } = options;
   const budget = new BufferBudget(bufferBudget);
-  const engine = IoUringEngine.open(shim, liburing, budget, threads, ringEntries);
+  const engine = new IoUringEngine(shim, liburing, budget, threads, ringEntries);
   const { setup, entries, depth } = engine.ring;
   const info: EngineInfo = {
     engine: "io_uring",

@@ -61,9 +61,7 @@ import {
   type DmaSyncOptions,
   type DmaTempOptions,
   type DmaWriteAtOptions,
-  includesTail,
-  isDurable,
-  keepsSize,
+  isSet,
   mergeLimits,
   openRequest,
   readerOptions,
@@ -71,9 +69,7 @@ import {
   signalOf,
   temporaryDirectory,
   writerOptions,
-  writesAtomically,
 } from "./options.ts";
-import { ReadAhead } from "./reader/read_ahead.ts";
 import { ReaderSource } from "./reader/source.ts";
 import { type Upstream, WriterSink } from "./writer/sink.ts";
 import { Writer } from "./writer/writer.ts";
@@ -510,7 +506,7 @@ export class DmaFile implements AsyncDisposable {
     }
     const bytes = bufferLength === undefined ? chunkBytes("data", data) : undefined;
     const length = bufferLength ?? lengthOfBytes(bytes!);
-    const atomic = writesAtomically(options);
+    const atomic = isSet(options, "atomic");
     checkRange(position, length);
     checkAligned("position", position, file.alignment);
     checkAligned("data.length", length, file.alignment);
@@ -610,7 +606,7 @@ export class DmaFile implements AsyncDisposable {
    */
   async preallocate(length: number, options?: DmaPreallocateOptions): Promise<void> {
     integer("length", length, 1);
-    const mode = keepsSize(options) ? FALLOC_FL_KEEP_SIZE : 0;
+    const mode = isSet(options, "keepSize") ? FALLOC_FL_KEEP_SIZE : 0;
     this.#file.assertWritable("allocate");
     await allocateSpace(this.#file, mode, 0, length);
   }
@@ -1164,7 +1160,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    * ```
    */
   async flushAligned(options?: DmaSyncOptions): Promise<number> {
-    const tail = includesTail(options);
+    const tail = isSet(options, "tail");
     const taken = this.#sink.allTaken();
     if (taken) await taken;
     return await this.#sink.report(this.#sink.writer.flush(tail));
@@ -1188,7 +1184,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    * ```
    */
   async sync(options?: DmaSyncOptions): Promise<number> {
-    const tail = includesTail(options);
+    const tail = isSet(options, "tail");
     const taken = this.#sink.allTaken();
     if (taken) await taken;
     return await this.#sink.report(this.#sink.writer.sync(tail));
@@ -1213,7 +1209,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    * ```
    */
   flushSync(options?: DmaFlushSyncOptions): void {
-    this.#sink.flushNow(isDurable(options), Infinity);
+    this.#sink.flushNow(isSet(options, "durable"), Infinity);
   }
 
   /**
@@ -1386,12 +1382,7 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
     openFile.assertReadable();
     const checked = readerOptions(options, openFile.alignment);
     const { bufferSize, readAhead } = checked;
-    const budget = checked.sharesMemory ? openFile.engine.budget : undefined;
-    const source = new ReaderSource(
-      openFile,
-      new ReadAhead({ ...checked, file: openFile, budget }),
-      checked,
-    );
+    const source = new ReaderSource(openFile, checked);
     super({
       type: "bytes",
       start: (controller) => source.start(controller as ReadableByteStreamController),

@@ -13,6 +13,7 @@ import {
 import type { OpenRequest } from "./file/open.ts";
 import type { OpenFile } from "./file/open_file.ts";
 import type { MergeLimits } from "./file/read_many.ts";
+import type { ReaderOptions } from "./reader/reader_options.ts";
 import type { WriterOptions } from "./writer/writer_options.ts";
 
 /** Bytes of one buffer of a writer, unless told otherwise: 1 MiB. Found by measuring: bench/FINDINGS.md. */
@@ -349,14 +350,12 @@ export function temporaryDirectory(options: DmaTempOptions | undefined): string 
   return readOptions(options, { dir }).dir;
 }
 
-/** Whether `DmaFile.preallocate` leaves the file's length as it is. */
-export function keepsSize(options: DmaPreallocateOptions | undefined): boolean {
-  return readOptions(options, { keepSize: flagOption(false) }).keepSize;
-}
-
-/** Whether `DmaFile.writeAt` writes whole or not at all. */
-export function writesAtomically(options: DmaWriteAtOptions | undefined): boolean {
-  return readOptions(options, { atomic: flagOption(false) }).atomic;
+/** Whether the only option that there is, a boolean, is true. */
+export function isSet<Name extends string>(
+  options: { readonly [Option in Name]?: boolean } | undefined,
+  name: Name,
+): boolean {
+  return readOptions(options, { [name]: flagOption(false) })[name]!;
 }
 
 /** What ends the wait for a lock. */
@@ -417,27 +416,6 @@ export function writerOptions(
 
 /** What becomes of some options where every write goes to the end of the file: the bytes in front of it may be others'. */
 const APPENDING = { append: true, writeBehind: 1, preallocate: false, sizeHint: 0 } as const;
-
-/** Whether `DmaStreamWriter.sync` or `flushAligned` includes the partly filled buffer. */
-export function includesTail(options: DmaSyncOptions | undefined): boolean {
-  return readOptions(options, { tail: flagOption(false) }).tail;
-}
-
-/** Whether `DmaStreamWriter.flushSync` syncs. */
-export function isDurable(options: DmaFlushSyncOptions | undefined): boolean {
-  return readOptions(options, { durable: flagOption(false) }).durable;
-}
-
-/** How a reader reads, checked. */
-export interface ReaderOptions {
-  readonly start: number;
-  readonly end: number;
-  readonly bufferSize: number;
-  readonly readAhead: number;
-  readonly closeFile: boolean;
-  /** Whether size and number of buffers may be less while many streams are at work. */
-  readonly sharesMemory: boolean;
-}
 
 /** How a reader reads. */
 export function readerOptions(

@@ -8,7 +8,7 @@ import { eventLoopTurn } from "./event_loop.ts";
 import { KernelEngine, type Request } from "./kernel_engine.ts";
 import { Errno, FIRST_BLOCKING_ONLY, IOSQE_ASYNC, Opcode } from "./linux.ts";
 import { type Notifier, openEpollNotifier, ThreadNotifier } from "./notifier.ts";
-import { MAX_REAPED, openRing, type Ring, RingRefused } from "./ring.ts";
+import { MAX_REAPED, openRing, type Ring } from "./ring.ts";
 import { ThreadCalls } from "./thread_calls.ts";
 
 /**
@@ -69,14 +69,25 @@ export class IoUringEngine extends KernelEngine {
   /** Completions handed out in this turn of the event loop. */
   #handedOut = 0;
 
-  private constructor(
+  /**
+   * Makes a ring with `entries` submission entries; `threads` calls run at once of what the ring does not do. Throws
+   * `RingRefused`.
+   */
+  constructor(
     shim: Shim,
     liburing: Liburing,
     budget: BufferBudget,
     threads: number,
-    ring: Ring,
-    notifier: Notifier,
+    entries: number,
   ) {
+    const notifier = new ThreadNotifier(shim);
+    let ring: Ring;
+    try {
+      ring = openRing(shim, liburing, entries, notifier.fd);
+    } catch (error) {
+      notifier.stop();
+      throw error;
+    }
     super(shim, budget, new ThreadCalls(shim, threads), ring.registrar);
     const { depth, supported } = ring;
     this.ring = ring;
@@ -92,32 +103,6 @@ export class IoUringEngine extends KernelEngine {
     this.#freeSlots = new Uint32Array(depth).map((_, index) => depth - 1 - index);
     this.#free = depth;
     notifier.listen(this.#wake);
-  }
-
-  /**
-   * Makes a ring with `entries` submission entries; `threads` calls run at once of what the ring does not do. Throws
-   * {@linkcode RingRefused}.
-   */
-  static open(
-    shim: Shim,
-    liburing: Liburing,
-    budget: BufferBudget,
-    threads: number,
-    entries: number,
-  ): IoUringEngine {
-    const ring = openRing(shim, liburing, entries);
-    try {
-      const notifier = new ThreadNotifier(shim);
-      const registered = liburing.io_uring_register_eventfd(ring.pointer, notifier.fd);
-      if (registered < 0) {
-        notifier.stop();
-        throw new RingRefused("io_uring_register_eventfd", -registered);
-      }
-      return new IoUringEngine(shim, liburing, budget, threads, ring, notifier);
-    } catch (error) {
-      ring.close();
-      throw error;
-    }
   }
 
   /** How completions wake the event loop now. */

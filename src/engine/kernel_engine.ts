@@ -21,7 +21,7 @@ import {
 import type { Block, Completion, Memory, Operation } from "./operation.ts";
 import { Pool, type Registrar } from "./pool.ts";
 import { endsWithProcess } from "./process.ts";
-import { pathsOf, prepareSqe, type Sqe } from "./sqe.ts";
+import { callNow, pathsOf, prepareSqe, type Sqe } from "./sqe.ts";
 import type { ThreadCalls } from "./thread_calls.ts";
 
 const encoder = new TextEncoder();
@@ -225,8 +225,7 @@ export abstract class KernelEngine implements Engine {
   runNow(operation: Operation): number {
     const request = this.#lay(operation, { complete: () => {} });
     if (!request) return -Errno.ENAMETOOLONG;
-    const { opcode, fd, address, length, offset, flags } = request.sqe;
-    const result = this.shim.dma_call(opcode, fd, address, length, offset, flags);
+    const result = callNow(this.shim, request.sqe);
     this.counters.inFlight++;
     this.settle(request, result);
     return result;

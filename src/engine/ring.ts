@@ -65,8 +65,8 @@ export interface Ring {
   close(): void;
 }
 
-/** Makes a ring with `entries` submission entries. Throws {@linkcode RingRefused}. */
-export function openRing(shim: Shim, liburing: Liburing, entries: number): Ring {
+/** Makes a ring with `entries` submission entries, which signals an eventfd. Throws {@linkcode RingRefused}. */
+export function openRing(shim: Shim, liburing: Liburing, entries: number, eventfd: number): Ring {
   const address = shim.dma_map(CONTROL_BYTES, 0);
   if (address < 0) throw new RingRefused("mmap", -address);
   const pointer = Deno.UnsafePointer.create(BigInt(address))!;
@@ -84,6 +84,8 @@ export function openRing(shim: Shim, liburing: Liburing, entries: number): Ring 
     const found = setUp(liburing, pointer, entries);
     made = true;
     tryNop(shim, liburing, pointer, reapedPointer);
+    const registered = liburing.io_uring_register_eventfd(pointer, eventfd);
+    if (registered < 0) throw new RingRefused("io_uring_register_eventfd", -registered);
     const ring = {
       pointer,
       reapedPointer,

@@ -1,6 +1,7 @@
 // Lays operations out as submission queue entries. The shim's blocking calls take the same fields, so both engines share
 // the layout.
 
+import type { Shim } from "../../ffi/shim.ts";
 import {
   AT_EMPTY_PATH,
   AT_FDCWD,
@@ -57,6 +58,11 @@ const EMPTY: Sqe = {
 /** An entry with these fields. Spread and not defaults: those would take what a program puts into Object.prototype. */
 function sqe(fields: Partial<Sqe>): Sqe {
   return { ...EMPTY, ...fields };
+}
+
+/** Makes the call of an entry on this thread, which it blocks. Returns a count, a descriptor, 0 or `-errno`. */
+export function callNow(shim: Shim, { opcode, fd, address, length, offset, flags }: Sqe): number {
+  return shim.dma_call(opcode, fd, address, length, offset, flags);
 }
 
 /** Lays an operation out. Its {@linkcode pathsOf} stand at `address`, `PATH_MAX` bytes apart. */

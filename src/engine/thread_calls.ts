@@ -4,7 +4,7 @@
 import type { Shim } from "../../ffi/shim.ts";
 import { NO_PLACE } from "../../ffi/thread_exit.ts";
 import { Opcode } from "./linux.ts";
-import type { Sqe } from "./sqe.ts";
+import { callNow, type Sqe } from "./sqe.ts";
 
 /** One device may have so much of the threads that no other device has. */
 const SHARE = 2 / 3;
@@ -86,7 +86,7 @@ export class ThreadCalls {
 
   /** Gives out results that are there, without the event loop; makes one call that waits for a thread on this one. */
   endNow(): void {
-    const { dma_call, resources: { results } } = this.#shim;
+    const { results } = this.#shim.resources;
     for (const call of [...this.#running]) {
       const result = call.place === NO_PLACE ? PENDING : results[call.place]!;
       if (result !== PENDING) this.#end(call, result);
@@ -95,7 +95,6 @@ export class ThreadCalls {
     const at = this.#waiting.findIndex(({ sqe: { opcode } }) => opcode !== Opcode.CLOSE);
     if (at < 0) return;
     const next = this.#waiting.splice(at, 1)[0]!;
-    const { opcode, fd, address, length, offset, flags } = next.sqe;
-    next.ended(dma_call(opcode, fd, address, length, offset, flags));
+    next.ended(callNow(this.#shim, next.sqe));
   }
 }

@@ -3,27 +3,17 @@
 import { ioError } from "../errors.ts";
 import { explain } from "./file_system.ts";
 import type { OpenFile } from "./open_file.ts";
-import { statNow } from "./stat.ts";
-
-/** The length of the file; undefined where it cannot be asked for. */
-function sizeNow({ engine, fd, path }: OpenFile): number | undefined {
-  try {
-    return Number(statNow(engine, fd, path).size);
-  } catch {
-    // Without memory for the answer the file must still come to its end.
-    return undefined;
-  }
-}
+import { knownSize } from "./stat.ts";
 
 /** What somebody else appended until now is content: space that is reserved behind it must not hide it. */
 export function keepAppended(file: OpenFile): void {
-  const size = sizeNow(file);
+  const size = knownSize(file.descriptor);
   if (size !== undefined && size > file.length.sizeUpperBound) file.length.addContent(size);
 }
 
 /** The file may be no longer than it is, where nothing is under way. */
 export function limitBound(file: OpenFile): void {
-  const size = sizeNow(file);
+  const size = knownSize(file.descriptor);
   if (size !== undefined) file.length.isAtMost(size);
 }
 
@@ -42,7 +32,7 @@ export function cutToContent(file: OpenFile): Promise<void> {
     const { length } = file;
     if (!exceedsContent(file)) return undefined;
     const { contentEnd, sizeUpperBound } = length;
-    const size = sizeNow(file);
+    const size = knownSize(file.descriptor);
     // A file that somebody cut to less must not be made longer again.
     if (size === undefined || (size > contentEnd && size <= sizeUpperBound)) return contentEnd;
     length.leaveRest();
@@ -62,7 +52,7 @@ export function cutPadding(file: OpenFile, contentEnd: number): Promise<void> {
   if (padded === contentEnd) return Promise.resolve();
   return truncateAlone(file, () => {
     // Anything else is somebody else's doing. A writer need not cut it: one that closes may have cut already.
-    const cuts = sizeNow(file) === padded && length.contentEnd <= contentEnd;
+    const cuts = knownSize(file.descriptor) === padded && length.contentEnd <= contentEnd;
     return cuts ? contentEnd : undefined;
   });
 }

@@ -104,6 +104,15 @@ export function statNow(engine: Engine, fd: number, path: string): StatFacts {
   }
 }
 
+/** The length of a file, from what the kernel has in memory; undefined where there is no memory for the answer. */
+export function knownSize({ engine, fd, path }: Descriptor): number | undefined {
+  try {
+    return Number(statNow(engine, fd, path).size);
+  } catch {
+    return undefined;
+  }
+}
+
 /** The length of a file, on the JavaScript thread: asks a server where the file is on one. */
 export function sizeNow(engine: Engine, fd: number, path: string): number {
   const memory = engine.acquire(STATX_BYTES);

@@ -9,23 +9,9 @@ import { assert } from "../assert.ts";
 import type { BufferBudget } from "../engine/buffer_budget.ts";
 import type { Block } from "../engine/operation.ts";
 import type { OpenFile } from "../file/open_file.ts";
-import { statNow } from "../file/stat.ts";
+import { knownSize } from "../file/stat.ts";
 import { Transfer } from "../file/transfer.ts";
-
-/** Options of {@linkcode ReadAhead}. Every number has been checked. */
-export interface ReadAheadOptions {
-  readonly file: OpenFile;
-  /** The first byte to deliver. */
-  readonly start: number;
-  /** The byte after the last one, at most. */
-  readonly end: number;
-  /** A multiple of the alignment. */
-  readonly bufferSize: number;
-  /** Buffers in flight or ready, besides the current one. 0: nothing is read before it is asked for. */
-  readonly readAhead: number;
-  /** The shared budget of the buffers; undefined if their size or number was set. */
-  readonly budget?: BufferBudget | undefined;
-}
+import type { ReaderOptions } from "./reader_options.ts";
 
 /** One buffer, and the result of its read. */
 interface Read {
@@ -54,6 +40,7 @@ export class ReadAhead {
   readonly #file: OpenFile;
   readonly #bufferSize: number;
   readonly #readAhead: number;
+  /** The shared budget of the buffers; undefined if their size or number was set. */
   readonly #budget: BufferBudget | undefined;
   readonly #end: number;
   #position: number;
@@ -70,14 +57,14 @@ export class ReadAhead {
   /** The length of the file at the last stat. */
   #knownSize: number | undefined;
 
-  constructor(options: ReadAheadOptions) {
-    const { file, start, end, bufferSize, readAhead, budget } = options;
+  constructor(file: OpenFile, options: Omit<ReaderOptions, "closeFile">) {
+    const { start, end, bufferSize, readAhead, sharesMemory } = options;
     this.#file = file;
     this.#position = Math.min(start, end);
     this.#end = end;
     this.#bufferSize = bufferSize;
     this.#readAhead = readAhead;
-    this.#budget = budget;
+    this.#budget = sharesMemory ? file.engine.budget : undefined;
     this.#next = this.#position - this.#position % file.alignment;
   }
 
@@ -203,13 +190,8 @@ export class ReadAhead {
 
   /** The length of the file, if the kernel knows it without asking a server. */
   #sizeNow(): number {
-    const { engine, fd, path, descriptor } = this.#file;
-    if (descriptor.closing) return Infinity;
-    try {
-      return Number(statNow(engine, fd, path).size);
-    } catch {
-      return Infinity;
-    }
+    const { descriptor } = this.#file;
+    return (descriptor.closing ? undefined : knownSize(descriptor)) ?? Infinity;
   }
 
   // ---- reading ----------------------------------------------------------------------------------------------------

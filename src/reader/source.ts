@@ -4,17 +4,11 @@ import { yieldIfNeeded } from "../engine/event_loop.ts";
 import { closeFile } from "../file/close.ts";
 import type { OpenFile } from "../file/open_file.ts";
 import { readStraight } from "../file/random_access.ts";
-import type { ReadAhead } from "./read_ahead.ts";
+import { ReadAhead } from "./read_ahead.ts";
+import type { ReaderOptions } from "./reader_options.ts";
 
 /** The most bytes of a chunk: as in Deno's own file streams, and what malloc serves without a page fault. */
 const MAX_CHUNK = 64 * 1024;
-
-/** How a {@linkcode ReaderSource} reads. */
-export interface ReaderSourceOptions {
-  readonly bufferSize: number;
-  readonly readAhead: number;
-  readonly closeFile: boolean;
-}
 
 /**
  * The underlying source of a reader's stream. It holds no strong reference to the stream, which could otherwise never
@@ -23,7 +17,7 @@ export interface ReaderSourceOptions {
 export class ReaderSource {
   readonly file: OpenFile;
   readonly readAhead: ReadAhead;
-  readonly #options: ReaderSourceOptions;
+  readonly #options: ReaderOptions;
   #controller: WeakRef<ReadableByteStreamController> | undefined;
   #finished: Promise<void> | undefined;
   /** Whether bytes are on their way to the stream. */
@@ -32,9 +26,9 @@ export class ReaderSource {
   #straight: Promise<number> | undefined;
   readonly #ended = Promise.withResolvers<void>();
 
-  constructor(file: OpenFile, readAhead: ReadAhead, options: ReaderSourceOptions) {
+  constructor(file: OpenFile, options: ReaderOptions) {
     this.file = file;
-    this.readAhead = readAhead;
+    this.readAhead = new ReadAhead(file, options);
     this.#options = options;
   }
 

@@ -3,13 +3,16 @@
 import { assert, assertEquals } from "@std/assert";
 import { DISK } from "../../src/file/file_system.ts";
 import { OpenFile } from "../../src/file/open_file.ts";
-import { ReadAhead, type ReadAheadOptions } from "../../src/reader/read_ahead.ts";
+import type { BufferBudget } from "../../src/engine/buffer_budget.ts";
+import { ReadAhead } from "../../src/reader/read_ahead.ts";
+import type { ReaderOptions } from "../../src/reader/reader_options.ts";
 import { pattern } from "../support/bytes.ts";
 import { ScriptedEngine } from "../support/scripted_engine.ts";
 import { inOrder, type Plan } from "../support/scripted_operation.ts";
 
 /** How a {@linkcode Rig} differs from the usual one. */
-export interface RigOptions extends Partial<Omit<ReadAheadOptions, "file">> {
+export interface RigOptions extends Partial<ReaderOptions> {
+  budget?: BufferBudget;
   /** Bytes of the file. */
   size?: number;
   alignment?: number;
@@ -53,7 +56,9 @@ export class Rig {
       appends: false,
     });
     const { budget } = options;
-    this.core = new ReadAhead({ file: this.file, start, end, bufferSize, readAhead, budget });
+    if (budget) this.engine.budget = budget;
+    const sharesMemory = budget !== undefined;
+    this.core = new ReadAhead(this.file, { start, end, bufferSize, readAhead, sharesMemory });
     this.readAhead = readAhead;
     this.bufferSize = bufferSize;
     this.position = start;
