@@ -2,6 +2,7 @@
 // other: DmaFile.writable is a DmaStreamWriter, whose file is a DmaFile. Most of it is documentation. Arguments are
 // checked here; src/file, src/writer and src/reader do the work.
 
+import { alignDown, alignUp } from "./align.ts";
 import {
   checkAligned,
   checkRange,
@@ -313,8 +314,7 @@ export class DmaFile implements AsyncDisposable {
    * ```
    */
   alignUp(value: number): number {
-    const { alignment } = this.#file;
-    const up = Math.ceil(integer("value", value) / alignment) * alignment;
+    const up = alignUp(integer("value", value), this.#file.alignment);
     return integer("value, aligned up,", up);
   }
 
@@ -333,8 +333,7 @@ export class DmaFile implements AsyncDisposable {
    * ```
    */
   alignDown(value: number): number {
-    const down = integer("value", value);
-    return down - down % this.#file.alignment;
+    return alignDown(integer("value", value), this.#file.alignment);
   }
 
   /**

@@ -1,5 +1,6 @@
 // The options of the public classes, their defaults, and what they come to when they are checked.
 
+import { alignUp } from "./align.ts";
 import { environment } from "../ffi/shim.ts";
 import {
   choiceOption,
@@ -376,11 +377,6 @@ export function mergeLimits(options: ReadManyOptions | undefined): MergeLimits {
   });
 }
 
-/** A size of buffers, in whole blocks. */
-function wholeBlocks(size: number, alignment: number): number {
-  return Math.max(1, Math.ceil(size / alignment)) * alignment;
-}
-
 /** How a writer writes. */
 export function writerOptions(
   options: DmaStreamWriterOptions | undefined,
@@ -406,7 +402,7 @@ export function writerOptions(
   }
   return {
     ...given,
-    bufferSize: wholeBlocks(bufferSize ?? DEFAULT_BUFFER_SIZE, alignment),
+    bufferSize: alignUp(Math.max(1, bufferSize ?? DEFAULT_BUFFER_SIZE), alignment),
     writeBehind: Math.max(1, writeBehind ?? DEFAULT_WRITE_BEHIND),
     sharesMemory: bufferSize === undefined && writeBehind === undefined,
     position: position ?? 0,
@@ -435,7 +431,7 @@ export function readerOptions(
   return {
     start,
     end,
-    bufferSize: wholeBlocks(bufferSize ?? DEFAULT_READ_BUFFER_SIZE, alignment),
+    bufferSize: alignUp(Math.max(1, bufferSize ?? DEFAULT_READ_BUFFER_SIZE), alignment),
     readAhead: readAhead ?? DEFAULT_READ_AHEAD,
     closeFile,
     sharesMemory: bufferSize === undefined && readAhead === undefined,

@@ -1,6 +1,7 @@
 // Copies a range from file to file inside the kernel: by reference where the file system can, and by hand where the kernel
 // cannot at all.
 
+import { alignDown, alignUp } from "../align.ts";
 import { run } from "../engine/engine.ts";
 import { Errno } from "../engine/linux.ts";
 import { unwrap } from "../errors.ts";
@@ -137,8 +138,8 @@ async function copyPieces({ from, to, position, targetPosition, length }: Copy):
 function writeInBlocks(to: OpenFile, bytes: Uint8Array, position: number): Promise<number> {
   const { blockSize } = to;
   const end = position + bytes.length;
-  const start = position - position % blockSize;
-  const blocks = new Uint8Array(Math.ceil((end - start) / blockSize) * blockSize);
+  const start = alignDown(position, blockSize);
+  const blocks = new Uint8Array(alignUp(end - start, blockSize));
   const last = blocks.length - blockSize;
   return to.change("write", () =>
     to.length.withWrite(start + blocks.length, async () => {

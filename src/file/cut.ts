@@ -1,5 +1,6 @@
 // Cuts off what this module put behind a file's content: reserved space and the padding of the last block.
 
+import { alignUp } from "../align.ts";
 import { ioError } from "../errors.ts";
 import { explain } from "./file_system.ts";
 import type { OpenFile } from "./open_file.ts";
@@ -48,7 +49,7 @@ export function truncateTo(file: OpenFile, contentEnd: number): Promise<void> {
 /** Cuts off the padding that a copy left behind `contentEnd`, where nobody has written there since. */
 export function cutPadding(file: OpenFile, contentEnd: number): Promise<void> {
   const { blockSize, length } = file;
-  const padded = Math.ceil(contentEnd / blockSize) * blockSize;
+  const padded = alignUp(contentEnd, blockSize);
   if (padded === contentEnd) return Promise.resolve();
   return truncateAlone(file, () => {
     // Anything else is somebody else's doing. A writer need not cut it: one that closes may have cut already.

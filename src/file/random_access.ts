@@ -1,5 +1,6 @@
 // Reads and writes at positions.
 
+import { alignDown, alignUp } from "../align.ts";
 import { checkAligned, lengthOfBytes } from "../arguments.ts";
 import { addressOf } from "../engine/kernel_engine.ts";
 import { Errno, RWF_ATOMIC } from "../engine/linux.ts";
@@ -25,8 +26,8 @@ export function readRange(
   length: number,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const { alignment } = file;
-  const start = position - position % alignment;
-  const span = Math.ceil((position + length - start) / alignment) * alignment;
+  const start = alignDown(position, alignment);
+  const span = alignUp(position + length - start, alignment);
   return length > 0 && span <= MAX_COPIED
     ? readSmall(file, position, length, start, span)
     : file.descriptor.use("read", () => readInUse(file, position, length));
@@ -77,12 +78,12 @@ async function readInUse(
 ): Promise<Uint8Array<ArrayBuffer>> {
   if (length === 0) return new Uint8Array(0);
   const { alignment } = file;
-  const start = position - position % alignment;
+  const start = alignDown(position, alignment);
   // What is past the end of the file needs no memory.
   const known = length > PIECE ? await sizeOf(file.descriptor) : Infinity;
   const end = Math.min(position + length, Math.max(known, position));
   if (end <= position) return new Uint8Array(0);
-  const span = Math.ceil((end - start) / alignment) * alignment;
+  const span = alignUp(end - start, alignment);
   if (!file.engine.endsWithProcess) return await readByPool(file, position, end, start, span);
   const memory = AlignedMemory.allocate(span);
   const read = await transfer(file, "read", { memory, offset: 0, length: span, position: start });
@@ -132,8 +133,7 @@ export async function readStraight(
   end: number,
 ): Promise<number> {
   const { alignment, memoryAlignment } = file;
-  const room = Math.min(view.byteLength, end - position);
-  const length = room - room % alignment;
+  const length = alignDown(Math.min(view.byteLength, end - position), alignment);
   if (length === 0 || position % alignment !== 0) return 0;
   const address = addressOf(view);
   if (address % memoryAlignment !== 0) return 0;

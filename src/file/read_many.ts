@@ -1,5 +1,6 @@
 // Many reads as few: near ranges are read at once, several at a time, and given out in the order they came in.
 
+import { alignDown, alignUp } from "../align.ts";
 import type { OpenFile } from "./open_file.ts";
 import { checkRange, shown } from "../arguments.ts";
 import { readBytes } from "./shared_reads.ts";
@@ -43,8 +44,8 @@ class Group {
 
   /** Takes a range in, where it is near enough and the whole stays small enough. In whole blocks: so they are read. */
   add(range: ByteRange, { maxMerged, maxGap }: MergeLimits, alignment: number): boolean {
-    const down = (value: number) => value - value % alignment;
-    const up = (value: number) => Math.ceil(value / alignment) * alignment;
+    const down = (value: number) => alignDown(value, alignment);
+    const up = (value: number) => alignUp(value, alignment);
     const end = range.position + range.length;
     const gap = Math.max(down(range.position) - up(this.end), down(this.start) - up(end));
     const before = up(this.end) - down(this.start);

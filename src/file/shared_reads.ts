@@ -1,5 +1,6 @@
 // Reads of a file that does not change any more: whoever wants a part of what is being read waits for that read.
 
+import { alignDown, alignUp } from "../align.ts";
 import type { OpenFile } from "./open_file.ts";
 import { readRange } from "./random_access.ts";
 
@@ -56,8 +57,8 @@ async function readShared(
 /** Whole blocks are read anyway: others may want the rest of them. */
 function begin(flights: Set<Flight>, file: OpenFile, position: number, end: number): Flight {
   const { alignment } = file;
-  const start = position - position % alignment;
-  const blocksEnd = Math.ceil(end / alignment) * alignment;
+  const start = alignDown(position, alignment);
+  const blocksEnd = alignUp(end, alignment);
   const bytes = readRange(file, start, blocksEnd - start);
   const flight = { start, end: blocksEnd, bytes, shared: false };
   flights.add(flight);

@@ -1,6 +1,7 @@
 // Moves bytes between memory and a file, whatever the kernel makes of each request: a transfer is continued where the kernel
 // stopped, repeated where it was interrupted, and given up where it does not get on. Every read and write goes through here.
 
+import { alignDown } from "../align.ts";
 import { Errno, MAX_TRANSFER, RWF_ATOMIC, RWF_DONTCACHE } from "../engine/linux.ts";
 import type { Block, Completion, Memory } from "../engine/operation.ts";
 import { type DmaError, ioError } from "../errors.ts";
@@ -123,7 +124,7 @@ export class Transfer implements Completion {
     const progress = reached > this.#furthest;
     this.#furthest = Math.max(this.#furthest, reached);
     const before = this.#done;
-    this.#done = reached - reached % this.#file.blockSize;
+    this.#done = alignDown(reached, this.#file.blockSize);
     // A write that stops inside the same block again has brought nothing.
     if (this.#op === "write" ? this.#done > before : progress) this.#stalled = 0;
     else if (++this.#stalled >= MAX_ATTEMPTS) return this.#fail(Errno.EIO);
@@ -164,7 +165,7 @@ export class Transfer implements Completion {
     engine.release(stat);
     if (!facts) {
       if (PASSING.has(-result)) {
-        this.#done = reached - reached % this.#file.blockSize;
+        this.#done = alignDown(reached, this.#file.blockSize);
         return this.#retry(-result);
       }
       this.#error = ioError(-result, "stat", path);

@@ -5,6 +5,7 @@
 // more: each chunk would be fresh memory, whose page faults cost more than the copy into warm memory (measured:
 // bench/FINDINGS.md).
 
+import { alignDown, alignUp } from "../align.ts";
 import { assert } from "../assert.ts";
 import type { BufferBudget } from "../engine/buffer_budget.ts";
 import type { Block } from "../engine/operation.ts";
@@ -65,7 +66,7 @@ export class ReadAhead {
     this.#bufferSize = bufferSize;
     this.#readAhead = readAhead;
     this.#budget = sharesMemory ? file.engine.budget : undefined;
-    this.#next = this.#position - this.#position % file.alignment;
+    this.#next = alignDown(this.#position, file.alignment);
   }
 
   /** The next byte to be delivered. */
@@ -91,7 +92,7 @@ export class ReadAhead {
   /** Counts bytes that were read directly, from {@linkcode position} on, while it was {@linkcode idle}. */
   jump(bytes: number): void {
     this.#position += bytes;
-    this.#next = this.#position - this.#position % this.#file.alignment;
+    this.#next = alignDown(this.#position, this.#file.alignment);
   }
 
   // ---- giving out -------------------------------------------------------------------------------------------------
@@ -184,7 +185,7 @@ export class ReadAhead {
       else read.unwanted = true;
     }
     const { alignment } = this.#file;
-    if (queue.length === 0) this.#next = Math.max(this.#next, target - target % alignment);
+    if (queue.length === 0) this.#next = Math.max(this.#next, alignDown(target, alignment));
     this.#wake();
   }
 
@@ -226,7 +227,7 @@ export class ReadAhead {
     ) {
       const position = this.#next;
       const size = this.#knownSize ??= this.#sizeNow();
-      const left = Math.ceil((Math.min(this.#end, size) - position) / alignment) * alignment;
+      const left = alignUp(Math.min(this.#end, size) - position, alignment);
       // At or past what was the end: one block tells whether the file has grown, unless another read will.
       const before = this.#queue.at(-1);
       if (left <= 0 && before && before.position + before.length > size) break;

@@ -2,6 +2,7 @@
 // would gain nothing. The end of file is therefore moved ahead of the writes in steps, by a size-changing fallocate on
 // a kernel thread, and the file is cut at the end.
 
+import { alignUp } from "../align.ts";
 import { Errno } from "../engine/linux.ts";
 
 const MIB = 1 << 20;
@@ -35,8 +36,7 @@ export class Preallocator {
   }
 
   /**
-   * The next allocation, which must be {@linkcode end | ended}; undefined if none is due. The bytes before `flushed`
-   * are
+   * The next allocation, which must be {@linkcode end | ended}; undefined if none is due. The bytes before `flushed` are
    * in the file, `written` is where the furthest write ends, `size` the length that the file has, or is being given.
    * The allocation begins at the writes in flight: if the disk has no room for all of it, they get what there is.
    */
@@ -52,7 +52,7 @@ export class Preallocator {
     if (this.#expectedEnd > size) return this.#expectedEnd;
     // With a size hint, steps are only for writes well beyond it.
     if (written < this.#expectedEnd + FROM) return 0;
-    const part = Math.ceil(written / PART / MIB) * MIB;
+    const part = alignUp(written / PART, MIB);
     const step = Math.min(Math.max(part, SMALLEST_STEP), LARGEST_STEP);
     // Early: the next step starts while half a step is left.
     return size - written >= step / 2 ? 0 : size + step;

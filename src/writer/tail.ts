@@ -1,5 +1,6 @@
 // The partial last block: when it is written before it is full, and which bytes of the file follow the data in it.
 
+import { alignDown } from "../align.ts";
 import { type FileBlock, readBlock, readBlockNow } from "../file/block.ts";
 import type { OpenFile } from "../file/open_file.ts";
 import type { WriteRequest } from "./write_queue.ts";
@@ -91,7 +92,7 @@ export class Tail {
 
   /** Reads the block of `end`; undefined if a block is being read. */
   read(end: number): Promise<void> | undefined {
-    return this.#reading ? undefined : this.#read(end - end % this.#file.blockSize);
+    return this.#reading ? undefined : this.#read(alignDown(end, this.#file.blockSize));
   }
 
   async #read(position: number): Promise<void> {
@@ -107,7 +108,7 @@ export class Tail {
 
   /** Reads the block of `end` on the JavaScript thread. */
   readNow(end: number): void {
-    const position = end - end % this.#file.blockSize;
+    const position = alignDown(end, this.#file.blockSize);
     this.#truncatedTo = Infinity;
     this.#learn(position, this.#file.length.contentEnd, readBlockNow(this.#file, position));
   }

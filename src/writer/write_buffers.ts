@@ -1,5 +1,6 @@
 // The buffers of a writer: bytes are copied into one of them, and full ones become writes.
 
+import { alignDown, alignUp } from "../align.ts";
 import { assert } from "../assert.ts";
 import type { BufferBudget } from "../engine/buffer_budget.ts";
 import type { Engine } from "../engine/engine.ts";
@@ -265,7 +266,7 @@ export class WriteBuffers {
 
   /** Ends the current buffer: what was not written of it becomes a write. */
   #retire(filling: FillingBuffer): void {
-    const padded = Math.ceil(filling.fill / this.#blockSize) * this.#blockSize;
+    const padded = alignUp(filling.fill, this.#blockSize);
     if (filling.written < filling.fill) this.#queue.add(filling.writeUpTo(padded));
     this.#leave(filling);
   }
@@ -282,14 +283,14 @@ export class WriteBuffers {
   get partialBlock(): Uint8Array<ArrayBuffer> {
     const filling = this.#filling;
     if (!filling) return NO_BYTES;
-    return filling.bytes.subarray(filling.fill - filling.fill % this.#blockSize, filling.fill);
+    return filling.bytes.subarray(alignDown(filling.fill, this.#blockSize), filling.fill);
   }
 
   /** Writes the full blocks of the current buffer in place. */
   writeFullBlocks(): void {
     const filling = this.#filling;
     if (!filling) return;
-    const blocks = filling.fill - filling.fill % this.#blockSize;
+    const blocks = alignDown(filling.fill, this.#blockSize);
     if (blocks > filling.written) this.#queue.add(filling.writeUpTo(blocks));
   }
 

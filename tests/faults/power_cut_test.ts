@@ -241,18 +241,18 @@ const mutants: readonly { name: string; what: Once; replacements: readonly Repla
     name: "syncs before it cuts",
     what: "close",
     replacements: [{
-      file: "src/writer/writer.ts",
-      from: "[this.#cut, this.#syncAtEnd,",
-      to: "[this.#syncAtEnd, this.#cut,",
+      file: "src/writer/ending.ts",
+      from: "[() => cut(file), sync,",
+      to: "[sync, () => cut(file),",
     }],
   },
   {
     name: "closes without a sync",
     what: "append",
     replacements: [{
-      file: "src/writer/writer.ts",
-      from: "[this.#cut, this.#syncAtEnd,",
-      to: "[this.#cut,",
+      file: "src/writer/ending.ts",
+      from: "[() => cut(file), sync,",
+      to: "[() => cut(file),",
     }],
   },
   {
@@ -268,9 +268,9 @@ const mutants: readonly { name: string; what: Once; replacements: readonly Repla
     name: "closes a log that is appended to without a sync",
     what: "true append",
     replacements: [{
-      file: "src/writer/writer.ts",
-      from: "[this.#cut, this.#syncAtEnd,",
-      to: "[this.#cut,",
+      file: "src/writer/ending.ts",
+      from: "[() => cut(file), sync,",
+      to: "[() => cut(file),",
     }],
   },
   {
@@ -282,18 +282,18 @@ const mutants: readonly { name: string; what: Once; replacements: readonly Repla
       from: "engine.submit(operation, { complete });",
       to: "complete(0);",
     }, {
-      file: "src/writer/writer.ts",
-      from: "const flags = syncs ? RWF_DSYNC : 0;",
-      to: "const flags = 0;",
+      file: "src/writer/write_behind.ts",
+      from: "syncs ? RWF_DSYNC : 0)",
+      to: "0)",
     }],
   },
   {
     name: "says that a tail is durable, and writes it as any other",
     what: "later sync of a log",
     replacements: [{
-      file: "src/writer/writer.ts",
-      from: "const flags = syncs ? RWF_DSYNC : 0;",
-      to: "const flags = 0;",
+      file: "src/writer/write_behind.ts",
+      from: "syncs ? RWF_DSYNC : 0)",
+      to: "0)",
     }],
   },
   {

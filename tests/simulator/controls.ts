@@ -149,7 +149,7 @@ const writer: readonly Control[] = [
     changes: [
       change(
         TRANSFER,
-        "reached - reached % this.#file.blockSize;\n    // A write",
+        "alignDown(reached, this.#file.blockSize);\n    // A write",
         "reached;\n    // A write",
       ),
     ],
