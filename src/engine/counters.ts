@@ -34,7 +34,7 @@ export interface IoStats {
   poolBuffers: number;
 }
 
-/** What an engine counts itself; the rest is the pool's. */
+/** The counters of an engine. The pool counts the rest. */
 export type EngineCounters = Omit<IoStats, "poolBytes" | "poolBytesUsed" | "poolBuffers">;
 
 /** Counters of an engine that has done nothing yet. */

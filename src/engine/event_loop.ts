@@ -1,20 +1,20 @@
-// Lets the event loop turn. Streams whose other end is always ready go on from microtask to microtask, and nothing else
-// of the program gets a turn meanwhile: not a timer, not a request.
+// Lets the event loop turn. A stream whose other end is always ready continues from microtask to microtask. No timer and
+// no request of the program is served meanwhile.
 
-/** Bytes may move for so long before the event loop has to turn, in milliseconds. */
+/** The longest time that chunks move without a turn of the event loop, in milliseconds. */
 const LONGEST_RUN_MS = 1;
-/** The clock is looked at after so many bytes. */
+/** The clock is read once per this many bytes. */
 const BYTES_PER_LOOK = 256 << 10;
-/** What a chunk counts beside its bytes: handing it on takes some microseconds, however small it is. */
+/** Bytes that each chunk counts in addition to its own: passing it on takes some microseconds, however small it is. */
 const BYTES_PER_CHUNK = 1 << 10;
-/** The first run may be longer by so much: Deno takes 4 ms to load `setImmediate`. */
+/** The first turn comes later by this much, in milliseconds: Deno takes 4 ms to load `setImmediate`. */
 const FIRST_RUN_MS = 20;
 
-// Not the global one: test frameworks replace it by one that waits to be told.
+// Not the global one: test frameworks replace it with a fake.
 let timers: Promise<typeof import("node:timers")> | undefined;
 
 /**
- * Resolves when the event loop has turned. By `setImmediate`: a message comes from an operation that is ready, and Deno
+ * Resolves when the event loop has turned. A message channel would not do: its messages are ready operations, and Deno
  * serves up to 128 of those before a timer.
  */
 export async function eventLoopTurn(): Promise<void> {
@@ -24,18 +24,18 @@ export async function eventLoopTurn(): Promise<void> {
 
 let moved = 0;
 let firstLook: number | undefined;
-/** Pending until the loop turns, by itself or because every stream yields. */
+/** Resolves when the loop has turned, by itself or because every stream yields. */
 let turn: Promise<void> | undefined;
 let turnBegan = 0;
-/** The loop has not turned for too long: every stream yields until it has. */
-let isDue = false;
+/** Whether the turn is overdue: every stream yields until the loop has turned. */
+let isOverdue = false;
 
 /**
- * Counts a chunk that moved without waiting. Where chunks have moved so for too long without a turn of the loop it returns
- * a promise, which whoever moves them should await. All callers share it: the loop turns only if every stream yields.
+ * Counts a chunk that moved without waiting. Returns a promise to await if the loop has not turned for too long. All
+ * callers share it: the loop turns only if every stream yields.
  */
 export function yieldIfNeeded(bytes: number): Promise<void> | undefined {
-  if (isDue) return turn;
+  if (isOverdue) return turn;
   moved += bytes + BYTES_PER_CHUNK;
   if (moved < BYTES_PER_LOOK) return undefined;
   moved = 0;
@@ -46,9 +46,9 @@ export function yieldIfNeeded(bytes: number): Promise<void> | undefined {
     turnBegan = now;
     turn = eventLoopTurn().finally(() => {
       turn = undefined;
-      isDue = false;
+      isOverdue = false;
     });
   }
-  isDue = now - turnBegan >= LONGEST_RUN_MS;
-  return isDue ? turn : undefined;
+  isOverdue = now - turnBegan >= LONGEST_RUN_MS;
+  return isOverdue ? turn : undefined;
 }

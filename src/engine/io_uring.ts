@@ -1,5 +1,5 @@
-// The engine over io_uring: one ring for every file of an isolate. Operations are prepared in the ring and submitted once
-// a turn, or at once; completions are reaped in batches when the eventfd wakes the event loop.
+// The engine over io_uring: one ring for all files of an isolate. Operations are prepared in the ring and submitted together
+// in a microtask, or by flush(). Completions are reaped in batches when the eventfd wakes the event loop.
 
 import type { Liburing } from "../../ffi/liburing.ts";
 import type { Shim } from "../../ffi/shim.ts";
@@ -12,32 +12,31 @@ import { MAX_REAPED, openRing, type Ring } from "./ring.ts";
 import { ThreadCalls } from "./thread_calls.ts";
 
 /**
- * After so many wake-ups with next to nothing else in flight epoll wakes the event loop. Setting it up takes as long as
- * 400 of them gain; with more in flight nobody waits for a single wake-up, and nothing is gained.
+ * After this many wake-ups with few operations in flight, epoll wakes the event loop. Setting it up takes as long as 400
+ * faster wake-ups save. With more operations in flight nothing waits for a single wake-up, and nothing is saved.
  */
 const EPOLL_AFTER_WAKEUPS = 400;
 const FEW_IN_FLIGHT = 2;
 
 /**
- * So many completions are handed out before the code that waited for them runs and submits more: with all of them at once
- * a device has nothing to do meanwhile. Took 4 KiB reads at depth 32 from 41,000 to 57,000 a second.
+ * Completions of a batch. After each batch the code that waited for it runs and submits more: if all completions were
+ * reaped first, the device would be idle meanwhile. Measured: 4 KiB reads at depth 32 went from 41,000 to 57,000 a second.
  */
-const GROUP = 8;
-/** Microtasks that such code may need: an `async` function takes up to three, and some stand one upon the other. */
-const HOPS = 16;
-/** So many completions are handed out before the event loop turns, where more come as fast as they are taken. */
+const BATCH = 8;
+/** Microtasks that such code may need: an `async` function takes up to three, and they nest. */
+const MICROTASKS = 16;
+/** The most completions between two turns of the event loop. */
 const MAX_PER_TURN = 512;
 
-/** Until the first wake-up has come, completions are looked for so often, in milliseconds. */
-const FIRST_LOOK_MS = 1000;
+/** The interval in which completions are polled for until the first wake-up, in milliseconds. */
+const POLL_MS = 1000;
 
-/** So many submissions in a row may be refused for lack of memory, a millisecond apart, before threads take over. */
+/** Submissions in a row, a millisecond apart, that may be refused for lack of memory before threads take over. */
 const MAX_REFUSALS = 1000;
 
-/** Operations of an isolate through one ring. Requests cannot outnumber completion entries, so none overflows. */
+/** Performs operations through one ring. Requests cannot outnumber completion entries, so none overflows. */
 export class IoUringEngine extends KernelEngine {
   readonly name = "io_uring";
-  /** The ring, and what this kernel's io_uring has. */
   readonly ring: Ring;
   /** Operations that this kernel's io_uring lacks and that run on threads instead. */
   readonly missing: readonly string[];
@@ -45,7 +44,7 @@ export class IoUringEngine extends KernelEngine {
   readonly #pointer: Deno.PointerObject;
   #notifier: Notifier;
 
-  // One slot a request in flight; its index travels through the kernel as user_data.
+  // One slot per request in flight. Its index is the request's user_data.
   readonly #slots: (Request | null)[];
   readonly #freeSlots: Uint32Array;
   #free: number;
@@ -59,15 +58,15 @@ export class IoUringEngine extends KernelEngine {
   #broken = false;
   /** Requests of the ring that have not ended, which the notifier must wake for. */
   #awaited = 0;
-  /** Wake-ups with next to nothing else in flight. */
+  /** Wake-ups with few operations in flight. */
   #loneWakeups = 0;
   #scheduled = false;
   #reaping = false;
-  /** Whether the notifier has woken the event loop yet, and the timer that looks for completions until then. */
+  /** Whether the notifier has ever woken the event loop, and the timer that polls until then. */
   #woken = false;
-  #firstLook: ReturnType<typeof setTimeout> | undefined;
-  /** Completions handed out in this turn of the event loop. */
-  #handedOut = 0;
+  #polling: ReturnType<typeof setTimeout> | undefined;
+  /** Completions in this turn of the event loop. */
+  #completed = 0;
 
   /**
    * Makes a ring with `entries` submission entries; `threads` calls run at once of what the ring does not do. Throws
@@ -110,7 +109,7 @@ export class IoUringEngine extends KernelEngine {
     return this.#notifier.name;
   }
 
-  protected takeDown(): void {
+  protected free(): void {
     this.#notifier.stop();
     this.ring.close();
   }
@@ -121,7 +120,7 @@ export class IoUringEngine extends KernelEngine {
     const { counters } = this;
     counters.wakeups++;
     this.#woken = true;
-    this.#stopLooking();
+    this.#stopPolling();
     if (counters.inFlight <= FEW_IN_FLIGHT && ++this.#loneWakeups === EPOLL_AFTER_WAKEUPS) {
       this.#useEpoll();
     }
@@ -129,33 +128,33 @@ export class IoUringEngine extends KernelEngine {
   };
 
   readonly #reapInNewTurn = (): void => {
-    this.#handedOut = 0;
+    this.#completed = 0;
     this.#reap();
   };
 
   /**
-   * Looks for completions from time to time. Seen once in some thousand rings: the first operation of a ring ended, or never
-   * began, and woke nobody.
+   * Polls for completions. Seen once in some thousand rings: the first operation of a ring ended, or never began, and did
+   * not wake the event loop.
    */
-  #lookLater(): void {
+  #pollLater(): void {
     const timer = setTimeout(() => {
       this.#liburing.io_uring_get_events?.(this.#pointer);
       this.#reapInNewTurn();
-      if (this.#awaited > 0 && !this.#woken) this.#lookLater();
-    }, FIRST_LOOK_MS);
+      if (this.#awaited > 0 && !this.#woken) this.#pollLater();
+    }, POLL_MS);
     Deno.unrefTimer(timer);
-    this.#firstLook = timer;
+    this.#polling = timer;
   }
 
-  #stopLooking(): void {
-    clearTimeout(this.#firstLook);
-    this.#firstLook = undefined;
+  #stopPolling(): void {
+    clearTimeout(this.#polling);
+    this.#polling = undefined;
   }
 
-  /** Goes over to the faster notifier, once it is worth its price. */
+  /** Changes to the faster notifier. */
   async #useEpoll(): Promise<void> {
-    // Deno does not close the descriptor of a handle when a Worker is terminated, and panics where it loads node:process
-    // without /proc.
+    // Deno does not close the descriptor of a handle when a Worker is terminated, and panics if it loads node:process without
+    // /proc.
     if (!this.endsWithProcess || this.realPath(this.#notifier.fd) === undefined) return;
     const notifier = await openEpollNotifier(this.shim);
     if (!notifier) return;
@@ -170,11 +169,11 @@ export class IoUringEngine extends KernelEngine {
     notifier.listen(this.#wake);
     if (this.#awaited > 0) notifier.ref();
     before.stop();
-    // What completed between the two has signalled nobody.
+    // What completed between the two has signalled neither.
     this.#reap();
   }
 
-  /** Goes back to the eventfd that was good until now. Until the kernel takes it, a timer looks for completions. */
+  /** Returns to the former eventfd. A timer polls for completions until the kernel accepts it. */
   #registerAgain(): void {
     if (this.#liburing.io_uring_register_eventfd(this.#pointer, this.#notifier.fd) < 0) {
       Deno.unrefTimer(setTimeout(() => this.#registerAgain(), 5));
@@ -186,7 +185,7 @@ export class IoUringEngine extends KernelEngine {
 
   protected start(request: Request): void {
     const { opcode } = request.sqe;
-    // A descriptor that the ring closes is still there for a moment after its completion.
+    // A descriptor that the ring closes is open for a moment after its completion.
     const isForThread = opcode === Opcode.CLOSE || opcode >= FIRST_BLOCKING_ONLY;
     if (
       isForThread || this.#broken || !this.ring.supported[opcode] || this.isThreaded(request)
@@ -195,7 +194,7 @@ export class IoUringEngine extends KernelEngine {
       return;
     }
     if (this.#awaited++ === 0) this.#notifier.ref();
-    if (!this.#woken && this.#firstLook === undefined) this.#lookLater();
+    if (!this.#woken && this.#polling === undefined) this.#pollLater();
     if (this.#backlog.length > 0 || !this.#prepare(request)) {
       this.counters.queueFull++;
       this.#backlog.push(request);
@@ -216,7 +215,7 @@ export class IoUringEngine extends KernelEngine {
   #leaveRing(): void {
     if (--this.#awaited > 0) return;
     this.#notifier.unref();
-    if (!this.#woken) this.#stopLooking();
+    if (!this.#woken) this.#stopPolling();
   }
 
   #finish(request: Request, result: number): void {
@@ -224,13 +223,13 @@ export class IoUringEngine extends KernelEngine {
     this.settle(request, result);
   }
 
-  /** Makes the call of a request that the ring will not perform. */
+  /** Calls on a thread what the ring will not perform. */
   #moveToThread(request: Request): void {
     this.#leaveRing();
     this.callOnThread(request);
   }
 
-  /** Puts a request into the submission queue. False where there is no room. */
+  /** Puts a request into the submission queue. Returns false if there is no room. */
   #prepare(request: Request): boolean {
     if (this.#free === 0) return false;
     const { opcode, fd, address, length, offset, flags, bufferIndex, forceAsync } = request.sqe;
@@ -254,7 +253,7 @@ export class IoUringEngine extends KernelEngine {
         queueMicrotask(() => this.#finish(request, result));
         return true;
       }
-      // The submission queue is full: submit it and try once more.
+      // The submission queue is full.
       if (attempt > 0) return false;
       this.#submitPrepared();
       if (this.#broken) return false;
@@ -275,18 +274,18 @@ export class IoUringEngine extends KernelEngine {
     this.#scheduled = true;
     queueMicrotask(() => {
       this.#scheduled = false;
-      // What completes at once is reaped when the event loop comes round, as everything is: code that runs on without
-      // coming back to the loop sees nothing change under its hands.
+      // Even what completes at once is reaped in a later turn of the event loop: no state changes while code runs on from
+      // microtask to microtask.
       if (!this.#reaping) this.#submitPrepared();
     });
   }
 
   flush(): void {
-    // While completions are handed out, one submission at the end serves them all.
+    // One submission follows the batch of completions.
     if (!this.#reaping) this.#submitPrepared();
   }
 
-  /** Hands the submission queue to the kernel. */
+  /** Submits the submission queue. */
   #submitPrepared(): void {
     while (this.#prepared > 0 && !this.disposed && !this.#broken) {
       const result = this.#liburing.io_uring_submit(this.#pointer);
@@ -297,15 +296,15 @@ export class IoUringEngine extends KernelEngine {
         this.#refusals = 0;
         continue;
       }
-      // The kernel is short of memory, or wants completions reaped first.
-      const refused = result === -Errno.EAGAIN || result === -Errno.EBUSY;
-      if (refused && ++this.#refusals < MAX_REFUSALS) setTimeout(() => this.#reap(), 1);
+      // The kernel is short of memory, or completions must be reaped first.
+      const passes = result === -Errno.EAGAIN || result === -Errno.EBUSY;
+      if (passes && ++this.#refusals < MAX_REFUSALS) setTimeout(() => this.#reap(), 1);
       else this.#goOnWithoutRing();
       return;
     }
   }
 
-  /** The kernel refuses submissions for good. What it has not taken, and what comes, is called on threads. */
+  /** The kernel refuses submissions for good. Queued and later operations are called on threads. */
   #goOnWithoutRing(): void {
     this.#broken = true;
     const { reaped, reapedPointer } = this.ring;
@@ -328,7 +327,7 @@ export class IoUringEngine extends KernelEngine {
     return request;
   }
 
-  /** Submits what is prepared and hands out what completed, group by group, until neither is left. */
+  /** Submits what is prepared and completes a batch, until neither is left. */
   #reap(): void {
     if (this.#reaping || this.disposed) return;
     this.#reaping = true;
@@ -337,51 +336,50 @@ export class IoUringEngine extends KernelEngine {
       do {
         this.#submitPrepared();
         count = this.#takeCompletions();
-        for (let index = 0; index < count; index++) this.#handOut(index);
+        for (let index = 0; index < count; index++) this.#complete(index);
         this.#prepareBacklog();
-      } while (count > 0 && count < GROUP);
+      } while (count > 0 && count < BATCH);
     } finally {
       this.#reaping = false;
     }
-    if (count === GROUP) this.#reapLater(HOPS);
+    if (count === BATCH) this.#reapLater(MICROTASKS);
   }
 
-  /** Reaps the next group when the code that waited for this one has run. */
-  #reapLater(hops: number): void {
-    if (hops > 0) queueMicrotask(() => this.#reapLater(hops - 1));
-    else if (this.#handedOut < MAX_PER_TURN) this.#reap();
+  /** Reaps the next batch after this many microtasks. */
+  #reapLater(microtasks: number): void {
+    if (microtasks > 0) queueMicrotask(() => this.#reapLater(microtasks - 1));
+    else if (this.#completed < MAX_PER_TURN) this.#reap();
     else eventLoopTurn().then(this.#reapInNewTurn);
   }
 
-  /** Moves up to a group of completions into the shared memory. */
+  /** Moves up to a batch of completions into the shared memory. */
   #takeCompletions(): number {
     const { reapedPointer } = this.ring;
-    const held = this.shim.dma_mute_eventfd(this.#pointer) !== 0;
-    if (held) this.#liburing.io_uring_get_events?.(this.#pointer);
-    const count = this.shim.dma_reap(this.#pointer, reapedPointer, GROUP);
-    return count === 0 && held ? this.#reapOnceMore() : count;
+    const kernelHolds = this.shim.dma_mute_eventfd(this.#pointer) !== 0;
+    if (kernelHolds) this.#liburing.io_uring_get_events?.(this.#pointer);
+    const count = this.shim.dma_reap(this.#pointer, reapedPointer, BATCH);
+    return count === 0 && kernelHolds ? this.#reapOnceMore() : count;
   }
 
-  #handOut(index: number): void {
+  #complete(index: number): void {
     const { reaped } = this.ring;
-    this.#handedOut++;
+    this.#completed++;
     const request = this.#vacate(reaped[2 * index]!);
     const result = reaped[2 * index + 1]!;
-    // Nothing here cancels. The kernel does where it may not start a worker thread (io-wq at RLIMIT_NPROC).
+    // This module cancels nothing. The kernel does if it may not start a worker thread (io-wq at RLIMIT_NPROC).
     if (result === -Errno.ECANCELED) this.#moveToThread(request);
     else this.#finish(request, result);
   }
 
   /**
-   * Looks once more for what came while the eventfd was muted. The flag for pending work is no reason to go on for ever:
-   * the kernel sets it after it puts work in its list, which may be empty again by then, and the flag then stays. What is
-   * in flight bounds how often the kernel is asked: it does at least 16 pieces of work at a time (20 since 6.13, all of
-   * them before).
+   * Reaps what completed while the eventfd was muted. The flag for pending work may stay set when there is none: the kernel
+   * sets it after it adds to its list, which may be empty again by then. The operations in flight bound how often the kernel
+   * is asked: it does at least 16 pieces of work at a time (20 since 6.13, all of them before).
    */
   #reapOnceMore(): number {
     for (let left = this.counters.inFlight; left > 0; left -= 16) {
       this.#liburing.io_uring_get_events?.(this.#pointer);
-      const count = this.shim.dma_reap(this.#pointer, this.ring.reapedPointer, GROUP);
+      const count = this.shim.dma_reap(this.#pointer, this.ring.reapedPointer, BATCH);
       if (count > 0) return count;
     }
     return 0;

@@ -1,5 +1,5 @@
-// What both engines share: memory, paths in memory, counters, and the calls that do not block. An engine adds how an
-// operation gets to the kernel and how its result comes back.
+// What both engines share: memory, paths in memory, counters, and the calls that do not block. Each engine adds how an
+// operation reaches the kernel and how its result comes back.
 
 import type { Shim } from "../../ffi/shim.ts";
 import type { BufferBudget } from "./buffer_budget.ts";
@@ -27,7 +27,7 @@ import type { ThreadCalls } from "./thread_calls.ts";
 const encoder = new TextEncoder();
 const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** The text of a path; undefined where it is not UTF-8: what a lenient decoder makes of that would be another file's. */
+/** The text of a path; undefined if it is not UTF-8: a lenient decoder would return the path of another file. */
 function decodeStrictly(bytes: Uint8Array<ArrayBuffer>): string | undefined {
   try {
     return strictDecoder.decode(bytes);
@@ -41,22 +41,22 @@ export function addressOf(buffer: ArrayBuffer | Uint8Array<ArrayBuffer>): number
   return Number(Deno.UnsafePointer.value(Deno.UnsafePointer.of(buffer)));
 }
 
-/** An operation on its way. It keeps the operation's memory alive until the result is in. */
+/** An operation under way. It keeps the operation's memory alive until the result is there. */
 export interface Request {
   readonly operation: Operation;
   readonly sqe: Sqe;
   readonly completion: Completion;
-  /** Where its paths stand, one after the other. */
+  /** The memory of its paths, one after the other. */
   readonly paths: Block | undefined;
 }
 
-/** The device in a `struct statx`, for telling one from another. */
+/** A number for the device in a `struct statx`. */
 function deviceOf(bytes: Uint8Array<ArrayBuffer>): number {
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   return view.getUint32(136, true) * 2 ** 20 + view.getUint32(140, true);
 }
 
-/** A pause that is not over. */
+/** A pause under way. */
 interface Pause {
   readonly operation: Operation;
   readonly completion: Completion;
@@ -73,7 +73,7 @@ function placePaths({ bytes }: Block, paths: readonly string[]): boolean {
   });
 }
 
-/** The parts of an engine that are the same whichever way the kernel is asked. */
+/** The parts of an engine that do not depend on how operations reach the kernel. */
 export abstract class KernelEngine implements Engine {
   abstract readonly name: EngineName;
   readonly counters: EngineCounters = newCounters();
@@ -81,13 +81,13 @@ export abstract class KernelEngine implements Engine {
   readonly pool: Pool;
   readonly endsWithProcess: boolean;
   protected readonly shim: Shim;
-  /** Everything was given back. From then on nothing is handed to the kernel. */
+  /** Everything was freed. Nothing is submitted any more. */
   protected disposed = false;
   protected readonly calls: ThreadCalls;
   readonly #pauses = new Set<Pause>();
-  /** The devices of descriptors, as statx(2) showed them. */
+  /** The devices of descriptors, from statx(2). */
   readonly #devices = new Map<number, number>();
-  /** What {@linkcode setThreaded} was told, by device. */
+  /** The values of {@linkcode setThreaded}, by device. */
   readonly #threaded = new Map<number, boolean>();
 
   constructor(shim: Shim, budget: BufferBudget, calls: ThreadCalls, registrar?: Registrar) {
@@ -98,13 +98,19 @@ export abstract class KernelEngine implements Engine {
     this.endsWithProcess = endsWithProcess(shim);
   }
 
-  /** Gets one operation to the kernel, now or later. {@linkcode settle} takes its result. */
+  /** Starts one operation, now or later. {@linkcode settle} takes its result. */
   protected abstract start(request: Request): void;
 
   abstract flush(): void;
 
-  /** Gives back what an engine has of its own. */
-  protected abstract takeDown(): void;
+  /** Frees what the engine has of its own. */
+  protected abstract free(): void;
+
+  /** Settles the requests that the ring has completed. */
+  protected abstract reapNow(): void;
+
+  /** Blocks for this time, or until {@linkcode reapNow} has something to do. */
+  protected abstract sleepNow(milliseconds: number): void;
 
   submit(operation: Operation, completion: Completion): void {
     if (this.disposed) return;
@@ -116,13 +122,13 @@ export abstract class KernelEngine implements Engine {
       setTimeout(() => this.#endPause(pause), milliseconds);
       return;
     }
-    const request = this.#lay(operation, completion);
+    const request = this.#prepare(operation, completion);
     if (request) this.start(request);
     else queueMicrotask(() => this.#count(operation, completion, -Errno.ENAMETOOLONG));
   }
 
-  /** Lays an operation out; undefined where a path is too long. */
-  #lay(operation: Operation, completion: Completion): Request | undefined {
+  /** Prepares an operation; undefined if a path is too long. */
+  #prepare(operation: Operation, completion: Completion): Request | undefined {
     const names = pathsOf(operation);
     const paths = names.length > 0 ? this.acquire(names.length * PATH_MAX) : undefined;
     if (!paths || placePaths(paths, names)) {
@@ -136,12 +142,12 @@ export abstract class KernelEngine implements Engine {
     if (this.#pauses.delete(pause)) this.#count(pause.operation, pause.completion, 0);
   }
 
-  /** Counts one result and gives it to whoever waits for it. */
+  /** Counts one result and passes it to the completion. */
   protected settle({ operation, completion, paths }: Request, result: number): void {
     if (paths) this.release(paths);
     if (operation.op === "open" && result >= 0) {
       this.shim.resources.trackDescriptor(result);
-      // What is opened is on its directory's device, unless statNow shows another one.
+      // A file is on its directory's device, unless statNow shows another one.
       const device = this.#devices.get(operation.directory);
       if (device !== undefined) this.#devices.set(result, device);
     }
@@ -154,7 +160,7 @@ export abstract class KernelEngine implements Engine {
     try {
       completion.complete(result);
     } catch (error) {
-      // One completion that throws must not take those behind it in the batch along.
+      // A completion that throws must not stop those behind it in the batch.
       reportError(error);
     }
   }
@@ -164,14 +170,14 @@ export abstract class KernelEngine implements Engine {
     if (device !== undefined) this.#threaded.set(device, threaded);
   }
 
-  /** The device that a request is for; undefined where none of its descriptors was looked at. */
+  /** The device that a request is for; undefined if statNow never saw its descriptor. */
   #deviceOf({ operation, sqe }: Request): number | undefined {
     return this.#devices.get("fd" in operation ? operation.fd : sqe.fd);
   }
 
   /**
-   * Whether a request belongs on a thread. On a device that nothing is known of yet opening does: where the name is in the
-   * kernel's cache a ring opens within the submission, and some file systems ask a server for that.
+   * Whether a request belongs on a thread. An open on a device of which {@linkcode setThreaded} has said nothing does: if the
+   * name is in the kernel's cache, a ring opens the file within the submission, and some file systems ask a server then.
    */
   protected isThreaded(request: Request): boolean {
     const device = this.#deviceOf(request);
@@ -205,17 +211,11 @@ export abstract class KernelEngine implements Engine {
       if (this.counters.inFlight !== before) return true;
       const left = until - performance.now();
       if (left <= 0 || before === 0) return false;
-      // Nobody tells of the end of a call or a pause.
-      const isTold = this.calls.count === 0 && this.#pauses.size === 0;
-      this.sleepNow(isTold ? left : Math.min(left, sleep));
+      // The end of a call on a thread or of a pause does not end the sleep.
+      const onlyRing = this.calls.count === 0 && this.#pauses.size === 0;
+      this.sleepNow(onlyRing ? left : Math.min(left, sleep));
     }
   }
-
-  /** Hands out what the ring has completed. */
-  protected abstract reapNow(): void;
-
-  /** Blocks for so long, or until there is something for {@linkcode reapNow}. */
-  protected abstract sleepNow(milliseconds: number): void;
 
   #endPauses(): void {
     const now = performance.now();
@@ -223,7 +223,7 @@ export abstract class KernelEngine implements Engine {
   }
 
   runNow(operation: Operation): number {
-    const request = this.#lay(operation, { complete: () => {} });
+    const request = this.#prepare(operation, { complete: () => {} });
     if (!request) return -Errno.ENAMETOOLONG;
     const result = callNow(this.shim, request.sqe);
     this.counters.inFlight++;
@@ -232,13 +232,13 @@ export abstract class KernelEngine implements Engine {
   }
 
   /**
-   * Gives back memory and descriptors when the isolate is about to end and its thread is not. With operations in flight
-   * everything stays, because their memory must.
+   * Frees memory and descriptors when the isolate ends and its thread does not. With operations in flight everything stays,
+   * because their memory must.
    */
   dispose(): void {
     if (this.disposed || this.counters.inFlight > 0) return;
     this.disposed = true;
-    this.takeDown();
+    this.free();
     this.pool.dispose();
     for (const fd of this.shim.resources.descriptors()) this.closeNow(fd);
   }
@@ -263,7 +263,7 @@ export abstract class KernelEngine implements Engine {
       return this.shim.dma_call(Opcode.OPENAT2, AT_FDCWD, path, byteLength, path + PATH_MAX, 0);
     });
     if (fd >= 0) this.shim.resources.trackDescriptor(fd);
-    // The call is younger than 5.6, and the flag younger than 5.12; a seccomp filter may refuse what it does not know.
+    // The call came with kernel 5.6, and the flag with 5.12. A seccomp filter may refuse what it does not know.
     const cannotTell = fd === -Errno.ENOSYS || fd === -Errno.EINVAL || fd === -Errno.EPERM;
     return cannotTell ? -Errno.EAGAIN : fd;
   }
@@ -287,14 +287,14 @@ export abstract class KernelEngine implements Engine {
     this.#callWithPath(`/proc/self/fd/${fd}`, (path, behind) => {
       const target = path + PATH_MAX;
       const length = this.shim.dma_call(Opcode.READLINK, AT_FDCWD, path, PATH_MAX, target, 0);
-      // Copied out: TextDecoder may keep what it is given, and the block goes back.
+      // Copied: TextDecoder may keep its argument, and the block is released.
       if (length > 0) real = decodeStrictly(behind.slice(0, length));
       return length;
     });
     return real;
   }
 
-  /** Makes a call with a path in memory, and as much memory behind it. */
+  /** Makes a call with a path in memory, and PATH_MAX bytes behind it. */
   #callWithPath(
     path: string,
     call: (address: number, behind: Uint8Array<ArrayBuffer>) => number,

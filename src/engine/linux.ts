@@ -62,9 +62,9 @@ export const STATX_MNT_ID = 0x1000;
 export const STATX_DIOALIGN = 0x2000;
 /** Since kernel 6.8: an identifier of the mount that no other mount ever gets. */
 export const STATX_MNT_ID_UNIQUE = 0x4000;
-/** Bits of `stx_attributes`. */
-/** Since 6.11. */
+/** Since kernel 6.11. */
 export const STATX_WRITE_ATOMIC = 0x10000;
+/** Bits of `stx_attributes`. */
 export const STATX_ATTR_IMMUTABLE = 0x10;
 export const STATX_ATTR_APPEND = 0x20;
 export const STATX_ATTR_MOUNT_ROOT = 0x2000;

@@ -1,5 +1,5 @@
-// How completions wake the event loop: the ring signals an eventfd. At first a call parked on one of Deno's threads
-// watches it, which costs nothing to set up; later Deno's own epoll does.
+// How completions wake the event loop: the ring signals an eventfd. At first a read on one of Deno's threads waits for
+// it, which costs nothing to set up. Later Deno's own epoll watches it.
 // Measured: 5 µs a wake-up by epoll, 40 µs by a thread, but 20 ms once to get at epoll.
 
 import type { Shim } from "../../ffi/shim.ts";
@@ -8,7 +8,6 @@ import { EFD_CLOEXEC, EFD_NONBLOCK, Opcode } from "./linux.ts";
 
 /** Calls a listener when its eventfd is signalled. While it is referenced it keeps the process alive. */
 export interface Notifier {
-  /** Which way it is done. */
   readonly name: "epoll" | "thread";
   /** The eventfd, for the ring. */
   readonly fd: number;
@@ -18,7 +17,7 @@ export interface Notifier {
   ref(): void;
   /** Lets the process end. */
   unref(): void;
-  /** Ends it for good. The ring must have another by then. */
+  /** Frees it. The ring must have another notifier by then. */
   stop(): void;
 }
 
@@ -28,7 +27,7 @@ interface PipeHandle {
   close(): void;
 }
 
-/** How long the first signal may take to come through epoll. */
+/** The longest time until the first signal comes through epoll. */
 const SELF_TEST_MS = 1000;
 
 function eventfd(shim: Shim, flags: number): number {
@@ -37,7 +36,7 @@ function eventfd(shim: Shim, flags: number): number {
   return fd;
 }
 
-/** Adds one to an eventfd, which wakes whoever watches it. */
+/** Adds one to an eventfd, which wakes its watcher. */
 function signal(shim: Shim, fd: number): void {
   const one = new BigUint64Array([1n]);
   const address = Number(Deno.UnsafePointer.value(Deno.UnsafePointer.of(one)));
@@ -45,10 +44,10 @@ function signal(shim: Shim, fd: number): void {
 }
 
 /**
- * An eventfd in Deno's epoll; undefined where that is not to be had.
+ * An eventfd in Deno's epoll; undefined if that does not work.
  *
  * node:net takes pipes only, but the class of its handles takes any descriptor that epoll does. That is no public
- * contract, so a signal tries it first. Loading node:net costs some 20 ms: only who does much I/O should pay.
+ * contract, so it is tried with a signal first. Loading node:net takes some 20 ms, which only much I/O repays.
  */
 export async function openEpollNotifier(shim: Shim): Promise<Notifier | undefined> {
   try {
@@ -103,12 +102,12 @@ async function watchByEpoll(shim: Shim): Promise<Notifier | undefined> {
   };
 }
 
-/** One read of the eventfd parked on a thread, only while something is in flight. Costs nothing to set up. */
+/** Has one read of the eventfd wait on a thread, only while operations are in flight. Costs nothing to set up. */
 export class ThreadNotifier implements Notifier {
   readonly name = "thread";
   readonly fd: number;
   readonly #shim: Shim;
-  /** Where the parked read puts its eight bytes: mapped, so that it outlives the isolate. */
+  /** The memory of the read's eight bytes: mapped, so that it outlives the isolate. */
   readonly #counter: number;
   #listener: () => void = () => {};
   #referenced = false;

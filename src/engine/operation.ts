@@ -1,4 +1,4 @@
-// The operations that an engine performs, as values: they can be shown, counted, held, and failed.
+// The operations that an engine performs, as values. A value can be shown, counted, held and failed.
 
 /** Memory that the kernel may read or write while an operation is in flight. It never moves. */
 export interface Memory {
@@ -36,7 +36,7 @@ export type ReadOperation = Named<"read", Transferred>;
  */
 export type WriteOperation = Named<"write", Transferred & { buffered: boolean; flags: number }>;
 
-/** What an engine can do. Each value is one system call. */
+/** What an engine can do. Each value but a pause is one system call. */
 export type Operation =
   | ReadOperation
   | WriteOperation
@@ -64,7 +64,7 @@ export type Operation =
   | Named<"copyRange", Copied>
   /** flock(2) with LOCK_NB: never waits. */
   | Named<"lock", { fd: number; operation: number }>
-  /** Nothing, for so long. */
+  /** Ends after this time. No system call. */
   | Named<"pause", { milliseconds: number }>;
 
 interface Renamed {

@@ -8,29 +8,29 @@ import type { Block } from "./operation.ts";
 const PAGE = 4096;
 const MIB = 1 << 20;
 
-/** Blocks up to this size come from mappings without huge pages: a small file touches a page or two. */
+/** Blocks up to this size come from mappings without huge pages: a small file touches only a page or two. */
 const MAX_SMALL = 64 * 1024;
-/** A mapping has so many blocks, within these sizes. A block that is larger has a mapping of its own. */
+/** Blocks of a mapping, within these sizes. A larger block has a mapping of its own. */
 const BLOCKS_PER_SLAB = 8;
 const MIN_SLAB = 512 * 1024;
 const MAX_SLAB = 8 * MIB;
 
-/** Mappings that no block is out of are kept for reuse up to this many bytes, and given back beyond. */
+/** Unused mappings are kept for reuse up to this many bytes. Further ones are unmapped. */
 const MAX_IDLE = 32 * MIB;
 
 /**
- * A mapping is registered when it has carried this many times its size: registering pins every page of it at once,
- * 8 MiB in some 14 ms, and saves 19 µs a MiB from then on.
+ * A mapping is registered when blocks of this many times its size were acquired from it. Registering pins all pages at
+ * once, 8 MiB in some 14 ms, and then saves 19 µs a MiB.
  */
 const REGISTER_AFTER = 64;
 
-/** A consumer of mappings: the ring registers them, so that the kernel need not pin pages for each write. */
+/** Registers mappings with the ring, so that the kernel need not pin pages for each write. */
 export interface Registrar {
-  /** Registers a mapping and returns its index, or -1 where that is not to be had. */
+  /** Registers a mapping and returns its index, or -1 if it could not. */
   register(address: number, length: number): number;
   /** Undoes it. */
   unregister(index: number): void;
-  /** False from the first refusal on, which comes where too little memory may be locked. */
+  /** False from the first refusal on. The kernel refuses if too little memory may be locked. */
   readonly allowed: boolean;
 }
 
@@ -45,10 +45,10 @@ export function sizeClass(size: number): number {
 
 class Slab {
   readonly free: PoolBlock[] = [];
-  /** Blocks that are out. */
-  out = 0;
-  /** Bytes of all blocks that ever were out. */
-  carried = 0;
+  /** Blocks in use. */
+  blocksInUse = 0;
+  /** Bytes of all blocks that were ever acquired. */
+  acquired = 0;
   registration = -1;
   readonly address: number;
   readonly length: number;
@@ -70,8 +70,8 @@ class PoolBlock implements Block {
   readonly address: number;
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly size: number;
-  /** Guards against a block given back twice, which would hand one memory to two owners. */
-  out = false;
+  /** Guards against a second release, which would give one memory to two owners. */
+  inUse = false;
   readonly slab: Slab;
 
   constructor(slab: Slab, offset: number) {
@@ -92,9 +92,9 @@ export class Pool {
   readonly #slabs = new Map<number, Slab[]>();
   /** Bytes mapped. */
   mapped = 0;
-  /** Bytes of blocks that are out. */
+  /** Bytes of blocks in use. */
   used = 0;
-  /** Blocks that are out. */
+  /** Blocks in use. */
   blocks = 0;
   #idle = 0;
 
@@ -110,11 +110,11 @@ export class Pool {
     // The last slab with a free block comes first, so that older ones can drain and be given back.
     let slab = slabs?.findLast((slab) => slab.free.length > 0);
     if (!slab) slab = this.#map(blockSize);
-    else if (slab.out === 0) this.#idle -= slab.length;
+    else if (slab.blocksInUse === 0) this.#idle -= slab.length;
     const block = slab.free.pop()!;
-    slab.out++;
-    block.out = true;
-    slab.carried += blockSize;
+    slab.blocksInUse++;
+    block.inUse = true;
+    slab.acquired += blockSize;
     this.#registerWhenDue(slab);
     this.used += blockSize;
     this.blocks++;
@@ -124,24 +124,24 @@ export class Pool {
   #registerWhenDue(slab: Slab): void {
     if (!this.#registrar) return;
     const due = REGISTER_AFTER * slab.length;
-    const before = slab.carried - slab.blockSize;
-    if (before < due && slab.carried >= due) {
+    const before = slab.acquired - slab.blockSize;
+    if (before < due && slab.acquired >= due) {
       slab.registration = this.#registrar.register(slab.address, slab.length);
     }
   }
 
   /** Takes a block back. */
   release(block: Block): void {
-    if (!(block instanceof PoolBlock) || !block.out) {
-      throw new Error("Cannot release a block that is not out");
+    if (!(block instanceof PoolBlock) || !block.inUse) {
+      throw new Error("Cannot release a block that is not in use");
     }
-    block.out = false;
+    block.inUse = false;
     const { slab } = block;
     slab.free.push(block);
-    slab.out--;
+    slab.blocksInUse--;
     this.used -= slab.blockSize;
     this.blocks--;
-    if (slab.out > 0) return;
+    if (slab.blocksInUse > 0) return;
     this.#idle += slab.length;
     if (this.#idle > MAX_IDLE) this.#drop(slab);
   }
@@ -173,13 +173,13 @@ export class Pool {
   }
 
   #unmap(slab: Slab): void {
-    // Detaching first turns any view that might be left into an empty one.
+    // Detached first: any view that is left is empty then.
     slab.buffer.transfer();
     this.#shim.dma_unmap(slab.address, slab.length);
     this.mapped -= slab.length;
   }
 
-  /** Gives all of it back. Views of it are empty from then on, and nothing may be in flight. */
+  /** Unmaps everything. Views of it become empty. Nothing may be in flight. */
   dispose(): void {
     for (const slab of [...this.#slabs.values()].flat()) this.#unmap(slab);
     this.#slabs.clear();

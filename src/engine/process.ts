@@ -1,4 +1,4 @@
-// What is asked of the system once.
+// Facts about the process and the kernel.
 
 import type { Shim } from "../../ffi/shim.ts";
 import { AT_FDCWD, O_CLOEXEC, O_RDONLY, Opcode } from "./linux.ts";
@@ -33,9 +33,9 @@ export function kernelRelease(shim: Shim): string {
 }
 
 /**
- * Whether this isolate ends only with the process. What is in flight when another one ends would be read into memory that
- * is somebody else's by then. Workers end before the process does, and the isolates of `deno test` and `deno bench`, each
- * of which has a thread of its own. `deno run --watch` ends one after the other on the main thread.
+ * Whether this isolate ends only with the process. A read in flight at the end of another isolate would go to memory that
+ * has a new owner. Workers end before the process, as do the isolates of `deno test` and `deno bench`, which have threads
+ * of their own. `deno run --watch` ends one isolate after the other on the main thread.
  */
 export function endsWithProcess(shim: Shim): boolean {
   if (shim.dma_call(Opcode.IS_MAIN_THREAD, -1, 0, 0, 0, 0) !== 1) return false;

@@ -1,4 +1,4 @@
-// Sets a ring up, and finds out what this kernel's io_uring has: set-up flags, operations, registered buffers.
+// Sets up a ring, and finds out what this kernel's io_uring has: set-up flags, operations, registered buffers.
 
 import type { Liburing } from "../../ffi/liburing.ts";
 import type { Shim } from "../../ffi/shim.ts";
@@ -44,7 +44,7 @@ export class RingRefused extends Error {
   }
 }
 
-/** A ring, and what was found out about it. */
+/** A ring, and what its kernel has. */
 export interface Ring {
   /** liburing's `struct io_uring`. */
   readonly pointer: Deno.PointerObject;
@@ -59,9 +59,9 @@ export interface Ring {
   readonly depth: number;
   /** For each opcode whether this kernel has it. */
   readonly supported: Uint8Array;
-  /** There where buffers can be registered. */
+  /** Undefined if buffers cannot be registered. */
   readonly registrar: Registrar | undefined;
-  /** Takes it down. Nothing may be in flight. */
+  /** Frees it. Nothing may be in flight. */
   close(): void;
 }
 
@@ -103,7 +103,7 @@ export function openRing(shim: Shim, liburing: Liburing, entries: number, eventf
   }
 }
 
-/** Sets a ring up with the best flags that this kernel knows. */
+/** Sets up a ring with the best flags that this kernel knows. */
 function setUp(
   liburing: Liburing,
   ring: Deno.PointerObject,
@@ -111,7 +111,7 @@ function setUp(
 ): { setup: string; entries: number; depth: number } {
   let errno = 0;
   for (const { name, flags } of SETUPS) {
-    // Completions that wait to be asked for need somebody who can ask.
+    // With deferred task work completions must be asked for, which an older liburing cannot.
     if (flags !== 0 && !liburing.io_uring_get_events) continue;
     // struct io_uring_params: sq_entries, cq_entries, flags …; 120 bytes.
     const params = new Uint32Array(30);
@@ -126,9 +126,8 @@ function setUp(
 }
 
 /**
- * Has the ring do nothing once. A seccomp filter may let a ring be made and refuse to submit to it.
- *
- * A no-op completes within its submission.
+ * Has the ring perform a no-op, which completes within its submission. A seccomp filter may let a ring be made and refuse
+ * submissions.
  */
 function tryNop(
   shim: Shim,
@@ -145,7 +144,7 @@ function tryNop(
   if (shim.dma_reap(ring, reaped, 1) !== 1) throw new RingRefused("io_uring_enter", Errno.EIO);
 }
 
-/** For each opcode whether it is supported; none is where the kernel cannot be asked (5.5). */
+/** For each opcode whether it is supported. Before kernel 5.6, which cannot be asked, none is. */
 function probe(liburing: Liburing, ring: Deno.PointerObject): Uint8Array {
   const supported = new Uint8Array(256);
   const header = 16;
@@ -159,7 +158,7 @@ function probe(liburing: Liburing, ring: Deno.PointerObject): Uint8Array {
   return supported;
 }
 
-/** Registers mappings as fixed buffers, where the kernel (5.19) and the locked-memory limit let it. */
+/** Registers mappings as fixed buffers, if the kernel (5.19) and the locked-memory limit allow it. */
 function makeRegistrar(liburing: Liburing, ring: Deno.PointerObject): Registrar | undefined {
   const { io_uring_register_buffers_sparse, io_uring_register_buffers_update_tag } = liburing;
   if (!io_uring_register_buffers_sparse || !io_uring_register_buffers_update_tag) return undefined;

@@ -23,11 +23,11 @@ export interface Sqe {
   readonly flags: number;
   /** The registered buffer that the address is in, or -1. */
   readonly bufferIndex: number;
-  /** Asks for a kernel thread at once, for what would block or copy on the submitting one. */
+  /** Has a kernel thread perform it, if it would block or copy on the submitting thread. */
   readonly forceAsync: boolean;
 }
 
-/** The paths of an operation, which must stand in memory until its result is in. */
+/** The paths of an operation, which must stay in memory until it has ended. */
 export function pathsOf(operation: Operation): readonly string[] {
   switch (operation.op) {
     case "open":
@@ -55,7 +55,7 @@ const EMPTY: Sqe = {
   forceAsync: false,
 };
 
-/** An entry with these fields. Spread and not defaults: those would take what a program puts into Object.prototype. */
+/** An entry with these fields. Destructuring with defaults would read what a program puts into Object.prototype. */
 function sqe(fields: Partial<Sqe>): Sqe {
   return { ...EMPTY, ...fields };
 }

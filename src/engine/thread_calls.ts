@@ -1,28 +1,28 @@
-// Calls on Deno's own pool of threads, which has 32 for everything: so many of this module's at once, of which no device
-// gets all. A server that is gone holds up the calls that wait for it, and not those for other disks.
+// Blocking calls on Deno's pool of 32 threads, which Deno needs too. The number of calls at once is limited, in all and per
+// device: calls that wait for a server that is gone do not hold up those for other devices.
 
 import type { Shim } from "../../ffi/shim.ts";
 import { NO_PLACE } from "../../ffi/thread_exit.ts";
 import { Opcode } from "./linux.ts";
 import { callNow, type Sqe } from "./sqe.ts";
 
-/** One device may have so much of the threads that no other device has. */
+/** The part of the threads that one device may have, of those that no other device has. */
 const SHARE = 2 / 3;
 
-/** Stands at the place of a result that is not there. No call returns it. */
+/** Marks a result that is not there yet. No call returns this number. */
 const PENDING = -(2 ** 31);
 
-/** A call that is to be made. */
+/** A call that waits or runs. */
 interface Call {
   readonly sqe: Sqe;
   /** The device of the file that it is for. */
   readonly device: number;
   readonly ended: (result: number) => void;
-  /** Where its result will stand in memory. */
+  /** The index of its result in native memory. */
   place: number;
 }
 
-/** Makes calls, each as soon as there is a thread for it. */
+/** Makes each call as soon as there is a thread for it. */
 export class ThreadCalls {
   readonly #shim: Shim;
   readonly #most: number;
@@ -32,7 +32,7 @@ export class ThreadCalls {
   readonly #waiting: Call[] = [];
   readonly #freePlaces: number[];
 
-  /** `most` calls run at once. No result is given before the promise of `turn` resolves, which is asked for at each call. */
+  /** `most` calls run at once. `turn` is called with each call; its result is reported when the promise has resolved. */
   constructor(shim: Shim, most: number, turn?: () => Promise<void>) {
     this.#shim = shim;
     this.#most = most;
@@ -45,7 +45,7 @@ export class ThreadCalls {
     return this.#running.size + this.#waiting.length;
   }
 
-  /** Makes a call. `ended` gets its result, once. Returns whether there was a thread for it at once. */
+  /** Makes a call. `ended` gets its result. Returns whether a thread was free. */
   start(sqe: Sqe, device: number, ended: (result: number) => void): boolean {
     const call = { sqe, device, ended, place: NO_PLACE };
     const runs = this.#mayRun(device);
@@ -84,14 +84,14 @@ export class ThreadCalls {
     call.ended(result);
   }
 
-  /** Gives out results that are there, without the event loop; makes one call that waits for a thread on this one. */
+  /** Reports the results that are there, without the event loop, and makes one waiting call on this thread. */
   endNow(): void {
     const { results } = this.#shim.resources;
     for (const call of [...this.#running]) {
       const result = call.place === NO_PLACE ? PENDING : results[call.place]!;
       if (result !== PENDING) this.#end(call, result);
     }
-    // What closes also strikes the descriptor from the list, and only a call on a thread does that.
+    // A close also removes the descriptor from the resource table, which only a call on a thread does.
     const at = this.#waiting.findIndex(({ sqe: { opcode } }) => opcode !== Opcode.CLOSE);
     if (at < 0) return;
     const next = this.#waiting.splice(at, 1)[0]!;
