@@ -3,7 +3,7 @@
 import { addressOf } from "../engine/kernel_engine.ts";
 import type { Memory } from "../engine/operation.ts";
 
-/** What every buffer's address is a multiple of: enough for any device. */
+/** The alignment of every buffer's address: enough for any device. */
 const MEMORY_ALIGNMENT = 4096;
 
 /** An aligned part of an ArrayBuffer. */
@@ -19,7 +19,7 @@ export class AlignedMemory implements Memory {
     this.bytes = new Uint8Array(buffer, offset, length);
   }
 
-  /** Zeroed memory of its own, over-allocated so that an aligned part is in it. */
+  /** Zeroed memory: a buffer that is larger than `length`, so that it has an aligned part. */
   static allocate(length: number): AlignedMemory {
     const buffer = new ArrayBuffer(length + MEMORY_ALIGNMENT);
     const address = addressOf(buffer);
@@ -27,7 +27,7 @@ export class AlignedMemory implements Memory {
     return new AlignedMemory(buffer, address + offset, offset, length);
   }
 
-  /** The same memory at the same address in a new ArrayBuffer. Every view of the old one is empty from now on. */
+  /** The same memory at the same address in a new ArrayBuffer. Every view of the old one becomes empty. */
   moved(): AlignedMemory {
     if (this.buffer.detached) {
       throw new TypeError(

@@ -1,4 +1,4 @@
-// Reserves space of a file, and gives it back.
+// Reserves space of a file, and frees it.
 
 import { FALLOC_FL_KEEP_SIZE } from "../engine/linux.ts";
 import { keepAppended, limitBound } from "./cut.ts";
@@ -23,7 +23,7 @@ export function allocateSpace(
         file.changes++;
       }
     }).catch((error) => {
-      // What was not reserved is not this module's to cut.
+      // Space that was not reserved must not be cut.
       limitBound(file);
       throw error;
     });

@@ -1,5 +1,5 @@
-// Files that appear whole or not at all: written without a name where the file system has such files, else under a
-// temporary name beside their own, and given their name in one step when they are durable.
+// Files that appear whole or not at all. They are written without a name if the file system has such files, and under a
+// temporary name in the same directory otherwise. They get their name in one step, when they are durable.
 
 import type { Engine } from "../engine/engine.ts";
 import { Errno } from "../engine/linux.ts";
@@ -12,7 +12,7 @@ import type { OpenFile, Publication } from "./open_file.ts";
 import { accessOf, openName, type OpenRequest } from "./open.ts";
 import { assertStillPermitted, findPermitted } from "./permitted.ts";
 
-/** Opens a file that will be published at `path`, as `path` is to be understood when this is called. */
+/** Opens a file that will be published at `path`, as it stands at the time of the call. */
 export async function openAtomic(
   engine: Engine,
   path: string,
@@ -33,13 +33,13 @@ export async function openAtomic(
     target.release();
     throw error;
   }
-  // From here on the file has the name, and releases it.
+  // From here on the file owns the name.
   file.descriptor.path = path;
   if (replaced) await assertOwn(file, target, replaced);
   return file;
 }
 
-/** Gives the new file up where it could not take the place of somebody else's. */
+/** Abandons the new file if it could not replace another user's. */
 async function assertOwn(file: OpenFile, target: FileName, replaced: StatFacts): Promise<void> {
   try {
     assertMayReplace(file, target, replaced);
@@ -50,14 +50,14 @@ async function assertOwn(file: OpenFile, target: FileName, replaced: StatFacts):
   }
 }
 
-/** Whether a file without a name may be trusted to keep the one that it is given. */
+/** Whether a file without a name keeps the name that it is given later. */
 async function keepsUnnamed({ directory: { engine, fd }, path }: FileName): Promise<boolean> {
   const fileSystem = await fileSystemOf(engine, fd, statNow(engine, fd, path), path);
   engine.setThreaded(fd, fileSystem.onThreads);
   return fileSystem.keepsUnnamed;
 }
 
-/** Undefined where the file system has no files without a name. */
+/** Undefined if the file system has no files without a name. */
 async function openUnnamed(
   target: FileName,
   request: OpenRequest,
@@ -72,7 +72,7 @@ async function openUnnamed(
     await file.descriptor.close();
     return undefined;
   } catch (error) {
-    // EISDIR is how kernels and file systems say that they do not know O_TMPFILE (open(2)).
+    // The kernels and file systems without O_TMPFILE return EISDIR, among others (open(2)).
     const { code } = error as { code?: string };
     if (code === "EOPNOTSUPP" || code === "EISDIR" || code === "EINVAL") return undefined;
     throw error;
@@ -92,21 +92,21 @@ async function openTemporary(target: FileName, request: OpenRequest): Promise<Op
   }
 }
 
-/** A hidden name that no program takes for a file of its own. */
+/** A hidden, random name. */
 function temporaryComponent(component: string): string {
-  // 255 bytes are the longest name; the random part must fit behind what is kept of a long one.
+  // A name has 255 bytes at most, and the random part must fit.
   const kept = component.slice(0, 40);
   return `.${kept}.${crypto.randomUUID().slice(0, 13)}.tmp`;
 }
 
-/** The file gets another name than it was opened for. */
+/** Changes the name that the file will get. */
 export function retarget(file: OpenFile, publication: Publication, target: FileName): void {
   publication.target.release();
   publication.target = target;
   file.descriptor.path = target.path;
 }
 
-/** Gives an atomic file its name, durably. The file itself is durable already. */
+/** Gives an atomic file its name, durably. The file itself is already durable. */
 export async function publish(file: OpenFile, publication: Publication): Promise<void> {
   const { target, temporary } = publication;
   assertStillPermitted(target, ["write"]);
@@ -124,7 +124,7 @@ export async function publish(file: OpenFile, publication: Publication): Promise
   await file.syncName();
 }
 
-/** Links a file without a name. Where the name is taken it is linked beside it, and renamed over it. */
+/** Links a file without a name. If the name is taken, the file is linked to a temporary name and renamed. */
 async function link(file: OpenFile, target: FileName): Promise<void> {
   const result = await target.link(file.fd);
   if (result !== -Errno.EEXIST) {
@@ -149,7 +149,7 @@ async function replace(temporary: FileName, target: FileName): Promise<void> {
   }
 }
 
-/** Leaves no name of an atomic file behind. Its failures matter no more. */
+/** Removes the temporary name of an atomic file, which is not published any more. Failures are ignored. */
 export async function discardName(file: OpenFile): Promise<void> {
   const { publication } = file;
   if (!publication) return;

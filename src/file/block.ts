@@ -1,4 +1,4 @@
-// Whole blocks of a file, for whoever writes a part of one.
+// Reads whole blocks of a file, of which a part is to be written.
 
 import type { OpenFile } from "./open_file.ts";
 import { readNow, transfer } from "./transfer.ts";
@@ -7,7 +7,7 @@ import { readNow, transfer } from "./transfer.ts";
 export interface FileBlock {
   /** All of it; zeros behind the end of the file. */
   readonly bytes: Uint8Array;
-  /** How much of it the file has. */
+  /** Bytes of it that are in the file. */
   readonly length: number;
 }
 

@@ -1,21 +1,21 @@
-// The ways a file ends: closed, published and closed, or given up.
+// The ways to close a file: as it is, published, or abandoned.
 
 import { discardName, publish } from "./atomic.ts";
 import type { OpenFile } from "./open_file.ts";
 
-/** Closes a file that has no writer: syncs and publishes it where it is atomic. */
+/** Closes a file that has no writer. An atomic file is synced and published first. */
 export async function closeFile(file: OpenFile): Promise<void> {
   await file.descriptor.close(() => publishWhole(file)).finally(() => releaseName(file));
 }
 
-/** Closes a file whose bytes are not worth a name. Its failures matter no more. */
+/** Closes a file that must not be published. Failures are ignored: the caller has a failure to report already. */
 export async function giveUpFile(file: OpenFile): Promise<void> {
   await discardName(file);
   await file.descriptor.close().catch(() => {});
   releaseName(file);
 }
 
-/** Publishes what is atomic, unless it was dropped or may have holes. */
+/** Publishes an atomic file, unless it was dropped or a write of it has failed. */
 async function publishWhole(file: OpenFile): Promise<void> {
   const { publication, spoiled, dropped } = file;
   if (!publication) return;

@@ -1,5 +1,5 @@
-// Copies a range from file to file inside the kernel: by reference where the file system can, and by hand where the kernel
-// cannot at all.
+// Copies a range from file to file. The kernel copies, by reference if the file system can. Where the kernel refuses, the
+// bytes are read and written.
 
 import { alignDown, alignUp } from "../align.ts";
 import { run } from "../engine/engine.ts";
@@ -10,12 +10,12 @@ import type { OpenFile } from "./open_file.ts";
 import { readRange, writePieces } from "./random_access.ts";
 import { exactSize, sizeOf, statNow } from "./stat.ts";
 
-/** Bytes asked of the kernel at once: it copies without looking up, and a close should not have to wait for long. */
+/** Bytes of one call: the kernel cannot be interrupted, and a close should not wait for long. */
 const STEP = 256 << 20;
-/** Bytes copied by hand at once. */
+/** Bytes read and written at once. */
 const PIECE = 4 << 20;
 
-/** How the kernel says that it cannot copy between these two places (copy_file_range(2)). */
+/** The kernel cannot copy between these two files (copy_file_range(2)). */
 const REFUSED: ReadonlySet<number> = new Set([
   Errno.EXDEV,
   Errno.EOPNOTSUPP,
@@ -32,12 +32,12 @@ export interface Copy {
   readonly length: number;
 }
 
-/** Copies up to `length` bytes; fewer where the source ends. Resolves to how many. */
+/** Copies up to `length` bytes; fewer if the source ends before. Resolves to how many. */
 export async function copyRange(copy: Copy): Promise<number> {
   const { from, to, position } = copy;
   let { length } = copy;
   if (from.inode === to.inode && from.device === to.device) {
-    // What the copy itself appends is no source.
+    // Bytes that the copy itself appends are not copied.
     const size = await from.descriptor.use("copy", () => sizeOf(from.descriptor));
     length = Math.min(length, Math.max(0, size - position));
     refuseOverlap({ ...copy, length });
@@ -50,7 +50,7 @@ export async function copyRange(copy: Copy): Promise<number> {
   }
 }
 
-/** What is left of a copy of which so many bytes are done. */
+/** The rest of a copy of which `done` bytes are copied, `most` bytes of it. */
 function rest(copy: Copy, done: number, most = Infinity): Copy {
   const { position, targetPosition, length } = copy;
   return {
@@ -65,8 +65,8 @@ async function copySteps(copy: Copy): Promise<number> {
   let copied = 0;
   while (copied < copy.length) {
     const result = await copyStep(rest(copy, copied, STEP));
-    // Also half-way: the blocks may be copied, and the rest of one at the end refused (ext4 with O_DIRECT).
-    if (REFUSED.has(-result)) return copied + await copyByHand(rest(copy, copied));
+    // It may refuse half-way: after whole blocks, the rest of a block at the end (ext4 with O_DIRECT).
+    if (REFUSED.has(-result)) return copied + await copyByReading(rest(copy, copied));
     if (unwrap(result, "copy", copy.from.path) === 0) break;
     copied += result;
   }
@@ -83,7 +83,7 @@ async function copyStep({ from, to, position, targetPosition, length }: Copy): P
     targetPosition,
     length,
   } as const;
-  // The source may have less than was asked for, so only what was copied makes the target longer.
+  // The source may have fewer bytes, so only the result says how long the target is.
   return await from.descriptor.use(
     "copy",
     () =>
@@ -97,7 +97,7 @@ async function copyStep({ from, to, position, targetPosition, length }: Copy): P
   );
 }
 
-/** The kernel says EINVAL for this, among other things. */
+/** The kernel would return EINVAL, which means other things too. */
 function refuseOverlap({ position, length, targetPosition }: Copy): void {
   if (position >= targetPosition + length || targetPosition >= position + length) return;
   throw new RangeError(
@@ -105,13 +105,13 @@ function refuseOverlap({ position, length, targetPosition }: Copy): void {
   );
 }
 
-/** Copies by hand that wait for another: two may share a block, of which each writes the whole. */
+/** Such copies run one after the other: two may share a block, and each writes whole blocks. */
 const queues = new WeakMap<OpenFile, Promise<unknown>>();
 
-function copyByHand(copy: Copy): Promise<number> {
+function copyByReading(copy: Copy): Promise<number> {
   const { to } = copy;
   const before = queues.get(to) ?? Promise.resolve();
-  // A close in between ends the copy early, but what is copied by then is left without padding.
+  // A close in between ends the copy early, and leaves no padding behind what is copied.
   const copying = before.then(() => to.descriptor.use("copy", () => copyPieces(copy)));
   queues.set(to, copying.catch(() => {}));
   return copying;
@@ -120,7 +120,7 @@ function copyByHand(copy: Copy): Promise<number> {
 async function copyPieces({ from, to, position, targetPosition, length }: Copy): Promise<number> {
   let copied = 0;
   while (copied < length) {
-    // Whole blocks, all but the last: only behind that one there is padding.
+    // Each piece ends with a block, so that only the last one is padded.
     const wanted = PIECE - (targetPosition + copied) % to.blockSize;
     const bytes = await readRange(from, position + copied, Math.min(wanted, length - copied));
     if (bytes.length === 0) break;
@@ -132,8 +132,8 @@ async function copyPieces({ from, to, position, targetPosition, length }: Copy):
 }
 
 /**
- * Writes bytes to any position, by way of the whole blocks that they lie in. Resolves to how long the file was before, for
- * the padding to be cut off again.
+ * Writes bytes to any position, as whole blocks. Resolves to the length of the file before that, so that the padding can be
+ * cut off.
  */
 function writeInBlocks(to: OpenFile, bytes: Uint8Array, position: number): Promise<number> {
   const { blockSize } = to;

@@ -1,4 +1,4 @@
-// Cuts off what this module put behind a file's content: reserved space and the padding of the last block.
+// Truncates files. Mostly that cuts off what this module put behind the content: reserved space, and padding.
 
 import { alignUp } from "../align.ts";
 import { ioError } from "../errors.ts";
@@ -6,27 +6,27 @@ import { explain } from "./file_system.ts";
 import type { OpenFile } from "./open_file.ts";
 import { knownSize } from "./stat.ts";
 
-/** What somebody else appended until now is content: space that is reserved behind it must not hide it. */
+/** Counts bytes that another program has appended as content, before space that is reserved behind them hides them. */
 export function keepAppended(file: OpenFile): void {
   const size = knownSize(file.descriptor);
   if (size !== undefined && size > file.length.sizeUpperBound) file.length.addContent(size);
 }
 
-/** The file may be no longer than it is, where nothing is under way. */
+/** Lowers the upper bound to the file's length, if no write or truncate is under way. */
 export function limitBound(file: OpenFile): void {
   const size = knownSize(file.descriptor);
   if (size !== undefined) file.length.isAtMost(size);
 }
 
-/** Whether something may stand behind the content that {@linkcode cutToContent} would cut off. */
+/** Whether {@linkcode cutToContent} may find something to cut off. */
 export function exceedsContent({ appends, length }: OpenFile): boolean {
-  // Where others append too nobody knows whose bytes they are.
+  // Where other programs append too, the bytes may be theirs.
   return !appends && length.sizeUpperBound > length.contentEnd;
 }
 
 /**
- * Cuts a file that is in use to the end of its content, where this module made it longer. A file that is longer than this
- * module ever made it has somebody else's bytes behind the content, which stay. Nothing is written meanwhile.
+ * Cuts a file that is in use to the end of its content. If it is longer than this module ever made it, another program's
+ * bytes are behind the content, and it is not cut. Nothing is written meanwhile.
  */
 export function cutToContent(file: OpenFile): Promise<void> {
   return truncateAlone(file, () => {
@@ -34,33 +34,33 @@ export function cutToContent(file: OpenFile): Promise<void> {
     if (!exceedsContent(file)) return undefined;
     const { contentEnd, sizeUpperBound } = length;
     const size = knownSize(file.descriptor);
-    // A file that somebody cut to less must not be made longer again.
+    // A file that another program has cut to less must not be made longer again.
     if (size === undefined || (size > contentEnd && size <= sizeUpperBound)) return contentEnd;
     length.leaveRest();
     return undefined;
   });
 }
 
-/** Truncates a file that is in use, when nothing else writes to it. All that is left, or added as zeros, is content. */
+/** Truncates a file that is in use, when nothing else writes to it. What is left, or added as zeros, is content. */
 export function truncateTo(file: OpenFile, contentEnd: number): Promise<void> {
   return truncateAlone(file, () => contentEnd, () => file.writer?.truncated(contentEnd));
 }
 
-/** Cuts off the padding that a copy left behind `contentEnd`, where nobody has written there since. */
+/** Cuts off the padding that a copy left behind `contentEnd`, unless there was a write there since. */
 export function cutPadding(file: OpenFile, contentEnd: number): Promise<void> {
   const { blockSize, length } = file;
   const padded = alignUp(contentEnd, blockSize);
   if (padded === contentEnd) return Promise.resolve();
   return truncateAlone(file, () => {
-    // Anything else is somebody else's doing. A writer need not cut it: one that closes may have cut already.
+    // Any other length comes from another write. The writer's own cut does not replace this one: it may have come before.
     const cuts = knownSize(file.descriptor) === padded && length.contentEnd <= contentEnd;
     return cuts ? contentEnd : undefined;
   });
 }
 
 /**
- * Truncates a file that is in use, when nothing else is under way that changes its length, to what `decide` says then:
- * undefined where it is to stay. `truncated` is called when it is done.
+ * Truncates a file that is in use to the result of `decide`, which is called when nothing else that changes the length is
+ * under way; undefined: not at all. `truncated` is called after it.
  */
 function truncateAlone(
   file: OpenFile,
@@ -91,7 +91,7 @@ function truncateAlone(
       else {
         const { syncError } = file;
         file.submitSync(true, (error) => {
-          // A failure is told once, and here is who is told of it. The cut is tried all the same.
+          // A failure that nobody was told of is reported to the caller of the truncate, which is tried all the same.
           isLost = error !== syncError;
           truncate();
         });

@@ -1,4 +1,4 @@
-// An open descriptor: closed once, and only after every operation that uses it is over.
+// An open descriptor, which is closed once, after the last operation that uses it.
 
 import { assert } from "../assert.ts";
 import { type Engine, run } from "../engine/engine.ts";
@@ -9,7 +9,7 @@ import { closedError, ioError, unwrap } from "../errors.ts";
 export class Descriptor {
   readonly engine: Engine;
   readonly fd: number;
-  /** For messages: where the file was opened, or where it was renamed to since. */
+  /** For messages: the path that was opened, or to which the file was renamed since. */
   path: string;
   #uses = 0;
   #closing = false;
@@ -20,26 +20,26 @@ export class Descriptor {
     this.engine = engine;
     this.fd = fd;
     this.path = path;
-    // Whoever closes looks at it; nobody else has to.
+    // The caller of close gets the rejection.
     this.#closed.promise.catch(() => {});
   }
 
-  /** Whether it is closed, or about to be: nothing may use it any more. */
+  /** Whether it is closed or about to be: no new use is allowed. */
   get closing(): boolean {
     return this.#closing;
   }
 
-  /** Settles when it is closed; rejects where closing failed. */
+  /** Settles when it is closed; rejects if closing failed. */
   get closed(): Promise<void> {
     return this.#closed.promise;
   }
 
-  /** Throws where it is closed. */
+  /** Throws if it is closed. */
   assertOpen(op: string): void {
     if (this.#closing) throw closedError(op, this.path);
   }
 
-  /** Keeps it open until {@linkcode release}. Throws where it is closed. */
+  /** Keeps it open until {@linkcode release}. Throws if it is closed. */
   acquire(op: string): void {
     this.assertOpen(op);
     this.#uses++;
@@ -72,8 +72,8 @@ export class Descriptor {
   }
 
   /**
-   * Closes it when its uses are over. `last` comes before that; where it fails, the descriptor is closed all the same, and
-   * its failure is what rejects. A second call gives the first one's promise.
+   * Closes it after its last use and after `last`. If `last` fails, the descriptor is closed all the same, and the promise
+   * rejects with that failure. A second call returns the promise of the first.
    */
   close(last?: () => Promise<void>): Promise<void> {
     if (!this.#closing) {
@@ -91,7 +91,7 @@ export class Descriptor {
     try {
       await last?.();
     } finally {
-      // Linux lets go of the descriptor whatever close(2) returns: it is never tried again.
+      // Linux frees the descriptor whatever close(2) returns, so it is never called again.
       result = await run(engine, { op: "close", fd });
     }
     if (result < 0) throw ioError(-result, "close", this.path);

@@ -1,4 +1,4 @@
-// A directory, held by a descriptor: whatever becomes of its path, it stays the same directory.
+// A directory, held by a descriptor: it stays the same directory if its path leads elsewhere by now.
 
 import { type Engine, run } from "../engine/engine.ts";
 import { AT_FDCWD, Errno, O_CLOEXEC, O_DIRECTORY, O_PATH, O_RDONLY } from "../engine/linux.ts";
@@ -6,24 +6,24 @@ import type { Operation } from "../engine/operation.ts";
 import { unwrap } from "../errors.ts";
 import { type StatFacts, statNow } from "./stat.ts";
 
-/** The directories that are held now, by what tells them apart. Files of one directory share its descriptor. */
+/** The directories that are held, by key. Files of one directory share its descriptor. */
 const held = new WeakMap<Engine, Map<string, Directory>>();
 
 function keyOf({ mountId, device, inode }: StatFacts): string | undefined {
-  // A directory may be reached by two mounts, of which one is read-only.
+  // A directory may be on two mounts, of which one is read-only.
   return mountId === undefined ? undefined : `${mountId}:${device}:${inode}`;
 }
 
 /** A directory that is held until its last user releases it. */
 export class Directory {
   readonly engine: Engine;
-  /** For the `*at` calls; opened with O_PATH. */
+  /** For the `*at` calls: opened with O_PATH. */
   readonly fd: number;
   readonly #key: string | undefined;
   #users = 1;
-  /** A descriptor that can be synced; -1 where the directory may not be read. */
+  /** A descriptor that can be synced; -1 if the directory may not be read. */
   #syncFd: Promise<number> | undefined;
-  /** A sync with the kernel, and the one that starts after it. */
+  /** The sync in flight, and the one that starts after it. */
   #syncing: Promise<void> | undefined;
   #next: Promise<void> | undefined;
 
@@ -34,8 +34,7 @@ export class Directory {
   }
 
   /**
-   * Opens the directory at `path`, as `path` is to be understood when this is called. Rejects with an error of opening
-   * `asked`.
+   * Opens the directory at `path`, as it stands at the time of the call. Errors name `asked`.
    */
   static async open(engine: Engine, path: string, asked: string): Promise<Directory> {
     let fd = engine.openDirectoryNow(path);
@@ -43,7 +42,7 @@ export class Directory {
     return Directory.#hold(engine, unwrap(fd, "open", asked), asked);
   }
 
-  /** Takes the descriptor over. */
+  /** The directory of a descriptor, which it owns from now on. */
   static #hold(engine: Engine, fd: number, path: string): Directory {
     let directories = held.get(engine);
     if (!directories) held.set(engine, directories = new Map());
@@ -79,7 +78,7 @@ export class Directory {
     this.#syncFd?.then((fd) => fd >= 0 && engine.closeNow(fd), () => {});
   }
 
-  /** Gets what {@linkcode sync} needs, so that it cannot fail for lack of a descriptor later. */
+  /** Opens what {@linkcode sync} needs, so that it cannot fail for lack of a descriptor later. */
   async prepareSync(path: string): Promise<void> {
     await (this.#syncFd ??= this.#openForSync(path));
   }
@@ -110,7 +109,7 @@ export class Directory {
   }
 
   /**
-   * Makes the names in it durable. A sync that has not begun yet serves all who ask meanwhile: many files that are made at
+   * Makes the names in it durable. A sync that has not begun serves all callers until it does: many files that are made at
    * once need only a few.
    */
   sync(path: string): Promise<void> {
@@ -130,7 +129,7 @@ export class Directory {
       const fd = await (this.#syncFd ??= this.#openForSync(path));
       if (fd < 0) return;
       const result = await run(engine, { op: "sync", fd, dataOnly: false });
-      // Some file systems have no sync for directories: EINVAL, as fsync(2) says.
+      // EINVAL: the file system has no sync for directories (fsync(2)).
       if (result !== -Errno.EINVAL) unwrap(result, "sync", path);
     } finally {
       this.release();
@@ -138,7 +137,7 @@ export class Directory {
   }
 }
 
-/** Opens a directory that has to be looked up, from the working directory as it is when this is called. */
+/** Opens a directory that must be looked up, from the working directory at the time of the call. */
 async function lookUpOnThread(engine: Engine, name: string, asked: string): Promise<number> {
   const flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
   if (name.startsWith("/")) {

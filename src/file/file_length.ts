@@ -1,5 +1,5 @@
-// What is known of a file's length: where its content ends, how long this module may have made it, and when it may be cut.
-// Writes extend a file and truncates shorten it, so the two never run at once.
+// A file's length: where its content ends, how long this module may have made it, and when it may be truncated. Writes
+// extend a file and truncates shorten it, so the two never run at once.
 
 import { assert } from "../assert.ts";
 
@@ -16,7 +16,7 @@ export class FileLength {
   #writing = 0;
   /** Truncates that wait, behind the one that runs. */
   readonly #holds: Hold[] = [];
-  /** Told when no truncate waits or runs any more. */
+  /** Called when no truncate waits or runs. */
   #whenWritable: (() => void)[] = [];
 
   /** `size` is the file's length; with `reserved` none of it is content. */
@@ -25,12 +25,12 @@ export class FileLength {
     this.#sizeUpperBound = size;
   }
 
-  /** The end of what is content, and not only reserved or padding: no cut goes below it. */
+  /** The end of the content, behind which there may be reserved space or padding. Nothing below it is cut off. */
   get contentEnd(): number {
     return this.#contentEnd;
   }
 
-  /** The file is no longer than this, unless somebody else extended it. */
+  /** The file is no longer than this, unless another program has extended it. */
   get sizeUpperBound(): number {
     return this.#sizeUpperBound;
   }
@@ -50,7 +50,7 @@ export class FileLength {
     return this.truncating || this.#writing > 0;
   }
 
-  /** Calls `begin` when no truncate waits or runs any more. Only then, and another may have begun before its turn. */
+  /** Calls `begin` when no truncate waits or runs. Another may begin before `begin` acts. */
   whenWritable(begin: () => void): void {
     this.#whenWritable.push(begin);
   }
@@ -62,18 +62,18 @@ export class FileLength {
     this.extend(end);
   }
 
-  /** It is over. */
+  /** A write or an allocation has ended. */
   endWrite(): void {
     assert(this.#writing > 0, "a write ends once");
     if (--this.#writing === 0) this.#beginHold();
   }
 
-  /** The file may be `end` long from now on. */
+  /** The file may be `end` bytes long from now on. */
   extend(end: number): void {
     this.#sizeUpperBound = Math.max(this.#sizeUpperBound, end);
   }
 
-  /** What is below `end` is content from now on. */
+  /** Everything below `end` is content from now on. */
   addContent(end: number): void {
     this.#contentEnd = Math.max(this.#contentEnd, end);
     this.extend(end);
@@ -81,7 +81,7 @@ export class FileLength {
 
   /** Runs work that writes up to `end` at most, when no truncate waits or runs. */
   async withWrite<T>(end: number, work: () => Promise<T>): Promise<T> {
-    // Without a wait where there is none: the work begins at once then. After a wait the next truncate may be there.
+    // If no truncate waits, the work begins within this call. After a wait there may be another truncate.
     while (this.truncating) await new Promise<void>((resolve) => this.whenWritable(resolve));
     this.beginWrite(end);
     try {
@@ -92,9 +92,9 @@ export class FileLength {
   }
 
   /**
-   * Lets no write begin until `release` is called. `alone` is called when those under way, and other truncates, are over:
-   * perhaps at once, and not where `release` was called before. It must look at the lengths then. Nothing here waits for
-   * a microtask: who blocks the JavaScript thread until a write is over must not wait for ever.
+   * Lets no write begin until `release` is called. `alone` is called when writes under way and earlier truncates are over:
+   * perhaps within this call, and not if `release` was called before. It must read the lengths then. Nothing here waits for
+   * a microtask: a caller that blocks the JavaScript thread until a write is over would wait for ever.
    */
   holdWrites(alone: (release: () => void) => void): () => void {
     const release = () => {
@@ -123,7 +123,7 @@ export class FileLength {
     this.#sizeUpperBound = length;
   }
 
-  /** The file was found to end at `size`, inside the content that was known before: somebody else cut it. */
+  /** The file was found to end at `size`, below the `contentEnd` of before: another program has cut it. */
   shrank(contentEnd: number, size: number): void {
     if (this.#contentEnd === contentEnd && size < contentEnd) this.#contentEnd = size;
   }
@@ -134,14 +134,14 @@ export class FileLength {
     this.#sizeUpperBound = Math.max(this.#contentEnd, size);
   }
 
-  /** What may stand behind the content is not for this module to cut any more. */
+  /** What is behind the content belongs to others: it is not to be cut off. */
   leaveRest(): void {
     this.#sizeUpperBound = this.#contentEnd;
   }
 
   /**
-   * The file was found to be `size` long, before anything is written to it. Bytes that somebody else appended are content,
-   * and content that somebody else cut off is none any more. With `whole` everything is content.
+   * The file was found to be `size` long, before anything is written to it. Bytes that another program appended are content,
+   * and content that it cut off is gone. With `whole` everything is content.
    */
   found(size: number, whole: boolean): void {
     const appended = size > this.#sizeUpperBound;

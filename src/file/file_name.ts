@@ -1,5 +1,5 @@
-// A name of a file: a directory, held by its descriptor, and the last component. A path is looked up once, when the user
-// calls; everything after that happens in the directory that was found.
+// A name of a file: the descriptor of a directory, and the last component. A path is looked up once, when the user calls.
+// Everything after that happens in the directory that was found.
 
 import { type Engine, run } from "../engine/engine.ts";
 import { Errno, O_CLOEXEC, O_NOFOLLOW, O_PATH } from "../engine/linux.ts";
@@ -7,19 +7,19 @@ import { ioError, renameError, unwrap } from "../errors.ts";
 import { Directory } from "./directory.ts";
 import { type StatFacts, statNow } from "./stat.ts";
 
-/** A file's place: its device and inode. */
+/** What tells a file from all others. */
 export interface FileIdentity {
   readonly device: number;
   readonly inode: bigint;
 }
 
-/** Splits a path into the directory to look in and the last component, with the slashes behind it. */
+/** Splits a path into the directory and the last component, with its trailing slashes. */
 function splitPath(path: string): { directory: string; component: string } {
   const end = path.replace(/\/+$/, "").length;
   const slash = path.lastIndexOf("/", Math.max(0, end - 1));
   const component = path.slice(slash + 1);
   if (end === 0) return { directory: "/", component: "." };
-  // What is called `..` is a directory, and no name in the one above it.
+  // `..` is a directory, and not a name in the one above it.
   if (path.slice(slash + 1, end) === "..") return { directory: path, component: "." };
   return { directory: slash < 0 ? "." : path.slice(0, slash + 1), component };
 }
@@ -28,7 +28,7 @@ function parentOf(path: string): string {
   return path.slice(0, Math.max(1, path.lastIndexOf("/")));
 }
 
-/** A name that is held until it is released. */
+/** A name, whose directory is held until it is released. */
 export class FileName {
   readonly directory: Directory;
   readonly component: string;
@@ -41,19 +41,19 @@ export class FileName {
     this.path = path;
   }
 
-  /** Looks `path` up, as it is to be understood when this is called. */
+  /** Looks `path` up, as it stands at the time of the call. */
   static async lookUp(engine: Engine, path: string): Promise<FileName> {
     if (path === "") throw ioError(Errno.ENOENT, "open", path);
     const { directory, component } = splitPath(path);
     return new FileName(await Directory.open(engine, directory, path), component, path);
   }
 
-  /** The directory at `path` itself, for files that get no name. */
+  /** The directory at `path` itself, for files without a name. */
   static async within(engine: Engine, path: string): Promise<FileName> {
     return new FileName(await Directory.open(engine, path, path), ".", path);
   }
 
-  /** Where the name really stands; undefined where that cannot be told. */
+  /** The name's real path; undefined if that cannot be found out. */
   get realPath(): string | undefined {
     const directory = this.#engine.realPath(this.directory.fd);
     return directory && `${directory === "/" ? "" : directory}/${this.component}`;
@@ -63,7 +63,7 @@ export class FileName {
     return this.directory.engine;
   }
 
-  /** The name that an open file really has, for messages still this one. This name where that cannot be told. */
+  /** The name that an open file really has; this name if that cannot be found out. Messages keep this path. */
   async whereIs(fd: number): Promise<FileName> {
     const engine = this.#engine;
     const real = engine.realPath(fd);
@@ -76,7 +76,7 @@ export class FileName {
     return new FileName(this.directory.retain(), component, this.path);
   }
 
-  /** Lets go of the directory. */
+  /** Releases the directory. */
   release(): void {
     this.directory.release();
   }
@@ -87,7 +87,7 @@ export class FileName {
     return run(this.#engine, { op: "open", directory, name, flags, mode });
   }
 
-  /** What stands at the name, without touching it: undefined where nothing does. `nofollow` is for a link itself. */
+  /** What is at the name, without touching it; undefined if nothing is. `nofollow` is for a symbolic link itself. */
   async look(nofollow = false): Promise<StatFacts | undefined> {
     const engine = this.#engine;
     const fd = await this.open(O_PATH | O_CLOEXEC | (nofollow ? O_NOFOLLOW : 0));
@@ -100,7 +100,7 @@ export class FileName {
     }
   }
 
-  /** Throws where the name is not this file's any more. `op` is what was to be done with it. */
+  /** Throws if the name no longer leads to this file. Errors name `op`. */
   async assertLeadsTo({ device, inode }: FileIdentity, op: string): Promise<void> {
     const facts = await this.look();
     if (facts?.device === device && facts.inode === inode) return;
@@ -113,19 +113,19 @@ export class FileName {
     const operation = { op: "link", fd, directory, name } as const;
     const result = await run(this.#engine, { ...operation, byProc: true });
     if (result !== -Errno.ENOENT) return result;
-    // Where /proc is not mounted. Before kernel 6.10 this needs CAP_DAC_READ_SEARCH, and else says ENOENT.
+    // /proc is not mounted. Without it a kernel before 6.10 needs CAP_DAC_READ_SEARCH, and returns ENOENT otherwise.
     return await run(this.#engine, { ...operation, byProc: false });
   }
 
   /** Whether {@linkcode link} can give a file a name here at all. */
   async canLink(fd: number): Promise<boolean> {
     if (this.#engine.realPath(fd) !== undefined) return true;
-    // A name that always exists: nothing is linked.
+    // `.` always exists, so nothing is linked.
     const { directory } = this;
     return await new FileName(directory, ".", this.path).link(fd) === -Errno.EEXIST;
   }
 
-  /** renameat(2), which replaces what is there. */
+  /** renameat(2). An existing file is replaced. */
   async rename(to: FileName): Promise<void> {
     const result = await run(this.#engine, {
       op: "rename",
@@ -137,7 +137,7 @@ export class FileName {
     if (result < 0) throw renameError(-result, this.path, to.path);
   }
 
-  /** unlinkat(2). A name that is gone already is no error. */
+  /** unlinkat(2). A name that is gone is no error. */
   async unlink(): Promise<void> {
     const { directory: { fd: directory }, component: name } = this;
     const result = await run(this.#engine, { op: "unlink", directory, name });
@@ -150,13 +150,13 @@ export class FileName {
     this.#engine.runNow({ op: "unlink", directory, name });
   }
 
-  /** unlinkat(2), where the name itself is still that file's. */
+  /** unlinkat(2), if the name is still that file's. */
   async unlinkIf({ device, inode }: FileIdentity): Promise<void> {
     const facts = await this.look(true);
     if (facts?.device === device && facts.inode === inode) await this.unlink();
   }
 
-  /** Makes the name of an open file durable, also where somebody moved the file to another directory meanwhile. */
+  /** Makes the name of an open file durable, even if the file was moved to another directory meanwhile. */
   async sync(fd: number): Promise<void> {
     const engine = this.#engine;
     await this.directory.sync(this.path);

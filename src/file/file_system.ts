@@ -1,5 +1,5 @@
-// What is known of file systems, by the type that statfs(2) gives. One row says how its files are opened, read, written
-// and given their names. Of a file system without a row nothing is taken for granted.
+// The known file systems, by their type from statfs(2). A row says how files are opened, read, written and named there. A
+// file system without a row is trusted with nothing.
 
 import { type Engine, run } from "../engine/engine.ts";
 import { Errno } from "../engine/linux.ts";
@@ -9,19 +9,19 @@ import type { StatFacts } from "./stat.ts";
 /** What decides how a file is opened and written. */
 export interface FileSystem {
   readonly name: string;
-  /** Whether what is written there is kept: false for views of the kernel. */
+  /** Whether it stores what is written. Views of the kernel do not. */
   readonly stores: boolean;
-  /** It lives in memory: O_DIRECT may open there, and means nothing. */
+  /** Files are in memory: O_DIRECT may be accepted, and means nothing. */
   readonly inMemory: boolean;
-  /** Direct I/O is trusted only where statx(2) says what alignment it wants. */
+  /** Direct I/O is trusted only if statx(2) reports its alignment. */
   readonly directWhereSaid: boolean;
-  /** Direct I/O takes any position and length, so that no padding is written and nothing has to be cut. */
+  /** Direct I/O takes any position and length: no padding is written, and nothing has to be cut. */
   readonly exactTails: boolean;
-  /** A write that extends a file is like any other, so that moving the end ahead gains nothing. */
+  /** A write that extends a file costs no more than another: moving the end ahead gains nothing. */
   readonly extendsFreely: boolean;
-  /** fallocate(2) keeps space for the writes to come, and a truncate gives it back. */
+  /** fallocate(2) reserves space for later writes, and a truncate frees it. */
   readonly reserves: boolean;
-  /** A truncate takes effect whatever was written before it and is not synced yet. */
+  /** A truncate takes effect even if writes before it are not synced. */
   readonly cutsDirty: boolean;
   /** A write with RWF_DSYNC is durable when it is over. */
   readonly syncsWrites: boolean;
@@ -29,11 +29,11 @@ export interface FileSystem {
   readonly keepsUnnamed: boolean;
   /** Every call for its files runs on a thread: one that the ring submits may wait for a server. */
   readonly onThreads: boolean;
-  /** flock(2) says EACCES where it should say EWOULDBLOCK. */
+  /** flock(2) returns EACCES for a lock that is held, and not EWOULDBLOCK. */
   readonly heldLockIsDenied: boolean;
 }
 
-/** A file system of the kernel's own on a disk. */
+/** A file system of the kernel on a disk. */
 export const DISK: FileSystem = {
   name: "a file system on a disk",
   stores: true,
@@ -52,8 +52,8 @@ export const DISK: FileSystem = {
 const IN_MEMORY: FileSystem = { ...DISK, inMemory: true, extendsFreely: true };
 
 /**
- * Files are somewhere else. The kernel's clients open them within the submission to a ring (the `open` of NFS, 9p and CIFS
- * sends a request; read in the kernel, not measured), and a server that is gone must not hold up other files.
+ * Files are on a server. The kernel's clients send a request within the submission to a ring (the `open` of NFS, 9p and CIFS;
+ * read in the kernel, not measured), and a server that is gone must not block other files.
  */
 const NETWORK: FileSystem = {
   ...DISK,
@@ -68,19 +68,19 @@ const NETWORK: FileSystem = {
  * A program serves the files.
  *
  * - `onThreads`: regular files of FUSE can be polled (fuse_file_poll), so io_uring takes them for files that do not block,
- *   and the server's work is done within the submission: seen, timers run 2 to 4 % of the time at 20 ms a request. Where a
- *   server asks for FOPEN_DIRECT_IO without FUSE_ASYNC_DIO io_uring goes on after a short transfer at the position where
- *   that began: seen with kernel 6.18, bytes are wrong.
+ *   and the submission waits for the server: seen, timers run 2 to 4 % of the time at 20 ms a request. If a server asks for
+ *   FOPEN_DIRECT_IO without FUSE_ASYNC_DIO, io_uring continues a short transfer at the position where it began: seen with
+ *   kernel 6.18, bytes are wrong.
  * - `exactTails`: the kernel asks for no alignment, and a server may refuse to cut padding (rclone without a cache: EPERM).
  * - `cutsDirty`: s3fs ignores a truncate of a file that is not synced: seen, 8,192 bytes stay 8,192.
- * - `reserves`: what was reserved has to be cut.
+ * - `reserves`: reserved space has to be cut off.
  * - `keepsUnnamed`: JuiceFS drops a file of O_TMPFILE after linkat(2) and close(2).
  */
 const FUSE: FileSystem = { ...NETWORK, name: "FUSE", exactTails: true, cutsDirty: false };
 
 const CIFS: FileSystem = { ...NETWORK, name: "CIFS", heldLockIsDenied: true };
 
-/** Views of the kernel that report blocks all the same. */
+/** A view of the kernel that reports blocks. */
 const KERNEL_VIEW: FileSystem = { ...DISK, name: "a view of the kernel", stores: false };
 
 const FUSE_TYPE = 0x65735546;
@@ -89,12 +89,12 @@ const TABLE: ReadonlyMap<number, FileSystem> = new Map([
   [0xef53, { ...DISK, name: "ext4" }],
   [0x58465342, { ...DISK, name: "xfs" }],
   [0xf2f52010, { ...DISK, name: "f2fs" }],
-  // Has a device number of its own, as those of a network have; a block is copied when it is written.
+  // Its device number is like that of a network file system. A block is copied when it is written.
   [0xca451a4e, { ...DISK, name: "bcachefs", extendsFreely: true }],
-  // What fallocate(2) reserved is not what a later write takes: the write goes elsewhere, and the reserve stays.
+  // A later write does not take the space that fallocate(2) reserved, and the reservation stays.
   [0x9123683e, { ...DISK, name: "btrfs", extendsFreely: true, reserves: false }],
-  // O_DIRECT opens over tmpfs too: seen with kernel 6.18. Its upper layer is never FUSE (the kernel refuses that), and its
-  // files cannot be polled, so that io_uring has its kernel threads do what may block.
+  // O_DIRECT is accepted over tmpfs too: seen with kernel 6.18. Its upper layer is never FUSE (the kernel refuses that), and
+  // its files cannot be polled, so io_uring gives what may block to its kernel threads.
   [0x794c7630, { ...DISK, name: "overlay", directWhereSaid: true }],
   [0x01021994, { ...IN_MEMORY, name: "tmpfs" }],
   [0x858458f6, { ...IN_MEMORY, name: "ramfs" }],
@@ -109,22 +109,22 @@ const TABLE: ReadonlyMap<number, FileSystem> = new Map([
   [0x958458f6, KERNEL_VIEW], // hugetlbfs, whose files cannot be written to
 ]);
 
-/** How servers refuse what is not one write after the other: a truncate, and a write elsewhere. */
+/** With these errors a server refuses truncates, and writes that do not follow the last one. */
 const REFUSALS: ReadonlySet<number> = new Set([Errno.EPERM, Errno.ESPIPE]);
 
-/** What a server's refusal of a change means, and the way out; empty where the error says all. */
+/** What a server's refusal means, and the remedy; empty if the error says everything. */
 export function explain({ name, onThreads }: FileSystem, errno: number): string {
   if (!onThreads || !REFUSALS.has(errno)) return "";
   return `this ${name} server writes files from start to end only: mount it with a cache (rclone: --vfs-cache-mode writes)`;
 }
 
-/** Nobody has looked at it. Neither a file without a name nor a cut is relied on. */
+/** A file system without a row. It is trusted neither with files without a name nor with a truncate of unsynced bytes. */
 const UNKNOWN: FileSystem = { ...NETWORK, name: "an unknown file system", exactTails: true };
 
 /**
  * File systems that store and may report no blocks: tmpfs without a limit, ramfs, and servers that do not answer statfs.
- * Of all others those without blocks are views of the kernel (simple_statfs in fs/libfs.c): proc, sysfs, nsfs, cgroup,
- * and whatever a kernel adds to them. So an unknown one opens where it has blocks, and is refused where it has none.
+ * All others without blocks are views of the kernel (simple_statfs in fs/libfs.c): proc, sysfs, nsfs, cgroup and others.
+ * So an unknown file system opens if it has blocks, and is refused if it has none.
  */
 const MAY_HAVE_NO_BLOCKS: ReadonlySet<number> = new Set([
   0x01021994, // tmpfs
@@ -133,7 +133,7 @@ const MAY_HAVE_NO_BLOCKS: ReadonlySet<number> = new Set([
   FUSE_TYPE,
 ]);
 
-/** What was found, by mount, for mounts whose identifier no other mount ever gets. */
+/** The file systems of mounts whose identifier no other mount ever gets. */
 const known = new Map<bigint, FileSystem>();
 
 /** The file system of an open file or directory. */
@@ -143,7 +143,7 @@ export async function fileSystemOf(
   facts: StatFacts,
   path: string,
 ): Promise<FileSystem> {
-  // FUSE may be on a block device too (fuseblk), but never says how Direct I/O is to be aligned.
+  // FUSE may be on a block device (fuseblk), but never reports an alignment.
   if (facts.deviceMajor !== 0 && facts.directMemory !== undefined) return DISK;
   const mount = facts.mountIdIsUnique ? facts.mountId : undefined;
   const found = mount === undefined ? undefined : known.get(mount);

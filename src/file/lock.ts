@@ -5,11 +5,11 @@ import { Errno, LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN } from "../engine/linux.ts";
 import { unwrap } from "../errors.ts";
 import type { OpenFile } from "./open_file.ts";
 
-/** Milliseconds between two tries for a lock: at first, and at most. */
+/** Milliseconds between two attempts: at first, and at most. */
 const FIRST_PAUSE_MS = 1;
 const LONGEST_PAUSE_MS = 50;
 
-/** Resolves to whether the lock was given. */
+/** Resolves to whether the lock was taken. */
 export async function tryLock(file: OpenFile, exclusive: boolean): Promise<boolean> {
   const operation = (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB;
   const { descriptor, engine, fd, fileSystem } = file;
@@ -22,8 +22,8 @@ export async function tryLock(file: OpenFile, exclusive: boolean): Promise<boole
 }
 
 /**
- * Waits for the lock, until `signal` is aborted. No thread is parked in flock(2): there are only a few, and the holder may
- * need one to let go.
+ * Waits for the lock, until `signal` is aborted. No thread blocks in flock(2): there are only a few, and the holder may need
+ * one to release the lock.
  */
 export async function lock(
   file: OpenFile,
@@ -39,7 +39,7 @@ export async function lock(
   }
 }
 
-/** Resolves after so many milliseconds, or when `signal` is aborted. */
+/** Resolves after this time, or when `signal` is aborted. */
 function pauseFor(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve) => {
     const end = () => {
@@ -52,7 +52,7 @@ function pauseFor(milliseconds: number, signal: AbortSignal | undefined): Promis
   });
 }
 
-/** Gives it back. */
+/** Releases the lock. */
 export async function unlock(file: OpenFile): Promise<void> {
   await file.descriptor.run("unlock", { op: "lock", fd: file.fd, operation: LOCK_UN });
 }

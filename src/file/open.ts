@@ -1,5 +1,5 @@
-// Opening a file: Deno's permissions, Direct I/O where the file system has it, and nothing but regular files.
-// Nothing is truncated before the descriptor has shown what it is.
+// Opens a file: with Deno's permissions, with Direct I/O if the file system has it, and only a regular file. Nothing is
+// truncated before the descriptor has shown what it is.
 
 import { type Engine, run } from "../engine/engine.ts";
 import {
@@ -25,7 +25,7 @@ import { OpenFile } from "./open_file.ts";
 import { demandDescriptor, demandName, findPermitted } from "./permitted.ts";
 import { type StatFacts, statNow } from "./stat.ts";
 
-/** How Direct I/O is wanted. */
+/** Whether Direct I/O is used. */
 export type DirectMode = "require" | "prefer" | "off";
 
 /** What is to be opened. Every argument has been checked. */
@@ -42,13 +42,13 @@ export interface OpenRequest {
   readonly unnamed: boolean;
 }
 
-/** How often a name may come and go while it is opened. */
+/** Attempts to open a name that appears and disappears. */
 const MAX_ATTEMPTS = 10;
 
-/** Safe on every file system that does not say what it wants. */
+/** Safe on every file system that does not report its alignment. */
 const SAFE_ALIGNMENT = 4096;
 
-/** What a request wants of Deno's permissions. */
+/** The permissions that a request needs. */
 export function accessOf({ read, write }: OpenRequest): Access[] {
   const access: Access[] = [];
   if (read) access.push("read");
@@ -56,7 +56,7 @@ export function accessOf({ read, write }: OpenRequest): Access[] {
   return access;
 }
 
-/** Opens what `path` leads to when this is called. Rejects with Deno's own errors. */
+/** Opens the file that `path` leads to at the time of the call. Rejects with Deno's own errors. */
 export async function openPath(
   engine: Engine,
   path: string,
@@ -85,15 +85,15 @@ export async function openTemporary(
   }
 }
 
-/** Opens what stands at a name. The file takes the name over. */
+/** Opens the file at a name, which belongs to the file from then on. */
 export async function openName(name: FileName, request: OpenRequest): Promise<OpenFile> {
   const { engine } = name.directory;
   const limited = limitedOf(accessOf(request));
-  // A sync of the directory comes at the end, when there may be no descriptor to be had.
+  // The directory is synced at the end, when no descriptor may be left.
   const prepares = request.create || request.createNew;
   const prepared = prepares ? name.directory.prepareSync(name.path) : undefined;
   const opening = openDescriptor(name, request, limited);
-  // Nothing of it is under way any more when this rejects.
+  // Nothing is under way any more when this rejects.
   await Promise.allSettled([opening, prepared]);
   const opened = await opening;
   const { fd, created } = opened;
@@ -106,7 +106,7 @@ export async function openName(name: FileName, request: OpenRequest): Promise<Op
     return file;
   } catch (error) {
     await run(engine, { op: "close", fd });
-    // What is refused must not stay behind as an empty file.
+    // A file that is refused must not leave an empty file behind.
     const madeName = created && !request.unnamed;
     if (madeName && facts) await opened.name.unlinkIf(facts).catch(() => {});
     if (opened.name !== name) opened.name.release();
@@ -114,7 +114,7 @@ export async function openName(name: FileName, request: OpenRequest): Promise<Op
   }
 }
 
-/** A descriptor, and the name that it was opened by: another one where a symbolic link led there. */
+/** A descriptor, and its name, which is another one if a symbolic link led to the file. */
 interface Opened {
   readonly name: FileName;
   readonly fd: number;
@@ -130,8 +130,8 @@ async function describe(
   const { path } = name;
   const fileSystem = await assertStores(engine, fd, facts, path);
   engine.setThreaded(fd, fileSystem.onThreads);
-  // An alignment of 0 says that this file has no Direct I/O, though O_DIRECT can be set: so on ext4 with data=journal
-  // (statx(2), STATX_DIOALIGN).
+  // An alignment of 0 says that this file has no Direct I/O, though O_DIRECT can be set (statx(2), STATX_DIOALIGN), as on
+  // ext4 with data=journal.
   const refused = facts.directMemory === 0 || facts.directOffset === 0 || fileSystem.inMemory ||
     (fileSystem.directWhereSaid && facts.directMemory === undefined);
   const asks = request.direct !== "off" && !request.append;
@@ -139,7 +139,7 @@ async function describe(
   if (request.direct === "require" && !direct) {
     throw ioError(Errno.EOPNOTSUPP, "open", path, "the file system has no Direct I/O");
   }
-  // What was made by somebody else in the last moment may have bytes in it.
+  // Another program may have written to the new file by now.
   const created = made && facts.size === 0n;
   const emptied = request.truncate && !created;
   if (emptied) {
@@ -172,7 +172,7 @@ async function describe(
   });
 }
 
-/** Refuses everything that is no regular file on a file system that stores; else gives the file system. */
+/** The file system of a regular file. Throws for everything else, and if the file system does not store. */
 async function assertStores(
   engine: Engine,
   fd: number,
@@ -195,11 +195,11 @@ async function openDescriptor(
   request: OpenRequest,
   limited: readonly Access[],
 ): Promise<Opened> {
-  // O_NONBLOCK: opening a FIFO must not wait for its other end. Regular files do not care.
+  // O_NONBLOCK: opening a FIFO must not wait for its other end. It changes nothing for regular files.
   const flags = O_CLOEXEC | O_NONBLOCK | (request.append ? O_APPEND : 0);
   const open = limited.length > 0 ? openJudged : openFreely;
-  // A writer that starts or ends inside a block reads the rest of that block, so the descriptor can read wherever the
-  // file's mode lets it. Whether the caller may is kept apart.
+  // A writer that starts or ends inside a block reads the rest of that block, so the descriptor can read if the file's mode
+  // allows it. `OpenFile.readable` says whether the user may.
   const access = request.write ? O_RDWR : O_RDONLY;
   let opened = await open(name, request, flags | access, limited);
   if (opened.fd === -Errno.EACCES && request.write && !request.read) {
@@ -209,7 +209,7 @@ async function openDescriptor(
   return opened;
 }
 
-/** Opens, creating where asked to, and knows whether it did. */
+/** Opens a file, or creates it, and says which. */
 async function openFreely(name: FileName, request: OpenRequest, flags: number): Promise<Opened> {
   if (request.unnamed) return await openUnnamed(name, request, flags);
   const { mode } = request;
@@ -220,14 +220,14 @@ async function openFreely(name: FileName, request: OpenRequest, flags: number): 
   const fd = await name.open(flags);
   if (fd === -Errno.EAGAIN) return { name, fd: await openLooked(name, flags, []), created: false };
   if (fd !== -Errno.ENOENT || !request.create) return { name, fd, created: false };
-  // It was there and is not: removed in between, or a symbolic link to a file that is yet to be made.
+  // It was removed in between, or it is a symbolic link to a file that does not exist.
   const made = await name.open(flags | O_CREAT, mode);
   return { name: made < 0 ? name : await name.whereIs(made), fd: made, created: made >= 0 };
 }
 
 /**
- * As {@linkcode openFreely}, with permissions that are limited to some paths: what is there is judged before it is opened,
- * and what is not there is made where its directory really is.
+ * As {@linkcode openFreely}, with permissions that are limited to some paths. The real path of a file is checked before it is
+ * opened, and that of its directory before it is created.
  */
 async function openJudged(
   name: FileName,
@@ -245,7 +245,7 @@ async function openJudged(
     const fd = await name.open(flags | O_CREAT | O_EXCL, request.mode);
     if (fd !== -Errno.EEXIST || request.createNew) return { name, fd, created: fd >= 0 };
   }
-  // A symbolic link to nothing: where it leads can be asked for only once it leads somewhere.
+  // A symbolic link to a file that does not exist: its real path cannot be found out.
   return { name, fd: -Errno.ENOENT, created: false };
 }
 
@@ -257,8 +257,8 @@ async function openUnnamed(name: FileName, request: OpenRequest, flags: number):
 }
 
 /**
- * Opens what stands at a name by way of a descriptor that shows what it is and touches nothing (O_PATH). Resolves to the
- * descriptor or `-errno`; throws where what is there may not be opened.
+ * Opens the file at a name after a look at it through a descriptor with O_PATH, which touches nothing. Resolves to the
+ * descriptor or `-errno`; throws if the file may not be opened.
  */
 async function openLooked(
   name: FileName,
@@ -272,7 +272,7 @@ async function openLooked(
     await demandDescriptor(engine, path, name.path, limited);
     await assertStores(engine, path, statNow(engine, path, name.path), name.path);
     const operation = { op: "open", directory: AT_FDCWD, name: `/proc/self/fd/${path}`, mode: 0 };
-    // It is a regular file: with O_NONBLOCK the holder of a lease on it would not be waited for (fcntl(2), F_SETLEASE).
+    // It is a regular file. Without O_NONBLOCK the open waits for the holder of a lease (fcntl(2), F_SETLEASE).
     return await run(engine, { ...operation, op: "open", flags: flags & ~O_NONBLOCK });
   } finally {
     engine.closeNow(path);

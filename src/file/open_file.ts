@@ -1,4 +1,4 @@
-// An open file, as everything that works on it shares it.
+// An open file, which everything that works on it shares.
 
 import type { Engine } from "../engine/engine.ts";
 import { Errno } from "../engine/linux.ts";
@@ -8,36 +8,36 @@ import { FileLength } from "./file_length.ts";
 import type { FileIdentity, FileName } from "./file_name.ts";
 import type { FileSystem } from "./file_system.ts";
 
-/** What opening found out. */
+/** The facts about a file from opening it. */
 export interface OpenFileFacts extends FileIdentity {
   readonly engine: Engine;
   readonly fd: number;
   readonly path: string;
-  /** Where it was opened; undefined for a file that never has a name. */
+  /** Undefined for a file that never has a name. */
   readonly name: FileName | undefined;
   readonly fileSystem: FileSystem;
-  /** Whether I/O goes past the page cache. */
+  /** Whether it uses Direct I/O. */
   readonly direct: boolean;
   /** Whether it must. */
   readonly requiresDirect: boolean;
-  /** What Direct I/O wants the address of a buffer to be a multiple of. */
+  /** The alignment of addresses for Direct I/O. */
   readonly memoryAlignment: number;
-  /** What Direct I/O wants positions and lengths to be multiples of. */
+  /** The alignment of positions and lengths for Direct I/O. */
   readonly alignment: number;
-  /** The lengths of an atomic write, 0 where there is none. */
+  /** The lengths of an atomic write. */
   readonly atomicWrite: AtomicWrite;
   readonly readable: boolean;
   readonly writable: boolean;
-  /** Every write goes to the end of the file as it then is (O_APPEND). */
+  /** Every write goes to the end that the file has at that time (O_APPEND). */
   readonly appends: boolean;
   readonly size: number;
-  /** Whether this open made the file, so that its name is not durable yet. */
+  /** Whether this open created the file, so that its name is not durable yet. */
   readonly created: boolean;
-  /** Whether this open made or emptied the file: nobody else's bytes are in it. */
+  /** Whether this open created or emptied the file, so that all its bytes come from this module. */
   readonly ownsSize: boolean;
 }
 
-/** Bounds of a write that is there whole or not at all, in bytes; both 0 where the disk or the file system has none. */
+/** Bounds of a write that is there whole or not at all, in bytes; both 0 if the disk or the file system has none. */
 export interface AtomicWrite {
   readonly min: number;
   readonly max: number;
@@ -47,23 +47,23 @@ export interface AtomicWrite {
 export interface Publication {
   /** The name that it will get. */
   target: FileName;
-  /** Its name until then; undefined where it has none. */
+  /** Its name until then; undefined if it has none. */
   readonly temporary: FileName | undefined;
 }
 
-/** A writer at work on a file. */
+/** The writer of a file. */
 export interface AttachedWriter {
-  /** Whether its end was asked for, or came. */
+  /** Whether an end was requested or has come. */
   readonly ending: boolean;
-  /** Gives the writer up, and cuts the file to what is whole. Resolves when the writer is off the file. */
+  /** Aborts the writer, and cuts the file to what is whole. Resolves when the writer has left the file. */
   abortWriter(reason: unknown): Promise<void>;
   /** Writes everything accepted and ends, as a close does. */
   close(): Promise<void>;
-  /** The file was truncated to `length` past the writer: what the writer has read of it behind that is zeros now. */
+  /** The file was truncated to `length` past the writer: what the writer has read behind that is zeros now. */
   truncated(length: number): void;
 }
 
-/** A sync that has not been told of its end. */
+/** A sync whose end was not reported. */
 interface PendingSync {
   /** Changes that it covers. */
   readonly changes: number;
@@ -80,43 +80,43 @@ export class OpenFile implements FileIdentity {
   readonly device: number;
   readonly inode: bigint;
   readonly fileSystem: FileSystem;
-  /** Whether I/O goes past the page cache. It ceases to where Direct I/O turns out to be refused. */
+  /** Whether it uses Direct I/O. False from the first refusal on. */
   direct: boolean;
   readonly requiresDirect: boolean;
   readonly memoryAlignment: number;
   readonly alignment: number;
   readonly atomicWrite: AtomicWrite;
   /**
-   * What a write must begin and end at a multiple of: any byte where nothing asks for alignment. It stays what it was when
-   * Direct I/O is given up, because buffers are laid out by it.
+   * Writes begin and end at a multiple of it: 1 if nothing asks for alignment. It does not change when Direct I/O is given up,
+   * because buffers are laid out by it.
    */
   readonly blockSize: number;
   readonly ownsSize: boolean;
   readonly appends: boolean;
-  /** Writes go by way of the page cache, which should not keep their pages. */
+  /** Whether the page cache should not keep the pages of writes. */
   dontCache: boolean;
-  /** False where the caller did not ask for it, though the descriptor might be able to. */
+  /** False if the user did not ask for it, even if the descriptor can read. */
   readable: boolean;
   writable: boolean;
-  /** Where it stands; undefined where it never had a name. */
+  /** Undefined if it has no name. */
   name: FileName | undefined;
   /** Whether the directory was synced since the file got its name. */
   nameIsDurable: boolean;
-  /** How an atomic file gets its name; undefined for others, and when it has got it. */
+  /** How an atomic file gets its name; undefined when it has it, and for other files. */
   publication: Publication | undefined;
-  /** Changes to the file, and how many of them a sync has covered. */
+  /** Changes to the file, and those that a sync has covered. */
   changes = 0;
   synced = 0;
-  /** Everything that was in the file at some time is durable, also what came before it was opened. */
+  /** Whether everything that was in the file at some time is durable, also what was there when it was opened. */
   wasSynced = false;
-  /** The first write or sync that failed: the file may not be what was meant. */
+  /** The first write or sync that failed: bytes may be missing. */
   spoiled: { readonly error: unknown } | undefined;
-  /** Syncs with the kernel, in the order in which they began. */
+  /** Syncs in flight, in the order in which they began. */
   readonly #syncs: PendingSync[] = [];
   /** The first sync that failed. */
   syncError: DmaError | undefined;
   writer: AttachedWriter | undefined;
-  /** The object that users had is gone: whoever is last closes. */
+  /** The user's object was collected: the last stream of the file closes it. */
   dropped = false;
 
   constructor(facts: OpenFileFacts) {
@@ -146,14 +146,14 @@ export class OpenFile implements FileIdentity {
     return this.descriptor.fd;
   }
 
-  /** For messages: where it was opened, or where it was renamed to since. */
+  /** For messages: the path that was opened, or to which the file was renamed since. */
   get path(): string {
     return this.descriptor.path;
   }
 
   /**
-   * A transfer past the page cache was refused. Some file systems let O_DIRECT be set and refuse it only then; from now on
-   * everything goes by way of the page cache. Returns whether it does: not where Direct I/O is required.
+   * Direct I/O was refused: some file systems let O_DIRECT be set and refuse the first transfer. From now on the page cache is
+   * used. Returns whether it is: not if Direct I/O is required.
    */
   leaveDirect(): boolean {
     if (!this.direct) return true;
@@ -162,29 +162,29 @@ export class OpenFile implements FileIdentity {
     return true;
   }
 
-  /** Whether a sync is with the kernel. */
+  /** Whether a sync is in flight. */
   get isSyncing(): boolean {
     return this.#syncs.length > 0;
   }
 
-  /** Whether something was done to the file that no sync has covered. */
+  /** Whether there are changes that no sync has covered. */
   get unsynced(): boolean {
     return this.changes !== this.synced;
   }
 
-  /** Throws where it is closed, or was not opened for reading. */
+  /** Throws if it is closed, or was not opened for reading. */
   assertReadable(): void {
     this.descriptor.assertOpen("read");
     if (!this.readable) throw ioError(Errno.EBADF, "read", this.path, "it was opened without read");
   }
 
-  /** Throws where it is closed, or was not opened for writing. */
+  /** Throws if it is closed, or was not opened for writing. */
   assertWritable(op: string): void {
     this.descriptor.assertOpen(op);
     if (!this.writable) throw ioError(Errno.EBADF, op, this.path, "it was opened without write");
   }
 
-  /** Throws where bytes cannot be put at positions of it. */
+  /** Throws if bytes cannot be written at a position of the caller's choice. */
   assertPositioned(): void {
     if (!this.appends) return;
     const why = "it was opened with append: true, and every write goes to its end";
@@ -212,8 +212,8 @@ export class OpenFile implements FileIdentity {
   }
 
   /**
-   * Makes bytes and length durable, and with `metadata` everything else about the file. A sync that fails has thrown away
-   * what it could not write, and another would succeed and mean nothing: every later one rejects with its error.
+   * Makes bytes and length durable, and with `metadata` everything else about the file. After a sync that failed, the kernel has
+   * dropped what it could not write, and another sync would succeed and mean nothing: every later one rejects with that error.
    */
   sync(metadata: boolean): Promise<void> {
     return this.descriptor.use("sync", () =>
@@ -227,7 +227,7 @@ export class OpenFile implements FileIdentity {
   submitSync(dataOnly: boolean, ended: (error: DmaError | undefined) => void): void {
     const { changes, engine, fd, path } = this;
     const sync: PendingSync = { changes, last: undefined, ended };
-    // Noted at once, and not when a promise goes on: flushSync() may block the program meanwhile.
+    // Noted here, and not in a reaction to a promise: flushSync() may block the program before that.
     const complete = (result: number) => {
       if (result < 0) this.#failSync(ioError(-result, "sync", path));
       sync.last = this.#syncs.at(-1);
@@ -237,7 +237,7 @@ export class OpenFile implements FileIdentity {
     engine.submit({ op: "sync", fd, dataOnly }, { complete });
   }
 
-  /** Ends the syncs beside which none is under way: the kernel tells of a failure once, and may have told another one. */
+  /** Reports the syncs beside which none is under way: the kernel reports a failure once, perhaps to another one. */
   #endSyncs(): void {
     for (;;) {
       const [first] = this.#syncs;
@@ -274,7 +274,7 @@ export class OpenFile implements FileIdentity {
     }
   }
 
-  /** Makes the file's name durable, unless it is another one by then. */
+  /** Makes the file's name durable. A file that is renamed meanwhile has another one, which is not. */
   async syncName(): Promise<void> {
     const { name } = this;
     if (!name) return;
@@ -287,7 +287,7 @@ export class OpenFile implements FileIdentity {
     if (this.name === name) this.nameIsDurable = true;
   }
 
-  /** Whether its name is yet to be made durable. An atomic file has none before it is published. */
+  /** Whether its name is not durable. An atomic file has no name before it is published. */
   get nameIsVolatile(): boolean {
     return !this.nameIsDurable && this.publication === undefined;
   }

@@ -6,8 +6,8 @@ import { type Access, assertGranted, demand, limitedOf } from "../permissions.ts
 import type { FileName } from "./file_name.ts";
 
 /**
- * The name that `find` gives for a path, as the path is to be understood when this is called, once it is allowed. A path
- * that is not allowed is refused as such, whether it exists or not.
+ * Finds a path as it stands at the time of the call, and resolves to its name when access is allowed. A path that is not
+ * allowed is refused with the same error whether it exists or not.
  */
 export async function findPermitted(
   engine: Engine,
@@ -27,7 +27,7 @@ export async function findPermitted(
   return await finding;
 }
 
-/** The path from the root: a relative one is another path when the program goes to another directory. */
+/** The path from the root: a relative one would change with the working directory. */
 function absolutePath(engine: Engine, path: string): string {
   if (path.startsWith("/")) return path;
   const fd = engine.openWorkingDirectory();
@@ -36,12 +36,12 @@ function absolutePath(engine: Engine, path: string): string {
   return directory === undefined ? path : `${directory}/${path}`;
 }
 
-/** Demands `limited` for the place where a name really stands. */
+/** Demands `limited` for the real path of a name. */
 export async function demandName(name: FileName, limited: readonly Access[]): Promise<void> {
   if (limited.length > 0) await demand(limited, realPathOf(name.realPath, name.path));
 }
 
-/** Demands `limited` for what a descriptor really leads to. `path` is what was asked for. */
+/** Demands `limited` for the real path of a descriptor. `path` is the path that the user gave. */
 export async function demandDescriptor(
   engine: Engine,
   fd: number,
@@ -51,7 +51,7 @@ export async function demandDescriptor(
   if (limited.length > 0) await demand(limited, realPathOf(engine.realPath(fd), path));
 }
 
-/** Throws where what was allowed when a name was found was taken back since. */
+/** Throws if a permission was revoked after the name was found. */
 export function assertStillPermitted(name: FileName, access: readonly Access[]): void {
   const limited = limitedOf(access);
   if (limited.length > 0) assertGranted(limited, realPathOf(name.realPath, name.path));

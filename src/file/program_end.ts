@@ -1,11 +1,11 @@
-// What becomes of open files when a program ends: what their writers accepted is written, and their length is exact.
+// Finishes open files when a program ends: what their writers accepted is written, and their length is exact.
 
 import { giveUpFile } from "./close.ts";
 import { exceedsContent } from "./cut.ts";
 import type { OpenFile } from "./open_file.ts";
 import { statNow } from "./stat.ts";
 
-/** What is above a writer, and has chunks that wait for it. */
+/** A part above a writer that holds chunks which the writer has not accepted. */
 export interface Flushable {
   /** Blocks until every chunk that was given is in the file, until `deadline` at most (`performance.now()`). */
   flushNow(durable: boolean, deadline: number): void;
@@ -14,7 +14,7 @@ export interface Flushable {
 /** Files that are open, and what writes to them. */
 const open = new Map<OpenFile, Flushable | undefined>();
 
-/** Has a file finished when the program ends, unless it is closed before. `writing` is what writes to it now. */
+/** Has a file finished when the program ends, unless it is closed before. `writing` writes to it. */
 export function finishAtEnd(file: OpenFile, writing?: Flushable): void {
   if (!open.has(file)) {
     const forget = () => void open.delete(file);
@@ -24,8 +24,8 @@ export function finishAtEnd(file: OpenFile, writing?: Flushable): void {
 }
 
 /**
- * The event loop has run empty: begins to close what writers have left open. Atomic files that nobody closed vanish.
- * Returns whether there is anything to wait for. What fails rejects, and nobody catches it: the program ends with it.
+ * Begins to close the writers that are still open when the event loop has run empty. Atomic files that were not closed
+ * vanish. Returns whether there is anything to wait for. A failure is an unhandled rejection, with which the program ends.
  */
 export function finishOpenFiles(): boolean {
   let begun = false;
@@ -45,9 +45,9 @@ export function finishOpenFiles(): boolean {
 }
 
 /**
- * Puts what writers were given into their files, on the JavaScript thread, until `deadline` at most (`performance.now()`),
- * and cuts the files to it: for a program that may not come back to its event loop. If it does, all goes on from there.
- * `warn` is told of each file that could not be finished.
+ * Writes what writers were given to their files, on the JavaScript thread, until `deadline` at most (`performance.now()`),
+ * and cuts the files to it: for a program that may not return to its event loop. If it does, the writers go on. `warn` gets
+ * a message for each file that could not be finished.
  */
 export function flushOpenFilesNow(deadline: number, warn: (message: string) => void): void {
   for (const [file, writing] of open) {
@@ -64,13 +64,13 @@ export function flushOpenFilesNow(deadline: number, warn: (message: string) => v
   }
 }
 
-/** The program ends: atomic files that nobody closed leave no name behind. Those without one vanish by themselves. */
+/** Removes the temporary names of atomic files that were not closed. Files without a name vanish by themselves. */
 export function discardNamesNow(): void {
   for (const { publication } of open.keys()) publication?.temporary?.unlinkNow();
 }
 
 /**
- * As `cutToContent`, on the JavaScript thread. Not beside writes and truncates past the writer: what they have done is
+ * As `cutToContent`, on the JavaScript thread. Does nothing beside writes and truncates past the writer: their results are
  * known only when the program goes on.
  */
 function cutNow(file: OpenFile, deadline: number): void {
@@ -85,7 +85,7 @@ function cutNow(file: OpenFile, deadline: number): void {
   if (size <= contentEnd || size > sizeUpperBound) return;
   if (engine.runNow({ op: "truncate", fd, length: contentEnd }) >= 0) {
     length.truncated(contentEnd);
-    // If the program goes on, a later sync has it to do.
+    // If the program goes on, a later sync makes it durable.
     file.changes++;
   }
 }

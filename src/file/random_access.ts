@@ -12,14 +12,14 @@ import type { OpenFile } from "./open_file.ts";
 import { sizeOf } from "./stat.ts";
 import { Transfer, transfer } from "./transfer.ts";
 
-/** Up to so many bytes a copy out of the pool takes less time than aligned memory of its own. Measured: 0.9 of 1.8 µs at 4 KiB. */
+/** Up to this size a copy out of the pool is faster than aligned memory of its own. Measured: 0.9 and 1.8 µs at 4 KiB. */
 const MAX_COPIED = 16 << 10;
 
-/** Bytes that go through the pool at once, and how many such pieces are written at once. */
+/** Bytes of a piece that goes through the pool, and pieces that are written at once. */
 const PIECE = 1 << 20;
 const PIECES_AT_ONCE = 4;
 
-/** Reads any range. Shorter where the file ends. The caller owns the result. */
+/** Reads any range; less if the file ends. The caller owns the result. */
 export function readRange(
   file: OpenFile,
   position: number,
@@ -33,7 +33,7 @@ export function readRange(
     : file.descriptor.use("read", () => readInUse(file, position, length));
 }
 
-/** One read and one copy, with one promise: what random reads consist of. */
+/** Reads with one operation, one copy and one promise: the path of random reads. */
 function readSmall(
   file: OpenFile,
   position: number,
@@ -79,7 +79,7 @@ async function readInUse(
   if (length === 0) return new Uint8Array(0);
   const { alignment } = file;
   const start = alignDown(position, alignment);
-  // What is past the end of the file needs no memory.
+  // No memory is needed for what is past the end of the file.
   const known = length > PIECE ? await sizeOf(file.descriptor) : Infinity;
   const end = Math.min(position + length, Math.max(known, position));
   if (end <= position) return new Uint8Array(0);
@@ -91,7 +91,7 @@ async function readInUse(
   return memory.bytes.subarray(from, Math.max(from, Math.min(read, end - start)));
 }
 
-/** As {@linkcode readInUse}, with a copy: the kernel never has memory that dies with the isolate. */
+/** As {@linkcode readInUse}, by a copy: the kernel gets no memory that ends with the isolate. */
 async function readByPool(
   file: OpenFile,
   position: number,
@@ -123,8 +123,8 @@ async function readByPool(
 }
 
 /**
- * Reads whole blocks straight into `view`, where its memory, the position and the length let Direct I/O do that. Resolves
- * to the bytes read: 0 where it cannot be done, or where the file has ended. Nobody else may have the view meanwhile.
+ * Reads whole blocks straight into `view`, if its memory, the position and the length suit Direct I/O. Resolves to the bytes
+ * read: 0 if they do not, or at the end of the file. Nothing else may use the view meanwhile.
  */
 export async function readStraight(
   file: OpenFile,
@@ -145,7 +145,7 @@ export async function readStraight(
   );
 }
 
-/** Fills memory from a position on. Both, and the length, are aligned. Resolves to the bytes read: fewer where the file ends. */
+/** Fills memory from a position on, all aligned. Resolves to the bytes read: fewer if the file ends. */
 export function readMemory(file: OpenFile, memory: Memory, position: number): Promise<number> {
   const { length } = memory.bytes;
   return file.descriptor.use("read", async () => {
@@ -159,7 +159,7 @@ export function readMemory(file: OpenFile, memory: Memory, position: number): Pr
   });
 }
 
-/** Writes all of `memory`, whose length is aligned as `position` is. `flags` are `RWF_*`. */
+/** Writes all of `memory`. Its length and `position` are aligned. `flags` are `RWF_*`. */
 export function writeMemory(
   file: OpenFile,
   memory: Memory,
@@ -172,13 +172,13 @@ export function writeMemory(
   });
 }
 
-/** Writes bytes from anywhere: they are copied into the pool. Position and length are aligned. */
+/** Writes bytes by a copy in the pool. Position and length are aligned. */
 export function writeBytes(file: OpenFile, bytes: Uint8Array, position: number): Promise<void> {
   const end = position + lengthOfBytes(bytes);
   return writeUpTo(file, end, () => writePieces(file, bytes, position));
 }
 
-/** Throws where no atomic write has this position and length. The rules are the kernel's (generic_atomic_write_valid). */
+/** Throws if no atomic write has this position and length, by the kernel's rules (generic_atomic_write_valid). */
 export function checkAtomic(file: OpenFile, position: number, length: number): void {
   const { atomicWrite: { min, max }, path } = file;
   if (max === 0) {
@@ -193,7 +193,7 @@ export function checkAtomic(file: OpenFile, position: number, length: number): v
   checkAligned("position", position, length);
 }
 
-/** As {@linkcode writeBytes}, whole or not at all, also where the power fails. */
+/** As {@linkcode writeBytes}, whole or not at all, even if the power fails. */
 export function writeBytesAtomically(
   file: OpenFile,
   bytes: Uint8Array,
@@ -205,7 +205,7 @@ export function writeBytesAtomically(
 }
 
 async function writeUpTo(file: OpenFile, end: number, write: () => Promise<void>): Promise<void> {
-  // A write that fails leaves it open whose bytes stand there.
+  // After a write that fails it would be unknown whose bytes are there.
   if (end > file.length.sizeUpperBound) keepAppended(file);
   try {
     await file.change("write", () =>
@@ -214,13 +214,13 @@ async function writeUpTo(file: OpenFile, end: number, write: () => Promise<void>
         file.length.addContent(end);
       }));
   } catch (error) {
-    // What was not written is not this module's to cut.
+    // What was not written must not be cut off.
     if (!file.descriptor.closing) limitBound(file);
     throw error;
   }
 }
 
-/** A part of what a caller wants to be written. */
+/** A part of a caller's bytes. */
 interface Piece {
   readonly bytes: Uint8Array;
   readonly from: number;
@@ -249,7 +249,7 @@ async function writePiece(
   }
 }
 
-/** Writes bytes of whole blocks, piece by piece, within a `withWrite` of the caller's. */
+/** Writes bytes of whole blocks, piece by piece. The caller holds `withWrite`. */
 export async function writePieces(
   file: OpenFile,
   bytes: Uint8Array,
@@ -271,7 +271,7 @@ export async function writePieces(
     }
   };
   if (total <= PIECE) return await writer();
-  // All of them end before the error is given on: nothing is in flight then.
+  // The error is thrown when nothing is in flight any more.
   const writers = Array.from({ length: PIECES_AT_ONCE }, writer);
   for (const settled of await Promise.allSettled(writers)) {
     if (settled.status === "rejected") throw settled.reason;

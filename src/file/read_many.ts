@@ -1,4 +1,4 @@
-// Many reads as few: near ranges are read at once, several at a time, and given out in the order they came in.
+// Reads many ranges with few reads: near ranges share a read, and several reads are in flight. Results come in input order.
 
 import { alignDown, alignUp } from "../align.ts";
 import type { OpenFile } from "./open_file.ts";
@@ -13,23 +13,23 @@ export interface ByteRange {
   length: number;
 }
 
-/** A part of a file, with its bytes: fewer than were asked for where the file ends. */
+/** A part of a file, with its bytes: fewer than were asked for if the file ends in it. */
 export interface RangeRead extends ByteRange {
   /** The bytes; the caller owns them. */
   bytes: Uint8Array;
 }
 
-/** What {@linkcode readMany} goes by. Every number has been checked. */
+/** The limits of {@linkcode readMany}. Every number has been checked. */
 export interface MergeLimits {
   maxMerged: number;
   maxGap: number;
   concurrency: number;
 }
 
-/** Ranges that share a read, at most: an input without an end must not be taken in before anything is given out. */
+/** The most ranges that share a read: an input without an end must not be read before there are results. */
 const MAX_RANGES = 1024;
 
-/** Ranges that are read with one request. */
+/** Ranges that share a read. */
 class Group {
   readonly ranges: ByteRange[] = [];
   start: number;
@@ -42,7 +42,7 @@ class Group {
     this.ranges.push(range);
   }
 
-  /** Takes a range in, where it is near enough and the whole stays small enough. In whole blocks: so they are read. */
+  /** Adds a range if it is near enough and the read stays small enough, counted in whole blocks. Returns whether it did. */
   add(range: ByteRange, { maxMerged, maxGap }: MergeLimits, alignment: number): boolean {
     const down = (value: number) => alignDown(value, alignment);
     const up = (value: number) => alignUp(value, alignment);
@@ -50,7 +50,7 @@ class Group {
     const gap = Math.max(down(range.position) - up(this.end), down(this.start) - up(end));
     const before = up(this.end) - down(this.start);
     const merged = up(Math.max(end, this.end)) - down(Math.min(range.position, this.start));
-    // What lies in blocks that are read anyway costs nothing.
+    // A range in blocks that are read anyway costs nothing.
     const free = merged === before || range.length === 0;
     if (!free && (gap > maxGap || merged > maxMerged)) return false;
     if (this.ranges.length >= MAX_RANGES) return false;
@@ -63,7 +63,7 @@ class Group {
 
   begin(file: OpenFile): void {
     this.read = readBytes(file, this.start, this.end - this.start);
-    // Looked at when its turn comes; until then its failure is nobody's.
+    // A failure is reported in the order of the results.
     this.read.catch(() => {});
   }
 
@@ -75,7 +75,7 @@ class Group {
       if (this.ranges.length === 1) throw error;
     }
     for (const { position, length } of this.ranges) {
-      // Where the merged read failed each range is read alone, so that only those fail that must.
+      // If the shared read failed, each range is read alone: only some of them may fail.
       const bytes = merged
         ? this.#part(merged, position - this.start, length)
         : await readBytes(file, position, length);
@@ -84,24 +84,24 @@ class Group {
   }
 
   #part(merged: Uint8Array<ArrayBuffer>, from: number, length: number): Uint8Array {
-    // Ranges that share a read each get memory of their own: the caller may do anything with it.
+    // The caller owns the memory of each range.
     if (this.ranges.length === 1) return merged;
     return length === 0 ? new Uint8Array(0) : merged.slice(from, from + length);
   }
 }
 
-/** The ranges, checked, one after the other. */
+/** Reads and checks the ranges, one after the other. */
 class Input {
   readonly #iterator: Iterator<unknown> | AsyncIterator<unknown>;
   readonly #waits: boolean;
-  /** The range that is waited for. */
+  /** The request for the next range. */
   #asked: Promise<void> | undefined;
   #arrived: ByteRange | undefined;
-  /** Whoever makes the ranges has come to an end. */
+  /** The iterator has ended by itself. */
   #exhausted = false;
-  /** Nothing more comes, or nothing more is wanted. */
+  /** There are no more ranges, or none are wanted. */
   ended = false;
-  /** Why it ended, where it did not simply do so: told when the ranges before have been given out. */
+  /** Why it failed. Reported after the results of the ranges before. */
   failure: { readonly error: unknown } | undefined;
 
   constructor(ranges: Iterable<unknown> | AsyncIterable<unknown>) {
@@ -111,7 +111,7 @@ class Input {
       : ranges[Symbol.iterator]();
   }
 
-  /** The next range; undefined at the end, and where it is not there yet. With `patient` it is waited for. */
+  /** The next range; undefined at the end, or if it is not there yet. With `patient` it is waited for. */
   async next(patient: boolean): Promise<ByteRange | undefined> {
     this.#asked ??= this.#ask();
     await (patient || !this.#waits ? this.#asked : Promise.race([this.#asked, someTurns()]));
@@ -138,12 +138,12 @@ class Input {
     this.ended = true;
   }
 
-  /** Tells whoever makes the ranges that no more are wanted. */
+  /** Closes the iterator, unless it has ended. */
   async close(): Promise<void> {
     this.ended = true;
     if (this.#exhausted) return;
     const closed = (async () => await this.#iterator.return?.())();
-    // One that is still thinking about its next range may do so for ever.
+    // An iterator whose next range is under way may never settle.
     if (this.#asked) closed.catch(() => {});
     else await closed;
   }
@@ -160,8 +160,8 @@ function checked(range: unknown): ByteRange {
 }
 
 /**
- * Reads many ranges. Results come in the order of `ranges`. Wrong arguments reject the first step, as every asynchronous
- * method rejects.
+ * Reads many ranges. Results come in the order of `ranges`. Wrong arguments reject the first step: asynchronous methods do
+ * not throw.
  */
 export async function* readMany(
   file: OpenFile,
@@ -188,7 +188,7 @@ export async function* readMany(
   try {
     for (;;) {
       while (!input.ended && begun.length < limits.concurrency) {
-        // An input that makes one wait adds no latency: what is there is read meanwhile.
+        // An input that waits adds no latency: the ranges so far are read meanwhile.
         const range = await input.next(begun.length === 0 && !open);
         if (!range) {
           begin();
@@ -210,7 +210,7 @@ export async function* readMany(
   }
 }
 
-/** A few turns of the microtask queue: what is ready at all is ready by then. */
+/** Waits for some microtasks, after which a range that needs no I/O is there. */
 async function someTurns(): Promise<void> {
   for (let turn = 0; turn < 12; turn++) await undefined;
 }

@@ -1,4 +1,4 @@
-// Renames and removes an open file: the one that was opened, whatever its path has become since.
+// Renames and removes an open file, even if its path leads to another file by now.
 
 import type { Engine } from "../engine/engine.ts";
 import { Errno } from "../engine/linux.ts";
@@ -10,13 +10,13 @@ import type { OpenFile } from "./open_file.ts";
 import { demandName, findPermitted } from "./permitted.ts";
 import { assertMayReplace, assertReplaceable } from "./replaceable.ts";
 
-/** The file's name. Throws where it has none: `path` is another file's then, or the directory's. */
+/** The file's name. Throws if it has none. */
 function nameOf(file: OpenFile, op: string): FileName {
   if (file.name) return file.name;
   throw ioError(Errno.ENOENT, op, file.path, "the file has no name");
 }
 
-/** Renames and removals of a file come one after the other: each finds the name that the one before it left. */
+/** Renames and removals of a file run one after the other: each starts from the name that the last one left. */
 const queues = new WeakMap<OpenFile, Promise<unknown>>();
 
 function inTurn(file: OpenFile, op: string, work: () => Promise<void>): Promise<void> {
@@ -26,7 +26,7 @@ function inTurn(file: OpenFile, op: string, work: () => Promise<void>): Promise<
   return done;
 }
 
-/** Renames the file to `path`, as that is to be understood when this is called. What is there is replaced. */
+/** Renames the file to `path`, as it stands at the time of the call. An existing file is replaced. */
 export async function renameFile(file: OpenFile, path: string): Promise<void> {
   file.descriptor.assertOpen("rename");
   const find = (engine: Engine, path: string) =>
@@ -48,7 +48,7 @@ async function renameTo(file: OpenFile, target: FileName): Promise<void> {
     const replaced = await assertReplaceable(target);
     if (replaced) assertMayReplace(file, target, replaced);
     await target.directory.prepareSync(target.path);
-    // It has no name yet: this is the one that it will get, unless it has got one meanwhile.
+    // It has no name yet, and will get this one, unless it was published meanwhile.
     if (file.publication) return retarget(file, file.publication, target);
   }
   const name = nameOf(file, "rename");
@@ -69,7 +69,7 @@ export async function removeFile(file: OpenFile): Promise<void> {
     if (file.publication) return await discardName(file);
     const name = nameOf(file, "remove");
     await demandName(name, limitedOf(["write"]));
-    // A name that is gone already is no error.
+    // A name that is gone is no error.
     if (!await name.look()) return;
     await name.assertLeadsTo(file, "remove");
     await name.unlink();

@@ -1,4 +1,4 @@
-// Whether a file may take the place of what stands at a name: rename(2) says so only when all is written, and replaces a
+// Whether a file may replace what is at a name. rename(2) would say so only after everything is written, and it replaces a
 // device as readily as a file.
 
 import { type Engine, run } from "../engine/engine.ts";
@@ -17,7 +17,7 @@ import type { FileName } from "./file_name.ts";
 import type { OpenFile } from "./open_file.ts";
 import { type StatFacts, statNow } from "./stat.ts";
 
-/** No file that the system swaps to is smaller: ten pages. */
+/** The smallest swap file: ten pages. */
 const SMALLEST_SWAP = 40 * 1024;
 
 function refusal(name: FileName, errno: number, why: string): DmaError {
@@ -25,14 +25,14 @@ function refusal(name: FileName, errno: number, why: string): DmaError {
 }
 
 /**
- * Rejects where nothing may take the place of what stands at the name. Resolves to what that is; undefined where there is
- * nothing. A symbolic link is replaced itself, unless it leads to a device or the like.
+ * Rejects if what is at the name must not be replaced. Resolves to what is there, or undefined. A symbolic link is replaced
+ * itself, unless it leads to a device or another special file.
  */
 export async function assertReplaceable(name: FileName): Promise<StatFacts | undefined> {
   const found = await name.look(true);
   if (!found) return undefined;
   if (found.isDirectory) throw refusal(name, Errno.EISDIR, "");
-  // Where it leads nowhere, or around in a circle, it is only a link.
+  // A link that leads nowhere, or around in a circle, is replaced.
   const led = found.kind === "symbolic link" ? await name.look().catch(() => undefined) : found;
   if (led && !led.isFile && !led.isDirectory) {
     throw refusal(name, Errno.EOPNOTSUPP, `a ${led.kind} is not a regular file`);
@@ -53,7 +53,7 @@ export async function assertReplaceable(name: FileName): Promise<StatFacts | und
   return found;
 }
 
-/** Throws where `file` may not replace another user's file: in a sticky directory only the owners and root may. */
+/** Throws if `file` may not replace another user's file: in a sticky directory only the owners and root may. */
 export function assertMayReplace(file: OpenFile, name: FileName, { uid }: StatFacts): void {
   const { engine, fd } = name.directory;
   const directory = statNow(engine, fd, name.path);
@@ -65,14 +65,14 @@ export function assertMayReplace(file: OpenFile, name: FileName, { uid }: StatFa
 
 /** Whether a file is listed in /proc/swaps (proc(5)). */
 async function isSwapFile(name: FileName): Promise<boolean> {
-  // As the kernel writes it there.
+  // The kernel escapes these characters there.
   const escape = (char: string) => `\\${char.charCodeAt(0).toString(8).padStart(3, "0")}`;
   const real = name.realPath?.replace(/[ \t\n\\]/g, escape);
   const swaps = await readStart(name.directory.engine, "/proc/swaps");
   return swaps.split("\n").some((line) => line.split(/\s/, 1)[0] === real);
 }
 
-/** The first 4,096 bytes of a file of the kernel; nothing where there is none. */
+/** The first 4,096 bytes of a file of the kernel; empty if it does not exist. */
 async function readStart(engine: Engine, name: string): Promise<string> {
   const flags = O_RDONLY | O_CLOEXEC;
   const fd = await run(engine, { op: "open", directory: AT_FDCWD, name, flags, mode: 0 });

@@ -1,4 +1,4 @@
-// Reads of a file that does not change any more: whoever wants a part of what is being read waits for that read.
+// Reads of a file that no longer changes: a read of bytes that another read in flight covers waits for that one.
 
 import { alignDown, alignUp } from "../align.ts";
 import type { OpenFile } from "./open_file.ts";
@@ -9,19 +9,19 @@ interface Flight {
   readonly start: number;
   readonly end: number;
   readonly bytes: Promise<Uint8Array<ArrayBuffer>>;
-  /** Somebody else waits for it too. */
+  /** Whether more than one caller waits for it. */
   shared: boolean;
 }
 
-/** The reads in flight of files that were sealed. */
+/** The reads in flight of sealed files. */
 const flights = new WeakMap<OpenFile, Set<Flight>>();
 
-/** The file does not change any more. */
+/** Notes that the file no longer changes. */
 export function shareReads(file: OpenFile): void {
   flights.set(file, new Set());
 }
 
-/** As {@linkcode readRange}, and of a sealed file together with whoever reads the same now. */
+/** As {@linkcode readRange}. Reads of a sealed file share what is in flight. */
 export function readBytes(
   file: OpenFile,
   position: number,
@@ -45,16 +45,16 @@ async function readShared(
   try {
     bytes = await flight.bytes;
   } catch (error) {
-    // It may have failed for bytes that are not wanted here.
+    // It may have failed because of bytes outside this range.
     if (joined) return await readRange(file, position, length);
     throw error;
   }
   const part = bytes.subarray(position - flight.start, end - flight.start);
-  // Each has memory of its own, to do with as it likes.
+  // Each caller owns its memory.
   return flight.shared ? part.slice() : part;
 }
 
-/** Whole blocks are read anyway: others may want the rest of them. */
+/** Begins a read of whole blocks, which the kernel reads anyway: others may want the rest of them. */
 function begin(flights: Set<Flight>, file: OpenFile, position: number, end: number): Flight {
   const { alignment } = file;
   const start = alignDown(position, alignment);

@@ -24,7 +24,7 @@ const kinds: Record<number, string> = {
 };
 const STATX_BYTES = 256;
 
-/** What is used of a `struct statx`. */
+/** The used fields of a `struct statx`. */
 export interface StatFacts {
   kind: string;
   isFile: boolean;
@@ -43,15 +43,15 @@ export interface StatFacts {
   deviceMinor: number;
   /** Both parts of the device number in one. */
   device: number;
-  /** Tells the mount from all others that there are now; undefined before kernel 5.8. */
+  /** The identifier of the mount; undefined before kernel 5.8. */
   mountId: bigint | undefined;
-  /** Whether no other mount ever gets this identifier. */
+  /** Whether no later mount gets this identifier. */
   mountIdIsUnique: boolean;
-  /** Alignment of memory for Direct I/O; 0: no Direct I/O on this file; undefined: not said. */
+  /** Alignment of memory for Direct I/O; 0: no Direct I/O on this file; undefined: not reported. */
   directMemory: number | undefined;
   /** Alignment of positions and lengths, likewise. */
   directOffset: number | undefined;
-  /** The least and the most bytes of a write with `RWF_ATOMIC`; 0 where there is none. */
+  /** The least and the most bytes of a write with `RWF_ATOMIC`; 0 if there is none. */
   atomicWriteMin: number;
   atomicWriteMax: number;
 }
@@ -82,7 +82,7 @@ export function parseStat(bytes: Uint8Array): StatFacts {
     inode: view.getBigUint64(32, true),
     deviceMajor,
     deviceMinor,
-    // As makedev(3) puts together the kernel's 12 bits of one and 20 bits of the other.
+    // As makedev(3), of the kernel's 12 bits of the major and 20 bits of the minor number.
     device: (deviceMinor >>> 8) * 2 ** 20 + deviceMajor * 2 ** 8 + (deviceMinor & 0xff),
     mountId: mask & (STATX_MNT_ID | STATX_MNT_ID_UNIQUE) ? view.getBigUint64(144, true) : undefined,
     mountIdIsUnique: (mask & STATX_MNT_ID_UNIQUE) !== 0,
@@ -93,7 +93,7 @@ export function parseStat(bytes: Uint8Array): StatFacts {
   };
 }
 
-/** The facts of a descriptor, at once, from what the kernel has in memory. */
+/** The facts of a descriptor, on the JavaScript thread, from the kernel's memory. */
 export function statNow(engine: Engine, fd: number, path: string): StatFacts {
   const block = engine.acquire(STATX_BYTES);
   try {
@@ -104,7 +104,7 @@ export function statNow(engine: Engine, fd: number, path: string): StatFacts {
   }
 }
 
-/** The length of a file, from what the kernel has in memory; undefined where there is no memory for the answer. */
+/** The length of a file, from the kernel's memory; undefined if there is no memory for the answer. */
 export function knownSize({ engine, fd, path }: Descriptor): number | undefined {
   try {
     return Number(statNow(engine, fd, path).size);
@@ -113,7 +113,7 @@ export function knownSize({ engine, fd, path }: Descriptor): number | undefined 
   }
 }
 
-/** The length of a file, on the JavaScript thread: asks a server where the file is on one. */
+/** The length of a file, on the JavaScript thread. Asks the server of a file on one. */
 export function sizeNow(engine: Engine, fd: number, path: string): number {
   const memory = engine.acquire(STATX_BYTES);
   try {
@@ -124,7 +124,7 @@ export function sizeNow(engine: Engine, fd: number, path: string): number {
   }
 }
 
-/** `statx` of a descriptor that is in use, as `parse` reads it. */
+/** statx(2) of a descriptor that is in use, read by `parse`. */
 export async function statWith<T>(
   descriptor: Descriptor,
   parse: (bytes: Uint8Array) => T,
@@ -144,7 +144,7 @@ export async function sizeOf(descriptor: Descriptor): Promise<number> {
   return exactSize(await statWith(descriptor, parseStat), descriptor.path);
 }
 
-/** The size as a number. Throws where it is none that JavaScript counts exactly. */
+/** The size as a number. Throws if it is not a safe integer. */
 export function exactSize(facts: StatFacts, path: string): number {
   if (facts.size > BigInt(Number.MAX_SAFE_INTEGER)) {
     throw ioError(
@@ -157,7 +157,7 @@ export function exactSize(facts: StatFacts, path: string): number {
   return Number(facts.size);
 }
 
-/** The structure at the start of `bytes`, as `Deno.stat` gives it. */
+/** The structure at the start of `bytes`, as `Deno.stat` returns it. */
 export function parseFileInfo(bytes: Uint8Array, path: string): Deno.FileInfo {
   const facts = parseStat(bytes);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

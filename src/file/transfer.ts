@@ -1,5 +1,5 @@
-// Moves bytes between memory and a file, whatever the kernel makes of each request: a transfer is continued where the kernel
-// stopped, repeated where it was interrupted, and given up where it does not get on. Every read and write goes through here.
+// Moves bytes between memory and a file. A short transfer is continued, an interrupted one is repeated, and one without
+// progress is given up. Every read and write goes through here.
 
 import { alignDown } from "../align.ts";
 import { Errno, MAX_TRANSFER, RWF_ATOMIC, RWF_DONTCACHE } from "../engine/linux.ts";
@@ -9,10 +9,10 @@ import { explain } from "./file_system.ts";
 import type { OpenFile } from "./open_file.ts";
 import { exactSize, parseStat, statNow } from "./stat.ts";
 
-/** Attempts in a row that bring nothing before a transfer has failed. */
+/** Attempts in a row without progress after which a transfer fails. */
 const MAX_ATTEMPTS = 8;
 
-/** Errors that another attempt may not meet: none of them says anything about the file. */
+/** Errors that may pass: they do not concern the file. */
 const PASSING: ReadonlySet<number> = new Set([
   Errno.EINTR,
   Errno.EAGAIN,
@@ -20,7 +20,7 @@ const PASSING: ReadonlySet<number> = new Set([
   Errno.ECANCELED,
 ]);
 
-/** What is to be moved. Position, offset and length are multiples of what the file asks for. */
+/** What is to be moved. Position, offset and length suit the file's alignment. */
 export interface TransferRange {
   readonly memory: Memory;
   /** Where in the memory it starts. */
@@ -36,18 +36,18 @@ export class Transfer implements Completion {
   readonly #range: TransferRange;
   readonly #flags: number;
   readonly #ended: Completion;
-  /** Bytes moved, from the start: what an attempt left inside a block counts only when the block is done. */
+  /** Bytes moved, from the start. A part of a block does not count. */
   #done = 0;
-  /** The most that was ever moved, parts of blocks included. */
+  /** The most bytes that were ever moved, parts of blocks included. */
   #furthest = 0;
   #stalled = 0;
   #endOfFile = false;
   #error: DmaError | undefined;
   #stat: Block | undefined;
-  /** Whether the last attempt went past the page cache. */
+  /** Whether the last attempt used Direct I/O. */
   #direct = false;
 
-  /** `ended` gets the bytes moved, or `-errno`; then {@linkcode error} says more. `flags` are `RWF_*` of a write. */
+  /** `ended` gets the bytes moved, or `-errno`, which {@linkcode error} explains. `flags` are `RWF_*` of a write. */
   constructor(
     file: OpenFile,
     op: "read" | "write",
@@ -62,12 +62,12 @@ export class Transfer implements Completion {
     this.#ended = ended;
   }
 
-  /** Why it failed, and how far it came. */
+  /** Why it failed, and where. */
   get error(): DmaError | undefined {
     return this.#error;
   }
 
-  /** Bytes that were moved, from the start, also where it failed further on. */
+  /** Bytes moved, from the start, also of a transfer that failed. */
   get bytesDone(): number {
     return this.#done;
   }
@@ -101,7 +101,7 @@ export class Transfer implements Completion {
     const reached = this.#done + result;
     if (reached >= this.#range.length) this.#end(this.#range.length);
     else if (result >= MAX_TRANSFER) this.#continueFrom(reached);
-    // Short: the end of the file, or a file system that gives less than it has (FUSE does, even nothing).
+    // A short read is the end of the file, or a file system that returns less than there is, even nothing (FUSE).
     else if (this.#op === "read") this.#askSize(reached);
     else this.#continueFrom(reached);
   }
@@ -112,20 +112,20 @@ export class Transfer implements Completion {
     const isAtomic = (this.#flags & RWF_ATOMIC) !== 0;
     const refusesDirect = errno === Errno.EINVAL && this.#direct && !isAtomic;
     if (refusesDirect) return this.#file.leaveDirect() ? this.start() : this.#fail(errno);
-    // Only some file systems know how to do without the pages.
+    // Not every file system has RWF_DONTCACHE.
     const pagesStay = errno === Errno.EOPNOTSUPP && this.#op === "write" && this.#file.dontCache;
     if (!pagesStay) return this.#fail(errno);
     this.#file.dontCache = false;
     this.start();
   }
 
-  /** Goes on at the start of the block in which the kernel stopped. */
+  /** Continues at the start of the block in which the kernel stopped. */
   #continueFrom(reached: number): void {
     const progress = reached > this.#furthest;
     this.#furthest = Math.max(this.#furthest, reached);
     const before = this.#done;
     this.#done = alignDown(reached, this.#file.blockSize);
-    // A write that stops inside the same block again has brought nothing.
+    // A write that stops inside the same block again makes no progress.
     if (this.#op === "write" ? this.#done > before : progress) this.#stalled = 0;
     else if (++this.#stalled >= MAX_ATTEMPTS) return this.#fail(Errno.EIO);
     this.#startAfterPause();
@@ -136,7 +136,7 @@ export class Transfer implements Completion {
     else this.#startAfterPause();
   }
 
-  /** The second attempt comes at once; each one after that waits twice as long as the one before. */
+  /** The second attempt follows at once. Each further pause is twice as long. */
   #startAfterPause(): void {
     if (this.#stalled < 2) return this.start();
     const pause = { op: "pause", milliseconds: 2 ** (this.#stalled - 2) } as const;
@@ -149,7 +149,7 @@ export class Transfer implements Completion {
     try {
       this.#stat = engine.acquire(256);
     } catch (error) {
-      // Without memory for the answer nobody can tell whether bytes are missing.
+      // Without memory for the answer it is unknown whether bytes are missing.
       this.#error = error as DmaError;
       this.#end(-Errno.ENOMEM);
       return;
@@ -181,7 +181,7 @@ export class Transfer implements Completion {
     const { position } = this.#range;
     if (position + reached < size) return this.#continueFrom(reached);
     this.#endOfFile = true;
-    // A file that was cut meanwhile may end before what was read.
+    // The file may have been truncated below what was read.
     this.#end(Math.max(0, Math.min(reached, size - position)));
   }
 
@@ -203,7 +203,7 @@ export class Transfer implements Completion {
   }
 }
 
-/** Reads a range on the JavaScript thread, which it blocks. Returns the bytes read: fewer where the file ends. */
+/** Reads a range on the JavaScript thread, which it blocks. Returns the bytes read: fewer if the file ends. */
 export function readNow(
   file: OpenFile,
   { memory, offset, length, position }: TransferRange,
@@ -223,7 +223,7 @@ export function readNow(
   }
 }
 
-/** Moves a range of a file that is in use. Resolves to the bytes moved: fewer than asked for where a read meets the end. */
+/** Moves a range of a file that is in use. Resolves to the bytes moved: fewer if a read meets the end of the file. */
 export function transfer(
   file: OpenFile,
   op: "read" | "write",

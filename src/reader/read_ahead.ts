@@ -29,7 +29,7 @@ interface Read {
   unwanted: boolean;
 }
 
-/** A whole buffer that was handed over. */
+/** A whole buffer that was taken. */
 export interface TakenBlock {
   readonly block: Block;
   /** Bytes in it, from its start. */
@@ -95,7 +95,7 @@ export class ReadAhead {
     this.#next = alignDown(this.#position, this.#file.alignment);
   }
 
-  // ---- giving out -------------------------------------------------------------------------------------------------
+  // ---- delivery ---------------------------------------------------------------------------------------------------
 
   /**
    * Bytes that are ready, at most `most`, as a view of the pool that is valid until the next call. Null at the end;
@@ -212,7 +212,7 @@ export class ReadAhead {
     try {
       this.#fill(this.#readAhead);
     } catch {
-      // As said.
+      // See above.
     }
   }
 
@@ -236,7 +236,7 @@ export class ReadAhead {
       this.#buffers++;
       assert(
         this.#buffers <= this.#readAhead + 1,
-        "one buffer is given out and the others are ahead",
+        "one buffer is being delivered and the others are ahead",
       );
       this.#budget?.take(length);
       this.#next += length;

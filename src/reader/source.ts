@@ -121,7 +121,7 @@ export class ReaderSource {
       return;
     }
     let bytes;
-    // As above.
+    // As in #pullLater.
     while ((bytes = readAhead.peek(view.byteLength)) === undefined) await readAhead.ready();
     if (this.#finished) return;
     if (bytes === null) return await this.#end(controller);

@@ -3,7 +3,7 @@
 import { lengthOfBytes } from "../arguments.ts";
 import type { AlignedMemory } from "../file/aligned_memory.ts";
 
-/** Chunks written without the lock are batched, up to this many bytes and chunks. */
+/** The most bytes and chunks of a batch of chunks that are written without the lock. */
 const MAX_BATCH_BYTES = 256 << 10;
 const MAX_BATCH_CHUNKS = 4096;
 
@@ -19,7 +19,7 @@ export class Batch {
   #at = 0;
   /** Bytes that are not accepted yet. */
   bytes = 0;
-  /** Memory that was handed over, to be written without a copy. */
+  /** Memory to be written without a copy. */
   memory: AlignedMemory | undefined;
   /** Whether chunks may still join it. */
   isOpen = false;
@@ -50,7 +50,7 @@ export class Batch {
     this.bytes += length;
   }
 
-  /** Accepts what `take` accepts of the next chunk. A buffer that changed its length fails. */
+  /** Accepts what `take` accepts of the next chunk. Throws if its buffer has changed its length. */
   advance(take: (chunk: Uint8Array, from: number) => number): void {
     const chunk = this.#chunks[this.#next]!;
     const length = this.#lengths[this.#next]!;

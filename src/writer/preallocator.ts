@@ -1,13 +1,13 @@
-// The policy for writes that extend a file. On ext4 every write that moves the end of file runs alone, so write-behind
-// would gain nothing. The end of file is therefore moved ahead of the writes in steps, by a size-changing fallocate on
-// a kernel thread, and the file is cut at the end.
+// When the end of file moves ahead of the writes. On ext4 every write that moves the end of file runs alone, so write-behind
+// would gain nothing. So the end is moved in steps, by a size-changing fallocate on a kernel thread, and the file is cut when
+// the writer ends.
 
 import { alignUp } from "../align.ts";
 import { Errno } from "../engine/linux.ts";
 
 const MIB = 1 << 20;
 
-/** The end is moved from this length on: small files gain nothing from it. */
+/** The least length at which the end is moved: small files gain nothing. */
 const FROM: number = 8 * MIB;
 /**
  * A step is a part of the length so far, so that many writers at once do not fill the disk with reservations. Steps
@@ -58,13 +58,13 @@ export class Preallocator {
     return size - written >= step / 2 ? 0 : size + step;
   }
 
-  /** An allocation has ended. Its failure is ignored: the writes will report the real error. */
+  /** An allocation has ended. Its failure is ignored: the writes report the real error. */
   end(result: number): void {
     this.#running = false;
     if (result < 0 && result !== -Errno.EINTR) this.#enabled = false;
   }
 
-  /** Stops further steps: the file needs an exact length now. */
+  /** Stops further steps: the file is about to get its exact length. */
   stop(): void {
     this.#enabled = false;
   }

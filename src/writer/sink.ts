@@ -10,9 +10,9 @@ import type { Writer } from "./writer.ts";
 /** For calls that succeed at once. */
 const RESOLVED: Promise<void> = Promise.resolve();
 
-/** Another kind of stream above this one, with its own waiting chunks. */
+/** A stream of another kind that writes to this one and has waiting chunks of its own. */
 export interface Upstream {
-  /** Writes all of them to the stream at once. */
+  /** Writes all of them to this stream at once. */
   handOver(): void;
 }
 
@@ -34,7 +34,7 @@ export class WriterSink {
    * reference to the holder would keep the stream alive.
    */
   #lockToken: symbol | undefined;
-  /** The stream above, which holds this one. */
+  /** The stream above, which has a reference to this one. */
   upstream: WeakRef<Upstream> | undefined;
   /** Whether a call has rejected with the failure, so that disposing need not. */
   errorReported = false;

@@ -22,7 +22,7 @@ export interface WriteProgress {
   readonly idle: boolean;
 }
 
-/** Keeps waiters until they are served. One sync runs at a time: the first of two to end would serve those of the second. */
+/** Keeps waiters until they are served. One sync runs at a time: the first of two would serve the waiters of the second. */
 export class SyncQueue {
   readonly #file: OpenFile;
   readonly #preallocates: boolean;

@@ -67,14 +67,14 @@ export class WriteBehind {
 
   // ---- from buffers to the queue ----------------------------------------------------------------------------------
 
-  /** Somebody waits until everything accepted by now is in the file. */
+  /** A caller waits until everything accepted by now is in the file. */
   wantTail(): void {
     this.#tail.want(this.buffers.position);
   }
 
   /**
-   * Queues the partly filled buffer if somebody waits for it, or with `last`, after which no more is accepted. Returns the
-   * read of the last block where that comes first. Throws without memory.
+   * Queues the partly filled buffer if a caller waits for it; with `last` in any case, for the last time. Returns a read of the
+   * last block that must come first. Throws without memory.
    */
   queuePartial(last: boolean): Promise<void> | undefined {
     if (last) return this.#queueRest();
@@ -126,8 +126,8 @@ export class WriteBehind {
   // ---- from the queue to the file ---------------------------------------------------------------------------------
 
   /**
-   * Starts the writes that may start, while no truncate runs. Returns how many operations were started; `ended` is told
-   * of the end of each. A first write up to `durableFrom` or further is durable when it is over.
+   * Starts the writes that may start. No truncate may be running. Returns the number of operations, at whose end `ended` is
+   * called. If the first write ends at `durableFrom` or behind it, it is durable when it is over.
    */
   startWrites(durableFrom: number, ended: Completion): number {
     let started = 0;
@@ -145,7 +145,7 @@ export class WriteBehind {
     return started;
   }
 
-  /** Clears what was read from the file for this write, and has been truncated since. */
+  /** Clears bytes of a write that were read from the file and truncated since. */
   #clearTruncated({ memory, offset, length, position, dataEnd }: StartedWrite): void {
     const end = position + length;
     const clear = (from: number, to: number) => {
@@ -159,7 +159,7 @@ export class WriteBehind {
     const file = this.#file;
     const { changes } = file;
     const complete = (result: number) => {
-      // What else changed the file meanwhile it does not cover.
+      // It does not cover other changes of the file meanwhile.
       const isSynced = syncs && result >= 0 && file.changes === changes;
       this.#end(write, writing.error, isSynced);
       ended.complete(result);
@@ -181,7 +181,7 @@ export class WriteBehind {
     this.#error ??= error;
   }
 
-  /** Moves the end of the file ahead of a write up to `written`, if that is due. Returns whether it is. */
+  /** Moves the end of the file ahead of a write up to `written`, if that is due. Returns whether it was. */
   #preallocate(written: number, ended: Completion): boolean {
     const { engine, fd, length } = this.#file;
     const allocation = this.#preallocator.next(this.flushed, written, length.sizeUpperBound);

@@ -1,4 +1,4 @@
-// The buffers of a writer: bytes are copied into one of them, and full ones become writes.
+// The buffers of a writer: bytes are copied into one of them, and full buffers become writes.
 
 import { alignDown, alignUp } from "../align.ts";
 import { assert } from "../assert.ts";
@@ -90,7 +90,7 @@ class FillingBuffer {
   }
 }
 
-/** Accepts bytes, and never has more buffers than one that fills and those in flight. */
+/** Accepts bytes. There are never more buffers than one that is being filled and those in flight. */
 export class WriteBuffers {
   readonly #engine: Engine;
   /** Gets the writes of what is full. */
@@ -214,7 +214,7 @@ export class WriteBuffers {
     filling.fill = head.length;
   }
 
-  /** Writes memory that is handed over, all of it. `release` is called when the kernel is done with it. */
+  /** Writes the caller's memory. `release` is called when the kernel is done with it. */
   writeMemory(memory: Memory, length: number, release: () => void): void {
     const position = this.#base;
     this.#base += length;
@@ -294,7 +294,7 @@ export class WriteBuffers {
     if (blocks > filling.written) this.#queue.add(filling.writeUpTo(blocks));
   }
 
-  /** Pads the last block, and writes what was not written. `written` says that the last block was. */
+  /** Pads the last block, and writes the rest of the buffer. With `written` the last block has been written as it is. */
   finish(padding: Uint8Array | undefined, written: boolean): void {
     const filling = this.#filling;
     if (!filling) return;

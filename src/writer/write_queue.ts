@@ -1,4 +1,5 @@
-// The writes of a writer in the order of their positions: which may start, and up to where the file is complete.
+// The writes of a writer in the order of their positions: which of them may start, and where the contiguous prefix of the
+// file ends.
 
 import { assert } from "../assert.ts";
 import type { Memory } from "../engine/operation.ts";
@@ -25,10 +26,10 @@ interface QueuedWrite extends WriteRequest {
 /** A started write, which must be ended. */
 export type StartedWrite = WriteRequest & { readonly state: State };
 
-/** Queues writes. Its owner asks for the next one to start. */
+/** Queues writes. It starts none itself. */
 export class WriteQueue {
   readonly #writeBehind: number;
-  /** Writes that have not ended, and ended writes behind one that has not. */
+  /** Writes that have not ended, and those that ended behind one of them. */
   readonly #queue: QueuedWrite[] = [];
   #waiting = 0;
   #inFlight = 0;

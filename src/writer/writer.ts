@@ -26,14 +26,14 @@ export class Writer extends WriterState implements AttachedWriter {
   #closeAnnounced = false;
   #room: PromiseWithResolvers<void> | undefined;
 
-  /** Where writing starts, as far as that is known before the file was asked. */
+  /** The start before the file was asked. */
   readonly #expectedStart: number;
   #search: StartSearch | undefined;
-  /** There as soon as the start is known. */
+  /** Created as soon as the start is known. */
   #writes!: WriteBehind;
   readonly #syncs: SyncQueue;
   #waitingForTruncate = false;
-  /** An operation of the write-behind has ended. */
+  /** Called at the end of each operation of the write-behind. */
   readonly #operation: Completion = {
     complete: () => {
       this.#pending--;
@@ -204,8 +204,8 @@ export class Writer extends WriterState implements AttachedWriter {
   }
 
   /**
-   * Blocks until the writer has come further: it knows where to start, or something in flight has ended. Throws the failure,
-   * and where it takes until `deadline`.
+   * Blocks until the writer has made progress: it is open, or an operation has ended. Throws the failure, and a timeout at
+   * `deadline`.
    */
   waitNow(deadline: number): void {
     this.throwFailure();
@@ -215,7 +215,7 @@ export class Writer extends WriterState implements AttachedWriter {
     const left = deadline - performance.now();
     if (left > 0 && engine.waitNow(Math.min(left, LONGEST_WAIT_MS))) return;
     if (left > LONGEST_WAIT_MS && engine.counters.inFlight > 0) return;
-    // The failure of an operation may be why nothing is in flight any more.
+    // Nothing is in flight, perhaps because an operation has failed.
     const { failure } = this;
     throw failure?.reason ??
       ioError(Errno.ETIMEDOUT, "write", path, "what was accepted is not in the file in time");
@@ -263,7 +263,7 @@ export class Writer extends WriterState implements AttachedWriter {
     if (this.failure || this.closed) return;
     const failure = { reason, aborted };
     const opened = this.#writes !== undefined;
-    // Where the file is left already there is nothing to undo.
+    // After the writer has left the file there is nothing to undo.
     const steps = this.#isDetached
       ? []
       : stepsAfterFailure(this.file, this.#options, opened, failure);

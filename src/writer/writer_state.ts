@@ -1,4 +1,4 @@
-// The life of a writer: its phase, why it failed, and the promises of those who wait for either.
+// The state of a writer: its phase, why it failed, and the promises that settle when these change.
 
 import { assert } from "../assert.ts";
 import type { Step, WriterFailure } from "./ending.ts";
@@ -21,7 +21,7 @@ type Phase =
   | { readonly name: "closed" }
   | { readonly name: "failed" };
 
-/** The state of a writer, and the steps from one phase to the next. It does nothing to the file. */
+/** The state of a writer, and the transitions between its phases. It does nothing to the file. */
 export abstract class WriterState {
   protected phase: Phase = { name: "opening" };
   /** A close was asked for. */
