@@ -16,7 +16,6 @@ export const CROWDED_BUFFER_SIZE: number = 256 * 1024;
 export class BufferBudget {
   /** Bytes that may be held before it is {@linkcode crowded}. */
   readonly bytes: number;
-  /** Bytes that are held. */
   held = 0;
 
   constructor(bytes: number = DEFAULT_BUFFER_BUDGET) {
@@ -34,12 +33,10 @@ export class BufferBudget {
     return this.crowded ? Math.min(small, size) : size;
   }
 
-  /** A stream holds this many bytes more. */
   take(bytes: number): void {
     this.held += bytes;
   }
 
-  /** A stream holds this many bytes less. */
   giveBack(bytes: number): void {
     this.held -= bytes;
   }

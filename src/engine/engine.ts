@@ -11,7 +11,6 @@ export type EngineName = "io_uring" | "threads" | "scripted";
 /** Does I/O without blocking the JavaScript thread. */
 export interface Engine {
   readonly name: EngineName;
-  /** Live counters. */
   readonly counters: EngineCounters;
   /** The budget of streams whose buffer options were left out. */
   readonly budget: BufferBudget;

@@ -129,7 +129,7 @@ export class IoUringEngine extends KernelEngine {
 
   readonly #reapInNewTurn = (): void => {
     this.#completed = 0;
-    this.#reap();
+    this.reapNow();
   };
 
   /**
@@ -151,7 +151,6 @@ export class IoUringEngine extends KernelEngine {
     this.#polling = undefined;
   }
 
-  /** Changes to the faster notifier. */
   async #useEpoll(): Promise<void> {
     // Deno does not close the descriptor of a handle when a Worker is terminated, and panics if it loads node:process without
     // /proc.
@@ -170,7 +169,7 @@ export class IoUringEngine extends KernelEngine {
     if (this.#awaited > 0) notifier.ref();
     before.stop();
     // What completed between the two has signalled neither.
-    this.#reap();
+    this.reapNow();
   }
 
   /** Returns to the former eventfd. A timer polls for completions until the kernel accepts it. */
@@ -178,7 +177,7 @@ export class IoUringEngine extends KernelEngine {
     if (this.#liburing.io_uring_register_eventfd(this.#pointer, this.#notifier.fd) < 0) {
       Deno.unrefTimer(setTimeout(() => this.#registerAgain(), 5));
     }
-    this.#reap();
+    this.reapNow();
   }
 
   // ---- submission -------------------------------------------------------------------------------------------------
@@ -200,10 +199,6 @@ export class IoUringEngine extends KernelEngine {
       this.#backlog.push(request);
     }
     this.#schedule();
-  }
-
-  protected reapNow(): void {
-    this.#reap();
   }
 
   protected sleepNow(milliseconds: number): void {
@@ -285,7 +280,6 @@ export class IoUringEngine extends KernelEngine {
     if (!this.#reaping) this.#submitPrepared();
   }
 
-  /** Submits the submission queue. */
   #submitPrepared(): void {
     while (this.#prepared > 0 && !this.disposed && !this.#broken) {
       const result = this.#liburing.io_uring_submit(this.#pointer);
@@ -298,7 +292,7 @@ export class IoUringEngine extends KernelEngine {
       }
       // The kernel is short of memory, or completions must be reaped first.
       const passes = result === -Errno.EAGAIN || result === -Errno.EBUSY;
-      if (passes && ++this.#refusals < MAX_REFUSALS) setTimeout(() => this.#reap(), 1);
+      if (passes && ++this.#refusals < MAX_REFUSALS) setTimeout(() => this.reapNow(), 1);
       else this.#goOnWithoutRing();
       return;
     }
@@ -328,7 +322,7 @@ export class IoUringEngine extends KernelEngine {
   }
 
   /** Submits what is prepared and completes a batch, until neither is left. */
-  #reap(): void {
+  protected reapNow(): void {
     if (this.#reaping || this.disposed) return;
     this.#reaping = true;
     let count: number;
@@ -348,7 +342,7 @@ export class IoUringEngine extends KernelEngine {
   /** Reaps the next batch after this many microtasks. */
   #reapLater(microtasks: number): void {
     if (microtasks > 0) queueMicrotask(() => this.#reapLater(microtasks - 1));
-    else if (this.#completed < MAX_PER_TURN) this.#reap();
+    else if (this.#completed < MAX_PER_TURN) this.reapNow();
     else eventLoopTurn().then(this.#reapInNewTurn);
   }
 

@@ -36,11 +36,6 @@ function decodeStrictly(bytes: Uint8Array<ArrayBuffer>): string | undefined {
   }
 }
 
-/** The address of JavaScript's own memory. The caller keeps the buffer alive while the address is in use. */
-export function addressOf(buffer: ArrayBuffer | Uint8Array<ArrayBuffer>): number {
-  return Number(Deno.UnsafePointer.value(Deno.UnsafePointer.of(buffer)));
-}
-
 /** An operation under way. It keeps the operation's memory alive until the result is there. */
 export interface Request {
   readonly operation: Operation;
@@ -56,7 +51,6 @@ function deviceOf(bytes: Uint8Array<ArrayBuffer>): number {
   return view.getUint32(136, true) * 2 ** 20 + view.getUint32(140, true);
 }
 
-/** A pause under way. */
 interface Pause {
   readonly operation: Operation;
   readonly completion: Completion;

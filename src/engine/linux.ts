@@ -124,7 +124,6 @@ export const Opcode = {
   STATFS: 260,
   READ_STREAM: 261,
   UNAME: 262,
-  GETFL: 263,
   WRITE_STREAM: 264,
   OPENAT2: 265,
   SETFL: 266,

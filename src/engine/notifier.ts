@@ -4,6 +4,7 @@
 
 import type { Shim } from "../../ffi/shim.ts";
 import { NO_PLACE } from "../../ffi/thread_exit.ts";
+import { addressOf } from "./address.ts";
 import { EFD_CLOEXEC, EFD_NONBLOCK, Opcode } from "./linux.ts";
 
 /** Calls a listener when its eventfd is signalled. While it is referenced it keeps the process alive. */
@@ -39,8 +40,7 @@ function eventfd(shim: Shim, flags: number): number {
 /** Adds one to an eventfd, which wakes its watcher. */
 function signal(shim: Shim, fd: number): void {
   const one = new BigUint64Array([1n]);
-  const address = Number(Deno.UnsafePointer.value(Deno.UnsafePointer.of(one)));
-  shim.dma_call(Opcode.WRITE_STREAM, fd, address, 8, 0, 0);
+  shim.dma_call(Opcode.WRITE_STREAM, fd, addressOf(one), 8, 0, 0);
 }
 
 /**

@@ -27,19 +27,12 @@ interface Transferred {
   position: number;
 }
 
-/** pread(2). */
-export type ReadOperation = Named<"read", Transferred>;
-
-/**
- * pwritev2(2), with `RWF_*` flags. With `buffered` by way of the page cache: a kernel thread makes the copy, and not the
- * JavaScript thread.
- */
-export type WriteOperation = Named<"write", Transferred & { buffered: boolean; flags: number }>;
-
 /** What an engine can do. Each value but a pause is one system call. */
 export type Operation =
-  | ReadOperation
-  | WriteOperation
+  /** pread(2). */
+  | Named<"read", Transferred>
+  /** pwritev2(2) with `RWF_*` flags. With `buffered` a kernel thread copies to the page cache, not the JavaScript thread. */
+  | Named<"write", Transferred & { buffered: boolean; flags: number }>
   /** openat(2). */
   | Named<"open", { directory: number; name: string; flags: number; mode: number }>
   /** close(2). */

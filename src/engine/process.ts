@@ -1,35 +1,16 @@
 // Facts about the process and the kernel.
 
 import type { Shim } from "../../ffi/shim.ts";
+import { addressOf } from "./address.ts";
 import { AT_FDCWD, O_CLOEXEC, O_RDONLY, Opcode } from "./linux.ts";
-
-/** Runs work with mapped memory, as an address and as bytes. */
-function withMemory<T>(
-  shim: Shim,
-  length: number,
-  work: (address: number, bytes: Uint8Array<ArrayBuffer>) => T,
-): T {
-  const address = shim.dma_map(length, 0);
-  if (address < 0) throw new Error(`Cannot map ${length} bytes (os error ${-address})`);
-  const pointer = Deno.UnsafePointer.create(BigInt(address))!;
-  const buffer = Deno.UnsafePointerView.getArrayBuffer(pointer, length);
-  try {
-    return work(address, new Uint8Array(buffer));
-  } finally {
-    // The view is empty from here on.
-    buffer.transfer();
-    shim.dma_unmap(address, length);
-  }
-}
 
 /** The kernel's release, as "6.1.0-18-amd64". */
 export function kernelRelease(shim: Shim): string {
-  return withMemory(shim, 4096, (address, bytes) => {
-    shim.dma_call(Opcode.UNAME, -1, address, 0, 0, 0);
-    // struct utsname: fields of 65 bytes, the release is the third.
-    const release = bytes.slice(2 * 65, 3 * 65);
-    return new TextDecoder().decode(release.subarray(0, release.indexOf(0)));
-  });
+  const bytes = new Uint8Array(4096);
+  shim.dma_call(Opcode.UNAME, -1, addressOf(bytes), 0, 0, 0);
+  // struct utsname: fields of 65 bytes, the release is the third.
+  const release = bytes.subarray(2 * 65, 3 * 65);
+  return new TextDecoder().decode(release.subarray(0, release.indexOf(0)));
 }
 
 /**
@@ -45,12 +26,12 @@ export function endsWithProcess(shim: Shim): boolean {
 
 /** The words of the command that started the process; undefined where /proc is not mounted. */
 function commandLine(shim: Shim): string[] | undefined {
-  return withMemory(shim, 128 * 1024, (address, bytes) => {
-    new TextEncoder().encodeInto("/proc/self/cmdline\0", bytes);
-    const fd = shim.dma_call(Opcode.OPENAT, AT_FDCWD, address, 0, 0, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return undefined;
-    const length = shim.dma_call(Opcode.READ, fd, address, bytes.length, 0, 0);
-    shim.dma_call(Opcode.CLOSE, fd, 0, 0, 0, 0);
-    return new TextDecoder().decode(bytes.slice(0, Math.max(0, length))).split("\0");
-  });
+  const bytes = new Uint8Array(128 * 1024);
+  const address = addressOf(bytes);
+  new TextEncoder().encodeInto("/proc/self/cmdline\0", bytes);
+  const fd = shim.dma_call(Opcode.OPENAT, AT_FDCWD, address, 0, 0, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return undefined;
+  const length = shim.dma_call(Opcode.READ, fd, address, bytes.length, 0, 0);
+  shim.dma_call(Opcode.CLOSE, fd, 0, 0, 0, 0);
+  return new TextDecoder().decode(bytes.subarray(0, Math.max(0, length))).split("\0");
 }

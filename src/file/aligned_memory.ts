@@ -1,6 +1,6 @@
 // JavaScript's own memory, aligned for Direct I/O.
 
-import { addressOf } from "../engine/kernel_engine.ts";
+import { addressOf } from "../engine/address.ts";
 import type { Memory } from "../engine/operation.ts";
 
 /** The alignment of every buffer's address: enough for any device. */

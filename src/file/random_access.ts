@@ -2,7 +2,7 @@
 
 import { alignDown, alignUp } from "../align.ts";
 import { checkAligned, lengthOfBytes } from "../arguments.ts";
-import { addressOf } from "../engine/kernel_engine.ts";
+import { addressOf } from "../engine/address.ts";
 import { Errno, RWF_ATOMIC } from "../engine/linux.ts";
 import type { Block, Memory } from "../engine/operation.ts";
 import { ioError } from "../errors.ts";

@@ -5,7 +5,8 @@ import { discardName, publish } from "../file/atomic.ts";
 import { closeFile, giveUpFile } from "../file/close.ts";
 import { cutToContent, exceedsContent } from "../file/cut.ts";
 import type { OpenFile } from "../file/open_file.ts";
-import type { SyncQueue, WriteProgress } from "./sync_queue.ts";
+import type { SyncQueue } from "./sync_queue.ts";
+import type { WriteQueue } from "./write_queue.ts";
 import type { WriterOptions } from "./writer_options.ts";
 
 /** One step. Returns undefined if there is nothing to wait for. */
@@ -27,11 +28,11 @@ export function stepsOfClose(
   { closeFile: closes, syncOnClose }: WriterOptions,
   keepOpen: boolean,
   syncs: SyncQueue,
-  progress: WriteProgress,
+  queue: WriteQueue,
 ): Step[] {
   const sync = () => {
     const wanted = syncOnClose || file.publication !== undefined;
-    return wanted && !syncs.isDurable ? syncs.run(progress) : undefined;
+    return wanted && !syncs.isDurable ? syncs.run(queue) : undefined;
   };
   // An atomic file that stays open for more writers is published when it is closed.
   const names = () => closes || keepOpen ? publishWhole(file) : undefined;

@@ -4,6 +4,7 @@
 import { assert } from "../assert.ts";
 import { cutToContent, exceedsContent } from "../file/cut.ts";
 import type { OpenFile } from "../file/open_file.ts";
+import type { WriteQueue } from "./write_queue.ts";
 
 interface Waiter {
   /** The position below which everything must be flushed. */
@@ -12,14 +13,6 @@ interface Waiter {
   readonly durable: boolean;
   readonly resolve: (position: number) => void;
   readonly reject: (error: unknown) => void;
-}
-
-/** How far the writing has come. */
-export interface WriteProgress {
-  /** The end of the contiguous prefix that has reached the file. */
-  readonly flushed: number;
-  /** Whether no write waits or is in flight. */
-  readonly idle: boolean;
 }
 
 /** Keeps waiters until they are served. One sync runs at a time: the first of two would serve the waiters of the second. */
@@ -82,16 +75,16 @@ export class SyncQueue {
     return due && !this.#running;
   }
 
-  /** Syncs the file, with its name. Serves the waiters for positions that are flushed when the sync begins. */
-  async run(progress: WriteProgress): Promise<void> {
+  /** Syncs the file, with its name, and serves the waiters for what `queue` has flushed when the sync begins. */
+  async run(queue: WriteQueue): Promise<void> {
     assert(!this.#running, "one sync at a time");
     this.#running = true;
     try {
       const file = this.#file;
       // With preallocation off, padding is cut before each sync, so that no other program sees it for long.
-      const cuts = !this.#preallocates && progress.idle && exceedsContent(file);
+      const cuts = !this.#preallocates && queue.idle && exceedsContent(file);
       if (cuts) await cutToContent(file);
-      if (!this.#failure) await this.#sync(progress.flushed);
+      if (!this.#failure) await this.#sync(queue.flushed);
     } finally {
       this.#running = false;
       // Those of a sync that failed are told why the writer failed first.

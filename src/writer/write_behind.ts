@@ -17,15 +17,17 @@ import type { WriterOptions } from "./writer_options.ts";
 /** The bytes between a writer and its file. It starts writes when it is told to. */
 export class WriteBehind {
   readonly #file: OpenFile;
-  /** What accepts bytes. */
+  /** Accepts bytes. */
   readonly buffers: WriteBuffers;
-  readonly #queue: WriteQueue;
+  /** What was accepted and is not in the file, buffer by buffer. */
+  readonly queue: WriteQueue;
   readonly #tail: Tail;
   readonly #preallocator: Preallocator;
   readonly #start: number;
   /** The least that the file was truncated to since the bytes before the start were read. */
   #truncatedTo = Infinity;
-  #error: DmaError | undefined;
+  /** Why a write failed. */
+  error: DmaError | undefined;
 
   constructor(file: OpenFile, options: WriterOptions, { position, head }: Start) {
     this.#file = file;
@@ -35,8 +37,8 @@ export class WriteBehind {
     // Where nothing but what was written is ever seen in the file, a write that ended before an earlier one would show
     // zeros to whoever follows the file.
     const isExact = blockSize === 1 && !preallocate;
-    this.#queue = new WriteQueue(position, isExact ? 1 : writeBehind);
-    this.buffers = new WriteBuffers(file, options, this.#queue, position - head.length);
+    this.queue = new WriteQueue(position, isExact ? 1 : writeBehind);
+    this.buffers = new WriteBuffers(file, options, this.queue, position - head.length);
     if (head.length > 0) this.buffers.startWith(head);
     this.#tail = new Tail(file, position);
     // If extending a file costs nothing, only a hinted size is worth reserving.
@@ -45,24 +47,9 @@ export class WriteBehind {
     this.#preallocator = new Preallocator(ahead, hinted ? position + sizeHint : 0);
   }
 
-  /** The end of the contiguous prefix that has reached the file. Never goes back. */
-  get flushed(): number {
-    return this.#queue.flushed;
-  }
-
-  /** Whether no write waits or is in flight. */
-  get idle(): boolean {
-    return this.#queue.idle;
-  }
-
   /** Whether a write can begin. */
   get isDue(): boolean {
-    return this.#queue.canStart || this.#tail.due;
-  }
-
-  /** Why a write failed. */
-  get error(): DmaError | undefined {
-    return this.#error;
+    return this.queue.canStart || this.#tail.due;
   }
 
   // ---- from buffers to the queue ----------------------------------------------------------------------------------
@@ -94,7 +81,7 @@ export class WriteBehind {
     this.#tail.begin(end);
     this.buffers.writeFullBlocks();
     const partial = this.buffers.partialBlock;
-    if (partial.length > 0) this.#queue.add(this.#tail.copy(partial, end));
+    if (partial.length > 0) this.queue.add(this.#tail.copy(partial, end));
     return undefined;
   }
 
@@ -113,7 +100,7 @@ export class WriteBehind {
   /** Drops what was not started: continuing past a failed write would leave a hole. */
   drop(): void {
     this.#preallocator.stop();
-    this.#queue.drop();
+    this.queue.drop();
     this.buffers.drop();
   }
 
@@ -132,7 +119,7 @@ export class WriteBehind {
   startWrites(durableFrom: number, ended: Completion): number {
     let started = 0;
     for (;;) {
-      const write = this.#queue.startNext();
+      const write = this.queue.startNext();
       if (!write) break;
       const end = write.position + write.length;
       this.#clearTruncated(write);
@@ -170,21 +157,21 @@ export class WriteBehind {
 
   #end(write: StartedWrite, error: DmaError | undefined, isSynced: boolean): void {
     const file = this.#file;
-    const { flushed } = this;
-    this.#queue.end(write, error === undefined);
+    const { flushed } = this.queue;
+    this.queue.end(write, error === undefined);
     file.length.endWrite();
     file.changes++;
     if (isSynced) file.noteSync(file.changes);
-    if (this.flushed > flushed) file.length.addContent(this.flushed);
+    if (this.queue.flushed > flushed) file.length.addContent(this.queue.flushed);
     if (!error) return;
     limitBound(file);
-    this.#error ??= error;
+    this.error ??= error;
   }
 
   /** Moves the end of the file ahead of a write up to `written`, if that is due. Returns whether it was. */
   #preallocate(written: number, ended: Completion): boolean {
     const { engine, fd, length } = this.#file;
-    const allocation = this.#preallocator.next(this.flushed, written, length.sizeUpperBound);
+    const allocation = this.#preallocator.next(this.queue.flushed, written, length.sizeUpperBound);
     if (!allocation) return false;
     length.beginWrite(allocation.position + allocation.length);
     const complete = (result: number) => {

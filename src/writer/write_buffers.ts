@@ -14,7 +14,6 @@ const FIRST_BUFFER = 64 * 1024;
 
 const NO_BYTES = new Uint8Array(0);
 
-/** A buffer that is being filled. */
 class FillingBuffer {
   readonly #engine: Engine;
   readonly #freed: (capacity: number) => void;
@@ -24,7 +23,6 @@ class FillingBuffer {
   #retired = false;
   /** Where its first byte goes. */
   readonly base: number;
-  /** The memory. */
   bytes: Uint8Array<ArrayBuffer>;
   capacity: number;
   /** Bytes in it. */
@@ -148,7 +146,6 @@ export class WriteBuffers {
     return this.#filling !== undefined || this.#hasSpare;
   }
 
-  /** Whether a buffer is partly filled. */
   get isFilling(): boolean {
     return this.#filling !== undefined;
   }
@@ -295,15 +292,13 @@ export class WriteBuffers {
   }
 
   /** Pads the last block, and writes the rest of the buffer. With `written` the last block has been written as it is. */
-  finish(padding: Uint8Array | undefined, written: boolean): void {
-    const filling = this.#filling;
-    if (!filling) return;
+  finish(padding: Uint8Array, written: boolean): void {
+    const filling = this.#filling!;
     if (written) filling.written = filling.fill;
-    else if (padding) filling.bytes.set(padding, filling.fill);
+    else filling.bytes.set(padding, filling.fill);
     this.#retire(filling);
   }
 
-  /** Drops the current buffer. */
   drop(): void {
     if (this.#filling) this.#leave(this.#filling);
   }

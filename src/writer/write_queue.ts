@@ -58,7 +58,6 @@ export class WriteQueue {
     return this.#waiting > 0 && this.#inFlight < this.#writeBehind;
   }
 
-  /** Queues a write behind the last one. */
   add(request: WriteRequest): void {
     this.#queue.push({ ...request, state: "waiting" });
     this.#waiting++;

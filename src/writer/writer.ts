@@ -66,7 +66,7 @@ export class Writer extends WriterState implements AttachedWriter {
 
   /** The end of the contiguous prefix that has reached the file. Never goes back. */
   get flushedPosition(): number {
-    return this.#writes?.flushed ?? this.#expectedStart;
+    return this.#writes?.queue.flushed ?? this.#expectedStart;
   }
 
   // ---- opening ----------------------------------------------------------------------------------------------------
@@ -166,7 +166,7 @@ export class Writer extends WriterState implements AttachedWriter {
     const { buffers } = this.#writes;
     if (tail) this.#writes.wantTail();
     const waiting = syncs.add(tail ? buffers.position : buffers.fullEnd, durable);
-    if (this.#isDetached) syncs.serve(this.#writes.flushed);
+    if (this.#isDetached) syncs.serve(this.#writes.queue.flushed);
     else this.#step();
     return await waiting;
   }
@@ -180,11 +180,11 @@ export class Writer extends WriterState implements AttachedWriter {
     this.#openNow();
     const writes = this.#writes;
     const end = this.position;
-    while (writes.flushed < end) {
+    while (writes.queue.flushed < end) {
       writes.wantTail();
       writes.readLastNow();
       this.#step();
-      if (writes.flushed < end) this.waitNow(deadline);
+      if (writes.queue.flushed < end) this.waitNow(deadline);
     }
     // A second sync beside one that fails would not be told of it.
     while (durable && this.file.isSyncing) this.waitNow(deadline);
@@ -329,15 +329,15 @@ export class Writer extends WriterState implements AttachedWriter {
   }
 
   get #isDrained(): boolean {
-    return this.phase.name === "draining" && this.#pending === 0 && this.#writes.idle &&
+    return this.phase.name === "draining" && this.#pending === 0 && this.#writes.queue.idle &&
       !this.#writes.buffers.isFilling;
   }
 
   #commit(): void {
     const { keepOpen } = this.closeRequest!;
     const writes = this.#writes;
-    assert(writes.flushed === this.position, "a writer that is drained has flushed all");
-    const steps = stepsOfClose(this.file, this.#options, keepOpen, this.#syncs, writes);
+    assert(writes.queue.flushed === this.position, "a writer that is drained has flushed all");
+    const steps = stepsOfClose(this.file, this.#options, keepOpen, this.#syncs, writes.queue);
     this.toCommitting(steps);
     this.#step();
   }
@@ -361,7 +361,7 @@ export class Writer extends WriterState implements AttachedWriter {
   }
 
   #goOnAfterTruncate(): void {
-    if (this.#waitingForTruncate || this.#writes.idle) return;
+    if (this.#waitingForTruncate || this.#writes.queue.idle) return;
     this.#waitingForTruncate = true;
     this.file.length.whenWritable(() => {
       this.#waitingForTruncate = false;
@@ -371,7 +371,9 @@ export class Writer extends WriterState implements AttachedWriter {
 
   /** Serves the waiters, and begins a sync if one is due. */
   #syncIfDue(): void {
-    if (this.#syncs.serve(this.#writes.flushed)) this.#track(this.#syncs.run(this.#writes));
+    if (this.#syncs.serve(this.#writes.queue.flushed)) {
+      this.#track(this.#syncs.run(this.#writes.queue));
+    }
   }
 
   truncated(length: number): void {

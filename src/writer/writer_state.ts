@@ -30,20 +30,14 @@ export abstract class WriterState {
   readonly #opened = Promise.withResolvers<void>();
   readonly #failed = Promise.withResolvers<WriterFailure>();
   readonly #ended = Promise.withResolvers<void>();
+  /** Resolves with the first failure. */
+  readonly failing: Promise<WriterFailure> = this.#failed.promise;
+  /** Resolves when the writer has released the file, however it ended. */
+  readonly ended: Promise<void> = this.#ended.promise;
 
   /** Settles when the start is known, or never will be; undefined if it is known. */
   get opening(): Promise<void> | undefined {
     return this.phase.name === "opening" ? this.#opened.promise : undefined;
-  }
-
-  /** Resolves with the first failure. */
-  get failing(): Promise<WriterFailure> {
-    return this.#failed.promise;
-  }
-
-  /** Resolves when the writer has released the file, however it ended. */
-  get ended(): Promise<void> {
-    return this.#ended.promise;
   }
 
   /** As {@linkcode ended}; rejects with the failure. */
