@@ -1,7 +1,8 @@
 // Reads whole blocks of a file, of which a part is to be written.
 
+import type { DmaError } from "../errors.ts";
 import type { OpenFile } from "./open_file.ts";
-import { readNow, transfer } from "./transfer.ts";
+import { Transfer } from "./transfer.ts";
 
 /** A block that was read. */
 export interface FileBlock {
@@ -11,32 +12,21 @@ export interface FileBlock {
   readonly length: number;
 }
 
-/** Reads the block at `position`. The file's descriptor is in use. */
-export async function readBlock(file: OpenFile, position: number): Promise<FileBlock> {
-  const { engine, blockSize: length } = file;
-  const memory = engine.acquire(length);
-  try {
-    const read = await transfer(file, "read", { memory, offset: 0, length, position });
-    return copyOf(memory.bytes, read, length);
-  } finally {
+/** Reads the block at `position` of a file that is in use. `ended` gets it, or the error. Throws without memory. */
+export function readBlock(
+  file: OpenFile,
+  position: number,
+  ended: (block: FileBlock | DmaError) => void,
+): void {
+  const { engine, blockSize } = file;
+  const memory = engine.acquire(blockSize);
+  const complete = (length: number) => {
+    const bytes = new Uint8Array(blockSize);
+    bytes.set(memory.bytes.subarray(0, Math.max(0, length)));
     engine.release(memory);
-  }
-}
-
-/** As {@linkcode readBlock}, on the JavaScript thread. */
-export function readBlockNow(file: OpenFile, position: number): FileBlock {
-  const { engine, blockSize: length } = file;
-  const memory = engine.acquire(length);
-  try {
-    const read = readNow(file, { memory, offset: 0, length, position });
-    return copyOf(memory.bytes, read, length);
-  } finally {
-    engine.release(memory);
-  }
-}
-
-function copyOf(memory: Uint8Array, length: number, blockSize: number): FileBlock {
-  const bytes = new Uint8Array(blockSize);
-  bytes.set(memory.subarray(0, length));
-  return { bytes, length };
+    ended(reading.error ?? { bytes, length });
+  };
+  const range = { memory, offset: 0, length: blockSize, position };
+  const reading = new Transfer(file, "read", range, { complete });
+  reading.start();
 }

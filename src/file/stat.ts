@@ -9,7 +9,7 @@ import {
   STATX_MNT_ID_UNIQUE,
   STATX_WRITE_ATOMIC,
 } from "../engine/linux.ts";
-import { ioError, unwrap } from "../errors.ts";
+import { type DmaError, ioError, unwrap } from "../errors.ts";
 import type { Descriptor } from "./descriptor.ts";
 
 const S_IFMT = 0o170000;
@@ -113,48 +113,54 @@ export function knownSize({ engine, fd, path }: Descriptor): number | undefined 
   }
 }
 
-/** The length of a file, on the JavaScript thread. Asks the server of a file on one. */
-export function sizeNow(engine: Engine, fd: number, path: string): number {
+/** statx(2) of a descriptor that is in use. `ended` gets what `parse` returns, or the error. Throws without memory. */
+function submitStat<T>(
+  { engine, fd, path }: Descriptor,
+  parse: (bytes: Uint8Array) => T,
+  ended: (result: T | DmaError) => void,
+): void {
   const memory = engine.acquire(STATX_BYTES);
-  try {
-    unwrap(engine.runNow({ op: "stat", fd, memory }), "stat", path);
-    return exactSize(parseStat(memory.bytes), path);
-  } finally {
-    engine.release(memory);
-  }
+  const read = (result: number) => {
+    try {
+      unwrap(result, "stat", path);
+      return parse(memory.bytes);
+    } catch (error) {
+      return error as DmaError;
+    } finally {
+      engine.release(memory);
+    }
+  };
+  engine.submit({ op: "stat", fd, memory }, { complete: (result) => ended(read(result)) });
+}
+
+/** Asks for the length of a file whose descriptor is in use. `ended` gets it, or the error. Throws without memory. */
+export function submitSize(descriptor: Descriptor, ended: (size: number | DmaError) => void): void {
+  submitStat(descriptor, (bytes) => exactSize(parseStat(bytes), descriptor.path), ended);
 }
 
 /** statx(2) of a descriptor that is in use, read by `parse`. */
-export async function statWith<T>(
+export function statWith<T>(
   descriptor: Descriptor,
   parse: (bytes: Uint8Array) => T,
 ): Promise<T> {
-  const { engine, fd } = descriptor;
-  const memory = engine.acquire(STATX_BYTES);
-  try {
-    await descriptor.call("stat", { op: "stat", fd, memory });
-    return parse(memory.bytes);
-  } finally {
-    engine.release(memory);
-  }
+  return new Promise((resolve, reject) => {
+    submitStat(descriptor, parse, (result) => {
+      if (result instanceof Error) reject(result);
+      else resolve(result);
+    });
+  });
 }
 
 /** The length of a file whose descriptor is in use. */
-export async function sizeOf(descriptor: Descriptor): Promise<number> {
-  return exactSize(await statWith(descriptor, parseStat), descriptor.path);
+export function sizeOf(descriptor: Descriptor): Promise<number> {
+  return statWith(descriptor, (bytes) => exactSize(parseStat(bytes), descriptor.path));
 }
 
 /** The size as a number. Throws if it is not a safe integer. */
-export function exactSize(facts: StatFacts, path: string): number {
-  if (facts.size > BigInt(Number.MAX_SAFE_INTEGER)) {
-    throw ioError(
-      Errno.EOVERFLOW,
-      "stat",
-      path,
-      `${facts.size} bytes are more than a number holds exactly`,
-    );
-  }
-  return Number(facts.size);
+export function exactSize({ size }: StatFacts, path: string): number {
+  if (size <= BigInt(Number.MAX_SAFE_INTEGER)) return Number(size);
+  const why = `${size} bytes are more than a number holds exactly`;
+  throw ioError(Errno.EOVERFLOW, "stat", path, why);
 }
 
 /** The structure at the start of `bytes`, as `Deno.stat` returns it. */

@@ -3,11 +3,11 @@
 
 import { alignDown } from "../align.ts";
 import { Errno, MAX_TRANSFER, RWF_ATOMIC, RWF_DONTCACHE } from "../engine/linux.ts";
-import type { Block, Completion, Memory } from "../engine/operation.ts";
+import type { Completion, Memory } from "../engine/operation.ts";
 import { type DmaError, ioError } from "../errors.ts";
 import { explain } from "./file_system.ts";
 import type { OpenFile } from "./open_file.ts";
-import { exactSize, parseStat, statNow } from "./stat.ts";
+import { submitSize } from "./stat.ts";
 
 /** Attempts in a row without progress after which a transfer fails. */
 const MAX_ATTEMPTS = 8;
@@ -43,7 +43,6 @@ export class Transfer implements Completion {
   #stalled = 0;
   #endOfFile = false;
   #error: DmaError | undefined;
-  #stat: Block | undefined;
   /** Whether the last attempt used Direct I/O. */
   #direct = false;
 
@@ -144,39 +143,25 @@ export class Transfer implements Completion {
   }
 
   #askSize(reached: number): void {
-    const { engine, fd } = this.#file;
     this.#done = reached;
     try {
-      this.#stat = engine.acquire(256);
+      submitSize(this.#file.descriptor, (size) => this.#judgeShort(reached, size));
     } catch (error) {
       // Without memory for the answer it is unknown whether bytes are missing.
       this.#error = error as DmaError;
       this.#end(-Errno.ENOMEM);
-      return;
     }
-    const complete = (result: number) => this.#judgeShort(reached, result);
-    engine.submit({ op: "stat", fd, memory: this.#stat }, { complete });
   }
 
-  #judgeShort(reached: number, result: number): void {
-    const { engine, path } = this.#file;
-    const stat = this.#stat!;
-    const facts = result < 0 ? undefined : parseStat(stat.bytes);
-    engine.release(stat);
-    if (!facts) {
-      if (PASSING.has(-result)) {
-        this.#done = alignDown(reached, this.#file.blockSize);
-        return this.#retry(-result);
+  #judgeShort(reached: number, size: number | DmaError): void {
+    if (typeof size !== "number") {
+      const { errno } = size;
+      if (!PASSING.has(errno)) {
+        this.#error = size;
+        return this.#end(-errno);
       }
-      this.#error = ioError(-result, "stat", path);
-      return this.#end(result);
-    }
-    let size: number;
-    try {
-      size = exactSize(facts, path);
-    } catch (error) {
-      this.#error = error as DmaError;
-      return this.#end(-Errno.EOVERFLOW);
+      this.#done = alignDown(reached, this.#file.blockSize);
+      return this.#retry(errno);
     }
     const { position } = this.#range;
     if (position + reached < size) return this.#continueFrom(reached);
@@ -200,26 +185,6 @@ export class Transfer implements Completion {
   #end(result: number): void {
     if (result >= 0) this.#done = result;
     this.#ended.complete(result);
-  }
-}
-
-/** Reads a range on the JavaScript thread, which it blocks. Returns the bytes read: fewer if the file ends. */
-export function readNow(
-  file: OpenFile,
-  { memory, offset, length, position }: TransferRange,
-): number {
-  const { engine, fd, path } = file;
-  for (let attempt = 1;; attempt++) {
-    const result = engine.runNow({ op: "read", fd, memory, offset, length, position });
-    if (result === length) return result;
-    if (result === -Errno.EINVAL && file.direct && file.leaveDirect()) continue;
-    const ends = result >= 0 &&
-      position + result >= exactSize(statNow(engine, fd, path), path);
-    if (ends) return result;
-    const passes = result >= 0 || PASSING.has(-result);
-    if (!passes || attempt === MAX_ATTEMPTS) {
-      throw ioError(result < 0 ? -result : Errno.EIO, "read", path);
-    }
   }
 }
 

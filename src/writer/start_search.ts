@@ -1,14 +1,11 @@
 // Finds out where a writer starts: the length of the file, and the bytes before the start in its block.
 
-import { readBlock, readBlockNow } from "../file/block.ts";
+import { alignDown } from "../align.ts";
+import type { Completion } from "../engine/operation.ts";
+import { readBlock } from "../file/block.ts";
 import type { OpenFile } from "../file/open_file.ts";
-import { sizeNow, sizeOf } from "../file/stat.ts";
+import { submitSize } from "../file/stat.ts";
 import type { WriterOptions } from "./writer_options.ts";
-
-/** The longest single wait on the JavaScript thread: the event may have happened without a completion. */
-export const LONGEST_WAIT_MS = 1000;
-
-const NO_BYTES = new Uint8Array(0);
 
 /** Where a writer starts. */
 export interface Start {
@@ -17,54 +14,60 @@ export interface Start {
   readonly head: Uint8Array;
 }
 
-/** One search. Nothing else writes to the file or truncates it until the search has ended. */
+/** One search. Nothing else writes to the file or truncates it meanwhile. */
 export class StartSearch {
   readonly #file: OpenFile;
   readonly #options: WriterOptions;
-  readonly #alone = Promise.withResolvers<void>();
-  readonly #release: () => void;
-  #ended = false;
+  readonly #ended: Completion;
+  #release: () => void = () => {};
+  #begun = false;
+  #stopped = false;
+  /** What was found; undefined before the end, after a failure, and after {@linkcode stop}. */
+  start: Start | undefined;
+  /** Why the search failed. */
+  error: unknown;
 
-  constructor(file: OpenFile, options: WriterOptions) {
+  /** `ended` is called at the end. */
+  constructor(file: OpenFile, options: WriterOptions, ended: Completion) {
     this.#file = file;
     this.#options = options;
+    this.#ended = ended;
+  }
+
+  /** Begins when no other write or truncate is under way. */
+  begin(): void {
     // A size from before the end of another write would be mistaken for the end of the content.
-    this.#release = file.length.holdWrites(() => this.#alone.resolve());
+    const release = this.#file.length.holdWrites((release) => {
+      this.#release = release;
+      this.#askSize();
+    });
+    this.#release = release;
   }
 
-  /** Lets others write. {@linkcode find} finds nothing from now on. */
-  end(): void {
-    this.#ended = true;
+  /** Begins if nothing is in flight: a program that blocks is not told of the end of other writes. */
+  beginNow(): void {
+    if (this.#file.engine.counters.inFlight === 0) this.#askSize();
+  }
+
+  /** Lets others write. An operation in flight ends first. */
+  stop(): void {
+    this.#stopped = true;
     this.#release();
-    this.#alone.resolve();
+    if (!this.#begun) this.#end();
   }
 
-  /** Resolves to the start; undefined if the search ended before it was found. */
-  async find(): Promise<Start | undefined> {
-    const file = this.#file;
-    await this.#alone.promise;
-    if (this.#ended) return undefined;
-    const size = await sizeOf(file.descriptor);
-    if (this.#ended) return undefined;
-    const position = this.#startIn(size);
-    const inside = position % file.blockSize;
-    if (inside === 0) return { position, head: NO_BYTES };
-    const { bytes } = await readBlock(file, position - inside);
-    return { position, head: bytes.subarray(0, inside) };
-  }
-
-  /** Finds the start on the JavaScript thread, and ends the search. */
-  findNow(): Start {
-    const file = this.#file;
-    const { engine, fd, path } = file;
-    this.end();
-    // Other writes to this file may be under way.
-    while (engine.counters.inFlight > 0 && engine.waitNow(LONGEST_WAIT_MS));
-    const position = this.#startIn(sizeNow(engine, fd, path));
-    const inside = position % file.blockSize;
-    if (inside === 0) return { position, head: NO_BYTES };
-    const { bytes } = readBlockNow(file, position - inside);
-    return { position, head: bytes.subarray(0, inside) };
+  #askSize(): void {
+    if (this.#begun) return;
+    this.#begun = true;
+    try {
+      submitSize(this.#file.descriptor, (size) => {
+        if (typeof size !== "number") this.#end(size);
+        else if (this.#stopped) this.#end();
+        else this.#readHead(this.#startIn(size));
+      });
+    } catch (error) {
+      this.#end(error);
+    }
   }
 
   /** Where to start in a file that was found to be `size` long. */
@@ -76,5 +79,29 @@ export class StartSearch {
     // A start behind reserved space means that the space is content.
     length.addContent(Math.min(start, size));
     return start;
+  }
+
+  #readHead(position: number): void {
+    const file = this.#file;
+    const base = alignDown(position, file.blockSize);
+    if (base === position) {
+      this.start = { position, head: new Uint8Array(0) };
+      return this.#end();
+    }
+    try {
+      readBlock(file, base, (block) => {
+        if (block instanceof Error) return this.#end(block);
+        this.start = { position, head: block.bytes.subarray(0, position - base) };
+        this.#end();
+      });
+    } catch (error) {
+      this.#end(error);
+    }
+  }
+
+  #end(error?: unknown): void {
+    this.error = error;
+    this.#release();
+    this.#ended.complete(0);
   }
 }

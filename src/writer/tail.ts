@@ -1,7 +1,8 @@
 // The partial last block: when it is written before it is full, and which bytes of the file follow the data in it.
 
 import { alignDown } from "../align.ts";
-import { type FileBlock, readBlock, readBlockNow } from "../file/block.ts";
+import type { DmaError } from "../errors.ts";
+import { type FileBlock, readBlock } from "../file/block.ts";
 import type { OpenFile } from "../file/open_file.ts";
 import type { WriteRequest } from "./write_queue.ts";
 
@@ -90,27 +91,21 @@ export class Tail {
     return inside > 0 && end < this.#file.length.contentEnd && !isKnown;
   }
 
-  /** Reads the block of `end`; undefined if a block is being read. */
-  read(end: number): Promise<void> | undefined {
-    return this.#reading ? undefined : this.#read(alignDown(end, this.#file.blockSize));
-  }
-
-  async #read(position: number): Promise<void> {
-    const { contentEnd } = this.#file.length;
+  /** Reads the block of `end`, unless a block is being read. Returns whether it does. `ended` gets the error, if any. */
+  read(end: number, ended: (error: DmaError | undefined) => void): boolean {
+    if (this.#reading) return false;
+    const file = this.#file;
+    const position = alignDown(end, file.blockSize);
+    const { contentEnd } = file.length;
+    readBlock(file, position, (block) => {
+      this.#reading = false;
+      const failed = block instanceof Error;
+      if (!failed) this.#learn(position, contentEnd, block);
+      ended(failed ? block : undefined);
+    });
     this.#reading = true;
     this.#truncatedTo = Infinity;
-    try {
-      this.#learn(position, contentEnd, await readBlock(this.#file, position));
-    } finally {
-      this.#reading = false;
-    }
-  }
-
-  /** Reads the block of `end` on the JavaScript thread. */
-  readNow(end: number): void {
-    const position = alignDown(end, this.#file.blockSize);
-    this.#truncatedTo = Infinity;
-    this.#learn(position, this.#file.length.contentEnd, readBlockNow(this.#file, position));
+    return true;
   }
 
   /** What a file that ended at `contentEnd` does not have of the block is zeros. */

@@ -60,41 +60,35 @@ export class WriteBehind {
   }
 
   /**
-   * Queues the partly filled buffer if a caller waits for it; with `last` in any case, for the last time. Returns a read of the
-   * last block that must come first. Throws without memory.
+   * Queues the partly filled buffer if a caller waits for it; with `last` in any case, for the last time. A last block that
+   * must be read first is read. Returns the number of operations, at whose end `ended` is called. Throws without memory.
    */
-  queuePartial(last: boolean): Promise<void> | undefined {
-    if (last) return this.#queueRest();
-    return this.#tail.due ? this.#queueTail() : undefined;
+  queuePartial(last: boolean, ended: Completion): number {
+    const end = this.buffers.position;
+    if (last) this.#preallocator.stop();
+    if (last ? !this.buffers.isFilling : !this.#tail.due) return 0;
+    // A tail that a sync wrote in its present state need not be written again.
+    const written = last && this.#tail.covers(end);
+    if (!written && this.#tail.lacks(end)) return this.#readLast(end, ended);
+    if (last) this.buffers.finish(this.#tail.padding(end), written);
+    else this.#queueTail(end);
+    return 0;
   }
 
-  /** Reads, on the JavaScript thread, what {@linkcode queuePartial} would have to read first. */
-  readLastNow(): void {
-    const end = this.buffers.position;
-    if (this.#tail.due && this.#tail.lacks(end)) this.#tail.readNow(end);
+  #readLast(end: number, ended: Completion): number {
+    const reads = this.#tail.read(end, (error) => {
+      this.error ??= error;
+      ended.complete(0);
+    });
+    return reads ? 1 : 0;
   }
 
   /** Queues the partly filled buffer as it is now. Filling goes on. */
-  #queueTail(): Promise<void> | undefined {
-    const end = this.buffers.position;
-    if (this.#tail.lacks(end)) return this.#tail.read(end);
+  #queueTail(end: number): void {
     this.#tail.begin(end);
     this.buffers.writeFullBlocks();
     const partial = this.buffers.partialBlock;
     if (partial.length > 0) this.queue.add(this.#tail.copy(partial, end));
-    return undefined;
-  }
-
-  /** Queues the partly filled buffer, padded, for the last time. */
-  #queueRest(): Promise<void> | undefined {
-    this.#preallocator.stop();
-    if (!this.buffers.isFilling) return undefined;
-    const end = this.buffers.position;
-    // A tail that a sync wrote in its present state need not be written again.
-    const written = this.#tail.covers(end);
-    if (!written && this.#tail.lacks(end)) return this.#tail.read(end);
-    this.buffers.finish(this.#tail.padding(end), written);
-    return undefined;
   }
 
   /** Drops what was not started: continuing past a failed write would leave a hole. */

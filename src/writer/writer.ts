@@ -7,11 +7,14 @@ import type { Completion, Memory } from "../engine/operation.ts";
 import { ioError } from "../errors.ts";
 import type { AttachedWriter, OpenFile } from "../file/open_file.ts";
 import { stepsAfterFailure, stepsOfClose } from "./ending.ts";
-import { LONGEST_WAIT_MS, type Start, StartSearch } from "./start_search.ts";
+import { type Start, StartSearch } from "./start_search.ts";
 import { SyncQueue } from "./sync_queue.ts";
 import { WriteBehind } from "./write_behind.ts";
 import type { WriterOptions } from "./writer_options.ts";
 import { type EndingPhase, WriterState } from "./writer_state.ts";
+
+/** The longest single wait on the JavaScript thread: the event may have happened without a completion. */
+const LONGEST_WAIT_MS = 1000;
 
 function closedError(op: string): TypeError {
   return new TypeError(`Cannot ${op} a stream that is closed`);
@@ -28,6 +31,7 @@ export class Writer extends WriterState implements AttachedWriter {
 
   /** The start before the file was asked. */
   readonly #expectedStart: number;
+  /** There if the file must be asked. */
   #search: StartSearch | undefined;
   /** Created as soon as the start is known. */
   #writes!: WriteBehind;
@@ -56,7 +60,11 @@ export class Writer extends WriterState implements AttachedWriter {
     // Another program may have appended to it, so an appending writer asks.
     const isEmpty = !append && file.ownsSize && file.length.sizeUpperBound === 0 && position === 0;
     if (isEmpty) this.#open({ position, head: new Uint8Array(0) });
-    else this.#track(this.#findStart(this.#search = new StartSearch(file, options)));
+    else {
+      this.#pending++;
+      this.#search = new StartSearch(file, options, { complete: () => this.#endSearch() });
+      this.#search.begin();
+    }
   }
 
   /** Bytes accepted so far, as a position. */
@@ -69,25 +77,22 @@ export class Writer extends WriterState implements AttachedWriter {
     return this.#writes?.queue.flushed ?? this.#expectedStart;
   }
 
-  // ---- opening ----------------------------------------------------------------------------------------------------
-
-  async #findStart(search: StartSearch): Promise<void> {
+  #endSearch(): void {
+    this.#pending--;
+    const { error, start } = this.#search!;
     try {
-      const start = await search.find();
-      if (start && this.opening) this.#open(start);
-    } finally {
-      search.end();
+      if (error) this.fail(error);
+      else if (start && this.opening) this.#open(start);
+    } catch (error) {
+      // There is no memory.
+      this.fail(error);
     }
+    this.#step();
   }
 
   #open(start: Start): void {
     this.#writes = new WriteBehind(this.file, this.#options, start);
     this.toOpen();
-  }
-
-  /** Opens on the JavaScript thread, for callers that cannot await. */
-  #openNow(): void {
-    if (this.#search && this.opening) this.#open(this.#search.findNow());
   }
 
   // ---- filling ----------------------------------------------------------------------------------------------------
@@ -177,12 +182,11 @@ export class Writer extends WriterState implements AttachedWriter {
    */
   flushNow(durable: boolean, deadline: number): void {
     this.throwFailure();
-    this.#openNow();
+    while (this.opening) this.waitNow(deadline);
     const writes = this.#writes;
     const end = this.position;
     while (writes.queue.flushed < end) {
       writes.wantTail();
-      writes.readLastNow();
       this.#step();
       if (writes.queue.flushed < end) this.waitNow(deadline);
     }
@@ -209,8 +213,8 @@ export class Writer extends WriterState implements AttachedWriter {
    */
   waitNow(deadline: number): void {
     this.throwFailure();
-    if (this.opening) return this.#openNow();
-    this.#startWrites(this.file.length.isHeld);
+    if (this.opening) this.#search?.beginNow();
+    else this.#startWrites(this.file.length.isHeld);
     const { engine, path } = this.file;
     const left = deadline - performance.now();
     if (left > 0 && engine.waitNow(Math.min(left, LONGEST_WAIT_MS))) return;
@@ -268,11 +272,11 @@ export class Writer extends WriterState implements AttachedWriter {
       ? []
       : stepsAfterFailure(this.file, this.#options, opened, failure);
     this.toFailing(failure, steps);
-    this.#search?.end();
     this.#writes?.drop();
     this.#syncs.fail(reason);
     this.#room?.reject(reason);
     this.#room = undefined;
+    this.#search?.stop();
     this.#step();
   }
 
@@ -314,8 +318,7 @@ export class Writer extends WriterState implements AttachedWriter {
   /** Begins whatever can begin now. */
   #advance(draining: boolean): void {
     try {
-      const reading = this.#writes.queuePartial(draining);
-      if (reading) this.#track(reading);
+      this.#pending += this.#writes.queuePartial(draining, this.#operation);
     } catch (error) {
       // There is no memory.
       return this.fail(error);

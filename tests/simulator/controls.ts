@@ -122,10 +122,6 @@ const found: readonly Control[] = [
     name: "preallocate hides what another process appended",
     changes: [change("file/allocate.ts", "    if (end > 0) keepAppended(file);\n", "")],
   },
-  {
-    name: "takes a short read on the JavaScript thread for the end of the file",
-    changes: [change(TRANSFER, "if (ends) return result;", "if (result >= 0) return result;")],
-  },
 ];
 
 /** A writer that is wrong in one place. */
