@@ -1268,7 +1268,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    */
   override async abort(reason?: unknown): Promise<void> {
     if (this.#sink.writer.closed) return;
-    await this.#sink.afterwards(super.abort(reason));
+    await this.#sink.afterAbort(super.abort(reason));
   }
 
   /**
@@ -1285,7 +1285,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    * ```
    */
   override getWriter(): WritableStreamDefaultWriter<ArrayBufferView | ArrayBufferLike> {
-    return this.#sink.guard(super.getWriter());
+    return this.#sink.guardLock(super.getWriter());
   }
 
   /**
@@ -1308,7 +1308,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
     const sink = this.#sink;
     const { closed, failure } = sink.writer;
     const told = failure && (failure.aborted || sink.errorReported);
-    if (sink.closeRequest || closed || told) return await sink.left();
+    if (sink.closeRequest || closed || told) return await sink.untilEnded();
     await this.close();
   }
 

@@ -78,7 +78,7 @@ export class WriterSink {
 
   /** The stream counts items, so it queues one at a time beyond the buffers. */
   size(item: unknown): number {
-    // The stream asks before it looks whether it is closing, and refuses the chunk then.
+    // The stream asks even if it is closing, and refuses the chunk then.
     if (this.closeRequest) return 1;
     const batch = item instanceof Batch ? item : new Batch();
     if (batch !== item) {
@@ -268,21 +268,21 @@ export class WriterSink {
   }
 
   /** Resolves when the writer has ended, in whichever way. */
-  async left(): Promise<void> {
+  async untilEnded(): Promise<void> {
     await this.closeRequest?.catch(() => {});
     if (this.writer.ending) await this.writer.ended;
   }
 
-  /** Waits for an abort of the stream, and until nothing is left to do: a stream that has failed itself does not wait. */
-  async afterwards(aborting: Promise<void>): Promise<void> {
+  /** Waits for an abort of the stream, and until everything is freed, for which a stream that has failed does not wait. */
+  async afterAbort(aborting: Promise<void>): Promise<void> {
     try {
       await aborting;
     } finally {
-      await this.left();
+      await this.untilEnded();
     }
   }
 
-  // ---- who is told of a failure -----------------------------------------------------------------------------------
+  // ---- reporting failures -----------------------------------------------------------------------------------------
 
   /** A promise for a user. The failure counts as reported when it rejects. */
   async report<T>(promise: Promise<T>): Promise<T> {
@@ -305,8 +305,8 @@ export class WriterSink {
     }
   }
 
-  /** Makes a lock reject a chunk that is not bytes, and leave the stream usable. */
-  guard(writer: WritableStreamDefaultWriter): WritableStreamDefaultWriter {
+  /** Has a lock reject a chunk that is not bytes, which leaves the stream usable. */
+  guardLock(writer: WritableStreamDefaultWriter): WritableStreamDefaultWriter {
     const write = writer.write.bind(writer);
     const close = writer.close.bind(writer);
     const abort = writer.abort.bind(writer);
@@ -330,7 +330,7 @@ export class WriterSink {
         if (hasLock() && !this.closeRequest) this.#requestClose(closing);
         return this.#closed(closing);
       },
-      abort: (reason?: unknown): Promise<void> => this.afterwards(abort(reason)),
+      abort: (reason?: unknown): Promise<void> => this.afterAbort(abort(reason)),
       releaseLock: (): void => {
         releaseLock();
         if (hasLock()) this.#lockToken = undefined;
