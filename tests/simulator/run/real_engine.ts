@@ -17,7 +17,7 @@ export function openRealEngine(): KernelEngine {
   const threads = () => new ThreadsEngine(shim, budget, THREADS);
   if (environment("DMA_ENGINE") === "threads") return threads();
   try {
-    return IoUringEngine.open(shim, openLiburing(), budget, THREADS, ENTRIES);
+    return new IoUringEngine(shim, openLiburing(), budget, THREADS, ENTRIES);
   } catch {
     return threads();
   }
