@@ -24,7 +24,11 @@ async function told(args: string[], program: string): Promise<string | undefined
       // One that watches never ends by itself.
       if (done || /told .*\n/.test(output)) break;
     }
-    child.kill("SIGKILL");
+    try {
+      child.kill("SIGKILL");
+    } catch {
+      // It has ended.
+    }
     await reader.cancel();
     await child.status;
     return /told (\S+)/.exec(output)?.[1];

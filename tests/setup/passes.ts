@@ -71,7 +71,7 @@ export function allPasses(
     .filter((name) => !LONGEST_FIRST.includes(name) && hasTests(`${root}/tests/${name}`));
   const folders = [...LONGEST_FIRST, ...others.sort()].map((name) => `tests/${name}/`);
   return [
-    ...folders.map((folder) => ({ name: folder, args: [folder], minutes: 8 })),
+    ...folders.map((folder) => ({ name: folder, args: [folder], minutes: 12 })),
     ...oldest === undefined ? [] : [{
       name: "oldest Deno",
       deno: oldest,
@@ -88,7 +88,7 @@ export function allPasses(
       insteadOfWrapper: { DMA_ENGINE: "threads" },
       // Keeps out what the first pass had, and what has nothing to do with the engine.
       env: { DMA_ENGINE: "", DMA_TEST_AGAIN: "1" },
-      minutes: 8,
+      minutes: 12,
     })),
     {
       name: "documentation",
