@@ -1,6 +1,6 @@
 // DmaStreamWriter on files that have bytes already: where it starts and ends, and what stays around it.
 
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../../mod.ts";
 import { assertFile, chunksOf, filled, joined, pattern } from "../support/bytes.ts";
 import { descriptorsOf, eventually } from "../support/descriptors.ts";
@@ -351,28 +351,6 @@ testInEachDirectory("Bytes that writeAt puts behind an open writer stay", async 
     const expected = joined(pattern(100), new Uint8Array(65_436), filled(4096, 7));
     await assertFile(path, expected, create ? "truncated" : "opened");
   }
-});
-
-testInEachDirectory("seal leaves a file that can only be read", async (dir) => {
-  const path = dir.file("file");
-  const file = await DmaFile.create(path);
-  const writer = new DmaStreamWriter(file, { bufferSize: 4096 });
-  await writer.write(pattern(10_001));
-  const sealed = await writer.seal();
-  assertEquals(sealed, file);
-  assertEquals(writer.currentFlushedPos, 10_001);
-  assertEquals(descriptorsOf(path), 1);
-  await assertFile(path, pattern(10_001));
-  assertEquals(await sealed.readAt(100, 20_000), pattern(9901, 100));
-  const read = await Promise.all([0, 1, 5000].map((at) => sealed.readAt(at, 3000)));
-  assertEquals(read, [0, 1, 5000].map((at) => pattern(3000, at)));
-  await assertRejects(() => sealed.writeAt(filled(4096, 1), 0), Deno.errors.BadResource);
-  await assertRejects(() => sealed.truncate(), Deno.errors.BadResource);
-  await assertRejects(() => writer.write(filled(1, 1)), TypeError, "closed");
-  await assertRejects(() => writer.close(), TypeError, "closed");
-  await sealed.close();
-  assertEquals(descriptorsOf(path), 0);
-  await assertFile(path, pattern(10_001));
 });
 
 testInEachDirectory(
