@@ -169,9 +169,9 @@ const writer: readonly Control[] = [
     name: "tries a failed sync again",
     changes: [
       change(
-        SYNCS,
-        "file.unsynced && file.sync(false),",
-        "file.unsynced && file.sync(false).catch(() => file.sync(false)),",
+        OPEN,
+        'if (result < 0) this.#failSync(ioError(-result, "sync", path));\n      sync.last',
+        'if (result < 0) return engine.submit({ op: "sync", fd, dataOnly }, { complete });\n      sync.last',
       ),
     ],
   },

@@ -6,6 +6,7 @@ import { mayPublish, publish } from "./name_steps.ts";
 import type { Handle, OpenWriter, Session, Slot } from "./session.ts";
 import type { PipeChoice } from "./steps.ts";
 import { finishClose, giveUp } from "./writer_end_steps.ts";
+import { noteFailure } from "./writer_steps.ts";
 
 /** What is piped, and all of its bytes. */
 interface Source {
@@ -91,7 +92,10 @@ async function fail(
   const { oracle, stream } = writer;
   if (preventAbort) {
     // Whether the writer lives on only it can tell.
-    const lives = await stream.flushAligned().then(() => true, () => false);
+    const lives = await stream.flushAligned().then(() => true, (error) => {
+      session.oracle.guard(() => noteFailure(writer, error));
+      return false;
+    });
     if (lives) return publication?.(false);
   }
   oracle.piped = writer.locked = false;
