@@ -198,6 +198,9 @@ function refused(session: Session, writer: OpenWriter, promise: Promise<void>): 
     done: () => {
       throw new Violation("errors", "a stream that is locked, or ends, took a chunk");
     },
+    failed: (error) => {
+      if ((error as { errno?: number }).errno !== undefined) writer.oracle.failed(error);
+    },
   });
 }
 
