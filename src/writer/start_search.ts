@@ -39,7 +39,8 @@ export class StartSearch {
     // A size from before the end of another write would be mistaken for the end of the content.
     const release = this.#file.length.holdWrites((release) => {
       this.#release = release;
-      this.#askSize();
+      // A writer that is aborted at once asks for nothing.
+      queueMicrotask(() => this.#askSize());
     });
     this.#release = release;
   }
@@ -57,7 +58,7 @@ export class StartSearch {
   }
 
   #askSize(): void {
-    if (this.#begun) return;
+    if (this.#begun || this.#stopped) return;
     this.#begun = true;
     try {
       submitSize(this.#file.descriptor, (size) => {

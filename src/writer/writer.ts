@@ -181,8 +181,8 @@ export class Writer extends WriterState implements AttachedWriter {
    * (`performance.now()`). Throws the failure.
    */
   flushNow(durable: boolean, deadline: number): void {
-    this.throwFailure();
     while (this.opening) this.waitNow(deadline);
+    this.throwFailure();
     const writes = this.#writes;
     const end = this.position;
     while (writes.queue.flushed < end) {
