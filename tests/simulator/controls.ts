@@ -237,11 +237,6 @@ const writer: readonly Control[] = [
     name: "replaces the first error by the last",
     changes: [
       change(WRITER, "if (this.failure || this.closed) return;", ""),
-      change(
-        "writer/writer_state.ts",
-        '    assert(this.#failure === undefined, "the first failure is final");\n',
-        "",
-      ),
     ],
   },
   {
