@@ -197,10 +197,9 @@ const mutants: readonly { name: string; fault: Fault; replacements: readonly Rep
     fault: { operation: "fsync", nth: 1, kind: "err", value: EIO },
     replacements: [{
       file: "src/file/open_file.ts",
-      from:
-        'if (result < 0) this.failSync(ioError(-result, "sync", path));\n          this.#endSyncs',
+      from: 'if (result < 0) this.#failSync(ioError(-result, "sync", path));\n      sync.last',
       to:
-        "if (result < 0) this.sync(metadata).then(resolve, reject);\n          else this.#endSyncs",
+        'if (result < 0) return engine.submit({ op: "sync", fd, dataOnly }, { complete });\n      sync.last',
     }],
   },
 ];

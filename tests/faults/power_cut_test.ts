@@ -279,7 +279,7 @@ const mutants: readonly { name: string; what: Once; replacements: readonly Repla
     what: "sync of a log",
     replacements: [{
       file: "src/file/open_file.ts",
-      from: "engine.submit(operation, { complete });",
+      from: 'engine.submit({ op: "sync", fd, dataOnly }, { complete });',
       to: "complete(0);",
     }, {
       file: "src/writer/write_behind.ts",
