@@ -331,17 +331,13 @@ export function createRequest(
   options: DmaCreateOptions | undefined,
 ): OpenRequest & { readonly atomic: boolean } {
   const { read, mode, direct } = OPEN_OPTIONS;
-  const request = readOptions(options, { read, mode, direct, atomic: flagOption(false) });
-  return {
-    ...request,
-    write: true,
-    create: true,
-    createNew: false,
-    truncate: true,
-    append: false,
-    mode: request.mode & PERMISSIONS,
-    unnamed: false,
-  };
+  const { atomic, ...given } = readOptions(options, {
+    read,
+    mode,
+    direct,
+    atomic: flagOption(false),
+  });
+  return { ...openRequest({ ...given, write: true, create: true, truncate: true }), atomic };
 }
 
 /** The directory for a temporary file. */

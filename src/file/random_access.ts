@@ -83,8 +83,8 @@ async function readInUse(
   const known = length > PIECE ? await sizeOf(file.descriptor) : Infinity;
   const end = Math.min(position + length, Math.max(known, position));
   if (end <= position) return new Uint8Array(0);
+  if (!file.engine.endsWithProcess) return await readByPool(file, position, end);
   const span = alignUp(end - start, alignment);
-  if (!file.engine.endsWithProcess) return await readByPool(file, position, end, start, span);
   const memory = AlignedMemory.allocate(span);
   const read = await transfer(file, "read", { memory, offset: 0, length: span, position: start });
   const from = position - start;
@@ -96,10 +96,10 @@ async function readByPool(
   file: OpenFile,
   position: number,
   end: number,
-  start: number,
-  span: number,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const { engine } = file;
+  const { alignment, engine } = file;
+  const start = alignDown(position, alignment);
+  const span = alignUp(end - start, alignment);
   const result = new Uint8Array(end - position);
   let filled = 0;
   for (let at = 0; at < span; at += PIECE) {
@@ -152,8 +152,7 @@ export function readMemory(file: OpenFile, memory: Memory, position: number): Pr
     if (file.engine.endsWithProcess) {
       return await transfer(file, "read", { memory, offset: 0, length, position });
     }
-    const end = position + length;
-    const read = await readByPool(file, position, end, position, length);
+    const read = await readByPool(file, position, position + length);
     memory.bytes.set(read);
     return read.length;
   });

@@ -29,13 +29,6 @@ interface Read {
   unwanted: boolean;
 }
 
-/** A whole buffer that was taken. */
-export interface TakenBlock {
-  readonly block: Block;
-  /** Bytes in it, from its start. */
-  readonly length: number;
-}
-
 /** Reads a range of a file ahead of its consumer. */
 export class ReadAhead {
   readonly #file: OpenFile;
@@ -138,7 +131,7 @@ export class ReadAhead {
   /**
    * The next buffer, if it is ready, full, a multiple of `blockSize` long, and untouched. The caller must release it.
    */
-  takeBlock(blockSize: number): TakenBlock | undefined {
+  takeBlock(blockSize: number): Pick<Read, "block" | "length"> | undefined {
     const read = this.#queue[0];
     if (!read?.ended || read.error || read.last || read.bytesRead < read.length) return undefined;
     const end = read.position + read.length;
@@ -148,7 +141,7 @@ export class ReadAhead {
     this.#forget(read);
     this.#position = end;
     this.#fillAhead();
-    return { block: read.block, length: read.length };
+    return read;
   }
 
   /** Resolves when the result of {@linkcode peek} has changed. */

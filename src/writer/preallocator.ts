@@ -17,12 +17,6 @@ const PART = 4;
 const SMALLEST_STEP: number = 4 * MIB;
 const LARGEST_STEP: number = 64 * MIB;
 
-/** A part of the file that is to be allocated. */
-export interface Allocation {
-  readonly position: number;
-  readonly length: number;
-}
-
 /** Decides when the end of a file moves ahead, and how far. */
 export class Preallocator {
   #enabled: boolean;
@@ -40,7 +34,11 @@ export class Preallocator {
    * in the file, `written` is where the furthest write ends, `size` the length that the file has, or is being given.
    * The allocation begins at the writes in flight: if the disk has no room for all of it, they get what there is.
    */
-  next(flushed: number, written: number, size: number): Allocation | undefined {
+  next(
+    flushed: number,
+    written: number,
+    size: number,
+  ): { readonly position: number; readonly length: number } | undefined {
     if (!this.#enabled || this.#running || written === 0) return undefined;
     const end = this.#nextEnd(written, size);
     if (end <= size) return undefined;
