@@ -663,8 +663,7 @@ export class DmaFile implements AsyncDisposable {
     length: number,
     targetPosition: number,
   ): Promise<number> {
-    const to = openFiles.get(target);
-    if (!to) throw new TypeError(`Cannot copy to ${shown(target)}: ${notAFile("target", target)}`);
+    const to = openFileOf("target", target, "copy to");
     checkRange(position, length);
     integer("targetPosition", targetPosition);
     integer("targetPosition + length", targetPosition + length);
@@ -814,8 +813,7 @@ export class DmaFile implements AsyncDisposable {
    * ```
    */
   isSameFile(other: DmaFile): boolean {
-    const file = openFiles.get(other);
-    if (!file) throw new TypeError(`Cannot compare with ${shown(other)}: other must be a DmaFile`);
+    const file = openFileOf("other", other, "compare with");
     return this.#file.device === file.device && this.#file.inode === file.inode;
   }
 
@@ -915,13 +913,15 @@ export function descriptorNumber(file: DmaFile): number {
   return openFiles.get(file)!.fd;
 }
 
-/** Says why a value is not a DmaFile of this module. */
-function notAFile(name: string, value: unknown): string {
-  const looksLikeOne =
-    (value as { constructor?: { name?: string } })?.constructor?.name === "DmaFile";
-  return looksLikeOne
+/** The open file of a DmaFile. Throws TypeError for any other value, which a user gave as `name` to do `what`. */
+function openFileOf(name: string, value: unknown, what: string): OpenFile {
+  const file = openFiles.get(value as DmaFile);
+  if (file) return file;
+  const { constructor } = (value ?? {}) as { constructor?: { name?: string } };
+  const why = constructor?.name === "DmaFile"
     ? "it comes from another copy of this module: import it from one place, in one version"
     : `${name} must be a DmaFile`;
+  throw new TypeError(`Cannot ${what} ${shown(value)}: ${why}`);
 }
 
 /** The sink of each writer, for a reader that pipes into it. */
@@ -989,8 +989,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    * ```
    */
   constructor(file: DmaFile, options?: DmaStreamWriterOptions) {
-    const openFile = openFiles.get(file);
-    if (!openFile) throw new TypeError(`Cannot write to ${shown(file)}: ${notAFile("file", file)}`);
+    const openFile = openFileOf("file", file, "write to");
     const checked = writerOptions(options, openFile);
     const { descriptor, path } = openFile;
     descriptor.assertOpen("write");
@@ -1374,10 +1373,7 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
    * ```
    */
   constructor(file: DmaFile, options?: DmaStreamReaderOptions) {
-    const openFile = openFiles.get(file);
-    if (!openFile) {
-      throw new TypeError(`Cannot read from ${shown(file)}: ${notAFile("file", file)}`);
-    }
+    const openFile = openFileOf("file", file, "read from");
     openFile.assertReadable();
     const checked = readerOptions(options, openFile.alignment);
     const { bufferSize, readAhead } = checked;
