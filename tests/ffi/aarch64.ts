@@ -7,7 +7,7 @@
 import { fetchArmPackages } from "./architectures/arm_packages.ts";
 import { makeGuest, MARK } from "./architectures/guest.ts";
 import { allTargets, buildSelfTest, embeddedShim, parts } from "./architectures/targets.ts";
-import { say } from "../setup/command.ts";
+import { runAndShow, say } from "../setup/command.ts";
 import { fetchEmulatedDeno } from "../setup/other_deno.ts";
 import { installPackages, installProgram } from "../setup/packages.ts";
 
@@ -25,29 +25,15 @@ const defaultTests = [
 ];
 
 /** Starts the machine, shows what it prints, and resolves to that once it has switched itself off. */
-async function boot(kernel: string, directory: string, signal: AbortSignal): Promise<string> {
-  const child = new Deno.Command(EMULATOR, {
-    args: [
-      ...["-machine", "virt", "-cpu", "max,pauth-impdef=on", "-smp", "2", "-m", "3G"],
-      ...["-kernel", kernel, "-initrd", `${directory}/initrd`, "-net", "none"],
-      // A first process that ends stops the kernel, and that the machine.
-      ...["-append", "console=ttyAMA0 quiet panic=-1", "-no-reboot", "-nographic"],
-      ...["-drive", `file=${directory}/disk,if=virtio,format=raw,cache=unsafe`],
-    ],
-    stdin: "null",
-    stdout: "piped",
-    stderr: "inherit",
-    signal,
-  }).spawn();
-  const decoder = new TextDecoder();
-  let output = "";
-  for await (const chunk of child.stdout) {
-    const text = decoder.decode(chunk, { stream: true });
-    await Deno.stdout.write(new TextEncoder().encode(text));
-    output += text;
-  }
-  await child.status;
-  return output.replaceAll("\r", "");
+function boot(kernel: string, directory: string, signal: AbortSignal): Promise<string> {
+  const args = [
+    ...["-machine", "virt", "-cpu", "max,pauth-impdef=on", "-smp", "2", "-m", "3G"],
+    ...["-kernel", kernel, "-initrd", `${directory}/initrd`, "-net", "none"],
+    // A first process that ends stops the kernel, and that the machine.
+    ...["-append", "console=ttyAMA0 quiet panic=-1", "-no-reboot", "-nographic"],
+    ...["-drive", `file=${directory}/disk,if=virtio,format=raw,cache=unsafe`],
+  ];
+  return runAndShow(EMULATOR, args, signal);
 }
 
 /** A copy by the whole module, which really went through the ring and past the page cache. */

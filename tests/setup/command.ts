@@ -49,6 +49,30 @@ export async function runOrThrow(
   return output.trim();
 }
 
+/** Runs a program to its end, shows what it prints, and resolves to that: an emulated machine and its console. */
+export async function runAndShow(
+  program: string,
+  args: readonly string[],
+  signal: AbortSignal,
+): Promise<string> {
+  const child = new Deno.Command(program, {
+    args: [...args],
+    env: { PATH: searchPath },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "inherit",
+    signal,
+  }).spawn();
+  const decoder = new TextDecoder();
+  let output = "";
+  for await (const chunk of child.stdout) {
+    await Deno.stdout.write(chunk);
+    output += decoder.decode(chunk, { stream: true });
+  }
+  await child.status;
+  return output.replaceAll("\r", "");
+}
+
 /** Whether a program of this name can be run. */
 export function hasProgram(name: string): boolean {
   const directories = name.startsWith("/") ? [""] : searchPath.split(":");

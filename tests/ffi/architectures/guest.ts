@@ -3,6 +3,7 @@
 
 import { offlineImports } from "../../setup/import_map.ts";
 import { runOrThrow } from "../../setup/command.ts";
+import { Archive, findModules, inOrder, readModule } from "../../setup/initramfs.ts";
 
 /** Drivers of the disk and its file system, each after those that it needs without saying so. */
 const drivers = ["virtio_pci", "virtio_blk", "crc32c_generic", "ext4"];
@@ -62,15 +63,15 @@ function script({ parts, tests }: GuestParts, modules: readonly string[]): strin
 /** Writes `initrd` and `disk` into `directory`, and resolves to the kernel's path. */
 export async function makeGuest(parts: GuestParts, directory: string): Promise<string> {
   const { packages, root } = parts;
-  const modules = findModules(packages);
-  const order = inOrder(modules);
+  const modules = findModules(`${packages}/lib/modules`);
+  const order = inOrder(modules, drivers);
   const libraries = `${packages}/lib/aarch64-linux-gnu`;
   const archive = new Archive();
   for (const folder of ["bin", "lib", "modules"]) archive.folder(folder);
   archive.file("init", new TextEncoder().encode(script(parts, order)));
   archive.file("bin/busybox", await Deno.readFile(`${packages}/bin/busybox`));
   for (const name of order) {
-    archive.file(`modules/${name}.ko`, await Deno.readFile(modules.get(name)!));
+    archive.file(`modules/${name}.ko`, readModule(modules.get(name)!));
   }
   for (const { name, isFile, isSymlink } of Deno.readDirSync(libraries)) {
     if (!isFile && !isSymlink) continue;
@@ -97,72 +98,4 @@ export async function makeGuest(parts: GuestParts, directory: string): Promise<s
 
   const kernel = [...Deno.readDirSync(`${packages}/boot`)].find(({ name }) => /^vmlinu/.test(name));
   return `${packages}/boot/${kernel?.name}`;
-}
-
-/** The kernel's modules by name. */
-function findModules(packages: string): Map<string, string> {
-  const found = new Map<string, string>();
-  const visit = (folder: string) => {
-    for (const { name, isDirectory } of Deno.readDirSync(folder)) {
-      if (isDirectory) visit(`${folder}/${name}`);
-      else if (name.endsWith(".ko")) found.set(name.slice(0, -3), `${folder}/${name}`);
-    }
-  };
-  visit(`${packages}/lib/modules`);
-  return found;
-}
-
-/** The drivers, and before each what it depends on. One that is not there is built in. */
-function inOrder(modules: Map<string, string>): string[] {
-  const order = new Set<string>();
-  const add = (name: string) => {
-    const path = modules.get(name);
-    if (path === undefined) return;
-    const text = new TextDecoder("latin1").decode(Deno.readFileSync(path));
-    for (const needed of /\0depends=([^\0]*)/.exec(text)?.[1]?.split(",") ?? []) add(needed);
-    order.add(name);
-  };
-  drivers.forEach(add);
-  return [...order];
-}
-
-/** An archive as the kernel unpacks it (Documentation/driver-api/early-userspace/buffer-format.rst). */
-class Archive {
-  readonly #chunks: Uint8Array<ArrayBuffer>[] = [];
-  #count = 0;
-
-  folder(name: string): void {
-    this.#entry(name, 0o040755, new Uint8Array());
-  }
-
-  file(name: string, content: Uint8Array<ArrayBuffer>): void {
-    this.#entry(name, 0o100755, content);
-  }
-
-  bytes(): Uint8Array<ArrayBuffer> {
-    this.#entry("TRAILER!!!", 0, new Uint8Array());
-    const lengths = this.#chunks.map((chunk) => chunk.length);
-    const all = new Uint8Array(lengths.reduce((sum, length) => sum + length, 0));
-    let at = 0;
-    for (const chunk of this.#chunks) {
-      all.set(chunk, at);
-      at += chunk.length;
-    }
-    return all;
-  }
-
-  #entry(name: string, mode: number, content: Uint8Array<ArrayBuffer>): void {
-    const path = new TextEncoder().encode(`${name}\0`);
-    // Inode, mode, owner, group, links, time, length, four device numbers, length of the name, no checksum.
-    const fields = [++this.#count, mode, 0, 0, 1, 0, content.length, 0, 0, 0, 0, path.length, 0];
-    const head = `070701${fields.map((field) => field.toString(16).padStart(8, "0")).join("")}`;
-    this.#padded(new TextEncoder().encode(head), path);
-    this.#padded(content);
-  }
-
-  /** Both the name and the content end on a multiple of four bytes. */
-  #padded(...chunks: Uint8Array<ArrayBuffer>[]): void {
-    const length = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
-    this.#chunks.push(...chunks, new Uint8Array(-length & 3));
-  }
 }
