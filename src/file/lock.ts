@@ -2,7 +2,7 @@
 
 import { run } from "../engine/engine.ts";
 import { Errno, LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN } from "../engine/linux.ts";
-import { unwrap } from "../errors.ts";
+import { ioError } from "../errors.ts";
 import type { OpenFile } from "./open_file.ts";
 
 /** Milliseconds between two attempts: at first, and at most. */
@@ -17,8 +17,16 @@ export async function tryLock(file: OpenFile, exclusive: boolean): Promise<boole
   const isHeld = result === -Errno.EAGAIN ||
     (result === -Errno.EACCES && fileSystem.heldLockIsDenied);
   if (isHeld) return false;
-  unwrap(result, "lock", file.path);
+  if (result < 0) {
+    throw ioError(-result, "lock", file.path, explainRefusal(file, exclusive, -result));
+  }
   return true;
+}
+
+/** NFS 4 makes an exclusive lock of one on bytes, for which a file must be open for writing (flock(2)). */
+function explainRefusal({ writable }: OpenFile, exclusive: boolean, errno: number): string {
+  const takesWrite = errno === Errno.EBADF && exclusive && !writable;
+  return takesWrite ? "the file system gives an exclusive lock only with write: true" : "";
 }
 
 /**

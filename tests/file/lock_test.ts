@@ -2,9 +2,11 @@
 
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { DmaFile, ioStats } from "../../mod.ts";
+import { Errno } from "../../src/engine/linux.ts";
 import { runChild } from "../support/child.ts";
 import { eventually } from "../support/descriptors.ts";
 import { testDirectAndCached } from "../support/dirs.ts";
+import { interpose } from "../support/interpose.ts";
 import "../support/engine.ts";
 
 const { BadResource } = Deno.errors;
@@ -220,3 +222,20 @@ testDirectAndCached("lock() names a wrong argument", async (dir) => {
   await assertRejects(() => file.lock(wrong), TypeError, "Invalid exclusive 1");
   await assertRejects(() => file.tryLock(wrong), TypeError, "Invalid exclusive 1");
 });
+
+testDirectAndCached(
+  "An exclusive lock for which a file must be open for writing says so",
+  async (dir) => {
+    const [one, other] = await two(dir.file("file"));
+    // As NFS 4 answers.
+    using _ = interpose("lock", ({ end }) => end(-Errno.EBADF));
+    const exclusive = await assertRejects(() => other.tryLock(true), BadResource);
+    assertEquals(exclusive.message.includes("write: true"), true, exclusive.message);
+    for (const refused of [() => other.tryLock(), () => one.tryLock(true)]) {
+      const { message } = await assertRejects(refused, BadResource);
+      assertEquals(message.includes("write: true"), false, message);
+    }
+    await one.close();
+    await other.close();
+  },
+);
