@@ -1,7 +1,7 @@
-// The entry of the command line. Everything it does is in cli/, so that importing it starts nothing.
+// The entry of the command line. An import of this module starts nothing: main() is in cli/.
 
 /**
- * The command line of this package: it streams into files and out of them through Direct I/O, diagnoses what works on a
+ * The command line of this package. It streams into files and out of them with Direct I/O, reports what works on a
  * machine, and measures how fast a disk is.
  *
  * ```sh
@@ -12,7 +12,7 @@
  * deno run -A jsr:@denodma/dma/cli bench /mnt
  * ```
  *
- * `--help` describes all options, also after each command.
+ * `--help` lists all options, also after each command.
  *
  * Exit codes: 0 when the data is whole in the file, 1 after an I/O error, 2 after wrong arguments, 129, 130 and 143 when
  * stopped by SIGHUP, SIGINT and SIGTERM.
@@ -24,6 +24,6 @@ import { main } from "./cli/program.ts";
 export { main };
 
 if (import.meta.main) {
-  // Not `Deno.exitCode`: a read of standard input that is still pending would keep the process until the next input.
+  // With `Deno.exitCode` a pending read of standard input would keep the process alive until the next input.
   Deno.exit(await main(Deno.args));
 }

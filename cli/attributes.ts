@@ -1,7 +1,7 @@
 // Mode, owner and times of the file that is written, as cp(1) sets them. The mode is never wider than the final one.
 import type { Descriptor, Times } from "./descriptor.ts";
 
-/** What a file gets when all its bytes are there. */
+/** The attributes that a complete file gets. */
 export interface Attributes {
   mode: number;
   uid: number | null;
@@ -10,7 +10,7 @@ export interface Attributes {
   times?: Times | undefined;
 }
 
-/** The mode that a file is created with, and what it gets at the end. */
+/** The mode that a file is created with, and its final attributes. */
 export interface AttributePlan {
   /** Permission bits of a new file, less the umask. */
   creationMode: number;
@@ -22,13 +22,13 @@ const PERMISSIONS = 0o777;
 const SPECIAL = 0o6000;
 const OWNER_ONLY = 0o700;
 
-/** What decides the attributes. */
+/** The files whose attributes are copied. */
 export interface AttributeSources {
   /** The regular file that is copied. */
   copied?: Deno.FileInfo | undefined;
   /** The file whose name an atomic file takes over. */
   replaced?: Deno.FileInfo | undefined;
-  /** Its times, if they and all other attributes are to be preserved. */
+  /** The times of `copied`, if its times and all its other attributes are to be preserved. */
   preserved?: Times | undefined;
 }
 
@@ -38,7 +38,7 @@ export function planAttributes({ copied, replaced, preserved }: AttributeSources
   if (!like) return { creationMode: modeOf(copied, 0o666) & PERMISSIONS };
   const mode = modeOf(like, 0o666);
   return {
-    // Until the owner is set, group bits would serve the wrong group.
+    // Until the owner is set, group bits would give access to the wrong group.
     creationMode: mode & OWNER_ONLY,
     final: {
       mode: preserved ? mode : mode & PERMISSIONS,
@@ -53,12 +53,12 @@ function modeOf(info: Deno.FileInfo | undefined, otherwise: number): number {
   return (info?.mode ?? otherwise) & (PERMISSIONS | SPECIAL | 0o1000);
 }
 
-/** Sets the attributes. Owner and group are optional: most users may not change them. Returns whether the rest was set. */
+/** Sets the attributes. Most users may not change owner and group, so that may fail. Returns whether the rest was set. */
 export function setAttributes(on: Descriptor, { mode, uid, gid, times }: Attributes): boolean {
   const owned = uid !== null && gid !== null && on.setOwner({ uid, gid });
   const grouped = owned || (gid !== null && on.setOwner({ gid }));
   let allowed = mode;
-  // Set-user-ID and group bits must not serve another owner or group.
+  // Set-user-ID and group bits must not give rights to another owner or group.
   if (!owned) allowed &= ~SPECIAL;
   if (!grouped) allowed = (allowed & ~0o070) | (allowed & ((allowed & 0o007) << 3));
   const mayMode = on.setMode(allowed);

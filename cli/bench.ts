@@ -25,11 +25,11 @@ export interface BenchOptions {
   json?: boolean;
 }
 
-/** Both sides have a file at the same time. */
+/** Each of the two sides keeps a file at the same time. */
 const FILES_AT_ONCE = 2;
-/** The part of the free space that is used, unless a size was given. */
+/** The part of the free space that is used by default. */
 const PART_OF_FREE = 1 / 4;
-/** The limit if the free space cannot be determined. */
+/** The limit in bytes if the free space is unknown. */
 const UNKNOWN_FREE = 1024 ** 3;
 const LEAST_BYTES = 1024 ** 2;
 /** Attempts to remove the files when the process must end at once. */
@@ -61,7 +61,7 @@ async function measure(
 ): Promise<BenchReport> {
   const began = performance.now();
   if (!(await Deno.stat(dir)).isDirectory) {
-    throw new Error(`Cannot write in '${dir}': it is not a directory; name one`);
+    throw new Error(`Cannot write in '${dir}': it is not a directory`);
   }
   const most = await room(dir, size);
   const directory = `${dir.replace(/\/+$/, "")}/.dma-bench-${crypto.randomUUID()}`;
@@ -101,14 +101,14 @@ async function measure(
   }
 }
 
-/** Removes a directory at once, while operations on other threads may create or remove files in it. */
+/** Removes a directory synchronously. Operations on other threads may still create or remove files in it. */
 function removeForGood(directory: string): void {
   for (let attempt = 0; attempt < REMOVALS; attempt++) {
     try {
       Deno.removeSync(directory, { recursive: true });
       return;
     } catch {
-      // A file came or went meanwhile, or the directory is gone: the next attempt will show.
+      // Another thread created or removed a file meanwhile: try again.
     }
   }
 }
@@ -135,7 +135,7 @@ async function room(dir: string, size: number | undefined): Promise<number> {
   return most;
 }
 
-/** Bytes that this user may still write; undefined if the permissions forbid asking. */
+/** Bytes that this user may still write; undefined without the permission to ask. */
 async function freeSpace(dir: string): Promise<number | undefined> {
   try {
     const { bavail, bsize } = await statfs(dir);
@@ -161,9 +161,11 @@ function warnings(
   if (mount?.type === "tmpfs" || mount?.type === "ramfs") {
     found.push(`${mount.type} is memory: no disk was measured. Name a directory on one.`);
   } else if (!direct) {
-    found.push("there is no Direct I/O here: both sides went through the page cache.");
+    found.push("this file system has no Direct I/O: both sides used the page cache.");
   } else if (copies) {
-    found.push("btrfs makes checksums of data: writes went through the page cache all the same.");
+    found.push(
+      "btrfs computes checksums of data: writes went through the page cache all the same.",
+    );
   }
   if (fromDisk !== null && fromDisk < 0.95 && mount?.type !== "tmpfs") {
     found.push("the files were partly in the page cache when they were read by FsFile.");

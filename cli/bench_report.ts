@@ -1,15 +1,12 @@
-// The figures of the benchmark: medians and extremes, for programs and for the chart.
+// The figures of the benchmark, for JSON and for the chart.
 import type { EngineInfo } from "../mod.ts";
 import type { Rounds, Sample, Samples } from "./bench_rounds.ts";
 import type { Mount } from "./system_facts.ts";
 
-/** The middle of some figures, and their extremes. */
+/** Median and extremes of some figures. */
 export interface Spread {
-  /** Half of them are below. */
   median: number;
-  /** The least. */
   min: number;
-  /** The greatest. */
   max: number;
 }
 
@@ -17,9 +14,9 @@ export interface Spread {
 export interface Measured {
   /** Bytes a second. */
   rate: Spread;
-  /** CPU seconds of the process for a GiB, the median. */
+  /** CPU seconds of the process for each GiB, the median. */
   cpuPerGiB: number;
-  /** The part of the bytes that came from the device, from 0 to 1; null if it is not known. */
+  /** The part of the bytes that came from the device, from 0 to 1; null if it is unknown. */
   fromDisk: number | null;
 }
 
@@ -27,23 +24,22 @@ export interface Measured {
 export interface Comparison {
   /** This module. */
   dma: Measured;
-  /** Deno's own way. */
+  /** Deno's own streams. */
   deno: Measured;
-  /** How many times as fast this module was, in the same round. */
+  /** The rate of this module divided by that of Deno in the same round. */
   ratio: Spread;
-  /** In how many rounds this module was the faster one. */
+  /** The number of rounds in which this module was faster. */
   ahead: number;
 }
 
-/** Everything. Printed as it is by `--json`. */
+/** The whole report, in the form that `--json` prints. */
 export interface BenchReport {
   /** The directory, as it was given. */
   directory: string;
-  /** The file system it is on. */
+  /** Its file system. */
   mount: Mount | null;
-  /** Whether files there were written with Direct I/O. */
+  /** Whether files in it were written with Direct I/O. */
   direct: boolean;
-  /** The engine. */
   engine: EngineInfo["engine"];
   /** Bytes of each file. */
   size: number;
@@ -51,13 +47,12 @@ export interface BenchReport {
   chunkSize: number;
   /** Rounds that were measured. */
   rounds: number;
-  /** How long all took. */
+  /** The duration of the whole benchmark. */
   seconds: number;
-  /** Writing until it is durable. */
+  /** Writing a durable file. */
   write: Comparison;
-  /** Reading. */
   read: Comparison;
-  /** Why the figures may mislead. */
+  /** Reasons why the figures may mislead. */
   warnings: string[];
 }
 
@@ -96,7 +91,7 @@ export function spread(figures: number[]): Spread {
   };
 }
 
-/** How far the extremes are from each other, as a part of the median. */
+/** The distance between the extremes, as a part of the median. */
 export function noise({ median, min, max }: Spread): number {
   return (max - min) / median;
 }

@@ -1,4 +1,4 @@
-// Runs the sides by turns until the time is over, so that other load on the machine affects both alike.
+// Runs the sides in turn until the time is over, so that other load on the machine affects both alike.
 import process from "node:process";
 import { type Side, SIDES } from "./bench_sides.ts";
 
@@ -17,34 +17,32 @@ export interface Sample {
   rate: number;
   /** CPU seconds of this process, in user space and in the kernel. */
   cpu: number;
-  /** Bytes that the device gave; undefined where that may not be known. */
+  /** Bytes read from the device; undefined without the permission to ask. */
   fromDisk: number | undefined;
 }
 
-/** The samples of one side in one discipline, one for each round. */
+/** The samples by discipline and side, one for each round. */
 export type Samples = Record<"write" | "read", Record<Side["id"], Sample[]>>;
 
-/** Where and for how long. */
+/** The settings of the rounds. */
 export interface Course {
   /** A directory that the benchmark may fill. */
   directory: string;
   /** Bytes of each file; undefined to choose by the time. */
   size: number | undefined;
-  /** No file may be larger. */
+  /** The largest file, in bytes. */
   most: number;
-  /** How long it may take in all. */
+  /** The duration of all rounds. */
   seconds: number;
-  /** Ends it. */
   signal: AbortSignal;
   /** Shows the current activity. */
   say: (text: string) => void;
 }
 
-/** The result. */
+/** The measurements of all rounds. */
 export interface Rounds {
   /** Bytes of each file. */
   size: number;
-  /** What was measured. */
   samples: Samples;
 }
 
@@ -74,7 +72,7 @@ function empty(): Samples {
   return { write: { dma: [], deno: [] }, read: { dma: [], deno: [] } };
 }
 
-/** A multiple of the minimum for which the rounds fit the remaining time. */
+/** The size of a file with which the rounds fit the remaining time: a multiple of the minimum. */
 function fitting(trial: number, seconds: number, left: number, most: number): number {
   const wanted = trial * Math.max(0, left) / WANTED_ROUNDS / seconds;
   const within = Math.max(LEAST_BYTES, Math.min(wanted, MOST_BYTES));
@@ -125,7 +123,7 @@ async function clocked(bytes: number, job: () => Promise<void>): Promise<Sample>
   };
 }
 
-/** What this process had read from devices so far: proc_pid_io(5). */
+/** Bytes that this process has read from devices so far: proc_pid_io(5). */
 async function bytesFromDisk(): Promise<number | undefined> {
   const text = await Deno.readTextFile("/proc/self/io").catch(() => "");
   const [, bytes] = /^read_bytes: (\d+)/m.exec(text) ?? [];
@@ -136,6 +134,6 @@ async function bytesFromDisk(): Promise<number | undefined> {
 async function remove(path: string, directory: string): Promise<void> {
   await Deno.remove(path);
   using handle = await Deno.open(directory);
-  // Not every file system syncs directories.
+  // Some file systems cannot sync a directory.
   await handle.sync().catch(() => {});
 }

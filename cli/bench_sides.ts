@@ -1,16 +1,16 @@
 // The two sides of the benchmark: the same stream into a durable file, and a file read to its end.
 import { DmaFile } from "../mod.ts";
 
-/** Bytes of one chunk: what a socket or a pipe hands out at most. */
+/** Bytes of one chunk: the most that a socket or a pipe delivers at once. */
 export const CHUNK_BYTES = 64 * 1024;
 
 /** One way to write and to read. */
 export interface Side {
-  /** For programs, and for names of files. */
+  /** Its name in JSON and in names of files. */
   readonly id: "dma" | "deno";
-  /** Writes `size` bytes; durable when it resolves. */
+  /** Writes `size` bytes. They are durable when it resolves. */
   write(path: string, size: number, signal: AbortSignal): Promise<void>;
-  /** Reads a file to its end. Resolves to the bytes that came. */
+  /** Reads a file to its end. Resolves to the number of bytes. */
   read(path: string, signal: AbortSignal): Promise<number>;
 }
 
@@ -31,7 +31,7 @@ const deno: Side = {
   async write(path, size, signal) {
     const file = await Deno.open(path, { write: true, create: true, truncate: true });
     await chunks(size).pipeTo(file.writable, { signal });
-    // The stream closed its descriptor, and never syncs.
+    // The stream has closed its descriptor without a sync.
     using again = await Deno.open(path, { write: true });
     await again.syncData();
   },
@@ -41,7 +41,7 @@ const deno: Side = {
   },
 };
 
-/** This module, and Deno's own way. */
+/** This module, and Deno's own streams. */
 export const SIDES: readonly Side[] = [dma, deno];
 
 async function count(readable: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<number> {

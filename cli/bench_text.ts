@@ -8,25 +8,25 @@ const MIB = 1024 ** 2;
 const MOST_COLUMNS = 100;
 const LABEL_COLUMNS = 17;
 const LEAST_BAR = 8;
-/** A bar's last cell is filled by eighths. */
+/** The last cell of a bar, by the eighths of it that are filled. */
 const EIGHTHS = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
 const FULL = "█";
-/** A file of which the device gave less was in the page cache. */
+/** A file is cold if at least this part of it came from the device. */
 const COLD = 0.95;
 /** A lead in fewer than this part of the rounds may be chance. */
 const CLEAR = 0.75;
-/** Fewer rounds say nothing about the noise. */
+/** The noise is not shown for fewer rounds. */
 const ENOUGH_ROUNDS = 3;
 
 /** The report as text. */
 export function benchLines(report: BenchReport): string[] {
   const { mount, direct, engine, rounds, size, chunkSize, seconds, write, read } = report;
-  const place = mount ? `${mount.type} on ${mount.device}` : "a file system not known";
+  const place = mount ? `${mount.type} on ${mount.device}` : "an unknown file system";
   return [
     `${forOutput(inOneLine(report.directory), "bold")}: ${place}, ${
       direct ? "Direct I/O" : "page cache"
     } over ${engine}`,
-    `${shownRounds(rounds)} by turns, files of ${formatSize(size)}, chunks of ${
+    `${shownRounds(rounds)} in turn, files of ${formatSize(size)}, chunks of ${
       formatSize(chunkSize)
     }, ${seconds.toFixed(1)} s in all`,
     "",
@@ -35,11 +35,11 @@ export function benchLines(report: BenchReport): string[] {
     ...chart(`Read${coldness(read)}`, "FsFile.readable", read, rounds),
     "",
     noiseLine(report),
-    ...report.warnings.map((text) => `${forOutput("Mind", "yellow")}: ${text}`),
+    ...report.warnings.map((text) => `${forOutput("Warning", "yellow")}: ${text}`),
   ];
 }
 
-/** Whether Deno's side had to go to the device. */
+/** The part of the title that says whether Deno's side read from the device. */
 function coldness({ deno: { fromDisk } }: Comparison): string {
   if (fromDisk === null) return "";
   if (fromDisk >= COLD) return ", cold";
@@ -96,9 +96,9 @@ function shownRounds(rounds: number): string {
 
 function noiseLine({ rounds, write, read }: BenchReport): string {
   if (rounds < ENOUGH_ROUNDS) {
-    return `Noise: not known from ${shownRounds(rounds)}; give more --seconds.`;
+    return `Noise: unknown after ${shownRounds(rounds)}; give more --seconds.`;
   }
   const rates = [write.dma, write.deno, read.dma, read.deno].map(({ rate }) => rate);
   const most = Math.round(Math.max(...rates.map(noise)) * 100);
-  return `Noise: one side's rounds lie up to ${most} % of its median apart.`;
+  return `Noise: the rounds of one side differ by up to ${most} % of its median.`;
 }

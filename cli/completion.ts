@@ -1,4 +1,4 @@
-// Completion for shells, generated from the parsed commands, so it cannot become outdated.
+// Completion for shells, generated from the tree of commands, so that it is never out of date.
 import type { Command } from "npm:commander@14.0.3";
 import { bashScript } from "./completion_bash.ts";
 import { fishScript } from "./completion_fish.ts";
@@ -11,10 +11,10 @@ const SCRIPTS: Record<string, (name: string, commands: Completable[]) => string[
   fish: fishScript,
 };
 
-/** The shells that completion is made for. */
+/** The supported shells. */
 export const SHELLS: readonly string[] = Object.keys(SCRIPTS);
 
-/** The script for one of {@linkcode SHELLS}, where the command line is installed as `name`. */
+/** The script for one of {@linkcode SHELLS}. The command line is installed as `name`. */
 export function completion(root: Command, shell: string, name: string): string {
   return SCRIPTS[shell]!(name, completables(root)).join("\n");
 }

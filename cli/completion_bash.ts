@@ -1,4 +1,4 @@
-// The completion script for bash. It needs nothing of the bash-completion package.
+// The completion script for bash. It works without the bash-completion package.
 import type { Completable, Values } from "./completion_tree.ts";
 
 /** The lines of the script. */
@@ -61,7 +61,7 @@ function optionValues({ name, options }: Completable): string[] {
   });
 }
 
-// Outside of a completion compopt fails, and says so.
+// Outside of a completion compopt fails with a message, which the redirection hides.
 function complete(values: Values): string {
   switch (values) {
     case "files":

@@ -13,7 +13,7 @@ export function fishScript(name: string, commands: Completable[]): string[] {
     ...rest.map(({ name, description }) => line(none, "-a", name, "-d", quote(description))),
     ...rest.flatMap(({ name, options, places }) => {
       const seen = `-n ${quote(`__fish_seen_subcommand_from ${name}`)}`;
-      // Fish does not count places: what may stand in any of them is offered in all.
+      // Fish does not know the position of an argument, so each position offers the values of all.
       const offered = new Set(places.map(({ values }) => offer(values)));
       return [
         ...options.map((option) => line(seen, optionParts(option))),

@@ -1,14 +1,14 @@
-// What can be completed, taken from the tree of commands: the same for every shell.
+// The commands, options and arguments that can be completed, in a form for every shell.
 import type { Argument, Command, Option } from "npm:commander@14.0.3";
 
-/** What an argument may be: one of some words, a file, a directory, or unknown. */
+/** The values of an argument: some words, files, directories, or unknown. */
 export type Values = readonly string[] | "files" | "directories" | "unknown";
 
 /** An option in its spellings. */
 export interface CompletableOption {
-  /** As "-h" and "--help". */
+  /** For example "-h" and "--help". */
   flags: string[];
-  /** In one line. */
+  /** One line. */
   description: string;
   /** Its argument; undefined if it has none. */
   value: { name: string; values: Values } | undefined;
@@ -16,13 +16,11 @@ export interface CompletableOption {
 
 /** A command, or the command line itself, whose name is "". */
 export interface Completable {
-  /** As it is typed. */
   name: string;
-  /** In one line. */
+  /** One line. */
   description: string;
-  /** Its options. */
   options: CompletableOption[];
-  /** Its arguments, in order. */
+  /** The arguments, in order. */
   places: { name: string; values: Values }[];
 }
 
@@ -56,7 +54,7 @@ function option(option: Option): CompletableOption {
   };
 }
 
-// The names of the arguments say what they are.
+// The kind of an argument follows from its name.
 function place(argument: Argument, commands: string[]): { name: string; values: Values } {
   const name = argument.name();
   if (argument.argChoices !== undefined) return { name, values: argument.argChoices };

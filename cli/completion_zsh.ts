@@ -1,4 +1,4 @@
-// The completion script for zsh. It works sourced, and as a file named _dma in a directory of $fpath.
+// The completion script for zsh. It can be sourced, or installed as the file _dma in a directory of $fpath.
 import type { Completable, CompletableOption, Values } from "./completion_tree.ts";
 
 /** The lines of the script. */
@@ -40,7 +40,7 @@ function commandCase({ name, options, places }: Completable): string[] {
 }
 
 function optionSpecs({ flags, description, value }: CompletableOption): string[] {
-  // Brackets end a description, and colons part the fields behind it.
+  // In a description, brackets and colons are zsh's own separators.
   const shown = `[${description.replace(/[[\]:\\]/g, "\\$&")}]`;
   const takes = value && `:${value.name}:${action(value.values)}`;
   return flags.map((flag) => {

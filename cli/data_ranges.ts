@@ -1,4 +1,4 @@
-// Finds where a file has data. The rest is holes, which read as zeros and take no space.
+// Finds the ranges of a file that have data. The rest is holes, which read as zeros and take no space.
 import { type Descriptor, SEEK_DATA, SEEK_HOLE } from "./descriptor.ts";
 
 /** Bytes from `start` to `end`. */

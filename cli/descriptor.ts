@@ -1,9 +1,9 @@
-// System calls on the descriptor of an open file that neither DmaFile nor Deno offers: mode, owner, times, holes, cache.
+// System calls on the descriptor of an open file that neither DmaFile nor Deno has: mode, owner, times, holes, cache.
 import { openLibc } from "../ffi/libc.ts";
 import { descriptorNumber, type DmaFile } from "../src/dma_file.ts";
 
 const symbols = {
-  // Older C libraries lack statx(). Both architectures pass variable arguments as they pass fixed ones.
+  // Older C libraries lack statx(). Both architectures pass variadic arguments like fixed ones.
   syscall: {
     parameters: [
       /* number */ "i64",
@@ -36,11 +36,11 @@ const AT_EMPTY_PATH = 0x1000;
 const STATX_BASIC_STATS = 0x7ff;
 const STATX_BYTES = 256;
 const NO_PATH = new Uint8Array(1);
-/** lseek(2): find the next data, or the next hole. The end of the file counts as a hole. */
+/** lseek(2): finds the next data, or the next hole. The end of the file counts as a hole. */
 export const SEEK_DATA = 3;
 export const SEEK_HOLE = 4;
 const POSIX_FADV_DONTNEED = 4;
-/** fchown(2): leave this one as it is. */
+/** fchown(2): does not change this identifier. */
 const UNCHANGED = 0xffffffff;
 
 /** Times of access and modification, as `struct timespec[2]`. */
@@ -60,17 +60,17 @@ export class Descriptor {
 
   /** The descriptor of an open file. */
   static of(file: DmaFile): Descriptor {
-    // It stays open: the process ends soon.
+    // The library stays open, because the process ends soon.
     libc ??= openLibc(symbols).symbols;
     return new Descriptor(descriptorNumber(file), libc);
   }
 
-  /** The position of the next data or hole; undefined if there is none, or the file system cannot tell. */
+  /** The position of the next data or hole; undefined if there is none, or if lseek fails. */
   async seek(
     position: number,
     whence: typeof SEEK_DATA | typeof SEEK_HOLE,
   ): Promise<number | undefined> {
-    // This moves the position of the descriptor, which nothing here uses.
+    // This moves the position of the descriptor, which this module never uses.
     const found = Number(await this.#libc.lseek(this.#fd, BigInt(position), whence));
     return found < 0 ? undefined : found;
   }
@@ -85,7 +85,7 @@ export class Descriptor {
     return this.#libc.fchmod(this.#fd, mode) === 0;
   }
 
-  /** Sets owner and group, or what is given of them. Returns whether that was allowed. */
+  /** Sets owner or group or both. Returns whether that was allowed. */
   setOwner({ uid = UNCHANGED, gid = UNCHANGED }: { uid?: number; gid?: number }): boolean {
     return this.#libc.fchown(this.#fd, uid, gid) === 0;
   }

@@ -15,7 +15,7 @@ export interface DestinationOptions extends TransferOptions {
   attributes: AttributePlan;
 }
 
-/** The path of a copy of `source` to `dest`: in a directory, the copy has the name of the source. */
+/** The path of a copy of `source`. If `dest` is a directory, the copy goes into it under the name of the source. */
 export async function resolveDestination(dest: string, source: string): Promise<string> {
   const info = await Deno.stat(dest).catch(() => undefined);
   if (!info?.isDirectory) return dest;
@@ -25,18 +25,18 @@ export async function resolveDestination(dest: string, source: string): Promise<
 
 /** An open file that takes the parts of a source. */
 export class Destination {
-  /** As it was given. */
+  /** The path, as it was given. */
   readonly path: string;
-  /** The file. */
   readonly file: DmaFile;
-  /** Where its first new byte goes. */
+  /** The position of the first new byte. */
   readonly start: number;
   readonly #options: DestinationOptions;
   #writer: DmaStreamWriter | undefined;
-  /** Whether the last part came to its end. */
+  /** Whether the last part was written to its end. */
   #isPartDone = true;
-  /** Bytes of holes between the parts, and behind the last one. */
+  /** Bytes of holes between the parts. */
   #holes = 0;
+  /** Bytes of the hole behind the last part. */
   #holeAtEnd = 0;
 
   private constructor(path: string, file: DmaFile, start: number, options: DestinationOptions) {
@@ -108,8 +108,8 @@ export class Destination {
     const { append = false, bufferSize, flushEvery, sizeHint, writeBehind } = this.#options;
     return {
       ...(append ? { append } : { position }),
-      // Preallocation fills holes, and moves the end of file away from the data, where a follower would read zeros. A pipe
-      // gains nothing from it.
+      // Preallocation fills holes. It also moves the end of file ahead, so that a program that follows the file would read
+      // zeros. A pipe gains nothing from it.
       preallocate: isWhole && !append && (flushEvery === 0 || sizeHint > 0),
       sizeHint,
       // keep() syncs and closes the file.
@@ -120,7 +120,7 @@ export class Destination {
     };
   }
 
-  /** Makes the file at least so many bytes of the source long, by a hole at its end. */
+  /** Adds a hole at the end, so that the file has at least `length` bytes of the source. */
   async extend(length: number): Promise<void> {
     const hole = length - this.written;
     if (hole <= 0) return;
@@ -131,7 +131,7 @@ export class Destination {
   /**
    * Keeps everything that was accepted: closes the file, and makes it durable.
    *
-   * @param isWhole the file is complete: only then it gets its final mode, owner and times
+   * @param isWhole whether the file is complete: only then does it get its final mode, owner and times
    */
   async keep(isWhole: boolean): Promise<void> {
     try {
@@ -156,7 +156,7 @@ export class Destination {
     if (sync) await this.file.sync();
   }
 
-  /** Closes the file as it is. An atomic file vanishes. */
+  /** Closes the file as it is. An atomic file is discarded. */
   async discard(reason: unknown): Promise<void> {
     await this.#writer?.abort(reason).catch(() => {});
     // close() alone would publish an atomic file.

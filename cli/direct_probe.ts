@@ -1,4 +1,4 @@
-// Tries Direct I/O on a path, instead of guessing from the name of its file system.
+// Tests Direct I/O on a path, instead of guessing from the name of its file system.
 import { DmaFile } from "../mod.ts";
 import { isNoCow } from "./file_flags.ts";
 import { describe } from "./output.ts";
@@ -7,33 +7,33 @@ import { isServed, type Mount, mountOf } from "./system_facts.ts";
 
 const PROBE_BYTES = 1024 * 1024;
 
-/** What was found on a path. */
+/** The facts about a path. */
 export interface DirectProbe {
-  /** The path as it was given. */
+  /** The path, as it was given. */
   path: string;
-  /** What it is: only files and directories can be tried. */
+  /** The kind of the path. Only files and directories can be tested. */
   kind: "directory" | "file" | "other" | null;
-  /** The file system it is on. */
+  /** The file system of the path. */
   mount: Mount | null;
-  /** Whether files there are read and written with Direct I/O; null where no file could be opened. */
+  /** Whether its files are read and written with Direct I/O; null if no file could be opened. */
   direct: boolean | null;
-  /** Why there is no Direct I/O. */
+  /** The reason if there is no Direct I/O. */
   reason: string | null;
-  /** What Direct I/O asks for, in bytes. */
+  /** The alignment that Direct I/O requires, in bytes. */
   alignment: { memory: number; offset: number } | null;
-  /** The least and the most bytes of an atomic write; both 0 where there is none. */
+  /** The smallest and the largest atomic write in bytes; both 0 if there is none. */
   atomicWrite: { min: number; max: number } | null;
-  /** Whether files there are written in place (chattr +C), where btrfs was asked for it. */
+  /** Whether files are written in place (chattr +C); null except on btrfs. */
   noCow: boolean | null;
-  /** What was done, such as "wrote, synced and read back 1 MiB". */
+  /** The tests that were done, such as "wrote, synced and read back 1 MiB". */
   tried: string | null;
-  /** What file systems get wrong, and this one does. */
+  /** The promises that this file system breaks. */
   broken: BrokenPromise[];
-  /** Why the path could not be tried. */
+  /** The reason if the path could not be tested. */
   error: string | null;
 }
 
-/** Tries a directory with a temporary file, which is gone afterwards, and a file by reading its beginning. */
+/** Tests a directory with a temporary file, and a file by reading its beginning. */
 export async function probe(path: string): Promise<DirectProbe> {
   const result: DirectProbe = {
     path,

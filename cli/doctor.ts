@@ -21,7 +21,7 @@ export interface DoctorOptions {
   json?: boolean;
 }
 
-/** Prints the diagnosis. Resolves to 0 if files can be written (or a given file read), else to 1. */
+/** Prints the diagnosis. Resolves to 0 if files can be written in a directory, or a file can be read; else to 1. */
 export async function doctor(path: string, options: DoctorOptions): Promise<number> {
   const report = await examine(path);
   print(options.json ? jsonText(report, 2) : reportLines(report).join("\n"));
@@ -29,14 +29,14 @@ export async function doctor(path: string, options: DoctorOptions): Promise<numb
 }
 
 async function examine(path: string): Promise<Report> {
-  // Asked first: on a terminal a prompt could grant the permissions that are checked here.
+  // Checked first: on a terminal a later prompt could grant these permissions.
   const missing = await missingPermissions(path);
   const found = await probe(path);
   const engineError = await settleEngine();
   const engine = engineInfo();
   const wrongPlatform = platformError();
   const loads = wrongPlatform === null ? engine.liburing !== null || liburingLoads() : null;
-  // Without liburing, or with threads chosen, io_uring was not tried.
+  // io_uring was not tried if liburing is missing or threads were chosen.
   const refused = loads && engine.engine === "threads" && environment("DMA_ENGINE") !== "threads";
   const locked = await lockedMemoryLimit();
   const facts = {
@@ -61,7 +61,7 @@ async function examine(path: string): Promise<Report> {
   return { verdict: verdict(facts, judged), findings: judged, ...facts };
 }
 
-/** The engine is chosen when the first file is opened. If the path could not be opened, any other file will do. */
+/** Opens a temporary file if none was opened, because the engine is chosen when the first file is opened. */
 async function settleEngine(): Promise<string | null> {
   if (engineInfo().engine !== null) return null;
   try {
@@ -90,7 +90,7 @@ function liburingLoads(): boolean | null {
   }
 }
 
-/** How to make liburing load: install the package, or correct a wrong DMA_LIBURING. */
+/** The remedy if liburing does not load: install the package, or unset a wrong DMA_LIBURING. */
 async function liburingRemedy(): Promise<string> {
   const path = environment("DMA_LIBURING");
   return path ? `unset DMA_LIBURING, which is ${path}` : await liburingInstall();

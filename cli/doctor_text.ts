@@ -6,7 +6,7 @@ import { forOutput, type Style } from "./styling.ts";
 import { isKernel, isServed } from "./system_facts.ts";
 import { formatSize } from "./units.ts";
 
-/** How a line is marked. */
+/** The mark of a line: "ok", "--" (works, but not in the best way), "!!" (does not work). */
 type Mark = "ok" | "--" | "!!";
 
 const MARK_STYLES: Record<Mark, Style> = { ok: "green", "--": "yellow", "!!": "red" };
@@ -16,7 +16,7 @@ const LEVELS: Record<Finding["level"], [label: string, style: Style]> = {
   info: ["Note", "cyan"],
 };
 
-/** The verdict first, then the findings, then one line for each fact: "ok", "--" (not the best way), "!!" (does not work). */
+/** The verdict, then the findings, then one line for each fact. */
 export function reportLines(report: Report): string[] {
   const { platformError } = report;
   if (platformError !== null) {
@@ -68,16 +68,16 @@ function line(mark: Mark, label: string, text: string): string {
 }
 
 function kernel({ kernel }: Report): string {
-  if (kernel === null) return line("--", "Kernel", "not known (needs --allow-sys)");
+  if (kernel === null) return line("--", "Kernel", "unknown (needs --allow-sys)");
   return isKernel(kernel, "6.1")
     ? line("ok", "Kernel", kernel)
-    : line("--", "Kernel", `${kernel}; from 6.1 on it says itself what alignment a file needs`);
+    : line("--", "Kernel", `${kernel}; from 6.1 on it reports the alignment of Direct I/O`);
 }
 
 function liburing({ liburing: { loads, version, install } }: Report): string {
-  if (loads === null) return line("--", "liburing", "not known (needs --allow-ffi)");
+  if (loads === null) return line("--", "liburing", "unknown (needs --allow-ffi)");
   return loads
-    ? line("ok", "liburing", version ?? "present (its version is not known)")
+    ? line("ok", "liburing", version ?? "present (unknown version)")
     : line("--", "liburing", `missing: ${install}`);
 }
 
@@ -85,9 +85,11 @@ function ioUring({ ioUring }: Report): string {
   if (ioUring.allowed) return line("ok", "io_uring", "allowed");
   const why = [];
   if (ioUring.disabled === 1) {
-    why.push("the sysctl kernel.io_uring_disabled is 1: only root and a group may");
+    why.push("the sysctl kernel.io_uring_disabled is 1: only root and a group may use it");
   }
-  if (ioUring.disabled === 2) why.push("the sysctl kernel.io_uring_disabled is 2: nobody may");
+  if (ioUring.disabled === 2) {
+    why.push("the sysctl kernel.io_uring_disabled is 2: nobody may use it");
+  }
   if (ioUring.seccomp) {
     why.push("a seccomp filter is active, and those of container runtimes forbid io_uring");
   }
@@ -115,7 +117,7 @@ function lockedMemory({ lockedMemory: bytes, engine }: Report): string {
     : engine.registeredBuffers
     ? "; buffers are registered with the ring"
     : "; buffers are not registered with the ring, which costs some speed";
-  if (bytes === null) return line("--", label, `limit not known (needs --allow-all)${about}`);
+  if (bytes === null) return line("--", label, `unknown limit (needs --allow-all)${about}`);
   const limit = bytes < 0 ? "no limit" : `at most ${formatSize(bytes)}`;
   return line(ring && !engine.registeredBuffers ? "--" : "ok", label, `${limit}${about}`);
 }
@@ -137,7 +139,7 @@ function path({ probe }: Report): string {
 }
 
 function fileSystem({ probe: { mount } }: Report): string {
-  if (mount === null) return line("--", "File system", "not known");
+  if (mount === null) return line("--", "File system", "unknown");
   const { type, device, mountPoint, options } = mount;
   return line(
     options.includes("ro") ? "--" : "ok",
@@ -160,13 +162,13 @@ function atomicWrite({ probe: { atomicWrite } }: Report): string {
 
 function alignment({ probe: { alignment } }: Report): string {
   return alignment === null
-    ? line("--", "Alignment", "not known")
+    ? line("--", "Alignment", "unknown")
     : line("ok", "Alignment", `${alignment.memory} in memory, ${alignment.offset} in the file`);
 }
 
 function directIo({ kernel, probe: { direct, reason, mount, noCow } }: Report): string {
   if (direct && copiesForChecksums(mount, kernel, noCow)) {
-    return line("--", "Direct I/O", "for reading; what is written goes through the page cache");
+    return line("--", "Direct I/O", "for reading; writes go through the page cache");
   }
   if (direct) return line("ok", "Direct I/O", "yes");
   if (direct === null) return line("!!", "Direct I/O", "could not be tried");
@@ -174,7 +176,7 @@ function directIo({ kernel, probe: { direct, reason, mount, noCow } }: Report): 
     "--",
     "Direct I/O",
     `no, the page cache is used: ${
-      // The file that it was tried with is gone.
+      // The reason names the temporary file of the test, which is gone.
       reason?.replace(/: open '.*?'/, "") ?? `${mount?.type ?? "the file system"} has none`}`,
   );
 }

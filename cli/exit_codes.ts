@@ -1,19 +1,19 @@
 // The exit codes in one place: scripts depend on them, and the help text prints them.
 
-/** Signals that stop a transfer in good order, with the exit code a shell reports for each. */
+/** Signals after which a transfer keeps its bytes, with the exit code that a shell reports for each. */
 export const STOPPING_SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 
-/** A signal that stops a transfer in good order. */
+/** One of these signals. */
 export type StoppingSignal = keyof typeof STOPPING_SIGNALS;
 
-/** Everything was done, and the close of the file resolved. */
+/** Success: the close of the file resolved. */
 export const EXIT_OK = 0;
 /** Reading, writing, syncing or closing failed. */
 export const EXIT_IO_ERROR = 1;
 /** The arguments were wrong; no file was touched. */
 export const EXIT_USAGE = 2;
 
-/** The paragraph of the help text. */
+/** The section of the help text. */
 export const EXIT_CODES_HELP = `
 Exit codes:
   0    done: the file was closed without an error

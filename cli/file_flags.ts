@@ -1,4 +1,4 @@
-// The flags of a file that lsattr shows. Deno does not tell them.
+// The flags of a file that lsattr shows. Deno has no call for them.
 import { openLibc } from "../ffi/libc.ts";
 
 const O_RDONLY = 0;
@@ -9,14 +9,14 @@ const FS_NOCOW_FL = 0x00800000;
 
 const symbols = {
   open: { parameters: [/* path */ "buffer", /* flags */ "i32"], result: "i32" },
-  // Both architectures hand over variable arguments as they do fixed ones.
+  // Both architectures pass variadic arguments like fixed ones.
   ioctl: { parameters: [/* fd */ "i32", /* request */ "u64", /* flags */ "buffer"], result: "i32" },
   close: { parameters: [/* fd */ "i32"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
 /**
- * Whether a file, or what will be made in a directory, is written in place (chattr +C): btrfs makes no checksums then.
- * Null where that may not be asked, or is not known there.
+ * Whether a file, or a new file in a directory, is written in place (chattr +C): btrfs computes no checksums then.
+ * Null if the flags cannot be read.
  */
 export function isNoCow(path: string): boolean | null {
   const flags = new Uint32Array(2);

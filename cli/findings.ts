@@ -1,4 +1,4 @@
-// Judges the facts of a diagnosis: which problems there are, how severe each is, and its remedy.
+// Derives the problems from the facts of a diagnosis, with the severity and the remedy of each.
 import { DEFAULT_BUFFER_SIZE, DEFAULT_WRITE_BEHIND } from "../mod.ts";
 import type { Finding, Report } from "./report.ts";
 import { RUN } from "./help_text.ts";
@@ -11,9 +11,9 @@ export type Facts = Omit<Report, "verdict" | "findings">;
 
 /** Buffers are pinned in pieces of this size: src/engine/pool.ts. */
 const PIECE = 8 * 1024 ** 2;
-/** Less than this is soon used up by a few writers at once. */
+/** With a lower limit, a few writers at once use it up. */
 const AMPLE = 8 * PIECE;
-/** Since then btrfs copies what it has to make checksums of: its documentation on checksumming. */
+/** The first kernel whose btrfs copies data with checksums through the page cache: its documentation on checksumming. */
 const BTRFS_COPIES_SINCE = "6.14";
 
 /** All findings, the worst first. */
@@ -40,7 +40,7 @@ export function findings(facts: Facts): Finding[] {
   return found.sort((a, b) => order.indexOf(a.level) - order.indexOf(b.level));
 }
 
-/** All of it in one line. */
+/** The diagnosis in one line. */
 export function verdict(facts: Facts, found: Finding[]): string {
   const first = found.find(({ level }) => level === "error");
   if (!facts.works) {
@@ -50,7 +50,7 @@ export function verdict(facts: Facts, found: Finding[]): string {
   const reads = copiesForChecksums(mount, facts.kernel, noCow) ? " for reading only" : "";
   const way = mount && isServed(mount) ? "threads" : facts.engine.engine;
   const how = `${direct ? `Direct I/O${reads}` : "page cache"} over ${way} on ${
-    mount?.type ?? "a file system that is not known"
+    mount?.type ?? "an unknown file system"
   }`;
   const slower = found.some(({ level }) => level === "warning");
   return `${slower ? "Works, slower" : "Works"}: ${how}`;
@@ -71,7 +71,7 @@ function permissions({ missingPermissions, probe, works }: Facts): Finding | und
 
 function path({ engineError, missingPermissions, probe }: Facts): Finding | undefined {
   if (probe.error === null || missingPermissions.length > 0) return undefined;
-  // If no file can be opened at all, that is reported once, not for this path.
+  // An error of the engine is its own finding.
   if (probe.error === engineError) return undefined;
   // A read-only mount has its own finding.
   if (probe.mount?.options.includes("ro") && probe.error.includes("(os error 30)")) {
@@ -83,7 +83,7 @@ function path({ engineError, missingPermissions, probe }: Facts): Finding | unde
     return { level: "error", what, remedy: "name a directory, or a regular file" };
   }
   if (probe.kind === null && probe.error.includes("(os error 2)")) {
-    return { level: "error", what, remedy: `name what is there, or mkdir -p ${path}` };
+    return { level: "error", what, remedy: `name an existing path, or mkdir -p ${path}` };
   }
   if (probe.mount?.type === "fuse.rclone") {
     return { level: "error", what, remedy: "mount it with --vfs-cache-mode writes" };
@@ -102,10 +102,10 @@ function engine(facts: Facts): Finding | undefined {
   if (engineError === null || missingPermissions.length > 0) return undefined;
   return {
     level: "error",
-    what: `No engine can be had: ${engineError}`,
+    what: `No engine is available: ${engineError}`,
     remedy: loads === false
       ? `${install}, or unset DMA_ENGINE and DMA_LIBURING`
-      : `unset DMA_ENGINE, DMA_SHIM and DMA_LIBURING where they are set; else Deno ${deno} may be too old: deno upgrade`,
+      : `unset DMA_ENGINE, DMA_SHIM and DMA_LIBURING if they are set; else Deno ${deno} may be too old: deno upgrade`,
   };
 }
 
@@ -127,14 +127,14 @@ function ioUring({ engine, ioUring, liburing }: Facts): Finding | undefined {
   if (ioUring.disabled === 2) {
     return {
       level: "warning",
-      what: `${what}; kernel.io_uring_disabled is 2, for nobody`,
+      what: `${what}; kernel.io_uring_disabled is 2: nobody may use it`,
       remedy: "as root: sysctl kernel.io_uring_disabled=0",
     };
   }
   if (ioUring.disabled === 1 && !ioUring.seccomp) {
     return {
       level: "warning",
-      what: `${what}; kernel.io_uring_disabled is 1, for root and one group`,
+      what: `${what}; kernel.io_uring_disabled is 1: only root and a group may use it`,
       remedy:
         "as root: sysctl kernel.io_uring_disabled=0, or put the user into the group of kernel.io_uring_group",
     };
@@ -152,7 +152,7 @@ function ioUring({ engine, ioUring, liburing }: Facts): Finding | undefined {
 
 function directIo({ probe: { direct, mount, reason } }: Facts): Finding | undefined {
   if (direct !== false) return undefined;
-  // The file that it was tried with is gone.
+  // The reason names the temporary file of the test, which is gone.
   const why = reason?.replace(/: open '.*?'/, "") ?? "it has none";
   const memory = mount?.type === "tmpfs" || mount?.type === "ramfs";
   return {
@@ -165,9 +165,9 @@ function directIo({ probe: { direct, mount, reason } }: Facts): Finding | undefi
 }
 
 /**
- * Whether writes go through the page cache though the file was opened for Direct I/O.
+ * Whether writes go through the page cache although the file was opened for Direct I/O.
  *
- * @param noCow whether the file has no checksums, whatever its file system has
+ * @param noCow whether the file itself has no checksums (chattr +C)
  */
 export function copiesForChecksums(
   mount: Mount | null,
@@ -186,11 +186,11 @@ function checksums({ kernel, probe }: Facts): Finding | undefined {
   return {
     level: "warning",
     what:
-      `btrfs makes checksums of data: since kernel ${BTRFS_COPIES_SINCE} writes of such files go through the page cache`,
+      `btrfs computes checksums of data: since kernel ${BTRFS_COPIES_SINCE} writes to such files go through the page cache`,
     remedy: probe.kind === "directory"
       ? `chattr +C ${
         quoted(probe.path)
-      } for files to come (they have no checksums then), or another file system`
+      } for new files (they have no checksums then), or another file system`
       : null,
   };
 }
@@ -212,7 +212,7 @@ function lockedMemory({ engine, lockedMemory: bytes, mayLock }: Facts): Finding 
   if (limited && bytes < PIECE) {
     return {
       level: "warning",
-      what: `Locked memory ends at ${
+      what: `Locked memory is limited to ${
         formatSize(bytes)
       }: no buffers can be registered with the ring`,
       remedy,
@@ -229,9 +229,9 @@ function lockedMemory({ engine, lockedMemory: bytes, mayLock }: Facts): Finding 
   const writers = Math.floor(bytes / ((DEFAULT_WRITE_BEHIND + 1) * DEFAULT_BUFFER_SIZE));
   return {
     level: "info",
-    what: `Locked memory ends at ${formatSize(bytes)}: buffers of ${
-      writers === 1 ? "one writer are" : `${writers} writers at once are`
-    } registered with the ring, those of more are not`,
+    what: `Locked memory is limited to ${formatSize(bytes)}: the buffers of ${
+      writers === 1 ? "one writer" : `${writers} writers at once`
+    } can be registered with the ring, and those of more cannot`,
     remedy,
   };
 }
@@ -240,7 +240,7 @@ function operations({ engine: { engine, missing }, kernel }: Facts): Finding | u
   if (engine !== "io_uring" || missing.length === 0) return undefined;
   return {
     level: "info",
-    what: `io_uring of kernel ${kernel} lacks ${missing.join(", ")}, which threads do`,
+    what: `io_uring of kernel ${kernel} lacks ${missing.join(", ")}: threads do that`,
     remedy: "kernel 6.9 has all of them",
   };
 }
@@ -250,7 +250,7 @@ function sshfs({ probe: { mount } }: Facts): Finding | undefined {
   return {
     level: "info",
     what:
-      "sshfs answers writes before the other machine has them: a full disk is told by close(), and currentFlushedPos runs ahead",
+      "sshfs answers writes before the other machine has them: only close() reports a full disk, and currentFlushedPos is too far",
     remedy: "mount it with -o sshfs_sync",
   };
 }
@@ -258,7 +258,7 @@ function sshfs({ probe: { mount } }: Facts): Finding | undefined {
 function broken({ probe: { broken, mount } }: Facts): Finding[] {
   return broken.map(({ what, remedy }) => ({
     level: "error",
-    what: `${what} (${mount?.type ?? "a file system that is not known"})`,
+    what: `${what} (${mount?.type ?? "an unknown file system"})`,
     remedy,
   }));
 }
@@ -268,7 +268,7 @@ function alignment({ kernel }: Facts): Finding | undefined {
   if (isKernel(kernel, "6.1")) return undefined;
   return {
     level: "info",
-    what: `Kernel ${kernel} does not say what alignment Direct I/O needs: the block size is taken`,
+    what: `Kernel ${kernel} does not report the alignment of Direct I/O: 4,096 bytes are used`,
     remedy: "kernel 6.1 or newer",
   };
 }

@@ -2,9 +2,10 @@
 import type { DmaStreamWriter } from "../mod.ts";
 
 /**
- * Writes everything that the writer has accepted every so many milliseconds, until disposed; 0: never.
+ * Writes everything that the writer has accepted, at intervals, until it is disposed.
  *
- * @param durable syncs it too, which cuts off the padding of the last block
+ * @param every the interval in milliseconds; 0: never
+ * @param durable syncs too, which cuts off the padding of the last block
  */
 export function flushRegularly(
   writer: DmaStreamWriter,
@@ -22,7 +23,7 @@ export function flushRegularly(
         ? await writer.sync({ tail: true })
         : await writer.flushAligned({ tail: true });
     } catch {
-      // The stream fails with the same error, and so does the pipe into it.
+      // The pipe into the writer reports the same error.
     } finally {
       running = false;
     }

@@ -1,4 +1,4 @@
-// The text of --help below the list of options: examples, promises, permissions. At most 80 columns.
+// The text of --help below the list of options, with at most 80 columns.
 import {
   DEFAULT_BUFFER_SIZE,
   DEFAULT_READ_AHEAD,
@@ -9,7 +9,7 @@ import { EXIT_CODES_HELP } from "./exit_codes.ts";
 import { styled } from "./styling.ts";
 import { formatSize } from "./units.ts";
 
-/** How the command line is run where it was not installed. */
+/** The command that runs the command line without an installation. */
 export const RUN = "deno run -A jsr:@denodma/dma/cli";
 
 const BUFFER = formatSize(DEFAULT_BUFFER_SIZE);
@@ -33,8 +33,8 @@ Permissions (-A grants all; Deno's flags go before the name of the program):
   --allow-read=PATH    for the file that is read and the file that is written
   --allow-write=PATH   for the file that is written
   --allow-env          only for DMA_ENGINE=io_uring or DMA_ENGINE=threads
-  --atomic needs read and write for the directory. doctor and bench report more
-  with --allow-all.
+  --atomic needs read and write for the directory of <dest>. doctor and bench
+  report more with --allow-all.
 
 dma COMMAND --help describes one command.`;
 
@@ -44,32 +44,32 @@ Durability:
   stable storage: they survive a power cut. With --no-sync the data is in the
   file, and a power cut within the next half minute can lose it.
   --atomic writes a file without a name, or under a hidden one in the same
-  directory, and gives it its name at the end. Whoever opens the path sees the
-  old file or the whole new one. The new file keeps the mode of the old one, and
-  the owner where this user may set it.
+  directory, and gives it its name at the end. A program that opens the path
+  sees the old file or the whole new one. The new file keeps the mode of the old
+  one, and the owner if this user may set it.
   --verify reads the data back from the disk, past the page cache, and compares.
   A file that differs is an error; with --atomic it never appears.
 
-When it is stopped:
+Stopping:
   Ctrl-C, SIGTERM, SIGHUP and an error of the source keep everything that was
-  accepted: the file is closed and durable, and a line says how much that is.
-  With --atomic the old file stays, or none appears.
+  accepted: the file is closed and durable, and a line shows the number of
+  bytes. With --atomic the old file stays, or none appears.
   After SIGKILL or a power cut the file can end in zeros or have holes: do not
-  resume at its size. With --append it has neither, also beside other processes
-  that append; only its last line can be incomplete.`;
+  resume at its size. With --append it has neither, even if other processes
+  append too; only its last line can be incomplete.`;
 
 const MEANS = `
 Defaults:
   ${BUFFER} buffers, ${DEFAULT_WRITE_BEHIND} in flight: ${MEMORY} of memory, whatever the length of the input.
-  Direct I/O where the file system has it, else the page cache.`;
+  Direct I/O if the file system has it, else the page cache.`;
 
 const JSON_TEXT = `
 JSON:
   --json prints one object on standard output at the end, also after a failure:
   ok, bytes, holes, seconds, rate (bytes a second), path, direct, engine,
   bufferSize, writeBehind, synced, verified, atomic, appended, fileSize, signal,
-  error (message, name, code, errno, op, path, remedy) and exitCode. "bytes" is
-  how much of the input is in the file: after a failure, what was kept.`;
+  error (message, name, code, errno, op, path, remedy) and exitCode. "bytes"
+  counts the bytes of the input that are in the file, also after a failure.`;
 
 const WRITE = `
 Examples:
@@ -78,9 +78,9 @@ Examples:
   curl -s https://example.com/big.iso | dma write --json big.iso | jq .rate
 
 Slow input:
-  A second after a pipe has sent something, it is in the file and durable, even
-  if no buffer is full. --flush-every changes the interval. --direct off lets
-  other programs follow the file as it grows.
+  If the input is a pipe, everything that has arrived is written and made
+  durable once a second, even if no buffer is full. --flush-every changes the
+  interval. --direct off lets other programs follow the file as it grows.
 ${MEANS}
 ${DURABILITY}
 ${JSON_TEXT}`;
@@ -91,10 +91,10 @@ Examples:
   dma copy --atomic new.db /srv/app/data.db
   dma copy /dev/sdb usb-stick.img
 
-As cp:
-  A new file has the mode of the source, less the umask, from the start. A file
-  that exists keeps its mode. --preserve keeps the exact mode, the times and,
-  where this user may set it, the owner. Holes stay holes. If <dest> is a
+As with cp:
+  A new file has the mode of the source, less the umask, from the start. An
+  existing file keeps its mode. --preserve keeps the exact mode, the times and,
+  if this user may set it, the owner. Holes stay holes. If <dest> is a
   directory, the copy goes into it under the name of the source.
 ${MEANS}
   A regular file is read with Direct I/O too, ${DEFAULT_READ_AHEAD} reads of ${READ_BUFFER} ahead.
@@ -107,8 +107,8 @@ Examples:
   dma read disk.img | sha256sum
 
 The file is read with Direct I/O: it pushes nothing out of the page cache, and
-the bytes come from the disk. --direct require fails where the file system has
-no Direct I/O.`;
+the bytes come from the disk. --direct require fails if the file system has no
+Direct I/O.`;
 
 const DOCTOR = `
 Examples:
@@ -120,8 +120,8 @@ Examples:
 The first line is the verdict: "Works", "Works, slower", or "Does not work".
 Then come the findings, each with its remedy, and the facts.
 
-Exit code 0 means that files can be written there (a file: read), 1 that they
-cannot.`;
+Exit code 0 means that files can be written in the directory, or that the file
+can be read. Exit code 1 means that they cannot.`;
 
 const BENCH = `
 Examples:
@@ -135,8 +135,8 @@ What is measured:
   read    a whole file with for await: this module, and FsFile.readable. The
           file was written with Direct I/O and is not in the page cache
   The sides take turns, and the order changes from round to round. The table
-  shows median, extremes and CPU time of this process per GiB; below it, how
-  many times as fast this module was in the same round: median and extremes.
+  shows median, extremes and CPU time of this process per GiB. The line below it
+  has the ratio of both rates in the same round: median and extremes.
 
 The files are in a hidden directory, which is removed at the end, also after
 Ctrl-C. Without --size they take at most a quarter of the free space.`;
@@ -160,7 +160,7 @@ const TEXTS: Record<string, string> = {
   completion: COMPLETION,
 };
 
-/** What stands below the options of a command; "" is the command line itself. Headings are bold. */
+/** The text below the options of a command; "" is the command line itself. Headings are bold. */
 export function helpText(command: string): string {
   return (TEXTS[command] ?? "").replace(
     /^[A-Z][^\n]*:$|^Permissions/gm,

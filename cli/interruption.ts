@@ -1,8 +1,8 @@
-// Turns the first signal into an AbortSignal, so that a transfer stops in good order. A later signal ends the process
-// at once.
+// Turns the first signal into an AbortSignal, so that a transfer keeps its bytes. A later signal ends the process at
+// once.
 import { STOPPING_SIGNALS, type StoppingSignal } from "./exit_codes.ts";
 
-/** A second signal counts only after this: one Ctrl-C often arrives twice, from the terminal and through the parent. */
+/** Signals before this are ignored: one Ctrl-C often arrives twice, from the terminal and through the parent. */
 const REPEAT_AFTER_MS = 300;
 
 /** The reason of an abort by a signal. */
@@ -46,7 +46,7 @@ export class Interruption implements Disposable {
     }
   }
 
-  /** Rejects as soon as a signal arrives: for waits without an AbortSignal, such as the opening of a FIFO. */
+  /** Rejects when a signal arrives. For waits that take no AbortSignal, such as the opening of a FIFO. */
   async race<T>(promise: Promise<T>): Promise<T> {
     this.signal.throwIfAborted();
     const { promise: aborted, reject } = Promise.withResolvers<never>();

@@ -1,4 +1,4 @@
-// Parses the values of options, or says what they must be.
+// Parses the values of options. Each error names the values that are possible.
 import { InvalidArgumentError } from "npm:commander@14.0.3";
 import { formatSize, parseSize } from "./units.ts";
 
@@ -21,7 +21,7 @@ export function bufferSize(text: string): number {
   return bytes;
 }
 
-/** Bytes that are expected. */
+/** The expected length, in bytes. */
 export function size(text: string): number {
   const bytes = parseSize(text);
   if (bytes === undefined) {
@@ -35,7 +35,7 @@ export function writeBehind(text: string): number {
   return wholeNumber(text, MAX_WRITE_BEHIND);
 }
 
-/** How long a benchmark may take. */
+/** The duration of a benchmark. */
 export function seconds(text: string): number {
   return wholeNumber(text, MAX_SECONDS);
 }
@@ -65,10 +65,10 @@ export function benchSize(text: string): number {
   return bytes;
 }
 
-/** A file's name. Bytes that are not UTF-8 arrive as U+FFFD, which would name another file. */
+/** A path. Bytes that are not UTF-8 arrive as U+FFFD, which would name another file. */
 export function pathName(text: string): string {
   if (text.includes("\ufffd")) {
-    throw new InvalidArgumentError("It must be UTF-8: a symbolic link can lead there");
+    throw new InvalidArgumentError("It must be UTF-8: name the file by a symbolic link");
   }
   return text;
 }

@@ -1,4 +1,4 @@
-// Output to descriptors 1 and 2. A reader that has gone must neither fail a copy nor go unnoticed.
+// Output to standard output and standard error. A closed pipe on standard error must not fail a copy.
 
 const encoder = new TextEncoder();
 
@@ -12,7 +12,7 @@ export function print(text: string): void {
   writeAllSync(Deno.stdout, text + "\n");
 }
 
-/** Writes text to standard error. Dropped if its reader has gone. */
+/** Writes text to standard error, and drops it if the reader has closed the pipe. */
 export function warn(text: string): void {
   try {
     writeAllSync(Deno.stderr, text);
@@ -33,12 +33,12 @@ export function note(text: string): void {
 const UNSEEN = /[[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]--[\u200c\u200d]]/v;
 const ALL_UNSEEN = new RegExp(UNSEEN, "gv");
 
-/** Whether a text has characters that {@linkcode inOneLine} spells out. */
+/** Whether a text has characters that {@linkcode inOneLine} escapes. */
 export function hasUnseen(text: string): boolean {
   return UNSEEN.test(text);
 }
 
-/** Escapes such characters as in a shell's `$'...'`: names of files can have any of them. */
+/** Escapes control and invisible characters as in a shell's `$'...'`: names of files can have any of them. */
 export function inOneLine(text: string): string {
   return text.replace(ALL_UNSEEN, (character) => {
     const short = JSON.stringify(character).slice(1, -1);
@@ -48,7 +48,7 @@ export function inOneLine(text: string): string {
   });
 }
 
-/** A value as JSON, with such characters spelt out. */
+/** A value as JSON, with control and invisible characters escaped. */
 export function jsonText(value: unknown, indent?: number): string {
   return JSON.stringify(value, null, indent).replace(ALL_UNSEEN, (character) => {
     if (character === "\n") return character;
@@ -60,7 +60,7 @@ function hex(code: number, digits: number): string {
   return code.toString(16).padStart(digits, "0");
 }
 
-/** The message of whatever was thrown. */
+/** The message of a thrown value. */
 export function describe(error: unknown): string {
   return (error instanceof Error ? error.message || error.name : String(error)).trim();
 }

@@ -39,7 +39,7 @@ function withTransferOptions(command: Command): Command {
         "make the file appear only when it is whole and durable",
       ).conflicts("append"),
     )
-    .option("--append", "write to the end of the file, also where others append to it")
+    .option("--append", "write to the end of the file, even if others append to it")
     .addOption(
       new Option("--no-clobber", "fail if the file exists").conflicts(["atomic", "append"]),
     )
@@ -61,7 +61,7 @@ function withTransferOptions(command: Command): Command {
     .addOption(directOption())
     .option(
       "--flush-every <time>",
-      "write what has arrived this often, such as 500ms or 5s; 0: only full buffers " +
+      "interval at which input is written, such as 500ms or 5s; 0: only full buffers " +
         "(default: 1s for a pipe, 0 for a file)",
       interval,
     )
@@ -69,7 +69,7 @@ function withTransferOptions(command: Command): Command {
     .option("--no-sync", "do not make the data durable")
     .option("--json", "print one JSON object at the end instead of a line")
     .option("--no-progress", "draw no progress bar")
-    .option("--quiet", "print nothing but errors");
+    .option("--quiet", "print errors only");
 }
 
 function directOption(): Option {
@@ -95,7 +95,7 @@ function refuse(command: Command, names: readonly string[], what: string): void 
   if (given) command.error(`error: option '${given.long}' cannot be used with ${what}`);
 }
 
-/** Copies a path or standard input to a file or standard output. */
+/** Copies a path or standard input to a file or to standard output. */
 async function run(
   from: string,
   dest: string,
@@ -126,7 +126,7 @@ function usageError(text: string, command: string): string {
   return message.includes("Did you mean") ? message : `${message}; ${command} --help says more`;
 }
 
-/** A command in the list of them, without "[options]": all have some. */
+/** A command in the list of commands, without "[options]", which all have. */
 function subcommandTerm(command: Command): string {
   const places = command.registeredArguments.map((argument) =>
     argument.required ? `<${argument.name()}>` : `[${argument.name()}]`
@@ -176,7 +176,7 @@ function program(finish: (code: number) => void): Command {
     root.command("copy")
       .summary("copy a file, a FIFO or a device")
       .description("Copy a file, or the contents of a FIFO or a device, and make the copy durable.")
-      .argument("<source>", "what to read, or - for standard input", pathName)
+      .argument("<source>", "file to read, or - for standard input", pathName)
       .argument(
         "<dest>",
         "file or directory to write to, or - for standard output",
@@ -197,10 +197,10 @@ function program(finish: (code: number) => void): Command {
   root.command("read")
     .summary("write a file to standard output")
     .description("Write a file to standard output, past the page cache.")
-    .argument("<file>", "what to read", pathName)
+    .argument("<file>", "file to read", pathName)
     .addOption(directOption())
     .option("--no-progress", "draw no progress bar")
-    .option("--quiet", "print nothing but errors")
+    .option("--quiet", "print errors only")
     .action(async (file: string, options: OutputOptions & Pick<TransferOptions, "direct">) => {
       finish(await writeOut(() => sourceOf(file, options.direct), options, file));
     });
@@ -215,13 +215,13 @@ function program(finish: (code: number) => void): Command {
     });
 
   root.command("bench")
-    .summary("measure this disk, beside Deno's own way")
-    .description("Measure how fast this module and Deno's own way write and read a disk.")
+    .summary("measure this disk, beside Deno's own streams")
+    .description("Measure how fast this module and Deno's own streams write and read a disk.")
     .argument("[dir]", "directory to write in", pathName, ".")
-    .option("--seconds <n>", "approximate time it may take", seconds, BENCH_SECONDS)
+    .option("--seconds <n>", "approximate duration", seconds, BENCH_SECONDS)
     .option(
       "--size <size>",
-      "bytes of each file, such as 256M (default: what fits the time)",
+      "bytes of each file, such as 256M (default: chosen to fit the time)",
       benchSize,
     )
     .option("--json", "print one JSON object")
@@ -242,7 +242,10 @@ function program(finish: (code: number) => void): Command {
   return root;
 }
 
-/** Commander answers `help wriet` and `wriet --help` with its general help, and does not name the mistake. */
+/**
+ * Arguments that make commander name an unknown command. For `help wriet` and `wriet --help` it would print its general
+ * help.
+ */
 function withoutHelpForUnknown(root: Command, args: string[]): string[] {
   const name = args[0] === "help" ? args[1] : args[0];
   const unknown = name !== undefined && name !== "help" && !name.startsWith("-") &&
@@ -250,7 +253,7 @@ function withoutHelpForUnknown(root: Command, args: string[]): string[] {
   return unknown ? [name] : args;
 }
 
-/** Runs the command line `args` and resolves to the exit code. It never throws, and never ends the process by itself. */
+/** Runs the command line `args` and resolves to the exit code. It never throws, and does not end the process. */
 export async function main(args: string[]): Promise<number> {
   let code = EXIT_OK;
   try {
@@ -262,7 +265,7 @@ export async function main(args: string[]): Promise<number> {
       // Requested help and version are no error. A bare `dma` shows the help, but is an error of usage.
       return error.exitCode === 0 ? EXIT_OK : EXIT_USAGE;
     }
-    // A closed pipe, as by `head`, needs no message: the exit code is enough.
+    // A pipe closed by its reader, such as `head`, needs no message: the exit code is enough.
     if (!(error instanceof Deno.errors.BrokenPipe)) note(describe(error));
     return EXIT_IO_ERROR;
   }

@@ -6,7 +6,7 @@ import { formatDuration, formatRate, formatSize } from "./units.ts";
 const REDRAW_MS = 100;
 const MAX_COLUMNS = 100;
 const MAX_BAR = 40;
-/** A shorter bar is less useful than the figures alone. */
+/** If there is less room, only the figures are shown. */
 const MIN_BAR = 5;
 
 /** Shows `position()` in a line of the terminal until disposed, and clears the line then. */
@@ -30,22 +30,22 @@ export function showProgress(total: number | undefined, position: () => number):
   };
 }
 
-/** How far a transfer is. */
+/** The state of a transfer, and the room to show it. */
 export interface Progress {
   /** Bytes done. */
   done: number;
-  /** Bytes expected; undefined if not known. */
+  /** Bytes expected; undefined if unknown. */
   total: number | undefined;
-  /** Since it began. */
+  /** Seconds since the start. */
   seconds: number;
-  /** Of the terminal. */
+  /** Columns of the terminal. */
   columns: number;
 }
 
-/** One line that fits the terminal. The bar takes the room that the figures leave, and is dropped first. */
+/** One line that fits the terminal. The bar takes the room that the figures leave, or is dropped. */
 export function progressLine({ done, total, seconds, columns }: Progress): string {
   const rate = formatRate(done, seconds);
-  // The last column is left free: some terminals go to the next line after it.
+  // The last column is left free, because some terminals wrap after it.
   const room = columns - 1;
   if (total === undefined) return joined([formatSize(done), rate, formatDuration(seconds)], room);
   const part = total > 0 ? Math.min(1, done / total) : 1;
@@ -61,7 +61,7 @@ export function progressLine({ done, total, seconds, columns }: Progress): strin
   return `${"#".repeat(filled)}${"-".repeat(cells - filled)} ${joined(figures, Infinity)}`;
 }
 
-/** As many figures as there is room for, the first at least. */
+/** As many figures as fit, and at least the first one. */
 function joined(figures: string[], room: number): string {
   let shown = figures;
   while (shown.length > 1 && shown.join("  ").length > room) shown = shown.slice(0, -1);

@@ -1,21 +1,20 @@
-// Tries on a directory what file systems get wrong, mostly those that a program or another machine serves.
+// Tests a directory for known defects of file systems, mostly of those that a program or another machine serves.
 import { DmaFile } from "../mod.ts";
 import { describe } from "./output.ts";
 
-/** What does not hold on a directory, and what to do about it. */
+/** A promise that does not hold on a directory, and the remedy. */
 export interface BrokenPromise {
   what: string;
   remedy: string;
 }
 
 const LENGTH = 5000;
-/** Servers forget, or remember, for up to a second. */
+/** Servers cache attributes for up to a second, so that some defects show only later. */
 const A_SECOND_LATER_MS = 1100;
 
-const OTHER_SERVER =
-  "another directory: `dma` reads and writes as it is asked, so this is the server's doing";
+const OTHER_SERVER = "another directory: the fault is in the file system or its server";
 
-/** Files of these bytes, each of which stands for its place. */
+/** The content of a test file. Each byte depends on its position. */
 function content(length: number): Uint8Array<ArrayBuffer> {
   return Uint8Array.from({ length }, (_, index) => 1 + index % 251);
 }
@@ -31,7 +30,7 @@ async function write(name: string, atomic: boolean): Promise<void> {
   await file.writable.close();
 }
 
-/** The name of a check, the check, and what helps where it fails. Each resolves to what it saw. */
+/** The checks: the text and the remedy of a failure, and the test. With `patient` a test waits for late defects. */
 const checks: readonly {
   readonly what: string;
   readonly remedy: string;
@@ -68,8 +67,8 @@ const checks: readonly {
 ];
 
 /**
- * Tries all of them with files beside `name`, which are gone afterwards. Resolves to those that do not hold. With
- * `patient` it waits for what comes late.
+ * Runs all checks with temporary files beside `name`. Resolves to the promises that do not hold. With `patient` it waits
+ * for defects that show only later.
  */
 export async function brokenPromises(name: string, patient: boolean): Promise<BrokenPromise[]> {
   const broken: BrokenPromise[] = [];

@@ -1,39 +1,36 @@
-// Remedies for known errors, so that people need not look them up.
+// Remedies for known errors.
 import { hasUnseen, inOneLine } from "./output.ts";
 
 /** The work during which an error occurred. */
 export interface Circumstance {
-  /** What is read, where that has a path. */
+  /** The path of the source, if it has one. */
   source?: string | undefined;
-  /** What is written; absent where that is standard output. */
+  /** The path of the destination; absent for standard output. */
   dest?: string;
-  /** Whether that is a directory to write in. */
+  /** Whether the destination is a directory to write in. */
   directory?: boolean;
-  /** Whether it is to appear only when it is whole, which takes permission for its directory. */
+  /** Whether the destination is an atomic file, which needs permissions for its directory. */
   atomic?: boolean;
-  /** Whether the source was open already, so that the error is about the destination unless it says otherwise. */
+  /** Whether the source is open: then the error is about the destination unless it names the source. */
   sourceOpen: boolean;
 }
 
 /** An error as an object, for programs. */
 export interface ErrorFacts {
-  /** The message. */
   message: string;
-  /** Its class. */
+  /** The class of the error. */
   name: string;
-  /** Its name in C, as "ENOSPC". */
+  /** The symbol of the error number, for example "ENOSPC". */
   code: string | null;
-  /** Its number. */
   errno: number | null;
-  /** What was being done, as "write". */
+  /** The operation that failed, for example "write". */
   op: string | null;
-  /** To which file. */
+  /** The path of the file. */
   path: string | null;
-  /** What to do about it. */
   remedy: string | null;
 }
 
-/** Takes an error apart. Deno's own errors have operation and path only in their message. */
+/** The facts of an error. Deno's own errors have operation and path only in their message. */
 export function errorFacts(error: unknown, message: string, remedy?: string): ErrorFacts {
   const given = (error instanceof Error ? error : {}) as Partial<Omit<ErrorFacts, "remedy">>;
   const [, number, op, path] = /\(os error (\d+)\)(?:: (\w+) '(.*?)'(?:$| ->))?/s.exec(message) ??
@@ -59,13 +56,13 @@ export function remedyFor(error: unknown, at: Circumstance): string | undefined 
   return remedy ?? ANYWHERE[code];
 }
 
-/** Whether reading failed: by this module, or by a stream of Deno's, whose errors do not say what was being done. */
+/** Whether reading failed: an error of this module names the operation, and one of Deno's streams has none. */
 function isOfSource(error: unknown, { source, directory }: Circumstance): boolean {
   const { op, path } = error as Partial<ErrorFacts>;
   return !directory && (op === undefined || (op === "read" && path === source));
 }
 
-/** The flags that a transfer needs, where one was missing. */
+/** The remedy for a missing permission: all flags that the transfer needs. */
 function permissionFlags({ source, dest, atomic = false }: Circumstance): string {
   const written = dest === undefined || !atomic ? dest : parentOf(dest);
   const read = [source, written].filter((path) => path !== undefined).map(quoted).join(",");
@@ -137,7 +134,7 @@ const ANYWHERE: Record<string, string> = {
   ENOMEM: "a smaller --buffer-size or --write-behind takes less memory",
 };
 
-/** Errors made here, or by a stream of Deno's own, have no code. */
+/** Codes by number, for errors without a code: those of the command line and of Deno's streams. */
 const CODES: Record<string, string> = {
   2: "ENOENT",
   5: "EIO",

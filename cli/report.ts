@@ -5,44 +5,44 @@ import type { IoUringLimits } from "./system_facts.ts";
 
 /** One problem. */
 export interface Finding {
-  /** "error": does not work. "warning": works, slower. "info": hardly matters, or only to some. */
+  /** "error": does not work. "warning": works, slower. "info": matters to few programs. */
   level: "error" | "warning" | "info";
-  /** What it is. */
+  /** The text of the problem. */
   what: string;
-  /** Its remedy; null if there is none, or none is needed. */
+  /** The remedy; null if there is none, or none is needed. */
   remedy: string | null;
 }
 
-/** The whole diagnosis. `--json` prints it as it is. */
+/** The whole diagnosis, in the form that `--json` prints. */
 export interface Report {
-  /** All of it in one line, which begins with "Works", "Works, slower" or "Does not work". */
+  /** One line, which begins with "Works", "Works, slower" or "Does not work". */
   verdict: string;
   /** The problems, the worst first. */
   findings: Finding[];
-  /** Whether files can be written here, by whatever engine. */
+  /** Whether files can be written on the path, with any engine. */
   works: boolean;
   /** Version of Deno. */
   deno: string;
-  /** Operating system and architecture, as "linux x86_64". */
+  /** Operating system and architecture, for example "linux x86_64". */
   platform: string;
-  /** Why nothing can work on this platform, whatever else is found. */
+  /** The reason if the module cannot run on this platform. */
   platformError: string | null;
   /** Release of the kernel. */
   kernel: string | null;
-  /** liburing's version, whether it can be loaded (null: nobody could try), and how to get it. */
+  /** Whether liburing can be loaded (null: unknown), its version, and the command that installs it. */
   liburing: { loads: boolean | null; version: string | null; install: string };
-  /** What decides whether io_uring may be used. */
+  /** Whether io_uring is allowed (null: not tried), and the limits that decide it. */
   ioUring: IoUringLimits & { allowed: boolean | null };
-  /** The engine that is used, and why. */
+  /** The engine in use, and the reason. */
   engine: EngineInfo;
-  /** Why there is no engine. */
+  /** The reason if there is no engine. */
   engineError: string | null;
-  /** The limit of locked memory in bytes; -1 for none, null where it is not known. */
+  /** The limit of locked memory in bytes; -1: no limit; null: unknown. */
   lockedMemory: number | null;
-  /** Whether that limit does not bind this process; null where it is not known. */
+  /** Whether this process may exceed that limit; null: unknown. */
   mayLock: boolean | null;
-  /** Permission flags that the work on the path would need and that were not given. */
+  /** Permission flags that the path needs and that were not given. */
   missingPermissions: string[];
-  /** The path. */
+  /** The facts about the path. */
   probe: DirectProbe;
 }

@@ -1,4 +1,4 @@
-// The source of a transfer, and what is known of it beforehand.
+// The source of a transfer: a file, a stream or standard input.
 import { DmaFile, DmaStreamReader } from "../mod.ts";
 import { dataRanges } from "./data_ranges.ts";
 import { Descriptor, type Times } from "./descriptor.ts";
@@ -7,26 +7,25 @@ import type { DirectMode, SparseMode } from "./transfer_options.ts";
 /** A stream of bytes. */
 export type ByteStream = ReadableStream<Uint8Array<ArrayBuffer>>;
 
-/** A run of bytes of a source. */
+/** A range of a source that has data. */
 export interface Part {
-  /** Where its first byte stands in the source. */
+  /** The position of its first byte in the source. */
   readonly position: number;
   readonly readable: ByteStream;
-  /** Whether it is all of the source. */
+  /** Whether the part is the whole source. */
   readonly isWhole: boolean;
 }
 
-/** What is read. */
+/** The source of a transfer. */
 export interface Source {
-  /** The file that is read; absent where the permissions do not let one ask. */
+  /** The file that is read; absent without the permission to ask. */
   readonly info: Deno.FileInfo | undefined;
-  /** Its times of access and modification, where it is a regular file. */
+  /** The times of access and modification of a regular file. */
   readonly times?: Times | undefined;
-  /** All of it, in order. The gaps between parts, and behind the last one, are holes. */
+  /** All parts, in order. The gaps between them, and behind the last one, are holes. */
   parts(sparse: SparseMode): AsyncIterable<Part>;
-  /** Its length with the hole at its end, after all parts were read. Only regular files have such holes. */
+  /** The length with the hole at the end, after all parts were read. Only regular files have such holes. */
   length?(): Promise<number>;
-  /** Releases it. */
   close(): Promise<void>;
 }
 
@@ -50,7 +49,7 @@ export class StreamSource implements Source {
   }
 }
 
-/** A regular file, read with Direct I/O where it has it. */
+/** A regular file, read with Direct I/O if its file system has it. */
 class FileSource implements Source {
   readonly info: Deno.FileInfo;
   readonly #file: DmaFile;
@@ -60,7 +59,7 @@ class FileSource implements Source {
     this.info = info;
   }
 
-  /** Undefined for a file of the kernel: those of /sys claim to be regular files. */
+  /** Resolves to undefined for a file of the kernel: files of /sys claim to be regular. */
   static async open(path: string, direct: DirectMode): Promise<FileSource | undefined> {
     try {
       const file = await DmaFile.open(path, { direct });
@@ -97,7 +96,7 @@ class FileSource implements Source {
   }
 
   async length(): Promise<number> {
-    // Bytes that were appended since are no hole.
+    // Bytes that were appended meanwhile are no hole.
     return Math.min(this.info.size, await this.#file.size());
   }
 
@@ -106,7 +105,7 @@ class FileSource implements Source {
   }
 }
 
-/** Standard input. A terminal, a pipe or a redirected file. */
+/** Standard input: a terminal, a pipe or a redirected file. */
 export async function standardInput(): Promise<Source> {
   const path = "/dev/stdin";
   const info = await Deno.stat(path).catch(() => undefined);
@@ -114,7 +113,7 @@ export async function standardInput(): Promise<Source> {
   return new StreamSource(Deno.stdin.readable, info);
 }
 
-/** A file by its path: also a FIFO, a device, or /dev/stdin. Nothing is read before the stream is. */
+/** A file by its path: also a FIFO, a device, or /dev/stdin. It is read only when its stream is read. */
 export async function sourceOf(path: string, direct: DirectMode = "prefer"): Promise<Source> {
   const info = await Deno.stat(path);
   refuseDirectory(info, "open", path);
@@ -127,7 +126,7 @@ function refuseDirectory(info: Deno.FileInfo, op: string, path: string): void {
   throw new Deno.errors.IsADirectory(`Is a directory (os error 21): ${op} '${path}'`);
 }
 
-// Files of /proc say 0 and are not empty.
+// Files of /proc report the size 0 and are not empty.
 function hasLength(info: Deno.FileInfo): boolean {
   return info.isFile && info.size > 0;
 }

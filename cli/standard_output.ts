@@ -12,7 +12,7 @@ import { formatCount, formatPace } from "./units.ts";
 export interface OutputOptions {
   /** Draw progress, if standard error is a terminal and standard output is not. */
   progress: boolean;
-  /** Say nothing but errors. */
+  /** Print errors only. */
   quiet?: boolean;
   /** Bytes expected from a source of unknown length. */
   size?: number;
@@ -46,7 +46,7 @@ export async function writeOut(
     {
       using _bar = show ? showProgress(sizeOf(source) ?? options.size, () => written) : undefined;
       for await (const { readable } of source.parts("never")) {
-        // A signal does not wait for a reader that has stopped reading.
+        // A signal must end the transfer even if the reader of standard output has stopped reading.
         await interruption.race(readable.pipeTo(output));
       }
     }
@@ -63,7 +63,7 @@ export async function writeOut(
       }
       return STOPPING_SIGNALS[error.by];
     }
-    // The reader has gone, as with head: that needs no message.
+    // A pipe closed by its reader, such as head, needs no message.
     if (error instanceof Deno.errors.BrokenPipe) return EXIT_IO_ERROR;
     const remedy = remedyFor(error, { source: from, sourceOpen: source !== undefined });
     note(remedy === undefined ? describe(error) : `${describe(error)}; ${remedy}`);

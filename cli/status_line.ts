@@ -1,4 +1,4 @@
-// A status line on a terminal, which is cleared afterwards. Without a terminal nothing is shown.
+// A status line on a terminal, which is cleared at the end. Without a terminal it shows nothing.
 import { warn } from "./output.ts";
 import { columns } from "./styling.ts";
 
@@ -8,7 +8,7 @@ export class StatusLine implements Disposable {
 
   /** Replaces the text. */
   show(text: string): void {
-    // A line that wraps could not be cleared.
+    // A wrapped line could not be cleared.
     if (this.#on) warn(`\r\x1b[K${text.slice(0, columns(200) - 1)}`);
   }
 

@@ -1,24 +1,23 @@
-// What the kernel says of itself and of this process, read from /proc. Each fact is absent where it may not be read.
+// Facts about the kernel and this process, read from /proc. A fact is absent without the permission to read it.
 
 /** A mounted file system. */
 export interface Mount {
-  /** As "ext4". */
+  /** For example "ext4". */
   type: string;
-  /** Where it is mounted. */
   mountPoint: string;
-  /** What is mounted there, as "/dev/vda1". */
+  /** For example "/dev/vda1". */
   device: string;
-  /** Options of the mount. */
+  /** Options of this mount. */
   options: string[];
-  /** Options of the file system itself, whatever its mounts. */
+  /** Options of the file system itself, the same for all its mounts. */
   superOptions: string[];
 }
 
-/** What decides whether io_uring may be used, beside the kernel version. */
+/** The limits, beside the kernel version, that decide whether io_uring may be used. */
 export interface IoUringLimits {
-  /** The sysctl kernel.io_uring_disabled: 0 for everybody, 1 for its group, 2 for nobody. */
+  /** The sysctl kernel.io_uring_disabled: 0 allows everybody, 1 root and a group, 2 nobody. */
   disabled: number | null;
-  /** Whether a seccomp filter is on this process, as container runtimes set one. */
+  /** Whether a seccomp filter restricts this process, as in a container. */
   seccomp: boolean | null;
 }
 
@@ -30,7 +29,7 @@ async function read(path: string): Promise<string | undefined> {
   }
 }
 
-/** The release of the kernel, as "6.12.1". */
+/** The release of the kernel, for example "6.12.1". */
 export function kernelRelease(): string | null {
   try {
     return Deno.osRelease();
@@ -39,7 +38,7 @@ export function kernelRelease(): string | null {
   }
 }
 
-/** Whether a kernel's release is `least`, as "6.1", or newer. */
+/** Whether a kernel's release is `least`, for example "6.1", or newer. */
 export function isKernel(release: string, least: string): boolean {
   const [major, minor] = numbers(release);
   const [leastMajor, leastMinor] = numbers(least);
@@ -51,7 +50,7 @@ function numbers(release: string): [major: number, minor: number] {
   return [Number(major ?? 0), Number(minor ?? 0)];
 }
 
-/** What may forbid io_uring here. */
+/** The limits of io_uring on this machine. */
 export async function ioUringLimits(): Promise<IoUringLimits> {
   const disabled = Number.parseInt(await read("/proc/sys/kernel/io_uring_disabled") ?? "", 10);
   const seccomp = /^Seccomp:\s*(\d)/m.exec(await read("/proc/self/status") ?? "")?.[1];
@@ -61,14 +60,14 @@ export async function ioUringLimits(): Promise<IoUringLimits> {
   };
 }
 
-/** The soft limit of locked memory in bytes; Infinity where there is none, null where it is not known. */
+/** The soft limit of locked memory in bytes; Infinity: no limit; null: unknown. */
 export async function lockedMemoryLimit(): Promise<number | null> {
   const soft = /^Max locked memory\s+(\S+)/m.exec(await read("/proc/self/limits") ?? "")?.[1];
   if (soft === undefined) return null;
   return soft === "unlimited" ? Infinity : Number(soft);
 }
 
-/** Whether this process may lock memory beyond the limit (CAP_IPC_LOCK); null where it is not known. */
+/** Whether this process may lock memory beyond the limit (CAP_IPC_LOCK); null: unknown. */
 export async function mayLockMemory(): Promise<boolean | null> {
   const effective = /^CapEff:\s*([0-9a-f]+)/m.exec(await read("/proc/self/status") ?? "")?.[1];
   if (effective === undefined) return null;
@@ -76,7 +75,7 @@ export async function mayLockMemory(): Promise<boolean | null> {
   return (BigInt(`0x${effective}`) >> CAP_IPC_LOCK & 1n) === 1n;
 }
 
-/** The command that installs liburing on this distribution, or on the common ones where that cannot be told. */
+/** The command that installs liburing on this distribution; for an unknown distribution, the commands of the common ones. */
 export async function liburingInstall(): Promise<string> {
   const commands: Record<string, string> = {
     debian: "apt install liburing2",
@@ -95,7 +94,7 @@ export async function liburingInstall(): Promise<string> {
   return Object.values(commands).join(", or ");
 }
 
-/** The mount that a real, absolute path is on. */
+/** The mount of a real, absolute path. */
 export function findMount(mountinfo: string, path: string): Mount | undefined {
   let found: Mount | undefined;
   for (const line of mountinfo.split("\n")) {
@@ -118,14 +117,14 @@ export function findMount(mountinfo: string, path: string): Mount | undefined {
   return found;
 }
 
-/** The mount that `path` is on, or null where it cannot be told. */
+/** The mount of `path`; null if it is unknown. */
 export async function mountOf(path: string): Promise<Mount | null> {
   const mountinfo = await read("/proc/self/mountinfo");
   if (mountinfo === undefined) return null;
   return findMount(mountinfo, await Deno.realPath(path)) ?? null;
 }
 
-/** Whether files of a mount are served by a program or another machine, so that calls for them run on threads. */
+/** Whether a program or another machine serves the files of a mount, so that calls for them run on threads. */
 export function isServed({ type }: Mount): boolean {
   return /^(fuse|nfs|cifs|smb|9p$|ceph$|virtiofs$)/.test(type);
 }

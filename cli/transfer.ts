@@ -1,4 +1,4 @@
-// Writes the parts of a source into one file, and ends it in good order whatever happens.
+// Writes the parts of a source into one file, and closes or discards the file whatever happens.
 import { assertPlatform } from "../ffi/platform.ts";
 import { type AttributePlan, planAttributes } from "./attributes.ts";
 import { Destination } from "./destination.ts";
@@ -18,13 +18,13 @@ import {
 } from "./transfer_report.ts";
 import { Verification } from "./verification.ts";
 
-/** How often the bytes of a slow source are written, unless told otherwise. */
+/** The default interval at which the bytes of a slow source are written. */
 const FLUSH_EVERY_MS = 1000;
 
 /**
- * Writes a source into `dest`. Resolves to the exit code; it is 0 only when the close of the file resolved.
+ * Writes a source into `dest`. Resolves to the exit code, which is 0 only if the close of the file resolved.
  *
- * @param from the path that is read, where it has one
+ * @param from the path of the source, if it has one
  */
 export async function transfer(
   open: () => Promise<Source>,
@@ -32,7 +32,7 @@ export async function transfer(
   options: TransferOptions,
   from?: string,
 ): Promise<number> {
-  // Before the signal handlers: other platforms do not have all of these signals.
+  // Checked before the signal handlers are set: other platforms lack some of these signals.
   assertPlatform();
   using interruption = new Interruption();
   const job = new Job(dest, options, from);
@@ -61,7 +61,7 @@ async function tellFailure(job: Job, error: unknown): Promise<number> {
   return printReport(await reportOf(job, { exitCode, signal, error, remedy }));
 }
 
-/** Resolves to the exit code of the report, or to that of a failure where nobody could be given it. */
+/** Prints the report. Returns its exit code, or that of a failure if the report cannot be printed. */
 function printReport(report: TransferReport): number {
   try {
     print(jsonText(report));
@@ -112,7 +112,7 @@ class Job implements Outcome {
   async #write(source: Source, signal: AbortSignal): Promise<void> {
     const { atomic, progress, quiet } = this.options;
     const size = sizeOf(source) ?? this.options.size;
-    // Nobody sees an atomic file before its end.
+    // An atomic file is not visible before its end.
     const canWait = atomic || !isSlow(source);
     const flushEvery = this.options.flushEvery ?? (canWait ? 0 : FLUSH_EVERY_MS);
     const destination = this.destination = await Destination.open(this.dest, {
@@ -139,7 +139,7 @@ class Job implements Outcome {
       signal.throwIfAborted();
     } catch (error) {
       if (atomic) await destination.discard(error);
-      // After a failure of the file this rejects with the same error. A failure here outweighs a signal.
+      // After a failure of the file this rejects with the same error. If it fails after a signal, the failure is reported.
       else await this.#keep(destination, false);
       throw error;
     }
@@ -176,7 +176,7 @@ class Job implements Outcome {
     this.isKept = true;
   }
 
-  /** What to do about an error. */
+  /** The remedy for an error, if one is known. */
   remedy(error: unknown): string | undefined {
     const sourceOpen = this.#source !== undefined;
     const { atomic = false } = this.options;

@@ -1,6 +1,6 @@
-// What the command line says of a transfer.
+// The options of a transfer, as the command line gives them.
 
-/** What to do where the file system refuses Direct I/O. */
+/** What happens if the file system refuses Direct I/O: fail, use the page cache, or always use the page cache. */
 export type DirectMode = "require" | "prefer" | "off";
 
 /** Whether holes are kept. */
@@ -10,19 +10,18 @@ export type SparseMode = "auto" | "never";
 export interface TransferOptions {
   /** The name appears only when everything is written and durable. */
   atomic?: boolean;
-  /** Begin at the end of the file, and keep what is there. */
+  /** Write to the end of the file, and keep its content. */
   append?: boolean;
-  /** False: only a file that is not there is made. */
+  /** False: fail if the file exists. */
   clobber?: boolean;
   /** Bytes of one buffer. */
   bufferSize?: number;
   /** Buffers in flight. */
   writeBehind?: number;
-  /** What to do where the file system refuses Direct I/O. */
   direct: DirectMode;
   /** Make the data durable. */
   sync: boolean;
-  /** Milliseconds after which what was accepted is written though no buffer is full; 0: never; absent: what suits the source. */
+  /** The interval in milliseconds at which partly filled buffers are written; 0: never; absent: by the kind of source. */
   flushEvery?: number;
   /** Bytes expected from a source of unknown length. */
   size?: number;
@@ -30,12 +29,12 @@ export interface TransferOptions {
   preserve?: boolean;
   /** Keep the holes of the file that is copied. */
   sparse?: SparseMode;
-  /** Read back what was written, and compare. */
+  /** Read the data back, and compare. */
   verify?: boolean;
-  /** Draw progress, where there is a terminal. */
+  /** Draw progress on a terminal. */
   progress: boolean;
-  /** Say nothing but errors. */
+  /** Print errors only. */
   quiet?: boolean;
-  /** One JSON object on standard output instead of a line on standard error. */
+  /** Print one JSON object on standard output instead of a line on standard error. */
   json?: boolean;
 }

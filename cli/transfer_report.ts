@@ -1,4 +1,4 @@
-// Says how a transfer went: in a line for people, in an object for programs.
+// The result of a transfer: a line for people, and an object for programs.
 import { engineInfo } from "../mod.ts";
 import type { Destination } from "./destination.ts";
 import { EXIT_OK, type StoppingSignal } from "./exit_codes.ts";
@@ -7,9 +7,9 @@ import { type ErrorFacts, errorFacts } from "./remedies.ts";
 import type { TransferOptions } from "./transfer_options.ts";
 import { formatCount, formatPace, formatSize } from "./units.ts";
 
-/** How far a transfer came. */
+/** The state of a transfer at its end. */
 export interface Outcome {
-  /** The file, as it was given. */
+  /** The path of the file, as it was given. */
   readonly dest: string;
   readonly options: TransferOptions;
   /** Absent if the file was never opened and so has not changed. */
@@ -18,61 +18,59 @@ export interface Outcome {
   readonly isKept: boolean;
   /** From the opening of the file to its close, without the verification. */
   readonly seconds: number;
-  /** How long verifying took; absent if it was not asked for or has failed. */
+  /** The duration of the verification; absent if there was none or it failed. */
   readonly verifySeconds: number | undefined;
 }
 
-/** Why a transfer ended early. */
+/** The cause of an early end. */
 export interface Failure {
   readonly exitCode: number;
   /** The signal that stopped it. */
   readonly signal: StoppingSignal | undefined;
   readonly error: unknown;
-  /** What to do about it. */
   readonly remedy: string | undefined;
 }
 
-/** How a transfer went. One object a run, also where it failed. */
+/** The object that `--json` prints at the end of a transfer, also after a failure. */
 export interface TransferReport {
-  /** Whether everything is in the file, and durable unless that was not wanted. */
+  /** Whether everything is in the file, and durable unless `--no-sync`. */
   ok: boolean;
-  /** Bytes of the input that are in the file: after a failure, what was kept. */
+  /** Bytes of the input that are in the file, also after a failure. */
   bytes: number;
-  /** Those of them that are holes. */
+  /** The part of `bytes` that is holes. */
   holes: number;
   /** From the opening of the file to its close, without the verification. */
   seconds: number;
   /** Bytes a second, without holes. */
   rate: number;
-  /** The file, as it was given. */
+  /** The path of the file, as it was given. */
   path: string;
-  /** Whether Direct I/O was used; null where the file was never opened. */
+  /** Whether Direct I/O was used; null if the file was never opened. */
   direct: boolean | null;
-  /** The engine; null where the file was never opened. */
+  /** The engine; null if the file was never opened. */
   engine: "io_uring" | "threads" | null;
-  /** Bytes of one buffer, as they were in the end; null where the file was never opened. */
+  /** Bytes of one buffer at the end; null if the file was never opened. */
   bufferSize: number | null;
-  /** Buffers that could be in flight; null where the file was never opened. */
+  /** The most buffers in flight; null if the file was never opened. */
   writeBehind: number | null;
   /** Whether the bytes are durable. */
   synced: boolean;
   /** Whether they were read back from the disk and compared. */
   verified: boolean;
-  /** Whether the name was to appear only when everything was written. */
+  /** Whether `--atomic` was given. */
   atomic: boolean;
-  /** Whether what was in the file was to be kept. */
+  /** Whether `--append` was given. */
   appended: boolean;
-  /** Length of the file at that path afterwards; null where there is none, or where it may not be asked. */
+  /** The length of the file at that path afterwards; null if there is none, or without the permission to ask. */
   fileSize: number | null;
-  /** The signal that stopped it. */
+  /** The signal that stopped the transfer. */
   signal: StoppingSignal | null;
-  /** What went wrong. */
   error: ErrorFacts | null;
   /** The exit code of the process. */
   exitCode: number;
 }
 
-/** The line about a transfer that is done. */
+/** The line after a successful transfer. */
 export function summaryOf({ dest, destination, options, seconds, verifySeconds }: Outcome): string {
   const { file, bufferSize, holes, writeBehind, written } = destination!;
   const { append, atomic, sync } = options;
@@ -89,7 +87,7 @@ export function summaryOf({ dest, destination, options, seconds, verifySeconds }
   ].join("; ");
 }
 
-/** What is left of a transfer that ended early. */
+/** The line about the state of the file after an early end. */
 export async function remainsOf({ dest, destination, options }: Outcome): Promise<string> {
   const { atomic, append } = options;
   if (destination === undefined) return `${dest} was not touched`;
@@ -102,7 +100,7 @@ export async function remainsOf({ dest, destination, options }: Outcome): Promis
     : `${kept}, but could not cut it there: it is ${size ?? "an unknown number of"} bytes long`;
 }
 
-/** The object for programs. */
+/** The object that `--json` prints. */
 export async function reportOf(outcome: Outcome, failure?: Failure): Promise<TransferReport> {
   const { dest, destination, isKept, options, seconds, verifySeconds } = outcome;
   const { append = false, atomic = false, sync } = options;

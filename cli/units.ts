@@ -1,4 +1,4 @@
-// Sizes as people type and read them, in powers of 1024.
+// Sizes and durations as people type and read them. Units are powers of 1024.
 
 const UNITS = ["bytes", "KiB", "MiB", "GiB", "TiB"];
 const SIZE = /^(\d+)([KMGT]?)(?:i?B)?$/i;
@@ -17,11 +17,11 @@ export function parseSize(text: string): number | undefined {
   return Number.isSafeInteger(bytes) ? bytes : undefined;
 }
 
-/** A count of bytes in the largest unit that leaves at least one, as "1.5 GiB". */
+/** A count of bytes in the largest unit of which there is at least one, for example "1.5 GiB". */
 export function formatSize(bytes: number): string {
   let value = bytes;
   let unit = 0;
-  // What rounds to 1024.0 is one of the next unit.
+  // A value that rounds to 1024.0 is shown as one of the next unit.
   while (value >= 1023.95 && unit < UNITS.length - 1) {
     value /= 1024;
     unit++;
@@ -30,7 +30,7 @@ export function formatSize(bytes: number): string {
   return `${value.toFixed(digits)} ${bytes === 1 ? "byte" : UNITS[unit]}`;
 }
 
-/** An exact count of bytes; from 1 KiB on also as {@linkcode formatSize}. */
+/** An exact count of bytes; from 1 KiB on also in the form of {@linkcode formatSize}. */
 export function formatCount(bytes: number): string {
   const exact = `${bytes} ${bytes === 1 ? "byte" : "bytes"}`;
   return bytes < 1024 ? exact : `${exact} (${formatSize(bytes)})`;
@@ -42,7 +42,7 @@ export function formatRate(bytes: number, seconds: number): string {
   return `${formatSize(rate < 1024 ? Math.round(rate) : rate)}/s`;
 }
 
-/** Time and rate. Below a second and a mebibyte there is no rate: it would measure the latency. */
+/** Time and rate. The rate is left out below a second and a mebibyte, because it would measure the latency. */
 export function formatPace(bytes: number, seconds: number): string {
   const time = seconds < 1
     ? `${Math.max(1, Math.round(seconds * 1000))} ms`

@@ -1,17 +1,17 @@
-// Reads back what was written and compares SHA-256 digests: a pipe cannot be read twice.
+// Reads the written bytes back and compares SHA-256 digests, because a pipe cannot be read twice.
 import { createHash } from "node:crypto";
 import { type DmaFile, DmaStreamReader } from "../mod.ts";
 import { Descriptor } from "./descriptor.ts";
 import type { ByteStream, Part } from "./source.ts";
 
-/** Notes the ranges and the digest of the parts that are written, and checks them. */
+/** Records the ranges and the digest of the parts that are written, and checks them. */
 export class Verification {
   readonly #expected = createHash("sha256");
   readonly #ranges: { start: number; end: number }[] = [];
   /** Bytes that were read back. */
   readBack = 0;
 
-  /** The same part. Its bytes are noted as they are read. */
+  /** The same part, whose bytes are recorded as they are read. */
   watch({ position, readable, isWhole }: Part): Part {
     const range = { start: position, end: position };
     this.#ranges.push(range);
@@ -25,13 +25,13 @@ export class Verification {
         controller.enqueue(value);
       },
       cancel: (reason) => reader.cancel(reason),
-      // Nothing is buffered here, so nothing is lost here when the transfer is stopped.
+      // Without a buffer here, no byte is lost when the transfer is stopped.
     }, { highWaterMark: 0 });
     return { position, readable: watched, isWhole };
   }
 
   /**
-   * Reads the parts from the disk. They must be durable: only then they are on it. Throws if they differ.
+   * Reads the parts from the disk, which has them only if they are durable. Throws if they differ.
    *
    * @param start the position of the first byte of the source
    */

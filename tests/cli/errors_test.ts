@@ -78,7 +78,7 @@ testInDirectory("dma takes no name that Deno cannot pass on", async (dir) => {
     const command = `"$@" ${rest.replace("NAME", `"$(printf 'odd\\377name')"`)}`;
     const { code, stderr } = await shell(`cd "$dir"; ${command}`, dir);
     assertEquals(code, 2);
-    assertMatch(stderr, /^dma: .* It must be UTF-8: a symbolic link can lead there; dma .*\n$/);
+    assertMatch(stderr, /^dma: .* It must be UTF-8: name the file by a symbolic link; dma .*\n$/);
   }
   assertEquals(await namesIn(dir), []);
 });
