@@ -1,9 +1,9 @@
-// Compiles ffi/shim.c and writes it as one base64 module an architecture, so that an import from a URL
-// needs no compiler. The same compiler gives the same bytes.
+// Compiles ffi/shim.c and writes one base64 module for each architecture, so that an import from a URL needs no compiler.
+// The same compiler gives the same bytes.
 //
-//   deno task build            every architecture a compiler is found for
-//   deno task build --check    fails when a committed module is not what the source compiles to; another
-//                              compiler than it was made with says nothing, and is passed over
+//   deno task build            builds for every architecture with a compiler on this machine
+//   deno task build --check    fails if a committed module differs from the compiled source; skips a module that another
+//                              compiler made
 //   deno task build --sanitize FILE   a build with AddressSanitizer and UndefinedBehaviorSanitizer, for tests
 
 const folder = new URL(".", import.meta.url);
@@ -13,20 +13,20 @@ const headers = "/usr/include";
 /** Deno's names of the architectures that the shim is built for. */
 export type Architecture = "x86_64" | "aarch64";
 
-/** The compilers that may build for an architecture, best first. */
+/** The compilers that can build for an architecture, best first. */
 const targets: Record<Architecture, readonly string[]> = {
   x86_64: ["x86_64-linux-gnu-gcc", "cc"],
   aarch64: ["aarch64-linux-gnu-gcc", "cc"],
 };
 
-/** What one architecture's compiler needs besides: atomic operations of its own, and not of a library. */
+/** Flags of one architecture. On aarch64 gcc would call a library for atomic operations. */
 const ownFlags: Record<Architecture, readonly string[]> = {
   x86_64: [],
   aarch64: ["-mno-outline-atomics"],
 };
 
-// No libc, no unwind tables, no build id, one segment layout: small, and the same bytes each time.
-// Pages of 64 KiB exist on aarch64, which the linker's default there allows for.
+// No libc, no unwind tables, no build id, one segment layout: the result is small, and the same bytes each time.
+// On aarch64 the linker's default page size is 64 KiB, which kernels there can have.
 const flags = [
   "-std=gnu11",
   "-O2",
@@ -44,7 +44,7 @@ const flags = [
   "-Wl,--build-id=none",
   "-Wl,-z,noseparate-code",
   "-Wl,-z,norelro",
-  // Stays mapped when Deno closes it: see ffi/shim.ts.
+  // Keeps the library mapped when Deno closes it: see ffi/shim.ts.
   "-Wl,-z,nodelete",
 ];
 
@@ -90,8 +90,8 @@ async function findCompiler(architecture: Architecture): Promise<Compiler | unde
 }
 
 /**
- * The folder that has liburing's headers and nothing else. A cross compiler does not look where the host's are, and must
- * not see the host's others; liburing's do not depend on the architecture. The caller removes it.
+ * Makes a folder with links to liburing's headers only. A cross compiler does not search the host's headers, and must not
+ * see the others there; those of liburing do not depend on the architecture. The caller removes the folder.
  */
 async function liburingHeaders(): Promise<string> {
   const links = await Deno.makeTempDir();
@@ -132,12 +132,12 @@ function moduleOf(architecture: Architecture): URL {
   return new URL(`shim_${architecture}.ts`, folder);
 }
 
-/** One that goes by two names, as `cc` does, is still the same. */
+/** The version without the name of the command: one compiler can have two names, such as `cc` and `gcc`. */
 function withoutName(version: string): string {
   return version.replace(/^\S+ /, "");
 }
 
-/** Why a committed module cannot be compared with its source here, or nothing where it can. */
+/** The reason why a committed module cannot be compared with its source on this machine; undefined if it can. */
 export async function incomparable(architecture: Architecture): Promise<string | undefined> {
   const compiler = await findCompiler(architecture);
   if (!compiler) return `no compiler (looked for ${targets[architecture].join(", ")})`;
@@ -146,17 +146,17 @@ export async function incomparable(architecture: Architecture): Promise<string |
   const madeWith = versionIn(await Deno.readTextFile(moduleOf(architecture)));
   return withoutName(madeWith) === withoutName(compiler.version)
     ? undefined
-    : `made with "${madeWith}", and here is "${compiler.version}"`;
+    : `made with "${madeWith}", but this machine has "${compiler.version}"`;
 }
 
-/** Whether a committed module is, byte for byte, what the source compiles to. Only where it is comparable. */
+/** Whether a committed module equals the compiled source, byte for byte. It must not be {@linkcode incomparable}. */
 export async function matchesSource(architecture: Architecture): Promise<boolean> {
   const committed = await Deno.readTextFile(moduleOf(architecture));
   const bytes = await compile(architecture, (await findCompiler(architecture))!);
   return committed === await moduleText(bytes, versionIn(committed));
 }
 
-/** The compiler that a module was made with, from its head. */
+/** The compiler of a module, from its second line. */
 function versionIn(text: string): string {
   return text.split("\n", 2)[1]?.replace("// ", "") ?? "";
 }
@@ -167,7 +167,7 @@ async function check(architecture: Architecture): Promise<boolean> {
   const result = reason === undefined ? same ? "same" : "DIFFERS" : `skipped: ${reason}`;
   console.log(`${architecture}: ${result}`);
   if (reason !== undefined || same) return true;
-  console.error(`${moduleOf(architecture).pathname} is not what ffi/shim.c compiles to`);
+  console.error(`${moduleOf(architecture).pathname} differs from the compiled ffi/shim.c`);
   return false;
 }
 

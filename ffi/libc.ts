@@ -4,7 +4,7 @@
 export function openLibc<const S extends Deno.ForeignLibraryInterface>(
   symbols: S,
 ): Deno.DynamicLibrary<S> {
-  // The empty name is the program itself; where that fails (musl), the library has a name per architecture.
+  // The empty name is the program itself. With musl that fails, and the library has a name for each architecture.
   const names = ["", "libc.so.6", `libc.musl-${Deno.build.arch}.so.1`];
   for (const [index, name] of names.entries()) {
     try {

@@ -36,7 +36,7 @@ const symbols = {
     result: "i32",
     optional: true,
   },
-  // Since liburing 2.4. Older versions cannot be told apart.
+  // Since liburing 2.4. Older versions do not report theirs.
   io_uring_major_version: { parameters: [], result: "i32", optional: true },
   io_uring_minor_version: { parameters: [], result: "i32", optional: true },
 } as const satisfies Deno.ForeignLibraryInterface;
@@ -44,7 +44,7 @@ const symbols = {
 /** liburing's functions. */
 export type Liburing = Deno.DynamicLibrary<typeof symbols>["symbols"];
 
-/** liburing is not installed, or is not where DMA_LIBURING says. */
+/** liburing is not installed, or DMA_LIBURING names a wrong path. */
 export class LiburingMissing extends Deno.errors.NotFound {
   override name = "LiburingMissing";
 }
@@ -54,12 +54,12 @@ const RTLD_NOLOAD = 4;
 const RTLD_NODELETE = 0x1000;
 
 const NAME = "liburing.so.2";
-/** The command of each distribution that installs it. */
+/** The command that installs it, by distribution. */
 const PACKAGES =
   "apt install liburing2, dnf install liburing, pacman -S liburing, apk add liburing";
 
 /**
- * The paths of distributions. An absolute path also works with --allow-ffi limited to paths, which takes no bare name.
+ * The paths on common distributions. With --allow-ffi limited to paths only an absolute path works.
  */
 function candidates(): string[] {
   const triplet = `${Deno.build.arch}-linux-gnu`;

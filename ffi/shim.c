@@ -1,12 +1,12 @@
-// What JavaScript cannot do for itself, and nothing else: aligned mappings, the parts of liburing that exist
-// only as inline functions of its header, blocking system calls that report errno as their result, and what is left to
-// do when the isolate is gone.
+// Functions that JavaScript cannot have otherwise: aligned mappings, the parts of liburing that exist only as
+// inline functions of its header, blocking system calls that return -errno, and the release of resources when
+// the isolate has ended.
 //
-// It holds no state and no policy. It is linked against nothing (raw system calls, no libc), so that one
-// binary loads under every libc; liburing's exported functions are called from TypeScript directly.
+// This file has no state and no policy. It is linked against nothing (raw system calls, no libc), so that one
+// binary loads under every libc. TypeScript calls liburing's exported functions directly.
 //
-// Numbers cross as numbers: addresses and file offsets as f64 (exact to 2^53), lengths as u32, results as i32
-// with -errno. TypeScript checks every number first; it is checked here again because a hot FFI call
+// All arguments are numbers: addresses and file offsets are f64 (exact to 2^53), lengths are u32, and results are
+// i32 with -errno. TypeScript checks every number first. The checks here repeat that, because a hot FFI call
 // truncates silently.
 
 #include <fcntl.h>
@@ -21,10 +21,10 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-// Bumped whenever a signature or the meaning of an argument changes; ffi/shim.ts asks for the same number.
+// Incremented when a signature or the meaning of an argument changes. ffi/shim.ts expects the same number.
 #define SHIM_ABI 8
 
-// Above io_uring's own opcodes, which `dma_call` shares.
+// `dma_call` also takes io_uring's own opcodes, so these are above them.
 enum {
   CALL_FTRUNCATE = 55, // IORING_OP_FTRUNCATE, younger than the headers this may be compiled with
   CALL_READLINK = 256,
@@ -89,8 +89,8 @@ static int moves_bytes(uint32_t opcode) {
          opcode == IORING_OP_WRITE_FIXED;
 }
 
-// The one rule for arguments of an operation, for the ring and for a blocking call alike. An offset of -1
-// would mean "the current position" to io_uring, so nothing negative passes.
+// Checks the arguments of an operation, for the ring and for a blocking call. To io_uring an offset of -1 means
+// "the current position", so negative numbers are refused.
 static int acceptable(uint32_t opcode, double address, uint32_t length, double offset) {
   if (!whole(address) || !whole(offset)) return 0;
   if (!moves_bytes(opcode)) return 1;
@@ -99,23 +99,23 @@ static int acceptable(uint32_t opcode, double address, uint32_t length, double o
 
 // ---- resources of an isolate ----------------------------------------------------------------------------------
 
-// As ffi/thread_exit.ts records them.
+// ffi/thread_exit.ts has the same layout.
 struct resources {
   double ring;      // the address of its struct io_uring, or 0
-  double mappings;  // how many are listed
-  int32_t calls;    // on other threads, that have not ended; TypeScript counts them when it begins them
-  int32_t running;  // those of them that have got their thread
-  int32_t closed;   // the isolate's thread has ended: no call may begin any more
-  int32_t notifier; // an eventfd that one of them may wait for, or -1
-  uint8_t descriptors[8192]; // a bit each
-  int32_t results[1024]; // of calls on other threads, for when JavaScript cannot wait for its event loop
+  double mappings;  // the number of mappings in the list
+  int32_t calls;    // calls on other threads that have not ended; TypeScript increments it at the start of a call
+  int32_t running;  // those of them that run on their thread
+  int32_t closed;   // the isolate's thread has ended: no further call may begin
+  int32_t notifier; // an eventfd that a call may wait for, or -1
+  uint8_t descriptors[8192]; // one bit for each open descriptor
+  int32_t results[1024]; // of calls on other threads, for callers that cannot wait for the event loop
   struct {
     double address, length;
   } mapping[3000];
 };
 
 #define RESOURCES_BYTES 65536
-#define KEPT_BYTES 16384 // has the counts in it, and is a whole number of pages but where they are of 64 KiB
+#define KEPT_BYTES 16384 // contains the counts; a multiple of the page size, unless that is 64 KiB
 _Static_assert(sizeof(struct resources) <= RESOURCES_BYTES, "ffi/thread_exit.ts maps no more");
 
 static int tracked(int32_t fd) { return fd >= 0 && fd < 8 * (int)sizeof((struct resources *)0)->descriptors; }
@@ -124,7 +124,7 @@ static void track(struct resources *resources, int32_t fd) {
   if (tracked(fd)) __atomic_or_fetch(&resources->descriptors[fd / 8], (uint8_t)(1 << fd % 8), __ATOMIC_RELAXED);
 }
 
-// For what is being closed. It happens in the call that closes: an isolate can be ended before it, and not within it.
+// Called within the call that closes the descriptor: an isolate can be ended before that call, but not during it.
 static void untrack(struct resources *resources, int32_t fd) {
   if (tracked(fd)) __atomic_and_fetch(&resources->descriptors[fd / 8], (uint8_t)~(1 << fd % 8), __ATOMIC_RELAXED);
 }
@@ -133,9 +133,9 @@ static void untrack(struct resources *resources, int32_t fd) {
 
 EXPORT uint32_t dma_abi(void) { return SHIM_ABI; }
 
-// Maps zeroed, page-aligned memory that child processes do not inherit. With `huge`, aligned to 2 MiB and
-// offered to the kernel for huge pages: first touch of 8 MiB is then three times as fast.
-// Returns the address, or -errno.
+// Maps zeroed, page-aligned memory that child processes do not inherit. With `huge` it is aligned to 2 MiB, and
+// the kernel may use huge pages: the first touch of 8 MiB is then three times as fast. Returns the address, or
+// -errno.
 EXPORT double dma_map(double length, uint32_t huge) {
   if (!whole(length) || length == 0) return -EINVAL;
   unsigned long size = (unsigned long)length;
@@ -163,8 +163,8 @@ EXPORT int32_t dma_unmap(double address, double length) {
 
 // ---- the ring: what liburing has only inline -----------------------------------------------------------------
 
-// The next free entry of the submission queue, or NULL. As liburing's own, but by the kernel's copies of size and
-// mask: the fields that newer headers read instead were padding in liburing 2.0 to 2.2, which have the same name.
+// The next free entry of the submission queue, or NULL. Like liburing's function, but it reads size and mask from
+// the kernel's memory: in liburing 2.0 to 2.2, which have the same soname, the newer fields were padding.
 static struct io_uring_sqe *next_entry(struct io_uring *ring) {
   struct io_uring_sq *sq = &ring->sq;
   unsigned next = sq->sqe_tail + 1;
@@ -174,7 +174,7 @@ static struct io_uring_sqe *next_entry(struct io_uring *ring) {
   return sqe;
 }
 
-// Marks in user_data, above what JavaScript has of it, an operation whose result is a descriptor.
+// Marks in user_data an operation whose result is a descriptor. JavaScript uses the 32 bits below.
 #define OPENS (1ull << 32)
 
 // Prepares one entry of the submission queue. Returns 0, or -EBUSY when the queue is full, or -EINVAL.
@@ -193,8 +193,8 @@ EXPORT int32_t dma_prepare(struct resources *resources, struct io_uring *ring, u
   return 0;
 }
 
-// Takes entries that the kernel has not consumed out of the submission queue, and puts the user_data of up to `most` of
-// them into `out`, the last entry first. Returns how many. For when the kernel refuses submissions for good.
+// Removes up to `most` entries that the kernel has not consumed from the submission queue, the last one first, and
+// stores their user_data in `out`. Returns their number. Used when the kernel permanently refuses submissions.
 EXPORT int32_t dma_withdraw(struct io_uring *ring, int32_t *out, uint32_t most) {
   struct io_uring_sq *sq = &ring->sq;
   unsigned head = io_uring_smp_load_acquire(sq->khead);
@@ -207,20 +207,20 @@ EXPORT int32_t dma_withdraw(struct io_uring *ring, int32_t *out, uint32_t most) 
   return (int32_t)count;
 }
 
-// Whether the kernel holds completions that it posts only when asked: overflowed ones, or, on a ring with deferred task
-// work, finished ones. If so, the eventfd is muted until dma_reap: the caller is about to ask, and needs no signal for
-// what it gets. Completions that arrive meanwhile set the same flags, so the caller must look once more.
+// Returns whether the kernel holds completions that it posts only on request: overflowed ones, or, on a ring with
+// deferred task work, finished ones. If so, the eventfd is muted until dma_reap, because the caller now requests
+// them and needs no signal. Completions that arrive meanwhile set the same flags, so the caller must check again.
 EXPORT int32_t dma_mute_eventfd(struct io_uring *ring) {
   if (!(IO_URING_READ_ONCE(*ring->sq.kflags) & (IORING_SQ_CQ_OVERFLOW | IORING_SQ_TASKRUN))) return 0;
 #if defined(__x86_64__)
-  // Elsewhere the kernel's own "set the flag, then look whether to signal" is not ordered, and a signal could be
-  // lost for good.
+  // On other processors the kernel's "set the flag, then check whether to signal" is not ordered, and a signal could
+  // be lost.
   if (ring->cq.kflags) IO_URING_WRITE_ONCE(*ring->cq.kflags, IORING_CQ_EVENTFD_DISABLED);
 #endif
   return 1;
 }
 
-// Moves up to `most` completions into `out` as pairs (user_data, result). Returns how many.
+// Moves up to `most` completions into `out` as pairs (user_data, result). Returns their number.
 EXPORT int32_t dma_reap(struct io_uring *ring, int32_t *out, uint32_t most) {
 #if defined(__x86_64__)
   if (ring->cq.kflags && IO_URING_READ_ONCE(*ring->cq.kflags)) {
@@ -242,21 +242,21 @@ EXPORT int32_t dma_reap(struct io_uring *ring, int32_t *out, uint32_t most) {
 
 // ---- threads --------------------------------------------------------------------------------------------------
 
-// Whether the process lives no longer than this thread.
+// Whether this is the main thread, with which the process ends.
 static int is_main_thread(void) {
   return CALL(SYS_gettid, 0, 0, 0, 0, 0) == CALL(SYS_getpid, 0, 0, 0, 0, 0);
 }
 
-// How long one wait for a ring may take that cannot be given a timeout.
+// The pause between two polls, if the kernel cannot wait with a timeout.
 static const struct __kernel_timespec MILLISECOND = {.tv_nsec = 1000000};
 
-// Waits until a ring has a completion, or for so long. Returns 0, -ETIME or another -errno.
+// Waits until a ring has a completion, at most `milliseconds`. Returns 0, -ETIME or another -errno.
 static long wait_ring(const struct io_uring *ring, uint32_t milliseconds) {
   struct __kernel_timespec timeout = {milliseconds / 1000, milliseconds % 1000 * 1000000ll};
   struct io_uring_getevents_arg argument = {.ts = (uintptr_t)&timeout};
   long result = call6(SYS_io_uring_enter, ring->ring_fd, 0, 1, IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG,
                       (long)&argument, sizeof argument);
-  // The argument is younger than 5.11.
+  // Kernels that do not know the argument refuse it.
   return result == -EINVAL ? CALL(SYS_nanosleep, &MILLISECOND, 0, 0, 0, 0) : result;
 }
 
@@ -327,23 +327,23 @@ static long blocking(uint32_t opcode, int32_t fd, uintptr_t address, uint32_t le
   }
 }
 
-// One system call, repeated when a signal cut it short. Returns its result, or -errno.
+// Performs one system call, again if a signal interrupts it. Returns its result, or -errno.
 EXPORT int32_t dma_call(uint32_t opcode, int32_t fd, double address, uint32_t length, double offset,
                         uint32_t flags) {
   if (!acceptable(opcode, address, length, offset)) return -EINVAL;
   long result;
   do {
     result = blocking(opcode, fd, (uintptr_t)address, length, (uint64_t)offset, flags);
-  } while (result == -EINTR && opcode != IORING_OP_CLOSE); // close has let go of the descriptor even then
+  } while (result == -EINTR && opcode != IORING_OP_CLOSE); // an interrupted close has released the descriptor
   return (int32_t)result;
 }
 
 // ---- the end of a thread --------------------------------------------------------------------------------------
 
-#define NO_RESULT 0xffffffffu // a call whose result nobody waits for in memory
+#define NO_RESULT 0xffffffffu // the place of a call whose result is not stored in memory
 
-// dma_call on another thread. It may get that thread long after the isolate has ended: then it does nothing. A descriptor
-// that it opens is tracked before it returns, and one that it closes is tracked until then.
+// dma_call on another thread. If it starts after the isolate has ended, it does nothing. A descriptor that it opens
+// is tracked before it returns, and one that it closes is tracked until the call.
 EXPORT int32_t dma_call_on_thread(struct resources *resources, uint32_t place, uint32_t opcode, int32_t fd,
                                   double address, uint32_t length, double offset, uint32_t flags) {
   __atomic_add_fetch(&resources->running, 1, __ATOMIC_SEQ_CST);
@@ -357,10 +357,10 @@ EXPORT int32_t dma_call_on_thread(struct resources *resources, uint32_t place, u
   return result;
 }
 
-// How long the next operation in flight may take when its thread ends, in seconds.
+// The longest wait, in seconds, for the next operation in flight when the thread ends.
 #define EXIT_TIMEOUT 5
 
-// Waits until every call that runs on another thread has ended. Returns whether that is so.
+// Waits until every running call on another thread has ended. Returns whether they all have.
 static int calls_end(const int32_t *running) {
   for (int waited = 0; waited < EXIT_TIMEOUT * 1000; waited++) {
     if (__atomic_load_n(running, __ATOMIC_SEQ_CST) == 0) return 1;
@@ -369,7 +369,8 @@ static int calls_end(const int32_t *running) {
   return 0;
 }
 
-// Closes what was opened by operations whose completions nobody will reap any more. Returns how many have completed.
+// Closes the descriptors that were opened by operations whose completions were not reaped. Returns the number of
+// completions so far.
 static unsigned close_opened(struct io_uring_cq *cq) {
   unsigned head = *cq->khead, tail = io_uring_smp_load_acquire(cq->ktail);
   for (; head != tail; head++) {
@@ -380,12 +381,12 @@ static unsigned close_opened(struct io_uring_cq *cq) {
   return tail;
 }
 
-// Waits until the kernel is done with all that was submitted to a ring. Returns 0, or -errno when it is not done.
+// Waits until all operations that were submitted to a ring have completed. Returns 0, or -errno if they have not.
 static long drain(struct io_uring *ring) {
   struct __kernel_timespec timeout = {.tv_sec = EXIT_TIMEOUT};
   struct io_uring_getevents_arg argument = {.ts = (uintptr_t)&timeout};
   for (;;) {
-    // Each entry that the kernel took comes to one completion.
+    // Each entry that the kernel took gives one completion.
     if (close_opened(&ring->cq) == io_uring_smp_load_acquire(ring->sq.khead)) return 0;
     long result = call6(SYS_io_uring_enter, ring->ring_fd, 0, 1, IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG,
                         (long)&argument, sizeof argument);
@@ -393,7 +394,7 @@ static long drain(struct io_uring *ring) {
   }
 }
 
-// Closes what entries of the submission queue would have closed that the kernel never got.
+// Closes the descriptors of close operations that are still in the submission queue.
 static void close_unsubmitted(struct io_uring *ring) {
   struct io_uring_sq *sq = &ring->sq;
   for (unsigned head = io_uring_smp_load_acquire(sq->khead); head != sq->sqe_tail; head++) {
@@ -410,11 +411,11 @@ static void take_down(struct io_uring *ring) {
   CALL(SYS_close, ring->ring_fd, 0, 0, 0, 0);
 }
 
-// Releases the resources of an isolate when the thread that it ran on ends: libc calls this. What the kernel, or a call
-// on another thread, may still use is left where it is.
+// Releases the resources of an isolate. libc calls this when its thread ends. Resources that the kernel, or a call on
+// another thread, may still use are not released.
 static void on_thread_exit(void *pointer) {
   struct resources *resources = pointer;
-  // With the main thread the process ends, and nobody should wait for the disk.
+  // The process ends with the main thread, and must not wait for the disk.
   if (is_main_thread()) return;
   __atomic_store_n(&resources->closed, 1, __ATOMIC_SEQ_CST);
   uint64_t one = 1;
@@ -432,7 +433,7 @@ static void on_thread_exit(void *pointer) {
   for (uint32_t index = 0; index < (uint32_t)resources->mappings; index++) {
     dma_unmap(resources->mapping[index].address, resources->mapping[index].length);
   }
-  // A call that has not got its thread yet, and perhaps never will, must find that this is closed.
+  // A call that has not started yet, and perhaps never will, must still find `closed` set.
   double start = (double)(uintptr_t)resources;
   int lost = __atomic_load_n(&resources->calls, __ATOMIC_ACQUIRE) != 0;
   dma_unmap(lost ? start + KEPT_BYTES : start, lost ? RESOURCES_BYTES - KEPT_BYTES : RESOURCES_BYTES);
@@ -440,6 +441,6 @@ static void on_thread_exit(void *pointer) {
 
 // ---- addresses ------------------------------------------------------------------------------------------------
 
-// Where functions are that run on other threads and at the end of a thread, when the library is not open any more.
+// Functions that run on other threads and at the end of a thread, when Deno has closed the library.
 EXPORT double dma_call_on_thread_address(void) { return (double)(uintptr_t)&dma_call_on_thread; }
 EXPORT double dma_on_thread_exit_address(void) { return (double)(uintptr_t)&on_thread_exit; }

@@ -61,16 +61,16 @@ type Functions = Deno.DynamicLibrary<typeof symbols>["symbols"];
 
 /** The shim's functions. */
 export interface Shim extends Functions {
-  /** As `dma_call`, on one of Deno's own blocking threads. Its result stands at a place of `resources.results`, too. */
+  /** `dma_call` on one of Deno's own blocking threads. The result is also stored at `place` of `resources.results`. */
   readonly dma_call_on_thread: (
     place: number,
     ...call: Parameters<Functions["dma_call"]>
   ) => Promise<number>;
-  /** What is released when this isolate's thread ends. Mappings are recorded in it as they are made. */
+  /** The resources that are released when this isolate's thread ends. `dma_map` records mappings in it. */
   readonly resources: ResourceTable;
 }
 
-/** Must be SHIM_ABI of ffi/shim.c. */
+/** Must equal SHIM_ABI of ffi/shim.c. */
 const ABI = 8;
 
 const MFD_CLOEXEC = 1;
@@ -88,9 +88,9 @@ type Libc = Deno.DynamicLibrary<typeof libcSymbols>["symbols"];
 let loaded: Shim | undefined;
 
 /**
- * The shim, loaded at the first call. It stays loaded, because calls of it may be under way at any time.
+ * The shim, loaded at the first call. It stays loaded, because a thread may be in one of its functions at any time.
  *
- * @throws {Deno.errors.NotSupported} it cannot run on this platform
+ * @throws {Deno.errors.NotSupported} the module cannot run on this platform
  */
 export function loadShim(): Shim {
   if (loaded) return loaded;
@@ -117,7 +117,7 @@ function open(libc: Libc, path: string): Shim {
   library.close();
   const abi = functions.dma_abi();
   if (abi !== ABI) {
-    throw new Error(`Cannot use the shim ${path}: its interface is ${abi}, wanted is ${ABI}`);
+    throw new Error(`Cannot use the shim ${path}: its interface is ${abi}, expected ${ABI}`);
   }
   const { dma_map, dma_unmap } = functions;
   const resources = new ResourceTable(dma_map, libc, at(functions.dma_on_thread_exit_address()));
@@ -221,7 +221,7 @@ const O_NOFOLLOW = Deno.build.arch === "aarch64" ? 0o100000 : 0o400000;
 
 /**
  * Loads the shim from a temporary file in the user's cache folder. The file is opened once, verified, and loaded
- * through its descriptor, so that what is loaded is what was verified.
+ * through its descriptor, so that the loaded bytes are the verified ones.
  */
 function loadFromFile(libc: Libc, bytes: Uint8Array<ArrayBuffer>): Shim {
   const home = environment("HOME");
@@ -239,7 +239,7 @@ function loadFromFile(libc: Libc, bytes: Uint8Array<ArrayBuffer>): Shim {
     Deno.writeFileSync(path, bytes, { createNew: true, mode: 0o500 });
     fd = openFile(new TextEncoder().encode(`${path}\0`), O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0) throw new Error(`${path} cannot be opened`);
-    // Without /proc its path is used, in a folder that no other user can write to.
+    // Without /proc the path is used. No other user can write to its folder.
     const opened = exists("/proc/self/fd") ? `/proc/self/fd/${fd}` : path;
     const info = Deno.statSync(opened);
     assertOwn(path, info, user);
@@ -247,7 +247,7 @@ function loadFromFile(libc: Libc, bytes: Uint8Array<ArrayBuffer>): Shim {
     const length = Number(read(fd, found, BigInt(found.length)));
     const same = length === bytes.length && bytes.every((byte, index) => byte === found[index]);
     if (!same || !info.isFile || info.nlink !== 1) {
-      throw new Error(`${path} is not what was written`);
+      throw new Error(`${path} differs from the written bytes`);
     }
     return open(libc, opened);
   } finally {
@@ -276,6 +276,6 @@ function removeIfThere(path: string): void {
   try {
     Deno.removeSync(path);
   } catch {
-    // It was never written.
+    // The file was never created.
   }
 }

@@ -1,8 +1,8 @@
 // Records the kernel resources of this isolate in native memory, for a thread-exit handler to release. When a Worker ends,
-// its heap goes and no JavaScript runs, so whatever native code got for it would stay. libc calls the shim when the thread
-// ends, and the shim releases what is recorded here once everything in flight is over.
+// its heap is dropped and no JavaScript runs, so its descriptors and mappings would stay. libc calls the shim when the
+// thread ends, and the shim waits for the operations in flight and then releases the recorded resources.
 
-/** What is needed of libc. Where it is missing, as in musl, the resources of an isolate stay. */
+/** The function of libc that registers the handler. If it is missing, as in musl, the resources of an isolate stay. */
 export const threadExitSymbols = {
   __cxa_thread_atexit_impl: {
     parameters: [/* function */ "pointer", /* argument */ "pointer", /* library */ "pointer"],
@@ -27,7 +27,7 @@ const RESULTS = 1024;
 const LIST_AT = RESULTS_AT + 4 * RESULTS;
 const MAX_LISTED = 3000;
 
-/** The place of a call whose result nobody looks for in memory. */
+/** The place of a call whose result is not stored in memory. */
 export const NO_PLACE = 0xffffffff;
 
 /** The kernel resources of an isolate. */
@@ -36,11 +36,11 @@ export class ResourceTable {
   readonly #list: Float64Array<ArrayBuffer>;
   readonly #descriptors: Uint8Array<ArrayBuffer>;
   readonly #counts: Int32Array<ArrayBuffer>;
-  /** Results of calls on other threads, each at its place: for who cannot wait for the event loop. */
+  /** Results of calls on other threads, each at its place, for callers that cannot wait for the event loop. */
   readonly results: Int32Array<ArrayBuffer>;
-  /** For the shim. */
+  /** The address of this table, for the shim. */
   readonly pointer: Deno.PointerObject;
-  /** Addresses of the mappings, as they are listed. */
+  /** Addresses of the mappings, in the order of the list. */
   readonly #listed: number[] = [];
 
   /** The thread calls `onThreadExit` when it ends. */
@@ -63,7 +63,7 @@ export class ResourceTable {
     libc.__cxa_thread_atexit_impl?.(onThreadExit, pointer, onThreadExit);
   }
 
-  /** Records a mapping. Where the table is full, the mapping is not released at exit. */
+  /** Records a mapping. If the table is full, the mapping is not released at exit. */
   trackMapping(address: number, length: number): void {
     const index = this.#listed.length;
     if (index === MAX_LISTED) return;
@@ -73,11 +73,11 @@ export class ResourceTable {
     this.#numbers[MAPPINGS] = index + 1;
   }
 
-  /** A mapping is about to be unmapped. */
+  /** Removes a mapping from the table. The caller unmaps it afterwards. */
   untrackMapping(address: number): void {
     const index = this.#listed.indexOf(address);
     if (index < 0) return;
-    // The last entry takes its place. In this order nothing is released twice, wherever the isolate is ended.
+    // The last entry takes its place. In this order no mapping is released twice, at whatever step the isolate is ended.
     const last = this.#listed.length - 1;
     this.#numbers[MAPPINGS] = last;
     this.#list.copyWithin(2 * index, 2 * last, 2 * last + 2);
@@ -91,8 +91,9 @@ export class ResourceTable {
   }
 
   /**
-   * A descriptor is about to be closed at once: from then on its number may be another file's. False where it was
-   * untracked before, and must not be closed again. What is closed by an operation is untracked by the shim.
+   * Removes a descriptor from the table. The caller closes it at once, after which its number may be another file's.
+   * Returns false if it was not in the table, and must not be closed again. If an operation closes a descriptor, the shim
+   * removes it.
    */
   untrackDescriptor(fd: number): boolean {
     if (this.#counts[NOTIFIER] === fd) this.#counts[NOTIFIER] = -1;
@@ -110,7 +111,7 @@ export class ResourceTable {
     return found;
   }
 
-  /** The address of the ring's `struct io_uring`, or 0 when there is none. */
+  /** The address of the ring's `struct io_uring`, or 0 without a ring. */
   set ring(address: number) {
     this.#numbers[RING] = address;
   }
@@ -120,7 +121,7 @@ export class ResourceTable {
     this.#counts[NOTIFIER] = fd;
   }
 
-  /** Counts a call that begins on another thread, and returns where the shim counts it off when it has ended. */
+  /** Counts a call that begins on another thread. Returns the address of this table, where the shim counts its end. */
   countCall(): Deno.PointerObject {
     Atomics.add(this.#counts, CALLS, 1);
     return this.pointer;

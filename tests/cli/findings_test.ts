@@ -115,8 +115,8 @@ Deno.test("Without an engine one finding says so, and what mends it", () => {
     ...none,
     liburing: { loads: false, version: null, install: "apt install liburing2" },
   });
-  assertEquals(verdict, `Does not work: No engine can be had: ${error}`);
-  assertEquals([level, what], ["error", `No engine can be had: ${error}`]);
+  assertEquals(verdict, `Does not work: No engine is available: ${error}`);
+  assertEquals([level, what], ["error", `No engine is available: ${error}`]);
   assertEquals(remedy, "apt install liburing2, or unset DMA_ENGINE and DMA_LIBURING");
   assertMatch(only(none)[3], /^unset DMA_ENGINE, DMA_SHIM .*; else Deno .* may be too old/);
 });
