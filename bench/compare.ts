@@ -1,4 +1,4 @@
-// This module beside its peers: whole processes by turns on one disk, durable end to end.
+// Compares this module with its peers: whole processes take turns on one disk, and each makes its data durable.
 //
 //     deno task bench:compare [--size=1GiB] [--rounds=5] [--only=write,read-fio] [--dir=/var/tmp | --fast]
 
@@ -42,7 +42,7 @@ if (chosen.length === 0) {
 }
 
 const tools = await findTools(say);
-// Room for the source, what is written, and what the file system needs itself.
+// Room for the source, the written file, and the file system's own data.
 await using disk = options.fast ? await mountFastDisk(2.5 * size + (256 << 20)) : undefined;
 const parent = disk?.path ?? options.directory;
 const directory = await Deno.makeTempDir({ dir: parent, prefix: "dma-bench-" });

@@ -1,10 +1,10 @@
-// Finds what the defaults should be: buffer size, write-behind, moving the end of file ahead, one writer and fifty,
-// on each file system that can be had here. Settings take turns within a round; medians over the rounds are printed
-// as a Markdown table.
+// Finds the best defaults for buffer size, write-behind and moving the end of file ahead, with one writer and fifty, on
+// each file system that this machine can make. Settings take turns within a round. Medians over the rounds are printed as
+// a Markdown table.
 //
 //   deno run -A bench/defaults.ts [--size=512] [--rounds=3] [--dirs=a,b] [--only=REGEXP]
 //
-// Sizes are in MiB; directories are measured instead of images; settings are chosen by their names.
+// --size is in MiB. --dirs measures directories instead of images. --only chooses settings by their names.
 
 import { parseArgs } from "node:util";
 import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions, engineInfo } from "../mod.ts";
@@ -30,7 +30,7 @@ interface Setting {
   options: DmaStreamWriterOptions;
 }
 
-/** One thing is varied at a time around the defaults, and the two that belong together, together. */
+/** The settings to compare, as far as `--only` chooses them. */
 function settings(): Setting[] {
   const all: Setting[] = [];
   for (const preallocate of [true, false]) {

@@ -1,4 +1,4 @@
-// Opening, writing and closing files of 4 KiB, durable, one by one and 50 at once.
+// Opens, writes and closes durable files of 4 KiB, one by one and 50 at once.
 
 import { DmaFile, DmaStreamWriter } from "../mod.ts";
 import { benchDirectory } from "./harness/bench_directory.ts";
@@ -8,7 +8,7 @@ const directory = benchDirectory();
 const bytes: Uint8Array<ArrayBuffer> = warmChunk(4096);
 let made = 0;
 
-/** A new name each time: writing over a file is not the same as making one. */
+/** A new name each time, because an existing file is cheaper to write than a new one. */
 const newName = () => `${directory}/${made++}`;
 
 async function byDeno(path: string): Promise<void> {

@@ -1,4 +1,4 @@
-// How long one operation takes when nothing else is under way: writeAt, readAt, sync.
+// Measures single operations with nothing else under way: writeAt, readAt, sync.
 
 import { DmaFile, DmaStreamWriter } from "../mod.ts";
 import { benchDirectory } from "./harness/bench_directory.ts";
@@ -11,7 +11,7 @@ const runs = { n: 300, warmup: 30 } as const;
 const directory = benchDirectory();
 const bytes: Uint8Array<ArrayBuffer> = warmChunk(BLOCK);
 
-/** Blocks that are there, in an order that no read-ahead foresees. */
+/** Positions of existing blocks, in an order that no read-ahead predicts. */
 const nextPosition = (() => {
   let at = 0;
   return () => (at = (at + 389) % BLOCKS) * BLOCK;

@@ -1,5 +1,5 @@
-// A log whose lines are durable before the next thing happens: one line, and 64 lines that each wait for their own sync.
-// Beside FsFile, SQLite (a row a transaction) and sonic-boom, which is what pino writes with.
+// Measures a log with durable lines: one line at a time, and 64 tasks with one line each. The peers are FsFile, SQLite
+// (one row a transaction) and sonic-boom, which pino writes with.
 
 import { DatabaseSync } from "node:sqlite";
 import sonicBoomModule from "npm:sonic-boom@5.0.2";
@@ -8,7 +8,7 @@ import { benchDirectory } from "./harness/bench_directory.ts";
 
 const LINES = 64;
 const RUNS = { n: 100, warmup: 10 } as const;
-/** Who syncs line by line takes 64 times as long. */
+/** A contestant that syncs each line needs 64 times as long for 64 tasks. */
 const FEW_RUNS = { n: 5, warmup: 1 } as const;
 const directory = benchDirectory();
 const text = `${"x".repeat(199)}\n`;
@@ -25,7 +25,7 @@ const database = new DatabaseSync(`${directory}/sqlite`);
 database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE log (line TEXT)");
 const insert = database.prepare("INSERT INTO log VALUES (?)");
 
-/** Each line is one of a task that goes on when it is durable. */
+/** The contestants. Each makes one line durable. */
 const WAYS = {
   "FsFile write, syncData": async () => {
     await theirs.write(line);
@@ -50,7 +50,7 @@ for (const [name, way] of Object.entries(WAYS)) {
     group: "a durable line of 200 bytes",
     baseline,
     name,
-    // Deno takes a function for asynchronous by how it is written.
+    // `deno bench` awaits a function only if it is declared as `async`.
     async fn() {
       await way();
     },

@@ -1,4 +1,4 @@
-// What FFI and streams cost by themselves, with no disk behind them.
+// Measures the cost of FFI and of streams, without a disk.
 
 import { DmaFile, DmaStreamWriter } from "../mod.ts";
 import { benchDirectory } from "./harness/bench_directory.ts";
@@ -90,7 +90,7 @@ Deno.bench({
   },
 });
 
-// tmpfs: the kernel copies once more, and no disk is waited for.
+// On tmpfs the kernel copies once more, and no call waits for a disk.
 const memory = Deno.makeTempDirSync({ dir: "/dev/shm", prefix: "dma-bench-" });
 globalThis.addEventListener("unload", () => Deno.removeSync(memory, { recursive: true }));
 

@@ -1,5 +1,5 @@
-// Blocks of 4 KiB anywhere in a file, from the disk: 1, 32 and 128 at once. Deno's own file has one position, so that its
-// calls come one after the other, and it reads from the page cache.
+// Reads and writes blocks of 4 KiB at random positions of a file on the disk: 1, 32 and 128 at once. Deno's own file has
+// one position, so its calls run one after the other, and it reads from the page cache.
 
 import { DmaFile } from "../mod.ts";
 import { benchDirectory } from "./harness/bench_directory.ts";
@@ -7,7 +7,7 @@ import { warmChunk } from "./programs/measure.mjs";
 
 const BLOCK = 4096;
 const SIZE = 256 << 20;
-/** Blocks of an iteration. */
+/** Blocks in one iteration. */
 const BLOCKS = 1024;
 const runs = { n: 10, warmup: 2 } as const;
 
@@ -24,7 +24,7 @@ const file = await DmaFile.create(path);
 const theirs = await Deno.open(path, { read: true, write: true });
 const bytes = new Uint8Array(BLOCK);
 
-/** Blocks in an order that no read-ahead foresees. */
+/** Positions of blocks, in an order that no read-ahead predicts. */
 const nextPosition = (() => {
   let seed = 1;
   return () => {
@@ -33,7 +33,7 @@ const nextPosition = (() => {
   };
 })();
 
-/** Runs an iteration by so many tasks, each with a buffer of its own. */
+/** Runs one iteration with `atOnce` tasks, each with its own buffer. */
 async function byTasks(
   atOnce: number,
   work: (buffer: ReturnType<typeof file.allocBuffer>) => Promise<unknown>,

@@ -1,4 +1,4 @@
-// Reading a cold file by chunks of 100 B to 1 MiB, beside FsFile.read and FsFile.readable.
+// Reads a cold file in chunks of 100 B to 1 MiB, beside FsFile.read and FsFile.readable.
 
 import { DmaFile, DmaStreamReader } from "../mod.ts";
 import { benchDirectory, CHUNK_SIZES, DISK_RUNS } from "./harness/bench_directory.ts";
@@ -8,7 +8,7 @@ import { showBytes } from "./harness/units.ts";
 
 const directory = benchDirectory();
 
-/** Runs a read of a file that is not in the page cache; what puts it out of there is not timed. */
+/** Times a read of a file that is not in the page cache. Dropping it from the page cache is not timed. */
 function cold(path: string, read: () => Promise<number>, total: number) {
   return async (bench: Deno.BenchContext) => {
     await dropFromCache(path);
@@ -19,7 +19,7 @@ function cold(path: string, read: () => Promise<number>, total: number) {
   };
 }
 
-/** Reads to the end with views of one length, as a caller with a buffer of its own does. */
+/** Reads to the end into views of one length, like a caller with its own buffer. */
 async function readByViews(stream: ReadableStream<Uint8Array>, length: number): Promise<number> {
   const reader = stream.getReader({ mode: "byob" });
   let view = new Uint8Array(length);

@@ -1,4 +1,4 @@
-// A million records of 100 bytes, one call each, beside the same on FsFile.writable.
+// Writes a million records of 100 bytes, one call each, beside FsFile.writable.
 
 import { DmaFile, DmaStreamWriter } from "../mod.ts";
 import { benchDirectory } from "./harness/bench_directory.ts";

@@ -1,5 +1,5 @@
-// What each part of the engine brings: the same work with one part taken away. A library between the module and liburing
-// has the kernel refuse it, so that the module goes on as it would on a kernel that lacks it.
+// Measures the gain of each part of the engine: the same work runs without one part. A library between the module and
+// liburing makes the kernel refuse that part, so the module behaves as on a kernel that lacks it.
 //
 //     deno task bench:ring [--size=1GiB] [--rounds=5] [--dir=/var/tmp]
 
@@ -18,7 +18,7 @@ const DEFER_TASKRUN = 1 << 13;
 const COOP_TASKRUN = 1 << 8;
 const EINVAL = 22;
 
-/** What is taken away, by the environment of tests/tools/old_kernel.c. */
+/** The variants, and the variables for tests/tools/old_kernel.c that remove a part. */
 const VARIANTS: readonly [name: string, env: Readonly<Record<string, string | number>>][] = [
   ["as it is", {}],
   ["COOP_TASKRUN instead of DEFER_TASKRUN", { OLD_KERNEL_SETUP: DEFER_TASKRUN }],
@@ -33,7 +33,7 @@ const VARIANTS: readonly [name: string, env: Readonly<Record<string, string | nu
 
 type Facts = Parameters<typeof programContestant>[0];
 
-/** What is done with each of them. */
+/** The work that each variant does. */
 const JOBS: Readonly<Record<string, Pick<Facts, "group" | "job" | "pairs">>> = {
   "pipeTo, 1 MiB × 4": { group: "write", job: "pipe" },
   "pipeTo, 128 KiB × 4": {
@@ -92,7 +92,7 @@ try {
   await Deno.remove(directory, { recursive: true });
 }
 
-/** The rate, beside the first variant's round by round, and CPU time. */
+/** The rate, its ratio to the first variant in the same round, and CPU time. */
 function cell(result: Result, first: Result): string {
   const ratios = result.samples.map((sample, round) =>
     first.samples[round]!.seconds / sample.seconds

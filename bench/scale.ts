@@ -1,4 +1,4 @@
-// Throughput, memory and delay as functions of scale: writers at once, and bytes of one file.
+// Measures throughput, memory and delay as functions of two scales: writers at once, and bytes of one file.
 //
 //     deno task bench:scale [--size=1GiB] [--most=64GiB] [--rounds=3] [--only=writers,write,read]
 
@@ -15,7 +15,7 @@ import { GIB, showBytes } from "./harness/units.ts";
 
 const WRITERS = [1, 10, 100, 1000];
 const GIBIBYTES = [1, 4, 16, 64];
-/** Deno's own takes minutes for more than this, and shows nothing new. */
+/** The largest file of Deno's own streams: more takes minutes and shows nothing new. */
 const MOST_FOR_PEERS = 16;
 
 const say = (line: string) => console.error(line);
@@ -30,7 +30,7 @@ if (strange.length > 0) {
 }
 const wanted = (what: string) => only.length === 0 || only.includes(what);
 
-/** Bytes that the file system of a directory has left. */
+/** Free bytes on the file system of a directory. */
 async function freeBytes(directory: string): Promise<number> {
   const shown = await tryCommand(["df", "--output=avail", "--block-size=1", directory]);
   return Number(shown?.split("\n").at(-1) ?? 0);
@@ -41,7 +41,7 @@ async function manyWriters(course: Course): Promise<Point[]> {
   return results.map((result) => ({ x: result.samples[0]!.count, result }));
 }
 
-/** One file of each size there is room for. */
+/** One file of each size for which there is room. */
 async function growingFile(
   contestants: readonly Contestant[],
   course: Course,
@@ -58,7 +58,7 @@ async function growingFile(
     const sized = { ...course, size };
     await prepare(sized);
     const those = gibibytes > MOST_FOR_PEERS ? contestants.slice(0, 1) : contestants;
-    // One run of a large file is many of a small one.
+    // One run of a large file takes as long as many runs of a small one.
     const times = gibibytes >= 16 ? 1 : rounds;
     for (const result of await runRounds(those, sized, times, say)) {
       points.push({ x: gibibytes, result });
@@ -68,7 +68,7 @@ async function growingFile(
   return points;
 }
 
-/** What is read later: this module writes it, being the quickest. */
+/** Writes the file that is read later, with this module, because it is the fastest. */
 async function writeLargeSource({ tools, source, size }: Course): Promise<void> {
   const program = new URL("./programs/dma.ts", import.meta.url).pathname;
   const args = ["run", "-A", "--no-config", program, "pipe", `path=${source}`, `size=${size}`];
@@ -112,7 +112,7 @@ await Deno.writeTextFile(`${base}.md`, text);
 console.log(text);
 say(`Written: ${base}.json, ${base}.md`);
 
-// The library that draws comes from npm: without it there is a table all the same.
+// The chart needs a library from npm. The table does not.
 const drawing = new URL("./harness/scale_chart.ts", import.meta.url).href;
 try {
   const { scaleChart }: typeof import("./harness/scale_chart.ts") = await import(drawing);

@@ -1,4 +1,4 @@
-// Two isolates that write at once, each its own file or its half of one, beside one isolate that writes as many bytes.
+// Two isolates write at once, each its own file or its half of one, beside one isolate that writes the same bytes.
 
 import { benchDirectory, DISK_RUNS } from "./harness/bench_directory.ts";
 import type { Part } from "./programs/part.ts";

@@ -1,4 +1,4 @@
-// Writing a new file by chunks of 100 B to 1 MiB, durable, beside FsFile.writable and syncData.
+// Writes a new durable file in chunks of 100 B to 1 MiB, beside FsFile.writable and syncData.
 
 import { DmaFile, DmaStreamWriter } from "../mod.ts";
 import { benchDirectory, CHUNK_SIZES, DISK_RUNS } from "./harness/bench_directory.ts";

@@ -1,13 +1,13 @@
-// Finds real input on any machine: folders of the system that together have some hundred MiB.
+// Finds real input on any machine: folders of the system that together have some hundreds of MiB.
 
 const MIN_BYTES = 300 * 1024 ** 2;
 const MAX_BYTES = 800 * 1024 ** 2;
-// Smaller folders only make the list long.
+// Smaller folders would only make the list long.
 const WORTH_BYTES = 16 * 1024 ** 2;
-// What a compiler, Node.js and Debian itself bring; first what is most like real work: many files of mixed sizes.
+// Folders of a compiler, Node.js and Debian itself. The first ones have many files of mixed sizes, like real work.
 const ROOTS = ["/usr/lib", "/usr/include", "/usr/share", "/usr/local", "/usr/bin", "/opt", "/usr"];
 
-/** Folders and how many bytes of files they hold, as `du` counts them. */
+/** Folders and the bytes of their files, as `du` counts them. */
 export interface Input {
   /** Absolute paths, none inside another. */
   folders: string[];
@@ -15,7 +15,7 @@ export interface Input {
   bytes: number;
 }
 
-/** Folders that together have between 300 and 800 MiB, or less where the machine has no more. */
+/** Folders that together have between 300 and 800 MiB, or less if the machine has less. */
 export async function findFolders(): Promise<Input> {
   const input: Input = { folders: [], bytes: 0 };
   for (const folder of candidates()) {
@@ -29,7 +29,7 @@ export async function findFolders(): Promise<Input> {
   return input;
 }
 
-/** The folders that were asked for. */
+/** The size of the given folders. */
 export async function measureFolders(folders: string[]): Promise<Input> {
   const input: Input = { folders: [], bytes: 0 };
   for (const folder of folders) {

@@ -1,4 +1,4 @@
-// Gets liburing where it is missing, so that the demonstration needs no preparation on Debian and its kin.
+// Installs liburing if it is missing, so that the demo needs no preparation on Debian and its derivatives.
 
 function loads(): boolean {
   try {
@@ -24,13 +24,15 @@ async function run(command: string, ...args: string[]): Promise<boolean> {
   }
 }
 
-/** Makes sure that liburing can be loaded. Without it everything still works, on threads. */
+/** Installs liburing unless it can be loaded. If that fails, the demo runs on threads. */
 export async function ensureLiburing(): Promise<void> {
   if (loads()) return;
   console.log("liburing is missing; installing it: apt-get install liburing2");
   const [command, ...before] = Deno.uid() === 0 ? ["apt-get"] : ["sudo", "-n", "apt-get"];
-  // A fresh container has no package lists; a failed update may still leave usable ones.
+  // A fresh container has no package lists. If the update fails, existing lists may still be usable.
   await run(command!, ...before, "update", "-qq");
   await run(command!, ...before, "install", "-y", "-qq", "--no-install-recommends", "liburing2");
-  if (!loads()) console.log("It could not be installed; going on without io_uring, on threads.");
+  if (!loads()) {
+    console.log("liburing could not be installed: the demo runs without io_uring, on threads.");
+  }
 }

@@ -1,4 +1,4 @@
-// The main job on real input, to see and to check: a tar of real folders comes in over HTTP and goes straight to the disk.
+// Shows an upload of real data: another process sends a tar of real folders over HTTP, and this one writes it to the disk.
 import { DmaFile, DmaStreamWriter, engineInfo } from "@denodma/dma";
 import { Command } from "commander";
 import { formatRate, formatSize } from "../cli/units.ts";
@@ -40,7 +40,7 @@ async function receive(request: Request, path: string, expected: number): Promis
   };
 }
 
-/** Shows how far it came: a bar on a terminal, else a line a second. */
+/** Shows the progress: a bar on a terminal, else a line a second. */
 async function watchProgress(expected: number, position: () => number) {
   let peak = Deno.memoryUsage().rss;
   const sampler = setInterval(() => peak = Math.max(peak, Deno.memoryUsage().rss), 100);
@@ -69,7 +69,7 @@ function lineEverySecond(expected: number, position: () => number): Disposable {
 /** Receives one upload from another process. */
 async function upload(input: Input, path: string, keptPath: string): Promise<Upload> {
   const received = Promise.withResolvers<Upload>();
-  // Whoever waits for it comes only after the other process has ended.
+  // It is awaited only after the other process has ended: until then a rejection would count as unhandled.
   received.promise.catch(() => {});
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, async (request) => {
     try {
@@ -101,7 +101,7 @@ async function upload(input: Input, path: string, keptPath: string): Promise<Upl
   }
 }
 
-/** Bytes of a file that are in the page cache, where fincore is there to tell. */
+/** Bytes of a file that are in the page cache; undefined without fincore. */
 async function cachedBytes(path: string): Promise<number | undefined> {
   try {
     const { success, stdout } = await new Deno.Command("fincore", {
@@ -115,7 +115,7 @@ async function cachedBytes(path: string): Promise<number | undefined> {
 }
 
 async function identical(path: string, other: string): Promise<boolean> {
-  // A program that knows nothing of this module is the better witness.
+  // The comparison uses a program that does not depend on this module.
   const { code } = await new Deno.Command("cmp", { args: [path, other], stdin: "null" }).spawn()
     .status;
   if (code > 1) throw new Error(`Cannot compare '${path}' with '${other}': cmp ended with ${code}`);
@@ -139,7 +139,7 @@ async function demo(options: DemoOptions): Promise<boolean> {
   try {
     const path = `${dir}/received.tar`;
     const keptPath = `${dir}/sent.tar`;
-    console.log(`Uploading it over HTTP from another process into ${path}`);
+    console.log(`Uploading the tar over HTTP from another process into ${path}`);
     const done = await upload(input, path, keptPath);
     const cached = await cachedBytes(path);
     const same = await identical(path, keptPath);
@@ -155,7 +155,7 @@ async function demo(options: DemoOptions): Promise<boolean> {
     console.log(`Direct I/O: ${done.direct ? "yes" : "no"}, ${done.buffers}`);
     console.log(
       `Page cache left behind: ${
-        cached === undefined ? "not known (there is no fincore)" : formatSize(cached)
+        cached === undefined ? "unknown (there is no fincore)" : formatSize(cached)
       }`,
     );
     console.log(`Memory of the receiving process: at most ${formatSize(done.peakMemory)}`);
@@ -170,14 +170,14 @@ async function demo(options: DemoOptions): Promise<boolean> {
 if (import.meta.main) {
   const command = new Command("demo")
     .description("Upload a tar of real folders over HTTP into a DmaFile, and compare.")
-    .option("--dir <dir>", "where the temporary files go, best a real disk (default: /var/tmp)")
+    .option("--dir <dir>", "directory of the temporary files, on a disk (default: /var/tmp)")
     .option(
       "--folder <folder>",
-      "a folder to upload, repeatable; else some are chosen",
+      "a folder to upload, repeatable (default: folders of the system)",
       (folder: string, folders: string[]) => [...folders, folder],
       [],
     )
-    .option("--keep", "leave the files where they are")
+    .option("--keep", "keep the temporary files")
     .parse(Deno.args, { from: "user" });
   try {
     Deno.exit(await demo(command.opts<DemoOptions>()) ? 0 : 1);

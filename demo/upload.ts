@@ -1,4 +1,4 @@
-// The uploading side, a process of its own: what tar prints is the body of an HTTP request, and is kept aside to compare with.
+// The uploading process: the output of tar is the body of an HTTP request, and is also kept in a file for the comparison.
 
 const [url, keptPath, ...folders] = Deno.args;
 if (url === undefined || keptPath === undefined || folders.length === 0) {
@@ -28,8 +28,8 @@ const keepAside = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayB
   },
 });
 
-// HTTP/2, because tar does not say how long its output will be: for an HTTP/1 request without a Content-Length, Deno.serve
-// (2.9) has no backpressure. It buffers in memory what the handler has not read, at a cost that grows with its square.
+// HTTP/2, because the length of tar's output is unknown. For an HTTP/1 request without a Content-Length Deno.serve (2.9) has
+// no back pressure: it buffers unread bytes in memory, at a cost that grows with the square of their number.
 using client = Deno.createHttpClient({ http1: false, http2: true });
 const response = await fetch(url, {
   method: "PUT",
@@ -38,7 +38,7 @@ const response = await fetch(url, {
 });
 const answer = await response.text();
 const { code } = await tar.status;
-// 1 says that a file changed while it was read; the stream is what counts here.
+// Exit code 1 means that a file changed while it was read. The stream is still a valid tar.
 if (!response.ok || code > 1) {
   console.error(`Upload failed: HTTP ${response.status} ${answer}; tar ended with ${code}`);
   Deno.exit(1);

@@ -1,6 +1,6 @@
 /**
  * A backup: compresses the output of any command into a file that appears only when the command has succeeded and every
- * byte is durable. A command that fails, or Ctrl-C, leaves no file, and an older one as it was.
+ * byte is durable. If the command fails, or after Ctrl-C, no file appears, and an older one stays.
  *
  * ```sh
  * deno run --allow-ffi --allow-run=tar --allow-write=. examples/backup.ts backup.tar.gz -- tar --create examples
@@ -50,7 +50,7 @@ function print(text: string): void {
   Deno.stderr.writeSync(new TextEncoder().encode(text));
 }
 
-/** Resolves when the backup is whole and durable. Rejects if there is none. */
+/** Makes a backup. Resolves to the last progress line when the backup is whole and durable. */
 async function backup(path: string, command: string, args: string[]): Promise<string> {
   const interruption = new AbortController();
   for (const name of ["SIGINT", "SIGTERM"] as const) {
@@ -64,7 +64,7 @@ async function backup(path: string, command: string, args: string[]): Promise<st
     // The command is killed when the signal fires.
     const child = new Deno.Command(command, { args, stdin: "null", stdout: "piped", signal })
       .spawn();
-    // The end of the output does not mean success, so it must not close the file.
+    // The command can still fail after the end of its output, so that end must not close the file.
     await child.stdout
       .pipeThrough(progress)
       .pipeThrough(new CompressionStream("gzip"))

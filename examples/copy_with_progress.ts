@@ -1,6 +1,6 @@
 /**
- * A copy of a large file that shows how far it is, at the speed of the disk: whole buffers go from reads to writes without
- * being touched by JavaScript, and neither file pushes anything out of the page cache.
+ * Copies a large file and shows the progress, at the speed of the disk: JavaScript does not copy the buffers between reads
+ * and writes, and neither file pushes anything out of the page cache.
  *
  * The copy appears only when it is whole and durable. Ctrl-C leaves nothing of it.
  *
@@ -19,11 +19,11 @@ function mebibytes(bytes: number): string {
   return `${(bytes / MIB).toFixed(1)} MiB`;
 }
 
-/** Shows how far the writer has come, on a terminal only, until it is disposed. */
+/** Shows the writer's progress, on a terminal only, until it is disposed. */
 function showProgress(writer: DmaStreamWriter, size: number, rate: () => string): Disposable {
   if (!Deno.stderr.isTerminal()) return { [Symbol.dispose]() {} };
   const encoder = new TextEncoder();
-  // Back to the start of the line, the text, and nothing of a longer one behind it.
+  // Returns to the start of the line, writes the text, and erases the rest of a longer one.
   const draw = (text: string) => Deno.stderr.writeSync(encoder.encode(`\r${text}\x1b[K`));
   const timer = setInterval(() => {
     const done = writer.currentFlushedPos;
@@ -38,7 +38,7 @@ function showProgress(writer: DmaStreamWriter, size: number, rate: () => string)
   };
 }
 
-/** Copies, and resolves to what there is to say about it. */
+/** Copies a file. Resolves to a summary. */
 async function copy(from: string, to: string, signal: AbortSignal): Promise<string> {
   const source = await DmaFile.open(from);
   const { size, mode } = await source.stat();

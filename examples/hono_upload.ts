@@ -40,7 +40,7 @@ function limited(): TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuf
   });
 }
 
-// The pattern allows no name outside the folder, and no hidden file.
+// Matches only names inside the folder, and no hidden files.
 const FILE = "/files/:name{[\\w-][\\w.-]*}";
 
 app.put(FILE, async (c) => {
@@ -48,10 +48,10 @@ app.put(FILE, async (c) => {
   if (c.req.header("transfer-encoding")) {
     throw new HTTPException(411, { message: "Send a Content-Length, or use HTTP/2" });
   }
-  // Zero if the length is not known, which HTTP/2 allows.
+  // HTTP/2 allows a body of unknown length: then this is 0.
   const announced = Number(c.req.header("content-length") ?? 0);
   if (announced > limit) throw tooLong();
-  // This much is reserved on the disk at once, and may never come.
+  // The hint reserves space at once, and the client may never send the bytes.
   const sizeHint = Math.min(announced, 64 * 1024 ** 2);
   const file = await DmaFile.create(`${folder}/${c.req.param("name")}`, { atomic: true });
   const writer = new DmaStreamWriter(file, { sizeHint });
@@ -78,7 +78,7 @@ app.onError((error, c) => {
 await Deno.mkdir(folder, { recursive: true });
 const stop = new AbortController();
 for (const name of ["SIGINT", "SIGTERM"] as const) {
-  // Aborts uploads under way: their files vanish.
+  // Aborts uploads under way: their files are discarded.
   Deno.addSignalListener(name, () => stop.abort());
 }
 await Deno.serve(

@@ -1,6 +1,6 @@
 /**
- * Node.js streams into and out of Direct I/O: a file that `node:fs` reads is compressed by `node:zlib` into an atomic
- * file, and that one is read back, unpacked and compared.
+ * Node.js streams into and out of Direct I/O. `node:fs` reads a file, and `node:zlib` compresses it into an atomic file,
+ * which is then read back, unpacked and compared.
  *
  * ```sh
  * deno run --allow-ffi --allow-read=. --allow-write=. examples/node_streams.ts access.log access.log.gz
@@ -28,8 +28,9 @@ async function compress(from: string, to: string): Promise<string> {
       }
     },
     createGzip(),
-    // If any of these fails, pipeline destroys the last one, which aborts the writer: no file appears.
-    // Writable.fromWeb(file.writable) would close the writer if there is no error, and a part of the file would appear.
+    // If any of these streams fails, pipeline destroys the last one, which aborts the writer: no file appears.
+    // Destroyed without an error, Writable.fromWeb(file.writable) would close the writer, and an incomplete file would
+    // appear.
     toNodeWritable(file.writable),
   );
   return digest.digest("hex");

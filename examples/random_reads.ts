@@ -1,6 +1,6 @@
 /**
- * Random reads over a table of fixed-size records: a lookup of many keys at once, as a database does for a join or a
- * scan of an index. Reads of near records are merged, and many are in flight at once.
+ * Random reads over a table of fixed-size records: many keys are looked up at once, as a database does for a join or an
+ * index scan. Reads of near records are merged, and many are in flight at once.
  *
  * The first run creates the table. Every record that is read is checked.
  *
@@ -67,7 +67,7 @@ async function openTable(path: string): Promise<DmaFile> {
 await using table = await openTable(values.table);
 
 const keys = Array.from({ length: lookups }, () => Math.floor(Math.random() * records));
-// Only neighbours in this order can be merged. A database knows all its keys and can sort them.
+// Only ranges that follow each other in this order can be merged. A database can sort its keys.
 if (!values.unsorted) keys.sort((a, b) => a - b);
 
 const readsBefore = ioStats();

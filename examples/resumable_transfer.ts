@@ -1,8 +1,8 @@
 /**
- * Transfers that go on where they stopped: a download with `Range`, an upload with `PATCH`, and the server of both.
+ * Transfers that resume where they stopped: a download with `Range`, an upload with `PATCH`, and the server of both.
  *
- * - Bytes arrive in a hidden file beside the target. A second hidden file says how many of them are durable, and is
- *   written only after `sync()` has said so. The next attempt starts there, after a SIGKILL or a power cut too.
+ * - Bytes arrive in a hidden file beside the target. A second hidden file has the number of durable bytes, and is
+ *   written only after `sync()` has resolved. The next attempt starts there, also after a SIGKILL or a power cut.
  * - An attempt that breaks off keeps every byte that it received.
  * - SHA-256 is computed while the bytes stream.
  * - The target appears when all bytes are there.
@@ -21,18 +21,19 @@ import { createHash, type Hash } from "node:crypto";
 import { parseArgs } from "node:util";
 
 const MIB = 1024 ** 2;
-/** After so many bytes they are made durable, and counted. */
+/** Bytes between two syncs. */
 const STEP = 8 * MIB;
-/** Bytes of one PATCH: Deno's fetch sends a length with what it has whole, and not with a stream. */
+/** Bytes of one PATCH. Deno's fetch sends a Content-Length for a buffer, but not for a stream. */
 const PIECE = 8 * MIB;
+/** The largest file that the server accepts. */
 const MOST = 1024 * 1024 * MIB;
 const FOLDER = "shared";
 
-/** How far a transfer has come: so many bytes of this version of the file are durable. */
+/** The state of a transfer: the bytes below `position` are durable. */
 interface Progress {
   readonly position: number;
   readonly size: number;
-  /** The ETag of what is downloaded. */
+  /** The ETag of the file that is downloaded. */
   readonly version: string;
 }
 
@@ -43,12 +44,12 @@ function beside(path: string, kind: "part" | "progress"): string {
   return path.replace(/[^/]*$/, (name) => `.${name}.${kind}`);
 }
 
-/** Where a transfer can go on. */
+/** The state from which a transfer can resume. */
 async function loadProgress(path: string): Promise<Progress> {
   try {
     const progress = JSON.parse(await Deno.readTextFile(beside(path, "progress"))) as Progress;
     const { size } = await Deno.stat(beside(path, "part"));
-    // The last transfer may have ended without removing its progress.
+    // The last transfer may have been killed after the rename, before it removed its progress.
     return size < progress.position ? NOTHING : progress;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return NOTHING;
@@ -61,7 +62,7 @@ async function saveProgress(path: string, progress: Progress): Promise<void> {
   await new Blob([JSON.stringify(progress)]).stream().pipeTo(file.writable);
 }
 
-/** Hashes of what this process received of each file, so that a server need not read it again for each PATCH. */
+/** Hashes of the bytes that this process received of each file, so that a server need not read them for each PATCH. */
 const hashes = new Map<string, { position: number; hash: Hash }>();
 
 /** A file that arrives in one or more attempts. */
@@ -73,7 +74,7 @@ class Arrival implements AsyncDisposable {
     private hash: Hash,
   ) {}
 
-  /** Starts an attempt: one at a time. */
+  /** Starts an attempt. Each file has one attempt at a time. */
   static async open(path: string): Promise<Arrival> {
     const file = await DmaFile.open(beside(path, "part"), { write: true, create: true });
     try {
@@ -99,19 +100,19 @@ class Arrival implements AsyncDisposable {
     return this.progress.position === this.progress.size;
   }
 
-  /** Forgets what arrived. */
+  /** Discards all bytes that arrived. */
   restart(): void {
     this.progress = NOTHING;
     this.hash = createHash("sha256");
   }
 
-  /** Takes what comes of a file of `size` bytes. If `body` breaks off, what came before is kept. */
+  /** Receives bytes of a file that has `size` bytes in all. If `body` breaks off, the bytes before are kept. */
   async receive(
     body: ReadableStream<Uint8Array>,
     size: number,
     version: string,
   ): Promise<void> {
-    // The size of the file says nothing: behind the last sync a killed writer leaves data, zeros or holes.
+    // The size of the file is no safe position: behind the last sync a killed writer leaves data, zeros or holes.
     const { position } = this.progress;
     await this.file.truncate(position);
     const writer = new DmaStreamWriter(this.file, { position, closeFile: false });
@@ -127,15 +128,15 @@ class Arrival implements AsyncDisposable {
         yield chunk;
         if (writer.nextPos < due) continue;
         due = writer.nextPos + STEP;
-        // First the bytes, then the note that they are there.
+        // The bytes are durable before their number is saved.
         await save(await writer.sync());
       }
     }
     try {
-      // An aborted writer would cut off what has not reached the file yet.
+      // An abort would cut off the bytes that have not reached the file yet.
       await ReadableStream.from(observed()).pipeTo(writer, { preventAbort: true });
     } catch (error) {
-      // Makes what came durable. If it was the disk that failed, this rejects, and the last note holds.
+      // Makes the received bytes durable. If the disk has failed, this rejects, and the last saved position holds.
       await writer.close();
       throw error;
     } finally {
@@ -163,12 +164,12 @@ class Arrival implements AsyncDisposable {
 
 // ---- the clients ------------------------------------------------------------------------------------------------------
 
-/** The length of the whole, by the headers of a part or of all of it. */
+/** The length of the whole file, from the headers of a partial or a full response. */
 function wholeLength({ status, headers }: Response): number {
   const text = status === 206
     ? headers.get("content-range")?.split("/")[1]
     : headers.get("content-length");
-  if (!text || !/^\d+$/.test(text)) throw new Error("The server does not say how long the file is");
+  if (!text || !/^\d+$/.test(text)) throw new Error("The server does not send the file's length");
   return Number(text);
 }
 
@@ -176,9 +177,9 @@ async function download(url: string, path: string): Promise<string> {
   await using arrival = await Arrival.open(path);
   const { position, version } = arrival.progress;
   if (!arrival.isComplete || position === 0) {
-    // Without the same version there is nothing to go on with: then the server sends the whole.
-    const going = { range: `bytes=${position}-`, "if-range": version };
-    const response = await fetch(url, { headers: position > 0 && version ? going : {} });
+    // If the server has another version of the file, it sends the whole file.
+    const resume = { range: `bytes=${position}-`, "if-range": version };
+    const response = await fetch(url, { headers: position > 0 && version ? resume : {} });
     if (!response.ok) throw new Error(`The server says ${response.status} ${response.statusText}`);
     if (response.status !== 206) arrival.restart();
     const body = response.body ?? new Blob().stream();
@@ -220,14 +221,14 @@ async function upload(path: string, url: string): Promise<string> {
 
 // ---- the server -------------------------------------------------------------------------------------------------------
 
-/** Allows no name outside the folder, and no hidden file. */
+/** Matches only names inside the folder, and no hidden files. */
 const SAFE_PATH = /^\/([\w-][\w.-]{0,199})$/;
 
 function refusal(status: number, message: string, headers: HeadersInit = {}): Response {
   return new Response(`${message}\n`, { status, headers });
 }
 
-/** A number of a header; NaN where it is none. */
+/** The number in a header; NaN if there is none. */
 function numberOf(request: Request, name: string): number {
   const text = request.headers.get(name) ?? "";
   return /^\d{1,15}$/.test(text) ? Number(text) : NaN;

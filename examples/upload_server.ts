@@ -27,10 +27,10 @@ const { values } = parseArgs({
 const { folder } = values;
 const limit = Number(values.limit);
 
-/** The most bytes that are reserved for what a client announces: it may never send them. */
+/** The most bytes to reserve for an announced length, because the client may never send them. */
 const MOST_RESERVED = 64 * 1024 ** 2;
 
-/** Allows no name outside the folder, and no hidden file. */
+/** Matches only names inside the folder, and no hidden files. */
 const SAFE_PATH = /^\/([\w-][\w.-]{0,199})$/;
 
 /** An error with the status of its response. */
@@ -57,7 +57,7 @@ async function put(path: string, request: Request): Promise<Response> {
   const file = await DmaFile.create(path, { atomic: true, read: false });
   const writer = new DmaStreamWriter(file, { sizeHint: Math.min(announced, MOST_RESERVED) });
   const body = request.body ?? new Blob().stream();
-  // Whatever ends the pipe before the end of the body aborts the writer: no file appears.
+  // If the pipe ends before the end of the body, it aborts the writer: no file appears.
   await body.pipeThrough(atMost(limit)).pipeTo(writer, { signal: stop.signal });
   return new Response(`Stored ${writer.currentPos} bytes\n`, { status: 201 });
 }

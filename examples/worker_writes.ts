@@ -1,6 +1,6 @@
 /**
- * A Worker makes the lines of a report and writes them to a stream that it was given. The file is the main program's, which
- * waits until it is durable.
+ * A Worker makes the lines of a report and writes them to a stream that the main program has transferred to it. The main
+ * program owns the file, and waits until it is durable.
  *
  * ```sh
  * deno run --allow-ffi --allow-write=. examples/worker_writes.ts report.csv 10000
@@ -10,15 +10,15 @@
  */
 import { DmaFile } from "@denodma/dma";
 
-/** What the Worker is told. */
+/** The message to the Worker. */
 interface Order {
   stream: WritableStream<Uint8Array>;
   lines: number;
 }
 
 /**
- * In the Worker: writes lines, and ends the stream. What fails here aborts it, and the main program is told. It uses nothing
- * from around it, because the Worker has its source alone.
+ * Runs in the Worker: writes lines, and closes the stream. An error aborts the stream, so that the main program's writer
+ * rejects. The function uses no other name of this module, because the Worker gets only the function's source.
  */
 async function writeLines({ stream, lines }: Order): Promise<void> {
   const writer = stream.getWriter();
@@ -28,23 +28,23 @@ async function writeLines({ stream, lines }: Order): Promise<void> {
     for (let line = 0; line < lines; line++) {
       await writer.write(encoder.encode(`${line},${line * line}\n`));
     }
-    // Resolves before anything is durable: a stream that was transferred hears nothing of the disk.
+    // Resolves before any byte is durable: a transferred stream does not wait for the disk.
     await writer.close();
   } catch (error) {
     await writer.abort(error);
   }
 }
 
-/** Starts the Worker. One that is a file of its own would be `new Worker(import.meta.resolve("./lines.ts"), …)`. */
+/** Starts the Worker. A Worker in its own file would be `new Worker(import.meta.resolve("./lines.ts"), …)`. */
 function startWorker(): Worker {
   const source = `self.onmessage = ({ data }) => (${writeLines})(data);`;
   const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
   return new Worker(url, { type: "module" });
 }
 
-/** In the main program: makes a file, has a Worker write it, and resolves to its length when it is durable. */
+/** Runs in the main program: makes a file that a Worker writes. Resolves to its length when it is durable. */
 async function report(path: string, lines: number): Promise<number> {
-  // Closing the file gives up what is not whole, whatever becomes of the Worker.
+  // If the Worker fails, the end of the scope closes the file while its writer is open. That discards the file.
   await using file = await DmaFile.create(path, { atomic: true, read: false });
   const writer = file.writable;
   const worker = startWorker();

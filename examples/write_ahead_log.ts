@@ -1,31 +1,31 @@
 /**
- * A write-ahead log: `append` resolves when a record is durable, many appends at once share one sync, and after a kill
- * or a power cut every record that was acknowledged is there.
+ * A write-ahead log. `append` resolves when a record is durable, and many appends at once share one sync. Every record
+ * that was acknowledged survives a kill and a power cut.
  *
  * ```sh
  * deno run --allow-ffi --allow-read=orders.wal --allow-write=orders.wal examples/write_ahead_log.ts append 10000
  * ```
  *
- * This prints the number of each record once that is durable. Kill it, run it with `recover` in place of
- * `append 10000`, and it prints the records that are there.
+ * This prints the number of each record when it is durable. Kill it, and run it with `recover` in place of
+ * `append 10000`: it prints the records of the log.
  *
  * @module
  */
 import { DmaFile, DmaStreamReader, DmaStreamWriter, ioStats } from "@denodma/dma";
 import { crc32 } from "node:zlib";
 
-/** Before each record: its length and its checksum, as 32-bit numbers. */
+/** Bytes before each record: its length and its checksum, as 32-bit numbers. */
 const HEADER = 8;
 const LONGEST = 1024 ** 2;
 
-/** The checksum covers the length too. No record is empty, so zeros are never one. */
+/** The checksum covers the length too. No record is empty, so zeros are never a record. */
 function checksum(record: Uint8Array): number {
   return crc32(record, record.length);
 }
 
 function framed(record: Uint8Array): Uint8Array<ArrayBuffer> {
   if (record.length < 1 || record.length > LONGEST) {
-    throw new RangeError(`Cannot append ${record.length} bytes: from 1 to ${LONGEST} are possible`);
+    throw new RangeError(`Cannot append ${record.length} bytes: a record has 1 to ${LONGEST}`);
   }
   const frame = new Uint8Array(HEADER + record.length);
   const header = new DataView(frame.buffer);
@@ -70,7 +70,7 @@ async function createMissing(path: string): Promise<void> {
   }
 }
 
-/** Takes the lock. Writes of a process that was killed may still be on their way: the kernel keeps its lock until then. */
+/** Takes the lock. The kernel keeps the lock of a killed process until its last writes have ended. */
 async function lock(file: DmaFile): Promise<void> {
   for (let tries = 0; !await file.tryLock(true); tries++) {
     if (tries === 100) throw new Deno.errors.Busy(`Another process has '${file.path}'`);
@@ -78,7 +78,7 @@ async function lock(file: DmaFile): Promise<void> {
   }
 }
 
-/** A log that one process at a time can open. */
+/** A log that only one process at a time can open. */
 export class WriteAheadLog {
   private constructor(private readonly writer: DmaStreamWriter) {}
 
@@ -95,7 +95,7 @@ export class WriteAheadLog {
       }
       // An incomplete record, and the zeros of a killed writer, must not remain behind new records.
       await file.truncate(end);
-      // Records that were read may not be durable yet. Nobody may act on them before they are.
+      // The records that were read may not be durable yet, and must be before the caller acts on them.
       await file.sync();
       return new WriteAheadLog(new DmaStreamWriter(file, { position: end }));
     } catch (error) {
@@ -109,10 +109,10 @@ export class WriteAheadLog {
    * reject with it.
    */
   async append(record: Uint8Array): Promise<number> {
-    // Read before the write: other records may wait for room, and currentPos does not count those.
+    // Read before the write. currentPos would not count records that wait for room.
     const position = this.writer.nextPos;
     await this.writer.write(framed(record));
-    // Calls that come while a sync runs share the next one.
+    // Appends that come while a sync runs share the next one.
     await this.writer.sync({ tail: true });
     return position;
   }
@@ -137,7 +137,7 @@ if (import.meta.main) {
   });
   if (command === "append") {
     const last = next + Number(count);
-    // As many clients as a busy server has. Each takes the next number when its last record is durable.
+    // 64 clients, as on a busy server. Each takes the next number when its last record is durable.
     const clients = Array.from({ length: 64 }, async () => {
       while (next < last) {
         const id = next++;

@@ -1,4 +1,4 @@
-// Copying one large file that is not in the page cache into a new one, durable before the clock stops.
+// Copies one large file that is not in the page cache into a new one, which is durable before the clock stops.
 
 import type { Contestant } from "../harness/contestant.ts";
 import { programContestant } from "./programs.ts";

@@ -1,4 +1,4 @@
-// Writing 1,000 files of 4 KiB, each opened, written, made durable and closed.
+// Opens, writes, makes durable and closes 1,000 files of 4 KiB.
 
 import type { Contestant } from "../harness/contestant.ts";
 import { KIB } from "../harness/units.ts";
@@ -14,10 +14,10 @@ const SIDES = [
 
 const COUNT = 1000;
 const LENGTH = 4 * KIB;
-/** As many as Deno has for its file operations. */
+/** The number of threads that Deno has for its file operations. */
 const MOST_THREADS = 32;
 
-/** No runtime can do with less. */
+/** The system calls alone: the lower limit of the cost for any runtime. */
 function systemCallsAlone(atOnce: number, names: boolean): Contestant {
   const threads = Math.min(atOnce, MOST_THREADS);
   return {

@@ -1,12 +1,12 @@
-// fio with io_uring and Direct I/O: what the device gives to a program without a runtime.
+// fio with io_uring and Direct I/O: the rate of the device for a program without a runtime.
 
 import type { Contestant, Outcome, Run } from "../harness/contestant.ts";
 
-/** Sizes as fio takes them. */
+/** A size in the form that fio takes. */
 export interface FioGeometry {
   readonly blockSize: string;
   readonly depth: number;
-  /** Writing: whether blocks and length are there before the first write. It is not timed. */
+  /** Writing: whether the file is allocated before the first write. The allocation is not timed. */
   readonly allocated?: boolean;
   /** Registered buffers and files. */
   readonly registered?: boolean;
@@ -27,7 +27,7 @@ function command(run: Run, job: "write" | "read", geometry: FioGeometry): string
     `--bs=${blockSize}`,
     `--iodepth=${depth}`,
     ...(job === "write" ? [`--fallocate=${allocated ? "posix" : "none"}`, "--end_fsync=1"] : []),
-    // Else it would put the file out of the page cache itself, or refuse to run beside it.
+    // By default fio would drop the file from the page cache itself, or refuse to run beside it.
     "--invalidate=0",
     ...(registered ? ["--fixedbufs=1", "--registerfiles=1"] : []),
     "--output-format=json",
@@ -38,7 +38,7 @@ interface FioReport {
   jobs: [Record<"write" | "read", { io_bytes: number; runtime: number }>];
 }
 
-/** fio's own clock: without its start, the allocation, and with the sync at the end. */
+/** The time by fio's own clock: with the sync at the end, without fio's start and the allocation. */
 function outcome(stdout: string, job: "write" | "read"): Outcome {
   const report: FioReport = JSON.parse(stdout.slice(stdout.indexOf("{")));
   const { io_bytes: bytes, runtime } = report.jobs[0][job];
@@ -71,7 +71,7 @@ export function fio(id: string, job: "write" | "read", geometry: FioGeometry): C
   };
 }
 
-/** fio at whatever of some geometries is best here. */
+/** fio at the best of several geometries. */
 export function fioAtBest(id: string, job: "write" | "read"): Contestant {
   const variants: Contestant[] = [];
   for (

@@ -3,7 +3,7 @@
 import type { Contestant } from "../harness/contestant.ts";
 import { KIB, MIB, showBytes } from "../harness/units.ts";
 
-/** How the writer or the reader is built. */
+/** The settings of the writer or the reader. */
 export interface GlommioGeometry {
   readonly bufferSize: number;
   readonly depth: number;
@@ -44,7 +44,7 @@ export function glommio(
   };
 }
 
-/** glommio at whatever of some geometries is best here. */
+/** glommio at the best of several geometries. */
 export function glommioAtBest(id: string, job: "write" | "read"): Contestant {
   const variants: Contestant[] = [];
   for (const bufferSize of [512 * KIB, MIB, 2 * MIB]) {

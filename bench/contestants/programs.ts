@@ -3,7 +3,7 @@
 import type { Contestant, Group, Run } from "../harness/contestant.ts";
 import type { Tools } from "../harness/tools.ts";
 
-/** Arguments of a program, by name; a function where they come from the run. */
+/** Arguments of a program, by name; a function if they depend on the run. */
 export type Pairs = Readonly<Record<string, string | number | ((run: Run) => string | number)>>;
 
 const program = (name: string) => new URL(`../programs/${name}`, import.meta.url).pathname;

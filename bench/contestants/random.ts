@@ -1,4 +1,4 @@
-// Blocks of 4 KiB anywhere in a file, read or written past the page cache, so many at once.
+// Reads or writes blocks of 4 KiB at random positions of a file, past the page cache, 1, 32 and 128 at once.
 
 import type { Contestant, Outcome, Run } from "../harness/contestant.ts";
 import { KIB } from "../harness/units.ts";
@@ -7,12 +7,12 @@ import { programContestant } from "./programs.ts";
 const group = "random";
 const BLOCK = 4 * KIB;
 
-/** Operations of one run: a few seconds' worth. */
+/** Operations of one run, which take a few seconds. */
 const countOf = (atOnce: number) => atOnce === 1 ? 30_000 : 200_000;
 
 const plural = (atOnce: number) => atOnce === 1 ? "one by one" : `${atOnce} at once`;
 
-/** This module, or another runtime, by one call. */
+/** This module, or another runtime, with one of its calls. */
 function caller(
   name: string,
   runtime: "dma" | "deno" | "node" | "bun",
@@ -35,7 +35,7 @@ interface FioReport {
   jobs: [Record<"write" | "read", { io_bytes: number; total_ios: number; runtime: number }>];
 }
 
-/** What the device gives to a program without a runtime. */
+/** fio: the rate of the device for a program without a runtime. */
 function fio(job: "read" | "write") {
   return (atOnce: number): Contestant => ({
     id: `random-${job}-fio-${atOnce}`,

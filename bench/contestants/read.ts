@@ -1,4 +1,4 @@
-// Reading one large file that is not in the page cache, to its end.
+// Reads one large file that is not in the page cache, to its end.
 
 import type { Contestant } from "../harness/contestant.ts";
 import { KIB, MIB } from "../harness/units.ts";

@@ -1,4 +1,4 @@
-// Writing records of 100 bytes, one call each, durable before the clock stops.
+// Writes records of 100 bytes, one call each, which are durable before the clock stops.
 
 import type { Contestant, Run } from "../harness/contestant.ts";
 import { KIB, MIB } from "../harness/units.ts";

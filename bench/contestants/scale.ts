@@ -4,12 +4,12 @@ import type { Contestant, Run } from "../harness/contestant.ts";
 import { MIB } from "../harness/units.ts";
 import { programContestant } from "./programs.ts";
 
-/** Bytes that each of many writers has to write at least: less would measure the opening of files. */
+/** The least bytes for each of many writers: fewer would measure the opening of files. */
 const LEAST_EACH = 4 * MIB;
 
 const sides = [["dma", "this module"], ["deno", "Deno FsFile.writable"]] as const;
 
-/** Writers of one process that write at once, the size of the run between them. */
+/** Writers of one process that write at once, and share the size of the run. */
 export function writersAtOnce(count: number): Contestant[] {
   const size = (run: Run) => Math.max(run.size, count * LEAST_EACH);
   return sides.map(([runtime, label]) =>
@@ -25,7 +25,7 @@ export function writersAtOnce(count: number): Contestant[] {
   );
 }
 
-/** Writing one file of whatever size. */
+/** Writes one file of any size. */
 export const FILE_WRITERS: readonly Contestant[] = sides.map(([runtime, label]) =>
   programContestant({
     id: `size-write-${runtime}`,
@@ -37,7 +37,7 @@ export const FILE_WRITERS: readonly Contestant[] = sides.map(([runtime, label]) 
   })
 );
 
-/** Reading one cold file of whatever size. */
+/** Reads one cold file of any size. */
 export const FILE_READERS: readonly Contestant[] = [
   programContestant({
     id: "size-read-dma",

@@ -1,4 +1,4 @@
-// What a process costs before it does anything, and how late a timer is where nothing happens.
+// Measures the start of a process, and the delay of a timer in an idle process.
 
 import type { Contestant } from "../harness/contestant.ts";
 import { programContestant } from "./programs.ts";

@@ -1,4 +1,4 @@
-// Writing one large file: 64 KiB chunks, durable before the clock stops.
+// Writes one large file in chunks of 64 KiB, which is durable before the clock stops.
 
 import type { Contestant } from "../harness/contestant.ts";
 import { KIB, MIB } from "../harness/units.ts";
@@ -8,7 +8,7 @@ import { programContestant } from "./programs.ts";
 
 const group = "write";
 
-/** dd's own clock stops before the sync does: here the whole process counts, which starts in a millisecond. */
+/** dd's own clock stops before the sync, so the whole process is timed. It starts in a millisecond. */
 const dd: Contestant = {
   id: "write-dd",
   group,

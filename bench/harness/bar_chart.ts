@@ -1,18 +1,18 @@
-// Bars as SVG, drawn for 830 pixels, the width of a page on GitHub, on a light and on a dark ground.
+// Bars as SVG, 830 pixels wide like a page on GitHub, for a light and a dark background.
 
 import { showNumber } from "./units.ts";
 
 /** One line of a chart. */
 export interface Row {
   readonly name: string;
-  /** In smaller letters below the name. */
+  /** Text in smaller letters below the name. */
   readonly detail: string;
   readonly colour: string;
-  /** One for each panel; undefined where it was not measured. */
+  /** One value for each panel; undefined if it was not measured. */
   readonly values: readonly (number | undefined)[];
 }
 
-/** What a chart says. */
+/** The content of a chart. */
 export interface BarChart {
   readonly title: string;
   readonly subtitle: readonly string[];
@@ -25,7 +25,7 @@ const WIDTH = 830;
 const MARGIN = 12;
 const LABELS = 316;
 const GAP = 20;
-/** Behind the longest bar, for its number. */
+/** The room behind the longest bar, for its number. */
 const NUMBER = 52;
 const ROW = 36;
 const BAR = 20;
@@ -55,7 +55,7 @@ function round(value: number): number {
   return Math.round(value * 10) / 10;
 }
 
-/** Where each panel begins, and how long its longest bar is: the first one has twice the room of each other. */
+/** The start of each panel and the length of its longest bar. The first panel is twice as wide as each other one. */
 function columns(count: number): { x: number; length: number }[] {
   const room = WIDTH - 2 * MARGIN - LABELS - count * GAP;
   const unit = room / (count + 1);
@@ -97,7 +97,7 @@ export function barChart({ title, subtitle, panels, rows }: BarChart): string {
   const height = y + 12 + ROW * rows.length + MARGIN;
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" ` +
     `height="${height}" role="img" aria-label="${escaped(title)}"><style>${STYLE}</style>\n` +
-    // A ground of its own: a page may be light where the reader's system is dark.
+    // The chart has its own background: a page may be light although the reader's system is dark.
     `<rect class="ground" width="${WIDTH}" height="${height}" rx="6"/>\n${
       parts.join("\n")
     }\n</svg>\n`;

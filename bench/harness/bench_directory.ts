@@ -1,4 +1,4 @@
-// Where the `deno bench` files write: on a disk, not on tmpfs, and gone afterwards.
+// The directory of the `deno bench` files: on a disk, not on tmpfs.
 
 /** A new directory under DMA_BENCH_DIR, else /var/tmp, which is removed when the benchmark ends. */
 export function benchDirectory(): string {
@@ -10,7 +10,7 @@ export function benchDirectory(): string {
   return directory;
 }
 
-/** Chunk sizes that are compared, with as many bytes of each as make an iteration worth timing. */
+/** The chunk sizes, each with enough bytes for an iteration that can be timed. */
 export const CHUNK_SIZES = [
   { name: "100 B", chunk: 100, total: 4_000_000 },
   { name: "4 KiB", chunk: 4096, total: 16 << 20 },
@@ -18,5 +18,5 @@ export const CHUNK_SIZES = [
   { name: "1 MiB", chunk: 1 << 20, total: 128 << 20 },
 ] as const;
 
-/** Iterations: each goes to the disk, so a few are enough, and thousands would wear it. */
+/** The number of iterations. Each goes to the disk, so a few are enough, and thousands would wear it. */
 export const DISK_RUNS = { n: 10, warmup: 2 } as const;

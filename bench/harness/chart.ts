@@ -18,7 +18,7 @@ const MEMORY: Panel = {
   of: ({ peakMemory }) => peakMemory === undefined ? undefined : Math.round(peakMemory / MIB),
 };
 
-/** The peers of the front page, by their settings that do best, and what they are called there. */
+/** The peers of the front page with their best settings, and their names there. */
 const OVERVIEW: readonly (readonly [id: string, name: string, detail: string])[] = [
   ["write-dma-pipe", "this module", "pipeTo, defaults"],
   ["write-deno", "Deno FsFile.writable", "pipeTo, then syncData"],
@@ -33,7 +33,7 @@ function row(result: Result, panels: readonly Panel[], name: string, detail: str
   return { name, detail, colour, values: panels.map(({ of }) => of(result)) };
 }
 
-/** How much work it was, where its title does not say. */
+/** The amount of work, if the title does not name it. */
 function amount(group: Group, size: number): string {
   return group === "start" || group === "files" ? "" : `${showBytes(size)}. `;
 }
@@ -62,7 +62,7 @@ export function chart(group: Group, report: Report): string {
   });
 }
 
-/** The chart of the front page; undefined where not all six took part. */
+/** The chart of the front page; undefined unless all six took part. */
 export function overview(report: Report): string | undefined {
   const rate: Panel = { title: "MiB/s", of: (result) => result.rate };
   const panels = [rate, CPU];

@@ -1,4 +1,4 @@
-// What takes part in the comparison: a command, its settings, and how to read what it reports.
+// A contestant of the comparison: a command, its settings, and a parser of its output.
 
 import type { Tools } from "./tools.ts";
 
@@ -14,25 +14,25 @@ export type Group =
   | "writers"
   | "blocks";
 
-/** Where one run works, and on how much. */
+/** The paths and the size of one run. */
 export interface Run {
   readonly tools: Tools;
   /** Bytes to write or read. */
   readonly size: number;
-  /** A name to write to, which is free. */
+  /** An unused name to write to. */
   readonly path: string;
   /** A file of `size` bytes to read, not in the page cache. */
   readonly source: string;
 }
 
-/** What a program reports of itself. */
+/** The figures that a program reports. */
 export interface Outcome {
-  /** From before the open to after the close, with the data durable; the whole process where it does not say. */
+  /** From before the open to after the close, with the data durable; absent: the whole process is timed. */
   readonly seconds?: number;
   readonly bytes?: number;
   /** Records or files. */
   readonly count?: number;
-  /** By how many milliseconds each tick of a 1 ms timer was late. */
+  /** The delay of each tick of a 1 ms timer, in milliseconds. */
   readonly delays?: readonly number[];
 }
 
@@ -41,12 +41,12 @@ export interface Contestant {
   readonly id: string;
   readonly group: Group;
   readonly label: string;
-  /** What was set, for the table: defaults are named as such. */
+  /** The settings, for the table. Defaults are named as such. */
   readonly settings: string;
-  /** The command line; undefined where a tool is missing. */
+  /** The command line; undefined if a tool is missing. */
   command(run: Run): string[] | undefined;
-  /** Without it the program prints its outcome as JSON. */
+  /** Parses the output; absent if the program prints its outcome as JSON. */
   outcome?(stdout: string, run: Run): Outcome;
-  /** Other settings, of which the fastest in a few tries is kept. */
+  /** Other settings. The fastest one in a few tries takes part. */
   readonly variants?: readonly Contestant[];
 }

@@ -1,6 +1,6 @@
 // The families of contestants, and the colour of each: the same in every chart.
 
-/** The module's own colour stands out. All are seen on white and on black. */
+/** The module's own colour stands out. All are visible on white and on black. */
 export const COLOURS: Readonly<Record<string, string>> = {
   "this module": "#e8590c",
   Deno: "#228be6",

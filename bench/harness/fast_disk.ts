@@ -1,5 +1,5 @@
-// A disk that is faster than the CPU: ext4 on a loop device with Direct I/O over a file in tmpfs. It shows what an operation
-// costs where the device is not what one waits for, as on the fastest NVMe disks.
+// A disk that is faster than the CPU: ext4 on a loop device with Direct I/O over a file in tmpfs. It shows the cost of an
+// operation that does not wait for its device, as on the fastest NVMe disks.
 
 /** Runs a command that must succeed; resolves to its output. */
 async function run(command: string, ...args: string[]): Promise<string> {
@@ -11,7 +11,7 @@ async function run(command: string, ...args: string[]): Promise<string> {
   return out!.trim();
 }
 
-/** Mounts such a disk with room for `bytes`; undoing it gives everything back. Needs root, and memory for all of it. */
+/** Mounts such a disk with room for `bytes`. Disposing it removes everything. Needs root, and memory for all of it. */
 export async function mountFastDisk(
   bytes: number,
 ): Promise<AsyncDisposable & { readonly path: string }> {

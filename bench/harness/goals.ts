@@ -1,4 +1,4 @@
-// What this module sets out to reach, beside what was measured.
+// The goals of this module beside the measurements.
 
 import type { Report, Result } from "./result.ts";
 import { showNumber } from "./units.ts";
@@ -26,7 +26,7 @@ class Figures {
     return rates.length === 0 ? NaN : Math.max(...rates);
   }
 
-  /** CPU seconds a GiB, without what it takes to start Deno. */
+  /** CPU seconds a GiB, without the start of Deno. */
   cpuAboveStart(id: string): number {
     return this.of(id, (result) => result.cpuPerGib) - this.of("start-deno", ({ cpu }) => cpu);
   }
@@ -34,7 +34,7 @@ class Figures {
 
 interface Goal {
   readonly text: string;
-  /** The least that is asked for, or the most. */
+  /** The lower or the upper limit of the goal. */
   readonly least?: number;
   readonly most?: number;
   readonly measured: (figures: Figures) => number;

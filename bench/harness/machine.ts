@@ -1,4 +1,4 @@
-// Where a comparison ran: machine, kernel, file system and the versions of all that took part.
+// The machine of a comparison: hardware, kernel, file system and the versions of all contestants.
 
 import { tryCommand } from "./measured_process.ts";
 import type { Tools } from "./tools.ts";
@@ -12,17 +12,17 @@ async function cpuModel(): Promise<string> {
   return /^model name\s*:\s*(.+)$/m.exec(text)?.[1] ?? Deno.build.arch;
 }
 
-/** The line of /proc/self/mountinfo that a directory lies under. */
+/** The line of /proc/self/mountinfo for the mount of a directory. */
 async function mountOf(directory: string): Promise<{ device: string; facts: string } | undefined> {
   const shown = await tryCommand(
     ["findmnt", "--noheadings", "--raw", "--output", "MAJ:MIN,FSTYPE,OPTIONS", "-T", directory],
   );
-  // Where several are mounted on one another the last one is seen.
+  // A later mount hides an earlier one on the same directory.
   const [device, type, options] = shown?.split("\n").at(-1)?.split(" ") ?? [];
   return device === undefined ? undefined : { device, facts: `${type} (${options})` };
 }
 
-/** What the kernel knows of the disk under a file system. */
+/** The kernel's facts about the disk under a file system. */
 async function disk(device: string): Promise<string> {
   const read = async (name: string) => {
     const path = `/sys/dev/block/${device}/${name}`;

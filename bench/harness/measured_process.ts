@@ -1,4 +1,4 @@
-// Runs one process to its end and says what it cost: seconds, CPU of it and all it started, peak memory.
+// Runs one process to its end and measures it: seconds, CPU time of the process and its children, peak memory.
 
 const RUSAGE_CHILDREN = -1;
 
@@ -6,7 +6,7 @@ const libc = Deno.dlopen("libc.so.6", {
   getrusage: { parameters: ["i32", "buffer"], result: "i32" }, // who, usage
 });
 
-/** CPU seconds of every child that has ended so far. In a threaded process, io_uring's workers are counted too. */
+/** CPU seconds of every child that has ended so far, io_uring's workers included. */
 function childrenCpu(): { user: number; system: number } {
   // struct rusage begins with two struct timeval: seconds and microseconds, user and system.
   const usage = new BigInt64Array(18);
@@ -17,7 +17,7 @@ function childrenCpu(): { user: number; system: number } {
   return { user: at(0) + at(1) / 1e6, system: at(2) + at(3) / 1e6 };
 }
 
-/** What a process did and cost. */
+/** The output and the cost of a process. */
 export interface ProcessCost {
   readonly stdout: string;
   readonly stderr: string;
@@ -25,18 +25,18 @@ export interface ProcessCost {
   readonly wall: number;
   readonly user: number;
   readonly system: number;
-  /** Bytes of memory resident at most; undefined where GNU time is not installed. */
+  /** Peak resident memory in bytes; undefined if GNU time is not installed. */
   readonly peakMemory: number | undefined;
 }
 
-/** Where GNU time is: the only one that tells the peak memory of any process. */
+/** The path of GNU time, which reports the peak memory of any process. */
 const gnuTime = await (async () => {
   const path = "/usr/bin/time";
   const found = await Deno.stat(path).catch(() => undefined);
   return found?.isFile ? path : undefined;
 })();
 
-/** Runs a command. Only one at a time: the cost of children is told apart by the clock alone. */
+/** Runs a command. Only one may run at a time, because getrusage counts all children together. */
 export async function runMeasured(command: readonly string[]): Promise<ProcessCost> {
   const memoryFile = gnuTime && await Deno.makeTempFile();
   const whole = memoryFile
@@ -57,7 +57,7 @@ export async function runMeasured(command: readonly string[]): Promise<ProcessCo
   const stderr = new TextDecoder().decode(output.stderr);
   let peakMemory: number | undefined;
   if (memoryFile) {
-    // The last line: a note about a failed command may stand before it.
+    // GNU time writes its figures into the last line, behind a possible note about a failed command.
     const kibibytes = Number((await Deno.readTextFile(memoryFile)).trim().split("\n").at(-1));
     if (kibibytes > 0) peakMemory = kibibytes * 1024;
     await Deno.remove(memoryFile);
@@ -70,7 +70,7 @@ export async function runMeasured(command: readonly string[]): Promise<ProcessCo
   return { stdout, stderr, wall, user, system, peakMemory };
 }
 
-/** What a command prints, or undefined where it is not there or fails. */
+/** The output of a command; undefined if it is missing or fails. */
 export async function tryCommand(command: readonly string[]): Promise<string | undefined> {
   try {
     const output = await new Deno.Command(command[0]!, {

@@ -1,24 +1,24 @@
-// What the command line of a benchmark asks for.
+// The options of the benchmarks.
 
 import { parseSize } from "./units.ts";
 
-/** What every benchmark that runs whole processes is told. */
+/** The options of the benchmarks that run whole processes. */
 export interface BenchOptions {
   /** Bytes of the file. */
   readonly size: number;
-  /** Bytes of the largest file, where files grow. */
+  /** Bytes of the largest file, if files grow. */
   readonly most: number;
   /** Times that each contestant runs. */
   readonly rounds: number;
-  /** Groups or contestants to run, by the beginning of their names; none: all. */
+  /** Groups or contestants to run, by the beginning of their names; empty: all. */
   readonly only: readonly string[];
-  /** Where the files are written: this is the disk that is measured. */
+  /** The directory of the files. Its disk is measured. */
   readonly directory: string;
-  /** Seconds to wait for others to let the machine rest, before each run. */
+  /** Seconds to wait, before each run, until the machine is idle. */
   readonly patience: number;
-  /** Whether a disk faster than the CPU is made for it. */
+  /** Whether to make a disk faster than the CPU. */
   readonly fast: boolean;
-  /** What the results are named after. */
+  /** The name of the result files. */
   readonly name: string;
 }
 
@@ -32,7 +32,7 @@ const USAGE = `Options:
   --patience=5      seconds to wait for other programs to rest, before each run
   --name=DATE       what the results are named after`;
 
-/** Options from the command line, or the end of the process with what is possible. */
+/** Parses the command line. If it is wrong, prints the usage and ends the process. */
 export function parseOptions(
   args: readonly string[],
   defaults: { rounds?: number; suffix?: string } = {},
@@ -61,7 +61,7 @@ export function parseOptions(
     most: parseSize(given.get("most") ?? "64GiB"),
     rounds,
     only: given.get("only")?.split(",").filter(Boolean) ?? [],
-    // Not TMPDIR: where that is tmpfs, no disk would be measured.
+    // TMPDIR may be on tmpfs, where no disk would be measured.
     directory: given.get("dir") ?? "/var/tmp",
     patience: Number(given.get("patience") ?? 5),
     fast,

@@ -1,12 +1,12 @@
-// How busy the machine is with other things: a comparison on a busy machine says little.
+// Measures the other load of the machine, and waits for it to end: a comparison on a busy machine says little.
 
 const WINDOW_MS = 100;
-/** Cores that others may use: some always do. */
+/** The other load, in cores, at which a run may start: a machine is never quite idle. */
 const QUIET_CORES = 0.2;
 /** The kernel counts in hundredths of a second. */
 const TICKS = 100;
 
-/** Seconds that all cores together were not idle, since the start of the machine. */
+/** Busy seconds of all cores together, since the start of the machine. */
 export async function busySeconds(): Promise<number> {
   const line = (await Deno.readTextFile("/proc/stat")).split("\n", 1)[0]!;
   const [user = 0, nice = 0, system = 0, _idle, _iowait, irq = 0, softirq = 0, steal = 0] = line
@@ -14,7 +14,7 @@ export async function busySeconds(): Promise<number> {
   return (user + nice + system + irq + softirq + steal) / TICKS;
 }
 
-/** Waits until others let the machine rest, or the patience is over. */
+/** Waits until the machine is idle, or the time is over. */
 export async function waitForQuiet(patienceSeconds: number): Promise<void> {
   const end = performance.now() + patienceSeconds * 1000;
   while (performance.now() < end) {

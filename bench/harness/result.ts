@@ -1,4 +1,4 @@
-// What is known of a contestant after its rounds.
+// The figures of a contestant after its rounds.
 
 import type { Contestant, Group, Outcome } from "./contestant.ts";
 import type { MachineFacts } from "./machine.ts";
@@ -8,7 +8,7 @@ import { GIB, MIB } from "./units.ts";
 
 /** One run, as measured. */
 export interface Sample {
-  /** From before the open to after the close, or the whole process where the program does not say. */
+  /** From before the open to after the close, or the whole process if the program does not report that. */
   readonly seconds: number;
   /** The whole process. */
   readonly wall: number;
@@ -17,7 +17,7 @@ export interface Sample {
   readonly count: number;
   readonly peakMemory: number | undefined;
   readonly cached: number | undefined;
-  /** Cores that were busy outside of the process meanwhile: the kernel's write-back, and other programs. */
+  /** Cores that were busy outside of the process meanwhile: by the kernel's write-back, and by other programs. */
   readonly elsewhere: number;
 }
 
@@ -27,7 +27,7 @@ export interface Result {
   readonly group: Group;
   readonly label: string;
   readonly settings: string;
-  /** MiB/s; files or million records a second; milliseconds of the process in the group "start". */
+  /** In MiB/s; in files or million records a second; in the group "start", milliseconds of the process. */
   readonly rate: number;
   /** The slowest and the fastest round. */
   readonly range: readonly [number, number];
@@ -38,12 +38,12 @@ export interface Result {
   /** Bytes of the file in the page cache afterwards. */
   readonly cached: number | undefined;
   readonly peakMemory: number | undefined;
-  /** Milliseconds by which ticks of a 1 ms timer were late, over all rounds. */
+  /** The delay of ticks of a 1 ms timer in milliseconds, over all rounds. */
   readonly delay?: { readonly p50: number; readonly p99: number; readonly max: number };
   readonly samples: readonly Sample[];
 }
 
-/** A whole comparison, as it is written to disk. */
+/** A whole comparison, in the form of the result file. */
 export interface Report {
   readonly machine: MachineFacts;
   readonly size: number;
@@ -51,7 +51,7 @@ export interface Report {
   readonly results: readonly Result[];
 }
 
-/** One run, from what the process cost and what the program said. */
+/** The figures of one run, from the measured process and the program's own report. */
 export function sampleOf(
   cost: ProcessCost,
   outcome: Outcome,
@@ -70,7 +70,7 @@ export function sampleOf(
   };
 }
 
-/** What a rate is counted in. */
+/** The unit of a rate. */
 export const RATE_UNITS: Readonly<Record<Group, string>> = {
   start: "ms",
   write: "MiB/s",
@@ -99,10 +99,10 @@ export function rateOf(group: Group, { seconds, wall, bytes, count }: Sample): n
   }
 }
 
-/** Groups in which the number of operations is what matters, and not that of bytes. */
+/** Groups whose rate counts operations instead of bytes. */
 const COUNTED: ReadonlySet<Group> = new Set(["files", "blocks", "random"]);
 
-/** Medians, where there is a figure. */
+/** The median of the figures; undefined if there are none. */
 function known(values: readonly (number | undefined)[]): number | undefined {
   const there = values.filter((value) => value !== undefined);
   return there.length === 0 ? undefined : median(there);

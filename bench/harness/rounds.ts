@@ -1,4 +1,4 @@
-// Runs the contestants by turns, so that whatever the machine does meanwhile hits all of them alike.
+// Runs the contestants in turn, so that other load on the machine affects all of them alike.
 
 import type { Contestant, Outcome, Run } from "./contestant.ts";
 import { runMeasured } from "./measured_process.ts";
@@ -7,13 +7,13 @@ import { busySeconds, waitForQuiet } from "./quiet.ts";
 import { rateOf, type Result, resultOf, type Sample, sampleOf } from "./result.ts";
 import { MIB, showNumber } from "./units.ts";
 
-/** Says what is going on, on one line. */
+/** Shows the current activity in one line. */
 export type Say = (line: string) => void;
 
-/** Where all runs work. */
+/** The settings of all runs. */
 export interface Course extends Run {
   readonly directory: string;
-  /** Seconds to wait for others to let the machine rest, before each run. */
+  /** Seconds to wait, before each run, until the machine is idle. */
   readonly patience: number;
 }
 
@@ -27,15 +27,15 @@ interface Entry {
 let directories = 0;
 
 /**
- * Where a run writes. Small files get a directory of their own, which stays to the end of the comparison: ext4 avoids
- * inodes that were freed in the last seconds, and whoever makes files then pays for the search.
+ * The path that a run writes to. Small files get their own directory, which stays to the end of the comparison: ext4
+ * avoids inodes that were freed in the last seconds, so the next files would pay for the search.
  */
 function placeOf(contestant: Contestant, course: Course): Course {
   if (contestant.group !== "files") return course;
   return { ...course, path: `${course.path}-${++directories}` };
 }
 
-/** One run: the disk at rest, nothing of the source cached, and nothing of the last run there. */
+/** One run, with the disk idle, the source out of the page cache, and the last run's file removed. */
 async function runOnce(
   contestant: Contestant,
   where: Course,
@@ -64,10 +64,10 @@ async function isFile(path: string): Promise<boolean> {
   return (await Deno.stat(path).catch(() => undefined))?.isFile ?? false;
 }
 
-/** Tries of each of several settings: in one alone, whatever else the machine does decides. */
+/** Tries of each setting: with one try alone, other load would decide. */
 const TRIES = 2;
 
-/** Of several settings the one that is fastest. */
+/** The fastest of several settings. */
 async function bestOf(contestant: Contestant, course: Course, say: Say): Promise<Contestant> {
   let best = contestant;
   let bestRate = 0;
@@ -82,7 +82,7 @@ async function bestOf(contestant: Contestant, course: Course, say: Say): Promise
   return best;
 }
 
-/** Runs all of them, round by round, and gives the medians. */
+/** Runs all contestants, round by round. Resolves to the medians. */
 export async function runRounds(
   contestants: readonly Contestant[],
   course: Course,
@@ -91,7 +91,7 @@ export async function runRounds(
 ): Promise<Result[]> {
   const entries: Entry[] = [];
   for (const contestant of contestants) {
-    // The first run compiles and loads what later ones find ready: it does not count.
+    // The first run does not count: it loads and compiles code that later ones find ready.
     const warmUp = await runOnce(contestant, { ...course, size: Math.min(course.size, 16 * MIB) });
     if (!warmUp) {
       say(`Skipped ${contestant.id}: its tool is missing`);

@@ -1,4 +1,4 @@
-// Figures as functions of scale, as an SVG chart: a row an experiment, a panel a figure.
+// Figures as functions of scale, as an SVG chart: one row for each experiment, one panel for each figure.
 
 import * as vega from "npm:vega@6";
 import { compile, type TopLevelSpec } from "npm:vega-lite@6";
@@ -13,10 +13,10 @@ export interface Point {
   readonly result: Result;
 }
 
-/** One experiment: what grows, and what was measured meanwhile. */
+/** One experiment, and its measurements. */
 export interface Series {
   readonly title: string;
-  /** What grows, with its unit. */
+  /** The quantity that grows, with its unit. */
   readonly axis: string;
   readonly points: readonly Point[];
 }

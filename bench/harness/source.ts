@@ -1,9 +1,9 @@
-// The file that readers read: one for all, written once.
+// The file that all readers read, written once.
 
 import { warmChunk } from "../programs/measure.mjs";
 import { MIB } from "./units.ts";
 
-/** Writes a file of `size` bytes that no layer can take for zeros, and makes it durable. */
+/** Writes a durable file of `size` bytes without zeros, for which a layer might take a shortcut. */
 export async function writeSource(path: string, size: number): Promise<void> {
   using file = await Deno.open(path, { write: true, createNew: true });
   const chunk: Uint8Array = warmChunk(MIB);

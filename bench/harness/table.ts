@@ -1,4 +1,4 @@
-// A report as Markdown: one table a group, every peer's settings beside its figure.
+// A report as Markdown: one table for each group, with the settings of each peer beside its figure.
 
 import type { Group } from "./contestant.ts";
 import { RATE_UNITS, type Report, type Result } from "./result.ts";
@@ -6,7 +6,7 @@ import { goalsTable } from "./goals.ts";
 import { median } from "./statistics.ts";
 import { showBytes, showNumber } from "./units.ts";
 
-/** What each group does, as a title. */
+/** The title of each group. */
 export const TITLES: Readonly<Record<Group, string>> = {
   start: "Start",
   write: "Writing a new file, durable",

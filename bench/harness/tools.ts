@@ -1,8 +1,8 @@
-// The peers that are no part of Deno: found, installed or built once, or missing with a word.
+// The peers other than Deno. They are found, installed or built once; a missing one is noted.
 
 import { tryCommand } from "./measured_process.ts";
 
-/** Paths of the peers; undefined: not to be had here. */
+/** Paths of the peers; undefined: not available on this machine. */
 export interface Tools {
   readonly deno: string;
   readonly node: string | undefined;
@@ -23,7 +23,7 @@ async function findOnPath(name: string): Promise<string | undefined> {
   return undefined;
 }
 
-/** Where peers are kept from one run to the next. */
+/** The folder in which peers are kept from one run to the next. */
 function cacheDirectory(): string {
   const base = Deno.env.get("XDG_CACHE_HOME") || `${Deno.env.get("HOME") ?? "/var/tmp"}/.cache`;
   return `${base}/denodma-bench`;
@@ -56,7 +56,7 @@ async function installBun(say: (line: string) => void): Promise<string | undefin
 
 async function buildGlommio(say: (line: string) => void): Promise<string | undefined> {
   const source = new URL("../glommio/", import.meta.url).pathname;
-  // Built beside a copy of the source, so that nothing of it stays in the checkout.
+  // Built beside a copy of the source, so that no output stays in the checkout.
   const directory = `${cacheDirectory()}/glommio`;
   await Deno.mkdir(`${directory}/src`, { recursive: true });
   for (const file of ["Cargo.toml", "src/main.rs"]) {
@@ -83,7 +83,7 @@ async function buildFiles(): Promise<string | undefined> {
   return built === undefined ? undefined : path;
 }
 
-/** Nothing but Deno, where nothing else takes part. */
+/** The tools if only Deno takes part. */
 export const ONLY_DENO: Tools = {
   deno: Deno.execPath(),
   node: undefined,
@@ -94,7 +94,7 @@ export const ONLY_DENO: Tools = {
   files: undefined,
 };
 
-/** Finds or makes every peer. */
+/** Finds, installs or builds every peer. */
 export async function findTools(say: (line: string) => void): Promise<Tools> {
   const [node, fio, dd] = await Promise.all(["node", "fio", "dd"].map(findOnPath));
   const bun = await installBun(say);

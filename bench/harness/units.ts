@@ -6,11 +6,13 @@ export const GIB = 1024 * MIB;
 
 const POWERS: Record<string, number> = { "": 1, k: KIB, m: MIB, g: GIB };
 
-/** Bytes from text such as 512M, 1GiB or 4096. Throws where it is none. */
+/** Bytes from text such as 512M, 1GiB or 4096. Throws for any other text. */
 export function parseSize(text: string): number {
   const [, digits, unit] = /^(\d+(?:\.\d+)?)\s*([kmg]?)(?:i?b)?$/i.exec(text.trim()) ?? [];
   if (digits === undefined) {
-    throw new RangeError(`Invalid size ${text}: it must be as 512M or 1GiB`);
+    throw new RangeError(
+      `Invalid size ${text}: it must be a number with a unit, such as 512M or 1GiB`,
+    );
   }
   return Math.round(Number(digits) * POWERS[unit!.toLowerCase()]!);
 }
@@ -23,7 +25,7 @@ export function showBytes(bytes: number): string {
   return `${bytes} B`;
 }
 
-/** A number with as many digits as mean something: 2,345, 12.3, 1.23, 0.012. */
+/** A number with its significant digits: 2,345, 12.3, 1.23, 0.012. */
 export function showNumber(value: number): string {
   const size = Math.abs(value);
   const maximumFractionDigits = Number.isInteger(value) || size >= 100

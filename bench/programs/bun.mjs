@@ -14,7 +14,7 @@ const options = highWaterMark === undefined ? {} : { highWaterMark };
 
 async function fill(times, opened) {
   const bytes = warmChunk(chunk);
-  // The sink writes to a file that is there; it does not empty it.
+  // The sink does not truncate an existing file.
   closeSync(openSync(path, "w"));
   const sink = Bun.file(path).writer(options);
   opened();

@@ -16,7 +16,7 @@ interface Given {
 const given = { chunk: 65536, ...parsePairs(Deno.args.slice(1)) } as unknown as Given;
 const { path, size, chunk, source, count, atOnce } = given;
 
-/** A second descriptor: `FsFile.writable` closes its own, and never syncs. */
+/** Syncs through a second descriptor, because `FsFile.writable` closes its own without a sync. */
 async function syncData(name: string): Promise<void> {
   using file = await Deno.open(name, { write: true });
   await file.syncData();
@@ -28,7 +28,7 @@ async function writeFile(bytes: Uint8Array, name: string): Promise<void> {
   await file.syncData();
 }
 
-/** As above, and the name too: a file whose directory was not synced can be gone after a power cut. */
+/** Syncs the directory too: without that a power cut can remove the name. */
 async function writeFileAndName(bytes: Uint8Array, name: string): Promise<void> {
   await writeFile(bytes, name);
   using directory = await Deno.open(path);

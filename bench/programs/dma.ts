@@ -22,7 +22,7 @@ const given = {
 } as unknown as Given;
 const { path, size, chunk, source, bufferSize, depth, count, atOnce } = given;
 
-/** What was asked for; nothing where the defaults are meant. */
+/** The given options; those that are absent have their defaults. */
 const geometry = bufferSize === undefined ? {} : { bufferSize };
 const writerOptions = depth === undefined ? geometry : { ...geometry, writeBehind: depth };
 const readerOptions = depth === undefined ? geometry : { ...geometry, readAhead: depth };
@@ -119,7 +119,7 @@ const jobs: Record<string, (opened: () => void) => Promise<Record<string, unknow
       return (position: number) => file.writeAt(buffer, position);
     });
   },
-  /** As `byob`, by calls: four buffers, filled again and again. */
+  /** Reads a file like `byob`, but by calls of `readInto`: four buffers are filled again and again. */
   async readInto(opened) {
     await using file = await DmaFile.open(source);
     opened();

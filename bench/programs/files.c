@@ -1,4 +1,4 @@
-// The least that small durable files can cost: the system calls alone, on threads. What any runtime can at best reach.
+// Measures the system calls alone for small durable files, on threads: the upper limit for any runtime.
 //
 //   files DIRECTORY COUNT LENGTH THREADS NAMES      NAMES 1: the directory is synced after each file as well
 //

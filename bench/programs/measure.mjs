@@ -1,9 +1,9 @@
-// What every JavaScript program of the comparison shares, so that Deno, Node.js and Bun are measured
-// by the same code: the warm chunk, the clock around the job, and the timer that feels the event loop.
+// The code that all JavaScript programs of the comparison share, so that Deno, Node.js and Bun are measured alike: the
+// warm chunk, the clock around the job, and the timer that measures the event loop.
 
 const chunks = new Map();
 
-/** Bytes that differ, so that no layer below can take a short way with zeros: the same ones each time. */
+/** The same bytes each time, without zeros, for which a layer might take a shortcut. */
 export function warmChunk(length) {
   if (!chunks.has(length)) chunks.set(length, makeChunk(length));
   return chunks.get(length);
@@ -19,7 +19,7 @@ function makeChunk(length) {
   return chunk;
 }
 
-/** A web stream of `size` bytes, the same chunk again and again: the source is never the bottleneck. */
+/** A web stream of `size` bytes. It repeats one chunk, so that the source is never the bottleneck. */
 export function warmStream(size, chunkSize) {
   const chunk = warmChunk(chunkSize);
   let left = size;
@@ -38,9 +38,8 @@ export function warmStream(size, chunkSize) {
 }
 
 /**
- * Runs a job and prints one line of JSON: how long it took, what it returned, and by how many
- * milliseconds each tick of a 1 ms timer was late after the job said that its file is open. (What
- * the first open costs is measured apart from what the writing costs.)
+ * Runs a job and prints one line of JSON: its duration, its result, and the delay in milliseconds of each tick of a 1 ms
+ * timer from the moment when the job reports that its file is open. (The first open is measured separately.)
  */
 export async function measure(job) {
   let delays = [];
@@ -59,14 +58,14 @@ export async function measure(job) {
   const facts = await job(opened);
   const seconds = (performance.now() - started) / 1000;
   clearInterval(timer);
-  // A job that never let the timer run ends in one long delay, which counts too.
+  // If the job never let the timer run, this is one long delay.
   if (performance.now() - last > 2 || delays.length === 0) feel();
   console.log(JSON.stringify({ ...facts, seconds, delays }));
 }
 
 /**
- * Runs `count` operations on blocks anywhere in a file of `size` bytes, `atOnce` at a time. Each worker is made by `worker`,
- * with a buffer of its own, and is called with positions: the same ones each time.
+ * Runs `count` operations on blocks at random positions of a file of `size` bytes, `atOnce` at a time. `worker` makes each
+ * worker with its own buffer. A worker is called with positions, which are the same in each run.
  */
 export async function everywhere({ size, chunk, count, atOnce }, worker) {
   const blocks = Math.floor(size / chunk);
@@ -84,7 +83,7 @@ export async function everywhere({ size, chunk, count, atOnce }, worker) {
   return { bytes: count * chunk, count };
 }
 
-/** `name=value` arguments, each as a number where it is one. */
+/** `name=value` arguments. Values that are numbers become numbers. */
 export function parsePairs(args) {
   const pairs = {};
   for (const arg of args) {

@@ -24,7 +24,7 @@ async function openSink(opened) {
 
 /** A buffer for O_DIRECT. */
 function alignedBuffer(length) {
-  // The memory of a resizable ArrayBuffer is mapped, and so begins with a page.
+  // The memory of a resizable ArrayBuffer is mapped, so it is aligned to a page.
   return new Uint8Array(new ArrayBuffer(length, { maxByteLength: length }));
 }
 

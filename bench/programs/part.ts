@@ -1,9 +1,9 @@
-// A Worker that writes its part of a file when it is told to, and says when that is durable.
+// A Worker that writes its part of a file on a message, and answers when that part is durable.
 
 import { DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { warmChunk } from "./measure.mjs";
 
-/** What to write: so many bytes of a file from a position on. */
+/** The part to write: `length` bytes from `position` on. */
 export interface Part {
   path: string;
   position: number;
@@ -12,7 +12,7 @@ export interface Part {
 
 const chunk: Uint8Array<ArrayBuffer> = warmChunk(64 * 1024);
 
-// `deno check` knows a page's `self` only.
+// `deno check` types `self` as that of a page.
 const scope = self as unknown as {
   onmessage: (event: MessageEvent<Part>) => Promise<void>;
   postMessage(message: unknown): void;

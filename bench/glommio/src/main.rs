@@ -1,4 +1,4 @@
-//! The reference, for the comparison: glommio's own stream writer and reader, timed from open to durable.
+//! The reference of the comparison: glommio's own stream writer and reader, timed from the open until the data is durable.
 //!
 //!     glommio-stream write PATH SIZE CHUNK BUFFER DEPTH [allocate]
 //!     glommio-stream read  PATH SIZE BUFFER DEPTH
@@ -10,7 +10,7 @@ use glommio::io::{DmaFile, DmaStreamReaderBuilder, DmaStreamWriterBuilder};
 use glommio::{GlommioError, LocalExecutorBuilder, Placement};
 use std::time::Instant;
 
-/// Bytes that differ, so that no layer below can take a short way with zeros.
+/// Bytes without zeros, for which a layer might take a shortcut.
 fn warm_chunk(length: usize) -> Vec<u8> {
     let mut state: u32 = 1;
     let mut next = || {
@@ -58,7 +58,7 @@ async fn read(args: &[String]) -> Result<u64, GlommioError<()>> {
         .build();
     let mut bytes = 0;
     while bytes < size {
-        // The way without a copy: what the reader has buffered is lent out.
+        // This call copies nothing: it returns a view of the reader's buffer.
         let part = reader.get_buffer_aligned(buffer as u64).await?;
         if part.is_empty() {
             break;
