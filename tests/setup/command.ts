@@ -1,22 +1,22 @@
-// Runs the outside programs that setting up needs, and finds out whether they are there.
+// Runs programs for the setup of the tests, and checks whether they are installed.
 
-/** How a program ended, and what it printed on both outputs. */
+/** The result of a program, and its text on both outputs. */
 export interface CommandResult {
   readonly success: boolean;
   readonly output: string;
 }
 
 /**
- * Administration programs stand outside of the PATH of many accounts, root's under `su` among them.
+ * The PATH of many accounts, such as root's under `su`, lacks the folders of administration programs.
  */
 export const searchPath = `${Deno.env.get("PATH") ?? "/usr/bin:/bin"}:/usr/sbin:/sbin`;
 
-/** Where several programs would print for a reader: one line, marked as ours. */
+/** Prints a line that is marked as one of the setup, because other programs print too. */
 export function say(line: string): void {
   console.log(`# ${line}`);
 }
 
-/** Runs a program to its end without a terminal. A program that is not there counts as failed. */
+/** Runs a program to its end without a terminal. A missing program counts as failed. */
 export async function run(
   program: string,
   args: readonly string[],
@@ -38,7 +38,7 @@ export async function run(
   }
 }
 
-/** As {@linkcode run}, but throws what the program printed where it failed; else resolves to it. */
+/** Runs a program and resolves to its output. If the program fails, throws an error with its last line. */
 export async function runOrThrow(
   program: string,
   args: readonly string[],
@@ -85,7 +85,7 @@ export function hasProgram(name: string): boolean {
   });
 }
 
-/** What a program said last is mostly why it failed. */
+/** The last line of an output, in which most programs give the reason of a failure. */
 export function lastLine(output: string): string {
   return output.trim().split("\n").at(-1) ?? "";
 }

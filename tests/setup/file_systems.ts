@@ -1,5 +1,4 @@
-// Makes one small file system of each kind that matters to Direct I/O, mounts them, and takes
-// everything down again.
+// Makes one small file system of each kind that matters to Direct I/O, mounts them, and removes everything afterwards.
 
 import { statfsSync } from "node:fs";
 import { run, runOrThrow, say } from "./command.ts";
@@ -7,10 +6,10 @@ import { isWithin, listMounts, mountOf } from "./mounts.ts";
 
 const MiB = 1024 * 1024;
 
-/** Sparse, so this is room for tests and not room taken. */
+/** The images are sparse, so they take only the space that the tests use. */
 const imageSize = 2048 * MiB;
 
-/** The least that mkfs and a few tests can do with. */
+/** The file systems. `least` is the smallest image for mkfs and a few tests. */
 const kinds = [
   { type: "ext4", least: 64 * MiB, mkfs: ["mkfs.ext4", "-q", "-F", "-m", "0"] },
   { type: "xfs", least: 320 * MiB, mkfs: ["mkfs.xfs", "-q", "-f"] },
@@ -21,14 +20,13 @@ const kinds = [
 const sectorSizes = [512, 4096];
 
 /**
- * How often taking down is tried, a tenth of a second apart: whoever was killed a moment ago may
- * still hold a file.
+ * Attempts to unmount or detach, a tenth of a second apart: a process that was just killed may still hold a file.
  */
 const takeDownTries = 20;
 
 /**
- * A fresh directory for everything that a run makes, on a disk where there is a choice: most of
- * what is tested cannot be seen on tmpfs. It stays locked while this process lives.
+ * Makes a fresh directory for all files of a run, if possible on a disk, because most tests have no effect on tmpfs. The
+ * directory stays locked while this process lives.
  */
 export async function makeWorkDirectory(): Promise<string> {
   const temporary = Deno.env.get("TMPDIR") ?? "/tmp";
@@ -36,18 +34,18 @@ export async function makeWorkDirectory(): Promise<string> {
   const parent = Deno.realPathSync(onDisk ?? temporary);
   await takeDownStale(parent);
   const directory = await Deno.makeTempDir({ dir: parent, prefix: "dma-test-" });
-  // Others must reach their test directories where tests drop root.
+  // Tests that drop root must still reach their directories.
   await Deno.chmod(directory, 0o755);
   const lock = await Deno.open(`${directory}/lock`, { createNew: true, write: true });
-  // Held, and never closed: the kernel lets go of it when this process ends, however it ends.
+  // The lock is never closed: the kernel releases it when this process ends, however it ends.
   await lock.lock(true);
   return directory;
 }
 
 /**
- * Mounts all that this machine can have below `directory`.
+ * Mounts all file systems that this machine supports below `directory`.
  *
- * @returns The mounted directories, and how many could not be had.
+ * @returns The mounted directories, and the number of file systems that could not be mounted.
  */
 export async function mountFileSystems(
   directory: string,
@@ -55,11 +53,11 @@ export async function mountFileSystems(
 ): Promise<{ mounted: string[]; skipped: number }> {
   const total = kinds.length * sectorSizes.length + 1;
   if (Deno.uid() !== 0) {
-    say(`Not root: ${total} file systems of their own are skipped`);
+    say(`Not root: ${total} extra file systems are skipped`);
     return { mounted: [], skipped: total };
   }
   const { bavail, bsize } = statfsSync(directory);
-  // Half of the disk at most, should tests fill all of them.
+  // Tests may fill all images, which must take at most half of the free space.
   const room = Math.floor(bavail * bsize / 2 / (total - 1) / MiB) * MiB;
   const size = Math.min(imageSize, room);
   const mounted: string[] = [];
@@ -69,7 +67,7 @@ export async function mountFileSystems(
     try {
       await Deno.mkdir(path);
       await make(path);
-      // An empty file system's root belongs to root alone.
+      // Only root may write to the root directory of a new file system.
       await Deno.chmod(path, 0o1777);
       mounted.push(path);
     } catch (error) {
@@ -80,7 +78,9 @@ export async function mountFileSystems(
   for (const { type, least, mkfs } of kinds) {
     for (const sectorSize of sectorSizes) {
       await attempt(`${type}-${sectorSize}`, async (path) => {
-        if (size < least) throw new Error(`The disk has room for ${size} bytes only`);
+        if (size < least) {
+          throw new Error(`The disk has room for ${size} bytes, and ${least} are needed`);
+        }
         await mountImage(path, type, size, sectorSize, mkfs, signal);
       });
     }
@@ -115,9 +115,8 @@ async function mountImage(
 }
 
 /**
- * Unmounts what is mounted below `directory`, detaches the loop devices whose files lie there, and
- * removes it. It asks the kernel what there is, so it needs to know nothing of how far setting up
- * came, or what tests added.
+ * Unmounts all mounts below `directory`, detaches the loop devices of its files, and removes it. It gets the list from the
+ * kernel, so it also works after an incomplete setup, and for mounts that tests have added.
  */
 export async function takeDown(directory: string): Promise<void> {
   for (const mount of listMounts().reverse()) {
@@ -136,7 +135,7 @@ async function unmount(path: string): Promise<void> {
     if ((await run("umount", [path])).success) return;
     await pause();
   }
-  say(`${path} is still in use: cut off, it goes when its last user does`);
+  say(`${path} is still in use: it is detached, and unmounted when its last user ends`);
   await run("umount", ["--lazy", path]);
 }
 
@@ -147,8 +146,8 @@ async function detachLoopDevices(directory: string): Promise<void> {
     for (const device of devices) await run("losetup", ["--detach", device]);
     if (loopDevicesBelow(directory).length > 0) await pause();
   }
-  // The kernel has noted the wish by now, and detaches at the last close.
-  say(`Still in use, and detached later: ${loopDevicesBelow(directory).join(", ")}`);
+  // The kernel detaches them at the last close.
+  say(`Still in use, and detached at the last close: ${loopDevicesBelow(directory).join(", ")}`);
 }
 
 function pause(): Promise<void> {
@@ -163,13 +162,13 @@ function loopDevicesBelow(directory: string): string[] {
       const file = Deno.readTextFileSync(`/sys/block/${name}/loop/backing_file`).trimEnd();
       if (isWithin(file, directory)) devices.push(`/dev/${name}`);
     } catch {
-      // Not attached, or no longer.
+      // The loop device is not attached.
     }
   }
   return devices;
 }
 
-/** A run that was killed outright leaves its directory behind, unlocked. */
+/** Removes the directories of killed runs: these are not locked. */
 async function takeDownStale(parent: string): Promise<void> {
   for (const { name, isDirectory } of readDirectory(parent)) {
     if (!isDirectory || !name.startsWith("dma-test-")) continue;
@@ -178,10 +177,10 @@ async function takeDownStale(parent: string): Promise<void> {
       using lock = await Deno.open(`${directory}/lock`, { write: true });
       if (!await lock.tryLock(true)) continue;
     } catch {
-      // Somebody else's, or only now being made.
+      // The directory belongs to another user, or is just being made.
       continue;
     }
-    say(`Taking down what an earlier run left in ${directory}`);
+    say(`Removing the files of an earlier run: ${directory}`);
     await takeDown(directory);
   }
 }

@@ -1,4 +1,4 @@
-// Where JSR cannot be reached, points the imports of @std at small stand-ins, so that tests run all the same.
+// If JSR cannot be reached, maps the imports of @std to small stand-ins, so that tests can run.
 
 import { run, say } from "./command.ts";
 
@@ -8,12 +8,12 @@ const standIns: Record<string, string> = {
   "@std/streams": "tests/support/std_streams.ts",
 };
 
-/** How long JSR may take to answer, packages and their dependencies included. */
+/** The time limit for JSR's packages and their dependencies, in milliseconds. */
 const patience = 30_000;
 
 /**
- * Arguments for any subcommand of Deno that resolves imports: none where JSR answers, else an
- * import map written below `directory`.
+ * Arguments for any subcommand of Deno that resolves imports: none if JSR can be reached, else an import map, which is
+ * written below `directory`.
  */
 export async function importMapArguments(
   root: string,
@@ -28,7 +28,7 @@ export async function importMapArguments(
 }
 
 /**
- * Asks Deno itself, with the project's own configuration, so that mirrors and caches count as well.
+ * Whether JSR can be reached. Deno itself tries it, with the project's configuration, so that mirrors and caches count.
  */
 async function canReachJsr(root: string, signal?: AbortSignal): Promise<boolean> {
   const code = Object.keys(standIns).map((name) => `import "${name}";`).join(" ");
@@ -41,9 +41,8 @@ async function canReachJsr(root: string, signal?: AbortSignal): Promise<boolean>
 }
 
 /**
- * Imports without JSR, for the project in `root`, which goes by the path `seenAt` where they are used.
- *
- * An import map takes the place of deno.json's imports, so the others are repeated here.
+ * Imports without JSR, for the project in `root`. If the program that uses them sees that folder at another path, `seenAt`
+ * is that path. An import map replaces the imports of deno.json, so this includes the others too.
  */
 export async function offlineImports(
   root: string,
@@ -54,7 +53,7 @@ export async function offlineImports(
   for (const [name, target] of Object.entries<string>(config.imports ?? {})) {
     if (target.startsWith("./")) imports[name] = `file://${seenAt}/${target.slice(2)}`;
     else imports[name] = target;
-    // Deno adds subpaths of packages by itself for deno.json only.
+    // Deno adds the subpaths of packages only for imports in deno.json.
     const npm = /^npm:\/?(.+)$/.exec(target);
     if (npm && !name.endsWith("/")) imports[`${name}/`] = `npm:/${npm[1]}/`;
   }

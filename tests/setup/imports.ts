@@ -1,6 +1,6 @@
 // Finds circles of imports among the modules that ship, imports of types included.
 
-/** What each module imports, by path. */
+/** The imports of each module, by path. */
 type Imports = ReadonlyMap<string, readonly string[]>;
 
 /** Every module that is reached from `entries` by relative imports, as paths below `root`. */
@@ -21,7 +21,7 @@ async function importsFrom(root: string, entries: readonly string[]): Promise<Im
   return imports;
 }
 
-/** The circles of imports, each as the paths on it. Of circles that share a module one is given. */
+/** The circles of imports, each as a list of paths. Of circles that share a module only one is found. */
 export async function circles(root: string, entries: readonly string[]): Promise<string[][]> {
   const imports = await importsFrom(root, entries);
   const done = new Set<string>();

@@ -1,24 +1,22 @@
-// What is mounted where, as the kernel tells it: for naming test directories and for taking mounts
-// down.
+// The kernel's list of mounts, for the names of test directories and for unmounting.
 
-/** One line of /proc/self/mountinfo, as far as tests need it. */
+/** One line of /proc/self/mountinfo. */
 export interface Mount {
   readonly path: string;
   readonly fileSystem: string;
 }
 
-/** Every mount this process sees, in the order they were made. */
+/** Every mount of this process, in the order of mounting. */
 export function listMounts(): Mount[] {
   const lines = Deno.readTextFileSync("/proc/self/mountinfo").trimEnd().split("\n");
   return lines.map((line) => {
-    // proc(5): optional fields stand between the mount options and a lone hyphen, so count from
-    // both ends.
+    // proc(5): a variable number of fields stands before a lone hyphen, so both sides are counted separately.
     const [before = "", after = ""] = line.split(" - ");
     return { path: unescape(before.split(" ")[4] ?? ""), fileSystem: after.split(" ")[0] ?? "" };
   });
 }
 
-/** The mount that `path` (absolute, without symbolic links) lies on. */
+/** The mount of `path`, which is absolute and has no symbolic links. */
 export function mountOf(path: string): Mount {
   let found: Mount = { path: "/", fileSystem: "unknown" };
   for (const mount of listMounts()) {
@@ -28,7 +26,7 @@ export function mountOf(path: string): Mount {
   return found;
 }
 
-/** Whether `path` is `directory` or lies below it. */
+/** Whether `path` is `directory` or below it. */
 export function isWithin(path: string, directory: string): boolean {
   return directory === "/" || path === directory || path.startsWith(`${directory}/`);
 }

@@ -1,10 +1,10 @@
-// Fetches a Deno that is not the one at work: for another architecture, and the oldest that is promised.
+// Fetches other versions of Deno: one for another architecture, and the oldest one that the module supports.
 
 import { OLDEST_DENO } from "../../src/runtime.ts";
 import { emulatorFor } from "../ffi/architectures/targets.ts";
 import { hasProgram, lastLine, run, say } from "./command.ts";
 
-/** A Deno for aarch64, to be run by user-mode emulation: its path below `directory`, or undefined without one. */
+/** Fetches a Deno for aarch64, for user-mode emulation. Resolves to its path below `directory`, or undefined. */
 export async function fetchEmulatedDeno(
   directory: string,
   signal: AbortSignal,
@@ -18,7 +18,7 @@ export async function fetchEmulatedDeno(
   return await fetchDeno("@deno/linux-arm64-glibc@^2.9.0", `${directory}/emulated`, signal);
 }
 
-/** The oldest Deno that the module accepts: its path below `directory`, or undefined without one. */
+/** Fetches the oldest Deno that the module accepts. Resolves to its path below `directory`, or undefined. */
 export async function fetchOldestDeno(
   directory: string,
   signal: AbortSignal,
@@ -28,7 +28,7 @@ export async function fetchOldestDeno(
   return await fetchDeno(name, `${directory}/oldest`, signal);
 }
 
-/** Unpacks the program of one of Deno's npm packages into `folder`, and resolves to its path. */
+/** Unpacks the program of one of Deno's npm packages into `folder`. Resolves to its path, or undefined. */
 async function fetchDeno(
   name: string,
   folder: string,

@@ -1,9 +1,9 @@
-// Installs what a bare Debian machine lacks: liburing, and as root the programs that make file
+// Installs the packages that a bare Debian machine lacks: liburing, and as root the programs that make and serve file
 // systems, and those that build and run the shim for other processors and C libraries.
 
 import { hasProgram, lastLine, run, say } from "./command.ts";
 
-/** Programs that the images of file systems need, and the Debian package each comes in. */
+/** Programs for the images of file systems, each with its Debian package. */
 const imagePrograms: Record<string, string> = {
   "losetup": "mount",
   "mount": "mount",
@@ -13,7 +13,7 @@ const imagePrograms: Record<string, string> = {
   "mkfs.btrfs": "btrfs-progs",
 };
 
-/** Programs that serve files (tests/mounts/servers.ts), and their packages. All are there in some twenty seconds. */
+/** Programs that serve files (tests/mounts/servers.ts), each with its package. All install in some twenty seconds. */
 const serverPrograms: Record<string, string> = {
   "bindfs": "bindfs",
   "encfs": "encfs",
@@ -28,8 +28,7 @@ const serverPrograms: Record<string, string> = {
 };
 
 /**
- * Programs that tests of architectures need, each where it is not the machine's own, and the Debian
- * packages that they come with.
+ * Programs for the tests of other architectures, each with its Debian packages.
  */
 const architecturePrograms: Record<string, readonly string[]> = {
   "gcc": ["gcc", "libc6-dev"],
@@ -38,10 +37,10 @@ const architecturePrograms: Record<string, readonly string[]> = {
   "musl-gcc": ["musl-tools"],
 };
 
-/** What the C side is compiled with. */
+/** The headers for the compilation of the C part. */
 const headers = { path: "/usr/include/liburing.h", package: "liburing-dev" };
 
-/** Whether the dynamic linker finds liburing, as the module itself would look for it. */
+/** Whether the dynamic linker finds liburing by the name that the module uses. */
 export function hasLiburing(): boolean {
   try {
     Deno.dlopen("liburing.so.2", {}).close();
@@ -52,9 +51,9 @@ export function hasLiburing(): boolean {
 }
 
 /**
- * Installs what is missing, as far as this machine and account allow.
+ * Installs the missing packages, as far as this machine and account allow.
  *
- * @returns The number of parts that cannot be tested for want of a package.
+ * @returns The number of parts that cannot be tested because a package is missing.
  */
 export async function installPackages(
   options: { images: boolean; architectures: boolean; signal: AbortSignal },
@@ -66,17 +65,17 @@ export async function installPackages(
       if (!hasProgram(program)) packages.add(name);
     }
   }
-  // Apart: a distribution that lacks one of these must not go without the others.
+  // Separate groups: if a distribution lacks one package, the other groups are still installed.
   const more = options.architectures ? missingForArchitectures() : [];
   const servers = options.images ? missingServers() : [];
   await aptInstall([[...packages], more, servers], options.signal);
   if (hasLiburing()) return 0;
-  say("liburing is not there: the io_uring engine cannot be tested");
+  say("liburing is missing: the io_uring engine cannot be tested");
   return 1;
 }
 
 function missingServers(): string[] {
-  // Without it none of them mounts anything.
+  // Without /dev/fuse none of these programs can mount.
   if (!exists("/dev/fuse")) return [];
   return Object.keys(serverPrograms).filter((program) => !hasProgram(program))
     .map((program) => serverPrograms[program]!);
@@ -91,12 +90,12 @@ function missingForArchitectures(): string[] {
   return exists(headers.path) ? packages : [...packages, headers.package];
 }
 
-/** Installs what the C side is compiled with, where it is missing. */
+/** Installs the headers of liburing if they are missing. */
 export async function installHeaders(signal: AbortSignal): Promise<void> {
   if (!exists(headers.path)) await aptInstall([[headers.package]], signal);
 }
 
-/** Installs packages; those that are there already cost a look. */
+/** Installs packages, each separately. */
 export async function installDebianPackages(
   packages: readonly string[],
   signal: AbortSignal,
@@ -104,7 +103,7 @@ export async function installDebianPackages(
   await aptInstall(packages.map((each) => [each]), signal);
 }
 
-/** Installs the package that a program comes in, where the program is missing. */
+/** Installs the package of a program if the program is missing. */
 export async function installProgram(
   program: string,
   packageName: string,
@@ -122,7 +121,7 @@ function exists(path: string): boolean {
   }
 }
 
-/** Installs groups of packages, each by itself, so that one that fails leaves the others alone. */
+/** Installs groups of packages, each separately, so that a failure does not affect the other groups. */
 async function aptInstall(groups: readonly string[][], signal: AbortSignal): Promise<void> {
   const wanted = groups.filter((packages) => packages.length > 0);
   if (wanted.length === 0) return;
@@ -150,7 +149,7 @@ async function aptInstall(groups: readonly string[][], signal: AbortSignal): Pro
       env: { DEBIAN_FRONTEND: "noninteractive" },
       signal: AbortSignal.any([signal, AbortSignal.timeout(240_000)]),
     });
-    // Lists that cannot be brought up to date may still do for the installation.
+    // If the update of the package lists fails, the old lists may still be usable.
     if (!success) say(`That failed: ${lastLine(output)}`);
   }
 }

@@ -1,36 +1,33 @@
-// The runs of `deno test` that make up the test suite, and how each is run and counted.
+// The runs of `deno test` that make up the test suite. Runs each one and counts its tests.
 
 import { run, say, searchPath } from "./command.ts";
 
 /** One run of `deno test` over the suite, or over a part of it. */
 export interface Pass {
   readonly name: string;
-  /** What follows `deno test -A`. */
+  /** The arguments after `deno test -A`. */
   readonly args: readonly string[];
-  /** The Deno that runs it, default the one at work. */
+  /** The Deno that runs it; default the current one. */
   readonly deno?: string;
-  /** Where to run it, default the root of the project. */
+  /** The working directory; default the root of the project. */
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
-  /**
-   * The name of a program of ours, `tests/tools/<name>.c`, and arguments: it starts Deno under some
-   * restriction.
-   */
+  /** A program `tests/tools/<name>.c` that starts Deno under a restriction, and its arguments. */
   readonly wrapper?: readonly [tool: string, ...args: string[]];
-  /** What has the same effect, more or less, where that program cannot be compiled. */
+  /** Variables with a similar effect, if that program cannot be compiled. */
   readonly insteadOfWrapper?: Readonly<Record<string, string>>;
   /** After this many minutes the run is stopped, and counts as failed. */
   readonly minutes: number;
 }
 
-/** How many tests ended in which way. */
+/** The number of tests by outcome. */
 export interface Tally {
   passed: number;
   failed: number;
   skipped: number;
 }
 
-/** Everything a pass needs from the machine around it. */
+/** The settings that all passes share. */
 export interface Surroundings {
   readonly root: string;
   readonly workDirectory: string;
@@ -42,7 +39,7 @@ export interface Surroundings {
 
 const EPERM = 1;
 
-/** What an older Deno could do in another way: the calls of each public class, permissions and the command line. */
+/** Tests of features that can differ in an older Deno: the public classes, permissions and the command line. */
 const TESTS_OF_OLDEST = [
   "tests/cli/cli_test.ts",
   "tests/engine/versions_test.ts",
@@ -59,8 +56,8 @@ const TESTS_OF_OLDEST = [
 const LONGEST_FIRST = ["faults", "writer", "cli", "ffi", "engine", "docs", "reader", "file"];
 
 /**
- * The passes of a whole run: each folder of tests on io_uring and without it, and what else there
- * is to run. `oldest` is the oldest Deno that the module accepts.
+ * The passes of a whole run: each folder of tests with io_uring and without it, the oldest Deno, and the documentation.
+ * `oldest` is the path of the oldest Deno that the module accepts.
  */
 export function allPasses(
   root: string,
@@ -75,7 +72,7 @@ export function allPasses(
     ...oldest === undefined ? [] : [{
       name: "oldest Deno",
       deno: oldest,
-      // In 2.8 the flag cannot be set later, as `collectGarbage` does.
+      // In Deno 2.8 `collectGarbage` cannot set the flag at run time.
       args: ["--v8-flags=--expose-gc", ...TESTS_OF_OLDEST],
       env: { DMA_TEST_DIRS: `${workDirectory}/temp` },
       minutes: 3,
@@ -83,17 +80,16 @@ export function allPasses(
     ...folders.map((folder): Pass => ({
       name: `${folder} without io_uring`,
       args: [folder],
-      // Refused for real, as container runtimes do: what the module then chooses is tested along with the rest.
+      // io_uring is refused as by container runtimes, so that the module's own choice of the engine is tested too.
       wrapper: ["secc", String(EPERM)],
       insteadOfWrapper: { DMA_ENGINE: "threads" },
-      // Keeps out what the first pass had, and what has nothing to do with the engine.
+      // DMA_TEST_AGAIN leaves out the tests that do not depend on the engine. An empty DMA_ENGINE counts as unset.
       env: { DMA_ENGINE: "", DMA_TEST_AGAIN: "1" },
       minutes: 12,
     })),
     {
       name: "documentation",
-      // Examples name files without a directory, as a reader would: they must not land in the
-      // checkout.
+      // Examples name files without a directory. These must not be created in the checkout.
       cwd: `${workDirectory}/temp`,
       args: ["--doc", "--config", `${root}/deno.json`, ...documented(root)],
       minutes: 3,
@@ -143,15 +139,15 @@ function isFile(path: string): boolean {
   }
 }
 
-/** Is told of a pass while it runs. */
+/** Receives the events of a running pass. */
 export interface PassListener {
-  /** It printed this. */
+  /** Called for each piece of output. */
   output(bytes: Uint8Array): void;
-  /** A test has failed. */
+  /** Called for each failed test. */
   failed(test: string): void;
 }
 
-/** Runs one pass, and counts what Deno's last summary says. */
+/** Runs one pass. Resolves to the counts of Deno's last summary. */
 export async function runPass(
   pass: Pass,
   surroundings: Surroundings,
@@ -167,7 +163,7 @@ export async function runPass(
     if (path !== undefined) wrapper = [path, ...args];
     else instead = pass.insteadOfWrapper ?? {};
   }
-  // Types are the business of `deno task check`: here one wrong type would hide every test.
+  // `deno task check` checks the types. Here one wrong type would prevent all tests of the pass.
   const deno = [
     pass.deno ?? Deno.execPath(),
     "test",
@@ -191,7 +187,7 @@ export async function runPass(
   let hard: ReturnType<typeof setTimeout> | undefined;
   const stop = () => {
     child.kill("SIGTERM");
-    // A test that never gives the event loop back is deaf to it.
+    // A test that blocks the event loop does not react to SIGTERM.
     hard = setTimeout(() => child.kill("SIGKILL"), 5_000);
   };
   stopping.addEventListener("abort", stop);
@@ -211,21 +207,21 @@ export async function runPass(
   return tally;
 }
 
-/** Deno colours for a terminal, but sees a pipe here. */
+/** Variables that turn colours on or off, because Deno's output is a pipe here. */
 function colour(): Record<string, string> {
   if (Deno.noColor) return {};
   return Deno.stdout.isTerminal() ? { FORCE_COLOR: "1" } : { NO_COLOR: "1" };
 }
 
-/** What `deno test` said. */
+/** The counts of a pass. */
 interface Counted {
   /** The tests that ended, counted one by one. */
   readonly ended: Tally;
-  /** Its own count, which comes last: none where it was stopped. */
+  /** The summary of `deno test`, which comes last; undefined if the pass was stopped. */
   summary: Tally | undefined;
 }
 
-/** Hands everything on, and counts. */
+/** Passes the output to the listener, and counts the tests in it. */
 async function showAndCount(
   stream: ReadableStream<Uint8Array>,
   listener: PassListener,
@@ -264,7 +260,7 @@ function countLine(coloured: string, counted: Counted, listener: PassListener): 
   counted.summary = { passed, failed, skipped };
 }
 
-/** Compiles a program of ours with gcc; undefined where that cannot be done. */
+/** Compiles a program of tests/tools with gcc; undefined if that fails. */
 async function buildTool(
   name: string,
   { root, workDirectory, signal }: Surroundings,

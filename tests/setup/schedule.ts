@@ -1,14 +1,14 @@
-// Runs passes, two at once where the machine has processors for it.
+// Runs passes, two at once if the machine has two processors.
 
 import { say } from "./command.ts";
 import { type Pass, type PassListener, runPass, type Surroundings, type Tally } from "./passes.ts";
 
-/** Seconds that Deno takes to start on the machine by which the limits of passes were chosen. */
+/** Seconds that Deno takes to start on the machine for which the time limits of passes were chosen. */
 const START_SECONDS = 0.1;
 
 /**
- * Runs all passes, in their order. With two at once the output of each is shown as a whole when it
- * ends, so that nobody has to tell their lines apart; a test that fails is told at once.
+ * Runs all passes, in their order. With two at once the output of each is shown as a whole when it ends, so that lines are
+ * not mixed. The name of a failed test is printed at once.
  */
 export async function runPasses(
   passes: readonly Pass[],
@@ -37,7 +37,7 @@ export async function runPasses(
   for (const result of results) if (result.status === "rejected") throw result.reason;
 }
 
-/** How many times longer than expected things take here: 1 at least, 4 at most. */
+/** The factor for time limits on this machine, from 1 to 4, by the time that Deno takes to start. */
 async function measureSlowness(): Promise<number> {
   const seconds: number[] = [];
   for (let run = 0; run < 3; run++) {

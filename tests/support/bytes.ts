@@ -1,8 +1,8 @@
-// Bytes that tell where they stand, and comparing them with what is in files.
+// Test bytes that depend on their position, and comparisons with the content of files.
 
 import { assert, assertEquals } from "@std/assert";
 
-/** Bytes that repeat in no block, so that one in a wrong place is seen. Starts as for position `start`. */
+/** Bytes that differ from block to block, so that a misplaced one is found. The first has the position `start`. */
 export function pattern(length: number, start = 0): Uint8Array<ArrayBuffer> {
   const first = Math.floor(start / 4);
   const words = new Uint32Array(Math.ceil((start + length) / 4) - first);
@@ -15,7 +15,7 @@ export function filled(length: number, byte: number): Uint8Array<ArrayBuffer> {
   return new Uint8Array(length).fill(byte);
 }
 
-/** One after the other in one array. */
+/** All parts, one after the other, in one array. */
 export function joined(...parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
   const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
@@ -33,7 +33,7 @@ export function chunksOf(bytes: Uint8Array, size: number): Uint8Array<ArrayBuffe
   return chunks;
 }
 
-/** Throws unless the file has exactly these bytes, as any other program reads it. */
+/** Throws unless the file has exactly these bytes when it is read without this module. */
 export async function assertFile(path: string, expected: Uint8Array, msg?: string): Promise<void> {
   assertEquals(await Deno.readFile(path), new Uint8Array(expected), msg);
 }

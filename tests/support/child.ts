@@ -1,17 +1,17 @@
-// Runs a program against this module in a process of its own, with exactly the permissions and limits of a test.
+// Runs a program with this module in another process, with exactly the permissions and limits that a test gives it.
 
-/** How a child ended, and what it printed. */
+/** The exit and the output of a child. */
 export interface ChildResult {
   readonly code: number;
   readonly signal: Deno.Signal | null;
   readonly output: string;
 }
 
-/** What a child may, and under what it runs. */
+/** The permissions and limits of a child. */
 export interface ChildOptions {
-  /** Deno's flags, as `--allow-ffi`. None are given that are not here. */
+  /** All of Deno's permission flags, such as `--allow-ffi`. */
   flags?: readonly string[];
-  /** Shell commands that come before Deno, as `ulimit -f 100`. */
+  /** Shell commands that run before Deno, such as `ulimit -f 100`. */
   shell?: string;
   env?: Record<string, string>;
   cwd?: string;
@@ -20,8 +20,8 @@ export interface ChildOptions {
 const module = new URL("../../mod.ts", import.meta.url).href;
 
 /**
- * Runs `code`, whose names `dma` and `report` stand for this module and for a function that prints how a promise
- * ended: `ok <value>` or `<class>: <message>`.
+ * Runs `code`. In it `dma` is this module, and `report` is a function that prints the result of its work: `ok <value>` or
+ * `<class>: <message>`.
  */
 export async function runChild(code: string, options: ChildOptions = {}): Promise<ChildResult> {
   const { flags = ["-A"], shell, env = {}, cwd } = options;

@@ -1,24 +1,24 @@
-// Which descriptors of this process lead to a file: the plainest proof that one was closed.
+// Finds the descriptors of this process that lead to a file, to prove that they were closed.
 
-/** How many descriptors lead to `path`, which may have been removed. */
+/** The number of descriptors that lead to `path`, which may have been removed. */
 export function descriptorsOf(path: string): number {
   const real = realPath(path);
   return targets().filter((target) => target === real).length;
 }
 
-/** Where the descriptors lead that lead to `directory`, or into it, also to files without a name. */
+/** The targets of the descriptors that lead to `directory` or into it, files without a name included. */
 export function descriptorTargets(directory: string): string[] {
   const real = Deno.realPathSync(directory);
   return targets().filter((target) => target === real || target.startsWith(`${real}/`));
 }
 
-/** How many descriptors lead into `directory`, to files without a name as well. */
+/** The number of descriptors that lead into `directory`, files without a name included. */
 export function descriptorsIn(directory: string): number {
   const real = Deno.realPathSync(directory);
   return descriptorTargets(directory).filter((target) => target !== real).length;
 }
 
-/** Where all descriptors lead. */
+/** The targets of all descriptors. */
 function targets(): string[] {
   return [...Deno.readDirSync("/proc/self/fd")].flatMap(({ name }) => {
     try {
@@ -39,7 +39,7 @@ function realPath(path: string): string {
 export async function eventually(condition: () => boolean | Promise<boolean>): Promise<void> {
   const deadline = performance.now() + 10_000;
   while (!await condition()) {
-    if (performance.now() > deadline) throw new Error(`It never came true: ${condition}`);
+    if (performance.now() > deadline) throw new Error(`Not true within 10 s: ${condition}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }

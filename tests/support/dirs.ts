@@ -1,5 +1,4 @@
-// Registers a test once for each directory to test in, so that every file system is held to the
-// same promises.
+// Registers a test once for each directory to test in, so that every file system is tested for the same promises.
 
 import { assert } from "@std/assert";
 import { mountOf } from "../setup/mounts.ts";
@@ -10,19 +9,19 @@ import { engineIsOfNoConcern } from "./once.ts";
 /** A directory that a test may fill. */
 export interface TestDirectory {
   readonly path: string;
-  /** What it stands for, as in names of tests: "ext4 4096". */
+  /** Its name in the names of tests, for example "ext4 4096". */
   readonly label: string;
-  /** The kernel's name of the file system: "ext4". */
+  /** The kernel's name of the file system, for example "ext4". */
   readonly fileSystem: string;
-  /** The path of a file of this name in it. */
+  /** The path of a file in the directory. */
   file(name: string): string;
 }
 
 /**
- * Settings of {@linkcode testInEachDirectory}: those of a test, and which directories it is about.
+ * Settings of {@linkcode testInEachDirectory}: those of `Deno.test`, and a choice of directories.
  */
 export interface TestInEachDirectoryOptions extends Omit<Deno.TestDefinition, "name" | "fn"> {
-  /** Where it says false, there is no such test: nothing to skip. */
+  /** If it returns false, no test is registered for the directory, and none is counted as skipped. */
   where?: (directory: TestDirectory) => boolean;
   /** Whether the engine matters: if not, the second run of the suite has no such test. @default {true} */
   bothEngines?: boolean;
@@ -36,14 +35,14 @@ const LEFT_OUT: ReadonlySet<string> = new Set(
 );
 
 /**
- * The directories to test in: those in `DMA_TEST_DIRS`, separated by commas, else the one for
- * temporary files. Tests make their own directories below.
+ * The directories to test in: those in `DMA_TEST_DIRS`, separated by commas, else the one for temporary files. Each test
+ * makes its own directory in them.
  */
 export const testDirectories: readonly TestDirectory[] = labelled(
   (Deno.env.get("DMA_TEST_DIRS") || Deno.env.get("TMPDIR") || "/tmp").split(",").filter(Boolean),
 ).filter(({ label }) => !LEFT_OUT.has(label));
 
-/** Whether files there are written past the page cache, in whole blocks. */
+/** Whether files in the directory are written past the page cache, in whole blocks. */
 export function hasDirectIo({ fileSystem }: TestDirectory): boolean {
   return fileSystem !== "tmpfs";
 }
@@ -101,7 +100,7 @@ export async function inFreshDirectory<T>(
   try {
     result = await fn(testDirectory(path, parent.label, parent.fileSystem));
   } catch (error) {
-    // The test's own failure says more than what it broke.
+    // The test's own failure matters more than one of the removal.
     await Deno.remove(path, { recursive: true }).catch(() => {});
     throw error;
   }
@@ -110,12 +109,12 @@ export async function inFreshDirectory<T>(
   return result;
 }
 
-/** No descriptor of this process may lead to the directory, or into it, when a test is over. */
+/** Throws if a descriptor of this process leads to the directory, or into it, when a test has ended. */
 async function assertLetGo(path: string): Promise<void> {
   const deadline = performance.now() + 10_000;
   while (descriptorTargets(path).length > 0) {
     assert(performance.now() < deadline, `Descriptors are left: ${descriptorTargets(path)}`);
-    // What was dropped is closed when it is collected.
+    // A dropped file is closed when it is collected.
     await collectGarbage();
   }
 }
@@ -130,7 +129,7 @@ function labelled(paths: string[]): TestDirectory[] {
     const path = Deno.realPathSync(given);
     const { path: mountPoint, fileSystem } = mountOf(path);
     const folder = mountPoint.slice(mountPoint.lastIndexOf("/") + 1);
-    // The images are mounted on folders named after what they are: ext4-512.
+    // The folder of an image has its file system and sector size as its name: ext4-512.
     let label = folder.startsWith(fileSystem) ? folder.replaceAll("-", " ") : fileSystem;
     if (seen.has(label)) label += ` ${path}`;
     seen.add(label);

@@ -1,15 +1,16 @@
-// The engine at work, made and warmed up before any test runs: what it keeps for the life of the process would be
-// laid by Deno's sanitizers to whichever test came first.
+// The engine in use, made and warmed up before any test runs. Otherwise Deno's sanitizers would report the resources that
+// it keeps for the life of the process as leaks of the first test.
 
 import { setImmediate } from "node:timers";
 import { engineAtWork, useEngine } from "../../src/configure.ts";
 import type { KernelEngine } from "../../src/engine/kernel_engine.ts";
 import { DmaFile, engineInfo } from "../../mod.ts";
 
-/** The engine that every file of these tests goes through. */
+/** The engine of all files in these tests. */
 useEngine();
 export const engine: KernelEngine = engineAtWork()!;
-// The isolate of a test file ends before the process does, but not before its tests: what most programs do is tested.
+// The isolate of a test file ends before the process, but after its tests. With this setting the tests run as in a
+// program whose isolate ends with the process.
 Object.assign(engine, { endsWithProcess: true });
 
 /** A ring that has woken the loop 400 times changes over to a better way to do that, where there is one. */

@@ -1,13 +1,13 @@
-// Stands between the module and the engine at work: holds, fails, shortens or notes single operations of real files, so
-// that what a disk does once in a lifetime can be had at will.
+// Intercepts operations between the module and the engine in use. A test can hold, fail, shorten or record single
+// operations on real files, and so cause rare faults of a disk.
 
 import type { Completion, Operation, OperationName } from "../../src/engine/operation.ts";
 import { eventually } from "./descriptors.ts";
 import { engine } from "./engine.ts";
 
-/** Puts the engine back as it was. */
+/** An interception. Disposing it restores the engine. */
 export interface Interposed extends Disposable {
-  /** How many operations went by. */
+  /** The number of intercepted operations. */
   readonly count: number;
 }
 
@@ -15,9 +15,9 @@ export interface Interposed extends Disposable {
 export interface Submitted<Name extends OperationName> {
   readonly operation: Extract<Operation, { op: Name }>;
   readonly completion: Completion;
-  /** How many went before. */
+  /** The number of intercepted operations before this one. */
   readonly index: number;
-  /** Has the engine do it, with other fields or another completion where given. */
+  /** Submits it to the engine, with other fields or another completion if given. */
   readonly pass: (
     change?: Partial<Extract<Operation, { op: Name }>>,
     completion?: Completion,
@@ -26,7 +26,7 @@ export interface Submitted<Name extends OperationName> {
   readonly end: (result: number) => void;
 }
 
-/** Has `replace` decide what becomes of every operation of that name, until disposed. */
+/** Calls `replace` in place of every submission of that name, until disposed. */
 export function interpose<Name extends OperationName>(
   name: Name,
   replace: (submitted: Submitted<Name>) => void,

@@ -1,14 +1,13 @@
-// Counts what a process holds of the kernel's, which Deno's own sanitizers cannot see when native
-// code took it.
+// Counts the kernel resources of this process. Deno's own sanitizers do not see those of native code.
 
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
-/** What this process holds at one moment. */
+/** The resources of this process at one moment. */
 export interface Holdings {
   /** Open descriptors. */
   readonly descriptors: number;
-  /** What they lead to, and how many lead there. */
+  /** The targets of the descriptors, and the number of descriptors for each. */
   readonly targets: ReadonlyMap<string, number>;
   /** Mapped ranges of memory. */
   readonly mappings: number;
@@ -21,19 +20,19 @@ export interface Holdings {
 /** Bytes that the pool keeps for reuse. */
 const KEPT = 32 << 20;
 
-/** By how much each count may grow without being called a leak. */
+/** The growth of each count that is not reported as a leak. */
 export interface LeakTolerance {
   /** @default {0} */
   descriptors?: number;
-  /** V8 maps and unmaps as it likes. @default {64} */
+  /** V8 maps and unmaps memory at any time. @default {64} */
   mappings?: number;
   /** Bytes. @default {33554432} */
   resident?: number;
-  /** What the pool keeps for reuse is pinned for the ring once it was used enough. @default {33554432} */
+  /** Bytes. The pool's buffers are pinned for the ring after enough use. @default {33554432} */
   pinned?: number;
 }
 
-/** Takes stock. Compare only after a first round of the same work: much is made once and kept. */
+/** Counts the resources. Compare only after a first round of the same work, because many are made once and kept. */
 export function takeStock(): Holdings {
   const targets = openTargets();
   const status = Deno.readTextFileSync("/proc/self/status");
@@ -46,7 +45,7 @@ export function takeStock(): Holdings {
   };
 }
 
-/** Throws where `after` holds more than `before` by more than the tolerance, and says what. */
+/** Throws if a count of `after` exceeds that of `before` by more than the tolerance. The error names the leaks. */
 export function assertNoLeak(
   before: Holdings,
   after: Holdings,
@@ -55,7 +54,7 @@ export function assertNoLeak(
   const { descriptors = 0, mappings = 64, resident = KEPT, pinned = KEPT } = tolerance;
   const leaks: string[] = [];
   const compare = (what: string, was: number, is: number, allowed: number) => {
-    if (is - was > allowed) leaks.push(`${what}: ${was}, then ${is}, and ${allowed} more allowed`);
+    if (is - was > allowed) leaks.push(`${what}: ${was}, then ${is}; ${allowed} more are allowed`);
   };
   compare("descriptors", before.descriptors, after.descriptors, descriptors);
   if (leaks.length > 0) {
@@ -67,17 +66,17 @@ export function assertNoLeak(
   compare("mappings", before.mappings, after.mappings, mappings);
   compare("resident bytes", before.resident, after.resident, resident);
   compare("pinned bytes", before.pinned, after.pinned, pinned);
-  if (leaks.length > 0) throw new Error(`Something leaked:\n${leaks.join("\n")}`);
+  if (leaks.length > 0) throw new Error(`Leaked:\n${leaks.join("\n")}`);
 }
 
 /**
- * Has V8 collect everything that is out of reach, and lets finalizers run. What they start may take
- * longer still: wait for its effect.
+ * Makes V8 collect all unreachable objects, and lets finalizers run. Their operations may take longer: wait for the
+ * effect.
  */
 export async function collectGarbage(): Promise<void> {
   setFlagsFromString("--expose-gc");
   const collect: () => void = runInNewContext("gc");
-  // What an object's finalizer lets go of can be collected only the next time.
+  // Objects that a finalizer releases can be collected only in the next round.
   for (let round = 0; round < 3; round++) {
     collect();
     await new Promise((resolve) => setTimeout(resolve, 0));
@@ -86,8 +85,7 @@ export async function collectGarbage(): Promise<void> {
 
 function openTargets(): Map<string, number> {
   const targets = new Map<string, number>();
-  // All names first: the listing has a descriptor of its own, closed by the time the links are
-  // read.
+  // All names are read first: the listing has its own descriptor, which is closed before the links are read.
   for (const { name } of [...Deno.readDirSync("/proc/self/fd")]) {
     let target: string;
     try {
@@ -95,7 +93,7 @@ function openTargets(): Map<string, number> {
     } catch {
       continue;
     }
-    // Sockets and pipes have numbers, which say nothing to a reader.
+    // The numbers of sockets and pipes would make all targets different.
     target = target.replace(/:\[\d+\]$/, "");
     targets.set(target, (targets.get(target) ?? 0) + 1);
   }

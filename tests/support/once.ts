@@ -1,6 +1,6 @@
-// The suite runs a second time where io_uring is refused. What does not depend on the engine need not.
+// The suite runs a second time with io_uring refused. Tests that do not depend on the engine run only the first time.
 
-/** Whether this run is the one in which tests of no particular engine are registered. */
+/** Whether this run registers the tests that do not depend on the engine. */
 export const engineIsOfNoConcern: boolean = !Deno.env.get("DMA_TEST_AGAIN");
 
 /** Registers a test that has nothing to do with the engine. */

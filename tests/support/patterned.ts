@@ -1,4 +1,4 @@
-// Files with the pattern in them, made without this module, and streams read to their end.
+// Makes files with the pattern, without this module, and reads streams to their end.
 
 import { DmaFile, type DmaOpenOptions } from "../../mod.ts";
 import { joined, pattern } from "./bytes.ts";
@@ -13,7 +13,7 @@ export async function openPattern(
   return await DmaFile.open(path, options);
 }
 
-/** Everything that a stream gives, in one array. */
+/** All bytes of a stream, in one array. */
 export async function allOf(stream: ReadableStream<Uint8Array>): Promise<Uint8Array<ArrayBuffer>> {
   return joined(...await Array.fromAsync(stream));
 }

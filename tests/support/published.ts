@@ -17,11 +17,11 @@ export interface DryRun {
   readonly success: boolean;
   /** Paths of the files, relative to the root, sorted. */
   readonly files: readonly string[];
-  /** Every line that neither names a file nor says that all is well. */
+  /** Every line that neither names a file nor is expected. */
   readonly complaints: readonly string[];
 }
 
-/** What a dry run says where there is nothing to say. */
+/** The lines of a dry run without complaints. */
 const expected = [
   /^$/,
   /^(Check|Download|Initialize|Install) /,
@@ -32,7 +32,7 @@ const expected = [
 
 let once: Promise<DryRun> | undefined;
 
-/** The dry run, done once a test file. */
+/** The dry run, which is done once for each test file. */
 export function dryRun(): Promise<DryRun> {
   return once ??= publishDryRun();
 }

@@ -1,10 +1,10 @@
-// The disk under a scripted engine: files as byte arrays, and what of each would survive a power cut.
+// The disk under a scripted engine: files as byte arrays, with the content of each that would survive a power cut.
 
 /** A file of a scripted engine. */
 export class ScriptedFile {
   #bytes: Uint8Array<ArrayBuffer>;
   #size: number;
-  /** What a power cut would leave: the file as it was when the last sync that succeeded was queued. */
+  /** The content after a power cut: that of the file when the last successful sync was queued. */
   durable: Uint8Array<ArrayBuffer>;
 
   constructor(content: Uint8Array = new Uint8Array(0)) {
@@ -13,12 +13,11 @@ export class ScriptedFile {
     this.durable = content.slice();
   }
 
-  /** Its length now. */
   get size(): number {
     return this.#size;
   }
 
-  /** A copy of what is in it now. */
+  /** A copy of the current content. */
   content(from = 0, to: number = this.#size): Uint8Array<ArrayBuffer> {
     return this.#bytes.slice(from, Math.min(to, this.#size));
   }
@@ -29,14 +28,14 @@ export class ScriptedFile {
     this.#bytes.set(bytes, position);
   }
 
-  /** As `pread`: returns how many bytes there were. */
+  /** As `pread`: returns the number of bytes. */
   read(position: number, into: Uint8Array): number {
     const bytes = this.content(position, position + into.length);
     into.set(bytes);
     return bytes.length;
   }
 
-  /** As `fallocate` without FALLOC_FL_KEEP_SIZE: what is new reads as zeros. */
+  /** As `fallocate` without FALLOC_FL_KEEP_SIZE: the new bytes are zeros. */
   grow(size: number): void {
     if (size <= this.#size) return;
     if (size > this.#bytes.length) {
@@ -55,7 +54,7 @@ export class ScriptedFile {
   }
 }
 
-/** Writes the fields of a `struct statx` that are read (include/uapi/linux/stat.h). */
+/** Writes the fields of a `struct statx` that the module reads (include/uapi/linux/stat.h). */
 export function writeStat(
   into: Uint8Array,
   { size, inode, alignment }: { size: number; inode: number; alignment: number },

@@ -1,5 +1,5 @@
-// An engine in JavaScript's memory, over files that are byte arrays. It holds every operation until the test ends it: for
-// tests of what is asked of the kernel and when. What the kernel must not be asked the simulator's kernel judges.
+// An engine over files that are byte arrays. It holds every operation until the test ends it, for tests of the operations
+// and their order. The kernel of tests/simulator finds operations that must not be submitted.
 
 import type { Engine } from "../../src/engine/engine.ts";
 import { Errno } from "../../src/engine/linux.ts";
@@ -32,7 +32,7 @@ export class ScriptedEngine extends HoldingEngine implements Engine {
     this.counters.submissions++;
   }
 
-  /** Ends what has been held for longest. */
+  /** Ends the operation that was submitted first. */
   waitNow(): boolean {
     const [first] = this.pending;
     if (first) this.complete(first);
@@ -43,7 +43,7 @@ export class ScriptedEngine extends HoldingEngine implements Engine {
     return this.#effectOf(operation)("length" in operation ? operation.length : 0);
   }
 
-  /** What an operation does when it is ended: for `most` bytes at most. */
+  /** The effect of an operation when it ends, with at most `most` bytes. */
   #effectOf(operation: Operation): (most: number) => number {
     switch (operation.op) {
       case "close":
@@ -60,7 +60,7 @@ export class ScriptedEngine extends HoldingEngine implements Engine {
         };
       }
       case "sync": {
-        // What completes after a sync was submitted may be too late for it.
+        // Writes that complete after the submission of a sync may be too late for it.
         const now = this.files.get(operation.fd)?.content();
         return () => {
           this.file(operation.fd).durable = now!;
@@ -116,7 +116,7 @@ export class ScriptedEngine extends HoldingEngine implements Engine {
     return 0;
   }
 
-  /** Everything has to be looked up, so that every lookup can be held. */
+  /** Fails, so that every directory is looked up by an operation, which can be held. */
   openDirectoryNow(): number {
     return -Errno.EAGAIN;
   }

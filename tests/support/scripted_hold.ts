@@ -1,5 +1,4 @@
-// Holds operations until a test ends them, in whatever order and with whatever result, and counts the memory that
-// they go through.
+// Holds operations until a test ends them, in any order and with any result, and counts the memory that they use.
 
 import { AssertionError } from "@std/assert";
 import { setImmediate } from "node:timers";
@@ -21,7 +20,7 @@ const PAGE = 4096;
 
 /** Settings of a {@linkcode ScriptedEngine}. */
 export interface ScriptedEngineOptions {
-  /** What positions and lengths must be multiples of; default 512. */
+  /** The alignment of positions and lengths; default 512. */
   alignment?: number;
 }
 
@@ -30,25 +29,24 @@ export function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** The part of a scripted engine that does not care what the operations are. */
+/** The part of a scripted engine that does not depend on the kind of operation. */
 export abstract class HoldingEngine {
   readonly endsWithProcess = true;
   readonly counters: EngineCounters = newCounters();
-  /** What streams share. */
   budget: BufferBudget = new BufferBudget();
   /** Every operation when it is queued ("+ write 0+512") and when it is done ("- write 0+512: 512"). */
   readonly log: string[] = [];
-  /** Bytes of blocks that are out, at most. */
+  /** The peak of the bytes in acquired blocks. */
   mostBytes = 0;
   /** Called after each completion. */
   afterEach: (operation: Held) => void = () => {};
-  /** What positions and lengths must be multiples of. */
+  /** The alignment of positions and lengths. */
   protected readonly alignment: number;
   /** Files by descriptor. */
   protected readonly files: Map<number, ScriptedFile> = new Map();
   readonly #held: HeldOperation[] = [];
   readonly #blocks = new Set<Block>();
-  /** How operations were chosen, for messages. */
+  /** The name of the plan, for messages. */
   #choices = "";
   #bytes = 0;
   #lastAddress = PAGE;
@@ -81,17 +79,17 @@ export abstract class HoldingEngine {
     throw new AssertionError(`Expected one ${kind} in flight, got: ${this.describePending()}`);
   }
 
-  /** Lets an operation succeed, as far as `result` where given: fewer bytes, or `-errno`. */
+  /** Completes an operation with `result`: all bytes by default, fewer bytes, or `-errno`. */
   complete(operation: Held, result: number = operation.length): void {
     this.finish(operation, result < 0 ? { errno: -result } : { most: result });
   }
 
-  /** Lets a read or a write end after so many bytes. */
+  /** Completes a read or a write after `bytes` bytes. */
   shorten(operation: Held, bytes: number): void {
     this.finish(operation, { most: bytes });
   }
 
-  /** Lets an operation fail, after `reached` bytes of it were done all the same. */
+  /** Fails an operation. Its first `reached` bytes are transferred nevertheless. */
   fail(operation: Held, errno: number, reached = 0): void {
     this.finish(operation, { errno, reached });
   }
@@ -102,7 +100,7 @@ export abstract class HoldingEngine {
     for (const index of order ?? held.keys()) this.complete(held[index]!);
   }
 
-  /** Ends an operation in the way given. */
+  /** Ends an operation with an outcome. */
   finish(operation: Held, outcome: Outcome): void {
     const index = this.#held.findIndex((held) => held === operation);
     if (index < 0) throw new AssertionError(`Not in flight: ${describe(operation)}`);
@@ -118,7 +116,7 @@ export abstract class HoldingEngine {
     this.afterEach(held);
   }
 
-  /** Ends one operation as the plan chooses. False where none is held. */
+  /** Ends one operation as the plan chooses. Returns false if none is held. */
   step(plan: Plan = inOrder): boolean {
     if (this.#held.length === 0) return false;
     this.#choices = ` (${plan.name})`;
@@ -144,7 +142,7 @@ export abstract class HoldingEngine {
     }
   }
 
-  /** Ends operations as the plan chooses until none comes any more. */
+  /** Ends operations as the plan chooses until no more are submitted. */
   async drain(plan: Plan = inOrder): Promise<void> {
     do await turn(); while (this.step(plan));
   }
@@ -154,24 +152,24 @@ export abstract class HoldingEngine {
     throw new AssertionError(`A promise hangs; in flight: ${pending}${this.#choices}`);
   }
 
-  /** Forgets what was counted and logged so far. */
+  /** Resets the counters and the log. */
   forget(): void {
     this.log.length = 0;
     Object.assign(this.counters, newCounters());
     this.mostBytes = this.#bytes;
   }
 
-  /** What is held, for messages. */
+  /** The held operations, for messages. */
   describePending(): string {
     return this.#held.map(describe).join(", ") || "nothing";
   }
 
-  /** Throws where an operation is in flight, or memory is not given back. */
+  /** Throws if an operation is in flight, or memory was not released. */
   assertIdle(): void {
     if (this.#held.length > 0) throw new AssertionError(`In flight: ${this.describePending()}`);
     if (this.#blocks.size > 0) {
       const sizes = [...this.#blocks].map((block) => block.size).join(", ");
-      throw new AssertionError(`Blocks are not given back: ${sizes} bytes`);
+      throw new AssertionError(`Blocks are not released: ${sizes} bytes`);
     }
   }
 
@@ -191,7 +189,7 @@ export abstract class HoldingEngine {
   /** As {@linkcode Engine.acquire}. */
   acquire(size: number): Block {
     const rounded = Math.max(1, Math.ceil(size / PAGE)) * PAGE;
-    // What it held before is still in it: padding with it must show.
+    // Old content: a test must notice if it is written as padding.
     const bytes = new Uint8Array(rounded).fill(0xa5);
     const block: Block = { bytes, size: rounded, address: this.#lastAddress, registration: -1 };
     this.#lastAddress += rounded;
@@ -209,7 +207,7 @@ export abstract class HoldingEngine {
   }
 }
 
-/** Learns when a promise has settled, without waiting for it. */
+/** Tells whether a promise has settled, without waiting for it. */
 function watched(promise: Promise<unknown>): { over: boolean } {
   const watch = { over: false };
   const over = () => {

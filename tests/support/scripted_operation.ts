@@ -1,4 +1,4 @@
-// What a scripted engine holds, and the ways to choose what becomes of it.
+// The operations that a scripted engine holds, and the plans that choose their outcome.
 
 import type { Completion, Operation, OperationName } from "../../src/engine/operation.ts";
 
@@ -8,20 +8,20 @@ export interface Held {
   /** The descriptor; -1 for operations on paths. */
   readonly fd: number;
   readonly position: number;
-  /** Bytes; of a truncate what the file shall have. */
+  /** The length in bytes; for a truncate, the new length of the file. */
   readonly length: number;
-  /** As it was submitted. */
+  /** The operation, as it was submitted. */
   readonly operation: Operation;
 }
 
-/** What the engine itself knows of an operation. */
+/** A held operation with its completion and its effect. */
 export interface HeldOperation extends Held {
   readonly completion: Completion;
-  /** Does it, for `most` bytes at most, and returns the result. */
+  /** Performs it, for at most `most` bytes, and returns the result. */
   readonly effect: (most: number) => number;
 }
 
-/** The facts of an operation that plans and messages go by. A copy counts as one on its target. */
+/** The facts of an operation that plans and messages use. For a copy they are those of its target. */
 export function factsOf(operation: Operation): Held {
   const fd = operation.op === "copyRange"
     ? operation.targetFd
@@ -38,20 +38,20 @@ export function factsOf(operation: Operation): Held {
 }
 
 /**
- * What becomes of an operation: it succeeds, for `most` bytes at most, or it fails, after `reached` bytes of it
- * were done all the same.
+ * The outcome of an operation: it succeeds with at most `most` bytes, or it fails after its first `reached` bytes were
+ * transferred.
  */
 export type Outcome = { most?: number } | { errno: number; reached?: number };
 
 /** Chooses which operation ends next, and how. */
 export interface Plan {
-  /** For messages: how to get the same choices again. */
+  /** Identifies the choices in messages, so that they can be repeated. */
   readonly name: string;
-  /** Chooses among those that are held, of which there is one at least. */
+  /** Chooses one of the held operations. At least one is held. */
   choose(pending: readonly Held[]): [Held, Outcome];
 }
 
-/** An operation in a few words: "write 4096+512". */
+/** An operation in a few words, for example "write 4096+512". */
 export function describe({ kind, position, length }: Held): string {
   switch (kind) {
     case "read":

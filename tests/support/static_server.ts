@@ -1,4 +1,4 @@
-// Serves what would be published as a plain file host does, so that a file that was forgotten is missed.
+// Serves the files that would be published, like a plain file host, so that tests notice a missing file.
 
 import { isPublished, root } from "./published.ts";
 
@@ -7,11 +7,11 @@ const types: Record<string, string> = {
   json: "application/json; charset=utf-8",
 };
 
-/** A host on loopback. It has the whole package below every version: `/@1.0.0/mod.ts`. */
+/** A host on loopback. It serves the package under every version: `/@1.0.0/mod.ts`. */
 export class StaticServer implements AsyncDisposable {
-  /** Its name and port, as `--allow-import` takes them. */
+  /** Its name and port, in the form of `--allow-import`. */
   readonly host: string;
-  /** Paths that were asked for and are not there. */
+  /** Requested paths that do not exist. */
   readonly missing: string[] = [];
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
 
@@ -31,12 +31,12 @@ export class StaticServer implements AsyncDisposable {
     this.host = `localhost:${this.#server.addr.port}`;
   }
 
-  /** The address of a file, of some version. */
+  /** The URL of a file, with a version if given. */
   url(path: string, version?: string): string {
     return `http://${this.host}/${version === undefined ? "" : `@${version}/`}${path}`;
   }
 
-  /** Stops it; the second call does nothing more. */
+  /** Stops the server. A second call has no effect. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#server.shutdown();
   }

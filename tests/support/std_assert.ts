@@ -1,12 +1,11 @@
-// Stands in for @std/assert where JSR is out of reach: the functions our tests use, over what
-// Node's API brings along.
+// Stands in for @std/assert if JSR cannot be reached: the functions that the tests use, with Node's deep equality.
 
 import { isDeepStrictEqual } from "node:util";
 
 // deno-lint-ignore no-explicit-any
 type AnyConstructor = abstract new (...args: any[]) => any;
 
-/** What every function here throws. */
+/** The error of a failed assertion. */
 export class AssertionError extends Error {
   override name = "AssertionError";
 }
@@ -29,7 +28,7 @@ export function assertFalse(condition: unknown, msg?: string): void {
 /** Throws unless both are equal by value, all the way down. */
 export function assertEquals<T>(actual: T, expected: T, msg?: string): void {
   if (isBytes(actual) && isBytes(expected)) {
-    // Large arrays: a look at each byte, and a report of the first that differs.
+    // Deep equality is slow for large arrays, and its report too long.
     const index = firstDifference(actual, expected);
     check(index < 0, () => describeBytes(actual, expected, index), msg);
   } else {
@@ -39,7 +38,7 @@ export function assertEquals<T>(actual: T, expected: T, msg?: string): void {
   }
 }
 
-/** Throws where both are equal by value. */
+/** Throws if both are equal by value. */
 export function assertNotEquals<T>(actual: T, expected: T, msg?: string): void {
   check(!isDeepStrictEqual(actual, expected), () => `Both are ${show(actual)}`, msg);
 }
@@ -55,7 +54,7 @@ export function assertStrictEquals<T>(
   check(Object.is(actual, expected), report, msg);
 }
 
-/** Throws where both are the same value or object. */
+/** Throws if both are the same value or object. */
 export function assertNotStrictEquals<T>(actual: T, expected: T, msg?: string): void {
   check(!Object.is(actual, expected), () => `Both are the same ${show(actual)}`, msg);
 }
@@ -75,7 +74,7 @@ export function assertInstanceOf<T extends AnyConstructor>(
   check(actual instanceof expectedType, report, msg);
 }
 
-/** Throws unless `expected` stands somewhere in `actual`. */
+/** Throws unless `actual` contains `expected`. */
 export function assertStringIncludes(actual: string, expected: string, msg?: string): void {
   check(
     actual.includes(expected),
@@ -110,8 +109,7 @@ export function assertLessOrEqual<T>(actual: T, expected: T, msg?: string): void
 }
 
 /**
- * Throws where the two lie further apart than `tolerance`, by default a ten-millionth of
- * `expected`.
+ * Throws if the two differ by more than `tolerance`, by default a ten-millionth of `expected`.
  */
 export function assertAlmostEquals(
   actual: number,
@@ -124,7 +122,7 @@ export function assertAlmostEquals(
 }
 
 /**
- * Throws unless `fn` throws, and an error of that class with those words where given; returns it.
+ * Throws unless `fn` throws an error, of the given class and with the given words. Returns the error.
  */
 export function assertThrows(fn: () => unknown, msg?: string): unknown;
 export function assertThrows<E extends Error>(
@@ -144,8 +142,8 @@ export function assertThrows(fn: () => unknown, ...wanted: Wanted): unknown {
 }
 
 /**
- * Rejects unless the promise of `fn` does, with an error of that class and those words where given;
- * resolves to it.
+ * Rejects unless the promise of `fn` rejects with an error, of the given class and with the given words. Resolves to the
+ * error.
  */
 export function assertRejects(fn: () => PromiseLike<unknown>, msg?: string): Promise<unknown>;
 export function assertRejects<E extends Error>(
@@ -174,12 +172,12 @@ export async function assertRejects(
   throw new AssertionError(withMessage("Expected the function to reject", wanted));
 }
 
-/** What follows the function in calls of assertThrows and assertRejects. */
+/** The further arguments of assertThrows and assertRejects. */
 type Wanted =
   | [msg?: string | undefined]
   | [ErrorClass: AnyConstructor, includes?: string | undefined, msg?: string | undefined];
 
-/** Passes the error on where it is the wanted one. */
+/** Returns the error if it is the wanted one, and else throws. */
 function judge(error: unknown, wanted: Wanted): unknown {
   const [ErrorClass, includes = ""] = wanted;
   if (typeof ErrorClass !== "function") return error;
@@ -208,12 +206,12 @@ function show(value: unknown): string {
 }
 
 function isBytes(value: unknown): value is Uint8Array {
-  // A subclass, as Buffer, is not equal to a plain array of the same bytes.
+  // A subclass, such as Buffer, is not equal to a plain array of the same bytes.
   return value instanceof Uint8Array && Object.getPrototypeOf(value) === Uint8Array.prototype;
 }
 
 /**
- * The index of the first byte that differs or is missing in one of both; -1 where there is none.
+ * The index of the first byte that differs or is missing in one of both; -1 if there is none.
  */
 function firstDifference(a: Uint8Array, b: Uint8Array): number {
   const common = Math.min(a.length, b.length);

@@ -1,6 +1,6 @@
-// What the documentation uses of @std/streams, for where JSR cannot be reached.
+// Stands in for @std/streams if JSR cannot be reached: the classes that the documentation uses.
 
-/** Divides text into its lines, without their ends. */
+/** Divides text into lines, without their ends. */
 export class TextLineStream extends TransformStream<string, string> {
   constructor() {
     let rest = "";
