@@ -1,6 +1,6 @@
 // The options of a transfer, as the command line gives them.
 
-/** What happens if the file system refuses Direct I/O: fail, use the page cache, or always use the page cache. */
+/** Fail if the file system refuses Direct I/O, use the page cache then, or always use the page cache. */
 export type DirectMode = "require" | "prefer" | "off";
 
 /** Whether holes are kept. */

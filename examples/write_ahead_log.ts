@@ -35,7 +35,7 @@ function framed(record: Uint8Array): Uint8Array<ArrayBuffer> {
   return frame;
 }
 
-/** Every record up to the first incomplete one. What follows was never acknowledged. */
+/** Every record up to the first incomplete one. Later bytes were never acknowledged. */
 async function* records(file: DmaFile): AsyncGenerator<Uint8Array> {
   let rest = new Uint8Array(0);
   for await (const chunk of new DmaStreamReader(file, { closeFile: false })) {

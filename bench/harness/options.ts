@@ -24,13 +24,13 @@ export interface BenchOptions {
 
 const USAGE = `Options:
   --size=1GiB       bytes of the file
-  --most=64GiB      bytes of the largest file, where files grow
-  --rounds=N        times that each contestant runs: 5, or 3 where scale grows
+  --most=64GiB      bytes of the largest file, if files grow
+  --rounds=N        times that each contestant runs (default: 5; with growing scale: 3)
   --only=write,...  groups or contestants, by the beginning of their names
-  --dir=/var/tmp    where the files are written: this is the disk that is measured
-  --fast            on a disk that is faster than the CPU, made in memory (root)
-  --patience=5      seconds to wait for other programs to rest, before each run
-  --name=DATE       what the results are named after`;
+  --dir=/var/tmp    directory of the files: its disk is measured
+  --fast            use a disk in memory that is faster than the CPU (as root)
+  --patience=5      seconds to wait, before each run, until the machine is idle
+  --name=DATE       name of the result files`;
 
 /** Parses the command line. If it is wrong, prints the usage and ends the process. */
 export function parseOptions(
