@@ -23,7 +23,7 @@ export interface TestDirectory {
 export interface TestInEachDirectoryOptions extends Omit<Deno.TestDefinition, "name" | "fn"> {
   /** If it returns false, no test is registered for the directory, and none is counted as skipped. */
   where?: (directory: TestDirectory) => boolean;
-  /** Whether the engine matters: if not, the second run of the suite has no such test. @default {true} */
+  /** Whether the engine matters. If not, the second run of the suite leaves the test out. @default {true} */
   bothEngines?: boolean;
 }
 
@@ -52,8 +52,8 @@ const onePast = testDirectories.find(hasDirectIo);
 const oneThrough = testDirectories.find((directory) => !hasDirectIo(directory));
 
 /**
- * Registers one test for each directory, run in a fresh one below it that is removed afterwards: for what depends on the
- * file system.
+ * Registers one test for each directory, for behaviour that depends on the file system. The test runs in a fresh directory
+ * below it, which is removed afterwards.
  */
 export function testInEachDirectory(
   name: string,
@@ -72,8 +72,8 @@ export function testInEachDirectory(
 }
 
 /**
- * As {@linkcode testInEachDirectory}, in one directory past the page cache and in one through it: for what depends on blocks,
- * and not on what file system has them.
+ * Like {@linkcode testInEachDirectory}, but in one directory with Direct I/O and in one without it, for behaviour that
+ * depends on blocks and not on the file system.
  */
 export function testDirectAndCached(
   ...[name, fn, options = {}]: Parameters<typeof testInEachDirectory>
@@ -83,7 +83,7 @@ export function testDirectAndCached(
   testInEachDirectory(name, fn, { ...options, where });
 }
 
-/** As {@linkcode testInEachDirectory}, in the first: for what depends on no file system. */
+/** Like {@linkcode testInEachDirectory}, but in the first directory only, for behaviour that does not depend on it. */
 export function testInOneDirectory(
   ...[name, fn, options]: Parameters<typeof testInEachDirectory>
 ): void {

@@ -13,10 +13,10 @@ export const engine: KernelEngine = engineAtWork()!;
 // program whose isolate ends with the process.
 Object.assign(engine, { endsWithProcess: true });
 
-/** A ring that has woken the loop 400 times changes over to a better way to do that, where there is one. */
+/** The ring changes from a thread to epoll after 400 wake-ups. The rounds are limited, because it may not. */
 const MOST_ROUNDS = 4000;
 
-// In memory a sync takes no time.
+// On tmpfs a sync takes no time.
 const path = await Deno.makeTempFile({ dir: "/dev/shm" }).catch(() => Deno.makeTempFile());
 const file = await DmaFile.open(path);
 for (let round = 0; round < MOST_ROUNDS; round++) {

@@ -56,25 +56,25 @@ export function interpose<Name extends OperationName>(
   };
 }
 
-/** Operations that wait for a test, on their way to the engine or on their way back. */
+/** Operations that a test holds, before they reach the engine or before their results reach the module. */
 export interface Held extends Disposable {
-  /** How many wait. */
+  /** The number of held operations. */
   readonly count: number;
-  /** Resolves when so many wait. */
+  /** Resolves when `count` operations are held, by default one. */
   reach(count?: number): Promise<void>;
-  /** Holds no more, and lets go of all. Disposing does so too. */
+  /** Releases all operations and holds no more. Disposing does the same. */
   letGo(): void;
 }
 
-/** What {@linkcode hold} holds. */
+/** Settings of {@linkcode hold}. */
 export interface HoldOptions<Name extends OperationName> {
-  /** Which of them. @default all */
+  /** Chooses the operations to hold; default all. */
   only?: (operation: Extract<Operation, { op: Name }>) => boolean;
-  /** The kernel does them, and their results wait. @default {false} */
+  /** Holds the results: the kernel performs the operations. @default {false} */
   results?: boolean;
 }
 
-/** Holds operations of that name until the test lets go of them. */
+/** Holds operations of that name until the test releases them. */
 export function hold<Name extends OperationName>(
   name: Name,
   { only = () => true, results = false }: HoldOptions<Name> = {},

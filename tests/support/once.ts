@@ -3,7 +3,7 @@
 /** Whether this run registers the tests that do not depend on the engine. */
 export const engineIsOfNoConcern: boolean = !Deno.env.get("DMA_TEST_AGAIN");
 
-/** Registers a test that has nothing to do with the engine. */
+/** Registers a test that does not depend on the engine. */
 export function testOnce(
   name: string,
   fn: (t: Deno.TestContext) => void | Promise<void>,

@@ -1,18 +1,18 @@
-// What `deno publish` would publish: by the list in deno.json, and in Deno's own words.
+// The files that `deno publish` would publish: by the list in deno.json, and by its dry run.
 
 /** The root of the project, as a URL that ends with a slash. */
 export const root: string = new URL("../..", import.meta.url).href;
 
 const { publish } = JSON.parse(Deno.readTextFileSync(new URL("deno.json", root)));
 
-/** Whether a path relative to the root, of a file or a folder, is among what deno.json publishes. */
+/** Whether deno.json publishes a file or a folder. The path is relative to the root. */
 export function isPublished(path: string): boolean {
   const within = (list: readonly string[]) =>
     list.some((entry) => `${path}/`.startsWith(`${entry}/`));
   return within(publish.include) && !within(publish.exclude);
 }
 
-/** What a dry run of publishing said. */
+/** The result of a dry run of publishing. */
 export interface DryRun {
   readonly success: boolean;
   /** Paths of the files, relative to the root, sorted. */
