@@ -11,6 +11,7 @@ import {
 import { assertFile, chunksOf, pattern } from "../support/bytes.ts";
 import { descriptorsIn, descriptorsOf, eventually } from "../support/descriptors.ts";
 import { testDirectAndCached } from "../support/dirs.ts";
+import { engine } from "../support/engine.ts";
 import { create } from "./create.ts";
 
 // ---- the reference's examples ---------------------------------------------------------------------------------
