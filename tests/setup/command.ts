@@ -49,7 +49,7 @@ export async function runOrThrow(
   return output.trim();
 }
 
-/** Runs a program to its end, shows what it prints, and resolves to that: an emulated machine and its console. */
+/** Runs a program to its end, shows its output, and resolves to it. Used for the console of an emulated machine. */
 export async function runAndShow(
   program: string,
   args: readonly string[],

@@ -22,7 +22,7 @@ const file = await DmaFile.open(path);
 for (let round = 0; round < MOST_ROUNDS; round++) {
   if (engine.name !== "io_uring" || engineInfo().features.includes("woken by epoll")) break;
   await file.sync();
-  // Else the next one is reaped along with it, and wakes nobody.
+  // Without this turn the next completion would be reaped along with this one, and there would be no wake-up.
   await new Promise((resolve) => setImmediate(resolve));
 }
 await file.close();
