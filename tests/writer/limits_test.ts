@@ -5,6 +5,7 @@ import { DmaFile } from "../../mod.ts";
 import { assertFile } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
 import { testDirectAndCached } from "../support/dirs.ts";
+import "../support/engine.ts";
 
 const MiB = 1024 * 1024;
 
