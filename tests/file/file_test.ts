@@ -282,8 +282,6 @@ testInEachDirectory("DmaFile.temp fails without a directory", async (dir) => {
   await assertRejects(() => DmaFile.temp({ dir: dir.file("none") }), Deno.errors.NotFound);
   await Deno.writeFile(dir.file("file"), pattern(10));
   await assertRejects(() => DmaFile.temp({ dir: dir.file("file") }), Deno.errors.NotADirectory);
-  await assertRejects(() => DmaFile.temp({ dir: 5 as never }), TypeError, "dir");
-  await assertRejects(() => DmaFile.temp(5 as never), TypeError, "options");
   await assertFile(dir.file("file"), pattern(10));
 });
 
@@ -302,18 +300,14 @@ testInEachDirectory("close lets go of the descriptor, and may be called again", 
 testInEachDirectory("close waits for what is under way", async (dir) => {
   const path = dir.file("waits");
   const file = await open(path, 100_000);
-  let open_ = 0;
-  using _ = interpose("read", ({ completion, pass }) =>
-    pass({}, {
-      complete: (result) =>
-        void setTimeout(() => {
-          open_ = descriptorsOf(path);
-          completion.complete(result);
-        }, 30),
-    }));
+  using reads = hold("read", { results: true });
   const read = file.readAt(1, 1000);
-  await file.close();
-  assertEquals(open_, 1);
+  const closed = file.close();
+  await reads.reach();
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  assertEquals(descriptorsOf(path), 1);
+  reads.letGo();
+  await closed;
   assertEquals(await read, pattern(1000, 1));
   assertEquals(descriptorsOf(path), 0);
 });
