@@ -35,12 +35,12 @@ export function stepsOfClose(
     return wanted && !syncs.isDurable ? syncs.run(queue) : undefined;
   };
   // An atomic file that stays open for more writers is published when it is closed.
-  const names = () => closes || keepOpen ? publishWhole(file) : undefined;
+  const publishes = () => closes || keepOpen ? publishWhole(file) : undefined;
   const leave = () => {
     detach(file);
     return closes && !keepOpen ? closeFile(file) : undefined;
   };
-  return [() => cut(file), sync, names, leave];
+  return [() => cut(file), sync, publishes, leave];
 }
 
 /** The steps after a failure. A writer that never `opened` has extended nothing, and does not know what others did. */
