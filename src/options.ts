@@ -352,7 +352,7 @@ export function isSet<Name extends string>(
   options: { readonly [Option in Name]?: boolean } | undefined,
   name: Name,
 ): boolean {
-  return readOptions(options, { [name]: flagOption(false) })[name]!;
+  return options !== undefined && readOptions(options, { [name]: flagOption(false) })[name]!;
 }
 
 /** What ends the wait for a lock. */
