@@ -167,6 +167,10 @@ async function identify(
     }
   }
   const { names } = session.oracle;
+  // Nobody may be about to rename what stands there.
+  while (target !== undefined && names.begunAt(target) === undefined) {
+    await session.world.sleep(100);
+  }
   const naming = target === undefined ? undefined : names.begin(target, "new");
   await file.close().catch((error) => session.explain({ name: "close" }, error));
   naming?.settled(session.world.listing().get(target!));
