@@ -8,6 +8,13 @@ export interface Claim {
   readonly bytes: Uint8Array | undefined;
 }
 
+/** Who gave bytes, and up to where. */
+export interface Source<Writer> {
+  readonly bytes: Uint8Array | undefined;
+  readonly to: number;
+  readonly writer?: Writer;
+}
+
 /** Blocks of any file system here are no larger. */
 export const LARGEST_BLOCK = 4096;
 

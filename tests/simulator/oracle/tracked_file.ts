@@ -6,17 +6,10 @@ import type { FileView, Flight } from "../kernel/flight.ts";
 import { SparseBytes } from "../kernel/sparse_bytes.ts";
 import { DurableFile, ExpectedFile } from "./expected_file.ts";
 import { Violation } from "./promises.ts";
-import { blockEnd, blockStart, type Claim } from "./claim.ts";
+import { blockEnd, blockStart, type Claim, type Source } from "./claim.ts";
 import { type Range, Ranges } from "./ranges.ts";
 import { Touches } from "./touches.ts";
 import type { WriterOracle } from "./writer_oracle.ts";
-
-/** Who gave bytes, and up to where. */
-interface Source {
-  readonly bytes: Uint8Array | undefined;
-  readonly to: number;
-  readonly writer?: WriterOracle;
-}
 
 /** One file under test, by whatever names and descriptors. */
 export class TrackedFile {
@@ -42,7 +35,8 @@ export class TrackedFile {
   /** What writers may have read before another process cut it off. */
   readonly #recalled = new SparseBytes();
   readonly #recallable = new Ranges();
-  readonly #flights = new Set<Flight>();
+  /** Changes in flight, and where the content ended when they were submitted. */
+  readonly #flights = new Map<Flight, number>();
   readonly #syncs = new Map<Flight, number>();
   readonly touches: Touches;
   readonly #now: () => number;
@@ -52,7 +46,6 @@ export class TrackedFile {
   readonly #cutsBlindly: () => boolean;
   /** Whether an open is about to empty it. */
   readonly #isEmptied: () => boolean;
-
   constructor(
     view: FileView,
     now: () => number,
@@ -123,15 +116,17 @@ export class TrackedFile {
     const kept = new Ranges(...ranges);
     kept.removeAll(this.#lost);
     this.durable.promise(this.expected, kept, size);
-    for (const flight of this.#flights) this.#mayChange(flight);
+    for (const flight of this.#flights.keys()) this.#mayChange(flight);
   }
 
   /** What an operation in flight may have made of the disk already. */
-  #mayChange({ operation, bytes }: Flight): void {
+  #mayChange(flight: Flight): void {
     const { durable } = this;
+    const { operation, bytes } = flight;
     if (operation.op === "write") durable.mayBecome(operation.position, bytes!);
-    else if (operation.op === "truncate") durable.mayBeTruncated(operation.length);
-    else if (operation.op === "copyRange") {
+    else if (operation.op === "truncate") {
+      durable.mayBeTruncated(Math.min(operation.length, this.#flights.get(flight)!));
+    } else if (operation.op === "copyRange") {
       const { targetPosition, length } = operation;
       durable.mayChange(targetPosition, targetPosition + length);
     } else if (operation.op === "allocate" && operation.mode === 0) {
@@ -167,7 +162,7 @@ export class TrackedFile {
       default:
         return;
     }
-    this.#flights.add(flight);
+    this.#flights.set(flight, this.expected.end);
     this.#mayChange(flight);
   }
 
@@ -209,7 +204,7 @@ export class TrackedFile {
   }
 
   /** Who gave the byte at a position, and up to where. */
-  #sourceOf(position: number): Source {
+  #sourceOf(position: number): Source<WriterOracle> {
     let to = Infinity;
     for (const claim of this.claims) {
       if (!claim.bytes) continue;
@@ -258,7 +253,11 @@ export class TrackedFile {
     return Math.max(...ends);
   }
 
-  #judgeGiven(position: number, bytes: Uint8Array, { bytes: given, writer }: Source): void {
+  #judgeGiven(
+    position: number,
+    bytes: Uint8Array,
+    { bytes: given, writer }: Source<WriterOracle>,
+  ): void {
     const isRight = Buffer.compare(bytes, given!.subarray(0, bytes.length)) === 0;
     const wrong = isRight ? -1 : bytes.findIndex((byte, index) => byte !== given![index]);
     const part = wrong < 0 ? bytes : bytes.subarray(0, wrong);
@@ -266,10 +265,8 @@ export class TrackedFile {
     if (wrong >= 0) {
       // A tail that was copied before more was given is padded where that goes.
       const isPadding = writer && end >= writer.flushed && bytes.length - wrong < writer.block;
-      if (!isPadding) {
-        const detail = `byte ${end} is written as ${bytes[wrong]}, given was ${given![wrong]}`;
-        throw new Violation("writer 9", detail);
-      }
+      const detail = `byte ${end} is written as ${bytes[wrong]}, given was ${given![wrong]}`;
+      if (!isPadding) throw new Violation("writer 9", detail);
       this.#judgePreserved(end, bytes.subarray(wrong));
     }
     const differs = this.expected.firstWrong(position, part) >= 0;
@@ -304,7 +301,7 @@ export class TrackedFile {
     const { longest } = expected;
     this.#reservedBeforeCut = Math.max(this.#reservedBeforeCut, longest);
     this.#resized(length);
-    // A writer that makes it longer afterwards cannot know of it: what stood behind the writer may come back as zeros.
+    // A writer that makes it longer cannot know of it: what stood behind the writer may come back as zeros.
     if (this.writers.size > 0) expected.mayExtendTo(longest);
   }
 
@@ -383,13 +380,10 @@ export class TrackedFile {
 
   /** Compares the file with what may be in it. */
   check(promise: "writer 4" | "writer 7" | "writer 11" | "file"): void {
-    const { expected, view } = this;
+    const { expected, view, view: { size } } = this;
     this.leaveUnflushedOpen();
-    if (view.size < expected.end) {
-      throw new Violation(
-        promise,
-        `the file has ${view.size} bytes, of which ${expected.end} count`,
-      );
+    if (size < expected.end) {
+      throw new Violation(promise, `the file has ${size} bytes, of which ${expected.end} count`);
     }
     const at = expected.firstDifference();
     if (at < 0) return;
