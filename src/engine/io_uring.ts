@@ -168,8 +168,8 @@ export class IoUringEngine extends KernelEngine {
     notifier.listen(this.#wake);
     if (this.#awaited > 0) notifier.ref();
     before.stop();
-    // What completed between the two has signalled neither.
-    this.reapNow();
+    // What completed between the two has signalled neither. It is reaped in a turn of the event loop, as everything is.
+    eventLoopTurn().then(this.#reapInNewTurn);
   }
 
   /** Returns to the former eventfd. A timer polls for completions until the kernel accepts it. */
@@ -177,7 +177,7 @@ export class IoUringEngine extends KernelEngine {
     if (this.#liburing.io_uring_register_eventfd(this.#pointer, this.#notifier.fd) < 0) {
       Deno.unrefTimer(setTimeout(() => this.#registerAgain(), 5));
     }
-    this.reapNow();
+    eventLoopTurn().then(this.#reapInNewTurn);
   }
 
   // ---- submission -------------------------------------------------------------------------------------------------
