@@ -65,8 +65,10 @@ export interface DmaOpenOptions {
    */
   truncate?: boolean;
   /**
-   * As Deno's: every write goes to the end of the file as it then is, so any number of processes can write one log, and
-   * other programs can follow it. After a crash there are no zeros and no holes: only the last record can be incomplete.
+   * As Deno's: every write goes to the end of the file as it then is, so any number of processes of one machine can write
+   * one log, and other programs can follow it. After a crash there are no zeros and no holes: only the last record can be
+   * incomplete. Machines that append to one file of a network file system at once overwrite each other (open(2),
+   * O_APPEND): the lock of a second file lets them take turns.
    * Writes go through the page cache, which keeps nothing of them where the kernel can (6.14, ext4 and xfs). Implies
    * `write`.
    *

@@ -30,7 +30,7 @@ export interface Engine {
   /** Performs an operation on the JavaScript thread, which it blocks, and returns its result. For the same callers. */
   runNow(operation: Operation): number;
 
-  /** statx(2) on the JavaScript thread, from the kernel's memory: never asks a disk or a server. Returns 0 or `-errno`. */
+  /** statx(2) on the JavaScript thread, from the kernel's memory. Returns 0 or `-errno`. */
   statNow(fd: number, memory: Memory): number;
   /**
    * Opens a directory with O_PATH on the JavaScript thread if the path is in the kernel's cache. Returns `-EAGAIN` if it
@@ -44,6 +44,8 @@ export interface Engine {
    * and never within a submission.
    */
   setThreaded(fd: number, threaded: boolean): void;
+  /** Whether {@linkcode setThreaded} has said of a descriptor's device that its calls do not wait. */
+  isLocal(fd: number): boolean;
   /** Sets the status flags of a descriptor (`F_SETFL`), as O_DIRECT. Returns 0 or `-errno`. */
   setFlags(fd: number, flags: number): number;
   /** The real path of a descriptor; undefined if /proc is not mounted or the path is not UTF-8. */

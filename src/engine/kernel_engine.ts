@@ -141,10 +141,11 @@ export abstract class KernelEngine implements Engine {
     if (paths) this.release(paths);
     if (operation.op === "open" && result >= 0) {
       this.shim.resources.trackDescriptor(result);
-      // A file is on its directory's device, unless statNow shows another one.
+      // A file is on its directory's device, unless statx(2) shows another one.
       const device = this.#devices.get(operation.directory);
       if (device !== undefined) this.#devices.set(result, device);
     }
+    if (operation.op === "stat" && result >= 0) this.#noteDevice(operation);
     this.#count(operation, completion, result);
   }
 
@@ -164,7 +165,12 @@ export abstract class KernelEngine implements Engine {
     if (device !== undefined) this.#threaded.set(device, threaded);
   }
 
-  /** The device that a request is for; undefined if statNow never saw its descriptor. */
+  isLocal(fd: number): boolean {
+    const device = this.#devices.get(fd);
+    return device !== undefined && this.#threaded.get(device) === false;
+  }
+
+  /** The device that a request is for; undefined if statx(2) was never called for its descriptor. */
   #deviceOf({ operation, sqe }: Request): number | undefined {
     return this.#devices.get("fd" in operation ? operation.fd : sqe.fd);
   }
@@ -244,8 +250,12 @@ export abstract class KernelEngine implements Engine {
       "",
       (path) => this.shim.dma_call(Opcode.STATX, fd, path, STATX_MASK, address, flags),
     );
-    if (result >= 0) this.#devices.set(fd, deviceOf(memory.bytes));
+    if (result >= 0) this.#noteDevice({ fd, memory });
     return result;
+  }
+
+  #noteDevice({ fd, memory }: { fd: number; memory: Memory }): void {
+    this.#devices.set(fd, deviceOf(memory.bytes));
   }
 
   openDirectoryNow(path: string): number {

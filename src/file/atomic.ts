@@ -7,7 +7,7 @@ import { ioError, unwrap } from "../errors.ts";
 import { FileName } from "./file_name.ts";
 import { fileSystemOf } from "./file_system.ts";
 import { assertMayReplace, assertReplaceable } from "./replaceable.ts";
-import { type StatFacts, statNow } from "./stat.ts";
+import type { StatFacts } from "./stat.ts";
 import type { OpenFile, Publication } from "./open_file.ts";
 import { accessOf, openName, type OpenRequest } from "./open.ts";
 import { assertStillPermitted, findPermitted } from "./permitted.ts";
@@ -42,7 +42,7 @@ export async function openAtomic(
 /** Abandons the new file if it could not replace another user's. */
 async function assertOwn(file: OpenFile, target: FileName, replaced: StatFacts): Promise<void> {
   try {
-    assertMayReplace(file, target, replaced);
+    await assertMayReplace(file, target, replaced);
   } catch (error) {
     await discardName(file);
     await file.descriptor.close().catch(() => {});
@@ -51,8 +51,9 @@ async function assertOwn(file: OpenFile, target: FileName, replaced: StatFacts):
 }
 
 /** Whether a file without a name keeps the name that it is given later. */
-async function keepsUnnamed({ directory: { engine, fd }, path }: FileName): Promise<boolean> {
-  const fileSystem = await fileSystemOf(engine, fd, statNow(engine, fd, path), path);
+async function keepsUnnamed({ directory, path }: FileName): Promise<boolean> {
+  const { engine, fd, facts } = directory;
+  const fileSystem = await fileSystemOf(engine, fd, facts, path);
   engine.setThreaded(fd, fileSystem.onThreads);
   return fileSystem.keepsUnnamed;
 }

@@ -8,7 +8,7 @@ import { unwrap } from "../errors.ts";
 import { cutPadding } from "./cut.ts";
 import type { OpenFile } from "./open_file.ts";
 import { readRange, writePieces } from "./random_access.ts";
-import { exactSize, sizeOf, statNow } from "./stat.ts";
+import { sizeOf } from "./stat.ts";
 
 /** Bytes of one call: the kernel cannot be interrupted, and a close should not wait for long. */
 const STEP = 256 << 20;
@@ -143,7 +143,7 @@ function writeInBlocks(to: OpenFile, bytes: Uint8Array, position: number): Promi
   const last = blocks.length - blockSize;
   return to.change("write", () =>
     to.length.withWrite(start + blocks.length, async () => {
-      const sizeBefore = exactSize(statNow(to.engine, to.fd, to.path), to.path);
+      const sizeBefore = await sizeOf(to.descriptor);
       if (position > start) blocks.set(await readRange(to, start, blockSize));
       if (end % blockSize > 0) blocks.set(await readRange(to, start + last, blockSize), last);
       blocks.set(bytes, position - start);

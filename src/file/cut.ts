@@ -8,6 +8,8 @@ import { knownSize } from "./stat.ts";
 
 /** Counts bytes that another program has appended as content, before space that is reserved behind them hides them. */
 export function keepAppended(file: OpenFile): void {
+  // Nothing is reserved on such a file system.
+  if (!file.fileSystem.statsFromMemory) return;
   const size = knownSize(file.descriptor);
   if (size !== undefined && size > file.length.sizeUpperBound) file.length.addContent(size);
 }

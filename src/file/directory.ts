@@ -4,7 +4,7 @@ import { type Engine, run } from "../engine/engine.ts";
 import { AT_FDCWD, Errno, O_CLOEXEC, O_DIRECTORY, O_PATH, O_RDONLY } from "../engine/linux.ts";
 import type { Operation } from "../engine/operation.ts";
 import { unwrap } from "../errors.ts";
-import { type StatFacts, statNow } from "./stat.ts";
+import { factsOf, type StatFacts } from "./stat.ts";
 
 /** The directories that are held, by key. Files of one directory share its descriptor. */
 const held = new WeakMap<Engine, Map<string, Directory>>();
@@ -19,6 +19,8 @@ export class Directory {
   readonly engine: Engine;
   /** For the `*at` calls: opened with O_PATH. */
   readonly fd: number;
+  /** Its facts when it was opened, for what never changes: its mount and device. */
+  readonly facts: StatFacts;
   readonly #key: string | undefined;
   #users = 1;
   /** A descriptor that can be synced; -1 if the directory may not be read. */
@@ -27,10 +29,11 @@ export class Directory {
   #syncing: Promise<void> | undefined;
   #next: Promise<void> | undefined;
 
-  private constructor(engine: Engine, fd: number, key: string | undefined) {
+  private constructor(engine: Engine, fd: number, key: string | undefined, facts: StatFacts) {
     this.engine = engine;
     this.fd = fd;
     this.#key = key;
+    this.facts = facts;
   }
 
   /**
@@ -39,26 +42,26 @@ export class Directory {
   static async open(engine: Engine, path: string, asked: string): Promise<Directory> {
     let fd = engine.openDirectoryNow(path);
     if (fd === -Errno.EAGAIN) fd = await lookUpOnThread(engine, path, asked);
-    return Directory.#hold(engine, unwrap(fd, "open", asked), asked);
-  }
-
-  /** The directory of a descriptor, which it owns from now on. */
-  static #hold(engine: Engine, fd: number, path: string): Directory {
-    let directories = held.get(engine);
-    if (!directories) held.set(engine, directories = new Map());
-    let key: string | undefined;
+    unwrap(fd, "open", asked);
     try {
-      key = keyOf(statNow(engine, fd, path));
+      return Directory.#hold(engine, fd, await factsOf(engine, fd, asked));
     } catch (error) {
       engine.closeNow(fd);
       throw error;
     }
+  }
+
+  /** The directory of a descriptor, which it owns from now on. */
+  static #hold(engine: Engine, fd: number, facts: StatFacts): Directory {
+    let directories = held.get(engine);
+    if (!directories) held.set(engine, directories = new Map());
+    const key = keyOf(facts);
     const known = key === undefined ? undefined : directories.get(key);
     if (known) {
       engine.closeNow(fd);
       return known.retain();
     }
-    const directory = new Directory(engine, fd, key);
+    const directory = new Directory(engine, fd, key, facts);
     if (key !== undefined) directories.set(key, directory);
     return directory;
   }

@@ -5,7 +5,7 @@ import { type Engine, run } from "../engine/engine.ts";
 import { Errno, O_CLOEXEC, O_NOFOLLOW, O_PATH } from "../engine/linux.ts";
 import { ioError, renameError, unwrap } from "../errors.ts";
 import { Directory } from "./directory.ts";
-import { type StatFacts, statNow } from "./stat.ts";
+import { factsOf, type StatFacts } from "./stat.ts";
 
 /** What tells a file from all others. */
 export interface FileIdentity {
@@ -94,7 +94,7 @@ export class FileName {
     if (fd === -Errno.ENOENT) return undefined;
     unwrap(fd, "open", this.path);
     try {
-      return statNow(engine, fd, this.path);
+      return await factsOf(engine, fd, this.path);
     } finally {
       engine.closeNow(fd);
     }

@@ -29,6 +29,8 @@ export interface FileSystem {
   readonly keepsUnnamed: boolean;
   /** Every call for its files runs on a thread: one that the ring submits may wait for a server. */
   readonly onThreads: boolean;
+  /** statx(2) answers from memory with AT_STATX_DONT_SYNC. */
+  readonly statsFromMemory: boolean;
   /** flock(2) returns EACCES for a lock that is held, and not EWOULDBLOCK. */
   readonly heldLockIsDenied: boolean;
 }
@@ -46,17 +48,22 @@ export const DISK: FileSystem = {
   syncsWrites: true,
   keepsUnnamed: true,
   onThreads: false,
+  statsFromMemory: true,
   heldLockIsDenied: false,
 };
 
 const IN_MEMORY: FileSystem = { ...DISK, inMemory: true, extendsFreely: true };
 
 /**
- * Files are on a server. The kernel's clients send a request within the submission to a ring (the `open` of NFS, 9p and CIFS;
- * read in the kernel, not measured), and a server that is gone must not block other files.
+ * Files are on a server, and a server that is gone must not block other files.
+ *
+ * - `onThreads`: NFS opens within the submission to a ring: seen with kernel 6.12, the event loop stood still for as long as
+ *   one request took. SMB and 9p did not.
+ * - `exactTails`: Direct I/O takes any position and length (NFS: open(2); SMB and 9p: seen).
  */
 const NETWORK: FileSystem = {
   ...DISK,
+  exactTails: true,
   extendsFreely: true,
   reserves: false,
   syncsWrites: false,
@@ -71,12 +78,12 @@ const NETWORK: FileSystem = {
  *   and the submission waits for the server: seen, timers run 2 to 4 % of the time at 20 ms a request. If a server asks for
  *   FOPEN_DIRECT_IO without FUSE_ASYNC_DIO, io_uring continues a short transfer at the position where it began: seen with
  *   kernel 6.18, bytes are wrong.
- * - `exactTails`: the kernel asks for no alignment, and a server may refuse to cut padding (rclone without a cache: EPERM).
+ * - `exactTails`: a server may refuse to cut padding (rclone without a cache: EPERM).
  * - `cutsDirty`: s3fs ignores a truncate of a file that is not synced: seen, 8,192 bytes stay 8,192.
  * - `reserves`: reserved space has to be cut off.
  * - `keepsUnnamed`: JuiceFS drops a file of O_TMPFILE after linkat(2) and close(2).
  */
-const FUSE: FileSystem = { ...NETWORK, name: "FUSE", exactTails: true, cutsDirty: false };
+const FUSE: FileSystem = { ...NETWORK, name: "FUSE", cutsDirty: false };
 
 const CIFS: FileSystem = { ...NETWORK, name: "CIFS", heldLockIsDenied: true };
 
@@ -99,10 +106,10 @@ const TABLE: ReadonlyMap<number, FileSystem> = new Map([
   [0x01021994, { ...IN_MEMORY, name: "tmpfs" }],
   [0x858458f6, { ...IN_MEMORY, name: "ramfs" }],
   [FUSE_TYPE, FUSE],
-  // Any position and length will do (open(2), O_DIRECT).
-  [0x6969, { ...NETWORK, name: "NFS", exactTails: true }],
-  [0x01021997, { ...NETWORK, name: "9p" }],
-  [0x00c36400, { ...NETWORK, name: "CephFS" }],
+  [0x6969, { ...NETWORK, name: "NFS" }],
+  // v9fs_vfs_getattr_dotl ignores AT_STATX_DONT_SYNC: seen, the event loop stood still.
+  [0x01021997, { ...NETWORK, name: "9p", statsFromMemory: false }],
+  [0x00c36400, { ...NETWORK, name: "CephFS", exactTails: false }], // not tried
   [0xff534d42, CIFS],
   [0xfe534d42, CIFS],
   [0xde5e81e4, KERNEL_VIEW], // efivarfs

@@ -23,7 +23,7 @@ import { FileName } from "./file_name.ts";
 import { explain, type FileSystem, fileSystemOf } from "./file_system.ts";
 import { OpenFile } from "./open_file.ts";
 import { demandDescriptor, demandName, findPermitted } from "./permitted.ts";
-import { type StatFacts, statNow } from "./stat.ts";
+import { factsOf, type StatFacts } from "./stat.ts";
 
 /** Whether Direct I/O is used. */
 export type DirectMode = "require" | "prefer" | "off";
@@ -99,7 +99,7 @@ export async function openName(name: FileName, request: OpenRequest): Promise<Op
   const { fd, created } = opened;
   let facts: StatFacts | undefined;
   try {
-    facts = statNow(engine, fd, name.path);
+    facts = await factsOf(engine, fd, name.path);
     await prepared;
     const file = await describe(opened, request, facts);
     if (opened.name !== name) name.release();
@@ -270,7 +270,7 @@ async function openLooked(
   if (path < 0) return path;
   try {
     await demandDescriptor(engine, path, name.path, limited);
-    await assertStores(engine, path, statNow(engine, path, name.path), name.path);
+    await assertStores(engine, path, await factsOf(engine, path, name.path), name.path);
     const operation = { op: "open", directory: AT_FDCWD, name: `/proc/self/fd/${path}`, mode: 0 };
     // It is a regular file. Without O_NONBLOCK the open waits for the holder of a lease (fcntl(2), F_SETLEASE).
     return await run(engine, { ...operation, op: "open", flags: flags & ~O_NONBLOCK });

@@ -46,7 +46,7 @@ async function renameTo(file: OpenFile, target: FileName): Promise<void> {
   await demandName(target, limitedOf(["write"]));
   if (file.publication) {
     const replaced = await assertReplaceable(target);
-    if (replaced) assertMayReplace(file, target, replaced);
+    if (replaced) await assertMayReplace(file, target, replaced);
     await target.directory.prepareSync(target.path);
     // It has no name yet, and will get this one, unless it was published meanwhile.
     if (file.publication) return retarget(file, file.publication, target);

@@ -15,7 +15,7 @@ import {
 import { type DmaError, ioError } from "../errors.ts";
 import type { FileName } from "./file_name.ts";
 import type { OpenFile } from "./open_file.ts";
-import { type StatFacts, statNow } from "./stat.ts";
+import { factsOf, type StatFacts } from "./stat.ts";
 
 /** The smallest swap file: ten pages. */
 const SMALLEST_SWAP = 40 * 1024;
@@ -44,7 +44,7 @@ export async function assertReplaceable(name: FileName): Promise<StatFacts | und
     throw refusal(name, Errno.EPERM, "it is immutable or append-only");
   }
   const { engine, fd } = name.directory;
-  if (statNow(engine, fd, name.path).attributes & STATX_ATTR_APPEND) {
+  if ((await factsOf(engine, fd, name.path)).attributes & STATX_ATTR_APPEND) {
     throw refusal(name, Errno.EPERM, "its directory is append-only");
   }
   if (found.size >= SMALLEST_SWAP && await isSwapFile(name)) {
@@ -54,10 +54,14 @@ export async function assertReplaceable(name: FileName): Promise<StatFacts | und
 }
 
 /** Throws if `file` may not replace another user's file: in a sticky directory only the owners and root may. */
-export function assertMayReplace(file: OpenFile, name: FileName, { uid }: StatFacts): void {
+export async function assertMayReplace(
+  file: OpenFile,
+  name: FileName,
+  { uid }: StatFacts,
+): Promise<void> {
   const { engine, fd } = name.directory;
-  const directory = statNow(engine, fd, name.path);
-  const own = statNow(engine, file.fd, name.path).uid;
+  const directory = await factsOf(engine, fd, name.path);
+  const own = (await factsOf(engine, file.fd, name.path)).uid;
   if (directory.mode & S_ISVTX && ![0, uid, directory.uid].includes(own)) {
     throw refusal(name, Errno.EPERM, "it belongs to another user, and its directory is sticky");
   }

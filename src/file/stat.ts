@@ -1,6 +1,6 @@
 // Reads `struct statx` (include/uapi/linux/stat.h), whose layout is the same on every architecture.
 
-import type { Engine } from "../engine/engine.ts";
+import { type Engine, run } from "../engine/engine.ts";
 import {
   Errno,
   STATX_BTIME,
@@ -101,6 +101,21 @@ export function statNow(engine: Engine, fd: number, path: string): StatFacts {
     return parseStat(block.bytes);
   } finally {
     engine.release(block);
+  }
+}
+
+/**
+ * The facts of a descriptor: on the JavaScript thread if the kernel certainly has them in memory, else through the engine.
+ * 9p asks its server for each statx(2), and SMB for a file that has changed, also with AT_STATX_DONT_SYNC.
+ */
+export async function factsOf(engine: Engine, fd: number, path: string): Promise<StatFacts> {
+  if (engine.isLocal(fd)) return statNow(engine, fd, path);
+  const memory = engine.acquire(STATX_BYTES);
+  try {
+    unwrap(await run(engine, { op: "stat", fd, memory }), "stat", path);
+    return parseStat(memory.bytes);
+  } finally {
+    engine.release(memory);
   }
 }
 

@@ -182,9 +182,10 @@ export class ReadAhead {
     this.#wake();
   }
 
-  /** The length of the file, if the kernel knows it without asking a server. */
+  /** The length of the file, as the kernel or else this module knows it without asking a server. */
   #sizeNow(): number {
-    const { descriptor } = this.#file;
+    const { descriptor, fileSystem, length } = this.#file;
+    if (!fileSystem.statsFromMemory) return length.sizeUpperBound;
     return (descriptor.closing ? undefined : knownSize(descriptor)) ?? Infinity;
   }
 

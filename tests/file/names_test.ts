@@ -1,12 +1,13 @@
 // The file and the directory of the call: what a path meant when a function was called is what it means to the end,
 // wherever the program goes meanwhile and whatever becomes of the path.
 
-import "../support/engine.ts";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { DmaFile, DmaStreamWriter } from "../../mod.ts";
+import { parseStat } from "../../src/file/stat.ts";
 import { assertFile, assertNoFile, filled, namesIn, pattern } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
 import { type TestDirectory, testInEachDirectory, testInOneDirectory } from "../support/dirs.ts";
+import { engine } from "../support/engine.ts";
 import { interpose } from "../support/interpose.ts";
 import { engines } from "../faults/machine.ts";
 import { hasProgram, run, runOrThrow } from "../setup/command.ts";
@@ -326,4 +327,50 @@ Deno.test("DmaFile.open rejects what is no path, naming it", async () => {
     await assertRejects(() => DmaFile.create(path as string), TypeError, says);
     await assertRejects(() => DmaFile.create(path as string, { atomic: true }), TypeError, says);
   }
+});
+
+/** The kinds of what is looked at on the JavaScript thread while `fn` runs. */
+async function lookedAtNow(fn: () => Promise<void>): Promise<string[]> {
+  const { statNow } = engine;
+  const seen: string[] = [];
+  engine.statNow = (fd, memory) => {
+    const result = statNow.call(engine, fd, memory);
+    seen.push(parseStat(memory.bytes).kind);
+    return result;
+  };
+  try {
+    await fn();
+  } finally {
+    Reflect.deleteProperty(engine, "statNow");
+  }
+  return seen;
+}
+
+testInEachDirectory("What may be a server's is looked at on a thread", async (dir) => {
+  const path = dir.file("file");
+  const work = async () => {
+    const file = await DmaFile.create(path);
+    await file.writable.write(pattern(5000));
+    await file.writable.close();
+    const atomic = await DmaFile.create(path, { atomic: true });
+    await atomic.writable.write(pattern(5001));
+    await atomic.writable.close();
+  };
+  await work();
+  // 9p asks its server whenever statx(2) is called, and SMB for what has changed.
+  engine.isLocal = () => false;
+  try {
+    assertEquals((await lookedAtNow(work)).filter((kind) => kind === "directory"), []);
+    const open = async () => {
+      const file = await DmaFile.open(path);
+      await file.rename(dir.file("other"));
+      await file.rename(path);
+      await file.close();
+    };
+    assertEquals(await lookedAtNow(open), []);
+  } finally {
+    Reflect.deleteProperty(engine, "isLocal");
+  }
+  // The control: on a disk a look at a file is had at once. Of a directory nobody knows beforehand what it is on.
+  assertEquals(await lookedAtNow(() => DmaFile.open(path).then((file) => file.close())), ["file"]);
 });

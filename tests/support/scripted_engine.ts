@@ -127,6 +127,10 @@ export class ScriptedEngine extends HoldingEngine implements Engine {
 
   setThreaded(): void {}
 
+  isLocal(): boolean {
+    return true;
+  }
+
   setFlags(): number {
     return 0;
   }

@@ -135,6 +135,10 @@ export class RealKernel extends TimedKernel<RealDescription> {
     if (this.standing(fd, "setThreaded")) this.#engine.setThreaded(fd, threaded);
   }
 
+  isLocal(fd: number): boolean {
+    return this.standing(fd, "isLocal") !== undefined && this.#engine.isLocal(fd);
+  }
+
   setFlags(fd: number, flags: number): number {
     const description = this.standing(fd, "setFlags");
     if (!description) return -Errno.EBADF;

@@ -101,6 +101,11 @@ export class SimulatedKernel extends TimedKernel<Description> {
     return this.#noted(this.descriptors.open(tree.workingDirectory, O_PATH | O_DIRECTORY));
   }
 
+  isLocal(fd: number): boolean {
+    this.standing(fd, "isLocal");
+    return true;
+  }
+
   setThreaded(fd: number): void {
     this.standing(fd, "setThreaded");
   }

@@ -191,6 +191,7 @@ export abstract class TimedKernel<Description extends JudgedDescription> impleme
   abstract openDirectoryNow(path: string): number;
   abstract openWorkingDirectory(): number;
   abstract setThreaded(fd: number, threaded: boolean): void;
+  abstract isLocal(fd: number): boolean;
   abstract setFlags(fd: number, flags: number): number;
   abstract realPath(fd: number): string | undefined;
 
