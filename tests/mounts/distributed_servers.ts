@@ -21,12 +21,19 @@ export interface Distributed {
   readonly name: string;
   readonly debian: readonly string[];
   readonly python: readonly string[];
+  /** Promises that it is known not to keep, as docs/file_systems.md says: parts of their names. */
+  readonly breaks?: readonly string[];
   /** A command that tells the version. */
   version(site: Site): [program: string, ...args: string[]];
-  /** Starts everything, and mounts it. */
+  /**
+   * Starts everything, and mounts it. What it mounts as `…-small` has little room, and as `…-second` the same files by
+   * another client.
+   */
   up(site: Site): Promise<void>;
+  /** Has each request take so many milliseconds, in the directory that this resolves to. */
+  slow?(site: Site, milliseconds: number): Promise<string>;
   /** What is left to do when it is unmounted. */
-  down?(): Promise<void>;
+  down?(site: Site): Promise<void>;
 }
 
 const REDIS = "redis://127.0.0.1:6390/1";

@@ -1,10 +1,14 @@
 // A program: tries the promises on a directory, one after the other, and prints which are broken, as JSON.
 //
-//   deno run -A tests/mounts/keep_promises.ts DIRECTORY [--rates]
+//   deno run -A tests/mounts/keep_promises.ts DIRECTORY [--rates] [--small=DIRECTORY] [--second=DIRECTORY]
+//
+// The small one has no more room than the disks of servers.ts, and the second one is the same one by another client.
 
 import { DmaFile, engineInfo } from "../../mod.ts";
 import { run } from "../setup/command.ts";
-import { filePromises, streamPromises } from "./promises.ts";
+import { clientPromises } from "./client_promises.ts";
+import { filePromises, fillDisk, streamPromises } from "./promises.ts";
+import { ROOM } from "./servers.ts";
 
 /** What came of it. */
 export interface Outcome {
@@ -22,27 +26,63 @@ const LONGEST_MS = 60_000;
 const RATE_BYTES = 128 << 20;
 const ROUNDS = 5;
 
+/** Which directories are tried. */
+interface Directories {
+  readonly own: string;
+  readonly small: string | undefined;
+  /** The same directory as `own`. */
+  readonly second: string | undefined;
+}
+
+/** Everything to try, by what it promises. */
+function allChecks(
+  { own, small, second }: Directories,
+): [name: string, check: () => Promise<void>][] {
+  const checks: [string, () => Promise<void>][] = [];
+  for (const [name, check] of Object.entries({ ...streamPromises, ...filePromises })) {
+    const directory = `${own}/${checks.length}`;
+    checks.push([name, () => Deno.mkdir(directory).then(() => check(directory))]);
+  }
+  if (second) {
+    for (const [name, check] of Object.entries(clientPromises)) {
+      checks.push([name, () => check(own, second)]);
+    }
+  }
+  if (small) {
+    const room = ROOM + (2 << 20);
+    const told = { codes: ["ENOSPC", "EDQUOT"], flushes: true };
+    checks.push(["a full disk is told", () => fillDisk(small, room, told)]);
+    // A page cache takes what the server has no room for.
+    const late = { ...told, flushes: false, direct: "off" } as const;
+    checks.push([
+      "a full disk is told by way of the page cache",
+      () => fillDisk(small, room, late),
+    ]);
+  }
+  return checks;
+}
+
 async function tryAll(
-  directory: string,
+  directories: Directories,
 ): Promise<{ kept: number; broken: Record<string, string> }> {
   const broken: Record<string, string> = {};
-  const promises = Object.entries({ ...streamPromises, ...filePromises });
-  for (const [index, [name, check]] of promises.entries()) {
-    const own = `${directory}/${index}`;
-    await Deno.mkdir(own);
+  const checks = allChecks(directories);
+  for (const [name, check] of checks) {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<never>((_, reject) => {
       const error = new Error(`It takes longer than ${LONGEST_MS / 1000} seconds`);
       timer = setTimeout(() => reject(error), LONGEST_MS);
     });
     try {
-      await Promise.race([check(own), late]);
+      await Promise.race([check(), late]);
     } catch (error) {
-      broken[name] = error instanceof Error ? error.message.split("\n")[0]! : String(error);
+      broken[name] = error instanceof Error
+        ? error.message.split("\n").slice(0, 12).join(" ")
+        : String(error);
     }
     clearTimeout(timer);
   }
-  return { kept: promises.length - Object.keys(broken).length, broken };
+  return { kept: checks.length - Object.keys(broken).length, broken };
 }
 
 function source(): ReadableStream<Uint8Array<ArrayBuffer>> {
@@ -93,7 +133,14 @@ if (import.meta.main) {
   const probe = await DmaFile.create(`${own}/direct`);
   const { direct } = probe;
   await probe.close();
-  const tried = await tryAll(own);
+  const given = (name: string) =>
+    flags.find((flag) => flag.startsWith(`--${name}=`))?.slice(name.length + 3);
+  const second = given("second");
+  const tried = await tryAll({
+    own,
+    small: given("small"),
+    second: second && `${second}/${own.slice(directory.length + 1)}`,
+  });
   const rates = flags.includes("--rates") ? { rates: await measure(own) } : {};
   const outcome: Outcome = { engine: engineInfo().engine!, direct, ...tried, ...rates };
   console.log(JSON.stringify(outcome));

@@ -91,6 +91,13 @@ export const streamPromises: Readonly<Record<string, Check>> = {
   },
 };
 
+async function removeOpen(directory: string): Promise<DmaFile> {
+  await Deno.writeFile(`${directory}/file`, pattern(50_001));
+  const file = await DmaFile.open(`${directory}/file`, { write: true });
+  await file.remove();
+  return file;
+}
+
 /** The promises of a file that is written anywhere. */
 export const filePromises: Readonly<Record<string, Check>> = {
   "writers append at the odd end": async (directory) => {
@@ -173,11 +180,31 @@ export const filePromises: Readonly<Record<string, Check>> = {
     await assertFile(path, joined(new Uint8Array(4096), pattern(904)));
   },
 
+  "a file that is removed while it is open is read, and leaves nothing": async (directory) => {
+    const file = await removeOpen(directory);
+    assertEquals(await file.readAt(1, 50_000), pattern(50_000, 1));
+    await file.close();
+    // NFS keeps such a file under another name, and removes it a moment after it is closed.
+    for (let tries = 0; tries < 20 && (await namesIn(directory)).length > 0; tries++) {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    assertEquals(await namesIn(directory), []);
+  },
+
+  "a file that is removed while it is open has no name at once": async (directory) => {
+    const file = await removeOpen(directory);
+    await assertNoFile(`${directory}/file`);
+    await file.close();
+  },
+
   "a held lock is told": async (directory) => {
     await using one = await DmaFile.create(`${directory}/file`);
-    await using other = await DmaFile.open(`${directory}/file`);
+    await using other = await DmaFile.open(`${directory}/file`, { write: true });
     assertEquals(await one.tryLock(true), true);
     assertEquals(await other.tryLock(true), false);
+    assertEquals(await other.tryLock(), false);
+    await one.unlock();
+    assertEquals(await other.tryLock(), true);
   },
 };
 
@@ -187,16 +214,19 @@ export interface FullDisk {
   readonly codes: readonly string[];
   /** Whether the server answers a write only when it is done, so that the flushed position is true. */
   readonly flushes: boolean;
+  /** How it is tried. */
+  readonly direct?: "prefer" | "off";
 }
 
 /** A full disk is told, and everything below the flushed position is in the file. `room` is more than there is. */
 export async function fillDisk(
   directory: string,
   room: number,
-  { codes, flushes }: FullDisk,
+  { codes, flushes, direct = "prefer" }: FullDisk,
 ): Promise<void> {
   const path = `${directory}/full`;
-  const writer = new DmaStreamWriter(await DmaFile.create(path), { closeFile: false });
+  const created = await DmaFile.create(path, { direct });
+  const writer = new DmaStreamWriter(created, { closeFile: false });
   const { file } = writer;
   const error = await assertRejects(async () => {
     await writeAll(writer, pattern(room));

@@ -1,0 +1,83 @@
+// What two clients of one file system may rely on: checks on two mounts of the same files.
+
+import { assertEquals } from "@std/assert";
+import { DmaFile } from "../../mod.ts";
+import { assertFile, joined, pattern } from "../support/bytes.ts";
+import { MEMORY_MS } from "./promises.ts";
+
+/** A check on two directories that are the same one. */
+export type ClientCheck = (one: string, other: string) => Promise<void>;
+
+const RECORDS = 100;
+const RECORD = 1000;
+
+/** One client appends its own records, one after the other. */
+async function append(path: string, mark: number): Promise<void> {
+  const file = await DmaFile.open(path, { append: true });
+  const writer = file.writable;
+  for (let count = 0; count < RECORDS; count++) {
+    await writer.write(new Uint8Array(RECORD).fill(mark));
+    await writer.flushAligned({ tail: true });
+  }
+  await writer.close();
+}
+
+/** The promises, by what they say. */
+export const clientPromises: Readonly<Record<string, ClientCheck>> = {
+  "another client sees a file that is closed": async (one, other) => {
+    for (const atomic of [false, true]) {
+      const name = `seen-${atomic}`;
+      const file = await DmaFile.create(`${one}/${name}`, { atomic });
+      await file.writable.write(pattern(300_001));
+      await file.writable.close();
+      await new Promise((resolve) => setTimeout(resolve, MEMORY_MS));
+      await assertFile(`${other}/${name}`, pattern(300_001));
+    }
+  },
+
+  "another client goes on at the end": async (one, other) => {
+    for (const [turn, directory] of [one, other, one, other].entries()) {
+      const file = await DmaFile.open(`${directory}/turns`, { append: true, create: true });
+      await file.writable.write(pattern(33_333, turn * 33_333));
+      await file.writable.close();
+    }
+    await assertFile(`${one}/turns`, pattern(4 * 33_333));
+  },
+
+  "another client is told of a lock": async (one, other) => {
+    await using mine = await DmaFile.create(`${one}/locked`);
+    await using theirs = await DmaFile.open(`${other}/locked`, { write: true });
+    assertEquals(await mine.tryLock(true), true);
+    assertEquals(await theirs.tryLock(true), false);
+    await mine.unlock();
+    assertEquals(await theirs.tryLock(true), true);
+  },
+
+  "two clients that append at once lose no record": async (one, other) => {
+    await Deno.writeFile(`${one}/log`, new Uint8Array());
+    await new Promise((resolve) => setTimeout(resolve, MEMORY_MS));
+    await Promise.all([append(`${one}/log`, 1), append(`${other}/log`, 2)]);
+    await new Promise((resolve) => setTimeout(resolve, MEMORY_MS));
+    const bytes = await Deno.readFile(`${one}/log`);
+    const counts = [0, 1, 2].map((mark) => bytes.filter((byte) => byte === mark).length / RECORD);
+    assertEquals(counts, [0, RECORDS, RECORDS], `zeros, one's and the other's: ${counts}`);
+  },
+
+  "two clients that append in turns, by a lock, lose no record": async (one, other) => {
+    for (const name of ["shared", "lock"]) await Deno.writeFile(`${one}/${name}`, new Uint8Array());
+    const turns: number[] = [];
+    await Promise.all([one, other].map(async (directory, index) => {
+      for (let count = 0; count < 20; count++) {
+        await using lock = await DmaFile.open(`${directory}/lock`, { write: true });
+        await lock.lock(true);
+        const file = await DmaFile.open(`${directory}/shared`, { append: true });
+        await file.writable.write(new Uint8Array(RECORD).fill(index + 1));
+        await file.writable.close();
+        turns.push(index + 1);
+        await lock.unlock();
+      }
+    }));
+    const expected = joined(...turns.map((mark) => new Uint8Array(RECORD).fill(mark)));
+    await assertFile(`${one}/shared`, expected);
+  },
+};

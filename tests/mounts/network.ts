@@ -1,0 +1,251 @@
+// Tries the promises on network file systems, on an emulated machine with Debian's kernel, which has their clients and
+// servers: NFS, SMB, and what a hypervisor shares by 9p and virtiofs. As root, with apt. The machine's first disk is this
+// machine's, which it only reads.
+//
+//   deno task test:network                    all of them, on both engines
+//   deno task test:network NFS --rates        these, with MiB/s
+//   deno task test:network linux-image-….deb  with another kernel: a package, or the packages that it comes in
+
+import { FaultFileSystem } from "../faults/fault_file_system.ts";
+import { hasProgram, run, runAndShow, runOrThrow, say } from "../setup/command.ts";
+import { makeWorkDirectory, takeDown } from "../setup/file_systems.ts";
+import { Archive, findModules, inOrder, readModule } from "../setup/initramfs.ts";
+import { installDebianPackages } from "../setup/packages.ts";
+import { packages, shared, tags } from "./network_servers.ts";
+import { ROOM } from "./servers.ts";
+import { DELAY_MS } from "./try_servers.ts";
+
+const root = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
+
+const EMULATOR = "qemu-system-x86_64";
+const KERNEL = "linux-image-amd64";
+const MINUTES = 120;
+const MEMORY = "3G";
+const DISK_BYTES = 4 * 1024 ** 3;
+/** Printed at the end, with the status. */
+const END = "machine: end";
+
+/** Drivers of this machine's files. */
+const drivers = ["virtio_pci", "virtio_blk", "9pnet_virtio", "9p", "overlay", "ext4"];
+
+/** Unpacks what the machine has and this one lacks: its kernel and servers. Resolves to the path of the whole. */
+async function makeLayer(
+  directory: string,
+  kernel: string[],
+  signal: AbortSignal,
+): Promise<string> {
+  const archives = `${directory}/archives`;
+  const layer = `${directory}/layer`;
+  await Deno.mkdir(`${archives}/partial`, { recursive: true });
+  const quiet = ["-q", "-o", "APT::Sandbox::User=root", "-o", `Dir::Cache::archives=${archives}`];
+  const only = ["install", "-y", "--no-install-recommends", "--download-only"];
+  await runOrThrow("apt-get", [...quiet, ...only, ...packages], { signal });
+  if (kernel.length === 0) {
+    const depends = await runOrThrow("apt-cache", ["depends", KERNEL], { signal });
+    const newest = /Depends: (linux-image-\S+)/.exec(depends)?.[1];
+    if (newest === undefined) throw new Error(`Cannot tell the newest kernel from: ${depends}`);
+    const { success, output } = await run("apt-get", [...quiet, "download", newest], {
+      cwd: archives,
+      signal,
+    });
+    if (!success) throw new Error(`apt-get download failed: ${output}`);
+  }
+  const downloaded = [...Deno.readDirSync(archives)].filter(({ name }) => name.endsWith(".deb"));
+  // As they are where the packages go: files that are put below /lib must not take the place of the link.
+  for (const name of ["bin", "lib", "lib64", "sbin"]) {
+    await Deno.mkdir(`${layer}/usr/${name}`, { recursive: true });
+    await Deno.symlink(`usr/${name}`, `${layer}/${name}`);
+  }
+  for (const path of [...kernel, ...downloaded.map(({ name }) => `${archives}/${name}`)]) {
+    const unpack = 'dpkg-deb --fsys-tarfile "$0" | tar -x -C "$1" --keep-directory-symlink';
+    await runOrThrow("sh", ["-c", unpack, path, layer], { signal });
+  }
+  return layer;
+}
+
+/** Where the kernel is in it. */
+async function findKernel(
+  directory: string,
+  layer: string,
+): Promise<{ image: string; modules: string }> {
+  const versions = `${layer}/usr/lib/modules`;
+  const version = [...Deno.readDirSync(versions)].find(({ isDirectory }) => isDirectory)!.name;
+  const image = [`${layer}/boot/vmlinuz-${version}`, `${versions}/${version}/vmlinuz`]
+    .find((path) => hasProgram(path));
+  if (image === undefined) throw new Error(`There is no image of the kernel ${version}`);
+  // What a program of kmod does depends on its name.
+  const depmod = `${directory}/depmod`;
+  await Deno.symlink(
+    hasProgram("/usr/bin/kmod") ? "/usr/bin/kmod" : `${layer}/usr/bin/kmod`,
+    depmod,
+  );
+  await runOrThrow(depmod, ["-b", layer, version]);
+  return { image, modules: `${versions}/${version}` };
+}
+
+/** The first process of the machine: lays the packages over this machine's files, and goes on in them. */
+function firstScript(modules: readonly string[]): string {
+  const options = "-o trans=virtio,version=9p2000.L,ro,cache=loose,msize=262144";
+  const layers = "lowerdir=/layer:/host,upperdir=/top/upper,workdir=/top/work";
+  return [
+    "#!/bin/busybox sh",
+    "/bin/busybox --install -s /bin",
+    "mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev",
+    ...modules.map((name) => `insmod /modules/${name}.ko`),
+    `mount -t 9p ${options} host /host; mount -t 9p ${options} layer /layer`,
+    "mount -t tmpfs top /top; mkdir /top/upper /top/work",
+    `mount -t overlay -o ${layers} root /root || poweroff -f`,
+    "for each in proc sys dev; do mount --move /$each /root/$each; done",
+    "exec switch_root /root /bin/sh /second_script",
+    "",
+  ].join("\n");
+}
+
+/** What it goes on with. */
+function secondScript(directory: string, args: readonly string[]): string {
+  const words = args.map((arg) => `'${arg.replaceAll("'", "")}'`).join(" ");
+  return [
+    "mount -t tmpfs run /run; mkdir -p /run/rpcbind /run/lock /dev/shm /dev/pts",
+    "mount -t tmpfs shm /dev/shm; mount -t devpts pts /dev/pts",
+    "mkdir -p /srv; mount -t ext4 /dev/vda /srv",
+    "hostname machine; ip link set lo up",
+    // Users of packages that are not installed.
+    "for each in _rpc statd; do echo $each:x:9$(wc -l </etc/passwd):65534::/run/rpcbind:/bin/false >>/etc/passwd; done",
+    "chown _rpc /run/rpcbind; touch /etc/exports",
+    "export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root NO_COLOR=1",
+    `export TMPDIR=/srv DENO_DIR=${directory}/cache`,
+    "for each in loop nfs nfsd cifs virtiofs sch_netem; do modprobe $each; done",
+    `cd ${root}; echo "# Linux $(uname -r)"`,
+    `${Deno.execPath()} run -A --no-check tests/mounts/network_guest.ts ${words}`,
+    `echo "${END} $?"; sync; busybox poweroff -f`,
+    "",
+  ].join("\n");
+}
+
+/** Directories of this machine that the other one shares, and the servers that share them. */
+class Shares implements AsyncDisposable {
+  #slow: FaultFileSystem | undefined;
+  readonly #children: Deno.ChildProcess[] = [];
+  readonly args: string[] = [];
+
+  constructor(readonly directory: string) {}
+
+  async start(): Promise<void> {
+    const share = `${this.directory}/share`;
+    for (const name of [shared.large, shared.small]) {
+      await Deno.mkdir(`${share}/${name}`, { recursive: true });
+    }
+    const size = ["-o", `size=${ROOM}`];
+    await runOrThrow("mount", ["-t", "tmpfs", ...size, "small", `${share}/${shared.small}`]);
+    const slow = `${share}/${shared.slow}`;
+    await Deno.mkdir(slow);
+    await Deno.mkdir(`${this.directory}/faults`);
+    this.#slow = await FaultFileSystem.open(`${this.directory}/faults`, ["cached"]);
+    await runOrThrow("mount", ["--bind", this.#slow.path, slow]);
+    for (const operation of ["open", "read", "write", "fsync"]) {
+      await this.#slow.daemon.command(`fault ${operation} 0 delay ${DELAY_MS}`);
+    }
+    for (const tag of tags.nine) this.args.push(...nine(tag, share));
+    for (const tag of tags.virtio) await this.#startVirtio(tag, share);
+  }
+
+  async #startVirtio(tag: string, path: string): Promise<void> {
+    const socket = `${this.directory}/${tag}`;
+    const program = ["/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd"].find(hasProgram);
+    if (program === undefined) return say("There is no virtiofsd");
+    const args = [`--socket-path=${socket}`, "-o", `source=${path}`, "-o", "sandbox=chroot"];
+    this.#children.push(new Deno.Command(program, { args, stdin: "null", stderr: "null" }).spawn());
+    for (let tried = 0; tried < 100 && !exists(socket); tried++) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    this.args.push("-chardev", `socket,id=${tag},path=${socket}`);
+    this.args.push("-device", `vhost-user-fs-pci,chardev=${tag},tag=${tag}`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // They end with the machine, if there was one.
+    for (const child of this.#children) {
+      try {
+        child.kill("SIGTERM");
+      } catch {
+        continue;
+      }
+      await child.status;
+    }
+    await run("umount", [`${this.directory}/share/${shared.slow}`]);
+    await this.#slow?.[Symbol.asyncDispose]();
+  }
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Has the emulator share a directory by 9p. */
+function nine(tag: string, path: string, ...more: string[]): string[] {
+  const options = ["security_model=none", "multidevs=remap", ...more].join(",");
+  const device = `virtio-9p-pci,fsdev=${tag},mount_tag=${tag}`;
+  return ["-fsdev", `local,id=${tag},path=${path},${options}`, "-device", device];
+}
+
+async function main(directory: string, signal: AbortSignal): Promise<boolean> {
+  const kernelPackages = Deno.args.filter((arg) => arg.endsWith(".deb"));
+  await installDebianPackages(["qemu-system-x86", "gcc", "libc6-dev", "xz-utils"], signal);
+  say("Fetching Debian's kernel and servers");
+  const layer = await makeLayer(directory, kernelPackages, signal);
+  const { image, modules } = await findKernel(directory, layer);
+  await Deno.writeTextFile(
+    `${layer}/second_script`,
+    secondScript(directory, Deno.args.filter((arg) => !kernelPackages.includes(arg))),
+  );
+  const all = findModules(modules);
+  const order = inOrder(all, drivers);
+  const archive = new Archive();
+  const folders = ["bin", "dev", "host", "layer", "modules", "proc", "root", "sys", "top"];
+  for (const name of folders) archive.folder(name);
+  archive.file("init", new TextEncoder().encode(firstScript(order)));
+  archive.file("bin/busybox", await Deno.readFile(`${layer}/bin/busybox`));
+  for (const name of order) archive.file(`modules/${name}.ko`, readModule(all.get(name)!));
+  await Deno.writeFile(`${directory}/initrd`, archive.bytes());
+  using disk = await Deno.create(`${directory}/disk`);
+  await disk.truncate(DISK_BYTES);
+  await runOrThrow("mkfs.ext4", ["-qF", `${directory}/disk`], { signal });
+
+  await using shares = new Shares(directory);
+  await shares.start();
+  const output = await runAndShow(EMULATOR, [
+    // A nested KVM that cannot run a kernel of Debian's hangs, so this is emulated.
+    ...["-machine", "q35,accel=tcg,memory-backend=memory", "-cpu", "max", "-smp", "2"],
+    ...["-m", MEMORY, "-object", `memory-backend-memfd,id=memory,size=${MEMORY},share=on`],
+    ...["-kernel", image, "-initrd", `${directory}/initrd`, "-net", "none"],
+    ...["-append", "console=ttyS0 quiet panic=-1", "-no-reboot", "-nographic"],
+    ...["-drive", `file=${directory}/disk,if=virtio,format=raw`],
+    ...nine("host", "/", "readonly=on"),
+    ...nine("layer", layer, "readonly=on"),
+    ...shares.args,
+  ], signal);
+  return output.includes(`${END} 0`);
+}
+
+if (import.meta.main) {
+  const ended = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    Deno.addSignalListener(signal, () => ended.abort(new Error(`Ended by ${signal}`)));
+  }
+  const signal = AbortSignal.any([ended.signal, AbortSignal.timeout(MINUTES * 60_000)]);
+  const directory = await makeWorkDirectory();
+  let good = false;
+  try {
+    good = await main(directory, signal);
+  } catch (error) {
+    console.error(error);
+  } finally {
+    await takeDown(directory);
+  }
+  Deno.exit(good ? 0 : 1);
+}

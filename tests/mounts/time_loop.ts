@@ -1,0 +1,74 @@
+// A program: whether the event loop turns while files of a slow server are worked on. Prints what it saw, as JSON.
+//
+//   deno run -A tests/mounts/time_loop.ts DIRECTORY
+
+import { DmaFile, engineInfo } from "../../mod.ts";
+import { pattern } from "../support/bytes.ts";
+
+/** How the event loop fared. */
+export interface Loop {
+  readonly engine: string;
+  /** Milliseconds between two timers at most. */
+  readonly longest: number;
+  /** Milliseconds that it all took. */
+  readonly taken: number;
+}
+
+const TIMER_MS = 10;
+
+/** Everything that asks a server, once. */
+async function work(directory: string): Promise<void> {
+  const bytes = pattern(10_001);
+  const [path, moved, whole] = ["file", "moved", "whole"].map((name) => `${directory}/${name}`) as [
+    string,
+    string,
+    string,
+  ];
+  const file = await DmaFile.create(path);
+  const writer = file.writable;
+  await writer.write(bytes);
+  await writer.sync({ tail: true });
+  await writer.close();
+  await using again = await DmaFile.open(path, { write: true });
+  await again.readAt(5, 9000);
+  await again.size();
+  if (await again.tryLock(true)) await again.unlock();
+  await again.truncate(5001);
+  await again.sync();
+  await again.rename(moved);
+  await again.remove();
+  const atomic = await DmaFile.create(whole, { atomic: true });
+  await atomic.writable.write(bytes);
+  await atomic.writable.close();
+  await Deno.remove(whole);
+}
+
+/** Runs work, and says what became of timers meanwhile. */
+async function time(work: () => Promise<void>): Promise<Omit<Loop, "engine">> {
+  let longest = 0;
+  const started = performance.now();
+  let last = started;
+  const timer = setInterval(() => {
+    const now = performance.now();
+    longest = Math.max(longest, now - last);
+    last = now;
+  }, TIMER_MS);
+  await work();
+  clearInterval(timer);
+  const taken = performance.now() - started;
+  longest = Math.max(longest, performance.now() - last);
+  return {
+    longest: Math.round(longest),
+    taken: Math.round(taken),
+  };
+}
+
+if (import.meta.main) {
+  const [directory = "."] = Deno.args;
+  // On a file system in memory first: what is compiled and loaded then is not the server's delay.
+  const warm = await Deno.makeTempDir({ dir: "/dev/shm" });
+  await work(warm);
+  await Deno.remove(warm, { recursive: true });
+  const loop = await time(() => work(directory));
+  console.log(JSON.stringify({ engine: engineInfo().engine, ...loop }));
+}
