@@ -208,7 +208,7 @@ const NINE = "trans=virtio,version=9p2000.L,msize=262144";
 export const networkServers: readonly Distributed[] = [
   nfs("4.2"),
   nfs("3"),
-  // The page cache takes what another client wrote at the end for zeros, with Deno's own files too.
+  // The page cache of kernels 6.12 and 7.2 takes what another client wrote at the end for zeros, with Deno's files too.
   smb("SMB 3.1.1", "vers=3.1.1", ["goes on at the end", "in turns"]),
   smb("SMB 3.1.1, cache=none", "vers=3.1.1,cache=none"),
   fromHost("9p", tags.nine, "9p", NINE, [LOCKS_ALONE]),
