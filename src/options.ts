@@ -310,6 +310,13 @@ const OPEN_OPTIONS = {
   direct: choiceOption("prefer", "require", "off"),
 };
 
+const CREATE_OPTIONS = {
+  read: OPEN_OPTIONS.read,
+  mode: OPEN_OPTIONS.mode,
+  direct: OPEN_OPTIONS.direct,
+  atomic: flagOption(false),
+};
+
 /** What `DmaFile.open` is to open. */
 export function openRequest(options: DmaOpenOptions | undefined): OpenRequest {
   const request = readOptions(options, OPEN_OPTIONS);
@@ -332,13 +339,7 @@ export function openRequest(options: DmaOpenOptions | undefined): OpenRequest {
 export function createRequest(
   options: DmaCreateOptions | undefined,
 ): OpenRequest & { readonly atomic: boolean } {
-  const { read, mode, direct } = OPEN_OPTIONS;
-  const { atomic, ...given } = readOptions(options, {
-    read,
-    mode,
-    direct,
-    atomic: flagOption(false),
-  });
+  const { atomic, ...given } = readOptions(options, CREATE_OPTIONS);
   return { ...openRequest({ ...given, write: true, create: true, truncate: true }), atomic };
 }
 
@@ -366,30 +367,34 @@ export function signalOf(options: DmaLockOptions | undefined): AbortSignal | und
   return readOptions(options, { signal }).signal;
 }
 
+const MERGE_OPTIONS = {
+  maxMerged: integerOption(512 * 1024),
+  maxGap: integerOption(0),
+  concurrency: integerOption(16, 1, 4096),
+};
+
 /** How ranges may be merged. */
 export function mergeLimits(options: ReadManyOptions | undefined): MergeLimits {
-  return readOptions(options, {
-    maxMerged: integerOption(512 * 1024),
-    maxGap: integerOption(0),
-    concurrency: integerOption(16, 1, 4096),
-  });
+  return readOptions(options, MERGE_OPTIONS);
 }
+
+const WRITER_OPTIONS = {
+  bufferSize: integerOption(undefined, 0, MAX_BUFFER_SIZE),
+  writeBehind: integerOption(undefined, Number.MIN_SAFE_INTEGER, MAX_BUFFERS),
+  position: integerOption(undefined),
+  append: flagOption(false),
+  sizeHint: integerOption(0),
+  preallocate: flagOption(true),
+  syncOnClose: flagOption(true),
+  closeFile: flagOption(true),
+};
 
 /** How a writer writes. */
 export function writerOptions(
   options: DmaStreamWriterOptions | undefined,
   { alignment, appends, path }: OpenFile,
 ): WriterOptions {
-  const { bufferSize, writeBehind, position, ...given } = readOptions(options, {
-    bufferSize: integerOption(undefined, 0, MAX_BUFFER_SIZE),
-    writeBehind: integerOption(undefined, Number.MIN_SAFE_INTEGER, MAX_BUFFERS),
-    position: integerOption(undefined),
-    append: flagOption(false),
-    sizeHint: integerOption(0),
-    preallocate: flagOption(true),
-    syncOnClose: flagOption(true),
-    closeFile: flagOption(true),
-  });
+  const { bufferSize, writeBehind, position, ...given } = readOptions(options, WRITER_OPTIONS);
   if (appends && position !== undefined) {
     throw new TypeError(
       `Cannot start at position ${position} of '${path}': it was opened with append: true`,
@@ -411,18 +416,21 @@ export function writerOptions(
 /** What becomes of some options where every write goes to the end of the file: the bytes in front of it may be others'. */
 const APPENDING = { append: true, writeBehind: 1, preallocate: false, sizeHint: 0 } as const;
 
+const READER_OPTIONS = {
+  start: integerOption(0),
+  end: (name: string, value: unknown) =>
+    integer(name, value == null || value === Infinity ? MAX_END : value),
+  bufferSize: integerOption(undefined, 0, MAX_BUFFER_SIZE),
+  readAhead: integerOption(undefined, 0, MAX_BUFFERS),
+  closeFile: flagOption(true),
+};
+
 /** How a reader reads. */
 export function readerOptions(
   options: DmaStreamReaderOptions | undefined,
   alignment: number,
 ): ReaderOptions {
-  const { bufferSize, readAhead, start, end, closeFile } = readOptions(options, {
-    start: integerOption(0),
-    end: (name, value) => integer(name, value == null || value === Infinity ? MAX_END : value),
-    bufferSize: integerOption(undefined, 0, MAX_BUFFER_SIZE),
-    readAhead: integerOption(undefined, 0, MAX_BUFFERS),
-    closeFile: flagOption(true),
-  });
+  const { bufferSize, readAhead, start, end, closeFile } = readOptions(options, READER_OPTIONS);
   if (end < start) {
     throw new RangeError(`Invalid end ${end}: it must not be before start ${start}`);
   }

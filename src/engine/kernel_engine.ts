@@ -13,6 +13,7 @@ import {
   O_CLOEXEC,
   O_DIRECTORY,
   O_PATH,
+  O_RDONLY,
   Opcode,
   PATH_MAX,
   RESOLVE_CACHED,
@@ -57,6 +58,11 @@ interface Pause {
   readonly due: number;
 }
 
+/** `struct open_how` of {@linkcode KernelEngine.openDirectoryNow}: flags, mode, resolve; 64 bits each. */
+const OPEN_HOW = new Uint8Array(
+  new BigUint64Array([BigInt(O_PATH | O_DIRECTORY | O_CLOEXEC), 0n, BigInt(RESOLVE_CACHED)]).buffer,
+);
+
 /** Copies paths into a block, where they outlive the isolate. False where one is too long. */
 function placePaths({ bytes }: Block, paths: readonly string[]): boolean {
   return paths.every((path, index) => {
@@ -81,6 +87,12 @@ export abstract class KernelEngine implements Engine {
   readonly #pauses = new Set<Pause>();
   /** The devices of descriptors, from statx(2). */
   readonly #devices = new Map<number, number>();
+  /**
+   * A device of each mount, from statx(2), and the mounts of descriptors that statx(2) was not called for. A mount may have the
+   * number of one that is gone: it is taken for that until statx(2) has shown its device.
+   */
+  readonly #mounts = new Map<number, number>();
+  readonly #unseen = new Map<number, number>();
   /** The values of {@linkcode setThreaded}, by device. */
   readonly #threaded = new Map<number, boolean>();
 
@@ -160,14 +172,42 @@ export abstract class KernelEngine implements Engine {
     }
   }
 
+  #forget(fd: number): void {
+    this.#devices.delete(fd);
+    this.#unseen.delete(fd);
+  }
+
   setThreaded(fd: number, threaded: boolean): void {
     const device = this.#devices.get(fd);
     if (device !== undefined) this.#threaded.set(device, threaded);
   }
 
   isLocal(fd: number): boolean {
-    const device = this.#devices.get(fd);
+    const device = this.#devices.get(fd) ?? this.#deviceOfMount(fd);
     return device !== undefined && this.#threaded.get(device) === false;
+  }
+
+  /** The device that statx(2) showed for another descriptor of the same mount. */
+  #deviceOfMount(fd: number): number | undefined {
+    const mount = this.#mountOf(fd);
+    if (mount >= 0) this.#unseen.set(fd, mount);
+    return this.#mounts.get(mount);
+  }
+
+  /** The number of the mount of a descriptor (proc_pid_fdinfo(5)), for which no server is asked; -1 without /proc. */
+  #mountOf(fd: number): number {
+    let mount: string | undefined;
+    this.#callWithPath(`/proc/self/fdinfo/${fd}`, (path, behind) => {
+      const { dma_call } = this.shim;
+      const info = dma_call(Opcode.OPENAT, AT_FDCWD, path, 0, 0, O_RDONLY | O_CLOEXEC);
+      if (info < 0) return info;
+      const length = dma_call(Opcode.READ, info, path + PATH_MAX, PATH_MAX, 0, 0);
+      dma_call(Opcode.CLOSE, info, 0, 0, 0, 0);
+      const text = decodeStrictly(behind.slice(0, Math.max(0, length))) ?? "";
+      mount = /^mnt_id:\s*(\d+)$/m.exec(text)?.[1];
+      return length;
+    });
+    return Number(mount ?? -1);
   }
 
   /** The device that a request is for; undefined if statx(2) was never called for its descriptor. */
@@ -189,7 +229,7 @@ export abstract class KernelEngine implements Engine {
   protected callOnThread(request: Request): void {
     const { operation, sqe } = request;
     const device = this.#deviceOf(request) ?? -1;
-    if (operation.op === "close") this.#devices.delete(operation.fd);
+    if (operation.op === "close") this.#forget(operation.fd);
     const ended = (result: number) => {
       this.counters.wakeups++;
       this.settle(request, result);
@@ -255,16 +295,18 @@ export abstract class KernelEngine implements Engine {
   }
 
   #noteDevice({ fd, memory }: { fd: number; memory: Memory }): void {
-    this.#devices.set(fd, deviceOf(memory.bytes));
+    const device = deviceOf(memory.bytes);
+    this.#devices.set(fd, device);
+    const mount = this.#unseen.get(fd);
+    if (mount !== undefined) this.#mounts.set(mount, device);
+    this.#unseen.delete(fd);
   }
 
   openDirectoryNow(path: string): number {
     const fd = this.#callWithPath(path, (path, behind) => {
-      // struct open_how: flags, mode, resolve; 64 bits each.
-      const how = new BigUint64Array(behind.buffer, behind.byteOffset, 3);
-      how.set([BigInt(O_PATH | O_DIRECTORY | O_CLOEXEC), 0n, BigInt(RESOLVE_CACHED)]);
-      const { byteLength } = how;
-      return this.shim.dma_call(Opcode.OPENAT2, AT_FDCWD, path, byteLength, path + PATH_MAX, 0);
+      behind.set(OPEN_HOW);
+      const { length } = OPEN_HOW;
+      return this.shim.dma_call(Opcode.OPENAT2, AT_FDCWD, path, length, path + PATH_MAX, 0);
     });
     if (fd >= 0) this.shim.resources.trackDescriptor(fd);
     // The call came with kernel 5.6, and the flag with 5.12. A seccomp filter may refuse what it does not know.
@@ -313,7 +355,7 @@ export abstract class KernelEngine implements Engine {
   }
 
   closeNow(fd: number): void {
-    this.#devices.delete(fd);
+    this.#forget(fd);
     if (this.shim.resources.untrackDescriptor(fd)) {
       this.shim.dma_call(Opcode.CLOSE, fd, 0, 0, 0, 0);
     }
