@@ -43,8 +43,11 @@ export type Operation =
   | Named<"allocate", { fd: number; mode: number; position: number; length: number }>
   /** ftruncate(2). */
   | Named<"truncate", { fd: number; length: number }>
-  /** statx(2) of a descriptor. The first 256 bytes of `memory` become a `struct statx`. */
-  | Named<"stat", { fd: number; memory: Memory }>
+  /**
+   * statx(2) of a descriptor; `cached` accepts what the kernel has in memory (AT_STATX_DONT_SYNC). The first 256 bytes of
+   * `memory` become a `struct statx`.
+   */
+  | Named<"stat", { fd: number; memory: Memory; cached: boolean }>
   /** fstatfs(2). The first 120 bytes of `memory` become a `struct statfs`. */
   | Named<"statfs", { fd: number; memory: Memory }>
   /** linkat(2) of a descriptor: by its name in /proc, or with AT_EMPTY_PATH. The name must not exist. */

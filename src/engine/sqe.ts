@@ -5,6 +5,7 @@ import type { Shim } from "../../ffi/shim.ts";
 import {
   AT_EMPTY_PATH,
   AT_FDCWD,
+  AT_STATX_DONT_SYNC,
   AT_SYMLINK_FOLLOW,
   IORING_FSYNC_DATASYNC,
   Opcode,
@@ -107,14 +108,14 @@ export function prepareSqe(operation: Operation, address: number): Sqe {
     case "truncate":
       return sqe({ opcode: Opcode.FTRUNCATE, fd: operation.fd, offset: operation.length });
     case "stat": {
-      const { fd, memory } = operation;
+      const { fd, memory, cached } = operation;
       return sqe({
         opcode: Opcode.STATX,
         fd,
         address,
         length: STATX_MASK,
         offset: memory.address,
-        flags: AT_EMPTY_PATH,
+        flags: AT_EMPTY_PATH | (cached ? AT_STATX_DONT_SYNC : 0),
       });
     }
     case "statfs":

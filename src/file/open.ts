@@ -105,9 +105,10 @@ export async function openName(name: FileName, request: OpenRequest): Promise<Op
     if (opened.name !== name) name.release();
     return file;
   } catch (error) {
-    await run(engine, { op: "close", fd });
-    // A file that is refused must not leave an empty file behind.
+    // A file that is refused must not leave an empty file behind. It is told from another one by its facts.
     const madeName = created && !request.unnamed;
+    if (madeName) facts ??= await factsOf(engine, fd, name.path).catch(() => undefined);
+    await run(engine, { op: "close", fd });
     if (madeName && facts) await opened.name.unlinkIf(facts).catch(() => {});
     if (opened.name !== name) opened.name.release();
     throw error;

@@ -112,7 +112,7 @@ export async function factsOf(engine: Engine, fd: number, path: string): Promise
   if (engine.isLocal(fd)) return statNow(engine, fd, path);
   const memory = engine.acquire(STATX_BYTES);
   try {
-    unwrap(await run(engine, { op: "stat", fd, memory }), "stat", path);
+    unwrap(await run(engine, { op: "stat", fd, memory, cached: true }), "stat", path);
     return parseStat(memory.bytes);
   } finally {
     engine.release(memory);
@@ -145,7 +145,9 @@ function submitStat<T>(
       engine.release(memory);
     }
   };
-  engine.submit({ op: "stat", fd, memory }, { complete: (result) => ended(read(result)) });
+  engine.submit({ op: "stat", fd, memory, cached: false }, {
+    complete: (result) => ended(read(result)),
+  });
 }
 
 /** Asks for the length of a file whose descriptor is in use. `ended` gets it, or the error. Throws without memory. */
