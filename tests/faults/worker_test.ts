@@ -143,7 +143,7 @@ for (const what of ["nothing more", "write", "read", "read at", "open and close"
         await run(1);
         // What the first Worker had is given back a moment after its end.
         let before = "";
-        for (let same = 0; same < 5; before = holdings()) {
+        for (let same = 0, looks = 0; same < 5 && looks < 100; looks++, before = holdings()) {
           same = holdings() === before && !before.includes(folder) ? same + 1 : 0;
           await new Promise((resolve) => setTimeout(resolve, 100));
         }
