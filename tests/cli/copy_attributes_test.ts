@@ -9,6 +9,8 @@ const isRoot = Deno.uid() === 0;
 const DMA = [Deno.execPath(), "run", "-A", "--no-check", CLI];
 
 async function make(path: string, mode: number, owner?: [uid: number, gid: number]): Promise<void> {
+  // One that is there may be read-only.
+  await Deno.remove(path).catch(() => {});
   await Deno.writeFile(path, pattern(5000));
   if (owner) await Deno.chown(path, ...owner);
   await Deno.chmod(path, mode);
