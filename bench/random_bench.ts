@@ -45,10 +45,10 @@ async function byTasks(
   }));
 }
 
-for (const [group, call] of [["read", "read"], ["write", "write"]] as const) {
+for (const call of ["read", "write"] as const) {
   Deno.bench({
     ...runs,
-    group: `random ${group}s: 1,024 of 4 KiB`,
+    group: `random ${call}s: 1,024 of 4 KiB`,
     baseline: true,
     name: `FsFile seek and ${call}, by way of the page cache`,
     async fn() {
