@@ -22,6 +22,17 @@ export async function eventLoopTurn(): Promise<void> {
   await new Promise<void>((resolve) => setImmediate(resolve));
 }
 
+/**
+ * Microtasks in which a caller whose promise has resolved comes back with its next call: an `async` function takes up to
+ * three, and they nest.
+ */
+const MICROTASKS = 16;
+
+/** Calls `work` in this turn of the event loop, when callers whose promises have resolved have come back. */
+export function afterCallers(work: () => void, microtasks: number = MICROTASKS): void {
+  queueMicrotask(() => microtasks > 1 ? afterCallers(work, microtasks - 1) : work());
+}
+
 let moved = 0;
 let firstLook: number | undefined;
 /** Resolves when the loop has turned, by itself or because every stream yields. */

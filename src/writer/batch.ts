@@ -21,6 +21,8 @@ export class Batch {
   bytes = 0;
   /** Memory to be written without a copy. */
   memory: AlignedMemory | undefined;
+  /** Whether it is no bytes: the stream is refused it when its turn comes. */
+  isWrong = false;
   /** Whether chunks may still join it. */
   isOpen = false;
   /** The promise of the stream's write. */

@@ -26,6 +26,8 @@ export class WriterSink {
   #stream: WeakRef<WritableStream> | undefined;
   /** The items of the stream's queue, the current one first. */
   readonly #waiting: Batch[] = [];
+  /** How many of them, from the first on, were accepted before their turn. */
+  #takenAhead = 0;
   /** The close that the user requested. No chunk is accepted after it, even while earlier ones wait. */
   closeRequest: Promise<unknown> | undefined;
   #keepOpen = false;
@@ -85,7 +87,7 @@ export class WriterSink {
       try {
         batch.add(chunkBytes("chunk", item));
       } catch {
-        // It is refused when its turn comes.
+        batch.isWrong = true;
       }
     }
     this.#waiting.push(batch);
@@ -115,6 +117,7 @@ export class WriterSink {
   }
 
   #noteTaken(): void {
+    if (this.#takenAhead > 0) this.#takenAhead--;
     this.#waiting.shift()?.taken?.resolve();
   }
 
@@ -122,6 +125,7 @@ export class WriterSink {
   #fail(reason: unknown): void {
     if (this.#stream?.deref()?.locked && !this.#lockToken) this.errorReported = true;
     this.#controller?.deref()?.error(reason);
+    this.#takenAhead = 0;
     for (const { taken } of this.#waiting.splice(0)) taken?.resolve();
   }
 
@@ -142,6 +146,19 @@ export class WriterSink {
       if (writer.failure) return false;
     }
     return true;
+  }
+
+  /**
+   * Accepts what there is room for of what waits, so that one sync serves many callers. Returns the first batch that is not
+   * accepted whole; nothing is accepted behind a wrong chunk.
+   */
+  #takeAhead(): Batch | undefined {
+    for (; this.#takenAhead < this.#waiting.length; this.#takenAhead++) {
+      const batch = this.#waiting[this.#takenAhead]!;
+      if (batch.isWrong || !this.#take(batch)) return batch;
+      batch.isOpen = false;
+    }
+    return undefined;
   }
 
   async #takeLater(batch: Batch): Promise<void> {
@@ -226,16 +243,14 @@ export class WriterSink {
 
   /** Resolves when all chunks given before this call are accepted; undefined if they are. */
   allTaken(): Promise<void> | undefined {
-    const last = this.#waiting.at(-1);
-    return last && (last.taken ??= Promise.withResolvers()).promise;
+    if (!this.#takeAhead()) return undefined;
+    return (this.#waiting.at(-1)!.taken ??= Promise.withResolvers()).promise;
   }
 
   /** Blocks until every chunk that was given is in the file, and with `durable` is synced. Throws the failure. */
   flushNow(durable: boolean, deadline: number): void {
     this.upstream?.deref()?.handOver();
-    for (const batch of this.#waiting) {
-      while (!this.#take(batch)) this.writer.waitNow(deadline);
-    }
+    while (this.#takeAhead()?.isWrong === false) this.writer.waitNow(deadline);
     this.writer.flushNow(durable, deadline);
   }
 

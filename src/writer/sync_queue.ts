@@ -36,6 +36,18 @@ export class SyncQueue {
     return !this.#file.unsynced && !this.#file.nameIsVolatile;
   }
 
+  get isRunning(): boolean {
+    return this.#running;
+  }
+
+  /** Everything below it must become durable. */
+  get durableEnd(): number {
+    return this.#waiting.reduce(
+      (end, waiter) => waiter.durable ? Math.max(end, waiter.target) : end,
+      0,
+    );
+  }
+
   /**
    * Where a write must end at least for being durable by itself when it is over: one trip instead of two, if somebody
    * waits for just that, and nothing else is left to sync. Infinity otherwise.

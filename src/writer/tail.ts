@@ -1,6 +1,6 @@
 // The partial last block: when it is written before it is full, and which bytes of the file follow the data in it.
 
-import { alignDown } from "../align.ts";
+import { alignDown, alignUp } from "../align.ts";
 import type { DmaError } from "../errors.ts";
 import { type FileBlock, readBlock } from "../file/block.ts";
 import type { OpenFile } from "../file/open_file.ts";
@@ -42,6 +42,10 @@ export class Tail {
     this.#wanted = Math.max(this.#wanted, position);
   }
 
+  isWanted(position: number): boolean {
+    return position <= this.#wanted;
+  }
+
   /** Whether it is to be written now. One copy after the other: they share a block, so they could not fly together. */
   get due(): boolean {
     return this.#wanted > this.#begun && !this.#isCopied;
@@ -59,18 +63,22 @@ export class Tail {
 
   // ---- what -------------------------------------------------------------------------------------------------------
 
-  /** A write of the block as it is now, from a copy: filling can go on, and the block is written again with its buffer. */
-  copy(partial: Uint8Array, end: number): WriteRequest {
-    const { engine, blockSize: length } = this.#file;
+  /**
+   * A write of `bytes`, which end in the last block at `end`, from a copy: filling can go on, and the block is written again
+   * with its buffer.
+   */
+  copy(bytes: Uint8Array, end: number): WriteRequest {
+    const { engine, blockSize } = this.#file;
+    const length = alignUp(bytes.length, blockSize);
     const memory = engine.acquire(length);
-    memory.bytes.set(partial);
-    memory.bytes.set(this.padding(end), partial.length);
+    memory.bytes.set(bytes);
+    memory.bytes.set(this.padding(end), bytes.length);
     this.#isCopied = true;
     const release = () => {
       engine.release(memory);
       this.#isCopied = false;
     };
-    const position = end - partial.length;
+    const position = end - bytes.length;
     return { memory, offset: 0, length, position, dataEnd: end, release };
   }
 

@@ -14,6 +14,9 @@ import { WriteBuffers } from "./write_buffers.ts";
 import { type StartedWrite, WriteQueue } from "./write_queue.ts";
 import type { WriterOptions } from "./writer_options.ts";
 
+/** At most this many bytes are copied, so that full blocks and the partial one are one write. */
+const MAX_COPY = 64 << 10;
+
 /** The bytes between a writer and its file. It starts writes when it is told to. */
 export class WriteBehind {
   readonly #file: OpenFile;
@@ -54,9 +57,14 @@ export class WriteBehind {
 
   // ---- from buffers to the queue ----------------------------------------------------------------------------------
 
-  /** A caller waits until everything accepted by now is in the file. */
-  wantTail(): void {
-    this.#tail.want(this.buffers.position);
+  /** A caller waits until everything below `position` is in the file. */
+  wantTail(position: number): void {
+    if (this.lacksTail(position)) this.#tail.want(position);
+  }
+
+  /** Whether that needs a tail that nobody has asked for. */
+  lacksTail(position: number): boolean {
+    return position > this.buffers.fullEnd && !this.#tail.isWanted(position);
   }
 
   /**
@@ -86,9 +94,15 @@ export class WriteBehind {
   /** Queues the partly filled buffer as it is now. Filling goes on. */
   #queueTail(end: number): void {
     this.#tail.begin(end);
-    this.buffers.writeFullBlocks();
-    const partial = this.buffers.partialBlock;
-    if (partial.length > 0) this.queue.add(this.#tail.copy(partial, end));
+    const { buffers, queue } = this;
+    const isFull = end % this.#file.blockSize === 0;
+    const copies = !isFull && buffers.hasSpare && buffers.unwritten.length <= MAX_COPY;
+    if (!copies) buffers.writeFullBlocks();
+    const bytes = buffers.unwritten;
+    if (bytes.length === 0) return;
+    const copy = this.#tail.copy(bytes, end);
+    if (copies) buffers.addCopy(copy);
+    else queue.add(copy);
   }
 
   /** Drops what was not started: continuing past a failed write would leave a hole. */

@@ -132,7 +132,7 @@ export class WriteBuffers {
   }
 
   /** Whether a buffer may be started. If the budget is spent, there is one at a time. */
-  get #hasSpare(): boolean {
+  get hasSpare(): boolean {
     return this.#count <= (this.#budget?.crowded ? 0 : this.#writeBehind);
   }
 
@@ -143,7 +143,7 @@ export class WriteBuffers {
 
   /** Whether {@linkcode write} would accept a byte. */
   get hasRoom(): boolean {
-    return this.#filling !== undefined || this.#hasSpare;
+    return this.#filling !== undefined || this.hasSpare;
   }
 
   get isFilling(): boolean {
@@ -152,7 +152,7 @@ export class WriteBuffers {
 
   /** Whether {@linkcode writeMemory} may be called now: nothing partly filled, and a buffer to spare. */
   get takesMemory(): boolean {
-    return this.#filling === undefined && this.#hasSpare;
+    return this.#filling === undefined && this.hasSpare;
   }
 
   /** Copies a whole chunk if the current buffer has room left after it: the fast path, without any decision. */
@@ -171,7 +171,7 @@ export class WriteBuffers {
     let at = from;
     while (at < bytes.length) {
       if (!filling) {
-        if (!this.#hasSpare) break;
+        if (!this.hasSpare) break;
         filling = this.#start();
       }
       const room = filling.capacity - filling.fill;
@@ -276,19 +276,30 @@ export class WriteBuffers {
 
   // ---- the tail -----------------------------------------------------------------------------------------------------
 
-  /** The bytes of the partial last block, as a view that is valid until the next call. Empty if all blocks are full. */
-  get partialBlock(): Uint8Array<ArrayBuffer> {
+  /** What did not become a write, from a whole block on, as a view that is valid until the next call. */
+  get unwritten(): Uint8Array<ArrayBuffer> {
     const filling = this.#filling;
-    if (!filling) return NO_BYTES;
-    return filling.bytes.subarray(alignDown(filling.fill, this.#blockSize), filling.fill);
+    return filling ? filling.bytes.subarray(filling.written, filling.fill) : NO_BYTES;
   }
 
   /** Writes the full blocks of the current buffer in place. */
   writeFullBlocks(): void {
     const filling = this.#filling;
-    if (!filling) return;
-    const blocks = alignDown(filling.fill, this.#blockSize);
-    if (blocks > filling.written) this.#queue.add(filling.writeUpTo(blocks));
+    const blocks = alignDown(filling?.fill ?? 0, this.#blockSize);
+    if (filling && blocks > filling.written) this.#queue.add(filling.writeUpTo(blocks));
+  }
+
+  /** Writes a copy of what is {@linkcode unwritten}. It counts as a buffer. */
+  addCopy(copy: WriteRequest): void {
+    const { length } = copy;
+    this.#add(length);
+    const release = () => {
+      copy.release();
+      this.#remove(length);
+    };
+    this.#queue.add({ ...copy, release });
+    const filling = this.#filling!;
+    filling.written = alignDown(filling.fill, this.#blockSize);
   }
 
   /** Pads the last block, and writes the rest of the buffer. With `written` the last block has been written as it is. */

@@ -2,6 +2,7 @@
 // completion step() decides, from the state as it is then, what comes next. It knows nothing of streams.
 
 import { assert } from "../assert.ts";
+import { afterCallers } from "../engine/event_loop.ts";
 import { Errno } from "../engine/linux.ts";
 import type { Completion, Memory } from "../engine/operation.ts";
 import { ioError } from "../errors.ts";
@@ -27,6 +28,7 @@ export class Writer extends WriterState implements AttachedWriter {
   /** Operations and other work under way. step() runs after each. */
   #pending = 0;
   #closeAnnounced = false;
+  #stepsSoon = false;
   #room: PromiseWithResolvers<void> | undefined;
 
   /** The start before the file was asked. */
@@ -169,11 +171,30 @@ export class Writer extends WriterState implements AttachedWriter {
     // The descriptor may be closed, and its number another file's.
     if (this.#isDetached && durable && !syncs.isDurable) throw closedError("sync");
     const { buffers } = this.#writes;
-    if (tail) this.#writes.wantTail();
+    if (tail && !durable) this.#writes.wantTail(buffers.position);
     const waiting = syncs.add(tail ? buffers.position : buffers.fullEnd, durable);
-    if (this.#isDetached) syncs.serve(this.#writes.queue.flushed);
-    else this.#step();
+    this.#stepSoon();
     return await waiting;
+  }
+
+  /** Goes on when all who call now have called: one write and one sync serve them all. */
+  #stepSoon(): void {
+    if (this.#stepsSoon) return;
+    this.#stepsSoon = true;
+    afterCallers(() => {
+      this.#stepsSoon = false;
+      if (this.#isDetached) {
+        this.#syncs.serve(this.#writes.queue.flushed);
+        return;
+      }
+      this.#writes.wantTail(this.#tailEnd);
+      this.#step();
+    });
+  }
+
+  /** Up to where the tail is to be written for a sync. Those who call while one is in flight are served by the next one. */
+  get #tailEnd(): number {
+    return this.#syncs.isRunning ? 0 : this.#syncs.durableEnd;
   }
 
   /**
@@ -186,7 +207,7 @@ export class Writer extends WriterState implements AttachedWriter {
     const writes = this.#writes;
     const end = this.position;
     while (writes.queue.flushed < end) {
-      writes.wantTail();
+      writes.wantTail(end);
       this.#step();
       if (writes.queue.flushed < end) this.waitNow(deadline);
     }
@@ -317,6 +338,7 @@ export class Writer extends WriterState implements AttachedWriter {
 
   /** Begins whatever can begin now. */
   #advance(draining: boolean): void {
+    if (this.#writes.lacksTail(this.#tailEnd)) this.#stepSoon();
     try {
       this.#pending += this.#writes.queuePartial(draining, this.#operation);
     } catch (error) {

@@ -177,14 +177,13 @@ Deno.test("Writer: a file that others may follow grows in order: one write in fl
 });
 
 Deno.test("Writer: the first buffer does not grow while a part of it is in flight", async () => {
-  for (const order of [[0, 1], [1, 0]]) {
-    const rig = await Rig.make({ bufferSize: 256 * KIB });
-    rig.fill(5000);
-    const synced = rig.sync(true);
-    const parts = [...rig.engine.pending];
-    rig.fill(200 * KIB);
-    for (const index of order) rig.engine.complete(parts[index]!);
-    await rig.engine.drive(synced.promise);
-    await finish(rig);
-  }
+  const rig = await Rig.make({ bufferSize: 256 * KIB });
+  rig.fill(5120);
+  const synced = rig.sync(true);
+  await turn();
+  const [part] = rig.engine.pending;
+  rig.fill(200 * KIB);
+  rig.engine.complete(part!);
+  await rig.engine.drive(synced.promise);
+  await finish(rig);
 });

@@ -64,19 +64,46 @@ Deno.test("Writer: a tail that ends with the buffer is nothing but the buffer", 
   assertEquals(rig.engine.counters.writes, 1);
 });
 
-Deno.test("Writer: tails asked for faster than they are written take one copy, not one each", async () => {
+Deno.test("Writer: syncs that are asked for at once share one write, and those after them the next", async () => {
   const rig = await Rig.make({ bufferSize: 4096, alignment: 4096 });
-  const calls = [];
-  for (let count = 0; count < 100; count++) {
-    rig.fill(10);
-    calls.push(rig.sync(true));
-  }
+  const calls: Call[] = [];
+  const ask = (count: number) => {
+    for (let index = 0; index < count; index++) {
+      rig.fill(10);
+      calls.push(rig.sync(true));
+    }
+  };
+  ask(10);
+  await turn();
+  assertEquals(rig.writing, [0]);
+  ask(90);
+  await turn();
   // The buffer, and one copy of its only block.
-  assertEquals(rig.engine.mostBytes, 2 * 4096);
+  assertEquals([rig.writing, rig.engine.mostBytes], [[0], 2 * 4096]);
   await rig.engine.drain();
   assertEquals(calls.map(({ state }) => state), Array(100).fill("resolved"));
   assertEquals(calls.at(-1)!.value, 1000);
   assertEquals(rig.engine.counters.writes, 2);
+  await finish(rig);
+});
+
+Deno.test("Writer: callers that come back when a sync has served them share the next one", async () => {
+  const rig = await Rig.make();
+  let left = 8;
+  const task = async () => {
+    while (left-- > 0) {
+      rig.fill(100);
+      await rig.core.sync(true);
+    }
+  };
+  const tasks = [task()];
+  await turn();
+  // Three tasks begin while the first one is served.
+  tasks.push(task(), task(), task());
+  await rig.engine.drain();
+  await Promise.all(tasks);
+  // One record, then four, then three.
+  assertEquals(rig.engine.counters.writes, 3);
   await finish(rig);
 });
 
