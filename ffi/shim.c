@@ -22,7 +22,7 @@
 #define EXPORT __attribute__((visibility("default")))
 
 // Incremented when a signature or the meaning of an argument changes. ffi/shim.ts expects the same number.
-#define SHIM_ABI 8
+#define SHIM_ABI 9
 
 // `dma_call` also takes io_uring's own opcodes, so these are above them.
 enum {
@@ -40,6 +40,8 @@ enum {
   CALL_SETFL,
   CALL_IS_MAIN_THREAD,
   CALL_WAIT_RING,
+  CALL_CLOSE_MANY,
+  CALL_MOUNT_ID,
 };
 
 #define MAX_EXACT 9007199254740991.0 // 2^53 - 1: the largest integer a JavaScript number holds exactly
@@ -178,8 +180,7 @@ static struct io_uring_sqe *next_entry(struct io_uring *ring) {
 #define OPENS (1ull << 32)
 
 // Prepares one entry of the submission queue. Returns 0, or -EBUSY when the queue is full, or -EINVAL.
-EXPORT int32_t dma_prepare(struct resources *resources, struct io_uring *ring, uint32_t opcode, uint32_t flags,
-                         int32_t fd, double address, uint32_t length, double offset, uint32_t op_flags,
+EXPORT int32_t dma_prepare(struct io_uring *ring, uint32_t opcode, uint32_t flags, int32_t fd, double address, uint32_t length, double offset, uint32_t op_flags,
                          uint32_t buffer_index, uint32_t user_data) {
   if (opcode > 255 || flags > 255 || !acceptable(opcode, address, length, offset)) return -EINVAL;
   struct io_uring_sqe *sqe = next_entry(ring);
@@ -189,7 +190,6 @@ EXPORT int32_t dma_prepare(struct resources *resources, struct io_uring *ring, u
   sqe->rw_flags = (int)op_flags; // one union with open_flags, fsync_flags and statx_flags
   sqe->buf_index = (uint16_t)buffer_index;
   sqe->user_data = user_data | (opcode == IORING_OP_OPENAT ? OPENS : 0);
-  if (opcode == IORING_OP_CLOSE) untrack(resources, fd);
   return 0;
 }
 
@@ -260,6 +260,26 @@ static long wait_ring(const struct io_uring *ring, uint32_t milliseconds) {
   return result == -EINVAL ? CALL(SYS_nanosleep, &MILLISECOND, 0, 0, 0, 0) : result;
 }
 
+// Returns the number of the mount of a descriptor, for which no server is asked. The kernel stores it also if it refuses the
+// file handle, which is too short here.
+static long mount_id(int32_t fd, uint32_t flags) {
+  struct {
+    uint32_t bytes;
+    int32_t type;
+  } handle = {0};
+  int32_t mount = -1;
+  long result = CALL(SYS_name_to_handle_at, fd, "", &handle, &mount, flags);
+  return result == 0 || result == -EOVERFLOW ? mount : result;
+}
+
+// Closes descriptors. The result of each takes its place.
+static long close_many(int32_t *descriptors, uint32_t count) {
+  for (uint32_t index = 0; index < count; index++) {
+    descriptors[index] = (int32_t)CALL(SYS_close, descriptors[index], 0, 0, 0, 0);
+  }
+  return 0;
+}
+
 // ---- blocking calls: arguments laid out as in a submission ----------------------------------------------------
 
 static long blocking(uint32_t opcode, int32_t fd, uintptr_t address, uint32_t length, uint64_t offset,
@@ -322,6 +342,10 @@ static long blocking(uint32_t opcode, int32_t fd, uintptr_t address, uint32_t le
     return is_main_thread();
   case CALL_WAIT_RING:
     return wait_ring((const struct io_uring *)address, length);
+  case CALL_CLOSE_MANY:
+    return close_many((int32_t *)address, length);
+  case CALL_MOUNT_ID:
+    return mount_id(fd, flags);
   default:
     return -ENOSYS;
   }
@@ -342,13 +366,21 @@ EXPORT int32_t dma_call(uint32_t opcode, int32_t fd, double address, uint32_t le
 
 #define NO_RESULT 0xffffffffu // the place of a call whose result is not stored in memory
 
+// Within a call that closes descriptors.
+static void untrack_closed(struct resources *resources, uint32_t opcode, int32_t fd, const int32_t *descriptors,
+                           uint32_t count) {
+  if (opcode == IORING_OP_CLOSE) untrack(resources, fd);
+  if (opcode != CALL_CLOSE_MANY) return;
+  for (uint32_t index = 0; index < count; index++) untrack(resources, descriptors[index]);
+}
+
 // dma_call on another thread. If it starts after the isolate has ended, it does nothing. A descriptor that it opens
 // is tracked before it returns, and one that it closes is tracked until the call.
 EXPORT int32_t dma_call_on_thread(struct resources *resources, uint32_t place, uint32_t opcode, int32_t fd,
                                   double address, uint32_t length, double offset, uint32_t flags) {
   __atomic_add_fetch(&resources->running, 1, __ATOMIC_SEQ_CST);
   int closed = __atomic_load_n(&resources->closed, __ATOMIC_SEQ_CST);
-  if (opcode == IORING_OP_CLOSE && !closed) untrack(resources, fd);
+  if (!closed) untrack_closed(resources, opcode, fd, (const int32_t *)(uintptr_t)address, length);
   int32_t result = closed ? -ECANCELED : dma_call(opcode, fd, address, length, offset, flags);
   if (opcode == IORING_OP_OPENAT && result >= 0) track(resources, result);
   if (place != NO_RESULT) __atomic_store_n(&resources->results[place], result, __ATOMIC_RELEASE);
@@ -394,15 +426,6 @@ static long drain(struct io_uring *ring) {
   }
 }
 
-// Closes the descriptors of close operations that are still in the submission queue.
-static void close_unsubmitted(struct io_uring *ring) {
-  struct io_uring_sq *sq = &ring->sq;
-  for (unsigned head = io_uring_smp_load_acquire(sq->khead); head != sq->sqe_tail; head++) {
-    const struct io_uring_sqe *sqe = &sq->sqes[head & *sq->kring_mask];
-    if (sqe->opcode == IORING_OP_CLOSE) CALL(SYS_close, sqe->fd, 0, 0, 0, 0);
-  }
-}
-
 static void take_down(struct io_uring *ring) {
   unsigned entries = *ring->sq.kring_entries;
   CALL(SYS_munmap, ring->sq.sqes, entries * sizeof(struct io_uring_sqe), 0, 0, 0);
@@ -424,7 +447,6 @@ static void on_thread_exit(void *pointer) {
   struct io_uring *ring = (struct io_uring *)(uintptr_t)resources->ring;
   if (ring) {
     if (drain(ring) < 0) return;
-    close_unsubmitted(ring);
     take_down(ring);
   }
   for (int fd = 0; fd < 8 * (int)sizeof resources->descriptors; fd++) {

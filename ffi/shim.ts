@@ -13,7 +13,6 @@ const symbols = {
   dma_unmap: { parameters: [/* address */ "f64", /* length */ "f64"], result: "i32" },
   dma_prepare: {
     parameters: [
-      /* resources */ "pointer",
       /* ring */ "pointer",
       /* opcode */ "u32",
       /* flags */ "u32",
@@ -71,7 +70,7 @@ export interface Shim extends Functions {
 }
 
 /** Must equal SHIM_ABI of ffi/shim.c. */
-const ABI = 8;
+const ABI = 9;
 
 const MFD_CLOEXEC = 1;
 const MFD_EXEC = 0x10;

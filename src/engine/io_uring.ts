@@ -182,7 +182,8 @@ export class IoUringEngine extends KernelEngine {
 
   protected start(request: Request): void {
     const { opcode } = request.sqe;
-    // A descriptor that the ring closes is open for a moment after its completion.
+    // The last close of a removed file frees all its blocks in the thread that closes, and a descriptor that a thread of the
+    // ring closes is open for a moment after its completion.
     const isForThread = opcode === Opcode.CLOSE || opcode >= FIRST_BLOCKING_ONLY;
     if (
       isForThread || this.#broken || !this.ring.supported[opcode] || this.isThreaded(request)
@@ -229,7 +230,6 @@ export class IoUringEngine extends KernelEngine {
     const slot = this.#freeSlots[this.#free - 1]!;
     for (let attempt = 0;; attempt++) {
       const result = this.shim.dma_prepare(
-        this.shim.resources.pointer,
         this.#pointer,
         opcode,
         forceAsync ? IOSQE_ASYNC : 0,

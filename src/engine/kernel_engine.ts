@@ -2,8 +2,10 @@
 // operation reaches the kernel and how its result comes back.
 
 import type { Shim } from "../../ffi/shim.ts";
+import { afterCallers } from "./event_loop.ts";
 import type { BufferBudget } from "./buffer_budget.ts";
 import { countResult, type EngineCounters, newCounters } from "./counters.ts";
+import { Devices } from "./devices.ts";
 import type { Engine, EngineName } from "./engine.ts";
 import {
   AT_EMPTY_PATH,
@@ -22,7 +24,7 @@ import {
 import type { Block, Completion, Memory, Operation } from "./operation.ts";
 import { Pool, type Registrar } from "./pool.ts";
 import { endsWithProcess } from "./process.ts";
-import { callNow, pathsOf, prepareSqe, type Sqe } from "./sqe.ts";
+import { callNow, closeMany, pathsOf, prepareSqe, type Sqe } from "./sqe.ts";
 import type { ThreadCalls } from "./thread_calls.ts";
 
 const encoder = new TextEncoder();
@@ -44,12 +46,6 @@ export interface Request {
   readonly completion: Completion;
   /** The memory of its paths, one after the other. */
   readonly paths: Block | undefined;
-}
-
-/** A number for the device in a `struct statx`. */
-function deviceOf(bytes: Uint8Array<ArrayBuffer>): number {
-  const view = new DataView(bytes.buffer, bytes.byteOffset);
-  return view.getUint32(136, true) * 2 ** 20 + view.getUint32(140, true);
 }
 
 interface Pause {
@@ -85,16 +81,9 @@ export abstract class KernelEngine implements Engine {
   protected disposed = false;
   protected readonly calls: ThreadCalls;
   readonly #pauses = new Set<Pause>();
-  /** The devices of descriptors, from statx(2). */
-  readonly #devices = new Map<number, number>();
-  /**
-   * A device of each mount, from statx(2), and the mounts of descriptors that statx(2) was not called for. A mount may have the
-   * number of one that is gone: it is taken for that until statx(2) has shown its device.
-   */
-  readonly #mounts = new Map<number, number>();
-  readonly #unseen = new Map<number, number>();
-  /** The values of {@linkcode setThreaded}, by device. */
-  readonly #threaded = new Map<number, boolean>();
+  readonly #devices = new Devices((fd) => this.#mountOf(fd));
+  /** Closes of this turn, by device. */
+  readonly #closing = new Map<number, Request[]>();
 
   constructor(shim: Shim, budget: BufferBudget, calls: ThreadCalls, registrar?: Registrar) {
     this.shim = shim;
@@ -153,11 +142,11 @@ export abstract class KernelEngine implements Engine {
     if (paths) this.release(paths);
     if (operation.op === "open" && result >= 0) {
       this.shim.resources.trackDescriptor(result);
-      // A file is on its directory's device, unless statx(2) shows another one.
-      const device = this.#devices.get(operation.directory);
-      if (device !== undefined) this.#devices.set(result, device);
+      this.#devices.noteOpen(result, operation.directory);
     }
-    if (operation.op === "stat" && result >= 0) this.#noteDevice(operation);
+    if (operation.op === "stat" && result >= 0) {
+      this.#devices.note(operation.fd, operation.memory.bytes);
+    }
     this.#count(operation, completion, result);
   }
 
@@ -172,30 +161,22 @@ export abstract class KernelEngine implements Engine {
     }
   }
 
-  #forget(fd: number): void {
-    this.#devices.delete(fd);
-    this.#unseen.delete(fd);
-  }
-
   setThreaded(fd: number, threaded: boolean): void {
-    const device = this.#devices.get(fd);
-    if (device !== undefined) this.#threaded.set(device, threaded);
+    this.#devices.setThreaded(fd, threaded);
   }
 
   isLocal(fd: number): boolean {
-    const device = this.#devices.get(fd) ?? this.#deviceOfMount(fd);
-    return device !== undefined && this.#threaded.get(device) === false;
+    return this.#devices.isLocal(fd);
   }
 
-  /** The device that statx(2) showed for another descriptor of the same mount. */
-  #deviceOfMount(fd: number): number | undefined {
-    const mount = this.#mountOf(fd);
-    if (mount >= 0) this.#unseen.set(fd, mount);
-    return this.#mounts.get(mount);
-  }
-
-  /** The number of the mount of a descriptor (proc_pid_fdinfo(5)), for which no server is asked; -1 without /proc. */
+  /** The number of the mount of a descriptor, for which no server is asked; -1 if it cannot be found out. */
   #mountOf(fd: number): number {
+    const mount = this.shim.dma_call(Opcode.MOUNT_ID, fd, 0, 0, 0, AT_EMPTY_PATH);
+    return mount >= 0 ? mount : this.#mountInProc(fd);
+  }
+
+  /** As {@linkcode #mountOf}, for file systems without file handles and sandboxes: proc_pid_fdinfo(5). */
+  #mountInProc(fd: number): number {
     let mount: string | undefined;
     this.#callWithPath(`/proc/self/fdinfo/${fd}`, (path, behind) => {
       const { dma_call } = this.shim;
@@ -210,9 +191,9 @@ export abstract class KernelEngine implements Engine {
     return Number(mount ?? -1);
   }
 
-  /** The device that a request is for; undefined if statx(2) was never called for its descriptor. */
+  /** The device that a request is for; undefined if it is not known. */
   #deviceOf({ operation, sqe }: Request): number | undefined {
-    return this.#devices.get("fd" in operation ? operation.fd : sqe.fd);
+    return this.#devices.of("fd" in operation ? operation.fd : sqe.fd);
   }
 
   /**
@@ -222,27 +203,74 @@ export abstract class KernelEngine implements Engine {
   protected isThreaded(request: Request): boolean {
     const device = this.#deviceOf(request);
     if (device === undefined) return false;
-    return this.#threaded.get(device) ?? request.operation.op === "open";
+    return this.#devices.isThreaded(device) ?? request.operation.op === "open";
   }
 
   /** Makes the call of a request on one of Deno's threads, and settles it. */
   protected callOnThread(request: Request): void {
-    const { operation, sqe } = request;
+    const { operation } = request;
     const device = this.#deviceOf(request) ?? -1;
-    if (operation.op === "close") this.#forget(operation.fd);
-    const ended = (result: number) => {
+    if (operation.op !== "close") return this.#callFor(request, device);
+    this.#devices.forget(operation.fd);
+    this.#closeSoon(request, device);
+  }
+
+  #callFor(request: Request, device: number): void {
+    this.#call(request.sqe, device, (result) => this.settle(request, result));
+  }
+
+  #call(sqe: Sqe, device: number, ended: (result: number) => void): void {
+    const runs = this.calls.start(sqe, device, (result) => {
       this.counters.wakeups++;
-      this.settle(request, result);
-    };
-    const runs = this.calls.start(sqe, device, ended);
+      ended(result);
+    });
     if (runs) this.counters.submissions++;
     else this.counters.queueFull++;
+  }
+
+  /** Closes a file, in one call with others of its device that are closed at the same time. */
+  #closeSoon(request: Request, device: number): void {
+    const others = this.#closing.get(device);
+    if (others) {
+      others.push(request);
+      return;
+    }
+    this.#closing.set(device, [request]);
+    afterCallers(() => this.#startCloses(device));
+  }
+
+  #startCloses(device: number): void {
+    const requests = this.#closing.get(device) ?? [];
+    this.#closing.delete(device);
+    // A close may ask the server, and must not wait for another one.
+    const together = requests.length > 1 && this.#devices.isThreaded(device) === false;
+    if (together) this.#closeTogether(requests, device);
+    else for (const request of requests) this.#callFor(request, device);
+  }
+
+  #closeTogether(requests: readonly Request[], device: number): void {
+    const { length } = requests;
+    let block: Block;
+    try {
+      block = this.acquire(4 * length);
+    } catch {
+      for (const request of requests) this.#callFor(request, device);
+      return;
+    }
+    // The shim stores each result in the place of the descriptor.
+    const results = new Int32Array(block.bytes.buffer, block.bytes.byteOffset, length);
+    results.set(requests.map(({ sqe }) => sqe.fd));
+    this.#call(closeMany(block.address, length), device, () => {
+      requests.forEach((request, index) => this.settle(request, results[index]!));
+      this.release(block);
+    });
   }
 
   // ---- without the event loop ---------------------------------------------------------------------------------------
 
   waitNow(milliseconds: number): boolean {
     const until = performance.now() + milliseconds;
+    for (const device of [...this.#closing.keys()]) this.#startCloses(device);
     for (let sleep = 0.02;; sleep = Math.min(2 * sleep, 1)) {
       const before = this.counters.inFlight;
       this.reapNow();
@@ -290,16 +318,8 @@ export abstract class KernelEngine implements Engine {
       "",
       (path) => this.shim.dma_call(Opcode.STATX, fd, path, STATX_MASK, address, flags),
     );
-    if (result >= 0) this.#noteDevice({ fd, memory });
+    if (result >= 0) this.#devices.note(fd, memory.bytes);
     return result;
-  }
-
-  #noteDevice({ fd, memory }: { fd: number; memory: Memory }): void {
-    const device = deviceOf(memory.bytes);
-    this.#devices.set(fd, device);
-    const mount = this.#unseen.get(fd);
-    if (mount !== undefined) this.#mounts.set(mount, device);
-    this.#unseen.delete(fd);
   }
 
   openDirectoryNow(path: string): number {
@@ -355,7 +375,7 @@ export abstract class KernelEngine implements Engine {
   }
 
   closeNow(fd: number): void {
-    this.#forget(fd);
+    this.#devices.forget(fd);
     if (this.shim.resources.untrackDescriptor(fd)) {
       this.shim.dma_call(Opcode.CLOSE, fd, 0, 0, 0, 0);
     }

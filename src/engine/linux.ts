@@ -129,6 +129,9 @@ export const Opcode = {
   SETFL: 266,
   IS_MAIN_THREAD: 267,
   WAIT_RING: 268,
+  CLOSE_MANY: 269,
+  /** name_to_handle_at(2), for the number of the mount. */
+  MOUNT_ID: 270,
 } as const;
 /** Opcodes from here on are no operations of io_uring. */
 export const FIRST_BLOCKING_ONLY = 256;

@@ -135,7 +135,7 @@ function tryNop(
   ring: Deno.PointerObject,
   reaped: Deno.PointerObject,
 ): void {
-  shim.dma_prepare(shim.resources.pointer, ring, Opcode.NOP, 0, -1, 0, 0, 0, 0, 0, 0);
+  shim.dma_prepare(ring, Opcode.NOP, 0, -1, 0, 0, 0, 0, 0, 0);
   const submitted = liburing.io_uring_submit(ring);
   if (submitted < 0) throw new RingRefused("io_uring_enter", -submitted);
   if (shim.dma_reap(ring, reaped, 1) === 1) return;

@@ -66,6 +66,11 @@ export function callNow(shim: Shim, { opcode, fd, address, length, offset, flags
   return shim.dma_call(opcode, fd, address, length, offset, flags);
 }
 
+/** Closes `count` descriptors, which stand at `address` with 32 bits each; their results take their places. */
+export function closeMany(address: number, count: number): Sqe {
+  return sqe({ opcode: Opcode.CLOSE_MANY, address, length: count });
+}
+
 /** Lays an operation out. Its {@linkcode pathsOf} stand at `address`, `PATH_MAX` bytes apart. */
 export function prepareSqe(operation: Operation, address: number): Sqe {
   const secondAddress = address + PATH_MAX;
@@ -95,8 +100,7 @@ export function prepareSqe(operation: Operation, address: number): Sqe {
       return sqe({ opcode: Opcode.OPENAT, fd: directory, address, length: mode, flags });
     }
     case "close":
-      // The last close of a removed file frees all its blocks, in the thread that closes.
-      return sqe({ opcode: Opcode.CLOSE, fd: operation.fd, forceAsync: true });
+      return sqe({ opcode: Opcode.CLOSE, fd: operation.fd });
     case "sync": {
       const flags = operation.dataOnly ? IORING_FSYNC_DATASYNC : 0;
       return sqe({ opcode: Opcode.FSYNC, fd: operation.fd, flags });

@@ -92,7 +92,9 @@ export class ThreadCalls {
       if (result !== PENDING) this.#end(call, result);
     }
     // A close also removes the descriptor from the resource table, which only a call on a thread does.
-    const at = this.#waiting.findIndex(({ sqe: { opcode } }) => opcode !== Opcode.CLOSE);
+    const at = this.#waiting.findIndex(({ sqe: { opcode } }) =>
+      opcode !== Opcode.CLOSE && opcode !== Opcode.CLOSE_MANY
+    );
     if (at < 0) return;
     const next = this.#waiting.splice(at, 1)[0]!;
     next.ended(callNow(this.#shim, next.sqe));

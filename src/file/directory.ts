@@ -26,8 +26,8 @@ export class Directory {
   /** A descriptor that can be synced; -1 if the directory may not be read. */
   #syncFd: Promise<number> | undefined;
   /** The sync in flight, and the one that starts after it. */
-  #syncing: Promise<void> | undefined;
-  #next: Promise<void> | undefined;
+  #syncing: Promise<string | undefined> | undefined;
+  #next: Promise<string | undefined> | undefined;
 
   private constructor(engine: Engine, fd: number, key: string | undefined, facts: StatFacts) {
     this.engine = engine;
@@ -112,10 +112,10 @@ export class Directory {
   }
 
   /**
-   * Makes the names in it durable. A sync that has not begun serves all callers until it does: many files that are made at
-   * once need only a few.
+   * Makes the names in it durable. Resolves to its real path after that; undefined if that cannot be found out. A sync that
+   * has not begun serves all callers until it does: many files that are made at once need only a few.
    */
-  sync(path: string): Promise<void> {
+  sync(path: string): Promise<string | undefined> {
     if (!this.#syncing) {
       return this.#syncing = this.#syncOnce(path).finally(() => this.#syncing = undefined);
     }
@@ -125,15 +125,15 @@ export class Directory {
     });
   }
 
-  async #syncOnce(path: string): Promise<void> {
+  async #syncOnce(path: string): Promise<string | undefined> {
     const { engine } = this;
     this.retain();
     try {
       const fd = await (this.#syncFd ??= this.#openForSync(path));
-      if (fd < 0) return;
-      const result = await run(engine, { op: "sync", fd, dataOnly: false });
+      const result = fd < 0 ? 0 : await run(engine, { op: "sync", fd, dataOnly: false });
       // EINVAL: the file system has no sync for directories (fsync(2)).
       if (result !== -Errno.EINVAL) unwrap(result, "sync", path);
+      return engine.realPath(this.fd);
     } finally {
       this.release();
     }

@@ -159,8 +159,8 @@ export class FileName {
   /** Makes the name of an open file durable, even if the file was moved to another directory meanwhile. */
   async sync(fd: number): Promise<void> {
     const engine = this.#engine;
-    await this.directory.sync(this.path);
-    const [here, real] = [engine.realPath(this.directory.fd), engine.realPath(fd)];
+    const here = await this.directory.sync(this.path);
+    const real = engine.realPath(fd);
     if (here === undefined || real === undefined || parentOf(real) === here) return;
     const moved = await FileName.lookUp(engine, real).catch(() => undefined);
     await moved?.directory.sync(this.path).finally(() => moved.release());

@@ -142,7 +142,6 @@ function fuzzQueue(): number {
         ? [4096 * unsigned(), pick(1, 512, MAX_RW), unsigned()]
         : [real(), unsigned(), real()];
       const result = shim.dma_prepare(
-        null,
         ring,
         opcode,
         flags,

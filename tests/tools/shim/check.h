@@ -23,6 +23,8 @@ enum {
   CALL_SETFL,
   CALL_IS_MAIN_THREAD,
   CALL_WAIT_RING,
+  CALL_CLOSE_MANY,
+  CALL_MOUNT_ID,
 };
 
 // A call on another thread whose result nobody looks for in memory.
@@ -34,8 +36,8 @@ struct shim {
   uint32_t (*abi)(void);
   double (*map)(double length, uint32_t huge);
   int32_t (*unmap)(double address, double length);
-  int32_t (*prepare)(void *resources, struct io_uring *ring, uint32_t opcode, uint32_t flags, int32_t fd,
-                     double address, uint32_t length, double offset, uint32_t op_flags, uint32_t buffer_index,
+  int32_t (*prepare)(struct io_uring *ring, uint32_t opcode, uint32_t flags, int32_t fd, double address,
+                     uint32_t length, double offset, uint32_t op_flags, uint32_t buffer_index,
                      uint32_t user_data);
   int32_t (*reap)(struct io_uring *ring, int32_t *out, uint32_t most);
   int32_t (*mute_eventfd)(struct io_uring *ring);

@@ -110,6 +110,12 @@ static void check_system(void) {
   EQUAL(shim.call(CALL_STATFS, -1, AT(&facts), 0, 0, 0), -EBADF);
   EQUAL(*((uint64_t *)&facts + 2), (uint64_t)same.f_blocks);
   EQUAL(shim.call(CALL_GETFL, -1, 0, 0, 0, 0), -EBADF);
+
+  struct file_handle handle = {0};
+  int mount = -1;
+  name_to_handle_at(fd, "", &handle, &mount, AT_EMPTY_PATH);
+  if (mount >= 0) EQUAL(shim.call(CALL_MOUNT_ID, fd, 0, 0, 0, AT_EMPTY_PATH), mount);
+  EQUAL(shim.call(CALL_MOUNT_ID, -1, 0, 0, 0, AT_EMPTY_PATH), -EBADF);
   close(fd);
 
   EQUAL(shim.call(CALL_IS_MAIN_THREAD, -1, 0, 0, 0, 0), 1);

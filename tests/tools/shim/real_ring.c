@@ -16,7 +16,7 @@ static int (*get_events)(struct io_uring *ring);
 static struct io_uring ring;
 
 static int32_t nop(uint32_t user_data) {
-  return shim.prepare(NULL, &ring, IORING_OP_NOP, 0, -1, 0, 0, 0, 0, 0, user_data);
+  return shim.prepare(&ring, IORING_OP_NOP, 0, -1, 0, 0, 0, 0, 0, user_data);
 }
 
 // Waits for `count` completions, which come without a wait where a submission does them.
@@ -51,7 +51,7 @@ static void check_wait(void) {
   int pipes[2];
   double memory = shim.map(4096, 0);
   if (pipe2(pipes, O_CLOEXEC)) give_up("pipe2");
-  EQUAL(shim.prepare(NULL, &ring, IORING_OP_READ, 0, pipes[0], memory, 1, 0, 0, 0, 7), 0);
+  EQUAL(shim.prepare(&ring, IORING_OP_READ, 0, pipes[0], memory, 1, 0, 0, 0, 7), 0);
   EQUAL(submit(&ring), 1);
   int32_t waited = shim.call(CALL_WAIT_RING, -1, AT(&ring), 20, 0, 0);
   CHECK(waited == -ETIME || waited == 0);
@@ -90,8 +90,8 @@ static void check_file(void) {
   memset(bytes, 'w', 4096);
   int32_t out[4];
   double far = 5368709120.0; // needs more than 32 bits
-  EQUAL(shim.prepare(NULL, &ring, IORING_OP_WRITE, IOSQE_IO_LINK, fd, memory, 4096, far, 0, 0, 1), 0);
-  EQUAL(shim.prepare(NULL, &ring, IORING_OP_READ, 0, fd, memory + 4096, 4096, far + 1, 0, 0, 2), 0);
+  EQUAL(shim.prepare(&ring, IORING_OP_WRITE, IOSQE_IO_LINK, fd, memory, 4096, far, 0, 0, 1), 0);
+  EQUAL(shim.prepare(&ring, IORING_OP_READ, 0, fd, memory + 4096, 4096, far + 1, 0, 0, 2), 0);
   EQUAL(submit(&ring), 2);
   EQUAL(reap_all(out, 2), 2);
   EQUAL(out[0], 1);
@@ -101,7 +101,7 @@ static void check_file(void) {
   EQUAL(memcmp(bytes, bytes + 4096, 4095), 0);
   EQUAL(bytes[8191], 0);
   close(fd);
-  EQUAL(shim.prepare(NULL, &ring, IORING_OP_READ, 0, fd, memory, 4096, 0, 0, 0, 3), 0);
+  EQUAL(shim.prepare(&ring, IORING_OP_READ, 0, fd, memory, 4096, 0, 0, 0, 3), 0);
   EQUAL(submit(&ring), 1);
   EQUAL(reap_all(out, 1), 1);
   EQUAL(out[0], 3);

@@ -43,14 +43,14 @@ static void reset(unsigned count) {
 }
 
 static int32_t prepare_write(uint32_t user_data) {
-  return shim.prepare(NULL, &fake.ring, IORING_OP_WRITE, 0, 3, 4096, 512, 0, 0, 0, user_data);
+  return shim.prepare(&fake.ring, IORING_OP_WRITE, 0, 3, 4096, 512, 0, 0, 0, user_data);
 }
 
 static void check_fields(void) {
   reset(0);
   // Every number at its widest, and no two alike.
   double address = 140737488351232.0, offset = MAX_EXACT - 0x7ffff000u;
-  EQUAL(shim.prepare(NULL, &fake.ring, IORING_OP_WRITE_FIXED, IOSQE_ASYNC | IOSQE_IO_LINK, 2147483646, address,
+  EQUAL(shim.prepare(&fake.ring, IORING_OP_WRITE_FIXED, IOSQE_ASYNC | IOSQE_IO_LINK, 2147483646, address,
                    0x7ffff000u, offset, 0x87654321u, 65534, 0xfedcba98u),
         0);
   EQUAL(fake.ring.sq.sqe_tail, 1);
@@ -69,7 +69,7 @@ static void check_fields(void) {
   EQUAL(fake.sqes[0].user_data, 0xfedcba98u);
 
   // A descriptor that stands for the working directory, as *at calls have it.
-  EQUAL(shim.prepare(NULL, &fake.ring, IORING_OP_OPENAT, 0, -100, 4096, 0666, 0, 02000000, 0, 1), 0);
+  EQUAL(shim.prepare(&fake.ring, IORING_OP_OPENAT, 0, -100, 4096, 0666, 0, 02000000, 0, 1), 0);
   EQUAL(fake.sqes[1].fd, -100);
   EQUAL(fake.sqes[1].len, 0666);
   EQUAL(fake.sqes[1].open_flags, 02000000);
@@ -96,7 +96,7 @@ static void check_full(unsigned start) {
 }
 
 static int32_t prepare(uint32_t opcode, uint32_t flags, double address, uint32_t length, double offset) {
-  return shim.prepare(NULL, &fake.ring, opcode, flags, 3, address, length, offset, 0, 0, 0);
+  return shim.prepare(&fake.ring, opcode, flags, 3, address, length, offset, 0, 0, 0);
 }
 
 void test_prepare(void) {
