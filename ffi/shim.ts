@@ -162,9 +162,18 @@ export function environment(name: string): string | undefined {
   return state === "granted" ? Deno.env.get(name) || undefined : undefined;
 }
 
+function decode(base64: string): Uint8Array<ArrayBuffer> {
+  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(base64);
+  // Deno before 2.9.
+  const binary = atob(base64);
+  const bytes = new Uint8Array(binary.length);
+  for (let at = 0; at < bytes.length; at++) bytes[at] = binary.charCodeAt(at);
+  return bytes;
+}
+
 function loadEmbedded(libc: Libc): Shim {
   const { base64 } = Deno.build.arch === "aarch64" ? aarch64 : x86_64;
-  const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+  const bytes = decode(base64);
   let memoryError: unknown;
   try {
     return loadFromMemory(libc, bytes);

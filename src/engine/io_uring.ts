@@ -28,6 +28,7 @@ const MAX_PER_TURN = 512;
 
 /** The interval in which completions are polled for until the first wake-up, in milliseconds. */
 const POLL_MS = 1000;
+const neverNotified = new Int32Array(new SharedArrayBuffer(4));
 
 /** Submissions in a row, a millisecond apart, that may be refused for lack of memory before threads take over. */
 const MAX_REFUSALS = 1000;
@@ -62,7 +63,7 @@ export class IoUringEngine extends KernelEngine {
   #reaping = false;
   /** Whether the notifier has ever woken the event loop, and the timer that polls until then. */
   #woken = false;
-  #polling: ReturnType<typeof setTimeout> | undefined;
+  #polls = false;
   /** Completions in this turn of the event loop. */
   #completed = 0;
 
@@ -118,7 +119,6 @@ export class IoUringEngine extends KernelEngine {
     const { counters } = this;
     counters.wakeups++;
     this.#woken = true;
-    this.#stopPolling();
     if (counters.inFlight <= FEW_IN_FLIGHT && ++this.#loneWakeups === EPOLL_AFTER_WAKEUPS) {
       this.#useEpoll();
     }
@@ -132,21 +132,16 @@ export class IoUringEngine extends KernelEngine {
 
   /**
    * Polls for completions. Seen once in some thousand rings: the first operation of a ring ended, or never began, and did
-   * not wake the event loop.
+   * not wake the event loop. A timer of Deno would take 10 ms to load, and this one does not keep the program alive.
    */
-  #pollLater(): void {
-    const timer = setTimeout(() => {
-      this.#liburing.io_uring_get_events?.(this.#pointer);
-      this.#reapInNewTurn();
-      if (this.#awaited > 0 && !this.#woken) this.#pollLater();
-    }, POLL_MS);
-    Deno.unrefTimer(timer);
-    this.#polling = timer;
-  }
-
-  #stopPolling(): void {
-    clearTimeout(this.#polling);
-    this.#polling = undefined;
+  async #pollLater(): Promise<void> {
+    this.#polls = true;
+    await Atomics.waitAsync(neverNotified, 0, 0, POLL_MS).value;
+    this.#polls = false;
+    if (this.#woken || this.#awaited === 0 || this.disposed) return;
+    this.#liburing.io_uring_get_events?.(this.#pointer);
+    this.#reapInNewTurn();
+    if (this.#awaited > 0) this.#pollLater();
   }
 
   async #useEpoll(): Promise<void> {
@@ -192,7 +187,7 @@ export class IoUringEngine extends KernelEngine {
       return;
     }
     if (this.#awaited++ === 0) this.#notifier.ref();
-    if (!this.#woken && this.#polling === undefined) this.#pollLater();
+    if (!this.#woken && !this.#polls) this.#pollLater();
     if (this.#backlog.length > 0 || !this.#prepare(request)) {
       this.counters.queueFull++;
       this.#backlog.push(request);
@@ -207,9 +202,7 @@ export class IoUringEngine extends KernelEngine {
 
   /** The ring is done with a request. */
   #leaveRing(): void {
-    if (--this.#awaited > 0) return;
-    this.#notifier.unref();
-    if (!this.#woken) this.#stopPolling();
+    if (--this.#awaited === 0) this.#notifier.unref();
   }
 
   #finish(request: Request, result: number): void {
