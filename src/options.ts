@@ -173,7 +173,7 @@ export interface ReadManyOptions {
    */
   maxGap?: number;
   /**
-   * Reads in flight or waiting to be taken, from 1 to 4,096. Memory is this many times `maxMerged`.
+   * Reads in flight, from 1 to 4,096. Memory, with what waits to be taken, is this many times `maxMerged`.
    *
    * @default {16}
    */

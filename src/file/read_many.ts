@@ -29,12 +29,21 @@ export interface MergeLimits {
 /** The most ranges that share a read: an input without an end must not be read before there are results. */
 const MAX_RANGES = 1024;
 
+/**
+ * Reads whose results are not passed on yet, for each that may be in flight: results come in order, and a slow read must not
+ * leave the disk idle.
+ */
+const READS_AHEAD = 4;
+
 /** Ranges that share a read. */
 class Group {
   readonly ranges: ByteRange[] = [];
   start: number;
   end: number;
-  read: Promise<Uint8Array<ArrayBuffer>> | undefined;
+  /** Whether its read is over. */
+  isOver = false;
+  #merged: Uint8Array<ArrayBuffer> | undefined;
+  #failure: { readonly error: unknown } | undefined;
 
   constructor(range: ByteRange) {
     this.start = range.position;
@@ -61,31 +70,23 @@ class Group {
     return true;
   }
 
-  begin(file: OpenFile): void {
-    this.read = readBytes(file, this.start, this.end - this.start);
-    // A failure is reported in the order of the results.
-    this.read.catch(() => {});
-  }
-
-  async *results(file: OpenFile): AsyncGenerator<RangeRead> {
-    let merged: Uint8Array<ArrayBuffer> | undefined;
+  /** Reads. A failure is reported with the results. */
+  async read(file: OpenFile): Promise<void> {
     try {
-      merged = await this.read!;
+      this.#merged = await readBytes(file, this.start, this.end - this.start);
     } catch (error) {
-      if (this.ranges.length === 1) throw error;
+      this.#failure = { error };
     }
-    for (const { position, length } of this.ranges) {
-      // If the shared read failed, each range is read alone: only some of them may fail.
-      const bytes = merged
-        ? this.#part(merged, position - this.start, length)
-        : await readBytes(file, position, length);
-      yield { position, length, bytes };
-    }
+    this.isOver = true;
   }
 
-  #part(merged: Uint8Array<ArrayBuffer>, from: number, length: number): Uint8Array {
-    // The caller owns the memory of each range.
-    if (this.ranges.length === 1) return merged;
+  /** The bytes of a range, whose memory the caller owns; undefined if it must be read alone, because only others may fail. */
+  bytesOf({ position, length }: ByteRange): Uint8Array | undefined {
+    const isAlone = this.ranges.length === 1;
+    if (this.#failure && isAlone) throw this.#failure.error;
+    const merged = this.#merged;
+    if (!merged || isAlone) return merged;
+    const from = position - this.start;
     return length === 0 ? new Uint8Array(0) : merged.slice(from, from + length);
   }
 }
@@ -112,20 +113,42 @@ class Input {
   }
 
   /** The next range; undefined at the end, or if it is not there yet. With `patient` it is waited for. */
-  async next(patient: boolean): Promise<ByteRange | undefined> {
+  next(patient: boolean): ByteRange | undefined | Promise<ByteRange | undefined> {
+    if (this.#waits) return this.#nextArrived(patient);
+    this.#take(() => this.#iterator.next() as IteratorResult<unknown>);
+    return this.#handOver();
+  }
+
+  async #nextArrived(patient: boolean): Promise<ByteRange | undefined> {
     this.#asked ??= this.#ask();
-    await (patient || !this.#waits ? this.#asked : Promise.race([this.#asked, someTurns()]));
-    const arrived = this.#arrived;
+    await (patient ? this.#asked : Promise.race([this.#asked, someTurns()]));
+    const arrived = this.#handOver();
     if (arrived || this.ended) this.#asked = undefined;
+    return arrived;
+  }
+
+  #handOver(): ByteRange | undefined {
+    const arrived = this.#arrived;
     this.#arrived = undefined;
     return arrived;
   }
 
   async #ask(): Promise<void> {
+    try {
+      const result = await this.#iterator.next();
+      this.#take(() => result);
+    } catch (error) {
+      this.#take(() => {
+        throw error;
+      });
+    }
+  }
+
+  /** Takes a result of the iterator, which `next` returns or throws. */
+  #take(next: () => IteratorResult<unknown>): void {
     let asking = true;
     try {
-      const next = this.#iterator.next();
-      const { done, value } = this.#waits ? await next : next as IteratorResult<unknown>;
+      const { done, value } = next();
       asking = false;
       if (!done) {
         this.#arrived = checked(value);
@@ -178,18 +201,31 @@ export async function* readMany(
   file.assertReadable();
   const input = new Input(ranges as Iterable<unknown>);
   const begun: Group[] = [];
+  let bytesBegun = 0;
   let open: Group | undefined;
+  const reading = new Set<Promise<void>>();
+  let someRead = Promise.withResolvers<void>();
   const begin = () => {
     if (!open) return;
-    open.begin(file);
+    const read = open.read(file).then(() => {
+      reading.delete(read);
+      someRead.resolve();
+    });
+    reading.add(read);
     begun.push(open);
+    bytesBegun += open.end - open.start;
     open = undefined;
   };
+  const { concurrency, maxMerged } = limits;
+  const readsAhead = () =>
+    begun.length < READS_AHEAD * concurrency && bytesBegun < concurrency * maxMerged;
+  const hasRoom = () => reading.size < concurrency && (begun.length < concurrency || readsAhead());
   try {
     for (;;) {
-      while (!input.ended && begun.length < limits.concurrency) {
+      while (!input.ended && hasRoom()) {
         // An input that waits adds no latency: the ranges so far are read meanwhile.
-        const range = await input.next(begun.length === 0 && !open);
+        const arriving = input.next(begun.length === 0 && !open);
+        const range = arriving instanceof Promise ? await arriving : arriving;
         if (!range) {
           begin();
           if (begun.length > 0) break;
@@ -199,13 +235,26 @@ export async function* readMany(
         }
       }
       if (input.ended) begin();
-      const first = begun.shift();
-      if (first) yield* first.results(file);
-      else if (input.failure) throw input.failure.error;
-      else return;
+      const [first] = begun;
+      if (!first) {
+        if (input.failure) throw input.failure.error;
+        return;
+      }
+      if (!first.isOver) {
+        someRead = Promise.withResolvers();
+        await someRead.promise;
+        continue;
+      }
+      begun.shift();
+      bytesBegun -= first.end - first.start;
+      for (const range of first.ranges) {
+        const { position, length } = range;
+        const bytes = first.bytesOf(range) ?? await readBytes(file, position, length);
+        yield { position, length, bytes };
+      }
     }
   } finally {
-    await Promise.allSettled(begun.map((group) => group.read));
+    await Promise.all(reading);
     await input.close();
   }
 }
