@@ -52,10 +52,11 @@ export async function runRounds(course: Course): Promise<Rounds> {
   const elapsed = () => (performance.now() - began) / 1000;
   course.say("warming up");
   const trial = Math.min(WARM_UP_BYTES, course.size ?? Infinity, course.most);
-  await round(course, trial, 0, empty());
+  const quiet = { ...course, say: () => {} };
+  await round(quiet, trial, 0, empty());
   // The first run loads the library and compiles the code, so it is not counted.
   const before = elapsed();
-  await round(course, trial, 1, empty());
+  await round(quiet, trial, 1, empty());
   const size = course.size ??
     fitting(trial, elapsed() - before, course.seconds - elapsed(), course.most);
   const samples = empty();

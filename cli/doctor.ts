@@ -68,7 +68,8 @@ async function settleEngine(): Promise<string | null> {
     await (await DmaFile.temp()).close();
     return null;
   } catch (error) {
-    return describe(error);
+    // The engine is also chosen if the file itself cannot be opened, for example without permission.
+    return engineInfo().engine === null ? describe(error) : null;
   }
 }
 

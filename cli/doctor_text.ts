@@ -152,11 +152,12 @@ function way({ engine: { engine }, probe: { mount } }: Report): string {
   if (mount && isServed(mount)) {
     return line("ok", "Way", `threads: calls for files of ${mount.type} may wait for its server`);
   }
-  return line("ok", "Way", engine === "io_uring" ? "io_uring" : "threads");
+  return engine === null ? line("--", "Way", "unknown") : line("ok", "Way", engine);
 }
 
 function atomicWrite({ probe: { atomicWrite } }: Report): string {
-  if (!atomicWrite?.max) return line("--", "Untorn", "no writes that a power cut leaves whole");
+  if (atomicWrite === null) return line("--", "Untorn", "unknown");
+  if (atomicWrite.max === 0) return line("--", "Untorn", "no writes that a power cut leaves whole");
   return line("ok", "Untorn", `atomic writes of ${atomicWrite.min} to ${atomicWrite.max} bytes`);
 }
 

@@ -1,7 +1,7 @@
 // Derives the problems from the facts of a diagnosis, with the severity and the remedy of each.
 import { DEFAULT_BUFFER_SIZE, DEFAULT_WRITE_BEHIND } from "../mod.ts";
 import type { Finding, Report } from "./report.ts";
-import { RUN } from "./help_text.ts";
+import { PROGRAM } from "./help_text.ts";
 import { quoted } from "./remedies.ts";
 import { isKernel, isServed, type Mount } from "./system_facts.ts";
 import { formatSize } from "./units.ts";
@@ -63,8 +63,8 @@ function permissions({ missingPermissions, probe, works }: Facts): Finding | und
     // A file can be read without the permission to write.
     level: works ? "info" : "error",
     what: `Deno was started without ${missingPermissions.join(" ")}`,
-    remedy: `${
-      RUN.replace("-A", `--allow-ffi --allow-read=${path} --allow-write=${path}`)
+    remedy: `deno run --allow-ffi --allow-read=${path} --allow-write=${path} ${
+      quoted(PROGRAM)
     } doctor ${path}`,
   };
 }

@@ -8,9 +8,13 @@ import {
 import { EXIT_CODES_HELP } from "./exit_codes.ts";
 import { styled } from "./styling.ts";
 import { formatSize } from "./units.ts";
+import { fileURLToPath } from "node:url";
 
-/** The command that runs the command line without an installation. */
-export const RUN = "deno run -A jsr:@denodma/dma/cli";
+const PACKAGE = "jsr:@denodma/dma/cli";
+const ENTRY = new URL("../cli.ts", import.meta.url);
+
+/** This program, as an argument of `deno run`: the package, or the file in a clone. */
+export const PROGRAM = ENTRY.protocol === "file:" ? fileURLToPath(ENTRY) : PACKAGE;
 
 const BUFFER = formatSize(DEFAULT_BUFFER_SIZE);
 const MEMORY = formatSize((DEFAULT_WRITE_BEHIND + 1) * DEFAULT_BUFFER_SIZE);
@@ -22,9 +26,9 @@ Examples:
   dma copy --verify disk.img /mnt/disk.img        copied, durable, read back
   dma bench /mnt                                  the speed of that disk in 10 s
 
-"dma" stands for ${RUN}
-To install it as a command, with completion in bash:
-  deno install --global -A --name dma jsr:@denodma/dma/cli
+"dma" stands for deno run -A ${PACKAGE}, in a clone for
+deno run -A cli.ts. To install it as a command, with completion in bash:
+  deno install --global -A --name dma ${PACKAGE}
   echo 'source <(dma completion bash)' >> ~/.bashrc
 ${EXIT_CODES_HELP}
 

@@ -72,12 +72,43 @@ testInDirectory("dma doctor ends with 1 if nothing can be tried", async (dir) =>
   assertMatch(stdout, /^!! {2}Path.*No such file or directory/m);
 }, { bothEngines: true });
 
-Deno.test("dma doctor names the permission that is missing", async () => {
+/** Runs the doctor on a directory with these permissions only. */
+async function doctorWith(flags: string[], dir: string): Promise<{ code: number; text: string }> {
   const { code, stdout } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-prompt", "--no-check", "--allow-read", "--allow-write", CLI, "doctor", "."],
+    args: ["run", "--no-prompt", "--no-check", ...flags, CLI, "doctor", dir],
     stdin: "null",
     stderr: "null",
   }).output();
+  return { code, text: new TextDecoder().decode(stdout) };
+}
+
+Deno.test("dma doctor names the permission that is missing", async () => {
+  const { code, text } = await doctorWith(["--allow-read", "--allow-write"], ".");
   assertEquals(code, 1);
-  assertMatch(new TextDecoder().decode(stdout), /^!! {2}Permissions\s+missing: --allow-ffi$/m);
+  assertMatch(text, /^!! {2}Permissions\s+missing: --allow-ffi$/m);
+  assertMatch(text, /^-- {2}Way\s+unknown$/m);
+});
+
+testInDirectory(
+  "dma doctor without permission for the path tells what it does not know",
+  async (dir) => {
+    const { code, text } = await doctorWith(["--allow-ffi"], dir);
+    assertEquals(code, 1);
+    assertMatch(text, /^!! {2}Permissions\s+missing: --allow-read --allow-write$/m);
+    // The engine does not depend on the path.
+    assertMatch(text, /^(ok|--) {2}Engine\s+(io_uring|threads): /m);
+    assertMatch(text, /^-- {2}Untorn\s+unknown$/m);
+  },
+);
+
+testInDirectory("The command that dma doctor suggests works as it is", async (dir) => {
+  const { text } = await doctorWith([], dir);
+  const [, command = ""] = /Remedy: deno (.*)$/m.exec(text) ?? [];
+  const { code, stdout } = await new Deno.Command("sh", {
+    args: ["-c", `"$0" ${command}`, Deno.execPath()],
+    stdin: "null",
+    stderr: "null",
+  }).output();
+  assertEquals(code, 0, command);
+  assertMatch(new TextDecoder().decode(stdout), /^Works/);
 });
