@@ -6,7 +6,7 @@ import type { Operation } from "./operation.ts";
 export interface IoStats {
   /** Reads completed. */
   reads: number;
-  /** Writes completed. */
+  /** Writes completed, also those that are durable at once (`RWF_DSYNC`), which save a sync. */
   writes: number;
   /** `fsync` and `fdatasync` completed. */
   syncs: number;
