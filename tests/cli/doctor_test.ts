@@ -106,6 +106,8 @@ testInDirectory("The command that dma doctor suggests works as it is", async (di
   const [, command = ""] = /Remedy: deno (.*)$/m.exec(text) ?? [];
   const { code, stdout } = await new Deno.Command("sh", {
     args: ["-c", `"$0" ${command}`, Deno.execPath()],
+    // In the folder of a clone Deno takes the package's name for the clone.
+    cwd: dir,
     stdin: "null",
     stderr: "null",
   }).output();
