@@ -8,6 +8,15 @@ export function shown(value: unknown): string {
   return Deno.inspect(value, { strAbbreviateSize: 80 });
 }
 
+/** The error for a value that is no object of the class `type` of this module, and was given as `name` to do `what`. */
+export function wrongObject(name: string, value: unknown, type: string, what: string): TypeError {
+  const { constructor } = (value ?? {}) as { constructor?: { name?: string } };
+  const why = constructor?.name === type
+    ? "it comes from another copy of this module: import it from one place, in one version"
+    : `${name} must be a ${type}`;
+  return new TypeError(`Cannot ${what} ${shown(value)}: ${why}`);
+}
+
 /**
  * Makes `structuredClone` and `postMessage` refuse an object, whose clone would be empty. They cannot clone a property
  * whose value is a symbol, and their error names it.

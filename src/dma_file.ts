@@ -13,6 +13,7 @@ import {
   lengthOfBytes,
   pathText,
   shown,
+  wrongObject,
 } from "./arguments.ts";
 import { useEngine } from "./configure.ts";
 import { pipeDirectly, readPipeOptions } from "./direct_pipe.ts";
@@ -917,11 +918,7 @@ export function descriptorNumber(file: DmaFile): number {
 function openFileOf(name: string, value: unknown, what: string): OpenFile {
   const file = openFiles.get(value as DmaFile);
   if (file) return file;
-  const { constructor } = (value ?? {}) as { constructor?: { name?: string } };
-  const why = constructor?.name === "DmaFile"
-    ? "it comes from another copy of this module: import it from one place, in one version"
-    : `${name} must be a DmaFile`;
-  throw new TypeError(`Cannot ${what} ${shown(value)}: ${why}`);
+  throw wrongObject(name, value, "DmaFile", what);
 }
 
 /** The sink of each writer, for a reader that pipes into it. */

@@ -1,7 +1,8 @@
 // Node.js streams over a writer and a reader.
 
 import { Readable, Writable } from "node:stream";
-import { type DmaStreamReader, type DmaStreamWriter, flushThrough } from "./dma_file.ts";
+import { wrongObject } from "./arguments.ts";
+import { DmaStreamReader, DmaStreamWriter, flushThrough } from "./dma_file.ts";
 import type { DmaFlushSyncOptions } from "./options.ts";
 import type { Upstream } from "./writer/sink.ts";
 
@@ -22,7 +23,8 @@ function asError(reason: unknown): Error {
  * file vanishes. Text is written as UTF-8, or in the encoding that it is given with. `flushSync()` is the writer's: either of them
  * also writes what still waits in the stream, as log libraries want it when a program ends.
  *
- * @param writer what to write to; it must not be locked, and belongs to the stream from now on
+ * @param writer what to write to, such as a file's `writable`; it must not be locked, and belongs to the stream from now on
+ * @throws {TypeError} it is no DmaStreamWriter, or it is locked
  * @example Let a Node.js library write to a file
  * ```ts
  * import { DmaFile } from "@denodma/dma";
@@ -39,6 +41,9 @@ function asError(reason: unknown): Error {
 export function toNodeWritable(
   writer: DmaStreamWriter,
 ): Writable & Pick<DmaStreamWriter, "flushSync"> {
+  if (!(writer instanceof DmaStreamWriter)) {
+    throw wrongObject("writer", writer, "DmaStreamWriter", "write to");
+  }
   const stream = new WriterWritable(writer);
   flushThrough(writer, stream);
   return stream;
@@ -119,7 +124,8 @@ class WriterWritable extends Writable implements Upstream {
 /**
  * A `Readable` of a reader's bytes. `destroy()` closes the reader, and the file if the reader would close it.
  *
- * @param reader what to read; it must not be locked, and belongs to the stream from now on
+ * @param reader what to read, such as a file's `readable`; it must not be locked, and belongs to the stream from now on
+ * @throws {TypeError} it is no DmaStreamReader, or it is locked
  * @example Read a file through a Node.js library
  * ```ts
  * import { DmaFile } from "@denodma/dma";
@@ -134,6 +140,9 @@ class WriterWritable extends Writable implements Upstream {
  * ```
  */
 export function toNodeReadable(reader: DmaStreamReader): Readable {
+  if (!(reader instanceof DmaStreamReader)) {
+    throw wrongObject("reader", reader, "DmaStreamReader", "read from");
+  }
   const lock = reader.getReader();
   return new Readable({
     read() {

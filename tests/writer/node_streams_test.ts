@@ -256,3 +256,26 @@ testDirectAndCached("Writable.fromWeb takes Node's own text and buffers", async 
   await assertFile(dir.file("file"), joined(new TextEncoder().encode(`${text}end`)));
   assertEquals(await namesIn(dir.path), ["file"]);
 });
+
+testDirectAndCached("Anything but a writer or a reader is refused by name", async (dir) => {
+  await using file = await DmaFile.create(dir.file("file"));
+  const wrong: [call: () => unknown, message: string][] = [
+    [
+      () => toNodeWritable(file as never),
+      "Cannot write to an object (DmaFile): writer must be a DmaStreamWriter",
+    ],
+    [
+      () => toNodeWritable(new WritableStream() as never),
+      "Cannot write to an object (WritableStream): writer must be a DmaStreamWriter",
+    ],
+    [
+      () => toNodeReadable(file as never),
+      "Cannot read from an object (DmaFile): reader must be a DmaStreamReader",
+    ],
+    [
+      () => toNodeReadable(null as never),
+      "Cannot read from null: reader must be a DmaStreamReader",
+    ],
+  ];
+  for (const [call, message] of wrong) assertThrows(call, TypeError, message);
+});
