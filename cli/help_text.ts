@@ -11,10 +11,11 @@ import { formatSize } from "./units.ts";
 import { fileURLToPath } from "node:url";
 
 const PACKAGE = "jsr:@denodma/dma/cli";
-const ENTRY = new URL("../cli.ts", import.meta.url);
 
-/** This program, as an argument of `deno run`: the package, or the file in a clone. */
-export const PROGRAM = ENTRY.protocol === "file:" ? fileURLToPath(ENTRY) : PACKAGE;
+/** This program, as an argument of `deno run`: the file in a clone, else the package. */
+export const PROGRAM = Deno.mainModule.startsWith("file:") && !Deno.build.standalone
+  ? fileURLToPath(Deno.mainModule)
+  : PACKAGE;
 
 const BUFFER = formatSize(DEFAULT_BUFFER_SIZE);
 const MEMORY = formatSize((DEFAULT_WRITE_BEHIND + 1) * DEFAULT_BUFFER_SIZE);

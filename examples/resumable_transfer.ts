@@ -306,7 +306,9 @@ if (import.meta.main) {
     Deno.serve({ hostname: "127.0.0.1", port: Number(values.port) }, respond);
   } else if (transfer && from !== undefined && to !== undefined) {
     try {
-      console.log(`${to}: SHA-256 ${await transfer(from, to)}, in base64`);
+      const digest = Uint8Array.fromBase64(await transfer(from, to));
+      // As sha256sum prints it.
+      console.log(`${digest.toHex()}  ${command === "download" ? to : from}`);
     } catch (error) {
       console.error(error instanceof Error ? error.message : error);
       Deno.exit(1);
