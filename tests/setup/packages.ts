@@ -125,11 +125,13 @@ function exists(path: string): boolean {
 async function aptInstall(groups: readonly string[][], signal: AbortSignal): Promise<void> {
   const wanted = groups.filter((packages) => packages.length > 0);
   if (wanted.length === 0) return;
-  if (!hasProgram("apt-get")) {
-    say(`Not installed, as there is no apt-get: ${wanted.flat().join(" ")}`);
+  const isRoot = Deno.uid() === 0;
+  const lacks = ["apt-get", ...isRoot ? [] : ["sudo"]].find((program) => !hasProgram(program));
+  if (lacks !== undefined) {
+    say(`Not installed, as there is no ${lacks}: ${wanted.flat().join(" ")}`);
     return;
   }
-  const sudo = Deno.uid() === 0 ? [] : ["sudo", "-n"];
+  const sudo = isRoot ? [] : ["sudo", "-n"];
   const install = ["install", "-q", "-y", "--no-install-recommends"];
   const steps = [["update", "-q"], ...wanted.map((packages) => [...install, ...packages])];
   for (const step of steps) {
