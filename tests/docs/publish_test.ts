@@ -14,7 +14,8 @@ async function filesBelow(folder: string): Promise<string[]> {
   return files;
 }
 
-async function deno<T>(...args: string[]): Promise<T> {
+/** What a command of Deno prints. */
+async function output(...args: string[]): Promise<string> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args,
     cwd: new URL(root),
@@ -22,7 +23,11 @@ async function deno<T>(...args: string[]): Promise<T> {
     stdin: "null",
   }).output();
   assert(success, new TextDecoder().decode(stderr));
-  return JSON.parse(new TextDecoder().decode(stdout));
+  return new TextDecoder().decode(stdout);
+}
+
+async function deno<T>(...args: string[]): Promise<T> {
+  return JSON.parse(await output(...args));
 }
 
 /** The package's configuration, as far as it is about publishing. */
@@ -219,3 +224,16 @@ testOnce(
     assert(readme.indexOf("```ts\n") < 1500, "README.md begins without an example");
   },
 );
+
+testOnce("The guide's commands print the reference, of all names and of one class", async () => {
+  const guide = await Deno.readTextFile(new URL("docs/README.md", root));
+  const commands = [...guide.matchAll(/`deno (doc [^`]+)`/g)].map(([, command]) => command!);
+  const printed = await Promise.all(commands.map((command) => output(...command.split(" "))));
+  const names = printed.map((text) =>
+    [...text.matchAll(/^(?:class|function) (\w+)/gm)].map(([, name]) => name!)
+  );
+  const [all = [], one, node] = names;
+  assert(all.includes("DmaFile") && all.includes("engineInfo"), all.join());
+  assertEquals(one, ["DmaStreamWriter"]);
+  assertEquals(node?.toSorted(), ["toNodeReadable", "toNodeWritable"]);
+});
