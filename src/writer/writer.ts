@@ -173,7 +173,8 @@ export class Writer extends WriterState implements AttachedWriter {
     const { buffers } = this.#writes;
     if (tail && !durable) this.#writes.wantTail(buffers.position);
     const waiting = syncs.add(tail ? buffers.position : buffers.fullEnd, durable);
-    this.#stepSoon();
+    if (this.#isDetached) syncs.serve(this.#writes.queue.flushed);
+    else this.#stepSoon();
     return await waiting;
   }
 
@@ -183,10 +184,6 @@ export class Writer extends WriterState implements AttachedWriter {
     this.#stepsSoon = true;
     afterCallers(() => {
       this.#stepsSoon = false;
-      if (this.#isDetached) {
-        this.#syncs.serve(this.#writes.queue.flushed);
-        return;
-      }
       this.#writes.wantTail(this.#tailEnd);
       this.#step();
     });
