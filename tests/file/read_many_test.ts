@@ -7,7 +7,7 @@ import { testDirectAndCached } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { hold, interpose } from "../support/interpose.ts";
 import { openPattern } from "../support/patterned.ts";
-import { randomNumbers } from "../support/scripted_operation.ts";
+import { Random } from "../simulator/random.ts";
 
 type Options = Parameters<DmaFile["readMany"]>[1];
 
@@ -33,8 +33,8 @@ async function assertReads(
 
 /** The same things in another order. */
 function shuffled<T>(things: T[]): T[] {
-  const random = randomNumbers(7);
-  return things.map((thing) => ({ thing, key: random() }))
+  const random = new Random(7);
+  return things.map((thing) => ({ thing, key: random.next() }))
     .sort((one, other) => one.key - other.key)
     .map(({ thing }) => thing);
 }

@@ -4,35 +4,13 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { DmaError } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
-import { DISK } from "../../src/file/file_system.ts";
-import { OpenFile } from "../../src/file/open_file.ts";
 import { readRange, writeBytes } from "../../src/file/random_access.ts";
 import { pattern } from "../support/bytes.ts";
-import { ScriptedEngine, turn } from "../support/scripted_engine.ts";
+import { openScripted, type ScriptedEngine, turn } from "../support/scripted_engine.ts";
 
 /** A file of 5,000 bytes in blocks of 512. */
-function openScripted(engine: ScriptedEngine, requiresDirect = false): OpenFile {
-  const fd = engine.create(pattern(5000));
-  return new OpenFile({
-    engine,
-    fd,
-    path: "scripted",
-    name: undefined,
-    direct: true,
-    memoryAlignment: 512,
-    alignment: 512,
-    readable: true,
-    writable: true,
-    size: 5000,
-    device: 1,
-    inode: BigInt(fd),
-    created: false,
-    ownsSize: false,
-    atomicWrite: { min: 0, max: 0 },
-    fileSystem: DISK,
-    requiresDirect,
-    appends: false,
-  });
+function open(requiresDirect = false) {
+  return openScripted({ content: pattern(5000), requiresDirect });
 }
 
 /** Ends each attempt by `end` until none comes. Returns how many there were, and the pauses between them. */
@@ -59,15 +37,14 @@ const passing = [Errno.EINTR, Errno.EAGAIN, Errno.ENOMEM, Errno.ECANCELED];
 
 for (const errno of passing) {
   Deno.test(`A transfer that ends with error ${errno} a few times is tried again`, async () => {
-    const engine = new ScriptedEngine();
-    const file = openScripted(engine);
+    const { engine, file } = open();
     for (const kind of ["read", "write"] as const) {
       const work = kind === "read"
         ? readRange(file, 100, 200)
         : writeBytes(file, pattern(1024), 512).then(() => pattern(200, 100));
       const { count, pauses } = await attempts(engine, kind, (attempt) => {
         const operation = engine.only(kind);
-        if (attempt < 4) engine.fail(operation, errno);
+        if (attempt < 4) engine.complete(operation, -errno);
         else engine.complete(operation);
       });
       assertEquals(await engine.drive(work), pattern(200, 100));
@@ -79,15 +56,14 @@ for (const errno of passing) {
   });
 
   Deno.test(`A transfer that never ends but with error ${errno} fails with it, and says how far it came`, async () => {
-    const engine = new ScriptedEngine();
-    const file = openScripted(engine);
+    const { engine, file } = open();
     for (const kind of ["read", "write"] as const) {
       const work = kind === "read" ? readRange(file, 0, 4096) : writeBytes(file, pattern(4096), 0);
       const failed = assertRejects(() => work, Error, `the ${kind} stops at 1024`);
       const { count } = await attempts(engine, kind, (attempt) => {
         const operation = engine.only(kind);
-        if (attempt === 0) engine.shorten(operation, 1024);
-        else engine.fail(operation, errno);
+        if (attempt === 0) engine.complete(operation, 1024);
+        else engine.complete(operation, -errno);
         for (const stat of engine.pendingOf("stat")) engine.complete(stat);
       });
       assertEquals((await failed as DmaError).errno, errno);
@@ -98,13 +74,12 @@ for (const errno of passing) {
 }
 
 Deno.test("Progress gives a transfer all its attempts again", async () => {
-  const engine = new ScriptedEngine();
-  const file = openScripted(engine);
+  const { engine, file } = open();
   const work = writeBytes(file, pattern(8192), 0);
   await attempts(engine, "write", (attempt) => {
     const operation = engine.only("write");
-    if (attempt % 6 === 5) engine.shorten(operation, 512);
-    else engine.fail(operation, Errno.EAGAIN);
+    if (attempt % 6 === 5) engine.complete(operation, 512);
+    else engine.complete(operation, -Errno.EAGAIN);
   });
   await engine.drive(work);
   assertEquals(engine.file(file.fd).content(), pattern(8192));
@@ -112,19 +87,21 @@ Deno.test("Progress gives a transfer all its attempts again", async () => {
 
 Deno.test("An error that says something about the file is final at once", async () => {
   for (const errno of [Errno.EIO, Errno.ENOSPC, Errno.EBADF]) {
-    const engine = new ScriptedEngine();
-    const file = openScripted(engine);
+    const { engine, file } = open();
     const work = readRange(file, 0, 512);
     const failed = assertRejects(() => work, Error, `(os error ${errno}): read 'scripted'`);
-    const { count } = await attempts(engine, "read", () => engine.fail(engine.only("read"), errno));
+    const { count } = await attempts(
+      engine,
+      "read",
+      () => engine.complete(engine.only("read"), -errno),
+    );
     await failed;
     assertEquals(count, 1);
   }
 });
 
 Deno.test("Direct I/O that is refused only by a transfer is given up for the page cache, once", async () => {
-  const engine = new ScriptedEngine();
-  const file = openScripted(engine);
+  const { engine, file } = open();
   const flags: number[] = [];
   Object.assign(engine, { setFlags: (_: number, given: number) => flags.push(given) * 0 });
   // Both are under way when the first of them is refused.
@@ -133,7 +110,7 @@ Deno.test("Direct I/O that is refused only by a transfer is given up for the pag
     writeBytes(file, pattern(512), 512),
   ]);
   await turn();
-  for (const write of engine.pendingOf("write")) engine.fail(write, Errno.EINVAL);
+  for (const write of engine.pendingOf("write")) engine.complete(write, -Errno.EINVAL);
   await engine.drive(work);
   assertEquals(
     engine.file(file.fd).content(0, 1024),
@@ -142,13 +119,12 @@ Deno.test("Direct I/O that is refused only by a transfer is given up for the pag
   assertEquals(file.direct, false);
   assertEquals(flags, [0], "O_DIRECT is taken off once");
   const refused = assertRejects(() => writeBytes(file, pattern(512), 0), Error, "(os error 22)");
-  await attempts(engine, "write", () => engine.fail(engine.only("write"), Errno.EINVAL));
+  await attempts(engine, "write", () => engine.complete(engine.only("write"), -Errno.EINVAL));
   await refused;
 });
 
 Deno.test("Direct I/O that is required and refused by a transfer is an error that says so", async () => {
-  const engine = new ScriptedEngine();
-  const file = openScripted(engine, true);
+  const { engine, file } = open(true);
   const refused = assertRejects(
     () => writeBytes(file, pattern(512), 0),
     Error,
@@ -157,7 +133,7 @@ Deno.test("Direct I/O that is required and refused by a transfer is an error tha
   const { count } = await attempts(
     engine,
     "write",
-    () => engine.fail(engine.only("write"), Errno.EINVAL),
+    () => engine.complete(engine.only("write"), -Errno.EINVAL),
   );
   await refused;
   assertEquals(count, 1);
@@ -165,11 +141,10 @@ Deno.test("Direct I/O that is required and refused by a transfer is an error tha
 });
 
 Deno.test("A read of a file that was cut meanwhile gives what there is", async () => {
-  const engine = new ScriptedEngine();
-  const file = openScripted(engine);
+  const { engine, file } = open();
   const work = readRange(file, 0, 4096);
   await turn();
-  engine.shorten(engine.only("read"), 3000);
+  engine.complete(engine.only("read"), 3000);
   engine.file(file.fd).truncate(700);
   assertEquals(await engine.drive(work), pattern(700));
 });

@@ -1,16 +1,13 @@
-// The disk under a scripted engine: files as byte arrays, with the content of each that would survive a power cut.
+// The disk under a scripted engine: files as byte arrays.
 
 /** A file of a scripted engine. */
 export class ScriptedFile {
   #bytes: Uint8Array<ArrayBuffer>;
   #size: number;
-  /** The content after a power cut: that of the file when the last successful sync was queued. */
-  durable: Uint8Array<ArrayBuffer>;
 
   constructor(content: Uint8Array = new Uint8Array(0)) {
     this.#bytes = content.slice();
     this.#size = content.length;
-    this.durable = content.slice();
   }
 
   get size(): number {

@@ -1,31 +1,175 @@
 // An engine over files that are byte arrays. It holds every operation until the test ends it, for tests of the operations
 // and their order. The kernel of tests/simulator finds operations that must not be submitted.
 
+import { AssertionError } from "@std/assert";
+import { setImmediate } from "node:timers";
+import { BufferBudget } from "../../src/engine/buffer_budget.ts";
+import { countResult, type EngineCounters, newCounters } from "../../src/engine/counters.ts";
 import type { Engine } from "../../src/engine/engine.ts";
 import { Errno } from "../../src/engine/linux.ts";
-import type { Completion, Memory, Operation } from "../../src/engine/operation.ts";
+import type {
+  Block,
+  Completion,
+  Memory,
+  Operation,
+  OperationName,
+} from "../../src/engine/operation.ts";
+import { DISK } from "../../src/file/file_system.ts";
+import { OpenFile } from "../../src/file/open_file.ts";
 import { ScriptedFile, writeStat } from "./scripted_disk.ts";
-import { HoldingEngine } from "./scripted_hold.ts";
 
 const FALLOC_FL_KEEP_SIZE = 1;
+const PAGE = 4096;
+
+/** An operation that the engine holds. */
+export interface Held {
+  readonly kind: OperationName;
+  readonly position: number;
+  /** The length in bytes; for a truncate, the new length of the file. */
+  readonly length: number;
+  /** The operation, as it was submitted. */
+  readonly operation: Operation;
+  readonly completion: Completion;
+}
+
+/** Chooses the operation that ends next, and its result if it is not all bytes. At least one is held. */
+export type Plan = (pending: readonly Held[]) => [Held, number?];
+
+const inOrder: Plan = ([first]) => [first!];
+
+/** An operation in a few words, for example "write 4096+512". */
+function describe({ kind, position, length }: Held): string {
+  if (kind === "truncate") return `truncate ${length}`;
+  return length > 0 ? `${kind} ${position}+${length}` : kind;
+}
+
+/** Resolves when every microtask has run. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
 
 /**
  * Implements {@linkcode Engine} over {@linkcode ScriptedFile}. No completion is ever delivered while the call that
  * submitted it is running.
  */
-export class ScriptedEngine extends HoldingEngine implements Engine {
+export class ScriptedEngine implements Engine {
   readonly name = "scripted";
+  readonly endsWithProcess = true;
+  readonly counters: EngineCounters = newCounters();
+  readonly budget: BufferBudget;
+  /** Every operation that was submitted, for example "write 0+512". */
+  readonly log: string[] = [];
+  /** The peak of the bytes in acquired blocks. */
+  mostBytes = 0;
+  /** Called after each completion. */
+  afterEach: (operation: Held) => void = () => {};
+  /** The alignment of positions and lengths. */
+  readonly #alignment: number;
+  readonly #files = new Map<number, ScriptedFile>();
+  readonly #held: Held[] = [];
+  readonly #blocks = new Set<Block>();
+  #bytes = 0;
   #lastFd = 2;
+
+  constructor(alignment = 512, budget: BufferBudget = new BufferBudget()) {
+    this.#alignment = alignment;
+    this.budget = budget;
+  }
+
+  // ---- for tests --------------------------------------------------------------------------------------------------
 
   /** Opens a new file without a name. */
   create(content?: Uint8Array): number {
     const fd = ++this.#lastFd;
-    this.files.set(fd, new ScriptedFile(content));
+    this.#files.set(fd, new ScriptedFile(content));
     return fd;
   }
 
+  /** The file behind a descriptor that is open. */
+  file(fd: number): ScriptedFile {
+    const file = this.#files.get(fd);
+    if (!file) throw new AssertionError(`Descriptor ${fd} is closed`);
+    return file;
+  }
+
+  /** Operations that are held, in the order in which they were queued. */
+  get pending(): readonly Held[] {
+    return this.#held;
+  }
+
+  /** The held operations of one kind. */
+  pendingOf(kind: OperationName): Held[] {
+    return this.#held.filter((operation) => operation.kind === kind);
+  }
+
+  /** The only held operation of that kind. */
+  only(kind: OperationName): Held {
+    const [operation, ...others] = this.pendingOf(kind);
+    if (operation && others.length === 0) return operation;
+    throw new AssertionError(`Expected one ${kind} in flight, got: ${this.describePending()}`);
+  }
+
+  /** Completes an operation with `result`: all bytes by default, fewer bytes, or `-errno`. */
+  complete(operation: Held, result: number = operation.length): void {
+    const index = this.#held.indexOf(operation);
+    if (index < 0) throw new AssertionError(`Not in flight: ${describe(operation)}`);
+    this.#held.splice(index, 1);
+    const reached = result < 0 ? result : this.#perform(operation.operation, result);
+    this.counters.inFlight--;
+    countResult(this.counters, operation.operation, reached);
+    operation.completion.complete(reached);
+    this.afterEach(operation);
+  }
+
+  /** Completes what is held now, in its order. */
+  completeAll(): void {
+    for (const operation of [...this.#held]) this.complete(operation);
+  }
+
+  /** Awaits a promise, and ends operations as the plan chooses until it settles. */
+  async drive<T>(promise: Promise<T>, plan: Plan = inOrder): Promise<T> {
+    let over = false;
+    const settled = () => void (over = true);
+    promise.then(settled, settled);
+    for (;;) {
+      await turn();
+      if (over) return await promise;
+      if (this.#held.length === 0) {
+        throw new AssertionError("A promise hangs; nothing is in flight");
+      }
+      this.complete(...plan(this.#held));
+    }
+  }
+
+  /** Ends operations until no more are submitted. */
+  async drain(): Promise<void> {
+    for (await turn(); this.#held.length > 0; await turn()) this.complete(this.#held[0]!);
+  }
+
+  /** The held operations, for messages. */
+  describePending(): string {
+    return this.#held.map(describe).join(", ") || "nothing";
+  }
+
+  /** Throws if an operation is in flight, or memory was not released. */
+  assertIdle(): void {
+    if (this.#held.length > 0) throw new AssertionError(`In flight: ${this.describePending()}`);
+    if (this.#blocks.size > 0) throw new AssertionError(`${this.#blocks.size} blocks are held`);
+  }
+
+  // ---- operations -------------------------------------------------------------------------------------------------
+
   submit(operation: Operation, completion: Completion): void {
-    this.hold(operation, completion, this.#effectOf(operation));
+    const position = operation.op === "copyRange"
+      ? operation.targetPosition
+      : "position" in operation
+      ? operation.position
+      : 0;
+    const length = "length" in operation ? operation.length : 0;
+    const held: Held = { kind: operation.op, position, length, operation, completion };
+    this.#held.push(held);
+    this.log.push(describe(held));
+    this.counters.inFlight++;
   }
 
   flush(): void {
@@ -34,85 +178,71 @@ export class ScriptedEngine extends HoldingEngine implements Engine {
 
   /** Ends the operation that was submitted first. */
   waitNow(): boolean {
-    const [first] = this.pending;
+    const [first] = this.#held;
     if (first) this.complete(first);
     return first !== undefined;
   }
 
   runNow(operation: Operation): number {
-    return this.#effectOf(operation)("length" in operation ? operation.length : 0);
+    return this.#perform(operation, "length" in operation ? operation.length : 0);
   }
 
-  /** The effect of an operation when it ends, with at most `most` bytes. */
-  #effectOf(operation: Operation): (most: number) => number {
+  /** Performs an operation, with at most `most` bytes, and returns the result. */
+  #perform(operation: Operation, most: number): number {
     switch (operation.op) {
       case "close":
-        return () => this.files.delete(operation.fd) ? 0 : -Errno.EBADF;
+        return this.#files.delete(operation.fd) ? 0 : -Errno.EBADF;
       case "read": {
         const { fd, memory, offset, position } = operation;
-        return (most) => this.file(fd).read(position, memory.bytes.subarray(offset, offset + most));
+        return this.file(fd).read(position, memory.bytes.subarray(offset, offset + most));
       }
       case "write": {
         const { fd, memory, offset, position } = operation;
-        return (most) => {
-          this.file(fd).write(position, memory.bytes.subarray(offset, offset + most));
-          return most;
-        };
+        this.file(fd).write(position, memory.bytes.subarray(offset, offset + most));
+        return most;
       }
-      case "sync": {
-        // Writes that complete after the submission of a sync may be too late for it.
-        const now = this.files.get(operation.fd)?.content();
-        return () => {
-          this.file(operation.fd).durable = now!;
-          return 0;
-        };
+      case "allocate": {
+        const { fd, mode, position } = operation;
+        if (!(mode & FALLOC_FL_KEEP_SIZE)) this.file(fd).grow(position + most);
+        return 0;
       }
-      case "allocate":
-        return (most) => {
-          const { fd, mode, position } = operation;
-          if (!(mode & FALLOC_FL_KEEP_SIZE)) this.file(fd).grow(position + most);
-          return 0;
-        };
       case "truncate":
-        return () => {
-          this.file(operation.fd).truncate(operation.length);
-          return 0;
-        };
+        this.file(operation.fd).truncate(operation.length);
+        return 0;
       case "stat":
-        return () => this.statNow(operation.fd, operation.memory);
+        return this.statNow(operation.fd, operation.memory);
       case "statfs":
-        return () => {
-          operation.memory.bytes.fill(0, 0, 120);
-          return 0;
-        };
-      case "copyRange":
-        return (most) => {
-          const { fd, position, targetFd, targetPosition } = operation;
-          const bytes = this.file(fd).content(position, position + most);
-          this.file(targetFd).write(targetPosition, bytes);
-          return bytes.length;
-        };
+        operation.memory.bytes.fill(0, 0, 120);
+        return 0;
+      case "copyRange": {
+        const { fd, position, targetFd, targetPosition } = operation;
+        const bytes = this.file(fd).content(position, position + most);
+        this.file(targetFd).write(targetPosition, bytes);
+        return bytes.length;
+      }
       // No file here has a name.
       case "open":
       case "link":
       case "rename":
       case "unlink":
-        return () => -Errno.EOPNOTSUPP;
+        return -Errno.EOPNOTSUPP;
+      case "sync":
       case "lock":
       case "pause":
-        return () => 0;
+        return 0;
     }
   }
 
+  // ---- the rest of an engine --------------------------------------------------------------------------------------
+
   closeNow(fd: number): void {
-    this.log.push("close now");
-    this.files.delete(fd);
+    this.#files.delete(fd);
   }
 
   statNow(fd: number, memory: Memory): number {
-    const file = this.files.get(fd);
+    const file = this.#files.get(fd);
     if (!file) return -Errno.EBADF;
-    writeStat(memory.bytes, { size: file.size, inode: fd, alignment: this.alignment });
+    writeStat(memory.bytes, { size: file.size, inode: fd, alignment: this.#alignment });
     return 0;
   }
 
@@ -138,6 +268,58 @@ export class ScriptedEngine extends HoldingEngine implements Engine {
   realPath(): undefined {
     return undefined;
   }
+
+  acquire(size: number): Block {
+    const rounded = Math.max(1, Math.ceil(size / PAGE)) * PAGE;
+    // Old content: a test must notice if it is written as padding.
+    const bytes = new Uint8Array(rounded).fill(0xa5);
+    const block: Block = { bytes, size: rounded, address: PAGE, registration: -1 };
+    this.#blocks.add(block);
+    this.#bytes += rounded;
+    this.mostBytes = Math.max(this.mostBytes, this.#bytes);
+    return block;
+  }
+
+  release(block: Block): void {
+    this.#blocks.delete(block);
+    this.#bytes -= block.size;
+    block.bytes.fill(0xdd);
+  }
 }
 
-export { turn } from "./scripted_hold.ts";
+/** How a file of {@linkcode openScripted} is opened. */
+export interface ScriptedOptions {
+  readonly content?: Uint8Array;
+  readonly alignment?: number;
+  readonly budget?: BufferBudget | undefined;
+  /** False goes through the page cache, at the exact length. */
+  readonly direct?: boolean;
+  readonly requiresDirect?: boolean;
+}
+
+/** A file on an engine of its own. */
+export function openScripted(options: ScriptedOptions): { engine: ScriptedEngine; file: OpenFile } {
+  const { content = new Uint8Array(0), alignment = 512, budget } = options;
+  const engine = new ScriptedEngine(alignment, budget);
+  const file = new OpenFile({
+    engine,
+    fd: engine.create(content),
+    path: "scripted",
+    name: undefined,
+    direct: options.direct ?? true,
+    memoryAlignment: 512,
+    alignment,
+    readable: true,
+    writable: true,
+    size: content.length,
+    device: 1,
+    inode: 1n,
+    created: false,
+    ownsSize: content.length === 0,
+    atomicWrite: { min: 0, max: 0 },
+    fileSystem: DISK,
+    requiresDirect: options.requiresDirect ?? false,
+    appends: false,
+  });
+  return { engine, file };
+}

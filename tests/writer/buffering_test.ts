@@ -3,21 +3,16 @@
 import { assert, assertEquals } from "@std/assert";
 import { BufferBudget, CROWDED_BUFFER_SIZE } from "../../src/engine/buffer_budget.ts";
 import { turn } from "../support/scripted_engine.ts";
-import { finish, Rig } from "./rig.ts";
+import { Rig, watch } from "./rig.ts";
 
 const KIB = 1024;
 const MIB = 1 << 20;
-
-/** Position and length of each write in flight. */
-function written(rig: Rig): [number, number][] {
-  return rig.engine.pendingOf("write").map(({ position, length }) => [position, length]);
-}
 
 Deno.test("Writer: a small file takes no more than a small buffer", async () => {
   const rig = await Rig.make({ bufferSize: 1024 * KIB });
   rig.fill(100);
   assertEquals(rig.engine.mostBytes, 64 * KIB);
-  await finish(rig);
+  await rig.finish();
 });
 
 Deno.test("Writer: the first buffer grows to a full one, and is written as one", async () => {
@@ -26,19 +21,18 @@ Deno.test("Writer: the first buffer grows to a full one, and is written as one",
   rig.fill(1);
   assertEquals(rig.writing, []);
   rig.fill(192 * KIB - 1);
-  const { position, length } = rig.only("write");
-  assertEquals([position, length], [0, 256 * KIB]);
+  assertEquals(rig.writing, [[0, 256 * KIB]]);
   rig.fill(100);
   assert(rig.engine.mostBytes <= 2 * 256 * KIB + 64 * KIB);
-  await finish(rig);
+  await rig.finish();
 });
 
 Deno.test("Writer: the first buffer grows behind a tail that is whole", async () => {
   const rig = await Rig.make({ bufferSize: 256 * KIB });
   rig.fill(5000);
-  await rig.engine.drive(rig.sync(true).promise);
+  await rig.engine.drive(rig.writer.sync(true));
   rig.fill(251 * KIB);
-  await finish(rig);
+  await rig.finish();
   // Every whole block went once, and the one in which the tail ended twice.
   assertEquals(rig.engine.counters.bytesWritten, 256 * KIB + 512);
 });
@@ -46,9 +40,9 @@ Deno.test("Writer: the first buffer grows behind a tail that is whole", async ()
 Deno.test("Writer: a first buffer that is smaller than a block is a block", async () => {
   const rig = await Rig.make({ bufferSize: 256 * KIB, alignment: 128 * KIB });
   rig.fill(100 * KIB);
-  await rig.engine.drive(rig.sync(true).promise);
+  await rig.engine.drive(rig.writer.sync(true));
   rig.fill(3 * KIB);
-  await finish(rig);
+  await rig.finish();
 });
 
 Deno.test("Writer: a full buffer is on its way before the next byte comes", async () => {
@@ -56,14 +50,14 @@ Deno.test("Writer: a full buffer is on its way before the next byte comes", asyn
   rig.fill(1023);
   assertEquals(rig.writing, []);
   rig.fill(1);
-  assertEquals(rig.writing, [0]);
-  await finish(rig);
+  assertEquals(rig.writing, [[0, 1024]]);
+  await rig.finish();
 });
 
 Deno.test("Writer: room is there as soon as any write completes, not only the first", async () => {
   const rig = await Rig.make();
   rig.write(10_000);
-  const room = rig.call("room", rig.core.room());
+  const room = watch(rig.writer.room());
   await turn();
   assertEquals(room.state, "pending");
   rig.engine.complete(rig.engine.pending[1]!);
@@ -75,17 +69,17 @@ Deno.test("Writer: room is there as soon as any write completes, not only the fi
     rig.engine.complete(rig.engine.pending.at(-1)!);
     assertEquals(rig.write(10_000), 1024);
   }
-  assertEquals(rig.core.flushedPosition, 0);
-  await finish(rig);
+  assertEquals(rig.writer.flushedPosition, 0);
+  await rig.finish();
 });
 
 Deno.test("Writer: flush waits for the buffers that are full when it is called, and for no others", async () => {
   const rig = await Rig.make({ writeBehind: 4 });
-  const nothing = rig.flush();
+  const nothing = watch(rig.writer.flush(false));
   rig.fill(1500);
-  const first = rig.flush();
+  const first = watch(rig.writer.flush(false));
   rig.fill(1500);
-  const both = rig.flush();
+  const both = watch(rig.writer.flush(false));
   await turn();
   assertEquals([nothing.state, nothing.value], ["resolved", 0]);
   assertEquals([first.state, both.state], ["pending", "pending"]);
@@ -95,16 +89,16 @@ Deno.test("Writer: flush waits for the buffers that are full when it is called, 
   rig.engine.complete(rig.engine.pending[0]!);
   await turn();
   assertEquals([first.value, both.value], [2048, 2048]);
-  await finish(rig);
+  await rig.finish();
 });
 
 Deno.test("Writer: with a budget to spare, buffers are as large and as many as they should be", async () => {
   const budget = new BufferBudget(64 * MIB);
   const rig = await Rig.make({ bufferSize: MIB, writeBehind: 2, budget });
   rig.fill(3 * MIB);
-  assertEquals(written(rig), [[0, MIB], [MIB, MIB]]);
+  assertEquals(rig.writing, [[0, MIB], [MIB, MIB]]);
   assertEquals(budget.held, 3 * MIB);
-  await finish(rig);
+  await rig.finish();
   assertEquals(budget.held, 0);
 });
 
@@ -112,16 +106,16 @@ Deno.test("Writer: with a budget that is spent there is one buffer of 256 KiB, w
   const budget = new BufferBudget(0);
   const rig = await Rig.make({ bufferSize: MIB, writeBehind: 4, budget });
   rig.fill(CROWDED_BUFFER_SIZE);
-  assertEquals(written(rig), [[0, CROWDED_BUFFER_SIZE]]);
-  assertEquals(rig.core.hasRoom, false);
-  assertEquals(rig.core.write(new Uint8Array(1)), 0);
-  const room = rig.core.room();
-  rig.engine.complete(rig.only("write"));
+  assertEquals(rig.writing, [[0, CROWDED_BUFFER_SIZE]]);
+  assertEquals(rig.writer.hasRoom, false);
+  assertEquals(rig.write(1), 0);
+  const room = rig.writer.room();
+  rig.engine.complete(rig.engine.only("write"));
   await room;
-  assertEquals(rig.core.hasRoom, true);
+  assertEquals(rig.writer.hasRoom, true);
   rig.fill(10);
   assertEquals(budget.held, CROWDED_BUFFER_SIZE);
-  await finish(rig);
+  await rig.finish();
   assertEquals(budget.held, 0);
 });
 
@@ -130,14 +124,14 @@ Deno.test("Writer: a writer goes on with large buffers when others have given th
   budget.take(64 * MIB);
   const rig = await Rig.make({ bufferSize: MIB, writeBehind: 4, budget });
   rig.fill(CROWDED_BUFFER_SIZE);
-  rig.engine.complete(rig.only("write"));
+  rig.engine.complete(rig.engine.only("write"));
   budget.giveBack(64 * MIB);
   rig.fill(2 * MIB);
-  assertEquals(written(rig), [
+  assertEquals(rig.writing, [
     [CROWDED_BUFFER_SIZE, MIB],
     [CROWDED_BUFFER_SIZE + MIB, MIB],
   ]);
-  await finish(rig);
+  await rig.finish();
 });
 
 Deno.test("Writer: a buffer that was begun when there was memory is filled to its end", async () => {
@@ -146,10 +140,10 @@ Deno.test("Writer: a buffer that was begun when there was memory is filled to it
   rig.fill(MIB + 100);
   budget.take(64 * MIB);
   rig.fill(MIB - 100);
-  rig.engine.complete(rig.only("write"));
-  assertEquals(written(rig), [[MIB, MIB]]);
+  rig.engine.complete(rig.engine.only("write"));
+  assertEquals(rig.writing, [[MIB, MIB]]);
   budget.giveBack(64 * MIB);
-  await finish(rig);
+  await rig.finish();
   assertEquals(budget.held, 0);
 });
 
@@ -157,8 +151,8 @@ Deno.test("Writer: blocks larger than 256 KiB are written whole all the same", a
   const budget = new BufferBudget(0);
   const rig = await Rig.make({ bufferSize: MIB, alignment: 512 * 1024, budget });
   rig.fill(MIB / 2);
-  assertEquals(written(rig), [[0, MIB / 2]]);
-  await finish(rig);
+  assertEquals(rig.writing, [[0, MIB / 2]]);
+  await rig.finish();
   assertEquals(budget.held, 0);
 });
 
@@ -171,19 +165,7 @@ Deno.test("Writer: a file that others may follow grows in order: one write in fl
   for (const { writes, ...options } of ways) {
     const rig = await Rig.make(options);
     rig.fill(2048);
-    assertEquals(written(rig), writes as [number, number][]);
-    await finish(rig);
+    assertEquals(rig.writing, writes as [number, number][]);
+    await rig.finish();
   }
-});
-
-Deno.test("Writer: the first buffer does not grow while a part of it is in flight", async () => {
-  const rig = await Rig.make({ bufferSize: 256 * KIB });
-  rig.fill(5120);
-  const synced = rig.sync(true);
-  await turn();
-  const [part] = rig.engine.pending;
-  rig.fill(200 * KIB);
-  rig.engine.complete(part!);
-  await rig.engine.drive(synced.promise);
-  await finish(rig);
 });
