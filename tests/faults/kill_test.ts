@@ -4,7 +4,8 @@
 import { assert, assertRejects } from "@std/assert";
 import { assertKept, promises, resumeAt, runAndKill, spoil } from "./killed.ts";
 import { engines, inWorkDirectory } from "./machine.ts";
-import { isLog, kinds, pathOf, randomNumbers } from "./written.ts";
+import { Random } from "../simulator/random.ts";
+import { isLog, kinds, pathOf } from "./written.ts";
 import { testOnce } from "../support/once.ts";
 
 const rounds = Number(Deno.env.get("DMA_KILL_ROUNDS") ?? 60);
@@ -28,7 +29,7 @@ for (const kind of [...kinds, "end"] as const) {
             const folder = `${directory}/${isLog(kind) ? "log" : round}`;
             await Deno.mkdir(folder, { recursive: true });
             // The first one is killed in the middle of a file for certain.
-            const life = round === 0 ? 0 : randomNumbers(seed)() * LIFE;
+            const life = round === 0 ? 0 : new Random(seed).next() * LIFE;
             const args = [kind, folder, String(seed), String(position)];
             const promised = promises(await runAndKill(args, engine, life));
             const last = [...promised.values()].at(-1);

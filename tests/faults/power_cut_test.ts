@@ -18,7 +18,8 @@ import {
 import { copyModule, type Replacement } from "./module_copy.ts";
 import { spawn } from "./programs.ts";
 import { library } from "./tools.ts";
-import { kinds, lengths, type Once, randomNumbers } from "./written.ts";
+import { Random } from "../simulator/random.ts";
+import { kinds, lengths, type Once } from "./written.ts";
 
 const firstSeed = Number(Deno.env.get("DMA_CUT_SEED") ?? Math.floor(Math.random() * 1e6));
 /** Cuts in one life of a program that writes on and on. */
@@ -105,17 +106,17 @@ async function cutAtRandom(
     began.resolve();
   })();
   await began.promise;
-  const random = randomNumbers(seed);
+  const random = new Random(seed);
   const all: Cut[] = [];
   for (let index = 0; index < cuts; index++) {
-    await new Promise((resolve) => setTimeout(resolve, 20 + random() * 200));
+    await new Promise((resolve) => setTimeout(resolve, 20 + random.below(200)));
     // However slow the machine is, there is something to lose.
     if (index === cuts - 1) await eventually(() => countPromised(promises(output)) > 0);
     const image = `${directory}/cut-${index}`;
     const promised = promises(output);
-    const percent = [0, 100, 50, Math.floor(random() * 100)][index % 4]!;
+    const percent = [0, 100, 50, random.below(100)][index % 4]!;
     // btrfs has a superblock of 4,096 bytes, and does not mount if the disk tears it.
-    const unit = random() < 0.5 && type !== "btrfs" ? 512 : 4096;
+    const unit = random.chance(0.5) && type !== "btrfs" ? 512 : 4096;
     await cut(disk, image, { seed: seed + index, percent, unit });
     const description = `Seed ${seed}, cut ${index}, ${percent} percent of ${unit} bytes kept`;
     all.push({ kind, folder: "", seed, promised, loss: "power cut", image, description });

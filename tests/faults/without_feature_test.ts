@@ -10,7 +10,7 @@ import { FaultFileSystem } from "./fault_file_system.ts";
 import { assertKept, promises, runAndKill } from "./killed.ts";
 import { engines, faultTest, inWorkDirectory, type Need, whileUp } from "./machine.ts";
 import { resultOf } from "./programs.ts";
-import { randomNumbers } from "./written.ts";
+import { Random } from "../simulator/random.ts";
 
 const fuse: Need[] = ["root", "gcc", "fuse"];
 const LENGTH = 500_003;
@@ -124,7 +124,7 @@ for (const engine of engines) {
         const firstSeed = Math.floor(Math.random() * 1e6);
         for (let seed = firstSeed; seed < firstSeed + KILLS; seed++) {
           for (const name of namesIn(backing)) await Deno.remove(`${path}/${name}`);
-          const life = randomNumbers(seed)() * 250;
+          const life = new Random(seed).next() * 250;
           const output = await runAndKill(["atomic", path, String(seed)], engine, life);
           const promised = promises(output);
           await assertKept({ kind: "atomic", folder: backing, seed, promised, loss: "killed" })

@@ -1,5 +1,7 @@
 // What programs/write_on.ts writes where, for the program itself and for whoever checks it afterwards.
 
+import { Random } from "../simulator/random.ts";
+
 /** What is written, and how. */
 export type Kind = "new" | "exact" | "atomic" | "log" | "append" | "end";
 
@@ -11,22 +13,10 @@ export function isLog(kind: Kind): boolean {
   return kind === "log" || kind === "append";
 }
 
-/** Numbers from 0 to 1, the same ones for the same seed (xorshift32). */
-export function randomNumbers(seed: number): () => number {
-  let state = seed * 0x9e37_79b1 | 1;
-  return () => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) / 2 ** 32;
-  };
-}
-
 /** The length of a file: most are small, so that opening and closing are met as well. */
 export function generationLength(generation: number, seed: number): number {
-  const random = randomNumbers(generation * 1000 + seed + 1);
-  random();
-  return Math.floor(random() * (random() < 0.3 ? 12_000_000 : 500_000));
+  const random = new Random(generation * 1000 + seed + 1);
+  return random.below(random.chance(0.3) ? 12_000_000 : 500_000);
 }
 
 /** Where a file is. */

@@ -13,7 +13,8 @@
 
 import { DmaFile, DmaStreamWriter } from "../../../mod.ts";
 import { content } from "../content.ts";
-import { generationLength, isLog, type Kind, pathOf, randomNumbers } from "../written.ts";
+import { Random } from "../../simulator/random.ts";
+import { generationLength, isLog, type Kind, pathOf } from "../written.ts";
 
 const [kind, folder, seed, position = "0", limit = "Infinity"] = Deno.args as [
   Kind,
@@ -22,7 +23,7 @@ const [kind, folder, seed, position = "0", limit = "Infinity"] = Deno.args as [
   string?,
   string?,
 ];
-const random = randomNumbers(Number(seed));
+const random = new Random(Number(seed));
 const encoder = new TextEncoder();
 
 function say(...words: (string | number)[]): void {
@@ -39,26 +40,26 @@ async function open(generation: number): Promise<DmaFile> {
 async function write(generation: number, start: number, length: number): Promise<void> {
   const seed = isLog(kind) ? 0 : generation;
   const writer = new DmaStreamWriter(await open(generation), {
-    bufferSize: [4096, 16 * 1024, 128 * 1024, 1 << 20][Math.floor(random() * 4)]!,
-    writeBehind: 1 + Math.floor(random() * 8),
+    bufferSize: random.pick([4096, 16 * 1024, 128 * 1024, 1 << 20]),
+    writeBehind: random.between(1, 8),
     ...kind === "append" ? {} : { position: start },
     preallocate: kind !== "exact",
   });
   say("open", generation, length);
   const syncs: Promise<void>[] = [];
-  let largest = 1000 + Math.floor(random() * 200_000);
+  let largest = 1000 + random.below(200_000);
   for (let at = start; at < length;) {
-    const chunk = Math.min(1 + Math.floor(random() * largest), length - at);
+    const chunk = Math.min(1 + random.below(largest), length - at);
     await writer.write(content(at, chunk, seed));
     at += chunk;
-    const dice = random();
+    const dice = random.next();
     if (dice < 0.1) {
       const synced = writer.sync({ tail: dice < 0.06 });
       syncs.push(synced.then((position) => say("synced", generation, position)));
     } else if (dice < 0.2) {
       say("flushed", generation, writer.currentFlushedPos);
     } else if (dice < 0.22) {
-      largest = 1 + Math.floor(random() * 400_000);
+      largest = 1 + random.below(400_000);
     }
     if (dice < 0.03) await Promise.all(syncs);
   }
@@ -70,14 +71,14 @@ async function write(generation: number, start: number, length: number): Promise
 
 /** Writes a file that is long enough for a kill in the middle, and leaves it to the end of the program. */
 async function end(): Promise<void> {
-  const length = 1 + Math.floor(random() * 40_000_000);
+  const length = 1 + random.below(40_000_000);
   await write(1, 0, length);
   // The module's own listener comes first: it is older.
   addEventListener("unload", () => {
     say("closed", 1, length);
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
   });
-  if (random() < 0.5) Deno.exit();
+  if (random.chance(0.5)) Deno.exit();
 }
 
 let start = Number(position);

@@ -2,7 +2,7 @@
 // nothing is touched. LIBRARY [SEED]
 import { openLiburing } from "../../../ffi/liburing.ts";
 import { loadShim } from "../../../ffi/shim.ts";
-import { randomNumbers } from "../../faults/written.ts";
+import { Random } from "../../simulator/random.ts";
 
 const [seed = "1"] = Deno.args;
 const ROUNDS = 300_000;
@@ -16,10 +16,10 @@ const MOVING = new Set([4, 5, 22, 23]);
 const HARMLESS = [3, 4, 5, 17, 22, 23, 55, 255, 256, 4095, 0xffff_ffff];
 
 const shim = await loadShim();
-const random = randomNumbers(Number(seed));
+const random = new Random(Number(seed));
 
 function pick<T>(...values: T[]): T {
-  return values[Math.floor(random() * values.length)]!;
+  return random.pick(values);
 }
 
 /** A number for an f64: addresses, lengths and positions. */
@@ -33,8 +33,8 @@ function real(): number {
     NaN,
     Infinity,
     -Infinity,
-    Math.floor(random() * 2 ** 53),
-    random() * 1e9,
+    random.below(2 ** 53),
+    random.next() * 1e9,
   );
 }
 
@@ -51,7 +51,7 @@ function unsigned(): number {
     MAX_RW,
     MAX_RW + 1,
     0xffff_ffff,
-    Math.floor(random() * 2 ** 32),
+    random.below(2 ** 32),
   );
 }
 
@@ -138,7 +138,7 @@ function fuzzQueue(): number {
     for (let here = 0, call = 0; call < 600; call++) {
       const [opcode, flags] = [pick(...HARMLESS), pick(0, 4, 16, 255, 256, unsigned())];
       // Half of them right as far as numbers go, or the queue would never fill.
-      const [address, length, offset] = random() < 0.5
+      const [address, length, offset] = random.chance(0.5)
         ? [4096 * unsigned(), pick(1, 512, MAX_RW), unsigned()]
         : [real(), unsigned(), real()];
       const result = shim.dma_prepare(
