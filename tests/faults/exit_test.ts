@@ -1,43 +1,28 @@
-// Processes that end in the middle of writing: by Deno.exit, an error that nobody catches, a signal, or because
-// nothing is left to do. They end at once and as they would without this module, and what was promised is kept.
+// Processes that a signal ends in the middle of writing, at once, and what was promised is kept. Those that end by
+// themselves are in writer/program_end_test.ts.
 
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { content, firstWrongInFile } from "./content.ts";
 import { assertKept, promises } from "./killed.ts";
 import { engines, inWorkDirectory } from "./machine.ts";
 import { spawn } from "./programs.ts";
-
-interface Ended {
-  code: number;
-  signal: Deno.Signal | null;
-  stdout: string;
-  stderr: string;
-}
+import { lines } from "./tools.ts";
 
 /** Runs programs/end.ts, and sends it a signal when it is ready for one. */
-async function end(
-  how: string,
-  folder: string,
-  engine: string,
-  signal?: Deno.Signal,
-): Promise<Ended> {
+async function end(how: "die" | "abort", folder: string, engine: string, deadly: Deno.Signal) {
   await Deno.writeFile(`${folder}/source`, content(0, 3_000_000));
   const child = spawn("end", { args: [how, folder], env: { DMA_ENGINE: engine } });
   child.stdin.close();
   const late = setTimeout(() => child.kill("SIGKILL"), 20_000);
   const stderr = new Response(child.stderr).text();
-  const decoder = new TextDecoder();
   let stdout = "";
-  for await (const bytes of child.stdout) {
-    stdout += decoder.decode(bytes, { stream: true });
-    if (signal && stdout.includes("ready\n")) {
-      child.kill(signal);
-      signal = undefined;
-    }
+  for await (const line of lines(child.stdout)) {
+    stdout += `${line}\n`;
+    if (line === "ready") child.kill(deadly);
   }
-  const status = await child.status;
+  const { code, signal } = await child.status;
   clearTimeout(late);
-  return { code: status.code, signal: status.signal, stdout, stderr: await stderr };
+  return { code, signal, stdout, stderr: await stderr };
 }
 
 /** What a sync() promised is there, and nothing foreign. */
@@ -53,45 +38,20 @@ for (const engine of engines) {
   const test = (name: string, fn: (folder: string) => Promise<void>) =>
     Deno.test(`${name} [${engine}]`, () => inWorkDirectory(fn));
 
-  test("Deno.exit in mid-write ends the process with its code", async (folder) => {
-    const { code, signal, stdout, stderr } = await end("Deno.exit", folder, engine);
-    assertEquals({ code, signal, stderr }, { code: 7, signal: null, stderr: "" });
-    await assertPromises(stdout, folder);
-  });
-
-  for (const how of ["an uncaught error", "an unhandled rejection"]) {
-    test(`${how} in mid-write ends the process as it always does`, async (folder) => {
-      const { code, signal, stdout, stderr } = await end(how, folder, engine);
-      assertEquals({ code, signal }, { code: 1, signal: null });
-      assertMatch(stderr, /Nobody catches this/);
-      await assertPromises(stdout, folder);
-    });
-  }
-
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     test(`${name} in mid-write ends the process at once`, async (folder) => {
-      const { signal, stdout } = await end("a signal", folder, engine, name);
+      const { signal, stdout } = await end("die", folder, engine, name);
       assertEquals(signal, name);
       await assertPromises(stdout, folder);
     });
   }
 
   test("Ctrl-C with a listener that aborts leaves a file cut to what is right", async (folder) => {
-    const { code, stdout, stderr } = await end(
-      "a listener for the signal",
-      folder,
-      engine,
-      "SIGINT",
-    );
+    const { code, stdout, stderr } = await end("abort", folder, engine, "SIGINT");
     assertEquals({ code, stderr }, { code: 130, stderr: "" });
     const flushed = Number(/^aborted (\d+)$/m.exec(stdout)?.[1]);
     assert(flushed > 0);
     assertEquals((await Deno.stat(`${folder}/file`)).size, flushed);
     assertEquals(await firstWrongInFile(`${folder}/file`, flushed), -1);
-  });
-
-  test("with nothing in flight a process ends, whatever is open", async (folder) => {
-    const { code, signal, stderr } = await end("nothing in flight", folder, engine);
-    assertEquals({ code, signal, stderr }, { code: 0, signal: null, stderr: "" });
   });
 }

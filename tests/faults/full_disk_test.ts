@@ -18,23 +18,21 @@ import {
   within,
   writeUntilFailure,
 } from "./failed_writer.ts";
-import { faultTest, inWorkDirectory, type Need, whileUp } from "./machine.ts";
+import { folderTest, type Need, whileUp } from "./machine.ts";
 
 const MiB = 1 << 20;
 /** More than any disk here has. */
 const TOO_MUCH = 512 * MiB;
 
-function needs(type: FileSystem): Need[] {
-  return ["root", "loop", type];
-}
-
-/** Runs `fn` with a disk that has only so many megabytes left. */
-async function withRoom(
+/** Registers a test with a disk that has only so many megabytes left. */
+function roomTest(
+  name: string,
   type: FileSystem,
   megabytes: number,
   fn: (disk: LoopMount, directory: string) => Promise<void>,
-): Promise<void> {
-  await inWorkDirectory(async (directory) => {
+): void {
+  const needs: Need[] = ["root", "loop", type];
+  folderTest(`${name} [${type}]`, { needs }, async (directory) => {
     const disk = await smallDisk(directory, type);
     const filler = await disk.free() - megabytes * MiB;
     if (filler > 0) await runOrThrow("fallocate", ["-l", String(filler), `${disk.path}/filler`]);
@@ -49,113 +47,106 @@ for (const type of fileSystems) {
   for (const [way, fill] of Object.entries(ways)) {
     for (const preallocate of [true, false]) {
       const how = `by ${way}${preallocate ? "" : ", preallocate off"}`;
-      faultTest(
-        `a disk that fills up ${how} fails once and for all, and what was flushed is right [${type}]`,
-        {
-          needs: needs(type),
+      roomTest(
+        `a disk that fills up ${how} fails once and for all, and what was flushed is right`,
+        type,
+        24,
+        async (disk, directory) => {
+          const path = `${disk.path}/file`;
+          let running = true;
+          const beside = bystander(`${directory}/beside`, () => running);
+          beside.catch(() => {});
+          const writer = new DmaStreamWriter(await DmaFile.create(path), { preallocate });
+          const error = await fill(writer, TOO_MUCH);
+          assertIoError(error, { code: "ENOSPC", op: "write", path });
+          await assertSticky(writer, error);
+          assert(writer.currentFlushedPos > 4 * MiB, "Most of the room was used");
+          await assertCutToFlushed(writer, path);
+          running = false;
+          assert(await beside > 0);
+          await assertIdle();
+          // The control: the disk is full, not broken. With room again there are no errors.
+          await Deno.remove(path);
+          const again = new DmaStreamWriter(await DmaFile.create(path), { preallocate });
+          await again.write(content(0, MiB));
+          await again.close();
+          assertEquals(await firstWrongInFile(path, MiB), -1);
         },
-        () =>
-          withRoom(type, 24, async (disk, directory) => {
-            const path = `${disk.path}/file`;
-            let running = true;
-            const beside = bystander(`${directory}/beside`, () => running);
-            beside.catch(() => {});
-            const writer = new DmaStreamWriter(await DmaFile.create(path), { preallocate });
-            const error = await fill(writer, TOO_MUCH);
-            assertIoError(error, { code: "ENOSPC", op: "write", path });
-            await assertSticky(writer, error);
-            assert(writer.currentFlushedPos > 4 * MiB, "Most of the room was used");
-            await assertCutToFlushed(writer, path);
-            running = false;
-            assert(await beside > 0);
-            await assertIdle();
-            // The control: the disk is full, not broken. With room again there are no errors.
-            await Deno.remove(path);
-            const again = new DmaStreamWriter(await DmaFile.create(path), { preallocate });
-            await again.write(content(0, MiB));
-            await again.close();
-            assertEquals(await firstWrongInFile(path, MiB), -1);
-          }),
       );
     }
   }
 
-  faultTest(
-    `what a sync() promised on a disk that fills up later is there after an unmount [${type}]`,
-    {
-      needs: needs(type),
+  roomTest(
+    "what a sync() promised on a disk that fills up later is there after an unmount",
+    type,
+    24,
+    async (disk) => {
+      const path = `${disk.path}/file`;
+      const writer = new DmaStreamWriter(await DmaFile.create(path));
+      await writer.write(content(0, 5 * MiB + 77));
+      const synced = await writer.sync({ tail: true });
+      assertEquals(synced, 5 * MiB + 77);
+      let at = synced;
+      const error = await assertRejects(async () => {
+        for (; at < TOO_MUCH; at += MiB) {
+          await within(30, "write", writer.write(content(at, MiB)));
+        }
+      });
+      assertIoError(error, { code: "ENOSPC", op: "write", path });
+      await assertRejects(() => writer.close());
+      const flushed = writer.currentFlushedPos;
+      assert(flushed >= synced);
+      await disk.remount();
+      assertEquals((await Deno.stat(path)).size, flushed);
+      assertEquals(await firstWrongInFile(path, flushed), -1);
     },
-    () =>
-      withRoom(type, 24, async (disk) => {
-        const path = `${disk.path}/file`;
-        const writer = new DmaStreamWriter(await DmaFile.create(path));
-        await writer.write(content(0, 5 * MiB + 77));
-        const synced = await writer.sync({ tail: true });
-        assertEquals(synced, 5 * MiB + 77);
-        let at = synced;
-        const error = await assertRejects(async () => {
-          for (; at < TOO_MUCH; at += MiB) {
-            await within(30, "write", writer.write(content(at, MiB)));
-          }
-        });
-        assertIoError(error, { code: "ENOSPC", op: "write", path });
-        await assertRejects(() => writer.close());
-        const flushed = writer.currentFlushedPos;
-        assert(flushed >= synced);
-        await disk.remount();
-        assertEquals((await Deno.stat(path)).size, flushed);
-        assertEquals(await firstWrongInFile(path, flushed), -1);
-      }),
   );
 
-  faultTest(
-    `a size hint that is larger than the disk fails nothing, and the space is given back [${type}]`,
-    {
-      needs: needs(type),
+  roomTest(
+    "a size hint that is larger than the disk fails nothing, and the space is given back",
+    type,
+    24,
+    async (disk) => {
+      const path = `${disk.path}/file`;
+      const { failed } = ioStats();
+      const writer = new DmaStreamWriter(await DmaFile.create(path), { sizeHint: TOO_MUCH });
+      await writer.write(content(0, 3 * MiB + 1));
+      await writer.close();
+      // On btrfs nothing is reserved.
+      const reserves = type !== "btrfs";
+      assertEquals(ioStats().failed > failed, reserves, "Whether a reservation has failed");
+      const { size, blocks } = await Deno.stat(path);
+      assertEquals(size, 3 * MiB + 1);
+      assert(blocks! * 512 < 5 * MiB, `${blocks! * 512} bytes are taken for ${size}`);
+      assertEquals(await firstWrongInFile(path, size), -1);
+      await assertIdle();
     },
-    () =>
-      withRoom(type, 24, async (disk) => {
-        const path = `${disk.path}/file`;
-        const { failed } = ioStats();
-        const writer = new DmaStreamWriter(await DmaFile.create(path), { sizeHint: TOO_MUCH });
-        await writer.write(content(0, 3 * MiB + 1));
-        await writer.close();
-        // On btrfs nothing is reserved.
-        const reserves = type !== "btrfs";
-        assertEquals(ioStats().failed > failed, reserves, "Whether a reservation has failed");
-        const { size, blocks } = await Deno.stat(path);
-        assertEquals(size, 3 * MiB + 1);
-        assert(blocks! * 512 < 5 * MiB, `${blocks! * 512} bytes are taken for ${size}`);
-        assertEquals(await firstWrongInFile(path, size), -1);
-        await assertIdle();
-      }),
   );
 
-  faultTest(
-    `an atomic file on a disk that fills up leaves the old file and no other name [${type}]`,
-    {
-      needs: needs(type),
+  roomTest(
+    "an atomic file on a disk that fills up leaves the old file and no other name",
+    type,
+    16,
+    async (disk) => {
+      const path = `${disk.path}/file`;
+      await Deno.writeFile(path, content(0, 1000, 3));
+      const before = [...Deno.readDirSync(disk.path)].map(({ name }) => name).sort();
+      const writer = new DmaStreamWriter(await DmaFile.create(path, { atomic: true }));
+      const error = await writeUntilFailure(writer, TOO_MUCH);
+      assertIoError(error, { code: "ENOSPC", op: "write", path });
+      await assertSticky(writer, error);
+      assertEquals([...Deno.readDirSync(disk.path)].map(({ name }) => name).sort(), before);
+      assertEquals((await Deno.stat(path)).size, 1000);
+      assertEquals(await firstWrongInFile(path, 1000, 3), -1);
+      await assertIdle();
     },
-    () =>
-      withRoom(type, 16, async (disk) => {
-        const path = `${disk.path}/file`;
-        await Deno.writeFile(path, content(0, 1000, 3));
-        const before = [...Deno.readDirSync(disk.path)].map(({ name }) => name).sort();
-        const writer = new DmaStreamWriter(await DmaFile.create(path, { atomic: true }));
-        const error = await writeUntilFailure(writer, TOO_MUCH);
-        assertIoError(error, { code: "ENOSPC", op: "write", path });
-        await assertSticky(writer, error);
-        assertEquals([...Deno.readDirSync(disk.path)].map(({ name }) => name).sort(), before);
-        assertEquals((await Deno.stat(path)).size, 1000);
-        assertEquals(await firstWrongInFile(path, 1000, 3), -1);
-        await assertIdle();
-      }),
   );
 
-  faultTest(`writeAt on a full disk rejects with ENOSPC, and the file stays usable [${type}]`, {
-    needs: needs(type),
-  }, () =>
-    withRoom(type, 8, async (disk) => {
+  roomTest(
+    "writeAt on a full disk rejects with ENOSPC, and the file stays usable",
+    type,
+    8,
+    async (disk) => {
       const path = `${disk.path}/file`;
       await using file = await DmaFile.create(path);
       await file.writeAt(content(0, MiB), 0);
@@ -176,90 +167,81 @@ for (const type of fileSystems) {
       await file.writeAt(content(MiB, 4096), MiB);
       await file.sync();
       assertEquals(await firstWrongInFile(path, MiB + 4096), -1);
-    }));
-
-  faultTest(
-    `preallocate() beyond the disk rejects with ENOSPC, and close leaves the content [${type}]`,
-    {
-      needs: needs(type),
     },
-    () =>
-      withRoom(type, 8, async (disk) => {
-        const path = `${disk.path}/file`;
-        await using file = await DmaFile.create(path);
-        const error = await assertRejects(() => file.preallocate(TOO_MUCH));
-        assertIoError(error, { code: "ENOSPC", op: "allocate", path });
-        // What a failed reservation took belongs to the writer that owns the length: it cuts it off.
-        const writer = new DmaStreamWriter(file);
-        await writer.write(content(0, 100_000));
-        await writer.close();
-        assertEquals((await Deno.stat(path)).size, 100_000);
-        assertEquals(await firstWrongInFile(path, 100_000), -1);
-      }),
+  );
+
+  roomTest(
+    "preallocate() beyond the disk rejects with ENOSPC, and close leaves the content",
+    type,
+    8,
+    async (disk) => {
+      const path = `${disk.path}/file`;
+      await using file = await DmaFile.create(path);
+      const error = await assertRejects(() => file.preallocate(TOO_MUCH));
+      assertIoError(error, { code: "ENOSPC", op: "allocate", path });
+      // What a failed reservation took belongs to the writer that owns the length: it cuts it off.
+      const writer = new DmaStreamWriter(file);
+      await writer.write(content(0, 100_000));
+      await writer.close();
+      assertEquals((await Deno.stat(path)).size, 100_000);
+      assertEquals(await firstWrongInFile(path, 100_000), -1);
+    },
   );
 
   // btrfs tries for seconds to find room before it gives up; what could leak knows of no file systems.
   if (type === "btrfs") continue;
-  faultTest(
-    `thirty failures on a full disk leak nothing [${type}]`,
-    { needs: needs(type) },
-    () =>
-      withRoom(type, 6, async (disk) => {
-        const fail = async (round: number) => {
-          const path = `${disk.path}/file`;
-          const writer = new DmaStreamWriter(await DmaFile.create(path), {
-            bufferSize: 256 * 1024,
-            writeBehind: 1 + round % 8,
-          });
-          const error = await writeUntilFailure(writer, TOO_MUCH);
-          assertIoError(error, { code: "ENOSPC", op: "write", path });
-          await Deno.remove(path);
-        };
-        for (let round = 0; round < 10; round++) await fail(round);
-        await collectGarbage();
-        const before = takeStock();
-        for (let round = 0; round < 30; round++) await fail(round);
-        await collectGarbage();
-        await assertIdle();
-        assertNoLeak(before, takeStock());
-      }),
-  );
-}
-
-faultTest(
-  "a write that the kernel really cuts short is continued, and then says that the disk is full [btrfs]",
-  {
-    needs: needs("btrfs"),
-  },
-  () =>
-    inWorkDirectory(async (directory) => {
-      await using disk = await smallDisk(directory, "btrfs");
-      // Free space in pieces: all of it is taken by small files, and a few of these are removed.
-      const piece = new Uint8Array(64 * 1024).fill(1);
-      let count = 0;
-      try {
-        for (; count < 10_000; count++) await Deno.writeFile(`${disk.path}/${count}`, piece);
-      } catch {
-        // Full.
-      }
-      await run("sync", ["-f", disk.path]);
-      for (let index = 0; index < 80; index += 4) await Deno.remove(`${disk.path}/${index}`);
-      await run("sync", ["-f", disk.path]);
-
+  roomTest("thirty failures on a full disk leak nothing", type, 6, async (disk) => {
+    const fail = async (round: number) => {
       const path = `${disk.path}/file`;
-      const buffer = 4 * MiB;
       const writer = new DmaStreamWriter(await DmaFile.create(path), {
-        bufferSize: buffer,
-        writeBehind: 1,
-        preallocate: false,
+        bufferSize: 256 * 1024,
+        writeBehind: 1 + round % 8,
       });
-      const { bytesWritten } = ioStats();
       const error = await writeUntilFailure(writer, TOO_MUCH);
       assertIoError(error, { code: "ENOSPC", op: "write", path });
-      const moved = ioStats().bytesWritten - bytesWritten;
-      assert(moved % buffer > 0, `The kernel took ${moved} bytes: none of its writes was short`);
-      await assertSticky(writer, error);
-      await assertCutToFlushed(writer, path);
-      await assertIdle();
-    }),
+      await Deno.remove(path);
+    };
+    for (let round = 0; round < 10; round++) await fail(round);
+    await collectGarbage();
+    const before = takeStock();
+    for (let round = 0; round < 30; round++) await fail(round);
+    await collectGarbage();
+    await assertIdle();
+    assertNoLeak(before, takeStock());
+  });
+}
+
+folderTest(
+  "a write that the kernel really cuts short is continued, and then says that the disk is full [btrfs]",
+  { needs: ["root", "loop", "btrfs"] },
+  async (directory) => {
+    await using disk = await smallDisk(directory, "btrfs");
+    // Free space in pieces: all of it is taken by small files, and a few of these are removed.
+    const piece = new Uint8Array(64 * 1024).fill(1);
+    let count = 0;
+    try {
+      for (; count < 10_000; count++) await Deno.writeFile(`${disk.path}/${count}`, piece);
+    } catch {
+      // Full.
+    }
+    await run("sync", ["-f", disk.path]);
+    for (let index = 0; index < 80; index += 4) await Deno.remove(`${disk.path}/${index}`);
+    await run("sync", ["-f", disk.path]);
+
+    const path = `${disk.path}/file`;
+    const buffer = 4 * MiB;
+    const writer = new DmaStreamWriter(await DmaFile.create(path), {
+      bufferSize: buffer,
+      writeBehind: 1,
+      preallocate: false,
+    });
+    const { bytesWritten } = ioStats();
+    const error = await writeUntilFailure(writer, TOO_MUCH);
+    assertIoError(error, { code: "ENOSPC", op: "write", path });
+    const moved = ioStats().bytesWritten - bytesWritten;
+    assert(moved % buffer > 0, `The kernel took ${moved} bytes: none of its writes was short`);
+    await assertSticky(writer, error);
+    await assertCutToFlushed(writer, path);
+    await assertIdle();
+  },
 );

@@ -5,7 +5,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import type { DmaError } from "../../mod.ts";
 import { hasProgram } from "../setup/command.ts";
 import { firstWrongInFile } from "./content.ts";
-import { engines, faultTest, inWorkDirectory } from "./machine.ts";
+import { engines, folderTest } from "./machine.ts";
 import { resultOf, runProgram } from "./programs.ts";
 
 interface Limited {
@@ -28,61 +28,55 @@ function limited(bytes: number, signal: "ignored" | "deadly"): string[] {
 
 for (const engine of engines) {
   for (const [what, limit] of [["aligned", 1_024_000], ["unaligned", 1_000_001]] as const) {
-    faultTest(
+    folderTest(
       `a file that may grow no further than an ${what} limit fails once and for all [${engine}]`,
-      {
-        ignore,
-      },
-      () =>
-        inWorkDirectory(async (folder) => {
-          const args = [folder, String(LENGTH)];
-          const env = { DMA_ENGINE: engine };
-          // The control: without a limit there is no failure.
-          const free = await resultOf<Limited>("limited", { args, env });
-          assertEquals({ error: free.error, flushed: free.flushed }, {
-            error: undefined,
-            flushed: LENGTH,
-          });
+      { ignore },
+      async (folder) => {
+        const args = [folder, String(LENGTH)];
+        const env = { DMA_ENGINE: engine };
+        // The control: without a limit there is no failure.
+        const free = await resultOf<Limited>("limited", { args, env });
+        assertEquals({ error: free.error, flushed: free.flushed }, {
+          error: undefined,
+          flushed: LENGTH,
+        });
 
-          const wrapper = limited(limit, "ignored");
-          const result = await resultOf<Limited>("limited", { args, env, wrapper });
-          const { error, sticky, flushed, inFlight, poolBuffers, bytesWritten } = result;
-          assert(error, "The limit must be met");
-          if (what === "aligned") assert(bytesWritten > flushed + 4096, "No write was cut short");
-          // What is left up to an unaligned limit is no piece for Direct I/O: the kernel calls it invalid.
-          const codes = what === "aligned" ? ["EFBIG"] : ["EFBIG", "EINVAL"];
-          assert(codes.includes(error.code), error.message);
-          assertEquals({ op: error.op, path: error.path }, { op: "write", path: `${folder}/file` });
-          assertEquals({ sticky, inFlight, poolBuffers }, {
-            sticky: true,
-            inFlight: 0,
-            poolBuffers: 0,
-          });
-          assert(
-            flushed > limit - 5 * 64 * 1024 && flushed <= limit,
-            `${flushed} bytes are flushed`,
-          );
-          assertEquals((await Deno.stat(`${folder}/file`)).size, flushed);
-          assertEquals(await firstWrongInFile(`${folder}/file`, flushed), -1);
-        }),
+        const wrapper = limited(limit, "ignored");
+        const result = await resultOf<Limited>("limited", { args, env, wrapper });
+        const { error, sticky, flushed, inFlight, poolBuffers, bytesWritten } = result;
+        assert(error, "The limit must be met");
+        if (what === "aligned") assert(bytesWritten > flushed + 4096, "No write was cut short");
+        // What is left up to an unaligned limit is no piece for Direct I/O: the kernel calls it invalid.
+        const codes = what === "aligned" ? ["EFBIG"] : ["EFBIG", "EINVAL"];
+        assert(codes.includes(error.code), error.message);
+        assertEquals({ op: error.op, path: error.path }, { op: "write", path: `${folder}/file` });
+        assertEquals({ sticky, inFlight, poolBuffers }, {
+          sticky: true,
+          inFlight: 0,
+          poolBuffers: 0,
+        });
+        assert(
+          flushed > limit - 5 * 64 * 1024 && flushed <= limit,
+          `${flushed} bytes are flushed`,
+        );
+        assertEquals((await Deno.stat(`${folder}/file`)).size, flushed);
+        assertEquals(await firstWrongInFile(`${folder}/file`, flushed), -1);
+      },
     );
   }
 
-  faultTest(
+  folderTest(
     `without ignoring SIGXFSZ the process ends by it, or the writer fails, and nothing is wrong [${engine}]`,
-    {
-      ignore,
+    { ignore },
+    async (folder) => {
+      const wrapper = limited(1_024_000, "deadly");
+      const env = { DMA_ENGINE: engine };
+      const ended = await runProgram("limited", { args: [folder, String(LENGTH)], env, wrapper });
+      assert(!ended.late);
+      if (ended.signal === null) assertStringIncludes(ended.stdout, "EFBIG");
+      else assertEquals(ended.signal, "SIGXFSZ");
+      // Up to the buffers in flight everything was on its way.
+      assertEquals(await firstWrongInFile(`${folder}/file`, 512 * 1024), -1);
     },
-    () =>
-      inWorkDirectory(async (folder) => {
-        const wrapper = limited(1_024_000, "deadly");
-        const env = { DMA_ENGINE: engine };
-        const ended = await runProgram("limited", { args: [folder, String(LENGTH)], env, wrapper });
-        assert(!ended.late);
-        if (ended.signal === null) assertStringIncludes(ended.stdout, "EFBIG");
-        else assertEquals(ended.signal, "SIGXFSZ");
-        // Up to the buffers in flight everything was on its way.
-        assertEquals(await firstWrongInFile(`${folder}/file`, 512 * 1024), -1);
-      }),
   );
 }

@@ -115,6 +115,15 @@ export async function inWorkDirectory<T>(fn: (path: string) => Promise<T>): Prom
   return await whileUp(path, fn, () => Deno.remove(path, { recursive: true }));
 }
 
+/** As {@linkcode faultTest}, with a {@linkcode workDirectory}. */
+export function folderTest(
+  name: string,
+  options: FaultTestOptions,
+  fn: (folder: string) => Promise<void>,
+): void {
+  faultTest(name, options, () => inWorkDirectory(fn));
+}
+
 /** Runs `fn` with something that is taken down afterwards. A test's own failure says more than what it broke. */
 export async function whileUp<T, R>(
   thing: T,

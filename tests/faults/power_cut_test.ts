@@ -11,6 +11,7 @@ import {
   engines,
   faultTest,
   type FaultTestOptions,
+  folderTest,
   inWorkDirectory,
   type Need,
   whileUp,
@@ -323,15 +324,14 @@ const mutants: readonly { name: string; what: Once; replacements: readonly Repla
 ];
 
 for (const { name, what, replacements } of mutants) {
-  faultTest(
+  folderTest(
     `the check after a power cut fails for a writer that ${name} [ext4]`,
     on("ext4"),
-    () =>
-      inWorkDirectory(async (directory) => {
-        const module = await copyModule(`${directory}/module`, replacements);
-        const options = { engine: engines[0]!, module };
-        // It must have run to its promise, and only then be found out.
-        await assertRejects(() => cutAfterPromise("ext4", what, options), Error, "cut-");
-      }),
+    async (directory) => {
+      const module = await copyModule(`${directory}/module`, replacements);
+      const options = { engine: engines[0]!, module };
+      // It must have run to its promise, and only then be found out.
+      await assertRejects(() => cutAfterPromise("ext4", what, options), Error, "cut-");
+    },
   );
 }

@@ -5,7 +5,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { CLI } from "../cli/process.ts";
 import { hasProgram, run, runOrThrow } from "../setup/command.ts";
 import type { EngineInfo } from "../../mod.ts";
-import { engines, faultTest, type FaultTestOptions, inWorkDirectory } from "./machine.ts";
+import { engines, type FaultTestOptions, folderTest } from "./machine.ts";
 import { resultOf, runProgram, spawn } from "./programs.ts";
 import { copyModule } from "./module_copy.ts";
 import { lines, tool } from "./tools.ts";
@@ -30,111 +30,110 @@ function assertWhole({ length, wrong, inFlight }: Piped): void {
   });
 }
 
-faultTest("without any restriction auto picks io_uring and says so", {
-  needs: ["io_uring"],
-}, () =>
-  inWorkDirectory(async (directory) => {
+folderTest(
+  "without any restriction auto picks io_uring and says so",
+  { needs: ["io_uring"] },
+  async (directory) => {
     const piped = await resultOf<Piped>("pipe", { args: [`${directory}/file`], env: free });
     assertWhole(piped);
     assertEquals(piped.info.engine, "io_uring");
     assert(piped.info.registeredBuffers);
-  }));
+  },
+);
 
 for (const [errno, name] of [[EPERM, "EPERM"], [ENOSYS, "ENOSYS"]] as const) {
-  faultTest(
+  folderTest(
     `where io_uring is forbidden with ${name} a pipe runs on threads, and engineInfo() says why`,
-    {
-      needs: ["gcc", "io_uring"],
+    { needs: ["gcc", "io_uring"] },
+    async (directory) => {
+      const wrapper = [await tool("secc"), String(errno)];
+      const piped = await resultOf<Piped>("pipe", {
+        args: [`${directory}/file`, "atomic"],
+        env: free,
+        wrapper,
+      });
+      assertWhole(piped);
+      assertEquals(piped.info.engine, "threads");
+      assertStringIncludes(piped.info.reason, name);
+      assertStringIncludes(piped.info.reason, "seccomp");
     },
-    () =>
-      inWorkDirectory(async (directory) => {
-        const wrapper = [await tool("secc"), String(errno)];
-        const piped = await resultOf<Piped>("pipe", {
-          args: [`${directory}/file`, "atomic"],
-          env: free,
-          wrapper,
-        });
-        assertWhole(piped);
-        assertEquals(piped.info.engine, "threads");
-        assertStringIncludes(piped.info.reason, name);
-        assertStringIncludes(piped.info.reason, "seccomp");
-      }),
   );
 
-  faultTest(`where io_uring is forbidden with ${name} the doctor says so`, {
+  folderTest(`where io_uring is forbidden with ${name} the doctor says so`, {
     needs: ["gcc", "io_uring"],
-  }, () =>
-    inWorkDirectory(async (directory) => {
-      const wrapper = [await tool("secc"), String(errno)];
-      const options = { script: CLI, args: ["doctor", directory], env: free };
-      const free_ = await runProgram("", options);
-      assertMatch(free_.stdout, /io_uring/);
-      assert(!free_.stdout.includes(name), "The control must not name the refusal");
-      const { code, stdout } = await runProgram("", { ...options, wrapper });
-      assertEquals(code, 0);
-      assertStringIncludes(stdout, name);
-      assertMatch(stdout, /threads/);
-    }));
+  }, async (directory) => {
+    const wrapper = [await tool("secc"), String(errno)];
+    const options = { script: CLI, args: ["doctor", directory], env: free };
+    const free_ = await runProgram("", options);
+    assertMatch(free_.stdout, /io_uring/);
+    assert(!free_.stdout.includes(name), "The control must not name the refusal");
+    const { code, stdout } = await runProgram("", { ...options, wrapper });
+    assertEquals(code, 0);
+    assertStringIncludes(stdout, name);
+    assertMatch(stdout, /threads/);
+  });
 
-  faultTest(
+  folderTest(
     `where io_uring is forbidden with ${name} and demanded nothing opens, and the error says why`,
-    {
-      needs: ["gcc", "io_uring"],
+    { needs: ["gcc", "io_uring"] },
+    async (directory) => {
+      const wrapper = [await tool("secc"), String(errno)];
+      const ended = await runProgram("demand_ring", {
+        args: [`${directory}/file`],
+        env: free,
+        wrapper,
+      });
+      assertEquals(ended.code, 0, ended.stderr);
+      const { error, exists, mapped } = JSON.parse(ended.stdout);
+      assertStringIncludes(error, name);
+      assertEquals(exists, false);
+      assert(mapped < 100, `${mapped} more mappings after 200 failures`);
     },
-    () =>
-      inWorkDirectory(async (directory) => {
-        const wrapper = [await tool("secc"), String(errno)];
-        const ended = await runProgram("demand_ring", {
-          args: [`${directory}/file`],
-          env: free,
-          wrapper,
-        });
-        assertEquals(ended.code, 0, ended.stderr);
-        const { error, exists, mapped } = JSON.parse(ended.stdout);
-        assertStringIncludes(error, name);
-        assertEquals(exists, false);
-        assert(mapped < 100, `${mapped} more mappings after 200 failures`);
-      }),
   );
 }
 
-faultTest("where io_uring_enter alone is refused everything runs on threads", {
+folderTest("where io_uring_enter alone is refused everything runs on threads", {
   needs: ["gcc", "io_uring"],
-}, () =>
-  inWorkDirectory(async (directory) => {
-    const wrapper = [await tool("secc"), "enter", String(EPERM)];
-    const piped = await resultOf<Piped>("pipe", {
-      args: [`${directory}/file`, "atomic"],
-      env: free,
-      wrapper,
-    });
-    assertWhole(piped);
-    assertEquals(piped.info.engine, "threads");
-    assertStringIncludes(piped.info.reason, "EPERM");
-    const options = { script: CLI, args: ["doctor", directory], env: free, wrapper };
-    const { code, stdout } = await runProgram("", options);
-    assertEquals(code, 0);
-    assertMatch(stdout, /threads/);
-  }));
+}, async (directory) => {
+  const wrapper = [await tool("secc"), "enter", String(EPERM)];
+  const piped = await resultOf<Piped>("pipe", {
+    args: [`${directory}/file`, "atomic"],
+    env: free,
+    wrapper,
+  });
+  assertWhole(piped);
+  assertEquals(piped.info.engine, "threads");
+  assertStringIncludes(piped.info.reason, "EPERM");
+  const options = { script: CLI, args: ["doctor", directory], env: free, wrapper };
+  const { code, stdout } = await runProgram("", options);
+  assertEquals(code, 0);
+  assertMatch(stdout, /threads/);
+});
 
-Deno.test("without liburing a pipe runs on threads, and engineInfo() names the packages", () =>
-  inWorkDirectory(async (directory) => {
+folderTest(
+  "without liburing a pipe runs on threads, and engineInfo() names the packages",
+  {},
+  async (directory) => {
     const env = { ...free, DMA_LIBURING: "/nonexistent" };
     const piped = await resultOf<Piped>("pipe", { args: [`${directory}/file`], env });
     assertWhole(piped);
     assertEquals(piped.info.engine, "threads");
     assertMatch(piped.info.reason, /apt install liburing2.*dnf install liburing/);
-  }));
+  },
+);
 
-Deno.test("without liburing and with io_uring demanded nothing opens, and the error names the packages", () =>
-  inWorkDirectory(async (directory) => {
+folderTest(
+  "without liburing and with io_uring demanded nothing opens, and the error names the packages",
+  {},
+  async (directory) => {
     const env = { ...free, DMA_LIBURING: "/nonexistent" };
     const ended = await runProgram("demand_ring", { args: [`${directory}/file`], env });
     assertEquals(ended.code, 0, ended.stderr);
     const { error, exists } = JSON.parse(ended.stdout);
     assertMatch(error, /Cannot load .*apt install liburing2/);
     assertEquals(exists, false);
-  }));
+  },
+);
 
 /** Commands that take the right to lock memory beyond a limit away, with the limit. */
 async function withLockedMemory(kibibytes: number): Promise<string[]> {
@@ -148,47 +147,45 @@ async function withLockedMemory(kibibytes: number): Promise<string[]> {
   return wrapper;
 }
 
-faultTest("with too little locked memory for registered buffers everything works without them", {
+folderTest("with too little locked memory for registered buffers everything works without them", {
   needs: ["root", "io_uring"],
   ignore: !hasProgram("prlimit") || !hasProgram("setpriv"),
-}, () =>
-  inWorkDirectory(async (directory) => {
-    // Room for rings, which other processes of the same account count against too; buffers take 8 MiB at once.
-    const wrapper = await withLockedMemory(4096);
-    const result = await resultOf<{ info: EngineInfo; pinned: number; wrong: number }>(
-      "many_writes",
-      {
-        args: [`${directory}/file`],
-        env: free,
-        wrapper,
-      },
-    );
-    assertEquals(result.info.engine, "io_uring");
-    assertEquals(result.wrong, -1);
-    assertEquals(result.pinned, 0);
-    assertEquals(result.info.registeredBuffers, false);
-    const control = await resultOf<{ info: EngineInfo; pinned: number }>("many_writes", {
-      args: [`${directory}/file`],
-      env: free,
-    });
-    assert(control.pinned > 0, "Without the limit buffers are registered, and pinned for it");
-    assertEquals(control.info.registeredBuffers, true);
-  }));
-
-faultTest("with no locked memory at all the module works, and says on which engine", {
-  needs: ["io_uring"],
-  ignore: !hasProgram("prlimit") || !hasProgram("setpriv"),
-}, () =>
-  inWorkDirectory(async (directory) => {
-    const wrapper = await withLockedMemory(0);
-    const piped = await resultOf<Piped>("pipe", {
+}, async (directory) => {
+  // Room for rings, which other processes of the same account count against too; buffers take 8 MiB at once.
+  const wrapper = await withLockedMemory(4096);
+  const result = await resultOf<{ info: EngineInfo; pinned: number; wrong: number }>(
+    "many_writes",
+    {
       args: [`${directory}/file`],
       env: free,
       wrapper,
-    });
-    assertWhole(piped);
-    if (piped.info.engine === "threads") assertStringIncludes(piped.info.reason, "io_uring");
-  }));
+    },
+  );
+  assertEquals(result.info.engine, "io_uring");
+  assertEquals(result.wrong, -1);
+  assertEquals(result.pinned, 0);
+  assertEquals(result.info.registeredBuffers, false);
+  const control = await resultOf<{ info: EngineInfo; pinned: number }>("many_writes", {
+    args: [`${directory}/file`],
+    env: free,
+  });
+  assert(control.pinned > 0, "Without the limit buffers are registered, and pinned for it");
+  assertEquals(control.info.registeredBuffers, true);
+});
+
+folderTest("with no locked memory at all the module works, and says on which engine", {
+  needs: ["io_uring"],
+  ignore: !hasProgram("prlimit") || !hasProgram("setpriv"),
+}, async (directory) => {
+  const wrapper = await withLockedMemory(0);
+  const piped = await resultOf<Piped>("pipe", {
+    args: [`${directory}/file`],
+    env: free,
+    wrapper,
+  });
+  assertWhole(piped);
+  if (piped.info.engine === "threads") assertStringIncludes(piped.info.reason, "io_uring");
+});
 
 /** An account that no other test uses: a limit of threads counts all processes of one account. */
 const NOBODY = 65533;
@@ -235,83 +232,78 @@ async function asNobody<T>(
 
 for (const engine of engines) {
   const definition: FaultTestOptions = { needs: ["root"], ignore: !hasProgram("setpriv") };
-  faultTest(
+  folderTest(
     `an account without any privilege can do everything [${engine}]`,
     definition,
-    () =>
-      inWorkDirectory(async (directory) => {
-        const file = `${directory}/home/file`;
-        const piped = await asNobody<Piped>(directory, engine, "pipe", () => [file, "atomic"]);
-        assertWhole(piped);
-        assertEquals(piped.info.engine, engine);
-        assertEquals((await Deno.stat(file)).uid, NOBODY);
-      }),
+    async (directory) => {
+      const file = `${directory}/home/file`;
+      const piped = await asNobody<Piped>(directory, engine, "pipe", () => [file, "atomic"]);
+      assertWhole(piped);
+      assertEquals(piped.info.engine, engine);
+      assertEquals((await Deno.stat(file)).uid, NOBODY);
+    },
   );
 
-  faultTest(`where no further thread starts everything is done, and closed [${engine}]`, {
+  folderTest(`where no further thread starts everything is done, and closed [${engine}]`, {
     ...definition,
     ignore: !hasProgram("setpriv") || !hasProgram("prlimit"),
-  }, () =>
-    inWorkDirectory(async (directory) => {
-      const found = await asNobody(directory, engine, "no_more_threads", (home) => {
-        Deno.mkdirSync(`${home}/files`);
-        Deno.chownSync(`${home}/files`, NOBODY, NOBODY);
-        return [`${home}/files`];
-      });
-      assertEquals(found, { engine, open: 0, inFlight: 0 });
-    }));
+  }, async (directory) => {
+    const found = await asNobody(directory, engine, "no_more_threads", (home) => {
+      Deno.mkdirSync(`${home}/files`);
+      Deno.chownSync(`${home}/files`, NOBODY, NOBODY);
+      return [`${home}/files`];
+    });
+    assertEquals(found, { engine, open: 0, inFlight: 0 });
+  });
 }
 
 for (const engine of ["auto", ...engines]) {
-  faultTest(
+  folderTest(
     `with few descriptors opening fails with EMFILE, nothing hangs, and all is given back [${engine}]`,
-    {
-      ignore: !hasProgram("prlimit"),
-    },
-    () =>
-      inWorkDirectory(async (directory) => {
-        const env = { ...free, DMA_ENGINE: engine === "auto" ? "" : engine };
-        let opened = 0;
-        for (let spare = 2; spare <= 14; spare += 2) {
-          const child = spawn("descriptors", { args: [directory], env });
-          const output = lines(child.stdout);
-          const ready = (await output.next()).value as string;
-          const limit = Number(ready.split(" ")[1]) + spare;
-          await runOrThrow("prlimit", ["--pid", String(child.pid), `--nofile=${limit}:${limit}`]);
-          const deadline = setTimeout(() => child.kill("SIGKILL"), 20_000);
-          const input = child.stdin.getWriter();
-          await input.write(new TextEncoder().encode("go\n"));
-          await input.close();
-          const { value } = await output.next();
-          const [{ signal }, stderr] = await Promise.all([
-            child.status,
-            new Response(child.stderr).text(),
-          ]);
-          clearTimeout(deadline);
-          await output.return?.();
-          assertEquals(signal, null, `${spare} to spare: ${value} ${stderr}`);
-          assert(value, `${spare} to spare: ${stderr}`);
-          const result = JSON.parse(value);
-          assert(result.failure, "The limit must be met");
-          // Where not even the shim can be loaded its message says why in words.
-          if (result.opened > 0) {
-            assertEquals(result.failure.code, "EMFILE");
-            assertEquals(result.failure.op, "open");
-            assertEquals(result.failure.path, `${directory}/${result.opened}`);
-          }
-          // Deno itself takes one or two for a while.
-          assert(result.again >= result.opened - 2, `${result.opened}, then ${result.again} files`);
-          opened = Math.max(opened, result.opened);
+    { ignore: !hasProgram("prlimit") },
+    async (directory) => {
+      const env = { ...free, DMA_ENGINE: engine === "auto" ? "" : engine };
+      let opened = 0;
+      for (let spare = 2; spare <= 14; spare += 2) {
+        const child = spawn("descriptors", { args: [directory], env });
+        const output = lines(child.stdout);
+        const ready = (await output.next()).value as string;
+        const limit = Number(ready.split(" ")[1]) + spare;
+        await runOrThrow("prlimit", ["--pid", String(child.pid), `--nofile=${limit}:${limit}`]);
+        const deadline = setTimeout(() => child.kill("SIGKILL"), 20_000);
+        const input = child.stdin.getWriter();
+        await input.write(new TextEncoder().encode("go\n"));
+        await input.close();
+        const { value } = await output.next();
+        const [{ signal }, stderr] = await Promise.all([
+          child.status,
+          new Response(child.stderr).text(),
+        ]);
+        clearTimeout(deadline);
+        await output.return?.();
+        assertEquals(signal, null, `${spare} to spare: ${value} ${stderr}`);
+        assert(value, `${spare} to spare: ${stderr}`);
+        const result = JSON.parse(value);
+        assert(result.failure, "The limit must be met");
+        // Where not even the shim can be loaded its message says why in words.
+        if (result.opened > 0) {
+          assertEquals(result.failure.code, "EMFILE");
+          assertEquals(result.failure.op, "open");
+          assertEquals(result.failure.path, `${directory}/${result.opened}`);
         }
-        assert(opened > 0, "With the most to spare some files must open");
-      }),
+        // Deno itself takes one or two for a while.
+        assert(result.again >= result.opened - 2, `${result.opened}, then ${result.again} files`);
+        opened = Math.max(opened, result.opened);
+      }
+      assert(opened > 0, "With the most to spare some files must open");
+    },
   );
 }
 
-faultTest("where epoll cannot be had a thread wakes the event loop", {
-  needs: ["io_uring"],
-}, () =>
-  inWorkDirectory(async (directory) => {
+folderTest(
+  "where epoll cannot be had a thread wakes the event loop",
+  { needs: ["io_uring"] },
+  async (directory) => {
     const args = [`${directory}/file`];
     const control = await resultOf<Piped>("pipe", { args, env: free });
     assert(
@@ -324,4 +316,5 @@ faultTest("where epoll cannot be had a thread wakes the event loop", {
       piped.info.features.some((feature) => feature.endsWith("thread")),
       piped.info.features.join(),
     );
-  }));
+  },
+);

@@ -4,7 +4,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { content } from "./content.ts";
 import { FaultFileSystem } from "./fault_file_system.ts";
-import { faultTest, inWorkDirectory, whileUp } from "./machine.ts";
+import { folderTest, whileUp } from "./machine.ts";
 import { copyModule } from "./module_copy.ts";
 import { resultOf } from "./programs.ts";
 
@@ -24,31 +24,30 @@ const DELAY = 150;
 /** More than Deno has threads. */
 const READS = 64;
 
-faultTest("the threads engine at its busiest leaves threads to Deno's own file operations", {
+folderTest("the threads engine at its busiest leaves threads to Deno's own file operations", {
   needs: ["root", "gcc", "fuse"],
-}, () =>
-  inWorkDirectory(async (directory) => {
-    const files = await FaultFileSystem.open(directory);
-    await whileUp(files, async ({ path, backing }) => {
-      await Deno.writeFile(`${backing}/slow`, content(0, READS * 4096));
-      await files.inject({ operation: "read", nth: 0, kind: "delay", value: DELAY });
-      const options = {
-        args: [`${path}/slow`, directory, String(READS)],
-        env: { DMA_ENGINE: "threads" },
-      };
-      const busy = await resultOf<Busy>("busy_threads", options);
-      assertEquals(busy.wrong, -1);
-      assertEquals(busy.inFlight, READS);
-      assert(busy.reads > DELAY * 2, `The reads must take their time: ${busy.reads} ms`);
-      assert(busy.slowest < DELAY * 2, `One of Deno's own operations took ${busy.slowest} ms`);
+}, async (directory) => {
+  const files = await FaultFileSystem.open(directory);
+  await whileUp(files, async ({ path, backing }) => {
+    await Deno.writeFile(`${backing}/slow`, content(0, READS * 4096));
+    await files.inject({ operation: "read", nth: 0, kind: "delay", value: DELAY });
+    const options = {
+      args: [`${path}/slow`, directory, String(READS)],
+      env: { DMA_ENGINE: "threads" },
+    };
+    const busy = await resultOf<Busy>("busy_threads", options);
+    assertEquals(busy.wrong, -1);
+    assertEquals(busy.inFlight, READS);
+    assert(busy.reads > DELAY * 2, `The reads must take their time: ${busy.reads} ms`);
+    assert(busy.slowest < DELAY * 2, `One of Deno's own operations took ${busy.slowest} ms`);
 
-      // The control: an engine that takes every thread there is has Deno wait for nearly all of it.
-      const module = await copyModule(`${directory}/module`, [{
-        file: "src/engine/thread_calls.ts",
-        from: "return free > 0 && own < Math.ceil((free + own) * SHARE);",
-        to: "return true;",
-      }]);
-      const greedy = await resultOf<Busy>("busy_threads", { ...options, module });
-      assert(greedy.slowest > DELAY * 2, `${greedy.slowest} ms: nothing was starved`);
-    }, () => files[Symbol.asyncDispose]());
-  }));
+    // The control: an engine that takes every thread there is has Deno wait for nearly all of it.
+    const module = await copyModule(`${directory}/module`, [{
+      file: "src/engine/thread_calls.ts",
+      from: "return free > 0 && own < Math.ceil((free + own) * SHARE);",
+      to: "return true;",
+    }]);
+    const greedy = await resultOf<Busy>("busy_threads", { ...options, module });
+    assert(greedy.slowest > DELAY * 2, `${greedy.slowest} ms: nothing was starved`);
+  }, () => files[Symbol.asyncDispose]());
+});

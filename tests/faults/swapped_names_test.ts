@@ -2,7 +2,7 @@
 // emptied, made or removed, in thousands of tries.
 
 import { assert, assertEquals } from "@std/assert";
-import { engines, faultTest, inWorkDirectory } from "./machine.ts";
+import { engines, folderTest } from "./machine.ts";
 import { resultOf } from "./programs.ts";
 import { Daemon } from "./tools.ts";
 
@@ -40,34 +40,33 @@ async function prepare(directory: string): Promise<{ inside: string; outside: st
 
 for (const engine of engines) {
   for (const [name, { name: target, kind }] of Object.entries(swapped)) {
-    faultTest(`names that are swapped lead nowhere outside: ${name} [${engine}]`, {
+    folderTest(`names that are swapped lead nowhere outside: ${name} [${engine}]`, {
       needs: ["gcc"],
-    }, () =>
-      inWorkDirectory(async (directory) => {
-        const { inside, outside } = await prepare(directory);
-        const { mtime } = await Deno.stat(outside);
-        const other = kind === "exchange" ? `${inside}/${target}.other` : `${outside}/secret`;
-        await using swapper = await Daemon.start("swapper", [kind, `${inside}/${target}`, other]);
-        const { done, refused } = await resultOf<Result>("swapped", {
-          args: [name, inside, String(TRIES[kind])],
-          env: { DMA_ENGINE: engine },
-          flags: [
-            "--allow-ffi",
-            "--allow-env=DMA_ENGINE",
-            `--allow-read=${inside}`,
-            `--allow-write=${inside}`,
-          ],
-        });
-        const { swaps } = await swapper.counts();
-        const seen = `${done} done, ${JSON.stringify(refused)} refused, ${swaps} swaps`;
-        // The control: names were swapped meanwhile, and some of the tries met that.
-        assert(swaps! > 100, seen);
-        assert(done > 0, seen);
-        if (kind === "exchange") assert(refused.NotCapable! > 0, seen);
-        assertEquals([...Deno.readDirSync(outside)].map(({ name }) => name), ["secret"], seen);
-        assertEquals(await Deno.readFile(`${outside}/secret`), SECRET, seen);
-        // Not even for a moment.
-        assertEquals((await Deno.stat(outside)).mtime, mtime, seen);
-      }));
+    }, async (directory) => {
+      const { inside, outside } = await prepare(directory);
+      const { mtime } = await Deno.stat(outside);
+      const other = kind === "exchange" ? `${inside}/${target}.other` : `${outside}/secret`;
+      await using swapper = await Daemon.start("swapper", [kind, `${inside}/${target}`, other]);
+      const { done, refused } = await resultOf<Result>("swapped", {
+        args: [name, inside, String(TRIES[kind])],
+        env: { DMA_ENGINE: engine },
+        flags: [
+          "--allow-ffi",
+          "--allow-env=DMA_ENGINE",
+          `--allow-read=${inside}`,
+          `--allow-write=${inside}`,
+        ],
+      });
+      const { swaps } = await swapper.counts();
+      const seen = `${done} done, ${JSON.stringify(refused)} refused, ${swaps} swaps`;
+      // The control: names were swapped meanwhile, and some of the tries met that.
+      assert(swaps! > 100, seen);
+      assert(done > 0, seen);
+      if (kind === "exchange") assert(refused.NotCapable! > 0, seen);
+      assertEquals([...Deno.readDirSync(outside)].map(({ name }) => name), ["secret"], seen);
+      assertEquals(await Deno.readFile(`${outside}/secret`), SECRET, seen);
+      // Not even for a moment.
+      assertEquals((await Deno.stat(outside)).mtime, mtime, seen);
+    });
   }
 }

@@ -14,7 +14,7 @@ import {
   within,
   writeUntilFailure,
 } from "./failed_writer.ts";
-import { faultTest, type FaultTestOptions, inWorkDirectory, whileUp } from "./machine.ts";
+import { type FaultTestOptions, folderTest, whileUp } from "./machine.ts";
 
 const MiB = 1 << 20;
 
@@ -26,14 +26,13 @@ function diskTest(
   definition: FaultTestOptions,
   fn: (disk: LoopMount, directory: string) => Promise<void>,
 ): void {
-  faultTest(
+  folderTest(
     `${name} [${type}]`,
     { needs: ["root", "loop", type], ...definition },
-    () =>
-      inWorkDirectory(async (directory) => {
-        const disk = await smallDisk(directory, type);
-        await whileUp(disk, (disk) => fn(disk, directory), () => disk[Symbol.asyncDispose]());
-      }),
+    async (directory) => {
+      const disk = await smallDisk(directory, type);
+      await whileUp(disk, (disk) => fn(disk, directory), () => disk[Symbol.asyncDispose]());
+    },
   );
 }
 

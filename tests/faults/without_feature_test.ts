@@ -8,7 +8,7 @@ import { content, firstWrong, firstWrongInFile } from "./content.ts";
 import { assertIdle, assertIoError } from "./failed_writer.ts";
 import { FaultFileSystem } from "./fault_file_system.ts";
 import { assertKept, promises, runAndKill } from "./killed.ts";
-import { engines, faultTest, inWorkDirectory, type Need, whileUp } from "./machine.ts";
+import { engines, faultTest, folderTest, inWorkDirectory, type Need, whileUp } from "./machine.ts";
 import { resultOf } from "./programs.ts";
 import { Random } from "../simulator/random.ts";
 
@@ -84,31 +84,30 @@ faultTest("where every file needs a name an atomic file that is aborted leaves n
   }));
 
 for (const engine of engines) {
-  faultTest(`without /proc an atomic file is whole, or not there [${engine}]`, {
+  folderTest(`without /proc an atomic file is whole, or not there [${engine}]`, {
     needs: ["root"],
     ignore: !hasProgram("unshare"),
-  }, () =>
-    inWorkDirectory(async (directory) => {
-      const wrapper = ["unshare", "-m", "sh", "-c", 'umount -l /proc && exec "$0" "$@"'];
-      for (const refused of [false, true]) {
-        await Deno.mkdir(`${directory}/${refused}`);
-        const path = `${directory}/${refused}/file`;
-        await Deno.writeFile(path, content(0, 1000, OLD));
-        const { proc, names, after } = await resultOf<
-          { proc: boolean; names: string[]; after: string[] }
-        >("atomic_without_proc", {
-          args: [path, ...refused ? ["refused"] : []],
-          env: { DMA_ENGINE: engine, XDG_CACHE_HOME: directory },
-          wrapper,
-        });
-        assertEquals([proc, after], [false, ["file"]]);
-        const hidden = names.filter((name) => /^\.file\..*\.tmp$/.test(name));
-        // Without a name where the kernel links a descriptor, else under a hidden one: found out at once.
-        if (refused) assertEquals(hidden.length, 1);
-        else if (kernelIsFrom(6, 10)) assertEquals(hidden, []);
-        assertEquals(await firstWrongInFile(path, 100_000), -1);
-      }
-    }));
+  }, async (directory) => {
+    const wrapper = ["unshare", "-m", "sh", "-c", 'umount -l /proc && exec "$0" "$@"'];
+    for (const refused of [false, true]) {
+      await Deno.mkdir(`${directory}/${refused}`);
+      const path = `${directory}/${refused}/file`;
+      await Deno.writeFile(path, content(0, 1000, OLD));
+      const { proc, names, after } = await resultOf<
+        { proc: boolean; names: string[]; after: string[] }
+      >("atomic_without_proc", {
+        args: [path, ...refused ? ["refused"] : []],
+        env: { DMA_ENGINE: engine, XDG_CACHE_HOME: directory },
+        wrapper,
+      });
+      assertEquals([proc, after], [false, ["file"]]);
+      const hidden = names.filter((name) => /^\.file\..*\.tmp$/.test(name));
+      // Without a name where the kernel links a descriptor, else under a hidden one: found out at once.
+      if (refused) assertEquals(hidden.length, 1);
+      else if (kernelIsFrom(6, 10)) assertEquals(hidden, []);
+      assertEquals(await firstWrongInFile(path, 100_000), -1);
+    }
+  });
 }
 
 const KILLS = 6;
@@ -193,8 +192,10 @@ faultTest("without Direct I/O and fallocate everything works, and says what it l
     const path = `${folder}/file`;
     const error = await assertRejects(() => DmaFile.create(path, { direct: "require" }));
     assertEquals((error as { path?: string }).path, path);
+    assertEquals(namesIn(folder), []);
     const length = 20_000_003;
     await assertWritersWork(path, length, false);
+    await assertRejects(() => DmaFile.create(path, { direct: "require" }));
     await using file = await DmaFile.open(path, { write: true });
     assertIoError(await assertRejects(() => file.preallocate(2 * length)), {
       code: "EOPNOTSUPP",

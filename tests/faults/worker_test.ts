@@ -9,7 +9,7 @@ import "../support/engine.ts";
 import { content, firstWrongInFile } from "./content.ts";
 import { FaultyDisk } from "./disks.ts";
 import { assertIdle, bystander, within } from "./failed_writer.ts";
-import { faultTest, inWorkDirectory, whileUp } from "./machine.ts";
+import { folderTest, inWorkDirectory, whileUp } from "./machine.ts";
 import { spawn } from "./programs.ts";
 import { lines } from "./tools.ts";
 
@@ -33,8 +33,10 @@ async function busy(folder: string, what: string, beats = 3): Promise<Worker> {
 }
 
 for (const what of ["write", "read", "read at"]) {
-  Deno.test(`Workers that are terminated while they ${what} disturb nobody`, () =>
-    inWorkDirectory(async (folder) => {
+  folderTest(
+    `Workers that are terminated while they ${what} disturb nobody`,
+    {},
+    async (folder) => {
       await Deno.writeFile(`${folder}/source`, content(0, 8 * MiB));
       let running = true;
       const beside = bystander(`${folder}/beside`, () => running);
@@ -55,7 +57,8 @@ for (const what of ["write", "read", "read at"]) {
       running = false;
       assert(await beside > 0);
       await assertIdle();
-    }));
+    },
+  );
 }
 
 /** Ends a Worker in the middle of its reads, and looks whether its memory was used again before they were over. */
@@ -100,19 +103,18 @@ async function terminateReading(directory: string, kind: "web" | "node"): Promis
   }, () => faulty[Symbol.asyncDispose]());
 }
 
-faultTest(
+folderTest(
   "memory that a terminated Worker had for a read is not used again before the disk is done with it",
   { needs: ["root", "gcc", "loop", "fuse", "ext4"] },
-  () =>
-    inWorkDirectory(async (directory) => {
-      // Side by side: mostly they wait.
-      const kinds = ["web", "node"] as const;
-      const results = await Promise.allSettled(kinds.map(async (kind) => {
-        await Deno.mkdir(`${directory}/${kind}`);
-        await terminateReading(`${directory}/${kind}`, kind);
-      }));
-      for (const result of results) if (result.status === "rejected") throw result.reason;
-    }),
+  async (directory) => {
+    // Side by side: mostly they wait.
+    const kinds = ["web", "node"] as const;
+    const results = await Promise.allSettled(kinds.map(async (kind) => {
+      await Deno.mkdir(`${directory}/${kind}`);
+      await terminateReading(`${directory}/${kind}`, kind);
+    }));
+    for (const result of results) if (result.status === "rejected") throw result.reason;
+  },
 );
 
 /** Mappings of rings, and of buffers: those alone may have huge pages and are not inherited by child processes. */

@@ -2,10 +2,16 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { statfsSync } from "node:fs";
-import { DmaFile } from "../../mod.ts";
+import { DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { assertFile, assertNoFile, filled, joined, pattern } from "../support/bytes.ts";
-import { inFreshDirectory, testDirectories, testInEachDirectory } from "../support/dirs.ts";
+import {
+  inFreshDirectory,
+  testDirectories,
+  type TestDirectory,
+  testInEachDirectory,
+} from "../support/dirs.ts";
+import { eventually } from "../support/descriptors.ts";
 import { hold, interpose } from "../support/interpose.ts";
 import { openPattern } from "../support/patterned.ts";
 
@@ -203,12 +209,7 @@ testInEachDirectory("copyRangeTo() refuses what cannot be", async (dir) => {
   const to = await DmaFile.create(dir.file("to"));
   await using readOnly = await DmaFile.open(dir.file("to"));
   await using writeOnly = await DmaFile.open(dir.file("from"), { read: false, write: true });
-  const copy = (...args: unknown[]) => () =>
-    (from.copyRangeTo as (...args: unknown[]) => Promise<number>).apply(from, args);
-  await assertRejects(copy({}, 0, 1, 0), TypeError, "target must be a DmaFile");
-  await assertRejects(copy(to, -1, 1, 0), RangeError, "Invalid position -1");
-  await assertRejects(copy(to, 0, "1", 0), TypeError, 'Invalid length "1"');
-  await assertRejects(copy(to, 0, 1, 0.5), RangeError, "Invalid targetPosition 0.5");
+  const copy = (...args: Parameters<DmaFile["copyRangeTo"]>) => () => from.copyRangeTo(...args);
   await assertRejects(copy(to, 0, 2 ** 52, 2 ** 53 - 1), RangeError, "targetPosition + length");
   await assertRejects(copy(readOnly, 0, 1, 0), BadResource, "opened without write");
   await assertRejects(() => writeOnly.copyRangeTo(to, 0, 1, 0), BadResource, "without read");
@@ -270,3 +271,59 @@ testInEachDirectory("copyRangeTo() that fails has an atomic target vanish", asyn
     await assertNoFile(dir.file("to"));
   }
 });
+
+// ---- beside a close --------------------------------------------------------------------------------
+
+/** A source of ten bytes, and a file whose writer has five. */
+async function layOut(dir: TestDirectory) {
+  await Deno.writeFile(dir.file("source"), filled(10, 7));
+  const source = await DmaFile.open(dir.file("source"));
+  const file = await DmaFile.create(dir.file("file"));
+  const writer = new DmaStreamWriter(file, { closeFile: false });
+  await writer.write(filled(5, 1));
+  return { source, file, writer };
+}
+
+testInEachDirectory(
+  "A copy that finds less than it was asked for beside a close leaves no padding",
+  async (dir) => {
+    const laid = await layOut(dir);
+    await using source = laid.source;
+    const { file, writer } = laid;
+    using copies = hold("copyRange");
+    const copied = source.copyRangeTo(file, 0, 1 << 20, 0);
+    await copies.reach();
+    const closed = writer.close();
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    copies.letGo();
+    assertEquals(await copied, 10);
+    await closed;
+    assertEquals(await file.size(), 10);
+    await file.close();
+  },
+);
+
+testInEachDirectory(
+  "A copy by hand that begins while a close truncates leaves no padding",
+  async (dir) => {
+    const laid = await layOut(dir);
+    await using source = laid.source;
+    const { file, writer } = laid;
+    const refusals: (() => void)[] = [];
+    using _copies = interpose("copyRange", ({ end }) => void refusals.push(() => end(-22)));
+    using truncates = interpose("truncate", ({ pass }) => void setTimeout(pass, 20));
+    const copied = source.copyRangeTo(file, 0, 1 << 20, 0);
+    await eventually(() => refusals.length > 0);
+    const closed = writer.close();
+    // The last write goes to the file; the truncate after it waits for the copy.
+    await eventually(async () => await file.size() > 0);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    assertEquals(truncates.count, 0);
+    refusals[0]!();
+    assertEquals(await copied, 10);
+    await closed;
+    assertEquals(await file.size(), 10);
+    await file.close();
+    await assertFile(dir.file("file"), filled(10, 7));
+  },
+);

@@ -9,7 +9,6 @@ import {
   assertRejects,
   assertStrictEquals,
   assertStringIncludes,
-  assertThrows,
 } from "@std/assert";
 import { type DmaError, DmaFile } from "../../mod.ts";
 import type { Completion } from "../../src/engine/operation.ts";
@@ -68,10 +67,6 @@ testInEachDirectory("truncate cuts and extends by zeros", async (dir) => {
   assertEquals(await file.readAt(4999, 5000), joined(pattern(2, 4999), new Uint8Array(3999)));
   await file.truncate();
   assertEquals(await file.size(), 0);
-  for (const bad of [-1, 0.5, NaN, 2 ** 53]) {
-    await assertRejects(() => file.truncate(bad), RangeError, "length");
-  }
-  await assertRejects(() => file.truncate("5" as unknown as number), TypeError, "length");
   await file.close();
   await assertFile(path, new Uint8Array());
 });
@@ -86,11 +81,7 @@ testInEachDirectory("preallocate reserves, and lengthens by zeros", async (dir) 
   // Less than there is changes nothing.
   await file.preallocate(100);
   assertEquals(await file.size(), 1 << 20);
-  for (const bad of [0, -1, 1.5, NaN, 2 ** 53]) {
-    await assertRejects(() => file.preallocate(bad), RangeError, "length");
-  }
-  await assertRejects(() => file.preallocate(1, { keepSize: 1 as never }), TypeError, "keepSize");
-  await assertRejects(() => file.preallocate(1, 5 as never), TypeError, "options");
+  await assertRejects(() => file.preallocate(0), RangeError, "length");
   await file.close();
 });
 
@@ -120,16 +111,10 @@ testInEachDirectory("deallocate punches a hole and keeps the length", async (dir
   await file.deallocate(100, 200);
   await file.deallocate(2 ** 30, 4096);
   assertEquals(await file.size(), 1 << 20);
+  await assertRejects(() => file.deallocate(0, 0), RangeError, "length");
+  await assertRejects(() => file.deallocate(2 ** 53 - 1, 5), RangeError, "position + length");
   await file.close();
   await assertFile(path, expected.fill(0, 100, 300));
-});
-
-testInEachDirectory("deallocate rejects what is no range", async (dir) => {
-  await using file = await open(dir.file("checked"), 5000);
-  await assertRejects(() => file.deallocate(0, 0), RangeError, "length");
-  await assertRejects(() => file.deallocate(-1, 5), RangeError, "position");
-  await assertRejects(() => file.deallocate(2 ** 53 - 1, 5), RangeError, "position + length");
-  await assertFile(dir.file("checked"), pattern(5000));
 });
 
 testInEachDirectory("sync and syncData resolve, and ask the kernel", async (dir) => {
@@ -205,8 +190,6 @@ testInEachDirectory("rename fails with Deno's own error, and the path stays", as
     assertEquals(ours.path, dir.file("file"));
     assertEquals(file.path, dir.file("file"));
   }
-  await assertRejects(() => file.rename(5 as never), TypeError, "5");
-  await assertRejects(() => file.rename("a\0b"), TypeError, "NUL");
   await assertRejects(() => file.rename(""), Deno.errors.NotFound);
   assertEquals(await namesIn(dir.path), ["directory", "file"]);
 });
@@ -241,7 +224,6 @@ testInEachDirectory("isSameFile compares files and not names", async (dir) => {
   assert(first.isSameFile(second) && second.isSameFile(first));
   assert(first.isSameFile(third));
   assertFalse(first.isSameFile(other));
-  assertThrows(() => first.isSameFile({} as DmaFile), TypeError, "DmaFile");
 });
 
 // ---- files without a name -------------------------------------------------------------------------------------

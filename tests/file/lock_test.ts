@@ -216,13 +216,6 @@ testDirectAndCached("A lock is given back by the time that close() resolves", as
   }
 });
 
-testDirectAndCached("lock() names a wrong argument", async (dir) => {
-  await using file = await DmaFile.create(dir.file("file"));
-  const wrong = 1 as unknown as boolean;
-  await assertRejects(() => file.lock(wrong), TypeError, "Invalid exclusive 1");
-  await assertRejects(() => file.tryLock(wrong), TypeError, "Invalid exclusive 1");
-});
-
 testDirectAndCached(
   "An exclusive lock for which a file must be open for writing says so",
   async (dir) => {

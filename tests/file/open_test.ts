@@ -32,19 +32,6 @@ function withoutDirect(): Disposable {
   };
 }
 
-testInEachDirectory("DmaFile.create makes an empty file and DmaFile.open opens it", async (dir) => {
-  const path = dir.file("new");
-  const file = await DmaFile.create(path);
-  assertEquals(file.path, path);
-  assertEquals(await file.size(), 0);
-  await file.close();
-  await assertFile(path, new Uint8Array());
-  const again = await DmaFile.open(path);
-  assertEquals(again.path, path);
-  await again.close();
-  assertEquals(descriptorsIn(dir.path), 0);
-});
-
 testInEachDirectory("DmaFile.create empties the file that is there", async (dir) => {
   const path = dir.file("old");
   await Deno.writeFile(path, pattern(5000), { mode: 0o640 });
@@ -226,38 +213,6 @@ testInEachDirectory(
   { where: ({ fileSystem }) => fileSystem === "ext4", ignore: Deno.uid() !== 0 },
 );
 
-Deno.test({
-  name: "A file system that refuses O_DIRECT is written through the page cache, or not at all",
-  ignore: Deno.uid() !== 0,
-  fn: async () => {
-    const path = await Deno.makeTempDir();
-    const { success, output } = await run("mount", ["-t", "ramfs", "dma-ramfs", path]);
-    try {
-      assert(success, output);
-      const required = { write: true, direct: "require" } as const;
-      for (const options of [{ createNew: true }, { create: true }]) {
-        const error = await failure(() => DmaFile.open(`${path}/x`, { ...required, ...options }));
-        assertInstanceOf(error, Deno.errors.NotSupported);
-        assertEquals(await namesIn(path), []);
-      }
-      const file = await DmaFile.open(`${path}/x`, { write: true, createNew: true });
-      assertEquals(file.direct, false);
-      await file.writable.write(pattern(5000));
-      await file.writable.close();
-      await assertFile(`${path}/x`, pattern(5000));
-      await assertRejects(() => DmaFile.create(`${path}/x`, { direct: "require" }));
-      await assertFile(`${path}/x`, pattern(5000));
-      const options = { write: true, createNew: true };
-      const error = await failure(() => DmaFile.open(`${path}/x`, options));
-      assertInstanceOf(error, Deno.errors.AlreadyExists);
-      assertEquals(descriptorsIn(path), 0);
-    } finally {
-      if (success) await run("umount", [path]);
-      await Deno.remove(path);
-    }
-  },
-});
-
 testInEachDirectory("DmaFile.alignment is what the kernel asks for", async (dir) => {
   await using file = await DmaFile.create(dir.file("aligned"));
   const { memory, offset } = file.alignment;
@@ -282,12 +237,7 @@ testInEachDirectory("DmaFile.alignUp and alignDown round to the alignment", asyn
     assertEquals(file.alignDown(base + 1), base);
     assertEquals(file.alignDown(base + offset - 1), base);
   }
-  for (const bad of [-1, 0.5, NaN, Infinity, Number.MAX_SAFE_INTEGER + 1]) {
-    assertThrows(() => file.alignUp(bad), RangeError, String(bad));
-    assertThrows(() => file.alignDown(bad), RangeError, String(bad));
-  }
   assertThrows(() => file.alignUp(Number.MAX_SAFE_INTEGER), RangeError);
-  assertThrows(() => file.alignUp("1" as unknown as number), TypeError, '"1"');
 });
 
 testInEachDirectory("DmaFile.allocBuffer gives zeroed memory that suits writeAt", async (dir) => {
@@ -299,10 +249,6 @@ testInEachDirectory("DmaFile.allocBuffer gives zeroed memory that suits writeAt"
     assertEquals(buffer.bytes, new Uint8Array(buffer.length));
     assertEquals(await file.writeAt(buffer, 0), buffer.length);
   }
-  for (const bad of [0, -1, 1.5, NaN, 2 ** 40]) {
-    assertThrows(() => file.allocBuffer(bad), RangeError, String(bad));
-  }
-  assertThrows(() => file.allocBuffer("5" as unknown as number), TypeError);
 });
 
 Deno.test("DmaFile.open refuses options that do not go together", async () => {
@@ -360,13 +306,12 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory("DmaFile is shown with its path, and cannot be constructed", async (dir) => {
+testInEachDirectory("DmaFile is shown with its path", async (dir) => {
   const path = dir.file("shown");
   const file = await DmaFile.create(path);
   assert(Deno.inspect(file).includes(path));
   assert(Deno.inspect(file).includes("closed: false"));
   await file.close();
   assert(Deno.inspect(file).includes("closed: true"));
-  assertThrows(() => Reflect.construct(DmaFile, [Symbol(), {}]), TypeError, "DmaFile.open");
   assertEquals(descriptorsOf(path), 0);
 });

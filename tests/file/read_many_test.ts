@@ -304,20 +304,6 @@ testDirectAndCached("readMany() fails for what is wrong when its turn comes", as
   assertEquals(closed, wrong.length);
 });
 
-testDirectAndCached("readMany() names wrong arguments at the first step", async (dir) => {
-  const file = await openPattern(dir.file("arguments"), 5000);
-  const first = (ranges: unknown, options?: unknown) => () =>
-    file.readMany(ranges as ByteRange[], options as Options)[Symbol.asyncIterator]().next();
-  await assertRejects(first(5), TypeError, "Invalid ranges 5: it must be iterable");
-  await assertRejects(first({}), TypeError, "Invalid ranges an object (Object)");
-  await assertRejects(first([], { maxMerged: -1 }), RangeError, "Invalid maxMerged -1");
-  await assertRejects(first([], { maxGap: 0.5 }), RangeError, "Invalid maxGap 0.5");
-  await assertRejects(first([], { concurrency: 0 }), RangeError, "Invalid concurrency 0");
-  await assertRejects(first([], 1), TypeError, "Invalid options 1");
-  await file.close();
-  await assertRejects(first([range(0, 1)]), Deno.errors.BadResource, "the file is closed");
-});
-
 testDirectAndCached("readMany() fails when its file is closed", async (dir) => {
   const file = await openPattern(dir.file("closed"), 200_000);
   const ranges = Array.from({ length: 20 }, (_, index) => range(index * 8192, 10));

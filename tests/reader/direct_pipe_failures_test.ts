@@ -54,11 +54,6 @@ testDirectAndCached("An error of the source aborts the target", async (dir) => {
   }
 });
 
-testDirectAndCached("A source that fails at once aborts the target", async (dir) => {
-  using _ = failFrom("read", 0, EIO);
-  assertMatch((await assertSame(dir, {})).result, /os error 5/);
-});
-
 testDirectAndCached("Bytes read before the error are written with preventAbort", async (dir) => {
   for (const { name, pipe } of ways) {
     const source = await openPattern(dir.file("source"), 300_001);

@@ -1,10 +1,9 @@
 // From file to file: what reader.pipeTo(writer) does, it does as any stream would.
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { DmaFile, DmaStreamReader, DmaStreamWriter, ioStats } from "../../mod.ts";
+import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { assertFile, joined, pattern } from "../support/bytes.ts";
 import { inFreshDirectory, testDirectAndCached, testDirectories } from "../support/dirs.ts";
-import { engine } from "../support/engine.ts";
 import { hold } from "../support/interpose.ts";
 import { openPattern } from "../support/patterned.ts";
 import { assertSame, ways } from "./pipe_ways.ts";
@@ -17,49 +16,12 @@ testDirectAndCached("A file of any length is piped whole", async (dir) => {
   }
 });
 
-testDirectAndCached("Buffers of any two sizes are piped", async (dir) => {
-  for (const reading of [4096, 12_288, 1 << 20]) {
-    for (const writing of [4096, 20_480, 1 << 20]) {
-      for (const [readAhead, writeBehind] of [[0, 1], [4, 4]] as const) {
-        await assertSame(dir, {
-          reader: { bufferSize: reading, readAhead },
-          writer: { bufferSize: writing, writeBehind },
-        });
-      }
-    }
-  }
-});
-
 testDirectAndCached("Any range is piped to any position", async (dir) => {
   const before = new Uint8Array(50_001).fill(7);
   for (const [start, end] of [[0, 100_000], [1, Infinity], [4096, 40_960], [777, 778]] as const) {
     for (const writer of [{ position: 0 }, { position: 4096 }, { position: 5 }, { append: true }]) {
       await assertSame(dir, { before, reader: { start, end }, writer });
     }
-  }
-});
-
-testDirectAndCached("A writer that goes on takes pipe after pipe", async (dir) => {
-  const sizes = [40_960, 0, 8192, 5, 100_000, 65_536, 1];
-  for (const { name, pipe } of ways) {
-    const path = dir.file(name);
-    const writer = (await DmaFile.create(path)).writable;
-    const parts: Uint8Array[] = [];
-    for (const [index, size] of sizes.entries()) {
-      const source = new DmaStreamReader(await openPattern(dir.file(`${index}`), size), {
-        bufferSize: 8192,
-      });
-      await pipe(source, writer, { preventClose: true });
-      parts.push(pattern(size));
-      assertEquals([writer.locked, writer.currentPos], [false, joined(...parts).length]);
-      if (index % 3 === 2) {
-        await writer.write(pattern(100));
-        parts.push(pattern(100));
-      }
-      if (index === 3) await writer.sync({ tail: true });
-    }
-    await writer.close();
-    await assertFile(path, joined(...parts), name);
   }
 });
 
@@ -109,33 +71,12 @@ testDirectAndCached("A read whose lock was released loses nothing of a pipe", as
   }
 });
 
-testDirectAndCached("Bytes written before the pipe come first", async (dir) => {
-  for (const { name, pipe } of ways) {
-    const target = (await DmaFile.create(dir.file(name))).writable;
-    const writer = target.getWriter();
-    const writes = [100, 4096, 50_000].map((size) => writer.write(pattern(size)));
-    writer.releaseLock();
-    await pipe((await openPattern(dir.file("source"), 40_960)).readable, target);
-    await Promise.all(writes);
-    const parts = [100, 4096, 50_000, 40_960].map((size) => pattern(size));
-    await assertFile(dir.file(name), joined(...parts));
-  }
-});
-
 testDirectAndCached("Files with closeFile false stay open", async (dir) => {
   const ending = await assertSame(dir, {
     reader: { closeFile: false },
     writer: { closeFile: false },
   });
   assertEquals(ending, { ...done, bytes: 300_001, open: [1, 1] } as never);
-});
-
-testDirectAndCached("A pipe into an atomic file publishes it", async (dir) => {
-  for (const { name, pipe } of ways) {
-    const target = await DmaFile.create(dir.file(name), { atomic: true });
-    await pipe((await openPattern(dir.file("source"), 100_000)).readable, target.writable);
-    await assertFile(dir.file(name), pattern(100_000));
-  }
 });
 
 testDirectAndCached("Aligned bytes are not copied in JavaScript", async (dir) => {
@@ -169,35 +110,6 @@ testDirectAndCached("Aligned bytes are not copied in JavaScript", async (dir) =>
     copied.plain! >= size,
     `The plain way copied ${copied.plain} bytes, so nothing was counted`,
   );
-});
-
-testDirectAndCached("Memory is bounded by what both sides may have", async (dir) => {
-  const path = dir.file("source");
-  await Deno.writeFile(path, new Uint8Array());
-  await Deno.truncate(path, 64 << 20);
-  const source = new DmaStreamReader(await DmaFile.open(path), {
-    bufferSize: 1 << 16,
-    readAhead: 3,
-  });
-  const target = new DmaStreamWriter(await DmaFile.create(dir.file("target")), {
-    bufferSize: 1 << 16,
-    writeBehind: 2,
-  });
-  const before = ioStats().poolBytesUsed;
-  let most = 0;
-  const acquire = engine.acquire;
-  engine.acquire = (size) => {
-    const block = acquire.call(engine, size);
-    most = Math.max(most, ioStats().poolBytesUsed - before);
-    return block;
-  };
-  try {
-    await source.pipeTo(target);
-  } finally {
-    engine.acquire = acquire;
-  }
-  assert(most <= (4 + 3) * (1 << 16) + 4 * 4096, `${most} bytes at once`);
-  assertEquals(ioStats().poolBytesUsed, before);
 });
 
 for (const from of testDirectories) {

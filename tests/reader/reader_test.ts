@@ -34,13 +34,6 @@ testInEachDirectory("DmaStreamReader gives the whole file to for await", async (
   }
 });
 
-testInEachDirectory("DmaStreamReader gives the whole file without Direct I/O", async (dir) => {
-  for (const size of SIZES) {
-    const file = await openPattern(dir.file(`${size}`), size, { direct: "off" });
-    assertEquals(await allOf(new DmaStreamReader(file)), pattern(size));
-  }
-});
-
 testDirectAndCached("DmaStreamReader tells where it is", async (dir) => {
   const stream = new DmaStreamReader(await openPattern(dir.file("position"), 200_000));
   assertEquals(stream.currentPos, 0);
@@ -106,15 +99,6 @@ testDirectAndCached(
     }
   },
 );
-
-testDirectAndCached("DmaStreamReader reads nothing before it is asked", async (dir) => {
-  const path = dir.file("lazy");
-  const file = await openPattern(path, 5000);
-  const stream = new DmaStreamReader(file);
-  await file.size();
-  await Deno.writeFile(path, new Uint8Array(6000).fill(9));
-  assertEquals(await allOf(stream), new Uint8Array(6000).fill(9));
-});
 
 testDirectAndCached("DmaStreamReader can be piped, through and to", async (dir) => {
   const size = 400_000;

@@ -127,49 +127,6 @@ testInEachDirectory(
   },
 );
 
-testInEachDirectory("Bytes truncated under a writer do not come back as zeros", async (dir) => {
-  for (const owned of [true, false]) {
-    for (const position of [0, 1]) {
-      const path = dir.file("file");
-      await Deno.writeFile(path, pattern(500));
-      await using file = owned
-        ? await DmaFile.create(path)
-        : await DmaFile.open(path, { write: true });
-      if (owned) {
-        const before = new DmaStreamWriter(file, { closeFile: false });
-        await before.write(pattern(500));
-        await before.close();
-      }
-      const writer = new DmaStreamWriter(file, { closeFile: false, position });
-      await writer.sync();
-      await file.truncate(0);
-      await writer.write(filled(3, 7));
-      await writer.close();
-      assertEquals(await file.size(), position + 3);
-      assertEquals(await file.readAt(position, 10), filled(3, 7));
-    }
-  }
-});
-
-testInEachDirectory(
-  "Flushed bytes that are truncated do not come back as zeros",
-  async (dir) => {
-    for (const preallocate of [true, false]) {
-      await using file = await DmaFile.create(dir.file("file"));
-      const first = new DmaStreamWriter(file, { closeFile: false, preallocate });
-      await first.write(pattern(10_001));
-      await first.sync({ tail: true });
-      await file.truncate(0);
-      await first.close();
-      assertEquals(await file.size(), 0);
-      const second = new DmaStreamWriter(file, { closeFile: false, preallocate });
-      await second.write(pattern(5));
-      await second.close();
-      assertEquals(await file.size(), 5);
-    }
-  },
-);
-
 testInEachDirectory("A writer that is given up before it has opened cuts nothing", async (dir) => {
   const path = dir.file("file");
   await Deno.writeFile(path, new Uint8Array(512).fill(1));

@@ -184,23 +184,6 @@ testDirectAndCached(
 );
 
 testDirectAndCached(
-  "A queued chunk that is detached before its turn fails the stream",
-  async (dir) => {
-    const stream = await create(dir, { bufferSize: 4096, writeBehind: 1 });
-    const writer = stream.getWriter();
-    const first = writer.write(pattern(100_000));
-    const chunk = pattern(5000);
-    const second = writer.write(chunk);
-    structuredClone(chunk, { transfer: [chunk.buffer] });
-    await first;
-    await assertRejects(() => second, TypeError, "detached");
-    await assertRejects(() => writer.closed, TypeError, "detached");
-    await eventually(() => descriptorsOf(dir.file("file")) === 0);
-    assertEquals(engine.pool.blocks, 0);
-  },
-);
-
-testDirectAndCached(
   "A chunk that changes its length while it waits behind another is not lost in silence",
   async (dir) => {
     const ways: Record<string, (chunk: Uint8Array<ArrayBuffer>) => void> = {
@@ -310,22 +293,6 @@ testDirectAndCached("writeBuffer makes no copy if the position is aligned", asyn
   assertEquals(stream.currentFlushedPos, 2_621_440);
   await stream.close();
   await assertFile(dir.file("file"), pattern(2_621_440));
-});
-
-testDirectAndCached("writeBuffer between other bytes keeps every byte", async (dir) => {
-  const stream = await create(dir, { bufferSize: 8192, writeBehind: 2, position: 77 });
-  let position = 0;
-  for (const length of [1, 4096, 8191, 512, 20_480, 100]) {
-    await stream.write(pattern(length, position));
-    position += length;
-    const buffer = stream.file.allocBuffer(length);
-    buffer.bytes.set(pattern(buffer.length, position));
-    position += buffer.length;
-    await stream.writeBuffer(buffer);
-    assertEquals(stream.currentPos, 77 + position);
-  }
-  await stream.close();
-  await assertFile(dir.file("file"), joined(new Uint8Array(77), pattern(position)));
 });
 
 testDirectAndCached(

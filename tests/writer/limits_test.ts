@@ -1,17 +1,12 @@
 // A process and its writers: what it may not do, and when it ends by itself.
 
-import { assertEquals, assertRejects } from "@std/assert";
-import { DmaFile } from "../../mod.ts";
+import { assertEquals } from "@std/assert";
 import { assertFile } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
 import { testDirectAndCached } from "../support/dirs.ts";
 import "../support/engine.ts";
 
 const MiB = 1024 * 1024;
-
-Deno.test("A writer has no way to /dev/full", async () => {
-  await assertRejects(() => DmaFile.create("/dev/full"), Deno.errors.NotSupported, "device");
-});
 
 testDirectAndCached(
   "A limit on the length of files does not hinder what stays below",
@@ -49,15 +44,3 @@ testDirectAndCached(
     }));
   },
 );
-
-testDirectAndCached("Operations in flight keep the process alive until they end", async (dir) => {
-  const path = dir.file("kept alive");
-  // Nobody awaits the end.
-  const { code, output } = await runChild(`
-    const file = await dma.DmaFile.create(${JSON.stringify(path)});
-    file.writable.write(new Uint8Array(5_000_000).fill(3));
-    file.writable.close();
-  `);
-  assertEquals([code, output], [0, ""]);
-  await assertFile(path, new Uint8Array(5_000_000).fill(3));
-});

@@ -119,7 +119,7 @@ testDirectAndCached("A slow disk holds the source back", async (dir) => {
 });
 
 testDirectAndCached("flushSync() writes what waits in the stream", async (dir) => {
-  for (const  of of["stream", "writer"] as const) {
+  for (const caller of ["stream", "writer"] as const) {
     const writer = new DmaStreamWriter(await DmaFile.create(dir.file("file")), small);
     const stream = toNodeWritable(writer);
     let [length, calls] = [0, 0];
@@ -132,7 +132,7 @@ testDirectAndCached("flushSync() writes what waits in the stream", async (dir) =
       assert(stream.writableLength > 0, "Something must wait");
       if (round === 1) stream.cork();
       write(10_001);
-      (of === "stream" ? stream : writer).flushSync();
+      (caller === "stream" ? stream : writer).flushSync();
       assertEquals([stream.writableLength, writer.currentFlushedPos], [0, length]);
       assertEquals(Deno.readFileSync(dir.file("file")).subarray(0, length), pattern(length));
     }

@@ -124,16 +124,6 @@ testDirectAndCached("A sealed file can be renamed, copied, locked and removed", 
   assertEquals(await file.readAt(9, 9), pattern(9, 9));
 });
 
-testDirectAndCached("seal() publishes an atomic file", async (dir) => {
-  const path = dir.file("atomic");
-  const writer = (await DmaFile.create(path, { atomic: true })).writable;
-  await writer.write(pattern(SIZE));
-  await assertNoFile(path);
-  await using file = await writer.seal();
-  await assertFile(path, pattern(SIZE));
-  assertEquals(await file.readAt(1, 5), pattern(5, 1));
-});
-
 testDirectAndCached("seal() is refused when close() is", async (dir) => {
   const writer = (await DmaFile.create(dir.file("file"))).writable;
   const lock = writer.getWriter();

@@ -91,34 +91,6 @@ testDirectAndCached("write without a lock, getWriter and pipeTo keep their order
   await assertFile(dir.file("file"), pattern(position));
 });
 
-testDirectAndCached("writeBuffer keeps its place among the other writes", async (dir) => {
-  const stream = await create(dir, { bufferSize: 4096, writeBehind: 2 });
-  let position = 0;
-  const next = (length: number) => {
-    position += length;
-    return pattern(length, position - length);
-  };
-  const buffer = (length: number) => {
-    const result = stream.file.allocBuffer(length);
-    result.bytes.set(next(length));
-    return result;
-  };
-  const work: Promise<void>[] = [];
-  for (let round = 0; round < 10; round++) {
-    work.push(stream.writeBuffer(buffer(8192)));
-    work.push(stream.write(next(20_000)));
-    work.push(stream.writeBuffer(buffer(4096)));
-    const writer = stream.getWriter();
-    work.push(writer.write(next(30_000)), writer.write(next(480)));
-    writer.releaseLock();
-    work.push(stream.writeBuffer(buffer(4096)));
-    work.push(stream.write(next(7)));
-  }
-  await Promise.all(work);
-  await stream.close();
-  await assertFile(dir.file("file"), pattern(position));
-});
-
 testDirectAndCached("close waits for what was written before it, locked or not", async (dir) => {
   const stream = await create(dir, { bufferSize: 4096, writeBehind: 1 });
   const first = stream.write(pattern(50_000));
@@ -162,30 +134,6 @@ testDirectAndCached("sync and flushAligned work under a lock", async (dir) => {
   await writer.write(pattern(5000, 5000));
   await writer.close();
   await assertFile(dir.file("file"), pattern(10_000));
-});
-
-testDirectAndCached("sync works while a pipe runs", async (dir) => {
-  const stream = await create(dir, { bufferSize: 65_536, writeBehind: 4 });
-  const chunks = chunksOf(pattern(10_000_001), 50_000);
-  const piped = ReadableStream.from((async function* () {
-    for (const chunk of chunks) {
-      yield chunk;
-      await new Promise((resolve) => setTimeout(resolve, 0));
-    }
-  })()).pipeTo(stream);
-  let last = 0;
-  for (let round = 0; round < 10; round++) {
-    const tail = round % 2 === 1;
-    const before = stream.currentPos;
-    const durable = await stream.sync({ tail });
-    assert(durable >= (tail ? before : before - before % 65_536), `${durable} after ${before}`);
-    assert(durable >= last);
-    last = durable;
-    const part = (await Deno.readFile(dir.file("file"))).subarray(0, durable);
-    assertEquals(part, pattern(durable));
-  }
-  await piped;
-  await assertFile(dir.file("file"), pattern(10_000_001));
 });
 
 // ---- pipes ----------------------------------------------------------------------------------------------------

@@ -9,8 +9,8 @@ import {
   type DmaStreamWriterOptions,
 } from "../../mod.ts";
 import { eventLoopTurn } from "../../src/engine/event_loop.ts";
-import { assertFile, chunksOf, pattern } from "../support/bytes.ts";
-import { descriptorsIn, descriptorsOf, eventually } from "../support/descriptors.ts";
+import { assertFile, pattern } from "../support/bytes.ts";
+import { eventually } from "../support/descriptors.ts";
 import { testDirectAndCached } from "../support/dirs.ts";
 import "../support/engine.ts";
 import { create } from "./create.ts";
@@ -188,46 +188,7 @@ testDirectAndCached("file.writable is a writer with defaults, the same each time
   await assertFile(dir.file("file"), pattern(10));
 });
 
-testDirectAndCached("10 writers close at once", async (dir) => {
-  const writers = await Promise.all(
-    Array.from({ length: 10 }, (_, index) => create(dir, { bufferSize: 4096 }, `file ${index}`)),
-  );
-  for (const writer of writers) await writer.write(pattern(5000));
-  await Promise.all(writers.map((writer) => writer.close()));
-  for (const [index, writer] of writers.entries()) {
-    assertEquals(writer.currentFlushedPos, 5000);
-    assertEquals(descriptorsOf(dir.file(`file ${index}`)), 0);
-    await assertFile(dir.file(`file ${index}`), pattern(5000));
-  }
-});
-
 // ---- every length ---------------------------------------------------------------------------------------------
-
-testDirectAndCached(
-  "A file has exactly the bytes that were written, at every length",
-  async (dir) => {
-    const lengths = new Set<number>();
-    for (const unit of [512, 4096, 8192, 65_536, 131_072]) {
-      for (const delta of [-513, -512, -1, 0, 1, 511, 512]) lengths.add(Math.max(0, unit + delta));
-    }
-    for (const length of lengths) {
-      const writer = await create(dir, { bufferSize: 8192, writeBehind: 3, syncOnClose: false });
-      for (const chunk of chunksOf(pattern(length), 5003)) await writer.write(chunk);
-      await writer.close();
-      await assertFile(dir.file("file"), pattern(length), `${length} bytes`);
-    }
-    assertEquals(descriptorsIn(dir.path), 0);
-  },
-);
-
-testDirectAndCached("A writer works without Direct I/O alike", async (dir) => {
-  const file = await DmaFile.create(dir.file("file"), { direct: "off" });
-  const writer = new DmaStreamWriter(file, { bufferSize: 8192 });
-  for (const chunk of chunksOf(pattern(100_001), 999)) await writer.write(chunk);
-  assertEquals(await writer.sync(), 98_304);
-  await writer.close();
-  await assertFile(dir.file("file"), pattern(100_001));
-});
 
 testDirectAndCached("A position of an append is refused, and a buffer of 2 GiB", async (dir) => {
   await using file = await DmaFile.create(dir.file("file"));
