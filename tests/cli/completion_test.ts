@@ -1,12 +1,13 @@
 // The completion scripts, in the shells that they are for.
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { dma, testInDirectory } from "./process.ts";
-import { hasProgram, hasTerminals } from "./terminal.ts";
+import { hasProgram } from "../setup/command.ts";
+import { hasTerminals } from "./terminal.ts";
 import { testOnce } from "../support/once.ts";
 
-const hasBash = await hasProgram("bash", "--version");
-const hasZsh = await hasProgram("zsh", "--version");
-const hasFish = await hasProgram("fish", "--version");
+const hasBash = hasProgram("bash");
+const hasZsh = hasProgram("zsh");
+const hasFish = hasProgram("fish");
 
 async function script(...args: string[]): Promise<string> {
   const { code, stdout, stderr } = await dma(["completion", ...args]);

@@ -3,7 +3,7 @@ import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@st
 import { testDirectAndCached, type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { pattern } from "../support/bytes.ts";
 import { CLI, dma, output, spawn, testInDirectory, until } from "./process.ts";
-import { hasProgram } from "./terminal.ts";
+import { hasProgram } from "../setup/command.ts";
 
 const isRoot = Deno.uid() === 0;
 const DMA = [Deno.execPath(), "run", "-A", "--no-check", CLI];
@@ -146,7 +146,7 @@ testInDirectory(
       assertEquals(await attributes(target), expected);
     }
   },
-  { ignore: !isRoot || !await hasProgram("setpriv", "--version") },
+  { ignore: !isRoot || !hasProgram("setpriv") },
 );
 
 testInDirectory("dma copy --preserve fails if mode and times may not be set", async (dir) => {
@@ -162,7 +162,7 @@ testInDirectory("dma copy --preserve fails if mode and times may not be set", as
   assertEquals(code, 1, said);
   assertStringIncludes(said, `dma: Cannot preserve mode and times in '${target}'`);
   assertEquals(await Deno.readFile(target), pattern(5000));
-}, { ignore: !isRoot || !await hasProgram("setpriv", "--version") });
+}, { ignore: !isRoot || !hasProgram("setpriv") });
 
 testInDirectory("dma copy --preserve that is stopped has no times of the source", async (dir) => {
   const [source, target] = [`${dir}/source`, `${dir}/target`];

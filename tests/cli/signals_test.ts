@@ -69,26 +69,6 @@ for (const [signal, exitCode] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 
 }
 
 testInDirectory(
-  "dma write --append keeps the old bytes and a prefix of the new ones on SIGINT",
-  async (dir) => {
-    const whole = pattern(2_000_000);
-    await Deno.writeFile(`${dir}/out`, whole.subarray(0, 5001));
-    const child = spawn("write", "--append", "--buffer-size", "64K", `${dir}/out`);
-    const ran = output(child);
-    const stdin = child.stdin.getWriter();
-    // Resolves only when all but a pipe's capacity was read, so the transfer is under way.
-    await stdin.write(whole.subarray(5001));
-    child.kill("SIGINT");
-    const { code, stderr } = await ran;
-    await stdin.abort().catch(() => {});
-    assertEquals(code, 130, stderr);
-    const kept = Number(/kept the first (\d+) appended bytes/.exec(stderr)?.[1]);
-    await assertFile(`${dir}/out`, whole.subarray(0, 5001 + kept));
-  },
-  { bothEngines: true },
-);
-
-testInDirectory(
   "dma write --atomic leaves no new file on SIGINT, and the old one as it was",
   async (dir) => {
     await Deno.writeTextFile(`${dir}/out`, "old");

@@ -3,7 +3,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { engines } from "../faults/machine.ts";
 import { testDirectAndCached, type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { engineIsOfNoConcern } from "../support/once.ts";
-import { namesIn, pattern } from "../support/bytes.ts";
+import { pattern } from "../support/bytes.ts";
 import { output, spawnWith, until } from "./process.ts";
 
 /** Where io_uring is refused, what runs on threads has run before. */
@@ -134,17 +134,6 @@ testDirectAndCached("dma write keeps all of several buffers on SIGINT", async (d
   const { bytes, fileSize, ok, synced } = JSON.parse(stdout);
   assertEquals([code, bytes, fileSize, ok, synced], [130, 300_001, 300_001, false, true]);
   assertEquals(await Deno.readFile(path), input);
-});
-
-testDirectAndCached("dma write --atomic lets nothing appear on SIGINT", async (dir) => {
-  const path = dir.file("out");
-  await using fed = await Fed.start(path, "", "--atomic");
-  await fed.send(text("one\n"));
-  fed.child.kill("SIGINT");
-  const { code, stderr } = await fed.ran;
-  assertEquals(code, 130);
-  assertMatch(stderr, /^dma: stopped by SIGINT; nothing kept, .*out is as it was before\n$/);
-  assertEquals(await namesIn(dir.path), []);
 });
 
 const follower = "dma write --direct off shows a follower nothing but whole lines";

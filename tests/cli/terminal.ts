@@ -1,24 +1,10 @@
 // Runs the command line on a terminal, as a person does, and gives what the terminal got.
+import { hasProgram } from "../setup/command.ts";
 import { quoted } from "../../cli/remedies.ts";
 import { CLI } from "./process.ts";
 
 /** Whether there is `script` of util-linux, which makes terminals. */
-export const hasTerminals: boolean = await hasProgram("script", "--version");
-
-/** Whether a program can be run. */
-export async function hasProgram(name: string, ...args: string[]): Promise<boolean> {
-  try {
-    const { success } = await new Deno.Command(name, {
-      args,
-      stdin: "null",
-      stdout: "null",
-      stderr: "null",
-    }).output();
-    return success;
-  } catch {
-    return false;
-  }
-}
+export const hasTerminals: boolean = hasProgram("script");
 
 /** How the terminal is. */
 export interface TerminalOptions {

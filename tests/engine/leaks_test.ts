@@ -83,25 +83,6 @@ testInOneDirectory("200 files at once leave nothing", async (dir) => {
   await assertFile(dir.file("file 199"), pattern(70_199));
 });
 
-testInOneDirectory("200 files opened, read and closed at once leave nothing", async (dir) => {
-  await Deno.writeFile(dir.file("file"), pattern(50_000));
-  const round = () =>
-    Promise.all(
-      Array.from({ length: 200 }, async (_, index) => {
-        await using file = await DmaFile.open(dir.file("file"));
-        assertEquals(await file.readAt(index, 5000), pattern(5000, index));
-      }),
-    );
-  // The allocator takes a while to find its size.
-  for (let index = 0; index < 20; index++) await round();
-  const before = await settledStock();
-  for (let index = 0; index < 20; index++) await round();
-  // 4,000 reads of 9 KiB, with what aligns them.
-  assertNoLeak(before, await settledStock(), { resident: 16 * MiB, mappings: THREADS });
-  assertEngineIdle(engine.pool.mapped);
-  assertEquals(descriptorsIn(dir.path), 0);
-});
-
 testInOneDirectory("Opens that fail leave nothing", async (dir) => {
   await Deno.mkdir(dir.file("directory"));
   const round = async () => {
@@ -118,27 +99,6 @@ testInOneDirectory("Opens that fail leave nothing", async (dir) => {
   // 8,000 opens: 1 KiB each would be seen.
   assertNoLeak(before, await settledStock(), { resident: 8 * MiB, mappings: 16 });
   assertEngineIdle(engine.pool.mapped);
-});
-
-testInOneDirectory("Writers that are aborted leave nothing", async (dir) => {
-  const round = async () => {
-    for (let index = 0; index < 300; index++) {
-      const writer = new DmaStreamWriter(await DmaFile.create(dir.file("file")), {
-        bufferSize: 65_536,
-      });
-      await writer.write(pattern(200_000));
-      await writer.abort();
-    }
-  };
-  await round();
-  const before = await settledStock();
-  const { mapped } = engine.pool;
-  await round();
-  await round();
-  // 600 chunks and their buffers, of 200,000 bytes each.
-  assertNoLeak(before, await settledStock(), { resident: 16 * MiB, mappings: 16 });
-  assertEngineIdle(mapped);
-  assertEquals(descriptorsIn(dir.path), 0);
 });
 
 testInOneDirectory("The memory of a large file is given back when it is closed", async (dir) => {

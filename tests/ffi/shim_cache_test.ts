@@ -15,6 +15,8 @@ const program = `
   console.log((await Deno.stat(Deno.args[0])).size);
 `;
 
+const EACCES = 13;
+
 type Run = (
   env: Record<string, string>,
   flags?: readonly string[],
@@ -27,10 +29,10 @@ function testWithoutMemfd(name: string, fn: (run: Run, home: string) => Promise<
     await user.program("main.js", program);
     const home = dir.file("home");
     await Deno.mkdir(home);
-    const nomemfd = await tool("nomemfd");
+    const wrapper = await tool("secc");
     await fn((env, flags = ["-A"], name = "file") => {
       const args = ["run", "--no-prompt", ...flags, "main.js", `${user.data}/${name}`];
-      return user.run(nomemfd, [Deno.execPath(), ...args], { env });
+      return user.run(wrapper, ["memfd", String(EACCES), Deno.execPath(), ...args], { env });
     }, home);
   }, { bothEngines: false, ignore: !hasProgram("gcc") });
 }

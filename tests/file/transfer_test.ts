@@ -82,7 +82,7 @@ Deno.test("Progress gives a transfer all its attempts again", async () => {
     else engine.complete(operation, -Errno.EAGAIN);
   });
   await engine.drive(work);
-  assertEquals(engine.file(file.fd).content(), pattern(8192));
+  assertEquals(engine.file(file.fd).read(0, Infinity), pattern(8192));
 });
 
 Deno.test("An error that says something about the file is final at once", async () => {
@@ -113,7 +113,7 @@ Deno.test("Direct I/O that is refused only by a transfer is given up for the pag
   for (const write of engine.pendingOf("write")) engine.complete(write, -Errno.EINVAL);
   await engine.drive(work);
   assertEquals(
-    engine.file(file.fd).content(0, 1024),
+    engine.file(file.fd).read(0, 1024),
     new Uint8Array([...pattern(512), ...pattern(512)]),
   );
   assertEquals(file.direct, false);

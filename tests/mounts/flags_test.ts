@@ -6,16 +6,18 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { probe } from "../../cli/direct_probe.ts";
 import { DmaFile, type DmaStreamWriter } from "../../mod.ts";
 import { FaultFileSystem } from "../faults/fault_file_system.ts";
-import { faultTest, inWorkDirectory, type Need, whileUp } from "../faults/machine.ts";
+import { folderTest, type Need, whileUp } from "../faults/machine.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
 
 const needs: Need[] = ["root", "gcc", "fuse"];
 
-function onServer(
+/** Registers a test with a server that has these flags. */
+function serverTest(
+  name: string,
   flags: readonly string[],
   fn: (server: FaultFileSystem) => Promise<void>,
-): Promise<void> {
-  return inWorkDirectory(async (directory) => {
+): void {
+  folderTest(name, { needs }, async (directory) => {
     const server = await FaultFileSystem.open(directory, flags);
     await whileUp(server, fn, () => server[Symbol.asyncDispose]());
   });
@@ -36,23 +38,22 @@ const answers: Readonly<Record<string, readonly string[]>> = {
 
 for (const pair of pairs) {
   for (const [answer, faults] of Object.entries(answers)) {
-    faultTest(
+    serverTest(
       `a server with ${
         pair.join(" and ") || "no flag"
       } that answers ${answer} keeps bytes and length`,
-      { needs },
-      () =>
-        onServer(pair, async (server) => {
-          for (const fault of faults) {
-            // By way of the page cache the kernel fills up a short read with zeros, and makes an error of a short
-            // write that is asynchronous.
-            const cached = pair.includes("cached") && fault.includes("short");
-            const fails = fault.startsWith("fault read") || !pair.includes("no-async-dio");
-            const misread = cached && fails;
-            if (!misread) await server.daemon.command(fault);
-          }
-          await oddLength(server.path);
-        }),
+      pair,
+      async (server) => {
+        for (const fault of faults) {
+          // By way of the page cache the kernel fills up a short read with zeros, and makes an error of a short
+          // write that is asynchronous.
+          const cached = pair.includes("cached") && fault.includes("short");
+          const fails = fault.startsWith("fault read") || !pair.includes("no-async-dio");
+          const misread = cached && fails;
+          if (!misread) await server.daemon.command(fault);
+        }
+        await oddLength(server.path);
+      },
     );
   }
 }
@@ -70,81 +71,69 @@ async function oddLength(directory: string): Promise<void> {
   assertEquals(await again.readAt(length, 1 << 20), new Uint8Array());
 }
 
-faultTest("Direct I/O that a server refuses is done without, or said where it is required", {
-  needs,
-}, () =>
-  onServer(["refuse-direct"], async ({ path }) => {
-    const file = await DmaFile.create(`${path}/file`);
-    assertEquals([file.direct, file.engine], [true, "threads"]);
-    const writer: DmaStreamWriter = file.writable;
-    await writer.write(pattern(3_000_001));
-    await writer.flushAligned();
-    assertEquals(file.direct, false);
-    await writer.close();
-    await assertFile(`${path}/file`, pattern(3_000_001));
-    const reader = await DmaFile.open(`${path}/file`);
-    assertEquals(await reader.readAt(5, 5000), pattern(5000, 5));
-    await reader.close();
-    const required = await DmaFile.open(`${path}/file`, { direct: "require" });
-    await assertRejects(() => required.readAt(0, 10), Error, "Direct I/O, which was required");
-    await required.close();
-  }));
+serverTest("Direct I/O that a server refuses is done without, or said where it is required", [
+  "refuse-direct",
+], async ({ path }) => {
+  const file = await DmaFile.create(`${path}/file`);
+  assertEquals([file.direct, file.engine], [true, "threads"]);
+  const writer: DmaStreamWriter = file.writable;
+  await writer.write(pattern(3_000_001));
+  await writer.flushAligned();
+  assertEquals(file.direct, false);
+  await writer.close();
+  await assertFile(`${path}/file`, pattern(3_000_001));
+  const reader = await DmaFile.open(`${path}/file`);
+  assertEquals(await reader.readAt(5, 5000), pattern(5000, 5));
+  await reader.close();
+  const required = await DmaFile.open(`${path}/file`, { direct: "require" });
+  await assertRejects(() => required.readAt(0, 10), Error, "Direct I/O, which was required");
+  await required.close();
+});
 
-faultTest(
+serverTest(
   "a server that ignores truncates gets no padding to begin with",
-  { needs },
-  () =>
-    onServer(["no-truncate"], async ({ path, backing }) => {
-      const file = await DmaFile.create(`${path}/file`);
-      await file.writable.write(pattern(5000));
-      await file.writable.close();
-      await assertFile(`${backing}/file`, pattern(5000));
-    }),
+  ["no-truncate"],
+  async ({ path, backing }) => {
+    const file = await DmaFile.create(`${path}/file`);
+    await file.writable.write(pattern(5000));
+    await file.writable.close();
+    await assertFile(`${backing}/file`, pattern(5000));
+  },
 );
 
-faultTest(
-  "a server that refuses truncates is named, with the way out",
-  { needs },
-  () =>
-    onServer([], async (server) => {
-      const path = `${server.path}/file`;
-      await server.inject({ operation: "truncate", nth: 0, kind: "err", value: 1 });
-      await Deno.writeFile(`${server.backing}/file`, pattern(5000));
-      const message = "this FUSE server writes files from start to end only";
-      await assertRejects(() => DmaFile.create(path), Deno.errors.PermissionDenied, message);
-      await assertFile(path, pattern(5000));
-      const file = await DmaFile.create(`${server.path}/new`);
-      await file.writable.write(pattern(5000));
-      await file.writable.close();
-      await assertFile(`${server.path}/new`, pattern(5000));
-    }),
-);
+serverTest("a server that refuses truncates is named, with the way out", [], async (server) => {
+  const path = `${server.path}/file`;
+  await server.inject({ operation: "truncate", nth: 0, kind: "err", value: 1 });
+  await Deno.writeFile(`${server.backing}/file`, pattern(5000));
+  const message = "this FUSE server writes files from start to end only";
+  await assertRejects(() => DmaFile.create(path), Deno.errors.PermissionDenied, message);
+  await assertFile(path, pattern(5000));
+  const file = await DmaFile.create(`${server.path}/new`);
+  await file.writable.write(pattern(5000));
+  await file.writable.close();
+  await assertFile(`${server.path}/new`, pattern(5000));
+});
 
-faultTest(
-  "timers run while a server takes its time",
-  { needs },
-  () =>
-    onServer(["no-async-dio"], async (server) => {
-      await server.inject({ operation: "read", nth: 0, kind: "delay", value: 1000 });
-      await Deno.writeFile(`${server.backing}/file`, pattern(5000));
-      await using file = await DmaFile.open(`${server.path}/file`);
-      const started = performance.now();
-      const read = file.readAt(0, 5000);
-      await new Promise((resolve) => setTimeout(resolve, 10));
-      const taken = performance.now() - started;
-      assert(taken < 700, `The loop stood still until the read was over: ${taken} ms`);
-      await read;
-    }),
-);
+serverTest("timers run while a server takes its time", ["no-async-dio"], async (server) => {
+  await server.inject({ operation: "read", nth: 0, kind: "delay", value: 1000 });
+  await Deno.writeFile(`${server.backing}/file`, pattern(5000));
+  await using file = await DmaFile.open(`${server.path}/file`);
+  const started = performance.now();
+  const read = file.readAt(0, 5000);
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  const taken = performance.now() - started;
+  assert(taken < 700, `The loop stood still until the read was over: ${taken} ms`);
+  await read;
+});
 
-faultTest("the doctor names what a server gets wrong", { needs }, async () => {
-  await onServer([], async ({ path }) => {
-    const { broken, error } = await probe(path);
-    assertEquals([broken, error], [[], null], "The control");
-  });
-  await onServer(["lose-renamed"], async ({ path }) => {
-    const { broken } = await probe(path);
-    assertEquals(broken.length, 1, Deno.inspect(broken));
-    assert(broken[0]?.what.startsWith("An atomic file is gone"), Deno.inspect(broken));
-  });
+const doctor = "the doctor names what a server gets wrong";
+serverTest(`${doctor}: the control`, [], async ({ path }) => {
+  const { broken, error } = await probe(path);
+  assertEquals([broken, error], [[], null]);
+});
+
+serverTest(doctor, ["lose-renamed"], async ({ path }) => {
+  const { broken } = await probe(path);
+  assertEquals(broken.length, 1, Deno.inspect(broken));
+  assert(broken[0]?.what.startsWith("An atomic file is gone"), Deno.inspect(broken));
 });

@@ -192,43 +192,6 @@ testDirectAndCached("An error in the middle comes behind the bytes before it", a
   }
 });
 
-testDirectAndCached("Reads that end early are continued", async (dir) => {
-  for (const most of [1, 511, 512, 1000, 4096, 5000]) {
-    await leavesNothing(dir, async (stream) => {
-      const tries = new Map<number, number>();
-      using _ = interpose("read", ({ operation: { length, position }, completion, pass }) => {
-        const tried = tries.get(position) ?? 0;
-        tries.set(position, tried + 1);
-        // Enough of them: bytes one by one take their time.
-        const short = tried < 2 && most < length && tries.size < 200;
-        pass({}, {
-          complete: (result) => completion.complete(short ? Math.min(result, most) : result),
-        });
-      });
-      assertEquals(await allOf(stream), pattern(SIZE));
-    }, { bufferSize: 65_536 });
-  }
-});
-
-testDirectAndCached("Memory is bounded by one buffer more than are read ahead", async (dir) => {
-  const { poolBuffers, poolBytesUsed } = ioStats();
-  for (const [bufferSize, readAhead] of [[4096, 0], [4096, 4], [65_536, 1], [12_288, 8]] as const) {
-    const path = dir.file("bounded");
-    const stream = new DmaStreamReader(await openPattern(path, SIZE), { bufferSize, readAhead });
-    let most = 0;
-    for await (const _ of stream) {
-      // A consumer that takes its time gets no more than that ahead.
-      await new Promise((resolve) => setTimeout(resolve, 0));
-      const now = ioStats();
-      most = Math.max(most, now.poolBytesUsed - poolBytesUsed);
-    }
-    // A page besides, for the length of the file.
-    const allowed = (readAhead + 1) * bufferSize + 4096;
-    assert(most <= allowed && most >= readAhead * bufferSize, `${most} bytes, of ${allowed}`);
-    assertEquals(ioStats().poolBuffers, poolBuffers);
-  }
-});
-
 testInOneDirectory("Chunks belong to the consumer for good", async (dir) => {
   await leavesNothing(dir, async (stream) => {
     const kept: Uint8Array[] = [];

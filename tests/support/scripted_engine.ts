@@ -1,5 +1,5 @@
-// An engine over files that are byte arrays. It holds every operation until the test ends it, for tests of the operations
-// and their order. The kernel of tests/simulator finds operations that must not be submitted.
+// An engine that holds every operation until the test ends it, for tests of the operations and their order. The kernel of
+// tests/simulator finds operations that must not be submitted.
 
 import { AssertionError } from "@std/assert";
 import { setImmediate } from "node:timers";
@@ -16,10 +16,17 @@ import type {
 } from "../../src/engine/operation.ts";
 import { DISK } from "../../src/file/file_system.ts";
 import { OpenFile } from "../../src/file/open_file.ts";
-import { ScriptedFile, writeStat } from "./scripted_disk.ts";
+import { SimulatedFile } from "../simulator/kernel/simulated_file.ts";
+import { writeStatx } from "../simulator/kernel/statx.ts";
 
 const FALLOC_FL_KEEP_SIZE = 1;
 const PAGE = 4096;
+const DISK_KIND = {
+  deviceMajor: 254,
+  hasDirectIo: true,
+  saysAlignment: true,
+  uniqueMountId: false,
+};
 
 /** An operation that the engine holds. */
 export interface Held {
@@ -49,7 +56,7 @@ export function turn(): Promise<void> {
 }
 
 /**
- * Implements {@linkcode Engine} over {@linkcode ScriptedFile}. No completion is ever delivered while the call that
+ * Implements {@linkcode Engine} over {@linkcode SimulatedFile}. No completion is ever delivered while the call that
  * submitted it is running.
  */
 export class ScriptedEngine implements Engine {
@@ -65,7 +72,7 @@ export class ScriptedEngine implements Engine {
   afterEach: (operation: Held) => void = () => {};
   /** The alignment of positions and lengths. */
   readonly #alignment: number;
-  readonly #files = new Map<number, ScriptedFile>();
+  readonly #files = new Map<number, SimulatedFile>();
   readonly #held: Held[] = [];
   readonly #blocks = new Set<Block>();
   #bytes = 0;
@@ -81,12 +88,14 @@ export class ScriptedEngine implements Engine {
   /** Opens a new file without a name. */
   create(content?: Uint8Array): number {
     const fd = ++this.#lastFd;
-    this.#files.set(fd, new ScriptedFile(content));
+    const file = new SimulatedFile(fd);
+    if (content) file.write(0, content);
+    this.#files.set(fd, file);
     return fd;
   }
 
   /** The file behind a descriptor that is open. */
-  file(fd: number): ScriptedFile {
+  file(fd: number): SimulatedFile {
     const file = this.#files.get(fd);
     if (!file) throw new AssertionError(`Descriptor ${fd} is closed`);
     return file;
@@ -194,7 +203,9 @@ export class ScriptedEngine implements Engine {
         return this.#files.delete(operation.fd) ? 0 : -Errno.EBADF;
       case "read": {
         const { fd, memory, offset, position } = operation;
-        return this.file(fd).read(position, memory.bytes.subarray(offset, offset + most));
+        const bytes = this.file(fd).read(position, most);
+        memory.bytes.set(bytes, offset);
+        return bytes.length;
       }
       case "write": {
         const { fd, memory, offset, position } = operation;
@@ -203,7 +214,7 @@ export class ScriptedEngine implements Engine {
       }
       case "allocate": {
         const { fd, mode, position } = operation;
-        if (!(mode & FALLOC_FL_KEEP_SIZE)) this.file(fd).grow(position + most);
+        if (!(mode & FALLOC_FL_KEEP_SIZE)) this.file(fd).extend(position + most);
         return 0;
       }
       case "truncate":
@@ -216,7 +227,7 @@ export class ScriptedEngine implements Engine {
         return 0;
       case "copyRange": {
         const { fd, position, targetFd, targetPosition } = operation;
-        const bytes = this.file(fd).content(position, position + most);
+        const bytes = this.file(fd).read(position, most);
         this.file(targetFd).write(targetPosition, bytes);
         return bytes.length;
       }
@@ -242,7 +253,9 @@ export class ScriptedEngine implements Engine {
   statNow(fd: number, memory: Memory): number {
     const file = this.#files.get(fd);
     if (!file) return -Errno.EBADF;
-    writeStat(memory.bytes, { size: file.size, inode: fd, alignment: this.#alignment });
+    const stat = { isDirectory: false, inode: fd, size: file.size, links: 1, mountId: 1n };
+    const alignment = this.#alignment;
+    writeStatx(memory.bytes, stat, { ...DISK_KIND, memoryAlignment: alignment, alignment });
     return 0;
   }
 

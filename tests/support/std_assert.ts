@@ -59,11 +59,6 @@ export function assertNotStrictEquals<T>(actual: T, expected: T, msg?: string): 
   check(!Object.is(actual, expected), () => `Both are the same ${show(actual)}`, msg);
 }
 
-/** Throws for null and undefined. */
-export function assertExists<T>(actual: T, msg?: string): asserts actual is NonNullable<T> {
-  check(actual !== null && actual !== undefined, () => `Expected a value, got ${actual}`, msg);
-}
-
 /** Throws unless `actual` is an instance of `expectedType`. */
 export function assertInstanceOf<T extends AnyConstructor>(
   actual: unknown,
@@ -93,32 +88,9 @@ export function assertGreater<T>(actual: T, expected: T, msg?: string): void {
   check(actual > expected, () => `Expected ${show(actual)} > ${show(expected)}`, msg);
 }
 
-/** Throws unless `actual >= expected`. */
-export function assertGreaterOrEqual<T>(actual: T, expected: T, msg?: string): void {
-  check(actual >= expected, () => `Expected ${show(actual)} >= ${show(expected)}`, msg);
-}
-
 /** Throws unless `actual < expected`. */
 export function assertLess<T>(actual: T, expected: T, msg?: string): void {
   check(actual < expected, () => `Expected ${show(actual)} < ${show(expected)}`, msg);
-}
-
-/** Throws unless `actual <= expected`. */
-export function assertLessOrEqual<T>(actual: T, expected: T, msg?: string): void {
-  check(actual <= expected, () => `Expected ${show(actual)} <= ${show(expected)}`, msg);
-}
-
-/**
- * Throws if the two differ by more than `tolerance`, by default a ten-millionth of `expected`.
- */
-export function assertAlmostEquals(
-  actual: number,
-  expected: number,
-  tolerance: number = Math.abs(expected) * 1e-7 || 1e-7,
-  msg?: string,
-): void {
-  const close = Object.is(actual, expected) || Math.abs(actual - expected) <= tolerance;
-  check(close, () => `Expected ${actual} to lie within ${tolerance} of ${expected}`, msg);
 }
 
 /**

@@ -1,7 +1,8 @@
-// secc [enter] ERRNO PROGRAM ARGUMENT...
+// secc [enter|memfd] ERRNO PROGRAM ARGUMENT...
 //
 // Runs a program with io_uring refused, as container runtimes refuse it: by a seccomp filter that gives ERRNO for its
-// three system calls, or with `enter` for io_uring_enter alone. Needs no root, and lasts for the program and its children.
+// three system calls, or with `enter` for io_uring_enter alone. With `memfd` files in memory are refused, as by hardened
+// systems. Needs no root, and lasts for the program and its children.
 
 #define _GNU_SOURCE
 #include <linux/filter.h>
@@ -15,18 +16,22 @@
 #include <unistd.h>
 
 int main(int count, char **arguments) {
-  int enter = count > 1 && strcmp(arguments[1], "enter") == 0;
-  arguments += enter;
-  if (count - enter < 3) {
-    fprintf(stderr, "usage: secc [enter] ERRNO PROGRAM ARGUMENT...\n");
+  // io_uring_setup, io_uring_enter and io_uring_register follow each other on every architecture.
+  unsigned first = SYS_io_uring_setup, last = SYS_io_uring_register;
+  int named = 1;
+  if (count > 1 && strcmp(arguments[1], "enter") == 0) first = last = SYS_io_uring_enter;
+  else if (count > 1 && strcmp(arguments[1], "memfd") == 0) first = last = SYS_memfd_create;
+  else named = 0;
+  arguments += named;
+  if (count - named < 3) {
+    fprintf(stderr, "usage: secc [enter|memfd] ERRNO PROGRAM ARGUMENT...\n");
     return 2;
   }
   unsigned refusal = SECCOMP_RET_ERRNO | ((unsigned)atoi(arguments[1]) & SECCOMP_RET_DATA);
-  // io_uring_setup, io_uring_enter and io_uring_register follow each other on every architecture.
   struct sock_filter filter[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, enter ? SYS_io_uring_enter : SYS_io_uring_setup, 0, 2),
-      BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, enter ? SYS_io_uring_enter : SYS_io_uring_register, 1, 0),
+      BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, first, 0, 2),
+      BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, last, 1, 0),
       BPF_STMT(BPF_RET | BPF_K, refusal),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
   };

@@ -4,7 +4,7 @@ import "../support/engine.ts";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../../mod.ts";
 import { hasProgram, runOrThrow } from "../setup/command.ts";
-import { assertFile, filled, joined, pattern } from "../support/bytes.ts";
+import { assertFile, filled, pattern } from "../support/bytes.ts";
 import { testInEachDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { interpose } from "../support/interpose.ts";
@@ -35,23 +35,6 @@ testInEachDirectory("append: true writes to the end, as Deno.open has it", async
   assertEquals(writer.currentPos, 8);
   await writer.close();
   assertEquals(await Deno.readTextFile(path), "one\ntwo\n");
-});
-
-testInEachDirectory("Two appenders in turn keep all records", async (dir) => {
-  const path = dir.file("log");
-  const [first, second] = [await appender(path), await appender(path)];
-  for (
-    const [writer, record] of [[first, "a1"], [second, "b1"], [first, "a2"], [
-      second,
-      "b2",
-    ]] as const
-  ) {
-    await writer.write(text(`${record}\n`));
-    await writer.sync({ tail: true });
-  }
-  await first.close();
-  await second.abort();
-  assertEquals(await Deno.readTextFile(path), "a1\nb1\na2\nb2\n");
 });
 
 testInEachDirectory(
@@ -209,17 +192,4 @@ testInEachDirectory("An abort cuts nothing off", async (dir) => {
   assertEquals(bytes.subarray(0, 1000), pattern(1000));
   const theirs = bytes.filter((byte, index) => index >= 1000 && byte === 2);
   assertEquals(theirs.length, 50);
-});
-
-testInEachDirectory("flushSync() appends", async (dir) => {
-  const path = dir.file("log");
-  const writer = await appender(path);
-  for (let index = 0; index < 50; index++) {
-    writer.write(pattern(100, index * 100));
-    writer.flushSync({ durable: index % 10 === 0 });
-    await Deno.writeFile(path, new Uint8Array(0), { append: true });
-    assertEquals(Deno.readFileSync(path), pattern(index * 100 + 100));
-  }
-  await writer.close();
-  await assertFile(path, joined(pattern(5000)));
 });

@@ -54,55 +54,6 @@ testDirectAndCached("flushSync() writes what waits, with or without a lock", asy
   }
 });
 
-testDirectAndCached("flushSync() comes before anything else has happened", async (dir) => {
-  const path = dir.file("file");
-  await Deno.writeFile(path, filled(1000, 1));
-  for (const [options, before] of [[{ append: true }, 1000], [{ position: 700 }, 700]] as const) {
-    await Deno.writeFile(path, filled(1000, 1));
-    const writer = new DmaStreamWriter(await DmaFile.open(path, { write: true }), options);
-    const written = writer.write(pattern(3000));
-    writer.flushSync();
-    assertStarts(path, joined(filled(before, 1), pattern(3000)));
-    await written;
-    await writer.close();
-    await assertFile(path, joined(filled(before, 1), pattern(3000)));
-  }
-});
-
-testDirectAndCached("flushSync() keeps what stands behind its bytes", async (dir) => {
-  const path = dir.file("file");
-  await Deno.writeFile(path, filled(20_000, 1));
-  const writer = new DmaStreamWriter(await DmaFile.open(path, { write: true }));
-  await writer.write(pattern(5001));
-  writer.flushSync();
-  await assertFile(path, joined(pattern(5001), filled(14_999, 1)));
-  await writer.write(pattern(10, 5001));
-  writer.flushSync({ durable: true });
-  await writer.close();
-  await assertFile(path, joined(pattern(5011), filled(20_000 - 5011, 1)));
-});
-
-testDirectAndCached(
-  "flushSync() of handed-over memory, and between syncs and a close",
-  async (dir) => {
-    const writer = await create(dir);
-    const unit = writer.file.alignUp(1);
-    const first = writer.file.allocBuffer(unit);
-    first.bytes.set(pattern(unit));
-    const steps: Promise<unknown>[] = [writer.writeBuffer(first)];
-    writer.flushSync();
-    assertStarts(dir.file("file"), pattern(unit));
-    steps.push(writer.write(pattern(50_000, unit)), writer.sync({ tail: true }));
-    writer.flushSync();
-    assertEquals(writer.currentFlushedPos, unit + 50_000);
-    steps.push(writer.close());
-    writer.flushSync({ durable: true });
-    await Promise.all(steps);
-    await assertFile(dir.file("file"), pattern(unit + 50_000));
-    writer.flushSync();
-  },
-);
-
 testDirectAndCached("flushSync({ durable }) syncs file and name, once", async (dir) => {
   const writer = await create(dir);
   await writer.write(pattern(100));

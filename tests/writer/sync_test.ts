@@ -4,7 +4,6 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 import { DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { Errno, RWF_DSYNC } from "../../src/engine/linux.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
-import { descriptorsOf } from "../support/descriptors.ts";
 import { hasDirectIo, testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
 import "../support/engine.ts";
 import { hold, interpose } from "../support/interpose.ts";
@@ -179,21 +178,6 @@ testDirectAndCached(
   },
 );
 
-testDirectAndCached("A renamed file has the directory synced in which it stands", async (dir) => {
-  await Deno.mkdir(dir.file("other"));
-  const stream = await create(dir);
-  await stream.write(pattern(10));
-  await stream.file.rename(dir.file("other/moved"));
-  const synced: string[] = [];
-  using _ = interpose("sync", ({ operation, pass }) => {
-    synced.push(Deno.readLinkSync(`/proc/self/fd/${operation.fd}`));
-    pass();
-  });
-  await stream.close();
-  assert(synced.includes(Deno.realPathSync(dir.file("other"))), synced.join(", "));
-  await assertFile(dir.file("other/moved"), pattern(10));
-});
-
 testDirectAndCached("A file whose name sounds removed has its directory synced", async (dir) => {
   const file = await DmaFile.create(dir.file("it (deleted)"));
   const stream = new DmaStreamWriter(file);
@@ -201,14 +185,6 @@ testDirectAndCached("A file whose name sounds removed has its directory synced",
   await stream.write(pattern(10));
   await stream.close();
   assert(noted.order.includes("sync directory"), noted.order.join(", "));
-});
-
-testDirectAndCached("A removed file closes all the same", async (dir) => {
-  const stream = await create(dir);
-  await stream.write(pattern(5000));
-  await stream.file.remove();
-  await stream.close();
-  assertEquals(stream.currentFlushedPos, 5000);
 });
 
 // ---- sync -----------------------------------------------------------------------------------------------------
@@ -234,31 +210,6 @@ testDirectAndCached("sync with nothing new does nothing", async (dir) => {
   await stream.close();
 });
 
-testDirectAndCached(
-  "Many syncs and flushes at once all resolve, and share the work",
-  async (dir) => {
-    const stream = await create(dir, { bufferSize: 4096, writeBehind: 4 });
-    using syncs = interpose("sync", ({ pass }) => pass());
-    const work: Promise<number>[] = [];
-    for (let round = 0; round < 50; round++) {
-      await stream.write(pattern(999, round * 999));
-      work.push(stream.sync(), stream.flushAligned(), stream.sync({ tail: true }));
-    }
-    const results = await Promise.all(work);
-    for (let round = 0; round < 50; round++) {
-      const written = (round + 1) * 999;
-      const whole = written - written % 4096;
-      assert(results[3 * round]! >= whole);
-      assert(results[3 * round + 1]! >= whole);
-      assert(results[3 * round + 2]! >= written);
-    }
-    // A sync that has not begun yet serves all who ask meanwhile.
-    assert(syncs.count < 100, `${syncs.count} syncs`);
-    await stream.close();
-    await assertFile(dir.file("file"), pattern(49_950));
-  },
-);
-
 testDirectAndCached("A sync resolves to what was flushed when it began", async (dir) => {
   const stream = await create(dir, { bufferSize: 4096, writeBehind: 8 });
   using syncs = hold("sync");
@@ -272,44 +223,6 @@ testDirectAndCached("A sync resolves to what was flushed when it began", async (
   assertEquals(await sync, 4096);
   assertEquals(await stream.sync(), 12_288);
   await stream.close();
-});
-
-testDirectAndCached("Writing goes on while a sync runs", async (dir) => {
-  const stream = await create(dir, { bufferSize: 4096, writeBehind: 2 });
-  let position = 0;
-  let syncs = 0;
-  let open = true;
-  const syncing = (async () => {
-    while (open) {
-      await stream.sync({ tail: syncs % 2 === 0 });
-      syncs++;
-    }
-  })();
-  for (let round = 0; round < 300; round++) {
-    await stream.write(pattern(777, position));
-    position += 777;
-  }
-  open = false;
-  await syncing;
-  assert(syncs > 0);
-  await stream.close();
-  await assertFile(dir.file("file"), pattern(position));
-});
-
-testDirectAndCached("sync and flushAligned after close touch no descriptor", async (dir) => {
-  for (const syncOnClose of [true, false]) {
-    const stream = await create(dir, { syncOnClose });
-    await stream.write(pattern(5000));
-    await stream.close();
-    using syncs = interpose("sync", ({ pass }) => pass());
-    // The number may belong to another file by now.
-    await stream.sync().catch(() => {});
-    await stream.sync({ tail: true }).catch(() => {});
-    assertEquals(await stream.flushAligned(), 5000);
-    assertEquals(syncs.count, 0);
-    assertEquals(stream.currentFlushedPos, 5000);
-  }
-  assertEquals(descriptorsOf(dir.file("file")), 0);
 });
 
 // ---- one trip ---------------------------------------------------------------------------------------------------

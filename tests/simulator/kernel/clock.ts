@@ -15,9 +15,10 @@ function isBefore(one: Event, other: Event): boolean {
   return one.time < other.time || (one.time === other.time && one.order < other.order);
 }
 
-/** Events in the order of their times, in microseconds. A binary heap. */
+/** Events in the order of their times, in microseconds. There are some dozens at once at most. */
 export class Clock {
-  readonly #heap: Event[] = [];
+  /** The next one is the last. */
+  readonly #events: Event[] = [];
   readonly #random: Random;
   #now = 0;
 
@@ -32,21 +33,14 @@ export class Clock {
 
   /** Events that are due some time. */
   get waiting(): number {
-    return this.#heap.length;
+    return this.#events.length;
   }
 
   /** Has `run` called after so many microseconds. */
   after(microseconds: number, run: () => void, heard = true): void {
     const event = { time: this.#now + microseconds, order: this.#random.next(), heard, run };
-    const heap = this.#heap;
-    let at = heap.push(event) - 1;
-    while (at > 0) {
-      const parent = (at - 1) >> 1;
-      if (!isBefore(event, heap[parent]!)) break;
-      heap[at] = heap[parent]!;
-      at = parent;
-    }
-    heap[at] = event;
+    const at = this.#events.findLastIndex((other) => isBefore(event, other));
+    this.#events.splice(at + 1, 0, event);
   }
 
   /** Resolves after so many microseconds. */
@@ -56,33 +50,15 @@ export class Clock {
 
   /** Runs the next event. Returns whether anybody hears of it; undefined where nothing is due any more. */
   step(): boolean | undefined {
-    const next = this.#take();
+    const next = this.#events.pop();
     if (!next) return undefined;
     this.#now = next.time;
     next.run();
     return next.heard;
   }
 
-  #take(): Event | undefined {
-    const heap = this.#heap;
-    const first = heap[0];
-    const last = heap.pop();
-    if (!first || !last || heap.length === 0) return first;
-    let at = 0;
-    for (;;) {
-      let child = 2 * at + 1;
-      if (child >= heap.length) break;
-      if (child + 1 < heap.length && isBefore(heap[child + 1]!, heap[child]!)) child++;
-      if (!isBefore(heap[child]!, last)) break;
-      heap[at] = heap[child]!;
-      at = child;
-    }
-    heap[at] = last;
-    return first;
-  }
-
   /** Forgets everything that is due: the machine is off. */
   stop(): void {
-    this.#heap.length = 0;
+    this.#events.length = 0;
   }
 }

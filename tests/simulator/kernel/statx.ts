@@ -18,7 +18,11 @@ export interface Stat {
 }
 
 /** Writes the fields that the module reads. */
-export function writeStatx(into: Uint8Array, stat: Stat, kind: FileSystemKind): void {
+export function writeStatx(
+  into: Uint8Array,
+  stat: Stat,
+  kind: Omit<FileSystemKind, "name" | "type" | "lacks">,
+): void {
   const view = new DataView(into.buffer, into.byteOffset, 256);
   into.fill(0, 0, 256);
   const { memoryAlignment, alignment } = kind;
