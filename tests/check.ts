@@ -1,5 +1,6 @@
 // What `deno task check` runs: everything about the code that can be judged without running it.
 
+import { exists } from "./setup/command.ts";
 import { importMapArguments } from "./setup/import_map.ts";
 import { circles } from "./setup/imports.ts";
 import { documented } from "./setup/passes.ts";
@@ -11,15 +12,6 @@ const modules = ["mod.ts", "node.ts", "cli.ts"];
 
 /** Whatever else has types. */
 const folders = ["tests", "examples", "bench", "demo", "ffi"];
-
-function exists(name: string): boolean {
-  try {
-    Deno.statSync(`${root}/${name}`);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 /** Runs one check in sight of the reader. */
 async function check(args: readonly string[]): Promise<boolean> {

@@ -1,4 +1,5 @@
 // `bench`: what it says agrees with itself, and it leaves nothing behind, however it ends.
+import { eventually } from "../support/descriptors.ts";
 import {
   assert,
   assertEquals,
@@ -10,7 +11,7 @@ import { type BenchReport, type Measured, spread } from "../../cli/bench_report.
 import { bar, benchLines } from "../../cli/bench_text.ts";
 import { STOPPING_SIGNALS } from "../../cli/exit_codes.ts";
 import { namesIn } from "../support/bytes.ts";
-import { CLI, dma, output, spawn, testInDirectory, until } from "./process.ts";
+import { CLI, dma, output, spawn, testInDirectory } from "./process.ts";
 import { testOnce } from "../support/once.ts";
 
 const MIB = 1024 ** 2;
@@ -131,7 +132,7 @@ for (const signals of [["SIGINT"], ["SIGTERM"], ["SIGINT", "SIGTERM"]] as const)
   testInDirectory(`dma bench leaves nothing behind after ${signals.join(" and ")}`, async (dir) => {
     const child = spawn("bench", "--seconds", "60", "--size", "64M", dir);
     const ran = output(child);
-    await until(async () => {
+    await eventually(async () => {
       const [inside] = await namesIn(dir);
       return inside !== undefined && (await namesIn(`${dir}/${inside}`)).includes("dma");
     }, "Nothing was written");

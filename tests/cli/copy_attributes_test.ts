@@ -1,8 +1,9 @@
 // `copy` leaves mode, owner and times as cp(1) does, and lets nobody read in between what only some may.
+import { eventually } from "../support/descriptors.ts";
 import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { testDirectAndCached, type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { pattern } from "../support/bytes.ts";
-import { CLI, dma, output, spawn, testInDirectory, until } from "./process.ts";
+import { CLI, dma, output, spawn, testInDirectory } from "./process.ts";
 import { hasProgram } from "../setup/command.ts";
 
 const isRoot = Deno.uid() === 0;
@@ -174,7 +175,10 @@ testInDirectory("dma copy --preserve that is stopped has no times of the source"
   const child = spawn("copy", "--preserve", "--sparse", "never", source, target);
   const ran = output(child);
   await child.stdin.close();
-  await until(() => Deno.stat(target).then(({ size }) => size > 0, () => false), "Nothing came");
+  await eventually(
+    () => Deno.stat(target).then(({ size }) => size > 0, () => false),
+    "Nothing came",
+  );
   child.kill("SIGINT");
   const { code, stderr } = await ran;
   assertEquals(code, 130, stderr);

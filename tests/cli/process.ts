@@ -50,15 +50,6 @@ export async function dma(
   return await ran;
 }
 
-/** Waits until something is so, at most 20 s. */
-export async function until(condition: () => Promise<boolean>, otherwise: string): Promise<void> {
-  const deadline = Date.now() + 20_000;
-  while (!await condition()) {
-    if (Date.now() > deadline) throw new Error(`${otherwise} within 20 s`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
-
 /** Registers a test that has a directory to itself. The command line does the same on both engines, unless told otherwise. */
 export function testInDirectory(
   name: string,

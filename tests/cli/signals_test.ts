@@ -1,4 +1,5 @@
 // Stops transfers half-way with signals: what is left must be whole, or nothing.
+import { eventually } from "../support/descriptors.ts";
 import {
   assert,
   assertEquals,
@@ -7,7 +8,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { assertFile, namesIn, pattern } from "../support/bytes.ts";
-import { dma, output, type Ran, spawn, testInDirectory, until } from "./process.ts";
+import { dma, output, type Ran, spawn, testInDirectory } from "./process.ts";
 
 async function catchesInterrupt(pid: number): Promise<boolean> {
   const status = await Deno.readTextFile(`/proc/${pid}/status`);
@@ -28,7 +29,7 @@ async function interrupt(
   const stdin = child.stdin.getWriter();
   try {
     await stdin.write(input);
-    await until(() => begins(dir, input.subarray(0, 65_536)), "Nothing was written");
+    await eventually(() => begins(dir, input.subarray(0, 65_536)), "Nothing was written");
     child.kill(signal);
   } catch (error) {
     child.kill("SIGKILL");
@@ -96,7 +97,7 @@ testInDirectory(
     await Deno.writeTextFile(`${dir}/out`, "old");
     const child = spawn("copy", `${dir}/fifo`, `${dir}/out`);
     const ran = output(child);
-    await until(() => catchesInterrupt(child.pid), "The signal handler was not installed");
+    await eventually(() => catchesInterrupt(child.pid), "The signal handler was not installed");
     child.kill("SIGINT");
     const { code, stderr } = await ran;
     await child.stdin.close();

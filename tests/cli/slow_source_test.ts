@@ -1,10 +1,11 @@
 // A source that sends little, seldom, loses nothing: what came is soon in the file, and whatever ends it, all of it stays.
+import { eventually } from "../support/descriptors.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { engines } from "../faults/machine.ts";
 import { testDirectAndCached, type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { engineIsOfNoConcern } from "../support/once.ts";
 import { pattern } from "../support/bytes.ts";
-import { output, spawnWith, until } from "./process.ts";
+import { output, spawnWith } from "./process.ts";
 
 /** Where io_uring is refused, what runs on threads has run before. */
 const ENGINES = engineIsOfNoConcern ? engines : [];
@@ -25,7 +26,7 @@ class Fed implements AsyncDisposable {
   static async start(path: string, engine = "", ...args: string[]): Promise<Fed> {
     const fed = new Fed(engine, ["write", ...args, path]);
     const directory = path.slice(0, path.lastIndexOf("/") + 1);
-    await until(() => fed.#hasOpen(directory), "The file was not opened");
+    await eventually(() => fed.#hasOpen(directory), "The file was not opened");
     return fed;
   }
 
@@ -43,7 +44,7 @@ class Fed implements AsyncDisposable {
   async send(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
     const before = await this.#bytesRead();
     await this.#stdin.write(bytes);
-    await until(
+    await eventually(
       async () => await this.#bytesRead() >= before + bytes.length,
       "The input was not read",
     );
@@ -87,9 +88,9 @@ async function hasItSoon(dir: TestDirectory, engine = "", ...args: string[]): Pr
   await Deno.writeTextFile(path, "old\n");
   await using fed = await Fed.start(path, engine, "--append", ...args);
   await fed.send(text("one\n"));
-  await until(() => holds(path, "old\none\n"), "The line was not written");
+  await eventually(() => holds(path, "old\none\n"), "The line was not written");
   await fed.send(text("two\n"));
-  await until(() => holds(path, "old\none\ntwo\n"), "The second line was not written");
+  await eventually(() => holds(path, "old\none\ntwo\n"), "The second line was not written");
   fed.child.kill("SIGKILL");
   await fed.ran;
   assertEquals(await Deno.readTextFile(path), "old\none\ntwo\n");
@@ -163,7 +164,10 @@ testInOneDirectory(flushEvery, async (dir) => {
   await using one = await Fed.start(often, "", "--flush-every", "100ms", "--no-sync");
   await using other = await Fed.start(never, "", "--flush-every", "0");
   await Promise.all([one.send(text("line\n")), other.send(text("line\n"))]);
-  await until(async () => (await Deno.readTextFile(often)).startsWith("line\n"), "Not written");
+  await eventually(
+    async () => (await Deno.readTextFile(often)).startsWith("line\n"),
+    "Not written",
+  );
   assertEquals((await Deno.stat(never)).size, 0);
 });
 

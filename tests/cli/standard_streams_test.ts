@@ -1,8 +1,10 @@
 // `read`, and "-" in place of a path: bytes go to standard output, and nothing else does.
+import { eventually } from "../support/descriptors.ts";
+import { cachedBytes } from "../setup/command.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
 import { assertFile, namesIn, pattern } from "../support/bytes.ts";
-import { CLI, dma, output, spawn, testInDirectory, until } from "./process.ts";
+import { CLI, dma, output, spawn, testInDirectory } from "./process.ts";
 
 const LENGTH = 3_145_729;
 
@@ -32,16 +34,6 @@ async function shell(dir: string, command: string) {
   return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
 }
 
-/** Bytes of a file that are in the page cache; undefined where fincore(1) is missing. */
-async function cached(path: string): Promise<number | undefined> {
-  try {
-    const { stdout } = await new Deno.Command("fincore", { args: ["-nbro", "RES", path] }).output();
-    return Number(new TextDecoder().decode(stdout));
-  } catch {
-    return undefined;
-  }
-}
-
 function isOnDisk({ fileSystem }: TestDirectory): boolean {
   return fileSystem === "ext4" || fileSystem === "xfs";
 }
@@ -58,13 +50,13 @@ testDirectAndCached("dma read leaves nothing in the page cache", async (dir) => 
   const path = dir.file("in");
   // Past the page cache too, but for the block in which the file is cut.
   await dma(["write", path], pattern(LENGTH));
-  const before = await cached(path);
+  const before = await cachedBytes(path);
   if (before === undefined) return;
   assert(before <= 4096, `${before}`);
   assertEquals((await bytesOf(["read", "--quiet", path])).stderr, "");
-  assertEquals(await cached(path), before);
+  assertEquals(await cachedBytes(path), before);
   await Deno.readFile(path);
-  assert(await cached(path) as number >= LENGTH, "The control: another way to read fills it");
+  assert(await cachedBytes(path) as number >= LENGTH, "The control: another way to read fills it");
 }, { bothEngines: false, where: isOnDisk });
 
 testInDirectory("dma read reads what has no length, holes, and nothing", async (dir) => {
@@ -108,7 +100,7 @@ testInDirectory("dma read ends with 130 on SIGINT, also without a reader", async
   // The pipe is full soon.
   const wchar = async () =>
     Number(/^wchar: (\d+)/m.exec(await Deno.readTextFile(`/proc/${child.pid}/io`))?.[1]);
-  await until(async () => await wchar() >= 65_536, "Nothing was written");
+  await eventually(async () => await wchar() >= 65_536, "Nothing was written");
   child.kill("SIGINT");
   const { code, stderr } = await output(child);
   assertEquals(code, 130);

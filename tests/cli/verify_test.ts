@@ -1,8 +1,9 @@
 // `--verify` reads what was written from the disk itself, and fails where it is not what came.
+import { eventually } from "../support/descriptors.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { testDirectAndCached, type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { assertFile, namesIn, pattern } from "../support/bytes.ts";
-import { CLI, dma, output, spawn, testInDirectory, until } from "./process.ts";
+import { CLI, dma, output, spawn, testInDirectory } from "./process.ts";
 
 const LENGTH = 8_388_608 + 777;
 
@@ -83,7 +84,7 @@ for (const atomic of [false, true]) {
       const ran = output(child);
       const stdin = child.stdin.getWriter();
       await stdin.write(pattern(500_000));
-      await until(() => corrupt(child.pid, dir.path), "Nothing was written");
+      await eventually(() => corrupt(child.pid, dir.path), "Nothing was written");
       await stdin.close();
       const { code, stderr } = await ran;
       assertEquals(code, 1, stderr);
@@ -121,7 +122,7 @@ testInDirectory("dma --verify is stopped by SIGINT and keeps the file", async (d
   const ran = output(child);
   const stdin = child.stdin.getWriter();
   await stdin.write(pattern(300_000));
-  await until(
+  await eventually(
     async () => await Deno.stat(`${dir}/out`).then(({ size }) => size === 300_000, () => false),
     "The tail was not written",
   );

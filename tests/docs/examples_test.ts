@@ -5,7 +5,7 @@ import { DmaFile } from "../../mod.ts";
 import { assertFile, assertNoFile, namesIn, pattern } from "../support/bytes.ts";
 import "../support/engine.ts";
 import { commandOf, ended, type Example, testExample } from "./examples/example.ts";
-import { hasProgram } from "../setup/command.ts";
+import { cachedBytes, hasProgram } from "../setup/command.ts";
 
 const root = new URL("../../", import.meta.url);
 const folder = new URL("examples/", root);
@@ -138,14 +138,6 @@ testExample("backup", "leaves no file when it is interrupted", async (example) =
   assertEquals(await namesIn(example.folder), ["fifo"]);
 }, { runners: ["checkout"] });
 
-/** Pages of a file that are in the page cache. */
-async function cachedPages(path: string): Promise<number> {
-  const fincore = new Deno.Command("fincore", {
-    args: ["--noheadings", "--output", "PAGES", path],
-  });
-  return Number(new TextDecoder().decode((await fincore.output()).stdout));
-}
-
 /** A file as this module finds it, closed again. */
 async function opened(path: string): Promise<DmaFile> {
   const file = await DmaFile.open(path);
@@ -165,7 +157,7 @@ testExample(
     const { direct } = await opened(example.file("copy.img"));
     assertEquals(stdout.includes("through Direct I/O"), direct, stdout);
     if (direct && hasProgram("fincore")) {
-      assertEquals(await cachedPages(example.file("copy.img")), 0);
+      assertEquals(await cachedBytes(example.file("copy.img")), 0);
     }
     assertEquals(Deno.statSync(example.file("copy.img")).mode! & 0o777, 0o640);
     await assertFile(example.file("copy.img"), bytes);

@@ -1,5 +1,6 @@
 // The examples that are upload servers, with curl, with fetch, and with clients that no one would want.
 
+import { eventually } from "../support/descriptors.ts";
 import { assert, assertEquals, assertLess, assertNotEquals } from "@std/assert";
 import { assertFile, assertNoFile, namesIn, pattern } from "../support/bytes.ts";
 import { type Example, testExample } from "./examples/example.ts";
@@ -228,17 +229,12 @@ for (const [{ name, base, folder }, times] of [[servers[0], 2], [servers[1], 1]]
     assertEquals(await statusOf(server.url(`${base}missing`), {}), 404);
     server.signal("SIGINT");
     if (times === 2) {
-      await until(async () => await statusOf(server.url(`${base}x`), { method: "PUT" }) === 503);
+      await eventually(async () =>
+        await statusOf(server.url(`${base}x`), { method: "PUT" }) === 503
+      );
       server.signal("SIGINT");
     }
     await server.ended();
     await assertNoFile(example.file(`${folder}/data`));
   }, { runners: ["checkout"] });
-}
-
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  for (let tries = 0; !await condition(); tries++) {
-    if (tries > 500) throw new Error("It never happened");
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
 }

@@ -55,7 +55,9 @@ export class FreshUser {
 
   /** The flags that the README names, and not one more. */
   get flags(): string[] {
-    return ["--allow-ffi", `--allow-read=${this.data}`, `--allow-write=${this.data}`];
+    const readme = Deno.readTextFileSync(new URL("../../README.md", import.meta.url));
+    const [, flags = ""] = /^deno run (--allow-.*) main\.ts$/m.exec(readme) ?? [];
+    return flags.replaceAll("=data", `=${this.data}`).split(" ");
   }
 
   /** Writes a program into the folder. */

@@ -1,6 +1,7 @@
 // Links of the pages: each leads to a file and a heading that are there; those of published pages to published ones, as on
 // JSR nothing else exists.
 
+import { exists } from "../setup/command.ts";
 import { assert, assertEquals } from "@std/assert";
 import { documented } from "../setup/passes.ts";
 import { engineIsOfNoConcern } from "../support/once.ts";
@@ -38,21 +39,12 @@ function anchorsOf(page: string): string[] {
   );
 }
 
-function exists(path: string): boolean {
-  try {
-    Deno.statSync(root + path);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 if (engineIsOfNoConcern) {
   Deno.test("Every link leads to a file, and to a heading of it", () => {
     const links = pages.flatMap(linksOf);
     assert(links.length > 50);
     const dead = links.filter(({ target, heading }) =>
-      !exists(target) ||
+      !exists(root + target) ||
       (heading !== "" && target.endsWith(".md") && !anchorsOf(target).includes(heading))
     );
     assertEquals(dead.map(({ page, link }) => `${page}: ${link}`), []);
@@ -62,7 +54,7 @@ if (engineIsOfNoConcern) {
     const security = Deno.readTextFileSync(`${root}SECURITY.md`);
     const named = [...security.matchAll(/`([\w/]+_test\.ts)`/g)].map(([, path]) => path!);
     assert(named.length > 20);
-    assertEquals(named.filter((path) => !exists(`tests/${path}`)), []);
+    assertEquals(named.filter((path) => !exists(`${root}tests/${path}`)), []);
   });
 
   Deno.test("A published page links to what is published", () => {

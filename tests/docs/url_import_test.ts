@@ -42,8 +42,20 @@ function assertEngine(ran: { code: number; output: string; error: string }): voi
   assert(/^(io_uring|threads)$/.test(ran.output), ran.output);
 }
 
-testByUrl("Imported by URL, the flags of the README are enough", async ({ user, server }) => {
+testByUrl("Imported by URL, it needs exactly the flags of the README", async ({ user, server }) => {
   await user.program("main.ts", writer(server.url("mod.ts")));
+  for (const [index, flag] of user.flags.entries()) {
+    const fewer = [
+      "--no-prompt",
+      `--allow-import=${server.host}`,
+      ...user.flags.toSpliced(index, 1),
+    ];
+    const { code, error } = await user.deno(["run", ...fewer, "main.ts", `${user.data}/file`]);
+    assertEquals(code, 1);
+    const [access] = /(?<=--allow-)[a-z]+/.exec(flag)!;
+    assertStringIncludes(error, `NotCapable: Requires ${access} access`);
+    assertEquals(await namesIn(user.data), []);
+  }
   const flags = ["--no-prompt", `--allow-import=${server.host}`, ...user.flags];
   assertEngine(await user.deno(["run", ...flags, "main.ts", `${user.data}/file`]));
   await assertWritten(user, "file");
@@ -59,25 +71,13 @@ testByUrl("A host that Deno does not know has to be allowed", async ({ user, ser
   assertEquals(await namesIn(user.data), []);
 });
 
-testByUrl("No permission but these is asked for, nor made use of", async ({ user, server }) => {
-  await user.program("main.ts", writer(server.url("mod.ts")));
-  const others = ["--deny-net", "--deny-env", "--deny-run", "--deny-sys"];
-  const flags = ["--no-prompt", `--allow-import=${server.host}`, ...user.flags, ...others];
-  assertEngine(await user.deno(["run", ...flags, "main.ts", `${user.data}/file`]));
-  await assertWritten(user, "file");
-});
-
-testByUrl("No compiler and no other program is needed: PATH is empty", async ({ user, server }) => {
-  await user.program("main.ts", writer(server.url("mod.ts")));
-  const env = { PATH: "" };
-  assertEngine(await user.deno(["run", "-A", "main.ts", `${user.data}/file`], { env }));
-  await assertWritten(user, "file");
-});
-
-testByUrl("No cache folder is needed, and none is made", async ({ user, server, dir }) => {
+testByUrl("No other permission, program or cache folder is needed", async (scene) => {
+  const { user, server, dir } = scene;
   await user.program("main.ts", writer(server.url("mod.ts")));
   const home = dir.file("home");
   await Deno.mkdir(home);
+  const others = ["--deny-net", "--deny-env", "--deny-run", "--deny-sys"];
+  const flags = ["--no-prompt", `--allow-import=${server.host}`, ...user.flags, ...others];
   for (
     const env of [
       {},
@@ -87,8 +87,11 @@ testByUrl("No cache folder is needed, and none is made", async ({ user, server, 
       { HOME: "/proc/home", XDG_CACHE_HOME: "/proc/cache" },
     ]
   ) {
-    assertEngine(await user.deno(["run", "-A", "main.ts", `${user.data}/file`], { env }));
-    await assertWritten(user, "file");
+    for (const allowed of [flags, ["-A"]]) {
+      const args = ["run", ...allowed, "main.ts", `${user.data}/file`];
+      assertEngine(await user.deno(args, { env: { PATH: "", ...env } }));
+      await assertWritten(user, "file");
+    }
   }
   assertEquals(await namesIn(home), []);
 });

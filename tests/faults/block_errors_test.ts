@@ -4,7 +4,7 @@ import "../support/engine.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { content, firstWrong, firstWrongInFile } from "./content.ts";
-import { FaultyDisk, type FileSystem } from "./disks.ts";
+import { type FaultyDisk, type FileSystem, onFaultyDisk, smallest } from "./disks.ts";
 import {
   assertCutToFlushed,
   assertIdle,
@@ -14,7 +14,7 @@ import {
   within,
   writeUntilFailure,
 } from "./failed_writer.ts";
-import { folderTest, type Need, whileUp } from "./machine.ts";
+import { faultTest, type Need } from "./machine.ts";
 
 const MiB = 1 << 20;
 const EIO = 5;
@@ -29,10 +29,7 @@ function diskTest(
   fn: (disk: FaultyDisk, directory: string) => Promise<void>,
 ): void {
   const needs: Need[] = ["root", "gcc", "loop", "fuse", type];
-  folderTest(`${name} [${type}]`, { needs }, async (directory) => {
-    const disk = await FaultyDisk.open(directory, type);
-    await whileUp(disk, (disk) => fn(disk, directory), () => disk[Symbol.asyncDispose]());
-  });
+  faultTest(`${name} [${type}]`, { needs }, () => onFaultyDisk(type, smallest(type), fn));
 }
 
 /** A file of its full length, so that it is known where its blocks lie. */

@@ -1,6 +1,7 @@
 // Small file systems that a test may break: on loop devices, over a file or over the disk made of memory.
 
 import { run, runOrThrow } from "../setup/command.ts";
+import { inWorkDirectory, whileUp } from "./machine.ts";
 import { Daemon } from "./tools.ts";
 
 /** A file system's kind. */
@@ -199,4 +200,16 @@ export class FaultyDisk implements AsyncDisposable {
     }
     await Deno.remove(this.directory, { recursive: true });
   }
+}
+
+/** Runs `fn` with a {@linkcode FaultyDisk}, and a directory beside it. */
+export function onFaultyDisk(
+  type: FileSystem,
+  megabytes: number,
+  fn: (disk: FaultyDisk, directory: string) => Promise<void>,
+): Promise<void> {
+  return inWorkDirectory(async (directory) => {
+    const disk = await FaultyDisk.open(directory, type, megabytes);
+    await whileUp(disk, (disk) => fn(disk, directory), () => disk[Symbol.asyncDispose]());
+  });
 }

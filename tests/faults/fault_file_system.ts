@@ -1,5 +1,6 @@
 // A file system in which the operation that a test chooses fails, is cut short, or takes its time.
 
+import { folderTest, whileUp } from "./machine.ts";
 import { Daemon } from "./tools.ts";
 
 /** Operations of {@linkcode FaultFileSystem}. */
@@ -80,4 +81,16 @@ export class FaultFileSystem implements AsyncDisposable {
     await this.daemon[Symbol.asyncDispose]();
     await Deno.remove(this.path);
   }
+}
+
+/** Registers a test with such a file system of its own, with these flags. */
+export function serverTest(
+  name: string,
+  fn: (server: FaultFileSystem) => Promise<void>,
+  flags: readonly string[] = [],
+): void {
+  folderTest(name, { needs: ["root", "gcc", "fuse"] }, async (directory) => {
+    const server = await FaultFileSystem.open(directory, flags);
+    await whileUp(server, fn, () => server[Symbol.asyncDispose]());
+  });
 }

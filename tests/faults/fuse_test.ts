@@ -4,23 +4,14 @@
 import "../support/engine.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { content, firstWrong, firstWrongInFile } from "./content.ts";
-import { type Fault, FaultFileSystem, operations } from "./fault_file_system.ts";
+import { type Fault, type FaultFileSystem, operations, serverTest } from "./fault_file_system.ts";
 import { assertIdle, within } from "./failed_writer.ts";
-import { faultTest, inWorkDirectory, type Need, whileUp } from "./machine.ts";
 import { copyModule, type Replacement } from "./module_copy.ts";
 import { type ProgramOptions, resultOf } from "./programs.ts";
 import { LENGTH, type Outcome, scenarios } from "./scenarios.ts";
 
-const needs: Need[] = ["root", "gcc", "fuse"];
 const EIO = 5;
 const OLD = 9;
-
-async function onFaultFileSystem(fn: (faulty: FaultFileSystem) => Promise<void>): Promise<void> {
-  await inWorkDirectory(async (directory) => {
-    const faulty = await FaultFileSystem.open(directory);
-    await whileUp(faulty, fn, () => faulty[Symbol.asyncDispose]());
-  });
-}
 
 /** What is there before a piece of work begins. */
 async function layOut(name: string, { backing }: FaultFileSystem): Promise<void> {
@@ -130,53 +121,46 @@ const kinds: Readonly<Record<string, Omit<Fault, "operation" | "nth">>> = {
 
 for (const [name, scenario] of Object.entries(scenarios)) {
   for (const [what, kind] of Object.entries(kinds)) {
-    faultTest(
-      `${name} tells the truth when any of its operations ${what}`,
-      { needs },
-      () =>
-        onFaultFileSystem(async (faulty) => {
-          let runs = 0;
-          for (const operation of operations) {
-            if (kind.kind === "short" && operation !== "read" && operation !== "write") continue;
-            for (let nth = 1;; nth++) {
-              await faulty.reset();
-              await layOut(name, faulty);
-              const fault: Fault = { operation, nth, ...kind };
-              await faulty.inject(fault);
-              const outcome = await within(20, `${operation} ${nth}`, scenario(faulty.path));
-              if (await faulty.fired() === 0) {
-                // The control: without a fault all goes well.
-                assertEquals(outcome.error, undefined);
-                break;
-              }
-              runs++;
-              try {
-                await assertTold(name, outcome, fault, faulty);
-                await assertIdle();
-              } catch (cause) {
-                throw new Error(`When ${operation} ${nth} ${what}`, { cause });
-              }
-            }
+    serverTest(`${name} tells the truth when any of its operations ${what}`, async (faulty) => {
+      let runs = 0;
+      for (const operation of operations) {
+        if (kind.kind === "short" && operation !== "read" && operation !== "write") continue;
+        for (let nth = 1;; nth++) {
+          await faulty.reset();
+          await layOut(name, faulty);
+          const fault: Fault = { operation, nth, ...kind };
+          await faulty.inject(fault);
+          const outcome = await within(20, `${operation} ${nth}`, scenario(faulty.path));
+          if (await faulty.fired() === 0) {
+            // The control: without a fault all goes well.
+            assertEquals(outcome.error, undefined);
+            break;
           }
-          assert(runs > 1, "No fault fired");
-        }),
-    );
+          runs++;
+          try {
+            await assertTold(name, outcome, fault, faulty);
+            await assertIdle();
+          } catch (cause) {
+            throw new Error(`When ${operation} ${nth} ${what}`, { cause });
+          }
+        }
+      }
+      assert(runs > 1, "No fault fired");
+    });
   }
 }
 
-faultTest(
+serverTest(
   "a failure that only closing the descriptor shows is told by close()",
-  { needs },
-  () =>
-    onFaultFileSystem(async (faulty) => {
-      await faulty.inject({ operation: "flush", nth: 1, kind: "err", value: 28 });
-      const outcome = await scenarios["a writer of a new file"]!(faulty.path);
-      assertEquals(await faulty.fired(), 1);
-      assertEquals(outcome.error?.code, "ENOSPC");
-      assertEquals(outcome.error?.op, "close");
-      assertEquals(outcome.error?.path, `${faulty.path}/file`);
-      await assertIdle();
-    }),
+  async (faulty) => {
+    await faulty.inject({ operation: "flush", nth: 1, kind: "err", value: 28 });
+    const outcome = await scenarios["a writer of a new file"]!(faulty.path);
+    assertEquals(await faulty.fired(), 1);
+    assertEquals(outcome.error?.code, "ENOSPC");
+    assertEquals(outcome.error?.op, "close");
+    assertEquals(outcome.error?.path, `${faulty.path}/file`);
+    await assertIdle();
+  },
 );
 
 /** Writers that are wrong, and the fault that shows it. */
@@ -205,26 +189,21 @@ const mutants: readonly { name: string; fault: Fault; replacements: readonly Rep
 ];
 
 for (const { name, fault, replacements } of mutants) {
-  faultTest(
-    `the check fails for a writer that ${name}`,
-    { needs },
-    () =>
-      onFaultFileSystem(async (faulty) => {
-        const directory = faulty.path.slice(0, faulty.path.lastIndexOf("/"));
-        const module = await copyModule(`${directory}/module`, replacements);
-        const scenario = "a writer of a new file";
-        // A write is seen as short by those who wait for it: the kernel makes an error of an asynchronous one.
-        const options = { args: [scenario, faulty.path], env: { DMA_ENGINE: "threads" } };
-        const outcomeOf = async (options: ProgramOptions) => {
-          await faulty.reset();
-          await faulty.inject(fault);
-          const outcome = await resultOf<Outcome>("scenario", options);
-          assertEquals(await faulty.fired(), 1);
-          return outcome;
-        };
-        await assertTold(scenario, await outcomeOf(options), fault, faulty);
-        const outcome = await outcomeOf({ ...options, module });
-        await assertRejects(() => assertTold(scenario, outcome, fault, faulty));
-      }),
-  );
+  serverTest(`the check fails for a writer that ${name}`, async (faulty) => {
+    const directory = faulty.path.slice(0, faulty.path.lastIndexOf("/"));
+    const module = await copyModule(`${directory}/module`, replacements);
+    const scenario = "a writer of a new file";
+    // A write is seen as short by those who wait for it: the kernel makes an error of an asynchronous one.
+    const options = { args: [scenario, faulty.path], env: { DMA_ENGINE: "threads" } };
+    const outcomeOf = async (options: ProgramOptions) => {
+      await faulty.reset();
+      await faulty.inject(fault);
+      const outcome = await resultOf<Outcome>("scenario", options);
+      assertEquals(await faulty.fired(), 1);
+      return outcome;
+    };
+    await assertTold(scenario, await outcomeOf(options), fault, faulty);
+    const outcome = await outcomeOf({ ...options, module });
+    await assertRejects(() => assertTold(scenario, outcome, fault, faulty));
+  });
 }

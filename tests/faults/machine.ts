@@ -1,7 +1,7 @@
 // What a fault test needs of the machine, and what happens to it where that is missing: it is registered as
 // ignored, which counts as skipped, and says why.
 
-import { hasProgram, say } from "../setup/command.ts";
+import { exists, hasProgram, say } from "../setup/command.ts";
 import { engineIsOfNoConcern } from "../support/once.ts";
 
 /** Something that not every machine has. */
@@ -26,15 +26,6 @@ function has(need: Need): boolean {
   const result = checks[need]();
   found.set(need, result);
   return result;
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** Makes a ring and takes it down again, without the module that is tested. */

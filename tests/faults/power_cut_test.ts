@@ -5,14 +5,13 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { run } from "../setup/command.ts";
 import { eventually } from "../support/descriptors.ts";
 import { content, firstForeign, firstWrong } from "./content.ts";
-import { FaultyDisk, type FileSystem, fileSystems, LoopMount } from "./disks.ts";
+import { type FaultyDisk, type FileSystem, fileSystems, LoopMount, onFaultyDisk } from "./disks.ts";
 import { type Account, assertKept, promises } from "./killed.ts";
 import {
   engines,
   faultTest,
   type FaultTestOptions,
   folderTest,
-  inWorkDirectory,
   type Need,
   whileUp,
 } from "./machine.ts";
@@ -31,16 +30,6 @@ const MOST_WRITTEN = 80_000_000;
 /** Either engine has its turn in the first run of the suite. */
 function on(type: FileSystem, ...more: Need[]): FaultTestOptions {
   return { needs: ["root", "gcc", "loop", "fuse", type, ...more], bothEngines: false };
-}
-
-async function onFaultyDisk(
-  type: FileSystem,
-  fn: (disk: FaultyDisk, directory: string) => Promise<void>,
-): Promise<void> {
-  await inWorkDirectory(async (directory) => {
-    const disk = await FaultyDisk.open(directory, type, MEGABYTES);
-    await whileUp(disk, (disk) => fn(disk, directory), () => disk[Symbol.asyncDispose]());
-  });
 }
 
 /** What a power cut now would leave, with so many percent of what is volatile, in pieces of `unit` bytes. */
@@ -139,7 +128,7 @@ for (const [turn, type] of fileSystems.entries()) {
       `what was promised before a power cut is there, ${cuts} times [${kind}, ${engine}, ${type}]`,
       on(type),
       () =>
-        onFaultyDisk(type, async (disk, directory) => {
+        onFaultyDisk(type, MEGABYTES, async (disk, directory) => {
           const seed = firstSeed + index;
           const all = await cutAtRandom(disk, directory, { kind, engine, seed, type });
           let synced = 0;
@@ -160,7 +149,7 @@ for (const [turn, type] of fileSystems.entries()) {
     `on a disk that lies about flushes what was promised is lost, which the check sees [${type}]`,
     on(type),
     () =>
-      onFaultyDisk(type, async (disk, directory) => {
+      onFaultyDisk(type, MEGABYTES, async (disk, directory) => {
         await disk.disk.command("drop-flush 1");
         const all = await cutAtRandom(disk, directory, {
           kind: "new",
@@ -187,7 +176,7 @@ async function cutAfterPromise(
   { engine, module, env }: { engine: string; module?: string; env?: Record<string, string> },
 ): Promise<void> {
   const { before, after } = lengths[what];
-  await onFaultyDisk(type, async (disk, directory) => {
+  await onFaultyDisk(type, MEGABYTES, async (disk, directory) => {
     const folder = disk.mount.path;
     if (before > 0) {
       // What is appended to stays; what is replaced is told from what replaces it.

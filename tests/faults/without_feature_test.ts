@@ -6,22 +6,14 @@ import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { hasProgram, runOrThrow } from "../setup/command.ts";
 import { content, firstWrong, firstWrongInFile } from "./content.ts";
 import { assertIdle, assertIoError } from "./failed_writer.ts";
-import { FaultFileSystem } from "./fault_file_system.ts";
+import { serverTest } from "./fault_file_system.ts";
 import { assertKept, promises, runAndKill } from "./killed.ts";
-import { engines, faultTest, folderTest, inWorkDirectory, type Need, whileUp } from "./machine.ts";
+import { engines, folderTest, whileUp } from "./machine.ts";
 import { resultOf } from "./programs.ts";
 import { Random } from "../simulator/random.ts";
 
-const fuse: Need[] = ["root", "gcc", "fuse"];
 const LENGTH = 500_003;
 const OLD = 9;
-
-async function onFuse(fn: (files: FaultFileSystem) => Promise<void>): Promise<void> {
-  await inWorkDirectory(async (directory) => {
-    const files = await FaultFileSystem.open(directory);
-    await whileUp(files, fn, () => files[Symbol.asyncDispose]());
-  });
-}
 
 function kernelIsFrom(major: number, minor: number): boolean {
   const [first = 0, second = 0] = Deno.osRelease().split(".").map((part) => parseInt(part));
@@ -38,10 +30,9 @@ async function assertNoUnnamedFiles(directory: string): Promise<void> {
   assertEquals((error as { code?: string }).code, "EOPNOTSUPP");
 }
 
-faultTest("where every file needs a name an atomic file has a hidden one until it is closed", {
-  needs: fuse,
-}, () =>
-  onFuse(async ({ path, backing }) => {
+serverTest(
+  "where every file needs a name an atomic file has a hidden one until it is closed",
+  async ({ path, backing }) => {
     await assertNoUnnamedFiles(path);
     await Deno.writeFile(`${path}/file`, content(0, 1000, OLD));
     const writer = new DmaStreamWriter(await DmaFile.create(`${path}/file`, { atomic: true }));
@@ -56,12 +47,12 @@ faultTest("where every file needs a name an atomic file has a hidden one until i
     assertEquals((await Deno.stat(`${backing}/file`)).size, LENGTH);
     assertEquals(await firstWrongInFile(`${backing}/file`, LENGTH), -1);
     await assertIdle();
-  }));
+  },
+);
 
-faultTest("where every file needs a name an atomic file that is aborted leaves none", {
-  needs: fuse,
-}, () =>
-  onFuse(async ({ path, backing }) => {
+serverTest(
+  "where every file needs a name an atomic file that is aborted leaves none",
+  async ({ path, backing }) => {
     await assertNoUnnamedFiles(path);
     await Deno.writeFile(`${path}/old`, content(0, 1000, OLD));
     for (const name of ["old", "new"]) {
@@ -81,7 +72,8 @@ faultTest("where every file needs a name an atomic file that is aborted leaves n
       assertEquals(namesIn(backing), ["old"]);
     }
     assertEquals(await firstWrongInFile(`${backing}/old`, 1000, OLD), -1);
-  }));
+  },
+);
 
 for (const engine of engines) {
   folderTest(`without /proc an atomic file is whole, or not there [${engine}]`, {
@@ -113,27 +105,25 @@ for (const engine of engines) {
 const KILLS = 6;
 
 for (const engine of engines) {
-  faultTest(
+  serverTest(
     `where every file needs a name a SIGKILL leaves a hidden one at most, ${KILLS} times [${engine}]`,
-    { needs: fuse },
-    () =>
-      onFuse(async ({ path, backing }) => {
-        await assertNoUnnamedFiles(path);
-        let hidden = 0;
-        const firstSeed = Math.floor(Math.random() * 1e6);
-        for (let seed = firstSeed; seed < firstSeed + KILLS; seed++) {
-          for (const name of namesIn(backing)) await Deno.remove(`${path}/${name}`);
-          const life = new Random(seed).next() * 250;
-          const output = await runAndKill(["atomic", path, String(seed)], engine, life);
-          const promised = promises(output);
-          await assertKept({ kind: "atomic", folder: backing, seed, promised, loss: "killed" })
-            .catch((cause) => {
-              throw new Error(`Seed ${seed}, killed after ${life} ms`, { cause });
-            });
-          hidden += namesIn(backing).filter((name) => name.startsWith(".")).length;
-        }
-        assert(hidden > 0, "No process was killed before a file had its name");
-      }),
+    async ({ path, backing }) => {
+      await assertNoUnnamedFiles(path);
+      let hidden = 0;
+      const firstSeed = Math.floor(Math.random() * 1e6);
+      for (let seed = firstSeed; seed < firstSeed + KILLS; seed++) {
+        for (const name of namesIn(backing)) await Deno.remove(`${path}/${name}`);
+        const life = new Random(seed).next() * 250;
+        const output = await runAndKill(["atomic", path, String(seed)], engine, life);
+        const promised = promises(output);
+        await assertKept({ kind: "atomic", folder: backing, seed, promised, loss: "killed" })
+          .catch((cause) => {
+            throw new Error(`Seed ${seed}, killed after ${life} ms`, { cause });
+          });
+        hidden += namesIn(backing).filter((name) => name.startsWith(".")).length;
+      }
+      assert(hidden > 0, "No process was killed before a file had its name");
+    },
   );
 }
 
@@ -152,10 +142,9 @@ async function assertWritersWork(path: string, length: number, direct: boolean):
   }
 }
 
-faultTest("without fallocate writers work as with it, and only preallocate() says so", {
-  needs: fuse,
-}, () =>
-  onFuse(async (files) => {
+serverTest(
+  "without fallocate writers work as with it, and only preallocate() says so",
+  async (files) => {
     // ENOSYS: the kernel does not ask again, and says EOPNOTSUPP by itself from then on.
     await files.inject({ operation: "fallocate", nth: 0, kind: "err", value: 38 });
     const path = `${files.path}/file`;
@@ -173,22 +162,16 @@ faultTest("without fallocate writers work as with it, and only preallocate() say
     assertEquals(await files.fired(), 1);
     assertEquals(await file.size(), 20_000_003);
     await assertIdle();
-  }));
+  },
+);
 
-/** A file system in memory that has neither Direct I/O nor fallocate. */
-async function onRamfs(fn: (path: string) => Promise<void>): Promise<void> {
-  await inWorkDirectory(async (directory) => {
-    const path = `${directory}/ramfs`;
-    await Deno.mkdir(path);
-    await runOrThrow("mount", ["-t", "ramfs", "dma-ramfs", path]);
-    await whileUp(path, fn, async () => void await runOrThrow("umount", [path]));
-  });
-}
-
-faultTest("without Direct I/O and fallocate everything works, and says what it lacks", {
-  needs: ["root"],
-}, () =>
-  onRamfs(async (folder) => {
+const ramfs = "without Direct I/O and fallocate everything works, and says what it lacks";
+folderTest(ramfs, { needs: ["root"] }, async (directory) => {
+  const mount = `${directory}/ramfs`;
+  await Deno.mkdir(mount);
+  // In memory, with neither Direct I/O nor fallocate.
+  await runOrThrow("mount", ["-t", "ramfs", "dma-ramfs", mount]);
+  await whileUp(mount, async (folder) => {
     const path = `${folder}/file`;
     const error = await assertRejects(() => DmaFile.create(path, { direct: "require" }));
     assertEquals((error as { path?: string }).path, path);
@@ -216,4 +199,5 @@ faultTest("without Direct I/O and fallocate everything works, and says what it l
     await atomic.writable.close();
     assertEquals(await firstWrongInFile(`${folder}/other`, 10_001, 4), -1);
     assertEquals(namesIn(folder), ["file", "other"]);
-  }));
+  }, async () => void await runOrThrow("umount", [mount]));
+});

@@ -265,35 +265,6 @@ testBothWays("A file at the path of a discarded atomic file stays", async (dir) 
   assertEquals(await namesIn(dir.path), ["kept"]);
 });
 
-testBothWays(
-  "rename of an atomic file beside its publication tells where the file is",
-  async (dir) => {
-    const [first, second] = [dir.file("first"), dir.file("second")];
-    for (let turns = 0; turns < 20; turns++) {
-      const file = await DmaFile.create(first, { atomic: true });
-      const writer = new DmaStreamWriter(file);
-      await writer.write(pattern(10));
-      let renamed: Promise<void> | undefined;
-      const rename = async () => {
-        for (let turn = 0; turn < turns; turn++) await undefined;
-        await file.rename(second);
-      };
-      using _ = interpose("sync", ({ completion, pass }) =>
-        pass({}, {
-          complete: (result) => {
-            renamed ??= rename();
-            renamed.catch(() => {});
-            completion.complete(result);
-          },
-        }));
-      await writer.close();
-      await renamed!.catch(() => {});
-      assertEquals(await namesIn(dir.path), [file.path === first ? "first" : "second"]);
-      await Deno.remove(file.path);
-    }
-  },
-);
-
 testBothWays("An atomic file appears when it is sealed", async (dir) => {
   const writer = (await DmaFile.create(dir.file("sealed"), { atomic: true })).writable;
   await writer.write(pattern(5000));

@@ -1,18 +1,11 @@
 // Every error number of Linux has its name, its text, and the class of error that Deno gives for it.
 
+import { exists } from "../setup/command.ts";
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { ERRNOS } from "../../src/errno.ts";
 import { ioError } from "../../src/errors.ts";
 
 const headers = ["errno-base.h", "errno.h"].map((name) => `/usr/include/asm-generic/${name}`);
-
-function exists(path: string): boolean {
-  try {
-    return Deno.statSync(path).isFile;
-  } catch {
-    return false;
-  }
-}
 
 Deno.test({
   name: "Every error number has the name that the kernel's headers give",

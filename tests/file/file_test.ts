@@ -19,11 +19,9 @@ import { testInEachDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { hold, interpose } from "../support/interpose.ts";
 import { collectGarbage } from "../support/leaks.ts";
+import { openPattern } from "../support/patterned.ts";
 
-async function open(path: string, length: number): Promise<DmaFile> {
-  await Deno.writeFile(path, pattern(length));
-  return await DmaFile.open(path, { write: true });
-}
+const open = (path: string, length: number) => openPattern(path, length, { write: true });
 
 // ---- length and space -----------------------------------------------------------------------------------------
 

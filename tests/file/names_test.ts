@@ -309,26 +309,6 @@ testInEachDirectory(
   },
 );
 
-Deno.test("DmaFile.open rejects what is no path, naming it", async () => {
-  const bad: [unknown, string][] = [
-    [undefined, "undefined"],
-    [null, "null"],
-    [5, "5"],
-    [{}, "object"],
-    [new Uint8Array(1), "Uint8Array"],
-    ["a\0b", "NUL"],
-    [new URL("https://example.com/x"), "https://example.com/x"],
-    [new URL("file://host/x"), "file://host/x"],
-    [new URL("file:///tmp/a%00b"), "NUL"],
-    [new URL("file:///tmp/%FF"), "%FF"],
-  ];
-  for (const [path, says] of bad) {
-    await assertRejects(() => DmaFile.open(path as string), TypeError, says);
-    await assertRejects(() => DmaFile.create(path as string), TypeError, says);
-    await assertRejects(() => DmaFile.create(path as string, { atomic: true }), TypeError, says);
-  }
-});
-
 /** The kinds of what is looked at on the JavaScript thread while `fn` runs. */
 async function lookedAtNow(fn: () => Promise<void>): Promise<string[]> {
   const { statNow } = engine;

@@ -7,14 +7,9 @@ import { assertFile, filled, joined, pattern } from "../support/bytes.ts";
 import { testInEachDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { interpose } from "../support/interpose.ts";
+import { openPattern as open } from "../support/patterned.ts";
 
 const { BadResource } = Deno.errors;
-
-/** A file with the pattern in it, made without this module. */
-async function open(path: string, length: number, options = {}): Promise<DmaFile> {
-  await Deno.writeFile(path, pattern(length));
-  return await DmaFile.open(path, options);
-}
 
 testInEachDirectory("readAt gives any range of the file", async (dir) => {
   const size = 20_001;

@@ -6,7 +6,7 @@ import { assertFile, namesIn, pattern } from "../support/bytes.ts";
 import { descriptorsIn, descriptorsOf } from "../support/descriptors.ts";
 import { testInEachDirectory } from "../support/dirs.ts";
 import "../support/engine.ts";
-import { hasProgram, run } from "../setup/command.ts";
+import { exists, hasProgram, run } from "../setup/command.ts";
 
 /** Every way to open a path that exists. */
 const ways: Record<string, (path: string) => Promise<DmaFile>> = {
@@ -215,12 +215,3 @@ Deno.test({
     }
   },
 });
-
-function exists(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch {
-    return false;
-  }
-}

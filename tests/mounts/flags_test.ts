@@ -5,23 +5,8 @@ import "../support/engine.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { probe } from "../../cli/direct_probe.ts";
 import { DmaFile, type DmaStreamWriter } from "../../mod.ts";
-import { FaultFileSystem } from "../faults/fault_file_system.ts";
-import { folderTest, type Need, whileUp } from "../faults/machine.ts";
+import { serverTest } from "../faults/fault_file_system.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
-
-const needs: Need[] = ["root", "gcc", "fuse"];
-
-/** Registers a test with a server that has these flags. */
-function serverTest(
-  name: string,
-  flags: readonly string[],
-  fn: (server: FaultFileSystem) => Promise<void>,
-): void {
-  folderTest(name, { needs }, async (directory) => {
-    const server = await FaultFileSystem.open(directory, flags);
-    await whileUp(server, fn, () => server[Symbol.asyncDispose]());
-  });
-}
 
 const flags = ["cached", "no-async-dio", "serial", "writeback"];
 const pairs = [
@@ -42,7 +27,6 @@ for (const pair of pairs) {
       `a server with ${
         pair.join(" and ") || "no flag"
       } that answers ${answer} keeps bytes and length`,
-      pair,
       async (server) => {
         for (const fault of faults) {
           // By way of the page cache the kernel fills up a short read with zeros, and makes an error of a short
@@ -54,6 +38,7 @@ for (const pair of pairs) {
         }
         await oddLength(server.path);
       },
+      pair,
     );
   }
 }
@@ -71,37 +56,39 @@ async function oddLength(directory: string): Promise<void> {
   assertEquals(await again.readAt(length, 1 << 20), new Uint8Array());
 }
 
-serverTest("Direct I/O that a server refuses is done without, or said where it is required", [
-  "refuse-direct",
-], async ({ path }) => {
-  const file = await DmaFile.create(`${path}/file`);
-  assertEquals([file.direct, file.engine], [true, "threads"]);
-  const writer: DmaStreamWriter = file.writable;
-  await writer.write(pattern(3_000_001));
-  await writer.flushAligned();
-  assertEquals(file.direct, false);
-  await writer.close();
-  await assertFile(`${path}/file`, pattern(3_000_001));
-  const reader = await DmaFile.open(`${path}/file`);
-  assertEquals(await reader.readAt(5, 5000), pattern(5000, 5));
-  await reader.close();
-  const required = await DmaFile.open(`${path}/file`, { direct: "require" });
-  await assertRejects(() => required.readAt(0, 10), Error, "Direct I/O, which was required");
-  await required.close();
-});
+serverTest(
+  "Direct I/O that a server refuses is done without, or said where it is required",
+  async ({ path }) => {
+    const file = await DmaFile.create(`${path}/file`);
+    assertEquals([file.direct, file.engine], [true, "threads"]);
+    const writer: DmaStreamWriter = file.writable;
+    await writer.write(pattern(3_000_001));
+    await writer.flushAligned();
+    assertEquals(file.direct, false);
+    await writer.close();
+    await assertFile(`${path}/file`, pattern(3_000_001));
+    const reader = await DmaFile.open(`${path}/file`);
+    assertEquals(await reader.readAt(5, 5000), pattern(5000, 5));
+    await reader.close();
+    const required = await DmaFile.open(`${path}/file`, { direct: "require" });
+    await assertRejects(() => required.readAt(0, 10), Error, "Direct I/O, which was required");
+    await required.close();
+  },
+  ["refuse-direct"],
+);
 
 serverTest(
   "a server that ignores truncates gets no padding to begin with",
-  ["no-truncate"],
   async ({ path, backing }) => {
     const file = await DmaFile.create(`${path}/file`);
     await file.writable.write(pattern(5000));
     await file.writable.close();
     await assertFile(`${backing}/file`, pattern(5000));
   },
+  ["no-truncate"],
 );
 
-serverTest("a server that refuses truncates is named, with the way out", [], async (server) => {
+serverTest("a server that refuses truncates is named, with the way out", async (server) => {
   const path = `${server.path}/file`;
   await server.inject({ operation: "truncate", nth: 0, kind: "err", value: 1 });
   await Deno.writeFile(`${server.backing}/file`, pattern(5000));
@@ -114,7 +101,7 @@ serverTest("a server that refuses truncates is named, with the way out", [], asy
   await assertFile(`${server.path}/new`, pattern(5000));
 });
 
-serverTest("timers run while a server takes its time", ["no-async-dio"], async (server) => {
+serverTest("timers run while a server takes its time", async (server) => {
   await server.inject({ operation: "read", nth: 0, kind: "delay", value: 1000 });
   await Deno.writeFile(`${server.backing}/file`, pattern(5000));
   await using file = await DmaFile.open(`${server.path}/file`);
@@ -124,16 +111,16 @@ serverTest("timers run while a server takes its time", ["no-async-dio"], async (
   const taken = performance.now() - started;
   assert(taken < 700, `The loop stood still until the read was over: ${taken} ms`);
   await read;
-});
+}, ["no-async-dio"]);
 
 const doctor = "the doctor names what a server gets wrong";
-serverTest(`${doctor}: the control`, [], async ({ path }) => {
+serverTest(`${doctor}: the control`, async ({ path }) => {
   const { broken, error } = await probe(path);
   assertEquals([broken, error], [[], null]);
 });
 
-serverTest(doctor, ["lose-renamed"], async ({ path }) => {
+serverTest(doctor, async ({ path }) => {
   const { broken } = await probe(path);
   assertEquals(broken.length, 1, Deno.inspect(broken));
   assert(broken[0]?.what.startsWith("An atomic file is gone"), Deno.inspect(broken));
-});
+}, ["lose-renamed"]);

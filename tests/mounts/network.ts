@@ -7,7 +7,7 @@
 //   deno task test:network linux-image-….deb  with another kernel: a package, or the packages that it comes in
 
 import { FaultFileSystem } from "../faults/fault_file_system.ts";
-import { hasProgram, run, runAndShow, runOrThrow, say } from "../setup/command.ts";
+import { exists, hasProgram, run, runAndShow, runOrThrow, say } from "../setup/command.ts";
 import { makeWorkDirectory, takeDown } from "../setup/file_systems.ts";
 import { Archive, findModules, inOrder, readModule } from "../setup/initramfs.ts";
 import { installDebianPackages } from "../setup/packages.ts";
@@ -174,15 +174,6 @@ class Shares implements AsyncDisposable {
     }
     await run("umount", [`${this.directory}/share/${shared.slow}`]);
     await this.#slow?.[Symbol.asyncDispose]();
-  }
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch {
-    return false;
   }
 }
 

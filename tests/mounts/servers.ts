@@ -1,7 +1,7 @@
 // Real file systems that Debian has and that mount in a second or two: how each is started, and taken down.
 
-import { hasProgram, run, runOrThrow, searchPath } from "../setup/command.ts";
-import { listMounts } from "../setup/mounts.ts";
+import { hasProgram, pause, run, runOrThrow, searchPath } from "../setup/command.ts";
+import { isMounted } from "../setup/mounts.ts";
 import type { FullDisk } from "./promises.ts";
 
 /** Bytes that there are on each, about. */
@@ -224,10 +224,6 @@ export class Mounted implements AsyncDisposable {
   }
 }
 
-function isMounted(path: string): boolean {
-  return listMounts().some((mount) => mount.path === path);
-}
-
 async function waitForMount(path: string, child: Deno.ChildProcess | undefined): Promise<void> {
   let ended = false;
   child?.status.then(() => ended = true);
@@ -249,8 +245,4 @@ async function takeDown(path: string, child?: Deno.ChildProcess): Promise<void> 
   const timer = setTimeout(() => child.kill("SIGKILL"), 5000);
   await child.status;
   clearTimeout(timer);
-}
-
-function pause(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }

@@ -1,7 +1,7 @@
 // Starts the servers of a file system, tries the promises on it, and says what came of it.
 
-import { run, searchPath } from "../setup/command.ts";
-import { listMounts } from "../setup/mounts.ts";
+import { pause, run, searchPath } from "../setup/command.ts";
+import { isMounted, listMounts } from "../setup/mounts.ts";
 import type { Distributed, Site } from "./distributed_servers.ts";
 import type { Outcome } from "./keep_promises.ts";
 import type { Loop } from "./time_loop.ts";
@@ -156,14 +156,6 @@ class Running implements AsyncDisposable {
       clearTimeout(timer);
     }
   }
-}
-
-function isMounted(path: string): boolean {
-  return listMounts().some((mount) => mount.path === path);
-}
-
-function pause(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
 /** Prints the table. Returns whether everything holds. */

@@ -11,6 +11,11 @@ export interface CommandResult {
  */
 export const searchPath = `${Deno.env.get("PATH") ?? "/usr/bin:/bin"}:/usr/sbin:/sbin`;
 
+/** Resolves after so many milliseconds. */
+export function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
+
 /** Prints a line that is marked as one of the setup, because other programs print too. */
 export function say(line: string): void {
   console.log(`# ${line}`);
@@ -73,6 +78,16 @@ export async function runAndShow(
   return output.replaceAll("\r", "");
 }
 
+/** Whether there is something at a path, of whatever kind. */
+export function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Whether a program of this name can be run. */
 export function hasProgram(name: string): boolean {
   const directories = name.startsWith("/") ? [""] : searchPath.split(":");
@@ -88,4 +103,10 @@ export function hasProgram(name: string): boolean {
 /** The last line of an output, in which most programs give the reason of a failure. */
 export function lastLine(output: string): string {
   return output.trim().split("\n").at(-1) ?? "";
+}
+
+/** How many bytes of a file are in the page cache; undefined without fincore(1). */
+export async function cachedBytes(path: string): Promise<number | undefined> {
+  const { success, output } = await run("fincore", ["-nbro", "RES", path]);
+  return success ? Number(output) : undefined;
 }

@@ -16,6 +16,11 @@ export function listMounts(): Mount[] {
   });
 }
 
+/** Whether something is mounted at `path`. */
+export function isMounted(path: string): boolean {
+  return listMounts().some((mount) => mount.path === path);
+}
+
 /** The mount of `path`, which is absolute and has no symbolic links. */
 export function mountOf(path: string): Mount {
   let found: Mount = { path: "/", fileSystem: "unknown" };

@@ -1,7 +1,7 @@
 // Installs the packages that a bare Debian machine lacks: liburing, and as root the programs that make and serve file
 // systems, and those that build and run the shim for other processors and C libraries.
 
-import { hasProgram, lastLine, run, say } from "./command.ts";
+import { exists, hasProgram, lastLine, run, say } from "./command.ts";
 
 /** Programs for the images of file systems, each with its Debian package. */
 const imagePrograms: Record<string, string> = {
@@ -110,15 +110,6 @@ export async function installProgram(
   signal: AbortSignal,
 ): Promise<void> {
   if (!hasProgram(program)) await aptInstall([[packageName]], signal);
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** Installs groups of packages, each separately, so that a failure does not affect the other groups. */

@@ -35,11 +35,14 @@ function realPath(path: string): string {
   return Deno.realPathSync(path.slice(0, slash)) + path.slice(slash);
 }
 
-/** Waits until `condition` holds, at most ten seconds. */
-export async function eventually(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 10_000;
+/** Waits until `condition` holds, at most 20 seconds. */
+export async function eventually(
+  condition: () => boolean | Promise<boolean>,
+  otherwise: string = String(condition),
+): Promise<void> {
+  const deadline = performance.now() + 20_000;
   while (!await condition()) {
-    if (performance.now() > deadline) throw new Error(`Not true within 10 s: ${condition}`);
+    if (performance.now() > deadline) throw new Error(`Not within 20 s: ${otherwise}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }

@@ -315,32 +315,6 @@ testDirectAndCached(
   },
 );
 
-testDirectAndCached("writeBuffer waits for room as write does", async (dir) => {
-  const stream = await create(dir, { writeBehind: 2, syncOnClose: false });
-  const waiting: (() => void)[] = [];
-  let taken = 0;
-  {
-    using _ = interpose("write", ({ pass }) => void waiting.push(pass));
-    const work = Array.from({ length: 6 }, async (_, index) => {
-      const buffer = stream.file.allocBuffer(8192);
-      buffer.bytes.set(pattern(8192, index * 8192));
-      await stream.writeBuffer(buffer);
-      taken++;
-    });
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    assertEquals(taken, 3);
-    assertEquals(waiting.length, 2);
-    while (stream.currentFlushedPos < 6 * 8192) {
-      for (const go of waiting.splice(0)) go();
-      engine.flush();
-      await new Promise((resolve) => setTimeout(resolve, 1));
-    }
-    await Promise.all(work);
-  }
-  await stream.close();
-  await assertFile(dir.file("file"), pattern(6 * 8192));
-});
-
 testDirectAndCached(
   "writeBuffer rejects what is not a buffer, and the stream goes on",
   async (dir) => {

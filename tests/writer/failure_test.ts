@@ -166,29 +166,6 @@ testDirectAndCached("abort cuts the file to what is flushed, and closes it", asy
   await assertDead(stream, reason);
 });
 
-testDirectAndCached("abort waits for the writes in flight", async (dir) => {
-  const stream = await create(dir, { bufferSize: 4096, writeBehind: 4 });
-  const held: (() => void)[] = [];
-  let aborted = false;
-  {
-    using _ = interpose("write", ({ pass }) => void held.push(pass));
-    await stream.write(pattern(16_384));
-    while (held.length < 4) await new Promise((resolve) => setTimeout(resolve, 1));
-    const aborting = stream.abort().then(() => aborted = true);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    assertEquals(aborted, false);
-    assert(engine.pool.used > 0);
-    assertEquals(descriptorsOf(dir.file("file")), 1);
-    // The newest first: nothing may be left behind the hole, nor put there later.
-    for (const go of held.splice(0).reverse()) go();
-    engine.flush();
-    await aborting;
-  }
-  await assertFile(dir.file("file"), pattern(stream.currentFlushedPos));
-  assertEquals(engine.pool.blocks, 0);
-  assertEquals(descriptorsOf(dir.file("file")), 0);
-});
-
 testDirectAndCached("abort stops a chunk that is being written, however large", async (dir) => {
   const stream = await create(dir, { bufferSize: 4096, writeBehind: 1 });
   const writer = stream.getWriter();
@@ -308,26 +285,4 @@ testDirectAndCached("file.close lets a writer finish that has chunks to write ye
     await Promise.all([written, closing]);
     await assertFile(dir.file("file"), pattern(100_001), how);
   }
-});
-
-testDirectAndCached("A failed writer that does not close its file leaves it open", async (dir) => {
-  const stream = await create(dir, { bufferSize: 4096, closeFile: false });
-  {
-    using _ = interpose("write", ({ end }) => end(-ENOSPC));
-    await assertRejects(
-      async () => {
-        await stream.write(pattern(10_000));
-        await stream.close();
-      },
-      Error,
-      "No space left on device",
-    );
-  }
-  assertEquals(descriptorsOf(dir.file("file")), 1);
-  const { file } = stream;
-  assertEquals(await file.size(), 0);
-  const second = new DmaStreamWriter(file);
-  await second.write(pattern(5000));
-  await second.close();
-  await assertFile(dir.file("file"), pattern(5000));
 });

@@ -1,5 +1,6 @@
 // The main job at a real size: half a gigabyte from another process, over HTTP and from a pipe.
 
+import { cachedBytes } from "../setup/command.ts";
 import { assert, assertEquals } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { request } from "node:http";
@@ -97,14 +98,6 @@ function disposable(process: Deno.ChildProcess) {
   };
 }
 
-/** Pages of the file in the page cache. */
-async function cachedPages(path: string): Promise<number> {
-  const fincore = new Deno.Command("fincore", {
-    args: ["--noheadings", "--output", "PAGES", path],
-  });
-  return Number(new TextDecoder().decode((await fincore.output()).stdout));
-}
-
 const [directory] = testDirectories;
 
 for (const from of ["http", "stdin"] as const) {
@@ -124,7 +117,7 @@ for (const from of ["http", "stdin"] as const) {
         `${beside} KiB more than where the stream is thrown away`,
       );
       const file = await DmaFile.open(path);
-      if (file.direct) assertEquals(await cachedPages(path), 0);
+      if (file.direct) assertEquals(await cachedBytes(path), 0);
       await using reader = new DmaStreamReader(file, { closeFile: true });
       const wanted = blocks();
       const bytes = reader.getReader({ mode: "byob" });

@@ -6,7 +6,7 @@ import { assertFile, chunksOf, filled, pattern } from "../support/bytes.ts";
 import { descriptorsOf, eventually } from "../support/descriptors.ts";
 import { testDirectAndCached } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
-import { hold, interpose } from "../support/interpose.ts";
+import { hold } from "../support/interpose.ts";
 import { create } from "./create.ts";
 
 // ---- getWriter ------------------------------------------------------------------------------------------------
@@ -123,18 +123,6 @@ testDirectAndCached(
     }
   },
 );
-
-testDirectAndCached("sync and flushAligned work under a lock", async (dir) => {
-  const stream = await create(dir, { bufferSize: 4096, writeBehind: 2 });
-  const writer = stream.getWriter();
-  await writer.write(pattern(5000));
-  assertEquals(await stream.flushAligned(), 4096);
-  assertEquals(await stream.sync(), 4096);
-  assertEquals(await stream.sync({ tail: true }), 5000);
-  await writer.write(pattern(5000, 5000));
-  await writer.close();
-  await assertFile(dir.file("file"), pattern(10_000));
-});
 
 // ---- pipes ----------------------------------------------------------------------------------------------------
 
@@ -316,17 +304,3 @@ testDirectAndCached(
     await assertFile(dir.file("file"), pattern(3 * 4096 + 1));
   },
 );
-
-testDirectAndCached("One huge chunk goes through the same few buffers", async (dir) => {
-  const stream = await create(dir, { bufferSize: 65_536, writeBehind: 2 });
-  const bytes = pattern(7_000_001);
-  let most = 0;
-  using _ = interpose("write", ({ pass }) => {
-    most = Math.max(most, engine.pool.used);
-    pass();
-  });
-  await stream.write(bytes);
-  await stream.close();
-  assert(most > 0 && most <= 3 * 65_536, `${most} bytes`);
-  await assertFile(dir.file("file"), bytes);
-});

@@ -111,20 +111,6 @@ testDirectAndCached(
 );
 
 testDirectAndCached(
-  "A file that was renamed after a sync has its new name made durable",
-  async (dir) => {
-    const stream = await create(dir, { bufferSize: 4096 });
-    await stream.write(pattern(4096));
-    await stream.sync();
-    await stream.file.rename(dir.file("moved"));
-    using noted = noteOrder(dir);
-    await stream.sync();
-    assert(noted.order.includes("sync directory"), noted.order.join(", "));
-    await stream.close();
-  },
-);
-
-testDirectAndCached(
   "A sync fails the stream if the name cannot be made durable",
   async (dir) => {
     const stream = await create(dir, { bufferSize: 4096 });

@@ -37,6 +37,8 @@ export const wrong = {
       new Uint8Array([47]),
       new URL("http://example.com/file"),
       new URL("file://host/file"),
+      new URL("file:///tmp/a%00b"),
+      new URL("file:///tmp/%FF"),
     ),
   ),
   bytes: fc.oneof(

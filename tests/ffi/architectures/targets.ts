@@ -1,7 +1,7 @@
 // The ways in which the shim's self-test can be built and run here: on this processor, under another C library, and
 // on the other processor by user-mode emulation.
 
-import { hasProgram, run } from "../../setup/command.ts";
+import { exists, hasProgram, run } from "../../setup/command.ts";
 
 const sources = new URL("../../tools/shim/", import.meta.url).pathname;
 
@@ -84,15 +84,6 @@ function missingFor({ compiler, emulator: [emulator] }: Omit<Target, "missing">)
   const missing = [compiler, emulator].filter((name) => name !== undefined && !hasProgram(name));
   if (!exists("/usr/include/liburing.h")) missing.push("liburing.h");
   return missing as string[];
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** Compiles the self-test into `directory`, and resolves to its path. */
