@@ -11,7 +11,7 @@ import { type BenchReport, type Measured, spread } from "../../cli/bench_report.
 import { bar, benchLines } from "../../cli/bench_text.ts";
 import { STOPPING_SIGNALS } from "../../cli/exit_codes.ts";
 import { namesIn } from "../support/bytes.ts";
-import { CLI, dma, output, spawn, testInDirectory } from "./process.ts";
+import { dma, output, spawn, testInDirectory } from "./process.ts";
 import { testOnce } from "../support/once.ts";
 
 const MIB = 1024 ** 2;
@@ -115,17 +115,11 @@ testInDirectory("dma bench --json says the same to programs", async (dir) => {
 });
 
 testInDirectory("dma bench needs only the permissions for its directory", async (dir) => {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: [
-      ...["run", "--no-prompt", "--no-check"],
-      ...["--allow-ffi", `--allow-read=${dir}`, `--allow-write=${dir}`],
-      ...[CLI, "bench", "--seconds", "1", "--size", "1M", dir],
-    ],
-    stdin: "null",
-  }).output();
-  const decoder = new TextDecoder();
-  assertEquals([code, decoder.decode(stderr)], [0, ""]);
-  assertStringIncludes(decoder.decode(stdout), "Write, durable");
+  const flags = ["--allow-ffi", `--allow-read=${dir}`, `--allow-write=${dir}`];
+  const args = ["bench", "--seconds", "1", "--size", "1M", dir];
+  const { code, stdout, stderr } = await dma(args, undefined, { flags });
+  assertEquals([code, stderr], [0, ""]);
+  assertStringIncludes(stdout, "Write, durable");
 });
 
 for (const signals of [["SIGINT"], ["SIGTERM"], ["SIGINT", "SIGTERM"]] as const) {

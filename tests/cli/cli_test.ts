@@ -31,11 +31,8 @@ testInDirectory("dma write says how it was written", async (dir) => {
 });
 
 testInDirectory("dma write --quiet says nothing", async (dir) => {
-  assertEquals(await dma(["write", "--quiet", `${dir}/out`], pattern(10)), {
-    code: 0,
-    stdout: "",
-    stderr: "",
-  });
+  const { code, stdout, stderr } = await dma(["write", "--quiet", `${dir}/out`], pattern(10));
+  assertEquals([code, stdout, stderr], [0, "", ""]);
 });
 
 testInDirectory("dma write --append keeps what is there, whatever its length", async (dir) => {

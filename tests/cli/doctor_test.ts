@@ -8,7 +8,8 @@ import {
 } from "@std/assert";
 import { findMount } from "../../cli/system_facts.ts";
 import { assertFile, namesIn, pattern } from "../support/bytes.ts";
-import { CLI, dma, testInDirectory } from "./process.ts";
+import { run } from "../setup/command.ts";
+import { dma, type Ran, testInDirectory } from "./process.ts";
 
 Deno.test("findMount() takes the longest mount point, the last of two, and unescapes it", () => {
   const mountinfo = [
@@ -73,44 +74,34 @@ testInDirectory("dma doctor ends with 1 if nothing can be tried", async (dir) =>
 }, { bothEngines: true });
 
 /** Runs the doctor on a directory with these permissions only. */
-async function doctorWith(flags: string[], dir: string): Promise<{ code: number; text: string }> {
-  const { code, stdout } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-prompt", "--no-check", ...flags, CLI, "doctor", dir],
-    stdin: "null",
-    stderr: "null",
-  }).output();
-  return { code, text: new TextDecoder().decode(stdout) };
+function doctorWith(flags: string[], dir: string): Promise<Ran> {
+  return dma(["doctor", dir], undefined, { flags });
 }
 
 Deno.test("dma doctor names the permission that is missing", async () => {
-  const { code, text } = await doctorWith(["--allow-read", "--allow-write"], ".");
+  const { code, stdout } = await doctorWith(["--allow-read", "--allow-write"], ".");
   assertEquals(code, 1);
-  assertMatch(text, /^!! {2}Permissions\s+missing: --allow-ffi$/m);
-  assertMatch(text, /^-- {2}Way\s+unknown$/m);
+  assertMatch(stdout, /^!! {2}Permissions\s+missing: --allow-ffi$/m);
+  assertMatch(stdout, /^-- {2}Way\s+unknown$/m);
 });
 
 testInDirectory(
   "dma doctor without permission for the path tells what it does not know",
   async (dir) => {
-    const { code, text } = await doctorWith(["--allow-ffi"], dir);
+    const { code, stdout } = await doctorWith(["--allow-ffi"], dir);
     assertEquals(code, 1);
-    assertMatch(text, /^!! {2}Permissions\s+missing: --allow-read --allow-write$/m);
+    assertMatch(stdout, /^!! {2}Permissions\s+missing: --allow-read --allow-write$/m);
     // The engine does not depend on the path.
-    assertMatch(text, /^(ok|--) {2}Engine\s+(io_uring|threads): /m);
-    assertMatch(text, /^-- {2}Untorn\s+unknown$/m);
+    assertMatch(stdout, /^(ok|--) {2}Engine\s+(io_uring|threads): /m);
+    assertMatch(stdout, /^-- {2}Untorn\s+unknown$/m);
   },
 );
 
 testInDirectory("The command that dma doctor suggests works as it is", async (dir) => {
-  const { text } = await doctorWith([], dir);
-  const [, command = ""] = /Remedy: deno (.*)$/m.exec(text) ?? [];
-  const { code, stdout } = await new Deno.Command("sh", {
-    args: ["-c", `"$0" ${command}`, Deno.execPath()],
-    // In the folder of a clone Deno takes the package's name for the clone.
-    cwd: dir,
-    stdin: "null",
-    stderr: "null",
-  }).output();
-  assertEquals(code, 0, command);
-  assertMatch(new TextDecoder().decode(stdout), /^Works/);
+  const [, command = ""] = /Remedy: deno (.*)$/m.exec((await doctorWith([], dir)).stdout) ?? [];
+  // In the folder of a clone Deno takes the package's name for the clone.
+  const options = { cwd: dir };
+  const { success, output } = await run("sh", ["-c", `"$0" ${command}`, Deno.execPath()], options);
+  assert(success, command);
+  assertMatch(output, /^Works/);
 });

@@ -3,7 +3,7 @@ import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { quoted, remedyFor } from "../../cli/remedies.ts";
 import { ioError } from "../../src/errors.ts";
 import { namesIn, pattern } from "../support/bytes.ts";
-import { CLI, dma, testInDirectory } from "./process.ts";
+import { CLI, dma, shell, testInDirectory } from "./process.ts";
 import { testOnce } from "../support/once.ts";
 
 const ENOSPC = 28;
@@ -17,16 +17,6 @@ async function errorOf(...args: string[]): Promise<string> {
   assertEquals([code, stdout], [1, ""], stderr);
   assertMatch(stderr, /^dma: [^\n]*\n$/);
   return stderr;
-}
-
-/** Runs a shell command in which `"$@"` is the command line, and `$dir` a directory. */
-async function shell(command: string, dir: string) {
-  const { code, stderr } = await new Deno.Command("sh", {
-    args: ["-c", command, "sh", Deno.execPath(), "run", "-A", "--no-check", CLI],
-    env: { dir },
-    stdin: "null",
-  }).output();
-  return { code, stderr: new TextDecoder().decode(stderr) };
 }
 
 testInDirectory(
@@ -53,7 +43,7 @@ testInDirectory("dma copy of a directory says how to pack it", async (dir) => {
 
 testInDirectory("dma write of a directory says how to pack it", async (dir) => {
   await Deno.writeTextFile(`${dir}/out`, "old");
-  const { code, stderr } = await shell('"$@" write "$dir/out" < "$dir"', dir);
+  const { code, stderr } = await shell(dir, 'dma write "$dir/out" < "$dir"');
   assertEquals([code, stderr], [
     1,
     "dma: Is a directory (os error 21): read '/dev/stdin'; " +
@@ -75,8 +65,8 @@ testInDirectory("dma tells names with control characters in one line", async (di
 
 testInDirectory("dma takes no name that Deno cannot pass on", async (dir) => {
   for (const rest of ["write NAME", "copy NAME out", "copy /dev/null NAME", "doctor NAME"]) {
-    const command = `"$@" ${rest.replace("NAME", `"$(printf 'odd\\377name')"`)}`;
-    const { code, stderr } = await shell(`cd "$dir"; ${command}`, dir);
+    const command = `dma ${rest.replace("NAME", `"$(printf 'odd\\377name')"`)}`;
+    const { code, stderr } = await shell(dir, command);
     assertEquals(code, 2);
     assertMatch(stderr, /^dma: .* It must be UTF-8: name the file by a symbolic link; dma .*\n$/);
   }
@@ -103,39 +93,25 @@ testInDirectory(
   async (dir) => {
     const wanted = ["--allow-ffi", `--allow-read=${dir}/out`, `--allow-write=${dir}/out`];
     for (const missing of wanted) {
-      const { code, stderr } = await new Deno.Command(Deno.execPath(), {
-        args: [
-          ...["run", "--no-prompt", "--no-check"],
-          ...wanted.filter((flag) => flag !== missing),
-          ...[CLI, "write", `${dir}/out`],
-        ],
-        stdin: "null",
-      }).output();
-      const error = new TextDecoder().decode(stderr);
+      const flags = wanted.filter((flag) => flag !== missing);
+      const { code, stderr: error } = await dma(["write", `${dir}/out`], undefined, { flags });
       assertEquals(code, 1, error);
       assertStringIncludes(
         error,
         `; give these before the name of the program: ${wanted.join(" ")}\n`,
       );
     }
-    const { success } = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "--no-prompt", "--no-check", ...wanted, CLI, "write", "--quiet", `${dir}/out`],
-      stdin: "null",
-    }).output();
-    assertEquals(success, true, "The flags that were named are not enough");
+    const { code, stderr } = await dma(["write", `${dir}/out`], undefined, { flags: wanted });
+    assertEquals(code, 0, stderr);
   },
 );
 
 testInDirectory("dma write --atomic without a permission names its directory", async (dir) => {
-  const run = (...flags: string[]) =>
-    new Deno.Command(Deno.execPath(), {
-      args: ["run", "--no-prompt", "--no-check", ...flags, CLI, "write", "--atomic", `${dir}/out`],
-      stdin: "null",
-    }).output();
+  const run = (flags: string[]) => dma(["write", "--atomic", `${dir}/out`], undefined, { flags });
   const wanted = ["--allow-ffi", `--allow-read=${dir}`, `--allow-write=${dir}`];
-  const { stderr } = await run();
-  assertStringIncludes(new TextDecoder().decode(stderr), `: ${wanted.join(" ")}\n`);
-  assertEquals((await run(...wanted)).success, true, "The flags that were named are not enough");
+  assertStringIncludes((await run([])).stderr, `: ${wanted.join(" ")}\n`);
+  const { code, stderr } = await run(wanted);
+  assertEquals(code, 0, stderr);
 });
 
 testInDirectory(

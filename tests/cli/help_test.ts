@@ -3,7 +3,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { DEFAULT_BUFFER_SIZE, DEFAULT_WRITE_BEHIND } from "../../mod.ts";
 import { STOPPING_SIGNALS } from "../../cli/exit_codes.ts";
 import { formatSize } from "../../cli/units.ts";
-import { CLI, dma } from "./process.ts";
+import { dma } from "./process.ts";
 import { testOnce } from "../support/once.ts";
 
 const COMMANDS = ["write", "copy", "read", "doctor", "bench", "completion"];
@@ -61,10 +61,8 @@ testOnce("dma help COMMAND is the help of the command", async () => {
 
 testOnce("dma shows its help without any permission", async () => {
   for (const args of [["--help"], ["write", "--help"], ["completion", "bash"], ["--version"]]) {
-    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "--no-prompt", "--no-check", CLI, ...args],
-    }).output();
-    assertEquals([code, new TextDecoder().decode(stderr)], [0, ""], `${args}`);
+    const { code, stdout, stderr } = await dma(args, undefined, { flags: [] });
+    assertEquals([code, stderr], [0, ""], `${args}`);
     assert(stdout.length > 5);
   }
 });

@@ -9,6 +9,16 @@ export interface Ran {
   code: number;
   stdout: string;
   stderr: string;
+  /** Standard output. */
+  bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** What a run is given beside its arguments. */
+export interface Surroundings {
+  /** Variables of the environment. */
+  env?: Record<string, string>;
+  /** Flags of `deno run`. */
+  flags?: readonly string[];
 }
 
 /** Starts the command line with pipes on all three ends. */
@@ -16,10 +26,13 @@ export function spawn(...args: string[]): Deno.ChildProcess {
   return spawnWith({}, args);
 }
 
-/** As {@linkcode spawn}, with variables of the environment. */
-export function spawnWith(env: Record<string, string>, args: string[]): Deno.ChildProcess {
+/** As {@linkcode spawn}, in these surroundings. */
+export function spawnWith(
+  { env = {}, flags = ["-A"] }: Surroundings,
+  args: readonly string[],
+): Deno.ChildProcess {
   return new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-check", CLI, ...args],
+    args: ["run", "--no-prompt", "--no-check", ...flags, CLI, ...args],
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",
@@ -33,21 +46,32 @@ export async function output(child: Deno.ChildProcess): Promise<Ran> {
   const { code, stdout, stderr } = await child.output();
   clearTimeout(deadline);
   const decoder = new TextDecoder();
-  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr), bytes: stdout };
 }
 
 /** Runs the command line to its end with `input` as standard input. */
 export async function dma(
   args: string[],
   input: Uint8Array = new Uint8Array(),
-  env: Record<string, string> = {},
+  surroundings: Surroundings = {},
 ): Promise<Ran> {
-  const child = spawnWith(env, args);
+  const child = spawnWith(surroundings, args);
   const ran = output(child);
   const stdin = child.stdin.getWriter();
   // A command that ends early closes its end of the pipe; that is not what is tested.
   await stdin.write(input as Uint8Array<ArrayBuffer>).then(() => stdin.close()).catch(() => {});
   return await ran;
+}
+
+/** Runs a shell command in `dir`, in which `dma` is the command line. */
+export async function shell(dir: string, command: string) {
+  const { code, stdout, stderr } = await new Deno.Command("bash", {
+    args: ["-c", `dma() { "$deno" run -A --no-check "$cli" "$@"; }; cd "$dir"; ${command}`],
+    env: { dir, deno: Deno.execPath(), cli: CLI },
+    stdin: "null",
+  }).output();
+  const decoder = new TextDecoder();
+  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
 }
 
 /** Registers a test that has a directory to itself. The command line does the same on both engines, unless told otherwise. */

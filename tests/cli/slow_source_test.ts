@@ -17,7 +17,7 @@ class Fed implements AsyncDisposable {
   readonly #stdin: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
 
   private constructor(engine: string, args: string[]) {
-    this.child = spawnWith({ DMA_ENGINE: engine }, args);
+    this.child = spawnWith({ env: { DMA_ENGINE: engine } }, args);
     this.ran = output(this.child);
     this.#stdin = this.child.stdin.getWriter();
   }

@@ -4,35 +4,9 @@ import { cachedBytes } from "../setup/command.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
 import { assertFile, namesIn, pattern } from "../support/bytes.ts";
-import { CLI, dma, output, spawn, testInDirectory } from "./process.ts";
+import { dma, output, shell, spawn, testInDirectory } from "./process.ts";
 
 const LENGTH = 3_145_729;
-
-/** Runs the command line with its output as bytes. */
-async function bytesOf(args: string[], input?: Uint8Array<ArrayBuffer>) {
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-check", CLI, ...args],
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const ran = child.output();
-  const stdin = child.stdin.getWriter();
-  await stdin.write(input ?? new Uint8Array()).then(() => stdin.close()).catch(() => {});
-  const { code, stdout, stderr } = await ran;
-  return { code, stdout, stderr: new TextDecoder().decode(stderr) };
-}
-
-/** Runs a shell command in which `dma` is the command line, and `$dir` a directory. */
-async function shell(dir: string, command: string) {
-  const { code, stdout, stderr } = await new Deno.Command("bash", {
-    args: ["-c", `dma() { "$deno" run -A --no-check "$cli" "$@"; }; cd "$dir"; ${command}`],
-    env: { dir, deno: Deno.execPath(), cli: CLI },
-    stdin: "null",
-  }).output();
-  const decoder = new TextDecoder();
-  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
-}
 
 function isOnDisk({ fileSystem }: TestDirectory): boolean {
   return fileSystem === "ext4" || fileSystem === "xfs";
@@ -40,9 +14,9 @@ function isOnDisk({ fileSystem }: TestDirectory): boolean {
 
 testDirectAndCached("dma read writes a file to standard output", async (dir) => {
   await Deno.writeFile(dir.file("in"), pattern(LENGTH));
-  const { code, stdout, stderr } = await bytesOf(["read", dir.file("in")]);
+  const { code, bytes, stderr } = await dma(["read", dir.file("in")]);
   assertEquals(code, 0, stderr);
-  assertEquals(stdout, pattern(LENGTH));
+  assertEquals(bytes, pattern(LENGTH));
   assertMatch(stderr, /^dma: wrote 3145729 bytes \(3\.0 MiB\) to standard output; .*\/s\n$/);
 }, { bothEngines: false });
 
@@ -53,19 +27,19 @@ testDirectAndCached("dma read leaves nothing in the page cache", async (dir) => 
   const before = await cachedBytes(path);
   if (before === undefined) return;
   assert(before <= 4096, `${before}`);
-  assertEquals((await bytesOf(["read", "--quiet", path])).stderr, "");
+  assertEquals((await dma(["read", "--quiet", path])).stderr, "");
   assertEquals(await cachedBytes(path), before);
   await Deno.readFile(path);
   assert(await cachedBytes(path) as number >= LENGTH, "The control: another way to read fills it");
 }, { bothEngines: false, where: isOnDisk });
 
 testInDirectory("dma read reads what has no length, holes, and nothing", async (dir) => {
-  const { stdout } = await bytesOf(["read", "--quiet", "/proc/self/comm"]);
-  assertMatch(new TextDecoder().decode(stdout), /^deno/);
+  const { stdout } = await dma(["read", "--quiet", "/proc/self/comm"]);
+  assertMatch(stdout, /^deno/);
   await Deno.create(`${dir}/in`).then((file) => file.close());
-  assertEquals((await bytesOf(["read", `${dir}/in`])).stdout.length, 0);
+  assertEquals((await dma(["read", `${dir}/in`])).bytes.length, 0);
   await Deno.truncate(`${dir}/in`, LENGTH);
-  assertEquals((await bytesOf(["read", "--quiet", `${dir}/in`])).stdout, new Uint8Array(LENGTH));
+  assertEquals((await dma(["read", "--quiet", `${dir}/in`])).bytes, new Uint8Array(LENGTH));
 });
 
 testInDirectory("dma read fails with one line, and says what to do", async (dir) => {
@@ -111,13 +85,13 @@ testInDirectory("dma copy takes - for standard input, and for standard output", 
   const input = pattern(LENGTH);
   assertEquals((await dma(["copy", "-", `${dir}/one`], input)).code, 0);
   await assertFile(`${dir}/one`, input);
-  const copied = await bytesOf(["copy", `${dir}/one`, "-"]);
+  const copied = await dma(["copy", `${dir}/one`, "-"]);
   assertEquals(copied.code, 0, copied.stderr);
-  assertEquals(copied.stdout, input);
+  assertEquals(copied.bytes, input);
   for (const args of [["write", "-"], ["copy", "-", "-"]]) {
-    const through = await bytesOf(args, input);
+    const through = await dma(args, input);
     assertEquals(through.code, 0, through.stderr);
-    assertEquals(through.stdout, input);
+    assertEquals(through.bytes, input);
   }
   assertEquals(await namesIn(dir), ["one"]);
   assertEquals(

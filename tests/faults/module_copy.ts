@@ -11,6 +11,7 @@ const parts = [
   "tests/faults/content.ts",
   "tests/faults/scenarios.ts",
   "tests/faults/written.ts",
+  "tests/simulator/random.ts",
 ];
 
 /** One change of a file's text. */

@@ -337,23 +337,6 @@ testInOneDirectory("A file that is dropped is closed when it is collected", asyn
   await assertFile(dir.file("dropped 49"), pattern(4096));
 });
 
-testInOneDirectory("Writes that are not awaited neither crash nor leak", async (dir) => {
-  const path = dir.file("unawaited");
-  const drop = async () => {
-    const file = await DmaFile.create(path);
-    for (let index = 0; index < 200; index++) {
-      void file.writeAt(pattern(4096, index * 4096), index * 4096);
-    }
-  };
-  await drop();
-  await eventually(async () => {
-    await collectGarbage();
-    return descriptorsOf(path) === 0 && engine.counters.inFlight === 0;
-  });
-  assertEquals(engine.pool.blocks, 0);
-  await assertFile(path, pattern(200 * 4096));
-});
-
 testInOneDirectory(
   "A file that is dropped under an operation lives until that is over",
   async (dir) => {

@@ -48,29 +48,6 @@ testDirectAndCached("Bytes read before the pipe are not piped, and the rest is",
   }
 });
 
-testDirectAndCached("A read whose lock was released loses nothing of a pipe", async (dir) => {
-  for (const { name, pipe } of ways) {
-    for (const mode of [undefined, "byob"] as const) {
-      const source = new DmaStreamReader(await openPattern(dir.file("source"), 300_001), {
-        bufferSize: 16_384,
-      });
-      const reader = mode ? source.getReader({ mode }) : source.getReader();
-      using reads = hold("read", { only: () => !released });
-      let released = false;
-      const read = (reader as ReadableStreamBYOBReader).read(new Uint8Array(4096));
-      await reads.reach();
-      released = true;
-      reader.releaseLock();
-      await assertRejects(() => read, TypeError);
-      const target = (await DmaFile.create(dir.file(name))).writable;
-      const piped = pipe(source, target);
-      reads.letGo();
-      await piped;
-      await assertFile(dir.file(name), pattern(300_001));
-    }
-  }
-});
-
 testDirectAndCached("Files with closeFile false stay open", async (dir) => {
   const ending = await assertSame(dir, {
     reader: { closeFile: false },

@@ -13,7 +13,7 @@ import { joined, pattern } from "../support/bytes.ts";
 import { descriptorsIn, descriptorsOf, eventually } from "../support/descriptors.ts";
 import { testDirectAndCached, type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
 import "../support/engine.ts";
-import { hold, interpose } from "../support/interpose.ts";
+import { interpose } from "../support/interpose.ts";
 import { collectGarbage } from "../support/leaks.ts";
 import { allOf, openPattern } from "../support/patterned.ts";
 
@@ -63,28 +63,6 @@ testDirectAndCached("cancel() frees everything before it resolves", async (dir) 
     assertEquals((await read).done, true);
     await stream.close();
   });
-});
-
-testDirectAndCached("cancel() and close() wait for the reads in flight", async (dir) => {
-  for (const how of ["cancel", "close"] as const) {
-    for (const closeFile of [true, false]) {
-      await leavesNothing(dir, async (stream, file) => {
-        using reads = hold("read");
-        const reader = stream.getReader();
-        const read = reader.read();
-        await reads.reach();
-        let over = false;
-        const ended = how === "cancel" ? reader.cancel() : stream.close();
-        ended.then(() => over = true);
-        await new Promise((resolve) => setTimeout(resolve, 10));
-        assertEquals([over, descriptorsOf(dir.file("left"))], [false, 1]);
-        reads.letGo();
-        await ended;
-        assertEquals((await read).done, true);
-        await file.close();
-      }, { bufferSize: 4096, closeFile });
-    }
-  }
 });
 
 testDirectAndCached("cancel() leaves the file open if closeFile is false", async (dir) => {
@@ -168,28 +146,6 @@ testDirectAndCached("A reader whose file is closed gives the error, not the end"
     await assertRejects(() => reader.read(), Deno.errors.BadResource);
     await stream.close();
   });
-});
-
-testDirectAndCached("An error in the middle comes behind the bytes before it", async (dir) => {
-  for (const readAhead of [0, 1, 4]) {
-    await leavesNothing(dir, async (stream) => {
-      using _ = interpose("read", ({ operation, pass, end }) => {
-        if (operation.position < 102_400) pass();
-        else end(-5);
-      });
-      const parts: Uint8Array[] = [];
-      const reader = stream.getReader();
-      const error = await (async () => {
-        for (;;) parts.push((await reader.read()).value!);
-      })().catch((error) => error);
-      assertEquals(joined(...parts), pattern(102_400));
-      assertEquals([error.code, error.op, error.path], ["EIO", "read", dir.file("left")]);
-      assertStrictEquals(await reader.read().catch((reason) => reason), error);
-      // Nobody has to close what has failed.
-      await eventually(() => descriptorsOf(dir.file("left")) === 0);
-      await stream.close();
-    }, { bufferSize: 4096, readAhead });
-  }
 });
 
 testInOneDirectory("Chunks belong to the consumer for good", async (dir) => {

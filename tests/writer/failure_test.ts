@@ -11,7 +11,6 @@ import { interpose } from "../support/interpose.ts";
 import { create } from "./create.ts";
 
 const EIO = 5;
-const ENOSPC = 28;
 
 /** Everything that a writer can be asked to do. */
 const calls: Record<string, (stream: DmaStreamWriter) => Promise<unknown>> = {
@@ -131,25 +130,6 @@ testDirectAndCached("A close that fails has close reject", async (dir) => {
   }
   assertEquals(descriptorsOf(dir.file("file")), 0);
   await assertFile(dir.file("file"), pattern(10_000));
-});
-
-testDirectAndCached("A failure under a pipe cancels the source", async (dir) => {
-  const stream = await create(dir, { bufferSize: 4096, writeBehind: 2 });
-  let cancelled: unknown;
-  const source = new ReadableStream<Uint8Array<ArrayBuffer>>({
-    pull: (controller) => controller.enqueue(pattern(5000)),
-    cancel: (reason) => void (cancelled = reason),
-  });
-  let error: unknown;
-  {
-    using _ = interpose("write", ({ index, pass, end }) => {
-      if (index === 5) end(-ENOSPC);
-      else pass();
-    });
-    error = await assertRejects(() => source.pipeTo(stream), Error, "No space left on device");
-  }
-  assertStrictEquals(cancelled, error);
-  await assertDead(stream, error);
 });
 
 // ---- abort ----------------------------------------------------------------------------------------------------

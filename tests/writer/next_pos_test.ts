@@ -38,15 +38,3 @@ testDirectAndCached(
     }
   },
 );
-
-testDirectAndCached("nextPos counts chunks that wait under a lock", async (dir) => {
-  const file = await DmaFile.create(dir.file("locked"));
-  const writer = new DmaStreamWriter(file, { position: 100, bufferSize: 4096, writeBehind: 1 });
-  assertEquals(writer.nextPos, 100);
-  const lock = writer.getWriter();
-  const writes = [1, 50_000, 3].map((length) => lock.write(pattern(length)));
-  assertEquals(writer.nextPos, 100 + 50_004);
-  await Promise.all(writes);
-  assertEquals([writer.nextPos, writer.currentPos], [50_104, 50_104]);
-  await lock.close();
-});

@@ -178,55 +178,6 @@ testDirectAndCached(
   },
 );
 
-testDirectAndCached("A source that fails with preventAbort leaves the stream open", async (dir) => {
-  const stream = await create(dir);
-  const source = ReadableStream.from((async function* () {
-    yield pattern(5000);
-    await Promise.resolve();
-    throw new Error("The source is broken");
-  })());
-  await assertRejects(() => source.pipeTo(stream, { preventAbort: true }), Error, "broken");
-  await stream.write(pattern(100, 5000));
-  await stream.close();
-  await assertFile(dir.file("file"), pattern(5100));
-});
-
-testDirectAndCached(
-  "A signal stops a pipe, and the file is cut to what is flushed",
-  async (dir) => {
-    const stream = await create(dir, { bufferSize: 4096, writeBehind: 2 });
-    const controller = new AbortController();
-    let cancelled: unknown;
-    const source = new ReadableStream<Uint8Array<ArrayBuffer>>({
-      async pull(control) {
-        control.enqueue(pattern(10_000, stream.currentPos));
-        await new Promise((resolve) => setTimeout(resolve, 1));
-      },
-      cancel: (reason) => void (cancelled = reason),
-    }, { highWaterMark: 0 });
-    const piped = source.pipeTo(stream, { signal: controller.signal });
-    await eventually(() => stream.currentFlushedPos > 50_000);
-    controller.abort(new Error("enough"));
-    await assertRejects(() => piped, Error, "enough");
-    assertEquals((cancelled as Error).message, "enough");
-    const flushed = stream.currentFlushedPos;
-    assert(flushed > 50_000 && flushed % 4096 === 0);
-    await assertFile(dir.file("file"), pattern(flushed));
-    assertEquals(descriptorsOf(dir.file("file")), 0);
-  },
-);
-
-testDirectAndCached("A signal that was aborted before writes nothing", async (dir) => {
-  const stream = await create(dir);
-  const piped = ReadableStream.from([pattern(5000)]).pipeTo(stream, {
-    signal: AbortSignal.abort(),
-  });
-  const error = await assertRejects(() => piped, DOMException);
-  assertEquals(error.name, "AbortError");
-  await assertFile(dir.file("file"), new Uint8Array());
-  assertEquals(descriptorsOf(dir.file("file")), 0);
-});
-
 testDirectAndCached("A pipe that brings no bytes fails, and everything is freed", async (dir) => {
   const stream = await create(dir);
   let cancelled: unknown;

@@ -6,7 +6,7 @@ import { Errno, RWF_DSYNC } from "../../src/engine/linux.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
 import { hasDirectIo, testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
 import "../support/engine.ts";
-import { hold, interpose } from "../support/interpose.ts";
+import { interpose } from "../support/interpose.ts";
 import { create } from "./create.ts";
 
 /** What the kernel was asked to do, in the order in which it was done. */
@@ -193,21 +193,6 @@ testDirectAndCached("sync with nothing new does nothing", async (dir) => {
   assertEquals(await stream.sync(), 10_000);
   assertEquals(await stream.sync({ tail: true }), 10_000);
   assertEquals(noted.order, []);
-  await stream.close();
-});
-
-testDirectAndCached("A sync resolves to what was flushed when it began", async (dir) => {
-  const stream = await create(dir, { bufferSize: 4096, writeBehind: 8 });
-  using syncs = hold("sync");
-  await stream.write(pattern(4096));
-  const sync = stream.sync();
-  await syncs.reach();
-  // Flushed while the sync is with the kernel: it says nothing of these.
-  await stream.write(pattern(8192, 4096));
-  assertEquals(await stream.flushAligned(), 12_288);
-  syncs.letGo();
-  assertEquals(await sync, 4096);
-  assertEquals(await stream.sync(), 12_288);
   await stream.close();
 });
 
