@@ -24,6 +24,10 @@ export interface Case {
   allowed?: (value: unknown) => boolean;
 }
 
+function one(name: string, argument: string, kind: Kind, call: Case["call"]): Case {
+  return { name, argument, kind, call };
+}
+
 /** One case for each option of a function that takes an object of them. */
 function options(
   name: string,
@@ -60,16 +64,11 @@ async function drain(results: AsyncIterable<unknown>): Promise<void> {
 
 /** All of them. */
 export const cases: readonly Case[] = [
-  { name: "DmaFile.open", argument: "path", kind: "path", call: (_, value) => DmaFile.open(value) },
+  one("DmaFile.open", "path", "path", (_, value) => DmaFile.open(value)),
   ...options("DmaFile.open", opening, ({ path }, value) => DmaFile.open(path, value), {
     direct: isChoice,
   }),
-  {
-    name: "DmaFile.create",
-    argument: "path",
-    kind: "path",
-    call: (_, value) => DmaFile.create(value),
-  },
+  one("DmaFile.create", "path", "path", (_, value) => DmaFile.create(value)),
   ...options(
     "DmaFile.create",
     { read: "flag", mode: "integer", direct: "choice", atomic: "flag" },
@@ -79,142 +78,60 @@ export const cases: readonly Case[] = [
   ...options("DmaFile.temp", { dir: "path" }, (_, value) => DmaFile.temp(value), {
     dir: (value) => value === undefined,
   }),
-  ...["alignUp", "alignDown"].map((name): Case => ({
-    name,
-    argument: "value",
-    kind: "integer",
-    call: ({ file }, value) => file[name as "alignUp"](value),
-  })),
-  {
-    name: "allocBuffer",
-    argument: "length",
-    kind: "integer",
-    call: ({ file }, value) => file.allocBuffer(value),
-  },
-  ...["readAt", "readAtAligned"].flatMap((name): Case[] => [
-    {
+  one("alignUp", "value", "integer", ({ file }, value) => file.alignUp(value)),
+  one("alignDown", "value", "integer", ({ file }, value) => file.alignDown(value)),
+  one("allocBuffer", "length", "integer", ({ file }, value) => file.allocBuffer(value)),
+  one("readAt", "position", "integer", ({ file }, value) => file.readAt(value, 0)),
+  one("readAt", "length", "integer", ({ file }, value) => file.readAt(0, value)),
+  one("readAtAligned", "position", "integer", ({ file }, value) => file.readAtAligned(value, 0)),
+  one("readAtAligned", "length", "integer", ({ file }, value) => file.readAtAligned(0, value)),
+  one("readMany", "ranges", "iterable", ({ file }, value) => drain(file.readMany(value))),
+  one("readMany", "range", "range", ({ file }, value) => drain(file.readMany([value]))),
+  ...["position", "length"].map((name) =>
+    one(
+      "readMany",
       name,
-      argument: "position",
-      kind: "integer",
-      call: ({ file }, value) => file[name as "readAt"](value, 0),
-    },
-    {
-      name,
-      argument: "length",
-      kind: "integer",
-      call: ({ file }, value) => file[name as "readAt"](0, value),
-    },
-  ]),
-  {
-    name: "readMany",
-    argument: "ranges",
-    kind: "iterable",
-    call: ({ file }, value) => drain(file.readMany(value)),
-  },
-  {
-    name: "readMany",
-    argument: "range",
-    kind: "range",
-    call: ({ file }, value) => drain(file.readMany([value])),
-  },
-  ...["position", "length"].map((argument): Case => ({
-    name: "readMany",
-    argument,
-    kind: "integer",
-    call: ({ file }, value) =>
-      drain(file.readMany([{ position: 0, length: 0, [argument]: value }])),
-  })),
+      "integer",
+      ({ file }, value) => drain(file.readMany([{ position: 0, length: 0, [name]: value }])),
+    )
+  ),
   ...options(
     "readMany",
     { maxMerged: "integer", maxGap: "integer", concurrency: "integer" },
     ({ file }, value) => drain(file.readMany([], value)),
   ),
-  {
-    name: "writeAt",
-    argument: "data",
-    kind: "bytes",
-    call: ({ other }, value) => other.writeAt(value, 0),
-  },
-  {
-    name: "writeAt",
-    argument: "position",
-    kind: "integer",
-    call: ({ other }, value) => other.writeAt(new Uint8Array(4096), value),
-  },
-  {
-    name: "truncate",
-    argument: "length",
-    kind: "integer",
-    call: ({ other }, value) => other.truncate(value),
-  },
-  {
-    name: "preallocate",
-    argument: "length",
-    kind: "integer",
-    call: ({ other }, value) => other.preallocate(value),
-  },
-  ...options(
-    "preallocate",
-    { keepSize: "flag" },
-    ({ other }, value) => other.preallocate(1, value),
-    {
-      keepSize: (value) => value === undefined,
-    },
-  ).map((each): Case => each.argument === "keepSize" ? { ...each, allowed: () => false } : each),
-  ...["position", "length"].map((argument): Case => ({
-    name: "deallocate",
-    argument,
-    kind: "integer",
-    call: ({ other }, value) =>
-      argument === "position" ? other.deallocate(value, 1) : other.deallocate(0, value),
-  })),
-  {
-    name: "copyRangeTo",
-    argument: "target",
-    kind: "file",
-    call: ({ file }, value) => file.copyRangeTo(value, 0, 1, 0),
-  },
-  ...["position", "length", "targetPosition"].map((argument, index): Case => ({
-    name: "copyRangeTo",
-    argument,
-    kind: "integer",
-    call: ({ file, other }, value) => {
+  one("writeAt", "data", "bytes", ({ other }, value) => other.writeAt(value, 0)),
+  one(
+    "writeAt",
+    "position",
+    "integer",
+    ({ other }, value) => other.writeAt(new Uint8Array(4096), value),
+  ),
+  one("truncate", "length", "integer", ({ other }, value) => other.truncate(value)),
+  one("preallocate", "length", "integer", ({ other }, value) => other.preallocate(value)),
+  one("preallocate", "options", "options", ({ other }, value) => other.preallocate(1, value)),
+  one(
+    "preallocate, option keepSize",
+    "keepSize",
+    "flag",
+    ({ other }, value) => other.preallocate(1, { keepSize: value }),
+  ),
+  one("deallocate", "position", "integer", ({ other }, value) => other.deallocate(value, 1)),
+  one("deallocate", "length", "integer", ({ other }, value) => other.deallocate(0, value)),
+  one("copyRangeTo", "target", "file", ({ file }, value) => file.copyRangeTo(value, 0, 1, 0)),
+  ...["position", "length", "targetPosition"].map((name, index) =>
+    one("copyRangeTo", name, "integer", ({ file, other }, value) => {
       const numbers: [number, number, number] = [0, 0, 0];
       numbers[index] = value;
       return file.copyRangeTo(other, ...numbers);
-    },
-  })),
-  {
-    name: "lock",
-    argument: "exclusive",
-    kind: "flag",
-    call: ({ other }, value) => other.lock(value),
-  },
-  {
-    name: "lock",
-    argument: "options",
-    kind: "options",
-    call: ({ other }, value) => other.lock(false, value),
-  },
-  {
-    name: "tryLock",
-    argument: "exclusive",
-    kind: "flag",
-    call: ({ other }, value) => other.tryLock(value),
-  },
-  { name: "rename", argument: "to", kind: "path", call: ({ other }, value) => other.rename(value) },
-  {
-    name: "isSameFile",
-    argument: "other",
-    kind: "file",
-    call: ({ file }, value) => file.isSameFile(value),
-  },
-  {
-    name: "DmaStreamWriter",
-    argument: "file",
-    kind: "file",
-    call: (_, value) => new DmaStreamWriter(value),
-  },
+    })
+  ),
+  one("lock", "exclusive", "flag", ({ other }, value) => other.lock(value)),
+  one("lock", "options", "options", ({ other }, value) => other.lock(false, value)),
+  one("tryLock", "exclusive", "flag", ({ other }, value) => other.tryLock(value)),
+  one("rename", "to", "path", ({ other }, value) => other.rename(value)),
+  one("isSameFile", "other", "file", ({ file }, value) => file.isSameFile(value)),
+  one("DmaStreamWriter", "file", "file", (_, value) => new DmaStreamWriter(value)),
   ...options(
     "DmaStreamWriter",
     {
@@ -231,40 +148,20 @@ export const cases: readonly Case[] = [
     // Below 1 it means 1.
     { writeBehind: (value) => Number.isSafeInteger(value) && (value as number) < 1 },
   ),
-  {
-    name: "write",
-    argument: "chunk",
-    kind: "bytes",
-    call: ({ writer }, value) => writer.write(value),
-  },
-  {
-    name: "write of a stream writer",
-    argument: "chunk",
-    kind: "bytes",
-    call: async ({ writer }, value) => {
-      const lock = writer.getWriter();
-      try {
-        await lock.write(value);
-      } finally {
-        lock.releaseLock();
-      }
-    },
-  },
-  {
-    name: "writeBuffer",
-    argument: "buffer",
-    kind: "buffer",
-    call: ({ writer }, value) => writer.writeBuffer(value),
-  },
+  one("write", "chunk", "bytes", ({ writer }, value) => writer.write(value)),
+  one("write of a stream writer", "chunk", "bytes", async ({ writer }, value) => {
+    const lock = writer.getWriter();
+    try {
+      await lock.write(value);
+    } finally {
+      lock.releaseLock();
+    }
+  }),
+  one("writeBuffer", "buffer", "buffer", ({ writer }, value) => writer.writeBuffer(value)),
   ...options("sync", { tail: "flag" }, ({ writer }, value) => writer.sync(value)),
   ...options("flushAligned", { tail: "flag" }, ({ writer }, value) => writer.flushAligned(value)),
   ...options("flushSync", { durable: "flag" }, ({ writer }, value) => writer.flushSync(value)),
-  {
-    name: "DmaStreamReader",
-    argument: "file",
-    kind: "file",
-    call: (_, value) => new DmaStreamReader(value),
-  },
+  one("DmaStreamReader", "file", "file", (_, value) => new DmaStreamReader(value)),
   ...options(
     "DmaStreamReader",
     {
@@ -277,12 +174,7 @@ export const cases: readonly Case[] = [
     ({ file }, value) => new DmaStreamReader(file, value),
     { end: (value) => value === Infinity },
   ),
-  {
-    name: "skip",
-    argument: "bytes",
-    kind: "integer",
-    call: ({ reader }, value) => reader.skip(value),
-  },
+  one("skip", "bytes", "integer", ({ reader }, value) => reader.skip(value)),
   ...options(
     "configure",
     {
