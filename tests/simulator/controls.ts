@@ -10,8 +10,14 @@ export interface Control {
   readonly changes: readonly Change[];
 }
 
-function change(file: string, from: string, to: string): Change {
-  return { file: `src/${file}`, from, to };
+type Replaced = [file: string, from: string, to: string];
+
+function mistakes(name: string, ...all: Replaced[]): Control {
+  return { name, changes: all.map(([file, from, to]) => ({ file: `src/${file}`, from, to })) };
+}
+
+function mistake(name: string, ...change: Replaced): Control {
+  return mistakes(name, change);
 }
 
 const WRITER = "writer/writer.ts";
@@ -31,339 +37,252 @@ const ATOMIC = "file/atomic.ts";
 
 /** What was wrong before this module had its present shape. */
 const past: readonly Control[] = [
-  {
-    name: "cuts to a length from before it waited",
-    changes: [
-      change(
-        CUT,
-        "  return truncateAlone(file, () => {\n    const { length } = file;\n    if (!exceedsContent(file)) return undefined;\n    const { contentEnd, sizeUpperBound } = length;\n",
-        "  const { contentEnd, sizeUpperBound } = file.length;\n  return truncateAlone(file, () => {\n    const { length } = file;\n    if (!exceedsContent(file)) return undefined;\n",
-      ),
-    ],
-  },
-  {
-    name: "cuts off what another process appended",
-    changes: [change(CUT, "(size > contentEnd && size <= sizeUpperBound)", "size > contentEnd")],
-  },
-  {
-    name: "goes by the length of a file that another process has cut",
-    changes: [change(START, "    length.found(size, append || !ownsSize);\n", "")],
-  },
-  {
-    name: "undoes a close that has begun when it is aborted",
-    changes: [
-      change(
-        WRITER,
-        "if (!this.closeRequest) this.fail(reason, true);",
-        "this.fail(reason, true);",
-      ),
-    ],
-  },
+  mistake(
+    "cuts to a length from before it waited",
+    CUT,
+    "  return truncateAlone(file, () => {\n    const { length } = file;\n    if (!exceedsContent(file)) return undefined;\n    const { contentEnd, sizeUpperBound } = length;\n",
+    "  const { contentEnd, sizeUpperBound } = file.length;\n  return truncateAlone(file, () => {\n    const { length } = file;\n    if (!exceedsContent(file)) return undefined;\n",
+  ),
+  mistake(
+    "cuts off what another process appended",
+    CUT,
+    "(size > contentEnd && size <= sizeUpperBound)",
+    "size > contentEnd",
+  ),
+  mistake(
+    "goes by the length of a file that another process has cut",
+    START,
+    "    length.found(size, append || !ownsSize);\n",
+    "",
+  ),
+  mistake(
+    "undoes a close that has begun when it is aborted",
+    WRITER,
+    "if (!this.closeRequest) this.fail(reason, true);",
+    "this.fail(reason, true);",
+  ),
 ];
 
 /** What the simulator has found itself. */
 const found: readonly Control[] = [
-  {
-    name: "releases the name of an atomic file twice",
-    changes: [
-      change(
-        ATOMIC,
-        "    await discardName(file);\n    await file.descriptor.close().catch(() => {});\n    throw error;",
-        "    await discardName(file);\n    target.release();\n    await file.descriptor.close().catch(() => {});\n    throw error;",
-      ),
+  mistake(
+    "releases the name of an atomic file twice",
+    ATOMIC,
+    "    await discardName(file);\n    await file.descriptor.close().catch(() => {});\n    throw error;",
+    "    await discardName(file);\n    target.release();\n    await file.descriptor.close().catch(() => {});\n    throw error;",
+  ),
+  mistakes("flushSync syncs nothing where nothing was written before it", [
+    WRITER,
+    "    const end = this.position;\n    while (writes",
+    "    const wasDurable = this.#syncs.isDurable;\n    const end = this.position;\n    while (writes",
+  ], [
+    WRITER,
+    "if (durable && !this.#syncs.isDurable) this.#syncNow",
+    "if (durable && !wasDurable) this.#syncNow",
+  ]),
+  mistake(
+    "flushSync syncs a descriptor that is closed",
+    WRITER,
+    'if (this.#isDetached) throw closedError("sync");\n',
+    "\n",
+  ),
+  mistakes(
+    "a sync of flushSync that failed is tried again",
+    [WRITER, "      this.fail(error);\n      throw error;", "      throw error;"],
+    [OPEN, "    if (this.syncError) throw this.syncError;\n    const result", "    const result"],
+    [
+      OPEN,
+      "    if (this.syncError) throw this.syncError;\n    this.noteSync(changes);",
+      "    if (result < 0) throw this.syncError;\n    this.noteSync(changes);",
     ],
-  },
-  {
-    name: "flushSync syncs nothing where nothing was written before it",
-    changes: [
-      change(
-        WRITER,
-        "    const end = this.position;\n    while (writes",
-        "    const wasDurable = this.#syncs.isDurable;\n    const end = this.position;\n    while (writes",
-      ),
-      change(
-        WRITER,
-        "if (durable && !this.#syncs.isDurable) this.#syncNow",
-        "if (durable && !wasDurable) this.#syncNow",
-      ),
-    ],
-  },
-  {
-    name: "flushSync syncs a descriptor that is closed",
-    changes: [change(WRITER, 'if (this.#isDetached) throw closedError("sync");\n', "\n")],
-  },
-  {
-    name: "a sync of flushSync that failed is tried again",
-    changes: [
-      change(WRITER, "      this.fail(error);\n      throw error;", "      throw error;"),
-      change(
-        OPEN,
-        "    if (this.syncError) throw this.syncError;\n    const result",
-        "    const result",
-      ),
-      change(
-        OPEN,
-        "    if (this.syncError) throw this.syncError;\n    this.noteSync(changes);",
-        "    if (result < 0) throw this.syncError;\n    this.noteSync(changes);",
-      ),
-    ],
-  },
-  {
-    name: "the end of the program cuts beside a write that is under way",
-    changes: [
-      change(END, "if (length.isChanging || !exceedsContent", "if (!exceedsContent"),
-    ],
-  },
-  {
-    name: "the end of the program cuts, and nobody syncs that",
-    changes: [change(END, "    file.changes++;\n", "")],
-  },
-  {
-    name: "preallocate hides what another process appended",
-    changes: [change("file/allocate.ts", "    if (end > 0) keepAppended(file);\n", "")],
-  },
+  ),
+  mistake(
+    "the end of the program cuts beside a write that is under way",
+    END,
+    "if (length.isChanging || !exceedsContent",
+    "if (!exceedsContent",
+  ),
+  mistake("the end of the program cuts, and nobody syncs that", END, "    file.changes++;\n", ""),
+  mistake(
+    "preallocate hides what another process appended",
+    "file/allocate.ts",
+    "    if (end > 0) keepAppended(file);\n",
+    "",
+  ),
 ];
 
 /** A writer that is wrong in one place. */
 const writer: readonly Control[] = [
-  {
-    name: "syncs before it cuts",
-    changes: [change(ENDING, "[() => cut(file), sync,", "[sync, () => cut(file),")],
-  },
-  {
-    name: "does not cut when it is aborted",
-    changes: [change(ENDING, "[cutWhole, () => discardName", "[() => discardName")],
-  },
-  {
-    name: "takes a short write for a whole one",
-    changes: [
-      change(TRANSFER, "if (reached >= this.#range.length) this", "if (reached >= 0) this"),
-    ],
-  },
-  {
-    name: "goes on after a short write inside a block",
-    changes: [
-      change(
-        TRANSFER,
-        "alignDown(reached, this.#file.blockSize);\n    // A write",
-        "reached;\n    // A write",
-      ),
-    ],
-  },
-  {
-    name: "tries a write for ever that brings nothing",
-    changes: [
-      change(
-        TRANSFER,
-        "else if (++this.#stalled >= MAX_ATTEMPTS)",
-        "else if (++this.#stalled >= Infinity)",
-      ),
-      change(
-        TRANSFER,
-        "if (++this.#stalled >= MAX_ATTEMPTS) this",
-        "if (++this.#stalled >= Infinity) this",
-      ),
-    ],
-  },
-  {
-    name: "tries a failed sync again",
-    changes: [
-      change(
-        OPEN,
-        'if (result < 0) this.#failSync(ioError(-result, "sync", path));\n      sync.last',
-        'if (result < 0) return engine.submit({ op: "sync", fd, dataOnly }, { complete });\n      sync.last',
-      ),
-    ],
-  },
-  {
-    name: "counts as durable what is still being synced",
-    changes: [
-      change(
-        SYNCS,
-        "file.unsynced && file.sync(false),",
-        "file.unsynced && [file.sync(false), file.noteSync(file.changes)][0],",
-      ),
-    ],
-  },
-  {
-    name: "counts as durable what was written during the sync",
-    changes: [
-      change(
-        SYNCS,
-        "if (failed) throw failed.reason;",
-        "if (failed) throw failed.reason;\n    file.noteSync(file.changes);",
-      ),
-    ],
-  },
-  {
-    name: "moves the flushed position past a hole",
-    changes: [
-      change(
-        QUEUE,
-        'queued.state = "written";',
-        'queued.state = "written"; this.#flushed = Math.max(this.#flushed, queued.dataEnd);',
-      ),
-    ],
-  },
-  {
-    name: "counts padding as flushed",
-    changes: [
-      change(
-        TAIL,
-        "position, dataEnd: end, release };",
-        "position, dataEnd: position + length, release };",
-      ),
-    ],
-  },
-  {
-    name: "has a tail and its buffer in flight together",
-    changes: [change(QUEUE, "&& this.#overlapsFlight(write)) return", "&& false) return")],
-  },
-  {
-    name: "does not clear the padding",
-    changes: [
-      change(TAIL, "    memory.bytes.set(this.padding(end), partial.length);\n", ""),
-    ],
-  },
-  {
-    name: "pads over bytes that are to stay",
-    changes: [change(TAIL, "return inside > 0 &&", "return false && inside > 0 &&")],
-  },
-  {
-    name: "takes a read that ends early for the end of the file",
-    changes: [change(TRANSFER, "if (position + reached < size) return", "if (false) return")],
-  },
-  {
-    name: "replaces the first error by the last",
-    changes: [
-      change(WRITER, "if (this.failure || this.closed) return;", ""),
-    ],
-  },
-  {
-    name: "has one buffer too many",
-    changes: [
-      change(
-        BUFFERS,
-        "(this.#budget?.crowded ? 0 : this.#writeBehind);",
-        "(this.#budget?.crowded ? 0 : this.#writeBehind + 1);",
-      ),
-      change(BUFFERS, "<= this.#writeBehind + 1,", "<= this.#writeBehind + 2,"),
-    ],
-  },
-  {
-    name: "does not give back what streams share",
-    changes: [change(BUFFERS, "    this.#budget?.giveBack(bytes);\n", "")],
-  },
-  {
-    name: "has one write too many in flight",
-    changes: [
-      change(QUEUE, "this.#inFlight < this.#writeBehind", "this.#inFlight <= this.#writeBehind"),
-    ],
-  },
-  {
-    name: "gives a buffer back before its last part is whole",
-    changes: [change(BUFFERS, "|| this.#writes > 0) return;", ") return;")],
-  },
-  {
-    name: "loses a tail's copy",
-    changes: [
-      change(
-        TAIL,
-        "      engine.release(memory);\n      this.#isCopied",
-        "      this.#isCopied",
-      ),
-    ],
-  },
-  {
-    name: "cuts while the end of file is moved",
-    changes: [
-      change(
-        BEHIND,
-        "    length.beginWrite(allocation.position + allocation.length);\n",
-        "",
-      ),
-      change(
-        BEHIND,
-        "      length.endWrite();\n      this.#file.changes++;\n      ended.complete(result);",
-        "      this.#file.changes++;",
-      ),
-      change(
-        BEHIND,
-        "if (this.#preallocate(end, ended)) started++;",
-        "this.#preallocate(end, ended);",
-      ),
-    ],
-  },
-  {
-    name: "forgets that a failed step may have made the file longer",
-    changes: [
-      change(
-        BEHIND,
-        "length.beginWrite(allocation.position + allocation.length);",
-        "length.beginWrite(0);",
-      ),
-      change(
-        BEHIND,
-        "this.#preallocator.end(result);",
-        "this.#preallocator.end(result); if (result >= 0) length.extend(allocation.position + allocation.length);",
-      ),
-    ],
-  },
-  {
-    name: "closes without a sync",
-    changes: [change(ENDING, "wanted && !syncs.isDurable ?", "wanted && false ?")],
-  },
-  {
-    name: "publishes a name and forgets the directory",
-    changes: [change(ATOMIC, "  await file.syncName();\n", "")],
-  },
+  mistake("syncs before it cuts", ENDING, "[() => cut(file), sync,", "[sync, () => cut(file),"),
+  mistake(
+    "does not cut when it is aborted",
+    ENDING,
+    "[cutWhole, () => discardName",
+    "[() => discardName",
+  ),
+  mistake(
+    "takes a short write for a whole one",
+    TRANSFER,
+    "if (reached >= this.#range.length) this",
+    "if (reached >= 0) this",
+  ),
+  mistake(
+    "goes on after a short write inside a block",
+    TRANSFER,
+    "alignDown(reached, this.#file.blockSize);\n    // A write",
+    "reached;\n    // A write",
+  ),
+  mistakes("tries a write for ever that brings nothing", [
+    TRANSFER,
+    "else if (++this.#stalled >= MAX_ATTEMPTS)",
+    "else if (++this.#stalled >= Infinity)",
+  ], [
+    TRANSFER,
+    "if (++this.#stalled >= MAX_ATTEMPTS) this",
+    "if (++this.#stalled >= Infinity) this",
+  ]),
+  mistake(
+    "tries a failed sync again",
+    OPEN,
+    'if (result < 0) this.#failSync(ioError(-result, "sync", path));\n      sync.last',
+    'if (result < 0) return engine.submit({ op: "sync", fd, dataOnly }, { complete });\n      sync.last',
+  ),
+  mistake(
+    "counts as durable what is still being synced",
+    SYNCS,
+    "file.unsynced && file.sync(false),",
+    "file.unsynced && [file.sync(false), file.noteSync(file.changes)][0],",
+  ),
+  mistake(
+    "counts as durable what was written during the sync",
+    SYNCS,
+    "if (failed) throw failed.reason;",
+    "if (failed) throw failed.reason;\n    file.noteSync(file.changes);",
+  ),
+  mistake(
+    "moves the flushed position past a hole",
+    QUEUE,
+    'queued.state = "written";',
+    'queued.state = "written"; this.#flushed = Math.max(this.#flushed, queued.dataEnd);',
+  ),
+  mistake(
+    "counts padding as flushed",
+    TAIL,
+    "position, dataEnd: end, release };",
+    "position, dataEnd: position + length, release };",
+  ),
+  mistake(
+    "has a tail and its buffer in flight together",
+    QUEUE,
+    "&& this.#overlapsFlight(write)) return",
+    "&& false) return",
+  ),
+  mistake(
+    "does not clear the padding",
+    TAIL,
+    "    memory.bytes.set(this.padding(end), partial.length);\n",
+    "",
+  ),
+  mistake(
+    "pads over bytes that are to stay",
+    TAIL,
+    "return inside > 0 &&",
+    "return false && inside > 0 &&",
+  ),
+  mistake(
+    "takes a read that ends early for the end of the file",
+    TRANSFER,
+    "if (position + reached < size) return",
+    "if (false) return",
+  ),
+  mistake(
+    "replaces the first error by the last",
+    WRITER,
+    "if (this.failure || this.closed) return;",
+    "",
+  ),
+  mistakes("has one buffer too many", [
+    BUFFERS,
+    "(this.#budget?.crowded ? 0 : this.#writeBehind);",
+    "(this.#budget?.crowded ? 0 : this.#writeBehind + 1);",
+  ], [BUFFERS, "<= this.#writeBehind + 1,", "<= this.#writeBehind + 2,"]),
+  mistake(
+    "does not give back what streams share",
+    BUFFERS,
+    "    this.#budget?.giveBack(bytes);\n",
+    "",
+  ),
+  mistake(
+    "has one write too many in flight",
+    QUEUE,
+    "this.#inFlight < this.#writeBehind",
+    "this.#inFlight <= this.#writeBehind",
+  ),
+  mistake(
+    "gives a buffer back before its last part is whole",
+    BUFFERS,
+    "|| this.#writes > 0) return;",
+    ") return;",
+  ),
+  mistake(
+    "loses a tail's copy",
+    TAIL,
+    "      engine.release(memory);\n      this.#isCopied",
+    "      this.#isCopied",
+  ),
+  mistakes("cuts while the end of file is moved", [
+    BEHIND,
+    "    length.beginWrite(allocation.position + allocation.length);\n",
+    "",
+  ], [
+    BEHIND,
+    "      length.endWrite();\n      this.#file.changes++;\n      ended.complete(result);",
+    "      this.#file.changes++;",
+  ], [BEHIND, "if (this.#preallocate(end, ended)) started++;", "this.#preallocate(end, ended);"]),
+  mistakes("forgets that a failed step may have made the file longer", [
+    BEHIND,
+    "length.beginWrite(allocation.position + allocation.length);",
+    "length.beginWrite(0);",
+  ], [
+    BEHIND,
+    "this.#preallocator.end(result);",
+    "this.#preallocator.end(result); if (result >= 0) length.extend(allocation.position + allocation.length);",
+  ]),
+  mistake("closes without a sync", ENDING, "wanted && !syncs.isDurable ?", "wanted && false ?"),
+  mistake("publishes a name and forgets the directory", ATOMIC, "  await file.syncName();\n", ""),
 ];
 
 /** A reader that is wrong in one place. */
 const reader: readonly Control[] = [
-  {
-    name: "gives out what was read first, and not what comes first",
-    changes: [
-      change(
-        AHEAD,
-        "      const read = this.#queue[0];\n      if (this.#position >= this.#end ||",
-        "      const read = this.#queue.find(({ ended }) => ended) ?? this.#queue[0];\n      if (this.#position >= this.#end ||",
-      ),
-    ],
-  },
-  {
-    name: "gives a buffer back that a read still has when it is cancelled",
-    changes: [
-      change(
-        AHEAD,
-        "for (const read of this.#queue.splice(0)) {\n      if (read.ended) this.#free(read);\n      else read.unwanted = true;",
-        "for (const read of this.#queue.splice(0)) {\n      this.#free(read);",
-      ),
-    ],
-  },
-  {
-    name: "skips past the end of the file",
-    changes: [
-      change(
-        AHEAD,
-        "Math.min(this.#position + bytes, this.#end, furthest)",
-        "Math.min(this.#position + bytes, this.#end)",
-      ),
-    ],
-  },
-  {
-    name: "loses the buffer of a read that was skipped",
-    changes: [
-      change(AHEAD, "        this.#free(read);\n        this.#wake();", "        this.#wake();"),
-    ],
-  },
-  {
-    name: "closes the file under its reads",
-    changes: [
-      change(AHEAD, '      this.#file.descriptor.acquire("read");\n', ""),
-      change(AHEAD, "        this.#file.descriptor.release();\n", ""),
-    ],
-  },
+  mistake(
+    "gives out what was read first, and not what comes first",
+    AHEAD,
+    "      const read = this.#queue[0];\n      if (this.#position >= this.#end ||",
+    "      const read = this.#queue.find(({ ended }) => ended) ?? this.#queue[0];\n      if (this.#position >= this.#end ||",
+  ),
+  mistake(
+    "gives a buffer back that a read still has when it is cancelled",
+    AHEAD,
+    "for (const read of this.#queue.splice(0)) {\n      if (read.ended) this.#free(read);\n      else read.unwanted = true;",
+    "for (const read of this.#queue.splice(0)) {\n      this.#free(read);",
+  ),
+  mistake(
+    "skips past the end of the file",
+    AHEAD,
+    "Math.min(this.#position + bytes, this.#end, furthest)",
+    "Math.min(this.#position + bytes, this.#end)",
+  ),
+  mistake(
+    "loses the buffer of a read that was skipped",
+    AHEAD,
+    "        this.#free(read);\n        this.#wake();",
+    "        this.#wake();",
+  ),
+  mistakes("closes the file under its reads", [
+    AHEAD,
+    '      this.#file.descriptor.acquire("read");\n',
+    "",
+  ], [AHEAD, "        this.#file.descriptor.release();\n", ""]),
 ];
 
 /** Every mistake that the simulator must find. */
