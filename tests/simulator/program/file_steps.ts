@@ -6,14 +6,12 @@ import { Violation } from "../oracle/promises.ts";
 import type { TrackedFile } from "../oracle/tracked_file.ts";
 import { ASKED, mayPublish, publish } from "./name_steps.ts";
 import type { Handle, Session, Slot } from "./session.ts";
-import type { Action } from "./steps.ts";
+import type { Action, Of } from "./steps.ts";
 
 const ENOENT = 2;
 const EEXIST = 17;
 /** So often a file is asked for its inode where that fails. */
 const ASKS = 20;
-
-type Of<Name extends Action["do"]> = Extract<Action, { do: Name }>;
 
 interface Opened {
   readonly file: DmaFile;
@@ -118,16 +116,15 @@ function openNamed(
   const promise = action.do === "create"
     ? module.DmaFile.create(path, { direct })
     : module.DmaFile.open(path, { ...options, truncate: empties, append: appends });
-  const over = () => {
-    there?.truncates.delete(truncate);
-    oracle.emptied.delete(emptied);
-  };
   return session.call({
     name: action.do,
     promise: identify(session, promise),
     errnos: [...(creates ? [] : [ENOENT]), ...(createsNew ? [EEXIST] : [])],
+    over: () => {
+      there?.truncates.delete(truncate);
+      oracle.emptied.delete(emptied);
+    },
     done: (opened) => {
-      over();
       naming.settled(...(opened ? [world.listing().get(place)] as const : []));
       if (!opened) return;
       // Whoever else may have made it is to make its name durable.
@@ -140,10 +137,7 @@ function openNamed(
         throw new Violation("file", "createNew opened a file that was there");
       }
     },
-    failed: () => {
-      over();
-      naming.settled();
-    },
+    failed: () => naming.settled(),
   });
 }
 
@@ -265,9 +259,8 @@ export function syncFile(session: Session, slot: Slot, { dataOnly }: Of<"sync fi
     name: "sync file",
     promise: dataOnly ? handle.file.syncData() : handle.file.sync(),
     handle,
-    failed: () => tracked.syncsPastWriters--,
+    over: () => tracked.syncsPastWriters--,
     done: () => {
-      tracked.syncsPastWriters--;
       if (tracked.syncFailed) return;
       const now = tracked.certainSince(since, false);
       const ranges = [...certain].flatMap(([from, to]) => now.within(from, to));

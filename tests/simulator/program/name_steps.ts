@@ -3,9 +3,7 @@
 import type { NameChange, Occupant, Place } from "../oracle/expected_names.ts";
 import { Violation } from "../oracle/promises.ts";
 import type { Handle, Session, Slot } from "./session.ts";
-import type { Action } from "./steps.ts";
-
-type Of<Name extends Action["do"]> = Extract<Action, { do: Name }>;
+import type { Action, Of } from "./steps.ts";
 
 const ENOENT = 2;
 /** Bytes for the answer of the system when it is asked what it swaps to. */
@@ -59,10 +57,7 @@ export function rename(session: Session, slot: Slot, { path }: Of<"rename">): Pr
   if (handle.target !== undefined) begin(handle.target, undefined);
   begin(to, inode);
   handle.renames++;
-  const memory = { bound: ASKED };
-  oracle.memoryUsers.add(memory);
   const over = () => {
-    oracle.memoryUsers.delete(memory);
     session.renamed(handle);
     const settle = () => {
       const listing = world.listing();
@@ -75,10 +70,11 @@ export function rename(session: Session, slot: Slot, { path }: Of<"rename">): Pr
   return session.call({
     name: "rename",
     promise: handle.file.rename(text),
+    memory: ASKED,
     handle,
     errnos: [ENOENT],
+    over,
     done: () => {
-      over();
       if (handle.target !== undefined) handle.target = to;
       else if (from !== undefined) {
         handle.tracked.namer = handle.file;
@@ -91,7 +87,6 @@ export function rename(session: Session, slot: Slot, { path }: Of<"rename">): Pr
         throw new Violation("file of the call", `${to} is not the file that was renamed`);
       }
     },
-    failed: over,
   });
 }
 
@@ -105,22 +100,20 @@ export function remove(session: Session, slot: Slot): Promise<void> {
   if (place !== undefined && oracle.names.begunAt(place) === undefined) return Promise.resolve();
   const naming = place === undefined ? undefined : oracle.names.begin(place, undefined);
   handle.renames++;
-  const over = () => {
-    session.renamed(handle);
-    naming?.settled(world.listing().get(place!));
-  };
   return session.call({
     name: "remove",
     promise: handle.file.remove(),
     handle,
     errnos: [ENOENT],
+    over: () => {
+      session.renamed(handle);
+      naming?.settled(world.listing().get(place!));
+    },
     done: () => {
-      over();
       handle.target = undefined;
       if (place !== undefined && session.placeOf(handle) === place && !session.movedByOthers) {
         throw new Violation("file of the call", `${place} is still there`);
       }
     },
-    failed: over,
   });
 }

@@ -3,9 +3,7 @@
 import type { TrackedFile } from "../oracle/tracked_file.ts";
 import { bytesOf } from "./bytes.ts";
 import type { Session } from "./session.ts";
-import type { Action } from "./steps.ts";
-
-type Of<Name extends Action["do"]> = Extract<Action, { do: Name }>;
+import type { Action, Of } from "./steps.ts";
 
 /** Something that the module cannot know of happens to a file or a name. */
 export function act(session: Session, action: Of<"another process">): void {

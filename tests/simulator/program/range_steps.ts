@@ -5,9 +5,7 @@ import { blockEnd, blockStart, type Claim } from "../oracle/claim.ts";
 import type { TrackedFile } from "../oracle/tracked_file.ts";
 import { bytesOf } from "./bytes.ts";
 import type { Handle, Session, Slot } from "./session.ts";
-import type { Action, Length } from "./steps.ts";
-
-type Of<Name extends Action["do"]> = Extract<Action, { do: Name }>;
+import type { Action, Length, Of } from "./steps.ts";
 
 const EBADF = 9;
 /** No file here goes further. */
@@ -87,20 +85,16 @@ export function readAt(session: Session, slot: Slot, action: Of<"readAt">): Prom
   const since = session.oracle.now();
   const position = action.aligned ? file.alignDown(action.position) : action.position;
   const length = action.aligned ? file.alignUp(action.length) : action.length;
-  const memory = { bound: length + 8192 };
-  session.oracle.memoryUsers.add(memory);
-  const over = () => session.oracle.memoryUsers.delete(memory);
   return session.call({
     name: "readAt",
+    memory: length + 8192,
     promise: action.aligned ? file.readAtAligned(position, length) : file.readAt(position, length),
     handle,
     done: (bytes) => {
-      over();
       checkLength(tracked, position, length, bytes.length, since);
       checkRead(tracked, position, bytes, since);
       bytes.fill(0);
     },
-    failed: over,
   });
 }
 
@@ -111,8 +105,6 @@ export function readMany(session: Session, slot: Slot, action: Of<"readMany">): 
   const { maxGap, stopAfter } = action;
   const since = session.oracle.now();
   const ranges = action.ranges.map(([position, length]) => ({ position, length }));
-  const memory = { bound: Infinity };
-  session.oracle.memoryUsers.add(memory);
   const read = async () => {
     let index = 0;
     for await (const { position, length, bytes } of file.readMany(ranges, { maxGap })) {
@@ -127,11 +119,7 @@ export function readMany(session: Session, slot: Slot, action: Of<"readMany">): 
       if (index === stopAfter) return;
     }
   };
-  return session.call({
-    name: "readMany",
-    promise: read().finally(() => session.oracle.memoryUsers.delete(memory)),
-    handle,
-  });
+  return session.call({ name: "readMany", promise: read(), memory: Infinity, handle });
 }
 
 // ---- writing ------------------------------------------------------------------------------------------------------
@@ -150,19 +138,14 @@ export function writeAt(session: Session, slot: Slot, action: Of<"writeAt">): Pr
   const position = base + (action.block >> 1) * unit;
   const end = position + bytes.length;
   if (!isFree(handle, position, end)) return Promise.resolve();
-  const memory = { bound: bytes.length };
-  session.oracle.memoryUsers.add(memory);
-  const release = bytes.length > 0 ? claim(tracked, { from: position, to: end, bytes }) : () => {};
-  const over = () => {
-    release();
-    session.oracle.memoryUsers.delete(memory);
-  };
+  const over = bytes.length > 0 ? claim(tracked, { from: position, to: end, bytes }) : () => {};
   return session.call({
     name: "writeAt",
     promise: file.writeAt(action.buffer ? bufferOf(handle, bytes) : bytes.slice(), position),
+    memory: bytes.length,
     handle,
+    over,
     done: (written) => {
-      over();
       if (written !== bytes.length) throw new Violation("file", `writeAt resolves to ${written}`);
       if (written === 0) return;
       handle.hasWritten = true;
@@ -172,7 +155,6 @@ export function writeAt(session: Session, slot: Slot, action: Of<"writeAt">): Pr
       if (at >= 0) throw new Violation("file", `byte ${at} is not as writeAt wrote it`);
     },
     failed: () => {
-      over();
       tracked.expected.mayExtendTo(end);
       tracked.expected.leaveOpen(position, bytes);
     },
@@ -223,13 +205,11 @@ export function truncate(session: Session, slot: Slot, { to }: Of<"truncate">): 
   const length = lengthOf(to, tracked);
   const entry = { length };
   tracked.truncates.add(entry);
-  const over = () => tracked.truncates.delete(entry);
   return session.call({
     name: "truncate",
     promise: handle.file.truncate(length),
     handle,
-    done: over,
-    failed: over,
+    over: () => tracked.truncates.delete(entry),
   });
 }
 
@@ -243,19 +223,17 @@ export function preallocate(session: Session, slot: Slot, action: Of<"preallocat
   const entry = { end: keepSize ? 0 : length };
   tracked.reserves.add(entry);
   if (!keepSize) tracked.expected.mayExtendTo(length);
-  const over = () => {
-    tracked.reserves.delete(entry);
-    // The length is not what a writer's sync has covered.
-    if (!keepSize) tracked.touches.addPastWriters(0, 0);
-    if (!keepSize) tracked.expected.mayExtendTo(Math.min(length, tracked.view.size));
-  };
   return session.call({
     name: "preallocate",
     promise: handle.file.preallocate(length, { keepSize }),
     handle,
     errnos: [EOPNOTSUPP],
-    done: over,
-    failed: over,
+    over: () => {
+      tracked.reserves.delete(entry);
+      // The length is not what a writer's sync has covered.
+      if (!keepSize) tracked.touches.addPastWriters(0, 0);
+      if (!keepSize) tracked.expected.mayExtendTo(Math.min(length, tracked.view.size));
+    },
   });
 }
 
@@ -267,7 +245,7 @@ export function deallocate(session: Session, slot: Slot, action: Of<"deallocate"
   const end = position + length;
   if (!isFree(handle, position, end)) return Promise.resolve();
   const zeros = () => new Uint8Array(Math.max(0, Math.min(end, tracked.expected.end) - position));
-  const release = claim(tracked, { from: position, to: end, bytes: undefined });
+  const over = claim(tracked, { from: position, to: end, bytes: undefined });
   tracked.expected.leaveOpen(position, zeros());
   tracked.durable.mayChange(position, Math.min(end, tracked.expected.end));
   tracked.touches.addPastWriters(position, end);
@@ -276,13 +254,12 @@ export function deallocate(session: Session, slot: Slot, action: Of<"deallocate"
     promise: handle.file.deallocate(position, length),
     handle,
     errnos: [EOPNOTSUPP],
+    over,
     done: () => {
-      release();
       tracked.touches.addPastWriters(position, end);
       const bytes = zeros();
       if (bytes.length > 0) tracked.settle(position, bytes);
     },
-    failed: release,
   });
 }
 
@@ -322,19 +299,14 @@ export function copy(session: Session, slot: Slot, action: Of<"copy">): Promise<
     }),
     claim(target, { from: targetPosition, to: end, bytes }),
   ];
-  const memory = { bound: 2 * action.length + 8192 };
-  session.oracle.memoryUsers.add(memory);
-  const over = () => {
-    for (const release of releases) release();
-    session.oracle.memoryUsers.delete(memory);
-  };
   return session.call({
     name: "copyRangeTo",
     promise: from.file.copyRangeTo(to.file, position, action.length, targetPosition),
+    memory: 2 * action.length + 8192,
     handle: to,
     source: from,
+    over: () => releases.forEach((release) => release()),
     done: (copied) => {
-      over();
       if (copied !== length) {
         throw new Violation("file", `copyRangeTo resolves to ${copied}, right is ${length}`);
       }
@@ -344,7 +316,6 @@ export function copy(session: Session, slot: Slot, action: Of<"copy">): Promise<
       if (at >= 0) throw new Violation("file", `byte ${at} is not as it was copied`);
     },
     failed: () => {
-      over();
       target.expected.mayExtendTo(blockEnd(end));
       target.expected.leaveOpen(targetPosition, bytes);
     },

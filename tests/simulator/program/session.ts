@@ -113,6 +113,10 @@ export interface Excuse {
 export interface Call<T> extends Excuse {
   readonly name: string;
   readonly promise: Promise<T>;
+  /** The most bytes that it has for data meanwhile. */
+  readonly memory?: number;
+  /** Called first when it has settled. */
+  readonly over?: () => void;
   readonly done?: (value: T) => void;
   readonly failed?: (error: unknown) => void;
 }
@@ -188,11 +192,17 @@ export class Session {
 
   /** Watches a call. Resolves when it has settled and its end was looked at. */
   call<T>(call: Call<T>): Promise<void> {
-    const { promise, done, failed } = call;
+    const { promise, memory: bound = 0, done, failed } = call;
+    const memory = { bound };
     this.pending.add(call);
+    this.oracle.memoryUsers.add(memory);
     const over = (check: () => void) => {
       this.pending.delete(call);
-      this.oracle.guard(check);
+      this.oracle.memoryUsers.delete(memory);
+      this.oracle.guard(() => {
+        call.over?.();
+        check();
+      });
     };
     return promise.then(
       (value) =>

@@ -71,6 +71,9 @@ export type Action =
   | { do: "sleep"; microseconds: number }
   | { do: "join" };
 
+/** A step of this kind. */
+export type Of<Name extends Action["do"]> = Extract<Action, { do: Name }>;
+
 /** A length relative to what the file has. */
 export interface Length {
   readonly of: "zero" | "content" | "size" | "beyond";

@@ -3,11 +3,15 @@
 import { Violation } from "../oracle/promises.ts";
 import { mayPublish, publish } from "./name_steps.ts";
 import type { OpenWriter, Session, Slot, StandingName } from "./session.ts";
-import type { WriterEnding } from "./steps.ts";
+import type { Of } from "./steps.ts";
 import { excuseOf, noteFailure } from "./writer_steps.ts";
 
 /** Ends a writer in one of the ways that there are. */
-export async function endWriter(session: Session, slot: Slot, how: WriterEnding): Promise<void> {
+export async function endWriter(
+  session: Session,
+  slot: Slot,
+  { how }: Of<"end writer">,
+): Promise<void> {
   const { writer } = slot;
   if (!writer || writer.oracle.end) return;
   if (how === "abort" || how === "abort lock") return await abort(session, slot, writer, how);
@@ -181,7 +185,6 @@ async function abort(
     promise: lock ? lock.abort(reason) : stream.abort(reason),
     ...excuseOf(writer),
     misuse,
-    done: over,
-    failed: over,
+    over,
   });
 }

@@ -37,7 +37,9 @@ export async function runTask(
 export async function endAll(session: Session, random: Random): Promise<void> {
   for (const slot of session.slots) {
     if (slot.reader) await endReader(session, slot, { do: "end reader", how: "close" });
-    if (slot.writer) await endWriter(session, slot, random.pick(["close", "abort"]));
+    if (slot.writer) {
+      await endWriter(session, slot, { do: "end writer", how: random.pick(["close", "abort"]) });
+    }
     await closeFile(session, slot);
   }
 }
