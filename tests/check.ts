@@ -1,6 +1,6 @@
 // What `deno task check` runs: everything about the code that can be judged without running it.
 
-import { exists } from "./setup/command.ts";
+import { exists, runMain } from "./setup/command.ts";
 import { importMapArguments } from "./setup/import_map.ts";
 import { circles } from "./setup/imports.ts";
 import { documented } from "./setup/passes.ts";
@@ -26,29 +26,26 @@ async function check(args: readonly string[]): Promise<boolean> {
   return success;
 }
 
-if (import.meta.main) {
-  const directory = await Deno.makeTempDir({ prefix: "dma-check-" });
+async function main(directory: string): Promise<boolean> {
   const failed: string[] = [];
-  try {
-    const imports = await importMapArguments(root, directory);
-    const checks: [name: string, ...args: string[]][] = [
-      ["formatting", "fmt", "--check"],
-      ["lint", "lint"],
-      ["types", "check", "--quiet", ...imports, ...modules, ...folders.filter(exists)],
-      ["types of examples", "check", "--quiet", "--doc", ...imports, ...documented(root)],
-      ["documentation", "doc", "--lint", ...modules],
-      ["publishing", "publish", "--dry-run", "--allow-dirty"],
-    ];
-    for (const [name, ...args] of checks) {
-      if (!await check(args)) failed.push(name);
-    }
-    console.log("# import circles, types included");
-    const found = await circles(root, modules);
-    for (const circle of found) console.log(circle.join(" -> "));
-    if (found.length > 0) failed.push("import circles");
-  } finally {
-    await Deno.remove(directory, { recursive: true });
+  const imports = await importMapArguments(root, directory);
+  const checks: [name: string, ...args: string[]][] = [
+    ["formatting", "fmt", "--check"],
+    ["lint", "lint"],
+    ["types", "check", "--quiet", ...imports, ...modules, ...folders.filter(exists)],
+    ["types of examples", "check", "--quiet", "--doc", ...imports, ...documented(root)],
+    ["documentation", "doc", "--lint", ...modules],
+    ["publishing", "publish", "--dry-run", "--allow-dirty"],
+  ];
+  for (const [name, ...args] of checks) {
+    if (!await check(args)) failed.push(name);
   }
+  console.log("# import circles, types included");
+  const found = await circles(root, modules);
+  for (const circle of found) console.log(circle.join(" -> "));
+  if (found.length > 0) failed.push("import circles");
   console.log(failed.length === 0 ? "All checks passed" : `Failed: ${failed.join(", ")}`);
-  Deno.exit(failed.length === 0 ? 0 : 1);
+  return failed.length === 0;
 }
+
+if (import.meta.main) await runMain(main);

@@ -1,7 +1,7 @@
 // The completion scripts, in the shells that they are for.
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { dma, testInDirectory } from "./process.ts";
-import { hasProgram } from "../setup/command.ts";
+import { hasProgram, run } from "../setup/command.ts";
 import { hasTerminals } from "./terminal.ts";
 import { testOnce } from "../support/once.ts";
 
@@ -15,20 +15,16 @@ async function script(...args: string[]): Promise<string> {
   return stdout;
 }
 
-async function run(program: string, ...args: string[]): Promise<string> {
-  const { code, stdout, stderr } = await new Deno.Command(program, {
-    args,
-    stdin: "null",
-  }).output();
-  const decoder = new TextDecoder();
-  assertEquals([code, decoder.decode(stderr)], [0, ""]);
-  return decoder.decode(stdout);
+async function printed(program: string, ...args: string[]): Promise<string> {
+  const { code, stdout, stderr } = await run(program, args);
+  assertEquals([code, stderr], [0, ""]);
+  return stdout;
 }
 
 /** What bash would offer after these words, the last of which is the one being typed. */
 async function inBash(completion: string, ...words: string[]): Promise<string[]> {
   const ask = 'COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _dma; printf "%s\\n" "${COMPREPLY[@]}"';
-  const offered = await run("bash", "--norc", "-c", `${completion}\n${ask}`, "bash", ...words);
+  const offered = await printed("bash", "--norc", "-c", `${completion}\n${ask}`, "bash", ...words);
   return offered.split("\n").filter((word) => word !== "");
 }
 
@@ -104,13 +100,9 @@ testInDirectory("bash completes names of files when Tab is pressed", async (dir)
     ["dma wri\t--ato\twi\t", "dma bench f\t", "dma write --direct=re\t", "exit", ""].join("\n"),
   );
   const shell = `(sleep 1; cat typed) | script -qec "bash --noprofile --rcfile rc -i" /dev/null`;
-  const { stdout } = await new Deno.Command("sh", {
-    args: ["-c", shell],
-    cwd: dir,
-    env: { SHELL: "/bin/sh", TERM: "dumb", INPUTRC: "/dev/null" },
-    stdin: "null",
-  }).output();
-  const got = [...new TextDecoder().decode(stdout).matchAll(/GOT<(.*?)>/g)].map(([, word]) => word);
+  const env = { SHELL: "/bin/sh", TERM: "dumb", INPUTRC: "/dev/null" };
+  const { stdout } = await run("sh", ["-c", shell], { cwd: dir, env });
+  const got = [...stdout.matchAll(/GOT<(.*?)>/g)].map(([, word]) => word);
   assertEquals(got, [
     ...["write", "--atomic", "with space"],
     ...["bench", "folder/"],
@@ -123,7 +115,7 @@ Deno.test({
   ignore: !hasZsh,
   async fn() {
     const check = 'autoload -U compinit; compinit -D -u; eval "$1"; print -r -- $_comps[dma]';
-    assertEquals(await run("zsh", "-f", "-c", check, "zsh", await script("zsh")), "_dma\n");
+    assertEquals(await printed("zsh", "-f", "-c", check, "zsh", await script("zsh")), "_dma\n");
   },
 });
 
@@ -134,7 +126,7 @@ Deno.test({
     const completion = await script("fish");
     const offered = async (line: string) => {
       const ask = `${completion}\ncomplete -C ${JSON.stringify(line)}`;
-      const lines = (await run("fish", "--no-config", "-c", ask)).split("\n");
+      const lines = (await printed("fish", "--no-config", "-c", ask)).split("\n");
       return lines.map((line) => line.split("\t")[0]).filter((word) => word !== "");
     };
     assertEquals((await offered("dma co")).sort(), ["completion", "copy"]);

@@ -4,7 +4,7 @@ import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@st
 import { testDirectAndCached, type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { pattern } from "../support/bytes.ts";
 import { CLI, dma, output, spawn, testInDirectory } from "./process.ts";
-import { hasProgram } from "../setup/command.ts";
+import { hasProgram, run, runOrThrow } from "../setup/command.ts";
 
 const isRoot = Deno.uid() === 0;
 const DMA = [Deno.execPath(), "run", "-A", "--no-check", CLI];
@@ -18,19 +18,13 @@ async function make(path: string, mode: number, owner?: [uid: number, gid: numbe
 }
 
 /** What counts of a file beside its bytes: permissions, owner and, with `times`, when it was changed. */
-async function attributes(path: string, times = false): Promise<string> {
-  const format = times ? "%a %u %g %y" : "%a %u %g";
-  const { stdout } = await new Deno.Command("stat", { args: ["-c", format, path] }).output();
-  return new TextDecoder().decode(stdout).trim();
+function attributes(path: string, times = false): Promise<string> {
+  return runOrThrow("stat", ["-c", times ? "%a %u %g %y" : "%a %u %g", path]);
 }
 
 /** Runs a command under a umask. */
-async function under(umask: string, ...command: string[]): Promise<void> {
-  const { success, stderr } = await new Deno.Command("sh", {
-    args: ["-c", `umask ${umask}; exec "$@"`, "sh", ...command],
-    stdin: "null",
-  }).output();
-  assert(success, new TextDecoder().decode(stderr));
+function under(umask: string, ...command: string[]): Promise<string> {
+  return runOrThrow("sh", ["-c", `umask ${umask}; exec "$@"`, "sh", ...command]);
 }
 
 /** Runs the command line, and `look` again and again meanwhile. */
@@ -155,13 +149,10 @@ testInDirectory("dma copy --preserve fails if mode and times may not be set", as
   await make(source, 0o600);
   await make(target, 0o666, [1, 2]);
   const args = ["--inh-caps=-chown,-fowner", "--bounding-set=-chown,-fowner", ...DMA];
-  const { code, stderr } = await new Deno.Command("setpriv", {
-    args: [...args, "copy", "--preserve", source, target],
-    stdin: "null",
-  }).output();
-  const said = new TextDecoder().decode(stderr);
-  assertEquals(code, 1, said);
-  assertStringIncludes(said, `dma: Cannot preserve mode and times in '${target}'`);
+  const preserving = [...args, "copy", "--preserve", source, target];
+  const { code, stderr } = await run("setpriv", preserving);
+  assertEquals(code, 1, stderr);
+  assertStringIncludes(stderr, `dma: Cannot preserve mode and times in '${target}'`);
   assertEquals(await Deno.readFile(target), pattern(5000));
 }, { ignore: !isRoot || !hasProgram("setpriv") });
 

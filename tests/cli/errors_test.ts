@@ -5,6 +5,7 @@ import { ioError } from "../../src/errors.ts";
 import { namesIn, pattern } from "../support/bytes.ts";
 import { CLI, dma, shell, testInDirectory } from "./process.ts";
 import { testOnce } from "../support/once.ts";
+import { run, runOrThrow } from "../setup/command.ts";
 
 const ENOSPC = 28;
 const EACCES = 13;
@@ -83,7 +84,7 @@ testInDirectory("dma write over a dangling link makes no claim about a directory
 testInDirectory("dma write to a device or a FIFO says what writes to them", async (dir) => {
   const cat = /; use cat or dd to write to anything but a regular file\n$/;
   assertMatch(await errorOf("write", "/dev/null"), cat);
-  await new Deno.Command("mkfifo", { args: [`${dir}/fifo`] }).output();
+  await runOrThrow("mkfifo", [`${dir}/fifo`]);
   assertMatch(await errorOf("write", "--atomic", `${dir}/fifo`), cat);
   assertEquals((await Deno.lstat(`${dir}/fifo`)).isFifo, true);
 });
@@ -121,18 +122,16 @@ testInDirectory(
     const script = `mount -t tmpfs -o size=4m tmpfs "$1" || exit 77
       head -c 9000000 /dev/zero | "$2" run -A --no-check "$3" write "$1/out"; code=$?
       stat -c %s "$1/out"; exit $code`;
-    const { code, stdout, stderr } = await new Deno.Command("unshare", {
-      args: ["--mount", "sh", "-c", script, "sh", dir, Deno.execPath(), CLI],
-      stdin: "null",
-    }).output();
+    const args = ["--mount", "sh", "-c", script, "sh", dir, Deno.execPath(), CLI];
+    const { code, stdout, stderr } = await run("unshare", args);
     if (code === 77) return;
-    const [error, kept] = new TextDecoder().decode(stderr).split("\n");
+    const [error, kept] = stderr.split("\n");
     assertEquals(code, 1, error);
     assertMatch(
       error!,
       /^dma: No space left on device .*; make room, or write elsewhere: df -h \//,
     );
-    const size = new TextDecoder().decode(stdout).trim();
+    const size = stdout.trim();
     assertEquals(kept, `dma: failed; kept the first ${size} bytes in ${dir}/out`);
   },
   { ignore: Deno.uid() !== 0 },

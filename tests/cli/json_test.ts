@@ -3,6 +3,7 @@ import { assert, assertEquals, assertGreater, assertMatch } from "@std/assert";
 import type { TransferReport } from "../../cli/transfer_report.ts";
 import { pattern } from "../support/bytes.ts";
 import { CLI, dma, output, spawn, testInDirectory } from "./process.ts";
+import { run } from "../setup/command.ts";
 
 function parse(stdout: string): TransferReport {
   assertMatch(stdout, /^\{.*\}\n$/);
@@ -114,14 +115,12 @@ for (const atomic of [false, true]) {
 }
 
 testInDirectory("dma write --json reports that its object cannot be printed", async (dir) => {
-  const run = '"$1" run -A --no-check "$2" write --json "$3" </dev/null >/dev/full';
-  const { code, stderr } = await new Deno.Command("sh", {
-    args: ["-c", run, "sh", Deno.execPath(), CLI, `${dir}/out`],
-    stdin: "null",
-  }).output();
+  const script = '"$1" run -A --no-check "$2" write --json "$3" </dev/null >/dev/full';
+  const args = ["-c", script, "sh", Deno.execPath(), CLI, `${dir}/out`];
+  const { code, stderr } = await run("sh", args);
   assertEquals(code, 1);
   assertEquals(
-    new TextDecoder().decode(stderr),
+    stderr,
     "dma: Cannot print the JSON object: No space left on device (os error 28); " +
       `0 bytes are in ${dir}/out\n`,
   );

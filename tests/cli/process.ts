@@ -1,5 +1,6 @@
 // Runs the command line as a process of its own, as a shell does, for the tests of it.
 import { engineIsOfNoConcern } from "../support/once.ts";
+import { type CommandResult, run } from "../setup/command.ts";
 
 /** The command line's entry. */
 export const CLI: string = new URL("../../cli.ts", import.meta.url).pathname;
@@ -64,14 +65,9 @@ export async function dma(
 }
 
 /** Runs a shell command in `dir`, in which `dma` is the command line. */
-export async function shell(dir: string, command: string) {
-  const { code, stdout, stderr } = await new Deno.Command("bash", {
-    args: ["-c", `dma() { "$deno" run -A --no-check "$cli" "$@"; }; cd "$dir"; ${command}`],
-    env: { dir, deno: Deno.execPath(), cli: CLI },
-    stdin: "null",
-  }).output();
-  const decoder = new TextDecoder();
-  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+export function shell(dir: string, command: string): Promise<CommandResult> {
+  const script = `dma() { "$deno" run -A --no-check "$cli" "$@"; }; cd "$dir"; ${command}`;
+  return run("bash", ["-c", script], { env: { dir, deno: Deno.execPath(), cli: CLI } });
 }
 
 /** Registers a test that has a directory to itself. The command line does the same on both engines, unless told otherwise. */

@@ -1,14 +1,9 @@
 // Stops transfers half-way with signals: what is left must be whole, or nothing.
 import { eventually } from "../support/descriptors.ts";
-import {
-  assert,
-  assertEquals,
-  assertGreater,
-  assertMatch,
-  assertStringIncludes,
-} from "@std/assert";
+import { assertEquals, assertGreater, assertMatch, assertStringIncludes } from "@std/assert";
 import { assertFile, namesIn, pattern } from "../support/bytes.ts";
 import { dma, output, type Ran, spawn, testInDirectory } from "./process.ts";
+import { runOrThrow } from "../setup/command.ts";
 
 async function catchesInterrupt(pid: number): Promise<boolean> {
   const status = await Deno.readTextFile(`/proc/${pid}/status`);
@@ -92,8 +87,7 @@ testInDirectory(
 testInDirectory(
   "dma copy that waits for a FIFO is stopped by SIGINT before it touches anything",
   async (dir) => {
-    const made = await new Deno.Command("mkfifo", { args: [`${dir}/fifo`] }).output();
-    assert(made.success);
+    await runOrThrow("mkfifo", [`${dir}/fifo`]);
     await Deno.writeTextFile(`${dir}/out`, "old");
     const child = spawn("copy", `${dir}/fifo`, `${dir}/out`);
     const ran = output(child);
@@ -109,8 +103,7 @@ testInDirectory(
 );
 
 testInDirectory("dma copy of a FIFO ends with its writer", async (dir) => {
-  const made = await new Deno.Command("mkfifo", { args: [`${dir}/fifo`] }).output();
-  assert(made.success);
+  await runOrThrow("mkfifo", [`${dir}/fifo`]);
   const copied = dma(["copy", `${dir}/fifo`, `${dir}/out`]);
   await Deno.writeFile(`${dir}/fifo`, pattern(500_000));
   const { code, stderr } = await copied;

@@ -6,6 +6,7 @@ import { testDirectAndCached, type TestDirectory, testInOneDirectory } from "../
 import { engineIsOfNoConcern } from "../support/once.ts";
 import { pattern } from "../support/bytes.ts";
 import { output, spawnWith } from "./process.ts";
+import { run } from "../setup/command.ts";
 
 /** Where io_uring is refused, what runs on threads has run before. */
 const ENGINES = engineIsOfNoConcern ? engines : [];
@@ -97,11 +98,6 @@ async function hasItSoon(dir: TestDirectory, engine = "", ...args: string[]): Pr
 }
 
 testDirectAndCached(
-  "dma write --append keeps every line of a slow pipe on SIGINT",
-  (dir) => keepsEveryLine(dir, "SIGINT", 130),
-);
-
-testDirectAndCached(
   "dma write has what a pipe sent in the file soon, also after SIGKILL",
   (dir) => hasItSoon(dir, "", "--flush-every", "100ms"),
 );
@@ -118,8 +114,8 @@ for (const engine of ENGINES) {
   );
 }
 
-for (const [signal, exitCode] of [["SIGTERM", 143], ["SIGHUP", 129]] as const) {
-  testInOneDirectory(
+for (const [signal, exitCode] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]] as const) {
+  testDirectAndCached(
     `dma write --append keeps every line of a slow pipe on ${signal}`,
     (dir) => keepsEveryLine(dir, signal, exitCode),
   );
@@ -188,14 +184,11 @@ testInOneDirectory("dma keeps what came before its source failed", async (dir) =
     const open = () => Promise.resolve(new StreamSource(readable));
     Deno.exit(await transfer(open, ${JSON.stringify(path)}, options));
   `;
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["eval", "--no-check", program],
-  }).output();
-  const said = new TextDecoder().decode(stderr);
-  assertEquals(code, 1, said);
-  assertStringIncludes(said, "dma: The source broke");
-  assertStringIncludes(said, `dma: failed; kept the first 70005 bytes in ${path}\n`);
-  const { bytes, synced } = JSON.parse(new TextDecoder().decode(stdout));
+  const { code, stdout, stderr } = await run(Deno.execPath(), ["eval", "--no-check", program]);
+  assertEquals(code, 1, stderr);
+  assertStringIncludes(stderr, "dma: The source broke");
+  assertStringIncludes(stderr, `dma: failed; kept the first 70005 bytes in ${path}\n`);
+  const { bytes, synced } = JSON.parse(stdout);
   assertEquals([bytes, synced], [70_005, true]);
   const file = await Deno.readFile(path);
   assertEquals(file.length, 70_005);

@@ -8,6 +8,7 @@ import {
 } from "../support/dirs.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
 import { CLI, dma } from "./process.ts";
+import { run } from "../setup/command.ts";
 
 const MIB = 1024 ** 2;
 
@@ -113,11 +114,8 @@ testInOneDirectory(
     const script = `exec 3< "$1/in"
     "$2" run -A --no-check "$3" copy --quiet "$1/in" "$1/out"
     read -r -u 3 line && echo "$line"`;
-    const { stdout } = await new Deno.Command("bash", {
-      args: ["-c", script, "bash", dir.path, Deno.execPath(), CLI],
-      stdin: "null",
-    }).output();
-    assertEquals(new TextDecoder().decode(stdout), "line\n");
+    const args = ["-c", script, "bash", dir.path, Deno.execPath(), CLI];
+    assertEquals((await run("bash", args)).stdout, "line\n");
   },
   { bothEngines: false },
 );

@@ -4,7 +4,7 @@ import { inOneLine, jsonText } from "../../cli/output.ts";
 import { quoted } from "../../cli/remedies.ts";
 import { pattern } from "../support/bytes.ts";
 import { dma, testInDirectory } from "./process.ts";
-import { hasProgram } from "../setup/command.ts";
+import { hasProgram, run } from "../setup/command.ts";
 
 /** A right-to-left override, an isolate and its end, a line and a paragraph separator, an escape, a C1 control, a tag. */
 const DECEIVING = "a\u202eb\u2067c\u2069d\u2028e\u2029f\x1bg\x9bh\u{e0041}i";
@@ -38,11 +38,8 @@ Deno.test("quoted() gives a word that a shell reads as the same name", {
   ignore: !hasBash,
 }, async () => {
   for (const path of [DECEIVING, "it's\\\u202e", "plain"]) {
-    const { stdout } = await new Deno.Command("bash", {
-      args: ["-c", `printf %s ${quoted(path)}`],
-      env: { LC_ALL: "C.UTF-8" },
-    }).output();
-    assertEquals(new TextDecoder().decode(stdout), path);
+    const options = { env: { LC_ALL: "C.UTF-8" } };
+    assertEquals((await run("bash", ["-c", `printf %s ${quoted(path)}`], options)).stdout, path);
     assertHarmless(quoted(path));
   }
 });

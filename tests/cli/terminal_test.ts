@@ -98,7 +98,7 @@ testOnTerminal("dma copy --no-progress and --quiet draw nothing", async (dir) =>
 testInDirectory("dma draws and paints nothing in a pipe", async (dir) => {
   await Deno.writeFile(`${dir}/in`, pattern(MIB));
   for (const args of [["copy", `${dir}/in`, `${dir}/out`], ["doctor", dir], ["--help"]]) {
-    const { stdout, stderr } = await dma(args, undefined, { NO_COLOR: "" });
+    const { stdout, stderr } = await dma(args, undefined, { env: { NO_COLOR: "" } });
     assert(!stdout.includes(ESCAPE) && !stderr.includes(ESCAPE), stdout + stderr);
   }
 });

@@ -4,6 +4,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { testDirectAndCached, type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { assertFile, namesIn, pattern } from "../support/bytes.ts";
 import { CLI, dma, output, spawn, testInDirectory } from "./process.ts";
+import { run } from "../setup/command.ts";
 
 const LENGTH = 8_388_608 + 777;
 
@@ -13,13 +14,12 @@ function isOnDisk({ fileSystem }: TestDirectory): boolean {
 
 /** Runs the command line, and resolves to how many bytes it had the disk read. */
 async function bytesRead(...args: string[]): Promise<number> {
-  const { success, stdout, stderr } = await new Deno.Command("bash", {
-    // What a process that was waited for has read counts as read by the shell.
-    args: ["-c", '"$@" && grep ^read_bytes /proc/$$/io', "bash", Deno.execPath(), ...args],
-    stdin: "null",
-  }).output();
-  assert(success, new TextDecoder().decode(stderr));
-  return Number(/(\d+)\n$/.exec(new TextDecoder().decode(stdout))?.[1]);
+  // What a process that was waited for has read counts as read by the shell.
+  const script = '"$@" && grep ^read_bytes /proc/$$/io';
+  const command = ["-c", script, "bash", Deno.execPath(), ...args];
+  const { success, stdout, stderr } = await run("bash", command);
+  assert(success, stderr);
+  return Number(/(\d+)\n$/.exec(stdout)?.[1]);
 }
 
 testDirectAndCached("dma --verify confirms what is right, however it is written", async (dir) => {

@@ -5,7 +5,7 @@ import { DmaFile } from "../../mod.ts";
 import { assertFile, assertNoFile, namesIn, pattern } from "../support/bytes.ts";
 import "../support/engine.ts";
 import { commandOf, ended, type Example, testExample } from "./examples/example.ts";
-import { cachedBytes, hasProgram } from "../setup/command.ts";
+import { cachedBytes, hasProgram, run, runOrThrow } from "../setup/command.ts";
 
 const root = new URL("../../", import.meta.url);
 const folder = new URL("examples/", root);
@@ -59,12 +59,12 @@ testExample(
     for (const name of examples) {
       await Deno.copyFile(new URL(`${name}.ts`, folder), example.file(`examples/${name}.ts`));
     }
-    const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["check", "--quiet", ...example.extraFlags, "examples"],
-      cwd: example.folder,
-      env: { NO_COLOR: "1", ...example.env },
-    }).output();
-    assert(success, new TextDecoder().decode(stderr));
+    const { success, stderr } = await run(
+      Deno.execPath(),
+      ["check", "--quiet", ...example.extraFlags, "examples"],
+      { cwd: example.folder, env: { NO_COLOR: "1", ...example.env } },
+    );
+    assert(success, stderr);
   },
   { runners: ["stranger"] },
 );
@@ -84,11 +84,7 @@ testExample("backup", "makes a file that tar unpacks, by its one command", async
   assertEquals(code, 0, stderr);
   assertMatch(stderr, /^backup\.tar\.gz: .* MiB read, .* written, .* durable\n$/);
   await Deno.remove(archived);
-  const { success } = await new Deno.Command("tar", {
-    args: ["-xzf", "backup.tar.gz"],
-    cwd: example.folder,
-  }).output();
-  assert(success);
+  await runOrThrow("tar", ["-xzf", "backup.tar.gz"], { cwd: example.folder });
   await assertFile(archived, pattern(3_000_001));
 });
 
@@ -125,8 +121,7 @@ testExample(
 );
 
 testExample("backup", "leaves no file when it is interrupted", async (example) => {
-  const made = await new Deno.Command("mkfifo", { args: [example.file("fifo")] }).output();
-  assert(made.success);
+  await runOrThrow("mkfifo", [example.file("fifo")]);
   // tar waits at the other end of a FIFO that is never filled.
   const child = example.spawn(tarBefore(["--create", "--files-from", "fifo"]));
   const names = await Deno.open(example.file("fifo"), { write: true });

@@ -5,7 +5,7 @@ import { assert, assertEquals, assertLess, assertNotEquals } from "@std/assert";
 import { assertFile, assertNoFile, namesIn, pattern } from "../support/bytes.ts";
 import { type Example, testExample } from "./examples/example.ts";
 import { Server } from "./examples/server.ts";
-import { hasProgram } from "../setup/command.ts";
+import { hasProgram, run } from "../setup/command.ts";
 
 /** Where the two differ. */
 const servers = [
@@ -26,22 +26,9 @@ async function curl(
   url: string,
   ...more: string[]
 ): Promise<number> {
-  const { stdout } = await new Deno.Command("curl", {
-    args: [
-      "--silent",
-      "--output",
-      "/dev/null",
-      "--write-out",
-      "%{http_code}",
-      ...more,
-      "-T",
-      file,
-      url,
-    ],
-    cwd: example.folder,
-    env: { no_proxy: "*" },
-  }).output();
-  return Number(new TextDecoder().decode(stdout));
+  const status = ["--silent", "--output", "/dev/null", "--write-out", "%{http_code}"];
+  const options = { cwd: example.folder, env: { no_proxy: "*" } };
+  return Number((await run("curl", [...status, ...more, "-T", file, url], options)).stdout);
 }
 
 /** Makes a request, and resolves to the status. */

@@ -1,5 +1,7 @@
 // Somebody who has Deno and nothing of ours: an empty folder, an empty cache, and an environment of one's choice.
 
+import { run } from "../setup/command.ts";
+
 /** How a run of Deno ended, and what it said. */
 export interface UserRan {
   readonly code: number;
@@ -18,8 +20,7 @@ export interface UserSurroundings {
 
 /** Where Deno keeps what the tester has downloaded, as npm's packages in `npm`: other tests need the same ones. */
 export async function testersCache(): Promise<string> {
-  const { stdout } = await new Deno.Command(Deno.execPath(), { args: ["info", "--json"] }).output();
-  return JSON.parse(new TextDecoder().decode(stdout)).denoDir;
+  return JSON.parse((await run(Deno.execPath(), ["info", "--json"])).stdout).denoDir;
 }
 
 /** The tester's variables, for runs that may have to download packages: proxies and certificates are among them. */

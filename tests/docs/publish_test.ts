@@ -3,6 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { dryRun, root } from "../support/published.ts";
 import { testOnce } from "../support/once.ts";
+import { run } from "../setup/command.ts";
 
 /** Which files of a kind are there, relative to the root. */
 async function filesBelow(folder: string): Promise<string[]> {
@@ -16,14 +17,10 @@ async function filesBelow(folder: string): Promise<string[]> {
 
 /** What a command of Deno prints. */
 async function output(...args: string[]): Promise<string> {
-  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args,
-    cwd: new URL(root),
-    env: { NO_COLOR: "1" },
-    stdin: "null",
-  }).output();
-  assert(success, new TextDecoder().decode(stderr));
-  return new TextDecoder().decode(stdout);
+  const options = { cwd: new URL(root), env: { NO_COLOR: "1" } };
+  const { success, stdout, stderr } = await run(Deno.execPath(), args, options);
+  assert(success, stderr);
+  return stdout;
 }
 
 async function deno<T>(...args: string[]): Promise<T> {

@@ -4,7 +4,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { assertFile, namesIn, pattern } from "../support/bytes.ts";
 import { type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { FreshUser, testersCache, testersEnvironment } from "./fresh_user.ts";
-import { lastLine, say } from "../setup/command.ts";
+import { lastLine, run, say } from "../setup/command.ts";
 import { StaticServer } from "../support/static_server.ts";
 
 interface Scene {
@@ -134,16 +134,6 @@ testByUrl("Several Workers use it beside the main thread", async ({ user, server
   const { output, error } = await user.deno(["run", ...flags, "main.ts", user.data]);
   assertEquals(output, "written written", error);
   for (const name of ["main", "first", "second"]) await assertWritten(user, name);
-});
-
-testByUrl("Processes that download it at once do not disturb each other", async (scene) => {
-  const { user, server } = scene;
-  await user.program("main.ts", writer(server.url("mod.ts")));
-  const names = ["a", "b", "c"];
-  const flags = ["--no-prompt", `--allow-import=${server.host}`, ...user.flags];
-  const runs = names.map((name) => user.deno(["run", ...flags, "main.ts", `${user.data}/${name}`]));
-  for (const ran of await Promise.all(runs)) assertEngine(ran);
-  for (const name of names) await assertWritten(user, name);
 });
 
 testByUrl("Two versions work side by side in one process", async ({ user, server }) => {
@@ -289,14 +279,14 @@ const noCompile = await (async () => {
   const directory = await Deno.makeTempDir({ prefix: "dma-compile-" });
   try {
     await Deno.writeTextFile(`${directory}/empty.ts`, "");
-    const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["compile", "--quiet", "--output", `${directory}/empty`, `${directory}/empty.ts`],
+    const args = ["compile", "--quiet", "--output", `${directory}/empty`, `${directory}/empty.ts`];
+    const { success, stderr } = await run(Deno.execPath(), args, {
       env: { NO_COLOR: "1" },
       cwd: directory,
       signal: AbortSignal.timeout(60_000),
-    }).output();
+    });
     if (success) return undefined;
-    return lastLine(new TextDecoder().decode(stderr).split("\n\nStack backtrace")[0]!).trim();
+    return lastLine(stderr.split("\n\nStack backtrace")[0]!).trim();
   } finally {
     await Deno.remove(directory, { recursive: true });
   }

@@ -5,14 +5,12 @@ import { DmaFile } from "../../mod.ts";
 import { pattern } from "../support/bytes.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
 import "../support/engine.ts";
+import { run } from "../setup/command.ts";
 
 /** Where the descriptors of a child process lead. */
 async function descriptorsOfChild(shell: string): Promise<string> {
-  const { stdout } = await new Deno.Command("/bin/sh", {
-    args: ["-c", `${shell} for fd in /proc/self/fd/*; do readlink "$fd" || true; done`],
-    stdin: "null",
-  }).output();
-  return new TextDecoder().decode(stdout);
+  const script = `${shell} for fd in /proc/self/fd/*; do readlink "$fd" || true; done`;
+  return (await run("/bin/sh", ["-c", script])).stdout;
 }
 
 testInOneDirectory("A child process inherits no descriptor", async (dir) => {

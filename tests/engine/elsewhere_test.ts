@@ -5,17 +5,15 @@ import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { runChild } from "../support/child.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
 import "../support/engine.ts";
+import { run } from "../setup/command.ts";
 
 for (const entry of ["mod.ts", "node.ts"]) {
   Deno.test(`Another runtime is told that ${entry} runs on Deno alone`, async () => {
     const url = JSON.stringify(new URL(`../../${entry}`, import.meta.url).href);
-    const child = new Deno.Command(Deno.execPath(), {
-      args: ["eval", "--no-check", `delete globalThis.Deno; await import(${url});`],
-      env: { NO_COLOR: "1" },
-    });
-    const { code, stderr } = await child.output();
+    const args = ["eval", "--no-check", `delete globalThis.Deno; await import(${url});`];
+    const { code, stderr } = await run(Deno.execPath(), args, { env: { NO_COLOR: "1" } });
     assertEquals(code, 1);
-    assertMatch(new TextDecoder().decode(stderr), /Error: @denodma\/dma runs on Deno alone: /);
+    assertMatch(stderr, /Error: @denodma\/dma runs on Deno alone: /);
   });
 }
 

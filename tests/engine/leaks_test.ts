@@ -1,4 +1,4 @@
-// Many files one after the other, and two hundred at once: no descriptor, mapping or memory is left over.
+// Many files one after the other: no descriptor, mapping or memory is left over.
 
 import { assert, assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamWriter } from "../../mod.ts";
@@ -9,9 +9,6 @@ import { engine } from "../support/engine.ts";
 import { assertNoLeak, collectGarbage, type Holdings, takeStock } from "../support/leaks.ts";
 
 const MiB = 1024 * 1024;
-
-/** Deno's 32 threads for blocking calls come and go as they are needed, each with two mappings and some more. */
-const THREADS = 100;
 
 /** What the process holds when everything that can be collected was. */
 async function settledStock(): Promise<Holdings> {
@@ -59,46 +56,6 @@ testInOneDirectory("1,500 small files one after the other leave nothing", async 
   assertEngineIdle(mapped);
   assertEquals(descriptorsIn(dir.path), 0);
   await assertFile(paths[0]!, pattern(1000 + 1450 % 7));
-});
-
-testInOneDirectory("200 files at once leave nothing", async (dir) => {
-  const round = () =>
-    Promise.all(
-      Array.from(
-        { length: 200 },
-        (_, index) => writeOne(dir.file(`file ${index}`), 70_000 + index),
-      ),
-    );
-  // What is kept for reuse has its size after some rounds.
-  for (let index = 0; index < 7; index++) await round();
-  const before = await settledStock();
-  const { mapped } = engine.pool;
-  for (let index = 0; index < 5; index++) await round();
-  const after = await settledStock();
-  // 1,000 chunks and as many buffers, of 64 KiB and more each: forgetting one in four of either is seen. What the pool
-  // keeps for reuse may be pinned for the ring meanwhile.
-  assertNoLeak(before, after, { resident: 16 * MiB, mappings: THREADS });
-  assertEngineIdle(mapped);
-  assertEquals(descriptorsIn(dir.path), 0);
-  await assertFile(dir.file("file 199"), pattern(70_199));
-});
-
-testInOneDirectory("Opens that fail leave nothing", async (dir) => {
-  await Deno.mkdir(dir.file("directory"));
-  const round = async () => {
-    for (let index = 0; index < 200; index++) {
-      await DmaFile.open(dir.file("missing")).catch(() => {});
-      await DmaFile.create(dir.file("directory")).catch(() => {});
-      await DmaFile.open("/dev/null").catch(() => {});
-      await DmaFile.create(dir.file("missing/x"), { atomic: true }).catch(() => {});
-    }
-  };
-  await round();
-  const before = await settledStock();
-  for (let index = 0; index < 10; index++) await round();
-  // 8,000 opens: 1 KiB each would be seen.
-  assertNoLeak(before, await settledStock(), { resident: 8 * MiB, mappings: 16 });
-  assertEngineIdle(engine.pool.mapped);
 });
 
 testInOneDirectory("The memory of a large file is given back when it is closed", async (dir) => {

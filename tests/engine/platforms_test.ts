@@ -2,6 +2,7 @@
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { engineIsOfNoConcern } from "../support/once.ts";
+import { type CommandResult, run } from "../setup/command.ts";
 
 const module = new URL("../../mod.ts", import.meta.url).href;
 const cli = new URL("../../cli.ts", import.meta.url).pathname;
@@ -49,37 +50,25 @@ function namesIn(directory: string): string[] {
   return [...Deno.readDirSync(directory)].map(({ name }) => name).sort();
 }
 
-interface Ran {
-  code: number;
-  stdout: string;
-  stderr: string;
-}
+type Ran = Pick<CommandResult, "code" | "stdout" | "stderr">;
 
 /** Runs a program in the disguise, in a directory of its own, in which it may leave nothing. */
 async function runAs(
   platform: Platform,
-  args: (directory: string) => Promise<string[]>,
+  commandIn: (directory: string) => Promise<string[]>,
   env: Record<string, string> = {},
 ): Promise<Ran> {
   const directory = await Deno.makeTempDir({ prefix: "dma-platform-" });
   try {
     const preload = `${directory}/disguise.js`;
     await Deno.writeTextFile(preload, disguise(platform));
-    const command = await args(directory);
+    const command = await commandIn(directory);
     const before = namesIn(directory);
-    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "--quiet", "--no-check", `--preload=${preload}`, ...command],
-      env: { NO_COLOR: "1", ...env },
-      cwd: directory,
-      stdin: "null",
-    }).output();
+    const args = ["run", "--quiet", "--no-check", `--preload=${preload}`, ...command];
+    const options = { env: { NO_COLOR: "1", ...env }, cwd: directory };
+    const { code, stdout, stderr } = await run(Deno.execPath(), args, options);
     assertEquals(namesIn(directory), before);
-    const decoder = new TextDecoder();
-    return {
-      code,
-      stdout: decoder.decode(stdout).trimEnd(),
-      stderr: decoder.decode(stderr).trimEnd(),
-    };
+    return { code, stdout: stdout.trimEnd(), stderr: stderr.trimEnd() };
   } finally {
     await Deno.remove(directory, { recursive: true });
   }

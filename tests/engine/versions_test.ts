@@ -3,6 +3,7 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { OLDEST_DENO } from "../../src/runtime.ts";
 import { engineIsOfNoConcern } from "../support/once.ts";
+import { run } from "../setup/command.ts";
 
 const module = JSON.stringify(new URL("../../mod.ts", import.meta.url).href);
 
@@ -14,13 +15,9 @@ async function importIn(version: string): Promise<{ code: number; output: string
     const { DmaFile } = await import(${module});
     await (await DmaFile.open(Deno.execPath())).close();
     console.log("opened");`;
-  const { code: exitCode, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["eval", "--quiet", "--no-config", "--no-lock", code],
-    env: { NO_COLOR: "1" },
-    stdin: "null",
-  }).output();
-  const decoder = new TextDecoder();
-  return { code: exitCode, output: decoder.decode(stdout) + decoder.decode(stderr) };
+  const args = ["eval", "--quiet", "--no-config", "--no-lock", code];
+  const ran = await run(Deno.execPath(), args, { env: { NO_COLOR: "1" } });
+  return { code: ran.code, output: ran.output };
 }
 
 if (engineIsOfNoConcern) {

@@ -171,42 +171,6 @@ for (const type of types) {
     await assertIdle();
   });
 
-  diskTest("an atomic file whose flush fails does not appear", type, async (disk) => {
-    const path = disk.file("file");
-    await Deno.writeFile(path, content(0, 1000, 3));
-    await new Deno.Command("sync").output();
-    const writer = new DmaStreamWriter(await DmaFile.create(path, { atomic: true }));
-    await writer.write(content(0, 100_000));
-    await disk.disk.command(`err flush 0 0 ${EIO} 1`);
-    const error = await within(30, "close", assertRejects(() => writer.close()));
-    await assertFired(disk);
-    assertIoError(error, { code: "EIO", op: "sync", path });
-    await assertIdle();
-    await disk.mount.remount();
-    const names = [...Deno.readDirSync(disk.mount.path)].map(({ name }) => name);
-    assertEquals(names.filter((name) => name !== "lost+found"), ["file"]);
-    assertEquals(await firstWrongInFile(path, 1000, 3), -1);
-    await assertIdle();
-  });
-
-  diskTest(
-    "an atomic file whose sync failed once is not published by a close that syncs again",
-    type,
-    async (disk) => {
-      const path = disk.file("file");
-      const file = await DmaFile.create(path, { atomic: true });
-      await file.writeAt(content(0, 8192), 0);
-      await disk.disk.command(`err flush 0 0 ${EIO} 1`);
-      const error = await within(30, "sync", assertRejects(() => file.sync()));
-      await assertFired(disk);
-      assertIoError(error, { code: "EIO", op: "sync", path });
-      await within(30, "close", assertRejects(() => file.close()));
-      await assertIdle();
-      await disk.mount.remount();
-      await assertRejects(() => Deno.stat(path), Deno.errors.NotFound);
-    },
-  );
-
   diskTest(
     "a block that cannot be read fails the reader there, after everything before it",
     type,
@@ -250,28 +214,6 @@ for (const type of types) {
       });
       assertIoError(failure, { code: "EIO", op: "read", path });
       assertEquals(results.length, 1);
-    },
-  );
-
-  diskTest(
-    "a block that cannot be read fails a pipe from file to file as any pipe",
-    type,
-    async (disk, directory) => {
-      const length = 8 * MiB;
-      const path = await layOut(disk, "file", length);
-      const { from, to } = await disk.extent(path, 6 * MiB, 4096);
-      await disk.disk.command(`err read ${from} ${to} ${EIO}`);
-      const target = `${directory}/copy`;
-      const source = await DmaFile.open(path);
-      const copy = await DmaFile.create(target);
-      const writer = copy.writable;
-      const error = await within(30, "pipe", assertRejects(() => source.readable.pipeTo(writer)));
-      assertIoError(error, { code: "EIO", op: "read", path });
-      await assertFired(disk);
-      await assertIdle();
-      const size = (await Deno.stat(target)).size;
-      assertEquals(size, writer.currentFlushedPos);
-      assertEquals(await firstWrongInFile(target, size, 9), -1);
     },
   );
 

@@ -1,7 +1,13 @@
 // Small file systems that a test may break: on loop devices, over a file or over the disk made of memory.
 
 import { run, runOrThrow } from "../setup/command.ts";
-import { inWorkDirectory, whileUp } from "./machine.ts";
+import {
+  type FaultTestOptions,
+  folderTest,
+  inWorkDirectory,
+  type Need,
+  whileUp,
+} from "./machine.ts";
 import { Daemon } from "./tools.ts";
 
 /** A file system's kind. */
@@ -126,16 +132,21 @@ export class LoopMount implements AsyncDisposable {
   }
 }
 
-/** A small fresh file system over a sparse file in `directory`. */
-export async function smallDisk(
-  directory: string,
+/** Registers a test on a small fresh file system over a sparse file, with a directory beside it. */
+export function smallDiskTest(
+  name: string,
   type: FileSystem,
-  megabytes: number = smallest(type),
-): Promise<LoopMount> {
-  const image = `${directory}/${type}.img`;
-  await Deno.writeFile(image, new Uint8Array());
-  await Deno.truncate(image, megabytes << 20);
-  return await LoopMount.make(image, `${directory}/${type}`, type);
+  options: FaultTestOptions,
+  fn: (disk: LoopMount, directory: string) => Promise<void>,
+): void {
+  const needs: Need[] = ["root", "loop", type];
+  folderTest(`${name} [${type}]`, { needs, ...options }, async (directory) => {
+    const image = `${directory}/${type}.img`;
+    await Deno.writeFile(image, new Uint8Array());
+    await Deno.truncate(image, smallest(type) << 20);
+    const disk = await LoopMount.make(image, `${directory}/${type}`, type);
+    await whileUp(disk, (disk) => fn(disk, directory), () => disk[Symbol.asyncDispose]());
+  });
 }
 
 /** A disk made of memory that fails as it is told to, with a file system on it. */

@@ -6,9 +6,8 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { hasProgram, run, runOrThrow, searchPath } from "../setup/command.ts";
 import { content, firstWrong, firstWrongInFile } from "./content.ts";
-import { fileSystems, type LoopMount, smallDisk } from "./disks.ts";
+import { fileSystems, type LoopMount, smallDiskTest } from "./disks.ts";
 import { assertIdle, bystander, within } from "./failed_writer.ts";
-import { folderTest, whileUp } from "./machine.ts";
 
 const MiB = 1 << 20;
 const options = { bufferSize: 256 * 1024, writeBehind: 3 };
@@ -58,13 +57,7 @@ async function write(writer: DmaStreamWriter, from: number, to: number): Promise
 
 for (const type of fileSystems) {
   const test = (name: string, fn: (disk: LoopMount, directory: string) => Promise<void>) =>
-    folderTest(`${name} [${type}]`, {
-      needs: ["root", "loop", type],
-      ignore: !hasProgram("fsfreeze") || !hasProgram("bash"),
-    }, async (directory) => {
-      const disk = await smallDisk(directory, type);
-      await whileUp(disk, (disk) => fn(disk, directory), () => disk[Symbol.asyncDispose]());
-    });
+    smallDiskTest(name, type, { ignore: !hasProgram("fsfreeze") || !hasProgram("bash") }, fn);
 
   test(
     "a writer waits while the file system is frozen, and goes on after it",

@@ -5,9 +5,8 @@ import "../support/engine.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { run, runOrThrow } from "../setup/command.ts";
-import { assertNoLeak, collectGarbage, takeStock } from "../support/leaks.ts";
 import { content, firstWrongInFile } from "./content.ts";
-import { type FileSystem, fileSystems, type LoopMount, smallDisk } from "./disks.ts";
+import { type FileSystem, fileSystems, type LoopMount, smallDiskTest } from "./disks.ts";
 import {
   assertCutToFlushed,
   assertIdle,
@@ -18,7 +17,6 @@ import {
   within,
   writeUntilFailure,
 } from "./failed_writer.ts";
-import { folderTest, type Need, whileUp } from "./machine.ts";
 
 const MiB = 1 << 20;
 /** More than any disk here has. */
@@ -31,13 +29,11 @@ function roomTest(
   megabytes: number,
   fn: (disk: LoopMount, directory: string) => Promise<void>,
 ): void {
-  const needs: Need[] = ["root", "loop", type];
-  folderTest(`${name} [${type}]`, { needs }, async (directory) => {
-    const disk = await smallDisk(directory, type);
+  smallDiskTest(name, type, {}, async (disk, directory) => {
     const filler = await disk.free() - megabytes * MiB;
     if (filler > 0) await runOrThrow("fallocate", ["-l", String(filler), `${disk.path}/filler`]);
     await runOrThrow("sync", []);
-    await whileUp(disk, (disk) => fn(disk, directory), () => disk[Symbol.asyncDispose]());
+    await fn(disk, directory);
   });
 }
 
@@ -187,35 +183,13 @@ for (const type of fileSystems) {
       assertEquals(await firstWrongInFile(path, 100_000), -1);
     },
   );
-
-  // btrfs tries for seconds to find room before it gives up; what could leak knows of no file systems.
-  if (type === "btrfs") continue;
-  roomTest("thirty failures on a full disk leak nothing", type, 6, async (disk) => {
-    const fail = async (round: number) => {
-      const path = `${disk.path}/file`;
-      const writer = new DmaStreamWriter(await DmaFile.create(path), {
-        bufferSize: 256 * 1024,
-        writeBehind: 1 + round % 8,
-      });
-      const error = await writeUntilFailure(writer, TOO_MUCH);
-      assertIoError(error, { code: "ENOSPC", op: "write", path });
-      await Deno.remove(path);
-    };
-    for (let round = 0; round < 10; round++) await fail(round);
-    await collectGarbage();
-    const before = takeStock();
-    for (let round = 0; round < 30; round++) await fail(round);
-    await collectGarbage();
-    await assertIdle();
-    assertNoLeak(before, takeStock());
-  });
 }
 
-folderTest(
-  "a write that the kernel really cuts short is continued, and then says that the disk is full [btrfs]",
-  { needs: ["root", "loop", "btrfs"] },
-  async (directory) => {
-    await using disk = await smallDisk(directory, "btrfs");
+smallDiskTest(
+  "a write that the kernel really cuts short is continued, and then says that the disk is full",
+  "btrfs",
+  {},
+  async (disk) => {
     // Free space in pieces: all of it is taken by small files, and a few of these are removed.
     const piece = new Uint8Array(64 * 1024).fill(1);
     let count = 0;

@@ -42,11 +42,10 @@ type Name = keyof typeof numbers;
 interface Variant {
   name: string;
   env: Record<string, string>;
-  /** What `engineInfo()` must say, so that it is known that this kernel looks like that one. */
-  says: (info: AllWork["info"]) => unknown;
-  said: unknown;
-  /** How many requests must have been refused, at least. */
-  refused: number;
+  /** What `engineInfo()` must say, so that it is known that this kernel looks like that one: of lists, what is in them. */
+  says?: Partial<AllWork["info"]>;
+  /** How many requests must have been refused, at least. @default {1} */
+  refused?: number;
   macros?: string[];
 }
 
@@ -54,9 +53,7 @@ function lacking(...names: Name[]): Variant {
   return {
     name: `without ${names.join(", ")}`,
     env: { OLD_KERNEL_LACKS: names.map((name) => numbers[name]).join(",") },
-    // This kernel may be old itself.
-    says: ({ engine, missing }) => [engine, names.filter((name) => !missing.includes(name))],
-    said: ["io_uring", []],
+    says: { missing: names },
     refused: 0,
   };
 }
@@ -73,16 +70,11 @@ const variants: Variant[] = [
   {
     name: "that cannot be asked for its operations",
     env: { OLD_KERNEL_PROBE: String(EINVAL) },
-    says: ({ missing }) => missing.toSorted(),
-    said: Object.keys(numbers).toSorted(),
-    refused: 1,
+    says: { missing: Object.keys(numbers) },
   },
   {
     name: "that refuses submissions for good after a while",
     env: { OLD_KERNEL_SUBMIT: String(EPERM), OLD_KERNEL_SUBMIT_FROM: "300" },
-    says: ({ engine }) => engine,
-    said: "io_uring",
-    refused: 1,
   },
   {
     name: "that is short of memory for a while",
@@ -91,51 +83,42 @@ const variants: Variant[] = [
       OLD_KERNEL_SUBMIT_FROM: "50",
       OLD_KERNEL_SUBMIT_TIMES: "200",
     },
-    says: ({ engine }) => engine,
-    said: "io_uring",
     refused: 200,
   },
   {
     name: "without deferred task work",
     env: { OLD_KERNEL_SETUP: String(DEFER_TASKRUN) },
-    says: ({ engine, features }) => [engine, features[0]],
-    said: ["io_uring", "COOP_TASKRUN"],
-    refused: 1,
+    says: { features: ["COOP_TASKRUN"] },
   },
   {
     name: "without deferred or cooperative task work",
     env: { OLD_KERNEL_SETUP: String(DEFER_TASKRUN | COOP_TASKRUN) },
-    says: ({ engine, features }) => [engine, features[0]],
-    said: ["io_uring", "plain"],
+    says: { features: ["plain"] },
     refused: 2,
   },
   {
     name: "on which no ring can be set up",
     env: { OLD_KERNEL_SETUP: String(CLAMP) },
-    says: ({ engine, reason }) => [engine, reason],
-    said: ["threads", "io_uring could not be set up: io_uring_setup failed (os error 22)"],
+    says: {
+      engine: "threads",
+      reason: "io_uring could not be set up: io_uring_setup failed (os error 22)",
+    },
     refused: 3,
   },
   {
     name: "without sparse registration of buffers",
     env: { OLD_KERNEL_SPARSE: String(EINVAL) },
-    says: ({ engine, registeredBuffers }) => [engine, registeredBuffers],
-    said: ["io_uring", false],
-    refused: 1,
+    says: { registeredBuffers: false },
   },
   {
     name: "on which buffers cannot be registered when it comes to it",
     env: { OLD_KERNEL_UPDATE: String(ENOMEM) },
-    says: ({ engine, registeredBuffers }) => [engine, registeredBuffers],
-    said: ["io_uring", false],
-    refused: 1,
+    says: { registeredBuffers: false },
   },
   {
     name: "on which no eventfd can be registered",
     env: { OLD_KERNEL_EVENTFD: String(EINVAL) },
-    says: ({ engine }) => engine,
-    said: "threads",
-    refused: 1,
+    says: { engine: "threads" },
   },
   {
     name: "on which another eventfd cannot be registered",
@@ -144,40 +127,27 @@ const variants: Variant[] = [
       OLD_KERNEL_EVENTFD_FROM: "2",
       OLD_KERNEL_EVENTFD_TIMES: "1",
     },
-    says: ({ engine, features }) => [engine, features[1]],
-    said: ["io_uring", "woken by thread"],
-    refused: 1,
+    says: { features: ["woken by thread"] },
   },
   {
     name: "on which an eventfd, once given up, cannot be registered again",
     env: { OLD_KERNEL_EVENTFD: String(ENOMEM), OLD_KERNEL_EVENTFD_FROM: "2" },
-    says: ({ engine, features }) => [engine, features[1]],
-    said: ["io_uring", "woken by thread"],
+    says: { features: ["woken by thread"] },
     refused: 2,
   },
   {
     name: "that wakes nobody for the first operation",
     env: { OLD_KERNEL_DEAF: "1" },
-    says: ({ engine }) => engine,
-    said: "io_uring",
-    refused: 1,
   },
   {
     name: "whose flag for waiting work stays set",
     env: { OLD_KERNEL_STALE: "1" },
-    says: ({ engine }) => engine,
-    said: "io_uring",
     refused: 10,
   },
   {
     name: "with a liburing that has no more than its first version",
     env: {},
-    says: ({ features, registeredBuffers, liburing }) => [
-      features[0],
-      registeredBuffers,
-      liburing,
-    ],
-    said: ["plain", false, "2.3 or older"],
+    says: { features: ["plain"], registeredBuffers: false, liburing: "2.3 or older" },
     refused: 0,
     macros: ["OLD_LIBURING"],
   },
@@ -231,11 +201,16 @@ ringTest("with a library in between that changes nothing all is as without it", 
   assertEquals(refused, 0);
 });
 
-for (const { name, env, says, said, refused: least, macros = [] } of variants) {
+for (const { name, env, says, refused: least = 1, macros = [] } of variants) {
   ringTest(`on a kernel ${name} everything works`, async (folder) => {
     const path = await library("old_kernel", ...macros);
     const { info, refused, unlisted } = await work(folder, { DMA_LIBURING: path, ...env });
-    assertEquals(says(info), said);
+    for (const [what, said] of Object.entries({ engine: "io_uring", ...says })) {
+      const is = info[what as keyof typeof info];
+      // This kernel may be old itself.
+      if (!Array.isArray(is)) assertEquals(is, said, what);
+      else assertEquals((said as string[]).filter((each) => !is.includes(each)), [], what);
+    }
     assert(refused! >= least, `${refused} requests were refused`);
     // The library has them fail, as the kernel would.
     assertEquals(unlisted, 0, "Operations that the kernel does not have");

@@ -6,7 +6,7 @@ import { CLI } from "../cli/process.ts";
 import { hasProgram, run, runOrThrow } from "../setup/command.ts";
 import type { EngineInfo } from "../../mod.ts";
 import { engines, type FaultTestOptions, folderTest } from "./machine.ts";
-import { resultOf, runProgram, spawn } from "./programs.ts";
+import { type ProgramOptions, resultOf, runProgram, spawn } from "./programs.ts";
 import { copyModule } from "./module_copy.ts";
 import { lines, tool } from "./tools.ts";
 
@@ -30,14 +30,34 @@ function assertWhole({ length, wrong, inFlight }: Piped): void {
   });
 }
 
+/** Pipes into a file in a program that runs like this. Resolves to its engine. */
+async function pipe(
+  directory: string,
+  options: ProgramOptions = {},
+  program = "pipe",
+): Promise<EngineInfo> {
+  const args = [`${directory}/file`];
+  const piped = await resultOf<Piped>(program, { args, env: free, ...options });
+  assertWhole(piped);
+  return piped.info;
+}
+
+/** Demands io_uring in a program that runs like this. Resolves to what became of it. */
+function demand(directory: string, options: ProgramOptions) {
+  const args = [`${directory}/file`];
+  return resultOf<{ error: string; exists: boolean; mapped: number }>(
+    "demand_ring",
+    { args, env: free, ...options },
+  );
+}
+
 folderTest(
   "without any restriction auto picks io_uring and says so",
   { needs: ["io_uring"] },
   async (directory) => {
-    const piped = await resultOf<Piped>("pipe", { args: [`${directory}/file`], env: free });
-    assertWhole(piped);
-    assertEquals(piped.info.engine, "io_uring");
-    assert(piped.info.registeredBuffers);
+    const info = await pipe(directory);
+    assertEquals(info.engine, "io_uring");
+    assert(info.registeredBuffers);
   },
 );
 
@@ -46,16 +66,10 @@ for (const [errno, name] of [[EPERM, "EPERM"], [ENOSYS, "ENOSYS"]] as const) {
     `where io_uring is forbidden with ${name} a pipe runs on threads, and engineInfo() says why`,
     { needs: ["gcc", "io_uring"] },
     async (directory) => {
-      const wrapper = [await tool("secc"), String(errno)];
-      const piped = await resultOf<Piped>("pipe", {
-        args: [`${directory}/file`, "atomic"],
-        env: free,
-        wrapper,
-      });
-      assertWhole(piped);
-      assertEquals(piped.info.engine, "threads");
-      assertStringIncludes(piped.info.reason, name);
-      assertStringIncludes(piped.info.reason, "seccomp");
+      const info = await pipe(directory, { wrapper: [await tool("secc"), String(errno)] });
+      assertEquals(info.engine, "threads");
+      assertStringIncludes(info.reason, name);
+      assertStringIncludes(info.reason, "seccomp");
     },
   );
 
@@ -78,13 +92,7 @@ for (const [errno, name] of [[EPERM, "EPERM"], [ENOSYS, "ENOSYS"]] as const) {
     { needs: ["gcc", "io_uring"] },
     async (directory) => {
       const wrapper = [await tool("secc"), String(errno)];
-      const ended = await runProgram("demand_ring", {
-        args: [`${directory}/file`],
-        env: free,
-        wrapper,
-      });
-      assertEquals(ended.code, 0, ended.stderr);
-      const { error, exists, mapped } = JSON.parse(ended.stdout);
+      const { error, exists, mapped } = await demand(directory, { wrapper });
       assertStringIncludes(error, name);
       assertEquals(exists, false);
       assert(mapped < 100, `${mapped} more mappings after 200 failures`);
@@ -96,14 +104,9 @@ folderTest("where io_uring_enter alone is refused everything runs on threads", {
   needs: ["gcc", "io_uring"],
 }, async (directory) => {
   const wrapper = [await tool("secc"), "enter", String(EPERM)];
-  const piped = await resultOf<Piped>("pipe", {
-    args: [`${directory}/file`, "atomic"],
-    env: free,
-    wrapper,
-  });
-  assertWhole(piped);
-  assertEquals(piped.info.engine, "threads");
-  assertStringIncludes(piped.info.reason, "EPERM");
+  const info = await pipe(directory, { wrapper });
+  assertEquals(info.engine, "threads");
+  assertStringIncludes(info.reason, "EPERM");
   const options = { script: CLI, args: ["doctor", directory], env: free, wrapper };
   const { code, stdout } = await runProgram("", options);
   assertEquals(code, 0);
@@ -115,10 +118,9 @@ folderTest(
   {},
   async (directory) => {
     const env = { ...free, DMA_LIBURING: "/nonexistent" };
-    const piped = await resultOf<Piped>("pipe", { args: [`${directory}/file`], env });
-    assertWhole(piped);
-    assertEquals(piped.info.engine, "threads");
-    assertMatch(piped.info.reason, /apt install liburing2.*dnf install liburing/);
+    const info = await pipe(directory, { env });
+    assertEquals(info.engine, "threads");
+    assertMatch(info.reason, /apt install liburing2.*dnf install liburing/);
   },
 );
 
@@ -127,9 +129,7 @@ folderTest(
   {},
   async (directory) => {
     const env = { ...free, DMA_LIBURING: "/nonexistent" };
-    const ended = await runProgram("demand_ring", { args: [`${directory}/file`], env });
-    assertEquals(ended.code, 0, ended.stderr);
-    const { error, exists } = JSON.parse(ended.stdout);
+    const { error, exists } = await demand(directory, { env });
     assertMatch(error, /Cannot load .*apt install liburing2/);
     assertEquals(exists, false);
   },
@@ -177,14 +177,8 @@ folderTest("with no locked memory at all the module works, and says on which eng
   needs: ["io_uring"],
   ignore: !hasProgram("prlimit") || !hasProgram("setpriv"),
 }, async (directory) => {
-  const wrapper = await withLockedMemory(0);
-  const piped = await resultOf<Piped>("pipe", {
-    args: [`${directory}/file`],
-    env: free,
-    wrapper,
-  });
-  assertWhole(piped);
-  if (piped.info.engine === "threads") assertStringIncludes(piped.info.reason, "io_uring");
+  const { engine, reason } = await pipe(directory, { wrapper: await withLockedMemory(0) });
+  if (engine === "threads") assertStringIncludes(reason, "io_uring");
 });
 
 /** An account that no other test uses: a limit of threads counts all processes of one account. */
@@ -237,7 +231,7 @@ for (const engine of engines) {
     definition,
     async (directory) => {
       const file = `${directory}/home/file`;
-      const piped = await asNobody<Piped>(directory, engine, "pipe", () => [file, "atomic"]);
+      const piped = await asNobody<Piped>(directory, engine, "pipe", () => [file]);
       assertWhole(piped);
       assertEquals(piped.info.engine, engine);
       assertEquals((await Deno.stat(file)).uid, NOBODY);
@@ -304,17 +298,9 @@ folderTest(
   "where epoll cannot be had a thread wakes the event loop",
   { needs: ["io_uring"] },
   async (directory) => {
-    const args = [`${directory}/file`];
-    const control = await resultOf<Piped>("pipe", { args, env: free });
-    assert(
-      control.info.features.some((feature) => feature.endsWith("epoll")),
-      control.info.features.join(),
-    );
-    const piped = await resultOf<Piped>("pipe_without_epoll", { args, env: free });
-    assertWhole(piped);
-    assert(
-      piped.info.features.some((feature) => feature.endsWith("thread")),
-      piped.info.features.join(),
-    );
+    for (const [program, way] of [["pipe", "epoll"], ["pipe_without_epoll", "thread"]] as const) {
+      const { features } = await pipe(directory, {}, program);
+      assert(features.some((feature) => feature.endsWith(way)), features.join());
+    }
   },
 );

@@ -5,7 +5,7 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { hasProgram, runOrThrow } from "../setup/command.ts";
 import { content, firstForeign, firstWrong, firstWrongInFile } from "./content.ts";
-import { fileSystems, type LoopMount, smallDisk } from "./disks.ts";
+import { fileSystems, smallDiskTest } from "./disks.ts";
 import {
   assertIdle,
   assertIoError,
@@ -14,30 +14,11 @@ import {
   within,
   writeUntilFailure,
 } from "./failed_writer.ts";
-import { type FaultTestOptions, folderTest, whileUp } from "./machine.ts";
 
 const MiB = 1 << 20;
 
-type Type = typeof fileSystems[number];
-
-function diskTest(
-  name: string,
-  type: Type,
-  definition: FaultTestOptions,
-  fn: (disk: LoopMount, directory: string) => Promise<void>,
-): void {
-  folderTest(
-    `${name} [${type}]`,
-    { needs: ["root", "loop", type], ...definition },
-    async (directory) => {
-      const disk = await smallDisk(directory, type);
-      await whileUp(disk, (disk) => fn(disk, directory), () => disk[Symbol.asyncDispose]());
-    },
-  );
-}
-
 for (const type of fileSystems) {
-  diskTest(
+  smallDiskTest(
     "a file system that is mounted read-only is read, and says so to writers",
     type,
     {},
@@ -85,7 +66,7 @@ const shutDown = {
 };
 
 for (const type of ["ext4", "xfs"] as const) {
-  diskTest("a file system that shuts down fails its writers and nobody else's", type, {
+  smallDiskTest("a file system that shuts down fails its writers and nobody else's", type, {
     ignore: type === "xfs" && !hasProgram("xfs_io"),
   }, async (disk, directory) => {
     const path = `${disk.path}/file`;
@@ -125,7 +106,7 @@ for (const type of ["ext4", "xfs"] as const) {
   });
 }
 
-diskTest("a file beyond a quota fails once and for all", "btrfs", {
+smallDiskTest("a file beyond a quota fails once and for all", "btrfs", {
   ignore: !hasProgram("btrfs"),
 }, async (disk) => {
   const path = `${disk.path}/file`;

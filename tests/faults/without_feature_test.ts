@@ -50,31 +50,6 @@ serverTest(
   },
 );
 
-serverTest(
-  "where every file needs a name an atomic file that is aborted leaves none",
-  async ({ path, backing }) => {
-    await assertNoUnnamedFiles(path);
-    await Deno.writeFile(`${path}/old`, content(0, 1000, OLD));
-    for (const name of ["old", "new"]) {
-      const writer = new DmaStreamWriter(await DmaFile.create(`${path}/${name}`, { atomic: true }));
-      await writer.write(content(0, LENGTH));
-      await writer.flushAligned();
-      assertEquals(namesIn(backing).length, 2);
-      await writer.abort();
-      const source = ReadableStream.from((async function* () {
-        yield content(0, LENGTH);
-        await Promise.resolve();
-        throw new Error("The source fails");
-      })());
-      const file = await DmaFile.create(`${path}/${name}`, { atomic: true });
-      await assertRejects(() => source.pipeTo(file.writable), Error, "The source fails");
-      await assertIdle();
-      assertEquals(namesIn(backing), ["old"]);
-    }
-    assertEquals(await firstWrongInFile(`${backing}/old`, 1000, OLD), -1);
-  },
-);
-
 for (const engine of engines) {
   folderTest(`without /proc an atomic file is whole, or not there [${engine}]`, {
     needs: ["root"],

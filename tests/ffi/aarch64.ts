@@ -7,7 +7,7 @@
 import { fetchArmPackages } from "./architectures/arm_packages.ts";
 import { makeGuest, MARK } from "./architectures/guest.ts";
 import { allTargets, buildSelfTest, embeddedShim, parts } from "./architectures/targets.ts";
-import { runAndShow, say } from "../setup/command.ts";
+import { runAndShow, runMain, say } from "../setup/command.ts";
 import { fetchEmulatedDeno } from "../setup/other_deno.ts";
 import { installPackages, installProgram } from "../setup/packages.ts";
 
@@ -87,13 +87,4 @@ async function main(directory: string): Promise<boolean> {
   return failed === 0;
 }
 
-if (import.meta.main) {
-  const directory = await Deno.makeTempDir({ prefix: "dma-aarch64-" });
-  let good = false;
-  try {
-    good = await main(directory);
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
-  Deno.exit(good ? 0 : 1);
-}
+if (import.meta.main) await runMain(main);

@@ -10,13 +10,13 @@ import {
   architectures,
   buildSelfTest,
   embeddedShim,
-  type PartResult,
   parts,
   runSelfTest,
   SKIPPED,
   type Target,
 } from "./architectures/targets.ts";
 import { engineIsOfNoConcern } from "../support/once.ts";
+import { type CommandResult, run } from "../setup/command.ts";
 
 async function inDirectory(fn: (directory: string) => Promise<void>): Promise<void> {
   const directory = await Deno.makeTempDir({ prefix: "dma-shim-" });
@@ -27,7 +27,7 @@ async function inDirectory(fn: (directory: string) => Promise<void>): Promise<vo
   }
 }
 
-function assertPart({ code, output }: PartResult): void {
+function assertPart({ code, output }: CommandResult): void {
   if (code === SKIPPED) console.log(`Not done here: ${output.trim()}`);
   else assert(code === 0 && /^[1-9]\d* checks, 0 failed$/m.test(output), `Exit ${code}: ${output}`);
 }
@@ -38,7 +38,7 @@ function without(missing: readonly string[]): string {
 }
 
 /** What came of each part of a target's self-test. */
-type Results = Readonly<Record<string, PartResult>>;
+type Results = Readonly<Record<string, CommandResult>>;
 
 /** User-mode emulation has no io_uring, and liburing is made for another C library than musl. */
 const hasRing = ({ emulator, bare }: Target) => emulator.length === 0 && !bare;
@@ -84,12 +84,9 @@ interface Constants extends Record<string, unknown> {
 
 async function openFlags(architecture: string): Promise<unknown> {
   const program = new URL("architectures/open_flags.ts", import.meta.url).pathname;
-  const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-check", "--no-config", program, architecture],
-    stdin: "null",
-  }).output();
-  const text = new TextDecoder().decode(stdout);
-  return JSON.parse(text || `"${new TextDecoder().decode(stderr).replaceAll('"', "'")}"`);
+  const args = ["run", "-A", "--no-check", "--no-config", program, architecture];
+  const { stdout, stderr } = await run(Deno.execPath(), args);
+  return stdout === "" ? stderr : JSON.parse(stdout);
 }
 
 async function checkFlags(constants: Constants, architecture: string): Promise<void> {

@@ -3,9 +3,9 @@
 
 import { assertEquals } from "@std/assert";
 import { emulatorFor } from "./architectures/targets.ts";
-import { engineIsOfNoConcern } from "../support/once.ts";
+import { testInOneDirectory } from "../support/dirs.ts";
 import { pattern } from "../support/bytes.ts";
-import { hasProgram } from "../setup/command.ts";
+import { hasProgram, run } from "../setup/command.ts";
 
 const program = new URL("architectures/copy.ts", import.meta.url).pathname;
 
@@ -15,57 +15,39 @@ const deno = Deno.env.get("DMA_TEST_EMULATED_DENO");
 const emulator = emulatorFor("aarch64");
 const possible = deno !== undefined && emulator.length > 0 && hasProgram(emulator[0]!);
 
-if (engineIsOfNoConcern) {
-  Deno.test({
-    name: `Files are copied, locked and told apart by a Deno for aarch64${
-      possible ? "" : " (none to be had, or no emulator)"
-    }`,
-    ignore: !possible,
-    fn: async () => {
-      const directory = await Deno.makeTempDir({ prefix: "dma-emulated-" });
-      try {
-        const [source, target, atomic] = ["source", "target", "atomic"].map((name) =>
-          `${directory}/${name}`
-        ) as [string, string, string];
-        const content = pattern(1_000_001);
-        await Deno.writeFile(source, content);
-        const { mtime } = await Deno.stat(source);
+testInOneDirectory(
+  `Files are copied, locked and told apart by a Deno for aarch64${
+    possible ? "" : " (none to be had, or no emulator)"
+  }`,
+  async (dir) => {
+    const [source, target, atomic] = ["source", "target", "atomic"].map((name) =>
+      dir.file(name)
+    ) as [string, string, string];
+    const content = pattern(1_000_001);
+    await Deno.writeFile(source, content);
+    const { mtime } = await Deno.stat(source);
 
-        const [command = "", ...before] = [...emulator, deno!];
-        const { code, stdout, stderr } = await new Deno.Command(command, {
-          args: [
-            ...before,
-            "run",
-            "-A",
-            "--no-check",
-            "--no-config",
-            program,
-            source,
-            target,
-            atomic,
-          ],
-          // What it compiles is its own.
-          env: { DENO_DIR: `${directory}/cache`, DMA_ENGINE: "auto", NO_COLOR: "1" },
-          stdin: "null",
-          signal: AbortSignal.timeout(120_000),
-        }).output();
-        const decoder = new TextDecoder();
-        assertEquals(code, 0, decoder.decode(stderr));
-        // Whether Direct I/O was used is left out: of statx, emulators lose what it says of that.
-        const { direct: _direct, ...found } = JSON.parse(decoder.decode(stdout));
-        assertEquals(found, {
-          architecture: "aarch64",
-          engine: "threads",
-          kernel: Deno.osRelease(),
-          size: content.length,
-          modified: mtime!.getTime(),
-          missing: [true, "ENOENT", 2],
-        });
-        assertEquals(await Deno.readFile(target) as Uint8Array, content);
-        assertEquals(await Deno.readFile(atomic) as Uint8Array, content);
-      } finally {
-        await Deno.remove(directory, { recursive: true });
-      }
-    },
-  });
-}
+    const [command = "", ...before] = [...emulator, deno!];
+    const flags = ["-A", "--no-check", "--no-config"];
+    const args = [...before, "run", ...flags, program, source, target, atomic];
+    const { code, stdout, stderr } = await run(command, args, {
+      // What it compiles is its own.
+      env: { DENO_DIR: dir.file("cache"), DMA_ENGINE: "auto", NO_COLOR: "1" },
+      signal: AbortSignal.timeout(120_000),
+    });
+    assertEquals(code, 0, stderr);
+    // Whether Direct I/O was used is left out: of statx, emulators lose what it says of that.
+    const { direct: _direct, ...found } = JSON.parse(stdout);
+    assertEquals(found, {
+      architecture: "aarch64",
+      engine: "threads",
+      kernel: Deno.osRelease(),
+      size: content.length,
+      modified: mtime!.getTime(),
+      missing: [true, "ENOENT", 2],
+    });
+    assertEquals(await Deno.readFile(target) as Uint8Array, content);
+    assertEquals(await Deno.readFile(atomic) as Uint8Array, content);
+  },
+  { bothEngines: false, ignore: !possible },
+);

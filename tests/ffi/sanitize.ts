@@ -3,7 +3,7 @@
 //
 //   deno task sanitize [--seed N]
 
-import { run } from "../setup/command.ts";
+import { run, runMain, runOrThrow } from "../setup/command.ts";
 import { installHeaders } from "../setup/packages.ts";
 
 const root = new URL("../..", import.meta.url).pathname;
@@ -26,10 +26,8 @@ interface Check {
 }
 
 async function preload(): Promise<string> {
-  const { success, output } = await run("gcc", ["-print-file-name=libasan.so"]);
-  if (!success) throw new Error(`There is no gcc here: ${output}`);
   // A linker would follow the name; the loader wants the library itself.
-  return await Deno.realPath(output.trim());
+  return await Deno.realPath(await runOrThrow("gcc", ["-print-file-name=libasan.so"]));
 }
 
 async function holds(
@@ -62,15 +60,9 @@ async function main(directory: string): Promise<boolean> {
   const library = await preload();
   const shim = `${directory}/shim.so`;
   const wrong = `${directory}/overflow.so`;
-  for (
-    const [program, args] of [
-      [Deno.execPath(), ["run", "-A", "--no-check", `${root}ffi/build.ts`, "--sanitize", shim]],
-      ["gcc", [...FLAGS, "-o", wrong, `${root}tests/tools/overflow.c`]],
-    ] as const
-  ) {
-    const { success, output } = await run(program, args);
-    if (!success) throw new Error(`The build failed: ${output}`);
-  }
+  const build = ["run", "-A", "--no-check", `${root}ffi/build.ts`, "--sanitize", shim];
+  await runOrThrow(Deno.execPath(), build);
+  await runOrThrow("gcc", [...FLAGS, "-o", wrong, `${root}tests/tools/overflow.c`]);
   const env = { DMA_SHIM: shim };
   const checks: Check[] = [
     {
@@ -114,13 +106,4 @@ async function main(directory: string): Promise<boolean> {
   return failed === 0;
 }
 
-if (import.meta.main) {
-  const directory = await Deno.makeTempDir({ prefix: "dma-sanitize-" });
-  let good = false;
-  try {
-    good = await main(directory);
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
-  Deno.exit(good ? 0 : 1);
-}
+if (import.meta.main) await runMain(main);

@@ -164,25 +164,6 @@ for (const [name, end] of Object.entries(ends)) {
   });
 }
 
-testBothWays("An atomic file that gets its name cannot be aborted any more", async (dir) => {
-  const path = dir.file("too late");
-  const writer = new DmaStreamWriter(await DmaFile.create(path, { atomic: true }));
-  await writer.write(pattern(100_000));
-  const held: (() => void)[] = [];
-  const hold = (go: () => void) => void held.push(go);
-  using _link = interpose("link", ({ pass }) => hold(pass));
-  using _rename = interpose("rename", ({ pass }) => hold(pass));
-  const closed = writer.close();
-  await eventually(() => held.length > 0);
-  const aborted = writer.abort("too late");
-  await new Promise((resolve) => setTimeout(resolve, 10));
-  for (const go of held) go();
-  await Promise.all([closed, aborted]);
-  await assertFile(path, pattern(100_000));
-  assertEquals(await namesIn(dir.path), ["too late"]);
-  assertEquals(descriptorsIn(dir.path), 0);
-});
-
 testBothWays("An atomic file that is dropped never appears", async (dir) => {
   const drop = async () => {
     const file = await DmaFile.create(dir.file("dropped"), { atomic: true });
@@ -263,32 +244,6 @@ testBothWays("A file at the path of a discarded atomic file stays", async (dir) 
     await assertFile(path, pattern(100));
   }
   assertEquals(await namesIn(dir.path), ["kept"]);
-});
-
-testBothWays("An atomic file appears when it is sealed", async (dir) => {
-  const writer = (await DmaFile.create(dir.file("sealed"), { atomic: true })).writable;
-  await writer.write(pattern(5000));
-  assertEquals(await publicNames(dir), []);
-  await using file = await writer.seal();
-  await assertFile(dir.file("sealed"), pattern(5000));
-  assertEquals(await file.readAt(0, 9000), pattern(5000));
-  await file.rename(dir.file("second"));
-  assertEquals(await namesIn(dir.path), ["second"]);
-  await file.remove();
-  assertEquals(await namesIn(dir.path), []);
-});
-
-testBothWays("An atomic file takes several writers, and appears after the last", async (dir) => {
-  const file = await DmaFile.create(dir.file("parts"), { atomic: true });
-  for (const part of [0, 1, 2]) {
-    const writer = new DmaStreamWriter(file, { append: true, closeFile: false });
-    await writer.write(pattern(1000, 1000 * part));
-    await writer.close();
-    assertEquals(await publicNames(dir), []);
-  }
-  await file.close();
-  await assertFile(dir.file("parts"), pattern(3000));
-  assertEquals(await namesIn(dir.path), ["parts"]);
 });
 
 testBothWays("An atomic file gets its mode, less the umask", async (dir) => {

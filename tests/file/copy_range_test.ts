@@ -112,22 +112,6 @@ testInEachDirectory("copyRangeTo() leaves the target its length", async (dir) =>
   }
 });
 
-testInEachDirectory("copyRangeTo() beside a writer leaves it at work", async (dir) => {
-  await using from = await openPattern(dir.file("from"), SIZE);
-  for (const position of [0, 1]) {
-    const to = await DmaFile.create(dir.file("to"));
-    const writer = to.writable;
-    await writer.write(pattern(100));
-    await from.copyRangeTo(to, position, 5000, 8192 + position);
-    await writer.write(pattern(100));
-    await writer.close();
-    const hole = new Uint8Array(8192 + position - 200);
-    const content = await Deno.readFile(to.path);
-    assertEquals(content.slice(0, 200), joined(pattern(100), pattern(100)));
-    assertEquals(content.slice(200), joined(hole, pattern(5000, position)));
-  }
-});
-
 testInEachDirectory("copyRangeTo() may run many times at once into one file", async (dir) => {
   await using from = await openPattern(dir.file("from"), SIZE);
   await using to = await DmaFile.create(dir.file("to"));

@@ -186,21 +186,6 @@ for (const how of ["position", "append"] as const) {
 }
 
 testInEachDirectory(
-  "A writer that is aborted at a far position cuts the file there",
-  (dir) =>
-    atEach(dir, async (path, position) => {
-      const file = await DmaFile.open(path, { write: true });
-      const writer = new DmaStreamWriter(file, { bufferSize: 8192, position });
-      await writer.write(pattern(20_000));
-      await writer.flushAligned();
-      await writer.abort();
-      assertEquals(writer.currentFlushedPos, position + 16_384);
-      assertEquals(await sizeOf(path), position + 16_384);
-      assertEquals(await got(path, position, 20_000), pattern(16_384));
-    }),
-);
-
-testInEachDirectory(
   "A reader starts, ends and skips at far positions",
   (dir) =>
     atEach(dir, async (path, position) => {

@@ -161,21 +161,6 @@ testInEachDirectory("rename moves the file, and its path with it", async (dir) =
   await assertFile(dir.file("third"), joined(filled(4096, 1), pattern(904, 4096)));
 });
 
-testInEachDirectory("rename onto itself leaves the file", async (dir) => {
-  await using file = await open(dir.file("same"), 5000);
-  await file.rename(dir.file("same"));
-  assertEquals(file.path, dir.file("same"));
-  await assertFile(dir.file("same"), pattern(5000));
-});
-
-testInEachDirectory("rename replaces the file that is there", async (dir) => {
-  await Deno.writeFile(dir.file("target"), pattern(10));
-  await using file = await open(dir.file("source"), 5000);
-  await file.rename(dir.file("target"));
-  assertEquals(await namesIn(dir.path), ["target"]);
-  await assertFile(dir.file("target"), pattern(5000));
-});
-
 testInEachDirectory("rename fails with Deno's own error, and the path stays", async (dir) => {
   await Deno.mkdir(dir.file("directory"));
   await using file = await open(dir.file("file"), 5000);
@@ -275,21 +260,6 @@ testInEachDirectory("close lets go of the descriptor, and may be called again", 
   assertEquals(descriptorsOf(path), 0);
   await file.close();
   await file[Symbol.asyncDispose]();
-});
-
-testInEachDirectory("close waits for what is under way", async (dir) => {
-  const path = dir.file("waits");
-  const file = await open(path, 100_000);
-  using reads = hold("read", { results: true });
-  const read = file.readAt(1, 1000);
-  const closed = file.close();
-  await reads.reach();
-  await new Promise((resolve) => setTimeout(resolve, 10));
-  assertEquals(descriptorsOf(path), 1);
-  reads.letGo();
-  await closed;
-  assertEquals(await read, pattern(1000, 1));
-  assertEquals(descriptorsOf(path), 0);
 });
 
 testInEachDirectory("close that fails says so, and has closed all the same", async (dir) => {

@@ -44,11 +44,7 @@ async function makeLayer(
     const depends = await runOrThrow("apt-cache", ["depends", KERNEL], { signal });
     const newest = /Depends: (linux-image-\S+)/.exec(depends)?.[1];
     if (newest === undefined) throw new Error(`Cannot tell the newest kernel from: ${depends}`);
-    const { success, output } = await run("apt-get", [...quiet, "download", newest], {
-      cwd: archives,
-      signal,
-    });
-    if (!success) throw new Error(`apt-get download failed: ${output}`);
+    await runOrThrow("apt-get", [...quiet, "download", newest], { cwd: archives, signal });
   }
   const downloaded = [...Deno.readDirSync(archives)].filter(({ name }) => name.endsWith(".deb"));
   // As they are where the packages go: files that are put below /lib must not take the place of the link.

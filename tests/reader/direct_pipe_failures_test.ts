@@ -4,11 +4,11 @@ import { assert, assertEquals, assertMatch, assertRejects, assertStrictEquals } 
 import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { assertFile, joined, pattern } from "../support/bytes.ts";
 import { descriptorsOf, eventually } from "../support/descriptors.ts";
-import { testDirectAndCached } from "../support/dirs.ts";
+import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { type Held, hold, interpose, type Interposed } from "../support/interpose.ts";
 import { allOf, openPattern } from "../support/patterned.ts";
-import { assertSame, type Piping, type Way, ways } from "./pipe_ways.ts";
+import { assertSame, type Ending, type Piping, type Way, ways } from "./pipe_ways.ts";
 
 const EIO = 5;
 const ENOSPC = 28;
@@ -38,9 +38,40 @@ function holdFrom(operation: "read" | "write", position: number): Held {
   return hold(operation, { only: (each) => each.position >= position });
 }
 
-/** Resolves when the target has at least so many bytes. */
-async function written({ to }: Piping, position: number): Promise<void> {
-  await eventually(() => to.currentPos >= position);
+/** Pipes, and does something when the target has some bytes and others are not read yet. */
+async function assertSameUnderWay(
+  dir: TestDirectory,
+  act: (piping: Piping) => unknown,
+  options?: StreamPipeOptions,
+): Promise<Ending> {
+  let gate: Held;
+  return await assertSame(dir, {
+    size: 2_000_001,
+    ...options ? { options } : {},
+    prepare: () => {
+      gate = holdFrom("read", 800_000);
+    },
+    during: async (piping) => {
+      await eventually(() => piping.to.currentPos >= 300_000);
+      const over = act(piping);
+      gate.letGo();
+      await over;
+    },
+    untimed: true,
+  });
+}
+
+/** Options with the signal of a new controller each time that they are read. */
+function abortable(prevention: StreamPipeOptions) {
+  let controller: AbortController;
+  const options = {
+    ...prevention,
+    get signal() {
+      controller = new AbortController();
+      return controller.signal;
+    },
+  };
+  return { options, abort: (reason?: unknown) => controller.abort(reason) };
 }
 
 testDirectAndCached("An error of the source aborts the target", async (dir) => {
@@ -97,34 +128,14 @@ testDirectAndCached("An error at the end of the target rejects the pipe", async 
 
 testDirectAndCached("A file that is closed under the pipe ends it", async (dir) => {
   for (const side of ["from", "to"] as const) {
-    let gate: Held;
-    const prepare = () => {
-      gate = holdFrom("read", 800_000);
-    };
-    const during = async (piping: Piping) => {
-      await written(piping, 300_000);
-      const closed = piping[side].file.close();
-      gate.letGo();
-      await closed;
-    };
-    const ending = await assertSame(dir, { size: 2_000_001, prepare, during, untimed: true });
+    const ending = await assertSameUnderWay(dir, (piping) => piping[side].file.close());
     assertMatch(ending.result, /^BadResource: Bad file descriptor \(os error 9\): .*closed$/);
     assertEquals(ending.open, [0, 0]);
   }
 });
 
 testDirectAndCached("A reader that is closed under the pipe is at its end", async (dir) => {
-  let gate: Held;
-  const prepare = () => {
-    gate = holdFrom("read", 800_000);
-  };
-  const during = async (piping: Piping) => {
-    await written(piping, 300_000);
-    const closed = piping.from.close();
-    gate.letGo();
-    await closed;
-  };
-  const ending = await assertSame(dir, { size: 2_000_001, prepare, during, untimed: true });
+  const ending = await assertSameUnderWay(dir, ({ from }) => from.close());
   assertEquals(ending, {
     result: "resolved",
     reader: "ended",
@@ -151,27 +162,8 @@ testDirectAndCached("A signal that has aborted before lets nothing through", asy
 
 testDirectAndCached("A signal stops a pipe that is under way", async (dir) => {
   for (const prevention of preventions) {
-    let controller: AbortController;
-    let gate: Held;
-    const ending = await assertSame(dir, {
-      size: 2_000_001,
-      options: {
-        ...prevention,
-        get signal() {
-          controller = new AbortController();
-          return controller.signal;
-        },
-      },
-      prepare: () => {
-        gate = holdFrom("read", 800_000);
-      },
-      during: async (piping) => {
-        await written(piping, 300_000);
-        controller.abort();
-        gate.letGo();
-      },
-      untimed: true,
-    });
+    const { options, abort } = abortable(prevention);
+    const ending = await assertSameUnderWay(dir, () => abort(), options);
     assertEquals(ending, {
       result: "AbortError: The signal has been aborted",
       reader: prevention.preventCancel ? "open" : "ended",
@@ -184,17 +176,11 @@ testDirectAndCached("A signal stops a pipe that is under way", async (dir) => {
 
 testDirectAndCached("A signal counts until the source has ended", async (dir) => {
   for (const prevention of preventions) {
-    let controller: AbortController;
+    const { options, abort } = abortable(prevention);
     let close: (() => void) | undefined;
     let interposed: Interposed;
     const ending = await assertSame(dir, {
-      options: {
-        ...prevention,
-        get signal() {
-          controller = new AbortController();
-          return controller.signal;
-        },
-      },
+      options,
       prepare: () => {
         close = undefined;
         interposed = interpose("close", ({ pass }) => void (close = () => pass()));
@@ -203,7 +189,7 @@ testDirectAndCached("A signal counts until the source has ended", async (dir) =>
         // Every byte has been moved.
         await eventually(() => close !== undefined);
         interposed[Symbol.dispose]();
-        controller.abort("enough");
+        abort("enough");
         await new Promise((resolve) => setTimeout(resolve, 0));
         close!();
         engine.flush();

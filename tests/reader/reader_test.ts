@@ -80,26 +80,6 @@ testInEachDirectory("DmaStreamReader starts and ends at any byte", async (dir) =
   }
 });
 
-testDirectAndCached(
-  "DmaStreamReader gives right bytes through buffers of any size",
-  async (dir) => {
-    const size = 300_001;
-    await using file = await openPattern(dir.file("buffers"), size);
-    const whole = pattern(size);
-    for (const bufferSize of [0, 1, 512, 4096, 5000, 12_288, 65_536, 70_000, 1 << 20]) {
-      for (const readAhead of [0, 1, 3, 64]) {
-        for (const start of [0, 4099]) {
-          const options = { bufferSize, readAhead, start, closeFile: false };
-          const stream = new DmaStreamReader(file, options);
-          assertEquals(stream.bufferSize, file.alignUp(Math.max(1, bufferSize)));
-          assertEquals(stream.readAhead, readAhead);
-          assertEquals(await allOf(stream), whole.slice(start), JSON.stringify(options));
-        }
-      }
-    }
-  },
-);
-
 testDirectAndCached("DmaStreamReader can be piped, through and to", async (dir) => {
   const size = 400_000;
   await using file = await openPattern(dir.file("pipe"), size);

@@ -2,9 +2,8 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamReader } from "../../mod.ts";
-import { joined, pattern } from "../support/bytes.ts";
+import { pattern } from "../support/bytes.ts";
 import { testDirectAndCached } from "../support/dirs.ts";
-import { engine } from "../support/engine.ts";
 import { hold } from "../support/interpose.ts";
 import { allOf, openPattern } from "../support/patterned.ts";
 
@@ -40,40 +39,6 @@ testDirectAndCached("skip() between reads crosses buffers that are in flight", a
   }
 });
 
-testDirectAndCached("skip() many times in a row holds no more buffers", async (dir) => {
-  await using file = await openPattern(dir.file("often"), SIZE);
-  const before = engine.pool.blocks;
-  for (const readAhead of [0, 4]) {
-    const stream = new DmaStreamReader(file, { bufferSize: 4096, readAhead, closeFile: false });
-    const reader = stream.getReader();
-    await reader.read();
-    for (let position = 20_000; position < SIZE; position += 20_000) {
-      const read = reader.read();
-      stream.skip(position - stream.currentPos);
-      assert(engine.pool.blocks - before <= readAhead + 1);
-      const value = (await read).value!;
-      assertEquals(value, pattern(value.length, position));
-    }
-    await reader.cancel();
-  }
-});
-
-testDirectAndCached("skip() under a read gives what stands behind it", async (dir) => {
-  await using file = await openPattern(dir.file("under"), SIZE);
-  const stream = new DmaStreamReader(file, { bufferSize: 4096, closeFile: false });
-  const reader = stream.getReader();
-  using reads = hold("read");
-  const read = reader.read();
-  await reads.reach();
-  stream.skip(200_000);
-  reads.letGo();
-  const { value } = await read;
-  assertEquals(value, pattern(value!.length, 200_000));
-  reader.releaseLock();
-  const position = stream.currentPos;
-  assertEquals(await allOf(stream), pattern(SIZE - position, position));
-});
-
 testDirectAndCached("skip() goes to the end of the range at most", async (dir) => {
   await using file = await openPattern(dir.file("range"), SIZE);
   const stream = new DmaStreamReader(file, { start: 1000, end: 5001, closeFile: false });
@@ -93,18 +58,6 @@ testDirectAndCached("skip() to the end ends the stream and closes the file", asy
   await assertRejects(() => file.size(), Deno.errors.BadResource);
   stream.skip(1);
   assertEquals(stream.currentPos, SIZE);
-});
-
-testDirectAndCached("A file that grows while it is read is read to its new end", async (dir) => {
-  const path = dir.file("grows");
-  const file = await openPattern(path, 10_000);
-  const stream = new DmaStreamReader(file, { bufferSize: 4096, readAhead: 1 });
-  const reader = stream.getReader();
-  const parts = [(await reader.read()).value!];
-  await Deno.writeFile(path, pattern(SIZE - 10_000, 10_000), { append: true });
-  reader.releaseLock();
-  parts.push(await allOf(stream));
-  assertEquals(joined(...parts), pattern(SIZE));
 });
 
 testDirectAndCached("A file that grows byte by byte is read without a gap", async (dir) => {

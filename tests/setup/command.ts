@@ -3,6 +3,11 @@
 /** The result of a program, and its text on both outputs. */
 export interface CommandResult {
   readonly success: boolean;
+  /** The exit code; -1 where the program could not be started. */
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** Both. */
   readonly output: string;
 }
 
@@ -21,14 +26,21 @@ export function say(line: string): void {
   console.log(`# ${line}`);
 }
 
+/** How a program is run. */
+export interface RunOptions {
+  readonly env?: Record<string, string>;
+  readonly cwd?: string | URL;
+  readonly signal?: AbortSignal;
+}
+
 /** Runs a program to its end without a terminal. A missing program counts as failed. */
 export async function run(
   program: string,
   args: readonly string[],
-  options: { env?: Record<string, string>; cwd?: string; signal?: AbortSignal } = {},
+  options: RunOptions = {},
 ): Promise<CommandResult> {
   try {
-    const { success, stdout, stderr } = await new Deno.Command(program, {
+    const ended = await new Deno.Command(program, {
       ...options,
       args: [...args],
       env: { PATH: searchPath, LC_ALL: "C", ...options.env },
@@ -36,10 +48,14 @@ export async function run(
       stdout: "piped",
       stderr: "piped",
     }).output();
-    const decoder = new TextDecoder();
-    return { success, output: decoder.decode(stdout) + decoder.decode(stderr) };
+    const [stdout, stderr] = [ended.stdout, ended.stderr].map((text) =>
+      new TextDecoder().decode(text)
+    ) as [string, string];
+    const { success, code } = ended;
+    return { success, code, stdout, stderr, output: stdout + stderr };
   } catch (error) {
-    return { success: false, output: String(error) };
+    const output = String(error);
+    return { success: false, code: -1, stdout: "", stderr: output, output };
   }
 }
 
@@ -47,7 +63,7 @@ export async function run(
 export async function runOrThrow(
   program: string,
   args: readonly string[],
-  options?: { signal?: AbortSignal },
+  options?: RunOptions,
 ): Promise<string> {
   const { success, output } = await run(program, args, options);
   if (!success) throw new Error(`${program} failed: ${lastLine(output)}`);
@@ -109,4 +125,16 @@ export function lastLine(output: string): string {
 export async function cachedBytes(path: string): Promise<number | undefined> {
   const { success, output } = await run("fincore", ["-nbro", "RES", path]);
   return success ? Number(output) : undefined;
+}
+
+/** Runs a program of the tests in a directory of its own, and ends this process by whether all went well. */
+export async function runMain(main: (directory: string) => Promise<boolean>): Promise<never> {
+  const directory = await Deno.makeTempDir({ prefix: "dma-main-" });
+  let good = false;
+  try {
+    good = await main(directory);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+  Deno.exit(good ? 0 : 1);
 }

@@ -1,7 +1,7 @@
 // Makes one small file system of each kind that matters to Direct I/O, mounts them, and removes everything afterwards.
 
 import { statfsSync } from "node:fs";
-import { run, runOrThrow, say } from "./command.ts";
+import { pause, run, runOrThrow, say } from "./command.ts";
 import { isWithin, listMounts, mountOf } from "./mounts.ts";
 
 const MiB = 1024 * 1024;
@@ -133,7 +133,7 @@ export async function takeDown(directory: string): Promise<void> {
 async function unmount(path: string): Promise<void> {
   for (let tried = 0; tried < takeDownTries; tried++) {
     if ((await run("umount", [path])).success) return;
-    await pause();
+    await pause(100);
   }
   say(`${path} is still in use: it is detached, and unmounted when its last user ends`);
   await run("umount", ["--lazy", path]);
@@ -144,14 +144,10 @@ async function detachLoopDevices(directory: string): Promise<void> {
     const devices = loopDevicesBelow(directory);
     if (devices.length === 0) return;
     for (const device of devices) await run("losetup", ["--detach", device]);
-    if (loopDevicesBelow(directory).length > 0) await pause();
+    if (loopDevicesBelow(directory).length > 0) await pause(100);
   }
   // The kernel detaches them at the last close.
   say(`Still in use, and detached at the last close: ${loopDevicesBelow(directory).join(", ")}`);
-}
-
-function pause(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 100));
 }
 
 function loopDevicesBelow(directory: string): string[] {

@@ -1,6 +1,7 @@
 // The runs of `deno test` that make up the test suite. Runs each one and counts its tests.
 
-import { run, say, searchPath } from "./command.ts";
+import { tool as compile } from "../faults/tools.ts";
+import { exists, say, searchPath } from "./command.ts";
 
 /** One run of `deno test` over the suite, or over a part of it. */
 export interface Pass {
@@ -116,7 +117,7 @@ export function documented(root: string): string[] {
     "bench/FINDINGS.md",
     "tests/README.md",
     "mod.ts",
-  ].map((name) => `${root}/${name}`).filter(isFile);
+  ].map((name) => `${root}/${name}`).filter(exists);
   for (const { name } of Deno.readDirSync(`${root}/docs`)) {
     if (name.endsWith(".md")) files.push(`${root}/docs/${name}`);
   }
@@ -129,14 +130,6 @@ export function documented(root: string): string[] {
   };
   visit(`${root}/src`);
   return files.sort();
-}
-
-function isFile(path: string): boolean {
-  try {
-    return Deno.statSync(path).isFile;
-  } catch {
-    return false;
-  }
 }
 
 /** Receives the events of a running pass. */
@@ -159,9 +152,12 @@ export async function runPass(
   let instead: Readonly<Record<string, string>> = {};
   if (pass.wrapper) {
     const [tool, ...args] = pass.wrapper;
-    const path = await buildTool(tool, surroundings);
-    if (path !== undefined) wrapper = [path, ...args];
-    else instead = pass.insteadOfWrapper ?? {};
+    try {
+      wrapper = [await compile(tool), ...args];
+    } catch (error) {
+      say(`${error}`);
+      instead = pass.insteadOfWrapper ?? {};
+    }
   }
   // `deno task check` checks the types. Here one wrong type would prevent all tests of the pass.
   const deno = [
@@ -258,17 +254,4 @@ function countLine(coloured: string, counted: Counted, listener: PassListener): 
   if (!summary) return;
   const [passed = 0, failed = 0, skipped = 0] = summary.slice(1).map((count) => Number(count ?? 0));
   counted.summary = { passed, failed, skipped };
-}
-
-/** Compiles a program of tests/tools with gcc; undefined if that fails. */
-async function buildTool(
-  name: string,
-  { root, workDirectory, signal }: Surroundings,
-): Promise<string | undefined> {
-  const path = `${workDirectory}/${name}`;
-  const source = `${root}/tests/tools/${name}.c`;
-  const { success, output } = await run("gcc", ["-O2", "-o", path, source], { signal });
-  if (success) return path;
-  say(`tests/tools/${name}.c cannot be compiled: ${output.split("\n")[0]}`);
-  return undefined;
 }

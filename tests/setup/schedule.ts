@@ -20,7 +20,7 @@ export async function runPasses(
   const atOnce = navigator.hardwareConcurrency > 1 ? Math.min(2, passes.length) : 1;
   const runSome = async () => {
     for (let pass = queue.shift(); pass; pass = queue.shift()) {
-      const output = atOnce === 1 ? new LiveOutput() : new CollectedOutput();
+      const output = new Output(atOnce > 1);
       try {
         const limit = pass.minutes * slowness;
         const result = await runPass({ ...pass, minutes: limit }, surroundings, output);
@@ -50,30 +50,23 @@ async function measureSlowness(): Promise<number> {
   return slowness;
 }
 
-class LiveOutput implements PassListener {
-  output(bytes: Uint8Array): void {
-    showNow(bytes);
-  }
-
-  failed(): void {}
-
-  end(): void {}
-}
-
-class CollectedOutput implements PassListener {
+class Output implements PassListener {
   #collected: Uint8Array[] = [];
 
+  /** What is collected is shown at the end. */
+  constructor(readonly collects: boolean) {}
+
   output(bytes: Uint8Array): void {
-    this.#collected.push(bytes);
+    if (this.collects) this.#collected.push(bytes);
+    else showNow(bytes);
   }
 
   failed(test: string): void {
-    say(`Failed: ${test}`);
+    if (this.collects) say(`Failed: ${test}`);
   }
 
   end(): void {
-    this.#collected.forEach(showNow);
-    this.#collected = [];
+    this.#collected.splice(0).forEach(showNow);
   }
 }
 

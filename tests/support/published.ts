@@ -1,5 +1,7 @@
 // The files that `deno publish` would publish: by the list in deno.json, and by its dry run.
 
+import { run } from "../setup/command.ts";
+
 /** The root of the project, as a URL that ends with a slash. */
 export const root: string = new URL("../..", import.meta.url).href;
 
@@ -38,14 +40,10 @@ export function dryRun(): Promise<DryRun> {
 }
 
 async function publishDryRun(): Promise<DryRun> {
-  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["publish", "--dry-run", "--allow-dirty"],
-    cwd: new URL(root),
-    env: { NO_COLOR: "1" },
-    stdin: "null",
-  }).output();
-  const decoder = new TextDecoder();
-  const lines = `${decoder.decode(stdout)}\n${decoder.decode(stderr)}`.split("\n");
+  const args = ["publish", "--dry-run", "--allow-dirty"];
+  const options = { cwd: new URL(root), env: { NO_COLOR: "1" } };
+  const { success, stdout, stderr } = await run(Deno.execPath(), args, options);
+  const lines = `${stdout}\n${stderr}`.split("\n");
   const files: string[] = [];
   const complaints: string[] = [];
   for (const line of lines) {

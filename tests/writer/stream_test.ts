@@ -1,7 +1,6 @@
 // DmaStreamWriter as any other WritableStream: locks, queues, pipes, backpressure.
 
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
-import { DmaFile } from "../../mod.ts";
 import { assertFile, chunksOf, filled, pattern } from "../support/bytes.ts";
 import { descriptorsOf, eventually } from "../support/descriptors.ts";
 import { testDirectAndCached } from "../support/dirs.ts";
@@ -91,18 +90,6 @@ testDirectAndCached("write without a lock, getWriter and pipeTo keep their order
   await assertFile(dir.file("file"), pattern(position));
 });
 
-testDirectAndCached("close waits for what was written before it, locked or not", async (dir) => {
-  const stream = await create(dir, { bufferSize: 4096, writeBehind: 1 });
-  const first = stream.write(pattern(50_000));
-  const writer = stream.getWriter();
-  const second = writer.write(pattern(50_000, 50_000));
-  writer.releaseLock();
-  const third = stream.write(pattern(50_000, 100_000));
-  await stream.close();
-  await Promise.all([first, second, third]);
-  await assertFile(dir.file("file"), pattern(150_000));
-});
-
 testDirectAndCached(
   "A chunk after the close of a lock is refused and not written",
   async (dir) => {
@@ -142,16 +129,6 @@ testDirectAndCached("pipeThrough and Response bodies end in a file", async (dir)
   await new Response(compressed).body!.pipeThrough(new DecompressionStream("gzip"))
     .pipeTo(await create(dir));
   await assertFile(dir.file("file"), bytes);
-});
-
-testDirectAndCached("pipeTo with preventClose leaves the stream open", async (dir) => {
-  const stream = await create(dir);
-  await ReadableStream.from([pattern(5000)]).pipeTo(stream, { preventClose: true });
-  assert(!stream.locked);
-  await ReadableStream.from([pattern(5000, 5000)]).pipeTo(stream, { preventClose: true });
-  await stream.write(pattern(10, 10_000));
-  await stream.close();
-  await assertFile(dir.file("file"), pattern(10_010));
 });
 
 testDirectAndCached(
@@ -195,14 +172,6 @@ testDirectAndCached("A pipe that brings no bytes fails, and everything is freed"
   assertEquals(engine.pool.blocks, 0);
   assertStrictEquals(await assertRejects(() => stream.close()), error);
   await assertFile(dir.file("file"), pattern(stream.currentFlushedPos));
-});
-
-testDirectAndCached("tee writes the same into two files", async (dir) => {
-  const [one, two] = ReadableStream.from(chunksOf(pattern(1_000_001), 30_000)).tee();
-  const open = async (name: string) => (await DmaFile.create(dir.file(name))).writable;
-  await Promise.all([one.pipeTo(await open("one")), two.pipeTo(await open("two"))]);
-  await assertFile(dir.file("one"), pattern(1_000_001));
-  await assertFile(dir.file("two"), pattern(1_000_001));
 });
 
 // ---- backpressure ---------------------------------------------------------------------------------------------

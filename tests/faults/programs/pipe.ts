@@ -1,4 +1,4 @@
-// Pipes bytes into a file and reads them back, then tells which engine did it and why. FILE
+// Pipes bytes into an atomic file and reads them back, then tells which engine did it and why. FILE
 import { DmaFile, engineInfo, ioStats } from "../../../mod.ts";
 import { content, firstWrong } from "../content.ts";
 
@@ -10,7 +10,7 @@ function* chunks(): Generator<Uint8Array<ArrayBuffer>> {
   for (let at = 0; at < length; at += chunk) yield content(at, Math.min(chunk, length - at));
 }
 
-const file = await DmaFile.create(path, { atomic: Deno.args.includes("atomic") });
+const file = await DmaFile.create(path, { atomic: true });
 await ReadableStream.from(chunks()).pipeTo(file.writable);
 // Enough waits, one after the other, for the event loop to be worth waking in the best way.
 await using again = await DmaFile.open(path);

@@ -1,6 +1,6 @@
 // Fetches Debian's packages for aarch64 without telling this machine's package system of another architecture.
 
-import { run, runOrThrow } from "../../setup/command.ts";
+import { runOrThrow } from "../../setup/command.ts";
 
 /** Of what the guest is made. The kernel's own package goes by the name of its version. */
 const wanted = ["busybox-static", "libc6", "libgcc-s1", "liburing2"];
@@ -25,11 +25,8 @@ export async function fetchArmPackages(directory: string, signal: AbortSignal): 
   const depends = await runOrThrow("apt-cache", [...options, "depends", KERNEL], { signal });
   const kernel = /Depends: (linux-image-\S+)/.exec(depends)?.[1];
   if (kernel === undefined) throw new Error(`Cannot tell the newest kernel from: ${depends}`);
-  const download = await run("apt-get", [...options, "download", kernel, ...wanted], {
-    cwd: `${apt}/packages`,
-    signal,
-  });
-  if (!download.success) throw new Error(`apt-get download failed: ${download.output}`);
+  const cwd = `${apt}/packages`;
+  await runOrThrow("apt-get", [...options, "download", kernel, ...wanted], { cwd, signal });
   for (const { name } of Deno.readDirSync(`${apt}/packages`)) {
     await runOrThrow("dpkg-deb", ["-x", `${apt}/packages/${name}`, `${apt}/root`], { signal });
   }

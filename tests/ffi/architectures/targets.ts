@@ -1,7 +1,7 @@
 // The ways in which the shim's self-test can be built and run here: on this processor, under another C library, and
 // on the other processor by user-mode emulation.
 
-import { exists, hasProgram, run } from "../../setup/command.ts";
+import { type CommandResult, exists, hasProgram, run, runOrThrow } from "../../setup/command.ts";
 
 const sources = new URL("../../tools/shim/", import.meta.url).pathname;
 
@@ -40,12 +40,6 @@ export interface Target {
   readonly bare?: boolean;
   /** What is not installed, and without which nothing can be tested. */
   readonly missing: readonly string[];
-}
-
-/** A part of the self-test that ended well, or the reason why it could not be done. */
-export interface PartResult {
-  readonly code: number;
-  readonly output: string;
 }
 
 /** Exit code of a part that cannot be done here. */
@@ -99,7 +93,7 @@ export async function buildSelfTest(target: Target, directory: string): Promise<
     await Deno.symlink(`/usr/include/${target.architecture}-linux-gnu/asm`, `${headers}/asm`);
   }
   const files = [...Deno.readDirSync(sources)].map(({ name }) => name);
-  const { success, output } = await run(target.compiler, [
+  await runOrThrow(target.compiler, [
     "-std=gnu11",
     "-O1",
     "-Wall",
@@ -113,7 +107,6 @@ export async function buildSelfTest(target: Target, directory: string): Promise<
     program,
     ...files.filter((name) => name.endsWith(".c")).map((name) => `${sources}${name}`),
   ]);
-  if (!success) throw new Error(`${target.compiler} failed: ${output}`);
   return program;
 }
 
@@ -128,17 +121,12 @@ export async function embeddedShim(
 }
 
 /** Runs the compiled self-test with these arguments. */
-export async function runSelfTest(
+export function runSelfTest(
   { emulator }: Target,
   program: string,
   args: readonly string[],
-): Promise<PartResult> {
+): Promise<CommandResult> {
   const [command = "", ...rest] = [...emulator, program, ...args];
-  const { code, stdout, stderr } = await new Deno.Command(command, {
-    args: [...rest, ...(emulator.length > 0 ? ["emulated"] : [])],
-    stdin: "null",
-    signal: AbortSignal.timeout(60_000),
-  }).output();
-  const decoder = new TextDecoder();
-  return { code, output: decoder.decode(stdout) + decoder.decode(stderr) };
+  if (emulator.length > 0) rest.push("emulated");
+  return run(command, rest, { signal: AbortSignal.timeout(60_000) });
 }

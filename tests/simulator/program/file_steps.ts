@@ -6,7 +6,7 @@ import { Violation } from "../oracle/promises.ts";
 import type { TrackedFile } from "../oracle/tracked_file.ts";
 import { ASKED, mayPublish, publish } from "./name_steps.ts";
 import type { Handle, Session, Slot } from "./session.ts";
-import type { Action, Of } from "./steps.ts";
+import type { Of } from "./steps.ts";
 
 const ENOENT = 2;
 const EEXIST = 17;

@@ -3,7 +3,7 @@
 import type { NameChange, Occupant, Place } from "../oracle/expected_names.ts";
 import { Violation } from "../oracle/promises.ts";
 import type { Handle, Session, Slot } from "./session.ts";
-import type { Action, Of } from "./steps.ts";
+import type { Of } from "./steps.ts";
 
 const ENOENT = 2;
 /** Bytes for the answer of the system when it is asked what it swaps to. */

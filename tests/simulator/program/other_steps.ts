@@ -3,7 +3,7 @@
 import type { TrackedFile } from "../oracle/tracked_file.ts";
 import { bytesOf } from "./bytes.ts";
 import type { Session } from "./session.ts";
-import type { Action, Of } from "./steps.ts";
+import type { Of } from "./steps.ts";
 
 /** Something that the module cannot know of happens to a file or a name. */
 export function act(session: Session, action: Of<"another process">): void {

@@ -5,7 +5,7 @@ import { blockEnd, blockStart, type Claim } from "../oracle/claim.ts";
 import type { TrackedFile } from "../oracle/tracked_file.ts";
 import { bytesOf } from "./bytes.ts";
 import type { Handle, Session, Slot } from "./session.ts";
-import type { Action, Length, Of } from "./steps.ts";
+import type { Length, Of } from "./steps.ts";
 
 const EBADF = 9;
 /** No file here goes further. */

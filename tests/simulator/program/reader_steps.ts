@@ -3,7 +3,7 @@
 import { Violation } from "../oracle/promises.ts";
 import { checkRead } from "./range_steps.ts";
 import type { OpenReader, Session, Slot } from "./session.ts";
-import type { Action, Of } from "./steps.ts";
+import type { Of } from "./steps.ts";
 
 /** No more is read to the end. */
 const MOST_READ = 4 << 20;

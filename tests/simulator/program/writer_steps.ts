@@ -7,7 +7,7 @@ import type { TrackedFile } from "../oracle/tracked_file.ts";
 import { WriterOracle } from "../oracle/writer_oracle.ts";
 import { bytesOf } from "./bytes.ts";
 import type { Handle, OpenWriter, Session, Slot } from "./session.ts";
-import type { Action, Of, WriterChoice } from "./steps.ts";
+import type { Of, WriterChoice } from "./steps.ts";
 
 const ETIMEDOUT = 110;
 
