@@ -206,18 +206,6 @@ testBothWays("An atomic file is durable before it has its name", async (dir) => 
   await assertFile(path, pattern(4096));
 });
 
-testBothWays("close publishes an atomic file once, with what was begun before", async (dir) => {
-  const path = dir.file("twice");
-  const file = await DmaFile.create(path, { atomic: true });
-  const written = file.writeAt(pattern(5 << 20), 0);
-  const closed = [file.close(), file.close()];
-  await assertRejects(() => file.writeAt(filled(4096, 1), 0), Deno.errors.BadResource);
-  await Promise.all(closed);
-  assertEquals(await written, 5 << 20);
-  await assertFile(path, pattern(5 << 20));
-  assertEquals(await namesIn(dir.path), ["twice"]);
-});
-
 testBothWays("rename of an atomic file changes where it will appear", async (dir) => {
   await Deno.writeFile(dir.file("first"), pattern(100));
   const file = await DmaFile.create(dir.file("first"), { atomic: true });

@@ -148,29 +148,6 @@ testDirectAndCached("A reader whose file is closed gives the error, not the end"
   });
 });
 
-testInOneDirectory("Chunks belong to the consumer for good", async (dir) => {
-  await leavesNothing(dir, async (stream) => {
-    const kept: Uint8Array[] = [];
-    for await (const chunk of stream) {
-      const turn = kept.length % 3;
-      if (turn === 0) kept.push(chunk);
-      else if (turn === 1) kept.push(new Uint8Array((chunk.buffer as ArrayBuffer).transfer()));
-      else kept.push(structuredClone(chunk, { transfer: [chunk.buffer as ArrayBuffer] }));
-      if (chunk.length > 0) chunk.fill(1);
-      // Each has memory of its own: changing one changes no other.
-      else assertEquals(kept.at(-1)!.buffer.byteLength, kept.at(-1)!.length);
-    }
-    await collectGarbage();
-    let position = 0;
-    for (const [index, chunk] of kept.entries()) {
-      const expected = pattern(chunk.length, position);
-      assertEquals(chunk, index % 3 === 0 ? expected.fill(1) : expected);
-      position += chunk.length;
-    }
-    assertEquals(position, SIZE);
-  });
-});
-
 testInOneDirectory("Readers that are dropped leak nothing", async (dir) => {
   const path = dir.file("dropped");
   await Deno.writeFile(path, pattern(SIZE));

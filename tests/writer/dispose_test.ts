@@ -206,15 +206,3 @@ testDirectAndCached(
     }
   },
 );
-
-testDirectAndCached("await using passes on a failure that no call has reported", async (dir) => {
-  const stream = await create(dir, { bufferSize: 4096 });
-  await stream.write(pattern(4000));
-  {
-    using _ = interpose("write", ({ completion }) => {
-      setTimeout(() => completion.complete(-5), 0);
-    });
-    await assertRejects(() => stream[Symbol.asyncDispose](), Error, "Input/output error");
-  }
-  assertEquals(descriptorsOf(dir.file("file")), 0);
-});

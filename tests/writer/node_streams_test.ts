@@ -246,17 +246,6 @@ testDirectAndCached("Writable.fromWeb is aborted by a broken pipeline", async (d
   await assertFile(dir.file("file"), pattern(stream.currentFlushedPos));
 });
 
-testDirectAndCached("Writable.fromWeb takes Node's own text and buffers", async (dir) => {
-  const writable = Writable.fromWeb(await create(dir));
-  const text = "grüße, ".repeat(10_000);
-  writable.write(text);
-  writable.write(Buffer.from("end"));
-  await new Promise<void>((resolve) => writable.end(() => resolve()));
-  await eventually(() => descriptorsOf(dir.file("file")) === 0);
-  await assertFile(dir.file("file"), joined(new TextEncoder().encode(`${text}end`)));
-  assertEquals(await namesIn(dir.path), ["file"]);
-});
-
 testDirectAndCached("Anything but a writer or a reader is refused by name", async (dir) => {
   await using file = await DmaFile.create(dir.file("file"));
   const wrong: [call: () => unknown, message: string][] = [

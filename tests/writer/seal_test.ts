@@ -56,19 +56,6 @@ testDirectAndCached("seal() leaves the file whole, and open to be read", async (
   }
 });
 
-testDirectAndCached(
-  "seal() leaves open what was written with closeFile and without",
-  async (dir) => {
-    for (const closeFile of [true, false]) {
-      await using file = await sealed(dir.file("file"), SIZE, {
-        closeFile,
-        syncOnClose: closeFile,
-      });
-      assertEquals(await file.readAt(4095, 2), pattern(2, 4095));
-    }
-  },
-);
-
 testDirectAndCached("A sealed file that was made without read cannot be read", async (dir) => {
   const writer = (await DmaFile.create(dir.file("file"), { read: false })).writable;
   await writer.write(pattern(SIZE));
@@ -134,21 +121,6 @@ testDirectAndCached("seal() is refused when close() is", async (dir) => {
   await assertRejects(() => writer.seal(), TypeError);
   await assertRejects(() => writer.close(), TypeError);
   assertEquals(await file.readAt(0, 100), pattern(10));
-});
-
-testDirectAndCached("seal() that fails frees everything", async (dir) => {
-  for (const operation of ["write", "sync"] as const) {
-    const path = dir.file("file");
-    const writer = (await DmaFile.create(path)).writable;
-    await writer.write(pattern(SIZE));
-    const failing = operation === "write"
-      ? interpose("write", ({ end }) => end(-28))
-      : interpose("sync", ({ end }) => end(-5));
-    using _ = failing;
-    const error = await assertRejects(() => writer.seal(), Error);
-    assertStrictEquals(await writer.close().catch((reason) => reason), error);
-    await eventually(() => descriptorsOf(path) === 0);
-  }
 });
 
 testDirectAndCached("Concurrent reads of a sealed file share what covers them", async (dir) => {
