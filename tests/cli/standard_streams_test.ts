@@ -2,15 +2,11 @@
 import { eventually } from "../support/descriptors.ts";
 import { cachedBytes } from "../setup/command.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
+import { isOnDisk, testDirectAndCached } from "../support/dirs.ts";
 import { assertFile, namesIn, pattern } from "../support/bytes.ts";
 import { dma, output, shell, spawn, testInDirectory } from "./process.ts";
 
 const LENGTH = 3_145_729;
-
-function isOnDisk({ fileSystem }: TestDirectory): boolean {
-  return fileSystem === "ext4" || fileSystem === "xfs";
-}
 
 testDirectAndCached("dma read writes a file to standard output", async (dir) => {
   await Deno.writeFile(dir.file("in"), pattern(LENGTH));

@@ -1,16 +1,12 @@
 // `--verify` reads what was written from the disk itself, and fails where it is not what came.
 import { eventually } from "../support/descriptors.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { testDirectAndCached, type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
+import { isOnDisk, testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
 import { assertFile, namesIn, pattern } from "../support/bytes.ts";
 import { CLI, dma, output, spawn, testInDirectory } from "./process.ts";
 import { run } from "../setup/command.ts";
 
 const LENGTH = 8_388_608 + 777;
-
-function isOnDisk({ fileSystem }: TestDirectory): boolean {
-  return fileSystem === "ext4" || fileSystem === "xfs";
-}
 
 /** Runs the command line, and resolves to how many bytes it had the disk read. */
 async function bytesRead(...args: string[]): Promise<number> {

@@ -1,6 +1,7 @@
 // What goes to the registry: these files and no others, documented to the last symbol, and nothing to complain about.
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import config from "../../deno.json" with { type: "json" };
 import { dryRun, root } from "../support/published.ts";
 import { testOnce } from "../support/once.ts";
 import { run } from "../setup/command.ts";
@@ -25,13 +26,6 @@ async function output(...args: string[]): Promise<string> {
 
 async function deno<T>(...args: string[]): Promise<T> {
   return JSON.parse(await output(...args));
-}
-
-/** The package's configuration, as far as it is about publishing. */
-async function config(): Promise<
-  { name: string; description: string; license: string; exports: Record<string, string> }
-> {
-  return JSON.parse(await Deno.readTextFile(new URL("deno.json", root)));
 }
 
 testOnce("A dry run of publishing has nothing to complain about", async () => {
@@ -82,7 +76,7 @@ testOnce(
   async () => {
     const { files } = await dryRun();
     const reached = new Set<string>();
-    for (const entry of Object.values((await config()).exports)) {
+    for (const entry of Object.values(config.exports)) {
       const { modules } = await deno<ModuleGraph>("info", "--json", entry);
       for (const { specifier } of modules) {
         if (specifier.startsWith(root)) reached.add(specifier.slice(root.length));
@@ -96,7 +90,7 @@ testOnce(
   "Published modules import each other by path and all else by a whole specifier",
   async () => {
     const { files } = await dryRun();
-    for (const entry of Object.values((await config()).exports)) {
+    for (const entry of Object.values(config.exports)) {
       const { modules } = await deno<ModuleGraph>("info", "--json", entry);
       for (const { specifier, dependencies = [] } of modules) {
         if (!specifier.startsWith(root)) continue;
@@ -122,6 +116,24 @@ testOnce("Only the command line depends on packages", async () => {
     "node:timers",
   ]);
 });
+
+testOnce(
+  "What the command line takes from npm has one exact version, that of deno.json",
+  async () => {
+    const found = new Set<string>();
+    for (const path of await filesBelow("cli/")) {
+      const source = await Deno.readTextFile(new URL(path, root));
+      for (const [, specifier] of source.matchAll(/"(npm:[^"]+)"/g)) found.add(specifier!);
+    }
+    // A new release must not change an installed program.
+    const pinned = Object.values(config.imports);
+    for (const specifier of found) {
+      assertMatch(specifier, /^npm:(@[\w-]+\/)?[\w-]+@\d+\.\d+\.\d+$/);
+      assert(pinned.includes(specifier), `${specifier} is not in deno.json`);
+    }
+    assertEquals(found.size, 1);
+  },
+);
 
 testOnce(
   "No published module uses its own location, which is no folder under a URL or when compiled",
@@ -163,7 +175,7 @@ function hasTag({ tags = [] }: JsDoc = {}, ...kinds: string[]): boolean {
 }
 
 testOnce("Every entry point and every symbol that it exports is documented", async () => {
-  for (const entry of Object.values((await config()).exports)) {
+  for (const entry of Object.values(config.exports)) {
     const { nodes } = await deno<Documentation>("doc", "--json", entry);
     const documented = Object.values(nodes);
     assertEquals(documented.length, 1);
@@ -213,7 +225,7 @@ testOnce(
 testOnce(
   "The package says what it is, under which licence, with an example first of all",
   async () => {
-    const { description, license } = await config();
+    const { description, license } = config;
     // JSR takes 250 characters.
     assert(description.length > 0 && description.length <= 250);
     assertEquals(license, "MIT");

@@ -1,6 +1,7 @@
 // Where the module cannot run: a program that imports it starts all the same, and is told so once it opens a file.
 
 import { assertEquals, assertMatch } from "@std/assert";
+import { namesIn } from "../support/bytes.ts";
 import { engineIsOfNoConcern } from "../support/once.ts";
 import { type CommandResult, run } from "../setup/command.ts";
 
@@ -46,10 +47,6 @@ function disguise({ os, arch }: Platform): string {
     };`;
 }
 
-function namesIn(directory: string): string[] {
-  return [...Deno.readDirSync(directory)].map(({ name }) => name).sort();
-}
-
 type Ran = Pick<CommandResult, "code" | "stdout" | "stderr">;
 
 /** Runs a program in the disguise, in a directory of its own, in which it may leave nothing. */
@@ -63,11 +60,11 @@ async function runAs(
     const preload = `${directory}/disguise.js`;
     await Deno.writeTextFile(preload, disguise(platform));
     const command = await commandIn(directory);
-    const before = namesIn(directory);
+    const before = await namesIn(directory);
     const args = ["run", "--quiet", "--no-check", `--preload=${preload}`, ...command];
     const options = { env: { NO_COLOR: "1", ...env }, cwd: directory };
     const { code, stdout, stderr } = await run(Deno.execPath(), args, options);
-    assertEquals(namesIn(directory), before);
+    assertEquals(await namesIn(directory), before);
     return { code, stdout: stdout.trimEnd(), stderr: stderr.trimEnd() };
   } finally {
     await Deno.remove(directory, { recursive: true });

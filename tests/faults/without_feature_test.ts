@@ -4,6 +4,7 @@ import "../support/engine.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { hasProgram, runOrThrow } from "../setup/command.ts";
+import { namesIn } from "../support/bytes.ts";
 import { content, firstWrong, firstWrongInFile } from "./content.ts";
 import { assertIdle, assertIoError } from "./failed_writer.ts";
 import { serverTest } from "./fault_file_system.ts";
@@ -20,10 +21,6 @@ function kernelIsFrom(major: number, minor: number): boolean {
   return first > major || (first === major && second >= minor);
 }
 
-function namesIn(directory: string): string[] {
-  return [...Deno.readDirSync(directory)].map(({ name }) => name).sort();
-}
-
 /** Where files without a name are to be had, all this would be another test. */
 async function assertNoUnnamedFiles(directory: string): Promise<void> {
   const error = await assertRejects(() => DmaFile.temp({ dir: directory }));
@@ -38,12 +35,12 @@ serverTest(
     const writer = new DmaStreamWriter(await DmaFile.create(`${path}/file`, { atomic: true }));
     await writer.write(content(0, LENGTH));
     await writer.sync({ tail: true });
-    const [hidden, ...others] = namesIn(backing);
+    const [hidden, ...others] = await namesIn(backing);
     assert(/^\.file\..*\.tmp$/.test(hidden!), hidden);
     assertEquals(others, ["file"]);
     assertEquals(await firstWrongInFile(`${backing}/file`, 1000, OLD), -1);
     await writer.close();
-    assertEquals(namesIn(backing), ["file"]);
+    assertEquals(await namesIn(backing), ["file"]);
     assertEquals((await Deno.stat(`${backing}/file`)).size, LENGTH);
     assertEquals(await firstWrongInFile(`${backing}/file`, LENGTH), -1);
     await assertIdle();
@@ -87,7 +84,7 @@ for (const engine of engines) {
       let hidden = 0;
       const firstSeed = Math.floor(Math.random() * 1e6);
       for (let seed = firstSeed; seed < firstSeed + KILLS; seed++) {
-        for (const name of namesIn(backing)) await Deno.remove(`${path}/${name}`);
+        for (const name of await namesIn(backing)) await Deno.remove(`${path}/${name}`);
         const life = new Random(seed).next() * 250;
         const output = await runAndKill(["atomic", path, String(seed)], engine, life);
         const promised = promises(output);
@@ -95,7 +92,7 @@ for (const engine of engines) {
           .catch((cause) => {
             throw new Error(`Seed ${seed}, killed after ${life} ms`, { cause });
           });
-        hidden += namesIn(backing).filter((name) => name.startsWith(".")).length;
+        hidden += (await namesIn(backing)).filter((name) => name.startsWith(".")).length;
       }
       assert(hidden > 0, "No process was killed before a file had its name");
     },
@@ -150,7 +147,7 @@ folderTest(ramfs, { needs: ["root"] }, async (directory) => {
     const path = `${folder}/file`;
     const error = await assertRejects(() => DmaFile.create(path, { direct: "require" }));
     assertEquals((error as { path?: string }).path, path);
-    assertEquals(namesIn(folder), []);
+    assertEquals(await namesIn(folder), []);
     const length = 20_000_003;
     await assertWritersWork(path, length, false);
     await assertRejects(() => DmaFile.create(path, { direct: "require" }));
@@ -173,6 +170,6 @@ folderTest(ramfs, { needs: ["root"] }, async (directory) => {
     await atomic.writable.write(content(0, 10_001, 4));
     await atomic.writable.close();
     assertEquals(await firstWrongInFile(`${folder}/other`, 10_001, 4), -1);
-    assertEquals(namesIn(folder), ["file", "other"]);
+    assertEquals(await namesIn(folder), ["file", "other"]);
   }, async () => void await runOrThrow("umount", [mount]));
 });

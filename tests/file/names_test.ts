@@ -6,7 +6,12 @@ import { DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { parseStat } from "../../src/file/stat.ts";
 import { assertFile, assertNoFile, filled, namesIn, pattern } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
-import { type TestDirectory, testInEachDirectory, testInOneDirectory } from "../support/dirs.ts";
+import {
+  isOnDisk,
+  type TestDirectory,
+  testInEachDirectory,
+  testInOneDirectory,
+} from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { interpose } from "../support/interpose.ts";
 import { engines } from "../faults/machine.ts";
@@ -192,7 +197,7 @@ testInEachDirectory("A swap file is refused when the file is created", async (di
   }
 }, {
   ignore: Deno.uid() !== 0 || !hasProgram("swapon") || !hasProgram("mkswap"),
-  where: ({ fileSystem }) => fileSystem === "ext4" || fileSystem === "xfs",
+  where: isOnDisk,
 });
 
 testInOneDirectory("Another user's file in a sticky directory is refused at once", async (dir) => {

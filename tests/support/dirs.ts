@@ -47,6 +47,11 @@ export function hasDirectIo({ fileSystem }: TestDirectory): boolean {
   return fileSystem !== "tmpfs";
 }
 
+/** Whether files in the directory are on a disk, in a file system that writes them where they stay. */
+export function isOnDisk({ fileSystem }: TestDirectory): boolean {
+  return fileSystem === "ext4" || fileSystem === "xfs";
+}
+
 const [first] = testDirectories;
 const onePast = testDirectories.find(hasDirectIo);
 const oneThrough = testDirectories.find((directory) => !hasDirectIo(directory));
