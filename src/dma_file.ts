@@ -743,7 +743,7 @@ export class DmaFile implements AsyncDisposable {
    * ```
    */
   async sync(): Promise<void> {
-    await this.#file.sync(true);
+    await this.#file.durability.sync(true);
   }
 
   /**
@@ -759,7 +759,7 @@ export class DmaFile implements AsyncDisposable {
    * ```
    */
   async syncData(): Promise<void> {
-    await this.#file.sync(false);
+    await this.#file.durability.sync(false);
   }
 
   /**

@@ -20,7 +20,7 @@ export function allocateSpace(
       try {
         await descriptor.call("allocate", operation);
       } finally {
-        file.changes++;
+        file.durability.noteChange();
       }
     }).catch((error) => {
       // Space that was not reserved must not be cut.

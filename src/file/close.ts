@@ -17,10 +17,10 @@ export async function giveUpFile(file: OpenFile): Promise<void> {
 
 /** Publishes an atomic file, unless it was dropped or a write of it has failed. */
 async function publishWhole(file: OpenFile): Promise<void> {
-  const { publication, spoiled, dropped } = file;
+  const { publication, dropped, durability: { failure } } = file;
   if (!publication) return;
   try {
-    if (spoiled) throw spoiled.error;
+    if (failure) throw failure.error;
     if (dropped) return await discardName(file);
     const { descriptor, fd } = file;
     await descriptor.call("sync", { op: "sync", fd, dataOnly: false });

@@ -45,7 +45,7 @@ export async function copyRange(copy: Copy): Promise<number> {
   try {
     return await copySteps({ ...copy, length });
   } catch (error) {
-    copy.to.spoiled ??= { error };
+    copy.to.durability.noteFailure(error);
     throw error;
   }
 }

@@ -69,7 +69,7 @@ function truncateAlone(
   decide: () => number | undefined,
   truncated?: () => void,
 ): Promise<void> {
-  const { engine, fd, fileSystem, length, path } = file;
+  const { durability, engine, fd, fileSystem, length, path } = file;
   return new Promise((resolve, reject) => {
     length.holdWrites((release) => {
       const contentEnd = decide();
@@ -77,22 +77,22 @@ function truncateAlone(
       const complete = (result: number) => {
         if (result >= 0 && contentEnd !== undefined) {
           length.truncated(contentEnd);
-          file.changes++;
+          durability.noteChange();
           truncated?.();
         }
         release();
         if (result < 0) reject(ioError(-result, "truncate", path, explain(fileSystem, -result)));
-        else if (isLost) reject(file.syncError);
+        else if (isLost) reject(durability.syncError);
         else resolve();
       };
       const truncate = () => {
         engine.submit({ op: "truncate", fd, length: contentEnd! }, { complete });
       };
       if (contentEnd === undefined) complete(0);
-      else if (fileSystem.cutsDirty || !file.unsynced) truncate();
+      else if (fileSystem.cutsDirty || !durability.unsynced) truncate();
       else {
-        const { syncError } = file;
-        file.submitSync(true, (error) => {
+        const { syncError } = durability;
+        durability.submitSync(true, (error) => {
           // A failure that nobody was told of is reported to the caller of the truncate, which is tried all the same.
           isLost = error !== syncError;
           truncate();

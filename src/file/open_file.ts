@@ -2,8 +2,9 @@
 
 import type { Engine } from "../engine/engine.ts";
 import { Errno } from "../engine/linux.ts";
-import { type DmaError, ioError } from "../errors.ts";
+import { ioError } from "../errors.ts";
 import { Descriptor } from "./descriptor.ts";
+import { Durability } from "./durability.ts";
 import { FileLength } from "./file_length.ts";
 import type { FileIdentity, FileName } from "./file_name.ts";
 import type { FileSystem } from "./file_system.ts";
@@ -63,20 +64,12 @@ export interface AttachedWriter {
   truncated(length: number): void;
 }
 
-/** A sync whose end was not reported. */
-interface PendingSync {
-  /** Changes that it covers. */
-  readonly changes: number;
-  /** The last one that had begun when it was over; undefined before that. */
-  last: PendingSync | undefined;
-  readonly ended: (error: DmaError | undefined) => void;
-}
-
 /** An open file. */
 export class OpenFile implements FileIdentity {
   readonly engine: Engine;
   readonly descriptor: Descriptor;
   readonly length: FileLength;
+  readonly durability: Durability;
   readonly device: number;
   readonly inode: bigint;
   readonly fileSystem: FileSystem;
@@ -104,17 +97,6 @@ export class OpenFile implements FileIdentity {
   nameIsDurable: boolean;
   /** How an atomic file gets its name; undefined when it has it, and for other files. */
   publication: Publication | undefined;
-  /** Changes to the file, and those that a sync has covered. */
-  changes = 0;
-  synced = 0;
-  /** Whether everything that was in the file at some time is durable, also what was there when it was opened. */
-  wasSynced = false;
-  /** The first write or sync that failed: bytes may be missing. */
-  spoiled: { readonly error: unknown } | undefined;
-  /** Syncs in flight, in the order in which they began. */
-  readonly #syncs: PendingSync[] = [];
-  /** The first sync that failed. */
-  syncError: DmaError | undefined;
   writer: AttachedWriter | undefined;
   /** The user's object was collected: the last stream of the file closes it. */
   dropped = false;
@@ -123,6 +105,7 @@ export class OpenFile implements FileIdentity {
     this.engine = facts.engine;
     this.descriptor = new Descriptor(facts.engine, facts.fd, facts.path);
     this.length = new FileLength(facts.size, facts.ownsSize);
+    this.durability = new Durability(this.descriptor, facts.ownsSize);
     this.device = facts.device;
     this.inode = facts.inode;
     this.fileSystem = facts.fileSystem;
@@ -139,7 +122,6 @@ export class OpenFile implements FileIdentity {
     this.writable = facts.writable;
     this.name = facts.name;
     this.nameIsDurable = !facts.created;
-    this.changes = facts.ownsSize ? 1 : 0;
   }
 
   get fd(): number {
@@ -162,16 +144,6 @@ export class OpenFile implements FileIdentity {
     return true;
   }
 
-  /** Whether a sync is in flight. */
-  get isSyncing(): boolean {
-    return this.#syncs.length > 0;
-  }
-
-  /** Whether there are changes that no sync has covered. */
-  get unsynced(): boolean {
-    return this.changes !== this.synced;
-  }
-
   /** Throws if it is closed, or was not opened for reading. */
   assertReadable(): void {
     this.descriptor.assertOpen("read");
@@ -191,85 +163,29 @@ export class OpenFile implements FileIdentity {
     throw new TypeError(`Cannot write to a position of '${this.path}': ${why}`);
   }
 
-  /** Runs work that changes the file. Its failure leaves the file spoiled. */
+  /** Runs work that changes the file. If it fails, bytes may be missing. */
   async change<T>(op: string, work: () => Promise<T>): Promise<T> {
     this.descriptor.acquire(op);
     try {
       return await work();
     } catch (error) {
-      this.spoiled ??= { error };
+      this.durability.noteFailure(error);
       throw error;
     } finally {
-      this.changes++;
+      this.durability.noteChange();
       this.descriptor.release();
     }
   }
 
-  /** Notes that a sync succeeded that began after `changes` changes. */
-  noteSync(changes: number): void {
-    this.synced = Math.max(this.synced, changes);
-    this.wasSynced = true;
-  }
-
-  /**
-   * Makes bytes and length durable, and with `metadata` everything else about the file. After a sync that failed, the kernel has
-   * dropped what it could not write, and another sync would succeed and mean nothing: every later one rejects with that error.
-   */
-  sync(metadata: boolean): Promise<void> {
-    return this.descriptor.use("sync", () =>
-      new Promise((resolve, reject) => {
-        if (this.syncError) return reject(this.syncError);
-        this.submitSync(!metadata, (error) => error ? reject(error) : resolve());
-      }));
-  }
-
-  /** Submits a sync. `ended` is called when those beside it are over too, with the error of any. */
-  submitSync(dataOnly: boolean, ended: (error: DmaError | undefined) => void): void {
-    const { changes, engine, fd, path } = this;
-    const sync: PendingSync = { changes, last: undefined, ended };
-    // Noted here, and not in a reaction to a promise: flushSync() may block the program before that.
-    const complete = (result: number) => {
-      if (result < 0) this.#failSync(ioError(-result, "sync", path));
-      sync.last = this.#syncs.at(-1);
-      this.#endSyncs();
-    };
-    this.#syncs.push(sync);
-    engine.submit({ op: "sync", fd, dataOnly }, { complete });
-  }
-
-  /** Reports the syncs beside which none is under way: the kernel reports a failure once, perhaps to another one. */
-  #endSyncs(): void {
-    for (;;) {
-      const [first] = this.#syncs;
-      if (!first?.last) return;
-      const beside = this.#syncs.slice(0, this.#syncs.indexOf(first.last) + 1);
-      if (beside.some(({ last }) => !last)) return;
-      this.#syncs.shift();
-      if (!this.syncError) this.noteSync(first.changes);
-      first.ended(this.syncError);
-    }
-  }
-
-  /** A sync of the file has failed. */
-  #failSync(error: DmaError): void {
-    this.syncError ??= error;
-    this.spoiled ??= { error };
-  }
-
-  /** As {@linkcode sync} and {@linkcode syncName}, on the JavaScript thread. */
+  /** Makes bytes, length and name durable, on the JavaScript thread. */
   syncNow(): void {
-    const { engine, changes, fd, name, path } = this;
-    if (this.syncError) throw this.syncError;
-    const result = engine.runNow({ op: "sync", fd, dataOnly: true });
-    if (result < 0) this.#failSync(ioError(-result, "sync", path));
-    if (this.syncError) throw this.syncError;
-    this.noteSync(changes);
+    this.durability.syncNow();
     if (!this.nameIsVolatile) return;
     try {
-      name?.directory.syncNow(path);
+      this.name?.directory.syncNow(this.path);
       this.nameIsDurable = true;
     } catch (error) {
-      this.spoiled ??= { error };
+      this.durability.noteFailure(error);
       throw error;
     }
   }

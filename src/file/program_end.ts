@@ -86,6 +86,6 @@ function cutNow(file: OpenFile, deadline: number): void {
   if (engine.runNow({ op: "truncate", fd, length: contentEnd }) >= 0) {
     length.truncated(contentEnd);
     // If the program goes on, a later sync makes it durable.
-    file.changes++;
+    file.durability.noteChange();
   }
 }

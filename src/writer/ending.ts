@@ -63,9 +63,9 @@ function cut(file: OpenFile): Promise<void> | undefined {
 }
 
 function publishWhole(file: OpenFile): Promise<void> | undefined {
-  const { publication, spoiled } = file;
+  const { publication, durability: { failure } } = file;
   if (!publication) return undefined;
-  return spoiled ? Promise.reject(spoiled.error) : publish(file, publication);
+  return failure ? Promise.reject(failure.error) : publish(file, publication);
 }
 
 function detach(file: OpenFile): void {

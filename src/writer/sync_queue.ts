@@ -33,7 +33,7 @@ export class SyncQueue {
 
   /** Whether everything that was done to the file is durable, with its name. */
   get isDurable(): boolean {
-    return !this.#file.unsynced && !this.#file.nameIsVolatile;
+    return !this.#file.durability.unsynced && !this.#file.nameIsVolatile;
   }
 
   get isRunning(): boolean {
@@ -53,10 +53,12 @@ export class SyncQueue {
    * waits for just that, and nothing else is left to sync. Infinity otherwise.
    */
   get durableFrom(): number {
-    const { blockSize, fileSystem, wasSynced } = this.#file;
+    const { blockSize, durability, fileSystem } = this.#file;
     // Otherwise padding is cut before each sync.
     const keepsPadding = this.#preallocates || blockSize === 1;
-    if (!fileSystem.syncsWrites || !keepsPadding || !wasSynced || !this.isDurable) return Infinity;
+    if (!fileSystem.syncsWrites || !keepsPadding || !durability.wasSynced || !this.isDurable) {
+      return Infinity;
+    }
     return this.#waiting.reduce(
       (least, { target, durable }) => durable ? Math.min(least, target) : least,
       Infinity,
@@ -106,11 +108,12 @@ export class SyncQueue {
 
   async #sync(flushed: number): Promise<void> {
     const file = this.#file;
+    const { durability } = file;
     // Later completions may miss the sync.
     this.#attached = this.#waiting.filter(({ target }) => target <= flushed);
     this.#waiting = this.#waiting.filter(({ target }) => target > flushed);
     const synced = await Promise.allSettled([
-      file.unsynced && file.sync(false),
+      durability.unsynced && durability.sync(false),
       file.nameIsVolatile && file.syncName(),
     ]);
     const failed = synced.find((each) => each.status === "rejected");

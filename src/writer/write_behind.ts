@@ -152,24 +152,22 @@ export class WriteBehind {
 
   #launch(write: StartedWrite, syncs: boolean, ended: Completion): void {
     const file = this.#file;
-    const { changes } = file;
+    const { changes } = file.durability;
     const complete = (result: number) => {
-      // It does not cover other changes of the file meanwhile.
-      const isSynced = syncs && result >= 0 && file.changes === changes;
-      this.#end(write, writing.error, isSynced);
+      if (syncs && result >= 0) file.durability.noteDurableWrite(changes);
+      else file.durability.noteChange();
+      this.#end(write, writing.error);
       ended.complete(result);
     };
     const writing = new Transfer(file, "write", write, { complete }, syncs ? RWF_DSYNC : 0);
     writing.start();
   }
 
-  #end(write: StartedWrite, error: DmaError | undefined, isSynced: boolean): void {
+  #end(write: StartedWrite, error: DmaError | undefined): void {
     const file = this.#file;
     const { flushed } = this.queue;
     this.queue.end(write, error === undefined);
     file.length.endWrite();
-    file.changes++;
-    if (isSynced) file.noteSync(file.changes);
     if (this.queue.flushed > flushed) file.length.addContent(this.queue.flushed);
     if (!error) return;
     limitBound(file);
@@ -185,7 +183,7 @@ export class WriteBehind {
     const complete = (result: number) => {
       this.#preallocator.end(result);
       length.endWrite();
-      this.#file.changes++;
+      this.#file.durability.noteChange();
       ended.complete(result);
     };
     engine.submit({ op: "allocate", fd, mode: 0, ...allocation }, { complete });

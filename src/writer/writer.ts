@@ -209,7 +209,7 @@ export class Writer extends WriterState implements AttachedWriter {
       if (writes.queue.flushed < end) this.waitNow(deadline);
     }
     // A second sync beside one that fails would not be told of it.
-    while (durable && this.file.isSyncing) this.waitNow(deadline);
+    while (durable && this.file.durability.isSyncing) this.waitNow(deadline);
     if (durable && !this.#syncs.isDurable) this.#syncNow();
   }
 

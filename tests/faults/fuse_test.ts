@@ -180,10 +180,10 @@ const mutants: readonly { name: string; fault: Fault; replacements: readonly Rep
     name: "tries a failed sync again",
     fault: { operation: "fsync", nth: 1, kind: "err", value: EIO },
     replacements: [{
-      file: "src/file/open_file.ts",
-      from: 'if (result < 0) this.#failSync(ioError(-result, "sync", path));\n      sync.last',
+      file: "src/file/durability.ts",
+      from: "this.#noteResult(result);\n      sync.last",
       to:
-        'if (result < 0) return engine.submit({ op: "sync", fd, dataOnly }, { complete });\n      sync.last',
+        'if (result < 0) return engine.submit({ op: "sync", fd, dataOnly }, { complete });\n      this.#noteResult(result);\n      sync.last',
     }],
   },
 ];

@@ -283,7 +283,7 @@ const mutants: readonly { name: string; what: Once; replacements: readonly Repla
     // A new file would be made durable along with its name: syncing the directory flushes the whole disk.
     what: "sync of a log",
     replacements: [{
-      file: "src/file/open_file.ts",
+      file: "src/file/durability.ts",
       from: 'engine.submit({ op: "sync", fd, dataOnly }, { complete });',
       to: "complete(0);",
     }, {

@@ -1,0 +1,138 @@
+// What of a file is durable: its changes, the syncs that cover them, and the failures after which bytes may be missing.
+
+import { type DmaError, ioError } from "../errors.ts";
+import type { Descriptor } from "./descriptor.ts";
+
+/** A sync whose end was not reported. */
+interface PendingSync {
+  /** Changes that it covers. */
+  readonly changes: number;
+  /** The last one that had begun when it was over; undefined before that. */
+  last: PendingSync | undefined;
+  readonly ended: (error: DmaError | undefined) => void;
+}
+
+/** Counts the changes of one open file, and those that a sync has covered. The durability of its name is not part of it. */
+export class Durability {
+  readonly #descriptor: Descriptor;
+  #changes: number;
+  #synced = 0;
+  #wasSynced = false;
+  /** Syncs in flight, in the order in which they began. */
+  readonly #syncs: PendingSync[] = [];
+  #failure: { readonly error: unknown } | undefined;
+  #syncError: DmaError | undefined;
+
+  /** `changed` says that opening the file has changed it. */
+  constructor(descriptor: Descriptor, changed: boolean) {
+    this.#descriptor = descriptor;
+    this.#changes = changed ? 1 : 0;
+  }
+
+  /** Changes so far. */
+  get changes(): number {
+    return this.#changes;
+  }
+
+  /** Whether there are changes that no sync has covered. */
+  get unsynced(): boolean {
+    return this.#changes !== this.#synced;
+  }
+
+  /** Whether everything that was in the file at some time is durable, also what was there when it was opened. */
+  get wasSynced(): boolean {
+    return this.#wasSynced;
+  }
+
+  /** Whether a sync is in flight. */
+  get isSyncing(): boolean {
+    return this.#syncs.length > 0;
+  }
+
+  /** The first write or sync that failed: bytes may be missing. */
+  get failure(): { readonly error: unknown } | undefined {
+    return this.#failure;
+  }
+
+  /** The first sync that failed. */
+  get syncError(): DmaError | undefined {
+    return this.#syncError;
+  }
+
+  /** Notes that the file was changed, or may have been. */
+  noteChange(): void {
+    this.#changes++;
+  }
+
+  /** Notes a write that was durable when it was over. It covers no other change since there were `changes`. */
+  noteDurableWrite(changes: number): void {
+    const isAlone = this.#changes === changes;
+    this.noteChange();
+    if (isAlone) this.#noteSync(this.#changes);
+  }
+
+  /** Notes that bytes may be missing. */
+  noteFailure(error: unknown): void {
+    this.#failure ??= { error };
+  }
+
+  /** A sync succeeded that began after `changes` changes. */
+  #noteSync(changes: number): void {
+    this.#synced = Math.max(this.#synced, changes);
+    this.#wasSynced = true;
+  }
+
+  /**
+   * Makes bytes and length durable, and with `metadata` everything else about the file. After a sync that failed, the kernel has
+   * dropped what it could not write, and another sync would succeed and mean nothing: every later one rejects with that error.
+   */
+  sync(metadata: boolean): Promise<void> {
+    return this.#descriptor.use("sync", () =>
+      new Promise((resolve, reject) => {
+        if (this.#syncError) return reject(this.#syncError);
+        this.submitSync(!metadata, (error) => error ? reject(error) : resolve());
+      }));
+  }
+
+  /** Submits a sync. `ended` is called when those beside it are over too, with the error of any. */
+  submitSync(dataOnly: boolean, ended: (error: DmaError | undefined) => void): void {
+    const { engine, fd } = this.#descriptor;
+    const sync: PendingSync = { changes: this.#changes, last: undefined, ended };
+    // Noted here, and not in a reaction to a promise: flushSync() may block the program before that.
+    const complete = (result: number) => {
+      this.#noteResult(result);
+      sync.last = this.#syncs.at(-1);
+      this.#endSyncs();
+    };
+    this.#syncs.push(sync);
+    engine.submit({ op: "sync", fd, dataOnly }, { complete });
+  }
+
+  /** Reports the syncs beside which none is under way: the kernel reports a failure once, perhaps to another one. */
+  #endSyncs(): void {
+    for (;;) {
+      const [first] = this.#syncs;
+      if (!first?.last) return;
+      const beside = this.#syncs.slice(0, this.#syncs.indexOf(first.last) + 1);
+      if (beside.some(({ last }) => !last)) return;
+      this.#syncs.shift();
+      if (!this.#syncError) this.#noteSync(first.changes);
+      first.ended(this.#syncError);
+    }
+  }
+
+  #noteResult(result: number): void {
+    if (result >= 0) return;
+    this.#syncError ??= ioError(-result, "sync", this.#descriptor.path);
+    this.noteFailure(this.#syncError);
+  }
+
+  /** As {@linkcode sync} without `metadata`, on the JavaScript thread. */
+  syncNow(): void {
+    const { engine, fd } = this.#descriptor;
+    if (this.#syncError) throw this.#syncError;
+    this.#noteResult(engine.runNow({ op: "sync", fd, dataOnly: true }));
+    if (this.#syncError) throw this.#syncError;
+    this.#noteSync(this.#changes);
+  }
+}
