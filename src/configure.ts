@@ -1,7 +1,7 @@
 // Picks the engine of this isolate, once, at the first use, and remembers why.
 
 import { liburingVersion, openLiburing } from "../ffi/liburing.ts";
-import { environment, loadShim, type Shim } from "../ffi/shim.ts";
+import { environment, loadShim } from "../ffi/shim.ts";
 import { choiceOption, integerOption, readOptions } from "./arguments.ts";
 import { BufferBudget, DEFAULT_BUFFER_BUDGET } from "./engine/buffer_budget.ts";
 import type { Engine } from "./engine/engine.ts";
@@ -75,8 +75,9 @@ export interface EngineInfo {
 }
 
 interface Chosen {
-  engine: KernelEngine;
-  info: EngineInfo;
+  readonly engine: KernelEngine;
+  readonly reason: string;
+  readonly kernel: string;
 }
 
 const OPTIONS = {
@@ -159,23 +160,6 @@ export function engineAtWork(): KernelEngine | undefined {
   return chosen?.engine;
 }
 
-/** What can be said where there is no ring. */
-const WITHOUT_RING = {
-  liburing: null,
-  ringEntries: 0,
-  registeredBuffers: false,
-  features: [],
-  missing: [],
-};
-
-const NOT_CHOSEN: EngineInfo = {
-  ...WITHOUT_RING,
-  engine: null,
-  reason: "Not chosen before the first file is opened",
-  kernel: "",
-  maxInFlight: 0,
-};
-
 /**
  * The engine in use, why it was chosen and what it found. Before the first open, `engine` is null.
  *
@@ -189,76 +173,58 @@ const NOT_CHOSEN: EngineInfo = {
  * ```
  */
 export function engineInfo(): EngineInfo {
-  const info = structuredClone(chosen?.info ?? NOT_CHOSEN);
-  if (chosen?.engine instanceof IoUringEngine) {
-    info.features.push(`woken by ${chosen.engine.notifier}`);
-    info.registeredBuffers = registersBuffers(chosen.engine);
-  }
-  return info;
+  const without = {
+    engine: null,
+    reason: "Not chosen before the first file is opened",
+    kernel: "",
+    liburing: null,
+    ringEntries: 0,
+    maxInFlight: 0,
+    registeredBuffers: false,
+    features: [],
+    missing: [],
+  };
+  if (!chosen) return without;
+  const { engine, reason, kernel } = chosen;
+  const info = { ...without, engine: engine.name, reason, kernel };
+  if (!(engine instanceof IoUringEngine)) return { ...info, maxInFlight: options.threads };
+  const { liburing, missing, notifier, ring } = engine;
+  return {
+    ...info,
+    liburing: liburingVersion(liburing) ?? "2.3 or older",
+    ringEntries: ring.entries,
+    maxInFlight: ring.depth,
+    registeredBuffers: ring.registrar?.allowed ?? false,
+    features: [ring.setup, `woken by ${notifier}`],
+    missing: [...missing],
+  };
 }
 
 function choose(): Chosen {
   const shim = loadShim();
   const kernel = kernelRelease(shim);
+  const { bufferBudget, ringEntries, threads } = options;
+  const budget = new BufferBudget(bufferBudget);
+  const useThreads = (reason: string) => {
+    return { engine: new ThreadsEngine(shim, budget, threads), reason, kernel };
+  };
   const fromEnvironment = options.engine === "auto" ? environment("DMA_ENGINE") : undefined;
   // A name that is none must not be taken for leave to use io_uring.
   const wanted = OPTIONS.engine("DMA_ENGINE", fromEnvironment ?? options.engine);
   if (wanted === "threads") {
-    const reason = fromEnvironment ? "DMA_ENGINE asks for it" : "configure asks for it";
-    return useThreads(shim, kernel, reason);
+    return useThreads(fromEnvironment ? "DMA_ENGINE asks for it" : "configure asks for it");
   }
   try {
-    return useRing(
-      shim,
-      kernel,
-      wanted === "io_uring" ? "asked for" : "io_uring is allowed and liburing is there",
-    );
+    const engine = new IoUringEngine(shim, openLiburing(), budget, threads, ringEntries);
+    const isAsked = wanted === "io_uring";
+    const reason = isAsked ? "asked for" : "io_uring is allowed and liburing is there";
+    return { engine, reason, kernel };
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
-    if (wanted === "io_uring") {
-      if (!(error instanceof RingRefused)) throw error;
-      throw new Deno.errors.NotSupported(refusal(error), { cause: error });
-    }
-    return useThreads(shim, kernel, refusal(error));
+    if (wanted === "auto") return useThreads(refusal(error));
+    if (!(error instanceof RingRefused)) throw error;
+    throw new Deno.errors.NotSupported(refusal(error), { cause: error });
   }
-}
-
-function useThreads(shim: Shim, kernel: string, reason: string): Chosen {
-  const { threads, bufferBudget } = options;
-  const engine = new ThreadsEngine(shim, new BufferBudget(bufferBudget), threads);
-  const info = {
-    ...WITHOUT_RING,
-    engine: "threads",
-    reason,
-    kernel,
-    maxInFlight: threads,
-  } as const;
-  return { engine, info };
-}
-
-function useRing(shim: Shim, kernel: string, reason: string): Chosen {
-  const liburing = openLiburing();
-  const { bufferBudget, threads, ringEntries } = options;
-  const budget = new BufferBudget(bufferBudget);
-  const engine = new IoUringEngine(shim, liburing, budget, threads, ringEntries);
-  const { setup, entries, depth } = engine.ring;
-  const info: EngineInfo = {
-    engine: "io_uring",
-    reason,
-    kernel,
-    liburing: liburingVersion(liburing) ?? "2.3 or older",
-    ringEntries: entries,
-    maxInFlight: depth,
-    registeredBuffers: registersBuffers(engine),
-    features: [setup],
-    missing: [...engine.missing],
-  };
-  return { engine, info };
-}
-
-/** Whether buffers can be registered, as far as it was tried. */
-function registersBuffers({ ring }: IoUringEngine): boolean {
-  return ring.registrar?.allowed ?? false;
 }
 
 /** Why io_uring is not to be had, for people. */

@@ -36,10 +36,10 @@ const MAX_REFUSALS = 1000;
 /** Performs operations through one ring. Requests cannot outnumber completion entries, so none overflows. */
 export class IoUringEngine extends KernelEngine {
   readonly name = "io_uring";
+  readonly liburing: Liburing;
   readonly ring: Ring;
   /** Operations that this kernel's io_uring lacks and that run on threads instead. */
   readonly missing: readonly string[];
-  readonly #liburing: Liburing;
   readonly #pointer: Deno.PointerObject;
   #notifier: Notifier;
 
@@ -94,7 +94,7 @@ export class IoUringEngine extends KernelEngine {
         opcode !== Opcode.NOP && opcode < FIRST_BLOCKING_ONLY && !supported[opcode]
       )
       .map(([name]) => name);
-    this.#liburing = liburing;
+    this.liburing = liburing;
     this.#pointer = ring.pointer;
     this.#notifier = notifier;
     this.#slots = new Array(depth).fill(null);
@@ -139,7 +139,7 @@ export class IoUringEngine extends KernelEngine {
     await Atomics.waitAsync(neverNotified, 0, 0, POLL_MS).value;
     this.#polls = false;
     if (this.#woken || this.#awaited === 0 || this.disposed) return;
-    this.#liburing.io_uring_get_events?.(this.#pointer);
+    this.liburing.io_uring_get_events?.(this.#pointer);
     this.#reapInNewTurn();
     if (this.#awaited > 0) this.#pollLater();
   }
@@ -151,8 +151,8 @@ export class IoUringEngine extends KernelEngine {
     const notifier = await openEpollNotifier(this.shim);
     if (!notifier) return;
     const before = this.#notifier;
-    this.#liburing.io_uring_unregister_eventfd(this.#pointer);
-    if (this.#liburing.io_uring_register_eventfd(this.#pointer, notifier.fd) < 0) {
+    this.liburing.io_uring_unregister_eventfd(this.#pointer);
+    if (this.liburing.io_uring_register_eventfd(this.#pointer, notifier.fd) < 0) {
       notifier.stop();
       this.#registerAgain();
       return;
@@ -167,7 +167,7 @@ export class IoUringEngine extends KernelEngine {
 
   /** Returns to the former eventfd. A timer polls for completions until the kernel accepts it. */
   #registerAgain(): void {
-    if (this.#liburing.io_uring_register_eventfd(this.#pointer, this.#notifier.fd) < 0) {
+    if (this.liburing.io_uring_register_eventfd(this.#pointer, this.#notifier.fd) < 0) {
       Deno.unrefTimer(setTimeout(() => this.#registerAgain(), 5));
     }
     eventLoopTurn().then(this.#reapInNewTurn);
@@ -273,7 +273,7 @@ export class IoUringEngine extends KernelEngine {
 
   #submitPrepared(): void {
     while (this.#prepared > 0 && !this.disposed && !this.#broken) {
-      const result = this.#liburing.io_uring_submit(this.#pointer);
+      const result = this.liburing.io_uring_submit(this.#pointer);
       this.counters.submissions++;
       if (result === -Errno.EINTR) continue;
       if (result >= 0) {
@@ -339,7 +339,7 @@ export class IoUringEngine extends KernelEngine {
   #takeCompletions(): number {
     const { reapedPointer } = this.ring;
     const kernelHolds = this.shim.dma_mute_eventfd(this.#pointer) !== 0;
-    if (kernelHolds) this.#liburing.io_uring_get_events?.(this.#pointer);
+    if (kernelHolds) this.liburing.io_uring_get_events?.(this.#pointer);
     const count = this.shim.dma_reap(this.#pointer, reapedPointer, BATCH);
     return count === 0 && kernelHolds ? this.#reapOnceMore() : count;
   }
@@ -361,7 +361,7 @@ export class IoUringEngine extends KernelEngine {
    */
   #reapOnceMore(): number {
     for (let left = this.counters.inFlight; left > 0; left -= 16) {
-      this.#liburing.io_uring_get_events?.(this.#pointer);
+      this.liburing.io_uring_get_events?.(this.#pointer);
       const count = this.shim.dma_reap(this.#pointer, this.ring.reapedPointer, BATCH);
       if (count > 0) return count;
     }

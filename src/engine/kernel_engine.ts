@@ -6,7 +6,7 @@ import { afterCallers } from "./event_loop.ts";
 import type { BufferBudget } from "./buffer_budget.ts";
 import { countResult, type EngineCounters, newCounters } from "./counters.ts";
 import { Devices } from "./devices.ts";
-import type { Engine, EngineName } from "./engine.ts";
+import type { Engine } from "./engine.ts";
 import {
   AT_EMPTY_PATH,
   AT_FDCWD,
@@ -71,7 +71,7 @@ function placePaths({ bytes }: Block, paths: readonly string[]): boolean {
 
 /** The parts of an engine that do not depend on how operations reach the kernel. */
 export abstract class KernelEngine implements Engine {
-  abstract readonly name: EngineName;
+  abstract readonly name: "io_uring" | "threads";
   readonly counters: EngineCounters = newCounters();
   readonly budget: BufferBudget;
   readonly pool: Pool;
