@@ -91,25 +91,13 @@ export interface DmaOpenOptions {
 }
 
 /** How `DmaFile.create` creates. */
-export interface DmaCreateOptions {
+export interface DmaCreateOptions extends Pick<DmaOpenOptions, "mode" | "direct"> {
   /**
    * Allow reading back what was written.
    *
    * @default {true}
    */
   read?: boolean;
-  /**
-   * Permission bits of a new file, less the umask.
-   *
-   * @default {0o666}
-   */
-  mode?: number;
-  /**
-   * As in {@linkcode DmaOpenOptions.direct}.
-   *
-   * @default {"prefer"}
-   */
-  direct?: "require" | "prefer" | "off";
   /**
    * Write without a name, or under a temporary one in the same directory: the path appears, whole and durable, only
    * when the file is closed without an error, and never otherwise.
