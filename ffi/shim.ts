@@ -1,6 +1,7 @@
 // Loads the C shim: from memory if the kernel allows that, else from a file in the cache folder. No compiler, no
 // download and no permission but --allow-ffi is needed.
 
+import { pointerTo } from "./address.ts";
 import { ResourceTable, threadExitSymbols } from "./thread_exit.ts";
 import { openLibc } from "./libc.ts";
 import { assertPlatform } from "./platform.ts";
@@ -77,8 +78,11 @@ const MFD_EXEC = 0x10;
 
 const libcSymbols = {
   memfd_create: { parameters: ["buffer", "u32"], result: "i32", optional: true },
+  open: { parameters: ["buffer", "i32"], result: "i32" },
+  read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
   write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
   close: { parameters: ["i32"], result: "i32" },
+  geteuid: { parameters: [], result: "u32" },
   ...threadExitSymbols,
 } as const satisfies Deno.ForeignLibraryInterface;
 
@@ -119,9 +123,13 @@ function open(libc: Libc, path: string): Shim {
     throw new Error(`Cannot use the shim ${path}: its interface is ${abi}, expected ${ABI}`);
   }
   const { dma_map, dma_unmap } = functions;
-  const resources = new ResourceTable(dma_map, libc, at(functions.dma_on_thread_exit_address()));
+  const resources = new ResourceTable(
+    dma_map,
+    libc,
+    pointerTo(functions.dma_on_thread_exit_address()),
+  );
   const onThread = new Deno.UnsafeFnPointer(
-    at(functions.dma_call_on_thread_address()) as Deno.PointerObject<typeof callOnThread>,
+    pointerTo(functions.dma_call_on_thread_address()) as Deno.PointerObject<typeof callOnThread>,
     callOnThread,
   );
   return {
@@ -150,10 +158,6 @@ function openOverride(libc: Libc, path: string): Shim {
       cause: error,
     });
   }
-}
-
-function at(address: number): Deno.PointerObject {
-  return Deno.UnsafePointer.create(BigInt(address))!;
 }
 
 /** A variable of the environment, if it may be read without a prompt. */
@@ -217,13 +221,6 @@ function loadFromMemory(libc: Libc, bytes: Uint8Array<ArrayBuffer>): Shim {
   }
 }
 
-const fileSymbols = {
-  geteuid: { parameters: [], result: "u32" },
-  open: { parameters: ["buffer", "i32"], result: "i32" },
-  read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
-  close: { parameters: ["i32"], result: "i32" },
-} as const satisfies Deno.ForeignLibraryInterface;
-
 const O_CLOEXEC = 0o2000000;
 const O_NOFOLLOW = Deno.build.arch === "aarch64" ? 0o100000 : 0o400000;
 
@@ -237,30 +234,27 @@ function loadFromFile(libc: Libc, bytes: Uint8Array<ArrayBuffer>): Shim {
   if (!base) throw new Error("neither XDG_CACHE_HOME nor HOME can be read");
   const folder = `${base}/denodma`;
   Deno.mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const files = openLibc(fileSymbols);
-  const { geteuid, open: openFile, read, close } = files.symbols;
   const path = `${folder}/shim-${crypto.randomUUID()}.so`;
   let fd = -1;
   try {
-    const user = geteuid();
+    const user = libc.geteuid();
     assertOwn(folder, Deno.lstatSync(folder), user);
     Deno.writeFileSync(path, bytes, { createNew: true, mode: 0o500 });
-    fd = openFile(new TextEncoder().encode(`${path}\0`), O_CLOEXEC | O_NOFOLLOW);
+    fd = libc.open(new TextEncoder().encode(`${path}\0`), O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0) throw new Error(`${path} cannot be opened`);
     // Without /proc the path is used. No other user can write to its folder.
     const opened = exists("/proc/self/fd") ? `/proc/self/fd/${fd}` : path;
     const info = Deno.statSync(opened);
     assertOwn(path, info, user);
     const found = new Uint8Array(bytes.length + 1);
-    const length = Number(read(fd, found, BigInt(found.length)));
+    const length = Number(libc.read(fd, found, BigInt(found.length)));
     const same = length === bytes.length && bytes.every((byte, index) => byte === found[index]);
     if (!same || !info.isFile || info.nlink !== 1) {
       throw new Error(`${path} differs from the written bytes`);
     }
     return open(libc, opened);
   } finally {
-    if (fd >= 0) close(fd);
-    files.close();
+    if (fd >= 0) libc.close(fd);
     removeIfThere(path);
   }
 }

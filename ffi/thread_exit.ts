@@ -2,6 +2,8 @@
 // its heap is dropped and no JavaScript runs, so its descriptors and mappings would stay. libc calls the shim when the
 // thread ends, and the shim waits for the operations in flight and then releases the recorded resources.
 
+import { memoryAt, pointerTo } from "./address.ts";
+
 /** The function of libc that registers the handler. If it is missing, as in musl, the resources of an isolate stay. */
 export const threadExitSymbols = {
   __cxa_thread_atexit_impl: {
@@ -51,8 +53,8 @@ export class ResourceTable {
   ) {
     const address = map(BYTES, 0);
     if (address < 0) throw new Error(`Cannot map ${BYTES} bytes (os error ${-address})`);
-    const pointer = Deno.UnsafePointer.create(BigInt(address))!;
-    const buffer = Deno.UnsafePointerView.getArrayBuffer(pointer, BYTES);
+    const pointer = pointerTo(address);
+    const buffer = memoryAt(address, BYTES);
     this.#numbers = new Float64Array(buffer, 0, 2);
     this.#counts = new Int32Array(buffer, COUNTS_AT, 4);
     this.#counts[NOTIFIER] = -1;

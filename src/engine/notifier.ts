@@ -2,9 +2,9 @@
 // it, which costs nothing to set up. Later Deno's own epoll watches it.
 // Measured: 5 µs a wake-up by epoll, 40 µs by a thread, but 20 ms once to get at epoll.
 
+import { addressOf } from "../../ffi/address.ts";
 import type { Shim } from "../../ffi/shim.ts";
 import { NO_PLACE } from "../../ffi/thread_exit.ts";
-import { addressOf } from "./address.ts";
 import { EFD_CLOEXEC, EFD_NONBLOCK, Opcode } from "./linux.ts";
 
 /** Calls a listener when its eventfd is signalled. While it is referenced it keeps the process alive. */

@@ -2,6 +2,7 @@
 // First touch of fresh memory costs more than writing it to a disk does (0.5-2.8 ms a MiB here), so blocks are reused,
 // and large ones come from mappings that the kernel may back with huge pages.
 
+import { memoryAt } from "../../ffi/address.ts";
 import type { Shim } from "../../ffi/shim.ts";
 import type { Block } from "./operation.ts";
 
@@ -153,9 +154,7 @@ export class Pool {
     if (address < 0) {
       throw new RangeError(`Cannot map ${length} bytes for I/O buffers (os error ${-address})`);
     }
-    const pointer = Deno.UnsafePointer.create(BigInt(address))!;
-    const buffer = Deno.UnsafePointerView.getArrayBuffer(pointer, length);
-    const slab = new Slab(address, length, blockSize, buffer);
+    const slab = new Slab(address, length, blockSize, memoryAt(address, length));
     const slabs = this.#slabs.get(blockSize);
     if (slabs) slabs.push(slab);
     else this.#slabs.set(blockSize, [slab]);

@@ -1,7 +1,7 @@
 // Facts about the process and the kernel.
 
+import { addressOf } from "../../ffi/address.ts";
 import type { Shim } from "../../ffi/shim.ts";
-import { addressOf } from "./address.ts";
 import { AT_FDCWD, O_CLOEXEC, O_RDONLY, Opcode } from "./linux.ts";
 
 /** The kernel's release, as "6.1.0-18-amd64". */

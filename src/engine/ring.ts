@@ -1,5 +1,6 @@
 // Sets up a ring, and finds out what this kernel's io_uring has: set-up flags, operations, registered buffers.
 
+import { memoryAt, pointerTo } from "../../ffi/address.ts";
 import type { Liburing } from "../../ffi/liburing.ts";
 import type { Shim } from "../../ffi/shim.ts";
 import {
@@ -69,9 +70,9 @@ export interface Ring {
 export function openRing(shim: Shim, liburing: Liburing, entries: number, eventfd: number): Ring {
   const address = shim.dma_map(CONTROL_BYTES, 0);
   if (address < 0) throw new RingRefused("mmap", -address);
-  const pointer = Deno.UnsafePointer.create(BigInt(address))!;
-  const reapedPointer = Deno.UnsafePointer.create(BigInt(address + REAPED_AT))!;
-  const buffer = Deno.UnsafePointerView.getArrayBuffer(reapedPointer, MAX_REAPED * 8);
+  const pointer = pointerTo(address);
+  const reapedPointer = pointerTo(address + REAPED_AT);
+  const buffer = memoryAt(address + REAPED_AT, MAX_REAPED * 8);
   let made = false;
   const close = () => {
     shim.resources.ring = 0;

@@ -1,6 +1,6 @@
 // JavaScript's own memory, aligned for Direct I/O.
 
-import { addressOf } from "../engine/address.ts";
+import { addressOf } from "../../ffi/address.ts";
 import type { Memory } from "../engine/operation.ts";
 
 /** The alignment of every buffer's address: enough for any device. */

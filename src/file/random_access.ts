@@ -1,8 +1,8 @@
 // Reads and writes at positions.
 
+import { addressOf } from "../../ffi/address.ts";
 import { alignDown, alignUp } from "../align.ts";
 import { checkAligned, lengthOfBytes } from "../arguments.ts";
-import { addressOf } from "../engine/address.ts";
 import { Errno, RWF_ATOMIC } from "../engine/linux.ts";
 import type { Block, Memory } from "../engine/operation.ts";
 import { ioError } from "../errors.ts";
