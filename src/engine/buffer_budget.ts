@@ -41,3 +41,6 @@ export class BufferBudget {
     this.held -= bytes;
   }
 }
+
+/** For streams that do not share memory. */
+export const UNLIMITED = new BufferBudget(Infinity);

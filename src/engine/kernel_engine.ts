@@ -15,7 +15,6 @@ import {
   O_CLOEXEC,
   O_DIRECTORY,
   O_PATH,
-  O_RDONLY,
   Opcode,
   PATH_MAX,
   RESOLVE_CACHED,
@@ -23,7 +22,7 @@ import {
 } from "./linux.ts";
 import type { Block, Completion, Memory, Operation } from "./operation.ts";
 import { Pool, type Registrar } from "./pool.ts";
-import { endsWithProcess } from "./process.ts";
+import { endsWithProcess, readKernelFile } from "./process.ts";
 import { callNow, closeMany, pathsOf, prepareSqe, type Sqe } from "./sqe.ts";
 import type { ThreadCalls } from "./thread_calls.ts";
 
@@ -172,23 +171,10 @@ export abstract class KernelEngine implements Engine {
   /** The number of the mount of a descriptor, for which no server is asked; -1 if it cannot be found out. */
   #mountOf(fd: number): number {
     const mount = this.shim.dma_call(Opcode.MOUNT_ID, fd, 0, 0, 0, AT_EMPTY_PATH);
-    return mount >= 0 ? mount : this.#mountInProc(fd);
-  }
-
-  /** As {@linkcode #mountOf}, for file systems without file handles and sandboxes: proc_pid_fdinfo(5). */
-  #mountInProc(fd: number): number {
-    let mount: string | undefined;
-    this.#callWithPath(`/proc/self/fdinfo/${fd}`, (path, behind) => {
-      const { dma_call } = this.shim;
-      const info = dma_call(Opcode.OPENAT, AT_FDCWD, path, 0, 0, O_RDONLY | O_CLOEXEC);
-      if (info < 0) return info;
-      const length = dma_call(Opcode.READ, info, path + PATH_MAX, PATH_MAX, 0, 0);
-      dma_call(Opcode.CLOSE, info, 0, 0, 0, 0);
-      const text = decodeStrictly(behind.slice(0, Math.max(0, length))) ?? "";
-      mount = /^mnt_id:\s*(\d+)$/m.exec(text)?.[1];
-      return length;
-    });
-    return Number(mount ?? -1);
+    if (mount >= 0) return mount;
+    // A file system without file handles, or a sandbox: proc_pid_fdinfo(5).
+    const info = readKernelFile(this.shim, `/proc/self/fdinfo/${fd}`, 4096) ?? "";
+    return Number(/^mnt_id:\s*(\d+)$/m.exec(info)?.[1] ?? -1);
   }
 
   /** The device that a request is for; undefined if it is not known. */

@@ -20,18 +20,18 @@ export function kernelRelease(shim: Shim): string {
  */
 export function endsWithProcess(shim: Shim): boolean {
   if (shim.dma_call(Opcode.IS_MAIN_THREAD, -1, 0, 0, 0, 0) !== 1) return false;
-  const words = commandLine(shim);
+  const words = readKernelFile(shim, "/proc/self/cmdline", 128 * 1024)?.split("\0");
   return words !== undefined && !words.some((word) => word.startsWith("--watch"));
 }
 
-/** The words of the command that started the process; undefined where /proc is not mounted. */
-function commandLine(shim: Shim): string[] | undefined {
-  const bytes = new Uint8Array(128 * 1024);
+/** At most `most` bytes of a file that the kernel has in memory, as text; undefined if it cannot be opened. */
+export function readKernelFile(shim: Shim, path: string, most: number): string | undefined {
+  const bytes = new Uint8Array(most);
   const address = addressOf(bytes);
-  new TextEncoder().encodeInto("/proc/self/cmdline\0", bytes);
+  new TextEncoder().encodeInto(`${path}\0`, bytes);
   const fd = shim.dma_call(Opcode.OPENAT, AT_FDCWD, address, 0, 0, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return undefined;
   const length = shim.dma_call(Opcode.READ, fd, address, bytes.length, 0, 0);
   shim.dma_call(Opcode.CLOSE, fd, 0, 0, 0, 0);
-  return new TextDecoder().decode(bytes.subarray(0, Math.max(0, length))).split("\0");
+  return new TextDecoder().decode(bytes.subarray(0, Math.max(0, length)));
 }

@@ -63,6 +63,11 @@ export class FileName {
     return this.directory.engine;
   }
 
+  /** What names it in an operation. */
+  get #at(): { directory: number; name: string } {
+    return { directory: this.directory.fd, name: this.component };
+  }
+
   /** The name that an open file really has; this name if that cannot be found out. Messages keep this path. */
   async whereIs(fd: number): Promise<FileName> {
     const engine = this.#engine;
@@ -83,8 +88,7 @@ export class FileName {
 
   /** openat(2). Resolves to the descriptor or `-errno`. */
   open(flags: number, mode = 0): Promise<number> {
-    const { directory: { fd: directory }, component: name } = this;
-    return run(this.#engine, { op: "open", directory, name, flags, mode });
+    return run(this.#engine, { op: "open", ...this.#at, flags, mode });
   }
 
   /** What is at the name, without touching it; undefined if nothing is. `nofollow` is for a symbolic link itself. */
@@ -109,8 +113,7 @@ export class FileName {
 
   /** linkat(2) of an open file. Resolves to 0 or `-errno`. */
   async link(fd: number): Promise<number> {
-    const { directory: { fd: directory }, component: name } = this;
-    const operation = { op: "link", fd, directory, name } as const;
+    const operation = { op: "link", fd, ...this.#at } as const;
     const result = await run(this.#engine, { ...operation, byProc: true });
     if (result !== -Errno.ENOENT) return result;
     // /proc is not mounted. Without it a kernel before 6.10 needs CAP_DAC_READ_SEARCH, and returns ENOENT otherwise.
@@ -129,8 +132,7 @@ export class FileName {
   async rename(to: FileName): Promise<void> {
     const result = await run(this.#engine, {
       op: "rename",
-      directory: this.directory.fd,
-      name: this.component,
+      ...this.#at,
       targetDirectory: to.directory.fd,
       targetName: to.component,
     });
@@ -139,15 +141,13 @@ export class FileName {
 
   /** unlinkat(2). A name that is gone is no error. */
   async unlink(): Promise<void> {
-    const { directory: { fd: directory }, component: name } = this;
-    const result = await run(this.#engine, { op: "unlink", directory, name });
+    const result = await run(this.#engine, { op: "unlink", ...this.#at });
     if (result !== -Errno.ENOENT) unwrap(result, "remove", this.path);
   }
 
   /** unlinkat(2), on the JavaScript thread. */
   unlinkNow(): void {
-    const { directory: { fd: directory }, component: name } = this;
-    this.#engine.runNow({ op: "unlink", directory, name });
+    this.#engine.runNow({ op: "unlink", ...this.#at });
   }
 
   /** unlinkat(2), if the name is still that file's. */

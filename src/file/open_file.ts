@@ -10,33 +10,16 @@ import type { FileIdentity, FileName } from "./file_name.ts";
 import type { FileSystem } from "./file_system.ts";
 
 /** The facts about a file from opening it. */
-export interface OpenFileFacts extends FileIdentity {
-  readonly engine: Engine;
-  readonly fd: number;
-  readonly path: string;
-  /** Undefined for a file that never has a name. */
-  readonly name: FileName | undefined;
-  readonly fileSystem: FileSystem;
-  /** Whether it uses Direct I/O. */
-  readonly direct: boolean;
-  /** Whether it must. */
-  readonly requiresDirect: boolean;
-  /** The alignment of addresses for Direct I/O. */
-  readonly memoryAlignment: number;
-  /** The alignment of positions and lengths for Direct I/O. */
-  readonly alignment: number;
-  /** The lengths of an atomic write. */
-  readonly atomicWrite: AtomicWrite;
-  readonly readable: boolean;
-  readonly writable: boolean;
-  /** Every write goes to the end that the file has at that time (O_APPEND). */
-  readonly appends: boolean;
-  readonly size: number;
-  /** Whether this open created the file, so that its name is not durable yet. */
-  readonly created: boolean;
-  /** Whether this open created or emptied the file, so that all its bytes come from this module. */
-  readonly ownsSize: boolean;
-}
+export type OpenFileFacts = Readonly<
+  & Pick<OpenFile, "engine" | "fd" | "path" | "name" | "device" | "inode" | "fileSystem">
+  & Pick<OpenFile, "direct" | "requiresDirect" | "memoryAlignment" | "alignment" | "atomicWrite">
+  & Pick<OpenFile, "readable" | "writable" | "appends" | "ownsSize">
+  & {
+    size: number;
+    /** Whether this open created the file, so that its name is not durable yet. */
+    created: boolean;
+  }
+>;
 
 /** Bounds of a write that is there whole or not at all, in bytes; both 0 if the disk or the file system has none. */
 export interface AtomicWrite {
@@ -75,8 +58,11 @@ export class OpenFile implements FileIdentity {
   readonly fileSystem: FileSystem;
   /** Whether it uses Direct I/O. False from the first refusal on. */
   direct: boolean;
+  /** Whether it must. */
   readonly requiresDirect: boolean;
+  /** The alignment of addresses for Direct I/O. */
   readonly memoryAlignment: number;
+  /** The alignment of positions and lengths for Direct I/O. */
   readonly alignment: number;
   readonly atomicWrite: AtomicWrite;
   /**
@@ -84,7 +70,9 @@ export class OpenFile implements FileIdentity {
    * because buffers are laid out by it.
    */
   readonly blockSize: number;
+  /** Whether opening it created or emptied it, so that all its bytes come from this module. */
   readonly ownsSize: boolean;
+  /** Every write goes to the end that the file has at that time (O_APPEND). */
   readonly appends: boolean;
   /** Whether the page cache should not keep the pages of writes. */
   dontCache: boolean;

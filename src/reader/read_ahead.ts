@@ -7,7 +7,7 @@
 
 import { alignDown, alignUp } from "../align.ts";
 import { assert } from "../assert.ts";
-import type { BufferBudget } from "../engine/buffer_budget.ts";
+import { type BufferBudget, UNLIMITED } from "../engine/buffer_budget.ts";
 import type { Block } from "../engine/operation.ts";
 import type { OpenFile } from "../file/open_file.ts";
 import { knownSize } from "../file/stat.ts";
@@ -34,8 +34,8 @@ export class ReadAhead {
   readonly #file: OpenFile;
   readonly #bufferSize: number;
   readonly #readAhead: number;
-  /** The shared budget of the buffers; undefined if their size or number was set. */
-  readonly #budget: BufferBudget | undefined;
+  /** The shared budget of the buffers, unless their size or number was set. */
+  readonly #budget: BufferBudget;
   readonly #end: number;
   #position: number;
   /** Where the next read starts; aligned. */
@@ -58,7 +58,7 @@ export class ReadAhead {
     this.#end = end;
     this.#bufferSize = bufferSize;
     this.#readAhead = readAhead;
-    this.#budget = sharesMemory ? file.engine.budget : undefined;
+    this.#budget = sharesMemory ? file.engine.budget : UNLIMITED;
     this.#next = alignDown(this.#position, file.alignment);
   }
 
@@ -193,12 +193,12 @@ export class ReadAhead {
 
   /** Buffers besides the current one. */
   get #maxAhead(): number {
-    return this.#budget?.crowded ? 0 : this.#readAhead;
+    return this.#budget.crowded ? 0 : this.#readAhead;
   }
 
   /** Bytes that a buffer should have now. */
   get #wholeSize(): number {
-    return this.#budget?.sizeNow(this.#bufferSize, this.#file.alignment) ?? this.#bufferSize;
+    return this.#budget.sizeNow(this.#bufferSize, this.#file.alignment);
   }
 
   /** Starts reads ahead of demand. A lack of memory is reported to the caller that waits for a read. */
@@ -232,7 +232,7 @@ export class ReadAhead {
         this.#buffers <= this.#readAhead + 1,
         "one buffer is being delivered and the others are ahead",
       );
-      this.#budget?.take(length);
+      this.#budget.take(length);
       this.#next += length;
       this.#start({
         block,
@@ -291,7 +291,7 @@ export class ReadAhead {
 
   #forget({ length }: Read): void {
     this.#buffers--;
-    this.#budget?.giveBack(length);
+    this.#budget.giveBack(length);
   }
 
   #wake(): void {

@@ -2,7 +2,7 @@
 
 import { alignDown, alignUp } from "../align.ts";
 import { assert } from "../assert.ts";
-import type { BufferBudget } from "../engine/buffer_budget.ts";
+import { type BufferBudget, UNLIMITED } from "../engine/buffer_budget.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Block, Memory } from "../engine/operation.ts";
 import type { OpenFile } from "../file/open_file.ts";
@@ -96,8 +96,8 @@ export class WriteBuffers {
   readonly #blockSize: number;
   readonly #bufferSize: number;
   readonly #writeBehind: number;
-  /** The shared budget of the buffers; undefined if their size or number was set. */
-  readonly #budget: BufferBudget | undefined;
+  /** The shared budget of the buffers, unless their size or number was set. */
+  readonly #budget: BufferBudget;
   /** Whether a chunk that fits into a buffer stays in one, so that it is written by one write. */
   readonly #wholeChunks: boolean;
   #isFirst = true;
@@ -116,7 +116,7 @@ export class WriteBuffers {
     this.#blockSize = blockSize;
     this.#bufferSize = bufferSize;
     this.#writeBehind = writeBehind;
-    this.#budget = sharesMemory ? engine.budget : undefined;
+    this.#budget = sharesMemory ? engine.budget : UNLIMITED;
     this.#wholeChunks = appends;
     this.#base = base;
   }
@@ -133,12 +133,12 @@ export class WriteBuffers {
 
   /** Whether a buffer may be started. If the budget is spent, there is one at a time. */
   get hasSpare(): boolean {
-    return this.#count <= (this.#budget?.crowded ? 0 : this.#writeBehind);
+    return this.#count <= (this.#budget.crowded ? 0 : this.#writeBehind);
   }
 
   /** Bytes that a buffer should have now. */
   get #wholeSize(): number {
-    return this.#budget?.sizeNow(this.#bufferSize, this.#blockSize) ?? this.#bufferSize;
+    return this.#budget.sizeNow(this.#bufferSize, this.#blockSize);
   }
 
   /** Whether {@linkcode write} would accept a byte. */
@@ -232,12 +232,12 @@ export class WriteBuffers {
   #add(bytes: number): void {
     this.#count++;
     assert(this.#count <= this.#writeBehind + 1, "one buffer fills and the others fly");
-    this.#budget?.take(bytes);
+    this.#budget.take(bytes);
   }
 
   #remove(bytes: number): void {
     this.#count--;
-    this.#budget?.giveBack(bytes);
+    this.#budget.giveBack(bytes);
   }
 
   #start(): FillingBuffer {
@@ -257,7 +257,7 @@ export class WriteBuffers {
     const { capacity } = filling;
     const size = this.#wholeSize;
     if (capacity >= size || !filling.grow(size)) return false;
-    this.#budget?.take(size - capacity);
+    this.#budget.take(size - capacity);
     return true;
   }
 
