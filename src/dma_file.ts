@@ -38,7 +38,7 @@ import { truncateTo } from "./file/cut.ts";
 import { lock, tryLock, unlock } from "./file/lock.ts";
 import { allocateSpace } from "./file/allocate.ts";
 import type { OpenFile } from "./file/open_file.ts";
-import { openPath, openTemporary } from "./file/open.ts";
+import { openPath } from "./file/open.ts";
 import { finishAtEnd } from "./file/program_end.ts";
 import {
   checkAtomic,
@@ -212,8 +212,8 @@ export class DmaFile implements AsyncDisposable {
    */
   static async temp(options?: DmaTempOptions): Promise<DmaFile> {
     const directory = temporaryDirectory(options);
-    const request = openRequest({ write: true, mode: 0o600 });
-    return new DmaFile(opened, await openTemporary(useEngine(), directory, request));
+    const request = { ...openRequest({ write: true, mode: 0o600 }), unnamed: true };
+    return new DmaFile(opened, await openPath(useEngine(), directory, request));
   }
 
   /**

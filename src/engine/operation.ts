@@ -19,13 +19,14 @@ export interface Block extends Memory {
 type Named<Name extends string, Fields> = Readonly<{ op: Name } & Fields>;
 
 /** `length` bytes at `position` of a file, into or from `memory` at `offset`. */
-interface Transferred {
-  fd: number;
-  memory: Memory;
-  offset: number;
-  length: number;
-  position: number;
+export interface TransferRange {
+  readonly memory: Memory;
+  readonly offset: number;
+  readonly length: number;
+  readonly position: number;
 }
+
+type Transferred = TransferRange & { fd: number };
 
 /** What an engine can do. Each value but a pause is one system call. */
 export type Operation =

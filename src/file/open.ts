@@ -56,32 +56,24 @@ export function accessOf({ read, write }: OpenRequest): Access[] {
   return access;
 }
 
-/** Opens the file that `path` leads to at the time of the call. Rejects with Deno's own errors. */
+/**
+ * Opens the file that `path` leads to at the time of the call, or one without a name in the directory that it leads to.
+ * Rejects with Deno's own errors.
+ */
 export async function openPath(
   engine: Engine,
   path: string,
   request: OpenRequest,
 ): Promise<OpenFile> {
-  const name = await findPermitted(engine, path, accessOf(request), FileName.lookUp);
+  const find = request.unnamed ? FileName.within : FileName.lookUp;
+  const name = await findPermitted(engine, path, accessOf(request), find);
   try {
-    return await openName(name, request);
+    const file = await openName(name, request);
+    if (request.unnamed) name.release();
+    return file;
   } catch (error) {
     name.release();
     throw error;
-  }
-}
-
-/** Opens a file that never has a name, on the file system of `directory`. */
-export async function openTemporary(
-  engine: Engine,
-  directory: string,
-  request: OpenRequest,
-): Promise<OpenFile> {
-  const name = await findPermitted(engine, directory, accessOf(request), FileName.within);
-  try {
-    return await openName(name, { ...request, unnamed: true });
-  } finally {
-    name.release();
   }
 }
 

@@ -3,7 +3,7 @@
 
 import { alignDown } from "../align.ts";
 import { Errno, MAX_TRANSFER, RWF_ATOMIC, RWF_DONTCACHE } from "../engine/linux.ts";
-import type { Completion, Memory } from "../engine/operation.ts";
+import type { Completion, TransferRange } from "../engine/operation.ts";
 import { type DmaError, ioError } from "../errors.ts";
 import { explain } from "./file_system.ts";
 import type { OpenFile } from "./open_file.ts";
@@ -20,16 +20,7 @@ const PASSING: ReadonlySet<number> = new Set([
   Errno.ECANCELED,
 ]);
 
-/** What is to be moved. Position, offset and length suit the file's alignment. */
-export interface TransferRange {
-  readonly memory: Memory;
-  /** Where in the memory it starts. */
-  readonly offset: number;
-  readonly length: number;
-  readonly position: number;
-}
-
-/** One transfer. It ends with all bytes moved, with the end of the file (reads), or with an error. */
+/** One transfer, of a range that suits the file's alignment. It ends with all bytes moved, with the end of the file (reads), or with an error. */
 export class Transfer implements Completion {
   readonly #file: OpenFile;
   readonly #op: "read" | "write";

@@ -2,15 +2,10 @@
 // file ends.
 
 import { assert } from "../assert.ts";
-import type { Memory } from "../engine/operation.ts";
+import type { TransferRange } from "../engine/operation.ts";
 
 /** One contiguous write. Position, offset and length are multiples of the file's block size. */
-export interface WriteRequest {
-  readonly memory: Memory;
-  /** Where in the memory it starts. */
-  readonly offset: number;
-  readonly length: number;
-  readonly position: number;
+export interface WriteRequest extends TransferRange {
   /** The end of the data; what follows up to `length` is padding. */
   readonly dataEnd: number;
   /** Called once, when the kernel is done with the memory or will never have it. */
