@@ -20,7 +20,10 @@ const PASSING: ReadonlySet<number> = new Set([
   Errno.ECANCELED,
 ]);
 
-/** One transfer, of a range that suits the file's alignment. It ends with all bytes moved, with the end of the file (reads), or with an error. */
+/**
+ * One transfer, of a range that suits the file's alignment. It ends with all bytes moved, with the end of the file (reads), or
+ * with an error.
+ */
 export class Transfer implements Completion {
   readonly #file: OpenFile;
   readonly #op: "read" | "write";

@@ -44,6 +44,7 @@ testOnce("The published files are the module, its command line and the documenta
     "SECURITY.md",
     "cli.ts",
     "deno.json",
+    "ffi/address.ts",
     "ffi/libc.ts",
     "ffi/liburing.ts",
     "ffi/platform.ts",
