@@ -10,22 +10,18 @@ export function allocateSpace(
   mode: number,
   position: number,
   length: number,
-): Promise<void> {
+): Promise<unknown> {
   const { descriptor, fd } = file;
   const end = mode & FALLOC_FL_KEEP_SIZE ? 0 : position + length;
   const operation = { op: "allocate", fd, mode, position, length } as const;
   return descriptor.use("allocate", () => {
     if (end > 0) keepAppended(file);
-    return file.length.withWrite(end, async () => {
-      try {
-        await descriptor.call("allocate", operation);
-      } finally {
-        file.durability.noteChange();
-      }
-    }).catch((error) => {
+    const allocate = () => descriptor.call("allocate", operation);
+    return file.length.withWrite(end, allocate, () => file.durability.noteChange())
       // Space that was not reserved must not be cut.
-      limitBound(file);
-      throw error;
-    });
+      .catch((error) => {
+        limitBound(file);
+        throw error;
+      });
   });
 }

@@ -87,13 +87,12 @@ async function copyStep({ from, to, position, targetPosition, length }: Copy): P
   return await from.descriptor.use(
     "copy",
     () =>
-      to.change("copy", () =>
-        to.length.withWrite(targetPosition, async () => {
-          const result = await run(from.engine, operation);
-          if (result > 0) to.length.addContent(targetPosition + result);
-          if (result < 0 && !REFUSED.has(-result)) unwrap(result, "copy", from.path);
-          return result;
-        })),
+      to.write("copy", targetPosition, async () => {
+        const result = await run(from.engine, operation);
+        if (result > 0) to.length.addContent(targetPosition + result);
+        if (result < 0 && !REFUSED.has(-result)) unwrap(result, "copy", from.path);
+        return result;
+      }),
   );
 }
 
@@ -141,14 +140,13 @@ function writeInBlocks(to: OpenFile, bytes: Uint8Array, position: number): Promi
   const start = alignDown(position, blockSize);
   const blocks = new Uint8Array(alignUp(end - start, blockSize));
   const last = blocks.length - blockSize;
-  return to.change("write", () =>
-    to.length.withWrite(start + blocks.length, async () => {
-      const sizeBefore = await sizeOf(to.descriptor);
-      if (position > start) blocks.set(await readRange(to, start, blockSize));
-      if (end % blockSize > 0) blocks.set(await readRange(to, start + last, blockSize), last);
-      blocks.set(bytes, position - start);
-      await writePieces(to, blocks, start);
-      to.length.addContent(end);
-      return sizeBefore;
-    }));
+  return to.write("write", start + blocks.length, async () => {
+    const sizeBefore = await sizeOf(to.descriptor);
+    if (position > start) blocks.set(await readRange(to, start, blockSize));
+    if (end % blockSize > 0) blocks.set(await readRange(to, start + last, blockSize), last);
+    blocks.set(bytes, position - start);
+    await writePieces(to, blocks, start);
+    to.length.addContent(end);
+    return sizeBefore;
+  });
 }

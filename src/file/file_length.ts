@@ -79,14 +79,18 @@ export class FileLength {
     this.extend(end);
   }
 
-  /** Runs work that writes up to `end` at most, when no truncate waits or runs. */
-  async withWrite<T>(end: number, work: () => Promise<T>): Promise<T> {
+  /**
+   * Runs work that writes up to `end` at most, when no truncate waits or runs. `ended` is called after it, before a truncate can
+   * begin.
+   */
+  async withWrite<T>(end: number, work: () => Promise<T>, ended: () => void): Promise<T> {
     // If no truncate waits, the work begins within this call. After a wait there may be another truncate.
     while (this.truncating) await new Promise<void>((resolve) => this.whenWritable(resolve));
     this.beginWrite(end);
     try {
       return await work();
     } finally {
+      ended();
       this.endWrite();
     }
   }

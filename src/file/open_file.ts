@@ -151,17 +151,17 @@ export class OpenFile implements FileIdentity {
     throw new TypeError(`Cannot write to a position of '${this.path}': ${why}`);
   }
 
-  /** Runs work that changes the file. If it fails, bytes may be missing. */
-  async change<T>(op: string, work: () => Promise<T>): Promise<T> {
-    this.descriptor.acquire(op);
+  /** Runs work that writes up to `end` at most. If it fails, bytes may be missing. */
+  async write<T>(op: string, end: number, work: () => Promise<T>): Promise<T> {
+    const { descriptor, durability, length } = this;
+    descriptor.acquire(op);
     try {
-      return await work();
+      return await length.withWrite(end, work, () => durability.noteChange());
     } catch (error) {
-      this.durability.noteFailure(error);
+      durability.noteFailure(error);
       throw error;
     } finally {
-      this.durability.noteChange();
-      this.descriptor.release();
+      descriptor.release();
     }
   }
 

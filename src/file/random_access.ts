@@ -207,11 +207,10 @@ async function writeUpTo(file: OpenFile, end: number, write: () => Promise<void>
   // After a write that fails it would be unknown whose bytes are there.
   if (end > file.length.sizeUpperBound) keepAppended(file);
   try {
-    await file.change("write", () =>
-      file.length.withWrite(end, async () => {
-        await write();
-        file.length.addContent(end);
-      }));
+    await file.write("write", end, async () => {
+      await write();
+      file.length.addContent(end);
+    });
   } catch (error) {
     // What was not written must not be cut off.
     if (!file.descriptor.closing) limitBound(file);
@@ -248,7 +247,7 @@ async function writePiece(
   }
 }
 
-/** Writes bytes of whole blocks, piece by piece. The caller holds `withWrite`. */
+/** Writes bytes of whole blocks, piece by piece. Within `file.write`. */
 export async function writePieces(
   file: OpenFile,
   bytes: Uint8Array,

@@ -182,8 +182,8 @@ export class WriteBehind {
     length.beginWrite(allocation.position + allocation.length);
     const complete = (result: number) => {
       this.#preallocator.end(result);
-      length.endWrite();
       this.#file.durability.noteChange();
+      length.endWrite();
       ended.complete(result);
     };
     engine.submit({ op: "allocate", fd, mode: 0, ...allocation }, { complete });

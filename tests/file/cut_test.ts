@@ -1,0 +1,54 @@
+// When a file is truncated after a write: on an engine that holds every operation.
+
+import { assertEquals } from "@std/assert";
+import { truncateTo } from "../../src/file/cut.ts";
+import { DISK } from "../../src/file/file_system.ts";
+import { OpenFile } from "../../src/file/open_file.ts";
+import { writeBytes } from "../../src/file/random_access.ts";
+import { pattern } from "../support/bytes.ts";
+import { ScriptedEngine, turn } from "../support/scripted_engine.ts";
+
+/** Truncates a file beside a write. Resolves to what is done after the write, in this order. */
+async function afterWrite(cutsDirty: boolean): Promise<string[]> {
+  const engine = new ScriptedEngine();
+  const file = new OpenFile({
+    engine,
+    fd: engine.create(pattern(5000)),
+    path: "scripted",
+    name: undefined,
+    direct: true,
+    memoryAlignment: 512,
+    alignment: 512,
+    readable: true,
+    writable: true,
+    size: 5000,
+    device: 1,
+    inode: 1n,
+    created: false,
+    ownsSize: false,
+    atomicWrite: { min: 0, max: 0 },
+    fileSystem: { ...DISK, cutsDirty },
+    requiresDirect: false,
+    appends: false,
+  });
+  const writing = writeBytes(file, pattern(512), 0);
+  const cutting = file.descriptor.use("truncate", () => truncateTo(file, 100));
+  await turn();
+  assertEquals(engine.pending.map(({ kind }) => kind), ["write"]);
+  engine.complete(engine.only("write"));
+  const done: string[] = [];
+  for (;;) {
+    await turn();
+    const [next] = engine.pending;
+    if (!next) break;
+    done.push(next.kind);
+    engine.complete(next);
+  }
+  await Promise.all([writing, cutting]);
+  return done;
+}
+
+Deno.test("A truncate that waits for a write follows a sync of it, where the file system needs that", async () => {
+  assertEquals(await afterWrite(false), ["sync", "truncate"]);
+  assertEquals(await afterWrite(true), ["truncate"]);
+});
