@@ -40,7 +40,6 @@ export interface StatFacts {
   blockSize: number;
   inode: bigint;
   deviceMajor: number;
-  deviceMinor: number;
   /** Both parts of the device number in one. */
   device: number;
   /** The identifier of the mount; undefined before kernel 5.8. */
@@ -81,7 +80,6 @@ export function parseStat(bytes: Uint8Array): StatFacts {
     blockSize: u32(4),
     inode: view.getBigUint64(32, true),
     deviceMajor,
-    deviceMinor,
     // As makedev(3), of the kernel's 12 bits of the major and 20 bits of the minor number.
     device: (deviceMinor >>> 8) * 2 ** 20 + deviceMajor * 2 ** 8 + (deviceMinor & 0xff),
     mountId: mask & (STATX_MNT_ID | STATX_MNT_ID_UNIQUE) ? view.getBigUint64(144, true) : undefined,
