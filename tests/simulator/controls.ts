@@ -32,7 +32,7 @@ const TRANSFER = "file/transfer.ts";
 const AHEAD = "reader/read_ahead.ts";
 const CUT = "file/cut.ts";
 const END = "file/program_end.ts";
-const OPEN = "file/open_file.ts";
+const DURABILITY = "file/durability.ts";
 const ATOMIC = "file/atomic.ts";
 
 /** What was wrong before this module had its present shape. */
@@ -89,11 +89,15 @@ const found: readonly Control[] = [
   mistakes(
     "a sync of flushSync that failed is tried again",
     [WRITER, "      this.fail(error);\n      throw error;", "      throw error;"],
-    [OPEN, "    if (this.syncError) throw this.syncError;\n    const result", "    const result"],
     [
-      OPEN,
-      "    if (this.syncError) throw this.syncError;\n    this.noteSync(changes);",
-      "    if (result < 0) throw this.syncError;\n    this.noteSync(changes);",
+      DURABILITY,
+      "    if (this.#syncError) throw this.#syncError;\n    this.#noteResult",
+      "    this.#noteResult",
+    ],
+    [
+      DURABILITY,
+      '    this.#noteResult(engine.runNow({ op: "sync", fd, dataOnly: true }));\n    if (this.#syncError)',
+      '    const result = engine.runNow({ op: "sync", fd, dataOnly: true });\n    this.#noteResult(result);\n    if (result < 0)',
     ],
   ),
   mistake(
@@ -102,7 +106,12 @@ const found: readonly Control[] = [
     "if (length.isChanging || !exceedsContent",
     "if (!exceedsContent",
   ),
-  mistake("the end of the program cuts, and nobody syncs that", END, "    file.changes++;\n", ""),
+  mistake(
+    "the end of the program cuts, and nobody syncs that",
+    END,
+    "    file.durability.noteChange();\n",
+    "",
+  ),
   mistake(
     "preallocate hides what another process appended",
     "file/allocate.ts",
@@ -143,21 +152,21 @@ const writer: readonly Control[] = [
   ]),
   mistake(
     "tries a failed sync again",
-    OPEN,
-    'if (result < 0) this.#failSync(ioError(-result, "sync", path));\n      sync.last',
+    DURABILITY,
+    "this.#noteResult(result);\n      sync.last",
     'if (result < 0) return engine.submit({ op: "sync", fd, dataOnly }, { complete });\n      sync.last',
   ),
   mistake(
     "counts as durable what is still being synced",
     SYNCS,
-    "file.unsynced && file.sync(false),",
-    "file.unsynced && [file.sync(false), file.noteSync(file.changes)][0],",
+    "durability.unsynced && durability.sync(false),",
+    "durability.unsynced && [durability.sync(false), durability.noteDurableWrite(durability.changes)][0],",
   ),
   mistake(
     "counts as durable what was written during the sync",
     SYNCS,
     "if (failed) throw failed.reason;",
-    "if (failed) throw failed.reason;\n    file.noteSync(file.changes);",
+    "if (failed) throw failed.reason;\n    durability.noteDurableWrite(durability.changes);",
   ),
   mistake(
     "moves the flushed position past a hole",
@@ -180,7 +189,7 @@ const writer: readonly Control[] = [
   mistake(
     "does not clear the padding",
     TAIL,
-    "    memory.bytes.set(this.padding(end), partial.length);\n",
+    "    memory.bytes.set(this.padding(end), bytes.length);\n",
     "",
   ),
   mistake(
@@ -203,13 +212,13 @@ const writer: readonly Control[] = [
   ),
   mistakes("has one buffer too many", [
     BUFFERS,
-    "(this.#budget?.crowded ? 0 : this.#writeBehind);",
-    "(this.#budget?.crowded ? 0 : this.#writeBehind + 1);",
+    "(this.#budget.crowded ? 0 : this.#writeBehind);",
+    "(this.#budget.crowded ? 0 : this.#writeBehind + 1);",
   ], [BUFFERS, "<= this.#writeBehind + 1,", "<= this.#writeBehind + 2,"]),
   mistake(
     "does not give back what streams share",
     BUFFERS,
-    "    this.#budget?.giveBack(bytes);\n",
+    "    this.#budget.giveBack(bytes);\n",
     "",
   ),
   mistake(
@@ -236,8 +245,8 @@ const writer: readonly Control[] = [
     "",
   ], [
     BEHIND,
-    "      length.endWrite();\n      this.#file.changes++;\n      ended.complete(result);",
-    "      this.#file.changes++;",
+    "      length.endWrite();\n      ended.complete(result);",
+    "",
   ], [BEHIND, "if (this.#preallocate(end, ended)) started++;", "this.#preallocate(end, ended);"]),
   mistakes("forgets that a failed step may have made the file longer", [
     BEHIND,

@@ -1,6 +1,7 @@
 // A writer on a scripted engine. That its bytes and positions are right the simulator proves.
 
 import { assertEquals } from "@std/assert";
+import { Durability } from "../../src/file/durability.ts";
 import type { OpenFile } from "../../src/file/open_file.ts";
 import { Writer } from "../../src/writer/writer.ts";
 import {
@@ -44,7 +45,9 @@ export class Rig {
     const { engine, file } = openScripted(options);
     this.engine = engine;
     this.file = file;
-    file.synced = file.changes;
+    // As though opening it had changed nothing.
+    const changeable: { durability: Durability } = file;
+    changeable.durability = new Durability(file.descriptor, false);
     this.writer = new Writer(file, {
       bufferSize: options.bufferSize ?? 1024,
       writeBehind: options.writeBehind ?? 2,
