@@ -36,12 +36,9 @@ export class SyncQueue {
     return !this.#file.durability.unsynced && !this.#file.nameIsVolatile;
   }
 
-  get isRunning(): boolean {
-    return this.#running;
-  }
-
-  /** Everything below it must become durable. */
-  get durableEnd(): number {
+  /** Everything below it is to be written for the next sync. Nothing is while one is in flight: more callers may come. */
+  get wantedEnd(): number {
+    if (this.#running) return 0;
     return this.#waiting.reduce(
       (end, waiter) => waiter.durable ? Math.max(end, waiter.target) : end,
       0,

@@ -184,14 +184,9 @@ export class Writer extends WriterState implements AttachedWriter {
     this.#stepsSoon = true;
     afterCallers(() => {
       this.#stepsSoon = false;
-      this.#writes.wantTail(this.#tailEnd);
+      this.#writes.wantTail(this.#syncs.wantedEnd);
       this.#step();
     });
-  }
-
-  /** Up to where the tail is to be written for a sync. Those who call while one is in flight are served by the next one. */
-  get #tailEnd(): number {
-    return this.#syncs.isRunning ? 0 : this.#syncs.durableEnd;
   }
 
   /**
@@ -335,7 +330,7 @@ export class Writer extends WriterState implements AttachedWriter {
 
   /** Begins whatever can begin now. */
   #advance(draining: boolean): void {
-    if (this.#writes.lacksTail(this.#tailEnd)) this.#stepSoon();
+    if (this.#writes.lacksTail(this.#syncs.wantedEnd)) this.#stepSoon();
     try {
       this.#pending += this.#writes.queuePartial(draining, this.#operation);
     } catch (error) {
