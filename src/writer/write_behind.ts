@@ -29,6 +29,7 @@ export class WriteBehind {
   readonly #start: number;
   /** The least that the file was truncated to since the bytes before the start were read. */
   #truncatedTo = Infinity;
+  #allocationFailed = false;
   /** Why a write failed. */
   error: DmaError | undefined;
 
@@ -169,9 +170,18 @@ export class WriteBehind {
     this.queue.end(write, error === undefined);
     file.length.endWrite();
     if (this.queue.flushed > flushed) file.length.addContent(this.queue.flushed);
+    this.#limitBound();
     if (!error) return;
     limitBound(file);
     this.error ??= error;
+  }
+
+  /** Lowers the bound of the file's length after an allocation failed: what is behind its end may be another program's. */
+  #limitBound(): void {
+    const { length, fileSystem } = this.#file;
+    if (!this.#allocationFailed || length.isChanging || !fileSystem.statsFromMemory) return;
+    this.#allocationFailed = false;
+    limitBound(this.#file);
   }
 
   /** Moves the end of the file ahead of a write up to `written`, if that is due. Returns whether it was. */
@@ -184,6 +194,8 @@ export class WriteBehind {
       this.#preallocator.end(result);
       this.#file.durability.noteChange();
       length.endWrite();
+      this.#allocationFailed ||= result < 0;
+      this.#limitBound();
       ended.complete(result);
     };
     engine.submit({ op: "allocate", fd, mode: 0, ...allocation }, { complete });

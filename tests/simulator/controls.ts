@@ -245,7 +245,7 @@ const writer: readonly Control[] = [
     "",
   ], [
     BEHIND,
-    "      length.endWrite();\n      ended.complete(result);",
+    "      length.endWrite();\n      this.#allocationFailed ||= result < 0;\n      this.#limitBound();\n      ended.complete(result);",
     "",
   ], [BEHIND, "if (this.#preallocate(end, ended)) started++;", "this.#preallocate(end, ended);"]),
   mistakes("forgets that a failed step may have made the file longer", [

@@ -3,11 +3,13 @@
 import "../support/engine.ts";
 import { assert, assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamWriter } from "../../mod.ts";
+import { Errno } from "../../src/engine/linux.ts";
 import { engines } from "../faults/machine.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
 import { eventually } from "../support/descriptors.ts";
 import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import { interpose } from "../support/interpose.ts";
 
 const MiB = 1 << 20;
 const RESERVED = 64 * MiB;
@@ -83,4 +85,23 @@ testInEachDirectory(
     }
   },
   { bothEngines: false, where },
+);
+
+testInEachDirectory(
+  "What another process appends stays where nothing could be reserved",
+  async (dir) => {
+    const path = dir.file("file");
+    // It fails before the write is over.
+    using _ = interpose("allocate", ({ completion }) => {
+      queueMicrotask(() => completion.complete(-Errno.EOPNOTSUPP));
+    });
+    const file = await DmaFile.create(path);
+    const writer = new DmaStreamWriter(file, { sizeHint: RESERVED });
+    await writer.write(pattern(4096));
+    await writer.flushAligned({ tail: true });
+    await Deno.writeFile(path, pattern(100, 4096), { append: true });
+    await writer.close();
+    await assertFile(path, pattern(4196));
+  },
+  { where },
 );
