@@ -80,8 +80,8 @@ export class WriterSink {
 
   /** The stream counts items, so it queues one at a time beyond the buffers. */
   size(item: unknown): number {
-    // The stream asks even if it is closing, and refuses the chunk then.
-    if (this.closeRequest) return 1;
+    // The stream asks even if it is closing or failing, and refuses the chunk then.
+    if (this.closeRequest || this.writer.failure) return 1;
     const batch = item instanceof Batch ? item : new Batch();
     if (batch !== item) {
       try {

@@ -265,3 +265,31 @@ testDirectAndCached("A tail whose durable write fails fails the stream", async (
   await assertRejects(() => stream.close(), Error, "(os error 5): write");
   assertEquals(stream.currentFlushedPos, 100);
 });
+
+testDirectAndCached(
+  "sync rejects at every moment of an abort, also behind a chunk",
+  async (dir) => {
+    const reason = new Error("enough");
+    const failure = (call: Promise<unknown>) => call.catch((error: unknown) => error);
+    const path = dir.file("file");
+    await Deno.writeFile(path, pattern(1000));
+    for (let microtasks = 0; microtasks < 12; microtasks++) {
+      for (const opened of [true, false]) {
+        const file = await DmaFile.open(path, { write: true });
+        const stream = new DmaStreamWriter(file, {
+          position: 500,
+          bufferSize: 4096,
+          writeBehind: 1,
+        });
+        const writer = stream.getWriter();
+        if (opened) await writer.ready;
+        const calls = [failure(writer.write(pattern(opened ? 20_000 : 10)))];
+        const aborted = writer.abort(reason);
+        for (let at = 0; at < microtasks; at++) await undefined;
+        calls.push(failure(writer.write(pattern(10))), failure(stream.sync()));
+        assertEquals(await Promise.all(calls), [reason, reason, reason]);
+        await aborted;
+      }
+    }
+  },
+);
