@@ -95,6 +95,8 @@ export class WriterSink {
   }
 
   write(item: unknown): Promise<void> | undefined {
+    const { failure } = this.writer;
+    if (failure) return Promise.reject(failure.reason);
     const batch = this.#waiting[0]!;
     const { bytes } = batch;
     batch.isOpen = false;

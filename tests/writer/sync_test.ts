@@ -293,3 +293,22 @@ testDirectAndCached(
     }
   },
 );
+
+testDirectAndCached("A write and a sync reject at every moment of a failure", async (dir) => {
+  const failure = (call: Promise<unknown>) => call.catch((error) => error.code);
+  for (let microtasks = 0; microtasks < 12; microtasks++) {
+    const fail = Promise.withResolvers<() => void>();
+    using _ = interpose("write", ({ completion }) => {
+      fail.resolve(() => completion.complete(-Errno.EIO));
+    });
+    const stream = await create(dir, { bufferSize: 4096, writeBehind: 1, preallocate: false });
+    const writer = stream.getWriter();
+    writer.closed.catch(() => {});
+    await writer.write(pattern(5000));
+    (await fail.promise)();
+    for (let at = 0; at < microtasks; at++) await undefined;
+    const calls = [failure(writer.write(pattern(10))), failure(stream.sync())];
+    assertEquals(await Promise.all(calls), ["EIO", "EIO"]);
+    assertEquals(await failure(stream.close()), "EIO");
+  }
+});
