@@ -90,7 +90,7 @@ async function stress(directory: string): Promise<void> {
   const after = await compare(before);
   console.log(
     `${total.rounds} rounds, ${total.calls} calls, ${total.failed} of them rejected, ` +
-      `${total.bytes >> 20} MiB checked, ${total.workers} Workers terminated; ` +
+      `${Math.round(total.bytes / 2 ** 20)} MiB checked, ${total.workers} Workers terminated; ` +
       `descriptors ${before.descriptors}, then ${after.descriptors}; ` +
       `mappings ${before.mappings}, then ${after.mappings}`,
   );
