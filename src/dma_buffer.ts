@@ -44,7 +44,7 @@ export class DmaBuffer {
    * import { DmaFile } from "@denodma/dma";
    *
    * await using file = await DmaFile.create("buffer.bin");
-   * console.log(file.allocBuffer(1).length); // 512 where blocks have 512 bytes
+   * console.log(file.allocBuffer(1).length); // 4096 where blocks have 4,096 bytes
    * ```
    */
   get length(): number {

@@ -265,15 +265,15 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * The alignment that the kernel requires for Direct I/O on this file, in bytes (`STATX_DIOALIGN`, or 4,096 if it does
-   * not say).
+   * The alignment of Direct I/O on this file, in bytes: of memory as the kernel requires it (`STATX_DIOALIGN`), of
+   * positions and lengths at least a block of the file system. Both are 4,096 if the kernel does not say.
    *
    * @example See what a position must be a multiple of
    * ```ts
    * import { DmaFile } from "@denodma/dma";
    *
    * await using file = await DmaFile.create("aligned.bin");
-   * console.log(file.alignment); // { memory: 512, offset: 512 } on many disks
+   * console.log(file.alignment); // { memory: 512, offset: 4096 } on many disks
    * ```
    */
   get alignment(): { readonly memory: number; readonly offset: number } {
@@ -348,7 +348,7 @@ export class DmaFile implements AsyncDisposable {
    *
    * await using file = await DmaFile.create("buffer.bin");
    * const buffer = file.allocBuffer(10_000);
-   * console.log(buffer.length); // 10240 where blocks have 512 bytes
+   * console.log(buffer.length); // 12288 where blocks have 4,096 bytes
    * buffer.bytes.fill(7);
    * await file.writeAt(buffer, 0);
    * ```

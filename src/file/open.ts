@@ -47,6 +47,18 @@ const MAX_ATTEMPTS = 10;
 
 /** Safe on every file system that does not report its alignment. */
 const SAFE_ALIGNMENT = 4096;
+/** Larger than any block. Some mount options have `stx_blksize` name a larger unit (xfs with `allocsize` or `largeio`). */
+const LARGEST_BLOCK = 64 << 10;
+
+/**
+ * What positions and lengths must be multiples of: whole blocks of the file system, even if the disk accepts parts of them.
+ * If a file shares blocks with a copy (`cp --reflink`, the default of cp), xfs writes parts through the page cache. They
+ * collide with direct writes beside them, and the next fsync(2) returns EIO: seen with kernel 6.18.
+ */
+function offsetAlignment({ directOffset, blockSize }: StatFacts): number {
+  if (!directOffset) return SAFE_ALIGNMENT;
+  return Math.max(directOffset, blockSize <= LARGEST_BLOCK ? blockSize : SAFE_ALIGNMENT);
+}
 
 /** The permissions that a request needs. */
 export function accessOf({ read, write }: OpenRequest): Access[] {
@@ -149,7 +161,7 @@ async function describe(
     direct,
     requiresDirect: request.direct === "require",
     memoryAlignment: (direct && facts.directMemory) || SAFE_ALIGNMENT,
-    alignment: (direct && facts.directOffset) || SAFE_ALIGNMENT,
+    alignment: direct ? offsetAlignment(facts) : SAFE_ALIGNMENT,
     // The kernel takes it for Direct I/O only.
     atomicWrite: direct
       ? { min: facts.atomicWriteMin, max: facts.atomicWriteMax }

@@ -29,7 +29,7 @@ export function writeStatx(
   const mask = STATX_BASIC_STATS | STATX_MNT_ID | (kind.uniqueMountId ? STATX_MNT_ID_UNIQUE : 0) |
     (kind.saysAlignment ? STATX_DIOALIGN : 0);
   view.setUint32(0, mask, true);
-  view.setUint32(4, 4096, true);
+  view.setUint32(4, alignment, true);
   view.setUint32(16, stat.links, true);
   view.setUint16(28, stat.isDirectory ? 0o040755 : 0o100644, true);
   view.setBigUint64(32, BigInt(stat.inode), true);
