@@ -39,9 +39,9 @@ export class Durability {
     return this.#changes !== this.#synced;
   }
 
-  /** Whether everything that was in the file at some time is durable, also what was there when it was opened. */
-  get wasSynced(): boolean {
-    return this.#wasSynced;
+  /** Whether all of the file is durable: also what was in it when it was opened, by a program that may not have synced it. */
+  get isDurable(): boolean {
+    return this.#wasSynced && !this.unsynced;
   }
 
   /** Whether a sync is in flight. */

@@ -32,7 +32,9 @@ export function stepsOfClose(
 ): Step[] {
   const sync = () => {
     const wanted = syncOnClose || file.publication !== undefined;
-    return wanted && !syncs.isDurable ? syncs.run(queue) : undefined;
+    // A file that nobody has changed is closed as it is.
+    const isChanged = file.durability.unsynced || file.nameIsVolatile;
+    return wanted && isChanged ? syncs.run(queue) : undefined;
   };
   // An atomic file that stays open for more writers is published when it is closed.
   const publishes = () => closes || keepOpen ? publishWhole(file) : undefined;

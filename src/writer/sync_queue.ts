@@ -31,9 +31,9 @@ export class SyncQueue {
     this.#preallocates = preallocates;
   }
 
-  /** Whether everything that was done to the file is durable, with its name. */
+  /** Whether everything in the file is durable, with its name. */
   get isDurable(): boolean {
-    return !this.#file.durability.unsynced && !this.#file.nameIsVolatile;
+    return this.#file.durability.isDurable && !this.#file.nameIsVolatile;
   }
 
   /** Everything below it is to be written for the next sync. Nothing is while one is in flight: more callers may come. */
@@ -50,12 +50,10 @@ export class SyncQueue {
    * waits for just that, and nothing else is left to sync. Infinity otherwise.
    */
   get durableFrom(): number {
-    const { blockSize, durability, fileSystem } = this.#file;
+    const { blockSize, fileSystem } = this.#file;
     // Otherwise padding is cut before each sync.
     const keepsPadding = this.#preallocates || blockSize === 1;
-    if (!fileSystem.syncsWrites || !keepsPadding || !durability.wasSynced || !this.isDurable) {
-      return Infinity;
-    }
+    if (!fileSystem.syncsWrites || !keepsPadding || !this.isDurable) return Infinity;
     return this.#waiting.reduce(
       (least, { target, durable }) => durable ? Math.min(least, target) : least,
       Infinity,
@@ -110,7 +108,7 @@ export class SyncQueue {
     this.#attached = this.#waiting.filter(({ target }) => target <= flushed);
     this.#waiting = this.#waiting.filter(({ target }) => target > flushed);
     const synced = await Promise.allSettled([
-      durability.unsynced && durability.sync(false),
+      !durability.isDurable && durability.sync(false),
       file.nameIsVolatile && file.syncName(),
     ]);
     const failed = synced.find((each) => each.status === "rejected");

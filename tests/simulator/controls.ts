@@ -159,8 +159,8 @@ const writer: readonly Control[] = [
   mistake(
     "counts as durable what is still being synced",
     SYNCS,
-    "durability.unsynced && durability.sync(false),",
-    "durability.unsynced && [durability.sync(false), durability.noteDurableWrite(durability.changes)][0],",
+    "!durability.isDurable && durability.sync(false),",
+    "!durability.isDurable && [durability.sync(false), durability.noteDurableWrite(durability.changes)][0],",
   ),
   mistake(
     "counts as durable what was written during the sync",
@@ -257,7 +257,7 @@ const writer: readonly Control[] = [
     "this.#preallocator.end(result);",
     "this.#preallocator.end(result); if (result >= 0) length.extend(allocation.position + allocation.length);",
   ]),
-  mistake("closes without a sync", ENDING, "wanted && !syncs.isDurable ?", "wanted && false ?"),
+  mistake("closes without a sync", ENDING, "wanted && isChanged ?", "wanted && false ?"),
   mistake("publishes a name and forgets the directory", ATOMIC, "  await file.syncName();\n", ""),
 ];
 

@@ -1,7 +1,7 @@
 // DmaStreamWriter.sync and close: what is made durable, in which order, and that many of them may overlap.
 
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { DmaFile, DmaStreamWriter } from "../../mod.ts";
+import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { Errno, RWF_DSYNC } from "../../src/engine/linux.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
 import { hasDirectIo, testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
@@ -66,6 +66,26 @@ testDirectAndCached("close syncs no directory for a file that was there", async 
   assert(!noted.order.includes("sync directory"));
   assert(noted.order.includes("sync file"));
 });
+
+testDirectAndCached(
+  "What was in a file before its writer is synced too, also if nothing is written",
+  async (dir) => {
+    const ways: Record<string, (writer: DmaStreamWriter) => unknown> = {
+      "sync()": (writer) => writer.sync(),
+      "sync() of the tail": (writer) => writer.sync({ tail: true }),
+      "flushSync()": (writer) => writer.flushSync({ durable: true }),
+    };
+    for (const [name, sync] of Object.entries(ways)) {
+      // Another program may have written it, and been killed before it synced.
+      await Deno.writeFile(dir.file("file"), pattern(100));
+      await using file = await DmaFile.open(dir.file("file"), { write: true });
+      const writer = new DmaStreamWriter(file, { append: true });
+      const { syncs } = ioStats();
+      await sync(writer);
+      assertEquals(ioStats().syncs, syncs + 1, name);
+    }
+  },
+);
 
 testDirectAndCached(
   "Without syncOnClose nothing is synced, and the length is exact",
