@@ -201,7 +201,9 @@ export class WriterSink {
   /** Accepts a chunk without the lock: at once if there is room, else through the stream's queue. */
   writeUnlocked(stream: WritableStream, chunk: unknown): Promise<void> {
     const { writer } = this;
-    const length = chunk instanceof Uint8Array ? lengthOfBytes(chunk) : 0;
+    // An object that only inherits from Uint8Array has no length.
+    const isBytes = chunk instanceof Uint8Array && ArrayBuffer.isView(chunk);
+    const length = isBytes ? lengthOfBytes(chunk) : 0;
     const isTaken = length > 0 && !this.#isWaiting && !this.closeRequest && !stream.locked &&
       writer.writeWhole(chunk as Uint8Array, length);
     if (isTaken) return yieldIfNeeded(length) ?? RESOLVED;

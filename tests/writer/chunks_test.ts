@@ -26,6 +26,8 @@ const bad: [name: string, chunk: () => unknown, says: string][] = [
   ["an array", () => [1, 2, 3], "Array"],
   ["an object", () => ({ length: 3 }), "Object"],
   ["a Blob", () => new Blob(["x"]), "Blob"],
+  ["an object that inherits from Uint8Array", () => Object.create(Uint8Array.prototype), "view"],
+  ["a proxy of a Uint8Array", () => new Proxy(new Uint8Array(3), {}), "view"],
   ["a detached view", detached, "detached"],
   ["a detached buffer", () => detached().buffer, "detached"],
 ];
