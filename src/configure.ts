@@ -150,8 +150,8 @@ function finishAtEnd(engine: KernelEngine): void {
   addEventListener("unload", () => {
     flushNow();
     discardNamesNow();
-    // `deno run --watch` starts anew on the same thread.
-    engine.dispose();
+    // `deno run --watch` starts anew on the same thread. Else later listeners may still write.
+    if (!engine.endsWithProcess) engine.dispose();
   });
 }
 

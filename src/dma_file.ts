@@ -39,7 +39,7 @@ import { lock, tryLock, unlock } from "./file/lock.ts";
 import { allocateSpace } from "./file/allocate.ts";
 import type { OpenFile } from "./file/open_file.ts";
 import { openPath } from "./file/open.ts";
-import { finishAtEnd } from "./file/program_end.ts";
+import { cutAfterEnd, finishAtEnd } from "./file/program_end.ts";
 import {
   checkAtomic,
   readMemory,
@@ -1205,6 +1205,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    */
   flushSync(options?: DmaFlushSyncOptions): void {
     this.#sink.flushNow(isSet(options, "durable"), Infinity);
+    cutAfterEnd(this.#sink.writer.file);
   }
 
   /**

@@ -11,6 +11,9 @@ export interface Flushable {
   flushNow(durable: boolean, deadline: number): void;
 }
 
+/** The longest wait for other changes of a file that is cut. */
+const CUT_TIMEOUT_MS = 1000;
+
 /** Files that are open, and what writes to them. */
 const open = new Map<OpenFile, Flushable | undefined>();
 
@@ -64,9 +67,18 @@ export function flushOpenFilesNow(deadline: number, warn: (message: string) => v
   }
 }
 
+/** Whether nothing of the program runs any more but its listeners for its end. */
+let hasEnded = false;
+
 /** Removes the temporary names of atomic files that were not closed. Files without a name vanish by themselves. */
 export function discardNamesNow(): void {
+  hasEnded = true;
   for (const { publication } of open.keys()) publication?.temporary?.unlinkNow();
+}
+
+/** Cuts a file that a listener for the end of the program has flushed once more. */
+export function cutAfterEnd(file: OpenFile): void {
+  if (hasEnded && file.writer) cutNow(file, performance.now() + CUT_TIMEOUT_MS);
 }
 
 /**

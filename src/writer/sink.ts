@@ -254,7 +254,11 @@ export class WriterSink {
   /** Blocks until every chunk that was given is in the file, and with `durable` is synced. Throws the failure. */
   flushNow(durable: boolean, deadline: number): void {
     this.upstream?.deref()?.handOver();
-    while (this.#takeAhead()?.isWrong === false) this.writer.waitNow(deadline);
+    while (this.#takeAhead()?.isWrong === false) {
+      // A program that has come to its end has closed its writers.
+      this.writer.assertAccepts();
+      this.writer.waitNow(deadline);
+    }
     this.writer.flushNow(durable, deadline);
   }
 

@@ -127,11 +127,15 @@ export class Writer extends WriterState implements AttachedWriter {
   }
 
   /** Resolves when {@linkcode write} would take a byte; rejects with the failure. */
-  room(): Promise<void> {
-    if (this.failure) return Promise.reject(this.failure.reason);
-    if (this.closeRequest) return Promise.reject(closedError("write"));
-    if (this.hasRoom) return Promise.resolve();
-    return (this.#room ??= Promise.withResolvers()).promise;
+  async room(): Promise<void> {
+    this.assertAccepts();
+    if (!this.hasRoom) await (this.#room ??= Promise.withResolvers()).promise;
+  }
+
+  /** Throws if {@linkcode write} will never take a byte any more. */
+  assertAccepts(): void {
+    this.throwFailure();
+    if (this.closeRequest) throw closedError("write");
   }
 
   /** Whether {@linkcode writeMemory} may be called now: nothing partly filled, and a buffer to spare. */

@@ -6,6 +6,9 @@ import { assertFile } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
 
+/** The program is taken for one that `deno run --watch` starts anew. */
+const watched = { shell: 'set -- "$@" --watch' };
+
 const holdings = `
   const held = () => {
     let count = 0;
@@ -22,7 +25,8 @@ const holdings = `
 testInOneDirectory(
   "At unload everything is given back, and later calls do no harm",
   async (dir) => {
-    const { code, output } = await runChild(`
+    const { code, output } = await runChild(
+      `
     const directory = ${JSON.stringify(dir.path)};
     ${holdings}
     const before = held();
@@ -61,14 +65,17 @@ testInOneDirectory(
     }
     await new Promise((resolve) => setTimeout(resolve, 50));
     console.log("done", settled, dma.ioStats().inFlight);
-  `);
+  `,
+      watched,
+    );
     assertEquals(code, 0, output);
     assertEquals(output.trim().split("\n"), ["read 4096", "held 0", "done 0 0"]);
   },
 );
 
 testInOneDirectory("At unload nothing is taken from operations in flight", async (dir) => {
-  const { code, output } = await runChild(`
+  const { code, output } = await runChild(
+    `
     const directory = ${JSON.stringify(dir.path)};
     const file = await dma.DmaFile.create(directory + "/file");
     const buffer = file.allocBuffer(1 << 20);
@@ -77,7 +84,9 @@ testInOneDirectory("At unload nothing is taken from operations in flight", async
     dispatchEvent(new Event("unload"));
     console.log(await written);
     await file.close();
-  `);
+  `,
+    watched,
+  );
   assertEquals(code, 0, output);
   assertEquals(output.trim(), String(1 << 20));
   await assertFile(dir.file("file"), new Uint8Array(1 << 20).map((_, index) => index));
@@ -121,7 +130,8 @@ testInOneDirectory(
   "At unload no descriptor is closed twice: its number is another's by then",
   async (dir) => {
     await Deno.writeTextFile(dir.file("other"), "other's");
-    const { code, output } = await runChild(`
+    const { code, output } = await runChild(
+      `
     const directory = ${JSON.stringify(dir.path)};
     const file = await dma.DmaFile.create(directory + "/file");
     // On a thread: the call that waits for completions is still there when this one is over.
@@ -133,7 +143,9 @@ testInOneDirectory(
     const bytes = new Uint8Array(7);
     for (const other of others) other.readSync(bytes);
     console.log(new TextDecoder().decode(bytes));
-  `);
+  `,
+      watched,
+    );
     assertEquals([code, output.trim()], [0, "other's"]);
   },
 );

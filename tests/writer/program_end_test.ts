@@ -153,6 +153,53 @@ testPrograms("A program that goes on after an error goes on", [""], async (run, 
   await assertFile(`${path}2`, filled(LENGTH, 7));
 });
 
+const lateListeners = [
+  'addEventListener("unload", late); Deno.exit();',
+  '(await import("node:process")).default.on("exit", late).exit();',
+];
+
+testPrograms(
+  "What an exit handler writes and flushes is in the file",
+  lateListeners,
+  async (run, end, path) => {
+    const { code, output } = await run(
+      `const writer = (await dma.DmaFile.create(path)).writable;
+      await write(writer);
+      const late = () => {
+        writer.write(chunk);
+        writer.flushSync();
+        console.log(writer.currentFlushedPos);
+      };
+      ${end}`,
+    );
+    assertEquals([code, output], [0, String(LENGTH + 100_000)]);
+    await assertFile(path, filled(LENGTH + 100_000, 7));
+  },
+);
+
+testPrograms(
+  "A handler that writes when the event loop has run empty is told that the file is closed",
+  ['addEventListener("unload", late);', '(await import("node:process")).default.on("exit", late);'],
+  async (run, end, path) => {
+    const { code, output } = await run(
+      `const writer = (await dma.DmaFile.create(path)).writable;
+      await write(writer);
+      const late = () => {
+        writer.flushSync();
+        writer.write(chunk).catch(() => {});
+        try {
+          writer.flushSync();
+        } catch (error) {
+          console.log(error.message);
+        }
+      };
+      ${end}`,
+    );
+    assertEquals([code, output], [0, "Cannot write a stream that is closed"]);
+    await assertFile(path, filled(LENGTH, 7));
+  },
+);
+
 testPrograms(
   "A warning names the file that could not be written in time",
   [""],
