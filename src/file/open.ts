@@ -124,10 +124,12 @@ interface Opened {
   readonly name: FileName;
   readonly fd: number;
   readonly created: boolean;
+  /** Whether the file's mode allows to write it but not to read it. */
+  readonly isWriteOnly?: boolean;
 }
 
 async function describe(
-  { name, fd, created: made }: Opened,
+  { name, fd, created: made, isWriteOnly = false }: Opened,
   request: OpenRequest,
   facts: StatFacts,
 ): Promise<OpenFile> {
@@ -139,8 +141,10 @@ async function describe(
   // ext4 with data=journal.
   const refused = facts.directMemory === 0 || facts.directOffset === 0 || fileSystem.inMemory ||
     (fileSystem.directWhereSaid && facts.directMemory === undefined);
-  const asks = request.direct !== "off" && !request.append;
-  const direct = asks && !refused && engine.setFlags(fd, O_DIRECT) >= 0;
+  // Through the page cache a writer need not read the rest of its first and its last block.
+  const prefersCache = request.direct === "off" || request.append ||
+    (isWriteOnly && request.direct === "prefer");
+  const direct = !prefersCache && !refused && engine.setFlags(fd, O_DIRECT) >= 0;
   if (request.direct === "require" && !direct) {
     throw ioError(Errno.EOPNOTSUPP, "open", path, "the file system has no Direct I/O");
   }
@@ -208,7 +212,7 @@ async function openDescriptor(
   const access = request.write ? O_RDWR : O_RDONLY;
   let opened = await open(name, request, flags | access, limited);
   if (opened.fd === -Errno.EACCES && request.write && !request.read) {
-    opened = await open(name, request, flags | O_WRONLY, limited);
+    opened = { ...await open(name, request, flags | O_WRONLY, limited), isWriteOnly: true };
   }
   unwrap(opened.fd, "open", name.path);
   return opened;

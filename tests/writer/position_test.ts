@@ -5,6 +5,7 @@ import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../../mod
 import { assertFile, chunksOf, filled, joined, pattern } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
 import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import { Errno, O_RDWR } from "../../src/engine/linux.ts";
 import { engine } from "../support/engine.ts";
 import { interpose } from "../support/interpose.ts";
 
@@ -194,3 +195,24 @@ testInEachDirectory("Bytes behind the end are zeros while the writer is open", a
   await assertFile(path, joined(pattern(5_000_000), new Uint8Array(length - 5_000_000)));
   await writer.close();
 });
+
+testInEachDirectory(
+  "A writer keeps the bytes around its own in a file that may be written but not read",
+  async (dir) => {
+    const path = dir.file("file");
+    // As the kernel does if the file's mode is 0222, but not for root.
+    using denied = interpose("open", ({ operation, end, pass }) => {
+      if (operation.flags & O_RDWR) end(-Errno.EACCES);
+      else pass();
+    });
+    for (const options of [{ position: 1001 }, { append: true }]) {
+      await Deno.writeFile(path, old(3000));
+      const file = await DmaFile.open(path, { write: true, read: false });
+      const writer = new DmaStreamWriter(file, options);
+      await writer.write(pattern(100));
+      await writer.close();
+      await assertFile(path, overwritten(3000, options.position ?? 3000, pattern(100)));
+    }
+    assert(denied.count >= 4);
+  },
+);
