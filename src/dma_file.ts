@@ -590,7 +590,8 @@ export class DmaFile implements AsyncDisposable {
 
   /**
    * Reserves space for the first `length` bytes and keeps their content. A shorter file is extended by zeros, unless
-   * `keepSize` is set.
+   * `keepSize` is set. A writer of a file that was created or truncated, or that was open before, cuts these zeros off when
+   * it ends: {@linkcode DmaFile.prototype.truncate | truncate} adds zeros that stay.
    *
    * @param length bytes from the beginning of the file, 1 or more
    * @param options whether the file's length stays
@@ -636,7 +637,8 @@ export class DmaFile implements AsyncDisposable {
 
   /**
    * Copies a range into `target` inside the kernel: by reference where the file system can (xfs, btrfs). The file
-   * systems may differ.
+   * systems may differ. If the target has an open writer, the range should end before the block in which the writer
+   * starts: the writer has read the rest of that block, and writes it again.
    *
    * @param target where the bytes go; it must have been opened for writing
    * @param position the first byte to copy
