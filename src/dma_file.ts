@@ -429,7 +429,9 @@ export class DmaFile implements AsyncDisposable {
     ranges: Iterable<ByteRange> | AsyncIterable<ByteRange>,
     options?: ReadManyOptions,
   ): AsyncIterable<RangeRead> {
-    return readMany(this.#file, ranges, () => mergeLimits(options));
+    const reads = readMany(this.#file, ranges, () => mergeLimits(options));
+    readFiles.set(reads, this);
+    return reads;
   }
 
   /**
@@ -908,6 +910,9 @@ export class DmaFile implements AsyncDisposable {
  * The open file of each DmaFile. The classes below look it up here, which also tells a DmaFile from a similar object.
  */
 const openFiles = new WeakMap<DmaFile, OpenFile>();
+
+/** The files of reads that go on: a file that is dropped would be closed. */
+const readFiles = new WeakMap<AsyncIterable<RangeRead>, DmaFile>();
 
 /**
  * The file's descriptor number, valid while it is open. The command line needs it for operations that DmaFile lacks.

@@ -1,12 +1,13 @@
 // DmaFile.readMany: many ranges with few reads, in the order they were asked for, exact at the end of the file.
 
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
-import { type ByteRange, type DmaFile, ioStats, type RangeRead } from "../../mod.ts";
+import { type ByteRange, DmaFile, ioStats, type RangeRead } from "../../mod.ts";
 import { pattern } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
-import { testDirectAndCached } from "../support/dirs.ts";
+import { testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { hold, interpose } from "../support/interpose.ts";
+import { collectGarbage } from "../support/leaks.ts";
 import { openPattern } from "../support/patterned.ts";
 import { Random } from "../simulator/random.ts";
 
@@ -318,4 +319,17 @@ testDirectAndCached("readMany() fails when its file is closed", async (dir) => {
     while (!(await results.next()).done);
   };
   await assertRejects(rest, Deno.errors.BadResource, "the file is closed");
+});
+
+testInOneDirectory("readMany() keeps a file open that nobody else holds", async (dir) => {
+  await (await openPattern(dir.file("file"), 200_000)).close();
+  const ranges = Array.from({ length: 20 }, (_, index) => range(index * 10_000, 10));
+  const open = async () =>
+    (await DmaFile.open(dir.file("file"))).readMany(ranges, { concurrency: 1 });
+  let count = 0;
+  for await (const { position, bytes } of await open()) {
+    assertEquals(bytes, pattern(10, position));
+    if (count++ === 0) await collectGarbage();
+  }
+  assertEquals(count, 20);
 });
