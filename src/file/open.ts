@@ -145,6 +145,9 @@ async function describe(
   const prefersCache = request.direct === "off" || request.append ||
     (isWriteOnly && request.direct === "prefer");
   const direct = !prefersCache && !refused && engine.setFlags(fd, O_DIRECT) >= 0;
+  // Both calls clear O_NONBLOCK. io_uring before kernel 6.4 ends a read with EAGAIN if the file has it and its disk cannot be
+  // asked without waiting, as with dm-crypt.
+  if (!direct) engine.setFlags(fd, request.append ? O_APPEND : 0);
   if (request.direct === "require" && !direct) {
     throw ioError(Errno.EOPNOTSUPP, "open", path, "the file system has no Direct I/O");
   }
@@ -204,7 +207,7 @@ async function openDescriptor(
   request: OpenRequest,
   limited: readonly Access[],
 ): Promise<Opened> {
-  // O_NONBLOCK: opening a FIFO must not wait for its other end. It changes nothing for regular files.
+  // O_NONBLOCK: opening a FIFO must not wait for its other end. A regular file does not keep it.
   const flags = O_CLOEXEC | O_NONBLOCK | (request.append ? O_APPEND : 0);
   const open = limited.length > 0 ? openJudged : openFreely;
   // A writer that starts or ends inside a block reads the rest of that block, so the descriptor can read if the file's mode

@@ -9,7 +9,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { type DmaError, DmaFile } from "../../mod.ts";
-import { Errno } from "../../src/engine/linux.ts";
+import { Errno, O_APPEND, O_DIRECT, O_NONBLOCK } from "../../src/engine/linux.ts";
 import { assertFile, assertNoFile, namesIn, pattern } from "../support/bytes.ts";
 import { descriptorsIn, descriptorsOf } from "../support/descriptors.ts";
 import { isOnDisk, testInEachDirectory } from "../support/dirs.ts";
@@ -302,6 +302,43 @@ testInEachDirectory(
     assertEquals(first.alignment, second.alignment);
     await first.close();
     await second.close();
+  },
+);
+
+/** The flags of the one descriptor that leads to a file (proc_pid_fdinfo(5)). */
+function flagsOf(path: string): number {
+  for (const { name } of [...Deno.readDirSync("/proc/self/fd")]) {
+    try {
+      if (Deno.readLinkSync(`/proc/self/fd/${name}`) !== Deno.realPathSync(path)) continue;
+    } catch {
+      continue; // The descriptor of the listing itself.
+    }
+    return parseInt(
+      /^flags:\s*(\d+)$/m.exec(Deno.readTextFileSync(`/proc/self/fdinfo/${name}`))![1]!,
+      8,
+    );
+  }
+  throw new Error(`No descriptor leads to ${path}`);
+}
+
+testInEachDirectory(
+  "An open file is not non-blocking: an older io_uring would fail its reads with EAGAIN",
+  async (dir) => {
+    const path = dir.file("file");
+    const ways: Parameters<typeof DmaFile.open>[1][] = [
+      { write: true, create: true },
+      { write: true, direct: "off" },
+      { direct: "off" },
+      { append: true },
+      {},
+    ];
+    for (const options of ways) {
+      await using file = await DmaFile.open(path, options);
+      const flags = flagsOf(path);
+      assertEquals(flags & O_NONBLOCK, 0, Deno.inspect(options));
+      assertEquals((flags & O_DIRECT) !== 0, file.direct);
+      assertEquals((flags & O_APPEND) !== 0, options?.append === true);
+    }
   },
 );
 
