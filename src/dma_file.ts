@@ -680,7 +680,8 @@ export class DmaFile implements AsyncDisposable {
 
   /**
    * Waits for an advisory lock on the whole file (`flock`), shared or exclusive. It is released by {@linkcode
-   * DmaFile.prototype.unlock | DmaFile.unlock} and by closing the file.
+   * DmaFile.prototype.unlock | DmaFile.unlock} and by closing the file, which the garbage collector does to a file that
+   * the program does not hold.
    *
    * @param exclusive nobody else may have the lock, not even a shared one; by default false
    * @param options what ends the wait
