@@ -150,7 +150,7 @@ function finishAtEnd(engine: KernelEngine): void {
   addEventListener("unload", () => {
     flushNow();
     discardNamesNow();
-    // `deno run --watch` starts anew on the same thread. Else later listeners may still write.
+    // A program that is watched starts anew on the same thread. Else later listeners may still write.
     if (!engine.endsWithProcess) engine.dispose();
   });
 }

@@ -13,15 +13,18 @@ export function kernelRelease(shim: Shim): string {
   return new TextDecoder().decode(release.subarray(0, release.indexOf(0)));
 }
 
+/** What has Deno start a program anew: `deno watch`, or an option of another command. */
+const STARTS_ANEW = /^(watch$|--watch|--hmr|--unstable-hmr)/;
+
 /**
  * Whether this isolate ends only with the process. A read in flight at the end of another isolate would go to memory that
  * has a new owner. Workers end before the process, as do the isolates of `deno test` and `deno bench`, which have threads
- * of their own. `deno run --watch` ends one isolate after the other on the main thread.
+ * of their own. A program that Deno starts anew when its files change has one isolate after the other on the main thread.
  */
 export function endsWithProcess(shim: Shim): boolean {
   if (shim.dma_call(Opcode.IS_MAIN_THREAD, -1, 0, 0, 0, 0) !== 1) return false;
   const words = readKernelFile(shim, "/proc/self/cmdline", 128 * 1024)?.split("\0");
-  return words !== undefined && !words.some((word) => word.startsWith("--watch"));
+  return words !== undefined && !words.some((word) => STARTS_ANEW.test(word));
 }
 
 /** At most `most` bytes of a file that the kernel has in memory, as text; undefined if it cannot be opened. */

@@ -40,6 +40,8 @@ async function told(args: string[], program: string): Promise<string | undefined
 const programs: [name: string, args: string[], program: string, endsWithProcess: boolean][] = [
   ["a program", ["run", "-A"], imports + tell, true],
   ["a program that is watched", ["run", "-A", "--watch"], imports + tell, false],
+  ["a program whose modules are replaced", ["run", "-A", "--unstable-hmr"], imports + tell, false],
+  ["a program of deno watch", ["watch", "-A"], imports + tell, false],
   [
     "a Worker",
     ["run", "-A"],
