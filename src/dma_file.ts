@@ -639,8 +639,8 @@ export class DmaFile implements AsyncDisposable {
 
   /**
    * Copies a range into `target` inside the kernel: by reference where the file system can (xfs, btrfs). The file
-   * systems may differ. If the target has an open writer, the range should end before the block in which the writer
-   * starts: the writer has read the rest of that block, and writes it again.
+   * systems may differ. If the target has an open writer, a copy into a block in which the writer starts or ends must not
+   * run beside its writes: both write the whole block.
    *
    * @param target where the bytes go; it must have been opened for writing
    * @param position the first byte to copy

@@ -17,7 +17,7 @@ export function allocateSpace(
   return descriptor.use("allocate", () => {
     if (end > 0) keepAppended(file);
     const allocate = () => descriptor.call("allocate", operation);
-    return file.length.withWrite(end, allocate, () => file.durability.noteChange())
+    return file.length.withWrite(end, allocate, () => file.noteChange())
       // Space that was not reserved must not be cut.
       .catch((error) => {
         limitBound(file);

@@ -45,6 +45,8 @@ export interface AttachedWriter {
   close(): Promise<void>;
   /** The file was truncated to `length` past the writer: what the writer has read behind that is zeros now. */
   truncated(length: number): void;
+  /** The file was written to past the writer. */
+  changed(): void;
 }
 
 /** An open file. */
@@ -156,13 +158,19 @@ export class OpenFile implements FileIdentity {
     const { descriptor, durability, length } = this;
     descriptor.acquire(op);
     try {
-      return await length.withWrite(end, work, () => durability.noteChange());
+      return await length.withWrite(end, work, () => this.noteChange());
     } catch (error) {
       durability.noteFailure(error);
       throw error;
     } finally {
       descriptor.release();
     }
+  }
+
+  /** Notes that the file was changed past its writer, or may have been. */
+  noteChange(): void {
+    this.durability.noteChange();
+    this.writer?.changed();
   }
 
   /** Makes bytes, length and name durable, on the JavaScript thread. */

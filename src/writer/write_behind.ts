@@ -1,9 +1,11 @@
 // Write-behind: what a writer has accepted, on its way to the file. Bytes are copied into buffers, full buffers become
 // writes, and those are in flight while the next buffer fills.
 
+import { alignDown } from "../align.ts";
 import { RWF_DSYNC } from "../engine/linux.ts";
 import type { Completion } from "../engine/operation.ts";
 import type { DmaError } from "../errors.ts";
+import { readBlock } from "../file/block.ts";
 import { limitBound } from "../file/cut.ts";
 import type { OpenFile } from "../file/open_file.ts";
 import { Transfer } from "../file/transfer.ts";
@@ -30,6 +32,8 @@ export class WriteBehind {
   /** The least that the file was truncated to since the bytes before the start were read. */
   #truncatedTo = Infinity;
   #allocationFailed = false;
+  /** Whether others have written to the file: what the writer has read of it may have changed. */
+  #isShared = false;
   /** Why a write failed. */
   error: DmaError | undefined;
 
@@ -119,6 +123,11 @@ export class WriteBehind {
     this.#tail.truncated(length);
   }
 
+  /** Others have written to the file. */
+  changed(): void {
+    this.#isShared = true;
+  }
+
   // ---- from the queue to the file ---------------------------------------------------------------------------------
 
   /**
@@ -161,7 +170,38 @@ export class WriteBehind {
       ended.complete(result);
     };
     const writing = new Transfer(file, "write", write, { complete }, syncs ? RWF_DSYNC : 0);
-    writing.start();
+    if (!this.#isShared) return writing.start();
+    this.#readAround(write, (error) => {
+      if (!error) return writing.start();
+      this.#end(write, error);
+      ended.complete(0);
+    });
+  }
+
+  /** Reads once more those bytes of a write that are not the writer's: what is in front of its start, and behind its data. */
+  #readAround(write: StartedWrite, ended: (error?: DmaError) => void): void {
+    const { memory, offset, length, position, dataEnd } = write;
+    const file = this.#file;
+    const end = position + length;
+    const parts: [from: number, to: number][] = [];
+    if (position < this.#start) parts.push([position, Math.min(this.#start, end)]);
+    if (dataEnd < Math.min(end, file.length.contentEnd)) parts.push([dataEnd, end]);
+    const readNext = () => {
+      const [from, to] = parts.shift() ?? [];
+      if (from === undefined) return ended();
+      const at = alignDown(from, file.blockSize);
+      try {
+        readBlock(file, at, (block) => {
+          if (block instanceof Error) return ended(block);
+          memory.bytes.set(block.bytes.subarray(from - at, to! - at), offset + from - position);
+          readNext();
+        });
+      } catch (error) {
+        // There is no memory.
+        ended(error as DmaError);
+      }
+    };
+    readNext();
   }
 
   #end(write: StartedWrite, error: DmaError | undefined): void {

@@ -400,4 +400,8 @@ export class Writer extends WriterState implements AttachedWriter {
   truncated(length: number): void {
     this.#writes?.truncated(length);
   }
+
+  changed(): void {
+    this.#writes?.changed();
+  }
 }

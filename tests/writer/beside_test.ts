@@ -81,3 +81,50 @@ testInEachDirectory("A writer that is given up before it has opened cuts nothing
   await file.close();
   assertEquals((await Deno.stat(path)).size, 4096);
 });
+
+testInEachDirectory(
+  "Bytes that are copied into a block of a writer stay, unless the writer writes there",
+  async (dir) => {
+    const path = dir.file("file");
+    const block = 4096;
+    await using from = await openPattern(dir.file("from"), block);
+    const old = new Uint8Array(2 * block).fill(0xee);
+    const ways: [string, (writer: DmaStreamWriter, file: DmaFile) => Promise<unknown>][] = [
+      ["in front of the start", async (writer, file) => {
+        await writer.write(pattern(100, 3000));
+        await from.copyRangeTo(file, 200, 700, 200);
+      }],
+      ["in front of the start, past a tail that was written", async (writer, file) => {
+        await writer.write(pattern(50, 3000));
+        await writer.flushAligned({ tail: true });
+        await from.copyRangeTo(file, 200, 700, 200);
+        await writer.write(pattern(50, 3050));
+      }],
+      ["behind the end, past a tail that was written", async (writer, file) => {
+        await writer.write(pattern(50, 3000));
+        await writer.flushAligned({ tail: true });
+        await from.copyRangeTo(file, 3500, 500, 3500);
+        await writer.write(pattern(50, 3050));
+      }],
+      ["behind the end, and flushed by a program that blocks", async (writer, file) => {
+        await writer.write(pattern(50, 3000));
+        await writer.sync({ tail: true });
+        await from.copyRangeTo(file, 3500, 500, 3500);
+        await writer.write(pattern(50, 3050));
+        writer.flushSync({ durable: true });
+      }],
+    ];
+    for (const [name, work] of ways) {
+      await Deno.writeFile(path, old);
+      const file = await DmaFile.open(path, { write: true });
+      const writer = new DmaStreamWriter(file, { position: 3000 });
+      await work(writer, file);
+      await writer.close();
+      const expected = old.slice();
+      expected.set(pattern(100, 3000), 3000);
+      if (name.startsWith("in front")) expected.set(pattern(700, 200), 200);
+      else expected.set(pattern(500, 3500), 3500);
+      assertEquals(await Deno.readFile(path), expected, name);
+    }
+  },
+);
