@@ -15,3 +15,13 @@ export function openLibc<const S extends Deno.ForeignLibraryInterface>(
   }
   throw new Error("Cannot open the C library");
 }
+
+/** The texts of the error numbers from 0 to `most`, as strerror(3) gives them. */
+export function errorTexts(most: number): string[] {
+  const libc = openLibc({ strerror: { parameters: ["i32"], result: "pointer" } });
+  const textOf = (errno: number) =>
+    Deno.UnsafePointerView.getCString(libc.symbols.strerror(errno)!);
+  const texts = Array.from({ length: most + 1 }, (_, errno) => textOf(errno));
+  libc.close();
+  return texts;
+}

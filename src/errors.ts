@@ -1,7 +1,7 @@
 // Turns `-errno` into the error that Deno itself would throw, with its code, operation and path.
 
 import { Errno } from "./engine/linux.ts";
-import { ERRNOS } from "./errno.ts";
+import { factsOfErrno } from "./errno.ts";
 
 /** An error of the operating system, as this module throws it: one of Deno's own classes, or `Error`. */
 export interface DmaError extends Error {
@@ -21,7 +21,7 @@ export interface DmaError extends Error {
  * @param detail added to the message, where the number alone would not tell what is wrong
  */
 export function ioError(errno: number, op: string, path: string, detail = ""): DmaError {
-  const [code, text, type = Error] = ERRNOS.get(errno) ?? [`E${errno}`, "Unknown error"];
+  const { code, text, type } = factsOfErrno(errno);
   const error = new type(`${text} (os error ${errno}): ${op} '${path}'${detail && `: ${detail}`}`);
   return Object.assign(error, { code, errno, op, path });
 }
