@@ -10,7 +10,6 @@ import {
   flag,
   forbidCloning,
   integer,
-  lengthOfBytes,
   pathText,
   shown,
   wrongObject,
@@ -40,13 +39,7 @@ import { allocateSpace } from "./file/allocate.ts";
 import type { OpenFile } from "./file/open_file.ts";
 import { openPath } from "./file/open.ts";
 import { cutAfterEnd, finishAtEnd } from "./file/program_end.ts";
-import {
-  checkAtomic,
-  readMemory,
-  writeBytes,
-  writeBytesAtomically,
-  writeMemory,
-} from "./file/random_access.ts";
+import { checkAtomic, readMemory, writeBytes, writeMemory } from "./file/random_access.ts";
 import { type ByteRange, type RangeRead, readMany } from "./file/read_many.ts";
 import { removeFile, renameFile } from "./file/rename.ts";
 import { readBytes, shareReads } from "./file/shared_reads.ts";
@@ -507,25 +500,22 @@ export class DmaFile implements AsyncDisposable {
       throw new TypeError(`Cannot write ${shown(data)}: data must be a DmaBuffer or a Uint8Array`);
     }
     const bytes = bufferLength === undefined ? chunkBytes("data", data) : undefined;
-    const length = bufferLength ?? lengthOfBytes(bytes!);
-    const atomic = isSet(options, "atomic");
+    const length = bufferLength ?? bytes!.length;
+    const flags = isSet(options, "atomic") ? RWF_ATOMIC : 0;
     checkRange(position, length);
     checkAligned("position", position, file.alignment);
     checkAligned("data.length", length, file.alignment);
     file.assertWritable("write");
     file.assertPositioned();
-    if (atomic) checkAtomic(file, position, length);
-    if (length === 0) return 0;
-    const copy = atomic ? writeBytesAtomically : writeBytes;
+    if (flags & RWF_ATOMIC) checkAtomic(file, position, length);
     if (bytes) {
-      await copy(file, bytes, position);
+      if (length > 0) await writeBytes(file, bytes, position, flags);
       return length;
     }
     const buffer = data as DmaBuffer;
     const memory = takeMemory(buffer);
     try {
-      if (!file.engine.endsWithProcess) await copy(file, memory.bytes, position);
-      else await writeMemory(file, memory, position, atomic ? RWF_ATOMIC : 0);
+      await writeMemory(file, memory, position, flags);
     } finally {
       giveMemoryBack(buffer, memory);
     }

@@ -1,7 +1,6 @@
 // Reserves space of a file, and frees it.
 
 import { FALLOC_FL_KEEP_SIZE } from "../engine/linux.ts";
-import { keepAppended, limitBound } from "./cut.ts";
 import type { OpenFile } from "./open_file.ts";
 
 /** fallocate(2) with a mode of `FALLOC_FL_*`. */
@@ -14,14 +13,5 @@ export function allocateSpace(
   const { descriptor, fd } = file;
   const end = mode & FALLOC_FL_KEEP_SIZE ? 0 : position + length;
   const operation = { op: "allocate", fd, mode, position, length } as const;
-  return descriptor.use("allocate", () => {
-    if (end > 0) keepAppended(file);
-    const allocate = () => descriptor.call("allocate", operation);
-    return file.length.withWrite(end, allocate, () => file.noteChange())
-      // Space that was not reserved must not be cut.
-      .catch((error) => {
-        limitBound(file);
-        throw error;
-      });
-  });
+  return file.extend("allocate", end, () => descriptor.call("allocate", operation));
 }

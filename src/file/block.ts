@@ -2,7 +2,7 @@
 
 import type { DmaError } from "../errors.ts";
 import type { OpenFile } from "./open_file.ts";
-import { Transfer } from "./transfer.ts";
+import { readPooled } from "./transfer.ts";
 
 /** A block that was read. */
 export interface FileBlock {
@@ -18,15 +18,10 @@ export function readBlock(
   position: number,
   ended: (block: FileBlock | DmaError) => void,
 ): void {
-  const { engine, blockSize } = file;
-  const memory = engine.acquire(blockSize);
-  const complete = (length: number) => {
-    const bytes = new Uint8Array(blockSize);
-    bytes.set(memory.bytes.subarray(0, Math.max(0, length)));
-    engine.release(memory);
-    ended(reading.error ?? { bytes, length });
-  };
-  const range = { memory, offset: 0, length: blockSize, position };
-  const reading = new Transfer(file, "read", range, { complete });
-  reading.start();
+  readPooled(file, position, file.blockSize, (length, from) => {
+    if (typeof length !== "number") return ended(length);
+    const bytes = new Uint8Array(file.blockSize);
+    bytes.set(from.subarray(0, length));
+    ended({ bytes, length });
+  });
 }

@@ -6,20 +6,6 @@ import { explain } from "./file_system.ts";
 import type { OpenFile } from "./open_file.ts";
 import { knownSize } from "./stat.ts";
 
-/** Counts bytes that another program has appended as content, before space that is reserved behind them hides them. */
-export function keepAppended(file: OpenFile): void {
-  // Nothing is reserved on such a file system.
-  if (!file.fileSystem.statsFromMemory) return;
-  const size = knownSize(file.descriptor);
-  if (size !== undefined && size > file.length.sizeUpperBound) file.length.addContent(size);
-}
-
-/** Lowers the upper bound to the file's length, if no write or truncate is under way. */
-export function limitBound(file: OpenFile): void {
-  const size = knownSize(file.descriptor);
-  if (size !== undefined) file.length.isAtMost(size);
-}
-
 /** Whether {@linkcode cutToContent} may find something to cut off. */
 export function exceedsContent({ appends, length }: OpenFile): boolean {
   // Where other programs append too, the bytes may be theirs.

@@ -8,6 +8,7 @@ import { Durability } from "./durability.ts";
 import { FileLength } from "./file_length.ts";
 import type { FileIdentity, FileName } from "./file_name.ts";
 import type { FileSystem } from "./file_system.ts";
+import { knownSize } from "./stat.ts";
 
 /** The facts about a file from opening it. */
 export type OpenFileFacts = Readonly<
@@ -153,18 +154,41 @@ export class OpenFile implements FileIdentity {
     throw new TypeError(`Cannot write to a position of '${this.path}': ${why}`);
   }
 
+  /** Runs work that may make the file `end` bytes long, and changes no bytes if it fails. */
+  extend<T>(op: string, end: number, work: () => Promise<T>): Promise<T> {
+    const { descriptor, length } = this;
+    return descriptor.use(op, async () => {
+      if (end > length.sizeUpperBound) this.#keepAppended();
+      try {
+        return await length.withWrite(end, work, () => this.noteChange());
+      } catch (error) {
+        this.limitBound();
+        throw error;
+      }
+    });
+  }
+
   /** Runs work that writes up to `end` at most. If it fails, bytes may be missing. */
-  async write<T>(op: string, end: number, work: () => Promise<T>): Promise<T> {
-    const { descriptor, durability, length } = this;
-    descriptor.acquire(op);
-    try {
-      return await length.withWrite(end, work, () => this.noteChange());
-    } catch (error) {
-      durability.noteFailure(error);
-      throw error;
-    } finally {
-      descriptor.release();
-    }
+  write<T>(op: string, end: number, work: () => Promise<T>): Promise<T> {
+    return this.extend(op, end, () =>
+      work().catch((error) => {
+        this.durability.noteFailure(error);
+        throw error;
+      }));
+  }
+
+  /** Counts bytes that another program has appended as content, before a new end of the file hides them. */
+  #keepAppended(): void {
+    // Nothing is reserved on such a file system.
+    if (!this.fileSystem.statsFromMemory) return;
+    const size = knownSize(this.descriptor);
+    if (size !== undefined && size > this.length.sizeUpperBound) this.length.addContent(size);
+  }
+
+  /** Lowers the upper bound to the file's length, if no write or truncate is under way: what was not written is not cut off. */
+  limitBound(): void {
+    const size = knownSize(this.descriptor);
+    if (size !== undefined) this.length.isAtMost(size);
   }
 
   /** Notes that the file was changed past its writer, or may have been. */

@@ -198,3 +198,24 @@ export function transfer(
     moving.start();
   });
 }
+
+/**
+ * Reads a range that suits the file's alignment by way of the pool. `ended` gets the bytes read, or the error, and the memory
+ * that holds them until it returns. Throws without memory.
+ */
+export function readPooled(
+  file: OpenFile,
+  position: number,
+  length: number,
+  ended: (read: number | DmaError, bytes: Uint8Array<ArrayBuffer>) => void,
+): void {
+  const { engine } = file;
+  const memory = engine.acquire(length);
+  const complete = (read: number) => {
+    ended(reading.error ?? read, memory.bytes);
+    engine.release(memory);
+  };
+  const range = { memory, offset: 0, length, position };
+  const reading = new Transfer(file, "read", range, { complete });
+  reading.start();
+}

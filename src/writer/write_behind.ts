@@ -6,7 +6,6 @@ import { RWF_DSYNC } from "../engine/linux.ts";
 import type { Completion } from "../engine/operation.ts";
 import type { DmaError } from "../errors.ts";
 import { readBlock } from "../file/block.ts";
-import { limitBound } from "../file/cut.ts";
 import type { OpenFile } from "../file/open_file.ts";
 import { Transfer } from "../file/transfer.ts";
 import { Preallocator } from "./preallocator.ts";
@@ -212,7 +211,7 @@ export class WriteBehind {
     if (this.queue.flushed > flushed) file.length.addContent(this.queue.flushed);
     this.#limitBound();
     if (!error) return;
-    limitBound(file);
+    file.limitBound();
     this.error ??= error;
   }
 
@@ -221,7 +220,7 @@ export class WriteBehind {
     const { length, fileSystem } = this.#file;
     if (!this.#allocationFailed || length.isChanging || !fileSystem.statsFromMemory) return;
     this.#allocationFailed = false;
-    limitBound(this.#file);
+    this.#file.limitBound();
   }
 
   /** Moves the end of the file ahead of a write up to `written`, if that is due. Returns whether it was. */

@@ -114,8 +114,8 @@ const found: readonly Control[] = [
   ),
   mistake(
     "preallocate hides what another process appended",
-    "file/allocate.ts",
-    "    if (end > 0) keepAppended(file);\n",
+    "file/open_file.ts",
+    "      if (end > length.sizeUpperBound) this.#keepAppended();\n",
     "",
   ),
 ];
