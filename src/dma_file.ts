@@ -43,7 +43,7 @@ import { checkAtomic, readMemory, writeBytes, writeMemory } from "./file/random_
 import { type ByteRange, type RangeRead, readMany } from "./file/read_many.ts";
 import { removeFile, renameFile } from "./file/rename.ts";
 import { readBytes, shareReads } from "./file/shared_reads.ts";
-import { parseFileInfo, sizeOf, statWith } from "./file/stat.ts";
+import { fileInfoOf, stat } from "./file/stat.ts";
 import {
   createRequest,
   type DmaCreateOptions,
@@ -536,7 +536,7 @@ export class DmaFile implements AsyncDisposable {
    */
   async size(): Promise<number> {
     const { descriptor } = this.#file;
-    return await descriptor.use("stat", () => sizeOf(descriptor));
+    return (await descriptor.use("stat", () => stat(descriptor))).size;
   }
 
   /**
@@ -553,10 +553,8 @@ export class DmaFile implements AsyncDisposable {
    * ```
    */
   async stat(): Promise<Deno.FileInfo> {
-    const { path } = this;
     const { descriptor } = this.#file;
-    const parse = (bytes: Uint8Array) => parseFileInfo(bytes, path);
-    return await descriptor.use("stat", () => statWith(descriptor, parse));
+    return fileInfoOf(await descriptor.use("stat", () => stat(descriptor)));
   }
 
   /**

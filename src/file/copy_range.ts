@@ -8,7 +8,7 @@ import { unwrap } from "../errors.ts";
 import { cutPadding } from "./cut.ts";
 import type { OpenFile } from "./open_file.ts";
 import { readRange, writePieces } from "./random_access.ts";
-import { sizeOf } from "./stat.ts";
+import { stat } from "./stat.ts";
 
 /** Bytes of one call: the kernel cannot be interrupted, and a close should not wait for long. */
 const STEP = 256 << 20;
@@ -38,7 +38,7 @@ export async function copyRange(copy: Copy): Promise<number> {
   let { length } = copy;
   if (from.inode === to.inode && from.device === to.device) {
     // Bytes that the copy itself appends are not copied.
-    const size = await from.descriptor.use("copy", () => sizeOf(from.descriptor));
+    const { size } = await from.descriptor.use("copy", () => stat(from.descriptor));
     length = Math.min(length, Math.max(0, size - position));
     refuseOverlap({ ...copy, length });
   }
@@ -141,7 +141,7 @@ function writeInBlocks(to: OpenFile, bytes: Uint8Array, position: number): Promi
   const blocks = new Uint8Array(alignUp(end - start, blockSize));
   const last = blocks.length - blockSize;
   return to.write("write", start + blocks.length, async () => {
-    const sizeBefore = await sizeOf(to.descriptor);
+    const { size: sizeBefore } = await stat(to.descriptor);
     if (position > start) blocks.set(await readRange(to, start, blockSize));
     if (end % blockSize > 0) blocks.set(await readRange(to, start + last, blockSize), last);
     blocks.set(bytes, position - start);

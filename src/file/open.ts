@@ -152,7 +152,7 @@ async function describe(
     throw ioError(Errno.EOPNOTSUPP, "open", path, "the file system has no Direct I/O");
   }
   // Another program may have written to the new file by now.
-  const created = made && facts.size === 0n;
+  const created = made && facts.size === 0;
   const emptied = request.truncate && !created;
   if (emptied) {
     const result = await run(engine, { op: "truncate", fd, length: 0 });
@@ -178,7 +178,7 @@ async function describe(
     appends: request.append,
     device: facts.device,
     inode: facts.inode,
-    size: ownsSize ? 0 : Number(facts.size),
+    size: ownsSize ? 0 : facts.size,
     created: made && !request.unnamed,
     ownsSize,
   });

@@ -93,7 +93,7 @@ function cutNow(file: OpenFile, deadline: number): void {
   }
   if (length.isChanging || !exceedsContent(file)) return;
   const { contentEnd, sizeUpperBound } = length;
-  const size = Number(statNow(engine, fd, file.path).size);
+  const size = statNow(engine, fd, file.path).size;
   if (size <= contentEnd || size > sizeUpperBound) return;
   if (engine.runNow({ op: "truncate", fd, length: contentEnd }) >= 0) {
     length.truncated(contentEnd);

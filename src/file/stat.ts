@@ -1,6 +1,6 @@
 // Reads `struct statx` (include/uapi/linux/stat.h), whose layout is the same on every architecture.
 
-import { type Engine, run } from "../engine/engine.ts";
+import type { Engine } from "../engine/engine.ts";
 import {
   Errno,
   STATX_BTIME,
@@ -25,43 +25,24 @@ const kinds: Record<number, string> = {
 const STATX_BYTES = 256;
 
 /** The used fields of a `struct statx`. */
-export interface StatFacts {
-  kind: string;
-  isFile: boolean;
-  isDirectory: boolean;
-  mode: number;
-  /** Bits of `STATX_ATTR_*`. */
-  attributes: number;
-  links: number;
-  uid: number;
-  gid: number;
-  size: bigint;
-  blocks: number;
-  blockSize: number;
-  inode: bigint;
-  deviceMajor: number;
-  /** Both parts of the device number in one. */
-  device: number;
-  /** The identifier of the mount; undefined before kernel 5.8. */
-  mountId: bigint | undefined;
-  /** Whether no later mount gets this identifier. */
-  mountIdIsUnique: boolean;
-  /** Alignment of memory for Direct I/O; 0: no Direct I/O on this file; undefined: not reported. */
-  directMemory: number | undefined;
-  /** Alignment of positions and lengths, likewise. */
-  directOffset: number | undefined;
-  /** The least and the most bytes of a write with `RWF_ATOMIC`; 0 if there is none. */
-  atomicWriteMin: number;
-  atomicWriteMax: number;
-}
+export type StatFacts = ReturnType<typeof parseStat>;
 
-/** Reads the structure at the start of `bytes`. */
-export function parseStat(bytes: Uint8Array): StatFacts {
+/** Reads the structure at the start of `bytes`. Throws if the file is longer than a number can say. */
+export function parseStat(bytes: Uint8Array, path: string) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const u32 = (at: number) => view.getUint32(at, true);
+  const u64 = (at: number) => view.getBigUint64(at, true);
+  /** In milliseconds since 1970. */
+  const time = (at: number) =>
+    Number(view.getBigInt64(at, true)) * 1000 + Math.floor(u32(at + 8) / 1e6);
   const mask = u32(0);
   const mode = view.getUint16(28, true);
   const kind = kinds[mode & S_IFMT] ?? "special file";
+  const size = u64(40);
+  if (size > BigInt(Number.MAX_SAFE_INTEGER)) {
+    const why = `${size} bytes are more than a number holds exactly`;
+    throw ioError(Errno.EOVERFLOW, "stat", path, why);
+  }
   const deviceMajor = u32(136);
   const deviceMinor = u32(140);
   const saysDirect = (mask & STATX_DIOALIGN) !== 0;
@@ -71,21 +52,31 @@ export function parseStat(bytes: Uint8Array): StatFacts {
     isFile: kind === "file",
     isDirectory: kind === "directory",
     mode,
+    /** Bits of `STATX_ATTR_*`. */
     attributes: u32(8),
     links: u32(16),
     uid: u32(20),
     gid: u32(24),
-    size: view.getBigUint64(40, true),
-    blocks: Number(view.getBigUint64(48, true)),
+    size: Number(size),
+    blocks: Number(u64(48)),
     blockSize: u32(4),
-    inode: view.getBigUint64(32, true),
+    inode: u64(32),
+    accessed: time(64),
+    born: mask & STATX_BTIME ? time(80) : undefined,
+    changed: time(96),
+    modified: time(112),
     deviceMajor,
-    // As makedev(3), of the kernel's 12 bits of the major and 20 bits of the minor number.
+    /** Both parts of the device number, as makedev(3) of the kernel's 12 bits of the major and 20 of the minor number. */
     device: (deviceMinor >>> 8) * 2 ** 20 + deviceMajor * 2 ** 8 + (deviceMinor & 0xff),
-    mountId: mask & (STATX_MNT_ID | STATX_MNT_ID_UNIQUE) ? view.getBigUint64(144, true) : undefined,
+    /** The identifier of the mount; undefined before kernel 5.8. */
+    mountId: mask & (STATX_MNT_ID | STATX_MNT_ID_UNIQUE) ? u64(144) : undefined,
+    /** Whether no later mount gets this identifier. */
     mountIdIsUnique: (mask & STATX_MNT_ID_UNIQUE) !== 0,
+    /** Alignment of memory for Direct I/O; 0: no Direct I/O on this file; undefined: not reported. */
     directMemory: saysDirect ? u32(152) : undefined,
+    /** Alignment of positions and lengths, likewise. */
     directOffset: saysDirect ? u32(156) : undefined,
+    /** The least and the most bytes of a write with `RWF_ATOMIC`; 0 if there is none. */
     atomicWriteMin: writesAtomic ? u32(168) : 0,
     atomicWriteMax: writesAtomic ? u32(172) : 0,
   };
@@ -96,10 +87,55 @@ export function statNow(engine: Engine, fd: number, path: string): StatFacts {
   const block = engine.acquire(STATX_BYTES);
   try {
     unwrap(engine.statNow(fd, block), "stat", path);
-    return parseStat(block.bytes);
+    return parseStat(block.bytes, path);
   } finally {
     engine.release(block);
   }
+}
+
+/** The length of a file, from the kernel's memory; undefined if there is no memory for the answer. */
+export function knownSize({ engine, fd, path }: Opened): number | undefined {
+  try {
+    return statNow(engine, fd, path).size;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A descriptor that stays open meanwhile. */
+type Opened = Pick<Descriptor, "engine" | "fd" | "path">;
+
+/**
+ * Asks for the facts of a descriptor; `cached` accepts what the kernel has in memory. `ended` gets them, or the error. Throws
+ * without memory.
+ */
+export function submitStat(
+  { engine, fd, path }: Opened,
+  cached: boolean,
+  ended: (facts: StatFacts | DmaError) => void,
+): void {
+  const memory = engine.acquire(STATX_BYTES);
+  const read = (result: number) => {
+    try {
+      unwrap(result, "stat", path);
+      return parseStat(memory.bytes, path);
+    } catch (error) {
+      return error as DmaError;
+    } finally {
+      engine.release(memory);
+    }
+  };
+  engine.submit({ op: "stat", fd, memory, cached }, { complete: (result) => ended(read(result)) });
+}
+
+/** As {@linkcode submitStat}. */
+export function stat(opened: Opened, cached = false): Promise<StatFacts> {
+  return new Promise((resolve, reject) => {
+    submitStat(opened, cached, (facts) => {
+      if (facts instanceof Error) reject(facts);
+      else resolve(facts);
+    });
+  });
 }
 
 /**
@@ -107,94 +143,20 @@ export function statNow(engine: Engine, fd: number, path: string): StatFacts {
  * 9p asks its server for each statx(2), and SMB for a file that has changed, also with AT_STATX_DONT_SYNC.
  */
 export async function factsOf(engine: Engine, fd: number, path: string): Promise<StatFacts> {
-  if (engine.isLocal(fd)) return statNow(engine, fd, path);
-  const memory = engine.acquire(STATX_BYTES);
-  try {
-    unwrap(await run(engine, { op: "stat", fd, memory, cached: true }), "stat", path);
-    return parseStat(memory.bytes);
-  } finally {
-    engine.release(memory);
-  }
+  return engine.isLocal(fd) ? statNow(engine, fd, path) : await stat({ engine, fd, path }, true);
 }
 
-/** The length of a file, from the kernel's memory; undefined if there is no memory for the answer. */
-export function knownSize({ engine, fd, path }: Descriptor): number | undefined {
-  try {
-    return Number(statNow(engine, fd, path).size);
-  } catch {
-    return undefined;
-  }
-}
-
-/** statx(2) of a descriptor that is in use. `ended` gets what `parse` returns, or the error. Throws without memory. */
-function submitStat<T>(
-  { engine, fd, path }: Descriptor,
-  parse: (bytes: Uint8Array) => T,
-  ended: (result: T | DmaError) => void,
-): void {
-  const memory = engine.acquire(STATX_BYTES);
-  const read = (result: number) => {
-    try {
-      unwrap(result, "stat", path);
-      return parse(memory.bytes);
-    } catch (error) {
-      return error as DmaError;
-    } finally {
-      engine.release(memory);
-    }
-  };
-  engine.submit({ op: "stat", fd, memory, cached: false }, {
-    complete: (result) => ended(read(result)),
-  });
-}
-
-/** Asks for the length of a file whose descriptor is in use. `ended` gets it, or the error. Throws without memory. */
-export function submitSize(descriptor: Descriptor, ended: (size: number | DmaError) => void): void {
-  submitStat(descriptor, (bytes) => exactSize(parseStat(bytes), descriptor.path), ended);
-}
-
-/** statx(2) of a descriptor that is in use, read by `parse`. */
-export function statWith<T>(
-  descriptor: Descriptor,
-  parse: (bytes: Uint8Array) => T,
-): Promise<T> {
-  return new Promise((resolve, reject) => {
-    submitStat(descriptor, parse, (result) => {
-      if (result instanceof Error) reject(result);
-      else resolve(result);
-    });
-  });
-}
-
-/** The length of a file whose descriptor is in use. */
-export function sizeOf(descriptor: Descriptor): Promise<number> {
-  return statWith(descriptor, (bytes) => exactSize(parseStat(bytes), descriptor.path));
-}
-
-/** The size as a number. Throws if it is not a safe integer. */
-export function exactSize({ size }: StatFacts, path: string): number {
-  if (size <= BigInt(Number.MAX_SAFE_INTEGER)) return Number(size);
-  const why = `${size} bytes are more than a number holds exactly`;
-  throw ioError(Errno.EOVERFLOW, "stat", path, why);
-}
-
-/** The structure at the start of `bytes`, as `Deno.stat` returns it. */
-export function parseFileInfo(bytes: Uint8Array, path: string): Deno.FileInfo {
-  const facts = parseStat(bytes);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const time = (at: number) =>
-    new Date(
-      Number(view.getBigInt64(at, true)) * 1000 + Math.floor(view.getUint32(at + 8, true) / 1e6),
-    );
+/** The facts as `Deno.stat` returns them. */
+export function fileInfoOf(facts: StatFacts): Deno.FileInfo {
   return {
     isFile: facts.isFile,
     isDirectory: facts.isDirectory,
     isSymlink: false,
-    size: exactSize(facts, path),
-    mtime: time(112),
-    atime: time(64),
-    birthtime: (view.getUint32(0, true) & STATX_BTIME) !== 0 ? time(80) : null,
-    ctime: time(96),
+    size: facts.size,
+    mtime: new Date(facts.modified),
+    atime: new Date(facts.accessed),
+    birthtime: facts.born === undefined ? null : new Date(facts.born),
+    ctime: new Date(facts.changed),
     dev: facts.device,
     ino: Number(facts.inode),
     mode: facts.mode,

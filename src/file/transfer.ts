@@ -7,7 +7,7 @@ import type { Completion, TransferRange } from "../engine/operation.ts";
 import { type DmaError, ioError } from "../errors.ts";
 import { explain } from "./file_system.ts";
 import type { OpenFile } from "./open_file.ts";
-import { submitSize } from "./stat.ts";
+import { type StatFacts, submitStat } from "./stat.ts";
 
 /** Attempts in a row without progress after which a transfer fails. */
 const MAX_ATTEMPTS = 8;
@@ -139,7 +139,7 @@ export class Transfer implements Completion {
   #askSize(reached: number): void {
     this.#done = reached;
     try {
-      submitSize(this.#file.descriptor, (size) => this.#judgeShort(reached, size));
+      submitStat(this.#file.descriptor, false, (facts) => this.#judgeShort(reached, facts));
     } catch (error) {
       // Without memory for the answer it is unknown whether bytes are missing.
       this.#error = error as DmaError;
@@ -147,16 +147,17 @@ export class Transfer implements Completion {
     }
   }
 
-  #judgeShort(reached: number, size: number | DmaError): void {
-    if (typeof size !== "number") {
-      const { errno } = size;
+  #judgeShort(reached: number, facts: StatFacts | DmaError): void {
+    if (facts instanceof Error) {
+      const { errno } = facts;
       if (!PASSING.has(errno)) {
-        this.#error = size;
+        this.#error = facts;
         return this.#end(-errno);
       }
       this.#done = alignDown(reached, this.#file.blockSize);
       return this.#retry(errno);
     }
+    const { size } = facts;
     const { position } = this.#range;
     if (position + reached < size) return this.#continueFrom(reached);
     this.#endOfFile = true;

@@ -4,7 +4,7 @@ import { alignDown } from "../align.ts";
 import type { Completion } from "../engine/operation.ts";
 import { readBlock } from "../file/block.ts";
 import type { OpenFile } from "../file/open_file.ts";
-import { submitSize } from "../file/stat.ts";
+import { submitStat } from "../file/stat.ts";
 import type { WriterOptions } from "./writer_options.ts";
 
 /** Where a writer starts. */
@@ -61,10 +61,10 @@ export class StartSearch {
     if (this.#begun || this.#stopped) return;
     this.#begun = true;
     try {
-      submitSize(this.#file.descriptor, (size) => {
-        if (typeof size !== "number") this.#end(size);
+      submitStat(this.#file.descriptor, false, (facts) => {
+        if (facts instanceof Error) this.#end(facts);
         else if (this.#stopped) this.#end();
-        else this.#readHead(this.#startIn(size));
+        else this.#readHead(this.#startIn(facts.size));
       });
     } catch (error) {
       this.#end(error);

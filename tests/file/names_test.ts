@@ -320,7 +320,7 @@ async function lookedAtNow(fn: () => Promise<void>): Promise<string[]> {
   const seen: string[] = [];
   engine.statNow = (fd, memory) => {
     const result = statNow.call(engine, fd, memory);
-    seen.push(parseStat(memory.bytes).kind);
+    seen.push(parseStat(memory.bytes, "x").kind);
     return result;
   };
   try {
