@@ -18,11 +18,11 @@ import {
   O_WRONLY,
 } from "../engine/linux.ts";
 import { ioError, unwrap } from "../errors.ts";
-import { type Access, limitedOf } from "../permissions.ts";
+import { type Access, demand, limitedOf } from "../permissions.ts";
 import { FileName } from "./file_name.ts";
 import { explain, type FileSystem, fileSystemOf } from "./file_system.ts";
 import { OpenFile } from "./open_file.ts";
-import { demandDescriptor, demandName, findPermitted } from "./permitted.ts";
+import { demandName, findPermitted, realPathOf } from "./permitted.ts";
 import { factsOf, type StatFacts } from "./stat.ts";
 
 /** Whether Direct I/O is used. */
@@ -42,7 +42,7 @@ export interface OpenRequest {
   readonly unnamed: boolean;
 }
 
-/** Attempts to open a name that appears and disappears. */
+/** Attempts to open a name that appears and disappears, with permissions that are limited to some paths. */
 const MAX_ATTEMPTS = 10;
 
 /** Safe on every file system that does not report its alignment. */
@@ -209,84 +209,74 @@ async function openDescriptor(
 ): Promise<Opened> {
   // O_NONBLOCK: opening a FIFO must not wait for its other end. A regular file does not keep it.
   const flags = O_CLOEXEC | O_NONBLOCK | (request.append ? O_APPEND : 0);
-  const open = limited.length > 0 ? openJudged : openFreely;
   // A writer that starts or ends inside a block reads the rest of that block, so the descriptor can read if the file's mode
   // allows it. `OpenFile.readable` says whether the user may.
   const access = request.write ? O_RDWR : O_RDONLY;
-  let opened = await open(name, request, flags | access, limited);
+  let opened = await openOrCreate(name, request, flags | access, limited);
   if (opened.fd === -Errno.EACCES && request.write && !request.read) {
-    opened = { ...await open(name, request, flags | O_WRONLY, limited), isWriteOnly: true };
+    const writeOnly = await openOrCreate(name, request, flags | O_WRONLY, limited);
+    opened = { ...writeOnly, isWriteOnly: true };
   }
   unwrap(opened.fd, "open", name.path);
   return opened;
 }
 
 /** Opens a file, or creates it, and says which. */
-async function openFreely(name: FileName, request: OpenRequest, flags: number): Promise<Opened> {
-  if (request.unnamed) return await openUnnamed(name, request, flags);
-  const { mode } = request;
-  if (request.createNew || request.create) {
-    const fd = await name.open(flags | O_CREAT | O_EXCL, mode);
-    if (fd !== -Errno.EEXIST || request.createNew) return { name, fd, created: fd >= 0 };
-  }
-  const fd = await name.open(flags);
-  if (fd === -Errno.EAGAIN) return { name, fd: await openLooked(name, flags, []), created: false };
-  if (fd !== -Errno.ENOENT || !request.create) return { name, fd, created: false };
-  // It was removed in between, or it is a symbolic link to a file that does not exist.
-  const made = await name.open(flags | O_CREAT, mode);
-  return { name: made < 0 ? name : await name.whereIs(made), fd: made, created: made >= 0 };
-}
-
-/**
- * As {@linkcode openFreely}, with permissions that are limited to some paths. The real path of a file is checked before it is
- * opened, and that of its directory before it is created.
- */
-async function openJudged(
+async function openOrCreate(
   name: FileName,
   request: OpenRequest,
   flags: number,
   limited: readonly Access[],
 ): Promise<Opened> {
-  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-    if (!request.createNew && !request.unnamed) {
-      const fd = await openLooked(name, flags, limited);
-      if (fd !== -Errno.ENOENT || !request.create) return { name, fd, created: false };
+  const { create, createNew, mode } = request;
+  const isLimited = limited.length > 0;
+  for (let attempt = 0; attempt < (isLimited ? MAX_ATTEMPTS : 2); attempt++) {
+    // A new file takes one call, unless it must be looked first at what is there.
+    const opens = !create || isLimited || attempt > 0;
+    if (opens && !createNew && !request.unnamed) {
+      const fd = await openExisting(name, flags, limited);
+      if (fd !== -Errno.ENOENT || !create) return { name, fd, created: false };
     }
+    // The real path of the directory: that of the file is not known before it exists.
     await demandName(name, limited);
-    if (request.unnamed) return await openUnnamed(name, request, flags);
-    const fd = await name.open(flags | O_CREAT | O_EXCL, request.mode);
-    if (fd !== -Errno.EEXIST || request.createNew) return { name, fd, created: fd >= 0 };
+    if (request.unnamed) return { name, fd: await openUnnamed(name, flags, mode), created: true };
+    const fd = await name.open(flags | O_CREAT | O_EXCL, mode);
+    if (fd !== -Errno.EEXIST || createNew) return { name, fd, created: fd >= 0 };
   }
-  // A symbolic link to a file that does not exist: its real path cannot be found out.
-  return { name, fd: -Errno.ENOENT, created: false };
+  // It is a symbolic link to a file that does not exist, and whose real path cannot be found out before.
+  if (isLimited) return { name, fd: -Errno.ENOENT, created: false };
+  const fd = await name.open(flags | O_CREAT, mode);
+  return { name: fd < 0 ? name : await name.whereIs(fd), fd, created: fd >= 0 };
 }
 
-async function openUnnamed(name: FileName, request: OpenRequest, flags: number): Promise<Opened> {
-  const { engine, fd: directory } = name.directory;
-  const operation = { op: "open", directory, name: ".", mode: request.mode } as const;
-  const fd = await run(engine, { ...operation, flags: flags | O_TMPFILE });
-  return { name, fd, created: true };
+function openUnnamed({ directory }: FileName, flags: number, mode: number): Promise<number> {
+  const { engine, fd } = directory;
+  return run(engine, { op: "open", directory: fd, name: ".", mode, flags: flags | O_TMPFILE });
 }
 
 /**
- * Opens the file at a name after a look at it through a descriptor with O_PATH, which touches nothing. Resolves to the
- * descriptor or `-errno`; throws if the file may not be opened.
+ * Opens the file at a name. With limited permissions, or if the open would wait, the file is looked at first through a
+ * descriptor with O_PATH, which touches nothing. Resolves to the descriptor or `-errno`; throws if it may not be opened.
  */
-async function openLooked(
+async function openExisting(
   name: FileName,
   flags: number,
   limited: readonly Access[],
 ): Promise<number> {
+  if (limited.length === 0) {
+    const fd = await name.open(flags);
+    if (fd !== -Errno.EAGAIN) return fd;
+  }
   const { engine } = name.directory;
-  const path = await name.open(O_PATH | O_CLOEXEC);
-  if (path < 0) return path;
+  const found = await name.open(O_PATH | O_CLOEXEC);
+  if (found < 0) return found;
   try {
-    await demandDescriptor(engine, path, name.path, limited);
-    await assertStores(engine, path, await factsOf(engine, path, name.path), name.path);
-    const operation = { op: "open", directory: AT_FDCWD, name: `/proc/self/fd/${path}`, mode: 0 };
+    if (limited.length > 0) await demand(limited, realPathOf(engine.realPath(found), name.path));
+    await assertStores(engine, found, await factsOf(engine, found, name.path), name.path);
+    const operation = { op: "open", directory: AT_FDCWD, name: `/proc/self/fd/${found}`, mode: 0 };
     // It is a regular file. Without O_NONBLOCK the open waits for the holder of a lease (fcntl(2), F_SETLEASE).
     return await run(engine, { ...operation, op: "open", flags: flags & ~O_NONBLOCK });
   } finally {
-    engine.closeNow(path);
+    engine.closeNow(found);
   }
 }

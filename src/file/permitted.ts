@@ -41,23 +41,14 @@ export async function demandName(name: FileName, limited: readonly Access[]): Pr
   if (limited.length > 0) await demand(limited, realPathOf(name.realPath, name.path));
 }
 
-/** Demands `limited` for the real path of a descriptor. `path` is the path that the user gave. */
-export async function demandDescriptor(
-  engine: Engine,
-  fd: number,
-  path: string,
-  limited: readonly Access[],
-): Promise<void> {
-  if (limited.length > 0) await demand(limited, realPathOf(engine.realPath(fd), path));
-}
-
 /** Throws if a permission was revoked after the name was found. */
 export function assertStillPermitted(name: FileName, access: readonly Access[]): void {
   const limited = limitedOf(access);
   if (limited.length > 0) assertGranted(limited, realPathOf(name.realPath, name.path));
 }
 
-function realPathOf(real: string | undefined, path: string): string {
+/** The real path that was found for what the user calls `path`. Throws if there is none. */
+export function realPathOf(real: string | undefined, path: string): string {
   if (real?.startsWith("/")) return real;
   throw new Deno.errors.NotCapable(
     `Cannot find the real path of "${path}", which a limited permission is checked against: it has none, it is not UTF-8, or /proc is not mounted`,

@@ -1,6 +1,5 @@
 // Renames and removes an open file, even if its path leads to another file by now.
 
-import type { Engine } from "../engine/engine.ts";
 import { Errno } from "../engine/linux.ts";
 import { ioError, renameError } from "../errors.ts";
 import { limitedOf } from "../permissions.ts";
@@ -29,11 +28,10 @@ function inTurn(file: OpenFile, op: string, work: () => Promise<void>): Promise<
 /** Renames the file to `path`, as it stands at the time of the call. An existing file is replaced. */
 export async function renameFile(file: OpenFile, path: string): Promise<void> {
   file.descriptor.assertOpen("rename");
-  const find = (engine: Engine, path: string) =>
-    FileName.lookUp(engine, path).catch((error) => {
-      throw "errno" in error ? renameError(error.errno, file.path, path) : error;
-    });
-  const target = await findPermitted(file.engine, path, ["write"], find);
+  const finding = findPermitted(file.engine, path, ["write"], FileName.lookUp);
+  const target = await finding.catch((error) => {
+    throw "errno" in error ? renameError(error.errno, file.path, path) : error;
+  });
   try {
     await inTurn(file, "rename", () => renameTo(file, target));
   } catch (error) {
