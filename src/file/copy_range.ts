@@ -45,55 +45,9 @@ export async function copyRange(copy: Copy): Promise<number> {
   try {
     return await copySteps({ ...copy, length });
   } catch (error) {
-    copy.to.durability.noteFailure(error);
+    to.durability.noteFailure(error);
     throw error;
   }
-}
-
-/** The rest of a copy of which `done` bytes are copied, `most` bytes of it. */
-function rest(copy: Copy, done: number, most = Infinity): Copy {
-  const { position, targetPosition, length } = copy;
-  return {
-    ...copy,
-    position: position + done,
-    targetPosition: targetPosition + done,
-    length: Math.min(length - done, most),
-  };
-}
-
-async function copySteps(copy: Copy): Promise<number> {
-  let copied = 0;
-  while (copied < copy.length) {
-    const result = await copyStep(rest(copy, copied, STEP));
-    // It may refuse half-way: after whole blocks, the rest of a block at the end (ext4 with O_DIRECT).
-    if (REFUSED.has(-result)) return copied + await copyByReading(rest(copy, copied));
-    if (unwrap(result, "copy", copy.from.path) === 0) break;
-    copied += result;
-  }
-  return copied;
-}
-
-/** Resolves to how many bytes the kernel copied, or `-errno`. */
-async function copyStep({ from, to, position, targetPosition, length }: Copy): Promise<number> {
-  const operation = {
-    op: "copyRange",
-    fd: from.fd,
-    position,
-    targetFd: to.fd,
-    targetPosition,
-    length,
-  } as const;
-  // The source may have fewer bytes, so only the result says how long the target is.
-  return await from.descriptor.use(
-    "copy",
-    () =>
-      to.write("copy", targetPosition, async () => {
-        const result = await run(from.engine, operation);
-        if (result > 0) to.length.addContent(targetPosition + result);
-        if (result < 0 && !REFUSED.has(-result)) unwrap(result, "copy", from.path);
-        return result;
-      }),
-  );
 }
 
 /** The kernel would return EINVAL, which means other things too. */
@@ -104,20 +58,54 @@ function refuseOverlap({ position, length, targetPosition }: Copy): void {
   );
 }
 
+async function copySteps(copy: Copy): Promise<number> {
+  let copied = 0;
+  while (copied < copy.length) {
+    const result = await copyStep(copy, copied);
+    // It may refuse half-way: after whole blocks, the rest of a block at the end (ext4 with O_DIRECT).
+    if (REFUSED.has(-result)) return await copyByReading(copy, copied);
+    if (result === 0) break;
+    copied += result;
+  }
+  return copied;
+}
+
+/** Has the kernel copy what follows `copied` bytes. Resolves to how many more it copied; `-errno` if it refuses. */
+async function copyStep(copy: Copy, copied: number): Promise<number> {
+  const { from, to } = copy;
+  const targetPosition = copy.targetPosition + copied;
+  const operation = {
+    op: "copyRange",
+    fd: from.fd,
+    position: copy.position + copied,
+    targetFd: to.fd,
+    targetPosition,
+    length: Math.min(copy.length - copied, STEP),
+  } as const;
+  const call = async () => {
+    const result = await run(from.engine, operation);
+    if (result > 0) to.length.addContent(targetPosition + result);
+    return REFUSED.has(-result) ? result : unwrap(result, "copy", from.path);
+  };
+  // The source may have fewer bytes, so only the result says how long the target is.
+  return await from.descriptor.use("copy", () => to.write("copy", targetPosition, call));
+}
+
 /** Such copies run one after the other: two may share a block, and each writes whole blocks. */
 const queues = new WeakMap<OpenFile, Promise<unknown>>();
 
-function copyByReading(copy: Copy): Promise<number> {
+/** Copies what follows `copied` bytes. Resolves to how many are copied in all. */
+function copyByReading(copy: Copy, copied: number): Promise<number> {
   const { to } = copy;
   const before = queues.get(to) ?? Promise.resolve();
   // A close in between ends the copy early, and leaves no padding behind what is copied.
-  const copying = before.then(() => to.descriptor.use("copy", () => copyPieces(copy)));
+  const copying = before.then(() => to.descriptor.use("copy", () => copyPieces(copy, copied)));
   queues.set(to, copying.catch(() => {}));
   return copying;
 }
 
-async function copyPieces({ from, to, position, targetPosition, length }: Copy): Promise<number> {
-  let copied = 0;
+async function copyPieces(copy: Copy, copied: number): Promise<number> {
+  const { from, to, position, targetPosition, length } = copy;
   while (copied < length) {
     // Each piece ends with a block, so that only the last one is padded.
     const wanted = PIECE - (targetPosition + copied) % to.blockSize;

@@ -17,16 +17,19 @@ export function exceedsContent({ appends, length }: OpenFile): boolean {
  * bytes are behind the content, and it is not cut. Nothing is written meanwhile.
  */
 export function cutToContent(file: OpenFile): Promise<void> {
-  return truncateAlone(file, () => {
-    const { length } = file;
-    if (!exceedsContent(file)) return undefined;
-    const { contentEnd, sizeUpperBound } = length;
-    const size = knownSize(file.descriptor);
-    // A file that another program has cut to less must not be made longer again.
-    if (size === undefined || (size > contentEnd && size <= sizeUpperBound)) return contentEnd;
-    length.leaveRest();
-    return undefined;
-  });
+  return truncateAlone(file, () => lengthToCutTo(file));
+}
+
+/** The length to which {@linkcode cutToContent} cuts now; undefined if there is nothing to cut off. */
+export function lengthToCutTo(file: OpenFile): number | undefined {
+  if (!exceedsContent(file)) return undefined;
+  const { length } = file;
+  const { contentEnd, sizeUpperBound } = length;
+  const size = knownSize(file.descriptor);
+  // A file that another program has cut to less must not be made longer again.
+  if (size === undefined || (size > contentEnd && size <= sizeUpperBound)) return contentEnd;
+  length.leaveRest();
+  return undefined;
 }
 
 /** Truncates a file that is in use, when nothing else writes to it. What is left, or added as zeros, is content. */

@@ -1,9 +1,8 @@
 // Finishes open files when a program ends: what their writers accepted is written, and their length is exact.
 
 import { giveUpFile } from "./close.ts";
-import { exceedsContent } from "./cut.ts";
+import { lengthToCutTo } from "./cut.ts";
 import type { OpenFile } from "./open_file.ts";
-import { statNow } from "./stat.ts";
 
 /** A part above a writer that holds chunks which the writer has not accepted. */
 export interface Flushable {
@@ -91,10 +90,8 @@ function cutNow(file: OpenFile, deadline: number): void {
     const left = deadline - performance.now();
     if (left <= 0 || !engine.waitNow(left)) break;
   }
-  if (length.isChanging || !exceedsContent(file)) return;
-  const { contentEnd, sizeUpperBound } = length;
-  const size = statNow(engine, fd, file.path).size;
-  if (size <= contentEnd || size > sizeUpperBound) return;
+  const contentEnd = length.isChanging ? undefined : lengthToCutTo(file);
+  if (contentEnd === undefined) return;
   if (engine.runNow({ op: "truncate", fd, length: contentEnd }) >= 0) {
     length.truncated(contentEnd);
     // If the program goes on, a later sync makes it durable.

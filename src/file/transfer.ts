@@ -30,13 +30,15 @@ export class Transfer implements Completion {
   readonly #range: TransferRange;
   readonly #flags: number;
   readonly #ended: Completion;
-  /** Bytes moved, from the start. A part of a block does not count. */
-  #done = 0;
+  /** Bytes moved, from the start, also by a transfer that failed. A part of a block does not count. */
+  bytesDone = 0;
   /** The most bytes that were ever moved, parts of blocks included. */
   #furthest = 0;
   #stalled = 0;
-  #endOfFile = false;
-  #error: DmaError | undefined;
+  /** Whether a read met the end of the file. */
+  endOfFile = false;
+  /** Why it failed, and where. */
+  error: DmaError | undefined;
   /** Whether the last attempt used Direct I/O. */
   #direct = false;
 
@@ -55,26 +57,11 @@ export class Transfer implements Completion {
     this.#ended = ended;
   }
 
-  /** Why it failed, and where. */
-  get error(): DmaError | undefined {
-    return this.#error;
-  }
-
-  /** Bytes moved, from the start, also of a transfer that failed. */
-  get bytesDone(): number {
-    return this.#done;
-  }
-
-  /** Whether a read met the end of the file. */
-  get endOfFile(): boolean {
-    return this.#endOfFile;
-  }
-
   /** Submits what is left. */
   start(): void {
     const { engine, fd, direct, dontCache } = this.#file;
     const { memory } = this.#range;
-    const done = this.#done;
+    const done = this.bytesDone;
     this.#direct = direct;
     const offset = this.#range.offset + done;
     const length = Math.min(this.#range.length - done, MAX_TRANSFER);
@@ -91,7 +78,7 @@ export class Transfer implements Completion {
   /** The kernel is done with a request. */
   complete(result: number): void {
     if (result < 0) return this.#judgeError(-result);
-    const reached = this.#done + result;
+    const reached = this.bytesDone + result;
     if (reached >= this.#range.length) this.#end(this.#range.length);
     else if (result >= MAX_TRANSFER) this.#continueFrom(reached);
     // A short read is the end of the file, or a file system that returns less than there is, even nothing (FUSE).
@@ -116,10 +103,10 @@ export class Transfer implements Completion {
   #continueFrom(reached: number): void {
     const progress = reached > this.#furthest;
     this.#furthest = Math.max(this.#furthest, reached);
-    const before = this.#done;
-    this.#done = alignDown(reached, this.#file.blockSize);
+    const before = this.bytesDone;
+    this.bytesDone = alignDown(reached, this.#file.blockSize);
     // A write that stops inside the same block again makes no progress.
-    if (this.#op === "write" ? this.#done > before : progress) this.#stalled = 0;
+    if (this.#op === "write" ? this.bytesDone > before : progress) this.#stalled = 0;
     else if (++this.#stalled >= MAX_ATTEMPTS) return this.#fail(Errno.EIO);
     this.#startAfterPause();
   }
@@ -137,12 +124,12 @@ export class Transfer implements Completion {
   }
 
   #askSize(reached: number): void {
-    this.#done = reached;
+    this.bytesDone = reached;
     try {
       submitStat(this.#file.descriptor, false, (facts) => this.#judgeShort(reached, facts));
     } catch (error) {
       // Without memory for the answer it is unknown whether bytes are missing.
-      this.#error = error as DmaError;
+      this.error = error as DmaError;
       this.#end(-Errno.ENOMEM);
     }
   }
@@ -151,34 +138,34 @@ export class Transfer implements Completion {
     if (facts instanceof Error) {
       const { errno } = facts;
       if (!PASSING.has(errno)) {
-        this.#error = facts;
+        this.error = facts;
         return this.#end(-errno);
       }
-      this.#done = alignDown(reached, this.#file.blockSize);
+      this.bytesDone = alignDown(reached, this.#file.blockSize);
       return this.#retry(errno);
     }
     const { size } = facts;
     const { position } = this.#range;
     if (position + reached < size) return this.#continueFrom(reached);
-    this.#endOfFile = true;
+    this.endOfFile = true;
     // The file may have been truncated below what was read.
     this.#end(Math.max(0, Math.min(reached, size - position)));
   }
 
   #fail(errno: number): void {
     const { path } = this.#file;
-    const at = this.#range.position + Math.max(this.#done, this.#furthest);
-    const stops = this.#stalled > 0 || this.#done > 0 ? `the ${this.#op} stops at ${at}` : "";
+    const at = this.#range.position + Math.max(this.bytesDone, this.#furthest);
+    const stops = this.#stalled > 0 || this.bytesDone > 0 ? `the ${this.#op} stops at ${at}` : "";
     const refused = errno === Errno.EINVAL && this.#direct;
     const detail = refused
       ? `Direct I/O, which was required, is refused at ${at}`
       : explain(this.#file.fileSystem, errno) || stops;
-    this.#error = ioError(errno, this.#op, path, detail);
+    this.error = ioError(errno, this.#op, path, detail);
     this.#end(-errno);
   }
 
   #end(result: number): void {
-    if (result >= 0) this.#done = result;
+    if (result >= 0) this.bytesDone = result;
     this.#ended.complete(result);
   }
 }

@@ -40,8 +40,8 @@ const past: readonly Control[] = [
   mistake(
     "cuts to a length from before it waited",
     CUT,
-    "  return truncateAlone(file, () => {\n    const { length } = file;\n    if (!exceedsContent(file)) return undefined;\n    const { contentEnd, sizeUpperBound } = length;\n",
-    "  const { contentEnd, sizeUpperBound } = file.length;\n  return truncateAlone(file, () => {\n    const { length } = file;\n    if (!exceedsContent(file)) return undefined;\n",
+    "truncateAlone(file, () => lengthToCutTo(file))",
+    "truncateAlone(file, ((length) => () => length)(lengthToCutTo(file)))",
   ),
   mistake(
     "cuts off what another process appended",
@@ -103,8 +103,8 @@ const found: readonly Control[] = [
   mistake(
     "the end of the program cuts beside a write that is under way",
     END,
-    "if (length.isChanging || !exceedsContent",
-    "if (!exceedsContent",
+    "length.isChanging ? undefined : lengthToCutTo(file)",
+    "lengthToCutTo(file)",
   ),
   mistake(
     "the end of the program cuts, and nobody syncs that",
