@@ -3,12 +3,9 @@
 import { type DmaError, ioError } from "../errors.ts";
 import type { Descriptor } from "./descriptor.ts";
 
-/** A sync whose end was not reported. */
-interface PendingSync {
-  /** Changes that it covers. */
-  readonly changes: number;
-  /** The last one that had begun when it was over; undefined before that. */
-  last: PendingSync | undefined;
+/** A sync that was asked for. */
+interface WantedSync {
+  readonly dataOnly: boolean;
   readonly ended: (error: DmaError | undefined) => void;
 }
 
@@ -18,8 +15,10 @@ export class Durability {
   #changes: number;
   #synced = 0;
   #wasSynced = false;
-  /** Syncs in flight, in the order in which they began. */
-  readonly #syncs: PendingSync[] = [];
+  /** Whether a sync is in flight. */
+  #isSyncing = false;
+  /** Those who share the next one. */
+  readonly #waiting: WantedSync[] = [];
   #failure: { readonly error: unknown } | undefined;
   #syncError: DmaError | undefined;
 
@@ -44,9 +43,9 @@ export class Durability {
     return this.#wasSynced && !this.unsynced;
   }
 
-  /** Whether a sync is in flight. */
+  /** Whether a sync is in flight, or waits for that. */
   get isSyncing(): boolean {
-    return this.#syncs.length > 0;
+    return this.#isSyncing;
   }
 
   /** The first write or sync that failed: bytes may be missing. */
@@ -94,31 +93,30 @@ export class Durability {
       }));
   }
 
-  /** Submits a sync. `ended` is called when those beside it are over too, with the error of any. */
+  /**
+   * Syncs the file. `ended` gets the error of the first sync that failed, if one did. One runs at a time, because the kernel
+   * reports a failure only once, and then perhaps to another one. Those who ask meanwhile share the next one.
+   */
   submitSync(dataOnly: boolean, ended: (error: DmaError | undefined) => void): void {
+    this.#waiting.push({ dataOnly, ended });
+    if (!this.#isSyncing) this.#startSync();
+  }
+
+  #startSync(): void {
     const { engine, fd } = this.#descriptor;
-    const sync: PendingSync = { changes: this.#changes, last: undefined, ended };
+    const served = this.#waiting.splice(0);
+    const dataOnly = served.every((wanted) => wanted.dataOnly);
+    const changes = this.#changes;
     // Noted here, and not in a reaction to a promise: flushSync() may block the program before that.
     const complete = (result: number) => {
       this.#noteResult(result);
-      sync.last = this.#syncs.at(-1);
-      this.#endSyncs();
+      if (!this.#syncError) this.#noteSync(changes);
+      this.#isSyncing = false;
+      if (this.#waiting.length > 0) this.#startSync();
+      for (const { ended } of served) ended(this.#syncError);
     };
-    this.#syncs.push(sync);
+    this.#isSyncing = true;
     engine.submit({ op: "sync", fd, dataOnly }, { complete });
-  }
-
-  /** Reports the syncs beside which none is under way: the kernel reports a failure once, perhaps to another one. */
-  #endSyncs(): void {
-    for (;;) {
-      const [first] = this.#syncs;
-      if (!first?.last) return;
-      const beside = this.#syncs.slice(0, this.#syncs.indexOf(first.last) + 1);
-      if (beside.some(({ last }) => !last)) return;
-      this.#syncs.shift();
-      if (!this.#syncError) this.#noteSync(first.changes);
-      first.ended(this.#syncError);
-    }
   }
 
   #noteResult(result: number): void {

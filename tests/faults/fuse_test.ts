@@ -181,9 +181,9 @@ const mutants: readonly { name: string; fault: Fault; replacements: readonly Rep
     fault: { operation: "fsync", nth: 1, kind: "err", value: EIO },
     replacements: [{
       file: "src/file/durability.ts",
-      from: "this.#noteResult(result);\n      sync.last",
+      from: "this.#noteResult(result);\n      if (!this",
       to:
-        'if (result < 0) return engine.submit({ op: "sync", fd, dataOnly }, { complete });\n      this.#noteResult(result);\n      sync.last',
+        'if (result < 0) return engine.submit({ op: "sync", fd, dataOnly }, { complete });\n      this.#noteResult(result);\n      if (!this',
     }],
   },
 ];

@@ -127,16 +127,36 @@ testInEachDirectory("sync and syncData resolve, and ask the kernel", async (dir)
   assertEquals(kinds, [false, true]);
 });
 
-testInEachDirectory("Of two syncs at once both reject where one fails", async (dir) => {
+testInEachDirectory(
+  "Syncs at once take turns, and those that wait share the next one",
+  async (dir) => {
+    await using file = await open(dir.file("unsynced"), 5000);
+    const held: { dataOnly: boolean; completion: Completion }[] = [];
+    using _ = interpose("sync", ({ operation: { dataOnly }, completion }) => {
+      held.push({ dataOnly, completion });
+    });
+    const syncs = [file.syncData(), file.syncData(), file.sync()];
+    await eventually(() => held.length === 1);
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    assertEquals(held.map(({ dataOnly }) => dataOnly), [true]);
+    held[0]!.completion.complete(0);
+    await syncs[0];
+    assertEquals(held.map(({ dataOnly }) => dataOnly), [true, false]);
+    held[1]!.completion.complete(0);
+    await Promise.all(syncs);
+  },
+);
+
+testInEachDirectory("A sync that fails rejects those that wait for it too", async (dir) => {
   await using file = await open(dir.file("unsynced"), 5000);
   const held: Completion[] = [];
   using _ = interpose("sync", ({ completion }) => held.push(completion));
   const syncs = [file.sync(), file.syncData()].map((sync) => sync.then(() => "synced", String));
+  await eventually(() => held.length === 1);
+  held[0]!.complete(-5);
   await eventually(() => held.length === 2);
-  // The kernel tells of a failure once, and it is told of the second one first.
-  held[0]!.complete(0);
-  await new Promise((resolve) => setTimeout(resolve, 0));
-  held[1]!.complete(-5);
+  // The kernel tells of a failure once.
+  held[1]!.complete(0);
   for (const outcome of await Promise.all(syncs)) assertStringIncludes(outcome, "(os error 5)");
 });
 

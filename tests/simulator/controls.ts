@@ -153,8 +153,8 @@ const writer: readonly Control[] = [
   mistake(
     "tries a failed sync again",
     DURABILITY,
-    "this.#noteResult(result);\n      sync.last",
-    'if (result < 0) return engine.submit({ op: "sync", fd, dataOnly }, { complete });\n      sync.last',
+    "this.#noteResult(result);\n      if (!this",
+    'if (result < 0) return engine.submit({ op: "sync", fd, dataOnly }, { complete });\n      if (!this',
   ),
   mistake(
     "counts as durable what is still being synced",
