@@ -7,7 +7,6 @@ import { ioError, unwrap } from "../errors.ts";
 import { FileName } from "./file_name.ts";
 import { fileSystemOf } from "./file_system.ts";
 import { assertMayReplace, assertReplaceable } from "./replaceable.ts";
-import type { StatFacts } from "./stat.ts";
 import type { OpenFile, Publication } from "./open_file.ts";
 import { accessOf, openName, type OpenRequest } from "./open.ts";
 import { assertStillPermitted, findPermitted } from "./permitted.ts";
@@ -22,30 +21,20 @@ export async function openAtomic(
     throw ioError(path === "" ? Errno.ENOENT : Errno.EISDIR, "open", path);
   }
   const target = await findPermitted(engine, path, accessOf(request), FileName.lookUp);
-  let replaced: StatFacts | undefined;
-  let file: OpenFile;
+  let file: OpenFile | undefined;
   try {
-    replaced = await assertReplaceable(target);
+    const replaced = await assertReplaceable(target);
     await target.directory.prepareSync(path);
-    const unnamed = await keepsUnnamed(target) ? await openUnnamed(target, request) : undefined;
-    file = unnamed ?? await openTemporary(target, request);
+    if (await keepsUnnamed(target)) file = await openUnnamed(target, request);
+    file ??= await openTemporary(target, request);
+    if (replaced) await assertMayReplace(file, target, replaced);
+    return file;
   } catch (error) {
-    target.release();
-    throw error;
-  }
-  // From here on the file owns the name.
-  file.descriptor.path = path;
-  if (replaced) await assertOwn(file, target, replaced);
-  return file;
-}
-
-/** Abandons the new file if it could not replace another user's. */
-async function assertOwn(file: OpenFile, target: FileName, replaced: StatFacts): Promise<void> {
-  try {
-    await assertMayReplace(file, target, replaced);
-  } catch (error) {
-    await discardName(file);
-    await file.descriptor.close().catch(() => {});
+    if (file) {
+      // It owns the name.
+      await discardName(file);
+      await file.descriptor.close().catch(() => {});
+    } else target.release();
     throw error;
   }
 }
@@ -63,9 +52,9 @@ async function openUnnamed(
   target: FileName,
   request: OpenRequest,
 ): Promise<OpenFile | undefined> {
+  const unnamed = { ...request, create: false, truncate: false, unnamed: true };
   try {
-    const unnamed = { ...request, create: false, truncate: false, unnamed: true };
-    const file = await openName(target, unnamed);
+    const file = await openName(target.sibling(target.component), unnamed);
     if (await target.canLink(file.fd)) {
       file.publication = { target, temporary: undefined };
       return file;
@@ -82,15 +71,10 @@ async function openUnnamed(
 
 async function openTemporary(target: FileName, request: OpenRequest): Promise<OpenFile> {
   const temporary = target.sibling(temporaryComponent(target.component));
-  try {
-    const file = await openName(temporary, { ...request, createNew: true });
-    file.name = undefined;
-    file.publication = { target, temporary };
-    return file;
-  } catch (error) {
-    temporary.release();
-    throw error;
-  }
+  const file = await openName(temporary, { ...request, createNew: true });
+  file.name = undefined;
+  file.publication = { target, temporary };
+  return file;
 }
 
 /** A hidden, random name. */

@@ -68,12 +68,14 @@ export class FileName {
     return { directory: this.directory.fd, name: this.component };
   }
 
-  /** The name that an open file really has; this name if that cannot be found out. Messages keep this path. */
+  /** Becomes the name that an open file really has, if that can be found out. Messages keep this path. */
   async whereIs(fd: number): Promise<FileName> {
     const engine = this.#engine;
     const real = engine.realPath(fd);
     const found = real && await FileName.lookUp(engine, real).catch(() => undefined);
-    return found ? new FileName(found.directory, found.component, this.path) : this;
+    if (!found) return this;
+    this.release();
+    return new FileName(found.directory, found.component, this.path);
   }
 
   /** Another name in the same directory. */

@@ -78,43 +78,36 @@ export async function openPath(
   request: OpenRequest,
 ): Promise<OpenFile> {
   const find = request.unnamed ? FileName.within : FileName.lookUp;
-  const name = await findPermitted(engine, path, accessOf(request), find);
-  try {
-    const file = await openName(name, request);
-    if (request.unnamed) name.release();
-    return file;
-  } catch (error) {
-    name.release();
-    throw error;
-  }
+  return await openName(await findPermitted(engine, path, accessOf(request), find), request);
 }
 
-/** Opens the file at a name, which belongs to the file from then on. */
+/** Opens the file at a name, which belongs to it from the call on. A file without a name does not keep it. */
 export async function openName(name: FileName, request: OpenRequest): Promise<OpenFile> {
   const { engine } = name.directory;
-  const limited = limitedOf(accessOf(request));
   // The directory is synced at the end, when no descriptor may be left.
   const prepares = request.create || request.createNew;
   const prepared = prepares ? name.directory.prepareSync(name.path) : undefined;
-  const opening = openDescriptor(name, request, limited);
+  const opening = openDescriptor(name, request);
   // Nothing is under way any more when this rejects.
   await Promise.allSettled([opening, prepared]);
-  const opened = await opening;
+  const opened = await opening.catch((error) => {
+    name.release();
+    throw error;
+  });
   const { fd, created } = opened;
   let facts: StatFacts | undefined;
   try {
     facts = await factsOf(engine, fd, name.path);
     await prepared;
     const file = await describe(opened, request, facts);
-    if (opened.name !== name) name.release();
+    if (!file.name) opened.name.release();
     return file;
   } catch (error) {
     // A file that is refused must not leave an empty file behind. It is told from another one by its facts.
-    const madeName = created && !request.unnamed;
-    if (madeName) facts ??= await factsOf(engine, fd, name.path).catch(() => undefined);
+    if (created) facts ??= await factsOf(engine, fd, name.path).catch(() => undefined);
     await run(engine, { op: "close", fd });
-    if (madeName && facts) await opened.name.unlinkIf(facts).catch(() => {});
-    if (opened.name !== name) opened.name.release();
+    if (created && facts) await opened.name.unlinkIf(facts).catch(() => {});
+    opened.name.release();
     throw error;
   }
 }
@@ -205,8 +198,8 @@ async function assertStores(
 async function openDescriptor(
   name: FileName,
   request: OpenRequest,
-  limited: readonly Access[],
 ): Promise<Opened> {
+  const limited = limitedOf(accessOf(request));
   // O_NONBLOCK: opening a FIFO must not wait for its other end. A regular file does not keep it.
   const flags = O_CLOEXEC | O_NONBLOCK | (request.append ? O_APPEND : 0);
   // A writer that starts or ends inside a block reads the rest of that block, so the descriptor can read if the file's mode

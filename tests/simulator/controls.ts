@@ -68,8 +68,8 @@ const found: readonly Control[] = [
   mistake(
     "releases the name of an atomic file twice",
     ATOMIC,
-    "    await discardName(file);\n    await file.descriptor.close().catch(() => {});\n    throw error;",
-    "    await discardName(file);\n    target.release();\n    await file.descriptor.close().catch(() => {});\n    throw error;",
+    "      await discardName(file);\n      await file.descriptor.close().catch(() => {});\n    } else target.release();",
+    "      await discardName(file);\n      await file.descriptor.close().catch(() => {});\n    }\n    target.release();",
   ),
   mistakes("flushSync syncs nothing where nothing was written before it", [
     WRITER,
