@@ -96,8 +96,7 @@ class Input {
   readonly #iterator: Iterator<unknown> | AsyncIterator<unknown>;
   readonly #waits: boolean;
   /** The request for the next range. */
-  #asked: Promise<void> | undefined;
-  #arrived: ByteRange | undefined;
+  #asked: Promise<ByteRange | undefined> | undefined;
   /** The iterator has ended by itself. */
   #exhausted = false;
   /** There are no more ranges, or none are wanted. */
@@ -115,50 +114,39 @@ class Input {
   /** The next range; undefined at the end, or if it is not there yet. With `patient` it is waited for. */
   next(patient: boolean): ByteRange | undefined | Promise<ByteRange | undefined> {
     if (this.#waits) return this.#nextArrived(patient);
-    this.#take(() => this.#iterator.next() as IteratorResult<unknown>);
-    return this.#handOver();
+    return this.#take(() => this.#iterator.next() as IteratorResult<unknown>);
   }
 
   async #nextArrived(patient: boolean): Promise<ByteRange | undefined> {
     this.#asked ??= this.#ask();
-    await (patient ? this.#asked : Promise.race([this.#asked, someTurns()]));
-    const arrived = this.#handOver();
-    if (arrived || this.ended) this.#asked = undefined;
-    return arrived;
+    const range = await (patient ? this.#asked : Promise.race([this.#asked, someTurns()]));
+    if (range || this.ended) this.#asked = undefined;
+    return range;
   }
 
-  #handOver(): ByteRange | undefined {
-    const arrived = this.#arrived;
-    this.#arrived = undefined;
-    return arrived;
-  }
-
-  async #ask(): Promise<void> {
+  async #ask(): Promise<ByteRange | undefined> {
     try {
       const result = await this.#iterator.next();
-      this.#take(() => result);
+      return this.#take(() => result);
     } catch (error) {
-      this.#take(() => {
+      return this.#take(() => {
         throw error;
       });
     }
   }
 
   /** Takes a result of the iterator, which `next` returns or throws. */
-  #take(next: () => IteratorResult<unknown>): void {
-    let asking = true;
+  #take(next: () => IteratorResult<unknown>): ByteRange | undefined {
+    this.#exhausted = true;
     try {
       const { done, value } = next();
-      asking = false;
-      if (!done) {
-        this.#arrived = checked(value);
-        return;
-      }
+      this.#exhausted = Boolean(done);
+      if (!done) return checked(value);
     } catch (error) {
       this.failure = { error };
     }
-    this.#exhausted = asking || this.failure === undefined;
     this.ended = true;
+    return undefined;
   }
 
   /** Closes the iterator, unless it has ended. */
