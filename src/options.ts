@@ -333,8 +333,8 @@ export function createRequest(
 
 /** The directory for a temporary file. */
 export function temporaryDirectory(options: DmaTempOptions | undefined): string {
-  const fallback = () => environment("TMPDIR") ?? "/tmp";
-  const dir = (name: string, value: unknown) => value == null ? fallback() : pathText(name, value);
+  const dir = (name: string, value: unknown) =>
+    pathText(name, value ?? environment("TMPDIR") ?? "/tmp");
   return readOptions(options, { dir }).dir;
 }
 

@@ -26,8 +26,8 @@ export class Directory {
   /** A descriptor that can be synced; -1 if the directory may not be read. */
   #syncFd: Promise<number> | undefined;
   /** The sync in flight, and the one that starts after it. */
-  #syncing: Promise<string | undefined> | undefined;
-  #next: Promise<string | undefined> | undefined;
+  #syncing: Promise<void> | undefined;
+  #next: Promise<void> | undefined;
 
   private constructor(engine: Engine, fd: number, key: string | undefined, facts: StatFacts) {
     this.engine = engine;
@@ -112,10 +112,10 @@ export class Directory {
   }
 
   /**
-   * Makes the names in it durable. Resolves to its real path after that; undefined if that cannot be found out. A sync that
-   * has not begun serves all callers until it does: many files that are made at once need only a few.
+   * Makes the names in it durable, for callers who hold it until then. A sync that has not begun serves all callers until it
+   * does: many files that are made at once need only a few.
    */
-  sync(path: string): Promise<string | undefined> {
+  sync(path: string): Promise<void> {
     if (!this.#syncing) {
       return this.#syncing = this.#syncOnce(path).finally(() => this.#syncing = undefined);
     }
@@ -125,18 +125,11 @@ export class Directory {
     });
   }
 
-  async #syncOnce(path: string): Promise<string | undefined> {
-    const { engine } = this;
-    this.retain();
-    try {
-      const fd = await (this.#syncFd ??= this.#openForSync(path));
-      const result = fd < 0 ? 0 : await run(engine, { op: "sync", fd, dataOnly: false });
-      // EINVAL: the file system has no sync for directories (fsync(2)).
-      if (result !== -Errno.EINVAL) unwrap(result, "sync", path);
-      return engine.realPath(this.fd);
-    } finally {
-      this.release();
-    }
+  async #syncOnce(path: string): Promise<void> {
+    const fd = await (this.#syncFd ??= this.#openForSync(path));
+    const result = fd < 0 ? 0 : await run(this.engine, { op: "sync", fd, dataOnly: false });
+    // EINVAL: the file system has no sync for directories (fsync(2)).
+    if (result !== -Errno.EINVAL) unwrap(result, "sync", path);
   }
 }
 

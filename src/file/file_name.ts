@@ -158,10 +158,11 @@ export class FileName {
     if (facts?.device === device && facts.inode === inode) await this.unlink();
   }
 
-  /** Makes the name of an open file durable, even if the file was moved to another directory meanwhile. */
+  /** Makes the name of an open file durable, even if another program has moved it to another directory. */
   async sync(fd: number): Promise<void> {
     const engine = this.#engine;
-    const here = await this.directory.sync(this.path);
+    await this.directory.sync(this.path);
+    const here = engine.realPath(this.directory.fd);
     const real = engine.realPath(fd);
     if (here === undefined || real === undefined || parentOf(real) === here) return;
     const moved = await FileName.lookUp(engine, real).catch(() => undefined);

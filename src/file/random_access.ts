@@ -114,11 +114,7 @@ export async function readStraight(
   const address = addressOf(view);
   if (address % memoryAlignment !== 0) return 0;
   const bytes = new Uint8Array(view.buffer, view.byteOffset, length);
-  const memory = { bytes, address, registration: -1 };
-  return await file.descriptor.use(
-    "read",
-    () => transfer(file, "read", { memory, offset: 0, length, position }),
-  );
+  return await readMemory(file, { bytes, address, registration: -1 }, position);
 }
 
 /** Fills memory from a position on, all aligned. Resolves to the bytes read: fewer if the file ends. */

@@ -248,6 +248,6 @@ export async function* readMany(
 }
 
 /** Waits for some microtasks, after which a range that needs no I/O is there. */
-async function someTurns(): Promise<void> {
+async function someTurns(): Promise<undefined> {
   for (let turn = 0; turn < 12; turn++) await undefined;
 }
