@@ -11,8 +11,7 @@ import {
   readOptions,
   shown,
 } from "./arguments.ts";
-import type { OpenRequest } from "./file/open.ts";
-import type { OpenFile } from "./file/open_file.ts";
+import type { OpenFile, OpenRequest } from "./file/open_file.ts";
 import type { MergeLimits } from "./file/read_many.ts";
 import type { ReaderOptions } from "./reader/reader_options.ts";
 import type { WriterOptions } from "./writer/writer_options.ts";

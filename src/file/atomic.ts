@@ -7,8 +7,8 @@ import { ioError, unwrap } from "../errors.ts";
 import { FileName } from "./file_name.ts";
 import { fileSystemOf } from "./file_system.ts";
 import { assertMayReplace, assertReplaceable } from "./replaceable.ts";
-import type { OpenFile, Publication } from "./open_file.ts";
-import { accessOf, openName, type OpenRequest } from "./open.ts";
+import type { OpenFile, OpenRequest, Publication } from "./open_file.ts";
+import { accessOf, openName } from "./open.ts";
 import { assertStillPermitted, findPermitted } from "./permitted.ts";
 
 /** Opens a file that will be published at `path`, as it stands at the time of the call. */

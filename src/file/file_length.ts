@@ -19,9 +19,9 @@ export class FileLength {
   /** Called when no truncate waits or runs. */
   #whenWritable: (() => void)[] = [];
 
-  /** `size` is the file's length; with `reserved` none of it is content. */
-  constructor(size: number, reserved = false) {
-    this.#contentEnd = reserved ? 0 : size;
+  /** `size` is the file's length, all of which is content. */
+  constructor(size: number) {
+    this.#contentEnd = size;
     this.#sizeUpperBound = size;
   }
 

@@ -21,44 +21,12 @@ import { ioError, unwrap } from "../errors.ts";
 import { type Access, demand, limitedOf } from "../permissions.ts";
 import { FileName } from "./file_name.ts";
 import { explain, type FileSystem, fileSystemOf } from "./file_system.ts";
-import { OpenFile } from "./open_file.ts";
+import { OpenFile, type OpenRequest } from "./open_file.ts";
 import { demandName, findPermitted, realPathOf } from "./permitted.ts";
 import { factsOf, type StatFacts } from "./stat.ts";
 
-/** Whether Direct I/O is used. */
-export type DirectMode = "require" | "prefer" | "off";
-
-/** What is to be opened. Every argument has been checked. */
-export interface OpenRequest {
-  readonly read: boolean;
-  readonly write: boolean;
-  readonly create: boolean;
-  readonly createNew: boolean;
-  readonly truncate: boolean;
-  readonly mode: number;
-  readonly direct: DirectMode;
-  readonly append: boolean;
-  /** Open a file without a name in the directory of the name. */
-  readonly unnamed: boolean;
-}
-
 /** Attempts to open a name that appears and disappears, with permissions that are limited to some paths. */
 const MAX_ATTEMPTS = 10;
-
-/** Safe on every file system that does not report its alignment. */
-const SAFE_ALIGNMENT = 4096;
-/** Larger than any block. Some mount options have `stx_blksize` name a larger unit (xfs with `allocsize` or `largeio`). */
-const LARGEST_BLOCK = 64 << 10;
-
-/**
- * What positions and lengths must be multiples of: whole blocks of the file system, even if the disk accepts parts of them.
- * If a file shares blocks with a copy (`cp --reflink`, the default of cp), xfs writes parts through the page cache. They
- * collide with direct writes beside them, and the next fsync(2) returns EIO: seen with kernel 6.18.
- */
-function offsetAlignment({ directOffset, blockSize }: StatFacts): number {
-  if (!directOffset) return SAFE_ALIGNMENT;
-  return Math.max(directOffset, blockSize <= LARGEST_BLOCK ? blockSize : SAFE_ALIGNMENT);
-}
 
 /** The permissions that a request needs. */
 export function accessOf({ read, write }: OpenRequest): Access[] {
@@ -151,29 +119,17 @@ async function describe(
     const result = await run(engine, { op: "truncate", fd, length: 0 });
     if (result < 0) throw ioError(-result, "truncate", path, explain(fileSystem, -result));
   }
-  const ownsSize = created || emptied;
   return new OpenFile({
     engine,
     fd,
     path,
     name: request.unnamed ? undefined : name,
+    request,
+    facts,
     fileSystem,
     direct,
-    requiresDirect: request.direct === "require",
-    memoryAlignment: (direct && facts.directMemory) || SAFE_ALIGNMENT,
-    alignment: direct ? offsetAlignment(facts) : SAFE_ALIGNMENT,
-    // The kernel takes it for Direct I/O only.
-    atomicWrite: direct
-      ? { min: facts.atomicWriteMin, max: facts.atomicWriteMax }
-      : { min: 0, max: 0 },
-    readable: request.read,
-    writable: request.write,
-    appends: request.append,
-    device: facts.device,
-    inode: facts.inode,
-    size: ownsSize ? 0 : facts.size,
-    created: made && !request.unnamed,
-    ownsSize,
+    created: made,
+    ownsSize: created || emptied,
   });
 }
 

@@ -8,19 +8,58 @@ import { Durability } from "./durability.ts";
 import { FileLength } from "./file_length.ts";
 import type { FileIdentity, FileName } from "./file_name.ts";
 import type { FileSystem } from "./file_system.ts";
-import { knownSize } from "./stat.ts";
+import { knownSize, type StatFacts } from "./stat.ts";
 
-/** The facts about a file from opening it. */
-export type OpenFileFacts = Readonly<
-  & Pick<OpenFile, "engine" | "fd" | "path" | "name" | "device" | "inode" | "fileSystem">
-  & Pick<OpenFile, "direct" | "requiresDirect" | "memoryAlignment" | "alignment" | "atomicWrite">
-  & Pick<OpenFile, "readable" | "writable" | "appends" | "ownsSize">
-  & {
-    size: number;
-    /** Whether this open created the file, so that its name is not durable yet. */
-    created: boolean;
-  }
->;
+/** Whether Direct I/O is used. */
+export type DirectMode = "require" | "prefer" | "off";
+
+/** What is to be opened. Every argument has been checked. */
+export interface OpenRequest {
+  readonly read: boolean;
+  readonly write: boolean;
+  readonly create: boolean;
+  readonly createNew: boolean;
+  readonly truncate: boolean;
+  readonly mode: number;
+  readonly direct: DirectMode;
+  readonly append: boolean;
+  /** Open a file without a name in the directory of the name. */
+  readonly unnamed: boolean;
+}
+
+/** A file that was opened. */
+export interface Opening {
+  readonly engine: Engine;
+  readonly fd: number;
+  /** As the user gave it, for messages. */
+  readonly path: string;
+  readonly name: FileName | undefined;
+  readonly request: Pick<OpenRequest, "read" | "write" | "append" | "direct">;
+  /** From before the file was emptied. */
+  readonly facts: StatFacts;
+  readonly fileSystem: FileSystem;
+  /** Whether it uses Direct I/O. */
+  readonly direct: boolean;
+  /** Whether this open created the file, so that its name is not durable yet. */
+  readonly created: boolean;
+  /** Whether it created or emptied the file. */
+  readonly ownsSize: boolean;
+}
+
+/** Safe on every file system that does not report its alignment. */
+const SAFE_ALIGNMENT = 4096;
+/** Larger than any block. Some mount options have `stx_blksize` name a larger unit (xfs with `allocsize` or `largeio`). */
+const LARGEST_BLOCK = 64 << 10;
+
+/**
+ * What positions and lengths must be multiples of: whole blocks of the file system, even if the disk accepts parts of them.
+ * If a file shares blocks with a copy (`cp --reflink`, the default of cp), xfs writes parts through the page cache. They
+ * collide with direct writes beside them, and the next fsync(2) returns EIO: seen with kernel 6.18.
+ */
+function offsetAlignment({ directOffset, blockSize }: StatFacts): number {
+  if (!directOffset) return SAFE_ALIGNMENT;
+  return Math.max(directOffset, blockSize <= LARGEST_BLOCK ? blockSize : SAFE_ALIGNMENT);
+}
 
 /** Bounds of a write that is there whole or not at all, in bytes; both 0 if the disk or the file system has none. */
 export interface AtomicWrite {
@@ -92,27 +131,32 @@ export class OpenFile implements FileIdentity {
   /** The user's object was collected: the last stream of the file closes it. */
   dropped = false;
 
-  constructor(facts: OpenFileFacts) {
-    this.engine = facts.engine;
-    this.descriptor = new Descriptor(facts.engine, facts.fd, facts.path);
-    this.length = new FileLength(facts.size, facts.ownsSize);
-    this.durability = new Durability(this.descriptor, facts.ownsSize);
+  constructor({ engine, fd, path, name, request, facts, ...opened }: Opening) {
+    const { fileSystem, direct, created, ownsSize } = opened;
+    this.engine = engine;
+    this.descriptor = new Descriptor(engine, fd, path);
+    this.length = new FileLength(ownsSize ? 0 : facts.size);
+    this.durability = new Durability(this.descriptor, ownsSize);
     this.device = facts.device;
     this.inode = facts.inode;
-    this.fileSystem = facts.fileSystem;
-    this.direct = facts.direct;
-    this.requiresDirect = facts.requiresDirect;
-    this.memoryAlignment = facts.memoryAlignment;
-    this.alignment = facts.alignment;
-    this.atomicWrite = facts.atomicWrite;
-    this.blockSize = facts.direct && !facts.fileSystem.exactTails ? facts.alignment : 1;
-    this.ownsSize = facts.ownsSize;
-    this.appends = facts.appends;
-    this.dontCache = facts.appends;
-    this.readable = facts.readable;
-    this.writable = facts.writable;
-    this.name = facts.name;
-    this.nameIsDurable = !facts.created;
+    this.fileSystem = fileSystem;
+    this.direct = direct;
+    this.requiresDirect = request.direct === "require";
+    this.memoryAlignment = (direct && facts.directMemory) || SAFE_ALIGNMENT;
+    this.alignment = direct ? offsetAlignment(facts) : SAFE_ALIGNMENT;
+    // The kernel has them for Direct I/O only.
+    this.atomicWrite = {
+      min: direct ? facts.atomicWriteMin : 0,
+      max: direct ? facts.atomicWriteMax : 0,
+    };
+    this.blockSize = direct && !fileSystem.exactTails ? this.alignment : 1;
+    this.ownsSize = ownsSize;
+    this.appends = request.append;
+    this.dontCache = request.append;
+    this.readable = request.read;
+    this.writable = request.write;
+    this.name = name;
+    this.nameIsDurable = !created || name === undefined;
   }
 
   get fd(): number {

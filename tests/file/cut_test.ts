@@ -2,35 +2,13 @@
 
 import { assertEquals } from "@std/assert";
 import { truncateTo } from "../../src/file/cut.ts";
-import { DISK } from "../../src/file/file_system.ts";
-import { OpenFile } from "../../src/file/open_file.ts";
 import { writeBytes } from "../../src/file/random_access.ts";
 import { pattern } from "../support/bytes.ts";
-import { ScriptedEngine, turn } from "../support/scripted_engine.ts";
+import { openScripted, turn } from "../support/scripted_engine.ts";
 
 /** Truncates a file beside a write. Resolves to what is done after the write, in this order. */
 async function afterWrite(cutsDirty: boolean): Promise<string[]> {
-  const engine = new ScriptedEngine();
-  const file = new OpenFile({
-    engine,
-    fd: engine.create(pattern(5000)),
-    path: "scripted",
-    name: undefined,
-    direct: true,
-    memoryAlignment: 512,
-    alignment: 512,
-    readable: true,
-    writable: true,
-    size: 5000,
-    device: 1,
-    inode: 1n,
-    created: false,
-    ownsSize: false,
-    atomicWrite: { min: 0, max: 0 },
-    fileSystem: { ...DISK, cutsDirty },
-    requiresDirect: false,
-    appends: false,
-  });
+  const { engine, file } = openScripted({ content: pattern(5000), fileSystem: { cutsDirty } });
   const writing = writeBytes(file, pattern(512), 0);
   const cutting = file.descriptor.use("truncate", () => truncateTo(file, 100));
   await turn();

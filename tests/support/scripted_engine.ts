@@ -14,8 +14,9 @@ import type {
   Operation,
   OperationName,
 } from "../../src/engine/operation.ts";
-import { DISK } from "../../src/file/file_system.ts";
+import { DISK, type FileSystem } from "../../src/file/file_system.ts";
 import { OpenFile } from "../../src/file/open_file.ts";
+import { statNow } from "../../src/file/stat.ts";
 import { SimulatedFile } from "../simulator/kernel/simulated_file.ts";
 import { writeStatx } from "../simulator/kernel/statx.ts";
 
@@ -308,31 +309,30 @@ export interface ScriptedOptions {
   /** False goes through the page cache, at the exact length. */
   readonly direct?: boolean;
   readonly requiresDirect?: boolean;
+  readonly fileSystem?: Partial<FileSystem>;
 }
 
 /** A file on an engine of its own. */
 export function openScripted(options: ScriptedOptions): { engine: ScriptedEngine; file: OpenFile } {
   const { content = new Uint8Array(0), alignment = 512, budget } = options;
   const engine = new ScriptedEngine(alignment, budget);
+  const fd = engine.create(content);
   const file = new OpenFile({
     engine,
-    fd: engine.create(content),
+    fd,
     path: "scripted",
     name: undefined,
+    request: {
+      read: true,
+      write: true,
+      append: false,
+      direct: options.requiresDirect ? "require" : "prefer",
+    },
+    facts: statNow(engine, fd, "scripted"),
+    fileSystem: { ...DISK, ...options.fileSystem },
     direct: options.direct ?? true,
-    memoryAlignment: 512,
-    alignment,
-    readable: true,
-    writable: true,
-    size: content.length,
-    device: 1,
-    inode: 1n,
     created: false,
     ownsSize: content.length === 0,
-    atomicWrite: { min: 0, max: 0 },
-    fileSystem: DISK,
-    requiresDirect: options.requiresDirect ?? false,
-    appends: false,
   });
   return { engine, file };
 }
