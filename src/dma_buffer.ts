@@ -1,6 +1,6 @@
 // DmaBuffer: JavaScript memory that is aligned for Direct I/O.
 
-import { forbidCloning } from "./arguments.ts";
+import { forbidCloning, wrongObject } from "./arguments.ts";
 import { AlignedMemory } from "./file/aligned_memory.ts";
 
 /** Guards the constructor: buffers come from `DmaFile.allocBuffer`. */
@@ -88,9 +88,16 @@ export function allocateBuffer(length: number): DmaBuffer {
   return new Buffer(allocated, length);
 }
 
-/** Whether `value` is a buffer that {@linkcode allocateBuffer} made, and its length. */
+/** The length of a buffer that {@linkcode allocateBuffer} made; undefined for any other value. */
 export function lengthOfBuffer(value: unknown): number | undefined {
   return states.get(value as DmaBuffer)?.length;
+}
+
+/** As {@linkcode lengthOfBuffer}. Throws TypeError for any other value, which was given to do `what`. */
+export function demandBuffer(value: unknown, what: string): number {
+  const length = lengthOfBuffer(value);
+  if (length === undefined) throw wrongObject("buffer", value, "DmaBuffer", what);
+  return length;
 }
 
 /** Takes the memory, and detaches all views of it. */
@@ -106,7 +113,15 @@ export function takeMemory(buffer: DmaBuffer): AlignedMemory {
   return memory;
 }
 
-/** Returns memory that was taken. */
-export function giveMemoryBack(buffer: DmaBuffer, memory: AlignedMemory): void {
-  states.get(buffer)!.memory = memory;
+/** Takes the memory for as long as `use` takes. */
+export async function lendMemory<T>(
+  buffer: DmaBuffer,
+  use: (memory: AlignedMemory) => Promise<T>,
+): Promise<T> {
+  const memory = takeMemory(buffer);
+  try {
+    return await use(memory);
+  } finally {
+    states.get(buffer)!.memory = memory;
+  }
 }

@@ -18,8 +18,9 @@ import { useEngine } from "./configure.ts";
 import { pipeDirectly, readPipeOptions } from "./direct_pipe.ts";
 import {
   allocateBuffer,
+  demandBuffer,
   type DmaBuffer,
-  giveMemoryBack,
+  lendMemory,
   lengthOfBuffer,
   takeMemory,
 } from "./dma_buffer.ts";
@@ -29,6 +30,7 @@ import {
   MAX_TRANSFER,
   RWF_ATOMIC,
 } from "./engine/linux.ts";
+import type { Memory } from "./engine/operation.ts";
 import { closedError } from "./errors.ts";
 import { openAtomic } from "./file/atomic.ts";
 import { closeFile } from "./file/close.ts";
@@ -452,20 +454,12 @@ export class DmaFile implements AsyncDisposable {
    */
   async readInto(buffer: DmaBuffer, position: number): Promise<number> {
     const file = this.#file;
-    const length = lengthOfBuffer(buffer);
-    if (length === undefined) {
-      throw new TypeError(`Cannot read into ${shown(buffer)}: buffer must be a DmaBuffer`);
-    }
+    const length = demandBuffer(buffer, "read into");
     checkRange(position, length);
     checkAligned("position", position, file.alignment);
     checkAligned("buffer.length", length, file.alignment);
     file.assertReadable();
-    const memory = takeMemory(buffer);
-    try {
-      return await readMemory(file, memory, position);
-    } finally {
-      giveMemoryBack(buffer, memory);
-    }
+    return await lendMemory(buffer, (memory) => readMemory(file, memory, position));
   }
 
   /**
@@ -508,17 +502,10 @@ export class DmaFile implements AsyncDisposable {
     file.assertWritable("write");
     file.assertPositioned();
     if (flags & RWF_ATOMIC) checkAtomic(file, position, length);
-    if (bytes) {
-      if (length > 0) await writeBytes(file, bytes, position, flags);
-      return length;
-    }
-    const buffer = data as DmaBuffer;
-    const memory = takeMemory(buffer);
-    try {
-      await writeMemory(file, memory, position, flags);
-    } finally {
-      giveMemoryBack(buffer, memory);
-    }
+    if (!bytes) {
+      const write = (memory: Memory) => writeMemory(file, memory, position, flags);
+      await lendMemory(data as DmaBuffer, write);
+    } else if (length > 0) await writeBytes(file, bytes, position, flags);
     return length;
   }
 
@@ -1128,9 +1115,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    * ```
    */
   async writeBuffer(buffer: DmaBuffer): Promise<void> {
-    if (lengthOfBuffer(buffer) === undefined) {
-      throw new TypeError(`Cannot write ${shown(buffer)}: buffer must be a DmaBuffer`);
-    }
+    demandBuffer(buffer, "write");
     this.#sink.assertUsable(this, "write");
     await this.#sink.report(this.#sink.writeMemoryUnlocked(this, takeMemory(buffer)));
   }

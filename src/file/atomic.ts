@@ -84,13 +84,6 @@ function temporaryComponent(component: string): string {
   return `.${kept}.${crypto.randomUUID().slice(0, 13)}.tmp`;
 }
 
-/** Changes the name that the file will get. */
-export function retarget(file: OpenFile, publication: Publication, target: FileName): void {
-  publication.target.release();
-  publication.target = target;
-  file.descriptor.path = target.path;
-}
-
 /** Gives an atomic file its name, durably. The file itself is already durable. */
 export async function publish(file: OpenFile, publication: Publication): Promise<void> {
   const { target, temporary } = publication;

@@ -1,7 +1,7 @@
 // Truncates files. Mostly that cuts off what this module put behind the content: reserved space, and padding.
 
 import { alignUp } from "../align.ts";
-import { ioError } from "../errors.ts";
+import { type DmaError, ioError } from "../errors.ts";
 import { explain } from "./file_system.ts";
 import type { OpenFile } from "./open_file.ts";
 import { knownSize } from "./stat.ts";
@@ -61,32 +61,29 @@ function truncateAlone(
   const { durability, engine, fd, fileSystem, length, path } = file;
   return new Promise((resolve, reject) => {
     length.holdWrites((release) => {
+      const end = (error?: DmaError) => {
+        release();
+        if (error) reject(error);
+        else resolve();
+      };
       const contentEnd = decide();
-      let isLost = false;
-      const complete = (result: number) => {
-        if (result >= 0 && contentEnd !== undefined) {
+      if (contentEnd === undefined) return end();
+      const truncate = (syncError?: DmaError) => {
+        const complete = (result: number) => {
+          if (result < 0) {
+            return end(ioError(-result, "truncate", path, explain(fileSystem, -result)));
+          }
           length.truncated(contentEnd);
           durability.noteChange();
           truncated?.();
-        }
-        release();
-        if (result < 0) reject(ioError(-result, "truncate", path, explain(fileSystem, -result)));
-        else if (isLost) reject(durability.syncError);
-        else resolve();
+          end(syncError);
+        };
+        engine.submit({ op: "truncate", fd, length: contentEnd }, { complete });
       };
-      const truncate = () => {
-        engine.submit({ op: "truncate", fd, length: contentEnd! }, { complete });
-      };
-      if (contentEnd === undefined) complete(0);
-      else if (fileSystem.cutsDirty || !durability.unsynced) truncate();
-      else {
-        const { syncError } = durability;
-        durability.submitSync(true, (error) => {
-          // A failure that nobody was told of is reported to the caller of the truncate, which is tried all the same.
-          isLost = error !== syncError;
-          truncate();
-        });
-      }
+      if (fileSystem.cutsDirty || !durability.unsynced) return truncate();
+      // A failure that nobody was told of is reported to the caller of the truncate, which is tried all the same.
+      const told = durability.syncError;
+      durability.submitSync(true, (error) => truncate(error === told ? undefined : error));
     });
   });
 }

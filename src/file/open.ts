@@ -140,8 +140,8 @@ async function assertStores(
   facts: StatFacts,
   path: string,
 ): Promise<FileSystem> {
-  if (facts.isDirectory) throw ioError(Errno.EISDIR, "open", path);
-  if (!facts.isFile) {
+  if (facts.kind === "directory") throw ioError(Errno.EISDIR, "open", path);
+  if (facts.kind !== "file") {
     throw ioError(Errno.EOPNOTSUPP, "open", path, `a ${facts.kind} is not a regular file`);
   }
   const fileSystem = await fileSystemOf(engine, fd, facts, path);

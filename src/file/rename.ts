@@ -3,7 +3,7 @@
 import { Errno } from "../engine/linux.ts";
 import { ioError, renameError } from "../errors.ts";
 import { limitedOf } from "../permissions.ts";
-import { discardName, retarget } from "./atomic.ts";
+import { discardName } from "./atomic.ts";
 import { FileName } from "./file_name.ts";
 import type { OpenFile } from "./open_file.ts";
 import { demandName, findPermitted } from "./permitted.ts";
@@ -18,26 +18,26 @@ function nameOf(file: OpenFile, op: string): FileName {
 /** Renames and removals of a file run one after the other: each starts from the name that the last one left. */
 const queues = new WeakMap<OpenFile, Promise<unknown>>();
 
-function inTurn(file: OpenFile, op: string, work: () => Promise<void>): Promise<void> {
-  const before = queues.get(file) ?? Promise.resolve();
-  const done = before.then(() => file.descriptor.use(op, work));
+function inTurn(file: OpenFile, work: () => Promise<void>): Promise<void> {
+  const done = (queues.get(file) ?? Promise.resolve()).then(work);
   queues.set(file, done.catch(() => {}));
   return done;
 }
 
 /** Renames the file to `path`, as it stands at the time of the call. An existing file is replaced. */
-export async function renameFile(file: OpenFile, path: string): Promise<void> {
-  file.descriptor.assertOpen("rename");
-  const finding = findPermitted(file.engine, path, ["write"], FileName.lookUp);
-  const target = await finding.catch((error) => {
-    throw "errno" in error ? renameError(error.errno, file.path, path) : error;
+export function renameFile(file: OpenFile, path: string): Promise<void> {
+  return file.descriptor.use("rename", async () => {
+    const finding = findPermitted(file.engine, path, ["write"], FileName.lookUp);
+    const target = await finding.catch((error) => {
+      throw "errno" in error ? renameError(error.errno, file.path, path) : error;
+    });
+    try {
+      await inTurn(file, () => renameTo(file, target));
+    } catch (error) {
+      target.release();
+      throw error;
+    }
   });
-  try {
-    await inTurn(file, "rename", () => renameTo(file, target));
-  } catch (error) {
-    target.release();
-    throw error;
-  }
 }
 
 async function renameTo(file: OpenFile, target: FileName): Promise<void> {
@@ -46,8 +46,14 @@ async function renameTo(file: OpenFile, target: FileName): Promise<void> {
     const replaced = await assertReplaceable(target);
     if (replaced) await assertMayReplace(file, target, replaced);
     await target.directory.prepareSync(target.path);
+    const { publication } = file;
     // It has no name yet, and will get this one, unless it was published meanwhile.
-    if (file.publication) return retarget(file, file.publication, target);
+    if (publication) {
+      publication.target.release();
+      publication.target = target;
+      file.descriptor.path = target.path;
+      return;
+    }
   }
   const name = nameOf(file, "rename");
   await demandName(name, limitedOf(["read", "write"]));
@@ -61,15 +67,16 @@ async function renameTo(file: OpenFile, target: FileName): Promise<void> {
 }
 
 /** Removes the file's name. An atomic file gets none. */
-export async function removeFile(file: OpenFile): Promise<void> {
-  file.descriptor.assertOpen("remove");
-  await inTurn(file, "remove", async () => {
-    if (file.publication) return await discardName(file);
-    const name = nameOf(file, "remove");
-    await demandName(name, limitedOf(["write"]));
-    // A name that is gone is no error.
-    if (!await name.look()) return;
-    await name.assertLeadsTo(file, "remove");
-    await name.unlink();
-  });
+export function removeFile(file: OpenFile): Promise<void> {
+  return file.descriptor.use("remove", () => inTurn(file, () => removeName(file)));
+}
+
+async function removeName(file: OpenFile): Promise<void> {
+  if (file.publication) return await discardName(file);
+  const name = nameOf(file, "remove");
+  await demandName(name, limitedOf(["write"]));
+  // A name that is gone is no error.
+  if (!await name.look()) return;
+  await name.assertLeadsTo(file, "remove");
+  await name.unlink();
 }

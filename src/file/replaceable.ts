@@ -31,10 +31,10 @@ function refusal(name: FileName, errno: number, why: string): DmaError {
 export async function assertReplaceable(name: FileName): Promise<StatFacts | undefined> {
   const found = await name.look(true);
   if (!found) return undefined;
-  if (found.isDirectory) throw refusal(name, Errno.EISDIR, "");
+  if (found.kind === "directory") throw refusal(name, Errno.EISDIR, "");
   // A link that leads nowhere, or around in a circle, is replaced.
   const led = found.kind === "symbolic link" ? await name.look().catch(() => undefined) : found;
-  if (led && !led.isFile && !led.isDirectory) {
+  if (led && led.kind !== "file" && led.kind !== "directory") {
     throw refusal(name, Errno.EOPNOTSUPP, `a ${led.kind} is not a regular file`);
   }
   if (found.attributes & STATX_ATTR_MOUNT_ROOT) {

@@ -49,8 +49,6 @@ export function parseStat(bytes: Uint8Array, path: string) {
   const writesAtomic = (mask & STATX_WRITE_ATOMIC) !== 0;
   return {
     kind,
-    isFile: kind === "file",
-    isDirectory: kind === "directory",
     mode,
     /** Bits of `STATX_ATTR_*`. */
     attributes: u32(8),
@@ -149,8 +147,8 @@ export async function factsOf(engine: Engine, fd: number, path: string): Promise
 /** The facts as `Deno.stat` returns them. */
 export function fileInfoOf(facts: StatFacts): Deno.FileInfo {
   return {
-    isFile: facts.isFile,
-    isDirectory: facts.isDirectory,
+    isFile: facts.kind === "file",
+    isDirectory: facts.kind === "directory",
     isSymlink: false,
     size: facts.size,
     mtime: new Date(facts.modified),
