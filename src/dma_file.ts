@@ -36,6 +36,7 @@ import { openAtomic } from "./file/atomic.ts";
 import { closeFile } from "./file/close.ts";
 import { copyRange } from "./file/copy_range.ts";
 import { truncateTo } from "./file/cut.ts";
+import { isSame } from "./file/file_name.ts";
 import { lock, tryLock, unlock } from "./file/lock.ts";
 import { allocateSpace } from "./file/allocate.ts";
 import type { OpenFile } from "./file/open_file.ts";
@@ -397,8 +398,7 @@ export class DmaFile implements AsyncDisposable {
     checkRange(position, length);
     checkAligned("position", position, alignment);
     checkAligned("length", length, alignment);
-    this.#file.assertReadable();
-    return await readBytes(this.#file, position, length);
+    return await this.readAt(position, length);
   }
 
   /**
@@ -795,7 +795,7 @@ export class DmaFile implements AsyncDisposable {
    */
   isSameFile(other: DmaFile): boolean {
     const file = openFileOf("other", other, "compare with");
-    return this.#file.device === file.device && this.#file.inode === file.inode;
+    return isSame(this.#file, file);
   }
 
   /**

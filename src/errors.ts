@@ -1,7 +1,7 @@
 // Turns `-errno` into the error that Deno itself would throw, with its code, operation and path.
 
+import { errorTexts } from "../ffi/libc.ts";
 import { Errno } from "./engine/linux.ts";
-import { factsOfErrno } from "./errno.ts";
 
 /** An error of the operating system, as this module throws it: one of Deno's own classes, or `Error`. */
 export interface DmaError extends Error {
@@ -15,13 +15,71 @@ export interface DmaError extends Error {
   readonly path: string;
 }
 
+type ErrorClass = new (message: string, options?: ErrorOptions) => Error;
+
+/**
+ * The names of error numbers from 1 on (include/uapi/asm-generic/errno-base.h and errno.h, which x86_64 and aarch64 share). The
+ * kernel uses neither 41 nor 58.
+ */
+const CODES: readonly string[] = `
+  EPERM ENOENT ESRCH EINTR EIO ENXIO E2BIG ENOEXEC EBADF ECHILD EAGAIN ENOMEM EACCES EFAULT
+  ENOTBLK EBUSY EEXIST EXDEV ENODEV ENOTDIR EISDIR EINVAL ENFILE EMFILE ENOTTY ETXTBSY EFBIG
+  ENOSPC ESPIPE EROFS EMLINK EPIPE EDOM ERANGE EDEADLK ENAMETOOLONG ENOLCK ENOSYS ENOTEMPTY ELOOP
+  E41 ENOMSG EIDRM ECHRNG EL2NSYNC EL3HLT EL3RST ELNRNG EUNATCH ENOCSI EL2HLT EBADE EBADR EXFULL
+  ENOANO EBADRQC EBADSLT E58 EBFONT ENOSTR ENODATA ETIME ENOSR ENONET ENOPKG EREMOTE ENOLINK EADV
+  ESRMNT ECOMM EPROTO EMULTIHOP EDOTDOT EBADMSG EOVERFLOW ENOTUNIQ EBADFD EREMCHG ELIBACC ELIBBAD
+  ELIBSCN ELIBMAX ELIBEXEC EILSEQ ERESTART ESTRPIPE EUSERS ENOTSOCK EDESTADDRREQ EMSGSIZE
+  EPROTOTYPE ENOPROTOOPT EPROTONOSUPPORT ESOCKTNOSUPPORT EOPNOTSUPP EPFNOSUPPORT EAFNOSUPPORT
+  EADDRINUSE EADDRNOTAVAIL ENETDOWN ENETUNREACH ENETRESET ECONNABORTED ECONNRESET ENOBUFS EISCONN
+  ENOTCONN ESHUTDOWN ETOOMANYREFS ETIMEDOUT ECONNREFUSED EHOSTDOWN EHOSTUNREACH EALREADY
+  EINPROGRESS ESTALE EUCLEAN ENOTNAM ENAVAIL EISNAM EREMOTEIO EDQUOT ENOMEDIUM EMEDIUMTYPE
+  ECANCELED ENOKEY EKEYEXPIRED EKEYREVOKED EKEYREJECTED EOWNERDEAD ENOTRECOVERABLE ERFKILL
+  EHWPOISON
+`.trim().split(/\s+/);
+
+const { errors } = Deno;
+
+/** The class that Deno gives for each name; all others are plain errors. */
+const CLASSES: Readonly<Record<string, ErrorClass>> = {
+  EPERM: errors.PermissionDenied,
+  ENOENT: errors.NotFound,
+  EINTR: errors.Interrupted,
+  EBADF: errors.BadResource,
+  EAGAIN: errors.WouldBlock,
+  EACCES: errors.PermissionDenied,
+  EBUSY: errors.Busy,
+  EEXIST: errors.AlreadyExists,
+  ENOTDIR: errors.NotADirectory,
+  EISDIR: errors.IsADirectory,
+  EINVAL: TypeError,
+  ETXTBSY: errors.Busy,
+  EPIPE: errors.BrokenPipe,
+  ENOSYS: errors.NotSupported,
+  ELOOP: errors.FilesystemLoop,
+  EOPNOTSUPP: errors.NotSupported,
+  EADDRINUSE: errors.AddrInUse,
+  EADDRNOTAVAIL: errors.AddrNotAvailable,
+  ECONNABORTED: errors.ConnectionAborted,
+  ECONNRESET: errors.ConnectionReset,
+  ENOTCONN: errors.NotConnected,
+  ETIMEDOUT: errors.TimedOut,
+  ECONNREFUSED: errors.ConnectionRefused,
+  ECANCELED: errors.Interrupted,
+};
+
+/** The texts of error numbers, asked for at the first error. */
+let texts: readonly string[] | undefined;
+
 /**
  * The error for `errno` of `op` on `path`.
  *
  * @param detail added to the message, where the number alone would not tell what is wrong
  */
 export function ioError(errno: number, op: string, path: string, detail = ""): DmaError {
-  const { code, text, type } = factsOfErrno(errno);
+  const code = CODES[errno - 1] ?? `E${errno}`;
+  const type = CLASSES[code] ?? Error;
+  texts ??= errorTexts(CODES.length);
+  const text = texts[errno] ?? "Unknown error";
   const error = new type(`${text} (os error ${errno}): ${op} '${path}'${detail && `: ${detail}`}`);
   return Object.assign(error, { code, errno, op, path });
 }

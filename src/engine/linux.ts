@@ -2,7 +2,7 @@
 
 const ARM = Deno.build.arch === "aarch64";
 
-/** Error numbers that code decides by (asm-generic/errno-base.h, errno.h). src/errno.ts has all of them. */
+/** Error numbers that code decides by (asm-generic/errno-base.h, errno.h). src/errors.ts has all of them. */
 export const Errno = {
   EPERM: 1,
   ENOENT: 2,

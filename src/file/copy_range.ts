@@ -6,6 +6,7 @@ import { run } from "../engine/engine.ts";
 import { Errno } from "../engine/linux.ts";
 import { unwrap } from "../errors.ts";
 import { cutPadding } from "./cut.ts";
+import { isSame } from "./file_name.ts";
 import type { OpenFile } from "./open_file.ts";
 import { readRange, writePieces } from "./random_access.ts";
 import { stat } from "./stat.ts";
@@ -36,7 +37,7 @@ export interface Copy {
 export async function copyRange(copy: Copy): Promise<number> {
   const { from, to, position } = copy;
   let { length } = copy;
-  if (from.inode === to.inode && from.device === to.device) {
+  if (isSame(from, to)) {
     // Bytes that the copy itself appends are not copied.
     const { size } = await from.descriptor.use("copy", () => stat(from.descriptor));
     length = Math.min(length, Math.max(0, size - position));

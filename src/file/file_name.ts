@@ -13,6 +13,11 @@ export interface FileIdentity {
   readonly inode: bigint;
 }
 
+/** Whether both are the same file. */
+export function isSame(one: FileIdentity | undefined, other: FileIdentity): boolean {
+  return one?.device === other.device && one.inode === other.inode;
+}
+
 /** Splits a path into the directory and the last component, with its trailing slashes. */
 function splitPath(path: string): { directory: string; component: string } {
   const end = path.replace(/\/+$/, "").length;
@@ -107,9 +112,8 @@ export class FileName {
   }
 
   /** Throws if the name no longer leads to this file. Errors name `op`. */
-  async assertLeadsTo({ device, inode }: FileIdentity, op: string): Promise<void> {
-    const facts = await this.look();
-    if (facts?.device === device && facts.inode === inode) return;
+  async assertLeadsTo(file: FileIdentity, op: string): Promise<void> {
+    if (isSame(await this.look(), file)) return;
     throw ioError(Errno.ENOENT, op, this.path, "the name is another file's by now, or nobody's");
   }
 
@@ -153,9 +157,8 @@ export class FileName {
   }
 
   /** unlinkat(2), if the name is still that file's. */
-  async unlinkIf({ device, inode }: FileIdentity): Promise<void> {
-    const facts = await this.look(true);
-    if (facts?.device === device && facts.inode === inode) await this.unlink();
+  async unlinkIf(file: FileIdentity): Promise<void> {
+    if (isSame(await this.look(true), file)) await this.unlink();
   }
 
   /** Makes the name of an open file durable, even if another program has moved it to another directory. */

@@ -10,9 +10,6 @@ import type { FileIdentity, FileName } from "./file_name.ts";
 import type { FileSystem } from "./file_system.ts";
 import { knownSize, type StatFacts } from "./stat.ts";
 
-/** Whether Direct I/O is used. */
-export type DirectMode = "require" | "prefer" | "off";
-
 /** What is to be opened. Every argument has been checked. */
 export interface OpenRequest {
   readonly read: boolean;
@@ -21,7 +18,7 @@ export interface OpenRequest {
   readonly createNew: boolean;
   readonly truncate: boolean;
   readonly mode: number;
-  readonly direct: DirectMode;
+  readonly direct: "require" | "prefer" | "off";
   readonly append: boolean;
   /** Open a file without a name in the directory of the name. */
   readonly unnamed: boolean;
@@ -59,12 +56,6 @@ const LARGEST_BLOCK = 64 << 10;
 function offsetAlignment({ directOffset, blockSize }: StatFacts): number {
   if (!directOffset) return SAFE_ALIGNMENT;
   return Math.max(directOffset, blockSize <= LARGEST_BLOCK ? blockSize : SAFE_ALIGNMENT);
-}
-
-/** Bounds of a write that is there whole or not at all, in bytes; both 0 if the disk or the file system has none. */
-export interface AtomicWrite {
-  readonly min: number;
-  readonly max: number;
 }
 
 /** How an atomic file gets its name. */
@@ -106,7 +97,8 @@ export class OpenFile implements FileIdentity {
   readonly memoryAlignment: number;
   /** The alignment of positions and lengths for Direct I/O. */
   readonly alignment: number;
-  readonly atomicWrite: AtomicWrite;
+  /** Bounds of a write that is there whole or not at all, in bytes; both 0 if the disk or the file system has none. */
+  readonly atomicWrite: { readonly min: number; readonly max: number };
   /**
    * Writes begin and end at a multiple of it: 1 if nothing asks for alignment. It does not change when Direct I/O is given up,
    * because buffers are laid out by it.
