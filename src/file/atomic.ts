@@ -4,7 +4,7 @@
 import type { Engine } from "../engine/engine.ts";
 import { Errno } from "../engine/linux.ts";
 import { ioError, unwrap } from "../errors.ts";
-import { FileName } from "./file_name.ts";
+import type { FileName } from "./file_name.ts";
 import { fileSystemOf } from "./file_system.ts";
 import { assertMayReplace, assertReplaceable } from "./replaceable.ts";
 import type { OpenFile, OpenRequest, Publication } from "./open_file.ts";
@@ -20,7 +20,7 @@ export async function openAtomic(
   if (path === "" || path.endsWith("/")) {
     throw ioError(path === "" ? Errno.ENOENT : Errno.EISDIR, "open", path);
   }
-  const target = await findPermitted(engine, path, accessOf(request), FileName.lookUp);
+  const target = await findPermitted(engine, path, accessOf(request));
   let file: OpenFile | undefined;
   try {
     const replaced = await assertReplaceable(target);

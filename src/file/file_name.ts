@@ -46,16 +46,11 @@ export class FileName {
     this.path = path;
   }
 
-  /** Looks `path` up, as it stands at the time of the call. */
-  static async lookUp(engine: Engine, path: string): Promise<FileName> {
+  /** Looks `path` up, as it stands at the time of the call. With `whole` it is a directory, whose name is `.` in itself. */
+  static async lookUp(engine: Engine, path: string, whole = false): Promise<FileName> {
     if (path === "") throw ioError(Errno.ENOENT, "open", path);
-    const { directory, component } = splitPath(path);
+    const { directory, component } = whole ? { directory: path, component: "." } : splitPath(path);
     return new FileName(await Directory.open(engine, directory, path), component, path);
-  }
-
-  /** The directory at `path` itself, for files without a name. */
-  static async within(engine: Engine, path: string): Promise<FileName> {
-    return new FileName(await Directory.open(engine, path, path), ".", path);
   }
 
   /** The name's real path; undefined if that cannot be found out. */

@@ -19,7 +19,7 @@ import {
 } from "../engine/linux.ts";
 import { ioError, unwrap } from "../errors.ts";
 import { type Access, demand, limitedOf } from "../permissions.ts";
-import { FileName } from "./file_name.ts";
+import type { FileName } from "./file_name.ts";
 import { explain, type FileSystem, fileSystemOf } from "./file_system.ts";
 import { OpenFile, type OpenRequest } from "./open_file.ts";
 import { demandName, findPermitted, realPathOf } from "./permitted.ts";
@@ -45,8 +45,8 @@ export async function openPath(
   path: string,
   request: OpenRequest,
 ): Promise<OpenFile> {
-  const find = request.unnamed ? FileName.within : FileName.lookUp;
-  return await openName(await findPermitted(engine, path, accessOf(request), find), request);
+  const name = await findPermitted(engine, path, accessOf(request), request.unnamed);
+  return await openName(name, request);
 }
 
 /** Opens the file at a name, which belongs to it from the call on. A file without a name does not keep it. */

@@ -3,19 +3,19 @@
 
 import type { Engine } from "../engine/engine.ts";
 import { type Access, assertGranted, demand, limitedOf } from "../permissions.ts";
-import type { FileName } from "./file_name.ts";
+import { FileName } from "./file_name.ts";
 
 /**
  * Finds a path as it stands at the time of the call, and resolves to its name when access is allowed. A path that is not
- * allowed is refused with the same error whether it exists or not.
+ * allowed is refused with the same error whether it exists or not. `whole` is that of {@linkcode FileName.lookUp}.
  */
 export async function findPermitted(
   engine: Engine,
   path: string,
   access: readonly Access[],
-  find: (engine: Engine, path: string) => Promise<FileName>,
+  whole = false,
 ): Promise<FileName> {
-  const finding = find(engine, path);
+  const finding = FileName.lookUp(engine, path, whole);
   finding.catch(() => {});
   const limited = limitedOf(access);
   try {

@@ -4,7 +4,7 @@ import { Errno } from "../engine/linux.ts";
 import { ioError, renameError } from "../errors.ts";
 import { limitedOf } from "../permissions.ts";
 import { discardName } from "./atomic.ts";
-import { FileName } from "./file_name.ts";
+import type { FileName } from "./file_name.ts";
 import type { OpenFile } from "./open_file.ts";
 import { demandName, findPermitted } from "./permitted.ts";
 import { assertMayReplace, assertReplaceable } from "./replaceable.ts";
@@ -27,7 +27,7 @@ function inTurn(file: OpenFile, work: () => Promise<void>): Promise<void> {
 /** Renames the file to `path`, as it stands at the time of the call. An existing file is replaced. */
 export function renameFile(file: OpenFile, path: string): Promise<void> {
   return file.descriptor.use("rename", async () => {
-    const finding = findPermitted(file.engine, path, ["write"], FileName.lookUp);
+    const finding = findPermitted(file.engine, path, ["write"]);
     const target = await finding.catch((error) => {
       throw "errno" in error ? renameError(error.errno, file.path, path) : error;
     });
