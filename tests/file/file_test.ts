@@ -169,18 +169,21 @@ testInEachDirectory("A sync that fails rejects", async (dir) => {
 
 // ---- the name -------------------------------------------------------------------------------------------------
 
-testInEachDirectory("close waits for a rename and a removal that were begun before", async (dir) => {
-  const file = await open(dir.file("old"), 5000);
-  const renamed = file.rename(dir.file("new"));
-  await file.close();
-  await renamed;
-  assertEquals(await namesIn(dir.path), ["new"]);
-  const again = await DmaFile.open(dir.file("new"));
-  const removed = again.remove();
-  await again.close();
-  await removed;
-  assertEquals(await namesIn(dir.path), []);
-});
+testInEachDirectory(
+  "close waits for a rename and a removal that were begun before",
+  async (dir) => {
+    const file = await open(dir.file("old"), 5000);
+    const renamed = file.rename(dir.file("new"));
+    await file.close();
+    await renamed;
+    assertEquals(await namesIn(dir.path), ["new"]);
+    const again = await DmaFile.open(dir.file("new"));
+    const removed = again.remove();
+    await again.close();
+    await removed;
+    assertEquals(await namesIn(dir.path), []);
+  },
+);
 
 testInEachDirectory("rename moves the file, and its path with it", async (dir) => {
   const file = await open(dir.file("old"), 5000);
