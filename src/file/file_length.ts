@@ -80,22 +80,6 @@ export class FileLength {
   }
 
   /**
-   * Runs work that writes up to `end` at most, when no truncate waits or runs. `ended` is called after it, before a truncate can
-   * begin.
-   */
-  async withWrite<T>(end: number, work: () => Promise<T>, ended: () => void): Promise<T> {
-    // If no truncate waits, the work begins within this call. After a wait there may be another truncate.
-    while (this.truncating) await new Promise<void>((resolve) => this.whenWritable(resolve));
-    this.beginWrite(end);
-    try {
-      return await work();
-    } finally {
-      ended();
-      this.endWrite();
-    }
-  }
-
-  /**
    * Lets no write begin until `release` is called. `alone` is called when writes under way and earlier truncates are over:
    * perhaps within this call, and not if `release` was called before. It must read the lengths then. Nothing here waits for
    * a microtask: a caller that blocks the JavaScript thread until a write is over would wait for ever.

@@ -194,12 +194,19 @@ export class OpenFile implements FileIdentity {
   extend<T>(op: string, end: number, work: () => Promise<T>): Promise<T> {
     const { descriptor, length } = this;
     return descriptor.use(op, async () => {
+      // After a wait there may be another truncate. If none waits or runs, the work begins within this call.
+      while (length.truncating) await new Promise<void>((resolve) => length.whenWritable(resolve));
       if (end > length.sizeUpperBound) this.#keepAppended();
+      length.beginWrite(end);
+      let isWhole = false;
       try {
-        return await length.withWrite(end, work, () => this.noteChange());
-      } catch (error) {
-        this.limitBound();
-        throw error;
+        const result = await work();
+        isWhole = true;
+        return result;
+      } finally {
+        this.noteChange();
+        length.endWrite();
+        if (!isWhole) this.limitBound();
       }
     });
   }

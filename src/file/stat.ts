@@ -92,7 +92,7 @@ export function statNow(engine: Engine, fd: number, path: string): StatFacts {
 }
 
 /** The length of a file, from the kernel's memory; undefined if there is no memory for the answer. */
-export function knownSize({ engine, fd, path }: Opened): number | undefined {
+export function knownSize({ engine, fd, path }: InUse): number | undefined {
   try {
     return statNow(engine, fd, path).size;
   } catch {
@@ -101,14 +101,14 @@ export function knownSize({ engine, fd, path }: Opened): number | undefined {
 }
 
 /** A descriptor that stays open meanwhile. */
-type Opened = Pick<Descriptor, "engine" | "fd" | "path">;
+type InUse = Pick<Descriptor, "engine" | "fd" | "path">;
 
 /**
  * Asks for the facts of a descriptor; `cached` accepts what the kernel has in memory. `ended` gets them, or the error. Throws
  * without memory.
  */
 export function submitStat(
-  { engine, fd, path }: Opened,
+  { engine, fd, path }: InUse,
   cached: boolean,
   ended: (facts: StatFacts | DmaError) => void,
 ): void {
@@ -127,9 +127,9 @@ export function submitStat(
 }
 
 /** As {@linkcode submitStat}. */
-export function stat(opened: Opened, cached = false): Promise<StatFacts> {
+export function stat(descriptor: InUse, cached = false): Promise<StatFacts> {
   return new Promise((resolve, reject) => {
-    submitStat(opened, cached, (facts) => {
+    submitStat(descriptor, cached, (facts) => {
       if (facts instanceof Error) reject(facts);
       else resolve(facts);
     });
