@@ -68,14 +68,12 @@ export class FileName {
     return { directory: this.directory.fd, name: this.component };
   }
 
-  /** Becomes the name that an open file really has, if that can be found out. Messages keep this path. */
+  /** The name that an open file really has; this name if that cannot be found out. Messages keep this path. */
   async whereIs(fd: number): Promise<FileName> {
     const engine = this.#engine;
     const real = engine.realPath(fd);
     const found = real && await FileName.lookUp(engine, real).catch(() => undefined);
-    if (!found) return this;
-    this.release();
-    return new FileName(found.directory, found.component, this.path);
+    return found ? new FileName(found.directory, found.component, this.path) : this;
   }
 
   /** Another name in the same directory. */

@@ -62,6 +62,7 @@ export async function openName(name: FileName, request: OpenRequest): Promise<Op
     name.release();
     throw error;
   });
+  if (opened.name !== name) name.release();
   const { fd, created } = opened;
   let facts: StatFacts | undefined;
   try {
@@ -180,9 +181,9 @@ async function openOrCreate(
   const { create, createNew, mode } = request;
   const isLimited = limited.length > 0;
   for (let attempt = 0; attempt < (isLimited ? MAX_ATTEMPTS : 2); attempt++) {
-    // A new file takes one call, unless it must be looked first at what is there.
-    const opens = !create || isLimited || attempt > 0;
-    if (opens && !createNew && !request.unnamed) {
+    // A new file takes one call, unless permissions require a look at what is there first.
+    const looks = !create || isLimited || attempt > 0;
+    if (looks && !createNew && !request.unnamed) {
       const fd = await openExisting(name, flags, limited);
       if (fd !== -Errno.ENOENT || !create) return { name, fd, created: false };
     }
@@ -192,7 +193,7 @@ async function openOrCreate(
     const fd = await name.open(flags | O_CREAT | O_EXCL, mode);
     if (fd !== -Errno.EEXIST || createNew) return { name, fd, created: fd >= 0 };
   }
-  // It is a symbolic link to a file that does not exist, and whose real path cannot be found out before.
+  // It is a symbolic link to a file that does not exist. Its real path cannot be found out before it is made.
   if (isLimited) return { name, fd: -Errno.ENOENT, created: false };
   const fd = await name.open(flags | O_CREAT, mode);
   return { name: fd < 0 ? name : await name.whereIs(fd), fd, created: fd >= 0 };
