@@ -129,13 +129,13 @@ export function useEngine(): Engine {
   if (substitute) return substitute;
   if (!chosen) {
     chosen = choose();
-    finishAtEnd(chosen.engine);
+    listenForEnd(chosen.engine);
   }
   return chosen.engine;
 }
 
 /** Has what is open finished when the program ends, and everything given back. */
-function finishAtEnd(engine: KernelEngine): void {
+function listenForEnd(engine: KernelEngine): void {
   addEventListener("beforeunload", (event) => {
     if (finishOpenFiles()) event.preventDefault();
   });
