@@ -11,6 +11,11 @@ export interface FileSystem {
   readonly name: string;
   /** Whether it stores what is written. Views of the kernel do not. */
   readonly stores: boolean;
+  /**
+   * Whether statfs(2) may report no blocks, as on tmpfs without a limit, and for servers that do not answer it. All others
+   * without blocks are views of the kernel (simple_statfs in fs/libfs.c): proc, sysfs, nsfs, cgroup and others.
+   */
+  readonly mayHaveNoBlocks: boolean;
   /** Files are in memory: O_DIRECT may be accepted, and means nothing. */
   readonly inMemory: boolean;
   /** Direct I/O is trusted only if statx(2) reports its alignment. */
@@ -39,6 +44,7 @@ export interface FileSystem {
 export const DISK: FileSystem = {
   name: "a file system on a disk",
   stores: true,
+  mayHaveNoBlocks: false,
   inMemory: false,
   directWhereSaid: false,
   exactTails: false,
@@ -52,7 +58,12 @@ export const DISK: FileSystem = {
   heldLockIsDenied: false,
 };
 
-const IN_MEMORY: FileSystem = { ...DISK, inMemory: true, extendsFreely: true };
+const IN_MEMORY: FileSystem = {
+  ...DISK,
+  mayHaveNoBlocks: true,
+  inMemory: true,
+  extendsFreely: true,
+};
 
 /**
  * Files are on a server, and a server that is gone must not block other files.
@@ -83,14 +94,12 @@ const NETWORK: FileSystem = {
  * - `reserves`: reserved space has to be cut off.
  * - `keepsUnnamed`: JuiceFS drops a file of O_TMPFILE after linkat(2) and close(2).
  */
-const FUSE: FileSystem = { ...NETWORK, name: "FUSE", cutsDirty: false };
+const FUSE: FileSystem = { ...NETWORK, name: "FUSE", mayHaveNoBlocks: true, cutsDirty: false };
 
 const CIFS: FileSystem = { ...NETWORK, name: "CIFS", heldLockIsDenied: true };
 
 /** A view of the kernel that reports blocks. */
 const KERNEL_VIEW: FileSystem = { ...DISK, name: "a view of the kernel", stores: false };
-
-const FUSE_TYPE = 0x65735546;
 
 const TABLE: ReadonlyMap<number, FileSystem> = new Map([
   [0xef53, { ...DISK, name: "ext4" }],
@@ -105,10 +114,10 @@ const TABLE: ReadonlyMap<number, FileSystem> = new Map([
   [0x794c7630, { ...DISK, name: "overlay", directWhereSaid: true }],
   [0x01021994, { ...IN_MEMORY, name: "tmpfs" }],
   [0x858458f6, { ...IN_MEMORY, name: "ramfs" }],
-  [FUSE_TYPE, FUSE],
+  [0x65735546, FUSE],
   [0x6969, { ...NETWORK, name: "NFS" }],
   // v9fs_vfs_getattr_dotl ignores AT_STATX_DONT_SYNC: seen, the event loop stood still.
-  [0x01021997, { ...NETWORK, name: "9p", statsFromMemory: false }],
+  [0x01021997, { ...NETWORK, name: "9p", mayHaveNoBlocks: true, statsFromMemory: false }],
   [0x00c36400, { ...NETWORK, name: "CephFS", exactTails: false }], // not tried
   [0xff534d42, CIFS],
   [0xfe534d42, CIFS],
@@ -125,20 +134,11 @@ export function explain({ name, onThreads }: FileSystem, errno: number): string 
   return `this ${name} server writes files from start to end only: mount it with a cache (rclone: --vfs-cache-mode writes)`;
 }
 
-/** A file system without a row. It is trusted neither with files without a name nor with a truncate of unsynced bytes. */
-const UNKNOWN: FileSystem = { ...NETWORK, name: "an unknown file system", exactTails: true };
-
 /**
- * File systems that store and may report no blocks: tmpfs without a limit, ramfs, and servers that do not answer statfs.
- * All others without blocks are views of the kernel (simple_statfs in fs/libfs.c): proc, sysfs, nsfs, cgroup and others.
- * So an unknown file system opens if it has blocks, and is refused if it has none.
+ * A file system without a row. It is trusted neither with files without a name nor with a truncate of unsynced bytes. It opens
+ * if it has blocks, and is refused if it has none.
  */
-const MAY_HAVE_NO_BLOCKS: ReadonlySet<number> = new Set([
-  0x01021994, // tmpfs
-  0x858458f6, // ramfs
-  0x01021997, // 9p
-  FUSE_TYPE,
-]);
+const UNKNOWN: FileSystem = { ...NETWORK, name: "an unknown file system", exactTails: true };
 
 /** The file systems of mounts whose identifier no other mount ever gets. */
 const known = new Map<bigint, FileSystem>();
@@ -174,9 +174,8 @@ async function ask(
     const type = view.getUint32(0, true);
     const hasBlocks = view.getBigUint64(16, true) > 0n;
     const row = TABLE.get(type) ?? (deviceMajor !== 0 ? DISK : UNKNOWN);
-    return hasBlocks || MAY_HAVE_NO_BLOCKS.has(type) || deviceMajor !== 0
-      ? row
-      : { ...row, stores: false };
+    const isView = !hasBlocks && !row.mayHaveNoBlocks && deviceMajor === 0;
+    return isView ? { ...row, stores: false } : row;
   } finally {
     engine.release(memory);
   }
