@@ -138,7 +138,7 @@ export function explain({ name, onThreads }: FileSystem, errno: number): string 
  * A file system without a row. It is trusted neither with files without a name nor with a truncate of unsynced bytes. It opens
  * if it has blocks, and is refused if it has none.
  */
-const UNKNOWN: FileSystem = { ...NETWORK, name: "an unknown file system", exactTails: true };
+const UNKNOWN: FileSystem = { ...NETWORK, name: "an unknown file system", cutsDirty: false };
 
 /** The file systems of mounts whose identifier no other mount ever gets. */
 const known = new Map<bigint, FileSystem>();

@@ -2,9 +2,11 @@
 
 import { assertEquals } from "@std/assert";
 import { truncateTo } from "../../src/file/cut.ts";
+import { fileSystemOf } from "../../src/file/file_system.ts";
 import { writeBytes } from "../../src/file/random_access.ts";
+import { statNow } from "../../src/file/stat.ts";
 import { pattern } from "../support/bytes.ts";
-import { openScripted, turn } from "../support/scripted_engine.ts";
+import { openScripted, ScriptedEngine, turn } from "../support/scripted_engine.ts";
 
 /** Truncates a file beside a write. Resolves to what is done after the write, in this order. */
 async function afterWrite(cutsDirty: boolean): Promise<string[]> {
@@ -29,4 +31,16 @@ async function afterWrite(cutsDirty: boolean): Promise<string[]> {
 Deno.test("A truncate that waits for a write follows a sync of it, where the file system needs that", async () => {
   assertEquals(await afterWrite(false), ["sync", "truncate"]);
   assertEquals(await afterWrite(true), ["truncate"]);
+});
+
+Deno.test("An unknown file system is trusted with nothing", async () => {
+  const engine = new ScriptedEngine();
+  const fd = engine.create();
+  // Neither a device nor a type that is known.
+  const facts = { ...statNow(engine, fd, "x"), deviceMajor: 0 };
+  const { keepsUnnamed, cutsDirty, reserves, syncsWrites, onThreads } = await engine.drive(
+    fileSystemOf(engine, fd, facts, "x"),
+  );
+  assertEquals([keepsUnnamed, cutsDirty, reserves, syncsWrites], [false, false, false, false]);
+  assertEquals(onThreads, true);
 });
