@@ -228,7 +228,10 @@ export class OpenFile implements FileIdentity {
     if (size !== undefined && size > this.length.sizeUpperBound) this.length.addContent(size);
   }
 
-  /** Lowers the upper bound to the file's length, if no write or truncate is under way: what was not written is not cut off. */
+  /**
+   * Lowers the upper bound to the file's length after a failure, if no write or truncate is under way. What comes behind that
+   * length later is another program's, and is not cut off.
+   */
   limitBound(): void {
     const size = knownSize(this.descriptor);
     if (size !== undefined) this.length.isAtMost(size);
