@@ -70,28 +70,36 @@ async function openUnnamed(
 }
 
 async function openTemporary(target: FileName, request: OpenRequest): Promise<OpenFile> {
-  const temporary = target.sibling(temporaryComponent(target.component));
+  const temporary = temporaryName(target);
   const file = await openName(temporary, { ...request, createNew: true });
   file.name = undefined;
   file.publication = { target, temporary };
   return file;
 }
 
-/** A hidden, random name. */
-function temporaryComponent(component: string): string {
+/** A hidden, random name in the same directory. */
+function temporaryName(target: FileName): FileName {
   // A name has 255 bytes at most, and the random part must fit.
-  const kept = component.slice(0, 40);
-  return `.${kept}.${crypto.randomUUID().slice(0, 13)}.tmp`;
+  const kept = target.component.slice(0, 40);
+  return target.sibling(`.${kept}.${crypto.randomUUID().slice(0, 13)}.tmp`);
 }
 
 /** Gives an atomic file its name, durably. The file itself is already durable. */
 export async function publish(file: OpenFile, publication: Publication): Promise<void> {
-  const { target, temporary } = publication;
+  const { target } = publication;
+  let { temporary } = publication;
   assertStillPermitted(target, ["write"]);
   file.publication = undefined;
   try {
+    if (!temporary) {
+      const result = await target.link(file.fd);
+      if (result === -Errno.EEXIST) {
+        // linkat(2) replaces nothing, and rename(2) does.
+        temporary = temporaryName(target);
+        unwrap(await temporary.link(file.fd), "link", target.path);
+      } else unwrap(result, "link", target.path);
+    }
     if (temporary) await replace(temporary, target);
-    else await link(file, target);
   } catch (error) {
     target.release();
     throw error;
@@ -100,22 +108,6 @@ export async function publish(file: OpenFile, publication: Publication): Promise
   }
   file.name = target;
   await file.syncName();
-}
-
-/** Links a file without a name. If the name is taken, the file is linked to a temporary name and renamed. */
-async function link(file: OpenFile, target: FileName): Promise<void> {
-  const result = await target.link(file.fd);
-  if (result !== -Errno.EEXIST) {
-    unwrap(result, "link", target.path);
-    return;
-  }
-  const temporary = target.sibling(temporaryComponent(target.component));
-  try {
-    unwrap(await temporary.link(file.fd), "link", target.path);
-    await replace(temporary, target);
-  } finally {
-    temporary.release();
-  }
 }
 
 async function replace(temporary: FileName, target: FileName): Promise<void> {
