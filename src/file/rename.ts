@@ -42,10 +42,10 @@ export function renameFile(file: OpenFile, path: string): Promise<void> {
 
 async function renameTo(file: OpenFile, target: FileName): Promise<void> {
   await demandName(target, limitedOf(["write"]));
+  await target.directory.prepareSync(target.path);
   if (file.publication) {
     const replaced = await assertReplaceable(target);
     if (replaced) await assertMayReplace(file, target, replaced);
-    await target.directory.prepareSync(target.path);
     const { publication } = file;
     // It has no name yet, and will get this one, unless it was published meanwhile.
     if (publication) {
@@ -58,7 +58,6 @@ async function renameTo(file: OpenFile, target: FileName): Promise<void> {
   const name = nameOf(file, "rename");
   await demandName(name, limitedOf(["read", "write"]));
   await name.assertLeadsTo(file, "rename");
-  await target.directory.prepareSync(target.path);
   await name.rename(target);
   file.name = target;
   file.descriptor.path = target.path;
