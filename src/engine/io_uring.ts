@@ -218,31 +218,31 @@ export class IoUringEngine extends KernelEngine {
 
   /** Puts a request into the submission queue. Returns false if there is no room. */
   #prepare(request: Request): boolean {
+    if (this.#prepared === this.ring.entries) this.#submitPrepared();
+    if (this.#broken) {
+      this.#moveToThread(request);
+      return true;
+    }
     if (this.#free === 0) return false;
     const { opcode, fd, address, length, offset, flags, bufferIndex, forceAsync } = request.sqe;
     const slot = this.#freeSlots[this.#free - 1]!;
-    for (let attempt = 0;; attempt++) {
-      const result = this.shim.dma_prepare(
-        this.#pointer,
-        opcode,
-        forceAsync ? IOSQE_ASYNC : 0,
-        fd,
-        address,
-        length,
-        offset,
-        flags,
-        Math.max(0, bufferIndex),
-        slot,
-      );
-      if (result === 0) break;
-      if (result !== -Errno.EBUSY) {
-        queueMicrotask(() => this.#finish(request, result));
-        return true;
-      }
-      // The submission queue is full.
-      if (attempt > 0) return false;
-      this.#submitPrepared();
-      if (this.#broken) return false;
+    const result = this.shim.dma_prepare(
+      this.#pointer,
+      opcode,
+      forceAsync ? IOSQE_ASYNC : 0,
+      fd,
+      address,
+      length,
+      offset,
+      flags,
+      Math.max(0, bufferIndex),
+      slot,
+    );
+    // The submission queue is full.
+    if (result === -Errno.EBUSY) return false;
+    if (result < 0) {
+      queueMicrotask(() => this.#finish(request, result));
+      return true;
     }
     this.#free--;
     this.#prepared++;
@@ -299,7 +299,8 @@ export class IoUringEngine extends KernelEngine {
       for (let index = 0; index < count; index++) this.#moveToThread(this.#vacate(reaped[index]!));
     }
     this.#prepared = 0;
-    for (const request of this.#backlog.splice(0)) this.#moveToThread(request);
+    // Not at once: this may run within the loop over them.
+    queueMicrotask(() => this.#prepareBacklog());
   }
 
   // ---- completion -------------------------------------------------------------------------------------------------

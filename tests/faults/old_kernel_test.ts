@@ -5,6 +5,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { content, firstWrongInFile } from "./content.ts";
 import { engines, faultTest, type FaultTestOptions, inWorkDirectory } from "./machine.ts";
 import type { AllWork } from "./programs/all_work.ts";
+import type { FullRing } from "./programs/full_ring.ts";
 import { resultOf, runProgram } from "./programs.ts";
 import { library } from "./tools.ts";
 
@@ -216,6 +217,30 @@ for (const { name, env, says, refused: least = 1, macros = [] } of variants) {
     assertEquals(unlisted, 0, "Operations that the kernel does not have");
   });
 }
+
+ringTest(
+  "a ring that refuses submissions leaves nothing that waits for room in it",
+  async (folder) => {
+    const path = `${folder}/file`;
+    await Deno.writeFile(path, content(0, LENGTH));
+    // From the first submission that hands over a full queue to one that does when some have completed.
+    for (let from = 2; from <= 8; from++) {
+      const env = {
+        DMA_ENGINE: "",
+        DMA_LIBURING: await library("old_kernel"),
+        OLD_KERNEL_SUBMIT: String(EPERM),
+        OLD_KERNEL_SUBMIT_FROM: String(from),
+      };
+      const { engine, ...found } = await resultOf<FullRing>("full_ring", {
+        args: [path],
+        env,
+        seconds: 30,
+      });
+      assertEquals(engine, "io_uring");
+      assertEquals(found, { wrong: [], inFlight: 0 }, `from submission ${from} on`);
+    }
+  },
+);
 
 ringTest("an operation that the kernel does not have fails where nobody asked", async (folder) => {
   // The control: the answer says that all is there.
