@@ -9,7 +9,6 @@ import { KernelEngine, type Request } from "./kernel_engine.ts";
 import { Errno, FIRST_BLOCKING_ONLY, IOSQE_ASYNC, Opcode } from "./linux.ts";
 import { type Notifier, openEpollNotifier, ThreadNotifier } from "./notifier.ts";
 import { MAX_REAPED, openRing, type Ring } from "./ring.ts";
-import { ThreadCalls } from "./thread_calls.ts";
 
 /**
  * After this many wake-ups with few operations in flight, epoll wakes the event loop. Setting it up takes as long as 400
@@ -40,13 +39,11 @@ export class IoUringEngine extends KernelEngine {
   readonly ring: Ring;
   /** Operations that this kernel's io_uring lacks and that run on threads instead. */
   readonly missing: readonly string[];
-  readonly #pointer: Deno.PointerObject;
   #notifier: Notifier;
 
   // One slot per request in flight. Its index is the request's user_data.
   readonly #slots: (Request | null)[];
-  readonly #freeSlots: Uint32Array;
-  #free: number;
+  readonly #freeSlots: number[];
 
   /** Requests that wait for a slot. */
   readonly #backlog: Request[] = [];
@@ -78,29 +75,24 @@ export class IoUringEngine extends KernelEngine {
     threads: number,
     entries: number,
   ) {
-    const notifier = new ThreadNotifier(shim);
-    let ring: Ring;
+    super(shim, budget, threads);
+    this.liburing = liburing;
+    this.#notifier = new ThreadNotifier(shim, this.#wake);
     try {
-      ring = openRing(shim, liburing, entries, notifier.fd);
+      this.ring = openRing(shim, liburing, entries, this.#notifier.fd);
     } catch (error) {
-      notifier.stop();
+      this.#notifier.stop();
       throw error;
     }
-    super(shim, budget, new ThreadCalls(shim, threads), ring.registrar);
-    const { depth, supported } = ring;
-    this.ring = ring;
+    const { depth, supported, registrar } = this.ring;
+    this.pool.registrar = registrar;
     this.missing = Object.entries(Opcode)
       .filter(([, opcode]) =>
         opcode !== Opcode.NOP && opcode < FIRST_BLOCKING_ONLY && !supported[opcode]
       )
       .map(([name]) => name);
-    this.liburing = liburing;
-    this.#pointer = ring.pointer;
-    this.#notifier = notifier;
     this.#slots = new Array(depth).fill(null);
-    this.#freeSlots = new Uint32Array(depth).map((_, index) => depth - 1 - index);
-    this.#free = depth;
-    notifier.listen(this.#wake);
+    this.#freeSlots = Array.from({ length: depth }, (_, index) => depth - 1 - index);
   }
 
   /** How completions wake the event loop now. */
@@ -108,7 +100,7 @@ export class IoUringEngine extends KernelEngine {
     return this.#notifier.name;
   }
 
-  protected free(): void {
+  protected override free(): void {
     this.#notifier.stop();
     this.ring.close();
   }
@@ -139,7 +131,7 @@ export class IoUringEngine extends KernelEngine {
     await Atomics.waitAsync(neverNotified, 0, 0, POLL_MS).value;
     this.#polls = false;
     if (this.#woken || this.#awaited === 0 || this.disposed) return;
-    this.liburing.io_uring_get_events?.(this.#pointer);
+    this.liburing.io_uring_get_events?.(this.ring.pointer);
     this.#reapInNewTurn();
     if (this.#awaited > 0) this.#pollLater();
   }
@@ -148,17 +140,16 @@ export class IoUringEngine extends KernelEngine {
     // Deno does not close the descriptor of a handle when a Worker is terminated, and panics if it loads node:process without
     // /proc.
     if (!this.endsWithProcess || this.realPath(this.#notifier.fd) === undefined) return;
-    const notifier = await openEpollNotifier(this.shim);
+    const notifier = await openEpollNotifier(this.shim, this.#wake);
     if (!notifier) return;
     const before = this.#notifier;
-    this.liburing.io_uring_unregister_eventfd(this.#pointer);
-    if (this.liburing.io_uring_register_eventfd(this.#pointer, notifier.fd) < 0) {
+    this.liburing.io_uring_unregister_eventfd(this.ring.pointer);
+    if (this.liburing.io_uring_register_eventfd(this.ring.pointer, notifier.fd) < 0) {
       notifier.stop();
       this.#registerAgain();
       return;
     }
     this.#notifier = notifier;
-    notifier.listen(this.#wake);
     if (this.#awaited > 0) notifier.ref();
     before.stop();
     // What completed between the two has signalled neither. It is reaped in a turn of the event loop, as everything is.
@@ -167,7 +158,7 @@ export class IoUringEngine extends KernelEngine {
 
   /** Returns to the former eventfd. A timer polls for completions until the kernel accepts it. */
   #registerAgain(): void {
-    if (this.liburing.io_uring_register_eventfd(this.#pointer, this.#notifier.fd) < 0) {
+    if (this.liburing.io_uring_register_eventfd(this.ring.pointer, this.#notifier.fd) < 0) {
       Deno.unrefTimer(setTimeout(() => this.#registerAgain(), 5));
     }
     eventLoopTurn().then(this.#reapInNewTurn);
@@ -175,7 +166,7 @@ export class IoUringEngine extends KernelEngine {
 
   // ---- submission -------------------------------------------------------------------------------------------------
 
-  protected start(request: Request): void {
+  protected override start(request: Request): void {
     const { opcode } = request.sqe;
     // The last close of a removed file frees all its blocks in the thread that closes, and a descriptor that a thread of the
     // ring closes is open for a moment after its completion.
@@ -195,8 +186,8 @@ export class IoUringEngine extends KernelEngine {
     this.#schedule();
   }
 
-  protected sleepNow(milliseconds: number): void {
-    const ring = Number(Deno.UnsafePointer.value(this.#pointer));
+  protected override sleepNow(milliseconds: number): void {
+    const ring = Number(Deno.UnsafePointer.value(this.ring.pointer));
     this.shim.dma_call(Opcode.WAIT_RING, -1, ring, Math.ceil(milliseconds), 0, 0);
   }
 
@@ -223,11 +214,11 @@ export class IoUringEngine extends KernelEngine {
       this.#moveToThread(request);
       return true;
     }
-    if (this.#free === 0) return false;
+    const slot = this.#freeSlots.at(-1);
+    if (slot === undefined) return false;
     const { opcode, fd, address, length, offset, flags, bufferIndex, forceAsync } = request.sqe;
-    const slot = this.#freeSlots[this.#free - 1]!;
     const result = this.shim.dma_prepare(
-      this.#pointer,
+      this.ring.pointer,
       opcode,
       forceAsync ? IOSQE_ASYNC : 0,
       fd,
@@ -244,9 +235,9 @@ export class IoUringEngine extends KernelEngine {
       queueMicrotask(() => this.#finish(request, result));
       return true;
     }
-    this.#free--;
-    this.#prepared++;
+    this.#freeSlots.pop();
     this.#slots[slot] = request;
+    this.#prepared++;
     return true;
   }
 
@@ -266,14 +257,14 @@ export class IoUringEngine extends KernelEngine {
     });
   }
 
-  flush(): void {
+  override flush(): void {
     // One submission follows the batch of completions.
     if (!this.#reaping) this.#submitPrepared();
   }
 
   #submitPrepared(): void {
     while (this.#prepared > 0 && !this.disposed && !this.#broken) {
-      const result = this.liburing.io_uring_submit(this.#pointer);
+      const result = this.liburing.io_uring_submit(this.ring.pointer);
       this.counters.submissions++;
       if (result === -Errno.EINTR) continue;
       if (result >= 0) {
@@ -294,7 +285,7 @@ export class IoUringEngine extends KernelEngine {
     this.#broken = true;
     const { reaped, reapedPointer } = this.ring;
     for (;;) {
-      const count = this.shim.dma_withdraw(this.#pointer, reapedPointer, MAX_REAPED);
+      const count = this.shim.dma_withdraw(this.ring.pointer, reapedPointer, MAX_REAPED);
       if (count <= 0) break;
       for (let index = 0; index < count; index++) this.#moveToThread(this.#vacate(reaped[index]!));
     }
@@ -309,12 +300,12 @@ export class IoUringEngine extends KernelEngine {
   #vacate(slot: number): Request {
     const request = this.#slots[slot]!;
     this.#slots[slot] = null;
-    this.#freeSlots[this.#free++] = slot;
+    this.#freeSlots.push(slot);
     return request;
   }
 
   /** Submits what is prepared and completes a batch, until neither is left. */
-  protected reapNow(): void {
+  protected override reapNow(): void {
     if (this.#reaping || this.disposed) return;
     this.#reaping = true;
     let count: number;
@@ -339,9 +330,9 @@ export class IoUringEngine extends KernelEngine {
   /** Moves up to a batch of completions into the shared memory. */
   #takeCompletions(): number {
     const { reapedPointer } = this.ring;
-    const kernelHolds = this.shim.dma_mute_eventfd(this.#pointer) !== 0;
-    if (kernelHolds) this.liburing.io_uring_get_events?.(this.#pointer);
-    const count = this.shim.dma_reap(this.#pointer, reapedPointer, BATCH);
+    const kernelHolds = this.shim.dma_mute_eventfd(this.ring.pointer) !== 0;
+    if (kernelHolds) this.liburing.io_uring_get_events?.(this.ring.pointer);
+    const count = this.shim.dma_reap(this.ring.pointer, reapedPointer, BATCH);
     return count === 0 && kernelHolds ? this.#reapOnceMore() : count;
   }
 
@@ -362,8 +353,8 @@ export class IoUringEngine extends KernelEngine {
    */
   #reapOnceMore(): number {
     for (let left = this.counters.inFlight; left > 0; left -= 16) {
-      this.liburing.io_uring_get_events?.(this.#pointer);
-      const count = this.shim.dma_reap(this.#pointer, this.ring.reapedPointer, BATCH);
+      this.liburing.io_uring_get_events?.(this.ring.pointer);
+      const count = this.shim.dma_reap(this.ring.pointer, this.ring.reapedPointer, BATCH);
       if (count > 0) return count;
     }
     return 0;

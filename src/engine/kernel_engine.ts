@@ -10,7 +10,6 @@ import type { Engine } from "./engine.ts";
 import {
   AT_EMPTY_PATH,
   AT_FDCWD,
-  AT_STATX_DONT_SYNC,
   Errno,
   O_CLOEXEC,
   O_DIRECTORY,
@@ -18,14 +17,14 @@ import {
   Opcode,
   PATH_MAX,
   RESOLVE_CACHED,
-  STATX_MASK,
 } from "./linux.ts";
 import type { Block, Completion, Memory, Operation } from "./operation.ts";
-import { Pool, type Registrar } from "./pool.ts";
+import { Pool } from "./pool.ts";
 import { endsWithProcess, readKernelFile } from "./process.ts";
-import { callNow, closeMany, pathsOf, prepareSqe, type Sqe } from "./sqe.ts";
-import type { ThreadCalls } from "./thread_calls.ts";
+import { callNow, closeMany, prepareSqe, type Sqe } from "./sqe.ts";
+import { ThreadCalls } from "./thread_calls.ts";
 
+const neverNotified = new Int32Array(new SharedArrayBuffer(4));
 const encoder = new TextEncoder();
 const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
@@ -45,30 +44,25 @@ export interface Request {
   readonly completion: Completion;
   /** The memory of its paths, one after the other. */
   readonly paths: Block | undefined;
+  /** The device of its file; undefined if it is not known. */
+  readonly device: number | undefined;
 }
 
-interface Pause {
-  readonly operation: Operation;
-  readonly completion: Completion;
-  readonly due: number;
-}
+/** For operations whose result the caller gets. */
+const NOBODY: Completion = { complete() {} };
 
 /** `struct open_how` of {@linkcode KernelEngine.openDirectoryNow}: flags, mode, resolve; 64 bits each. */
 const OPEN_HOW = new Uint8Array(
   new BigUint64Array([BigInt(O_PATH | O_DIRECTORY | O_CLOEXEC), 0n, BigInt(RESOLVE_CACHED)]).buffer,
 );
 
-/** Copies paths into a block, where they outlive the isolate. False where one is too long. */
-function placePaths({ bytes }: Block, paths: readonly string[]): boolean {
-  return paths.every((path, index) => {
-    const at = index * PATH_MAX;
-    const { read, written } = encoder.encodeInto(path, bytes.subarray(at, at + PATH_MAX - 1));
-    bytes[at + written] = 0;
-    return read === path.length;
-  });
+/** Copies a path to a place in a block, where it outlives the isolate. The kernel refuses one that is too long to end there. */
+function placePath({ bytes }: Block, path: string, at: number): void {
+  const { read, written } = encoder.encodeInto(path, bytes.subarray(at, at + PATH_MAX));
+  bytes.fill(read === path.length ? 0 : 1, at + written, at + PATH_MAX);
 }
 
-/** The parts of an engine that do not depend on how operations reach the kernel. */
+/** The engine that makes every call on a thread. With a ring it makes those that the ring does not perform. */
 export abstract class KernelEngine implements Engine {
   abstract readonly name: "io_uring" | "threads";
   readonly counters: EngineCounters = newCounters();
@@ -78,66 +72,74 @@ export abstract class KernelEngine implements Engine {
   protected readonly shim: Shim;
   /** Everything was freed. Nothing is submitted any more. */
   protected disposed = false;
-  protected readonly calls: ThreadCalls;
-  readonly #pauses = new Set<Pause>();
+  readonly #calls: ThreadCalls;
+  /** The pauses under way, and when they end. */
+  readonly #pauses = new Map<Request, number>();
   readonly #devices = new Devices((fd) => this.#mountOf(fd));
   /** Closes of this turn, by device. */
-  readonly #closing = new Map<number, Request[]>();
+  readonly #closing = new Map<number | undefined, Request[]>();
 
-  constructor(shim: Shim, budget: BufferBudget, calls: ThreadCalls, registrar?: Registrar) {
+  /** `threads` calls run at once. For `turn` see {@linkcode ThreadCalls}. */
+  constructor(shim: Shim, budget: BufferBudget, threads: number, turn?: () => Promise<void>) {
     this.shim = shim;
     this.budget = budget;
-    this.calls = calls;
-    this.pool = new Pool(shim, registrar);
+    this.pool = new Pool(shim);
+    this.#calls = new ThreadCalls(shim, this.counters, threads, turn);
     this.endsWithProcess = endsWithProcess(shim);
   }
 
+  // ---- what an engine with a ring does in another way -----------------------------------------------------------------
+
   /** Starts one operation, now or later. {@linkcode settle} takes its result. */
-  protected abstract start(request: Request): void;
+  protected start(request: Request): void {
+    this.callOnThread(request);
+  }
 
-  abstract flush(): void;
+  /** Calls on threads start as they are submitted. */
+  flush(): void {}
 
-  /** Frees what the engine has of its own. */
-  protected abstract free(): void;
-
-  /** Settles the requests that the ring has completed. */
-  protected abstract reapNow(): void;
+  /** Settles the requests that a ring has completed. */
+  protected reapNow(): void {}
 
   /** Blocks for this time, or until {@linkcode reapNow} has something to do. */
-  protected abstract sleepNow(milliseconds: number): void;
+  protected sleepNow(milliseconds: number): void {
+    Atomics.wait(neverNotified, 0, 0, milliseconds);
+  }
+
+  /** Frees what the engine has of its own. */
+  protected free(): void {}
+
+  // ---- operations -------------------------------------------------------------------------------------------------
 
   submit(operation: Operation, completion: Completion): void {
     if (this.disposed) return;
-    this.counters.inFlight++;
-    if (operation.op === "pause") {
-      const { milliseconds } = operation;
-      const pause = { operation, completion, due: performance.now() + milliseconds };
-      this.#pauses.add(pause);
-      setTimeout(() => this.#endPause(pause), milliseconds);
-      return;
-    }
     const request = this.#prepare(operation, completion);
-    if (request) this.start(request);
-    else queueMicrotask(() => this.#count(operation, completion, -Errno.ENAMETOOLONG));
+    this.counters.inFlight++;
+    if (operation.op !== "pause") return this.start(request);
+    const { milliseconds } = operation;
+    this.#pauses.set(request, performance.now() + milliseconds);
+    setTimeout(() => this.#endPause(request), milliseconds);
   }
 
-  /** Prepares an operation; undefined if a path is too long. */
-  #prepare(operation: Operation, completion: Completion): Request | undefined {
-    const names = pathsOf(operation);
-    const paths = names.length > 0 ? this.acquire(names.length * PATH_MAX) : undefined;
-    if (!paths || placePaths(paths, names)) {
-      return { operation, sqe: prepareSqe(operation, paths?.address ?? 0), completion, paths };
-    }
-    this.release(paths);
-    return undefined;
+  /** Lays an operation out, with its paths in memory. */
+  #prepare(operation: Operation, completion: Completion): Request {
+    const sqe = prepareSqe(operation);
+    const device = this.#devices.of("fd" in operation ? operation.fd : sqe.fd);
+    const { length } = sqe.paths;
+    if (length === 0) return { operation, sqe, completion, paths: undefined, device };
+    const paths = this.acquire(length * PATH_MAX);
+    sqe.paths.forEach((path, index) => placePath(paths, path, index * PATH_MAX));
+    const { address } = paths;
+    const offset = length > 1 ? address + PATH_MAX : sqe.offset;
+    return { operation, sqe: { ...sqe, address, offset }, completion, paths, device };
   }
 
-  #endPause(pause: Pause): void {
-    if (this.#pauses.delete(pause)) this.#count(pause.operation, pause.completion, 0);
+  #endPause(pause: Request): void {
+    if (this.#pauses.delete(pause)) this.settle(pause, 0);
   }
 
-  /** Counts one result and passes it to the completion. */
-  protected settle({ operation, completion, paths }: Request, result: number): void {
+  /** An operation has ended. */
+  #end({ operation, paths }: Request, result: number): void {
     if (paths) this.release(paths);
     if (operation.op === "open" && result >= 0) {
       this.shim.resources.trackDescriptor(result);
@@ -146,10 +148,12 @@ export abstract class KernelEngine implements Engine {
     if (operation.op === "stat" && result >= 0) {
       this.#devices.note(operation.fd, operation.memory.bytes);
     }
-    this.#count(operation, completion, result);
   }
 
-  #count(operation: Operation, completion: Completion, result: number): void {
+  /** Counts one result and passes it to the completion. */
+  protected settle(request: Request, result: number): void {
+    const { operation, completion } = request;
+    this.#end(request, result);
     this.counters.inFlight--;
     countResult(this.counters, operation, result);
     try {
@@ -177,45 +181,21 @@ export abstract class KernelEngine implements Engine {
     return Number(/^mnt_id:\s*(\d+)$/m.exec(info)?.[1] ?? -1);
   }
 
-  /** The device that a request is for; undefined if it is not known. */
-  #deviceOf({ operation, sqe }: Request): number | undefined {
-    return this.#devices.of("fd" in operation ? operation.fd : sqe.fd);
-  }
-
   /**
    * Whether a request belongs on a thread. An open on a device of which {@linkcode setThreaded} has said nothing does: if the
    * name is in the kernel's cache, a ring opens the file within the submission, and some file systems ask a server then.
    */
-  protected isThreaded(request: Request): boolean {
-    const device = this.#deviceOf(request);
+  protected isThreaded({ operation, device }: Request): boolean {
     if (device === undefined) return false;
-    return this.#devices.isThreaded(device) ?? request.operation.op === "open";
+    return this.#devices.isThreaded(device) ?? operation.op === "open";
   }
 
   /** Makes the call of a request on one of Deno's threads, and settles it. */
   protected callOnThread(request: Request): void {
-    const { operation } = request;
-    const device = this.#deviceOf(request) ?? -1;
-    if (operation.op !== "close") return this.#callFor(request, device);
+    const { operation, device } = request;
+    if (operation.op !== "close") return this.#call(request);
     this.#devices.forget(operation.fd);
-    this.#closeSoon(request, device);
-  }
-
-  #callFor(request: Request, device: number): void {
-    this.#call(request.sqe, device, (result) => this.settle(request, result));
-  }
-
-  #call(sqe: Sqe, device: number, ended: (result: number) => void): void {
-    const runs = this.calls.start(sqe, device, (result) => {
-      this.counters.wakeups++;
-      ended(result);
-    });
-    if (runs) this.counters.submissions++;
-    else this.counters.queueFull++;
-  }
-
-  /** Closes a file, in one call with others of its device that are closed at the same time. */
-  #closeSoon(request: Request, device: number): void {
+    // Others of its device that are closed at the same time are closed in the same call.
     const others = this.#closing.get(device);
     if (others) {
       others.push(request);
@@ -225,28 +205,32 @@ export abstract class KernelEngine implements Engine {
     afterCallers(() => this.#startCloses(device));
   }
 
-  #startCloses(device: number): void {
+  #call(request: Request): void {
+    this.#calls.start(request.sqe, request.device, (result) => this.settle(request, result));
+  }
+
+  #startCloses(device: number | undefined): void {
     const requests = this.#closing.get(device) ?? [];
     this.#closing.delete(device);
     // A close may ask the server, and must not wait for another one.
     const together = requests.length > 1 && this.#devices.isThreaded(device) === false;
     if (together) this.#closeTogether(requests, device);
-    else for (const request of requests) this.#callFor(request, device);
+    else for (const request of requests) this.#call(request);
   }
 
-  #closeTogether(requests: readonly Request[], device: number): void {
+  #closeTogether(requests: readonly Request[], device: number | undefined): void {
     const { length } = requests;
     let block: Block;
     try {
       block = this.acquire(4 * length);
     } catch {
-      for (const request of requests) this.#callFor(request, device);
+      for (const request of requests) this.#call(request);
       return;
     }
     // The shim stores each result in the place of the descriptor.
     const results = new Int32Array(block.bytes.buffer, block.bytes.byteOffset, length);
     results.set(requests.map(({ sqe }) => sqe.fd));
-    this.#call(closeMany(block.address, length), device, () => {
+    this.#calls.start(closeMany(block.address, length), device, () => {
       requests.forEach((request, index) => this.settle(request, results[index]!));
       this.release(block);
     });
@@ -260,28 +244,32 @@ export abstract class KernelEngine implements Engine {
     for (let sleep = 0.02;; sleep = Math.min(2 * sleep, 1)) {
       const before = this.counters.inFlight;
       this.reapNow();
-      this.calls.endNow();
+      this.#calls.endNow();
       this.#endPauses();
       if (this.counters.inFlight !== before) return true;
       const left = until - performance.now();
       if (left <= 0 || before === 0) return false;
       // The end of a call on a thread or of a pause does not end the sleep.
-      const onlyRing = this.calls.count === 0 && this.#pauses.size === 0;
+      const onlyRing = this.#calls.count === 0 && this.#pauses.size === 0;
       this.sleepNow(onlyRing ? left : Math.min(left, sleep));
     }
   }
 
   #endPauses(): void {
     const now = performance.now();
-    for (const pause of [...this.#pauses]) if (pause.due <= now) this.#endPause(pause);
+    for (const [pause, due] of [...this.#pauses]) if (due <= now) this.#endPause(pause);
   }
 
   runNow(operation: Operation): number {
-    const request = this.#prepare(operation, { complete: () => {} });
-    if (!request) return -Errno.ENAMETOOLONG;
+    const result = this.#performNow(operation);
+    countResult(this.counters, operation, result);
+    return result;
+  }
+
+  #performNow(operation: Operation): number {
+    const request = this.#prepare(operation, NOBODY);
     const result = callNow(this.shim, request.sqe);
-    this.counters.inFlight++;
-    this.settle(request, result);
+    this.#end(request, result);
     return result;
   }
 
@@ -298,14 +286,7 @@ export abstract class KernelEngine implements Engine {
   }
 
   statNow(fd: number, memory: Memory): number {
-    const flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
-    const { address } = memory;
-    const result = this.#callWithPath(
-      "",
-      (path) => this.shim.dma_call(Opcode.STATX, fd, path, STATX_MASK, address, flags),
-    );
-    if (result >= 0) this.#devices.note(fd, memory.bytes);
-    return result;
+    return this.#performNow({ op: "stat", fd, memory, cached: true });
   }
 
   openDirectoryNow(path: string): number {
@@ -322,12 +303,7 @@ export abstract class KernelEngine implements Engine {
 
   openWorkingDirectory(): number {
     const flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
-    const fd = this.#callWithPath(
-      ".",
-      (path) => this.shim.dma_call(Opcode.OPENAT, AT_FDCWD, path, 0, 0, flags),
-    );
-    if (fd >= 0) this.shim.resources.trackDescriptor(fd);
-    return fd;
+    return this.#performNow({ op: "open", directory: AT_FDCWD, name: ".", flags, mode: 0 });
   }
 
   setFlags(fd: number, flags: number): number {
@@ -353,7 +329,7 @@ export abstract class KernelEngine implements Engine {
   ): number {
     const block = this.acquire(2 * PATH_MAX);
     try {
-      if (!placePaths(block, [path])) return -Errno.ENAMETOOLONG;
+      placePath(block, path, 0);
       return call(block.address, block.bytes.subarray(PATH_MAX, 2 * PATH_MAX));
     } finally {
       this.release(block);

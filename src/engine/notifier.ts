@@ -7,13 +7,11 @@ import type { Shim } from "../../ffi/shim.ts";
 import { NO_PLACE } from "../../ffi/thread_exit.ts";
 import { EFD_CLOEXEC, EFD_NONBLOCK, Opcode } from "./linux.ts";
 
-/** Calls a listener when its eventfd is signalled. While it is referenced it keeps the process alive. */
+/** Calls its listener when its eventfd is signalled. While it is referenced it keeps the process alive. */
 export interface Notifier {
   readonly name: "epoll" | "thread";
   /** The eventfd, for the ring. */
   readonly fd: number;
-  /** Sets the one listener. */
-  listen(listener: () => void): void;
   /** Keeps the event loop alive, from the first operation in flight on. */
   ref(): void;
   /** Lets the process end. */
@@ -49,15 +47,18 @@ function signal(shim: Shim, fd: number): void {
  * node:net takes pipes only, but the class of its handles takes any descriptor that epoll does. That is no public
  * contract, so it is tried with a signal first. Loading node:net takes some 20 ms, which only much I/O repays.
  */
-export async function openEpollNotifier(shim: Shim): Promise<Notifier | undefined> {
+export async function openEpollNotifier(
+  shim: Shim,
+  listener: () => void,
+): Promise<Notifier | undefined> {
   try {
-    return await watchByEpoll(shim);
+    return await watchByEpoll(shim, listener);
   } catch {
     return undefined;
   }
 }
 
-async function watchByEpoll(shim: Shim): Promise<Notifier | undefined> {
+async function watchByEpoll(shim: Shim, listener: () => void): Promise<Notifier | undefined> {
   const { Socket } = await import("node:net");
   const process = (await import("node:process")).default as unknown as {
     binding(name: string): { Pipe: new (type: number) => PipeHandle };
@@ -70,9 +71,10 @@ async function watchByEpoll(shim: Shim): Promise<Notifier | undefined> {
     return undefined;
   }
   const { promise: awake, resolve } = Promise.withResolvers<boolean>();
-  let listener = () => resolve(true);
+  let passed = false;
   const callback = () => {
-    listener();
+    if (passed) listener();
+    else resolve(true);
     return true;
   };
   // A buffer of our own: else each wake-up would come with a fresh one of 64 KiB.
@@ -84,7 +86,7 @@ async function watchByEpoll(shim: Shim): Promise<Notifier | undefined> {
   const fails = () => resolve(false);
   socket.once("error", fails);
   signal(shim, fd);
-  const passed = await awake;
+  passed = await awake;
   clearTimeout(timer);
   if (!passed) {
     socket.destroy();
@@ -95,7 +97,6 @@ async function watchByEpoll(shim: Shim): Promise<Notifier | undefined> {
   return {
     name: "epoll",
     fd,
-    listen: (wanted: () => void) => void (listener = wanted),
     ref: () => void socket.ref(),
     unref: () => void socket.unref(),
     stop: () => void socket.destroy(),
@@ -109,22 +110,19 @@ export class ThreadNotifier implements Notifier {
   readonly #shim: Shim;
   /** The memory of the read's eight bytes: mapped, so that it outlives the isolate. */
   readonly #counter: number;
-  #listener: () => void = () => {};
+  readonly #listener: () => void;
   #referenced = false;
   #parked = false;
   #listening = false;
   #stopped = false;
 
-  constructor(shim: Shim) {
+  constructor(shim: Shim, listener: () => void) {
     this.#shim = shim;
+    this.#listener = listener;
     this.fd = eventfd(shim, 0);
     shim.resources.trackDescriptor(this.fd);
     shim.resources.notifier = this.fd;
     this.#counter = shim.dma_map(4096, 0);
-  }
-
-  listen(listener: () => void): void {
-    this.#listener = listener;
   }
 
   ref(): void {

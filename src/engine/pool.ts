@@ -89,7 +89,8 @@ class PoolBlock implements Block {
 /** Hands out blocks. */
 export class Pool {
   readonly #shim: Shim;
-  readonly #registrar: Registrar | undefined;
+  /** Registers mappings from now on. Set once. */
+  registrar: Registrar | undefined;
   readonly #slabs = new Map<number, Slab[]>();
   /** Bytes mapped. */
   mapped = 0;
@@ -99,9 +100,8 @@ export class Pool {
   blocks = 0;
   #idle = 0;
 
-  constructor(shim: Shim, registrar?: Registrar) {
+  constructor(shim: Shim) {
     this.#shim = shim;
-    this.#registrar = registrar;
   }
 
   /** A block of at least `size` bytes. */
@@ -123,11 +123,11 @@ export class Pool {
   }
 
   #registerWhenDue(slab: Slab): void {
-    if (!this.#registrar) return;
+    if (!this.registrar) return;
     const due = REGISTER_AFTER * slab.length;
     const before = slab.acquired - slab.blockSize;
     if (before < due && slab.acquired >= due) {
-      slab.registration = this.#registrar.register(slab.address, slab.length);
+      slab.registration = this.registrar.register(slab.address, slab.length);
     }
   }
 
@@ -166,7 +166,7 @@ export class Pool {
     const slabs = this.#slabs.get(slab.blockSize)!;
     slabs.splice(slabs.indexOf(slab), 1);
     if (slabs.length === 0) this.#slabs.delete(slab.blockSize);
-    if (slab.registration >= 0) this.#registrar!.unregister(slab.registration);
+    if (slab.registration >= 0) this.registrar!.unregister(slab.registration);
     this.#idle -= slab.length;
     this.#unmap(slab);
   }

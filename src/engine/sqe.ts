@@ -9,7 +9,6 @@ import {
   AT_SYMLINK_FOLLOW,
   IORING_FSYNC_DATASYNC,
   Opcode,
-  PATH_MAX,
   STATX_MASK,
 } from "./linux.ts";
 import type { Operation } from "./operation.ts";
@@ -26,23 +25,8 @@ export interface Sqe {
   readonly bufferIndex: number;
   /** Has a kernel thread perform it, if it would block or copy on the submitting thread. */
   readonly forceAsync: boolean;
-}
-
-/** The paths of an operation, which must stay in memory until it has ended. */
-export function pathsOf(operation: Operation): readonly string[] {
-  switch (operation.op) {
-    case "open":
-    case "unlink":
-      return [operation.name];
-    case "link":
-      return [operation.byProc ? `/proc/self/fd/${operation.fd}` : "", operation.name];
-    case "rename":
-      return [operation.name, operation.targetName];
-    case "stat":
-      return [""];
-    default:
-      return [];
-  }
+  /** Paths whose memory becomes the address, and the offset if there are two. */
+  readonly paths: readonly string[];
 }
 
 const EMPTY: Sqe = {
@@ -54,6 +38,7 @@ const EMPTY: Sqe = {
   flags: 0,
   bufferIndex: -1,
   forceAsync: false,
+  paths: [],
 };
 
 /** An entry with these fields. Destructuring with defaults would read what a program puts into Object.prototype. */
@@ -71,9 +56,8 @@ export function closeMany(address: number, count: number): Sqe {
   return sqe({ opcode: Opcode.CLOSE_MANY, address, length: count });
 }
 
-/** Lays an operation out. Its {@linkcode pathsOf} stand at `address`, `PATH_MAX` bytes apart. */
-export function prepareSqe(operation: Operation, address: number): Sqe {
-  const secondAddress = address + PATH_MAX;
+/** Lays an operation out. */
+export function prepareSqe(operation: Operation): Sqe {
   switch (operation.op) {
     case "read":
     case "write": {
@@ -93,11 +77,12 @@ export function prepareSqe(operation: Operation, address: number): Sqe {
         flags: op === "write" ? operation.flags : 0,
         bufferIndex,
         forceAsync: op === "write" && operation.buffered,
+        paths: EMPTY.paths,
       };
     }
     case "open": {
-      const { directory, flags, mode } = operation;
-      return sqe({ opcode: Opcode.OPENAT, fd: directory, address, length: mode, flags });
+      const { directory, name, flags, mode } = operation;
+      return sqe({ opcode: Opcode.OPENAT, fd: directory, length: mode, flags, paths: [name] });
     }
     case "close":
       return sqe({ opcode: Opcode.CLOSE, fd: operation.fd });
@@ -116,33 +101,33 @@ export function prepareSqe(operation: Operation, address: number): Sqe {
       return sqe({
         opcode: Opcode.STATX,
         fd,
-        address,
         length: STATX_MASK,
         offset: memory.address,
         flags: AT_EMPTY_PATH | (cached ? AT_STATX_DONT_SYNC : 0),
+        paths: [""],
       });
     }
     case "statfs":
       return sqe({ opcode: Opcode.STATFS, fd: operation.fd, address: operation.memory.address });
-    case "link":
+    case "link": {
+      const { fd, byProc, directory, name } = operation;
       return sqe({
         opcode: Opcode.LINKAT,
-        fd: operation.byProc ? AT_FDCWD : operation.fd,
-        address,
-        length: operation.directory >>> 0,
-        offset: secondAddress,
-        flags: operation.byProc ? AT_SYMLINK_FOLLOW : AT_EMPTY_PATH,
+        fd: byProc ? AT_FDCWD : fd,
+        length: directory >>> 0,
+        flags: byProc ? AT_SYMLINK_FOLLOW : AT_EMPTY_PATH,
+        paths: [byProc ? `/proc/self/fd/${fd}` : "", name],
       });
-    case "rename":
-      return sqe({
-        opcode: Opcode.RENAMEAT,
-        fd: operation.directory,
-        address,
-        length: operation.targetDirectory >>> 0,
-        offset: secondAddress,
-      });
-    case "unlink":
-      return sqe({ opcode: Opcode.UNLINKAT, fd: operation.directory, address });
+    }
+    case "rename": {
+      const { directory, name, targetDirectory, targetName } = operation;
+      const length = targetDirectory >>> 0;
+      return sqe({ opcode: Opcode.RENAMEAT, fd: directory, length, paths: [name, targetName] });
+    }
+    case "unlink": {
+      const { directory, name } = operation;
+      return sqe({ opcode: Opcode.UNLINKAT, fd: directory, paths: [name] });
+    }
     case "copyRange":
       return sqe({
         opcode: Opcode.COPY_RANGE,

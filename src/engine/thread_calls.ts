@@ -2,7 +2,7 @@
 // device: calls that wait for a server that is gone do not hold up those for other devices.
 
 import type { Shim } from "../../ffi/shim.ts";
-import { NO_PLACE } from "../../ffi/thread_exit.ts";
+import type { EngineCounters } from "./counters.ts";
 import { Opcode } from "./linux.ts";
 import { callNow, type Sqe } from "./sqe.ts";
 
@@ -15,26 +15,35 @@ const PENDING = -(2 ** 31);
 /** A call that waits or runs. */
 interface Call {
   readonly sqe: Sqe;
-  /** The device of the file that it is for. */
-  readonly device: number;
+  /** The device of the file that it is for; undefined if it is not known. */
+  readonly device: number | undefined;
   readonly ended: (result: number) => void;
-  /** The index of its result in native memory. */
-  place: number;
 }
 
 /** Makes each call as soon as there is a thread for it. */
 export class ThreadCalls {
   readonly #shim: Shim;
+  readonly #counters: EngineCounters;
   readonly #most: number;
   readonly #turn: (() => Promise<void>) | undefined;
-  readonly #running = new Set<Call>();
-  readonly #runningOf = new Map<number, number>();
+  /** The calls on threads, with the index of each one's result in native memory. */
+  readonly #running = new Map<Call, number>();
+  readonly #runningOf = new Map<number | undefined, number>();
   readonly #waiting: Call[] = [];
   readonly #freePlaces: number[];
 
-  /** `most` calls run at once. `turn` is called with each call; its result is reported when the promise has resolved. */
-  constructor(shim: Shim, most: number, turn?: () => Promise<void>) {
+  /**
+   * `most` calls run at once, no more than there are places for results. `turn` is called with each call; its result is
+   * reported when the promise has resolved.
+   */
+  constructor(
+    shim: Shim,
+    counters: EngineCounters,
+    most: number,
+    turn?: () => Promise<void>,
+  ) {
     this.#shim = shim;
+    this.#counters = counters;
     this.#most = most;
     this.#turn = turn;
     this.#freePlaces = Array.from(shim.resources.results.keys());
@@ -45,16 +54,19 @@ export class ThreadCalls {
     return this.#running.size + this.#waiting.length;
   }
 
-  /** Makes a call. `ended` gets its result. Returns whether a thread was free. */
-  start(sqe: Sqe, device: number, ended: (result: number) => void): boolean {
-    const call = { sqe, device, ended, place: NO_PLACE };
-    const runs = this.#mayRun(device);
-    if (runs) this.#run(call);
-    else this.#waiting.push(call);
-    return runs;
+  /** Makes a call, now or when a thread is free. `ended` gets its result. */
+  start(sqe: Sqe, device: number | undefined, ended: (result: number) => void): void {
+    const call = { sqe, device, ended };
+    if (this.#mayRun(device)) {
+      this.#counters.submissions++;
+      this.#run(call);
+    } else {
+      this.#counters.queueFull++;
+      this.#waiting.push(call);
+    }
   }
 
-  #mayRun(device: number): boolean {
+  #mayRun(device: number | undefined): boolean {
     const own = this.#runningOf.get(device) ?? 0;
     const free = this.#most - this.#running.size;
     return free > 0 && own < Math.ceil((free + own) * SHARE);
@@ -62,10 +74,10 @@ export class ThreadCalls {
 
   async #run(call: Call): Promise<void> {
     const { device, sqe: { opcode, fd, address, length, offset, flags } } = call;
-    this.#running.add(call);
+    const place = this.#freePlaces.pop()!;
+    this.#shim.resources.results[place] = PENDING;
+    this.#running.set(call, place);
     this.#runningOf.set(device, (this.#runningOf.get(device) ?? 0) + 1);
-    const place = call.place = this.#freePlaces.pop() ?? NO_PLACE;
-    if (place !== NO_PLACE) this.#shim.resources.results[place] = PENDING;
     const turn = this.#turn?.();
     const { dma_call_on_thread } = this.#shim;
     const result = await dma_call_on_thread(place, opcode, fd, address, length, offset, flags);
@@ -74,21 +86,29 @@ export class ThreadCalls {
   }
 
   #end(call: Call, result: number): void {
-    if (!this.#running.delete(call)) return;
+    const place = this.#running.get(call);
+    // endNow has reported it.
+    if (place === undefined) return;
+    this.#running.delete(call);
+    this.#freePlaces.push(place);
     const left = this.#runningOf.get(call.device)! - 1;
     if (left > 0) this.#runningOf.set(call.device, left);
     else this.#runningOf.delete(call.device);
-    if (call.place !== NO_PLACE) this.#freePlaces.push(call.place);
     const next = this.#waiting.findIndex(({ device }) => this.#mayRun(device));
     if (next >= 0) this.#run(this.#waiting.splice(next, 1)[0]!);
+    this.#report(call, result);
+  }
+
+  #report(call: Call, result: number): void {
+    this.#counters.wakeups++;
     call.ended(result);
   }
 
   /** Reports the results that are there, without the event loop, and makes one waiting call on this thread. */
   endNow(): void {
     const { results } = this.#shim.resources;
-    for (const call of [...this.#running]) {
-      const result = call.place === NO_PLACE ? PENDING : results[call.place]!;
+    for (const [call, place] of [...this.#running]) {
+      const result = results[place]!;
       if (result !== PENDING) this.#end(call, result);
     }
     // A close also removes the descriptor from the resource table, which only a call on a thread does.
@@ -97,6 +117,6 @@ export class ThreadCalls {
     );
     if (at < 0) return;
     const next = this.#waiting.splice(at, 1)[0]!;
-    next.ended(callNow(this.#shim, next.sqe));
+    this.#report(next, callNow(this.#shim, next.sqe));
   }
 }
