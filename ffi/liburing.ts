@@ -10,8 +10,6 @@ const symbols = {
   },
   io_uring_queue_exit: { parameters: [/* ring */ "pointer"], result: "void" },
   io_uring_submit: { parameters: [/* ring */ "pointer"], result: "i32" },
-  // Since liburing 2.3.
-  io_uring_get_events: { parameters: [/* ring */ "pointer"], result: "i32", optional: true },
   io_uring_register_eventfd: { parameters: [/* ring */ "pointer", /* fd */ "i32"], result: "i32" },
   io_uring_unregister_eventfd: { parameters: [/* ring */ "pointer"], result: "i32" },
   io_uring_register_probe: {

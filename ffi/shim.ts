@@ -35,7 +35,6 @@ const symbols = {
     parameters: [/* ring */ "pointer", /* out */ "pointer", /* most */ "u32"],
     result: "i32",
   },
-  dma_mute_eventfd: { parameters: [/* ring */ "pointer"], result: "i32" },
   dma_call: {
     parameters: [
       /* opcode */ "u32",
@@ -71,7 +70,7 @@ export interface Shim extends Functions {
 }
 
 /** Must equal SHIM_ABI of ffi/shim.c. */
-const ABI = 9;
+const ABI = 10;
 
 const MFD_CLOEXEC = 1;
 const MFD_EXEC = 0x10;

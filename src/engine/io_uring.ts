@@ -131,7 +131,8 @@ export class IoUringEngine extends KernelEngine {
     await Atomics.waitAsync(neverNotified, 0, 0, POLL_MS).value;
     this.#polls = false;
     if (this.#woken || this.#awaited === 0 || this.disposed) return;
-    this.liburing.io_uring_get_events?.(this.ring.pointer);
+    // Even what no flag of the ring tells of is completed by a wait.
+    this.sleepNow(0);
     this.#reapInNewTurn();
     if (this.#awaited > 0) this.#pollLater();
   }
@@ -308,11 +309,12 @@ export class IoUringEngine extends KernelEngine {
   protected override reapNow(): void {
     if (this.#reaping || this.disposed) return;
     this.#reaping = true;
+    const { pointer, reapedPointer } = this.ring;
     let count: number;
     try {
       do {
         this.#submitPrepared();
-        count = this.#takeCompletions();
+        count = this.shim.dma_reap(pointer, reapedPointer, BATCH);
         for (let index = 0; index < count; index++) this.#complete(index);
         this.#prepareBacklog();
       } while (count > 0 && count < BATCH);
@@ -327,15 +329,6 @@ export class IoUringEngine extends KernelEngine {
     else eventLoopTurn().then(this.#reapInNewTurn);
   };
 
-  /** Moves up to a batch of completions into the shared memory. */
-  #takeCompletions(): number {
-    const { reapedPointer } = this.ring;
-    const kernelHolds = this.shim.dma_mute_eventfd(this.ring.pointer) !== 0;
-    if (kernelHolds) this.liburing.io_uring_get_events?.(this.ring.pointer);
-    const count = this.shim.dma_reap(this.ring.pointer, reapedPointer, BATCH);
-    return count === 0 && kernelHolds ? this.#reapOnceMore() : count;
-  }
-
   #complete(index: number): void {
     const { reaped } = this.ring;
     this.#completed++;
@@ -344,19 +337,5 @@ export class IoUringEngine extends KernelEngine {
     // This module cancels nothing. The kernel does if it may not start a worker thread (io-wq at RLIMIT_NPROC).
     if (result === -Errno.ECANCELED) this.#moveToThread(request);
     else this.#finish(request, result);
-  }
-
-  /**
-   * Reaps what completed while the eventfd was muted. The flag for pending work may stay set when there is none: the kernel
-   * sets it after it adds to its list, which may be empty again by then. The operations in flight bound how often the kernel
-   * is asked: it does at least 16 pieces of work at a time (20 since 6.13, all of them before).
-   */
-  #reapOnceMore(): number {
-    for (let left = this.counters.inFlight; left > 0; left -= 16) {
-      this.liburing.io_uring_get_events?.(this.ring.pointer);
-      const count = this.shim.dma_reap(this.ring.pointer, this.ring.reapedPointer, BATCH);
-      if (count > 0) return count;
-    }
-    return 0;
   }
 }

@@ -122,14 +122,14 @@ export const Opcode = {
   STATFS: 260,
   READ_STREAM: 261,
   UNAME: 262,
-  WRITE_STREAM: 264,
-  OPENAT2: 265,
-  SETFL: 266,
-  IS_MAIN_THREAD: 267,
-  WAIT_RING: 268,
-  CLOSE_MANY: 269,
+  WRITE_STREAM: 263,
+  OPENAT2: 264,
+  SETFL: 265,
+  IS_MAIN_THREAD: 266,
+  WAIT_RING: 267,
+  CLOSE_MANY: 268,
   /** name_to_handle_at(2), for the number of the mount. */
-  MOUNT_ID: 270,
+  MOUNT_ID: 269,
 } as const;
 /** Opcodes from here on are no operations of io_uring. */
 export const FIRST_BLOCKING_ONLY = 256;

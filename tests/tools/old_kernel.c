@@ -11,7 +11,7 @@
 //                              1), so many times: OLD_KERNEL_EVENTFD_TIMES (default for ever)
 //   OLD_KERNEL_SUBMIT=ERRNO    submissions are refused, from the OLD_KERNEL_SUBMIT_FROMth time on (default 1), so many
 //                              times: OLD_KERNEL_SUBMIT_TIMES (default for ever)
-//   OLD_KERNEL_DEAF=1          the first eventfd is told of nothing before completions are asked for
+//   OLD_KERNEL_DEAF=1          the first eventfd is told of nothing before the first operation has ended
 //   OLD_KERNEL_STALE=1         the flag that says that work is waiting stays set when there is none
 //
 // The last two are no matter of age. That nobody is woken for the first operation was seen once, in some thousands of rings,
@@ -89,6 +89,14 @@ void io_uring_queue_exit(struct ring *ring) {
   leave(ring);
 }
 
+// An eventfd that is not registered yet.
+static int deaf = -1;
+
+static int watch(struct ring *ring, int fd) {
+  int (*watch)(struct ring *, int) = real("io_uring_register_eventfd");
+  return watch(ring, fd);
+}
+
 int io_uring_submit(struct ring *ring) {
   int error = (int)setting("OLD_KERNEL_SUBMIT", 0);
   long later = ++told[SUBMISSIONS] - setting("OLD_KERNEL_SUBMIT_FROM", 1);
@@ -99,8 +107,19 @@ int io_uring_submit(struct ring *ring) {
     told[SUBMITTED_ALL_THE_SAME]++;
     entry->opcode = NO_OPERATION;
   }
+  // The first submission is the no-op of a new ring, the second one that of the first operation.
+  if (deaf >= 0 && told[SUBMISSIONS] > 2) {
+    watch(ring, deaf);
+    deaf = -1;
+    told[REFUSED]++;
+  }
   int (*submit)(struct ring *) = real("io_uring_submit");
-  return submit(ring);
+  int result = submit(ring);
+  if (setting("OLD_KERNEL_STALE", 0)) {
+    __atomic_fetch_or(ring->kflags, IORING_SQ_TASKRUN, __ATOMIC_SEQ_CST);
+    told[REFUSED]++;
+  }
+  return result;
 }
 
 int io_uring_register_probe(struct ring *ring, struct io_uring_probe *probe, unsigned count) {
@@ -112,14 +131,6 @@ int io_uring_register_probe(struct ring *ring, struct io_uring_probe *probe, uns
     if (lacks(probe->ops[at].op)) probe->ops[at].flags &= (uint16_t)~IO_URING_OP_SUPPORTED;
   }
   return result;
-}
-
-// An eventfd that is not registered yet.
-static int deaf = -1;
-
-static int watch(struct ring *ring, int fd) {
-  int (*watch)(struct ring *, int) = real("io_uring_register_eventfd");
-  return watch(ring, fd);
 }
 
 int io_uring_register_eventfd(struct ring *ring, int fd) {
@@ -139,21 +150,6 @@ int io_uring_unregister_eventfd(struct ring *ring) {
 }
 
 #ifndef OLD_LIBURING
-
-int io_uring_get_events(struct ring *ring) {
-  int (*get)(struct ring *) = real("io_uring_get_events");
-  int result = get(ring);
-  if (deaf >= 0) {
-    watch(ring, deaf);
-    deaf = -1;
-    told[REFUSED]++;
-  }
-  if (setting("OLD_KERNEL_STALE", 0)) {
-    __atomic_fetch_or(ring->kflags, IORING_SQ_TASKRUN, __ATOMIC_SEQ_CST);
-    told[REFUSED]++;
-  }
-  return result;
-}
 
 int io_uring_register_buffers_sparse(struct ring *ring, unsigned count) {
   int error = (int)setting("OLD_KERNEL_SPARSE", 0);

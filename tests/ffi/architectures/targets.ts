@@ -21,9 +21,10 @@ export const parts: Readonly<Record<string, string>> = {
   others: "makes eventfds, locks files, names the system, goes on after signals; libc is found",
   prepare: "prepares entries until the submission queue is full, round its end",
   withdraw: "takes entries out that the kernel has not taken",
-  reap: "reaps pairs of user data and result, round the end of the queue",
-  mute: "knows what the kernel holds back, and mutes the eventfd only on x86_64",
-  ring: "queues and reaps on a ring of this kernel, overflowed too",
+  reap:
+    "reaps pairs of user data and result, round the end of the queue, and what the kernel holds back",
+  ring:
+    "queues and reaps on a ring of this kernel, overflowed too, and mutes the eventfd only on x86_64",
   "thread-end": "gives back what an isolate had when its thread ends, after the calls under way",
   "ring-end": "does so with a ring, after what is in flight, and not before",
 };

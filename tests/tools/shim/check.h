@@ -17,7 +17,6 @@ enum {
   CALL_STATFS,
   CALL_READ_STREAM,
   CALL_UNAME,
-  CALL_GETFL,
   CALL_WRITE_STREAM,
   CALL_OPENAT2,
   CALL_SETFL,
@@ -40,7 +39,6 @@ struct shim {
                      uint32_t length, double offset, uint32_t op_flags, uint32_t buffer_index,
                      uint32_t user_data);
   int32_t (*reap)(struct io_uring *ring, int32_t *out, uint32_t most);
-  int32_t (*mute_eventfd)(struct io_uring *ring);
   int32_t (*withdraw)(struct io_uring *ring, int32_t *out, uint32_t most);
   int32_t (*call)(uint32_t opcode, int32_t fd, double address, uint32_t length, double offset, uint32_t flags);
   int32_t (*call_on_thread)(void *resources, uint32_t place, uint32_t opcode, int32_t fd, double address,
@@ -77,7 +75,6 @@ void test_names(void);
 void test_others(void);
 void test_prepare(void);
 void test_reap(void);
-void test_mute(void);
 void test_withdraw(void);
 void test_ring(void);
 void test_thread_end(void);

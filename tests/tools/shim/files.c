@@ -165,8 +165,8 @@ void test_arguments(void) {
                                     IORING_OP_UNLINKAT, IORING_OP_LINKAT,    CALL_FTRUNCATE,
                                     CALL_READLINK,      CALL_EVENTFD,        CALL_FLOCK,
                                     CALL_COPY_RANGE,    CALL_STATFS,         CALL_READ_STREAM,
-                                    CALL_UNAME,         CALL_GETFL,          CALL_WRITE_STREAM,
-                                    CALL_CLOSE_MANY,    CALL_MOUNT_ID};
+                                    CALL_UNAME,         CALL_WRITE_STREAM,   CALL_CLOSE_MANY,
+                                    CALL_MOUNT_ID};
   char buffer[512];
   memset(buffer, 'x', sizeof buffer);
   int fd = make_file("arguments", 26);

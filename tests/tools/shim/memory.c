@@ -57,7 +57,7 @@ static void check_not_inherited(int zeroes) {
 }
 
 void test_memory(void) {
-  EQUAL(shim.abi(), 9);
+  EQUAL(shim.abi(), 10);
   EQUAL(shim.call_on_thread_address(), AT(shim.call_on_thread));
   int zeroes = open("/dev/zero", O_RDONLY | O_CLOEXEC);
   if (zeroes < 0) give_up("/dev/zero");

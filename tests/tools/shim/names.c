@@ -24,7 +24,7 @@ static void check_open(void) {
   EQUAL(facts.st_mode, S_IFREG | 0640);
   EQUAL(fcntl(fd, F_GETFD), FD_CLOEXEC);
   EQUAL(call_write(fd, "12345678", 8, 0), 8);
-  EQUAL(shim.call(CALL_GETFL, fd, 0, 0, 0, 0) & O_ACCMODE, O_RDWR);
+  EQUAL(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDWR);
   EQUAL(call_close(fd), 0);
   EQUAL(call_close(fd), -EBADF);
   EQUAL(call_open(in_directory("opened"), O_RDWR | O_CREAT | O_EXCL, 0640), -EEXIST);
@@ -40,7 +40,7 @@ static void check_open(void) {
   fd = shim.call(IORING_OP_OPENAT, folder, AT("opened"), 0, 0, O_RDONLY | O_CLOEXEC);
   CHECK(fd > 2);
   EQUAL(call_read(fd, buffer, 8, 0), 8);
-  EQUAL(shim.call(CALL_GETFL, fd, 0, 0, 0, 0) & O_ACCMODE, O_RDONLY);
+  EQUAL(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDONLY);
   EQUAL(call_close(fd), 0);
   EQUAL(call_close(folder), 0);
 }
@@ -67,7 +67,7 @@ static void check_direct(void) {
   int fd = call_open(in_directory("opened"), O_RDWR | O_DIRECT | O_CLOEXEC, 0);
   if (fd == -EINVAL) return; // the file system has none
   CHECK(fd > 2);
-  EQUAL(shim.call(CALL_GETFL, fd, 0, 0, 0, 0) & O_DIRECT, O_DIRECT);
+  EQUAL(fcntl(fd, F_GETFL) & O_DIRECT, O_DIRECT);
   double memory = shim.map(65536, 0);
   memset((void *)(uintptr_t)memory, 'd', 4096);
   EQUAL(shim.call(IORING_OP_WRITE, fd, memory, 4096, 0, 0), 4096);
@@ -76,9 +76,9 @@ static void check_direct(void) {
   shim.unmap(memory, 65536);
   // Off and on again, for what is open.
   EQUAL(shim.call(CALL_SETFL, fd, 0, 0, 0, 0), 0);
-  EQUAL(shim.call(CALL_GETFL, fd, 0, 0, 0, 0) & O_DIRECT, 0);
+  EQUAL(fcntl(fd, F_GETFL) & O_DIRECT, 0);
   EQUAL(shim.call(CALL_SETFL, fd, 0, 0, 0, O_DIRECT), 0);
-  EQUAL(shim.call(CALL_GETFL, fd, 0, 0, 0, 0) & O_DIRECT, O_DIRECT);
+  EQUAL(fcntl(fd, F_GETFL) & O_DIRECT, O_DIRECT);
   EQUAL(shim.call(CALL_SETFL, -1, 0, 0, 0, O_DIRECT), -EBADF);
   EQUAL(call_close(fd), 0);
 }

@@ -7,12 +7,12 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #define ENTRIES 8
 
 static int (*submit)(struct io_uring *ring);
-static int (*get_events)(struct io_uring *ring);
 static struct io_uring ring;
 
 static int32_t nop(uint32_t user_data) {
@@ -23,7 +23,6 @@ static int32_t nop(uint32_t user_data) {
 static uint32_t reap_all(int32_t *out, uint32_t count) {
   uint32_t got = 0;
   for (int tries = 0; tries < 2000 && got < count; tries++) {
-    if (shim.mute_eventfd(&ring) && get_events) get_events(&ring);
     got += (uint32_t)shim.reap(&ring, out + 2 * got, count - got);
     if (got < count) usleep(1000);
   }
@@ -74,10 +73,43 @@ static void check_overflow(void) {
     for (int at = 0; at < ENTRIES; at++) EQUAL(nop(total++), 0);
     EQUAL(submit(&ring), ENTRIES);
   }
-  EQUAL(shim.mute_eventfd(&ring), 1);
   EQUAL(reap_all(out, total), total);
   for (unsigned at = 0; at < total; at++) EQUAL(out[2 * at], at);
-  EQUAL(shim.mute_eventfd(&ring), 0);
+}
+
+// With deferred task work the kernel signals that there is work, and again when the work posts its completion. On x86_64
+// the second signal, within the request for it, is muted.
+static void check_mute(void *liburing) {
+  int (*init)(unsigned, struct io_uring *, unsigned) = dlsym(liburing, "io_uring_queue_init");
+  int (*watch)(struct io_uring *, int) = dlsym(liburing, "io_uring_register_eventfd");
+  const unsigned flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
+  int result = init(ENTRIES, &ring, flags);
+  if (result == -EINVAL) return; // younger than 6.1
+  if (!EQUAL(result, 0)) return;
+  int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  EQUAL(watch(&ring, fd), 0);
+  int32_t out[2];
+  int pipes[2];
+  uint64_t signals = 0;
+  double memory = shim.map(4096, 0);
+  if (pipe2(pipes, O_CLOEXEC)) give_up("pipe2");
+  for (int round = 0; round < 3; round++) {
+    EQUAL(shim.prepare(&ring, IORING_OP_READ, 0, pipes[0], memory, 1, 0, 0, 0, 7), 0);
+    EQUAL(submit(&ring), 1);
+    EQUAL(shim.reap(&ring, out, 1), 0);
+    CHECK(write(pipes[1], "x", 1) == 1);
+    EQUAL(read(fd, &signals, sizeof signals), sizeof signals);
+    EQUAL(shim.reap(&ring, out, 1), 1);
+#if defined(__x86_64__)
+    EQUAL(read(fd, &signals, sizeof signals), -1);
+#else
+    EQUAL(read(fd, &signals, sizeof signals), sizeof signals);
+#endif
+  }
+  close(pipes[0]);
+  close(pipes[1]);
+  close(fd);
+  shim.unmap(memory, 4096);
 }
 
 static void check_file(void) {
@@ -115,14 +147,14 @@ void test_ring(void) {
   int (*init)(unsigned, struct io_uring *, unsigned) = dlsym(liburing, "io_uring_queue_init");
   void (*finish)(struct io_uring *) = dlsym(liburing, "io_uring_queue_exit");
   submit = dlsym(liburing, "io_uring_submit");
-  get_events = dlsym(liburing, "io_uring_get_events");
   if (!init || !finish || !submit) give_up("liburing lacks a function");
   int result = init(ENTRIES, &ring, 0);
   if (result == -EPERM || result == -ENOSYS) skip("io_uring is forbidden here");
   if (!EQUAL(result, 0)) return;
   check_order();
   check_wait();
-  if (get_events) check_overflow();
+  check_overflow();
   check_file();
   finish(&ring);
+  check_mute(liburing);
 }
