@@ -44,27 +44,21 @@ export function sizeClass(size: number): number {
   return Math.max(PAGE, Math.ceil(size / step) * step);
 }
 
-class Slab {
-  readonly free: PoolBlock[] = [];
-  /** Blocks in use. */
-  blocksInUse = 0;
-  /** Bytes of all blocks that were ever acquired. */
-  acquired = 0;
-  registration = -1;
+/** A mapping of blocks of one size. */
+interface Slab {
   readonly address: number;
   readonly length: number;
   readonly blockSize: number;
   readonly buffer: ArrayBuffer;
+  readonly free: PoolBlock[];
+  /** Bytes of all blocks that were ever acquired. */
+  acquired: number;
+  registration: number;
+}
 
-  constructor(address: number, length: number, blockSize: number, buffer: ArrayBuffer) {
-    this.address = address;
-    this.length = length;
-    this.blockSize = blockSize;
-    this.buffer = buffer;
-    for (let offset = length - blockSize; offset >= 0; offset -= blockSize) {
-      this.free.push(new PoolBlock(this, offset));
-    }
-  }
+/** Whether no block of a mapping is in use. */
+function isIdle({ free, blockSize, length }: Slab): boolean {
+  return free.length * blockSize === length;
 }
 
 class PoolBlock implements Block {
@@ -98,6 +92,7 @@ export class Pool {
   used = 0;
   /** Blocks in use. */
   blocks = 0;
+  /** Bytes of mappings that are idle. */
   #idle = 0;
 
   constructor(shim: Shim) {
@@ -109,11 +104,9 @@ export class Pool {
     const blockSize = sizeClass(size);
     const slabs = this.#slabs.get(blockSize);
     // The last slab with a free block comes first, so that older ones can drain and be given back.
-    let slab = slabs?.findLast((slab) => slab.free.length > 0);
-    if (!slab) slab = this.#map(blockSize);
-    else if (slab.blocksInUse === 0) this.#idle -= slab.length;
+    const slab = slabs?.findLast(({ free }) => free.length > 0) ?? this.#map(blockSize);
+    if (isIdle(slab)) this.#idle -= slab.length;
     const block = slab.free.pop()!;
-    slab.blocksInUse++;
     block.inUse = true;
     slab.acquired += blockSize;
     this.#registerWhenDue(slab);
@@ -139,10 +132,9 @@ export class Pool {
     block.inUse = false;
     const { slab } = block;
     slab.free.push(block);
-    slab.blocksInUse--;
     this.used -= slab.blockSize;
     this.blocks--;
-    if (slab.blocksInUse > 0) return;
+    if (!isIdle(slab)) return;
     this.#idle += slab.length;
     if (this.#idle > MAX_IDLE) this.#drop(slab);
   }
@@ -154,11 +146,23 @@ export class Pool {
     if (address < 0) {
       throw new RangeError(`Cannot map ${length} bytes for I/O buffers (os error ${-address})`);
     }
-    const slab = new Slab(address, length, blockSize, memoryAt(address, length));
+    const slab: Slab = {
+      address,
+      length,
+      blockSize,
+      buffer: memoryAt(address, length),
+      free: [],
+      acquired: 0,
+      registration: -1,
+    };
+    for (let offset = length - blockSize; offset >= 0; offset -= blockSize) {
+      slab.free.push(new PoolBlock(slab, offset));
+    }
     const slabs = this.#slabs.get(blockSize);
     if (slabs) slabs.push(slab);
     else this.#slabs.set(blockSize, [slab]);
     this.mapped += length;
+    this.#idle += length;
     return slab;
   }
 
