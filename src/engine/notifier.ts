@@ -42,23 +42,12 @@ function signal(shim: Shim, fd: number): void {
 }
 
 /**
- * An eventfd in Deno's epoll; undefined if that does not work.
+ * An eventfd in Deno's epoll. Rejects if that does not work.
  *
  * node:net takes pipes only, but the class of its handles takes any descriptor that epoll does. That is no public
  * contract, so it is tried with a signal first. Loading node:net takes some 20 ms, which only much I/O repays.
  */
-export async function openEpollNotifier(
-  shim: Shim,
-  listener: () => void,
-): Promise<Notifier | undefined> {
-  try {
-    return await watchByEpoll(shim, listener);
-  } catch {
-    return undefined;
-  }
-}
-
-async function watchByEpoll(shim: Shim, listener: () => void): Promise<Notifier | undefined> {
+export async function openEpollNotifier(shim: Shim, listener: () => void): Promise<Notifier> {
   const { Socket } = await import("node:net");
   const process = (await import("node:process")).default as unknown as {
     binding(name: string): { Pipe: new (type: number) => PipeHandle };
@@ -68,7 +57,7 @@ async function watchByEpoll(shim: Shim, listener: () => void): Promise<Notifier 
   const handle = new Pipe(0);
   if (handle.open(fd) !== 0) {
     shim.dma_call(Opcode.CLOSE, fd, 0, 0, 0, 0);
-    return undefined;
+    throw new Error("Cannot open an eventfd as a pipe");
   }
   const { promise: awake, resolve } = Promise.withResolvers<boolean>();
   let passed = false;
@@ -90,7 +79,7 @@ async function watchByEpoll(shim: Shim, listener: () => void): Promise<Notifier 
   clearTimeout(timer);
   if (!passed) {
     socket.destroy();
-    return undefined;
+    throw new Error("No signal came through epoll");
   }
   socket.off("error", fails);
   socket.unref();
