@@ -290,11 +290,13 @@ export abstract class KernelEngine implements Engine {
   }
 
   openDirectoryNow(path: string): number {
-    const fd = this.#callWithPath(path, (path, behind) => {
-      behind.set(OPEN_HOW);
-      const { length } = OPEN_HOW;
-      return this.shim.dma_call(Opcode.OPENAT2, AT_FDCWD, path, length, path + PATH_MAX, 0);
-    });
+    const block = this.acquire(2 * PATH_MAX);
+    placePath(block, path, 0);
+    block.bytes.set(OPEN_HOW, PATH_MAX);
+    const { address } = block;
+    const how = address + PATH_MAX;
+    const fd = this.shim.dma_call(Opcode.OPENAT2, AT_FDCWD, address, OPEN_HOW.length, how, 0);
+    this.release(block);
     if (fd >= 0) this.shim.resources.trackDescriptor(fd);
     // The call came with kernel 5.6, and the flag with 5.12. A seccomp filter may refuse what it does not know.
     const cannotTell = fd === -Errno.ENOSYS || fd === -Errno.EINVAL || fd === -Errno.EPERM;
@@ -311,29 +313,15 @@ export abstract class KernelEngine implements Engine {
   }
 
   realPath(fd: number): string | undefined {
-    let real: string | undefined;
-    this.#callWithPath(`/proc/self/fd/${fd}`, (path, behind) => {
-      const target = path + PATH_MAX;
-      const length = this.shim.dma_call(Opcode.READLINK, AT_FDCWD, path, PATH_MAX, target, 0);
-      // Copied: TextDecoder may keep its argument, and the block is released.
-      if (length > 0) real = decodeStrictly(behind.slice(0, length));
-      return length;
-    });
-    return real;
-  }
-
-  /** Makes a call with a path in memory, and PATH_MAX bytes behind it. */
-  #callWithPath(
-    path: string,
-    call: (address: number, behind: Uint8Array<ArrayBuffer>) => number,
-  ): number {
     const block = this.acquire(2 * PATH_MAX);
-    try {
-      placePath(block, path, 0);
-      return call(block.address, block.bytes.subarray(PATH_MAX, 2 * PATH_MAX));
-    } finally {
-      this.release(block);
-    }
+    placePath(block, `/proc/self/fd/${fd}`, 0);
+    const { address, bytes } = block;
+    const target = address + PATH_MAX;
+    const length = this.shim.dma_call(Opcode.READLINK, AT_FDCWD, address, PATH_MAX, target, 0);
+    // Copied: TextDecoder may keep its argument, and the block is released.
+    const real = bytes.slice(PATH_MAX, PATH_MAX + Math.max(0, length));
+    this.release(block);
+    return length > 0 ? decodeStrictly(real) : undefined;
   }
 
   closeNow(fd: number): void {
