@@ -3,34 +3,30 @@
 import { openLibc } from "./libc.ts";
 import { environment, reasonOf } from "./shim.ts";
 
+// With the parameters as in liburing.h. The ring is a `struct io_uring *` of its own memory.
 const symbols = {
-  io_uring_queue_init_params: {
-    parameters: [/* entries */ "u32", /* ring */ "pointer", /* params */ "buffer"],
-    result: "i32",
-  },
-  io_uring_queue_exit: { parameters: [/* ring */ "pointer"], result: "void" },
-  io_uring_submit: { parameters: [/* ring */ "pointer"], result: "i32" },
-  io_uring_register_eventfd: { parameters: [/* ring */ "pointer", /* fd */ "i32"], result: "i32" },
-  io_uring_unregister_eventfd: { parameters: [/* ring */ "pointer"], result: "i32" },
-  io_uring_register_probe: {
-    parameters: [/* ring */ "pointer", /* probe */ "buffer", /* nr */ "u32"],
-    result: "i32",
-  },
-  // Since liburing 2.2.
+  // (unsigned entries, struct io_uring *ring, struct io_uring_params *p)
+  io_uring_queue_init_params: { parameters: ["u32", "pointer", "buffer"], result: "i32" },
+  // (struct io_uring *ring)
+  io_uring_queue_exit: { parameters: ["pointer"], result: "void" },
+  // (struct io_uring *ring)
+  io_uring_submit: { parameters: ["pointer"], result: "i32" },
+  // (struct io_uring *ring, int fd)
+  io_uring_register_eventfd: { parameters: ["pointer", "i32"], result: "i32" },
+  // (struct io_uring *ring)
+  io_uring_unregister_eventfd: { parameters: ["pointer"], result: "i32" },
+  // (struct io_uring *ring, struct io_uring_probe *p, unsigned nr)
+  io_uring_register_probe: { parameters: ["pointer", "buffer", "u32"], result: "i32" },
+  // Since liburing 2.2: (struct io_uring *ring, unsigned nr)
   io_uring_register_buffers_sparse: {
-    parameters: [/* ring */ "pointer", /* nr */ "u32"],
+    parameters: ["pointer", "u32"],
     result: "i32",
     optional: true,
   },
-  // Since liburing 2.1.
+  // Since liburing 2.1:
+  // (struct io_uring *ring, unsigned off, const struct iovec *iovecs, const __u64 *tags, unsigned nr)
   io_uring_register_buffers_update_tag: {
-    parameters: [
-      /* ring */ "pointer",
-      /* off */ "u32",
-      /* iovecs */ "buffer",
-      /* tags */ "pointer",
-      /* nr */ "u32",
-    ],
+    parameters: ["pointer", "u32", "buffer", "pointer", "u32"],
     result: "i32",
     optional: true,
   },

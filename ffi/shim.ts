@@ -8,50 +8,32 @@ import { assertPlatform } from "./platform.ts";
 import * as aarch64 from "./shim_aarch64.ts";
 import * as x86_64 from "./shim_x86_64.ts";
 
+// With the parameters as in shim.c.
 const symbols = {
   dma_abi: { parameters: [], result: "u32" },
-  dma_map: { parameters: [/* length */ "f64", /* huge */ "u32"], result: "f64" },
-  dma_unmap: { parameters: [/* address */ "f64", /* length */ "f64"], result: "i32" },
+  // (double length, uint32_t huge)
+  dma_map: { parameters: ["f64", "u32"], result: "f64" },
+  // (double address, double length)
+  dma_unmap: { parameters: ["f64", "f64"], result: "i32" },
+  // (struct io_uring *ring, uint32_t opcode, uint32_t flags, int32_t fd, double address, uint32_t length, double offset,
+  //  uint32_t op_flags, uint32_t buffer_index, uint32_t user_data)
   dma_prepare: {
-    parameters: [
-      /* ring */ "pointer",
-      /* opcode */ "u32",
-      /* flags */ "u32",
-      /* fd */ "i32",
-      /* address */ "f64",
-      /* length */ "u32",
-      /* offset */ "f64",
-      /* op_flags */ "u32",
-      /* buffer_index */ "u32",
-      /* user_data */ "u32",
-    ],
+    parameters: ["pointer", "u32", "u32", "i32", "f64", "u32", "f64", "u32", "u32", "u32"],
     result: "i32",
   },
-  dma_reap: {
-    parameters: [/* ring */ "pointer", /* out */ "pointer", /* most */ "u32"],
-    result: "i32",
-  },
-  dma_withdraw: {
-    parameters: [/* ring */ "pointer", /* out */ "pointer", /* most */ "u32"],
-    result: "i32",
-  },
-  dma_call: {
-    parameters: [
-      /* opcode */ "u32",
-      /* fd */ "i32",
-      /* address */ "f64",
-      /* length */ "u32",
-      /* offset */ "f64",
-      /* flags */ "u32",
-    ],
-    result: "i32",
-  },
+  // (struct io_uring *ring, int32_t *out, uint32_t most)
+  dma_reap: { parameters: ["pointer", "pointer", "u32"], result: "i32" },
+  // (struct io_uring *ring, int32_t *out, uint32_t most)
+  dma_withdraw: { parameters: ["pointer", "pointer", "u32"], result: "i32" },
+  // (uint32_t opcode, int32_t fd, double address, uint32_t length, double offset, uint32_t flags)
+  dma_call: { parameters: ["u32", "i32", "f64", "u32", "f64", "u32"], result: "i32" },
   dma_call_on_thread_address: { parameters: [], result: "f64" },
   dma_on_thread_exit_address: { parameters: [], result: "f64" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
+// (struct resources *resources, uint32_t place, …), and then as dma_call.
 const callOnThread = {
-  parameters: [/* resources */ "pointer", /* place */ "u32", ...symbols.dma_call.parameters],
+  parameters: ["pointer", "u32", ...symbols.dma_call.parameters],
   result: "i32",
   nonblocking: true,
 } as const satisfies Deno.ForeignFunction;
@@ -168,10 +150,7 @@ export function environment(name: string): string | undefined {
 function decode(base64: string): Uint8Array<ArrayBuffer> {
   if (Uint8Array.fromBase64) return Uint8Array.fromBase64(base64);
   // Deno before 2.9.
-  const binary = atob(base64);
-  const bytes = new Uint8Array(binary.length);
-  for (let at = 0; at < bytes.length; at++) bytes[at] = binary.charCodeAt(at);
-  return bytes;
+  return Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
 }
 
 function loadEmbedded(libc: Libc): Shim {

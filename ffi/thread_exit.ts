@@ -42,8 +42,6 @@ export class ResourceTable {
   readonly results: Int32Array<ArrayBuffer>;
   /** The address of this table, for the shim. */
   readonly pointer: Deno.PointerObject;
-  /** Addresses of the mappings, in the order of the list. */
-  readonly #listed: number[] = [];
 
   /** The thread calls `onThreadExit` when it ends. */
   constructor(
@@ -67,9 +65,8 @@ export class ResourceTable {
 
   /** Records a mapping. If the table is full, the mapping is not released at exit. */
   trackMapping(address: number, length: number): void {
-    const index = this.#listed.length;
+    const index = this.#numbers[MAPPINGS]!;
     if (index === MAX_LISTED) return;
-    this.#listed.push(address);
     this.#list[2 * index] = address;
     this.#list[2 * index + 1] = length;
     this.#numbers[MAPPINGS] = index + 1;
@@ -77,14 +74,13 @@ export class ResourceTable {
 
   /** Removes a mapping from the table. The caller unmaps it afterwards. */
   untrackMapping(address: number): void {
-    const index = this.#listed.indexOf(address);
-    if (index < 0) return;
+    const last = this.#numbers[MAPPINGS]! - 1;
+    // No length is the address of a mapping.
+    const place = this.#list.subarray(0, 2 * last + 2).indexOf(address);
+    if (place < 0) return;
     // The last entry takes its place. In this order no mapping is released twice, at whatever step the isolate is ended.
-    const last = this.#listed.length - 1;
     this.#numbers[MAPPINGS] = last;
-    this.#list.copyWithin(2 * index, 2 * last, 2 * last + 2);
-    this.#listed[index] = this.#listed[last]!;
-    this.#listed.pop();
+    this.#list.copyWithin(place, 2 * last, 2 * last + 2);
   }
 
   /** Records a descriptor. */
