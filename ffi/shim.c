@@ -192,20 +192,6 @@ EXPORT int32_t dma_prepare(struct io_uring *ring, uint32_t opcode, uint32_t flag
   return 0;
 }
 
-// Removes up to `most` entries that the kernel has not consumed from the submission queue, the last one first, and
-// stores their user_data in `out`. Returns their number. Used when the kernel permanently refuses submissions.
-EXPORT int32_t dma_withdraw(struct io_uring *ring, int32_t *out, uint32_t most) {
-  struct io_uring_sq *sq = &ring->sq;
-  unsigned head = io_uring_smp_load_acquire(sq->khead);
-  uint32_t count = 0;
-  for (; sq->sqe_tail != head && count < most; count++) {
-    out[count] = (int32_t)sq->sqes[--sq->sqe_tail & *sq->kring_mask].user_data;
-  }
-  sq->sqe_head = sq->sqe_tail;
-  io_uring_smp_store_release(sq->ktail, sq->sqe_tail);
-  return (int32_t)count;
-}
-
 // Switches the signals of a ring's eventfd off or on. Only on x86_64: on other processors the kernel's "set the flag, then
 // check whether to signal" is not ordered, and a signal could be lost.
 static void mute_eventfd(struct io_uring *ring, int muted) {

@@ -23,8 +23,6 @@ const symbols = {
   },
   // (struct io_uring *ring, int32_t *out, uint32_t most)
   dma_reap: { parameters: ["pointer", "pointer", "u32"], result: "i32" },
-  // (struct io_uring *ring, int32_t *out, uint32_t most)
-  dma_withdraw: { parameters: ["pointer", "pointer", "u32"], result: "i32" },
   // (uint32_t opcode, int32_t fd, double address, uint32_t length, double offset, uint32_t flags)
   dma_call: { parameters: ["u32", "i32", "f64", "u32", "f64", "u32"], result: "i32" },
   dma_call_on_thread_address: { parameters: [], result: "f64" },

@@ -42,8 +42,9 @@ export class IoUringEngine extends KernelEngine {
 
   /** Requests that wait for a slot. */
   readonly #backlog: Request[] = [];
-  /** Entries in the submission queue that the kernel has not taken. */
+  /** Entries in the submission queue that the kernel has not taken, and their slots in its order. */
   #prepared = 0;
+  readonly #preparedSlots: Uint32Array;
   #refusals = 0;
   /** The kernel takes no submission any more. */
   #broken = false;
@@ -80,6 +81,7 @@ export class IoUringEngine extends KernelEngine {
       throw error;
     }
     const { depth, supported, registrar } = this.ring;
+    this.#preparedSlots = new Uint32Array(this.ring.entries);
     this.pool.registrar = registrar;
     this.missing = Object.entries(Opcode)
       .filter(([, opcode]) =>
@@ -237,7 +239,7 @@ export class IoUringEngine extends KernelEngine {
     }
     this.#freeSlots.pop();
     this.#slots[slot] = request;
-    this.#prepared++;
+    this.#preparedSlots[this.#prepared++] = slot;
     return true;
   }
 
@@ -268,7 +270,9 @@ export class IoUringEngine extends KernelEngine {
       this.counters.submissions++;
       if (result === -Errno.EINTR) continue;
       if (result >= 0) {
-        this.#prepared = result === 0 ? 0 : Math.max(0, this.#prepared - result);
+        const left = result === 0 ? 0 : this.#prepared - result;
+        if (left > 0) this.#preparedSlots.copyWithin(0, result, this.#prepared);
+        this.#prepared = left;
         this.#refusals = 0;
         continue;
       }
@@ -283,11 +287,8 @@ export class IoUringEngine extends KernelEngine {
   /** The kernel refuses submissions for good. Queued and later operations are called on threads. */
   #goOnWithoutRing(): void {
     this.#broken = true;
-    const { reaped, reapedPointer } = this.ring;
-    for (;;) {
-      const count = this.shim.dma_withdraw(this.ring.pointer, reapedPointer, BATCH);
-      if (count <= 0) break;
-      for (let index = 0; index < count; index++) this.#moveToThread(this.#vacate(reaped[index]!));
+    for (const slot of this.#preparedSlots.subarray(0, this.#prepared)) {
+      this.#moveToThread(this.#vacate(slot));
     }
     this.#prepared = 0;
     // Not at once: this may run within the loop over them.
@@ -310,16 +311,13 @@ export class IoUringEngine extends KernelEngine {
     this.#reaping = true;
     const { pointer, reapedPointer } = this.ring;
     let count: number;
-    try {
-      do {
-        this.#submitPrepared();
-        count = this.shim.dma_reap(pointer, reapedPointer, BATCH);
-        for (let index = 0; index < count; index++) this.#complete(index);
-        this.#prepareBacklog();
-      } while (count > 0 && count < BATCH);
-    } finally {
-      this.#reaping = false;
-    }
+    do {
+      this.#submitPrepared();
+      count = this.shim.dma_reap(pointer, reapedPointer, BATCH);
+      for (let index = 0; index < count; index++) this.#complete(index);
+      this.#prepareBacklog();
+    } while (count > 0 && count < BATCH);
+    this.#reaping = false;
     if (count === BATCH) afterCallers(this.#reapNextBatch);
   }
 

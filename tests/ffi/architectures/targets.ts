@@ -20,7 +20,6 @@ export const parts: Readonly<Record<string, string>> = {
   names: "opens, renames, links, reads links, removes, and knows what a file is",
   others: "makes eventfds, locks files, names the system, goes on after signals; libc is found",
   prepare: "prepares entries until the submission queue is full, round its end",
-  withdraw: "takes entries out that the kernel has not taken",
   reap:
     "reaps pairs of user data and result, round the end of the queue, and what the kernel holds back",
   ring:

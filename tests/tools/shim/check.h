@@ -39,7 +39,6 @@ struct shim {
                      uint32_t length, double offset, uint32_t op_flags, uint32_t buffer_index,
                      uint32_t user_data);
   int32_t (*reap)(struct io_uring *ring, int32_t *out, uint32_t most);
-  int32_t (*withdraw)(struct io_uring *ring, int32_t *out, uint32_t most);
   int32_t (*call)(uint32_t opcode, int32_t fd, double address, uint32_t length, double offset, uint32_t flags);
   int32_t (*call_on_thread)(void *resources, uint32_t place, uint32_t opcode, int32_t fd, double address,
                             uint32_t length, double offset, uint32_t flags);
@@ -75,7 +74,6 @@ void test_names(void);
 void test_others(void);
 void test_prepare(void);
 void test_reap(void);
-void test_withdraw(void);
 void test_ring(void);
 void test_thread_end(void);
 void test_ring_end(void);

@@ -1,4 +1,4 @@
-// dma_prepare, dma_withdraw, dma_reap on a ring in plain memory, where every word that the kernel shares is this
+// dma_prepare and dma_reap on a ring in plain memory, where every word that the kernel shares is this
 // test's own: so they are tried where the emulator has no io_uring, and in states that a kernel is seldom in.
 
 #include "check.h"
@@ -133,35 +133,6 @@ void test_prepare(void) {
   // What moves no bytes may have none, and the largest that may be moved is taken.
   EQUAL(prepare(IORING_OP_FSYNC, 0, 0, 0, 0), 0);
   EQUAL(prepare(IORING_OP_WRITE, 255, 4096, 0x7ffff000u, MAX_EXACT - 0x7ffff000u), 0);
-}
-
-static void check_withdraw(unsigned start) {
-  reset(start);
-  fake.ring.sq.ktail = &fake.sq_tail;
-  int32_t out[SUBMISSIONS + 1];
-  memset(out, 0x5a, sizeof out);
-  EQUAL(shim.withdraw(&fake.ring, out, SUBMISSIONS), 0);
-  for (unsigned at = 0; at < 5; at++) EQUAL(prepare_write(100 + at), 0);
-  // The kernel has seen all of them, and has taken two.
-  fake.ring.sq.sqe_head = fake.sq_tail = start + 5;
-  fake.sq_head += 2;
-  EQUAL(shim.withdraw(&fake.ring, out, 2), 2);
-  EQUAL(out[0], 104);
-  EQUAL(out[1], 103);
-  EQUAL(out[2], 0x5a5a5a5a);
-  EQUAL(fake.sq_tail, start + 3);
-  EQUAL(shim.withdraw(&fake.ring, out, SUBMISSIONS), 1);
-  EQUAL(out[0], 102);
-  EQUAL(fake.sq_tail, start + 2);
-  EQUAL(fake.ring.sq.sqe_head, start + 2);
-  EQUAL(fake.ring.sq.sqe_tail, start + 2);
-  EQUAL(shim.withdraw(&fake.ring, out, SUBMISSIONS), 0);
-}
-
-void test_withdraw(void) {
-  check_withdraw(0);
-  check_withdraw(6);
-  check_withdraw(0xfffffffeu);
 }
 
 static void complete(uint64_t user_data, int32_t result) {

@@ -48,8 +48,7 @@ static const struct {
 } parts[] = {
     {"image", test_image},   {"memory", test_memory}, {"arguments", test_arguments},
     {"files", test_files},   {"names", test_names},   {"others", test_others},
-    {"prepare", test_prepare},   {"reap", test_reap},     {"withdraw", test_withdraw},
-    {"ring", test_ring},         {"thread-end", test_thread_end},
+    {"prepare", test_prepare},   {"reap", test_reap},     {"ring", test_ring},         {"thread-end", test_thread_end},
     {"ring-end", test_ring_end},
 };
 
@@ -73,7 +72,6 @@ static void load(void) {
   shim.unmap = symbol(library, "dma_unmap");
   shim.prepare = symbol(library, "dma_prepare");
   shim.reap = symbol(library, "dma_reap");
-  shim.withdraw = symbol(library, "dma_withdraw");
   shim.call = symbol(library, "dma_call");
   shim.call_on_thread = symbol(library, "dma_call_on_thread");
   shim.call_on_thread_address = symbol(library, "dma_call_on_thread_address");
