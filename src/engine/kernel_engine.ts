@@ -1,6 +1,7 @@
 // What both engines share: memory, paths in memory, counters, and the calls that do not block. Each engine adds how an
 // operation reaches the kernel and how its result comes back.
 
+import { addressOf } from "../../ffi/address.ts";
 import type { Shim } from "../../ffi/shim.ts";
 import { afterCallers } from "./event_loop.ts";
 import type { BufferBudget } from "./buffer_budget.ts";
@@ -8,7 +9,6 @@ import { countResult, type EngineCounters, newCounters } from "./counters.ts";
 import { Devices } from "./devices.ts";
 import type { Engine } from "./engine.ts";
 import {
-  AT_EMPTY_PATH,
   AT_FDCWD,
   Errno,
   O_CLOEXEC,
@@ -20,23 +20,12 @@ import {
 } from "./linux.ts";
 import type { Block, Completion, Memory, Operation } from "./operation.ts";
 import { Pool } from "./pool.ts";
-import { endsWithProcess, readKernelFile } from "./process.ts";
+import { endsWithProcess, mountOf, readLink } from "./process.ts";
 import { callNow, closeMany, prepareSqe, type Sqe } from "./sqe.ts";
 import { ThreadCalls } from "./thread_calls.ts";
 
 const neverNotified = new Int32Array(new SharedArrayBuffer(4));
 const encoder = new TextEncoder();
-const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-
-/** The text of a path; undefined if it is not UTF-8: a lenient decoder would return the path of another file. */
-function decodeStrictly(bytes: Uint8Array<ArrayBuffer>): string | undefined {
-  try {
-    return strictDecoder.decode(bytes);
-  } catch {
-    return undefined;
-  }
-}
-
 /** An operation under way. It keeps the operation's memory alive until the result is there. */
 export interface Request {
   readonly operation: Operation;
@@ -51,10 +40,12 @@ export interface Request {
 /** For operations whose result the caller gets. */
 const NOBODY: Completion = { complete() {} };
 
-/** `struct open_how` of {@linkcode KernelEngine.openDirectoryNow}: flags, mode, resolve; 64 bits each. */
-const OPEN_HOW = new Uint8Array(
-  new BigUint64Array([BigInt(O_PATH | O_DIRECTORY | O_CLOEXEC), 0n, BigInt(RESOLVE_CACHED)]).buffer,
-);
+/** `struct open_how` of {@linkcode KernelEngine.openDirectoryNow}: flags, mode, resolve. */
+const OPEN_HOW = new BigUint64Array([
+  BigInt(O_PATH | O_DIRECTORY | O_CLOEXEC),
+  0n,
+  BigInt(RESOLVE_CACHED),
+]);
 
 /** Copies a path to a place in a block, where it outlives the isolate. The kernel refuses one that is too long to end there. */
 function placePath({ bytes }: Block, path: string, at: number): void {
@@ -75,7 +66,7 @@ export abstract class KernelEngine implements Engine {
   readonly #calls: ThreadCalls;
   /** The pauses under way, and when they end. */
   readonly #pauses = new Map<Request, number>();
-  readonly #devices = new Devices((fd) => this.#mountOf(fd));
+  readonly #devices = new Devices((fd) => mountOf(this.shim, fd));
   /** Closes of this turn, by device. */
   readonly #closing = new Map<number | undefined, Request[]>();
 
@@ -170,15 +161,6 @@ export abstract class KernelEngine implements Engine {
 
   isLocal(fd: number): boolean {
     return this.#devices.isLocal(fd);
-  }
-
-  /** The number of the mount of a descriptor, for which no server is asked; -1 if it cannot be found out. */
-  #mountOf(fd: number): number {
-    const mount = this.shim.dma_call(Opcode.MOUNT_ID, fd, 0, 0, 0, AT_EMPTY_PATH);
-    if (mount >= 0) return mount;
-    // A file system without file handles, or a sandbox: proc_pid_fdinfo(5).
-    const info = readKernelFile(this.shim, `/proc/self/fdinfo/${fd}`, 4096) ?? "";
-    return Number(/^mnt_id:\s*(\d+)$/m.exec(info)?.[1] ?? -1);
   }
 
   /**
@@ -290,12 +272,11 @@ export abstract class KernelEngine implements Engine {
   }
 
   openDirectoryNow(path: string): number {
-    const block = this.acquire(2 * PATH_MAX);
+    const block = this.acquire(PATH_MAX);
     placePath(block, path, 0);
-    block.bytes.set(OPEN_HOW, PATH_MAX);
-    const { address } = block;
-    const how = address + PATH_MAX;
-    const fd = this.shim.dma_call(Opcode.OPENAT2, AT_FDCWD, address, OPEN_HOW.length, how, 0);
+    const { byteLength } = OPEN_HOW;
+    const how = addressOf(OPEN_HOW);
+    const fd = this.shim.dma_call(Opcode.OPENAT2, AT_FDCWD, block.address, byteLength, how, 0);
     this.release(block);
     if (fd >= 0) this.shim.resources.trackDescriptor(fd);
     // The call came with kernel 5.6, and the flag with 5.12. A seccomp filter may refuse what it does not know.
@@ -313,15 +294,7 @@ export abstract class KernelEngine implements Engine {
   }
 
   realPath(fd: number): string | undefined {
-    const block = this.acquire(2 * PATH_MAX);
-    placePath(block, `/proc/self/fd/${fd}`, 0);
-    const { address, bytes } = block;
-    const target = address + PATH_MAX;
-    const length = this.shim.dma_call(Opcode.READLINK, AT_FDCWD, address, PATH_MAX, target, 0);
-    // Copied: TextDecoder may keep its argument, and the block is released.
-    const real = bytes.slice(PATH_MAX, PATH_MAX + Math.max(0, length));
-    this.release(block);
-    return length > 0 ? decodeStrictly(real) : undefined;
+    return readLink(this.shim, `/proc/self/fd/${fd}`);
   }
 
   closeNow(fd: number): void {

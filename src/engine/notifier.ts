@@ -23,7 +23,6 @@ export interface Notifier {
 /** The handle under a pipe of node:net: epoll's view of a descriptor. */
 interface PipeHandle {
   open(fd: number): number;
-  close(): void;
 }
 
 /** The longest time until the first signal comes through epoll. */

@@ -1,8 +1,10 @@
-// Facts about the process and the kernel.
+// What the kernel tells of the process and its descriptors at once, without a server or a disk.
 
 import { addressOf } from "../../ffi/address.ts";
 import type { Shim } from "../../ffi/shim.ts";
-import { AT_FDCWD, O_CLOEXEC, O_RDONLY, Opcode } from "./linux.ts";
+import { AT_EMPTY_PATH, AT_FDCWD, O_CLOEXEC, O_RDONLY, Opcode, PATH_MAX } from "./linux.ts";
+
+const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** The kernel's release, as "6.1.0-18-amd64". */
 export function kernelRelease(shim: Shim): string {
@@ -28,7 +30,7 @@ export function endsWithProcess(shim: Shim): boolean {
 }
 
 /** At most `most` bytes of a file that the kernel has in memory, as text; undefined if it cannot be opened. */
-export function readKernelFile(shim: Shim, path: string, most: number): string | undefined {
+function readKernelFile(shim: Shim, path: string, most: number): string | undefined {
   const bytes = new Uint8Array(most);
   const address = addressOf(bytes);
   new TextEncoder().encodeInto(`${path}\0`, bytes);
@@ -37,4 +39,29 @@ export function readKernelFile(shim: Shim, path: string, most: number): string |
   const length = shim.dma_call(Opcode.READ, fd, address, bytes.length, 0, 0);
   shim.dma_call(Opcode.CLOSE, fd, 0, 0, 0, 0);
   return new TextDecoder().decode(bytes.subarray(0, Math.max(0, length)));
+}
+
+/** Where a symbolic link leads; undefined if there is none, or it is not UTF-8: a lenient decoder would return another path. */
+export function readLink(shim: Shim, path: string): string | undefined {
+  // The path, and behind it the answer.
+  const bytes = new Uint8Array(2 * PATH_MAX);
+  const address = addressOf(bytes);
+  new TextEncoder().encodeInto(`${path}\0`, bytes);
+  const target = address + PATH_MAX;
+  const length = shim.dma_call(Opcode.READLINK, AT_FDCWD, address, PATH_MAX, target, 0);
+  if (length <= 0) return undefined;
+  try {
+    return strictDecoder.decode(bytes.subarray(PATH_MAX, PATH_MAX + length));
+  } catch {
+    return undefined;
+  }
+}
+
+/** The number of the mount of a descriptor; -1 if it cannot be found out. */
+export function mountOf(shim: Shim, fd: number): number {
+  const mount = shim.dma_call(Opcode.MOUNT_ID, fd, 0, 0, 0, AT_EMPTY_PATH);
+  if (mount >= 0) return mount;
+  // A file system without file handles, or a sandbox: proc_pid_fdinfo(5).
+  const info = readKernelFile(shim, `/proc/self/fdinfo/${fd}`, 4096) ?? "";
+  return Number(/^mnt_id:\s*(\d+)$/m.exec(info)?.[1] ?? -1);
 }

@@ -11,7 +11,17 @@ const names = [
   ...["op", "fd", "memory", "offset", "length", "position", "buffered", "directory"],
   ...["flags", "mode", "dataOnly", "byProc", "targetDirectory", "targetName", "targetFd"],
   ...["targetPosition", "operation", "milliseconds", "opcode", "address", "bufferIndex"],
-  ...["forceAsync", "registration", "unnamed", "temporary", "limited", "budget", "last"],
+  ...[
+    "forceAsync",
+    "registration",
+    "paths",
+    "device",
+    "unnamed",
+    "temporary",
+    "limited",
+    "budget",
+    "last",
+  ],
 ];
 
 testInOneDirectory("Properties of Object.prototype change nothing", async (dir) => {
