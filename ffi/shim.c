@@ -179,8 +179,9 @@ static struct io_uring_sqe *next_entry(struct io_uring *ring) {
 #define OPENS (1ull << 32)
 
 // Prepares one entry of the submission queue. Returns 0, or -EBUSY when the queue is full, or -EINVAL.
-EXPORT int32_t dma_prepare(struct io_uring *ring, uint32_t opcode, uint32_t flags, int32_t fd, double address, uint32_t length, double offset, uint32_t op_flags,
-                         uint32_t buffer_index, uint32_t user_data) {
+EXPORT int32_t dma_prepare(struct io_uring *ring, uint32_t opcode, uint32_t flags, int32_t fd, double address,
+                           uint32_t length, double offset, uint32_t op_flags, uint32_t buffer_index,
+                           uint32_t user_data) {
   if (opcode > 255 || flags > 255 || !acceptable(opcode, address, length, offset)) return -EINVAL;
   struct io_uring_sqe *sqe = next_entry(ring);
   if (!sqe) return -EBUSY;
@@ -192,8 +193,8 @@ EXPORT int32_t dma_prepare(struct io_uring *ring, uint32_t opcode, uint32_t flag
   return 0;
 }
 
-// Switches the signals of a ring's eventfd off or on. Only on x86_64: on other processors the kernel's "set the flag, then
-// check whether to signal" is not ordered, and a signal could be lost.
+// Switches the signals of a ring's eventfd off or on. Only on x86_64: on other processors the kernel's "set the
+// flag, then check whether to signal" is not ordered, and a signal could be lost.
 static void mute_eventfd(struct io_uring *ring, int muted) {
 #if defined(__x86_64__)
   if (!ring->cq.kflags) return;
@@ -233,9 +234,9 @@ EXPORT int32_t dma_reap(struct io_uring *ring, int32_t *out, uint32_t most) {
   }
   uint32_t count = move_completions(&ring->cq, out, most);
   if (!held) return (int32_t)count;
-  // What finished while the eventfd was muted has signalled nobody. The flag may stay set when nothing is held: the kernel
-  // sets it after it adds to its list, which may be empty again by then. The operations in flight bound how often the
-  // kernel is asked: it does at least 16 pieces of work at a time (20 since 6.13, all of them before).
+  // What finished while the eventfd was muted has signalled nobody. The flag may stay set when nothing is held: the
+  // kernel sets it after it adds to its list, which may be empty again by then. The operations in flight bound how
+  // often the kernel is asked: it does at least 16 pieces of work at a time (20 since 6.13, all of them before).
   int32_t in_flight = (int32_t)(*ring->sq.khead - *ring->cq.ktail);
   for (; count == 0 && in_flight > 0; in_flight -= 16) {
     get_events(ring);
@@ -268,8 +269,8 @@ static long wait_ring(const struct io_uring *ring, uint32_t milliseconds) {
   return result == -EINVAL ? CALL(SYS_nanosleep, &MILLISECOND, 0, 0, 0, 0) : result;
 }
 
-// Returns the number of the mount of a descriptor, for which no server is asked. The kernel stores it also if it refuses the
-// file handle, which is too short here.
+// Returns the number of the mount of a descriptor, for which no server is asked. The kernel stores it also if it
+// refuses the file handle, which is too short here.
 static long mount_id(int32_t fd, uint32_t flags) {
   struct {
     uint32_t bytes;

@@ -28,7 +28,6 @@ export class ThreadCalls {
   readonly #turn: (() => Promise<void>) | undefined;
   /** The calls on threads, with the index of each one's result in native memory. */
   readonly #running = new Map<Call, number>();
-  readonly #runningOf = new Map<number | undefined, number>();
   readonly #waiting: Call[] = [];
   readonly #freePlaces: number[];
 
@@ -67,17 +66,17 @@ export class ThreadCalls {
   }
 
   #mayRun(device: number | undefined): boolean {
-    const own = this.#runningOf.get(device) ?? 0;
+    let own = 0;
+    for (const call of this.#running.keys()) if (call.device === device) own++;
     const free = this.#most - this.#running.size;
     return free > 0 && own < Math.ceil((free + own) * SHARE);
   }
 
   async #run(call: Call): Promise<void> {
-    const { device, sqe: { opcode, fd, address, length, offset, flags } } = call;
+    const { opcode, fd, address, length, offset, flags } = call.sqe;
     const place = this.#freePlaces.pop()!;
     this.#shim.resources.results[place] = PENDING;
     this.#running.set(call, place);
-    this.#runningOf.set(device, (this.#runningOf.get(device) ?? 0) + 1);
     const turn = this.#turn?.();
     const { dma_call_on_thread } = this.#shim;
     const result = await dma_call_on_thread(place, opcode, fd, address, length, offset, flags);
@@ -91,9 +90,6 @@ export class ThreadCalls {
     if (place === undefined) return;
     this.#running.delete(call);
     this.#freePlaces.push(place);
-    const left = this.#runningOf.get(call.device)! - 1;
-    if (left > 0) this.#runningOf.set(call.device, left);
-    else this.#runningOf.delete(call.device);
     const next = this.#waiting.findIndex(({ device }) => this.#mayRun(device));
     if (next >= 0) this.#run(this.#waiting.splice(next, 1)[0]!);
     this.#report(call, result);
