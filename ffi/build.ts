@@ -13,16 +13,11 @@ const headers = "/usr/include";
 /** Deno's names of the architectures that the shim is built for. */
 export type Architecture = "x86_64" | "aarch64";
 
-/** The compilers that can build for an architecture, best first. */
-const targets: Record<Architecture, readonly string[]> = {
-  x86_64: ["x86_64-linux-gnu-gcc", "cc"],
-  aarch64: ["aarch64-linux-gnu-gcc", "cc"],
-};
-
-/** Flags of one architecture. On aarch64 gcc would call a library for atomic operations. */
-const ownFlags: Record<Architecture, readonly string[]> = {
-  x86_64: [],
-  aarch64: ["-mno-outline-atomics"],
+/** The compilers that can build for an architecture, best first, and its own flags. */
+const targets: Record<Architecture, { compilers: readonly string[]; flags: readonly string[] }> = {
+  x86_64: { compilers: ["x86_64-linux-gnu-gcc", "cc"], flags: [] },
+  // gcc would call a library for atomic operations.
+  aarch64: { compilers: ["aarch64-linux-gnu-gcc", "cc"], flags: ["-mno-outline-atomics"] },
 };
 
 // No libc, no unwind tables, no build id, one segment layout: the result is small, and the same bytes each time.
@@ -80,7 +75,7 @@ interface Compiler {
 
 /** The first compiler that builds for `architecture`, with its version. */
 async function findCompiler(architecture: Architecture): Promise<Compiler | undefined> {
-  for (const command of targets[architecture]) {
+  for (const command of targets[architecture].compilers) {
     const machine = await run(command, ["-dumpmachine"]);
     if (machine === undefined || !machine.startsWith(architecture)) continue;
     const version = (await run(command, ["--version"]))!.split("\n", 1)[0]!;
@@ -101,7 +96,8 @@ async function compile(
     for (const name of ["liburing.h", "liburing"]) {
       await Deno.symlink(`${headers}/${name}`, `${include}/${name}`);
     }
-    await run(command, [...flags, ...ownFlags[architecture], "-I", include, "-o", output, source]);
+    const all = [...flags, ...targets[architecture].flags, "-I", include, "-o", output, source];
+    await run(command, all);
     return await Deno.readFile(output);
   } finally {
     await Deno.remove(include, { recursive: true });
@@ -134,7 +130,7 @@ function withoutName(version: string): string {
 /** The reason why a committed module cannot be compared with its source on this machine; undefined if it can. */
 export async function incomparable(architecture: Architecture): Promise<string | undefined> {
   const compiler = await findCompiler(architecture);
-  if (!compiler) return `no compiler (looked for ${targets[architecture].join(", ")})`;
+  if (!compiler) return `no compiler (looked for ${targets[architecture].compilers.join(", ")})`;
   const present = await Deno.stat(`${headers}/liburing.h`).then(() => true, () => false);
   if (!present) return `no headers of liburing in ${headers}`;
   const madeWith = versionIn(await Deno.readTextFile(moduleOf(architecture)));
@@ -169,7 +165,9 @@ async function check(architecture: Architecture): Promise<boolean> {
 async function build(architecture: Architecture): Promise<void> {
   const compiler = await findCompiler(architecture);
   if (!compiler) {
-    console.log(`${architecture}: no compiler (looked for ${targets[architecture].join(", ")})`);
+    console.log(
+      `${architecture}: no compiler (looked for ${targets[architecture].compilers.join(", ")})`,
+    );
     return;
   }
   const bytes = await compile(architecture, compiler);

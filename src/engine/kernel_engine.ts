@@ -168,8 +168,7 @@ export abstract class KernelEngine implements Engine {
    * name is in the kernel's cache, a ring opens the file within the submission, and some file systems ask a server then.
    */
   protected isThreaded({ operation, device }: Request): boolean {
-    if (device === undefined) return false;
-    return this.#devices.isThreaded(device) ?? operation.op === "open";
+    return this.#devices.isThreaded(device) ?? (device !== undefined && operation.op === "open");
   }
 
   /** Makes the call of a request on one of Deno's threads, and settles it. */

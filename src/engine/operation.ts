@@ -54,30 +54,21 @@ export type Operation =
   /** linkat(2) of a descriptor: by its name in /proc, or with AT_EMPTY_PATH. The name must not exist. */
   | Named<"link", { fd: number; byProc: boolean; directory: number; name: string }>
   /** renameat(2). The target is replaced. */
-  | Named<"rename", Renamed>
+  | Named<
+    "rename",
+    { directory: number; name: string; targetDirectory: number; targetName: string }
+  >
   /** unlinkat(2). */
   | Named<"unlink", { directory: number; name: string }>
   /** copy_file_range(2). */
-  | Named<"copyRange", Copied>
+  | Named<
+    "copyRange",
+    { fd: number; position: number; targetFd: number; targetPosition: number; length: number }
+  >
   /** flock(2) with LOCK_NB: never waits. */
   | Named<"lock", { fd: number; operation: number }>
   /** Ends after this time. No system call. */
   | Named<"pause", { milliseconds: number }>;
-
-interface Renamed {
-  directory: number;
-  name: string;
-  targetDirectory: number;
-  targetName: string;
-}
-
-interface Copied {
-  fd: number;
-  position: number;
-  targetFd: number;
-  targetPosition: number;
-  length: number;
-}
 
 /** The name of an operation: what errors report as `op`. */
 export type OperationName = Operation["op"];
