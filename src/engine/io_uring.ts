@@ -6,7 +6,7 @@ import type { Shim } from "../../ffi/shim.ts";
 import type { BufferBudget } from "./buffer_budget.ts";
 import { afterCallers, eventLoopTurn } from "./event_loop.ts";
 import { KernelEngine, type Request } from "./kernel_engine.ts";
-import { Errno, FIRST_BLOCKING_ONLY, IOSQE_ASYNC, Opcode } from "./linux.ts";
+import { Errno, IOSQE_ASYNC, Opcode } from "./linux.ts";
 import { type Notifier, openEpollNotifier, ThreadNotifier } from "./notifier.ts";
 import { BATCH, openRing, type Ring } from "./ring.ts";
 
@@ -84,9 +84,7 @@ export class IoUringEngine extends KernelEngine {
     this.#preparedSlots = new Uint32Array(this.ring.entries);
     this.pool.registrar = registrar;
     this.missing = Object.entries(Opcode)
-      .filter(([, opcode]) =>
-        opcode !== Opcode.NOP && opcode < FIRST_BLOCKING_ONLY && !supported[opcode]
-      )
+      .filter(([, opcode]) => opcode !== Opcode.NOP && supported[opcode] === 0)
       .map(([name]) => name);
     this.#slots = new Array(depth).fill(null);
     this.#freeSlots = Array.from({ length: depth }, (_, index) => depth - 1 - index);
@@ -172,12 +170,9 @@ export class IoUringEngine extends KernelEngine {
     const { opcode } = request.sqe;
     // The last close of a removed file frees all its blocks in the thread that closes, and a descriptor that a thread of the
     // ring closes is open for a moment after its completion.
-    const isForThread = opcode === Opcode.CLOSE || opcode >= FIRST_BLOCKING_ONLY;
-    if (
-      isForThread || this.#broken || !this.ring.supported[opcode] || this.isThreaded(request)
-    ) {
-      this.callOnThread(request);
-      return;
+    const isForThread = opcode === Opcode.CLOSE || this.isThreaded(request);
+    if (isForThread || this.#broken || !this.ring.supported[opcode]) {
+      return this.callOnThread(request);
     }
     if (this.#awaited++ === 0) this.#notifier.ref();
     if (!this.#woken && !this.#polls) this.#pollLater();

@@ -131,9 +131,6 @@ export const Opcode = {
   /** name_to_handle_at(2), for the number of the mount. */
   MOUNT_ID: 269,
 } as const;
-/** Opcodes from here on are no operations of io_uring. */
-export const FIRST_BLOCKING_ONLY = 256;
-
 /** Flags of a submission queue entry. */
 export const IOSQE_ASYNC: number = 1 << 4;
 export const IORING_FSYNC_DATASYNC = 1;

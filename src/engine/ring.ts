@@ -62,7 +62,7 @@ export interface Ring {
   readonly entries: number;
   /** Entries of the completion queue: with no more operations in flight nothing overflows. */
   readonly depth: number;
-  /** For each opcode whether this kernel has it. */
+  /** For each opcode of io_uring whether this kernel has it. */
   readonly supported: Uint8Array;
   /** Undefined if buffers cannot be registered. */
   readonly registrar: Registrar | undefined;
