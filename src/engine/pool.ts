@@ -109,19 +109,13 @@ export class Pool {
     const block = slab.free.pop()!;
     block.inUse = true;
     slab.acquired += blockSize;
-    this.#registerWhenDue(slab);
+    // A mapping is a whole number of blocks, so this holds once.
+    if (this.registrar && slab.acquired === REGISTER_AFTER * slab.length) {
+      slab.registration = this.registrar.register(slab.address, slab.length);
+    }
     this.used += blockSize;
     this.blocks++;
     return block;
-  }
-
-  #registerWhenDue(slab: Slab): void {
-    if (!this.registrar) return;
-    const due = REGISTER_AFTER * slab.length;
-    const before = slab.acquired - slab.blockSize;
-    if (before < due && slab.acquired >= due) {
-      slab.registration = this.registrar.register(slab.address, slab.length);
-    }
   }
 
   /** Takes a block back. */
@@ -169,7 +163,6 @@ export class Pool {
   #drop(slab: Slab): void {
     const slabs = this.#slabs.get(slab.blockSize)!;
     slabs.splice(slabs.indexOf(slab), 1);
-    if (slabs.length === 0) this.#slabs.delete(slab.blockSize);
     if (slab.registration >= 0) this.registrar!.unregister(slab.registration);
     this.#idle -= slab.length;
     this.#unmap(slab);

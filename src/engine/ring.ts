@@ -26,7 +26,7 @@ const SETUPS = [
 ] as const;
 
 /** Room for `struct io_uring`, which grows only within what liburing reserved, and for reaped completions. */
-const CONTROL_BYTES = 16 * 1024;
+const CONTROL_BYTES = 8 * 1024;
 const REAPED_AT = 4096;
 /**
  * Completions that are reaped at once. After each batch the code that waited for it runs and submits more: if all
