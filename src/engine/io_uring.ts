@@ -5,7 +5,7 @@ import type { Liburing } from "../../ffi/liburing.ts";
 import type { Shim } from "../../ffi/shim.ts";
 import type { BufferBudget } from "./buffer_budget.ts";
 import { afterCallers, eventLoopTurn } from "./event_loop.ts";
-import { KernelEngine, type Request } from "./kernel_engine.ts";
+import { KernelEngine, neverNotified, type Request } from "./kernel_engine.ts";
 import { Errno, IOSQE_ASYNC, Opcode } from "./linux.ts";
 import { type Notifier, openEpollNotifier, ThreadNotifier } from "./notifier.ts";
 import { BATCH, openRing, type Ring } from "./ring.ts";
@@ -22,7 +22,6 @@ const MAX_PER_TURN = 512;
 
 /** The interval in which completions are polled for until the first wake-up, in milliseconds. */
 const POLL_MS = 1000;
-const neverNotified = new Int32Array(new SharedArrayBuffer(4));
 
 /** Submissions in a row, a millisecond apart, that may be refused for lack of memory before threads take over. */
 const MAX_REFUSALS = 1000;

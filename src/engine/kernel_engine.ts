@@ -24,7 +24,10 @@ import { endsWithProcess, mountOf, readLink } from "./process.ts";
 import { callNow, closeMany, prepareSqe, type Sqe } from "./sqe.ts";
 import { ThreadCalls } from "./thread_calls.ts";
 
-const neverNotified = new Int32Array(new SharedArrayBuffer(4));
+/** For waits that only the time ends. */
+export const neverNotified: Int32Array<SharedArrayBuffer> = new Int32Array(
+  new SharedArrayBuffer(4),
+);
 const encoder = new TextEncoder();
 /** An operation under way. It keeps the operation's memory alive until the result is there. */
 export interface Request {
