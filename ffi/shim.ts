@@ -179,6 +179,14 @@ export function reasonOf(error: unknown): string {
   return message.replace(/^(Could not open library: )+/, "");
 }
 
+/**
+ * The path of a library that a descriptor holds. It differs between interfaces: the dynamic linker takes a library of the
+ * same name for the same one, and the number may have been that of another library, or of another version of this module.
+ */
+function libraryPath(fd: number): string {
+  return `/proc/self${"/.".repeat(ABI)}/fd/${fd}`;
+}
+
 function loadFromMemory(libc: Libc, bytes: Uint8Array<ArrayBuffer>): Shim {
   const { memfd_create, write, close } = libc;
   if (!memfd_create) throw new Error("libc has no memfd_create");
@@ -191,7 +199,7 @@ function loadFromMemory(libc: Libc, bytes: Uint8Array<ArrayBuffer>): Shim {
     if (Number(write(fd, bytes, BigInt(bytes.length))) !== bytes.length) {
       throw new Error("write to a memfd failed");
     }
-    return open(libc, `/proc/self/fd/${fd}`);
+    return open(libc, libraryPath(fd));
   } finally {
     close(fd);
   }
@@ -219,7 +227,7 @@ function loadFromFile(libc: Libc, bytes: Uint8Array<ArrayBuffer>): Shim {
     fd = libc.open(new TextEncoder().encode(`${path}\0`), O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0) throw new Error(`${path} cannot be opened`);
     // Without /proc the path is used. No other user can write to its folder.
-    const opened = exists("/proc/self/fd") ? `/proc/self/fd/${fd}` : path;
+    const opened = exists("/proc/self/fd") ? libraryPath(fd) : path;
     const info = Deno.statSync(opened);
     assertOwn(path, info, user);
     const found = new Uint8Array(bytes.length + 1);

@@ -37,4 +37,20 @@ if (engineIsOfNoConcern) {
     assertStringIncludes(output, "Cannot load libm.so.6, which DMA_LIBURING names (");
     assertStringIncludes(output, "io_uring_");
   });
+
+  Deno.test("The shim loads where its descriptor was that of another library", async () => {
+    const libc = JSON.stringify(new URL("../../ffi/libc.ts", import.meta.url).href);
+    const { output } = await runChild(`
+      const { openLibc } = await import(${libc});
+      const { symbols } = openLibc({
+        open: { parameters: ["buffer", "i32"], result: "i32" },
+        close: { parameters: ["i32"], result: "i32" },
+      });
+      const [library] = /\\/\\S+\\/libm\\.so\\S*/.exec(Deno.readTextFileSync("/proc/self/maps"));
+      const fd = symbols.open(new TextEncoder().encode(library + "\\0"), 0);
+      Deno.dlopen("/proc/self/fd/" + fd, { cos: { parameters: ["f64"], result: "f64" } });
+      symbols.close(fd);
+      await report(() => dma.DmaFile.temp().then((file) => file.close()));`);
+    assertEquals(output.trim(), "ok undefined");
+  });
 }
