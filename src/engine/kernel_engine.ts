@@ -1,7 +1,6 @@
 // What both engines share: memory, paths in memory, counters, and the calls that do not block. Each engine adds how an
 // operation reaches the kernel and how its result comes back.
 
-import { addressOf } from "../../ffi/address.ts";
 import type { Shim } from "../../ffi/shim.ts";
 import { afterCallers } from "./event_loop.ts";
 import type { BufferBudget } from "./buffer_budget.ts";
@@ -20,7 +19,7 @@ import {
 } from "./linux.ts";
 import type { Block, Completion, Memory, Operation } from "./operation.ts";
 import { Pool } from "./pool.ts";
-import { endsWithProcess, mountOf, readLink } from "./process.ts";
+import { endsWithProcess, mountOf } from "./process.ts";
 import { callNow, closeMany, prepareSqe, type Sqe } from "./sqe.ts";
 import { ThreadCalls } from "./thread_calls.ts";
 
@@ -29,6 +28,16 @@ export const neverNotified: Int32Array<SharedArrayBuffer> = new Int32Array(
   new SharedArrayBuffer(4),
 );
 const encoder = new TextEncoder();
+const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** The text of a path; undefined if it is not UTF-8: a lenient decoder would return the path of another file. */
+function decodeStrictly(bytes: Uint8Array<ArrayBuffer>): string | undefined {
+  try {
+    return strictDecoder.decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
 /** An operation under way. It keeps the operation's memory alive until the result is there. */
 export interface Request {
   readonly operation: Operation;
@@ -43,17 +52,16 @@ export interface Request {
 /** For operations whose result the caller gets. */
 const NOBODY: Completion = { complete() {} };
 
-/** `struct open_how` of {@linkcode KernelEngine.openDirectoryNow}: flags, mode, resolve. */
-const OPEN_HOW = new BigUint64Array([
-  BigInt(O_PATH | O_DIRECTORY | O_CLOEXEC),
-  0n,
-  BigInt(RESOLVE_CACHED),
-]);
+/** `struct open_how` of {@linkcode KernelEngine.openDirectoryNow}: flags, mode, resolve; 64 bits each. */
+const OPEN_HOW = new Uint8Array(
+  new BigUint64Array([BigInt(O_PATH | O_DIRECTORY | O_CLOEXEC), 0n, BigInt(RESOLVE_CACHED)]).buffer,
+);
 
 /** Copies a path to a place in a block, where it outlives the isolate. The kernel refuses one that is too long to end there. */
 function placePath({ bytes }: Block, path: string, at: number): void {
   const { read, written } = encoder.encodeInto(path, bytes.subarray(at, at + PATH_MAX));
-  bytes.fill(read === path.length ? 0 : 1, at + written, at + PATH_MAX);
+  if (read < path.length) bytes.fill(1, at + written, at + PATH_MAX);
+  else if (written < PATH_MAX) bytes[at + written] = 0;
 }
 
 /** The engine that makes every call on a thread. With a ring it makes those that the ring does not perform. */
@@ -123,9 +131,9 @@ export abstract class KernelEngine implements Engine {
     if (length === 0) return { operation, sqe, completion, paths: undefined, device };
     const paths = this.acquire(length * PATH_MAX);
     sqe.paths.forEach((path, index) => placePath(paths, path, index * PATH_MAX));
-    const { address } = paths;
-    const offset = length > 1 ? address + PATH_MAX : sqe.offset;
-    return { operation, sqe: { ...sqe, address, offset }, completion, paths, device };
+    sqe.address = paths.address;
+    if (length > 1) sqe.offset = paths.address + PATH_MAX;
+    return { operation, sqe, completion, paths, device };
   }
 
   #endPause(pause: Request): void {
@@ -274,11 +282,12 @@ export abstract class KernelEngine implements Engine {
   }
 
   openDirectoryNow(path: string): number {
-    const block = this.acquire(PATH_MAX);
+    const block = this.acquire(2 * PATH_MAX);
     placePath(block, path, 0);
-    const { byteLength } = OPEN_HOW;
-    const how = addressOf(OPEN_HOW);
-    const fd = this.shim.dma_call(Opcode.OPENAT2, AT_FDCWD, block.address, byteLength, how, 0);
+    block.bytes.set(OPEN_HOW, PATH_MAX);
+    const { address } = block;
+    const how = address + PATH_MAX;
+    const fd = this.shim.dma_call(Opcode.OPENAT2, AT_FDCWD, address, OPEN_HOW.length, how, 0);
     this.release(block);
     if (fd >= 0) this.shim.resources.trackDescriptor(fd);
     // The call came with kernel 5.6, and the flag with 5.12. A seccomp filter may refuse what it does not know.
@@ -296,7 +305,15 @@ export abstract class KernelEngine implements Engine {
   }
 
   realPath(fd: number): string | undefined {
-    return readLink(this.shim, `/proc/self/fd/${fd}`);
+    const block = this.acquire(2 * PATH_MAX);
+    placePath(block, `/proc/self/fd/${fd}`, 0);
+    const { address, bytes } = block;
+    const target = address + PATH_MAX;
+    const length = this.shim.dma_call(Opcode.READLINK, AT_FDCWD, address, PATH_MAX, target, 0);
+    // Copied: TextDecoder may keep its argument, and the block is released.
+    const real = bytes.slice(PATH_MAX, PATH_MAX + Math.max(0, length));
+    this.release(block);
+    return length > 0 ? decodeStrictly(real) : undefined;
   }
 
   closeNow(fd: number): void {

@@ -2,9 +2,7 @@
 
 import { addressOf } from "../../ffi/address.ts";
 import type { Shim } from "../../ffi/shim.ts";
-import { AT_EMPTY_PATH, AT_FDCWD, O_CLOEXEC, O_RDONLY, Opcode, PATH_MAX } from "./linux.ts";
-
-const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+import { AT_EMPTY_PATH, AT_FDCWD, O_CLOEXEC, O_RDONLY, Opcode } from "./linux.ts";
 
 /** The kernel's release, as "6.1.0-18-amd64". */
 export function kernelRelease(shim: Shim): string {
@@ -39,22 +37,6 @@ function readKernelFile(shim: Shim, path: string, most: number): string | undefi
   const length = shim.dma_call(Opcode.READ, fd, address, bytes.length, 0, 0);
   shim.dma_call(Opcode.CLOSE, fd, 0, 0, 0, 0);
   return new TextDecoder().decode(bytes.subarray(0, Math.max(0, length)));
-}
-
-/** Where a symbolic link leads; undefined if there is none, or it is not UTF-8: a lenient decoder would return another path. */
-export function readLink(shim: Shim, path: string): string | undefined {
-  // The path, and behind it the answer.
-  const bytes = new Uint8Array(2 * PATH_MAX);
-  const address = addressOf(bytes);
-  new TextEncoder().encodeInto(`${path}\0`, bytes);
-  const target = address + PATH_MAX;
-  const length = shim.dma_call(Opcode.READLINK, AT_FDCWD, address, PATH_MAX, target, 0);
-  if (length <= 0) return undefined;
-  try {
-    return strictDecoder.decode(bytes.subarray(PATH_MAX, PATH_MAX + length));
-  } catch {
-    return undefined;
-  }
 }
 
 /** The number of the mount of a descriptor; -1 if it cannot be found out. */

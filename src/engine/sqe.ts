@@ -17,15 +17,15 @@ import type { Operation } from "./operation.ts";
 export interface Sqe {
   readonly opcode: number;
   readonly fd: number;
-  readonly address: number;
+  address: number;
   readonly length: number;
-  readonly offset: number;
+  offset: number;
   readonly flags: number;
   /** The registered buffer that the address is in, or -1. */
   readonly bufferIndex: number;
   /** Has a kernel thread perform it, if it would block or copy on the submitting thread. */
   readonly forceAsync: boolean;
-  /** Paths whose memory becomes the address, and the offset if there are two. */
+  /** Paths. The address becomes that of the first one in memory, and the offset that of the second. */
   readonly paths: readonly string[];
 }
 
