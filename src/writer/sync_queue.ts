@@ -36,11 +36,11 @@ export class SyncQueue {
     return this.#file.durability.isDurable && !this.#file.nameIsVolatile;
   }
 
-  /** Everything below it is to be written for the next sync. Nothing is while one is in flight: more callers may come. */
+  /** Everything below it is to be written now. While a sync is in flight nothing is for the next one: more callers may come. */
   get wantedEnd(): number {
-    if (this.#running) return 0;
+    const isWanted = ({ durable }: Waiter) => !durable || !this.#running;
     return this.#waiting.reduce(
-      (end, waiter) => waiter.durable ? Math.max(end, waiter.target) : end,
+      (end, waiter) => isWanted(waiter) ? Math.max(end, waiter.target) : end,
       0,
     );
   }

@@ -8,15 +8,12 @@ import type { DmaError } from "../errors.ts";
 import { readBlock } from "../file/block.ts";
 import type { OpenFile } from "../file/open_file.ts";
 import { Transfer } from "../file/transfer.ts";
+import { LastBlock } from "./last_block.ts";
 import { Preallocator } from "./preallocator.ts";
 import type { Start } from "./start_search.ts";
-import { Tail } from "./tail.ts";
 import { WriteBuffers } from "./write_buffers.ts";
 import { type StartedWrite, WriteQueue } from "./write_queue.ts";
 import type { WriterOptions } from "./writer_options.ts";
-
-/** At most this many bytes are copied, so that full blocks and the partial one are one write. */
-const MAX_COPY = 64 << 10;
 
 /** The bytes between a writer and its file. It starts writes when it is told to. */
 export class WriteBehind {
@@ -25,7 +22,7 @@ export class WriteBehind {
   readonly buffers: WriteBuffers;
   /** What was accepted and is not in the file, buffer by buffer. */
   readonly queue: WriteQueue;
-  readonly #tail: Tail;
+  readonly #lastBlock: LastBlock;
   readonly #preallocator: Preallocator;
   readonly #start: number;
   /** The least that the file was truncated to since the bytes before the start were read. */
@@ -36,7 +33,8 @@ export class WriteBehind {
   /** Why a write failed. */
   error: DmaError | undefined;
 
-  constructor(file: OpenFile, options: WriterOptions, { position, head }: Start) {
+  constructor(file: OpenFile, options: WriterOptions, start: Start) {
+    const { position } = start;
     this.#file = file;
     this.#start = position;
     const { blockSize, fileSystem } = file;
@@ -45,68 +43,48 @@ export class WriteBehind {
     // zeros to whoever follows the file.
     const isExact = blockSize === 1 && !preallocate;
     this.queue = new WriteQueue(position, isExact ? 1 : writeBehind);
-    this.buffers = new WriteBuffers(file, options, this.queue, position - head.length);
-    if (head.length > 0) this.buffers.startWith(head);
-    this.#tail = new Tail(file, position);
+    this.buffers = new WriteBuffers(file, options, this.queue, start);
+    this.#lastBlock = new LastBlock(file);
     // If extending a file costs nothing, only a hinted size is worth reserving.
     const hinted = fileSystem.reserves && sizeHint > 0;
     const ahead = preallocate && (hinted || !fileSystem.extendsFreely);
     this.#preallocator = new Preallocator(ahead, hinted ? position + sizeHint : 0);
   }
 
-  /** Whether a write can begin. */
-  get isDue(): boolean {
-    return this.queue.canStart || this.#tail.due;
-  }
-
   // ---- from buffers to the queue ----------------------------------------------------------------------------------
 
-  /** A caller waits until everything below `position` is in the file. */
-  wantTail(position: number): void {
-    if (this.lacksTail(position)) this.#tail.want(position);
-  }
-
-  /** Whether that needs a tail that nobody has asked for. */
-  lacksTail(position: number): boolean {
-    return position > this.buffers.fullEnd && !this.#tail.isWanted(position);
+  /**
+   * Whether the partly filled buffer should be written for a caller who waits for everything below `wanted`: its write would
+   * start at once. Until then filling goes on in it.
+   */
+  isTailDue(wanted: number): boolean {
+    const { buffers, queue } = this;
+    return wanted > buffers.queuedEnd && !this.#lastBlock.reading &&
+      queue.canAdd(buffers.nextWrite);
   }
 
   /**
-   * Queues the partly filled buffer if a caller waits for it; with `last` in any case, for the last time. A last block that
-   * must be read first is read. Returns the number of operations, at whose end `ended` is called. Throws without memory.
+   * Queues the partly filled buffer, if there is one, when its last block was read, if it must be. Returns the number of
+   * operations, at whose end `ended` is called. Throws without memory.
    */
-  queuePartial(last: boolean, ended: Completion): number {
-    const end = this.buffers.position;
-    if (last) this.#preallocator.stop();
-    if (last ? !this.buffers.isFilling : !this.#tail.due) return 0;
-    // A tail that a sync wrote in its present state need not be written again.
-    const written = last && this.#tail.covers(end);
-    if (!written && this.#tail.lacks(end)) return this.#readLast(end, ended);
-    if (last) this.buffers.finish(this.#tail.padding(end), written);
-    else this.#queueTail(end);
-    return 0;
-  }
-
-  #readLast(end: number, ended: Completion): number {
-    const reads = this.#tail.read(end, (error) => {
+  queueTail(ended: Completion): number {
+    const { buffers } = this;
+    if (!buffers.isFilling || this.#lastBlock.reading) return 0;
+    const end = buffers.position;
+    if (!this.#lastBlock.lacks(end)) {
+      buffers.end(this.#lastBlock.padding(end));
+      return 0;
+    }
+    this.#lastBlock.read(end, (error) => {
       this.error ??= error;
       ended.complete(0);
     });
-    return reads ? 1 : 0;
+    return 1;
   }
 
-  /** Queues the partly filled buffer as it is now. Filling goes on. */
-  #queueTail(end: number): void {
-    this.#tail.begin(end);
-    const { buffers, queue } = this;
-    const isFull = end % this.#file.blockSize === 0;
-    const copies = !isFull && buffers.hasSpare && buffers.unwritten.length <= MAX_COPY;
-    if (!copies) buffers.writeFullBlocks();
-    const bytes = buffers.unwritten;
-    if (bytes.length === 0) return;
-    const copy = this.#tail.copy(bytes, end);
-    if (copies) buffers.addCopy(copy);
-    else queue.add(copy);
+  /** The file is about to get its exact length: no more space is reserved. */
+  stopReserving(): void {
+    this.#preallocator.stop();
   }
 
   /** Drops what was not started: continuing past a failed write would leave a hole. */
@@ -119,7 +97,7 @@ export class WriteBehind {
   /** The file was truncated to `length` past the writer. */
   truncated(length: number): void {
     this.#truncatedTo = Math.min(this.#truncatedTo, length);
-    this.#tail.truncated(length);
+    this.#lastBlock.truncated(length);
   }
 
   /** Others have written to the file. */
@@ -150,13 +128,13 @@ export class WriteBehind {
   }
 
   /** Clears bytes of a write that were read from the file and truncated since. */
-  #clearTruncated({ memory, offset, length, position, dataEnd }: StartedWrite): void {
+  #clearTruncated({ memory, length, position, dataEnd }: StartedWrite): void {
     const end = position + length;
     const clear = (from: number, to: number) => {
-      if (from < to) memory.bytes.fill(0, offset + from - position, offset + to - position);
+      if (from < to) memory.bytes.fill(0, from - position, to - position);
     };
     clear(Math.max(position, this.#truncatedTo), Math.min(this.#start, end));
-    clear(Math.max(dataEnd, this.#tail.truncatedTo), end);
+    clear(Math.max(dataEnd, this.#lastBlock.truncatedTo), end);
   }
 
   #launch(write: StartedWrite, syncs: boolean, ended: Completion): void {

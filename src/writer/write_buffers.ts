@@ -1,12 +1,12 @@
 // The buffers of a writer: bytes are copied into one of them, and full buffers become writes.
 
-import { alignDown, alignUp } from "../align.ts";
 import { assert } from "../assert.ts";
 import { type BufferBudget, UNLIMITED } from "../engine/buffer_budget.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Block, Memory } from "../engine/operation.ts";
 import type { OpenFile } from "../file/open_file.ts";
-import type { WriteQueue, WriteRequest } from "./write_queue.ts";
+import type { Start } from "./start_search.ts";
+import type { WriteQueue } from "./write_queue.ts";
 import type { WriterOptions } from "./writer_options.ts";
 
 /** The initial size of a file's first buffer: most files never need a larger one. */
@@ -14,78 +14,12 @@ const FIRST_BUFFER = 64 * 1024;
 
 const NO_BYTES = new Uint8Array(0);
 
-class FillingBuffer {
-  readonly #engine: Engine;
-  readonly #freed: (capacity: number) => void;
-  #block: Block;
-  /** Writes from it that have not ended. They hold the block. */
-  #writes = 0;
-  #retired = false;
-  /** Where its first byte goes. */
-  readonly base: number;
-  bytes: Uint8Array<ArrayBuffer>;
+/** The buffer that is being filled. */
+interface FillingBuffer {
+  block: Block;
   capacity: number;
   /** Bytes in it. */
-  fill = 0;
-  /** Bytes of it that became writes, in whole blocks. */
-  written = 0;
-
-  constructor(engine: Engine, capacity: number, base: number, freed: (capacity: number) => void) {
-    this.#engine = engine;
-    this.#freed = freed;
-    this.#block = engine.acquire(capacity);
-    this.bytes = this.#block.bytes;
-    this.capacity = capacity;
-    this.base = base;
-  }
-
-  /** Where the next byte goes. */
-  get end(): number {
-    return this.base + this.fill;
-  }
-
-  /** Makes it larger. Returns false if the kernel has a part of it. */
-  grow(capacity: number): boolean {
-    if (this.#writes > 0) return false;
-    const block = this.#engine.acquire(capacity);
-    block.bytes.set(this.bytes.subarray(this.written, this.fill), this.written);
-    this.#engine.release(this.#block);
-    this.#block = block;
-    this.bytes = block.bytes;
-    this.capacity = capacity;
-    return true;
-  }
-
-  /** A write in place of the bytes since the last one, up to `to`, padding included. */
-  writeUpTo(to: number): WriteRequest {
-    const { written: offset, base, fill } = this;
-    assert(to > offset, "a write has bytes");
-    this.#writes++;
-    this.written = Math.min(to, fill);
-    return {
-      memory: this.#block,
-      offset,
-      length: to - offset,
-      position: base + offset,
-      dataEnd: base + this.written,
-      release: () => {
-        this.#writes--;
-        this.#free();
-      },
-    };
-  }
-
-  /** Ends the filling. The memory is released with the last write. */
-  retire(): void {
-    this.#retired = true;
-    this.#free();
-  }
-
-  #free(): void {
-    if (!this.#retired || this.#writes > 0) return;
-    this.#engine.release(this.#block);
-    this.#freed(this.capacity);
-  }
+  fill: number;
 }
 
 /** Accepts bytes. There are never more buffers than one that is being filled and those in flight. */
@@ -100,15 +34,17 @@ export class WriteBuffers {
   readonly #budget: BufferBudget;
   /** Whether a chunk that fits into a buffer stays in one, so that it is written by one write. */
   readonly #wholeChunks: boolean;
-  #isFirst = true;
+  /** Whether none was filled so far. */
+  #areSmall = true;
   /** Buffers that exist: filling, waiting or in flight. */
   #count = 0;
   /** Where the current buffer starts, or would. */
   #base: number;
+  /** What is in the file, or on its way, of the block at which the next buffer starts. */
+  #head: Uint8Array;
   #filling: FillingBuffer | undefined;
 
-  /** `base` is where the first byte goes; a multiple of the block size. */
-  constructor(file: OpenFile, options: WriterOptions, queue: WriteQueue, base: number) {
+  constructor(file: OpenFile, options: WriterOptions, queue: WriteQueue, start: Start) {
     const { engine, blockSize, appends } = file;
     const { bufferSize, writeBehind, sharesMemory } = options;
     this.#engine = engine;
@@ -118,16 +54,22 @@ export class WriteBuffers {
     this.#writeBehind = writeBehind;
     this.#budget = sharesMemory ? engine.budget : UNLIMITED;
     this.#wholeChunks = appends;
-    this.#base = base;
+    this.#base = start.position - start.head.length;
+    this.#head = start.head;
   }
 
   /** Where the next byte goes. */
   get position(): number {
-    return this.#filling?.end ?? this.#base;
+    return this.#base + (this.#filling?.fill ?? this.#head.length);
   }
 
-  /** The end of the buffers that are full. */
-  get fullEnd(): number {
+  /** The end of what became a write. */
+  get queuedEnd(): number {
+    return this.#base + this.#head.length;
+  }
+
+  /** Where the next write starts. */
+  get nextWrite(): number {
     return this.#base;
   }
 
@@ -150,16 +92,19 @@ export class WriteBuffers {
     return this.#filling !== undefined;
   }
 
-  /** Whether {@linkcode writeMemory} may be called now: nothing partly filled, and a buffer to spare. */
+  /** Whether {@linkcode writeMemory} may be called now: no block partly filled, and a buffer to spare. */
   get takesMemory(): boolean {
-    return this.#filling === undefined && this.hasSpare;
+    return !this.isFilling && this.#head.length === 0 && this.hasSpare;
   }
 
-  /** Copies a whole chunk if the current buffer has room left after it: the fast path, without any decision. */
+  /** Copies a whole chunk, if the buffer has room left after it: the fast path. Throws without memory. */
   writeWhole(bytes: Uint8Array, length: number): boolean {
-    const filling = this.#filling;
-    if (!filling || filling.fill + length >= filling.capacity) return false;
-    filling.bytes.set(bytes, filling.fill);
+    let filling = this.#filling;
+    if (!filling) {
+      if (!this.hasSpare || length >= this.#nextCapacity - this.#head.length) return false;
+      filling = this.#start();
+    } else if (filling.fill + length >= filling.capacity) return false;
+    filling.block.bytes.set(bytes, filling.fill);
     filling.fill += length;
     return true;
   }
@@ -167,31 +112,22 @@ export class WriteBuffers {
   /** Copies what there is room for, from `from` on, and returns how much that was. Throws without memory. */
   write(bytes: Uint8Array, from: number): number {
     if (this.#wholeChunks && from === 0) this.#makeRoomFor(bytes.length);
-    let filling = this.#filling;
     let at = from;
-    while (at < bytes.length) {
-      if (!filling) {
-        if (!this.hasSpare) break;
-        filling = this.#start();
-      }
+    while (at < bytes.length && this.hasRoom) {
+      const filling = this.#filling ?? this.#start();
       const room = filling.capacity - filling.fill;
       if (room === 0) {
-        if (this.#grow(filling)) continue;
-        this.#retire(filling);
-        filling = undefined;
+        if (!this.#grow(filling)) this.end(NO_BYTES);
         continue;
       }
       const length = Math.min(room, bytes.length - at);
-      filling.bytes.set(
+      filling.block.bytes.set(
         at === 0 && length === bytes.length ? bytes : bytes.subarray(at, at + length),
         filling.fill,
       );
       filling.fill += length;
       at += length;
-      if (filling.fill === filling.capacity && filling.capacity >= this.#wholeSize) {
-        this.#retire(filling);
-        filling = undefined;
-      }
+      if (length === room && filling.capacity >= this.#wholeSize) this.end(NO_BYTES);
     }
     return at - from;
   }
@@ -199,16 +135,9 @@ export class WriteBuffers {
   /** Ends the current buffer if a chunk would fit only into the next one. */
   #makeRoomFor(length: number): void {
     const filling = this.#filling;
-    if (!filling || filling.fill === 0 || filling.fill + length <= filling.capacity) return;
+    if (!filling || filling.fill + length <= filling.capacity) return;
     if (filling.fill + length <= this.#wholeSize && this.#grow(filling)) return;
-    this.#retire(filling);
-  }
-
-  /** Starts with the bytes that the file has before the first one, in the same block. */
-  startWith(head: Uint8Array): void {
-    const filling = this.#start();
-    filling.bytes.set(head);
-    filling.fill = head.length;
+    this.end(NO_BYTES);
   }
 
   /** Writes the caller's memory. `release` is called when the kernel is done with it. */
@@ -240,77 +169,65 @@ export class WriteBuffers {
     this.#budget.giveBack(bytes);
   }
 
-  #start(): FillingBuffer {
+  get #nextCapacity(): number {
+    if (!this.#areSmall) return this.#wholeSize;
     // At least a block, because the last one is padded to that.
-    const first = Math.min(Math.max(FIRST_BUFFER, this.#blockSize), this.#bufferSize);
-    const capacity = this.#isFirst ? first : this.#wholeSize;
-    const freed = (capacity: number) => this.#remove(capacity);
-    // Counted after the allocation, which may throw.
-    const filling = new FillingBuffer(this.#engine, capacity, this.#base, freed);
-    this.#add(capacity);
-    return this.#filling = filling;
+    return Math.min(Math.max(FIRST_BUFFER, this.#blockSize), this.#bufferSize);
   }
 
-  /** Makes a small buffer a whole one. Returns false if it is one, or if the kernel has a part of it. */
+  #start(): FillingBuffer {
+    const capacity = this.#nextCapacity;
+    const block = this.#engine.acquire(capacity);
+    this.#add(capacity);
+    if (this.#head.length > 0) block.bytes.set(this.#head);
+    return this.#filling = { block, capacity, fill: this.#head.length };
+  }
+
+  /** Makes a small buffer a whole one. Returns false if it is one. */
   #grow(filling: FillingBuffer): boolean {
-    this.#isFirst = false;
-    const { capacity } = filling;
+    this.#areSmall = false;
+    const { block, capacity, fill } = filling;
     const size = this.#wholeSize;
-    if (capacity >= size || !filling.grow(size)) return false;
+    if (capacity >= size) return false;
+    filling.block = this.#engine.acquire(size);
+    filling.block.bytes.set(block.bytes.subarray(0, fill));
+    filling.capacity = size;
+    this.#engine.release(block);
     this.#budget.take(size - capacity);
     return true;
   }
 
-  /** Ends the current buffer: what was not written of it becomes a write. */
-  #retire(filling: FillingBuffer): void {
-    const padded = alignUp(filling.fill, this.#blockSize);
-    if (filling.written < filling.fill) this.#queue.add(filling.writeUpTo(padded));
-    this.#leave(filling);
-  }
-
-  #leave(filling: FillingBuffer): void {
+  /** Makes the current buffer a write, with `padding` to the end of its last block. The next one starts with that block. */
+  end(padding: Uint8Array): void {
+    const { block, capacity, fill } = this.#filling!;
+    if (padding.length > 0) block.bytes.set(padding, fill);
+    const position = this.#base;
+    const inBlock = fill % this.#blockSize;
+    this.#base += fill - inBlock;
+    this.#head = inBlock > 0 ? block.bytes.slice(fill - inBlock, fill) : NO_BYTES;
     this.#filling = undefined;
-    this.#base = filling.end;
-    filling.retire();
+    this.#queue.add({
+      memory: block,
+      offset: 0,
+      length: fill + padding.length,
+      position,
+      dataEnd: position + fill,
+      release: () => this.#release(block, capacity),
+    });
   }
 
-  // ---- the tail -----------------------------------------------------------------------------------------------------
-
-  /** What did not become a write, from a whole block on, as a view that is valid until the next call. */
-  get unwritten(): Uint8Array<ArrayBuffer> {
-    const filling = this.#filling;
-    return filling ? filling.bytes.subarray(filling.written, filling.fill) : NO_BYTES;
+  #release(block: Block, capacity: number): void {
+    this.#engine.release(block);
+    this.#remove(capacity);
   }
 
-  /** Writes the full blocks of the current buffer in place. */
-  writeFullBlocks(): void {
-    const filling = this.#filling;
-    const blocks = alignDown(filling?.fill ?? 0, this.#blockSize);
-    if (filling && blocks > filling.written) this.#queue.add(filling.writeUpTo(blocks));
-  }
-
-  /** Writes a copy of what is {@linkcode unwritten}. It counts as a buffer. */
-  addCopy(copy: WriteRequest): void {
-    const { length } = copy;
-    this.#add(length);
-    const release = () => {
-      copy.release();
-      this.#remove(length);
-    };
-    this.#queue.add({ ...copy, release });
-    const filling = this.#filling!;
-    filling.written = alignDown(filling.fill, this.#blockSize);
-  }
-
-  /** Pads the last block, and writes the rest of the buffer. With `written` the last block has been written as it is. */
-  finish(padding: Uint8Array, written: boolean): void {
-    const filling = this.#filling!;
-    if (written) filling.written = filling.fill;
-    else filling.bytes.set(padding, filling.fill);
-    this.#retire(filling);
-  }
-
+  /** Gives up what is in the current buffer. */
   drop(): void {
-    if (this.#filling) this.#leave(this.#filling);
+    if (!this.#filling) return;
+    const { block, capacity, fill } = this.#filling;
+    this.#base += fill;
+    this.#head = NO_BYTES;
+    this.#filling = undefined;
+    this.#release(block, capacity);
   }
 }

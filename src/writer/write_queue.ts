@@ -29,8 +29,6 @@ export class WriteQueue {
   #waiting = 0;
   #inFlight = 0;
   #flushed: number;
-  /** The end of the last write that was started. */
-  #startedEnd = 0;
 
   /** `start` is where the first byte goes; `writeBehind` writes may be in flight. */
   constructor(start: number, writeBehind: number) {
@@ -50,7 +48,17 @@ export class WriteQueue {
 
   /** Whether a write waits that may be in flight beside the others. */
   get canStart(): boolean {
-    return this.#waiting > 0 && this.#inFlight < this.#writeBehind;
+    return this.#waiting > 0 && this.#hasPlace;
+  }
+
+  get #hasPlace(): boolean {
+    return this.#inFlight < this.#writeBehind;
+  }
+
+  /** Whether a write that is added now, and starts at `position`, could start at once. */
+  canAdd(position: number): boolean {
+    return this.#waiting === 0 && this.#hasPlace &&
+      !this.#isWrittenBy(this.#queue.at(-1), position);
   }
 
   add(request: WriteRequest): void {
@@ -61,22 +69,20 @@ export class WriteQueue {
   /** The next write, which counts as in flight from now on; undefined if none may start. */
   startNext(): StartedWrite | undefined {
     if (!this.canStart) return undefined;
-    const write = this.#queue[this.#queue.length - this.#waiting]!;
+    const index = this.#queue.length - this.#waiting;
+    const write = this.#queue[index]!;
     assert(write.state === "waiting", "writes start in the order of the queue");
-    // Never two writes in flight on one block: a tail that was written early is written again with its buffer.
-    if (write.position < this.#startedEnd && this.#overlapsFlight(write)) return undefined;
+    // Never two writes in flight on one block: a partial block is written again with the next buffer.
+    if (this.#isWrittenBy(this.#queue[index - 1], write.position)) return undefined;
     write.state = "in flight";
     this.#waiting--;
     this.#inFlight++;
-    this.#startedEnd = write.position + write.length;
     return write;
   }
 
-  #overlapsFlight({ position, length }: QueuedWrite): boolean {
-    return this.#queue.some((other) =>
-      other.state === "in flight" && other.position + other.length > position &&
-      other.position < position + length
-    );
+  /** Whether the block at `position` is being written by `before`. Earlier writes end before that one. */
+  #isWrittenBy(before: QueuedWrite | undefined, position: number): boolean {
+    return before?.state === "in flight" && before.position + before.length > position;
   }
 
   /** A write has ended. Its bytes count when everything before them is written too. */

@@ -108,7 +108,7 @@ export class Writer extends WriterState implements AttachedWriter {
     const writes = this.#writes;
     try {
       const taken = writes.buffers.write(bytes, from);
-      if (writes.isDue) this.#step();
+      if (writes.queue.canStart) this.#step();
       return taken;
     } catch (error) {
       this.fail(error);
@@ -116,9 +116,15 @@ export class Writer extends WriterState implements AttachedWriter {
     }
   }
 
-  /** Copies a whole small chunk, if the current buffer has room. */
+  /** Copies a whole small chunk, if a buffer has room. If there is no memory, the writer fails. */
   writeWhole(bytes: Uint8Array, length: number): boolean {
-    return this.accepts && this.#writes.buffers.writeWhole(bytes, length);
+    if (!this.accepts) return false;
+    try {
+      return this.#writes.buffers.writeWhole(bytes, length);
+    } catch (error) {
+      this.fail(error);
+      return false;
+    }
   }
 
   /** Whether {@linkcode write} would take a byte. */
@@ -175,8 +181,7 @@ export class Writer extends WriterState implements AttachedWriter {
     // The descriptor may be closed, and its number another file's.
     if (this.#isDetached && durable && !syncs.isDurable) throw closedError("sync");
     const { buffers } = this.#writes;
-    if (tail && !durable) this.#writes.wantTail(buffers.position);
-    const waiting = syncs.add(tail ? buffers.position : buffers.fullEnd, durable);
+    const waiting = syncs.add(tail ? buffers.position : buffers.queuedEnd, durable);
     if (this.#isDetached) syncs.serve(this.#writes.queue.flushed);
     else this.#stepSoon();
     return await waiting;
@@ -188,9 +193,18 @@ export class Writer extends WriterState implements AttachedWriter {
     this.#stepsSoon = true;
     afterCallers(() => {
       this.#stepsSoon = false;
-      this.#writes.wantTail(this.#syncs.wantedEnd);
+      if (this.#writes.isTailDue(this.#syncs.wantedEnd)) this.#queueTail();
       this.#step();
     });
+  }
+
+  #queueTail(): void {
+    try {
+      this.#pending += this.#writes.queueTail(this.#operation);
+    } catch (error) {
+      // There is no memory.
+      this.fail(error);
+    }
   }
 
   /**
@@ -203,7 +217,7 @@ export class Writer extends WriterState implements AttachedWriter {
     const writes = this.#writes;
     const end = this.position;
     while (writes.queue.flushed < end) {
-      writes.wantTail(end);
+      if (writes.isTailDue(end)) this.#queueTail();
       this.#step();
       if (writes.queue.flushed < end) this.waitNow(deadline);
     }
@@ -334,13 +348,10 @@ export class Writer extends WriterState implements AttachedWriter {
 
   /** Begins whatever can begin now. */
   #advance(draining: boolean): void {
-    if (this.#writes.lacksTail(this.#syncs.wantedEnd)) this.#stepSoon();
-    try {
-      this.#pending += this.#writes.queuePartial(draining, this.#operation);
-    } catch (error) {
-      // There is no memory.
-      return this.fail(error);
-    }
+    if (draining) {
+      this.#writes.stopReserving();
+      this.#queueTail();
+    } else if (this.#writes.isTailDue(this.#syncs.wantedEnd)) this.#stepSoon();
     this.#startWrites(this.file.length.truncating);
     if (this.#room && this.hasRoom) {
       this.#room.resolve();

@@ -23,7 +23,7 @@ function mistake(name: string, ...change: Replaced): Control {
 const WRITER = "writer/writer.ts";
 const START = "writer/start_search.ts";
 const BEHIND = "writer/write_behind.ts";
-const TAIL = "writer/tail.ts";
+const LAST = "writer/last_block.ts";
 const SYNCS = "writer/sync_queue.ts";
 const ENDING = "writer/ending.ts";
 const QUEUE = "writer/write_queue.ts";
@@ -176,25 +176,25 @@ const writer: readonly Control[] = [
   ),
   mistake(
     "counts padding as flushed",
-    TAIL,
-    "position, dataEnd: end, release };",
-    "position, dataEnd: position + length, release };",
+    BUFFERS,
+    "dataEnd: position + fill,",
+    "dataEnd: position + fill + padding.length,",
   ),
   mistake(
     "has a tail and its buffer in flight together",
     QUEUE,
-    "&& this.#overlapsFlight(write)) return",
-    "&& false) return",
+    "if (this.#isWrittenBy(this.#queue[index - 1], write.position)) return",
+    "if (false) return",
   ),
   mistake(
     "does not clear the padding",
-    TAIL,
-    "    memory.bytes.set(this.padding(end), bytes.length);\n",
+    BUFFERS,
+    "    if (padding.length > 0) block.bytes.set(padding, fill);\n",
     "",
   ),
   mistake(
     "pads over bytes that are to stay",
-    TAIL,
+    LAST,
     "return inside > 0 &&",
     "return false && inside > 0 &&",
   ),
@@ -228,16 +228,22 @@ const writer: readonly Control[] = [
     "this.#inFlight <= this.#writeBehind",
   ),
   mistake(
-    "gives a buffer back before its last part is whole",
+    "gives a buffer back before it is written",
     BUFFERS,
-    "|| this.#writes > 0) return;",
-    ") return;",
+    "      release: () => this.#release(block, capacity),\n    });",
+    "      release: () => {},\n    });\n    this.#release(block, capacity);",
   ),
   mistake(
-    "loses a tail's copy",
-    TAIL,
-    "      engine.release(memory);\n      this.#isCopied",
-    "      this.#isCopied",
+    "loses a buffer that is written",
+    BUFFERS,
+    "    this.#engine.release(block);\n    this.#remove(capacity);",
+    "    this.#remove(capacity);",
+  ),
+  mistake(
+    "starts a buffer without what is written of its first block",
+    BUFFERS,
+    "if (this.#head.length > 0) block",
+    "if (false) block",
   ),
   mistakes("cuts while the end of file is moved", [
     BEHIND,

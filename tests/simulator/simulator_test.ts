@@ -26,8 +26,8 @@ const quick: ReadonlySet<string> = new Set([
   "takes a short write for a whole one",
   "moves the flushed position past a hole",
   "pads over bytes that are to stay",
-  "loses a tail's copy",
-  "gives a buffer back before its last part is whole",
+  "loses a buffer that is written",
+  "gives a buffer back before it is written",
 ]);
 
 const ignore = !engineIsOfNoConcern;
