@@ -4,6 +4,8 @@
 
 import { alignUp } from "../align.ts";
 import { Errno } from "../engine/linux.ts";
+import type { Completion } from "../engine/operation.ts";
+import type { OpenFile } from "../file/open_file.ts";
 
 const MIB = 1 << 20;
 
@@ -17,33 +19,58 @@ const PART = 4;
 const SMALLEST_STEP: number = 4 * MIB;
 const LARGEST_STEP: number = 64 * MIB;
 
-/** Decides when the end of a file moves ahead, and how far. */
+/** Moves the end of a file ahead. */
 export class Preallocator {
+  readonly #file: OpenFile;
   #enabled: boolean;
   readonly #expectedEnd: number;
   #running = false;
+  /** Whether the file may be shorter than its bound: an allocation has failed. */
+  #boundIsLoose = false;
 
   /** `expectedEnd` is where the writes are expected to end, or 0. */
-  constructor(enabled: boolean, expectedEnd: number) {
+  constructor(file: OpenFile, enabled: boolean, expectedEnd: number) {
+    this.#file = file;
     this.#enabled = enabled;
     this.#expectedEnd = expectedEnd;
   }
 
   /**
-   * The next allocation, which must be {@linkcode end | ended}; undefined if none is due. The bytes before `flushed` are
-   * in the file, `written` is where the furthest write ends, `size` the length that the file has, or is being given.
-   * The allocation begins at the writes in flight: if the disk has no room for all of it, they get what there is.
+   * Moves the end ahead of a write up to `written`, if that is due. Returns whether an allocation begins, at whose end `ended` is
+   * called. It begins at the writes in flight, which follow `flushed`: if the disk has no room for all of it, they get what
+   * there is.
    */
-  next(
-    flushed: number,
-    written: number,
-    size: number,
-  ): { readonly position: number; readonly length: number } | undefined {
-    if (!this.#enabled || this.#running || written === 0) return undefined;
-    const end = this.#nextEnd(written, size);
-    if (end <= size) return undefined;
+  start(flushed: number, written: number, ended: Completion): boolean {
+    const { durability, engine, fd, length } = this.#file;
+    const end = this.#nextEnd(written, length.sizeUpperBound);
+    if (!this.#enabled || this.#running || end <= length.sizeUpperBound) return false;
     this.#running = true;
-    return { position: flushed, length: end - flushed };
+    length.beginWrite(end);
+    const complete = (result: number) => {
+      this.#running = false;
+      durability.noteChange();
+      length.endWrite();
+      if (result < 0) this.#fail(result);
+      this.limitBound();
+      ended.complete(result);
+    };
+    const range = { position: flushed, length: end - flushed };
+    engine.submit({ op: "allocate", fd, mode: 0, ...range }, { complete });
+    return true;
+  }
+
+  /** A failure is ignored: the writes report the real error. */
+  #fail(result: number): void {
+    this.#boundIsLoose = true;
+    if (result !== -Errno.EINTR) this.#enabled = false;
+  }
+
+  /** Lowers the bound of the file's length after a failure, as soon as no write is under way: what is behind the file's end may be another program's. */
+  limitBound(): void {
+    const { fileSystem, length } = this.#file;
+    if (!this.#boundIsLoose || length.isChanging || !fileSystem.statsFromMemory) return;
+    this.#boundIsLoose = false;
+    this.#file.limitBound();
   }
 
   #nextEnd(written: number, size: number): number {
@@ -54,12 +81,6 @@ export class Preallocator {
     const step = Math.min(Math.max(part, SMALLEST_STEP), LARGEST_STEP);
     // Early: the next step starts while half a step is left.
     return size - written >= step / 2 ? 0 : size + step;
-  }
-
-  /** An allocation has ended. Its failure is ignored: the writes report the real error. */
-  end(result: number): void {
-    this.#running = false;
-    if (result < 0 && result !== -Errno.EINTR) this.#enabled = false;
   }
 
   /** Stops further steps: the file is about to get its exact length. */

@@ -27,7 +27,6 @@ export class WriteBehind {
   readonly #start: number;
   /** The least that the file was truncated to since the bytes before the start were read. */
   #truncatedTo = Infinity;
-  #allocationFailed = false;
   /** Whether others have written to the file: what the writer has read of it may have changed. */
   #isShared = false;
   /** Why a write failed. */
@@ -48,7 +47,7 @@ export class WriteBehind {
     // If extending a file costs nothing, only a hinted size is worth reserving.
     const hinted = fileSystem.reserves && sizeHint > 0;
     const ahead = preallocate && (hinted || !fileSystem.extendsFreely);
-    this.#preallocator = new Preallocator(ahead, hinted ? position + sizeHint : 0);
+    this.#preallocator = new Preallocator(file, ahead, hinted ? position + sizeHint : 0);
   }
 
   // ---- from buffers to the queue ----------------------------------------------------------------------------------
@@ -119,7 +118,7 @@ export class WriteBehind {
       const end = write.position + write.length;
       this.#clearTruncated(write);
       this.#file.length.beginWrite(end);
-      if (this.#preallocate(end, ended)) started++;
+      if (this.#preallocator.start(this.queue.flushed, end, ended)) started++;
       this.#launch(write, started === 0 && write.dataEnd >= durableFrom, ended);
       started++;
     }
@@ -187,35 +186,9 @@ export class WriteBehind {
     this.queue.end(write, error === undefined);
     file.length.endWrite();
     if (this.queue.flushed > flushed) file.length.addContent(this.queue.flushed);
-    this.#limitBound();
+    this.#preallocator.limitBound();
     if (!error) return;
     file.limitBound();
     this.error ??= error;
-  }
-
-  /** Lowers the bound of the file's length after an allocation failed: what is behind its end may be another program's. */
-  #limitBound(): void {
-    const { length, fileSystem } = this.#file;
-    if (!this.#allocationFailed || length.isChanging || !fileSystem.statsFromMemory) return;
-    this.#allocationFailed = false;
-    this.#file.limitBound();
-  }
-
-  /** Moves the end of the file ahead of a write up to `written`, if that is due. Returns whether it was. */
-  #preallocate(written: number, ended: Completion): boolean {
-    const { engine, fd, length } = this.#file;
-    const allocation = this.#preallocator.next(this.queue.flushed, written, length.sizeUpperBound);
-    if (!allocation) return false;
-    length.beginWrite(allocation.position + allocation.length);
-    const complete = (result: number) => {
-      this.#preallocator.end(result);
-      this.#file.durability.noteChange();
-      length.endWrite();
-      this.#allocationFailed ||= result < 0;
-      this.#limitBound();
-      ended.complete(result);
-    };
-    engine.submit({ op: "allocate", fd, mode: 0, ...allocation }, { complete });
-    return true;
   }
 }

@@ -23,6 +23,7 @@ function mistake(name: string, ...change: Replaced): Control {
 const WRITER = "writer/writer.ts";
 const START = "writer/start_search.ts";
 const BEHIND = "writer/write_behind.ts";
+const PREALLOCATOR = "writer/preallocator.ts";
 const LAST = "writer/last_block.ts";
 const SYNCS = "writer/sync_queue.ts";
 const ENDING = "writer/ending.ts";
@@ -58,7 +59,7 @@ const past: readonly Control[] = [
   mistake(
     "undoes a close that has begun when it is aborted",
     WRITER,
-    "if (!this.closeRequest) this.fail(reason, true);",
+    "if (!this.closeBegun) this.fail(reason, true);",
     "this.fail(reason, true);",
   ),
 ];
@@ -246,22 +247,26 @@ const writer: readonly Control[] = [
     "if (false) block",
   ),
   mistakes("cuts while the end of file is moved", [
-    BEHIND,
-    "    length.beginWrite(allocation.position + allocation.length);\n",
+    PREALLOCATOR,
+    "    length.beginWrite(end);\n",
+    "",
+  ], [
+    PREALLOCATOR,
+    "      length.endWrite();\n      if (result < 0) this.#fail(result);\n      this.limitBound();\n      ended.complete(result);",
     "",
   ], [
     BEHIND,
-    "      length.endWrite();\n      this.#allocationFailed ||= result < 0;\n      this.#limitBound();\n      ended.complete(result);",
-    "",
-  ], [BEHIND, "if (this.#preallocate(end, ended)) started++;", "this.#preallocate(end, ended);"]),
+    "if (this.#preallocator.start(this.queue.flushed, end, ended)) started++;",
+    "this.#preallocator.start(this.queue.flushed, end, ended);",
+  ]),
   mistakes("forgets that a failed step may have made the file longer", [
-    BEHIND,
-    "length.beginWrite(allocation.position + allocation.length);",
+    PREALLOCATOR,
+    "length.beginWrite(end);",
     "length.beginWrite(0);",
   ], [
-    BEHIND,
-    "this.#preallocator.end(result);",
-    "this.#preallocator.end(result); if (result >= 0) length.extend(allocation.position + allocation.length);",
+    PREALLOCATOR,
+    "      this.#running = false;\n",
+    "      this.#running = false;\n      if (result >= 0) length.extend(end);\n",
   ]),
   mistake("closes without a sync", ENDING, "wanted && isChanged ?", "wanted && false ?"),
   mistake("publishes a name and forgets the directory", ATOMIC, "  await file.syncName();\n", ""),
