@@ -20,8 +20,6 @@ export class SyncQueue {
   readonly #file: OpenFile;
   readonly #preallocates: boolean;
   #waiting: Waiter[] = [];
-  /** The waiters that the sync in flight serves. */
-  #attached: Waiter[] = [];
   #running = false;
   #failure: { readonly reason: unknown } | undefined;
 
@@ -71,56 +69,56 @@ export class SyncQueue {
   serve(flushed: number): boolean {
     if (this.#waiting.length === 0) return false;
     const { isDurable } = this;
-    let due = false;
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const waiter of waiting) {
-      if (waiter.target <= flushed && (isDurable || !waiter.durable)) waiter.resolve(flushed);
-      else {
-        due ||= waiter.target <= flushed;
-        this.#waiting.push(waiter);
-      }
-    }
-    return due && !this.#running;
+    let isDue = false;
+    this.#waiting = this.#waiting.filter(({ target, durable, resolve }) => {
+      if (target > flushed) return true;
+      if (durable && !isDurable) return isDue = true;
+      resolve(flushed);
+      return false;
+    });
+    return isDue && !this.#running;
   }
 
   /** Syncs the file, with its name, and serves the waiters for what `queue` has flushed when the sync begins. */
   async run(queue: WriteQueue): Promise<void> {
     assert(!this.#running, "one sync at a time");
     this.#running = true;
+    let served: Waiter[] = [];
     try {
       const file = this.#file;
       // With preallocation off, padding is cut before each sync, so that no other program sees it for long.
       const cuts = !this.#preallocates && queue.idle && exceedsContent(file);
       if (cuts) await cutToContent(file);
-      if (!this.#failure) await this.#sync(queue.flushed);
+      if (this.#failure) return;
+      // Later completions may miss the sync.
+      const { flushed } = queue;
+      served = this.#waiting.filter(({ target }) => target <= flushed);
+      this.#waiting = this.#waiting.filter(({ target }) => target > flushed);
+      await this.#sync();
+      for (const { resolve } of served) resolve(flushed);
+    } catch (error) {
+      // They are told why the writer failed first.
+      for (const { reject } of served) reject(this.#failure ? this.#failure.reason : error);
+      throw error;
     } finally {
       this.#running = false;
-      // Those of a sync that failed are told why the writer failed first.
-      if (this.#failure) this.fail(this.#failure.reason);
     }
   }
 
-  async #sync(flushed: number): Promise<void> {
+  async #sync(): Promise<void> {
     const file = this.#file;
     const { durability } = file;
-    // Later completions may miss the sync.
-    this.#attached = this.#waiting.filter(({ target }) => target <= flushed);
-    this.#waiting = this.#waiting.filter(({ target }) => target > flushed);
     const synced = await Promise.allSettled([
       !durability.isDurable && durability.sync(false),
       file.nameIsVolatile && file.syncName(),
     ]);
     const failed = synced.find((each) => each.status === "rejected");
     if (failed) throw failed.reason;
-    for (const { resolve } of this.#attached.splice(0)) resolve(flushed);
   }
 
   /** The writer has failed. Rejects all waiters except those whom the sync in flight serves: it may succeed. */
   fail(reason: unknown): void {
-    this.#failure ??= { reason };
-    const rejected = this.#waiting.splice(0);
-    if (!this.#running) rejected.push(...this.#attached.splice(0));
-    for (const { reject } of rejected) reject(this.#failure.reason);
+    this.#failure = { reason };
+    for (const { reject } of this.#waiting.splice(0)) reject(reason);
   }
 }
