@@ -1284,9 +1284,9 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    */
   async [Symbol.asyncDispose](): Promise<void> {
     const sink = this.#sink;
-    const { closed, failure } = sink.writer;
+    const { closed, closeAnnounced, failure } = sink.writer;
     const told = failure && (failure.aborted || sink.errorReported);
-    if (sink.closeRequest || closed || told) return await sink.untilEnded();
+    if (closeAnnounced || closed || told) return await sink.untilEnded();
     await this.close();
   }
 

@@ -28,9 +28,6 @@ export class WriterSink {
   readonly #waiting: Batch[] = [];
   /** How many of them, from the first on, were accepted before their turn. */
   #takenAhead = 0;
-  /** The close that the user requested. No chunk is accepted after it, even while earlier ones wait. */
-  closeRequest: Promise<unknown> | undefined;
-  #keepOpen = false;
   /**
    * Identifies the holder of the lock, whose own calls report a failure: a writer of getWriter(), or a direct pipe. A
    * reference to the holder would keep the stream alive.
@@ -63,7 +60,7 @@ export class WriterSink {
 
   /** Whether the writer may be used without the stream: nothing waits, and no end was requested. */
   get isFree(): boolean {
-    return !this.#isWaiting && this.closeRequest === undefined && !this.writer.ending;
+    return !this.#isWaiting && !this.writer.closeAnnounced && !this.writer.ending;
   }
 
   // ---- what the stream calls --------------------------------------------------------------------------------------
@@ -81,7 +78,7 @@ export class WriterSink {
   /** The stream counts items, so it queues one at a time beyond the buffers. */
   size(item: unknown): number {
     // The stream asks even if it is closing or failing, and refuses the chunk then.
-    if (this.closeRequest || this.writer.failure) return 1;
+    if (this.writer.closeAnnounced || this.writer.failure) return 1;
     const batch = item instanceof Batch ? item : new Batch();
     if (batch !== item) {
       try {
@@ -111,7 +108,7 @@ export class WriterSink {
   }
 
   close(): Promise<void> {
-    return this.writer.close(this.#keepOpen);
+    return this.writer.close();
   }
 
   abort(reason: unknown): Promise<void> {
@@ -137,7 +134,7 @@ export class WriterSink {
   #take(batch: Batch): boolean {
     const { writer } = this;
     const { memory, isBegun } = batch;
-    if (memory && !isBegun && writer.hasRoom && this.#takeMemory(memory)) batch.skip();
+    if (memory && !isBegun && this.#takeMemory(memory)) batch.skip();
     while (!batch.isTaken) {
       if (!writer.hasRoom) return false;
       try {
@@ -190,12 +187,12 @@ export class WriterSink {
 
   /** Throws if `stream` is locked or closed. */
   assertUsable(stream: WritableStream, op: string): void {
-    const { failure } = this.writer;
+    const { closeAnnounced, failure } = this.writer;
     if (failure) throw failure.reason;
     if (stream.locked) {
       throw new TypeError(`Cannot ${op} a locked stream: use the writer that holds the lock`);
     }
-    if (this.closeRequest) throw new TypeError(`Cannot ${op} a stream that is closed`);
+    if (closeAnnounced) throw new TypeError(`Cannot ${op} a stream that is closed`);
   }
 
   /** Accepts a chunk without the lock: at once if there is room, else through the stream's queue. */
@@ -204,7 +201,7 @@ export class WriterSink {
     // An object that only inherits from Uint8Array has no length.
     const isBytes = chunk instanceof Uint8Array && ArrayBuffer.isView(chunk);
     const length = isBytes ? lengthOfBytes(chunk) : 0;
-    const isTaken = length > 0 && !this.#isWaiting && !this.closeRequest && !stream.locked &&
+    const isTaken = length > 0 && !this.#isWaiting && !writer.closeAnnounced && !stream.locked &&
       writer.writeWhole(chunk as Uint8Array, length);
     if (isTaken) return yieldIfNeeded(length) ?? RESOLVED;
     let bytes: Uint8Array;
@@ -269,9 +266,8 @@ export class WriterSink {
     const { writer } = this;
     if (writer.failure) return await this.report(writer.close());
     this.assertUsable(stream, "close");
-    this.#keepOpen = keepOpen;
-    this.#requestClose(close());
-    await this.#closed(this.closeRequest!);
+    writer.announceClose(keepOpen);
+    await this.#closed(close());
   }
 
   /** Waits for a close of the stream. If it rejects, waits until everything is freed. */
@@ -285,15 +281,10 @@ export class WriterSink {
     }
   }
 
-  #requestClose(closing: Promise<void>): void {
-    this.closeRequest = closing;
-    this.writer.announceClose();
-  }
-
   /** Resolves when the writer has ended, in whichever way. */
   async untilEnded(): Promise<void> {
-    await this.closeRequest?.catch(() => {});
-    if (this.writer.ending) await this.writer.ended;
+    const { closeAnnounced, ended, ending } = this.writer;
+    if (closeAnnounced || ending) await ended;
   }
 
   /** Waits for an abort of the stream, and until everything is freed, for which a stream that has failed does not wait. */
@@ -348,10 +339,9 @@ export class WriterSink {
       },
       close: (): Promise<void> => {
         if (this.writer.failure) return this.report(this.writer.close());
-        const closing = close();
         // Without the lock it is refused.
-        if (hasLock() && !this.closeRequest) this.#requestClose(closing);
-        return this.#closed(closing);
+        if (hasLock()) this.writer.announceClose();
+        return this.#closed(close());
       },
       abort: (reason?: unknown): Promise<void> => this.afterAbort(abort(reason)),
       releaseLock: (): void => {

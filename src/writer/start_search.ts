@@ -1,7 +1,6 @@
 // Finds out where a writer starts: the length of the file, and the bytes before the start in its block.
 
 import { alignDown } from "../align.ts";
-import type { Completion } from "../engine/operation.ts";
 import { readBlock } from "../file/block.ts";
 import type { OpenFile } from "../file/open_file.ts";
 import { submitStat } from "../file/stat.ts";
@@ -18,31 +17,22 @@ export interface Start {
 export class StartSearch {
   readonly #file: OpenFile;
   readonly #options: WriterOptions;
-  readonly #ended: Completion;
-  #release: () => void = () => {};
+  readonly #ended: (found: Start | Error | undefined) => void;
+  readonly #release: () => void;
   #begun = false;
   #stopped = false;
-  /** What was found; undefined before the end, after a failure, and after {@linkcode stop}. */
-  start: Start | undefined;
-  /** Why the search failed. */
-  error: unknown;
 
-  /** `ended` is called at the end. */
-  constructor(file: OpenFile, options: WriterOptions, ended: Completion) {
+  /** `ended` gets the start, or why there is none, or nothing after {@linkcode stop}; not within this call. */
+  constructor(
+    file: OpenFile,
+    options: WriterOptions,
+    ended: (found: Start | Error | undefined) => void,
+  ) {
     this.#file = file;
     this.#options = options;
     this.#ended = ended;
-  }
-
-  /** Begins when no other write or truncate is under way. */
-  begin(): void {
     // A size from before the end of another write would be mistaken for the end of the content.
-    const release = this.#file.length.holdWrites((release) => {
-      this.#release = release;
-      // A writer that is aborted at once asks for nothing.
-      queueMicrotask(() => this.#askSize());
-    });
-    this.#release = release;
+    this.#release = file.length.holdWrites(() => queueMicrotask(() => this.#askSize()));
   }
 
   /** Begins if nothing is in flight: a program that blocks is not told of the end of other writes. */
@@ -67,7 +57,7 @@ export class StartSearch {
         else this.#readHead(this.#startIn(facts.size));
       });
     } catch (error) {
-      this.#end(error);
+      this.#end(error as Error);
     }
   }
 
@@ -85,24 +75,19 @@ export class StartSearch {
   #readHead(position: number): void {
     const file = this.#file;
     const base = alignDown(position, file.blockSize);
-    if (base === position) {
-      this.start = { position, head: new Uint8Array(0) };
-      return this.#end();
-    }
+    if (base === position) return this.#end({ position, head: new Uint8Array(0) });
     try {
       readBlock(file, base, (block) => {
-        if (block instanceof Error) return this.#end(block);
-        this.start = { position, head: block.bytes.subarray(0, position - base) };
-        this.#end();
+        if (block instanceof Error) this.#end(block);
+        else this.#end({ position, head: block.bytes.subarray(0, position - base) });
       });
     } catch (error) {
-      this.#end(error);
+      this.#end(error as Error);
     }
   }
 
-  #end(error?: unknown): void {
-    this.error = error;
+  #end(found?: Start | Error): void {
     this.#release();
-    this.#ended.complete(0);
+    this.#ended(found);
   }
 }

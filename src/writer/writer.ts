@@ -27,7 +27,7 @@ export class Writer extends WriterState implements AttachedWriter {
   readonly #options: WriterOptions;
   /** Operations and other work under way. step() runs after each. */
   #pending = 0;
-  #closeAnnounced = false;
+  #announcedClose: { readonly keepOpen: boolean } | undefined;
   #stepsSoon = false;
   #room: PromiseWithResolvers<void> | undefined;
 
@@ -64,8 +64,7 @@ export class Writer extends WriterState implements AttachedWriter {
     if (isEmpty) this.#open({ position, head: new Uint8Array(0) });
     else {
       this.#pending++;
-      this.#search = new StartSearch(file, options, { complete: () => this.#endSearch() });
-      this.#search.begin();
+      this.#search = new StartSearch(file, options, (found) => this.#endSearch(found));
     }
   }
 
@@ -79,16 +78,10 @@ export class Writer extends WriterState implements AttachedWriter {
     return this.#writes?.queue.flushed ?? this.#expectedStart;
   }
 
-  #endSearch(): void {
+  #endSearch(found: Start | Error | undefined): void {
     this.#pending--;
-    const { error, start } = this.#search!;
-    try {
-      if (error) this.fail(error);
-      else if (start && this.opening) this.#open(start);
-    } catch (error) {
-      // There is no memory.
-      this.fail(error);
-    }
+    if (found instanceof Error) this.fail(found);
+    else if (found && this.opening) this.#open(found);
     this.#step();
   }
 
@@ -141,7 +134,7 @@ export class Writer extends WriterState implements AttachedWriter {
   /** Throws if {@linkcode write} will never take a byte any more. */
   assertAccepts(): void {
     this.throwFailure();
-    if (this.closeRequest) throw closedError("write");
+    if (this.closeBegun) throw closedError("write");
   }
 
   /** Whether {@linkcode writeMemory} may be called now: nothing partly filled, and a buffer to spare. */
@@ -259,12 +252,12 @@ export class Writer extends WriterState implements AttachedWriter {
   // ---- the end ----------------------------------------------------------------------------------------------------
 
   /**
-   * Writes what is left, cuts the file to its exact length, makes it durable with its name, and closes it, or leaves it
-   * open with `keepOpen`. After a failure frees everything and rejects with it.
+   * Writes what is left, cuts the file to its exact length, makes it durable with its name, and closes it, unless the
+   * announcement says otherwise. After a failure frees everything and rejects with it.
    */
-  async close(keepOpen = false): Promise<void> {
-    if (!this.closeRequest && !this.failure) {
-      this.closeRequest = { keepOpen };
+  async close(): Promise<void> {
+    if (!this.closeBegun && !this.failure) {
+      this.closeBegun = true;
       this.#room?.reject(closedError("write"));
       this.#room = undefined;
       this.#step();
@@ -277,19 +270,24 @@ export class Writer extends WriterState implements AttachedWriter {
    * undone, and this resolves with it. Rejects if the file could not be cut.
    */
   async abort(reason: unknown): Promise<void> {
-    if (!this.closeRequest) this.fail(reason, true);
+    if (!this.closeBegun) this.fail(reason, true);
     await this.ended;
     if (this.failure?.cutError) throw this.failure.cutError;
   }
 
-  /** Announces a close that follows when the chunks before it are accepted. */
-  announceClose(): void {
-    this.#closeAnnounced = true;
+  /** Announces a close that follows when the chunks before it are accepted. With `keepOpen` it leaves the file open. */
+  announceClose(keepOpen = false): void {
+    this.#announcedClose ??= { keepOpen };
+  }
+
+  /** Whether a close was announced. */
+  get closeAnnounced(): boolean {
+    return this.#announcedClose !== undefined;
   }
 
   /** Aborts because the file is closed. A close that has begun comes first. */
   async abortWriter(reason: unknown): Promise<void> {
-    if (!this.closeRequest && !this.#closeAnnounced) this.fail(reason);
+    if (!this.closeBegun && !this.closeAnnounced) this.fail(reason);
     await this.ended;
   }
 
@@ -333,22 +331,16 @@ export class Writer extends WriterState implements AttachedWriter {
 
   /** Decides what comes next. Called after every change of the state. */
   #step(): void {
-    if (this.phase.name === "open" && this.closeRequest) this.toDraining();
-    switch (this.phase.name) {
-      case "open":
-      case "draining":
-        this.#advance(this.phase.name === "draining");
-        if (this.#isDrained) this.#commit();
-        break;
-      case "committing":
-      case "failing":
-        this.#goOnEnding(this.phase);
-    }
+    if (this.phase.name === "open" && this.closeBegun) this.toDraining();
+    const { name } = this.phase;
+    if (name === "open" || name === "draining") this.#advance();
+    if (this.#isDrained) this.#commit();
+    if ("steps" in this.phase) this.#goOnEnding(this.phase);
   }
 
   /** Begins whatever can begin now. */
-  #advance(draining: boolean): void {
-    if (draining) {
+  #advance(): void {
+    if (this.phase.name === "draining") {
       this.#writes.stopReserving();
       this.#queueTail();
     } else if (this.#writes.isTailDue(this.#syncs.wantedEnd)) this.#stepSoon();
@@ -366,12 +358,11 @@ export class Writer extends WriterState implements AttachedWriter {
   }
 
   #commit(): void {
-    const { keepOpen } = this.closeRequest!;
     const writes = this.#writes;
+    const keepOpen = this.#announcedClose?.keepOpen ?? false;
     assert(writes.queue.flushed === this.position, "a writer that is drained has flushed all");
     const steps = stepsOfClose(this.file, this.#options, keepOpen, this.#syncs, writes.queue);
     this.toCommitting(steps);
-    this.#step();
   }
 
   /** Runs the next step of an ending, if nothing is under way. */

@@ -24,8 +24,8 @@ type Phase =
 /** The state of a writer, and the transitions between its phases. It does nothing to the file. */
 export abstract class WriterState {
   protected phase: Phase = { name: "opening" };
-  /** A close was asked for. */
-  protected closeRequest: { readonly keepOpen: boolean } | undefined;
+  /** Whether a close was asked for. Nothing is accepted from then on. */
+  protected closeBegun = false;
   #failure: WriterFailure | undefined;
   readonly #opened = Promise.withResolvers<void>();
   readonly #failed = Promise.withResolvers<WriterFailure>();
@@ -57,12 +57,12 @@ export abstract class WriterState {
 
   /** Whether an end was requested or has come. */
   get ending(): boolean {
-    return this.closeRequest !== undefined || this.#failure !== undefined;
+    return this.closeBegun || this.#failure !== undefined;
   }
 
   /** Whether bytes are accepted at all. */
   protected get accepts(): boolean {
-    return this.phase.name === "open" && !this.closeRequest;
+    return this.phase.name === "open" && !this.closeBegun;
   }
 
   protected throwFailure(): void {
