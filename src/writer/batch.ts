@@ -1,6 +1,6 @@
 // The items of a writer's stream: chunks that wait until there is room for them.
 
-import { lengthOfBytes } from "../arguments.ts";
+import { chunkBytes, lengthOfBytes } from "../arguments.ts";
 import type { AlignedMemory } from "../file/aligned_memory.ts";
 
 /** The most bytes and chunks of a batch of chunks that are written without the lock. */
@@ -9,6 +9,8 @@ const MAX_BATCH_CHUNKS = 4096;
 
 /** A chunk is accepted in parts of this many bytes: optimized code of V8 counts no further. */
 const MAX_PART = 1 << 30;
+
+const NO_BYTES = new Uint8Array(0);
 
 /** An item of the stream's queue: waiting chunks, with their lengths at the call. */
 export class Batch {
@@ -19,16 +21,32 @@ export class Batch {
   #at = 0;
   /** Bytes that are not accepted yet. */
   bytes = 0;
-  /** Memory to be written without a copy. */
-  memory: AlignedMemory | undefined;
-  /** Whether it is no bytes: the stream is refused it when its turn comes. */
-  isWrong = false;
+  /** Its chunk, if that may be written without a copy. */
+  readonly memory: AlignedMemory | undefined;
   /** Whether chunks may still join it. */
   isOpen = false;
   /** The promise of the stream's write. */
   accepted: Promise<void> | undefined;
   /** Settles when all of it is accepted, if a caller waits for that. */
   taken: PromiseWithResolvers<void> | undefined;
+
+  /** Why it cannot be accepted. */
+  readonly error: unknown;
+
+  constructor(chunk: Uint8Array, memory?: AlignedMemory, error?: unknown) {
+    this.add(chunk);
+    this.memory = memory;
+    this.error = error;
+  }
+
+  /** A chunk that nobody has checked. */
+  static of(chunk: unknown): Batch {
+    try {
+      return new Batch(chunkBytes("chunk", chunk));
+    } catch (error) {
+      return new Batch(NO_BYTES, undefined, error);
+    }
+  }
 
   get isFull(): boolean {
     return this.bytes >= MAX_BATCH_BYTES || this.#chunks.length >= MAX_BATCH_CHUNKS;

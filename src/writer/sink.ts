@@ -79,15 +79,7 @@ export class WriterSink {
   size(item: unknown): number {
     // The stream asks even if it is closing or failing, and refuses the chunk then.
     if (this.writer.closeAnnounced || this.writer.failure) return 1;
-    const batch = item instanceof Batch ? item : new Batch();
-    if (batch !== item) {
-      try {
-        batch.add(chunkBytes("chunk", item));
-      } catch {
-        batch.isWrong = true;
-      }
-    }
-    this.#waiting.push(batch);
+    this.#waiting.push(item instanceof Batch ? item : Batch.of(item));
     return 1;
   }
 
@@ -95,13 +87,9 @@ export class WriterSink {
     const { failure } = this.writer;
     if (failure) return Promise.reject(failure.reason);
     const batch = this.#waiting[0]!;
+    if (batch.error) return this.#refuse(batch.error);
     const { bytes } = batch;
     batch.isOpen = false;
-    try {
-      if (batch !== item) chunkBytes("chunk", item);
-    } catch (error) {
-      return this.#refuse(error);
-    }
     if (!this.#take(batch)) return this.#takeLater(batch);
     this.#noteTaken();
     return yieldIfNeeded(bytes);
@@ -154,7 +142,7 @@ export class WriterSink {
   #takeAhead(): Batch | undefined {
     for (; this.#takenAhead < this.#waiting.length; this.#takenAhead++) {
       const batch = this.#waiting[this.#takenAhead]!;
-      if (batch.isWrong || !this.#take(batch)) return batch;
+      if (batch.error || !this.#take(batch)) return batch;
       batch.isOpen = false;
     }
     return undefined;
@@ -216,8 +204,7 @@ export class WriterSink {
       last.add(bytes);
       return last.accepted;
     }
-    const batch = new Batch();
-    batch.add(bytes);
+    const batch = new Batch(bytes);
     if (!this.#isWaiting && this.#take(batch)) return yieldIfNeeded(bytes.length) ?? RESOLVED;
     if (writer.failure) return this.report(Promise.reject(writer.failure.reason));
     batch.isOpen = true;
@@ -226,12 +213,9 @@ export class WriterSink {
 
   /** Accepts memory without the lock. */
   async writeMemoryUnlocked(stream: WritableStream, memory: AlignedMemory): Promise<void> {
-    const { length } = memory.bytes;
-    const batch = new Batch();
-    batch.memory = memory;
-    batch.add(memory.bytes);
+    const batch = new Batch(memory.bytes, memory);
     if (this.#isWaiting || !this.#take(batch)) await this.#enqueue(stream, batch);
-    else await yieldIfNeeded(length);
+    else await yieldIfNeeded(memory.bytes.length);
   }
 
   #enqueue(stream: WritableStream, batch: Batch): Promise<void> {
@@ -251,7 +235,7 @@ export class WriterSink {
   /** Blocks until every chunk that was given is in the file, and with `durable` is synced. Throws the failure. */
   flushNow(durable: boolean, deadline: number): void {
     this.upstream?.deref()?.handOver();
-    while (this.#takeAhead()?.isWrong === false) {
+    for (let batch; (batch = this.#takeAhead()) && !batch.error;) {
       // A program that has come to its end has closed its writers.
       this.writer.assertAccepts();
       this.writer.waitNow(deadline);
@@ -264,21 +248,22 @@ export class WriterSink {
   /** Ends the stream by `close`, which closes it; with `keepOpen` the descriptor stays open. */
   async end(stream: WritableStream, close: () => Promise<void>, keepOpen = false): Promise<void> {
     const { writer } = this;
-    if (writer.failure) return await this.report(writer.close());
-    this.assertUsable(stream, "close");
-    writer.announceClose(keepOpen);
-    await this.#closed(close());
+    if (!writer.failure) {
+      this.assertUsable(stream, "close");
+      writer.announceClose(keepOpen);
+    }
+    await this.#close(close);
   }
 
-  /** Waits for a close of the stream. If it rejects, waits until everything is freed. */
-  async #closed(closing: Promise<unknown>): Promise<void> {
+  /** Closes the stream. After a failure waits until everything is freed, and rejects with that: the stream's own error says less. */
+  async #close(close: () => Promise<void>): Promise<void> {
+    const { writer } = this;
     try {
-      await closing;
+      if (!writer.failure) await close();
     } catch (error) {
-      // The stream's own error says less than the failure.
-      if (this.writer.failure) await this.report(this.writer.close());
-      throw error;
+      if (!writer.failure) throw error;
     }
+    if (writer.failure) await this.report(writer.close());
   }
 
   /** Resolves when the writer has ended, in whichever way. */
@@ -329,19 +314,13 @@ export class WriterSink {
     const hasLock = () => this.#lockToken === token;
     return Object.assign(writer, {
       write: (chunk: unknown): Promise<void> => {
-        const batch = new Batch();
-        try {
-          batch.add(chunkBytes("chunk", chunk));
-        } catch (error) {
-          return Promise.reject(error);
-        }
-        return this.report(write(batch));
+        const batch = Batch.of(chunk);
+        return batch.error ? Promise.reject(batch.error) : this.report(write(batch));
       },
       close: (): Promise<void> => {
-        if (this.writer.failure) return this.report(this.writer.close());
         // Without the lock it is refused.
         if (hasLock()) this.writer.announceClose();
-        return this.#closed(close());
+        return this.#close(close);
       },
       abort: (reason?: unknown): Promise<void> => this.afterAbort(abort(reason)),
       releaseLock: (): void => {
