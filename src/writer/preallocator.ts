@@ -4,8 +4,8 @@
 
 import { alignUp } from "../align.ts";
 import { Errno } from "../engine/linux.ts";
-import type { Completion } from "../engine/operation.ts";
 import type { OpenFile } from "../file/open_file.ts";
+import type { Pending } from "./pending.ts";
 
 const MIB = 1 << 20;
 
@@ -22,6 +22,7 @@ const LARGEST_STEP: number = 64 * MIB;
 /** Moves the end of a file ahead. */
 export class Preallocator {
   readonly #file: OpenFile;
+  readonly #pending: Pending;
   #enabled: boolean;
   readonly #expectedEnd: number;
   #running = false;
@@ -29,22 +30,23 @@ export class Preallocator {
   #boundIsLoose = false;
 
   /** `expectedEnd` is where the writes are expected to end, or 0. */
-  constructor(file: OpenFile, enabled: boolean, expectedEnd: number) {
+  constructor(file: OpenFile, pending: Pending, enabled: boolean, expectedEnd: number) {
     this.#file = file;
+    this.#pending = pending;
     this.#enabled = enabled;
     this.#expectedEnd = expectedEnd;
   }
 
   /**
-   * Moves the end ahead of a write up to `written`, if that is due. Returns whether an allocation begins, at whose end `ended` is
-   * called. It begins at the writes in flight, which follow `flushed`: if the disk has no room for all of it, they get what
-   * there is.
+   * Moves the end ahead of a write up to `written`, if that is due. The allocation begins at the writes in flight, which follow
+   * `flushed`: if the disk has no room for all of it, they get what there is.
    */
-  start(flushed: number, written: number, ended: Completion): boolean {
+  start(flushed: number, written: number): void {
     const { durability, engine, fd, length } = this.#file;
     const end = this.#nextEnd(written, length.sizeUpperBound);
-    if (!this.#enabled || this.#running || end <= length.sizeUpperBound) return false;
+    if (!this.#enabled || this.#running || end <= length.sizeUpperBound) return;
     this.#running = true;
+    this.#pending.begin();
     length.beginWrite(end);
     const complete = (result: number) => {
       this.#running = false;
@@ -52,11 +54,10 @@ export class Preallocator {
       length.endWrite();
       if (result < 0) this.#fail(result);
       this.limitBound();
-      ended.complete(result);
+      this.#pending.end();
     };
     const range = { position: flushed, length: end - flushed };
     engine.submit({ op: "allocate", fd, mode: 0, ...range }, { complete });
-    return true;
   }
 
   /** A failure is ignored: the writes report the real error. */

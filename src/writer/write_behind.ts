@@ -3,12 +3,12 @@
 
 import { alignDown } from "../align.ts";
 import { RWF_DSYNC } from "../engine/linux.ts";
-import type { Completion } from "../engine/operation.ts";
 import type { DmaError } from "../errors.ts";
 import { readBlock } from "../file/block.ts";
 import type { OpenFile } from "../file/open_file.ts";
 import { Transfer } from "../file/transfer.ts";
 import { LastBlock } from "./last_block.ts";
+import type { Pending } from "./pending.ts";
 import { Preallocator } from "./preallocator.ts";
 import type { Start } from "./start_search.ts";
 import { WriteBuffers } from "./write_buffers.ts";
@@ -18,6 +18,7 @@ import type { WriterOptions } from "./writer_options.ts";
 /** The bytes between a writer and its file. It starts writes when it is told to. */
 export class WriteBehind {
   readonly #file: OpenFile;
+  readonly #pending: Pending;
   /** Accepts bytes. */
   readonly buffers: WriteBuffers;
   /** What was accepted and is not in the file, buffer by buffer. */
@@ -29,12 +30,11 @@ export class WriteBehind {
   #truncatedTo = Infinity;
   /** Whether others have written to the file: what the writer has read of it may have changed. */
   #isShared = false;
-  /** Why a write failed. */
-  error: DmaError | undefined;
 
-  constructor(file: OpenFile, options: WriterOptions, start: Start) {
+  constructor(file: OpenFile, options: WriterOptions, start: Start, pending: Pending) {
     const { position } = start;
     this.#file = file;
+    this.#pending = pending;
     this.#start = position;
     const { blockSize, fileSystem } = file;
     const { preallocate, sizeHint, writeBehind } = options;
@@ -47,7 +47,7 @@ export class WriteBehind {
     // If extending a file costs nothing, only a hinted size is worth reserving.
     const hinted = fileSystem.reserves && sizeHint > 0;
     const ahead = preallocate && (hinted || !fileSystem.extendsFreely);
-    this.#preallocator = new Preallocator(file, ahead, hinted ? position + sizeHint : 0);
+    this.#preallocator = new Preallocator(file, pending, ahead, hinted ? position + sizeHint : 0);
   }
 
   // ---- from buffers to the queue ----------------------------------------------------------------------------------
@@ -63,22 +63,16 @@ export class WriteBehind {
   }
 
   /**
-   * Queues the partly filled buffer, if there is one, when its last block was read, if it must be. Returns the number of
-   * operations, at whose end `ended` is called. Throws without memory.
+   * Queues the partly filled buffer, if there is one. If the bytes that follow it in its last block must be read, that comes
+   * first. Throws without memory.
    */
-  queueTail(ended: Completion): number {
+  queueTail(): void {
     const { buffers } = this;
-    if (!buffers.isFilling || this.#lastBlock.reading) return 0;
+    if (!buffers.isFilling || this.#lastBlock.reading) return;
     const end = buffers.position;
-    if (!this.#lastBlock.lacks(end)) {
-      buffers.end(this.#lastBlock.padding(end));
-      return 0;
-    }
-    this.#lastBlock.read(end, (error) => {
-      this.error ??= error;
-      ended.complete(0);
-    });
-    return 1;
+    if (!this.#lastBlock.lacks(end)) return buffers.end(this.#lastBlock.padding(end));
+    this.#lastBlock.read(end, (error) => this.#pending.end(error));
+    this.#pending.begin();
   }
 
   /** The file is about to get its exact length: no more space is reserved. */
@@ -107,23 +101,20 @@ export class WriteBehind {
   // ---- from the queue to the file ---------------------------------------------------------------------------------
 
   /**
-   * Starts the writes that may start. No truncate may be running. Returns the number of operations, at whose end `ended` is
-   * called. If the first write ends at `durableFrom` or behind it, it is durable when it is over.
+   * Starts the writes that may start. No truncate may be running. A write that ends at `durableFrom` or behind it is durable when
+   * it is over, if it is all that is under way.
    */
-  startWrites(durableFrom: number, ended: Completion): number {
-    let started = 0;
-    for (;;) {
-      const write = this.queue.startNext();
-      if (!write) break;
+  startWrites(durableFrom: number): void {
+    let started = false;
+    for (let write; (write = this.queue.startNext());) {
       const end = write.position + write.length;
       this.#clearTruncated(write);
       this.#file.length.beginWrite(end);
-      if (this.#preallocator.start(this.queue.flushed, end, ended)) started++;
-      this.#launch(write, started === 0 && write.dataEnd >= durableFrom, ended);
-      started++;
+      this.#preallocator.start(this.queue.flushed, end);
+      this.#launch(write, write.dataEnd >= durableFrom && !this.#pending.any);
+      started = true;
     }
-    if (started > 0) this.#file.engine.flush();
-    return started;
+    if (started) this.#file.engine.flush();
   }
 
   /** Clears bytes of a write that were read from the file and truncated since. */
@@ -136,21 +127,22 @@ export class WriteBehind {
     clear(Math.max(dataEnd, this.#lastBlock.truncatedTo), end);
   }
 
-  #launch(write: StartedWrite, syncs: boolean, ended: Completion): void {
+  #launch(write: StartedWrite, syncs: boolean): void {
     const file = this.#file;
+    this.#pending.begin();
     const { changes } = file.durability;
     const complete = (result: number) => {
       if (syncs && result >= 0) file.durability.noteDurableWrite(changes);
       else file.durability.noteChange();
       this.#end(write, writing.error);
-      ended.complete(result);
+      this.#pending.end(writing.error);
     };
     const writing = new Transfer(file, "write", write, { complete }, syncs ? RWF_DSYNC : 0);
     if (!this.#isShared) return writing.start();
     this.#readAround(write, (error) => {
       if (!error) return writing.start();
       this.#end(write, error);
-      ended.complete(0);
+      this.#pending.end(error);
     });
   }
 
@@ -187,8 +179,6 @@ export class WriteBehind {
     file.length.endWrite();
     if (this.queue.flushed > flushed) file.length.addContent(this.queue.flushed);
     this.#preallocator.limitBound();
-    if (!error) return;
-    file.limitBound();
-    this.error ??= error;
+    if (error) file.limitBound();
   }
 }

@@ -34,8 +34,8 @@ export class WriteBuffers {
   readonly #budget: BufferBudget;
   /** Whether a chunk that fits into a buffer stays in one, so that it is written by one write. */
   readonly #wholeChunks: boolean;
-  /** Whether none was filled so far. */
-  #areSmall = true;
+  /** Whether none had to be larger than the first one so far. */
+  #smallIsEnough = true;
   /** Buffers that exist: filling, waiting or in flight. */
   #count = 0;
   /** Where the current buffer starts, or would. */
@@ -74,7 +74,7 @@ export class WriteBuffers {
   }
 
   /** Whether a buffer may be started. If the budget is spent, there is one at a time. */
-  get hasSpare(): boolean {
+  get #hasSpare(): boolean {
     return this.#count <= (this.#budget.crowded ? 0 : this.#writeBehind);
   }
 
@@ -85,7 +85,7 @@ export class WriteBuffers {
 
   /** Whether {@linkcode write} would accept a byte. */
   get hasRoom(): boolean {
-    return this.#filling !== undefined || this.hasSpare;
+    return this.#filling !== undefined || this.#hasSpare;
   }
 
   get isFilling(): boolean {
@@ -94,14 +94,14 @@ export class WriteBuffers {
 
   /** Whether {@linkcode writeMemory} may be called now: no block partly filled, and a buffer to spare. */
   get takesMemory(): boolean {
-    return !this.isFilling && this.#head.length === 0 && this.hasSpare;
+    return !this.isFilling && this.#head.length === 0 && this.#hasSpare;
   }
 
   /** Copies a whole chunk, if the buffer has room left after it: the fast path. Throws without memory. */
   writeWhole(bytes: Uint8Array, length: number): boolean {
     let filling = this.#filling;
     if (!filling) {
-      if (!this.hasSpare || length >= this.#nextCapacity - this.#head.length) return false;
+      if (!this.#hasSpare || length >= this.#nextCapacity - this.#head.length) return false;
       filling = this.#start();
     } else if (filling.fill + length >= filling.capacity) return false;
     filling.block.bytes.set(bytes, filling.fill);
@@ -170,7 +170,7 @@ export class WriteBuffers {
   }
 
   get #nextCapacity(): number {
-    if (!this.#areSmall) return this.#wholeSize;
+    if (!this.#smallIsEnough) return this.#wholeSize;
     // At least a block, because the last one is padded to that.
     return Math.min(Math.max(FIRST_BUFFER, this.#blockSize), this.#bufferSize);
   }
@@ -185,7 +185,7 @@ export class WriteBuffers {
 
   /** Makes a small buffer a whole one. Returns false if it is one. */
   #grow(filling: FillingBuffer): boolean {
-    this.#areSmall = false;
+    this.#smallIsEnough = false;
     const { block, capacity, fill } = filling;
     const size = this.#wholeSize;
     if (capacity >= size) return false;

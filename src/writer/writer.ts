@@ -4,10 +4,11 @@
 import { assert } from "../assert.ts";
 import { afterCallers } from "../engine/event_loop.ts";
 import { Errno } from "../engine/linux.ts";
-import type { Completion, Memory } from "../engine/operation.ts";
+import type { Memory } from "../engine/operation.ts";
 import { ioError } from "../errors.ts";
 import type { AttachedWriter, OpenFile } from "../file/open_file.ts";
 import { stepsAfterFailure, stepsOfClose } from "./ending.ts";
+import { Pending } from "./pending.ts";
 import { type Start, StartSearch } from "./start_search.ts";
 import { SyncQueue } from "./sync_queue.ts";
 import { WriteBehind } from "./write_behind.ts";
@@ -25,8 +26,10 @@ function closedError(op: string): TypeError {
 export class Writer extends WriterState implements AttachedWriter {
   readonly file: OpenFile;
   readonly #options: WriterOptions;
-  /** Operations and other work under way. step() runs after each. */
-  #pending = 0;
+  readonly #pending: Pending = new Pending((error) => {
+    if (error) this.fail(error);
+    this.#step();
+  });
   #announcedClose: { readonly keepOpen: boolean } | undefined;
   #stepsSoon = false;
   #room: PromiseWithResolvers<void> | undefined;
@@ -39,15 +42,6 @@ export class Writer extends WriterState implements AttachedWriter {
   #writes!: WriteBehind;
   readonly #syncs: SyncQueue;
   #waitingForTruncate = false;
-  /** Called at the end of each operation of the write-behind. */
-  readonly #operation: Completion = {
-    complete: () => {
-      this.#pending--;
-      const { error } = this.#writes;
-      if (error) this.fail(error);
-      this.#step();
-    },
-  };
 
   constructor(file: OpenFile, options: WriterOptions) {
     super();
@@ -63,7 +57,7 @@ export class Writer extends WriterState implements AttachedWriter {
     const isEmpty = !append && file.ownsSize && file.length.sizeUpperBound === 0 && position === 0;
     if (isEmpty) this.#open({ position, head: new Uint8Array(0) });
     else {
-      this.#pending++;
+      this.#pending.begin();
       this.#search = new StartSearch(file, options, (found) => this.#endSearch(found));
     }
   }
@@ -79,14 +73,13 @@ export class Writer extends WriterState implements AttachedWriter {
   }
 
   #endSearch(found: Start | Error | undefined): void {
-    this.#pending--;
-    if (found instanceof Error) this.fail(found);
-    else if (found && this.opening) this.#open(found);
-    this.#step();
+    const failed = found instanceof Error;
+    if (found && !failed && this.opening) this.#open(found);
+    this.#pending.end(failed ? found : undefined);
   }
 
   #open(start: Start): void {
-    this.#writes = new WriteBehind(this.file, this.#options, start);
+    this.#writes = new WriteBehind(this.file, this.#options, start, this.#pending);
     this.toOpen();
   }
 
@@ -193,7 +186,7 @@ export class Writer extends WriterState implements AttachedWriter {
 
   #queueTail(): void {
     try {
-      this.#pending += this.#writes.queueTail(this.#operation);
+      this.#writes.queueTail();
     } catch (error) {
       // There is no memory.
       this.fail(error);
@@ -317,16 +310,9 @@ export class Writer extends WriterState implements AttachedWriter {
   // ---- the step ---------------------------------------------------------------------------------------------------
 
   /** Counts work as pending until it settles. Its failure is the writer's. */
-  async #track(work: Promise<unknown>): Promise<void> {
-    this.#pending++;
-    try {
-      await work;
-      this.#pending--;
-    } catch (error) {
-      this.#pending--;
-      this.fail(error);
-    }
-    this.#step();
+  #track(work: Promise<unknown>): void {
+    this.#pending.begin();
+    work.then(() => this.#pending.end(), (error) => this.#pending.end(error));
   }
 
   /** Decides what comes next. Called after every change of the state. */
@@ -353,7 +339,7 @@ export class Writer extends WriterState implements AttachedWriter {
   }
 
   get #isDrained(): boolean {
-    return this.phase.name === "draining" && this.#pending === 0 && this.#writes.queue.idle &&
+    return this.phase.name === "draining" && !this.#pending.any && this.#writes.queue.idle &&
       !this.#writes.buffers.isFilling;
   }
 
@@ -368,19 +354,17 @@ export class Writer extends WriterState implements AttachedWriter {
   /** Runs the next step of an ending, if nothing is under way. */
   #goOnEnding({ name, steps }: EndingPhase): void {
     if (name === "committing" && !this.#isDetached) this.#syncIfDue();
-    while (this.#pending === 0 && steps.length > 0) {
+    while (!this.#pending.any && steps.length > 0) {
       const work = steps.shift()!();
       if (work) this.#track(work);
     }
-    if (this.#pending > 0) return;
-    this.toEnd();
+    if (!this.#pending.any) this.toEnd();
   }
 
   /** Starts the writes that may start. While the file is `held` for a truncate none may. */
   #startWrites(held: boolean): void {
     if (held) return this.#goOnAfterTruncate();
-    const durableFrom = this.#pending === 0 ? this.#syncs.durableFrom : Infinity;
-    this.#pending += this.#writes.startWrites(durableFrom, this.#operation);
+    this.#writes.startWrites(this.#pending.any ? Infinity : this.#syncs.durableFrom);
   }
 
   #goOnAfterTruncate(): void {

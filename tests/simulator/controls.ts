@@ -22,7 +22,6 @@ function mistake(name: string, ...change: Replaced): Control {
 
 const WRITER = "writer/writer.ts";
 const START = "writer/start_search.ts";
-const BEHIND = "writer/write_behind.ts";
 const PREALLOCATOR = "writer/preallocator.ts";
 const LAST = "writer/last_block.ts";
 const SYNCS = "writer/sync_queue.ts";
@@ -248,16 +247,12 @@ const writer: readonly Control[] = [
   ),
   mistakes("cuts while the end of file is moved", [
     PREALLOCATOR,
-    "    length.beginWrite(end);\n",
+    "    this.#pending.begin();\n    length.beginWrite(end);\n",
     "",
   ], [
     PREALLOCATOR,
-    "      length.endWrite();\n      if (result < 0) this.#fail(result);\n      this.limitBound();\n      ended.complete(result);",
+    "      length.endWrite();\n      if (result < 0) this.#fail(result);\n      this.limitBound();\n      this.#pending.end();\n",
     "",
-  ], [
-    BEHIND,
-    "if (this.#preallocator.start(this.queue.flushed, end, ended)) started++;",
-    "this.#preallocator.start(this.queue.flushed, end, ended);",
   ]),
   mistakes("forgets that a failed step may have made the file longer", [
     PREALLOCATOR,
