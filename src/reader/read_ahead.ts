@@ -96,25 +96,18 @@ export class ReadAhead {
    * reached.
    */
   peek(most: number): Uint8Array<ArrayBuffer> | null | undefined {
-    for (;;) {
-      const read = this.#queue[0];
-      if (this.#position >= this.#end || (!read && this.#over)) return null;
-      if (!read) {
-        this.#fill(Math.max(1, this.#readAhead));
-        return undefined;
-      }
-      if (!read.ended) return undefined;
-      const from = this.#position - read.position;
-      const to = Math.min(read.bytesRead, this.#end - read.position, from + most);
-      if (to > from) return read.block.bytes.subarray(from, to);
-      if (read.error) throw read.error;
-      if (read.last) {
-        this.#stop();
-        return null;
-      }
-      this.#queue.shift();
-      this.#free(read);
-    }
+    if (this.#position >= this.#end) return null;
+    if (!this.#queue[0]?.ended) this.#fill(Math.max(1, this.#readAhead));
+    const read = this.#queue[0];
+    if (!read && this.#over) return null;
+    if (!read?.ended) return undefined;
+    const from = this.#position - read.position;
+    const to = Math.min(read.bytesRead, this.#end - read.position, from + most);
+    if (to > from) return read.block.bytes.subarray(from, to);
+    if (read.error) throw read.error;
+    assert(read.last, "a read that was delivered whole is gone");
+    this.#stop();
+    return null;
   }
 
   /** Consumes the first `count` bytes that {@linkcode peek} returned. */
@@ -144,16 +137,8 @@ export class ReadAhead {
     return read;
   }
 
-  /** Resolves when the result of {@linkcode peek} has changed. */
+  /** Resolves when {@linkcode peek}, which has returned undefined, would return something else. */
   ready(): Promise<void> {
-    try {
-      this.#fill(Math.max(1, this.#readAhead));
-    } catch (error) {
-      return Promise.reject(error);
-    }
-    const read = this.#queue[0];
-    const ended = this.#position >= this.#end || (!read && this.#over);
-    if (ended || read?.ended) return Promise.resolve();
     // No read is under way if there was no room for one: after a skip the kernel may still have every buffer.
     return (this.#ready ??= Promise.withResolvers()).promise;
   }

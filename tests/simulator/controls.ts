@@ -272,8 +272,8 @@ const reader: readonly Control[] = [
   mistake(
     "gives out what was read first, and not what comes first",
     AHEAD,
-    "      const read = this.#queue[0];\n      if (this.#position >= this.#end ||",
-    "      const read = this.#queue.find(({ ended }) => ended) ?? this.#queue[0];\n      if (this.#position >= this.#end ||",
+    "    const read = this.#queue[0];\n    if (!read && this.#over)",
+    "    const read = this.#queue.find(({ ended }) => ended) ?? this.#queue[0];\n    if (!read && this.#over)",
   ),
   mistake(
     "gives a buffer back that a read still has when it is cancelled",
