@@ -123,16 +123,16 @@ export class WriterSink {
     const { writer } = this;
     const { memory, isBegun } = batch;
     if (memory && !isBegun && this.#takeMemory(memory)) batch.skip();
-    while (!batch.isTaken) {
+    while (!writer.failure) {
+      if (batch.isTaken) return true;
       if (!writer.hasRoom) return false;
       try {
         batch.advance((chunk, from) => writer.write(chunk, from));
       } catch (error) {
         writer.fail(error);
       }
-      if (writer.failure) return false;
     }
-    return true;
+    return false;
   }
 
   /**

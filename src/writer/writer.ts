@@ -118,7 +118,7 @@ export class Writer extends WriterState implements AttachedWriter {
     return this.accepts && this.#writes.buffers.hasRoom;
   }
 
-  /** Resolves when {@linkcode write} would take a byte; rejects with the failure. */
+  /** Resolves when {@linkcode write} may take a byte, and is to be called again if it does not; rejects with the failure. */
   async room(): Promise<void> {
     this.assertAccepts();
     if (!this.hasRoom) await (this.#room ??= Promise.withResolvers()).promise;
@@ -251,8 +251,6 @@ export class Writer extends WriterState implements AttachedWriter {
   async close(): Promise<void> {
     if (!this.closeBegun && !this.failure) {
       this.closeBegun = true;
-      this.#room?.reject(closedError("write"));
-      this.#room = undefined;
       this.#step();
     }
     await this.closedOrFailed;
@@ -296,8 +294,6 @@ export class Writer extends WriterState implements AttachedWriter {
     this.toFailing(failure, steps);
     this.#writes?.drop();
     this.#syncs.fail(reason);
-    this.#room?.reject(reason);
-    this.#room = undefined;
     this.#search?.stop();
     this.#step();
   }
@@ -320,6 +316,10 @@ export class Writer extends WriterState implements AttachedWriter {
     if (this.phase.name === "open" && this.closeBegun) this.toDraining();
     const { name } = this.phase;
     if (name === "open" || name === "draining") this.#advance();
+    if (this.#room && (this.hasRoom || this.ending)) {
+      this.#room.resolve();
+      this.#room = undefined;
+    }
     if (this.#isDrained) this.#commit();
     if ("steps" in this.phase) this.#goOnEnding(this.phase);
   }
@@ -331,10 +331,6 @@ export class Writer extends WriterState implements AttachedWriter {
       this.#queueTail();
     } else if (this.#writes.isTailDue(this.#syncs.wantedEnd)) this.#stepSoon();
     this.#startWrites(this.file.length.truncating);
-    if (this.#room && this.hasRoom) {
-      this.#room.resolve();
-      this.#room = undefined;
-    }
     this.#syncIfDue();
   }
 
