@@ -1204,7 +1204,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    * ```
    */
   override async close(): Promise<void> {
-    await this.#sink.end(this, () => super.close());
+    await this.#sink.end(this);
   }
 
   /**
@@ -1222,7 +1222,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    * ```
    */
   async seal(): Promise<DmaFile> {
-    await this.#sink.end(this, () => super.close(), true);
+    await this.#sink.end(this, true);
     const file = openFiles.get(this.file)!;
     file.writable = false;
     shareReads(file);

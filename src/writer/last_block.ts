@@ -2,7 +2,7 @@
 
 import { alignDown } from "../align.ts";
 import type { DmaError } from "../errors.ts";
-import { type FileBlock, readBlock } from "../file/block.ts";
+import { readBlock } from "../file/block.ts";
 import type { OpenFile } from "../file/open_file.ts";
 
 const NO_BYTES = new Uint8Array(0);
@@ -31,42 +31,30 @@ export class LastBlock {
     return this.#reading;
   }
 
-  /** What goes behind `end`, to the end of its block. */
-  padding(end: number): Uint8Array {
-    const { blockSize } = this.#file;
+  /** What goes behind `end`, to the end of its block; undefined if that must be read first. */
+  padding(end: number): Uint8Array | undefined {
+    const { blockSize, length } = this.#file;
     const inside = end % blockSize;
     if (inside === 0) return NO_BYTES;
-    return this.#known?.position === end - inside
-      ? this.#known.bytes.subarray(inside)
-      : new Uint8Array(blockSize - inside);
-  }
-
-  /** Whether the block of `end` has content behind `end` that was not read yet. */
-  lacks(end: number): boolean {
-    const inside = end % this.#file.blockSize;
-    const isKnown = this.#known?.position === end - inside;
-    return inside > 0 && end < this.#file.length.contentEnd && !isKnown;
+    if (this.#known?.position === end - inside) return this.#known.bytes.subarray(inside);
+    return end < length.contentEnd ? undefined : new Uint8Array(blockSize - inside);
   }
 
   /** Reads the block of `end`. `ended` gets the error, if any. One read at a time. */
   read(end: number, ended: (error: DmaError | undefined) => void): void {
-    const file = this.#file;
-    const position = alignDown(end, file.blockSize);
-    const { contentEnd } = file.length;
-    readBlock(file, position, (block) => {
+    const { blockSize, length } = this.#file;
+    const position = alignDown(end, blockSize);
+    const { contentEnd } = length;
+    readBlock(this.#file, position, (block) => {
       this.#reading = false;
-      const failed = block instanceof Error;
-      if (!failed) this.#learn(position, contentEnd, block);
-      ended(failed ? block : undefined);
+      if (block instanceof Error) return ended(block);
+      this.#known = { position, bytes: block.bytes };
+      // What the file does not have of the block is zeros.
+      if (block.length < blockSize) length.shrank(contentEnd, position + block.length);
+      ended(undefined);
     });
     this.#reading = true;
     this.#truncatedTo = Infinity;
-  }
-
-  /** What a file that ended at `contentEnd` does not have of the block is zeros. */
-  #learn(position: number, contentEnd: number, { bytes, length }: FileBlock): void {
-    this.#known = { position, bytes };
-    if (length < bytes.length) this.#file.length.shrank(contentEnd, position + length);
   }
 
   /** The file was truncated to `length`: what was read of it behind that is zeros now. */

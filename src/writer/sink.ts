@@ -5,7 +5,7 @@ import { chunkBytes, lengthOfBytes } from "../arguments.ts";
 import { yieldIfNeeded } from "../engine/event_loop.ts";
 import type { AlignedMemory } from "../file/aligned_memory.ts";
 import { Batch } from "./batch.ts";
-import type { Writer } from "./writer.ts";
+import { closedError, type Writer } from "./writer.ts";
 
 /** For calls that succeed at once. */
 const RESOLVED: Promise<void> = Promise.resolve();
@@ -180,7 +180,7 @@ export class WriterSink {
     if (stream.locked) {
       throw new TypeError(`Cannot ${op} a locked stream: use the writer that holds the lock`);
     }
-    if (closeAnnounced) throw new TypeError(`Cannot ${op} a stream that is closed`);
+    if (closeAnnounced) throw closedError(op);
   }
 
   /** Accepts a chunk without the lock: at once if there is room, else through the stream's queue. */
@@ -245,17 +245,17 @@ export class WriterSink {
 
   // ---- the end ----------------------------------------------------------------------------------------------------
 
-  /** Ends the stream by `close`, which closes it; with `keepOpen` the descriptor stays open. */
-  async end(stream: WritableStream, close: () => Promise<void>, keepOpen = false): Promise<void> {
+  /** Ends the stream. With `keepOpen` the descriptor stays open. */
+  async end(stream: WritableStream, keepOpen = false): Promise<void> {
     const { writer } = this;
     if (!writer.failure) {
       this.assertUsable(stream, "close");
       writer.announceClose(keepOpen);
     }
-    await this.#close(close);
+    await this.#close(() => WritableStream.prototype.close.call(stream));
   }
 
-  /** Closes the stream. After a failure waits until everything is freed, and rejects with that: the stream's own error says less. */
+  /** Closes the stream. After a failure waits until everything is freed: the stream's own error says less. */
   async #close(close: () => Promise<void>): Promise<void> {
     const { writer } = this;
     try {

@@ -70,7 +70,8 @@ export class WriteBehind {
     const { buffers } = this;
     if (!buffers.isFilling || this.#lastBlock.reading) return;
     const end = buffers.position;
-    if (!this.#lastBlock.lacks(end)) return buffers.end(this.#lastBlock.padding(end));
+    const padding = this.#lastBlock.padding(end);
+    if (padding) return buffers.queueBuffer(padding);
     this.#lastBlock.read(end, (error) => this.#pending.end(error));
     this.#pending.begin();
   }

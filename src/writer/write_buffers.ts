@@ -9,7 +9,7 @@ import type { Start } from "./start_search.ts";
 import type { WriteQueue } from "./write_queue.ts";
 import type { WriterOptions } from "./writer_options.ts";
 
-/** The initial size of a file's first buffer: most files never need a larger one. */
+/** The size of buffers until one has to be larger: most files never need that. */
 const FIRST_BUFFER = 64 * 1024;
 
 const NO_BYTES = new Uint8Array(0);
@@ -34,7 +34,7 @@ export class WriteBuffers {
   readonly #budget: BufferBudget;
   /** Whether a chunk that fits into a buffer stays in one, so that it is written by one write. */
   readonly #wholeChunks: boolean;
-  /** Whether none had to be larger than the first one so far. */
+  /** Whether no buffer had to be larger so far. */
   #smallIsEnough = true;
   /** Buffers that exist: filling, waiting or in flight. */
   #count = 0;
@@ -117,7 +117,7 @@ export class WriteBuffers {
       const filling = this.#filling ?? this.#start();
       const room = filling.capacity - filling.fill;
       if (room === 0) {
-        if (!this.#grow(filling)) this.end(NO_BYTES);
+        if (!this.#grow(filling)) this.queueBuffer();
         continue;
       }
       const length = Math.min(room, bytes.length - at);
@@ -127,7 +127,7 @@ export class WriteBuffers {
       );
       filling.fill += length;
       at += length;
-      if (length === room && filling.capacity >= this.#wholeSize) this.end(NO_BYTES);
+      if (length === room && filling.capacity >= this.#wholeSize) this.queueBuffer();
     }
     return at - from;
   }
@@ -137,7 +137,7 @@ export class WriteBuffers {
     const filling = this.#filling;
     if (!filling || filling.fill + length <= filling.capacity) return;
     if (filling.fill + length <= this.#wholeSize && this.#grow(filling)) return;
-    this.end(NO_BYTES);
+    this.queueBuffer();
   }
 
   /** Writes the caller's memory. `release` is called when the kernel is done with it. */
@@ -198,7 +198,7 @@ export class WriteBuffers {
   }
 
   /** Makes the current buffer a write, with `padding` to the end of its last block. The next one starts with that block. */
-  end(padding: Uint8Array): void {
+  queueBuffer(padding: Uint8Array = NO_BYTES): void {
     const { block, capacity, fill } = this.#filling!;
     if (padding.length > 0) block.bytes.set(padding, fill);
     const position = this.#base;

@@ -18,7 +18,8 @@ import { type EndingPhase, WriterState } from "./writer_state.ts";
 /** The longest single wait on the JavaScript thread: the event may have happened without a completion. */
 const LONGEST_WAIT_MS = 1000;
 
-function closedError(op: string): TypeError {
+/** The error of a call to a stream that was closed. */
+export function closedError(op: string): TypeError {
   return new TypeError(`Cannot ${op} a stream that is closed`);
 }
 

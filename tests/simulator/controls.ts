@@ -195,8 +195,8 @@ const writer: readonly Control[] = [
   mistake(
     "pads over bytes that are to stay",
     LAST,
-    "return inside > 0 &&",
-    "return false && inside > 0 &&",
+    "return end < length.contentEnd ?",
+    "return false ?",
   ),
   mistake(
     "takes a read that ends early for the end of the file",
