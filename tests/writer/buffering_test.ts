@@ -92,6 +92,47 @@ Deno.test("Writer: flush waits for the buffers that are full when it is called, 
   await rig.finish();
 });
 
+Deno.test("Writer: a tail is one write, and the next one starts with the block in which it ended", async () => {
+  const rig = await Rig.make({ bufferSize: 4096 });
+  rig.fill(1300);
+  const first = rig.writer.sync(true);
+  await turn();
+  assertEquals(rig.writing, [[0, 1536]]);
+  await rig.engine.drive(first);
+  rig.fill(100);
+  const second = rig.writer.sync(true);
+  await turn();
+  assertEquals(rig.writing, [[1024, 512]]);
+  await rig.engine.drive(second);
+  await rig.finish();
+});
+
+Deno.test("Writer: filling goes on while a tail waits for a place, and the tail has all of it", async () => {
+  const rig = await Rig.make({ writeBehind: 1 });
+  rig.fill(1024 + 100);
+  const synced = watch(rig.writer.sync(true));
+  await turn();
+  rig.fill(600);
+  assertEquals(rig.writing, [[0, 1024]]);
+  rig.engine.complete(rig.engine.only("write"));
+  await turn();
+  assertEquals(rig.writing, [[1024, 1024]]);
+  await rig.engine.drain();
+  assertEquals(synced.value, 1724);
+  await rig.finish();
+});
+
+Deno.test("Writer: a writer whose bytes are all in the file holds no buffer", async () => {
+  const budget = new BufferBudget();
+  const rig = await Rig.make({ bufferSize: 4096, budget });
+  rig.fill(1300);
+  assertEquals(budget.held, 4096);
+  await rig.engine.drive(rig.writer.flush(true));
+  assertEquals(budget.held, 0);
+  rig.fill(10);
+  await rig.finish();
+});
+
 Deno.test("Writer: with a budget to spare, buffers are as large and as many as they should be", async () => {
   const budget = new BufferBudget(64 * MIB);
   const rig = await Rig.make({ bufferSize: MIB, writeBehind: 2, budget });
