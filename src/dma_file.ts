@@ -985,7 +985,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
     const sink = new WriterSink(writer);
     super({
       start: (controller) => sink.start(controller),
-      write: (chunk) => sink.write(chunk),
+      write: () => sink.write(),
       close: () => sink.close(),
       abort: (reason) => sink.abort(reason),
     }, { highWaterMark: 1, size: (chunk) => sink.size(chunk!) });

@@ -83,7 +83,8 @@ export class WriterSink {
     return 1;
   }
 
-  write(item: unknown): Promise<void> | undefined {
+  /** The stream passes the first of the items that wait. */
+  write(): Promise<void> | undefined {
     const { failure } = this.writer;
     if (failure) return Promise.reject(failure.reason);
     const batch = this.#waiting[0]!;
