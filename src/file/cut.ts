@@ -34,7 +34,7 @@ export function lengthToCutTo(file: OpenFile): number | undefined {
 
 /** Truncates a file that is in use, when nothing else writes to it. What is left, or added as zeros, is content. */
 export function truncateTo(file: OpenFile, contentEnd: number): Promise<void> {
-  return truncateAlone(file, () => contentEnd, () => file.writer?.truncated(contentEnd));
+  return truncateAlone(file, () => contentEnd);
 }
 
 /** Cuts off the padding that a copy left behind `contentEnd`, unless there was a write there since. */
@@ -51,12 +51,11 @@ export function cutPadding(file: OpenFile, contentEnd: number): Promise<void> {
 
 /**
  * Truncates a file that is in use to the result of `decide`, which is called when nothing else that changes the length is
- * under way; undefined: not at all. `truncated` is called after it.
+ * under way; undefined: not at all.
  */
 function truncateAlone(
   file: OpenFile,
   decide: () => number | undefined,
-  truncated?: () => void,
 ): Promise<void> {
   const { durability, engine, fd, fileSystem, length, path } = file;
   return new Promise((resolve, reject) => {
@@ -75,7 +74,6 @@ function truncateAlone(
           }
           length.truncated(contentEnd);
           durability.noteChange();
-          truncated?.();
           end(syncError);
         };
         engine.submit({ op: "truncate", fd, length: contentEnd }, { complete });

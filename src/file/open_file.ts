@@ -74,10 +74,6 @@ export interface AttachedWriter {
   abortWriter(reason: unknown): Promise<void>;
   /** Writes everything accepted and ends, as a close does. */
   close(): Promise<void>;
-  /** The file was truncated to `length` past the writer: what the writer has read behind that is zeros now. */
-  truncated(length: number): void;
-  /** The file was written to past the writer. */
-  changed(): void;
 }
 
 /** An open file. */
@@ -204,7 +200,7 @@ export class OpenFile implements FileIdentity {
         isWhole = true;
         return result;
       } finally {
-        this.noteChange();
+        this.durability.noteChange();
         length.endWrite();
         if (!isWhole) this.limitBound();
       }
@@ -235,12 +231,6 @@ export class OpenFile implements FileIdentity {
   limitBound(): void {
     const size = knownSize(this.descriptor);
     if (size !== undefined) this.length.isAtMost(size);
-  }
-
-  /** Notes that the file was changed past its writer, or may have been. */
-  noteChange(): void {
-    this.durability.noteChange();
-    this.writer?.changed();
   }
 
   /** Makes bytes, length and name durable, on the JavaScript thread. */

@@ -1,23 +1,14 @@
-// Finds out where a writer starts: the length of the file, and the bytes before the start in its block.
+// Finds out where a writer starts, from the length of the file.
 
-import { alignDown } from "../align.ts";
-import { readBlock } from "../file/block.ts";
 import type { OpenFile } from "../file/open_file.ts";
 import { submitStat } from "../file/stat.ts";
 import type { WriterOptions } from "./writer_options.ts";
-
-/** Where a writer starts. */
-export interface Start {
-  readonly position: number;
-  /** The bytes of the file before the position, in its block. */
-  readonly head: Uint8Array;
-}
 
 /** One search. Nothing else writes to the file or truncates it meanwhile. */
 export class StartSearch {
   readonly #file: OpenFile;
   readonly #options: WriterOptions;
-  readonly #ended: (found: Start | Error | undefined) => void;
+  readonly #ended: (found: number | Error | undefined) => void;
   readonly #release: () => void;
   #begun = false;
   #stopped = false;
@@ -26,7 +17,7 @@ export class StartSearch {
   constructor(
     file: OpenFile,
     options: WriterOptions,
-    ended: (found: Start | Error | undefined) => void,
+    ended: (found: number | Error | undefined) => void,
   ) {
     this.#file = file;
     this.#options = options;
@@ -54,7 +45,7 @@ export class StartSearch {
       submitStat(this.#file.descriptor, false, (facts) => {
         if (facts instanceof Error) this.#end(facts);
         else if (this.#stopped) this.#end();
-        else this.#readHead(this.#startIn(facts.size));
+        else this.#end(this.#startIn(facts.size));
       });
     } catch (error) {
       this.#end(error as Error);
@@ -72,21 +63,7 @@ export class StartSearch {
     return start;
   }
 
-  #readHead(position: number): void {
-    const file = this.#file;
-    const base = alignDown(position, file.blockSize);
-    if (base === position) return this.#end({ position, head: new Uint8Array(0) });
-    try {
-      readBlock(file, base, (block) => {
-        if (block instanceof Error) this.#end(block);
-        else this.#end({ position, head: block.bytes.subarray(0, position - base) });
-      });
-    } catch (error) {
-      this.#end(error as Error);
-    }
-  }
-
-  #end(found?: Start | Error): void {
+  #end(found?: number | Error): void {
     this.#release();
     this.#ended(found);
   }

@@ -1,11 +1,11 @@
 // The buffers of a writer: bytes are copied into one of them, and full buffers become writes.
 
+import { alignDown, alignUp } from "../align.ts";
 import { assert } from "../assert.ts";
 import { type BufferBudget, UNLIMITED } from "../engine/buffer_budget.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Block, Memory } from "../engine/operation.ts";
 import type { OpenFile } from "../file/open_file.ts";
-import type { Start } from "./start_search.ts";
 import type { WriteQueue } from "./write_queue.ts";
 import type { WriterOptions } from "./writer_options.ts";
 
@@ -40,11 +40,11 @@ export class WriteBuffers {
   #count = 0;
   /** Where the current buffer starts, or would. */
   #base: number;
-  /** What is in the file, or on its way, of the block at which the next buffer starts. */
+  /** Bytes of the block at which the next buffer starts: in the file, or on their way. */
   #head: Uint8Array;
   #filling: FillingBuffer | undefined;
 
-  constructor(file: OpenFile, options: WriterOptions, queue: WriteQueue, start: Start) {
+  constructor(file: OpenFile, options: WriterOptions, queue: WriteQueue, start: number) {
     const { engine, blockSize, appends } = file;
     const { bufferSize, writeBehind, sharesMemory } = options;
     this.#engine = engine;
@@ -54,8 +54,8 @@ export class WriteBuffers {
     this.#writeBehind = writeBehind;
     this.#budget = sharesMemory ? engine.budget : UNLIMITED;
     this.#wholeChunks = appends;
-    this.#base = start.position - start.head.length;
-    this.#head = start.head;
+    this.#base = alignDown(start, blockSize);
+    this.#head = new Uint8Array(start - this.#base);
   }
 
   /** Where the next byte goes. */
@@ -197,10 +197,12 @@ export class WriteBuffers {
     return true;
   }
 
-  /** Makes the current buffer a write, with `padding` to the end of its last block. The next one starts with that block. */
-  queueBuffer(padding: Uint8Array = NO_BYTES): void {
-    const { block, capacity, fill } = this.#filling!;
-    if (padding.length > 0) block.bytes.set(padding, fill);
+  /** Makes the current buffer, if there is one, a write of whole blocks. The next one starts with the last of them, unless it is full. */
+  queueBuffer(): void {
+    if (!this.#filling) return;
+    const { block, capacity, fill } = this.#filling;
+    const length = alignUp(fill, this.#blockSize);
+    if (length > fill) block.bytes.fill(0, fill, length);
     const position = this.#base;
     const inBlock = fill % this.#blockSize;
     this.#base += fill - inBlock;
@@ -209,7 +211,7 @@ export class WriteBuffers {
     this.#queue.add({
       memory: block,
       offset: 0,
-      length: fill + padding.length,
+      length,
       position,
       dataEnd: position + fill,
       release: () => this.#release(block, capacity),

@@ -9,7 +9,7 @@ import { ioError } from "../errors.ts";
 import type { AttachedWriter, OpenFile } from "../file/open_file.ts";
 import { stepsAfterFailure, stepsOfClose } from "./ending.ts";
 import { Pending } from "./pending.ts";
-import { type Start, StartSearch } from "./start_search.ts";
+import { StartSearch } from "./start_search.ts";
 import { SyncQueue } from "./sync_queue.ts";
 import { WriteBehind } from "./write_behind.ts";
 import type { WriterOptions } from "./writer_options.ts";
@@ -56,7 +56,7 @@ export class Writer extends WriterState implements AttachedWriter {
     // A file that this module created and nobody wrote to yet is known to be empty.
     // Another program may have appended to it, so an appending writer asks.
     const isEmpty = !append && file.ownsSize && file.length.sizeUpperBound === 0 && position === 0;
-    if (isEmpty) this.#open({ position, head: new Uint8Array(0) });
+    if (isEmpty) this.#open(position);
     else {
       this.#pending.begin();
       this.#search = new StartSearch(file, options, (found) => this.#endSearch(found));
@@ -73,13 +73,13 @@ export class Writer extends WriterState implements AttachedWriter {
     return this.#writes?.queue.flushed ?? this.#expectedStart;
   }
 
-  #endSearch(found: Start | Error | undefined): void {
-    const failed = found instanceof Error;
-    if (found && !failed && this.opening) this.#open(found);
-    this.#pending.end(failed ? found : undefined);
+  #endSearch(found: number | Error | undefined): void {
+    if (typeof found !== "number") return this.#pending.end(found);
+    if (this.opening) this.#open(found);
+    this.#pending.end();
   }
 
-  #open(start: Start): void {
+  #open(start: number): void {
     this.#writes = new WriteBehind(this.file, this.#options, start, this.#pending);
     this.toOpen();
   }
@@ -180,18 +180,9 @@ export class Writer extends WriterState implements AttachedWriter {
     this.#stepsSoon = true;
     afterCallers(() => {
       this.#stepsSoon = false;
-      if (this.#writes.isTailDue(this.#syncs.wantedEnd)) this.#queueTail();
+      if (this.#writes.isTailDue(this.#syncs.wantedEnd)) this.#writes.buffers.queueBuffer();
       this.#step();
     });
-  }
-
-  #queueTail(): void {
-    try {
-      this.#writes.queueTail();
-    } catch (error) {
-      // There is no memory.
-      this.fail(error);
-    }
   }
 
   /**
@@ -204,7 +195,7 @@ export class Writer extends WriterState implements AttachedWriter {
     const writes = this.#writes;
     const end = this.position;
     while (writes.queue.flushed < end) {
-      if (writes.isTailDue(end)) this.#queueTail();
+      if (writes.isTailDue(end)) this.#writes.buffers.queueBuffer();
       this.#step();
       if (writes.queue.flushed < end) this.waitNow(deadline);
     }
@@ -329,7 +320,7 @@ export class Writer extends WriterState implements AttachedWriter {
   #advance(): void {
     if (this.phase.name === "draining") {
       this.#writes.stopReserving();
-      this.#queueTail();
+      this.#writes.buffers.queueBuffer();
     } else if (this.#writes.isTailDue(this.#syncs.wantedEnd)) this.#stepSoon();
     this.#startWrites(this.file.length.truncating);
     this.#syncIfDue();
@@ -378,13 +369,5 @@ export class Writer extends WriterState implements AttachedWriter {
     if (this.#syncs.serve(this.#writes.queue.flushed)) {
       this.#track(this.#syncs.run(this.#writes.queue));
     }
-  }
-
-  truncated(length: number): void {
-    this.#writes?.truncated(length);
-  }
-
-  changed(): void {
-    this.#writes?.changed();
   }
 }

@@ -23,7 +23,7 @@ function mistake(name: string, ...change: Replaced): Control {
 const WRITER = "writer/writer.ts";
 const START = "writer/start_search.ts";
 const PREALLOCATOR = "writer/preallocator.ts";
-const LAST = "writer/last_block.ts";
+const BEHIND = "writer/write_behind.ts";
 const SYNCS = "writer/sync_queue.ts";
 const ENDING = "writer/ending.ts";
 const QUEUE = "writer/write_queue.ts";
@@ -178,7 +178,7 @@ const writer: readonly Control[] = [
     "counts padding as flushed",
     BUFFERS,
     "dataEnd: position + fill,",
-    "dataEnd: position + fill + padding.length,",
+    "dataEnd: position + length,",
   ),
   mistake(
     "has a tail and its buffer in flight together",
@@ -189,14 +189,14 @@ const writer: readonly Control[] = [
   mistake(
     "does not clear the padding",
     BUFFERS,
-    "    if (padding.length > 0) block.bytes.set(padding, fill);\n",
+    "    if (length > fill) block.bytes.fill(0, fill, length);\n",
     "",
   ),
   mistake(
     "pads over bytes that are to stay",
-    LAST,
-    "return end < length.contentEnd ?",
-    "return false ?",
+    BEHIND,
+    "dataEnd < contentEnd ? end : 0",
+    "0",
   ),
   mistake(
     "takes a read that ends early for the end of the file",

@@ -104,10 +104,10 @@ export class WriterOracle {
   locate(position: number, bytes: Uint8Array): void {
     if (this.isOpened) return;
     const start = [...this.#sizesSeen].find((size) => {
-      if (size < position || size >= position + bytes.length) return false;
+      const at = Math.max(size, position);
       // Not all that was given need be in it yet.
-      const [first] = this.given.slice(0, 1);
-      return bytes[size - position] === first;
+      const given = this.given.slice(at - size, at - size + 1);
+      return at < position + bytes.length && given.length > 0 && bytes[at - position] === given[0];
     });
     if (start !== undefined) this.#startAt(start);
   }
