@@ -192,7 +192,7 @@ export class OpenFile implements FileIdentity {
     return descriptor.use(op, async () => {
       // After a wait there may be another truncate. If none waits or runs, the work begins within this call.
       while (length.truncating) await new Promise<void>((resolve) => length.whenWritable(resolve));
-      if (end > length.sizeUpperBound) this.#keepAppended();
+      if (end > length.sizeUpperBound) this.keepAppended();
       length.beginWrite(end);
       let isWhole = false;
       try {
@@ -217,7 +217,7 @@ export class OpenFile implements FileIdentity {
   }
 
   /** Counts bytes that another program has appended as content, before a new end of the file hides them. */
-  #keepAppended(): void {
+  keepAppended(): void {
     // Nothing is reserved on such a file system.
     if (!this.fileSystem.statsFromMemory) return;
     const size = knownSize(this.descriptor);

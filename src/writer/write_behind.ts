@@ -86,6 +86,8 @@ export class WriteBehind {
     let started = false;
     for (let write; (write = this.queue.startNext());) {
       const end = write.position + write.length;
+      // The rest of the last block may be another handle's.
+      if (write.dataEnd < end) this.#file.keepAppended();
       this.#file.length.beginWrite(end);
       this.#preallocator.start(this.queue.flushed, end);
       this.#launch(write, write.dataEnd >= durableFrom && !this.#pending.any);

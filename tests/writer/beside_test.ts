@@ -128,3 +128,24 @@ testInEachDirectory(
     }
   },
 );
+
+testInEachDirectory(
+  "What another handle wrote behind a writer stays when the writer ends in the same block",
+  async (dir) => {
+    const path = dir.file("file");
+    const ends: ((writer: DmaStreamWriter) => Promise<unknown>)[] = [
+      (writer) => writer.close(),
+      (writer) => writer.sync({ tail: true }).then(() => writer.close()),
+    ];
+    for (const end of ends) {
+      const first = new DmaStreamWriter(await DmaFile.create(path));
+      await first.write(pattern(100));
+      const other = await DmaFile.open(path, { write: true });
+      const second = new DmaStreamWriter(other, { position: 100 });
+      await second.write(pattern(900, 100));
+      await second.close();
+      await end(first);
+      assertEquals(await Deno.readFile(path), pattern(1000), String(end));
+    }
+  },
+);
