@@ -47,6 +47,8 @@ export class Preallocator {
     if (!this.#enabled || this.#running || end <= length.sizeUpperBound) return;
     this.#running = true;
     this.#pending.begin();
+    // Behind the reserved space it would be unknown whose bytes are there.
+    this.#file.keepAppended();
     length.beginWrite(end);
     const complete = (result: number) => {
       this.#running = false;

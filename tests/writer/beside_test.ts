@@ -149,3 +149,21 @@ testInEachDirectory(
     }
   },
 );
+
+testInEachDirectory(
+  "What another handle wrote ahead stays when space is reserved up to it",
+  async (dir) => {
+    const path = dir.file("file");
+    const first = new DmaStreamWriter(await DmaFile.create(path));
+    const other = await DmaFile.open(path, { write: true });
+    const ahead = 11 << 20;
+    const second = new DmaStreamWriter(other, { position: ahead });
+    await second.write(pattern(1000));
+    await second.close();
+    for (let mebibyte = 0; mebibyte < 9; mebibyte++) await first.write(pattern(1 << 20));
+    await first.close();
+    const bytes = await Deno.readFile(path);
+    assertEquals(bytes.length, ahead + 1000);
+    assertEquals(bytes.subarray(ahead), pattern(1000));
+  },
+);
