@@ -5,7 +5,8 @@ import { chunkBytes, lengthOfBytes } from "../arguments.ts";
 import { yieldIfNeeded } from "../engine/event_loop.ts";
 import type { AlignedMemory } from "../file/aligned_memory.ts";
 import { Batch } from "./batch.ts";
-import { closedError, type Writer } from "./writer.ts";
+import type { Writer } from "./writer.ts";
+import { closedError } from "./writer_state.ts";
 
 /** For calls that succeed at once. */
 const RESOLVED: Promise<void> = Promise.resolve();

@@ -13,15 +13,10 @@ import { StartSearch } from "./start_search.ts";
 import { SyncQueue } from "./sync_queue.ts";
 import { WriteBehind } from "./write_behind.ts";
 import type { WriterOptions } from "./writer_options.ts";
-import { type EndingPhase, WriterState } from "./writer_state.ts";
+import { closedError, type EndingPhase, WriterState } from "./writer_state.ts";
 
 /** The longest single wait on the JavaScript thread: the event may have happened without a completion. */
 const LONGEST_WAIT_MS = 1000;
-
-/** The error of a call to a stream that was closed. */
-export function closedError(op: string): TypeError {
-  return new TypeError(`Cannot ${op} a stream that is closed`);
-}
 
 /** Writes a contiguous run of bytes to a file. A file has one writer at a time. */
 export class Writer extends WriterState implements AttachedWriter {
@@ -123,12 +118,6 @@ export class Writer extends WriterState implements AttachedWriter {
   async room(): Promise<void> {
     this.assertAccepts();
     if (!this.hasRoom) await (this.#room ??= Promise.withResolvers()).promise;
-  }
-
-  /** Throws if {@linkcode write} will never take a byte any more. */
-  assertAccepts(): void {
-    this.throwFailure();
-    if (this.closeBegun) throw closedError("write");
   }
 
   /** Whether {@linkcode writeMemory} may be called now: nothing partly filled, and a buffer to spare. */

@@ -3,6 +3,11 @@
 import { assert } from "../assert.ts";
 import type { Step, WriterFailure } from "./ending.ts";
 
+/** The error of a call on a stream that was closed. */
+export function closedError(op: string): TypeError {
+  return new TypeError(`Cannot ${op} a stream that is closed`);
+}
+
 /** A writer ends. It runs the steps, one after the other, while nothing else is under way. */
 export type EndingPhase =
   /** Everything is in the file, which is being cut, synced, named and closed. */
@@ -63,6 +68,12 @@ export abstract class WriterState {
   /** Whether bytes are accepted at all. */
   protected get accepts(): boolean {
     return this.phase.name === "open" && !this.closeBegun;
+  }
+
+  /** Throws if no bytes will be accepted any more. */
+  assertAccepts(): void {
+    this.throwFailure();
+    if (this.closeBegun) throw closedError("write");
   }
 
   protected throwFailure(): void {
