@@ -166,7 +166,9 @@ async function abort(
   const { currentPos, nextPos } = stream;
   const isTaken = oracle.isOpened && currentPos > oracle.start && nextPos === currentPos;
   const isClosing = wasEnding && oracle.closes && !session.isWriting(oracle);
-  if (isClosing && isTaken && !oracle.failure) oracle.closeStands = true;
+  // An abort before it may have come in front of the close, and stands itself.
+  const isFirst = oracle.reasons.size === 0;
+  if (isClosing && isTaken && isFirst && !oracle.failure) oracle.closeStands = true;
   const reason = session.ownError("aborted");
   oracle.reasons.add(reason);
   const lock = how === "abort lock" ? stream.getWriter() : undefined;
