@@ -9,7 +9,7 @@ import { RealFile } from "./kernel/real_file.ts";
 import { RealKernel } from "./kernel/real_kernel.ts";
 import type { Listing, Place } from "./oracle/expected_names.ts";
 import type { Random } from "./random.ts";
-import { DIRECTORIES, drawFiles, type Leftovers, NOBODY, type World } from "./world.ts";
+import { DIRECTORIES, drawFiles, type Leftovers, passOn, type World } from "./world.ts";
 
 /** What a real world is made of. */
 export interface RealWorldOptions {
@@ -29,7 +29,7 @@ export class RealWorld implements World {
   readonly faults = [];
   readonly faultCount = 0;
   readonly isLimited = false;
-  observer: FlightObserver = NOBODY;
+  observer: FlightObserver | undefined;
   readonly #kernel: RealKernel;
   readonly #files = new Map<number, RealFile>();
   readonly #before = Deno.cwd();
@@ -53,12 +53,7 @@ export class RealWorld implements World {
       clock: this.clock,
       random: random.fork(),
       bufferBudget: random.pick([64 << 20, 64 << 20, 512 << 10, 0]),
-      observer: {
-        submitted: (flight) => this.observer.submitted(flight),
-        performed: (flight) => this.observer.performed(flight),
-        returned: (flight) => this.observer.returned(flight),
-        completed: () => this.observer.completed(),
-      },
+      observer: passOn(this),
       violated,
       trace,
     });
@@ -70,14 +65,6 @@ export class RealWorld implements World {
 
   get engine(): Engine {
     return this.#kernel;
-  }
-
-  get now(): number {
-    return this.clock.now;
-  }
-
-  sleep(microseconds: number): Promise<void> {
-    return this.clock.sleep(microseconds);
   }
 
   get operations(): number {

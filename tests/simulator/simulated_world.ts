@@ -15,7 +15,7 @@ import {
   DIRECTORIES,
   drawFiles,
   type Leftovers,
-  NOBODY,
+  passOn,
   type World,
 } from "./world.ts";
 
@@ -38,20 +38,17 @@ export class SimulatedWorld implements World {
   readonly directories = DIRECTORIES;
   readonly kind: FileSystemKind;
   readonly clock: Clock;
-  observer: FlightObserver = NOBODY;
+  observer: FlightObserver | undefined;
   readonly #options: SimulatedWorldOptions;
-  #tree: DirectoryTree;
-  #kernel: SimulatedKernel;
-  #faults: Faults;
-  #operations = 0;
-  #faultCount = 0;
+  readonly #tree = new DirectoryTree();
+  readonly #kernel: SimulatedKernel;
+  readonly #faults: Faults;
 
   constructor(options: SimulatedWorldOptions) {
     this.#options = options;
     const { random } = options;
     this.kind = drawFileSystem(random);
     this.clock = new Clock(random.fork());
-    this.#tree = new DirectoryTree();
     this.#populate();
     this.#faults = options.faulty ? Faults.draw(random.fork()) : Faults.none(random.fork());
     this.#kernel = this.#boot();
@@ -84,12 +81,7 @@ export class SimulatedWorld implements World {
       reusesDescriptors: random.chance(0.5),
       descriptorLimit: random.chance(0.1) ? random.between(2, 10) : 1000,
       mountId: ++lastMount,
-      observer: {
-        submitted: (flight) => this.observer.submitted(flight),
-        performed: (flight) => this.observer.performed(flight),
-        returned: (flight) => this.observer.returned(flight),
-        completed: () => this.observer.completed(),
-      },
+      observer: passOn(this),
       violated,
       trace,
     });
@@ -103,20 +95,12 @@ export class SimulatedWorld implements World {
     return this.#kernel;
   }
 
-  get now(): number {
-    return this.clock.now;
-  }
-
-  sleep(microseconds: number): Promise<void> {
-    return this.clock.sleep(microseconds);
-  }
-
   get operations(): number {
-    return this.#operations + this.#kernel.operations;
+    return this.#kernel.operations;
   }
 
   get faultCount(): number {
-    return this.#faultCount + this.#faults.happened.length + this.#faults.shortened;
+    return this.#faults.happened.length + this.#faults.shortened;
   }
 
   get faults(): readonly Fault[] {

@@ -163,7 +163,7 @@ async function identify(
   const { names } = session.oracle;
   // Nobody may be about to rename what stands there.
   while (target !== undefined && names.begunAt(target) === undefined) {
-    await session.world.sleep(100);
+    await session.world.clock.sleep(100);
   }
   const naming = target === undefined ? undefined : names.begin(target, "new");
   await file.close().catch((error) => session.explain({ name: "close" }, error));

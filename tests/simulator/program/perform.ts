@@ -65,7 +65,7 @@ const all: { readonly [Name in Action["do"]]: Perform<Name> } = {
     return world.changeDirectory(folder === undefined ? world.root : `${world.root}/${folder}`);
   },
   crash,
-  sleep: ({ world }, _, { microseconds }) => world.sleep(microseconds),
+  sleep: ({ world }, _, { microseconds }) => world.clock.sleep(microseconds),
   join() {},
 };
 

@@ -33,7 +33,7 @@ export async function pipe(session: Session, slot: Slot, choice: PipeChoice): Pr
   const controller = new AbortController();
   const reason = session.ownError("the signal aborts the pipe");
   if (abortAfter !== undefined) {
-    session.world.sleep(abortAfter).then(() => controller.abort(reason));
+    session.world.clock.sleep(abortAfter).then(() => controller.abort(reason));
   }
   const closes = !preventClose && oracle.facts.closeFile;
   const mayClose = oracle.facts.closeFile && !(preventClose && preventAbort);
@@ -120,7 +120,7 @@ function programSource(
   let chunks = 0;
   const stream = new ReadableStream<Uint8Array<ArrayBuffer>>({
     async pull(controller) {
-      if (seed % 2 === 0) await session.world.sleep(seed % 500);
+      if (seed % 2 === 0) await session.world.clock.sleep(seed % 500);
       if (chunks === failAfter) return controller.error(error);
       if (chunks === parts) return controller.close();
       const from = Math.floor(bytes.length * chunks / parts);

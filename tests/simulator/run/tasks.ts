@@ -22,7 +22,7 @@ export async function runTask(
     // From the step alone: the others come at the same moments where one is left out.
     const random = new Random(seed + step.id);
     // Most steps follow at once; others come at any moment of what is under way.
-    if (random.chance(0.4)) await session.world.sleep(random.next() ** 3 * 2000);
+    if (random.chance(0.4)) await session.world.clock.sleep(random.next() ** 3 * 2000);
     if (session.oracle.violation) return;
     began(step);
     const over = Promise.resolve(perform(session, step));
