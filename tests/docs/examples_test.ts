@@ -20,11 +20,6 @@ Deno.test("The table of the examples has the one command of each", () => {
   for (const name of examples) assertStringIncludes(table, `\`${commandOf(name).text}\``);
 });
 
-Deno.test("No example is published", () => {
-  const { publish } = JSON.parse(Deno.readTextFileSync(new URL("deno.json", root)));
-  assert(!publish.include.some((path: string) => path.startsWith("examples")));
-});
-
 Deno.test("No example is given a permission for everything", () => {
   for (const name of examples) {
     for (const flag of commandOf(name).flags) {

@@ -56,15 +56,6 @@ testDirectAndCached("A descriptor never stands in its own way", async (dir) => {
   await other.close();
 });
 
-testDirectAndCached("Closing a file gives its lock back", async (dir) => {
-  const [one, other] = await two(dir.file("file"));
-  await one.lock(true);
-  assertEquals(await other.tryLock(), false);
-  await one.close();
-  assertEquals(await other.tryLock(true), true);
-  await other.close();
-});
-
 testDirectAndCached("lock() waits until the lock is given back", async (dir) => {
   const [one, other] = await two(dir.file("file"));
   await one.lock(true);
