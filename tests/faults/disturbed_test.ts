@@ -7,17 +7,17 @@ import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { descriptorsIn } from "../support/descriptors.ts";
 import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
 import { content, firstWrong, firstWrongInFile } from "./content.ts";
-import { assertIdle, assertIoError, assertSticky, within } from "./failed_writer.ts";
+import {
+  assertIdle,
+  assertIoError,
+  assertSticky,
+  within,
+  writeContent as write,
+} from "./failed_writer.ts";
 
 const MiB = 1 << 20;
 const LENGTH = 12 * MiB + 1001;
 const options = { bufferSize: 256 * 1024, writeBehind: 4 };
-
-async function write(writer: DmaStreamWriter, from: number, to: number, seed = 0): Promise<void> {
-  for (let at = from; at < to; at += 300_000) {
-    await within(20, "write", writer.write(content(at, Math.min(300_000, to - at), seed)));
-  }
-}
 
 /** Nothing is left open of the files below a folder, removed ones included. */
 async function assertLetGo(dir: TestDirectory): Promise<void> {

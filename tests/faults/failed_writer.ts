@@ -17,16 +17,28 @@ export async function within<T>(seconds: number, what: string, promise: Promise<
   }
 }
 
-/** Writes content chunk by chunk until that fails, at most `most` bytes. Resolves to the failure. */
-export async function writeUntilFailure(
+/** Bytes of a chunk. */
+const CHUNK = 300_000;
+
+/** The content from one position to another, in chunks. */
+function* chunks(from: number, to: number, seed = 0): Generator<Uint8Array<ArrayBuffer>> {
+  for (let at = from; at < to; at += CHUNK) yield content(at, Math.min(CHUNK, to - at), seed);
+}
+
+/** Writes content chunk by chunk. */
+export async function writeContent(
   writer: DmaStreamWriter,
-  most: number,
-  chunk = 300_000,
-): Promise<unknown> {
+  from: number,
+  to: number,
+  seed = 0,
+): Promise<void> {
+  for (const chunk of chunks(from, to, seed)) await within(30, "write", writer.write(chunk));
+}
+
+/** Writes content until that fails, at most `most` bytes. Resolves to the failure. */
+export async function writeUntilFailure(writer: DmaStreamWriter, most: number): Promise<unknown> {
   try {
-    for (let at = 0; at < most; at += chunk) {
-      await within(30, "write", writer.write(content(at, Math.min(chunk, most - at))));
-    }
+    await writeContent(writer, 0, most);
     await within(30, "close", writer.close());
   } catch (error) {
     return error;
@@ -35,16 +47,9 @@ export async function writeUntilFailure(
 }
 
 /** Pipes content until that fails, at most `most` bytes. Resolves to the failure. */
-export async function pipeUntilFailure(
-  writer: DmaStreamWriter,
-  most: number,
-  chunk = 300_000,
-): Promise<unknown> {
-  function* chunks(): Generator<Uint8Array<ArrayBuffer>> {
-    for (let at = 0; at < most; at += chunk) yield content(at, Math.min(chunk, most - at));
-  }
+export async function pipeUntilFailure(writer: DmaStreamWriter, most: number): Promise<unknown> {
   try {
-    await within(60, "pipe", ReadableStream.from(chunks()).pipeTo(writer));
+    await within(60, "pipe", ReadableStream.from(chunks(0, most)).pipeTo(writer));
   } catch (error) {
     return error;
   }

@@ -7,7 +7,7 @@ import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { hasProgram, run, runOrThrow, searchPath } from "../setup/command.ts";
 import { content, firstWrong, firstWrongInFile } from "./content.ts";
 import { fileSystems, type LoopMount, smallDiskTest } from "./disks.ts";
-import { assertIdle, bystander, within } from "./failed_writer.ts";
+import { assertIdle, bystander, within, writeContent as write } from "./failed_writer.ts";
 
 const MiB = 1 << 20;
 const options = { bufferSize: 256 * 1024, writeBehind: 3 };
@@ -47,12 +47,6 @@ async function longestPause(milliseconds: number): Promise<number> {
     last = now;
   }
   return longest;
-}
-
-async function write(writer: DmaStreamWriter, from: number, to: number): Promise<void> {
-  for (let at = from; at < to; at += 300_000) {
-    await writer.write(content(at, Math.min(300_000, to - at)));
-  }
 }
 
 for (const type of fileSystems) {
