@@ -3,8 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../../mod.ts";
 import { assertFile, chunksOf, filled, joined, pattern } from "../support/bytes.ts";
-import { eventually } from "../support/descriptors.ts";
-import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
+import { testInEachDirectory } from "../support/dirs.ts";
 import { Errno, O_RDWR } from "../../src/engine/linux.ts";
 import { engine } from "../support/engine.ts";
 import { interpose } from "../support/interpose.ts";
@@ -68,20 +67,6 @@ testInEachDirectory("append starts at the end of the file, whatever its length",
   }
 });
 
-testInEachDirectory("A position past the end leaves a hole of zeros", async (dir) => {
-  const path = dir.file("file");
-  for (const position of [1001, 4096, 70_001]) {
-    const writer = await onOld(path, 1000, { position });
-    await writer.write(pattern(5000));
-    await writer.close();
-    await assertFile(path, overwritten(1000, position, pattern(5000)));
-    const created = new DmaStreamWriter(await DmaFile.create(path), { position });
-    await created.write(pattern(5000));
-    await created.close();
-    await assertFile(path, joined(new Uint8Array(position), pattern(5000)));
-  }
-});
-
 testInEachDirectory("A hole before the position takes no space", async (dir) => {
   const path = dir.file("file");
   for (const sizeHint of [0, 4_000_000]) {
@@ -96,19 +81,6 @@ testInEachDirectory("A hole before the position takes no space", async (dir) => 
     assert(blocks! * 512 < 6_000_000, `${blocks} blocks`);
   }
 });
-
-testInEachDirectory(
-  "The longer file that was opened without truncate keeps its length",
-  async (dir) => {
-    const path = dir.file("file");
-    for (const length of [4096, 5000]) {
-      const writer = await onOld(path, 3_000_001);
-      await writer.write(pattern(length));
-      await writer.close();
-      await assertFile(path, overwritten(3_000_001, 0, pattern(length)));
-    }
-  },
-);
 
 testInEachDirectory("The longer file that was opened with truncate is cut", async (dir) => {
   const path = dir.file("file");
@@ -146,24 +118,6 @@ testInEachDirectory("A writer that may only write still keeps what stands around
 
 // ---- space ----------------------------------------------------------------------------------------------------
 
-/** Elsewhere writes that extend a file are like any others, and its end stays with them. */
-const movesEnd = ({ fileSystem }: TestDirectory) => ["ext4", "xfs"].includes(fileSystem);
-
-testInEachDirectory("Space reserved ahead is freed at close", async (dir) => {
-  const path = dir.file("file");
-  const writer = new DmaStreamWriter(await DmaFile.create(path), { bufferSize: 1 << 20 });
-  const bytes = pattern(9_000_001);
-  await writer.write(bytes);
-  await writer.flushAligned();
-  // Written past 8 MiB: the end of the file is ahead of the bytes, as soon as the kernel has moved it.
-  await eventually(async () => (await Deno.stat(path)).size > 9_000_001);
-  await writer.close();
-  const { size, blocks } = await Deno.stat(path);
-  assertEquals(size, 9_000_001);
-  assert(blocks! * 512 < 9_000_001 + (1 << 20));
-  await assertFile(path, bytes);
-}, { where: movesEnd });
-
 testInEachDirectory(
   "Without preallocate the file is never longer than what is written",
   async (dir) => {
@@ -185,16 +139,6 @@ testInEachDirectory(
     await assertFile(path, pattern(12_000_001));
   },
 );
-
-testInEachDirectory("Bytes behind the end are zeros while the writer is open", async (dir) => {
-  const path = dir.file("file");
-  const writer = new DmaStreamWriter(await DmaFile.create(path));
-  await writer.write(pattern(5_000_000));
-  await writer.sync({ tail: true });
-  const { length } = await Deno.readFile(path);
-  await assertFile(path, joined(pattern(5_000_000), new Uint8Array(length - 5_000_000)));
-  await writer.close();
-});
 
 testInEachDirectory(
   "A writer keeps the bytes around its own in a file that may be written but not read",

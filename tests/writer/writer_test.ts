@@ -86,14 +86,6 @@ testDirectAndCached("sync with tail gives every byte, and writing goes on", asyn
 
 // ---- the reference's inventory --------------------------------------------------------------------------------
 
-testDirectAndCached("A writer with nothing written leaves an empty file", async (dir) => {
-  const writer = await create(dir);
-  assertEquals(writer.currentPos, 0);
-  await writer.close();
-  assertEquals(writer.currentFlushedPos, 0);
-  await assertFile(dir.file("file"), new Uint8Array());
-});
-
 testDirectAndCached("A million writes of one byte, with two buffers", async (dir) => {
   const writer = await create(dir, { bufferSize: 4096, writeBehind: 2 });
   const bytes = pattern(1_000_000);
