@@ -3,6 +3,7 @@
 
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { type DmaError, DmaFile, DmaStreamWriter } from "../../mod.ts";
+import { assertSticky } from "../faults/failed_writer.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
 import { descriptorsOf } from "../support/descriptors.ts";
 import { testDirectAndCached } from "../support/dirs.ts";
@@ -12,42 +13,9 @@ import { create } from "./create.ts";
 
 const EIO = 5;
 
-/** Everything that a writer can be asked to do. */
-const calls: Record<string, (stream: DmaStreamWriter) => Promise<unknown>> = {
-  write: (stream) => stream.write(pattern(5)),
-  "write of a large chunk": (stream) => stream.write(pattern(100_000)),
-  flushAligned: (stream) => stream.flushAligned(),
-  sync: (stream) => stream.sync(),
-  "sync with tail": (stream) => stream.sync({ tail: true }),
-  writeBuffer: (stream) => stream.writeBuffer(stream.file.allocBuffer(4096)),
-  "getWriter().write": async (stream) => {
-    const writer = stream.getWriter();
-    writer.closed.catch(() => {});
-    writer.ready.catch(() => {});
-    try {
-      await writer.write(pattern(5));
-    } finally {
-      writer.releaseLock();
-    }
-  },
-  "getWriter().closed": async (stream) => {
-    const writer = stream.getWriter();
-    writer.ready.catch(() => {});
-    await writer.closed.finally(() => writer.releaseLock());
-  },
-  pipeTo: (stream) => ReadableStream.from([pattern(5)]).pipeTo(stream),
-  seal: (stream) => stream.seal(),
-  close: (stream) => stream.close(),
-};
-
 /** Throws unless every call rejects with this very error, and nothing is held any more. */
 async function assertDead(stream: DmaStreamWriter, error: unknown): Promise<void> {
-  for (const round of [1, 2]) {
-    for (const [name, call] of Object.entries(calls)) {
-      const rejected = await assertRejects(() => call(stream));
-      assertStrictEquals(rejected, error, `${name}, round ${round}`);
-    }
-  }
+  await assertSticky(stream, error);
   await stream.abort();
   assertEquals(descriptorsOf(stream.file.path), 0);
   assertEquals(engine.pool.blocks, 0);

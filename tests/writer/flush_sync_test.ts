@@ -2,17 +2,13 @@
 
 import "../support/engine.ts";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions, ioStats } from "../../mod.ts";
+import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { assertFile, filled, joined, pattern } from "../support/bytes.ts";
-import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
+import { testDirectAndCached } from "../support/dirs.ts";
 import { interpose } from "../support/interpose.ts";
+import { create } from "./create.ts";
 
-async function create(
-  dir: TestDirectory,
-  options: DmaStreamWriterOptions = { bufferSize: 8192, writeBehind: 2 },
-): Promise<DmaStreamWriter> {
-  return new DmaStreamWriter(await DmaFile.create(dir.file("file")), options);
-}
+const small = { bufferSize: 8192, writeBehind: 2 };
 
 /** The bytes of a file from its beginning, padding and what is reserved left out. */
 function assertStarts(path: string, expected: Uint8Array): void {
@@ -20,7 +16,7 @@ function assertStarts(path: string, expected: Uint8Array): void {
 }
 
 testDirectAndCached("flushSync() writes what was accepted, at once", async (dir) => {
-  const writer = await create(dir);
+  const writer = await create(dir, small);
   let length = 0;
   for (const size of [1, 511, 5000, 0, 20_000, 3, 8192, 100]) {
     await writer.write(pattern(size, length));
@@ -35,7 +31,7 @@ testDirectAndCached("flushSync() writes what was accepted, at once", async (dir)
 
 testDirectAndCached("flushSync() writes what waits, with or without a lock", async (dir) => {
   for (const locked of [false, true]) {
-    const writer = await create(dir);
+    const writer = await create(dir, small);
     const out = locked ? writer.getWriter() : writer;
     const written: Promise<void>[] = [];
     for (let at = 0; at < 1_000_000; at += 9999) {
@@ -55,7 +51,7 @@ testDirectAndCached("flushSync() writes what waits, with or without a lock", asy
 });
 
 testDirectAndCached("flushSync({ durable }) syncs file and name, once", async (dir) => {
-  const writer = await create(dir);
+  const writer = await create(dir, small);
   await writer.write(pattern(100));
   const { syncs } = ioStats();
   writer.flushSync();
@@ -72,7 +68,7 @@ testDirectAndCached("flushSync({ durable }) syncs file and name, once", async (d
 
 testDirectAndCached("flushSync() throws the failure", async (dir) => {
   for (const early of [false, true]) {
-    const writer = await create(dir);
+    const writer = await create(dir, small);
     const failing = interpose("write", ({ end }) => end(-28));
     const written = writer.write(pattern(100_000)).catch((error) => error);
     if (early) await written;
@@ -95,7 +91,7 @@ async function turns(count: number): Promise<void> {
 
 testDirectAndCached("flushSync() does not wait for what waits for it: a truncate", async (dir) => {
   for (let turn = 0; turn < 30; turn++) {
-    const writer = await create(dir);
+    const writer = await create(dir, small);
     const work: Promise<unknown>[] = [];
     await writer.write(pattern(20_000));
     if (turn % 2 === 1) work.push(writer.file.readAt(0, 10_000), writer.flushAligned());
@@ -156,7 +152,7 @@ testDirectAndCached(
   async (dir) => {
     for (const end of ["close", "seal"] as const) {
       for (const flushes of [true, false]) {
-        const writer = await create(dir);
+        const writer = await create(dir, small);
         const written = writer.write(pattern(100_000));
         assert(writer.currentPos < 100_000, "Something must wait");
         const ended = writer[end]();
