@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertGreater, assertMatch } from "@std/assert";
 import type { TransferReport } from "../../cli/transfer_report.ts";
 import { pattern } from "../support/bytes.ts";
-import { CLI, dma, output, spawn, testInDirectory } from "./process.ts";
+import { CLI, dma, interrupt, testInDirectory } from "./process.ts";
 import { run } from "../setup/command.ts";
 
 function parse(stdout: string): TransferReport {
@@ -95,14 +95,8 @@ for (const atomic of [false, true]) {
     async (dir) => {
       await Deno.writeTextFile(`${dir}/out`, "old");
       const flags = ["--json", "--buffer-size", "64K", ...(atomic ? ["--atomic"] : [])];
-      const child = spawn("write", ...flags, `${dir}/out`);
-      const ran = output(child);
-      const stdin = child.stdin.getWriter();
-      // Resolves only when all but a pipe's capacity was read, so the transfer is under way.
-      await stdin.write(pattern(2_000_000));
-      child.kill("SIGINT");
-      const { code, stdout } = await ran;
-      await stdin.abort().catch(() => {});
+      const args = ["write", ...flags, `${dir}/out`];
+      const { code, stdout } = await interrupt(args, pattern(2_000_000), "SIGINT");
       assertEquals(code, 130);
       const { ok, signal, error, bytes, fileSize, synced, exitCode } = parse(stdout);
       assertEquals([ok, signal, error, synced, exitCode], [false, "SIGINT", null, !atomic, 130]);

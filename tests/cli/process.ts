@@ -1,4 +1,5 @@
 // Runs the command line as a process of its own, as a shell does, for the tests of it.
+import { eventually } from "../support/descriptors.ts";
 import { engineIsOfNoConcern } from "../support/once.ts";
 import { type CommandResult, run } from "../setup/command.ts";
 
@@ -62,6 +63,30 @@ export async function dma(
   // A command that ends early closes its end of the pipe; that is not what is tested.
   await stdin.write(input as Uint8Array<ArrayBuffer>).then(() => stdin.close()).catch(() => {});
   return await ran;
+}
+
+/** Sends `input`, waits until `begun`, and sends a signal. Standard input stays open to the end. */
+export async function interrupt(
+  args: string[],
+  input: Uint8Array<ArrayBuffer>,
+  signal: Deno.Signal,
+  begun: () => Promise<boolean> = () => Promise.resolve(true),
+): Promise<Ran> {
+  const child = spawn(...args);
+  const ran = output(child);
+  const stdin = child.stdin.getWriter();
+  try {
+    // Resolves only when all but a pipe's capacity was read, so the transfer is under way.
+    await stdin.write(input);
+    await eventually(begun, "Nothing was written");
+    child.kill(signal);
+  } catch (error) {
+    child.kill("SIGKILL");
+    throw new Error((await ran).stderr, { cause: error });
+  }
+  const result = await ran;
+  await stdin.abort().catch(() => {});
+  return result;
 }
 
 /** Runs a shell command in `dir`, in which `dma` is the command line. */

@@ -2,7 +2,7 @@
 import { eventually } from "../support/descriptors.ts";
 import { assertEquals, assertGreater, assertMatch, assertStringIncludes } from "@std/assert";
 import { assertFile, namesIn, pattern } from "../support/bytes.ts";
-import { dma, output, type Ran, spawn, testInDirectory } from "./process.ts";
+import { dma, interrupt, output, spawn, testInDirectory } from "./process.ts";
 import { runOrThrow } from "../setup/command.ts";
 
 async function catchesInterrupt(pid: number): Promise<boolean> {
@@ -12,29 +12,7 @@ async function catchesInterrupt(pid: number): Promise<boolean> {
   return (caught >> (SIGINT - 1n) & 1n) === 1n;
 }
 
-/** Writes all of `input`, waits until its beginning is in a file of `dir`, then sends `signal`; standard input stays open. */
-async function interrupt(
-  dir: string,
-  args: string[],
-  input: Uint8Array<ArrayBuffer>,
-  signal: Deno.Signal,
-): Promise<Ran> {
-  const child = spawn(...args);
-  const ran = output(child);
-  const stdin = child.stdin.getWriter();
-  try {
-    await stdin.write(input);
-    await eventually(() => begins(dir, input.subarray(0, 65_536)), "Nothing was written");
-    child.kill(signal);
-  } catch (error) {
-    child.kill("SIGKILL");
-    throw new Error((await ran).stderr, { cause: error });
-  }
-  const result = await ran;
-  await stdin.abort().catch(() => {});
-  return result;
-}
-
+/** Whether the beginning of a file of `dir` is `start`. */
 async function begins(dir: string, start: Uint8Array): Promise<boolean> {
   for (const name of await namesIn(dir)) {
     const bytes = (await Deno.readFile(`${dir}/${name}`)).subarray(0, start.length);
@@ -49,7 +27,8 @@ for (const [signal, exitCode] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 
     async (dir) => {
       const input = pattern(3_000_001);
       const args = ["write", "--buffer-size", "64K", `${dir}/out`];
-      const { code, stderr } = await interrupt(dir, args, input, signal);
+      const begun = () => begins(dir, input.subarray(0, 65_536));
+      const { code, stderr } = await interrupt(args, input, signal, begun);
       assertEquals(code, exitCode, stderr);
       const kept = Number(
         new RegExp(`^dma: stopped by ${signal}; kept the first (\\d+) bytes in .*out\n$`)
@@ -69,13 +48,7 @@ testInDirectory(
   async (dir) => {
     await Deno.writeTextFile(`${dir}/out`, "old");
     const args = ["write", "--atomic", "--buffer-size", "64K", `${dir}/out`];
-    const child = spawn(...args);
-    const ran = output(child);
-    const stdin = child.stdin.getWriter();
-    await stdin.write(pattern(2_000_000));
-    child.kill("SIGINT");
-    const { code, stderr } = await ran;
-    await stdin.abort().catch(() => {});
+    const { code, stderr } = await interrupt(args, pattern(2_000_000), "SIGINT");
     assertEquals(code, 130, stderr);
     assertMatch(stderr, /^dma: stopped by SIGINT; nothing kept, .*out is as it was before\n$/);
     assertEquals(await namesIn(dir), ["out"]);

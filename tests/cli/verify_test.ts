@@ -3,7 +3,7 @@ import { eventually } from "../support/descriptors.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { isOnDisk, testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
 import { assertFile, namesIn, pattern } from "../support/bytes.ts";
-import { CLI, dma, output, spawn, testInDirectory } from "./process.ts";
+import { CLI, dma, interrupt, output, spawn, testInDirectory } from "./process.ts";
 import { run } from "../setup/command.ts";
 
 const LENGTH = 8_388_608 + 777;
@@ -114,17 +114,9 @@ async function corrupt(pid: number, directory: string): Promise<boolean> {
 
 testInDirectory("dma --verify is stopped by SIGINT and keeps the file", async (dir) => {
   // As in the tests of slow sources: here only that the digest is not in the way.
-  const child = spawn("write", "--verify", `${dir}/out`);
-  const ran = output(child);
-  const stdin = child.stdin.getWriter();
-  await stdin.write(pattern(300_000));
-  await eventually(
-    async () => await Deno.stat(`${dir}/out`).then(({ size }) => size === 300_000, () => false),
-    "The tail was not written",
-  );
-  child.kill("SIGINT");
-  const { code, stderr } = await ran;
-  await stdin.abort().catch(() => {});
+  const isWritten = () => Deno.stat(`${dir}/out`).then(({ size }) => size === 300_000, () => false);
+  const args = ["write", "--verify", `${dir}/out`];
+  const { code, stderr } = await interrupt(args, pattern(300_000), "SIGINT", isWritten);
   assertEquals([code, stderr], [
     130,
     `dma: stopped by SIGINT; kept the first 300000 bytes in ${dir}/out\n`,

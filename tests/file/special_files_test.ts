@@ -6,7 +6,7 @@ import { assertFile, namesIn, pattern } from "../support/bytes.ts";
 import { descriptorsIn, descriptorsOf } from "../support/descriptors.ts";
 import { testInEachDirectory } from "../support/dirs.ts";
 import "../support/engine.ts";
-import { exists, hasProgram, run } from "../setup/command.ts";
+import { exists, hasProgram, run, runOrThrow } from "../setup/command.ts";
 
 /** Every way to open a path that exists. */
 const ways: Record<string, (path: string) => Promise<DmaFile>> = {
@@ -133,56 +133,34 @@ Deno.test("Files of the kernel do not open", async () => {
   assertEquals(after, before);
 });
 
-Deno.test({
-  name: "Files of the kernel do not open where they are mounted elsewhere",
-  ignore: Deno.uid() !== 0,
-  fn: async () => {
-    const path = await Deno.makeTempDir();
-    const { success, output } = await run("mount", ["-t", "proc", "dma-proc", path]);
-    try {
-      assert(success, output);
-      for (const name of ["version", "self/mem", "sys/kernel/hostname"]) {
-        await assertRefused(`${path}/${name}`, NotSupported, PermissionDenied);
-      }
-    } finally {
-      if (success) await run("umount", [path]);
-      await Deno.remove(path);
-    }
-  },
-});
+/** Mounts a file system of this type on a directory while `fn` runs. */
+async function whileMounted(type: string, path: string, fn: () => Promise<void>): Promise<void> {
+  await runOrThrow("mount", ["-t", type, `dma-${type}`, path]);
+  await fn().finally(() => runOrThrow("umount", [path]));
+}
 
 Deno.test({
-  name: "Files of the kernel do not open where another file system was mounted before",
+  name: "Files of the kernel do not open where they are mounted elsewhere, or after another mount",
   ignore: Deno.uid() !== 0,
   fn: async () => {
     const path = await Deno.makeTempDir();
-    let mounts = 0;
-    const mount = async (type: string) => {
-      const { success, output } = await run("mount", ["-t", type, `dma-${type}`, path]);
-      assert(success, output);
-      mounts++;
-    };
-    const unmount = async () => {
-      const { success, output } = await run("umount", [path]);
-      assert(success, output);
-      mounts--;
-    };
     try {
       for (let round = 0; round < 3; round++) {
         // The number of the first one's device is given to the second one.
-        await mount("tmpfs");
-        const { dev } = await Deno.stat(path);
-        await Deno.writeTextFile(`${path}/version`, "stored");
-        const file = await DmaFile.open(`${path}/version`);
-        assertEquals((await file.stat()).dev, dev);
-        await file.close();
-        await unmount();
-        await mount("proc");
-        await assertRefused(`${path}/version`, NotSupported, PermissionDenied);
-        await unmount();
+        await whileMounted("tmpfs", path, async () => {
+          const { dev } = await Deno.stat(path);
+          await Deno.writeTextFile(`${path}/version`, "stored");
+          const file = await DmaFile.open(`${path}/version`);
+          assertEquals((await file.stat()).dev, dev);
+          await file.close();
+        });
+        await whileMounted("proc", path, async () => {
+          for (const name of ["version", "self/mem", "sys/kernel/hostname"]) {
+            await assertRefused(`${path}/${name}`, NotSupported, PermissionDenied);
+          }
+        });
       }
     } finally {
-      if (mounts > 0) await unmount();
       await Deno.remove(path);
     }
   },
