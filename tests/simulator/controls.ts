@@ -265,6 +265,12 @@ const writer: readonly Control[] = [
   ]),
   mistake("closes without a sync", ENDING, "wanted && isChanged ?", "wanted && false ?"),
   mistake("publishes a name and forgets the directory", ATOMIC, "  await file.syncName();\n", ""),
+  mistake(
+    "publishes an atomic file that is not durable",
+    "file/close.ts",
+    'await descriptor.call("sync", { op: "sync", fd, dataOnly: false });',
+    "void descriptor, fd;",
+  ),
 ];
 
 /** A reader that is wrong in one place. */
@@ -280,6 +286,12 @@ const reader: readonly Control[] = [
     AHEAD,
     "for (const read of this.#queue.splice(0)) {\n      if (read.ended) this.#free(read);\n      else read.unwanted = true;",
     "for (const read of this.#queue.splice(0)) {\n      this.#free(read);",
+  ),
+  mistake(
+    "reads past the end of its range",
+    AHEAD,
+    "Math.min(read.bytesRead, this.#end - read.position, from + most)",
+    "Math.min(read.bytesRead, from + most)",
   ),
   mistake(
     "skips past the end of the file",

@@ -210,6 +210,7 @@ export function closeFile(session: Session, slot: Slot): Promise<void> {
   if (writer) writer.ending = true;
   const publishes = handle.target !== undefined && (!writer || writer.closes || writer.piped);
   const publication = publishes ? publish(session, handle) : undefined;
+  const synced = publication && !writer ? beginSync(session, handle.tracked) : undefined;
   const over = (succeeded: boolean) => {
     // What a close that was under way has done is that call's to tell.
     if (writer && !isEnding) writer.gaveUp(session.cutsAreSure);
@@ -221,7 +222,11 @@ export function closeFile(session: Session, slot: Slot): Promise<void> {
     promise: handle.file.close(),
     handle,
     writer,
-    done: () => over(true),
+    done: () => {
+      over(true);
+      // "atomic": the bytes are durable before they have their name.
+      synced?.();
+    },
     failed: () => over(false),
   });
 }
@@ -245,29 +250,34 @@ export function dropFile(session: Session, slot: Slot): void {
 
 // ---- syncs, sizes and locks ---------------------------------------------------------------------------------------
 
+/** What a sync that begins now will make durable. The result is to be called when it has succeeded. */
+function beginSync({ oracle }: Session, tracked: TrackedFile): () => void {
+  const since = oracle.now();
+  const certain = tracked.certain();
+  const { size } = tracked.view;
+  return () => {
+    if (tracked.syncFailed) return;
+    const now = tracked.certainSince(since, false);
+    const ranges = [...certain].flatMap(([from, to]) => now.within(from, to));
+    const isExact = tracked.touches.isSizeStable(since) && !tracked.isBusy;
+    tracked.promise(ranges, isExact ? size : undefined);
+    oracle.cutThrice();
+  };
+}
+
 /** Syncs a file past its streams. */
 export function syncFile(session: Session, slot: Slot, { dataOnly }: Of<"sync file">) {
   const { handle } = slot;
   if (!handle) return Promise.resolve();
-  const { oracle } = session;
   const { tracked } = handle;
-  const since = oracle.now();
-  const certain = tracked.certain();
-  const { size } = tracked.view;
+  const synced = beginSync(session, tracked);
   tracked.syncsPastWriters++;
   return session.call({
     name: "sync file",
     promise: dataOnly ? handle.file.syncData() : handle.file.sync(),
     handle,
     over: () => tracked.syncsPastWriters--,
-    done: () => {
-      if (tracked.syncFailed) return;
-      const now = tracked.certainSince(since, false);
-      const ranges = [...certain].flatMap(([from, to]) => now.within(from, to));
-      const isExact = tracked.touches.isSizeStable(since) && !tracked.isBusy;
-      tracked.promise(ranges, isExact ? size : undefined);
-      oracle.cutThrice();
-    },
+    done: synced,
   });
 }
 

@@ -69,7 +69,8 @@ async function readOnce(session: Session, reader: OpenReader, view: number): Pro
       reader.over = !bytes;
       if (!bytes) return reader.closing ? undefined : checkEnd(reader, position);
       isThere = true;
-      if (bytes.length === 0 || stream.currentPos !== position + bytes.length) {
+      const end = position + bytes.length;
+      if (bytes.length === 0 || stream.currentPos !== end || end > reader.end) {
         const all = `${bytes.length} bytes at ${position}, currentPos ${stream.currentPos}`;
         throw new Violation("reads", all);
       }
