@@ -65,31 +65,6 @@ testDirectAndCached(
   },
 );
 
-testDirectAndCached("write without a lock, getWriter and pipeTo keep their order", async (dir) => {
-  const stream = await create(dir, { bufferSize: 4096, writeBehind: 2 });
-  let position = 0;
-  const next = (length: number) => {
-    position += length;
-    return pattern(length, position - length);
-  };
-  for (let round = 0; round < 20; round++) {
-    const unlocked = [stream.write(next(10_000)), stream.write(next(3))];
-    const writer = stream.getWriter();
-    const locked = [writer.write(next(20_000)), writer.write(next(1)), writer.write(next(5000))];
-    // The chunks of a lock that was released are still on their way.
-    writer.releaseLock();
-    const after = [stream.write(next(7)), stream.write(next(9000))];
-    const again = stream.getWriter();
-    const last = again.write(next(100));
-    again.releaseLock();
-    await ReadableStream.from([next(5000), next(1)]).pipeTo(stream, { preventClose: true });
-    await Promise.all([...unlocked, ...locked, ...after, last]);
-    assertEquals(stream.currentPos, position);
-  }
-  await stream.close();
-  await assertFile(dir.file("file"), pattern(position));
-});
-
 testDirectAndCached(
   "A chunk after the close of a lock is refused and not written",
   async (dir) => {

@@ -273,19 +273,6 @@ testDirectAndCached(
   },
 );
 
-testDirectAndCached("A tail whose durable write fails fails the stream", async (dir) => {
-  const stream = await create(dir);
-  await stream.write(pattern(100));
-  await stream.sync({ tail: true });
-  {
-    using _ = interpose("write", ({ end }) => end(-Errno.EIO));
-    await stream.write(pattern(100, 100));
-    await assertRejects(() => stream.sync({ tail: true }), Error, "(os error 5): write");
-  }
-  await assertRejects(() => stream.close(), Error, "(os error 5): write");
-  assertEquals(stream.currentFlushedPos, 100);
-});
-
 testDirectAndCached(
   "sync rejects at every moment of an abort, also behind a chunk",
   async (dir) => {

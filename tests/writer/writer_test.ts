@@ -97,28 +97,6 @@ testDirectAndCached("A million writes of one byte, with two buffers", async (dir
   await assertFile(dir.file("file"), bytes);
 });
 
-for (
-  const [name, options] of [
-    ["several buffers", { bufferSize: 1024, writeBehind: 2 }],
-    ["no write-behind", { bufferSize: 1024, writeBehind: 0 }],
-    ["a negative write-behind", { bufferSize: 1024, writeBehind: -5 }],
-    ["a buffer of 0 bytes", { bufferSize: 0 }],
-    ["a buffer of 0 bytes and no write-behind", { bufferSize: 0, writeBehind: 0 }],
-    ["a buffer of no power of two", { bufferSize: 12_288, writeBehind: 3 }],
-    ["a buffer of no alignment", { bufferSize: 5000, writeBehind: 3 }],
-  ] as const
-) {
-  testDirectAndCached(`4096 writes of one byte with ${name}`, async (dir) => {
-    const writer = await create(dir, options);
-    const bytes = pattern(4096);
-    for (let index = 0; index < 4096; index++) await writer.write(bytes.subarray(index, index + 1));
-    assertEquals(writer.currentPos, 4096);
-    await writer.close();
-    assertEquals(writer.currentFlushedPos, 4096);
-    await assertFile(dir.file("file"), bytes);
-  });
-}
-
 testDirectAndCached("Buffer size and write-behind are rounded, and shown", async (dir) => {
   const file = await DmaFile.create(dir.file("file"));
   const { offset } = file.alignment;
