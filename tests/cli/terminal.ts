@@ -6,9 +6,7 @@ import { CLI } from "./process.ts";
 /** Whether there is `script` of util-linux, which makes terminals. */
 export const hasTerminals: boolean = hasProgram("script");
 
-/** How the terminal is. */
 export interface TerminalOptions {
-  /** Columns. */
   columns?: number;
   /** A command whose output is standard input; else that is the terminal, where nothing is typed. */
   input?: string;

@@ -90,7 +90,6 @@ export class LoopMount implements AsyncDisposable {
     return await runOrThrow("losetup", ["--find", "--show", ...options, this.backing]);
   }
 
-  /** Mounts it. */
   async mount(): Promise<void> {
     const device = await this.#attach();
     try {
@@ -102,7 +101,6 @@ export class LoopMount implements AsyncDisposable {
     }
   }
 
-  /** Unmounts it. */
   async unmount(): Promise<void> {
     if (!this.#mounted) return;
     this.#mounted = false;

@@ -17,7 +17,6 @@ export async function within<T>(seconds: number, what: string, promise: Promise<
   }
 }
 
-/** Bytes of a chunk. */
 const CHUNK = 300_000;
 
 /** The content from one position to another, in chunks. */
@@ -56,7 +55,6 @@ export async function pipeUntilFailure(writer: DmaStreamWriter, most: number): P
   throw new Error(`${most} bytes were piped without a failure`);
 }
 
-/** What the first failure must be. */
 export interface ExpectedFailure {
   code: string;
   /** The operation, or several that may be the first to notice. */

@@ -3,7 +3,6 @@
 import { folderTest, whileUp } from "./machine.ts";
 import { Daemon } from "./tools.ts";
 
-/** Operations of {@linkcode FaultFileSystem}. */
 export const operations = [
   "open",
   "read",
@@ -76,7 +75,6 @@ export class FaultFileSystem implements AsyncDisposable {
     return (await this.daemon.counts()).fired!;
   }
 
-  /** Unmounts it. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.daemon[Symbol.asyncDispose]();
     await Deno.remove(this.path);

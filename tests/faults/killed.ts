@@ -28,7 +28,6 @@ export async function runAndKill(
   return output;
 }
 
-/** What was promised for one file. */
 export interface Promised {
   length: number;
   /** As far as was read off `currentFlushedPos`. */

@@ -47,7 +47,6 @@ function ringIsAllowed(): boolean {
   return made;
 }
 
-/** What is missing of `needs`. */
 export function missing(needs: readonly Need[]): Need[] {
   return needs.filter((need) => !has(need));
 }

@@ -46,7 +46,6 @@ export function spawn(name: string, options: ProgramOptions = {}): Deno.ChildPro
   }).spawn();
 }
 
-/** Runs a program to its end. */
 export async function runProgram(name: string, options: ProgramOptions = {}): Promise<Ended> {
   const child = spawn(name, options);
   const { seconds = 60 } = options;

@@ -2,7 +2,6 @@
 
 import { Random } from "../simulator/random.ts";
 
-/** What is written, and how. */
 export type Kind = "new" | "exact" | "atomic" | "log" | "append" | "end";
 
 /** The kinds that go on and on. */

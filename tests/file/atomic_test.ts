@@ -25,7 +25,6 @@ function withoutUnnamedFiles(errno: number): Interposed {
   });
 }
 
-/** Registers a test for both ways to be atomic. */
 function testBothWays(
   name: string,
   fn: (dir: TestDirectory) => Promise<void>,

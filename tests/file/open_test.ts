@@ -17,7 +17,6 @@ import { engine } from "../support/engine.ts";
 import { interpose } from "../support/interpose.ts";
 import { run } from "../setup/command.ts";
 
-/** What a promise rejects with. */
 async function failure(work: () => Promise<unknown>): Promise<DmaError> {
   return await assertRejects(work, Error) as DmaError;
 }

@@ -20,7 +20,6 @@ const preventions: StreamPipeOptions[] = [0, 1, 2, 3, 4, 5, 6, 7].map((bits) => 
   preventClose: (bits & 4) > 0,
 }));
 
-/** Reads or writes from `position` on fail. */
 function failFrom(operation: "read" | "write", position: number, errno: number): Interposed {
   return operation === "read"
     ? interpose(

@@ -14,13 +14,11 @@ import { descriptorsOf } from "../support/descriptors.ts";
 import type { TestDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 
-/** A way to pipe. */
 export interface Way {
   readonly name: "plain" | "direct";
   pipe(from: DmaStreamReader, to: DmaStreamWriter, options?: StreamPipeOptions): Promise<void>;
 }
 
-/** Both ways. */
 export const ways: readonly Way[] = [
   {
     name: "plain",
@@ -29,7 +27,6 @@ export const ways: readonly Way[] = [
   { name: "direct", pipe: (from, to, options) => from.pipeTo(to, options) },
 ];
 
-/** What is piped, and how. */
 export interface Pipe {
   /** Bytes of the source; default 300,001. */
   size?: number;
@@ -49,7 +46,6 @@ export interface Pipe {
   untimed?: boolean;
 }
 
-/** One pipe in one way. */
 export interface Piping {
   readonly way: Way;
   readonly from: DmaStreamReader;
@@ -65,7 +61,6 @@ export async function assertSame(dir: TestDirectory, pipe: Pipe): Promise<Ending
   return plain;
 }
 
-/** How a pipe ended. */
 export interface Ending {
   /** "resolved", or the error in words. */
   result: string;

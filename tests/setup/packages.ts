@@ -103,7 +103,6 @@ export async function installDebianPackages(
   await aptInstall(packages.map((each) => [each]), signal);
 }
 
-/** Installs the package of a program if the program is missing. */
 export async function installProgram(
   program: string,
   packageName: string,

@@ -136,7 +136,6 @@ export function documented(root: string): string[] {
 export interface PassListener {
   /** Called for each piece of output. */
   output(bytes: Uint8Array): void;
-  /** Called for each failed test. */
   failed(test: string): void;
 }
 
@@ -209,7 +208,6 @@ function colour(): Record<string, string> {
   return Deno.stdout.isTerminal() ? { FORCE_COLOR: "1" } : { NO_COLOR: "1" };
 }
 
-/** The counts of a pass. */
 interface Counted {
   /** The tests that ended, counted one by one. */
   readonly ended: Tally;

@@ -43,7 +43,6 @@ export class Random {
     return this.next() < probability;
   }
 
-  /** One of several values. */
   pick<T>(values: readonly T[]): T {
     return values[this.below(values.length)]!;
   }

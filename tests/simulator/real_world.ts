@@ -11,7 +11,6 @@ import type { Listing, Place } from "./oracle/expected_names.ts";
 import type { Random } from "./random.ts";
 import { DIRECTORIES, drawFiles, type Leftovers, passOn, type World } from "./world.ts";
 
-/** What a real world is made of. */
 export interface RealWorldOptions {
   readonly random: Random;
   /** Everything happens in a directory of its own in this one. */

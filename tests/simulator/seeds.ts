@@ -1,7 +1,6 @@
 // Programs that once broke a promise, and those that show the mistakes in controls.ts. A change of the generator makes other
 // programs of the latter: `deno task simulate --controls` prints which ones do it then.
 
-/** Their seeds. */
 export const seeds: readonly number[] = [
   1,
   2,

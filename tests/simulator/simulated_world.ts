@@ -23,7 +23,6 @@ const ROOT = "disk";
 
 let lastMount = 0n;
 
-/** What a world is made of. */
 export interface SimulatedWorldOptions {
   readonly random: Random;
   readonly faulty: boolean;

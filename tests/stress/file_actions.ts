@@ -164,7 +164,6 @@ async function closeAtOnce(file: DmaFile, round: Round): Promise<void> {
   await Promise.all(some.map((end) => round.call(`at once: ${end}`, end)));
 }
 
-/** All of them. */
 export const fileActions: readonly Action[] = [
   onFile("alignUp", 1, (file, { random }) => file.alignUp(mostly(random, random.below(1e6)))),
   onFile("alignDown", 1, (file, { random }) => file.alignDown(mostly(random, random.below(1e6)))),

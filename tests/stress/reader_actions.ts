@@ -99,7 +99,6 @@ async function pipeAway(round: Round): Promise<void> {
   round.check(await target.readAt(0, MOST * 4), at);
 }
 
-/** All of them. */
 export const readerActions: readonly Action[] = [
   { names: ["DmaFile.readable"], weight: 2, run: startReader },
   onReader("currentPos", 4, readSome),

@@ -25,7 +25,6 @@ interface Range {
   readonly to: number;
 }
 
-/** What a round did. */
 export interface Tally {
   calls: number;
   failed: number;

@@ -4,7 +4,6 @@
 import { parentPort } from "node:worker_threads";
 import { runRound } from "./rounds.ts";
 
-/** What a Worker is told. */
 export interface Order {
   readonly directory: string;
   /** The number of its first round. */

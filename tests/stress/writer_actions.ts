@@ -51,7 +51,6 @@ export async function startWriter(round: Round): Promise<void> {
   round.writer = writer;
 }
 
-/** A chunk for where the writer is. */
 function nextChunk(writer: DmaStreamWriter, round: Round) {
   const { random, seed } = round;
   const most = writer.nextPos > MOST_WRITTEN ? 0 : random.pick([200, 20_000, MOST]);
@@ -167,7 +166,6 @@ function flush(name: "sync" | "flushAligned"): Action {
   });
 }
 
-/** All of them. */
 export const writerActions: readonly Action[] = [
   {
     names: ["DmaFile.writable"],

@@ -15,7 +15,6 @@ export function filled(length: number, byte: number): Uint8Array<ArrayBuffer> {
   return new Uint8Array(length).fill(byte);
 }
 
-/** All parts, one after the other, in one array. */
 export function joined(...parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
   const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
   let at = 0;

@@ -18,7 +18,6 @@ export function descriptorsIn(directory: string): number {
   return descriptorTargets(directory).filter((target) => target !== real).length;
 }
 
-/** The targets of all descriptors. */
 function targets(): string[] {
   return [...Deno.readDirSync("/proc/self/fd")].flatMap(({ name }) => {
     try {

@@ -6,7 +6,6 @@ import { descriptorTargets } from "./descriptors.ts";
 import { collectGarbage } from "./leaks.ts";
 import { engineIsOfNoConcern } from "./once.ts";
 
-/** A directory that a test may fill. */
 export interface TestDirectory {
   readonly path: string;
   /** Its name in the names of tests, for example "ext4 4096". */

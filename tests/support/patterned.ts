@@ -13,7 +13,6 @@ export async function openPattern(
   return await DmaFile.open(path, options);
 }
 
-/** All bytes of a stream, in one array. */
 export async function allOf(stream: ReadableStream<Uint8Array>): Promise<Uint8Array<ArrayBuffer>> {
   return joined(...await Array.fromAsync(stream));
 }

@@ -14,7 +14,6 @@ export function isPublished(path: string): boolean {
   return within(publish.include) && !within(publish.exclude);
 }
 
-/** The result of a dry run of publishing. */
 export interface DryRun {
   readonly success: boolean;
   /** Paths of the files, relative to the root, sorted. */

@@ -35,7 +35,6 @@ export interface Held {
   readonly position: number;
   /** The length in bytes; for a truncate, the new length of the file. */
   readonly length: number;
-  /** The operation, as it was submitted. */
   readonly operation: Operation;
   readonly completion: Completion;
 }
@@ -107,12 +106,10 @@ export class ScriptedEngine implements Engine {
     return this.#held;
   }
 
-  /** The held operations of one kind. */
   pendingOf(kind: OperationName): Held[] {
     return this.#held.filter((operation) => operation.kind === kind);
   }
 
-  /** The only held operation of that kind. */
   only(kind: OperationName): Held {
     const [operation, ...others] = this.pendingOf(kind);
     if (operation && others.length === 0) return operation;
@@ -312,7 +309,6 @@ export interface ScriptedOptions {
   readonly fileSystem?: Partial<FileSystem>;
 }
 
-/** A file on an engine of its own. */
 export function openScripted(options: ScriptedOptions): { engine: ScriptedEngine; file: OpenFile } {
   const { content = new Uint8Array(0), alignment = 512, budget } = options;
   const engine = new ScriptedEngine(alignment, budget);

@@ -5,7 +5,6 @@ import { isDeepStrictEqual } from "node:util";
 // deno-lint-ignore no-explicit-any
 type AnyConstructor = abstract new (...args: any[]) => any;
 
-/** The error of a failed assertion. */
 export class AssertionError extends Error {
   override name = "AssertionError";
 }

@@ -59,7 +59,6 @@ class SizeWatcher implements AsyncDisposable {
   }
 }
 
-/** `tail`, and what it has printed. */
 class Tail implements AsyncDisposable {
   output = "";
   complaints = "";

@@ -85,7 +85,6 @@ export class Rig {
   }
 }
 
-/** Watches the promise of a call. */
 export function watch<T>(promise: Promise<T>): Call<T> {
   const call: Call<T> = { promise, state: "pending", value: undefined };
   promise.then(

@@ -77,7 +77,6 @@ export class Example {
     }).spawn();
   }
 
-  /** Runs it to its end. */
   async run(args?: readonly string[], flags?: readonly string[]): Promise<Ran> {
     return await ended(this.spawn(args, flags));
   }

@@ -3,7 +3,6 @@
 import { assertEquals } from "@std/assert";
 import { type Example, ownWords } from "./example.ts";
 
-/** A server at work. */
 export class Server implements AsyncDisposable {
   /** What it said on standard error, up to now. */
   said = "";
@@ -105,7 +104,6 @@ export class Connection implements Disposable {
     await this.send(`PUT ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: ${length}\r\n\r\n`);
   }
 
-  /** The status of the answer. */
   async status(): Promise<number> {
     const buffer = new Uint8Array(4096);
     const count = await this.tcp.read(buffer) ?? 0;

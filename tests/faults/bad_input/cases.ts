@@ -62,7 +62,6 @@ async function drain(results: AsyncIterable<unknown>): Promise<void> {
   for await (const _ of results);
 }
 
-/** All of them. */
 export const cases: readonly Case[] = [
   one("DmaFile.open", "path", "path", (_, value) => DmaFile.open(value)),
   ...options("DmaFile.open", opening, ({ path }, value) => DmaFile.open(path, value), {

@@ -10,7 +10,6 @@ import {
 } from "../../../mod.ts";
 import { content, firstWrong } from "../content.ts";
 
-/** What is printed. */
 export interface AllWork {
   info: EngineInfo;
   /** Requests that tests/tools/old_kernel.c refused; undefined where it is not there. */

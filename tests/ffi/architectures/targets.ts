@@ -8,7 +8,6 @@ const sources = new URL("../../tools/shim/", import.meta.url).pathname;
 /** Deno's names of the architectures that the shim is built for. */
 export const architectures = ["x86_64", "aarch64"] as const;
 
-/** One of them. */
 export type Architecture = typeof architectures[number];
 
 /** Parts of the self-test, and what each shows. */

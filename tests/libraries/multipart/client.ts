@@ -6,7 +6,6 @@ import type { Received } from "./server.ts";
 /** Files and fields, in the order in which they are sent. */
 export type Parts = Record<string, string | Uint8Array<ArrayBuffer>>;
 
-/** What a server answered. */
 export interface Answer {
   status: number;
   body: Received | string;

@@ -9,7 +9,6 @@ import { DmaFile } from "../../../mod.ts";
 import { toNodeWritable } from "../../../node.ts";
 import type { Limits, Received } from "./server.ts";
 
-/** What multer tells of a file. */
 interface MulterFile {
   originalname: string;
   stream: Readable;

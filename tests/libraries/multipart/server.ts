@@ -26,7 +26,6 @@ export type Receive = (
   limits: Limits,
 ) => Promise<Received>;
 
-/** A server on loopback. */
 export interface UploadServer extends AsyncDisposable {
   readonly port: number;
   /** Why requests failed. */

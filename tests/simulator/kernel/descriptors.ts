@@ -38,7 +38,6 @@ export class Description {
 
 const FIRST = 3;
 
-/** The descriptors of a process. */
 export class DescriptorTable {
   readonly #open = new Map<number, Description>();
   /** Whether numbers are given again, as Linux does; else a number that was closed is known for good. */

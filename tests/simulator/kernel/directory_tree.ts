@@ -9,7 +9,6 @@ export type Node = SimulatedFile | SimulatedDirectory;
 
 const LONGEST_NAME = 255;
 
-/** A directory. */
 export class SimulatedDirectory {
   readonly isDirectory = true;
   readonly size = 4096;

@@ -15,11 +15,9 @@ export interface FileSystemKind {
   readonly memoryAlignment: number;
   readonly alignment: number;
   readonly uniqueMountId: boolean;
-  /** What the file system, or the kernel, lacks. */
   readonly lacks: ReadonlySet<Feature>;
 }
 
-/** What may be missing. */
 export type Feature =
   /** O_TMPFILE. */
   | "unnamed files"

@@ -15,7 +15,6 @@ export interface FileView {
   firstDifference(expected: SparseBytes, from: number, to: number): number;
 }
 
-/** An operation in flight. */
 export interface Flight {
   readonly number: number;
   readonly operation: Operation;

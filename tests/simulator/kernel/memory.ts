@@ -17,7 +17,6 @@ export class SimulatedMemory {
   /** Bytes of blocks that are out, but for those of less than a sector: stats and the like. */
   bytesForData = 0;
 
-  /** `make` makes memory of a size. */
   constructor(make: (size: number) => Block = simulatedMemory()) {
     this.#make = make;
   }

@@ -8,7 +8,6 @@ import { SimulatedMemory } from "./memory.ts";
 import type { RealFile } from "./real_file.ts";
 import { type TimedFlight, TimedKernel, type TimedKernelOptions } from "./timed_kernel.ts";
 
-/** What a real kernel is made of. */
 export interface RealKernelOptions extends TimedKernelOptions {
   /** The module's own engine. Nobody else uses it. */
   readonly engine: KernelEngine;
@@ -81,7 +80,6 @@ export class RealKernel extends TimedKernel<RealDescription> {
     this.#end(flight, this.#engine.runNow(flight.operation));
   }
 
-  /** Waits for what the real kernel has. */
   #settle(): void {
     this.#engine.flush();
     const isOver = () => [...this.#performing.values()].every((result) => result !== undefined);

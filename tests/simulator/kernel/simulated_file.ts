@@ -27,7 +27,6 @@ export interface FileImage {
 /** How much a power cut keeps of what was not synced. */
 export type Kept = "nothing" | "everything" | "some";
 
-/** A regular file. */
 export class SimulatedFile {
   readonly inode: number;
   readonly isDirectory = false;

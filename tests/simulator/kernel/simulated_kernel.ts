@@ -11,7 +11,6 @@ import type { SimulatedFile } from "./simulated_file.ts";
 import { type SyncPoint, SystemCalls } from "./system_calls.ts";
 import { type TimedFlight, TimedKernel, type TimedKernelOptions } from "./timed_kernel.ts";
 
-/** What a simulated kernel is made of. */
 export interface KernelOptions extends TimedKernelOptions {
   readonly kind: FileSystemKind;
   readonly tree: DirectoryTree;

@@ -33,7 +33,6 @@ export interface SyncPoint {
   readonly journaled: number;
 }
 
-/** An operation that is performed. */
 export interface PerformedFlight extends Pick<Flight, "operation" | "bytes"> {
   /** What its descriptors stand for. */
   readonly descriptions: readonly (Description | undefined)[];
@@ -43,7 +42,6 @@ export interface PerformedFlight extends Pick<Flight, "operation" | "bytes"> {
 
 type Named<Op extends Operation["op"]> = Extract<Operation, { op: Op }>;
 
-/** The system calls of a kernel. */
 export class SystemCalls {
   readonly #kind: FileSystemKind;
   readonly #tree: DirectoryTree;

@@ -31,7 +31,6 @@ export interface TimedKernelOptions {
   readonly trace?: ((line: string) => void) | undefined;
 }
 
-/** An operation that a kernel has. */
 export interface TimedFlight<Description> extends Flight, JudgedFlight {
   readonly descriptions: readonly (Description & JudgedDescription | undefined)[];
 }

@@ -28,7 +28,6 @@ export const promises = {
   "nothing left": "At the end no descriptor, buffer or operation is left",
 } as const;
 
-/** The name of a promise. */
 export type PromiseName = keyof typeof promises;
 
 /** A promise that was not kept. */

@@ -1,6 +1,5 @@
 // When a file was changed, where, and by whom.
 
-/** One change. */
 export interface Touch {
   readonly time: number;
   readonly byWriter: boolean;

@@ -378,7 +378,6 @@ export class TrackedFile {
     }
   }
 
-  /** Compares the file with what may be in it. */
   check(promise: "writer 4" | "writer 7" | "writer 11" | "file"): void {
     const { expected, view, view: { size } } = this;
     this.leaveUnflushedOpen();

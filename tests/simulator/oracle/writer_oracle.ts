@@ -41,7 +41,6 @@ export interface WriterFacts {
   readonly closeFile: boolean;
 }
 
-/** How a writer ended. */
 export type WriterEnd = "closed" | "failed";
 
 /** Holds one writer to its promises. */

@@ -8,7 +8,6 @@ const table = new Uint8Array(TABLE);
 const random = new Random(1);
 for (let at = 0; at < TABLE; at++) table[at] = 1 + random.below(255);
 
-/** `length` bytes that belong to a seed. */
 export function bytesOf(seed: number, length: number): Uint8Array<ArrayBuffer> {
   const start = Math.imul(seed, 2_654_435_761) >>> 12;
   const bytes = new Uint8Array(length);

@@ -281,7 +281,6 @@ export function syncFile(session: Session, slot: Slot, { dataOnly }: Of<"sync fi
   });
 }
 
-/** Asks for the size. */
 export function askSize(session: Session, slot: Slot): Promise<void> {
   const { handle } = slot;
   if (!handle) return Promise.resolve();

@@ -8,7 +8,6 @@ import type { PipeChoice } from "./steps.ts";
 import { finishClose, giveUp } from "./writer_end_steps.ts";
 import { noteFailure } from "./writer_steps.ts";
 
-/** What is piped, and all of its bytes. */
 interface Source {
   readonly stream: ReadableStream<Uint8Array<ArrayBuffer>>;
   readonly bytes: Uint8Array;
@@ -17,7 +16,6 @@ interface Source {
   readonly end: () => Promise<void>;
 }
 
-/** Pipes into the writer of a slot. */
 export async function pipe(session: Session, slot: Slot, choice: PipeChoice): Promise<void> {
   const { writer } = slot;
   if (!writer || writer.locked || writer.oracle.ending || writer.oracle.end) return;

@@ -6,7 +6,6 @@ import type { OpenWriter, Session } from "./session.ts";
 import { finishClose, giveUp } from "./writer_end_steps.ts";
 import { checkFlushed, waitsForProgram } from "./writer_steps.ts";
 
-/** The writers of a program that have not ended. */
 function writersOf({ slots }: Session): OpenWriter[] {
   return slots.flatMap(({ writer }) => writer && !writer.oracle.end ? [writer] : []);
 }

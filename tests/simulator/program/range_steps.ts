@@ -182,7 +182,6 @@ function refuseWrite(session: Session, { handle }: Slot): Promise<void> {
   });
 }
 
-/** The length that a step asks for. */
 function lengthOf({ of, amount }: Length, { expected, view }: TrackedFile): number {
   switch (of) {
     case "zero":

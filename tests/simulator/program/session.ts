@@ -60,17 +60,14 @@ export interface StandingName {
   readonly renames: number;
 }
 
-/** A writer of a program. */
 export interface OpenWriter {
   readonly stream: DmaStreamWriter;
   readonly oracle: WriterOracle;
   readonly handle: Handle;
   readonly memory: MemoryUser;
-  /** Somebody has the lock. */
   locked: boolean;
 }
 
-/** A reader of a program. */
 export interface OpenReader {
   readonly stream: DmaStreamReader;
   readonly handle: Handle;

@@ -10,7 +10,6 @@ export interface FilePath {
 
 export type Direct = "prefer" | "off";
 
-/** What a step does. */
 export type Action =
   // Files.
   | { do: "create"; path: FilePath; atomic: boolean; direct: Direct }
@@ -112,7 +111,6 @@ export type WriterEnding = "close" | "lock" | "dispose" | "seal" | "abort" | "ab
 
 export type OtherAction = "append" | "truncate" | "rename" | "remove" | "replace";
 
-/** One step of one task. */
 export interface Step {
   readonly id: number;
   readonly task: number;
@@ -132,7 +130,6 @@ export interface Program {
   readonly endsOpen: boolean;
 }
 
-/** A step as a line. */
 export function describeStep({ id, task, slot, awaited, action }: Step): string {
   const { do: what, ...rest } = action;
   const options = Object.entries(rest)

@@ -40,7 +40,6 @@ export interface SimulationOptions {
   readonly trace?: ((line: string) => void) | undefined;
 }
 
-/** What one program came to. */
 export interface SimulationResult {
   readonly seed: number;
   readonly program: Program;

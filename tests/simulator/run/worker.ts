@@ -7,7 +7,6 @@ import { brokenPromise } from "./shrink.ts";
 /** These seeds, or as many as there is time for. */
 export type Seeds = readonly number[] | { readonly first: number; readonly stride: number };
 
-/** What a Worker is told to do. */
 export interface Order {
   /** Which programs it runs, one after the other, until its time is over. */
   readonly seeds: Seeds;
@@ -23,7 +22,6 @@ export interface Order {
   readonly current: Float64Array<SharedArrayBuffer>;
 }
 
-/** What a Worker tells. */
 export interface Report {
   readonly tally: Tally;
   readonly failures: readonly Failure[];
