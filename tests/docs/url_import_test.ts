@@ -9,6 +9,8 @@ import { StaticServer } from "../support/static_server.ts";
 
 interface Scene {
   readonly user: FreshUser;
+  /** The flags of the README, and the one for the host that serves the module. */
+  readonly flags: readonly string[];
   readonly server: StaticServer;
   readonly dir: TestDirectory;
 }
@@ -17,7 +19,9 @@ interface Scene {
 function testByUrl(name: string, fn: (scene: Scene) => Promise<void>, ignore = false): void {
   testInOneDirectory(name, async (dir) => {
     await using server = new StaticServer();
-    await fn({ user: await FreshUser.in(dir.path), server, dir });
+    const user = await FreshUser.in(dir.path);
+    const flags = ["--no-prompt", `--allow-import=${server.host}`, ...user.flags];
+    await fn({ user, flags, server, dir });
     assertEquals(server.missing, [], "Something is imported that is not published");
   }, { bothEngines: false, ignore });
 }
@@ -42,21 +46,17 @@ function assertEngine(ran: { code: number; output: string; error: string }): voi
   assert(/^(io_uring|threads)$/.test(ran.output), ran.output);
 }
 
-testByUrl("Imported by URL, it needs exactly the flags of the README", async ({ user, server }) => {
+testByUrl("Imported by URL, it needs exactly the flags of the README", async (scene) => {
+  const { user, flags, server } = scene;
   await user.program("main.ts", writer(server.url("mod.ts")));
-  for (const [index, flag] of user.flags.entries()) {
-    const fewer = [
-      "--no-prompt",
-      `--allow-import=${server.host}`,
-      ...user.flags.toSpliced(index, 1),
-    ];
+  for (const flag of user.flags) {
+    const fewer = flags.filter((each) => each !== flag);
     const { code, error } = await user.deno(["run", ...fewer, "main.ts", `${user.data}/file`]);
     assertEquals(code, 1);
     const [access] = /(?<=--allow-)[a-z]+/.exec(flag)!;
     assertStringIncludes(error, `NotCapable: Requires ${access} access`);
     assertEquals(await namesIn(user.data), []);
   }
-  const flags = ["--no-prompt", `--allow-import=${server.host}`, ...user.flags];
   assertEngine(await user.deno(["run", ...flags, "main.ts", `${user.data}/file`]));
   await assertWritten(user, "file");
   assertEquals(await namesIn(user.folder), ["main.ts"]);
@@ -77,7 +77,7 @@ testByUrl("No other permission, program or cache folder is needed", async (scene
   const home = dir.file("home");
   await Deno.mkdir(home);
   const others = ["--deny-net", "--deny-env", "--deny-run", "--deny-sys"];
-  const flags = ["--no-prompt", `--allow-import=${server.host}`, ...user.flags, ...others];
+  const flags = [...scene.flags, ...others];
   for (
     const env of [
       {},
@@ -96,7 +96,7 @@ testByUrl("No other permission, program or cache folder is needed", async (scene
   assertEquals(await namesIn(home), []);
 });
 
-testByUrl("Several Workers use it beside the main thread", async ({ user, server }) => {
+testByUrl("Several Workers use it beside the main thread", async ({ user, flags, server }) => {
   const url = JSON.stringify(server.url("mod.ts"));
   await user.program(
     "worker.ts",
@@ -128,15 +128,14 @@ testByUrl("Several Workers use it beside the main thread", async ({ user, server
      ]);
      console.log(first, second);`,
   );
-  const flags = ["--no-prompt", `--allow-import=${server.host}`, ...user.flags];
   // Deno itself wants to read what a Worker starts with.
-  flags.push(`--allow-read=${user.data},worker.ts`);
-  const { output, error } = await user.deno(["run", ...flags, "main.ts", user.data]);
+  const reading = `--allow-read=${user.data},worker.ts`;
+  const { output, error } = await user.deno(["run", ...flags, reading, "main.ts", user.data]);
   assertEquals(output, "written written", error);
   for (const name of ["main", "first", "second"]) await assertWritten(user, name);
 });
 
-testByUrl("Two versions work side by side in one process", async ({ user, server }) => {
+testByUrl("Two versions work side by side in one process", async ({ user, flags, server }) => {
   await user.program(
     "main.ts",
     `import * as old from ${JSON.stringify(server.url("mod.ts", "1.0.0"))};
@@ -161,7 +160,6 @@ testByUrl("Two versions work side by side in one process", async ({ user, server
      await foreign.close();
      console.log(old.DmaFile === young.DmaFile, old.ioStats().writes > 0, young.ioStats().writes > 0);`,
   );
-  const flags = ["--no-prompt", `--allow-import=${server.host}`, ...user.flags];
   const { output, error } = await user.deno(["run", ...flags, "main.ts", user.data]);
   assertEquals(
     output,

@@ -130,6 +130,20 @@ testDirectAndCached("DmaStreamReader gives the view back, empty, at the end", as
   assertEquals([done, value?.byteLength, value?.buffer.byteLength], [true, 0, 64]);
 });
 
+testDirectAndCached("DmaStreamReader keeps to the end of its range in views", async (dir) => {
+  await using file = await openPattern(dir.file("range"), 100_000);
+  for (const readAhead of [0, 2]) {
+    for (const [start, end] of [[0, 5000], [512, 8192], [4096, 4097], [1, 70_000]]) {
+      const options = { readAhead, start: start!, end: end!, closeFile: false };
+      const got = await allByView(
+        new DmaStreamReader(file, options),
+        () => alignedView(file, 16_384),
+      );
+      assertEquals(got, pattern(end! - start!, start));
+    }
+  }
+});
+
 testDirectAndCached("DmaStreamReader goes from one kind of reader to the other", async (dir) => {
   const size = 200_000;
   await using file = await openPattern(dir.file("kinds"), size);

@@ -4,20 +4,12 @@ import { configure, DmaFile, engineInfo, ioStats } from "../../mod.ts";
 import { content } from "../faults/content.ts";
 import { ENOUGH } from "./judge.ts";
 import { mostly, someChunk, someLength, someOptions } from "./odd.ts";
-import type { Action, Round } from "./round.ts";
+import { type Action, actionsOn, type Round } from "./round.ts";
 
 /** Files are up to this long, but for what odd arguments make of them. */
 export const MOST = 400_000;
 
-/** Has `use` work on the round's file, where it has one. */
-function onFile(
-  name: string,
-  weight: number,
-  use: (file: DmaFile, round: Round) => unknown,
-): Action {
-  const run = (round: Round) => round.file && use(round.file, round);
-  return { names: [`DmaFile.${name}`], weight, run };
-}
+const onFile = actionsOn("DmaFile", ({ file }) => file);
 
 /** Opens the round's file, in one of all ways. A round begins with it. */
 export async function openFile(round: Round): Promise<void> {

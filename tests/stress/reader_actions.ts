@@ -5,17 +5,9 @@ import { toNodeReadable } from "../../node.ts";
 import { MOST } from "./file_actions.ts";
 import { ENOUGH } from "./judge.ts";
 import { mostly, someLength, someOptions } from "./odd.ts";
-import type { Action, Round } from "./round.ts";
+import { type Action, actionsOn, type Round } from "./round.ts";
 
-/** Has `use` work on the round's reader, where it has one. */
-function onReader(
-  name: string,
-  weight: number,
-  use: (reader: DmaStreamReader, round: Round) => unknown,
-): Action {
-  const run = (round: Round) => round.reader && use(round.reader, round);
-  return { names: [`DmaStreamReader.${name}`], weight, run };
-}
+const onReader = actionsOn("DmaStreamReader", ({ reader }) => reader);
 
 function newReader(round: Round, closeFile: boolean): DmaStreamReader {
   const { random, file } = round;

@@ -19,6 +19,18 @@ export interface Action {
   readonly run: (round: Round) => unknown;
 }
 
+/** Makes actions that call a member of a class, of what `get` finds in a round, where it has one. */
+export function actionsOn<T>(className: string, get: (round: Round) => T | undefined) {
+  return (name: string, weight: number, use: (thing: T, round: Round) => unknown): Action => ({
+    names: [`${className}.${name}`],
+    weight,
+    run: (round) => {
+      const thing = get(round);
+      return thing && use(thing, round);
+    },
+  });
+}
+
 /** A range of positions, `to` exclusive. */
 interface Range {
   readonly from: number;

@@ -8,20 +8,12 @@ import { content } from "../faults/content.ts";
 import { MOST } from "./file_actions.ts";
 import { ENOUGH } from "./judge.ts";
 import { mostly, someChunk, someLength, someOptions } from "./odd.ts";
-import type { Action, Round } from "./round.ts";
+import { type Action, actionsOn, type Round } from "./round.ts";
 
 /** A writer writes on to here. */
 const MOST_WRITTEN = 4 * MOST;
 
-/** Has `use` work on the round's writer, where it has one. */
-function onWriter(
-  name: string,
-  weight: number,
-  use: (writer: DmaStreamWriter, round: Round) => unknown,
-): Action {
-  const run = (round: Round) => round.writer && use(round.writer, round);
-  return { names: [`DmaStreamWriter.${name}`], weight, run };
-}
+const onWriter = actionsOn("DmaStreamWriter", ({ writer }) => writer);
 
 /** Starts a writer on the round's file. */
 export async function startWriter(round: Round): Promise<void> {

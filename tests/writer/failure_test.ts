@@ -1,7 +1,7 @@
 // A DmaStreamWriter that fails, is aborted, or is dropped: the first failure is final, the file is cut to what is
 // whole, and nothing is left over.
 
-import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type DmaError, DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { assertSticky } from "../faults/failed_writer.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
@@ -50,24 +50,6 @@ testDirectAndCached("A write that fails is final", async (dir) => {
   await assertDead(stream, error);
   // Cut to what is whole: what flew beside the failed one is behind a hole.
   await assertFile(dir.file("file"), pattern(nth * 4096));
-});
-
-testDirectAndCached("All waiting calls reject with a failure", async (dir) => {
-  const stream = await create(dir, { bufferSize: 4096, writeBehind: 1 });
-  using _ = interpose(
-    "write",
-    ({ completion }) => void setTimeout(() => completion.complete(-EIO), 10),
-  );
-  const waiting = [
-    stream.write(pattern(100_000)),
-    stream.flushAligned(),
-    stream.sync(),
-    stream.sync({ tail: true }),
-    stream.write(pattern(5)),
-  ];
-  const errors = await Promise.all(waiting.map((work) => assertRejects(() => work)));
-  for (const error of errors) assertStrictEquals(error, errors[0]);
-  await assertDead(stream, errors[0]);
 });
 
 testDirectAndCached("A failed sync is final, and is not tried again", async (dir) => {

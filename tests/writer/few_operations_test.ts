@@ -1,7 +1,6 @@
 // What a writer leaves out: syncs, tails and cuts that would change nothing, and everything that follows a failure.
 
 import { assertEquals } from "@std/assert";
-import { Errno } from "../../src/engine/linux.ts";
 import { pattern } from "../support/bytes.ts";
 import { turn } from "../support/scripted_engine.ts";
 import { type Call, Rig, watch } from "./rig.ts";
@@ -147,17 +146,4 @@ Deno.test("Writer: abort begins nothing but the cut", async () => {
   const { length } = rig.engine.log;
   await rig.engine.drive(rig.writer.abort(new Error("aborted")));
   assertEquals(rig.engine.log.slice(length).map((each) => each.split(" ")[0]), ["truncate"]);
-});
-
-Deno.test("Writer: what waits for a place is not written after a failure", async () => {
-  const rig = await Rig.make();
-  rig.fill(3072);
-  const [first, second] = rig.engine.pending;
-  rig.engine.complete(first!, -Errno.EIO);
-  rig.engine.complete(second!);
-  await turn();
-  assertEquals([rig.writing, rig.writer.flushedPosition], [[], 0]);
-  await rig.engine.drive(rig.writer.abort(new Error("aborted")));
-  rig.engine.assertIdle();
-  assertEquals(rig.engine.file(rig.file.fd).size, 0);
 });
