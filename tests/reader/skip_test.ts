@@ -20,25 +20,6 @@ testDirectAndCached("skip() before the first read goes to any byte", async (dir)
   }
 });
 
-testDirectAndCached("skip() between reads crosses buffers that are in flight", async (dir) => {
-  await using file = await openPattern(dir.file("between"), SIZE);
-  for (const readAhead of [0, 1, 4]) {
-    for (const bytes of [1, 4095, 4096, 10_000, 50_000]) {
-      const options = { bufferSize: 4096, readAhead, closeFile: false };
-      const stream = new DmaStreamReader(file, options);
-      const reader = stream.getReader();
-      for (let position = 0; position < SIZE;) {
-        const { value } = await reader.read();
-        assertEquals(value, pattern(value!.length, position));
-        position = Math.min(position + value!.length + bytes, SIZE);
-        stream.skip(bytes);
-        assertEquals(stream.currentPos, position);
-      }
-      assertEquals((await reader.read()).done, true);
-    }
-  }
-});
-
 testDirectAndCached("skip() goes to the end of the range at most", async (dir) => {
   await using file = await openPattern(dir.file("range"), SIZE);
   const stream = new DmaStreamReader(file, { start: 1000, end: 5001, closeFile: false });
