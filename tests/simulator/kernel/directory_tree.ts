@@ -16,7 +16,6 @@ export class SimulatedDirectory {
   readonly entries: Map<string, Node> = new Map();
   /** What a power cut leaves in any case. */
   readonly durable: Map<string, Node> = new Map();
-  removed = false;
 
   constructor(readonly inode: number, readonly parent: SimulatedDirectory | undefined) {}
 }
@@ -128,7 +127,6 @@ export class DirectoryTree {
     for (const { directory, name, node } of edits) {
       const before = directory.entries.get(name);
       if (before instanceof SimulatedFile) this.#unlinked(before);
-      if (before instanceof SimulatedDirectory) before.removed = true;
       if (node) directory.entries.set(name, node);
       else directory.entries.delete(name);
       if (node instanceof SimulatedFile) node.links++;
@@ -149,11 +147,6 @@ export class DirectoryTree {
     const kept = inOrder(covered, new Set([directory]), () => false);
     for (const entry of kept) commit(entry);
     this.#journal = this.#journal.filter((entry) => !kept.includes(entry));
-  }
-
-  /** Whether a name is durable as it is now. */
-  isDurable(directory: SimulatedDirectory, name: string): boolean {
-    return directory.entries.get(name) === directory.durable.get(name);
   }
 
   /** The entries that a power cut leaves in each directory. */

@@ -63,11 +63,6 @@ export class SimulatedFile {
     return this.#settled + this.#changes.length;
   }
 
-  /** Whether everything is durable. */
-  get isDurable(): boolean {
-    return this.#changes.length === 0;
-  }
-
   read(position: number, length: number): Uint8Array<ArrayBuffer> {
     return this.content.slice(position, Math.min(position + length, this.#size));
   }

@@ -172,7 +172,6 @@ export class SystemCalls {
       return this.#openNode(node, flags);
     }
     if (node !== -Errno.ENOENT || !(flags & O_CREAT)) return node;
-    if (place.directory.removed) return -Errno.ENOENT;
     if (name.endsWith("/")) return -Errno.EISDIR;
     const file = new SimulatedFile(this.#tree.newInode());
     const fd = this.#openNode(file, flags);
@@ -199,7 +198,7 @@ export class SystemCalls {
     if (this.#lacks(missing)) return -Errno.ENOENT;
     const directory = node as SimulatedDirectory;
     if (name === "." || directory.entries.has(name)) return -Errno.EEXIST;
-    if (directory.removed || !file.linkable) return -Errno.ENOENT;
+    if (!file.linkable) return -Errno.ENOENT;
     this.#tree.edit([{ directory, name, node: file }]);
     return 0;
   }
@@ -209,7 +208,7 @@ export class SystemCalls {
     const directory = from.node as SimulatedDirectory;
     const target = to.node as SimulatedDirectory;
     const node = directory.entries.get(name);
-    if (!node || target.removed) return -Errno.ENOENT;
+    if (!node) return -Errno.ENOENT;
     const replaced = targetName === "." ? target : target.entries.get(targetName);
     if (replaced === node) return 0;
     if (replaced?.isDirectory) return -Errno.EISDIR;
