@@ -4,12 +4,11 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { statfsSync } from "node:fs";
 import { DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
-import { assertFile, assertNoFile, filled, joined, pattern } from "../support/bytes.ts";
+import { assertFile, assertNoFile, filled, joined, overlaid, pattern } from "../support/bytes.ts";
 import {
   inFreshDirectory,
   isOnDisk,
   testDirectories,
-  type TestDirectory,
   testInEachDirectory,
 } from "../support/dirs.ts";
 import { cachedBytes } from "../setup/command.ts";
@@ -28,15 +27,6 @@ async function target(path: string, content: Uint8Array): Promise<DmaFile> {
 /** A kernel that cannot copy: `EXDEV` has it done by hand. */
 function refusing(errno = 18): Disposable {
   return interpose("copyRange", ({ end }) => end(-errno));
-}
-
-/** What a file has when `bytes` are put into it. */
-function overlaid(before: Uint8Array, bytes: Uint8Array, position: number): Uint8Array {
-  if (bytes.length === 0) return before;
-  const after = new Uint8Array(Math.max(before.length, position + bytes.length));
-  after.set(before);
-  after.set(bytes, position);
-  return after;
 }
 
 testInEachDirectory("copyRangeTo() copies a whole file, also by hand", async (dir) => {
@@ -288,40 +278,47 @@ testInEachDirectory("copyRangeTo() that fails has an atomic target vanish", asyn
 // ---- beside a close --------------------------------------------------------------------------------
 
 /** A source of ten bytes, and a file whose writer has five. */
-async function layOut(dir: TestDirectory) {
-  await Deno.writeFile(dir.file("source"), filled(10, 7));
-  const source = await DmaFile.open(dir.file("source"));
-  const file = await DmaFile.create(dir.file("file"));
-  const writer = new DmaStreamWriter(file, { closeFile: false });
-  await writer.write(filled(5, 1));
-  return { source, file, writer };
+interface Laid {
+  readonly source: DmaFile;
+  readonly file: DmaFile;
+  readonly writer: DmaStreamWriter;
 }
 
-testInEachDirectory(
+/** Registers a test in which a copy to the file and a close of the writer meet. */
+function testBesideClose(
+  name: string,
+  meet: (laid: Laid) => Promise<{ copied: Promise<number>; closed: Promise<void> }>,
+): void {
+  testInEachDirectory(name, async (dir) => {
+    await Deno.writeFile(dir.file("source"), filled(10, 7));
+    await using source = await DmaFile.open(dir.file("source"));
+    const file = await DmaFile.create(dir.file("file"));
+    const writer = new DmaStreamWriter(file, { closeFile: false });
+    await writer.write(filled(5, 1));
+    const { copied, closed } = await meet({ source, file, writer });
+    assertEquals(await copied, 10);
+    await closed;
+    assertEquals(await file.size(), 10);
+    await file.close();
+    await assertFile(file.path, filled(10, 7));
+  });
+}
+
+testBesideClose(
   "A copy that finds less than it was asked for beside a close leaves no padding",
-  async (dir) => {
-    const laid = await layOut(dir);
-    await using source = laid.source;
-    const { file, writer } = laid;
+  async ({ source, file, writer }) => {
     using copies = hold("copyRange");
     const copied = source.copyRangeTo(file, 0, 1 << 20, 0);
     await copies.reach();
     const closed = writer.close();
     await new Promise((resolve) => setTimeout(resolve, 10));
-    copies.letGo();
-    assertEquals(await copied, 10);
-    await closed;
-    assertEquals(await file.size(), 10);
-    await file.close();
+    return { copied, closed };
   },
 );
 
-testInEachDirectory(
+testBesideClose(
   "A copy by hand that begins while a close truncates leaves no padding",
-  async (dir) => {
-    const laid = await layOut(dir);
-    await using source = laid.source;
-    const { file, writer } = laid;
+  async ({ source, file, writer }) => {
     const refusals: (() => void)[] = [];
     using _copies = interpose("copyRange", ({ end }) => void refusals.push(() => end(-22)));
     using truncates = interpose("truncate", ({ pass }) => void setTimeout(pass, 20));
@@ -333,10 +330,7 @@ testInEachDirectory(
     await new Promise((resolve) => setTimeout(resolve, 10));
     assertEquals(truncates.count, 0);
     refusals[0]!();
-    assertEquals(await copied, 10);
-    await closed;
-    assertEquals(await file.size(), 10);
-    await file.close();
-    await assertFile(dir.file("file"), filled(10, 7));
+    await copied;
+    return { copied, closed };
   },
 );

@@ -12,11 +12,6 @@ import "../support/engine.ts";
 const { BadResource } = Deno.errors;
 const module = new URL("../../mod.ts", import.meta.url).href;
 
-/** Two descriptors of one new file. */
-async function two(path: string): Promise<[DmaFile, DmaFile]> {
-  return [await DmaFile.create(path), await DmaFile.open(path)];
-}
-
 testDirectAndCached("tryLock() tells whether another descriptor has the lock", async (dir) => {
   const cases = [[true, true, false], [true, false, false], [false, true, false], [
     false,
@@ -24,26 +19,25 @@ testDirectAndCached("tryLock() tells whether another descriptor has the lock", a
     true,
   ]];
   for (const [first, second, both] of cases as [boolean, boolean, boolean][]) {
-    const [one, other] = await two(dir.file("file"));
+    await using one = await DmaFile.create(dir.file("file"));
+    await using other = await DmaFile.open(dir.file("file"));
     assertEquals(await one.tryLock(first), true);
     assertEquals(await other.tryLock(second), both, `${first} and ${second}`);
     await one.unlock();
     assertEquals(await other.tryLock(second), true);
-    await one.close();
-    await other.close();
   }
 });
 
 testDirectAndCached("A lock is shared unless exclusive is asked for", async (dir) => {
-  const [one, other] = await two(dir.file("file"));
+  await using one = await DmaFile.create(dir.file("file"));
+  await using other = await DmaFile.open(dir.file("file"));
   await one.lock();
   assertEquals([await other.tryLock(), await other.tryLock(true)], [true, false]);
-  await one.close();
-  await other.close();
 });
 
 testDirectAndCached("A descriptor never stands in its own way", async (dir) => {
-  const [one, other] = await two(dir.file("file"));
+  await using one = await DmaFile.create(dir.file("file"));
+  await using other = await DmaFile.open(dir.file("file"));
   await one.lock(true);
   await one.lock(true);
   await one.lock(false);
@@ -52,12 +46,11 @@ testDirectAndCached("A descriptor never stands in its own way", async (dir) => {
   await one.unlock();
   await one.unlock();
   assertEquals(await other.tryLock(true), true);
-  await one.close();
-  await other.close();
 });
 
 testDirectAndCached("lock() waits until the lock is given back", async (dir) => {
-  const [one, other] = await two(dir.file("file"));
+  await using one = await DmaFile.create(dir.file("file"));
+  await using other = await DmaFile.open(dir.file("file"));
   await one.lock(true);
   let locked = false;
   const waiting = other.lock(true).then(() => locked = true);
@@ -72,8 +65,6 @@ testDirectAndCached("lock() waits until the lock is given back", async (dir) => 
   await one.unlock();
   await waiting;
   assertEquals(await one.tryLock(), false);
-  await one.close();
-  await other.close();
 });
 
 testDirectAndCached("Any number may wait for one lock, and all get it", async (dir) => {
@@ -93,7 +84,8 @@ testDirectAndCached("Any number may wait for one lock, and all get it", async (d
 });
 
 testDirectAndCached("lock() that waits rejects when its file is closed", async (dir) => {
-  const [one, other] = await two(dir.file("file"));
+  await using one = await DmaFile.create(dir.file("file"));
+  await using other = await DmaFile.open(dir.file("file"));
   await one.lock(true);
   const waiting = assertRejects(() => other.lock(), BadResource, "lock '");
   await other.close();
@@ -115,12 +107,11 @@ testDirectAndCached("A lock stands against Deno's own, and the other way round",
 });
 
 testDirectAndCached("A lock does not keep anybody from reading or writing", async (dir) => {
-  const [one, other] = await two(dir.file("file"));
+  await using one = await DmaFile.create(dir.file("file"));
+  await using other = await DmaFile.open(dir.file("file"));
   await one.lock(true);
   await Deno.writeTextFile(dir.file("file"), "words");
   assertEquals(await other.readAt(0, 10), new TextEncoder().encode("words"));
-  await one.close();
-  await other.close();
 });
 
 testDirectAndCached("A lock stands against other processes", async (dir) => {
@@ -164,7 +155,8 @@ testDirectAndCached("A process that is killed gives its lock back", async (dir) 
 });
 
 testDirectAndCached("lock() waits until its signal is aborted", async (dir) => {
-  const [one, other] = await two(dir.file("file"));
+  await using one = await DmaFile.create(dir.file("file"));
+  await using other = await DmaFile.open(dir.file("file"));
   await one.lock(true);
   const reason = new Error("Not any longer");
   await assertRejects(
@@ -189,8 +181,6 @@ testDirectAndCached("lock() waits until its signal is aborted", async (dir) => {
     TypeError,
     "Invalid signal 1: it must be an AbortSignal",
   );
-  await one.close();
-  await other.close();
 });
 
 testDirectAndCached("A lock is given back by the time that close() resolves", async (dir) => {
@@ -210,7 +200,8 @@ testDirectAndCached("A lock is given back by the time that close() resolves", as
 testDirectAndCached(
   "An exclusive lock for which a file must be open for writing says so",
   async (dir) => {
-    const [one, other] = await two(dir.file("file"));
+    await using one = await DmaFile.create(dir.file("file"));
+    await using other = await DmaFile.open(dir.file("file"));
     // As NFS 4 answers.
     using _ = interpose("lock", ({ end }) => end(-Errno.EBADF));
     const exclusive = await assertRejects(() => other.tryLock(true), BadResource);
@@ -219,7 +210,5 @@ testDirectAndCached(
       const { message } = await assertRejects(refused, BadResource);
       assertEquals(message.includes("write: true"), false, message);
     }
-    await one.close();
-    await other.close();
   },
 );

@@ -9,7 +9,7 @@ import {
   DmaStreamWriter,
   type DmaStreamWriterOptions,
 } from "../../mod.ts";
-import { pattern } from "../support/bytes.ts";
+import { overlaid, pattern } from "../support/bytes.ts";
 import { descriptorsOf } from "../support/descriptors.ts";
 import type { TestDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
@@ -120,9 +120,7 @@ function assertContent(content: Uint8Array, size: number, pipe: Pipe, whole: boo
   const start = reader?.start ?? 0;
   const piped = pattern(Math.max(0, Math.min(size, reader?.end ?? Infinity) - start), start);
   const at = writer?.append ? before.length : writer?.position ?? 0;
-  const expected = new Uint8Array(Math.max(before.length, at + piped.length));
-  expected.set(before);
-  expected.set(piped, at);
+  const expected = overlaid(before, piped, at);
   assertEquals(content, whole ? expected : expected.slice(0, content.length));
   return content.length;
 }

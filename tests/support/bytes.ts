@@ -25,6 +25,19 @@ export function joined(...parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
   return whole;
 }
 
+/** What a file has when `bytes` are put into it. */
+export function overlaid(
+  before: Uint8Array,
+  bytes: Uint8Array,
+  position: number,
+): Uint8Array<ArrayBuffer> {
+  const end = bytes.length === 0 ? 0 : position + bytes.length;
+  const after = new Uint8Array(Math.max(before.length, end));
+  after.set(before);
+  if (end > 0) after.set(bytes, position);
+  return after;
+}
+
 /** Copies of `bytes` in pieces of `size`, the last one shorter. */
 export function chunksOf(bytes: Uint8Array, size: number): Uint8Array<ArrayBuffer>[] {
   const chunks = [];

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../../mod.ts";
-import { assertFile, chunksOf, filled, joined, pattern } from "../support/bytes.ts";
+import { assertFile, chunksOf, filled, joined, overlaid, pattern } from "../support/bytes.ts";
 import { testInEachDirectory } from "../support/dirs.ts";
 import { Errno, O_RDWR } from "../../src/engine/linux.ts";
 import { engine } from "../support/engine.ts";
@@ -19,14 +19,6 @@ async function onOld(
 ): Promise<DmaStreamWriter> {
   await Deno.writeFile(path, old(length));
   return new DmaStreamWriter(await DmaFile.open(path, { write: true }), options);
-}
-
-/** What a file of old bytes is after a write in it. */
-function overwritten(length: number, position: number, bytes: Uint8Array): Uint8Array {
-  const result = new Uint8Array(Math.max(length, position + bytes.length));
-  result.set(old(length));
-  result.set(bytes, position);
-  return result;
 }
 
 const edges = [0, 1, 511, 512, 513, 4095, 4096, 4097, 8191, 9000];
@@ -46,7 +38,7 @@ testInEachDirectory(
         for (const chunk of chunksOf(pattern(length), 1500)) await writer.write(chunk);
         assertEquals(writer.currentPos, position + length);
         await writer.close();
-        const expected = overwritten(10_000, position, pattern(length));
+        const expected = overlaid(old(10_000), pattern(length), position);
         await assertFile(path, expected, `${length} bytes at ${position}`);
       }
     }
@@ -113,7 +105,7 @@ testInEachDirectory("A writer that may only write still keeps what stands around
   const writer = new DmaStreamWriter(file, { position: 1001 });
   await writer.write(pattern(3000));
   await writer.close();
-  await assertFile(path, overwritten(10_000, 1001, pattern(3000)));
+  await assertFile(path, overlaid(old(10_000), pattern(3000), 1001));
 });
 
 // ---- space ----------------------------------------------------------------------------------------------------
@@ -155,7 +147,7 @@ testInEachDirectory(
       const writer = new DmaStreamWriter(file, options);
       await writer.write(pattern(100));
       await writer.close();
-      await assertFile(path, overwritten(3000, options.position ?? 3000, pattern(100)));
+      await assertFile(path, overlaid(old(3000), pattern(100), options.position ?? 3000));
     }
     assert(denied.count >= 4);
   },
