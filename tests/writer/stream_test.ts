@@ -180,22 +180,3 @@ testDirectAndCached(
     await assertFile(dir.file("file"), pattern(3_000_000));
   },
 );
-
-testDirectAndCached(
-  "write without a lock resolves when the chunk is taken, and not before",
-  async (dir) => {
-    const stream = await create(dir, { bufferSize: 4096, writeBehind: 2 });
-    let taken = false;
-    using disk = hold("write");
-    // Three buffers take it: two that are written and one more.
-    await stream.write(pattern(3 * 4096));
-    const waiting = stream.write(pattern(1, 3 * 4096)).then(() => taken = true);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    assertEquals(taken, false);
-    assertEquals(stream.currentPos, 3 * 4096);
-    disk.letGo();
-    await waiting;
-    await stream.close();
-    await assertFile(dir.file("file"), pattern(3 * 4096 + 1));
-  },
-);
