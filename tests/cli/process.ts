@@ -17,9 +17,7 @@ export interface Ran {
 
 /** What a run is given beside its arguments. */
 export interface Surroundings {
-  /** Variables of the environment. */
   env?: Record<string, string>;
-  /** Flags of `deno run`. */
   flags?: readonly string[];
 }
 

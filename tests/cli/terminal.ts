@@ -12,7 +12,6 @@ export interface TerminalOptions {
   input?: string;
   /** What a shell would do with the output, as "| cat". */
   after?: string;
-  /** Variables of the environment. */
   env?: Record<string, string>;
 }
 

@@ -44,7 +44,6 @@ export class FreshUser {
     this.cache = `${directory}/cache`;
   }
 
-  /** Makes the folders. */
   static async in(directory: string): Promise<FreshUser> {
     const user = new FreshUser(directory);
     for (const path of [user.folder, user.data, user.cache]) await Deno.mkdir(path);
@@ -61,7 +60,6 @@ export class FreshUser {
     return flags.replaceAll("=data", `=${this.data}`).split(" ");
   }
 
-  /** Writes a program into the folder. */
   async program(name: string, text: string): Promise<void> {
     await Deno.writeTextFile(`${this.folder}/${name}`, text);
   }

@@ -10,7 +10,6 @@ import {
 } from "./machine.ts";
 import { Daemon } from "./tools.ts";
 
-/** A file system's kind. */
 export type FileSystem = "ext4" | "xfs" | "btrfs";
 
 /** The file systems with a journal or copies on write, in which a crash means something. */
@@ -28,7 +27,6 @@ export function smallest(type: FileSystem): number {
   return mkfs[type].megabytes;
 }
 
-/** How a loop device is attached. */
 export interface LoopOptions {
   /** Past the page cache of the file below, so that errors come through and a flush is one. */
   direct?: boolean;
@@ -123,7 +121,6 @@ export class LoopMount implements AsyncDisposable {
     return bavail * bsize;
   }
 
-  /** Unmounts and detaches it. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.unmount();
     await Deno.remove(this.path);

@@ -24,7 +24,6 @@ function* chunks(from: number, to: number, seed = 0): Generator<Uint8Array<Array
   for (let at = from; at < to; at += CHUNK) yield content(at, Math.min(CHUNK, to - at), seed);
 }
 
-/** Writes content chunk by chunk. */
 export async function writeContent(
   writer: DmaStreamWriter,
   from: number,

@@ -59,7 +59,6 @@ function tell(line: string): void {
   say(line);
 }
 
-/** Settings of {@linkcode faultTest}. */
 export interface FaultTestOptions extends Omit<Deno.TestDefinition, "name" | "fn"> {
   /** What the test cannot do without. */
   needs?: readonly Need[];

@@ -13,7 +13,6 @@ export interface ProgramOptions {
   wrapper?: readonly string[];
   /** Runs this instead of a program of the folder. */
   script?: string;
-  /** Flags of `deno run`. */
   flags?: readonly string[];
   /** The folder of the module to test; default this checkout. */
   module?: string;

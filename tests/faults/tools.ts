@@ -105,7 +105,6 @@ export class Daemon implements AsyncDisposable {
   }
 }
 
-/** The lines of an output, as they come. */
 export async function* lines(
   output: ReadableStream<Uint8Array>,
 ): AsyncIterableIterator<string> {

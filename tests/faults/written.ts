@@ -18,7 +18,6 @@ export function generationLength(generation: number, seed: number): number {
   return random.below(random.chance(0.3) ? 12_000_000 : 500_000);
 }
 
-/** Where a file is. */
 export function pathOf(kind: Kind, folder: string, generation: number): string {
   const isOnePath = isLog(kind) || kind === "atomic";
   return `${folder}/${isOnePath ? "file" : `file-${generation}`}`;

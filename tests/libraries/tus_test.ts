@@ -104,7 +104,6 @@ function test(title: string, fn: Test): void {
   });
 }
 
-/** The path of an upload on the disk. */
 const stored = (dir: TestDirectory, path: string) =>
   dir.file(path.slice(path.lastIndexOf("/") + 1));
 

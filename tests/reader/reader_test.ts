@@ -80,7 +80,6 @@ testInEachDirectory("DmaStreamReader starts and ends at any byte", async (dir) =
   }
 });
 
-/** What takes all bytes of a stream. */
 const consumers: Record<string, (stream: DmaStreamReader) => Promise<Uint8Array>> = {
   "pipeTo": async (stream) => {
     const chunks: Uint8Array[] = [];

@@ -1,6 +1,5 @@
 // Finds circles of imports among the modules that ship, imports of types included.
 
-/** The imports of each module, by path. */
 type Imports = ReadonlyMap<string, readonly string[]>;
 
 /** Every module that is reached from `entries` by relative imports, as paths below `root`. */

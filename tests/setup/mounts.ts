@@ -16,7 +16,6 @@ export function listMounts(): Mount[] {
   });
 }
 
-/** Whether something is mounted at `path`. */
 export function isMounted(path: string): boolean {
   return listMounts().some((mount) => mount.path === path);
 }

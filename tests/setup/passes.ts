@@ -134,7 +134,6 @@ export function documented(root: string): string[] {
 
 /** Receives the events of a running pass. */
 export interface PassListener {
-  /** Called for each piece of output. */
   output(bytes: Uint8Array): void;
   failed(test: string): void;
 }

@@ -2,7 +2,6 @@
 
 import type { Change } from "./run/module.ts";
 
-/** A mistake in the module. */
 export interface Control {
   /** What the module does wrong. */
   readonly name: string;

@@ -9,7 +9,6 @@ import type { Listing, Place } from "./oracle/expected_names.ts";
 import { bytesOf } from "./program/bytes.ts";
 import type { Random } from "./random.ts";
 
-/** What a power cut leaves. */
 export interface CutImage {
   readonly names: Listing;
   /** Files by inode, whether they have a name or not. */
@@ -41,7 +40,6 @@ export interface World {
   fileAt(path: string): FileView | undefined;
   /** The file of an inode that is open or was seen. */
   fileOf(inode: number): FileView | undefined;
-  /** The place that a path means now. */
   placeOf(path: string): Place | undefined;
   listing(): Listing;
   /** The directory that relative paths start from. */
@@ -55,7 +53,6 @@ export interface World {
   /** Writes a whole new file there, under another inode. */
   replace(path: string, bytes: Uint8Array): void;
 
-  /** Operations that were submitted. */
   readonly operations: number;
   /** Faults that came about so far, and how many with results that were short. */
   readonly faults: readonly Fault[];

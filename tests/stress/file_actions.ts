@@ -49,7 +49,6 @@ export async function openFile(round: Round): Promise<void> {
   }
 }
 
-/** Bytes that a read gave. */
 function checkRead(round: Round, position: number, most: number) {
   return (bytes: Uint8Array) => {
     round.must(bytes.length <= most, `${bytes.length} bytes were read of ${most}`);

@@ -86,7 +86,6 @@ export class Round {
     this.isDestructive = this.random.chance(0.3);
   }
 
-  /** Another path in the directory. */
   get otherPath(): string {
     return `${this.#directory}/${this.number}-${this.random.below(3)}`;
   }

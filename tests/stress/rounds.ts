@@ -5,7 +5,6 @@ import { readerActions } from "./reader_actions.ts";
 import { type Action, Round, type Tally } from "./round.ts";
 import { startWriter, writerActions } from "./writer_actions.ts";
 
-/** Everything that is done in a round. */
 export const actions: readonly Action[] = [...fileActions, ...writerActions, ...readerActions];
 
 /** Runs the round of this number. Rejects with what was wrong, and says how to run it again. */

@@ -49,7 +49,6 @@ function nextChunk(writer: DmaStreamWriter, round: Round) {
   return someChunk(random, writer.nextPos, seed, most);
 }
 
-/** Chunks of a stream, for where the writer is. */
 function nextChunks(
   { nextPos }: DmaStreamWriter,
   { random, seed }: Round,

@@ -10,7 +10,6 @@ export function pattern(length: number, start = 0): Uint8Array<ArrayBuffer> {
   return new Uint8Array(words.buffer).slice(start - first * 4, start - first * 4 + length);
 }
 
-/** `length` times the same byte. */
 export function filled(length: number, byte: number): Uint8Array<ArrayBuffer> {
   return new Uint8Array(length).fill(byte);
 }

@@ -1,13 +1,11 @@
 // Runs a program with this module in another process, with exactly the permissions and limits that a test gives it.
 
-/** The exit and the output of a child. */
 export interface ChildResult {
   readonly code: number;
   readonly signal: Deno.Signal | null;
   readonly output: string;
 }
 
-/** The permissions and limits of a child. */
 export interface ChildOptions {
   /** All of Deno's permission flags, such as `--allow-ffi`. */
   flags?: readonly string[];

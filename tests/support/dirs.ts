@@ -12,7 +12,6 @@ export interface TestDirectory {
   readonly label: string;
   /** The kernel's name of the file system, for example "ext4". */
   readonly fileSystem: string;
-  /** The path of a file in the directory. */
   file(name: string): string;
 }
 

@@ -7,7 +7,6 @@ import { engine } from "./engine.ts";
 
 /** An interception. Disposing it restores the engine. */
 export interface Interposed extends Disposable {
-  /** The number of intercepted operations. */
   readonly count: number;
 }
 
@@ -58,7 +57,6 @@ export function interpose<Name extends OperationName>(
 
 /** Operations that a test holds, before they reach the engine or before their results reach the module. */
 export interface Held extends Disposable {
-  /** The number of held operations. */
   readonly count: number;
   /** Resolves when `count` operations are held, by default one. */
   reach(count?: number): Promise<void>;
@@ -66,7 +64,6 @@ export interface Held extends Disposable {
   letGo(): void;
 }
 
-/** Settings of {@linkcode hold}. */
 export interface HoldOptions<Name extends OperationName> {
   /** Chooses the operations to hold; default all. */
   only?: (operation: Extract<Operation, { op: Name }>) => boolean;

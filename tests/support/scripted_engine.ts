@@ -29,7 +29,6 @@ const DISK_KIND = {
   uniqueMountId: false,
 };
 
-/** An operation that the engine holds. */
 export interface Held {
   readonly kind: OperationName;
   readonly position: number;
@@ -68,9 +67,7 @@ export class ScriptedEngine implements Engine {
   readonly log: string[] = [];
   /** The peak of the bytes in acquired blocks. */
   mostBytes = 0;
-  /** Called after each completion. */
   afterEach: (operation: Held) => void = () => {};
-  /** The alignment of positions and lengths. */
   readonly #alignment: number;
   readonly #files = new Map<number, SimulatedFile>();
   readonly #held: Held[] = [];

@@ -82,12 +82,10 @@ export function assertMatch(actual: string, expected: RegExp, msg?: string): voi
   check(actual.search(expected) >= 0, () => `Expected ${show(actual)} to match ${expected}`, msg);
 }
 
-/** Throws unless `actual > expected`. */
 export function assertGreater<T>(actual: T, expected: T, msg?: string): void {
   check(actual > expected, () => `Expected ${show(actual)} > ${show(expected)}`, msg);
 }
 
-/** Throws unless `actual < expected`. */
 export function assertLess<T>(actual: T, expected: T, msg?: string): void {
   check(actual < expected, () => `Expected ${show(actual)} < ${show(expected)}`, msg);
 }

@@ -27,7 +27,6 @@ export interface Call<T = unknown> {
   value: T | undefined;
 }
 
-/** A writer at work. */
 export class Rig {
   readonly engine: ScriptedEngine;
   readonly file: OpenFile;

@@ -20,7 +20,6 @@ import { allOf } from "../support/patterned.ts";
 const { BadResource } = Deno.errors;
 const SIZE = 300_001;
 
-/** A sealed file with the pattern in it. */
 async function sealed(
   path: string,
   size = SIZE,

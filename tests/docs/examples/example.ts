@@ -129,7 +129,6 @@ function strangersCache(): string {
   return cache;
 }
 
-/** Settings of {@linkcode testExample}. */
 export interface TestExampleOptions {
   /** @default {["checkout", "stranger"]} */
   runners?: readonly Runner[];

@@ -45,7 +45,6 @@ export class Server implements AsyncDisposable {
     return Number(/VmHWM:\s+(\d+)/.exec(status)![1]) * 1024;
   }
 
-  /** Where a path is on this server. */
   url(path: string): string {
     return `http://127.0.0.1:${this.port}${path}`;
   }
@@ -93,13 +92,11 @@ export class Server implements AsyncDisposable {
 export class Connection implements Disposable {
   constructor(readonly tcp: Deno.TcpConn) {}
 
-  /** Sends text, or bytes. */
   async send(data: string | Uint8Array): Promise<void> {
     const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
     for (let done = 0; done < bytes.length;) done += await this.tcp.write(bytes.subarray(done));
   }
 
-  /** Begins to upload `length` bytes. */
   async beginPut(path: string, length: number): Promise<void> {
     await this.send(`PUT ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: ${length}\r\n\r\n`);
   }

@@ -12,7 +12,6 @@ export interface Limits {
   files?: number;
 }
 
-/** What a request brought. */
 export interface Received {
   fields: Record<string, string>;
   /** Names of files, in the order in which they came. */

@@ -83,7 +83,6 @@ const candidates: readonly (readonly [
 /** So many results in a row that bring nothing: any kernel gets on in the end, or fails. */
 const MOST_STALLS = 3;
 
-/** Decides what fails. */
 export class Faults {
   readonly #random: Random;
   readonly #rules: FaultRule[] = [];

@@ -40,7 +40,6 @@ export interface FlightObserver {
   completed(): void;
 }
 
-/** An operation as a line of a trace. */
 export function describe(operation: Operation): string {
   switch (operation.op) {
     case "read":

@@ -29,7 +29,6 @@ export interface JudgedFlight {
 
 type Transfer = Extract<Operation, { op: "read" | "write" }>;
 
-/** Judges the operations of one kernel. */
 export class Judge {
   readonly #alignment: Alignment;
   readonly #memory: SimulatedMemory;

@@ -67,7 +67,6 @@ export class RealKernel extends TimedKernel<RealDescription> {
     this.#settle();
   }
 
-  /** Hands an operation to the real kernel. */
   #begin(flight: RealFlight): void {
     this.#waiting.delete(flight);
     this.#performing.set(flight, undefined);

@@ -18,7 +18,6 @@ import {
 } from "./judge.ts";
 import type { SimulatedMemory } from "./memory.ts";
 
-/** What every kernel is made of. */
 export interface TimedKernelOptions {
   readonly clock: Clock;
   readonly random: Random;
@@ -57,7 +56,6 @@ export abstract class TimedKernel<Description extends JudgedDescription> impleme
     this.#pace = options.random.pick([1, 100, 100, 1000]);
   }
 
-  /** Operations that were submitted. */
   get operations(): number {
     return this.#operations;
   }
@@ -70,7 +68,6 @@ export abstract class TimedKernel<Description extends JudgedDescription> impleme
   /** What is open under a number. */
   protected abstract lookUp(fd: number): Description | undefined;
 
-  /** The file that a descriptor leads to. */
   protected abstract fileOf(description: Description | undefined): FileView | undefined;
 
   /** An operation is with the kernel from now on. */

@@ -3,7 +3,6 @@
 /** A range of positions, its end excluded. */
 export type Range = readonly [from: number, to: number];
 
-/** A set of positions. */
 export class Ranges {
   #ranges: Range[];
 

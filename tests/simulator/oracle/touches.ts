@@ -7,7 +7,6 @@ export interface Touch {
   readonly to: number;
 }
 
-/** The changes of a file. */
 export class Touches {
   readonly all: Touch[] = [];
   readonly #now: () => number;

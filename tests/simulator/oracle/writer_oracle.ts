@@ -43,7 +43,6 @@ export interface WriterFacts {
 
 export type WriterEnd = "closed" | "failed";
 
-/** Holds one writer to its promises. */
 export class WriterOracle {
   readonly stream: DmaStreamWriter;
   readonly file: TrackedFile;

@@ -18,7 +18,6 @@ interface Opened {
   readonly inode: number;
 }
 
-/** Opens a file in a slot that has none. */
 export async function open(
   session: Session,
   slot: Slot,

@@ -12,7 +12,6 @@ interface Source {
   readonly stream: ReadableStream<Uint8Array<ArrayBuffer>>;
   readonly bytes: Uint8Array;
   readonly handle: Handle | undefined;
-  /** Frees what the source has. */
   readonly end: () => Promise<void>;
 }
 
@@ -106,7 +105,6 @@ async function fail(
   });
 }
 
-/** Bytes that a program makes. */
 function programSource(
   session: Session,
   { oracle }: OpenWriter,

@@ -8,7 +8,6 @@ import type { Of } from "./steps.ts";
 /** No more is read to the end. */
 const MOST_READ = 4 << 20;
 
-/** Puts a reader on the file of a slot. */
 export function openReader(session: Session, slot: Slot, action: Of<"reader">): void {
   const { handle } = slot;
   if (!handle || handle.closing || slot.reader) return;
@@ -131,7 +130,6 @@ export function skip(session: Session, slot: Slot, { bytes }: Of<"skip">): void 
   });
 }
 
-/** Ends a reader in one of the ways that there are. */
 export async function endReader(
   session: Session,
   slot: Slot,

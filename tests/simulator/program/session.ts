@@ -90,7 +90,6 @@ export interface Slot {
   handle: Handle | undefined;
   writer: OpenWriter | undefined;
   reader: OpenReader | undefined;
-  /** A file is being opened. */
   opening: boolean;
 }
 

@@ -70,7 +70,6 @@ export type Action =
   | { do: "sleep"; microseconds: number }
   | { do: "join" };
 
-/** A step of this kind. */
 export type Of<Name extends Action["do"]> = Extract<Action, { do: Name }>;
 
 /** A length relative to what the file has. */

@@ -6,7 +6,6 @@ import type { OpenWriter, Session, Slot, StandingName } from "./session.ts";
 import type { Of } from "./steps.ts";
 import { excuseOf, noteFailure } from "./writer_steps.ts";
 
-/** Ends a writer in one of the ways that there are. */
 export async function endWriter(
   session: Session,
   slot: Slot,

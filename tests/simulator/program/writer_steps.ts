@@ -11,7 +11,6 @@ import type { Of, WriterChoice } from "./steps.ts";
 
 const ETIMEDOUT = 110;
 
-/** Puts a writer on the file of a slot. */
 export function openWriter(session: Session, slot: Slot, wanted: WriterChoice): Promise<void> {
   const { handle } = slot;
   if (!handle || handle.closing || handle.probed || !handle.writable) return Promise.resolve();
@@ -116,7 +115,6 @@ export function noteFailure({ oracle }: OpenWriter, error: unknown): void {
 
 // ---- chunks -------------------------------------------------------------------------------------------------------
 
-/** Writes a chunk, or several. */
 export async function write(session: Session, slot: Slot, action: Of<"write">): Promise<void> {
   const { writer } = slot;
   if (!writer || writer.oracle.end) return;

@@ -10,7 +10,6 @@ import { programOf, type RealPlace, simulate, type SimulationResult } from "./si
 /** A program that broke a promise. */
 export interface Failure {
   readonly seed: number;
-  /** What broke, in words. */
   readonly message: string;
   /** The promise; undefined where an error came from inside. */
   readonly promise: string | undefined;
@@ -18,7 +17,6 @@ export interface Failure {
   readonly steps: readonly number[] | undefined;
 }
 
-/** What programs came to. */
 export interface Tally {
   programs: number;
   operations: number;

@@ -78,7 +78,6 @@ export function commandOf({ seed, steps }: Failure, directory?: string): string 
   return `deno task simulate${place} --seed ${seed}${chosen} --trace`;
 }
 
-/** What programs came to, as a line. */
 export function describeTally({ programs, operations, faults, cuts }: Tally): string {
   const counts = Object.entries({ programs, operations, faults, "power cuts": cuts });
   return counts.map(([what, count]) => `${count.toLocaleString("en")} ${what}`).join(", ");

@@ -71,7 +71,6 @@ function nearby<T>(value: T): T {
   return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, nearby(each)])) as T;
 }
 
-/** Runs the program of a seed. */
 export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
   const { seed, module, finalizers, real, trace } = options;
   const random = new Random(seed);
