@@ -32,7 +32,6 @@ export function findings(facts: Facts): Finding[] {
     readOnly(facts),
     lockedMemory(facts),
     operations(facts),
-    sshfs(facts),
     ...broken(facts),
     alignment(facts),
   ].filter((finding) => finding !== undefined);
@@ -242,16 +241,6 @@ function operations({ engine: { engine, missing }, kernel }: Facts): Finding | u
     level: "info",
     what: `io_uring of kernel ${kernel} lacks ${missing.join(", ")}: threads do that`,
     remedy: "kernel 6.9 has all of them",
-  };
-}
-
-function sshfs({ probe: { mount } }: Facts): Finding | undefined {
-  if (mount?.type !== "fuse.sshfs") return undefined;
-  return {
-    level: "info",
-    what:
-      "sshfs answers writes before the other machine has them: only close() reports a full disk, and currentFlushedPos is too far",
-    remedy: "mount it with -o sshfs_sync",
   };
 }
 

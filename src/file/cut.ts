@@ -76,6 +76,7 @@ function truncateAlone(
           durability.noteChange();
           end(syncError);
         };
+        if (!durability.unsynced && !durability.syncError) file.writer?.synced();
         engine.submit({ op: "truncate", fd, length: contentEnd }, { complete });
       };
       if (fileSystem.cutsDirty || !durability.unsynced) return truncate();

@@ -4,6 +4,7 @@
 import { type Engine, run } from "../engine/engine.ts";
 import { Errno } from "../engine/linux.ts";
 import { unwrap } from "../errors.ts";
+import { findServer } from "./fuse_server.ts";
 import type { StatFacts } from "./stat.ts";
 
 /** What decides how a file is opened and written. */
@@ -30,6 +31,10 @@ export interface FileSystem {
   readonly cutsDirty: boolean;
   /** A write with RWF_DSYNC is durable when it is over. */
   readonly syncsWrites: boolean;
+  /** A write may end before the server has it, and fail later. Only a sync tells. */
+  readonly answersEarly: boolean;
+  /** A file that is there may be opened for writing, and refuse every write. */
+  readonly mayWriteOnce: boolean;
   /** A file without a name (O_TMPFILE) keeps the name that it is given. */
   readonly keepsUnnamed: boolean;
   /** Every call for its files runs on a thread: one that the ring submits may wait for a server. */
@@ -52,6 +57,8 @@ export const DISK: FileSystem = {
   reserves: true,
   cutsDirty: true,
   syncsWrites: true,
+  answersEarly: false,
+  mayWriteOnce: false,
   keepsUnnamed: true,
   onThreads: false,
   statsFromMemory: true,
@@ -101,6 +108,21 @@ const CIFS: FileSystem = { ...NETWORK, name: "CIFS", heldLockIsDenied: true };
 /** A view of the kernel that reports blocks. */
 const KERNEL_VIEW: FileSystem = { ...DISK, name: "a view of the kernel", stores: false };
 
+/** Seen with each such server: on a full disk, bytes whose writes had ended were not in the file. */
+const EARLY: Partial<FileSystem> = { answersEarly: true };
+
+/** What sets servers of FUSE apart, by what {@linkcode findServer} calls them. */
+const SERVERS: ReadonlyMap<string, Partial<FileSystem>> = new Map([
+  ["ceph-fuse", EARLY],
+  ["glusterfs", EARLY],
+  ["juicefs", EARLY],
+  ["mfs", EARLY],
+  ["seaweedfs", EARLY],
+  ["sshfs", EARLY],
+  // Without a cache, a file is read or written as a whole: seen, reading through a descriptor for both is EPERM.
+  ["rclone", { name: "rclone", mayWriteOnce: true }],
+]);
+
 const TABLE: ReadonlyMap<number, FileSystem> = new Map([
   [0xef53, { ...DISK, name: "ext4" }],
   [0x58465342, { ...DISK, name: "xfs" }],
@@ -118,7 +140,7 @@ const TABLE: ReadonlyMap<number, FileSystem> = new Map([
   [0x6969, { ...NETWORK, name: "NFS" }],
   // v9fs_vfs_getattr_dotl ignores AT_STATX_DONT_SYNC: seen, the event loop stood still.
   [0x01021997, { ...NETWORK, name: "9p", mayHaveNoBlocks: true, statsFromMemory: false }],
-  [0x00c36400, { ...NETWORK, name: "CephFS", exactTails: false }], // not tried
+  [0x00c36400, { ...NETWORK, name: "CephFS", exactTails: false }],
   [0xff534d42, CIFS],
   [0xfe534d42, CIFS],
   [0xde5e81e4, KERNEL_VIEW], // efivarfs
@@ -163,9 +185,10 @@ export async function fileSystemOf(
 async function ask(
   engine: Engine,
   fd: number,
-  { deviceMajor }: StatFacts,
+  facts: StatFacts,
   path: string,
 ): Promise<FileSystem> {
+  const { deviceMajor } = facts;
   const memory = engine.acquire(128);
   try {
     unwrap(await run(engine, { op: "statfs", fd, memory }), "statfs", path);
@@ -175,7 +198,10 @@ async function ask(
     const hasBlocks = view.getBigUint64(16, true) > 0n;
     const row = TABLE.get(type) ?? (deviceMajor !== 0 ? DISK : UNKNOWN);
     const isView = !hasBlocks && !row.mayHaveNoBlocks && deviceMajor === 0;
-    return isView ? { ...row, stores: false } : row;
+    if (isView) return { ...row, stores: false };
+    if (row !== FUSE) return row;
+    const server = await findServer(engine, facts);
+    return { ...row, ...(server === undefined ? undefined : SERVERS.get(server)) };
   } finally {
     engine.release(memory);
   }

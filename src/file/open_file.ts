@@ -74,6 +74,8 @@ export interface AttachedWriter {
   abortWriter(reason: unknown): Promise<void>;
   /** Writes everything accepted and ends, as a close does. */
   close(): Promise<void>;
+  /** The file was synced while no write was in flight. */
+  synced(): void;
 }
 
 /** An open file. */

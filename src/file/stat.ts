@@ -64,6 +64,7 @@ export function parseStat(bytes: Uint8Array, path: string) {
     changed: time(96),
     modified: time(112),
     deviceMajor,
+    deviceMinor,
     /** Both parts of the device number, as makedev(3) of the kernel's 12 bits of the major and 20 of the minor number. */
     device: (deviceMinor >>> 8) * 2 ** 20 + deviceMajor * 2 ** 8 + (deviceMinor & 0xff),
     /** The identifier of the mount; undefined before kernel 5.8. */

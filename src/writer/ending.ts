@@ -6,6 +6,7 @@ import { closeFile, giveUpFile } from "../file/close.ts";
 import { cutToContent, exceedsContent } from "../file/cut.ts";
 import type { OpenFile } from "../file/open_file.ts";
 import type { SyncQueue } from "./sync_queue.ts";
+import type { WriteBehind } from "./write_behind.ts";
 import type { WriteQueue } from "./write_queue.ts";
 import type { WriterOptions } from "./writer_options.ts";
 
@@ -45,19 +46,22 @@ export function stepsOfClose(
   return [() => cut(file), sync, publishes, leave];
 }
 
-/** The steps after a failure. A writer that never `opened` has extended nothing, and does not know what others did. */
+/**
+ * The steps after a failure. A writer that never opened has no `writes`: it has extended nothing, and does not know what
+ * others did.
+ */
 export function stepsAfterFailure(
   file: OpenFile,
   { closeFile: closes }: WriterOptions,
-  opened: boolean,
+  writes: WriteBehind | undefined,
   failure: WriterFailure,
 ): Step[] {
-  const cutWhole = () => opened ? cut(file)?.catch((error) => failure.cutError = error) : undefined;
+  const cutWhole = () => writes ? cut(file)?.catch((error) => failure.cutError = error) : undefined;
   const leave = () => {
     detach(file);
     return closes || file.dropped ? giveUpFile(file) : undefined;
   };
-  return [cutWhole, () => discardName(file), leave];
+  return [() => writes?.confirmRest(), cutWhole, () => discardName(file), leave];
 }
 
 function cut(file: OpenFile): Promise<void> | undefined {

@@ -58,6 +58,14 @@ export class SyncQueue {
     );
   }
 
+  /** The least position behind `flushed` that a caller waits for; Infinity if there is none. */
+  nextTarget(flushed: number): number {
+    return this.#waiting.reduce(
+      (least, { target }) => target > flushed ? Math.min(least, target) : least,
+      Infinity,
+    );
+  }
+
   /** Waits until everything below `target` is flushed, and with `durable` also synced. */
   add(target: number, durable: boolean): Promise<number> {
     return new Promise((resolve, reject) => {

@@ -21,6 +21,9 @@ interface KnownBlock {
   readonly changesOfOthers: number;
 }
 
+/** A server that answers early is asked after so many bytes whether it has them. */
+const MAX_UNCONFIRMED = 16 << 20;
+
 /** The bytes between a writer and its file. It starts writes when it is told to. */
 export class WriteBehind {
   readonly #file: OpenFile;
@@ -35,6 +38,11 @@ export class WriteBehind {
   #known: KnownBlock | undefined;
   /** The writes that have ended. */
   #ended = 0;
+  /** Whether a write or a confirmation has failed. */
+  #failed = false;
+  #confirm: "due" | "in flight" | undefined;
+  /** Where the content of the file ended before writes that are not confirmed. */
+  #confirmedEnd: number | undefined;
 
   constructor(file: OpenFile, options: WriterOptions, start: number, pending: Pending) {
     this.#file = file;
@@ -45,7 +53,7 @@ export class WriteBehind {
     // Where nothing but what was written is ever seen in the file, a write that ended before an earlier one would show
     // zeros to whoever follows the file.
     const isExact = blockSize === 1 && !preallocate;
-    this.queue = new WriteQueue(start, isExact ? 1 : writeBehind);
+    this.queue = new WriteQueue(start, isExact ? 1 : writeBehind, fileSystem.answersEarly);
     this.buffers = new WriteBuffers(file, options, this.queue, start);
     // If extending a file costs nothing, only a hinted size is worth reserving.
     const hinted = fileSystem.reserves && sizeHint > 0;
@@ -84,7 +92,7 @@ export class WriteBehind {
    */
   startWrites(durableFrom: number): void {
     let started = false;
-    for (let write; (write = this.queue.startNext());) {
+    for (let write; !this.#confirm && (write = this.queue.startNext());) {
       const end = write.position + write.length;
       // The rest of the last block may be another handle's.
       if (write.dataEnd < end) this.#file.keepAppended();
@@ -166,11 +174,62 @@ export class WriteBehind {
 
   #end(write: StartedWrite, error: DmaError | undefined): void {
     const file = this.#file;
-    const { flushed } = this.queue;
-    this.queue.end(write, error === undefined);
+    const { queue } = this;
+    const { written } = queue;
+    queue.end(write, error === undefined);
     file.length.endWrite();
-    if (this.queue.flushed > flushed) file.length.addContent(this.queue.flushed);
+    if (queue.written > written) {
+      const { contentEnd } = file.length;
+      // Below what was written before, the file was truncated since.
+      const isNew = this.#confirmedEnd === undefined || contentEnd < written;
+      if (queue.written > queue.flushed && isNew) this.#confirmedEnd = contentEnd;
+      file.length.addContent(queue.written);
+    }
     this.#preallocator.limitBound();
     if (error) file.limitBound();
+    this.#failed ||= error !== undefined;
+  }
+
+  /**
+   * Has a server that answers early confirm by a sync what is written, if a caller waits for bytes up to `awaitedEnd`, or if
+   * it is much. The sync runs alone: the server reports a failure once, and might report it to a write beside the sync.
+   */
+  confirm(awaitedEnd: number): void {
+    const { flushed, isStill, written } = this.queue;
+    if (written === flushed || this.#confirm === "in flight") return;
+    if (written >= awaitedEnd || written - flushed >= MAX_UNCONFIRMED) this.#confirm = "due";
+    if (!this.#confirm || !isStill) return;
+    this.#pending.begin();
+    this.#submitConfirm((error) => this.#pending.end(error));
+  }
+
+  #submitConfirm(ended: (error: DmaError | undefined) => void): void {
+    this.#confirm = "in flight";
+    this.#file.durability.submitSync(true, (error) => {
+      this.#confirm = undefined;
+      this.#failed ||= error !== undefined;
+      this.noteConfirmed();
+      ended(error);
+    });
+  }
+
+  /**
+   * After a failure: what is written and not confirmed is content if the server confirms it, and no write has failed.
+   */
+  confirmRest(): Promise<void> | undefined {
+    return this.queue.written > this.queue.flushed ? this.#confirmRest() : undefined;
+  }
+
+  async #confirmRest(): Promise<void> {
+    if (!this.#failed) await new Promise((resolve) => this.#submitConfirm(resolve));
+    const { length } = this.#file;
+    if (this.#confirmedEnd !== undefined) length.shrank(this.queue.written, this.#confirmedEnd);
+  }
+
+  /** The file was synced when no write was in flight. If one had failed, that says nothing. */
+  noteConfirmed(): void {
+    if (this.#failed) return;
+    this.queue.confirm();
+    this.#confirmedEnd = undefined;
   }
 }

@@ -28,17 +28,34 @@ export class WriteQueue {
   readonly #queue: QueuedWrite[] = [];
   #waiting = 0;
   #inFlight = 0;
+  #written: number;
   #flushed: number;
+  readonly #confirms: boolean;
 
-  /** `start` is where the first byte goes; `writeBehind` writes may be in flight. */
-  constructor(start: number, writeBehind: number) {
+  /**
+   * `start` is where the first byte goes; `writeBehind` writes may be in flight. With `confirms` a write that has ended is
+   * in the file only when that is {@linkcode confirm | confirmed}.
+   */
+  constructor(start: number, writeBehind: number, confirms: boolean) {
+    this.#written = start;
     this.#flushed = start;
     this.#writeBehind = writeBehind;
+    this.#confirms = confirms;
+  }
+
+  /** The end of the contiguous prefix whose writes have ended. */
+  get written(): number {
+    return this.#written;
   }
 
   /** The end of the contiguous prefix that is in the file. Never goes back. */
   get flushed(): number {
     return this.#flushed;
+  }
+
+  /** Whether no write is in flight. */
+  get isStill(): boolean {
+    return this.#inFlight === 0;
   }
 
   /** Whether nothing is queued or in flight. */
@@ -94,8 +111,14 @@ export class WriteQueue {
     if (!succeeded) return;
     queued.state = "written";
     while (this.#queue[0]?.state === "written") {
-      this.#flushed = Math.max(this.#flushed, this.#queue.shift()!.dataEnd);
+      this.#written = Math.max(this.#written, this.#queue.shift()!.dataEnd);
     }
+    if (!this.#confirms) this.confirm();
+  }
+
+  /** Everything that is written is in the file. */
+  confirm(): void {
+    this.#flushed = this.#written;
   }
 
   /** Drops the writes that have not started: continuing past a failed write would leave a hole. */

@@ -183,14 +183,16 @@ export class Writer extends WriterState implements AttachedWriter {
     this.throwFailure();
     const writes = this.#writes;
     const end = this.position;
-    while (writes.queue.flushed < end) {
+    while (writes.queue.written < end) {
       if (writes.isTailDue(end)) this.#writes.buffers.queueBuffer();
       this.#step();
-      if (writes.queue.flushed < end) this.waitNow(deadline);
+      if (writes.queue.written < end) this.waitNow(deadline);
     }
+    const syncs = durable || writes.queue.flushed < end;
     // A second sync beside one that fails would not be told of it.
-    while (durable && this.file.durability.isSyncing) this.waitNow(deadline);
-    if (durable && !this.#syncs.isDurable) this.#syncNow();
+    while (syncs && this.file.durability.isSyncing) this.waitNow(deadline);
+    if (syncs && !this.#syncs.isDurable) this.#syncNow();
+    if (syncs) writes.noteConfirmed();
   }
 
   #syncNow(): void {
@@ -267,11 +269,10 @@ export class Writer extends WriterState implements AttachedWriter {
   fail(reason: unknown, aborted = false): void {
     if (this.failure || this.closed) return;
     const failure = { reason, aborted };
-    const opened = this.#writes !== undefined;
     // After the writer has left the file there is nothing to undo.
     const steps = this.#isDetached
       ? []
-      : stepsAfterFailure(this.file, this.#options, opened, failure);
+      : stepsAfterFailure(this.file, this.#options, this.#writes, failure);
     this.toFailing(failure, steps);
     this.#writes?.drop();
     this.#syncs.fail(reason);
@@ -311,6 +312,9 @@ export class Writer extends WriterState implements AttachedWriter {
       this.#writes.stopReserving();
       this.#writes.buffers.queueBuffer();
     } else if (this.#writes.isTailDue(this.#syncs.wantedEnd)) this.#stepSoon();
+    const { flushed } = this.#writes.queue;
+    const end = this.phase.name === "draining" ? this.position : Infinity;
+    this.#writes.confirm(Math.min(this.#syncs.nextTarget(flushed), end));
     this.#startWrites(this.file.length.truncating);
     this.#syncIfDue();
   }
@@ -358,5 +362,9 @@ export class Writer extends WriterState implements AttachedWriter {
     if (this.#syncs.serve(this.#writes.queue.flushed)) {
       this.#track(this.#syncs.run(this.#writes.queue));
     }
+  }
+
+  synced(): void {
+    this.#writes?.noteConfirmed();
   }
 }

@@ -195,8 +195,6 @@ Deno.test("Operations that an old kernel lacks are named, and do not count as sl
 });
 
 Deno.test("What a server gets wrong by default is told with the option that mends it", () => {
-  const sshfs = { ...mount, type: "fuse.sshfs" };
-  assertMatch(only({ probe: { ...probe, mount: sshfs } })[3], /sshfs_sync/);
   const rclone = { ...mount, type: "fuse.rclone" };
   const error = "Operation not permitted (os error 1): truncate '/mnt/file'";
   const found = findings({ ...healthy, works: false, probe: { ...probe, mount: rclone, error } });

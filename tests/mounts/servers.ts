@@ -119,8 +119,8 @@ export const servers: readonly Server[] = [
     name: "sshfs",
     programs: ["sshfs", SFTP],
     options: [[], ["-o", "sshfs_sync"], ["-o", "direct_io,sshfs_sync"]],
-    // SFTP has no error for a full disk. Without sshfs_sync writes are answered before they are sent.
-    fullDisk: ([, option]) => ({ codes: ["EIO"], flushes: option !== undefined }),
+    // SFTP has no error for a full disk.
+    fullDisk: () => ({ codes: ["EIO"], flushes: true }),
     start: async ({ disk, work, mount }, options) => {
       // Without a network: what ssh would start at the other end is started here.
       await Deno.writeTextFile(`${work}/sftp`, `#!/bin/sh\nexec ${SFTP}\n`, { mode: 0o755 });

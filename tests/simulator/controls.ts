@@ -76,7 +76,7 @@ const found: readonly Control[] = [
     "    const wasDurable = this.#syncs.isDurable;\n    const end = this.position;\n    while (writes",
   ], [
     WRITER,
-    "if (durable && !this.#syncs.isDurable) this.#syncNow",
+    "if (syncs && !this.#syncs.isDurable) this.#syncNow",
     "if (durable && !wasDurable) this.#syncNow",
   ]),
   mistake(
@@ -125,8 +125,8 @@ const writer: readonly Control[] = [
   mistake(
     "does not cut when it is aborted",
     ENDING,
-    "[cutWhole, () => discardName",
-    "[() => discardName",
+    "cutWhole, () => discardName",
+    "() => discardName",
   ),
   mistake(
     "takes a short write for a whole one",
@@ -171,7 +171,7 @@ const writer: readonly Control[] = [
     "moves the flushed position past a hole",
     QUEUE,
     'queued.state = "written";',
-    'queued.state = "written"; this.#flushed = Math.max(this.#flushed, queued.dataEnd);',
+    'queued.state = "written"; this.#written = Math.max(this.#written, queued.dataEnd);',
   ),
   mistake(
     "counts padding as flushed",
