@@ -120,6 +120,8 @@ async function describe(
     const result = await run(engine, { op: "truncate", fd, length: 0 });
     if (result < 0) throw ioError(-result, "truncate", path, explain(fileSystem, -result));
   }
+  const isRewritten = request.write && !created && !emptied && facts.size > 0;
+  if (isRewritten && fileSystem.mayWriteOnce) await assertRewritable(engine, fd, fileSystem, path);
   return new OpenFile({
     engine,
     fd,
@@ -132,6 +134,24 @@ async function describe(
     created: made,
     ownsSize: created || emptied,
   });
+}
+
+/** Throws if a file with content was opened for writing and refuses every write: then it cannot be read either. */
+async function assertRewritable(
+  engine: Engine,
+  fd: number,
+  fileSystem: FileSystem,
+  path: string,
+): Promise<void> {
+  const memory = engine.acquire(1);
+  try {
+    const result = await run(engine, { op: "read", fd, memory, offset: 0, length: 1, position: 0 });
+    if (result === -Errno.EPERM) {
+      throw ioError(Errno.EPERM, "open", path, explain(fileSystem, Errno.EPERM));
+    }
+  } finally {
+    engine.release(memory);
+  }
 }
 
 /** The file system of a regular file. Throws for everything else, and if the file system does not store. */

@@ -22,6 +22,7 @@ const serverPrograms: Record<string, string> = {
   "gocryptfs": "gocryptfs",
   "mergerfs": "mergerfs",
   "ntfs-3g": "ntfs-3g",
+  "rclone": "rclone",
   "sshfs": "sshfs",
   "/usr/lib/openssh/sftp-server": "openssh-sftp-server",
   "unionfs": "unionfs-fuse",
