@@ -1,6 +1,8 @@
 // Distributed file systems, all of whose servers run on this machine: what each takes, and how it is started.
 
 import { run, runOrThrow } from "../setup/command.ts";
+import { cephPackages, startCeph } from "./ceph.ts";
+import { ROOM } from "./servers.ts";
 
 /** Where a file system is made, and what starts its programs. */
 export interface Site {
@@ -12,8 +14,8 @@ export interface Site {
   readonly bin: string;
   /** Starts a program that runs until the end. */
   start(program: string, ...args: string[]): void;
-  /** Waits until a port of the loopback interface answers. */
-  port(number: number): Promise<void>;
+  /** Waits until a port answers, of the loopback interface if no address is given. */
+  port(number: number, address?: string): Promise<void>;
 }
 
 /** One of them. */
@@ -39,6 +41,10 @@ export interface Distributed {
 const REDIS = "redis://127.0.0.1:6390/1";
 /** MooseFS refuses loopback addresses, so its servers have a network of their own with this one. */
 const MOOSE = { netns: "dma-moosefs", address: "10.99.0.1" };
+
+/** Volumes of GlusterFS: one with room, and one with little. */
+const GLUSTER = "dma-test";
+const GLUSTER_SMALL = "dma-test-small";
 
 function inNamespace(program: string, ...args: string[]): [string, ...string[]] {
   return ["ip", "netns", "exec", MOOSE.netns, program, ...args];
@@ -82,21 +88,44 @@ export const distributed: readonly Distributed[] = [
     python: [],
     version: () => ["glusterd", "--version"],
     up: async ({ work, mount, start, port }) => {
-      await Deno.mkdir(`${work}/brick`);
+      const small = `${work}/small`;
+      for (const each of [`${work}/brick`, small, `${mount}-small`]) await Deno.mkdir(each);
+      await runOrThrow("mount", ["-t", "tmpfs", "-o", `size=${ROOM}`, "small", small]);
       start("glusterd", "-N", "-l", `${work}/glusterd.log`);
       await port(24007);
       await new Promise((resolve) => setTimeout(resolve, 2000));
-      const brick = `${Deno.hostname()}:${work}/brick`;
       const volume = (...args: string[]) =>
         runOrThrow("gluster", ["--mode=script", "volume", ...args]);
-      await volume("create", "dma-test", brick, "force");
-      await volume("start", "dma-test");
-      const from = ["--volfile-server=127.0.0.1", "--volfile-id=dma-test"];
-      start("glusterfs", "-N", ...from, "-l", `${work}/client.log`, mount);
+      const bricks = { [GLUSTER_SMALL]: `${small}/brick`, [GLUSTER]: `${work}/brick` };
+      for (const [name, brick] of Object.entries(bricks)) {
+        await volume("create", name, `${Deno.hostname()}:${brick}`, "force");
+        await volume("start", name);
+        const from = ["--volfile-server=127.0.0.1", `--volfile-id=${name}`];
+        const path = name === GLUSTER ? mount : `${mount}-small`;
+        start("glusterfs", "-N", ...from, "-l", `${work}/client.log`, path);
+      }
     },
-    down: async () => {
-      await run("gluster", ["--mode=script", "volume", "stop", "dma-test", "force"]);
-      await run("gluster", ["--mode=script", "volume", "delete", "dma-test"]);
+    down: async ({ work }) => {
+      for (const name of [GLUSTER_SMALL, GLUSTER]) {
+        await run("gluster", ["--mode=script", "volume", "stop", name, "force"]);
+        await run("gluster", ["--mode=script", "volume", "delete", name]);
+      }
+      await run("umount", [`${work}/small`]);
+    },
+  },
+  {
+    name: "CephFS (ceph-fuse)",
+    debian: [...cephPackages, "ceph-fuse"],
+    python: [],
+    breaks: ["clients that append at once"],
+    version: () => ["ceph-fuse", "--version"],
+    up: async (site) => {
+      const { mount, start } = site;
+      const configuration = await startCeph(site, "127.0.0.1");
+      await Deno.mkdir(`${mount}-second`);
+      for (const path of [`${mount}-second`, mount]) {
+        start("ceph-fuse", "-c", configuration, "-f", path);
+      }
     },
   },
   {

@@ -1,6 +1,6 @@
 // Tries the promises on network file systems, on an emulated machine with Debian's kernel, which has their clients and
-// servers: NFS, SMB, and what a hypervisor shares by 9p and virtiofs. As root, with apt. The machine's first disk is this
-// machine's, which it only reads.
+// servers: NFS, SMB, what a hypervisor shares by 9p and virtiofs, and CephFS, whose cluster runs here. As root, with apt. The
+// machine's first disk is this machine's, which it only reads.
 //
 //   deno task test:network                    all of them, on both engines
 //   deno task test:network NFS --rates        these, with MiB/s
@@ -11,7 +11,9 @@ import { exists, hasProgram, run, runAndShow, runOrThrow, say } from "../setup/c
 import { makeWorkDirectory, takeDown } from "../setup/file_systems.ts";
 import { Archive, findModules, inOrder, readModule } from "../setup/initramfs.ts";
 import { installDebianPackages } from "../setup/packages.ts";
-import { packages, shared, tags } from "./network_servers.ts";
+import { cephPackages, startCeph } from "./ceph.ts";
+import { onHost, packages, shared, tags } from "./network_servers.ts";
+import { Programs } from "./programs.ts";
 import { ROOM } from "./servers.ts";
 import { DELAY_MS } from "./try_servers.ts";
 
@@ -110,7 +112,7 @@ function secondScript(directory: string, args: readonly string[]): string {
     "chown _rpc /run/rpcbind; touch /etc/exports",
     "export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root NO_COLOR=1",
     `export TMPDIR=/srv DENO_DIR=${directory}/cache`,
-    "for each in loop nfs nfsd cifs virtiofs sch_netem; do modprobe $each; done",
+    "for each in loop nfs nfsd cifs virtiofs ceph virtio_net sch_netem; do modprobe $each; done",
     `cd ${root}; echo "# Linux $(uname -r)"`,
     `${Deno.execPath()} run -A --no-check tests/mounts/network_guest.ts ${words}`,
     `echo "${END} $?"; sync; busybox poweroff -f`,
@@ -180,15 +182,30 @@ function nine(tag: string, path: string, ...more: string[]): string[] {
   return ["-fsdev", `local,id=${tag},path=${path},${options}`, "-device", device];
 }
 
+/** The cluster of Ceph that the machine mounts, at an address of its own. */
+async function startCluster(directory: string, programs: Programs): Promise<void> {
+  const work = `${directory}/ceph`;
+  await Deno.mkdir(work);
+  await runOrThrow("ip", ["addr", "replace", `${onHost.address}/32`, "dev", "lo"]);
+  const start = (program: string, ...args: string[]) => programs.start(program, ...args);
+  const port = (number: number, address?: string) => programs.port(number, address);
+  await startCeph({ work, start, port }, onHost.address);
+}
+
 async function main(directory: string, signal: AbortSignal): Promise<boolean> {
   const kernelPackages = Deno.args.filter((arg) => arg.endsWith(".deb"));
-  await installDebianPackages(["qemu-system-x86", "gcc", "libc6-dev", "xz-utils"], signal);
+  const args = Deno.args.filter((arg) => !kernelPackages.includes(arg));
+  const words = args.filter((arg) => !arg.startsWith("--")).map((arg) => arg.toLowerCase());
+  const wantsCeph = words.length === 0 ||
+    words.some((word) => onHost.name.toLowerCase().includes(word));
+  const needed = ["qemu-system-x86", "gcc", "libc6-dev", "xz-utils"];
+  await installDebianPackages([...needed, ...wantsCeph ? cephPackages : []], signal);
   say("Fetching Debian's kernel and servers");
   const layer = await makeLayer(directory, kernelPackages, signal);
   const { image, modules } = await findKernel(directory, layer);
   await Deno.writeTextFile(
     `${layer}/second_script`,
-    secondScript(directory, Deno.args.filter((arg) => !kernelPackages.includes(arg))),
+    secondScript(directory, args),
   );
   const all = findModules(modules);
   const order = inOrder(all, drivers);
@@ -205,11 +222,13 @@ async function main(directory: string, signal: AbortSignal): Promise<boolean> {
 
   await using shares = new Shares(directory);
   await shares.start();
+  await using programs = new Programs();
+  if (wantsCeph) await startCluster(directory, programs);
   const output = await runAndShow(EMULATOR, [
     // A nested KVM that cannot run a kernel of Debian's hangs, so this is emulated.
     ...["-machine", "q35,accel=tcg,memory-backend=memory", "-cpu", "max", "-smp", "2"],
     ...["-m", MEMORY, "-object", `memory-backend-memfd,id=memory,size=${MEMORY},share=on`],
-    ...["-kernel", image, "-initrd", `${directory}/initrd`, "-net", "none"],
+    ...["-kernel", image, "-initrd", `${directory}/initrd`, "-nic", "user,model=virtio-net-pci"],
     ...["-append", "console=ttyS0 quiet panic=-1", "-no-reboot", "-nographic"],
     ...["-drive", `file=${directory}/disk,if=virtio,format=raw`],
     ...nine("host", "/", "readonly=on"),
@@ -232,6 +251,7 @@ if (import.meta.main) {
   } catch (error) {
     console.error(error);
   } finally {
+    await run("ip", ["addr", "del", `${onHost.address}/32`, "dev", "lo"]);
     await takeDown(directory);
   }
   Deno.exit(good ? 0 : 1);

@@ -2,6 +2,7 @@
 // tests/mounts/network.ts boots.
 
 import { run, runOrThrow } from "../setup/command.ts";
+import { CEPH_PORT } from "./ceph.ts";
 import type { Distributed, Site } from "./distributed_servers.ts";
 import { ROOM } from "./servers.ts";
 
@@ -15,6 +16,9 @@ export const shared = {
   slow: "slow",
 } as const;
 
+/** What runs on the host: the name of the file system, and the address of its servers. */
+export const onHost = { name: "CephFS", address: "10.97.0.1" } as const;
+
 /** Packages that the machine must have. */
 export const packages = [
   ...["busybox-static", "cifs-utils", "e2fsprogs", "iproute2", "kmod", "mount"],
@@ -27,16 +31,17 @@ const APPENDS_ALONE = "clients that append at once";
 /** QEMU's 9p grants every lock, and virtiofsd is asked for none unless it is told to be. */
 const LOCKS_ALONE = "lock";
 
-/** Delays everything that goes over the loopback interface, there and back. */
-async function delayLoopback(milliseconds: number): Promise<void> {
-  await run("tc", ["qdisc", "del", "dev", "lo", "root"]);
+/** Delays everything that leaves by an interface. */
+async function delay(device: string, milliseconds: number): Promise<void> {
+  await run("tc", ["qdisc", "del", "dev", device, "root"]);
   if (milliseconds === 0) return;
-  const netem = ["netem", "delay", `${milliseconds / 2}ms`];
-  await runOrThrow("tc", ["qdisc", "add", "dev", "lo", "root", ...netem]);
+  const netem = ["netem", "delay", `${milliseconds}ms`];
+  await runOrThrow("tc", ["qdisc", "add", "dev", device, "root", ...netem]);
 }
 
 async function slowLoopback({ mount }: Site, milliseconds: number): Promise<string> {
-  await delayLoopback(milliseconds);
+  // There and back.
+  await delay("lo", milliseconds / 2);
   return mount;
 }
 
@@ -202,6 +207,28 @@ function fromHost(
   };
 }
 
+/** The kernel's client, of a cluster on the host. */
+const ceph: Distributed = {
+  name: onHost.name,
+  debian: [],
+  python: [],
+  breaks: [APPENDS_ALONE],
+  version: () => ["uname", "-r"],
+  up: async ({ mount }) => {
+    const ip = (...args: string[]) => runOrThrow("ip", args);
+    await ip("addr", "add", "10.0.2.15/24", "dev", "eth0");
+    await ip("link", "set", "eth0", "up");
+    await ip("route", "add", "default", "via", "10.0.2.2");
+    const source = `${onHost.address}:${CEPH_PORT}:/`;
+    await mountAt(mount, "ceph", source, "name=admin");
+    await mountAt(`${mount}-second`, "ceph", source, "name=admin,noshare");
+  },
+  slow: async ({ mount }, milliseconds) => {
+    await delay("eth0", milliseconds);
+    return mount;
+  },
+};
+
 const NINE = "trans=virtio,version=9p2000.L,msize=262144";
 
 /** Every one of them. */
@@ -215,4 +242,5 @@ export const networkServers: readonly Distributed[] = [
   // Made for one client (Documentation/filesystems/9p.rst).
   fromHost("9p, cache=loose", tags.nine, "9p", `${NINE},cache=loose`, ["client"]),
   fromHost("virtiofs", tags.virtio, "virtiofs", "rw", [LOCKS_ALONE]),
+  ceph,
 ];

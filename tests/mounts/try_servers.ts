@@ -1,8 +1,9 @@
 // Starts the servers of a file system, tries the promises on it, and says what came of it.
 
-import { pause, run, searchPath } from "../setup/command.ts";
+import { pause, run } from "../setup/command.ts";
 import { isMounted, listMounts } from "../setup/mounts.ts";
 import type { Distributed, Site } from "./distributed_servers.ts";
+import { Programs } from "./programs.ts";
 import type { Outcome } from "./keep_promises.ts";
 import type { Loop } from "./time_loop.ts";
 
@@ -23,7 +24,7 @@ export interface Row {
   readonly outcome: Outcome | string;
   /** Parts of the names of promises that may be broken. */
   readonly breaks?: readonly string[];
-  /** What became of the event loop while each request took {@linkcode DELAY_MS}. */
+  /** What became of the event loop while each request took {@linkcode DELAY_MS}, or while the server stood still. */
   readonly loop?: Loop | string;
 }
 
@@ -83,17 +84,17 @@ export async function tryServer(
   const more = ["small", "second"].filter((each) => isMounted(`${site.mount}-${each}`))
     .map((each) => `--${each}=${site.mount}-${each}`);
   const rows = await tryDirectory(site.mount, name, manner, more);
-  if (!server.slow) return rows.map((row) => ({ ...row, version, breaks }));
-  const slow = await server.slow(site, DELAY_MS);
+  const slow = await server.slow?.(site, DELAY_MS);
+  const args = slow === undefined ? [site.mount, ...running.processes] : [slow];
   const loops: (Loop | string)[] = [];
-  for (const engine of engines) loops.push(await ask("time_loop.ts", engine, manner, [slow]));
-  await server.slow(site, 0);
+  for (const engine of engines) loops.push(await ask("time_loop.ts", engine, manner, args));
+  await server.slow?.(site, 0);
   return rows.map((row, index) => ({ ...row, version, breaks, loop: loops[index]! }));
 }
 
 /** The programs of a file system that run, and where. */
 class Running implements AsyncDisposable {
-  readonly #children: Deno.ChildProcess[] = [];
+  readonly #programs = new Programs();
   readonly #server: Distributed;
   readonly site: Site;
 
@@ -103,21 +104,8 @@ class Running implements AsyncDisposable {
       work: `${directory}/work`,
       mount: `${directory}/mount`,
       bin,
-      start: (program, ...args) => {
-        const options = { stdin: "null", stdout: "null", stderr: "null" } as const;
-        const env = { PATH: searchPath };
-        this.#children.push(new Deno.Command(program, { args, env, ...options }).spawn());
-      },
-      port: async (port) => {
-        for (let tried = 0; tried < 150; tried++) {
-          try {
-            return (await Deno.connect({ hostname: "127.0.0.1", port })).close();
-          } catch {
-            await pause(200);
-          }
-        }
-        throw new Error(`Nobody answers at port ${port}`);
-      },
+      start: (program, ...args) => this.#programs.start(program, ...args),
+      port: (port, address) => this.#programs.port(port, address),
     };
   }
 
@@ -133,6 +121,11 @@ class Running implements AsyncDisposable {
     throw new Error("It does not mount");
   }
 
+  /** The identifiers of its processes. */
+  get processes(): string[] {
+    return this.#programs.processes;
+  }
+
   async version(): Promise<string> {
     const [program, ...args] = this.#server.version(this.site);
     const { output } = await run(program, args);
@@ -145,16 +138,7 @@ class Running implements AsyncDisposable {
       if (path.startsWith(mount)) await run("umount", [path]);
     }
     await this.#server.down?.(this.site);
-    for (const child of this.#children.reverse()) {
-      try {
-        child.kill("SIGTERM");
-      } catch {
-        continue; // It has ended.
-      }
-      const timer = setTimeout(() => child.kill("SIGKILL"), 5000);
-      await child.status;
-      clearTimeout(timer);
-    }
+    await this.#programs[Symbol.asyncDispose]();
   }
 }
 
@@ -176,8 +160,11 @@ function print({ name, version, outcome, loop }: Row): void {
   const { engine, direct, kept, broken, rates = {} } = outcome;
   const holds = [`${kept} promises kept (${direct ? "direct" : "page cache"})`];
   for (const [what, why] of Object.entries(broken)) holds.push(`not "${what}": ${why}`);
-  if (typeof loop === "string") holds.push(`with a slow server: ${loop}`);
-  else if (loop) holds.push(`timers waited ${loop.longest} ms at most of ${loop.taken}`);
+  if (typeof loop === "string") holds.push(`with a server that does not answer: ${loop}`);
+  else if (loop) {
+    const { longest, taken, timers } = loop;
+    holds.push(`timers waited ${longest} ms at most of ${taken}, ${timers} % ran`);
+  }
   const speeds = Object.entries(rates).map(([way, rate]) => `${way} ${rate}`);
   console.log(
     `| ${name} | ${version} | ${engine} | ${holds.join("; ")} | ${speeds.join(", ")} |`,
