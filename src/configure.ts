@@ -147,12 +147,13 @@ function listenForEnd(engine: KernelEngine): void {
   // After an error that nobody catches there is no `unload`. A listener of the program's own may have it go on.
   addEventListener("error", flushNow);
   addEventListener("unhandledrejection", flushNow);
+  // A program that is watched starts anew on the same thread. In another one later listeners may still write.
+  const isLast = !engine.endsWithProcess;
   addEventListener("unload", () => {
     flushNow();
     discardNamesNow();
-    // A program that is watched starts anew on the same thread. Else later listeners may still write.
-    if (!engine.endsWithProcess) engine.dispose();
-  });
+    if (isLast) engine.dispose();
+  }, { once: isLast });
 }
 
 /** The engine, where one was chosen. */

@@ -1,8 +1,9 @@
-// The stress for ten seconds, and whether it leaves nothing out.
+// The stress for half a minute on each engine, and whether it leaves nothing out.
 
 import { assert, assertEquals } from "@std/assert";
 import * as dma from "../../mod.ts";
 import * as node from "../../node.ts";
+import { engines } from "../faults/machine.ts";
 import { runProgram } from "../faults/programs.ts";
 import { actions } from "./rounds.ts";
 
@@ -24,9 +25,12 @@ Deno.test("Every public function and method takes part in the stress", () => {
   assertEquals(all.filter((name) => !covered.has(name) && !elsewhere.includes(name)), []);
 });
 
-Deno.test("Ten seconds of the stress", async () => {
-  const seed = Math.floor(Math.random() * 1e6);
-  const args = ["--seconds", "10", "--seed", `${seed}`];
-  const { code, stdout, stderr } = await runProgram("", { script, args, seconds: 150 });
-  assertEquals(code, 0, stdout + stderr);
-});
+for (const engine of engines) {
+  Deno.test(`Half a minute of the stress [${engine}]`, async () => {
+    const seed = Math.floor(Math.random() * 1e6);
+    const args = ["--seconds", "30", "--seed", `${seed}`];
+    const env = { DMA_ENGINE: engine };
+    const { code, stdout, stderr } = await runProgram("", { script, args, env, seconds: 200 });
+    assertEquals(code, 0, stdout + stderr);
+  });
+}
