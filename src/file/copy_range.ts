@@ -112,30 +112,25 @@ async function copyPieces(copy: Copy, copied: number): Promise<number> {
     const wanted = PIECE - (targetPosition + copied) % to.blockSize;
     const bytes = await readRange(from, position + copied, Math.min(wanted, length - copied));
     if (bytes.length === 0) break;
-    const sizeBefore = await writeInBlocks(to, bytes, targetPosition + copied);
+    await writeInBlocks(to, bytes, targetPosition + copied);
     copied += bytes.length;
-    await cutPadding(to, Math.max(sizeBefore, targetPosition + copied));
+    await cutPadding(to, targetPosition + copied);
   }
   return copied;
 }
 
-/**
- * Writes bytes to any position, as whole blocks. Resolves to the length of the file before that, so that the padding can be
- * cut off.
- */
-function writeInBlocks(to: OpenFile, bytes: Uint8Array, position: number): Promise<number> {
+/** Writes bytes to any position, as whole blocks. */
+function writeInBlocks(to: OpenFile, bytes: Uint8Array, position: number): Promise<void> {
   const { blockSize } = to;
   const end = position + bytes.length;
   const start = alignDown(position, blockSize);
   const blocks = new Uint8Array(alignUp(end - start, blockSize));
   const last = blocks.length - blockSize;
   return to.write("write", start + blocks.length, async () => {
-    const { size: sizeBefore } = await stat(to.descriptor);
     if (position > start) blocks.set(await readRange(to, start, blockSize));
     if (end % blockSize > 0) blocks.set(await readRange(to, start + last, blockSize), last);
     blocks.set(bytes, position - start);
     await writePieces(to, blocks, start);
     to.length.addContent(end);
-    return sizeBefore;
   });
 }

@@ -37,15 +37,15 @@ export function truncateTo(file: OpenFile, contentEnd: number): Promise<void> {
   return truncateAlone(file, () => contentEnd);
 }
 
-/** Cuts off the padding that a copy left behind `contentEnd`, unless there was a write there since. */
-export function cutPadding(file: OpenFile, contentEnd: number): Promise<void> {
+/** Cuts off the padding that a copy up to `end` left behind the content, unless there was a write there since. */
+export function cutPadding(file: OpenFile, end: number): Promise<void> {
   const { blockSize, length } = file;
-  const padded = alignUp(contentEnd, blockSize);
-  if (padded === contentEnd) return Promise.resolve();
+  const padded = alignUp(end, blockSize);
+  if (padded === end) return Promise.resolve();
   return truncateAlone(file, () => {
     // Any other length comes from another write. The writer's own cut does not replace this one: it may have come before.
-    const cuts = knownSize(file.descriptor) === padded && length.contentEnd <= contentEnd;
-    return cuts ? contentEnd : undefined;
+    const isPadded = knownSize(file.descriptor) === padded && length.contentEnd < padded;
+    return isPadded ? length.contentEnd : undefined;
   });
 }
 

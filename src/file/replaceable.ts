@@ -1,12 +1,8 @@
 // Whether a file may replace what is at a name. rename(2) would say so only after everything is written, and it replaces a
 // device as readily as a file.
 
-import { type Engine, run } from "../engine/engine.ts";
 import {
-  AT_FDCWD,
   Errno,
-  O_CLOEXEC,
-  O_RDONLY,
   S_ISVTX,
   STATX_ATTR_APPEND,
   STATX_ATTR_IMMUTABLE,
@@ -14,6 +10,7 @@ import {
 } from "../engine/linux.ts";
 import { type DmaError, ioError } from "../errors.ts";
 import type { FileName } from "./file_name.ts";
+import { readKernelText } from "./kernel_text.ts";
 import type { OpenFile } from "./open_file.ts";
 import { factsOf, type StatFacts } from "./stat.ts";
 
@@ -72,20 +69,6 @@ async function isSwapFile(name: FileName): Promise<boolean> {
   // The kernel escapes these characters there.
   const escape = (char: string) => `\\${char.charCodeAt(0).toString(8).padStart(3, "0")}`;
   const real = name.realPath?.replace(/[ \t\n\\]/g, escape);
-  const swaps = await readStart(name.directory.engine, "/proc/swaps");
+  const swaps = await readKernelText(name.directory.engine, "/proc/swaps");
   return swaps.split("\n").some((line) => line.split(/\s/, 1)[0] === real);
-}
-
-/** The first 4,096 bytes of a file of the kernel; empty if it does not exist. */
-async function readStart(engine: Engine, name: string): Promise<string> {
-  const flags = O_RDONLY | O_CLOEXEC;
-  const fd = await run(engine, { op: "open", directory: AT_FDCWD, name, flags, mode: 0 });
-  if (fd < 0) return "";
-  const memory = engine.acquire(4096);
-  const range = { memory, offset: 0, length: 4096, position: 0 };
-  const length = await run(engine, { op: "read", fd, ...range });
-  const text = new TextDecoder().decode(memory.bytes.slice(0, Math.max(0, length)));
-  engine.release(memory);
-  engine.closeNow(fd);
-  return text;
 }
