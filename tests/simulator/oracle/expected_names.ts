@@ -26,7 +26,7 @@ export interface NameChange {
 }
 
 /** Whether a name is one that an atomic file has before its own. */
-function isTemporary(place: Place): boolean {
+export function isTemporary(place: Place): boolean {
   return /\/\.[^/]*\.tmp$/.test(place);
 }
 

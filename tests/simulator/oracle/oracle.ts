@@ -13,7 +13,7 @@ import type { WriterOracle } from "./writer_oracle.ts";
 /** A stream or call that has memory for data. */
 export interface MemoryUser {
   /** The most bytes that it may have. */
-  readonly bound: number;
+  bound: number;
   /** Whether that depends on what others have. */
   readonly shares?: boolean;
 }

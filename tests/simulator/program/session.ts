@@ -2,7 +2,7 @@
 
 import type { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../../mod.ts";
 import type { finishOpenFiles, flushOpenFilesNow } from "../../../src/file/program_end.ts";
-import type { Place } from "../oracle/expected_names.ts";
+import { isTemporary, type Place } from "../oracle/expected_names.ts";
 import { Violation } from "../oracle/promises.ts";
 import type { MemoryUser, Oracle } from "../oracle/oracle.ts";
 import type { TrackedFile } from "../oracle/tracked_file.ts";
@@ -286,11 +286,11 @@ export class Session {
     return place === undefined || renames % 2 === 1 ? undefined : { place, renames };
   }
 
-  /** Where the name of a file stands now, whoever put it there. */
+  /** Where the name of a file stands now, whoever put it there. A hidden name that could not be removed is none. */
   placeOf({ tracked, hidden }: Handle): Place | undefined {
     if (hidden) return undefined;
     for (const [place, inode] of this.world.listing()) {
-      if (inode === tracked.view.inode) return place;
+      if (inode === tracked.view.inode && !isTemporary(place)) return place;
     }
     return undefined;
   }

@@ -42,7 +42,7 @@ export function openWriter(session: Session, slot: Slot, wanted: WriterChoice): 
   const oracle = new WriterOracle(stream, tracked, facts, handle.block);
   const shares = choice.place === "default" ||
     (choice.bufferSize === undefined && choice.writeBehind === undefined);
-  // A buffer more, the copy of a tail, and a block that is read.
+  // A buffer more, and blocks that are read.
   const bound = (writeBehind + 1) * bufferSize + 2 * LARGEST_BLOCK;
   const memory = { bound, shares };
   session.oracle.memoryUsers.add(memory);
