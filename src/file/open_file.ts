@@ -120,6 +120,8 @@ export class OpenFile implements FileIdentity {
   writer: AttachedWriter | undefined;
   /** The user's object was collected: the last stream of the file closes it. */
   dropped = false;
+  /** The last sync of a name, in flight or over. */
+  #nameSync: { readonly name: FileName; readonly over: Promise<void> } | undefined;
 
   constructor({ engine, fd, path, name, request, facts, ...opened }: Opening) {
     const { fileSystem, direct, created, ownsSize } = opened;
@@ -248,10 +250,18 @@ export class OpenFile implements FileIdentity {
     }
   }
 
-  /** Makes the file's name durable. A file that is renamed meanwhile has another one, which is not. */
+  /**
+   * Makes the file's name durable. A file that is renamed meanwhile has another one, which is not. All callers share one
+   * sync of a name: the kernel reports a failure only once.
+   */
   async syncName(): Promise<void> {
     const { name } = this;
     if (!name) return;
+    if (this.#nameSync?.name !== name) this.#nameSync = { name, over: this.#syncName(name) };
+    await this.#nameSync.over;
+  }
+
+  async #syncName(name: FileName): Promise<void> {
     const directory = name.directory.retain();
     try {
       await name.sync(this.fd);

@@ -295,7 +295,7 @@ export class Writer extends WriterState implements AttachedWriter {
 
   /** Decides what comes next. Called after every change of the state. */
   #step(): void {
-    if (this.phase.name === "open" && this.closeBegun) this.toDraining();
+    if (this.phase.name === "open" && this.closeBegun) this.#drain();
     const { name } = this.phase;
     if (name === "open" || name === "draining") this.#advance();
     if (this.#room && (this.hasRoom || this.ending)) {
@@ -304,6 +304,14 @@ export class Writer extends WriterState implements AttachedWriter {
     }
     if (this.#isDrained) this.#commit();
     if ("steps" in this.phase) this.#goOnEnding(this.phase);
+  }
+
+  #drain(): void {
+    this.toDraining();
+    const { file } = this;
+    if (!this.#options.syncOnClose || !file.nameIsVolatile) return;
+    // Beside the last writes. The step that needs it waits for it, and reports its failure.
+    file.descriptor.use("sync", () => file.syncName()).catch(() => {});
   }
 
   /** Begins whatever can begin now. */
