@@ -31,8 +31,11 @@ export interface FileSystem {
   readonly cutsDirty: boolean;
   /** A write with RWF_DSYNC is durable when it is over. */
   readonly syncsWrites: boolean;
-  /** A write may end before the server has it, and fail later. Only a sync tells. */
-  readonly answersEarly: boolean;
+  /**
+   * A write may end before the server has it, and fail later, and only a sync tells. The bytes after which one asks; 0 if
+   * what is written is in the file.
+   */
+  readonly confirmAfter: number;
   /** A file that is there may be opened for writing, and refuse every write. */
   readonly mayWriteOnce: boolean;
   /** A file without a name (O_TMPFILE) keeps the name that it is given. */
@@ -57,7 +60,7 @@ export const DISK: FileSystem = {
   reserves: true,
   cutsDirty: true,
   syncsWrites: true,
-  answersEarly: false,
+  confirmAfter: 0,
   mayWriteOnce: false,
   keepsUnnamed: true,
   onThreads: false,
@@ -109,7 +112,7 @@ const CIFS: FileSystem = { ...NETWORK, name: "CIFS", heldLockIsDenied: true };
 const KERNEL_VIEW: FileSystem = { ...DISK, name: "a view of the kernel", stores: false };
 
 /** Seen with each such server: on a full disk, bytes whose writes had ended were not in the file. */
-const EARLY: Partial<FileSystem> = { answersEarly: true };
+const EARLY: Partial<FileSystem> = { confirmAfter: 16 << 20 };
 
 /** What sets servers of FUSE apart, by what {@linkcode findServer} calls them. */
 const SERVERS: ReadonlyMap<string, Partial<FileSystem>> = new Map([
@@ -118,6 +121,8 @@ const SERVERS: ReadonlyMap<string, Partial<FileSystem>> = new Map([
   ["juicefs", EARLY],
   ["mfs", EARLY],
   ["seaweedfs", EARLY],
+  // Each sync sends the whole file again, so only a caller who waits has one.
+  ["s3fs", { confirmAfter: Infinity }],
   ["sshfs", EARLY],
   // Without a cache, a file is read or written as a whole: seen, reading through a descriptor for both is EPERM.
   ["rclone", { name: "rclone", mayWriteOnce: true }],

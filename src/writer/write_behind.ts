@@ -21,9 +21,6 @@ interface KnownBlock {
   readonly changesOfOthers: number;
 }
 
-/** A server that answers early is asked after so many bytes whether it has them. */
-const MAX_UNCONFIRMED = 16 << 20;
-
 /** The bytes between a writer and its file. It starts writes when it is told to. */
 export class WriteBehind {
   readonly #file: OpenFile;
@@ -53,7 +50,7 @@ export class WriteBehind {
     // Where nothing but what was written is ever seen in the file, a write that ended before an earlier one would show
     // zeros to whoever follows the file.
     const isExact = blockSize === 1 && !preallocate;
-    this.queue = new WriteQueue(start, isExact ? 1 : writeBehind, fileSystem.answersEarly);
+    this.queue = new WriteQueue(start, isExact ? 1 : writeBehind, fileSystem.confirmAfter > 0);
     this.buffers = new WriteBuffers(file, options, this.queue, start);
     // If extending a file costs nothing, only a hinted size is worth reserving.
     const hinted = fileSystem.reserves && sizeHint > 0;
@@ -197,7 +194,8 @@ export class WriteBehind {
   confirm(awaitedEnd: number): void {
     const { flushed, isStill, written } = this.queue;
     if (written === flushed || this.#confirm === "in flight") return;
-    if (written >= awaitedEnd || written - flushed >= MAX_UNCONFIRMED) this.#confirm = "due";
+    const isMuch = written - flushed >= this.#file.fileSystem.confirmAfter;
+    if (written >= awaitedEnd || isMuch) this.#confirm = "due";
     if (!this.#confirm || !isStill) return;
     this.#pending.begin();
     this.#submitConfirm((error) => this.#pending.end(error));

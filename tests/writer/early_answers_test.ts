@@ -9,7 +9,7 @@ import { Rig, watch } from "./rig.ts";
 const MIB = 1 << 20;
 
 /** As every such server of FUSE. */
-const SERVER = { answersEarly: true, cutsDirty: false };
+const SERVER = { confirmAfter: 16 << 20, cutsDirty: false };
 
 Deno.test("The control: a server that has what it has answered is not asked", async () => {
   const rig = await Rig.make({ direct: false });
@@ -76,6 +76,24 @@ Deno.test("The server is asked now and then, though nobody waits", async () => {
   assertEquals(rig.writer.flushedPosition, 0);
   rig.engine.complete(rig.engine.only("sync"));
   assertEquals(rig.writer.flushedPosition, 16 * MIB);
+  await rig.finish();
+});
+
+Deno.test("A server to which each sync sends the whole file is asked only for a caller", async () => {
+  const rig = await Rig.make({
+    direct: false,
+    fileSystem: { ...SERVER, confirmAfter: Infinity },
+    bufferSize: 8 * MIB,
+    preallocate: false,
+  });
+  for (let end = 8 * MIB; end <= 24 * MIB; end += 8 * MIB) {
+    rig.fill(8 * MIB);
+    rig.engine.complete(rig.engine.only("write"));
+    assertEquals([rig.engine.pending, rig.writer.flushedPosition], [[], 0]);
+  }
+  const flush = watch(rig.writer.flush(false));
+  await rig.engine.drain();
+  assertEquals([flush.value, rig.writer.flushedPosition], [24 * MIB, 24 * MIB]);
   await rig.finish();
 });
 
