@@ -187,7 +187,8 @@ export class TrackedFile {
     this.#syncs.delete(flight);
     if (flight.result! < 0) {
       this.syncFailed = true;
-      this.#losing.add(0, this.expected.end);
+      // What calls under way have written is lost too.
+      this.#losing.add(0, Math.max(this.expected.end, this.view.size));
       if (this.syncsPastWriters > 0) this.#failedPastWriters = true;
     } else this.touches.sync(began);
   }
