@@ -297,7 +297,11 @@ export function flushNow(session: Session, slot: Slot, { durable }: Of<"flush no
   } catch (error) {
     const misuse = oracle.ending || oracle.piped;
     const excuse = { ...excuseOf(writer), errnos, misuse };
-    return contract.guard(() => session.explain({ name: "flushSync", ...excuse }, error));
+    return contract.guard(() => {
+      session.explain({ name: "flushSync", ...excuse }, error);
+      // A writer that was only late has not failed.
+      if ((error as { errno?: number }).errno !== ETIMEDOUT) noteFailure(writer, error);
+    });
   }
   contract.guard(() => {
     checkFlushed("writer 2", writer);
