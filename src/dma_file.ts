@@ -10,6 +10,7 @@ import {
   flag,
   forbidCloning,
   integer,
+  lengthOfBytes,
   pathText,
   shown,
   wrongObject,
@@ -494,7 +495,7 @@ export class DmaFile implements AsyncDisposable {
       throw new TypeError(`Cannot write ${shown(data)}: data must be a DmaBuffer or a Uint8Array`);
     }
     const bytes = bufferLength === undefined ? chunkBytes("data", data) : undefined;
-    const length = bufferLength ?? bytes!.length;
+    const length = bufferLength ?? lengthOfBytes(bytes!);
     const flags = isSet(options, "atomic") ? RWF_ATOMIC : 0;
     checkRange(position, length);
     checkAligned("position", position, file.alignment);

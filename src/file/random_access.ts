@@ -2,7 +2,7 @@
 
 import { addressOf } from "../../ffi/address.ts";
 import { alignDown, alignUp } from "../align.ts";
-import { checkAligned } from "../arguments.ts";
+import { checkAligned, lengthOfBytes } from "../arguments.ts";
 import { Errno, RWF_ATOMIC } from "../engine/linux.ts";
 import type { Memory } from "../engine/operation.ts";
 import { ioError } from "../errors.ts";
@@ -144,7 +144,7 @@ export function writeBytes(
   position: number,
   flags = 0,
 ): Promise<void> {
-  const end = position + bytes.length;
+  const end = position + lengthOfBytes(bytes);
   return writeContent(file, end, () => writePieces(file, bytes, position, flags));
 }
 
@@ -177,7 +177,7 @@ export async function writePieces(
   position: number,
   flags = 0,
 ): Promise<void> {
-  const { length } = bytes;
+  const length = lengthOfBytes(bytes);
   // An atomic write is one write.
   const most = flags & RWF_ATOMIC ? length : PIECE;
   let next = 0;
@@ -214,10 +214,11 @@ async function writePiece(
   const length = to - from;
   const memory = engine.acquire(length);
   try {
-    if (bytes.length < to) {
+    const whole = lengthOfBytes(bytes);
+    if (whole < to) {
       throw new TypeError("Cannot write data whose buffer is detached before the write is over");
     }
-    memory.bytes.set(length === bytes.length ? bytes : bytes.subarray(from, to));
+    memory.bytes.set(length === whole ? bytes : bytes.subarray(from, to));
     await transfer(file, "write", { memory, offset: 0, length, position }, flags);
   } finally {
     engine.release(memory);

@@ -65,7 +65,7 @@ export class Batch {
     for (let at = 0; at === 0 || at < length; at += MAX_PART) {
       const part = length > MAX_PART ? chunk.subarray(at, at + MAX_PART) : chunk;
       this.#chunks.push(part);
-      this.#lengths.push(part.length);
+      this.#lengths.push(lengthOfBytes(part));
     }
     this.bytes += length;
   }
@@ -75,7 +75,7 @@ export class Batch {
     const chunk = this.#chunks[this.#next]!;
     const length = this.#lengths[this.#next]!;
     // A part of it may be on the disk, so what follows would be at the wrong position.
-    if (chunk.length !== length) {
+    if (lengthOfBytes(chunk) !== length) {
       const what = "a chunk whose buffer is detached or resized before it is taken";
       throw new TypeError(`Cannot write ${what}`);
     }

@@ -207,7 +207,8 @@ export class WriterSink {
       return last.accepted;
     }
     const batch = new Batch(bytes);
-    if (!this.#isWaiting && this.#take(batch)) return yieldIfNeeded(bytes.length) ?? RESOLVED;
+    const whole = batch.bytes;
+    if (!this.#isWaiting && this.#take(batch)) return yieldIfNeeded(whole) ?? RESOLVED;
     if (writer.failure) return this.report(Promise.reject(writer.failure.reason));
     batch.isOpen = true;
     return batch.accepted = this.report(this.#enqueue(stream, batch));

@@ -1,6 +1,7 @@
 // The buffers of a writer: bytes are copied into one of them, and full buffers become writes.
 
 import { alignDown, alignUp } from "../align.ts";
+import { lengthOfBytes } from "../arguments.ts";
 import { assert } from "../assert.ts";
 import { type BufferBudget, UNLIMITED } from "../engine/buffer_budget.ts";
 import type { Engine } from "../engine/engine.ts";
@@ -111,18 +112,19 @@ export class WriteBuffers {
 
   /** Copies what there is room for, from `from` on, and returns how much that was. Throws without memory. */
   write(bytes: Uint8Array, from: number): number {
-    if (this.#wholeChunks && from === 0) this.#makeRoomFor(bytes.length);
+    const end = lengthOfBytes(bytes);
+    if (this.#wholeChunks && from === 0) this.#makeRoomFor(end);
     let at = from;
-    while (at < bytes.length && this.hasRoom) {
+    while (at < end && this.hasRoom) {
       const filling = this.#filling ?? this.#start();
       const room = filling.capacity - filling.fill;
       if (room === 0) {
         if (!this.#grow(filling)) this.queueBuffer();
         continue;
       }
-      const length = Math.min(room, bytes.length - at);
+      const length = Math.min(room, end - at);
       filling.block.bytes.set(
-        at === 0 && length === bytes.length ? bytes : bytes.subarray(at, at + length),
+        at === 0 && length === end ? bytes : bytes.subarray(at, at + length),
         filling.fill,
       );
       filling.fill += length;

@@ -113,6 +113,45 @@ function liar(bytes: Uint8Array): Uint8Array {
   return chunk;
 }
 
+testDirectAndCached("A length getter of the program's own is not trusted", async (dir) => {
+  const secret = await create(dir);
+  await secret.write(filled(3_000_000, 9));
+  await secret.close();
+  const path = dir.file("file");
+  const bytes = filled(12_288, 1);
+  const typedArray = Object.getPrototypeOf(Uint8Array.prototype);
+  const real = Object.getOwnPropertyDescriptor(typedArray, "length")!.get!;
+  const lie = () =>
+    Object.defineProperty(Uint8Array.prototype, "length", {
+      configurable: true,
+      get(): number {
+        const length = real.call(this);
+        return length === bytes.byteLength && this[0] === 1 ? 2 * length : length;
+      },
+    });
+  const stop = () => Reflect.deleteProperty(Uint8Array.prototype, "length");
+  const stream = await create(dir, { bufferSize: 4096, writeBehind: 1 });
+  lie();
+  try {
+    // The first is taken at once, the others wait.
+    await Promise.all([stream.write(bytes), stream.write(bytes), stream.write(bytes)]);
+    const writer = stream.getWriter();
+    await writer.write(bytes);
+    await writer.close();
+  } finally {
+    stop();
+  }
+  await assertFile(path, filled(4 * 12_288, 1));
+  await using file = await DmaFile.create(path);
+  lie();
+  try {
+    assertEquals(await file.writeAt(bytes, 0), 12_288);
+  } finally {
+    stop();
+  }
+  assertEquals(await file.readAt(0, 30_000), filled(12_288, 1));
+});
+
 testDirectAndCached("A chunk's own length property is not trusted", async (dir) => {
   const secret = await create(dir);
   await secret.write(filled(60_000, 9));
