@@ -5,6 +5,7 @@
 import { COPIERS } from "./contestants/copy.ts";
 import { FILE_WRITERS } from "./contestants/files.ts";
 import { RANDOM } from "./contestants/random.ts";
+import { RANGES } from "./contestants/ranges.ts";
 import { READERS } from "./contestants/read.ts";
 import { RECORD_WRITERS } from "./contestants/records.ts";
 import { STARTERS } from "./contestants/start.ts";
@@ -27,6 +28,7 @@ const ALL = [
   ...RECORD_WRITERS,
   ...FILE_WRITERS,
   ...RANDOM,
+  ...RANGES,
 ];
 
 const say = (line: string) => console.error(line);

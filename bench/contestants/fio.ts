@@ -35,14 +35,14 @@ function command(run: Run, job: "write" | "read", geometry: FioGeometry): string
 }
 
 interface FioReport {
-  jobs: [Record<"write" | "read", { io_bytes: number; runtime: number }>];
+  jobs: [Record<"write" | "read", { io_bytes: number; total_ios: number; runtime: number }>];
 }
 
 /** The time by fio's own clock: with the sync at the end, without fio's start and the allocation. */
 function outcome(stdout: string, job: "write" | "read"): Outcome {
   const report: FioReport = JSON.parse(stdout.slice(stdout.indexOf("{")));
-  const { io_bytes: bytes, runtime } = report.jobs[0][job];
-  return { bytes, seconds: runtime / 1000 };
+  const { io_bytes: bytes, total_ios: count, runtime } = report.jobs[0][job];
+  return { bytes, count, seconds: runtime / 1000 };
 }
 
 function settings(job: "write" | "read", geometry: FioGeometry): string {
@@ -67,6 +67,32 @@ export function fio(id: string, job: "write" | "read", geometry: FioGeometry): C
     label: LABELS[job],
     settings: settings(job, geometry),
     command: (run) => command(run, job, geometry),
+    outcome: (stdout) => outcome(stdout, job),
+  };
+}
+
+/** fio at random positions of the source, with further options of fio. */
+export function fioRandom(
+  job: "write" | "read",
+  options: Readonly<Record<string, string | number>>,
+): Pick<Contestant, "command" | "outcome"> {
+  return {
+    command({ tools, source, size }) {
+      if (!tools.fio) return undefined;
+      return [
+        tools.fio,
+        "--name=random",
+        `--filename=${source}`,
+        `--rw=rand${job}`,
+        `--size=${size}`,
+        "--ioengine=io_uring",
+        "--direct=1",
+        "--norandommap",
+        "--invalidate=0",
+        ...Object.entries(options).map(([name, value]) => `--${name}=${value}`),
+        "--output-format=json",
+      ];
+    },
     outcome: (stdout) => outcome(stdout, job),
   };
 }

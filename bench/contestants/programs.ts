@@ -13,6 +13,8 @@ const RUNTIMES = {
   deno: (tools: Tools) => [tools.deno, "run", "-A", "--no-config", program("deno.ts")],
   node: (tools: Tools) => tools.node && [tools.node, program("node.mjs")],
   bun: (tools: Tools) => tools.bun && [tools.bun, program("bun.mjs")],
+  /** Bun has Node's calls for files too. */
+  bunAsNode: (tools: Tools) => tools.bun && [tools.bun, program("node.mjs")],
 } as const;
 
 /** A contestant that is one of the programs. */

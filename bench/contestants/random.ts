@@ -1,7 +1,8 @@
 // Reads or writes blocks of 4 KiB at random positions of a file, past the page cache, 1, 32 and 128 at once.
 
-import type { Contestant, Outcome, Run } from "../harness/contestant.ts";
+import type { Contestant } from "../harness/contestant.ts";
 import { KIB } from "../harness/units.ts";
+import { fioRandom } from "./fio.ts";
 import { programContestant } from "./programs.ts";
 
 const group = "random";
@@ -15,7 +16,7 @@ const plural = (atOnce: number) => atOnce === 1 ? "one by one" : `${atOnce} at o
 /** This module, or another runtime, with one of its calls. */
 function caller(
   name: string,
-  runtime: "dma" | "deno" | "node" | "bun",
+  runtime: "dma" | "deno" | "node" | "bunAsNode",
   job: string,
   label: string,
 ) {
@@ -31,10 +32,6 @@ function caller(
     });
 }
 
-interface FioReport {
-  jobs: [Record<"write" | "read", { io_bytes: number; total_ios: number; runtime: number }>];
-}
-
 /** fio: the rate of the device for a program without a runtime. */
 function fio(job: "read" | "write") {
   return (atOnce: number): Contestant => ({
@@ -42,29 +39,7 @@ function fio(job: "read" | "write") {
     group,
     label: `fio io_uring direct=1 rw=rand${job}`,
     settings: plural(atOnce),
-    command({ tools, source, size }: Run) {
-      if (!tools.fio) return undefined;
-      return [
-        tools.fio,
-        "--name=random",
-        `--filename=${source}`,
-        `--rw=rand${job}`,
-        `--size=${size}`,
-        `--io_size=${countOf(atOnce) * BLOCK}`,
-        `--bs=${BLOCK}`,
-        `--iodepth=${atOnce}`,
-        "--ioengine=io_uring",
-        "--direct=1",
-        "--norandommap",
-        "--invalidate=0",
-        "--output-format=json",
-      ];
-    },
-    outcome(stdout: string): Outcome {
-      const report: FioReport = JSON.parse(stdout.slice(stdout.indexOf("{")));
-      const { io_bytes: bytes, total_ios: count, runtime } = report.jobs[0][job];
-      return { bytes, count, seconds: runtime / 1000 };
-    },
+    ...fioRandom(job, { bs: BLOCK, io_size: countOf(atOnce) * BLOCK, iodepth: atOnce }),
   });
 }
 
@@ -78,11 +53,13 @@ export const RANDOM: readonly Contestant[] = [
       ? []
       : [caller("read-deno", "deno", "randomRead", "Deno seek + read, page cache")(1)],
     caller("read-node", "node", "randomRead", "Node fs.read, O_DIRECT")(atOnce),
+    caller("read-bun", "bunAsNode", "randomRead", "Bun fs.read, O_DIRECT")(atOnce),
     fio("read")(atOnce),
   ]),
   ...DEPTHS.flatMap((atOnce) => [
     caller("write-dma", "dma", "randomWrite", "this module, writeAt")(atOnce),
     caller("write-node", "node", "randomWrite", "Node fs.write, O_DIRECT")(atOnce),
+    caller("write-bun", "bunAsNode", "randomWrite", "Bun fs.write, O_DIRECT")(atOnce),
     fio("write")(atOnce),
   ]),
 ];

@@ -11,6 +11,7 @@ export type Group =
   | "records"
   | "files"
   | "random"
+  | "ranges"
   | "writers"
   | "blocks";
 

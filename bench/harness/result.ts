@@ -78,6 +78,7 @@ export const RATE_UNITS: Readonly<Record<Group, string>> = {
   copy: "MiB/s",
   records: "M records/s",
   random: "operations/s",
+  ranges: "ranges/s",
   files: "files/s",
   writers: "MiB/s",
   blocks: "writes/s",
@@ -92,6 +93,7 @@ export function rateOf(group: Group, { seconds, wall, bytes, count }: Sample): n
       return count / seconds / 1e6;
     case "files":
     case "random":
+    case "ranges":
     case "blocks":
       return count / seconds;
     default:
@@ -100,7 +102,7 @@ export function rateOf(group: Group, { seconds, wall, bytes, count }: Sample): n
 }
 
 /** Groups whose rate counts operations instead of bytes. */
-const COUNTED: ReadonlySet<Group> = new Set(["files", "blocks", "random"]);
+const COUNTED: ReadonlySet<Group> = new Set(["files", "blocks", "random", "ranges"]);
 
 /** The median of the figures; undefined if there are none. */
 function known(values: readonly (number | undefined)[]): number | undefined {

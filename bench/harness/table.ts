@@ -14,10 +14,14 @@ export const TITLES: Readonly<Record<Group, string>> = {
   copy: "From file to file, durable",
   records: "Records of 100 bytes, durable at the end",
   random: "Blocks of 4 KiB anywhere in a file",
+  ranges: "20,000 ranges of 4 to 64 KiB anywhere in a file, 32 reads in flight",
   files: "1,000 files of 4 KiB, each durable",
   writers: "Many writers at once, durable",
   blocks: "Writes of one block, one by one",
 };
+
+/** Groups of many operations in one process. */
+const COUNTED: ReadonlySet<Group> = new Set(["random", "ranges"]);
 
 const GROUPS = Object.keys(TITLES) as Group[];
 
@@ -37,7 +41,7 @@ function cachedShare(result: Result): string {
 
 function row(result: Result, first: Result): string {
   const { group, label, settings, rate, range, wall, cpuPerGib, peakMemory, delay } = result;
-  const cpu = group === "random" ? cpuPerOperation(result) : result.cpu;
+  const cpu = COUNTED.has(group) ? cpuPerOperation(result) : result.cpu;
   return [
     label,
     settings,
@@ -58,7 +62,7 @@ function cpuPerOperation({ cpu, samples }: Result): number {
 
 function table(group: Group, results: readonly Result[]): string {
   const perGib = results.some(({ cpuPerGib }) => cpuPerGib !== undefined);
-  const cpu = perGib ? "CPU s/GiB" : group === "random" ? "CPU µs/operation" : "CPU s";
+  const cpu = perGib ? "CPU s/GiB" : COUNTED.has(group) ? "CPU µs/operation" : "CPU s";
   const heads = [
     "",
     "settings",

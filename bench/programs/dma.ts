@@ -3,7 +3,7 @@
 //     deno run -A programs/dma.ts JOB path=… size=… [chunk=…] [bufferSize=…] [depth=…] [source=…]
 
 import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
-import { everywhere, measure, parsePairs, warmChunk, warmStream } from "./measure.mjs";
+import { everywhere, measure, parsePairs, rangesOf, warmChunk, warmStream } from "./measure.mjs";
 
 interface Given {
   path: string;
@@ -14,6 +14,7 @@ interface Given {
   depth?: number;
   count: number;
   atOnce: number;
+  order?: string;
 }
 
 const given = {
@@ -118,6 +119,15 @@ const jobs: Record<string, (opened: () => void) => Promise<Record<string, unknow
       const buffer = file.allocBuffer(chunk);
       return (position: number) => file.writeAt(buffer, position);
     });
+  },
+  async readMany(opened) {
+    await using file = await DmaFile.open(source);
+    opened();
+    let bytes = 0;
+    for await (const range of file.readMany(rangesOf(given), { concurrency: atOnce })) {
+      bytes += range.bytes.length;
+    }
+    return { bytes, count };
   },
   /** Reads a file like `byob`, but by calls of `readInto`: four buffers are filled again and again. */
   async readInto(opened) {

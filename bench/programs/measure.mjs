@@ -83,6 +83,20 @@ export async function everywhere({ size, chunk, count, atOnce }, worker) {
   return { bytes: count * chunk, count };
 }
 
+/** `count` ranges of 4 to 64 KiB of a file of `size` bytes, the same in each run: those of the program on glommio too. */
+export function rangesOf({ size, count, order }) {
+  let state = 1;
+  const next = () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state >>> 4;
+  };
+  const ranges = Array.from({ length: count }, () => {
+    const length = (next() % 16 + 1) * 4096;
+    return { position: next() % ((size - length) / 4096) * 4096, length };
+  });
+  return order === "sorted" ? ranges.sort((one, other) => one.position - other.position) : ranges;
+}
+
 /** `name=value` arguments. Values that are numbers become numbers. */
 export function parsePairs(args) {
   const pairs = {};

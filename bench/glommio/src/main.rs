@@ -2,12 +2,17 @@
 //!
 //!     glommio-stream write PATH SIZE CHUNK BUFFER DEPTH [allocate]
 //!     glommio-stream read  PATH SIZE BUFFER DEPTH
+//!     glommio-stream ranges PATH SIZE COUNT DEPTH sorted|random
 //!
 //! Prints one line of JSON: {"seconds": 0.5, "bytes": 1073741824}
 
-use futures_lite::AsyncWriteExt;
-use glommio::io::{DmaFile, DmaStreamReaderBuilder, DmaStreamWriterBuilder};
+use futures_lite::{stream, AsyncWriteExt, StreamExt};
+use glommio::io::{
+    DmaFile, DmaStreamReaderBuilder, DmaStreamWriterBuilder, MergedBufferLimit,
+    ReadAmplificationLimit,
+};
 use glommio::{GlommioError, LocalExecutorBuilder, Placement};
+use std::rc::Rc;
 use std::time::Instant;
 
 /// Bytes without zeros, for which a layer might take a shortcut.
@@ -69,6 +74,51 @@ async fn read(args: &[String]) -> Result<u64, GlommioError<()>> {
     Ok(bytes)
 }
 
+/// `count` ranges of 4 to 64 KiB of a file of `size` bytes, the same as in `programs/measure.mjs`.
+fn ranges(size: u64, count: usize, sorted: bool) -> Vec<(u64, usize)> {
+    let mut state: u32 = 1;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        u64::from(state >> 4)
+    };
+    let mut ranges: Vec<(u64, usize)> = (0..count)
+        .map(|_| {
+            let length = (next() % 16 + 1) * 4096;
+            (next() % ((size - length) / 4096) * 4096, length as usize)
+        })
+        .collect();
+    if sorted {
+        ranges.sort_by_key(|(position, _)| *position);
+    }
+    ranges
+}
+
+async fn read_many(args: &[String]) -> Result<u64, GlommioError<()>> {
+    let [path, size, count, depth, order] = args else {
+        panic!("ranges PATH SIZE COUNT DEPTH sorted|random")
+    };
+    let ranges = ranges(
+        size.parse().expect("SIZE is a number"),
+        count.parse().expect("COUNT is a number"),
+        order == "sorted",
+    );
+    let file = Rc::new(DmaFile::open(path).await?);
+    let mut results = file
+        .read_many(
+            stream::iter(ranges),
+            MergedBufferLimit::DeviceMaxSingleRequest,
+            ReadAmplificationLimit::NoAmplification,
+        )
+        .with_concurrency(depth.parse().expect("DEPTH is a number"));
+    let mut bytes = 0;
+    while let Some(result) = results.next().await {
+        bytes += result?.1.len() as u64;
+    }
+    drop(results);
+    file.close_rc().await?;
+    Ok(bytes)
+}
+
 /// Registered memory: glommio's default, or what the buffers need where that is more.
 fn io_memory(args: &[String]) -> usize {
     let geometry = &args[args.len().min(2)..];
@@ -84,7 +134,7 @@ fn io_memory(args: &[String]) -> usize {
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let (job, rest) = args.split_first().expect("write or read");
+    let (job, rest) = args.split_first().expect("write, read or ranges");
     let (job, rest) = (job.clone(), rest.to_vec());
     let started = Instant::now();
     let bytes = LocalExecutorBuilder::new(Placement::Unbound)
@@ -93,6 +143,7 @@ fn main() {
             let result = match job.as_str() {
                 "write" => write(&rest).await,
                 "read" => read(&rest).await,
+                "ranges" => read_many(&rest).await,
                 other => panic!("No such job: {other}"),
             };
             result.expect("I/O")
