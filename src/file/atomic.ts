@@ -1,14 +1,14 @@
 // Files that appear whole or not at all. They are written without a name if the file system has such files, and under a
 // temporary name in the same directory otherwise. They get their name in one step, when they are durable.
 
-import type { Engine } from "../engine/engine.ts";
-import { Errno } from "../engine/linux.ts";
-import { ioError, unwrap } from "../errors.ts";
+import { type Engine, run } from "../engine/engine.ts";
+import { Errno, O_CLOEXEC, O_RDWR } from "../engine/linux.ts";
+import { ioError, renameError, unwrap } from "../errors.ts";
 import type { FileName } from "./file_name.ts";
 import { fileSystemOf } from "./file_system.ts";
 import { assertMayReplace, assertReplaceable } from "./replaceable.ts";
 import type { OpenFile, OpenRequest, Publication } from "./open_file.ts";
-import { accessOf, openName } from "./open.ts";
+import { accessOf, openName, openWithoutName } from "./open.ts";
 import { assertStillPermitted, findPermitted } from "./permitted.ts";
 
 /** Opens a file that will be published at `path`, as it stands at the time of the call. */
@@ -82,6 +82,29 @@ function temporaryName(target: FileName): FileName {
   // A name has 255 bytes at most, and the random part must fit.
   const kept = target.component.slice(0, 40);
   return target.sibling(`.${kept}.${crypto.randomUUID().slice(0, 13)}.tmp`);
+}
+
+/** Rejects if a file could not be published at `target`: otherwise it would be lost when all of it is written. */
+export async function assertPublishable(
+  file: OpenFile,
+  { target: before, temporary }: Publication,
+  target: FileName,
+): Promise<void> {
+  const refuse = (errno: number) => {
+    throw renameError(errno, file.path, target.path);
+  };
+  if (target.component.endsWith("/")) refuse(Errno.EISDIR);
+  const { directory } = target;
+  if (directory === before.directory) return;
+  const from = before.directory.facts;
+  const to = directory.facts;
+  // Subvolumes of btrfs have devices of their own, and no links between them.
+  if (from.mountId !== to.mountId || from.device !== to.device) refuse(Errno.EXDEV);
+  // A probe under a name could stay behind.
+  if (temporary) return;
+  const fd = await openWithoutName(target, O_RDWR | O_CLOEXEC, 0o600);
+  if (fd < 0) refuse(-fd);
+  await run(file.engine, { op: "close", fd });
 }
 
 /** Gives an atomic file its name, durably. The file itself is already durable. */

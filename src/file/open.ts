@@ -209,7 +209,9 @@ async function openOrCreate(
     }
     // The real path of the directory: that of the file is not known before it exists.
     await demandName(name, limited);
-    if (request.unnamed) return { name, fd: await openUnnamed(name, flags, mode), created: true };
+    if (request.unnamed) {
+      return { name, fd: await openWithoutName(name, flags, mode), created: true };
+    }
     const fd = await name.open(flags | O_CREAT | O_EXCL, mode);
     if (fd !== -Errno.EEXIST || createNew) return { name, fd, created: fd >= 0 };
   }
@@ -219,7 +221,12 @@ async function openOrCreate(
   return { name: fd < 0 ? name : await name.whereIs(fd), fd, created: fd >= 0 };
 }
 
-function openUnnamed({ directory }: FileName, flags: number, mode: number): Promise<number> {
+/** Opens a file without a name in the directory of a name. Resolves to the descriptor or `-errno`. */
+export function openWithoutName(
+  { directory }: FileName,
+  flags: number,
+  mode: number,
+): Promise<number> {
   const { engine, fd } = directory;
   return run(engine, { op: "open", directory: fd, name: ".", mode, flags: flags | O_TMPFILE });
 }

@@ -3,7 +3,7 @@
 import { Errno } from "../engine/linux.ts";
 import { ioError, renameError } from "../errors.ts";
 import { limitedOf } from "../permissions.ts";
-import { discardName } from "./atomic.ts";
+import { assertPublishable, discardName } from "./atomic.ts";
 import type { FileName } from "./file_name.ts";
 import type { OpenFile } from "./open_file.ts";
 import { demandName, findPermitted } from "./permitted.ts";
@@ -46,6 +46,7 @@ async function renameTo(file: OpenFile, target: FileName): Promise<void> {
   if (file.publication) {
     const replaced = await assertReplaceable(target);
     if (replaced) await assertMayReplace(file, target, replaced);
+    if (file.publication) await assertPublishable(file, file.publication, target);
     const { publication } = file;
     // It has no name yet, and will get this one, unless it was published meanwhile.
     if (publication) {

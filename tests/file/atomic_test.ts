@@ -1,14 +1,14 @@
 // Atomic files: there whole and durable when closed without an error, and otherwise never.
 
 import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
-import { DmaFile, DmaStreamWriter } from "../../mod.ts";
+import { type DmaError, DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { assertFile, filled, namesIn, pattern } from "../support/bytes.ts";
 import { descriptorsIn, eventually } from "../support/descriptors.ts";
 import { type TestDirectory, testInEachDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { interpose, type Interposed } from "../support/interpose.ts";
 import { collectGarbage } from "../support/leaks.ts";
-import { runOrThrow } from "../setup/command.ts";
+import { hasProgram, runOrThrow } from "../setup/command.ts";
 
 const O_DIRECTORY = Deno.build.arch === "aarch64" ? 0o40000 : 0o200000;
 const O_TMPFILE = 0o20000000 | O_DIRECTORY;
@@ -287,6 +287,43 @@ testBothWays("An atomic file does not take the place of what is no regular file"
   assert((await Deno.lstat(dir.file("fifo"))).isFifo);
   assertEquals(await namesIn(dir.path), ["fifo", "link"]);
   assertEquals(descriptorsIn(dir.path), 0);
+});
+
+testBothWays("An atomic file is not renamed to a name that it could not get", async (dir) => {
+  const path = dir.file("kept");
+  const file = await DmaFile.create(path, { atomic: true });
+  await file.writeAt(pattern(4096), 0);
+  const elsewhere = await assertRejects(() => file.rename("/proc/dma"));
+  assertEquals((elsewhere as DmaError).code, "EXDEV");
+  await assertRejects(() => file.rename(dir.file("name/")), Deno.errors.IsADirectory);
+  assertEquals(file.path, path);
+  await file.close();
+  await assertFile(path, pattern(4096));
+});
+
+testInEachDirectory("An atomic file is not renamed into an immutable directory", async (dir) => {
+  const immutable = dir.file("immutable");
+  await Deno.mkdir(immutable);
+  await runOrThrow("chattr", ["+i", immutable]);
+  try {
+    const file = await DmaFile.create(dir.file("kept"), { atomic: true });
+    await assertRejects(() => file.rename(`${immutable}/name`), Deno.errors.PermissionDenied);
+    await file.close();
+    assertEquals(await namesIn(dir.path), ["immutable", "kept"]);
+  } finally {
+    await runOrThrow("chattr", ["-i", immutable]);
+  }
+}, { ignore: Deno.uid() !== 0 || !hasProgram("chattr") });
+
+testBothWays("An atomic file can be renamed to another directory", async (dir) => {
+  await Deno.mkdir(dir.file("other"));
+  const file = await DmaFile.create(dir.file("file"), { atomic: true });
+  await file.writeAt(pattern(4096), 0);
+  await file.rename(dir.file("other/file"));
+  assertEquals(await namesIn(dir.file("other")), []);
+  await file.close();
+  await assertFile(dir.file("other/file"), pattern(4096));
+  assertEquals([await namesIn(dir.path), await namesIn(dir.file("other"))], [["other"], ["file"]]);
 });
 
 testInEachDirectory("A kernel that takes O_TMPFILE for O_DIRECTORY is understood", async (dir) => {
