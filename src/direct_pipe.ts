@@ -5,6 +5,9 @@ import { yieldIfNeeded } from "./engine/event_loop.ts";
 import type { ReadAhead } from "./reader/read_ahead.ts";
 import type { Writer } from "./writer/writer.ts";
 
+// The base class's method: to the destination this is an ordinary pipe. A program may replace the global class later.
+const { getWriter } = WritableStream.prototype;
+
 /** Bytes copied at once if a buffer cannot be handed over. */
 const MAX_COPIED = 1 << 20;
 
@@ -79,8 +82,7 @@ class Waits {
 export async function pipeDirectly(pipe: DirectPipe): Promise<void> {
   const { source, destination, preventAbort, preventCancel, preventClose, signal } = pipe;
   const reader = source.getReader();
-  // The stream's own method: to the destination this is an ordinary pipe.
-  const writer = WritableStream.prototype.getWriter.call(destination);
+  const writer = getWriter.call(destination);
   const waits = new Waits();
   writer.closed.catch((reason) => waits.end(new Failure("write", reason)));
   const stop = () => waits.end(signal!.reason);

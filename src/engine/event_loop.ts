@@ -10,7 +10,8 @@ const BYTES_PER_CHUNK = 1 << 10;
 /** The first turn comes later by this much, in milliseconds: Deno takes 4 ms to load `setImmediate`. */
 const FIRST_RUN_MS = 20;
 
-// Not the global one: test frameworks replace it with a fake.
+// Not the global ones: test frameworks replace them with fakes.
+export const { queueMicrotask, setTimeout, clearTimeout } = globalThis;
 let timers: Promise<typeof import("node:timers")> | undefined;
 
 /**

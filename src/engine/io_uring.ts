@@ -4,7 +4,7 @@
 import type { Liburing } from "../../ffi/liburing.ts";
 import type { Shim } from "../../ffi/shim.ts";
 import type { BufferBudget } from "./buffer_budget.ts";
-import { afterCallers, eventLoopTurn } from "./event_loop.ts";
+import { afterCallers, eventLoopTurn, queueMicrotask, setTimeout } from "./event_loop.ts";
 import { KernelEngine, neverNotified, type Request } from "./kernel_engine.ts";
 import { Errno, IOSQE_ASYNC, Opcode } from "./linux.ts";
 import { type Notifier, openEpollNotifier, ThreadNotifier } from "./notifier.ts";

@@ -2,7 +2,7 @@
 // operation reaches the kernel and how its result comes back.
 
 import type { Shim } from "../../ffi/shim.ts";
-import { afterCallers } from "./event_loop.ts";
+import { afterCallers, setTimeout } from "./event_loop.ts";
 import type { BufferBudget } from "./buffer_budget.ts";
 import { countResult, type EngineCounters, newCounters } from "./counters.ts";
 import { Devices } from "./devices.ts";

@@ -5,6 +5,7 @@
 import { addressOf } from "../../ffi/address.ts";
 import type { Shim } from "../../ffi/shim.ts";
 import { NO_PLACE } from "../../ffi/thread_exit.ts";
+import { clearTimeout, setTimeout } from "./event_loop.ts";
 import { EFD_CLOEXEC, EFD_NONBLOCK, Opcode } from "./linux.ts";
 
 /** Calls its listener when its eventfd is signalled. While it is referenced it keeps the process alive. */

@@ -1,6 +1,7 @@
 // Advisory locks on a whole file, as flock(2) has them.
 
 import { run } from "../engine/engine.ts";
+import { clearTimeout, setTimeout } from "../engine/event_loop.ts";
 import { Errno, LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN } from "../engine/linux.ts";
 import { ioError } from "../errors.ts";
 import type { OpenFile } from "./open_file.ts";

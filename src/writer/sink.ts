@@ -8,6 +8,9 @@ import { Batch } from "./batch.ts";
 import type { Writer } from "./writer.ts";
 import { closedError } from "./writer_state.ts";
 
+// The base class's methods: the writer's own are for users. A program may replace the global class later.
+const { getWriter, close: closeStream } = WritableStream.prototype;
+
 /** For calls that succeed at once. */
 const RESOLVED: Promise<void> = Promise.resolve();
 
@@ -222,8 +225,7 @@ export class WriterSink {
   }
 
   #enqueue(stream: WritableStream, batch: Batch): Promise<void> {
-    // The base class's getWriter(): the writer's own checks chunks of users.
-    const writer = WritableStream.prototype.getWriter.call(stream);
+    const writer = getWriter.call(stream);
     const written = writer.write(batch);
     writer.releaseLock();
     return written;
@@ -255,7 +257,7 @@ export class WriterSink {
       this.assertUsable(stream, "close");
       writer.announceClose(keepOpen);
     }
-    await this.#close(() => WritableStream.prototype.close.call(stream));
+    await this.#close(() => closeStream.call(stream));
   }
 
   /** Closes the stream. After a failure waits until everything is freed: the stream's own error says less. */

@@ -1,5 +1,6 @@
 // Finds out where a writer starts, from the length of the file.
 
+import { queueMicrotask } from "../engine/event_loop.ts";
 import type { OpenFile } from "../file/open_file.ts";
 import { submitStat } from "../file/stat.ts";
 import type { WriterOptions } from "./writer_options.ts";
