@@ -193,6 +193,21 @@ const typedArray = gettersOf(Object.getPrototypeOf(Uint8Array.prototype));
 const dataView = gettersOf(DataView.prototype);
 const isDetached = (buffer: ArrayBufferLike) => buffer instanceof ArrayBuffer && buffer.detached;
 
+const keysOf: (of: ArrayBufferView) => unknown = Function.prototype.call.bind(
+  Uint8Array.prototype.keys,
+);
+
+/** Whether a view reaches beyond its buffer. A typed array that does has a length of 0. */
+function isOutOfBounds(view: ArrayBufferView): boolean {
+  try {
+    if (view instanceof DataView) dataView.byteLength(view);
+    else keysOf(view);
+    return false;
+  } catch {
+    return true;
+  }
+}
+
 /** The true length of a Uint8Array, whatever its own `length` is. */
 export const lengthOfBytes: (bytes: Uint8Array) => number = typedArray.byteLength;
 
@@ -204,7 +219,10 @@ export function chunkBytes(name: string, chunk: unknown): Uint8Array {
   if (ArrayBuffer.isView(chunk)) {
     const { buffer, byteOffset, byteLength } = chunk instanceof DataView ? dataView : typedArray;
     const whole = buffer(chunk);
-    if (!isDetached(whole)) return new Uint8Array(whole, byteOffset(chunk), byteLength(chunk));
+    if (!isDetached(whole)) {
+      if (isOutOfBounds(chunk)) throw new TypeError(`Cannot write ${name}: its buffer was shrunk`);
+      return new Uint8Array(whole, byteOffset(chunk), byteLength(chunk));
+    }
   } else if (chunk instanceof ArrayBuffer || chunk instanceof SharedArrayBuffer) {
     if (!isDetached(chunk)) return new Uint8Array(chunk);
   } else {

@@ -16,6 +16,14 @@ function detached(): Uint8Array<ArrayBuffer> {
   return chunk;
 }
 
+/** Memory that was shrunk below the view that `make` returns of it. */
+function shrunk<View>(make: (memory: ArrayBuffer) => View): View {
+  const memory = new ArrayBuffer(100, { maxByteLength: 100 });
+  const view = make(memory);
+  memory.resize(60);
+  return view;
+}
+
 const bad: [name: string, chunk: () => unknown, says: string][] = [
   ["text", () => "text", "TextEncoder"],
   ["null", () => null, "null"],
@@ -30,6 +38,13 @@ const bad: [name: string, chunk: () => unknown, says: string][] = [
   ["a proxy of a Uint8Array", () => new Proxy(new Uint8Array(3), {}), "view"],
   ["a detached view", detached, "detached"],
   ["a detached buffer", () => detached().buffer, "detached"],
+  ["a view of a shrunk buffer", () => shrunk((memory) => new Uint8Array(memory, 50, 50)), "shrunk"],
+  ["numbers in a shrunk buffer", () => shrunk((memory) => new Uint32Array(memory, 64)), "shrunk"],
+  [
+    "a DataView of a shrunk buffer",
+    () => shrunk((memory) => new DataView(memory, 50, 50)),
+    "shrunk",
+  ],
 ];
 
 testDirectAndCached(
