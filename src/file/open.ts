@@ -10,12 +10,14 @@ import {
   O_CREAT,
   O_DIRECT,
   O_EXCL,
+  O_NOFOLLOW,
   O_NONBLOCK,
   O_PATH,
   O_RDONLY,
   O_RDWR,
   O_TMPFILE,
   O_WRONLY,
+  S_ISVTX,
 } from "../engine/linux.ts";
 import { ioError, unwrap } from "../errors.ts";
 import { type Access, demand, limitedOf } from "../permissions.ts";
@@ -199,13 +201,18 @@ async function openOrCreate(
   limited: readonly Access[],
 ): Promise<Opened> {
   const { create, createNew, mode } = request;
+  const { engine } = name.directory;
   const isLimited = limited.length > 0;
   for (let attempt = 0; attempt < (isLimited ? MAX_ATTEMPTS : 2); attempt++) {
     // A new file takes one call, unless permissions require a look at what is there first.
     const looks = !create || isLimited || attempt > 0;
     if (looks && !createNew && !request.unnamed) {
       const fd = await openExisting(name, flags, limited);
-      if (fd !== -Errno.ENOENT || !create) return { name, fd, created: false };
+      if (fd !== -Errno.ENOENT || !create) {
+        const refused = fd >= 0 && create && await isProtected(name, fd, flags);
+        if (refused) engine.closeNow(fd);
+        return { name, fd: refused ? -Errno.EACCES : fd, created: false };
+      }
     }
     // The real path of the directory: that of the file is not known before it exists.
     await demandName(name, limited);
@@ -219,6 +226,19 @@ async function openOrCreate(
   if (isLimited) return { name, fd: -Errno.ENOENT, created: false };
   const fd = await name.open(flags | O_CREAT, mode);
   return { name: fd < 0 ? name : await name.whereIs(fd), fd, created: fd >= 0 };
+}
+
+/**
+ * Whether the kernel would refuse to open an existing file if the call might create it: in a sticky directory another user
+ * may have put it there, to get what is written (fs.protected_regular in proc_sys_fs(5)). `opened` is the file.
+ */
+async function isProtected(name: FileName, opened: number, flags: number): Promise<boolean> {
+  const { engine, facts } = name.directory;
+  // If it was reached through a symbolic link, permissions may not cover the name.
+  if (!(facts.mode & S_ISVTX) || engine.realPath(opened) !== name.realPath) return false;
+  const fd = await name.open(flags | O_CREAT | O_NOFOLLOW);
+  if (fd >= 0) engine.closeNow(fd);
+  return fd === -Errno.EACCES;
 }
 
 /** Opens a file without a name in the directory of a name. Resolves to the descriptor or `-errno`. */

@@ -9,7 +9,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { type DmaError, DmaFile } from "../../mod.ts";
-import { Errno, O_APPEND, O_DIRECT, O_NONBLOCK } from "../../src/engine/linux.ts";
+import { Errno, O_APPEND, O_CREAT, O_DIRECT, O_EXCL, O_NONBLOCK } from "../../src/engine/linux.ts";
 import { assertFile, assertNoFile, namesIn, pattern } from "../support/bytes.ts";
 import { descriptorsIn, descriptorsOf } from "../support/descriptors.ts";
 import { isOnDisk, testInEachDirectory } from "../support/dirs.ts";
@@ -189,6 +189,28 @@ testInEachDirectory(
     assertEquals(file.direct, false);
   },
   { where: ({ fileSystem }) => fileSystem === "tmpfs" },
+);
+
+testInEachDirectory(
+  "A file in a sticky directory that the kernel would not open to create stays as it is",
+  async (dir) => {
+    const path = dir.file("file");
+    await Deno.writeFile(path, pattern(100));
+    await Deno.chmod(dir.path, 0o1777);
+    // As with fs.protected_regular (proc_sys_fs(5)), if the file is another user's.
+    using opening = interpose("open", ({ operation: { flags }, pass, end }) => {
+      if (flags & O_CREAT && !(flags & O_EXCL)) end(-Errno.EACCES);
+      else pass();
+    });
+    for (const options of [{ truncate: true }, {}]) {
+      const creating = DmaFile.open(path, { write: true, create: true, ...options });
+      await assertRejects(() => creating, Deno.errors.PermissionDenied, `open '${path}'`);
+    }
+    await assertRejects(() => DmaFile.create(path), Deno.errors.PermissionDenied);
+    await assertFile(path, pattern(100));
+    await (await DmaFile.open(path, { write: true })).close();
+    assert(opening.count > 0);
+  },
 );
 
 testInEachDirectory(
