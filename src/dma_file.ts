@@ -656,8 +656,8 @@ export class DmaFile implements AsyncDisposable {
 
   /**
    * Waits for an advisory lock on the whole file (`flock`), shared or exclusive. It is released by {@linkcode
-   * DmaFile.prototype.unlock | DmaFile.unlock} and by closing the file, which the garbage collector does to a file that
-   * the program does not hold.
+   * DmaFile.prototype.unlock | DmaFile.unlock} and by closing the file. Until then the garbage collector does not close the
+   * file.
    *
    * @param exclusive nobody else may have the lock, not even a shared one; by default false
    * @param options what ends the wait
@@ -673,6 +673,7 @@ export class DmaFile implements AsyncDisposable {
    */
   async lock(exclusive = false, options?: DmaLockOptions): Promise<void> {
     await lock(this.#file, flag("exclusive", exclusive), signalOf(options));
+    this.#file.lockHolder = this;
   }
 
   /**
@@ -690,7 +691,9 @@ export class DmaFile implements AsyncDisposable {
    * ```
    */
   async tryLock(exclusive = false): Promise<boolean> {
-    return await tryLock(this.#file, flag("exclusive", exclusive));
+    const isLocked = await tryLock(this.#file, flag("exclusive", exclusive));
+    if (isLocked) this.#file.lockHolder = this;
+    return isLocked;
   }
 
   /**
@@ -708,6 +711,7 @@ export class DmaFile implements AsyncDisposable {
    */
   async unlock(): Promise<void> {
     await unlock(this.#file);
+    this.#file.lockHolder = undefined;
   }
 
   /**

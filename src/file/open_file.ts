@@ -118,6 +118,8 @@ export class OpenFile implements FileIdentity {
   /** How an atomic file gets its name; undefined when it has it, and for other files. */
   publication: Publication | undefined;
   writer: AttachedWriter | undefined;
+  /** The user's object, while it has a lock. Its FinalizationRegistry holds this file, and so the object is not collected. */
+  lockHolder: object | undefined;
   /** The user's object was collected: the last stream of the file closes it. */
   dropped = false;
   /** The last sync of a name, in flight or over. */

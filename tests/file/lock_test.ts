@@ -4,9 +4,10 @@ import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/as
 import { DmaFile, ioStats } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { runChild } from "../support/child.ts";
-import { eventually } from "../support/descriptors.ts";
+import { descriptorsOf, eventually } from "../support/descriptors.ts";
 import { testDirectAndCached } from "../support/dirs.ts";
 import { interpose } from "../support/interpose.ts";
+import { collectGarbage } from "../support/leaks.ts";
 import "../support/engine.ts";
 
 const { BadResource } = Deno.errors;
@@ -212,3 +213,23 @@ testDirectAndCached(
     }
   },
 );
+
+testDirectAndCached("A lock holds until it is given back, whoever holds the file", async (dir) => {
+  const path = dir.file("file");
+  await using other = await DmaFile.create(path);
+  const lockAndDrop = async () => {
+    const file = await DmaFile.open(path);
+    assert(await file.tryLock(true));
+    return new WeakRef(file);
+  };
+  const dropped = await lockAndDrop();
+  await collectGarbage();
+  assertEquals(await other.tryLock(), false);
+  // Without a lock it is collected, and its descriptor is closed.
+  await dropped.deref()!.unlock();
+  assert(await other.tryLock());
+  await eventually(async () => {
+    await collectGarbage();
+    return descriptorsOf(path) === 1;
+  });
+});
