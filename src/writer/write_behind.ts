@@ -174,7 +174,6 @@ export class WriteBehind {
     const { queue } = this;
     const { written } = queue;
     queue.end(write, error === undefined);
-    file.length.endWrite();
     if (queue.written > written) {
       const { contentEnd } = file.length;
       // Below what was written before, the file was truncated since.
@@ -182,6 +181,8 @@ export class WriteBehind {
       if (queue.written > queue.flushed && isNew) this.#confirmedEnd = contentEnd;
       file.length.addContent(queue.written);
     }
+    // Last: a truncate may begin within it, and cuts to the content.
+    file.length.endWrite();
     this.#preallocator.limitBound();
     if (error) file.limitBound();
     this.#failed ||= error !== undefined;

@@ -2,10 +2,12 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
+import { Errno } from "../../src/engine/linux.ts";
 import { pattern } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
 import { testInEachDirectory } from "../support/dirs.ts";
-import { interpose } from "../support/interpose.ts";
+import { engine } from "../support/engine.ts";
+import { hold, interpose } from "../support/interpose.ts";
 import { openPattern } from "../support/patterned.ts";
 
 testInEachDirectory(
@@ -128,6 +130,29 @@ testInEachDirectory(
     }
   },
 );
+
+testInEachDirectory("Bytes of a write that ends while a copy waits to cut stay", async (dir) => {
+  const path = dir.file("file");
+  await using from = await openPattern(dir.file("from"), 100);
+  const file = await DmaFile.create(path);
+  const writer = new DmaStreamWriter(file, { position: 200 });
+  await writer.write(pattern(50, 200));
+  // The kernel cannot copy: a padded block is written, which is cut afterwards.
+  using _ = interpose("copyRange", ({ end }) => end(-Errno.EXDEV));
+  let writes = 0;
+  using held = hold("write", { only: () => writes++ === 0, results: true });
+  const flushed = writer.flushAligned({ tail: true });
+  await held.reach();
+  const copied = from.copyRangeTo(file, 0, 100, 0);
+  await eventually(() => engine.counters.inFlight === 0 && writes === 2);
+  held.letGo();
+  assertEquals(await Promise.all([flushed, copied]), [250, 100]);
+  await writer.close();
+  const expected = new Uint8Array(250);
+  expected.set(pattern(100));
+  expected.set(pattern(50, 200), 200);
+  assertEquals(await Deno.readFile(path), expected);
+});
 
 testInEachDirectory(
   "What another handle wrote behind a writer stays when the writer ends in the same block",
