@@ -39,7 +39,7 @@ import { copyRange } from "./file/copy_range.ts";
 import { truncateTo } from "./file/cut.ts";
 import { isSame } from "./file/file_name.ts";
 import { lock, tryLock, unlock } from "./file/lock.ts";
-import { allocateSpace } from "./file/allocate.ts";
+import { allocateSpace, reserveSpace } from "./file/allocate.ts";
 import type { OpenFile } from "./file/open_file.ts";
 import { openPath } from "./file/open.ts";
 import { cutAfterEnd, finishAtEnd } from "./file/program_end.ts";
@@ -569,7 +569,8 @@ export class DmaFile implements AsyncDisposable {
   /**
    * Reserves space for the first `length` bytes and keeps their content. A shorter file is extended by zeros, unless
    * `keepSize` is set. A writer of a file that was created or truncated, or that was open before, cuts these zeros off when
-   * it ends: {@linkcode DmaFile.prototype.truncate | truncate} adds zeros that stay.
+   * it ends: {@linkcode DmaFile.prototype.truncate | truncate} adds zeros that stay. If there is no room for all of it,
+   * nothing stays reserved behind the end of the file.
    *
    * @param length bytes from the beginning of the file, 1 or more
    * @param options whether the file's length stays
@@ -585,9 +586,9 @@ export class DmaFile implements AsyncDisposable {
    */
   async preallocate(length: number, options?: DmaPreallocateOptions): Promise<void> {
     integer("length", length, 1);
-    const mode = isSet(options, "keepSize") ? FALLOC_FL_KEEP_SIZE : 0;
+    const keepSize = isSet(options, "keepSize");
     this.#file.assertWritable("allocate");
-    await allocateSpace(this.#file, mode, 0, length);
+    await reserveSpace(this.#file, length, keepSize);
   }
 
   /**

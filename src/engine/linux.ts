@@ -26,6 +26,7 @@ export const Errno = {
   EOVERFLOW: 75,
   EOPNOTSUPP: 95,
   ETIMEDOUT: 110,
+  EDQUOT: 122,
   ECANCELED: 125,
 } as const;
 

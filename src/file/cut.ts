@@ -34,7 +34,20 @@ export function lengthToCutTo(file: OpenFile): number | undefined {
 
 /** Truncates a file that is in use, when nothing else writes to it. What is left, or added as zeros, is content. */
 export function truncateTo(file: OpenFile, contentEnd: number): Promise<void> {
-  return truncateAlone(file, () => contentEnd);
+  return truncateAlone(file, () => contentEnd, true);
+}
+
+/**
+ * Gives back what an allocation has reserved before it failed, but nothing below `bound`, the upper bound of before. The
+ * truncate also frees blocks behind the end of the file.
+ */
+export function cutReserved(file: OpenFile, bound: number): Promise<void> {
+  return truncateAlone(file, () => {
+    const { contentEnd, sizeUpperBound } = file.length;
+    const size = knownSize(file.descriptor);
+    if (size === undefined || size > sizeUpperBound) return undefined;
+    return Math.min(size, Math.max(bound, contentEnd));
+  });
 }
 
 /** Cuts off the padding that a copy up to `end` left behind the content, unless there was a write there since. */
@@ -51,11 +64,12 @@ export function cutPadding(file: OpenFile, end: number): Promise<void> {
 
 /**
  * Truncates a file that is in use to the result of `decide`, which is called when nothing else that changes the length is
- * under way; undefined: not at all.
+ * under way; undefined: not at all. With `isContent` all that is there then is content.
  */
 function truncateAlone(
   file: OpenFile,
   decide: () => number | undefined,
+  isContent = false,
 ): Promise<void> {
   const { durability, engine, fd, fileSystem, length, path } = file;
   return new Promise((resolve, reject) => {
@@ -65,19 +79,20 @@ function truncateAlone(
         if (error) reject(error);
         else resolve();
       };
-      const contentEnd = decide();
-      if (contentEnd === undefined) return end();
+      const newLength = decide();
+      if (newLength === undefined) return end();
       const truncate = (syncError?: DmaError) => {
         const complete = (result: number) => {
           if (result < 0) {
             return end(ioError(-result, "truncate", path, explain(fileSystem, -result)));
           }
-          length.truncated(contentEnd);
+          if (isContent) length.truncated(newLength);
+          else length.cut(newLength);
           durability.noteChange();
           end(syncError);
         };
         if (!durability.unsynced && !durability.syncError) file.writer?.synced();
-        engine.submit({ op: "truncate", fd, length: contentEnd }, { complete });
+        engine.submit({ op: "truncate", fd, length: newLength }, { complete });
       };
       if (fileSystem.cutsDirty || !durability.unsynced) return truncate();
       // A failure that nobody was told of is reported to the caller of the truncate, which is tried all the same.

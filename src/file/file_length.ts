@@ -111,6 +111,12 @@ export class FileLength {
     this.#sizeUpperBound = length;
   }
 
+  /** Everything behind `length` was cut off; nothing became content. */
+  cut(length: number): void {
+    this.#contentEnd = Math.min(this.#contentEnd, length);
+    this.#sizeUpperBound = length;
+  }
+
   /** The file was found to end at `size`, below the `contentEnd` of before: another program has cut it. */
   shrank(contentEnd: number, size: number): void {
     if (this.#contentEnd === contentEnd && size < contentEnd) this.#contentEnd = size;

@@ -4,6 +4,8 @@
 
 import { alignUp } from "../align.ts";
 import { Errno } from "../engine/linux.ts";
+import { FULL } from "../file/allocate.ts";
+import { cutToContent } from "../file/cut.ts";
 import type { OpenFile } from "../file/open_file.ts";
 import type { Pending } from "./pending.ts";
 
@@ -62,10 +64,14 @@ export class Preallocator {
     engine.submit({ op: "allocate", fd, mode: 0, ...range }, { complete });
   }
 
-  /** A failure is ignored: the writes report the real error. */
+  /** A failure is ignored: the writes report the real error. What was reserved is given back, for other programs. */
   #fail(result: number): void {
     this.#boundIsLoose = true;
     if (result !== -Errno.EINTR) this.#enabled = false;
+    if (!FULL.has(-result)) return;
+    this.#pending.begin();
+    const end = () => this.#pending.end();
+    cutToContent(this.#file).then(end, end);
   }
 
   /** Lowers the bound of the file's length after a failure, as soon as no write is under way: what is behind the file's end may be another program's. */

@@ -5,6 +5,7 @@ import "../support/engine.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { run, runOrThrow } from "../setup/command.ts";
+import { eventually } from "../support/descriptors.ts";
 import { content, firstWrongInFile } from "./content.ts";
 import { type FileSystem, fileSystems, type LoopMount, smallDiskTest } from "./disks.ts";
 import {
@@ -99,6 +100,26 @@ for (const type of fileSystems) {
   );
 
   roomTest(
+    "a reservation that is larger than the disk fails and leaves nothing reserved",
+    type,
+    24,
+    async (disk) => {
+      const path = `${disk.path}/file`;
+      await using file = await DmaFile.create(path);
+      await file.writeAt(content(0, 8192), 0);
+      await file.preallocate(MiB);
+      for (const keepSize of [true, false]) {
+        const reserving = file.preallocate(TOO_MUCH, { keepSize });
+        const error = await assertRejects(() => reserving);
+        assertIoError(error, { code: "ENOSPC", op: "allocate", path });
+        assert(await disk.free() > 16 * MiB, `${await disk.free()} bytes are free`);
+        assertEquals(await file.size(), MiB);
+      }
+      assertEquals(await firstWrongInFile(path, 8192), -1);
+    },
+  );
+
+  roomTest(
     "a size hint that is larger than the disk fails nothing, and the space is given back",
     type,
     24,
@@ -107,12 +128,16 @@ for (const type of fileSystems) {
       const { failed } = ioStats();
       const writer = new DmaStreamWriter(await DmaFile.create(path), { sizeHint: TOO_MUCH });
       await writer.write(content(0, 3 * MiB + 1));
+      await writer.flushAligned();
+      // What other programs need is not taken until the writer ends.
+      await eventually(async () => await disk.free() > 16 * MiB);
+      await writer.write(content(3 * MiB + 1, 5));
       await writer.close();
       // On btrfs nothing is reserved.
       const reserves = type !== "btrfs";
       assertEquals(ioStats().failed > failed, reserves, "Whether a reservation has failed");
       const { size, blocks } = await Deno.stat(path);
-      assertEquals(size, 3 * MiB + 1);
+      assertEquals(size, 3 * MiB + 6);
       assert(blocks! * 512 < 5 * MiB, `${blocks! * 512} bytes are taken for ${size}`);
       assertEquals(await firstWrongInFile(path, size), -1);
       await assertIdle();
