@@ -201,7 +201,7 @@ const keysOf: (of: ArrayBufferView) => unknown = Function.prototype.call.bind(
 function isOutOfBounds(view: ArrayBufferView): boolean {
   try {
     if (view instanceof DataView) dataView.byteLength(view);
-    else keysOf(view);
+    else if (typedArray.byteLength(view) === 0) keysOf(view);
     return false;
   } catch {
     return true;
