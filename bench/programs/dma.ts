@@ -14,7 +14,7 @@ interface Given {
   depth?: number;
   count: number;
   atOnce: number;
-  order?: string;
+  order: string;
 }
 
 const given = {
