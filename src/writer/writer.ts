@@ -268,7 +268,7 @@ export class Writer extends WriterState implements AttachedWriter {
   /** The first failure is final: rejects all waiters, and drops what was accepted and not written. */
   fail(reason: unknown, aborted = false): void {
     if (this.failure || this.closed) return;
-    const failure = { reason, aborted };
+    const failure = { reason, aborted, cutError: undefined };
     // After the writer has left the file there is nothing to undo.
     const steps = this.#isDetached
       ? []
@@ -303,7 +303,8 @@ export class Writer extends WriterState implements AttachedWriter {
       this.#room = undefined;
     }
     if (this.#isDrained) this.#commit();
-    if ("steps" in this.phase) this.#goOnEnding(this.phase);
+    const { phase } = this;
+    if (phase.name === "committing" || phase.name === "failing") this.#goOnEnding(phase);
   }
 
   #drain(): void {

@@ -6,7 +6,7 @@ import { assertFile, namesIn } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
 
-/** Fields of operations and of submission queue entries; but `name`, which Deno's own FFI takes for its own. */
+/** Fields of operations, of submission queue entries and of a writer's state; but `name`, which Deno's own FFI takes for its own. */
 const names = [
   ...["op", "fd", "memory", "offset", "length", "position", "buffered", "directory"],
   ...["flags", "mode", "dataOnly", "byProc", "targetDirectory", "targetName", "targetFd"],
@@ -21,6 +21,8 @@ const names = [
     "limited",
     "budget",
     "last",
+    "steps",
+    "cutError",
   ],
 ];
 
@@ -41,6 +43,10 @@ testInOneDirectory("Properties of Object.prototype change nothing", async (dir) 
       await writer.sync({ tail: true });
       await writer.write(bytes(100000, 100000));
       await writer.close();
+      await (await DmaFile.create(path)).writable.abort("given up");
+      const again = (await DmaFile.create(path)).writable;
+      await again.write(bytes(200000));
+      await again.close();
       const file = await DmaFile.open(path, { write: true });
       await file.writeAt(bytes(8192, 200000), 204800);
       await file.truncate(200000);
