@@ -114,7 +114,7 @@ const found: readonly Control[] = [
   mistake(
     "preallocate hides what another process appended",
     "file/open_file.ts",
-    "      if (end > length.sizeUpperBound) this.#keepAppended();\n",
+    "      if (end > length.sizeUpperBound) this.keepAppended();\n",
     "",
   ),
 ];
@@ -246,7 +246,11 @@ const writer: readonly Control[] = [
   ),
   mistakes("cuts while the end of file is moved", [
     PREALLOCATOR,
-    "    this.#pending.begin();\n    length.beginWrite(end);\n",
+    "    this.#pending.begin();\n    // Behind",
+    "    // Behind",
+  ], [
+    PREALLOCATOR,
+    "    length.beginWrite(end);\n",
     "",
   ], [
     PREALLOCATOR,
