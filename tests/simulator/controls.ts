@@ -244,6 +244,15 @@ const writer: readonly Control[] = [
     "if (this.#head.length > 0) block",
     "if (false) block",
   ),
+  mistakes("lets a truncate begin before the bytes of a write are content", [
+    BEHIND,
+    "    queue.end(write, error === undefined);\n",
+    "    queue.end(write, error === undefined);\n    file.length.endWrite();\n",
+  ], [
+    BEHIND,
+    "    file.length.endWrite();\n    this.#preallocator",
+    "    this.#preallocator",
+  ]),
   mistakes("cuts while the end of file is moved", [
     PREALLOCATOR,
     "    this.#pending.begin();\n    // Behind",
