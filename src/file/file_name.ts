@@ -149,9 +149,10 @@ export class FileName {
     this.#engine.runNow({ op: "unlink", ...this.#at });
   }
 
-  /** unlinkat(2), if the name is still that file's. */
-  async unlinkIf(file: FileIdentity): Promise<void> {
-    if (isSame(await this.look(true), file)) await this.unlink();
+  /** unlinkat(2), if the name is still that file's, and no other program has written to it. */
+  async unlinkEmpty(file: FileIdentity): Promise<void> {
+    const found = await this.look(true);
+    if (isSame(found, file) && found?.size === 0) await this.unlink();
   }
 
   /** Makes the name of an open file durable, even if another program has moved it to another directory. */

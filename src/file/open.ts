@@ -77,7 +77,7 @@ export async function openName(name: FileName, request: OpenRequest): Promise<Op
     // A file that is refused must not leave an empty file behind. It is told from another one by its facts.
     if (created) facts ??= await factsOf(engine, fd, name.path).catch(() => undefined);
     await run(engine, { op: "close", fd });
-    if (created && facts) await opened.name.unlinkIf(facts).catch(() => {});
+    if (created && facts) await opened.name.unlinkEmpty(facts).catch(() => {});
     opened.name.release();
     throw error;
   }

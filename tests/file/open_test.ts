@@ -21,9 +21,12 @@ async function failure(work: () => Promise<unknown>): Promise<DmaError> {
   return await assertRejects(work, Error) as DmaError;
 }
 
-/** A file system that refuses O_DIRECT. */
-function withoutDirect(): Disposable {
-  engine.setFlags = () => -Errno.EINVAL;
+/** A file system that refuses O_DIRECT. `before` is called first. */
+function withoutDirect(before: () => void = () => {}): Disposable {
+  engine.setFlags = () => {
+    before();
+    return -Errno.EINVAL;
+  };
   return {
     [Symbol.dispose]() {
       delete (engine as { setFlags?: unknown }).setFlags;
@@ -104,6 +107,19 @@ testInEachDirectory(
     await assertRejects(opening, Deno.errors.NotSupported);
     assertEquals(await namesIn(dir.path), ["link"]);
     assertEquals(descriptorsIn(dir.path), 0);
+  },
+);
+
+testInEachDirectory(
+  "A file that is refused stays if another program has written to it",
+  async (dir) => {
+    await Deno.symlink("target", dir.file("link"));
+    for (const [path, made] of [["file", "file"], ["link", "target"]] as const) {
+      using _ = withoutDirect(() => Deno.writeFileSync(dir.file(made), pattern(9)));
+      const opening = DmaFile.create(dir.file(path), { direct: "require" });
+      await assertRejects(() => opening, Deno.errors.NotSupported);
+      await assertFile(dir.file(made), pattern(9));
+    }
   },
 );
 
