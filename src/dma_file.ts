@@ -569,8 +569,9 @@ export class DmaFile implements AsyncDisposable {
   /**
    * Reserves space for the first `length` bytes and keeps their content. A shorter file is extended by zeros, unless
    * `keepSize` is set. A writer of a file that was created or truncated, or that was open before, cuts these zeros off when
-   * it ends: {@linkcode DmaFile.prototype.truncate | truncate} adds zeros that stay. If there is no room for all of it,
-   * nothing stays reserved behind the end of the file.
+   * it ends: {@linkcode DmaFile.prototype.truncate | truncate} adds zeros that stay. In a file that was opened with
+   * `append: true` they stay too, and records follow them: set `keepSize` there. If there is no room for all of it, nothing
+   * stays reserved behind the end of the file.
    *
    * @param length bytes from the beginning of the file, 1 or more
    * @param options whether the file's length stays
