@@ -1,13 +1,9 @@
 // Small file systems that a test may break: on loop devices, over a file or over the disk made of memory.
 
-import { run, runOrThrow } from "../setup/command.ts";
-import {
-  type FaultTestOptions,
-  folderTest,
-  inWorkDirectory,
-  type Need,
-  whileUp,
-} from "./machine.ts";
+import { statfsSync } from "node:fs";
+import { pause, run, runOrThrow } from "../setup/command.ts";
+import { assertIdle } from "./failed_writer.ts";
+import { type FaultTestOptions, folderTest, inWorkDirectory, whileUp } from "./machine.ts";
 import { Daemon } from "./tools.ts";
 
 export type FileSystem = "ext4" | "xfs" | "btrfs";
@@ -27,48 +23,32 @@ export function smallest(type: FileSystem): number {
   return mkfs[type].megabytes;
 }
 
-export interface LoopOptions {
-  /** Past the page cache of the file below, so that errors come through and a flush is one. */
-  direct?: boolean;
-}
-
-/** Whoever was killed a moment ago may still hold a file. */
-async function repeatedly(program: string, args: string[]): Promise<void> {
-  for (let tried = 0;; tried++) {
-    const { success, output } = await run(program, args);
-    if (success) return;
-    if (tried === 30) throw new Error(`${program} ${args.join(" ")}: ${output.trim()}`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-}
-
 /** A file system on a loop device over a file, mounted. The device goes with the mount, however that goes. */
 export class LoopMount implements AsyncDisposable {
   #mounted = false;
 
   private constructor(
-    readonly backing: string,
     readonly type: FileSystem,
+    readonly backing: string,
     /** Where it is mounted. */
     readonly path: string,
-    readonly options: LoopOptions,
+    /** Options of losetup. */
+    readonly options: readonly string[] = [],
   ) {}
 
-  /** Makes a file system in `backing` and mounts it on the new directory `path`. */
+  /**
+   * Makes a file system in `backing` and mounts it on the new directory `path`. With `direct` it is past the page cache of
+   * `backing`, so that errors come through and a flush is one.
+   */
   static async make(
+    type: FileSystem,
     backing: string,
     path: string,
-    type: FileSystem,
-    options: LoopOptions = {},
+    direct = false,
   ): Promise<LoopMount> {
-    const mount = new LoopMount(backing, type, path, options);
+    const mount = new LoopMount(type, backing, path, direct ? ["--direct-io=on"] : []);
     const [program = "", ...args] = mkfs[type].args;
-    const device = await mount.#attach();
-    try {
-      await runOrThrow(program, [...args, device]);
-    } finally {
-      await run("losetup", ["--detach", device]);
-    }
+    await mount.#withDevice((device) => runOrThrow(program, [...args, device]));
     await Deno.mkdir(path);
     await mount.mount();
     await Deno.chmod(path, 0o1777);
@@ -76,37 +56,35 @@ export class LoopMount implements AsyncDisposable {
   }
 
   /** Mounts the file system that is in `backing` on the new directory `path`. */
-  static async open(backing: string, path: string, type: FileSystem): Promise<LoopMount> {
-    const mount = new LoopMount(backing, type, path, {});
+  static async open(type: FileSystem, backing: string, path: string): Promise<LoopMount> {
+    const mount = new LoopMount(type, backing, path);
     await Deno.mkdir(path);
     await mount.mount();
     return mount;
   }
 
-  async #attach(): Promise<string> {
-    const options = this.options.direct ? ["--direct-io=on"] : [];
-    return await runOrThrow("losetup", ["--find", "--show", ...options, this.backing]);
+  async #withDevice(use: (device: string) => Promise<unknown>): Promise<void> {
+    const device = await runOrThrow("losetup", ["-f", "--show", ...this.options, this.backing]);
+    // While it is mounted, to detach it only makes it go afterwards.
+    await use(device).finally(() => run("losetup", ["--detach", device]));
   }
 
   async mount(): Promise<void> {
-    const device = await this.#attach();
-    try {
-      await runOrThrow("mount", ["-t", this.type, device, this.path]);
-      this.#mounted = true;
-    } finally {
-      // While it is mounted this only makes it go afterwards.
-      await run("losetup", ["--detach", device]);
-    }
+    await this.#withDevice((device) => runOrThrow("mount", ["-t", this.type, device, this.path]));
+    this.#mounted = true;
   }
 
   async unmount(): Promise<void> {
     if (!this.#mounted) return;
     this.#mounted = false;
-    await repeatedly("umount", [this.path]).catch(async (error) => {
-      // It goes with the last file that is open there.
-      await run("umount", ["--lazy", this.path]);
-      throw error;
-    });
+    for (let tried = 0; tried < 30; tried++) {
+      if ((await run("umount", [this.path])).success) return;
+      // Whoever was killed a moment ago may still hold a file.
+      await pause(100);
+    }
+    // It goes with the last file that is open there.
+    await run("umount", ["--lazy", this.path]);
+    throw new Error(`${this.path} is in use`);
   }
 
   /** What a file system has in memory is gone after this: only what is on its disk counts. */
@@ -116,8 +94,8 @@ export class LoopMount implements AsyncDisposable {
   }
 
   /** The bytes that are free. */
-  async free(): Promise<number> {
-    const { bavail, bsize } = (await import("node:fs")).statfsSync(this.path);
+  get free(): number {
+    const { bavail, bsize } = statfsSync(this.path);
     return bavail * bsize;
   }
 
@@ -127,21 +105,32 @@ export class LoopMount implements AsyncDisposable {
   }
 }
 
-/** Registers a test on a small fresh file system over a sparse file, with a directory beside it. */
+export interface DiskTestOptions extends FaultTestOptions {
+  /** @default {fileSystems} */
+  types?: readonly FileSystem[];
+}
+
+/**
+ * Registers a test once for each type, on a small fresh file system over a sparse file, with a directory beside it.
+ * Afterwards nothing of this module may be in use.
+ */
 export function smallDiskTest(
   name: string,
-  type: FileSystem,
-  options: FaultTestOptions,
   fn: (disk: LoopMount, directory: string) => Promise<void>,
+  { types = fileSystems, ...options }: DiskTestOptions = {},
 ): void {
-  const needs: Need[] = ["root", "loop", type];
-  folderTest(`${name} [${type}]`, { needs, ...options }, async (directory) => {
-    const image = `${directory}/${type}.img`;
-    await Deno.writeFile(image, new Uint8Array());
-    await Deno.truncate(image, smallest(type) << 20);
-    const disk = await LoopMount.make(image, `${directory}/${type}`, type);
-    await whileUp(disk, (disk) => fn(disk, directory), () => disk[Symbol.asyncDispose]());
-  });
+  for (const type of types) {
+    const needs = ["root", "loop", type] as const;
+    folderTest(`${name} [${type}]`, { needs, ...options }, async (directory) => {
+      const image = `${directory}/${type}.img`;
+      await Deno.writeFile(image, new Uint8Array());
+      await Deno.truncate(image, smallest(type) << 20);
+      await whileUp(await LoopMount.make(type, image, `${directory}/${type}`), async (disk) => {
+        await fn(disk, directory);
+        await assertIdle();
+      });
+    });
+  }
 }
 
 /** A disk made of memory that fails as it is told to, with a file system on it. */
@@ -162,9 +151,7 @@ export class FaultyDisk implements AsyncDisposable {
     await Deno.mkdir(`${below}/memory`);
     const disk = await Daemon.start("vdisk", [`${below}/memory`, String(megabytes)]);
     try {
-      const mount = await LoopMount.make(`${below}/memory/disk`, `${below}/mount`, type, {
-        direct: true,
-      });
+      const mount = await LoopMount.make(type, `${below}/memory/disk`, `${below}/mount`, true);
       return new FaultyDisk(disk, mount, below);
     } catch (error) {
       await disk[Symbol.asyncDispose]();
@@ -184,14 +171,10 @@ export class FaultyDisk implements AsyncDisposable {
     length: number,
   ): Promise<{ from: number; to: number }> {
     const listing = await runOrThrow("filefrag", ["-v", "-b1", path]);
-    for (const line of listing.split("\n")) {
-      const match = /^\s*\d+:\s+(\d+)\.\.\s*(\d+):\s+(\d+)\.\./.exec(line);
-      if (!match) continue;
+    for (const match of listing.matchAll(/^\s*\d+:\s+(\d+)\.\.\s*(\d+):\s+(\d+)\.\./gm)) {
       const [start, end, physical] = match.slice(1).map(Number) as [number, number, number];
-      if (position >= start && position + length <= end + 1) {
-        const from = physical + position - start;
-        return { from, to: from + length };
-      }
+      const from = physical + position - start;
+      if (position >= start && position + length <= end + 1) return { from, to: from + length };
     }
     throw new Error(`${path} has no piece at ${position}:\n${listing}`);
   }
@@ -216,6 +199,6 @@ export function onFaultyDisk(
 ): Promise<void> {
   return inWorkDirectory(async (directory) => {
     const disk = await FaultyDisk.open(directory, type, megabytes);
-    await whileUp(disk, (disk) => fn(disk, directory), () => disk[Symbol.asyncDispose]());
+    await whileUp(disk, (disk) => fn(disk, directory));
   });
 }

@@ -3,103 +3,97 @@
 
 import "../support/engine.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
+import {
+  DmaFile,
+  DmaStreamReader,
+  DmaStreamWriter,
+  type DmaStreamWriterOptions,
+} from "../../mod.ts";
+import { namesIn } from "../support/bytes.ts";
 import { descriptorsIn } from "../support/descriptors.ts";
 import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
 import { content, firstWrong, firstWrongInFile } from "./content.ts";
 import {
+  assertContent,
+  assertFailsForGood,
   assertIdle,
-  assertIoError,
-  assertSticky,
+  MiB,
+  ways,
   within,
-  writeContent as write,
+  writeContent,
 } from "./failed_writer.ts";
 
-const MiB = 1 << 20;
 const LENGTH = 12 * MiB + 1001;
 const options = { bufferSize: 256 * 1024, writeBehind: 4 };
 
-/** Nothing is left open of the files below a folder, removed ones included. */
-async function assertLetGo(dir: TestDirectory): Promise<void> {
-  await assertIdle();
-  assertEquals(descriptorsIn(dir.path), 0);
+/** Registers a test after which nothing is left open of the files in its directory, removed ones included. */
+function disturbedTest(
+  name: string,
+  fn: (dir: TestDirectory, path: string) => Promise<void>,
+): void {
+  testInEachDirectory(name, async (dir) => {
+    await fn(dir, dir.file("file"));
+    await assertIdle();
+    assertEquals(descriptorsIn(dir.path), 0);
+  });
 }
 
-async function assertContent(path: string, length: number): Promise<void> {
-  assertEquals((await Deno.stat(path)).size, length);
-  assertEquals(await firstWrongInFile(path, length), -1);
+async function writerOf(path: string, more?: DmaStreamWriterOptions): Promise<DmaStreamWriter> {
+  const file = await DmaFile.open(path, { write: true, create: true });
+  return new DmaStreamWriter(file, { ...options, ...more });
+}
+
+async function create(path: string, atomic = false): Promise<DmaStreamWriter> {
+  return new DmaStreamWriter(await DmaFile.create(path, { atomic }), options);
 }
 
 // ---- two writers -----------------------------------------------------------------------------------------------
 
 for (const first of ["lower", "upper"] as const) {
-  testInEachDirectory(
-    `Two writers side by side in one file, the ${first} closing first, keep each other's bytes`,
-    async (dir) => {
-      const path = dir.file("file");
-      await Deno.writeFile(path, new Uint8Array());
-      // Both make the file longer, and both move its end ahead.
+  disturbedTest(
+    `Two writers side by side keep both's bytes, the ${first} closing first`,
+    async (_, path) => {
       const border = 16 * MiB;
-      const lower = new DmaStreamWriter(await DmaFile.open(path, { write: true }), options);
-      const upper = new DmaStreamWriter(await DmaFile.open(path, { write: true }), {
-        ...options,
-        position: border,
-      });
-      await Promise.all([write(lower, 0, LENGTH), write(upper, border, border + LENGTH)]);
-      const both = [lower, upper];
-      if (first === "upper") both.reverse();
-      for (const writer of both) await writer.close();
-      assertEquals((await Deno.stat(path)).size, border + LENGTH);
+      const lower = await writerOf(path);
+      const upper = await writerOf(path, { position: border });
+      // Both make the file longer, and both move its end ahead.
+      const upperEnd = border + LENGTH;
+      await Promise.all([writeContent(lower, 0, LENGTH), writeContent(upper, border, upperEnd)]);
+      for (const writer of first === "lower" ? [lower, upper] : [upper, lower]) {
+        await writer.close();
+      }
       const bytes = await Deno.readFile(path);
+      assertEquals(bytes.length, upperEnd);
       assertEquals(firstWrong(bytes, LENGTH), -1, "The lower writer's");
       assertEquals(firstWrong(bytes.subarray(border), LENGTH, 0, border), -1, "The upper writer's");
-      await assertLetGo(dir);
     },
   );
 }
 
-testInEachDirectory(
-  "Two writers over one range both end, and each block is one or the other's",
-  async (dir) => {
-    const path = dir.file("file");
-    await Deno.writeFile(path, new Uint8Array());
-    const writers = await Promise.all([1, 2].map(async () => {
-      return new DmaStreamWriter(await DmaFile.open(path, { write: true }), options);
-    }));
-    await Promise.all(writers.map((writer, index) => write(writer, 0, 4 * MiB, index + 1)));
-    await Promise.all(writers.map((writer) => writer.close()));
-    const bytes = await Deno.readFile(path);
-    assertEquals(bytes.length, 4 * MiB);
-    const [one, two] = [content(0, 4 * MiB, 1), content(0, 4 * MiB, 2)];
-    for (let at = 0; at < bytes.length; at += 512) {
-      const of = bytes[at] === one[at] ? one : two;
-      const equal = bytes.subarray(at, at + 512).every((byte, index) => byte === of[at + index]);
-      assert(equal, `The block at ${at} is neither's`);
-    }
-    await assertLetGo(dir);
-  },
-);
+disturbedTest("Of two writers over one range each block is one or the other's", async (_, path) => {
+  const writers = [await writerOf(path), await writerOf(path)];
+  await Promise.all(writers.map((writer, index) => writeContent(writer, 0, 4 * MiB, index + 1)));
+  await Promise.all(writers.map((writer) => writer.close()));
+  const bytes = await Deno.readFile(path);
+  assertEquals(bytes.length, 4 * MiB);
+  const [one, two] = [content(0, 4 * MiB, 1), content(0, 4 * MiB, 2)];
+  for (let at = 0; at < bytes.length; at += 512) {
+    const of = bytes[at] === one[at] ? one : two;
+    const equal = bytes.subarray(at, at + 512).every((byte, index) => byte === of[at + index]);
+    assert(equal, `The block at ${at} is neither's`);
+  }
+});
 
-testInEachDirectory(
-  "A writer that is aborted leaves what another one wrote behind it",
-  async (dir) => {
-    const path = dir.file("file");
-    await Deno.writeFile(path, new Uint8Array());
-    const aborted = new DmaStreamWriter(await DmaFile.open(path, { write: true }), options);
-    await write(aborted, 0, LENGTH);
-    const other = new DmaStreamWriter(await DmaFile.open(path, { write: true }), {
-      ...options,
-      position: 32 * MiB,
-    });
-    await write(other, 32 * MiB, 33 * MiB);
-    await other.close();
-    await aborted.abort();
-    const bytes = await Deno.readFile(path);
-    assertEquals(bytes.length, 33 * MiB);
-    assertEquals(firstWrong(bytes.subarray(32 * MiB), MiB, 0, 32 * MiB), -1);
-    assertEquals(firstWrong(bytes, aborted.currentFlushedPos), -1);
-  },
-);
+disturbedTest("A writer that is aborted leaves what another wrote behind it", async (_, path) => {
+  const aborted = await writerOf(path);
+  await writeContent(aborted, 0, LENGTH);
+  await ways["write()"](await writerOf(path, { position: 32 * MiB }), 33 * MiB);
+  await aborted.abort();
+  const bytes = await Deno.readFile(path);
+  assertEquals(bytes.length, 33 * MiB);
+  assertEquals(firstWrong(bytes.subarray(32 * MiB), MiB, 0, 32 * MiB), -1);
+  assertEquals(firstWrong(bytes, aborted.currentFlushedPos), -1);
+});
 
 // ---- names that go ---------------------------------------------------------------------------------------------
 
@@ -126,121 +120,93 @@ const moves: Record<string, { move: (dir: TestDirectory) => Promise<void>; to?: 
 };
 
 for (const [name, { move, to }] of Object.entries(moves)) {
-  testInEachDirectory(`${name} while the file is written fails nothing`, async (dir) => {
+  disturbedTest(`${name} while the file is written fails nothing`, async (dir) => {
     const path = dir.file("folder/file");
     await Deno.mkdir(dir.file("folder"));
-    const writer = new DmaStreamWriter(await DmaFile.create(path), options);
-    await write(writer, 0, 6 * MiB);
+    const writer = await create(path);
+    await writeContent(writer, 0, 6 * MiB);
     await move(dir);
     const stranger = await Deno.readFile(path).catch(() => undefined);
-    await write(writer, 6 * MiB, LENGTH);
+    await writeContent(writer, 6 * MiB, LENGTH);
     assertEquals(await writer.sync({ tail: true }), LENGTH);
     await within(20, "close", writer.close());
     assertEquals(writer.currentFlushedPos, LENGTH);
     if (to !== undefined) await assertContent(dir.file(to), LENGTH);
     assertEquals(await Deno.readFile(path).catch(() => undefined), stranger);
-    await assertLetGo(dir);
   });
 }
 
-testInEachDirectory(
-  "An atomic file whose folder is gone says so when it is closed",
-  async (dir) => {
-    const path = dir.file("folder/file");
-    await Deno.mkdir(dir.file("folder"));
-    const writer = new DmaStreamWriter(await DmaFile.create(path, { atomic: true }), options);
-    await write(writer, 0, MiB);
-    await Deno.remove(dir.file("folder"), { recursive: true });
-    await write(writer, MiB, 2 * MiB);
-    const error = await within(20, "close", assertRejects(() => writer.close()));
-    assertIoError(error, { code: "ENOENT", op: ["link", "rename"], path });
-    await assertSticky(writer, error);
-    await assertLetGo(dir);
-  },
-);
+disturbedTest("An atomic file whose folder is gone says so when it is closed", async (dir) => {
+  const path = dir.file("folder/file");
+  await Deno.mkdir(dir.file("folder"));
+  const writer = await create(path, true);
+  await writeContent(writer, 0, MiB);
+  await Deno.remove(dir.file("folder"), { recursive: true });
+  await writeContent(writer, MiB, 2 * MiB);
+  const expected = { code: "ENOENT", op: ["link", "rename"], path };
+  await assertFailsForGood(writer, () => writer.close(), expected);
+});
 
-testInEachDirectory(
-  "An atomic file leaves a folder that takes its name as it is, and says so",
-  async (dir) => {
-    const path = dir.file("file");
-    const writer = new DmaStreamWriter(await DmaFile.create(path, { atomic: true }), options);
-    await write(writer, 0, MiB);
-    await Deno.mkdir(path);
-    await Deno.writeFile(`${path}/inside`, content(0, 10));
-    const error = await within(20, "close", assertRejects(() => writer.close()));
-    assertEquals((error as { code?: string }).code, "EISDIR");
-    assertEquals([...Deno.readDirSync(dir.path)].map(({ name }) => name), ["file"]);
-    assertEquals(await firstWrongInFile(`${path}/inside`, 10), -1);
-    await assertLetGo(dir);
-  },
-);
+disturbedTest("An atomic file leaves a folder that takes its name as it is", async (dir, path) => {
+  const writer = await create(path, true);
+  await writeContent(writer, 0, MiB);
+  await Deno.mkdir(path);
+  await Deno.writeFile(`${path}/inside`, content(0, 10));
+  const error = await within(20, "close", assertRejects(() => writer.close()));
+  assertEquals((error as { code?: string }).code, "EISDIR");
+  assertEquals(await namesIn(dir.path), ["file"]);
+  await assertContent(`${path}/inside`, 10);
+});
 
 // ---- files that are cut ----------------------------------------------------------------------------------------
 
-testInEachDirectory(
-  "A file that is cut while it is written gets its exact length, zeros for what was cut, and what came after",
-  async (dir) => {
-    const path = dir.file("file");
-    const writer = new DmaStreamWriter(await DmaFile.create(path), options);
-    await write(writer, 0, 6 * MiB);
+disturbedTest(
+  "A file that is cut while it is written has zeros there, and its exact length",
+  async (_, path) => {
+    const writer = await create(path);
+    await writeContent(writer, 0, 6 * MiB);
     const flushed = await writer.flushAligned();
-    assertEquals((await Deno.stat(path)).size >= flushed, true);
+    assert((await Deno.stat(path)).size >= flushed);
     await Deno.truncate(path, 0);
-    await write(writer, 6 * MiB, LENGTH);
-    await within(20, "close", writer.close());
+    await ways["write()"](writer, LENGTH);
     const bytes = await Deno.readFile(path);
     assertEquals(bytes.length, LENGTH);
     assert(bytes.subarray(0, flushed).every((byte) => byte === 0), "What was cut is zeros");
     assertEquals(firstWrong(bytes.subarray(flushed), LENGTH - flushed, 0, flushed), -1);
-    await assertLetGo(dir);
   },
 );
 
-testInEachDirectory(
-  "A reader of a file that is cut meanwhile ends where the file does",
-  async (dir) => {
-    const path = dir.file("file");
+for (const to of [3 * MiB + 77, 0]) {
+  disturbedTest(`A reader of a file that is cut to ${to} bytes ends there`, async (_, path) => {
     await Deno.writeFile(path, content(0, LENGTH));
-    for (const to of [3 * MiB + 77, 0]) {
-      const reader = new DmaStreamReader(await DmaFile.open(path), {
-        bufferSize: options.bufferSize,
-        readAhead: 4,
-      });
-      let at = 0;
-      const reading = (async () => {
-        for await (const chunk of reader) {
-          assertEquals(firstWrong(chunk, chunk.length, 0, at), -1);
-          at += chunk.length;
-          if (at === chunk.length) await Deno.truncate(path, to);
-        }
-      })();
-      await within(20, "read", reading);
-      // What was read ahead of the cut may still come.
-      assert(
-        at >= Math.min(to, LENGTH) && at <= to + 6 * options.bufferSize,
-        `${at} bytes, cut to ${to}`,
-      );
-      await assertLetGo(dir);
-      await Deno.writeFile(path, content(0, LENGTH));
-    }
-  },
-);
+    const { bufferSize } = options;
+    const reader = new DmaStreamReader(await DmaFile.open(path), { bufferSize, readAhead: 4 });
+    let at = 0;
+    const reading = (async () => {
+      for await (const chunk of reader) {
+        assertEquals(firstWrong(chunk, chunk.length, 0, at), -1);
+        at += chunk.length;
+        if (at === chunk.length) await Deno.truncate(path, to);
+      }
+    })();
+    await within(20, "read", reading);
+    // What was read ahead of the cut may still come.
+    assert(at >= to && at <= to + 6 * bufferSize, `${at} bytes`);
+  });
+}
 
-testInEachDirectory(
+disturbedTest(
   "A pipe from a file that is cut meanwhile copies what is there",
-  async (dir) => {
-    const path = dir.file("file");
-    const copy = dir.file("copy");
+  async (dir, path) => {
+    const cut = 5 * MiB + 3;
     await Deno.writeFile(path, content(0, LENGTH));
-    const target = new DmaStreamWriter(await DmaFile.create(copy), options);
-    const piping = new DmaStreamReader(await DmaFile.open(path), { bufferSize: 64 * 1024 })
-      .pipeTo(target);
-    await Deno.truncate(path, 5 * MiB + 3);
+    const target = await create(dir.file("copy"));
+    const reader = new DmaStreamReader(await DmaFile.open(path), { bufferSize: 64 * 1024 });
+    const piping = reader.pipeTo(target);
+    await Deno.truncate(path, cut);
     await within(20, "pipe", piping);
-    const { size } = await Deno.stat(copy);
-    assert(size >= 5 * MiB + 3 && size <= LENGTH, `${size} bytes`);
-    assertEquals(size, target.currentFlushedPos);
-    assertEquals(await firstWrongInFile(copy, size), -1);
-    await assertLetGo(dir);
+    const size = target.currentFlushedPos;
+    assert(size >= cut && size <= LENGTH, `${size} bytes`);
+    await assertContent(dir.file("copy"), size);
   },
 );

@@ -4,17 +4,15 @@ import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/as
 import { type DmaError, DmaFile, type DmaStreamWriter, ioStats } from "../../mod.ts";
 import { content, firstWrongInFile } from "./content.ts";
 
+export const MiB = 1 << 20;
+
 /** Rejects where `promise` takes longer: whatever goes wrong, nothing hangs. */
 export async function within<T>(seconds: number, what: string, promise: Promise<T>): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`${what} hangs`)), seconds * 1000);
   });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+  return await Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
 const CHUNK = 300_000;
@@ -33,49 +31,73 @@ export async function writeContent(
   for (const chunk of chunks(from, to, seed)) await within(30, "write", writer.write(chunk));
 }
 
-/** Writes content until that fails, at most `most` bytes. Resolves to the failure. */
-export async function writeUntilFailure(writer: DmaStreamWriter, most: number): Promise<unknown> {
-  try {
-    await writeContent(writer, 0, most);
+/** Two ways to bring content up to a length into a file, and to close it. */
+export const ways = {
+  "write()": async (writer: DmaStreamWriter, length: number): Promise<void> => {
+    await writeContent(writer, writer.currentPos, length);
     await within(30, "close", writer.close());
-  } catch (error) {
-    return error;
-  }
-  throw new Error(`${most} bytes were written without a failure`);
-}
+  },
+  "a pipe": (writer: DmaStreamWriter, length: number): Promise<void> =>
+    within(60, "pipe", ReadableStream.from(chunks(writer.currentPos, length)).pipeTo(writer)),
+};
 
-/** Pipes content until that fails, at most `most` bytes. Resolves to the failure. */
-export async function pipeUntilFailure(writer: DmaStreamWriter, most: number): Promise<unknown> {
-  try {
-    await within(60, "pipe", ReadableStream.from(chunks(0, most)).pipeTo(writer));
-  } catch (error) {
-    return error;
-  }
-  throw new Error(`${most} bytes were piped without a failure`);
+/** Throws unless the file has exactly this length and content. */
+export async function assertContent(path: string, length: number, seed = 0): Promise<void> {
+  assertEquals((await Deno.stat(path)).size, length, `The length of ${path}`);
+  assertEquals(await firstWrongInFile(path, length, seed), -1, `The first wrong byte of ${path}`);
 }
 
 export interface ExpectedFailure {
-  code: string;
+  /** One code, or several: a file system that shuts down may answer with either. */
+  code: string | string[];
   /** The operation, or several that may be the first to notice. */
   op: string | string[];
-  path: string;
+  path: string | string[];
 }
 
 /** Checks the fields and the message of an error of the operating system. */
 export function assertIoError(error: unknown, { code, op, path }: ExpectedFailure): void {
   assert(error instanceof Error, `An error, not ${Deno.inspect(error)}`);
-  const { code: itsCode, op: itsOp, path: itsPath, errno } = error as DmaError;
-  assertEquals({ code: itsCode, path: itsPath }, { code, path }, error.stack ?? "");
-  assert([op].flat().includes(itsOp), `${itsOp} is none of ${op}`);
-  assert(error.message.includes(`(os error ${errno}): ${itsOp} '${path}'`), error.message);
+  const told = error as DmaError;
+  for (const [is, expected] of [[told.code, code], [told.op, op], [told.path, path]] as const) {
+    assert([expected].flat().includes(is), `${is} is none of ${expected}: ${error.stack}`);
+  }
+  const end = `(os error ${told.errno}): ${told.op} '${told.path}'`;
+  assert(error.message.includes(end), error.message);
+}
+
+/** Throws unless `call` fails like this, in good time. Resolves to the failure. */
+export async function assertFails(
+  call: () => Promise<unknown>,
+  expected: ExpectedFailure,
+): Promise<unknown> {
+  const error = await within(60, "The failure", assertRejects(call));
+  assertIoError(error, expected);
+  return error;
+}
+
+/** Throws unless `call` fails like this, and the writer gives that error ever after. */
+export async function assertFailsForGood(
+  writer: DmaStreamWriter,
+  call: () => Promise<unknown>,
+  expected: ExpectedFailure,
+): Promise<void> {
+  await assertSticky(writer, await assertFails(call, expected));
 }
 
 /** Every call of a failed writer gives the first error; nothing is pretended afterwards. */
 export async function assertSticky(writer: DmaStreamWriter, error: unknown): Promise<void> {
+  type Lock = WritableStreamDefaultWriter<BufferSource>;
+  const locked = async (call: (lock: Lock) => Promise<unknown>) => {
+    const lock = writer.getWriter();
+    lock.ready.catch(() => {});
+    lock.closed.catch(() => {});
+    return await call(lock).finally(() => lock.releaseLock());
+  };
   const buffer = writer.file.allocBuffer(4096);
   const calls: Record<string, () => Promise<unknown>> = {
     write: () => writer.write(new Uint8Array(10)),
-    "write of a large chunk": () => writer.write(new Uint8Array(2 << 20)),
+    "write of a large chunk": () => writer.write(new Uint8Array(2 * MiB)),
     writeBuffer: () => writer.writeBuffer(buffer),
     flushAligned: () => writer.flushAligned(),
     sync: () => writer.sync(),
@@ -83,22 +105,10 @@ export async function assertSticky(writer: DmaStreamWriter, error: unknown): Pro
     seal: () => writer.seal(),
     close: () => writer.close(),
     pipeTo: () => ReadableStream.from([new Uint8Array(10)]).pipeTo(writer),
-    "write of a stream writer": () => streamCall((lock) => lock.write(new Uint8Array(10))),
-    "close of a stream writer": () => streamCall((lock) => lock.close()),
-    "closed of a stream writer": () => streamCall((lock) => lock.closed),
+    "write of a stream writer": () => locked((lock) => lock.write(new Uint8Array(10))),
+    "close of a stream writer": () => locked((lock) => lock.close()),
+    "closed of a stream writer": () => locked((lock) => lock.closed),
   };
-  async function streamCall(
-    call: (lock: WritableStreamDefaultWriter<BufferSource>) => Promise<unknown>,
-  ): Promise<unknown> {
-    const lock = writer.getWriter();
-    lock.ready.catch(() => {});
-    lock.closed.catch(() => {});
-    try {
-      return await call(lock);
-    } finally {
-      lock.releaseLock();
-    }
-  }
   for (const round of [1, 2]) {
     for (const [name, call] of Object.entries(calls)) {
       const again = await within(10, name, assertRejects(call));
@@ -107,37 +117,33 @@ export async function assertSticky(writer: DmaStreamWriter, error: unknown): Pro
   }
 }
 
-/** Every byte below the flushed position is right, and the file is no longer than that. */
-export async function assertCutToFlushed(writer: DmaStreamWriter, path: string): Promise<void> {
-  const flushed = writer.currentFlushedPos;
-  assertEquals((await Deno.stat(path)).size, flushed, "The length is the flushed position");
-  assertEquals(await firstWrongInFile(path, flushed), -1, "The first wrong byte");
-}
-
-/** Nothing of this module is in use any more. */
+/** Nothing of this module is in use any more, at once or when a close that nobody waits for is over. */
 export async function assertIdle(): Promise<void> {
-  // A close without anybody who waits for it may still be under way.
-  for (
-    let tried = 0;
-    tried < 100 && (ioStats().inFlight > 0 || ioStats().poolBuffers > 0);
-    tried++
-  ) {
+  const used = () => ioStats().inFlight + ioStats().poolBuffers;
+  for (let tried = 0; tried < 100 && used() > 0; tried++) {
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
   const { inFlight, poolBuffers } = ioStats();
   assertEquals({ inFlight, poolBuffers }, { inFlight: 0, poolBuffers: 0 });
 }
 
-/** Writes and reads back a file of its own, over and over, as long as `running` holds: nobody may disturb it. */
-export async function bystander(path: string, running: () => boolean): Promise<number> {
-  let rounds = 0;
-  do {
-    const length = 200_000 + rounds;
-    await using file = await DmaFile.create(path);
-    await file.writable.write(content(0, length, 7));
-    await file.writable.close();
-    assertEquals(await firstWrongInFile(path, length, 7), -1);
-    rounds++;
-  } while (running());
-  return rounds;
+/** Writes and reads back a file, over and over, until it is disposed of: nobody may disturb it. */
+export function bystander(directory: string): AsyncDisposable {
+  const path = `${directory}/beside`;
+  let running = true;
+  const working = (async () => {
+    for (let length = 200_000; running || length === 200_000; length++) {
+      const { writable } = await DmaFile.create(path);
+      await writable.write(content(0, length, 7));
+      await writable.close();
+      await assertContent(path, length, 7);
+    }
+  })();
+  working.catch(() => {});
+  return {
+    async [Symbol.asyncDispose]() {
+      running = false;
+      await working;
+    },
+  };
 }

@@ -88,7 +88,6 @@ export function serverTest(
   flags: readonly string[] = [],
 ): void {
   folderTest(name, { needs: ["root", "gcc", "fuse"] }, async (directory) => {
-    const server = await FaultFileSystem.open(directory, flags);
-    await whileUp(server, fn, () => server[Symbol.asyncDispose]());
+    await whileUp(await FaultFileSystem.open(directory, flags), fn);
   });
 }

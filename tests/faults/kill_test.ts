@@ -1,12 +1,12 @@
-// SIGKILL at random moments: what the process was promised before is there afterwards, and nothing that it never
+// Signals at random moments: what the process was promised before is there afterwards, and nothing that it never
 // wrote. DMA_KILL_ROUNDS sets how many times; DMA_KILL_SEED repeats a run.
 
 import { assert, assertRejects } from "@std/assert";
-import { assertKept, promises, resumeAt, runAndKill, spoil } from "./killed.ts";
-import { engines, inWorkDirectory } from "./machine.ts";
-import { Random } from "../simulator/random.ts";
-import { isLog, kinds, pathOf } from "./written.ts";
 import { testOnce } from "../support/once.ts";
+import { Random } from "../simulator/random.ts";
+import { assertKept, resumeAt, spoil, writeAndKill } from "./killed.ts";
+import { engines, inWorkDirectory } from "./machine.ts";
+import { isLog, kinds, pathOf } from "./written.ts";
 
 const rounds = Number(Deno.env.get("DMA_KILL_ROUNDS") ?? 60);
 const firstSeed = Number(Deno.env.get("DMA_KILL_SEED") ?? Math.floor(Math.random() * 1e6));
@@ -14,57 +14,62 @@ const firstSeed = Number(Deno.env.get("DMA_KILL_SEED") ?? Math.floor(Math.random
 /** Longest time that a process may live, in milliseconds after its first word. */
 const LIFE = 250;
 
+function killTest(name: string, fn: (directory: string) => Promise<void>): void {
+  testOnce(name, () => inWorkDirectory(fn));
+}
+
 for (const kind of [...kinds, "end"] as const) {
   for (const engine of engines) {
     const share = Math.max(1, Math.round(rounds / ((kinds.length + 1) * engines.length)));
-    testOnce(
+    killTest(
       `what was promised before a SIGKILL is there, ${share} times [${kind}, ${engine}]`,
-      () =>
-        inWorkDirectory(async (directory) => {
-          let inMidst = 0;
-          let position = 0;
-          for (let round = 0; round < share; round++) {
-            const seed = firstSeed + round;
-            // A log is one file, which each process goes on with.
-            const folder = `${directory}/${isLog(kind) ? "log" : round}`;
-            await Deno.mkdir(folder, { recursive: true });
-            // The first one is killed in the middle of a file for certain.
-            const life = round === 0 ? 0 : new Random(seed).next() * LIFE;
-            const args = [kind, folder, String(seed), String(position)];
-            const promised = promises(await runAndKill(args, engine, life));
-            const last = [...promised.values()].at(-1);
-            if (last && !last.closed) inMidst++;
-            const account = { kind, folder, seed, promised, loss: "killed" } as const;
-            try {
-              await assertKept(account);
-            } catch (error) {
-              throw new Error(`Seed ${seed}, killed after ${life} ms`, { cause: error });
-            }
-            if (isLog(kind)) position = await resumeAt(account, position);
-            else await Deno.remove(folder, { recursive: true });
-          }
-          assert(inMidst > 0 || share < 3, "No process was killed in the middle of a file");
-        }),
+      async (directory) => {
+        let inMidst = 0;
+        let position = 0;
+        for (let round = 0; round < share; round++) {
+          const seed = firstSeed + round;
+          // A log is one file, which each process goes on with.
+          const folder = `${directory}/${isLog(kind) ? "log" : round}`;
+          await Deno.mkdir(folder, { recursive: true });
+          // The first one is killed in the middle of a file for certain.
+          const life = round === 0 ? 0 : new Random(seed).next() * LIFE;
+          const account = await writeAndKill({ kind, folder, seed, position, engine, life });
+          if ([...account.promised.values()].at(-1)?.closed === false) inMidst++;
+          await assertKept(account).catch((cause) => {
+            throw new Error(`Seed ${seed}, killed after ${life} ms`, { cause });
+          });
+          if (isLog(kind)) position = await resumeAt(account, position);
+          else await Deno.remove(folder, { recursive: true });
+        }
+        assert(inMidst > 0 || share < 3, "No process was killed in the middle of a file");
+      },
     );
   }
 
-  testOnce(
+  killTest(
     `a check after a kill fails where one promised byte is another [${kind}]`,
-    () =>
-      inWorkDirectory(async (directory) => {
-        for (let seed = firstSeed;; seed++) {
-          const folder = `${directory}/${seed}`;
-          await Deno.mkdir(folder);
-          const output = await runAndKill([kind, folder, String(seed)], engines[0]!, LIFE);
-          const promised = promises(output);
-          const first = promised.get(1);
-          if (!first?.closed || first.length < 8) continue;
-          const account = { kind, folder, seed, promised, loss: "killed" } as const;
-          await assertKept(account);
-          spoil(pathOf(kind, folder, 1), 4);
-          await assertRejects(() => assertKept(account));
-          break;
-        }
-      }),
+    async (directory) => {
+      for (let seed = firstSeed;; seed++) {
+        const folder = `${directory}/${seed}`;
+        await Deno.mkdir(folder);
+        const engine = engines[0]!;
+        const account = await writeAndKill({ kind, folder, seed, engine, life: LIFE });
+        const first = account.promised.get(1);
+        if (!first?.closed || first.length < 8) continue;
+        await assertKept(account);
+        spoil(pathOf(kind, folder, 1), 4);
+        await assertRejects(() => assertKept(account));
+        break;
+      }
+    },
   );
+}
+
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+  for (const engine of engines) {
+    killTest(`${signal} in mid-write ends the process at once [${engine}]`, async (folder) => {
+      const seed = firstSeed;
+      await assertKept(await writeAndKill({ kind: "new", folder, seed, engine, life: 50, signal }));
+    });
+  }
 }

@@ -1,33 +1,12 @@
 // What a process that writes and is killed owes: what it was promised, read off its output, and the check of it.
 
 import { assert, assertEquals } from "@std/assert";
+import { pause } from "../setup/command.ts";
 import { content, firstForeign, firstWrong } from "./content.ts";
 import { spawn } from "./programs.ts";
 import { generationLength, isLog, type Kind, pathOf } from "./written.ts";
 
-/** Runs programs/write_on.ts and kills it `life` milliseconds after its first word. Resolves to its output. */
-export async function runAndKill(
-  args: string[],
-  engine: string,
-  life: number,
-): Promise<string> {
-  const child = spawn("write_on", { args, env: { DMA_ENGINE: engine } });
-  child.stdin.close();
-  const errors = new Response(child.stderr).text();
-  const decoder = new TextDecoder();
-  let output = "";
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  for await (const bytes of child.stdout) {
-    output += decoder.decode(bytes, { stream: true });
-    timer ??= setTimeout(() => child.kill("SIGKILL"), life);
-  }
-  const { signal } = await child.status;
-  clearTimeout(timer);
-  assert(signal === "SIGKILL", `It ended by itself: ${await errors}`);
-  await errors;
-  return output;
-}
-
+/** What was promised about one file. */
 export interface Promised {
   length: number;
   /** As far as was read off `currentFlushedPos`. */
@@ -37,22 +16,55 @@ export interface Promised {
   closed: boolean;
 }
 
+/** A program that writes on and on. */
+export interface Writing {
+  /** What it was promised until now, by the number of the file. */
+  promised(): Map<number, Promised>;
+  /** Sends a signal, which must end it. */
+  end(signal: Deno.Signal): Promise<void>;
+}
+
+/** Starts programs/write_on.ts, and resolves at its first word. */
+export async function startWriting(args: string[], engine: string): Promise<Writing> {
+  const child = spawn("write_on", { args, env: { DMA_ENGINE: engine } });
+  child.stdin.close();
+  const errors = new Response(child.stderr).text();
+  const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
+  const decoder = new TextDecoder();
+  let output = "";
+  const reading = (async () => {
+    for await (const bytes of child.stdout) {
+      output += decoder.decode(bytes, { stream: true });
+      begin();
+    }
+    begin();
+  })();
+  await begun;
+  return {
+    promised: () => promises(output),
+    async end(signal) {
+      child.kill(signal);
+      const late = setTimeout(() => child.kill("SIGKILL"), 20_000);
+      const status = await child.status;
+      clearTimeout(late);
+      await reading;
+      assertEquals(status.signal, signal, await errors);
+    },
+  };
+}
+
 /** Reads promises off the output of programs/write_on.ts. An unfinished last line promises nothing. */
-export function promises(output: string): Map<number, Promised> {
+function promises(output: string): Map<number, Promised> {
   const all = new Map<number, Promised>();
   for (const line of output.split("\n").slice(0, -1)) {
-    const [word, ...numbers] = line.split(" ");
-    const [generation = NaN, value = NaN] = numbers.map(Number);
-    assert(Number.isInteger(generation) && Number.isInteger(value), `Not a promise: ${line}`);
-    if (word === "open") {
-      all.set(generation, { length: value, flushed: 0, synced: 0, closed: false });
-      continue;
-    }
-    const promised = all.get(generation)!;
-    if (word === "flushed") promised.flushed = Math.max(promised.flushed, value);
-    else if (word === "synced") promised.synced = Math.max(promised.synced, value);
-    else if (word === "closed") promised.closed = true;
-    else throw new Error(`Not a promise: ${line}`);
+    const [, word, ...numbers] = /^(open|flushed|synced|closed) (\d+) (\d+)$/.exec(line) ?? [];
+    assert(word !== undefined, `Not a promise: ${line}`);
+    const [generation, value] = numbers.map(Number) as [number, number];
+    const file = all.get(generation) ?? { length: 0, flushed: 0, synced: 0, closed: false };
+    all.set(generation, file);
+    if (word === "open") file.length = value;
+    else if (word === "closed") file.closed = true;
+    else file[word as "flushed" | "synced"] = Math.max(file[word as "flushed" | "synced"], value);
   }
   return all;
 }
@@ -67,6 +79,27 @@ export interface Account {
   readonly loss: "killed" | "power cut";
 }
 
+export interface Life {
+  readonly kind: Kind;
+  readonly folder: string;
+  readonly seed: number;
+  readonly engine: string;
+  /** Milliseconds after its first word. */
+  readonly life: number;
+  /** Where a log goes on. */
+  readonly position?: number;
+  readonly signal?: Deno.Signal;
+}
+
+/** Lets programs/write_on.ts write for a while, and ends it by a signal. */
+export async function writeAndKill(options: Life): Promise<Account> {
+  const { kind, folder, seed, engine, life, position = 0, signal = "SIGKILL" } = options;
+  const writing = await startWriting([kind, folder, String(seed), String(position)], engine);
+  await pause(life);
+  await writing.end(signal);
+  return { kind, folder, seed, promised: writing.promised(), loss: "killed" };
+}
+
 /** Throws where something that was promised is not there, or something is that never was written. */
 export async function assertKept(account: Account): Promise<void> {
   const { kind, promised } = account;
@@ -75,16 +108,26 @@ export async function assertKept(account: Account): Promise<void> {
   else for (const [generation, file] of promised) await assertFile(account, generation, file);
 }
 
+/** As far as the bytes of a file must be there. */
+function safeLength({ length, flushed, synced, closed }: Promised, loss: Account["loss"]): number {
+  return closed ? length : Math.max(synced, loss === "killed" ? flushed : 0);
+}
+
+/** The padding of a tail is one alignment unit at most: 4096 bytes. */
+const MOST_PADDING = 4096;
+
 async function assertFile(account: Account, generation: number, file: Promised): Promise<void> {
   const { kind, folder, loss } = account;
   const path = pathOf(kind, folder, generation);
   const bytes = await readUnless(path, loss === "power cut" && !file.closed && file.synced === 0);
   if (bytes === undefined) return;
-  const flushed = loss === "killed" ? file.flushed : 0;
-  const safe = file.closed ? file.length : Math.max(file.synced, flushed);
-  assertPrefix(bytes, safe, generation, path);
+  assertPrefix(bytes, safeLength(file, loss), generation, path);
   if (file.closed) assertEquals(bytes.length, file.length, `${path}: the exact length`);
-  else if (kind === "exact" && loss === "killed") assertNoTail(bytes, path);
+  else if (kind === "exact" && loss === "killed") {
+    // Without an end of file that is moved ahead there are no zeros at the end but the padding of one block.
+    const zeros = bytes.length - 1 - bytes.findLastIndex((byte) => byte !== 0);
+    assert(zeros <= MOST_PADDING, `${path}: ${zeros} zeros at the end`);
+  }
 }
 
 /** The bytes of a file; undefined where there is none, and `mayLack` says that this is allowed. */
@@ -103,24 +146,9 @@ function assertPrefix(bytes: Uint8Array, safe: number, seed: number, path: strin
   assertEquals(firstForeign(bytes, safe, seed), -1, `${path}: the first byte never written`);
 }
 
-/** The padding of a tail is one alignment unit at most: 4096 bytes. */
-const MOST_PADDING = 4096;
-
-/** Without an end of file that is moved ahead there are no zeros at the end but the padding of one block. */
-function assertNoTail(bytes: Uint8Array, path: string): void {
-  const last = bytes.findLastIndex((byte) => byte !== 0);
-  assert(
-    bytes.length - last - 1 <= MOST_PADDING,
-    `${path}: ${bytes.length - last - 1} zeros at the end`,
-  );
-}
-
 async function assertLog({ kind, folder, promised, loss }: Account): Promise<void> {
   const path = pathOf(kind, folder, 0);
-  let safe = 0;
-  for (const { synced, flushed, closed, length } of promised.values()) {
-    safe = Math.max(safe, synced, loss === "killed" ? flushed : 0, closed ? length : 0);
-  }
+  const safe = Math.max(0, ...[...promised.values()].map((file) => safeLength(file, loss)));
   const bytes = await readUnless(path, safe === 0);
   if (!bytes) return;
   assertPrefix(bytes, safe, 0, path);
@@ -132,8 +160,10 @@ async function assertLog({ kind, folder, promised, loss }: Account): Promise<voi
 
 async function assertWhole({ folder, seed, promised, loss }: Account): Promise<void> {
   const path = pathOf("atomic", folder, 0);
-  const closed = [...promised].filter(([, file]) => file.closed).map(([generation]) => generation);
-  const last = Math.max(0, ...closed);
+  const last = Math.max(
+    0,
+    ...[...promised].flatMap(([number, { closed }]) => closed ? number : []),
+  );
   const bytes = await readUnless(path, last === 0);
   if (bytes) {
     // The one whose close resolved last, or the one that was about to be closed; a power goes a little later.
@@ -143,17 +173,10 @@ async function assertWhole({ folder, seed, promised, loss }: Account): Promise<v
       generationLength(generation, seed) === bytes.length &&
       firstWrong(bytes, bytes.length, generation) < 0;
     while (found <= newest && !matches(found)) found++;
-    assert(
-      found <= newest,
-      `${path} has ${bytes.length} bytes, and is not whole, or older than ${last}`,
-    );
+    assert(found <= newest, `${path}: ${bytes.length} bytes, not whole, or older than ${last}`);
   }
   for await (const { name } of Deno.readDir(folder)) {
-    const hidden = name.startsWith(".") && name.endsWith(".tmp");
-    assert(
-      name === "file" || name === "lost+found" || hidden,
-      `${name} looks like a file of the user's`,
-    );
+    assert(/^(file|lost\+found|\..*\.tmp)$/.test(name), `${name} looks like a file of the user's`);
   }
 }
 
@@ -163,14 +186,9 @@ export async function resumeAt(
   before: number,
 ): Promise<number> {
   if (kind === "append") {
-    const { size } = await Deno.stat(pathOf(kind, folder, 0)).catch(() => ({ size: before }));
-    return size;
+    return await Deno.stat(pathOf(kind, folder, 0)).then(({ size }) => size, () => before);
   }
-  let position = before;
-  for (const { synced, closed, length } of promised.values()) {
-    position = Math.max(position, synced, closed ? length : 0);
-  }
-  return position;
+  return Math.max(before, ...[...promised.values()].map((file) => safeLength(file, "power cut")));
 }
 
 /** Changes four bytes of a file, to show that a check can fail. */

@@ -2,81 +2,57 @@
 // signal that ends a process which does not ignore it.
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import type { DmaError } from "../../mod.ts";
 import { hasProgram } from "../setup/command.ts";
 import { firstWrongInFile } from "./content.ts";
+import { assertContent } from "./failed_writer.ts";
 import { engines, folderTest } from "./machine.ts";
-import { resultOf, runProgram } from "./programs.ts";
+import { type ProgramOptions, resultOf, runProgram } from "./programs.ts";
+import { LENGTH, type Outcome } from "./scenarios.ts";
 
-interface Limited {
-  error?: Pick<DmaError, "code" | "op" | "path" | "message">;
-  sticky: boolean;
-  flushed: number;
-  inFlight: number;
-  poolBuffers: number;
-  bytesWritten: number;
-}
-
-const LENGTH = 1_500_001;
 const ignore = !hasProgram("prlimit");
 
-/** Starts a program with files limited to so many bytes. */
-function limited(bytes: number, signal: "ignored" | "deadly"): string[] {
+/** How a writer of a new file runs, with files limited to so many bytes. */
+function limitedTo(bytes: number, signal: "ignored" | "deadly", folder: string): ProgramOptions {
   const trap = signal === "ignored" ? "trap '' XFSZ; " : "";
-  return ["sh", "-c", `${trap}exec prlimit --fsize=${bytes} "$0" "$@"`];
+  return {
+    args: ["a writer of a new file", folder],
+    wrapper: ["sh", "-c", `${trap}exec prlimit --fsize=${bytes} "$0" "$@"`],
+  };
 }
 
 for (const engine of engines) {
-  for (const [what, limit] of [["aligned", 1_024_000], ["unaligned", 1_000_001]] as const) {
-    folderTest(
-      `a file that may grow no further than an ${what} limit fails once and for all [${engine}]`,
-      { ignore },
-      async (folder) => {
-        const args = [folder, String(LENGTH)];
-        const env = { DMA_ENGINE: engine };
-        // The control: without a limit there is no failure.
-        const free = await resultOf<Limited>("limited", { args, env });
-        assertEquals({ error: free.error, flushed: free.flushed }, {
-          error: undefined,
-          flushed: LENGTH,
-        });
+  const env = { DMA_ENGINE: engine };
 
-        const wrapper = limited(limit, "ignored");
-        const result = await resultOf<Limited>("limited", { args, env, wrapper });
-        const { error, sticky, flushed, inFlight, poolBuffers, bytesWritten } = result;
-        assert(error, "The limit must be met");
-        if (what === "aligned") assert(bytesWritten > flushed + 4096, "No write was cut short");
-        // What is left up to an unaligned limit is no piece for Direct I/O: the kernel calls it invalid.
-        const codes = what === "aligned" ? ["EFBIG"] : ["EFBIG", "EINVAL"];
-        assert(codes.includes(error.code), error.message);
-        assertEquals({ op: error.op, path: error.path }, { op: "write", path: `${folder}/file` });
-        assertEquals({ sticky, inFlight, poolBuffers }, {
-          sticky: true,
-          inFlight: 0,
-          poolBuffers: 0,
-        });
-        assert(
-          flushed > limit - 5 * 64 * 1024 && flushed <= limit,
-          `${flushed} bytes are flushed`,
-        );
-        assertEquals((await Deno.stat(`${folder}/file`)).size, flushed);
-        assertEquals(await firstWrongInFile(`${folder}/file`, flushed), -1);
-      },
-    );
+  for (const [what, limit] of [["aligned", 225_280], ["unaligned", 225_001]] as const) {
+    const name = `a file that may grow no further than an ${what} limit fails for good [${engine}]`;
+    folderTest(name, { ignore }, async (folder) => {
+      const options = limitedTo(limit, "ignored", folder);
+      // The control: without a limit there is no failure.
+      const free = await resultOf<Outcome>("scenario", { env, ...options, wrapper: [] });
+      assertEquals([free.error, free.flushed], [undefined, LENGTH]);
+
+      const { error, sticky, flushed, inFlight, poolBuffers, bytesWritten } = await resultOf<
+        Outcome & Record<"inFlight" | "poolBuffers" | "bytesWritten", number>
+      >("scenario", { env, ...options });
+      // What is left up to an unaligned limit is no piece for Direct I/O: the kernel calls it invalid.
+      const codes = what === "aligned" ? ["EFBIG"] : ["EFBIG", "EINVAL"];
+      assert(codes.includes(error!.code), error!.message);
+      assertEquals([error!.op, error!.path], ["write", `${folder}/file`]);
+      if (what === "aligned") assert(bytesWritten > flushed + 4096, "No write was cut short");
+      assertEquals([sticky, inFlight, poolBuffers], [true, 0, 0]);
+      assert(flushed > 150_000 && flushed <= limit, `${flushed} bytes are flushed`);
+      await assertContent(`${folder}/file`, flushed);
+    });
   }
 
-  folderTest(
-    `without ignoring SIGXFSZ the process ends by it, or the writer fails, and nothing is wrong [${engine}]`,
-    { ignore },
-    async (folder) => {
-      const wrapper = limited(1_024_000, "deadly");
-      const env = { DMA_ENGINE: engine };
-      const ended = await runProgram("limited", { args: [folder, String(LENGTH)], env, wrapper });
-      assert(!ended.late);
-      if (ended.signal === null) assertStringIncludes(ended.stdout, "EFBIG");
-      else assertEquals(ended.signal, "SIGXFSZ");
-      // Up to the buffers in flight everything was on its way.
-      assertEquals(await firstWrongInFile(`${folder}/file`, 512 * 1024), -1);
-    },
-  );
+  const name = `without ignoring SIGXFSZ it ends the process, or the writer fails [${engine}]`;
+  folderTest(name, { ignore }, async (folder) => {
+    const options = limitedTo(225_280, "deadly", folder);
+    const { late, signal, stdout } = await runProgram("scenario", { env, ...options });
+    assert(!late);
+    if (signal === null) assertStringIncludes(stdout, "EFBIG");
+    else assertEquals(signal, "SIGXFSZ");
+    // It was synced before.
+    assertEquals(await firstWrongInFile(`${folder}/file`, 150_000), -1);
+  });
 }

@@ -21,11 +21,8 @@ const checks: Record<Need, () => boolean> = {
 const found = new Map<Need, boolean>();
 
 function has(need: Need): boolean {
-  const known = found.get(need);
-  if (known !== undefined) return known;
-  const result = checks[need]();
-  found.set(need, result);
-  return result;
+  if (!found.has(need)) found.set(need, checks[need]());
+  return found.get(need)!;
 }
 
 /** Makes a ring and takes it down again, without the module that is tested. */
@@ -53,12 +50,6 @@ export function missing(needs: readonly Need[]): Need[] {
 
 const told = new Set<string>();
 
-function tell(line: string): void {
-  if (told.has(line)) return;
-  told.add(line);
-  say(line);
-}
-
 export interface FaultTestOptions extends Omit<Deno.TestDefinition, "name" | "fn"> {
   /** What the test cannot do without. */
   needs?: readonly Need[];
@@ -74,7 +65,9 @@ export function faultTest(
 ): void {
   if (!bothEngines && !engineIsOfNoConcern) return;
   const lacking = missing(needs);
-  if (lacking.length > 0) tell(`Skipped for want of ${lacking.join(", ")}: tests of what needs it`);
+  const line = `Skipped for want of ${lacking.join(", ")}: tests of what needs it`;
+  if (lacking.length > 0 && !told.has(line)) say(line);
+  told.add(line);
   Deno.test({ ...definition, name, ignore: lacking.length > 0 || definition.ignore === true, fn });
 }
 
@@ -101,7 +94,8 @@ export async function workDirectory(): Promise<string> {
 /** Runs `fn` with a {@linkcode workDirectory}, which is removed afterwards. */
 export async function inWorkDirectory<T>(fn: (path: string) => Promise<T>): Promise<T> {
   const path = await workDirectory();
-  return await whileUp(path, fn, () => Deno.remove(path, { recursive: true }));
+  const directory = { [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
+  return await whileUp(directory, () => fn(path));
 }
 
 /** As {@linkcode faultTest}, with a {@linkcode workDirectory}. */
@@ -113,19 +107,15 @@ export function folderTest(
   faultTest(name, options, () => inWorkDirectory(fn));
 }
 
-/** Runs `fn` with something that is taken down afterwards. A test's own failure says more than what it broke. */
-export async function whileUp<T, R>(
+/** Runs `fn` with something that is disposed of afterwards. A test's own failure says more than what it broke. */
+export async function whileUp<T extends AsyncDisposable, R>(
   thing: T,
   fn: (thing: T) => Promise<R>,
-  takeDown: () => PromiseLike<void>,
 ): Promise<R> {
-  let result: R;
-  try {
-    result = await fn(thing);
-  } catch (error) {
-    await takeDown().then(undefined, (reason) => console.error(reason));
+  const result = await fn(thing).catch(async (error) => {
+    await thing[Symbol.asyncDispose]().then(undefined, (reason) => console.error(reason));
     throw error;
-  }
-  await takeDown();
+  });
+  await thing[Symbol.asyncDispose]();
   return result;
 }

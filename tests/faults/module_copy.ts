@@ -12,6 +12,7 @@ const parts = [
   "tests/faults/scenarios.ts",
   "tests/faults/written.ts",
   "tests/simulator/random.ts",
+  "tests/support/descriptors.ts",
 ];
 
 /** One change of a file's text. */

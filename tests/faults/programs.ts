@@ -11,6 +11,8 @@ export interface ProgramOptions {
   env?: Record<string, string>;
   /** A command that starts Deno under some restriction. */
   wrapper?: readonly string[];
+  /** The Deno that runs it; default the current one. */
+  deno?: string;
   /** Runs this instead of a program of the folder. */
   script?: string;
   flags?: readonly string[];
@@ -32,10 +34,11 @@ export interface Ended {
 
 /** Starts `tests/faults/programs/<name>.ts`. */
 export function spawn(name: string, options: ProgramOptions = {}): Deno.ChildProcess {
-  const script = options.script ??
-    `${options.module ? `${options.module}/tests/faults/programs/` : folder}${name}.ts`;
-  const deno = [Deno.execPath(), "run", ...(options.flags ?? ["-A"]), "--no-check", script];
-  const [program = "", ...args] = [...options.wrapper ?? [], ...deno, ...options.args ?? []];
+  const { args: own = [], wrapper = [], deno = Deno.execPath(), flags = ["-A"], module } = options;
+  const programs = module ? `${module}/tests/faults/programs/` : folder;
+  const script = options.script ?? `${programs}${name}.ts`;
+  const command = [...wrapper, deno, "run", ...flags, "--no-check", script, ...own];
+  const [program = "", ...args] = command;
   return new Deno.Command(program, {
     args,
     env: { PATH: searchPath, NO_COLOR: "1", ...options.env },
@@ -62,13 +65,8 @@ export async function runProgram(name: string, options: ProgramOptions = {}): Pr
 
 /** Runs a program to its end, which must be a good one, and parses the last line that it printed. */
 export async function resultOf<T>(name: string, options: ProgramOptions = {}): Promise<T> {
-  const ended = await runProgram(name, options);
-  if (ended.code !== 0) {
-    throw new Error(
-      `${name} ended with ${ended.signal ?? ended.code}${
-        ended.late ? ", late" : ""
-      }: ${ended.stderr}${ended.stdout}`,
-    );
-  }
-  return JSON.parse(ended.stdout.trim().split("\n").at(-1) ?? "");
+  const { code, signal, stdout, stderr, late } = await runProgram(name, options);
+  const how = `${signal ?? code}${late ? ", late" : ""}`;
+  if (code !== 0) throw new Error(`${name} ended with ${how}: ${stderr}${stdout}`);
+  return JSON.parse(stdout.trim().split("\n").at(-1) ?? "");
 }

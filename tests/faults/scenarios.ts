@@ -20,102 +20,88 @@ export interface Outcome {
   wrong: number;
 }
 
-/** A piece of work in `folder`. */
-export type Scenario = (folder: string) => Promise<Outcome>;
+/** A piece of work on the file "file" of a folder. */
+export interface Scenario {
+  /** The files that are there before, by name: their lengths, and the seed of their content if it is not 0. */
+  readonly before?: Readonly<Record<string, [length: number, seed?: number]>>;
+  /** Notes in `outcome` what comes of it, and may throw. */
+  readonly work: (folder: string, outcome: Outcome) => Promise<void>;
+}
 
 /** Bytes in a file when all goes well. Not a multiple of anything. */
 export const LENGTH = 300_007;
-/** Where the writer inside a file begins. */
+/** Where the writer inside a file begins, and the length of that file. */
 const START = 70_001;
+export const LONGER = LENGTH + 5000;
 
 const options = { bufferSize: 64 * 1024, writeBehind: 2 };
 
-function fresh(): Outcome {
-  return { flushed: 0, synced: 0, sticky: true, read: 0, wrong: -1 };
-}
-
-function told(error: unknown): NonNullable<Outcome["error"]> {
-  const { code, op, path, message } = error as DmaError;
+function told({ code, op, path, message }: DmaError): NonNullable<Outcome["error"]> {
   return { code, op, path, message };
 }
 
-/** Writes content from `start` on, with a sync on the way. */
-async function write(file: DmaFile, start: number, outcome: Outcome, more = {}): Promise<void> {
-  const writer = new DmaStreamWriter(file, { ...options, ...more });
+/** Writes content from `position` on, with a sync on the way. */
+async function write(file: DmaFile, outcome: Outcome, more = {}, position = 0): Promise<void> {
+  const writer = new DmaStreamWriter(file, { ...options, ...more, position });
   try {
-    for (let at = start; at < LENGTH; at += 25_000) {
+    for (let at = position; at < LENGTH; at += 25_000) {
       await writer.write(content(at, Math.min(25_000, LENGTH - at)));
-      if (at === start + 150_000) outcome.synced = await writer.sync({ tail: true });
+      if (at === position + 150_000) outcome.synced = await writer.sync({ tail: true });
     }
     await writer.close();
   } catch (error) {
-    outcome.error = told(error);
-    for (
-      const call of [
-        () => writer.write(new Uint8Array(1)),
-        () => writer.sync(),
-        () => writer.close(),
-      ]
-    ) {
-      outcome.sticky &&= await call().then(() => false, (again) => again === error);
+    outcome.error = told(error as DmaError);
+    const calls = [writer.write(new Uint8Array(1)), writer.sync(), writer.close()];
+    for (const call of calls) {
+      outcome.sticky &&= await call.then(() => false, (again) => again === error);
     }
   }
   outcome.flushed = writer.currentFlushedPos;
 }
 
-async function guarded(work: (outcome: Outcome) => Promise<void>): Promise<Outcome> {
-  const outcome = fresh();
-  try {
-    await work(outcome);
-  } catch (error) {
-    outcome.error = told(error);
-  }
-  return outcome;
-}
+export const scenarios = {
+  "a writer of a new file": {
+    work: async (folder, outcome) => await write(await DmaFile.create(`${folder}/file`), outcome),
+  },
 
-/** Each works on the file "file" in its folder. */
-export const scenarios: Readonly<Record<string, Scenario>> = {
-  "a writer of a new file": (folder) =>
-    guarded(async (outcome) => {
-      await write(await DmaFile.create(`${folder}/file`), 0, outcome);
-    }),
+  "a writer that moves no end of file ahead": {
+    work: async (folder, outcome) =>
+      await write(await DmaFile.create(`${folder}/file`), outcome, { preallocate: false }),
+  },
 
-  "a writer that moves no end of file ahead": (folder) =>
-    guarded(async (outcome) => {
-      await write(await DmaFile.create(`${folder}/file`), 0, outcome, { preallocate: false });
-    }),
+  "a writer with a size hint": {
+    work: async (folder, outcome) =>
+      await write(await DmaFile.create(`${folder}/file`), outcome, { sizeHint: 400_000 }),
+  },
 
-  "a writer with a size hint": (folder) =>
-    guarded(async (outcome) => {
-      await write(await DmaFile.create(`${folder}/file`), 0, outcome, { sizeHint: 400_000 });
-    }),
+  "a writer inside a file": {
+    before: { file: [LONGER] },
+    work: async (folder, outcome) =>
+      await write(await DmaFile.open(`${folder}/file`, { write: true }), outcome, {}, START),
+  },
 
-  "a writer inside a file": (folder) =>
-    guarded(async (outcome) => {
-      const file = await DmaFile.open(`${folder}/file`, { write: true });
-      await write(file, START, outcome, { position: START });
-    }),
+  "an atomic writer": {
+    before: { file: [1000, 9] },
+    work: async (folder, outcome) =>
+      await write(await DmaFile.create(`${folder}/file`, { atomic: true }), outcome),
+  },
 
-  "an atomic writer": (folder) =>
-    guarded(async (outcome) => {
-      await write(await DmaFile.create(`${folder}/file`, { atomic: true }), 0, outcome);
-    }),
-
-  "a reader": (folder) =>
-    guarded(async (outcome) => {
-      const reader = new DmaStreamReader(await DmaFile.open(`${folder}/file`), {
-        bufferSize: 32 * 1024,
-        readAhead: 3,
-      });
+  "a reader": {
+    before: { file: [LENGTH] },
+    work: async (folder, outcome) => {
+      const file = await DmaFile.open(`${folder}/file`);
+      const reader = new DmaStreamReader(file, { bufferSize: 32 * 1024, readAhead: 3 });
       for await (const chunk of reader) {
         const wrong = firstWrong(chunk, chunk.length, 0, outcome.read);
         if (wrong >= 0) outcome.wrong = wrong;
         outcome.read += chunk.length;
       }
-    }),
+    },
+  },
 
-  "work on a file": (folder) =>
-    guarded(async (outcome) => {
+  "work on a file": {
+    before: { file: [LENGTH] },
+    work: async (folder, outcome) => {
       await using file = await DmaFile.open(`${folder}/file`, { write: true });
       await file.writeAt(content(40_960, 8192), 40_960);
       await file.preallocate(LENGTH + 50_000);
@@ -128,10 +114,12 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
       await file.size();
       await file.rename(`${folder}/other`);
       await file.rename(`${folder}/file`);
-    }),
+    },
+  },
 
-  "a copy from file to file": (folder) =>
-    guarded(async (outcome) => {
+  "a copy from file to file": {
+    before: { source: [LENGTH] },
+    work: async (folder, outcome) => {
       const source = await DmaFile.open(`${folder}/source`);
       let target: DmaStreamWriter | undefined;
       try {
@@ -144,5 +132,20 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
         // The pipe has closed it, and told where that failed, unless there was no pipe.
         await source.close().catch(() => {});
       }
-    }),
-};
+    },
+  },
+} as const satisfies Record<string, Scenario>;
+
+/** Makes the files that a piece of work begins with. */
+export async function layOut({ before = {} }: Scenario, folder: string): Promise<void> {
+  for (const [name, [length, seed]] of Object.entries(before)) {
+    await Deno.writeFile(`${folder}/${name}`, content(0, length, seed));
+  }
+}
+
+/** Does a piece of work in `folder`. */
+export async function outcomeOf({ work }: Scenario, folder: string): Promise<Outcome> {
+  const outcome: Outcome = { flushed: 0, synced: 0, sticky: true, read: 0, wrong: -1 };
+  await work(folder, outcome).catch((error) => outcome.error = told(error));
+  return outcome;
+}

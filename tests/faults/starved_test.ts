@@ -27,8 +27,8 @@ const READS = 64;
 folderTest("the threads engine at its busiest leaves threads to Deno's own file operations", {
   needs: ["root", "gcc", "fuse"],
 }, async (directory) => {
-  const files = await FaultFileSystem.open(directory);
-  await whileUp(files, async ({ path, backing }) => {
+  await whileUp(await FaultFileSystem.open(directory), async (files) => {
+    const { path, backing } = files;
     await Deno.writeFile(`${backing}/slow`, content(0, READS * 4096));
     await files.inject({ operation: "read", nth: 0, kind: "delay", value: DELAY });
     const options = {
@@ -49,5 +49,5 @@ folderTest("the threads engine at its busiest leaves threads to Deno's own file 
     }]);
     const greedy = await resultOf<Busy>("busy_threads", { ...options, module });
     assert(greedy.slowest > DELAY * 2, `${greedy.slowest} ms: nothing was starved`);
-  }, () => files[Symbol.asyncDispose]());
+  });
 });

@@ -58,6 +58,7 @@ static int meet(enum operation operation, uint64_t from, uint64_t to) {
     injected++;
   }
   int delay = delays[operation];
+  if (delay) injected++;
   pthread_mutex_unlock(&lock);
   if (delay) usleep((useconds_t)delay * 1000);
   return error;

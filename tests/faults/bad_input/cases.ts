@@ -28,53 +28,48 @@ function one(name: string, argument: string, kind: Kind, call: Case["call"]): Ca
   return { name, argument, kind, call };
 }
 
-/** One case for each option of a function that takes an object of them. */
+/** One case for each option of a function that takes an object of them, by their kinds, and one for the object. */
 function options(
   name: string,
-  kinds: Record<string, Kind>,
+  byKind: Partial<Record<Kind, string[]>>,
   call: (subjects: Subjects, options: never) => unknown,
   allowed: Record<string, (value: unknown) => boolean> = {},
 ): Case[] {
-  const each = Object.entries(kinds).map(([argument, kind]): Case => ({
-    name: `${name}, option ${argument}`,
-    argument,
-    kind,
-    call: (subjects, value) => call(subjects, { [argument]: value } as never),
-    // `??` takes null for a missing option.
-    allowed: (value) => value === null || allowed[argument]?.(value) === true,
-  }));
-  return [...each, { name, argument: "options", kind: "options", call }];
+  const each = (Object.entries(byKind) as [Kind, string[]][]).flatMap(([kind, names]) =>
+    names.map((argument): Case => ({
+      name: `${name}, option ${argument}`,
+      argument,
+      kind,
+      call: (subjects, value) => call(subjects, { [argument]: value } as never),
+      // `??` takes null for a missing option.
+      allowed: (value) => value === null || allowed[argument]?.(value) === true,
+    }))
+  );
+  return [...each, one(name, "options", "options", call)];
 }
-
-const opening = {
-  read: "flag",
-  write: "flag",
-  create: "flag",
-  createNew: "flag",
-  truncate: "flag",
-  append: "flag",
-  mode: "integer",
-  direct: "choice",
-} as const;
-const isChoice = (value: unknown) => ["require", "prefer", "off"].includes(value as string);
 
 async function drain(results: AsyncIterable<unknown>): Promise<void> {
   for await (const _ of results);
 }
 
+const OPENING = ["read", "write", "create", "createNew", "truncate", "append"];
+const WRITING = ["append", "preallocate", "syncOnClose", "closeFile"];
+const none = new Uint8Array(4096);
+
 export const cases: readonly Case[] = [
   one("DmaFile.open", "path", "path", (_, value) => DmaFile.open(value)),
-  ...options("DmaFile.open", opening, ({ path }, value) => DmaFile.open(path, value), {
-    direct: isChoice,
-  }),
+  ...options(
+    "DmaFile.open",
+    { flag: OPENING, integer: ["mode"], choice: ["direct"] },
+    ({ path }, value) => DmaFile.open(path, value),
+  ),
   one("DmaFile.create", "path", "path", (_, value) => DmaFile.create(value)),
   ...options(
     "DmaFile.create",
-    { read: "flag", mode: "integer", direct: "choice", atomic: "flag" },
+    { flag: ["read", "atomic"], integer: ["mode"], choice: ["direct"] },
     ({ path }, value) => DmaFile.create(`${path}-never`, value),
-    { direct: isChoice },
   ),
-  ...options("DmaFile.temp", { dir: "path" }, (_, value) => DmaFile.temp(value), {
+  ...options("DmaFile.temp", { path: ["dir"] }, (_, value) => DmaFile.temp(value), {
     dir: (value) => value === undefined,
   }),
   one("alignUp", "value", "integer", ({ file }, value) => file.alignUp(value)),
@@ -87,33 +82,23 @@ export const cases: readonly Case[] = [
   one("readMany", "ranges", "iterable", ({ file }, value) => drain(file.readMany(value))),
   one("readMany", "range", "range", ({ file }, value) => drain(file.readMany([value]))),
   ...["position", "length"].map((name) =>
-    one(
-      "readMany",
-      name,
-      "integer",
-      ({ file }, value) => drain(file.readMany([{ position: 0, length: 0, [name]: value }])),
-    )
+    one("readMany", name, "integer", ({ file }, value) => {
+      return drain(file.readMany([{ position: 0, length: 0, [name]: value }]));
+    })
   ),
   ...options(
     "readMany",
-    { maxMerged: "integer", maxGap: "integer", concurrency: "integer" },
+    { integer: ["maxMerged", "maxGap", "concurrency"] },
     ({ file }, value) => drain(file.readMany([], value)),
   ),
   one("writeAt", "data", "bytes", ({ other }, value) => other.writeAt(value, 0)),
-  one(
-    "writeAt",
-    "position",
-    "integer",
-    ({ other }, value) => other.writeAt(new Uint8Array(4096), value),
-  ),
+  one("writeAt", "position", "integer", ({ other }, value) => other.writeAt(none, value)),
   one("truncate", "length", "integer", ({ other }, value) => other.truncate(value)),
   one("preallocate", "length", "integer", ({ other }, value) => other.preallocate(value)),
-  one("preallocate", "options", "options", ({ other }, value) => other.preallocate(1, value)),
-  one(
-    "preallocate, option keepSize",
-    "keepSize",
-    "flag",
-    ({ other }, value) => other.preallocate(1, { keepSize: value }),
+  ...options(
+    "preallocate",
+    { flag: ["keepSize"] },
+    ({ other }, value) => other.preallocate(1, value),
   ),
   one("deallocate", "position", "integer", ({ other }, value) => other.deallocate(value, 1)),
   one("deallocate", "length", "integer", ({ other }, value) => other.deallocate(0, value)),
@@ -133,16 +118,7 @@ export const cases: readonly Case[] = [
   one("DmaStreamWriter", "file", "file", (_, value) => new DmaStreamWriter(value)),
   ...options(
     "DmaStreamWriter",
-    {
-      bufferSize: "integer",
-      writeBehind: "integer",
-      position: "integer",
-      append: "flag",
-      sizeHint: "integer",
-      preallocate: "flag",
-      syncOnClose: "flag",
-      closeFile: "flag",
-    },
+    { integer: ["bufferSize", "writeBehind", "position", "sizeHint"], flag: WRITING },
     ({ other }, value) => new DmaStreamWriter(other, value),
     // Below 1 it means 1.
     { writeBehind: (value) => Number.isSafeInteger(value) && (value as number) < 1 },
@@ -150,39 +126,23 @@ export const cases: readonly Case[] = [
   one("write", "chunk", "bytes", ({ writer }, value) => writer.write(value)),
   one("write of a stream writer", "chunk", "bytes", async ({ writer }, value) => {
     const lock = writer.getWriter();
-    try {
-      await lock.write(value);
-    } finally {
-      lock.releaseLock();
-    }
+    await lock.write(value).finally(() => lock.releaseLock());
   }),
   one("writeBuffer", "buffer", "buffer", ({ writer }, value) => writer.writeBuffer(value)),
-  ...options("sync", { tail: "flag" }, ({ writer }, value) => writer.sync(value)),
-  ...options("flushAligned", { tail: "flag" }, ({ writer }, value) => writer.flushAligned(value)),
-  ...options("flushSync", { durable: "flag" }, ({ writer }, value) => writer.flushSync(value)),
+  ...options("sync", { flag: ["tail"] }, ({ writer }, value) => writer.sync(value)),
+  ...options("flushAligned", { flag: ["tail"] }, ({ writer }, value) => writer.flushAligned(value)),
+  ...options("flushSync", { flag: ["durable"] }, ({ writer }, value) => writer.flushSync(value)),
   one("DmaStreamReader", "file", "file", (_, value) => new DmaStreamReader(value)),
   ...options(
     "DmaStreamReader",
-    {
-      start: "integer",
-      end: "integer",
-      bufferSize: "integer",
-      readAhead: "integer",
-      closeFile: "flag",
-    },
+    { integer: ["start", "end", "bufferSize", "readAhead"], flag: ["closeFile"] },
     ({ file }, value) => new DmaStreamReader(file, value),
     { end: (value) => value === Infinity },
   ),
   one("skip", "bytes", "integer", ({ reader }, value) => reader.skip(value)),
   ...options(
     "configure",
-    {
-      engine: "choice",
-      ringEntries: "integer",
-      threads: "integer",
-      bufferBudget: "integer",
-      exitTimeout: "integer",
-    },
+    { choice: ["engine"], integer: ["ringEntries", "threads", "bufferBudget", "exitTimeout"] },
     (_, value) => configure(value),
   ),
 ];

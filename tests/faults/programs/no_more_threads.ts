@@ -1,9 +1,11 @@
 // Writes and reads files when the system starts no further thread for this account (RLIMIT_NPROC), neither for Deno nor for
-// io_uring. FOLDER
+// io_uring. FILE, beside which it writes
 import { DmaFile, DmaStreamWriter, engineInfo, ioStats } from "../../../mod.ts";
+import { descriptorsIn } from "../../support/descriptors.ts";
 import { content, firstWrong } from "../content.ts";
 
-const [folder = ""] = Deno.args;
+const [path = ""] = Deno.args;
+const folder = path.slice(0, path.lastIndexOf("/"));
 const LENGTH = 300_000;
 
 async function write(index: number): Promise<void> {
@@ -26,15 +28,5 @@ for (let round = 0; round < 3; round++) {
   await Promise.all(twenty.map(write));
   await Promise.all(twenty.map(read));
 }
-const open = [...Deno.readDirSync("/proc/self/fd")].filter(({ name }) => {
-  try {
-    return Deno.readLinkSync(`/proc/self/fd/${name}`).startsWith(`${folder}/`);
-  } catch {
-    return false;
-  }
-});
-console.log(JSON.stringify({
-  engine: engineInfo().engine,
-  open: open.length,
-  inFlight: ioStats().inFlight,
-}));
+const { engine } = engineInfo();
+console.log(JSON.stringify({ engine, open: descriptorsIn(folder), inFlight: ioStats().inFlight }));

@@ -1,15 +1,13 @@
 // Ordinary work, every way of it, with what the C side is asked for underneath. FOLDER
 import { DmaFile, DmaStreamReader, engineInfo } from "../../../mod.ts";
 import { content, firstWrong } from "../../faults/content.ts";
-import { LENGTH, scenarios } from "../../faults/scenarios.ts";
+import { layOut, LENGTH, outcomeOf, scenarios } from "../../faults/scenarios.ts";
 
 const [folder = ""] = Deno.args;
 
 for (const [name, scenario] of Object.entries(scenarios)) {
-  for (const file of ["file", "source"]) {
-    await Deno.writeFile(`${folder}/${file}`, content(0, LENGTH));
-  }
-  const { error, wrong } = await scenario(folder);
+  await layOut(scenario, folder);
+  const { error, wrong } = await outcomeOf(scenario, folder);
   if (error || wrong >= 0) throw new Error(`${name}: ${error?.message}, wrong at ${wrong}`);
 }
 
