@@ -5,123 +5,189 @@ import { assert, assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { assertFile, joined, pattern } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
-import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
+import { testDirectAndCached } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 
-const KIB = 1024;
-const PIECE = 64 * KIB;
+const PIECE = 64 * 1024;
 const PIECES = 200;
 /** More than is written, so that nobody waits for the disk. */
 const ROOMY = { bufferSize: 2 * PIECE * PIECES };
 /** The clock is looked at each 256 KiB; two looks may pass before a turn. */
 const MOST_BETWEEN = 8;
 
+const content = pattern(PIECE * PIECES);
+const piece = (index: number, size = PIECE) => content.subarray(index * size, (index + 1) * size);
+
 /** What the clock shows; it never goes back, in no test. */
 let time = performance.now();
 
-/** A clock that goes on only by `work`, and how much of that was done between two turns of the event loop at most. */
-function watchedClock() {
-  const { now } = performance;
-  time = Math.max(time, now.call(performance));
-  let steps = 0;
-  let between = 0;
-  let most = 0;
+/** Calls `look` in each turn of the event loop, with a clock that `now` is, until disposed of. */
+function watchTurns(look: () => void, now: () => number): AsyncDisposable {
+  const { now: real } = performance;
+  time = Math.max(time, real.call(performance));
   let going = true;
-  performance.now = () => time;
+  performance.now = now;
   const turn = () => {
-    between = 0;
+    look();
     if (going) setImmediate(turn);
   };
   turn();
   return {
-    work() {
-      time += 1;
-      steps++;
-      between++;
-      // The first 20 ms are left out: nothing is promised for them.
-      if (steps > 40) most = Math.max(most, between);
-    },
-    get steps() {
-      return steps;
-    },
-    get most() {
-      return most;
-    },
     async [Symbol.asyncDispose]() {
       going = false;
-      performance.now = now;
+      performance.now = real;
       await new Promise((resolve) => setImmediate(resolve));
     },
   };
 }
 
-const content = pattern(PIECE * PIECES);
-const piece = (index: number) => content.subarray(index * PIECE, (index + 1) * PIECE);
+/** A clock that goes on only by `work`, and how much of that was done between two turns of the event loop at most. */
+function watchedClock() {
+  let between = 0;
+  const watch = watchTurns(() => between = 0, () => time);
+  const clock = {
+    steps: 0,
+    most: 0,
+    work() {
+      time += 1;
+      clock.steps++;
+      between++;
+      // The first 20 ms are left out: nothing is promised for them.
+      if (clock.steps > 40) clock.most = Math.max(clock.most, between);
+    },
+    [Symbol.asyncDispose]: () => watch[Symbol.asyncDispose](),
+  };
+  return clock;
+}
 
-async function create(dir: TestDirectory): Promise<DmaStreamWriter> {
-  const options = { ...ROOMY, writeBehind: PIECES };
-  return new DmaStreamWriter(await DmaFile.create(dir.file("file")), options);
+async function create(path: string): Promise<DmaStreamWriter> {
+  return new DmaStreamWriter(await DmaFile.create(path), { ...ROOMY, writeBehind: PIECES });
 }
 
 /** Always has a piece ready, and takes a while to make it. */
-function source(work: () => void): ReadableStream<Uint8Array<ArrayBuffer>> {
+function source(work: () => void, size = PIECE, pieces = PIECES) {
   let index = 0;
-  return new ReadableStream({
+  return new ReadableStream<Uint8Array<ArrayBuffer>>({
     pull(controller) {
       work();
-      controller.enqueue(piece(index));
-      if (++index === PIECES) controller.close();
+      controller.enqueue(piece(index, size));
+      if (++index === pieces) controller.close();
     },
   });
 }
 
-/** Chunks of every kind with the same bytes. */
-const chunkKinds: Record<string, (bytes: Uint8Array<ArrayBuffer>) => BufferSource> = {
-  "write of an array": (bytes) => bytes,
-  "write of a buffer": (bytes) => bytes.slice().buffer,
-  "write of a DataView": (bytes) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength),
-};
+/** Moves the content into the file `path`, or out of it, and works at each step. */
+type Move = (path: string, work: () => void) => Promise<void>;
 
-/** Writes all pieces, and works before each. */
-type Write = (writer: DmaStreamWriter, work: () => void) => Promise<void>;
-
-function eachPiece(write: (writer: DmaStreamWriter, index: number) => Promise<void>): Write {
-  return async (writer, work) => {
-    for (let index = 0; index < PIECES; index++) {
+function eachPiece(
+  write: (writer: DmaStreamWriter, bytes: Uint8Array<ArrayBuffer>) => Promise<void>,
+  size = PIECE,
+  pieces = PIECES,
+): Move {
+  return async (path, work) => {
+    await using writer = await create(path);
+    for (let index = 0; index < pieces; index++) {
       work();
-      await write(writer, index);
+      await write(writer, piece(index, size));
     }
-    await writer.close();
   };
 }
 
-const ways: Record<string, Write> = {
-  "A pipe from a source that is always ready": (writer, work) => source(work).pipeTo(writer),
-  "writeBuffer": eachPiece(async (writer, index) => {
-    const buffer = writer.file.allocBuffer(PIECE);
-    buffer.bytes.set(piece(index));
-    await writer.writeBuffer(buffer);
-  }),
-};
-for (const [name, chunk] of Object.entries(chunkKinds)) {
-  ways[name] = eachPiece((writer, index) => writer.write(chunk(piece(index))));
+/** Reads views of `size` bytes. */
+function byob(size: number): Move {
+  return async (path, work) => {
+    await using reader = new DmaStreamReader(await DmaFile.open(path), ROOMY);
+    const views = reader.getReader({ mode: "byob" });
+    for (let view = new Uint8Array(size);;) {
+      const { value, done } = await views.read(view);
+      if (done) break;
+      work();
+      view = new Uint8Array(value.buffer);
+    }
+  };
 }
 
-for (const [name, write] of Object.entries(ways)) {
+interface Way {
+  readonly move: Move;
+  /** Of the file. @default {content.length} */
+  readonly length?: number;
+  /** @default {PIECES} */
+  readonly steps?: number;
+  /** The most work between two turns. @default {MOST_BETWEEN} */
+  readonly most?: number;
+}
+
+/** One-byte chunks; the clock is looked at after some hundred of them. */
+const SMALL = { length: 20_000, steps: 20_000, most: 1000 };
+const STREAMS = 64;
+const SHORT = 4096;
+
+const ways: Record<string, Way> = {
+  "A pipe from a source that is always ready": {
+    move: async (path, work) => await source(work).pipeTo(await create(path)),
+  },
+  "write of an array": { move: eachPiece((writer, bytes) => writer.write(bytes)) },
+  "write of a buffer": { move: eachPiece((writer, bytes) => writer.write(bytes.slice().buffer)) },
+  "write of a DataView": {
+    move: eachPiece((writer, { buffer, byteOffset, byteLength }) =>
+      writer.write(new DataView(buffer, byteOffset, byteLength))
+    ),
+  },
+  "writeBuffer": {
+    move: eachPiece(async (writer, bytes) => {
+      const buffer = writer.file.allocBuffer(PIECE);
+      buffer.bytes.set(bytes);
+      await writer.writeBuffer(buffer);
+    }),
+  },
+  "A reader": {
+    move: async (path, work) => {
+      const file = await DmaFile.open(path);
+      for await (const _ of new DmaStreamReader(file, ROOMY)) work();
+    },
+  },
+  "A reader into views": { move: byob(PIECE) },
+  "A pipe of small chunks": {
+    ...SMALL,
+    move: async (path, work) => await source(work, 1, SMALL.steps).pipeTo(await create(path)),
+  },
+  "write of small chunks": {
+    ...SMALL,
+    move: eachPiece((writer, bytes) => writer.write(bytes), 1, SMALL.steps),
+  },
+  "A reader into small views": { ...SMALL, move: byob(1) },
+  "Many streams at once": {
+    length: SHORT * PIECES,
+    steps: STREAMS * PIECES,
+    // Each stream may have a few pieces under way when one finds that it is time.
+    most: 10 * STREAMS,
+    move: async (path, work) => {
+      const options = { bufferSize: SHORT * PIECES, writeBehind: 1 };
+      await Promise.all(Array.from({ length: STREAMS }, async (_, number) => {
+        const file = await DmaFile.create(number === 0 ? path : `${path}-${number}`);
+        await source(work, SHORT).pipeTo(new DmaStreamWriter(file, options));
+      }));
+    },
+  },
+};
+
+for (const [name, way] of Object.entries(ways)) {
+  const { move, length = content.length, steps = PIECES, most = MOST_BETWEEN } = way;
   testDirectAndCached(`${name} lets others have a turn`, async (dir) => {
-    const writer = await create(dir);
+    const path = dir.file("file");
+    await Deno.writeFile(path, content.subarray(0, length));
     {
       await using clock = watchedClock();
-      await write(writer, clock.work);
-      assertEquals(clock.steps, PIECES);
-      assert(clock.most <= MOST_BETWEEN, `${clock.most} ms between two turns`);
+      await move(path, clock.work);
+      assertEquals(clock.steps, steps);
+      assert(clock.most <= most, `${clock.most} ms between two turns`);
     }
-    await assertFile(dir.file("file"), content);
+    await assertFile(path, content.subarray(0, length));
   });
 }
 
 testDirectAndCached("write takes bytes at once where nobody waits for it", async (dir) => {
-  const writer = await create(dir);
+  const writer = await create(dir.file("file"));
   {
     await using clock = watchedClock();
     const written = [];
@@ -136,183 +202,62 @@ testDirectAndCached("write takes bytes at once where nobody waits for it", async
   await assertFile(dir.file("file"), content);
 });
 
-for (const byob of [false, true]) {
-  testDirectAndCached(
-    `A reader lets others have a turn where all is read ahead [${byob ? "BYOB" : "default"}]`,
-    async (dir) => {
-      await Deno.writeFile(dir.file("file"), content);
-      const file = await DmaFile.open(dir.file("file"));
-      await using reader = new DmaStreamReader(file, ROOMY);
-      let got = 0;
-      {
-        await using clock = watchedClock();
-        if (byob) {
-          const views = reader.getReader({ mode: "byob" });
-          for (let view = new Uint8Array(PIECE);;) {
-            const { value, done } = await views.read(view);
-            if (done) break;
-            clock.work();
-            got += value.length;
-            view = new Uint8Array(value.buffer);
-          }
-        } else {
-          for await (const chunk of reader) {
-            clock.work();
-            got += chunk.length;
-          }
-        }
-        assertEquals(clock.steps, PIECES);
-        assert(clock.most <= MOST_BETWEEN, `${clock.most} ms between two turns`);
-      }
-      assertEquals(got, content.length);
-    },
-  );
-}
-
-/** One-byte chunks; the clock is looked at after some hundred of them. */
-const SMALL_PIECES = 20_000;
-const MOST_SMALL_BETWEEN = 1000;
-
-const smallWays: Record<string, (path: string, work: () => void) => Promise<void>> = {
-  "piped": async (path, work) => {
-    let index = 0;
-    const source = new ReadableStream({
-      pull(controller) {
-        work();
-        controller.enqueue(content.subarray(index, ++index));
-        if (index === SMALL_PIECES) controller.close();
-      },
+for (const position of [0, 1]) {
+  const how = position ? "copied" : "as it is";
+  testDirectAndCached(`A pipe from file to file lets others have a turn [${how}]`, async (dir) => {
+    await Deno.writeFile(dir.file("source"), content);
+    const reader = new DmaStreamReader(await DmaFile.open(dir.file("source")), {
+      bufferSize: PIECE,
+      readAhead: PIECES,
     });
-    await source.pipeTo(new DmaStreamWriter(await DmaFile.create(path), ROOMY));
-  },
-  "written": async (path, work) => {
-    await using writer = new DmaStreamWriter(await DmaFile.create(path), ROOMY);
-    for (let index = 0; index < SMALL_PIECES; index++) {
-      work();
-      await writer.write(content.subarray(index, index + 1));
-    }
-  },
-  "read": async (path, work) => {
-    await Deno.writeFile(path, content.subarray(0, SMALL_PIECES));
-    await using reader = new DmaStreamReader(await DmaFile.open(path));
-    const views = reader.getReader({ mode: "byob" });
-    for (let view = new Uint8Array(1);;) {
-      const { value, done } = await views.read(view);
-      if (done) break;
-      work();
-      view = new Uint8Array(value.buffer);
-    }
-  },
-};
-
-for (const [name, way] of Object.entries(smallWays)) {
-  testDirectAndCached(`Small chunks let others have a turn [${name}]`, async (dir) => {
+    const first = reader.getReader();
+    assertEquals((await first.read()).value, piece(0));
+    first.releaseLock();
+    // All is read ahead, so that nobody waits for the disk.
+    await eventually(() => engine.counters.inFlight === 0);
+    const options = { position, bufferSize: PIECE, writeBehind: PIECES };
+    const writer = new DmaStreamWriter(await DmaFile.create(dir.file("file")), options);
+    await writer.flushAligned();
+    let most = 0;
+    let before = position;
+    const look = () => {
+      most = Math.max(most, writer.currentPos - before);
+      before = writer.currentPos;
+    };
     {
-      await using clock = watchedClock();
-      await way(dir.file("file"), clock.work);
-      assertEquals(clock.steps, SMALL_PIECES);
-      assert(clock.most <= MOST_SMALL_BETWEEN, `${clock.most} ms between two turns`);
+      // Long enough at each look.
+      await using _ = watchTurns(look, () => time += 100);
+      await reader.pipeTo(writer);
     }
-    await assertFile(dir.file("file"), content.subarray(0, SMALL_PIECES));
+    assert(most <= MOST_BETWEEN * PIECE * 4, `${most} bytes between two turns`);
+    await assertFile(dir.file("file"), joined(new Uint8Array(position), content.subarray(PIECE)));
   });
 }
 
-testDirectAndCached("Many streams at once let others have a turn", async (dir) => {
-  const STREAMS = 64;
-  const SHORT = 4 * KIB;
-  const options = { bufferSize: SHORT * PIECES, writeBehind: 1 };
-  await using clock = watchedClock();
-  await Promise.all(Array.from({ length: STREAMS }, async (_, number) => {
-    const file = await DmaFile.create(dir.file(`${number}`));
-    let pieces = 0;
-    const source = new ReadableStream({
-      pull(controller) {
-        clock.work();
-        controller.enqueue(content.subarray(0, SHORT));
-        if (++pieces === PIECES) controller.close();
-      },
-    });
-    await source.pipeTo(new DmaStreamWriter(file, options));
-  }));
-  assertEquals(clock.steps, STREAMS * PIECES);
-  // Each stream may have a few pieces under way when one finds that it is time.
-  assert(clock.most <= 10 * STREAMS, `${clock.most} ms between two turns`);
-});
-
-for (const position of [0, 1]) {
-  testDirectAndCached(
-    `A pipe from file to file lets others have a turn [${position ? "copied" : "as it is"}]`,
-    async (dir) => {
-      await Deno.writeFile(dir.file("source"), content);
-      const reader = new DmaStreamReader(await DmaFile.open(dir.file("source")), {
-        bufferSize: PIECE,
-        readAhead: PIECES,
-      });
-      const first = reader.getReader();
-      assertEquals((await first.read()).value, piece(0));
-      first.releaseLock();
-      // All is read ahead, so that nobody waits for the disk.
-      await eventually(() => engine.counters.inFlight === 0);
-      const file = await DmaFile.create(dir.file("file"));
-      const options = { position, bufferSize: PIECE, writeBehind: PIECES };
-      const writer = new DmaStreamWriter(file, options);
-      await writer.flushAligned();
-      const { now } = performance;
-      let most = 0;
-      let before = position;
-      let going = true;
-      const turn = () => {
-        most = Math.max(most, writer.currentPos - before);
-        before = writer.currentPos;
-        if (going) setImmediate(turn);
-      };
-      try {
-        // Long enough at each look.
-        performance.now = () => time += 100;
-        turn();
-        await reader.pipeTo(writer);
-      } finally {
-        performance.now = now;
-        going = false;
-        await new Promise((resolve) => setImmediate(resolve));
-      }
-      assert(most <= MOST_BETWEEN * PIECE * 4, `${most} bytes between two turns`);
-      await assertFile(dir.file("file"), joined(new Uint8Array(position), content.subarray(PIECE)));
-    },
-  );
-}
-
 testDirectAndCached("Streams go on where setImmediate is a test's", async (dir) => {
-  const writer = await create(dir);
+  const writer = await create(dir.file("file"));
   {
     await using clock = watchedClock();
     const real = globalThis.setImmediate;
     // As that of frameworks for tests: it waits to be told.
     globalThis.setImmediate = (() => 0) as unknown as typeof setImmediate;
-    try {
-      await source(clock.work).pipeTo(writer);
-    } finally {
-      globalThis.setImmediate = real;
-    }
+    await source(clock.work).pipeTo(writer).finally(() => globalThis.setImmediate = real);
   }
   await assertFile(dir.file("file"), content);
 });
 
 testDirectAndCached("A pipe can be aborted while it lets others have a turn", async (dir) => {
-  const writer = await create(dir);
+  const writer = await create(dir.file("file"));
   {
     await using clock = watchedClock();
     const stop = new AbortController();
-    let pieces = 0;
     const work = () => {
       clock.work();
       // From a turn that the pipe lets the program have: there is no other.
-      if (++pieces === PIECES / 2) setImmediate(() => stop.abort("enough"));
+      if (clock.steps === PIECES / 2) setImmediate(() => stop.abort("enough"));
     };
-    const error = await source(work).pipeTo(writer, { signal: stop.signal }).catch((error) =>
-      error
-    );
-    assertEquals(error, "enough");
+    const { signal } = stop;
+    assertEquals(await source(work).pipeTo(writer, { signal }).catch((error) => error), "enough");
     assert(clock.steps < PIECES);
   }
   assertEquals((await Deno.stat(dir.file("file"))).size, writer.currentFlushedPos);

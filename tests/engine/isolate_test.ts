@@ -3,74 +3,51 @@
 import { assertEquals } from "@std/assert";
 
 const configure = JSON.stringify(new URL("../../src/configure.ts", import.meta.url).href);
-const tell = `console.log("told", useEngine().endsWithProcess);`;
 const imports = `import { useEngine } from ${configure};`;
+const tell = `console.log("told", useEngine().endsWithProcess);`;
+const whole = imports + tell;
+const asUrl = JSON.stringify(`data:text/javascript,${encodeURIComponent(whole)}`);
 
+/** What a program of this text tells, started by `deno` with these arguments. */
 async function told(args: string[], program: string): Promise<string | undefined> {
   const directory = await Deno.makeTempDir();
-  try {
-    await Deno.writeTextFile(`${directory}/program_test.ts`, program);
-    const child = new Deno.Command(Deno.execPath(), {
-      args: [...args, "--no-check", `${directory}/program_test.ts`],
-      env: { NO_COLOR: "1" },
-      stdout: "piped",
-      stderr: "null",
-    }).spawn();
-    let output = "";
-    const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
-    for (;;) {
-      const { done, value } = await reader.read();
-      output += value ?? "";
-      // One that watches never ends by itself.
-      if (done || /told .*\n/.test(output)) break;
-    }
-    try {
-      child.kill("SIGKILL");
-    } catch {
-      // It has ended.
-    }
-    await reader.cancel();
-    await child.status;
-    return /told (\S+)/.exec(output)?.[1];
-  } finally {
-    await Deno.remove(directory, { recursive: true });
+  const path = `${directory}/program_test.ts`;
+  await Deno.writeTextFile(path, program);
+  await using child = new Deno.Command(Deno.execPath(), {
+    args: [...args, "-A", "--no-check", path],
+    env: { NO_COLOR: "1" },
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  let output = "";
+  for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
+    output += text;
+    // One that watches never ends by itself.
+    if (/told .*\n/.test(output)) break;
   }
+  await Deno.remove(directory, { recursive: true });
+  return /told (\S+)/.exec(output)?.[1];
 }
 
 const programs: [name: string, args: string[], program: string, endsWithProcess: boolean][] = [
-  ["a program", ["run", "-A"], imports + tell, true],
-  ["a program that is watched", ["run", "-A", "--watch"], imports + tell, false],
-  ["a program whose modules are replaced", ["run", "-A", "--unstable-hmr"], imports + tell, false],
-  ["a program of deno watch", ["watch", "-A"], imports + tell, false],
-  [
-    "a Worker",
-    ["run", "-A"],
-    `${imports}
-    const code = ${JSON.stringify(imports + tell)};
-    const url = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
-    if ("Window" in globalThis || !("WorkerGlobalScope" in globalThis)) new Worker(url, { type: "module" });`,
-    false,
-  ],
+  ["a program", ["run"], whole, true],
+  ["a program that is watched", ["run", "--watch"], whole, false],
+  ["a program whose modules are replaced", ["run", "--unstable-hmr"], whole, false],
+  ["a program of deno watch", ["watch"], whole, false],
+  ["a Worker", ["run"], `new Worker(${asUrl}, { type: "module" });`, false],
   [
     "a Worker of Node",
-    ["run", "-A"],
-    `import { Worker } from "node:worker_threads";
-    new Worker(new URL("data:text/javascript," + encodeURIComponent(${
-      JSON.stringify(imports + tell)
-    })));`,
+    ["run"],
+    `import { Worker } from "node:worker_threads"; new Worker(new URL(${asUrl}));`,
     false,
   ],
-  ["a test", ["test", "-A"], `${imports} Deno.test("a test", () => { ${tell} });`, false],
-  [
-    "a benchmark",
-    ["bench", "-A"],
-    `${imports} Deno.bench("a bench", { n: 1 }, () => {}); ${tell}`,
-    false,
-  ],
+  ["a test", ["test"], `${imports} Deno.test("a test", () => { ${tell} });`, false],
+  ["a benchmark", ["bench"], `${whole} Deno.bench("a bench", { n: 1 }, () => {});`, false],
 ];
 
 for (const [name, args, program, endsWithProcess] of programs) {
-  Deno.test(`The kernel ${endsWithProcess ? "may" : "may not"} have the memory of ${name}`, async () => {
+  const may = endsWithProcess ? "may" : "may not";
+  Deno.test(`The kernel ${may} have the memory of ${name}`, async () => {
     assertEquals(await told(args, program), String(endsWithProcess));
   });
 }

@@ -2,34 +2,21 @@
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { namesIn } from "../support/bytes.ts";
-import { engineIsOfNoConcern } from "../support/once.ts";
-import { type CommandResult, run } from "../setup/command.ts";
+import { testOnce } from "../support/once.ts";
+import { run } from "../setup/command.ts";
 
 const module = new URL("../../mod.ts", import.meta.url).href;
 const cli = new URL("../../cli.ts", import.meta.url).pathname;
 
-/** A platform as `Deno.build` tells it. */
-interface Platform {
-  os: string;
-  arch: string;
-}
-
 /** Linux on another processor, and other systems, one of them with Linux's kernel. */
-const others: Platform[] = [
-  { os: "darwin", arch: "aarch64" },
-  { os: "windows", arch: "x86_64" },
-  { os: "android", arch: "aarch64" },
-  { os: "linux", arch: "riscv64" },
-];
-
-const errorFor = ({ os, arch }: Platform) =>
-  `Cannot run on ${os} ${arch}: Direct I/O and io_uring need Linux on x86_64 or aarch64`;
+const others = ["darwin aarch64", "windows x86_64", "android aarch64", "linux riscv64"];
 
 /**
  * What makes a process take itself for one on another platform. Libraries cannot be opened there, and Windows knows
  * fewer signals.
  */
-function disguise({ os, arch }: Platform): string {
+function disguise(platform: string): string {
+  const [os, arch] = platform.split(" ");
   return `
     Object.assign(Deno, {
       build: { ...Deno.build, os: ${JSON.stringify(os)}, arch: ${JSON.stringify(arch)} },
@@ -47,48 +34,34 @@ function disguise({ os, arch }: Platform): string {
     };`;
 }
 
-type Ran = Pick<CommandResult, "code" | "stdout" | "stderr">;
+interface Ran {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
 
 /** Runs a program in the disguise, in a directory of its own, in which it may leave nothing. */
 async function runAs(
-  platform: Platform,
-  commandIn: (directory: string) => Promise<string[]>,
+  platform: string,
+  program: string,
+  args: string[],
   env: Record<string, string> = {},
 ): Promise<Ran> {
-  const directory = await Deno.makeTempDir({ prefix: "dma-platform-" });
+  const cwd = await Deno.makeTempDir({ prefix: "dma-platform-" });
   try {
-    const preload = `${directory}/disguise.js`;
-    await Deno.writeTextFile(preload, disguise(platform));
-    const command = await commandIn(directory);
-    const before = await namesIn(directory);
-    const args = ["run", "--quiet", "--no-check", `--preload=${preload}`, ...command];
-    const options = { env: { NO_COLOR: "1", ...env }, cwd: directory };
-    const { code, stdout, stderr } = await run(Deno.execPath(), args, options);
-    assertEquals(await namesIn(directory), before);
-    return { code, stdout: stdout.trimEnd(), stderr: stderr.trimEnd() };
+    await Deno.writeTextFile(`${cwd}/disguise.js`, disguise(platform));
+    await Deno.writeTextFile(`${cwd}/main.js`, program);
+    const own = ["--quiet", "--no-check", "--no-prompt", `--preload=${cwd}/disguise.js`];
+    const options = { env: { NO_COLOR: "1", ...env }, cwd };
+    const ran = await run(Deno.execPath(), ["run", ...own, ...args], options);
+    assertEquals(await namesIn(cwd), ["disguise.js", "main.js"]);
+    return { code: ran.code, stdout: ran.stdout.trimEnd(), stderr: ran.stderr.trimEnd() };
   } finally {
-    await Deno.remove(directory, { recursive: true });
+    await Deno.remove(cwd, { recursive: true });
   }
 }
 
-/** Runs code in which `dma` is this module. */
-function runCode(
-  platform: Platform,
-  code: string,
-  { flags = ["-A"], env = {} }: { flags?: string[]; env?: Record<string, string> } = {},
-): Promise<Ran> {
-  return runAs(platform, async (directory) => {
-    const path = `${directory}/main.js`;
-    await Deno.writeTextFile(path, `import * as dma from "${module}";\n${code}`);
-    return ["--no-config", "--no-prompt", ...flags, path];
-  }, env);
-}
-
-function runCli(platform: Platform, ...args: string[]): Promise<Ran> {
-  return runAs(platform, () => Promise.resolve(["-A", cli, ...args]));
-}
-
-/** Each way to a first file. */
+/** Tries each way to a first file. */
 const firstUses = `
   for (const use of [
     () => dma.DmaFile.open("file"),
@@ -102,62 +75,62 @@ const firstUses = `
     console.log(error instanceof Deno.errors.NotSupported, error.message);
   }`;
 
-for (const platform of engineIsOfNoConcern ? others : []) {
-  const name = `${platform.os} ${platform.arch}`;
-  const message = errorFor(platform);
+for (const platform of others) {
+  const message =
+    `Cannot run on ${platform}: Direct I/O and io_uring need Linux on x86_64 or aarch64`;
+  const refused = Array(6).fill(`true ${message}`).join("\n");
+  const runCode = (code: string, flags: string[], env?: Record<string, string>) => {
+    const program = `import * as dma from "${module}";\n${code}`;
+    return runAs(platform, program, ["--no-config", ...flags, "main.js"], env);
+  };
+  const runCli = (...args: string[]) => runAs(platform, "", ["-A", cli, ...args]);
 
-  Deno.test(`On ${name} importing needs nothing, and opening says what is wrong`, async () => {
+  testOnce(`On ${platform} importing needs nothing, and opening says what is wrong`, async () => {
     const program = `
       console.log(Deno.build.os, Deno.build.arch);
       dma.configure({ threads: 4 });
       console.log(dma.engineInfo().engine, dma.ioStats().reads);
       ${firstUses}`;
     // Without any permission, so that nothing but memory can be touched.
-    assertEquals(await runCode(platform, program, { flags: [] }), {
-      code: 0,
-      stdout: [name, "null 0", ...Array(6).fill(`true ${message}`)].join("\n"),
-      stderr: "",
-    });
+    const stdout = `${platform}\nnull 0\n${refused}`;
+    assertEquals(await runCode(program, []), { code: 0, stdout, stderr: "" });
   });
 
-  Deno.test(`On ${name} neither variables nor options lead past that`, async () => {
+  testOnce(`On ${platform} neither variables nor options lead past that`, async () => {
+    const libraries = { DMA_SHIM: "/lib/shim.so", DMA_LIBURING: "/lib/uring.so" };
     for (
-      const [program, env] of [
-        [firstUses, { DMA_SHIM: "/lib/shim.so", DMA_LIBURING: "/lib/uring.so" }],
-        [firstUses, { DMA_ENGINE: "threads" }],
-        [`dma.configure({ engine: "io_uring" }); ${firstUses}`, {}],
-      ] as const
-    ) {
-      assertEquals(await runCode(platform, program, { env }), {
-        code: 0,
-        stdout: Array(6).fill(`true ${message}`).join("\n"),
-        stderr: "",
-      });
-    }
+      const running of [
+        runCode(firstUses, ["-A"], libraries),
+        runCode(firstUses, ["-A"], { DMA_ENGINE: "threads" }),
+        runCode(`dma.configure({ engine: "io_uring" }); ${firstUses}`, ["-A"]),
+      ]
+    ) assertEquals(await running, { code: 0, stdout: refused, stderr: "" });
   });
 
-  Deno.test(`On ${name} the command line says so in one line and touches nothing`, async () => {
-    const failed = { code: 1, stdout: "", stderr: `dma: ${message}` };
-    assertEquals(await runCli(platform, "write", "dest"), failed);
-    assertEquals(await runCli(platform, "write", "--atomic", "--quiet", "dest"), failed);
-    assertEquals(await runCli(platform, "copy", "disguise.js", "dest"), failed);
+  testOnce(`On ${platform} the command line says so in one line and touches nothing`, async () => {
+    for (
+      const args of [
+        ["write", "dest"],
+        ["write", "--atomic", "--quiet", "dest"],
+        ["copy", "disguise.js", "dest"],
+      ]
+    ) assertEquals(await runCli(...args), { code: 1, stdout: "", stderr: `dma: ${message}` });
     // Wrong arguments are wrong anywhere.
-    assertEquals((await runCli(platform, "write")).code, 2);
+    assertEquals((await runCli("write")).code, 2);
   });
 
-  Deno.test(`On ${name} doctor says so`, async () => {
-    const { code, stdout, stderr } = await runCli(platform, "doctor");
+  testOnce(`On ${platform} doctor says so`, async () => {
+    const { code, stdout, stderr } = await runCli("doctor");
     assertEquals([code, stderr], [1, ""]);
-    const lines = stdout.split("\n");
-    assertEquals(lines.slice(0, 2), [`Does not work: ${message}`, ""]);
-    assertMatch(lines[2]!, /^ok {2}Deno +\d/);
-    assertEquals(lines.slice(3), [`!!  Platform      ${name}`]);
-    const { code: jsonCode, stdout: json } = await runCli(platform, "doctor", "--json");
-    const report = JSON.parse(json);
-    assertEquals(jsonCode, 1);
+    const [verdict, empty, deno, ...rest] = stdout.split("\n");
+    assertEquals([verdict, empty], [`Does not work: ${message}`, ""]);
+    assertMatch(deno!, /^ok {2}Deno +\d/);
+    assertEquals(rest, [`!!  Platform      ${platform}`]);
+    const json = await runCli("doctor", "--json");
+    const { works, platform: name, platformError, engine: { engine } } = JSON.parse(json.stdout);
     assertEquals(
-      [report.works, report.platform, report.platformError, report.engine.engine],
-      [false, name, message, null],
+      [json.code, works, name, platformError, engine],
+      [1, false, platform, message, null],
     );
   });
 }

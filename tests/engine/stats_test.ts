@@ -2,14 +2,19 @@
 // for a whole process is tried in one of its own.
 
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
-import { configure, DmaFile, engineInfo, type IoStats, ioStats } from "../../mod.ts";
+import {
+  configure,
+  DmaFile,
+  type EngineInfo,
+  engineInfo,
+  type IoStats,
+  ioStats,
+} from "../../mod.ts";
 import { filled, pattern } from "../support/bytes.ts";
-import { type ChildOptions, runChild } from "../support/child.ts";
+import { runChild } from "../support/child.ts";
 import { testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { openPattern } from "../support/patterned.ts";
-
-const module = new URL("../../mod.ts", import.meta.url).href;
 
 /** By how much each counter grew. */
 async function growth(work: () => Promise<unknown>): Promise<IoStats> {
@@ -20,33 +25,55 @@ async function growth(work: () => Promise<unknown>): Promise<IoStats> {
   return grown;
 }
 
-/** What a child prints, which must be JSON. */
-async function said(code: string, options: ChildOptions = {}): Promise<unknown[]> {
-  const { output, code: exitCode } = await runChild(
-    `const say = (...things) => console.log(JSON.stringify(things));\n${code}`,
-    { ...options, env: { DMA_ENGINE: "", ...options.env } },
+const COUNTED = [
+  "reads",
+  "bytesRead",
+  "writes",
+  "bytesWritten",
+  "syncs",
+  "otherOperations",
+] as const;
+
+/** By how much those counters of operations and bytes grew that did. */
+async function counted(work: () => Promise<unknown>): Promise<Partial<IoStats>> {
+  const grown = await growth(work);
+  return Object.fromEntries(
+    COUNTED.map((name) => [name, grown[name]]).filter(([, by]) => by !== 0),
   );
-  assertEquals(exitCode, 0, output);
-  return output.split("\n").map((line) => JSON.parse(line));
 }
+
+/** What a child says by `say`, line by line. In it `info` opens a first file and gives `engineInfo()`. */
+// deno-lint-ignore no-explicit-any
+async function said(code: string, env: Record<string, string> = {}): Promise<any[][]> {
+  const prelude = `
+    const say = (...things) => console.log(JSON.stringify(things));
+    const info = async () => {
+      await (await dma.DmaFile.temp()).close();
+      return dma.engineInfo();
+    };`;
+  const ended = await runChild(prelude + code, { env: { DMA_ENGINE: "", ...env } });
+  assertEquals(ended.code, 0, ended.output);
+  return ended.output.split("\n").map((line) => JSON.parse(line));
+}
+
+// ---- ioStats() -------------------------------------------------------------------------------------------------
 
 testDirectAndCached("ioStats() counts operations and bytes", async (dir) => {
   await using file = await DmaFile.create(dir.file("file"));
   const block = file.alignment.offset;
-  const write = await growth(() => file.writeAt(filled(2 * block, 1), 0));
-  assertEquals([write.writes, write.bytesWritten, write.reads], [1, 2 * block, 0]);
-  const read = await growth(() => file.readAt(0, 500));
-  assertEquals([read.reads, read.bytesRead, read.writes], [1, block, 0]);
-  const aligned = await growth(() => file.readAtAligned(0, 2 * block));
-  assertEquals([aligned.reads, aligned.bytesRead], [1, 2 * block]);
-  const sync = await growth(() => file.sync().then(() => file.syncData()));
-  assertEquals([sync.syncs, sync.reads, sync.writes, sync.otherOperations], [2, 0, 0, 0]);
-  const other = await growth(async () => {
+  const written = await counted(() => file.writeAt(filled(2 * block, 1), 0));
+  assertEquals(written, { writes: 1, bytesWritten: 2 * block });
+  assertEquals(await counted(() => file.readAt(0, 500)), { reads: 1, bytesRead: block });
+  const aligned = await counted(() => file.readAtAligned(0, 2 * block));
+  assertEquals(aligned, { reads: 1, bytesRead: 2 * block });
+  const synced = await counted(() => file.sync().then(() => file.syncData()));
+  assertEquals(synced, { syncs: 2 });
+  const shaped = await counted(async () => {
     await file.truncate(5000);
     await file.preallocate(10_000);
     await file.size();
   });
-  assertEquals([other.otherOperations, other.syncs], [3, 0]);
+  assertEquals(shaped, { otherOperations: 3 });
   const opened = await growth(async () => await (await DmaFile.open(file.path)).close());
   assert(opened.otherOperations >= 2);
   assertEquals([opened.reads, opened.bytesRead, opened.failed], [0, 0, 0]);
@@ -104,10 +131,13 @@ Deno.test("ioStats() gives a snapshot that is the caller's own", () => {
   const expected = { ...stats };
   Object.assign(stats, { reads: -1, inFlight: 99 });
   assertEquals(ioStats(), expected);
-  for (const [name, value] of Object.entries(expected)) {
-    assert(Number.isSafeInteger(value) && value >= 0, `${name} is ${value}`);
-  }
+  const wrong = Object.values(expected).filter((value) =>
+    !Number.isSafeInteger(value) || value < 0
+  );
+  assertEquals(wrong, []);
 });
+
+// ---- engineInfo() ----------------------------------------------------------------------------------------------
 
 Deno.test("engineInfo() says which engine is at work, and why", () => {
   const info = engineInfo();
@@ -131,51 +161,46 @@ testInOneDirectory("A file of a local disk goes by the engine at work", async (d
 });
 
 Deno.test("Nothing is chosen and counted before the first file is opened", async () => {
-  const [[info, stats], [after]] = await said(`
+  const [[before, stats], [after]] = await said(`
     say(dma.engineInfo(), dma.ioStats());
-    await (await dma.DmaFile.temp()).close();
-    say(dma.engineInfo().engine);`) as [[Record<string, unknown>, IoStats], [string]];
-  assertEquals(info.engine, null);
-  assertEquals(info.reason, "Not chosen before the first file is opened");
-  assertEquals(Object.values(stats).filter((value) => value !== 0), []);
+    say((await info()).engine);`) as [[EngineInfo, IoStats], [string]];
+  assertEquals(before.engine, null);
+  assertEquals(before.reason, "Not chosen before the first file is opened");
   assertEquals(Object.keys(stats), Object.keys(ioStats()));
+  assertEquals(Object.values(stats).filter((value) => value !== 0), []);
   assert(after === "io_uring" || after === "threads", `${after}`);
 });
 
-Deno.test("configure() chooses the engine and its size", async () => {
-  const choose = async (options: unknown) => {
-    const [[info]] = await said(`
-      dma.configure(${JSON.stringify(options)});
-      await (await dma.DmaFile.temp()).close();
-      say(dma.engineInfo());`) as [[ReturnType<typeof engineInfo>]];
-    return info;
-  };
+// ---- configure() -----------------------------------------------------------------------------------------------
+
+Deno.test("configure() chooses the engine and its size, and the last one counts", async () => {
+  const choose = async (options: unknown) =>
+    (await said(`
+      dma.configure({ engine: "io_uring" });
+      dma.configure({ engine: "auto", ...${JSON.stringify(options)} });
+      say(await info());`))[0]![0] as EngineInfo;
   const threads = await choose({ engine: "threads", threads: 3 });
-  assertEquals([threads.engine, threads.maxInFlight], ["threads", 3]);
-  assertEquals(threads.reason, "configure asks for it");
-  const most = async (bufferBudget: number) => {
-    const [[bytes]] = await said(`
-      dma.configure({ bufferBudget: ${bufferBudget} });
-      const writer = new dma.DmaStreamWriter(await dma.DmaFile.temp());
-      await writer.write(new Uint8Array(300_000));
-      say(dma.ioStats().poolBytesUsed);
-      await writer.abort();`) as [[number]];
-    return bytes;
-  };
-  assertEquals([await most(0), await most(8 << 20)], [256 << 10, 1 << 20]);
+  const { reason } = threads;
+  assertEquals([threads.engine, threads.maxInFlight, reason], [
+    "threads",
+    3,
+    "configure asks for it",
+  ]);
   if (engine.name !== "io_uring") return;
   const small = await choose({ engine: "io_uring", ringEntries: 9 });
   assertEquals([small.engine, small.ringEntries, small.maxInFlight], ["io_uring", 16, 32]);
   assertEquals((await choose({})).ringEntries, 256);
 });
 
-Deno.test("The last configure() before the first file counts", async () => {
-  const [[name]] = await said(`
-    dma.configure({ engine: "io_uring" });
-    dma.configure({ engine: "threads" });
-    await (await dma.DmaFile.temp()).close();
-    say(dma.engineInfo().engine);`) as [[string]];
-  assertEquals(name, "threads");
+Deno.test("configure() limits the memory of writers", async () => {
+  const most = async (bufferBudget: number) =>
+    (await said(`
+    dma.configure({ bufferBudget: ${bufferBudget} });
+    const writer = new dma.DmaStreamWriter(await dma.DmaFile.temp());
+    await writer.write(new Uint8Array(300_000));
+    say(dma.ioStats().poolBytesUsed);
+    await writer.abort();`))[0]![0];
+  assertEquals([await most(0), await most(8 << 20)], [256 << 10, 1 << 20]);
 });
 
 Deno.test("configure() is refused when a file was opened, or is being opened", async () => {
@@ -191,9 +216,10 @@ Deno.test("configure() is refused when a file was opened, or is being opened", a
     const opening = dma.DmaFile.temp();
     say(attempt());
     await (await opening).close();
-    say(attempt());`) as [string][];
+    say(attempt());`);
+  assertEquals(lines.length, 2);
   for (const [line] of lines) {
-    assertMatch(line!, /^Busy: Cannot configure the engine: it is at work/);
+    assertMatch(line, /^Busy: Cannot configure the engine: it is at work/);
   }
 });
 
@@ -212,36 +238,33 @@ Deno.test("configure() names a wrong argument, and changes nothing", async () =>
     try {
       dma.configure({ engine: "io_uring", threads: 0 });
     } catch {
-      await (await dma.DmaFile.temp()).close();
-      say(dma.engineInfo().engine, dma.engineInfo().maxInFlight);
+      const { engine, maxInFlight } = await info();
+      say(engine, maxInFlight);
     }`);
   assertEquals(lines, [["threads", 2]]);
 });
 
 Deno.test("DMA_ENGINE decides where the program does not", async () => {
-  const chosen = async (engine: string, fromEnvironment = "threads") => {
-    const [line] = await said(
+  const chosen = async (engine: string, fromEnvironment: string) =>
+    (await said(
       `
-      dma.configure({ engine: ${JSON.stringify(engine)} });
-      await dma.DmaFile.temp().then((file) => file.close(), ({ message }) => say(message));
-      say(dma.engineInfo().engine, dma.engineInfo().reason);`,
-      { env: { DMA_ENGINE: fromEnvironment } },
-    );
-    return line;
-  };
+    dma.configure({ engine: ${JSON.stringify(engine)} });
+    await info().then(({ engine, reason }) => say(engine, reason), ({ message }) => say(message));`,
+      { DMA_ENGINE: fromEnvironment },
+    ))[0];
   const wrong = 'Invalid DMA_ENGINE "thread": it must be "auto", "io_uring" or "threads"';
   assertEquals(await chosen("auto", "thread"), [wrong]);
-  assertEquals(await chosen("auto"), ["threads", "DMA_ENGINE asks for it"]);
-  if (engine.name === "io_uring") assertEquals(await chosen("io_uring"), ["io_uring", "asked for"]);
+  assertEquals(await chosen("auto", "threads"), ["threads", "DMA_ENGINE asks for it"]);
+  if (engine.name !== "io_uring") return;
+  assertEquals(await chosen("io_uring", "threads"), ["io_uring", "asked for"]);
 });
 
 testDirectAndCached("More operations than there is room for wait their turn", async (dir) => {
-  const path = dir.file("file");
-  await Deno.writeFile(path, pattern(1 << 20));
+  await Deno.writeFile(dir.file("file"), pattern(1 << 20));
   const options = { engine: engine.name, ringEntries: 8, threads: 2 };
-  const [[reads, full, sums, after]] = await said(`
+  const [[reads, full, found, after]] = await said(`
       dma.configure(${JSON.stringify(options)});
-      const file = await dma.DmaFile.open(${JSON.stringify(path)});
+      const file = await dma.DmaFile.open(${JSON.stringify(dir.file("file"))});
       const before = dma.ioStats();
       const results = await Promise.all(Array.from({ length: 200 }, (_, index) =>
         file.readAt(index * 5000, 5)));
@@ -253,27 +276,26 @@ testDirectAndCached("More operations than there is room for wait their turn", as
   ];
   assertEquals([reads, after], [200, 0]);
   assert(full >= 100, `${full} operations waited`);
-  assertEquals(sums, Array.from({ length: 200 }, (_, index) => [...pattern(5, index * 5000)]));
+  assertEquals(found, Array.from({ length: 200 }, (_, index) => [...pattern(5, index * 5000)]));
 });
 
 testDirectAndCached("Each Worker has an engine and counters of its own", async (dir) => {
-  const path = dir.file("file");
-  await Deno.writeFile(path, pattern(5000));
+  await Deno.writeFile(dir.file("file"), pattern(5000));
+  const path = JSON.stringify(dir.file("file"));
   const worker = `
-    import { DmaFile, engineInfo, ioStats } from ${JSON.stringify(module)};
+    import { DmaFile, engineInfo, ioStats } from "${new URL("../../mod.ts", import.meta.url)}";
     const before = [engineInfo().engine, ioStats().reads];
-    await using file = await DmaFile.open(${JSON.stringify(path)});
+    await using file = await DmaFile.open(${path});
     await file.readAt(0, 10);
     postMessage([...before, ioStats().reads]);`;
-  const [[inside, outside]] = await said(`
-    const code = ${JSON.stringify(worker)};
-    const file = await dma.DmaFile.open(${JSON.stringify(path)});
+  const url = `data:text/javascript,${encodeURIComponent(worker)}`;
+  const lines = await said(`
+    const file = await dma.DmaFile.open(${path});
     for (let count = 0; count < 5; count++) await file.readAt(0, 10);
-    const url = "data:text/javascript," + encodeURIComponent(code);
-    const worker = new Worker(url, { type: "module" });
+    const worker = new Worker(${JSON.stringify(url)}, { type: "module" });
     const message = await new Promise((resolve) => worker.onmessage = ({ data }) => resolve(data));
     worker.terminate();
     say(message, dma.ioStats().reads);
-    await file.close();`) as [[unknown[], number]];
-  assertEquals([inside, outside], [[null, 0, 1], 5]);
+    await file.close();`);
+  assertEquals(lines, [[[null, 0, 1], 5]]);
 });

@@ -6,10 +6,10 @@ import { assertFile } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
 
-/** The program is taken for one that `deno run --watch` starts anew. */
-const watched = { shell: 'set -- "$@" --watch' };
-
-const holdings = `
+/** What programs have: the path of their files, and how many of these and of rings are open. */
+const prelude = (directory: string) => `
+  const directory = ${JSON.stringify(directory)};
+  const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
   const held = () => {
     let count = 0;
     for (const { name } of [...Deno.readDirSync("/proc/self/fd")]) {
@@ -22,13 +22,24 @@ const holdings = `
   };
 `;
 
-testInOneDirectory(
+/** Registers a test of what a program prints that is taken for one that `deno run --watch` starts anew. */
+function unloadTest(
+  name: string,
+  program: string,
+  expected: string,
+  check: (path: string) => Promise<void> = async () => {},
+): void {
+  testInOneDirectory(name, async (dir) => {
+    const options = { shell: 'set -- "$@" --watch' };
+    const { code, output } = await runChild(prelude(dir.path) + program, options);
+    assertEquals([code, output], [0, expected]);
+    await check(dir.file("file"));
+  });
+}
+
+unloadTest(
   "At unload everything is given back, and later calls do no harm",
-  async (dir) => {
-    const { code, output } = await runChild(
-      `
-    const directory = ${JSON.stringify(dir.path)};
-    ${holdings}
+  `
     const before = held();
     const file = await dma.DmaFile.create(directory + "/file");
     const writer = new dma.DmaStreamWriter(file);
@@ -39,15 +50,14 @@ testInOneDirectory(
     const reader = other.readable.getReader();
     const { value } = await reader.read();
     console.log("read", value.length);
-    do {
-      await new Promise((resolve) => setTimeout(resolve, 1));
-    } while (dma.ioStats().inFlight > 0);
+    do await pause(1); while (dma.ioStats().inFlight > 0);
     // What came last is looked at by now, as it is when an isolate ends.
-    await new Promise((resolve) => setTimeout(resolve, 1));
+    await pause(1);
     if (dma.ioStats().inFlight > 0) throw new Error("It never rests");
     dispatchEvent(new Event("unload"));
     console.log("held", held() - before);
-    const calls = [
+    let settled = 0;
+    for (const call of [
       () => writer.write(new Uint8Array(9_000_000)),
       () => writer.sync({ tail: true }),
       () => other.readAt(0, 4096),
@@ -56,48 +66,54 @@ testInOneDirectory(
       () => reader.read(),
       () => dma.DmaFile.create(directory + "/third"),
       () => writer.close(),
-    ];
-    let settled = 0;
-    for (const call of calls) {
+    ]) {
       try {
         call().then(() => settled++, () => {});
       } catch { /* No more than that. */ }
     }
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    console.log("done", settled, dma.ioStats().inFlight);
-  `,
-      watched,
-    );
-    assertEquals(code, 0, output);
-    assertEquals(output.trim().split("\n"), ["read 4096", "held 0", "done 0 0"]);
-  },
+    await pause(50);
+    console.log("done", settled, dma.ioStats().inFlight);`,
+  "read 4096\nheld 0\ndone 0 0",
 );
 
-testInOneDirectory("At unload nothing is taken from operations in flight", async (dir) => {
-  const { code, output } = await runChild(
-    `
-    const directory = ${JSON.stringify(dir.path)};
+const counted = new Uint8Array(1 << 20).map((_, index) => index);
+
+unloadTest(
+  "At unload nothing is taken from operations in flight",
+  `
     const file = await dma.DmaFile.create(directory + "/file");
     const buffer = file.allocBuffer(1 << 20);
     buffer.bytes.set(new Uint8Array(1 << 20).map((_, index) => index));
     const written = file.writeAt(buffer, 0);
     dispatchEvent(new Event("unload"));
     console.log(await written);
-    await file.close();
-  `,
-    watched,
-  );
-  assertEquals(code, 0, output);
-  assertEquals(output.trim(), String(1 << 20));
-  await assertFile(dir.file("file"), new Uint8Array(1 << 20).map((_, index) => index));
-});
+    await file.close();`,
+  String(counted.length),
+  (path) => assertFile(path, counted),
+);
+
+unloadTest(
+  "At unload no descriptor is closed twice: its number is another's by then",
+  `
+    Deno.writeTextFileSync(directory + "/other", "other's");
+    const file = await dma.DmaFile.create(directory + "/file");
+    // On a thread: the call that waits for completions is still there when this one is over.
+    await file.lock();
+    dispatchEvent(new Event("unload"));
+    const others = Array.from({ length: 20 }, () => Deno.openSync(directory + "/other"));
+    file.close().catch(() => {});
+    await pause(50);
+    const bytes = new Uint8Array(7);
+    for (const other of others) other.readSync(bytes);
+    console.log(new TextDecoder().decode(bytes));`,
+  "other's",
+);
 
 testInOneDirectory("A program that is watched holds as much after each start", async (dir) => {
   const program = dir.file("program.ts");
   const text = `
     import { DmaFile } from ${JSON.stringify(new URL("../../mod.ts", import.meta.url).href)};
-    const directory = ${JSON.stringify(dir.path)};
-    ${holdings}
+    ${prelude(dir.path)}
     const file = await DmaFile.create(directory + "/file");
     await new Blob([new Uint8Array(3_000_000)]).stream().pipeTo(file.writable);
     const log = await DmaFile.create(directory + "/log");
@@ -106,46 +122,17 @@ testInOneDirectory("A program that is watched holds as much after each start", a
     setInterval(() => {}, 1000);
   `;
   await Deno.writeTextFile(program, text);
-  const child = new Deno.Command(Deno.execPath(), {
+  await using child = new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "--no-check", "--watch", "--no-clear-screen", program],
     stdout: "piped",
     stderr: "null",
   }).spawn();
   const seen: string[] = [];
-  try {
-    for await (const line of child.stdout.pipeThrough(new TextDecoderStream())) {
-      seen.push(...line.trim().split("\n"));
-      if (seen.length === 4) break;
-      await Deno.writeTextFile(program, `${text}// ${seen.length}\n`);
-    }
-  } finally {
-    child.kill("SIGKILL");
-    await child.status;
+  for await (const line of child.stdout.pipeThrough(new TextDecoderStream())) {
+    seen.push(...line.trim().split("\n"));
+    if (seen.length === 4) break;
+    await Deno.writeTextFile(program, `${text}// ${seen.length}\n`);
   }
   assert(Number(seen[0]) > 0);
   assertEquals(seen, Array(4).fill(seen[0]));
 });
-
-testInOneDirectory(
-  "At unload no descriptor is closed twice: its number is another's by then",
-  async (dir) => {
-    await Deno.writeTextFile(dir.file("other"), "other's");
-    const { code, output } = await runChild(
-      `
-    const directory = ${JSON.stringify(dir.path)};
-    const file = await dma.DmaFile.create(directory + "/file");
-    // On a thread: the call that waits for completions is still there when this one is over.
-    await file.lock();
-    dispatchEvent(new Event("unload"));
-    const others = Array.from({ length: 20 }, () => Deno.openSync(directory + "/other"));
-    file.close().catch(() => {});
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    const bytes = new Uint8Array(7);
-    for (const other of others) other.readSync(bytes);
-    console.log(new TextDecoder().decode(bytes));
-  `,
-      watched,
-    );
-    assertEquals([code, output.trim()], [0, "other's"]);
-  },
-);

@@ -2,7 +2,7 @@
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { OLDEST_DENO } from "../../src/runtime.ts";
-import { engineIsOfNoConcern } from "../support/once.ts";
+import { testOnce } from "../support/once.ts";
 import { run } from "../setup/command.ts";
 
 const module = JSON.stringify(new URL("../../mod.ts", import.meta.url).href);
@@ -20,26 +20,23 @@ async function importIn(version: string): Promise<{ code: number; output: string
   return { code: ran.code, output: ran.output };
 }
 
-if (engineIsOfNoConcern) {
-  Deno.test("A Deno that is too old gets one clear sentence", async () => {
-    for (const version of ["1.46.3", "2.1.4", "2.7.14"]) {
-      const { code, output } = await importIn(version);
-      assertEquals(code, 1);
-      assertStringIncludes(
-        output,
-        `@denodma/dma needs Deno ${OLDEST_DENO} or newer, and this is Deno ${version}: run \`deno upgrade\``,
-      );
-    }
-  });
+testOnce("A Deno that is too old gets one clear sentence", async () => {
+  for (const version of ["1.46.3", "2.1.4", "2.7.14"]) {
+    const { code, output } = await importIn(version);
+    assertEquals(code, 1);
+    const sentence =
+      `@denodma/dma needs Deno ${OLDEST_DENO} or newer, and this is Deno ${version}: run \`deno upgrade\``;
+    assertStringIncludes(output, sentence);
+  }
+});
 
-  Deno.test("The oldest Deno that is promised, and whatever comes after it, may import the module", async () => {
-    for (const version of [OLDEST_DENO, "2.10.0", "2.9.6+abc1234", "3.0.0-rc.1", "10.0.0"]) {
-      assertEquals(await importIn(version), { code: 0, output: "opened\n" }, version);
-    }
-  });
+testOnce("The oldest Deno that is promised, and newer ones, may import the module", async () => {
+  for (const version of [OLDEST_DENO, "2.10.0", "2.9.6+abc1234", "3.0.0-rc.1", "10.0.0"]) {
+    assertEquals(await importIn(version), { code: 0, output: "opened\n" }, version);
+  }
+});
 
-  Deno.test("README.md promises the oldest Deno that the module accepts", async () => {
-    const readme = await Deno.readTextFile(new URL("../../README.md", import.meta.url));
-    assertStringIncludes(readme, `Deno ${OLDEST_DENO.replace(/\.0$/, "")} or newer`);
-  });
-}
+testOnce("README.md promises the oldest Deno that the module accepts", async () => {
+  const readme = await Deno.readTextFile(new URL("../../README.md", import.meta.url));
+  assertStringIncludes(readme, `Deno ${OLDEST_DENO.replace(/\.0$/, "")} or newer`);
+});

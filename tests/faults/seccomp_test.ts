@@ -48,7 +48,7 @@ const without: { name: string; secc?: string[]; env?: Record<string, string>; re
   {
     name: "liburing is missing",
     env: { DMA_LIBURING: "/nonexistent" },
-    reason: /Cannot load .*apt install liburing2.*dnf install liburing/,
+    reason: /Cannot load \/nonexistent, which DMA_LIBURING names \(.*apt install liburing2.*dnf/,
   },
 ];
 

@@ -15,26 +15,12 @@ import {
   SKIPPED,
   type Target,
 } from "./architectures/targets.ts";
-import { engineIsOfNoConcern } from "../support/once.ts";
+import { testOnce } from "../support/once.ts";
 import { type CommandResult, run } from "../setup/command.ts";
-
-async function inDirectory(fn: (directory: string) => Promise<void>): Promise<void> {
-  const directory = await Deno.makeTempDir({ prefix: "dma-shim-" });
-  try {
-    await fn(directory);
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
-}
 
 function assertPart({ code, output }: CommandResult): void {
   if (code === SKIPPED) console.log(`Not done here: ${output.trim()}`);
   else assert(code === 0 && /^[1-9]\d* checks, 0 failed$/m.test(output), `Exit ${code}: ${output}`);
-}
-
-/** Where something is missing, the name of the test says what. */
-function without(missing: readonly string[]): string {
-  return missing.length === 0 ? "" : ` (without ${missing.join(" and ")})`;
 }
 
 /** What came of each part of a target's self-test. */
@@ -97,12 +83,10 @@ async function checkFlags(constants: Constants, architecture: string): Promise<v
     }, 0);
   const always = flag("O_CLOEXEC", "O_NONBLOCK");
   assertEquals(await openFlags(architecture), {
-    O_RDONLY: flag("O_RDONLY"),
-    O_CLOEXEC: flag("O_CLOEXEC"),
-    O_DIRECT: flag("O_DIRECT"),
-    O_DIRECTORY: flag("O_DIRECTORY"),
-    O_NOFOLLOW: flag("O_NOFOLLOW"),
-    O_PATH: flag("O_PATH"),
+    ...Object.fromEntries(
+      ["O_RDONLY", "O_CLOEXEC", "O_DIRECT", "O_DIRECTORY", "O_NOFOLLOW", "O_PATH"]
+        .map((name) => [name, flag(name)]),
+    ),
     reading: always | flag("O_RDONLY"),
     creating: always | flag("O_RDWR", "O_CREAT", "O_EXCL"),
     unnamed: always | flag("O_RDWR", "O_TMPFILE"),
@@ -127,39 +111,37 @@ function checkErrors({ errors }: Constants): void {
 /** Numbers with two names: the C library has one, Deno the other. */
 const sameError: Record<string, string> = { ENOTSUP: "EOPNOTSUPP" };
 
-if (engineIsOfNoConcern) {
-  for (const architecture of architectures) {
-    Deno.test(`The embedded shim has the digest that stands beside it: ${architecture}`, async () => {
-      const { bytes, sha256 } = await embeddedShim(architecture);
-      const digest = await crypto.subtle.digest("SHA-256", bytes);
-      assertEquals(new Uint8Array(digest).toHex(), sha256);
-    });
-
-    const reason = await incomparable(architecture);
-    Deno.test({
-      name: `The embedded shim is what ffi/shim.c compiles to: ${architecture}${
-        reason === undefined ? "" : ` (${reason})`
-      }`,
-      ignore: reason !== undefined,
-      fn: async () => assert(await matchesSource(architecture), "Run `deno task build`"),
-    });
-  }
-
-  const targets = allTargets();
-  Deno.test("The shim that ships passes its self-test", async (t) => {
-    await inDirectory(async (directory) => {
-      const all = targets.map((target, index) =>
-        target.missing.length > 0 ? undefined : selfTest(target, `${directory}/${index}`)
-      );
-      const results = await Promise.all(all);
-      for (const [index, target] of targets.entries()) {
-        const { name, missing } = target;
-        await t.step({
-          name: `${name}${without(missing)}`,
-          ignore: missing.length > 0,
-          fn: (t) => checkTarget(t, target, results[index]!),
-        });
-      }
-    });
+for (const architecture of architectures) {
+  testOnce(`The embedded shim has the digest that stands beside it: ${architecture}`, async () => {
+    const { bytes, sha256 } = await embeddedShim(architecture);
+    const digest = await crypto.subtle.digest("SHA-256", bytes);
+    assertEquals(new Uint8Array(digest).toHex(), sha256);
   });
+
+  const reason = await incomparable(architecture);
+  const why = reason === undefined ? "" : ` (${reason})`;
+  testOnce(`The embedded shim is what ffi/shim.c compiles to: ${architecture}${why}`, async () => {
+    assert(await matchesSource(architecture), "Run `deno task build`");
+  }, { ignore: reason !== undefined });
 }
+
+testOnce("The shim that ships passes its self-test", async (t) => {
+  const directory = await Deno.makeTempDir({ prefix: "dma-shim-" });
+  try {
+    const targets = allTargets();
+    const all = targets.map(async (target, index) =>
+      target.missing.length > 0 ? undefined : await selfTest(target, `${directory}/${index}`)
+    );
+    for (const [index, results] of (await Promise.all(all)).entries()) {
+      const target = targets[index]!;
+      const why = results ? "" : ` (without ${target.missing.join(" and ")})`;
+      await t.step({
+        name: `${target.name}${why}`,
+        ignore: results === undefined,
+        fn: (t) => checkTarget(t, target, results!),
+      });
+    }
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});

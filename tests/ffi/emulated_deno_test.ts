@@ -4,7 +4,7 @@
 import { assertEquals } from "@std/assert";
 import { emulatorFor } from "./architectures/targets.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
-import { pattern } from "../support/bytes.ts";
+import { assertFile, pattern } from "../support/bytes.ts";
 import { hasProgram, run } from "../setup/command.ts";
 
 const program = new URL("architectures/copy.ts", import.meta.url).pathname;
@@ -15,18 +15,15 @@ const deno = Deno.env.get("DMA_TEST_EMULATED_DENO");
 const emulator = emulatorFor("aarch64");
 const possible = deno !== undefined && emulator.length > 0 && hasProgram(emulator[0]!);
 
+const how = possible ? "" : " (none to be had, or no emulator)";
+
 testInOneDirectory(
-  `Files are copied, locked and told apart by a Deno for aarch64${
-    possible ? "" : " (none to be had, or no emulator)"
-  }`,
+  `Files are copied, locked and told apart by a Deno for aarch64${how}`,
   async (dir) => {
-    const [source, target, atomic] = ["source", "target", "atomic"].map((name) =>
-      dir.file(name)
-    ) as [string, string, string];
+    const [source, target, atomic] = [dir.file("source"), dir.file("target"), dir.file("atomic")];
     const content = pattern(1_000_001);
     await Deno.writeFile(source, content);
     const { mtime } = await Deno.stat(source);
-
     const [command = "", ...before] = [...emulator, deno!];
     const flags = ["-A", "--no-check", "--no-config"];
     const args = [...before, "run", ...flags, program, source, target, atomic];
@@ -46,8 +43,8 @@ testInOneDirectory(
       modified: mtime!.getTime(),
       missing: [true, "ENOENT", 2],
     });
-    assertEquals(await Deno.readFile(target) as Uint8Array, content);
-    assertEquals(await Deno.readFile(atomic) as Uint8Array, content);
+    await assertFile(target, content);
+    await assertFile(atomic, content);
   },
   { bothEngines: false, ignore: !possible },
 );

@@ -25,22 +25,13 @@ interface Check {
   expects: "done" | RegExp;
 }
 
-async function preload(): Promise<string> {
-  // A linker would follow the name; the loader wants the library itself.
-  return await Deno.realPath(await runOrThrow("gcc", ["-print-file-name=libasan.so"]));
-}
-
+/** Whether a program ends as it must with the sanitizer's library, and its output. */
 async function holds(
   { script, args, env, expects }: Check,
   library: string,
 ): Promise<[boolean, string]> {
-  const { success, output } = await run(Deno.execPath(), [
-    "run",
-    "-A",
-    "--no-check",
-    `${folder}${script}`,
-    ...args,
-  ], {
+  const command = ["run", "-A", "--no-check", `${folder}${script}`, ...args];
+  const { success, output } = await run(Deno.execPath(), command, {
     cwd: root,
     env: {
       ...env,
@@ -57,7 +48,8 @@ async function holds(
 
 async function main(directory: string): Promise<boolean> {
   await installHeaders(AbortSignal.timeout(120_000));
-  const library = await preload();
+  // A linker would follow the name; the loader wants the library itself.
+  const library = await Deno.realPath(await runOrThrow("gcc", ["-print-file-name=libasan.so"]));
   const shim = `${directory}/shim.so`;
   const wrong = `${directory}/overflow.so`;
   const build = ["run", "-A", "--no-check", `${root}ffi/build.ts`, "--sanitize", shim];
@@ -77,23 +69,21 @@ async function main(directory: string): Promise<boolean> {
       args: [wrong, "wrap"],
       expects: /runtime error: signed integer overflow/,
     },
-  ];
-  for (const engine of ["io_uring", "threads"]) {
-    checks.push({
+    ...["io_uring", "threads"].map((engine): Check => ({
       name: `Ordinary work on ${engine}`,
       script: "work.ts",
       args: [directory],
       env: { ...env, DMA_ENGINE: engine },
       expects: "done",
-    });
-  }
-  checks.push({
-    name: `Arguments of every kind, seed ${seed}`,
-    script: "fuzz.ts",
-    args: [seed],
-    env,
-    expects: "done",
-  });
+    })),
+    {
+      name: `Arguments of every kind, seed ${seed}`,
+      script: "fuzz.ts",
+      args: [seed],
+      env,
+      expects: "done",
+    },
+  ];
   let failed = 0;
   for (const check of checks) {
     const [held, output] = await holds(check, library);

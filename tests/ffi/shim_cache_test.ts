@@ -17,11 +17,8 @@ const program = `
 
 const EACCES = 13;
 
-type Run = (
-  env: Record<string, string>,
-  flags?: readonly string[],
-  name?: string,
-) => Promise<UserRan>;
+/** Runs the program with these variables, with other flags than `-A` or for another file if given. */
+type Run = (env: Record<string, string>, flags?: string[], name?: string) => Promise<UserRan>;
 
 function testWithoutMemfd(name: string, fn: (run: Run, home: string) => Promise<void>): void {
   testInOneDirectory(name, async (dir) => {
@@ -51,26 +48,28 @@ testWithoutMemfd("The cache folder has the file for a moment", async (run, home)
   }
 });
 
-testWithoutMemfd("A folder that other users can write to is not used", async (run, home) => {
-  const folder = `${home}/.cache/denodma`;
-  const ways: Record<string, () => Promise<void>> = {
-    "others may write to it": () => Deno.chmod(folder, 0o777),
-    "a group may write to it": () => Deno.chmod(folder, 0o770),
-    "it is a link": async () => {
-      await Deno.rename(folder, `${folder}-elsewhere`);
-      await Deno.symlink(`${folder}-elsewhere`, folder);
-    },
-  };
-  if (Deno.uid() === 0) ways["it is another user's"] = () => Deno.chown(folder, 65_534, 65_534);
-  for (const [name, change] of Object.entries(ways)) {
+const changes: Record<string, (folder: string) => Promise<void>> = {
+  "others may write to it": (folder) => Deno.chmod(folder, 0o777),
+  "a group may write to it": (folder) => Deno.chmod(folder, 0o770),
+  "it is a link": async (folder) => {
+    await Deno.rename(folder, `${folder}-elsewhere`);
+    await Deno.symlink(`${folder}-elsewhere`, folder);
+  },
+};
+if (Deno.uid() === 0) {
+  changes["it is another user's"] = (folder) => Deno.chown(folder, 65_534, 65_534);
+}
+
+for (const [name, change] of Object.entries(changes)) {
+  testWithoutMemfd(`The cache folder is not used where ${name}`, async (run, home) => {
+    const folder = `${home}/.cache/denodma`;
     await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
-    await change();
+    await change(folder);
     const { code, error } = await run({ HOME: home });
-    assertEquals(code, 1, name);
-    assertStringIncludes(error, `${folder} is a link, belongs to another user, or others`, name);
-    await Deno.remove(`${home}/.cache`, { recursive: true });
-  }
-});
+    assertEquals(code, 1);
+    assertStringIncludes(error, `${folder} is a link, belongs to another user, or others`);
+  });
+}
 
 testWithoutMemfd("XDG_CACHE_HOME comes before HOME", async (run, home) => {
   assertWorks(await run({ HOME: home, XDG_CACHE_HOME: `${home}/elsewhere` }));
@@ -86,18 +85,16 @@ testWithoutMemfd("Processes that start at once share the folder", async (run, ho
 });
 
 testWithoutMemfd("Without a place to write, the error says both reasons", async (run) => {
+  const unread = "neither XDG_CACHE_HOME nor HOME can be read";
+  const withoutEnv = ["--allow-ffi", "--allow-read", "--allow-write"];
   for (
-    const [env, flags, reason] of [
-      [{}, ["-A"], "neither XDG_CACHE_HOME nor HOME can be read"],
-      [{ HOME: "/proc/home" }, ["-A"], "No such file or directory"],
-      [
-        { HOME: "/nowhere" },
-        ["--allow-ffi", "--allow-read", "--allow-write"],
-        "neither XDG_CACHE_HOME nor HOME can be read",
-      ],
+    const [running, reason] of [
+      [run({}), unread],
+      [run({ HOME: "/proc/home" }), "No such file or directory"],
+      [run({ HOME: "/nowhere" }, withoutEnv), unread],
     ] as const
   ) {
-    const { code, error } = await run(env, flags);
+    const { code, error } = await running;
     assertEquals(code, 1);
     const both = "Cannot load the shim: neither from memory (memfd_create failed) nor from a file";
     assertStringIncludes(error, both);

@@ -6,9 +6,7 @@ import type { Directory } from "../../../src/file/directory.ts";
 
 const [architecture] = Deno.args;
 Object.assign(Deno, { build: { ...Deno.build, arch: architecture } });
-const { O_CLOEXEC, O_DIRECT, O_DIRECTORY, O_NOFOLLOW, O_PATH, O_RDONLY } = await import(
-  "../../../src/engine/linux.ts"
-);
+const linux = await import("../../../src/engine/linux.ts");
 const { FileName } = await import("../../../src/file/file_name.ts");
 const { openName } = await import("../../../src/file/open.ts");
 
@@ -25,29 +23,16 @@ async function flagsOf(wanted: Partial<Parameters<typeof openName>[1]>): Promise
   };
   const directory = { engine, fd: DIRECTORY, prepareSync: async () => {} };
   const name = new FileName(directory as unknown as Directory, "file", "/some/file");
-  await openName(name, {
-    read: true,
-    write: false,
-    create: false,
-    createNew: false,
-    truncate: false,
-    append: false,
-    mode: 0o666,
-    direct: "prefer",
-    unnamed: false,
-    ...wanted,
-  }).catch(() => {});
+  const reading = { read: true, write: false, create: false, createNew: false, truncate: false };
+  const usual = { append: false, mode: 0o666, direct: "prefer", unnamed: false } as const;
+  await openName(name, { ...reading, ...usual, ...wanted }).catch(() => {});
   if (seen === undefined) throw new Error("The engine was not asked to open");
   return seen;
 }
 
+const { O_RDONLY, O_CLOEXEC, O_DIRECT, O_DIRECTORY, O_NOFOLLOW, O_PATH } = linux;
 console.log(JSON.stringify({
-  O_RDONLY,
-  O_CLOEXEC,
-  O_DIRECT,
-  O_DIRECTORY,
-  O_NOFOLLOW,
-  O_PATH,
+  ...{ O_RDONLY, O_CLOEXEC, O_DIRECT, O_DIRECTORY, O_NOFOLLOW, O_PATH },
   reading: await flagsOf({}),
   creating: await flagsOf({ write: true, createNew: true }),
   unnamed: await flagsOf({ write: true, unnamed: true }),

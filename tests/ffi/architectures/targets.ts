@@ -92,20 +92,9 @@ export async function buildSelfTest(target: Target, directory: string): Promise<
     await Deno.symlink(`/usr/include/${target.architecture}-linux-gnu/asm`, `${headers}/asm`);
   }
   const files = [...Deno.readDirSync(sources)].map(({ name }) => name);
-  await runOrThrow(target.compiler, [
-    "-std=gnu11",
-    "-O1",
-    "-Wall",
-    "-Wextra",
-    "-Werror",
-    "-D_GNU_SOURCE",
-    "-pthread",
-    "-isystem",
-    headers,
-    "-o",
-    program,
-    ...files.filter((name) => name.endsWith(".c")).map((name) => `${sources}${name}`),
-  ]);
+  const flags = "-std=gnu11 -O1 -Wall -Wextra -Werror -D_GNU_SOURCE -pthread".split(" ");
+  const inputs = files.filter((name) => name.endsWith(".c")).map((name) => `${sources}${name}`);
+  await runOrThrow(target.compiler, [...flags, "-isystem", headers, "-o", program, ...inputs]);
   return program;
 }
 

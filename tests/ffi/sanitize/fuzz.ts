@@ -1,5 +1,5 @@
 // Calls the C side's functions with numbers of every kind, right and wrong. What must be refused is refused, and
-// nothing is touched. LIBRARY [SEED]
+// nothing is touched. [SEED]
 import { openLiburing } from "../../../ffi/liburing.ts";
 import { loadShim } from "../../../ffi/shim.ts";
 import { Random } from "../../simulator/random.ts";
@@ -15,6 +15,9 @@ const MOVING = new Set([4, 5, 22, 23]);
 /** fdatasync, ftruncate, fallocate, statx, read, write: without a descriptor none of them does anything. */
 const HARMLESS = [3, 4, 5, 17, 22, 23, 55, 255, 256, 4095, 0xffff_ffff];
 
+const EDGES = [0, 1, 512, 4096, 2 ** 31, 2 ** 32, 2 ** 53, MAX_EXACT, 2 ** 63, 2 ** 64, 1e300];
+const UNSIGNED = [0, 1, 255, 256, 512, 4096, MAX_RW - 1, MAX_RW, MAX_RW + 1, 0xffff_ffff];
+
 const shim = await loadShim();
 const random = new Random(Number(seed));
 
@@ -24,35 +27,14 @@ function pick<T>(...values: T[]): T {
 
 /** A number for an f64: addresses, lengths and positions. */
 function real(): number {
-  const edge = pick(0, 1, 512, 4096, 2 ** 31, 2 ** 32, 2 ** 53, MAX_EXACT, 2 ** 63, 2 ** 64, 1e300);
-  return pick(
-    edge,
-    edge - 1,
-    edge + 0.5,
-    -edge,
-    NaN,
-    Infinity,
-    -Infinity,
-    random.below(2 ** 53),
-    random.next() * 1e9,
-  );
+  const edge = pick(...EDGES);
+  const odd = pick(NaN, Infinity, -Infinity);
+  return pick(edge, edge - 1, edge + 0.5, -edge, odd, random.below(2 ** 53), random.next() * 1e9);
 }
 
 /** A number for a u32. */
 function unsigned(): number {
-  return pick(
-    0,
-    1,
-    255,
-    256,
-    512,
-    4096,
-    MAX_RW - 1,
-    MAX_RW,
-    MAX_RW + 1,
-    0xffff_ffff,
-    random.below(2 ** 32),
-  );
+  return pick(...UNSIGNED, random.below(2 ** 32));
 }
 
 function isWhole(value: number): boolean {
@@ -73,23 +55,14 @@ function must(holds: boolean, what: string, ...values: unknown[]): void {
 function fuzzCalls(): number {
   let refused = 0;
   for (let round = 0; round < ROUNDS; round++) {
-    const opcode = pick(...HARMLESS);
-    const [address, length, offset] = [real(), unsigned(), real()];
+    const call = [pick(...HARMLESS), real(), unsigned(), real()] as const;
+    const [opcode, ...place] = call;
     // No descriptor is -1: whatever gets past the checks ends with EBADF, or with ENOSYS for no operation at all.
-    const result = shim.dma_call(opcode, -1, address, length, offset, 0);
-    must(result < 0, "dma_call did something", opcode, address, length, offset, result);
-    if (!isAcceptable(opcode, address, length, offset)) {
-      must(
-        result === -EINVAL,
-        "dma_call took what is wrong",
-        opcode,
-        address,
-        length,
-        offset,
-        result,
-      );
-      refused++;
-    }
+    const result = shim.dma_call(opcode, -1, ...place, 0);
+    must(result < 0, "dma_call did something", call, result);
+    if (isAcceptable(...call)) continue;
+    must(result === -EINVAL, "dma_call took what is wrong", call, result);
+    refused++;
   }
   return refused;
 }
@@ -99,9 +72,8 @@ function fuzzMappings(): number {
   for (let round = 0; round < 20_000; round++) {
     const length = real();
     const address = shim.dma_map(length, pick(0, 1));
-    if (!isWhole(length) || length === 0) {
-      must(address === -EINVAL, "dma_map took what is wrong", length, address);
-    }
+    const isWrong = !isWhole(length) || length === 0;
+    if (isWrong) must(address === -EINVAL, "dma_map took what is wrong", length, address);
     if (address < 0) continue;
     mapped++;
     must(address % 4096 === 0, "dma_map gave what is not aligned", length, address);
@@ -111,12 +83,8 @@ function fuzzMappings(): number {
     const [address, length] = [real(), real()];
     // Nothing that might be a mapping of somebody's is given back here.
     if (isWhole(address) && isWhole(length) && address > 0 && length > 0) continue;
-    must(
-      shim.dma_unmap(address, length) === -EINVAL,
-      "dma_unmap took what is wrong",
-      address,
-      length,
-    );
+    const result = shim.dma_unmap(address, length);
+    must(result === -EINVAL, "dma_unmap took what is wrong", address, length);
   }
   return mapped;
 }
@@ -138,40 +106,18 @@ function fuzzQueue(): number {
     for (let here = 0, call = 0; call < 600; call++) {
       const [opcode, flags] = [pick(...HARMLESS), pick(0, 4, 16, 255, 256, unsigned())];
       // Half of them right as far as numbers go, or the queue would never fill.
-      const [address, length, offset] = random.chance(0.5)
-        ? [4096 * unsigned(), pick(1, 512, MAX_RW), unsigned()]
-        : [real(), unsigned(), real()];
-      const result = shim.dma_prepare(
-        ring,
-        opcode,
-        flags,
-        -1,
-        address,
-        length,
-        offset,
-        unsigned(),
-        unsigned(),
-        unsigned(),
-      );
-      const right = opcode <= 255 && flags <= 255 && isAcceptable(opcode, address, length, offset);
+      const place = random.chance(0.5)
+        ? [4096 * unsigned(), pick(1, 512, MAX_RW), unsigned()] as const
+        : [real(), unsigned(), real()] as const;
+      const rest = [unsigned(), unsigned(), unsigned()] as const;
+      const result = shim.dma_prepare(ring, opcode, flags, -1, ...place, ...rest);
+      const right = opcode <= 255 && flags <= 255 && isAcceptable(opcode, ...place);
       const wanted = !right ? -EINVAL : here < entries ? 0 : -EBUSY;
-      must(
-        result === wanted,
-        "dma_prepare",
-        wanted,
-        result,
-        opcode,
-        flags,
-        address,
-        length,
-        offset,
-      );
+      must(result === wanted, "dma_prepare", wanted, result, opcode, flags, place);
       if (result === 0) here++, queued++;
       if (result === -EBUSY) full++;
-      must(
-        shim.dma_reap(ring, out, pick(0, 1, 512)) === 0,
-        "dma_reap found what was never handed over",
-      );
+      const reaped = shim.dma_reap(ring, out, pick(0, 1, 512));
+      must(reaped === 0, "dma_reap found what was never handed over");
     }
     liburing.io_uring_queue_exit(ring);
   }
