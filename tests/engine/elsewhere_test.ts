@@ -1,7 +1,7 @@
 // What belongs to this copy of the module, in this isolate, under this runtime, says so everywhere else.
 
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
-import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
+import { DmaFile } from "../../mod.ts";
 import { runChild } from "../support/child.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
 import "../support/engine.ts";
@@ -58,13 +58,4 @@ testInOneDirectory("A file of another copy of the module is told from one of thi
     `TypeError: Cannot copy to ${why}`,
   ]);
   assertEquals((await Deno.stat(dir.file("file"))).size, 10_000);
-});
-
-testInOneDirectory("Anything else is no file", async (dir) => {
-  await using file = await DmaFile.create(dir.file("file"));
-  for (const Class of [DmaStreamWriter, DmaStreamReader]) {
-    for (const wrong of [undefined, null, {}, "file", file.path, Object.create(file)]) {
-      assertThrows(() => new Class(wrong as DmaFile), TypeError);
-    }
-  }
 });

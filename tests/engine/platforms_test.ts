@@ -34,19 +34,13 @@ function disguise(platform: string): string {
     };`;
 }
 
-interface Ran {
-  code: number;
-  stdout: string;
-  stderr: string;
-}
-
 /** Runs a program in the disguise, in a directory of its own, in which it may leave nothing. */
 async function runAs(
   platform: string,
   program: string,
   args: string[],
   env: Record<string, string> = {},
-): Promise<Ran> {
+) {
   const cwd = await Deno.makeTempDir({ prefix: "dma-platform-" });
   try {
     await Deno.writeTextFile(`${cwd}/disguise.js`, disguise(platform));
@@ -91,20 +85,14 @@ for (const platform of others) {
       dma.configure({ threads: 4 });
       console.log(dma.engineInfo().engine, dma.ioStats().reads);
       ${firstUses}`;
-    // Without any permission, so that nothing but memory can be touched.
     const stdout = `${platform}\nnull 0\n${refused}`;
+    // Without any permission, so that nothing but memory can be touched.
     assertEquals(await runCode(program, []), { code: 0, stdout, stderr: "" });
-  });
-
-  testOnce(`On ${platform} neither variables nor options lead past that`, async () => {
+    // Neither variables nor options lead past that.
     const libraries = { DMA_SHIM: "/lib/shim.so", DMA_LIBURING: "/lib/uring.so" };
-    for (
-      const running of [
-        runCode(firstUses, ["-A"], libraries),
-        runCode(firstUses, ["-A"], { DMA_ENGINE: "threads" }),
-        runCode(`dma.configure({ engine: "io_uring" }); ${firstUses}`, ["-A"]),
-      ]
-    ) assertEquals(await running, { code: 0, stdout: refused, stderr: "" });
+    for (const env of [libraries, { DMA_ENGINE: "threads" }, { DMA_ENGINE: "io_uring" }]) {
+      assertEquals(await runCode(program, ["-A"], env), { code: 0, stdout, stderr: "" });
+    }
   });
 
   testOnce(`On ${platform} the command line says so in one line and touches nothing`, async () => {

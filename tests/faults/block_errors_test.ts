@@ -1,8 +1,9 @@
 // Disks that break, at the block layer under real file systems: writes, reads and cache flushes that fail with EIO.
 
 import "../support/engine.ts";
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter, ioStats } from "../../mod.ts";
+import { assertNoFile } from "../support/bytes.ts";
 import { content, firstWrong, firstWrongInFile } from "./content.ts";
 import { type FaultyDisk, onFaultyDisk, smallest } from "./disks.ts";
 import {
@@ -78,24 +79,36 @@ diskTest(
   },
 );
 
-diskTest("a disk that takes no more writes fails all, and hangs nobody", async (disk, path) => {
-  const writer = await create(path);
-  await writer.write(content(0, 3 * MiB));
-  assertEquals(await writer.sync(), 3 * MiB);
-  await disk.disk.command(`err write 0 ${2 ** 40} ${EIO}`);
-  // A file system that has shut down answers with EIO or EROFS, but it answers.
-  await assertFailsForGood(writer, () => ways["write()"](writer, 40 * MiB), {
-    code: ["EIO", "EROFS"],
-    op: ["write", "allocate", "sync", "truncate"],
-    path,
-  });
-  assert(writer.currentFlushedPos >= 3 * MiB);
-  await within(30, "open", DmaFile.open(path).then((file) => file.close(), () => {}));
-  // What was synced before the disk broke is there after all.
-  await disk.disk.command("clear");
-  await disk.mount.remount();
-  assertEquals(await firstWrongInFile(path, 3 * MiB), -1);
-});
+diskTest(
+  "a disk that takes no more writes fails all, and hangs nobody",
+  async (disk, path, directory) => {
+    const writer = await create(path);
+    const atomicFile = await DmaFile.create(disk.file("atomic"), { atomic: true });
+    const atomic = new DmaStreamWriter(atomicFile);
+    await atomic.write(content(0, 100_000));
+    await writer.write(content(0, 3 * MiB + 77));
+    const synced = await writer.sync({ tail: true });
+    {
+      await using _ = bystander(directory);
+      await disk.disk.command(`err write 0 ${2 ** 40} ${EIO}`);
+      // A file system that has shut down answers with EIO or EROFS, but it answers.
+      await assertFailsForGood(writer, () => ways["write()"](writer, 40 * MiB), {
+        code: ["EIO", "EROFS"],
+        op: ["write", "allocate", "sync", "truncate"],
+        path,
+      });
+      assert(writer.currentFlushedPos >= synced);
+      await assertSticky(atomic, await within(30, "close", assertRejects(() => atomic.close())));
+      const creating = DmaFile.create(disk.file("new"));
+      await within(30, "create", creating.then((file) => file.close(), () => {}));
+    }
+    // What was synced before the disk broke is there after all.
+    await disk.disk.command("clear");
+    await disk.mount.remount();
+    assertEquals(await firstWrongInFile(path, synced), -1);
+    await assertNoFile(disk.file("atomic"));
+  },
+);
 
 diskTest("a flush that fails rejects sync(), and every later call", async (disk, path) => {
   const writer = await create(path);
@@ -112,19 +125,6 @@ diskTest("a flush that fails rejects sync(), and every later call", async (disk,
   for (const call of waiting) assertEquals(await call.catch((reason) => reason), error);
   await assertSticky(writer, error);
   assertEquals(ioStats().syncs, syncs + 1, "A failed sync is not tried again");
-});
-
-diskTest("a flush that fails while closing rejects close()", async (disk, path) => {
-  const writer = await create(path);
-  await writer.write(content(0, 100_000));
-  await disk.disk.command(`err flush 0 0 ${EIO}`);
-  // The file and its directory are synced, and either may be the first to fail. A file system that shuts down at that
-  // lets nothing through any more.
-  await assertFailsForGood(writer, () => writer.close(), {
-    code: ["EIO", "EROFS"],
-    op: ["sync", "write", "truncate"],
-    path: [path, disk.mount.path],
-  });
 });
 
 diskTest("a block that cannot be read fails the reader there", async (disk, path) => {

@@ -1,6 +1,8 @@
 // Copies of the module, as they are or with a piece of their text replaced: for accounts that cannot read the
 // checkout, and for mutants that show that a test can fail.
 
+import { runOrThrow } from "../setup/command.ts";
+
 const root = new URL("../../", import.meta.url).pathname;
 const parts = [
   "mod.ts",
@@ -24,28 +26,15 @@ export interface Replacement {
 }
 
 /** Copies the module, and the programs that tests run, to the new folder `target`, which it resolves to. */
-export async function copyModule(
-  target: string,
-  replacements: readonly Replacement[] = [],
-): Promise<string> {
-  for (const part of parts) await copy(`${root}${part}`, `${target}/${part}`);
-  for (const { file, from, to } of replacements) {
-    const path = `${target}/${file}`;
-    const text = await Deno.readTextFile(path);
+export async function copyModule(target: string, replacement?: Replacement): Promise<string> {
+  await Deno.mkdir(target);
+  await runOrThrow("cp", ["-r", "--parents", ...parts, target], { cwd: root });
+  if (replacement) {
+    const path = `${target}/${replacement.file}`;
+    const [before, after, ...more] = (await Deno.readTextFile(path)).split(replacement.from);
     // A mutant that is none would make a test of nothing.
-    if (text.split(from).length !== 2) {
-      throw new Error(`${file} does not have exactly one: ${from}`);
-    }
-    await Deno.writeTextFile(path, text.replace(from, () => to));
+    if (after === undefined || more.length > 0) throw new Error(`Not once: ${replacement.from}`);
+    await Deno.writeTextFile(path, before + replacement.to + after);
   }
   return target;
-}
-
-async function copy(source: string, target: string): Promise<void> {
-  await Deno.mkdir(target.slice(0, target.lastIndexOf("/")), { recursive: true });
-  if (!(await Deno.stat(source)).isDirectory) return await Deno.copyFile(source, target);
-  await Deno.mkdir(target, { recursive: true });
-  for await (const { name } of Deno.readDir(source)) {
-    await copy(`${source}/${name}`, `${target}/${name}`);
-  }
 }

@@ -10,7 +10,6 @@ import { type FaultyDisk, type FileSystem, fileSystems, LoopMount, onFaultyDisk 
 import { type Account, assertKept, type Promised, startWriting } from "./killed.ts";
 import { engines, faultTest, type Need, whileUp } from "./machine.ts";
 import { spawn } from "./programs.ts";
-import { library } from "./tools.ts";
 import { type Kind, kinds, lengths, type Once } from "./written.ts";
 
 const firstSeed = Number(Deno.env.get("DMA_CUT_SEED") ?? Math.floor(Math.random() * 1e6));
@@ -24,9 +23,8 @@ function cutTest(
   name: string,
   type: FileSystem,
   fn: (disk: FaultyDisk, directory: string) => Promise<void>,
-  ...more: Need[]
 ): void {
-  const needs: Need[] = ["root", "gcc", "loop", "fuse", type, ...more];
+  const needs: Need[] = ["root", "gcc", "loop", "fuse", type];
   const run = () => onFaultyDisk(type, MEGABYTES, fn);
   faultTest(`${name}, ${type}]`, { needs, bothEngines: false }, run);
 }
@@ -108,27 +106,12 @@ for (const type of fileSystems) {
       assert(isPromised, "Nothing was promised before any of the cuts");
     });
   }
-
-  cutTest(
-    "on a disk that lies about flushes promises are lost [new",
-    type,
-    async (disk, directory) => {
-      await disk.disk.command("drop-flush 1");
-      let lost = 0;
-      for (const cut of await cutAtRandom(disk, directory, "new", engines[0]!, firstSeed)) {
-        const check = (folder: string) => assertKept({ ...cut, folder });
-        await afterwards(type, cut.image, check).catch(() => lost++);
-      }
-      assert(lost > 0, "Nothing was lost");
-    },
-  );
 }
 
 // ---- cuts right after a promise --------------------------------------------------------------------------------
 
 interface Lives {
   engine: string;
-  env?: Record<string, string>;
   /** Whether the disk drops flushes. */
   lies?: boolean;
 }
@@ -138,7 +121,7 @@ async function cutAfterPromise(
   { disk, mount }: FaultyDisk,
   directory: string,
   what: Once,
-  { engine, env, lies = false }: Lives,
+  { engine, lies = false }: Lives,
 ): Promise<void> {
   const { before, after } = lengths[what];
   // What is appended to stays; what is replaced is told from what replaces it.
@@ -146,7 +129,7 @@ async function cutAfterPromise(
   if (before > 0) await Deno.writeFile(`${mount.path}/file`, old);
   await runOrThrow("sync", ["-f", mount.path]);
   if (lies) await disk.command("drop-flush 1");
-  const options = { args: [what, mount.path], env: { DMA_ENGINE: engine, ...env } };
+  const options = { args: [what, mount.path], env: { DMA_ENGINE: engine } };
   const child = spawn("write_once", options);
   const output = child.stdout.getReader();
   const { value } = await output.read();
@@ -188,12 +171,4 @@ for (const [index, what] of (Object.keys(lengths) as Once[]).entries()) {
     // The program must have come to its promise, and only then it is not there.
     await assertRejects(cutting, Error, "cut-");
   });
-}
-
-for (const what of ["close", "append", "replace", "seal"] as const) {
-  const name = `a power cut leaves what was promised where io_uring cannot cut files [${what}`;
-  cutTest(name, "ext4", async (disk, directory) => {
-    const env = { DMA_LIBURING: await library("old_kernel"), OLD_KERNEL_LACKS: "55,35,39" };
-    await cutAfterPromise(disk, directory, what, { engine: "io_uring", env });
-  }, "io_uring");
 }

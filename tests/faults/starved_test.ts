@@ -42,11 +42,11 @@ folderTest("the threads engine at its busiest leaves threads to Deno's own file 
     assert(busy.slowest < DELAY * 2, `One of Deno's own operations took ${busy.slowest} ms`);
 
     // The control: an engine that takes every thread there is has Deno wait for nearly all of it.
-    const module = await copyModule(`${directory}/module`, [{
+    const module = await copyModule(`${directory}/module`, {
       file: "src/engine/thread_calls.ts",
       from: "return free > 0 && own < Math.ceil((free + own) * SHARE);",
       to: "return true;",
-    }]);
+    });
     const greedy = await resultOf<Busy>("busy_threads", { ...options, module });
     assert(greedy.slowest > DELAY * 2, `${greedy.slowest} ms: nothing was starved`);
   });

@@ -1,10 +1,9 @@
-// File systems that withdraw what they gave: mounted read-only, shut down in the middle of writing, or out of quota.
+// File systems that withdraw what they gave: mounted read-only, or out of quota.
 
 import "../support/engine.ts";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { hasProgram, runOrThrow } from "../setup/command.ts";
-import { assertNoFile } from "../support/bytes.ts";
 import { allOf } from "../support/patterned.ts";
 import { content, firstForeign, firstWrong, firstWrongInFile } from "./content.ts";
 import { smallDiskTest } from "./disks.ts";
@@ -12,11 +11,8 @@ import {
   assertContent,
   assertFails,
   assertFailsForGood,
-  assertSticky,
-  bystander,
   MiB,
   ways,
-  within,
   writeContent,
 } from "./failed_writer.ts";
 
@@ -43,41 +39,6 @@ smallDiskTest("a read-only file system is read, and says so to writers", async (
   await assertRejects(() => file.remove());
   assertEquals(await allOf(file.readable), content(0, MiB));
 });
-
-/** Commands that make a file system give up at once, as it does by itself when its disk is broken. */
-const shutDown = {
-  ext4: (path: string) => runOrThrow("mount", ["-o", "remount,abort", path]),
-  xfs: (path: string) => runOrThrow("xfs_io", ["-x", "-c", "shutdown", path]),
-};
-
-for (const type of ["ext4", "xfs"] as const) {
-  smallDiskTest("a file system that shuts down fails its writers", async (disk, directory) => {
-    const path = `${disk.path}/file`;
-    const atomicPath = `${disk.path}/atomic`;
-    const writer = new DmaStreamWriter(await DmaFile.create(path), { bufferSize: 256 * 1024 });
-    const atomic = new DmaStreamWriter(await DmaFile.create(atomicPath, { atomic: true }));
-    await atomic.write(content(0, 100_000));
-    await writer.write(content(0, 3 * MiB + 77));
-    const synced = await writer.sync({ tail: true });
-    {
-      await using _ = bystander(directory);
-      const writing = ways["write()"](writer, 40 * MiB);
-      writing.catch(() => {});
-      await shutDown[type](disk.path);
-      await assertFailsForGood(writer, () => writing, {
-        code: ["EIO", "EROFS"],
-        op: ["write", "sync", "allocate", "truncate"],
-        path,
-      });
-      assert(writer.currentFlushedPos >= synced);
-      await assertSticky(atomic, await within(20, "close", assertRejects(() => atomic.close())));
-      await within(20, "open", assertRejects(() => DmaFile.create(`${disk.path}/new`)));
-    }
-    await disk.remount();
-    assertEquals(await firstWrongInFile(path, synced), -1);
-    await assertNoFile(atomicPath);
-  }, { types: [type], ignore: type === "xfs" && !hasProgram("xfs_io") });
-}
 
 smallDiskTest("a file beyond a quota fails once and for all", async (disk) => {
   const path = `${disk.path}/file`;

@@ -23,26 +23,14 @@ export function pathOf(kind: Kind, folder: string, generation: number): string {
   return `${folder}/${isOnePath ? "file" : `file-${generation}`}`;
 }
 
-/** Ways to write one file, for programs/write_once.ts. */
-export type Once =
-  | "close"
-  | "replace"
-  | "appear"
-  | "append"
-  | "true append"
-  | "seal"
-  | "sync"
-  | "sync of a log"
-  | "later sync of a log"
-  | "sync of a true append"
-  | "sync of a file"
-  | "end";
-
-/** For each way, how long the file was before and how long it is promised to be. None but that of "sync of a file" is aligned. */
-export const lengths: Readonly<Record<Once, { before: number; after: number }>> = {
+/**
+ * Ways to write one file, for programs/write_once.ts: how long the file was before and how long it is promised to be. None
+ * but that of "sync of a file" is aligned.
+ */
+export const lengths = {
   close: { before: 0, after: 60_001 },
-  replace: { before: 45_000, after: 60_001 },
   appear: { before: 0, after: 60_001 },
+  replace: { before: 45_000, after: 60_001 },
   append: { before: 45_000, after: 60_001 },
   "true append": { before: 45_000, after: 60_001 },
   seal: { before: 0, after: 60_001 },
@@ -52,4 +40,6 @@ export const lengths: Readonly<Record<Once, { before: number; after: number }>> 
   "sync of a true append": { before: 45_000, after: 60_001 },
   "sync of a file": { before: 0, after: 61_440 },
   end: { before: 0, after: 60_001 },
-};
+} as const;
+
+export type Once = keyof typeof lengths;

@@ -54,7 +54,11 @@ export const wrong = {
     fc.array(integer()),
     detached,
   ),
-  file: anyOf([null, undefined, 3, true, DmaFile, new Blob([])], string(), object()),
+  file: anyOf(
+    [null, undefined, 3, true, DmaFile, Object.create(DmaFile.prototype), new Blob([])],
+    string(),
+    object(),
+  ),
   buffer: anyOf(
     [null, undefined, 3, new Uint8Array(4096), new ArrayBuffer(4096)],
     string(),

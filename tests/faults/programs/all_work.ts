@@ -4,6 +4,7 @@ import {
   DmaFile,
   DmaStreamReader,
   DmaStreamWriter,
+  type DmaStreamWriterOptions,
   type EngineInfo,
   engineInfo,
   ioStats,
@@ -25,23 +26,42 @@ export interface AllWork {
 /** Not a multiple of anything, and enough for the end of file to be moved ahead. */
 const LENGTH = 12_000_003;
 const [folder = ""] = Deno.args;
+const path = `${folder}/file`;
 const wrong: string[] = [];
 
 function check(what: string, right: boolean): void {
   if (!right) wrong.push(what);
 }
 
-async function write(writer: DmaStreamWriter, from: number, to: number, seed = 0): Promise<void> {
-  for (let at = from; at < to; at += 70_001) {
-    await writer.write(content(at, Math.min(70_001, to - at), seed));
+function checkBytes(what: string, bytes: Uint8Array, position: number, length: number): void {
+  check(what, bytes.length === length && firstWrong(bytes, length, 0, position) < 0);
+}
+
+/** A writer of a file in the folder with content up to `length`. */
+async function written(
+  name: string,
+  length: number,
+  seed = 0,
+  { atomic = false, ...options }: DmaStreamWriterOptions & { atomic?: boolean } = {},
+): Promise<DmaStreamWriter> {
+  const file = await DmaFile.create(`${folder}/${name}`, { atomic });
+  const writer = new DmaStreamWriter(file, options);
+  await write(writer, length, seed);
+  return writer;
+}
+
+/** Writes content from where the writer is up to `end`. */
+async function write(writer: DmaStreamWriter, end: number, seed = 0): Promise<void> {
+  for (let at = writer.currentPos; at < end; at += 70_001) {
+    await writer.write(content(at, Math.min(70_001, end - at), seed));
   }
 }
 
 /** A writer that syncs its tail on the way, each time other bytes of one block. */
-async function writeWithTails(path: string): Promise<void> {
-  const writer = new DmaStreamWriter(await DmaFile.create(path), { bufferSize: 65536 });
+async function writeWithTails(): Promise<void> {
+  const writer = await written("file", 0, 0, { bufferSize: 65536 });
   for (const end of [5, 4097, 300_001, 300_002, 9_000_000, LENGTH]) {
-    await write(writer, writer.currentPos, end);
+    await write(writer, end);
     check(`sync to ${end}`, await writer.sync({ tail: true }) === end);
   }
   await writer.close();
@@ -52,31 +72,27 @@ async function writeWithTails(path: string): Promise<void> {
 const rounds = Deno.env.get("OLD_KERNEL_UPDATE") ? 60 : 3;
 
 /** Enough waits, one after the other, for the better wake-up to be worth while. */
-async function readBack(path: string): Promise<void> {
+async function readBack(): Promise<void> {
   for (let round = 0; round < rounds; round++) {
     let at = 0;
     for await (const chunk of new DmaStreamReader(await DmaFile.open(path))) {
-      check(`chunk at ${at}`, firstWrong(chunk, chunk.length, 0, at) < 0);
+      checkBytes(`chunk at ${at}`, chunk, at, chunk.length);
       at += chunk.length;
     }
     check("length read", at === LENGTH);
   }
   await using file = await DmaFile.open(path);
-  for (let at = 0; at < 450; at++) {
-    const bytes = await file.readAt(at * 20_001, 5001);
-    check(`readAt ${at}`, bytes.length === 5001 && firstWrong(bytes, 5001, 0, at * 20_001) < 0);
+  for (let at = 0; at < 450 * 20_001; at += 20_001) {
+    checkBytes(`readAt ${at}`, await file.readAt(at, 5001), at, 5001);
   }
-  const ranges = [{ position: 7, length: 9 }, { position: 4096, length: 9 }, {
-    position: LENGTH - 5,
-    length: 9,
-  }];
+  const ranges = [7, 4096, LENGTH - 5].map((position) => ({ position, length: 9 }));
   for await (const { position, bytes } of file.readMany(ranges)) {
-    check(`readMany ${position}`, firstWrong(bytes, bytes.length, 0, position) < 0);
+    checkBytes(`readMany ${position}`, bytes, position, Math.min(9, LENGTH - position));
   }
 }
 
-async function shape(path: string): Promise<void> {
-  await using file = await DmaFile.create(path);
+async function shape(): Promise<void> {
+  await using file = await DmaFile.create(`${folder}/shape`);
   const buffer = file.allocBuffer(1 << 20);
   buffer.bytes.set(content(0, 1 << 20));
   await file.writeAt(buffer, 0);
@@ -87,83 +103,65 @@ async function shape(path: string): Promise<void> {
   check("truncate", (await file.stat()).size === 700_001);
   await file.truncate(800_000);
   const grown = await file.readAt(700_000, 100_001);
-  check(
-    "grown by zeros",
-    grown.length === 100_000 && grown.subarray(1).every((byte) => byte === 0),
-  );
+  const isZero = grown.subarray(1).every((byte) => byte === 0);
+  check("grown by zeros", grown.length === 100_000 && isZero);
   await file.truncate(700_001);
   check("tryLock", await file.tryLock(true));
   await file.unlock();
   await file.syncData();
-  await file.rename(`${path}-renamed`);
+  await file.rename(`${folder}/shape-renamed`);
 }
 
-async function atomic(): Promise<void> {
-  for (const [name, seed] of [["fresh", 1], ["old", 2]] as const) {
-    const file = await DmaFile.create(`${folder}/${name}`, { atomic: true });
-    const writer = new DmaStreamWriter(file);
-    await write(writer, 0, 200_003, seed);
-    await writer.close();
-  }
-  const writer = new DmaStreamWriter(await DmaFile.create(`${folder}/kept`, { atomic: true }));
-  await write(writer, 0, 200_003, 3);
-  await writer.abort();
-}
+async function endInEachWay(): Promise<void> {
+  await (await written("fresh", 200_003, 1, { atomic: true })).close();
+  await (await written("old", 200_003, 2, { atomic: true })).close();
+  await (await written("kept", 200_003, 3, { atomic: true })).abort();
 
-async function rest(path: string): Promise<void> {
-  const copy = await DmaFile.create(`${folder}/piped`);
-  await (await DmaFile.open(path)).readable.pipeTo(copy.writable);
-
-  const log = new DmaStreamWriter(
-    await DmaFile.open(`${folder}/log`, { write: true, create: true }),
-    { append: true },
-  );
-  await write(log, 70_000, 150_001);
+  const logFile = await DmaFile.open(`${folder}/log`, { write: true, create: true });
+  const log = new DmaStreamWriter(logFile, { append: true });
+  await log.sync();
+  await write(log, 150_001);
   await log.close();
 
-  const aborted = new DmaStreamWriter(await DmaFile.create(`${folder}/aborted`));
-  await write(aborted, 0, 3_000_000);
+  const aborted = await written("aborted", 3_000_000);
   await aborted.abort();
-  check("aborted", (await Deno.stat(`${folder}/aborted`)).size === aborted.currentFlushedPos);
-  await Deno.remove(`${folder}/aborted`);
+  check("aborted", (await Deno.stat(aborted.file.path)).size === aborted.currentFlushedPos);
+  await Deno.remove(aborted.file.path);
 
-  const sealed = await (async () => {
-    const writer = new DmaStreamWriter(await DmaFile.create(`${folder}/sealed`));
-    await write(writer, 0, 100_001);
-    return await writer.seal();
-  })();
-  check("sealed", firstWrong(await sealed.readAt(0, 100_001), 100_001) < 0);
-  await sealed.close();
+  await using sealed = await (await written("sealed", 100_001)).seal();
+  checkBytes("sealed", await sealed.readAt(0, 100_001), 0, 100_001);
+}
+
+async function copy(): Promise<void> {
+  const piped = await DmaFile.create(`${folder}/piped`);
+  await (await DmaFile.open(path)).readable.pipeTo(piped.writable);
 
   await using target = await DmaFile.create(`${folder}/removed`);
   await using source = await DmaFile.open(path);
   check("copied", await source.copyRangeTo(target, 0, LENGTH, 0) === LENGTH);
-  check("a copy", firstWrong(await target.readAt(0, LENGTH), LENGTH) < 0);
+  checkBytes("a copy", await target.readAt(0, LENGTH), 0, LENGTH);
   await target.remove();
   await using unnamed = await DmaFile.temp({ dir: folder });
   await unnamed.writeAt(content(0, 4096), 0);
-  check("temp", firstWrong(await unnamed.readAt(0, 4096), 4096) < 0);
+  checkBytes("temp", await unnamed.readAt(0, 4096), 0, 4096);
 }
 
 /** The counts of the library that DMA_LIBURING names, which is open already: the same ones. */
 function told(): { refused?: number; unlisted?: number } {
-  const path = Deno.env.get("DMA_LIBURING");
-  if (!path) return {};
-  const library = Deno.dlopen(
-    path,
-    { old_kernel_told: { parameters: ["i32"], result: "i32" } } as const,
-  );
-  const [refused, unlisted] = [0, 1].map((what) => library.symbols.old_kernel_told(what));
-  return { refused: refused!, unlisted: unlisted! };
+  const library = Deno.env.get("DMA_LIBURING");
+  if (!library) return {};
+  const { symbols } = Deno.dlopen(library, {
+    old_kernel_told: { parameters: ["i32"], result: "i32" },
+  });
+  return { refused: symbols.old_kernel_told(0), unlisted: symbols.old_kernel_told(1) };
 }
 
 if (import.meta.main) {
-  const path = `${folder}/file`;
-  await writeWithTails(path);
-  await readBack(path);
-  await shape(`${folder}/shape`);
-  await atomic();
-  await rest(path);
+  await writeWithTails();
+  await readBack();
+  await shape();
+  await endInEachWay();
+  await copy();
   const { inFlight, poolBuffers } = ioStats();
   console.log(JSON.stringify({ info: engineInfo(), ...told(), wrong, inFlight, poolBuffers }));
 }

@@ -1,71 +1,60 @@
-// Writes one file in one way, says how far it is promised, and holds still until its input ends. CASE FOLDER
-import { DmaFile, DmaStreamWriter } from "../../../mod.ts";
+// Writes one file in one way, says how far it is promised, and holds still until its input ends. WAY FOLDER
+import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../../../mod.ts";
 import { content } from "../content.ts";
 import { lengths, type Once } from "../written.ts";
 
 const [what, folder = ""] = Deno.args as [Once, string];
 const path = `${folder}/file`;
 const { before, after } = lengths[what];
+const start = what === "replace" ? 0 : before;
 
-async function write(file: DmaFile, start: number, options = {}): Promise<DmaStreamWriter> {
-  const writer = new DmaStreamWriter(file, { bufferSize: 16 * 1024, ...options });
+async function write(
+  opening: Promise<DmaFile>,
+  options?: DmaStreamWriterOptions,
+): Promise<DmaStreamWriter> {
+  const writer = new DmaStreamWriter(await opening, { bufferSize: 16 * 1024, ...options });
   for (let at = start; at < after; at += 7001) {
     await writer.write(content(at, Math.min(7001, after - at), 1));
   }
   return writer;
 }
 
-switch (what) {
-  case "close":
-    await (await write(await DmaFile.create(path), 0)).close();
-    break;
-  case "replace":
-  case "appear":
-    await (await write(await DmaFile.create(path, { atomic: true }), 0)).close();
-    break;
-  case "append": {
-    const file = await DmaFile.open(path, { write: true });
-    await (await write(file, before, { append: true })).close();
-    break;
-  }
-  case "true append":
-    await (await write(await DmaFile.open(path, { append: true }), before)).close();
-    break;
-  case "seal":
-    await (await write(await DmaFile.create(path), 0)).seal();
-    break;
-  case "sync":
-    await (await write(await DmaFile.create(path), 0)).sync({ tail: true });
-    break;
-  case "sync of a log": {
-    const file = await DmaFile.open(path, { write: true });
-    await (await write(file, before, { append: true })).sync({ tail: true });
-    break;
-  }
-  case "later sync of a log": {
-    const file = await DmaFile.open(path, { write: true });
-    const writer = new DmaStreamWriter(file, { append: true });
+const create = () => DmaFile.create(path);
+const replace = () => DmaFile.create(path, { atomic: true });
+const append = () => DmaFile.open(path, { append: true });
+const writable = () => DmaFile.open(path, { write: true });
+const tail = { tail: true };
+
+const ways: Record<Once, () => Promise<unknown>> = {
+  close: async () => await (await write(create())).close(),
+  appear: async () => await (await write(replace())).close(),
+  replace: async () => await (await write(replace())).close(),
+  append: async () => await (await write(writable(), { append: true })).close(),
+  "true append": async () => await (await write(append())).close(),
+  seal: async () => await (await write(create())).seal(),
+  sync: async () => await (await write(create())).sync(tail),
+  "sync of a log": async () => await (await write(writable(), { append: true })).sync(tail),
+  "later sync of a log": async () => {
+    const writer = new DmaStreamWriter(await writable(), { append: true });
     // The last record is in the block of the one before: it is durable by its own write.
     for (const end of [50_000, 55_555, after - 50, after]) {
       const start = writer.currentPos;
       await writer.write(content(start, end - start, 1));
-      await writer.sync({ tail: true });
+      await writer.sync(tail);
     }
-    break;
-  }
-  case "sync of a true append":
-    await (await write(await DmaFile.open(path, { append: true }), before)).sync({ tail: true });
-    break;
-  case "sync of a file": {
-    const file = await DmaFile.create(path);
+  },
+  "sync of a true append": async () => await (await write(append())).sync(tail),
+  "sync of a file": async () => {
+    const file = await create();
     await file.writeAt(content(0, after, 1), 0);
     await file.sync();
-    break;
-  }
-}
+  },
+  end: () => write(create()),
+};
+
+await ways[what]();
 if (what === "end") {
   // Nothing is closed. What is promised has happened when a program comes to this event.
-  await write(await DmaFile.create(path), 0);
   addEventListener("unload", () => {
     console.log("promised");
     Deno.stdin.readSync(new Uint8Array(1));
