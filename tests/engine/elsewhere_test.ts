@@ -1,7 +1,7 @@
 // What belongs to this copy of the module, in this isolate, under this runtime, says so everywhere else.
 
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
-import { DmaFile } from "../../mod.ts";
+import { DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { runChild } from "../support/child.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
 import "../support/engine.ts";
@@ -30,6 +30,8 @@ testInOneDirectory("Files and buffers are not cloned", async (dir) => {
   }
   port1.close();
   port2.close();
+  // What only inherits from a file is none.
+  assertThrows(() => new DmaStreamWriter(Object.create(file)), TypeError);
 });
 
 testInOneDirectory("A file of another copy of the module is told from one of this", async (dir) => {

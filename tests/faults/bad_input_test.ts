@@ -3,7 +3,6 @@
 
 import "../support/engine.ts";
 import { assert, assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
-import fc from "fast-check";
 import { DmaBuffer, DmaFile, DmaStreamReader, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { namesIn } from "../support/bytes.ts";
 import { type Case, cases, type Subjects } from "./bad_input/cases.ts";
@@ -68,22 +67,18 @@ for (const each of cases) {
   Deno.test(`${each.name} refuses every wrong ${each.argument} by name and changes nothing`, () =>
     withSubjects(async (subjects) => {
       const { writer, other } = subjects;
-      const property = fc.asyncProperty(
-        (wrong[each.kind] as fc.Arbitrary<unknown>).filter((value) => !isRight(each, value)),
-        async (value) => {
-          const before = stateOf(subjects);
-          const error = await failureOf(each, subjects, value);
-          const outOfRange = each.kind === "integer" && typeof value === "number";
-          assertInstanceOf(error, outOfRange ? RangeError : TypeError);
-          assert(error.message.includes(each.argument), error.message);
-          assert(!/^[a-z]|\.$/.test(error.message), error.message);
-          assertEquals(stateOf(subjects), before);
-          // Everything goes on.
-          await writer.write(new Uint8Array(1));
-          assertEquals(writer.currentPos, before.written + 1);
-        },
-      );
-      await fc.assert(property, { numRuns: 40 });
+      for (const value of wrong[each.kind].filter((value) => !isRight(each, value))) {
+        const before = stateOf(subjects);
+        const error = await failureOf(each, subjects, value);
+        const outOfRange = each.kind === "integer" && typeof value === "number";
+        assertInstanceOf(error, outOfRange ? RangeError : TypeError);
+        assert(error.message.includes(each.argument), error.message);
+        assert(!/^[a-z]|\.$/.test(error.message), error.message);
+        assertEquals(stateOf(subjects), before);
+        // Everything goes on.
+        await writer.write(new Uint8Array(1));
+        assertEquals(writer.currentPos, before.written + 1);
+      }
       assertEquals(await other.readAt(0, 20_000), new Uint8Array(10_000).fill(2));
       await writer.close();
       assertEquals(writer.currentFlushedPos, writer.currentPos);

@@ -12,7 +12,7 @@ import {
 import { namesIn } from "../support/bytes.ts";
 import { descriptorsIn } from "../support/descriptors.ts";
 import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
-import { content, firstWrong, firstWrongInFile } from "./content.ts";
+import { content, firstWrong } from "./content.ts";
 import {
   assertContent,
   assertFailsForGood,
@@ -50,50 +50,22 @@ async function create(path: string, atomic = false): Promise<DmaStreamWriter> {
 // ---- two writers -----------------------------------------------------------------------------------------------
 
 for (const first of ["lower", "upper"] as const) {
-  disturbedTest(
-    `Two writers side by side keep both's bytes, the ${first} closing first`,
-    async (_, path) => {
-      const border = 16 * MiB;
-      const lower = await writerOf(path);
-      const upper = await writerOf(path, { position: border });
-      // Both make the file longer, and both move its end ahead.
-      const upperEnd = border + LENGTH;
-      await Promise.all([writeContent(lower, 0, LENGTH), writeContent(upper, border, upperEnd)]);
-      for (const writer of first === "lower" ? [lower, upper] : [upper, lower]) {
-        await writer.close();
-      }
-      const bytes = await Deno.readFile(path);
-      assertEquals(bytes.length, upperEnd);
-      assertEquals(firstWrong(bytes, LENGTH), -1, "The lower writer's");
-      assertEquals(firstWrong(bytes.subarray(border), LENGTH, 0, border), -1, "The upper writer's");
-    },
-  );
+  disturbedTest(`Two writers keep both's bytes, the ${first} closing first`, async (_, path) => {
+    const border = 16 * MiB;
+    const lower = await writerOf(path);
+    const upper = await writerOf(path, { position: border });
+    // Both make the file longer, and both move its end ahead.
+    const upperEnd = border + LENGTH;
+    await Promise.all([writeContent(lower, 0, LENGTH), writeContent(upper, border, upperEnd)]);
+    for (const writer of first === "lower" ? [lower, upper] : [upper, lower]) {
+      await writer.close();
+    }
+    const bytes = await Deno.readFile(path);
+    assertEquals(bytes.length, upperEnd);
+    assertEquals(firstWrong(bytes, LENGTH), -1, "The lower writer's");
+    assertEquals(firstWrong(bytes.subarray(border), LENGTH, 0, border), -1, "The upper writer's");
+  });
 }
-
-disturbedTest("Of two writers over one range each block is one or the other's", async (_, path) => {
-  const writers = [await writerOf(path), await writerOf(path)];
-  await Promise.all(writers.map((writer, index) => writeContent(writer, 0, 4 * MiB, index + 1)));
-  await Promise.all(writers.map((writer) => writer.close()));
-  const bytes = await Deno.readFile(path);
-  assertEquals(bytes.length, 4 * MiB);
-  const [one, two] = [content(0, 4 * MiB, 1), content(0, 4 * MiB, 2)];
-  for (let at = 0; at < bytes.length; at += 512) {
-    const of = bytes[at] === one[at] ? one : two;
-    const equal = bytes.subarray(at, at + 512).every((byte, index) => byte === of[at + index]);
-    assert(equal, `The block at ${at} is neither's`);
-  }
-});
-
-disturbedTest("A writer that is aborted leaves what another wrote behind it", async (_, path) => {
-  const aborted = await writerOf(path);
-  await writeContent(aborted, 0, LENGTH);
-  await ways["write()"](await writerOf(path, { position: 32 * MiB }), 33 * MiB);
-  await aborted.abort();
-  const bytes = await Deno.readFile(path);
-  assertEquals(bytes.length, 33 * MiB);
-  assertEquals(firstWrong(bytes.subarray(32 * MiB), MiB, 0, 32 * MiB), -1);
-  assertEquals(firstWrong(bytes, aborted.currentFlushedPos), -1);
-});
 
 // ---- names that go ---------------------------------------------------------------------------------------------
 
@@ -160,21 +132,18 @@ disturbedTest("An atomic file leaves a folder that takes its name as it is", asy
 
 // ---- files that are cut ----------------------------------------------------------------------------------------
 
-disturbedTest(
-  "A file that is cut while it is written has zeros there, and its exact length",
-  async (_, path) => {
-    const writer = await create(path);
-    await writeContent(writer, 0, 6 * MiB);
-    const flushed = await writer.flushAligned();
-    assert((await Deno.stat(path)).size >= flushed);
-    await Deno.truncate(path, 0);
-    await ways["write()"](writer, LENGTH);
-    const bytes = await Deno.readFile(path);
-    assertEquals(bytes.length, LENGTH);
-    assert(bytes.subarray(0, flushed).every((byte) => byte === 0), "What was cut is zeros");
-    assertEquals(firstWrong(bytes.subarray(flushed), LENGTH - flushed, 0, flushed), -1);
-  },
-);
+disturbedTest("A file that is cut while it is written has zeros there", async (_, path) => {
+  const writer = await create(path);
+  await writeContent(writer, 0, 6 * MiB);
+  const flushed = await writer.flushAligned();
+  assert((await Deno.stat(path)).size >= flushed);
+  await Deno.truncate(path, 0);
+  await ways["write()"](writer, LENGTH);
+  const bytes = await Deno.readFile(path);
+  assertEquals(bytes.length, LENGTH);
+  assert(bytes.subarray(0, flushed).every((byte) => byte === 0), "What was cut is zeros");
+  assertEquals(firstWrong(bytes.subarray(flushed), LENGTH - flushed, 0, flushed), -1);
+});
 
 for (const to of [3 * MiB + 77, 0]) {
   disturbedTest(`A reader of a file that is cut to ${to} bytes ends there`, async (_, path) => {
@@ -194,19 +163,3 @@ for (const to of [3 * MiB + 77, 0]) {
     assert(at >= to && at <= to + 6 * bufferSize, `${at} bytes`);
   });
 }
-
-disturbedTest(
-  "A pipe from a file that is cut meanwhile copies what is there",
-  async (dir, path) => {
-    const cut = 5 * MiB + 3;
-    await Deno.writeFile(path, content(0, LENGTH));
-    const target = await create(dir.file("copy"));
-    const reader = new DmaStreamReader(await DmaFile.open(path), { bufferSize: 64 * 1024 });
-    const piping = reader.pipeTo(target);
-    await Deno.truncate(path, cut);
-    await within(20, "pipe", piping);
-    const size = target.currentFlushedPos;
-    assert(size >= cut && size <= LENGTH, `${size} bytes`);
-    await assertContent(dir.file("copy"), size);
-  },
-);

@@ -47,20 +47,16 @@ export class FaultFileSystem implements AsyncDisposable {
     const [path, backing] = [`${directory}/faulty`, `${directory}/backing`];
     await Deno.mkdir(path);
     await Deno.mkdir(backing);
-    return new FaultFileSystem(
-      await Daemon.start("faultfs", [path, backing, ...flags]),
-      path,
-      backing,
-    );
+    const daemon = await Daemon.start("faultfs", [path, backing, ...flags]);
+    return new FaultFileSystem(daemon, path, backing);
   }
 
   /** Takes all faults back, empties the directory, and counts anew. */
   async reset(): Promise<void> {
     await this.daemon.command("clear");
-    for (const { name } of [...Deno.readDirSync(this.backing)]) {
-      // By way of the mount: the kernel must not remember what is gone.
-      await Deno.remove(`${this.path}/${name}`);
-    }
+    // By way of the mount: the kernel must not remember what is gone.
+    const names = [...Deno.readDirSync(this.backing)];
+    for (const { name } of names) await Deno.remove(`${this.path}/${name}`);
     await this.daemon.command("clear");
   }
 

@@ -9,23 +9,19 @@ let built: Promise<string> | undefined;
 const programs = new Map<string, Promise<string>>();
 
 /** The path of a compiled program of tests/tools. Compiled once a test file. */
-export function tool(name: string): Promise<string> {
-  return compiled(name, []);
-}
-
-/** As {@linkcode tool}, of a library, with macros defined. */
-export function library(name: string, ...macros: string[]): Promise<string> {
-  return compiled(name, ["-shared", "-fPIC", ...macros.map((macro) => `-D${macro}`)]);
-}
-
-function compiled(name: string, flags: string[]): Promise<string> {
+export function tool(name: string, flags: readonly string[] = []): Promise<string> {
   const key = [name, ...flags].join(" ");
   let program = programs.get(key);
   if (!program) programs.set(key, program = compile(name, flags));
   return program;
 }
 
-async function compile(name: string, more: string[]): Promise<string> {
+/** As {@linkcode tool}, of a library, with macros defined. */
+export function library(name: string, ...macros: string[]): Promise<string> {
+  return tool(name, ["-shared", "-fPIC", ...macros.map((macro) => `-D${macro}`)]);
+}
+
+async function compile(name: string, more: readonly string[]): Promise<string> {
   built ??= workDirectory();
   const directory = await built;
   addEventListener("unload", () => {
@@ -44,13 +40,11 @@ async function compile(name: string, more: string[]): Promise<string> {
 
 /** A program of ours that runs beside the test: a command a line in, an answer a line out. */
 export class Daemon implements AsyncDisposable {
-  readonly #child: Deno.ChildProcess;
   readonly #commands: WritableStreamDefaultWriter<Uint8Array>;
   readonly #answers: AsyncIterableIterator<string>;
   #last: Promise<unknown> = Promise.resolve();
 
-  private constructor(child: Deno.ChildProcess) {
-    this.#child = child;
+  private constructor(readonly child: Deno.ChildProcess) {
     this.#commands = child.stdin.getWriter();
     this.#answers = lines(child.stdout);
   }
@@ -77,12 +71,10 @@ export class Daemon implements AsyncDisposable {
 
   /** Sends a command and resolves to the answer. Throws where that is an error. */
   async command(line: string): Promise<string> {
-    const before = this.#last;
-    const answer = (async () => {
-      await before.catch(() => {});
+    const answer = this.#last.catch(() => {}).then(async () => {
       await this.#commands.write(new TextEncoder().encode(`${line}\n`));
       return await this.#answer();
-    })();
+    });
     this.#last = answer;
     const text = await answer;
     if (text.startsWith("error")) throw new Error(`${line}: ${text}`);
@@ -91,17 +83,15 @@ export class Daemon implements AsyncDisposable {
 
   /** The counts that "stat" tells, by name. */
   async counts(): Promise<Record<string, number>> {
-    const words = (await this.command("stat")).trim().split(" ");
-    const counts: Record<string, number> = {};
-    for (let at = 0; at + 1 < words.length; at += 2) counts[words[at]!] = Number(words[at + 1]);
-    return counts;
+    const pairs = (await this.command("stat")).matchAll(/(\S+) (\d+)/g);
+    return Object.fromEntries([...pairs].map(([, name, count]) => [name, Number(count)]));
   }
 
   /** The end of its input is the end of the program. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#commands.close().catch(() => {});
     await this.#answers.return?.();
-    await this.#child.status;
+    await this.child.status;
   }
 }
 

@@ -5,7 +5,7 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 import { DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { hasProgram, runOrThrow } from "../setup/command.ts";
 import { allOf } from "../support/patterned.ts";
-import { content, firstForeign, firstWrong, firstWrongInFile } from "./content.ts";
+import { content, firstForeign, firstWrong } from "./content.ts";
 import { smallDiskTest } from "./disks.ts";
 import {
   assertContent,

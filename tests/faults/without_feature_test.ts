@@ -30,25 +30,6 @@ async function assertNoUnnamedFiles(directory: string): Promise<void> {
   assertEquals((error as { code?: string }).code, "EOPNOTSUPP");
 }
 
-serverTest(
-  "where every file needs a name an atomic file has a hidden one until it is closed",
-  async ({ path, backing }) => {
-    await assertNoUnnamedFiles(path);
-    await Deno.writeFile(`${path}/file`, content(0, 1000, OLD));
-    const writer = new DmaStreamWriter(await DmaFile.create(`${path}/file`, { atomic: true }));
-    await writer.write(content(0, 500_003));
-    await writer.sync({ tail: true });
-    const [hidden, ...others] = await namesIn(backing);
-    assertMatch(hidden!, HIDDEN);
-    assertEquals(others, ["file"]);
-    await assertContent(`${backing}/file`, 1000, OLD);
-    await writer.close();
-    assertEquals(await namesIn(backing), ["file"]);
-    await assertContent(`${backing}/file`, 500_003);
-    await assertIdle();
-  },
-);
-
 const KILLS = 6;
 
 for (const engine of engines) {

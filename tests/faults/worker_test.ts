@@ -1,19 +1,15 @@
-// Workers that are terminated in the middle of writing and reading: they leave nothing behind, and no memory that the kernel
-// still has from them is used again. That they disturb nobody the stress shows.
+// Workers that are terminated in the middle of reading: no memory that the kernel still has from them is used again. That they
+// leave nothing behind and disturb nobody the stress shows.
 
 import "../support/engine.ts";
 import { assertEquals } from "@std/assert";
 import { pause } from "../setup/command.ts";
 import { eventually } from "../support/descriptors.ts";
-import { takeStock } from "../support/leaks.ts";
-import { content } from "./content.ts";
 import { FaultyDisk } from "./disks.ts";
-import { MiB, within } from "./failed_writer.ts";
+import { MiB } from "./failed_writer.ts";
 import { folderTest, whileUp } from "./machine.ts";
 import { spawn } from "./programs.ts";
 import { lines } from "./tools.ts";
-
-const script = new URL("programs/busy_worker.ts", import.meta.url);
 
 /** Ends a Worker in the middle of its reads, and looks whether its memory was used again before they were over. */
 async function terminateReading(
@@ -68,49 +64,3 @@ folderTest(
     for (const result of results) if (result.status === "rejected") throw result.reason;
   },
 );
-
-/** Starts a Worker, and ends it when it has said so many times that it is in the middle of things. */
-async function startAndEnd(folder: string, what: string, beats: number): Promise<void> {
-  const worker = new Worker(script, { type: "module" });
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  worker.onmessage = () => {
-    if (--beats === 0) resolve();
-  };
-  worker.onerror = (event) => {
-    event.preventDefault();
-    reject(new Error(event.message));
-  };
-  worker.postMessage({ folder, what });
-  await within(20, "The Worker", promise);
-  worker.terminate();
-}
-
-/** What this process has of files in `folder`, rings and buffers. */
-function holdings(folder: string): string {
-  const targets = [...takeStock().targets].filter(([target]) =>
-    target.startsWith(folder) || /io_uring|eventfd/.test(target)
-  );
-  // Those of rings, and of buffers: those alone may have huge pages and are not inherited by child processes.
-  const mappings = Deno.readTextFileSync("/proc/self/smaps")
-    .match(/^VmFlags:.* (dc .*hg|hg .*dc)|anon_inode:\[io_uring\]$/gm)?.length ?? 0;
-  return `${mappings} mappings, ${targets.map((entry) => entry.join(" × "))}`;
-}
-
-for (const what of ["nothing more", "write", "read", "read at", "open and close"]) {
-  const when = what === "nothing more" ? "with its files closed" : `in the middle of "${what}"`;
-  folderTest(`a Worker leaves nothing behind when it ends, ${when}`, {}, async (folder) => {
-    await Deno.writeFile(`${folder}/source`, content(0, 8 * MiB));
-    await startAndEnd(folder, what, 1);
-    // What the first Worker had is given back a moment after its end.
-    let before = "";
-    for (let same = 0, looks = 0; same < 5 && looks < 100; looks++, before = holdings(folder)) {
-      same = holdings(folder) === before && !before.includes(folder) ? same + 1 : 0;
-      await pause(100);
-    }
-    for (let round = 1; round <= 6; round++) {
-      await startAndEnd(folder, what, what === "nothing more" ? 1 : round);
-    }
-    await eventually(() => holdings(folder) === before).catch(() => {});
-    assertEquals(holdings(folder), before);
-  });
-}

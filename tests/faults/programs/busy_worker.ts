@@ -48,14 +48,6 @@ const works: Record<string, (folder: string) => Promise<void>> = {
       await Promise.all(reads);
     }
   },
-  "open and close": async (folder) => {
-    for (;;) {
-      const opening = Array.from({ length: 100 }, () => DmaFile.open(`${folder}/source`));
-      const files = await Promise.all(opening);
-      busy();
-      await Promise.all(files.map((file) => file.close()));
-    }
-  },
   watch: async () => {
     // Whatever memory another Worker had goes to these, if it goes to anybody.
     const memory = Array.from(

@@ -17,38 +17,30 @@ async function write(file: DmaFile): Promise<void> {
   await file.writeAt(buffer, 0);
 }
 
+/** Does something to a file that it makes there, and closes it. */
+async function make(
+  path: string,
+  work: (file: DmaFile) => Promise<void>,
+  atomic = false,
+): Promise<void> {
+  await using file = await DmaFile.create(`${inside}/${path}`, { atomic });
+  await work(file);
+}
+
 const cases: Record<string, (index: number) => Promise<void>> = {
   read: async () => {
     await using file = await DmaFile.open(`${inside}/link`);
     check(await file.readAt(0, 100));
   },
-  empty: async () => {
-    await using file = await DmaFile.create(`${inside}/link`);
-    await write(file);
-  },
-  make: async (index) => {
-    await using file = await DmaFile.create(`${inside}/folder/new ${index}`);
-    await write(file);
-  },
-  atomic: async (index) => {
-    const file = await DmaFile.create(`${inside}/folder/atomic ${index}`, { atomic: true });
-    await write(file);
-    await file.close();
-  },
+  empty: () => make("link", write),
+  make: (index) => make(`folder/new ${index}`, write),
+  atomic: (index) => make(`folder/atomic ${index}`, write, true),
   replaced: async () => {
     await Deno.remove(`${inside}/file`).catch(() => {});
-    const file = await DmaFile.create(`${inside}/file`);
-    await file.remove().catch(() => {});
-    await file.close();
+    await make("file", (file) => file.remove().catch(() => {}));
   },
-  rename: async (index) => {
-    await using file = await DmaFile.create(`${inside}/source`);
-    await file.rename(`${inside}/folder/renamed ${index}`);
-  },
-  remove: async () => {
-    await using file = await DmaFile.create(`${inside}/folder/secret`);
-    await file.remove();
-  },
+  rename: (index) => make("source", (file) => file.rename(`${inside}/folder/renamed ${index}`)),
+  remove: () => make("folder/secret", (file) => file.remove()),
 };
 
 let done = 0;

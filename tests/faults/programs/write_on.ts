@@ -81,14 +81,16 @@ async function end(): Promise<void> {
   if (random.chance(0.5)) Deno.exit();
 }
 
-let start = Number(position);
-let written = 0;
 if (kind === "end") await end();
-else {for (let generation = 1;; generation++) {
+else {
+  let start = Number(position);
+  let written = 0;
+  for (let generation = 1;; generation++) {
     const length = generationLength(generation, Number(seed));
     written += length;
     if (written > Number(limit)) break;
     await write(generation, start, start + length);
     if (isLog(kind)) start += length;
-  }}
-if (kind !== "end") setInterval(() => {}, 1000);
+  }
+  setInterval(() => {}, 1000);
+}
