@@ -5,6 +5,7 @@ import "../support/engine.ts";
 import { assert, assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { run, runOrThrow } from "../setup/command.ts";
+import { eventually } from "../support/descriptors.ts";
 import { content, firstWrongInFile } from "./content.ts";
 import { type LoopMount, smallDiskTest } from "./disks.ts";
 import {
@@ -14,6 +15,7 @@ import {
   bystander,
   MiB,
   ways,
+  writeContent,
 } from "./failed_writer.ts";
 
 /** More than any disk here has. */
@@ -61,15 +63,20 @@ for (const [way, write] of Object.entries(ways)) {
   }
 }
 
-roomTest("a size hint larger than the disk fails nothing", 24, async (path, { type }) => {
+roomTest("a size hint larger than the disk fails nothing", 24, async (path, disk) => {
   const { failed } = ioStats();
   const writer = new DmaStreamWriter(await DmaFile.create(path), { sizeHint: TOO_MUCH });
-  await ways["write()"](writer, 3 * MiB + 1);
+  await writeContent(writer, 0, 3 * MiB + 1);
+  await writer.flushAligned();
+  // What other programs need is not taken until the writer ends.
+  await eventually(() => disk.free > 16 * MiB);
+  await ways["write()"](writer, 3 * MiB + 6);
   // On btrfs nothing is reserved.
-  assertEquals(ioStats().failed > failed, type !== "btrfs", "Whether a reservation has failed");
+  const reserves = disk.type !== "btrfs";
+  assertEquals(ioStats().failed > failed, reserves, "Whether a reservation has failed");
   const blocks = (await Deno.stat(path)).blocks!;
   assert(blocks * 512 < 5 * MiB, `Not given back: ${blocks * 512} bytes`);
-  await assertContent(path, 3 * MiB + 1);
+  await assertContent(path, 3 * MiB + 6);
 });
 
 roomTest("writeAt on a full disk rejects, and the file stays usable", 8, async (path) => {
@@ -88,12 +95,17 @@ roomTest("writeAt on a full disk rejects, and the file stays usable", 8, async (
   await assertContent(path, MiB + 4096);
 });
 
-roomTest("preallocate() beyond the disk rejects, and close cuts", 8, async (path) => {
+roomTest("preallocate() beyond the disk rejects, and reserves nothing", 24, async (path, disk) => {
   await using file = await DmaFile.create(path);
-  await assertFails(() => file.preallocate(TOO_MUCH), { code: "ENOSPC", op: "allocate", path });
-  // What a failed reservation took belongs to the writer that owns the length: it cuts it off.
-  await ways["write()"](new DmaStreamWriter(file), 100_000);
-  await assertContent(path, 100_000);
+  await file.writeAt(content(0, 8192), 0);
+  await file.preallocate(MiB);
+  for (const keepSize of [true, false]) {
+    const reserving = () => file.preallocate(TOO_MUCH, { keepSize });
+    await assertFails(reserving, { code: "ENOSPC", op: "allocate", path });
+    assert(disk.free > 16 * MiB, `${disk.free} bytes are free`);
+    assertEquals(await file.size(), MiB);
+  }
+  assertEquals(await firstWrongInFile(path, 8192), -1);
 });
 
 smallDiskTest("a write that the kernel really cuts short is continued", async (disk) => {

@@ -1,7 +1,7 @@
 // File systems that really lack what others have: files without a name (FUSE), Direct I/O and fallocate (ramfs).
 
 import "../support/engine.ts";
-import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { hasProgram, runOrThrow } from "../setup/command.ts";
 import { Random } from "../simulator/random.ts";
