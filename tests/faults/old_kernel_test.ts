@@ -51,100 +51,80 @@ interface Variant {
   /** What follows "on a kernel". */
   name: string;
   /** Variables of tests/tools/old_kernel.c, without OLD_KERNEL_. */
-  set?: Record<string, number | string>;
+  set: Record<string, number | string>;
   /** What `engineInfo()` must say, so that it is known that this kernel looks like that one: of lists, what is in them. */
-  says?: Partial<AllWork["info"]>;
-  /** How many requests must have been refused, at least. @default {1} */
-  refused?: number;
+  says: Partial<AllWork["info"]>;
+  /** How many requests must have been refused, at least. */
+  refused: number;
   macros?: string[];
 }
 
-function lacking(...names: Name[]): Variant {
-  return {
-    name: `without ${names.join(", ")}`,
-    set: { LACKS: names.map((name) => numbers[name]).join(",") },
-    says: { missing: names },
-    refused: 0,
-  };
+function kernel(
+  name: string,
+  set: Variant["set"],
+  says: Variant["says"] = {},
+  refused = 1,
+): Variant {
+  return { name, set, says, refused };
 }
+
+function lacking(...names: Name[]): Variant {
+  const set = { LACKS: names.map((name) => numbers[name]).join(",") };
+  return kernel(`without ${names.join(", ")}`, set, { missing: names }, 0);
+}
+
+const unregistered = { registeredBuffers: false };
+const onThreads = { engine: "threads" } as const;
+const wokenByThread = { features: ["woken by thread"] };
 
 const variants: Variant[] = [
   ...everyName.map((name) => lacking(name)),
   // As kernels were: 6.1 of Debian 12, and 5.10 without what came after it.
   lacking("RENAMEAT", "UNLINKAT", "LINKAT", "FTRUNCATE"),
   lacking("RENAMEAT", "UNLINKAT", "LINKAT", "FTRUNCATE", "FALLOCATE", "STATX"),
+  kernel("that cannot be asked for its operations", { PROBE: EINVAL }, { missing: everyName }),
+  kernel("that refuses submissions after a while", { SUBMIT: EPERM, SUBMIT_FROM: 300 }),
+  kernel(
+    "that is short of memory for a while",
+    { SUBMIT: EAGAIN, SUBMIT_FROM: 50, SUBMIT_TIMES: 200 },
+    {},
+    200,
+  ),
+  kernel("without deferred task work", { SETUP: DEFER_TASKRUN }, { features: ["COOP_TASKRUN"] }),
+  kernel(
+    "without deferred or cooperative task work",
+    { SETUP: DEFER_TASKRUN | COOP_TASKRUN },
+    { features: ["plain"] },
+    2,
+  ),
+  kernel("on which no ring can be set up", { SETUP: CLAMP }, {
+    ...onThreads,
+    reason: "io_uring could not be set up: io_uring_setup failed (os error 22)",
+  }, 3),
+  kernel("without sparse registration of buffers", { SPARSE: EINVAL }, unregistered),
+  kernel("that registers no buffers when it comes to it", { UPDATE: ENOMEM }, unregistered),
+  kernel("on which no eventfd can be registered", { EVENTFD: EINVAL }, onThreads),
+  kernel(
+    "on which another eventfd cannot be registered",
+    { EVENTFD: ENOMEM, EVENTFD_FROM: 2, EVENTFD_TIMES: 1 },
+    wokenByThread,
+  ),
+  kernel(
+    "on which an eventfd, once given up, cannot be registered again",
+    { EVENTFD: ENOMEM, EVENTFD_FROM: 2 },
+    wokenByThread,
+    2,
+  ),
+  kernel("that wakes nobody for the first operation", { DEAF: 1 }),
+  kernel("whose flag for waiting work stays set", { STALE: 1 }, {}, 10),
   {
-    name: "that cannot be asked for its operations",
-    set: { PROBE: EINVAL },
-    says: { missing: everyName },
-  },
-  {
-    name: "that refuses submissions for good after a while",
-    set: { SUBMIT: EPERM, SUBMIT_FROM: 300 },
-  },
-  {
-    name: "that is short of memory for a while",
-    set: { SUBMIT: EAGAIN, SUBMIT_FROM: 50, SUBMIT_TIMES: 200 },
-    refused: 200,
-  },
-  {
-    name: "without deferred task work",
-    set: { SETUP: DEFER_TASKRUN },
-    says: { features: ["COOP_TASKRUN"] },
-  },
-  {
-    name: "without deferred or cooperative task work",
-    set: { SETUP: DEFER_TASKRUN | COOP_TASKRUN },
-    says: { features: ["plain"] },
-    refused: 2,
-  },
-  {
-    name: "on which no ring can be set up",
-    set: { SETUP: CLAMP },
-    says: {
-      engine: "threads",
-      reason: "io_uring could not be set up: io_uring_setup failed (os error 22)",
-    },
-    refused: 3,
-  },
-  {
-    name: "without sparse registration of buffers",
-    set: { SPARSE: EINVAL },
-    says: { registeredBuffers: false },
-  },
-  {
-    name: "on which buffers cannot be registered when it comes to it",
-    set: { UPDATE: ENOMEM },
-    says: { registeredBuffers: false },
-  },
-  {
-    name: "on which no eventfd can be registered",
-    set: { EVENTFD: EINVAL },
-    says: { engine: "threads" },
-  },
-  {
-    name: "on which another eventfd cannot be registered",
-    set: { EVENTFD: ENOMEM, EVENTFD_FROM: 2, EVENTFD_TIMES: 1 },
-    says: { features: ["woken by thread"] },
-  },
-  {
-    name: "on which an eventfd, once given up, cannot be registered again",
-    set: { EVENTFD: ENOMEM, EVENTFD_FROM: 2 },
-    says: { features: ["woken by thread"] },
-    refused: 2,
-  },
-  { name: "that wakes nobody for the first operation", set: { DEAF: 1 } },
-  { name: "whose flag for waiting work stays set", set: { STALE: 1 }, refused: 10 },
-  {
-    name: "with a liburing that has no more than its first version",
-    says: { registeredBuffers: false, liburing: "2.3 or older" },
-    refused: 0,
+    ...kernel("with the first liburing", {}, { ...unregistered, liburing: "2.3 or older" }, 0),
     macros: ["OLD_LIBURING"],
   },
 ];
 
 /** The environment of a program with the library in between. */
-async function withLibrary({ set = {}, macros = [] }: Pick<Variant, "set" | "macros">) {
+async function withLibrary({ set = {}, macros = [] }: Partial<Variant>) {
   const env: Record<string, string> = {
     DMA_ENGINE: "",
     DMA_LIBURING: await library("old_kernel", ...macros),
@@ -192,7 +172,7 @@ ringTest("with a library in between that changes nothing all is as without it", 
   assertEquals(refused, 0);
 });
 
-for (const { name, says, refused: least = 1, ...variant } of variants) {
+for (const { name, says, refused: least, ...variant } of variants) {
   ringTest(`on a kernel ${name} everything works`, async (folder) => {
     const { info, refused, unlisted } = await work(folder, await withLibrary(variant));
     for (const [what, said] of Object.entries({ engine: "io_uring", ...says })) {
