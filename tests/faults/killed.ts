@@ -16,16 +16,8 @@ export interface Promised {
   closed: boolean;
 }
 
-/** A program that writes on and on. */
-export interface Writing {
-  /** What it was promised until now, by the number of the file. */
-  promised(): Map<number, Promised>;
-  /** Sends a signal, which must end it. */
-  end(signal: Deno.Signal): Promise<void>;
-}
-
 /** Starts programs/write_on.ts, and resolves at its first word. */
-export async function startWriting(args: string[], engine: string): Promise<Writing> {
+export async function startWriting(args: string[], engine: string) {
   const child = spawn("write_on", { args, env: { DMA_ENGINE: engine } });
   child.stdin.close();
   const errors = new Response(child.stderr).text();
@@ -41,8 +33,10 @@ export async function startWriting(args: string[], engine: string): Promise<Writ
   })();
   await begun;
   return {
+    /** What it was promised until now, by the number of the file. */
     promised: () => promises(output),
-    async end(signal) {
+    /** Sends a signal, which must end it. */
+    async end(signal: Deno.Signal): Promise<void> {
       child.kill(signal);
       const late = setTimeout(() => child.kill("SIGKILL"), 20_000);
       const status = await child.status;

@@ -208,7 +208,7 @@ for (const engine of ["auto", ...engines]) {
       const args = [directory, String(spare)];
       const { opened, again, failed, ...failure } = await resultOf<
         { opened: number; again: number; failed: boolean }
-      >("descriptors", { args, env, seconds: 20 });
+      >("descriptors", { args, env });
       assert(failed, "The limit must be met");
       // Where not even the shim can be loaded its message says why in words.
       const expected = { code: "EMFILE", op: "open", path: `${directory}/${opened}` };

@@ -5,9 +5,9 @@ import "../support/engine.ts";
 import { assertEquals } from "@std/assert";
 import { pause } from "../setup/command.ts";
 import { eventually } from "../support/descriptors.ts";
-import { FaultyDisk } from "./disks.ts";
+import { type FaultyDisk, onFaultyDisk, smallest } from "./disks.ts";
 import { MiB } from "./failed_writer.ts";
-import { folderTest, whileUp } from "./machine.ts";
+import { faultTest } from "./machine.ts";
 import { spawn } from "./programs.ts";
 import { lines } from "./tools.ts";
 
@@ -50,17 +50,14 @@ async function terminateReading(
   assertEquals(value, "written 0");
 }
 
-folderTest(
-  "memory that a terminated Worker had for a read is not used again before the disk is done with it",
-  { needs: ["root", "gcc", "loop", "fuse", "ext4"] },
-  async (directory) => {
-    // Side by side: mostly they wait.
-    const results = await Promise.allSettled((["web", "node"] as const).map(async (kind) => {
-      const own = `${directory}/${kind}`;
-      await Deno.mkdir(own);
-      const disk = await FaultyDisk.open(own, "ext4");
-      await whileUp(disk, () => terminateReading(disk, own, kind));
-    }));
-    for (const result of results) if (result.status === "rejected") throw result.reason;
-  },
-);
+faultTest("memory that a Worker had for a read is not used again while the disk has it", {
+  needs: ["root", "gcc", "loop", "fuse", "ext4"],
+}, async () => {
+  // Side by side: mostly they wait.
+  const both = (["web", "node"] as const).map((kind) =>
+    onFaultyDisk("ext4", smallest("ext4"), (disk, own) => terminateReading(disk, own, kind))
+  );
+  for (const result of await Promise.allSettled(both)) {
+    if (result.status === "rejected") throw result.reason;
+  }
+});
