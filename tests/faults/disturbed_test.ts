@@ -67,6 +67,17 @@ for (const first of ["lower", "upper"] as const) {
   });
 }
 
+disturbedTest("A writer that is aborted leaves what another wrote behind it", async (_, path) => {
+  const aborted = await writerOf(path);
+  await writeContent(aborted, 0, LENGTH);
+  await ways["write()"](await writerOf(path, { position: 32 * MiB }), 33 * MiB);
+  await aborted.abort();
+  const bytes = await Deno.readFile(path);
+  assertEquals(bytes.length, 33 * MiB);
+  assertEquals(firstWrong(bytes.subarray(32 * MiB), MiB, 0, 32 * MiB), -1);
+  assertEquals(firstWrong(bytes, aborted.currentFlushedPos), -1);
+});
+
 // ---- names that go ---------------------------------------------------------------------------------------------
 
 /** What happens to the file "folder/file" while it is written, and where it is then, if anywhere. */
