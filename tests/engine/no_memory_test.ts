@@ -40,19 +40,16 @@ const writes: Record<string, (writer: DmaStreamWriter, other: string) => Promise
 };
 
 for (const [way, write] of Object.entries(writes)) {
-  testDirectAndCached(
-    `A writer without memory fails, and frees everything [${way}]`,
-    async (dir) => {
-      const file = await DmaFile.create(dir.file("file"));
-      const writer = new DmaStreamWriter(file, { bufferSize: 1 << 18 });
-      {
-        using _ = withoutMemory(way === "no first buffer" ? 1 << 16 : 1 << 18);
-        await assertFails(() => write(writer, dir.file("from")));
-      }
-      await assertFreed(dir);
-      await assertFile(dir.file("file"), pattern(writer.currentFlushedPos));
-    },
-  );
+  testDirectAndCached(`A writer without memory frees everything [${way}]`, async (dir) => {
+    const file = await DmaFile.create(dir.file("file"));
+    const writer = new DmaStreamWriter(file, { bufferSize: 1 << 18 });
+    {
+      using _ = withoutMemory(way === "no first buffer" ? 1 << 16 : 1 << 18);
+      await assertFails(() => write(writer, dir.file("from")));
+    }
+    await assertFreed(dir);
+    await assertFile(dir.file("file"), pattern(writer.currentFlushedPos));
+  });
 }
 
 testDirectAndCached("A tail takes no memory, and bytes after it fail without any", async (dir) => {
@@ -94,21 +91,18 @@ testDirectAndCached("A reader without memory fails, and frees everything", async
 });
 
 for (const end of ["close", "abort", "sync"] as const) {
-  testDirectAndCached(
-    `A writer that ends without any memory frees everything [${end}]`,
-    async (dir) => {
-      const file = await DmaFile.create(dir.file("file"));
-      const writer = new DmaStreamWriter(file, { preallocate: false });
-      await writer.write(pattern(5000));
-      await writer.sync();
-      {
-        using _ = withoutMemory(0);
-        await writer[end]().catch((error) => assertEquals(error.message, "Cannot map memory"));
-      }
-      await file.close();
-      await assertFreed(dir);
-    },
-  );
+  testDirectAndCached(`Without any memory ${end} frees everything`, async (dir) => {
+    const file = await DmaFile.create(dir.file("file"));
+    const writer = new DmaStreamWriter(file, { preallocate: false });
+    await writer.write(pattern(5000));
+    await writer.sync();
+    {
+      using _ = withoutMemory(0);
+      await writer[end]().catch((error) => assertEquals(error.message, "Cannot map memory"));
+    }
+    await file.close();
+    await assertFreed(dir);
+  });
 }
 
 testDirectAndCached("A short read without memory to judge it by fails the reader", async (dir) => {

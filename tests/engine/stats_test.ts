@@ -166,13 +166,9 @@ Deno.test("configure() chooses the engine and its size, and the last one counts"
       dma.configure({ engine: "io_uring" });
       dma.configure({ engine: "auto", ...${JSON.stringify(options)} });
       say(await info());`))[0]![0] as EngineInfo;
-  const threads = await choose({ engine: "threads", threads: 3 });
-  const { reason } = threads;
-  assertEquals([threads.engine, threads.maxInFlight, reason], [
-    "threads",
-    3,
-    "configure asks for it",
-  ]);
+  const { reason, ...threads } = await choose({ engine: "threads", threads: 3 });
+  assertEquals([threads.engine, threads.maxInFlight], ["threads", 3]);
+  assertEquals(reason, "configure asks for it");
   if (engine.name !== "io_uring") return;
   const small = await choose({ engine: "io_uring", ringEntries: 9 });
   assertEquals([small.engine, small.ringEntries, small.maxInFlight], ["io_uring", 16, 32]);
@@ -268,21 +264,17 @@ testDirectAndCached("More operations than there is room for wait their turn", as
 
 testDirectAndCached("Each Worker has an engine and counters of its own", async (dir) => {
   await Deno.writeFile(dir.file("file"), pattern(5000));
-  const path = JSON.stringify(dir.file("file"));
-  const worker = `
+  const program = `
     import { DmaFile, engineInfo, ioStats } from "${new URL("../../mod.ts", import.meta.url)}";
     const before = [engineInfo().engine, ioStats().reads];
-    await using file = await DmaFile.open(${path});
+    const file = await DmaFile.open(${JSON.stringify(dir.file("file"))});
     await file.readAt(0, 10);
+    await file.close();
     postMessage([...before, ioStats().reads]);`;
-  const url = `data:text/javascript,${encodeURIComponent(worker)}`;
-  const lines = await said(`
-    const file = await dma.DmaFile.open(${path});
-    for (let count = 0; count < 5; count++) await file.readAt(0, 10);
-    const worker = new Worker(${JSON.stringify(url)}, { type: "module" });
-    const message = await new Promise((resolve) => worker.onmessage = ({ data }) => resolve(data));
-    worker.terminate();
-    say(message, dma.ioStats().reads);
-    await file.close();`);
-  assertEquals(lines, [[[null, 0, 1], 5]]);
+  const url = `data:text/javascript,${encodeURIComponent(program)}`;
+  const { reads } = ioStats();
+  const worker = new Worker(url, { type: "module" });
+  const found = await new Promise((resolve) => worker.onmessage = ({ data }) => resolve(data));
+  worker.terminate();
+  assertEquals([found, ioStats().reads], [[null, 0, 1], reads]);
 });

@@ -30,16 +30,13 @@ function diskTest(
   fn: (disk: FaultyDisk, path: string, directory: string) => Promise<void>,
 ): void {
   for (const type of ["ext4", "xfs"] as const) {
-    faultTest(
-      `${name} [${type}]`,
-      { needs: ["root", "gcc", "loop", "fuse", type] },
-      () =>
-        onFaultyDisk(type, smallest(type), async (disk, directory) => {
-          await fn(disk, disk.file("file"), directory);
-          assert((await disk.disk.counts()).injected! > 0, "The fault must have fired");
-          await assertIdle();
-        }),
-    );
+    const run = () =>
+      onFaultyDisk(type, smallest(type), async (disk, directory) => {
+        await fn(disk, disk.file("file"), directory);
+        assert((await disk.disk.counts()).injected! > 0, "The fault must have fired");
+        await assertIdle();
+      });
+    faultTest(`${name} [${type}]`, { needs: ["root", "gcc", "loop", "fuse", type] }, run);
   }
 }
 
@@ -54,61 +51,55 @@ async function create(path: string): Promise<DmaStreamWriter> {
   return new DmaStreamWriter(await DmaFile.create(path), { bufferSize: MiB });
 }
 
-diskTest(
-  "one block that cannot be written fails the writer there",
-  async (disk, path, directory) => {
-    const length = 12 * MiB;
-    await layOut(path, length);
-    const { from, to } = await disk.extent(path, 5 * MiB + 8192, 4096);
-    const overwriter = async () =>
-      new DmaStreamWriter(await DmaFile.open(path, { write: true }), { bufferSize: MiB });
+diskTest("a block that cannot be written fails the writer", async (disk, path, directory) => {
+  const length = 12 * MiB;
+  await layOut(path, length);
+  const { from, to } = await disk.extent(path, 5 * MiB + 8192, 4096);
+  const overwriter = async () =>
+    new DmaStreamWriter(await DmaFile.open(path, { write: true }), { bufferSize: MiB });
+  await using _ = bystander(directory);
+  await disk.disk.command(`err write ${from} ${to} ${EIO}`);
+  const writer = await overwriter();
+  const write = () => ways["write()"](writer, length);
+  await assertFailsForGood(writer, write, { code: "EIO", op: "write", path });
+  assertEquals(writer.currentFlushedPos, 5 * MiB, "Everything below the buffer that failed");
+  assertEquals(await firstWrongInFile(path, 5 * MiB), -1);
+  // The file was there before and is not the writer's: what it had behind stays.
+  assertEquals((await Deno.stat(path)).size, length);
+
+  // The control: without the fault the same goes well.
+  await disk.disk.command("clear");
+  await ways["write()"](await overwriter(), length);
+  await assertContent(path, length);
+});
+
+diskTest("a disk that takes no more writes fails all", async (disk, path, directory) => {
+  const writer = await create(path);
+  const atomicFile = await DmaFile.create(disk.file("atomic"), { atomic: true });
+  const atomic = new DmaStreamWriter(atomicFile);
+  await atomic.write(content(0, 100_000));
+  await writer.write(content(0, 3 * MiB + 77));
+  const synced = await writer.sync({ tail: true });
+  {
     await using _ = bystander(directory);
-    await disk.disk.command(`err write ${from} ${to} ${EIO}`);
-    const writer = await overwriter();
-    const write = () => ways["write()"](writer, length);
-    await assertFailsForGood(writer, write, { code: "EIO", op: "write", path });
-    assertEquals(writer.currentFlushedPos, 5 * MiB, "Everything below the buffer that failed");
-    assertEquals(await firstWrongInFile(path, 5 * MiB), -1);
-    // The file was there before and is not the writer's: what it had behind stays.
-    assertEquals((await Deno.stat(path)).size, length);
-
-    // The control: without the fault the same goes well.
-    await disk.disk.command("clear");
-    await ways["write()"](await overwriter(), length);
-    await assertContent(path, length);
-  },
-);
-
-diskTest(
-  "a disk that takes no more writes fails all, and hangs nobody",
-  async (disk, path, directory) => {
-    const writer = await create(path);
-    const atomicFile = await DmaFile.create(disk.file("atomic"), { atomic: true });
-    const atomic = new DmaStreamWriter(atomicFile);
-    await atomic.write(content(0, 100_000));
-    await writer.write(content(0, 3 * MiB + 77));
-    const synced = await writer.sync({ tail: true });
-    {
-      await using _ = bystander(directory);
-      await disk.disk.command(`err write 0 ${2 ** 40} ${EIO}`);
-      // A file system that has shut down answers with EIO or EROFS, but it answers.
-      await assertFailsForGood(writer, () => ways["write()"](writer, 40 * MiB), {
-        code: ["EIO", "EROFS"],
-        op: ["write", "allocate", "sync", "truncate"],
-        path,
-      });
-      assert(writer.currentFlushedPos >= synced);
-      await assertSticky(atomic, await within(30, "close", assertRejects(() => atomic.close())));
-      const creating = DmaFile.create(disk.file("new"));
-      await within(30, "create", creating.then((file) => file.close(), () => {}));
-    }
-    // What was synced before the disk broke is there after all.
-    await disk.disk.command("clear");
-    await disk.mount.remount();
-    assertEquals(await firstWrongInFile(path, synced), -1);
-    await assertNoFile(disk.file("atomic"));
-  },
-);
+    await disk.disk.command(`err write 0 ${2 ** 40} ${EIO}`);
+    // A file system that has shut down answers with EIO or EROFS, but it answers.
+    await assertFailsForGood(writer, () => ways["write()"](writer, 40 * MiB), {
+      code: ["EIO", "EROFS"],
+      op: ["write", "allocate", "sync", "truncate"],
+      path,
+    });
+    assert(writer.currentFlushedPos >= synced);
+    await assertSticky(atomic, await within(30, "close", assertRejects(() => atomic.close())));
+    const creating = DmaFile.create(disk.file("new"));
+    await within(30, "create", creating.then((file) => file.close(), () => {}));
+  }
+  // What was synced before the disk broke is there after all.
+  await disk.disk.command("clear");
+  await disk.mount.remount();
+  assertEquals(await firstWrongInFile(path, synced), -1);
+  await assertNoFile(disk.file("atomic"));
+});
 
 diskTest("a flush that fails rejects sync(), and every later call", async (disk, path) => {
   const writer = await create(path);

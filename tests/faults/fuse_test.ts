@@ -108,14 +108,11 @@ for (const name of Object.keys(scenarios) as Name[]) {
   }
 }
 
-serverTest(
-  "a failure that only closing the descriptor shows is told by close()",
-  async (server) => {
-    await server.inject({ operation: "flush", nth: 1, kind: "err", value: ENOSPC });
-    const { error } = await outcomeOf(scenarios["a writer of a new file"], server.path);
-    assertEquals(await server.fired(), 1);
-    const { code, op, path } = error!;
-    assertEquals({ code, op, path }, { code: "ENOSPC", op: "close", path: `${server.path}/file` });
-    await assertIdle();
-  },
-);
+serverTest("a failure that only closing shows is told by close()", async (server) => {
+  await server.inject({ operation: "flush", nth: 1, kind: "err", value: ENOSPC });
+  const { error } = await outcomeOf(scenarios["a writer of a new file"], server.path);
+  assertEquals(await server.fired(), 1);
+  const { code, op, path } = error!;
+  assertEquals({ code, op, path }, { code: "ENOSPC", op: "close", path: `${server.path}/file` });
+  await assertIdle();
+});

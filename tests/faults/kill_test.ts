@@ -21,48 +21,43 @@ function killTest(name: string, fn: (directory: string) => Promise<void>): void 
 for (const kind of [...kinds, "end"] as const) {
   for (const engine of engines) {
     const share = Math.max(1, Math.round(rounds / ((kinds.length + 1) * engines.length)));
-    killTest(
-      `what was promised before a SIGKILL is there, ${share} times [${kind}, ${engine}]`,
-      async (directory) => {
-        let inMidst = 0;
-        let position = 0;
-        for (let round = 0; round < share; round++) {
-          const seed = firstSeed + round;
-          // A log is one file, which each process goes on with.
-          const folder = `${directory}/${isLog(kind) ? "log" : round}`;
-          await Deno.mkdir(folder, { recursive: true });
-          // The first one is killed in the middle of a file for certain.
-          const life = round === 0 ? 0 : new Random(seed).next() * LIFE;
-          const account = await writeAndKill({ kind, folder, seed, position, engine, life });
-          if ([...account.promised.values()].at(-1)?.closed === false) inMidst++;
-          await assertKept(account).catch((cause) => {
-            throw new Error(`Seed ${seed}, killed after ${life} ms`, { cause });
-          });
-          if (isLog(kind)) position = await resumeAt(account, position);
-          else await Deno.remove(folder, { recursive: true });
-        }
-        assert(inMidst > 0 || share < 3, "No process was killed in the middle of a file");
-      },
-    );
+    const name = `a SIGKILL takes nothing that was promised, ${share} times [${kind}, ${engine}]`;
+    killTest(name, async (dir) => {
+      let inMidst = 0;
+      let position = 0;
+      for (let round = 0; round < share; round++) {
+        const seed = firstSeed + round;
+        // A log is one file, which each process goes on with.
+        const folder = `${dir}/${isLog(kind) ? "log" : round}`;
+        await Deno.mkdir(folder, { recursive: true });
+        // The first one is killed in the middle of a file for certain.
+        const life = round === 0 ? 0 : new Random(seed).next() * LIFE;
+        const account = await writeAndKill({ kind, folder, seed, position, engine, life });
+        if ([...account.promised.values()].at(-1)?.closed === false) inMidst++;
+        await assertKept(account).catch((cause) => {
+          throw new Error(`Seed ${seed}, killed after ${life} ms`, { cause });
+        });
+        if (isLog(kind)) position = await resumeAt(account, position);
+        else await Deno.remove(folder, { recursive: true });
+      }
+      assert(inMidst > 0 || share < 3, "No process was killed in the middle of a file");
+    });
   }
 
-  killTest(
-    `a check after a kill fails where one promised byte is another [${kind}]`,
-    async (directory) => {
-      for (let seed = firstSeed;; seed++) {
-        const folder = `${directory}/${seed}`;
-        await Deno.mkdir(folder);
-        const engine = engines[0]!;
-        const account = await writeAndKill({ kind, folder, seed, engine, life: LIFE });
-        const first = account.promised.get(1);
-        if (!first?.closed || first.length < 8) continue;
-        await assertKept(account);
-        spoil(pathOf(kind, folder, 1), 4);
-        await assertRejects(() => assertKept(account));
-        break;
-      }
-    },
-  );
+  killTest(`the check fails where one promised byte is another [${kind}]`, async (directory) => {
+    for (let seed = firstSeed;; seed++) {
+      const folder = `${directory}/${seed}`;
+      await Deno.mkdir(folder);
+      const engine = engines[0]!;
+      const account = await writeAndKill({ kind, folder, seed, engine, life: LIFE });
+      const first = account.promised.get(1);
+      if (!first?.closed || first.length < 8) continue;
+      await assertKept(account);
+      spoil(pathOf(kind, folder, 1), 4);
+      await assertRejects(() => assertKept(account));
+      break;
+    }
+  });
 }
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
