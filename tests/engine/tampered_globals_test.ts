@@ -43,6 +43,7 @@ for (const [name, tamper] of Object.entries(tampering)) {
         await writer.sync({ tail: true });
         await writer.write(bytes(${HALF}, ${HALF}));
         await writer.close();
+        await (await DmaFile.create(path + "2")).writable.abort("given up");
         const file = await DmaFile.open(path, { write: true });
         await file.writeAt(bytes(8192), 4_096_000);
         await file.truncate(${LENGTH});
