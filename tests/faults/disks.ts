@@ -134,30 +134,8 @@ export function smallDiskTest(
 }
 
 /** A disk made of memory that fails as it is told to, with a file system on it. */
-export class FaultyDisk implements AsyncDisposable {
-  private constructor(
-    readonly disk: Daemon,
-    readonly mount: LoopMount,
-    readonly directory: string,
-  ) {}
-
-  /** Makes one. Everything of it lies below `directory`. */
-  static async open(
-    directory: string,
-    type: FileSystem,
-    megabytes: number = smallest(type),
-  ): Promise<FaultyDisk> {
-    const below = await Deno.makeTempDir({ dir: directory, prefix: `${type}-` });
-    await Deno.mkdir(`${below}/memory`);
-    const disk = await Daemon.start("vdisk", [`${below}/memory`, String(megabytes)]);
-    try {
-      const mount = await LoopMount.make(type, `${below}/memory/disk`, `${below}/mount`, true);
-      return new FaultyDisk(disk, mount, below);
-    } catch (error) {
-      await disk[Symbol.asyncDispose]();
-      throw error;
-    }
-  }
+export class FaultyDisk {
+  constructor(readonly disk: Daemon, readonly mount: LoopMount) {}
 
   /** The path of a file on it. */
   file(name: string): string {
@@ -178,27 +156,24 @@ export class FaultyDisk implements AsyncDisposable {
     }
     throw new Error(`${path} has no piece at ${position}:\n${listing}`);
   }
-
-  /** Takes all faults back and everything down. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.disk.command("clear");
-    try {
-      await this.mount[Symbol.asyncDispose]();
-    } finally {
-      await this.disk[Symbol.asyncDispose]();
-    }
-    await Deno.remove(this.directory, { recursive: true });
-  }
 }
 
-/** Runs `fn` with a {@linkcode FaultyDisk}, and a directory beside it. */
+/** Runs `fn` with a {@linkcode FaultyDisk}, and the directory in which it lies. */
 export function onFaultyDisk(
   type: FileSystem,
   megabytes: number,
   fn: (disk: FaultyDisk, directory: string) => Promise<void>,
 ): Promise<void> {
   return inWorkDirectory(async (directory) => {
-    const disk = await FaultyDisk.open(directory, type, megabytes);
-    await whileUp(disk, (disk) => fn(disk, directory));
+    const memory = `${directory}/memory`;
+    await Deno.mkdir(memory);
+    await whileUp(await Daemon.start("vdisk", [memory, String(megabytes)]), async (disk) => {
+      const mount = await LoopMount.make(type, `${memory}/disk`, `${directory}/mount`, true);
+      await whileUp(mount, async () => {
+        // Without its faults, so that it can be unmounted.
+        const working = { [Symbol.asyncDispose]: async () => void await disk.command("clear") };
+        await whileUp(working, () => fn(new FaultyDisk(disk, mount), directory));
+      });
+    });
   });
 }
