@@ -13,6 +13,8 @@ export interface ChildOptions {
   shell?: string;
   env?: Record<string, string>;
   cwd?: string;
+  /** Constants of the program, by name. */
+  values?: Record<string, unknown>;
 }
 
 const module = new URL("../../mod.ts", import.meta.url).href;
@@ -22,12 +24,15 @@ const module = new URL("../../mod.ts", import.meta.url).href;
  * `<class>: <message>`.
  */
 export async function runChild(code: string, options: ChildOptions = {}): Promise<ChildResult> {
-  const { flags = ["-A"], shell, env = {}, cwd } = options;
+  const { flags = ["-A"], shell, env = {}, cwd, values = {} } = options;
+  const constants = Object.entries(values)
+    .map(([name, value]) => `const ${name} = ${JSON.stringify(value)};`);
   const program = `import * as dma from ${JSON.stringify(module)};
     const report = (work) => Promise.resolve().then(work).then(
       (value) => console.log("ok", value),
       (error) => console.log(error.name + ": " + error.message),
     );
+    ${constants.join("\n")}
     ${code}`;
   const path = await Deno.makeTempFile({ prefix: "dma-child-", suffix: ".js" });
   try {

@@ -55,6 +55,19 @@ export function interpose<Name extends OperationName>(
   };
 }
 
+/** Fails operations of that name, or those that `only` chooses. A close that fails has closed, as with the kernel. */
+export function fail<Name extends OperationName>(
+  name: Name,
+  errno: number,
+  only: (operation: Extract<Operation, { op: Name }>) => boolean = () => true,
+): Interposed {
+  return interpose(name, ({ operation, completion, pass, end }) => {
+    if (!only(operation)) pass();
+    else if (name === "close") pass({}, { complete: () => completion.complete(-errno) });
+    else end(-errno);
+  });
+}
+
 /** Operations that a test holds, before they reach the engine or before their results reach the module. */
 export interface Held extends Disposable {
   readonly count: number;

@@ -1,7 +1,20 @@
-// The writer that most tests of writers begin with.
+// What most tests of writers begin and end with.
 
+import { assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../../mod.ts";
-import type { TestDirectory } from "../support/dirs.ts";
+import { assertFile } from "../support/bytes.ts";
+import { descriptorsOf } from "../support/descriptors.ts";
+import {
+  testDirectAndCached,
+  type TestDirectory,
+  type TestInEachDirectoryOptions,
+} from "../support/dirs.ts";
+
+/** Small buffers, two in flight. */
+export const small: DmaStreamWriterOptions = { bufferSize: 4096, writeBehind: 2 };
+
+/** One small buffer in flight: most of what is written has to wait. */
+export const narrow: DmaStreamWriterOptions = { bufferSize: 4096, writeBehind: 1 };
 
 /** A writer on a new file. */
 export async function create(
@@ -10,4 +23,52 @@ export async function create(
   name = "file",
 ): Promise<DmaStreamWriter> {
   return new DmaStreamWriter(await DmaFile.create(dir.file(name)), options);
+}
+
+/** A writer on a file that has `content` already. */
+export async function createOver(
+  path: string,
+  content: Uint8Array,
+  options?: DmaStreamWriterOptions,
+): Promise<DmaStreamWriter> {
+  await Deno.writeFile(path, content);
+  return new DmaStreamWriter(await DmaFile.open(path, { write: true }), options);
+}
+
+/** Registers a test of a writer on a new file, once with Direct I/O and once without it. */
+export function testWriter(
+  name: string,
+  options: DmaStreamWriterOptions,
+  fn: (writer: DmaStreamWriter, path: string, dir: TestDirectory) => Promise<void>,
+  settings?: TestInEachDirectoryOptions,
+): void {
+  testDirectAndCached(name, async (dir) => {
+    const writer = await create(dir, options);
+    await fn(writer, writer.file.path, dir);
+  }, settings);
+}
+
+/** Throws unless the file has exactly these bytes, and no descriptor leads to it. */
+export async function assertClosed(
+  writer: DmaStreamWriter,
+  expected: Uint8Array,
+  msg?: string,
+): Promise<void> {
+  assertEquals(descriptorsOf(writer.file.path), 0, msg);
+  await assertFile(writer.file.path, expected, msg);
+}
+
+/** Closes the writer, after which its file must have exactly these bytes. */
+export async function closeWith(
+  writer: DmaStreamWriter,
+  expected: Uint8Array,
+  msg?: string,
+): Promise<void> {
+  await writer.close();
+  await assertFile(writer.file.path, expected, msg);
+}
+
+/** The bytes of a file from its beginning, without the padding and the reserve that follow them. */
+export function assertStarts(path: string, expected: Uint8Array): void {
+  assertEquals(Deno.readFileSync(path).subarray(0, expected.length), expected);
 }

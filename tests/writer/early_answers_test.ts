@@ -1,51 +1,39 @@
 // A server that ends writes before it has the bytes, and tells of a failure later: the flushed position follows its syncs.
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { Errno } from "../../src/engine/linux.ts";
 import { truncateTo } from "../../src/file/cut.ts";
 import { turn } from "../support/scripted_engine.ts";
-import { Rig, watch } from "./rig.ts";
+import { Rig, testRig, watch } from "./rig.ts";
 
 const MIB = 1 << 20;
 
 /** As every such server of FUSE. */
-const SERVER = { confirmAfter: 16 << 20, cutsDirty: false };
+const server = { direct: false, fileSystem: { confirmAfter: 16 * MIB, cutsDirty: false } };
 
-Deno.test("The control: a server that has what it has answered is not asked", async () => {
-  const rig = await Rig.make({ direct: false });
+testRig("what a server of another kind has answered is flushed", { direct: false }, async (rig) => {
   rig.fill(1024);
-  rig.engine.complete(rig.engine.only("write"));
-  assertEquals(rig.writer.flushedPosition, 1024);
-  assertEquals(rig.engine.pending, []);
-  await rig.finish();
+  await rig.end("write");
+  assertEquals([rig.writer.flushedPosition, rig.inFlight], [1024, []]);
 });
 
-Deno.test("A flush waits until the server has the bytes", async () => {
-  const rig = await Rig.make({ direct: false, fileSystem: SERVER });
+testRig("a flush waits until the server has the bytes", server, async (rig) => {
   rig.fill(1024);
   const flush = watch(rig.writer.flush(false));
   await turn();
-  rig.engine.complete(rig.engine.only("write"));
-  await turn();
+  await rig.end("write");
   assertEquals([flush.state, rig.writer.flushedPosition], ["pending", 0]);
-  rig.engine.complete(rig.engine.only("sync"));
-  await turn();
-  assertEquals([flush.state, flush.value, rig.writer.flushedPosition], ["resolved", 1024, 1024]);
-  await rig.finish();
+  await rig.end("sync");
+  assertEquals([flush.value, rig.writer.flushedPosition], [1024, 1024]);
 });
 
-Deno.test("A sync is one sync", async () => {
-  const rig = await Rig.make({ direct: false, fileSystem: SERVER });
+testRig("a sync is one sync", server, async (rig) => {
   rig.fill(1024);
-  const sync = watch(rig.writer.sync(false));
-  await rig.engine.drain();
-  assertEquals([sync.state, sync.value], ["resolved", 1024]);
+  assertEquals(await rig.engine.drive(rig.writer.sync(false)), 1024);
   assertEquals(rig.engine.log, ["write 0+1024", "sync"]);
-  await rig.finish();
 });
 
-Deno.test("No write is in flight while the server is asked", async () => {
-  const rig = await Rig.make({ direct: false, fileSystem: SERVER });
+testRig("no write is in flight while the server is asked", server, async (rig) => {
   rig.fill(2048);
   const flush = watch(rig.writer.flush(false));
   await turn();
@@ -54,135 +42,119 @@ Deno.test("No write is in flight while the server is asked", async () => {
   rig.fill(2048);
   rig.engine.complete(second!);
   assertEquals(rig.writing, [[2048, 1024]]);
-  rig.engine.complete(rig.engine.only("write"));
-  assertEquals(rig.engine.pending.map(({ kind }) => kind), ["sync"]);
+  await rig.end("write");
+  assertEquals(rig.inFlight, ["sync"]);
   await rig.engine.drain();
   assertEquals([flush.value, rig.writer.flushedPosition], [3072, 3072]);
-  await rig.finish();
 });
 
-Deno.test("The server is asked now and then, though nobody waits", async () => {
-  const rig = await Rig.make({
-    direct: false,
-    fileSystem: SERVER,
-    bufferSize: 8 * MIB,
-    preallocate: false,
-  });
-  for (let end = 8 * MIB; end <= 16 * MIB; end += 8 * MIB) {
+const largeBuffers = { ...server, bufferSize: 8 * MIB, preallocate: false };
+
+testRig("the server is asked now and then, though nobody waits", largeBuffers, async (rig) => {
+  for (const asked of [[], ["sync"]]) {
     rig.fill(8 * MIB);
-    assertEquals(rig.engine.pending.map(({ kind }) => kind), ["write"]);
-    rig.engine.complete(rig.engine.only("write"));
+    await rig.end("write");
+    assertEquals(rig.inFlight, asked);
   }
   assertEquals(rig.writer.flushedPosition, 0);
-  rig.engine.complete(rig.engine.only("sync"));
+  await rig.end("sync");
   assertEquals(rig.writer.flushedPosition, 16 * MIB);
-  await rig.finish();
 });
 
-Deno.test("A server to which each sync sends the whole file is asked only for a caller", async () => {
-  const rig = await Rig.make({
-    direct: false,
-    fileSystem: { ...SERVER, confirmAfter: Infinity },
-    bufferSize: 8 * MIB,
-    preallocate: false,
-  });
-  for (let end = 8 * MIB; end <= 24 * MIB; end += 8 * MIB) {
+const sendsAll = { ...largeBuffers, fileSystem: { confirmAfter: Infinity, cutsDirty: false } };
+
+testRig("a server that syncs the whole file is asked only for a caller", sendsAll, async (rig) => {
+  for (let count = 0; count < 3; count++) {
     rig.fill(8 * MIB);
-    rig.engine.complete(rig.engine.only("write"));
-    assertEquals([rig.engine.pending, rig.writer.flushedPosition], [[], 0]);
+    await rig.end("write");
+    assertEquals([rig.inFlight, rig.writer.flushedPosition], [[], 0]);
   }
-  const flush = watch(rig.writer.flush(false));
-  await rig.engine.drain();
-  assertEquals([flush.value, rig.writer.flushedPosition], [24 * MIB, 24 * MIB]);
-  await rig.finish();
+  assertEquals(await rig.engine.drive(rig.writer.flush(false)), 24 * MIB);
+  assertEquals(rig.writer.flushedPosition, 24 * MIB);
 });
 
-Deno.test("A sync that fails leaves the flushed position, and the file ends there", async () => {
-  const rig = await Rig.make({ direct: false, fileSystem: SERVER });
-  rig.fill(1024);
-  await rig.engine.drive(rig.writer.flush(false));
-  rig.fill(1024);
-  const flush = watch(rig.writer.flush(false));
-  await turn();
-  rig.engine.complete(rig.engine.only("write"));
-  await turn();
-  rig.engine.complete(rig.engine.only("sync"), -Errno.EIO);
-  await rig.engine.drain();
-  assertEquals([flush.state, rig.writer.flushedPosition], ["rejected", 1024]);
-  assertEquals(rig.engine.file(rig.file.fd).size, 1024);
-});
+const exact = { ...server, preallocate: false };
 
-Deno.test("After a write that fails the server is not believed, whatever a sync says", async () => {
-  const rig = await Rig.make({ direct: false, fileSystem: SERVER });
-  rig.fill(2048);
-  const [first, second] = rig.engine.pendingOf("write");
-  rig.engine.complete(first!);
-  // It may be the failure of the first one.
-  rig.engine.complete(second!, -Errno.ENOSPC);
-  await rig.engine.drain();
-  assertEquals(rig.engine.log.slice(-2), ["sync", "truncate 0"]);
-  assertEquals([rig.writer.flushedPosition, rig.engine.file(rig.file.fd).size], [0, 0]);
-});
-
-Deno.test("A writer that began behind the end of the file leaves it where it was", async () => {
-  const rig = await Rig.make({ direct: false, fileSystem: SERVER, start: 700 });
-  rig.fill(2048);
-  const [first, second] = rig.engine.pendingOf("write");
-  rig.engine.complete(first!);
-  rig.engine.complete(second!, -Errno.ENOSPC);
-  await rig.engine.drain();
-  assertEquals([rig.writer.flushedPosition, rig.engine.file(rig.file.fd).size], [700, 0]);
-});
-
-Deno.test("A sync without preallocation cuts off nothing that waits to be confirmed", async () => {
-  const rig = await Rig.make({ direct: false, fileSystem: SERVER, preallocate: false });
+testRig("a sync cuts off nothing that is unconfirmed", exact, async (rig) => {
   rig.fill(600);
   const flush = watch(rig.writer.flush(true));
   await turn();
-  rig.engine.complete(rig.engine.only("write"));
+  await rig.end("write");
   const sync = watch(rig.writer.sync(false));
   await rig.engine.drain();
-  assertEquals([flush.value, sync.state], [600, "resolved"]);
-  assertEquals(rig.engine.file(rig.file.fd).size, 600);
-  await rig.finish();
+  assertEquals([flush.value, sync.state, rig.size], [600, "resolved", 600]);
 });
 
-Deno.test("A failure leaves bytes of the file that stood behind what was written", async () => {
-  const content = new Uint8Array(3000).fill(7);
-  const rig = await Rig.make({ direct: false, fileSystem: SERVER, content });
+testRig("what is written is flushed before a truncate takes it away", server, async (rig) => {
   rig.fill(1024);
-  const flush = watch(rig.writer.flush(false));
-  await turn();
-  rig.engine.complete(rig.engine.only("write"));
-  rig.engine.complete(rig.engine.only("sync"), -Errno.EIO);
-  await rig.engine.drain();
-  assertEquals([flush.state, rig.writer.flushedPosition], ["rejected", 0]);
-  assertEquals(rig.engine.file(rig.file.fd).size, 3000);
-});
-
-Deno.test("What is written is flushed before a truncate takes it away", async () => {
-  const rig = await Rig.make({ direct: false, fileSystem: SERVER });
-  rig.fill(1024);
-  rig.engine.complete(rig.engine.only("write"));
+  await rig.end("write");
   const truncated = truncateTo(rig.file, 0);
-  rig.engine.complete(rig.engine.only("sync"));
+  await rig.end("sync");
   assertEquals([rig.engine.only("truncate").length, rig.writer.flushedPosition], [0, 1024]);
   await rig.engine.drive(truncated);
-  await rig.finish();
 });
 
-Deno.test("An abort keeps what the server has", async () => {
-  const rig = await Rig.make({ direct: false, fileSystem: SERVER });
-  rig.fill(1536);
-  await rig.engine.drive(rig.writer.abort("enough"));
-  assertEquals(rig.writer.flushedPosition, 1024);
-  assertEquals(rig.engine.file(rig.file.fd).size, 1024);
-});
-
-Deno.test("A flush on the JavaScript thread waits for the server too", async () => {
-  const rig = await Rig.make({ direct: false, fileSystem: SERVER });
+testRig("a flush on the JavaScript thread waits for the server too", server, (rig) => {
   rig.fill(1536);
   rig.writer.flushNow(false, Infinity);
   assertEquals(rig.writer.flushedPosition, 1536);
-  await rig.finish();
+});
+
+// ---- failures ---------------------------------------------------------------------------------------------------
+
+/** Throws unless the flushed position and the length of the file are these in the end. */
+async function assertLeft(rig: Rig, flushed: number, size: number): Promise<void> {
+  await rig.engine.drain();
+  assertEquals([rig.writer.flushedPosition, rig.size], [flushed, size]);
+}
+
+/** Flushes a buffer, and the sync for it fails. */
+async function failSync(rig: Rig): Promise<void> {
+  rig.fill(1024);
+  const flush = watch(rig.writer.flush(false));
+  await turn();
+  await rig.end("write");
+  await rig.end("sync", -Errno.EIO);
+  await rig.engine.drain();
+  assertEquals(flush.state, "rejected");
+}
+
+/** Writes two buffers, of which the second fails. That may be the failure of the first one. */
+async function failWrite(rig: Rig): Promise<void> {
+  rig.fill(2048);
+  const [first, second] = rig.engine.pendingOf("write");
+  rig.engine.complete(first!);
+  rig.engine.complete(second!, -Errno.ENOSPC);
+  await rig.engine.drain();
+  assert(rig.engine.log.includes("sync"));
+}
+
+Deno.test("Writer: a sync that fails leaves the flushed position, and the file ends there", async () => {
+  const rig = await Rig.make(server);
+  rig.fill(1024);
+  await rig.engine.drive(rig.writer.flush(false));
+  await failSync(rig);
+  await assertLeft(rig, 1024, 1024);
+});
+
+Deno.test("Writer: a failure leaves bytes that stood behind what was written", async () => {
+  const rig = await Rig.make({ ...server, content: new Uint8Array(3000).fill(7) });
+  await failSync(rig);
+  await assertLeft(rig, 0, 3000);
+});
+
+Deno.test("Writer: after a write that fails the server is not believed", async () => {
+  // A writer that began behind the end of the file leaves the end where it was.
+  for (const start of [0, 700]) {
+    const rig = await Rig.make({ ...server, start });
+    await failWrite(rig);
+    await assertLeft(rig, start, 0);
+  }
+});
+
+Deno.test("Writer: an abort keeps what the server has", async () => {
+  const rig = await Rig.make(server);
+  rig.fill(1536);
+  await rig.engine.drive(rig.writer.abort("enough"));
+  await assertLeft(rig, 1024, 1024);
 });

@@ -3,9 +3,10 @@
 import { assert, assertEquals } from "@std/assert";
 import { Errno } from "../../src/engine/linux.ts";
 import { type Plan, turn } from "../support/scripted_engine.ts";
-import { Rig, watch } from "./rig.ts";
+import { Rig, type RigOptions, watch } from "./rig.ts";
 
-const MIB = 1024 * 1024;
+const MIB = 1 << 20;
+const large = { bufferSize: MIB / 4, writeBehind: 4 };
 
 /** Fills up to `end` as room comes, and completes as the plan says. */
 async function fillTo(rig: Rig, end: number, plan?: Plan): Promise<void> {
@@ -15,14 +16,17 @@ async function fillTo(rig: Rig, end: number, plan?: Plan): Promise<void> {
   }
 }
 
-function allocations(rig: Rig): string[] {
-  return rig.engine.log.filter((entry) => entry.startsWith("allocate"));
+function logged(rig: Rig, kind: string): string[] {
+  return rig.engine.log.filter((entry) => entry.startsWith(kind));
 }
 
-/** Closes, and the file is as long as it should be. */
-async function finish(rig: Rig, plan?: Plan): Promise<void> {
+/** Writes a file of `size` bytes, whose length is exact at the end. Returns the allocations. */
+async function allocationsFor(size: number, options: RigOptions, plan?: Plan): Promise<string[]> {
+  const rig = await Rig.make({ ...large, ...options });
+  await fillTo(rig, size, plan);
   await rig.finish(plan);
-  assertEquals(rig.engine.file(rig.file.fd).size, rig.writer.position);
+  assertEquals(rig.size, Math.max(size, options.content?.length ?? 0));
+  return logged(rig, "allocate");
 }
 
 /** Allocations end with this error, before all else. */
@@ -33,13 +37,24 @@ function withoutSpace(errno: number): Plan {
   };
 }
 
-const large = { bufferSize: MIB / 4, writeBehind: 4 };
+Deno.test("Writer: what is small, or there already, is not reserved", async () => {
+  assertEquals(await allocationsFor(MIB, {}), []);
+  assertEquals(await allocationsFor(4 * MIB, { content: new Uint8Array(8 * MIB) }), []);
+});
 
-Deno.test("Writer: a small file is not moved ahead", async () => {
-  const rig = await Rig.make(large);
-  await fillTo(rig, MIB);
-  await finish(rig);
-  assertEquals(allocations(rig), []);
+Deno.test("Writer: a size that was hinted is reserved in one step", async () => {
+  // In the second and fourth the last block goes past it.
+  for (const size of [3 * MIB, 9 * MIB + 1, 10_000_000, 20 * MIB - 100]) {
+    assertEquals(await allocationsFor(size, { sizeHint: size }), [`allocate 0+${size}`]);
+  }
+});
+
+Deno.test("Writer: space that cannot be had fails nothing, and is not asked for again", async () => {
+  for (const errno of [Errno.EOPNOTSUPP, Errno.ENOSPC, Errno.EFBIG]) {
+    assertEquals((await allocationsFor(20 * MIB, {}, withoutSpace(errno))).length, 1);
+  }
+  // A step that was interrupted is no answer.
+  assert((await allocationsFor(30 * MIB, {}, withoutSpace(Errno.EINTR))).length > 1);
 });
 
 Deno.test("Writer: the end of a large file is moved ahead of the writes, in few steps", async () => {
@@ -51,13 +66,14 @@ Deno.test("Writer: the end of a large file is moved ahead of the writes, in few 
   rig.engine.afterEach = ({ kind, position, length }) => {
     if (kind !== "write") return;
     writes++;
-    if (rig.engine.file(rig.file.fd).size === position + length) behind++;
+    if (rig.size === position + length) behind++;
   };
   await fillTo(rig, 45 * MIB);
   assert(writes > 100);
   assertEquals(behind, 0, "writes that moved the end of file");
-  assert(allocations(rig).length <= 8, `${allocations(rig)}`);
-  await finish(rig);
+  assert(logged(rig, "allocate").length <= 8, `${logged(rig, "allocate")}`);
+  await rig.finish();
+  assertEquals(rig.size, 45 * MIB);
 });
 
 Deno.test("Writer: a step is with the kernel without anyone waiting for it", async () => {
@@ -67,23 +83,14 @@ Deno.test("Writer: a step is with the kernel without anyone waiting for it", asy
   const flushed = watch(rig.writer.flush(false));
   while (rig.writing.length > 0) rig.engine.complete(rig.engine.pendingOf("write")[0]!);
   await turn();
-  assertEquals(flushed.state, "resolved");
-  assertEquals(rig.engine.pending.map(({ kind }) => kind), ["allocate"]);
+  assertEquals([flushed.state, rig.inFlight], ["resolved", ["allocate"]]);
   // The end waits for it: what came after the cut would make the file longer again.
   const closed = watch(rig.writer.close());
   await turn();
-  assertEquals(rig.engine.pending.map(({ kind }) => kind), ["allocate"]);
+  assertEquals(rig.inFlight, ["allocate"]);
   await rig.engine.drive(closed.promise);
-  await finish(rig);
-});
-
-Deno.test("Writer: a size that was hinted is reserved in one step, also where the last block goes past it", async () => {
-  for (const size of [3 * MIB, 9 * MIB + 1, 10_000_000, 20 * MIB - 100]) {
-    const rig = await Rig.make({ ...large, sizeHint: size });
-    await fillTo(rig, size);
-    await finish(rig);
-    assertEquals(allocations(rig), [`allocate 0+${size}`]);
-  }
+  await rig.finish();
+  assertEquals(rig.size, 9 * MIB);
 });
 
 Deno.test("Writer: a size that was hinted exactly needs no cut", async () => {
@@ -92,32 +99,6 @@ Deno.test("Writer: a size that was hinted exactly needs no cut", async () => {
     rig.fill(1024);
     await rig.engine.drain();
   }
-  await finish(rig);
-  assertEquals(rig.engine.log.filter((entry) => entry.includes("truncate")), []);
-});
-
-Deno.test("Writer: space that cannot be had fails nothing, and is not asked for again", async () => {
-  for (const errno of [Errno.EOPNOTSUPP, Errno.ENOSPC, Errno.EFBIG]) {
-    const plan = withoutSpace(errno);
-    const rig = await Rig.make(large);
-    await fillTo(rig, 20 * MIB, plan);
-    await finish(rig, plan);
-    assertEquals(allocations(rig).length, 1);
-  }
-});
-
-Deno.test("Writer: a step that was interrupted fails nothing, and more steps come", async () => {
-  const plan = withoutSpace(Errno.EINTR);
-  const rig = await Rig.make(large);
-  await fillTo(rig, 30 * MIB, plan);
-  await finish(rig, plan);
-  assert(allocations(rig).length > 1);
-});
-
-Deno.test("Writer: what is there already is not reserved again", async () => {
-  const rig = await Rig.make({ ...large, content: new Uint8Array(8 * MIB) });
-  await fillTo(rig, 4 * MIB);
   await rig.finish();
-  assertEquals(allocations(rig), []);
-  assertEquals(rig.engine.file(rig.file.fd).size, 8 * MIB);
+  assertEquals([rig.size, logged(rig, "truncate")], [4096, []]);
 });

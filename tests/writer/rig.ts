@@ -2,6 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import { Durability } from "../../src/file/durability.ts";
+import type { OperationName } from "../../src/engine/operation.ts";
 import type { OpenFile } from "../../src/file/open_file.ts";
 import { Writer } from "../../src/writer/writer.ts";
 import {
@@ -9,6 +10,7 @@ import {
   type Plan,
   type ScriptedEngine,
   type ScriptedOptions,
+  turn,
 } from "../support/scripted_engine.ts";
 
 /** How a {@linkcode Rig} differs from the usual one. */
@@ -60,6 +62,16 @@ export class Rig {
     });
   }
 
+  /** The kinds of operations in flight. */
+  get inFlight(): OperationName[] {
+    return this.engine.pending.map(({ kind }) => kind);
+  }
+
+  /** The length of the file. */
+  get size(): number {
+    return this.engine.file(this.file.fd).size;
+  }
+
   /** Position and length of each write in flight. */
   get writing(): [number, number][] {
     return this.engine.pendingOf("write").map(({ position, length }) => [position, length]);
@@ -75,6 +87,12 @@ export class Rig {
     assertEquals(this.write(length), length, "bytes taken");
   }
 
+  /** Completes the only operation of that kind, and lets the writer go on. */
+  async end(kind: OperationName, result?: number): Promise<void> {
+    this.engine.complete(this.engine.only(kind), result);
+    await turn();
+  }
+
   /** Closes, and everything must be written and given back. */
   async finish(plan?: Plan): Promise<void> {
     await this.engine.drive(this.writer.close(), plan);
@@ -82,6 +100,19 @@ export class Rig {
     const { position, flushedPosition } = this.writer;
     assertEquals(flushedPosition, position);
   }
+}
+
+/** Registers a test of a rig. Afterwards the writer is closed, and everything must be written and given back. */
+export function testRig(
+  name: string,
+  options: RigOptions,
+  fn: (rig: Rig) => void | Promise<void>,
+): void {
+  Deno.test(`Writer: ${name}`, async () => {
+    const rig = await Rig.make(options);
+    await fn(rig);
+    await rig.finish();
+  });
 }
 
 export function watch<T>(promise: Promise<T>): Call<T> {
