@@ -1,13 +1,28 @@
 // What may be given to a DmaStreamWriter, what is refused alone, and whose the bytes are.
 
-import { assert, assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
-import { DmaBuffer, DmaFile, DmaStreamWriter } from "../../mod.ts";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { type DmaBuffer, DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { assertFile, filled, joined, pattern } from "../support/bytes.ts";
 import { descriptorsOf, eventually } from "../support/descriptors.ts";
 import { testDirectAndCached } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { interpose } from "../support/interpose.ts";
-import { create } from "./create.ts";
+import { assertClosed, closeWith, create, narrow, small, testWriter } from "./create.ts";
+
+/** Each way to give a chunk to a stream, which is free afterwards. */
+const ways: Record<string, (stream: DmaStreamWriter, chunk: BufferSource) => Promise<void>> = {
+  write: (stream, chunk) => stream.write(chunk),
+  getWriter: async (stream, chunk) => {
+    const writer = stream.getWriter();
+    try {
+      await writer.write(chunk);
+    } finally {
+      writer.releaseLock();
+    }
+  },
+  pipeTo: (stream, chunk) => ReadableStream.from([chunk]).pipeTo(stream, { preventClose: true }),
+};
+const { write, getWriter } = ways;
 
 /** A chunk whose memory was given away. */
 function detached(): Uint8Array<ArrayBuffer> {
@@ -16,67 +31,40 @@ function detached(): Uint8Array<ArrayBuffer> {
   return chunk;
 }
 
-/** Memory that was shrunk below the view that `make` returns of it. */
-function shrunk<View>(make: (memory: ArrayBuffer) => View): View {
-  const memory = new ArrayBuffer(100, { maxByteLength: 100 });
-  const view = make(memory);
-  memory.resize(60);
-  return view;
-}
-
-const bad: [name: string, chunk: () => unknown, says: string][] = [
-  ["text", () => "text", "TextEncoder"],
-  ["null", () => null, "null"],
-  ["undefined", () => undefined, "undefined"],
-  ["a number", () => 42, "42"],
-  ["a bigint", () => 42n, "42n"],
-  ["a boolean", () => true, "true"],
-  ["an array", () => [1, 2, 3], "Array"],
-  ["an object", () => ({ length: 3 }), "Object"],
-  ["a Blob", () => new Blob(["x"]), "Blob"],
-  ["an object that inherits from Uint8Array", () => Object.create(Uint8Array.prototype), "view"],
-  ["a proxy of a Uint8Array", () => new Proxy(new Uint8Array(3), {}), "view"],
-  ["a detached view", detached, "detached"],
-  ["a detached buffer", () => detached().buffer, "detached"],
-  ["a view of a shrunk buffer", () => shrunk((memory) => new Uint8Array(memory, 50, 50)), "shrunk"],
-  ["numbers in a shrunk buffer", () => shrunk((memory) => new Uint32Array(memory, 64)), "shrunk"],
-  [
-    "a DataView of a shrunk buffer",
-    () => shrunk((memory) => new DataView(memory, 50, 50)),
-    "shrunk",
-  ],
+const bad: [chunk: unknown, says: string][] = [
+  ["text", "TextEncoder"],
+  [null, "null"],
+  [undefined, "undefined"],
+  [42, "42"],
+  [42n, "42n"],
+  [true, "true"],
+  [[1, 2, 3], "Array"],
+  [{ length: 3 }, "Object"],
+  [new Blob(["x"]), "Blob"],
+  [Object.create(Uint8Array.prototype), "view"],
+  [new Proxy(new Uint8Array(3), {}), "view"],
+  [detached(), "detached"],
+  [detached().buffer, "detached"],
 ];
 
-testDirectAndCached(
-  "A chunk that is not bytes is rejected and named, and the stream goes on",
-  async (dir) => {
-    const stream = await create(dir, { bufferSize: 4096, writeBehind: 2 });
-    let position = 0;
-    for (const [name, chunk, says] of bad) {
+testWriter("A chunk that is not bytes is rejected and named", small, async (stream) => {
+  let position = 0;
+  for (const [chunk, says] of bad) {
+    for (const give of [write!, getWriter!]) {
       const before = stream.write(pattern(3000, position));
-      const error = await assertRejects(
-        () => stream.write(chunk() as BufferSource),
-        TypeError,
-        says,
-      );
-      assertInstanceOf(error, TypeError, name);
+      await assertRejects(() => give(stream, chunk as BufferSource), TypeError, says);
       await before;
-      const writer = stream.getWriter();
-      await assertRejects(() => writer.write(chunk() as BufferSource), TypeError, says);
-      await writer.write(pattern(3000, position + 3000));
-      await writer.ready;
-      assertEquals(writer.desiredSize, 1);
-      writer.releaseLock();
-      position += 6000;
-      assertEquals(stream.currentPos, position);
+      assertEquals(stream.currentPos, position += 3000);
     }
-    await stream.close();
-    await assertFile(dir.file("file"), pattern(position));
-  },
-);
+  }
+  const writer = stream.getWriter();
+  await writer.ready;
+  assertEquals(writer.desiredSize, 1);
+  writer.releaseLock();
+  await closeWith(stream, pattern(position));
+});
 
-testDirectAndCached("Every view of bytes is written as its bytes", async (dir) => {
-  const stream = await create(dir);
+testWriter("Every view of bytes is written as its bytes", {}, async (stream) => {
   const bytes = pattern(64);
   const shared = new SharedArrayBuffer(64);
   new Uint8Array(shared).set(bytes);
@@ -100,22 +88,22 @@ testDirectAndCached("Every view of bytes is written as its bytes", async (dir) =
   ];
   const parts: Uint8Array[] = [];
   for (const view of views) {
-    await stream.write(view);
-    const writer = stream.getWriter();
-    await writer.write(view);
-    writer.releaseLock();
-    const part = ArrayBuffer.isView(view)
-      ? new Uint8Array(view.buffer, view.byteOffset, view.byteLength).slice()
-      : new Uint8Array(view).slice();
-    parts.push(part, part);
+    for (const give of [write!, getWriter!]) {
+      await give(stream, view as BufferSource);
+      const part = ArrayBuffer.isView(view)
+        ? new Uint8Array(view.buffer, view.byteOffset, view.byteLength)
+        : new Uint8Array(view);
+      parts.push(part);
+    }
   }
-  await stream.close();
-  await assertFile(dir.file("file"), joined(...parts));
+  await closeWith(stream, joined(...parts));
 });
 
+// ---- lengths that lie -----------------------------------------------------------------------------------------
+
 /** A view that says that it is longer, or elsewhere, than it is, and calls whatever is asked of it. */
-function liar(bytes: Uint8Array): Uint8Array {
-  class Liar extends Uint8Array {
+function liar(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  class Liar extends Uint8Array<ArrayBuffer> {
     override subarray(): Uint8Array<ArrayBuffer> {
       return new Uint8Array(1);
     }
@@ -124,47 +112,43 @@ function liar(bytes: Uint8Array): Uint8Array {
   for (const name of ["length", "byteLength", "byteOffset"]) {
     Object.defineProperty(chunk, name, { value: 5000 });
   }
-  Object.defineProperty(chunk, "buffer", { value: new ArrayBuffer(1 << 20) });
-  return chunk;
+  return Object.defineProperty(chunk, "buffer", { value: new ArrayBuffer(1 << 20) });
 }
 
-testDirectAndCached("A length getter of the program's own is not trusted", async (dir) => {
-  const secret = await create(dir);
-  await secret.write(filled(3_000_000, 9));
-  await secret.close();
-  const path = dir.file("file");
-  const bytes = filled(12_288, 1);
+/** Has every Uint8Array that begins with 1 and has so many bytes say that it has twice as many. */
+function lieAboutLength(bytes: number): Disposable {
   const typedArray = Object.getPrototypeOf(Uint8Array.prototype);
   const real = Object.getOwnPropertyDescriptor(typedArray, "length")!.get!;
-  const lie = () =>
-    Object.defineProperty(Uint8Array.prototype, "length", {
-      configurable: true,
-      get(): number {
-        const length = real.call(this);
-        return length === bytes.byteLength && this[0] === 1 ? 2 * length : length;
-      },
-    });
-  const stop = () => Reflect.deleteProperty(Uint8Array.prototype, "length");
-  const stream = await create(dir, { bufferSize: 4096, writeBehind: 1 });
-  lie();
-  try {
+  Object.defineProperty(Uint8Array.prototype, "length", {
+    configurable: true,
+    get(): number {
+      const length = real.call(this);
+      return length === bytes && this[0] === 1 ? 2 * length : length;
+    },
+  });
+  return { [Symbol.dispose]: () => Reflect.deleteProperty(Uint8Array.prototype, "length") };
+}
+
+testWriter("A getter of Uint8Array.prototype is not trusted", narrow, async (stream, path, dir) => {
+  // Memory of the pool that has other bytes.
+  const secret = await create(dir, {}, "secret");
+  await secret.write(filled(3_000_000, 9));
+  await secret.close();
+  const bytes = filled(12_288, 1);
+  {
+    using _ = lieAboutLength(12_288);
     // The first is taken at once, the others wait.
     await Promise.all([stream.write(bytes), stream.write(bytes), stream.write(bytes)]);
-    const writer = stream.getWriter();
-    await writer.write(bytes);
-    await writer.close();
-  } finally {
-    stop();
+    await getWriter!(stream, bytes);
+    await stream.close();
   }
   await assertFile(path, filled(4 * 12_288, 1));
   await using file = await DmaFile.create(path);
-  lie();
-  try {
+  {
+    using _ = lieAboutLength(12_288);
     assertEquals(await file.writeAt(bytes, 0), 12_288);
-  } finally {
-    stop();
   }
-  assertEquals(await file.readAt(0, 30_000), filled(12_288, 1));
+  assertEquals(await file.readAt(0, 30_000), bytes);
 });
 
 testDirectAndCached("A chunk's own length property is not trusted", async (dir) => {
@@ -172,23 +156,15 @@ testDirectAndCached("A chunk's own length property is not trusted", async (dir) 
   await secret.write(filled(60_000, 9));
   await secret.close();
   const bytes = pattern(100);
-  const path = dir.file("file");
   for (const bufferSize of [4096, 1 << 20]) {
     const stream = await create(dir, { bufferSize, writeBehind: 1 });
-    const parts: Uint8Array[] = [];
     for (let round = 0; round < 200; round++) {
-      await stream.write(liar(bytes));
-      const writer = stream.getWriter();
-      await writer.write(liar(bytes));
-      writer.releaseLock();
-      await ReadableStream.from([liar(bytes)]).pipeTo(stream, { preventClose: true });
-      parts.push(bytes, bytes, bytes);
+      for (const give of Object.values(ways)) await give(stream, liar(bytes));
     }
     assertEquals([stream.currentPos, stream.nextPos], [60_000, 60_000]);
-    await stream.close();
-    await assertFile(path, joined(...parts));
+    await closeWith(stream, joined(...Array(600).fill(bytes)));
   }
-  await using file = await DmaFile.create(path);
+  await using file = await DmaFile.create(dir.file("file"));
   await assertRejects(() => file.writeAt(liar(bytes), 0), RangeError, "data.length 100");
   assertEquals(await file.writeAt(liar(pattern(4096)), 0), 4096);
   assertEquals(await file.readAt(0, 10_000), pattern(4096));
@@ -198,136 +174,108 @@ testDirectAndCached("A chunk's own length property is not trusted", async (dir) 
   assertEquals(await file.writeAt(buffer, 0), 4096);
 });
 
-testDirectAndCached(
-  "A chunk that is changed after write has resolved changes nothing",
-  async (dir) => {
-    const stream = await create(dir, { bufferSize: 8192, writeBehind: 2 });
-    const chunk = new Uint8Array(5000);
-    const writer = stream.getWriter();
-    for (let round = 0; round < 20; round++) {
-      chunk.set(pattern(5000, round * 10_000));
-      await writer.write(chunk);
-      chunk.set(pattern(5000, round * 10_000 + 5000));
-      await writer.write(chunk);
-      chunk.fill(0xff);
-    }
-    writer.releaseLock();
-    for (let round = 0; round < 20; round++) {
-      chunk.set(pattern(5000, 200_000 + round * 5000));
-      await stream.write(chunk);
-      chunk.fill(0xff);
-    }
-    structuredClone(chunk, { transfer: [chunk.buffer] });
-    await stream.close();
-    await assertFile(dir.file("file"), pattern(300_000));
-  },
-);
-
-testDirectAndCached(
-  "A chunk that is detached while it is being taken is not lost in silence",
-  async (dir) => {
-    const stream = await create(dir, { bufferSize: 4096, writeBehind: 1 });
-    const chunk = pattern(100_000);
-    const written = stream.write(chunk);
-    structuredClone(chunk, { transfer: [chunk.buffer] });
-    const error = await assertRejects(() => written, TypeError, "detached");
-    // A part of it is there: what would follow would stand in the wrong place.
-    assertEquals(await assertRejects(() => stream.write(pattern(5))), error);
-    assertEquals(await assertRejects(() => stream.close()), error);
-    assertEquals(descriptorsOf(dir.file("file")), 0);
-    await assertFile(dir.file("file"), pattern(stream.currentFlushedPos));
-  },
-);
-
-testDirectAndCached(
-  "A chunk that changes its length while it waits behind another is not lost in silence",
-  async (dir) => {
-    const ways: Record<string, (chunk: Uint8Array<ArrayBuffer>) => void> = {
-      detached: (chunk) => void chunk.buffer.transfer(),
-      shrunk: (chunk) => chunk.buffer.resize(10),
-    };
-    for (const [name, change] of Object.entries(ways)) {
-      for (const locked of [false, true]) {
-        const stream = await create(dir, { bufferSize: 4096, writeBehind: 1 });
-        const before = stream.write(pattern(100_000));
-        const chunk = new Uint8Array(new ArrayBuffer(5000, { maxByteLength: 6000 }));
-        const written = (locked ? stream.getWriter() : stream).write(chunk);
-        // Under a lock the stream passes it on in a microtask.
-        await Promise.resolve();
-        change(chunk);
-        await before;
-        const error = await assertRejects(() => written, TypeError, "before it is taken", name);
-        assertEquals(await assertRejects(() => stream.sync()), error);
-        await eventually(() => descriptorsOf(dir.file("file")) === 0);
-        await assertFile(dir.file("file"), pattern(stream.currentFlushedPos));
-      }
-    }
-  },
-);
-
-testDirectAndCached("A chunk that grows while it waits is taken as it was given", async (dir) => {
-  for (const locked of [false, true]) {
-    const stream = await create(dir, { bufferSize: 4096, writeBehind: 1 });
-    const before = stream.write(pattern(100_000));
-    const chunk = new Uint8Array(new ArrayBuffer(5000, { maxByteLength: 6000 }));
-    chunk.set(pattern(5000, 100_000));
-    const writer = locked ? stream.getWriter() : stream;
-    const written = writer.write(chunk);
-    chunk.buffer.resize(6000);
-    await Promise.all([before, written]);
-    await writer.close();
-    await assertFile(dir.file("file"), pattern(105_000));
+/** Its constructor takes other arguments than Uint8Array's: so `subarray` of it is no part of it. */
+class Text extends Uint8Array<ArrayBuffer> {
+  constructor(text: string) {
+    super(new TextEncoder().encode(text).buffer);
   }
-});
+}
 
 testDirectAndCached("Bytes of a class that derives from Uint8Array are its own", async (dir) => {
-  /** Its constructor takes other arguments than Uint8Array's: so `subarray` of it is no part of it. */
-  class Text extends Uint8Array<ArrayBuffer> {
-    constructor(text: string) {
-      super(new TextEncoder().encode(text).buffer);
-    }
-  }
-  const ways: Record<string, (stream: DmaStreamWriter, chunk: Text) => Promise<void>> = {
-    write: (stream, chunk) => stream.write(chunk),
-    getWriter: async (stream, chunk) => {
-      const writer = stream.getWriter();
-      await writer.write(chunk);
-      writer.releaseLock();
-    },
-    pipeTo: (stream, chunk) => ReadableStream.from([chunk]).pipeTo(stream, { preventClose: true }),
-  };
-  for (const [name, put] of Object.entries(ways)) {
-    const stream = await create(dir, { bufferSize: 4096, writeBehind: 1 });
-    await put(stream, new Text("a".repeat(3000)));
-    await put(stream, new Text("b".repeat(30_000)));
-    await stream.close();
-    await assertFile(dir.file("file"), joined(filled(3000, 97), filled(30_000, 98)), name);
+  for (const [name, give] of Object.entries(ways)) {
+    const stream = await create(dir, narrow);
+    await give(stream, new Text("a".repeat(3000)));
+    await give(stream, new Text("b".repeat(30_000)));
+    await closeWith(stream, joined(filled(3000, 97), filled(30_000, 98)), name);
   }
   await using file = await DmaFile.create(dir.file("file"));
   await file.writeAt(new Text("c".repeat(8192)), 0);
   assertEquals(await file.readAt(0, 8192), filled(8192, 99));
 });
 
+// ---- chunks that change ---------------------------------------------------------------------------------------
+
+testWriter("A chunk may be changed after write has resolved", small, async (stream) => {
+  const chunk = new Uint8Array(5000);
+  let position = 0;
+  for (const give of [write!, getWriter!]) {
+    for (let round = 0; round < 20; round++, position += 5000) {
+      chunk.set(pattern(5000, position));
+      await give(stream, chunk);
+      chunk.fill(0xff);
+    }
+  }
+  structuredClone(chunk, { transfer: [chunk.buffer] });
+  await closeWith(stream, pattern(position));
+});
+
+testWriter("A chunk that is detached while taken fails the stream", narrow, async (stream) => {
+  const chunk = pattern(100_000);
+  const written = stream.write(chunk);
+  structuredClone(chunk, { transfer: [chunk.buffer] });
+  const error = await assertRejects(() => written, TypeError, "detached");
+  // A part of it is there: what would follow would stand in the wrong place.
+  assertEquals(await assertRejects(() => stream.write(pattern(5))), error);
+  assertEquals(await assertRejects(() => stream.close()), error);
+  await assertClosed(stream, pattern(stream.currentFlushedPos));
+});
+
+for (const locked of [false, true]) {
+  const target = (stream: DmaStreamWriter) => locked ? stream.getWriter() : stream;
+  const resizable = () => new Uint8Array(new ArrayBuffer(5000, { maxByteLength: 6000 }));
+  const lock = locked ? "locked" : "free";
+
+  for (const change of ["transfer", "resize"] as const) {
+    const name = `A chunk that waits for its turn fails the stream by ${change} [${lock}]`;
+    testWriter(name, narrow, async (stream) => {
+      const before = stream.write(pattern(100_000));
+      const chunk = resizable();
+      const written = target(stream).write(chunk);
+      // Under a lock the stream passes it on in a microtask.
+      await Promise.resolve();
+      chunk.buffer[change](10);
+      await before;
+      const error = await assertRejects(() => written, TypeError, "before it is taken");
+      assertEquals(await assertRejects(() => stream.sync()), error);
+      await eventually(() => descriptorsOf(stream.file.path) === 0);
+      await assertClosed(stream, pattern(stream.currentFlushedPos));
+    });
+  }
+
+  testWriter(
+    `A chunk that grows while it waits is taken as given [${lock}]`,
+    narrow,
+    async (stream, path) => {
+      const before = stream.write(pattern(100_000));
+      const chunk = resizable();
+      chunk.set(pattern(5000, 100_000));
+      const out = target(stream);
+      const written = out.write(chunk);
+      chunk.buffer.resize(6000);
+      await Promise.all([before, written]);
+      await out.close();
+      await assertFile(path, pattern(105_000));
+    },
+  );
+}
+
 // ---- buffers that are handed over -----------------------------------------------------------------------------
 
-testDirectAndCached("writeBuffer writes a buffer, and keeps it", async (dir) => {
-  const stream = await create(dir, { bufferSize: 8192, writeBehind: 2 });
+testWriter("writeBuffer writes a buffer, and keeps it", small, async (stream) => {
   const buffer = stream.file.allocBuffer(20_480);
   const view = buffer.bytes;
   view.set(pattern(20_480));
   await stream.writeBuffer(buffer);
-  assertEquals(view.length, 0);
-  assertEquals(buffer.bytes.length, 0);
-  assertEquals(stream.currentPos, 20_480);
+  assertEquals([view.length, buffer.bytes.length, stream.currentPos], [0, 0, 20_480]);
   await assertRejects(() => stream.writeBuffer(buffer), TypeError, "given away");
   await assertRejects(() => stream.file.writeAt(buffer, 0), TypeError, "given away");
-  await stream.close();
+  await closeWith(stream, pattern(20_480));
   assertEquals(buffer.bytes.length, 0);
-  await assertFile(dir.file("file"), pattern(20_480));
 });
 
-testDirectAndCached("writeBuffer makes no copy if the position is aligned", async (dir) => {
-  const stream = await create(dir, { bufferSize: 65_536, writeBehind: 4, syncOnClose: false });
+const unsynced = { bufferSize: 65_536, writeBehind: 4, syncOnClose: false };
+
+testWriter("writeBuffer makes no copy if the position is aligned", unsynced, async (stream) => {
   const lengths: number[] = [];
   let pooled = 0;
   {
@@ -344,49 +292,37 @@ testDirectAndCached("writeBuffer makes no copy if the position is aligned", asyn
     await stream.flushAligned();
   }
   // Each went as it was, larger than the writer's own buffers, and none of those was used.
-  assertEquals(lengths, Array(10).fill(262_144));
-  assertEquals(pooled, 0);
+  assertEquals([lengths, pooled], [Array(10).fill(262_144), 0]);
   assertEquals(stream.currentFlushedPos, 2_621_440);
-  await stream.close();
-  await assertFile(dir.file("file"), pattern(2_621_440));
+  await closeWith(stream, pattern(2_621_440));
 });
 
-testDirectAndCached(
-  "writeBuffer takes the buffer of a file with another alignment",
-  async (dir) => {
-    await using other = await DmaFile.create(dir.file("other"));
-    const file = await DmaFile.create(dir.file("file"), { direct: "off" });
-    const stream = new DmaStreamWriter(file, { bufferSize: 8192 });
-    let position = 0;
-    for (let round = 0; round < 3; round++) {
-      const buffer = other.allocBuffer(1);
-      buffer.bytes.set(pattern(buffer.length, position));
-      position += buffer.length;
-      await stream.writeBuffer(buffer);
-      await stream.write(pattern(4096, position));
-      position += 4096;
-    }
-    await stream.close();
-    await assertFile(dir.file("file"), pattern(position));
-  },
-);
+testDirectAndCached("writeBuffer takes the buffer of a file of another alignment", async (dir) => {
+  await using other = await DmaFile.create(dir.file("other"));
+  const file = await DmaFile.create(dir.file("file"), { direct: "off" });
+  const stream = new DmaStreamWriter(file, { bufferSize: 8192 });
+  let position = 0;
+  for (let round = 0; round < 3; round++) {
+    const buffer = other.allocBuffer(1);
+    buffer.bytes.set(pattern(buffer.length, position));
+    position += buffer.length;
+    await stream.writeBuffer(buffer);
+    await stream.write(pattern(4096, position));
+    position += 4096;
+  }
+  await closeWith(stream, pattern(position));
+});
 
-testDirectAndCached(
-  "writeBuffer rejects what is not a buffer, and the stream goes on",
-  async (dir) => {
-    const stream = await create(dir);
-    for (const wrong of [undefined, null, 5, "text", filled(4096, 1), {}]) {
-      await assertRejects(() => stream.writeBuffer(wrong as DmaBuffer), TypeError, "DmaBuffer");
-    }
-    const buffer = stream.file.allocBuffer(512);
-    structuredClone(buffer.bytes, { transfer: [buffer.bytes.buffer as ArrayBuffer] });
-    await assertRejects(() => stream.writeBuffer(buffer), TypeError, "transferred away");
-    await stream.write(pattern(5));
-    await stream.close();
-    const last = stream.file.allocBuffer(512);
-    await assertRejects(() => stream.writeBuffer(last), TypeError, "closed");
-    assertEquals(last.bytes.length, last.length);
-    await assertFile(dir.file("file"), pattern(5));
-    assert(last instanceof DmaBuffer);
-  },
-);
+testWriter("writeBuffer rejects anything but a buffer of its own", {}, async (stream) => {
+  for (const wrong of [undefined, null, 5, "text", filled(4096, 1), {}]) {
+    await assertRejects(() => stream.writeBuffer(wrong as DmaBuffer), TypeError, "DmaBuffer");
+  }
+  const buffer = stream.file.allocBuffer(512);
+  structuredClone(buffer.bytes, { transfer: [buffer.bytes.buffer as ArrayBuffer] });
+  await assertRejects(() => stream.writeBuffer(buffer), TypeError, "transferred away");
+  await stream.write(pattern(5));
+  await closeWith(stream, pattern(5));
+  const last = stream.file.allocBuffer(512);
+  await assertRejects(() => stream.writeBuffer(last), TypeError, "closed");
+  assert(last.bytes.length === last.length, "The buffer is the caller's again");
+});

@@ -2,14 +2,25 @@
 
 import { assertEquals, assertRejects } from "@std/assert";
 import { type DmaError, DmaFile, type DmaStreamWriter } from "../../mod.ts";
-import { assertFile, pattern } from "../support/bytes.ts";
+import { Errno } from "../../src/engine/linux.ts";
+import { pattern } from "../support/bytes.ts";
 import { descriptorsOf, eventually } from "../support/descriptors.ts";
-import { testDirectAndCached } from "../support/dirs.ts";
+import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
-import { interpose } from "../support/interpose.ts";
-import { create } from "./create.ts";
+import { fail, interpose } from "../support/interpose.ts";
+import { assertClosed, create, narrow, testWriter } from "./create.ts";
 
-const ENOSPC = 28;
+const unreserved = { bufferSize: 4096, preallocate: false };
+
+/** Whether a descriptor leads to the file that most tests write. */
+function isTarget(dir: TestDirectory, fd: number): boolean {
+  return Deno.readLinkSync(`/proc/self/fd/${fd}`) === `${Deno.realPathSync(dir.path)}/file`;
+}
+
+async function assertFull(work: () => Promise<unknown>): Promise<void> {
+  const { name, code } = await assertRejects(work, Error) as DmaError;
+  assertEquals([name, code], ["Error", "ENOSPC"]);
+}
 
 /** Ways to be told that a write failed in the background. */
 const tellers: Record<string, (stream: DmaStreamWriter) => Promise<unknown>> = {
@@ -19,14 +30,9 @@ const tellers: Record<string, (stream: DmaStreamWriter) => Promise<unknown>> = {
   writeBuffer: async (stream) => {
     for (;;) await stream.writeBuffer(stream.file.allocBuffer(4096));
   },
-  flushAligned: async (stream) => {
-    await stream.write(pattern(5000));
-    await stream.flushAligned();
-  },
-  sync: async (stream) => {
-    await stream.write(pattern(5000));
-    await stream.sync();
-  },
+  flushAligned: (stream) => stream.write(pattern(5000)).then(() => stream.flushAligned()),
+  sync: (stream) => stream.write(pattern(5000)).then(() => stream.sync()),
+  close: (stream) => stream.write(pattern(5000)).then(() => stream.close()),
   "getWriter().write": async (stream) => {
     const writer = stream.getWriter();
     try {
@@ -44,32 +50,77 @@ const tellers: Record<string, (stream: DmaStreamWriter) => Promise<unknown>> = {
     await source.writeAt(source.allocBuffer(1 << 20), 0);
     await source.readable.pipeTo(stream);
   },
-  close: async (stream) => {
-    await stream.write(pattern(5000));
-    await stream.close();
-  },
 };
 
 for (const [name, tell] of Object.entries(tellers)) {
-  testDirectAndCached(
-    `Disposing says nothing of a failure that was told by ${name}`,
-    async (dir) => {
-      const stream = await create(dir, { bufferSize: 4096, preallocate: false });
-      const scope = async () => {
+  testWriter(
+    `Disposing says nothing of a failure told by ${name}`,
+    unreserved,
+    async (stream, path, dir) => {
+      await assertFull(async () => {
         await using writer = stream;
-        const path = `${Deno.realPathSync(dir.path)}/file`;
-        using _ = interpose("write", ({ operation, pass, end }) => {
-          if (Deno.readLinkSync(`/proc/self/fd/${operation.fd}`) === path) end(-ENOSPC);
-          else pass();
-        });
+        using _ = fail("write", Errno.ENOSPC, ({ fd }) => isTarget(dir, fd));
         await tell(writer);
-      };
-      const error = await assertRejects(scope, Error) as DmaError;
-      assertEquals([error.name, error.code], ["Error", "ENOSPC"]);
-      assertEquals(descriptorsOf(stream.file.path), 0);
+      });
+      assertEquals(descriptorsOf(path), 0);
     },
   );
 }
+
+testDirectAndCached("Disposing rejects with a failure that no call has reported", async (dir) => {
+  for (const piped of [false, true]) {
+    const stream = await create(dir, unreserved);
+    using _ = fail("write", Errno.ENOSPC);
+    await assertFull(async () => {
+      await using writer = stream;
+      if (piped) {
+        await ReadableStream.from([pattern(5000)]).pipeTo(writer, { preventClose: true });
+      } else {
+        await writer.write(pattern(5000));
+      }
+      await eventually(() => engine.counters.inFlight === 0);
+    });
+  }
+});
+
+const wide = { bufferSize: 65_536, preallocate: false };
+
+testWriter("A pipe from a file tells what fails at its end", wide, async (stream, _, dir) => {
+  const source = await DmaFile.create(dir.file("source"));
+  await source.writeAt(source.allocBuffer(512 * 1024), 0);
+  const closing = Promise.withResolvers<void>();
+  using _close = interpose("close", ({ pass }) => {
+    closing.resolve();
+    setTimeout(() => pass(), 30);
+  });
+  using _write = interpose("write", ({ operation, completion, pass }) => {
+    if (!isTarget(dir, operation.fd)) return pass();
+    closing.promise.then(() => completion.complete(-Errno.ENOSPC));
+  });
+  await assertFull(() => source.readable.pipeTo(stream, { preventClose: true }));
+  await stream[Symbol.asyncDispose]();
+});
+
+const one = { ...unreserved, ...narrow };
+
+testWriter("A failed write whose promise is ignored is reported", one, async (stream) => {
+  const reported: unknown[] = [];
+  const listener = (event: PromiseRejectionEvent) => {
+    event.preventDefault();
+    reported.push(event.reason);
+  };
+  addEventListener("unhandledrejection", listener);
+  try {
+    using _ = fail("write", Errno.ENOSPC);
+    for (let count = 0; count < 8; count++) stream.write(pattern(5000));
+    await eventually(() => reported.length > 0);
+    assertEquals(reported[0], await assertRejects(() => stream.close()));
+  } finally {
+    removeEventListener("unhandledrejection", listener);
+  }
+});
+
+// ---- without a failure ------------------------------------------------------------------------------------------
 
 /** Ways to have closed, with nobody waiting for it. */
 const closings: Record<string, (stream: DmaStreamWriter) => Promise<unknown>> = {
@@ -86,123 +137,47 @@ const closings: Record<string, (stream: DmaStreamWriter) => Promise<unknown>> = 
 for (const [name, close] of Object.entries(closings)) {
   testDirectAndCached(`Disposing waits for what was begun by ${name}`, async (dir) => {
     // With `append` the stream has to open first, and else to take a chunk.
-    for (const options of [{ append: true }, { bufferSize: 4096, writeBehind: 1 }]) {
+    for (const options of [{ append: true }, narrow]) {
       const stream = await create(dir, options);
       const writer = stream.getWriter();
       const written = writer.write(pattern(100_001));
       writer.releaseLock();
       const closing = close(stream);
       await stream[Symbol.asyncDispose]();
-      assertEquals(descriptorsOf(stream.file.path), 0);
+      await assertClosed(stream, pattern(100_001));
       await Promise.all([written, closing]);
-      assertEquals(await Deno.readFile(dir.file("file")), pattern(100_001));
     }
   });
 }
 
-testDirectAndCached("Disposing rejects with a failure that no call has reported", async (dir) => {
-  for (const piped of [false, true]) {
-    const stream = await create(dir, { bufferSize: 4096, preallocate: false });
-    using _ = interpose("write", ({ end }) => end(-ENOSPC));
-    const scope = async () => {
-      await using writer = stream;
-      if (piped) {
-        await ReadableStream.from([pattern(5000)]).pipeTo(writer, { preventClose: true });
-      } else {
-        await writer.write(pattern(5000));
-      }
-      await eventually(() => engine.counters.inFlight === 0);
-    };
-    const error = await assertRejects(scope, Error) as DmaError;
-    assertEquals(error.code, "ENOSPC");
+testWriter("await using closes the stream", {}, async (stream) => {
+  {
+    await using disposed = stream;
+    await disposed.write(pattern(5000));
   }
+  await assertClosed(stream, pattern(5000));
 });
 
-testDirectAndCached(
-  "A pipe from a file that keeps its target open tells what fails at its very end",
-  async (dir) => {
-    const source = await DmaFile.create(dir.file("source"));
-    await source.writeAt(source.allocBuffer(512 * 1024), 0);
-    const stream = await create(dir, { bufferSize: 64 * 1024, preallocate: false });
-    const path = `${Deno.realPathSync(dir.path)}/file`;
-    const closing = Promise.withResolvers<void>();
-    using _ = interpose("close", ({ pass }) => {
-      closing.resolve();
-      setTimeout(() => pass(), 30);
-    });
-    using _1 = interpose("write", ({ operation, completion, pass }) => {
-      if (Deno.readLinkSync(`/proc/self/fd/${operation.fd}`) !== path) return pass();
-      closing.promise.then(() => completion.complete(-ENOSPC));
-    });
-    const error = await assertRejects(
-      () => source.readable.pipeTo(stream, { preventClose: true }),
-      Error,
-    ) as DmaError;
-    assertEquals(error.code, "ENOSPC");
-    await stream[Symbol.asyncDispose]();
+/** Ways to have ended, after which there is nothing to dispose of. */
+const ends: Record<string, (stream: DmaStreamWriter) => Promise<unknown>> = {
+  close: (stream) => stream.close(),
+  abort: (stream) => stream.abort("enough"),
+  "close of the lock": (stream) => stream.getWriter().close(),
+  "abort of the lock": (stream) => stream.getWriter().abort("enough"),
+  pipe: (stream) => ReadableStream.from([pattern(5)]).pipeTo(stream),
+  "broken pipe": (stream) => {
+    const source = new ReadableStream({ start: (control) => control.error("broken") });
+    return source.pipeTo(stream).catch(() => {});
   },
-);
+  seal: (stream) => stream.seal().then((file) => file.close()),
+};
 
-testDirectAndCached(
-  "A failed write whose promise is ignored is reported",
-  async (dir) => {
-    const reported: unknown[] = [];
-    const listener = (event: PromiseRejectionEvent) => {
-      event.preventDefault();
-      reported.push(event.reason);
-    };
-    addEventListener("unhandledrejection", listener);
-    try {
-      const stream = await create(dir, { bufferSize: 4096, writeBehind: 1, preallocate: false });
-      using _ = interpose("write", ({ end }) => end(-ENOSPC));
-      for (let count = 0; count < 8; count++) stream.write(pattern(5000));
-      await eventually(() => reported.length > 0);
-      const error = await assertRejects(() => stream.close());
-      assertEquals(reported[0], error);
-    } finally {
-      removeEventListener("unhandledrejection", listener);
-    }
-  },
-);
-
-testDirectAndCached("await using closes the stream", async (dir) => {
-  {
+testDirectAndCached("await using does nothing after close, seal or abort", async (dir) => {
+  for (const [name, end] of Object.entries(ends)) {
     await using stream = await create(dir);
     await stream.write(pattern(5000));
+    await end(stream);
+    await stream[Symbol.asyncDispose]();
+    assertEquals(descriptorsOf(stream.file.path), 0, name);
   }
-  await assertFile(dir.file("file"), pattern(5000));
-  assertEquals(descriptorsOf(dir.file("file")), 0);
 });
-
-testDirectAndCached(
-  "await using does nothing where the stream was closed or aborted",
-  async (dir) => {
-    const ends: Record<string, (stream: DmaStreamWriter) => Promise<unknown>> = {
-      close: (stream) => stream.close(),
-      abort: (stream) => stream.abort("enough"),
-      "close of the lock": async (stream) => {
-        const writer = stream.getWriter();
-        await writer.close();
-        writer.releaseLock();
-      },
-      "abort of the lock": async (stream) => {
-        const writer = stream.getWriter();
-        await writer.abort("enough");
-        writer.releaseLock();
-      },
-      pipe: (stream) => ReadableStream.from([pattern(5)]).pipeTo(stream),
-      "broken pipe": (stream) => {
-        const source = new ReadableStream({ start: (control) => control.error("broken") });
-        return source.pipeTo(stream).catch(() => {});
-      },
-      seal: async (stream) => await (await stream.seal()).close(),
-    };
-    for (const [name, end] of Object.entries(ends)) {
-      await using stream = await create(dir);
-      await stream.write(pattern(5000));
-      await end(stream);
-      await stream[Symbol.asyncDispose]();
-      assertEquals(descriptorsOf(dir.file("file")), 0, name);
-    }
-  },
-);

@@ -1,66 +1,63 @@
-// A DmaStreamWriter that fails, is aborted, or is dropped: the first failure is final, the file is cut to what is
+// A DmaStreamWriter that fails, is aborted, or whose file is closed: the first failure is final, the file is cut to what is
 // whole, and nothing is left over.
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { type DmaError, DmaFile, DmaStreamWriter } from "../../mod.ts";
+import { type DmaError, DmaFile, type DmaStreamWriter } from "../../mod.ts";
+import { Errno } from "../../src/engine/linux.ts";
 import { assertSticky } from "../faults/failed_writer.ts";
+import { pause } from "../setup/command.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
 import { descriptorsOf } from "../support/descriptors.ts";
 import { testDirectAndCached } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
-import { interpose } from "../support/interpose.ts";
-import { create } from "./create.ts";
-
-const EIO = 5;
+import { fail } from "../support/interpose.ts";
+import { assertClosed, create, createOver, narrow, small, testWriter } from "./create.ts";
 
 /** Throws unless every call rejects with this very error, and nothing is held any more. */
 async function assertDead(stream: DmaStreamWriter, error: unknown): Promise<void> {
   await assertSticky(stream, error);
   await stream.abort();
-  assertEquals(descriptorsOf(stream.file.path), 0);
-  assertEquals(engine.pool.blocks, 0);
-  assertEquals(engine.counters.inFlight, 0);
+  const { blocks } = engine.pool;
+  const { inFlight } = engine.counters;
+  const descriptors = descriptorsOf(stream.file.path);
+  assertEquals({ blocks, descriptors, inFlight }, { blocks: 0, descriptors: 0, inFlight: 0 });
 }
 
 // ---- failures -------------------------------------------------------------------------------------------------
 
-testDirectAndCached("A write that fails is final", async (dir) => {
-  const nth = 3;
-  const stream = await create(dir, { bufferSize: 4096, writeBehind: 2, preallocate: false });
+const unreserved = { ...small, preallocate: false };
+
+testWriter("A write that fails is final", unreserved, async (stream, path) => {
+  const whole = 3 * 4096;
   let error: unknown;
   {
-    using _ = interpose("write", ({ index, pass, end }) => {
-      if (index === nth) end(-EIO);
-      else pass();
-    });
+    using _ = fail("write", Errno.EIO, ({ position }) => position === whole);
     error = await assertRejects(
       async () => {
-        for (let round = 0; round < 20; round++) await stream.write(pattern(4096, round * 4096));
+        for (let at = 0; at < 20 * 4096; at += 4096) await stream.write(pattern(4096, at));
         await stream.close();
       },
       Error,
-      `Input/output error (os error 5): write '${dir.file("file")}'`,
+      `Input/output error (os error 5): write '${path}'`,
     );
   }
   // What flew before it is waited for.
   await stream.abort();
-  const { code, op, path } = error as DmaError;
-  assertEquals([code, op, path], ["EIO", "write", dir.file("file")]);
-  assertEquals(stream.currentFlushedPos, nth * 4096);
+  const { code, op, path: named } = error as DmaError;
+  assertEquals([code, op, named], ["EIO", "write", path]);
+  assertEquals(stream.currentFlushedPos, whole);
   await assertDead(stream, error);
-  // Cut to what is whole: what flew beside the failed one is behind a hole.
-  await assertFile(dir.file("file"), pattern(nth * 4096));
+  // What flew beside the failed one is behind a hole.
+  await assertFile(path, pattern(whole));
 });
 
 testDirectAndCached("A failed sync is final, and is not tried again", async (dir) => {
-  await Deno.writeFile(dir.file("file"), new Uint8Array(0));
   // A file that was there: nothing but its own sync is asked for.
-  const file = await DmaFile.open(dir.file("file"), { write: true, truncate: true });
-  const stream = new DmaStreamWriter(file, { bufferSize: 4096 });
+  const stream = await createOver(dir.file("file"), new Uint8Array(0), { bufferSize: 4096 });
   await stream.write(pattern(10_000));
   let error: unknown;
   {
-    using syncs = interpose("sync", ({ end }) => end(-EIO));
+    using syncs = fail("sync", Errno.EIO);
     error = await assertRejects(() => stream.sync(), Error, "(os error 5): sync");
     await assertRejects(() => stream.close());
     assertEquals(syncs.count, 1);
@@ -69,45 +66,37 @@ testDirectAndCached("A failed sync is final, and is not tried again", async (dir
   await assertFile(dir.file("file"), pattern(8192));
 });
 
-testDirectAndCached("A close that fails has close reject", async (dir) => {
-  const stream = await create(dir);
+testWriter("A file that cannot be closed has close reject", {}, async (stream) => {
   await stream.write(pattern(10_000));
   {
-    using _ = interpose("close", ({ completion, pass }) => {
-      pass({}, { complete: () => completion.complete(-EIO) });
-    });
+    using _ = fail("close", Errno.EIO);
     await assertRejects(() => stream.close(), Error, "(os error 5): close");
   }
-  assertEquals(descriptorsOf(dir.file("file")), 0);
-  await assertFile(dir.file("file"), pattern(10_000));
+  await assertClosed(stream, pattern(10_000));
 });
 
 // ---- abort ----------------------------------------------------------------------------------------------------
 
-testDirectAndCached("abort cuts the file to what is flushed, and closes it", async (dir) => {
-  const stream = await create(dir, { bufferSize: 4096, writeBehind: 2 });
+testWriter("abort cuts the file to what is flushed, and closes it", small, async (stream, path) => {
   await stream.write(pattern(10_001));
-  const flushed = await stream.flushAligned();
-  assertEquals(flushed, 8192);
+  assertEquals(await stream.flushAligned(), 8192);
   const reason = new Error("enough");
   await stream.abort(reason);
   assertEquals(stream.currentFlushedPos, 8192);
-  await assertFile(dir.file("file"), pattern(8192));
+  await assertFile(path, pattern(8192));
   await assertDead(stream, reason);
 });
 
-testDirectAndCached("abort stops a chunk that is being written, however large", async (dir) => {
-  const stream = await create(dir, { bufferSize: 4096, writeBehind: 1 });
+testWriter("abort stops a chunk that is being written, however large", narrow, async (stream) => {
   const writer = stream.getWriter();
   writer.closed.catch(() => {});
   const written = assertRejects(() => writer.write(new Uint8Array(200 << 20)));
-  await new Promise((resolve) => setTimeout(resolve, 5));
+  await pause(5);
   const started = performance.now();
   await writer.abort("enough");
   assert(performance.now() - started < 1000);
   assertEquals(await written, "enough");
-  assertEquals(descriptorsOf(dir.file("file")), 0);
-  assertEquals((await Deno.stat(dir.file("file"))).size, stream.currentFlushedPos);
+  await assertClosed(stream, new Uint8Array(stream.currentFlushedPos));
 });
 
 testDirectAndCached("abort without a reason, twice, and after close", async (dir) => {
@@ -115,81 +104,65 @@ testDirectAndCached("abort without a reason, twice, and after close", async (dir
   await stream.write(pattern(5));
   await Promise.all([stream.abort(), stream.abort()]);
   await stream.abort("again");
-  const failed = await stream.write(pattern(5)).then(() => "written", () => "failed");
-  assertEquals(failed, "failed");
+  assertEquals(await stream.write(pattern(5)).catch(() => "rejected"), "rejected");
   const closed = await create(dir);
   await closed.write(pattern(5));
   await closed.close();
   await closed.abort();
-  await assertFile(dir.file("file"), pattern(5));
+  await assertClosed(closed, pattern(5));
 });
 
-testDirectAndCached(
-  "abort while close runs undoes nothing: both fulfil, as in Deno's own stream",
-  async (dir) => {
-    const control = await Deno.open(dir.file("control"), { create: true, write: true });
-    const controlled = control.writable;
-    const begun = controlled.getWriter();
-    await begun.write(pattern(10));
-    begun.releaseLock();
-    const [closed, aborted] = [controlled.close(), controlled.abort("enough")];
-    assertEquals(await Promise.all([closed, aborted]), [undefined, undefined]);
-    for (const delay of [-1, 0, 1, 2, 3, 5, 8]) {
-      for (const atomic of [true, false]) {
-        const path = dir.file("file");
-        const stream = new DmaStreamWriter(await DmaFile.create(path, { atomic }));
-        await stream.write(pattern(3_000_001));
-        const closing = stream.close();
-        if (delay >= 0) await new Promise((resolve) => setTimeout(resolve, delay));
-        await Promise.all([stream.abort("enough"), closing]);
-        assertEquals(descriptorsOf(path), 0);
-        assertEquals(engine.pool.blocks, 0);
-        await assertFile(path, pattern(3_000_001));
-      }
+testDirectAndCached("abort while close runs undoes nothing: both fulfil", async (dir) => {
+  // The control: Deno's own stream.
+  using control = await Deno.open(dir.file("control"), { create: true, write: true });
+  const begun = control.writable.getWriter();
+  await begun.write(pattern(10));
+  assertEquals(await Promise.all([begun.close(), begun.abort("enough")]), [undefined, undefined]);
+  const path = dir.file("file");
+  for (const delay of [-1, 0, 1, 2, 3, 5, 8]) {
+    for (const atomic of [true, false]) {
+      const stream = (await DmaFile.create(path, { atomic })).writable;
+      await stream.write(pattern(3_000_001));
+      const closing = stream.close();
+      if (delay >= 0) await pause(delay);
+      await Promise.all([stream.abort("enough"), closing]);
+      await assertClosed(stream, pattern(3_000_001));
+      assertEquals(engine.pool.blocks, 0);
     }
-  },
-);
+  }
+});
 
-testDirectAndCached("abort before the last chunk is taken wins over close", async (dir) => {
-  const stream = await create(dir, { bufferSize: 4096, writeBehind: 1 });
+testWriter("abort before the last chunk is taken wins over close", narrow, async (stream) => {
   const reasonOf = (work: Promise<void>) => work.catch((reason) => reason);
   const ends = [reasonOf(stream.write(pattern(200_001))), reasonOf(stream.close())];
   await stream.abort("enough");
   assertEquals(await Promise.all(ends), ["enough", "enough"]);
-  await assertFile(dir.file("file"), pattern(stream.currentFlushedPos));
+  await assertClosed(stream, pattern(stream.currentFlushedPos));
 });
 
-testDirectAndCached("A cut that fails at abort says so, and the file is closed", async (dir) => {
-  const stream = await create(dir, { bufferSize: 4096, sizeHint: 1_000_000 });
+const hinted = { bufferSize: 4096, sizeHint: 1_000_000 };
+
+testWriter("A cut that fails at abort says so, and closes", hinted, async (stream, path) => {
   await stream.write(pattern(10_000));
   await stream.flushAligned();
-  {
-    using _ = interpose("truncate", ({ end }) => end(-EIO));
-    await assertRejects(() => stream.abort(), Error, "(os error 5): truncate");
-  }
-  assertEquals(descriptorsOf(dir.file("file")), 0);
+  using _ = fail("truncate", Errno.EIO);
+  await assertRejects(() => stream.abort(), Error, "(os error 5): truncate");
+  assertEquals(descriptorsOf(path), 0);
   // On btrfs nothing is reserved.
 }, { where: ({ fileSystem }) => fileSystem !== "btrfs" });
 
 // ---- the file closed under it ---------------------------------------------------------------------------------
 
 testDirectAndCached("file.close under a writer gives the writer up", async (dir) => {
-  const stream = await create(dir, { bufferSize: 4096, sizeHint: 1_000_000 });
-  await stream.write(pattern(10_001));
-  const flushed = await stream.flushAligned();
-  await stream.file.close();
-  assertEquals(descriptorsOf(dir.file("file")), 0);
-  const error = await assertRejects(() => stream.close(), Deno.errors.BadResource);
-  await assertDead(stream, error);
-  await assertFile(dir.file("file"), pattern(flushed));
-});
-
-testDirectAndCached("file.close under a writer that does not close its file", async (dir) => {
-  const stream = await create(dir, { bufferSize: 4096, closeFile: false });
-  await stream.write(pattern(10_001));
-  await stream.file.close();
-  const error = await assertRejects(() => stream.write(pattern(1)), Deno.errors.BadResource);
-  await assertDead(stream, error);
+  for (const options of [hinted, { bufferSize: 4096, closeFile: false }]) {
+    const stream = await create(dir, options);
+    await stream.write(pattern(10_001));
+    const flushed = await stream.flushAligned();
+    await stream.file.close();
+    await assertClosed(stream, pattern(flushed));
+    const error = await assertRejects(() => stream.write(pattern(1)), Deno.errors.BadResource);
+    await assertDead(stream, error);
+  }
 });
 
 testDirectAndCached("file.close lets a writer finish that is closing already", async (dir) => {
@@ -198,21 +171,18 @@ testDirectAndCached("file.close lets a writer finish that is closing already", a
     await stream.write(pattern(3_000_001));
     const closing = stream.close();
     await stream.file.close();
-    assertEquals(descriptorsOf(dir.file("file")), 0);
+    await assertClosed(stream, pattern(3_000_001));
     await closing;
-    await assertFile(dir.file("file"), pattern(3_000_001));
   }
 });
 
-testDirectAndCached("file.close lets a writer finish that has chunks to write yet", async (dir) => {
-  for (const how of ["close", "close of the lock"]) {
-    const stream = await create(dir, { bufferSize: 4096, writeBehind: 1 });
-    const writer = stream.getWriter();
-    const written = writer.write(pattern(100_001));
-    const closing = how === "close" ? (writer.releaseLock(), stream.close()) : writer.close();
+testDirectAndCached("file.close lets a writer finish that has chunks to write", async (dir) => {
+  for (const locked of [false, true]) {
+    const stream = await create(dir, narrow);
+    const target = locked ? stream.getWriter() : stream;
+    const ends = [target.write(pattern(100_001)), target.close()];
     await stream.file.close();
-    assertEquals(descriptorsOf(dir.file("file")), 0);
-    await Promise.all([written, closing]);
-    await assertFile(dir.file("file"), pattern(100_001), how);
+    await assertClosed(stream, pattern(100_001));
+    await Promise.all(ends);
   }
 });
