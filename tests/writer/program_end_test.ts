@@ -3,80 +3,86 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { engines } from "../faults/machine.ts";
 import { assertFile, filled, joined, namesIn } from "../support/bytes.ts";
-import { runChild } from "../support/child.ts";
+import { type ChildResult, runChild } from "../support/child.ts";
 import { testDirectAndCached } from "../support/dirs.ts";
+import "../support/engine.ts";
 
 const LENGTH = 10_000_000;
 
-/** How a program ends, and with which code. */
-const ends: Record<string, { code: string; exit: number }> = {
-  "by coming to its end": { code: "", exit: 0 },
-  "by Deno.exit": { code: "Deno.exit(3);", exit: 3 },
-  "by process.exit": { code: "(await import('node:process')).default.exit(4);", exit: 4 },
-  "with an error": { code: "throw new Error('The program fails');", exit: 1 },
-  "with an error in a timer": {
-    code:
-      "setTimeout(() => { throw new Error('The program fails'); }); await new Promise(() => {});",
-    exit: 1,
-  },
-  "with a rejection": { code: "Promise.reject(new Error('The program fails'));", exit: 1 },
-};
+/** What every program has besides `path`: sevens are written to a new file by `writer`, or by `write(writer)`. */
+const prelude = `
+  const chunk = new Uint8Array(100_000).fill(7);
+  const write = async (writer, awaited = true) => {
+    for (let at = 0; at < ${LENGTH}; at += chunk.length) {
+      const written = writer.write(chunk);
+      if (awaited) await written;
+    }
+  };
+  const create = async (name, options) => (await dma.DmaFile.create(name, options)).writable;
+  const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+  const { default: process } = await import("node:process");
+`;
 
-/** Runs a program that has `path` and writes sevens with `write(writer)`. */
-type Run = (code: string) => Promise<{ code: number; output: string }>;
+interface Ran extends ChildResult {
+  readonly folder: string;
+  /** The file that the program writes. */
+  readonly path: string;
+}
 
-/** Registers a test of programs: `fn` is run side by side for each variant on each engine, with a folder of its own. */
-function testPrograms<T>(
-  name: string,
-  variants: readonly T[],
-  fn: (run: Run, variant: T, path: string, folder: string) => Promise<void>,
-): void {
+interface Program {
+  readonly code: string;
+  /** What is in the file before. */
+  readonly before?: Uint8Array;
+  /** The exit code. */
+  readonly exit?: number;
+  readonly output?: string;
+  /** What is in the file afterwards; default what `write` writes. */
+  readonly after?: Uint8Array;
+  /** What else holds. */
+  readonly check?: (ran: Ran) => Promise<void>;
+}
+
+/** Registers a test of programs, each run on each engine, side by side, with a folder of its own. */
+function testPrograms(name: string, ...programs: Program[]): void {
   testDirectAndCached(name, async (dir) => {
-    const each = engines.flatMap((engine) =>
-      variants.map(async (variant, index) => {
+    await Promise.all(engines.flatMap((engine) =>
+      programs.map(async (program, index) => {
+        const { code, before, exit = 0, output, after = filled(LENGTH, 7), check } = program;
         const folder = dir.file(`${engine} ${index}`);
+        const path = `${folder}/file`;
         await Deno.mkdir(folder);
-        await fn(
-          (code) => ended(`${folder}/file`, engine, code),
-          variant,
-          `${folder}/file`,
-          folder,
-        );
+        if (before) await Deno.writeFile(path, before);
+        const options = { env: { DMA_ENGINE: engine }, values: { path } };
+        const result = await runChild(prelude + code, options);
+        assertEquals(result.code, exit, result.output);
+        if (exit === 0) assertEquals(result.output, output ?? "");
+        if (check) await check({ ...result, folder, path });
+        else await assertFile(path, after, code);
       })
-    );
-    await Promise.all(each);
+    ));
   }, { bothEngines: false });
 }
 
-async function ended(path: string, engine: string, code: string): ReturnType<Run> {
-  return await runChild(
-    `
-    const path = ${JSON.stringify(path)};
-    const chunk = new Uint8Array(100_000).fill(7);
-    const write = async (writer, awaited = true) => {
-      for (let at = 0; at < ${LENGTH}; at += chunk.length) {
-        const written = writer.write(chunk);
-        if (awaited) await written;
-      }
-    };
-    ${code}`,
-    { env: { DMA_ENGINE: engine } },
-  );
-}
+/** How a program ends, and with which code. */
+const ends: [name: string, code: string, exit: number][] = [
+  ["by coming to its end", "", 0],
+  ["by Deno.exit", "Deno.exit(3);", 3],
+  ["by process.exit", "process.exit(4);", 4],
+  ["with an error", "throw new Error('It fails');", 1],
+  [
+    "with an error in a timer",
+    "setTimeout(() => { throw new Error('It fails'); }); await pause(1e6);",
+    1,
+  ],
+  ["with a rejection", "Promise.reject(new Error('It fails'));", 1],
+];
 
-for (const [name, { code, exit }] of Object.entries(ends)) {
+for (const [name, code, exit] of ends) {
+  const start = "const writer = await create(path);";
   testPrograms(
     `A program that ends ${name} loses nothing`,
-    [true, false],
-    async (run, awaited, path) => {
-      const result = await run(
-        `const writer = (await dma.DmaFile.create(path)).writable;
-        ${awaited ? "await" : ""} write(writer, ${awaited});
-        ${code}`,
-      );
-      assertEquals(result.code, exit, result.output);
-      await assertFile(path, filled(LENGTH, 7));
-    },
+    { code: `${start} await write(writer); ${code}`, exit },
+    { code: `${start} write(writer, false); ${code}`, exit },
   );
 }
 
@@ -84,86 +90,63 @@ const quietEnds = ["", "Deno.exit();"];
 
 testPrograms(
   "A program that ends loses nothing that is behind other bytes",
-  quietEnds,
-  async (run, end, path) => {
-    await Deno.writeFile(path, filled(5001, 1));
-    const { code, output } = await run(
-      `const file = await dma.DmaFile.open(path, { write: true });
-      const writer = new dma.DmaStreamWriter(file, { append: true, closeFile: false });
-      const lock = writer.getWriter();
-      lock.write(chunk);
-      ${end}`,
-    );
-    assertEquals([code, output], [0, ""]);
-    await assertFile(path, joined(filled(5001, 1), filled(100_000, 7)));
-  },
+  ...quietEnds.map((end) => ({
+    before: filled(5001, 1),
+    code: `const file = await dma.DmaFile.open(path, { write: true });
+    const writer = new dma.DmaStreamWriter(file, { append: true, closeFile: false });
+    writer.getWriter().write(chunk);
+    ${end}`,
+    after: joined(filled(5001, 1), filled(100_000, 7)),
+  })),
 );
 
 testPrograms(
   "Atomic files that nobody closed vanish with the program",
-  quietEnds,
-  async (run, end, path, folder) => {
-    await Deno.writeFile(path, filled(10, 1));
-    const { code, output } = await run(
-      `const writer = (await dma.DmaFile.create(path, { atomic: true })).writable;
-      await write(writer);
-      const other = await dma.DmaFile.create(path + "2", { atomic: true });
-      await other.writeAt(new Uint8Array(4096), 0);
-      ${end}`,
-    );
-    assertEquals([code, output], [0, ""]);
-    assertEquals(await namesIn(folder), ["file"]);
-    await assertFile(path, filled(10, 1));
-  },
+  ...quietEnds.map((end) => ({
+    before: filled(10, 1),
+    code: `await write(await create(path, { atomic: true }));
+    const other = await dma.DmaFile.create(path + "2", { atomic: true });
+    await other.writeAt(new Uint8Array(4096), 0);
+    ${end}`,
+    check: async ({ folder, path }: Ran) => {
+      assertEquals(await namesIn(folder), ["file"]);
+      await assertFile(path, filled(10, 1));
+    },
+  })),
 );
 
 testPrograms(
   "A program that ends in the middle of a close has the whole file",
-  [0, 1, 2, 5],
-  async (run, turns, path) => {
-    const { code, output } = await run(
-      `const writer = (await dma.DmaFile.create(path)).writable;
-      await write(writer);
-      writer.close();
-      for (let turn = 0; turn < ${turns}; turn++) await new Promise((resolve) => setTimeout(resolve, 1));
-      Deno.exit();`,
-    );
-    assertEquals([code, output], [0, ""]);
-    await assertFile(path, filled(LENGTH, 7));
-  },
+  ...[0, 1, 2, 5].map((turns) => ({
+    code: `const writer = await create(path);
+    await write(writer);
+    writer.close();
+    for (let turn = 0; turn < ${turns}; turn++) await pause(1);
+    Deno.exit();`,
+  })),
 );
 
-testPrograms("A program that goes on after an error goes on", [""], async (run, _, path) => {
-  const { code, output } = await run(
-    `addEventListener("unhandledrejection", (event) => event.preventDefault());
-    const writer = (await dma.DmaFile.create(path)).writable;
-    const atomic = (await dma.DmaFile.create(path + "2", { atomic: true })).writable;
-    await write(writer);
-    await write(atomic);
-    Promise.reject(new Error("Nothing"));
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    const { size } = await Deno.stat(path);
-    await write(writer);
-    await writer.close();
-    await atomic.close();
-    console.log(size);`,
-  );
-  assertEquals([code, output], [0, String(LENGTH)]);
-  await assertFile(path, filled(2 * LENGTH, 7));
-  await assertFile(`${path}2`, filled(LENGTH, 7));
+testPrograms("A program that goes on after an error goes on", {
+  code: `addEventListener("unhandledrejection", (event) => event.preventDefault());
+  const writers = [await create(path), await create(path + "2", { atomic: true })];
+  for (const writer of writers) await write(writer);
+  Promise.reject(new Error("Nothing"));
+  await pause(20);
+  console.log((await Deno.stat(path)).size);
+  await write(writers[0]);
+  for (const writer of writers) await writer.close();`,
+  output: String(LENGTH),
+  check: async ({ path }) => {
+    await assertFile(path, filled(2 * LENGTH, 7));
+    await assertFile(`${path}2`, filled(LENGTH, 7));
+  },
 });
-
-const lateListeners = [
-  'addEventListener("unload", late); Deno.exit();',
-  '(await import("node:process")).default.on("exit", late).exit();',
-];
 
 testPrograms(
   "What an exit handler writes and flushes is in the file",
-  lateListeners,
-  async (run, end, path) => {
-    const { code, output } = await run(
-      `const writer = (await dma.DmaFile.create(path)).writable;
+  ...['addEventListener("unload", late); Deno.exit();', 'process.on("exit", late).exit();'].map(
+    (end) => ({
+      code: `const writer = await create(path);
       await write(writer);
       const late = () => {
         writer.write(chunk);
@@ -171,49 +154,70 @@ testPrograms(
         console.log(writer.currentFlushedPos);
       };
       ${end}`,
-    );
-    assertEquals([code, output], [0, String(LENGTH + 100_000)]);
-    await assertFile(path, filled(LENGTH + 100_000, 7));
-  },
+      output: String(LENGTH + 100_000),
+      after: filled(LENGTH + 100_000, 7),
+    }),
+  ),
 );
 
 testPrograms(
   "A handler that writes when the event loop has run empty is told that the file is closed",
-  ['addEventListener("unload", late);', '(await import("node:process")).default.on("exit", late);'],
-  async (run, end, path) => {
-    const { code, output } = await run(
-      `const writer = (await dma.DmaFile.create(path)).writable;
-      await write(writer);
-      const late = () => {
+  ...['addEventListener("unload", late);', 'process.on("exit", late);'].map((end) => ({
+    code: `const writer = await create(path);
+    await write(writer);
+    const late = () => {
+      writer.flushSync();
+      writer.write(chunk).catch(() => {});
+      try {
         writer.flushSync();
-        writer.write(chunk).catch(() => {});
-        try {
-          writer.flushSync();
-        } catch (error) {
-          console.log(error.message);
-        }
-      };
-      ${end}`,
-    );
-    assertEquals([code, output], [0, "Cannot write a stream that is closed"]);
-    await assertFile(path, filled(LENGTH, 7));
-  },
+      } catch (error) {
+        console.log(error.message);
+      }
+    };
+    ${end}`,
+    output: "Cannot write a stream that is closed",
+  })),
 );
 
-testPrograms(
-  "A warning names the file that could not be written in time",
-  [""],
-  async (run, _, path) => {
-    const { code, output } = await run(
-      `dma.configure({ exitTimeout: 0 });
-      const writer = (await dma.DmaFile.create(path)).writable;
-      write(writer, false);
-      Deno.exit(3);`,
-    );
-    assertEquals(code, 3);
+testPrograms("A warning names the file that could not be written in time", {
+  code: `dma.configure({ exitTimeout: 0 });
+  write(await create(path), false);
+  Deno.exit(3);`,
+  exit: 3,
+  check: async ({ path, output }) => {
     assertStringIncludes(output, `Warning: '${path}' does not have everything`);
     const { size } = await Deno.stat(path);
     assert(size < LENGTH);
     await assertFile(path, filled(size, 7));
   },
-);
+});
+
+// ---- programs that close their files, or run into a limit -----------------------------------------------------------
+
+testDirectAndCached("A process ends by itself, whatever becomes of its files", async (dir) => {
+  const ends = ["await writer.close();", "await file.close();", "await writer.abort();", ""];
+  await Promise.all(ends.map(async (end, index) => {
+    const program = `const file = await dma.DmaFile.create(path);
+      const writer = file.writable;
+      await writer.write(new Uint8Array(100_000));
+      await writer.flushAligned();
+      ${end}
+      console.log("end");`;
+    const { output, code } = await runChild(program, { values: { path: dir.file(`${index}`) } });
+    assertEquals([code, output], [0, "end"], end);
+  }));
+});
+
+testDirectAndCached("A limit on the length of files does not hinder below it", async (dir) => {
+  const path = dir.file("below");
+  const { output } = await runChild(
+    `const writer = new dma.DmaStreamWriter(await dma.DmaFile.create(path));
+    for (let index = 0; index < 7; index++) await writer.write(new Uint8Array(1 << 20).fill(1));
+    await report(() => writer.close());`,
+    // Eight mebibytes.
+    { shell: "trap '' XFSZ; ulimit -f 16384", values: { path } },
+  );
+  // The reserve is asked for past the limit, is refused, and nobody needs to know.
+  assertEquals(output, "ok undefined");
+  await assertFile(path, filled(7 << 20, 1));
+});

@@ -2,18 +2,19 @@
 
 import "../support/engine.ts";
 import { assert, assertEquals } from "@std/assert";
-import { DmaFile, DmaStreamWriter } from "../../mod.ts";
+import { DmaFile } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { engines } from "../faults/machine.ts";
-import { assertFile, pattern } from "../support/bytes.ts";
+import { assertFile, filled, pattern } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
 import { eventually } from "../support/descriptors.ts";
 import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
 import { interpose } from "../support/interpose.ts";
+import { closeWith, create } from "./create.ts";
 
 const MiB = 1 << 20;
-const RESERVED = 64 * MiB;
-const WRITTEN = MiB + 1;
+const reserved = 64 * MiB;
+const written = MiB + 1;
 
 /** Where space is reserved in front of the writes, and given back by a cut. */
 const where = ({ fileSystem }: TestDirectory) => ["ext4", "xfs"].includes(fileSystem);
@@ -23,85 +24,71 @@ function taken(path: string): number {
   return Deno.statSync(path).blocks! * 512;
 }
 
-/** Writes a little with a large hint, and resolves when the space is reserved. */
-async function begin(path: string): Promise<DmaStreamWriter> {
-  const writer = new DmaStreamWriter(await DmaFile.create(path), { sizeHint: RESERVED });
-  await writer.write(pattern(WRITTEN));
-  await writer.flushAligned({ tail: true });
-  await eventually(() => taken(path) >= RESERVED);
-  return writer;
+/** Throws unless the file has these bytes, and takes little more than they do. */
+async function assertGivenBack(path: string, expected: Uint8Array, msg?: string): Promise<void> {
+  await assertFile(path, expected, msg);
+  assert(taken(path) < written + MiB, `${taken(path)} bytes are taken`);
 }
 
 testInEachDirectory("What sizeHint reserved is given back by close and abort", async (dir) => {
-  const path = dir.file("file");
   for (const end of ["close", "seal", "abort"] as const) {
-    const writer = await begin(path);
+    const writer = await create(dir, { sizeHint: reserved });
+    const { file } = writer;
+    await writer.write(pattern(written));
+    await writer.flushAligned({ tail: true });
+    await eventually(() => taken(file.path) >= reserved);
     await writer[end]();
-    await writer.file.close();
-    await assertFile(path, pattern(WRITTEN));
-    assert(taken(path) < WRITTEN + MiB, `${taken(path)} bytes are taken after ${end}`);
+    await file.close();
+    await assertGivenBack(file.path, pattern(written), end);
   }
 }, { where });
 
 /** Runs a program that reserves, and ends by `end`. */
-async function endedBy(dir: TestDirectory, engine: string, end: string) {
+async function endedBy(path: string, engine: string, end: string) {
   return await runChild(
-    `const path = ${JSON.stringify(dir.file("file"))};
-    const writer = new dma.DmaStreamWriter(await dma.DmaFile.create(path), { sizeHint: ${RESERVED} });
-    await writer.write(new Uint8Array(${WRITTEN}).fill(7));
+    `const writer = new dma.DmaStreamWriter(await dma.DmaFile.create(path), { sizeHint: reserved });
+    await writer.write(new Uint8Array(written).fill(7));
     await writer.flushAligned({ tail: true });
-    while (Deno.statSync(path).blocks * 512 < ${RESERVED}) await new Promise((go) => setTimeout(go, 1));
+    while (Deno.statSync(path).blocks * 512 < reserved) await new Promise((go) => setTimeout(go, 1));
     ${end}`,
-    { env: { DMA_ENGINE: engine } },
+    { env: { DMA_ENGINE: engine }, values: { path, reserved, written } },
   );
 }
 
-testInEachDirectory("What sizeHint reserved is given back at the end of a program", async (dir) => {
-  for (const engine of engines) {
+for (const engine of engines) {
+  const options = { bothEngines: false, where };
+
+  testInEachDirectory(`What sizeHint reserved is given back at exit, ${engine}`, async (dir) => {
+    const path = dir.file("file");
     for (const end of ["", "Deno.exit();"]) {
-      const { code, output } = await endedBy(dir, engine, end);
+      const { code, output } = await endedBy(path, engine, end);
       assertEquals([code, output], [0, ""]);
-      await assertFile(dir.file("file"), new Uint8Array(WRITTEN).fill(7));
-      assert(taken(dir.file("file")) < WRITTEN + MiB, `${taken(dir.file("file"))} bytes are taken`);
+      await assertGivenBack(path, filled(written, 7));
     }
-  }
-}, { bothEngines: false, where });
+  }, options);
 
-testInEachDirectory(
-  "What sizeHint reserved before a crash is seen, and a cut gives it back",
-  async (dir) => {
+  testInEachDirectory(`What sizeHint reserved is seen after a crash, ${engine}`, async (dir) => {
     const path = dir.file("file");
-    for (const engine of engines) {
-      const kill = "Deno.kill(Deno.pid, 'SIGKILL'); await new Promise(() => {});";
-      const { signal, output } = await endedBy(dir, engine, kill);
-      assertEquals(signal, "SIGKILL", output);
-      // Nothing is behind the end of the file, where no length shows it.
-      assertEquals((await Deno.stat(path)).size, RESERVED);
-      assert(taken(path) < RESERVED + MiB);
-      await using file = await DmaFile.open(path, { write: true });
-      await file.truncate(WRITTEN);
-      assert(taken(path) < WRITTEN + MiB, `${taken(path)} bytes are taken`);
-      await assertFile(path, new Uint8Array(WRITTEN).fill(7));
-    }
-  },
-  { bothEngines: false, where },
-);
+    const kill = "Deno.kill(Deno.pid, 'SIGKILL'); await new Promise(() => {});";
+    const { signal, output } = await endedBy(path, engine, kill);
+    assertEquals(signal, "SIGKILL", output);
+    // Nothing is behind the end of the file, where no length shows it.
+    assertEquals((await Deno.stat(path)).size, reserved);
+    assert(taken(path) < reserved + MiB);
+    await using file = await DmaFile.open(path, { write: true });
+    await file.truncate(written);
+    await assertGivenBack(path, filled(written, 7));
+  }, options);
+}
 
-testInEachDirectory(
-  "What another process appends stays where nothing could be reserved",
-  async (dir) => {
-    const path = dir.file("file");
-    // It fails before the write is over.
-    using _ = interpose("allocate", ({ completion }) => {
-      queueMicrotask(() => completion.complete(-Errno.EOPNOTSUPP));
-    });
-    const file = await DmaFile.create(path);
-    const writer = new DmaStreamWriter(file, { sizeHint: RESERVED });
-    await writer.write(pattern(4096));
-    await writer.flushAligned({ tail: true });
-    await Deno.writeFile(path, pattern(100, 4096), { append: true });
-    await writer.close();
-    await assertFile(path, pattern(4196));
-  },
-  { where },
-);
+testInEachDirectory("What another process appends stays if nothing is reserved", async (dir) => {
+  // It fails before the write is over.
+  using _ = interpose("allocate", ({ completion }) => {
+    queueMicrotask(() => completion.complete(-Errno.EOPNOTSUPP));
+  });
+  const writer = await create(dir, { sizeHint: reserved });
+  await writer.write(pattern(4096));
+  await writer.flushAligned({ tail: true });
+  await Deno.writeFile(writer.file.path, pattern(100, 4096), { append: true });
+  await closeWith(writer, pattern(4196));
+}, { where });
