@@ -4,7 +4,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { type DmaBuffer, DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { assertFile, filled, joined, pattern } from "../support/bytes.ts";
 import { descriptorsOf, eventually } from "../support/descriptors.ts";
-import { testDirectAndCached } from "../support/dirs.ts";
+import { testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { interpose } from "../support/interpose.ts";
 import { assertClosed, closeWith, create, narrow, small, testWriter } from "./create.ts";
@@ -326,3 +326,33 @@ testWriter("writeBuffer rejects anything but a buffer of its own", {}, async (st
   await assertRejects(() => stream.writeBuffer(last), TypeError, "closed");
   assert(last.bytes.length === last.length, "The buffer is the caller's again");
 });
+
+// ---- chunks of 2 GiB and more, which optimized code counts wrongly ----------------------------------------------
+
+const GIB = 1 << 30;
+const HUGE = 2 * GIB + 4096;
+
+testInOneDirectory("Chunks of 2 GiB are taken whole, one after the other", async (dir) => {
+  let bytes = 0;
+  // The kernel is spared the bytes.
+  using _writes = interpose("write", ({ operation, end }) => {
+    bytes += operation.length;
+    end(operation.length);
+  });
+  using _truncates = interpose("truncate", ({ end }) => end(0));
+  using _allocations = interpose("allocate", ({ end }) => end(0));
+  const chunk = new Uint8Array(HUGE);
+  const writer = await create(dir, { syncOnClose: false, closeFile: false });
+  let position = 0;
+  for (const give of [write!, write!, getWriter!, ways.pipeTo!]) {
+    await give(writer, chunk);
+    assertEquals(writer.currentPos, position += HUGE);
+  }
+  await getWriter!(writer, new DataView(chunk.buffer, 4096));
+  await writer.close();
+  assertEquals([writer.currentPos, writer.currentFlushedPos], Array(2).fill(5 * HUGE - 4096));
+  await using file = writer.file;
+  bytes = 0;
+  for (let round = 0; round < 2; round++) assertEquals(await file.writeAt(chunk, 0), HUGE);
+  assertEquals(bytes, 2 * HUGE);
+}, { bothEngines: false, ignore: Deno.systemMemoryInfo().available < 5 * GIB });

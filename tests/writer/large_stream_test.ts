@@ -5,7 +5,7 @@ import { assert, assertEquals } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { request } from "node:http";
 import { DmaFile, DmaStreamReader } from "../../mod.ts";
-import { inFreshDirectory, testDirectories } from "../support/dirs.ts";
+import { testInOneDirectory } from "../support/dirs.ts";
 
 const MIB = 1 << 20;
 const SIZE = 512 * MIB;
@@ -41,14 +41,13 @@ function shown({ resident, p50, p99 }: Received): string {
 
 /** Sends the blocks to a process that stores them at `path`, and compares. */
 async function receive(from: "http" | "stdin", path: string): Promise<Received> {
-  using child = disposable(
-    new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--quiet", program, from, path],
-      stdin: from === "stdin" ? "piped" : "null",
-      stdout: "piped",
-    }).spawn(),
-  );
-  const lines = child.process.stdout.pipeThrough(new TextDecoderStream())[Symbol.asyncIterator]();
+  // It is killed if this fails.
+  await using child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--quiet", program, from, path],
+    stdin: from === "stdin" ? "piped" : "null",
+    stdout: "piped",
+  }).spawn();
+  const lines = child.stdout.pipeThrough(new TextDecoderStream())[Symbol.asyncIterator]();
   let text = "";
   const line = async () => {
     while (!text.includes("\n")) text += (await lines.next()).value ?? "\n";
@@ -57,7 +56,7 @@ async function receive(from: "http" | "stdin", path: string): Promise<Received> 
     return first;
   };
   if (from === "stdin") {
-    const writer = child.process.stdin.getWriter();
+    const writer = child.stdin.getWriter();
     for (const block of blocks()) await writer.write(block);
     await writer.close();
   } else {
@@ -65,7 +64,7 @@ async function receive(from: "http" | "stdin", path: string): Promise<Received> 
   }
   const received = JSON.parse(await line());
   await lines.return?.();
-  assertEquals((await child.process.status).code, 0);
+  assertEquals((await child.status).code, 0);
   return received;
 }
 
@@ -85,58 +84,34 @@ async function upload(port: number): Promise<void> {
   await stored.promise;
 }
 
-function disposable(process: Deno.ChildProcess) {
-  return {
-    process,
-    [Symbol.dispose]() {
-      try {
-        process.kill("SIGKILL");
-      } catch {
-        // It has ended.
-      }
-    },
-  };
-}
-
-const [directory] = testDirectories;
-
 for (const from of ["http", "stdin"] as const) {
-  Deno.test(`${SIZE / MIB} MiB from another process arrive whole, in constant memory, past the page cache [${from}]`, async () => {
-    await inFreshDirectory(directory!, async (dir) => {
-      const path = dir.file("received");
-      // How much garbage either process has at its worst moment is chance: one pair that fits is enough.
-      let beside = Infinity;
-      for (let attempt = 0; attempt < 3 && beside > BUFFERS_KIB + ROOM_KIB; attempt++) {
-        const thrownAway = await receive(from, "-");
-        const received = await receive(from, path);
-        beside = received.resident - thrownAway.resident;
-        console.log(`# stored: ${shown(received)}; thrown away: ${shown(thrownAway)}`);
-      }
-      assert(
-        beside <= BUFFERS_KIB + ROOM_KIB,
-        `${beside} KiB more than where the stream is thrown away`,
-      );
-      const file = await DmaFile.open(path);
-      if (file.direct) assertEquals(await cachedBytes(path), 0);
-      await using reader = new DmaStreamReader(file, { closeFile: true });
-      const wanted = blocks();
-      const bytes = reader.getReader({ mode: "byob" });
-      let view = new Uint8Array(MIB);
-      let position = 0;
-      for (const block of wanted) {
-        const { value } = await bytes.read(view, { min: MIB });
-        assertEquals(value?.length, MIB);
-        assertEquals(
-          Buffer.compare(value!, block),
-          0,
-          `other bytes than were sent from ${position} on`,
-        );
-        position += MIB;
-        view = new Uint8Array(value!.buffer);
-      }
-      assertEquals(position, SIZE);
-      assertEquals((await bytes.read(new Uint8Array(1))).done, true);
-      bytes.releaseLock();
-    });
+  const name = `${SIZE / MIB} MiB from another process arrive whole, in constant memory [${from}]`;
+  testInOneDirectory(name, async (dir) => {
+    const path = dir.file("received");
+    // How much garbage either process has at its worst moment is chance: one pair that fits is enough.
+    let beside = Infinity;
+    for (let attempt = 0; attempt < 3 && beside > BUFFERS_KIB + ROOM_KIB; attempt++) {
+      const thrownAway = await receive(from, "-");
+      const received = await receive(from, path);
+      beside = received.resident - thrownAway.resident;
+      console.log(`# stored: ${shown(received)}; thrown away: ${shown(thrownAway)}`);
+    }
+    assert(beside <= BUFFERS_KIB + ROOM_KIB, `${beside} KiB more than without a file`);
+    const file = await DmaFile.open(path);
+    if (file.direct) assertEquals(await cachedBytes(path), 0);
+    await using reader = new DmaStreamReader(file, { closeFile: true });
+    const bytes = reader.getReader({ mode: "byob" });
+    let view = new Uint8Array(MIB);
+    let position = 0;
+    for (const block of blocks()) {
+      const { value } = await bytes.read(view, { min: MIB });
+      assertEquals(value?.length, MIB);
+      assert(Buffer.compare(value!, block) === 0, `Not what was sent, from ${position} on`);
+      position += MIB;
+      view = new Uint8Array(value!.buffer);
+    }
+    assertEquals(position, SIZE);
+    assertEquals((await bytes.read(new Uint8Array(1))).done, true);
+    bytes.releaseLock();
   });
 }

@@ -1,6 +1,7 @@
 // DmaStreamWriter as any other WritableStream: locks, queues, pipes, backpressure.
 
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
+import { DmaFile, type DmaStreamReader, type DmaStreamWriter } from "../../mod.ts";
 import { pause } from "../setup/command.ts";
 import { assertFile, chunksOf, filled, pattern } from "../support/bytes.ts";
 import { descriptorsOf, eventually } from "../support/descriptors.ts";
@@ -148,4 +149,27 @@ testWriter("A stuck disk stops the source within the buffers", three, async (str
   disk.letGo();
   await piped;
   await assertClosed(stream, pattern(3_000_000));
+});
+
+// ---- types: `deno task check` is what fails here ----------------------------------------------------------------
+
+// @ts-expect-error Text is no bytes.
+export const asTextWriter = (writer: DmaStreamWriter): WritableStream<string> => writer;
+// @ts-expect-error A reader gives bytes.
+export const asTextReader = (reader: DmaStreamReader): ReadableStream<string> => reader;
+
+testDirectAndCached("Streams of BufferSource and of Uint8Array need no cast", async (dir) => {
+  const sources: WritableStream<BufferSource> = await create(dir);
+  await new Blob([pattern(1000)]).stream().pipeTo(sources);
+  const { readable } = await DmaFile.open(dir.file("file"));
+  const bytes: ReadableStream<Uint8Array> = readable;
+  const arrays: WritableStream<Uint8Array> = await create(dir, {}, "copy");
+  await bytes.pipeTo(arrays);
+  const stream: ReadableStream<Uint8Array> = ReadableStream.from([pattern(1000)]);
+  const writer: DmaStreamWriter = await create(dir, {}, "third");
+  await stream.pipeTo(writer);
+  assertEquals(
+    await new Response((await DmaFile.open(dir.file("copy"))).readable).bytes(),
+    pattern(1000),
+  );
 });

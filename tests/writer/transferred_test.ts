@@ -3,10 +3,11 @@
 import "../support/engine.ts";
 import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { DmaFile, DmaStreamWriter } from "../../mod.ts";
+import { Errno } from "../../src/engine/linux.ts";
 import { assertFile, assertNoFile, pattern } from "../support/bytes.ts";
-import { descriptorsOf } from "../support/descriptors.ts";
 import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
-import { interpose } from "../support/interpose.ts";
+import { fail, hold } from "../support/interpose.ts";
+import { assertClosed } from "./create.ts";
 
 const program = `self.onmessage = async ({ data: { stream, chunks, end } }) => {
   const writer = stream.getWriter();
@@ -46,25 +47,21 @@ async function create(dir: TestDirectory): Promise<DmaStreamWriter> {
 
 testDirectAndCached("The owner of a transferred writer waits for its end", async (dir) => {
   const writer = await create(dir);
-  let synced = false;
-  using _ = interpose("sync", ({ pass }) => {
-    setTimeout(() => {
-      synced = true;
-      pass();
-    }, 50);
-  });
-  const { closed } = writer;
+  using syncs = hold("sync");
+  let over = false;
+  const closed = writer.closed.then(() => over = true);
   assertEquals(await writeInWorker(writer, pattern(500_000), "close"), "ended");
+  await syncs.reach();
+  assertEquals(over, false);
+  syncs.letGo();
   await closed;
-  assertEquals(synced, true);
-  assertEquals(descriptorsOf(dir.file("file")), 0);
-  await assertFile(dir.file("file"), pattern(500_000));
+  await assertClosed(writer, pattern(500_000));
   await writer.closed;
 });
 
 testDirectAndCached("The owner of a transferred writer learns of its failure", async (dir) => {
   const writer = await create(dir);
-  using _ = interpose("write", ({ end }) => end(-28));
+  using _ = fail("write", Errno.ENOSPC);
   const working = writeInWorker(writer, pattern(500_000), "close");
   await assertRejects(() => writer.closed, Error, "No space left");
   await working;
@@ -81,10 +78,7 @@ testDirectAndCached("The owner of a transferred writer learns of an abort", asyn
 
 testDirectAndCached("closed tells of every kind of end", async (dir) => {
   const whole = await create(dir);
-  await whole.write(pattern(10));
-  const { closed } = whole;
-  await whole.close();
-  await closed;
+  await Promise.all([whole.write(pattern(10)), whole.close(), whole.closed]);
   await assertFile(dir.file("file"), pattern(10));
   const piped = await create(dir);
   await Promise.all([ReadableStream.from([pattern(20)]).pipeTo(piped), piped.closed]);
