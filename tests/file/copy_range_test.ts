@@ -2,36 +2,47 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { statfsSync } from "node:fs";
-import { DmaFile, DmaStreamWriter } from "../../mod.ts";
+import { type DmaError, DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
+import { cachedBytes, pause } from "../setup/command.ts";
 import { assertFile, assertNoFile, filled, joined, overlaid, pattern } from "../support/bytes.ts";
-import {
-  inFreshDirectory,
-  isOnDisk,
-  testDirectories,
-  testInEachDirectory,
-} from "../support/dirs.ts";
-import { cachedBytes } from "../setup/command.ts";
 import { eventually } from "../support/descriptors.ts";
-import { hold, interpose } from "../support/interpose.ts";
+import {
+  isOnDisk,
+  testBetweenDirectories,
+  type TestDirectory,
+  testInEachDirectory,
+  type TestInEachDirectoryOptions,
+} from "../support/dirs.ts";
+import { fail, hold, interpose } from "../support/interpose.ts";
 import { openPattern } from "../support/patterned.ts";
 
 const SIZE = 50_001;
 
 /** A file with `content`, open for reading and writing. */
-async function target(path: string, content: Uint8Array): Promise<DmaFile> {
+async function openWith(path: string, content: Uint8Array): Promise<DmaFile> {
   await Deno.writeFile(path, content);
   return await DmaFile.open(path, { write: true });
 }
 
-/** A kernel that cannot copy: `EXDEV` has it done by hand. */
-function refusing(errno = 18): Disposable {
-  return interpose("copyRange", ({ end }) => end(-errno));
+/** Registers a test of copies from a file with the pattern in it. */
+function testCopy(
+  name: string,
+  fn: (from: DmaFile, dir: TestDirectory) => Promise<void>,
+  options?: TestInEachDirectoryOptions,
+): void {
+  testInEachDirectory(`copyRangeTo() ${name}`, async (dir) => {
+    await using from = await openPattern(dir.file("from"), SIZE);
+    await fn(from, dir);
+  }, options);
 }
 
+/** A kernel that cannot copy has it done by hand. */
+const byHand = (errno: number = Errno.EXDEV) => fail("copyRange", errno);
+
 testInEachDirectory("copyRangeTo() copies a whole file, also by hand", async (dir) => {
-  for (const byHand of [false, true]) {
-    using _ = byHand ? refusing() : undefined;
+  for (const refused of [false, true]) {
+    using _ = refused ? byHand() : undefined;
     // By hand the last one takes several pieces.
     for (const size of [0, SIZE, 10_000_001]) {
       await using from = await openPattern(dir.file("from"), size);
@@ -42,28 +53,23 @@ testInEachDirectory("copyRangeTo() copies a whole file, also by hand", async (di
   }
 });
 
-testInEachDirectory(
-  "copyRangeTo() copies any range to any place, and touches nothing else",
-  async (dir) => {
-    await using from = await openPattern(dir.file("from"), SIZE);
-    for (const position of [0, 1, 4096, 33_333]) {
-      for (const length of [0, 1, 511, 4096, 8191, 16_384, 100_000]) {
-        for (const at of [0, 7, 512, 4096, 19_999, 20_001, 40_960]) {
-          await using to = await target(dir.file("to"), filled(20_001, 7));
-          const there = Math.min(length, SIZE - position);
-          const what = `${length} bytes from ${position} to ${at}`;
-          assertEquals(await from.copyRangeTo(to, position, length, at), there, what);
-          const expected = overlaid(filled(20_001, 7), pattern(there, position), at);
-          await assertFile(to.path, expected, what);
-        }
+testCopy("copies any range to any place, and touches nothing else", async (from, dir) => {
+  const before = filled(20_001, 7);
+  for (const position of [0, 1, 4096, 33_333]) {
+    for (const length of [0, 1, 511, 4096, 8191, 16_384, 100_000]) {
+      for (const at of [0, 7, 512, 4096, 19_999, 20_001, 40_960]) {
+        await using to = await openWith(dir.file("to"), before);
+        const there = Math.min(length, SIZE - position);
+        const what = `${length} bytes from ${position} to ${at}`;
+        assertEquals(await from.copyRangeTo(to, position, length, at), there, what);
+        await assertFile(to.path, overlaid(before, pattern(there, position), at), what);
       }
     }
-  },
-);
+  }
+});
 
-testInEachDirectory("copyRangeTo() copies nothing from behind the end", async (dir) => {
-  await using from = await openPattern(dir.file("from"), SIZE);
-  await using to = await target(dir.file("to"), pattern(100));
+testCopy("copies nothing from behind the end", async (from, dir) => {
+  await using to = await openWith(dir.file("to"), pattern(100));
   for (const position of [SIZE, SIZE + 1, 65_536, 2 ** 40]) {
     assertEquals(await from.copyRangeTo(to, position, 4096, 4096), 0);
   }
@@ -73,20 +79,16 @@ testInEachDirectory("copyRangeTo() copies nothing from behind the end", async (d
 testInEachDirectory("copyRangeTo() copies within a file what does not overlap", async (dir) => {
   const cases = [[0, 8192, 8192], [40_960, 4096, 0], [0, 100, 200], [3, 5000, 9999], [200, 50, 7]];
   for (const [position, length, at] of cases as [number, number, number][]) {
-    await using file = await target(dir.file("same"), pattern(SIZE));
+    await using file = await openWith(dir.file("same"), pattern(SIZE));
     assertEquals(await file.copyRangeTo(file, position, length, at), length);
     await assertFile(file.path, overlaid(pattern(SIZE), pattern(length, position), at));
   }
-});
-
-testInEachDirectory("copyRangeTo() refuses ranges of one file that overlap", async (dir) => {
-  await using file = await target(dir.file("same"), pattern(SIZE));
+  await using file = await openWith(dir.file("same"), pattern(SIZE));
   await using other = await DmaFile.open(file.path, { write: true });
-  for (const to of [file, other]) {
-    for (
-      const [position, length, at] of [[0, 8192, 4096], [4096, 8192, 0], [5, 10, 5], [0, 9, 8]]
-    ) {
-      const copying = () => file.copyRangeTo(to, position!, length!, at!);
+  const refused = [[0, 8192, 4096], [4096, 8192, 0], [5, 10, 5], [0, 9, 8]];
+  for (const [position, length, at] of refused as [number, number, number][]) {
+    for (const to of [file, other]) {
+      const copying = () => file.copyRangeTo(to, position, length, at);
       await assertRejects(copying, RangeError, "of the same file: the ranges overlap");
     }
   }
@@ -95,8 +97,7 @@ testInEachDirectory("copyRangeTo() refuses ranges of one file that overlap", asy
   await assertFile(file.path, joined(pattern(SIZE), pattern(1, SIZE - 1)));
 });
 
-testInEachDirectory("copyRangeTo() leaves the target its length", async (dir) => {
-  await using from = await openPattern(dir.file("from"), SIZE);
+testCopy("leaves the target its length", async (from, dir) => {
   for (const [position, at] of [[0, 0], [1, 3]] as const) {
     await using to = await DmaFile.create(dir.file("to"));
     await to.preallocate(1 << 20);
@@ -108,23 +109,16 @@ testInEachDirectory("copyRangeTo() leaves the target its length", async (dir) =>
   }
 });
 
-testInEachDirectory("copyRangeTo() may run many times at once into one file", async (dir) => {
-  await using from = await openPattern(dir.file("from"), SIZE);
+testCopy("may run many times at once into one file", async (from, dir) => {
   await using to = await DmaFile.create(dir.file("to"));
-  const step = 777;
   const copies = [];
-  for (let at = 0; at < SIZE; at += step) {
-    copies.push(from.copyRangeTo(to, at, step, at));
-  }
+  for (let at = 0; at < SIZE; at += 777) copies.push(from.copyRangeTo(to, at, 777, at));
   await Promise.all(copies);
   await assertFile(to.path, pattern(SIZE));
 });
 
-testInEachDirectory("copyRangeTo() goes on where the kernel stops", async (dir) => {
-  await using from = await openPattern(dir.file("from"), SIZE);
-  for (
-    const [most, refusedAt] of [[4096, Infinity], [8192, 16_384], [1, 3], [5000, 0]] as const
-  ) {
+testCopy("goes on where the kernel stops", async (from, dir) => {
+  for (const [most, refusedAt] of [[4096, Infinity], [8192, 16_384], [1, 3], [5000, 0]] as const) {
     await using to = await DmaFile.create(dir.file("to"), { direct: "off" });
     using _ = interpose("copyRange", ({ operation: { position, length }, pass, end }) => {
       if (position >= refusedAt) end(-Errno.EINVAL);
@@ -137,26 +131,14 @@ testInEachDirectory("copyRangeTo() goes on where the kernel stops", async (dir) 
   }
 });
 
-testInEachDirectory("copyRangeTo() gives on the error of the kernel", async (dir) => {
-  await using from = await openPattern(dir.file("from"), SIZE);
-  await using to = await DmaFile.create(dir.file("to"));
-  using _ = interpose("copyRange", ({ end }) => end(-Errno.ENOSPC));
-  const copying = from.copyRangeTo(to, 0, SIZE, 0);
-  const error = await copying.then(() => undefined, (error) => error);
-  assertEquals([error.code, error.op], ["ENOSPC", "copy"]);
-});
-
 testInEachDirectory("copyRangeTo() copies by reference if the file system can", async (dir) => {
   const size = 64 << 20;
   const free = () => {
     const { bfree, bsize } = statfsSync(dir.path);
     return bfree * bsize;
   };
-  await using from = await DmaFile.create(dir.file("from"));
-  const writer = from.writable;
-  for (let at = 0; at < size; at += 1 << 20) await writer.write(pattern(1 << 20, at));
-  await writer.close();
-  await using source = await DmaFile.open(from.path);
+  await using source = await openPattern(dir.file("from"), size);
+  await source.sync();
   await using to = await DmaFile.create(dir.file("to"));
   const before = free();
   assertEquals(await source.copyRangeTo(to, 0, size, 0), size);
@@ -167,7 +149,7 @@ testInEachDirectory("copyRangeTo() copies by reference if the file system can", 
 
 // xfs writes parts of shared blocks through the page cache, where they collide with direct writes.
 testInEachDirectory(
-  "A file that shares blocks with a copy bypasses the page cache",
+  "A file that shares blocks bypasses the page cache",
   async (dir) => {
     await using file = await DmaFile.create(dir.file("shared"));
     const first = new DmaStreamWriter(file, { closeFile: false });
@@ -188,23 +170,16 @@ testInEachDirectory(
   { where: isOnDisk },
 );
 
-for (const from of testDirectories) {
-  for (const to of testDirectories) {
-    if (from === to) continue;
-    Deno.test(`copyRangeTo() copies from ${from.label} to ${to.label}`, async () => {
-      await inFreshDirectory(from, (from) =>
-        inFreshDirectory(to, async (to) => {
-          await using source = await openPattern(from.file("from"), SIZE);
-          for (const [position, length, at] of [[0, SIZE, 0], [512, 512, 512], [3, 9999, 5]]) {
-            await using file = await target(to.file("to"), filled(6000, 7));
-            assertEquals(await source.copyRangeTo(file, position!, length!, at!), length);
-            const expected = overlaid(filled(6000, 7), pattern(length!, position), at!);
-            await assertFile(file.path, expected);
-          }
-        }));
-    });
+testBetweenDirectories("copyRangeTo() copies", async (from, to) => {
+  await using source = await openPattern(from.file("from"), SIZE);
+  for (const [position, length, at] of [[0, SIZE, 0], [512, 512, 512], [3, 9999, 5]] as const) {
+    await using file = await openWith(to.file("to"), filled(6000, 7));
+    assertEquals(await source.copyRangeTo(file, position, length, at), length);
+    await assertFile(file.path, overlaid(filled(6000, 7), pattern(length, position), at));
   }
-}
+});
+
+// ---- errors -------------------------------------------------------------------------------------------------------
 
 testInEachDirectory("copyRangeTo() refuses what cannot be", async (dir) => {
   const { BadResource } = Deno.errors;
@@ -216,66 +191,57 @@ testInEachDirectory("copyRangeTo() refuses what cannot be", async (dir) => {
   await assertRejects(copy(to, 0, 2 ** 52, 2 ** 53 - 1), RangeError, "targetPosition + length");
   await assertRejects(copy(readOnly, 0, 1, 0), BadResource, "opened without write");
   await assertRejects(() => writeOnly.copyRangeTo(to, 0, 1, 0), BadResource, "without read");
-  await to.close();
-  await assertRejects(copy(to, 0, 1, 0), BadResource, "the file is closed");
-  await from.close();
-  await assertRejects(copy(to, 0, 1, 0), BadResource, "the file is closed");
+  for (const file of [to, from]) {
+    await file.close();
+    await assertRejects(copy(to, 0, 1, 0), BadResource, "the file is closed");
+  }
   await assertFile(dir.file("to"), new Uint8Array());
 });
 
-testInEachDirectory(
-  "copyRangeTo() by hand forgets nothing that is written meanwhile",
-  async (dir) => {
-    await using from = await openPattern(dir.file("from"), SIZE);
-    const to = await DmaFile.create(dir.file("to"));
-    using _ = refusing();
-    using copies = hold("write", { only: ({ position }) => position === 0 });
-    const copying = from.copyRangeTo(to, 0, 5000, 0);
-    await copies.reach();
-    await to.writeAt(pattern(8192, 65_536), 65_536);
-    copies.letGo();
-    assertEquals(await copying, 5000);
-    // A writer cuts off what nobody wrote.
-    const writer = to.writable;
-    await writer.write(filled(5, 7));
-    await writer.close();
-    const hole = new Uint8Array(65_536 - 5000);
-    const expected = joined(filled(5, 7), pattern(4995, 5), hole, pattern(8192, 65_536));
-    await assertFile(to.path, expected);
-  },
-);
-
-testInEachDirectory(
-  "copyRangeTo() by hand leaves no padding where the target is closed",
-  async (dir) => {
-    await using from = await openPattern(dir.file("from"), SIZE);
-    const to = await DmaFile.create(dir.file("to"));
-    using _ = refusing();
-    using writes = hold("write");
-    const copying = from.copyRangeTo(to, 0, 5000, 0);
-    await writes.reach();
-    const closed = to.close();
-    writes.letGo();
-    assertEquals(await copying, 5000);
-    await closed;
-    await assertFile(to.path, pattern(5000));
-  },
-);
-
-testInEachDirectory("copyRangeTo() that fails has an atomic target vanish", async (dir) => {
-  await using from = await openPattern(dir.file("from"), SIZE);
+testCopy("gives on the error of the kernel, and an atomic target vanishes", async (from, dir) => {
   for (const close of [(to: DmaFile) => to.close(), (to: DmaFile) => to.writable.close()]) {
     const to = await DmaFile.create(dir.file("to"), { atomic: true });
     {
-      using _ = refusing(28);
-      await assertRejects(() => from.copyRangeTo(to, 0, 5000, 0), Error, "No space left");
+      using _ = byHand(Errno.ENOSPC);
+      const error = await assertRejects(() => from.copyRangeTo(to, 0, SIZE, 0)) as DmaError;
+      assertEquals([error.code, error.op], ["ENOSPC", "copy"]);
     }
     await assertRejects(() => close(to), Error, "No space left");
     await assertNoFile(dir.file("to"));
   }
 });
 
-// ---- beside a close --------------------------------------------------------------------------------
+// ---- beside other work --------------------------------------------------------------------------------------------
+
+testCopy("by hand forgets nothing that is written meanwhile", async (from, dir) => {
+  const to = await DmaFile.create(dir.file("to"));
+  using _ = byHand();
+  using copies = hold("write", { only: ({ position }) => position === 0 });
+  const copying = from.copyRangeTo(to, 0, 5000, 0);
+  await copies.reach();
+  await to.writeAt(pattern(8192, 65_536), 65_536);
+  copies.letGo();
+  assertEquals(await copying, 5000);
+  // A writer cuts off what nobody wrote.
+  await to.writable.write(filled(5, 7));
+  await to.writable.close();
+  const hole = new Uint8Array(65_536 - 5000);
+  const copied = joined(filled(5, 7), pattern(4995, 5));
+  await assertFile(to.path, joined(copied, hole, pattern(8192, 65_536)));
+});
+
+testCopy("by hand leaves no padding in a target that is closed", async (from, dir) => {
+  const to = await DmaFile.create(dir.file("to"));
+  using _ = byHand();
+  using writes = hold("write");
+  const copying = from.copyRangeTo(to, 0, 5000, 0);
+  await writes.reach();
+  const closed = to.close();
+  writes.letGo();
+  assertEquals(await copying, 5000);
+  await closed;
+  await assertFile(to.path, pattern(5000));
+});
 
 /** A source of ten bytes, and a file whose writer has five. */
 interface Laid {
@@ -284,53 +250,43 @@ interface Laid {
   readonly writer: DmaStreamWriter;
 }
 
-/** Registers a test in which a copy to the file and a close of the writer meet. */
+/** Registers a test in which a copy to the file and a close of the writer meet, and no padding is left. */
 function testBesideClose(
   name: string,
   meet: (laid: Laid) => Promise<{ copied: Promise<number>; closed: Promise<void> }>,
 ): void {
   testInEachDirectory(name, async (dir) => {
-    await Deno.writeFile(dir.file("source"), filled(10, 7));
-    await using source = await DmaFile.open(dir.file("source"));
-    const file = await DmaFile.create(dir.file("file"));
+    await using source = await openWith(dir.file("source"), filled(10, 7));
+    await using file = await DmaFile.create(dir.file("file"));
     const writer = new DmaStreamWriter(file, { closeFile: false });
     await writer.write(filled(5, 1));
     const { copied, closed } = await meet({ source, file, writer });
-    assertEquals(await copied, 10);
-    await closed;
-    assertEquals(await file.size(), 10);
-    await file.close();
+    assertEquals([await copied, await closed], [10, undefined]);
     await assertFile(file.path, filled(10, 7));
   });
 }
 
-testBesideClose(
-  "A copy that finds less than it was asked for beside a close leaves no padding",
-  async ({ source, file, writer }) => {
-    using copies = hold("copyRange");
-    const copied = source.copyRangeTo(file, 0, 1 << 20, 0);
-    await copies.reach();
-    const closed = writer.close();
-    await new Promise((resolve) => setTimeout(resolve, 10));
-    return { copied, closed };
-  },
-);
+testBesideClose("A copy that finds less than it asked for, beside a close", async (laid) => {
+  using copies = hold("copyRange");
+  const copied = laid.source.copyRangeTo(laid.file, 0, 1 << 20, 0);
+  await copies.reach();
+  const closed = laid.writer.close();
+  await pause(10);
+  return { copied, closed };
+});
 
-testBesideClose(
-  "A copy by hand that begins while a close truncates leaves no padding",
-  async ({ source, file, writer }) => {
-    const refusals: (() => void)[] = [];
-    using _copies = interpose("copyRange", ({ end }) => void refusals.push(() => end(-22)));
-    using truncates = interpose("truncate", ({ pass }) => void setTimeout(pass, 20));
-    const copied = source.copyRangeTo(file, 0, 1 << 20, 0);
-    await eventually(() => refusals.length > 0);
-    const closed = writer.close();
-    // The last write goes to the file; the truncate after it waits for the copy.
-    await eventually(async () => await file.size() > 0);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-    assertEquals(truncates.count, 0);
-    refusals[0]!();
-    await copied;
-    return { copied, closed };
-  },
-);
+testBesideClose("A copy by hand that begins while a close truncates", async (laid) => {
+  const refusals: (() => void)[] = [];
+  using _ = interpose("copyRange", ({ end }) => void refusals.push(() => end(-Errno.EINVAL)));
+  using truncates = interpose("truncate", ({ pass }) => void setTimeout(pass, 20));
+  const copied = laid.source.copyRangeTo(laid.file, 0, 1 << 20, 0);
+  await eventually(() => refusals.length > 0);
+  const closed = laid.writer.close();
+  // The last write goes to the file; the truncate after it waits for the copy.
+  await eventually(async () => await laid.file.size() > 0);
+  await pause(10);
+  assertEquals(truncates.count, 0);
+  refusals[0]!();
+  await copied;
+  return { copied, closed };
+});

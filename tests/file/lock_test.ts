@@ -3,61 +3,59 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { DmaFile, ioStats } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
+import { pause } from "../setup/command.ts";
 import { runChild } from "../support/child.ts";
 import { descriptorsOf, eventually } from "../support/descriptors.ts";
 import { testDirectAndCached } from "../support/dirs.ts";
-import { interpose } from "../support/interpose.ts";
-import { collectGarbage } from "../support/leaks.ts";
+import { fail } from "../support/interpose.ts";
 import "../support/engine.ts";
 
 const { BadResource } = Deno.errors;
 const module = new URL("../../mod.ts", import.meta.url).href;
 
-testDirectAndCached("tryLock() tells whether another descriptor has the lock", async (dir) => {
-  const cases = [[true, true, false], [true, false, false], [false, true, false], [
+/** Registers a test of two descriptors of one file. The first may write. */
+function testLock(name: string, fn: (one: DmaFile, other: DmaFile) => Promise<void>): void {
+  testDirectAndCached(name, async (dir) => {
+    await using one = await DmaFile.create(dir.file("file"));
+    await using other = await DmaFile.open(dir.file("file"));
+    await fn(one, other);
+  });
+}
+
+for (
+  const [first, second, both] of [[true, true, false], [true, false, false], [false, true, false], [
     false,
     false,
     true,
-  ]];
-  for (const [first, second, both] of cases as [boolean, boolean, boolean][]) {
-    await using one = await DmaFile.create(dir.file("file"));
-    await using other = await DmaFile.open(dir.file("file"));
-    assertEquals(await one.tryLock(first), true);
-    assertEquals(await other.tryLock(second), both, `${first} and ${second}`);
+  ]] as const
+) {
+  testLock(`tryLock(${second}) beside a lock(${first})`, async (one, other) => {
+    assertEquals([await one.tryLock(first), await other.tryLock(second)], [true, both]);
     await one.unlock();
     assertEquals(await other.tryLock(second), true);
-  }
-});
+  });
+}
 
-testDirectAndCached("A lock is shared unless exclusive is asked for", async (dir) => {
-  await using one = await DmaFile.create(dir.file("file"));
-  await using other = await DmaFile.open(dir.file("file"));
+testLock("A lock is shared unless exclusive is asked for", async (one, other) => {
   await one.lock();
   assertEquals([await other.tryLock(), await other.tryLock(true)], [true, false]);
 });
 
-testDirectAndCached("A descriptor never stands in its own way", async (dir) => {
-  await using one = await DmaFile.create(dir.file("file"));
-  await using other = await DmaFile.open(dir.file("file"));
-  await one.lock(true);
-  await one.lock(true);
-  await one.lock(false);
-  assertEquals(await other.tryLock(), true);
-  assertEquals(await one.tryLock(true), false);
+testLock("A descriptor never stands in its own way", async (one, other) => {
+  for (const exclusive of [true, true, false]) await one.lock(exclusive);
+  assertEquals([await other.tryLock(), await one.tryLock(true)], [true, false]);
   await one.unlock();
   await one.unlock();
   assertEquals(await other.tryLock(true), true);
 });
 
-testDirectAndCached("lock() waits until the lock is given back", async (dir) => {
-  await using one = await DmaFile.create(dir.file("file"));
-  await using other = await DmaFile.open(dir.file("file"));
+testLock("lock() waits until the lock is given back", async (one, other) => {
   await one.lock(true);
   let locked = false;
   const waiting = other.lock(true).then(() => locked = true);
   const { inFlight } = ioStats();
   for (let turn = 0; turn < 5; turn++) {
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    await pause(10);
     assertEquals(locked, false);
     // Nobody is parked in the kernel: others get their work done meanwhile.
     assert(ioStats().inFlight <= inFlight + 1);
@@ -68,13 +66,11 @@ testDirectAndCached("lock() waits until the lock is given back", async (dir) => 
   assertEquals(await one.tryLock(), false);
 });
 
-testDirectAndCached("Any number may wait for one lock, and all get it", async (dir) => {
-  const path = dir.file("file");
-  await using first = await DmaFile.create(path);
+testLock("Any number may wait for one lock, and all get it", async (first) => {
   await first.lock(true);
   let holders = 0;
   const work = Array.from({ length: 20 }, async () => {
-    await using file = await DmaFile.open(path);
+    await using file = await DmaFile.open(first.path);
     await file.lock(true);
     assertEquals(++holders, 1);
     await file.size();
@@ -84,44 +80,49 @@ testDirectAndCached("Any number may wait for one lock, and all get it", async (d
   await Promise.all(work);
 });
 
-testDirectAndCached("lock() that waits rejects when its file is closed", async (dir) => {
-  await using one = await DmaFile.create(dir.file("file"));
-  await using other = await DmaFile.open(dir.file("file"));
+testLock("lock() that waits rejects when its file is closed", async (one, other) => {
   await one.lock(true);
   const waiting = assertRejects(() => other.lock(), BadResource, "lock '");
   await other.close();
   await waiting;
-  await one.close();
-  await assertRejects(() => one.lock(), BadResource, "the file is closed");
-  await assertRejects(() => one.tryLock(), BadResource, "the file is closed");
-  await assertRejects(() => one.unlock(), BadResource, "the file is closed");
 });
 
-testDirectAndCached("A lock stands against Deno's own, and the other way round", async (dir) => {
-  await using file = await DmaFile.create(dir.file("file"));
+testLock("lock() waits until its signal is aborted", async (one, other) => {
+  await one.lock(true);
+  const reason = new Error("Not any longer");
+  const aborted = { signal: AbortSignal.abort(reason) };
+  assertStrictEquals(await other.lock(true, aborted).catch((error) => error), reason);
+  const controller = new AbortController();
+  const waiting = other.lock(false, { signal: controller.signal }).catch((error) => error);
+  await pause(20);
+  controller.abort(reason);
+  assertStrictEquals(await waiting, reason);
+  await one.unlock();
+  // It was not given in spite of that.
+  assertEquals(await one.tryLock(true), true);
+  await one.unlock();
+  await other.lock(true, { signal: new AbortController().signal });
+  assertEquals(await one.tryLock(), false);
+  const wrong = { signal: 1 as unknown as AbortSignal };
+  const says = "Invalid signal 1: it must be an AbortSignal";
+  await assertRejects(() => other.lock(true, wrong), TypeError, says);
+});
+
+testLock("A lock stands against Deno's own, and keeps nobody from reading", async (file, other) => {
   using plain = await Deno.open(file.path);
   await file.lock(true);
   assertEquals(await plain.tryLock(false), false);
+  await Deno.writeTextFile(file.path, "words");
+  assertEquals(await other.readAt(0, 10), new TextEncoder().encode("words"));
   await file.unlock();
   await plain.lock(true);
   assertEquals(await file.tryLock(), false);
 });
 
-testDirectAndCached("A lock does not keep anybody from reading or writing", async (dir) => {
-  await using one = await DmaFile.create(dir.file("file"));
-  await using other = await DmaFile.open(dir.file("file"));
-  await one.lock(true);
-  await Deno.writeTextFile(dir.file("file"), "words");
-  assertEquals(await other.readAt(0, 10), new TextEncoder().encode("words"));
-});
-
-testDirectAndCached("A lock stands against other processes", async (dir) => {
-  const path = dir.file("file");
-  await using file = await DmaFile.create(path);
-  const code = `
-    await using file = await dma.DmaFile.open(${JSON.stringify(path)});
+testLock("A lock stands against other processes", async (file) => {
+  const code = `await using file = await dma.DmaFile.open(path);
     console.log(await file.tryLock(true), await file.tryLock(false));`;
-  const tried = async () => (await runChild(code)).output;
+  const tried = async () => (await runChild(code, { values: { path: file.path } })).output;
   assertEquals(await tried(), "true true");
   await file.lock();
   assertEquals(await tried(), "false true");
@@ -131,19 +132,15 @@ testDirectAndCached("A lock stands against other processes", async (dir) => {
   assertEquals(await tried(), "true true");
 });
 
-testDirectAndCached("A process that is killed gives its lock back", async (dir) => {
-  const path = dir.file("file");
-  await using file = await DmaFile.create(path);
+testLock("A process that is killed gives its lock back", async (file) => {
   const code = `
     import { DmaFile } from ${JSON.stringify(module)};
-    const file = await DmaFile.open(${JSON.stringify(path)});
+    const file = await DmaFile.open(${JSON.stringify(file.path)});
     await file.lock(true);
     console.log("locked");
     setInterval(() => file.size(), 1000);`;
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["eval", "--no-config", "--no-lock", "--quiet", code],
-    stdout: "piped",
-  }).spawn();
+  const args = ["eval", "--no-config", "--no-lock", "--quiet", code];
+  await using child = new Deno.Command(Deno.execPath(), { args, stdout: "piped" }).spawn();
   const output = child.stdout.getReader();
   assertEquals(new TextDecoder().decode((await output.read()).value), "locked\n");
   assertEquals(await file.tryLock(), false);
@@ -151,37 +148,7 @@ testDirectAndCached("A process that is killed gives its lock back", async (dir) 
   child.kill("SIGKILL");
   await waiting;
   await eventually(() => file.tryLock(true));
-  await child.status;
   await output.cancel();
-});
-
-testDirectAndCached("lock() waits until its signal is aborted", async (dir) => {
-  await using one = await DmaFile.create(dir.file("file"));
-  await using other = await DmaFile.open(dir.file("file"));
-  await one.lock(true);
-  const reason = new Error("Not any longer");
-  await assertRejects(
-    () => other.lock(true, { signal: AbortSignal.abort(reason) }),
-    Error,
-    "Not any longer",
-  );
-  const controller = new AbortController();
-  const waiting = other.lock(false, { signal: controller.signal }).catch((error) => error);
-  await new Promise((resolve) => setTimeout(resolve, 20));
-  controller.abort(reason);
-  assertStrictEquals(await waiting, reason);
-  await one.unlock();
-  // It was not given in spite of that.
-  assertEquals(await one.tryLock(true), true);
-  await one.unlock();
-  const { signal } = new AbortController();
-  await other.lock(true, { signal });
-  assertEquals(await one.tryLock(), false);
-  await assertRejects(
-    () => other.lock(true, { signal: 1 as unknown as AbortSignal }),
-    TypeError,
-    "Invalid signal 1: it must be an AbortSignal",
-  );
 });
 
 testDirectAndCached("A lock is given back by the time that close() resolves", async (dir) => {
@@ -192,44 +159,17 @@ testDirectAndCached("A lock is given back by the time that close() resolves", as
     await file.lock(true);
     await file.close();
     // Deno's own descriptor, without any time in between.
-    const plain = Deno.openSync(path, { write: true });
+    using plain = Deno.openSync(path, { write: true });
     assertEquals(plain.tryLockSync(true), true, `round ${round}`);
-    plain.close();
   }
 });
 
-testDirectAndCached(
-  "An exclusive lock for which a file must be open for writing says so",
-  async (dir) => {
-    await using one = await DmaFile.create(dir.file("file"));
-    await using other = await DmaFile.open(dir.file("file"));
-    // As NFS 4 answers.
-    using _ = interpose("lock", ({ end }) => end(-Errno.EBADF));
-    const exclusive = await assertRejects(() => other.tryLock(true), BadResource);
-    assertEquals(exclusive.message.includes("write: true"), true, exclusive.message);
-    for (const refused of [() => other.tryLock(), () => one.tryLock(true)]) {
-      const { message } = await assertRejects(refused, BadResource);
-      assertEquals(message.includes("write: true"), false, message);
-    }
-  },
-);
-
-testDirectAndCached("A lock holds until it is given back, whoever holds the file", async (dir) => {
-  const path = dir.file("file");
-  await using other = await DmaFile.create(path);
-  const lockAndDrop = async () => {
-    const file = await DmaFile.open(path);
-    assert(await file.tryLock(true));
-    return new WeakRef(file);
-  };
-  const dropped = await lockAndDrop();
-  await collectGarbage();
-  assertEquals(await other.tryLock(), false);
-  // Without a lock it is collected, and its descriptor is closed.
-  await dropped.deref()!.unlock();
-  assert(await other.tryLock());
-  await eventually(async () => {
-    await collectGarbage();
-    return descriptorsOf(path) === 1;
-  });
+testLock("An exclusive lock that needs a file open for writing says so", async (one, other) => {
+  // As NFS 4 answers.
+  using _ = fail("lock", Errno.EBADF);
+  const saysSo = async (work: () => Promise<unknown>) =>
+    (await assertRejects(work, BadResource)).message.includes("write: true");
+  assertEquals(await saysSo(() => other.tryLock(true)), true);
+  assertEquals(await saysSo(() => other.tryLock()), false);
+  assertEquals(await saysSo(() => one.tryLock(true)), false);
 });

@@ -1,19 +1,22 @@
-// DmaFile.readAt, readAtAligned and writeAt: any position, the end of the file, alignment, and what a kernel may
-// do to a request.
+// DmaFile.readAt, readAtAligned, readInto and writeAt: any position, the end of the file, alignment, and errors.
 
-import { assertEquals, assertInstanceOf, assertNotStrictEquals, assertRejects } from "@std/assert";
-import { DmaFile } from "../../mod.ts";
-import { assertFile, filled, joined, pattern } from "../support/bytes.ts";
-import { testInEachDirectory } from "../support/dirs.ts";
+import { assertEquals, assertNotStrictEquals, assertRejects } from "@std/assert";
+import { type DmaBuffer, type DmaError, DmaFile } from "../../mod.ts";
+import { Errno } from "../../src/engine/linux.ts";
+import { assertFile, filled, joined, overlaid, pattern } from "../support/bytes.ts";
+import { testDirectAndCached, type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
-import { interpose } from "../support/interpose.ts";
-import { openPattern as open } from "../support/patterned.ts";
+import { fail, interpose } from "../support/interpose.ts";
+import { openPattern } from "../support/patterned.ts";
 
-const { BadResource } = Deno.errors;
+const { BadResource, NotSupported } = Deno.errors;
+const nothing = new Uint8Array();
+
+// ---- readAt -------------------------------------------------------------------------------------------------------
 
 testInEachDirectory("readAt gives any range of the file", async (dir) => {
   const size = 20_001;
-  await using file = await open(dir.file("odd"), size);
+  await using file = await openPattern(dir.file("odd"), size);
   const whole = pattern(size);
   const edges = [0, 1, 511, 512, 513, 4095, 4096, 4097, 8191, 12_288, 19_999, size];
   for (const position of edges) {
@@ -25,17 +28,23 @@ testInEachDirectory("readAt gives any range of the file", async (dir) => {
 });
 
 testInEachDirectory("readAt gives what is there at an end inside a block", async (dir) => {
-  await using file = await open(dir.file("600"), 600);
-  assertEquals(await file.readAt(100, 1000), pattern(500, 100));
-  assertEquals(await file.readAt(599, 10), pattern(1, 599));
-  assertEquals(await file.readAt(600, 10), new Uint8Array());
-  assertEquals(await file.readAt(601, 10), new Uint8Array());
-  assertEquals(await file.readAt(5000, 10), new Uint8Array());
-  assertEquals(await file.readAt(0, 5_000_000), pattern(600));
-  assertEquals(await file.readAt(100, 5_000_000), pattern(500, 100));
-  assertEquals(await file.readAt(601, 5_000_000), new Uint8Array());
-  assertEquals(await file.readAt(2 ** 52, 100), new Uint8Array());
-  assertEquals(await file.readAt(0, Number.MAX_SAFE_INTEGER), pattern(600));
+  await using file = await openPattern(dir.file("600"), 600);
+  const ranges: [position: number, length: number][] = [
+    [100, 1000],
+    [599, 10],
+    [600, 10],
+    [601, 10],
+    [5000, 10],
+    [0, 5_000_000],
+    [100, 5_000_000],
+    [601, 5_000_000],
+    [2 ** 52, 100],
+    [0, Number.MAX_SAFE_INTEGER],
+  ];
+  for (const [position, length] of ranges) {
+    const expected = pattern(600).subarray(position, position + length);
+    assertEquals(await file.readAt(position, length), expected, `readAt(${position}, ${length})`);
+  }
   const past = () => file.readAt(Number.MAX_SAFE_INTEGER, 1);
   await assertRejects(past, RangeError, "position + length");
   // 2^32 + 5 in 32 bits is 5, also in a call that was optimized.
@@ -45,7 +54,7 @@ testInEachDirectory("readAt gives what is there at an end inside a block", async
 });
 
 testInEachDirectory("readAt gives bytes that belong to the caller", async (dir) => {
-  await using file = await open(dir.file("own"), 5000);
+  await using file = await openPattern(dir.file("own"), 5000);
   const first = await file.readAt(10, 100);
   const second = await file.readAt(10, 100);
   assertNotStrictEquals(first.buffer, second.buffer);
@@ -57,46 +66,101 @@ testInEachDirectory("readAt gives bytes that belong to the caller", async (dir) 
 });
 
 testInEachDirectory("readAtAligned gives aligned ranges, shorter at the end", async (dir) => {
-  await using file = await open(dir.file("aligned"), 10_000);
+  await using file = await openPattern(dir.file("aligned"), 10_000);
   const { offset } = file.alignment;
   assertEquals(await file.readAtAligned(0, 2 * offset), pattern(2 * offset));
   assertEquals(await file.readAtAligned(offset, 4096), pattern(4096, offset));
   assertEquals(await file.readAtAligned(8192, 4096), pattern(10_000 - 8192, 8192));
-  assertEquals(await file.readAtAligned(12_288, 4096), new Uint8Array());
-  assertEquals(await file.readAtAligned(0, 0), new Uint8Array());
-  await assertRejects(() => file.readAtAligned(1, offset), RangeError, `multiple of ${offset}`);
-  await assertRejects(() => file.readAtAligned(0, 1), RangeError, `multiple of ${offset}`);
-  await assertRejects(() => file.readAtAligned(offset + 1, 0), RangeError, String(offset + 1));
+  assertEquals(await file.readAtAligned(12_288, 4096), nothing);
+  assertEquals(await file.readAtAligned(0, 0), nothing);
+  for (const [position, length] of [[1, offset], [0, 1], [offset + 1, 0]] as const) {
+    const read = () => file.readAtAligned(position, length);
+    await assertRejects(read, RangeError, `multiple of ${offset}`);
+  }
 });
 
-testInEachDirectory("writeAt writes a DmaBuffer and a Uint8Array alike", async (dir) => {
-  const path = dir.file("both");
-  const file = await DmaFile.create(path);
-  const buffer = file.allocBuffer(8192);
-  buffer.bytes.set(pattern(8192));
-  assertEquals(await file.writeAt(buffer, 0), 8192);
-  assertEquals(await file.writeAt(pattern(4096, 8192), 8192), 4096);
-  const odd = new Uint8Array(4097 + 4096);
-  odd.set(pattern(4096, 12_288), 4097);
-  assertEquals(await file.writeAt(odd.subarray(4097), 12_288), 4096);
-  assertEquals(await file.writeAt(new Uint8Array(), 4096), 0);
-  assertEquals(await file.readAt(0, 16_384), pattern(16_384));
+// ---- readInto -----------------------------------------------------------------------------------------------------
+
+const SIZE = 20_001;
+
+/** Registers a test of a file with the pattern in it, and a buffer that suits it. */
+function testReadInto(
+  name: string,
+  fn: (file: DmaFile, buffer: DmaBuffer, dir: TestDirectory) => Promise<void>,
+): void {
+  testDirectAndCached(`readInto ${name}`, async (dir) => {
+    await using file = await openPattern(dir.file("file"), SIZE);
+    await fn(file, file.allocBuffer(8192), dir);
+  });
+}
+
+testReadInto(
+  "fills one buffer again and again, and says how far",
+  async (file, buffer) => {
+    for (
+      const [position, length] of [[0, 8192], [8192, 8192], [4096, 8192], [16_384, 3617]] as const
+    ) {
+      assertEquals(await file.readInto(buffer, position), length);
+      assertEquals(buffer.bytes.subarray(0, length), pattern(length, position));
+    }
+    for (const position of [24_576, 2 ** 40]) {
+      assertEquals(
+        await file.readInto(buffer, position),
+        0,
+      );
+    }
+  },
+);
+
+testReadInto("keeps the bytes out of reach meanwhile", async (file, buffer) => {
+  const before = buffer.bytes;
+  const reading = file.readInto(buffer, 0);
+  assertEquals([before.length, buffer.bytes.length], [0, 0]);
+  await assertRejects(() => file.readInto(buffer, 0), TypeError, "in use");
+  await reading;
+  assertEquals([before.length, buffer.bytes], [0, pattern(8192)]);
+});
+
+testReadInto("refuses what is wrong and keeps the buffer", async (file, buffer, dir) => {
+  const says = `a multiple of ${file.alignment.offset}`;
+  await assertRejects(() => file.readInto(buffer, 1), RangeError, says);
+  await assertRejects(() => file.readInto(buffer, -4096), RangeError, "position");
+  const bytes = new Uint8Array(4096) as unknown as DmaBuffer;
+  await assertRejects(() => file.readInto(bytes, 0), TypeError, "buffer must be a DmaBuffer");
   await file.close();
-  await assertFile(path, pattern(16_384));
+  await assertRejects(() => file.readInto(buffer, 0), BadResource);
+  await using written = await DmaFile.open(dir.file("file"), { read: false, write: true });
+  await assertRejects(() => written.readInto(buffer, 0), Error, "opened without read");
+  assertEquals(buffer.bytes.length, 8192);
+});
+
+// ---- writeAt ------------------------------------------------------------------------------------------------------
+
+testInEachDirectory("writeAt writes a DmaBuffer and a Uint8Array alike", async (dir) => {
+  await using one = await DmaFile.create(dir.file("one"));
+  const buffer = one.allocBuffer(8192);
+  buffer.bytes.set(pattern(8192));
+  assertEquals(await one.writeAt(buffer, 0), 8192);
+  assertEquals(await one.writeAt(pattern(4096, 8192), 8192), 4096);
+  const odd = joined(new Uint8Array(4097), pattern(4096, 12_288));
+  assertEquals(await one.writeAt(odd.subarray(4097), 12_288), 4096);
+  assertEquals(await one.writeAt(nothing, 4096), 0);
+  assertEquals(await one.readAt(0, 16_384), pattern(16_384));
+  // The same buffer again, into another file.
+  await using two = await DmaFile.create(dir.file("two"));
+  await two.writeAt(buffer, 8192);
+  assertEquals(await two.readAt(0, 20_000), joined(new Uint8Array(8192), pattern(8192)));
 });
 
 testInEachDirectory("writeAt writes more than one piece", async (dir) => {
-  const path = dir.file("pieces");
+  await using file = await DmaFile.create(dir.file("pieces"));
   const bytes = pattern(7 * (1 << 20) + 4096);
-  const file = await DmaFile.create(path);
   assertEquals(await file.writeAt(bytes, 4096), bytes.length);
-  await file.close();
-  await assertFile(path, joined(new Uint8Array(4096), bytes));
+  await assertFile(file.path, joined(new Uint8Array(4096), bytes));
 });
 
 testInEachDirectory("writeAt rejects what is not aligned, and writes nothing", async (dir) => {
-  const path = dir.file("checked");
-  await using file = await open(path, 10_000, { write: true });
+  await using file = await openPattern(dir.file("checked"), 10_000, { write: true });
   const { offset } = file.alignment;
   const buffer = file.allocBuffer(offset);
   const multiple = `multiple of ${offset}`;
@@ -110,46 +174,56 @@ testInEachDirectory("writeAt rejects what is not aligned, and writes nothing", a
   await assertRejects(() => file.writeAt(memory, 0), TypeError, "data");
   // None of them cost the buffer.
   assertEquals(buffer.bytes.length, offset);
-  await assertFile(path, pattern(10_000));
+  await assertFile(file.path, pattern(10_000));
 });
 
-testInEachDirectory("One buffer goes into two files, one after the other", async (dir) => {
-  await using one = await DmaFile.create(dir.file("one"));
-  await using two = await DmaFile.create(dir.file("two"));
-  const buffer = one.allocBuffer(8192);
-  buffer.bytes.set(pattern(8192));
-  await one.writeAt(buffer, 0);
-  await two.writeAt(buffer, 8192);
-  assertEquals(await one.readAt(0, 9000), pattern(8192));
-  assertEquals(await two.readAt(0, 20_000), joined(new Uint8Array(8192), pattern(8192)));
+testInEachDirectory("An atomic write is there, or is refused by name", async (dir) => {
+  await using file = await openPattern(dir.file("file"), 65_536, { write: true });
+  const { min, max } = file.atomicWrite;
+  const length = Math.max(min, 4096);
+  const write = (data: Uint8Array | DmaBuffer, position: number) => () =>
+    file.writeAt(data, position, { atomic: true });
+  if (max === 0) {
+    await assertRejects(write(filled(length, 7), 0), NotSupported, "no atomic writes");
+    return await assertFile(file.path, pattern(65_536));
+  }
+  // Of another shape it is refused.
+  const shape = `a power of two from ${min} to ${max}`;
+  for (const wrong of [2 * max, 3 * min, 0]) {
+    await assertRejects(write(new Uint8Array(wrong), 0), RangeError, shape);
+  }
+  const unaligned = write(new Uint8Array(2 * min), min);
+  if (max > min) await assertRejects(unaligned, RangeError, `a multiple of ${2 * min}`);
+  await assertFile(file.path, pattern(65_536));
+  assertEquals(await write(filled(length, 7), length)(), length);
+  const buffer = file.allocBuffer(length);
+  buffer.bytes.fill(8);
+  assertEquals(await write(buffer, 3 * length)(), length);
+  const expected = overlaid(pattern(65_536), filled(length, 7), length);
+  await assertFile(file.path, overlaid(expected, filled(length, 8), 3 * length));
+  assertEquals(buffer.bytes[0], 8);
 });
 
-// ---- what a kernel may do to a request ------------------------------------------------------------------------
+// ---- errors -------------------------------------------------------------------------------------------------------
 
 testInEachDirectory("An error of the disk names the operation and the file", async (dir) => {
-  const path = dir.file("bad");
-  await using file = await open(path, 50_000, { write: true });
+  await using file = await openPattern(dir.file("bad"), 50_000, { write: true });
   {
-    using _ = interpose("read", ({ end }) => end(-5));
-    const error = await assertRejects(() => file.readAt(0, 10), Error) as Error & { op: string };
-    assertEquals(error.message, `Input/output error (os error 5): read '${path}'`);
+    using _ = fail("read", Errno.EIO);
+    const error = await assertRejects(() => file.readAt(0, 10), Error) as DmaError;
+    assertEquals(error.message, `Input/output error (os error 5): read '${file.path}'`);
     assertEquals(error.op, "read");
   }
-  {
-    using _ = interpose(
-      "write",
-      ({ operation, index: n, end }) => end(n === 2 ? -5 : operation.length),
-    );
-    // The other pieces are waited for: nothing is in flight when the error is given on.
-    await assertRejects(() => file.writeAt(pattern(8 << 20), 0), Error, "Input/output error");
-    assertEquals(engine.counters.inFlight, 0);
-  }
-  assertEquals(engine.pool.blocks, 0);
+  using _ = interpose("write", ({ operation: { length }, index, end }) => {
+    end(index === 2 ? -Errno.EIO : length);
+  });
+  // The other pieces are waited for: nothing is in flight when the error is given on.
+  await assertRejects(() => file.writeAt(pattern(8 << 20), 0), Error, "Input/output error");
+  assertEquals([engine.counters.inFlight, engine.pool.blocks], [0, 0]);
 });
 
 testInEachDirectory("Every operation rejects after close, and names the file", async (dir) => {
-  const path = dir.file("closed");
-  const file = await open(path, 5000, { write: true });
+  const file = await openPattern(dir.file("closed"), 5000, { write: true });
   const buffer = file.allocBuffer(4096);
   await file.close();
   const operations: [string, () => Promise<unknown>][] = [
@@ -157,7 +231,7 @@ testInEachDirectory("Every operation rejects after close, and names the file", a
     ["read", () => file.readAt(0, 0)],
     ["read", () => file.readAtAligned(0, 4096)],
     ["write", () => file.writeAt(buffer, 0)],
-    ["write", () => file.writeAt(new Uint8Array(), 0)],
+    ["write", () => file.writeAt(nothing, 0)],
     ["stat", () => file.size()],
     ["stat", () => file.stat()],
     ["truncate", () => file.truncate()],
@@ -172,14 +246,10 @@ testInEachDirectory("Every operation rejects after close, and names the file", a
     ["unlock", () => file.unlock()],
   ];
   for (const [op, work] of operations) {
-    const error = await assertRejects(work, BadResource);
-    assertEquals(
-      error.message,
-      `Bad file descriptor (os error 9): ${op} '${path}': the file is closed`,
-    );
-    assertInstanceOf(error, BadResource);
+    const { message } = await assertRejects(work, BadResource);
+    const what = `${op} '${file.path}': the file is closed`;
+    assertEquals(message, `Bad file descriptor (os error 9): ${what}`);
   }
   assertEquals(buffer.bytes.length, 4096);
-  assertEquals(file.path, path);
-  await assertFile(path, pattern(5000));
+  await assertFile(dir.file("closed"), pattern(5000));
 });

@@ -112,6 +112,20 @@ export async function inFreshDirectory<T>(
   return result;
 }
 
+/** Registers one test for each pair of directories: `fn` goes from a fresh directory in one to one in the other. */
+export function testBetweenDirectories(
+  name: string,
+  fn: (from: TestDirectory, to: TestDirectory) => Promise<void>,
+): void {
+  for (const from of testDirectories) {
+    for (const to of testDirectories.filter((directory) => directory !== from)) {
+      Deno.test(`${name} from ${from.label} to ${to.label}`, async () => {
+        await inFreshDirectory(from, (from) => inFreshDirectory(to, (to) => fn(from, to)));
+      });
+    }
+  }
+}
+
 /** Throws if a descriptor of this process leads to the directory, or into it, when a test has ended. */
 async function assertLetGo(path: string): Promise<void> {
   const deadline = performance.now() + 10_000;
