@@ -1,12 +1,15 @@
-// What becomes of reads and writes that the kernel ends early, interrupts or refuses for a while: on an engine that does so
-// at will.
+// What becomes of operations that the kernel ends early, interrupts or refuses for a while, and when a file is truncated
+// after a write: on an engine that holds every operation.
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { DmaError } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
+import { truncateTo } from "../../src/file/cut.ts";
+import { fileSystemOf } from "../../src/file/file_system.ts";
 import { readRange, writeBytes } from "../../src/file/random_access.ts";
+import { statNow } from "../../src/file/stat.ts";
 import { pattern } from "../support/bytes.ts";
-import { openScripted, type ScriptedEngine, turn } from "../support/scripted_engine.ts";
+import { type Held, openScripted, ScriptedEngine, turn } from "../support/scripted_engine.ts";
 
 /** A file of 5,000 bytes in blocks of 512. */
 function open(requiresDirect = false) {
@@ -17,7 +20,7 @@ function open(requiresDirect = false) {
 async function attempts(
   engine: ScriptedEngine,
   kind: "read" | "write",
-  end: (attempt: number) => void,
+  end: (operation: Held, attempt: number) => void,
 ): Promise<{ count: number; pauses: number[] }> {
   const pauses: number[] = [];
   for (let count = 0;; count++) {
@@ -29,57 +32,45 @@ async function attempts(
     }
     if (engine.pendingOf(kind).length === 0) return { count, pauses };
     assert(count < 1000, "It is tried for ever");
-    end(count);
+    end(engine.only(kind), count);
   }
 }
 
-const passing = [Errno.EINTR, Errno.EAGAIN, Errno.ENOMEM, Errno.ECANCELED];
-
-for (const errno of passing) {
-  Deno.test(`A transfer that ends with error ${errno} a few times is tried again`, async () => {
-    const { engine, file } = open();
-    for (const kind of ["read", "write"] as const) {
+for (const errno of [Errno.EINTR, Errno.EAGAIN, Errno.ENOMEM, Errno.ECANCELED]) {
+  for (const kind of ["read", "write"] as const) {
+    Deno.test(`A ${kind} that ends with error ${errno} a few times is tried again`, async () => {
+      const { engine, file } = open();
       const work = kind === "read"
         ? readRange(file, 100, 200)
         : writeBytes(file, pattern(1024), 512).then(() => pattern(200, 100));
-      const { count, pauses } = await attempts(engine, kind, (attempt) => {
-        const operation = engine.only(kind);
-        if (attempt < 4) engine.complete(operation, -errno);
-        else engine.complete(operation);
+      const { count, pauses } = await attempts(engine, kind, (operation, attempt) => {
+        engine.complete(operation, attempt < 4 ? -errno : undefined);
       });
       assertEquals(await engine.drive(work), pattern(200, 100));
-      assertEquals(count, 5);
       // The second attempt comes at once, the third and those after it wait.
-      assertEquals(pauses, [1, 2, 4]);
-    }
-    engine.assertIdle();
-  });
+      assertEquals([count, pauses], [5, [1, 2, 4]]);
+      engine.assertIdle();
+    });
 
-  Deno.test(`A transfer that never ends but with error ${errno} fails with it, and says how far it came`, async () => {
-    const { engine, file } = open();
-    for (const kind of ["read", "write"] as const) {
+    Deno.test(`A ${kind} that ends only with error ${errno} fails, and says how far it came`, async () => {
+      const { engine, file } = open();
       const work = kind === "read" ? readRange(file, 0, 4096) : writeBytes(file, pattern(4096), 0);
       const failed = assertRejects(() => work, Error, `the ${kind} stops at 1024`);
-      const { count } = await attempts(engine, kind, (attempt) => {
-        const operation = engine.only(kind);
-        if (attempt === 0) engine.complete(operation, 1024);
-        else engine.complete(operation, -errno);
+      const { count } = await attempts(engine, kind, (operation, attempt) => {
+        engine.complete(operation, attempt === 0 ? 1024 : -errno);
         for (const stat of engine.pendingOf("stat")) engine.complete(stat);
       });
-      assertEquals((await failed as DmaError).errno, errno);
-      assertEquals(count, 9);
-    }
-    engine.assertIdle();
-  });
+      assertEquals([(await failed as DmaError).errno, count], [errno, 9]);
+      engine.assertIdle();
+    });
+  }
 }
 
 Deno.test("Progress gives a transfer all its attempts again", async () => {
   const { engine, file } = open();
   const work = writeBytes(file, pattern(8192), 0);
-  await attempts(engine, "write", (attempt) => {
-    const operation = engine.only("write");
-    if (attempt % 6 === 5) engine.complete(operation, 512);
-    else engine.complete(operation, -Errno.EAGAIN);
+  await attempts(engine, "write", (operation, attempt) => {
+    engine.complete(operation, attempt % 6 === 5 ? 512 : -Errno.EAGAIN);
   });
   await engine.drive(work);
   assertEquals(engine.file(file.fd).read(0, Infinity), pattern(8192));
@@ -90,11 +81,7 @@ Deno.test("An error that says something about the file is final at once", async 
     const { engine, file } = open();
     const work = readRange(file, 0, 512);
     const failed = assertRejects(() => work, Error, `(os error ${errno}): read 'scripted'`);
-    const { count } = await attempts(
-      engine,
-      "read",
-      () => engine.complete(engine.only("read"), -errno),
-    );
+    const { count } = await attempts(engine, "read", (read) => engine.complete(read, -errno));
     await failed;
     assertEquals(count, 1);
   }
@@ -105,39 +92,27 @@ Deno.test("Direct I/O that is refused only by a transfer is given up for the pag
   const flags: number[] = [];
   Object.assign(engine, { setFlags: (_: number, given: number) => flags.push(given) * 0 });
   // Both are under way when the first of them is refused.
-  const work = Promise.all([
-    writeBytes(file, pattern(512), 0),
-    writeBytes(file, pattern(512), 512),
-  ]);
+  const write = (position: number) => writeBytes(file, pattern(512, position), position);
+  const work = Promise.all([write(0), write(512)]);
   await turn();
-  for (const write of engine.pendingOf("write")) engine.complete(write, -Errno.EINVAL);
+  for (const held of engine.pendingOf("write")) engine.complete(held, -Errno.EINVAL);
   await engine.drive(work);
-  assertEquals(
-    engine.file(file.fd).read(0, 1024),
-    new Uint8Array([...pattern(512), ...pattern(512)]),
-  );
-  assertEquals(file.direct, false);
-  assertEquals(flags, [0], "O_DIRECT is taken off once");
-  const refused = assertRejects(() => writeBytes(file, pattern(512), 0), Error, "(os error 22)");
-  await attempts(engine, "write", () => engine.complete(engine.only("write"), -Errno.EINVAL));
+  assertEquals(engine.file(file.fd).read(0, 1024), pattern(1024));
+  assertEquals([file.direct, flags], [false, [0]], "O_DIRECT is taken off once");
+  const refused = assertRejects(() => write(0), Error, "(os error 22)");
+  await attempts(engine, "write", (held) => engine.complete(held, -Errno.EINVAL));
   await refused;
 });
 
 Deno.test("Direct I/O that is required and refused by a transfer is an error that says so", async () => {
   const { engine, file } = open(true);
-  const refused = assertRejects(
-    () => writeBytes(file, pattern(512), 0),
-    Error,
-    "(os error 22): write 'scripted': Direct I/O, which was required, is refused",
-  );
-  const { count } = await attempts(
-    engine,
-    "write",
-    () => engine.complete(engine.only("write"), -Errno.EINVAL),
-  );
+  const says = "(os error 22): write 'scripted': Direct I/O, which was required, is refused";
+  const refused = assertRejects(() => writeBytes(file, pattern(512), 0), Error, says);
+  const { count } = await attempts(engine, "write", (write) => {
+    engine.complete(write, -Errno.EINVAL);
+  });
   await refused;
-  assertEquals(count, 1);
-  assertEquals(file.direct, true);
+  assertEquals([count, file.direct], [1, true]);
 });
 
 Deno.test("A read of a file that was cut meanwhile gives what there is", async () => {
@@ -147,4 +122,29 @@ Deno.test("A read of a file that was cut meanwhile gives what there is", async (
   engine.complete(engine.only("read"), 3000);
   engine.file(file.fd).truncate(700);
   assertEquals(await engine.drive(work), pattern(700));
+});
+
+for (const cutsDirty of [false, true]) {
+  Deno.test(`A truncate that waits for a write, where a file system cuts dirty: ${cutsDirty}`, async () => {
+    const { engine, file } = openScripted({ content: pattern(5000), fileSystem: { cutsDirty } });
+    const writing = writeBytes(file, pattern(512), 0);
+    const cutting = file.descriptor.use("truncate", () => truncateTo(file, 100));
+    await turn();
+    assertEquals(engine.describePending(), "write 0+512");
+    await engine.drive(Promise.all([writing, cutting]));
+    // A sync of it comes before, where the file system needs that.
+    const cut = cutsDirty ? ["truncate 100"] : ["sync", "truncate 100"];
+    assertEquals(engine.log.slice(engine.log.indexOf("write 0+512") + 1), cut);
+  });
+}
+
+Deno.test("An unknown file system is trusted with nothing", async () => {
+  const engine = new ScriptedEngine();
+  const fd = engine.create();
+  // Neither a device nor a type that is known.
+  const facts = { ...statNow(engine, fd, "x"), deviceMajor: 0 };
+  const found = await engine.drive(fileSystemOf(engine, fd, facts, "x"));
+  const { keepsUnnamed, cutsDirty, reserves, syncsWrites, onThreads } = found;
+  assertEquals([keepsUnnamed, cutsDirty, reserves, syncsWrites], [false, false, false, false]);
+  assertEquals(onThreads, true);
 });
