@@ -1,72 +1,44 @@
 // DmaStreamReader as the ReadableStream that it is: every way to consume one gives the bytes of the file.
 
-import {
-  assert,
-  assertEquals,
-  assertInstanceOf,
-  assertRejects,
-  assertStrictEquals,
-  assertStringIncludes,
-  assertThrows,
-} from "@std/assert";
+import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { Readable } from "node:stream";
 import { DmaFile, DmaStreamReader, type DmaStreamReaderOptions } from "../../mod.ts";
-import { joined, pattern } from "../support/bytes.ts";
+import { assertFile, joined, pattern } from "../support/bytes.ts";
 import { descriptorsOf } from "../support/descriptors.ts";
 import { testDirectAndCached, testInEachDirectory } from "../support/dirs.ts";
 import "../support/engine.ts";
 import { allOf, openPattern } from "../support/patterned.ts";
+import { open, testReaders } from "./create.ts";
 
 const SIZES = [0, 1, 511, 512, 513, 4095, 4096, 4097, 65_536, 131_074, 3_000_001];
 
-testInEachDirectory("DmaStreamReader gives the whole file to for await", async (dir) => {
+testInEachDirectory("for await gives the whole file, and the position in it", async (dir) => {
   for (const size of SIZES) {
-    const path = dir.file(`${size}`);
-    const reader = new DmaStreamReader(await openPattern(path, size));
+    const reader = await open(dir, size);
+    assertEquals(reader.currentPos, 0);
     const chunks = [];
+    let position = 0;
     for await (const chunk of reader) {
-      assertInstanceOf(chunk, Uint8Array);
-      assert(chunk.length > 0);
+      assert(chunk instanceof Uint8Array && chunk.length > 0);
       chunks.push(chunk);
+      assertEquals(reader.currentPos, position += chunk.length);
     }
     assertEquals(joined(...chunks), pattern(size));
-    assertEquals([reader.currentPos, descriptorsOf(path)], [size, 0]);
+    assertEquals([reader.currentPos, descriptorsOf(reader.file.path)], [size, 0]);
   }
 });
 
-testDirectAndCached("DmaStreamReader tells where it is", async (dir) => {
-  const stream = new DmaStreamReader(await openPattern(dir.file("position"), 200_000));
-  assertEquals(stream.currentPos, 0);
+testReaders("Reads that are asked for at once are answered in order", 20_001, async (read) => {
+  const stream = read({ bufferSize: 4096 });
   const reader = stream.getReader();
-  let position = 0;
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    position += value.length;
-    assertEquals(stream.currentPos, position);
-  }
-  assertEquals(position, 200_000);
-  assertEquals((await reader.read()).done, true);
-  assertEquals((await reader.read()).done, true);
+  const reads = await Promise.all(Array.from({ length: 10 }, () => reader.read()));
+  assertEquals(joined(...reads.flatMap(({ value }) => value ?? [])), pattern(20_001));
+  assertEquals(reads.slice(-4).map(({ done }) => done), Array(4).fill(true));
   await reader.closed;
-  assertEquals(stream.currentPos, 200_000);
+  assertEquals([(await reader.read()).done, stream.currentPos], [true, 20_001]);
 });
 
-testDirectAndCached(
-  "DmaStreamReader answers reads that were asked for at once in order",
-  async (dir) => {
-    const stream = new DmaStreamReader(await openPattern(dir.file("at-once"), 20_001), {
-      bufferSize: 4096,
-    });
-    const reader = stream.getReader();
-    const reads = await Promise.all(Array.from({ length: 10 }, () => reader.read()));
-    const chunks = reads.filter(({ done }) => !done).map(({ value }) => value!);
-    assertEquals(joined(...chunks), pattern(20_001));
-    assertEquals(reads.slice(-4).map(({ done }) => done), [true, true, true, true]);
-  },
-);
-
-testInEachDirectory("DmaStreamReader starts and ends at any byte", async (dir) => {
+testInEachDirectory("A reader starts and ends at any byte", async (dir) => {
   const size = 20_001;
   const edges = [0, 1, 511, 512, 4095, 4097, 12_288, 20_000, 20_001, 30_000];
   await using file = await openPattern(dir.file("range"), size);
@@ -101,99 +73,71 @@ const consumers: Record<string, (stream: DmaStreamReader) => Promise<Uint8Array>
     // deno-lint-ignore no-explicit-any
     return joined(...await Array.fromAsync(Readable.fromWeb(stream as any)));
   },
+  "both branches of a tee": async (stream) => {
+    const [one, two] = await Promise.all(stream.tee().map(allOf));
+    assertEquals(one, two);
+    return one!;
+  },
+  "a branch of a tee whose other one is cancelled": async (stream) => {
+    const [left, right] = stream.tee();
+    const cancelled = left.cancel();
+    const bytes = await allOf(right);
+    await right.cancel();
+    await cancelled;
+    return bytes;
+  },
 };
 
 for (const [name, consume] of Object.entries(consumers)) {
-  testDirectAndCached(`DmaStreamReader gives all bytes to ${name}`, async (dir) => {
-    const path = dir.file("file");
-    const reader = new DmaStreamReader(await openPattern(path, 400_003), { bufferSize: 65_536 });
+  testDirectAndCached(`A reader gives all bytes to ${name}`, async (dir) => {
+    const reader = await open(dir, 400_003, { bufferSize: 65_536 });
     assertEquals(await consume(reader), pattern(400_003));
-    assertEquals(descriptorsOf(path), 0);
+    assertEquals(descriptorsOf(reader.file.path), 0);
   });
 }
 
-testDirectAndCached("DmaStreamReader can be split with tee", async (dir) => {
-  const size = 400_000;
-  const path = dir.file("tee");
-  const [one, two] = new DmaStreamReader(await openPattern(path, size)).tee();
-  assertEquals(await Promise.all([allOf(one), allOf(two)]), [pattern(size), pattern(size)]);
-  assertEquals(descriptorsOf(path), 0);
-  const [left, right] = new DmaStreamReader(await DmaFile.open(path)).tee();
-  const cancelled = left.cancel();
-  assertEquals(await allOf(right), pattern(size));
-  await right.cancel();
-  await cancelled;
-  assertEquals(descriptorsOf(path), 0);
+testReaders("A file is closed at the end, unless closeFile is false", 5000, async (read, file) => {
+  await allOf(read());
+  assertEquals(descriptorsOf(file.path), 1);
+  await allOf(read({ closeFile: true }));
+  assertEquals(descriptorsOf(file.path), 0);
+  assertThrows(() => read(), Deno.errors.BadResource, "the file is closed");
 });
 
-testDirectAndCached(
-  "DmaStreamReader closes its file at the end, unless closeFile is false",
-  async (dir) => {
-    const path = dir.file("closes");
-    const file = await openPattern(path, 5000);
-    await allOf(new DmaStreamReader(file, { closeFile: false }));
-    assertEquals(descriptorsOf(path), 1);
-    await allOf(new DmaStreamReader(file));
-    assertEquals(descriptorsOf(path), 0);
-    await assertRejects(() => file.readAt(0, 1), Deno.errors.BadResource, "the file is closed");
-  },
-);
-
-testDirectAndCached("DmaFile.readable is the same reader each time", async (dir) => {
-  const path = dir.file("readable");
-  const file = await openPattern(path, 5000);
+testReaders("DmaFile.readable is the same reader each time", 5000, async (_, file) => {
   assertStrictEquals(file.readable, file.readable);
   assertStrictEquals(file.readable.file, file);
   assertEquals(await allOf(file.readable), pattern(5000));
-  assertEquals(descriptorsOf(path), 0);
+  assertEquals(descriptorsOf(file.path), 0);
   assertEquals(await allOf(file.readable), new Uint8Array());
 });
 
-testDirectAndCached(
-  "DmaStreamReader sees what a writer has flushed, and leaves it the file",
-  async (dir) => {
-    const path = dir.file("both");
-    const file = await DmaFile.create(path);
-    const writer = file.writable;
-    await writer.write(pattern(100_000));
-    await writer.sync({ tail: true });
-    const reader = new DmaStreamReader(file, { end: writer.currentFlushedPos });
-    assertEquals(await allOf(reader), pattern(100_000));
-    await writer.write(pattern(5000, 100_000));
-    await writer.close();
-    assertEquals(await Deno.readFile(path), pattern(105_000));
-    assertEquals(descriptorsOf(path), 0);
-  },
-);
-
-testDirectAndCached("DmaStreamReader refuses a file that was opened without read", async (dir) => {
-  const path = dir.file("write-only");
-  await using file = await DmaFile.open(path, { read: false, write: true, create: true });
-  const error = assertThrows(() => new DmaStreamReader(file), Deno.errors.BadResource);
-  assertStringIncludes(error.message, "Bad file descriptor (os error 9): read '");
-  assertThrows(() => file.readable, Deno.errors.BadResource);
-  await file.close();
-  assertEquals(descriptorsOf(path), 0);
+testDirectAndCached("A reader sees what a writer has flushed", async (dir) => {
+  const file = await DmaFile.create(dir.file("both"));
+  const writer = file.writable;
+  await writer.write(pattern(100_000));
+  await writer.sync({ tail: true });
+  const reader = new DmaStreamReader(file, { end: writer.currentFlushedPos });
+  assertEquals(await allOf(reader), pattern(100_000));
+  await writer.write(pattern(5000, 100_000));
+  await writer.close();
+  await assertFile(file.path, pattern(105_000));
+  assertEquals(descriptorsOf(file.path), 0);
 });
 
-testDirectAndCached("DmaStreamReader refuses a range that ends before it starts", async (dir) => {
-  await using file = await openPattern(dir.file("arguments"), 5000);
-  const make = (options: DmaStreamReaderOptions) => () => new DmaStreamReader(file, options);
+testReaders("A range that ends before it starts is refused", 5000, async (read, file) => {
+  const make = (options: DmaStreamReaderOptions) => () => read(options);
   const says = "Invalid end 9: it must not be before start 10";
   assertThrows(make({ start: 10, end: 9 }), RangeError, says);
   assertThrows(make({ bufferSize: 2 ** 31 }), RangeError, "Invalid bufferSize 2147483648");
+  await using written = await DmaFile.open(file.path, { read: false, write: true });
+  assertThrows(() => new DmaStreamReader(written), Deno.errors.BadResource, "(os error 9): read '");
 });
 
-testDirectAndCached("DmaStreamReader refuses a file that is closed", async (dir) => {
-  const file = await openPattern(dir.file("closed"), 5000);
-  await file.close();
-  assertThrows(() => new DmaStreamReader(file), Deno.errors.BadResource, "the file is closed");
-});
-
-testDirectAndCached("DmaStreamReader says where it is in console.log", async (dir) => {
-  await using file = await openPattern(dir.file("shown"), 5000);
-  const shown = Deno.inspect(new DmaStreamReader(file, { start: 7, readAhead: 2 }));
-  assertStringIncludes(shown, "DmaStreamReader {");
-  assertStringIncludes(shown, "currentPos: 7");
-  assertStringIncludes(shown, "readAhead: 2");
+testReaders("A reader says where it is in console.log", 5000, (read) => {
+  const shown = Deno.inspect(read({ start: 7, readAhead: 2 }));
+  for (const part of ["DmaStreamReader {", "currentPos: 7", "readAhead: 2"]) {
+    assert(shown.includes(part), shown);
+  }
+  return Promise.resolve();
 });

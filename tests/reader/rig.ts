@@ -1,6 +1,7 @@
 // A read-ahead core on a scripted engine. That its bytes and positions are right the simulator proves.
 
 import { assert, assertEquals } from "@std/assert";
+import type { OperationName } from "../../src/engine/operation.ts";
 import type { OpenFile } from "../../src/file/open_file.ts";
 import { ReadAhead } from "../../src/reader/read_ahead.ts";
 import type { ReaderOptions } from "../../src/reader/reader_options.ts";
@@ -33,6 +34,11 @@ export class Rig {
     this.file = file;
     const sharesMemory = budget !== undefined;
     this.core = new ReadAhead(file, { start, end, bufferSize, readAhead, sharesMemory });
+  }
+
+  /** Completes the only operation of that kind. */
+  end(kind: OperationName, result?: number): void {
+    this.engine.complete(this.engine.only(kind), result);
   }
 
   /** Where the reads in flight start. */
@@ -75,10 +81,22 @@ export class Rig {
     assertEquals(this.core.buffers, 0, "buffers");
   }
 
-  /** Reads the rest of the file, which must reach up to `end`, and leaves nothing behind. */
+  /** Reads the rest of the file, which must reach up to `end`. */
   async finish(end: number): Promise<void> {
     await this.rest();
     assertEquals(this.core.position, end, "bytes to the end");
-    await this.cancel();
   }
+}
+
+/** Registers a test of a rig, which is cancelled afterwards. */
+export function testRig(
+  name: string,
+  options: RigOptions,
+  fn: (rig: Rig) => void | Promise<void>,
+): void {
+  Deno.test(`ReadAhead ${name}`, async () => {
+    const rig = new Rig(options);
+    await fn(rig);
+    await rig.cancel();
+  });
 }

@@ -1,0 +1,54 @@
+// What most tests of readers begin with.
+
+import { type DmaFile, DmaStreamReader, type DmaStreamReaderOptions } from "../../mod.ts";
+import { joined } from "../support/bytes.ts";
+import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
+import { openPattern } from "../support/patterned.ts";
+
+/** Makes a reader of the test's file, which the reader leaves open. */
+export type Read = (options?: DmaStreamReaderOptions) => DmaStreamReader;
+
+/** Registers a test of readers of a file of so many bytes, once with Direct I/O and once without it. */
+export function testReaders(
+  name: string,
+  size: number,
+  fn: (read: Read, file: DmaFile, dir: TestDirectory) => Promise<void>,
+): void {
+  testDirectAndCached(name, async (dir) => {
+    await using file = await openPattern(dir.file("file"), size);
+    const read: Read = (options) => new DmaStreamReader(file, { closeFile: false, ...options });
+    await fn(read, file, dir);
+  });
+}
+
+/** A reader that closes its file, with the pattern in it. */
+export async function open(
+  dir: TestDirectory,
+  size: number,
+  options?: DmaStreamReaderOptions,
+): Promise<DmaStreamReader> {
+  return new DmaStreamReader(await openPattern(dir.file("file"), size), options);
+}
+
+/** A view of `length` bytes whose memory suits Direct I/O. */
+export function alignedView(file: DmaFile, length: number): Uint8Array<ArrayBuffer> {
+  return file.allocBuffer(length).bytes as Uint8Array<ArrayBuffer>;
+}
+
+/** Everything a stream gives, through views that `next` makes. */
+export async function allByView<View extends ArrayBufferView<ArrayBuffer>>(
+  stream: DmaStreamReader,
+  next: () => View,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const reader = stream.getReader({ mode: "byob" });
+  const parts = [];
+  for (;;) {
+    const { done, value } = await reader.read(next());
+    if (done) break;
+    const { buffer, byteOffset, byteLength } = value!;
+    if (byteLength === 0) throw new Error("A view came back empty before the end");
+    parts.push(new Uint8Array(buffer, byteOffset, byteLength).slice());
+  }
+  reader.releaseLock();
+  return joined(...parts);
+}
