@@ -3,7 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { Errno, O_RDWR } from "../../src/engine/linux.ts";
-import { assertFile, chunksOf, filled, joined, overlaid, pattern } from "../support/bytes.ts";
+import { chunksOf, filled, joined, overlaid, pattern } from "../support/bytes.ts";
 import { testInEachDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { fail, interpose } from "../support/interpose.ts";
