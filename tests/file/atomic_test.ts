@@ -49,31 +49,27 @@ async function assertOnly(dir: TestDirectory, ...names: string[]): Promise<void>
 
 // ---- published ----------------------------------------------------------------------------------------------------
 
-testBothWays("An atomic file appears when it is closed", async (dir) => {
-  const file = await create(dir.file("new"));
-  assertEquals(file.path, dir.file("new"));
-  await file.writeAt(pattern(8192), 0);
-  assertEquals(await file.readAt(5000, 100), pattern(100, 5000));
-  assertEquals(await publicNames(dir), []);
-  await file.close();
-  await assertFile(file.path, pattern(8192));
-  await file.close();
-  await assertOnly(dir, "new");
-});
-
-testBothWays("An atomic file replaces the old one at once", async (dir) => {
-  const path = dir.file("old");
-  await Deno.writeFile(path, pattern(100));
-  const before = await Deno.open(path);
-  const file = await create(path);
-  await file.writeAt(filled(4096, 2), 0);
-  await assertFile(path, pattern(100));
-  await file.close();
-  await assertFile(path, filled(4096, 2));
-  // Who has the old one open keeps it.
-  assertEquals(await new Response(before.readable).bytes(), pattern(100));
-  await assertOnly(dir, "old");
-});
+for (const before of [undefined, pattern(100)]) {
+  const becomes = before ? "replaces the old one" : "appears";
+  testBothWays(`An atomic file ${becomes} when it is closed`, async (dir) => {
+    const path = dir.file("file");
+    if (before) await Deno.writeFile(path, before);
+    const old = before && await Deno.open(path);
+    const names = before ? ["file"] : [];
+    const file = await create(path);
+    assertEquals(file.path, path);
+    await file.writeAt(filled(8192, 2), 0);
+    assertEquals(await file.readAt(5000, 100), filled(100, 2));
+    assertEquals(await publicNames(dir), names);
+    if (before) await assertFile(path, before);
+    await file.close();
+    await assertFile(path, filled(8192, 2));
+    await file.close();
+    // Who has the old one open keeps it.
+    if (old) assertEquals(await new Response(old.readable).bytes(), before);
+    await assertOnly(dir, "file");
+  });
+}
 
 testBothWays("A writer publishes an atomic file when it closes", async (dir) => {
   const { writable } = await create(dir.file("new"));

@@ -12,16 +12,14 @@ const MOUNTS = [
   "",
 ].join("\n");
 
-const cases: [deviceMajor: number, deviceMinor: number, server: string | undefined][] = [
-  [0, 44, "sshfs"],
-  [0, 52, "mfs"],
-  [0, 53, "/data"],
-  [7, 0, "/dev/loop0"],
-  [0, 4, undefined],
-];
-
-for (const [deviceMajor, deviceMinor, server] of cases) {
-  Deno.test(`The server of the device ${deviceMajor}:${deviceMinor} is ${server}`, () => {
-    assertEquals(serverIn(MOUNTS, { deviceMajor, deviceMinor }), server);
-  });
-}
+Deno.test("The server of a device is found among the mounts", () => {
+  for (
+    const [deviceMajor, deviceMinor, server] of [
+      [0, 44, "sshfs"],
+      [0, 52, "mfs"],
+      [0, 53, "/data"],
+      [7, 0, "/dev/loop0"],
+      [0, 4, undefined],
+    ] as const
+  ) assertEquals(serverIn(MOUNTS, { deviceMajor, deviceMinor }), server);
+});

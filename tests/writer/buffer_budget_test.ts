@@ -2,11 +2,12 @@
 // kept.
 
 import { assert, assertEquals } from "@std/assert";
-import { DmaFile, DmaStreamReader, DmaStreamWriter, ioStats } from "../../mod.ts";
+import { DmaFile, ioStats } from "../../mod.ts";
 import { CROWDED_BUFFER_SIZE, DEFAULT_BUFFER_BUDGET } from "../../src/engine/buffer_budget.ts";
-import { assertFile, pattern } from "../support/bytes.ts";
+import { chunksOf, pattern } from "../support/bytes.ts";
 import { type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
+import { closeWith, create } from "./create.ts";
 
 const KIB = 1024;
 const MIB = 1 << 20;
@@ -19,20 +20,17 @@ type Use = (dir: TestDirectory, index: number, look: () => void) => Promise<void
 
 const streams: Record<string, Use> = {
   writers: async (dir, index, look) => {
-    const path = dir.file(`written ${index}`);
-    const writer = new DmaStreamWriter(await DmaFile.create(path));
-    for (let at = 0; at < LENGTH; at += 64 * KIB) {
-      await writer.write(bytes.subarray(at, at + 64 * KIB));
+    const writer = await create(dir, {}, `written ${index}`);
+    for (const chunk of chunksOf(bytes, 64 * KIB)) {
+      await writer.write(chunk);
       look();
     }
-    await writer.close();
-    await assertFile(path, bytes);
+    await closeWith(writer, bytes);
   },
   readers: async (dir, _index, look) => {
     let at = 0;
-    for await (const chunk of new DmaStreamReader(await DmaFile.open(dir.file("read")))) {
-      assertEquals(chunk[0], bytes[at]);
-      assertEquals(chunk.at(-1), bytes[at + chunk.length - 1]);
+    for await (const chunk of (await DmaFile.open(dir.file("read"))).readable) {
+      assertEquals([chunk[0], chunk.at(-1)], [bytes[at], bytes[at + chunk.length - 1]]);
       at += chunk.length;
       look();
     }
@@ -52,18 +50,15 @@ for (const [name, use] of Object.entries(streams)) {
   });
 }
 
-testInOneDirectory("buffers that were asked for are there whatever others hold", async (dir) => {
+testInOneDirectory("Buffers that were asked for are there whatever others hold", async (dir) => {
   engine.budget.take(DEFAULT_BUFFER_BUDGET);
   try {
-    const path = dir.file("asked for");
-    const options = { bufferSize: MIB, writeBehind: 2 };
-    const writer = new DmaStreamWriter(await DmaFile.create(path), options);
+    const writer = await create(dir, { bufferSize: MIB, writeBehind: 2 });
     const before = ioStats().poolBytesUsed;
     const asked = bytes.subarray(0, 2 * MIB + 100);
     await writer.write(asked);
     assertEquals(ioStats().poolBytesUsed - before, 3 * MIB);
-    await writer.close();
-    await assertFile(path, asked);
+    await closeWith(writer, asked);
   } finally {
     engine.budget.giveBack(DEFAULT_BUFFER_BUDGET);
   }

@@ -7,7 +7,7 @@ import { pattern } from "../support/bytes.ts";
 import { hasDirectIo, testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
 import "../support/engine.ts";
 import { fail, interpose } from "../support/interpose.ts";
-import { closeWith, create, createOver, narrow, testWriter } from "./create.ts";
+import { closeWith, create, createOver, testWriter } from "./create.ts";
 
 /** What the kernel was asked to do, in the order in which it was done. */
 function noteOrder(dir: TestDirectory): Disposable & { order: string[]; file: string[] } {
@@ -205,50 +205,4 @@ testWriter("A tail is not durable by itself if the file changed", {}, async (str
   }
   assertEquals(syncs.count, 1);
   await stream.close();
-});
-
-// ---- at every moment of an end ------------------------------------------------------------------------------------
-
-/** Lets promises go on so many times: what is under way is somewhere else each time. */
-async function microtasks(count: number): Promise<void> {
-  for (let at = 0; at < count; at++) await undefined;
-}
-
-const reasonOf = (call: Promise<unknown>) => call.catch((error: unknown) => error);
-
-testDirectAndCached("sync rejects at every moment of an abort", async (dir) => {
-  const reason = new Error("enough");
-  for (let moment = 0; moment < 12; moment++) {
-    for (const opened of [true, false]) {
-      const options = { ...narrow, position: 500 };
-      const stream = await createOver(dir.file("file"), pattern(1000), options);
-      const writer = stream.getWriter();
-      if (opened) await writer.ready;
-      const calls = [reasonOf(writer.write(pattern(opened ? 20_000 : 10)))];
-      const aborted = writer.abort(reason);
-      await microtasks(moment);
-      calls.push(reasonOf(writer.write(pattern(10))), reasonOf(stream.sync()));
-      assertEquals(await Promise.all(calls), [reason, reason, reason]);
-      await aborted;
-    }
-  }
-});
-
-testDirectAndCached("A write and a sync reject at every moment of a failure", async (dir) => {
-  for (let moment = 0; moment < 12; moment++) {
-    const failing = Promise.withResolvers<() => void>();
-    using _ = interpose("write", ({ completion }) => {
-      failing.resolve(() => completion.complete(-Errno.EIO));
-    });
-    const stream = await create(dir, { ...narrow, preallocate: false });
-    const writer = stream.getWriter();
-    writer.closed.catch(() => {});
-    await writer.write(pattern(5000));
-    (await failing.promise)();
-    await microtasks(moment);
-    const calls = [reasonOf(writer.write(pattern(10))), reasonOf(stream.sync())];
-    const [written, synced] = await Promise.all(calls);
-    assertEquals([(written as { code?: string }).code, synced], ["EIO", written]);
-    assertEquals(await reasonOf(stream.close()), written);
-  }
 });
