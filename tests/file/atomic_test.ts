@@ -1,9 +1,9 @@
 // Atomic files: there whole and durable when closed without an error, and otherwise never.
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { DmaFile, DmaStreamWriter } from "../../mod.ts";
+import { type DmaError, DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
-import { runOrThrow } from "../setup/command.ts";
+import { hasProgram, runOrThrow } from "../setup/command.ts";
 import { assertFile, filled, namesIn, pattern } from "../support/bytes.ts";
 import { descriptorsIn, eventually } from "../support/descriptors.ts";
 import { type TestDirectory, testInEachDirectory, testInOneDirectory } from "../support/dirs.ts";
@@ -110,6 +110,17 @@ testBothWays("rename of an atomic file changes where it will appear", async (dir
   await assertFile(dir.file("first"), pattern(100));
   await assertFile(dir.file("second"), new Uint8Array());
   await assertOnly(dir, "first", "second");
+});
+
+testBothWays("An atomic file can be renamed to another directory", async (dir) => {
+  await Deno.mkdir(dir.file("other"));
+  const file = await create(dir.file("file"));
+  await file.writeAt(pattern(4096), 0);
+  await file.rename(dir.file("other/file"));
+  assertEquals(await namesIn(dir.file("other")), []);
+  await file.close();
+  await assertFile(dir.file("other/file"), pattern(4096));
+  await assertOnly(dir, "other");
 });
 
 testBothWays("An atomic file gets its mode, less the umask", async (dir) => {
@@ -263,6 +274,31 @@ testBothWays("An atomic file cannot replace what is no regular file", async (dir
   assert((await Deno.lstat(dir.file("fifo"))).isFifo);
   await assertOnly(dir, "fifo", "link");
 });
+
+testBothWays("An atomic file is not renamed to a name that it could not get", async (dir) => {
+  const file = await create(dir.file("kept"));
+  await file.writeAt(pattern(4096), 0);
+  const elsewhere = await assertRejects(() => file.rename("/proc/dma")) as DmaError;
+  assertEquals(elsewhere.code, "EXDEV");
+  await assertRejects(() => file.rename(dir.file("name/")), IsADirectory);
+  assertEquals(file.path, dir.file("kept"));
+  await file.close();
+  await assertFile(file.path, pattern(4096));
+});
+
+testInEachDirectory("An atomic file is not renamed into an immutable directory", async (dir) => {
+  const immutable = dir.file("immutable");
+  await Deno.mkdir(immutable);
+  await runOrThrow("chattr", ["+i", immutable]);
+  try {
+    const file = await create(dir.file("kept"));
+    await assertRejects(() => file.rename(`${immutable}/name`), Deno.errors.PermissionDenied);
+    await file.close();
+    await assertOnly(dir, "immutable", "kept");
+  } finally {
+    await runOrThrow("chattr", ["-i", immutable]);
+  }
+}, { ignore: Deno.uid() !== 0 || !hasProgram("chattr") });
 
 // ---- temporary names ----------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ import { runChild } from "../support/child.ts";
 import { descriptorsOf, eventually } from "../support/descriptors.ts";
 import { testDirectAndCached } from "../support/dirs.ts";
 import { fail } from "../support/interpose.ts";
+import { collectGarbage, untilCollected } from "../support/leaks.ts";
 import "../support/engine.ts";
 
 const { BadResource } = Deno.errors;
@@ -172,4 +173,21 @@ testLock("An exclusive lock that needs a file open for writing says so", async (
   assertEquals(await saysSo(() => other.tryLock(true)), true);
   assertEquals(await saysSo(() => other.tryLock()), false);
   assertEquals(await saysSo(() => one.tryLock(true)), false);
+});
+
+testDirectAndCached("A lock holds until it is given back, whoever holds the file", async (dir) => {
+  const path = dir.file("file");
+  await using other = await DmaFile.create(path);
+  const lockAndDrop = async () => {
+    const file = await DmaFile.open(path);
+    assert(await file.tryLock(true));
+    return new WeakRef(file);
+  };
+  const dropped = await lockAndDrop();
+  await collectGarbage();
+  assertEquals(await other.tryLock(), false);
+  // Without a lock it is collected, and its descriptor is closed.
+  await dropped.deref()!.unlock();
+  assert(await other.tryLock());
+  await untilCollected(() => descriptorsOf(path) === 1);
 });

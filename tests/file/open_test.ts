@@ -2,13 +2,13 @@
 
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { type DmaError, DmaFile, type DmaOpenOptions } from "../../mod.ts";
-import { Errno, O_APPEND, O_DIRECT, O_NONBLOCK } from "../../src/engine/linux.ts";
+import { Errno, O_APPEND, O_CREAT, O_DIRECT, O_EXCL, O_NONBLOCK } from "../../src/engine/linux.ts";
 import { run } from "../setup/command.ts";
 import { assertFile, assertNoFile, filled, namesIn, pattern } from "../support/bytes.ts";
 import { descriptorsIn, descriptorsOf } from "../support/descriptors.ts";
 import { isOnDisk, testInEachDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
-import { interpose } from "../support/interpose.ts";
+import { fail, interpose } from "../support/interpose.ts";
 
 const { AlreadyExists, BadResource, NotSupported } = Deno.errors;
 
@@ -162,6 +162,27 @@ testInEachDirectory("DmaFile.create gives a new file its mode, less the umask", 
   } finally {
     Deno.umask(umask);
   }
+});
+
+testInEachDirectory("A file that the kernel would not open to create stays", async (dir) => {
+  const path = dir.file("file");
+  await Deno.writeFile(path, pattern(100));
+  await Deno.chmod(dir.path, 0o1777);
+  // As with fs.protected_regular (proc_sys_fs(5)) in a sticky directory, if the file is another user's.
+  const creates = ({ flags }: { flags: number }) =>
+    (flags & O_CREAT) !== 0 && (flags & O_EXCL) === 0;
+  using opening = fail("open", Errno.EACCES, creates);
+  const ways = [
+    () => DmaFile.open(path, { write: true, create: true, truncate: true }),
+    () => DmaFile.open(path, { write: true, create: true }),
+    () => DmaFile.create(path),
+  ];
+  for (const way of ways) {
+    await assertRejects(way, Deno.errors.PermissionDenied, `open '${path}'`);
+  }
+  await assertFile(path, pattern(100));
+  await (await DmaFile.open(path, { write: true })).close();
+  assert(opening.count > 0);
 });
 
 // ---- Direct I/O ---------------------------------------------------------------------------------------------------

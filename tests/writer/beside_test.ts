@@ -2,11 +2,12 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
+import { Errno } from "../../src/engine/linux.ts";
 import { filled, joined, overlaid, pattern } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
 import { testInEachDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
-import { hold, interpose } from "../support/interpose.ts";
+import { fail, hold, interpose } from "../support/interpose.ts";
 import { openPattern } from "../support/patterned.ts";
 import { closeWith, create, createOver } from "./create.ts";
 
@@ -115,6 +116,23 @@ for (const [name, to, work] of besideCopies) {
     await closeWith(writer, overlaid(written, pattern(400, to), to));
   });
 }
+
+testInEachDirectory("Bytes of a write that ends while a copy waits to cut stay", async (dir) => {
+  await using from = await openPattern(dir.file("from"), 100);
+  const writer = await create(dir, { position: 200 });
+  await writer.write(pattern(50, 200));
+  // The kernel cannot copy: a padded block is written, which is cut afterwards.
+  using _ = fail("copyRange", Errno.EXDEV);
+  let writes = 0;
+  using held = hold("write", { only: () => writes++ === 0, results: true });
+  const flushed = writer.flushAligned({ tail: true });
+  await held.reach();
+  const copied = from.copyRangeTo(writer.file, 0, 100, 0);
+  await eventually(() => engine.counters.inFlight === 0 && writes === 2);
+  held.letGo();
+  assertEquals(await Promise.all([flushed, copied]), [250, 100]);
+  await closeWith(writer, joined(pattern(100), new Uint8Array(100), pattern(50, 200)));
+});
 
 testInEachDirectory("What another handle wrote behind a writer stays", async (dir) => {
   for (const syncs of [false, true]) {

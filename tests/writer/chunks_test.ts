@@ -31,6 +31,14 @@ function detached(): Uint8Array<ArrayBuffer> {
   return chunk;
 }
 
+/** Memory that was shrunk below the view that `make` returns of it. */
+function shrunk<View>(make: (memory: ArrayBuffer) => View): View {
+  const memory = new ArrayBuffer(100, { maxByteLength: 100 });
+  const view = make(memory);
+  memory.resize(60);
+  return view;
+}
+
 const bad: [chunk: unknown, says: string][] = [
   ["text", "TextEncoder"],
   [null, "null"],
@@ -45,6 +53,9 @@ const bad: [chunk: unknown, says: string][] = [
   [new Proxy(new Uint8Array(3), {}), "view"],
   [detached(), "detached"],
   [detached().buffer, "detached"],
+  [shrunk((memory) => new Uint8Array(memory, 50, 50)), "shrunk"],
+  [shrunk((memory) => new Uint32Array(memory, 64)), "shrunk"],
+  [shrunk((memory) => new DataView(memory, 50, 50)), "shrunk"],
 ];
 
 testWriter("A chunk that is not bytes is rejected and named", small, async (stream) => {
