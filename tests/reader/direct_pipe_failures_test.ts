@@ -1,7 +1,7 @@
 // From file to file, when something goes wrong or is stopped: the same errors, locks and states as of any stream.
 
 import { assert, assertEquals, assertMatch, assertRejects, assertStrictEquals } from "@std/assert";
-import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
+import { DmaFile, type DmaStreamWriter } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { pause } from "../setup/command.ts";
 import { assertFile, joined, namesIn, pattern } from "../support/bytes.ts";
@@ -9,8 +9,8 @@ import { descriptorsOf, eventually } from "../support/descriptors.ts";
 import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { fail, type Held, hold, interpose, type Interposed } from "../support/interpose.ts";
-import { allOf, openPattern } from "../support/patterned.ts";
-import { assertSame, type Ending, type Piping, type Way, ways } from "./pipe_ways.ts";
+import { allOf } from "../support/patterned.ts";
+import { assertSame, type Ending, type Piping, testWays } from "./pipe_ways.ts";
 
 /** Each combination of the options that keep a side from being ended. */
 const preventions: StreamPipeOptions[] = [0, 1, 2, 3, 4, 5, 6, 7].map((bits) => ({
@@ -88,21 +88,20 @@ testDirectAndCached("An error of the source aborts the target", async (dir) => {
   }
 });
 
-testDirectAndCached("Bytes read before the error are written with preventAbort", async (dir) => {
-  for (const { name, pipe } of ways) {
-    const source = await openPattern(dir.file("source"), 300_001);
-    const target = (await DmaFile.create(dir.file(name))).writable;
+testWays(
+  "Bytes before an error are written with preventAbort",
+  300_001,
+  async ({ way, from, to }) => {
     {
       using _ = failFrom("read", 131_072, Errno.EIO);
-      const from = new DmaStreamReader(source, { bufferSize: 16_384 });
-      await assertRejects(() => pipe(from, target, { preventAbort: true }), Error, "os error 5");
+      await assertRejects(() => way.pipe(from, to, { preventAbort: true }), Error, "os error 5");
     }
-    assertEquals([target.locked, target.currentPos], [false, 131_072]);
-    await target.write(pattern(10));
-    await target.close();
-    await assertFile(dir.file(name), joined(pattern(131_072), pattern(10)));
-  }
-});
+    assertEquals([to.locked, to.currentPos], [false, 131_072]);
+    await to.write(pattern(10));
+    await to.close();
+    await assertFile(to.file.path, joined(pattern(131_072), pattern(10)));
+  },
+);
 
 testDirectAndCached("An error of the target cancels the source", async (dir) => {
   for (const options of preventions) {
@@ -181,97 +180,74 @@ testDirectAndCached("A signal counts until the source has ended", async (dir) =>
   }
 });
 
-testDirectAndCached("A signal waits for the disks of what it ends only", async (dir) => {
-  for (const { name, pipe } of ways) {
-    for (const operation of ["read", "write"] as const) {
-      for (const prevents of [false, true]) {
-        const source = (await openPattern(dir.file("source"), 2_000_001)).readable;
-        const to = await DmaFile.create(dir.file("target"));
-        const target = new DmaStreamWriter(to, { bufferSize: 16_384 });
-        const gate = holdFrom(operation, 0);
-        const controller = new AbortController();
-        const { signal } = controller;
-        const options = { preventAbort: prevents, preventCancel: prevents, signal };
-        let over = false;
-        const piped = pipe(source, target, options).then(() => "resolved", (reason) => reason);
-        piped.then(() => over = true);
-        await gate.reach();
-        controller.abort("enough");
-        await pause(5);
-        // The plain way also waits until the target has taken the chunk that it was given.
-        const waits = !prevents || (operation === "write" && name === "plain");
-        assertEquals(over, !waits, `${name} ${operation} ${prevents}`);
-        gate.letGo();
-        assertEquals(await piped, "enough");
-        await source.cancel();
-        await target.abort();
-      }
-    }
-  }
-});
-
-testDirectAndCached("After a signal the rest can be piped", async (dir) => {
-  for (const { name, pipe } of ways) {
-    const source = new DmaStreamReader(await openPattern(dir.file("source"), 3_000_001), {
-      bufferSize: 16_384,
-    });
-    const target = (await DmaFile.create(dir.file(name))).writable;
-    const options = { preventAbort: true, preventCancel: true };
-    for (const position of [50_000, 500_000, 1_000_000]) {
-      const gate = holdFrom("read", position + 300_000);
+for (const operation of ["read", "write"] as const) {
+  for (const prevents of [false, true]) {
+    const name = `A signal waits for the disks of what it ends only: ${operation}, ${prevents}`;
+    testWays(name, 2_000_001, async ({ way, from, to }) => {
+      const gate = holdFrom(operation, 0);
       const controller = new AbortController();
       const { signal } = controller;
-      const piped = pipe(source, target, { ...options, signal });
-      await eventually(() => target.currentPos >= position);
-      controller.abort();
+      const options = { preventAbort: prevents, preventCancel: prevents, signal };
+      let over = false;
+      const piped = way.pipe(from, to, options).then(() => "resolved", (reason) => reason);
+      piped.then(() => over = true);
+      await gate.reach();
+      controller.abort("enough");
+      await pause(5);
+      // The plain way also waits until the target has taken the chunk that it was given.
+      const waits = !prevents || (operation === "write" && way.name === "plain");
+      assertEquals(over, !waits);
       gate.letGo();
-      await assertRejects(() => piped, DOMException);
-      assertEquals([source.locked, target.locked], [false, false]);
-    }
-    await pipe(source, target);
-    await assertFile(dir.file(name), pattern(3_000_001));
+      assertEquals(await piped, "enough");
+      await from.cancel();
+      await to.abort();
+    });
   }
-});
-
-testDirectAndCached("A reason of any kind is passed on", async (dir) => {
-  for (const reason of [undefined, null, 0, "words", { some: "thing" }]) {
-    for (const { pipe } of ways) {
-      const source = (await openPattern(dir.file("source"), 3_000_001)).readable;
-      const target = (await DmaFile.create(dir.file("target"))).writable;
-      const controller = new AbortController();
-      const piped = pipe(source, target, { signal: controller.signal });
-      controller.abort(reason);
-      const expected = controller.signal.reason;
-      assertStrictEquals(await piped.then(() => "resolved", (error) => error), expected);
-    }
-  }
-});
-
-/** A pipe that is refused leaves both sides as they were. */
-async function assertRefused(way: Way, from: unknown, to: unknown, options?: unknown) {
-  const pipe = way.pipe as (...args: unknown[]) => Promise<void>;
-  return await assertRejects(() => pipe(from, to, options), TypeError);
 }
 
-testDirectAndCached("A pipe that cannot begin is refused, and locks nothing", async (dir) => {
-  for (const way of ways) {
-    const source = (await openPattern(dir.file("source"), 5000)).readable;
-    const target = (await DmaFile.create(dir.file("target"))).writable;
-    await assertRefused(way, source, {});
-    await assertRefused(way, source, target, { signal: {} });
-    await assertRefused(way, source, target, "options");
-    assertEquals([source.locked, target.locked], [false, false]);
-    const reader = source.getReader();
-    await assertRefused(way, source, target);
-    assertEquals(target.locked, false);
-    reader.releaseLock();
-    const writer = target.getWriter();
-    await assertRefused(way, source, target);
-    assertEquals(source.locked, false);
-    writer.releaseLock();
-    await way.pipe(source, target);
-    await assertFile(dir.file("target"), pattern(5000));
+testWays("After a signal the rest can be piped", 3_000_001, async ({ way, from, to }) => {
+  for (const position of [50_000, 500_000, 1_000_000]) {
+    const gate = holdFrom("read", position + 300_000);
+    const controller = new AbortController();
+    const { signal } = controller;
+    const piped = way.pipe(from, to, { preventAbort: true, preventCancel: true, signal });
+    await eventually(() => to.currentPos >= position);
+    controller.abort();
+    gate.letGo();
+    await assertRejects(() => piped, DOMException);
+    assertEquals([from.locked, to.locked], [false, false]);
   }
+  await way.pipe(from, to);
+  await assertFile(to.file.path, pattern(3_000_001));
+});
+
+for (const reason of [undefined, null, 0, "words", { some: "thing" }]) {
+  const name = `A reason is passed on: ${Deno.inspect(reason)}`;
+  testWays(name, 3_000_001, async ({ way, from, to }) => {
+    const controller = new AbortController();
+    const piped = way.pipe(from, to, { signal: controller.signal });
+    controller.abort(reason);
+    const expected = controller.signal.reason;
+    assertStrictEquals(await piped.then(() => "resolved", (error) => error), expected);
+  });
+}
+
+testWays("A pipe that cannot begin locks nothing", 5000, async ({ way, from, to }) => {
+  const pipe = way.pipe as (...args: unknown[]) => Promise<void>;
+  for (const args of [[from, {}], [from, to, { signal: {} }], [from, to, "options"]]) {
+    await assertRejects(() => pipe(...args), TypeError);
+    assertEquals([from.locked, to.locked], [false, false]);
+  }
+  const reader = from.getReader();
+  await assertRejects(() => pipe(from, to), TypeError);
+  assertEquals(to.locked, false);
+  reader.releaseLock();
+  const writer = to.getWriter();
+  await assertRejects(() => pipe(from, to), TypeError);
+  assertEquals(from.locked, false);
+  writer.releaseLock();
+  await pipe(from, to);
+  await assertFile(to.file.path, pattern(5000));
 });
 
 testDirectAndCached("A target that is over cancels the source", async (dir) => {
@@ -310,14 +286,11 @@ testDirectAndCached("A source that is over ends the target", async (dir) => {
   }
 });
 
-testDirectAndCached("A pipe that fails leaves no atomic file", async (dir) => {
-  for (const { name, pipe } of ways) {
-    const target = await DmaFile.create(dir.file(name), { atomic: true });
-    const from = new DmaStreamReader(await openPattern(dir.file("source"), 300_001), {
-      bufferSize: 16_384,
-    });
-    using _ = failFrom("read", 131_072, Errno.EIO);
-    await assertRejects(() => pipe(from, target.writable), Error, "os error 5");
-    assertEquals([await namesIn(dir.path), descriptorsOf(dir.file("source"))], [["source"], 0]);
-  }
+testWays("A pipe that fails leaves no atomic file", 300_001, async ({ way, from, to, dir }) => {
+  await to.file.remove();
+  await to.close();
+  const target = await DmaFile.create(to.file.path, { atomic: true });
+  using _ = failFrom("read", 131_072, Errno.EIO);
+  await assertRejects(() => way.pipe(from, target.writable), Error, "os error 5");
+  assertEquals([await namesIn(dir.path), descriptorsOf(from.file.path)], [["source"], 0]);
 });

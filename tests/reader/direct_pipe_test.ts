@@ -6,7 +6,7 @@ import { assertFile, joined, pattern } from "../support/bytes.ts";
 import { testBetweenDirectories, testDirectAndCached } from "../support/dirs.ts";
 import { hold } from "../support/interpose.ts";
 import { openPattern } from "../support/patterned.ts";
-import { assertSame, ways } from "./pipe_ways.ts";
+import { assertSame, testWays, ways } from "./pipe_ways.ts";
 
 const done = { result: "resolved", reader: "ended", writer: "closed", open: [0, 0] };
 
@@ -25,22 +25,18 @@ testDirectAndCached("Any range is piped to any position", async (dir) => {
   }
 });
 
-testDirectAndCached("Bytes read before the pipe are not piped, and the rest is", async (dir) => {
-  for (const { name, pipe } of ways) {
-    for (const byob of [false, true]) {
-      const source = new DmaStreamReader(await openPattern(dir.file("source"), 300_001), {
-        bufferSize: 16_384,
-      });
-      const reader = byob ? source.getReader({ mode: "byob" }) : source.getReader();
-      await (reader as ReadableStreamBYOBReader).read(new Uint8Array(1000));
-      reader.releaseLock();
-      const from = source.currentPos;
-      source.skip(10_000);
-      await pipe(source, (await DmaFile.create(dir.file(name))).writable);
-      await assertFile(dir.file(name), pattern(300_001 - from - 10_000, from + 10_000));
-    }
-  }
-});
+for (const mode of [undefined, "byob"] as const) {
+  const name = `Bytes read before the pipe are not piped, and the rest is, ${mode ?? "plain"}`;
+  testWays(name, 300_001, async ({ way, from, to }) => {
+    const reader = mode ? from.getReader({ mode }) : from.getReader();
+    await (reader as ReadableStreamBYOBReader).read(new Uint8Array(1000));
+    reader.releaseLock();
+    const start = from.currentPos + 10_000;
+    from.skip(10_000);
+    await way.pipe(from, to);
+    await assertFile(to.file.path, pattern(300_001 - start, start));
+  });
+}
 
 testDirectAndCached("Files with closeFile false stay open", async (dir) => {
   const stays = { closeFile: false };

@@ -11,8 +11,9 @@ import {
 } from "../../mod.ts";
 import { overlaid, pattern } from "../support/bytes.ts";
 import { descriptorsOf } from "../support/descriptors.ts";
-import type { TestDirectory } from "../support/dirs.ts";
+import { testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
+import { openPattern } from "../support/patterned.ts";
 
 export interface Way {
   readonly name: "plain" | "direct";
@@ -40,18 +41,30 @@ export interface Pipe {
   prepare?: (piping: Piping) => void | Promise<void>;
   /** Called as soon as the pipe runs. */
   during?: (piping: Piping) => void | Promise<void>;
-  /** Called when the pipe is over, before anything is looked at. */
-  after?: (piping: Piping) => void | Promise<void>;
   /** How much gets through depends on time: of the bytes only that they are the right ones is compared. */
   untimed?: boolean;
 }
 
 export interface Piping {
-  readonly way: Way;
   readonly from: DmaStreamReader;
   readonly to: DmaStreamWriter;
-  readonly source: string;
-  readonly target: string;
+}
+
+/** Registers a test for each way to pipe, from a file of so many bytes to a new one. */
+export function testWays(
+  name: string,
+  size: number,
+  fn: (piping: Piping & { way: Way; dir: TestDirectory }) => Promise<void>,
+): void {
+  for (const way of ways) {
+    testDirectAndCached(`${name} [${way.name}]`, async (dir) => {
+      const source = await openPattern(dir.file("source"), size);
+      const from = new DmaStreamReader(source, { bufferSize: 16_384 });
+      const target = await DmaFile.create(dir.file("target"));
+      const to = new DmaStreamWriter(target, { bufferSize: 16_384 });
+      await fn({ way, from, to, dir });
+    });
+  }
 }
 
 /** Runs a pipe in both ways, and holds the direct one to how the plain one ended. Returns that. */
@@ -84,11 +97,8 @@ async function run(dir: TestDirectory, way: Way, pipe: Pipe): Promise<Ending> {
   const to = await DmaFile.open(target, { write: true, create: true });
   const reading = { bufferSize: 16_384, ...pipe.reader };
   const piping: Piping = {
-    way,
     from: new DmaStreamReader(await DmaFile.open(source), reading),
     to: new DmaStreamWriter(to, { bufferSize: 16_384, preallocate: false, ...pipe.writer }),
-    source,
-    target,
   };
   await pipe.prepare?.(piping);
   const piped = way.pipe(piping.from, piping.to, pipe.options);
@@ -99,7 +109,6 @@ async function run(dir: TestDirectory, way: Way, pipe: Pipe): Promise<Ending> {
     reader: piping.from.locked ? "locked" : "",
     writer: piping.to.locked ? "locked" : "",
   };
-  await pipe.after?.(piping);
   ending.reader ||= await stateOfReader(piping.from);
   ending.writer ||= await stateOfWriter(piping.to);
   // What an error leaves behind is closed a little later.
