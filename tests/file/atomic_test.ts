@@ -8,8 +8,9 @@ import { assertFile, filled, namesIn, pattern } from "../support/bytes.ts";
 import { descriptorsIn, eventually } from "../support/descriptors.ts";
 import { type TestDirectory, testInEachDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
-import { fail, interpose, type Interposed } from "../support/interpose.ts";
+import { fail, type Interposed } from "../support/interpose.ts";
 import { untilCollected } from "../support/leaks.ts";
+import { noteOrder } from "../support/order.ts";
 
 const O_DIRECTORY = Deno.build.arch === "aarch64" ? 0o40000 : 0o200000;
 const O_TMPFILE = 0o20000000 | O_DIRECTORY;
@@ -82,23 +83,10 @@ testBothWays("An atomic file is durable before it has its name", async (dir) => 
   await Deno.writeFile(dir.file("file"), pattern(100));
   const file = await create(dir.file("file"));
   await file.writeAt(pattern(4096), 0);
-  const order: string[] = [];
-  using _sync = interpose("sync", ({ operation: { fd }, completion, pass }) => {
-    const target = Deno.readLinkSync(`/proc/self/fd/${fd}`);
-    const what = target === Deno.realPathSync(dir.path) ? "directory" : "file";
-    pass({}, {
-      complete: (result) => {
-        order.push(`${what} synced`);
-        completion.complete(result);
-      },
-    });
-  });
-  using _rename = interpose("rename", ({ pass }) => {
-    order.push("renamed");
-    pass();
-  });
+  using noted = noteOrder(dir);
   await file.close();
-  assertEquals(order, ["file synced", "renamed", "directory synced"]);
+  const order = noted.order.filter((what) => !what.startsWith("close"));
+  assertEquals(order, ["sync file", "rename", "sync directory"]);
 });
 
 testBothWays("rename of an atomic file changes where it will appear", async (dir) => {

@@ -8,6 +8,7 @@ import { eventually } from "../support/descriptors.ts";
 import { testInEachDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { fail, hold, interpose } from "../support/interpose.ts";
+import { noteOrder } from "../support/order.ts";
 import { openPattern } from "../support/patterned.ts";
 import { closeWith, create, createOver } from "./create.ts";
 
@@ -22,7 +23,6 @@ testInEachDirectory("A rename during close has the new directory synced", async 
   holding[Symbol.dispose]();
   await writer.file.rename(dir.file("folder/file"));
   const others: Deno.FsFile[] = [];
-  const synced: string[] = [];
   using _close = interpose("close", ({ completion, pass }) =>
     pass({}, {
       complete: (result) => {
@@ -31,13 +31,10 @@ testInEachDirectory("A rename during close has the new directory synced", async 
         completion.complete(result);
       },
     }));
-  using _sync = interpose("sync", ({ operation, pass }) => {
-    synced.push(Deno.readLinkSync(`/proc/self/fd/${operation.fd}`));
-    pass();
-  });
+  using noted = noteOrder(dir);
   write!();
   await closed.finally(() => others.forEach((other) => other.close()));
-  assert(synced.includes(Deno.realPathSync(dir.file("folder"))), synced.join(", "));
+  assert(noted.order.includes("sync folder"), noted.order.join(", "));
 });
 
 testInEachDirectory("close() makes durable what was done beside the writer", async (dir) => {

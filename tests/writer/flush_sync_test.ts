@@ -8,9 +8,7 @@ import { pause } from "../setup/command.ts";
 import { assertFile, filled, joined, pattern } from "../support/bytes.ts";
 import { testDirectAndCached } from "../support/dirs.ts";
 import { fail } from "../support/interpose.ts";
-import { assertStarts, closeWith, create, createOver, testWriter } from "./create.ts";
-
-const small = { bufferSize: 8192, writeBehind: 2 };
+import { assertStarts, closeWith, create, createOver, small, testWriter } from "./create.ts";
 
 testWriter("flushSync() writes what was accepted, at once", small, async (writer, path) => {
   let length = 0;

@@ -7,38 +7,8 @@ import { pattern } from "../support/bytes.ts";
 import { hasDirectIo, testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
 import "../support/engine.ts";
 import { fail, interpose } from "../support/interpose.ts";
-import { closeWith, create, createOver, testWriter } from "./create.ts";
-
-/** What the kernel was asked to do, in the order in which it was done. */
-function noteOrder(dir: TestDirectory): Disposable & { order: string[]; file: string[] } {
-  const order: string[] = [];
-  const noted = (["write", "truncate", "sync", "close", "allocate"] as const).map((name) =>
-    interpose(name, ({ operation, completion, pass }) => {
-      const what = `${name} ${isDirectory(dir, operation.fd) ? "directory" : "file"}`;
-      pass({}, {
-        complete: (result: number) => {
-          order.push(what);
-          completion.complete(result);
-        },
-      });
-    })
-  );
-  return {
-    order,
-    get file() {
-      return order.filter((what) => !what.endsWith("directory"));
-    },
-    [Symbol.dispose]() {
-      for (const one of noted.reverse()) one[Symbol.dispose]();
-    },
-  };
-}
-
-function isDirectory(dir: TestDirectory, fd: number): boolean {
-  return Deno.readLinkSync(`/proc/self/fd/${fd}`) === Deno.realPathSync(dir.path);
-}
-
-const small = { bufferSize: 4096 };
+import { noteOrder } from "../support/order.ts";
+import { closeWith, create, createOver, small, testWriter } from "./create.ts";
 
 // ---- close ----------------------------------------------------------------------------------------------------
 
@@ -47,7 +17,7 @@ testWriter("close drains, cuts, syncs and closes, in this order", small, async (
   await stream.write(pattern(10_001));
   await closeWith(stream, pattern(10_001));
   const writes = Array(3).fill("write file");
-  assertEquals(noted.file, [...writes, "truncate file", "sync file", "close file"]);
+  assertEquals(noted.ofFile, [...writes, "truncate file", "sync file", "close file"]);
   // A file that this process made: its name is durable too.
   assert(noted.order.includes("sync directory"));
 }, { where: hasDirectIo });
@@ -101,7 +71,7 @@ testWriter("close after a sync of everything syncs nothing", small, async (strea
   await stream.sync();
   using noted = noteOrder(dir);
   await stream.close();
-  assertEquals(noted.file.filter((what) => what === "sync file"), []);
+  assertEquals(noted.ofFile.filter((what) => what === "sync file"), []);
 });
 
 testDirectAndCached("A directory that cannot be synced fails a close, too", async (dir) => {
@@ -109,7 +79,8 @@ testDirectAndCached("A directory that cannot be synced fails a close, too", asyn
     const stream = await create(dir, { ...small, syncOnClose });
     await stream.write(pattern(4096));
     let failures = 0;
-    using _ = fail("sync", Errno.EIO, ({ fd }) => isDirectory(dir, fd) && failures++ === 0);
+    const isDirectory = (fd: number) => Deno.statSync(`/proc/self/fd/${fd}`).isDirectory;
+    using _ = fail("sync", Errno.EIO, ({ fd }) => isDirectory(fd) && failures++ === 0);
     const [synced, closed] = await Promise.allSettled([stream.sync(), stream.close()]);
     assert(synced.status === "rejected");
     assertStringIncludes(String(synced.reason), "os error 5");
@@ -128,7 +99,7 @@ testWriter("sync waits for the writes before it", eight, async (stream, _, dir) 
   using noted = noteOrder(dir);
   await stream.write(pattern(20_000));
   assertEquals(await stream.sync(), 16_384);
-  assertEquals(noted.file, [...Array(4).fill("write file"), "sync file"]);
+  assertEquals(noted.ofFile, [...Array(4).fill("write file"), "sync file"]);
   await stream.close();
 });
 
