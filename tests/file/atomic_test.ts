@@ -9,7 +9,7 @@ import { descriptorsIn, eventually } from "../support/descriptors.ts";
 import { type TestDirectory, testInEachDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { fail, type Interposed } from "../support/interpose.ts";
-import { untilCollected } from "../support/leaks.ts";
+import { untilCollected } from "../support/collected.ts";
 import { noteOrder } from "../support/order.ts";
 
 const O_DIRECTORY = Deno.build.arch === "aarch64" ? 0o40000 : 0o200000;

@@ -10,7 +10,8 @@ import { descriptorsIn, descriptorsOf, eventually } from "../support/descriptors
 import { type TestDirectory, testInEachDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { fail, hold, interpose } from "../support/interpose.ts";
-import { collectGarbage, untilCollected } from "../support/leaks.ts";
+import { untilCollected } from "../support/collected.ts";
+import { collectGarbage } from "../support/leaks.ts";
 import { openPattern } from "../support/patterned.ts";
 
 /** Registers a test of a file with the pattern in it, open for reading and writing. */

@@ -8,7 +8,8 @@ import { runChild } from "../support/child.ts";
 import { descriptorsOf, eventually } from "../support/descriptors.ts";
 import { testDirectAndCached } from "../support/dirs.ts";
 import { fail } from "../support/interpose.ts";
-import { collectGarbage, untilCollected } from "../support/leaks.ts";
+import { untilCollected } from "../support/collected.ts";
+import { collectGarbage } from "../support/leaks.ts";
 import "../support/engine.ts";
 
 const { BadResource } = Deno.errors;

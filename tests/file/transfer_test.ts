@@ -1,15 +1,12 @@
-// What becomes of operations that the kernel ends early, interrupts or refuses for a while, and when a file is truncated
-// after a write: on an engine that holds every operation.
+// What becomes of reads and writes that the kernel ends early, interrupts or refuses for a while: on an engine that does so
+// at will.
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { DmaError } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
-import { truncateTo } from "../../src/file/cut.ts";
-import { fileSystemOf } from "../../src/file/file_system.ts";
 import { readRange, writeBytes } from "../../src/file/random_access.ts";
-import { statNow } from "../../src/file/stat.ts";
 import { pattern } from "../support/bytes.ts";
-import { type Held, openScripted, ScriptedEngine, turn } from "../support/scripted_engine.ts";
+import { type Held, openScripted, type ScriptedEngine, turn } from "../support/scripted_engine.ts";
 
 /** A file of 5,000 bytes in blocks of 512. */
 function open(requiresDirect = false) {
@@ -122,29 +119,4 @@ Deno.test("A read of a file that was cut meanwhile gives what there is", async (
   engine.complete(engine.only("read"), 3000);
   engine.file(file.fd).truncate(700);
   assertEquals(await engine.drive(work), pattern(700));
-});
-
-for (const cutsDirty of [false, true]) {
-  Deno.test(`A truncate that waits for a write, where a file system cuts dirty: ${cutsDirty}`, async () => {
-    const { engine, file } = openScripted({ content: pattern(5000), fileSystem: { cutsDirty } });
-    const writing = writeBytes(file, pattern(512), 0);
-    const cutting = file.descriptor.use("truncate", () => truncateTo(file, 100));
-    await turn();
-    assertEquals(engine.describePending(), "write 0+512");
-    await engine.drive(Promise.all([writing, cutting]));
-    // A sync of it comes before, where the file system needs that.
-    const cut = cutsDirty ? ["truncate 100"] : ["sync", "truncate 100"];
-    assertEquals(engine.log.slice(engine.log.indexOf("write 0+512") + 1), cut);
-  });
-}
-
-Deno.test("An unknown file system is trusted with nothing", async () => {
-  const engine = new ScriptedEngine();
-  const fd = engine.create();
-  // Neither a device nor a type that is known.
-  const facts = { ...statNow(engine, fd, "x"), deviceMajor: 0 };
-  const found = await engine.drive(fileSystemOf(engine, fd, facts, "x"));
-  const { keepsUnnamed, cutsDirty, reserves, syncsWrites, onThreads } = found;
-  assertEquals([keepsUnnamed, cutsDirty, reserves, syncsWrites], [false, false, false, false]);
-  assertEquals(onThreads, true);
 });

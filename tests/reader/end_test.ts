@@ -9,7 +9,8 @@ import { descriptorsIn, descriptorsOf } from "../support/descriptors.ts";
 import { testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
 import "../support/engine.ts";
 import { fail } from "../support/interpose.ts";
-import { collectGarbage, untilCollected } from "../support/leaks.ts";
+import { untilCollected } from "../support/collected.ts";
+import { collectGarbage } from "../support/leaks.ts";
 import { allOf, openPattern } from "../support/patterned.ts";
 import { open } from "./create.ts";
 

@@ -2,7 +2,6 @@
 
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { eventually } from "./descriptors.ts";
 
 /** The resources of this process at one moment. */
 export interface Holdings {
@@ -82,14 +81,6 @@ export async function collectGarbage(): Promise<void> {
     collect();
     await new Promise((resolve) => setTimeout(resolve, 0));
   }
-}
-
-/** Collects garbage until `condition` holds. */
-export async function untilCollected(condition: () => boolean | Promise<boolean>): Promise<void> {
-  await eventually(async () => {
-    await collectGarbage();
-    return await condition();
-  }, String(condition));
 }
 
 function openTargets(): Map<string, number> {

@@ -27,7 +27,7 @@ testRig("the first buffer grows to a full one, and is written as one", grows, (r
 
 testRig("the first buffer grows behind a tail that is whole", grows, async (rig) => {
   rig.fill(5000);
-  await rig.engine.drive(rig.writer.sync(true));
+  await rig.engine.drive(rig.sync(true));
   rig.fill(251 * KIB);
   await rig.finish();
   // Every whole block went once, and the one in which the tail ended twice.
@@ -38,7 +38,7 @@ const largeBlocks = { ...grows, alignment: 128 * KIB };
 
 testRig("a first buffer that is smaller than a block is a block", largeBlocks, async (rig) => {
   rig.fill(100 * KIB);
-  await rig.engine.drive(rig.writer.sync(true));
+  await rig.engine.drive(rig.sync(true));
   rig.fill(3 * KIB);
 });
 
@@ -67,11 +67,11 @@ testRig("room is there as soon as any write completes, not only the first", {}, 
 });
 
 testRig("flush waits for the buffers that are full by then", { writeBehind: 4 }, async (rig) => {
-  const nothing = watch(rig.writer.flush(false));
+  const nothing = watch(rig.flush(false));
   rig.fill(1500);
-  const first = watch(rig.writer.flush(false));
+  const first = watch(rig.flush(false));
   rig.fill(1500);
-  const both = watch(rig.writer.flush(false));
+  const both = watch(rig.flush(false));
   const seen = () => [nothing.value, first.value, both.value];
   await turn();
   assertEquals(seen(), [0, undefined, undefined]);
@@ -86,7 +86,7 @@ testRig("flush waits for the buffers that are full by then", { writeBehind: 4 },
 testRig("a tail is one write, the next begins in its block", { bufferSize: 4096 }, async (rig) => {
   for (const [length, write] of [[1300, [0, 1536]], [100, [1024, 512]]] as const) {
     rig.fill(length);
-    const synced = rig.writer.sync(true);
+    const synced = rig.sync(true);
     await turn();
     assertEquals(rig.writing, [[...write]]);
     await rig.engine.drive(synced);
@@ -95,7 +95,7 @@ testRig("a tail is one write, the next begins in its block", { bufferSize: 4096 
 
 testRig("a tail that waits has what is filled meanwhile", { writeBehind: 1 }, async (rig) => {
   rig.fill(1024 + 100);
-  const synced = watch(rig.writer.sync(true));
+  const synced = watch(rig.sync(true));
   await turn();
   rig.fill(600);
   assertEquals(rig.writing, [[0, 1024]]);
@@ -132,7 +132,7 @@ function testBudget(
 testBudget("a flushed tail holds no buffer", { bufferSize: 4096 }, async (rig, budget) => {
   rig.fill(1300);
   assertEquals(budget.held, 4096);
-  await rig.engine.drive(rig.writer.flush(true));
+  await rig.engine.drive(rig.flush(true));
   assertEquals(budget.held, 0);
   rig.fill(10);
 });

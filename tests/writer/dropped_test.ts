@@ -7,7 +7,8 @@ import { descriptorsIn, descriptorsOf, eventually } from "../support/descriptors
 import { testInOneDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { hold } from "../support/interpose.ts";
-import { collectGarbage, untilCollected } from "../support/leaks.ts";
+import { untilCollected } from "../support/collected.ts";
+import { collectGarbage } from "../support/leaks.ts";
 import { create, narrow } from "./create.ts";
 
 testInOneDirectory("Writers that are dropped leak nothing, and are cut", async (dir) => {

@@ -19,7 +19,7 @@ testRig("what a server of another kind has answered is flushed", { direct: false
 
 testRig("a flush waits until the server has the bytes", server, async (rig) => {
   rig.fill(1024);
-  const flush = watch(rig.writer.flush(false));
+  const flush = watch(rig.flush(false));
   await turn();
   await rig.end("write");
   assertEquals([flush.state, rig.writer.flushedPosition], ["pending", 0]);
@@ -29,13 +29,13 @@ testRig("a flush waits until the server has the bytes", server, async (rig) => {
 
 testRig("a sync is one sync", server, async (rig) => {
   rig.fill(1024);
-  assertEquals(await rig.engine.drive(rig.writer.sync(false)), 1024);
+  assertEquals(await rig.engine.drive(rig.sync(false)), 1024);
   assertEquals(rig.engine.log, ["write 0+1024", "sync"]);
 });
 
 testRig("no write is in flight while the server is asked", server, async (rig) => {
   rig.fill(2048);
-  const flush = watch(rig.writer.flush(false));
+  const flush = watch(rig.flush(false));
   await turn();
   const [first, second] = rig.engine.pendingOf("write");
   rig.engine.complete(first!);
@@ -69,7 +69,7 @@ testRig("a server that syncs the whole file is asked only for a caller", sendsAl
     await rig.end("write");
     assertEquals([rig.inFlight, rig.writer.flushedPosition], [[], 0]);
   }
-  assertEquals(await rig.engine.drive(rig.writer.flush(false)), 24 * MIB);
+  assertEquals(await rig.engine.drive(rig.flush(false)), 24 * MIB);
   assertEquals(rig.writer.flushedPosition, 24 * MIB);
 });
 
@@ -77,10 +77,10 @@ const exact = { ...server, preallocate: false };
 
 testRig("a sync cuts off nothing that is unconfirmed", exact, async (rig) => {
   rig.fill(600);
-  const flush = watch(rig.writer.flush(true));
+  const flush = watch(rig.flush(true));
   await turn();
   await rig.end("write");
-  const sync = watch(rig.writer.sync(false));
+  const sync = watch(rig.sync(false));
   await rig.engine.drain();
   assertEquals([flush.value, sync.state, rig.size], [600, "resolved", 600]);
 });
@@ -111,7 +111,7 @@ async function assertLeft(rig: Rig, flushed: number, size: number): Promise<void
 /** Flushes a buffer, and the sync for it fails. */
 async function failSync(rig: Rig): Promise<void> {
   rig.fill(1024);
-  const flush = watch(rig.writer.flush(false));
+  const flush = watch(rig.flush(false));
   await turn();
   await rig.end("write");
   await rig.end("sync", -Errno.EIO);
@@ -132,7 +132,7 @@ async function failWrite(rig: Rig): Promise<void> {
 Deno.test("Writer: a sync that fails leaves the flushed position, and the file ends there", async () => {
   const rig = await Rig.make(server);
   rig.fill(1024);
-  await rig.engine.drive(rig.writer.flush(false));
+  await rig.engine.drive(rig.flush(false));
   await failSync(rig);
   await assertLeft(rig, 1024, 1024);
 });

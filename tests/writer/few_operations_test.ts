@@ -11,7 +11,7 @@ function values(calls: Call[]): unknown[] {
 
 testRig("sync does not wait for what is written after it", {}, async (rig) => {
   rig.fill(1024);
-  const synced = watch(rig.writer.sync(false));
+  const synced = watch(rig.sync(false));
   rig.fill(1024);
   rig.engine.complete(rig.engine.pending[0]!);
   await turn();
@@ -21,7 +21,7 @@ testRig("sync does not wait for what is written after it", {}, async (rig) => {
 
 testRig("syncs at once are one sync of the file", {}, async (rig) => {
   rig.fill(1024);
-  const calls = [false, false, true].map((tail) => watch(rig.writer.sync(tail)));
+  const calls = [false, false, true].map((tail) => watch(rig.sync(tail)));
   await rig.engine.drain();
   assertEquals(values(calls), [1024, 1024, 1024]);
   assertEquals(rig.engine.counters.syncs, 1);
@@ -29,10 +29,10 @@ testRig("syncs at once are one sync of the file", {}, async (rig) => {
 
 testRig("syncs that come during a sync share the next one", { writeBehind: 4 }, async (rig) => {
   rig.fill(1024);
-  const first = watch(rig.writer.sync(false));
+  const first = watch(rig.sync(false));
   await rig.end("write");
   rig.fill(1024);
-  const second = [false, true, false].map((tail) => watch(rig.writer.sync(tail)));
+  const second = [false, true, false].map((tail) => watch(rig.sync(tail)));
   await rig.end("write");
   assertEquals(rig.inFlight, ["sync"]);
   await rig.end("sync");
@@ -44,7 +44,7 @@ testRig("syncs that come during a sync share the next one", { writeBehind: 4 }, 
 
 testRig("a tail that ends with the buffer is nothing but the buffer", {}, async (rig) => {
   rig.fill(1024);
-  const synced = watch(rig.writer.sync(true));
+  const synced = watch(rig.sync(true));
   assertEquals(rig.writing, [[0, 1024]]);
   await rig.engine.drive(synced.promise);
   assertEquals(synced.value, 1024);
@@ -59,7 +59,7 @@ testRig("syncs at once share one write, and those after them the next", oneBlock
   const ask = async (count: number) => {
     for (let index = 0; index < count; index++) {
       rig.fill(10);
-      calls.push(watch(rig.writer.sync(true)));
+      calls.push(watch(rig.sync(true)));
     }
     await turn();
     assertEquals(rig.writing, [[0, 4096]]);
@@ -79,7 +79,7 @@ testRig("callers that come back after a sync share the next one", {}, async (rig
   const task = async () => {
     while (left-- > 0) {
       rig.fill(100);
-      await rig.writer.sync(true);
+      await rig.sync(true);
     }
   };
   const tasks = [task()];
@@ -95,7 +95,7 @@ testRig("callers that come back after a sync share the next one", {}, async (rig
 for (const length of [700, 1024, 1536]) {
   testRig(`close does not rewrite a tail of ${length}`, { bufferSize: 2048 }, async (rig) => {
     rig.fill(length);
-    await rig.engine.drive(rig.writer.sync(true));
+    await rig.engine.drive(rig.sync(true));
     const { writes } = rig.engine.counters;
     await rig.finish();
     assertEquals(rig.engine.counters.writes, writes);
@@ -116,7 +116,7 @@ Deno.test("Writer: close of an untouched file does nothing", async () => {
 Deno.test("Writer: abort begins nothing but the cut", async () => {
   const rig = await Rig.make({ preallocate: false });
   rig.fill(2048 + 100);
-  rig.writer.sync(true).catch(() => {});
+  rig.sync(true).catch(() => {});
   rig.engine.complete(rig.engine.pending[0]!);
   await turn();
   const { length } = rig.engine.log;

@@ -80,7 +80,7 @@ Deno.test("Writer: a step is with the kernel without anyone waiting for it", asy
   const rig = await Rig.make(large);
   // Allocations hang.
   await fillTo(rig, 9 * MIB, (pending) => [pending.find(({ kind }) => kind !== "allocate")!]);
-  const flushed = watch(rig.writer.flush(false));
+  const flushed = watch(rig.flush(false));
   while (rig.writing.length > 0) rig.engine.complete(rig.engine.pendingOf("write")[0]!);
   await turn();
   assertEquals([flushed.state, rig.inFlight], ["resolved", ["allocate"]]);

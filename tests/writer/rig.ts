@@ -87,6 +87,14 @@ export class Rig {
     assertEquals(this.write(length), length, "bytes taken");
   }
 
+  flush(tail: boolean): Promise<number> {
+    return this.writer.flush(tail);
+  }
+
+  sync(tail: boolean): Promise<number> {
+    return this.writer.sync(tail);
+  }
+
   /** Completes the only operation of that kind, and lets the writer go on. */
   async end(kind: OperationName, result?: number): Promise<void> {
     this.engine.complete(this.engine.only(kind), result);

@@ -9,7 +9,7 @@ import { descriptorsOf } from "../support/descriptors.ts";
 import { testDirectAndCached, type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { fail } from "../support/interpose.ts";
-import { untilCollected } from "../support/leaks.ts";
+import { untilCollected } from "../support/collected.ts";
 import { allOf } from "../support/patterned.ts";
 import { create } from "./create.ts";
 

@@ -1,0 +1,38 @@
+// When a file is truncated after a write: on an engine that holds every operation.
+
+import { assertEquals } from "@std/assert";
+import { truncateTo } from "../../src/file/cut.ts";
+import { fileSystemOf } from "../../src/file/file_system.ts";
+import { writeBytes } from "../../src/file/random_access.ts";
+import { statNow } from "../../src/file/stat.ts";
+import { pattern } from "../support/bytes.ts";
+import { openScripted, ScriptedEngine, turn } from "../support/scripted_engine.ts";
+
+/** Truncates a file beside a write. Resolves to what is done after the write, in this order. */
+async function afterWrite(cutsDirty: boolean): Promise<string[]> {
+  const { engine, file } = openScripted({ content: pattern(5000), fileSystem: { cutsDirty } });
+  const writing = writeBytes(file, pattern(512), 0);
+  const cutting = file.descriptor.use("truncate", () => truncateTo(file, 100));
+  await turn();
+  assertEquals(engine.pending.map(({ kind }) => kind), ["write"]);
+  engine.complete(engine.only("write"));
+  await engine.drive(Promise.all([writing, cutting]));
+  return engine.log.slice(engine.log.indexOf("write 0+512") + 1);
+}
+
+Deno.test("A truncate that waits for a write follows a sync of it, where the file system needs that", async () => {
+  assertEquals(await afterWrite(false), ["sync", "truncate 100"]);
+  assertEquals(await afterWrite(true), ["truncate 100"]);
+});
+
+Deno.test("An unknown file system is trusted with nothing", async () => {
+  const engine = new ScriptedEngine();
+  const fd = engine.create();
+  // Neither a device nor a type that is known.
+  const facts = { ...statNow(engine, fd, "x"), deviceMajor: 0 };
+  const { keepsUnnamed, cutsDirty, reserves, syncsWrites, onThreads } = await engine.drive(
+    fileSystemOf(engine, fd, facts, "x"),
+  );
+  assertEquals([keepsUnnamed, cutsDirty, reserves, syncsWrites], [false, false, false, false]);
+  assertEquals(onThreads, true);
+});
