@@ -9,6 +9,7 @@ import {
   AT_SYMLINK_FOLLOW,
   IORING_FSYNC_DATASYNC,
   Opcode,
+  RWF_ATOMIC,
   STATX_MASK,
 } from "./linux.ts";
 import type { Operation } from "./operation.ts";
@@ -62,7 +63,9 @@ export function prepareSqe(operation: Operation): Sqe {
     case "read":
     case "write": {
       const { op, fd, memory, length } = operation;
-      const bufferIndex = memory.registration;
+      const flags = op === "write" ? operation.flags : 0;
+      // The kernel refuses atomic writes from registered memory (generic_atomic_write_valid).
+      const bufferIndex = flags & RWF_ATOMIC ? -1 : memory.registration;
       const fixed = bufferIndex >= 0;
       return {
         opcode: op === "read"
@@ -74,7 +77,7 @@ export function prepareSqe(operation: Operation): Sqe {
         address: memory.address + operation.offset,
         length,
         offset: operation.position,
-        flags: op === "write" ? operation.flags : 0,
+        flags,
         bufferIndex,
         forceAsync: op === "write" && operation.buffered,
         paths: EMPTY.paths,
