@@ -214,17 +214,31 @@ testInEachDirectory('direct "require" fails in memory, and harms nothing', async
   assertEquals(file.direct, false);
 }, { where: ({ fileSystem }) => fileSystem === "tmpfs" });
 
+/** A file system that refuses O_DIRECT. `before` is called first. */
+function withoutDirect(before: () => void = () => {}): Disposable {
+  engine.setFlags = () => {
+    before();
+    return -Errno.EINVAL;
+  };
+  return { [Symbol.dispose]: () => Reflect.deleteProperty(engine, "setFlags") };
+}
+
 testInEachDirectory("A link to nothing stays if the file it makes is refused", async (dir) => {
   await Deno.symlink("target", dir.file("link"));
-  // A file system that refuses O_DIRECT.
-  engine.setFlags = () => -Errno.EINVAL;
-  try {
-    const opening = () => DmaFile.create(dir.file("link"), { direct: "require" });
-    await assertRejects(opening, NotSupported);
-  } finally {
-    Reflect.deleteProperty(engine, "setFlags");
-  }
+  using _ = withoutDirect();
+  const creating = () => DmaFile.create(dir.file("link"), { direct: "require" });
+  await assertRejects(creating, NotSupported);
   assertEquals([await namesIn(dir.path), descriptorsIn(dir.path)], [["link"], 0]);
+});
+
+testInEachDirectory("A file that is refused stays if another program wrote to it", async (dir) => {
+  await Deno.symlink("target", dir.file("link"));
+  for (const [name, made] of [["file", "file"], ["link", "target"]] as const) {
+    using _ = withoutDirect(() => Deno.writeFileSync(dir.file(made), pattern(9)));
+    const creating = () => DmaFile.create(dir.file(name), { direct: "require" });
+    await assertRejects(creating, NotSupported);
+    await assertFile(dir.file(made), pattern(9));
+  }
 });
 
 testInEachDirectory("A file without Direct I/O, though O_DIRECT opens, says so", async (dir) => {
