@@ -1,19 +1,24 @@
 // `copy` leaves mode, owner and times as cp(1) does, and lets nobody read in between what only some may.
-import { eventually } from "../support/descriptors.ts";
+
 import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
-import { testDirectAndCached, type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
-import { pattern } from "../support/bytes.ts";
-import { CLI, dma, output, spawn, testInDirectory } from "./process.ts";
 import { hasProgram, run, runOrThrow } from "../setup/command.ts";
+import { pattern } from "../support/bytes.ts";
+import { eventually } from "../support/descriptors.ts";
+import { testDirectAndCached, type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
+import { DMA, output, spawn, succeeds, testInDirectory } from "./process.ts";
 
 const isRoot = Deno.uid() === 0;
-const DMA = [Deno.execPath(), "run", "-A", "--no-check", CLI];
+const mayDropRights = isRoot && hasProgram("setpriv");
 
-async function make(path: string, mode: number, owner?: [uid: number, gid: number]): Promise<void> {
+async function make(
+  path: string,
+  mode: number,
+  { owner = false, length = 5000 } = {},
+): Promise<void> {
   // One that is there may be read-only.
   await Deno.remove(path).catch(() => {});
-  await Deno.writeFile(path, pattern(5000));
-  if (owner) await Deno.chown(path, ...owner);
+  await Deno.writeFile(path, pattern(length));
+  if (owner) await Deno.chown(path, 1, 2);
   await Deno.chmod(path, mode);
 }
 
@@ -29,7 +34,7 @@ function under(umask: string, ...command: string[]): Promise<string> {
 
 /** Runs the command line, and `look` again and again meanwhile. */
 async function whileRunning(args: string[], look: () => void): Promise<void> {
-  const child = spawn(...args);
+  const child = spawn(args);
   await child.stdin.close();
   let running = true;
   const ran = output(child).finally(() => running = false);
@@ -41,51 +46,45 @@ async function whileRunning(args: string[], look: () => void): Promise<void> {
   assertEquals([code, stderr], [0, ""]);
 }
 
-/** What `cp` and `dma copy` make of one file. */
-async function bothCopies(
-  dir: TestDirectory,
-  mode: number,
-  { umask = "022", existing, preserve = false }: {
-    umask?: string;
-    existing?: number;
-    preserve?: boolean;
-  } = {},
-): Promise<[cp: string, dma: string]> {
-  const [source, byCp, byDma] = [dir.file("source"), dir.file("cp"), dir.file("dma")];
-  await make(source, mode, isRoot ? [1, 2] : undefined);
-  for (const target of [byCp, byDma]) {
+interface Copying {
+  mode: number;
+  umask?: string;
+  /** The mode of a file that is already there. */
+  existing?: number;
+  preserve?: boolean;
+}
+
+/** Throws unless `dma copy` leaves what `cp` leaves. */
+async function assertAsCp(dir: TestDirectory, copying: Copying): Promise<void> {
+  const { mode, umask = "022", existing, preserve = false } = copying;
+  const source = dir.file("source");
+  await make(source, mode, { owner: isRoot });
+  const left = async (name: string, ...command: string[]) => {
+    const target = dir.file(name);
     await Deno.remove(target).catch(() => {});
     if (existing !== undefined) await make(target, existing);
-  }
-  await under(umask, "cp", ...(preserve ? ["-p"] : []), source, byCp);
-  await under(umask, ...DMA, "copy", "--quiet", ...(preserve ? ["-p"] : []), source, byDma);
-  return [await attributes(byCp, preserve), await attributes(byDma, preserve)];
+    await under(umask, ...command, ...preserve ? ["-p"] : [], source, target);
+    return await attributes(target, preserve);
+  };
+  const byCp = await left("cp", "cp");
+  assertEquals(await left("dma", ...DMA, "copy", "--quiet"), byCp, JSON.stringify(copying));
 }
 
 testInOneDirectory("dma copy gives the mode that cp gives", async (dir) => {
-  for (const mode of [0o600, 0o640, 0o755, 0o666, 0o400, 0o4755]) {
-    const [cp, dma] = await bothCopies(dir, mode);
-    assertEquals(dma, cp, mode.toString(8));
-  }
-  for (const options of [{ umask: "077" }, { existing: 0o644 }, { existing: 0o600 }]) {
-    const [cp, dma] = await bothCopies(dir, 0o755, options);
-    assertEquals(dma, cp, JSON.stringify(options));
+  for (const mode of [0o600, 0o640, 0o755, 0o666, 0o400, 0o4755]) await assertAsCp(dir, { mode });
+  for (const more of [{ umask: "077" }, { existing: 0o644 }, { existing: 0o600 }]) {
+    await assertAsCp(dir, { mode: 0o755, ...more });
   }
 }, { bothEngines: false });
 
 testDirectAndCached("dma copy --preserve leaves what cp -p leaves", async (dir) => {
-  for (const mode of [0o600, 0o666, 0o4755]) {
-    const [cp, dma] = await bothCopies(dir, mode, { preserve: true });
-    assertEquals(dma, cp, mode.toString(8));
-  }
-  const [cp, dma] = await bothCopies(dir, 0o600, { preserve: true, existing: 0o644 });
-  assertEquals(dma, cp);
+  for (const mode of [0o600, 0o666, 0o4755]) await assertAsCp(dir, { mode, preserve: true });
+  await assertAsCp(dir, { mode: 0o600, preserve: true, existing: 0o644 });
 }, { bothEngines: false });
 
 testInDirectory("dma copy of a 0600 file is never readable by others", async (dir) => {
   const [source, target] = [`${dir}/key`, `${dir}/copy`];
-  await Deno.writeFile(source, pattern(10_000_000));
-  await Deno.chmod(source, 0o600);
+  await make(source, 0o600, { length: 10_000_000 });
   for (const args of [[], ["--atomic"], ["--preserve"], ["--preserve", "--atomic"]]) {
     await Deno.remove(target).catch(() => {});
     const seen = new Set<number>();
@@ -96,80 +95,68 @@ testInDirectory("dma copy of a 0600 file is never readable by others", async (di
     });
     assertEquals([...seen], [0o600], `${args}`);
   }
+  // A file that all may read is closed to them first.
+  await make(target, 0o644);
+  await whileRunning(["copy", "--quiet", "--preserve", source, target], () => {
+    const { size, mode } = Deno.statSync(target);
+    // Empty, or as it was before.
+    if (size !== 5000 && size !== 0) assertEquals(mode! & 0o777, 0o600, `${size}`);
+  });
 });
-
-testInDirectory(
-  "dma copy --preserve over a file that all may read closes it first",
-  async (dir) => {
-    const [source, target] = [`${dir}/key`, `${dir}/copy`];
-    await Deno.writeFile(source, pattern(10_000_000));
-    await Deno.chmod(source, 0o600);
-    await make(target, 0o644);
-    await whileRunning(["copy", "--quiet", "--preserve", source, target], () => {
-      const { size, mode } = Deno.statSync(target);
-      // Empty, or as it was before.
-      if (size !== 5000 && size !== 0) assertEquals(mode! & 0o777, 0o600, `${size}`);
-    });
-  },
-);
 
 testInOneDirectory("dma --atomic over a file keeps its mode and owner", async (dir) => {
   const [source, target] = [dir.file("source"), dir.file("target")];
   await make(source, 0o600);
   for (const mode of [0o640, 0o666, 0o444]) {
     for (const args of [["copy", "--atomic", source, target], ["write", "--atomic", target]]) {
-      await Deno.remove(target).catch(() => {});
-      await make(target, mode, isRoot ? [1, 2] : undefined);
+      await make(target, mode, { owner: isRoot });
       const before = { ino: (await Deno.stat(target)).ino, attributes: await attributes(target) };
-      const { code, stderr } = await dma(args, pattern(7000));
-      assertEquals(code, 0, stderr);
+      await succeeds(args, pattern(7000));
       assertEquals(await attributes(target), before.attributes, args[0]);
       assertNotEquals((await Deno.stat(target)).ino, before.ino, "The file was not replaced");
     }
   }
 }, { bothEngines: false });
 
-testInDirectory(
-  "dma --atomic gives a group that cannot be kept no rights of the old one",
-  async (dir) => {
-    const target = `${dir}/target`;
-    const withoutChown = ["setpriv", "--inh-caps=-chown", "--bounding-set=-chown", ...DMA];
-    for (const [mode, expected] of [[0o640, "600 0 0"], [0o664, "644 0 0"]] as const) {
-      await Deno.remove(target).catch(() => {});
-      await make(target, mode, [1, 2]);
-      await under("022", ...withoutChown, "copy", "--atomic", "--quiet", "/etc/hostname", target);
-      assertEquals(await attributes(target), expected);
-    }
-  },
-  { ignore: !isRoot || !hasProgram("setpriv") },
-);
+testInDirectory("dma --atomic gives a group that cannot be kept no old rights", async (dir) => {
+  const target = `${dir}/target`;
+  const withoutChown = ["setpriv", "--inh-caps=-chown", "--bounding-set=-chown", ...DMA];
+  for (const [mode, expected] of [[0o640, "600 0 0"], [0o664, "644 0 0"]] as const) {
+    await make(target, mode, { owner: true });
+    await under("022", ...withoutChown, "copy", "--atomic", "--quiet", "/etc/hostname", target);
+    assertEquals(await attributes(target), expected);
+  }
+}, { ignore: !mayDropRights });
 
 testInDirectory("dma copy --preserve fails if mode and times may not be set", async (dir) => {
   const [source, target] = [`${dir}/source`, `${dir}/target`];
   await make(source, 0o600);
-  await make(target, 0o666, [1, 2]);
-  const args = ["--inh-caps=-chown,-fowner", "--bounding-set=-chown,-fowner", ...DMA];
-  const preserving = [...args, "copy", "--preserve", source, target];
-  const { code, stderr } = await run("setpriv", preserving);
+  await make(target, 0o666, { owner: true });
+  const rights = ["--inh-caps=-chown,-fowner", "--bounding-set=-chown,-fowner"];
+  const { code, stderr } = await run("setpriv", [
+    ...rights,
+    ...DMA,
+    "copy",
+    "--preserve",
+    source,
+    target,
+  ]);
   assertEquals(code, 1, stderr);
   assertStringIncludes(stderr, `dma: Cannot preserve mode and times in '${target}'`);
   assertEquals(await Deno.readFile(target), pattern(5000));
-}, { ignore: !isRoot || !hasProgram("setpriv") });
+}, { ignore: !mayDropRights });
 
 testInDirectory("dma copy --preserve that is stopped has no times of the source", async (dir) => {
   const [source, target] = [`${dir}/source`, `${dir}/target`];
+  await make(source, 0o644, { length: 0 });
   // Holes, so that it takes no space here and long enough to copy.
-  await Deno.writeFile(source, new Uint8Array());
   await Deno.truncate(source, 4 * 1024 ** 3);
-  await Deno.chmod(source, 0o644);
   await Deno.utime(source, 1e9, 1e9);
-  const child = spawn("copy", "--preserve", "--sparse", "never", source, target);
+  const child = spawn(["copy", "--preserve", "--sparse", "never", source, target]);
   const ran = output(child);
   await child.stdin.close();
-  await eventually(
-    () => Deno.stat(target).then(({ size }) => size > 0, () => false),
-    "Nothing came",
-  );
+  const begun = () => Deno.stat(target).then(({ size }) => size > 0, () => false);
+  await eventually(begun, "Nothing came");
   child.kill("SIGINT");
   const { code, stderr } = await ran;
   assertEquals(code, 130, stderr);

@@ -1,15 +1,11 @@
 // The diagnosis of `doctor`, and the parts of the command line that need no process.
-import {
-  assert,
-  assertEquals,
-  assertGreater,
-  assertMatch,
-  assertStringIncludes,
-} from "@std/assert";
+
+import { assert, assertEquals, assertGreater, assertMatch } from "@std/assert";
+import { assertStringIncludes } from "@std/assert";
 import { findMount } from "../../cli/system_facts.ts";
-import { assertFile, namesIn, pattern } from "../support/bytes.ts";
 import { run } from "../setup/command.ts";
-import { dma, type Ran, testInDirectory } from "./process.ts";
+import { assertFile, namesIn, pattern } from "../support/bytes.ts";
+import { dma, type Ran, succeeds, testInDirectory } from "./process.ts";
 
 Deno.test("findMount() takes the longest mount point, the last of two, and unescapes it", () => {
   const mountinfo = [
@@ -26,79 +22,72 @@ Deno.test("findMount() takes the longest mount point, the last of two, and unesc
 });
 
 testInDirectory("dma doctor tries a directory and leaves nothing in it", async (dir) => {
-  const { code, stdout, stderr } = await dma(["doctor", dir]);
-  assertEquals([code, stderr], [0, ""]);
-  for (
-    const label of ["Kernel", "liburing", "io_uring", "Engine", "Locked memory", "Direct I/O"]
-  ) {
-    assertMatch(stdout, new RegExp(`^(ok|--)  ${label}\\s+\\S`, "m"));
-  }
+  const { stdout, stderr } = await succeeds(["doctor", dir]);
+  assertEquals(stderr, "");
+  const labels = ["Kernel", "liburing", "io_uring", "Engine", "Locked memory", "Direct I/O"];
+  for (const label of labels) assertMatch(stdout, new RegExp(`^(ok|--)  ${label}\\s+\\S`, "m"));
   assertStringIncludes(stdout, "wrote, synced and read back 1 MiB");
-  assertMatch(
-    stdout,
-    /^Works(, slower)?: (Direct I\/O|page cache) over (io_uring|threads) on \w+\n/,
-  );
+  const works = /^Works(, slower)?: (Direct I\/O|page cache) over (io_uring|threads) on \w+\n/;
+  assertMatch(stdout, works);
   assertEquals(await namesIn(dir), []);
 }, { bothEngines: true });
 
 testInDirectory("dma doctor --json says the same to programs", async (dir) => {
   await Deno.writeFile(`${dir}/file`, pattern(5000));
-  const { code, stdout } = await dma(["doctor", "--json", `${dir}/file`]);
-  assertEquals(code, 0);
-  const report = JSON.parse(stdout);
-  assertEquals(report.works, true);
-  assertMatch(report.verdict, /^Works/);
-  for (const { level, what, remedy } of report.findings) {
+  const { stdout } = await succeeds(["doctor", "--json", `${dir}/file`]);
+  const { works, verdict, findings, missingPermissions, engine, kernel, probe } = JSON.parse(
+    stdout,
+  );
+  const { kind, direct, tried, alignment } = probe;
+  assertEquals({ works, missingPermissions, kernel, kind, tried, direct: typeof direct }, {
+    works: true,
+    missingPermissions: [],
+    kernel: Deno.osRelease(),
+    kind: "file",
+    tried: "read 5000 bytes",
+    direct: "boolean",
+  });
+  assertMatch(verdict, /^Works/);
+  for (const { level, what, remedy } of findings) {
     assert(["warning", "info"].includes(level), level);
     assertEquals(typeof what, "string");
     assert(remedy === null || typeof remedy === "string");
   }
-  assertEquals(report.missingPermissions, []);
-  assert(["io_uring", "threads"].includes(report.engine.engine));
-  assertEquals(report.kernel, Deno.osRelease());
-  assertEquals(report.probe.kind, "file");
-  assertEquals(typeof report.probe.direct, "boolean");
-  assertGreater(report.probe.alignment.offset, 0);
-  assertEquals(report.probe.tried, "read 5000 bytes");
+  assert(["io_uring", "threads"].includes(engine.engine));
+  assertGreater(alignment.offset, 0);
   await assertFile(`${dir}/file`, pattern(5000));
 }, { bothEngines: true });
 
-testInDirectory("dma doctor ends with 1 if nothing can be tried", async (dir) => {
-  const { code, stdout } = await dma(["doctor", `${dir}/missing`]);
+/** Runs the doctor where it must fail, with these permissions only. */
+async function fails(path: string, flags: string[]): Promise<string> {
+  const { code, stdout }: Ran = await dma(["doctor", path], undefined, { flags });
   assertEquals(code, 1);
-  assertMatch(
-    stdout,
-    /^Does not work: .*No such file or directory.*\n\nIn the way: .*\n {2}Remedy: /,
-  );
-  assertMatch(stdout, /^!! {2}Path.*No such file or directory/m);
-}, { bothEngines: true });
-
-/** Runs the doctor on a directory with these permissions only. */
-function doctorWith(flags: string[], dir: string): Promise<Ran> {
-  return dma(["doctor", dir], undefined, { flags });
+  return stdout;
 }
 
-Deno.test("dma doctor names the permission that is missing", async () => {
-  const { code, stdout } = await doctorWith(["--allow-read", "--allow-write"], ".");
-  assertEquals(code, 1);
-  assertMatch(stdout, /^!! {2}Permissions\s+missing: --allow-ffi$/m);
-  assertMatch(stdout, /^-- {2}Way\s+unknown$/m);
+testInDirectory("dma doctor ends with 1 if nothing can be tried", async (dir) => {
+  const stdout = await fails(`${dir}/missing`, ["-A"]);
+  const missing = "No such file or directory.*";
+  assertMatch(
+    stdout,
+    new RegExp(`^Does not work: .*${missing}\n\nIn the way: .*\n {2}Remedy: `),
+  );
+  assertMatch(stdout, new RegExp(`^!! {2}Path.*${missing}`, "m"));
+}, { bothEngines: true });
+
+testInDirectory("dma doctor names missing permissions, and what it does not know", async (dir) => {
+  const withoutFfi = await fails(dir, ["--allow-read", "--allow-write"]);
+  assertMatch(withoutFfi, /^!! {2}Permissions\s+missing: --allow-ffi$/m);
+  assertMatch(withoutFfi, /^-- {2}Way\s+unknown$/m);
+  const withoutPath = await fails(dir, ["--allow-ffi"]);
+  assertMatch(withoutPath, /^!! {2}Permissions\s+missing: --allow-read --allow-write$/m);
+  // The engine does not depend on the path.
+  assertMatch(withoutPath, /^(ok|--) {2}Engine\s+(io_uring|threads): /m);
+  assertMatch(withoutPath, /^-- {2}Untorn\s+unknown$/m);
 });
 
-testInDirectory(
-  "dma doctor without permission for the path tells what it does not know",
-  async (dir) => {
-    const { code, stdout } = await doctorWith(["--allow-ffi"], dir);
-    assertEquals(code, 1);
-    assertMatch(stdout, /^!! {2}Permissions\s+missing: --allow-read --allow-write$/m);
-    // The engine does not depend on the path.
-    assertMatch(stdout, /^(ok|--) {2}Engine\s+(io_uring|threads): /m);
-    assertMatch(stdout, /^-- {2}Untorn\s+unknown$/m);
-  },
-);
-
 testInDirectory("The command that dma doctor suggests works as it is", async (dir) => {
-  const [, command = ""] = /Remedy: deno (.*)$/m.exec((await doctorWith([], dir)).stdout) ?? [];
+  const [, command = ""] = /Remedy: deno (.*)$/m.exec(await fails(dir, [])) ?? [];
   // In the folder of a clone Deno takes the package's name for the clone.
   const options = { cwd: dir };
   const { success, output } = await run("sh", ["-c", `"$0" ${command}`, Deno.execPath()], options);

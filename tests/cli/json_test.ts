@@ -1,9 +1,9 @@
 // `--json` of `write` and `copy`: one object a run, true to what is on the disk, also where it failed.
+
 import { assert, assertEquals, assertGreater, assertMatch } from "@std/assert";
 import type { TransferReport } from "../../cli/transfer_report.ts";
 import { pattern } from "../support/bytes.ts";
-import { CLI, dma, interrupt, testInDirectory } from "./process.ts";
-import { run } from "../setup/command.ts";
+import { dma, interrupt, shell, testInDirectory } from "./process.ts";
 
 function parse(stdout: string): TransferReport {
   assertMatch(stdout, /^\{.*\}\n$/);
@@ -39,34 +39,32 @@ testInDirectory("dma write --json prints one object and no line", async (dir) =>
 
 testInDirectory("dma copy --json tells --atomic, --append and --no-sync apart", async (dir) => {
   await Deno.writeFile(`${dir}/in`, pattern(5000));
-  const report = async (...args: string[]) =>
-    parse((await dma(["copy", "--json", ...args, `${dir}/in`, `${dir}/out`])).stdout);
-  const atomic = await report("--atomic", "--no-sync");
+  const report = async (...args: string[]) => {
+    const ran = await dma(["copy", "--json", ...args, `${dir}/in`, `${dir}/out`]);
+    const { atomic, appended, synced, bytes, fileSize } = parse(ran.stdout);
+    return { atomic, appended, synced, bytes, fileSize };
+  };
+  const copied = { atomic: true, appended: false, synced: true, bytes: 5000, fileSize: 5000 };
   // An atomic file gets its name only when it is durable.
-  assertEquals([atomic.atomic, atomic.synced, atomic.fileSize], [true, true, 5000]);
-  const appended = await report("--append", "--no-sync");
-  assertEquals([appended.appended, appended.synced], [true, false]);
-  assertEquals([appended.bytes, appended.fileSize], [5000, 10_000]);
+  assertEquals(await report("--atomic", "--no-sync"), copied);
+  const appended = { ...copied, atomic: false, appended: true, synced: false, fileSize: 10_000 };
+  assertEquals(await report("--append", "--no-sync"), appended);
 });
 
-testInDirectory(
-  "dma write --json says what went wrong, and that nothing was touched",
-  async (dir) => {
-    const path = `${dir}/missing/out`;
-    const { code, stdout, stderr } = await dma(["write", "--json", path], pattern(10));
-    assertEquals(code, 1);
-    assertMatch(stderr, /^dma: No such file or directory/);
-    const { ok, bytes, direct, engine, bufferSize, fileSize, error, exitCode } = parse(stdout);
-    assertEquals([ok, bytes, direct, engine, bufferSize, fileSize, exitCode], [
-      false,
-      0,
-      null,
-      null,
-      null,
-      null,
-      1,
-    ]);
-    assertEquals(error, {
+testInDirectory("dma write --json says what went wrong, and what was not touched", async (dir) => {
+  const path = `${dir}/missing/out`;
+  const { code, stdout, stderr } = await dma(["write", "--json", path], pattern(10));
+  assertEquals(code, 1);
+  assertMatch(stderr, /^dma: No such file or directory/);
+  const { ok, bytes, direct, engine, bufferSize, fileSize, error, exitCode } = parse(stdout);
+  assertEquals({ ok, bytes, direct, engine, bufferSize, fileSize, error, exitCode }, {
+    ok: false,
+    bytes: 0,
+    direct: null,
+    engine: null,
+    bufferSize: null,
+    fileSize: null,
+    error: {
       message: `No such file or directory (os error 2): open '${path}'`,
       name: "NotFound",
       code: "ENOENT",
@@ -74,9 +72,10 @@ testInDirectory(
       op: "open",
       path,
       remedy: `make its directory first: mkdir -p ${dir}/missing`,
-    });
-  },
-);
+    },
+    exitCode: 1,
+  });
+});
 
 testInDirectory("dma copy --json reports a missing source", async (dir) => {
   await Deno.writeTextFile(`${dir}/out`, "old");
@@ -89,33 +88,23 @@ testInDirectory("dma copy --json reports a missing source", async (dir) => {
   assertEquals([fileSize, seconds, synced], [3, 0, false]);
 });
 
-for (const atomic of [false, true]) {
-  testInDirectory(
-    `dma write --json${atomic ? " --atomic" : ""} says what was kept after SIGINT`,
-    async (dir) => {
-      await Deno.writeTextFile(`${dir}/out`, "old");
-      const flags = ["--json", "--buffer-size", "64K", ...(atomic ? ["--atomic"] : [])];
-      const args = ["write", ...flags, `${dir}/out`];
-      const { code, stdout } = await interrupt(args, pattern(2_000_000), "SIGINT");
-      assertEquals(code, 130);
-      const { ok, signal, error, bytes, fileSize, synced, exitCode } = parse(stdout);
-      assertEquals([ok, signal, error, synced, exitCode], [false, "SIGINT", null, !atomic, 130]);
-      const { size } = await Deno.stat(`${dir}/out`);
-      assertEquals(fileSize, size);
-      assertEquals(bytes, atomic ? 0 : size);
-      if (atomic) assertEquals(await Deno.readTextFile(`${dir}/out`), "old");
-    },
-  );
-}
+testInDirectory("dma write --json says what was kept after SIGINT", async (dir) => {
+  for (const atomic of [false, true]) {
+    await Deno.writeTextFile(`${dir}/out`, "old");
+    const flags = ["--json", "--buffer-size", "64K", ...(atomic ? ["--atomic"] : [])];
+    const args = ["write", ...flags, `${dir}/out`];
+    const { code, stdout } = await interrupt(args, pattern(2_000_000), "SIGINT");
+    assertEquals(code, 130);
+    const { ok, signal, error, bytes, fileSize, synced, exitCode } = parse(stdout);
+    assertEquals([ok, signal, error, synced, exitCode], [false, "SIGINT", null, !atomic, 130]);
+    const { size } = await Deno.stat(`${dir}/out`);
+    assertEquals([bytes, fileSize], [atomic ? 0 : size, size]);
+    if (atomic) assertEquals(await Deno.readTextFile(`${dir}/out`), "old");
+  }
+});
 
 testInDirectory("dma write --json reports that its object cannot be printed", async (dir) => {
-  const script = '"$1" run -A --no-check "$2" write --json "$3" </dev/null >/dev/full';
-  const args = ["-c", script, "sh", Deno.execPath(), CLI, `${dir}/out`];
-  const { code, stderr } = await run("sh", args);
-  assertEquals(code, 1);
-  assertEquals(
-    stderr,
-    "dma: Cannot print the JSON object: No space left on device (os error 28); " +
-      `0 bytes are in ${dir}/out\n`,
-  );
+  const { code, stderr } = await shell(dir, 'dma write --json "$dir/out" </dev/null >/dev/full');
+  const error = "dma: Cannot print the JSON object: No space left on device (os error 28)";
+  assertEquals([code, stderr], [1, `${error}; 0 bytes are in ${dir}/out\n`]);
 });

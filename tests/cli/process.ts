@@ -1,12 +1,15 @@
-// Runs the command line as a process of its own, as a shell does, for the tests of it.
+// Runs the command line as a process of its own, as a shell does.
+
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { type CommandResult, run } from "../setup/command.ts";
 import { eventually } from "../support/descriptors.ts";
 import { engineIsOfNoConcern } from "../support/once.ts";
-import { type CommandResult, run } from "../setup/command.ts";
 
-/** The command line's entry. */
 export const CLI: string = new URL("../../cli.ts", import.meta.url).pathname;
 
-/** How a run ended, and what it said. */
+/** The command that starts it. */
+export const DMA: readonly string[] = [Deno.execPath(), "run", "-A", "--no-check", CLI];
+
 export interface Ran {
   code: number;
   stdout: string;
@@ -15,21 +18,15 @@ export interface Ran {
   bytes: Uint8Array<ArrayBuffer>;
 }
 
-/** What a run is given beside its arguments. */
 export interface Surroundings {
   env?: Record<string, string>;
   flags?: readonly string[];
 }
 
 /** Starts the command line with pipes on all three ends. */
-export function spawn(...args: string[]): Deno.ChildProcess {
-  return spawnWith({}, args);
-}
-
-/** As {@linkcode spawn}, in these surroundings. */
-export function spawnWith(
-  { env = {}, flags = ["-A"] }: Surroundings,
+export function spawn(
   args: readonly string[],
+  { env = {}, flags = ["-A"] }: Surroundings = {},
 ): Deno.ChildProcess {
   return new Deno.Command(Deno.execPath(), {
     args: ["run", "--no-prompt", "--no-check", ...flags, CLI, ...args],
@@ -51,16 +48,37 @@ export async function output(child: Deno.ChildProcess): Promise<Ran> {
 
 /** Runs the command line to its end with `input` as standard input. */
 export async function dma(
-  args: string[],
+  args: readonly string[],
   input: Uint8Array = new Uint8Array(),
   surroundings: Surroundings = {},
 ): Promise<Ran> {
-  const child = spawnWith(surroundings, args);
+  const child = spawn(args, surroundings);
   const ran = output(child);
   const stdin = child.stdin.getWriter();
   // A command that ends early closes its end of the pipe; that is not what is tested.
   await stdin.write(input as Uint8Array<ArrayBuffer>).then(() => stdin.close()).catch(() => {});
   return await ran;
+}
+
+/** Like {@linkcode dma}. Throws unless the command ends with 0. */
+export async function succeeds(...args: Parameters<typeof dma>): Promise<Ran> {
+  const ran = await dma(...args);
+  assertEquals(ran.code, 0, ran.stderr);
+  return ran;
+}
+
+/** Like {@linkcode dma}. Throws unless the command ends with `code`, prints nothing and says one line, with `says` in it. */
+export async function fails(
+  code: number,
+  args: readonly string[],
+  says: string | RegExp,
+  ...more: [input?: Uint8Array, surroundings?: Surroundings]
+): Promise<void> {
+  const { code: ended, stdout, stderr } = await dma(args, ...more);
+  assertEquals([ended, stdout], [code, ""], `${args.join(" ")}: ${stderr}`);
+  assertMatch(stderr, /^dma: [^\n]*\n$/);
+  if (typeof says === "string") assertStringIncludes(stderr, says);
+  else assertMatch(stderr, says);
 }
 
 /** Sends `input`, waits until `begun`, and sends a signal. Standard input stays open to the end. */
@@ -70,7 +88,7 @@ export async function interrupt(
   signal: Deno.Signal,
   begun: () => Promise<boolean> = () => Promise.resolve(true),
 ): Promise<Ran> {
-  const child = spawn(...args);
+  const child = spawn(args);
   const ran = output(child);
   const stdin = child.stdin.getWriter();
   try {
@@ -87,9 +105,10 @@ export async function interrupt(
   return result;
 }
 
-/** Runs a shell command in `dir`, in which `dma` is the command line. */
+/** Runs a bash command in `dir`, in which `dma` is the command line, also for further shells. */
 export function shell(dir: string, command: string): Promise<CommandResult> {
-  const script = `dma() { "$deno" run -A --no-check "$cli" "$@"; }; cd "$dir"; ${command}`;
+  const script = `dma() { "$deno" run -A --no-check "$cli" "$@"; }; export -f dma; cd "$dir"
+    ${command}`;
   return run("bash", ["-c", script], { env: { dir, deno: Deno.execPath(), cli: CLI } });
 }
 

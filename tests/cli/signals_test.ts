@@ -1,9 +1,11 @@
 // Stops transfers half-way with signals: what is left must be whole, or nothing.
-import { eventually } from "../support/descriptors.ts";
+
 import { assertEquals, assertGreater, assertMatch, assertStringIncludes } from "@std/assert";
-import { assertFile, namesIn, pattern } from "../support/bytes.ts";
-import { dma, interrupt, output, spawn, testInDirectory } from "./process.ts";
 import { runOrThrow } from "../setup/command.ts";
+import { assertFile, namesIn, pattern } from "../support/bytes.ts";
+import { eventually } from "../support/descriptors.ts";
+import { testOnce } from "../support/once.ts";
+import { dma, interrupt, output, spawn, testInDirectory } from "./process.ts";
 
 /** Whether a thread of a process waits for the other end of a FIFO. Deno itself catches SIGINT before anybody listens. */
 async function waitsForFifo(pid: number): Promise<boolean> {
@@ -14,68 +16,50 @@ async function waitsForFifo(pid: number): Promise<boolean> {
   return false;
 }
 
-/** Whether the beginning of a file of `dir` is `start`. */
-async function begins(dir: string, start: Uint8Array): Promise<boolean> {
-  for (const name of await namesIn(dir)) {
-    const bytes = (await Deno.readFile(`${dir}/${name}`)).subarray(0, start.length);
-    if (bytes.length === start.length && bytes.every((byte, at) => byte === start[at])) return true;
-  }
-  return false;
-}
-
 for (const [signal, exitCode] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]] as const) {
   testInDirectory(
-    `dma write keeps a whole prefix and ends with ${exitCode} on ${signal}`,
+    `dma write keeps a prefix and ends with ${exitCode} on ${signal}`,
     async (dir) => {
       const input = pattern(3_000_001);
       const args = ["write", "--buffer-size", "64K", `${dir}/out`];
-      const begun = () => begins(dir, input.subarray(0, 65_536));
+      const begun = () =>
+        Deno.readFile(`${dir}/out`).then((bytes) => bytes[65_535] === input[65_535], () => false);
       const { code, stderr } = await interrupt(args, input, signal, begun);
       assertEquals(code, exitCode, stderr);
-      const kept = Number(
-        new RegExp(`^dma: stopped by ${signal}; kept the first (\\d+) bytes in .*out\n$`)
-          .exec(stderr)?.[1],
+      const says = new RegExp(
+        `^dma: stopped by ${signal}; kept the first (\\d+) bytes in .*out\n$`,
       );
-      const file = await Deno.readFile(`${dir}/out`);
-      assertEquals(file.length, kept, stderr);
-      assertGreater(kept, 65_535);
-      assertEquals(file, input.subarray(0, kept));
+      const kept = Number(says.exec(stderr)?.[1]);
+      assertGreater(kept, 65_535, stderr);
+      await assertFile(`${dir}/out`, input.subarray(0, kept));
     },
     { bothEngines: true },
   );
 }
 
-testInDirectory(
-  "dma write --atomic leaves no new file on SIGINT, and the old one as it was",
-  async (dir) => {
-    await Deno.writeTextFile(`${dir}/out`, "old");
-    const args = ["write", "--atomic", "--buffer-size", "64K", `${dir}/out`];
-    const { code, stderr } = await interrupt(args, pattern(2_000_000), "SIGINT");
-    assertEquals(code, 130, stderr);
-    assertMatch(stderr, /^dma: stopped by SIGINT; nothing kept, .*out is as it was before\n$/);
-    assertEquals(await namesIn(dir), ["out"]);
-    assertEquals(await Deno.readTextFile(`${dir}/out`), "old");
-  },
-  { bothEngines: true },
-);
+testInDirectory("dma write --atomic that is stopped leaves the old file", async (dir) => {
+  await Deno.writeTextFile(`${dir}/out`, "old");
+  const args = ["write", "--atomic", "--buffer-size", "64K", `${dir}/out`];
+  const { code, stderr } = await interrupt(args, pattern(2_000_000), "SIGINT");
+  assertEquals(code, 130, stderr);
+  assertMatch(stderr, /^dma: stopped by SIGINT; nothing kept, .*out is as it was before\n$/);
+  assertEquals(await namesIn(dir), ["out"]);
+  assertEquals(await Deno.readTextFile(`${dir}/out`), "old");
+}, { bothEngines: true });
 
-testInDirectory(
-  "dma copy that waits for a FIFO is stopped by SIGINT before it touches anything",
-  async (dir) => {
-    await runOrThrow("mkfifo", [`${dir}/fifo`]);
-    await Deno.writeTextFile(`${dir}/out`, "old");
-    const child = spawn("copy", `${dir}/fifo`, `${dir}/out`);
-    const ran = output(child);
-    await eventually(() => waitsForFifo(child.pid), "It does not wait for the FIFO");
-    child.kill("SIGINT");
-    const { code, stderr } = await ran;
-    await child.stdin.close();
-    assertEquals(code, 130, stderr);
-    assertStringIncludes(stderr, "was not touched");
-    assertEquals(await Deno.readTextFile(`${dir}/out`), "old");
-  },
-  { bothEngines: true },
-);
+testInDirectory("dma copy that waits for a FIFO is stopped, and touches nothing", async (dir) => {
+  await runOrThrow("mkfifo", [`${dir}/fifo`]);
+  await Deno.writeTextFile(`${dir}/out`, "old");
+  const child = spawn(["copy", `${dir}/fifo`, `${dir}/out`]);
+  const ran = output(child);
+  await eventually(() => waitsForFifo(child.pid), "It does not wait for the FIFO");
+  child.kill("SIGINT");
+  const { code, stderr } = await ran;
+  await child.stdin.close();
+  assertEquals(code, 130, stderr);
+  assertStringIncludes(stderr, "was not touched");
+  assertEquals(await Deno.readTextFile(`${dir}/out`), "old");
+}, { bothEngines: true });
 
 testInDirectory("dma copy of a FIFO ends with its writer", async (dir) => {
   await runOrThrow("mkfifo", [`${dir}/fifo`]);
@@ -85,3 +69,32 @@ testInDirectory("dma copy of a FIFO ends with its writer", async (dir) => {
   assertEquals(code, 0, stderr);
   await assertFile(`${dir}/out`, pattern(500_000));
 }, { bothEngines: true });
+
+/** A program that takes three seconds to stop. */
+const PROGRAM = `
+  import { Interruption } from "${new URL("../../cli/interruption.ts", import.meta.url)}";
+  using interruption = new Interruption();
+  interruption.signal.addEventListener("abort", () => console.log("stopping"));
+  console.log("ready");
+  await new Promise((resolve) => setTimeout(resolve, 3000));
+  console.log("stopped");
+`;
+
+/** Sends it two signals, the second one so many milliseconds after the first. Resolves to its exit code and its lines. */
+async function interruptTwice(delay: number): Promise<[code: number, ...lines: string[]]> {
+  const args = ["eval", "--no-check", PROGRAM];
+  const child = new Deno.Command(Deno.execPath(), { args, stdout: "piped" }).spawn();
+  let output = "";
+  for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
+    if (output === "") {
+      for (const after of [0, delay]) setTimeout(() => child.kill("SIGINT"), after);
+    }
+    output += text;
+  }
+  return [(await child.status).code, ...output.trim().split("\n")];
+}
+
+testOnce("A second signal ends the process at once, unless it is the same Ctrl-C", async () => {
+  assertEquals(await interruptTwice(50), [0, "ready", "stopping", "stopped"]);
+  assertEquals(await interruptTwice(600), [130, "ready", "stopping"]);
+});

@@ -4,8 +4,8 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { engines } from "../faults/machine.ts";
 import { testDirectAndCached, type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { engineIsOfNoConcern } from "../support/once.ts";
-import { pattern } from "../support/bytes.ts";
-import { output, spawnWith } from "./process.ts";
+import { assertFile, filled, joined, pattern } from "../support/bytes.ts";
+import { output, spawn } from "./process.ts";
 import { run } from "../setup/command.ts";
 
 /** Where io_uring is refused, what runs on threads has run before. */
@@ -18,7 +18,7 @@ class Fed implements AsyncDisposable {
   readonly #stdin: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
 
   private constructor(engine: string, args: string[]) {
-    this.child = spawnWith({ env: { DMA_ENGINE: engine } }, args);
+    this.child = spawn(args, { env: { DMA_ENGINE: engine } });
     this.ran = output(this.child);
     this.#stdin = this.child.stdin.getWriter();
   }
@@ -42,13 +42,12 @@ class Fed implements AsyncDisposable {
   }
 
   /** Resolves when the process has read the bytes from the pipe, and had the time to accept them. */
-  async send(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+  async send(input: string | Uint8Array<ArrayBuffer>): Promise<void> {
+    const bytes = typeof input === "string" ? new TextEncoder().encode(input) : input;
     const before = await this.#bytesRead();
     await this.#stdin.write(bytes);
-    await eventually(
-      async () => await this.#bytesRead() >= before + bytes.length,
-      "The input was not read",
-    );
+    const isRead = async () => await this.#bytesRead() >= before + bytes.length;
+    await eventually(isRead, "The input was not read");
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 
@@ -63,53 +62,45 @@ class Fed implements AsyncDisposable {
   }
 }
 
-function text(bytes: string): Uint8Array<ArrayBuffer> {
-  return new TextEncoder().encode(bytes);
-}
-
-async function holds(path: string, expected: string): Promise<boolean> {
-  return await Deno.readTextFile(path).then((found) => found === expected, () => false);
-}
-
-async function hasItSoon(dir: TestDirectory, engine = "", ...args: string[]): Promise<void> {
+async function assertWrittenSoon(dir: TestDirectory, engine = "", ...args: string[]) {
   const path = dir.file("service.log");
-  await Deno.writeTextFile(path, "old\n");
+  let log = "old\n";
+  await Deno.writeTextFile(path, log);
   await using fed = await Fed.start(path, engine, "--append", ...args);
-  await fed.send(text("one\n"));
-  await eventually(() => holds(path, "old\none\n"), "The line was not written");
-  await fed.send(text("two\n"));
-  await eventually(() => holds(path, "old\none\ntwo\n"), "The second line was not written");
+  for (const line of ["one\n", "two\n"]) {
+    await fed.send(line);
+    log += line;
+    await eventually(async () => await Deno.readTextFile(path) === log, "The line was not written");
+  }
   fed.child.kill("SIGKILL");
   await fed.ran;
-  assertEquals(await Deno.readTextFile(path), "old\none\ntwo\n");
+  assertEquals(await Deno.readTextFile(path), log);
 }
 
 testDirectAndCached(
   "dma write has what a pipe sent in the file soon, also after SIGKILL",
-  (dir) => hasItSoon(dir, "", "--flush-every", "100ms"),
+  (dir) => assertWrittenSoon(dir, "", "--flush-every", "100ms"),
 );
 
 for (const engine of ENGINES) {
-  testDirectAndCached(
-    `dma write --append keeps every line of a slow pipe on SIGINT, on ${engine}`,
-    async (dir) => {
-      const path = dir.file("service.log");
-      await Deno.writeTextFile(path, "old\n");
-      await using fed = await Fed.start(path, engine, "--append", "--flush-every", "0");
-      await fed.send(text("one\n"));
-      await fed.send(text("two\n"));
-      fed.child.kill("SIGINT");
-      const { code, stderr } = await fed.ran;
-      const said = `dma: stopped by SIGINT; kept the first 8 appended bytes in ${path}\n`;
-      assertEquals([code, stderr], [130, said]);
-      assertEquals(await Deno.readTextFile(path), "old\none\ntwo\n");
-    },
-  );
-
   testInOneDirectory(
     `dma write has what a pipe sent in the file a second later, on ${engine}`,
-    (dir) => hasItSoon(dir, engine),
+    (dir) => assertWrittenSoon(dir, engine),
   );
+
+  const keeps = `dma write --append keeps every line of a slow pipe on SIGINT, on ${engine}`;
+  testDirectAndCached(keeps, async (dir) => {
+    const path = dir.file("service.log");
+    await Deno.writeTextFile(path, "old\n");
+    await using fed = await Fed.start(path, engine, "--append", "--flush-every", "0");
+    await fed.send("one\n");
+    await fed.send("two\n");
+    fed.child.kill("SIGINT");
+    const { code, stderr } = await fed.ran;
+    const said = `dma: stopped by SIGINT; kept the first 8 appended bytes in ${path}\n`;
+    assertEquals([code, stderr], [130, said]);
+    assertEquals(await Deno.readTextFile(path), "old\none\ntwo\n");
+  });
 }
 
 testDirectAndCached("dma write keeps all of several buffers on SIGINT", async (dir) => {
@@ -124,14 +115,13 @@ testDirectAndCached("dma write keeps all of several buffers on SIGINT", async (d
   assertEquals(await Deno.readFile(path), input);
 });
 
-const follower = "dma write --direct off shows a follower nothing but whole lines";
-testInOneDirectory(follower, async (dir) => {
+testInOneDirectory("dma write --direct off shows a follower whole lines only", async (dir) => {
   const path = dir.file("service.log");
   const args = ["--append", "--direct", "off", "--flush-every", "50ms"];
   await using fed = await Fed.start(path, "", ...args);
   let done = false;
   const sending = (async () => {
-    for (let line = 0; line < 10; line++) await fed.send(text(`line ${line}\n`));
+    for (let line = 0; line < 10; line++) await fed.send(`line ${line}\n`);
   })().finally(() => done = true);
   let longest = 0;
   while (!done) {
@@ -144,25 +134,21 @@ testInOneDirectory(follower, async (dir) => {
   assert(longest > 0);
 });
 
-const flushEvery = "dma write --flush-every says when the tail is written";
-testInOneDirectory(flushEvery, async (dir) => {
-  const often = dir.file("often");
-  const never = dir.file("never");
+testInOneDirectory("dma write --flush-every says when the tail is written", async (dir) => {
+  const [often, never] = [dir.file("often"), dir.file("never")];
   await using one = await Fed.start(often, "", "--flush-every", "100ms", "--no-sync");
   await using other = await Fed.start(never, "", "--flush-every", "0");
-  await Promise.all([one.send(text("line\n")), other.send(text("line\n"))]);
-  await eventually(
-    async () => (await Deno.readTextFile(often)).startsWith("line\n"),
-    "Not written",
-  );
+  await Promise.all([one.send("line\n"), other.send("line\n")]);
+  const isWritten = async () => (await Deno.readTextFile(often)).startsWith("line\n");
+  await eventually(isWritten, "Not written");
   assertEquals((await Deno.stat(never)).size, 0);
 });
 
 testInOneDirectory("dma keeps what came before its source failed", async (dir) => {
   const path = dir.file("out");
   const program = `
-    import { StreamSource } from ${JSON.stringify(new URL("../../cli/source.ts", import.meta.url))};
-    import { transfer } from ${JSON.stringify(new URL("../../cli/transfer.ts", import.meta.url))};
+    import { StreamSource } from "${new URL("../../cli/source.ts", import.meta.url)}";
+    import { transfer } from "${new URL("../../cli/transfer.ts", import.meta.url)}";
     const chunks = [new Uint8Array(70_000).fill(1), new Uint8Array(5).fill(2)];
     const readable = new ReadableStream({
       pull(controller) {
@@ -181,7 +167,5 @@ testInOneDirectory("dma keeps what came before its source failed", async (dir) =
   assertStringIncludes(stderr, `dma: failed; kept the first 70005 bytes in ${path}\n`);
   const { bytes, synced } = JSON.parse(stdout);
   assertEquals([bytes, synced], [70_005, true]);
-  const file = await Deno.readFile(path);
-  assertEquals(file.length, 70_005);
-  assert(file.subarray(70_000).every((byte) => byte === 2));
+  await assertFile(path, joined(filled(70_000, 1), filled(5, 2)));
 });

@@ -1,7 +1,7 @@
 // Runs the command line on a terminal, as a person does, and gives what the terminal got.
 import { hasProgram } from "../setup/command.ts";
 import { quoted } from "../../cli/remedies.ts";
-import { CLI } from "./process.ts";
+import { DMA } from "./process.ts";
 
 /** Whether there is `script` of util-linux, which makes terminals. */
 export const hasTerminals: boolean = hasProgram("script");
@@ -21,7 +21,7 @@ export interface TerminalOptions {
  */
 export async function onTerminal(args: string[], options: TerminalOptions = {}): Promise<string> {
   const { columns = 80, input, after = "", env = {} } = options;
-  const command = [Deno.execPath(), "run", "-A", "--no-check", CLI, ...args].map(quoted).join(" ");
+  const command = [...DMA, ...args].map(quoted).join(" ");
   const line = `stty cols ${columns} rows 24; ${input ? `${input} | ` : ""}${command} ${after}`;
   const { NO_COLOR: _, ...rest } = Deno.env.toObject();
   const { stdout } = await new Deno.Command("script", {

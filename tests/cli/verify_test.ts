@@ -3,20 +3,9 @@ import { eventually } from "../support/descriptors.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { isOnDisk, testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
 import { assertFile, namesIn, pattern } from "../support/bytes.ts";
-import { CLI, dma, interrupt, output, spawn, testInDirectory } from "./process.ts";
-import { run } from "../setup/command.ts";
+import { dma, interrupt, output, shell, spawn, succeeds, testInDirectory } from "./process.ts";
 
 const LENGTH = 8_388_608 + 777;
-
-/** Runs the command line, and resolves to how many bytes it had the disk read. */
-async function bytesRead(...args: string[]): Promise<number> {
-  // What a process that was waited for has read counts as read by the shell.
-  const script = '"$@" && grep ^read_bytes /proc/$$/io';
-  const command = ["-c", script, "bash", Deno.execPath(), ...args];
-  const { success, stdout, stderr } = await run("bash", command);
-  assert(success, stderr);
-  return Number(/(\d+)\n$/.exec(stdout)?.[1]);
-}
 
 testDirectAndCached("dma --verify confirms what is right, however it is written", async (dir) => {
   const input = pattern(LENGTH);
@@ -29,8 +18,7 @@ testDirectAndCached("dma --verify confirms what is right, however it is written"
     ["write", "--verify", "--buffer-size", "64K", target],
   ];
   for (const args of runs) {
-    const { code, stderr } = await dma(args, input);
-    assertEquals(code, 0, stderr);
+    const { stderr } = await succeeds(args, input);
     assertMatch(stderr, /; synced; verified in \d.*\/s\n$/);
     await assertFile(target, input);
   }
@@ -42,60 +30,50 @@ testDirectAndCached("dma --verify confirms what is right, however it is written"
 testDirectAndCached("dma copy --verify of a file with holes reads its data back", async (dir) => {
   await Deno.writeFile(dir.file("in"), pattern(100_000));
   await Deno.truncate(dir.file("in"), 50_000_000);
-  const { code, stdout } = await dma([
-    "copy",
-    "--verify",
-    "--json",
-    dir.file("in"),
-    dir.file("out"),
-  ]);
-  const { bytes, holes, verified } = JSON.parse(stdout);
-  assertEquals([code, bytes, verified, holes > 49_000_000], [0, 50_000_000, true, true]);
+  const copy = ["copy", "--verify", "--json", dir.file("in"), dir.file("out")];
+  const { bytes, holes, verified } = JSON.parse((await succeeds(copy)).stdout);
+  assertEquals([bytes, verified, holes > 49_000_000], [50_000_000, true, true]);
 }, { bothEngines: false });
 
-testDirectAndCached(
-  "dma --verify reads from the disk, and not from the page cache",
-  async (dir) => {
-    // Written past the page cache, so that reading the source is counted in any case.
-    await dma(["write", dir.file("in")], pattern(LENGTH));
-    const run = ["run", "-A", "--no-check", CLI, "copy", "--quiet"];
-    const copy = (...args: string[]) => bytesRead(...run, ...args, dir.file("in"), dir.file("out"));
-    assert(await copy() < 2 * LENGTH, "The control: without it the target is not read");
-    for (const direct of ["prefer", "off"]) {
-      const read = await copy("--verify", "--direct", direct);
-      assert(read >= 2 * LENGTH - 8192, `${direct}: ${read}`);
-    }
-  },
-  { bothEngines: false, where: isOnDisk },
-);
+testDirectAndCached("dma --verify reads from the disk, and not the page cache", async (dir) => {
+  // Written past the page cache, so that reading the source is counted in any case.
+  await dma(["write", dir.file("in")], pattern(LENGTH));
+  /** How many bytes a copy has the disk read: those of a child that was waited for count as the shell's. */
+  const bytesRead = async (options: string) => {
+    const script = `dma copy --quiet ${options} in out && grep ^read_bytes /proc/$$/io`;
+    const { success, stdout, stderr } = await shell(dir.path, script);
+    assert(success, stderr);
+    return Number(/(\d+)\n$/.exec(stdout)?.[1]);
+  };
+  assert(await bytesRead("") < 2 * LENGTH, "The control: without it the target is not read");
+  for (const direct of ["prefer", "off"]) {
+    const read = await bytesRead(`--verify --direct ${direct}`);
+    assert(read >= 2 * LENGTH - 8192, `${direct}: ${read}`);
+  }
+}, { bothEngines: false, where: isOnDisk });
 
 for (const atomic of [false, true]) {
   const flags = ["--verify", "--buffer-size", "64K", ...(atomic ? ["--atomic"] : [])];
-  testInOneDirectory(
-    `dma write ${flags.join(" ")} fails where another byte is read`,
-    async (dir) => {
-      const path = dir.file("out");
-      if (atomic) await Deno.writeTextFile(path, "old");
-      const child = spawn("write", ...flags, path);
-      const ran = output(child);
-      const stdin = child.stdin.getWriter();
-      await stdin.write(pattern(500_000));
-      await eventually(() => corrupt(child.pid, dir.path), "Nothing was written");
-      await stdin.close();
-      const { code, stderr } = await ran;
-      assertEquals(code, 1, stderr);
-      assertStringIncludes(
-        stderr,
-        `dma: What was read back from '${path}' differs from what was written`,
-      );
-      if (!atomic) {
-        return assertStringIncludes(stderr, `failed; kept the first 500000 bytes in ${path}`);
-      }
-      assertEquals(await namesIn(dir.path), ["out"]);
-      assertEquals(await Deno.readTextFile(path), "old");
-    },
-    { bothEngines: false },
-  );
+  const title = `dma write ${flags.join(" ")} fails where another byte is read`;
+  testInOneDirectory(title, async (dir) => {
+    const path = dir.file("out");
+    if (atomic) await Deno.writeTextFile(path, "old");
+    const child = spawn(["write", ...flags, path]);
+    const ran = output(child);
+    const stdin = child.stdin.getWriter();
+    await stdin.write(pattern(500_000));
+    await eventually(() => corrupt(child.pid, dir.path), "Nothing was written");
+    await stdin.close();
+    const { code, stderr } = await ran;
+    assertEquals(code, 1, stderr);
+    const differs = `dma: What was read back from '${path}' differs from what was written`;
+    assertStringIncludes(stderr, differs);
+    if (!atomic) {
+      return assertStringIncludes(stderr, `failed; kept the first 500000 bytes in ${path}`);
+    }
+    assertEquals(await namesIn(dir.path), ["out"]);
+    assertEquals(await Deno.readTextFile(path), "old");
+  }, { bothEngines: false });
 }
 
 /** Changes the first byte of the file below `directory` that a process has open, when it is written. */

@@ -1,0 +1,66 @@
+// Wrong arguments end with 2 and a line that says what is wrong, and nothing is touched.
+
+import { assertEquals } from "@std/assert";
+import { namesIn, pattern } from "../support/bytes.ts";
+import { testOnce } from "../support/once.ts";
+import { dma, fails, testInDirectory } from "./process.ts";
+
+const LINE = /^dma: /;
+const ENDS_WITH_HELP = /1M, at most 1 GiB; dma write --help says more\n$/;
+
+/** Arguments of `dma`, in a directory with the files `in` and `out`, and what it says of them. */
+const wrong: [args: string, says: string | RegExp][] = [
+  ["write --buffer-size many DIR/out", ENDS_WITH_HELP],
+  ["write --buffer-size -1 DIR/out", LINE],
+  ["write --buffer-size 2G DIR/out", ENDS_WITH_HELP],
+  ["write --write-behind 0 DIR/out", LINE],
+  ["write --write-behind 1.5 DIR/out", LINE],
+  ["write --direct maybe DIR/out", LINE],
+  ["write --flush-every often DIR/out", LINE],
+  ["write --flush-every 5 DIR/out", LINE],
+  ["write --flush-every 61m DIR/out", LINE],
+  ["write --size -1 DIR/out", LINE],
+  ["write --size much DIR/out", "It must be a size such as 500M, 10G or 2T"],
+  ["write --atomic --append DIR/out", LINE],
+  ["write --no-clobber --atomic DIR/out", "--no-clobber"],
+  ["write --no-clobber --append DIR/out", "--no-clobber"],
+  ["write --no-such-option DIR/out", LINE],
+  ["write --atomic -", "'--atomic' cannot be used with standard output"],
+  ["write --json -", "'--json' cannot be used with standard output"],
+  ["copy --no-sync DIR/in -", "'--no-sync' cannot be used with standard output"],
+  ["copy --preserve - DIR/out", "'--preserve' cannot be used with standard input"],
+  ["copy --sparse always DIR/in DIR/out", "Allowed choices are auto, never"],
+  ["bench --seconds 0", LINE],
+  ["bench --seconds 1.5", LINE],
+  ["bench --size 1K", LINE],
+  ["bench --size x", LINE],
+  ["completion tcsh", LINE],
+  ["completion bash --name $(x)", LINE],
+  [
+    "write --allow-write x",
+    "go before the name of the program, as in deno run --allow-write ...\n",
+  ],
+  ["write --allow-read=/tmp x", "as in deno run --allow-read=/tmp ...\n"],
+  ["write -A x", "as in deno run -A ...\n"],
+  ["wriet x", "(Did you mean write?)\n"],
+  ["help wriet", "(Did you mean write?)\n"],
+  ["wriet --help", "(Did you mean write?)\n"],
+  ["write --atomc x", "(Did you mean --atomic?)\n"],
+  ["copy --bufer-size 1M a b", "(Did you mean --buffer-size?)\n"],
+];
+
+testInDirectory("dma ends with 2 and touches nothing if the arguments are wrong", async (dir) => {
+  for (const name of ["in", "out"]) await Deno.writeTextFile(`${dir}/${name}`, name);
+  for (const [args, says] of wrong) {
+    await fails(2, args.replaceAll("DIR", dir).split(" "), says, pattern(10));
+  }
+  assertEquals(await namesIn(dir), ["in", "out"]);
+  for (const name of ["in", "out"]) assertEquals(await Deno.readTextFile(`${dir}/${name}`), name);
+});
+
+testOnce("dma ends with 2 if an argument is missing or unknown", async () => {
+  const some = [[], ["burn"], ["write"], ["copy", "one"], ["completion", "bash", "--name", "a b"]];
+  for (const args of [...some, ["completion", "bash", "--name", ""]]) {
+    assertEquals((await dma(args)).code, 2, `${args}`);
+  }
+});
