@@ -6,19 +6,13 @@ import { eventually } from "../support/descriptors.ts";
 import { type Example, testExample } from "./examples/example.ts";
 import { Server } from "./examples/server.ts";
 
-const NAME = "resumable_transfer";
 const MIB = 1024 ** 2;
 const SIZE = 60 * MIB + 12_345;
 
 /** What a transfer of this file has noted to be durable. */
 async function noted(example: Example, name: string): Promise<number> {
-  try {
-    const text = await Deno.readTextFile(example.file(`shared/.${name}.progress`));
-    return JSON.parse(text).position;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return 0;
-    throw error;
-  }
+  const path = example.file(`shared/.${name}.progress`);
+  return JSON.parse(await Deno.readTextFile(path).catch(() => '{"position":0}')).position;
 }
 
 /** A server of one file, which sends no more than it is told to and then waits, or breaks off. */
@@ -70,50 +64,48 @@ class Source implements AsyncDisposable {
   }
 }
 
+/** Registers a test of the example, whose folder is there. */
+function testTransfer(sentence: string, fn: (example: Example) => Promise<void>): void {
+  testExample("resumable_transfer", sentence, async (example) => {
+    await Deno.mkdir(example.file("shared"));
+    await fn(example);
+  });
+}
+
 async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
   return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
 }
 
-testExample(
-  NAME,
-  "goes on with a download after each SIGKILL, from what was durable",
-  async (example) => {
-    const bytes = pattern(SIZE);
-    await Deno.mkdir(example.file("shared"));
-    await using source = new Source(bytes);
-    const args = ["download", source.url, "shared/data"];
-    let misleading = 0;
-    for (source.until = 10 * MIB; source.until < SIZE; source.until += 11 * MIB + 3000) {
-      const before = await noted(example, "data");
-      const child = example.spawn(args);
-      await eventually(async () => await noted(example, "data") > before);
-      // At any moment: while bytes come, in a sync, or while it waits for more.
-      await new Promise((resolve) => setTimeout(resolve, Math.random() * 50));
-      child.kill("SIGKILL");
-      await child.output();
-      const position = await noted(example, "data");
-      const part = await Deno.readFile(example.file("shared/.data.part"));
-      assertEquals(part.subarray(0, position), bytes.subarray(0, position));
-      if (part.length > position) misleading++;
-    }
-    assertGreater(misleading, 0, "No kill left more than what was durable: append would be right");
-    source.until = SIZE;
-    const { code, stdout, stderr } = await example.run(args);
-    assertEquals(code, 0, stderr);
-    assertEquals(stdout, `${await sha256(bytes)}  shared/data\n`);
-    await assertFile(example.file("shared/data"), bytes);
-    assertEquals(await namesIn(example.file("shared")), ["data"]);
-    const [first, ...others] = source.starts;
-    assertEquals(first, 0);
-    for (const start of others) assertGreater(start, 0);
-    assertGreater(source.starts.length, 4);
-  },
-  { runners: ["checkout"] },
-);
+testTransfer("goes on with a download after each SIGKILL", async (example) => {
+  const bytes = pattern(SIZE);
+  await using source = new Source(bytes);
+  const args = ["download", source.url, "shared/data"];
+  let misleading = 0;
+  for (source.until = 10 * MIB; source.until < SIZE; source.until += 11 * MIB + 3000) {
+    const before = await noted(example, "data");
+    const child = example.spawn(args);
+    await eventually(async () => await noted(example, "data") > before);
+    // At any moment: while bytes come, in a sync, or while it waits for more.
+    await new Promise((resolve) => setTimeout(resolve, Math.random() * 50));
+    child.kill("SIGKILL");
+    await child.output();
+    const position = await noted(example, "data");
+    const part = await Deno.readFile(example.file("shared/.data.part"));
+    assertEquals(part.subarray(0, position), bytes.subarray(0, position));
+    if (part.length > position) misleading++;
+  }
+  assertGreater(misleading, 0, "No kill left more than what was durable: append would be right");
+  source.until = SIZE;
+  const { stdout } = await example.succeeds(args);
+  assertEquals(stdout, `${await sha256(bytes)}  shared/data\n`);
+  await assertFile(example.file("shared/data"), bytes);
+  assertEquals(await namesIn(example.file("shared")), ["data"]);
+  assertEquals(source.starts.indexOf(0), source.starts.lastIndexOf(0), "It began anew");
+  assertGreater(source.starts.length, 4);
+});
 
-testExample(NAME, "keeps the 700,000 bytes of a download that breaks off", async (example) => {
+testTransfer("keeps the 700,000 bytes of a download that breaks off", async (example) => {
   const bytes = pattern(2_000_000);
-  await Deno.mkdir(example.file("shared"));
   await using source = new Source(bytes);
   Object.assign(source, { until: 700_000, then: "break off" });
   const args = ["download", source.url, "shared/data"];
@@ -122,22 +114,21 @@ testExample(NAME, "keeps the 700,000 bytes of a download that breaks off", async
   await assertNoFile(example.file("shared/data"));
   await assertFile(example.file("shared/.data.part"), bytes.subarray(0, 700_000));
   source.until = SIZE;
-  assertEquals((await example.run(args)).code, 0);
+  await example.succeeds(args);
   assertEquals(source.starts, [0, 700_000]);
   await assertFile(example.file("shared/data"), bytes);
 });
 
-testExample(NAME, "starts anew when the file to download has changed", async (example) => {
-  await Deno.mkdir(example.file("shared"));
+testTransfer("starts anew when the file to download has changed", async (example) => {
   await using source = new Source(pattern(2_000_000));
   Object.assign(source, { until: 700_000, then: "break off" });
   const args = ["download", source.url, "shared/data"];
   assertEquals((await example.run(args)).code, 1);
   Object.assign(source, { until: SIZE, version: '"two"', bytes: pattern(1_500_000, 77) });
-  assertEquals((await example.run(args)).code, 0);
+  await example.succeeds(args);
   assertEquals(source.starts, [0, 0]);
   await assertFile(example.file("shared/data"), pattern(1_500_000, 77));
-}, { runners: ["checkout"] });
+});
 
 /** Begins to upload by hand: so many bytes of a body that is announced to be longer. */
 async function beginUpload(server: Server, bytes: Uint8Array, sent: number): Promise<Disposable> {
@@ -151,16 +142,25 @@ async function beginUpload(server: Server, bytes: Uint8Array, sent: number): Pro
   return connection;
 }
 
+/** Uploads one byte. */
+async function patch(
+  server: Server,
+  path: string,
+  headers: Record<string, string>,
+): Promise<Response> {
+  const response = await fetch(server.url(path), { method: "PATCH", headers, body: pattern(1) });
+  await response.body?.cancel();
+  return response;
+}
+
 async function offset(server: Server): Promise<number> {
   const { headers } = await fetch(server.url("/data"), { method: "HEAD" });
   return Number(headers.get("upload-offset"));
 }
 
-testExample(NAME, "goes on with an upload after the server was killed", async (example) => {
+testTransfer("goes on with an upload after the server was killed", async (example) => {
   const bytes = pattern(SIZE);
-  await Deno.mkdir(example.file("shared"));
   await Deno.writeFile(example.file("shared/large.img"), bytes);
-  let position = 0;
   {
     await using server = await Server.start(example, ["serve"]);
     using _connection = await beginUpload(server, bytes, 20 * MIB);
@@ -168,58 +168,46 @@ testExample(NAME, "goes on with an upload after the server was killed", async (e
     server.signal("SIGKILL");
   }
   await using server = await Server.start(example, ["serve"]);
-  position = await offset(server);
+  const position = await offset(server);
   assertGreater(position, 0);
   assertLess(position, SIZE);
-  const { code, stdout, stderr } = await example.run([
-    "upload",
-    "shared/large.img",
-    server.url("/data"),
-  ]);
-  assertEquals(code, 0, stderr);
+  const { stdout } = await example.succeeds(["upload", "shared/large.img", server.url("/data")]);
   assertEquals(stdout, `${await sha256(bytes)}  shared/large.img\n`);
   await assertFile(example.file("shared/data"), bytes);
   assertEquals(await namesIn(example.file("shared")), ["data", "large.img"]);
-}, { runners: ["checkout"] });
+});
 
-testExample(NAME, "keeps the 700,000 bytes of a client that goes away", async (example) => {
+testTransfer("keeps the 700,000 bytes of a client that goes away", async (example) => {
   const bytes = pattern(2_000_000);
-  await Deno.mkdir(example.file("shared"));
   await Deno.writeFile(example.file("shared/large.img"), bytes);
   await using server = await Server.start(example, ["serve"]);
   (await beginUpload(server, bytes, 700_000))[Symbol.dispose]();
   await eventually(async () => await offset(server) === 700_000);
   await assertNoFile(example.file("shared/data"));
-  const wrong = { "upload-offset": "699999", "upload-length": "2000000" };
-  const refused = await fetch(server.url("/data"), {
-    method: "PATCH",
-    headers: wrong,
-    body: pattern(1),
+  const refused = await patch(server, "/data", {
+    "upload-offset": "699999",
+    "upload-length": "2000000",
   });
   assertEquals([refused.status, refused.headers.get("upload-offset")], [409, "700000"]);
-  await refused.body?.cancel();
-  const { code, stderr } = await example.run(["upload", "shared/large.img", server.url("/data")]);
-  assertEquals(code, 0, stderr);
+  await example.succeeds(["upload", "shared/large.img", server.url("/data")]);
   await assertFile(example.file("shared/data"), bytes);
-}, { runners: ["checkout"] });
+});
 
-testExample(NAME, "refuses what it cannot take, and names outside its folder", async (example) => {
-  await Deno.mkdir(example.file("shared"));
+testTransfer("refuses what it cannot take, and names outside its folder", async (example) => {
   await using server = await Server.start(example, ["serve"]);
-  const statusOf = async (path: string, headers: Record<string, string>) => {
-    const request = { method: "PATCH", headers, body: pattern(10) };
-    const response = await fetch(server.url(path), request);
-    await response.body?.cancel();
-    return response.status;
-  };
-  assertEquals(await statusOf("/data", {}), 411);
-  assertEquals(await statusOf("/data", { "upload-offset": "0", "upload-length": "9" }), 413);
-  assertEquals(await statusOf("/.data.part", {}), 400);
-  assertEquals(await statusOf("/a%2fb", {}), 400);
+  const refused: [path: string, headers: Record<string, string>, status: number][] = [
+    ["/data", {}, 411],
+    ["/data", { "upload-offset": "0", "upload-length": "0" }, 413],
+    ["/.data.part", {}, 400],
+    ["/a%2fb", {}, 400],
+  ];
+  for (const [path, headers, status] of refused) {
+    assertEquals((await patch(server, path, headers)).status, status);
+  }
   const missing = await fetch(server.url("/none"));
   assertEquals([missing.status, await missing.text()], [404, "Not found\n"]);
   assertEquals(await namesIn(example.file("shared")), []);
   const { code, stderr } = await example.run(["fetch"]);
   const usage = "Usage: resumable_transfer.ts serve | download URL FILE | upload FILE URL\n";
   assertEquals([code, stderr], [2, usage]);
-}, { runners: ["checkout"] });
+});

@@ -1,16 +1,10 @@
-// Runs an example by the command that its head comment names, with these flags and no others: from the checkout, and
-// as a stranger would, who has a copy of the file and the URL of mod.ts.
+// Runs an example of the checkout by the command that its head comment names, with these flags and no others.
 
 import { assertEquals } from "@std/assert";
 import { testInOneDirectory } from "../../support/dirs.ts";
-import { StaticServer } from "../../support/static_server.ts";
 
 const root = new URL("../../../", import.meta.url);
 
-/** Who runs an example. */
-export type Runner = "checkout" | "stranger";
-
-/** How a run ended, and what it said. */
 export interface Ran {
   readonly code: number;
   readonly signal: Deno.Signal | null;
@@ -42,15 +36,7 @@ export function commandOf(name: string): Command {
 export class Example {
   readonly command: Command;
 
-  constructor(
-    readonly name: string,
-    /** Where it runs. */
-    readonly folder: string,
-    readonly runner: Runner,
-    /** What the stranger's project needs beside the example's own flags. */
-    readonly extraFlags: readonly string[],
-    readonly env: Readonly<Record<string, string>>,
-  ) {
+  constructor(readonly name: string, readonly folder: string) {
     this.command = commandOf(name);
   }
 
@@ -64,13 +50,11 @@ export class Example {
     args: readonly string[] = this.command.args,
     flags: readonly string[] = this.command.flags,
   ): Deno.ChildProcess {
-    const path = this.runner === "stranger"
-      ? `examples/${this.name}.ts`
-      : new URL(`examples/${this.name}.ts`, root).pathname;
+    const path = new URL(`examples/${this.name}.ts`, root).pathname;
     return new Deno.Command(Deno.execPath(), {
-      args: ["run", "--no-prompt", ...flags, ...this.extraFlags, path, ...args],
+      args: ["run", "--no-prompt", ...flags, path, ...args],
       cwd: this.folder,
-      env: { NO_COLOR: "1", ...this.env },
+      env: { NO_COLOR: "1" },
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
@@ -79,6 +63,13 @@ export class Example {
 
   async run(args?: readonly string[], flags?: readonly string[]): Promise<Ran> {
     return await ended(this.spawn(args, flags));
+  }
+
+  /** Runs it. Throws unless it ends with 0. */
+  async succeeds(args?: readonly string[]): Promise<Ran> {
+    const ran = await this.run(args);
+    assertEquals(ran.code, 0, ran.stderr);
+    return ran;
   }
 }
 
@@ -96,60 +87,13 @@ export async function ended(child: Deno.ChildProcess): Promise<Ran> {
   return { code, signal, stdout: decoder.decode(stdout), stderr: ownWords(decoder.decode(stderr)) };
 }
 
-/** Gives `fn` an example that runs in `folder`, which must be empty. */
-async function withExample(
-  name: string,
-  runner: Runner,
-  folder: string,
-  fn: (example: Example) => Promise<void>,
-): Promise<void> {
-  if (runner === "checkout") return await fn(new Example(name, folder, runner, [], {}));
-  await using published = new StaticServer();
-  const { host } = published;
-  const imports = {
-    "@denodma/dma": `http://${host}/mod.ts`,
-    "@denodma/dma/node": `http://${host}/node.ts`,
-  };
-  await Deno.writeTextFile(`${folder}/deno.json`, JSON.stringify({ imports }));
-  await Deno.mkdir(`${folder}/examples`);
-  const copy = `${folder}/examples/${name}.ts`;
-  await Deno.copyFile(new URL(`examples/${name}.ts`, root), copy);
-  const flags = [`--allow-import=${host}`];
-  await fn(new Example(name, folder, runner, flags, { DENO_DIR: strangersCache() }));
-}
-
-let cache: string | undefined;
-
-/** Modules that a stranger has: at first none. All share it, so that what comes from npm comes once. */
-function strangersCache(): string {
-  if (cache === undefined) {
-    const path = cache = Deno.makeTempDirSync({ prefix: "dma-examples-" });
-    globalThis.addEventListener("unload", () => Deno.removeSync(path, { recursive: true }));
-  }
-  return cache;
-}
-
-export interface TestExampleOptions {
-  /** @default {["checkout", "stranger"]} */
-  runners?: readonly Runner[];
-  ignore?: boolean;
-}
-
-/**
- * Registers a test of an example for each runner. Once for both engines: no example may look at DMA_ENGINE, which takes a
- * permission.
- */
+/** Registers a test of an example. Once for both engines: no example may look at DMA_ENGINE, which takes a permission. */
 export function testExample(
   name: string,
   sentence: string,
   fn: (example: Example) => Promise<void>,
-  { runners = ["checkout", "stranger"], ignore = false }: TestExampleOptions = {},
+  { ignore = false }: { ignore?: boolean } = {},
 ): void {
-  for (const runner of runners) {
-    testInOneDirectory(
-      `${name} ${sentence} [${runner}]`,
-      ({ path }) => withExample(name, runner, path, fn),
-      { bothEngines: false, ignore },
-    );
-  }
+  const run = ({ path }: { path: string }) => fn(new Example(name, path));
+  testInOneDirectory(`${name} ${sentence}`, run, { bothEngines: false, ignore });
 }
