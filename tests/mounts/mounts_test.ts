@@ -4,10 +4,10 @@ import "../support/engine.ts";
 import { assert, assertEquals } from "@std/assert";
 import { DmaFile, type DmaStreamWriter } from "../../mod.ts";
 import { inWorkDirectory, missing } from "../faults/machine.ts";
-import { say } from "../setup/command.ts";
+import { pause, say } from "../setup/command.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
 import { filePromises, fillDisk, streamPromises } from "./promises.ts";
-import { missingPrograms, Mounted, ROOM, type Server, servers } from "./servers.ts";
+import { fullDisk, missingPrograms, Mounted, ROOM, type Server, servers } from "./servers.ts";
 
 const promises = { ...streamPromises, ...filePromises };
 
@@ -24,7 +24,7 @@ async function removeAll(directory: string): Promise<void> {
       return await Deno.remove(directory, { recursive: true });
     } catch (error) {
       if (tries === 10) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 500));
+      await pause(500);
     }
   }
 }
@@ -76,7 +76,7 @@ async function standStill({ path, process }: Mounted, elsewhere: string): Promis
     DmaFile.create(`${path}/new`, { atomic: true }).then((file) => file.close()),
     ...writers.map((writer) => writer.write(bytes).then(() => writer.close())),
   ]);
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  await pause(50);
   const other = await DmaFile.create(`${elsewhere}/other`);
   await other.writable.write(bytes);
   await other.writable.close();
@@ -101,7 +101,7 @@ async function tryOn(server: Server, options: readonly string[]): Promise<void> 
       await using mounted = await Mounted.start(server, options, directory);
       await keepAll(mounted.path);
       await (standing = standing.catch(() => {}).then(() => standStill(mounted, directory)));
-      await fillDisk(mounted.path, ROOM + (2 << 20), server.fullDisk(options));
+      await fillDisk(mounted.path, ROOM + (2 << 20), fullDisk(server));
     });
   } catch (cause) {
     throw new Error(`${server.name} with options '${options.join(" ")}'`, { cause });
@@ -117,11 +117,8 @@ for (const server of servers) {
     ignore: absent.length > 0,
     // Side by side: mostly they wait.
     fn: async () => {
-      for (
-        const settled of await Promise.allSettled(server.options.map((each) => tryOn(server, each)))
-      ) {
-        if (settled.status === "rejected") throw settled.reason;
-      }
+      const tried = await Promise.allSettled(server.options.map((each) => tryOn(server, each)));
+      for (const each of tried) if (each.status === "rejected") throw each.reason;
     },
   });
 }

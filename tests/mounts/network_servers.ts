@@ -93,8 +93,6 @@ function nfs(version: "3" | "4.2"): Distributed {
   const seenAt = (path: string) => isOld ? path : path.slice(path.lastIndexOf("/"));
   return {
     name,
-    debian: [],
-    python: [],
     breaks: [APPENDS_ALONE],
     version: () => ["uname", "-r"],
     up: async (site) => {
@@ -136,8 +134,6 @@ function nfs(version: "3" | "4.2"): Distributed {
 function smb(name: string, options: string, breaks: readonly string[] = []): Distributed {
   return {
     name,
-    debian: [],
-    python: [],
     breaks: [APPENDS_ALONE, "has no name at once", ...breaks],
     version: () => ["smbd", "--version"],
     up: async (site) => {
@@ -189,8 +185,6 @@ function fromHost(
   };
   return {
     name,
-    debian: [],
-    python: [],
     breaks,
     version: () => ["uname", "-r"],
     up: async ({ mount, work }) => {
@@ -210,8 +204,6 @@ function fromHost(
 /** The kernel's client, of a cluster on the host. */
 const ceph: Distributed = {
   name: onHost.name,
-  debian: [],
-  python: [],
   breaks: [APPENDS_ALONE],
   version: () => ["uname", "-r"],
   up: async ({ mount }) => {

@@ -9,15 +9,13 @@ import { assertFile, pattern } from "../support/bytes.ts";
 import { streamPromises } from "./promises.ts";
 import { missingPrograms, Mounted, type Server } from "./servers.ts";
 
+const CACHED = ["--vfs-cache-mode", "writes"];
+
 const rclone: Server = {
   name: "rclone",
   programs: ["rclone"],
-  options: [[], ["--vfs-cache-mode", "writes"]],
-  fullDisk: () => ({ codes: [], flushes: false }),
-  start: ({ disk, work, mount }, options) => {
-    const folders = ["--config", "/dev/null", "--cache-dir", `${work}/cache`];
-    return Promise.resolve(["rclone", "mount", ...folders, ...options, disk, mount]);
-  },
+  options: [[], CACHED],
+  script: 'exec rclone mount --config /dev/null --cache-dir $work/cache "$@" $disk $mount',
 };
 
 const absent = [...missing(["root", "fuse"]), ...missingPrograms(rclone)];
@@ -42,20 +40,17 @@ function rcloneTest(
 const message = "this rclone server writes files from start to end only: " +
   "mount it with a cache (rclone: --vfs-cache-mode writes)";
 
-rcloneTest(
-  "a file on rclone that cannot be written again is refused at open",
-  [],
-  async ({ path, disk }) => {
-    await Deno.writeFile(`${disk}/file`, pattern(5000));
-    const file = `${path}/file`;
-    const { PermissionDenied } = Deno.errors;
-    await assertRejects(() => DmaFile.open(file, { write: true }), PermissionDenied, message);
-    await assertRejects(() => DmaFile.open(file, { append: true }), PermissionDenied, message);
-    await assertFile(file, pattern(5000));
-    await using read = await DmaFile.open(file);
-    await assertFile(read.path, pattern(5000));
-  },
-);
+rcloneTest("a file on rclone that is there is not opened to write", [], async (mounted) => {
+  const { path, disk } = mounted;
+  await Deno.writeFile(`${disk}/file`, pattern(5000));
+  const file = `${path}/file`;
+  const { PermissionDenied } = Deno.errors;
+  await assertRejects(() => DmaFile.open(file, { write: true }), PermissionDenied, message);
+  await assertRejects(() => DmaFile.open(file, { append: true }), PermissionDenied, message);
+  await assertFile(file, pattern(5000));
+  await using read = await DmaFile.open(file);
+  await assertFile(read.path, pattern(5000));
+});
 
 rcloneTest("a file on rclone is written from start to end", [], async ({ path, disk }) => {
   for (const length of [2_490_081, 5001]) {
@@ -66,20 +61,17 @@ rcloneTest("a file on rclone is written from start to end", [], async ({ path, d
   }
 });
 
-rcloneTest(
-  "a file on rclone with a cache is written anywhere",
-  ["--vfs-cache-mode", "writes"],
-  async ({ path, disk }) => {
-    await Deno.writeFile(`${disk}/file`, pattern(5000));
-    const file = await DmaFile.open(`${path}/file`, { append: true });
-    await file.writable.write(pattern(1001, 5000));
-    await file.writable.close();
-    await assertFile(`${path}/file`, pattern(6001));
-    const own = `${path}/streams`;
-    for (const check of Object.values(streamPromises)) {
-      await Deno.mkdir(own);
-      await check(own);
-      await Deno.remove(own, { recursive: true });
-    }
-  },
-);
+rcloneTest("a file on rclone with a cache is written anywhere", CACHED, async (mounted) => {
+  const { path, disk } = mounted;
+  await Deno.writeFile(`${disk}/file`, pattern(5000));
+  const file = await DmaFile.open(`${path}/file`, { append: true });
+  await file.writable.write(pattern(1001, 5000));
+  await file.writable.close();
+  await assertFile(`${path}/file`, pattern(6001));
+  const own = `${path}/streams`;
+  for (const check of Object.values(streamPromises)) {
+    await Deno.mkdir(own);
+    await check(own);
+    await Deno.remove(own, { recursive: true });
+  }
+});

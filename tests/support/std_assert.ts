@@ -3,43 +3,33 @@
 import { isDeepStrictEqual } from "node:util";
 
 // deno-lint-ignore no-explicit-any
-type AnyConstructor = abstract new (...args: any[]) => any;
+type ErrorType<E = any> = abstract new (...args: any[]) => E;
 
 export class AssertionError extends Error {
   override name = "AssertionError";
 }
 
-/** Throws. */
 export function fail(msg?: string): never {
   throw new AssertionError(`Failed assertion${msg ? `: ${msg}` : ""}`);
 }
 
-/** Throws unless `condition` is truthy. */
 export function assert(condition: unknown, msg = ""): asserts condition {
   if (!condition) throw new AssertionError(msg || "Expected a truthy value");
 }
 
-/** Throws unless `condition` is falsy. */
 export function assertFalse(condition: unknown, msg?: string): void {
-  check(!condition, () => `Expected a falsy value, got ${show(condition)}`, msg);
+  expect(!condition, condition, "to be falsy", undefined, msg);
 }
 
 /** Throws unless both are equal by value, all the way down. */
 export function assertEquals<T>(actual: T, expected: T, msg?: string): void {
-  if (isBytes(actual) && isBytes(expected)) {
-    // Deep equality is slow for large arrays, and its report too long.
-    const index = firstDifference(actual, expected);
-    check(index < 0, () => describeBytes(actual, expected, index), msg);
-  } else {
-    const report = () =>
-      `Values are not equal:\n  actual: ${show(actual)}\nexpected: ${show(expected)}`;
-    check(isDeepStrictEqual(actual, expected), report, msg);
-  }
+  // Deep equality is slow for large arrays, and its report too long.
+  if (isBytes(actual) && isBytes(expected)) assertBytes(actual, expected, msg);
+  else expect(isDeepStrictEqual(actual, expected), actual, "to equal", expected, msg);
 }
 
-/** Throws if both are equal by value. */
 export function assertNotEquals<T>(actual: T, expected: T, msg?: string): void {
-  check(!isDeepStrictEqual(actual, expected), () => `Both are ${show(actual)}`, msg);
+  expect(!isDeepStrictEqual(actual, expected), actual, "not to equal", expected, msg);
 }
 
 /** Throws unless both are the same value or object. */
@@ -48,57 +38,43 @@ export function assertStrictEquals<T>(
   expected: T,
   msg?: string,
 ): asserts actual is T {
-  const report = () =>
-    `Values are not the same:\n  actual: ${show(actual)}\nexpected: ${show(expected)}`;
-  check(Object.is(actual, expected), report, msg);
+  expect(Object.is(actual, expected), actual, "to be the same as", expected, msg);
 }
 
-/** Throws if both are the same value or object. */
 export function assertNotStrictEquals<T>(actual: T, expected: T, msg?: string): void {
-  check(!Object.is(actual, expected), () => `Both are the same ${show(actual)}`, msg);
+  expect(!Object.is(actual, expected), actual, "not to be the same as", expected, msg);
 }
 
-/** Throws unless `actual` is an instance of `expectedType`. */
-export function assertInstanceOf<T extends AnyConstructor>(
+export function assertInstanceOf<T extends ErrorType>(
   actual: unknown,
   expectedType: T,
-  msg = "",
+  msg?: string,
 ): asserts actual is InstanceType<T> {
-  const report = () => `Expected an instance of ${expectedType.name}, got ${show(actual)}`;
-  check(actual instanceof expectedType, report, msg);
+  expect(actual instanceof expectedType, actual, "to be an instance of", expectedType, msg);
 }
 
-/** Throws unless `actual` contains `expected`. */
 export function assertStringIncludes(actual: string, expected: string, msg?: string): void {
-  check(
-    actual.includes(expected),
-    () => `Expected ${show(actual)} to contain ${show(expected)}`,
-    msg,
-  );
+  expect(actual.includes(expected), actual, "to contain", expected, msg);
 }
 
-/** Throws unless `expected` matches `actual`. */
 export function assertMatch(actual: string, expected: RegExp, msg?: string): void {
-  check(actual.search(expected) >= 0, () => `Expected ${show(actual)} to match ${expected}`, msg);
+  expect(actual.search(expected) >= 0, actual, "to match", expected, msg);
 }
 
 export function assertGreater<T>(actual: T, expected: T, msg?: string): void {
-  check(actual > expected, () => `Expected ${show(actual)} > ${show(expected)}`, msg);
+  expect(actual > expected, actual, "to be greater than", expected, msg);
 }
 
 export function assertLess<T>(actual: T, expected: T, msg?: string): void {
-  check(actual < expected, () => `Expected ${show(actual)} < ${show(expected)}`, msg);
+  expect(actual < expected, actual, "to be less than", expected, msg);
 }
 
-/**
- * Throws unless `fn` throws an error, of the given class and with the given words. Returns the error.
- */
+/** Throws unless `fn` throws an error, of the given class and with the given words. Returns the error. */
 export function assertThrows(fn: () => unknown, msg?: string): unknown;
 export function assertThrows<E extends Error>(
   fn: () => unknown,
-  // deno-lint-ignore no-explicit-any
-  ErrorClass: abstract new (...args: any[]) => E,
-  msgIncludes?: string,
+  ErrorClass: ErrorType<E>,
+  includes?: string,
   msg?: string,
 ): E;
 export function assertThrows(fn: () => unknown, ...wanted: Wanted): unknown {
@@ -107,19 +83,15 @@ export function assertThrows(fn: () => unknown, ...wanted: Wanted): unknown {
   } catch (error) {
     return judge(error, wanted);
   }
-  throw new AssertionError(withMessage("Expected the function to throw", wanted));
+  return fail(`The function did not throw${wanted.map((each) => ` ${show(each)}`).join(":")}`);
 }
 
-/**
- * Rejects unless the promise of `fn` rejects with an error, of the given class and with the given words. Resolves to the
- * error.
- */
+/** Rejects unless the promise of `fn` rejects, as {@linkcode assertThrows}. Resolves to the error. */
 export function assertRejects(fn: () => PromiseLike<unknown>, msg?: string): Promise<unknown>;
 export function assertRejects<E extends Error>(
   fn: () => PromiseLike<unknown>,
-  // deno-lint-ignore no-explicit-any
-  ErrorClass: abstract new (...args: any[]) => E,
-  msgIncludes?: string,
+  ErrorClass: ErrorType<E>,
+  includes?: string,
   msg?: string,
 ): Promise<E>;
 export async function assertRejects(
@@ -130,44 +102,38 @@ export async function assertRejects(
   try {
     promise = fn();
   } catch (error) {
-    const text = `Expected the function to reject, but it threw at once: ${show(error)}`;
-    throw new AssertionError(withMessage(text, wanted));
+    return fail(`The function threw at once: ${show(error)}`);
   }
   try {
     await promise;
   } catch (error) {
     return judge(error, wanted);
   }
-  throw new AssertionError(withMessage("Expected the function to reject", wanted));
+  return fail(`The function did not reject${wanted.map((each) => ` ${show(each)}`).join(":")}`);
 }
 
 /** The further arguments of assertThrows and assertRejects. */
-type Wanted =
-  | [msg?: string | undefined]
-  | [ErrorClass: AnyConstructor, includes?: string | undefined, msg?: string | undefined];
+type Wanted = [msg?: string] | [ErrorClass: ErrorType, includes?: string, msg?: string];
 
 /** Returns the error if it is the wanted one, and else throws. */
-function judge(error: unknown, wanted: Wanted): unknown {
-  const [ErrorClass, includes = ""] = wanted;
+function judge(error: unknown, [ErrorClass, includes = "", msg]: Wanted): unknown {
   if (typeof ErrorClass !== "function") return error;
-  if (!(error instanceof ErrorClass)) {
-    const text = `Expected an error of class ${ErrorClass.name}, got ${show(error)}`;
-    throw new AssertionError(withMessage(text, wanted), { cause: error });
-  }
-  if (!error.message.includes(includes)) {
-    const text = `Expected the error to say ${show(includes)}, got ${show(error.message)}`;
-    throw new AssertionError(withMessage(text, wanted), { cause: error });
-  }
+  expect(error instanceof ErrorClass, error, "to be an instance of", ErrorClass, msg);
+  const { message } = error as Error;
+  expect(message.includes(includes), message, "to contain", includes, msg);
   return error;
 }
 
-function withMessage(text: string, wanted: Wanted): string {
-  const msg = typeof wanted[0] === "function" ? wanted[2] : wanted[0];
-  return msg ? `${text}: ${msg}` : text;
-}
-
-function check(holds: boolean, report: () => string, msg?: string): void {
-  if (!holds) throw new AssertionError(msg ? `${report()}: ${msg}` : report());
+function expect(
+  holds: boolean,
+  actual: unknown,
+  what: string,
+  expected: unknown,
+  msg?: string,
+): void {
+  if (holds) return;
+  const report = `  actual: ${show(actual)}\n${what}: ${show(expected)}`;
+  throw new AssertionError(`Expected\n${report}${msg ? `: ${msg}` : ""}`);
 }
 
 function show(value: unknown): string {
@@ -179,19 +145,11 @@ function isBytes(value: unknown): value is Uint8Array {
   return value instanceof Uint8Array && Object.getPrototypeOf(value) === Uint8Array.prototype;
 }
 
-/**
- * The index of the first byte that differs or is missing in one of both; -1 if there is none.
- */
-function firstDifference(a: Uint8Array, b: Uint8Array): number {
-  const common = Math.min(a.length, b.length);
-  for (let index = 0; index < common; index++) {
-    if (a[index] !== b[index]) return index;
-  }
-  return a.length === b.length ? -1 : common;
-}
-
-function describeBytes(actual: Uint8Array, expected: Uint8Array, index: number): string {
-  const around = (bytes: Uint8Array) =>
-    `${bytes.length} bytes, from ${index}: ${[...bytes.subarray(index, index + 16)].join(" ")}`;
-  return `Bytes differ at ${index}:\n  actual: ${around(actual)}\nexpected: ${around(expected)}`;
+function assertBytes(actual: Uint8Array, expected: Uint8Array, msg?: string): void {
+  const length = Math.max(actual.length, expected.length);
+  let index = 0;
+  while (index < length && actual[index] === expected[index]) index++;
+  const around = (bytes: Uint8Array) => bytes.subarray(index, index + 16);
+  const difference = `${actual.length} bytes to be ${expected.length}, from ${index} on`;
+  expect(index === length, around(actual), difference, around(expected), msg);
 }

@@ -27,6 +27,7 @@
 #include <limits.h>
 #include <linux/io_uring.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 // The beginning of liburing's struct io_uring, the same from 2.0 on.
@@ -78,29 +79,41 @@ static int lacks(int operation) {
   return 0;
 }
 
-int io_uring_queue_init_params(unsigned entries, struct ring *ring, struct io_uring_params *params) {
-  if (params->flags & (unsigned)setting("OLD_KERNEL_SETUP", 0)) return refuse(EINVAL);
-  int (*init)(unsigned, struct ring *, struct io_uring_params *) = real("io_uring_queue_init_params");
-  return init(entries, ring, params);
+// Whether the kernel shall refuse something for the `count`th time, by the settings OLD_KERNEL_<what>, …_FROM and …_TIMES.
+static int refuses(const char *what, int count) {
+  char from[64], times[64];
+  snprintf(from, sizeof from, "%s_FROM", what);
+  snprintf(times, sizeof times, "%s_TIMES", what);
+  long later = count - setting(from, 1);
+  return setting(what, 0) && later >= 0 && later < setting(times, LONG_MAX);
 }
 
-void io_uring_queue_exit(struct ring *ring) {
-  void (*leave)(struct ring *) = real("io_uring_queue_exit");
-  leave(ring);
+// liburing's own function of a name.
+#define REAL(name) ((typeof(&name))real(#name))
+
+int io_uring_queue_init_params(unsigned entries, struct ring *ring, struct io_uring_params *params) {
+  if (params->flags & (unsigned)setting("OLD_KERNEL_SETUP", 0)) return refuse(EINVAL);
+  return REAL(io_uring_queue_init_params)(entries, ring, params);
 }
+
+void io_uring_queue_exit(struct ring *ring) { REAL(io_uring_queue_exit)(ring); }
 
 // An eventfd that is not registered yet.
 static int deaf = -1;
 
-static int watch(struct ring *ring, int fd) {
-  int (*watch)(struct ring *, int) = real("io_uring_register_eventfd");
-  return watch(ring, fd);
+int io_uring_register_eventfd(struct ring *ring, int fd) {
+  if (refuses("OLD_KERNEL_EVENTFD", ++told[EVENTFDS])) return refuse((int)setting("OLD_KERNEL_EVENTFD", 0));
+  if (setting("OLD_KERNEL_DEAF", 0) && told[EVENTFDS] == 1) {
+    deaf = fd;
+    return 0;
+  }
+  return REAL(io_uring_register_eventfd)(ring, fd);
 }
 
+int io_uring_unregister_eventfd(struct ring *ring) { return REAL(io_uring_unregister_eventfd)(ring); }
+
 int io_uring_submit(struct ring *ring) {
-  int error = (int)setting("OLD_KERNEL_SUBMIT", 0);
-  long later = ++told[SUBMISSIONS] - setting("OLD_KERNEL_SUBMIT_FROM", 1);
-  if (error && later >= 0 && later < setting("OLD_KERNEL_SUBMIT_TIMES", LONG_MAX)) return refuse(error);
+  if (refuses("OLD_KERNEL_SUBMIT", ++told[SUBMISSIONS])) return refuse((int)setting("OLD_KERNEL_SUBMIT", 0));
   for (unsigned at = ring->sqe_head; at != ring->sqe_tail; at++) {
     struct io_uring_sqe *entry = &ring->sqes[at & *ring->kring_mask];
     if (!lacks(entry->opcode)) continue;
@@ -109,12 +122,11 @@ int io_uring_submit(struct ring *ring) {
   }
   // The first submission is the no-op of a new ring, the second one that of the first operation.
   if (deaf >= 0 && told[SUBMISSIONS] > 2) {
-    watch(ring, deaf);
+    REAL(io_uring_register_eventfd)(ring, deaf);
     deaf = -1;
     told[REFUSED]++;
   }
-  int (*submit)(struct ring *) = real("io_uring_submit");
-  int result = submit(ring);
+  int result = REAL(io_uring_submit)(ring);
   if (setting("OLD_KERNEL_STALE", 0)) {
     __atomic_fetch_or(ring->kflags, IORING_SQ_TASKRUN, __ATOMIC_SEQ_CST);
     told[REFUSED]++;
@@ -125,46 +137,24 @@ int io_uring_submit(struct ring *ring) {
 int io_uring_register_probe(struct ring *ring, struct io_uring_probe *probe, unsigned count) {
   int error = (int)setting("OLD_KERNEL_PROBE", 0);
   if (error) return refuse(error);
-  int (*ask)(struct ring *, struct io_uring_probe *, unsigned) = real("io_uring_register_probe");
-  int result = ask(ring, probe, count);
+  int result = REAL(io_uring_register_probe)(ring, probe, count);
   for (int at = 0; result >= 0 && at < probe->ops_len && !LIES; at++) {
     if (lacks(probe->ops[at].op)) probe->ops[at].flags &= (uint16_t)~IO_URING_OP_SUPPORTED;
   }
   return result;
 }
 
-int io_uring_register_eventfd(struct ring *ring, int fd) {
-  int error = (int)setting("OLD_KERNEL_EVENTFD", 0);
-  long later = ++told[EVENTFDS] - setting("OLD_KERNEL_EVENTFD_FROM", 1);
-  if (error && later >= 0 && later < setting("OLD_KERNEL_EVENTFD_TIMES", LONG_MAX)) return refuse(error);
-  if (setting("OLD_KERNEL_DEAF", 0) && told[EVENTFDS] == 1) {
-    deaf = fd;
-    return 0;
-  }
-  return watch(ring, fd);
-}
-
-int io_uring_unregister_eventfd(struct ring *ring) {
-  int (*leave)(struct ring *) = real("io_uring_unregister_eventfd");
-  return leave(ring);
-}
-
 #ifndef OLD_LIBURING
 
 int io_uring_register_buffers_sparse(struct ring *ring, unsigned count) {
   int error = (int)setting("OLD_KERNEL_SPARSE", 0);
-  if (error) return refuse(error);
-  int (*make)(struct ring *, unsigned) = real("io_uring_register_buffers_sparse");
-  return make(ring, count);
+  return error ? refuse(error) : REAL(io_uring_register_buffers_sparse)(ring, count);
 }
 
 int io_uring_register_buffers_update_tag(struct ring *ring, unsigned at, const void *vectors, const void *tags,
                                          unsigned count) {
-  int error = (int)setting("OLD_KERNEL_UPDATE", 0);
-  if (error && ++told[UPDATED] >= setting("OLD_KERNEL_UPDATE_FROM", 1)) return refuse(error);
-  int (*update)(struct ring *, unsigned, const void *, const void *, unsigned) =
-      real("io_uring_register_buffers_update_tag");
-  return update(ring, at, vectors, tags, count);
+  if (refuses("OLD_KERNEL_UPDATE", ++told[UPDATED])) return refuse((int)setting("OLD_KERNEL_UPDATE", 0));
+  return REAL(io_uring_register_buffers_update_tag)(ring, at, vectors, tags, count);
 }
 
 #endif

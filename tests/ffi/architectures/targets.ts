@@ -12,7 +12,6 @@ export type Architecture = typeof architectures[number];
 
 /** Parts of the self-test, and what each shows. */
 export const parts: Readonly<Record<string, string>> = {
-  image: "is for its processor, linked against nothing, and stays loaded",
   memory: "maps memory that is aligned, zeroed and given back",
   arguments: "refuses what is no number of bytes and no place",
   files: "reads, writes, reserves, copies and cuts, past 2^32 too, and gives errors as -errno",

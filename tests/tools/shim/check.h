@@ -3,6 +3,7 @@
 //
 // Compiled with -D_GNU_SOURCE: the flags that only Linux has are what is tested.
 
+#include <math.h>
 #include <stdint.h>
 
 #include <liburing.h>
@@ -31,6 +32,7 @@ enum {
 
 #define MAX_EXACT 9007199254740991.0
 
+// The shim's functions, each named dma_….
 struct shim {
   uint32_t (*abi)(void);
   double (*map)(double length, uint32_t huge);
@@ -56,17 +58,28 @@ extern int emulated;
 // An address as it crosses from JavaScript.
 #define AT(pointer) ((double)(uintptr_t)(pointer))
 
+#define FOR_EACH(index, array) for (size_t index = 0; index < sizeof(array) / sizeof *(array); index++)
+
+// What is no number of bytes, and no place.
+static const double no_number[] = {-1, -4096, 0.5, 4096.5, MAX_EXACT + 1, 1e300, INFINITY, -INFINITY, NAN};
+
+// Operations that move bytes.
+static const uint8_t movers[] = {IORING_OP_READ, IORING_OP_WRITE, IORING_OP_READ_FIXED, IORING_OP_WRITE_FIXED};
+
 #define CHECK(condition) check(!!(condition), #condition, __FILE__, __LINE__)
 #define EQUAL(actual, expected) equal((double)(actual), (double)(expected), #actual, __FILE__, __LINE__)
 
 int check(int holds, const char *text, const char *file, int line);
 int equal(double actual, double expected, const char *text, const char *file, int line);
+// Whether the kernel finds memory there. Asking it does no harm where it does not.
+int mapped(double address);
+// A function of the system's liburing. Ends the test as one that cannot be done here if there is none.
+void *of_liburing(const char *name);
 // Ends the whole test: what follows would mean nothing.
 _Noreturn void give_up(const char *what);
 // Ends the whole test as one that cannot be done here.
 _Noreturn void skip(const char *why);
 
-void test_image(void);
 void test_memory(void);
 void test_arguments(void);
 void test_files(void);

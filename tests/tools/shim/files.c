@@ -6,7 +6,6 @@
 #include "calls.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -157,21 +156,16 @@ void test_files(void) {
 
 // What is no number of bytes, or no place, is refused before the kernel sees it.
 void test_arguments(void) {
-  static const double no_number[] = {-1, -4096, 0.5, 4096.5, MAX_EXACT + 1, 1e300, INFINITY, -INFINITY, NAN};
-  static const uint32_t movers[] = {IORING_OP_READ, IORING_OP_WRITE, IORING_OP_READ_FIXED,
-                                    IORING_OP_WRITE_FIXED};
-  static const uint32_t others[] = {IORING_OP_FSYNC,    IORING_OP_FALLOCATE, IORING_OP_OPENAT,
-                                    IORING_OP_CLOSE,    IORING_OP_STATX,     IORING_OP_RENAMEAT,
-                                    IORING_OP_UNLINKAT, IORING_OP_LINKAT,    CALL_FTRUNCATE,
-                                    CALL_READLINK,      CALL_EVENTFD,        CALL_FLOCK,
-                                    CALL_COPY_RANGE,    CALL_STATFS,         CALL_READ_STREAM,
-                                    CALL_UNAME,         CALL_WRITE_STREAM,   CALL_CLOSE_MANY,
-                                    CALL_MOUNT_ID};
+  static const uint32_t others[] = {
+      IORING_OP_FSYNC,    IORING_OP_FALLOCATE, IORING_OP_OPENAT,  IORING_OP_CLOSE, IORING_OP_STATX,
+      IORING_OP_RENAMEAT, IORING_OP_UNLINKAT,  IORING_OP_LINKAT,  CALL_FTRUNCATE,  CALL_READLINK,
+      CALL_EVENTFD,       CALL_FLOCK,          CALL_COPY_RANGE,   CALL_STATFS,     CALL_READ_STREAM,
+      CALL_UNAME,         CALL_WRITE_STREAM,   CALL_CLOSE_MANY,   CALL_MOUNT_ID};
   char buffer[512];
   memset(buffer, 'x', sizeof buffer);
   int fd = make_file("arguments", 26);
-  for (size_t at = 0; at < sizeof movers / sizeof *movers; at++) {
-    for (size_t wrong = 0; wrong < sizeof no_number / sizeof *no_number; wrong++) {
+  FOR_EACH(at, movers) {
+    FOR_EACH(wrong, no_number) {
       EQUAL(shim.call(movers[at], fd, no_number[wrong], 8, 0, 0), -EINVAL);
       EQUAL(shim.call(movers[at], fd, AT(buffer), 8, no_number[wrong], 0), -EINVAL);
     }
@@ -181,8 +175,8 @@ void test_arguments(void) {
     EQUAL(shim.call(movers[at], fd, AT(buffer), 0xffffffffu, 0, 0), -EINVAL);
     EQUAL(shim.call(movers[at], fd, AT(buffer), 8, MAX_EXACT - 7, 0), -EINVAL);
   }
-  for (size_t at = 0; at < sizeof others / sizeof *others; at++) {
-    for (size_t wrong = 0; wrong < sizeof no_number / sizeof *no_number; wrong++) {
+  FOR_EACH(at, others) {
+    FOR_EACH(wrong, no_number) {
       EQUAL(shim.call(others[at], fd, no_number[wrong], 0, 0, 0), -EINVAL);
       EQUAL(shim.call(others[at], fd, 0, 0, no_number[wrong], 0), -EINVAL);
     }
@@ -193,8 +187,6 @@ void test_arguments(void) {
   EQUAL(memcmp(buffer, "xxxxxxxxabcdefghijklmnopqrstuvwxyzxx", 36), 0);
 
   static const uint32_t unknown[] = {0, 54, 56, 255, CALL_MOUNT_ID + 1, 0xffffffffu};
-  for (size_t at = 0; at < sizeof unknown / sizeof *unknown; at++) {
-    EQUAL(shim.call(unknown[at], fd, AT(buffer), 8, 0, 0), -ENOSYS);
-  }
+  FOR_EACH(at, unknown) EQUAL(shim.call(unknown[at], fd, AT(buffer), 8, 0, 0), -ENOSYS);
   close(fd);
 }

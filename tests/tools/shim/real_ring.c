@@ -2,7 +2,6 @@
 
 #include "check.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -13,7 +12,9 @@
 
 #define ENTRIES 8
 
+static int (*init)(unsigned entries, struct io_uring *ring, unsigned flags);
 static int (*submit)(struct io_uring *ring);
+static void (*finish)(struct io_uring *ring);
 static struct io_uring ring;
 
 static int32_t nop(uint32_t user_data) {
@@ -80,10 +81,8 @@ static void check_overflow(void) {
 
 // With deferred task work the kernel signals that there is work, and again when the work posts its completion. On x86_64
 // the second signal, within the request for it, is muted.
-static void check_mute(void *liburing) {
-  int (*init)(unsigned, struct io_uring *, unsigned) = dlsym(liburing, "io_uring_queue_init");
-  int (*watch)(struct io_uring *, int) = dlsym(liburing, "io_uring_register_eventfd");
-  void (*finish)(struct io_uring *) = dlsym(liburing, "io_uring_queue_exit");
+static void check_mute(void) {
+  int (*watch)(struct io_uring *, int) = of_liburing("io_uring_register_eventfd");
   const unsigned flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
   int result = init(ENTRIES, &ring, flags);
   if (result == -EINVAL) return; // younger than 6.1
@@ -146,12 +145,9 @@ static void check_file(void) {
 }
 
 void test_ring(void) {
-  void *liburing = dlopen("liburing.so.2", RTLD_NOW);
-  if (!liburing) skip("liburing is not there");
-  int (*init)(unsigned, struct io_uring *, unsigned) = dlsym(liburing, "io_uring_queue_init");
-  void (*finish)(struct io_uring *) = dlsym(liburing, "io_uring_queue_exit");
-  submit = dlsym(liburing, "io_uring_submit");
-  if (!init || !finish || !submit) give_up("liburing lacks a function");
+  init = of_liburing("io_uring_queue_init");
+  submit = of_liburing("io_uring_submit");
+  finish = of_liburing("io_uring_queue_exit");
   int result = init(ENTRIES, &ring, 0);
   if (result == -EPERM || result == -ENOSYS) skip("io_uring is forbidden here");
   if (!EQUAL(result, 0)) return;
@@ -160,5 +156,5 @@ void test_ring(void) {
   check_overflow();
   check_file();
   finish(&ring);
-  check_mute(liburing);
+  check_mute();
 }

@@ -4,7 +4,6 @@
 #include "check.h"
 
 #include <errno.h>
-#include <math.h>
 #include <string.h>
 
 #define SUBMISSIONS 8u
@@ -106,16 +105,13 @@ void test_prepare(void) {
   check_full(0xfffffffcu);
 
   reset(0);
-  static const double no_number[] = {-1, -4096, 0.5, 4096.5, MAX_EXACT + 1, 1e300, INFINITY, -INFINITY, NAN};
-  for (size_t at = 0; at < sizeof no_number / sizeof *no_number; at++) {
+  FOR_EACH(at, no_number) {
     EQUAL(prepare(IORING_OP_WRITE, 0, no_number[at], 512, 0), -EINVAL);
     EQUAL(prepare(IORING_OP_WRITE, 0, 4096, 512, no_number[at]), -EINVAL);
     EQUAL(prepare(IORING_OP_FSYNC, 0, no_number[at], 0, 0), -EINVAL);
     EQUAL(prepare(IORING_OP_FSYNC, 0, 0, 0, no_number[at]), -EINVAL);
   }
-  static const uint8_t movers[] = {IORING_OP_READ, IORING_OP_WRITE, IORING_OP_READ_FIXED,
-                                   IORING_OP_WRITE_FIXED};
-  for (size_t at = 0; at < sizeof movers; at++) {
+  FOR_EACH(at, movers) {
     EQUAL(prepare(movers[at], 0, 0, 512, 0), -EINVAL);
     EQUAL(prepare(movers[at], 0, 4096, 0, 0), -EINVAL);
     EQUAL(prepare(movers[at], 0, 4096, 0x7ffff001u, 0), -EINVAL);
