@@ -19,15 +19,9 @@ const available: Record<string, boolean> = {
   [winston]: await isAvailable(winston),
 };
 
-function test(
-  specifier: string,
-  title: string,
-  fn: (dir: TestDirectory) => Promise<void>,
-): void {
-  testInOneDirectory(`${specifier}: ${title}`, fn, {
-    ignore: !available[specifier],
-    bothEngines: false,
-  });
+function test(specifier: string, title: string, fn: (dir: TestDirectory) => Promise<void>): void {
+  const ignore = !available[specifier];
+  testInOneDirectory(`${specifier}: ${title}`, fn, { ignore, bothEngines: false });
 }
 
 /** Lines of a log, as each library writes them with the settings of these tests. */
@@ -37,14 +31,11 @@ const line: Record<string, (index: number) => string> = {
   [winston]: (index) => `{"level":"info","message":"${text(index)}"}\n`,
 };
 
-function log(specifier: string, lines = LINES): string {
-  return Array.from({ length: lines }, (_, index) => line[specifier]!(index)).join("");
-}
-
 /** Throws unless a log has all lines, and says which is the first one that is another. */
 async function assertLog(path: string, specifier: string, more = ""): Promise<void> {
   const found = (await Deno.readTextFile(path)).split("\n");
-  const expected = (log(specifier) + more).split("\n");
+  const lines = Array.from({ length: LINES }, (_, index) => line[specifier]!(index));
+  const expected = (lines.join("") + more).split("\n");
   const wrong = expected.findIndex((line, index) => line !== found[index]);
   assertEquals([wrong, found[wrong]], [-1, undefined]);
   assertEquals(found.length, expected.length);
@@ -92,35 +83,34 @@ const loggers: Record<string, string> = {
     });`,
 };
 
-/** How a program ends, with an exit handler or another one that flushes. */
-const ends: Record<string, { code: string; exit: number }> = {
-  "process.exit": { code: "process.exit(3);", exit: 3 },
-  "Deno.exit": { code: "Deno.exit(4);", exit: 4 },
-  "an error": { code: "throw new Error('The program fails');", exit: 1 },
-  "an error that it handles": {
-    code: `process.on("uncaughtException", () => process.exit(5));
-      setTimeout(() => { throw new Error("The program fails"); });
-      await new Promise(() => {});`,
-    exit: 5,
-  },
-  "SIGTERM": {
-    code: `process.on("SIGTERM", () => process.exit(6));
-      setInterval(() => {}, 1000);
-      process.kill(process.pid, "SIGTERM");`,
-    exit: 6,
-  },
+/** How a program ends, with an exit handler or another one that flushes, and its exit code. */
+const ends: Record<string, [code: string, exit: number]> = {
+  "process.exit": ["process.exit(3);", 3],
+  "Deno.exit": ["Deno.exit(4);", 4],
+  "an error": ["throw new Error('The program fails');", 1],
+  "an error that it handles": [
+    `process.on("uncaughtException", () => process.exit(5));
+    setTimeout(() => { throw new Error("The program fails"); });
+    await new Promise(() => {});`,
+    5,
+  ],
+  "SIGTERM": [
+    `process.on("SIGTERM", () => process.exit(6));
+    setInterval(() => {}, 1000);
+    process.kill(process.pid, "SIGTERM");`,
+    6,
+  ],
 };
+
+const APPEND = "open(PATH, { append: true, create: true })";
+const KILL = "Deno.kill(Deno.pid, 'SIGKILL'); await new Promise(() => {});";
 
 /** Runs a program that logs all lines at once, and then \`end\`. */
 async function logAndEnd(dir: TestDirectory, specifier: string, open: string, end: string) {
   return await runChild(
     `import process from "node:process";
-    const { toNodeWritable } = await import(${
-      JSON.stringify(new URL("../../node.ts", import.meta.url).href)
-    });
-    const writer = (await dma.DmaFile.${
-      open.replace("PATH", JSON.stringify(dir.file("log")))
-    }).writable;
+    const { toNodeWritable } = await import("${new URL("../../node.ts", import.meta.url)}");
+    const writer = (await dma.DmaFile.${open.replace("PATH", `"${dir.file("log")}"`)}).writable;
     const out = toNodeWritable(writer);
     ${loggers[specifier]}
     for (let index = 0; index < ${LINES}; index++) {
@@ -131,10 +121,10 @@ async function logAndEnd(dir: TestDirectory, specifier: string, open: string, en
 }
 
 for (const specifier of [pino, winston]) {
-  for (const [name, { code, exit }] of Object.entries(ends)) {
+  for (const [name, [code, exit]] of Object.entries(ends)) {
     test(
       specifier,
-      `flushSync() on exit loses no line of a program that ends by ${name}`,
+      `flushSync() on exit loses no line of a program ended by ${name}`,
       async (dir) => {
         const handler = `process.on("exit", () => writer.flushSync({ durable: true }));\n`;
         const ended = await logAndEnd(dir, specifier, "create(PATH)", handler + code);
@@ -145,17 +135,10 @@ for (const specifier of [pino, winston]) {
   }
 
   test(specifier, "what flushSync() wrote outlives a SIGKILL", async (dir) => {
-    const open = "open(PATH, { append: true, create: true })";
-    const kill = "Deno.kill(Deno.pid, 'SIGKILL'); await new Promise(() => {});";
-    for (const flushed of [true, false]) {
-      const ended = await logAndEnd(
-        dir,
-        specifier,
-        open,
-        (flushed ? "writer.flushSync();" : "") + kill,
-      );
+    for (const flush of ["writer.flushSync();", ""]) {
+      const ended = await logAndEnd(dir, specifier, APPEND, flush + KILL);
       assertEquals(ended.signal, "SIGKILL", ended.output);
-      if (flushed) await assertLog(dir.file("log"), specifier);
+      if (flush) await assertLog(dir.file("log"), specifier);
       else await assertRejects(() => assertLog(dir.file("log"), specifier));
       await Deno.remove(dir.file("log"));
     }
@@ -163,11 +146,7 @@ for (const specifier of [pino, winston]) {
 }
 
 test(pino, "a fatal line and all before it are there when the call returns", async (dir) => {
-  const open = "open(PATH, { append: true, create: true })";
-  const end =
-    "logger.fatal('The end'); Deno.kill(Deno.pid, 'SIGKILL'); await new Promise(() => {});";
-  const ended = await logAndEnd(dir, pino, open, end);
+  const ended = await logAndEnd(dir, pino, APPEND, `logger.fatal("The end"); ${KILL}`);
   assertEquals(ended.signal, "SIGKILL", ended.output);
-  const fatal = `{"level":60,"msg":"The end"}\n`;
-  await assertLog(dir.file("log"), pino, fatal);
+  await assertLog(dir.file("log"), pino, `{"level":60,"msg":"The end"}\n`);
 });

@@ -82,17 +82,11 @@ function test(title: string, fn: Test): void {
   testInOneDirectory(`@tus/server: ${title}`, async (dir) => {
     const { Server } = await import("npm:@tus/server@2.4.5");
     const { DmaStore } = await import("./tus/store.ts");
-    const tus = new Server({
-      path: "/files",
-      datastore: new DmaStore(dir.path),
-      maxSize: MAX_SIZE,
-    });
-    const options = { hostname: "127.0.0.1", port: 0, onListen() {} };
+    const datastore = new DmaStore(dir.path);
+    const tus = new Server({ path: "/files", datastore, maxSize: MAX_SIZE });
     let handled = 0;
-    await using server = Deno.serve(
-      options,
-      (request) => tus.handleWeb(request).finally(() => handled++),
-    );
+    const handle = (request: Request) => tus.handleWeb(request).finally(() => handled++);
+    await using server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, handle);
     const client = new Client(server.addr.port);
     await fn(dir, client, () => eventually(() => handled === client.sent));
   }, {
@@ -107,14 +101,20 @@ function test(title: string, fn: Test): void {
 const stored = (dir: TestDirectory, path: string) =>
   dir.file(path.slice(path.lastIndexOf("/") + 1));
 
-test("an upload in one piece arrives to the byte", async (dir, client) => {
-  const bytes = pattern(5 * MiB + 1);
-  const path = await client.create(bytes.length) as string;
-  assertEquals(await client.patch(path, 0, bytes), 204);
-  assertEquals(await client.offset(path), bytes.length);
-  await assertFile(stored(dir, path), bytes);
-  assertEquals((await namesIn(dir.path)).length, 1);
-});
+test(
+  "an upload in one piece arrives to the byte, and an empty one at once",
+  async (dir, client) => {
+    const empty = await client.create(0) as string;
+    await assertFile(stored(dir, empty), new Uint8Array());
+    await Deno.remove(stored(dir, empty));
+    const bytes = pattern(5 * MiB + 1);
+    const path = await client.create(bytes.length) as string;
+    assertEquals(await client.patch(path, 0, bytes), 204);
+    assertEquals(await client.offset(path), bytes.length);
+    await assertFile(stored(dir, path), bytes);
+    assertEquals((await namesIn(dir.path)).length, 1);
+  },
+);
 
 test("an upload in pieces appears with the last one", async (dir, client) => {
   const bytes = pattern(3 * MiB);
@@ -158,11 +158,6 @@ test("uploads at once do not mix", async (dir, client) => {
     assertEquals(await client.patch(path, 333_333, bytes.slice(333_333)), 204);
     await assertFile(stored(dir, path), bytes);
   }));
-});
-
-test("an empty upload is there at once", async (dir, client) => {
-  const path = await client.create(0) as string;
-  await assertFile(stored(dir, path), new Uint8Array());
 });
 
 test("what is too large or in the wrong place is refused", async (dir, client) => {

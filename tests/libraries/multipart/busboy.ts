@@ -2,32 +2,10 @@
 
 // @ts-types="npm:@types/busboy@1.5.5"
 import busboy from "npm:busboy@1.6.0";
-import type { IncomingMessage } from "node:http";
-import type { Readable } from "node:stream";
-import { finished, pipeline } from "node:stream/promises";
-import { DmaFile } from "../../../mod.ts";
-import { toNodeWritable } from "../../../node.ts";
-import type { Limits, Received } from "./server.ts";
+import { finished } from "node:stream/promises";
+import { type Receive, type Received, store } from "./server.ts";
 
-/** A file's stream. busboy ends one that is too large as if it were whole. */
-type FileStream = Readable & { truncated?: boolean };
-
-async function store(stream: FileStream, path: string): Promise<void> {
-  // It may fail before the file is open. The pipeline rejects then.
-  stream.on("error", () => {});
-  const refuse = () => stream.destroy(new Error("The file is too large"));
-  stream.on("limit", refuse);
-  const file = await DmaFile.create(path, { atomic: true });
-  if (stream.truncated) refuse();
-  await pipeline(stream, toNodeWritable(file.writable));
-}
-
-/** Stores what a request brings. */
-export async function receive(
-  request: IncomingMessage,
-  directory: string,
-  limits: Limits,
-): Promise<Received> {
+export const receive: Receive = async (request, directory, limits) => {
   const received: Received = { fields: {}, files: [] };
   const stored: Promise<void>[] = [];
   const parser = busboy({ headers: request.headers, limits });
@@ -50,4 +28,4 @@ export async function receive(
   }
   await Promise.all(stored);
   return received;
-}
+};

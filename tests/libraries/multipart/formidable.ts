@@ -2,13 +2,12 @@
 
 // @ts-types="npm:@types/formidable@3.5.1"
 import formidable from "npm:formidable@3.5.4";
-import type { IncomingMessage } from "node:http";
 import { basename } from "node:path";
 import { Writable } from "node:stream";
 import { finished } from "node:stream/promises";
 import { DmaFile } from "../../../mod.ts";
 import { toNodeWritable } from "../../../node.ts";
-import type { Limits, Received } from "./server.ts";
+import type { Receive } from "./server.ts";
 
 type Callback = (error?: Error | null) => void;
 
@@ -34,17 +33,12 @@ function openingWritable(opening: Promise<Writable>): Writable {
   return stream;
 }
 
-async function atomic(path: string): Promise<Writable> {
+async function open(path: string): Promise<Writable> {
   return toNodeWritable((await DmaFile.create(path, { atomic: true })).writable);
 }
 
-/** Stores what a request brings, by streams of `open`. */
-export async function receiveBy(
-  open: (path: string) => Promise<Writable>,
-  request: IncomingMessage,
-  directory: string,
-  { fileSize = Infinity, files: maxFiles = Infinity }: Limits,
-): Promise<Received> {
+export const receive: Receive = async (request, directory, limits) => {
+  const { fileSize = Infinity, files: maxFiles = Infinity } = limits;
   const names: string[] = [];
   const streams: Writable[] = [];
   const form = formidable({
@@ -72,13 +66,4 @@ export async function receiveBy(
     await Promise.allSettled(streams.map((stream) => finished(stream)));
     throw error;
   }
-}
-
-/** Stores what a request brings. */
-export function receive(
-  request: IncomingMessage,
-  directory: string,
-  limits: Limits,
-): Promise<Received> {
-  return receiveBy(atomic, request, directory, limits);
-}
+};

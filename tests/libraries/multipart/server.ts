@@ -3,6 +3,10 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
+import type { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { DmaFile } from "../../../mod.ts";
+import { toNodeWritable } from "../../../node.ts";
 
 /** What is refused when it is larger, or more. */
 export interface Limits {
@@ -24,6 +28,20 @@ export type Receive = (
   directory: string,
   limits: Limits,
 ) => Promise<Received>;
+
+/** Stores a file's stream in an atomic file. busboy, and multer by it, end one that is too large as if it were whole. */
+export async function store(
+  stream: Readable & { truncated?: boolean },
+  path: string,
+): Promise<void> {
+  // It may fail before the file is open. The pipeline rejects then.
+  stream.on("error", () => {});
+  const refuse = () => stream.destroy(new Error("The file is too large"));
+  stream.on("limit", refuse);
+  const file = await DmaFile.create(path, { atomic: true });
+  if (stream.truncated) refuse();
+  await pipeline(stream, toNodeWritable(file.writable));
+}
 
 export interface UploadServer extends AsyncDisposable {
   readonly port: number;
