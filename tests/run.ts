@@ -10,8 +10,8 @@ import { makeWorkDirectory, mountFileSystems, takeDown } from "./setup/file_syst
 import { importMapArguments } from "./setup/import_map.ts";
 import { fetchEmulatedDeno, fetchOldestDeno } from "./setup/other_deno.ts";
 import { installPackages } from "./setup/packages.ts";
-import { allPasses, type Pass, type Tally } from "./setup/passes.ts";
-import { runPasses } from "./setup/schedule.ts";
+import { allPasses, type Pass } from "./setup/passes.ts";
+import { runPasses, type Tally } from "./setup/schedule.ts";
 
 const root = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
 
@@ -30,7 +30,7 @@ function parseArguments(args: readonly string[]): Wanted {
   return {
     images: args.includes("--images"),
     architectures: rest.some((arg) => /(architectures|emulated_deno)_test\.ts$/.test(arg)),
-    pass: { name: "chosen tests", args: namesFile ? rest : [...rest, "tests/"], minutes: 25 },
+    pass: { name: "chosen tests", args: namesFile ? rest : [...rest, "tests/"] },
   };
 }
 
@@ -47,15 +47,6 @@ function stopOnSignals(): { signal: AbortSignal; exitCode: () => number | undefi
     });
   }
   return { signal: controller.signal, exitCode: () => exitCode };
-}
-
-/**
- * Where tests write: where the caller says, else on the temporary directory's own file system; and
- * on all mounts.
- */
-function directoriesForTests(workDirectory: string, mounted: readonly string[]): string {
-  const own = Deno.env.get("DMA_TEST_DIRS") || `${workDirectory}/temp`;
-  return [own, ...mounted].join(",");
 }
 
 async function runAll(tally: Tally, workDirectory: string, signal: AbortSignal): Promise<void> {
@@ -78,14 +69,14 @@ async function runAll(tally: Tally, workDirectory: string, signal: AbortSignal):
   const emulated = architectures ? await fetchEmulatedDeno(workDirectory, signal) : undefined;
   const env = {
     ...(emulated === undefined ? {} : { DMA_TEST_EMULATED_DENO: emulated }),
-    DMA_TEST_DIRS: directoriesForTests(workDirectory, mounted),
+    DMA_TEST_DIRS: [Deno.env.get("DMA_TEST_DIRS") || `${workDirectory}/temp`, ...mounted].join(","),
     // What a test forgets to remove goes with the rest.
     TMPDIR: `${workDirectory}/temp`,
   };
   const oldest = pass ? undefined : await fetchOldestDeno(workDirectory, signal);
   if (!pass && oldest === undefined) tally.skipped++;
   const passes = pass ? [pass] : allPasses(root, workDirectory, oldest);
-  await runPasses(passes, { root, workDirectory, env, importArguments, signal }, tally);
+  await runPasses(passes, { root, env, importArguments, signal }, tally);
 }
 
 if (import.meta.main) {

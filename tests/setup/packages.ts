@@ -3,8 +3,11 @@
 
 import { exists, hasProgram, lastLine, run, say } from "./command.ts";
 
-/** Programs for the images of file systems, each with its Debian package. */
-const imagePrograms: Record<string, string> = {
+/** Programs, or headers of C, each with its Debian packages. */
+type Packages = Readonly<Record<string, string>>;
+
+/** For the images of file systems. */
+const imagePrograms: Packages = {
   "losetup": "mount",
   "mount": "mount",
   "umount": "mount",
@@ -13,8 +16,8 @@ const imagePrograms: Record<string, string> = {
   "mkfs.btrfs": "btrfs-progs",
 };
 
-/** Programs that serve files (tests/mounts/servers.ts), each with its package. All install in some twenty seconds. */
-const serverPrograms: Record<string, string> = {
+/** Those that serve files (tests/mounts/servers.ts). All install in some twenty seconds. */
+const serverPrograms: Packages = {
   "bindfs": "bindfs",
   "encfs": "encfs",
   "fuse-overlayfs": "fuse-overlayfs",
@@ -28,21 +31,27 @@ const serverPrograms: Record<string, string> = {
   "unionfs": "unionfs-fuse",
 };
 
-/**
- * Programs for the tests of other architectures, each with its Debian packages.
- */
-const architecturePrograms: Record<string, readonly string[]> = {
-  "gcc": ["gcc", "libc6-dev"],
-  "aarch64-linux-gnu-gcc": ["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
-  "qemu-aarch64-static": ["qemu-user-static"],
-  "musl-gcc": ["musl-tools"],
+const headers: Packages = { "/usr/include/liburing.h": "liburing-dev" };
+
+/** For the tests of other architectures. Debian has no cross compiler from a processor to itself. */
+const architecturePrograms: Packages = {
+  ...headers,
+  "gcc": "gcc libc6-dev",
+  ...Deno.build.arch === "aarch64" ? {} : {
+    "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu libc6-dev-arm64-cross",
+    "qemu-aarch64-static": "qemu-user-static",
+  },
+  "musl-gcc": "musl-tools",
 };
 
-/** The headers for the compilation of the C part. */
-const headers = { path: "/usr/include/liburing.h", package: "liburing-dev" };
+/** The packages that are not installed. */
+function missing(packages: Packages): string[] {
+  const names = Object.keys(packages).filter((name) => !hasProgram(name));
+  return [...new Set(names.flatMap((name) => packages[name]!.split(" ")))];
+}
 
 /** Whether the dynamic linker finds liburing by the name that the module uses. */
-export function hasLiburing(): boolean {
+function hasLiburing(): boolean {
   try {
     Deno.dlopen("liburing.so.2", {}).close();
     return true;
@@ -57,43 +66,27 @@ export function hasLiburing(): boolean {
  * @returns The number of parts that cannot be tested because a package is missing.
  */
 export async function installPackages(
-  options: { images: boolean; architectures: boolean; signal: AbortSignal },
+  { images, architectures, signal }: {
+    images: boolean;
+    architectures: boolean;
+    signal: AbortSignal;
+  },
 ): Promise<number> {
-  const packages = new Set<string>();
-  if (!hasLiburing()) packages.add("liburing2");
-  if (options.images) {
-    for (const [program, name] of Object.entries(imagePrograms)) {
-      if (!hasProgram(program)) packages.add(name);
-    }
-  }
-  // Separate groups: if a distribution lacks one package, the other groups are still installed.
-  const more = options.architectures ? missingForArchitectures() : [];
-  const servers = options.images ? missingServers() : [];
-  await aptInstall([[...packages], more, servers], options.signal);
+  const groups = [
+    [...hasLiburing() ? [] : ["liburing2"], ...images ? missing(imagePrograms) : []],
+    architectures ? missing(architecturePrograms) : [],
+    // Without /dev/fuse none of these programs can mount.
+    images && exists("/dev/fuse") ? missing(serverPrograms) : [],
+  ];
+  await aptInstall(groups, signal);
   if (hasLiburing()) return 0;
   say("liburing is missing: the io_uring engine cannot be tested");
   return 1;
 }
 
-function missingServers(): string[] {
-  // Without /dev/fuse none of these programs can mount.
-  if (!exists("/dev/fuse")) return [];
-  return Object.keys(serverPrograms).filter((program) => !hasProgram(program))
-    .map((program) => serverPrograms[program]!);
-}
-
-function missingForArchitectures(): string[] {
-  const programs = Object.keys(architecturePrograms).filter((program) =>
-    // Debian has no cross compiler from a processor to itself.
-    !program.includes(Deno.build.arch) && !hasProgram(program)
-  );
-  const packages = programs.flatMap((program) => architecturePrograms[program] ?? []);
-  return exists(headers.path) ? packages : [...packages, headers.package];
-}
-
 /** Installs the headers of liburing if they are missing. */
 export async function installHeaders(signal: AbortSignal): Promise<void> {
-  if (!exists(headers.path)) await aptInstall([[headers.package]], signal);
+  await aptInstall([missing(headers)], signal);
 }
 
 /** Installs packages, each separately. */
@@ -109,35 +102,29 @@ export async function installProgram(
   packageName: string,
   signal: AbortSignal,
 ): Promise<void> {
-  if (!hasProgram(program)) await aptInstall([[packageName]], signal);
+  await aptInstall([missing({ [program]: packageName })], signal);
 }
 
-/** Installs groups of packages, each separately, so that a failure does not affect the other groups. */
+/** Installs groups of packages, each separately: if a distribution lacks one package, the other groups are still installed. */
 async function aptInstall(groups: readonly string[][], signal: AbortSignal): Promise<void> {
   const wanted = groups.filter((packages) => packages.length > 0);
   if (wanted.length === 0) return;
   const isRoot = Deno.uid() === 0;
   const lacks = ["apt-get", ...isRoot ? [] : ["sudo"]].find((program) => !hasProgram(program));
   if (lacks !== undefined) {
-    say(`Not installed, as there is no ${lacks}: ${wanted.flat().join(" ")}`);
-    return;
+    return say(`Not installed, as there is no ${lacks}: ${wanted.flat().join(" ")}`);
   }
-  const sudo = isRoot ? [] : ["sudo", "-n"];
+  // A mirror that hangs must not hang the tests.
+  const options = ["-o", "Acquire::http::Timeout=30", "-o", "DPkg::Lock::Timeout=120"];
   const install = ["install", "-q", "-y", "--no-install-recommends"];
-  const steps = [["update", "-q"], ...wanted.map((packages) => [...install, ...packages])];
-  for (const step of steps) {
-    // A mirror that hangs must not hang the tests.
-    const command = [
-      ...sudo,
+  for (const step of [["update", "-q"], ...wanted.map((packages) => [...install, ...packages])]) {
+    say(`apt-get ${step.join(" ")}`);
+    const [program = "", ...args] = [
+      ...isRoot ? [] : ["sudo", "-n"],
       "apt-get",
-      "-o",
-      "Acquire::http::Timeout=30",
-      "-o",
-      "DPkg::Lock::Timeout=120",
+      ...options,
       ...step,
     ];
-    say(command.filter((word) => !word.includes("=") && word !== "-o").join(" "));
-    const [program = "", ...args] = command;
     const { success, output } = await run(program, args, {
       env: { DEBIAN_FRONTEND: "noninteractive" },
       signal: AbortSignal.any([signal, AbortSignal.timeout(240_000)]),

@@ -1,10 +1,27 @@
-// Runs passes, two at once if the machine has two processors.
+// Runs passes, two at once if the machine has two processors, and counts their tests.
 
-import { say } from "./command.ts";
-import { type Pass, type PassListener, runPass, type Surroundings, type Tally } from "./passes.ts";
+import { tool as compile } from "../faults/tools.ts";
+import { say, searchPath } from "./command.ts";
+import type { Pass } from "./passes.ts";
 
-/** Seconds that Deno takes to start on the machine for which the time limits of passes were chosen. */
-const START_SECONDS = 0.1;
+/** The number of tests by outcome. */
+export interface Tally {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+/** The settings that all passes share. */
+export interface Surroundings {
+  readonly root: string;
+  readonly env: Readonly<Record<string, string>>;
+  /** Arguments that make imports resolve. */
+  readonly importArguments: readonly string[];
+  readonly signal: AbortSignal;
+}
+
+/** After this time a pass is stopped, and counts as failed. */
+const LONGEST_MINUTES = 20;
 
 /**
  * Runs all passes, in their order. With two at once the output of each is shown as a whole when it ends, so that lines are
@@ -15,18 +32,16 @@ export async function runPasses(
   surroundings: Surroundings,
   tally: Tally,
 ): Promise<void> {
-  const slowness = await measureSlowness();
   const queue = [...passes];
   const atOnce = navigator.hardwareConcurrency > 1 ? Math.min(2, passes.length) : 1;
   const runSome = async () => {
     for (let pass = queue.shift(); pass; pass = queue.shift()) {
       const output = new Output(atOnce > 1);
       try {
-        const limit = pass.minutes * slowness;
-        const result = await runPass({ ...pass, minutes: limit }, surroundings, output);
-        tally.passed += result.passed;
-        tally.failed += result.failed;
-        tally.skipped += result.skipped;
+        const { passed, failed, skipped } = await runPass(pass, surroundings, output);
+        tally.passed += passed;
+        tally.failed += failed;
+        tally.skipped += skipped;
       } finally {
         output.end();
       }
@@ -37,28 +52,114 @@ export async function runPasses(
   for (const result of results) if (result.status === "rejected") throw result.reason;
 }
 
-/** The factor for time limits on this machine, from 1 to 4, by the time that Deno takes to start. */
-async function measureSlowness(): Promise<number> {
-  const seconds: number[] = [];
-  for (let run = 0; run < 3; run++) {
-    const start = performance.now();
-    await new Deno.Command(Deno.execPath(), { args: ["eval", ""] }).output();
-    seconds.push((performance.now() - start) / 1000);
+/** Runs one pass. Resolves to the counts of Deno's last summary, or if there is none, to those of the tests that ended. */
+async function runPass(pass: Pass, surroundings: Surroundings, output: Output): Promise<Tally> {
+  const { root, importArguments, signal } = surroundings;
+  let wrapper: string[] = [];
+  let instead: Readonly<Record<string, string>> = {};
+  if (pass.wrapper) {
+    const [tool, ...args] = pass.wrapper;
+    try {
+      wrapper = [await compile(tool), ...args];
+    } catch (error) {
+      say(`${error}`);
+      instead = pass.insteadOfWrapper ?? {};
+    }
   }
-  const slowness = Math.min(4, Math.max(1, Math.min(...seconds) / START_SECONDS));
-  if (slowness > 1) say(`Deno starts slowly here: limits are ${slowness.toFixed(1)} times longer`);
-  return slowness;
+  // `deno task check` checks the types. Here one wrong type would prevent all tests of the pass.
+  const test = ["test", "-A", "--no-check", ...importArguments, ...pass.args];
+  output.tell(`Pass ${pass.name}`);
+  const child = new Deno.Command("timeout", {
+    // A test that blocks the event loop does not react to SIGTERM.
+    args: [
+      "--kill-after=5s",
+      `${LONGEST_MINUTES}m`,
+      ...wrapper,
+      pass.deno ?? Deno.execPath(),
+      ...test,
+    ],
+    cwd: pass.cwd ?? root,
+    env: { ...colour(), PATH: searchPath, ...surroundings.env, ...pass.env, ...instead },
+    signal,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  const [{ ended, summary }, status] = await Promise.all([
+    showAndCount(child.stdout, output),
+    child.status,
+  ]);
+  const tally = summary ?? ended;
+  if ((!status.success || !summary) && tally.failed === 0) {
+    // timeout(1) ends with 124 if the time is over.
+    output.tell(`Pass ${pass.name} ended with ${status.signal ?? `exit code ${status.code}`}`);
+    tally.failed = 1;
+  }
+  return tally;
 }
 
-class Output implements PassListener {
-  #collected: Uint8Array[] = [];
+/** Variables that turn colours on or off, because Deno's output is a pipe here. */
+function colour(): Record<string, string> {
+  if (Deno.noColor) return {};
+  return Deno.stdout.isTerminal() ? { FORCE_COLOR: "1" } : { NO_COLOR: "1" };
+}
+
+interface Counted {
+  /** The tests that ended, counted one by one. */
+  readonly ended: Tally;
+  /** The summary of `deno test`, which comes last; undefined if the pass was stopped. */
+  summary: Tally | undefined;
+}
+
+/** Passes the output on, and counts the tests in it. */
+async function showAndCount(stream: ReadableStream<Uint8Array>, output: Output): Promise<Counted> {
+  const decoder = new TextDecoder();
+  const counted: Counted = { ended: { passed: 0, failed: 0, skipped: 0 }, summary: undefined };
+  let unread = "";
+  for await (const chunk of stream) {
+    output.show(chunk);
+    const lines = (unread + decoder.decode(chunk, { stream: true })).split("\n");
+    unread = lines.pop()!;
+    for (const line of lines) countLine(line, counted, output);
+  }
+  countLine(unread, counted, output);
+  return counted;
+}
+
+const ENDED = /^(.*) \.\.\. (ok|FAILED|ignored) /;
+const STEPS = String.raw`(?: \(\d+ steps?\))?`;
+const SUMMARY = new RegExp(
+  String.raw`^(?:ok|FAILED) \| (\d+) passed${STEPS} \| (\d+) failed${STEPS}(?: \| (\d+) ignored)?`,
+);
+
+function countLine(coloured: string, counted: Counted, output: Output): void {
+  // deno-lint-ignore no-control-regex
+  const line = coloured.replace(/\x1b\[[0-9;]*m/g, "");
+  const [, test = "", how] = ENDED.exec(line) ?? [];
+  if (how === "ok") counted.ended.passed++;
+  else if (how === "FAILED") {
+    counted.ended.failed++;
+    output.failed(test);
+  } else if (how === "ignored") counted.ended.skipped++;
+  const summary = SUMMARY.exec(line);
+  if (!summary) return;
+  const [passed = 0, failed = 0, skipped = 0] = summary.slice(1).map((count) => Number(count ?? 0));
+  counted.summary = { passed, failed, skipped };
+}
+
+class Output {
+  readonly #collected: Uint8Array[] = [];
 
   /** What is collected is shown at the end. */
   constructor(readonly collects: boolean) {}
 
-  output(bytes: Uint8Array): void {
+  show(bytes: Uint8Array): void {
     if (this.collects) this.#collected.push(bytes);
     else showNow(bytes);
+  }
+
+  tell(line: string): void {
+    this.show(new TextEncoder().encode(`# ${line}\n`));
   }
 
   failed(test: string): void {
