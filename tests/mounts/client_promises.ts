@@ -2,7 +2,8 @@
 
 import { assertEquals } from "@std/assert";
 import { DmaFile } from "../../mod.ts";
-import { assertFile, joined, pattern } from "../support/bytes.ts";
+import { pause } from "../setup/command.ts";
+import { assertFile, filled, joined, pattern } from "../support/bytes.ts";
 import { MEMORY_MS } from "./promises.ts";
 
 /** A check on two directories that are the same one. */
@@ -11,12 +12,18 @@ export type ClientCheck = (one: string, other: string) => Promise<void>;
 const RECORDS = 100;
 const RECORD = 1000;
 
+async function append(path: string, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+  const file = await DmaFile.open(path, { append: true, create: true });
+  await file.writable.write(bytes);
+  await file.writable.close();
+}
+
 /** One client appends its own records, one after the other. */
-async function append(path: string, mark: number): Promise<void> {
+async function appendRecords(path: string, mark: number): Promise<void> {
   const file = await DmaFile.open(path, { append: true });
   const writer = file.writable;
   for (let count = 0; count < RECORDS; count++) {
-    await writer.write(new Uint8Array(RECORD).fill(mark));
+    await writer.write(filled(RECORD, mark));
     await writer.flushAligned({ tail: true });
   }
   await writer.close();
@@ -30,16 +37,14 @@ export const clientPromises: Readonly<Record<string, ClientCheck>> = {
       const file = await DmaFile.create(`${one}/${name}`, { atomic });
       await file.writable.write(pattern(300_001));
       await file.writable.close();
-      await new Promise((resolve) => setTimeout(resolve, MEMORY_MS));
+      await pause(MEMORY_MS);
       await assertFile(`${other}/${name}`, pattern(300_001));
     }
   },
 
   "another client goes on at the end": async (one, other) => {
     for (const [turn, directory] of [one, other, one, other].entries()) {
-      const file = await DmaFile.open(`${directory}/turns`, { append: true, create: true });
-      await file.writable.write(pattern(33_333, turn * 33_333));
-      await file.writable.close();
+      await append(`${directory}/turns`, pattern(33_333, turn * 33_333));
     }
     await assertFile(`${one}/turns`, pattern(4 * 33_333));
   },
@@ -55,9 +60,9 @@ export const clientPromises: Readonly<Record<string, ClientCheck>> = {
 
   "two clients that append at once lose no record": async (one, other) => {
     await Deno.writeFile(`${one}/log`, new Uint8Array());
-    await new Promise((resolve) => setTimeout(resolve, MEMORY_MS));
-    await Promise.all([append(`${one}/log`, 1), append(`${other}/log`, 2)]);
-    await new Promise((resolve) => setTimeout(resolve, MEMORY_MS));
+    await pause(MEMORY_MS);
+    await Promise.all([appendRecords(`${one}/log`, 1), appendRecords(`${other}/log`, 2)]);
+    await pause(MEMORY_MS);
     const bytes = await Deno.readFile(`${one}/log`);
     const counts = [0, 1, 2].map((mark) => bytes.filter((byte) => byte === mark).length / RECORD);
     assertEquals(counts, [0, RECORDS, RECORDS], `zeros, one's and the other's: ${counts}`);
@@ -70,14 +75,11 @@ export const clientPromises: Readonly<Record<string, ClientCheck>> = {
       for (let count = 0; count < 20; count++) {
         await using lock = await DmaFile.open(`${directory}/lock`, { write: true });
         await lock.lock(true);
-        const file = await DmaFile.open(`${directory}/shared`, { append: true });
-        await file.writable.write(new Uint8Array(RECORD).fill(index + 1));
-        await file.writable.close();
+        await append(`${directory}/shared`, filled(RECORD, index + 1));
         turns.push(index + 1);
         await lock.unlock();
       }
     }));
-    const expected = joined(...turns.map((mark) => new Uint8Array(RECORD).fill(mark)));
-    await assertFile(`${one}/shared`, expected);
+    await assertFile(`${one}/shared`, joined(...turns.map((mark) => filled(RECORD, mark))));
   },
 };

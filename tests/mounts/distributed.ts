@@ -6,13 +6,9 @@
 //   deno task test:mounts /mnt/mine           a directory of your own, on whatever file system
 
 import { runOrThrow, say } from "../setup/command.ts";
-import { importMapArguments } from "../setup/import_map.ts";
-import { makeWorkDirectory, takeDown } from "../setup/file_systems.ts";
 import { installDebianPackages } from "../setup/packages.ts";
 import { type Distributed, distributed } from "./distributed_servers.ts";
-import { printTable, type Row, tryDirectory, tryServer } from "./try_servers.ts";
-
-const root = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
+import { tryNamed } from "./try_servers.ts";
 
 /** Installs what the chosen ones take. Resolves to where the programs of Python packages are. */
 async function install(chosen: readonly Distributed[], directory: string): Promise<string> {
@@ -27,29 +23,4 @@ async function install(chosen: readonly Distributed[], directory: string): Promi
   return bin;
 }
 
-if (import.meta.main) {
-  const flags = Deno.args.filter((arg) => arg.startsWith("--"));
-  const names = Deno.args.filter((arg) => !arg.startsWith("--"));
-  const paths = names.filter((name) => name.startsWith("/"));
-  const wanted = names.filter((name) => !name.startsWith("/"));
-  const chosen = paths.length > 0 && wanted.length === 0
-    ? []
-    : distributed.filter(({ name }) =>
-      wanted.length === 0 || wanted.some((word) => name.toLowerCase().includes(word.toLowerCase()))
-    );
-  const directory = await makeWorkDirectory();
-  const rows: Row[] = [];
-  try {
-    const imports = await importMapArguments(root, directory, new AbortController().signal);
-    const bin = await install(chosen, directory);
-    const manner = { flags, imports };
-    for (const path of paths) rows.push(...await tryDirectory(path, path, manner));
-    for (const [index, server] of chosen.entries()) {
-      say(server.name);
-      rows.push(...await tryServer(server, `${directory}/${index}`, bin, manner));
-    }
-  } finally {
-    await takeDown(directory);
-  }
-  Deno.exit(printTable(rows) ? 0 : 1);
-}
+if (import.meta.main) await tryNamed(distributed, install);

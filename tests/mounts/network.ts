@@ -7,7 +7,7 @@
 //   deno task test:network linux-image-….deb  with another kernel: a package, or the packages that it comes in
 
 import { FaultFileSystem } from "../faults/fault_file_system.ts";
-import { exists, hasProgram, run, runAndShow, runOrThrow, say } from "../setup/command.ts";
+import { exists, hasProgram, pause, run, runAndShow, runOrThrow, say } from "../setup/command.ts";
 import { makeWorkDirectory, takeDown } from "../setup/file_systems.ts";
 import { Archive, findModules, inOrder, readModule } from "../setup/initramfs.ts";
 import { installDebianPackages } from "../setup/packages.ts";
@@ -153,9 +153,7 @@ class Shares implements AsyncDisposable {
     if (program === undefined) return say("There is no virtiofsd");
     const args = [`--socket-path=${socket}`, "-o", `source=${path}`, "-o", "sandbox=chroot"];
     this.#children.push(new Deno.Command(program, { args, stdin: "null", stderr: "null" }).spawn());
-    for (let tried = 0; tried < 100 && !exists(socket); tried++) {
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
+    for (let tried = 0; tried < 100 && !exists(socket); tried++) await pause(50);
     this.args.push("-chardev", `socket,id=${tag},path=${socket}`);
     this.args.push("-device", `vhost-user-fs-pci,chardev=${tag},tag=${tag}`);
   }
@@ -187,9 +185,7 @@ async function startCluster(directory: string, programs: Programs): Promise<void
   const work = `${directory}/ceph`;
   await Deno.mkdir(work);
   await runOrThrow("ip", ["addr", "replace", `${onHost.address}/32`, "dev", "lo"]);
-  const start = (program: string, ...args: string[]) => programs.start(program, ...args);
-  const port = (number: number, address?: string) => programs.port(number, address);
-  await startCeph({ work, start, port }, onHost.address);
+  await startCeph({ work, start: programs.start, port: programs.port }, onHost.address);
 }
 
 async function main(directory: string, signal: AbortSignal): Promise<boolean> {
@@ -203,10 +199,7 @@ async function main(directory: string, signal: AbortSignal): Promise<boolean> {
   say("Fetching Debian's kernel and servers");
   const layer = await makeLayer(directory, kernelPackages, signal);
   const { image, modules } = await findKernel(directory, layer);
-  await Deno.writeTextFile(
-    `${layer}/second_script`,
-    secondScript(directory, args),
-  );
+  await Deno.writeTextFile(`${layer}/second_script`, secondScript(directory, args));
   const all = findModules(modules);
   const order = inOrder(all, drivers);
   const archive = new Archive();

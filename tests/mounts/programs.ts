@@ -7,14 +7,14 @@ export class Programs implements AsyncDisposable {
   readonly #children: Deno.ChildProcess[] = [];
 
   /** Starts a program that runs until the end. */
-  start(program: string, ...args: string[]): void {
+  readonly start = (program: string, ...args: string[]): void => {
     const options = { stdin: "null", stdout: "null", stderr: "null" } as const;
     const env = { PATH: searchPath };
     this.#children.push(new Deno.Command(program, { args, env, ...options }).spawn());
-  }
+  };
 
   /** Waits until a port answers. */
-  async port(port: number, hostname = "127.0.0.1"): Promise<void> {
+  readonly port = async (port: number, hostname = "127.0.0.1"): Promise<void> => {
     for (let tried = 0; tried < 150; tried++) {
       try {
         return (await Deno.connect({ hostname, port })).close();
@@ -23,7 +23,7 @@ export class Programs implements AsyncDisposable {
       }
     }
     throw new Error(`Nobody answers at port ${port}`);
-  }
+  };
 
   /** The identifiers of the processes, and of those that they started. */
   get processes(): string[] {

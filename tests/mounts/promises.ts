@@ -1,8 +1,17 @@
 // What a file system must not change: checks of the promises that depend on it. Each has a directory of its own.
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
-import { assertFile, assertNoFile, joined, namesIn, pattern } from "../support/bytes.ts";
+import { type DmaCreateOptions, DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
+import { pause } from "../setup/command.ts";
+import {
+  assertFile,
+  assertNoFile,
+  chunksOf,
+  joined,
+  namesIn,
+  overlaid,
+  pattern,
+} from "../support/bytes.ts";
 
 /** An odd length of several buffers. */
 const LENGTH = 2_490_081;
@@ -12,15 +21,23 @@ const CHUNK = 1 << 16;
 export const MEMORY_MS = 1200;
 
 async function writeAll(writer: DmaStreamWriter, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
-  for (let at = 0; at < bytes.length; at += CHUNK) {
-    await writer.write(bytes.subarray(at, at + CHUNK));
-  }
+  for (const chunk of chunksOf(bytes, CHUNK)) await writer.write(chunk);
 }
 
-async function writeFile(path: string, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
-  const file = await DmaFile.create(path);
-  await writeAll(file.writable, bytes);
-  await file.writable.close();
+async function writeAndClose(
+  writer: DmaStreamWriter,
+  bytes: Uint8Array<ArrayBuffer>,
+): Promise<void> {
+  await writeAll(writer, bytes);
+  await writer.close();
+}
+
+async function writeFile(
+  path: string,
+  bytes: Uint8Array<ArrayBuffer>,
+  options: DmaCreateOptions = {},
+): Promise<void> {
+  await writeAndClose((await DmaFile.create(path, options)).writable, bytes);
 }
 
 async function readAll(path: string): Promise<Uint8Array<ArrayBuffer>> {
@@ -31,7 +48,7 @@ async function readAll(path: string): Promise<Uint8Array<ArrayBuffer>> {
 /** NFS and servers with libfuse keep a removed file that is open under a hidden name, until shortly after it is closed. */
 async function assertEmptySoon(directory: string): Promise<void> {
   for (let tries = 0; tries < 20 && (await namesIn(directory)).length > 0; tries++) {
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await pause(100);
   }
   assertEquals(await namesIn(directory), []);
 }
@@ -63,7 +80,7 @@ export const streamPromises: Readonly<Record<string, Check>> = {
     await writeAll(file.writable, pattern(70_001));
     await assertNoFile(path);
     await file.writable.close();
-    await new Promise((resolve) => setTimeout(resolve, MEMORY_MS));
+    await pause(MEMORY_MS);
     await assertFile(path, pattern(70_001));
     assertEquals(await namesIn(directory), ["file"]);
   },
@@ -71,9 +88,7 @@ export const streamPromises: Readonly<Record<string, Check>> = {
   "an atomic file takes the place of another": async (directory) => {
     const path = `${directory}/file`;
     await Deno.writeFile(path, pattern(1000));
-    const file = await DmaFile.create(path, { atomic: true });
-    await writeAll(file.writable, pattern(5001, 3));
-    await file.writable.close();
+    await writeFile(path, pattern(5001, 3), { atomic: true });
     await assertFile(path, pattern(5001, 3));
     assertEquals(await namesIn(directory), ["file"]);
   },
@@ -113,14 +128,11 @@ export const filePromises: Readonly<Record<string, Check>> = {
     await Deno.writeFile(path, pattern(777));
     for (const start of [777, 100_778]) {
       const file = await DmaFile.open(path, { write: true });
-      const writer = new DmaStreamWriter(file, { append: true });
-      await writeAll(writer, pattern(100_001, start));
-      await writer.close();
+      await writeAndClose(new DmaStreamWriter(file, { append: true }), pattern(100_001, start));
     }
     await assertFile(path, pattern(200_779));
     const file = await DmaFile.open(path, { append: true });
-    await writeAll(file.writable, pattern(1001, 200_779));
-    await file.writable.close();
+    await writeAndClose(file.writable, pattern(1001, 200_779));
     await assertFile(path, pattern(201_780));
   },
 
@@ -128,12 +140,8 @@ export const filePromises: Readonly<Record<string, Check>> = {
     const path = `${directory}/file`;
     await Deno.writeFile(path, pattern(300_001));
     const file = await DmaFile.open(path, { write: true });
-    const writer = new DmaStreamWriter(file, { position: 1001 });
-    await writeAll(writer, pattern(100_000, 5));
-    await writer.close();
-    const expected = pattern(300_001);
-    expected.set(pattern(100_000, 5), 1001);
-    await assertFile(path, expected);
+    await writeAndClose(new DmaStreamWriter(file, { position: 1001 }), pattern(100_000, 5));
+    await assertFile(path, overlaid(pattern(300_001), pattern(100_000, 5), 1001));
   },
 
   "sync({ tail: true }) leaves the exact length each time": async (directory) => {
@@ -160,9 +168,8 @@ export const filePromises: Readonly<Record<string, Check>> = {
 
   "a size hint leaves nothing behind": async (directory) => {
     const path = `${directory}/file`;
-    const writer = new DmaStreamWriter(await DmaFile.create(path), { sizeHint: 1 << 20 });
-    await writer.write(pattern(5000));
-    await writer.close();
+    const file = await DmaFile.create(path);
+    await writeAndClose(new DmaStreamWriter(file, { sizeHint: 1 << 20 }), pattern(5000));
     await assertFile(path, pattern(5000));
   },
 
@@ -232,10 +239,8 @@ export async function fillDisk(
   const created = await DmaFile.create(path, { direct });
   const writer = new DmaStreamWriter(created, { closeFile: false });
   const { file } = writer;
-  const error = await assertRejects(async () => {
-    await writeAll(writer, pattern(room));
-    await writer.close();
-  }, Error) as Error & { code?: string };
+  const filled = () => writeAndClose(writer, pattern(room));
+  const error = await assertRejects(filled, Error) as Error & { code?: string };
   assert(codes.includes(error.code!), `${error.code}: ${error.message}`);
   const flushed = writer.currentFlushedPos;
   await file.close().catch(() => {});

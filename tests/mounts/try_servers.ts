@@ -1,16 +1,24 @@
-// Starts the servers of a file system, tries the promises on it, and says what came of it.
+// Starts the servers of file systems, tries the promises on them, and prints a table of what came of it.
 
 import { pause, run } from "../setup/command.ts";
+import { makeWorkDirectory, takeDown } from "../setup/file_systems.ts";
+import { importMapArguments } from "../setup/import_map.ts";
 import { isMounted, listMounts } from "../setup/mounts.ts";
-import type { Distributed, Site } from "./distributed_servers.ts";
-import { Programs } from "./programs.ts";
+import type { Distributed } from "./distributed_servers.ts";
 import type { Outcome } from "./keep_promises.ts";
+import { Programs } from "./programs.ts";
 import type { Loop } from "./time_loop.ts";
 
 const here = new URL(".", import.meta.url).pathname;
+const root = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
+
+const ENGINES = ["io_uring", "threads"];
+
+/** Milliseconds that a slow server takes for a request: more than the event loop is ever busy by itself. */
+export const DELAY_MS = 2000;
 
 /** How the promises are tried. */
-export interface Manner {
+interface Manner {
   /** Options of keep_promises.ts. */
   readonly flags: readonly string[];
   /** Arguments that resolve imports. */
@@ -18,9 +26,9 @@ export interface Manner {
 }
 
 /** One row of the table. */
-export interface Row {
+interface Row {
   readonly name: string;
-  readonly version: string;
+  readonly version?: string;
   readonly outcome: Outcome | string;
   /** Parts of the names of promises that may be broken. */
   readonly breaks?: readonly string[];
@@ -28,10 +36,41 @@ export interface Row {
   readonly loop?: Loop | string;
 }
 
-const engines = ["io_uring", "threads"];
-
-/** Milliseconds that a slow server takes for a request: more than the event loop is ever busy by itself. */
-export const DELAY_MS = 2000;
+/**
+ * Tries the servers that the program's arguments name by a part of their name, or all, and directories. Ends the process by
+ * whether everything holds.
+ *
+ * @param install makes ready what the servers take, below a directory, and resolves to where programs of Python packages are
+ */
+export async function tryNamed(
+  all: readonly Distributed[],
+  install: (chosen: readonly Distributed[], directory: string) => Promise<string>,
+): Promise<never> {
+  const flags = Deno.args.filter((arg) => arg.startsWith("--"));
+  const names = Deno.args.filter((arg) => !arg.startsWith("--"));
+  const chosen = all.filter(({ name }) =>
+    names.length === 0 || names.some((word) => name.toLowerCase().includes(word.toLowerCase()))
+  );
+  const directory = await makeWorkDirectory();
+  let good = true;
+  const show = (rows: Row[]) => {
+    for (const row of rows) good = print(row) && good;
+  };
+  try {
+    const manner = { flags, imports: await importMapArguments(root, directory) };
+    const bin = await install(chosen, directory);
+    console.log("| File system | Version | Engine | What holds | MiB/s |\n| - | - | - | - | - |");
+    for (const path of names.filter((name) => name.startsWith("/"))) {
+      show(await tryDirectory(path, path, manner));
+    }
+    for (const [index, server] of chosen.entries()) {
+      show(await tryServer(server, `${directory}/${index}`, bin, manner));
+    }
+  } finally {
+    await takeDown(directory);
+  }
+  Deno.exit(good ? 0 : 1);
+}
 
 /** Runs a program of this folder. Resolves to what it prints as JSON, or to why it does not. */
 async function ask<T>(
@@ -50,112 +89,65 @@ async function ask<T>(
 }
 
 /** Tries the promises on a directory. `more` are options of keep_promises.ts. */
-export async function tryDirectory(
+async function tryDirectory(
   path: string,
   name: string,
   manner: Manner,
   more: readonly string[] = [],
 ): Promise<Row[]> {
   const rows: Row[] = [];
-  for (const engine of engines) {
+  for (const engine of ENGINES) {
     const args = [path, ...manner.flags, ...more];
-    const outcome = await ask<Outcome>("keep_promises.ts", engine, manner, args);
-    rows.push({ name, version: "", outcome });
+    rows.push({ name, outcome: await ask("keep_promises.ts", engine, manner, args) });
   }
   return rows;
 }
 
 /** Starts one, and tries it. */
-export async function tryServer(
+async function tryServer(
   server: Distributed,
   directory: string,
   bin: string,
   manner: Manner,
 ): Promise<Row[]> {
   const { name, breaks = [] } = server;
-  await using running = new Running(server, directory, bin);
-  const { site } = running;
+  const [work, mount] = [`${directory}/work`, `${directory}/mount`];
+  await Deno.mkdir(work, { recursive: true });
+  await Deno.mkdir(mount);
+  await using programs = new Programs();
+  const site = { work, mount, bin, start: programs.start, port: programs.port };
   try {
-    await running.start();
-  } catch (error) {
-    return [{ name, version: "", outcome: `It does not start: ${error}` }];
-  }
-  const version = await running.version();
-  const more = ["small", "second"].filter((each) => isMounted(`${site.mount}-${each}`))
-    .map((each) => `--${each}=${site.mount}-${each}`);
-  const rows = await tryDirectory(site.mount, name, manner, more);
-  const slow = await server.slow?.(site, DELAY_MS);
-  const args = slow === undefined ? [site.mount, ...running.processes] : [slow];
-  const loops: (Loop | string)[] = [];
-  for (const engine of engines) loops.push(await ask("time_loop.ts", engine, manner, args));
-  await server.slow?.(site, 0);
-  return rows.map((row, index) => ({ ...row, version, breaks, loop: loops[index]! }));
-}
-
-/** The programs of a file system that run, and where. */
-class Running implements AsyncDisposable {
-  readonly #programs = new Programs();
-  readonly #server: Distributed;
-  readonly site: Site;
-
-  constructor(server: Distributed, directory: string, bin: string) {
-    this.#server = server;
-    this.site = {
-      work: `${directory}/work`,
-      mount: `${directory}/mount`,
-      bin,
-      start: (program, ...args) => this.#programs.start(program, ...args),
-      port: (port, address) => this.#programs.port(port, address),
-    };
-  }
-
-  async start(): Promise<void> {
-    const { work, mount } = this.site;
-    await Deno.mkdir(work, { recursive: true });
-    await Deno.mkdir(mount);
-    await this.#server.up(this.site);
-    for (let tried = 0; tried < 150; tried++) {
-      if (isMounted(mount)) return;
+    await server.up(site);
+    for (let tried = 0; !isMounted(mount); tried++) {
+      if (tried === 150) throw new Error("It does not mount");
       await pause(200);
     }
-    throw new Error("It does not mount");
-  }
-
-  /** The identifiers of its processes. */
-  get processes(): string[] {
-    return this.#programs.processes;
-  }
-
-  async version(): Promise<string> {
-    const [program, ...args] = this.#server.version(this.site);
-    const { output } = await run(program, args);
-    return /\d+(\.\d+)+/.exec(output)?.[0] ?? "";
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    const { mount } = this.site;
+    const [program, ...words] = server.version(site);
+    const version = /\d+(\.\d+)+/.exec((await run(program, words)).output)?.[0] ?? "";
+    const more = ["small", "second"].filter((each) => isMounted(`${mount}-${each}`))
+      .map((each) => `--${each}=${mount}-${each}`);
+    const rows = await tryDirectory(mount, name, manner, more);
+    const slow = await server.slow?.(site, DELAY_MS);
+    const args = slow === undefined ? [mount, ...programs.processes] : [slow];
+    const loops: (Loop | string)[] = [];
+    for (const engine of ENGINES) loops.push(await ask("time_loop.ts", engine, manner, args));
+    await server.slow?.(site, 0);
+    return rows.map((row, index) => ({ ...row, version, breaks, loop: loops[index]! }));
+  } catch (error) {
+    return [{ name, outcome: `It does not start: ${error}` }];
+  } finally {
     for (const { path } of listMounts()) {
       if (path.startsWith(mount)) await run("umount", [path]);
     }
-    await this.#server.down?.(this.site);
-    await this.#programs[Symbol.asyncDispose]();
+    await server.down?.(site);
   }
 }
 
-/** Prints the table. Returns whether everything holds. */
-export function printTable(rows: readonly Row[]): boolean {
-  console.log("| File system | Version | Engine | What holds | MiB/s |\n| - | - | - | - | - |");
-  for (const row of rows) print(row);
-  return rows.every(({ outcome, breaks = [], loop }) =>
-    typeof outcome !== "string" &&
-    Object.keys(outcome.broken).every((what) => breaks.some((part) => what.includes(part))) &&
-    (loop === undefined || typeof loop !== "string" && loop.longest < DELAY_MS)
-  );
-}
-
-function print({ name, version, outcome, loop }: Row): void {
+/** Prints a row. Returns whether everything holds that is not known to be broken. */
+function print({ name, version = "", outcome, breaks = [], loop }: Row): boolean {
   if (typeof outcome === "string") {
-    return console.log(`| ${name} | ${version} | - | ${outcome} | |`);
+    console.log(`| ${name} | ${version} | - | ${outcome} | |`);
+    return false;
   }
   const { engine, direct, kept, broken, rates = {} } = outcome;
   const holds = [`${kept} promises kept (${direct ? "direct" : "page cache"})`];
@@ -169,4 +161,6 @@ function print({ name, version, outcome, loop }: Row): void {
   console.log(
     `| ${name} | ${version} | ${engine} | ${holds.join("; ")} | ${speeds.join(", ")} |`,
   );
+  return Object.keys(broken).every((what) => breaks.some((part) => what.includes(part))) &&
+    (loop === undefined || typeof loop !== "string" && loop.longest < DELAY_MS);
 }

@@ -113,7 +113,9 @@ export async function assertRejects(
 }
 
 /** The further arguments of assertThrows and assertRejects. */
-type Wanted = [msg?: string] | [ErrorClass: ErrorType, includes?: string, msg?: string];
+type Wanted =
+  | [msg?: string | undefined]
+  | [ErrorClass: ErrorType, includes?: string | undefined, msg?: string | undefined];
 
 /** Returns the error if it is the wanted one, and else throws. */
 function judge(error: unknown, [ErrorClass, includes = "", msg]: Wanted): unknown {
