@@ -4,7 +4,7 @@ import { configure, DmaFile, engineInfo, ioStats } from "../../mod.ts";
 import { content } from "../faults/content.ts";
 import { ENOUGH } from "./judge.ts";
 import { mostly, someChunk, someLength, someOptions } from "./odd.ts";
-import { type Action, actionsOn, type Round } from "./round.ts";
+import { type Action, action, actionsOn, type Round } from "./round.ts";
 
 /** Files are up to this long, but for what odd arguments make of them. */
 export const MOST = 400_000;
@@ -21,39 +21,35 @@ export async function openFile(round: Round): Promise<void> {
     await Deno.writeFile(path, content(0, length, round.seed));
     round.promise(0, length);
   };
-  switch (random.below(6)) {
-    case 0:
+  const ways = [
+    () => {
       round.isAtomic = true;
-      round.file = await DmaFile.create(name, { atomic: true, direct });
-      break;
-    case 1:
+      return DmaFile.create(name, { atomic: true, direct });
+    },
+    () => {
       round.isTemporary = true;
-      round.file = await DmaFile.temp({ dir: path.slice(0, path.lastIndexOf("/")) });
-      break;
-    case 2:
+      return DmaFile.temp({ dir: round.directory });
+    },
+    async () => {
       await before();
-      round.file = await DmaFile.open(name, { write: true, direct });
-      break;
-    case 3:
+      return await DmaFile.open(name, { write: true, direct });
+    },
+    async () => {
       // What is taken away would move everything that comes after it.
       round.isAppending = true;
       round.isDestructive = false;
       if (random.chance(0.5)) await before();
-      round.file = await DmaFile.open(name, { append: true, create: true });
-      break;
-    case 4:
-      round.file = await DmaFile.open(name, { write: true, createNew: true, direct });
-      break;
-    default:
-      round.file = await DmaFile.create(name, { direct, mode: 0o600 });
-  }
+      return await DmaFile.open(name, { append: true, create: true });
+    },
+    () => DmaFile.open(name, { write: true, createNew: true, direct }),
+    () => DmaFile.create(name, { direct, mode: 0o600 }),
+  ];
+  round.file = await random.pick(ways)();
 }
 
-function checkRead(round: Round, position: number, most: number) {
-  return (bytes: Uint8Array) => {
-    round.must(bytes.length <= most, `${bytes.length} bytes were read of ${most}`);
-    round.check(bytes, position);
-  };
+function checkRead(round: Round, position: number, most: number, bytes: Uint8Array): void {
+  round.must(bytes.length <= most, `${bytes.length} bytes were read of ${most}`);
+  round.check(bytes, position);
 }
 
 function aligned(file: DmaFile, round: Round): number {
@@ -156,20 +152,21 @@ async function closeAtOnce(file: DmaFile, round: Round): Promise<void> {
 }
 
 export const fileActions: readonly Action[] = [
-  onFile("alignUp", 1, (file, { random }) => file.alignUp(mostly(random, random.below(1e6)))),
-  onFile("alignDown", 1, (file, { random }) => file.alignDown(mostly(random, random.below(1e6)))),
+  onFile("alignUp alignDown", 2, (file, { random }) => {
+    file.alignUp(mostly(random, random.below(1e6)));
+    file.alignDown(mostly(random, random.below(1e6)));
+  }),
   onFile("allocBuffer", 1, (file, { random }) => file.allocBuffer(mostly(random, 5000))),
   onFile("readAt", 6, async (file, round) => {
     const { random } = round;
     const [position, length] = [someLength(random, MOST), someLength(random, 100_000)];
-    checkRead(round, position, length)(
-      await file.readAt(mostly(random, position), mostly(random, length)),
-    );
+    const bytes = await file.readAt(mostly(random, position), mostly(random, length));
+    checkRead(round, position, length, bytes);
   }),
   onFile("readAtAligned", 3, async (file, round) => {
     const position = aligned(file, round);
     const length = mostly(round.random, file.alignUp(round.random.below(50_000)));
-    checkRead(round, position, length)(await file.readAtAligned(position, length));
+    checkRead(round, position, length, await file.readAtAligned(position, length));
   }),
   onFile("readInto", 3, async (file, round) => {
     const { random } = round;
@@ -201,12 +198,10 @@ export const fileActions: readonly Action[] = [
     3,
     (file, { random }) => file.truncate(mostly(random, random.below(MOST))),
   ),
-  destructive(
-    "deallocate",
-    2,
-    (file, { random }) =>
-      file.deallocate(mostly(random, random.below(MOST)), mostly(random, 1 + random.below(50_000))),
-  ),
+  destructive("deallocate", 2, (file, { random }) => {
+    const length = mostly(random, 1 + random.below(50_000));
+    return file.deallocate(mostly(random, random.below(MOST)), length);
+  }),
   onFile("preallocate", 1, (file, { random, isAppending }) => {
     const options = someOptions(random, { keepSize: () => random.chance(0.5) });
     // What is appended would come behind it.
@@ -214,12 +209,12 @@ export const fileActions: readonly Action[] = [
   }),
   onFile("copyRangeTo", 2, async (file, round) => {
     const { random } = round;
-    const target = await DmaFile.temp({ dir: round.path.slice(0, round.path.lastIndexOf("/")) });
+    const target = await DmaFile.temp({ dir: round.directory });
     round.others.push(target);
     const position = someLength(random, MOST);
     const length = someLength(random, 100_000);
     const copied = await file.copyRangeTo(mostly(random, target), position, length, position);
-    checkRead(round, position, copied)(await target.readAt(position, copied));
+    checkRead(round, position, copied, await target.readAt(position, copied));
   }),
   onFile("sync", 1, (file) => file.sync()),
   onFile("syncData", 1, (file) => file.syncData()),
@@ -237,43 +232,32 @@ export const fileActions: readonly Action[] = [
     (file, round) => round.must(file.isSameFile(mostly(round.random, file)), "It is another file"),
   ),
   onFile("close", 1, closeAtOnce),
-  onFile(
-    "path",
+  onFile("path direct alignment atomicWrite engine", 3, (file, round) => {
+    const { path, direct, alignment, atomicWrite, engine } = file;
+    round.must(
+      `${path} ${direct} ${alignment.offset} ${atomicWrite} ${engine}`.length > 0,
+      "No text",
+    );
+    Deno.inspect(file);
+    structuredClone(file);
+  }),
+  action("DmaFile.open", 2, openAgain),
+  action("DmaFile.create DmaFile.temp", 1, async (round) => {
+    const { random, otherPath, directory } = round;
+    const options = someOptions(random, {
+      read: () => true,
+      mode: () => 0o600,
+      direct: () => "prefer" as const,
+      atomic: () => random.chance(0.5),
+    });
+    round.others.push(await DmaFile.create(mostly(random, `${otherPath}-more`), options));
+    round.others.push(await DmaFile.temp(someOptions(random, { dir: () => directory })));
+  }),
+  action("engineInfo", 1, () => engineInfo().engine),
+  action(
+    "ioStats",
     1,
-    (file, round) =>
-      round.must(`${file.path} ${file.direct} ${file.alignment.offset}`.length > 0, "No text"),
+    (round) => round.must(ioStats().inFlight >= 0, "Less than nothing in flight"),
   ),
-  onFile("direct", 1, (file) => Deno.inspect(file)),
-  onFile("atomicWrite", 1, (file) => file.atomicWrite),
-  onFile("engine", 1, (file) => file.engine),
-  onFile("alignment", 1, (file) => structuredClone(file)),
-  { names: ["DmaFile.open"], weight: 2, run: openAgain },
-  {
-    names: ["DmaFile.create", "DmaFile.temp"],
-    weight: 1,
-    async run(round) {
-      const { random, otherPath } = round;
-      const path = mostly(random, `${otherPath}-more`);
-      const options = someOptions(random, {
-        read: () => true,
-        mode: () => 0o600,
-        direct: () => "prefer" as const,
-        atomic: () => random.chance(0.5),
-      });
-      round.others.push(await DmaFile.create(path, options));
-      const dir = otherPath.slice(0, otherPath.lastIndexOf("/"));
-      round.others.push(await DmaFile.temp(someOptions(random, { dir: () => dir })));
-    },
-  },
-  { names: ["engineInfo"], weight: 1, run: () => engineInfo().engine },
-  {
-    names: ["ioStats"],
-    weight: 1,
-    run: (round) => round.must(ioStats().inFlight >= 0, "Less than nothing in flight"),
-  },
-  {
-    names: ["configure"],
-    weight: 1,
-    run: ({ random }) => configure(someOptions(random, { ringEntries: () => 64 })),
-  },
+  action("configure", 1, ({ random }) => configure(someOptions(random, { ringEntries: () => 64 }))),
 ];

@@ -5,7 +5,7 @@ import { toNodeReadable } from "../../node.ts";
 import { MOST } from "./file_actions.ts";
 import { ENOUGH } from "./judge.ts";
 import { mostly, someLength, someOptions } from "./odd.ts";
-import { type Action, actionsOn, type Round } from "./round.ts";
+import { type Action, action, actionsOn, type Round } from "./round.ts";
 
 const onReader = actionsOn("DmaStreamReader", ({ reader }) => reader);
 
@@ -80,19 +80,16 @@ async function pipeAway(round: Round): Promise<void> {
   const reader = newReader(round, false);
   round.others.push(reader);
   const at = reader.currentPos;
-  const target = await DmaFile.temp({ dir: round.path.slice(0, round.path.lastIndexOf("/")) });
+  const target = await DmaFile.temp({ dir: round.directory });
   round.others.push(target);
   const writer = new DmaStreamWriter(target, { closeFile: false, bufferSize: 20_000 });
-  if (random.chance(0.2)) {
-    await reader.pipeTo(writer, mostly(random, { signal: AbortSignal.timeout(random.below(10)) }));
-  } else {
-    await reader.pipeTo(writer);
-  }
+  const signal = AbortSignal.timeout(random.below(10));
+  await reader.pipeTo(writer, random.chance(0.2) ? mostly(random, { signal }) : {});
   round.check(await target.readAt(0, MOST * 4), at);
 }
 
 export const readerActions: readonly Action[] = [
-  { names: ["DmaFile.readable"], weight: 2, run: startReader },
+  action("DmaFile.readable", 2, startReader),
   onReader("currentPos", 4, readSome),
   onReader("getReader", 4, readIntoOwn),
   onReader("skip", 1, (reader, { random }) => {
@@ -104,21 +101,17 @@ export const readerActions: readonly Action[] = [
     await reader.close();
     Deno.inspect(reader);
   }),
-  { names: ["DmaStreamReader.pipeTo"], weight: 2, run: pipeAway },
-  {
-    names: ["toNodeReadable"],
-    weight: 1,
-    async run(round) {
-      if (!round.file) return;
-      const reader = newReader(round, false);
-      round.others.push(reader);
-      let at = reader.currentPos;
-      let left = round.random.below(5);
-      for await (const chunk of toNodeReadable(reader)) {
-        round.check(chunk, at);
-        at += chunk.length;
-        if (left-- === 0) break;
-      }
-    },
-  },
+  action("DmaStreamReader.pipeTo", 2, pipeAway),
+  action("toNodeReadable", 1, async (round) => {
+    if (!round.file) return;
+    const reader = newReader(round, false);
+    round.others.push(reader);
+    let at = reader.currentPos;
+    let left = round.random.below(5);
+    for await (const chunk of toNodeReadable(reader)) {
+      round.check(chunk, at);
+      at += chunk.length;
+      if (left-- === 0) break;
+    }
+  }),
 ];

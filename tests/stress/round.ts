@@ -19,16 +19,20 @@ export interface Action {
   readonly run: (round: Round) => unknown;
 }
 
-/** Makes actions that call a member of a class, of what `get` finds in a round, where it has one. */
+/** Members are separated by spaces. */
+export function action(names: string, weight: number, run: Action["run"]): Action {
+  return { names: names.split(" "), weight, run };
+}
+
+/** Makes actions that call members of a class, of what `get` finds in a round, where it has one. */
 export function actionsOn<T>(className: string, get: (round: Round) => T | undefined) {
-  return (name: string, weight: number, use: (thing: T, round: Round) => unknown): Action => ({
-    names: [`${className}.${name}`],
-    weight,
-    run: (round) => {
+  return (members: string, weight: number, use: (thing: T, round: Round) => unknown): Action => {
+    const names = members.split(" ").map((name) => `${className}.${name}`).join(" ");
+    return action(names, weight, (round) => {
       const thing = get(round);
       return thing && use(thing, round);
-    },
-  });
+    });
+  };
 }
 
 /** A range of positions, `to` exclusive. */
@@ -73,13 +77,11 @@ export class Round {
   /** Whether the file never has a name. */
   isTemporary = false;
 
-  readonly #directory: string;
   readonly #certain: Range[] = [];
   readonly #under = new Map<Promise<unknown>, string>();
   #failure: Error | undefined;
 
-  constructor(directory: string, readonly number: number) {
-    this.#directory = directory;
+  constructor(readonly directory: string, readonly number: number) {
     this.random = new Random(number);
     this.seed = seedOf(number);
     this.path = `${directory}/${number}`;
@@ -87,7 +89,7 @@ export class Round {
   }
 
   get otherPath(): string {
-    return `${this.#directory}/${this.number}-${this.random.below(3)}`;
+    return `${this.directory}/${this.number}-${this.random.below(3)}`;
   }
 
   /** Begins what a call does, and judges how it ends. Resolves when it has, and never rejects. */
@@ -182,11 +184,10 @@ export class Round {
     const { start } = this;
     this.mayBePublished = true;
     await writer[how]();
-    this.must(
-      writer.currentPos === writer.currentFlushedPos,
-      `Closed at ${writer.currentPos}, and flushed to ${writer.currentFlushedPos}`,
-    );
-    this.promise(start, writer.currentPos);
+    const { currentPos, currentFlushedPos } = writer;
+    const what = `Closed at ${currentPos}, and flushed to ${currentFlushedPos}`;
+    this.must(currentPos === currentFlushedPos, what);
+    this.promise(start, currentPos);
   }
 
   async #checkFile(): Promise<void> {
@@ -203,12 +204,8 @@ export class Round {
     this.must(foreign < 0, `Byte ${foreign} was never written: ${bytes[foreign]}`);
     for (const { from, to } of this.#certain) {
       this.must(bytes.length >= to, `${bytes.length} bytes are there of ${to}`);
-      const wrong = firstWrong(
-        bytes.subarray(from, to),
-        Math.min(to, bytes.length) - from,
-        seed,
-        from,
-      );
+      const there = bytes.subarray(from, to);
+      const wrong = firstWrong(there, there.length, seed, from);
       this.must(wrong < 0, `Byte ${wrong} from ${from} to ${to} is not what was written`);
     }
   }

@@ -8,7 +8,7 @@ import { content } from "../faults/content.ts";
 import { MOST } from "./file_actions.ts";
 import { ENOUGH } from "./judge.ts";
 import { mostly, someChunk, someLength, someOptions } from "./odd.ts";
-import { type Action, actionsOn, type Round } from "./round.ts";
+import { type Action, action, actionsOn, type Round } from "./round.ts";
 
 /** A writer writes on to here. */
 const MOST_WRITTEN = 4 * MOST;
@@ -33,13 +33,9 @@ export async function startWriter(round: Round): Promise<void> {
     ...position === undefined ? {} : { position },
     ...append ? { append } : {},
   });
-  let { start } = { start: position ?? 0 };
-  if (append || round.isAppending) {
-    // Where it starts is known when it is open.
-    await writer.flushAligned();
-    start = writer.currentPos;
-  }
-  round.start = start;
+  // Where one starts that appends is known when it is open.
+  if (position === undefined) await writer.flushAligned();
+  round.start = position ?? writer.currentPos;
   round.writer = writer;
 }
 
@@ -158,13 +154,9 @@ function flush(name: "sync" | "flushAligned"): Action {
 }
 
 export const writerActions: readonly Action[] = [
-  {
-    names: ["DmaFile.writable"],
-    weight: 2,
-    run: async (round) => {
-      if (!round.writer) await startWriter(round);
-    },
-  },
+  action("DmaFile.writable", 2, async (round) => {
+    if (!round.writer) await startWriter(round);
+  }),
   onWriter("write", 20, write),
   onWriter("writeBuffer", 4, writeBuffer),
   onWriter("getWriter", 3, writeLocked),
@@ -183,14 +175,6 @@ export const writerActions: readonly Action[] = [
   onWriter("close", 0.3, (writer, round) => round.closeWriter(writer)),
   onWriter("seal", 0.3, (writer, round) => round.closeWriter(writer, "seal")),
   onWriter("abort", 0.2, (writer) => writer.abort(ENOUGH)),
-  {
-    names: ["WritableStream"],
-    weight: 2,
-    run: (round) => round.writer && pipeInto(round.writer, round),
-  },
-  {
-    names: ["toNodeWritable"],
-    weight: 0.7,
-    run: (round) => round.writer && throughNode(round.writer, round),
-  },
+  action("WritableStream", 2, (round) => round.writer && pipeInto(round.writer, round)),
+  action("toNodeWritable", 0.7, (round) => round.writer && throughNode(round.writer, round)),
 ];
