@@ -27,7 +27,6 @@ function attributes(path: string, times = false): Promise<string> {
   return runOrThrow("stat", ["-c", times ? "%a %u %g %y" : "%a %u %g", path]);
 }
 
-/** Runs a command under a umask. */
 function under(umask: string, ...command: string[]): Promise<string> {
   return runOrThrow("sh", ["-c", `umask ${umask}; exec "$@"`, "sh", ...command]);
 }

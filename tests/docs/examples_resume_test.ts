@@ -21,7 +21,6 @@ class Source implements AsyncDisposable {
   until = SIZE;
   then: "wait" | "break off" = "wait";
   version = '"one"';
-  /** Where each client wanted to start. */
   readonly starts: number[] = [];
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
 

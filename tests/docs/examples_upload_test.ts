@@ -18,14 +18,12 @@ if (!hasCurl) say("There is no curl: what is tested with it is skipped");
 
 const LIMIT = 5_000_000;
 
-/** Uploads with curl. Resolves to the status. */
 async function curl(example: Example, file: string, url: string): Promise<number> {
   const status = ["--silent", "--output", "/dev/null", "--write-out", "%{http_code}"];
   const options = { cwd: example.folder, env: { no_proxy: "*" } };
   return Number((await run("curl", [...status, "-T", file, url], options)).stdout);
 }
 
-/** Makes a request, and resolves to the status. */
 async function statusOf(
   url: string,
   init: RequestInit & { client?: Deno.HttpClient } = {},

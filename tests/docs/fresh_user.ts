@@ -2,7 +2,6 @@
 
 import { run } from "../setup/command.ts";
 
-/** How a run of Deno ended, and what it said. */
 export interface UserRan {
   readonly code: number;
   /** Standard output, without the newline at its end. */
@@ -29,7 +28,6 @@ export function testersEnvironment(): Record<string, string> {
   return rest;
 }
 
-/** A user, in a directory of the test. */
 export class FreshUser {
   /** Where programs of the user's are. */
   readonly folder: string;

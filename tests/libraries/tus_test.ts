@@ -12,7 +12,6 @@ const MiB = 1 << 20;
 const MAX_SIZE = 20 * MiB;
 const available = await isAvailable("npm:@tus/server@2.4.5");
 
-/** The client's side of the protocol, as far as it is needed here. */
 class Client {
   readonly #origin: string;
   /** Requests that were begun. */

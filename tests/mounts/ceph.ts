@@ -3,10 +3,8 @@
 import { pause, runOrThrow } from "../setup/command.ts";
 import type { Site } from "./distributed_servers.ts";
 
-/** Debian's packages of the daemons. */
 export const cephPackages = ["ceph-mon", "ceph-mgr", "ceph-osd", "ceph-mds"];
 
-/** The monitor's port. */
 export const CEPH_PORT = 6789;
 
 const daemons = ["mon", "mgr", "osd", "mds"];

@@ -29,7 +29,6 @@ async function appendRecords(path: string, mark: number): Promise<void> {
   await writer.close();
 }
 
-/** The promises, by what they say. */
 export const clientPromises: Readonly<Record<string, ClientCheck>> = {
   "another client sees a file that is closed": async (one, other) => {
     for (const atomic of [false, true]) {

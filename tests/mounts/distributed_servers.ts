@@ -8,7 +8,6 @@ import { ROOM } from "./servers.ts";
 export interface Site {
   /** An empty directory. */
   readonly work: string;
-  /** Where to mount it. */
   readonly mount: string;
   /** Where the programs of Python packages are. */
   readonly bin: string;
@@ -18,7 +17,6 @@ export interface Site {
   port(number: number, address?: string): Promise<void>;
 }
 
-/** One of them. */
 export interface Distributed {
   readonly name: string;
   readonly debian?: readonly string[];
@@ -50,7 +48,6 @@ function inNamespace(program: string, ...args: string[]): [string, ...string[]] 
   return ["ip", "netns", "exec", MOOSE.netns, program, ...args];
 }
 
-/** Every one of them. */
 export const distributed: readonly Distributed[] = [
   {
     name: "JuiceFS over Redis",

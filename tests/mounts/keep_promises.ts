@@ -10,7 +10,6 @@ import { clientPromises } from "./client_promises.ts";
 import { filePromises, fillDisk, streamPromises } from "./promises.ts";
 import { ROOM } from "./servers.ts";
 
-/** What came of it. */
 export interface Outcome {
   readonly engine: string;
   /** Whether O_DIRECT could be set. */

@@ -61,7 +61,6 @@ async function makeLayer(
   return layer;
 }
 
-/** Where the kernel is in it. */
 async function findKernel(
   directory: string,
   layer: string,
@@ -99,7 +98,6 @@ function firstScript(modules: readonly string[]): string {
   ].join("\n");
 }
 
-/** What it goes on with. */
 function secondScript(directory: string, args: readonly string[]): string {
   const words = args.map((arg) => `'${arg.replaceAll("'", "")}'`).join(" ");
   return [

@@ -223,7 +223,6 @@ const ceph: Distributed = {
 
 const NINE = "trans=virtio,version=9p2000.L,msize=262144";
 
-/** Every one of them. */
 export const networkServers: readonly Distributed[] = [
   nfs("4.2"),
   nfs("3"),

@@ -10,7 +10,6 @@ export const ROOM = 24 << 20;
 /** What serves a file system. */
 export interface Server {
   readonly name: string;
-  /** Programs that it takes. */
   readonly programs: readonly string[];
   /** Options by which it is started: each list is one mount. */
   readonly options: readonly (readonly string[])[];
@@ -108,12 +107,10 @@ export function fullDisk({ fullCodes = ["ENOSPC", "EDQUOT"] }: Server): FullDisk
   return { codes: fullCodes, flushes: true };
 }
 
-/** The programs that it lacks here. */
 export function missingPrograms({ programs }: Server): readonly string[] {
   return programs.filter((program) => !hasProgram(program));
 }
 
-/** A file system that is mounted. */
 export class Mounted implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   #ended = false;
@@ -157,7 +154,6 @@ export class Mounted implements AsyncDisposable {
     return this.#ended ? undefined : this.#child;
   }
 
-  /** Unmounts it, and ends what serves it. */
   async [Symbol.asyncDispose](): Promise<void> {
     await unmount(this.path);
     // Most end by themselves when they are unmounted.

@@ -9,7 +9,6 @@ import { DmaFile, engineInfo } from "../../mod.ts";
 import { run } from "../setup/command.ts";
 import { pattern } from "../support/bytes.ts";
 
-/** How the event loop fared. */
 export interface Loop {
   readonly engine: string;
   /** Milliseconds between two timers at most. */
@@ -59,7 +58,6 @@ async function stop(processes: readonly string[]): Promise<void> {
   await run("sh", ["-c", stops]);
 }
 
-/** Runs work, and says what became of timers meanwhile. */
 async function time(work: () => Promise<void>): Promise<Omit<Loop, "engine">> {
   let longest = 0;
   let count = 0;

@@ -25,7 +25,6 @@ interface Manner {
   readonly imports: readonly string[];
 }
 
-/** One row of the table. */
 interface Row {
   readonly name: string;
   readonly version?: string;
@@ -103,7 +102,6 @@ async function tryDirectory(
   return rows;
 }
 
-/** Starts one, and tries it. */
 async function tryServer(
   server: Distributed,
   directory: string,

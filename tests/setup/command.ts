@@ -16,7 +16,6 @@ export interface CommandResult {
  */
 export const searchPath = `${Deno.env.get("PATH") ?? "/usr/bin:/bin"}:/usr/sbin:/sbin`;
 
-/** Resolves after so many milliseconds. */
 export function pause(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
@@ -26,7 +25,6 @@ export function say(line: string): void {
   console.log(`# ${line}`);
 }
 
-/** How a program is run. */
 export interface RunOptions {
   readonly env?: Record<string, string>;
   readonly cwd?: string | URL;

@@ -1,6 +1,5 @@
 // Makes the first file system in memory that an emulated machine starts from, with the kernel's drivers in it.
 
-/** The kernel's modules by name. */
 export function findModules(folder: string): Map<string, string> {
   const found = new Map<string, string>();
   const visit = (folder: string) => {
@@ -13,7 +12,6 @@ export function findModules(folder: string): Map<string, string> {
   return found;
 }
 
-/** A module as the kernel loads it. */
 export function readModule(path: string): Uint8Array<ArrayBuffer> {
   if (!path.endsWith(".xz")) return Deno.readFileSync(path);
   const { success, stdout } = new Deno.Command("xz", { args: ["-dc", path] }).outputSync();

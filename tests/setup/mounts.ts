@@ -1,6 +1,5 @@
 // The kernel's list of mounts, for the names of test directories and for unmounting.
 
-/** One line of /proc/self/mountinfo. */
 export interface Mount {
   readonly path: string;
   readonly fileSystem: string;

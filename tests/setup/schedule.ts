@@ -4,7 +4,6 @@ import { tool as compile } from "../faults/tools.ts";
 import { say, searchPath } from "./command.ts";
 import type { Pass } from "./passes.ts";
 
-/** The number of tests by outcome. */
 export interface Tally {
   passed: number;
   failed: number;

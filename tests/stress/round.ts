@@ -11,7 +11,6 @@ import { ENOUGH, isRight } from "./judge.ts";
 /** No round may take longer, whatever else the machine does. */
 const MOST_SECONDS = 60;
 
-/** Something that is done to a file. */
 export interface Action {
   /** Members of the module's classes that are called, as "DmaFile.readAt". */
   readonly names: readonly string[];
@@ -52,7 +51,6 @@ export function seedOf(number: number): number {
   return number % 1000 + 1;
 }
 
-/** The state of a round. */
 export class Round {
   readonly random: Random;
   /** The seed of the bytes of its file. */

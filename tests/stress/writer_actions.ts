@@ -15,7 +15,6 @@ const MOST_WRITTEN = 4 * MOST;
 
 const onWriter = actionsOn("DmaStreamWriter", ({ writer }) => writer);
 
-/** Starts a writer on the round's file. */
 export async function startWriter(round: Round): Promise<void> {
   const { random, file } = round;
   if (!file) return;

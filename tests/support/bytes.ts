@@ -49,7 +49,6 @@ export async function assertFile(path: string, expected: Uint8Array, msg?: strin
   assertEquals(await Deno.readFile(path), new Uint8Array(expected), msg);
 }
 
-/** Throws unless there is nothing at the path. */
 export async function assertNoFile(path: string): Promise<void> {
   const there = await Deno.lstat(path).then(() => true, () => false);
   assert(!there, `${path} is there`);

@@ -3,13 +3,13 @@
 /** The number of descriptors that lead to `path`, which may have been removed. */
 export function descriptorsOf(path: string): number {
   const real = realPath(path);
-  return targets().filter((target) => target === real).length;
+  return openTargets().filter((target) => target === real).length;
 }
 
 /** The targets of the descriptors that lead to `directory` or into it, files without a name included. */
 export function descriptorTargets(directory: string): string[] {
   const real = Deno.realPathSync(directory);
-  return targets().filter((target) => target === real || target.startsWith(`${real}/`));
+  return openTargets().filter((target) => target === real || target.startsWith(`${real}/`));
 }
 
 /** The number of descriptors that lead into `directory`, files without a name included. */
@@ -18,7 +18,8 @@ export function descriptorsIn(directory: string): number {
   return descriptorTargets(directory).filter((target) => target !== real).length;
 }
 
-function targets(): string[] {
+/** The targets of all descriptors. Those of files without a name have the name that they had. */
+export function openTargets(): string[] {
   return [...Deno.readDirSync("/proc/self/fd")].flatMap(({ name }) => {
     try {
       return [Deno.readLinkSync(`/proc/self/fd/${name}`).replace(/ \(deleted\)$/, "")];

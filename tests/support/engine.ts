@@ -6,7 +6,6 @@ import { engineAtWork, useEngine } from "../../src/configure.ts";
 import type { KernelEngine } from "../../src/engine/kernel_engine.ts";
 import { DmaFile, engineInfo } from "../../mod.ts";
 
-/** The engine of all files in these tests. */
 useEngine();
 export const engine: KernelEngine = engineAtWork()!;
 // The isolate of a test file ends before the process, but after its tests. With this setting the tests run as in a

@@ -5,7 +5,6 @@ import type { Completion, Operation, OperationName } from "../../src/engine/oper
 import { eventually } from "./descriptors.ts";
 import { engine } from "./engine.ts";
 
-/** An interception. Disposing it restores the engine. */
 export interface Interposed extends Disposable {
   readonly count: number;
 }

@@ -2,14 +2,12 @@
 
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
+import { openTargets } from "./descriptors.ts";
 
-/** The resources of this process at one moment. */
 export interface Holdings {
-  /** Open descriptors. */
   readonly descriptors: number;
   /** The targets of the descriptors, and the number of descriptors for each. */
   readonly targets: ReadonlyMap<string, number>;
-  /** Mapped ranges of memory. */
   readonly mappings: number;
   /** Bytes of physical memory (VmRSS). */
   readonly resident: number;
@@ -34,10 +32,14 @@ export interface LeakTolerance {
 
 /** Counts the resources. Compare only after a first round of the same work, because many are made once and kept. */
 export function takeStock(): Holdings {
-  const targets = openTargets();
+  // The numbers of sockets and pipes would make all targets different.
+  const names = openTargets().map((target) => target.replace(/:\[\d+\]$/, ""));
+  const targets = new Map(
+    Object.entries(Object.groupBy(names, (name) => name)).map(([name, all]) => [name, all!.length]),
+  );
   const status = Deno.readTextFileSync("/proc/self/status");
   return {
-    descriptors: [...targets.values()].reduce((sum, count) => sum + count, 0),
+    descriptors: names.length,
     targets,
     mappings: Deno.readTextFileSync("/proc/self/maps").trimEnd().split("\n").length,
     resident: kibibytes(status, "VmRSS") * 1024,
@@ -81,23 +83,6 @@ export async function collectGarbage(): Promise<void> {
     collect();
     await new Promise((resolve) => setTimeout(resolve, 0));
   }
-}
-
-function openTargets(): Map<string, number> {
-  const targets = new Map<string, number>();
-  // All names are read first: the listing has its own descriptor, which is closed before the links are read.
-  for (const { name } of [...Deno.readDirSync("/proc/self/fd")]) {
-    let target: string;
-    try {
-      target = Deno.readLinkSync(`/proc/self/fd/${name}`);
-    } catch {
-      continue;
-    }
-    // The numbers of sockets and pipes would make all targets different.
-    target = target.replace(/:\[\d+\]$/, "");
-    targets.set(target, (targets.get(target) ?? 0) + 1);
-  }
-  return targets;
 }
 
 function kibibytes(status: string, name: string): number {

@@ -49,7 +49,6 @@ function describe({ kind, position, length }: Held): string {
   return length > 0 ? `${kind} ${position}+${length}` : kind;
 }
 
-/** Resolves when every microtask has run. */
 export function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
@@ -150,7 +149,6 @@ export class ScriptedEngine implements Engine {
     for (await turn(); this.#held.length > 0; await turn()) this.complete(this.#held[0]!);
   }
 
-  /** The held operations, for messages. */
   describePending(): string {
     return this.#held.map(describe).join(", ") || "nothing";
   }

@@ -36,7 +36,6 @@ export class StaticServer implements AsyncDisposable {
     return `http://${this.host}/${version === undefined ? "" : `@${version}/`}${path}`;
   }
 
-  /** Stops the server. A second call has no effect. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#server.shutdown();
   }

@@ -112,7 +112,6 @@ export async function assertRejects(
   return fail(`The function did not reject${wanted.map((each) => ` ${show(each)}`).join(":")}`);
 }
 
-/** The further arguments of assertThrows and assertRejects. */
 type Wanted =
   | [msg?: string | undefined]
   | [ErrorClass: ErrorType, includes?: string | undefined, msg?: string | undefined];

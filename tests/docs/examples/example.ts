@@ -32,7 +32,6 @@ export function commandOf(name: string): Command {
   return { text, flags: words.slice(0, file), args: words.slice(file + 1) };
 }
 
-/** An example in a folder of its own. */
 export class Example {
   readonly command: Command;
 
@@ -40,7 +39,6 @@ export class Example {
     this.command = commandOf(name);
   }
 
-  /** The path of a file of this name in the folder. */
   file(name: string): string {
     return `${this.folder}/${name}`;
   }

@@ -62,12 +62,10 @@ export class Server implements AsyncDisposable {
     }
   }
 
-  /** Sends a signal. */
   signal(name: Deno.Signal): void {
     this.#child.kill(name);
   }
 
-  /** Waits for its end, which must be one in good order. */
   async ended(): Promise<void> {
     const deadline = setTimeout(() => this.#child.kill("SIGKILL"), 20_000);
     const { code, signal } = await this.#child.status;

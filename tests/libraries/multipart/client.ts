@@ -20,7 +20,6 @@ function form(parts: Parts): FormData {
   return data;
 }
 
-/** Sends a form whole. */
 export async function upload(port: number, parts: Parts): Promise<Answer> {
   const response = await fetch(`http://127.0.0.1:${port}/`, { method: "POST", body: form(parts) });
   return { status: response.status, body: await response.json() };

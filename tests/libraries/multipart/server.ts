@@ -45,7 +45,6 @@ export async function store(
 
 export interface UploadServer extends AsyncDisposable {
   readonly port: number;
-  /** Why requests failed. */
   readonly failures: Error[];
 }
 

@@ -11,7 +11,6 @@ interface Entry {
   writing: Promise<unknown>;
 }
 
-/** Keeps uploads in a directory. */
 export class DmaStore extends DataStore {
   readonly #directory: string;
   readonly #entries = new Map<string, Entry>();
