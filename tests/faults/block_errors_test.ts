@@ -33,7 +33,7 @@ function diskTest(
     const run = () =>
       onFaultyDisk(type, smallest(type), async (disk, directory) => {
         await fn(disk, disk.file("file"), directory);
-        assert((await disk.disk.counts()).injected! > 0, "The fault must have fired");
+        assert((await disk.disk.counts()).fired! > 0, "The fault must have fired");
         await assertIdle();
       });
     faultTest(`${name} [${type}]`, { needs: ["root", "gcc", "loop", "fuse", type] }, run);

@@ -20,7 +20,7 @@ async function terminateReading(
   await Deno.writeFile(`${mount.path}/source`, new Uint8Array(4 * MiB).fill(0xaa));
   await mount.remount();
   await disk.command("delay read 1000");
-  const reads = async () => (await disk.counts()).reads!;
+  const reads = async () => (await disk.counts()).read!;
   // The first reads look the file up. Those after them are with the disk, and take their time there.
   const enough = await reads() + 6;
   const child = spawn("terminate_reading", {

@@ -11,13 +11,6 @@
 //   refuse-direct  O_DIRECT can be set, and reads and writes with it are EINVAL
 //   no-truncate    a truncate succeeds and does nothing
 //   lose-renamed   a rename succeeds and removes the file
-//
-// Commands on standard input:
-//   fault OPERATION NTH err ERRNO [COUNT]      the NTH such operation from now on fails; 0 stands for every one
-//   fault read|write NTH short BYTES [COUNT]   it moves no more than so many bytes
-//   fault OPERATION NTH delay MILLISECONDS [COUNT]
-//   clear                                      takes all faults back and starts counting anew
-//   stat                                       counts of each operation, and how many faults fired
 
 #define _GNU_SOURCE
 #include "fuse_wire.h"
@@ -25,21 +18,11 @@
 #include <dirent.h>
 #include <sys/statvfs.h>
 
-enum operation { OPEN, READ, WRITE, FSYNC, TRUNCATE, FALLOCATE, RENAME, UNLINK, GETATTR, FLUSH, FSYNCDIR, OPERATIONS };
-static const char *const names[OPERATIONS] = {"open",   "read",   "write",   "fsync", "truncate", "fallocate",
-                                              "rename", "unlink", "getattr", "flush", "fsyncdir"};
+enum { OPEN, READ, WRITE, FSYNC, TRUNCATE, FALLOCATE, RENAME, UNLINK, GETATTR, FLUSH, FSYNCDIR };
+static const char *const operation_names[] = {"open",   "read",   "write",   "fsync", "truncate", "fallocate",
+                                              "rename", "unlink", "getattr", "flush", "fsyncdir", 0};
 
-enum kind { NONE, ERROR, SHORT, DELAY };
-
-struct rule {
-  enum operation operation;
-  long nth;
-  enum kind kind;
-  long value;
-  long count; // below 0: for ever
-};
-
-enum { MOST_RULES = 32, MOST_NODES = 4096, ROOT = 1 };
+enum { MOST_NODES = 4096, ROOT = 1 };
 
 // A file that the kernel knows. Its number is its index; the root has none.
 struct node {
@@ -52,41 +35,10 @@ static int backing;
 static uint32_t open_flags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES;
 static int refuses_direct, ignores_truncate, loses_renamed;
 static struct node nodes[MOST_NODES];
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct rule rules[MOST_RULES];
-static int rule_count;
-static unsigned long seen[OPERATIONS], fired;
 
-// Counts an operation and says what shall happen to it. A delay happens here.
-static struct rule meet(enum operation operation) {
-  struct rule met = {.kind = NONE};
-  pthread_mutex_lock(&lock);
-  seen[operation]++;
-  for (int index = 0; index < rule_count; index++) {
-    struct rule *rule = &rules[index];
-    if (rule->operation != operation || rule->count == 0) continue;
-    if (rule->nth > 1) {
-      rule->nth--;
-      continue;
-    }
-    if (rule->count > 0) rule->count--;
-    met = *rule;
-    fired++;
-    break;
-  }
-  pthread_mutex_unlock(&lock);
-  if (met.kind == DELAY) usleep((useconds_t)met.value * 1000);
-  return met;
-}
+static int error_of(int operation) { return meet(operation, 0, 1).error; }
 
-static int error_of(enum operation operation) {
-  struct rule met = meet(operation);
-  return met.kind == ERROR ? (int)met.value : 0;
-}
-
-static size_t shortened(const struct rule *met, size_t length) {
-  return met->kind == SHORT && (size_t)met->value < length ? (size_t)met->value : length;
-}
+static size_t smaller(size_t length, size_t most) { return length < most ? length : most; }
 
 // ---- files --------------------------------------------------------------------------------------------------------
 
@@ -187,22 +139,22 @@ static void serve_open(const struct request *request, int directory) {
 
 static void serve_read(const struct request *request) {
   const struct fuse_read_in *in = request->arguments;
-  struct rule met = meet(READ);
-  if (met.kind == ERROR) return reply_error(request, (int)met.value);
+  struct fate fate = meet(READ, 0, 1);
+  if (fate.error) return reply_error(request, fate.error);
   if (refuses_direct && in->flags & O_DIRECT) return reply_error(request, EINVAL);
   char *bytes = malloc(in->size);
-  ssize_t length = pread(descriptor_of(request), bytes, shortened(&met, in->size), (off_t)in->offset);
+  ssize_t length = pread(descriptor_of(request), bytes, smaller(in->size, fate.most), (off_t)in->offset);
   length < 0 ? reply_error(request, errno) : reply(request, 0, bytes, (size_t)length);
   free(bytes);
 }
 
 static void serve_write(const struct request *request) {
   const struct fuse_write_in *in = request->arguments;
-  struct rule met = meet(WRITE);
-  if (met.kind == ERROR) return reply_error(request, (int)met.value);
+  struct fate fate = meet(WRITE, 0, 1);
+  if (fate.error) return reply_error(request, fate.error);
   if (refuses_direct && in->flags & O_DIRECT) return reply_error(request, EINVAL);
   ssize_t length =
-      pwrite(descriptor_of(request), request->rest, shortened(&met, in->size), (off_t)in->offset);
+      pwrite(descriptor_of(request), request->rest, smaller(in->size, fate.most), (off_t)in->offset);
   struct fuse_write_out out = {.size = (uint32_t)length};
   length < 0 ? reply_error(request, errno) : reply(request, 0, &out, sizeof out);
 }
@@ -300,42 +252,9 @@ static void serve(const struct request *request, uint32_t opcode) {
   }
 }
 
-// ---- commands -----------------------------------------------------------------------------------------------------
-
-static int add_rule(const char *command) {
-  char name[16], kind[8];
-  struct rule rule = {.count = 1};
-  if (sscanf(command, "fault %15s %ld %7s %ld %ld", name, &rule.nth, kind, &rule.value, &rule.count) < 4) return 0;
-  if (rule_count == MOST_RULES) return 0;
-  rule.kind = *kind == 'e' ? ERROR : *kind == 's' ? SHORT : DELAY;
-  if (rule.nth == 0) rule.count = -1;
-  for (int operation = 0; operation < OPERATIONS; operation++) {
-    if (strcmp(names[operation], name)) continue;
-    rule.operation = (enum operation)operation;
-    rules[rule_count++] = rule;
-    return 1;
-  }
+static int obey_own(const char *command) {
+  (void)command;
   return 0;
-}
-
-static void obey(char *command) {
-  pthread_mutex_lock(&lock);
-  if (!strcmp(command, "clear")) {
-    rule_count = 0;
-    fired = 0;
-    memset(seen, 0, sizeof seen);
-    printf("ok\n");
-  } else if (!strcmp(command, "stat")) {
-    for (int operation = 0; operation < OPERATIONS; operation++) {
-      printf("%s %lu ", names[operation], seen[operation]);
-    }
-    printf("fired %lu\n", fired);
-  } else if (add_rule(command)) {
-    printf("ok\n");
-  } else {
-    printf("error unknown command: %s\n", command);
-  }
-  pthread_mutex_unlock(&lock);
 }
 
 static int set_flag(const char *flag) {

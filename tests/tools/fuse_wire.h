@@ -1,9 +1,17 @@
 // The part of a FUSE server that has nothing to do with what it serves: mounting, reading requests from
-// /dev/fuse on a few threads, and answering them. Speaks the kernel's protocol directly (fuse(4),
+// /dev/fuse on a few threads, answering them, and faults. Speaks the kernel's protocol directly (fuse(4),
 // linux/fuse.h), so that a C compiler is all that it takes to build.
 //
 // The server obeys commands on its standard input, one a line, and answers each with a line. When the input
 // ends, so does it, as soon as nobody uses its files any more: whoever started it cannot leave it behind.
+//
+//   fault OPERATION NTH err ERRNO [COUNT]      the NTH such operation from now on fails; 0 stands for every one
+//   fault read|write NTH short BYTES [COUNT]   it moves no more than so many bytes
+//   fault OPERATION NTH delay MILLISECONDS [COUNT]
+//   err OPERATION FROM TO ERRNO [COUNT]        those that touch these bytes fail, COUNT times or always; 0 0 are all
+//   delay OPERATION MILLISECONDS               every one takes so long
+//   clear                                      takes all faults back and starts counting anew
+//   stat                                       counts of each operation, and how many faults fired
 
 #include <errno.h>
 #include <fcntl.h>
@@ -108,6 +116,101 @@ static void *serve_requests(void *unused) {
   return unused;
 }
 
+// ---- faults -------------------------------------------------------------------------------------------------------
+
+// The names of the operations that a fault can meet, as the server numbers them.
+static const char *const operation_names[];
+enum { MOST_OPERATIONS = 16, MOST_RULES = 32 };
+
+struct rule {
+  int operation;
+  char kind; // 'e': an error, 's': short, 'd': a delay
+  long nth, value;
+  long count; // below 0: for ever
+  uint64_t from, to;
+};
+
+// What shall happen to an operation: its error, or 0, and how many bytes it moves at most.
+struct fate {
+  int error;
+  size_t most;
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct rule rules[MOST_RULES];
+static int rule_count;
+static unsigned long seen[MOST_OPERATIONS], fired;
+
+// Counts an operation on some bytes, and says what shall happen to it. A delay happens here.
+static struct fate meet(int operation, uint64_t from, uint64_t to) {
+  struct fate fate = {.most = SIZE_MAX};
+  useconds_t delay = 0;
+  pthread_mutex_lock(&lock);
+  seen[operation]++;
+  for (struct rule *rule = rules; rule < rules + rule_count; rule++) {
+    if (rule->operation != operation || rule->count == 0 || from >= rule->to || to <= rule->from) continue;
+    if (rule->nth > 1) {
+      rule->nth--;
+      continue;
+    }
+    if (rule->count > 0) rule->count--;
+    if (rule->kind == 'd') delay += (useconds_t)rule->value * 1000;
+    else if (rule->kind == 's') fate.most = (size_t)rule->value;
+    else fate.error = (int)rule->value;
+    fired++;
+  }
+  pthread_mutex_unlock(&lock);
+  if (delay) usleep(delay);
+  return fate;
+}
+
+static int add_rule(const char *command) {
+  char name[16], kind[8] = "err";
+  struct rule rule = {.count = 1, .to = UINT64_MAX};
+  if (sscanf(command, "fault %15s %ld %7s %ld %ld", name, &rule.nth, kind, &rule.value, &rule.count) >= 4) {
+    if (rule.nth == 0) rule.count = -1;
+  } else {
+    rule.count = -1;
+    if (sscanf(command, "delay %15s %ld", name, &rule.value) == 2) *kind = 'd';
+    else if (sscanf(command, "err %15s %lu %lu %ld %ld", name, &rule.from, &rule.to, &rule.value, &rule.count) < 4) return 0;
+    if (rule.to == 0) rule.to = UINT64_MAX;
+  }
+  rule.kind = *kind;
+  for (int operation = 0; operation_names[operation]; operation++) {
+    if (strcmp(operation_names[operation], name)) continue;
+    rule.operation = operation;
+    if (rule_count == MOST_RULES) return 0;
+    rules[rule_count++] = rule;
+    return 1;
+  }
+  return 0;
+}
+
+// Obeys a command that only this server knows, and prints the answer. Returns whether it does.
+static int obey_own(const char *command);
+
+static void obey(const char *command) {
+  pthread_mutex_lock(&lock);
+  if (!strcmp(command, "clear")) {
+    rule_count = 0;
+    fired = 0;
+    memset(seen, 0, sizeof seen);
+    printf("ok\n");
+  } else if (!strcmp(command, "stat")) {
+    for (int operation = 0; operation_names[operation]; operation++) {
+      printf("%s %lu ", operation_names[operation], seen[operation]);
+    }
+    printf("fired %lu\n", fired);
+  } else if (add_rule(command)) {
+    printf("ok\n");
+  } else if (!obey_own(command)) {
+    printf("error unknown command: %s\n", command);
+  }
+  pthread_mutex_unlock(&lock);
+}
+
+// -------------------------------------------------------------------------------------------------------------------
+
 static void mount_or_exit(const char *name, const char *where) {
   fuse_device = open("/dev/fuse", O_RDWR | O_CLOEXEC);
   if (fuse_device < 0) {
@@ -121,9 +224,6 @@ static void mount_or_exit(const char *name, const char *where) {
     exit(1);
   }
 }
-
-// Obeys one command; what it prints is the answer, one line.
-static void obey(char *command);
 
 // Mounts, serves and obeys until the input ends.
 static int run_server(const char *name, const char *where) {

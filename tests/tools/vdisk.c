@@ -4,15 +4,10 @@
 // under a loop device. As a real disk it has a volatile cache: what was written is durable only after a flush
 // (fsync), and a snapshot shows what a power cut would leave.
 //
-// Commands on standard input:
-//   err read|write FROM TO ERRNO [COUNT]   requests that touch these bytes fail, COUNT times or always
-//   err flush 0 0 ERRNO [COUNT]            flushes fail
-//   delay read|write|flush MILLISECONDS
+// Commands beside those of fuse_wire.h:
 //   drop-flush 0|1                         flushes say yes and do nothing: a disk that lies
 //   snap PATH SEED PERCENT UNIT            writes what is durable, and each volatile piece of UNIT bytes
 //                                          with a chance of PERCENT, to an image at PATH
-//   stat                                   counts: reads writes flushes injected
-//   clear                                  takes all faults back
 
 #define _GNU_SOURCE
 #include "fuse_wire.h"
@@ -20,49 +15,17 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
-enum { SECTOR = 512, ROOT = 1, DISK = 2, MOST_RULES = 16 };
-enum operation { READ, WRITE, FLUSH };
+enum { SECTOR = 512, ROOT = 1, DISK = 2 };
+enum { READ, WRITE, FLUSH };
+static const char *const operation_names[] = {"read", "write", "flush", 0};
 
 // Of each sector: whether it was ever written, and whether it is still volatile.
 enum { WRITTEN = 1, VOLATILE = 2 };
 
-struct rule {
-  enum operation operation;
-  uint64_t from, to;
-  int error;
-  long count; // below 0: for ever
-};
-
 static uint64_t size;
 static char *current, *durable;
 static uint8_t *sectors;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-
-static struct rule rules[MOST_RULES];
-static int rule_count;
-static int delays[3];
 static int drops_flushes;
-static uint64_t seen[3], injected;
-
-// Counts an operation, takes its time, and gives the error that it shall have, or 0.
-static int meet(enum operation operation, uint64_t from, uint64_t to) {
-  int error = 0;
-  pthread_mutex_lock(&lock);
-  seen[operation]++;
-  for (int index = 0; index < rule_count && !error; index++) {
-    struct rule *rule = &rules[index];
-    if (rule->operation != operation || rule->count == 0) continue;
-    if (operation != FLUSH && (from >= rule->to || to <= rule->from)) continue;
-    if (rule->count > 0) rule->count--;
-    error = rule->error;
-    injected++;
-  }
-  int delay = delays[operation];
-  if (delay) injected++;
-  pthread_mutex_unlock(&lock);
-  if (delay) usleep((useconds_t)delay * 1000);
-  return error;
-}
 
 static void attributes(uint64_t node, struct fuse_attr *attr) {
   memset(attr, 0, sizeof *attr);
@@ -77,7 +40,7 @@ static void serve_write(const struct request *request) {
   const struct fuse_write_in *in = request->arguments;
   uint64_t end = in->offset + in->size;
   if (end > size) return reply_error(request, ENOSPC);
-  int error = meet(WRITE, in->offset, end);
+  int error = meet(WRITE, in->offset, end).error;
   if (error) return reply_error(request, error);
   pthread_mutex_lock(&lock);
   memcpy(current + in->offset, request->rest, in->size);
@@ -91,13 +54,13 @@ static void serve_read(const struct request *request) {
   const struct fuse_read_in *in = request->arguments;
   if (in->offset >= size) return reply(request, 0, 0, 0);
   uint64_t length = in->offset + in->size > size ? size - in->offset : in->size;
-  int error = meet(READ, in->offset, in->offset + length);
+  int error = meet(READ, in->offset, in->offset + length).error;
   if (error) return reply_error(request, error);
   reply(request, 0, current + in->offset, length);
 }
 
 static void serve_flush(const struct request *request) {
-  int error = meet(FLUSH, 0, size);
+  int error = meet(FLUSH, 0, 1).error;
   pthread_mutex_lock(&lock);
   if (!error && !drops_flushes) {
     for (uint64_t index = 0; index < size / SECTOR; index++) {
@@ -116,7 +79,7 @@ static void serve_fallocate(const struct request *request) {
   if (in->offset + in->length > size) return reply_error(request, EINVAL);
   enum { PUNCH_HOLE = 2, ZERO_RANGE = 16 };
   if (in->mode & (PUNCH_HOLE | ZERO_RANGE)) {
-    int error = meet(WRITE, in->offset, in->offset + in->length);
+    int error = meet(WRITE, in->offset, in->offset + in->length).error;
     if (error) return reply_error(request, error);
     pthread_mutex_lock(&lock);
     // What was never written is zeros already: making a file system discards all of the disk first.
@@ -170,10 +133,6 @@ static void serve(const struct request *request, uint32_t opcode) {
 
 // ---- commands ---------------------------------------------------------------------------------------------------
 
-static enum operation operation_named(const char *name) {
-  return *name == 'r' ? READ : *name == 'w' ? WRITE : FLUSH;
-}
-
 static void snapshot(const char *path, unsigned seed, unsigned percent, unsigned unit) {
   int image = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
   if (image < 0 || ftruncate(image, (off_t)size)) {
@@ -202,34 +161,13 @@ static void snapshot(const char *path, unsigned seed, unsigned percent, unsigned
   printf("kept %lu lost %lu\n", kept, lost);
 }
 
-static void obey(char *command) {
-  char name[16], path[2048];
-  struct rule rule = {.count = -1};
+static int obey_own(const char *command) {
+  char path[2048];
   unsigned seed, percent, unit;
-  int value;
-  pthread_mutex_lock(&lock);
-  if (sscanf(command, "err %15s %lu %lu %d %ld", name, &rule.from, &rule.to, &rule.error, &rule.count) >= 4 &&
-      rule_count < MOST_RULES) {
-    rule.operation = operation_named(name);
-    rules[rule_count++] = rule;
-    printf("ok\n");
-  } else if (sscanf(command, "delay %15s %d", name, &value) == 2) {
-    delays[operation_named(name)] = value;
-    printf("ok\n");
-  } else if (sscanf(command, "drop-flush %d", &drops_flushes) == 1) {
-    printf("ok\n");
-  } else if (sscanf(command, "snap %2047s %u %u %u", path, &seed, &percent, &unit) == 4) {
-    snapshot(path, seed, percent, unit);
-  } else if (!strcmp(command, "stat")) {
-    printf("reads %lu writes %lu flushes %lu injected %lu\n", seen[READ], seen[WRITE], seen[FLUSH], injected);
-  } else if (!strcmp(command, "clear")) {
-    rule_count = 0;
-    memset(delays, 0, sizeof delays);
-    printf("ok\n");
-  } else {
-    printf("error unknown command: %s\n", command);
-  }
-  pthread_mutex_unlock(&lock);
+  if (sscanf(command, "snap %2047s %u %u %u", path, &seed, &percent, &unit) == 4) snapshot(path, seed, percent, unit);
+  else if (sscanf(command, "drop-flush %d", &drops_flushes) == 1) printf("ok\n");
+  else return 0;
+  return 1;
 }
 
 static void *zeros(void) {
