@@ -4,9 +4,10 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { type BenchReport, type Measured, spread } from "../../cli/bench_report.ts";
 import { bar, benchLines } from "../../cli/bench_text.ts";
 import { STOPPING_SIGNALS } from "../../cli/exit_codes.ts";
+import { endOf } from "../setup/command.ts";
 import { namesIn } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
-import { dma, fails, output, spawn, succeeds, testInDirectory } from "./process.ts";
+import { dma, fails, spawn, succeeds, testInDirectory } from "./process.ts";
 
 const MIB = 1024 ** 2;
 
@@ -102,7 +103,7 @@ testInDirectory("dma bench --json says the same to programs", async (dir) => {
 for (const signals of [["SIGINT"], ["SIGTERM"], ["SIGINT", "SIGTERM"]] as const) {
   testInDirectory(`dma bench leaves nothing behind after ${signals.join(" and ")}`, async (dir) => {
     const child = spawn(["bench", "--seconds", "60", "--size", "64M", dir]);
-    const ran = output(child);
+    const ran = endOf(child);
     await eventually(async () => {
       const [inside] = await namesIn(dir);
       return inside !== undefined && (await namesIn(`${dir}/${inside}`)).includes("dma");

@@ -1,11 +1,11 @@
 // `copy` leaves mode, owner and times as cp(1) does, and lets nobody read in between what only some may.
 
 import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
-import { hasProgram, run, runOrThrow } from "../setup/command.ts";
+import { endOf, hasProgram, run, runOrThrow } from "../setup/command.ts";
 import { pattern } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
 import { testDirectAndCached, type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
-import { DMA, output, spawn, succeeds, testInDirectory } from "./process.ts";
+import { DMA, spawn, succeeds, testInDirectory } from "./process.ts";
 
 const isRoot = Deno.uid() === 0;
 const mayDropRights = isRoot && hasProgram("setpriv");
@@ -36,7 +36,7 @@ async function whileRunning(args: string[], look: () => void): Promise<void> {
   const child = spawn(args);
   await child.stdin.close();
   let running = true;
-  const ran = output(child).finally(() => running = false);
+  const ran = endOf(child).finally(() => running = false);
   while (running) {
     look();
     await new Promise((resolve) => setTimeout(resolve, 0));
@@ -152,7 +152,7 @@ testInDirectory("dma copy --preserve that is stopped has no times of the source"
   await Deno.truncate(source, 4 * 1024 ** 3);
   await Deno.utime(source, 1e9, 1e9);
   const child = spawn(["copy", "--preserve", "--sparse", "never", source, target]);
-  const ran = output(child);
+  const ran = endOf(child);
   await child.stdin.close();
   const begun = () => Deno.stat(target).then(({ size }) => size > 0, () => false);
   await eventually(begun, "Nothing came");

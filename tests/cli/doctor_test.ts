@@ -5,7 +5,7 @@ import { assertStringIncludes } from "@std/assert";
 import { findMount } from "../../cli/system_facts.ts";
 import { run } from "../setup/command.ts";
 import { assertFile, namesIn, pattern } from "../support/bytes.ts";
-import { dma, type Ran, succeeds, testInDirectory } from "./process.ts";
+import { dma, succeeds, testInDirectory } from "./process.ts";
 
 Deno.test("findMount() takes the longest mount point, the last of two, and unescapes it", () => {
   const mountinfo = [
@@ -60,7 +60,7 @@ testInDirectory("dma doctor --json says the same to programs", async (dir) => {
 
 /** Runs the doctor where it must fail, with these permissions only. */
 async function fails(path: string, flags: string[]): Promise<string> {
-  const { code, stdout }: Ran = await dma(["doctor", path], undefined, { flags });
+  const { code, stdout } = await dma(["doctor", path], undefined, { flags });
   assertEquals(code, 1);
   return stdout;
 }

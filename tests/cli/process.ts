@@ -1,7 +1,7 @@
 // Runs the command line as a process of its own, as a shell does.
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { type CommandResult, run } from "../setup/command.ts";
+import { type CommandResult, type Ended, endOf, run } from "../setup/command.ts";
 import { eventually } from "../support/descriptors.ts";
 import { engineIsOfNoConcern } from "../support/once.ts";
 
@@ -9,14 +9,6 @@ export const CLI: string = new URL("../../cli.ts", import.meta.url).pathname;
 
 /** The command that starts it. */
 export const DMA: readonly string[] = [Deno.execPath(), "run", "-A", "--no-check", CLI];
-
-export interface Ran {
-  code: number;
-  stdout: string;
-  stderr: string;
-  /** Standard output. */
-  bytes: Uint8Array<ArrayBuffer>;
-}
 
 export interface Surroundings {
   env?: Record<string, string>;
@@ -37,23 +29,14 @@ export function spawn(
   }).spawn();
 }
 
-/** Waits for the end, which must come within a minute. */
-export async function output(child: Deno.ChildProcess): Promise<Ran> {
-  const deadline = setTimeout(() => child.kill("SIGKILL"), 60_000);
-  const { code, stdout, stderr } = await child.output();
-  clearTimeout(deadline);
-  const decoder = new TextDecoder();
-  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr), bytes: stdout };
-}
-
 /** Runs the command line to its end with `input` as standard input. */
 export async function dma(
   args: readonly string[],
   input: Uint8Array = new Uint8Array(),
   surroundings: Surroundings = {},
-): Promise<Ran> {
+): Promise<Ended> {
   const child = spawn(args, surroundings);
-  const ran = output(child);
+  const ran = endOf(child);
   const stdin = child.stdin.getWriter();
   // A command that ends early closes its end of the pipe; that is not what is tested.
   await stdin.write(input as Uint8Array<ArrayBuffer>).then(() => stdin.close()).catch(() => {});
@@ -61,7 +44,7 @@ export async function dma(
 }
 
 /** Like {@linkcode dma}. Throws unless the command ends with 0. */
-export async function succeeds(...args: Parameters<typeof dma>): Promise<Ran> {
+export async function succeeds(...args: Parameters<typeof dma>): Promise<Ended> {
   const ran = await dma(...args);
   assertEquals(ran.code, 0, ran.stderr);
   return ran;
@@ -87,9 +70,9 @@ export async function interrupt(
   input: Uint8Array<ArrayBuffer>,
   signal: Deno.Signal,
   begun: () => Promise<boolean> = () => Promise.resolve(true),
-): Promise<Ran> {
+): Promise<Ended> {
   const child = spawn(args);
-  const ran = output(child);
+  const ran = endOf(child);
   const stdin = child.stdin.getWriter();
   try {
     // Resolves only when all but a pipe's capacity was read, so the transfer is under way.

@@ -1,11 +1,11 @@
 // Stops transfers half-way with signals: what is left must be whole, or nothing.
 
 import { assertEquals, assertGreater, assertMatch, assertStringIncludes } from "@std/assert";
-import { runOrThrow } from "../setup/command.ts";
+import { endOf, runOrThrow } from "../setup/command.ts";
 import { assertFile, namesIn, pattern } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
 import { testOnce } from "../support/once.ts";
-import { dma, interrupt, output, spawn, testInDirectory } from "./process.ts";
+import { dma, interrupt, spawn, testInDirectory } from "./process.ts";
 
 /** Whether a thread of a process waits for the other end of a FIFO. Deno itself catches SIGINT before anybody listens. */
 async function waitsForFifo(pid: number): Promise<boolean> {
@@ -51,7 +51,7 @@ testInDirectory("dma copy that waits for a FIFO is stopped, and touches nothing"
   await runOrThrow("mkfifo", [`${dir}/fifo`]);
   await Deno.writeTextFile(`${dir}/out`, "old");
   const child = spawn(["copy", `${dir}/fifo`, `${dir}/out`]);
-  const ran = output(child);
+  const ran = endOf(child);
   await eventually(() => waitsForFifo(child.pid), "It does not wait for the FIFO");
   child.kill("SIGINT");
   const { code, stderr } = await ran;

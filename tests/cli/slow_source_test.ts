@@ -5,8 +5,8 @@ import { engines } from "../faults/machine.ts";
 import { testDirectAndCached, type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { engineIsOfNoConcern } from "../support/once.ts";
 import { assertFile, filled, joined, pattern } from "../support/bytes.ts";
-import { output, spawn } from "./process.ts";
-import { run } from "../setup/command.ts";
+import { spawn } from "./process.ts";
+import { endOf, run } from "../setup/command.ts";
 
 /** Where io_uring is refused, what runs on threads has run before. */
 const ENGINES = engineIsOfNoConcern ? engines : [];
@@ -14,12 +14,12 @@ const ENGINES = engineIsOfNoConcern ? engines : [];
 /** A run of the command line whose standard input is fed by hand. */
 class Fed implements AsyncDisposable {
   readonly child: Deno.ChildProcess;
-  readonly ran: ReturnType<typeof output>;
+  readonly ran: ReturnType<typeof endOf>;
   readonly #stdin: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
 
   private constructor(engine: string, args: string[]) {
     this.child = spawn(args, { env: { DMA_ENGINE: engine } });
-    this.ran = output(this.child);
+    this.ran = endOf(this.child);
     this.#stdin = this.child.stdin.getWriter();
   }
 

@@ -1,11 +1,11 @@
 // `read`, and "-" in place of a path: bytes go to standard output, and nothing else does.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { cachedBytes } from "../setup/command.ts";
+import { cachedBytes, endOf } from "../setup/command.ts";
 import { assertFile, namesIn, pattern } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
 import { isOnDisk, testDirectAndCached } from "../support/dirs.ts";
-import { dma, fails, output, shell, spawn, succeeds, testInDirectory } from "./process.ts";
+import { dma, fails, shell, spawn, succeeds, testInDirectory } from "./process.ts";
 
 const LENGTH = 3_145_729;
 
@@ -60,7 +60,7 @@ testInDirectory("dma read ends with 130 on SIGINT, also without a reader", async
     Number(/^wchar: (\d+)/m.exec(await Deno.readTextFile(`/proc/${child.pid}/io`))?.[1]);
   await eventually(async () => await wchar() >= 65_536, "Nothing was written");
   child.kill("SIGINT");
-  const { code, stderr } = await output(child);
+  const { code, stderr } = await endOf(child);
   assertEquals(code, 130);
   assertMatch(stderr, /^dma: stopped by SIGINT; wrote \d+ bytes .*to standard output\n$/);
 });

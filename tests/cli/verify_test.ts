@@ -1,9 +1,10 @@
 // `--verify` reads what was written from the disk itself, and fails where it is not what came.
+import { endOf } from "../setup/command.ts";
 import { eventually } from "../support/descriptors.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { isOnDisk, testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
 import { assertFile, namesIn, pattern } from "../support/bytes.ts";
-import { dma, interrupt, output, shell, spawn, succeeds, testInDirectory } from "./process.ts";
+import { dma, interrupt, shell, spawn, succeeds, testInDirectory } from "./process.ts";
 
 const LENGTH = 8_388_608 + 777;
 
@@ -59,7 +60,7 @@ for (const atomic of [false, true]) {
     const path = dir.file("out");
     if (atomic) await Deno.writeTextFile(path, "old");
     const child = spawn(["write", ...flags, path]);
-    const ran = output(child);
+    const ran = endOf(child);
     const stdin = child.stdin.getWriter();
     await stdin.write(pattern(500_000));
     await eventually(() => corrupt(child.pid, dir.path), "Nothing was written");

@@ -1,6 +1,6 @@
 // Somebody who has Deno and nothing of ours: an empty folder, an empty cache, and an environment of one's choice.
 
-import { run } from "../setup/command.ts";
+import { endOf, run } from "../setup/command.ts";
 
 export interface UserRan {
   readonly code: number;
@@ -82,10 +82,9 @@ export class FreshUser {
       stdout: "piped",
       stderr: "piped",
     }).spawn();
-    const ended = child.output();
+    const ended = endOf(child);
     if (input) await new Blob([input]).stream().pipeTo(child.stdin);
     const { code, stdout, stderr } = await ended;
-    const decoder = new TextDecoder();
-    return { code, output: decoder.decode(stdout).trimEnd(), error: decoder.decode(stderr) };
+    return { code, output: stdout.trimEnd(), error: stderr };
   }
 }

@@ -68,6 +68,25 @@ export async function runOrThrow(
   return output.trim();
 }
 
+/** How a process ended, and what it said. */
+export interface Ended {
+  readonly code: number;
+  readonly signal: Deno.Signal | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** Standard output. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** Waits for the end of a process with pipes, which must come within a minute. */
+export async function endOf(child: Deno.ChildProcess): Promise<Ended> {
+  const deadline = setTimeout(() => child.kill("SIGKILL"), 60_000);
+  const { code, signal, stdout: bytes, stderr } = await child.output();
+  clearTimeout(deadline);
+  const decoder = new TextDecoder();
+  return { code, signal, stdout: decoder.decode(bytes), stderr: decoder.decode(stderr), bytes };
+}
+
 /** Runs a program to its end, shows its output, and resolves to it. Used for the console of an emulated machine. */
 export async function runAndShow(
   program: string,

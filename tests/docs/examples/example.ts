@@ -1,16 +1,10 @@
 // Runs an example of the checkout by the command that its head comment names, with these flags and no others.
 
 import { assertEquals } from "@std/assert";
+import { type Ended, endOf } from "../../setup/command.ts";
 import { testInOneDirectory } from "../../support/dirs.ts";
 
 const root = new URL("../../../", import.meta.url);
-
-export interface Ran {
-  readonly code: number;
-  readonly signal: Deno.Signal | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
 
 /** The one command of an example, taken apart. */
 export interface Command {
@@ -59,12 +53,12 @@ export class Example {
     }).spawn();
   }
 
-  async run(args?: readonly string[], flags?: readonly string[]): Promise<Ran> {
+  async run(args?: readonly string[], flags?: readonly string[]): Promise<Ended> {
     return await ended(this.spawn(args, flags));
   }
 
   /** Runs it. Throws unless it ends with 0. */
-  async succeeds(args?: readonly string[]): Promise<Ran> {
+  async succeeds(args?: readonly string[]): Promise<Ended> {
     const ran = await this.run(args);
     assertEquals(ran.code, 0, ran.stderr);
     return ran;
@@ -76,13 +70,10 @@ export function ownWords(stderr: string): string {
   return stderr.replace(/^(Download|Initialize) .*\n/gm, "");
 }
 
-/** How a process ended. It has a minute. */
-export async function ended(child: Deno.ChildProcess): Promise<Ran> {
-  const deadline = setTimeout(() => child.kill("SIGKILL"), 60_000);
-  const { code, signal, stdout, stderr } = await child.output();
-  clearTimeout(deadline);
-  const decoder = new TextDecoder();
-  return { code, signal, stdout: decoder.decode(stdout), stderr: ownWords(decoder.decode(stderr)) };
+/** How an example ended. */
+export async function ended(child: Deno.ChildProcess): Promise<Ended> {
+  const { stderr, ...rest } = await endOf(child);
+  return { ...rest, stderr: ownWords(stderr) };
 }
 
 /** Registers a test of an example. Once for both engines: no example may look at DMA_ENGINE, which takes a permission. */
