@@ -1,7 +1,7 @@
 // Makes one small file system of each kind that matters to Direct I/O, mounts them, and removes everything afterwards.
 
 import { statfsSync } from "node:fs";
-import { pause, run, runOrThrow, say } from "./command.ts";
+import { exists, pause, run, runOrThrow, say } from "./command.ts";
 import { isWithin, listMounts, mountOf } from "./mounts.ts";
 
 const MiB = 1024 * 1024;
@@ -11,9 +11,9 @@ const imageSize = 2048 * MiB;
 
 /** The file systems. `least` is the smallest image for mkfs and a few tests. */
 const kinds = [
-  { type: "ext4", least: 64 * MiB, mkfs: ["mkfs.ext4", "-q", "-F", "-m", "0"] },
-  { type: "xfs", least: 320 * MiB, mkfs: ["mkfs.xfs", "-q", "-f"] },
-  { type: "btrfs", least: 128 * MiB, mkfs: ["mkfs.btrfs", "-q", "-f"] },
+  { type: "ext4", least: 64 * MiB, mkfs: "mkfs.ext4 -q -F -m 0" },
+  { type: "xfs", least: 320 * MiB, mkfs: "mkfs.xfs -q -f" },
+  { type: "btrfs", least: 128 * MiB, mkfs: "mkfs.btrfs -q -f" },
 ];
 
 /** A disk with 4096-byte sectors refuses what one with 512-byte sectors takes. */
@@ -30,7 +30,7 @@ const takeDownTries = 20;
  */
 export async function makeWorkDirectory(): Promise<string> {
   const temporary = Deno.env.get("TMPDIR") ?? "/tmp";
-  const onDisk = [temporary, "/var/tmp"].find((path) => isDirectory(path) && !isTmpfs(path));
+  const onDisk = [temporary, "/var/tmp"].find((path) => exists(path) && !isTmpfs(path));
   const parent = Deno.realPathSync(onDisk ?? temporary);
   await takeDownStale(parent);
   const directory = await Deno.makeTempDir({ dir: parent, prefix: "dma-test-" });
@@ -81,7 +81,10 @@ export async function mountFileSystems(
         if (size < least) {
           throw new Error(`The disk has room for ${size} bytes, and ${least} are needed`);
         }
-        await mountImage(path, type, size, sectorSize, mkfs, signal);
+        const script = `truncate -s ${size} $0.img
+          device=$(losetup --find --show --sector-size ${sectorSize} $0.img)
+          ${mkfs} $device; mount -t ${type} $device $0`;
+        await runOrThrow("sh", ["-ec", script, path], { signal });
       });
     }
   }
@@ -91,27 +94,6 @@ export async function mountFileSystems(
   const names = mounted.map((path) => path.slice(directory.length + 1));
   say(`Mounted ${names.join(", ")} below ${directory} (${size / MiB} MiB each, sparse)`);
   return { mounted, skipped: total - mounted.length };
-}
-
-async function mountImage(
-  path: string,
-  type: string,
-  size: number,
-  sectorSize: number,
-  mkfs: string[],
-  signal: AbortSignal,
-): Promise<void> {
-  const image = `${path}.img`;
-  await Deno.writeFile(image, new Uint8Array());
-  await Deno.truncate(image, size);
-  const device = await runOrThrow(
-    "losetup",
-    ["--find", "--show", "--sector-size", String(sectorSize), image],
-    { signal },
-  );
-  const [program = "", ...args] = mkfs;
-  await runOrThrow(program, [...args, device], { signal });
-  await runOrThrow("mount", ["-t", type, device, path], { signal });
 }
 
 /**
@@ -140,33 +122,27 @@ async function unmount(path: string): Promise<void> {
 }
 
 async function detachLoopDevices(directory: string): Promise<void> {
-  for (let tried = 0; tried < takeDownTries; tried++) {
-    const devices = loopDevicesBelow(directory);
-    if (devices.length === 0) return;
+  let devices = await loopDevicesBelow(directory);
+  for (let tried = 0; tried < takeDownTries && devices.length > 0; tried++) {
     for (const device of devices) await run("losetup", ["--detach", device]);
-    if (loopDevicesBelow(directory).length > 0) await pause(100);
+    devices = await loopDevicesBelow(directory);
+    if (devices.length > 0) await pause(100);
   }
   // The kernel detaches them at the last close.
-  say(`Still in use, and detached at the last close: ${loopDevicesBelow(directory).join(", ")}`);
+  if (devices.length > 0) {
+    say(`Still in use, and detached at the last close: ${devices.join(", ")}`);
+  }
 }
 
-function loopDevicesBelow(directory: string): string[] {
-  const devices: string[] = [];
-  for (const { name } of readDirectory("/sys/block")) {
-    if (!name.startsWith("loop")) continue;
-    try {
-      const file = Deno.readTextFileSync(`/sys/block/${name}/loop/backing_file`).trimEnd();
-      if (isWithin(file, directory)) devices.push(`/dev/${name}`);
-    } catch {
-      // The loop device is not attached.
-    }
-  }
-  return devices;
+async function loopDevicesBelow(directory: string): Promise<string[]> {
+  const { stdout } = await run("losetup", ["--list", "--noheadings", "--output", "NAME,BACK-FILE"]);
+  const devices = stdout.split("\n").map((line) => line.trim().split(/\s+/));
+  return devices.filter(([, file = ""]) => isWithin(file, directory)).map(([name]) => name!);
 }
 
 /** Removes the directories of killed runs: these are not locked. */
 async function takeDownStale(parent: string): Promise<void> {
-  for (const { name, isDirectory } of readDirectory(parent)) {
+  for (const { name, isDirectory } of [...Deno.readDirSync(parent)]) {
     if (!isDirectory || !name.startsWith("dma-test-")) continue;
     const directory = `${parent}/${name}`;
     try {
@@ -178,22 +154,6 @@ async function takeDownStale(parent: string): Promise<void> {
     }
     say(`Removing the files of an earlier run: ${directory}`);
     await takeDown(directory);
-  }
-}
-
-function readDirectory(path: string): Deno.DirEntry[] {
-  try {
-    return [...Deno.readDirSync(path)];
-  } catch {
-    return [];
-  }
-}
-
-function isDirectory(path: string): boolean {
-  try {
-    return Deno.statSync(path).isDirectory;
-  } catch {
-    return false;
   }
 }
 
