@@ -87,12 +87,11 @@ testInDirectory("dma bench measures both sides, with few permissions and in time
 
 testInDirectory("dma bench --json says the same to programs", async (dir) => {
   const { stdout } = await succeeds(["bench", "--json", "--seconds", "1", "--size", "1M", dir]);
-  const { directory, size, chunkSize, rounds, direct, write, read }: BenchReport = JSON.parse(
-    stdout,
-  );
+  const report: BenchReport = JSON.parse(stdout);
+  const { directory, size, chunkSize, rounds, direct } = report;
   assertEquals([directory, size, chunkSize, typeof direct], [dir, MIB, 65_536, "boolean"]);
   assert(rounds > 0);
-  for (const { dma, deno, ratio, ahead } of [write, read]) {
+  for (const { dma, deno, ratio, ahead } of [report.write, report.read]) {
     for (const { rate: { median, min, max }, cpuPerGiB } of [dma, deno]) {
       assert(min > 0 && min <= median && median <= max && cpuPerGiB >= 0);
     }

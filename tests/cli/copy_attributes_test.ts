@@ -10,11 +10,7 @@ import { DMA, spawn, succeeds, testInDirectory } from "./process.ts";
 const isRoot = Deno.uid() === 0;
 const mayDropRights = isRoot && hasProgram("setpriv");
 
-async function make(
-  path: string,
-  mode: number,
-  { owner = false, length = 5000 } = {},
-): Promise<void> {
+async function make(path: string, mode: number, { owner = false, length = 5000 } = {}) {
   // One that is there may be read-only.
   await Deno.remove(path).catch(() => {});
   await Deno.writeFile(path, pattern(length));
@@ -132,14 +128,8 @@ testInDirectory("dma copy --preserve fails if mode and times may not be set", as
   await make(source, 0o600);
   await make(target, 0o666, { owner: true });
   const rights = ["--inh-caps=-chown,-fowner", "--bounding-set=-chown,-fowner"];
-  const { code, stderr } = await run("setpriv", [
-    ...rights,
-    ...DMA,
-    "copy",
-    "--preserve",
-    source,
-    target,
-  ]);
+  const copy = [...rights, ...DMA, "copy", "--preserve", source, target];
+  const { code, stderr } = await run("setpriv", copy);
   assertEquals(code, 1, stderr);
   assertStringIncludes(stderr, `dma: Cannot preserve mode and times in '${target}'`);
   assertEquals(await Deno.readFile(target), pattern(5000));

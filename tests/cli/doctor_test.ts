@@ -1,7 +1,6 @@
 // The diagnosis of `doctor`, and the parts of the command line that need no process.
 
-import { assert, assertEquals, assertGreater, assertMatch } from "@std/assert";
-import { assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { findMount } from "../../cli/system_facts.ts";
 import { run } from "../setup/command.ts";
 import { assertFile, namesIn, pattern } from "../support/bytes.ts";
@@ -54,7 +53,7 @@ testInDirectory("dma doctor --json says the same to programs", async (dir) => {
     assert(remedy === null || typeof remedy === "string");
   }
   assert(["io_uring", "threads"].includes(engine.engine));
-  assertGreater(alignment.offset, 0);
+  assert(alignment.offset > 0);
   await assertFile(`${dir}/file`, pattern(5000));
 }, { bothEngines: true });
 
@@ -68,10 +67,7 @@ async function fails(path: string, flags: string[]): Promise<string> {
 testInDirectory("dma doctor ends with 1 if nothing can be tried", async (dir) => {
   const stdout = await fails(`${dir}/missing`, ["-A"]);
   const missing = "No such file or directory.*";
-  assertMatch(
-    stdout,
-    new RegExp(`^Does not work: .*${missing}\n\nIn the way: .*\n {2}Remedy: `),
-  );
+  assertMatch(stdout, new RegExp(`^Does not work: .*${missing}\n\nIn the way: .*\n {2}Remedy: `));
   assertMatch(stdout, new RegExp(`^!! {2}Path.*${missing}`, "m"));
 }, { bothEngines: true });
 

@@ -152,10 +152,8 @@ testByUrl("The command line by URL gives help, its version and what it wrote", a
   const { user, server } = scene;
   const dma = async (args: string[], input?: Uint8Array<ArrayBuffer>) => {
     const surroundings = { env: testersEnvironment(), ...input ? { input } : {} };
-    const { code, output, error } = await user.deno(
-      ["run", "-A", server.url("cli.ts"), ...args],
-      surroundings,
-    );
+    const command = ["run", "-A", server.url("cli.ts"), ...args];
+    const { code, output, error } = await user.deno(command, surroundings);
     assertEquals(code, 0, error);
     return output;
   };

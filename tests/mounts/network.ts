@@ -84,38 +84,36 @@ async function findKernel(
 function firstScript(modules: readonly string[]): string {
   const options = "-o trans=virtio,version=9p2000.L,ro,cache=loose,msize=262144";
   const layers = "lowerdir=/layer:/host,upperdir=/top/upper,workdir=/top/work";
-  return [
-    "#!/bin/busybox sh",
-    "/bin/busybox --install -s /bin",
-    "mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev",
-    ...modules.map((name) => `insmod /modules/${name}.ko`),
-    `mount -t 9p ${options} host /host; mount -t 9p ${options} layer /layer`,
-    "mount -t tmpfs top /top; mkdir /top/upper /top/work",
-    `mount -t overlay -o ${layers} root /root || poweroff -f`,
-    "for each in proc sys dev; do mount --move /$each /root/$each; done",
-    "exec switch_root /root /bin/sh /second_script",
-    "",
-  ].join("\n");
+  return `#!/bin/busybox sh
+/bin/busybox --install -s /bin
+mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev
+for each in ${modules.join(" ")}; do insmod /modules/$each.ko; done
+for each in host layer; do mount -t 9p ${options} $each /$each; done
+mount -t tmpfs top /top; mkdir /top/upper /top/work
+mount -t overlay -o ${layers} root /root || poweroff -f
+for each in proc sys dev; do mount --move /$each /root/$each; done
+exec switch_root /root /bin/sh /second_script
+`;
 }
 
 function secondScript(directory: string, args: readonly string[]): string {
   const words = args.map((arg) => `'${arg.replaceAll("'", "")}'`).join(" ");
-  return [
-    "mount -t tmpfs run /run; mkdir -p /run/rpcbind /run/lock /dev/shm /dev/pts",
-    "mount -t tmpfs shm /dev/shm; mount -t devpts pts /dev/pts",
-    "mkdir -p /srv; mount -t ext4 /dev/vda /srv",
-    "hostname machine; ip link set lo up",
-    // Users of packages that are not installed.
-    "for each in _rpc statd; do echo $each:x:9$(wc -l </etc/passwd):65534::/run/rpcbind:/bin/false >>/etc/passwd; done",
-    "chown _rpc /run/rpcbind; touch /etc/exports",
-    "export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root NO_COLOR=1",
-    `export TMPDIR=/srv DENO_DIR=${directory}/cache`,
-    "for each in loop nfs nfsd cifs virtiofs ceph virtio_net sch_netem; do modprobe $each; done",
-    `cd ${root}; echo "# Linux $(uname -r)"`,
-    `${Deno.execPath()} run -A --no-check tests/mounts/network_guest.ts ${words}`,
-    `echo "${END} $?"; sync; busybox poweroff -f`,
-    "",
-  ].join("\n");
+  return `mount -t tmpfs run /run; mkdir -p /run/rpcbind /run/lock /dev/shm /dev/pts
+mount -t tmpfs shm /dev/shm; mount -t devpts pts /dev/pts
+mkdir -p /srv; mount -t ext4 /dev/vda /srv
+hostname machine; ip link set lo up
+# Users of packages that are not installed.
+for each in _rpc statd; do
+  echo $each:x:9$(wc -l </etc/passwd):65534::/run/rpcbind:/bin/false >>/etc/passwd
+done
+chown _rpc /run/rpcbind; touch /etc/exports
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root NO_COLOR=1
+export TMPDIR=/srv DENO_DIR=${directory}/cache
+for each in loop nfs nfsd cifs virtiofs ceph virtio_net sch_netem; do modprobe $each; done
+cd ${root}; echo "# Linux $(uname -r)"
+${Deno.execPath()} run -A --no-check tests/mounts/network_guest.ts ${words}
+echo "${END} $?"; sync; busybox poweroff -f
+`;
 }
 
 /** Directories of this machine that the other one shares, and the servers that share them. */

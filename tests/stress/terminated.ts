@@ -11,7 +11,7 @@ const script = new URL("worker.ts", import.meta.url);
 
 /** What both kinds of Worker have in common. */
 interface Started {
-  send(order: Order): void;
+  postMessage(order: Order): void;
   terminate(): void | Promise<unknown>;
 }
 
@@ -22,20 +22,14 @@ function startWeb(hear: (message: string) => void): Started {
     event.preventDefault();
     hear(event.message);
   };
-  return {
-    send: (order) => worker.postMessage(order),
-    terminate: () => worker.terminate(),
-  };
+  return worker;
 }
 
 function startNode(hear: (message: string) => void): Started {
   const worker = new NodeWorker(script);
   worker.on("message", hear);
   worker.on("error", (error) => hear(Deno.inspect(error)));
-  return {
-    send: (order) => worker.postMessage(order),
-    terminate: () => worker.terminate(),
-  };
+  return worker;
 }
 
 /** Has a Worker run rounds from `number` on in a new directory, and terminates it. Rejects with what was wrong. */
@@ -50,7 +44,7 @@ export async function terminateOne(parent: string, number: number, random: Rando
     if (message !== "busy" || rounds-- === 0) busy.resolve();
   };
   const worker = random.chance(0.5) ? startWeb(hear) : startNode(hear);
-  worker.send({ directory, number });
+  worker.postMessage({ directory, number });
   await busy.promise;
   await new Promise((resolve) => setTimeout(resolve, random.below(50)));
   await worker.terminate();
