@@ -67,16 +67,11 @@ async function runPass(pass: Pass, surroundings: Surroundings, output: Output): 
   }
   // `deno task check` checks the types. Here one wrong type would prevent all tests of the pass.
   const test = ["test", "-A", "--no-check", ...importArguments, ...pass.args];
+  const command = [...wrapper, pass.deno ?? Deno.execPath(), ...test];
   output.tell(`Pass ${pass.name}`);
   const child = new Deno.Command("timeout", {
-    // A test that blocks the event loop does not react to SIGTERM.
-    args: [
-      "--kill-after=5s",
-      `${LONGEST_MINUTES}m`,
-      ...wrapper,
-      pass.deno ?? Deno.execPath(),
-      ...test,
-    ],
+    // A test that blocks the event loop does not react to SIGTERM. In the foreground, what signals this group reaches it.
+    args: ["--foreground", "--kill-after=5s", `${LONGEST_MINUTES}m`, ...command],
     cwd: pass.cwd ?? root,
     env: { ...colour(), PATH: searchPath, ...surroundings.env, ...pass.env, ...instead },
     signal,
