@@ -15,7 +15,7 @@ export async function fetchEmulatedDeno(
     say(`No Deno for aarch64 is fetched, as it needs ${emulator}`);
     return undefined;
   }
-  return await fetchDeno("@deno/linux-arm64-glibc@^2.9.0", `${directory}/emulated`, signal);
+  return await fetchDeno("aarch64", "^2.9.0", `${directory}/emulated`, signal);
 }
 
 /** Fetches the oldest Deno that the module accepts. Resolves to its path below `directory`, or undefined. */
@@ -23,17 +23,18 @@ export async function fetchOldestDeno(
   directory: string,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  const processor = Deno.build.arch === "aarch64" ? "arm64" : "x64";
-  const name = `@deno/linux-${processor}-glibc@${OLDEST_DENO}`;
-  return await fetchDeno(name, `${directory}/oldest`, signal);
+  return await fetchDeno(Deno.build.arch, OLDEST_DENO, `${directory}/oldest`, signal);
 }
 
 /** Unpacks the program of one of Deno's npm packages into `folder`. Resolves to its path, or undefined. */
 async function fetchDeno(
-  name: string,
+  architecture: string,
+  version: string,
   folder: string,
   signal: AbortSignal,
 ): Promise<string | undefined> {
+  const processor = architecture === "aarch64" ? "arm64" : "x64";
+  const name = `@deno/linux-${processor}-glibc@${version}`;
   const missing = ["npm", "tar"].filter((program) => !hasProgram(program));
   if (missing.length > 0) {
     say(`${name} is not fetched, as that needs ${missing.join(", ")}`);
@@ -41,10 +42,8 @@ async function fetchDeno(
   }
   await Deno.mkdir(folder);
   say(`npm pack ${name}`);
-  const limited = {
-    cwd: folder,
-    signal: AbortSignal.any([signal, AbortSignal.timeout(60_000)]),
-  };
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(60_000)]);
+  const limited = { cwd: folder, signal: limit };
   const packed = await run("npm", ["pack", "--loglevel=error", name], limited);
   const archive = [...Deno.readDirSync(folder)].find(({ name }) => name.endsWith(".tgz"))?.name;
   if (!packed.success || archive === undefined) {

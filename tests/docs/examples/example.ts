@@ -65,15 +65,10 @@ export class Example {
   }
 }
 
-/** Without what Deno says of modules that it fetches: it would be quiet with a flag, but then servers are too. */
-export function ownWords(stderr: string): string {
-  return stderr.replace(/^(Download|Initialize) .*\n/gm, "");
-}
-
-/** How an example ended. */
+/** How an example ended. What Deno says of modules that it fetches is left out: with a flag servers would be quiet, too. */
 export async function ended(child: Deno.ChildProcess): Promise<Ended> {
   const { stderr, ...rest } = await endOf(child);
-  return { ...rest, stderr: ownWords(stderr) };
+  return { ...rest, stderr: stderr.replace(/^(Download|Initialize) .*\n/gm, "") };
 }
 
 /** Registers a test of an example. Once for both engines: no example may look at DMA_ENGINE, which takes a permission. */

@@ -1,7 +1,8 @@
 // An example that is a server, started and stopped by a test.
 
 import { assertEquals } from "@std/assert";
-import { type Example, ownWords } from "./example.ts";
+import { eventually } from "../../support/descriptors.ts";
+import type { Example } from "./example.ts";
 
 export class Server implements AsyncDisposable {
   /** What it said on standard error, up to now. */
@@ -56,10 +57,7 @@ export class Server implements AsyncDisposable {
 
   /** Waits until it has said something of this form. */
   async says(wanted: RegExp): Promise<void> {
-    for (let tries = 0; !wanted.test(this.said); tries++) {
-      if (tries > 1000) throw new Error(`It never said ${wanted}, but: ${ownWords(this.said)}`);
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
+    await eventually(() => wanted.test(this.said), `It says ${wanted}`);
   }
 
   signal(name: Deno.Signal): void {
