@@ -167,12 +167,13 @@ static struct fate meet(int operation, uint64_t from, uint64_t to) {
 static int add_rule(const char *command) {
   char name[16], kind[8] = "err";
   struct rule rule = {.count = 1, .to = UINT64_MAX};
-  if (sscanf(command, "fault %15s %ld %7s %ld %ld", name, &rule.nth, kind, &rule.value, &rule.count) >= 4) {
+  long *value = &rule.value, *count = &rule.count;
+  if (sscanf(command, "fault %15s %ld %7s %ld %ld", name, &rule.nth, kind, value, count) >= 4) {
     if (rule.nth == 0) rule.count = -1;
   } else {
     rule.count = -1;
-    if (sscanf(command, "delay %15s %ld", name, &rule.value) == 2) *kind = 'd';
-    else if (sscanf(command, "err %15s %lu %lu %ld %ld", name, &rule.from, &rule.to, &rule.value, &rule.count) < 4) return 0;
+    if (sscanf(command, "delay %15s %ld", name, value) == 2) *kind = 'd';
+    else if (sscanf(command, "err %15s %lu %lu %ld %ld", name, &rule.from, &rule.to, value, count) < 4) return 0;
     if (rule.to == 0) rule.to = UINT64_MAX;
   }
   rule.kind = *kind;

@@ -79,7 +79,7 @@ static int lacks(int operation) {
   return 0;
 }
 
-// Whether the kernel shall refuse something for the `count`th time, by the settings OLD_KERNEL_<what>, …_FROM and …_TIMES.
+// Whether something is refused when it comes for the `count`th time, by the settings `what`, …_FROM and …_TIMES.
 static int refuses(const char *what, int count) {
   char from[64], times[64];
   snprintf(from, sizeof from, "%s_FROM", what);
