@@ -88,6 +88,15 @@ export async function interrupt(
   return result;
 }
 
+/** Paths in /proc of a process's descriptors that lead into a directory, also to files that have no name yet. */
+export async function openIn(pid: number, directory: string): Promise<string[]> {
+  const paths = [...Deno.readDirSync(`/proc/${pid}/fd`)].map(({ name }) =>
+    `/proc/${pid}/fd/${name}`
+  );
+  const targets = await Promise.all(paths.map((path) => Deno.readLink(path).catch(() => "")));
+  return paths.filter((_, index) => targets[index]!.startsWith(`${directory}/`));
+}
+
 /** Runs a bash command in `dir`, in which `dma` is the command line, also for further shells. */
 export function shell(dir: string, command: string): Promise<CommandResult> {
   const script = `dma() { "$deno" run -A --no-check "$cli" "$@"; }; export -f dma; cd "$dir"

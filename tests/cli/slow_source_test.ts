@@ -5,7 +5,7 @@ import { engines } from "../faults/machine.ts";
 import { testDirectAndCached, type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { engineIsOfNoConcern } from "../support/once.ts";
 import { assertFile, filled, joined, pattern } from "../support/bytes.ts";
-import { spawn } from "./process.ts";
+import { openIn, spawn } from "./process.ts";
 import { endOf, run } from "../setup/command.ts";
 
 /** Where io_uring is refused, what runs on threads has run before. */
@@ -26,19 +26,10 @@ class Fed implements AsyncDisposable {
   /** Starts a run that writes to `path`, and waits until it has opened a file there. */
   static async start(path: string, engine = "", ...args: string[]): Promise<Fed> {
     const fed = new Fed(engine, ["write", ...args, path]);
-    const directory = path.slice(0, path.lastIndexOf("/") + 1);
-    await eventually(() => fed.#hasOpen(directory), "The file was not opened");
+    const directory = path.slice(0, path.lastIndexOf("/"));
+    const isOpen = async () => (await openIn(fed.child.pid, directory)).length > 0;
+    await eventually(isOpen, "The file was not opened");
     return fed;
-  }
-
-  async #hasOpen(directory: string): Promise<boolean> {
-    const folder = `/proc/${this.child.pid}/fd`;
-    for (const { name } of Deno.readDirSync(folder)) {
-      const target = await Deno.readLink(`${folder}/${name}`).catch(() => "");
-      // Also "#42 (deleted)": an atomic file has no name yet.
-      if (target.startsWith(directory)) return true;
-    }
-    return false;
   }
 
   /** Resolves when the process has read the bytes from the pipe, and had the time to accept them. */

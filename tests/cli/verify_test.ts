@@ -4,7 +4,7 @@ import { eventually } from "../support/descriptors.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { isOnDisk, testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
 import { assertFile, namesIn, pattern } from "../support/bytes.ts";
-import { dma, interrupt, shell, spawn, succeeds, testInDirectory } from "./process.ts";
+import { dma, interrupt, openIn, shell, spawn, succeeds, testInDirectory } from "./process.ts";
 
 const LENGTH = 8_388_608 + 777;
 
@@ -79,16 +79,12 @@ for (const atomic of [false, true]) {
 
 /** Changes the first byte of the file below `directory` that a process has open, when it is written. */
 async function corrupt(pid: number, directory: string): Promise<boolean> {
-  for (const { name } of Deno.readDirSync(`/proc/${pid}/fd`)) {
-    const path = `/proc/${pid}/fd/${name}`;
-    if (!(await Deno.readLink(path).catch(() => "")).startsWith(`${directory}/`)) continue;
-    if ((await Deno.stat(path)).size < 65_536) return false;
-    using file = await Deno.open(path, { write: true });
-    await file.write(new Uint8Array([255]));
-    await file.sync();
-    return true;
-  }
-  return false;
+  const [path] = await openIn(pid, directory);
+  if (path === undefined || (await Deno.stat(path)).size < 65_536) return false;
+  using file = await Deno.open(path, { write: true });
+  await file.write(new Uint8Array([255]));
+  await file.sync();
+  return true;
 }
 
 testInDirectory("dma --verify is stopped by SIGINT and keeps the file", async (dir) => {
