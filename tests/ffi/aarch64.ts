@@ -67,6 +67,7 @@ async function main(directory: string): Promise<boolean> {
   }
   await installPackages({ images: Deno.uid() === 0, architectures: Deno.uid() === 0, signal });
   await installProgram(EMULATOR, "qemu-system-arm", signal);
+  await installProgram("cpio", "cpio", signal);
   const deno = await fetchEmulatedDeno(directory, signal);
   if (deno === undefined) throw new Error("There is no Deno for aarch64 to be had");
   say("Fetching Debian's kernel and libraries for aarch64");

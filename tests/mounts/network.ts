@@ -9,7 +9,7 @@
 import { FaultFileSystem } from "../faults/fault_file_system.ts";
 import { exists, hasProgram, pause, run, runAndShow, runOrThrow, say } from "../setup/command.ts";
 import { makeWorkDirectory, takeDown } from "../setup/file_systems.ts";
-import { Archive, findModules, inOrder, readModule } from "../setup/initramfs.ts";
+import { copyModules, pack } from "../setup/initramfs.ts";
 import { installDebianPackages } from "../setup/packages.ts";
 import { cephPackages, startCeph } from "./ceph.ts";
 import { onHost, packages, shared, tags } from "./network_servers.ts";
@@ -190,21 +190,19 @@ async function main(directory: string, signal: AbortSignal): Promise<boolean> {
   const words = args.filter((arg) => !arg.startsWith("--")).map((arg) => arg.toLowerCase());
   const wantsCeph = words.length === 0 ||
     words.some((word) => onHost.name.toLowerCase().includes(word));
-  const needed = ["qemu-system-x86", "gcc", "libc6-dev", "xz-utils"];
+  const needed = ["cpio", "qemu-system-x86", "gcc", "libc6-dev", "xz-utils"];
   await installDebianPackages([...needed, ...wantsCeph ? cephPackages : []], signal);
   say("Fetching Debian's kernel and servers");
   const layer = await makeLayer(directory, kernelPackages, signal);
   const { image, modules } = await findKernel(directory, layer);
   await Deno.writeTextFile(`${layer}/second_script`, secondScript(directory, args));
-  const all = findModules(modules);
-  const order = inOrder(all, drivers);
-  const archive = new Archive();
+  const first = `${directory}/first`;
   const folders = ["bin", "dev", "host", "layer", "modules", "proc", "root", "sys", "top"];
-  for (const name of folders) archive.folder(name);
-  archive.file("init", new TextEncoder().encode(firstScript(order)));
-  archive.file("bin/busybox", await Deno.readFile(`${layer}/bin/busybox`));
-  for (const name of order) archive.file(`modules/${name}.ko`, readModule(all.get(name)!));
-  await Deno.writeFile(`${directory}/initrd`, archive.bytes());
+  for (const name of folders) await Deno.mkdir(`${first}/${name}`, { recursive: true });
+  const script = firstScript(copyModules(modules, drivers, first));
+  await Deno.writeTextFile(`${first}/init`, script, { mode: 0o755 });
+  await Deno.copyFile(`${layer}/bin/busybox`, `${first}/bin/busybox`);
+  await pack(first, `${directory}/initrd`);
   using disk = await Deno.create(`${directory}/disk`);
   await disk.truncate(DISK_BYTES);
   await runOrThrow("mkfs.ext4", ["-qF", `${directory}/disk`], { signal });

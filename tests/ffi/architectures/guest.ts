@@ -3,7 +3,7 @@
 
 import { offlineImports } from "../../setup/import_map.ts";
 import { runOrThrow } from "../../setup/command.ts";
-import { Archive, findModules, inOrder, readModule } from "../../setup/initramfs.ts";
+import { copyModules, pack } from "../../setup/initramfs.ts";
 
 /** Drivers of the disk and its file system, each after those that it needs without saying so. */
 const drivers = ["virtio_pci", "virtio_blk", "crc32c_generic", "ext4"];
@@ -63,25 +63,22 @@ function script({ parts, tests }: GuestParts, modules: readonly string[]): strin
 /** Writes `initrd` and `disk` into `directory`, and resolves to the kernel's path. */
 export async function makeGuest(parts: GuestParts, directory: string): Promise<string> {
   const { packages, root } = parts;
-  const modules = findModules(`${packages}/lib/modules`);
-  const order = inOrder(modules, drivers);
-  const libraries = `${packages}/lib/aarch64-linux-gnu`;
-  const archive = new Archive();
-  for (const folder of ["bin", "lib", "modules"]) archive.folder(folder);
-  archive.file("init", new TextEncoder().encode(script(parts, order)));
-  archive.file("bin/busybox", await Deno.readFile(`${packages}/bin/busybox`));
-  for (const name of order) {
-    archive.file(`modules/${name}.ko`, readModule(modules.get(name)!));
+  const first = `${directory}/first`;
+  for (const name of ["bin", "lib", "modules"]) {
+    await Deno.mkdir(`${first}/${name}`, { recursive: true });
   }
+  const order = copyModules(`${packages}/lib/modules`, drivers, first);
+  await Deno.writeTextFile(`${first}/init`, script(parts, order), { mode: 0o755 });
+  const libraries = `${packages}/lib/aarch64-linux-gnu`;
   for (const { name, isFile, isSymlink } of Deno.readDirSync(libraries)) {
-    if (!isFile && !isSymlink) continue;
-    archive.file(`lib/${name}`, await Deno.readFile(`${libraries}/${name}`));
+    if (isFile || isSymlink) await Deno.copyFile(`${libraries}/${name}`, `${first}/lib/${name}`);
   }
   const liburing = `${packages}/usr/lib/aarch64-linux-gnu/liburing.so.2`;
-  archive.file("lib/liburing.so.2", await Deno.readFile(liburing));
-  archive.file("self_test", await Deno.readFile(parts.selfTest));
-  archive.file("shim.so", await Deno.readFile(parts.shim));
-  await Deno.writeFile(`${directory}/initrd`, archive.bytes());
+  await Deno.copyFile(liburing, `${first}/lib/liburing.so.2`);
+  await Deno.copyFile(`${packages}/bin/busybox`, `${first}/bin/busybox`);
+  await Deno.copyFile(parts.selfTest, `${first}/self_test`);
+  await Deno.copyFile(parts.shim, `${first}/shim.so`);
+  await pack(first, `${directory}/initrd`);
 
   const content = `${directory}/content`;
   await Deno.mkdir(`${content}/project`, { recursive: true });
