@@ -57,7 +57,7 @@ export class FaultFileSystem implements AsyncDisposable {
     // By way of the mount: the kernel must not remember what is gone.
     const names = [...Deno.readDirSync(this.backing)];
     for (const { name } of names) await Deno.remove(`${this.path}/${name}`);
-    await this.daemon.command("clear");
+    await this.daemon.command("anew");
   }
 
   /** Lets a fault wait for its operation. */
