@@ -5,12 +5,10 @@ import { environment, loadShim } from "../ffi/shim.ts";
 import { choiceOption, integerOption, readOptions } from "./arguments.ts";
 import { BufferBudget, DEFAULT_BUFFER_BUDGET } from "./engine/buffer_budget.ts";
 import type { Engine } from "./engine/engine.ts";
-import { IoUringEngine } from "./engine/io_uring.ts";
-import type { KernelEngine } from "./engine/kernel_engine.ts";
+import { KernelEngine } from "./engine/kernel_engine.ts";
 import { Errno } from "./engine/linux.ts";
 import { kernelRelease } from "./engine/process.ts";
-import { RingRefused } from "./engine/ring.ts";
-import { ThreadsEngine } from "./engine/threads.ts";
+import { RingRefused } from "./engine/ring_setup.ts";
 import { discardNamesNow, finishOpenFiles, flushOpenFilesNow } from "./file/program_end.ts";
 
 /** How the engine is to be made. For {@linkcode configure}. */
@@ -188,15 +186,15 @@ export function engineInfo(): EngineInfo {
   if (!chosen) return without;
   const { engine, reason, kernel } = chosen;
   const info = { ...without, engine: engine.name, reason, kernel };
-  if (!(engine instanceof IoUringEngine)) return { ...info, maxInFlight: options.threads };
-  const { liburing, missing, notifier, ring } = engine;
+  if (!engine.ring) return { ...info, maxInFlight: options.threads };
+  const { handle, liburing, missing, notifier } = engine.ring;
   return {
     ...info,
     liburing: liburingVersion(liburing) ?? "2.3 or older",
-    ringEntries: ring.entries,
-    maxInFlight: ring.depth,
-    registeredBuffers: ring.registrar?.allowed ?? false,
-    features: [ring.setup, `woken by ${notifier}`],
+    ringEntries: handle.entries,
+    maxInFlight: handle.depth,
+    registeredBuffers: handle.registrar?.allowed ?? false,
+    features: [handle.setup, `woken by ${notifier.name}`],
     missing: [...missing],
   };
 }
@@ -207,7 +205,7 @@ function choose(): Chosen {
   const { bufferBudget, ringEntries, threads } = options;
   const budget = new BufferBudget(bufferBudget);
   const useThreads = (reason: string) => {
-    return { engine: new ThreadsEngine(shim, budget, threads), reason, kernel };
+    return { engine: new KernelEngine(shim, budget, threads), reason, kernel };
   };
   const fromEnvironment = options.engine === "auto" ? environment("DMA_ENGINE") : undefined;
   // A name that is none must not be taken for leave to use io_uring.
@@ -216,7 +214,8 @@ function choose(): Chosen {
     return useThreads(fromEnvironment ? "DMA_ENGINE asks for it" : "configure asks for it");
   }
   try {
-    const engine = new IoUringEngine(shim, openLiburing(), budget, threads, ringEntries);
+    const ring = { liburing: openLiburing(), entries: ringEntries };
+    const engine = new KernelEngine(shim, budget, threads, ring);
     const isAsked = wanted === "io_uring";
     const reason = isAsked ? "asked for" : "io_uring is allowed and liburing is there";
     return { engine, reason, kernel };

@@ -1,12 +1,25 @@
 // The devices that descriptors are on, and whether a server or another program may have to be asked for files on them.
 
+import type { Shim } from "../../ffi/shim.ts";
+import { AT_EMPTY_PATH, Opcode } from "./linux.ts";
+import { readKernelFile } from "./process.ts";
+
 /** A number for the device in a `struct statx`. */
 function deviceIn(bytes: Uint8Array<ArrayBuffer>): number {
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   return view.getUint32(136, true) * 2 ** 20 + view.getUint32(140, true);
 }
 
-/** Remembers what statx(2) has shown. It makes no call itself. */
+/** The number of the mount of a descriptor, for which no server is asked; -1 if it cannot be found out. */
+function mountOf(shim: Shim, fd: number): number {
+  const mount = shim.dma_call(Opcode.MOUNT_ID, fd, 0, 0, 0, AT_EMPTY_PATH);
+  if (mount >= 0) return mount;
+  // A file system without file handles, or a sandbox: proc_pid_fdinfo(5).
+  const info = readKernelFile(shim, `/proc/self/fdinfo/${fd}`, 4096) ?? "";
+  return Number(/^mnt_id:\s*(\d+)$/m.exec(info)?.[1] ?? -1);
+}
+
+/** Remembers what statx(2) has shown. */
 export class Devices {
   readonly #devices = new Map<number, number>();
   /**
@@ -16,11 +29,10 @@ export class Devices {
   readonly #mounts = new Map<number, number>();
   readonly #unseen = new Map<number, number>();
   readonly #threaded = new Map<number, boolean>();
-  readonly #mountOf: (fd: number) => number;
+  readonly #shim: Shim;
 
-  /** `mountOf` returns the number of the mount of a descriptor, or -1, and asks no server. */
-  constructor(mountOf: (fd: number) => number) {
-    this.#mountOf = mountOf;
+  constructor(shim: Shim) {
+    this.#shim = shim;
   }
 
   /** The device of a descriptor; undefined if it is not known. */
@@ -67,7 +79,7 @@ export class Devices {
 
   /** The device that statx(2) showed for another descriptor of the same mount. */
   #deviceOfMount(fd: number): number | undefined {
-    const mount = this.#mountOf(fd);
+    const mount = mountOf(this.#shim, fd);
     if (mount >= 0) this.#unseen.set(fd, mount);
     return this.#mounts.get(mount);
   }

@@ -1,11 +1,11 @@
-// The interface between this module and the kernel. `io_uring` and `threads` implement it. Tests have a third
-// implementation, which holds, reorders, shortens and fails operations.
+// The interface between this module and the kernel. KernelEngine implements it. Tests have other implementations, which
+// hold, reorder, shorten and fail operations.
 
 import type { BufferBudget } from "./buffer_budget.ts";
 import type { EngineCounters } from "./counters.ts";
-import type { Block, Completion, Memory, Operation } from "./operation.ts";
+import type { Block, Completion, Operation } from "./operation.ts";
 
-/** The implementations of {@linkcode Engine}. */
+/** What performs operations: a ring, threads, or a test. */
 export type EngineName = "io_uring" | "threads" | "scripted";
 
 /** Does I/O without blocking the JavaScript thread. */
@@ -23,22 +23,16 @@ export interface Engine {
   flush(): void;
 
   /**
+   * Performs an operation on the JavaScript thread, which it blocks, and returns its result. For what the kernel does in
+   * memory, and for the end of a program and `flushSync`, which cannot wait for the event loop.
+   */
+  runNow(operation: Operation): number;
+  /**
    * Blocks until an operation in flight has ended, and completes it; for `milliseconds` at most. Returns whether one did.
-   * For the end of a program and `flushSync`, which cannot wait for the event loop.
+   * For callers who cannot wait for the event loop.
    */
   waitNow(milliseconds: number): boolean;
-  /** Performs an operation on the JavaScript thread, which it blocks, and returns its result. For the same callers. */
-  runNow(operation: Operation): number;
 
-  /** statx(2) on the JavaScript thread, from the kernel's memory. Returns 0 or `-errno`. */
-  statNow(fd: number, memory: Memory): number;
-  /**
-   * Opens a directory with O_PATH on the JavaScript thread if the path is in the kernel's cache. Returns `-EAGAIN` if it
-   * is not, or if the kernel cannot tell: then only {@linkcode submit} may look it up.
-   */
-  openDirectoryNow(path: string): number;
-  /** Opens the working directory with O_PATH, on the JavaScript thread: it never has to be looked up. */
-  openWorkingDirectory(): number;
   /**
    * Sets whether calls for the files of a descriptor's device may wait for a server or a program. If so they run on threads,
    * and never within a submission.
@@ -50,8 +44,6 @@ export interface Engine {
   setFlags(fd: number, flags: number): number;
   /** The real path of a descriptor; undefined if /proc is not mounted or the path is not UTF-8. */
   realPath(fd: number): string | undefined;
-  /** Closes a descriptor that nothing was written through, on the JavaScript thread. */
-  closeNow(fd: number): void;
 
   /** Memory of at least `size` bytes. What it held before is still in it. */
   acquire(size: number): Block;

@@ -10,17 +10,33 @@ const BYTES_PER_CHUNK = 1 << 10;
 /** The first turn comes later by this much, in milliseconds: Deno takes 4 ms to load `setImmediate`. */
 const FIRST_RUN_MS = 20;
 
+/** For waits that only the time ends. */
+export const neverNotified: Int32Array<SharedArrayBuffer> = new Int32Array(
+  new SharedArrayBuffer(4),
+);
+
 // Not the global ones: test frameworks replace them with fakes.
 export const { queueMicrotask, setTimeout, clearTimeout } = globalThis;
 let timers: Promise<typeof import("node:timers")> | undefined;
+/** The turn that is awaited, and since when. */
+let turn: Promise<void> | undefined;
+let turnBegan = 0;
+/** Whether the turn is overdue: every stream yields until the loop has turned. */
+let isOverdue = false;
 
-/**
- * Resolves when the event loop has turned. A message channel would not do: its messages are ready operations, and Deno
- * serves up to 128 of those before a timer.
- */
-export async function eventLoopTurn(): Promise<void> {
+/** Resolves when the event loop has turned. Callers share the turn. */
+export function eventLoopTurn(): Promise<void> {
+  if (turn) return turn;
+  turnBegan = performance.now();
+  return turn = turnOnce();
+}
+
+/** A message channel would not do: its messages are ready operations, and Deno serves up to 128 of those before a timer. */
+async function turnOnce(): Promise<void> {
   const { setImmediate } = await (timers ??= import("node:timers"));
   await new Promise<void>((resolve) => setImmediate(resolve));
+  turn = undefined;
+  isOverdue = false;
 }
 
 /**
@@ -36,11 +52,6 @@ export function afterCallers(work: () => void, microtasks: number = MICROTASKS):
 
 let moved = 0;
 let firstLook: number | undefined;
-/** Resolves when the loop has turned, by itself or because every stream yields. */
-let turn: Promise<void> | undefined;
-let turnBegan = 0;
-/** Whether the turn is overdue: every stream yields until the loop has turned. */
-let isOverdue = false;
 
 /**
  * Counts a chunk that moved without waiting. Returns a promise to await if the loop has not turned for too long. All
@@ -54,13 +65,8 @@ export function yieldIfNeeded(bytes: number): Promise<void> | undefined {
   const now = performance.now();
   firstLook ??= now;
   if (now - firstLook < FIRST_RUN_MS) return undefined;
-  if (!turn) {
-    turnBegan = now;
-    turn = eventLoopTurn().finally(() => {
-      turn = undefined;
-      isOverdue = false;
-    });
-  }
+  // The loop may also turn by itself.
+  const turning = eventLoopTurn();
   isOverdue = now - turnBegan >= LONGEST_RUN_MS;
-  return isOverdue ? turn : undefined;
+  return isOverdue ? turning : undefined;
 }

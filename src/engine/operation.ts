@@ -34,8 +34,11 @@ export type Operation =
   | Named<"read", Transferred>
   /** pwritev2(2) with `RWF_*` flags. With `buffered` a kernel thread copies to the page cache, not the JavaScript thread. */
   | Named<"write", Transferred & { buffered: boolean; flags: number }>
-  /** openat(2). */
-  | Named<"open", { directory: number; name: string; flags: number; mode: number }>
+  /** openat(2); `cached`, for `runNow` alone, is openat2(2) that fails with EAGAIN if it would have to wait (RESOLVE_CACHED). */
+  | Named<
+    "open",
+    { directory: number; name: string; flags: number; mode: number; cached?: boolean }
+  >
   /** close(2). */
   | Named<"close", { fd: number }>
   /** fsync(2), or with `dataOnly` fdatasync(2). */

@@ -83,8 +83,7 @@ class PoolBlock implements Block {
 /** Hands out blocks. */
 export class Pool {
   readonly #shim: Shim;
-  /** Registers mappings from now on. Set once. */
-  registrar: Registrar | undefined;
+  readonly #registrar: Registrar | undefined;
   readonly #slabs = new Map<number, Slab[]>();
   /** Bytes mapped. */
   mapped = 0;
@@ -95,8 +94,9 @@ export class Pool {
   /** Bytes of mappings that are idle. */
   #idle = 0;
 
-  constructor(shim: Shim) {
+  constructor(shim: Shim, registrar?: Registrar) {
     this.#shim = shim;
+    this.#registrar = registrar;
   }
 
   /** A block of at least `size` bytes. */
@@ -110,8 +110,8 @@ export class Pool {
     block.inUse = true;
     slab.acquired += blockSize;
     // A mapping is a whole number of blocks, so this holds once.
-    if (this.registrar && slab.acquired === REGISTER_AFTER * slab.length) {
-      slab.registration = this.registrar.register(slab.address, slab.length);
+    if (this.#registrar && slab.acquired === REGISTER_AFTER * slab.length) {
+      slab.registration = this.#registrar.register(slab.address, slab.length);
     }
     this.used += blockSize;
     this.blocks++;
@@ -163,7 +163,7 @@ export class Pool {
   #drop(slab: Slab): void {
     const slabs = this.#slabs.get(slab.blockSize)!;
     slabs.splice(slabs.indexOf(slab), 1);
-    if (slab.registration >= 0) this.registrar!.unregister(slab.registration);
+    if (slab.registration >= 0) this.#registrar!.unregister(slab.registration);
     this.#idle -= slab.length;
     this.#unmap(slab);
   }

@@ -1,8 +1,8 @@
-// What the kernel tells of the process and its descriptors at once, without a server or a disk.
+// What the kernel tells at once, without a server or a disk.
 
 import { addressOf } from "../../ffi/address.ts";
 import type { Shim } from "../../ffi/shim.ts";
-import { AT_EMPTY_PATH, AT_FDCWD, O_CLOEXEC, O_RDONLY, Opcode } from "./linux.ts";
+import { AT_FDCWD, O_CLOEXEC, O_RDONLY, Opcode } from "./linux.ts";
 
 /** The kernel's release, as "6.1.0-18-amd64". */
 export function kernelRelease(shim: Shim): string {
@@ -28,7 +28,7 @@ export function endsWithProcess(shim: Shim): boolean {
 }
 
 /** At most `most` bytes of a file that the kernel has in memory, as text; undefined if it cannot be opened. */
-function readKernelFile(shim: Shim, path: string, most: number): string | undefined {
+export function readKernelFile(shim: Shim, path: string, most: number): string | undefined {
   const bytes = new Uint8Array(most);
   const address = addressOf(bytes);
   new TextEncoder().encodeInto(`${path}\0`, bytes);
@@ -37,13 +37,4 @@ function readKernelFile(shim: Shim, path: string, most: number): string | undefi
   const length = shim.dma_call(Opcode.READ, fd, address, bytes.length, 0, 0);
   shim.dma_call(Opcode.CLOSE, fd, 0, 0, 0, 0);
   return new TextDecoder().decode(bytes.subarray(0, Math.max(0, length)));
-}
-
-/** The number of the mount of a descriptor; -1 if it cannot be found out. */
-export function mountOf(shim: Shim, fd: number): number {
-  const mount = shim.dma_call(Opcode.MOUNT_ID, fd, 0, 0, 0, AT_EMPTY_PATH);
-  if (mount >= 0) return mount;
-  // A file system without file handles, or a sandbox: proc_pid_fdinfo(5).
-  const info = readKernelFile(shim, `/proc/self/fdinfo/${fd}`, 4096) ?? "";
-  return Number(/^mnt_id:\s*(\d+)$/m.exec(info)?.[1] ?? -1);
 }

@@ -1,191 +1,235 @@
-// Sets up a ring, and finds out what this kernel's io_uring has: set-up flags, operations, registered buffers.
+// One ring for all files of an isolate. Operations are prepared in it and submitted together in a microtask, or by flush().
+// Completions are reaped in batches when the eventfd wakes the event loop.
 
-import { memoryAt, pointerTo } from "../../ffi/address.ts";
 import type { Liburing } from "../../ffi/liburing.ts";
 import type { Shim } from "../../ffi/shim.ts";
-import {
-  Errno,
-  IO_URING_OP_SUPPORTED,
-  IORING_SETUP_CLAMP,
-  IORING_SETUP_COOP_TASKRUN,
-  IORING_SETUP_DEFER_TASKRUN,
-  IORING_SETUP_SINGLE_ISSUER,
-  IORING_SETUP_TASKRUN_FLAG,
-  Opcode,
-} from "./linux.ts";
-import type { Registrar } from "./pool.ts";
+import type { EngineCounters } from "./counters.ts";
+import { afterCallers, eventLoopTurn, queueMicrotask, setTimeout } from "./event_loop.ts";
+import { Errno, IOSQE_ASYNC, Opcode } from "./linux.ts";
+import { Notifier, type NotifierOptions } from "./notifier.ts";
+import { BATCH, openRing, type RingHandle } from "./ring_setup.ts";
+import type { Request } from "./sqe.ts";
 
-/** Set-up flags, best first. Deferred task work (kernel 6.1) took a third off the latency at depth 1. */
-const SETUPS = [
-  {
-    name: "DEFER_TASKRUN",
-    flags: IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
-  },
-  { name: "COOP_TASKRUN", flags: IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG },
-  { name: "plain", flags: 0 },
-] as const;
+/** The most completions between two turns of the event loop. */
+const MAX_PER_TURN = 512;
 
-/** Room for `struct io_uring`, which grows only within what liburing reserved, and for reaped completions. */
-const CONTROL_BYTES = 8 * 1024;
-const REAPED_AT = 4096;
-/**
- * Completions that are reaped at once. After each batch the code that waited for it runs and submits more: if all
- * completions were reaped first, the device would be idle meanwhile. Measured: 4 KiB reads at depth 32 went from 41,000 to
- * 57,000 a second.
- */
-export const BATCH = 8;
+/** Submissions in a row, a millisecond apart, that may be refused for lack of memory before threads take over. */
+const MAX_REFUSALS = 1000;
 
-/** Slots for registered mappings. Mappings beyond them work unregistered. */
-const REGISTERED_SLOTS = 64;
-
-/** The ring could not be made. */
-export class RingRefused extends Error {
-  override name = "RingRefused";
-  readonly errno: number;
-
-  constructor(call: string, errno: number) {
-    super(`${call} failed (os error ${errno})`);
-    this.errno = errno;
-  }
-}
-
-/** A ring, and what its kernel has. */
-export interface Ring {
-  /** liburing's `struct io_uring`. */
-  readonly pointer: Deno.PointerObject;
-  /** Where `dma_reap` puts completions, as pairs of `user_data` and result. */
-  readonly reapedPointer: Deno.PointerObject;
-  readonly reaped: Int32Array;
-  /** The name of its set-up flags. */
-  readonly setup: string;
+/** How a ring is made. */
+export interface RingOptions {
+  readonly liburing: Liburing;
   /** Entries of the submission queue. */
   readonly entries: number;
-  /** Entries of the completion queue: with no more operations in flight nothing overflows. */
-  readonly depth: number;
-  /** For each opcode of io_uring whether this kernel has it. */
-  readonly supported: Uint8Array;
-  /** Undefined if buffers cannot be registered. */
-  readonly registrar: Registrar | undefined;
+}
+
+/** What a ring needs of its engine. */
+export interface RingUser {
+  readonly counters: EngineCounters;
+  readonly mayUseEpoll: NotifierOptions["mayUseEpoll"];
+  /** Takes the result of a request; `-ECANCELED` if the ring, or the kernel, has not performed it. */
+  readonly ended: (request: Request, result: number) => void;
+}
+
+/** Performs requests. They cannot outnumber the completion entries, so none overflows. */
+export class Ring {
+  readonly liburing: Liburing;
+  /** Names of the operations that this kernel's io_uring lacks. */
+  readonly missing: readonly string[];
+  readonly handle: RingHandle;
+  readonly notifier: Notifier;
+  readonly #shim: Shim;
+  readonly #user: RingUser;
+
+  // One slot per request in flight. Its index is the request's user_data.
+  readonly #slots: (Request | null)[];
+  readonly #freeSlots: number[];
+
+  /** Requests that wait for a slot. */
+  readonly #backlog: Request[] = [];
+  /** Entries in the submission queue that the kernel has not taken, and their slots in its order. */
+  #prepared = 0;
+  readonly #preparedSlots: Uint32Array;
+  #refusals = 0;
+  /** Requests that have not ended, which the notifier must wake for. */
+  #awaited = 0;
+  /** Who submits what is prepared: a microtask that is scheduled, or the reaping that this happens in. */
+  #phase: "idle" | "scheduled" | "reaping" | "closed" = "idle";
+  /** Completions in this turn of the event loop. */
+  #completed = 0;
+
+  /** Throws `RingRefused`. */
+  constructor(shim: Shim, { liburing, entries }: RingOptions, user: RingUser) {
+    this.#shim = shim;
+    this.liburing = liburing;
+    this.#user = user;
+    const { counters, mayUseEpoll } = user;
+    const ring = openRing(shim, liburing, entries);
+    this.handle = ring;
+    const reap = () => this.#reapInNewTurn();
+    try {
+      this.notifier = new Notifier({ shim, liburing, ring, counters, mayUseEpoll, reap });
+    } catch (error) {
+      ring.close();
+      throw error;
+    }
+    const { depth, supported } = ring;
+    this.#preparedSlots = new Uint32Array(ring.entries);
+    this.missing = Object.entries(Opcode)
+      .filter(([, opcode]) => opcode !== Opcode.NOP && supported[opcode] === 0)
+      .map(([name]) => name);
+    this.#slots = new Array(depth).fill(null);
+    this.#freeSlots = Array.from({ length: depth }, (_, index) => depth - 1 - index);
+  }
+
   /** Frees it. Nothing may be in flight. */
-  close(): void;
-}
-
-/** Makes a ring with `entries` submission entries, which signals an eventfd. Throws {@linkcode RingRefused}. */
-export function openRing(shim: Shim, liburing: Liburing, entries: number, eventfd: number): Ring {
-  const address = shim.dma_map(CONTROL_BYTES, 0);
-  if (address < 0) throw new RingRefused("mmap", -address);
-  const pointer = pointerTo(address);
-  const reapedPointer = pointerTo(address + REAPED_AT);
-  const buffer = memoryAt(address + REAPED_AT, BATCH * 8);
-  let made = false;
-  const close = () => {
-    shim.resources.ring = 0;
-    // Views of it are empty from here on.
-    buffer.transfer();
-    if (made) liburing.io_uring_queue_exit(pointer);
-    shim.dma_unmap(address, CONTROL_BYTES);
-  };
-  try {
-    const found = setUp(liburing, pointer, entries);
-    made = true;
-    tryNop(shim, liburing, pointer, reapedPointer);
-    const registered = liburing.io_uring_register_eventfd(pointer, eventfd);
-    if (registered < 0) throw new RingRefused("io_uring_register_eventfd", -registered);
-    const ring = {
-      pointer,
-      reapedPointer,
-      reaped: new Int32Array(buffer),
-      ...found,
-      supported: probe(liburing, pointer),
-      registrar: makeRegistrar(liburing, pointer),
-      close,
-    };
-    shim.resources.ring = address;
-    return ring;
-  } catch (error) {
-    close();
-    throw error;
+  close(): void {
+    this.#phase = "closed";
+    this.notifier.stop();
+    this.handle.close();
   }
-}
 
-/** Sets up a ring with the best flags that this kernel knows. */
-function setUp(
-  liburing: Liburing,
-  ring: Deno.PointerObject,
-  entries: number,
-): { setup: string; entries: number; depth: number } {
-  let errno = 0;
-  for (const { name, flags } of SETUPS) {
-    // struct io_uring_params: sq_entries, cq_entries, flags …; 120 bytes.
-    const params = new Uint32Array(30);
-    params[2] = flags | IORING_SETUP_CLAMP;
-    const result = liburing.io_uring_queue_init_params(entries, ring, params);
-    if (result >= 0) return { setup: name, entries: params[0]!, depth: params[1]! };
-    errno = -result;
-    // EINVAL says that this kernel does not know a flag. No other flags would change any other error.
-    if (errno !== Errno.EINVAL) break;
+  // ---- submission -------------------------------------------------------------------------------------------------
+
+  /** Starts a request, now or later. Returns false if the ring cannot perform it. */
+  start(request: Request): boolean {
+    if (!this.handle.supported[request.sqe.opcode]) return false;
+    if (this.#awaited++ === 0) this.notifier.ref();
+    if (this.#backlog.length > 0 || !this.#prepare(request)) {
+      this.#user.counters.queueFull++;
+      this.#backlog.push(request);
+    }
+    this.#schedule();
+    return true;
   }
-  throw new RingRefused("io_uring_setup", errno);
-}
 
-/**
- * Has the ring perform a no-op, which completes within its submission. A seccomp filter may let a ring be made and refuse
- * submissions.
- */
-function tryNop(
-  shim: Shim,
-  liburing: Liburing,
-  ring: Deno.PointerObject,
-  reaped: Deno.PointerObject,
-): void {
-  shim.dma_prepare(ring, Opcode.NOP, 0, -1, 0, 0, 0, 0, 0, 0);
-  const submitted = liburing.io_uring_submit(ring);
-  if (submitted < 0) throw new RingRefused("io_uring_enter", -submitted);
-  if (shim.dma_reap(ring, reaped, 1) !== 1) throw new RingRefused("io_uring_enter", Errno.EIO);
-}
-
-/** For each opcode whether it is supported. Before kernel 5.6, which cannot be asked, none is. */
-function probe(liburing: Liburing, ring: Deno.PointerObject): Uint8Array {
-  const supported = new Uint8Array(256);
-  const header = 16;
-  const answer = new Uint8Array(header + 256 * 8);
-  if (liburing.io_uring_register_probe(ring, answer, 256) < 0) return supported;
-  const count = answer[1]!;
-  for (let index = 0; index < count; index++) {
-    const at = header + index * 8;
-    supported[answer[at]!] = answer[at + 2]! & IO_URING_OP_SUPPORTED;
+  /** Puts a request into the submission queue. Returns false if there is no room. */
+  #prepare(request: Request): boolean {
+    if (this.#prepared === this.handle.entries) this.#submitPrepared();
+    // The kernel may have refused it. Then entries are left in the queue that nothing may submit any more.
+    if (!this.handle.supported[request.sqe.opcode]) return false;
+    const slot = this.#freeSlots.at(-1);
+    if (slot === undefined) return false;
+    const { opcode, fd, address, length, offset, flags, bufferIndex, forceAsync } = request.sqe;
+    const result = this.#shim.dma_prepare(
+      this.handle.pointer,
+      opcode,
+      forceAsync ? IOSQE_ASYNC : 0,
+      fd,
+      address,
+      length,
+      offset,
+      flags,
+      Math.max(0, bufferIndex),
+      slot,
+    );
+    // The submission queue is full.
+    if (result === -Errno.EBUSY) return false;
+    if (result < 0) {
+      queueMicrotask(() => this.#end(request, result));
+      return true;
+    }
+    this.#freeSlots.pop();
+    this.#slots[slot] = request;
+    this.#preparedSlots[this.#prepared++] = slot;
+    return true;
   }
-  return supported;
-}
 
-/** Registers mappings as fixed buffers, if the kernel (5.19) and the locked-memory limit allow it. */
-function makeRegistrar(liburing: Liburing, ring: Deno.PointerObject): Registrar | undefined {
-  const { io_uring_register_buffers_sparse, io_uring_register_buffers_update_tag } = liburing;
-  if (!io_uring_register_buffers_sparse || !io_uring_register_buffers_update_tag) return undefined;
-  if (io_uring_register_buffers_sparse(ring, REGISTERED_SLOTS) < 0) return undefined;
-  const free = Array.from({ length: REGISTERED_SLOTS }, (_, index) => REGISTERED_SLOTS - 1 - index);
-  const iovec = new BigUint64Array(2);
-  const update = (index: number, address: number, length: number) => {
-    iovec[0] = BigInt(address);
-    iovec[1] = BigInt(length);
-    return io_uring_register_buffers_update_tag(ring, index, iovec, null, 1);
-  };
-  let allowed = true;
-  return {
-    get allowed() {
-      return allowed;
-    },
-    register(address, length) {
-      const index = free.pop();
-      if (index === undefined) return -1;
-      if (update(index, address, length) === 1) return index;
-      allowed = false;
-      free.push(index);
-      return -1;
-    },
-    unregister(index) {
-      update(index, 0, 0);
-      free.push(index);
-    },
+  #prepareBacklog(): void {
+    const prepared = this.#backlog.findIndex((request) => !this.#prepare(request));
+    this.#backlog.splice(0, prepared < 0 ? this.#backlog.length : prepared);
+  }
+
+  #schedule(): void {
+    if (this.#phase !== "idle") return;
+    this.#phase = "scheduled";
+    queueMicrotask(() => {
+      if (this.#phase === "scheduled") this.#phase = "idle";
+      // Even what completes at once is reaped in a later turn of the event loop: no state changes while code runs on from
+      // microtask to microtask.
+      this.flush();
+    });
+  }
+
+  /** Submits what is prepared. One submission follows a batch of completions. */
+  flush(): void {
+    if (this.#phase !== "reaping") this.#submitPrepared();
+  }
+
+  #submitPrepared(): void {
+    while (this.#prepared > 0) {
+      const result = this.liburing.io_uring_submit(this.handle.pointer);
+      this.#user.counters.submissions++;
+      if (result === -Errno.EINTR) continue;
+      if (result < 0) return this.#refused(result);
+      const left = result === 0 ? 0 : this.#prepared - result;
+      if (left > 0) this.#preparedSlots.copyWithin(0, result, this.#prepared);
+      this.#prepared = left;
+      this.#refusals = 0;
+    }
+  }
+
+  #refused(result: number): void {
+    // The kernel is short of memory, or completions must be reaped first.
+    const passes = result === -Errno.EAGAIN || result === -Errno.EBUSY;
+    if (passes && ++this.#refusals < MAX_REFUSALS) setTimeout(() => this.reapNow(), 1);
+    else this.#giveUp();
+  }
+
+  /** The kernel refuses submissions for good. Nothing is supported any more. */
+  #giveUp(): void {
+    this.handle.supported.fill(0);
+    const refused = this.#preparedSlots.subarray(0, this.#prepared);
+    this.#prepared = 0;
+    for (const slot of refused) this.#end(this.#vacate(slot), -Errno.ECANCELED);
+    // Not at once: this may run within a loop over the backlog.
+    queueMicrotask(() => {
+      for (const request of this.#backlog.splice(0)) this.#end(request, -Errno.ECANCELED);
+    });
+  }
+
+  // ---- completion -------------------------------------------------------------------------------------------------
+
+  /** The ring is done with a request. */
+  #end(request: Request, result: number): void {
+    if (--this.#awaited === 0) this.notifier.unref();
+    this.#user.ended(request, result);
+  }
+
+  /** The request of a slot, which is free from now on. */
+  #vacate(slot: number): Request {
+    const request = this.#slots[slot]!;
+    this.#slots[slot] = null;
+    this.#freeSlots.push(slot);
+    return request;
+  }
+
+  #reapInNewTurn(): void {
+    this.#completed = 0;
+    this.reapNow();
+  }
+
+  /** Submits what is prepared and completes a batch, until neither is left. */
+  reapNow(): void {
+    if (this.#phase === "reaping" || this.#phase === "closed") return;
+    this.#phase = "reaping";
+    const { pointer, reapedPointer, reaped } = this.handle;
+    let count: number;
+    do {
+      this.#submitPrepared();
+      count = this.#shim.dma_reap(pointer, reapedPointer, BATCH);
+      for (let index = 0; index < count; index++) {
+        this.#completed++;
+        this.#end(this.#vacate(reaped[2 * index]!), reaped[2 * index + 1]!);
+      }
+      this.#prepareBacklog();
+    } while (count > 0 && count < BATCH);
+    this.#phase = "idle";
+    if (count === BATCH) afterCallers(this.#reapNextBatch);
+  }
+
+  readonly #reapNextBatch = (): void => {
+    if (this.#completed < MAX_PER_TURN) this.reapNow();
+    else eventLoopTurn().then(() => this.#reapInNewTurn());
   };
 }

@@ -1,6 +1,7 @@
 // Lays operations out as submission queue entries. The shim's blocking calls take the same fields, so both engines share
 // the layout.
 
+import { addressOf } from "../../ffi/address.ts";
 import type { Shim } from "../../ffi/shim.ts";
 import {
   AT_EMPTY_PATH,
@@ -9,10 +10,11 @@ import {
   AT_SYMLINK_FOLLOW,
   IORING_FSYNC_DATASYNC,
   Opcode,
+  RESOLVE_CACHED,
   RWF_ATOMIC,
   STATX_MASK,
 } from "./linux.ts";
-import type { Operation } from "./operation.ts";
+import type { Block, Completion, Operation } from "./operation.ts";
 
 /** The fields of a submission queue entry that differ between operations. */
 export interface Sqe {
@@ -29,6 +31,20 @@ export interface Sqe {
   /** Paths. The address becomes that of the first one in memory, and the offset that of the second. */
   readonly paths: readonly string[];
 }
+
+/** An operation under way. It keeps the operation's memory alive until the result is there. */
+export interface Request {
+  readonly operation: Operation;
+  readonly sqe: Sqe;
+  readonly completion: Completion;
+  /** The memory of its paths, one after the other. */
+  readonly paths: Block | undefined;
+  /** The device of its file; undefined if it is not known. */
+  readonly device: number | undefined;
+}
+
+/** `struct open_how` of a cached open: flags, mode, resolve. */
+const OPEN_HOW = new BigUint64Array([0n, 0n, BigInt(RESOLVE_CACHED)]);
 
 const EMPTY: Sqe = {
   opcode: Opcode.NOP,
@@ -85,6 +101,13 @@ export function prepareSqe(operation: Operation): Sqe {
     }
     case "open": {
       const { directory, name, flags, mode } = operation;
+      if (operation.cached) {
+        OPEN_HOW[0] = BigInt(flags);
+        const { byteLength } = OPEN_HOW;
+        const offset = addressOf(OPEN_HOW);
+        const fields = { opcode: Opcode.OPENAT2, fd: directory, length: byteLength, offset };
+        return sqe({ ...fields, paths: [name] });
+      }
       return sqe({ opcode: Opcode.OPENAT, fd: directory, length: mode, flags, paths: [name] });
     }
     case "close":

@@ -14,6 +14,17 @@ function keyOf({ mountId, device, inode }: StatFacts): string | undefined {
   return mountId === undefined ? undefined : `${mountId}:${device}:${inode}`;
 }
 
+/**
+ * Errors that do not tell whether a path in the kernel's cache can be opened: it is not there, or the kernel cannot be asked.
+ * The call came with kernel 5.6, and the flag with 5.12. A seccomp filter may refuse what it does not know.
+ */
+const NOT_KNOWN: readonly number[] = [Errno.EAGAIN, Errno.ENOSYS, Errno.EINVAL, Errno.EPERM];
+
+/** Opens a directory for the `*at` calls. */
+function openingPath(directory: number, name: string): Extract<Operation, { op: "open" }> {
+  return { op: "open", directory, name, flags: O_PATH | O_DIRECTORY | O_CLOEXEC, mode: 0 };
+}
+
 /** A directory that is held until its last user releases it. */
 export class Directory {
   readonly engine: Engine;
@@ -40,13 +51,13 @@ export class Directory {
    * Opens the directory at `path`, as it stands at the time of the call. Errors name `asked`.
    */
   static async open(engine: Engine, path: string, asked: string): Promise<Directory> {
-    let fd = engine.openDirectoryNow(path);
-    if (fd === -Errno.EAGAIN) fd = await lookUpOnThread(engine, path, asked);
+    let fd = engine.runNow({ ...openingPath(AT_FDCWD, path), cached: true });
+    if (NOT_KNOWN.includes(-fd)) fd = await lookUpOnThread(engine, path, asked);
     unwrap(fd, "open", asked);
     try {
       return Directory.#hold(engine, fd, await factsOf(engine, fd, asked));
     } catch (error) {
-      engine.closeNow(fd);
+      engine.runNow({ op: "close", fd });
       throw error;
     }
   }
@@ -58,7 +69,7 @@ export class Directory {
     const key = keyOf(facts);
     const known = key === undefined ? undefined : directories.get(key);
     if (known) {
-      engine.closeNow(fd);
+      engine.runNow({ op: "close", fd });
       return known.retain();
     }
     const directory = new Directory(engine, fd, key, facts);
@@ -77,8 +88,8 @@ export class Directory {
     if (--this.#users > 0) return;
     const { engine, fd } = this;
     if (this.#key !== undefined) held.get(engine)!.delete(this.#key);
-    engine.closeNow(fd);
-    this.#syncFd?.then((fd) => fd >= 0 && engine.closeNow(fd), () => {});
+    engine.runNow({ op: "close", fd });
+    this.#syncFd?.then((fd) => fd >= 0 && engine.runNow({ op: "close", fd }), () => {});
   }
 
   /** Opens what {@linkcode sync} needs, so that it cannot fail for lack of a descriptor later. */
@@ -93,7 +104,7 @@ export class Directory {
     if (fd === -Errno.EACCES) return;
     unwrap(fd, "open", path);
     const result = engine.runNow({ op: "sync", fd, dataOnly: false });
-    engine.closeNow(fd);
+    engine.runNow({ op: "close", fd });
     if (result !== -Errno.EINVAL) unwrap(result, "sync", path);
   }
 
@@ -133,16 +144,18 @@ export class Directory {
   }
 }
 
+/** Opens the working directory, which never has to be looked up, on the JavaScript thread. Returns `-errno` as well. */
+export function openWorkingDirectory(engine: Engine): number {
+  return engine.runNow(openingPath(AT_FDCWD, "."));
+}
+
 /** Opens a directory that must be looked up, from the working directory at the time of the call. */
 async function lookUpOnThread(engine: Engine, name: string, asked: string): Promise<number> {
-  const flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
-  if (name.startsWith("/")) {
-    return await run(engine, { op: "open", directory: AT_FDCWD, name, flags, mode: 0 });
-  }
-  const directory = unwrap(engine.openWorkingDirectory(), "open", asked);
+  if (name.startsWith("/")) return await run(engine, openingPath(AT_FDCWD, name));
+  const directory = unwrap(openWorkingDirectory(engine), "open", asked);
   try {
-    return await run(engine, { op: "open", directory, name, flags, mode: 0 });
+    return await run(engine, openingPath(directory, name));
   } finally {
-    engine.closeNow(directory);
+    engine.runNow({ op: "close", fd: directory });
   }
 }

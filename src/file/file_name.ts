@@ -100,7 +100,7 @@ export class FileName {
     try {
       return await factsOf(engine, fd, this.path);
     } finally {
-      engine.closeNow(fd);
+      engine.runNow({ op: "close", fd });
     }
   }
 

@@ -22,7 +22,7 @@ export async function readKernelText(engine: Engine, name: string): Promise<stri
       text += decoder.decode(memory.bytes.slice(0, read), { stream: true });
       position += read;
     }
-    engine.closeNow(fd);
+    engine.runNow({ op: "close", fd });
     return text;
   } finally {
     engine.release(memory);

@@ -210,7 +210,7 @@ async function openOrCreate(
       const fd = await openExisting(name, flags, limited);
       if (fd !== -Errno.ENOENT || !create) {
         const refused = fd >= 0 && create && await isProtected(name, fd, flags);
-        if (refused) engine.closeNow(fd);
+        if (refused) engine.runNow({ op: "close", fd });
         return { name, fd: refused ? -Errno.EACCES : fd, created: false };
       }
     }
@@ -237,7 +237,7 @@ async function isProtected(name: FileName, opened: number, flags: number): Promi
   // If it was reached through a symbolic link, permissions may not cover the name.
   if (!(facts.mode & S_ISVTX) || engine.realPath(opened) !== name.realPath) return false;
   const fd = await name.open(flags | O_CREAT | O_NOFOLLOW);
-  if (fd >= 0) engine.closeNow(fd);
+  if (fd >= 0) engine.runNow({ op: "close", fd });
   return fd === -Errno.EACCES;
 }
 
@@ -274,6 +274,6 @@ async function openExisting(
     // It is a regular file. Without O_NONBLOCK the open waits for the holder of a lease (fcntl(2), F_SETLEASE).
     return await run(engine, { ...operation, op: "open", flags: flags & ~O_NONBLOCK });
   } finally {
-    engine.closeNow(found);
+    engine.runNow({ op: "close", fd: found });
   }
 }

@@ -3,6 +3,7 @@
 
 import type { Engine } from "../engine/engine.ts";
 import { type Access, assertGranted, demand, limitedOf } from "../permissions.ts";
+import { openWorkingDirectory } from "./directory.ts";
 import { FileName } from "./file_name.ts";
 
 /**
@@ -30,9 +31,9 @@ export async function findPermitted(
 /** The path from the root: a relative one would change with the working directory. */
 function absolutePath(engine: Engine, path: string): string {
   if (path.startsWith("/")) return path;
-  const fd = engine.openWorkingDirectory();
+  const fd = openWorkingDirectory(engine);
   const directory = fd < 0 ? undefined : engine.realPath(fd);
-  if (fd >= 0) engine.closeNow(fd);
+  if (fd >= 0) engine.runNow({ op: "close", fd });
   return directory === undefined ? path : `${directory}/${path}`;
 }
 

@@ -85,7 +85,7 @@ export function parseStat(bytes: Uint8Array, path: string) {
 export function statNow(engine: Engine, fd: number, path: string): StatFacts {
   const block = engine.acquire(STATX_BYTES);
   try {
-    unwrap(engine.statNow(fd, block), "stat", path);
+    unwrap(engine.runNow({ op: "stat", fd, memory: block, cached: true }), "stat", path);
     return parseStat(block.bytes, path);
   } finally {
     engine.release(block);

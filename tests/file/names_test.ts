@@ -261,17 +261,17 @@ testInEachDirectory("A relative path is resolved against the working directory",
 
 /** The kinds of what is looked at on the JavaScript thread while `fn` runs. */
 async function lookedAtNow(fn: () => Promise<void>): Promise<string[]> {
-  const { statNow } = engine;
+  const { runNow } = engine;
   const seen: string[] = [];
-  engine.statNow = (fd, memory) => {
-    const result = statNow.call(engine, fd, memory);
-    seen.push(parseStat(memory.bytes, "x").kind);
+  engine.runNow = (operation) => {
+    const result = runNow.call(engine, operation);
+    if (operation.op === "stat") seen.push(parseStat(operation.memory.bytes, "x").kind);
     return result;
   };
   try {
     await fn();
   } finally {
-    Reflect.deleteProperty(engine, "statNow");
+    Reflect.deleteProperty(engine, "runNow");
   }
   return seen;
 }

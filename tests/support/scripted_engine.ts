@@ -186,6 +186,7 @@ export class ScriptedEngine implements Engine {
   }
 
   runNow(operation: Operation): number {
+    if (operation.op === "open") return this.#openNow(operation.cached);
     return this.#perform(operation, "length" in operation ? operation.length : 0);
   }
 
@@ -214,7 +215,7 @@ export class ScriptedEngine implements Engine {
         this.file(operation.fd).truncate(operation.length);
         return 0;
       case "stat":
-        return this.statNow(operation.fd, operation.memory);
+        return this.#stat(operation.fd, operation.memory);
       case "statfs":
         operation.memory.bytes.fill(0, 0, 120);
         return 0;
@@ -239,11 +240,7 @@ export class ScriptedEngine implements Engine {
 
   // ---- the rest of an engine --------------------------------------------------------------------------------------
 
-  closeNow(fd: number): void {
-    this.#files.delete(fd);
-  }
-
-  statNow(fd: number, memory: Memory): number {
+  #stat(fd: number, memory: Memory): number {
     const file = this.#files.get(fd);
     if (!file) return -Errno.EBADF;
     const stat = { isDirectory: false, inode: fd, size: file.size, links: 1, mountId: 1n };
@@ -252,13 +249,9 @@ export class ScriptedEngine implements Engine {
     return 0;
   }
 
-  /** Fails, so that every directory is looked up by an operation, which can be held. */
-  openDirectoryNow(): number {
-    return -Errno.EAGAIN;
-  }
-
-  openWorkingDirectory(): number {
-    return this.create();
+  /** Opens the working directory. No path is cached: every directory is looked up by an operation, which can be held. */
+  #openNow(cached = false): number {
+    return cached ? -Errno.EAGAIN : this.create();
   }
 
   setThreaded(): void {}

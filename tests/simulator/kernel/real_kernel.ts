@@ -1,12 +1,27 @@
 // The real kernel in virtual time: an operation is performed when it is due, or earlier, together with others.
 
-import { Errno, O_DIRECT } from "../../../src/engine/linux.ts";
+import {
+  AT_FDCWD,
+  Errno,
+  O_CLOEXEC,
+  O_DIRECT,
+  O_DIRECTORY,
+  O_PATH,
+} from "../../../src/engine/linux.ts";
 import type { KernelEngine } from "../../../src/engine/kernel_engine.ts";
 import type { Memory, Operation, OperationName } from "../../../src/engine/operation.ts";
 import type { JudgedDescription } from "./judge.ts";
 import { SimulatedMemory } from "./memory.ts";
 import type { RealFile } from "./real_file.ts";
 import { type TimedFlight, TimedKernel, type TimedKernelOptions } from "./timed_kernel.ts";
+
+const OPEN_WORKING_DIRECTORY = {
+  op: "open",
+  directory: AT_FDCWD,
+  name: ".",
+  flags: O_PATH | O_DIRECTORY | O_CLOEXEC,
+  mode: 0,
+} as const;
 
 export interface RealKernelOptions extends TimedKernelOptions {
   /** The module's own engine. Nobody else uses it. */
@@ -109,23 +124,28 @@ export class RealKernel extends TimedKernel<RealDescription> {
 
   override dispose(): void {
     super.dispose();
-    for (const fd of this.#open.keys()) this.#engine.closeNow(fd);
+    for (const fd of this.#open.keys()) this.#engine.runNow({ op: "close", fd });
     this.#open.clear();
     for (const block of this.memory.all()) this.#engine.release(block);
   }
 
   // ---- calls that do not block ------------------------------------------------------------------------------------
 
-  statNow(fd: number, memory: Memory): number {
-    return this.standing(fd, "statNow") ? this.#engine.statNow(fd, memory) : -Errno.EBADF;
+  protected statNow(fd: number, memory: Memory): number {
+    return this.standing(fd, "statNow")
+      ? this.#engine.runNow({ op: "stat", fd, memory, cached: true })
+      : -Errno.EBADF;
   }
 
-  openDirectoryNow(path: string): number {
-    return this.#track(this.#engine.openDirectoryNow(path), 0);
+  protected openDirectoryNow(path: string): number {
+    return this.#track(
+      this.#engine.runNow({ ...OPEN_WORKING_DIRECTORY, name: path, cached: true }),
+      0,
+    );
   }
 
-  openWorkingDirectory(): number {
-    return this.#track(this.#engine.openWorkingDirectory(), 0);
+  protected openWorkingDirectory(): number {
+    return this.#track(this.#engine.runNow(OPEN_WORKING_DIRECTORY), 0);
   }
 
   setThreaded(fd: number, threaded: boolean): void {
@@ -149,6 +169,6 @@ export class RealKernel extends TimedKernel<RealDescription> {
   }
 
   protected forget(fd: number): void {
-    if (this.#open.delete(fd)) this.#engine.closeNow(fd);
+    if (this.#open.delete(fd)) this.#engine.runNow({ op: "close", fd });
   }
 }

@@ -70,7 +70,7 @@ export class SimulatedKernel extends TimedKernel<Description> {
 
   // ---- calls that do not block ------------------------------------------------------------------------------------
 
-  statNow(fd: number, memory: Memory): number {
+  protected statNow(fd: number, memory: Memory): number {
     const description = this.standing(fd, "statNow");
     if (!description) return -Errno.EBADF;
     const errno = this.#options.faults.ofCall("statNow");
@@ -80,7 +80,7 @@ export class SimulatedKernel extends TimedKernel<Description> {
     return 0;
   }
 
-  openDirectoryNow(path: string): number {
+  protected openDirectoryNow(path: string): number {
     const { kind, tree, faults } = this.#options;
     if (kind.lacks.has("cached lookup")) return -Errno.EAGAIN;
     const errno = faults.ofCall("openDirectoryNow");
@@ -93,7 +93,7 @@ export class SimulatedKernel extends TimedKernel<Description> {
     return fd;
   }
 
-  openWorkingDirectory(): number {
+  protected openWorkingDirectory(): number {
     const { tree, faults } = this.#options;
     const errno = faults.ofCall("openWorkingDirectory");
     if (errno) return -errno;

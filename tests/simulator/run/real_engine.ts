@@ -3,9 +3,7 @@
 import { openLiburing } from "../../../ffi/liburing.ts";
 import { environment, loadShim } from "../../../ffi/shim.ts";
 import { BufferBudget } from "../../../src/engine/buffer_budget.ts";
-import { IoUringEngine } from "../../../src/engine/io_uring.ts";
-import type { KernelEngine } from "../../../src/engine/kernel_engine.ts";
-import { ThreadsEngine } from "../../../src/engine/threads.ts";
+import { KernelEngine } from "../../../src/engine/kernel_engine.ts";
 
 const THREADS = 12;
 const ENTRIES = 256;
@@ -14,10 +12,10 @@ const ENTRIES = 256;
 export function openRealEngine(): KernelEngine {
   const shim = loadShim();
   const budget = new BufferBudget();
-  const threads = () => new ThreadsEngine(shim, budget, THREADS);
+  const threads = () => new KernelEngine(shim, budget, THREADS);
   if (environment("DMA_ENGINE") === "threads") return threads();
   try {
-    return new IoUringEngine(shim, openLiburing(), budget, THREADS, ENTRIES);
+    return new KernelEngine(shim, budget, THREADS, { liburing: openLiburing(), entries: ENTRIES });
   } catch {
     return threads();
   }
