@@ -1,5 +1,5 @@
 // System calls on the descriptor of an open file that neither DmaFile nor Deno has: mode, owner, times, holes, cache.
-import { openLibc } from "../ffi/libc.ts";
+import { openLibc } from "../ffi/library.ts";
 import { descriptorNumber, type DmaFile } from "../src/dma_file.ts";
 
 const symbols = {

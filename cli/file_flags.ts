@@ -1,5 +1,5 @@
 // The flags of a file that lsattr shows. Deno has no call for them.
-import { openLibc } from "../ffi/libc.ts";
+import { openLibc } from "../ffi/library.ts";
 
 const O_RDONLY = 0;
 const O_CLOEXEC = 0o2000000;

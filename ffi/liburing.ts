@@ -1,6 +1,6 @@
 // Opens the system's liburing, and declares the functions that are used.
 
-import { openLibc } from "./libc.ts";
+import { openLibc, openLibrary } from "./library.ts";
 import { environment, reasonOf } from "./shim.ts";
 
 // With the parameters as in liburing.h. The ring is a `struct io_uring *` of its own memory.
@@ -72,7 +72,7 @@ export function openLiburing(): Liburing {
   let reason = "";
   for (const name of override === undefined ? candidates() : [override]) {
     try {
-      const library = Deno.dlopen(name, symbols);
+      const library = openLibrary(name, symbols, ["io_uring_submit"]);
       keep(name);
       // Otherwise Deno would report a leak in the test that first needs liburing.
       library.close();

@@ -22,7 +22,7 @@
 #define EXPORT __attribute__((visibility("default")))
 
 // Incremented when a signature or the meaning of an argument changes. ffi/shim.ts expects the same number.
-#define SHIM_ABI 10
+#define SHIM_ABI 11
 
 // `dma_call` also takes io_uring's own opcodes, so these are above them.
 enum {
@@ -441,8 +441,7 @@ static void take_down(struct io_uring *ring) {
 
 // Releases the resources of an isolate. libc calls this when its thread ends. Resources that the kernel, or a call on
 // another thread, may still use are not released.
-static void on_thread_exit(void *pointer) {
-  struct resources *resources = pointer;
+EXPORT void dma_on_thread_exit(struct resources *resources) {
   // The process ends with the main thread, and must not wait for the disk.
   if (is_main_thread()) return;
   __atomic_store_n(&resources->closed, 1, __ATOMIC_SEQ_CST);
@@ -465,9 +464,3 @@ static void on_thread_exit(void *pointer) {
   int lost = __atomic_load_n(&resources->calls, __ATOMIC_ACQUIRE) != 0;
   dma_unmap(lost ? start + KEPT_BYTES : start, lost ? RESOURCES_BYTES - KEPT_BYTES : RESOURCES_BYTES);
 }
-
-// ---- addresses ------------------------------------------------------------------------------------------------
-
-// Functions that run on other threads and at the end of a thread, when Deno has closed the library.
-EXPORT double dma_call_on_thread_address(void) { return (double)(uintptr_t)&dma_call_on_thread; }
-EXPORT double dma_on_thread_exit_address(void) { return (double)(uintptr_t)&on_thread_exit; }

@@ -1,9 +1,8 @@
 // Loads the C shim: from memory if the kernel allows that, else from a file in the cache folder. No compiler, no
 // download and no permission but --allow-ffi is needed.
 
-import { pointerTo } from "./address.ts";
 import { ResourceTable, threadExitSymbols } from "./thread_exit.ts";
-import { openLibc } from "./libc.ts";
+import { openLibc, openLibrary } from "./library.ts";
 import { assertPlatform } from "./platform.ts";
 import * as aarch64 from "./shim_aarch64.ts";
 import * as x86_64 from "./shim_x86_64.ts";
@@ -25,21 +24,20 @@ const symbols = {
   dma_reap: { parameters: ["pointer", "pointer", "u32"], result: "i32" },
   // (uint32_t opcode, int32_t fd, double address, uint32_t length, double offset, uint32_t flags)
   dma_call: { parameters: ["u32", "i32", "f64", "u32", "f64", "u32"], result: "i32" },
-  dma_call_on_thread_address: { parameters: [], result: "f64" },
-  dma_on_thread_exit_address: { parameters: [], result: "f64" },
+  // (struct resources *resources, uint32_t place, …), and then as dma_call.
+  dma_call_on_thread: {
+    parameters: ["pointer", "u32", "u32", "i32", "f64", "u32", "f64", "u32"],
+    result: "i32",
+    nonblocking: true,
+  },
+  // A function with (struct resources *resources), for libc.
+  dma_on_thread_exit: { type: "pointer" },
 } as const satisfies Deno.ForeignLibraryInterface;
-
-// (struct resources *resources, uint32_t place, …), and then as dma_call.
-const callOnThread = {
-  parameters: ["pointer", "u32", ...symbols.dma_call.parameters],
-  result: "i32",
-  nonblocking: true,
-} as const satisfies Deno.ForeignFunction;
 
 type Functions = Deno.DynamicLibrary<typeof symbols>["symbols"];
 
 /** The shim's functions. */
-export interface Shim extends Functions {
+export interface Shim extends Omit<Functions, "dma_call_on_thread"> {
   /** `dma_call` on one of Deno's own blocking threads. The result is also stored at `place` of `resources.results`. */
   readonly dma_call_on_thread: (
     place: number,
@@ -50,7 +48,7 @@ export interface Shim extends Functions {
 }
 
 /** Must equal SHIM_ABI of ffi/shim.c. */
-const ABI = 10;
+const ABI = 11;
 
 const MFD_CLOEXEC = 1;
 const MFD_EXEC = 0x10;
@@ -94,23 +92,15 @@ export function loadShim(): Shim {
  * in the test that first needs the shim.
  */
 function open(libc: Libc, path: string): Shim {
-  const library = Deno.dlopen(path, symbols);
+  const library = openLibrary(path, symbols, ["dma_prepare", "dma_reap", "dma_call"]);
   const functions = library.symbols;
   library.close();
   const abi = functions.dma_abi();
   if (abi !== ABI) {
     throw new Error(`Cannot use the shim ${path}: its interface is ${abi}, expected ${ABI}`);
   }
-  const { dma_map, dma_unmap } = functions;
-  const resources = new ResourceTable(
-    dma_map,
-    libc,
-    pointerTo(functions.dma_on_thread_exit_address()),
-  );
-  const onThread = new Deno.UnsafeFnPointer(
-    pointerTo(functions.dma_call_on_thread_address()) as Deno.PointerObject<typeof callOnThread>,
-    callOnThread,
-  );
+  const { dma_map, dma_unmap, dma_call_on_thread, dma_on_thread_exit } = functions;
+  const resources = new ResourceTable(dma_map, libc, dma_on_thread_exit!);
   return {
     ...functions,
     resources,
@@ -123,7 +113,7 @@ function open(libc: Libc, path: string): Shim {
       resources.untrackMapping(address);
       return dma_unmap(address, length);
     },
-    dma_call_on_thread: (...call) => onThread.call(resources.countCall(), ...call),
+    dma_call_on_thread: (...call) => dma_call_on_thread(resources.countCall(), ...call),
   };
 }
 

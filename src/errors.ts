@@ -1,6 +1,6 @@
 // Turns `-errno` into the error that Deno itself would throw, with its code, operation and path.
 
-import { errorTexts } from "../ffi/libc.ts";
+import { errorTexts } from "../ffi/library.ts";
 import { Errno } from "./engine/linux.ts";
 
 /** An error of the operating system, as this module throws it: one of Deno's own classes, or `Error`. */

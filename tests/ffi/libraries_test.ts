@@ -23,7 +23,7 @@ for (const [variable, path, why] of wrong) {
 }
 
 testOnce("The shim loads where its descriptor was that of another library", async () => {
-  const libc = new URL("../../ffi/libc.ts", import.meta.url).href;
+  const libc = new URL("../../ffi/library.ts", import.meta.url).href;
   const { output } = await runChild(`
     const { openLibc } = await import("${libc}");
     const { symbols } = openLibc({

@@ -44,8 +44,7 @@ struct shim {
   int32_t (*call)(uint32_t opcode, int32_t fd, double address, uint32_t length, double offset, uint32_t flags);
   int32_t (*call_on_thread)(void *resources, uint32_t place, uint32_t opcode, int32_t fd, double address,
                             uint32_t length, double offset, uint32_t flags);
-  double (*call_on_thread_address)(void);
-  double (*on_thread_exit_address)(void);
+  void (*on_thread_exit)(void *resources);
 };
 
 extern struct shim shim;

@@ -126,7 +126,7 @@ static void check_system(void) {
 #define MUSL "libc.musl-aarch64.so.1"
 #endif
 
-// The C library by the names that ffi/libc.ts tries, in that order, and what ffi/shim.ts wants of it.
+// The C library by the names that ffi/library.ts tries, in that order, and what ffi/shim.ts wants of it.
 static void check_libc(void) {
   const char *names[] = {"", "libc.so.6", MUSL};
   void *libc = NULL;

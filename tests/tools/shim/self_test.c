@@ -82,8 +82,7 @@ static void load(void) {
   LOAD(reap);
   LOAD(call);
   LOAD(call_on_thread);
-  LOAD(call_on_thread_address);
-  LOAD(on_thread_exit_address);
+  LOAD(on_thread_exit);
   // It must stay where it is: calls of it may be under way on other threads (ffi/shim.ts).
   dlclose(library);
 }

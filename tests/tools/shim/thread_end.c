@@ -24,7 +24,7 @@ struct resources {
 static struct resources *resources;
 static int pipes[2];
 
-static void on_thread_exit(void) { ((void (*)(void *))(uintptr_t)shim.on_thread_exit_address())(resources); }
+static void on_thread_exit(void) { shim.on_thread_exit(resources); }
 
 static int is_open(int fd) { return fcntl(fd, F_GETFD) >= 0; }
 

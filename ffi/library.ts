@@ -1,0 +1,54 @@
+// Opens libraries. Deno compiles each function of a library when it opens it, which takes 0.1 ms. Functions that are not
+// called often are called through their pointers instead: some 10 µs a call.
+
+/** A library with these functions and pointers. Only those that are named in `compiled` are. */
+export function openLibrary<const S extends Deno.ForeignLibraryInterface>(
+  path: string,
+  symbols: S,
+  compiled: readonly (keyof S & string)[] = [],
+): Deno.DynamicLibrary<S> {
+  const called = Object.entries<Deno.ForeignFunction | Deno.ForeignStatic>(symbols)
+    .filter((entry): entry is [string, Deno.ForeignFunction] =>
+      "parameters" in entry[1] && !compiled.includes(entry[0])
+    );
+  const pointers = called.map((
+    [name, { optional = false }],
+  ) => [name, { type: "pointer", optional }]);
+  const library = Deno.dlopen(path, { ...symbols, ...Object.fromEntries(pointers) });
+  const found: Record<string, unknown> = { ...library.symbols };
+  for (const [name, definition] of called) {
+    const pointer = found[name] as Deno.PointerObject<typeof definition> | null;
+    if (!pointer) continue;
+    const target = new Deno.UnsafeFnPointer(pointer, definition);
+    found[name] = (...parameters: Parameters<typeof target.call>) => target.call(...parameters);
+  }
+  return { symbols: found, close: () => library.close() } as Deno.DynamicLibrary<S>;
+}
+
+/** The C library that Deno itself runs on. The caller closes it. */
+export function openLibc<const S extends Deno.ForeignLibraryInterface>(
+  symbols: S,
+  compiled: readonly (keyof S & string)[] = [],
+): Deno.DynamicLibrary<S> {
+  // The empty name is the program itself. With musl that fails, and the library has a name for each architecture.
+  const names = ["", "libc.so.6", `libc.musl-${Deno.build.arch}.so.1`];
+  for (const [index, name] of names.entries()) {
+    try {
+      return openLibrary(name, symbols, compiled);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotCapable || index === names.length - 1) throw error;
+    }
+  }
+  throw new Error("Cannot open the C library");
+}
+
+/** The texts of the error numbers from 0 to `most`, as strerror(3) gives them. */
+export function errorTexts(most: number): string[] {
+  const strerror = { parameters: ["i32"], result: "pointer" } as const;
+  const libc = openLibc({ strerror }, ["strerror"]);
+  const textOf = (errno: number) =>
+    Deno.UnsafePointerView.getCString(libc.symbols.strerror(errno)!);
+  const texts = Array.from({ length: most + 1 }, (_, errno) => textOf(errno));
+  libc.close();
+  return texts;
+}
