@@ -6,9 +6,9 @@ import { choiceOption, integerOption, readOptions } from "./arguments.ts";
 import { BufferBudget, DEFAULT_BUFFER_BUDGET } from "./engine/buffer_budget.ts";
 import type { Engine } from "./engine/engine.ts";
 import { KernelEngine } from "./engine/kernel_engine.ts";
+import { KernelRing, RingRefused } from "./engine/kernel_ring.ts";
 import { Errno } from "./engine/linux.ts";
 import { kernelRelease } from "./engine/process.ts";
-import { RingRefused } from "./engine/ring_setup.ts";
 import { discardNamesNow, finishOpenFiles, flushOpenFilesNow } from "./file/program_end.ts";
 
 /** How the engine is to be made. For {@linkcode configure}. */
@@ -75,7 +75,6 @@ export interface EngineInfo {
 interface Chosen {
   readonly engine: KernelEngine;
   readonly reason: string;
-  readonly kernel: string;
 }
 
 const OPTIONS = {
@@ -184,28 +183,27 @@ export function engineInfo(): EngineInfo {
     missing: [],
   };
   if (!chosen) return without;
-  const { engine, reason, kernel } = chosen;
-  const info = { ...without, engine: engine.name, reason, kernel };
+  const { engine, reason } = chosen;
+  const info = { ...without, engine: engine.name, reason, kernel: kernelRelease(loadShim()) };
   if (!engine.ring) return { ...info, maxInFlight: options.threads };
-  const { handle, liburing, missing, notifier } = engine.ring;
+  const { kernel: ring, notifier } = engine.ring;
   return {
     ...info,
-    liburing: liburingVersion(liburing) ?? "2.3 or older",
-    ringEntries: handle.entries,
-    maxInFlight: handle.depth,
-    registeredBuffers: handle.registrar?.allowed ?? false,
-    features: [handle.setup, `woken by ${notifier.name}`],
-    missing: [...missing],
+    liburing: liburingVersion(ring.liburing) ?? "2.3 or older",
+    ringEntries: ring.entries,
+    maxInFlight: ring.depth,
+    registeredBuffers: ring.registrar?.allowed ?? false,
+    features: [ring.setup, `woken by ${notifier.name}`],
+    missing: [...ring.missing],
   };
 }
 
 function choose(): Chosen {
   const shim = loadShim();
-  const kernel = kernelRelease(shim);
   const { bufferBudget, ringEntries, threads } = options;
   const budget = new BufferBudget(bufferBudget);
   const useThreads = (reason: string) => {
-    return { engine: new KernelEngine(shim, budget, threads), reason, kernel };
+    return { engine: new KernelEngine(shim, budget, threads), reason };
   };
   const fromEnvironment = options.engine === "auto" ? environment("DMA_ENGINE") : undefined;
   // A name that is none must not be taken for leave to use io_uring.
@@ -214,11 +212,11 @@ function choose(): Chosen {
     return useThreads(fromEnvironment ? "DMA_ENGINE asks for it" : "configure asks for it");
   }
   try {
-    const ring = { liburing: openLiburing(), entries: ringEntries };
+    const ring = new KernelRing(shim, openLiburing(), ringEntries);
     const engine = new KernelEngine(shim, budget, threads, ring);
     const isAsked = wanted === "io_uring";
     const reason = isAsked ? "asked for" : "io_uring is allowed and liburing is there";
-    return { engine, reason, kernel };
+    return { engine, reason };
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
     if (wanted === "auto") return useThreads(refusal(error));

@@ -6,11 +6,12 @@ import { countResult, type EngineCounters, newCounters } from "./counters.ts";
 import { Devices } from "./devices.ts";
 import type { Engine } from "./engine.ts";
 import { afterCallers, eventLoopTurn, neverNotified, setTimeout } from "./event_loop.ts";
+import type { KernelRing } from "./kernel_ring.ts";
 import { AT_FDCWD, Errno, Opcode, PATH_MAX } from "./linux.ts";
 import type { Block, Completion, Operation, OperationName } from "./operation.ts";
 import { Pool } from "./pool.ts";
 import { endsWithProcess } from "./process.ts";
-import { Ring, type RingOptions } from "./ring.ts";
+import { Ring } from "./ring.ts";
 import { callNow, closeMany, prepareSqe, type Request } from "./sqe.ts";
 import { ThreadCalls } from "./thread_calls.ts";
 
@@ -57,18 +58,16 @@ export class KernelEngine implements Engine {
   /** Everything was freed. Nothing is submitted any more. */
   #disposed = false;
 
-  /** `threads` calls run at once. With `ring` a ring is made. Throws `RingRefused`. */
-  constructor(shim: Shim, budget: BufferBudget, threads: number, ring?: RingOptions) {
+  /** `threads` calls run at once. A ring is the engine's from now on. Throws `RingRefused`. */
+  constructor(shim: Shim, budget: BufferBudget, threads: number, ring?: KernelRing) {
     const { counters } = this;
     this.#shim = shim;
     this.budget = budget;
     this.endsWithProcess = endsWithProcess(shim);
-    this.ring = ring && new Ring(shim, ring, {
-      counters,
-      mayUseEpoll: (fd) => this.endsWithProcess && this.realPath(fd) !== undefined,
-      ended: (request, result) => this.#endInRing(request, result),
-    });
-    this.pool = new Pool(shim, this.ring?.handle.registrar);
+    const ended = (request: Request, result: number) => this.#endInRing(request, result);
+    const mayUseEpoll = (fd: number) => this.endsWithProcess && this.realPath(fd) !== undefined;
+    this.ring = ring && new Ring(shim, ring, counters, mayUseEpoll, ended);
+    this.pool = new Pool(shim, ring?.registrar);
     this.#devices = new Devices(shim);
     // Deno resolves a call that has already ended without a turn of the event loop.
     this.#calls = new ThreadCalls(shim, counters, threads, ring ? undefined : eventLoopTurn);
@@ -217,7 +216,7 @@ export class KernelEngine implements Engine {
       // The end of a call on a thread or of a pause does not end the sleep.
       const onlyRing = this.#calls.count === 0 && this.#pauses.size === 0;
       const longest = onlyRing ? left : Math.min(left, sleep);
-      if (this.ring) this.ring.handle.wait(longest);
+      if (this.ring) this.ring.kernel.wait(longest);
       else Atomics.wait(neverNotified, 0, 0, longest);
     }
   }

@@ -3,13 +3,12 @@
 // Measured: 5 µs a wake-up by epoll, 40 µs by a thread, but 20 ms once to get at epoll.
 
 import { addressOf } from "../../ffi/address.ts";
-import type { Liburing } from "../../ffi/liburing.ts";
 import type { Shim } from "../../ffi/shim.ts";
 import { NO_PLACE } from "../../ffi/thread_exit.ts";
 import type { EngineCounters } from "./counters.ts";
 import { clearTimeout, eventLoopTurn, neverNotified, setTimeout } from "./event_loop.ts";
+import { type KernelRing, RingRefused } from "./kernel_ring.ts";
 import { EFD_CLOEXEC, EFD_NONBLOCK, Opcode } from "./linux.ts";
-import { type RingHandle, RingRefused } from "./ring_setup.ts";
 
 /**
  * After this many wake-ups with few operations in flight, epoll wakes the event loop. Setting it up takes as long as 400
@@ -34,24 +33,13 @@ interface Watch {
   stop(): void;
 }
 
-/** What wakes the event loop for the completions of a ring. */
-export interface NotifierOptions {
-  readonly shim: Shim;
-  readonly liburing: Liburing;
-  readonly ring: RingHandle;
-  readonly counters: EngineCounters;
-  /**
-   * Whether epoll may take over from an eventfd. Deno does not close the descriptor of a handle when a Worker is terminated, and
-   * panics if it loads node:process without /proc.
-   */
-  readonly mayUseEpoll: (fd: number) => boolean;
-  /** Called when there are completions. */
-  readonly reap: () => void;
-}
-
 /** Wakes the event loop for the completions of a ring. */
 export class Notifier {
-  readonly #options: NotifierOptions;
+  readonly #shim: Shim;
+  readonly #ring: KernelRing;
+  readonly #counters: EngineCounters;
+  readonly #mayUseEpoll: (fd: number) => boolean;
+  readonly #reap: () => void;
   #watch: Watch;
   #referenced = false;
   #firstWakeUp: "not awaited" | "polled for" | "seen" = "not awaited";
@@ -59,11 +47,25 @@ export class Notifier {
   #loneWakeUps = 0;
   #stopped = false;
 
-  /** Throws {@linkcode RingRefused}. */
-  constructor(options: NotifierOptions) {
-    this.#options = options;
-    this.#watch = new ThreadWatch(options.shim, this.#wake);
-    const result = this.#register(this.#watch);
+  /**
+   * `reap` is called when there are completions. `mayUseEpoll` says whether epoll may take over from an eventfd: Deno does
+   * not close the descriptor of a handle when a Worker is terminated, and panics if it loads node:process without /proc.
+   * Throws {@linkcode RingRefused}.
+   */
+  constructor(
+    shim: Shim,
+    ring: KernelRing,
+    counters: EngineCounters,
+    mayUseEpoll: (fd: number) => boolean,
+    reap: () => void,
+  ) {
+    this.#shim = shim;
+    this.#ring = ring;
+    this.#counters = counters;
+    this.#mayUseEpoll = mayUseEpoll;
+    this.#reap = reap;
+    this.#watch = new ThreadWatch(shim, this.#wake);
+    const result = ring.registerEventfd(this.#watch.fd);
     if (result >= 0) return;
     this.#watch.stop();
     throw new RingRefused("io_uring_register_eventfd", -result);
@@ -94,13 +96,11 @@ export class Notifier {
   }
 
   readonly #wake = (): void => {
-    const { counters, mayUseEpoll, reap } = this.#options;
-    counters.wakeups++;
+    this.#counters.wakeups++;
     this.#firstWakeUp = "seen";
-    if (counters.inFlight <= FEW_IN_FLIGHT && ++this.#loneWakeUps === EPOLL_AFTER_WAKEUPS) {
-      if (mayUseEpoll(this.#watch.fd)) this.#useEpoll();
-    }
-    reap();
+    const isLone = this.#counters.inFlight <= FEW_IN_FLIGHT;
+    if (isLone && ++this.#loneWakeUps === EPOLL_AFTER_WAKEUPS) this.#useEpoll();
+    this.#reap();
   };
 
   /**
@@ -113,24 +113,19 @@ export class Notifier {
       if (this.#firstWakeUp === "seen") return;
       if (!this.#referenced) break;
       // Even what no flag of the ring tells of is completed by a wait.
-      this.#options.ring.wait(0);
-      this.#options.reap();
+      this.#ring.wait(0);
+      this.#reap();
     }
     this.#firstWakeUp = "not awaited";
   }
 
-  #register({ fd }: Watch): number {
-    const { liburing, ring } = this.#options;
-    return liburing.io_uring_register_eventfd(ring.pointer, fd);
-  }
-
   async #useEpoll(): Promise<void> {
-    const { shim, liburing, ring, reap } = this.#options;
-    const epoll = await openEpollWatch(shim, this.#wake).catch(() => undefined);
+    if (!this.#mayUseEpoll(this.#watch.fd)) return;
+    const epoll = await openEpollWatch(this.#shim, this.#wake).catch(() => undefined);
     if (!epoll) return;
     if (this.#stopped) return epoll.stop();
-    liburing.io_uring_unregister_eventfd(ring.pointer);
-    if (this.#register(epoll) >= 0) {
+    this.#ring.unregisterEventfd();
+    if (this.#ring.registerEventfd(epoll.fd) >= 0) {
       if (this.#referenced) epoll.ref();
       this.#watch.stop();
       this.#watch = epoll;
@@ -139,15 +134,15 @@ export class Notifier {
       this.#registerAgain();
     }
     // What completed between the two has signalled neither. It is reaped in a turn of the event loop, as everything is.
-    eventLoopTurn().then(reap);
+    eventLoopTurn().then(this.#reap);
   }
 
   /** Returns to the former eventfd. A timer polls for completions until the kernel accepts it. */
   #registerAgain(): void {
-    if (this.#stopped || this.#register(this.#watch) >= 0) return;
+    if (this.#stopped || this.#ring.registerEventfd(this.#watch.fd) >= 0) return;
     Deno.unrefTimer(setTimeout(() => {
       this.#registerAgain();
-      this.#options.reap();
+      this.#reap();
     }, 5));
   }
 }

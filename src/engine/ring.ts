@@ -1,13 +1,12 @@
 // One ring for all files of an isolate. Operations are prepared in it and submitted together in a microtask, or by flush().
 // Completions are reaped in batches when the eventfd wakes the event loop.
 
-import type { Liburing } from "../../ffi/liburing.ts";
 import type { Shim } from "../../ffi/shim.ts";
 import type { EngineCounters } from "./counters.ts";
 import { afterCallers, eventLoopTurn, queueMicrotask, setTimeout } from "./event_loop.ts";
-import { Errno, IOSQE_ASYNC, Opcode } from "./linux.ts";
-import { Notifier, type NotifierOptions } from "./notifier.ts";
-import { BATCH, openRing, type RingHandle } from "./ring_setup.ts";
+import { BATCH, type KernelRing } from "./kernel_ring.ts";
+import { Errno } from "./linux.ts";
+import { Notifier } from "./notifier.ts";
 import type { Request } from "./sqe.ts";
 
 /** The most completions between two turns of the event loop. */
@@ -16,30 +15,12 @@ const MAX_PER_TURN = 512;
 /** Submissions in a row, a millisecond apart, that may be refused for lack of memory before threads take over. */
 const MAX_REFUSALS = 1000;
 
-/** How a ring is made. */
-export interface RingOptions {
-  readonly liburing: Liburing;
-  /** Entries of the submission queue. */
-  readonly entries: number;
-}
-
-/** What a ring needs of its engine. */
-export interface RingUser {
-  readonly counters: EngineCounters;
-  readonly mayUseEpoll: NotifierOptions["mayUseEpoll"];
-  /** Takes the result of a request; `-ECANCELED` if the ring, or the kernel, has not performed it. */
-  readonly ended: (request: Request, result: number) => void;
-}
-
-/** Performs requests. They cannot outnumber the completion entries, so none overflows. */
+/** Has the kernel perform requests. They cannot outnumber the completion entries, so none overflows. */
 export class Ring {
-  readonly liburing: Liburing;
-  /** Names of the operations that this kernel's io_uring lacks. */
-  readonly missing: readonly string[];
-  readonly handle: RingHandle;
+  readonly kernel: KernelRing;
   readonly notifier: Notifier;
-  readonly #shim: Shim;
-  readonly #user: RingUser;
+  readonly #counters: EngineCounters;
+  readonly #ended: (request: Request, result: number) => void;
 
   // One slot per request in flight. Its index is the request's user_data.
   readonly #slots: (Request | null)[];
@@ -58,71 +39,66 @@ export class Ring {
   /** Completions in this turn of the event loop. */
   #completed = 0;
 
-  /** Throws `RingRefused`. */
-  constructor(shim: Shim, { liburing, entries }: RingOptions, user: RingUser) {
-    this.#shim = shim;
-    this.liburing = liburing;
-    this.#user = user;
-    const { counters, mayUseEpoll } = user;
-    const ring = openRing(shim, liburing, entries);
-    this.handle = ring;
-    const reap = () => this.#reapInNewTurn();
-    try {
-      this.notifier = new Notifier({ shim, liburing, ring, counters, mayUseEpoll, reap });
-    } catch (error) {
-      ring.close();
-      throw error;
-    }
-    const { depth, supported } = ring;
-    this.#preparedSlots = new Uint32Array(ring.entries);
-    this.missing = Object.entries(Opcode)
-      .filter(([, opcode]) => opcode !== Opcode.NOP && supported[opcode] === 0)
-      .map(([name]) => name);
+  /**
+   * Owns `kernel` from now on. `ended` gets the result of a request: `-ECANCELED` if the ring, or the kernel, has not
+   * performed it. For `mayUseEpoll` see {@linkcode Notifier}. Throws `RingRefused`.
+   */
+  constructor(
+    shim: Shim,
+    kernel: KernelRing,
+    counters: EngineCounters,
+    mayUseEpoll: (fd: number) => boolean,
+    ended: (request: Request, result: number) => void,
+  ) {
+    this.kernel = kernel;
+    this.#counters = counters;
+    this.#ended = ended;
+    const { depth, entries } = kernel;
+    this.#preparedSlots = new Uint32Array(entries);
     this.#slots = new Array(depth).fill(null);
     this.#freeSlots = Array.from({ length: depth }, (_, index) => depth - 1 - index);
+    try {
+      const reap = () => this.#reapInNewTurn();
+      this.notifier = new Notifier(shim, kernel, counters, mayUseEpoll, reap);
+    } catch (error) {
+      kernel.close();
+      throw error;
+    }
   }
 
   /** Frees it. Nothing may be in flight. */
   close(): void {
     this.#phase = "closed";
     this.notifier.stop();
-    this.handle.close();
+    this.kernel.close();
   }
 
   // ---- submission -------------------------------------------------------------------------------------------------
 
   /** Starts a request, now or later. Returns false if the ring cannot perform it. */
   start(request: Request): boolean {
-    if (!this.handle.supported[request.sqe.opcode]) return false;
+    if (!this.#supports(request)) return false;
     if (this.#awaited++ === 0) this.notifier.ref();
     if (this.#backlog.length > 0 || !this.#prepare(request)) {
-      this.#user.counters.queueFull++;
+      this.#counters.queueFull++;
       this.#backlog.push(request);
     }
     this.#schedule();
     return true;
   }
 
+  #supports({ sqe }: Request): boolean {
+    return this.kernel.supported[sqe.opcode]! > 0;
+  }
+
   /** Puts a request into the submission queue. Returns false if there is no room. */
   #prepare(request: Request): boolean {
-    if (this.#prepared === this.handle.entries) this.#submitPrepared();
-    // The kernel may have refused it. Then entries are left in the queue that nothing may submit any more.
-    if (!this.handle.supported[request.sqe.opcode]) return false;
+    if (this.#prepared === this.kernel.entries) this.#submitPrepared();
+    // If the ring has given up, entries are left in the queue that nothing may submit any more.
+    if (!this.#supports(request)) return false;
     const slot = this.#freeSlots.at(-1);
     if (slot === undefined) return false;
-    const { opcode, fd, address, length, offset, flags, bufferIndex, forceAsync } = request.sqe;
-    const result = this.#shim.dma_prepare(
-      this.handle.pointer,
-      opcode,
-      forceAsync ? IOSQE_ASYNC : 0,
-      fd,
-      address,
-      length,
-      offset,
-      flags,
-      Math.max(0, bufferIndex),
-      slot,
-    );
+    const result = this.kernel.prepare(request.sqe, slot);
     // The submission queue is full.
     if (result === -Errno.EBUSY) return false;
     if (result < 0) {
@@ -158,8 +134,8 @@ export class Ring {
 
   #submitPrepared(): void {
     while (this.#prepared > 0) {
-      const result = this.liburing.io_uring_submit(this.handle.pointer);
-      this.#user.counters.submissions++;
+      const result = this.kernel.submit();
+      this.#counters.submissions++;
       if (result === -Errno.EINTR) continue;
       if (result < 0) return this.#refused(result);
       const left = result === 0 ? 0 : this.#prepared - result;
@@ -178,7 +154,7 @@ export class Ring {
 
   /** The kernel refuses submissions for good. Nothing is supported any more. */
   #giveUp(): void {
-    this.handle.supported.fill(0);
+    this.kernel.supported.fill(0);
     const refused = this.#preparedSlots.subarray(0, this.#prepared);
     this.#prepared = 0;
     for (const slot of refused) this.#end(this.#vacate(slot), -Errno.ECANCELED);
@@ -193,7 +169,7 @@ export class Ring {
   /** The ring is done with a request. */
   #end(request: Request, result: number): void {
     if (--this.#awaited === 0) this.notifier.unref();
-    this.#user.ended(request, result);
+    this.#ended(request, result);
   }
 
   /** The request of a slot, which is free from now on. */
@@ -213,11 +189,11 @@ export class Ring {
   reapNow(): void {
     if (this.#phase === "reaping" || this.#phase === "closed") return;
     this.#phase = "reaping";
-    const { pointer, reapedPointer, reaped } = this.handle;
+    const { reaped } = this.kernel;
     let count: number;
     do {
       this.#submitPrepared();
-      count = this.#shim.dma_reap(pointer, reapedPointer, BATCH);
+      count = this.kernel.reap();
       for (let index = 0; index < count; index++) {
         this.#completed++;
         this.#end(this.#vacate(reaped[2 * index]!), reaped[2 * index + 1]!);

@@ -43,24 +43,20 @@ export interface Request {
   readonly device: number | undefined;
 }
 
-/** `struct open_how` of a cached open: flags, mode, resolve. */
-const OPEN_HOW = new BigUint64Array([0n, 0n, BigInt(RESOLVE_CACHED)]);
-
-const EMPTY: Sqe = {
-  opcode: Opcode.NOP,
-  fd: -1,
+const NO_PATHS: readonly string[] = [];
+const REST = {
   address: 0,
   length: 0,
   offset: 0,
   flags: 0,
   bufferIndex: -1,
   forceAsync: false,
-  paths: [],
+  paths: NO_PATHS,
 };
 
 /** An entry with these fields. Destructuring with defaults would read what a program puts into Object.prototype. */
-function sqe(fields: Partial<Sqe>): Sqe {
-  return { ...EMPTY, ...fields };
+function entry(opcode: number, fd: number, fields: Partial<Sqe> = {}): Sqe {
+  return { opcode, fd, ...REST, ...fields };
 }
 
 /** Makes the call of an entry on this thread, which it blocks. Returns a count, a descriptor, 0 or `-errno`. */
@@ -70,8 +66,11 @@ export function callNow(shim: Shim, { opcode, fd, address, length, offset, flags
 
 /** Closes `count` descriptors, which stand at `address` with 32 bits each; their results take their places. */
 export function closeMany(address: number, count: number): Sqe {
-  return sqe({ opcode: Opcode.CLOSE_MANY, address, length: count });
+  return entry(Opcode.CLOSE_MANY, -1, { address, length: count });
 }
+
+/** `struct open_how` of a cached open: flags, mode, resolve. */
+const OPEN_HOW = new BigUint64Array([0n, 0n, BigInt(RESOLVE_CACHED)]);
 
 /** Lays an operation out. */
 export function prepareSqe(operation: Operation): Sqe {
@@ -96,76 +95,60 @@ export function prepareSqe(operation: Operation): Sqe {
         flags,
         bufferIndex,
         forceAsync: op === "write" && operation.buffered,
-        paths: EMPTY.paths,
+        paths: NO_PATHS,
       };
     }
     case "open": {
-      const { directory, name, flags, mode } = operation;
-      if (operation.cached) {
-        OPEN_HOW[0] = BigInt(flags);
-        const { byteLength } = OPEN_HOW;
-        const offset = addressOf(OPEN_HOW);
-        const fields = { opcode: Opcode.OPENAT2, fd: directory, length: byteLength, offset };
-        return sqe({ ...fields, paths: [name] });
-      }
-      return sqe({ opcode: Opcode.OPENAT, fd: directory, length: mode, flags, paths: [name] });
+      const { directory, name, flags, mode: length, cached } = operation;
+      const paths = [name];
+      if (!cached) return entry(Opcode.OPENAT, directory, { length, flags, paths });
+      OPEN_HOW[0] = BigInt(flags);
+      const how = { length: OPEN_HOW.byteLength, offset: addressOf(OPEN_HOW) };
+      return entry(Opcode.OPENAT2, directory, { ...how, paths });
     }
     case "close":
-      return sqe({ opcode: Opcode.CLOSE, fd: operation.fd });
+      return entry(Opcode.CLOSE, operation.fd);
     case "sync": {
       const flags = operation.dataOnly ? IORING_FSYNC_DATASYNC : 0;
-      return sqe({ opcode: Opcode.FSYNC, fd: operation.fd, flags });
+      return entry(Opcode.FSYNC, operation.fd, { flags });
     }
     case "allocate": {
       const { fd, mode, position, length } = operation;
-      return sqe({ opcode: Opcode.FALLOCATE, fd, address: length, length: mode, offset: position });
+      return entry(Opcode.FALLOCATE, fd, { address: length, length: mode, offset: position });
     }
     case "truncate":
-      return sqe({ opcode: Opcode.FTRUNCATE, fd: operation.fd, offset: operation.length });
+      return entry(Opcode.FTRUNCATE, operation.fd, { offset: operation.length });
     case "stat": {
-      const { fd, memory, cached } = operation;
-      return sqe({
-        opcode: Opcode.STATX,
-        fd,
-        length: STATX_MASK,
-        offset: memory.address,
-        flags: AT_EMPTY_PATH | (cached ? AT_STATX_DONT_SYNC : 0),
-        paths: [""],
-      });
+      const { fd, memory: { address: offset }, cached } = operation;
+      const flags = AT_EMPTY_PATH | (cached ? AT_STATX_DONT_SYNC : 0);
+      return entry(Opcode.STATX, fd, { length: STATX_MASK, offset, flags, paths: [""] });
     }
     case "statfs":
-      return sqe({ opcode: Opcode.STATFS, fd: operation.fd, address: operation.memory.address });
+      return entry(Opcode.STATFS, operation.fd, { address: operation.memory.address });
     case "link": {
       const { fd, byProc, directory, name } = operation;
-      return sqe({
-        opcode: Opcode.LINKAT,
-        fd: byProc ? AT_FDCWD : fd,
+      const flags = byProc ? AT_SYMLINK_FOLLOW : AT_EMPTY_PATH;
+      const paths = [byProc ? `/proc/self/fd/${fd}` : "", name];
+      return entry(Opcode.LINKAT, byProc ? AT_FDCWD : fd, {
         length: directory >>> 0,
-        flags: byProc ? AT_SYMLINK_FOLLOW : AT_EMPTY_PATH,
-        paths: [byProc ? `/proc/self/fd/${fd}` : "", name],
+        flags,
+        paths,
       });
     }
     case "rename": {
       const { directory, name, targetDirectory, targetName } = operation;
       const length = targetDirectory >>> 0;
-      return sqe({ opcode: Opcode.RENAMEAT, fd: directory, length, paths: [name, targetName] });
+      return entry(Opcode.RENAMEAT, directory, { length, paths: [name, targetName] });
     }
-    case "unlink": {
-      const { directory, name } = operation;
-      return sqe({ opcode: Opcode.UNLINKAT, fd: directory, paths: [name] });
+    case "unlink":
+      return entry(Opcode.UNLINKAT, operation.directory, { paths: [operation.name] });
+    case "copyRange": {
+      const { fd, position: offset, targetFd: flags, targetPosition: address, length } = operation;
+      return entry(Opcode.COPY_RANGE, fd, { address, length, offset, flags });
     }
-    case "copyRange":
-      return sqe({
-        opcode: Opcode.COPY_RANGE,
-        fd: operation.fd,
-        address: operation.targetPosition,
-        length: operation.length,
-        offset: operation.position,
-        flags: operation.targetFd,
-      });
     case "lock":
-      return sqe({ opcode: Opcode.FLOCK, fd: operation.fd, flags: operation.operation });
+      return entry(Opcode.FLOCK, operation.fd, { flags: operation.operation });
     case "pause":
-      return EMPTY;
+      return entry(Opcode.NOP, -1);
   }
 }

@@ -45,7 +45,7 @@ export class ThreadCalls {
     this.#counters = counters;
     this.#most = most;
     this.#turn = turn;
-    this.#freePlaces = Array.from(shim.resources.results.keys());
+    this.#freePlaces = Array.from({ length: most }, (_, index) => index);
   }
 
   /** Calls that have not ended. */

@@ -4,6 +4,7 @@ import { openLiburing } from "../../../ffi/liburing.ts";
 import { environment, loadShim } from "../../../ffi/shim.ts";
 import { BufferBudget } from "../../../src/engine/buffer_budget.ts";
 import { KernelEngine } from "../../../src/engine/kernel_engine.ts";
+import { KernelRing } from "../../../src/engine/kernel_ring.ts";
 
 const THREADS = 12;
 const ENTRIES = 256;
@@ -15,7 +16,7 @@ export function openRealEngine(): KernelEngine {
   const threads = () => new KernelEngine(shim, budget, THREADS);
   if (environment("DMA_ENGINE") === "threads") return threads();
   try {
-    return new KernelEngine(shim, budget, THREADS, { liburing: openLiburing(), entries: ENTRIES });
+    return new KernelEngine(shim, budget, THREADS, new KernelRing(shim, openLiburing(), ENTRIES));
   } catch {
     return threads();
   }

@@ -1,4 +1,5 @@
-// Sets up a ring, and finds out what this kernel's io_uring has: set-up flags, operations, registered buffers.
+// A ring as the kernel and liburing have it, and what this kernel's io_uring can do: set-up flags, operations, registered
+// buffers.
 
 import { memoryAt, pointerTo } from "../../ffi/address.ts";
 import type { Liburing } from "../../ffi/liburing.ts";
@@ -11,9 +12,11 @@ import {
   IORING_SETUP_DEFER_TASKRUN,
   IORING_SETUP_SINGLE_ISSUER,
   IORING_SETUP_TASKRUN_FLAG,
+  IOSQE_ASYNC,
   Opcode,
 } from "./linux.ts";
 import type { Registrar } from "./pool.ts";
+import type { Sqe } from "./sqe.ts";
 
 /** Set-up flags, best first. Deferred task work (kernel 6.1) took a third off the latency at depth 1. */
 const SETUPS = [
@@ -49,13 +52,9 @@ export class RingRefused extends Error {
   }
 }
 
-/** A ring, and what its kernel has. */
-export interface RingHandle {
-  /** liburing's `struct io_uring`. */
-  readonly pointer: Deno.PointerObject;
-  /** Where `dma_reap` puts completions, as pairs of `user_data` and result. */
-  readonly reapedPointer: Deno.PointerObject;
-  readonly reaped: Int32Array;
+/** The two queues that are shared with the kernel, and what this kernel can do with them. */
+export class KernelRing {
+  readonly liburing: Liburing;
   /** The name of its set-up flags. */
   readonly setup: string;
   /** Entries of the submission queue. */
@@ -64,50 +63,114 @@ export interface RingHandle {
   readonly depth: number;
   /** For each opcode of io_uring whether this kernel has it. */
   readonly supported: Uint8Array;
+  /** Names of the operations that it lacks. */
+  readonly missing: readonly string[];
   /** Undefined if buffers cannot be registered. */
   readonly registrar: Registrar | undefined;
-  /** Blocks until it has a completion, or for this time. */
-  wait(milliseconds: number): void;
-  /** Frees it. Nothing may be in flight. */
-  close(): void;
-}
+  /** What {@linkcode reap} has found: pairs of `user_data` and result. */
+  readonly reaped: Int32Array;
+  readonly #shim: Shim;
+  readonly #address: number;
+  /** liburing's `struct io_uring`. */
+  readonly #pointer: Deno.PointerObject;
+  readonly #reapedPointer: Deno.PointerObject;
 
-/** Makes a ring with `entries` submission entries. Throws {@linkcode RingRefused}. */
-export function openRing(shim: Shim, liburing: Liburing, entries: number): RingHandle {
-  const address = shim.dma_map(CONTROL_BYTES, 0);
-  if (address < 0) throw new RingRefused("mmap", -address);
-  const pointer = pointerTo(address);
-  const reapedPointer = pointerTo(address + REAPED_AT);
-  const buffer = memoryAt(address + REAPED_AT, BATCH * 8);
-  let made = false;
-  const close = () => {
-    shim.resources.ring = 0;
+  /** Makes one with `entries` submission entries. Throws {@linkcode RingRefused}. */
+  constructor(shim: Shim, liburing: Liburing, entries: number) {
+    this.#shim = shim;
+    this.liburing = liburing;
+    const address = shim.dma_map(CONTROL_BYTES, 0);
+    if (address < 0) throw new RingRefused("mmap", -address);
+    const pointer = pointerTo(address);
+    this.#address = address;
+    this.#pointer = pointer;
+    this.#reapedPointer = pointerTo(address + REAPED_AT);
+    this.reaped = new Int32Array(memoryAt(address + REAPED_AT, BATCH * 8));
+    let made = false;
+    try {
+      ({ setup: this.setup, entries: this.entries, depth: this.depth } = setUp(
+        liburing,
+        pointer,
+        entries,
+      ));
+      made = true;
+      this.#tryNop();
+      const supported = probe(liburing, pointer);
+      this.supported = supported;
+      this.missing = Object.entries(Opcode)
+        .filter(([, opcode]) => opcode !== Opcode.NOP && supported[opcode] === 0)
+        .map(([name]) => name);
+      this.registrar = makeRegistrar(liburing, pointer);
+      shim.resources.ring = address;
+    } catch (error) {
+      this.#free(made);
+      throw error;
+    }
+  }
+
+  /**
+   * Performs a no-op, which completes within its submission. A seccomp filter may let a ring be made and refuse
+   * submissions.
+   */
+  #tryNop(): void {
+    this.#shim.dma_prepare(this.#pointer, Opcode.NOP, 0, -1, 0, 0, 0, 0, 0, 0);
+    const submitted = this.submit();
+    if (submitted < 0) throw new RingRefused("io_uring_enter", -submitted);
+    if (this.reap() !== 1) throw new RingRefused("io_uring_enter", Errno.EIO);
+  }
+
+  /** Puts an entry into the submission queue. Returns 0, or `-EBUSY` if that is full, or another `-errno`. */
+  prepare(sqe: Sqe, userData: number): number {
+    const { opcode, fd, address, length, offset, flags, bufferIndex, forceAsync } = sqe;
+    return this.#shim.dma_prepare(
+      this.#pointer,
+      opcode,
+      forceAsync ? IOSQE_ASYNC : 0,
+      fd,
+      address,
+      length,
+      offset,
+      flags,
+      Math.max(0, bufferIndex),
+      userData,
+    );
+  }
+
+  /** Hands what is prepared to the kernel. Returns how many entries it took, or `-errno`. */
+  submit(): number {
+    return this.liburing.io_uring_submit(this.#pointer);
+  }
+
+  /** Takes at most {@linkcode BATCH} completions from the kernel. Returns their number. */
+  reap(): number {
+    return this.#shim.dma_reap(this.#pointer, this.#reapedPointer, BATCH);
+  }
+
+  /** Blocks until there is a completion, or for this time. */
+  wait(milliseconds: number): void {
+    this.#shim.dma_call(Opcode.WAIT_RING, -1, this.#address, Math.ceil(milliseconds), 0, 0);
+  }
+
+  /** Has completions signal an eventfd, the only one. Returns 0 or `-errno`. */
+  registerEventfd(fd: number): number {
+    return this.liburing.io_uring_register_eventfd(this.#pointer, fd);
+  }
+
+  unregisterEventfd(): void {
+    this.liburing.io_uring_unregister_eventfd(this.#pointer);
+  }
+
+  /** Frees it. Nothing may be in flight. */
+  close(): void {
+    this.#free(true);
+  }
+
+  #free(made: boolean): void {
+    this.#shim.resources.ring = 0;
     // Views of it are empty from here on.
-    buffer.transfer();
-    if (made) liburing.io_uring_queue_exit(pointer);
-    shim.dma_unmap(address, CONTROL_BYTES);
-  };
-  try {
-    const found = setUp(liburing, pointer, entries);
-    made = true;
-    tryNop(shim, liburing, pointer, reapedPointer);
-    const ring = {
-      pointer,
-      reapedPointer,
-      reaped: new Int32Array(buffer),
-      ...found,
-      supported: probe(liburing, pointer),
-      registrar: makeRegistrar(liburing, pointer),
-      wait(milliseconds: number) {
-        shim.dma_call(Opcode.WAIT_RING, -1, address, Math.ceil(milliseconds), 0, 0);
-      },
-      close,
-    };
-    shim.resources.ring = address;
-    return ring;
-  } catch (error) {
-    close();
-    throw error;
+    (this.reaped.buffer as ArrayBuffer).transfer();
+    if (made) this.liburing.io_uring_queue_exit(this.#pointer);
+    this.#shim.dma_unmap(this.#address, CONTROL_BYTES);
   }
 }
 
@@ -129,22 +192,6 @@ function setUp(
     if (errno !== Errno.EINVAL) break;
   }
   throw new RingRefused("io_uring_setup", errno);
-}
-
-/**
- * Has the ring perform a no-op, which completes within its submission. A seccomp filter may let a ring be made and refuse
- * submissions.
- */
-function tryNop(
-  shim: Shim,
-  liburing: Liburing,
-  ring: Deno.PointerObject,
-  reaped: Deno.PointerObject,
-): void {
-  shim.dma_prepare(ring, Opcode.NOP, 0, -1, 0, 0, 0, 0, 0, 0);
-  const submitted = liburing.io_uring_submit(ring);
-  if (submitted < 0) throw new RingRefused("io_uring_enter", -submitted);
-  if (shim.dma_reap(ring, reaped, 1) !== 1) throw new RingRefused("io_uring_enter", Errno.EIO);
 }
 
 /** For each opcode whether it is supported. Before kernel 5.6, which cannot be asked, none is. */
