@@ -20,7 +20,7 @@ export function openLibrary<const S extends Deno.ForeignLibraryInterface>(
     const pointer = found[name] as Deno.PointerObject<typeof definition> | null;
     if (!pointer) continue;
     const target = new Deno.UnsafeFnPointer(pointer, definition);
-    found[name] = (...parameters: Parameters<typeof target.call>) => target.call(...parameters);
+    found[name] = target.call.bind(target);
   }
   return { symbols: found, close: () => library.close() } as Deno.DynamicLibrary<S>;
 }

@@ -109,7 +109,8 @@ struct resources {
   int32_t closed;   // the isolate's thread has ended: no further call may begin
   int32_t notifier; // an eventfd that a call may wait for, or -1
   uint8_t descriptors[8192]; // one bit for each open descriptor
-  int32_t results[1024]; // of calls on other threads, for callers that cannot wait for the event loop
+  int32_t results[1022]; // of calls on other threads, for callers that cannot wait for the event loop
+  uint64_t counter; // of an eventfd that such a call has read
   struct {
     double address, length;
   } mapping[3000];

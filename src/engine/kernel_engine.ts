@@ -8,7 +8,7 @@ import type { Engine } from "./engine.ts";
 import { afterCallers, eventLoopTurn, neverNotified, setTimeout } from "./event_loop.ts";
 import type { KernelRing } from "./kernel_ring.ts";
 import { AT_FDCWD, Errno, Opcode, PATH_MAX } from "./linux.ts";
-import type { Block, Completion, Operation, OperationName } from "./operation.ts";
+import type { Block, Completion, Operation } from "./operation.ts";
 import { Pool } from "./pool.ts";
 import { endsWithProcess } from "./process.ts";
 import { Ring } from "./ring.ts";
@@ -33,9 +33,6 @@ function placePath({ bytes }: Block, path: string, at: number): void {
   if (read < path.length) bytes.fill(1, at + written, at + PATH_MAX);
   else if (written < PATH_MAX) bytes[at + written] = 0;
 }
-
-/** What {@linkcode KernelEngine.runNow} does in the kernel's memory is not counted. */
-const UNCOUNTED: readonly OperationName[] = ["open", "close", "stat"];
 
 /** For operations whose result the caller gets. */
 const NOBODY: Completion = { complete() {} };
@@ -222,15 +219,21 @@ export class KernelEngine implements Engine {
   }
 
   runNow(operation: Operation): number {
-    if (operation.op === "close") {
-      this.#devices.forget(operation.fd);
-      if (!this.#shim.resources.untrackDescriptor(operation.fd)) return -Errno.EBADF;
-    }
+    if (operation.op === "close") return this.#closeNow(operation.fd);
     const request = this.#prepare(operation, NOBODY);
     const result = callNow(this.#shim, request.sqe);
     this.#end(request, result);
-    if (!UNCOUNTED.includes(operation.op)) countResult(this.counters, operation, result);
+    // What the kernel does in memory is not counted.
+    if (operation.op !== "open" && operation.op !== "stat") {
+      countResult(this.counters, operation, result);
+    }
     return result;
+  }
+
+  #closeNow(fd: number): number {
+    this.#devices.forget(fd);
+    const { resources, dma_call } = this.#shim;
+    return resources.untrackDescriptor(fd) ? dma_call(Opcode.CLOSE, fd, 0, 0, 0, 0) : -Errno.EBADF;
   }
 
   /**
@@ -240,9 +243,9 @@ export class KernelEngine implements Engine {
   dispose(): void {
     if (this.#disposed || this.counters.inFlight > 0) return;
     this.#disposed = true;
-    this.ring?.close();
     this.pool.dispose();
-    for (const fd of this.#shim.resources.descriptors()) this.runNow({ op: "close", fd });
+    this.ring?.close();
+    for (const fd of this.#shim.resources.descriptors()) this.#closeNow(fd);
   }
 
   // ---- descriptors ------------------------------------------------------------------------------------------------

@@ -86,14 +86,11 @@ export class KernelRing {
     this.#pointer = pointer;
     this.#reapedPointer = pointerTo(address + REAPED_AT);
     this.reaped = new Int32Array(memoryAt(address + REAPED_AT, BATCH * 8));
-    let made = false;
     try {
-      ({ setup: this.setup, entries: this.entries, depth: this.depth } = setUp(
-        liburing,
-        pointer,
-        entries,
-      ));
-      made = true;
+      const found = setUp(liburing, pointer, entries);
+      this.setup = found.setup;
+      this.entries = found.entries;
+      this.depth = found.depth;
       this.#tryNop();
       const supported = probe(liburing, pointer);
       this.supported = supported;
@@ -103,7 +100,7 @@ export class KernelRing {
       this.registrar = makeRegistrar(liburing, pointer);
       shim.resources.ring = address;
     } catch (error) {
-      this.#free(made);
+      this.close();
       throw error;
     }
   }
@@ -162,14 +159,11 @@ export class KernelRing {
 
   /** Frees it. Nothing may be in flight. */
   close(): void {
-    this.#free(true);
-  }
-
-  #free(made: boolean): void {
     this.#shim.resources.ring = 0;
     // Views of it are empty from here on.
     (this.reaped.buffer as ArrayBuffer).transfer();
-    if (made) this.liburing.io_uring_queue_exit(this.#pointer);
+    const wasSetUp = this.depth > 0;
+    if (wasSetUp) this.liburing.io_uring_queue_exit(this.#pointer);
     this.#shim.dma_unmap(this.#address, CONTROL_BYTES);
   }
 }

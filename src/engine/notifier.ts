@@ -220,8 +220,6 @@ class ThreadWatch implements Watch {
   readonly name = "thread";
   readonly fd: number;
   readonly #shim: Shim;
-  /** The memory of the read's eight bytes: mapped, so that it outlives the isolate. */
-  readonly #counter: number;
   readonly #listener: () => void;
   #referenced = false;
   #stopped = false;
@@ -233,7 +231,6 @@ class ThreadWatch implements Watch {
     this.fd = eventfd(shim, 0);
     shim.resources.trackDescriptor(this.fd);
     shim.resources.notifier = this.fd;
-    this.#counter = shim.dma_map(4096, 0);
   }
 
   ref(): void {
@@ -254,16 +251,15 @@ class ThreadWatch implements Watch {
   }
 
   #free(): void {
-    const { resources, dma_call, dma_unmap } = this.#shim;
+    const { resources, dma_call } = this.#shim;
     if (resources.untrackDescriptor(this.fd)) dma_call(Opcode.CLOSE, this.fd, 0, 0, 0, 0);
-    dma_unmap(this.#counter, 4096);
   }
 
   async #read(): Promise<void> {
-    const { dma_call_on_thread } = this.#shim;
+    const { dma_call_on_thread, resources: { counterAddress } } = this.#shim;
     while (this.#referenced) {
       this.#state = "reading";
-      await dma_call_on_thread(NO_PLACE, Opcode.READ_STREAM, this.fd, this.#counter, 8, 0, 0);
+      await dma_call_on_thread(NO_PLACE, Opcode.READ_STREAM, this.fd, counterAddress, 8, 0, 0);
       this.#state = "listening";
       this.#listener();
     }

@@ -152,9 +152,9 @@ export class Pool {
     for (let offset = length - blockSize; offset >= 0; offset -= blockSize) {
       slab.free.push(new PoolBlock(slab, offset));
     }
-    const slabs = this.#slabs.get(blockSize);
-    if (slabs) slabs.push(slab);
-    else this.#slabs.set(blockSize, [slab]);
+    const slabs = this.#slabs.get(blockSize) ?? [];
+    this.#slabs.set(blockSize, slabs);
+    slabs.push(slab);
     this.mapped += length;
     this.#idle += length;
     return slab;
@@ -165,10 +165,6 @@ export class Pool {
     slabs.splice(slabs.indexOf(slab), 1);
     if (slab.registration >= 0) this.#registrar!.unregister(slab.registration);
     this.#idle -= slab.length;
-    this.#unmap(slab);
-  }
-
-  #unmap(slab: Slab): void {
     // Detached first: any view that is left is empty then.
     slab.buffer.transfer();
     this.#shim.dma_unmap(slab.address, slab.length);
@@ -177,7 +173,6 @@ export class Pool {
 
   /** Unmaps everything. Views of it become empty. Nothing may be in flight. */
   dispose(): void {
-    for (const slab of [...this.#slabs.values()].flat()) this.#unmap(slab);
-    this.#slabs.clear();
+    for (const slab of [...this.#slabs.values()].flat()) this.#drop(slab);
   }
 }

@@ -71,6 +71,7 @@ export function closeMany(address: number, count: number): Sqe {
 
 /** `struct open_how` of a cached open: flags, mode, resolve. */
 const OPEN_HOW = new BigUint64Array([0n, 0n, BigInt(RESOLVE_CACHED)]);
+let openHowAddress = 0;
 
 /** Lays an operation out. */
 export function prepareSqe(operation: Operation): Sqe {
@@ -103,8 +104,8 @@ export function prepareSqe(operation: Operation): Sqe {
       const paths = [name];
       if (!cached) return entry(Opcode.OPENAT, directory, { length, flags, paths });
       OPEN_HOW[0] = BigInt(flags);
-      const how = { length: OPEN_HOW.byteLength, offset: addressOf(OPEN_HOW) };
-      return entry(Opcode.OPENAT2, directory, { ...how, paths });
+      const offset = openHowAddress ||= addressOf(OPEN_HOW);
+      return entry(Opcode.OPENAT2, directory, { length: OPEN_HOW.byteLength, offset, paths });
     }
     case "close":
       return entry(Opcode.CLOSE, operation.fd);
