@@ -50,15 +50,19 @@ interface Slab {
   readonly length: number;
   readonly blockSize: number;
   readonly buffer: ArrayBuffer;
+  /** Blocks that were released. */
   readonly free: PoolBlock[];
+  /** Bytes at its start that were cut into blocks, each when it was needed. */
+  cut: number;
+  /** Blocks in use. */
+  used: number;
   /** Bytes of all blocks that were ever acquired. */
   acquired: number;
   registration: number;
 }
 
-/** Whether no block of a mapping is in use. */
-function isIdle({ free, blockSize, length }: Slab): boolean {
-  return free.length * blockSize === length;
+function hasRoom({ used, blockSize, length }: Slab): boolean {
+  return used * blockSize < length;
 }
 
 class PoolBlock implements Block {
@@ -69,12 +73,15 @@ class PoolBlock implements Block {
   inUse = false;
   readonly slab: Slab;
 
-  constructor(slab: Slab, offset: number) {
+  /** Cuts the next block from a mapping. */
+  constructor(slab: Slab) {
     this.slab = slab;
-    this.address = slab.address + offset;
+    this.address = slab.address + slab.cut;
     this.size = slab.blockSize;
-    this.bytes = new Uint8Array(slab.buffer, offset, slab.blockSize);
+    this.bytes = new Uint8Array(slab.buffer, slab.cut, slab.blockSize);
+    slab.cut += slab.blockSize;
   }
+
   get registration(): number {
     return this.slab.registration;
   }
@@ -104,9 +111,9 @@ export class Pool {
     const blockSize = sizeClass(size);
     const slabs = this.#slabs.get(blockSize);
     // The last slab with a free block comes first, so that older ones can drain and be given back.
-    const slab = slabs?.findLast(({ free }) => free.length > 0) ?? this.#map(blockSize);
-    if (isIdle(slab)) this.#idle -= slab.length;
-    const block = slab.free.pop()!;
+    const slab = slabs?.findLast(hasRoom) ?? this.#map(blockSize);
+    if (slab.used++ === 0) this.#idle -= slab.length;
+    const block = slab.free.pop() ?? new PoolBlock(slab);
     block.inUse = true;
     slab.acquired += blockSize;
     // A mapping is a whole number of blocks, so this holds once.
@@ -128,7 +135,7 @@ export class Pool {
     slab.free.push(block);
     this.used -= slab.blockSize;
     this.blocks--;
-    if (!isIdle(slab)) return;
+    if (--slab.used > 0) return;
     this.#idle += slab.length;
     if (this.#idle > MAX_IDLE) this.#drop(slab);
   }
@@ -146,12 +153,11 @@ export class Pool {
       blockSize,
       buffer: memoryAt(address, length),
       free: [],
+      cut: 0,
+      used: 0,
       acquired: 0,
       registration: -1,
     };
-    for (let offset = length - blockSize; offset >= 0; offset -= blockSize) {
-      slab.free.push(new PoolBlock(slab, offset));
-    }
     const slabs = this.#slabs.get(blockSize) ?? [];
     this.#slabs.set(blockSize, slabs);
     slabs.push(slab);
