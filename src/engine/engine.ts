@@ -2,7 +2,7 @@
 // hold, reorder, shorten and fail operations.
 
 import type { BufferBudget } from "./buffer_budget.ts";
-import type { EngineCounters } from "./counters.ts";
+import type { Counters } from "./counters.ts";
 import type { Block, Completion, Operation } from "./operation.ts";
 
 /** What performs operations: a ring, threads, or a test. */
@@ -11,7 +11,7 @@ export type EngineName = "io_uring" | "threads" | "scripted";
 /** Does I/O without blocking the JavaScript thread. */
 export interface Engine {
   readonly name: EngineName;
-  readonly counters: EngineCounters;
+  readonly counters: Counters;
   /** The budget of streams whose buffer options were left out. */
   readonly budget: BufferBudget;
   /** Whether this isolate ends only with the process. If not, no operation may use memory of JavaScript's own. */

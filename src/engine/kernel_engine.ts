@@ -2,7 +2,7 @@
 
 import type { Shim } from "../../ffi/shim.ts";
 import type { BufferBudget } from "./buffer_budget.ts";
-import { countResult, type EngineCounters, newCounters } from "./counters.ts";
+import { Counters } from "./counters.ts";
 import { Devices } from "./devices.ts";
 import type { Engine } from "./engine.ts";
 import { afterCallers, eventLoopTurn, neverNotified, setTimeout } from "./event_loop.ts";
@@ -39,7 +39,7 @@ const NOBODY: Completion = { complete() {} };
 
 /** Has the kernel perform operations. */
 export class KernelEngine implements Engine {
-  readonly counters: EngineCounters = newCounters();
+  readonly counters: Counters = new Counters();
   readonly budget: BufferBudget;
   readonly endsWithProcess: boolean;
   /** Undefined: every operation is a call on a thread. */
@@ -140,7 +140,7 @@ export class KernelEngine implements Engine {
     const { operation, completion } = request;
     this.#end(request, result);
     this.counters.inFlight--;
-    countResult(this.counters, operation, result);
+    this.counters.count(operation, result);
     try {
       completion.complete(result);
     } catch (error) {
@@ -225,7 +225,7 @@ export class KernelEngine implements Engine {
     this.#end(request, result);
     // What the kernel does in memory is not counted.
     if (operation.op !== "open" && operation.op !== "stat") {
-      countResult(this.counters, operation, result);
+      this.counters.count(operation, result);
     }
     return result;
   }

@@ -5,7 +5,7 @@
 import { addressOf } from "../../ffi/address.ts";
 import type { Shim } from "../../ffi/shim.ts";
 import { NO_PLACE } from "../../ffi/thread_exit.ts";
-import type { EngineCounters } from "./counters.ts";
+import type { Counters } from "./counters.ts";
 import { clearTimeout, eventLoopTurn, neverNotified, setTimeout } from "./event_loop.ts";
 import { type KernelRing, RingRefused } from "./kernel_ring.ts";
 import { EFD_CLOEXEC, EFD_NONBLOCK, Opcode } from "./linux.ts";
@@ -37,7 +37,7 @@ interface Watch {
 export class Notifier {
   readonly #shim: Shim;
   readonly #ring: KernelRing;
-  readonly #counters: EngineCounters;
+  readonly #counters: Counters;
   readonly #mayUseEpoll: (fd: number) => boolean;
   readonly #reap: () => void;
   #watch: Watch;
@@ -55,7 +55,7 @@ export class Notifier {
   constructor(
     shim: Shim,
     ring: KernelRing,
-    counters: EngineCounters,
+    counters: Counters,
     mayUseEpoll: (fd: number) => boolean,
     reap: () => void,
   ) {

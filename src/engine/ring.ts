@@ -2,7 +2,7 @@
 // Completions are reaped in batches when the eventfd wakes the event loop.
 
 import type { Shim } from "../../ffi/shim.ts";
-import type { EngineCounters } from "./counters.ts";
+import type { Counters } from "./counters.ts";
 import { afterCallers, eventLoopTurn, queueMicrotask, setTimeout } from "./event_loop.ts";
 import { BATCH, type KernelRing } from "./kernel_ring.ts";
 import { Errno } from "./linux.ts";
@@ -19,7 +19,7 @@ const MAX_REFUSALS = 1000;
 export class Ring {
   readonly kernel: KernelRing;
   readonly notifier: Notifier;
-  readonly #counters: EngineCounters;
+  readonly #counters: Counters;
   readonly #ended: (request: Request, result: number) => void;
 
   // One slot per request in flight. Its index is the request's user_data.
@@ -46,7 +46,7 @@ export class Ring {
   constructor(
     shim: Shim,
     kernel: KernelRing,
-    counters: EngineCounters,
+    counters: Counters,
     mayUseEpoll: (fd: number) => boolean,
     ended: (request: Request, result: number) => void,
   ) {

@@ -2,7 +2,7 @@
 // device: calls that wait for a server that is gone do not hold up those for other devices.
 
 import type { Shim } from "../../ffi/shim.ts";
-import type { EngineCounters } from "./counters.ts";
+import type { Counters } from "./counters.ts";
 import { Opcode } from "./linux.ts";
 import { callNow, type Sqe } from "./sqe.ts";
 
@@ -23,13 +23,14 @@ interface Call {
 /** Makes each call as soon as there is a thread for it. */
 export class ThreadCalls {
   readonly #shim: Shim;
-  readonly #counters: EngineCounters;
+  readonly #counters: Counters;
   readonly #most: number;
   readonly #turn: (() => Promise<void>) | undefined;
   /** The calls on threads, with the index of each one's result in native memory. */
   readonly #running = new Map<Call, number>();
   readonly #waiting: Call[] = [];
-  readonly #freePlaces: number[];
+  /** Places that were in use and are free. */
+  readonly #freePlaces: number[] = [];
 
   /**
    * `most` calls run at once, no more than there are places for results. `turn` is called with each call; its result is
@@ -37,7 +38,7 @@ export class ThreadCalls {
    */
   constructor(
     shim: Shim,
-    counters: EngineCounters,
+    counters: Counters,
     most: number,
     turn?: () => Promise<void>,
   ) {
@@ -45,7 +46,6 @@ export class ThreadCalls {
     this.#counters = counters;
     this.#most = most;
     this.#turn = turn;
-    this.#freePlaces = Array.from({ length: most }, (_, index) => index);
   }
 
   /** Calls that have not ended. */
@@ -74,7 +74,7 @@ export class ThreadCalls {
 
   async #run(call: Call): Promise<void> {
     const { opcode, fd, address, length, offset, flags } = call.sqe;
-    const place = this.#freePlaces.pop()!;
+    const place = this.#freePlaces.pop() ?? this.#running.size;
     this.#shim.resources.results[place] = PENDING;
     this.#running.set(call, place);
     const turn = this.#turn?.();

@@ -4,7 +4,7 @@
 import { AssertionError } from "@std/assert";
 import { setImmediate } from "node:timers";
 import { BufferBudget } from "../../src/engine/buffer_budget.ts";
-import { countResult, type EngineCounters, newCounters } from "../../src/engine/counters.ts";
+import { Counters } from "../../src/engine/counters.ts";
 import type { Engine } from "../../src/engine/engine.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import type {
@@ -60,7 +60,7 @@ export function turn(): Promise<void> {
 export class ScriptedEngine implements Engine {
   readonly name = "scripted";
   readonly endsWithProcess = true;
-  readonly counters: EngineCounters = newCounters();
+  readonly counters: Counters = new Counters();
   readonly budget: BufferBudget;
   /** Every operation that was submitted, for example "write 0+512". */
   readonly log: string[] = [];
@@ -119,7 +119,7 @@ export class ScriptedEngine implements Engine {
     this.#held.splice(index, 1);
     const reached = result < 0 ? result : this.#perform(operation.operation, result);
     this.counters.inFlight--;
-    countResult(this.counters, operation.operation, reached);
+    this.counters.count(operation.operation, reached);
     operation.completion.complete(reached);
     this.afterEach(operation);
   }

@@ -2,7 +2,7 @@
 // so at any time after that. All of its time is virtual.
 
 import { BufferBudget } from "../../../src/engine/buffer_budget.ts";
-import { countResult, type EngineCounters, newCounters } from "../../../src/engine/counters.ts";
+import { Counters } from "../../../src/engine/counters.ts";
 import type { Engine } from "../../../src/engine/engine.ts";
 import { AT_FDCWD, Errno } from "../../../src/engine/linux.ts";
 import type { Block, Completion, Memory, Operation } from "../../../src/engine/operation.ts";
@@ -38,7 +38,7 @@ export interface TimedFlight<Description> extends Flight, JudgedFlight {
 export abstract class TimedKernel<Description extends JudgedDescription> implements Engine {
   readonly name = "scripted";
   readonly endsWithProcess = true;
-  readonly counters: EngineCounters = newCounters();
+  readonly counters: Counters = new Counters();
   readonly budget: BufferBudget;
   readonly memory: SimulatedMemory;
   protected readonly timed: TimedKernelOptions;
@@ -179,7 +179,7 @@ export abstract class TimedKernel<Description extends JudgedDescription> impleme
     const broken = this.judge.complete(flight);
     if (broken !== undefined) violated(broken);
     this.counters.inFlight--;
-    countResult(this.counters, operation, result);
+    this.counters.count(operation, result);
     trace?.(`${clock.now.toFixed(0)} µs    #${flight.number} -> ${result}`);
     observer.returned(flight);
     completion.complete(result);
