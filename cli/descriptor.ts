@@ -60,8 +60,7 @@ export class Descriptor {
 
   /** The descriptor of an open file. */
   static of(file: DmaFile): Descriptor {
-    // The library stays open, because the process ends soon.
-    libc ??= openLibc(symbols).symbols;
+    libc ??= openLibc(symbols);
     return new Descriptor(descriptorNumber(file), libc);
   }
 

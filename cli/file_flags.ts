@@ -21,17 +21,12 @@ const symbols = {
 export function isNoCow(path: string): boolean | null {
   const flags = new Uint32Array(2);
   try {
-    const libc = openLibc(symbols);
-    try {
-      const { open, ioctl, close } = libc.symbols;
-      const fd = open(new TextEncoder().encode(`${path}\0`), O_RDONLY | O_CLOEXEC);
-      if (fd < 0) return null;
-      const result = ioctl(fd, FS_IOC_GETFLAGS, new Uint8Array(flags.buffer));
-      close(fd);
-      return result < 0 ? null : (flags[0]! & FS_NOCOW_FL) !== 0;
-    } finally {
-      libc.close();
-    }
+    const { open, ioctl, close } = openLibc(symbols);
+    const fd = open(new TextEncoder().encode(`${path}\0`), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return null;
+    const result = ioctl(fd, FS_IOC_GETFLAGS, new Uint8Array(flags.buffer));
+    close(fd);
+    return result < 0 ? null : (flags[0]! & FS_NOCOW_FL) !== 0;
   } catch {
     return null;
   }

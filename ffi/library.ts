@@ -25,16 +25,18 @@ export function openLibrary<const S extends Deno.ForeignLibraryInterface>(
   return { symbols: found, close: () => library.close() } as Deno.DynamicLibrary<S>;
 }
 
-/** The C library that Deno itself runs on. The caller closes it. */
+/** Functions of the C library that Deno itself runs on, which is never unloaded. */
 export function openLibc<const S extends Deno.ForeignLibraryInterface>(
   symbols: S,
   compiled: readonly (keyof S & string)[] = [],
-): Deno.DynamicLibrary<S> {
+): Deno.DynamicLibrary<S>["symbols"] {
   // The empty name is the program itself. With musl that fails, and the library has a name for each architecture.
   const names = ["", "libc.so.6", `libc.musl-${Deno.build.arch}.so.1`];
   for (const [index, name] of names.entries()) {
     try {
-      return openLibrary(name, symbols, compiled);
+      const libc = openLibrary(name, symbols, compiled);
+      libc.close();
+      return libc.symbols;
     } catch (error) {
       if (error instanceof Deno.errors.NotCapable || index === names.length - 1) throw error;
     }
@@ -46,9 +48,6 @@ export function openLibc<const S extends Deno.ForeignLibraryInterface>(
 export function errorTexts(most: number): string[] {
   const strerror = { parameters: ["i32"], result: "pointer" } as const;
   const libc = openLibc({ strerror }, ["strerror"]);
-  const textOf = (errno: number) =>
-    Deno.UnsafePointerView.getCString(libc.symbols.strerror(errno)!);
-  const texts = Array.from({ length: most + 1 }, (_, errno) => textOf(errno));
-  libc.close();
-  return texts;
+  const textOf = (errno: number) => Deno.UnsafePointerView.getCString(libc.strerror(errno)!);
+  return Array.from({ length: most + 1 }, (_, errno) => textOf(errno));
 }

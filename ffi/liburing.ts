@@ -94,8 +94,7 @@ export function openLiburing(): Liburing {
 function keep(name: string): void {
   const libc = openLibc({ dlopen: { parameters: ["buffer", "i32"], result: "pointer" } });
   const flags = RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE;
-  const kept = libc.symbols.dlopen(new TextEncoder().encode(`${name}\0`), flags);
-  libc.close();
+  const kept = libc.dlopen(new TextEncoder().encode(`${name}\0`), flags);
   if (kept === null) throw new Error(`Cannot keep ${name} loaded`);
 }
 

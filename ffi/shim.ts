@@ -78,13 +78,7 @@ export function loadShim(): Shim {
   assertPlatform();
   const override = environment("DMA_SHIM");
   const libc = openLibc(libcSymbols);
-  try {
-    return loaded = override === undefined
-      ? loadEmbedded(libc.symbols)
-      : openOverride(libc.symbols, override);
-  } finally {
-    libc.close();
-  }
+  return loaded = override === undefined ? loadEmbedded(libc) : openOverride(libc, override);
 }
 
 /**

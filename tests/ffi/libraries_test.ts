@@ -26,7 +26,7 @@ testOnce("The shim loads where its descriptor was that of another library", asyn
   const libc = new URL("../../ffi/library.ts", import.meta.url).href;
   const { output } = await runChild(`
     const { openLibc } = await import("${libc}");
-    const { symbols } = openLibc({
+    const symbols = openLibc({
       open: { parameters: ["buffer", "i32"], result: "i32" },
       close: { parameters: ["i32"], result: "i32" },
     });
