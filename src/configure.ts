@@ -192,7 +192,7 @@ export function engineInfo(): EngineInfo {
     liburing: liburingVersion(ring.liburing) ?? "2.3 or older",
     ringEntries: ring.entries,
     maxInFlight: ring.depth,
-    registeredBuffers: ring.registrar?.allowed ?? false,
+    registeredBuffers: ring.registered?.allowed ?? false,
     features: [ring.setup, `woken by ${notifier.name}`],
     missing: [...ring.missing],
   };

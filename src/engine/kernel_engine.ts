@@ -12,7 +12,7 @@ import type { Block, Completion, Operation } from "./operation.ts";
 import { Pool } from "./pool.ts";
 import { endsWithProcess } from "./process.ts";
 import { Ring } from "./ring.ts";
-import { callNow, closeMany, prepareSqe, type Request } from "./sqe.ts";
+import { callNow, closeMany, prepareSqe, type Request, type Sqe } from "./sqe.ts";
 import { ThreadCalls } from "./thread_calls.ts";
 
 const encoder = new TextEncoder();
@@ -50,8 +50,8 @@ export class KernelEngine implements Engine {
   readonly #devices: Devices;
   /** The pauses under way, and when they end. */
   readonly #pauses = new Map<Request, number>();
-  /** Closes of this turn, by device. */
-  readonly #closing = new Map<number | undefined, Request[]>();
+  /** Closes that start together. */
+  readonly #closing: Request[] = [];
   /** Everything was freed. Nothing is submitted any more. */
   #disposed = false;
 
@@ -64,7 +64,7 @@ export class KernelEngine implements Engine {
     const ended = (request: Request, result: number) => this.#endInRing(request, result);
     const mayUseEpoll = (fd: number) => this.endsWithProcess && this.realPath(fd) !== undefined;
     this.ring = ring && new Ring(shim, ring, counters, mayUseEpoll, ended);
-    this.pool = new Pool(shim, ring?.registrar);
+    this.pool = new Pool(shim, ring?.registered);
     this.#devices = new Devices(shim);
     // Deno resolves a call that has already ended without a turn of the event loop.
     this.#calls = new ThreadCalls(shim, counters, threads, ring ? undefined : eventLoopTurn);
@@ -94,13 +94,16 @@ export class KernelEngine implements Engine {
   #prepare(operation: Operation, completion: Completion): Request {
     const sqe = prepareSqe(operation);
     const device = this.#devices.of("fd" in operation ? operation.fd : sqe.fd);
-    const { length } = sqe.paths;
-    if (length === 0) return { operation, sqe, completion, paths: undefined, device };
-    const paths = this.acquire(length * PATH_MAX);
-    sqe.paths.forEach((path, index) => placePath(paths, path, index * PATH_MAX));
-    sqe.address = paths.address;
-    if (length > 1) sqe.offset = paths.address + PATH_MAX;
+    const paths = sqe.paths.length > 0 ? this.#placePaths(sqe) : undefined;
     return { operation, sqe, completion, paths, device };
+  }
+
+  #placePaths(sqe: Sqe): Block {
+    const block = this.acquire(sqe.paths.length * PATH_MAX);
+    sqe.paths.forEach((path, index) => placePath(block, path, index * PATH_MAX));
+    sqe.address = block.address;
+    if (sqe.paths.length > 1) sqe.offset = block.address + PATH_MAX;
+    return block;
   }
 
   #start(request: Request): void {
@@ -152,32 +155,27 @@ export class KernelEngine implements Engine {
   // ---- calls on threads -------------------------------------------------------------------------------------------
 
   #callOnThread(request: Request): void {
-    const { operation, device } = request;
+    const { operation } = request;
     if (operation.op !== "close") return this.#call(request);
     this.#devices.forget(operation.fd);
-    // Others of its device that are closed at the same time are closed in the same call.
-    const others = this.#closing.get(device);
-    if (others) {
-      others.push(request);
-      return;
-    }
-    this.#closing.set(device, [request]);
-    afterCallers(() => this.#startCloses(device));
+    if (this.#closing.push(request) === 1) afterCallers(() => this.#startCloses());
   }
 
   #call(request: Request): void {
     this.#calls.start(request.sqe, request.device, (result) => this.#settle(request, result));
   }
 
-  #startCloses(device: number | undefined): void {
-    const requests = this.#closing.get(device) ?? [];
-    this.#closing.delete(device);
-    // A close may ask the server, and must not wait for another one.
-    const together = requests.length > 1 && this.#devices.isThreaded(device) === false;
-    if (!together || !this.#closeTogether(requests, device)) requests.forEach(this.#call, this);
+  /** Closes what is to be closed, on each device in one call. */
+  #startCloses(): void {
+    const closing = Map.groupBy(this.#closing.splice(0), ({ device }) => device);
+    for (const [device, requests] of closing) {
+      // A close may ask the server, and must not wait for another one.
+      const together = requests.length > 1 && this.#devices.isThreaded(device) === false;
+      if (!together || !this.#closeTogether(requests, device)) requests.forEach(this.#call, this);
+    }
   }
 
-  /** Closes several in one call. Returns false if there is no memory for that. */
+  /** Returns false if there is no memory for that. */
   #closeTogether(requests: readonly Request[], device: number | undefined): boolean {
     const { length } = requests;
     let block: Block;
@@ -200,7 +198,7 @@ export class KernelEngine implements Engine {
 
   waitNow(milliseconds: number): boolean {
     const until = performance.now() + milliseconds;
-    for (const device of [...this.#closing.keys()]) this.#startCloses(device);
+    this.#startCloses();
     for (let sleep = 0.02;; sleep = Math.min(2 * sleep, 1)) {
       const before = this.counters.inFlight;
       this.ring?.reapNow();

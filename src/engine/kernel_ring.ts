@@ -15,7 +15,6 @@ import {
   IOSQE_ASYNC,
   Opcode,
 } from "./linux.ts";
-import type { Registrar } from "./pool.ts";
 import type { Sqe } from "./sqe.ts";
 
 /** Set-up flags, best first. Deferred task work (kernel 6.1) took a third off the latency at depth 1. */
@@ -66,7 +65,7 @@ export class KernelRing {
   /** Names of the operations that it lacks. */
   readonly missing: readonly string[];
   /** Undefined if buffers cannot be registered. */
-  readonly registrar: Registrar | undefined;
+  readonly registered: RegisteredBuffers | undefined;
   /** What {@linkcode reap} has found: pairs of `user_data` and result. */
   readonly reaped: Int32Array;
   readonly #shim: Shim;
@@ -97,7 +96,7 @@ export class KernelRing {
       this.missing = Object.entries(Opcode)
         .filter(([, opcode]) => opcode !== Opcode.NOP && supported[opcode] === 0)
         .map(([name]) => name);
-      this.registrar = makeRegistrar(liburing, pointer);
+      this.registered = openTable(liburing, pointer);
       shim.resources.ring = address;
     } catch (error) {
       this.close();
@@ -202,34 +201,47 @@ function probe(liburing: Liburing, ring: Deno.PointerObject): Uint8Array {
   return supported;
 }
 
-/** Registers mappings as fixed buffers, if the kernel (5.19) and the locked-memory limit allow it. */
-function makeRegistrar(liburing: Liburing, ring: Deno.PointerObject): Registrar | undefined {
+/** Opens the table of registered buffers, if this kernel (5.19) and liburing have it. */
+function openTable(
+  liburing: Liburing,
+  ring: Deno.PointerObject,
+): RegisteredBuffers | undefined {
   const { io_uring_register_buffers_sparse, io_uring_register_buffers_update_tag } = liburing;
   if (!io_uring_register_buffers_sparse || !io_uring_register_buffers_update_tag) return undefined;
   if (io_uring_register_buffers_sparse(ring, REGISTERED_SLOTS) < 0) return undefined;
-  const free = Array.from({ length: REGISTERED_SLOTS }, (_, index) => REGISTERED_SLOTS - 1 - index);
   const iovec = new BigUint64Array(2);
-  const update = (index: number, address: number, length: number) => {
+  return new RegisteredBuffers((index, address, length) => {
     iovec[0] = BigInt(address);
     iovec[1] = BigInt(length);
     return io_uring_register_buffers_update_tag(ring, index, iovec, null, 1);
-  };
-  let allowed = true;
-  return {
-    get allowed() {
-      return allowed;
-    },
-    register(address, length) {
-      const index = free.pop();
-      if (index === undefined) return -1;
-      if (update(index, address, length) === 1) return index;
-      allowed = false;
-      free.push(index);
-      return -1;
-    },
-    unregister(index) {
-      update(index, 0, 0);
-      free.push(index);
-    },
-  };
+  });
+}
+
+/** The mappings that are registered with a ring: the kernel need not pin their pages for each write. */
+export class RegisteredBuffers {
+  /** False from the first refusal on. The kernel refuses if too little memory may be locked. */
+  allowed = true;
+  readonly #update: (index: number, address: number, length: number) => number;
+  readonly #free = Array.from({ length: REGISTERED_SLOTS }, (_, index) => index);
+
+  /** `update` sets the mapping of an index, and returns 1 if the kernel takes it. */
+  constructor(update: (index: number, address: number, length: number) => number) {
+    this.#update = update;
+  }
+
+  /** Registers a mapping and returns its index, or -1 if it could not. */
+  register(address: number, length: number): number {
+    const index = this.#free.pop();
+    if (index === undefined) return -1;
+    if (this.#update(index, address, length) === 1) return index;
+    this.allowed = false;
+    this.#free.push(index);
+    return -1;
+  }
+
+  /** Undoes it. */
+  unregister(index: number): void {
+    this.#update(index, 0, 0);
+    this.#free.push(index);
+  }
 }

@@ -4,6 +4,7 @@
 
 import { memoryAt } from "../../ffi/address.ts";
 import type { Shim } from "../../ffi/shim.ts";
+import type { RegisteredBuffers } from "./kernel_ring.ts";
 import type { Block } from "./operation.ts";
 
 const PAGE = 4096;
@@ -24,16 +25,6 @@ const MAX_IDLE = 32 * MIB;
  * once, 8 MiB in some 14 ms, and then saves 19 µs a MiB.
  */
 const REGISTER_AFTER = 64;
-
-/** Registers mappings with the ring, so that the kernel need not pin pages for each write. */
-export interface Registrar {
-  /** Registers a mapping and returns its index, or -1 if it could not. */
-  register(address: number, length: number): number;
-  /** Undoes it. */
-  unregister(index: number): void;
-  /** False from the first refusal on. The kernel refuses if too little memory may be locked. */
-  readonly allowed: boolean;
-}
 
 /**
  * The size of the block for `size` bytes: a multiple of a page, in four steps from one power of two to the next. Blocks
@@ -90,7 +81,7 @@ class PoolBlock implements Block {
 /** Hands out blocks. */
 export class Pool {
   readonly #shim: Shim;
-  readonly #registrar: Registrar | undefined;
+  readonly #registered: RegisteredBuffers | undefined;
   readonly #slabs = new Map<number, Slab[]>();
   /** Bytes mapped. */
   mapped = 0;
@@ -101,9 +92,9 @@ export class Pool {
   /** Bytes of mappings that are idle. */
   #idle = 0;
 
-  constructor(shim: Shim, registrar?: Registrar) {
+  constructor(shim: Shim, registered?: RegisteredBuffers) {
     this.#shim = shim;
-    this.#registrar = registrar;
+    this.#registered = registered;
   }
 
   /** A block of at least `size` bytes. */
@@ -117,8 +108,8 @@ export class Pool {
     block.inUse = true;
     slab.acquired += blockSize;
     // A mapping is a whole number of blocks, so this holds once.
-    if (this.#registrar && slab.acquired === REGISTER_AFTER * slab.length) {
-      slab.registration = this.#registrar.register(slab.address, slab.length);
+    if (this.#registered && slab.acquired === REGISTER_AFTER * slab.length) {
+      slab.registration = this.#registered.register(slab.address, slab.length);
     }
     this.used += blockSize;
     this.blocks++;
@@ -169,7 +160,7 @@ export class Pool {
   #drop(slab: Slab): void {
     const slabs = this.#slabs.get(slab.blockSize)!;
     slabs.splice(slabs.indexOf(slab), 1);
-    if (slab.registration >= 0) this.#registrar!.unregister(slab.registration);
+    if (slab.registration >= 0) this.#registered!.unregister(slab.registration);
     this.#idle -= slab.length;
     // Detached first: any view that is left is empty then.
     slab.buffer.transfer();
