@@ -1,20 +1,22 @@
 // Opens libraries. Deno compiles each function of a library when it opens it, which takes 0.1 ms. Functions that are not
 // called often are called through their pointers instead: some 10 µs a call.
 
-/** A library with these functions and pointers. Only those that are named in `compiled` are. */
+type Definition = Deno.ForeignFunction | Deno.ForeignStatic;
+
+/** A library with these functions and pointers. Only the functions that `compiled` names are compiled. */
 export function openLibrary<const S extends Deno.ForeignLibraryInterface>(
   path: string,
   symbols: S,
   compiled: readonly (keyof S & string)[] = [],
 ): Deno.DynamicLibrary<S> {
-  const called = Object.entries<Deno.ForeignFunction | Deno.ForeignStatic>(symbols)
-    .filter((entry): entry is [string, Deno.ForeignFunction] =>
-      "parameters" in entry[1] && !compiled.includes(entry[0])
-    );
-  const pointers = called.map((
-    [name, { optional = false }],
-  ) => [name, { type: "pointer", optional }]);
-  const library = Deno.dlopen(path, { ...symbols, ...Object.fromEntries(pointers) });
+  const wanted: Record<string, Definition> = { ...symbols };
+  const called: [string, Deno.ForeignFunction][] = [];
+  for (const [name, definition] of Object.entries<Definition>(symbols)) {
+    if (!("parameters" in definition) || compiled.includes(name)) continue;
+    called.push([name, definition]);
+    wanted[name] = { type: "pointer", optional: definition.optional === true };
+  }
+  const library = Deno.dlopen(path, wanted);
   const found: Record<string, unknown> = { ...library.symbols };
   for (const [name, definition] of called) {
     const pointer = found[name] as Deno.PointerObject<typeof definition> | null;
