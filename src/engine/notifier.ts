@@ -2,6 +2,7 @@
 // it, which costs nothing to set up. Later Deno's own epoll watches it.
 // Measured: 5 µs a wake-up by epoll, 40 µs by a thread, but 20 ms once to get at epoll.
 
+import type { Socket } from "node:net";
 import { addressOf } from "../../ffi/address.ts";
 import type { Shim } from "../../ffi/shim.ts";
 import { NO_PLACE } from "../../ffi/thread_exit.ts";
@@ -23,24 +24,19 @@ const POLL_MS = 1000;
 /** The longest time until the first signal comes through epoll, in milliseconds. */
 const SELF_TEST_MS = 1000;
 
-/** Watches an eventfd, and calls a listener when it is signalled. While it is referenced it keeps the process alive. */
-interface Watch {
-  readonly name: "epoll" | "thread";
-  readonly fd: number;
-  ref(): void;
-  unref(): void;
-  /** Closes the eventfd. */
-  stop(): void;
-}
-
-/** Wakes the event loop for the completions of a ring. */
+/** Wakes the event loop for the completions of a ring. While it is referenced it keeps the process alive. */
 export class Notifier {
   readonly #shim: Shim;
   readonly #ring: KernelRing;
   readonly #counters: Counters;
   readonly #mayUseEpoll: (fd: number) => boolean;
   readonly #reap: () => void;
-  #watch: Watch;
+  /** The eventfd that a thread reads, until epoll watches another one. */
+  readonly #fd: number;
+  /** What the thread does: it waits in the read of the eventfd, or the event loop serves its signal. */
+  #thread: "idle" | "reading" | "signalled" = "idle";
+  /** What keeps the event loop alive for the eventfd that epoll watches. */
+  #epoll: Socket | undefined;
   #referenced = false;
   #firstWakeUp: "not awaited" | "polled for" | "seen" = "not awaited";
   /** Wake-ups with few operations in flight. */
@@ -64,21 +60,24 @@ export class Notifier {
     this.#counters = counters;
     this.#mayUseEpoll = mayUseEpoll;
     this.#reap = reap;
-    this.#watch = new ThreadWatch(shim, this.#wake);
-    const result = ring.registerEventfd(this.#watch.fd);
+    this.#fd = eventfd(shim, 0);
+    shim.resources.trackDescriptor(this.#fd);
+    shim.resources.notifier = this.#fd;
+    const result = ring.registerEventfd(this.#fd);
     if (result >= 0) return;
-    this.#watch.stop();
+    this.#closeEventfd();
     throw new RingRefused("io_uring_register_eventfd", -result);
   }
 
   get name(): "epoll" | "thread" {
-    return this.#watch.name;
+    return this.#epoll ? "epoll" : "thread";
   }
 
   /** Keeps the event loop alive, from the first operation in flight on. */
   ref(): void {
     this.#referenced = true;
-    this.#watch.ref();
+    if (this.#epoll) this.#epoll.ref();
+    else if (this.#thread === "idle") this.#readOnThread();
     if (this.#firstWakeUp !== "not awaited") return;
     this.#firstWakeUp = "polled for";
     this.#poll();
@@ -87,12 +86,15 @@ export class Notifier {
   /** Lets the process end. */
   unref(): void {
     this.#referenced = false;
-    this.#watch.unref();
+    if (this.#epoll) this.#epoll.unref();
+    else this.#endRead();
   }
 
   stop(): void {
     this.#stopped = true;
-    this.#watch.stop();
+    this.#referenced = false;
+    if (this.#epoll) this.#epoll.destroy();
+    else this.#leaveThread();
   }
 
   readonly #wake = (): void => {
@@ -119,18 +121,52 @@ export class Notifier {
     this.#firstWakeUp = "not awaited";
   }
 
+  // ---- the thread -------------------------------------------------------------------------------------------------
+
+  /** Has one read of the eventfd wait on a thread, only while operations are in flight. */
+  async #readOnThread(): Promise<void> {
+    const { dma_call_on_thread, resources: { counterAddress } } = this.#shim;
+    while (this.#referenced && !this.#epoll) {
+      this.#thread = "reading";
+      await dma_call_on_thread(NO_PLACE, Opcode.READ_STREAM, this.#fd, counterAddress, 8, 0, 0);
+      this.#thread = "signalled";
+      this.#wake();
+    }
+    this.#thread = "idle";
+    if (this.#stopped || this.#epoll) this.#closeEventfd();
+  }
+
+  /** The read may wait with nothing left to signal it. */
+  #endRead(): void {
+    if (this.#thread === "reading") signal(this.#shim, this.#fd);
+  }
+
+  /** The thread is not needed any more. */
+  #leaveThread(): void {
+    if (this.#thread === "idle") this.#closeEventfd();
+    else this.#endRead();
+  }
+
+  #closeEventfd(): void {
+    const { resources, dma_call } = this.#shim;
+    if (resources.untrackDescriptor(this.#fd)) dma_call(Opcode.CLOSE, this.#fd, 0, 0, 0, 0);
+  }
+
+  // ---- epoll ------------------------------------------------------------------------------------------------------
+
   async #useEpoll(): Promise<void> {
-    if (!this.#mayUseEpoll(this.#watch.fd)) return;
-    const epoll = await openEpollWatch(this.#shim, this.#wake).catch(() => undefined);
-    if (!epoll) return;
-    if (this.#stopped) return epoll.stop();
+    if (!this.#mayUseEpoll(this.#fd)) return;
+    const watched = await watchByEpoll(this.#shim, this.#wake).catch(() => undefined);
+    if (!watched) return;
+    const { fd, socket } = watched;
+    if (this.#stopped) return void socket.destroy();
     this.#ring.unregisterEventfd();
-    if (this.#ring.registerEventfd(epoll.fd) >= 0) {
-      if (this.#referenced) epoll.ref();
-      this.#watch.stop();
-      this.#watch = epoll;
+    if (this.#ring.registerEventfd(fd) >= 0) {
+      if (this.#referenced) socket.ref();
+      this.#epoll = socket;
+      this.#leaveThread();
     } else {
-      epoll.stop();
+      socket.destroy();
       this.#registerAgain();
     }
     // What completed between the two has signalled neither. It is reaped in a turn of the event loop, as everything is.
@@ -139,7 +175,7 @@ export class Notifier {
 
   /** Returns to the former eventfd. A timer polls for completions until the kernel accepts it. */
   #registerAgain(): void {
-    if (this.#stopped || this.#ring.registerEventfd(this.#watch.fd) >= 0) return;
+    if (this.#stopped || this.#ring.registerEventfd(this.#fd) >= 0) return;
     Deno.unrefTimer(setTimeout(() => {
       this.#registerAgain();
       this.#reap();
@@ -165,12 +201,15 @@ interface PipeHandle {
 }
 
 /**
- * Has Deno's epoll watch an eventfd. Rejects if that does not work.
+ * Has Deno's epoll watch a new eventfd, which the socket closes. Rejects if that does not work.
  *
  * node:net takes pipes only, but the class of its handles takes any descriptor that epoll does. That is no public
  * contract, so it is tried with a signal first. Loading node:net takes some 20 ms, which only much I/O repays.
  */
-async function openEpollWatch(shim: Shim, listener: () => void): Promise<Watch> {
+async function watchByEpoll(
+  shim: Shim,
+  listener: () => void,
+): Promise<{ fd: number; socket: Socket }> {
   const { Socket } = await import("node:net");
   const process = (await import("node:process")).default as unknown as {
     binding(name: string): { Pipe: new (type: number) => PipeHandle };
@@ -206,64 +245,5 @@ async function openEpollWatch(shim: Shim, listener: () => void): Promise<Watch> 
   }
   socket.off("error", fails);
   socket.unref();
-  return {
-    name: "epoll",
-    fd,
-    ref: () => void socket.ref(),
-    unref: () => void socket.unref(),
-    stop: () => void socket.destroy(),
-  };
-}
-
-/** Has one read of the eventfd wait on a thread, only while operations are in flight. Costs nothing to set up. */
-class ThreadWatch implements Watch {
-  readonly name = "thread";
-  readonly fd: number;
-  readonly #shim: Shim;
-  readonly #listener: () => void;
-  #referenced = false;
-  #stopped = false;
-  #state: "idle" | "reading" | "listening" = "idle";
-
-  constructor(shim: Shim, listener: () => void) {
-    this.#shim = shim;
-    this.#listener = listener;
-    this.fd = eventfd(shim, 0);
-    shim.resources.trackDescriptor(this.fd);
-    shim.resources.notifier = this.fd;
-  }
-
-  ref(): void {
-    this.#referenced = true;
-    if (this.#state === "idle") this.#read();
-  }
-
-  unref(): void {
-    this.#referenced = false;
-    // The read may wait with nothing left to signal it.
-    if (this.#state === "reading") signal(this.#shim, this.fd);
-  }
-
-  stop(): void {
-    this.#stopped = true;
-    if (this.#state === "idle") this.#free();
-    else this.unref();
-  }
-
-  #free(): void {
-    const { resources, dma_call } = this.#shim;
-    if (resources.untrackDescriptor(this.fd)) dma_call(Opcode.CLOSE, this.fd, 0, 0, 0, 0);
-  }
-
-  async #read(): Promise<void> {
-    const { dma_call_on_thread, resources: { counterAddress } } = this.#shim;
-    while (this.#referenced) {
-      this.#state = "reading";
-      await dma_call_on_thread(NO_PLACE, Opcode.READ_STREAM, this.fd, counterAddress, 8, 0, 0);
-      this.#state = "listening";
-      this.#listener();
-    }
-    this.#state = "idle";
-    if (this.#stopped) this.#free();
-  }
+  return { fd, socket };
 }
