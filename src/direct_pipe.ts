@@ -115,7 +115,6 @@ export async function pipeDirectly(pipe: DirectPipe): Promise<void> {
 }
 
 async function moveAll({ readAhead, writer, signal }: DirectPipe, waits: Waits): Promise<void> {
-  if (writer.opening) await waits.for(writer.opening);
   for (;;) {
     signal?.throwIfAborted();
     if (writer.failure) throw new Failure("write", writer.failure.reason);

@@ -993,8 +993,8 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
     super({
       start: (controller) => sink.start(controller),
       write: () => sink.write(),
-      close: () => sink.close(),
-      abort: (reason) => sink.abort(reason),
+      close: () => writer.close(),
+      abort: (reason) => writer.abort(reason),
     }, { highWaterMark: 1, size: (chunk) => sink.size(chunk!) });
     sink.attach(this);
     this.file = file;
@@ -1124,7 +1124,8 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   async writeBuffer(buffer: DmaBuffer): Promise<void> {
     demandBuffer(buffer, "write");
     this.#sink.assertUsable(this, "write");
-    await this.#sink.report(this.#sink.writeMemoryUnlocked(this, takeMemory(buffer)));
+    const memory = takeMemory(buffer);
+    await this.#sink.give(this, memory.bytes, memory);
   }
 
   /**
@@ -1143,10 +1144,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    * ```
    */
   async flushAligned(options?: DmaSyncOptions): Promise<number> {
-    const tail = isSet(options, "tail");
-    const taken = this.#sink.allTaken();
-    if (taken) await taken;
-    return await this.#sink.report(this.#sink.writer.flush(tail));
+    return await this.#sink.flush(isSet(options, "tail"), false);
   }
 
   /**
@@ -1167,10 +1165,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    * ```
    */
   async sync(options?: DmaSyncOptions): Promise<number> {
-    const tail = isSet(options, "tail");
-    const taken = this.#sink.allTaken();
-    if (taken) await taken;
-    return await this.#sink.report(this.#sink.writer.sync(tail));
+    return await this.#sink.flush(isSet(options, "tail"), true);
   }
 
   /**
@@ -1293,7 +1288,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
     const sink = this.#sink;
     const { closed, closeAnnounced, failure } = sink.writer;
     const told = failure && (failure.aborted || sink.errorReported);
-    if (closeAnnounced || closed || told) return await sink.untilEnded();
+    if (closeAnnounced || closed || told) return await sink.writer.ended;
     await this.close();
   }
 

@@ -6,17 +6,18 @@ import { explain } from "./file_system.ts";
 import type { OpenFile } from "./open_file.ts";
 import { knownSize } from "./stat.ts";
 
-/** Whether {@linkcode cutToContent} may find something to cut off. */
-export function exceedsContent({ appends, length }: OpenFile): boolean {
+/** Whether there may be something behind the content to cut off. */
+function exceedsContent({ appends, length }: OpenFile): boolean {
   // Where other programs append too, the bytes may be theirs.
   return !appends && length.sizeUpperBound > length.contentEnd;
 }
 
 /**
  * Cuts a file that is in use to the end of its content. If it is longer than this module ever made it, another program's
- * bytes are behind the content, and it is not cut. Nothing is written meanwhile.
+ * bytes are behind the content, and it is not cut. Nothing is written meanwhile. Returns undefined if there is nothing to do.
  */
-export function cutToContent(file: OpenFile): Promise<void> {
+export function cutToContent(file: OpenFile): Promise<void> | undefined {
+  if (!exceedsContent(file)) return undefined;
   return truncateAlone(file, () => lengthToCutTo(file));
 }
 

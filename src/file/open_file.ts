@@ -239,7 +239,22 @@ export class OpenFile implements FileIdentity {
     if (size !== undefined) this.length.isAtMost(size);
   }
 
-  /** Makes bytes, length and name durable, on the JavaScript thread. */
+  /** Whether everything in the file is durable, with its name. */
+  get isDurable(): boolean {
+    return this.durability.isDurable && !this.nameIsVolatile;
+  }
+
+  /** Makes bytes, length and name durable. */
+  async sync(): Promise<void> {
+    const synced = await Promise.allSettled([
+      !this.durability.isDurable && this.durability.sync(false),
+      this.nameIsVolatile && this.syncName(),
+    ]);
+    const failed = synced.find((each) => each.status === "rejected");
+    if (failed) throw failed.reason;
+  }
+
+  /** As {@linkcode sync}, on the JavaScript thread. */
   syncNow(): void {
     this.durability.syncNow();
     if (!this.nameIsVolatile) return;

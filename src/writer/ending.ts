@@ -1,17 +1,38 @@
-// How a writer ends, as lists of steps. Each step looks at the file when its turn comes.
+// The phases of a writer, and how it ends, as lists of steps. Each step looks at the file when its turn comes.
 
 import { assert } from "../assert.ts";
 import { discardName, publish } from "../file/atomic.ts";
 import { closeFile, giveUpFile } from "../file/close.ts";
-import { cutToContent, exceedsContent } from "../file/cut.ts";
+import { cutToContent } from "../file/cut.ts";
 import type { OpenFile } from "../file/open_file.ts";
-import type { SyncQueue } from "./sync_queue.ts";
-import type { WriteBehind } from "./write_behind.ts";
-import type { WriteQueue } from "./write_queue.ts";
-import type { WriterOptions } from "./writer_options.ts";
 
 /** One step. Returns undefined if there is nothing to wait for. */
 export type Step = () => Promise<unknown> | undefined;
+
+/** A phase in which steps run one after the other, each when nothing else is under way. */
+export type Ending<Name = "committing" | "failing"> = {
+  readonly name: Name;
+  readonly steps: Step[];
+};
+
+/** What a writer is doing. */
+export type Phase =
+  /** Where it starts is being determined. */
+  | { readonly name: "opening" }
+  | { readonly name: "open" }
+  /** A close has begun: what was accepted is being written. */
+  | { readonly name: "draining" }
+  /** Everything is in the file. */
+  | Ending<"committing">
+  /** After a failure or an abort. */
+  | Ending<"failing">
+  | { readonly name: "closed" }
+  | { readonly name: "failed" };
+
+/** The error of a call on a stream that was closed. */
+export function closedError(op: string): TypeError {
+  return new TypeError(`Cannot ${op} a stream that is closed`);
+}
 
 /** Why a writer failed. */
 export interface WriterFailure {
@@ -23,49 +44,39 @@ export interface WriterFailure {
   cutError?: unknown;
 }
 
-/** The steps of a close when everything is in the file. With `keepOpen` the file stays open, whatever the options say. */
-export function stepsOfClose(
-  file: OpenFile,
-  { closeFile: closes, syncOnClose }: WriterOptions,
-  keepOpen: boolean,
-  syncs: SyncQueue,
-  queue: WriteQueue,
-): Step[] {
-  const sync = () => {
-    const wanted = syncOnClose || file.publication !== undefined;
-    // A file that nobody has changed is closed as it is.
-    const isChanged = file.durability.unsynced || file.nameIsVolatile;
-    return wanted && isChanged ? syncs.run(queue) : undefined;
-  };
-  // An atomic file that stays open for more writers is published when it is closed.
-  const publishes = () => closes || keepOpen ? publishWhole(file) : undefined;
-  const leave = () => {
-    detach(file);
-    return closes && !keepOpen ? closeFile(file) : undefined;
-  };
-  return [() => cut(file), sync, publishes, leave];
+/** What becomes of a file when its writer has ended without a failure: it is left as it is, or whole but open, or closed. */
+export type Fate = "leave" | "seal" | "close";
+
+/** The steps of a close when everything is in the file. */
+export function stepsOfClose(file: OpenFile, fate: Fate, sync: Step): Step[] {
+  return [
+    () => cutToContent(file),
+    sync,
+    // An atomic file that stays open for more writers is published when it is closed.
+    () => fate === "leave" ? undefined : publishWhole(file),
+    () => {
+      detach(file);
+      return fate === "close" ? closeFile(file) : undefined;
+    },
+  ];
 }
 
 /**
- * The steps after a failure. A writer that never opened has no `writes`: it has extended nothing, and does not know what
- * others did.
+ * The steps after a failure, which begin with `confirm`. A writer that never opened has none: it has extended nothing, and
+ * does not know what others did.
  */
 export function stepsAfterFailure(
   file: OpenFile,
-  { closeFile: closes }: WriterOptions,
-  writes: WriteBehind | undefined,
   failure: WriterFailure,
+  closes: boolean,
+  confirm?: Step,
 ): Step[] {
-  const cutWhole = () => writes ? cut(file)?.catch((error) => failure.cutError = error) : undefined;
+  const cut = () => cutToContent(file)?.catch((error) => failure.cutError = error);
   const leave = () => {
     detach(file);
     return closes || file.dropped ? giveUpFile(file) : undefined;
   };
-  return [() => writes?.confirmRest(), cutWhole, () => discardName(file), leave];
-}
-
-function cut(file: OpenFile): Promise<void> | undefined {
-  return exceedsContent(file) ? cutToContent(file) : undefined;
+  return [...confirm ? [confirm, cut] : [], () => discardName(file), leave];
 }
 
 function publishWhole(file: OpenFile): Promise<void> | undefined {

@@ -26,4 +26,10 @@ export class Pending {
     this.#count--;
     this.#ended(error);
   }
+
+  /** Counts work until it settles. */
+  track(work: Promise<unknown>): void {
+    this.begin();
+    work.then(() => this.end(), (error) => this.end(error));
+  }
 }

@@ -25,9 +25,9 @@ const LARGEST_STEP: number = 64 * MIB;
 export class Preallocator {
   readonly #file: OpenFile;
   readonly #pending: Pending;
-  #enabled: boolean;
   readonly #expectedEnd: number;
-  #running = false;
+  /** Whether a step may begin: none is under way, and none has failed. */
+  #isReady: boolean;
   /** Whether the file may be shorter than its bound: an allocation has failed. */
   #boundIsLoose = false;
 
@@ -35,7 +35,7 @@ export class Preallocator {
   constructor(file: OpenFile, pending: Pending, enabled: boolean, expectedEnd: number) {
     this.#file = file;
     this.#pending = pending;
-    this.#enabled = enabled;
+    this.#isReady = enabled;
     this.#expectedEnd = expectedEnd;
   }
 
@@ -46,17 +46,18 @@ export class Preallocator {
   start(flushed: number, written: number): void {
     const { durability, engine, fd, length } = this.#file;
     const end = this.#nextEnd(written, length.sizeUpperBound);
-    if (!this.#enabled || this.#running || end <= length.sizeUpperBound) return;
-    this.#running = true;
+    if (!this.#isReady || end <= length.sizeUpperBound) return;
+    this.#isReady = false;
     this.#pending.begin();
     // Behind the reserved space it would be unknown whose bytes are there.
     this.#file.keepAppended();
     length.beginWrite(end);
     const complete = (result: number) => {
-      this.#running = false;
       durability.noteChange();
       length.endWrite();
-      if (result < 0) this.#fail(result);
+      this.#isReady = result >= 0 || result === -Errno.EINTR;
+      this.#boundIsLoose ||= result < 0;
+      if (FULL.has(-result)) this.#giveBack();
       this.limitBound();
       this.#pending.end();
     };
@@ -64,14 +65,10 @@ export class Preallocator {
     engine.submit({ op: "allocate", fd, mode: 0, ...range }, { complete });
   }
 
-  /** A failure is ignored: the writes report the real error. What was reserved is given back, for other programs. */
-  #fail(result: number): void {
-    this.#boundIsLoose = true;
-    if (result !== -Errno.EINTR) this.#enabled = false;
-    if (!FULL.has(-result)) return;
-    this.#pending.begin();
-    const end = () => this.#pending.end();
-    cutToContent(this.#file).then(end, end);
+  /** Gives back what a step has reserved before it failed. The writes report the real error. */
+  #giveBack(): void {
+    const cut = cutToContent(this.#file);
+    if (cut) this.#pending.track(cut.catch(() => {}));
   }
 
   /** Lowers the bound of the file's length after a failure, as soon as no write is under way: what is behind the file's end may be another program's. */
@@ -90,10 +87,5 @@ export class Preallocator {
     const step = Math.min(Math.max(part, SMALLEST_STEP), LARGEST_STEP);
     // Early: the next step starts while half a step is left.
     return size - written >= step / 2 ? 0 : size + step;
-  }
-
-  /** Stops further steps: the file is about to get its exact length. */
-  stop(): void {
-    this.#enabled = false;
   }
 }

@@ -1,12 +1,11 @@
-// The underlying sink of a DmaStreamWriter, and the writes that bypass its lock. Chunks that cannot be accepted at once
-// wait in the stream's own queue.
+// The underlying sink of a DmaStreamWriter, and the writes that bypass its lock. A chunk is accepted when it is given. What
+// the buffers have no room for waits here, and the stream's own queue has an item that ends with it.
 
 import { chunkBytes, lengthOfBytes } from "../arguments.ts";
 import { yieldIfNeeded } from "../engine/event_loop.ts";
 import type { AlignedMemory } from "../file/aligned_memory.ts";
-import { Batch } from "./batch.ts";
+import { closedError } from "./ending.ts";
 import type { Writer } from "./writer.ts";
-import { closedError } from "./writer_state.ts";
 
 // The base class's methods: the writer's own are for users. A program may replace the global class later.
 const { getWriter, close: closeStream } = WritableStream.prototype;
@@ -14,10 +13,40 @@ const { getWriter, close: closeStream } = WritableStream.prototype;
 /** For calls that succeed at once. */
 const RESOLVED: Promise<void> = Promise.resolve();
 
+/** Chunks that wait share an item for up to this many bytes: the promise of an item costs more than a small chunk. */
+const MAX_SHARED_BYTES = 256 << 10;
+
+/** The stream's item for chunks that were given without the lock. */
+const UNLOCKED = Symbol();
+
+/** A chunk is accepted in parts of this many bytes: optimized code of V8 counts no further. */
+const MAX_PART = 1 << 30;
+
 /** A stream of another kind that writes to this one and has waiting chunks of its own. */
 export interface Upstream {
   /** Writes all of them to this stream at once. */
   handOver(): void;
+}
+
+/** An item of chunks that were given without the lock. */
+interface SharedItem {
+  readonly written: Promise<void>;
+  bytes: number;
+}
+
+/** A chunk that was given. */
+interface Chunk {
+  readonly bytes: Uint8Array;
+  /** At the call. */
+  readonly length: number;
+  /** Its memory, if that may be written without a copy. */
+  readonly memory: AlignedMemory | undefined;
+  /** Bytes of it that were accepted. */
+  taken: number;
+  isTaken: boolean;
+  /** Whether an item of the stream's queue ends with it. */
+  endsItem: boolean;
+  item?: SharedItem;
 }
 
 /**
@@ -28,10 +57,11 @@ export class WriterSink {
   readonly writer: Writer;
   #controller: WeakRef<WritableStreamDefaultController> | undefined;
   #stream: WeakRef<WritableStream> | undefined;
-  /** The items of the stream's queue, the current one first. */
-  readonly #waiting: Batch[] = [];
-  /** How many of them, from the first on, were accepted before their turn. */
-  #takenAhead = 0;
+  /** Chunks that are not accepted whole, in order. */
+  readonly #waiting: Chunk[] = [];
+  /** Items of the stream's queue that were accepted before their turn, and all their bytes. */
+  #ahead = 0;
+  #moved = 0;
   /**
    * Identifies the holder of the lock, whose own calls report a failure: a writer of getWriter(), or a direct pipe. A
    * reference to the holder would keep the stream alive.
@@ -44,126 +74,108 @@ export class WriterSink {
 
   constructor(writer: Writer) {
     this.writer = writer;
-    writer.failing.then(({ reason }) => this.#fail(reason));
+    writer.failing.then((reason) => this.#fail(reason));
   }
 
-  /** Sets the stream of this sink. */
   attach(stream: WritableStream): void {
     this.#stream = new WeakRef(stream);
   }
 
   /** Where the next chunk will start, waiting chunks included. */
   get nextPosition(): number {
-    return this.#waiting.reduce((end, { bytes }) => end + bytes, this.writer.position);
-  }
-
-  /** Whether chunks wait in the stream's queue. */
-  get #isWaiting(): boolean {
-    return this.#waiting.length > 0;
+    const { position } = this.writer;
+    return this.#waiting.reduce((end, { length, taken }) => end + length - taken, position);
   }
 
   /** Whether the writer may be used without the stream: nothing waits, and no end was requested. */
   get isFree(): boolean {
-    return !this.#isWaiting && !this.writer.closeAnnounced && !this.writer.ending;
+    return this.#waiting.length === 0 && !this.writer.closeAnnounced && !this.writer.ending;
   }
 
   // ---- what the stream calls --------------------------------------------------------------------------------------
 
-  start(controller: WritableStreamDefaultController): Promise<void> | undefined {
+  start(controller: WritableStreamDefaultController): void {
     this.#controller = new WeakRef(controller);
-    const { writer } = this;
     // The stream would first wait for the current chunk, however large it is.
     controller.signal.addEventListener("abort", () => {
-      writer.abort(controller.signal.reason).catch(() => {});
+      this.writer.abort(controller.signal.reason).catch(() => {});
     });
-    return writer.opening;
   }
 
-  /** The stream counts items, so it queues one at a time beyond the buffers. */
+  /** Accepts a chunk. The stream counts items, so it queues one at a time beyond the buffers. */
   size(item: unknown): number {
+    const { closeAnnounced, failure } = this.writer;
     // The stream asks even if it is closing or failing, and refuses the chunk then.
-    if (this.writer.closeAnnounced || this.writer.failure) return 1;
-    this.#waiting.push(item instanceof Batch ? item : Batch.of(item));
+    if (closeAnnounced || failure || item === UNLOCKED) return 1;
+    try {
+      const bytes = chunkBytes("chunk", item);
+      this.#moved += lengthOfBytes(bytes);
+      this.#add(bytes, true);
+    } catch (error) {
+      this.writer.abort(error).catch(() => {});
+    }
     return 1;
   }
 
-  /** The stream passes the first of the items that wait. */
+  /** The turn of the first item. */
   write(): Promise<void> | undefined {
-    const { failure } = this.writer;
-    if (failure) return Promise.reject(failure.reason);
-    const batch = this.#waiting[0]!;
-    if (batch.error) return this.#refuse(batch.error);
-    const { bytes } = batch;
-    batch.isOpen = false;
-    if (!this.#take(batch)) return this.#takeLater(batch);
-    this.#noteTaken();
-    return yieldIfNeeded(bytes);
+    const { ending, failure } = this.writer;
+    if (failure || this.#ahead === 0) return ending ? this.#refuse() : this.#untilTaken();
+    this.#ahead--;
+    const moved = this.#moved;
+    this.#moved = 0;
+    return yieldIfNeeded(moved);
   }
 
-  close(): Promise<void> {
-    return this.writer.close();
+  /** The stream treats this as its own failure and never calls again, so everything must be freed here. */
+  async #refuse(): Promise<never> {
+    await this.writer.ended;
+    throw this.writer.refusal;
   }
 
-  abort(reason: unknown): Promise<void> {
-    return this.writer.abort(reason);
-  }
-
-  #noteTaken(): void {
-    if (this.#takenAhead > 0) this.#takenAhead--;
-    this.#waiting.shift()?.taken?.resolve();
+  async #untilTaken(): Promise<void> {
+    while (this.#ahead === 0) {
+      await this.writer.room();
+      this.#takeWaiting();
+    }
+    this.#ahead--;
   }
 
   /** Errors the stream. A pipe reports that to its caller. */
   #fail(reason: unknown): void {
     if (this.#stream?.deref()?.locked && !this.#lockToken) this.errorReported = true;
     this.#controller?.deref()?.error(reason);
-    this.#takenAhead = 0;
-    for (const { taken } of this.#waiting.splice(0)) taken?.resolve();
+    this.#waiting.length = 0;
   }
 
   // ---- taking chunks ----------------------------------------------------------------------------------------------
 
-  /** Accepts what there is room for of a batch, and returns whether that was all. A wrong chunk fails the writer. */
-  #take(batch: Batch): boolean {
+  /** Accepts what there is room for of a chunk, behind those that wait. Returns it if it has to wait. */
+  #add(bytes: Uint8Array, endsItem: boolean, memory?: AlignedMemory): Chunk | undefined {
+    const length = lengthOfBytes(bytes);
+    const chunk: Chunk = { bytes, length, memory, taken: 0, isTaken: false, endsItem };
+    if (this.#waiting.length === 0 && this.#take(chunk)) return undefined;
+    this.#waiting.push(chunk);
+    return chunk;
+  }
+
+  /** Accepts what there is room for of a chunk, and returns whether that was all. */
+  #take(chunk: Chunk): boolean {
     const { writer } = this;
-    const { memory, isBegun } = batch;
-    if (memory && !isBegun && this.#takeMemory(memory)) batch.skip();
-    while (!writer.failure) {
-      if (batch.isTaken) return true;
-      if (!writer.hasRoom) return false;
-      try {
-        batch.advance((chunk, from) => writer.write(chunk, from));
-      } catch (error) {
-        writer.fail(error);
-      }
+    const { bytes, length, memory } = chunk;
+    if (memory && chunk.taken === 0 && this.#takeMemory(memory)) chunk.taken = length;
+    while (chunk.taken < length && writer.hasRoom) {
+      if (lengthOfBytes(bytes) !== length) {
+        // A part of it may be on the disk, so what follows would be at the wrong position.
+        const what = "a chunk whose buffer is detached or resized before it is taken";
+        writer.fail(new TypeError(`Cannot write ${what}`));
+      } else if (length > MAX_PART) {
+        chunk.taken += writer.write(bytes.subarray(chunk.taken, chunk.taken + MAX_PART));
+      } else chunk.taken += writer.write(bytes, chunk.taken);
     }
-    return false;
-  }
-
-  /**
-   * Accepts what there is room for of what waits, so that one sync serves many callers. Returns the first batch that is not
-   * accepted whole; nothing is accepted behind a wrong chunk.
-   */
-  #takeAhead(): Batch | undefined {
-    for (; this.#takenAhead < this.#waiting.length; this.#takenAhead++) {
-      const batch = this.#waiting[this.#takenAhead]!;
-      if (batch.error || !this.#take(batch)) return batch;
-      batch.isOpen = false;
-    }
-    return undefined;
-  }
-
-  async #takeLater(batch: Batch): Promise<void> {
-    do {
-      await this.writer.room();
-    } while (!this.#take(batch));
-    this.#noteTaken();
-  }
-
-  /** The stream treats this as its own failure and never calls again, so everything must be freed here. */
-  async #refuse(error: unknown): Promise<never> {
-    await this.writer.abort(error).catch(() => {});
-    throw error;
+    chunk.isTaken = chunk.taken === length && !writer.failure;
+    if (chunk.isTaken && chunk.endsItem) this.#ahead++;
+    return chunk.isTaken;
   }
 
   /** Accepts memory that was handed over: without a copy, unless a buffer is partly filled, or would be afterwards. */
@@ -174,6 +186,13 @@ export class WriterSink {
     if (!fits || !writer.takesMemory || !writer.file.engine.endsWithProcess) return false;
     writer.writeMemory(memory, length, () => {});
     return true;
+  }
+
+  /** Accepts what there is room for of what waits. */
+  #takeWaiting(): void {
+    let count = 0;
+    while (count < this.#waiting.length && this.#take(this.#waiting[count]!)) count++;
+    this.#waiting.splice(0, count);
   }
 
   // ---- past the lock ----------------------------------------------------------------------------------------------
@@ -188,61 +207,64 @@ export class WriterSink {
     if (closeAnnounced) throw closedError(op);
   }
 
-  /** Accepts a chunk without the lock: at once if there is room, else through the stream's queue. */
+  /** Accepts a chunk without the lock, at once if there is room. */
   writeUnlocked(stream: WritableStream, chunk: unknown): Promise<void> {
-    const { writer } = this;
     // An object that only inherits from Uint8Array has no length.
     const isBytes = chunk instanceof Uint8Array && ArrayBuffer.isView(chunk);
     const length = isBytes ? lengthOfBytes(chunk) : 0;
-    const isTaken = length > 0 && !this.#isWaiting && !writer.closeAnnounced && !stream.locked &&
-      writer.writeWhole(chunk as Uint8Array, length);
+    const isTaken = length > 0 && this.isFree && !stream.locked &&
+      this.writer.writeWhole(chunk as Uint8Array, length);
     if (isTaken) return yieldIfNeeded(length) ?? RESOLVED;
-    let bytes: Uint8Array;
     try {
-      bytes = chunkBytes("chunk", chunk);
+      const bytes = chunkBytes("chunk", chunk);
       this.assertUsable(stream, "write");
+      return this.give(stream, bytes);
     } catch (error) {
       return this.report(Promise.reject(error));
     }
+  }
+
+  /** Accepts a chunk that was given without the lock, or memory that was handed over: at once if there is room. */
+  give(stream: WritableStream, bytes: Uint8Array, memory?: AlignedMemory): Promise<void> {
     const last = this.#waiting.at(-1);
-    if (last?.accepted && last.isOpen && !last.isFull) {
-      last.add(bytes);
-      return last.accepted;
-    }
-    const batch = new Batch(bytes);
-    const whole = batch.bytes;
-    if (!this.#isWaiting && this.#take(batch)) return yieldIfNeeded(whole) ?? RESOLVED;
-    if (writer.failure) return this.report(Promise.reject(writer.failure.reason));
-    batch.isOpen = true;
-    return batch.accepted = this.report(this.#enqueue(stream, batch));
+    const chunk = this.#add(bytes, false, memory);
+    const { failure } = this.writer;
+    if (failure) return this.report(Promise.reject(failure.reason));
+    if (!chunk) return yieldIfNeeded(lengthOfBytes(bytes)) ?? RESOLVED;
+    chunk.endsItem = true;
+    const shares = last?.item && last.taken === 0 && last.item.bytes < MAX_SHARED_BYTES;
+    if (shares) last.endsItem = false;
+    const item = shares ? last.item! : { written: this.report(this.#enqueue(stream)), bytes: 0 };
+    item.bytes += chunk.length;
+    chunk.item = item;
+    return item.written;
   }
 
-  /** Accepts memory without the lock. */
-  async writeMemoryUnlocked(stream: WritableStream, memory: AlignedMemory): Promise<void> {
-    const batch = new Batch(memory.bytes, memory);
-    if (this.#isWaiting || !this.#take(batch)) await this.#enqueue(stream, batch);
-    else await yieldIfNeeded(memory.bytes.length);
-  }
-
-  #enqueue(stream: WritableStream, batch: Batch): Promise<void> {
+  #enqueue(stream: WritableStream): Promise<void> {
     const writer = getWriter.call(stream);
-    const written = writer.write(batch);
+    const written = writer.write(UNLOCKED);
     writer.releaseLock();
     return written;
   }
 
-  /** Resolves when all chunks given before this call are accepted; undefined if they are. */
-  allTaken(): Promise<void> | undefined {
-    if (!this.#takeAhead()) return undefined;
-    return (this.#waiting.at(-1)!.taken ??= Promise.withResolvers()).promise;
+  /** Waits until all chunks that were given are accepted, and then as {@linkcode Writer.flush}. */
+  async flush(tail: boolean, durable: boolean): Promise<number> {
+    try {
+      for (const last = this.#waiting.at(-1); last && !last.isTaken; this.#takeWaiting()) {
+        await this.writer.room();
+      }
+      return await this.writer.flush(tail, durable);
+    } catch (error) {
+      throw this.#reported(error);
+    }
   }
 
   /** Blocks until every chunk that was given is in the file, and with `durable` is synced. Throws the failure. */
   flushNow(durable: boolean, deadline: number): void {
     this.upstream?.deref()?.handOver();
-    for (let batch; (batch = this.#takeAhead()) && !batch.error;) {
+    for (this.#takeWaiting(); this.#waiting.length > 0; this.#takeWaiting()) {
       // A program that has come to its end has closed its writers.
-      this.writer.assertAccepts();
+      if (this.writer.ending) throw this.writer.refusal;
       this.writer.waitNow(deadline);
     }
     this.writer.flushNow(durable, deadline);
@@ -271,18 +293,13 @@ export class WriterSink {
     if (writer.failure) await this.report(writer.close());
   }
 
-  /** Resolves when the writer has ended, in whichever way. */
-  async untilEnded(): Promise<void> {
-    const { closeAnnounced, ended, ending } = this.writer;
-    if (closeAnnounced || ending) await ended;
-  }
-
   /** Waits for an abort of the stream, and until everything is freed, for which a stream that has failed does not wait. */
   async afterAbort(aborting: Promise<void>): Promise<void> {
     try {
       await aborting;
     } finally {
-      await this.untilEnded();
+      const { closeAnnounced, ended, ending } = this.writer;
+      if (closeAnnounced || ending) await ended;
     }
   }
 
@@ -293,10 +310,14 @@ export class WriterSink {
     try {
       return await promise;
     } catch (error) {
-      const { failure } = this.writer;
-      if (failure && error === failure.reason) this.errorReported = true;
-      throw error;
+      throw this.#reported(error);
     }
+  }
+
+  #reported(error: unknown): unknown {
+    const { failure } = this.writer;
+    if (failure && error === failure.reason) this.errorReported = true;
+    return error;
   }
 
   /** Treats a direct pipe as the holder of the lock. */
@@ -319,8 +340,11 @@ export class WriterSink {
     const hasLock = () => this.#lockToken === token;
     return Object.assign(writer, {
       write: (chunk: unknown): Promise<void> => {
-        const batch = Batch.of(chunk);
-        return batch.error ? Promise.reject(batch.error) : this.report(write(batch));
+        try {
+          return this.report(write(chunkBytes("chunk", chunk)));
+        } catch (error) {
+          return Promise.reject(error);
+        }
       },
       close: (): Promise<void> => {
         // Without the lock it is refused.

@@ -2,17 +2,15 @@
 // for positions, not for writes, so any number can share one sync.
 
 import { assert } from "../assert.ts";
-import { cutToContent, exceedsContent } from "../file/cut.ts";
+import { cutToContent } from "../file/cut.ts";
 import type { OpenFile } from "../file/open_file.ts";
 import type { WriteQueue } from "./write_queue.ts";
 
-interface Waiter {
+interface Waiter extends PromiseWithResolvers<number> {
   /** The position below which everything must be flushed. */
   readonly target: number;
   /** Whether it must be durable too. */
   readonly durable: boolean;
-  readonly resolve: (position: number) => void;
-  readonly reject: (error: unknown) => void;
 }
 
 /** Keeps waiters until they are served. One sync runs at a time: the first of two would serve the waiters of the second. */
@@ -21,17 +19,11 @@ export class SyncQueue {
   readonly #preallocates: boolean;
   #waiting: Waiter[] = [];
   #running = false;
-  #failure: { readonly reason: unknown } | undefined;
 
   /** `preallocates` says that reserved space may stay behind the content until the end. */
   constructor(file: OpenFile, preallocates: boolean) {
     this.#file = file;
     this.#preallocates = preallocates;
-  }
-
-  /** Whether everything in the file is durable, with its name. */
-  get isDurable(): boolean {
-    return this.#file.durability.isDurable && !this.#file.nameIsVolatile;
   }
 
   /** Everything below it is to be written now. While a sync is in flight nothing is for the next one: more callers may come. */
@@ -48,35 +40,36 @@ export class SyncQueue {
    * waits for just that, and nothing else is left to sync. Infinity otherwise.
    */
   get durableFrom(): number {
-    const { blockSize, fileSystem } = this.#file;
+    const { blockSize, fileSystem, isDurable } = this.#file;
     // Otherwise padding is cut before each sync.
     const keepsPadding = this.#preallocates || blockSize === 1;
-    if (!fileSystem.syncsWrites || !keepsPadding || !this.isDurable) return Infinity;
-    return this.#waiting.reduce(
-      (least, { target, durable }) => durable ? Math.min(least, target) : least,
-      Infinity,
-    );
+    if (!fileSystem.syncsWrites || !keepsPadding || !isDurable) return Infinity;
+    return this.#leastTarget(({ durable }) => durable);
   }
 
   /** The least position behind `flushed` that a caller waits for; Infinity if there is none. */
   nextTarget(flushed: number): number {
+    return this.#leastTarget(({ target }) => target > flushed);
+  }
+
+  #leastTarget(counts: (waiter: Waiter) => boolean): number {
     return this.#waiting.reduce(
-      (least, { target }) => target > flushed ? Math.min(least, target) : least,
+      (least, waiter) => counts(waiter) ? Math.min(least, waiter.target) : least,
       Infinity,
     );
   }
 
   /** Waits until everything below `target` is flushed, and with `durable` also synced. */
   add(target: number, durable: boolean): Promise<number> {
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ target, durable, resolve, reject });
-    });
+    const waiter = { target, durable, ...Promise.withResolvers<number>() };
+    this.#waiting.push(waiter);
+    return waiter.promise;
   }
 
   /** Resolves waiters for whom enough is flushed and durable. Returns whether a sync is due. */
   serve(flushed: number): boolean {
     if (this.#waiting.length === 0) return false;
-    const { isDurable } = this;
+    const { isDurable } = this.#file;
     let isDue = false;
     this.#waiting = this.#waiting.filter(({ target, durable, resolve }) => {
       if (target > flushed) return true;
@@ -95,38 +88,26 @@ export class SyncQueue {
     try {
       const file = this.#file;
       // With preallocation off, padding is cut before each sync, so that no other program sees it for long.
-      const cuts = !this.#preallocates && queue.idle && exceedsContent(file);
-      if (cuts) await cutToContent(file);
-      if (this.#failure) return;
+      const cut = !this.#preallocates && queue.idle ? cutToContent(file) : undefined;
+      if (cut) await cut;
+      // The writer has failed meanwhile.
+      if (cut && this.#waiting.length === 0) return;
       // Later completions may miss the sync.
       const { flushed } = queue;
       served = this.#waiting.filter(({ target }) => target <= flushed);
       this.#waiting = this.#waiting.filter(({ target }) => target > flushed);
-      await this.#sync();
+      await file.sync();
       for (const { resolve } of served) resolve(flushed);
     } catch (error) {
-      // They are told why the writer failed first.
-      for (const { reject } of served) reject(this.#failure ? this.#failure.reason : error);
+      for (const { reject } of served) reject(error);
       throw error;
     } finally {
       this.#running = false;
     }
   }
 
-  async #sync(): Promise<void> {
-    const file = this.#file;
-    const { durability } = file;
-    const synced = await Promise.allSettled([
-      !durability.isDurable && durability.sync(false),
-      file.nameIsVolatile && file.syncName(),
-    ]);
-    const failed = synced.find((each) => each.status === "rejected");
-    if (failed) throw failed.reason;
-  }
-
   /** The writer has failed. Rejects all waiters except those whom the sync in flight serves: it may succeed. */
   fail(reason: unknown): void {
-    this.#failure = { reason };
     for (const { reject } of this.#waiting.splice(0)) reject(reason);
   }
 }

@@ -4,64 +4,57 @@ import { alignDown, alignUp } from "../align.ts";
 import { lengthOfBytes } from "../arguments.ts";
 import { assert } from "../assert.ts";
 import { type BufferBudget, UNLIMITED } from "../engine/buffer_budget.ts";
-import type { Engine } from "../engine/engine.ts";
 import type { Block, Memory } from "../engine/operation.ts";
 import type { OpenFile } from "../file/open_file.ts";
 import type { WriteQueue } from "./write_queue.ts";
-import type { WriterOptions } from "./writer_options.ts";
 
 /** The size of buffers until one has to be larger: most files never need that. */
 const FIRST_BUFFER = 64 * 1024;
 
-const NO_BYTES = new Uint8Array(0);
-
-/** The buffer that is being filled. */
-interface FillingBuffer {
-  block: Block;
-  capacity: number;
-  /** Bytes in it. */
-  fill: number;
+/** How bytes are buffered. */
+export interface BufferOptions {
+  /** A multiple of the file's block size. */
+  readonly bufferSize: number;
+  /** Writes in flight at most. */
+  readonly writeBehind: number;
+  /** Whether it uses smaller and fewer buffers while many streams are at work. */
+  readonly sharesMemory: boolean;
 }
 
 /** Accepts bytes. There are never more buffers than one that is being filled and those in flight. */
 export class WriteBuffers {
-  readonly #engine: Engine;
-  /** Gets the writes of what is full. */
+  readonly #file: OpenFile;
+  readonly #options: BufferOptions;
   readonly #queue: WriteQueue;
-  readonly #blockSize: number;
-  readonly #bufferSize: number;
-  readonly #writeBehind: number;
   /** The shared budget of the buffers, unless their size or number was set. */
   readonly #budget: BufferBudget;
-  /** Whether a chunk that fits into a buffer stays in one, so that it is written by one write. */
-  readonly #wholeChunks: boolean;
   /** Whether no buffer had to be larger so far. */
   #smallIsEnough = true;
   /** Buffers that exist: filling, waiting or in flight. */
   #count = 0;
+  /** The buffer that is being filled. */
+  #block: Block | undefined;
+  #capacity = 0;
   /** Where the current buffer starts, or would. */
   #base: number;
-  /** Bytes of the block at which the next buffer starts: in the file, or on their way. */
+  /** Bytes of the block there that are in the file, or on their way. */
   #head: Uint8Array;
-  #filling: FillingBuffer | undefined;
+  /** Bytes in the current buffer, those included. */
+  #fill: number;
 
-  constructor(file: OpenFile, options: WriterOptions, queue: WriteQueue, start: number) {
-    const { engine, blockSize, appends } = file;
-    const { bufferSize, writeBehind, sharesMemory } = options;
-    this.#engine = engine;
+  constructor(file: OpenFile, options: BufferOptions, queue: WriteQueue, start: number) {
+    this.#file = file;
+    this.#options = options;
     this.#queue = queue;
-    this.#blockSize = blockSize;
-    this.#bufferSize = bufferSize;
-    this.#writeBehind = writeBehind;
-    this.#budget = sharesMemory ? engine.budget : UNLIMITED;
-    this.#wholeChunks = appends;
-    this.#base = alignDown(start, blockSize);
-    this.#head = new Uint8Array(start - this.#base);
+    this.#budget = options.sharesMemory ? file.engine.budget : UNLIMITED;
+    this.#base = alignDown(start, file.blockSize);
+    this.#fill = start - this.#base;
+    this.#head = new Uint8Array(this.#fill);
   }
 
   /** Where the next byte goes. */
   get position(): number {
-    return this.#base + (this.#filling?.fill ?? this.#head.length);
+    return this.#base + this.#fill;
   }
 
   /** The end of what became a write. */
@@ -69,100 +62,137 @@ export class WriteBuffers {
     return this.#base + this.#head.length;
   }
 
-  /** Where the next write starts. */
-  get nextWrite(): number {
-    return this.#base;
-  }
-
   /** Whether a buffer may be started. If the budget is spent, there is one at a time. */
   get #hasSpare(): boolean {
-    return this.#count <= (this.#budget.crowded ? 0 : this.#writeBehind);
+    return this.#count <= (this.#budget.crowded ? 0 : this.#options.writeBehind);
   }
 
   /** Bytes that a buffer should have now. */
   get #wholeSize(): number {
-    return this.#budget.sizeNow(this.#bufferSize, this.#blockSize);
+    return this.#budget.sizeNow(this.#options.bufferSize, this.#file.blockSize);
+  }
+
+  /** Bytes that the next buffer gets. */
+  get #nextCapacity(): number {
+    if (!this.#smallIsEnough) return this.#wholeSize;
+    // At least a block, because the last one is padded to that.
+    return Math.min(Math.max(FIRST_BUFFER, this.#file.blockSize), this.#options.bufferSize);
   }
 
   /** Whether {@linkcode write} would accept a byte. */
   get hasRoom(): boolean {
-    return this.#filling !== undefined || this.#hasSpare;
-  }
-
-  get isFilling(): boolean {
-    return this.#filling !== undefined;
+    return this.#block !== undefined || this.#hasSpare;
   }
 
   /** Whether {@linkcode writeMemory} may be called now: no block partly filled, and a buffer to spare. */
   get takesMemory(): boolean {
-    return !this.isFilling && this.#head.length === 0 && this.#hasSpare;
+    return this.#fill === 0 && this.#hasSpare;
+  }
+
+  /**
+   * Whether the partly filled buffer should be written for a caller who waits for everything below `wanted`: its write would
+   * start at once. Until then filling goes on in it.
+   */
+  isTailDue(wanted: number): boolean {
+    return wanted > this.queuedEnd && this.#queue.canAdd(this.#base);
   }
 
   /** Copies a whole chunk, if the buffer has room left after it: the fast path. Throws without memory. */
   writeWhole(bytes: Uint8Array, length: number): boolean {
-    let filling = this.#filling;
-    if (!filling) {
-      if (!this.#hasSpare || length >= this.#nextCapacity - this.#head.length) return false;
-      filling = this.#start();
-    } else if (filling.fill + length >= filling.capacity) return false;
-    filling.block.bytes.set(bytes, filling.fill);
-    filling.fill += length;
+    let block = this.#block;
+    if (!block) {
+      if (!this.#hasSpare || this.#fill + length >= this.#nextCapacity) return false;
+      block = this.#start();
+    } else if (this.#fill + length >= this.#capacity) return false;
+    block.bytes.set(bytes, this.#fill);
+    this.#fill += length;
     return true;
   }
 
   /** Copies what there is room for, from `from` on, and returns how much that was. Throws without memory. */
   write(bytes: Uint8Array, from: number): number {
     const end = lengthOfBytes(bytes);
-    if (this.#wholeChunks && from === 0) this.#makeRoomFor(end);
     let at = from;
-    while (at < end && this.hasRoom) {
-      const filling = this.#filling ?? this.#start();
-      const room = filling.capacity - filling.fill;
-      if (room === 0) {
-        if (!this.#grow(filling)) this.queueBuffer();
-        continue;
-      }
+    while (at < end) {
+      // Other programs append too: a chunk that fits into a buffer stays in one, and is written by one write.
+      this.#makeRoomFor(this.#file.appends && at === 0 ? end : 1);
+      if (!this.hasRoom) break;
+      const block = this.#block ?? this.#start();
+      const room = this.#capacity - this.#fill;
       const length = Math.min(room, end - at);
-      filling.block.bytes.set(
-        at === 0 && length === end ? bytes : bytes.subarray(at, at + length),
-        filling.fill,
-      );
-      filling.fill += length;
+      const isWhole = at === 0 && length === end;
+      block.bytes.set(isWhole ? bytes : bytes.subarray(at, at + length), this.#fill);
+      this.#fill += length;
       at += length;
-      if (length === room && filling.capacity >= this.#wholeSize) this.queueBuffer();
+      if (length === room && this.#capacity >= this.#wholeSize) this.queueBuffer();
     }
     return at - from;
   }
 
-  /** Ends the current buffer if a chunk would fit only into the next one. */
+  /** If the current buffer has no room for `length` bytes, it grows, or ends. */
   #makeRoomFor(length: number): void {
-    const filling = this.#filling;
-    if (!filling || filling.fill + length <= filling.capacity) return;
-    if (filling.fill + length <= this.#wholeSize && this.#grow(filling)) return;
-    this.queueBuffer();
+    const block = this.#block;
+    const needed = this.#fill + length;
+    if (!block || needed <= this.#capacity) return;
+    const size = this.#wholeSize;
+    if (this.#capacity < size && needed <= size) this.#grow(block, size);
+    else this.queueBuffer();
+  }
+
+  #start(): Block {
+    const capacity = this.#nextCapacity;
+    const block = this.#file.engine.acquire(capacity);
+    this.#add(capacity);
+    block.bytes.set(this.#head);
+    this.#capacity = capacity;
+    return this.#block = block;
+  }
+
+  #grow(small: Block, size: number): void {
+    const { engine } = this.#file;
+    this.#smallIsEnough = false;
+    this.#block = engine.acquire(size);
+    this.#block.bytes.set(small.bytes.subarray(0, this.#fill));
+    engine.release(small);
+    this.#budget.take(size - this.#capacity);
+    this.#capacity = size;
+  }
+
+  /** Makes the current buffer, if there is one, a write of whole blocks. The next one starts with the last of them, unless it is full. */
+  queueBuffer(): void {
+    const memory = this.#block;
+    if (!memory) return;
+    const fill = this.#fill;
+    const { blockSize } = this.#file;
+    const position = this.#base;
+    const dataEnd = position + fill;
+    const length = alignUp(fill, blockSize);
+    memory.bytes.fill(0, fill, length);
+    this.#fill = fill % blockSize;
+    this.#base = dataEnd - this.#fill;
+    this.#head = memory.bytes.slice(fill - this.#fill, fill);
+    this.#block = undefined;
+    const capacity = this.#capacity;
+    const release = () => this.#release(memory, capacity);
+    this.#queue.add({ memory, offset: 0, length, position, dataEnd, release });
   }
 
   /** Writes the caller's memory. `release` is called when the kernel is done with it. */
   writeMemory(memory: Memory, length: number, release: () => void): void {
     const position = this.#base;
-    this.#base += length;
+    const dataEnd = position + length;
+    this.#base = dataEnd;
     this.#add(length);
-    this.#queue.add({
-      memory,
-      offset: 0,
-      length,
-      position,
-      dataEnd: position + length,
-      release: () => {
-        this.#remove(length);
-        release();
-      },
-    });
+    const released = () => {
+      this.#remove(length);
+      release();
+    };
+    this.#queue.add({ memory, offset: 0, length, position, dataEnd, release: released });
   }
 
   #add(bytes: number): void {
     this.#count++;
-    assert(this.#count <= this.#writeBehind + 1, "one buffer fills and the others fly");
+    assert(this.#count <= this.#options.writeBehind + 1, "one buffer fills and the others fly");
     this.#budget.take(bytes);
   }
 
@@ -171,67 +201,14 @@ export class WriteBuffers {
     this.#budget.giveBack(bytes);
   }
 
-  get #nextCapacity(): number {
-    if (!this.#smallIsEnough) return this.#wholeSize;
-    // At least a block, because the last one is padded to that.
-    return Math.min(Math.max(FIRST_BUFFER, this.#blockSize), this.#bufferSize);
-  }
-
-  #start(): FillingBuffer {
-    const capacity = this.#nextCapacity;
-    const block = this.#engine.acquire(capacity);
-    this.#add(capacity);
-    if (this.#head.length > 0) block.bytes.set(this.#head);
-    return this.#filling = { block, capacity, fill: this.#head.length };
-  }
-
-  /** Makes a small buffer a whole one. Returns false if it is one. */
-  #grow(filling: FillingBuffer): boolean {
-    this.#smallIsEnough = false;
-    const { block, capacity, fill } = filling;
-    const size = this.#wholeSize;
-    if (capacity >= size) return false;
-    filling.block = this.#engine.acquire(size);
-    filling.block.bytes.set(block.bytes.subarray(0, fill));
-    filling.capacity = size;
-    this.#engine.release(block);
-    this.#budget.take(size - capacity);
-    return true;
-  }
-
-  /** Makes the current buffer, if there is one, a write of whole blocks. The next one starts with the last of them, unless it is full. */
-  queueBuffer(): void {
-    if (!this.#filling) return;
-    const { block, capacity, fill } = this.#filling;
-    const length = alignUp(fill, this.#blockSize);
-    if (length > fill) block.bytes.fill(0, fill, length);
-    const position = this.#base;
-    const inBlock = fill % this.#blockSize;
-    this.#base += fill - inBlock;
-    this.#head = inBlock > 0 ? block.bytes.slice(fill - inBlock, fill) : NO_BYTES;
-    this.#filling = undefined;
-    this.#queue.add({
-      memory: block,
-      offset: 0,
-      length,
-      position,
-      dataEnd: position + fill,
-      release: () => this.#release(block, capacity),
-    });
-  }
-
   #release(block: Block, capacity: number): void {
-    this.#engine.release(block);
+    this.#file.engine.release(block);
     this.#remove(capacity);
   }
 
   /** Gives up what is in the current buffer. */
   drop(): void {
-    if (!this.#filling) return;
-    const { block, capacity, fill } = this.#filling;
-    this.#base += fill;
-    this.#head = NO_BYTES;
-    this.#filling = undefined;
-    this.#release(block, capacity);
+    if (this.#block) this.#release(this.#block, this.#capacity);
+    this.#block = undefined;
   }
 }

@@ -2,128 +2,217 @@
 // file ends.
 
 import { assert } from "../assert.ts";
+import { RWF_DSYNC } from "../engine/linux.ts";
 import type { TransferRange } from "../engine/operation.ts";
+import type { DmaError } from "../errors.ts";
+import type { OpenFile } from "../file/open_file.ts";
+import { Transfer } from "../file/transfer.ts";
+import { EdgeBlocks } from "./edge_blocks.ts";
+import type { Pending } from "./pending.ts";
+import { Preallocator } from "./preallocator.ts";
 
 /** One contiguous write. Position, offset and length are multiples of the file's block size. */
-export interface WriteRequest extends TransferRange {
+interface Write extends TransferRange {
   /** The end of the data; what follows up to `length` is padding. */
   readonly dataEnd: number;
   /** Called once, when the kernel is done with the memory or will never have it. */
   readonly release: () => void;
+  isWritten: boolean;
 }
 
-type State = "waiting" | "in flight" | "written";
-
-interface QueuedWrite extends WriteRequest {
-  state: State;
+/** How writes are queued. */
+export interface QueueOptions {
+  /** Writes in flight at most. */
+  readonly writeBehind: number;
+  /** Whether the end of file may be moved ahead. */
+  readonly preallocate: boolean;
+  /** Bytes that are expected, or 0. */
+  readonly sizeHint: number;
 }
 
-/** A started write, which must be ended. */
-export type StartedWrite = WriteRequest & { readonly state: State };
-
-/** Queues writes. It starts none itself. */
+/** What a writer has accepted, buffer by buffer, until it is in the file. */
 export class WriteQueue {
+  readonly #file: OpenFile;
+  readonly #pending: Pending;
   readonly #writeBehind: number;
-  /** Writes that have not ended, and those that ended behind one of them. */
-  readonly #queue: QueuedWrite[] = [];
-  #waiting = 0;
+  readonly #preallocator: Preallocator;
+  readonly #edges: EdgeBlocks;
+  readonly #waiting: Write[] = [];
+  /** Writes in flight, and those that ended behind one that has not or has failed. */
+  readonly #started: Write[] = [];
   #inFlight = 0;
-  #written: number;
-  #flushed: number;
-  readonly #confirms: boolean;
-
-  /**
-   * `start` is where the first byte goes; `writeBehind` writes may be in flight. With `confirms` a write that has ended is
-   * in the file only when that is {@linkcode confirm | confirmed}.
-   */
-  constructor(start: number, writeBehind: number, confirms: boolean) {
-    this.#written = start;
-    this.#flushed = start;
-    this.#writeBehind = writeBehind;
-    this.#confirms = confirms;
-  }
-
   /** The end of the contiguous prefix whose writes have ended. */
-  get written(): number {
-    return this.#written;
+  written: number;
+  /**
+   * The end of the contiguous prefix that is in the file. Never goes back. On a server that answers early a write is in the
+   * file only when a sync has confirmed it.
+   */
+  flushed: number;
+  /** Whether a write or a confirmation has failed. */
+  #failed = false;
+  #confirm: "due" | "in flight" | undefined;
+  /** Where the content of the file ended before writes that are not confirmed. */
+  #confirmedEnd: number | undefined;
+
+  /** `start` is where the first byte goes. */
+  constructor(file: OpenFile, options: QueueOptions, start: number, pending: Pending) {
+    const { blockSize, fileSystem } = file;
+    const { preallocate, sizeHint, writeBehind } = options;
+    this.#file = file;
+    this.#pending = pending;
+    this.written = start;
+    this.flushed = start;
+    // Where nothing but what was written is ever seen in the file, a write that ended before an earlier one would show
+    // zeros to whoever follows the file.
+    const isExact = blockSize === 1 && !preallocate;
+    this.#writeBehind = isExact ? 1 : writeBehind;
+    // If extending a file costs nothing, only a hinted size is worth reserving.
+    const hinted = fileSystem.reserves && sizeHint > 0;
+    const ahead = preallocate && (hinted || !fileSystem.extendsFreely);
+    this.#preallocator = new Preallocator(file, pending, ahead, hinted ? start + sizeHint : 0);
+    this.#edges = new EdgeBlocks(file, start);
   }
 
-  /** The end of the contiguous prefix that is in the file. Never goes back. */
-  get flushed(): number {
-    return this.#flushed;
-  }
-
-  /** Whether no write is in flight. */
-  get isStill(): boolean {
-    return this.#inFlight === 0;
-  }
-
-  /** Whether nothing is queued or in flight. */
   get idle(): boolean {
-    return this.#inFlight === 0 && this.#waiting === 0;
+    return this.#inFlight === 0 && this.#waiting.length === 0;
   }
 
   /** Whether a write waits that may be in flight beside the others. */
   get canStart(): boolean {
-    return this.#waiting > 0 && this.#hasPlace;
-  }
-
-  get #hasPlace(): boolean {
-    return this.#inFlight < this.#writeBehind;
+    const next = this.#waiting[0];
+    return next !== undefined && this.#hasPlaceAt(next.position);
   }
 
   /** Whether a write that is added now, and starts at `position`, could start at once. */
   canAdd(position: number): boolean {
-    return this.#waiting === 0 && this.#hasPlace &&
-      !this.#isWrittenBy(this.#queue.at(-1), position);
+    return this.#waiting.length === 0 && this.#hasPlaceAt(position);
   }
 
-  add(request: WriteRequest): void {
-    this.#queue.push({ ...request, state: "waiting" });
-    this.#waiting++;
+  /** Never two writes in flight on one block: a partial block is written again with the next buffer. */
+  #hasPlaceAt(position: number): boolean {
+    if (this.#inFlight >= this.#writeBehind) return false;
+    const before = this.#started.at(-1);
+    return !before || before.isWritten || before.position + before.length <= position;
   }
 
-  /** The next write, which counts as in flight from now on; undefined if none may start. */
-  startNext(): StartedWrite | undefined {
-    if (!this.canStart) return undefined;
-    const index = this.#queue.length - this.#waiting;
-    const write = this.#queue[index]!;
-    assert(write.state === "waiting", "writes start in the order of the queue");
-    // Never two writes in flight on one block: a partial block is written again with the next buffer.
-    if (this.#isWrittenBy(this.#queue[index - 1], write.position)) return undefined;
-    write.state = "in flight";
-    this.#waiting--;
-    this.#inFlight++;
-    return write;
-  }
-
-  /** Whether the block at `position` is being written by `before`. Earlier writes end before that one. */
-  #isWrittenBy(before: QueuedWrite | undefined, position: number): boolean {
-    return before?.state === "in flight" && before.position + before.length > position;
-  }
-
-  /** A write has ended. Its bytes count when everything before them is written too. */
-  end(write: StartedWrite, succeeded: boolean): void {
-    const queued = write as QueuedWrite;
-    assert(queued.state === "in flight", "a write ends once");
-    this.#inFlight--;
-    queued.release();
-    if (!succeeded) return;
-    queued.state = "written";
-    while (this.#queue[0]?.state === "written") {
-      this.#written = Math.max(this.#written, this.#queue.shift()!.dataEnd);
-    }
-    if (!this.#confirms) this.confirm();
-  }
-
-  /** Everything that is written is in the file. */
-  confirm(): void {
-    this.#flushed = this.#written;
+  add(write: Omit<Write, "isWritten">): void {
+    this.#waiting.push({ ...write, isWritten: false });
   }
 
   /** Drops the writes that have not started: continuing past a failed write would leave a hole. */
   drop(): void {
-    for (const { release } of this.#queue.splice(this.#queue.length - this.#waiting)) release();
-    this.#waiting = 0;
+    for (const { release } of this.#waiting.splice(0)) release();
+  }
+
+  // ---- the life of a write ----------------------------------------------------------------------------------------
+
+  /**
+   * Starts the writes that may start. No truncate may be running. A write that ends at `durableFrom` or behind it is durable
+   * when it is over, if it is all that is under way. Space is reserved unless the file `isEnding`, and gets its exact length.
+   */
+  start(durableFrom: number, isEnding: boolean): void {
+    const { engine, length } = this.#file;
+    let started = false;
+    while (!this.#confirm && this.canStart) {
+      const write = this.#waiting.shift()!;
+      this.#started.push(write);
+      this.#inFlight++;
+      const end = write.position + write.length;
+      // The rest of the last block may be another handle's.
+      if (write.dataEnd < end) this.#file.keepAppended();
+      length.beginWrite(end);
+      if (!isEnding) this.#preallocator.start(this.flushed, end);
+      this.#launch(write, write.dataEnd >= durableFrom && !this.#pending.any);
+      started = true;
+    }
+    if (started) engine.flush();
+  }
+
+  #launch(write: Write, syncs: boolean): void {
+    const { durability } = this.#file;
+    const { changes } = durability;
+    this.#pending.begin();
+    const complete = (result: number) => {
+      if (syncs && result >= 0) durability.noteDurableWrite(changes);
+      else durability.noteChange();
+      this.#edges.ownChanges++;
+      this.#end(write, writing.error);
+    };
+    const writing = new Transfer(this.#file, "write", write, { complete }, syncs ? RWF_DSYNC : 0);
+    this.#edges.complete(write, write.dataEnd, (error) => {
+      if (error) this.#end(write, error);
+      else writing.start();
+    });
+  }
+
+  #end(write: Write, error: DmaError | undefined): void {
+    const file = this.#file;
+    assert(!write.isWritten, "a write ends once");
+    this.#inFlight--;
+    write.release();
+    write.isWritten = error === undefined;
+    this.#failed ||= !write.isWritten;
+    this.#advance();
+    // A truncate may begin within it, and cuts to the content.
+    file.length.endWrite();
+    this.#preallocator.limitBound();
+    if (error) file.limitBound();
+    this.#pending.end(error);
+  }
+
+  /** Counts what is written without a hole. */
+  #advance(): void {
+    const before = this.written;
+    while (this.#started[0]?.isWritten) {
+      this.written = Math.max(this.written, this.#started.shift()!.dataEnd);
+    }
+    if (this.written === before) return;
+    const { fileSystem, length } = this.#file;
+    // Below what was written before, the file was truncated since.
+    const isNew = this.#confirmedEnd === undefined || length.contentEnd < before;
+    if (fileSystem.confirmAfter === 0) this.flushed = this.written;
+    else if (isNew) this.#confirmedEnd = length.contentEnd;
+    length.addContent(this.written);
+  }
+
+  // ---- servers that answer early ----------------------------------------------------------------------------------
+
+  /**
+   * Has a server that answers early confirm by a sync what is written, if a caller waits for bytes up to `awaitedEnd`, or if
+   * it is much. The sync runs alone: the server reports a failure once, and might report it to a write beside the sync.
+   */
+  confirm(awaitedEnd: number): void {
+    const unconfirmed = this.written - this.flushed;
+    if (unconfirmed === 0 || this.#confirm === "in flight") return;
+    const isMuch = unconfirmed >= this.#file.fileSystem.confirmAfter;
+    if (this.written >= awaitedEnd || isMuch) this.#confirm = "due";
+    if (!this.#confirm || this.#inFlight > 0) return;
+    this.#pending.begin();
+    this.#submitConfirm((error) => this.#pending.end(error));
+  }
+
+  #submitConfirm(ended: (error: DmaError | undefined) => void): void {
+    this.#confirm = "in flight";
+    this.#file.durability.submitSync(true, (error) => {
+      this.#confirm = undefined;
+      this.#failed ||= error !== undefined;
+      this.noteSync();
+      ended(error);
+    });
+  }
+
+  /** After a failure: what is written and not confirmed is content if the server confirms it, and no write has failed. */
+  async confirmRest(): Promise<void> {
+    if (this.written === this.flushed) return;
+    if (!this.#failed) await new Promise((resolve) => this.#submitConfirm(resolve));
+    const { length } = this.#file;
+    if (this.#confirmedEnd !== undefined) length.shrank(this.written, this.#confirmedEnd);
+  }
+
+  /** The file was synced when no write was in flight. If one had failed, that says nothing. */
+  noteSync(): void {
+    if (this.#failed) return;
+    this.flushed = this.written;
+    this.#confirmedEnd = undefined;
   }
 }

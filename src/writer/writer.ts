@@ -2,95 +2,165 @@
 // completion step() decides, from the state as it is then, what comes next. It knows nothing of streams.
 
 import { assert } from "../assert.ts";
-import { afterCallers } from "../engine/event_loop.ts";
+import { afterCallers, queueMicrotask } from "../engine/event_loop.ts";
 import { Errno } from "../engine/linux.ts";
 import type { Memory } from "../engine/operation.ts";
-import { ioError } from "../errors.ts";
+import { type DmaError, ioError } from "../errors.ts";
 import type { AttachedWriter, OpenFile } from "../file/open_file.ts";
-import { stepsAfterFailure, stepsOfClose } from "./ending.ts";
+import { type StatFacts, submitStat } from "../file/stat.ts";
+import { closedError, stepsAfterFailure, stepsOfClose } from "./ending.ts";
+import type { Ending, Fate, Phase, WriterFailure } from "./ending.ts";
 import { Pending } from "./pending.ts";
-import { StartSearch } from "./start_search.ts";
 import { SyncQueue } from "./sync_queue.ts";
-import { WriteBehind } from "./write_behind.ts";
-import type { WriterOptions } from "./writer_options.ts";
-import { closedError, type EndingPhase, WriterState } from "./writer_state.ts";
+import { type BufferOptions, WriteBuffers } from "./write_buffers.ts";
+import { type QueueOptions, WriteQueue } from "./write_queue.ts";
 
 /** The longest single wait on the JavaScript thread: the event may have happened without a completion. */
 const LONGEST_WAIT_MS = 1000;
 
+/** Options of a {@linkcode Writer}. Every number has been checked. */
+export interface WriterOptions extends BufferOptions, QueueOptions {
+  /** Where to start: at the end of the file, or at `position`. */
+  readonly append: boolean;
+  readonly position: number;
+  readonly syncOnClose: boolean;
+  readonly closeFile: boolean;
+}
+
 /** Writes a contiguous run of bytes to a file. A file has one writer at a time. */
-export class Writer extends WriterState implements AttachedWriter {
+export class Writer implements AttachedWriter {
   readonly file: OpenFile;
   readonly #options: WriterOptions;
+  #phase: Phase = { name: "opening" };
+  /** Whether a close was announced: chunks before it may still wait. */
+  closeAnnounced = false;
+  /** Whether a close was asked for. Nothing is accepted from then on. */
+  #closeBegun = false;
+  #fate: Fate;
+  /** Set from the first failure on. */
+  failure: WriterFailure | undefined;
+  readonly #failed = Promise.withResolvers<unknown>();
+  /** Resolves with the reason of the first failure. */
+  readonly failing: Promise<unknown> = this.#failed.promise;
+  readonly #ended = Promise.withResolvers<void>();
+  /** Resolves when the writer has released the file, however it ended. */
+  readonly ended: Promise<void> = this.#ended.promise;
   readonly #pending: Pending = new Pending((error) => {
     if (error) this.fail(error);
     this.#step();
   });
-  #announcedClose: { readonly keepOpen: boolean } | undefined;
-  #stepsSoon = false;
   #room: PromiseWithResolvers<void> | undefined;
-
-  /** The start before the file was asked. */
-  readonly #expectedStart: number;
-  /** There if the file must be asked. */
-  #search: StartSearch | undefined;
-  /** Created as soon as the start is known. */
-  #writes!: WriteBehind;
+  #stepsSoon = false;
+  #letOthersWrite = () => {};
+  /** Replaced when the start is known, if the file must be asked for it. */
+  #queue: WriteQueue;
+  #buffers: WriteBuffers;
   readonly #syncs: SyncQueue;
-  #waitingForTruncate = false;
 
   constructor(file: OpenFile, options: WriterOptions) {
-    super();
     this.file = file;
     this.#options = options;
+    this.#fate = options.closeFile ? "close" : "leave";
     this.#syncs = new SyncQueue(file, options.preallocate);
     const { append, position } = options;
-    this.#expectedStart = append ? file.length.contentEnd : position;
+    [this.#queue, this.#buffers] = this.#writeFrom(append ? file.length.contentEnd : position);
     file.descriptor.acquire("write");
     file.writer = this;
     // A file that this module created and nobody wrote to yet is known to be empty.
     // Another program may have appended to it, so an appending writer asks.
     const isEmpty = !append && file.ownsSize && file.length.sizeUpperBound === 0 && position === 0;
-    if (isEmpty) this.#open(position);
-    else {
-      this.#pending.begin();
-      this.#search = new StartSearch(file, options, (found) => this.#endSearch(found));
+    if (isEmpty) this.#phase = { name: "open" };
+    // A size from before the end of another write would be mistaken for the end of the content.
+    else this.#letOthersWrite = file.length.holdWrites(() => queueMicrotask(() => this.#askSize()));
+  }
+
+  /** Asks for the size, if that has not begun. Nothing else writes to the file or truncates it meanwhile. */
+  #askSize(): void {
+    if (this.#phase.name !== "opening" || this.#pending.any) return;
+    this.#pending.begin();
+    try {
+      submitStat(this.file.descriptor, false, (facts) => this.#open(facts));
+    } catch (error) {
+      this.#open(error as DmaError);
     }
   }
 
-  /** Bytes accepted so far, as a position. */
+  #open(facts: StatFacts | DmaError): void {
+    if (facts instanceof Error) this.fail(facts);
+    else if (this.#phase.name === "opening") this.#openIn(facts.size);
+    this.#letOthersWrite();
+    this.#pending.end();
+  }
+
+  #openIn(size: number): void {
+    const { append, position } = this.#options;
+    const { length, ownsSize } = this.file;
+    length.found(size, append || !ownsSize);
+    const start = append ? size : position;
+    // A start behind reserved space means that the space is content.
+    length.addContent(Math.min(start, size));
+    [this.#queue, this.#buffers] = this.#writeFrom(start);
+    this.#phase = { name: "open" };
+  }
+
+  #writeFrom(start: number): [WriteQueue, WriteBuffers] {
+    const queue = new WriteQueue(this.file, this.#options, start, this.#pending);
+    return [queue, new WriteBuffers(this.file, this.#options, queue, start)];
+  }
+
+  /** The end of what was accepted. */
   get position(): number {
-    return this.#writes?.buffers.position ?? this.#expectedStart;
+    return this.#buffers.position;
   }
 
   /** The end of the contiguous prefix that has reached the file. Never goes back. */
   get flushedPosition(): number {
-    return this.#writes?.queue.flushed ?? this.#expectedStart;
+    return this.#queue.flushed;
   }
 
-  #endSearch(found: number | Error | undefined): void {
-    if (typeof found !== "number") return this.#pending.end(found);
-    if (this.opening) this.#open(found);
-    this.#pending.end();
+  /** As {@linkcode ended}; rejects with the failure. */
+  get closedOrFailed(): Promise<void> {
+    return this.ended.then(() => this.#throwFailure());
   }
 
-  #open(start: number): void {
-    this.#writes = new WriteBehind(this.file, this.#options, start, this.#pending);
-    this.toOpen();
+  /** Whether everything is written, and the file released. */
+  get closed(): boolean {
+    return this.#phase.name === "closed";
+  }
+
+  /** Whether an end was requested or has come. */
+  get ending(): boolean {
+    return this.#closeBegun || this.failure !== undefined;
+  }
+
+  get #isDetached(): boolean {
+    return this.file.writer !== this;
+  }
+
+  #throwFailure(): void {
+    if (this.failure) throw this.failure.reason;
   }
 
   // ---- filling ----------------------------------------------------------------------------------------------------
+
+  get #accepts(): boolean {
+    return this.#phase.name === "open";
+  }
+
+  /** Why a writer that is {@linkcode ending} accepts nothing. */
+  get refusal(): unknown {
+    return this.failure ? this.failure.reason : closedError("write");
+  }
 
   /**
    * Copies what there is room for, from `from` on, and returns how much that was. If all buffers are full, {@linkcode
    * room} tells when to go on. If there is no memory, the writer fails.
    */
   write(bytes: Uint8Array, from = 0): number {
-    if (!this.accepts) return 0;
-    const writes = this.#writes;
+    if (!this.#accepts) return 0;
     try {
-      const taken = writes.buffers.write(bytes, from);
-      if (writes.queue.canStart) this.#step();
+      const taken = this.#buffers.write(bytes, from);
+      if (this.#queue.canStart) this.#step();
       return taken;
     } catch (error) {
       this.fail(error);
@@ -98,11 +168,11 @@ export class Writer extends WriterState implements AttachedWriter {
     }
   }
 
-  /** Copies a whole small chunk, if a buffer has room. If there is no memory, the writer fails. */
+  /** As {@linkcode write}, of a whole small chunk or nothing: the fast path. */
   writeWhole(bytes: Uint8Array, length: number): boolean {
-    if (!this.accepts) return false;
+    if (!this.#accepts) return false;
     try {
-      return this.#writes.buffers.writeWhole(bytes, length);
+      return this.#buffers.writeWhole(bytes, length);
     } catch (error) {
       this.fail(error);
       return false;
@@ -111,56 +181,54 @@ export class Writer extends WriterState implements AttachedWriter {
 
   /** Whether {@linkcode write} would take a byte. */
   get hasRoom(): boolean {
-    return this.accepts && this.#writes.buffers.hasRoom;
+    return this.#accepts && this.#buffers.hasRoom;
   }
 
   /** Resolves when {@linkcode write} may take a byte, and is to be called again if it does not; rejects with the failure. */
-  async room(): Promise<void> {
-    this.assertAccepts();
-    if (!this.hasRoom) await (this.#room ??= Promise.withResolvers()).promise;
+  room(): Promise<void> {
+    if (this.ending) return Promise.reject(this.refusal);
+    if (this.hasRoom) return Promise.resolve();
+    return (this.#room ??= Promise.withResolvers()).promise;
   }
 
-  /** Whether {@linkcode writeMemory} may be called now: nothing partly filled, and a buffer to spare. */
+  /** Whether {@linkcode writeMemory} may be called now. */
   get takesMemory(): boolean {
-    return this.accepts && this.#writes.buffers.takesMemory;
+    return this.#accepts && this.#buffers.takesMemory;
   }
 
-  /**
-   * Writes memory that is handed over, without a copy. Its length must be a multiple of the block size, and
-   * {@linkcode takesMemory} true. `release` is called when the kernel is done with it.
-   */
+  /** Writes whole blocks of memory that is handed over. `release` is called when the kernel is done with it. */
   writeMemory(memory: Memory, length: number, release: () => void): void {
     assert(this.takesMemory, "memory is handed over when there is room for it");
-    this.#writes.buffers.writeMemory(memory, length, release);
+    this.#buffers.writeMemory(memory, length, release);
     this.#step();
   }
 
   // ---- flush and sync ---------------------------------------------------------------------------------------------
 
-  /** Waits for every full buffer, and with `tail` for the rest too. Resolves to the flushed position. */
-  flush(tail: boolean): Promise<number> {
-    return this.#wait(tail, false);
-  }
-
   /**
-   * As {@linkcode flush}, and makes it durable, with the file's name. Resolves to the flushed position as it was when the
-   * sync of the file began.
+   * Waits for every full buffer, and with `tail` for the rest too. Resolves to the flushed position. With `durable` it is
+   * synced too, with the file's name, and the position is that of the beginning of the sync.
    */
-  sync(tail: boolean): Promise<number> {
-    return this.#wait(tail, true);
+  async flush(tail: boolean, durable: boolean): Promise<number> {
+    this.#throwFailure();
+    if (durable) this.#assertSyncable();
+    // A writer that is not open has accepted nothing.
+    const end = tail ? this.position : this.#buffers.queuedEnd;
+    const served = this.#syncs.add(this.#phase.name === "opening" ? 0 : end, durable);
+    if (this.#isDetached) this.#syncs.serve(this.flushedPosition);
+    else this.#stepSoon();
+    try {
+      return await served;
+    } catch (error) {
+      // Callers are told why the writer failed first.
+      this.#throwFailure();
+      throw error;
+    }
   }
 
-  async #wait(tail: boolean, durable: boolean): Promise<number> {
-    if (this.opening) await this.opening;
-    this.throwFailure();
-    const syncs = this.#syncs;
-    // The descriptor may be closed, and its number another file's.
-    if (this.#isDetached && durable && !syncs.isDurable) throw closedError("sync");
-    const { buffers } = this.#writes;
-    const waiting = syncs.add(tail ? buffers.position : buffers.queuedEnd, durable);
-    if (this.#isDetached) syncs.serve(this.#writes.queue.flushed);
-    else this.#stepSoon();
-    return await waiting;
+  /** The descriptor may be closed, and its number another file's. */
+  #assertSyncable(): void {
+    if (this.#isDetached && !this.file.isDurable) throw closedError("sync");
   }
 
   /** Goes on when all who call now have called: one write and one sync serve them all. */
@@ -169,7 +237,7 @@ export class Writer extends WriterState implements AttachedWriter {
     this.#stepsSoon = true;
     afterCallers(() => {
       this.#stepsSoon = false;
-      if (this.#writes.isTailDue(this.#syncs.wantedEnd)) this.#writes.buffers.queueBuffer();
+      if (this.#buffers.isTailDue(this.#syncs.wantedEnd)) this.#buffers.queueBuffer();
       this.#step();
     });
   }
@@ -179,61 +247,60 @@ export class Writer extends WriterState implements AttachedWriter {
    * (`performance.now()`). Throws the failure.
    */
   flushNow(durable: boolean, deadline: number): void {
-    while (this.opening) this.waitNow(deadline);
-    this.throwFailure();
-    const writes = this.#writes;
-    const end = this.position;
-    while (writes.queue.written < end) {
-      if (writes.isTailDue(end)) this.#writes.buffers.queueBuffer();
+    while (this.#phase.name === "opening") this.waitNow(deadline);
+    this.#throwFailure();
+    const { file, position: end } = this;
+    while (this.#queue.written < end) {
+      if (this.#buffers.isTailDue(end)) this.#buffers.queueBuffer();
       this.#step();
-      if (writes.queue.written < end) this.waitNow(deadline);
+      if (this.#queue.written < end) this.waitNow(deadline);
     }
-    const syncs = durable || writes.queue.flushed < end;
+    if (!durable && this.#queue.flushed === end) return;
     // A second sync beside one that fails would not be told of it.
-    while (syncs && this.file.durability.isSyncing) this.waitNow(deadline);
-    if (syncs && !this.#syncs.isDurable) this.#syncNow();
-    if (syncs) writes.noteConfirmed();
-  }
-
-  #syncNow(): void {
-    // The descriptor may be closed, and its number another file's.
-    if (this.#isDetached) throw closedError("sync");
+    while (file.durability.isSyncing) this.waitNow(deadline);
+    this.#assertSyncable();
     try {
-      this.file.syncNow();
+      if (!file.isDurable) file.syncNow();
     } catch (error) {
       // What was not written is thrown away: another sync would succeed and mean nothing.
       this.fail(error);
       throw error;
     }
+    this.#queue.noteSync();
   }
 
-  /**
-   * Blocks until the writer has made progress: it is open, or an operation has ended. Throws the failure, and a timeout at
-   * `deadline`.
-   */
+  /** Blocks until the writer may have made progress. Throws the failure, and a timeout at `deadline`. */
   waitNow(deadline: number): void {
-    this.throwFailure();
-    if (this.opening) this.#search?.beginNow();
-    else this.#startWrites(this.file.length.isHeld);
-    const { engine, path } = this.file;
+    this.#throwFailure();
+    const { engine, length, path } = this.file;
+    if (this.#phase.name !== "opening") this.#startWrites(length.isHeld);
+    // A program that blocks is not told of the end of other writes.
+    else if (engine.counters.inFlight === 0) this.#askSize();
     const left = deadline - performance.now();
     if (left > 0 && engine.waitNow(Math.min(left, LONGEST_WAIT_MS))) return;
     if (left > LONGEST_WAIT_MS && engine.counters.inFlight > 0) return;
     // Nothing is in flight, perhaps because an operation has failed.
-    const { failure } = this;
-    throw failure?.reason ??
-      ioError(Errno.ETIMEDOUT, "write", path, "what was accepted is not in the file in time");
+    this.#throwFailure();
+    const late = "what was accepted is not in the file in time";
+    throw ioError(Errno.ETIMEDOUT, "write", path, late);
   }
 
   // ---- the end ----------------------------------------------------------------------------------------------------
 
+  /** Announces a close that follows when the chunks before it are accepted. With `seals` the file stays open. */
+  announceClose(seals = false): void {
+    if (this.closeAnnounced) return;
+    this.closeAnnounced = true;
+    if (seals) this.#fate = "seal";
+  }
+
   /**
    * Writes what is left, cuts the file to its exact length, makes it durable with its name, and closes it, unless the
-   * announcement says otherwise. After a failure frees everything and rejects with it.
+   * options or the announcement say otherwise. After a failure frees everything and rejects with it.
    */
   async close(): Promise<void> {
-    if (!this.closeBegun && !this.failure) {
-      this.closeBegun = true;
+    if (!this.ending) {
+      this.#closeBegun = true;
       this.#step();
     }
     await this.closedOrFailed;
@@ -244,71 +311,51 @@ export class Writer extends WriterState implements AttachedWriter {
    * undone, and this resolves with it. Rejects if the file could not be cut.
    */
   async abort(reason: unknown): Promise<void> {
-    if (!this.closeBegun) this.fail(reason, true);
+    if (!this.#closeBegun) this.fail(reason, true);
     await this.ended;
     if (this.failure?.cutError) throw this.failure.cutError;
   }
 
-  /** Announces a close that follows when the chunks before it are accepted. With `keepOpen` it leaves the file open. */
-  announceClose(keepOpen = false): void {
-    this.#announcedClose ??= { keepOpen };
-  }
-
-  /** Whether a close was announced. */
-  get closeAnnounced(): boolean {
-    return this.#announcedClose !== undefined;
-  }
-
-  /** Aborts because the file is closed. A close that has begun comes first. */
+  /** Aborts because the file is closed. A close that was announced comes first. */
   async abortWriter(reason: unknown): Promise<void> {
-    if (!this.closeBegun && !this.closeAnnounced) this.fail(reason);
+    if (!this.#closeBegun && !this.closeAnnounced) this.fail(reason);
     await this.ended;
   }
 
   /** The first failure is final: rejects all waiters, and drops what was accepted and not written. */
   fail(reason: unknown, aborted = false): void {
     if (this.failure || this.closed) return;
-    const failure = { reason, aborted, cutError: undefined };
+    this.failure = { reason, aborted };
+    const { closeFile } = this.#options;
+    const confirm = this.#phase.name === "opening" ? undefined : () => this.#queue.confirmRest();
+    const steps = stepsAfterFailure(this.file, this.failure, closeFile, confirm);
     // After the writer has left the file there is nothing to undo.
-    const steps = this.#isDetached
-      ? []
-      : stepsAfterFailure(this.file, this.#options, this.#writes, failure);
-    this.toFailing(failure, steps);
-    this.#writes?.drop();
+    this.#phase = { name: "failing", steps: this.#isDetached ? [] : steps };
+    this.#failed.resolve(reason);
+    this.#queue.drop();
+    this.#buffers.drop();
     this.#syncs.fail(reason);
-    this.#search?.stop();
+    this.#letOthersWrite();
     this.#step();
-  }
-
-  /** Whether the writer has left its file. */
-  get #isDetached(): boolean {
-    return this.file.writer !== this;
   }
 
   // ---- the step ---------------------------------------------------------------------------------------------------
 
-  /** Counts work as pending until it settles. Its failure is the writer's. */
-  #track(work: Promise<unknown>): void {
-    this.#pending.begin();
-    work.then(() => this.#pending.end(), (error) => this.#pending.end(error));
-  }
-
   /** Decides what comes next. Called after every change of the state. */
   #step(): void {
-    if (this.phase.name === "open" && this.closeBegun) this.#drain();
-    const { name } = this.phase;
-    if (name === "open" || name === "draining") this.#advance();
+    if (this.#phase.name === "open" && this.#closeBegun) this.#drain();
+    if (this.#phase.name === "open" || this.#phase.name === "draining") this.#advance();
     if (this.#room && (this.hasRoom || this.ending)) {
       this.#room.resolve();
       this.#room = undefined;
     }
-    if (this.#isDrained) this.#commit();
-    const { phase } = this;
-    if (phase.name === "committing" || phase.name === "failing") this.#goOnEnding(phase);
+    const isDrained = this.#phase.name === "draining" && !this.#pending.any && this.#queue.idle;
+    if (isDrained) this.#commit();
+    if ("steps" in this.#phase) this.#goOnEnding(this.#phase);
   }
 
   #drain(): void {
-    this.toDraining();
+    this.#phase = { name: "draining" };
     const { file } = this;
     if (!this.#options.syncOnClose || !file.nameIsVolatile) return;
     // Beside the last writes. The step that needs it waits for it, and reports its failure.
@@ -317,63 +364,52 @@ export class Writer extends WriterState implements AttachedWriter {
 
   /** Begins whatever can begin now. */
   #advance(): void {
-    if (this.phase.name === "draining") {
-      this.#writes.stopReserving();
-      this.#writes.buffers.queueBuffer();
-    } else if (this.#writes.isTailDue(this.#syncs.wantedEnd)) this.#stepSoon();
-    const { flushed } = this.#writes.queue;
-    const end = this.phase.name === "draining" ? this.position : Infinity;
-    this.#writes.confirm(Math.min(this.#syncs.nextTarget(flushed), end));
+    const isDraining = this.#phase.name === "draining";
+    if (isDraining) this.#buffers.queueBuffer();
+    else if (this.#buffers.isTailDue(this.#syncs.wantedEnd)) this.#stepSoon();
+    const awaited = this.#syncs.nextTarget(this.#queue.flushed);
+    this.#queue.confirm(isDraining ? Math.min(awaited, this.position) : awaited);
     this.#startWrites(this.file.length.truncating);
     this.#syncIfDue();
   }
 
-  get #isDrained(): boolean {
-    return this.phase.name === "draining" && !this.#pending.any && this.#writes.queue.idle &&
-      !this.#writes.buffers.isFilling;
-  }
-
-  #commit(): void {
-    const writes = this.#writes;
-    const keepOpen = this.#announcedClose?.keepOpen ?? false;
-    assert(writes.queue.flushed === this.position, "a writer that is drained has flushed all");
-    const steps = stepsOfClose(this.file, this.#options, keepOpen, this.#syncs, writes.queue);
-    this.toCommitting(steps);
-  }
-
-  /** Runs the next step of an ending, if nothing is under way. */
-  #goOnEnding({ name, steps }: EndingPhase): void {
-    if (name === "committing" && !this.#isDetached) this.#syncIfDue();
-    while (!this.#pending.any && steps.length > 0) {
-      const work = steps.shift()!();
-      if (work) this.#track(work);
-    }
-    if (!this.#pending.any) this.toEnd();
-  }
-
   /** Starts the writes that may start. While the file is `held` for a truncate none may. */
   #startWrites(held: boolean): void {
-    if (held) return this.#goOnAfterTruncate();
-    this.#writes.startWrites(this.#pending.any ? Infinity : this.#syncs.durableFrom);
-  }
-
-  #goOnAfterTruncate(): void {
-    if (this.#waitingForTruncate || this.#writes.queue.idle) return;
-    this.#waitingForTruncate = true;
-    this.file.length.whenWritable(() => {
-      this.#waitingForTruncate = false;
-      this.#step();
-    });
+    if (!held) this.#queue.start(this.#syncs.durableFrom, this.#phase.name !== "open");
+    else if (!this.#queue.idle) this.file.length.whenWritable(() => this.#step());
   }
 
   /** Serves the waiters, and begins a sync if one is due. */
   #syncIfDue(): void {
-    if (this.#syncs.serve(this.#writes.queue.flushed)) {
-      this.#track(this.#syncs.run(this.#writes.queue));
+    const isDue = this.#syncs.serve(this.#queue.flushed);
+    if (isDue) this.#pending.track(this.#syncs.run(this.#queue));
+  }
+
+  #commit(): void {
+    assert(this.flushedPosition === this.position, "a writer that is drained has flushed all");
+    const { file } = this;
+    const sync = () => {
+      const isWanted = this.#options.syncOnClose || file.publication !== undefined;
+      // A file that nobody has changed is closed as it is.
+      const isChanged = file.durability.unsynced || file.nameIsVolatile;
+      return isWanted && isChanged ? this.#syncs.run(this.#queue) : undefined;
+    };
+    this.#phase = { name: "committing", steps: stepsOfClose(file, this.#fate, sync) };
+  }
+
+  /** Runs the next step of an ending, if nothing is under way. */
+  #goOnEnding({ name, steps }: Ending): void {
+    if (name === "committing" && !this.#isDetached) this.#syncIfDue();
+    while (!this.#pending.any && steps.length > 0) {
+      const work = steps.shift()!();
+      if (work) this.#pending.track(work);
     }
+    if (this.#pending.any) return;
+    this.#phase = { name: this.failure ? "failed" : "closed" };
+    this.#ended.resolve();
   }
 
   synced(): void {
-    this.#writes?.noteConfirmed();
+    this.#queue.noteSync();
   }
 }

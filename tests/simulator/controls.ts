@@ -20,10 +20,9 @@ function mistake(name: string, ...change: Replaced): Control {
 }
 
 const WRITER = "writer/writer.ts";
-const START = "writer/start_search.ts";
 const PREALLOCATOR = "writer/preallocator.ts";
-const BEHIND = "writer/write_behind.ts";
-const SYNCS = "writer/sync_queue.ts";
+const EDGES = "writer/edge_blocks.ts";
+const OPEN_FILE = "file/open_file.ts";
 const ENDING = "writer/ending.ts";
 const QUEUE = "writer/write_queue.ts";
 const BUFFERS = "writer/write_buffers.ts";
@@ -50,14 +49,14 @@ const past: readonly Control[] = [
   ),
   mistake(
     "goes by the length of a file that another process has cut",
-    START,
+    WRITER,
     "    length.found(size, append || !ownsSize);\n",
     "",
   ),
   mistake(
     "undoes a close that has begun when it is aborted",
     WRITER,
-    "if (!this.closeBegun) this.fail(reason, true);",
+    "if (!this.#closeBegun) this.fail(reason, true);",
     "this.fail(reason, true);",
   ),
 ];
@@ -72,18 +71,18 @@ const found: readonly Control[] = [
   ),
   mistakes("flushSync syncs nothing where nothing was written before it", [
     WRITER,
-    "    const end = this.position;\n    while (writes",
-    "    const wasDurable = this.#syncs.isDurable;\n    const end = this.position;\n    while (writes",
+    "    const { file, position: end } = this;\n",
+    "    const { file, position: end } = this;\n    const wasDurable = file.isDurable;\n",
   ], [
     WRITER,
-    "if (syncs && !this.#syncs.isDurable) this.#syncNow",
-    "if (durable && !wasDurable) this.#syncNow",
+    "if (!file.isDurable) file.syncNow",
+    "if (durable && !wasDurable) file.syncNow",
   ]),
   mistake(
     "flushSync syncs a descriptor that is closed",
     WRITER,
-    'if (this.#isDetached) throw closedError("sync");\n',
-    "\n",
+    "    this.#assertSyncable();\n    try {",
+    "    try {",
   ),
   mistakes(
     "a sync of flushSync that failed is tried again",
@@ -113,7 +112,7 @@ const found: readonly Control[] = [
   ),
   mistake(
     "preallocate hides what another process appended",
-    "file/open_file.ts",
+    OPEN_FILE,
     "      if (end > length.sizeUpperBound) this.keepAppended();\n",
     "",
   ),
@@ -121,12 +120,17 @@ const found: readonly Control[] = [
 
 /** A writer that is wrong in one place. */
 const writer: readonly Control[] = [
-  mistake("syncs before it cuts", ENDING, "[() => cut(file), sync,", "[sync, () => cut(file),"),
+  mistake(
+    "syncs before it cuts",
+    ENDING,
+    "    () => cutToContent(file),\n    sync,\n",
+    "    sync,\n    () => cutToContent(file),\n",
+  ),
   mistake(
     "does not cut when it is aborted",
     ENDING,
-    "cutWhole, () => discardName",
-    "() => discardName",
+    "[confirm, cut]",
+    "[confirm]",
   ),
   mistake(
     "takes a short write for a whole one",
@@ -157,43 +161,43 @@ const writer: readonly Control[] = [
   ),
   mistake(
     "counts as durable what is still being synced",
-    SYNCS,
-    "!durability.isDurable && durability.sync(false),",
-    "!durability.isDurable && [durability.sync(false), durability.noteDurableWrite(durability.changes)][0],",
+    OPEN_FILE,
+    "!this.durability.isDurable && this.durability.sync(false),",
+    "!this.durability.isDurable && [this.durability.sync(false), this.durability.noteDurableWrite(this.durability.changes)][0],",
   ),
   mistake(
     "counts as durable what was written during the sync",
-    SYNCS,
+    OPEN_FILE,
     "if (failed) throw failed.reason;",
-    "if (failed) throw failed.reason;\n    durability.noteDurableWrite(durability.changes);",
+    "if (failed) throw failed.reason;\n    this.durability.noteDurableWrite(this.durability.changes);",
   ),
   mistake(
     "moves the flushed position past a hole",
     QUEUE,
-    'queued.state = "written";',
-    'queued.state = "written"; this.#written = Math.max(this.#written, queued.dataEnd);',
+    "    this.#advance();\n",
+    "    if (!error) this.written = Math.max(this.written, write.dataEnd);\n    this.#advance();\n",
   ),
   mistake(
     "counts padding as flushed",
     BUFFERS,
-    "dataEnd: position + fill,",
-    "dataEnd: position + length,",
+    "length, position, dataEnd, release });\n  }\n\n  /** Writes the caller",
+    "length, position, dataEnd: position + length, release });\n  }\n\n  /** Writes the caller",
   ),
   mistake(
     "has a tail and its buffer in flight together",
     QUEUE,
-    "if (this.#isWrittenBy(this.#queue[index - 1], write.position)) return",
-    "if (false) return",
+    "before.position + before.length <= position;",
+    "true;",
   ),
   mistake(
     "does not clear the padding",
     BUFFERS,
-    "    if (length > fill) block.bytes.fill(0, fill, length);\n",
+    "    memory.bytes.fill(0, fill, length);\n",
     "",
   ),
   mistake(
     "pads over bytes that are to stay",
-    BEHIND,
+    EDGES,
     "dataEnd < contentEnd ? end : 0",
     "0",
   ),
@@ -211,9 +215,9 @@ const writer: readonly Control[] = [
   ),
   mistakes("has one buffer too many", [
     BUFFERS,
-    "(this.#budget.crowded ? 0 : this.#writeBehind);",
-    "(this.#budget.crowded ? 0 : this.#writeBehind + 1);",
-  ], [BUFFERS, "<= this.#writeBehind + 1,", "<= this.#writeBehind + 2,"]),
+    "(this.#budget.crowded ? 0 : this.#options.writeBehind);",
+    "(this.#budget.crowded ? 0 : this.#options.writeBehind + 1);",
+  ], [BUFFERS, "<= this.#options.writeBehind + 1,", "<= this.#options.writeBehind + 2,"]),
   mistake(
     "does not give back what streams share",
     BUFFERS,
@@ -223,47 +227,47 @@ const writer: readonly Control[] = [
   mistake(
     "has one write too many in flight",
     QUEUE,
-    "this.#inFlight < this.#writeBehind",
-    "this.#inFlight <= this.#writeBehind",
+    "this.#inFlight >= this.#writeBehind",
+    "this.#inFlight > this.#writeBehind",
   ),
   mistake(
     "gives a buffer back before it is written",
     BUFFERS,
-    "      release: () => this.#release(block, capacity),\n    });",
-    "      release: () => {},\n    });\n    this.#release(block, capacity);",
+    "    const release = () => this.#release(memory, capacity);\n",
+    "    const release = () => {};\n    this.#release(memory, capacity);\n",
   ),
   mistake(
     "loses a buffer that is written",
     BUFFERS,
-    "    this.#engine.release(block);\n    this.#remove(capacity);",
+    "    this.#file.engine.release(block);\n    this.#remove(capacity);",
     "    this.#remove(capacity);",
   ),
   mistake(
     "starts a buffer without what is written of its first block",
     BUFFERS,
-    "if (this.#head.length > 0) block",
-    "if (false) block",
+    "    block.bytes.set(this.#head);\n",
+    "",
   ),
   mistakes("lets a truncate begin before the bytes of a write are content", [
-    BEHIND,
-    "    queue.end(write, error === undefined);\n",
-    "    queue.end(write, error === undefined);\n    file.length.endWrite();\n",
-  ], [
-    BEHIND,
-    "    file.length.endWrite();\n    this.#preallocator",
-    "    this.#preallocator",
-  ]),
+    QUEUE,
+    "    this.#advance();\n",
+    "    file.length.endWrite();\n    this.#advance();\n",
+  ], [QUEUE, "    file.length.endWrite();\n    if (error)", "    if (error)"]),
   mistakes("cuts while the end of file is moved", [
     PREALLOCATOR,
-    "    this.#pending.begin();\n    // Behind",
-    "    // Behind",
+    "    this.#pending.begin();\n",
+    "",
   ], [
     PREALLOCATOR,
     "    length.beginWrite(end);\n",
     "",
   ], [
     PREALLOCATOR,
-    "      length.endWrite();\n      if (result < 0) this.#fail(result);\n      this.limitBound();\n      this.#pending.end();\n",
+    "      length.endWrite();\n",
+    "",
+  ], [
+    PREALLOCATOR,
+    "      this.limitBound();\n      this.#pending.end();\n",
     "",
   ]),
   mistakes("forgets that a failed step may have made the file longer", [
@@ -272,10 +276,10 @@ const writer: readonly Control[] = [
     "length.beginWrite(0);",
   ], [
     PREALLOCATOR,
-    "      this.#running = false;\n",
-    "      this.#running = false;\n      if (result >= 0) length.extend(end);\n",
+    "      durability.noteChange();\n",
+    "      durability.noteChange();\n      if (result >= 0) length.extend(end);\n",
   ]),
-  mistake("closes without a sync", ENDING, "wanted && isChanged ?", "wanted && false ?"),
+  mistake("closes without a sync", WRITER, "isWanted && isChanged ?", "isWanted && false ?"),
   mistake("publishes a name and forgets the directory", ATOMIC, "  await file.syncName();\n", ""),
   mistake(
     "publishes an atomic file that is not durable",

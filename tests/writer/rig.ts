@@ -88,11 +88,11 @@ export class Rig {
   }
 
   flush(tail: boolean): Promise<number> {
-    return this.writer.flush(tail);
+    return this.writer.flush(tail, false);
   }
 
   sync(tail: boolean): Promise<number> {
-    return this.writer.sync(tail);
+    return this.writer.flush(tail, true);
   }
 
   /** Completes the only operation of that kind, and lets the writer go on. */

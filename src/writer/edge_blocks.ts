@@ -1,0 +1,75 @@
+// The blocks in which a writer's bytes begin and end. Their other bytes are read from the file and written again.
+
+import { alignDown } from "../align.ts";
+import type { TransferRange } from "../engine/operation.ts";
+import type { DmaError } from "../errors.ts";
+import { type FileBlock, readBlock } from "../file/block.ts";
+import type { OpenFile } from "../file/open_file.ts";
+
+/** A block as it was in the file. */
+interface KnownBlock extends FileBlock {
+  readonly position: number;
+  /** The changes by others that were over when the read began. */
+  readonly changesOfOthers: number;
+}
+
+/** Completes the writes of a writer by the file's own bytes. */
+export class EdgeBlocks {
+  readonly #file: OpenFile;
+  readonly #start: number;
+  /** The block that was read last. */
+  #known: KnownBlock | undefined;
+  /** The writer's own changes of the file. */
+  ownChanges = 0;
+
+  /** The writer writes from `start` on. */
+  constructor(file: OpenFile, start: number) {
+    this.#file = file;
+    this.#start = start;
+  }
+
+  /** Completes a write whose data ends at `dataEnd`: in front of the start, and behind the data. */
+  complete(
+    { memory, length, position }: TransferRange,
+    dataEnd: number,
+    ended: (error?: DmaError) => void,
+  ): void {
+    const end = position + length;
+    const { contentEnd } = this.#file.length;
+    const fill = (from: number, to: number, next: (error?: DmaError) => void) => {
+      if (from >= to) return next();
+      this.#read(from, (block) => {
+        if (block instanceof Error) return ended(block);
+        const bytes = block.bytes.subarray(from - block.position, to - block.position);
+        memory.bytes.set(bytes, from - position);
+        next();
+      });
+    };
+    const fillEnd = () => fill(dataEnd, dataEnd < contentEnd ? end : 0, ended);
+    fill(position, Math.min(this.#start, end), fillEnd);
+  }
+
+  /** Reads the block that holds `at`, unless it is known and nothing but this writer has changed the file since. */
+  #read(at: number, ended: (block: KnownBlock | DmaError) => void): void {
+    const file = this.#file;
+    const { contentEnd } = file.length;
+    const position = alignDown(at, file.blockSize);
+    const changesOfOthers = file.durability.changes - this.ownChanges;
+    const known = this.#known;
+    if (known?.position === position && known.changesOfOthers === changesOfOthers) {
+      return ended(known);
+    }
+    try {
+      readBlock(file, position, (block) => {
+        if (block instanceof Error) return ended(block);
+        // What the file does not have of the block is zeros.
+        const isShort = block.length < file.blockSize;
+        if (isShort) file.length.shrank(contentEnd, position + block.length);
+        ended(this.#known = { ...block, position, changesOfOthers });
+      });
+    } catch (error) {
+      // There is no memory.
+      ended(error as DmaError);
+    }
+  }
+}
