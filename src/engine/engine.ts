@@ -51,6 +51,16 @@ export interface Engine {
   release(block: Block): void;
 }
 
+/** The longest single wait on the JavaScript thread: the event may have happened without a completion. */
+const LONGEST_WAIT_MS = 1000;
+
+/** Blocks for a while, until an operation has ended at most. Returns false if none is in flight, or at `deadline`. */
+export function waitUntil(engine: Engine, deadline: number): boolean {
+  const left = deadline - performance.now();
+  if (left > 0 && engine.waitNow(Math.min(left, LONGEST_WAIT_MS))) return true;
+  return left > LONGEST_WAIT_MS && engine.counters.inFlight > 0;
+}
+
 /** Submits an operation and resolves to its result, which may be `-errno`. */
 export function run(engine: Engine, operation: Operation): Promise<number> {
   return new Promise((resolve) => engine.submit(operation, { complete: resolve }));

@@ -1,5 +1,6 @@
 // Finishes open files when a program ends: what their writers accepted is written, and their length is exact.
 
+import { waitUntil } from "../engine/engine.ts";
 import { giveUpFile } from "./close.ts";
 import { lengthToCutTo } from "./cut.ts";
 import type { OpenFile } from "./open_file.ts";
@@ -86,10 +87,7 @@ export function cutAfterEnd(file: OpenFile): void {
  */
 function cutNow(file: OpenFile, deadline: number): void {
   const { engine, fd, length } = file;
-  while (length.isChanging && engine.counters.inFlight > 0) {
-    const left = deadline - performance.now();
-    if (left <= 0 || !engine.waitNow(left)) break;
-  }
+  while (length.isChanging && engine.counters.inFlight > 0 && waitUntil(engine, deadline));
   const contentEnd = length.isChanging ? undefined : lengthToCutTo(file);
   if (contentEnd === undefined) return;
   if (engine.runNow({ op: "truncate", fd, length: contentEnd }) >= 0) {

@@ -6,7 +6,6 @@ import type { DmaError } from "../errors.ts";
 import { type FileBlock, readBlock } from "../file/block.ts";
 import type { OpenFile } from "../file/open_file.ts";
 
-/** A block as it was in the file. */
 interface KnownBlock extends FileBlock {
   readonly position: number;
   /** The changes by others that were over when the read began. */

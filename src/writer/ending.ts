@@ -9,27 +9,14 @@ import type { OpenFile } from "../file/open_file.ts";
 /** One step. Returns undefined if there is nothing to wait for. */
 export type Step = () => Promise<unknown> | undefined;
 
-/** A phase in which steps run one after the other, each when nothing else is under way. */
-export type Ending<Name = "committing" | "failing"> = {
-  readonly name: Name;
-  readonly steps: Step[];
-};
+/** Everything is in the file, or the writer has failed. The steps run one after the other, each when nothing else is under way. */
+export type Ending = { readonly name: "committing" | "failing"; readonly steps: Step[] };
 
-/** What a writer is doing. */
+/** What a writer is doing. It is opening until it knows where it starts, and draining when a close has begun. */
 export type Phase =
-  /** Where it starts is being determined. */
-  | { readonly name: "opening" }
-  | { readonly name: "open" }
-  /** A close has begun: what was accepted is being written. */
-  | { readonly name: "draining" }
-  /** Everything is in the file. */
-  | Ending<"committing">
-  /** After a failure or an abort. */
-  | Ending<"failing">
-  | { readonly name: "closed" }
-  | { readonly name: "failed" };
+  | { readonly name: "opening" | "open" | "draining" | "closed" | "failed" }
+  | Ending;
 
-/** The error of a call on a stream that was closed. */
 export function closedError(op: string): TypeError {
   return new TypeError(`Cannot ${op} a stream that is closed`);
 }
@@ -41,10 +28,10 @@ export interface WriterFailure {
   /** Whether it was aborted from outside, and did not fail by itself. */
   readonly aborted: boolean;
   /** Why the file could not be cut to what is whole. */
-  cutError?: unknown;
+  cutError: unknown;
 }
 
-/** What becomes of a file when its writer has ended without a failure: it is left as it is, or whole but open, or closed. */
+/** What becomes of a file after a close of its writer. A sealed one is whole, and stays open. */
 export type Fate = "leave" | "seal" | "close";
 
 /** The steps of a close when everything is in the file. */

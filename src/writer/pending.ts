@@ -1,8 +1,7 @@
-// What a writer has under way.
+// What a writer has under way: operations and other work.
 
 import { assert } from "../assert.ts";
 
-/** Counts operations and other work. The writer decides after each what comes next. */
 export class Pending {
   #count = 0;
   readonly #ended: (error: unknown) => void;
@@ -12,7 +11,6 @@ export class Pending {
     this.#ended = ended;
   }
 
-  /** Whether something is under way. */
   get any(): boolean {
     return this.#count > 0;
   }

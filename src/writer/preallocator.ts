@@ -1,10 +1,8 @@
-// When the end of file moves ahead of the writes. On ext4 every write that moves the end of file runs alone, so write-behind
-// would gain nothing. So the end is moved in steps, by a size-changing fallocate on a kernel thread, and the file is cut when
-// the writer ends.
+// Moves the end of a file ahead of the writes, in steps. On ext4 every write that moves it runs alone, and write-behind would
+// gain nothing. A step is a size-changing fallocate on a kernel thread, and the file is cut when the writer ends.
 
 import { alignUp } from "../align.ts";
 import { Errno } from "../engine/linux.ts";
-import { FULL } from "../file/allocate.ts";
 import { cutToContent } from "../file/cut.ts";
 import type { OpenFile } from "../file/open_file.ts";
 import type { Pending } from "./pending.ts";
@@ -21,15 +19,12 @@ const PART = 4;
 const SMALLEST_STEP: number = 4 * MIB;
 const LARGEST_STEP: number = 64 * MIB;
 
-/** Moves the end of a file ahead. */
 export class Preallocator {
   readonly #file: OpenFile;
   readonly #pending: Pending;
   readonly #expectedEnd: number;
   /** Whether a step may begin: none is under way, and none has failed. */
   #isReady: boolean;
-  /** Whether the file may be shorter than its bound: an allocation has failed. */
-  #boundIsLoose = false;
 
   /** `expectedEnd` is where the writes are expected to end, or 0. */
   constructor(file: OpenFile, pending: Pending, enabled: boolean, expectedEnd: number) {
@@ -56,27 +51,13 @@ export class Preallocator {
       durability.noteChange();
       length.endWrite();
       this.#isReady = result >= 0 || result === -Errno.EINTR;
-      this.#boundIsLoose ||= result < 0;
-      if (FULL.has(-result)) this.#giveBack();
-      this.limitBound();
+      // What was reserved is given back, and what comes behind the file's end is another program's. The writes report the error.
+      const cut = result < 0 ? cutToContent(this.#file) : undefined;
+      if (cut) this.#pending.track(cut.catch(() => {}));
       this.#pending.end();
     };
     const range = { position: flushed, length: end - flushed };
     engine.submit({ op: "allocate", fd, mode: 0, ...range }, { complete });
-  }
-
-  /** Gives back what a step has reserved before it failed. The writes report the real error. */
-  #giveBack(): void {
-    const cut = cutToContent(this.#file);
-    if (cut) this.#pending.track(cut.catch(() => {}));
-  }
-
-  /** Lowers the bound of the file's length after a failure, as soon as no write is under way: what is behind the file's end may be another program's. */
-  limitBound(): void {
-    const { fileSystem, length } = this.#file;
-    if (!this.#boundIsLoose || length.isChanging || !fileSystem.statsFromMemory) return;
-    this.#boundIsLoose = false;
-    this.#file.limitBound();
   }
 
   #nextEnd(written: number, size: number): number {

@@ -10,7 +10,6 @@ import type { Writer } from "./writer.ts";
 // The base class's methods: the writer's own are for users. A program may replace the global class later.
 const { getWriter, close: closeStream } = WritableStream.prototype;
 
-/** For calls that succeed at once. */
 const RESOLVED: Promise<void> = Promise.resolve();
 
 /** Chunks that wait share an item for up to this many bytes: the promise of an item costs more than a small chunk. */
@@ -28,13 +27,6 @@ export interface Upstream {
   handOver(): void;
 }
 
-/** An item of chunks that were given without the lock. */
-interface SharedItem {
-  readonly written: Promise<void>;
-  bytes: number;
-}
-
-/** A chunk that was given. */
 interface Chunk {
   readonly bytes: Uint8Array;
   /** At the call. */
@@ -46,7 +38,8 @@ interface Chunk {
   isTaken: boolean;
   /** Whether an item of the stream's queue ends with it. */
   endsItem: boolean;
-  item?: SharedItem;
+  /** That item, if the chunk was given without the lock, and all its bytes. */
+  item: { readonly written: Promise<void>; bytes: number } | undefined;
 }
 
 /**
@@ -92,8 +85,6 @@ export class WriterSink {
     return this.#waiting.length === 0 && !this.writer.closeAnnounced && !this.writer.ending;
   }
 
-  // ---- what the stream calls --------------------------------------------------------------------------------------
-
   start(controller: WritableStreamDefaultController): void {
     this.#controller = new WeakRef(controller);
     // The stream would first wait for the current chunk, however large it is.
@@ -119,23 +110,22 @@ export class WriterSink {
 
   /** The turn of the first item. */
   write(): Promise<void> | undefined {
-    const { ending, failure } = this.writer;
-    if (failure || this.#ahead === 0) return ending ? this.#refuse() : this.#untilTaken();
+    if (this.writer.failure || this.#ahead === 0) return this.#untilTaken();
     this.#ahead--;
     const moved = this.#moved;
     this.#moved = 0;
     return yieldIfNeeded(moved);
   }
 
-  /** The stream treats this as its own failure and never calls again, so everything must be freed here. */
-  async #refuse(): Promise<never> {
-    await this.writer.ended;
-    throw this.writer.refusal;
-  }
-
   async #untilTaken(): Promise<void> {
+    const { writer } = this;
+    // The stream treats the rejection as its own failure and never calls again, so everything must be freed here.
+    if (writer.ending) {
+      await writer.ended;
+      throw writer.refusal;
+    }
     while (this.#ahead === 0) {
-      await this.writer.room();
+      await writer.room();
       this.#takeWaiting();
     }
     this.#ahead--;
@@ -148,12 +138,10 @@ export class WriterSink {
     this.#waiting.length = 0;
   }
 
-  // ---- taking chunks ----------------------------------------------------------------------------------------------
-
   /** Accepts what there is room for of a chunk, behind those that wait. Returns it if it has to wait. */
   #add(bytes: Uint8Array, endsItem: boolean, memory?: AlignedMemory): Chunk | undefined {
     const length = lengthOfBytes(bytes);
-    const chunk: Chunk = { bytes, length, memory, taken: 0, isTaken: false, endsItem };
+    const chunk = { bytes, length, memory, taken: 0, isTaken: false, endsItem, item: undefined };
     if (this.#waiting.length === 0 && this.#take(chunk)) return undefined;
     this.#waiting.push(chunk);
     return chunk;
@@ -163,7 +151,12 @@ export class WriterSink {
   #take(chunk: Chunk): boolean {
     const { writer } = this;
     const { bytes, length, memory } = chunk;
-    if (memory && chunk.taken === 0 && this.#takeMemory(memory)) chunk.taken = length;
+    const isAligned = length % writer.file.blockSize === 0;
+    const mayKeep = memory && isAligned && chunk.taken === 0 && writer.file.engine.endsWithProcess;
+    if (mayKeep && writer.takesMemory) {
+      writer.writeMemory(memory, length);
+      chunk.taken = length;
+    }
     while (chunk.taken < length && writer.hasRoom) {
       if (lengthOfBytes(bytes) !== length) {
         // A part of it may be on the disk, so what follows would be at the wrong position.
@@ -178,24 +171,12 @@ export class WriterSink {
     return chunk.isTaken;
   }
 
-  /** Accepts memory that was handed over: without a copy, unless a buffer is partly filled, or would be afterwards. */
-  #takeMemory(memory: AlignedMemory): boolean {
-    const { writer } = this;
-    const { length } = memory.bytes;
-    const fits = length % writer.file.blockSize === 0;
-    if (!fits || !writer.takesMemory || !writer.file.engine.endsWithProcess) return false;
-    writer.writeMemory(memory, length, () => {});
-    return true;
-  }
-
   /** Accepts what there is room for of what waits. */
   #takeWaiting(): void {
     let count = 0;
     while (count < this.#waiting.length && this.#take(this.#waiting[count]!)) count++;
     this.#waiting.splice(0, count);
   }
-
-  // ---- past the lock ----------------------------------------------------------------------------------------------
 
   /** Throws if `stream` is locked or closed. */
   assertUsable(stream: WritableStream, op: string): void {
@@ -270,8 +251,6 @@ export class WriterSink {
     this.writer.flushNow(durable, deadline);
   }
 
-  // ---- the end ----------------------------------------------------------------------------------------------------
-
   /** Ends the stream. With `keepOpen` the descriptor stays open. */
   async end(stream: WritableStream, keepOpen = false): Promise<void> {
     const { writer } = this;
@@ -285,25 +264,19 @@ export class WriterSink {
   /** Closes the stream. After a failure waits until everything is freed: the stream's own error says less. */
   async #close(close: () => Promise<void>): Promise<void> {
     const { writer } = this;
-    try {
-      if (!writer.failure) await close();
-    } catch (error) {
+    await close().catch((error) => {
       if (!writer.failure) throw error;
-    }
+    });
     if (writer.failure) await this.report(writer.close());
   }
 
   /** Waits for an abort of the stream, and until everything is freed, for which a stream that has failed does not wait. */
-  async afterAbort(aborting: Promise<void>): Promise<void> {
-    try {
-      await aborting;
-    } finally {
-      const { closeAnnounced, ended, ending } = this.writer;
-      if (closeAnnounced || ending) await ended;
-    }
+  afterAbort(aborting: Promise<void>): Promise<void> {
+    const { writer } = this;
+    return aborting.finally(() =>
+      writer.closeAnnounced || writer.ending ? writer.ended : undefined
+    );
   }
-
-  // ---- reporting failures -----------------------------------------------------------------------------------------
 
   /** A promise for a user. The failure counts as reported when it rejects. */
   async report<T>(promise: Promise<T>): Promise<T> {

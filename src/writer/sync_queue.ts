@@ -9,7 +9,6 @@ import type { WriteQueue } from "./write_queue.ts";
 interface Waiter extends PromiseWithResolvers<number> {
   /** The position below which everything must be flushed. */
   readonly target: number;
-  /** Whether it must be durable too. */
   readonly durable: boolean;
 }
 
@@ -19,8 +18,9 @@ export class SyncQueue {
   readonly #preallocates: boolean;
   #waiting: Waiter[] = [];
   #running = false;
+  #failed = false;
 
-  /** `preallocates` says that reserved space may stay behind the content until the end. */
+  /** `preallocates` says that padding and reserved space may stay behind the content until the end. */
   constructor(file: OpenFile, preallocates: boolean) {
     this.#file = file;
     this.#preallocates = preallocates;
@@ -28,11 +28,8 @@ export class SyncQueue {
 
   /** Everything below it is to be written now. While a sync is in flight nothing is for the next one: more callers may come. */
   get wantedEnd(): number {
-    const isWanted = ({ durable }: Waiter) => !durable || !this.#running;
-    return this.#waiting.reduce(
-      (end, waiter) => isWanted(waiter) ? Math.max(end, waiter.target) : end,
-      0,
-    );
+    const wanted = ({ durable, target }: Waiter) => durable && this.#running ? 0 : target;
+    return this.#waiting.reduce((end, waiter) => Math.max(end, wanted(waiter)), 0);
   }
 
   /**
@@ -44,22 +41,18 @@ export class SyncQueue {
     // Otherwise padding is cut before each sync.
     const keepsPadding = this.#preallocates || blockSize === 1;
     if (!fileSystem.syncsWrites || !keepsPadding || !isDurable) return Infinity;
-    return this.#leastTarget(({ durable }) => durable);
+    return this.#least(({ durable, target }) => durable ? target : Infinity);
   }
 
   /** The least position behind `flushed` that a caller waits for; Infinity if there is none. */
   nextTarget(flushed: number): number {
-    return this.#leastTarget(({ target }) => target > flushed);
+    return this.#least(({ target }) => target > flushed ? target : Infinity);
   }
 
-  #leastTarget(counts: (waiter: Waiter) => boolean): number {
-    return this.#waiting.reduce(
-      (least, waiter) => counts(waiter) ? Math.min(least, waiter.target) : least,
-      Infinity,
-    );
+  #least(end: (waiter: Waiter) => number): number {
+    return this.#waiting.reduce((least, waiter) => Math.min(least, end(waiter)), Infinity);
   }
 
-  /** Waits until everything below `target` is flushed, and with `durable` also synced. */
   add(target: number, durable: boolean): Promise<number> {
     const waiter = { target, durable, ...Promise.withResolvers<number>() };
     this.#waiting.push(waiter);
@@ -90,8 +83,7 @@ export class SyncQueue {
       // With preallocation off, padding is cut before each sync, so that no other program sees it for long.
       const cut = !this.#preallocates && queue.idle ? cutToContent(file) : undefined;
       if (cut) await cut;
-      // The writer has failed meanwhile.
-      if (cut && this.#waiting.length === 0) return;
+      if (this.#failed) return;
       // Later completions may miss the sync.
       const { flushed } = queue;
       served = this.#waiting.filter(({ target }) => target <= flushed);
@@ -108,6 +100,7 @@ export class SyncQueue {
 
   /** The writer has failed. Rejects all waiters except those whom the sync in flight serves: it may succeed. */
   fail(reason: unknown): void {
+    this.#failed = true;
     for (const { reject } of this.#waiting.splice(0)) reject(reason);
   }
 }

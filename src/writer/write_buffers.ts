@@ -6,17 +6,14 @@ import { assert } from "../assert.ts";
 import { type BufferBudget, UNLIMITED } from "../engine/buffer_budget.ts";
 import type { Block, Memory } from "../engine/operation.ts";
 import type { OpenFile } from "../file/open_file.ts";
-import type { WriteQueue } from "./write_queue.ts";
+import type { QueueOptions, WriteQueue } from "./write_queue.ts";
 
 /** The size of buffers until one has to be larger: most files never need that. */
 const FIRST_BUFFER = 64 * 1024;
 
-/** How bytes are buffered. */
-export interface BufferOptions {
+export interface BufferOptions extends QueueOptions {
   /** A multiple of the file's block size. */
   readonly bufferSize: number;
-  /** Writes in flight at most. */
-  readonly writeBehind: number;
   /** Whether it uses smaller and fewer buffers while many streams are at work. */
   readonly sharesMemory: boolean;
 }
@@ -79,7 +76,6 @@ export class WriteBuffers {
     return Math.min(Math.max(FIRST_BUFFER, this.#file.blockSize), this.#options.bufferSize);
   }
 
-  /** Whether {@linkcode write} would accept a byte. */
   get hasRoom(): boolean {
     return this.#block !== undefined || this.#hasSpare;
   }
@@ -178,14 +174,14 @@ export class WriteBuffers {
   }
 
   /** Writes the caller's memory. `release` is called when the kernel is done with it. */
-  writeMemory(memory: Memory, length: number, release: () => void): void {
+  writeMemory(memory: Memory, length: number, release?: () => void): void {
     const position = this.#base;
     const dataEnd = position + length;
     this.#base = dataEnd;
     this.#add(length);
     const released = () => {
       this.#remove(length);
-      release();
+      release?.();
     };
     this.#queue.add({ memory, offset: 0, length, position, dataEnd, release: released });
   }
@@ -206,7 +202,6 @@ export class WriteBuffers {
     this.#remove(capacity);
   }
 
-  /** Gives up what is in the current buffer. */
   drop(): void {
     if (this.#block) this.#release(this.#block, this.#capacity);
     this.#block = undefined;

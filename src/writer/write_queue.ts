@@ -20,7 +20,6 @@ interface Write extends TransferRange {
   isWritten: boolean;
 }
 
-/** How writes are queued. */
 export interface QueueOptions {
   /** Writes in flight at most. */
   readonly writeBehind: number;
@@ -54,7 +53,6 @@ export class WriteQueue {
   /** Where the content of the file ended before writes that are not confirmed. */
   #confirmedEnd: number | undefined;
 
-  /** `start` is where the first byte goes. */
   constructor(file: OpenFile, options: QueueOptions, start: number, pending: Pending) {
     const { blockSize, fileSystem } = file;
     const { preallocate, sizeHint, writeBehind } = options;
@@ -103,8 +101,6 @@ export class WriteQueue {
   drop(): void {
     for (const { release } of this.#waiting.splice(0)) release();
   }
-
-  // ---- the life of a write ----------------------------------------------------------------------------------------
 
   /**
    * Starts the writes that may start. No truncate may be running. A write that ends at `durableFrom` or behind it is durable
@@ -155,12 +151,10 @@ export class WriteQueue {
     this.#advance();
     // A truncate may begin within it, and cuts to the content.
     file.length.endWrite();
-    this.#preallocator.limitBound();
     if (error) file.limitBound();
     this.#pending.end(error);
   }
 
-  /** Counts what is written without a hole. */
   #advance(): void {
     const before = this.written;
     while (this.#started[0]?.isWritten) {
@@ -174,8 +168,6 @@ export class WriteQueue {
     else if (isNew) this.#confirmedEnd = length.contentEnd;
     length.addContent(this.written);
   }
-
-  // ---- servers that answer early ----------------------------------------------------------------------------------
 
   /**
    * Has a server that answers early confirm by a sync what is written, if a caller waits for bytes up to `awaitedEnd`, or if

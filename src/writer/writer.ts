@@ -2,6 +2,7 @@
 // completion step() decides, from the state as it is then, what comes next. It knows nothing of streams.
 
 import { assert } from "../assert.ts";
+import { waitUntil } from "../engine/engine.ts";
 import { afterCallers, queueMicrotask } from "../engine/event_loop.ts";
 import { Errno } from "../engine/linux.ts";
 import type { Memory } from "../engine/operation.ts";
@@ -13,13 +14,10 @@ import type { Ending, Fate, Phase, WriterFailure } from "./ending.ts";
 import { Pending } from "./pending.ts";
 import { SyncQueue } from "./sync_queue.ts";
 import { type BufferOptions, WriteBuffers } from "./write_buffers.ts";
-import { type QueueOptions, WriteQueue } from "./write_queue.ts";
-
-/** The longest single wait on the JavaScript thread: the event may have happened without a completion. */
-const LONGEST_WAIT_MS = 1000;
+import { WriteQueue } from "./write_queue.ts";
 
 /** Options of a {@linkcode Writer}. Every number has been checked. */
-export interface WriterOptions extends BufferOptions, QueueOptions {
+export interface WriterOptions extends BufferOptions {
   /** Where to start: at the end of the file, or at `position`. */
   readonly append: boolean;
   readonly position: number;
@@ -86,21 +84,19 @@ export class Writer implements AttachedWriter {
   }
 
   #open(facts: StatFacts | DmaError): void {
-    if (facts instanceof Error) this.fail(facts);
-    else if (this.#phase.name === "opening") this.#openIn(facts.size);
-    this.#letOthersWrite();
-    this.#pending.end();
-  }
-
-  #openIn(size: number): void {
     const { append, position } = this.#options;
     const { length, ownsSize } = this.file;
-    length.found(size, append || !ownsSize);
-    const start = append ? size : position;
-    // A start behind reserved space means that the space is content.
-    length.addContent(Math.min(start, size));
-    [this.#queue, this.#buffers] = this.#writeFrom(start);
-    this.#phase = { name: "open" };
+    if (facts instanceof Error) this.fail(facts);
+    else if (this.#phase.name === "opening") {
+      length.found(facts.size, append || !ownsSize);
+      const start = append ? facts.size : position;
+      // A start behind reserved space means that the space is content.
+      length.addContent(Math.min(start, facts.size));
+      [this.#queue, this.#buffers] = this.#writeFrom(start);
+      this.#phase = { name: "open" };
+    }
+    this.#letOthersWrite();
+    this.#pending.end();
   }
 
   #writeFrom(start: number): [WriteQueue, WriteBuffers] {
@@ -141,23 +137,14 @@ export class Writer implements AttachedWriter {
     if (this.failure) throw this.failure.reason;
   }
 
-  // ---- filling ----------------------------------------------------------------------------------------------------
-
-  get #accepts(): boolean {
-    return this.#phase.name === "open";
-  }
-
   /** Why a writer that is {@linkcode ending} accepts nothing. */
   get refusal(): unknown {
     return this.failure ? this.failure.reason : closedError("write");
   }
 
-  /**
-   * Copies what there is room for, from `from` on, and returns how much that was. If all buffers are full, {@linkcode
-   * room} tells when to go on. If there is no memory, the writer fails.
-   */
+  /** Copies what there is room for, from `from` on, and returns how much that was. Without memory the writer fails. */
   write(bytes: Uint8Array, from = 0): number {
-    if (!this.#accepts) return 0;
+    if (this.#phase.name !== "open") return 0;
     try {
       const taken = this.#buffers.write(bytes, from);
       if (this.#queue.canStart) this.#step();
@@ -170,7 +157,7 @@ export class Writer implements AttachedWriter {
 
   /** As {@linkcode write}, of a whole small chunk or nothing: the fast path. */
   writeWhole(bytes: Uint8Array, length: number): boolean {
-    if (!this.#accepts) return false;
+    if (this.#phase.name !== "open") return false;
     try {
       return this.#buffers.writeWhole(bytes, length);
     } catch (error) {
@@ -179,12 +166,11 @@ export class Writer implements AttachedWriter {
     }
   }
 
-  /** Whether {@linkcode write} would take a byte. */
   get hasRoom(): boolean {
-    return this.#accepts && this.#buffers.hasRoom;
+    return this.#phase.name === "open" && this.#buffers.hasRoom;
   }
 
-  /** Resolves when {@linkcode write} may take a byte, and is to be called again if it does not; rejects with the failure. */
+  /** Resolves when {@linkcode write} may take a byte, and is to be called again if it does not. */
   room(): Promise<void> {
     if (this.ending) return Promise.reject(this.refusal);
     if (this.hasRoom) return Promise.resolve();
@@ -193,17 +179,15 @@ export class Writer implements AttachedWriter {
 
   /** Whether {@linkcode writeMemory} may be called now. */
   get takesMemory(): boolean {
-    return this.#accepts && this.#buffers.takesMemory;
+    return this.#phase.name === "open" && this.#buffers.takesMemory;
   }
 
   /** Writes whole blocks of memory that is handed over. `release` is called when the kernel is done with it. */
-  writeMemory(memory: Memory, length: number, release: () => void): void {
+  writeMemory(memory: Memory, length: number, release?: () => void): void {
     assert(this.takesMemory, "memory is handed over when there is room for it");
     this.#buffers.writeMemory(memory, length, release);
     this.#step();
   }
-
-  // ---- flush and sync ---------------------------------------------------------------------------------------------
 
   /**
    * Waits for every full buffer, and with `tail` for the rest too. Resolves to the flushed position. With `durable` it is
@@ -242,10 +226,7 @@ export class Writer implements AttachedWriter {
     });
   }
 
-  /**
-   * Blocks until everything accepted is in the file, and with `durable` is synced, until `deadline` at most
-   * (`performance.now()`). Throws the failure.
-   */
+  /** Blocks until everything accepted is in the file, and with `durable` is synced. Throws as {@linkcode waitNow}. */
   flushNow(durable: boolean, deadline: number): void {
     while (this.#phase.name === "opening") this.waitNow(deadline);
     this.#throwFailure();
@@ -269,23 +250,19 @@ export class Writer implements AttachedWriter {
     this.#queue.noteSync();
   }
 
-  /** Blocks until the writer may have made progress. Throws the failure, and a timeout at `deadline`. */
+  /** Blocks until the writer may have made progress. Throws the failure, and a timeout at `deadline` (`performance.now()`). */
   waitNow(deadline: number): void {
     this.#throwFailure();
     const { engine, length, path } = this.file;
     if (this.#phase.name !== "opening") this.#startWrites(length.isHeld);
     // A program that blocks is not told of the end of other writes.
     else if (engine.counters.inFlight === 0) this.#askSize();
-    const left = deadline - performance.now();
-    if (left > 0 && engine.waitNow(Math.min(left, LONGEST_WAIT_MS))) return;
-    if (left > LONGEST_WAIT_MS && engine.counters.inFlight > 0) return;
+    if (waitUntil(engine, deadline)) return;
     // Nothing is in flight, perhaps because an operation has failed.
     this.#throwFailure();
     const late = "what was accepted is not in the file in time";
     throw ioError(Errno.ETIMEDOUT, "write", path, late);
   }
-
-  // ---- the end ----------------------------------------------------------------------------------------------------
 
   /** Announces a close that follows when the chunks before it are accepted. With `seals` the file stays open. */
   announceClose(seals = false): void {
@@ -294,10 +271,7 @@ export class Writer implements AttachedWriter {
     if (seals) this.#fate = "seal";
   }
 
-  /**
-   * Writes what is left, cuts the file to its exact length, makes it durable with its name, and closes it, unless the
-   * options or the announcement say otherwise. After a failure frees everything and rejects with it.
-   */
+  /** Writes what is left, and ends as the options and the announcement say. After a failure frees everything and rejects. */
   async close(): Promise<void> {
     if (!this.ending) {
       this.#closeBegun = true;
@@ -306,10 +280,7 @@ export class Writer implements AttachedWriter {
     await this.closedOrFailed;
   }
 
-  /**
-   * Discards what is not whole: the file is cut to the flushed position and closed. A close that has begun is not
-   * undone, and this resolves with it. Rejects if the file could not be cut.
-   */
+  /** Discards what is not flushed. A close that has begun is not undone. Rejects if the file could not be cut. */
   async abort(reason: unknown): Promise<void> {
     if (!this.#closeBegun) this.fail(reason, true);
     await this.ended;
@@ -325,7 +296,7 @@ export class Writer implements AttachedWriter {
   /** The first failure is final: rejects all waiters, and drops what was accepted and not written. */
   fail(reason: unknown, aborted = false): void {
     if (this.failure || this.closed) return;
-    this.failure = { reason, aborted };
+    this.failure = { reason, aborted, cutError: undefined };
     const { closeFile } = this.#options;
     const confirm = this.#phase.name === "opening" ? undefined : () => this.#queue.confirmRest();
     const steps = stepsAfterFailure(this.file, this.failure, closeFile, confirm);
@@ -339,9 +310,7 @@ export class Writer implements AttachedWriter {
     this.#step();
   }
 
-  // ---- the step ---------------------------------------------------------------------------------------------------
-
-  /** Decides what comes next. Called after every change of the state. */
+  /** Called after every change of the state. */
   #step(): void {
     if (this.#phase.name === "open" && this.#closeBegun) this.#drain();
     if (this.#phase.name === "open" || this.#phase.name === "draining") this.#advance();
@@ -351,7 +320,8 @@ export class Writer implements AttachedWriter {
     }
     const isDrained = this.#phase.name === "draining" && !this.#pending.any && this.#queue.idle;
     if (isDrained) this.#commit();
-    if ("steps" in this.#phase) this.#goOnEnding(this.#phase);
+    const phase = this.#phase;
+    if (phase.name === "committing" || phase.name === "failing") this.#goOnEnding(phase);
   }
 
   #drain(): void {
@@ -362,7 +332,6 @@ export class Writer implements AttachedWriter {
     file.descriptor.use("sync", () => file.syncName()).catch(() => {});
   }
 
-  /** Begins whatever can begin now. */
   #advance(): void {
     const isDraining = this.#phase.name === "draining";
     if (isDraining) this.#buffers.queueBuffer();
@@ -381,8 +350,7 @@ export class Writer implements AttachedWriter {
 
   /** Serves the waiters, and begins a sync if one is due. */
   #syncIfDue(): void {
-    const isDue = this.#syncs.serve(this.#queue.flushed);
-    if (isDue) this.#pending.track(this.#syncs.run(this.#queue));
+    if (this.#syncs.serve(this.#queue.flushed)) this.#pending.track(this.#syncs.run(this.#queue));
   }
 
   #commit(): void {

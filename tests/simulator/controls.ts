@@ -50,7 +50,7 @@ const past: readonly Control[] = [
   mistake(
     "goes by the length of a file that another process has cut",
     WRITER,
-    "    length.found(size, append || !ownsSize);\n",
+    "      length.found(facts.size, append || !ownsSize);\n",
     "",
   ),
   mistake(
@@ -267,7 +267,7 @@ const writer: readonly Control[] = [
     "",
   ], [
     PREALLOCATOR,
-    "      this.limitBound();\n      this.#pending.end();\n",
+    "      this.#pending.end();\n",
     "",
   ]),
   mistakes("forgets that a failed step may have made the file longer", [

@@ -26,6 +26,7 @@ export const seeds: readonly number[] = [
   583,
   876,
   1470,
+  1499,
   1808,
   1988,
   2244,
