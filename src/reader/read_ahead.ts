@@ -14,19 +14,19 @@ import { knownSize } from "../file/stat.ts";
 import { Transfer } from "../file/transfer.ts";
 import type { ReaderOptions } from "./reader_options.ts";
 
-/** One buffer, and the result of its read. */
+/** One buffer, and the read that fills it. */
 interface Read {
   readonly block: Block;
   readonly position: number;
   readonly length: number;
-  /** Bytes in it, from its start. */
-  bytesRead: number;
+  readonly transfer: Transfer;
+  /** Whether the kernel is done with the buffer. */
   ended: boolean;
-  /** The file ended in it. */
-  last: boolean;
-  error: unknown;
-  /** No longer wanted: its block is released when the kernel is done. */
-  unwanted: boolean;
+}
+
+/** Whether reads behind it are of no use: the file ends in it, or it has failed. */
+function isLast({ transfer }: Read): boolean {
+  return transfer.endOfFile || transfer.error !== undefined;
 }
 
 /** Reads a range of a file ahead of its consumer. */
@@ -36,18 +36,18 @@ export class ReadAhead {
   readonly #readAhead: number;
   /** The shared budget of the buffers, unless their size or number was set. */
   readonly #budget: BufferBudget;
-  readonly #end: number;
+  /** The byte after the last one to deliver, at most. */
+  readonly end: number;
   #position: number;
   /** Where the next read starts; aligned. */
   #next: number;
   /** Reads in the order of the file. */
   readonly #queue: Read[] = [];
-  #inFlight = 0;
-  /** The file or the consumer ended: no further reads. */
-  #over = false;
+  /** Reads in flight that left the queue. The kernel still has their buffers. */
+  #unwanted = 0;
+  /** The end was delivered, or the consumer has ended. */
+  #stopped = false;
   #ready: PromiseWithResolvers<void> | undefined;
-  #idle: PromiseWithResolvers<void> | undefined;
-  #buffers = 0;
   /** The length of the file at the last stat. */
   #knownSize: number | undefined;
 
@@ -55,7 +55,7 @@ export class ReadAhead {
     const { start, end, bufferSize, readAhead, sharesMemory } = options;
     this.#file = file;
     this.#position = Math.min(start, end);
-    this.#end = end;
+    this.end = end;
     this.#bufferSize = bufferSize;
     this.#readAhead = readAhead;
     this.#budget = sharesMemory ? file.engine.budget : UNLIMITED;
@@ -67,19 +67,14 @@ export class ReadAhead {
     return this.#position;
   }
 
-  /** The byte after the last one to deliver, at most. */
-  get end(): number {
-    return this.#end;
-  }
-
   /** Buffers that exist. */
   get buffers(): number {
-    return this.#buffers;
+    return this.#queue.length + this.#unwanted;
   }
 
   /** Whether nothing is read ahead, so that a read may go straight into the consumer's memory. */
   get idle(): boolean {
-    return this.#queue.length === 0 && !this.#over;
+    return this.#queue.length === 0 && !this.#stopped;
   }
 
   /** Counts bytes that were read directly, from {@linkcode position} on, while it was {@linkcode idle}. */
@@ -96,16 +91,16 @@ export class ReadAhead {
    * reached.
    */
   peek(most: number): Uint8Array<ArrayBuffer> | null | undefined {
-    if (this.#position >= this.#end) return null;
+    if (this.#stopped || this.#position >= this.end) return null;
     if (!this.#queue[0]?.ended) this.#fill(Math.max(1, this.#readAhead));
     const read = this.#queue[0];
-    if (!read && this.#over) return null;
     if (!read?.ended) return undefined;
+    const { bytesDone, endOfFile, error } = read.transfer;
     const from = this.#position - read.position;
-    const to = Math.min(read.bytesRead, this.#end - read.position, from + most);
+    const to = Math.min(bytesDone, this.end - read.position, from + most);
     if (to > from) return read.block.bytes.subarray(from, to);
-    if (read.error) throw read.error;
-    assert(read.last, "a read that was delivered whole is gone");
+    if (error) throw error;
+    assert(endOfFile, "a read that was delivered whole is gone");
     this.#stop();
     return null;
   }
@@ -114,7 +109,8 @@ export class ReadAhead {
   advance(count: number): void {
     this.#position += count;
     const read = this.#queue[0];
-    if (read?.ended && !read.last && this.#position >= read.position + read.length) {
+    const isDelivered = read?.ended && this.#position >= read.position + read.length;
+    if (isDelivered && !read.transfer.endOfFile) {
       this.#queue.shift();
       this.#free(read);
     }
@@ -126,45 +122,37 @@ export class ReadAhead {
    */
   takeBlock(blockSize: number): Pick<Read, "block" | "length"> | undefined {
     const read = this.#queue[0];
-    if (!read?.ended || read.error || read.last || read.bytesRead < read.length) return undefined;
+    if (!read?.ended || read.transfer.bytesDone < read.length) return undefined;
     const end = read.position + read.length;
-    const isWhole = this.#position === read.position && end <= this.#end;
+    const isWhole = this.#position === read.position && end <= this.end;
     if (!isWhole || read.length % blockSize !== 0) return undefined;
     this.#queue.shift();
-    this.#forget(read);
+    this.#budget.giveBack(read.length);
     this.#position = end;
     this.#fillAhead();
     return read;
   }
 
-  /** Resolves when {@linkcode peek}, which has returned undefined, would return something else. */
+  /** Resolves when {@linkcode peek}, which has returned undefined, would return something else, or read further. */
   ready(): Promise<void> {
-    // No read is under way if there was no room for one: after a skip the kernel may still have every buffer.
     return (this.#ready ??= Promise.withResolvers()).promise;
   }
 
   /** Moves forward without reading, at most to the end of the range or of the file. */
   skip(bytes: number): void {
     const queue = this.#queue;
-    if (this.#over && queue.length === 0) return;
-    const last = queue.find((read) => read.last);
+    if (this.#stopped) return;
+    const last = queue.find(({ transfer }) => transfer.endOfFile);
+    const lastEnd = last ? last.position + last.transfer.bytesDone : Infinity;
     // A read of no bytes only says that the end is not behind it.
-    const fileEnd = last?.bytesRead
-      ? last.position + last.bytesRead
-      : Math.min(this.#sizeNow(), last?.position ?? Infinity);
+    const isKnown = last !== undefined && lastEnd > last.position;
+    const fileEnd = isKnown ? lastEnd : Math.min(this.#sizeNow(), lastEnd);
     const furthest = Math.max(this.#position, fileEnd);
-    const target = Math.min(this.#position + bytes, this.#end, furthest);
+    const target = Math.min(this.#position + bytes, this.end, furthest);
     this.#position = target;
-    while (queue.length > 0 && queue[0]!.position + queue[0]!.length <= target) {
-      const read = queue.shift()!;
-      // A failed read does not matter if the consumer skips it.
-      if (read.error) this.#over = false;
-      if (read.ended) this.#free(read);
-      else read.unwanted = true;
-    }
+    this.#drop(queue.filter(({ position, length }) => position + length <= target).length);
     const { alignment } = this.#file;
     if (queue.length === 0) this.#next = Math.max(this.#next, alignDown(target, alignment));
-    this.#wake();
   }
 
   /** The length of the file, as the kernel or else this module knows it without asking a server. */
@@ -197,112 +185,85 @@ export class ReadAhead {
 
   /** Starts reads until `wanted` are in flight or ready. */
   #fill(wanted: number): void {
-    const { engine, alignment } = this.#file;
+    const { engine, alignment, descriptor } = this.#file;
     let started = false;
     // A buffer that the kernel still has after a skip counts: memory is bounded whatever the consumer does.
     while (
-      !this.#over && this.#queue.length < wanted && this.#buffers <= this.#maxAhead &&
-      this.#next < this.#end
+      this.#queue.length < wanted && this.buffers <= this.#maxAhead && this.#next < this.end &&
+      !this.#stopped && !this.#queue.some(isLast)
     ) {
+      descriptor.assertOpen("read");
       const position = this.#next;
       const size = this.#knownSize ??= this.#sizeNow();
-      const left = alignUp(Math.min(this.#end, size) - position, alignment);
+      const left = alignUp(Math.min(this.end, size) - position, alignment);
       // At or past what was the end: one block tells whether the file has grown, unless another read will.
       const before = this.#queue.at(-1);
       if (left <= 0 && before && before.position + before.length > size) break;
       const length = Math.min(this.#wholeSize, Math.max(left, alignment));
       const block = engine.acquire(length);
-      this.#buffers++;
       assert(
-        this.#buffers <= this.#readAhead + 1,
-        "one buffer is being delivered and the others are ahead",
+        this.buffers <= this.#readAhead,
+        "one buffer is being delivered, the others are ahead",
       );
       this.#budget.take(length);
       this.#next += length;
-      this.#start({
-        block,
-        position,
-        length,
-        bytesRead: 0,
-        ended: false,
-        last: false,
-        error: undefined,
-        unwanted: false,
-      });
+      this.#start(block, position, length);
       started = true;
     }
     if (started) engine.flush();
   }
 
-  #start(read: Read): void {
-    const { block: memory, length, position } = read;
+  #start(block: Block, position: number, length: number): void {
+    const range = { memory: block, offset: 0, length, position };
+    const complete = () => this.#settle(read);
+    const transfer = new Transfer(this.#file, "read", range, { complete });
+    const read: Read = { block, position, length, transfer, ended: false };
     this.#queue.push(read);
-    try {
-      this.#file.descriptor.acquire("read");
-    } catch (error) {
-      read.error = error;
-      this.#settle(read);
-      return;
-    }
-    this.#inFlight++;
-    const reading = new Transfer(this.#file, "read", { memory, offset: 0, length, position }, {
-      complete: () => {
-        read.bytesRead = reading.bytesDone;
-        read.last = reading.endOfFile;
-        read.error = reading.error;
-        this.#inFlight--;
-        this.#file.descriptor.release();
-        if (!read.unwanted) return this.#settle(read);
-        this.#free(read);
-        this.#wake();
-      },
-    });
-    reading.start();
+    this.#file.descriptor.acquire("read");
+    transfer.start();
   }
 
   #settle(read: Read): void {
     read.ended = true;
-    // Reads behind the end or behind a failure are of no use.
-    if (read.last || read.error) this.#over = true;
-    // The file is longer than it was: how much?
-    else if (read.position + read.length > (this.#knownSize ?? 0)) this.#knownSize = undefined;
+    this.#file.descriptor.release();
+    if (!this.#queue.includes(read)) {
+      this.#unwanted--;
+      this.#free(read);
+    } else if (!isLast(read) && read.position + read.length > (this.#knownSize ?? 0)) {
+      // The file is longer than it was: how much?
+      this.#knownSize = undefined;
+    }
     this.#wake();
   }
 
-  #free(read: Read): void {
-    this.#file.engine.release(read.block);
-    this.#forget(read);
-  }
-
-  #forget({ length }: Read): void {
-    this.#buffers--;
+  #free({ block, length }: Read): void {
+    this.#file.engine.release(block);
     this.#budget.giveBack(length);
   }
 
-  #wake(): void {
-    if (this.#queue.length === 0 || this.#queue[0]!.ended) {
-      this.#ready?.resolve();
-      this.#ready = undefined;
-    }
-    if (this.#inFlight === 0) {
-      this.#idle?.resolve();
-      this.#idle = undefined;
-    }
-  }
-
-  /** Stops reading, and releases what was read ahead, at once or when the kernel is done with it. */
-  #stop(): void {
-    this.#over = true;
-    for (const read of this.#queue.splice(0)) {
+  /** Gives up the first `count` reads. Their buffers are released, at once or when the kernel is done with them. */
+  #drop(count: number): void {
+    for (const read of this.#queue.splice(0, count)) {
       if (read.ended) this.#free(read);
-      else read.unwanted = true;
+      else this.#unwanted++;
     }
     this.#wake();
+  }
+
+  #wake(): void {
+    if (this.#queue.length > 0 && !this.#queue[0]!.ended) return;
+    this.#ready?.resolve();
+    this.#ready = undefined;
+  }
+
+  #stop(): void {
+    this.#stopped = true;
+    this.#drop(this.#queue.length);
   }
 
   /** Ends the reading. Resolves when the kernel has none of the buffers. */
   async cancel(): Promise<void> {
     this.#stop();
-    if (this.#inFlight > 0) await (this.#idle ??= Promise.withResolvers()).promise;
+    while (this.#unwanted > 0) await this.ready();
   }
 }

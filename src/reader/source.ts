@@ -48,28 +48,36 @@ export class ReaderSource {
   }
 
   pull(controller: ReadableByteStreamController): Promise<void> | undefined {
-    if (controller.byobRequest) return this.#whilePulling(() => this.#pullInto(controller));
+    const straight = this.#mayReadStraight(controller.byobRequest?.view);
     let bytes;
     try {
-      bytes = this.readAhead.peek(MAX_CHUNK);
+      bytes = straight ? undefined : this.#peek(controller);
     } catch (error) {
       return this.#fail(error);
     }
     if (bytes !== undefined) return this.#give(controller, bytes);
-    return this.#whilePulling(() => this.#pullLater(controller));
+    return this.#pullLater(controller, straight);
   }
 
-  async #pullLater(controller: ReadableByteStreamController): Promise<void> {
-    let bytes;
-    // Ready bytes must be taken at once: a skip or the end would remove them.
-    while ((bytes = this.readAhead.peek(MAX_CHUNK)) === undefined) await this.readAhead.ready();
-    await this.#give(controller, bytes);
+  /** Whether bytes are to be read into the consumer's view without a copy. If anything is read ahead, that gains more. */
+  #mayReadStraight(view: ArrayBufferView | null | undefined): boolean {
+    const { bufferSize, readAhead } = this.#options;
+    return view != null && this.file.engine.endsWithProcess && this.readAhead.idle &&
+      (readAhead === 0 || view.byteLength >= bufferSize);
   }
 
-  async #whilePulling(work: () => Promise<void>): Promise<void> {
+  #peek(controller: ReadableByteStreamController): Uint8Array<ArrayBuffer> | null | undefined {
+    return this.readAhead.peek(controller.byobRequest?.view?.byteLength ?? MAX_CHUNK);
+  }
+
+  async #pullLater(controller: ReadableByteStreamController, straight: boolean): Promise<void> {
     this.#pulling = true;
     try {
-      await work();
+      if (straight && await this.#pullStraight(controller)) return;
+      let bytes;
+      // Ready bytes must be taken at once: a skip or the end would remove them.
+      while ((bytes = this.#peek(controller)) === undefined) await this.readAhead.ready();
+      await this.#give(controller, bytes);
     } catch (error) {
       return await this.#fail(error);
     } finally {
@@ -89,9 +97,14 @@ export class ReaderSource {
   ): Promise<void> | undefined {
     if (bytes === null) return this.#end(controller);
     const { length } = bytes;
-    // A copy, which takes a quarter less CPU time than that of slice().
-    controller.enqueue(new Uint8Array(bytes));
+    const { byobRequest } = controller;
+    if (byobRequest) {
+      const { buffer, byteOffset } = byobRequest.view!;
+      new Uint8Array(buffer, byteOffset, length).set(bytes);
+    } else controller.enqueue(new Uint8Array(bytes));
+    // Not before the copy: it may release the buffer of these bytes.
     this.readAhead.advance(length);
+    byobRequest?.respond(length);
     return yieldIfNeeded(length);
   }
 
@@ -102,46 +115,23 @@ export class ReaderSource {
     controller.byobRequest?.respond(0);
   }
 
-  /** Fills the consumer's view: in place if Direct I/O can, else by a copy. */
-  async #pullInto(controller: ReadableByteStreamController): Promise<void> {
+  /** Reads into the consumer's view while nothing is read ahead. Returns false if Direct I/O cannot, or at the end. */
+  async #pullStraight(controller: ReadableByteStreamController): Promise<boolean> {
     const { readAhead } = this;
     const view = controller.byobRequest!.view as Uint8Array<ArrayBuffer>;
-    const { bufferSize, readAhead: ahead } = this.#options;
-    // Only if nothing is read ahead, or the view is as large as a buffer: else read-ahead gains more.
-    const straight = this.file.engine.endsWithProcess &&
-      (ahead === 0 || view.byteLength >= bufferSize);
-    while (straight && readAhead.idle) {
-      const from = readAhead.position;
-      const length = await this.#readStraight(view);
-      if (this.#finished) return;
+    while (readAhead.idle) {
+      const { position, end } = readAhead;
+      this.#straight = readStraight(this.file, view, position, end);
+      const length = await this.#straight.finally(() => this.#straight = undefined);
+      if (this.#finished) return true;
       // Skipped meanwhile: the consumer no longer wants these bytes.
-      if (readAhead.position !== from) continue;
-      if (length === 0) break;
+      if (readAhead.position !== position) continue;
+      if (length === 0) return false;
       readAhead.jump(length);
       controller.byobRequest!.respond(length);
-      return;
+      return true;
     }
-    let bytes;
-    // As in #pullLater.
-    while ((bytes = readAhead.peek(view.byteLength)) === undefined) await readAhead.ready();
-    if (this.#finished) return;
-    if (bytes === null) return await this.#end(controller);
-    new Uint8Array(view.buffer, view.byteOffset, view.byteLength).set(bytes);
-    // Read first: `advance` may release the buffer of these bytes.
-    const { length } = bytes;
-    readAhead.advance(length);
-    controller.byobRequest!.respond(length);
-    await yieldIfNeeded(length);
-  }
-
-  async #readStraight(view: Uint8Array<ArrayBuffer>): Promise<number> {
-    const { position, end } = this.readAhead;
-    this.#straight = readStraight(this.file, view, position, end);
-    try {
-      return await this.#straight;
-    } finally {
-      this.#straight = undefined;
-    }
+    return false;
   }
 
   /** Frees everything, and closes the file if `closeFile` is set. */

@@ -294,38 +294,38 @@ const reader: readonly Control[] = [
   mistake(
     "gives out what was read first, and not what comes first",
     AHEAD,
-    "    const read = this.#queue[0];\n    if (!read && this.#over)",
-    "    const read = this.#queue.find(({ ended }) => ended) ?? this.#queue[0];\n    if (!read && this.#over)",
+    "    const read = this.#queue[0];\n    if (!read?.ended) return undefined;",
+    "    const read = this.#queue.find(({ ended }) => ended);\n    if (!read) return undefined;",
   ),
   mistake(
     "gives a buffer back that a read still has when it is cancelled",
     AHEAD,
-    "for (const read of this.#queue.splice(0)) {\n      if (read.ended) this.#free(read);\n      else read.unwanted = true;",
-    "for (const read of this.#queue.splice(0)) {\n      this.#free(read);",
+    "      if (read.ended) this.#free(read);\n      else this.#unwanted++;",
+    "      this.#free(read);\n      if (!read.ended) this.#unwanted++;",
   ),
   mistake(
     "reads past the end of its range",
     AHEAD,
-    "Math.min(read.bytesRead, this.#end - read.position, from + most)",
-    "Math.min(read.bytesRead, from + most)",
+    "Math.min(bytesDone, this.end - read.position, from + most)",
+    "Math.min(bytesDone, from + most)",
   ),
   mistake(
     "skips past the end of the file",
     AHEAD,
-    "Math.min(this.#position + bytes, this.#end, furthest)",
-    "Math.min(this.#position + bytes, this.#end)",
+    "Math.min(this.#position + bytes, this.end, furthest)",
+    "Math.min(this.#position + bytes, this.end)",
   ),
   mistake(
     "loses the buffer of a read that was skipped",
     AHEAD,
-    "        this.#free(read);\n        this.#wake();",
-    "        this.#wake();",
+    "      this.#unwanted--;\n      this.#free(read);\n",
+    "      this.#unwanted--;\n",
   ),
   mistakes("closes the file under its reads", [
     AHEAD,
-    '      this.#file.descriptor.acquire("read");\n',
+    '    this.#file.descriptor.acquire("read");\n',
     "",
-  ], [AHEAD, "        this.#file.descriptor.release();\n", ""]),
+  ], [AHEAD, "    this.#file.descriptor.release();\n", ""]),
 ];
 
 /** Every mistake that the simulator must find. */
