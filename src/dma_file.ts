@@ -34,7 +34,6 @@ import {
 import type { Memory } from "./engine/operation.ts";
 import { closedError } from "./errors.ts";
 import { openAtomic } from "./file/atomic.ts";
-import { closeFile } from "./file/close.ts";
 import { copyRange } from "./file/copy_range.ts";
 import { truncateTo } from "./file/cut.ts";
 import { isSame } from "./file/file_name.ts";
@@ -45,8 +44,7 @@ import { openPath } from "./file/open.ts";
 import { cutAfterEnd, finishAtEnd } from "./file/program_end.ts";
 import { checkAtomic, readMemory, writeBytes, writeMemory } from "./file/random_access.ts";
 import { type ByteRange, type RangeRead, readMany } from "./file/read_many.ts";
-import { removeFile, renameFile } from "./file/rename.ts";
-import { readBytes, shareReads } from "./file/shared_reads.ts";
+import { readBytes } from "./file/shared_reads.ts";
 import { fileInfoOf, stat } from "./file/stat.ts";
 import {
   createRequest,
@@ -80,9 +78,8 @@ import { Writer } from "./writer/writer.ts";
 const opened = Symbol("opened");
 
 const droppedFiles = new FinalizationRegistry<OpenFile>((file) => {
-  file.dropped = true;
   // A writer that was dropped with the file closes it when its own work is done.
-  if (!file.writer) closeFile(file).catch(() => {});
+  file.drop();
 });
 
 const droppedWriters = new FinalizationRegistry<Writer>((writer) => {
@@ -765,7 +762,7 @@ export class DmaFile implements AsyncDisposable {
    * ```
    */
   async rename(to: string | URL): Promise<void> {
-    await renameFile(this.#file, pathText("to", to));
+    await this.#file.naming.rename(pathText("to", to));
   }
 
   /**
@@ -783,7 +780,7 @@ export class DmaFile implements AsyncDisposable {
    * ```
    */
   async remove(): Promise<void> {
-    await removeFile(this.#file);
+    await this.#file.naming.remove();
   }
 
   /**
@@ -855,7 +852,7 @@ export class DmaFile implements AsyncDisposable {
     const file = this.#file;
     // Without a writer it is closed from this moment on.
     if (file.writer) await file.writer.abortWriter(closedError("write", file.path));
-    await closeFile(file);
+    await file.close();
   }
 
   /**
@@ -1225,9 +1222,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    */
   async seal(): Promise<DmaFile> {
     await this.#sink.end(this, true);
-    const file = openFiles.get(this.file)!;
-    file.writable = false;
-    shareReads(file);
+    openFiles.get(this.file)!.seal();
     return this.file;
   }
 

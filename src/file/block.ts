@@ -12,7 +12,7 @@ export interface FileBlock {
   readonly length: number;
 }
 
-/** Reads the block at `position` of a file that is in use. `ended` gets it, or the error. Throws without memory. */
+/** Reads the block at `position` of a file that is in use. `ended` gets it, or the error. */
 export function readBlock(
   file: OpenFile,
   position: number,

@@ -33,6 +33,17 @@ export interface Copy {
   readonly length: number;
 }
 
+/** What of a copy follows its first bytes. */
+function rest(copy: Copy, copied: number): Copy {
+  const { position, targetPosition, length } = copy;
+  return {
+    ...copy,
+    position: position + copied,
+    targetPosition: targetPosition + copied,
+    length: length - copied,
+  };
+}
+
 /** Copies up to `length` bytes; fewer if the source ends before. Resolves to how many. */
 export async function copyRange(copy: Copy): Promise<number> {
   const { from, to, position } = copy;
@@ -43,8 +54,17 @@ export async function copyRange(copy: Copy): Promise<number> {
     length = Math.min(length, Math.max(0, size - position));
     refuseOverlap({ ...copy, length });
   }
+  let copied = 0;
   try {
-    return await copySteps({ ...copy, length });
+    while (copied < length) {
+      const step = rest({ ...copy, length }, copied);
+      const result = await copyStep(step);
+      // It may refuse half-way: after whole blocks, the rest of a block at the end (ext4 with O_DIRECT).
+      if (REFUSED.has(-result)) return copied + await copyByReading(step);
+      if (result === 0) break;
+      copied += result;
+    }
+    return copied;
   } catch (error) {
     to.durability.noteFailure(error);
     throw error;
@@ -59,31 +79,11 @@ function refuseOverlap({ position, length, targetPosition }: Copy): void {
   );
 }
 
-async function copySteps(copy: Copy): Promise<number> {
-  let copied = 0;
-  while (copied < copy.length) {
-    const result = await copyStep(copy, copied);
-    // It may refuse half-way: after whole blocks, the rest of a block at the end (ext4 with O_DIRECT).
-    if (REFUSED.has(-result)) return await copyByReading(copy, copied);
-    if (result === 0) break;
-    copied += result;
-  }
-  return copied;
-}
-
-/** Has the kernel copy what follows `copied` bytes. Resolves to how many more it copied; `-errno` if it refuses. */
-async function copyStep(copy: Copy, copied: number): Promise<number> {
-  const { from, to } = copy;
-  const targetPosition = copy.targetPosition + copied;
-  const operation = {
-    op: "copyRange",
-    fd: from.fd,
-    position: copy.position + copied,
-    targetFd: to.fd,
-    targetPosition,
-    length: Math.min(copy.length - copied, STEP),
-  } as const;
+/** Has the kernel copy. Resolves to how many bytes it copied; `-errno` if it refuses. */
+async function copyStep({ from, to, position, targetPosition, length }: Copy): Promise<number> {
+  const range = { fd: from.fd, position, targetFd: to.fd, targetPosition };
   const call = async () => {
+    const operation = { op: "copyRange", ...range, length: Math.min(length, STEP) } as const;
     const result = await run(from.engine, operation);
     if (result > 0) to.length.addContent(targetPosition + result);
     return REFUSED.has(-result) ? result : unwrap(result, "copy", from.path);
@@ -95,26 +95,28 @@ async function copyStep(copy: Copy, copied: number): Promise<number> {
 /** Such copies run one after the other: two may share a block, and each writes whole blocks. */
 const queues = new WeakMap<OpenFile, Promise<unknown>>();
 
-/** Copies what follows `copied` bytes. Resolves to how many are copied in all. */
-function copyByReading(copy: Copy, copied: number): Promise<number> {
+/** Copies by reading and writing. Resolves to how many bytes are copied. */
+function copyByReading(copy: Copy): Promise<number> {
   const { to } = copy;
   const before = queues.get(to) ?? Promise.resolve();
   // A close in between ends the copy early, and leaves no padding behind what is copied.
-  const copying = before.then(() => to.descriptor.use("copy", () => copyPieces(copy, copied)));
+  const copying = before.then(() => to.descriptor.use("copy", () => copyPieces(copy)));
   queues.set(to, copying.catch(() => {}));
   return copying;
 }
 
-async function copyPieces(copy: Copy, copied: number): Promise<number> {
-  const { from, to, position, targetPosition, length } = copy;
-  while (copied < length) {
+async function copyPieces(copy: Copy): Promise<number> {
+  const { from, to } = copy;
+  let copied = 0;
+  while (copied < copy.length) {
+    const { position, targetPosition, length } = rest(copy, copied);
     // Each piece ends with a block, so that only the last one is padded.
-    const wanted = PIECE - (targetPosition + copied) % to.blockSize;
-    const bytes = await readRange(from, position + copied, Math.min(wanted, length - copied));
+    const wanted = PIECE - targetPosition % to.blockSize;
+    const bytes = await readRange(from, position, Math.min(wanted, length));
     if (bytes.length === 0) break;
-    await writeInBlocks(to, bytes, targetPosition + copied);
+    await writeInBlocks(to, bytes, targetPosition);
     copied += bytes.length;
-    await cutPadding(to, targetPosition + copied);
+    await cutPadding(to, targetPosition + bytes.length);
   }
   return copied;
 }

@@ -1,6 +1,7 @@
 // Truncates files. Mostly that cuts off what this module put behind the content: reserved space, and padding.
 
 import { alignUp } from "../align.ts";
+import { waitUntil } from "../engine/engine.ts";
 import { type DmaError, ioError } from "../errors.ts";
 import { explain } from "./file_system.ts";
 import type { OpenFile } from "./open_file.ts";
@@ -18,19 +19,14 @@ function exceedsContent({ appends, length }: OpenFile): boolean {
  */
 export function cutToContent(file: OpenFile): Promise<void> | undefined {
   if (!exceedsContent(file)) return undefined;
-  return truncateAlone(file, () => lengthToCutTo(file));
+  return truncateAlone(file, () => exceedsContent(file) ? file.length.lengthToCutTo() : undefined);
 }
 
-/** The length to which {@linkcode cutToContent} cuts now; undefined if there is nothing to cut off. */
-export function lengthToCutTo(file: OpenFile): number | undefined {
-  if (!exceedsContent(file)) return undefined;
-  const { length } = file;
-  const { contentEnd, sizeUpperBound } = length;
-  const size = knownSize(file.descriptor);
-  // A file that another program has cut to less must not be made longer again.
-  if (size === undefined || (size > contentEnd && size <= sizeUpperBound)) return contentEnd;
-  length.leaveRest();
-  return undefined;
+/** As {@linkcode cutToContent}, on the JavaScript thread, until `deadline` at most. Failures are ignored. */
+export function cutNow(file: OpenFile, deadline: number): void {
+  const { engine, length } = file;
+  cutToContent(file)?.catch(() => {});
+  while (length.isChanging && waitUntil(engine, deadline));
 }
 
 /** Truncates a file that is in use, when nothing else writes to it. What is left, or added as zeros, is content. */
@@ -87,8 +83,7 @@ function truncateAlone(
           if (result < 0) {
             return end(ioError(-result, "truncate", path, explain(fileSystem, -result)));
           }
-          if (isContent) length.truncated(newLength);
-          else length.cut(newLength);
+          length.truncated(newLength, isContent);
           durability.noteChange();
           end(syncError);
         };

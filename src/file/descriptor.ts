@@ -15,23 +15,20 @@ export class Descriptor {
   #closing = false;
   readonly #unused = Promise.withResolvers<void>();
   readonly #closed = Promise.withResolvers<void>();
+  /** Settles when it is closed; rejects if closing failed. */
+  readonly closed: Promise<void> = this.#closed.promise;
 
   constructor(engine: Engine, fd: number, path: string) {
     this.engine = engine;
     this.fd = fd;
     this.path = path;
     // The caller of close gets the rejection.
-    this.#closed.promise.catch(() => {});
+    this.closed.catch(() => {});
   }
 
   /** Whether it is closed or about to be: no new use is allowed. */
   get closing(): boolean {
     return this.#closing;
-  }
-
-  /** Settles when it is closed; rejects if closing failed. */
-  get closed(): Promise<void> {
-    return this.#closed.promise;
   }
 
   /** Throws if it is closed. */
@@ -64,11 +61,6 @@ export class Descriptor {
   /** Runs one operation of such work. Rejects with the error that its result stands for. */
   async call(op: string, operation: Operation): Promise<number> {
     return unwrap(await run(this.engine, operation), op, this.path);
-  }
-
-  /** Runs one operation that closing waits for. */
-  run(op: string, operation: Operation): Promise<number> {
-    return this.use(op, () => this.call(op, operation));
   }
 
   /**

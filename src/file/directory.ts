@@ -55,7 +55,7 @@ export class Directory {
     if (NOT_KNOWN.includes(-fd)) fd = await lookUpOnThread(engine, path, asked);
     unwrap(fd, "open", asked);
     try {
-      return Directory.#hold(engine, fd, await factsOf(engine, fd, asked));
+      return Directory.#hold(engine, fd, await factsOf({ engine, fd, path: asked }));
     } catch (error) {
       engine.runNow({ op: "close", fd });
       throw error;

@@ -13,8 +13,8 @@ interface WantedSync {
 export class Durability {
   readonly #descriptor: Descriptor;
   #changes: number;
-  #synced = 0;
-  #wasSynced = false;
+  /** The changes that a sync has covered; -1 before the first sync. */
+  #synced = -1;
   /** Whether a sync is in flight. */
   #isSyncing = false;
   /** Those who share the next one. */
@@ -35,12 +35,12 @@ export class Durability {
 
   /** Whether there are changes that no sync has covered. */
   get unsynced(): boolean {
-    return this.#changes !== this.#synced;
+    return this.#changes > Math.max(0, this.#synced);
   }
 
   /** Whether all of the file is durable: also what was in it when it was opened, by a program that may not have synced it. */
   get isDurable(): boolean {
-    return this.#wasSynced && !this.unsynced;
+    return this.#synced === this.#changes;
   }
 
   /** Whether a sync is in flight, or waits for that. */
@@ -78,7 +78,6 @@ export class Durability {
   /** A sync succeeded that began after `changes` changes. */
   #noteSync(changes: number): void {
     this.#synced = Math.max(this.#synced, changes);
-    this.#wasSynced = true;
   }
 
   /**

@@ -2,38 +2,33 @@
 // extend a file and truncates shorten it, so the two never run at once.
 
 import { assert } from "../assert.ts";
-
-/** A truncate that waits or runs. */
-interface Hold {
-  readonly begin: () => void;
-  begun: boolean;
-}
+import type { Descriptor } from "./descriptor.ts";
+import { knownSize } from "./stat.ts";
 
 /** The length of one open file. Everything that writes to the file or truncates it goes through here. */
 export class FileLength {
+  readonly #descriptor: Descriptor;
+  readonly #asksServer: boolean;
   #contentEnd: number;
   #sizeUpperBound: number;
   #writing = 0;
-  /** Truncates that wait, behind the one that runs. */
-  readonly #holds: Hold[] = [];
+  /** Whether a write or an allocation has failed, so that the file may be shorter than the upper bound. */
+  #isLoose = false;
+  /** What begins the truncates: the first of them runs if {@linkcode isHeld}, and the others wait. */
+  readonly #holds: (() => void)[] = [];
+  #isHeld = false;
   /** Called when no truncate waits or runs. */
   #whenWritable: (() => void)[] = [];
 
-  /** `size` is the file's length, all of which is content. */
-  constructor(size: number) {
+  /** `size` is the file's length, all of which is content. `asksServer`: statx(2) does not answer from memory. */
+  constructor(descriptor: Descriptor, size: number, asksServer: boolean) {
+    this.#descriptor = descriptor;
+    this.#asksServer = asksServer;
     this.#contentEnd = size;
     this.#sizeUpperBound = size;
   }
 
-  /** The end of the content, behind which there may be reserved space or padding. Nothing below it is cut off. */
-  get contentEnd(): number {
-    return this.#contentEnd;
-  }
-
-  /** The file is no longer than this, unless another program has extended it. */
-  get sizeUpperBound(): number {
-    return this.#sizeUpperBound;
-  }
+  // ---- when it changes --------------------------------------------------------------------------------------------
 
   /** Whether a truncate waits or runs, so that no write may begin. */
   get truncating(): boolean {
@@ -42,7 +37,7 @@ export class FileLength {
 
   /** Whether a truncate runs. One that only waits may be overtaken by a write that cannot wait. */
   get isHeld(): boolean {
-    return this.#holds[0]?.begun === true;
+    return this.#isHeld;
   }
 
   /** Whether a write, an allocation or a truncate waits or runs. */
@@ -55,28 +50,25 @@ export class FileLength {
     this.#whenWritable.push(begin);
   }
 
-  /** A write or an allocation up to `end` begins. Not while {@linkcode isHeld}. */
-  beginWrite(end: number): void {
-    assert(!this.isHeld, "no write begins while the file is truncated");
+  /**
+   * A write or an allocation up to `end` begins. Not while {@linkcode isHeld}. What another program has appended is content
+   * from now on, if a new end of the file could hide it, or padding behind the end of the data.
+   */
+  beginWrite(end: number, dataEnd?: number): void {
+    assert(!this.#isHeld, "no write begins while the file is truncated");
     this.#writing++;
-    this.extend(end);
-  }
-
-  /** A write or an allocation has ended. */
-  endWrite(): void {
-    assert(this.#writing > 0, "a write ends once");
-    if (--this.#writing === 0) this.#beginHold();
-  }
-
-  /** The file may be `end` bytes long from now on. */
-  extend(end: number): void {
+    const mayHide = dataEnd === undefined ? end > this.#sizeUpperBound : end > dataEnd;
+    if (mayHide) this.#keepAppended();
     this.#sizeUpperBound = Math.max(this.#sizeUpperBound, end);
   }
 
-  /** Everything below `end` is content from now on. */
-  addContent(end: number): void {
-    this.#contentEnd = Math.max(this.#contentEnd, end);
-    this.extend(end);
+  /** A write or an allocation has ended. */
+  endWrite(succeeded: boolean): void {
+    assert(this.#writing > 0, "a write ends once");
+    this.#writing--;
+    this.#isLoose ||= !succeeded;
+    this.#beginHold();
+    this.#limitBound();
   }
 
   /**
@@ -85,52 +77,89 @@ export class FileLength {
    * a microtask: a caller that blocks the JavaScript thread until a write is over would wait for ever.
    */
   holdWrites(alone: (release: () => void) => void): () => void {
+    const begin = () => alone(release);
     const release = () => {
-      const at = this.#holds.indexOf(hold);
+      const at = this.#holds.indexOf(begin);
       if (at < 0) return;
       this.#holds.splice(at, 1);
-      if (this.truncating) this.#beginHold();
-      else for (const begin of this.#whenWritable.splice(0)) begin();
+      if (at === 0) this.#isHeld = false;
+      this.#beginHold();
+      this.#limitBound();
+      if (!this.truncating) { for (const begin of this.#whenWritable.splice(0)) begin(); }
     };
-    const hold = { begin: () => alone(release), begun: false };
-    this.#holds.push(hold);
+    this.#holds.push(begin);
     this.#beginHold();
     return release;
   }
 
   #beginHold(): void {
-    const [first] = this.#holds;
-    if (!first || first.begun || this.#writing > 0) return;
-    first.begun = true;
-    first.begin();
+    if (!this.truncating || this.#isHeld || this.#writing > 0) return;
+    this.#isHeld = true;
+    this.#holds[0]!();
   }
 
-  /** The file was truncated to `length`, all of which is content. */
-  truncated(length: number): void {
-    this.#contentEnd = length;
-    this.#sizeUpperBound = length;
+  // ---- the lengths ------------------------------------------------------------------------------------------------
+
+  /** The end of the content, behind which there may be reserved space or padding. Nothing below it is cut off. */
+  get contentEnd(): number {
+    return this.#contentEnd;
   }
 
-  /** Everything behind `length` was cut off; nothing became content. */
-  cut(length: number): void {
-    this.#contentEnd = Math.min(this.#contentEnd, length);
+  /** The file is no longer than this, unless another program has extended it. */
+  get sizeUpperBound(): number {
+    return this.#sizeUpperBound;
+  }
+
+  /** How long the file is, as the kernel or else this module knows it without asking a server. */
+  get sizeNow(): number | undefined {
+    return this.#asksServer ? this.#sizeUpperBound : knownSize(this.#descriptor);
+  }
+
+  /** Everything below `end` is content from now on. */
+  addContent(end: number): void {
+    this.#contentEnd = Math.max(this.#contentEnd, end);
+    this.#sizeUpperBound = Math.max(this.#sizeUpperBound, end);
+  }
+
+  #keepAppended(): void {
+    const size = this.sizeNow;
+    if (size !== undefined && size > this.#sizeUpperBound) this.addContent(size);
+  }
+
+  /**
+   * Lowers the upper bound to the file's length after a failure, as soon as nothing changes it. What comes behind that length
+   * later is another program's, and is not cut off.
+   */
+  #limitBound(): void {
+    if (!this.#isLoose || this.isChanging) return;
+    const size = knownSize(this.#descriptor) ?? Infinity;
+    this.#sizeUpperBound = Math.max(this.#contentEnd, Math.min(size, this.#sizeUpperBound));
+    this.#isLoose = false;
+  }
+
+  /**
+   * The length to cut a file to that may be longer than its content; undefined if it is not. If it is longer than this module
+   * ever made it, another program's bytes are behind the content, and are left there.
+   */
+  lengthToCutTo(): number | undefined {
+    const size = knownSize(this.#descriptor);
+    // A file that another program has cut to less must not be made longer again.
+    const isReserved = size === undefined ||
+      (size > this.#contentEnd && size <= this.#sizeUpperBound);
+    if (isReserved) return this.#contentEnd;
+    this.#sizeUpperBound = this.#contentEnd;
+    return undefined;
+  }
+
+  /** The file was truncated to `length`. With `isContent` all that is there now is content. */
+  truncated(length: number, isContent: boolean): void {
+    this.#contentEnd = isContent ? length : Math.min(this.#contentEnd, length);
     this.#sizeUpperBound = length;
   }
 
   /** The file was found to end at `size`, below the `contentEnd` of before: another program has cut it. */
   shrank(contentEnd: number, size: number): void {
     if (this.#contentEnd === contentEnd && size < contentEnd) this.#contentEnd = size;
-  }
-
-  /** The file was found to be no longer than `size`. */
-  isAtMost(size: number): void {
-    if (this.isChanging || size >= this.#sizeUpperBound) return;
-    this.#sizeUpperBound = Math.max(this.#contentEnd, size);
-  }
-
-  /** What is behind the content belongs to others: it is not to be cut off. */
-  leaveRest(): void {
-    this.#sizeUpperBound = this.#contentEnd;
   }
 
   /**

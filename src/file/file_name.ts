@@ -2,10 +2,10 @@
 // Everything after that happens in the directory that was found.
 
 import { type Engine, run } from "../engine/engine.ts";
-import { Errno, O_CLOEXEC, O_NOFOLLOW, O_PATH } from "../engine/linux.ts";
+import { Errno, O_CLOEXEC, O_NOFOLLOW, O_PATH, O_TMPFILE } from "../engine/linux.ts";
 import { ioError, renameError, unwrap } from "../errors.ts";
 import { Directory } from "./directory.ts";
-import { factsOf, type StatFacts } from "./stat.ts";
+import { factsOf, type Handle, type StatFacts } from "./stat.ts";
 
 /** What tells a file from all others. */
 export interface FileIdentity {
@@ -55,12 +55,17 @@ export class FileName {
 
   /** The name's real path; undefined if that cannot be found out. */
   get realPath(): string | undefined {
-    const directory = this.#engine.realPath(this.directory.fd);
+    const directory = this.engine.realPath(this.directory.fd);
     return directory && `${directory === "/" ? "" : directory}/${this.component}`;
   }
 
-  get #engine(): Engine {
+  get engine(): Engine {
     return this.directory.engine;
+  }
+
+  /** A descriptor that was opened by this name. */
+  handle(fd: number): Handle {
+    return { engine: this.engine, fd, path: this.path };
   }
 
   /** What names it in an operation. */
@@ -70,7 +75,7 @@ export class FileName {
 
   /** The name that an open file really has; this name if that cannot be found out. Messages keep this path. */
   async whereIs(fd: number): Promise<FileName> {
-    const engine = this.#engine;
+    const engine = this.engine;
     const real = engine.realPath(fd);
     const found = real && await FileName.lookUp(engine, real).catch(() => undefined);
     return found ? new FileName(found.directory, found.component, this.path) : this;
@@ -88,19 +93,24 @@ export class FileName {
 
   /** openat(2). Resolves to the descriptor or `-errno`. */
   open(flags: number, mode = 0): Promise<number> {
-    return run(this.#engine, { op: "open", ...this.#at, flags, mode });
+    return run(this.engine, { op: "open", ...this.#at, flags, mode });
+  }
+
+  /** Opens a file without a name in the directory of this one (O_TMPFILE). Resolves to the descriptor or `-errno`. */
+  openWithoutName(flags: number, mode: number): Promise<number> {
+    const { engine, fd } = this.directory;
+    return run(engine, { op: "open", directory: fd, name: ".", mode, flags: flags | O_TMPFILE });
   }
 
   /** What is at the name, without touching it; undefined if nothing is. `nofollow` is for a symbolic link itself. */
   async look(nofollow = false): Promise<StatFacts | undefined> {
-    const engine = this.#engine;
     const fd = await this.open(O_PATH | O_CLOEXEC | (nofollow ? O_NOFOLLOW : 0));
     if (fd === -Errno.ENOENT) return undefined;
     unwrap(fd, "open", this.path);
     try {
-      return await factsOf(engine, fd, this.path);
+      return await factsOf(this.handle(fd));
     } finally {
-      engine.runNow({ op: "close", fd });
+      this.engine.runNow({ op: "close", fd });
     }
   }
 
@@ -113,15 +123,15 @@ export class FileName {
   /** linkat(2) of an open file. Resolves to 0 or `-errno`. */
   async link(fd: number): Promise<number> {
     const operation = { op: "link", fd, ...this.#at } as const;
-    const result = await run(this.#engine, { ...operation, byProc: true });
+    const result = await run(this.engine, { ...operation, byProc: true });
     if (result !== -Errno.ENOENT) return result;
     // /proc is not mounted. Without it a kernel before 6.10 needs CAP_DAC_READ_SEARCH, and returns ENOENT otherwise.
-    return await run(this.#engine, { ...operation, byProc: false });
+    return await run(this.engine, { ...operation, byProc: false });
   }
 
   /** Whether {@linkcode link} can give a file a name here at all. */
   async canLink(fd: number): Promise<boolean> {
-    if (this.#engine.realPath(fd) !== undefined) return true;
+    if (this.engine.realPath(fd) !== undefined) return true;
     // `.` always exists, so nothing is linked.
     const { directory } = this;
     return await new FileName(directory, ".", this.path).link(fd) === -Errno.EEXIST;
@@ -129,7 +139,7 @@ export class FileName {
 
   /** renameat(2). An existing file is replaced. */
   async rename(to: FileName): Promise<void> {
-    const result = await run(this.#engine, {
+    const result = await run(this.engine, {
       op: "rename",
       ...this.#at,
       targetDirectory: to.directory.fd,
@@ -140,13 +150,13 @@ export class FileName {
 
   /** unlinkat(2). A name that is gone is no error. */
   async unlink(): Promise<void> {
-    const result = await run(this.#engine, { op: "unlink", ...this.#at });
+    const result = await run(this.engine, { op: "unlink", ...this.#at });
     if (result !== -Errno.ENOENT) unwrap(result, "remove", this.path);
   }
 
   /** unlinkat(2), on the JavaScript thread. */
   unlinkNow(): void {
-    this.#engine.runNow({ op: "unlink", ...this.#at });
+    this.engine.runNow({ op: "unlink", ...this.#at });
   }
 
   /** unlinkat(2), if the name is still that file's, and no other program has written to it. */
@@ -157,7 +167,7 @@ export class FileName {
 
   /** Makes the name of an open file durable, even if another program has moved it to another directory. */
   async sync(fd: number): Promise<void> {
-    const engine = this.#engine;
+    const engine = this.engine;
     await this.directory.sync(this.path);
     const here = engine.realPath(this.directory.fd);
     const real = engine.realPath(fd);

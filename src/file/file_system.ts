@@ -1,72 +1,55 @@
 // The known file systems, by their type from statfs(2). A row says how files are opened, read, written and named there. A
 // file system without a row is trusted with nothing.
 
-import { type Engine, run } from "../engine/engine.ts";
+import { run } from "../engine/engine.ts";
 import { Errno } from "../engine/linux.ts";
 import { unwrap } from "../errors.ts";
-import { findServer } from "./fuse_server.ts";
-import type { StatFacts } from "./stat.ts";
+import { findServer } from "./proc.ts";
+import type { Handle, StatFacts } from "./stat.ts";
 
-/** What decides how a file is opened and written. */
-export interface FileSystem {
-  readonly name: string;
+/** A file system of the kernel on a disk. */
+export const DISK = {
+  name: "a file system on a disk",
   /** Whether it stores what is written. Views of the kernel do not. */
-  readonly stores: boolean;
+  stores: true,
   /**
    * Whether statfs(2) may report no blocks, as on tmpfs without a limit, and for servers that do not answer it. All others
    * without blocks are views of the kernel (simple_statfs in fs/libfs.c): proc, sysfs, nsfs, cgroup and others.
    */
-  readonly mayHaveNoBlocks: boolean;
+  mayHaveNoBlocks: false,
   /** Files are in memory: O_DIRECT may be accepted, and means nothing. */
-  readonly inMemory: boolean;
+  inMemory: false,
   /** Direct I/O is trusted only if statx(2) reports its alignment. */
-  readonly directWhereSaid: boolean;
+  directWhereSaid: false,
   /** Direct I/O takes any position and length: no padding is written, and nothing has to be cut. */
-  readonly exactTails: boolean;
+  exactTails: false,
   /** A write that extends a file costs no more than another: moving the end ahead gains nothing. */
-  readonly extendsFreely: boolean;
+  extendsFreely: false,
   /** fallocate(2) reserves space for later writes, and a truncate frees it. */
-  readonly reserves: boolean;
+  reserves: true,
   /** A truncate takes effect even if writes before it are not synced. */
-  readonly cutsDirty: boolean;
+  cutsDirty: true,
   /** A write with RWF_DSYNC is durable when it is over. */
-  readonly syncsWrites: boolean;
+  syncsWrites: true,
   /**
    * A write may end before the server has it, and fail later, and only a sync tells. The bytes after which one asks; 0 if
    * what is written is in the file.
    */
-  readonly confirmAfter: number;
-  /** A file that is there may be opened for writing, and refuse every write. */
-  readonly mayWriteOnce: boolean;
-  /** A file without a name (O_TMPFILE) keeps the name that it is given. */
-  readonly keepsUnnamed: boolean;
-  /** Every call for its files runs on a thread: one that the ring submits may wait for a server. */
-  readonly onThreads: boolean;
-  /** statx(2) answers from memory with AT_STATX_DONT_SYNC. */
-  readonly statsFromMemory: boolean;
-  /** flock(2) returns EACCES for a lock that is held, and not EWOULDBLOCK. */
-  readonly heldLockIsDenied: boolean;
-}
-
-/** A file system of the kernel on a disk. */
-export const DISK: FileSystem = {
-  name: "a file system on a disk",
-  stores: true,
-  mayHaveNoBlocks: false,
-  inMemory: false,
-  directWhereSaid: false,
-  exactTails: false,
-  extendsFreely: false,
-  reserves: true,
-  cutsDirty: true,
-  syncsWrites: true,
   confirmAfter: 0,
+  /** A file that is there may be opened for writing, and refuse every write. */
   mayWriteOnce: false,
+  /** A file without a name (O_TMPFILE) keeps the name that it is given. */
   keepsUnnamed: true,
+  /** Every call for its files runs on a thread: one that the ring submits may wait for a server. */
   onThreads: false,
+  /** statx(2) answers from memory with AT_STATX_DONT_SYNC. */
   statsFromMemory: true,
+  /** flock(2) returns EACCES for a lock that is held, and not EWOULDBLOCK. */
   heldLockIsDenied: false,
 };
+
+/** What decides how a file is opened and written. */
+export type FileSystem = Readonly<typeof DISK>;
 
 const IN_MEMORY: FileSystem = {
   ...DISK,
@@ -171,42 +154,28 @@ const UNKNOWN: FileSystem = { ...NETWORK, name: "an unknown file system", cutsDi
 const known = new Map<bigint, FileSystem>();
 
 /** The file system of an open file or directory. */
-export async function fileSystemOf(
-  engine: Engine,
-  fd: number,
-  facts: StatFacts,
-  path: string,
-): Promise<FileSystem> {
+export async function fileSystemOf(handle: Handle, facts: StatFacts): Promise<FileSystem> {
   // FUSE may be on a block device (fuseblk), but never reports an alignment.
   if (facts.deviceMajor !== 0 && facts.directMemory !== undefined) return DISK;
   const mount = facts.mountIdIsUnique ? facts.mountId : undefined;
   const found = mount === undefined ? undefined : known.get(mount);
   if (found) return found;
-  const fileSystem = await ask(engine, fd, facts, path);
+  const { type, hasBlocks } = await statfs(handle);
+  const row = TABLE.get(type) ?? (facts.deviceMajor !== 0 ? DISK : UNKNOWN);
+  const isView = !hasBlocks && !row.mayHaveNoBlocks && facts.deviceMajor === 0;
+  const server = row === FUSE ? await findServer(handle.engine, facts) : undefined;
+  const fileSystem = { ...row, ...SERVERS.get(server ?? ""), stores: row.stores && !isView };
   if (mount !== undefined) known.set(mount, fileSystem);
   return fileSystem;
 }
 
-async function ask(
-  engine: Engine,
-  fd: number,
-  facts: StatFacts,
-  path: string,
-): Promise<FileSystem> {
-  const { deviceMajor } = facts;
+async function statfs({ engine, fd, path }: Handle) {
   const memory = engine.acquire(128);
   try {
     unwrap(await run(engine, { op: "statfs", fd, memory }), "statfs", path);
     // struct statfs: f_type, f_bsize, f_blocks …; 64 bits each.
     const view = new DataView(memory.bytes.buffer, memory.bytes.byteOffset);
-    const type = view.getUint32(0, true);
-    const hasBlocks = view.getBigUint64(16, true) > 0n;
-    const row = TABLE.get(type) ?? (deviceMajor !== 0 ? DISK : UNKNOWN);
-    const isView = !hasBlocks && !row.mayHaveNoBlocks && deviceMajor === 0;
-    if (isView) return { ...row, stores: false };
-    if (row !== FUSE) return row;
-    const server = await findServer(engine, facts);
-    return { ...row, ...(server === undefined ? undefined : SERVERS.get(server)) };
+    return { type: view.getUint32(0, true), hasBlocks: view.getBigUint64(16, true) > 0n };
   } finally {
     engine.release(memory);
   }

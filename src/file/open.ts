@@ -15,7 +15,6 @@ import {
   O_PATH,
   O_RDONLY,
   O_RDWR,
-  O_TMPFILE,
   O_WRONLY,
   S_ISVTX,
 } from "../engine/linux.ts";
@@ -25,7 +24,7 @@ import type { FileName } from "./file_name.ts";
 import { explain, type FileSystem, fileSystemOf } from "./file_system.ts";
 import { OpenFile, type OpenRequest } from "./open_file.ts";
 import { demandName, findPermitted, realPathOf } from "./permitted.ts";
-import { factsOf, type StatFacts } from "./stat.ts";
+import { factsOf, type Handle, type StatFacts } from "./stat.ts";
 
 /** Attempts to open a name that appears and disappears, with permissions that are limited to some paths. */
 const MAX_ATTEMPTS = 10;
@@ -53,7 +52,7 @@ export async function openPath(
 
 /** Opens the file at a name, which belongs to it from the call on. A file without a name does not keep it. */
 export async function openName(name: FileName, request: OpenRequest): Promise<OpenFile> {
-  const { engine } = name.directory;
+  const { engine } = name;
   // The directory is synced at the end, when no descriptor may be left.
   const prepares = request.create || request.createNew;
   const prepared = prepares ? name.directory.prepareSync(name.path) : undefined;
@@ -68,14 +67,14 @@ export async function openName(name: FileName, request: OpenRequest): Promise<Op
   const { fd, created } = opened;
   let facts: StatFacts | undefined;
   try {
-    facts = await factsOf(engine, fd, name.path);
+    facts = await factsOf(name.handle(fd));
     await prepared;
     const file = await describe(opened, request, facts);
-    if (!file.name) opened.name.release();
+    if (request.unnamed) opened.name.release();
     return file;
   } catch (error) {
     // A file that is refused must not leave an empty file behind. It is told from another one by its facts.
-    if (created) facts ??= await factsOf(engine, fd, name.path).catch(() => undefined);
+    if (created) facts ??= await factsOf(name.handle(fd)).catch(() => undefined);
     await run(engine, { op: "close", fd });
     if (created && facts) await opened.name.unlinkEmpty(facts).catch(() => {});
     opened.name.release();
@@ -97,9 +96,9 @@ async function describe(
   request: OpenRequest,
   facts: StatFacts,
 ): Promise<OpenFile> {
-  const { engine } = name.directory;
-  const { path } = name;
-  const fileSystem = await assertStores(engine, fd, facts, path);
+  const handle = name.handle(fd);
+  const { engine, path } = handle;
+  const fileSystem = await assertStores(handle, facts);
   engine.setThreaded(fd, fileSystem.onThreads);
   // An alignment of 0 says that this file has no Direct I/O, though O_DIRECT can be set (statx(2), STATX_DIOALIGN), as on
   // ext4 with data=journal.
@@ -123,11 +122,9 @@ async function describe(
     if (result < 0) throw ioError(-result, "truncate", path, explain(fileSystem, -result));
   }
   const isRewritten = request.write && !created && !emptied && facts.size > 0;
-  if (isRewritten && fileSystem.mayWriteOnce) await assertRewritable(engine, fd, fileSystem, path);
+  if (isRewritten && fileSystem.mayWriteOnce) await assertRewritable(handle, fileSystem);
   return new OpenFile({
-    engine,
-    fd,
-    path,
+    ...handle,
     name: request.unnamed ? undefined : name,
     request,
     facts,
@@ -139,12 +136,8 @@ async function describe(
 }
 
 /** Throws if a file with content was opened for writing and refuses every write: then it cannot be read either. */
-async function assertRewritable(
-  engine: Engine,
-  fd: number,
-  fileSystem: FileSystem,
-  path: string,
-): Promise<void> {
+async function assertRewritable(handle: Handle, fileSystem: FileSystem): Promise<void> {
+  const { engine, fd, path } = handle;
   const memory = engine.acquire(1);
   try {
     const result = await run(engine, { op: "read", fd, memory, offset: 0, length: 1, position: 0 });
@@ -157,17 +150,13 @@ async function assertRewritable(
 }
 
 /** The file system of a regular file. Throws for everything else, and if the file system does not store. */
-async function assertStores(
-  engine: Engine,
-  fd: number,
-  facts: StatFacts,
-  path: string,
-): Promise<FileSystem> {
+async function assertStores(handle: Handle, facts: StatFacts): Promise<FileSystem> {
+  const { path } = handle;
   if (facts.kind === "directory") throw ioError(Errno.EISDIR, "open", path);
   if (facts.kind !== "file") {
     throw ioError(Errno.EOPNOTSUPP, "open", path, `a ${facts.kind} is not a regular file`);
   }
-  const fileSystem = await fileSystemOf(engine, fd, facts, path);
+  const fileSystem = await fileSystemOf(handle, facts);
   if (!fileSystem.stores) {
     throw ioError(Errno.EOPNOTSUPP, "open", path, "a file of the kernel is not a regular file");
   }
@@ -182,7 +171,7 @@ async function openDescriptor(
   // O_NONBLOCK: opening a FIFO must not wait for its other end. A regular file does not keep it.
   const flags = O_CLOEXEC | O_NONBLOCK | (request.append ? O_APPEND : 0);
   // A writer that starts or ends inside a block reads the rest of that block, so the descriptor can read if the file's mode
-  // allows it. `OpenFile.readable` says whether the user may.
+  // allows it. `assertReadable` says whether the user may.
   const access = request.write ? O_RDWR : O_RDONLY;
   let opened = await openOrCreate(name, request, flags | access, limited);
   if (opened.fd === -Errno.EACCES && request.write && !request.read) {
@@ -217,7 +206,7 @@ async function openOrCreate(
     // The real path of the directory: that of the file is not known before it exists.
     await demandName(name, limited);
     if (request.unnamed) {
-      return { name, fd: await openWithoutName(name, flags, mode), created: true };
+      return { name, fd: await name.openWithoutName(flags, mode), created: true };
     }
     const fd = await name.open(flags | O_CREAT | O_EXCL, mode);
     if (fd !== -Errno.EEXIST || createNew) return { name, fd, created: fd >= 0 };
@@ -241,16 +230,6 @@ async function isProtected(name: FileName, opened: number, flags: number): Promi
   return fd === -Errno.EACCES;
 }
 
-/** Opens a file without a name in the directory of a name. Resolves to the descriptor or `-errno`. */
-export function openWithoutName(
-  { directory }: FileName,
-  flags: number,
-  mode: number,
-): Promise<number> {
-  const { engine, fd } = directory;
-  return run(engine, { op: "open", directory: fd, name: ".", mode, flags: flags | O_TMPFILE });
-}
-
 /**
  * Opens the file at a name. With limited permissions, or if the open would wait, the file is looked at first through a
  * descriptor with O_PATH, which touches nothing. Resolves to the descriptor or `-errno`; throws if it may not be opened.
@@ -264,12 +243,12 @@ async function openExisting(
     const fd = await name.open(flags);
     if (fd !== -Errno.EAGAIN) return fd;
   }
-  const { engine } = name.directory;
+  const { engine } = name;
   const found = await name.open(O_PATH | O_CLOEXEC);
   if (found < 0) return found;
   try {
     if (limited.length > 0) await demand(limited, realPathOf(engine.realPath(found), name.path));
-    await assertStores(engine, found, await factsOf(engine, found, name.path), name.path);
+    await assertStores(name.handle(found), await factsOf(name.handle(found)));
     const operation = { op: "open", directory: AT_FDCWD, name: `/proc/self/fd/${found}`, mode: 0 };
     // It is a regular file. Without O_NONBLOCK the open waits for the holder of a lease (fcntl(2), F_SETLEASE).
     return await run(engine, { ...operation, op: "open", flags: flags & ~O_NONBLOCK });

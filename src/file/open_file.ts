@@ -8,7 +8,8 @@ import { Durability } from "./durability.ts";
 import { FileLength } from "./file_length.ts";
 import type { FileIdentity, FileName } from "./file_name.ts";
 import type { FileSystem } from "./file_system.ts";
-import { knownSize, type StatFacts } from "./stat.ts";
+import { Naming } from "./naming.ts";
+import type { Handle, StatFacts } from "./stat.ts";
 
 /** What is to be opened. Every argument has been checked. */
 export interface OpenRequest {
@@ -25,11 +26,7 @@ export interface OpenRequest {
 }
 
 /** A file that was opened. */
-export interface Opening {
-  readonly engine: Engine;
-  readonly fd: number;
-  /** As the user gave it, for messages. */
-  readonly path: string;
+export interface Opening extends Handle {
   readonly name: FileName | undefined;
   readonly request: Pick<OpenRequest, "read" | "write" | "append" | "direct">;
   /** From before the file was emptied. */
@@ -58,14 +55,6 @@ function offsetAlignment({ directOffset, blockSize }: StatFacts): number {
   return Math.max(directOffset, blockSize <= LARGEST_BLOCK ? blockSize : SAFE_ALIGNMENT);
 }
 
-/** How an atomic file gets its name. */
-export interface Publication {
-  /** The name that it will get. */
-  target: FileName;
-  /** Its name until then; undefined if it has none. */
-  readonly temporary: FileName | undefined;
-}
-
 /** The writer of a file. */
 export interface AttachedWriter {
   /** Whether an end was requested or has come. */
@@ -84,13 +73,10 @@ export class OpenFile implements FileIdentity {
   readonly descriptor: Descriptor;
   readonly length: FileLength;
   readonly durability: Durability;
+  readonly naming: Naming;
   readonly device: number;
   readonly inode: bigint;
   readonly fileSystem: FileSystem;
-  /** Whether it uses Direct I/O. False from the first refusal on. */
-  direct: boolean;
-  /** Whether it must. */
-  readonly requiresDirect: boolean;
   /** The alignment of addresses for Direct I/O. */
   readonly memoryAlignment: number;
   /** The alignment of positions and lengths for Direct I/O. */
@@ -104,38 +90,27 @@ export class OpenFile implements FileIdentity {
   readonly blockSize: number;
   /** Whether opening it created or emptied it, so that all its bytes come from this module. */
   readonly ownsSize: boolean;
-  /** Every write goes to the end that the file has at that time (O_APPEND). */
-  readonly appends: boolean;
-  /** Whether the page cache should not keep the pages of writes. */
-  dontCache: boolean;
-  /** False if the user did not ask for it, even if the descriptor can read. */
-  readable: boolean;
-  writable: boolean;
-  /** Undefined if it has no name. */
-  name: FileName | undefined;
-  /** Whether the directory was synced since the file got its name. */
-  nameIsDurable: boolean;
-  /** How an atomic file gets its name; undefined when it has it, and for other files. */
-  publication: Publication | undefined;
   writer: AttachedWriter | undefined;
   /** The user's object, while it has a lock. Its FinalizationRegistry holds this file, and so the object is not collected. */
   lockHolder: object | undefined;
-  /** The user's object was collected: the last stream of the file closes it. */
-  dropped = false;
-  /** The last sync of a name, in flight or over. */
-  #nameSync: { readonly name: FileName; readonly over: Promise<void> } | undefined;
+  readonly #request: Opening["request"];
+  #direct: boolean;
+  #keepsPages = false;
+  #sealed = false;
+  #dropped = false;
 
   constructor({ engine, fd, path, name, request, facts, ...opened }: Opening) {
     const { fileSystem, direct, created, ownsSize } = opened;
     this.engine = engine;
     this.descriptor = new Descriptor(engine, fd, path);
-    this.length = new FileLength(ownsSize ? 0 : facts.size);
+    const size = ownsSize ? 0 : facts.size;
+    this.length = new FileLength(this.descriptor, size, !fileSystem.statsFromMemory);
     this.durability = new Durability(this.descriptor, ownsSize);
     this.device = facts.device;
     this.inode = facts.inode;
     this.fileSystem = fileSystem;
-    this.direct = direct;
-    this.requiresDirect = request.direct === "require";
+    this.#direct = direct;
+    this.#request = request;
     this.memoryAlignment = (direct && facts.directMemory) || SAFE_ALIGNMENT;
     this.alignment = direct ? offsetAlignment(facts) : SAFE_ALIGNMENT;
     // The kernel has them for Direct I/O only.
@@ -145,12 +120,7 @@ export class OpenFile implements FileIdentity {
     };
     this.blockSize = direct && !fileSystem.exactTails ? this.alignment : 1;
     this.ownsSize = ownsSize;
-    this.appends = request.append;
-    this.dontCache = request.append;
-    this.readable = request.read;
-    this.writable = request.write;
-    this.name = name;
-    this.nameIsDurable = !created || name === undefined;
+    this.naming = new Naming(this.descriptor, this, name, created);
   }
 
   get fd(): number {
@@ -162,21 +132,74 @@ export class OpenFile implements FileIdentity {
     return this.descriptor.path;
   }
 
+  /** Every write goes to the end that the file has at that time (O_APPEND). */
+  get appends(): boolean {
+    return this.#request.append;
+  }
+
+  get writable(): boolean {
+    return this.#request.write && !this.#sealed;
+  }
+
+  /** Whether the file no longer changes. */
+  get sealed(): boolean {
+    return this.#sealed;
+  }
+
+  /** From now on nobody may write to it. */
+  seal(): void {
+    this.#sealed = true;
+  }
+
+  /** Whether the user's object was collected: the last stream of the file closes it. */
+  get dropped(): boolean {
+    return this.#dropped;
+  }
+
+  /** The user's object was collected. */
+  drop(): void {
+    this.#dropped = true;
+    if (!this.writer) this.close().catch(() => {});
+  }
+
+  // ---- Direct I/O and the page cache ------------------------------------------------------------------------------
+
+  /** Whether it uses Direct I/O. False from the first refusal on. */
+  get direct(): boolean {
+    return this.#direct;
+  }
+
+  /** Whether the page cache should not keep the pages of writes. */
+  get dontCache(): boolean {
+    return this.appends && !this.#keepsPages;
+  }
+
+  /** The file system cannot do without keeping them. */
+  keepPages(): void {
+    this.#keepsPages = true;
+  }
+
   /**
    * Direct I/O was refused: some file systems let O_DIRECT be set and refuse the first transfer. From now on the page cache is
    * used. Returns whether it is: not if Direct I/O is required.
    */
   leaveDirect(): boolean {
-    if (!this.direct) return true;
-    if (this.requiresDirect || this.engine.setFlags(this.fd, 0) < 0) return false;
-    this.direct = false;
+    const { direct } = this.#request;
+    if (this.#direct && (direct === "require" || this.engine.setFlags(this.fd, 0) < 0)) {
+      return false;
+    }
+    this.#direct = false;
     return true;
   }
 
-  /** Throws if it is closed, or was not opened for reading. */
+  // ---- what may be done -------------------------------------------------------------------------------------------
+
+  /** Throws if it is closed, or was not opened for reading, even if the descriptor can read. */
   assertReadable(): void {
     this.descriptor.assertOpen("read");
-    if (!this.readable) throw ioError(Errno.EBADF, "read", this.path, "it was opened without read");
+    if (!this.#request.read) {
+      throw ioError(Errno.EBADF, "read", this.path, "it was opened without read");
+    }
   }
 
   /** Throws if it is closed, or was not opened for writing. */
@@ -198,7 +221,6 @@ export class OpenFile implements FileIdentity {
     return descriptor.use(op, async () => {
       // After a wait there may be another truncate. If none waits or runs, the work begins within this call.
       while (length.truncating) await new Promise<void>((resolve) => length.whenWritable(resolve));
-      if (end > length.sizeUpperBound) this.keepAppended();
       length.beginWrite(end);
       let isWhole = false;
       try {
@@ -207,8 +229,7 @@ export class OpenFile implements FileIdentity {
         return result;
       } finally {
         this.durability.noteChange();
-        length.endWrite();
-        if (!isWhole) this.limitBound();
+        length.endWrite(isWhole);
       }
     });
   }
@@ -222,33 +243,16 @@ export class OpenFile implements FileIdentity {
       }));
   }
 
-  /** Counts bytes that another program has appended as content, before a new end of the file hides them. */
-  keepAppended(): void {
-    // Nothing is reserved on such a file system.
-    if (!this.fileSystem.statsFromMemory) return;
-    const size = knownSize(this.descriptor);
-    if (size !== undefined && size > this.length.sizeUpperBound) this.length.addContent(size);
-  }
-
-  /**
-   * Lowers the upper bound to the file's length after a failure, if no write or truncate is under way. What comes behind that
-   * length later is another program's, and is not cut off.
-   */
-  limitBound(): void {
-    const size = knownSize(this.descriptor);
-    if (size !== undefined) this.length.isAtMost(size);
-  }
-
   /** Whether everything in the file is durable, with its name. */
   get isDurable(): boolean {
-    return this.durability.isDurable && !this.nameIsVolatile;
+    return this.durability.isDurable && !this.naming.isVolatile;
   }
 
   /** Makes bytes, length and name durable. */
   async sync(): Promise<void> {
     const synced = await Promise.allSettled([
       !this.durability.isDurable && this.durability.sync(false),
-      this.nameIsVolatile && this.syncName(),
+      this.naming.isVolatile && this.naming.sync(),
     ]);
     const failed = synced.find((each) => each.status === "rejected");
     if (failed) throw failed.reason;
@@ -257,39 +261,31 @@ export class OpenFile implements FileIdentity {
   /** As {@linkcode sync}, on the JavaScript thread. */
   syncNow(): void {
     this.durability.syncNow();
-    if (!this.nameIsVolatile) return;
-    try {
-      this.name?.directory.syncNow(this.path);
-      this.nameIsDurable = true;
-    } catch (error) {
-      this.durability.noteFailure(error);
-      throw error;
-    }
+    this.naming.syncNow();
   }
 
-  /**
-   * Makes the file's name durable. A file that is renamed meanwhile has another one, which is not. All callers share one
-   * sync of a name: the kernel reports a failure only once.
-   */
-  async syncName(): Promise<void> {
-    const { name } = this;
-    if (!name) return;
-    if (this.#nameSync?.name !== name) this.#nameSync = { name, over: this.#syncName(name) };
-    await this.#nameSync.over;
+  /** Closes the file after its last use. An atomic file is synced and published first. */
+  close(): Promise<void> {
+    return this.descriptor.close(() => this.#end().finally(() => this.naming.release()));
   }
 
-  async #syncName(name: FileName): Promise<void> {
-    const directory = name.directory.retain();
+  /** Closes the file, which must not be published. Failures are ignored: the caller has a failure to report already. */
+  async giveUp(): Promise<void> {
+    await this.naming.discard();
+    await this.close().catch(() => {});
+  }
+
+  /** Publishes an atomic file, unless it was dropped or a write of it has failed. */
+  async #end(): Promise<void> {
+    const { descriptor, dropped, durability: { failure }, fd, naming } = this;
+    if (!naming.isUnpublished) return;
     try {
-      await name.sync(this.fd);
+      if (failure) throw failure.error;
+      if (dropped) return;
+      await descriptor.call("sync", { op: "sync", fd, dataOnly: false });
+      await naming.publish();
     } finally {
-      directory.release();
+      await naming.discard();
     }
-    if (this.name === name) this.nameIsDurable = true;
-  }
-
-  /** Whether its name is not durable. An atomic file has no name before it is published. */
-  get nameIsVolatile(): boolean {
-    return !this.nameIsDurable && this.publication === undefined;
   }
 }

@@ -1,8 +1,6 @@
 // Finishes open files when a program ends: what their writers accepted is written, and their length is exact.
 
-import { waitUntil } from "../engine/engine.ts";
-import { giveUpFile } from "./close.ts";
-import { lengthToCutTo } from "./cut.ts";
+import { cutNow } from "./cut.ts";
 import type { OpenFile } from "./open_file.ts";
 
 /** A part above a writer that holds chunks which the writer has not accepted. */
@@ -33,12 +31,12 @@ export function finishAtEnd(file: OpenFile, writing?: Flushable): void {
 export function finishOpenFiles(): boolean {
   let begun = false;
   for (const file of [...open.keys()]) {
-    const { writer, publication } = file;
-    if (publication) {
+    const { writer } = file;
+    if (file.naming.isUnpublished) {
       begun = true;
       const reason = new Error("The program ended before the file was closed");
       if (writer) writer.abortWriter(reason);
-      else giveUpFile(file);
+      else file.giveUp();
     } else if (writer && !writer.ending) {
       begun = true;
       writer.close();
@@ -54,7 +52,7 @@ export function finishOpenFiles(): boolean {
  */
 export function flushOpenFilesNow(deadline: number, warn: (message: string) => void): void {
   for (const [file, writing] of open) {
-    if (file.publication || !file.writer) continue;
+    if (file.naming.isUnpublished || !file.writer) continue;
     try {
       try {
         writing?.flushNow(false, deadline);
@@ -73,26 +71,10 @@ let hasEnded = false;
 /** Removes the temporary names of atomic files that were not closed. Files without a name vanish by themselves. */
 export function discardNamesNow(): void {
   hasEnded = true;
-  for (const { publication } of open.keys()) publication?.temporary?.unlinkNow();
+  for (const { naming } of open.keys()) naming.unlinkTemporaryNow();
 }
 
 /** Cuts a file that a listener for the end of the program has flushed once more. */
 export function cutAfterEnd(file: OpenFile): void {
   if (hasEnded && file.writer) cutNow(file, performance.now() + CUT_TIMEOUT_MS);
-}
-
-/**
- * As `cutToContent`, on the JavaScript thread. Does nothing beside writes and truncates past the writer: their results are
- * known only when the program goes on.
- */
-function cutNow(file: OpenFile, deadline: number): void {
-  const { engine, fd, length } = file;
-  while (length.isChanging && engine.counters.inFlight > 0 && waitUntil(engine, deadline));
-  const contentEnd = length.isChanging ? undefined : lengthToCutTo(file);
-  if (contentEnd === undefined) return;
-  if (engine.runNow({ op: "truncate", fd, length: contentEnd }) >= 0) {
-    length.truncated(contentEnd);
-    // If the program goes on, a later sync makes it durable.
-    file.durability.noteChange();
-  }
 }

@@ -27,33 +27,19 @@ export function readRange(
   const { alignment } = file;
   const start = alignDown(position, alignment);
   const span = alignUp(position + length - start, alignment);
-  return length > 0 && span <= MAX_COPIED
-    ? readSmall(file, position, length, start, span)
-    : file.descriptor.use("read", () => readLarge(file, position, length));
-}
-
-/** Reads with one operation, one copy and one promise: the path of random reads. */
-function readSmall(
-  file: OpenFile,
-  position: number,
-  length: number,
-  start: number,
-  span: number,
-): Promise<Uint8Array<ArrayBuffer>> {
+  if (length === 0 || span > MAX_COPIED) {
+    return file.descriptor.use("read", () => readLarge(file, position, length));
+  }
+  // The path of random reads: one operation, one copy and one promise.
   return new Promise((resolve, reject) => {
     const { descriptor } = file;
     descriptor.acquire("read");
-    try {
-      readPooled(file, start, span, (read, bytes) => {
-        descriptor.release();
-        const from = position - start;
-        if (typeof read !== "number") reject(read);
-        else resolve(bytes.slice(from, Math.max(from, Math.min(read, from + length))));
-      });
-    } catch (error) {
+    readPooled(file, start, span, (read, bytes) => {
       descriptor.release();
-      reject(error);
-    }
+      const from = position - start;
+      if (typeof read !== "number") reject(read);
+      else resolve(bytes.slice(from, Math.max(from, Math.min(read, from + length))));
+    });
   });
 }
 
@@ -177,50 +163,38 @@ export async function writePieces(
   position: number,
   flags = 0,
 ): Promise<void> {
-  const length = lengthOfBytes(bytes);
+  const { engine } = file;
+  const whole = lengthOfBytes(bytes);
   // An atomic write is one write.
-  const most = flags & RWF_ATOMIC ? length : PIECE;
+  const most = flags & RWF_ATOMIC ? whole : PIECE;
   let next = 0;
+  const writePiece = async (from: number, length: number) => {
+    const memory = engine.acquire(length);
+    try {
+      if (lengthOfBytes(bytes) < from + length) {
+        throw new TypeError("Cannot write data whose buffer is detached before the write is over");
+      }
+      memory.bytes.set(length === whole ? bytes : bytes.subarray(from, from + length));
+      const range = { memory, offset: 0, length, position: position + from };
+      await transfer(file, "write", range, flags);
+    } finally {
+      engine.release(memory);
+    }
+  };
   const writer = async () => {
-    while (next < length) {
-      const from = next;
-      next = Math.min(from + most, length);
+    for (let from; (from = next) < whole;) {
+      next = Math.min(from + most, whole);
       try {
-        await writePiece(file, bytes, from, next, position + from, flags);
+        await writePiece(from, next - from);
       } catch (error) {
-        next = length;
+        next = whole;
         throw error;
       }
     }
   };
-  if (length <= most) return await writer();
+  if (whole <= most) return await writer();
   // The error is thrown when nothing is in flight any more.
-  const writers = Array.from({ length: PIECES_AT_ONCE }, writer);
-  for (const settled of await Promise.allSettled(writers)) {
-    if (settled.status === "rejected") throw settled.reason;
-  }
-}
-
-/** Writes the bytes from `from` to `to`. */
-async function writePiece(
-  file: OpenFile,
-  bytes: Uint8Array,
-  from: number,
-  to: number,
-  position: number,
-  flags: number,
-): Promise<void> {
-  const { engine } = file;
-  const length = to - from;
-  const memory = engine.acquire(length);
-  try {
-    const whole = lengthOfBytes(bytes);
-    if (whole < to) {
-      throw new TypeError("Cannot write data whose buffer is detached before the write is over");
-    }
-    memory.bytes.set(length === whole ? bytes : bytes.subarray(from, to));
-    await transfer(file, "write", { memory, offset: 0, length, position }, flags);
-  } finally {
-    engine.release(memory);
-  }
+  const writers = await Promise.allSettled(Array.from({ length: PIECES_AT_ONCE }, writer));
+  const failed = writers.find(({ status }) => status === "rejected");
+  if (failed) throw (failed as PromiseRejectedResult).reason;
 }

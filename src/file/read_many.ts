@@ -37,18 +37,16 @@ const READS_AHEAD = 4;
 
 /** Ranges that share a read. */
 class Group {
-  readonly ranges: ByteRange[] = [];
+  readonly ranges: ByteRange[];
   start: number;
   end: number;
-  /** Whether its read is over. */
-  isOver = false;
-  #merged: Uint8Array<ArrayBuffer> | undefined;
-  #failure: { readonly error: unknown } | undefined;
+  /** All of the bytes, or why they could not be read; undefined until the read is over. */
+  outcome: Uint8Array<ArrayBuffer> | { readonly error: unknown } | undefined;
 
   constructor(range: ByteRange) {
+    this.ranges = [range];
     this.start = range.position;
     this.end = range.position + range.length;
-    this.ranges.push(range);
   }
 
   /** Adds a range if it is near enough and the read stays small enough, counted in whole blocks. Returns whether it did. */
@@ -61,8 +59,8 @@ class Group {
     const merged = up(Math.max(end, this.end)) - down(Math.min(range.position, this.start));
     // A range in blocks that are read anyway costs nothing.
     const free = merged === before || range.length === 0;
-    if (!free && (gap > maxGap || merged > maxMerged)) return false;
-    if (this.ranges.length >= MAX_RANGES) return false;
+    const isNear = free || (gap <= maxGap && merged <= maxMerged);
+    if (!isNear || this.ranges.length >= MAX_RANGES) return false;
     this.ranges.push(range);
     if (range.length === 0) return true;
     this.start = Math.min(this.start, range.position);
@@ -70,39 +68,104 @@ class Group {
     return true;
   }
 
-  /** Reads. A failure is reported with the results. */
-  async read(file: OpenFile): Promise<void> {
-    try {
-      this.#merged = await readBytes(file, this.start, this.end - this.start);
-    } catch (error) {
-      this.#failure = { error };
-    }
-    this.isOver = true;
-  }
-
   /** The bytes of a range, whose memory the caller owns; undefined if it must be read alone, because only others may fail. */
   bytesOf({ position, length }: ByteRange): Uint8Array | undefined {
+    const { outcome } = this;
     const isAlone = this.ranges.length === 1;
-    if (this.#failure && isAlone) throw this.#failure.error;
-    const merged = this.#merged;
-    if (!merged || isAlone) return merged;
+    if (!(outcome instanceof Uint8Array)) {
+      if (isAlone) throw outcome!.error;
+      return undefined;
+    }
     const from = position - this.start;
-    return length === 0 ? new Uint8Array(0) : merged.slice(from, from + length);
+    if (isAlone) return outcome;
+    return length === 0 ? new Uint8Array(0) : outcome.slice(from, from + length);
   }
 }
 
-/** Reads and checks the ranges, one after the other. */
+/** The reads of one call. Their results come in the order in which they begin. */
+class Reads {
+  readonly #file: OpenFile;
+  readonly #limits: MergeLimits;
+  /** Collects ranges until it is begun. */
+  #open: Group | undefined;
+  readonly #begun: Group[] = [];
+  #bytes = 0;
+  #inFlight = 0;
+  #someOver = Promise.withResolvers<void>();
+
+  constructor(file: OpenFile, limits: MergeLimits) {
+    this.#file = file;
+    this.#limits = limits;
+  }
+
+  /** Whether another read may begin. */
+  get hasRoom(): boolean {
+    const { concurrency, maxMerged } = this.#limits;
+    const { length } = this.#begun;
+    const mayBeAhead = length < READS_AHEAD * concurrency && this.#bytes < concurrency * maxMerged;
+    return this.#inFlight < concurrency && (length < concurrency || mayBeAhead);
+  }
+
+  /** Whether there is nothing to wait for. */
+  get isEmpty(): boolean {
+    return this.#begun.length === 0 && !this.#open;
+  }
+
+  /** Adds a range. If it is not near the ranges before, their read begins. */
+  add(range: ByteRange): void {
+    if (this.#open?.add(range, this.#limits, this.#file.alignment)) return;
+    this.begin();
+    this.#open = new Group(range);
+  }
+
+  /** Begins the read of the ranges so far. */
+  begin(): void {
+    const group = this.#open;
+    if (!group) return;
+    this.#open = undefined;
+    this.#begun.push(group);
+    this.#bytes += group.end - group.start;
+    this.#inFlight++;
+    const over = (outcome: Group["outcome"]) => {
+      group.outcome = outcome;
+      this.#inFlight--;
+      this.#someOver.resolve();
+    };
+    // A failure is reported with the results.
+    readBytes(this.#file, group.start, group.end - group.start).then(
+      over,
+      (error) => over({ error }),
+    );
+  }
+
+  /** Takes the first group, if its read is over. */
+  takeFirst(): Group | undefined {
+    const [first] = this.#begun;
+    if (!first?.outcome) return undefined;
+    this.#bytes -= first.end - first.start;
+    return this.#begun.shift();
+  }
+
+  /** Resolves when the next read is over. */
+  untilOver(): Promise<void> {
+    this.#someOver = Promise.withResolvers();
+    return this.#someOver.promise;
+  }
+
+  /** Waits until nothing is in flight. */
+  async end(): Promise<void> {
+    while (this.#inFlight > 0) await this.untilOver();
+  }
+}
+
+/** Takes the ranges of a user, one after the other, and checks them. */
 class Input {
   readonly #iterator: Iterator<unknown> | AsyncIterator<unknown>;
   readonly #waits: boolean;
   /** The request for the next range. */
   #asked: Promise<ByteRange | undefined> | undefined;
-  /** The iterator has ended by itself. */
-  #exhausted = false;
-  /** There are no more ranges, or none are wanted. */
-  ended = false;
-  /** Why it failed. Reported after the results of the ranges before. */
-  failure: { readonly error: unknown } | undefined;
+  /** Whether the iterator has not ended by itself. */
+  #isOpen = true;
 
   constructor(ranges: Iterable<unknown> | AsyncIterable<unknown>) {
     this.#waits = Symbol.asyncIterator in ranges;
@@ -111,53 +174,52 @@ class Input {
       : ranges[Symbol.iterator]();
   }
 
+  /** Whether there are no more ranges. */
+  get ended(): boolean {
+    return !this.#isOpen && !this.#asked;
+  }
+
   /** The next range; undefined at the end, or if it is not there yet. With `patient` it is waited for. */
   next(patient: boolean): ByteRange | undefined | Promise<ByteRange | undefined> {
     if (this.#waits) return this.#nextArrived(patient);
-    return this.#take(() => this.#iterator.next() as IteratorResult<unknown>);
+    this.#isOpen = false;
+    return this.#take(this.#iterator.next() as IteratorResult<unknown>);
   }
 
   async #nextArrived(patient: boolean): Promise<ByteRange | undefined> {
-    this.#asked ??= this.#ask();
-    const range = await (patient ? this.#asked : Promise.race([this.#asked, someTurns()]));
-    if (range || this.ended) this.#asked = undefined;
-    return range;
+    const asked = this.#asked ??= this.#ask();
+    if (!patient && !await settlesSoon(asked)) return undefined;
+    this.#asked = undefined;
+    return await asked;
   }
 
   async #ask(): Promise<ByteRange | undefined> {
-    try {
-      const result = await this.#iterator.next();
-      return this.#take(() => result);
-    } catch (error) {
-      return this.#take(() => {
-        throw error;
-      });
-    }
+    this.#isOpen = false;
+    return this.#take(await this.#iterator.next());
   }
 
-  /** Takes a result of the iterator, which `next` returns or throws. */
-  #take(next: () => IteratorResult<unknown>): ByteRange | undefined {
-    this.#exhausted = true;
-    try {
-      const { done, value } = next();
-      this.#exhausted = Boolean(done);
-      if (!done) return checked(value);
-    } catch (error) {
-      this.failure = { error };
-    }
-    this.ended = true;
-    return undefined;
+  #take({ done, value }: IteratorResult<unknown>): ByteRange | undefined {
+    this.#isOpen = !done;
+    return done ? undefined : checked(value);
   }
 
   /** Closes the iterator, unless it has ended. */
   async close(): Promise<void> {
-    this.ended = true;
-    if (this.#exhausted) return;
+    if (this.ended) return;
     const closed = (async () => await this.#iterator.return?.())();
     // An iterator whose next range is under way may never settle.
     if (this.#asked) closed.catch(() => {});
     else await closed;
   }
+}
+
+/** Whether a promise settles within some microtasks, as that of a range does which needs no I/O. */
+async function settlesSoon(promise: Promise<unknown>): Promise<boolean> {
+  let isSettled = false;
+  const settle = () => isSettled = true;
+  promise.then(settle, settle);
+  for (let turn = 0; turn < 12 && !isSettled; turn++) await undefined;
+  return isSettled;
 }
 
 /** A range that a user gave. Throws TypeError or RangeError. */
@@ -185,69 +247,43 @@ export async function* readMany(
   ) {
     throw new TypeError(`Invalid ranges ${shown(ranges)}: it must be iterable`);
   }
-  const limits = checkLimits();
+  const reads = new Reads(file, checkLimits());
   file.assertReadable();
   const input = new Input(ranges as Iterable<unknown>);
-  const begun: Group[] = [];
-  let bytesBegun = 0;
-  let open: Group | undefined;
-  const reading = new Set<Promise<void>>();
-  let someRead = Promise.withResolvers<void>();
-  const begin = () => {
-    if (!open) return;
-    const read = open.read(file).then(() => {
-      reading.delete(read);
-      someRead.resolve();
-    });
-    reading.add(read);
-    begun.push(open);
-    bytesBegun += open.end - open.start;
-    open = undefined;
-  };
-  const { concurrency, maxMerged } = limits;
-  const readsAhead = () =>
-    begun.length < READS_AHEAD * concurrency && bytesBegun < concurrency * maxMerged;
-  const hasRoom = () => reading.size < concurrency && (begun.length < concurrency || readsAhead());
+  /** Why the input failed. Reported after the results of the ranges before. */
+  let failure: { readonly error: unknown } | undefined;
   try {
     for (;;) {
-      while (!input.ended && hasRoom()) {
-        // An input that waits adds no latency: the ranges so far are read meanwhile.
-        const arriving = input.next(begun.length === 0 && !open);
-        const range = arriving instanceof Promise ? await arriving : arriving;
-        if (!range) {
-          begin();
-          if (begun.length > 0) break;
-        } else if (!open?.add(range, limits, file.alignment)) {
-          begin();
-          open = new Group(range);
+      while (!failure && !input.ended && reads.hasRoom) {
+        let range: ByteRange | undefined;
+        try {
+          // An input that waits adds no latency: the ranges so far are read meanwhile.
+          const arriving = input.next(reads.isEmpty);
+          range = arriving instanceof Promise ? await arriving : arriving;
+        } catch (error) {
+          failure = { error };
+        }
+        if (range) reads.add(range);
+        else {
+          reads.begin();
+          break;
         }
       }
-      if (input.ended) begin();
-      const [first] = begun;
-      if (!first) {
-        if (input.failure) throw input.failure.error;
-        return;
-      }
-      if (!first.isOver) {
-        someRead = Promise.withResolvers();
-        await someRead.promise;
+      if (reads.isEmpty) break;
+      const group = reads.takeFirst();
+      if (!group) {
+        await reads.untilOver();
         continue;
       }
-      begun.shift();
-      bytesBegun -= first.end - first.start;
-      for (const range of first.ranges) {
+      for (const range of group.ranges) {
         const { position, length } = range;
-        const bytes = first.bytesOf(range) ?? await readBytes(file, position, length);
+        const bytes = group.bytesOf(range) ?? await readBytes(file, position, length);
         yield { position, length, bytes };
       }
     }
+    if (failure) throw failure.error;
   } finally {
-    await Promise.all(reading);
+    await reads.end();
     await input.close();
   }
-}
-
-/** Waits for some microtasks, after which a range that needs no I/O is there. */
-async function someTurns(): Promise<undefined> {
-  for (let turn = 0; turn < 12; turn++) await undefined;
 }

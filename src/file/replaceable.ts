@@ -10,8 +10,7 @@ import {
 } from "../engine/linux.ts";
 import { type DmaError, ioError } from "../errors.ts";
 import type { FileName } from "./file_name.ts";
-import { readKernelText } from "./kernel_text.ts";
-import type { OpenFile } from "./open_file.ts";
+import { isSwapFile } from "./proc.ts";
 import { factsOf, type StatFacts } from "./stat.ts";
 
 /** The smallest swap file: ten pages. */
@@ -40,35 +39,29 @@ export async function assertReplaceable(name: FileName): Promise<StatFacts | und
   if (found.attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND)) {
     throw refusal(name, Errno.EPERM, "it is immutable or append-only");
   }
-  const { engine, fd } = name.directory;
-  if ((await factsOf(engine, fd, name.path)).attributes & STATX_ATTR_APPEND) {
+  const directory = await factsOf(name.handle(name.directory.fd));
+  if (directory.attributes & STATX_ATTR_APPEND) {
     throw refusal(name, Errno.EPERM, "its directory is append-only");
   }
-  if (found.size >= SMALLEST_SWAP && await isSwapFile(name)) {
+  if (found.size >= SMALLEST_SWAP && await isSwapFile(name.engine, name.realPath)) {
     throw refusal(name, Errno.EPERM, "the system swaps to it");
   }
   return found;
 }
 
-/** Throws if `file` may not replace another user's file: in a sticky directory only the owners and root may. */
+/**
+ * Throws if the open file of a descriptor may not replace another user's file, whose facts are `replaced`: in a sticky
+ * directory only the owners and root may.
+ */
 export async function assertMayReplace(
-  file: OpenFile,
+  fileFd: number,
   name: FileName,
-  { uid }: StatFacts,
+  replaced: StatFacts | undefined,
 ): Promise<void> {
-  const { engine, fd } = name.directory;
-  const directory = await factsOf(engine, fd, name.path);
-  const own = (await factsOf(engine, file.fd, name.path)).uid;
-  if (directory.mode & S_ISVTX && ![0, uid, directory.uid].includes(own)) {
+  if (!replaced) return;
+  const directory = await factsOf(name.handle(name.directory.fd));
+  const own = (await factsOf(name.handle(fileFd))).uid;
+  if (directory.mode & S_ISVTX && ![0, replaced.uid, directory.uid].includes(own)) {
     throw refusal(name, Errno.EPERM, "it belongs to another user, and its directory is sticky");
   }
-}
-
-/** Whether a file is listed in /proc/swaps (proc(5)). */
-async function isSwapFile(name: FileName): Promise<boolean> {
-  // The kernel escapes these characters there.
-  const escape = (char: string) => `\\${char.charCodeAt(0).toString(8).padStart(3, "0")}`;
-  const real = name.realPath?.replace(/[ \t\n\\]/g, escape);
-  const swaps = await readKernelText(name.directory.engine, "/proc/swaps");
-  return swaps.split("\n").some((line) => line.split(/\s/, 1)[0] === real);
 }

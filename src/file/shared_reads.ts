@@ -14,12 +14,7 @@ interface Flight {
 }
 
 /** The reads in flight of sealed files. */
-const flights = new WeakMap<OpenFile, Set<Flight>>();
-
-/** Notes that the file no longer changes. */
-export function shareReads(file: OpenFile): void {
-  flights.set(file, new Set());
-}
+const flightsOf = new WeakMap<OpenFile, Set<Flight>>();
 
 /** As {@linkcode readRange}. Reads of a sealed file share what is in flight. */
 export function readBytes(
@@ -27,17 +22,17 @@ export function readBytes(
   position: number,
   length: number,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const sealed = flights.get(file);
-  return sealed ? readShared(sealed, file, position, length) : readRange(file, position, length);
+  return file.sealed ? readShared(file, position, length) : readRange(file, position, length);
 }
 
 async function readShared(
-  flights: Set<Flight>,
   file: OpenFile,
   position: number,
   length: number,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const end = position + length;
+  let flights = flightsOf.get(file);
+  if (!flights) flightsOf.set(file, flights = new Set());
   const joined = [...flights].find((flight) => flight.start <= position && end <= flight.end);
   if (joined) joined.shared = true;
   const flight = joined ?? begin(flights, file, position, end);

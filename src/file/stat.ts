@@ -9,8 +9,8 @@ import {
   STATX_MNT_ID_UNIQUE,
   STATX_WRITE_ATOMIC,
 } from "../engine/linux.ts";
+import type { Block } from "../engine/operation.ts";
 import { type DmaError, ioError, unwrap } from "../errors.ts";
-import type { Descriptor } from "./descriptor.ts";
 
 const S_IFMT = 0o170000;
 const kinds: Record<number, string> = {
@@ -23,6 +23,13 @@ const kinds: Record<number, string> = {
   0o010000: "FIFO",
 };
 const STATX_BYTES = 256;
+
+/** A descriptor that stays open meanwhile, and what messages call it. */
+export interface Handle {
+  readonly engine: Engine;
+  readonly fd: number;
+  readonly path: string;
+}
 
 /** The used fields of a `struct statx`. */
 export type StatFacts = ReturnType<typeof parseStat>;
@@ -82,7 +89,7 @@ export function parseStat(bytes: Uint8Array, path: string) {
 }
 
 /** The facts of a descriptor, on the JavaScript thread, from the kernel's memory. */
-export function statNow(engine: Engine, fd: number, path: string): StatFacts {
+export function statNow({ engine, fd, path }: Handle): StatFacts {
   const block = engine.acquire(STATX_BYTES);
   try {
     unwrap(engine.runNow({ op: "stat", fd, memory: block, cached: true }), "stat", path);
@@ -93,27 +100,29 @@ export function statNow(engine: Engine, fd: number, path: string): StatFacts {
 }
 
 /** The length of a file, from the kernel's memory; undefined if there is no memory for the answer. */
-export function knownSize({ engine, fd, path }: InUse): number | undefined {
+export function knownSize(handle: Handle): number | undefined {
   try {
-    return statNow(engine, fd, path).size;
+    return statNow(handle).size;
   } catch {
     return undefined;
   }
 }
 
-/** A descriptor that stays open meanwhile. */
-type InUse = Pick<Descriptor, "engine" | "fd" | "path">;
-
 /**
- * Asks for the facts of a descriptor; `cached` accepts what the kernel has in memory. `ended` gets them, or the error. Throws
- * without memory.
+ * Asks for the facts of a descriptor; `cached` accepts what the kernel has in memory. `ended` gets them, or the error; within
+ * this call if there is no memory.
  */
 export function submitStat(
-  { engine, fd, path }: InUse,
+  { engine, fd, path }: Handle,
   cached: boolean,
   ended: (facts: StatFacts | DmaError) => void,
 ): void {
-  const memory = engine.acquire(STATX_BYTES);
+  let memory: Block;
+  try {
+    memory = engine.acquire(STATX_BYTES);
+  } catch (error) {
+    return ended(error as DmaError);
+  }
   const read = (result: number) => {
     try {
       unwrap(result, "stat", path);
@@ -128,9 +137,9 @@ export function submitStat(
 }
 
 /** As {@linkcode submitStat}. */
-export function stat(descriptor: InUse, cached = false): Promise<StatFacts> {
+export function stat(handle: Handle, cached = false): Promise<StatFacts> {
   return new Promise((resolve, reject) => {
-    submitStat(descriptor, cached, (facts) => {
+    submitStat(handle, cached, (facts) => {
       if (facts instanceof Error) reject(facts);
       else resolve(facts);
     });
@@ -141,8 +150,8 @@ export function stat(descriptor: InUse, cached = false): Promise<StatFacts> {
  * The facts of a descriptor: on the JavaScript thread if the kernel certainly has them in memory, else through the engine.
  * 9p asks its server for each statx(2), and SMB for a file that has changed, also with AT_STATX_DONT_SYNC.
  */
-export async function factsOf(engine: Engine, fd: number, path: string): Promise<StatFacts> {
-  return engine.isLocal(fd) ? statNow(engine, fd, path) : await stat({ engine, fd, path }, true);
+export async function factsOf(handle: Handle): Promise<StatFacts> {
+  return handle.engine.isLocal(handle.fd) ? statNow(handle) : await stat(handle, true);
 }
 
 /** The facts as `Deno.stat` returns them. */

@@ -3,7 +3,7 @@
 
 import { alignDown } from "../align.ts";
 import { Errno, MAX_TRANSFER, RWF_ATOMIC, RWF_DONTCACHE } from "../engine/linux.ts";
-import type { Completion, TransferRange } from "../engine/operation.ts";
+import type { Block, Completion, TransferRange } from "../engine/operation.ts";
 import { type DmaError, ioError } from "../errors.ts";
 import { explain } from "./file_system.ts";
 import type { OpenFile } from "./open_file.ts";
@@ -11,6 +11,8 @@ import { type StatFacts, submitStat } from "./stat.ts";
 
 /** Attempts in a row without progress after which a transfer fails. */
 const MAX_ATTEMPTS = 8;
+
+const NO_BYTES = new Uint8Array(0);
 
 /** Errors that may pass: they do not concern the file. */
 const PASSING: ReadonlySet<number> = new Set([
@@ -95,7 +97,7 @@ export class Transfer implements Completion {
     // Not every file system has RWF_DONTCACHE.
     const pagesStay = errno === Errno.EOPNOTSUPP && this.#op === "write" && this.#file.dontCache;
     if (!pagesStay) return this.#fail(errno);
-    this.#file.dontCache = false;
+    this.#file.keepPages();
     this.start();
   }
 
@@ -125,19 +127,14 @@ export class Transfer implements Completion {
 
   #askSize(reached: number): void {
     this.bytesDone = reached;
-    try {
-      submitStat(this.#file.descriptor, false, (facts) => this.#judgeShort(reached, facts));
-    } catch (error) {
-      // Without memory for the answer it is unknown whether bytes are missing.
-      this.error = error as DmaError;
-      this.#end(-Errno.ENOMEM);
-    }
+    submitStat(this.#file.descriptor, false, (facts) => this.#judgeShort(reached, facts));
   }
 
   #judgeShort(reached: number, facts: StatFacts | DmaError): void {
     if (facts instanceof Error) {
-      const { errno } = facts;
-      if (!PASSING.has(errno)) {
+      // Without memory for the answer there is no number.
+      const { errno = Errno.ENOMEM } = facts as Partial<DmaError>;
+      if (facts instanceof RangeError || !PASSING.has(errno)) {
         this.error = facts;
         return this.#end(-errno);
       }
@@ -189,7 +186,7 @@ export function transfer(
 
 /**
  * Reads a range that suits the file's alignment by way of the pool. `ended` gets the bytes read, or the error, and the memory
- * that holds them until it returns. Throws without memory.
+ * that holds them until it returns; within this call if there is no memory.
  */
 export function readPooled(
   file: OpenFile,
@@ -198,7 +195,12 @@ export function readPooled(
   ended: (read: number | DmaError, bytes: Uint8Array<ArrayBuffer>) => void,
 ): void {
   const { engine } = file;
-  const memory = engine.acquire(length);
+  let memory: Block;
+  try {
+    memory = engine.acquire(length);
+  } catch (error) {
+    return ended(error as DmaError, NO_BYTES);
+  }
   const complete = (read: number) => {
     ended(reading.error ?? read, memory.bytes);
     engine.release(memory);

@@ -10,7 +10,6 @@ import { assert } from "../assert.ts";
 import { type BufferBudget, UNLIMITED } from "../engine/buffer_budget.ts";
 import type { Block } from "../engine/operation.ts";
 import type { OpenFile } from "../file/open_file.ts";
-import { knownSize } from "../file/stat.ts";
 import { Transfer } from "../file/transfer.ts";
 import type { ReaderOptions } from "./reader_options.ts";
 
@@ -155,24 +154,13 @@ export class ReadAhead {
     if (queue.length === 0) this.#next = Math.max(this.#next, alignDown(target, alignment));
   }
 
-  /** The length of the file, as the kernel or else this module knows it without asking a server. */
+  /** The length of the file, if that is known without asking a server. */
   #sizeNow(): number {
-    const { descriptor, fileSystem, length } = this.#file;
-    if (!fileSystem.statsFromMemory) return length.sizeUpperBound;
-    return (descriptor.closing ? undefined : knownSize(descriptor)) ?? Infinity;
+    const { descriptor, length } = this.#file;
+    return (descriptor.closing ? undefined : length.sizeNow) ?? Infinity;
   }
 
   // ---- reading ----------------------------------------------------------------------------------------------------
-
-  /** Buffers besides the current one. */
-  get #maxAhead(): number {
-    return this.#budget.crowded ? 0 : this.#readAhead;
-  }
-
-  /** Bytes that a buffer should have now. */
-  get #wholeSize(): number {
-    return this.#budget.sizeNow(this.#bufferSize, this.#file.alignment);
-  }
 
   /** Starts reads ahead of demand. A lack of memory is reported to the caller that waits for a read. */
   #fillAhead(): void {
@@ -186,10 +174,12 @@ export class ReadAhead {
   /** Starts reads until `wanted` are in flight or ready. */
   #fill(wanted: number): void {
     const { engine, alignment, descriptor } = this.#file;
+    const budget = this.#budget;
     let started = false;
     // A buffer that the kernel still has after a skip counts: memory is bounded whatever the consumer does.
+    const hasRoom = () => this.buffers <= (budget.crowded ? 0 : this.#readAhead);
     while (
-      this.#queue.length < wanted && this.buffers <= this.#maxAhead && this.#next < this.end &&
+      this.#queue.length < wanted && hasRoom() && this.#next < this.end &&
       !this.#stopped && !this.#queue.some(isLast)
     ) {
       descriptor.assertOpen("read");
@@ -199,13 +189,14 @@ export class ReadAhead {
       // At or past what was the end: one block tells whether the file has grown, unless another read will.
       const before = this.#queue.at(-1);
       if (left <= 0 && before && before.position + before.length > size) break;
-      const length = Math.min(this.#wholeSize, Math.max(left, alignment));
+      const wholeSize = budget.sizeNow(this.#bufferSize, alignment);
+      const length = Math.min(wholeSize, Math.max(left, alignment));
       const block = engine.acquire(length);
       assert(
         this.buffers <= this.#readAhead,
         "one buffer is being delivered, the others are ahead",
       );
-      this.#budget.take(length);
+      budget.take(length);
       this.#next += length;
       this.#start(block, position, length);
       started = true;

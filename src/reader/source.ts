@@ -1,7 +1,6 @@
 // The underlying source of a DmaStreamReader: moves chunks from read-ahead to the consumer.
 
 import { yieldIfNeeded } from "../engine/event_loop.ts";
-import { closeFile } from "../file/close.ts";
 import type { OpenFile } from "../file/open_file.ts";
 import { readStraight } from "../file/random_access.ts";
 import { ReadAhead } from "./read_ahead.ts";
@@ -25,16 +24,13 @@ export class ReaderSource {
   /** The read into a view of the consumer's. */
   #straight: Promise<number> | undefined;
   readonly #ended = Promise.withResolvers<void>();
+  /** Resolves when everything is free. */
+  readonly ended: Promise<void> = this.#ended.promise;
 
   constructor(file: OpenFile, options: ReaderOptions) {
     this.file = file;
     this.readAhead = new ReadAhead(file, options);
     this.#options = options;
-  }
-
-  /** Resolves when everything is free. */
-  get ended(): Promise<void> {
-    return this.#ended.promise;
   }
 
   /** Whether the stream holds nothing and has not ended, so that the file can be read without it. */
@@ -48,36 +44,36 @@ export class ReaderSource {
   }
 
   pull(controller: ReadableByteStreamController): Promise<void> | undefined {
-    const straight = this.#mayReadStraight(controller.byobRequest?.view);
+    const view = controller.byobRequest?.view;
+    const straight = view != null && this.#mayReadStraight(view);
     let bytes;
     try {
-      bytes = straight ? undefined : this.#peek(controller);
+      bytes = straight ? undefined : this.readAhead.peek(view?.byteLength ?? MAX_CHUNK);
     } catch (error) {
       return this.#fail(error);
     }
-    if (bytes !== undefined) return this.#give(controller, bytes);
+    if (bytes !== undefined) return this.#give(controller, view, bytes);
     return this.#pullLater(controller, straight);
   }
 
   /** Whether bytes are to be read into the consumer's view without a copy. If anything is read ahead, that gains more. */
-  #mayReadStraight(view: ArrayBufferView | null | undefined): boolean {
+  #mayReadStraight(view: ArrayBufferView): boolean {
     const { bufferSize, readAhead } = this.#options;
-    return view != null && this.file.engine.endsWithProcess && this.readAhead.idle &&
+    return this.file.engine.endsWithProcess && this.readAhead.idle &&
       (readAhead === 0 || view.byteLength >= bufferSize);
-  }
-
-  #peek(controller: ReadableByteStreamController): Uint8Array<ArrayBuffer> | null | undefined {
-    return this.readAhead.peek(controller.byobRequest?.view?.byteLength ?? MAX_CHUNK);
   }
 
   async #pullLater(controller: ReadableByteStreamController, straight: boolean): Promise<void> {
     this.#pulling = true;
     try {
       if (straight && await this.#pullStraight(controller)) return;
-      let bytes;
-      // Ready bytes must be taken at once: a skip or the end would remove them.
-      while ((bytes = this.#peek(controller)) === undefined) await this.readAhead.ready();
-      await this.#give(controller, bytes);
+      for (;;) {
+        const view = controller.byobRequest?.view;
+        const bytes = this.readAhead.peek(view?.byteLength ?? MAX_CHUNK);
+        // Ready bytes must be taken at once: a skip or the end would remove them.
+        if (bytes !== undefined) return await this.#give(controller, view, bytes);
+        await this.readAhead.ready();
+      }
     } catch (error) {
       return await this.#fail(error);
     } finally {
@@ -93,18 +89,17 @@ export class ReaderSource {
 
   #give(
     controller: ReadableByteStreamController,
+    view: ArrayBufferView | null | undefined,
     bytes: Uint8Array<ArrayBuffer> | null,
   ): Promise<void> | undefined {
     if (bytes === null) return this.#end(controller);
     const { length } = bytes;
-    const { byobRequest } = controller;
-    if (byobRequest) {
-      const { buffer, byteOffset } = byobRequest.view!;
-      new Uint8Array(buffer, byteOffset, length).set(bytes);
-    } else controller.enqueue(new Uint8Array(bytes));
+    if (view) new Uint8Array(view.buffer, view.byteOffset, length).set(bytes);
+    // A copy, which takes a quarter less CPU time than that of slice().
+    else controller.enqueue(new Uint8Array(bytes));
     // Not before the copy: it may release the buffer of these bytes.
     this.readAhead.advance(length);
-    byobRequest?.respond(length);
+    if (view) controller.byobRequest!.respond(length);
     return yieldIfNeeded(length);
   }
 
@@ -136,32 +131,26 @@ export class ReaderSource {
 
   /** Frees everything, and closes the file if `closeFile` is set. */
   finish(): Promise<void> {
-    return this.#finished ??= this.#finish();
+    return this.#finished ??= this.#finish().finally(() => this.#ended.resolve());
   }
 
   async #finish(): Promise<void> {
-    try {
-      await this.readAhead.cancel();
-      await this.#straight?.catch(() => {});
-      const { file } = this;
-      // A writer that uses the file closes it when it is done.
-      const closes = (this.#options.closeFile || file.dropped) && !file.writer;
-      if (closes) await closeFile(file);
-    } finally {
-      this.#ended.resolve();
-    }
+    await this.readAhead.cancel();
+    await this.#straight?.catch(() => {});
+    const { file } = this;
+    // A writer that uses the file closes it when it is done.
+    const closes = (this.#options.closeFile || file.dropped) && !file.writer;
+    if (closes) await file.close();
   }
 
   /** Ends the stream, also under a lock. */
   async close(): Promise<void> {
     if (this.#finished) return await this.#finished;
     const controller = this.#controller?.deref();
-    try {
-      await this.finish();
-    } catch (error) {
+    await this.finish().catch((error) => {
       controller?.error(error);
       throw error;
-    }
+    });
     try {
       controller?.close();
       controller?.byobRequest?.respond(0);

@@ -58,17 +58,12 @@ export class EdgeBlocks {
     if (known?.position === position && known.changesOfOthers === changesOfOthers) {
       return ended(known);
     }
-    try {
-      readBlock(file, position, (block) => {
-        if (block instanceof Error) return ended(block);
-        // What the file does not have of the block is zeros.
-        const isShort = block.length < file.blockSize;
-        if (isShort) file.length.shrank(contentEnd, position + block.length);
-        ended(this.#known = { ...block, position, changesOfOthers });
-      });
-    } catch (error) {
-      // There is no memory.
-      ended(error as DmaError);
-    }
+    readBlock(file, position, (block) => {
+      if (block instanceof Error) return ended(block);
+      // What the file does not have of the block is zeros.
+      const isShort = block.length < file.blockSize;
+      if (isShort) file.length.shrank(contentEnd, position + block.length);
+      ended(this.#known = { ...block, position, changesOfOthers });
+    });
   }
 }

@@ -1,8 +1,6 @@
 // The phases of a writer, and how it ends, as lists of steps. Each step looks at the file when its turn comes.
 
 import { assert } from "../assert.ts";
-import { discardName, publish } from "../file/atomic.ts";
-import { closeFile, giveUpFile } from "../file/close.ts";
 import { cutToContent } from "../file/cut.ts";
 import type { OpenFile } from "../file/open_file.ts";
 
@@ -43,7 +41,7 @@ export function stepsOfClose(file: OpenFile, fate: Fate, sync: Step): Step[] {
     () => fate === "leave" ? undefined : publishWhole(file),
     () => {
       detach(file);
-      return fate === "close" ? closeFile(file) : undefined;
+      return fate === "close" ? file.close() : undefined;
     },
   ];
 }
@@ -61,15 +59,15 @@ export function stepsAfterFailure(
   const cut = () => cutToContent(file)?.catch((error) => failure.cutError = error);
   const leave = () => {
     detach(file);
-    return closes || file.dropped ? giveUpFile(file) : undefined;
+    return closes || file.dropped ? file.giveUp() : undefined;
   };
-  return [...confirm ? [confirm, cut] : [], () => discardName(file), leave];
+  return [...confirm ? [confirm, cut] : [], () => file.naming.discard(), leave];
 }
 
 function publishWhole(file: OpenFile): Promise<void> | undefined {
-  const { publication, durability: { failure } } = file;
-  if (!publication) return undefined;
-  return failure ? Promise.reject(failure.error) : publish(file, publication);
+  const { naming, durability: { failure } } = file;
+  if (!naming.isUnpublished) return undefined;
+  return failure ? Promise.reject(failure.error) : naming.publish();
 }
 
 function detach(file: OpenFile): void {

@@ -44,12 +44,10 @@ export class Preallocator {
     if (!this.#isReady || end <= length.sizeUpperBound) return;
     this.#isReady = false;
     this.#pending.begin();
-    // Behind the reserved space it would be unknown whose bytes are there.
-    this.#file.keepAppended();
     length.beginWrite(end);
     const complete = (result: number) => {
       durability.noteChange();
-      length.endWrite();
+      length.endWrite(result >= 0);
       this.#isReady = result >= 0 || result === -Errno.EINTR;
       // What was reserved is given back, and what comes behind the file's end is another program's. The writes report the error.
       const cut = result < 0 ? cutToContent(this.#file) : undefined;

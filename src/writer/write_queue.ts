@@ -114,9 +114,7 @@ export class WriteQueue {
       this.#started.push(write);
       this.#inFlight++;
       const end = write.position + write.length;
-      // The rest of the last block may be another handle's.
-      if (write.dataEnd < end) this.#file.keepAppended();
-      length.beginWrite(end);
+      length.beginWrite(end, write.dataEnd);
       if (!isEnding) this.#preallocator.start(this.flushed, end);
       this.#launch(write, write.dataEnd >= durableFrom && !this.#pending.any);
       started = true;
@@ -150,8 +148,7 @@ export class WriteQueue {
     this.#failed ||= !write.isWritten;
     this.#advance();
     // A truncate may begin within it, and cuts to the content.
-    file.length.endWrite();
-    if (error) file.limitBound();
+    file.length.endWrite(write.isWritten);
     this.#pending.end(error);
   }
 

@@ -76,11 +76,7 @@ export class Writer implements AttachedWriter {
   #askSize(): void {
     if (this.#phase.name !== "opening" || this.#pending.any) return;
     this.#pending.begin();
-    try {
-      submitStat(this.file.descriptor, false, (facts) => this.#open(facts));
-    } catch (error) {
-      this.#open(error as DmaError);
-    }
+    submitStat(this.file.descriptor, false, (facts) => this.#open(facts));
   }
 
   #open(facts: StatFacts | DmaError): void {
@@ -327,9 +323,9 @@ export class Writer implements AttachedWriter {
   #drain(): void {
     this.#phase = { name: "draining" };
     const { file } = this;
-    if (!this.#options.syncOnClose || !file.nameIsVolatile) return;
+    if (!this.#options.syncOnClose || !file.naming.isVolatile) return;
     // Beside the last writes. The step that needs it waits for it, and reports its failure.
-    file.descriptor.use("sync", () => file.syncName()).catch(() => {});
+    file.descriptor.use("sync", () => file.naming.sync()).catch(() => {});
   }
 
   #advance(): void {
@@ -357,9 +353,9 @@ export class Writer implements AttachedWriter {
     assert(this.flushedPosition === this.position, "a writer that is drained has flushed all");
     const { file } = this;
     const sync = () => {
-      const isWanted = this.#options.syncOnClose || file.publication !== undefined;
+      const isWanted = this.#options.syncOnClose || file.naming.isUnpublished;
       // A file that nobody has changed is closed as it is.
-      const isChanged = file.durability.unsynced || file.nameIsVolatile;
+      const isChanged = file.durability.unsynced || file.naming.isVolatile;
       return isWanted && isChanged ? this.#syncs.run(this.#queue) : undefined;
     };
     this.#phase = { name: "committing", steps: stepsOfClose(file, this.#fate, sync) };

@@ -29,9 +29,10 @@ Deno.test("An unknown file system is trusted with nothing", async () => {
   const engine = new ScriptedEngine();
   const fd = engine.create();
   // Neither a device nor a type that is known.
-  const facts = { ...statNow(engine, fd, "x"), deviceMajor: 0 };
+  const handle = { engine, fd, path: "x" };
+  const facts = { ...statNow(handle), deviceMajor: 0 };
   const { keepsUnnamed, cutsDirty, reserves, syncsWrites, onThreads } = await engine.drive(
-    fileSystemOf(engine, fd, facts, "x"),
+    fileSystemOf(handle, facts),
   );
   assertEquals([keepsUnnamed, cutsDirty, reserves, syncsWrites], [false, false, false, false]);
   assertEquals(onThreads, true);

@@ -29,23 +29,24 @@ const BUFFERS = "writer/write_buffers.ts";
 const TRANSFER = "file/transfer.ts";
 const AHEAD = "reader/read_ahead.ts";
 const CUT = "file/cut.ts";
-const END = "file/program_end.ts";
+const LENGTH = "file/file_length.ts";
 const DURABILITY = "file/durability.ts";
 const ATOMIC = "file/atomic.ts";
+const NAMING = "file/naming.ts";
 
 /** What was wrong before this module had its present shape. */
 const past: readonly Control[] = [
   mistake(
     "cuts to a length from before it waited",
     CUT,
-    "truncateAlone(file, () => lengthToCutTo(file))",
-    "truncateAlone(file, ((length) => () => length)(lengthToCutTo(file)))",
+    "truncateAlone(file, () => exceedsContent(file) ? file.length.lengthToCutTo() : undefined)",
+    "truncateAlone(file, ((length) => () => length)(file.length.lengthToCutTo()))",
   ),
   mistake(
     "cuts off what another process appended",
-    CUT,
-    "(size > contentEnd && size <= sizeUpperBound)",
-    "size > contentEnd",
+    LENGTH,
+    "(size > this.#contentEnd && size <= this.#sizeUpperBound)",
+    "size > this.#contentEnd",
   ),
   mistake(
     "goes by the length of a file that another process has cut",
@@ -66,8 +67,8 @@ const found: readonly Control[] = [
   mistake(
     "releases the name of an atomic file twice",
     ATOMIC,
-    "      await discardName(file);\n      await file.descriptor.close().catch(() => {});\n    } else target.release();",
-    "      await discardName(file);\n      await file.descriptor.close().catch(() => {});\n    }\n    target.release();",
+    "    else target.release();",
+    "    target.release();",
   ),
   mistakes("flushSync syncs nothing where nothing was written before it", [
     WRITER,
@@ -98,22 +99,11 @@ const found: readonly Control[] = [
       '    const result = engine.runNow({ op: "sync", fd, dataOnly: true });\n    this.#noteResult(result);\n    if (result < 0)',
     ],
   ),
-  mistake(
-    "the end of the program cuts beside a write that is under way",
-    END,
-    "length.isChanging ? undefined : lengthToCutTo(file)",
-    "lengthToCutTo(file)",
-  ),
-  mistake(
-    "the end of the program cuts, and nobody syncs that",
-    END,
-    "    file.durability.noteChange();\n",
-    "",
-  ),
+  mistake("a cut is not synced", CUT, "          durability.noteChange();\n", ""),
   mistake(
     "preallocate hides what another process appended",
-    OPEN_FILE,
-    "      if (end > length.sizeUpperBound) this.keepAppended();\n",
+    LENGTH,
+    "    if (mayHide) this.#keepAppended();\n",
     "",
   ),
 ];
@@ -251,25 +241,18 @@ const writer: readonly Control[] = [
   mistakes("lets a truncate begin before the bytes of a write are content", [
     QUEUE,
     "    this.#advance();\n",
-    "    file.length.endWrite();\n    this.#advance();\n",
-  ], [QUEUE, "    file.length.endWrite();\n    if (error)", "    if (error)"]),
-  mistakes("cuts while the end of file is moved", [
-    PREALLOCATOR,
-    "    this.#pending.begin();\n",
-    "",
+    "    file.length.endWrite(write.isWritten);\n    this.#advance();\n",
   ], [
-    PREALLOCATOR,
-    "    length.beginWrite(end);\n",
-    "",
-  ], [
-    PREALLOCATOR,
-    "      length.endWrite();\n",
-    "",
-  ], [
-    PREALLOCATOR,
-    "      this.#pending.end();\n",
+    QUEUE,
+    "    // A truncate may begin within it, and cuts to the content.\n    file.length.endWrite(write.isWritten);\n",
     "",
   ]),
+  mistakes(
+    "cuts while the end of file is moved",
+    [PREALLOCATOR, "    this.#pending.begin();\n    length.beginWrite(end);\n", ""],
+    [PREALLOCATOR, "      length.endWrite(result >= 0);\n", ""],
+    [PREALLOCATOR, "      this.#pending.end();\n", ""],
+  ),
   mistakes("forgets that a failed step may have made the file longer", [
     PREALLOCATOR,
     "length.beginWrite(end);",
@@ -277,13 +260,13 @@ const writer: readonly Control[] = [
   ], [
     PREALLOCATOR,
     "      durability.noteChange();\n",
-    "      durability.noteChange();\n      if (result >= 0) length.extend(end);\n",
+    "      durability.noteChange();\n      if (result >= 0) length.beginWrite(end), length.endWrite(true);\n",
   ]),
   mistake("closes without a sync", WRITER, "isWanted && isChanged ?", "isWanted && false ?"),
-  mistake("publishes a name and forgets the directory", ATOMIC, "  await file.syncName();\n", ""),
+  mistake("publishes a name and forgets the directory", NAMING, "    await this.sync();\n", ""),
   mistake(
     "publishes an atomic file that is not durable",
-    "file/close.ts",
+    "file/open_file.ts",
     'await descriptor.call("sync", { op: "sync", fd, dataOnly: false });',
     "void descriptor, fd;",
   ),

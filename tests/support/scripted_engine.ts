@@ -301,10 +301,9 @@ export function openScripted(options: ScriptedOptions): { engine: ScriptedEngine
   const { content = new Uint8Array(0), alignment = 512, budget } = options;
   const engine = new ScriptedEngine(alignment, budget);
   const fd = engine.create(content);
+  const handle = { engine, fd, path: "scripted" };
   const file = new OpenFile({
-    engine,
-    fd,
-    path: "scripted",
+    ...handle,
     name: undefined,
     request: {
       read: true,
@@ -312,7 +311,7 @@ export function openScripted(options: ScriptedOptions): { engine: ScriptedEngine
       append: false,
       direct: options.requiresDirect ? "require" : "prefer",
     },
-    facts: statNow(engine, fd, "scripted"),
+    facts: statNow(handle),
     fileSystem: { ...DISK, ...options.fileSystem },
     direct: options.direct ?? true,
     created: false,

@@ -1,7 +1,7 @@
 // The program that serves a FUSE file system, in the kernel's list of mounts.
 
 import { assertEquals } from "@std/assert";
-import { serverIn } from "../../src/file/fuse_server.ts";
+import { serverIn } from "../../src/file/proc.ts";
 
 const MOUNTS = [
   "27 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw",

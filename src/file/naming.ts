@@ -1,0 +1,237 @@
+// The name of an open file, even if its path leads to another file by now: how it is published, renamed, removed and made
+// durable.
+
+import { run } from "../engine/engine.ts";
+import { Errno, O_CLOEXEC, O_RDWR } from "../engine/linux.ts";
+import { ioError, renameError, unwrap } from "../errors.ts";
+import { limitedOf } from "../permissions.ts";
+import type { Descriptor } from "./descriptor.ts";
+import type { FileIdentity, FileName } from "./file_name.ts";
+import { assertStillPermitted, demandName, findPermitted } from "./permitted.ts";
+import { assertMayReplace, assertReplaceable } from "./replaceable.ts";
+
+/** A hidden, random name in the same directory. */
+export function temporaryName(target: FileName): FileName {
+  // A name has 255 bytes at most, and the random part must fit.
+  const kept = target.component.slice(0, 40);
+  return target.sibling(`.${kept}.${crypto.randomUUID().slice(0, 13)}.tmp`);
+}
+
+async function replace(temporary: FileName, target: FileName): Promise<void> {
+  try {
+    await temporary.rename(target);
+  } catch (error) {
+    await temporary.unlink().catch(() => {});
+    throw error;
+  }
+}
+
+/** The name that an open file has, and the one that an atomic file will get. It releases both. */
+export class Naming {
+  readonly #descriptor: Descriptor;
+  readonly #file: FileIdentity;
+  /** Undefined if the file has none. That of an atomic file is a temporary one. */
+  #name: FileName | undefined;
+  /** The name of an atomic file from when it is published on; undefined afterwards, and for other files. */
+  #target: FileName | undefined;
+  /** The name whose directory was synced since the file got it. */
+  #durable: FileName | undefined;
+  /** The last sync of a name, in flight or over. */
+  #syncing: { readonly name: FileName; readonly over: Promise<void> } | undefined;
+  /** Renames and removals run one after the other: each starts from the name that the last one left. */
+  #queue: Promise<unknown> | undefined;
+
+  /** `created` says that opening the file made its name. */
+  constructor(
+    descriptor: Descriptor,
+    file: FileIdentity,
+    name: FileName | undefined,
+    created: boolean,
+  ) {
+    this.#descriptor = descriptor;
+    this.#file = file;
+    this.#name = name;
+    this.#durable = created ? undefined : name;
+  }
+
+  /** Whether it is an atomic file that was neither published nor given up. */
+  get isUnpublished(): boolean {
+    return this.#target !== undefined;
+  }
+
+  /** Whether it has a name that is not durable. */
+  get isVolatile(): boolean {
+    return !this.isUnpublished && this.#name !== this.#durable;
+  }
+
+  /** Releases the directory, which is held as long as the file is open. */
+  release(): void {
+    this.#name?.release();
+  }
+
+  // ---- durability -------------------------------------------------------------------------------------------------
+
+  /**
+   * Makes the name durable. A file that is renamed meanwhile has another one, which is not. All callers share one sync of a
+   * name: the kernel reports a failure only once.
+   */
+  async sync(): Promise<void> {
+    const name = this.#name;
+    if (!name) return;
+    if (this.#syncing?.name !== name) this.#syncing = { name, over: this.#sync(name) };
+    await this.#syncing.over;
+  }
+
+  async #sync(name: FileName): Promise<void> {
+    const directory = name.directory.retain();
+    try {
+      await name.sync(this.#descriptor.fd);
+    } finally {
+      directory.release();
+    }
+    this.#durable = name;
+  }
+
+  /** As {@linkcode sync}, on the JavaScript thread. */
+  syncNow(): void {
+    if (!this.isVolatile) return;
+    this.#name?.directory.syncNow(this.#descriptor.path);
+    this.#durable = this.#name;
+  }
+
+  // ---- atomic files -----------------------------------------------------------------------------------------------
+
+  /** Has the file published as `target`. */
+  publishAs(target: FileName): void {
+    this.#target = target;
+  }
+
+  /** Gives an atomic file its name, durably. The file itself is already durable. */
+  async publish(): Promise<void> {
+    const target = this.#target!;
+    let temporary = this.#name;
+    assertStillPermitted(target, ["write"]);
+    this.#target = undefined;
+    this.#name = undefined;
+    try {
+      if (!temporary) {
+        const { fd } = this.#descriptor;
+        const result = await target.link(fd);
+        // linkat(2) replaces nothing, and rename(2) does.
+        if (result === -Errno.EEXIST) temporary = temporaryName(target);
+        unwrap(temporary ? await temporary.link(fd) : result, "link", target.path);
+      }
+      if (temporary) await replace(temporary, target);
+    } catch (error) {
+      target.release();
+      throw error;
+    } finally {
+      temporary?.release();
+    }
+    this.#name = target;
+    await this.sync();
+  }
+
+  /** Removes the temporary name of an atomic file, which is not published any more. Failures are ignored. */
+  async discard(): Promise<void> {
+    if (!this.isUnpublished) return;
+    const temporary = this.#name;
+    this.#name = undefined;
+    this.#target!.release();
+    this.#target = undefined;
+    await temporary?.unlink().catch(() => {});
+    temporary?.release();
+  }
+
+  /** Removes the temporary name of an atomic file, on the JavaScript thread. */
+  unlinkTemporaryNow(): void {
+    if (this.isUnpublished) this.#name?.unlinkNow();
+  }
+
+  // ---- renames and removals ---------------------------------------------------------------------------------------
+
+  /** Renames the file to `path`, as it stands at the time of the call. An existing file is replaced. */
+  rename(path: string): Promise<void> {
+    const descriptor = this.#descriptor;
+    return descriptor.use("rename", async () => {
+      const finding = findPermitted(descriptor.engine, path, ["write"]);
+      const target = await finding.catch((error) => {
+        throw "errno" in error ? renameError(error.errno, descriptor.path, path) : error;
+      });
+      try {
+        await this.#inTurn(() => this.#rename(target));
+      } catch (error) {
+        target.release();
+        throw error;
+      }
+    });
+  }
+
+  async #rename(target: FileName): Promise<void> {
+    await demandName(target, limitedOf(["write"]));
+    await target.directory.prepareSync(target.path);
+    if (this.#target) {
+      const replaced = await assertReplaceable(target);
+      await assertMayReplace(this.#descriptor.fd, target, replaced);
+      // It may be published meanwhile.
+      if (this.#target) await this.#assertPublishable(target, this.#target);
+    }
+    if (this.#target) {
+      this.#target.release();
+      this.#target = target;
+    } else {
+      const name = this.#nameFor("rename");
+      await demandName(name, limitedOf(["read", "write"]));
+      await name.assertLeadsTo(this.#file, "rename");
+      await name.rename(target);
+      this.#name = target;
+      name.release();
+    }
+    this.#descriptor.path = target.path;
+  }
+
+  /** Rejects if an atomic file could not be published at `target`: it would be lost when all of it is written. */
+  async #assertPublishable(target: FileName, before: FileName): Promise<void> {
+    const { engine, path } = this.#descriptor;
+    const refuse = (errno: number) => {
+      throw renameError(errno, path, target.path);
+    };
+    if (target.component.endsWith("/")) refuse(Errno.EISDIR);
+    if (target.directory === before.directory) return;
+    const from = before.directory.facts;
+    const to = target.directory.facts;
+    // Subvolumes of btrfs have devices of their own, and no links between them.
+    if (from.mountId !== to.mountId || from.device !== to.device) refuse(Errno.EXDEV);
+    // A probe under a name could stay behind.
+    if (this.#name) return;
+    const fd = await target.openWithoutName(O_RDWR | O_CLOEXEC, 0o600);
+    if (fd < 0) refuse(-fd);
+    await run(engine, { op: "close", fd });
+  }
+
+  /** Removes the file's name. An atomic file gets none. */
+  remove(): Promise<void> {
+    return this.#descriptor.use("remove", () => this.#inTurn(() => this.#remove()));
+  }
+
+  async #remove(): Promise<void> {
+    if (this.isUnpublished) return await this.discard();
+    const name = this.#nameFor("remove");
+    await demandName(name, limitedOf(["write"]));
+    // A name that is gone is no error.
+    if (!await name.look()) return;
+    await name.assertLeadsTo(this.#file, "remove");
+    await name.unlink();
+  }
+
+  #nameFor(op: string): FileName {
+    if (this.#name) return this.#name;
+    throw ioError(Errno.ENOENT, op, this.#descriptor.path, "the file has no name");
+  }
+
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const done = (this.#queue ?? Promise.resolve()).then(work);
+    this.#queue = done.catch(() => {});
+    return done;
+  }
+}

@@ -1,0 +1,65 @@
+// What the kernel lists in /proc: the servers of FUSE file systems, and swap files. It is read without blocking: some of it
+// takes the kernel long to list.
+
+import { type Engine, run } from "../engine/engine.ts";
+import { AT_FDCWD, O_CLOEXEC, O_RDONLY } from "../engine/linux.ts";
+import type { StatFacts } from "./stat.ts";
+
+const READ_BYTES = 4096;
+
+/**
+ * What the server of a FUSE file calls itself: "sshfs" of the type fuse.sshfs, and "mfs" of the type fuse with the source
+ * mfs#host:port. Undefined if it is not known.
+ */
+export async function findServer(engine: Engine, facts: StatFacts): Promise<string | undefined> {
+  return serverIn(await readText(engine, "/proc/self/mountinfo"), facts);
+}
+
+/** As {@linkcode findServer}, in the text of /proc/self/mountinfo (proc_pid_mountinfo(5)). */
+export function serverIn(
+  mounts: string,
+  { deviceMajor, deviceMinor }: Pick<StatFacts, "deviceMajor" | "deviceMinor">,
+): string | undefined {
+  for (const line of mounts.split("\n")) {
+    // Id, parent, major:minor, root, mount point, options, optional fields, "-", type, source, options.
+    const [left = "", right = ""] = line.split(" - ");
+    if (left.split(" ")[2] !== `${deviceMajor}:${deviceMinor}`) continue;
+    const [type = "", source = ""] = right.split(" ");
+    const [, subtype] = type.split(".");
+    return subtype ?? source.split("\\043")[0]; // A number sign.
+  }
+  return undefined;
+}
+
+/** Whether the system swaps to the file with this real path (proc_swaps(5)). */
+export async function isSwapFile(engine: Engine, path: string | undefined): Promise<boolean> {
+  // The kernel escapes these characters there.
+  const escape = (char: string) => `\\${char.charCodeAt(0).toString(8).padStart(3, "0")}`;
+  const shown = path?.replace(/[ \t\n\\]/g, escape);
+  const swaps = await readText(engine, "/proc/swaps");
+  return swaps.split("\n").some((line) => line.split(/\s/, 1)[0] === shown);
+}
+
+/** The text of a file of the kernel; empty if it cannot be read. */
+async function readText(engine: Engine, name: string): Promise<string> {
+  const memory = engine.acquire(READ_BYTES);
+  try {
+    const flags = O_RDONLY | O_CLOEXEC;
+    const fd = await run(engine, { op: "open", directory: AT_FDCWD, name, flags, mode: 0 });
+    if (fd < 0) return "";
+    const decoder = new TextDecoder();
+    let text = "";
+    for (let position = 0;;) {
+      const range = { memory, offset: 0, length: READ_BYTES, position };
+      const read = await run(engine, { op: "read", fd, ...range });
+      if (read <= 0) break;
+      // Copied: TextDecoder may keep its argument, and the block is released.
+      text += decoder.decode(memory.bytes.slice(0, read), { stream: true });
+      position += read;
+    }
+    engine.runNow({ op: "close", fd });
+    return text;
+  } finally {
+    engine.release(memory);
+  }
+}
