@@ -9,7 +9,7 @@ import type { OpenFile } from "./open_file.ts";
  * With these errors fallocate(2) may have reserved a part. Seen on ext4: all that was left of the disk stays taken, and other
  * programs have no space.
  */
-const FULL: ReadonlySet<number> = new Set([Errno.ENOSPC, Errno.EDQUOT]);
+export const FULL: ReadonlySet<number> = new Set([Errno.ENOSPC, Errno.EDQUOT]);
 
 /** fallocate(2) with a mode of `FALLOC_FL_*`. */
 export function allocateSpace(

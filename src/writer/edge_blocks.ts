@@ -16,7 +16,6 @@ interface KnownBlock extends FileBlock {
 export class EdgeBlocks {
   readonly #file: OpenFile;
   readonly #start: number;
-  /** The block that was read last. */
   #known: KnownBlock | undefined;
   /** The writer's own changes of the file. */
   ownChanges = 0;

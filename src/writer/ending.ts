@@ -32,7 +32,6 @@ export interface WriterFailure {
 /** What becomes of a file after a close of its writer. A sealed one is whole, and stays open. */
 export type Fate = "leave" | "seal" | "close";
 
-/** The steps of a close when everything is in the file. */
 export function stepsOfClose(file: OpenFile, fate: Fate, sync: Step): Step[] {
   return [
     () => cutToContent(file),

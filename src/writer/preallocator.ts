@@ -3,6 +3,7 @@
 
 import { alignUp } from "../align.ts";
 import { Errno } from "../engine/linux.ts";
+import { FULL } from "../file/allocate.ts";
 import { cutToContent } from "../file/cut.ts";
 import type { OpenFile } from "../file/open_file.ts";
 import type { Pending } from "./pending.ts";
@@ -49,8 +50,8 @@ export class Preallocator {
       durability.noteChange();
       length.endWrite(result >= 0);
       this.#isReady = result >= 0 || result === -Errno.EINTR;
-      // What was reserved is given back, and what comes behind the file's end is another program's. The writes report the error.
-      const cut = result < 0 ? cutToContent(this.#file) : undefined;
+      // What was reserved is given back. The writes report the error.
+      const cut = FULL.has(-result) ? cutToContent(this.#file) : undefined;
       if (cut) this.#pending.track(cut.catch(() => {}));
       this.#pending.end();
     };

@@ -108,7 +108,6 @@ export class WriterSink {
     return 1;
   }
 
-  /** The turn of the first item. */
   write(): Promise<void> | undefined {
     if (this.writer.failure || this.#ahead === 0) return this.#untilTaken();
     this.#ahead--;
@@ -171,14 +170,12 @@ export class WriterSink {
     return chunk.isTaken;
   }
 
-  /** Accepts what there is room for of what waits. */
   #takeWaiting(): void {
     let count = 0;
     while (count < this.#waiting.length && this.#take(this.#waiting[count]!)) count++;
     this.#waiting.splice(0, count);
   }
 
-  /** Throws if `stream` is locked or closed. */
   assertUsable(stream: WritableStream, op: string): void {
     const { closeAnnounced, failure } = this.writer;
     if (failure) throw failure.reason;

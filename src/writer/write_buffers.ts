@@ -49,7 +49,6 @@ export class WriteBuffers {
     this.#head = new Uint8Array(this.#fill);
   }
 
-  /** Where the next byte goes. */
   get position(): number {
     return this.#base + this.#fill;
   }
@@ -69,7 +68,6 @@ export class WriteBuffers {
     return this.#budget.sizeNow(this.#options.bufferSize, this.#file.blockSize);
   }
 
-  /** Bytes that the next buffer gets. */
   get #nextCapacity(): number {
     if (!this.#smallIsEnough) return this.#wholeSize;
     // At least a block, because the last one is padded to that.

@@ -100,7 +100,6 @@ export class Writer implements AttachedWriter {
     return [queue, new WriteBuffers(this.file, this.#options, queue, start)];
   }
 
-  /** The end of what was accepted. */
   get position(): number {
     return this.#buffers.position;
   }
@@ -110,12 +109,10 @@ export class Writer implements AttachedWriter {
     return this.#queue.flushed;
   }
 
-  /** As {@linkcode ended}; rejects with the failure. */
   get closedOrFailed(): Promise<void> {
     return this.ended.then(() => this.#throwFailure());
   }
 
-  /** Whether everything is written, and the file released. */
   get closed(): boolean {
     return this.#phase.name === "closed";
   }
@@ -173,7 +170,6 @@ export class Writer implements AttachedWriter {
     return (this.#room ??= Promise.withResolvers()).promise;
   }
 
-  /** Whether {@linkcode writeMemory} may be called now. */
   get takesMemory(): boolean {
     return this.#phase.name === "open" && this.#buffers.takesMemory;
   }
@@ -344,7 +340,6 @@ export class Writer implements AttachedWriter {
     else if (!this.#queue.idle) this.file.length.whenWritable(() => this.#step());
   }
 
-  /** Serves the waiters, and begins a sync if one is due. */
   #syncIfDue(): void {
     if (this.#syncs.serve(this.#queue.flushed)) this.#pending.track(this.#syncs.run(this.#queue));
   }
