@@ -76,9 +76,9 @@ function truncateAlone(
         if (error) reject(error);
         else resolve();
       };
-      const newLength = decide();
-      if (newLength === undefined) return end();
       const truncate = (syncError?: DmaError) => {
+        const newLength = decide();
+        if (newLength === undefined) return end(syncError);
         const complete = (result: number) => {
           if (result < 0) {
             return end(ioError(-result, "truncate", path, explain(fileSystem, -result)));
@@ -91,6 +91,8 @@ function truncateAlone(
         engine.submit({ op: "truncate", fd, length: newLength }, { complete });
       };
       if (fileSystem.cutsDirty || !durability.unsynced) return truncate();
+      // Decided again after the sync: another program may append meanwhile.
+      if (decide() === undefined) return end();
       // A failure that nobody was told of is reported to the caller of the truncate, which is tried all the same.
       const told = durability.syncError;
       durability.submitSync(true, (error) => truncate(error === told ? undefined : error));

@@ -1,10 +1,11 @@
 // When a file is truncated after a write: on an engine that holds every operation.
 
 import { assertEquals } from "@std/assert";
-import { truncateTo } from "../../src/file/cut.ts";
+import { cutToContent, truncateTo } from "../../src/file/cut.ts";
 import { fileSystemOf } from "../../src/file/file_system.ts";
 import { writeBytes } from "../../src/file/random_access.ts";
 import { statNow } from "../../src/file/stat.ts";
+import type { SimulatedFile } from "../simulator/kernel/simulated_file.ts";
 import { pattern } from "../support/bytes.ts";
 import { openScripted, ScriptedEngine, turn } from "../support/scripted_engine.ts";
 
@@ -23,6 +24,25 @@ async function afterWrite(cutsDirty: boolean): Promise<string[]> {
 Deno.test("A truncate that waits for a write follows a sync of it, where the file system needs that", async () => {
   assertEquals(await afterWrite(false), ["sync", "truncate 100"]);
   assertEquals(await afterWrite(true), ["truncate 100"]);
+});
+
+/** Cuts off reserved space; `beside` comes while the file is synced before that. Resolves to the length that is left. */
+async function cutReserved(beside: (file: SimulatedFile) => void): Promise<number> {
+  const fileSystem = { cutsDirty: false };
+  const { engine, file } = openScripted({ content: pattern(5000), fileSystem });
+  engine.file(file.fd).extend(6000);
+  file.length.extend(6000);
+  file.durability.noteChange();
+  const cutting = cutToContent(file);
+  assertEquals(engine.pending.map(({ kind }) => kind), ["sync"]);
+  beside(engine.file(file.fd));
+  await engine.drive(cutting);
+  return engine.file(file.fd).size;
+}
+
+Deno.test("What another program appends while a file is synced before it is cut stays", async () => {
+  assertEquals(await cutReserved(() => {}), 5000);
+  assertEquals(await cutReserved((file) => file.extend(file.size + 700)), 6700);
 });
 
 Deno.test("An unknown file system is trusted with nothing", async () => {

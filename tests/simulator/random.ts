@@ -43,12 +43,12 @@ export class Random {
     return this.next() < probability;
   }
 
-  pick<T>(values: readonly T[]): T {
+  pick<const T>(values: readonly T[]): T {
     return values[this.below(values.length)]!;
   }
 
   /** One of several values, by their weights. */
-  weighted<T>(choices: readonly (readonly [weight: number, value: T])[]): T {
+  weighted<const T>(choices: readonly (readonly [weight: number, value: T])[]): T {
     const total = choices.reduce((sum, [weight]) => sum + weight, 0);
     let at = this.next() * total;
     for (const [weight, value] of choices) {

@@ -1,23 +1,19 @@
 // A directory of a real file system: the module's own engine below programs that run in virtual time. Nothing fails there but
 // what the kernel lets fail, and no power is cut.
 
-import type { Engine } from "../../src/engine/engine.ts";
 import type { KernelEngine } from "../../src/engine/kernel_engine.ts";
 import { Clock } from "./kernel/clock.ts";
-import type { FlightObserver } from "./kernel/flight.ts";
+import { Faults } from "./kernel/faults.ts";
 import { RealFile } from "./kernel/real_file.ts";
 import { RealKernel } from "./kernel/real_kernel.ts";
+import type { WorldOptions } from "./kernel/timed_kernel.ts";
 import type { Listing, Place } from "./oracle/expected_names.ts";
-import type { Random } from "./random.ts";
-import { DIRECTORIES, drawFiles, type Leftovers, passOn, type World } from "./world.ts";
+import { DIRECTORIES, drawFiles, type World } from "./world.ts";
 
-export interface RealWorldOptions {
-  readonly random: Random;
-  /** Everything happens in a directory of its own in this one. */
+/** A directory in which the real kernel is at work, and the engine through which it is asked. */
+export interface RealPlace {
   readonly directory: string;
   readonly engine: KernelEngine;
-  readonly violated: (rule: string) => void;
-  readonly trace?: ((line: string) => void) | undefined;
 }
 
 /** Implements {@linkcode World} on the real kernel. */
@@ -25,19 +21,22 @@ export class RealWorld implements World {
   readonly root: string;
   readonly directories = DIRECTORIES;
   readonly clock: Clock;
-  readonly faults = [];
-  readonly faultCount = 0;
+  readonly faults: Faults;
   readonly isLimited = false;
-  observer: FlightObserver | undefined;
-  readonly #kernel: RealKernel;
+  readonly exactTails = false;
+  readonly answersEarly = false;
+  readonly kernel: RealKernel;
   readonly #files = new Map<number, RealFile>();
   readonly #before = Deno.cwd();
   readonly #device: number;
 
-  constructor({ random, directory, engine, violated, trace }: RealWorldOptions) {
+  /** Everything happens in a directory of its own in `directory`. */
+  constructor({ random, violated, trace }: WorldOptions, { directory, engine }: RealPlace) {
     this.root = Deno.makeTempDirSync({ dir: Deno.realPathSync(directory), prefix: "simulate-" });
     this.#device = Deno.statSync(this.root).dev;
     this.clock = new Clock(random.fork());
+    // Nothing fails but what the kernel lets fail.
+    this.faults = Faults.none(random);
     for (const name of DIRECTORIES) {
       Deno.mkdirSync(`${this.root}/${name}`);
       for (const [file, content] of drawFiles(random)) {
@@ -46,13 +45,12 @@ export class RealWorld implements World {
       }
     }
     Deno.chdir(this.root);
-    this.#kernel = new RealKernel({
+    this.kernel = new RealKernel({
       engine,
       fileOf: (fd) => this.fileAt(`/proc/self/fd/${fd}`),
       clock: this.clock,
       random: random.fork(),
       bufferBudget: random.pick([64 << 20, 64 << 20, 512 << 10, 0]),
-      observer: passOn(this),
       violated,
       trace,
     });
@@ -62,24 +60,8 @@ export class RealWorld implements World {
     return `the file system of ${this.root}`;
   }
 
-  get engine(): Engine {
-    return this.#kernel;
-  }
-
-  get operations(): number {
-    return this.#kernel.operations;
-  }
-
-  get bytesForData(): number {
-    return this.#kernel.memory.bytesForData;
-  }
-
-  calm(): void {
-    // Nothing fails.
-  }
-
   dispose(): void {
-    this.#kernel.dispose();
+    this.kernel.dispose();
     for (const file of this.#files.values()) file.close();
     Deno.chdir(this.#before);
     Deno.removeSync(this.root, { recursive: true });
@@ -154,23 +136,14 @@ export class RealWorld implements World {
     // Nobody can see what is durable.
   }
 
-  /** Descriptors of this process that lead to what is here, by name or not. */
-  #descriptors(): number {
+  /** Those of this process that lead to what is here, by name or not. */
+  countDescriptors(): number {
     const inodes = this.#folders().map((path) => Deno.statSync(path).ino!);
     const here = new Set([...this.#files.keys(), ...inodes]);
     const all = [...Deno.readDirSync("/proc/self/fd")];
     const found = all.map(({ name }) => statSync(`/proc/self/fd/${name}`));
-    return found.filter((each) => each?.dev === this.#device && here.has(each.ino!)).length;
-  }
-
-  leftovers(): Leftovers {
-    const { memory, counters, budget } = this.#kernel;
-    return {
-      descriptors: this.#descriptors() - this.#files.size,
-      blocks: memory.blocks,
-      inFlight: counters.inFlight,
-      budget: budget.held,
-    };
+    const count = found.filter((each) => each?.dev === this.#device && here.has(each.ino!)).length;
+    return count - this.#files.size;
   }
 }
 

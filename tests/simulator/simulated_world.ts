@@ -1,35 +1,18 @@
 // A machine in memory: a simulated kernel over a tree of directories, and other processes.
 
-import type { Engine } from "../../src/engine/engine.ts";
 import { Clock } from "./kernel/clock.ts";
 import { DirectoryTree, type Node, type SimulatedDirectory } from "./kernel/directory_tree.ts";
-import { type Fault, Faults } from "./kernel/faults.ts";
+import { Faults } from "./kernel/faults.ts";
 import { drawFileSystem, type FileSystemKind } from "./kernel/file_systems.ts";
-import type { FileView, FlightObserver } from "./kernel/flight.ts";
 import { type Kept, SimulatedFile } from "./kernel/simulated_file.ts";
 import { SimulatedKernel } from "./kernel/simulated_kernel.ts";
+import type { WorldOptions } from "./kernel/timed_kernel.ts";
 import type { Listing, Place } from "./oracle/expected_names.ts";
-import type { Random } from "./random.ts";
-import {
-  type CutImage,
-  DIRECTORIES,
-  drawFiles,
-  type Leftovers,
-  passOn,
-  type World,
-} from "./world.ts";
+import { type CutImage, DIRECTORIES, drawFiles, type World } from "./world.ts";
 
 const ROOT = "disk";
 
 let lastMount = 0n;
-
-export interface SimulatedWorldOptions {
-  readonly random: Random;
-  readonly faulty: boolean;
-  /** Told what the module did that no user of an engine may do. */
-  readonly violated: (rule: string) => void;
-  readonly trace?: ((line: string) => void) | undefined;
-}
 
 /** Implements {@linkcode World} in memory. */
 export class SimulatedWorld implements World {
@@ -37,20 +20,20 @@ export class SimulatedWorld implements World {
   readonly directories = DIRECTORIES;
   readonly kind: FileSystemKind;
   readonly clock: Clock;
-  observer: FlightObserver | undefined;
-  readonly #options: SimulatedWorldOptions;
+  readonly #options: WorldOptions;
   readonly #tree = new DirectoryTree();
-  readonly #kernel: SimulatedKernel;
-  readonly #faults: Faults;
+  readonly kernel: SimulatedKernel;
+  readonly faults: Faults;
 
-  constructor(options: SimulatedWorldOptions) {
+  /** With `faulty` things may go wrong. */
+  constructor(options: WorldOptions, faulty: boolean) {
     this.#options = options;
     const { random } = options;
     this.kind = drawFileSystem(random);
     this.clock = new Clock(random.fork());
     this.#populate();
-    this.#faults = options.faulty ? Faults.draw(random.fork()) : Faults.none(random.fork());
-    this.#kernel = this.#boot();
+    this.faults = faulty ? Faults.draw(random.fork()) : Faults.none(random.fork());
+    this.kernel = this.#boot();
   }
 
   #populate(): void {
@@ -59,7 +42,7 @@ export class SimulatedWorld implements World {
     for (const name of DIRECTORIES) {
       const directory = this.#tree.makeDirectory(disk, name);
       for (const [file, content] of drawFiles(random)) {
-        const made = new SimulatedFile(this.#tree.newInode());
+        const made = this.#tree.makeFile();
         made.write(0, content);
         made.makeDurable(made.changes);
         this.#tree.place(directory, file, made);
@@ -74,13 +57,13 @@ export class SimulatedWorld implements World {
       kind: this.kind,
       tree: this.#tree,
       clock: this.clock,
-      faults: this.#faults,
+      faults: this.faults,
       random: random.fork(),
       bufferBudget: random.pick([64 << 20, 64 << 20, 512 << 10, 0]),
       reusesDescriptors: random.chance(0.5),
-      descriptorLimit: random.chance(0.1) ? random.between(2, 10) : 1000,
+      // Whoever may have no more descriptors cannot read which server it is.
+      descriptorLimit: random.chance(0.1) && !this.kind.answersEarly ? random.between(2, 10) : 1000,
       mountId: ++lastMount,
-      observer: passOn(this),
       violated,
       trace,
     });
@@ -90,36 +73,20 @@ export class SimulatedWorld implements World {
     return `${this.kind.name}, without ${[...this.kind.lacks].join(", ") || "nothing"}`;
   }
 
-  get engine(): Engine {
-    return this.#kernel;
+  get exactTails(): boolean {
+    return this.kind.server !== undefined;
   }
 
-  get operations(): number {
-    return this.#kernel.operations;
-  }
-
-  get faultCount(): number {
-    return this.#faults.happened.length + this.#faults.shortened;
-  }
-
-  get faults(): readonly Fault[] {
-    return this.#faults.happened;
+  get answersEarly(): boolean {
+    return this.kind.answersEarly === true;
   }
 
   get isLimited(): boolean {
-    return this.kind.lacks.size > 0 || this.#faults.shortened > 0;
-  }
-
-  get bytesForData(): number {
-    return this.#kernel.memory.bytesForData;
-  }
-
-  calm(): void {
-    this.#faults.cease();
+    return this.kind.lacks.size > 0 || this.faults.shortened > 0;
   }
 
   dispose(): void {
-    this.#kernel.dispose();
+    this.kernel.dispose();
   }
 
   // ---- files and names --------------------------------------------------------------------------------------------
@@ -129,21 +96,13 @@ export class SimulatedWorld implements World {
     return typeof node === "number" ? undefined : node;
   }
 
-  #fileAt(path: string): SimulatedFile | undefined {
+  fileAt(path: string): SimulatedFile | undefined {
     const node = this.#look(path);
     return node instanceof SimulatedFile ? node : undefined;
   }
 
-  fileAt(path: string): FileView | undefined {
-    return this.#fileAt(path);
-  }
-
   fileOf(inode: number): SimulatedFile | undefined {
-    for (const { node } of this.#kernel.descriptors.all()) {
-      if (node instanceof SimulatedFile && node.inode === inode) return node;
-    }
-    for (const node of this.#named().values()) if (node.inode === inode) return node;
-    return undefined;
+    return this.#tree.files.get(inode);
   }
 
   placeOf(path: string): Place | undefined {
@@ -151,20 +110,16 @@ export class SimulatedWorld implements World {
     return typeof place === "number" ? undefined : `${place.directory.inode}/${place.name}`;
   }
 
-  #named(): Map<Place, SimulatedFile> {
-    const named = new Map<Place, SimulatedFile>();
-    const visit = (directory: SimulatedDirectory) => {
-      for (const [name, node] of directory.entries) {
+  listing(): Listing {
+    const listing = new Map<Place, number>();
+    const visit = ({ inode, entries }: SimulatedDirectory) => {
+      for (const [name, node] of entries) {
         if (node.isDirectory) visit(node);
-        else named.set(`${directory.inode}/${name}`, node);
+        else listing.set(`${inode}/${name}`, node.inode);
       }
     };
     visit(this.#tree.root);
-    return named;
-  }
-
-  listing(): Listing {
-    return new Map([...this.#named()].map(([place, { inode }]) => [place, inode]));
+    return listing;
   }
 
   changeDirectory(path: string): void {
@@ -175,12 +130,12 @@ export class SimulatedWorld implements World {
   // ---- other processes --------------------------------------------------------------------------------------------
 
   append(path: string, bytes: Uint8Array): void {
-    const file = this.#fileAt(path)!;
+    const file = this.fileAt(path)!;
     file.write(file.size, bytes);
   }
 
   truncate(path: string, length: number): void {
-    this.#fileAt(path)!.truncate(length);
+    this.fileAt(path)!.truncate(length);
   }
 
   #placeAt(path: string): { directory: SimulatedDirectory; name: string } {
@@ -202,7 +157,7 @@ export class SimulatedWorld implements World {
   }
 
   replace(path: string, bytes: Uint8Array): void {
-    const file = new SimulatedFile(this.#tree.newInode());
+    const file = this.#tree.makeFile();
     file.write(0, bytes);
     this.#tree.edit([{ ...this.#placeAt(path), node: file }]);
   }
@@ -220,13 +175,7 @@ export class SimulatedWorld implements World {
     return { names, file: (inode) => this.fileOf(inode)?.image(random, kept) };
   }
 
-  leftovers(): Leftovers {
-    const { descriptors, memory, counters, budget } = this.#kernel;
-    return {
-      descriptors: descriptors.size,
-      blocks: memory.blocks,
-      inFlight: counters.inFlight,
-      budget: budget.held,
-    };
+  countDescriptors(): number {
+    return this.kernel.descriptors.size;
   }
 }

@@ -1,6 +1,6 @@
 // Descriptors: what each number stands for.
 
-import { Errno, O_APPEND, O_DIRECT, O_PATH } from "../../../src/engine/linux.ts";
+import { Errno, O_APPEND, O_DIRECT } from "../../../src/engine/linux.ts";
 import type { Node } from "./directory_tree.ts";
 
 /** An open file description. */
@@ -29,11 +29,6 @@ export class Description {
   get appends(): boolean {
     return (this.flags & O_APPEND) !== 0;
   }
-
-  /** Whether it only names the node. */
-  get isPath(): boolean {
-    return (this.flags & O_PATH) !== 0;
-  }
 }
 
 const FIRST = 3;
@@ -52,11 +47,6 @@ export class DescriptorTable {
 
   get size(): number {
     return this.#open.size;
-  }
-
-  /** What is open. */
-  all(): Description[] {
-    return [...this.#open.values()];
   }
 
   get(fd: number): Description | undefined {

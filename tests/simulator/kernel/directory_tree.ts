@@ -37,6 +37,8 @@ interface JournalEntry {
 export class DirectoryTree {
   readonly root: SimulatedDirectory;
   workingDirectory: SimulatedDirectory;
+  /** All that there ever were, by inode. */
+  readonly files: Map<number, SimulatedFile> = new Map();
   #journal: JournalEntry[] = [];
   #lastEntry = 0;
   #lastInode = 1;
@@ -48,6 +50,13 @@ export class DirectoryTree {
 
   newInode(): number {
     return ++this.#lastInode;
+  }
+
+  /** A file without a name. */
+  makeFile(): SimulatedFile {
+    const file = new SimulatedFile(this.newInode());
+    this.files.set(file.inode, file);
+    return file;
   }
 
   /** What a sync of a directory that starts now covers. */

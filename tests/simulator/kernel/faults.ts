@@ -37,7 +37,7 @@ export interface Fate {
 }
 
 /** A fault that came about. */
-export interface Fault {
+interface Fault {
   readonly target: FaultTarget;
   readonly errno: number;
 }
@@ -116,6 +116,16 @@ export class Faults {
   cease(): void {
     this.#rules.length = 0;
     this.#short = 0;
+  }
+
+  /** Whether any of these failed. */
+  hit(...targets: FaultTarget[]): boolean {
+    return this.happened.some(({ target }) => targets.includes(target));
+  }
+
+  /** Faults that came about so far, results that were short included. */
+  get count(): number {
+    return this.happened.length + this.shortened;
   }
 
   /** Something failed that no rule made fail. */

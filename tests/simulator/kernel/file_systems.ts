@@ -9,6 +9,10 @@ export interface FileSystemKind {
   readonly deviceMajor: number;
   /** f_type of statfs(2). */
   readonly type: number;
+  /** The program that serves its files, as the list of mounts has it. It takes any position and length. */
+  readonly server?: string;
+  /** A write ends before the server has it: what a sync that fails did not bring there is gone. */
+  readonly answersEarly?: boolean;
   readonly hasDirectIo: boolean;
   /** STATX_DIOALIGN is answered. */
   readonly saysAlignment: boolean;
@@ -36,6 +40,15 @@ export type Feature =
   /** RWF_DONTCACHE. */
   | "uncached writes";
 
+const served = {
+  deviceMajor: 0,
+  type: 0x65735546,
+  hasDirectIo: true,
+  saysAlignment: false,
+  memoryAlignment: 1,
+  alignment: 1,
+};
+
 const disk = { deviceMajor: 254, type: 0xef53, hasDirectIo: true, saysAlignment: true };
 
 const kinds: readonly Omit<FileSystemKind, "uniqueMountId" | "lacks">[] = [
@@ -53,6 +66,10 @@ const kinds: readonly Omit<FileSystemKind, "uniqueMountId" | "lacks">[] = [
   },
   { name: "tmpfs", ...disk, deviceMajor: 0, type: 0x01021994, memoryAlignment: 4, alignment: 512 },
   { name: "no Direct I/O", ...disk, hasDirectIo: false, memoryAlignment: 1, alignment: 1 },
+  { name: "FUSE", ...served, server: "another" },
+  { name: "s3fs", ...served, server: "s3fs", answersEarly: true },
+  { name: "sshfs", ...served, server: "sshfs", answersEarly: true },
+  { name: "GlusterFS", ...served, server: "glusterfs", answersEarly: true },
 ];
 
 const features: readonly Feature[] = [
@@ -76,5 +93,7 @@ export function drawFileSystem(random: Random): FileSystemKind {
   if (random.chance(0.3)) {
     for (const feature of features) if (random.chance(0.4)) lacks.add(feature);
   }
-  return { ...kind, uniqueMountId: random.chance(0.7), lacks };
+  // Without /proc nobody can know that it does.
+  const answersEarly = kind.answersEarly === true && !lacks.has("proc");
+  return { ...kind, uniqueMountId: random.chance(0.7), lacks, answersEarly };
 }

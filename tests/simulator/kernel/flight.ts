@@ -15,10 +15,20 @@ export interface FileView {
   firstDifference(expected: SparseBytes, from: number, to: number): number;
 }
 
-export interface Flight {
+/** What a descriptor stands for. */
+export interface OpenDescription {
+  readonly fd: number;
+  readonly isDirect: boolean;
+  /** Operations that use it. */
+  inFlight: number;
+}
+
+export interface Flight<Description extends OpenDescription = OpenDescription> {
   readonly number: number;
   readonly operation: Operation;
   readonly completion: Completion;
+  /** What the descriptors stand for that {@linkcode descriptorsOf} gives. */
+  readonly descriptions: readonly (Description | undefined)[];
   /** The file that its descriptor leads to. */
   readonly file: FileView | undefined;
   /** The file that a copy goes to. */
@@ -38,6 +48,25 @@ export interface FlightObserver {
   returned(flight: Flight): void;
   /** The module knows, and has done what it does at once. */
   completed(): void;
+}
+
+/** The descriptors that an operation names; negative ones stand for the working directory. */
+export function descriptorsOf(operation: Operation): number[] {
+  switch (operation.op) {
+    case "open":
+    case "unlink":
+      return [operation.directory];
+    case "rename":
+      return [operation.directory, operation.targetDirectory];
+    case "link":
+      return [operation.fd, operation.directory];
+    case "copyRange":
+      return [operation.fd, operation.targetFd];
+    case "pause":
+      return [];
+    default:
+      return [operation.fd];
+  }
 }
 
 export function describe(operation: Operation): string {

@@ -2,16 +2,8 @@
 
 import { Buffer } from "node:buffer";
 import type { Operation } from "../../../src/engine/operation.ts";
-import { describe } from "./flight.ts";
+import { describe, descriptorsOf, type Flight, type OpenDescription } from "./flight.ts";
 import type { SimulatedMemory } from "./memory.ts";
-
-/** What the judge needs to know of a descriptor. */
-export interface JudgedDescription {
-  readonly fd: number;
-  readonly isDirect: boolean;
-  /** Operations that use it. */
-  inFlight: number;
-}
 
 /** What Direct I/O asks for, in bytes. */
 export interface Alignment {
@@ -19,20 +11,12 @@ export interface Alignment {
   readonly memoryAlignment: number;
 }
 
-/** What the judge needs to know of an operation. */
-export interface JudgedFlight {
-  readonly operation: Operation;
-  /** What the descriptors stand for that {@linkcode descriptorsOf} gives. */
-  readonly descriptions: readonly (JudgedDescription | undefined)[];
-  readonly bytes: Uint8Array<ArrayBuffer> | undefined;
-}
-
 type Transfer = Extract<Operation, { op: "read" | "write" }>;
 
 export class Judge {
   readonly #alignment: Alignment;
   readonly #memory: SimulatedMemory;
-  readonly #flights = new Set<JudgedFlight>();
+  readonly #flights = new Set<Flight>();
 
   constructor(alignment: Alignment, memory: SimulatedMemory) {
     this.#alignment = alignment;
@@ -40,7 +24,7 @@ export class Judge {
   }
 
   /** Which rule an operation breaks that is submitted, in words; undefined where none. */
-  submit(flight: JudgedFlight): string | undefined {
+  submit(flight: Flight): string | undefined {
     const broken = this.#broken(flight);
     this.#flights.add(flight);
     for (const each of flight.descriptions) if (each) each.inFlight++;
@@ -48,7 +32,7 @@ export class Judge {
   }
 
   /** Which rule was broken while it was in flight. */
-  complete(flight: JudgedFlight): string | undefined {
+  complete(flight: Flight): string | undefined {
     this.#flights.delete(flight);
     for (const each of flight.descriptions) if (each) each.inFlight--;
     const { operation, bytes } = flight;
@@ -70,13 +54,13 @@ export class Judge {
   }
 
   /** Which rule is broken by closing a descriptor at once. */
-  closeNow(description: JudgedDescription): string | undefined {
+  closeNow(description: OpenDescription): string | undefined {
     return description.inFlight > 0
       ? `fd ${description.fd} is closed while it is in use`
       : undefined;
   }
 
-  #broken(flight: JudgedFlight): string | undefined {
+  #broken(flight: Flight): string | undefined {
     const { operation, descriptions } = flight;
     for (const [index, fd] of descriptorsOf(operation).entries()) {
       if (fd >= 0 && !descriptions[index]) return `fd ${fd} is closed`;
@@ -93,7 +77,7 @@ export class Judge {
     return this.#brokenByAlignment(operation, description);
   }
 
-  #brokenByAlignment(transfer: Transfer, { isDirect }: JudgedDescription): string | undefined {
+  #brokenByAlignment(transfer: Transfer, { isDirect }: OpenDescription): string | undefined {
     const { memory, offset, length, position } = transfer;
     if (length <= 0) return "it moves nothing";
     if (offset < 0 || offset + length > memory.bytes.length) return "it goes past its memory";
@@ -109,7 +93,7 @@ export class Judge {
   }
 
   /** An operation on the same descriptor that must not be in flight together with this one. */
-  #conflict(flight: JudgedFlight): JudgedFlight | undefined {
+  #conflict(flight: Flight): Flight | undefined {
     const change = changeOf(flight);
     if (!change) return undefined;
     for (const other of this.#flights) {
@@ -123,27 +107,8 @@ export class Judge {
   }
 }
 
-/** The descriptors that an operation names; negative ones stand for the working directory. */
-export function descriptorsOf(operation: Operation): number[] {
-  switch (operation.op) {
-    case "open":
-    case "unlink":
-      return [operation.directory];
-    case "rename":
-      return [operation.directory, operation.targetDirectory];
-    case "link":
-      return [operation.fd, operation.directory];
-    case "copyRange":
-      return [operation.fd, operation.targetFd];
-    case "pause":
-      return [];
-    default:
-      return [operation.fd];
-  }
-}
-
 /** What an operation does to a file: writes a range, or changes its length. */
-function changeOf({ operation, descriptions: [description, target] }: JudgedFlight) {
+function changeOf({ operation, descriptions: [description, target] }: Flight) {
   switch (operation.op) {
     case "write": {
       const { position: from, length } = operation;

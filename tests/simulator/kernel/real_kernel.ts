@@ -10,10 +10,10 @@ import {
 } from "../../../src/engine/linux.ts";
 import type { KernelEngine } from "../../../src/engine/kernel_engine.ts";
 import type { Memory, Operation, OperationName } from "../../../src/engine/operation.ts";
-import type { JudgedDescription } from "./judge.ts";
+import type { Flight, OpenDescription } from "./flight.ts";
 import { SimulatedMemory } from "./memory.ts";
 import type { RealFile } from "./real_file.ts";
-import { type TimedFlight, TimedKernel, type TimedKernelOptions } from "./timed_kernel.ts";
+import { TimedKernel, type TimedKernelOptions } from "./timed_kernel.ts";
 
 const OPEN_WORKING_DIRECTORY = {
   op: "open",
@@ -30,12 +30,12 @@ export interface RealKernelOptions extends TimedKernelOptions {
   readonly fileOf: (fd: number) => RealFile | undefined;
 }
 
-interface RealDescription extends JudgedDescription {
+interface RealDescription extends OpenDescription {
   readonly file: RealFile | undefined;
   isDirect: boolean;
 }
 
-type RealFlight = TimedFlight<RealDescription>;
+type RealFlight = Flight<RealDescription>;
 
 /** What may be performed in any order, and at once. */
 const TOGETHER: ReadonlySet<OperationName> = new Set(["read", "write", "sync", "stat", "statfs"]);

@@ -28,7 +28,6 @@ export interface FileImage {
 export type Kept = "nothing" | "everything" | "some";
 
 export class SimulatedFile {
-  readonly inode: number;
   readonly isDirectory = false;
   readonly content: SparseBytes = new SparseBytes();
   /** Names that it has now. */
@@ -46,13 +45,7 @@ export class SimulatedFile {
   /** Changes that were taken out of the list, because they are durable. */
   #settled = 0;
 
-  constructor(inode: number, image?: FileImage) {
-    this.inode = inode;
-    if (!image) return;
-    this.content = image.content.clone();
-    this.#size = image.size;
-    this.#durable = { content: image.content.clone(), size: image.size };
-  }
+  constructor(readonly inode: number) {}
 
   get size(): number {
     return this.#size;
@@ -135,14 +128,30 @@ export class SimulatedFile {
 
   /**
    * A sync that covers so many changes has failed. Some sectors are on the disk. The kernel forgets the others: no later
-   * sync writes them. Lengths and freed blocks are the journal's, which is written.
+   * sync writes them. Lengths and freed blocks are the journal's, which is written. With `early` a server has what is on its
+   * disk, and nobody has the rest any more.
    */
-  forget(upTo: number, random: Random): void {
+  forget(upTo: number, random: Random, early: boolean): void {
     const keeps = () => random.chance(0.5);
+    const durable = this.#durable;
+    const { size } = durable;
     for (const change of this.#take(upTo)) {
       apply(this.#durable, change, change.kind === "bytes" ? keepsOf(change, keeps) : undefined);
     }
     this.#writeThrough();
+    if (!early) return;
+    // What made it longer may not have come there either.
+    if (keeps()) durable.size = Math.min(durable.size, size);
+    durable.content.zero(durable.size, Infinity);
+    this.content.copy(durable.content, 0, Infinity);
+    const now = { content: this.content, size: durable.size };
+    for (const change of this.#changes) {
+      apply(now, change);
+      if (change.kind === "bytes") {
+        now.size = Math.max(now.size, change.position + change.bytes.length);
+      }
+    }
+    this.#size = now.size;
   }
 
   #take(upTo: number): Change[] {

@@ -3,26 +3,21 @@
 import { Errno, O_DIRECT, O_DIRECTORY, O_PATH } from "../../../src/engine/linux.ts";
 import type { Block, Memory } from "../../../src/engine/operation.ts";
 import { type Description, DescriptorTable } from "./descriptors.ts";
-import type { DirectoryTree } from "./directory_tree.ts";
 import type { Faults } from "./faults.ts";
-import type { FileSystemKind } from "./file_systems.ts";
+import type { Flight } from "./flight.ts";
 import { SimulatedMemory } from "./memory.ts";
 import type { SimulatedFile } from "./simulated_file.ts";
-import { type SyncPoint, SystemCalls } from "./system_calls.ts";
-import { type TimedFlight, TimedKernel, type TimedKernelOptions } from "./timed_kernel.ts";
+import { type Machine, type SyncPoint, SystemCalls } from "./system_calls.ts";
+import { TimedKernel, type TimedKernelOptions } from "./timed_kernel.ts";
 
-export interface KernelOptions extends TimedKernelOptions {
-  readonly kind: FileSystemKind;
-  readonly tree: DirectoryTree;
+export interface KernelOptions extends TimedKernelOptions, Machine {
   readonly faults: Faults;
   readonly reusesDescriptors: boolean;
   /** Descriptors that may be open at once. */
   readonly descriptorLimit: number;
-  /** Identifies the mount, also among those of other kernels. */
-  readonly mountId: bigint;
 }
 
-type SimulatedFlight = TimedFlight<Description>;
+type SimulatedFlight = Flight<Description>;
 
 /** A kernel over files in memory. */
 export class SimulatedKernel extends TimedKernel<Description> {
@@ -32,12 +27,12 @@ export class SimulatedKernel extends TimedKernel<Description> {
   readonly #syncPoints = new WeakMap<SimulatedFlight, SyncPoint>();
 
   constructor(options: KernelOptions) {
-    const { kind, tree, random, reusesDescriptors, descriptorLimit, mountId } = options;
+    const { kind, random, reusesDescriptors, descriptorLimit } = options;
     const calls = random.fork();
     super(options, kind, new SimulatedMemory());
     this.#options = options;
     this.descriptors = new DescriptorTable(reusesDescriptors, descriptorLimit);
-    this.#calls = new SystemCalls(kind, tree, this.descriptors, mountId, calls);
+    this.#calls = new SystemCalls(options, this.descriptors, calls);
   }
 
   protected lookUp(fd: number): Description | undefined {
@@ -56,10 +51,12 @@ export class SimulatedKernel extends TimedKernel<Description> {
 
   protected perform(flight: SimulatedFlight): void {
     const { operation } = flight;
+    const performed = { ...flight, syncPoint: this.#syncPoints.get(flight)! };
     const length = "length" in operation ? operation.length : 0;
-    const fate = this.#options.faults.of(operation.op, length);
-    const syncPoint = this.#syncPoints.get(flight)!;
-    this.performed(flight, this.#noted(this.#calls.perform({ ...flight, syncPoint }, fate)));
+    const fate = this.#calls.readsMounts(performed)
+      ? { errno: 0, most: length }
+      : this.#options.faults.of(operation.op, length);
+    this.performed(flight, this.#noted(this.#calls.perform(performed, fate)));
   }
 
   /** The limit of descriptors is a fault like any other. */

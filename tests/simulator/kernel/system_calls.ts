@@ -24,7 +24,7 @@ import type { DirectoryTree, Node, SimulatedDirectory } from "./directory_tree.t
 import type { Fate } from "./faults.ts";
 import type { Feature, FileSystemKind } from "./file_systems.ts";
 import type { Flight } from "./flight.ts";
-import { SimulatedFile } from "./simulated_file.ts";
+import type { SimulatedFile } from "./simulated_file.ts";
 import { writeStatfs, writeStatx } from "./statx.ts";
 
 /** How much of a file or of the names a sync covers. */
@@ -33,42 +33,50 @@ export interface SyncPoint {
   readonly journaled: number;
 }
 
-export interface PerformedFlight extends Pick<Flight, "operation" | "bytes"> {
-  /** What its descriptors stand for. */
-  readonly descriptions: readonly (Description | undefined)[];
+export type PerformedFlight = Pick<Flight<Description>, "operation" | "bytes" | "descriptions"> & {
   /** What a sync covers: that which was done when it was submitted. */
   readonly syncPoint: SyncPoint;
-}
+};
+
+const MOUNTS = "/proc/self/mountinfo";
 
 type Named<Op extends Operation["op"]> = Extract<Operation, { op: Op }>;
 
+export interface Machine {
+  readonly kind: FileSystemKind;
+  readonly tree: DirectoryTree;
+  /** Identifies the mount, also among those of other kernels. */
+  readonly mountId: bigint;
+}
+
 export class SystemCalls {
-  readonly #kind: FileSystemKind;
-  readonly #tree: DirectoryTree;
+  readonly #machine: Machine;
   readonly #descriptors: DescriptorTable;
   readonly #random: Random;
-  readonly #mountId: bigint;
-  readonly #swaps: SimulatedFile;
+  /** What the kernel says in /proc. */
+  readonly #texts: ReadonlyMap<string, SimulatedFile>;
 
-  constructor(
-    kind: FileSystemKind,
-    tree: DirectoryTree,
-    descriptors: DescriptorTable,
-    mountId: bigint,
-    random: Random,
-  ) {
-    this.#kind = kind;
-    this.#tree = tree;
+  constructor(machine: Machine, descriptors: DescriptorTable, random: Random) {
+    this.#machine = machine;
     this.#descriptors = descriptors;
-    this.#mountId = mountId;
     this.#random = random;
-    this.#swaps = new SimulatedFile(tree.newInode());
-    this.#swaps.write(0, new TextEncoder().encode("Filename\tType\tSize\tUsed\tPriority\n"));
-    this.#swaps.makeDurable(this.#swaps.changes);
+    const { kind, tree } = machine;
+    this.#texts = new Map(
+      Object.entries({
+        "/proc/swaps": "Filename\tType\tSize\tUsed\tPriority\n",
+        [MOUNTS]: `30 1 0:1 / /disk rw - fuse.${kind.server} server:/ rw\n`,
+      }).map(([name, text]) => [name, textFile(tree, text)]),
+    );
   }
 
   #lacks(feature: Feature): boolean {
-    return this.#kind.lacks.has(feature);
+    return this.#machine.kind.lacks.has(feature);
+  }
+
+  /** Whether an operation reads the list of mounts, which never fails: what a server does hangs on it. */
+  readsMounts({ operation, descriptions: [description] }: PerformedFlight): boolean {
+    return (operation.op === "open" && operation.name === MOUNTS) ||
+      (description !== undefined && description.node === this.#texts.get(MOUNTS));
   }
 
   /** Performs an operation, as far as its fate lets it. Returns its result. */
@@ -81,7 +89,11 @@ export class SystemCalls {
     if (operation.op === "sync") {
       const node = description!.node;
       if (!node.isDirectory) {
-        node.forget(flight.syncPoint.changes, this.#random);
+        node.forget(
+          flight.syncPoint.changes,
+          this.#random,
+          this.#machine.kind.answersEarly === true,
+        );
         node.failedSyncs++;
         node.syncErrno = errno;
         description!.takeFailure();
@@ -130,7 +142,7 @@ export class SystemCalls {
         this.stat(description!.node, operation.memory.bytes);
         return 0;
       case "statfs":
-        writeStatfs(operation.memory.bytes, this.#kind);
+        writeStatfs(operation.memory.bytes, this.#machine.kind);
         return 0;
       case "link":
         return this.#link(operation, fileOf(description), target!);
@@ -148,7 +160,11 @@ export class SystemCalls {
   /** statx(2). */
   stat(node: Node, into: Uint8Array): void {
     const { inode, size, links, isDirectory } = node;
-    writeStatx(into, { inode, size, links, isDirectory, mountId: this.#mountId }, this.#kind);
+    writeStatx(
+      into,
+      { inode, size, links, isDirectory, mountId: this.#machine.mountId },
+      this.#machine.kind,
+    );
   }
 
   // ---- names ------------------------------------------------------------------------------------------------------
@@ -159,24 +175,25 @@ export class SystemCalls {
       const linked = this.#lacks("proc") ? undefined : this.#descriptors.get(Number(link[1]));
       return linked ? this.#openNode(linked.node, flags) : -Errno.ENOENT;
     }
-    if (name === "/proc/swaps" && !this.#lacks("proc")) return this.#openNode(this.#swaps, flags);
+    const text = this.#lacks("proc") ? undefined : this.#texts.get(name);
+    if (text) return this.#openNode(text, flags);
     const from = directory === AT_FDCWD
-      ? this.#tree.workingDirectory
+      ? this.#machine.tree.workingDirectory
       : description!.node as SimulatedDirectory;
     if ((flags & O_TMPFILE) === O_TMPFILE) return this.#openUnnamed(flags);
-    const place = this.#tree.resolve(from, name);
+    const place = this.#machine.tree.resolve(from, name);
     if (typeof place === "number") return place;
-    const node = this.#tree.lookUp(from, name);
+    const node = this.#machine.tree.lookUp(from, name);
     if (typeof node !== "number") {
       if (flags & O_CREAT && flags & O_EXCL) return -Errno.EEXIST;
       return this.#openNode(node, flags);
     }
     if (node !== -Errno.ENOENT || !(flags & O_CREAT)) return node;
     if (name.endsWith("/")) return -Errno.EISDIR;
-    const file = new SimulatedFile(this.#tree.newInode());
+    const file = this.#machine.tree.makeFile();
     const fd = this.#openNode(file, flags);
     if (fd >= 0) {
-      this.#tree.edit([{ directory: place.directory, name: place.name, node: file }]);
+      this.#machine.tree.edit([{ directory: place.directory, name: place.name, node: file }]);
     }
     return fd;
   }
@@ -190,7 +207,7 @@ export class SystemCalls {
 
   #openUnnamed(flags: number): number {
     if (this.#lacks("unnamed files")) return -this.#random.pick([Errno.EOPNOTSUPP, Errno.EISDIR]);
-    return this.#descriptors.open(new SimulatedFile(this.#tree.newInode()), flags);
+    return this.#descriptors.open(this.#machine.tree.makeFile(), flags);
   }
 
   #link({ byProc, name }: Named<"link">, file: SimulatedFile, { node }: Description): number {
@@ -199,7 +216,7 @@ export class SystemCalls {
     const directory = node as SimulatedDirectory;
     if (name === "." || directory.entries.has(name)) return -Errno.EEXIST;
     if (!file.linkable) return -Errno.ENOENT;
-    this.#tree.edit([{ directory, name, node: file }]);
+    this.#machine.tree.edit([{ directory, name, node: file }]);
     return 0;
   }
 
@@ -212,7 +229,7 @@ export class SystemCalls {
     const replaced = targetName === "." ? target : target.entries.get(targetName);
     if (replaced === node) return 0;
     if (replaced?.isDirectory) return -Errno.EISDIR;
-    this.#tree.edit([
+    this.#machine.tree.edit([
       { directory: target, name: targetName, node },
       { directory, name, node: undefined },
     ]);
@@ -224,14 +241,14 @@ export class SystemCalls {
     const found = directory.entries.get(name);
     if (!found) return -Errno.ENOENT;
     if (found.isDirectory) return -Errno.EISDIR;
-    this.#tree.edit([{ directory, name, node: undefined }]);
+    this.#machine.tree.edit([{ directory, name, node: undefined }]);
     return 0;
   }
 
   // ---- files ------------------------------------------------------------------------------------------------------
 
   #sync(node: Node, { changes, journaled }: SyncPoint): number {
-    if (node.isDirectory) this.#tree.makeDurable(node, journaled);
+    if (node.isDirectory) this.#machine.tree.makeDurable(node, journaled);
     else node.makeDurable(changes);
     return 0;
   }
@@ -259,6 +276,13 @@ export class SystemCalls {
 }
 
 const ENOTDIR = 20;
+
+function textFile(tree: DirectoryTree, text: string): SimulatedFile {
+  const file = tree.makeFile();
+  file.write(0, new TextEncoder().encode(text));
+  file.makeDurable(file.changes);
+  return file;
+}
 
 function fileOf(description: Description | undefined): SimulatedFile {
   return description!.node as SimulatedFile;

@@ -8,56 +8,54 @@ import { AT_FDCWD, Errno } from "../../../src/engine/linux.ts";
 import type { Block, Completion, Memory, Operation } from "../../../src/engine/operation.ts";
 import type { Random } from "../random.ts";
 import type { Clock } from "./clock.ts";
-import { describe, type FileView, type Flight, type FlightObserver } from "./flight.ts";
 import {
-  type Alignment,
+  describe,
   descriptorsOf,
-  Judge,
-  type JudgedDescription,
-  type JudgedFlight,
-} from "./judge.ts";
+  type FileView,
+  type Flight,
+  type FlightObserver,
+  type OpenDescription,
+} from "./flight.ts";
+import { type Alignment, Judge } from "./judge.ts";
 import type { SimulatedMemory } from "./memory.ts";
 
-export interface TimedKernelOptions {
-  readonly clock: Clock;
+export interface WorldOptions {
   readonly random: Random;
-  /** Bytes that streams share. */
-  readonly bufferBudget: number;
-  readonly observer: FlightObserver;
   /** Told what the module did that no user of an engine may do. */
   readonly violated: (rule: string) => void;
   /** Told of every event, for a trace. */
   readonly trace?: ((line: string) => void) | undefined;
 }
 
-export interface TimedFlight<Description> extends Flight, JudgedFlight {
-  readonly descriptions: readonly (Description & JudgedDescription | undefined)[];
+export interface TimedKernelOptions extends WorldOptions {
+  readonly clock: Clock;
+  /** Bytes that streams share. */
+  readonly bufferBudget: number;
 }
 
 /** An engine in virtual time. */
-export abstract class TimedKernel<Description extends JudgedDescription> implements Engine {
+export abstract class TimedKernel<Description extends OpenDescription> implements Engine {
   readonly name = "scripted";
   readonly endsWithProcess = true;
   readonly counters: Counters = new Counters();
   readonly budget: BufferBudget;
-  readonly memory: SimulatedMemory;
-  protected readonly timed: TimedKernelOptions;
+  /** Hears of every operation from now on. */
+  observer: FlightObserver | undefined;
   protected readonly judge: Judge;
   /** The typical time of an operation, in microseconds. */
   readonly #pace: number;
-  #operations = 0;
+  /** So many were submitted. */
+  operations = 0;
   protected disposed = false;
 
-  constructor(options: TimedKernelOptions, alignment: Alignment, memory: SimulatedMemory) {
-    this.timed = options;
-    this.budget = new BufferBudget(options.bufferBudget);
-    this.memory = memory;
+  constructor(
+    protected readonly timed: TimedKernelOptions,
+    alignment: Alignment,
+    readonly memory: SimulatedMemory,
+  ) {
+    this.budget = new BufferBudget(timed.bufferBudget);
     this.judge = new Judge(alignment, memory);
-    this.#pace = options.random.pick([1, 100, 100, 1000]);
-  }
-
-  get operations(): number {
-    return this.#operations;
+    this.#pace = timed.random.pick([1, 100, 100, 1000]);
   }
 
   /** From now on nothing may reach the kernel. */
@@ -71,13 +69,13 @@ export abstract class TimedKernel<Description extends JudgedDescription> impleme
   protected abstract fileOf(description: Description | undefined): FileView | undefined;
 
   /** An operation is with the kernel from now on. */
-  protected abstract launched(flight: TimedFlight<Description>): void;
+  protected abstract launched(flight: Flight<Description>): void;
 
   /** Performs an operation. {@linkcode performed} is to be told of its result before anything else happens. */
-  protected abstract perform(flight: TimedFlight<Description>): void;
+  protected abstract perform(flight: Flight<Description>): void;
 
   /** The same, on the JavaScript thread. */
-  protected performNow(flight: TimedFlight<Description>): void {
+  protected performNow(flight: Flight<Description>): void {
     this.perform(flight);
   }
 
@@ -100,13 +98,13 @@ export abstract class TimedKernel<Description extends JudgedDescription> impleme
   #launch(
     operation: Operation,
     completion: Completion,
-  ): TimedFlight<Description> | undefined {
-    const { observer, violated, trace, clock } = this.timed;
+  ): Flight<Description> | undefined {
+    const { violated, trace, clock } = this.timed;
     if (this.disposed) violated(`${describe(operation)}: the engine is disposed`);
     const descriptions = descriptorsOf(operation).map((fd) => this.lookUp(fd));
     const [file, target] = descriptions.map((each) => this.fileOf(each));
-    const flight: TimedFlight<Description> = {
-      number: ++this.#operations,
+    const flight: Flight<Description> = {
+      number: ++this.operations,
       operation,
       completion,
       descriptions,
@@ -125,7 +123,7 @@ export abstract class TimedKernel<Description extends JudgedDescription> impleme
       return undefined;
     }
     this.launched(flight);
-    observer.submitted(flight);
+    this.observer?.submitted(flight);
     return flight;
   }
 
@@ -167,13 +165,13 @@ export abstract class TimedKernel<Description extends JudgedDescription> impleme
   }
 
   /** An operation has this result, which the module does not know yet. */
-  protected performed(flight: TimedFlight<Description>, result: number): void {
+  protected performed(flight: Flight<Description>, result: number): void {
     flight.result = result;
-    this.timed.observer.performed(flight);
+    this.observer?.performed(flight);
   }
 
-  #complete(flight: TimedFlight<Description>, result: number): void {
-    const { observer, violated, trace, clock } = this.timed;
+  #complete(flight: Flight<Description>, result: number): void {
+    const { violated, trace, clock } = this.timed;
     const { operation, completion } = flight;
     flight.result = result;
     const broken = this.judge.complete(flight);
@@ -181,9 +179,9 @@ export abstract class TimedKernel<Description extends JudgedDescription> impleme
     this.counters.inFlight--;
     this.counters.count(operation, result);
     trace?.(`${clock.now.toFixed(0)} µs    #${flight.number} -> ${result}`);
-    observer.returned(flight);
+    this.observer?.returned(flight);
     completion.complete(result);
-    observer.completed();
+    this.observer?.completed();
   }
 
   flush(): void {

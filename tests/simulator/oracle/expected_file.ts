@@ -7,7 +7,6 @@ import { type Range, Ranges } from "./ranges.ts";
 
 /** The content of a file as the contract has it. */
 export class ExpectedFile {
-  readonly view: FileView;
   /** What every byte below {@linkcode end} is, or was before something began that may change it. */
   readonly content: SparseBytes = new SparseBytes();
   /** Where it is open what a byte is: the value of {@linkcode content}, or this one. */
@@ -19,8 +18,7 @@ export class ExpectedFile {
   longest: number;
 
   /** All that is in the file now is its content. */
-  constructor(view: FileView) {
-    this.view = view;
+  constructor(readonly view: FileView) {
     this.end = this.longest = view.size;
     view.copyTo(this.content, 0, view.size);
   }
@@ -67,11 +65,17 @@ export class ExpectedFile {
     this.longest = Math.max(this.longest, length);
   }
 
-  /** All of the file as it is now is content. */
-  found(): void {
-    const { size } = this.view;
-    this.#reach(size);
-    this.longest = this.end;
+  /** What is behind `end` may be there or not. */
+  mayEndAt(end: number): void {
+    this.end = Math.min(this.end, end);
+  }
+
+  /** What stands in a range now is its content. */
+  isAsFound(from: number, to: number): void {
+    if (from >= this.end) return;
+    const end = Math.min(to, this.end);
+    this.view.copyTo(this.content, from, end);
+    this.open.remove(from, end);
   }
 
   /** The first of these bytes that may not stand where they stand; -1 where all may. */

@@ -7,7 +7,7 @@ import type { Random } from "../random.ts";
 import type { World } from "../world.ts";
 import { ExpectedNames, type Place } from "./expected_names.ts";
 import { Violation } from "./promises.ts";
-import { TrackedFile } from "./tracked_file.ts";
+import { type Surroundings, TrackedFile } from "./tracked_file.ts";
 import type { WriterOracle } from "./writer_oracle.ts";
 
 /** A stream or call that has memory for data. */
@@ -29,8 +29,7 @@ const WHOLE_BUFFER = 1 << 20;
 const KEEPS_NAMES: ReadonlySet<FaultTarget> = new Set(["unlink", "open", "statNow", "acquire"]);
 
 /** Holds the module to its contract while one program runs. */
-export class Oracle implements FlightObserver {
-  readonly world: World;
+export class Oracle implements FlightObserver, Surroundings {
   readonly names: ExpectedNames;
   readonly memoryUsers: Set<MemoryUser> = new Set();
   readonly #files = new Map<number, TrackedFile>();
@@ -49,20 +48,27 @@ export class Oracle implements FlightObserver {
   /** The first promise that was not kept. */
   violation: Error | undefined;
 
-  constructor(world: World, random: Random) {
-    this.world = world;
+  constructor(readonly world: World, random: Random) {
     this.#random = random;
-    world.observer = this;
+    world.kernel.observer = this;
     this.names = new ExpectedNames(world.listing());
     for (const inode of world.listing().values()) this.track(world.fileOf(inode)!);
   }
 
   /** Moments, one for each event: later ones are greater. */
-  now = (): number => ++this.#time;
+  now(): number {
+    return ++this.#time;
+  }
 
   /** Whether the kernel did not tell a size when it was asked. */
-  readonly #cutsBlindly = (): boolean =>
-    this.world.faults.some(({ target }) => target === "statNow" || target === "acquire");
+  get cutsBlindly(): boolean {
+    return this.world.faults.hit("statNow", "acquire");
+  }
+
+  /** Whether an open is about to empty a file. */
+  isEmptied({ inode }: FileView): boolean {
+    return [...this.emptied].some(({ seen }) => seen.has(inode));
+  }
 
   get files(): Iterable<TrackedFile> {
     return this.#files.values();
@@ -72,8 +78,7 @@ export class Oracle implements FlightObserver {
   track(view: FileView): TrackedFile {
     let file = this.#files.get(view.inode);
     if (!file) {
-      const isEmptied = () => [...this.emptied].some(({ seen }) => seen.has(view.inode));
-      file = new TrackedFile(view, this.now, this.#cutsBlindly, isEmptied);
+      file = new TrackedFile(view, this);
       // A file that was there before is durable; what the module makes is not.
       if (view.size === 0) file.durable.promiseNothing();
       this.#files.set(view.inode, file);
@@ -147,20 +152,20 @@ export class Oracle implements FlightObserver {
 
   /** "writer 3": how much memory streams and calls have. */
   #checkMemory(): void {
-    const { bytesForData, engine } = this.world;
+    const { budget, memory: { bytesForData } } = this.world.kernel;
     const users = [...this.memoryUsers];
     const own = users.reduce((sum, { bound, shares }) => sum + (shares ? 0 : bound), 0);
     const sharing = users.filter(({ shares }) => shares).length;
     const shared = sharing === 0
       ? 0
-      : engine.budget.bytes + WHOLE_BUFFER + sharing * (CROWDED_BUFFER + 8192);
+      : budget.bytes + WHOLE_BUFFER + sharing * (CROWDED_BUFFER + 8192);
     if (bytesForData <= own + shared) return;
     throw new Violation("writer 3", `${bytesForData} bytes for data, allowed are ${own + shared}`);
   }
 
   checkNames(): void {
     // Where a hidden name could not be looked at, or not be removed, it stays.
-    const left = this.world.faults.filter(({ target }) => KEEPS_NAMES.has(target)).length;
+    const left = this.world.faults.happened.filter(({ target }) => KEEPS_NAMES.has(target)).length;
     this.names.check(this.world.listing(), this.temporaries + left);
   }
 
@@ -188,8 +193,10 @@ export class Oracle implements FlightObserver {
 
   /** Everything is closed: nothing may be left, and everything must be right. */
   finish(): void {
-    const { world } = this;
-    for (const [what, count] of Object.entries(world.leftovers())) {
+    const { kernel: { memory: { blocks }, counters: { inFlight }, budget } } = this.world;
+    const descriptors = this.world.countDescriptors();
+    const left = { descriptors, blocks, inFlight, budget: budget.held };
+    for (const [what, count] of Object.entries(left)) {
       const promise = this.hasDropped ? "writer 8" : "nothing left";
       if (count !== 0) throw new Violation(promise, `${what}: ${count}`);
     }

@@ -23,7 +23,7 @@ export const promises = {
   "positions": "currentPos, nextPos and where a writer starts are true",
   "reads": "Reads give the bytes of the file, in order, up to its end",
   "file": "Random access, copies and lengths do what they say",
-  "errors": "Every promise settles, and rejects only with what went wrong",
+  "errors": "Every promise settles, and rejects only with what went wrong, in Deno's form",
   "engine": "The kernel gets aligned, open, untouched, disjoint and awaited operations",
   "nothing left": "At the end no descriptor, buffer or operation is left",
 } as const;

@@ -24,10 +24,6 @@ export class Ranges {
     return this.#ranges[Symbol.iterator]();
   }
 
-  clone(): Ranges {
-    return new Ranges(...this.#ranges);
-  }
-
   add(from: number, to: number): void {
     if (from >= to) return;
     const apart = this.#ranges.filter(([start, end]) => end < from || start > to);

@@ -9,31 +9,31 @@ export interface Touch {
 
 export class Touches {
   readonly all: Touch[] = [];
-  readonly #now: () => number;
+  readonly #clock: { now(): number };
   #resized = 0;
   #pastWriters = 0;
   #unsynced: Touch[] = [];
 
-  /** `now` gives later moments each time. */
-  constructor(now: () => number) {
-    this.#now = now;
+  /** `clock` gives later moments each time. */
+  constructor(clock: { now(): number }) {
+    this.#clock = clock;
   }
 
   /** A range changes now. */
   add(from: number, to: number, byWriter: boolean): void {
-    this.all.push({ time: this.#now(), byWriter, from, to });
+    this.all.push({ time: this.#clock.now(), byWriter, from, to });
   }
 
   /** The size changes, or may. */
   resize(): void {
-    this.#resized = this.#now();
+    this.#resized = this.#clock.now();
   }
 
   /** Somebody but a writer changes a range, and perhaps the size. */
   addPastWriters(from: number, to: number): void {
     this.add(from, to, false);
     this.resize();
-    this.#pastWriters = this.#now();
+    this.#pastWriters = this.#clock.now();
     this.#unsynced.push(this.all.at(-1)!);
   }
 

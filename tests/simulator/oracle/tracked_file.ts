@@ -3,17 +3,28 @@
 
 import { Buffer } from "node:buffer";
 import type { FileView, Flight } from "../kernel/flight.ts";
-import { SparseBytes } from "../kernel/sparse_bytes.ts";
+import type { World } from "../world.ts";
+import { CutsByOthers } from "./cuts_by_others.ts";
 import { DurableFile, ExpectedFile } from "./expected_file.ts";
 import { Violation } from "./promises.ts";
-import { blockEnd, blockStart, type Claim, type Source } from "./claim.ts";
+import { blockEnd, blockStart, type Claim, type Source, sourceOf } from "./claim.ts";
 import { type Range, Ranges } from "./ranges.ts";
 import { Touches } from "./touches.ts";
 import type { WriterOracle } from "./writer_oracle.ts";
 
+/** What is known beside the file. */
+export interface Surroundings {
+  readonly world: Pick<World, "answersEarly">;
+  /** Whether a cut may go by what the module knows, because the kernel did not tell the size. */
+  readonly cutsBlindly: boolean;
+  /** Moments, one for each event: later ones are greater. */
+  now(): number;
+  /** Whether an open is about to empty it. */
+  isEmptied(view: FileView): boolean;
+}
+
 /** One file under test, by whatever names and descriptors. */
 export class TrackedFile {
-  readonly view: FileView;
   readonly expected: ExpectedFile;
   readonly durable: DurableFile;
   readonly writers: Set<WriterOracle> = new Set();
@@ -32,31 +43,22 @@ export class TrackedFile {
   /** What syncs that failed have thrown away and nobody has written since: before the present writer came, and since. */
   readonly #lost = new Ranges();
   readonly #losing = new Ranges();
-  /** What writers may have read before another process cut it off. */
-  readonly #recalled = new SparseBytes();
-  readonly #recallable = new Ranges();
+  readonly #cutsByOthers = new CutsByOthers();
   /** Changes in flight, and where the content ended when they were submitted. */
   readonly #flights = new Map<Flight, number>();
-  readonly #syncs = new Map<Flight, number>();
+  /** Syncs in flight: when each began, and where the content ended then. */
+  readonly #syncs = new Map<Flight, { readonly time: number; readonly end: number }>();
   readonly touches: Touches;
-  readonly #now: () => number;
-  /** How long it may have been by what was reserved, when another process cut it. */
-  #reservedBeforeCut = 0;
-  /** Whether a cut may go by what the module knows, because the kernel did not tell the size. */
-  readonly #cutsBlindly: () => boolean;
-  /** Whether an open is about to empty it. */
-  readonly #isEmptied: () => boolean;
-  constructor(
-    view: FileView,
-    now: () => number,
-    cutsBlindly: () => boolean,
-    isEmptied: () => boolean,
-  ) {
-    this.view = view;
-    this.#now = now;
-    this.touches = new Touches(now);
-    this.#cutsBlindly = cutsBlindly;
-    this.#isEmptied = isEmptied;
+  readonly #around: Surroundings;
+  /** The last sync that succeeded. */
+  #synced: { readonly time: number; readonly end: number };
+  /** A server that answers early has lost what it had answered. */
+  #lostAt = 0;
+
+  constructor(readonly view: FileView, around: Surroundings) {
+    this.#around = around;
+    this.touches = new Touches(around);
+    this.#synced = { time: 0, end: view.size };
     this.expected = new ExpectedFile(view);
     this.durable = new DurableFile(this.expected);
   }
@@ -80,10 +82,9 @@ export class TrackedFile {
     );
   }
 
-  /** Whether nobody but writers was at work since a moment. */
-  isLeftAloneSince(time: number): boolean {
-    const { claims, truncates, reserves } = this;
-    return this.touches.areWritersSince(time) && claims.size + truncates.size + reserves.size === 0;
+  /** Whether no call is at work that may change the length. */
+  get isLengthLeftAlone(): boolean {
+    return this.claims.size + this.truncates.size + this.reserves.size === 0;
   }
 
   /** Whether a range stayed as it was since a moment, and is certain. */
@@ -139,13 +140,15 @@ export class TrackedFile {
   submitted(flight: Flight): void {
     const { operation } = flight;
     switch (operation.op) {
-      case "write":
-        if (!this.#claims(operation.position)) {
-          for (const writer of this.writers) writer.locate(operation.position, flight.bytes!);
+      case "write": {
+        const { position, length } = operation;
+        if (![...this.claims].some(({ from, to }) => from <= position && position < to)) {
+          for (const writer of this.writers) writer.locate(position, flight.bytes!);
         }
-        this.#judgeWrite(operation.position, flight.bytes!);
-        this.#noteChange(operation.position, operation.position + operation.length);
+        this.#judgeWrite(position, flight.bytes!);
+        this.#noteChange(position, position + length);
         break;
+      }
       case "truncate":
         this.#judgeTruncate(operation.length);
         break;
@@ -157,7 +160,7 @@ export class TrackedFile {
         this.#judgeCopy(operation.targetPosition, operation.length);
         break;
       case "sync":
-        this.#syncs.set(flight, this.#now());
+        this.#syncs.set(flight, { time: this.#around.now(), end: this.expected.end });
         return;
       default:
         return;
@@ -169,6 +172,7 @@ export class TrackedFile {
   performed(flight: Flight): void {
     const { operation, result } = flight;
     for (const writer of this.writers) writer.noteSize();
+    if (operation.op === "sync" && result! < 0 && this.#around.world.answersEarly) this.#lose();
     if (!this.#flights.has(flight)) return;
     if (operation.op === "write") {
       this.#noteChange(operation.position, operation.position + operation.length);
@@ -190,7 +194,29 @@ export class TrackedFile {
       // What calls under way have written is lost too.
       this.#losing.add(0, Math.max(this.expected.end, this.view.size));
       if (this.syncsPastWriters > 0) this.#failedPastWriters = true;
-    } else this.touches.sync(began);
+    } else {
+      this.touches.sync(began.time);
+      if (began.time > this.#synced.time) this.#synced = began;
+    }
+  }
+
+  /** What no sync has covered may be gone: the file itself says what is left. */
+  #lose(): void {
+    const { expected, touches } = this;
+    const unsynced = touches.all.filter(({ time }) => time > this.#synced.time);
+    this.#lostAt = this.#around.now();
+    expected.mayEndAt(this.#synced.end);
+    for (const { from, to, byWriter } of unsynced) {
+      if (byWriter) { for (const writer of this.writers) writer.checkKept(from, to); }
+      expected.isAsFound(from, to);
+      touches.add(from, to, false);
+    }
+    touches.resize();
+  }
+
+  /** Whether what calls have brought since a moment may be gone. */
+  hasLostSince(time: number): boolean {
+    return this.#lostAt > time;
   }
 
   #noteChange(from: number, to: number): void {
@@ -200,36 +226,11 @@ export class TrackedFile {
     if (to > this.view.size) this.touches.resize();
   }
 
-  #claims(position: number): boolean {
-    return [...this.claims].some(({ from, to }) => from <= position && position < to);
-  }
-
-  /** Who gave the byte at a position, and up to where. */
-  #sourceOf(position: number): Source<WriterOracle> {
-    let to = Infinity;
-    for (const claim of this.claims) {
-      if (!claim.bytes) continue;
-      if (claim.from > position) to = Math.min(to, claim.from);
-      else if (position < claim.to) {
-        return { bytes: claim.bytes.subarray(position - claim.from), to: claim.to };
-      }
-    }
-    for (const writer of this.writers) {
-      const { start, givenEnd } = writer;
-      if (start > position) to = Math.min(to, start);
-      else if (position < givenEnd) {
-        const end = Math.min(to, givenEnd);
-        return { bytes: writer.given.slice(position - start, end - start), to: end, writer };
-      }
-    }
-    return { bytes: undefined, to };
-  }
-
   /** Every byte that is written must have been given, or be what stands there already. */
   #judgeWrite(position: number, bytes: Uint8Array): void {
     const end = position + bytes.length;
     for (let at = position; at < end;) {
-      const source = this.#sourceOf(at);
+      const source = sourceOf(at, this);
       const to = Math.min(source.to, end);
       const part = bytes.subarray(at - position, to - position);
       if (source.bytes) this.#judgeGiven(at, part, source);
@@ -257,7 +258,7 @@ export class TrackedFile {
   #judgeGiven(
     position: number,
     bytes: Uint8Array,
-    { bytes: given, writer }: Source<WriterOracle>,
+    { bytes: given, writer }: Source,
   ): void {
     const isRight = Buffer.compare(bytes, given!.subarray(0, bytes.length)) === 0;
     const wrong = isRight ? -1 : bytes.findIndex((byte, index) => byte !== given![index]);
@@ -278,46 +279,44 @@ export class TrackedFile {
     const { end } = this.expected;
     const inside = bytes.subarray(0, Math.max(0, end - position));
     const wrong = inside.length > 0 ? this.expected.firstWrong(position, inside) : -1;
-    if (wrong >= 0 && !this.#isRecalled(wrong, bytes[wrong - position])) {
+    const isKnown = wrong >= 0 && !this.#around.cutsBlindly;
+    if (isKnown && !this.#cutsByOthers.recalls(wrong, bytes[wrong - position])) {
       throw new Violation("writer 11", `byte ${wrong} is overwritten, and was nobody's to write`);
     }
     if (wrong >= 0) this.expected.leaveOpen(position, inside);
     for (let at = inside.length; at < bytes.length; at++) {
       if (bytes[at] === 0) continue;
       const where = position + at;
-      if (this.view.read(where, 1)[0] === bytes[at] || this.#isRecalled(where, bytes[at])) continue;
+      if (
+        this.view.read(where, 1)[0] === bytes[at] || this.#cutsByOthers.recalls(where, bytes[at])
+      ) continue;
       throw new Violation("writer 5", `byte ${where} is padding, and ${bytes[at]}`);
     }
   }
 
-  /** Another process truncates the file: a writer may have read what stood behind `length`, to fill blocks with it. */
+  /** Another process truncates the file. */
   truncatedByOthers(length: number): void {
-    const { expected } = this;
-    if (this.writers.size > 0) {
-      this.#recalled.copy(expected.content, length, expected.end);
-      this.#recallable.add(length, expected.end);
-    }
+    const { expected, expected: { longest } } = this;
+    const isWritten = this.writers.size > 0;
+    this.#cutsByOthers.note(expected, length, isWritten);
     this.touches.addPastWriters(Math.min(length, expected.end), Infinity);
     this.durable.mayBeTruncated(length);
-    const { longest } = expected;
-    this.#reservedBeforeCut = Math.max(this.#reservedBeforeCut, longest);
     this.#resized(length);
     // A writer that makes it longer cannot know of it: what stood behind the writer may come back as zeros.
-    if (this.writers.size > 0) expected.mayExtendTo(longest);
-  }
-
-  #isRecalled(position: number, byte: number | undefined): boolean {
-    return this.#recallable.overlaps(position, position + 1) &&
-      this.#recalled.at(position) === byte;
+    if (isWritten) expected.mayExtendTo(longest);
   }
 
   #judgeTruncate(length: number): void {
     if ([...this.truncates].some((truncate) => truncate.length === length)) return;
-    if (length === 0 && this.#isEmptied()) return void this.truncates.add({ length });
+    if (length === 0 && this.#around.isEmptied(this.view)) {
+      return void this.truncates.add({ length });
+    }
     const { end } = this.expected;
-    if (this.#cutsBlindly()) return void this.truncates.add({ length });
-    // What another process leaves of a file, and appends then, looks like what was reserved before (docs/limits.md).
-    if (length < end && end <= this.#reservedBeforeCut) return void this.truncates.add({ length });
+    const isAllowed = this.#around.cutsBlindly ||
+      (length === 0 && this.#around.isEmptied(this.view)) ||
+      // What another process leaves of a file, and appends then, looks like what was reserved before (docs/limits.md).
+      (length < end && end <= this.#cutsByOthers.longest);
+    if (isAllowed) return void this.truncates.add({ length });
     if (length < end) {
       throw new Violation("writer 11", `a cut to ${length} loses bytes, of which ${end} count`);
     }
@@ -336,6 +335,7 @@ export class TrackedFile {
   }
 
   #resized(length: number): void {
+    this.#synced = { ...this.#synced, end: Math.min(this.#synced.end, length) };
     this.expected.truncated(length);
     for (const writer of this.writers) {
       writer.leastTruncated = Math.min(writer.leastTruncated, length);

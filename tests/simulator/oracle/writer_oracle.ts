@@ -44,11 +44,6 @@ export interface WriterFacts {
 export type WriterEnd = "closed" | "failed";
 
 export class WriterOracle {
-  readonly stream: DmaStreamWriter;
-  readonly file: TrackedFile;
-  readonly facts: WriterFacts;
-  /** What writes begin and end at a multiple of. */
-  readonly block: number;
   /** All bytes that were given to it, in order. */
   readonly given: ByteLog = new ByteLog();
   /** It must not come further: there somebody else's bytes are. */
@@ -72,11 +67,13 @@ export class WriterOracle {
   #failure: { readonly reason: unknown } | undefined;
   readonly #sizesSeen: Set<number>;
 
-  constructor(stream: DmaStreamWriter, file: TrackedFile, facts: WriterFacts, block: number) {
-    this.stream = stream;
-    this.file = file;
-    this.facts = facts;
-    this.block = block;
+  /** Writes begin and end at a multiple of `block`. */
+  constructor(
+    readonly stream: DmaStreamWriter,
+    readonly file: TrackedFile,
+    readonly facts: WriterFacts,
+    readonly block: number,
+  ) {
     if (!facts.append) this.#start = facts.position;
     this.flushed = facts.append ? -1 : facts.position;
     this.#sizesSeen = new Set([file.view.size]);
@@ -167,10 +164,18 @@ export class WriterOracle {
     const given = this.given.slice(before - this.start, flushed - this.start);
     const bytes = flushed > this.leastTruncated ? this.#left(before, given) : given;
     this.flushed = flushed;
-    file.settle(before, bytes);
+    // What was cut off before a server had confirmed it is gone.
+    if (bytes.length > 0) file.settle(before, bytes);
     file.touches.resize();
     const at = file.expected.firstDifference(before, flushed);
     if (at >= 0) this.#break("writer 2", `flushed ${flushed}, but byte ${at} is not there`);
+  }
+
+  /** A server has lost something in a range. What counts as flushed cannot be lost. */
+  checkKept(from: number, to: number): void {
+    const { start, flushed, file: { expected } } = this;
+    const at = expected.firstDifference(Math.max(from, start), Math.min(to, flushed));
+    if (at >= 0) this.#break("writer 2", `byte ${at} was flushed, and is lost`);
   }
 
   /** What a truncate has left of bytes that were in the file before they counted as flushed. */
@@ -240,8 +245,6 @@ export class WriterOracle {
   checkLength(promise: "writer 4" | "writer 7" | "normal end"): void {
     const { file } = this;
     const others = [...file.writers].filter((writer) => writer !== this);
-    const alone = others.length === 0 && file.claims.size === 0 && file.reserves.size === 0 &&
-      file.truncates.size === 0;
-    if (alone) file.checkLength(promise);
+    if (others.length === 0 && file.isLengthLeftAlone) file.checkLength(promise);
   }
 }

@@ -1,15 +1,14 @@
 // Steps that open, close, name and sync files.
 
+import { Errno } from "../../../src/engine/linux.ts";
 import type { DmaFile } from "../../../mod.ts";
 import type { Place } from "../oracle/expected_names.ts";
 import { Violation } from "../oracle/promises.ts";
 import type { TrackedFile } from "../oracle/tracked_file.ts";
 import { ASKED, mayPublish, publish } from "./name_steps.ts";
-import type { Handle, Session, Slot } from "./session.ts";
+import { Handle, type Session, type Slot } from "./session.ts";
 import type { Of } from "./steps.ts";
 
-const ENOENT = 2;
-const EEXIST = 17;
 /** So often a file is asked for its inode where that fails. */
 const ASKS = 20;
 
@@ -59,35 +58,12 @@ function createAtomic(session: Session, slot: Slot, action: Of<"create">): Promi
     promise: identify(session, module.DmaFile.create(path, { atomic: true, direct }), target),
     done: (opened) => {
       if (!opened) return void oracle.temporaries--;
-      slot.handle = { ...handleOf(session, opened, true), target, hidden: true };
+      slot.handle = handleOf(session, opened, true);
+      slot.handle.target = target;
+      slot.handle.hidden = true;
     },
     failed: () => oracle.temporaries--,
   });
-}
-
-/** What `DmaFile.open` and `create` do to what is there. */
-interface Opening {
-  readonly path: string;
-  readonly place: Place;
-  readonly write: boolean;
-  readonly creates: boolean;
-  readonly createsNew: boolean;
-  readonly empties: boolean;
-  readonly appends: boolean;
-}
-
-function openingOf(session: Session, action: Of<"create"> | Of<"open">): Opening {
-  const path = session.path(action.path);
-  const place = session.world.placeOf(path)!;
-  if (action.do === "create") {
-    const opening = { write: true, creates: true, createsNew: false, empties: true };
-    return { path, place, ...opening, appends: false };
-  }
-  const { write, append: appends } = action;
-  const createsNew = write && action.create === "new";
-  const creates = write && action.create !== "no";
-  const empties = write && action.truncate;
-  return { path, place, write, creates, createsNew, empties, appends };
 }
 
 function openNamed(
@@ -96,8 +72,15 @@ function openNamed(
   action: Of<"create"> | Of<"open">,
 ): Promise<void> {
   const { world, oracle, module } = session;
-  const opening = openingOf(session, action);
-  const { path, place, write, creates, createsNew, empties, appends } = opening;
+  const path = session.path(action.path);
+  const place = world.placeOf(path)!;
+  const created = { write: true, create: "yes", truncate: true, append: false };
+  const { write, create, append, truncate: isTruncated } = action.do === "create"
+    ? created
+    : action;
+  const empties = write && isTruncated;
+  const createsNew = write && create === "new";
+  const creates = write && create !== "no";
   const found = world.listing().get(place);
   const there = found === undefined ? undefined : oracle.track(world.fileOf(found)!);
   const begun = oracle.names.begunAt(place);
@@ -114,11 +97,11 @@ function openNamed(
   const options = { write, create: creates && !createsNew, createNew: createsNew, direct };
   const promise = action.do === "create"
     ? module.DmaFile.create(path, { direct })
-    : module.DmaFile.open(path, { ...options, truncate: empties, append: appends });
+    : module.DmaFile.open(path, { ...options, truncate: empties, append });
   return session.call({
     name: action.do,
     promise: identify(session, promise),
-    errnos: [...(creates ? [] : [ENOENT]), ...(createsNew ? [EEXIST] : [])],
+    errnos: [...(creates ? [] : [Errno.ENOENT]), ...(createsNew ? [Errno.EEXIST] : [])],
     over: () => {
       there?.truncates.delete(truncate);
       oracle.emptied.delete(emptied);
@@ -129,7 +112,8 @@ function openNamed(
       // Whoever else may have made it is to make its name durable.
       const isOwn = begun !== undefined && oracle.names.begunAt(place) === begun + 1;
       const made = creates && opened.inode !== found;
-      const handle = { ...handleOf(session, opened, write, appends), owns: empties || made };
+      const handle = handleOf(session, opened, write, append);
+      handle.owns = empties || made;
       if (made && isOwn) handle.tracked.namer = handle.file;
       slot.handle = handle;
       if (createsNew && opened.inode === found) {
@@ -176,25 +160,9 @@ function handleOf(
   writable: boolean,
   appends = false,
 ): Handle {
-  return {
-    file,
-    tracked: session.oracle.track(session.world.fileOf(inode)!),
-    block: file.direct ? file.alignment.offset : 1,
-    readable: true,
-    writable,
-    appends,
-    owns: false,
-    hasWritten: false,
-    target: undefined,
-    hidden: false,
-    unhides: false,
-    publishing: undefined,
-    renames: 0,
-    probed: false,
-    sealing: false,
-    fragile: false,
-    closing: false,
-  };
+  const tracked = session.oracle.track(session.world.fileOf(inode)!);
+  const block = file.direct && !session.world.exactTails ? file.alignment.offset : 1;
+  return new Handle(file, tracked, block, writable, appends);
 }
 
 // ---- the end ------------------------------------------------------------------------------------------------------

@@ -1,11 +1,11 @@
 // Steps that give a file its name, another one, or none.
 
+import { Errno } from "../../../src/engine/linux.ts";
 import type { NameChange, Occupant, Place } from "../oracle/expected_names.ts";
 import { Violation } from "../oracle/promises.ts";
 import type { Handle, Session, Slot } from "./session.ts";
 import type { Of } from "./steps.ts";
 
-const ENOENT = 2;
 /** Bytes for the answer of the system when it is asked what it swaps to. */
 export const ASKED = 4096;
 
@@ -72,7 +72,7 @@ export function rename(session: Session, slot: Slot, { path }: Of<"rename">): Pr
     promise: handle.file.rename(text),
     memory: ASKED,
     handle,
-    errnos: [ENOENT],
+    errnos: [Errno.ENOENT],
     over,
     done: () => {
       if (handle.target !== undefined) handle.target = to;
@@ -104,7 +104,7 @@ export function remove(session: Session, slot: Slot): Promise<void> {
     name: "remove",
     promise: handle.file.remove(),
     handle,
-    errnos: [ENOENT],
+    errnos: [Errno.ENOENT],
     over: () => {
       session.renamed(handle);
       naming?.settled(world.listing().get(place!));

@@ -33,17 +33,19 @@ export function act(session: Session, action: Of<"another process">): void {
     case "remove":
       world.remove(path);
       return oracle.names.changed(place, undefined);
-    case "replace":
+    case "replace": {
       world.replace(path, bytesOf(action.seed, amount));
-      oracle.track(world.fileAt(path)!).durable.promiseNothing();
-      return oracle.names.changed(place, world.fileAt(path)!.inode);
+      const made = oracle.track(world.fileAt(path)!);
+      made.durable.promiseNothing();
+      made.touches.addPastWriters(0, amount);
+      return oracle.names.changed(place, made.view.inode);
+    }
   }
 }
 
 /** Another process and the module must not change the same bytes at the same time: who came first nobody could tell. */
-function isQuiet({ isBusy, claims, truncates, reserves, writers }: TrackedFile): boolean {
-  return !isBusy && claims.size === 0 && truncates.size === 0 && reserves.size === 0 &&
-    [...writers].every(({ facts }) => !facts.appendsAlways);
+function isQuiet({ isBusy, isLengthLeftAlone, writers }: TrackedFile): boolean {
+  return !isBusy && isLengthLeftAlone && [...writers].every(({ facts }) => !facts.appendsAlways);
 }
 
 function append(session: Session, tracked: TrackedFile, path: string, bytes: Uint8Array): void {

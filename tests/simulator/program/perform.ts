@@ -18,7 +18,7 @@ import { endReader, openReader, readStream, skip } from "./reader_steps.ts";
 import type { Session, Slot } from "./session.ts";
 import type { Action, Of, Step } from "./steps.ts";
 import { endWriter } from "./writer_end_steps.ts";
-import { flush, flushNow, openWriter, sync, write, writeNonsense } from "./writer_steps.ts";
+import { flush, flushNow, openWriter, write, writeNonsense } from "./writer_steps.ts";
 
 type Perform<Name extends Action["do"]> = (
   session: Session,
@@ -48,8 +48,8 @@ const all: { readonly [Name in Action["do"]]: Perform<Name> } = {
   writer: openWriter,
   write,
   "write nonsense": writeNonsense,
-  flush,
-  sync,
+  flush: (session, slot, action) => flush(session, slot, action, false),
+  sync: (session, slot, action) => flush(session, slot, action, true),
   "flush now": flushNow,
   "end writer": endWriter,
   reader: openReader,

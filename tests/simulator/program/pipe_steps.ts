@@ -1,10 +1,9 @@
 // Steps that pipe a stream into a writer.
 
-import type { DmaStreamReader } from "../../../mod.ts";
 import { bytesOf } from "./bytes.ts";
 import { mayPublish, publish } from "./name_steps.ts";
 import type { Handle, OpenWriter, Session, Slot } from "./session.ts";
-import type { PipeChoice } from "./steps.ts";
+import type { Of } from "./steps.ts";
 import { finishClose, giveUp } from "./writer_end_steps.ts";
 import { noteFailure } from "./writer_steps.ts";
 
@@ -15,7 +14,7 @@ interface Source {
   readonly end: () => Promise<void>;
 }
 
-export async function pipe(session: Session, slot: Slot, choice: PipeChoice): Promise<void> {
+export async function pipe(session: Session, slot: Slot, choice: Of<"pipe">): Promise<void> {
   const { writer } = slot;
   if (!writer || writer.locked || writer.oracle.ending || writer.oracle.end) return;
   const { oracle, stream, handle } = writer;
@@ -108,7 +107,7 @@ async function fail(
 function programSource(
   session: Session,
   { oracle }: OpenWriter,
-  { size, seed, failAfter }: PipeChoice,
+  { size, seed, failAfter }: Of<"pipe">,
 ): Source {
   const bytes = bytesOf(seed, Math.min(size, oracle.room));
   const error = session.ownError("the source fails");
@@ -132,20 +131,21 @@ function fileSource(
   session: Session,
   from: Slot,
   writer: OpenWriter,
-  { seed }: PipeChoice,
+  { seed }: Of<"pipe">,
 ): Source | undefined {
   const { handle } = from;
   if (!handle || handle.closing || handle.tracked === writer.handle.tracked) return undefined;
   const { tracked } = handle;
   const { expected, view } = tracked;
-  const isQuiet = tracked.writers.size === 0 && tracked.claims.size === 0 &&
-    tracked.truncates.size === 0 && tracked.reserves.size === 0 && expected.open.isEmpty &&
+  const isQuiet = tracked.writers.size === 0 && tracked.isLengthLeftAlone &&
+    expected.open.isEmpty &&
     expected.end === view.size && !tracked.isBusy;
   if (!isQuiet || view.size > 1 << 20) return undefined;
   const start = Math.min(view.size, seed % 3 === 0 ? seed % 5000 : 0);
   const end = Math.min(view.size, start + writer.oracle.room);
   const bufferSize = [512, 4096, 65_536][seed % 3]!;
-  const stream = readerOf(session, handle, start, end, bufferSize);
+  const options = { start, end, bufferSize, readAhead: 2, closeFile: false };
+  const stream = new session.module.DmaStreamReader(handle.file, options);
   const claim = { from: 0, to: Math.max(1, end), bytes: undefined };
   tracked.claims.add(claim);
   const memory = { bound: (stream.readAhead + 1) * stream.bufferSize };
@@ -162,15 +162,4 @@ function fileSource(
       session.oracle.memoryUsers.delete(memory);
     },
   };
-}
-
-function readerOf(
-  session: Session,
-  { file }: Handle,
-  start: number,
-  end: number,
-  bufferSize: number,
-): DmaStreamReader {
-  const options = { start, end, bufferSize, readAhead: 2, closeFile: false };
-  return new session.module.DmaStreamReader(file, options);
 }

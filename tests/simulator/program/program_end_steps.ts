@@ -24,8 +24,10 @@ export function crash(session: Session): void {
   for (const text of warnings) session.trace?.(`  ${text}`);
   session.oracle.guard(() => {
     // A writer that has failed has not everything, and need not have told anybody yet.
-    if (session.world.faults.length > 0 || session.world.isLimited) return;
-    const isShutting = session.slots.some(({ handle }) => handle?.closing || handle?.sealing);
+    if (session.world.faults.happened.length > 0 || session.world.isLimited) return;
+    const isShutting = session.slots.some(({ handle }) =>
+      handle?.closing || handle?.sealing || handle?.probed
+    );
     if (isShutting || session.dropped.length > 0) return;
     if (all.some(({ oracle }) => isEnding(oracle) || waitsForProgram(oracle.file))) return;
     if (warnings.length > 0) throw new Violation("normal end", warnings[0]!);

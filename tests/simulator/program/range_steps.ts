@@ -1,22 +1,24 @@
 // Steps that read, write, truncate and copy at positions.
 
+import { Errno } from "../../../src/engine/linux.ts";
+import type { DmaFile } from "../../../mod.ts";
 import { Violation } from "../oracle/promises.ts";
 import { blockEnd, blockStart, type Claim } from "../oracle/claim.ts";
 import type { TrackedFile } from "../oracle/tracked_file.ts";
 import { bytesOf } from "./bytes.ts";
 import type { Handle, Session, Slot } from "./session.ts";
-import type { Length, Of } from "./steps.ts";
+import type { Of } from "./steps.ts";
 
-const EBADF = 9;
 /** No file here goes further. */
 const FURTHEST = 2 ** 50;
-const EOPNOTSUPP = 95;
 
 /** The file of a slot, for a call that changes it. */
 function changeable(session: Session, { handle }: Slot): Handle | undefined {
   if (!handle?.writable || handle.appends || handle.closing) return undefined;
   const { tracked } = handle;
-  return session.isOthers(tracked, handle) || session.isEmptied(tracked) ? undefined : handle;
+  return session.isOthers(tracked, handle) || session.oracle.isEmptied(tracked.view)
+    ? undefined
+    : handle;
 }
 
 /**
@@ -85,10 +87,15 @@ export function readAt(session: Session, slot: Slot, action: Of<"readAt">): Prom
   const since = session.oracle.now();
   const position = action.aligned ? file.alignDown(action.position) : action.position;
   const length = action.aligned ? file.alignUp(action.length) : action.length;
+  const promise = !action.aligned
+    ? file.readAt(position, length)
+    : length % 3 > 0
+    ? readInto(file, position, length)
+    : file.readAtAligned(position, length);
   return session.call({
     name: "readAt",
     memory: length + 8192,
-    promise: action.aligned ? file.readAtAligned(position, length) : file.readAt(position, length),
+    promise,
     handle,
     done: (bytes) => {
       checkLength(tracked, position, length, bytes.length, since);
@@ -96,6 +103,13 @@ export function readAt(session: Session, slot: Slot, action: Of<"readAt">): Prom
       bytes.fill(0);
     },
   });
+}
+
+/** Reads into a buffer of the program's own. */
+async function readInto(file: DmaFile, position: number, length: number): Promise<Uint8Array> {
+  const buffer = file.allocBuffer(length);
+  const read = await file.readInto(buffer, position);
+  return buffer.bytes.subarray(0, read);
 }
 
 export function readMany(session: Session, slot: Slot, action: Of<"readMany">): Promise<void> {
@@ -142,6 +156,11 @@ export function writeAt(session: Session, slot: Slot, action: Of<"writeAt">): Pr
     position < tracked.view.size;
   if (isReserved || !isFree(handle, position, end)) return Promise.resolve();
   const over = bytes.length > 0 ? claim(tracked, { from: position, to: end, bytes }) : () => {};
+  const since = session.oracle.now();
+  const failed = () => {
+    tracked.expected.mayExtendTo(end);
+    tracked.expected.leaveOpen(position, bytes);
+  };
   return session.call({
     name: "writeAt",
     promise: file.writeAt(action.buffer ? bufferOf(handle, bytes) : bytes.slice(), position),
@@ -152,15 +171,13 @@ export function writeAt(session: Session, slot: Slot, action: Of<"writeAt">): Pr
       if (written !== bytes.length) throw new Violation("file", `writeAt resolves to ${written}`);
       if (written === 0) return;
       handle.hasWritten = true;
+      if (tracked.hasLostSince(since)) return failed();
       tracked.touches.addPastWriters(Math.min(position, tracked.expected.end), end);
       tracked.settle(position, bytes);
       const at = tracked.expected.firstDifference(position, end);
       if (at >= 0) throw new Violation("file", `byte ${at} is not as writeAt wrote it`);
     },
-    failed: () => {
-      tracked.expected.mayExtendTo(end);
-      tracked.expected.leaveOpen(position, bytes);
-    },
+    failed,
   });
 }
 
@@ -178,14 +195,14 @@ function refuseWrite(session: Session, { handle }: Slot): Promise<void> {
     name: "writeAt without write",
     promise: handle.file.writeAt(new Uint8Array(handle.file.alignment.offset), 0),
     handle,
-    errnos: [EBADF],
+    errnos: [Errno.EBADF],
     done: () => {
       throw new Violation("rights", "a file that cannot be written to was written to");
     },
   });
 }
 
-function lengthOf({ of, amount }: Length, { expected, view }: TrackedFile): number {
+function lengthOf({ of, amount }: Of<"truncate">["to"], { expected, view }: TrackedFile): number {
   switch (of) {
     case "zero":
       return amount;
@@ -206,12 +223,16 @@ export function truncate(session: Session, slot: Slot, { to }: Of<"truncate">): 
   if (isTaken || isBesideOthers(handle)) return Promise.resolve();
   const length = lengthOf(to, tracked);
   const entry = { length };
+  const { end } = tracked.expected;
+  const since = session.oracle.now();
   tracked.truncates.add(entry);
   return session.call({
     name: "truncate",
     promise: handle.file.truncate(length),
     handle,
     over: () => tracked.truncates.delete(entry),
+    // The sync before it may have failed alone: then it was done all the same.
+    failed: () => tracked.hasLostSince(since) && tracked.expected.mayEndAt(end),
   });
 }
 
@@ -229,7 +250,7 @@ export function preallocate(session: Session, slot: Slot, action: Of<"preallocat
     name: "preallocate",
     promise: handle.file.preallocate(length, { keepSize }),
     handle,
-    errnos: [EOPNOTSUPP],
+    errnos: [Errno.EOPNOTSUPP],
     over: () => {
       tracked.reserves.delete(entry);
       // The length is not what a writer's sync has covered.
@@ -248,6 +269,7 @@ export function deallocate(session: Session, slot: Slot, action: Of<"deallocate"
   if (!isFree(handle, position, end)) return Promise.resolve();
   const zeros = () => new Uint8Array(Math.max(0, Math.min(end, tracked.expected.end) - position));
   const over = claim(tracked, { from: position, to: end, bytes: undefined });
+  const since = session.oracle.now();
   tracked.expected.leaveOpen(position, zeros());
   tracked.durable.mayChange(position, Math.min(end, tracked.expected.end));
   tracked.touches.addPastWriters(position, end);
@@ -255,12 +277,12 @@ export function deallocate(session: Session, slot: Slot, action: Of<"deallocate"
     name: "deallocate",
     promise: handle.file.deallocate(position, length),
     handle,
-    errnos: [EOPNOTSUPP],
+    errnos: [Errno.EOPNOTSUPP],
     over,
     done: () => {
       tracked.touches.addPastWriters(position, end);
       const bytes = zeros();
-      if (bytes.length > 0) tracked.settle(position, bytes);
+      if (bytes.length > 0 && !tracked.hasLostSince(since)) tracked.settle(position, bytes);
     },
   });
 }
@@ -301,6 +323,11 @@ export function copy(session: Session, slot: Slot, action: Of<"copy">): Promise<
     }),
     claim(target, { from: targetPosition, to: end, bytes }),
   ];
+  const since = session.oracle.now();
+  const failed = () => {
+    target.expected.mayExtendTo(blockEnd(end));
+    target.expected.leaveOpen(targetPosition, bytes);
+  };
   return session.call({
     name: "copyRangeTo",
     promise: from.file.copyRangeTo(to.file, position, action.length, targetPosition),
@@ -312,14 +339,12 @@ export function copy(session: Session, slot: Slot, action: Of<"copy">): Promise<
       if (copied !== length) {
         throw new Violation("file", `copyRangeTo resolves to ${copied}, right is ${length}`);
       }
+      if (target.hasLostSince(since)) return failed();
       target.touches.addPastWriters(Math.min(targetPosition, target.expected.end), end);
       target.settle(targetPosition, bytes);
       const at = target.expected.firstDifference(targetPosition, end);
       if (at >= 0) throw new Violation("file", `byte ${at} is not as it was copied`);
     },
-    failed: () => {
-      target.expected.mayExtendTo(blockEnd(end));
-      target.expected.leaveOpen(targetPosition, bytes);
-    },
+    failed,
   });
 }

@@ -1,6 +1,8 @@
 // What a running program has: files in slots, streams on them, and calls under way.
 
+import { Errno } from "../../../src/engine/linux.ts";
 import type { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../../mod.ts";
+import type { DmaError } from "../../../src/errors.ts";
 import type { finishOpenFiles, flushOpenFilesNow } from "../../../src/file/program_end.ts";
 import { isTemporary, type Place } from "../oracle/expected_names.ts";
 import { Violation } from "../oracle/promises.ts";
@@ -9,7 +11,7 @@ import type { TrackedFile } from "../oracle/tracked_file.ts";
 import type { WriterOracle } from "../oracle/writer_oracle.ts";
 import type { World } from "../world.ts";
 import type { Finalizers } from "./finalizers.ts";
-import type { FilePath } from "./steps.ts";
+import type { Of } from "./steps.ts";
 
 /** The module under test: the real one, or one with a mistake in it. */
 export interface ModuleUnderTest {
@@ -21,37 +23,41 @@ export interface ModuleUnderTest {
 }
 
 /** An open file of a program. */
-export interface Handle {
-  readonly file: DmaFile;
-  readonly tracked: TrackedFile;
-  /** What writes of its streams begin and end at a multiple of. */
-  readonly block: number;
-  readonly readable: boolean;
-  writable: boolean;
-  /** Every write goes to the end of the file: nobody else changes it while it is written to. */
-  readonly appends: boolean;
+export class Handle {
   /** Whether its open made the file, or emptied it: what others put there is not kept. */
-  readonly owns: boolean;
+  owns = false;
   /** Something was written by it: only before that it takes what it owns for empty. */
-  hasWritten: boolean;
+  hasWritten = false;
   /** Where an atomic file will stand; undefined for others, and when it stands there. */
   target: Place | undefined;
   /** Whether it may have a hidden name. */
-  hidden: boolean;
+  hidden = false;
   /** It is to have none any more when the call that has it is over. */
-  unhides: boolean;
+  unhides = false;
   /** What is to be done when no publication is under way any more; undefined where none is. */
   publishing: (() => void)[] | undefined;
   /** Renames that have begun or ended: what they do to a name that is published meanwhile is open. */
-  renames: number;
+  renames = 0;
   /** A second writer is tried, and given up. */
-  probed: boolean;
+  probed = false;
   /** It is being sealed: it may not be written to from some moment on. */
-  sealing: boolean;
+  sealing = false;
   /** A stream on it closes it where it fails. */
-  fragile: boolean;
+  fragile = false;
   /** Something that closes it has begun: it may be closed at any moment. */
-  closing: boolean;
+  closing = false;
+
+  /**
+   * Writes of its streams begin and end at a multiple of `block`. With `appends` every write goes to the end of the file:
+   * nobody else changes it while it is written to.
+   */
+  constructor(
+    readonly file: DmaFile,
+    readonly tracked: TrackedFile,
+    readonly block: number,
+    public writable: boolean,
+    readonly appends: boolean,
+  ) {}
 }
 
 /** A name, as it was when a call began. */
@@ -86,11 +92,13 @@ export interface OpenReader {
 }
 
 /** A place for one file of a program. */
-export interface Slot {
+export class Slot {
   handle: Handle | undefined;
   writer: OpenWriter | undefined;
+  /** The last one that has ended. */
+  ended: OpenWriter | undefined;
   reader: OpenReader | undefined;
-  opening: boolean;
+  opening = false;
 }
 
 /** Why a call may be refused. */
@@ -117,23 +125,17 @@ export interface Call<T> extends Excuse {
   readonly failed?: (error: unknown) => void;
 }
 
-const EBADF = 9;
-const EIO = 5;
-const EACCES = 13;
 const MISSING: readonly number[] = [2, 21, 22, 38, 95];
 
 /** Everything that the tasks of a program share. */
 export class Session {
-  readonly world: World;
-  readonly oracle: Oracle;
-  readonly module: ModuleUnderTest;
-  readonly finalizers: Finalizers;
   readonly slots: readonly Slot[];
   /** Calls that have not settled, by name. */
-  readonly trace: ((line: string) => void) | undefined;
   readonly pending: Set<Excuse & { readonly name: string }> = new Set();
   /** Errors that the program itself brought in: reasons of aborts, failures of sources. */
   readonly #ownErrors = new Set<unknown>();
+  /** Every path that the program has written. */
+  readonly #paths = new Set<string>();
   /** Writers that were dropped: nobody is told when they have ended. */
   readonly dropped: OpenWriter[] = [];
   /** Another process has moved files: the module knows them by names that they have no more. */
@@ -146,32 +148,29 @@ export class Session {
   directory = -1;
 
   constructor(
-    world: World,
-    oracle: Oracle,
-    module: ModuleUnderTest,
-    finalizers: Finalizers,
+    readonly world: World,
+    readonly oracle: Oracle,
+    readonly module: ModuleUnderTest,
+    readonly finalizers: Finalizers,
     slots: number,
-    trace?: (line: string) => void,
+    readonly trace?: (line: string) => void,
   ) {
-    this.world = world;
-    this.oracle = oracle;
-    this.module = module;
-    this.finalizers = finalizers;
-    this.trace = trace;
-    this.slots = Array.from({ length: slots }, () => ({
-      handle: undefined,
-      writer: undefined,
-      reader: undefined,
-      opening: false,
-    }));
+    this.#paths.add(world.root);
+    this.slots = Array.from({ length: slots }, () => new Slot());
   }
 
   /** A path as the program writes it. */
-  path({ directory, name, relative }: FilePath): string {
+  path({ directory, name, relative }: Of<"open">["path"]): string {
     const folder = this.world.directories[directory]!;
-    if (!relative) return `${this.world.root}/${folder}/${name}`;
-    if (this.directory < 0) return `${folder}/${name}`;
-    return this.directory === directory ? name : `../${folder}/${name}`;
+    const path = !relative
+      ? `${this.world.root}/${folder}/${name}`
+      : this.directory < 0
+      ? `${folder}/${name}`
+      : this.directory === directory
+      ? name
+      : `../${folder}/${name}`;
+    this.#paths.add(path);
+    return path;
   }
 
   /** An error that the program brings in. */
@@ -217,8 +216,16 @@ export class Session {
 
   /** "errors": a call that rejects says what went wrong, and nothing else does. */
   explain(call: Excuse & { readonly name: string }, error: unknown): void {
-    if (this.#isRight(call, error)) return;
+    if (this.#isRight(call, error) && this.#hasForm(error)) return;
     throw new Violation("errors", `${call.name} rejects with ${describeError(error)}`);
+  }
+
+  /** What the kernel refused is told in Deno's form, with the call and a path of the program. */
+  #hasForm(error: unknown): boolean {
+    const { errno, code, op, path, message } = error as Partial<DmaError>;
+    if (errno === undefined) return true;
+    return code !== undefined && this.#paths.has(path!) &&
+      message!.includes(`(os error ${errno}): ${op} '${path}'`);
   }
 
   #isRight(
@@ -226,7 +233,7 @@ export class Session {
     error: unknown,
   ): boolean | undefined {
     if (this.#ownErrors.has(error) || writer?.failure?.reason === error) return true;
-    const { faults, isLimited } = this.world;
+    const { faults: { happened: faults }, isLimited } = this.world;
     const { errno } = error as { errno?: number };
     if (errno === undefined) {
       const isTypeError = error instanceof TypeError || error instanceof RangeError;
@@ -235,10 +242,13 @@ export class Session {
         (lacksMemory && faults.some(({ target }) => target === "acquire"));
     }
     return errnos?.includes(errno) ||
-      (errno === EBADF &&
-        [handle, source].some((each) => each && mayBeShut(each, faults.length > 0 || isLimited))) ||
+      // What a pipe's source rejects with aborts the writer, before the pipe itself has rejected.
+      (errno === Errno.EBADF && (writer?.piped ||
+        [handle, source].some((each) =>
+          each && mayBeShut(each, faults.length > 0 || isLimited)
+        ))) ||
       faults.some((fault) => fault.errno === errno) ||
-      (isLimited && (errno === EIO || MISSING.includes(errno)));
+      (isLimited && (errno === Errno.EIO || MISSING.includes(errno)));
   }
 
   /** Whether somebody else made or emptied a file and wrote nothing yet: that one takes it for empty. */
@@ -250,11 +260,6 @@ export class Session {
       this.slots.some(({ handle: other }) =>
         other?.tracked === tracked && other.owns && other !== handle
       );
-  }
-
-  /** Whether an open is about to empty a file. */
-  isEmptied({ view }: TrackedFile): boolean {
-    return [...this.oracle.emptied].some(({ seen }) => seen.has(view.inode));
   }
 
   /** Whether a call of a writer is under way: it keeps the stream from being collected. */
@@ -270,7 +275,7 @@ export class Session {
   /** What a sync of a file by its name promises. */
   promiseName({ file, tracked, renames }: Handle, name: StandingName | undefined): void {
     // A directory that may not be read cannot be synced.
-    if (this.world.faults.some(({ errno }) => errno === EACCES)) return;
+    if (this.world.faults.happened.some(({ errno }) => errno === Errno.EACCES)) return;
     const isSame = name && name.renames === renames && this.#standsAt(name.place, tracked);
     if (isSame && tracked.namer === file) this.oracle.names.promise(name.place);
   }
@@ -297,7 +302,7 @@ export class Session {
 
   /** Whether every cut at an end succeeds. */
   get cutsAreSure(): boolean {
-    return !this.world.faults.some(({ target }) => target === "truncate");
+    return !this.world.faults.hit("truncate");
   }
 
   /** An atomic file has its name, or gets none. */

@@ -1,114 +1,207 @@
-// The steps that programs are made of, as values: they can be printed, dropped and run again.
+// The steps that programs are made of, as values, and how each of them is drawn. They can be printed, dropped and run again.
+
+import type { Random } from "../random.ts";
+
+export const NAMES = ["one", "two", "three"];
+const EDGES = [0, 1, 511, 512, 513, 4095, 4096, 4097, 8192, 12_288, 65_536];
+const SIZES_OF_BUFFERS = [0, 512, 4096, 5000, 12_288, 65_536];
+
+function size(random: Random): number {
+  return random.weighted([
+    [3, () => random.pick(EDGES)],
+    [4, () => random.below(300)],
+    [4, () => random.below(5000)],
+    [2, () => random.below(30_000)],
+    [0.02, () => random.below(2_000_000)],
+  ])();
+}
+
+function place(random: Random): number {
+  return random.weighted([
+    [4, () => random.pick(EDGES)],
+    [2, () => random.below(20)],
+    [2, () => random.below(5000)],
+    [2, () => random.below(40_000)],
+    [0.2, () => 2 ** 33 + random.below(10_000)],
+  ])();
+}
 
 /** A name of a file: the directory's index, and the name in it. */
-export interface FilePath {
-  readonly directory: number;
-  readonly name: string;
-  /** Relative to the working directory. */
-  readonly relative: boolean;
+function path(random: Random) {
+  return {
+    directory: random.below(2),
+    name: random.pick(NAMES),
+    /** Relative to the working directory. */
+    relative: random.chance(0.3),
+  };
 }
 
-export type Direct = "prefer" | "off";
+function direct(random: Random) {
+  return random.weighted([[4, "prefer"], [1, "off"]]);
+}
 
-export type Action =
+function writer(random: Random) {
+  const isDefault = random.chance(0.1);
+  return {
+    place: random.weighted([[5, "start"], [2, "position"], [3, "append"], [1, "default"]]),
+    position: random.chance(0.1) ? (9 << 20) + random.below(5000) : place(random),
+    bufferSize: isDefault ? undefined : random.pick(SIZES_OF_BUFFERS),
+    writeBehind: isDefault ? undefined : random.between(1, 4),
+    preallocate: random.chance(0.6),
+    sizeHint: random.weighted([[3, 0], [1, 5000], [1, 100_000]]),
+    syncOnClose: random.chance(0.8),
+    closeFile: random.chance(0.5),
+    /** Waits until it knows where it starts. */
+    waits: random.chance(0.5),
+  };
+}
+
+/** How often each step comes, and its arguments. A program has `slots` places for files. */
+const all = {
   // Files.
-  | { do: "create"; path: FilePath; atomic: boolean; direct: Direct }
-  | {
-    do: "open";
-    path: FilePath;
-    write: boolean;
-    create: "no" | "yes" | "new";
-    truncate: boolean;
-    /** Every write goes to the end of the file as it then is. */
-    append: boolean;
-    direct: Direct;
-  }
-  | { do: "temp" }
-  | { do: "close file" }
-  | { do: "drop file" }
-  | { do: "rename"; path: FilePath }
-  | { do: "remove" }
-  | { do: "sync file"; dataOnly: boolean }
-  | { do: "size" }
-  | { do: "lock"; exclusive: boolean }
-  | { do: "unlock" }
+  create: [2.4, (random) => ({
+    path: path(random),
+    atomic: random.chance(0.35),
+    direct: direct(random),
+  })],
+  open: [2.4, (random) => {
+    const append = random.chance(0.15);
+    return {
+      path: path(random),
+      write: append || random.chance(0.85),
+      create: random.pick(["no", "yes", "yes", "new"]),
+      truncate: !append && random.chance(0.2),
+      /** Every write goes to the end of the file as it then is. */
+      append,
+      direct: direct(random),
+    };
+  }],
+  temp: [0.3, () => ({})],
+  "close file": [1.5, () => ({})],
+  "drop file": [0.3, () => ({})],
+  rename: [0.7, (random) => ({ path: path(random) })],
+  remove: [0.5, () => ({})],
+  "sync file": [1, (random) => ({ dataOnly: random.chance(0.5) })],
+  size: [0.5, () => ({})],
+  lock: [0.4, (random) => ({ exclusive: random.chance(0.5) })],
+  unlock: [0.3, () => ({})],
   // Ranges.
-  | { do: "readAt"; position: number; length: number; aligned: boolean }
-  | { do: "readMany"; ranges: readonly [number, number][]; maxGap: number; stopAfter: number }
-  | { do: "writeAt"; block: number; blocks: number; buffer: boolean; seed: number }
-  | { do: "truncate"; to: Length }
-  | { do: "preallocate"; length: number; keepSize: boolean }
-  | { do: "deallocate"; position: number; length: number }
-  | { do: "copy"; target: number; position: number; length: number; block: number }
+  readAt: [2, (random) => ({
+    position: place(random),
+    length: size(random),
+    aligned: random.chance(0.2),
+  })],
+  readMany: [0.6, (random) => ({
+    ranges: Array.from({ length: random.below(6) }, () => [place(random), size(random)] as const),
+    maxGap: random.pick([0, 4096, 1 << 20]),
+    stopAfter: random.pick([1, 100]),
+  })],
+  writeAt: [2.5, (random) => ({
+    block: random.below(12),
+    blocks: random.below(4),
+    buffer: random.chance(0.5),
+    seed: random.seed(),
+  })],
+  truncate: [1.5, (random) => ({
+    /** A length relative to what the file has. */
+    to: {
+      of: random.pick(["zero", "content", "size", "beyond"]),
+      amount: random.pick([0, 1, 100, 512, 5000]),
+    },
+  })],
+  preallocate: [1, (random) => ({ length: 1 + place(random), keepSize: random.chance(0.5) })],
+  deallocate: [0.5, (random) => ({ position: place(random), length: 1 + size(random) })],
+  copy: [2, (random, slots) => ({
+    target: random.below(slots),
+    position: place(random),
+    length: size(random),
+    block: random.below(12),
+  })],
   // Writers.
-  | ({ do: "writer" } & WriterChoice)
-  | { do: "write"; size: number; how: "call" | "lock" | "buffer" | "burst"; seed: number }
-  | { do: "write nonsense" }
-  | { do: "flush"; tail: boolean }
-  | { do: "sync"; tail: boolean }
-  | { do: "flush now"; durable: boolean }
-  | { do: "end writer"; how: WriterEnding }
+  writer: [5, writer],
+  write: [16, (random) => ({
+    size: size(random),
+    how: random.weighted([[6, "call"], [2, "lock"], [1, "buffer"], [2, "burst"]]),
+    seed: random.seed(),
+  })],
+  "write nonsense": [0.5, () => ({})],
+  flush: [1.5, (random) => ({ tail: random.chance(0.3) })],
+  sync: [4, (random) => ({ tail: random.chance(0.5) })],
+  "flush now": [2, (random) => ({ durable: random.chance(0.5) })],
+  "end writer": [5, (random) => ({
+    how: random.weighted([
+      [5, "close"],
+      [1, "lock"],
+      [1, "dispose"],
+      [2, "seal"],
+      [3, "abort"],
+      [1, "abort lock"],
+      [1, "drop"],
+    ]),
+  })],
   // Readers.
-  | {
-    do: "reader";
-    start: number;
-    length: number;
-    bufferSize: number;
-    readAhead: number;
-    closeFile: boolean;
-  }
-  | { do: "read"; reads: number; view: number }
-  | { do: "skip"; bytes: number }
-  | { do: "end reader"; how: "cancel" | "close" | "read all" | "drop" }
-  // Pipes.
-  | ({ do: "pipe" } & PipeChoice)
+  reader: [2, (random) => ({
+    start: place(random),
+    length: random.chance(0.5) ? Infinity : size(random),
+    bufferSize: random.pick(SIZES_OF_BUFFERS),
+    readAhead: random.below(5),
+    closeFile: random.chance(0.2),
+  })],
+  read: [3, (random) => ({
+    reads: random.between(1, 3),
+    view: random.pick([0, 0, 100, 4096, 16_384]),
+  })],
+  skip: [1, (random) => ({ bytes: size(random) })],
+  "end reader": [1.5, (random) => ({ how: random.pick(["cancel", "close", "read all", "drop"]) })],
+  pipe: [2, (random, slots) => ({
+    /** Another file's reader, or bytes that a program makes. */
+    source: random.pick(["file", "program"]),
+    from: random.below(slots),
+    size: size(random),
+    seed: random.seed(),
+    preventClose: random.chance(0.3),
+    preventAbort: random.chance(0.3),
+    preventCancel: random.chance(0.3),
+    /** A signal aborts it after so many microseconds. */
+    abortAfter: random.chance(0.2) ? random.below(3000) : undefined,
+    /** The source fails after so many chunks. */
+    failAfter: random.chance(0.2) ? random.below(4) : undefined,
+  })],
   // Others.
-  | { do: "another process"; what: OtherAction; path: FilePath; amount: number; seed: number }
-  | { do: "change directory"; directory: number }
+  "another process": [1.5, (random) => ({
+    what: random.weighted([
+      [4, "append"],
+      [4, "truncate"],
+      [2, "rename"],
+      [2, "remove"],
+      [1, "replace"],
+    ]),
+    path: path(random),
+    amount: size(random),
+    seed: random.seed(),
+  })],
+  "change directory": [0.2, (random) => ({ directory: random.between(-1, 1) })],
   /** An error that nobody catches, after which the program goes on all the same. */
-  | { do: "crash" }
-  | { do: "sleep"; microseconds: number }
-  | { do: "join" };
+  crash: [0.4, () => ({})],
+  sleep: [2, (random) => ({ microseconds: random.pick([0, 10, 500, 20_000]) })],
+  join: [1, () => ({})],
+} satisfies Record<string, [weight: number, draw: (random: Random, slots: number) => object]>;
 
-export type Of<Name extends Action["do"]> = Extract<Action, { do: Name }>;
+type All = typeof all;
 
-/** A length relative to what the file has. */
-export interface Length {
-  readonly of: "zero" | "content" | "size" | "beyond";
-  readonly amount: number;
+/** A step of some kind, with its arguments. */
+export type Of<Name extends keyof All> = { readonly do: Name } & ReturnType<All[Name][1]>;
+
+export type Action = { [Name in keyof All]: Of<Name> }[keyof All];
+
+/** Draws the arguments of a step. */
+export function draw(name: Action["do"], random: Random, slots: number): Action {
+  return { do: name, ...all[name][1](random, slots) } as Action;
 }
 
-export interface WriterChoice {
-  readonly place: "start" | "position" | "append" | "default";
-  readonly position: number;
-  readonly bufferSize: number | undefined;
-  readonly writeBehind: number | undefined;
-  readonly preallocate: boolean;
-  readonly sizeHint: number;
-  readonly syncOnClose: boolean;
-  readonly closeFile: boolean;
-  /** Waits until it knows where it starts. */
-  readonly waits: boolean;
-}
-
-export interface PipeChoice {
-  /** Another file's reader, or bytes that a program makes. */
-  readonly source: "file" | "program";
-  readonly from: number;
-  readonly size: number;
-  readonly seed: number;
-  readonly preventClose: boolean;
-  readonly preventAbort: boolean;
-  readonly preventCancel: boolean;
-  /** A signal aborts it after so many microseconds. */
-  readonly abortAfter: number | undefined;
-  /** The source fails after so many chunks. */
-  readonly failAfter: number | undefined;
-}
-
-export type WriterEnding = "close" | "lock" | "dispose" | "seal" | "abort" | "abort lock" | "drop";
-
-export type OtherAction = "append" | "truncate" | "rename" | "remove" | "replace";
+/** How often each step comes. */
+export const weights: readonly (readonly [number, Action["do"]])[] = Object.entries(all)
+  .map(([name, [weight]]) => [weight, name as Action["do"]]);
 
 export interface Step {
   readonly id: number;

@@ -128,7 +128,8 @@ function promiseAll(
   const certain = file.certainSince(since, true);
   const { unsyncedPastWriters } = file.touches;
   for (const { from, to } of unsyncedPastWriters) certain.remove(from, to);
-  const isWhole = expected.end === view.size && file.isLeftAloneSince(since) &&
+  const isWhole = expected.end === view.size && file.isLengthLeftAlone &&
+    file.touches.areWritersSince(since) &&
     unsyncedPastWriters.length === 0;
   file.promise(certain, isWhole ? expected.end : undefined);
 }
@@ -147,6 +148,7 @@ export function leave(session: Session, slot: Slot, writer: OpenWriter, closes: 
   session.oracle.memoryUsers.delete(writer.memory);
   if (writer.oracle.flushed > 0) writer.handle.hasWritten = true;
   if (slot.writer === writer) slot.writer = undefined;
+  slot.ended = writer;
   if (closes) session.leave(writer.handle);
 }
 

@@ -1,15 +1,16 @@
 // Steps that write to a file by a stream.
 
+import { Errno } from "../../../src/engine/linux.ts";
 import type { DmaStreamWriterOptions } from "../../../mod.ts";
 import { Violation } from "../oracle/promises.ts";
 import { LARGEST_BLOCK } from "../oracle/claim.ts";
 import type { TrackedFile } from "../oracle/tracked_file.ts";
 import { WriterOracle } from "../oracle/writer_oracle.ts";
 import { bytesOf } from "./bytes.ts";
-import type { Handle, OpenWriter, Session, Slot } from "./session.ts";
-import type { Of, WriterChoice } from "./steps.ts";
+import type { Handle, OpenWriter, Session, Slot, StandingName } from "./session.ts";
+import type { Of } from "./steps.ts";
 
-const ETIMEDOUT = 110;
+type WriterChoice = Of<"writer">;
 
 export function openWriter(session: Session, slot: Slot, wanted: WriterChoice): Promise<void> {
   const { handle } = slot;
@@ -20,7 +21,7 @@ export function openWriter(session: Session, slot: Slot, wanted: WriterChoice): 
   }
   const isTaken = tracked.writers.size + tracked.claims.size > 0;
   const isOverwritten = handle.owns && !handle.hasWritten && tracked.expected.end > 0;
-  const isOthers = session.isOthers(tracked, handle) || session.isEmptied(tracked);
+  const isOthers = session.isOthers(tracked, handle) || session.oracle.isEmptied(tracked.view);
   if (isTaken || isOthers || isOverwritten) return Promise.resolve();
   const { appends } = handle;
   // Nobody may make the file longer while it is appended to: where a chunk stands nobody could tell.
@@ -147,30 +148,17 @@ export async function write(session: Session, slot: Slot, action: Of<"write">): 
 }
 
 /** Bytes as a chunk of some kind, and the memory that it stands in. */
-function chunkOf(
-  bytes: Uint8Array,
-  kind: number,
-): { chunk: BufferSource; whole: Uint8Array<ArrayBuffer> } {
-  const { length } = bytes;
-  switch (kind % 5) {
-    case 0: {
-      const whole = new Uint8Array(length + 7);
-      whole.set(bytes, 3);
-      return { chunk: whole.subarray(3, 3 + length), whole };
-    }
-    case 1: {
-      const whole = new Uint8Array(bytes);
-      return { chunk: whole.buffer, whole };
-    }
-    case 2: {
-      const whole = new Uint8Array(bytes);
-      return { chunk: new DataView(whole.buffer), whole };
-    }
-    default: {
-      const whole = new Uint8Array(bytes);
-      return { chunk: whole, whole };
-    }
-  }
+function chunkOf(bytes: Uint8Array, seed: number) {
+  const kind = seed % 5;
+  const offset = kind === 0 ? 3 : 0;
+  const whole = new Uint8Array(bytes.length + 2 * offset);
+  whole.set(bytes, offset);
+  const chunk = kind === 1
+    ? whole.buffer
+    : kind === 2
+    ? new DataView(whole.buffer)
+    : whole.subarray(offset, offset + bytes.length);
+  return { chunk, whole };
 }
 
 function give(session: Session, writer: OpenWriter, promise: Promise<void>): Promise<void> {
@@ -233,49 +221,44 @@ export function writeNonsense(session: Session, slot: Slot): Promise<void> {
 
 // ---- flush and sync -----------------------------------------------------------------------------------------------
 
-/** Waits for what was written to reach the file. */
-export function flush(session: Session, slot: Slot, { tail }: Of<"flush">): Promise<void> {
-  const { writer } = slot;
+/** Waits for what was written to reach the file, and with `durable` to be synced. */
+export function flush(
+  session: Session,
+  { writer }: Slot,
+  { tail }: { tail: boolean },
+  durable: boolean,
+): Promise<void> {
   if (!writer) return Promise.resolve();
-  const { stream, oracle } = writer;
+  const { stream, oracle, handle } = writer;
   const least = leastOf(writer, tail);
+  const since = session.oracle.now();
+  const name = session.standingName(handle);
   return session.call({
-    name: "flush",
-    promise: stream.flushAligned({ tail }),
+    name: durable ? "sync" : "flush",
+    promise: durable ? stream.sync({ tail }) : stream.flushAligned({ tail }),
     ...excuseOf(writer),
-    misuse: oracle.ending,
+    misuse: oracle.ending || (durable && oracle.piped),
     done: (position) => {
       oracle.opened();
-      checkPosition("writer 2", writer, position, least());
+      checkPosition(durable ? "sync covers the given" : "writer 2", writer, position, least());
+      if (durable) promiseUpTo(session, writer, position, since, name);
     },
     failed: (error) => noteFailure(writer, error),
   });
 }
 
-/** Makes what was written durable. */
-export function sync(session: Session, slot: Slot, { tail }: Of<"sync">): Promise<void> {
-  const { writer } = slot;
-  if (!writer) return Promise.resolve();
-  const { stream, oracle, handle } = writer;
-  const { oracle: contract } = session;
-  const least = leastOf(writer, tail);
-  const since = contract.now();
-  const name = session.standingName(handle);
-  return session.call({
-    name: "sync",
-    promise: stream.sync({ tail }),
-    ...excuseOf(writer),
-    misuse: oracle.ending || oracle.piped,
-    done: (position) => {
-      oracle.opened();
-      checkPosition("sync covers the given", writer, position, least());
-      const certain = oracle.file.certainSince(since, true);
-      oracle.file.promise(certain.within(oracle.start, position));
-      session.promiseName(handle, name);
-      contract.cutThrice();
-    },
-    failed: (error) => noteFailure(writer, error),
-  });
+/** "writer 10": a sync that began at a moment has made a writer's bytes durable, up to a position. */
+function promiseUpTo(
+  session: Session,
+  { oracle, handle }: OpenWriter,
+  position: number,
+  since: number,
+  name: StandingName | undefined,
+): void {
+  const certain = oracle.file.certainSince(since, true);
+  oracle.file.promise(certain.within(oracle.start, position));
+  session.promiseName(handle, name);
+  session.oracle.cutThrice();
 }
 
 /** A truncate that waits for a call of the program begins only when the program goes on. */
@@ -286,12 +269,12 @@ export function waitsForProgram({ claims, reserves }: TrackedFile): boolean {
 /** Blocks until what was written is in the file. */
 export function flushNow(session: Session, slot: Slot, { durable }: Of<"flush now">): void {
   const { writer } = slot;
-  if (!writer) return;
+  if (!writer) return flushEnded(session, slot, durable);
   const { stream, oracle, handle } = writer;
   const { oracle: contract } = session;
   const since = contract.now();
   const name = session.standingName(handle);
-  const errnos = waitsForProgram(oracle.file) ? [ETIMEDOUT] : [];
+  const errnos = waitsForProgram(oracle.file) ? [Errno.ETIMEDOUT] : [];
   try {
     stream.flushSync({ durable });
   } catch (error) {
@@ -300,17 +283,23 @@ export function flushNow(session: Session, slot: Slot, { durable }: Of<"flush no
     return contract.guard(() => {
       session.explain({ name: "flushSync", ...excuse }, error);
       // A writer that was only late has not failed.
-      if ((error as { errno?: number }).errno !== ETIMEDOUT) noteFailure(writer, error);
+      if ((error as { errno?: number }).errno !== Errno.ETIMEDOUT) noteFailure(writer, error);
     });
   }
   contract.guard(() => {
     checkFlushed("writer 2", writer);
-    if (!durable) return;
-    const certain = oracle.file.certainSince(since, true);
-    oracle.file.promise(certain.within(oracle.start, oracle.flushed));
-    session.promiseName(handle, name);
-    contract.cutThrice();
+    if (durable) promiseUpTo(session, writer, oracle.flushed, since, name);
   });
+}
+
+/** A writer that has ended has no descriptor to sync: the number may be another file's. */
+function flushEnded(session: Session, { ended }: Slot, durable: boolean): void {
+  try {
+    ended?.stream.flushSync({ durable });
+  } catch (error) {
+    const excuse = { ...excuseOf(ended!), misuse: true };
+    session.oracle.guard(() => session.explain({ name: "flushSync", ...excuse }, error));
+  }
 }
 
 /** Everything that was given must be in the file; of a pipe only it knows how much that is. */

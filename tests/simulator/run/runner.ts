@@ -1,11 +1,15 @@
 // Runs programs in this isolate, one after the other.
 
-import type { Finalizers } from "../program/finalizers.ts";
+import { type PromiseName, Violation } from "../oracle/promises.ts";
 import { makeDeterministic } from "./deterministic.ts";
 import { type Change, type LoadedModule, loadModule } from "./module.ts";
-import { brokenPromise, shrink } from "./shrink.ts";
 import { openRealEngine } from "./real_engine.ts";
-import { programOf, type RealPlace, simulate, type SimulationResult } from "./simulate_program.ts";
+import {
+  programOf,
+  simulate,
+  type SimulationOptions,
+  type SimulationResult,
+} from "./simulate_program.ts";
 
 /** A program that broke a promise. */
 export interface Failure {
@@ -36,30 +40,24 @@ export function addTally(sum: Tally, { programs, operations, faults, cuts }: Tal
   sum.cuts += cuts;
 }
 
+/** What all programs share. */
+type Parts = Pick<SimulationOptions, "finalizers" | "real"> & { module: LoadedModule };
+
 /** Runs programs over one loaded module. An isolate has one runner. */
 export class Runner {
-  #module: LoadedModule;
-  readonly #finalizers: Finalizers;
   readonly #changes: readonly Change[];
-  readonly #real: RealPlace | undefined;
+  #parts: Parts;
 
-  private constructor(
-    module: LoadedModule,
-    finalizers: Finalizers,
-    changes: readonly Change[],
-    real: RealPlace | undefined,
-  ) {
-    this.#module = module;
-    this.#finalizers = finalizers;
+  private constructor(changes: readonly Change[], parts: Parts) {
     this.#changes = changes;
-    this.#real = real;
+    this.#parts = parts;
   }
 
   /** Makes this isolate deterministic, and loads the module with these changes. Programs run in a real directory, if any. */
   static async load(changes: readonly Change[] = [], directory?: string): Promise<Runner> {
     const finalizers = makeDeterministic(directory === undefined);
     const real = directory === undefined ? undefined : { directory, engine: openRealEngine() };
-    return new Runner(await loadModule(changes), finalizers, changes, real);
+    return new Runner(changes, { finalizers, real, module: await loadModule(changes) });
   }
 
   /** Runs the program of a seed, or these steps of it. */
@@ -68,16 +66,9 @@ export class Runner {
     steps?: readonly number[],
     trace?: (line: string) => void,
   ): Promise<SimulationResult> {
-    const result = await simulate({
-      seed,
-      steps,
-      trace,
-      module: this.#module,
-      finalizers: this.#finalizers,
-      real: this.#real,
-    });
+    const result = await simulate({ seed, steps, trace, ...this.#parts });
     // The module still knows the files that a program has left open.
-    if (result.failure) this.#module = await loadModule(this.#changes, true);
+    if (result.failure) this.#parts.module = await loadModule(this.#changes, true);
     return result;
   }
 
@@ -92,5 +83,31 @@ export class Runner {
       return isSame;
     });
     return { seed, message, promise, steps };
+  }
+}
+
+/** The promise that a failure breaks; undefined for an error that the module or the simulator threw itself. */
+export function brokenPromise(failure: Error): PromiseName | undefined {
+  return failure instanceof Violation ? failure.promise : undefined;
+}
+
+/** The steps that are left when no part of them can be left out. `fails` runs a program of some of them. */
+async function shrink(
+  steps: readonly number[],
+  fails: (steps: readonly number[]) => Promise<boolean>,
+): Promise<readonly number[]> {
+  let left = steps;
+  let size = Math.ceil(left.length / 2);
+  for (;;) {
+    let isSmaller = false;
+    for (let at = 0; at < left.length;) {
+      const fewer = [...left.slice(0, at), ...left.slice(at + size)];
+      if (await fails(fewer)) {
+        left = fewer;
+        isSmaller = true;
+      } else at += size;
+    }
+    if (size === 1 && !isSmaller) return left;
+    size = Math.max(1, Math.floor(size / 2));
   }
 }

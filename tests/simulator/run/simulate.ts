@@ -1,48 +1,29 @@
 // Runs programs in several Workers at once.
 
-import type { Change } from "./module.ts";
 import { addTally, type Failure, newTally, type Tally } from "./runner.ts";
-import type { Order, Report, Seeds } from "./worker.ts";
+import type { Manner, Order, Report, Seeds } from "./worker.ts";
 
 /** A Worker that says nothing for so long after its time is stuck: no program takes long, nor does making it smaller. */
 const STUCK_MS = 30_000;
 
-/** Which programs are run, and for how long. */
-export interface SimulateOptions {
+/** Which programs are run, and how. */
+export interface SimulateOptions extends Manner {
   /** The first one, or all of them. */
   readonly seeds: number | readonly number[];
-  readonly milliseconds: number;
-  /** Mistakes that are put into the module. */
-  readonly changes?: readonly Change[];
-  /** A real directory in which they run; default a simulated kernel. */
-  readonly directory?: string | undefined;
-  /** Each Worker stops after so many failures. */
-  readonly mostFailures?: number;
   readonly workers?: number;
-  readonly shrinks?: boolean;
 }
 
 /** Runs programs in as many Workers as there are processors. */
 export async function simulateInWorkers(options: SimulateOptions): Promise<Report> {
-  const { seeds, milliseconds, changes = [], mostFailures = 5, shrinks = true } = options;
-  const { directory } = options;
   // The working directory is the process's.
-  const { workers = directory === undefined ? navigator.hardwareConcurrency : 1 } = options;
+  const most = options.directory === undefined ? navigator.hardwareConcurrency : 1;
+  const { seeds, workers = most, ...manner } = options;
   const seedsOf = (index: number): Seeds =>
     typeof seeds === "number"
       ? { first: seeds + index, stride: workers }
       : seeds.filter((_, at) => at % workers === index);
-  const reports = await Promise.all(
-    Array.from({ length: workers }, (_, index) =>
-      runInWorker({
-        seeds: seedsOf(index),
-        milliseconds,
-        changes,
-        directory,
-        mostFailures,
-        shrinks,
-      })),
-  );
+  const orders = Array.from({ length: workers }, (_, at) => ({ ...manner, seeds: seedsOf(at) }));
+  const reports = await Promise.all(orders.map(runInWorker));
   const tally = newTally();
   for (const report of reports) addTally(tally, report.tally);
   return { tally, failures: reports.flatMap(({ failures }) => failures) };

@@ -1,19 +1,21 @@
 // Runs one program on a simulated kernel, where everything that happens follows from its seed, or on the real one.
 
 import { setImmediate } from "node:timers";
-import type { KernelEngine } from "../../../src/engine/kernel_engine.ts";
 import type { Clock } from "../kernel/clock.ts";
 import { Oracle } from "../oracle/oracle.ts";
 import { Violation } from "../oracle/promises.ts";
 import type { Finalizers } from "../program/finalizers.ts";
+import { closeFile } from "../program/file_steps.ts";
 import { generate } from "../program/generator.ts";
+import { perform } from "../program/perform.ts";
 import { endProcess } from "../program/program_end_steps.ts";
+import { endReader } from "../program/reader_steps.ts";
 import { Session } from "../program/session.ts";
 import { describeStep, type Program, type Step } from "../program/steps.ts";
+import { endWriter } from "../program/writer_end_steps.ts";
 import { Random } from "../random.ts";
-import { RealWorld } from "../real_world.ts";
+import { type RealPlace, RealWorld } from "../real_world.ts";
 import { SimulatedWorld } from "../simulated_world.ts";
-import { endAll, runTask } from "./tasks.ts";
 import type { LoadedModule } from "./module.ts";
 
 /** More events than any program has: whoever needs more goes round in a circle. */
@@ -21,12 +23,6 @@ const MOST_EVENTS = 300_000;
 
 /** No file of a real file system is made as long as this. */
 const FAR = 2 ** 33;
-
-/** A directory in which the real kernel is at work, and the engine through which it is asked. */
-export interface RealPlace {
-  readonly directory: string;
-  readonly engine: KernelEngine;
-}
 
 /** How one program is run. */
 export interface SimulationOptions {
@@ -41,8 +37,6 @@ export interface SimulationOptions {
 }
 
 export interface SimulationResult {
-  readonly seed: number;
-  readonly program: Program;
   readonly operations: number;
   readonly faults: number;
   readonly cuts: number;
@@ -56,7 +50,7 @@ function turn(): Promise<void> {
 
 /** The program of a seed, or those of its steps that are wanted. */
 export function programOf(seed: number, wanted?: readonly number[]): Program {
-  const program = generate(new Random(seed).fork());
+  const program = generate(new Random(seed).fork(), new Random(-seed));
   if (!wanted) return program;
   return { ...program, steps: program.steps.filter(({ id }) => wanted.includes(id)) };
 }
@@ -83,12 +77,10 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     });
   const common = { random: random.fork(), violated, trace };
   const faulty = random.chance(0.8);
-  const world = real
-    ? new RealWorld({ ...common, ...real })
-    : new SimulatedWorld({ ...common, faulty });
+  const world = real ? new RealWorld(common, real) : new SimulatedWorld(common, faulty);
   trace?.(`file system: ${world.description}`);
   const oracle = new Oracle(world, random.fork());
-  module.substituteEngine(world.engine);
+  module.substituteEngine(world.kernel);
   const session = new Session(world, oracle, module, finalizers, program.slots, trace);
   const onRejection = (event: PromiseRejectionEvent) => {
     event.preventDefault();
@@ -107,7 +99,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
       (_, task) => runTask(session, program, task, seed, began),
     );
     await Promise.all(tasks);
-    if (random.chance(0.5)) world.calm();
+    if (random.chance(0.5)) world.faults.cease();
     trace?.("  the end of the program");
     if (program.endsOpen) await endProcess(session);
     await endAll(session, pace);
@@ -127,8 +119,8 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     finalizers.clear();
     module.substituteEngine(undefined);
   }
-  const { operations, faultCount: faults } = world;
-  return { seed, program, operations, faults, cuts: oracle.cuts, failure: oracle.violation };
+  const { kernel: { operations }, faults: { count: faults } } = world;
+  return { operations, faults, cuts: oracle.cuts, failure: oracle.violation };
 }
 
 /** Lets time pass until everything is over. */
@@ -168,5 +160,41 @@ async function drive(
     }
     const names = [...pending].map(({ name }) => name).join(", ");
     throw new Violation("errors", `nothing is in flight, and these never settle: ${names}`);
+  }
+}
+
+/** Takes the steps of one task, one after the other. */
+async function runTask(
+  session: Session,
+  program: Program,
+  task: number,
+  seed: number,
+  began: (step: Step) => void,
+): Promise<void> {
+  const under: Promise<void>[] = [];
+  for (const step of program.steps) {
+    if (step.task !== task) continue;
+    // From the step alone: the others come at the same moments where one is left out.
+    const random = new Random(seed + step.id);
+    // Most steps follow at once; others come at any moment of what is under way.
+    if (random.chance(0.4)) await session.world.clock.sleep(random.next() ** 3 * 2000);
+    if (session.oracle.violation) return;
+    began(step);
+    const over = Promise.resolve(perform(session, step));
+    if (step.action.do === "join") await Promise.all(under.splice(0));
+    else if (step.awaited) await over;
+    else under.push(over);
+  }
+  await Promise.all(under);
+}
+
+/** Ends every stream and closes every file. */
+async function endAll(session: Session, random: Random): Promise<void> {
+  for (const slot of session.slots) {
+    if (slot.reader) await endReader(session, slot, { do: "end reader", how: "close" });
+    if (slot.writer) {
+      await endWriter(session, slot, { do: "end writer", how: random.pick(["close", "abort"]) });
+    }
+    await closeFile(session, slot);
   }
 }

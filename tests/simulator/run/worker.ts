@@ -1,23 +1,26 @@
 // Runs programs in a Worker: one seed after the other, until it is told to stop.
 
 import type { Change } from "./module.ts";
-import { addTally, type Failure, newTally, Runner, type Tally } from "./runner.ts";
-import { brokenPromise } from "./shrink.ts";
+import { addTally, brokenPromise, type Failure, newTally, Runner, type Tally } from "./runner.ts";
 
 /** These seeds, or as many as there is time for. */
 export type Seeds = readonly number[] | { readonly first: number; readonly stride: number };
 
-export interface Order {
-  /** Which programs it runs, one after the other, until its time is over. */
-  readonly seeds: Seeds;
+/** How programs are run. */
+export interface Manner {
   readonly milliseconds: number;
-  readonly changes: readonly Change[];
+  /** Mistakes that are put into the module. */
+  readonly changes?: readonly Change[];
   /** A real directory in which they run; default a simulated kernel. */
-  readonly directory: string | undefined;
-  /** It stops after so many failures. */
-  readonly mostFailures: number;
+  readonly directory?: string | undefined;
+  /** A Worker stops after so many failures. */
+  readonly mostFailures?: number;
   /** Whether a failure is made smaller. */
-  readonly shrinks: boolean;
+  readonly shrinks?: boolean;
+}
+
+export interface Order extends Manner {
+  readonly seeds: Seeds;
   /** Where it writes the seed that it is at, for whoever finds it stuck. */
   readonly current: Float64Array<SharedArrayBuffer>;
 }
@@ -33,7 +36,7 @@ function* all(seeds: Seeds): Generator<number> {
 }
 
 async function runSeeds(order: Order): Promise<Report> {
-  const { milliseconds, changes, directory, mostFailures, shrinks } = order;
+  const { milliseconds, changes, directory, mostFailures = 5, shrinks = true } = order;
   const runner = await Runner.load(changes, directory);
   const tally = newTally();
   const failures: Failure[] = [];

@@ -1,0 +1,25 @@
+// What other processes have cut off a file, which a writer may have read before.
+
+import { SparseBytes } from "../kernel/sparse_bytes.ts";
+import type { ExpectedFile } from "./expected_file.ts";
+import { Ranges } from "./ranges.ts";
+
+export class CutsByOthers {
+  readonly #bytes = new SparseBytes();
+  readonly #ranges = new Ranges();
+  /** How long the file may have been by what was reserved. */
+  longest = 0;
+
+  /** The file is cut to `length`. With `isRead` writers are at work, and fill blocks with what they have read. */
+  note({ content, end, longest }: ExpectedFile, length: number, isRead: boolean): void {
+    this.longest = Math.max(this.longest, longest);
+    if (!isRead) return;
+    this.#bytes.copy(content, length, end);
+    this.#ranges.add(length, end);
+  }
+
+  /** Whether a writer may know this byte from before a cut. */
+  recalls(position: number, byte: number | undefined): boolean {
+    return this.#ranges.overlaps(position, position + 1) && this.#bytes.at(position) === byte;
+  }
+}
