@@ -31,9 +31,10 @@ async function cutReserved(beside: (file: SimulatedFile) => void): Promise<numbe
   const fileSystem = { cutsDirty: false };
   const { engine, file } = openScripted({ content: pattern(5000), fileSystem });
   engine.file(file.fd).extend(6000);
-  file.length.extend(6000);
+  file.length.beginWrite(6000);
+  file.length.endWrite(true);
   file.durability.noteChange();
-  const cutting = cutToContent(file);
+  const cutting = cutToContent(file)!;
   assertEquals(engine.pending.map(({ kind }) => kind), ["sync"]);
   beside(engine.file(file.fd));
   await engine.drive(cutting);

@@ -73,7 +73,7 @@ testInEachDirectory("New programs on the real kernel keep every promise", async 
 testInEachDirectory("A mistake is found on the real kernel too", async ({ path }) => {
   const control = controls.find(({ name }) => name === "moves the flushed position past a hole");
   const { broken } = await findControl(control!, 20_000, path);
-  assertEquals(broken, "writer 2");
+  assert(broken?.startsWith("writer"), `${broken}`);
 }, { where: (directory) => directory === testDirectories[0] });
 
 Deno.test({
