@@ -30,8 +30,8 @@ Deno.test("A truncate that waits for a write follows a sync of it, where the fil
 async function cutReserved(beside: (file: SimulatedFile) => void): Promise<number> {
   const fileSystem = { cutsDirty: false };
   const { engine, file } = openScripted({ content: pattern(5000), fileSystem });
-  engine.file(file.fd).extend(6000);
   file.length.beginWrite(6000);
+  engine.file(file.fd).extend(6000);
   file.length.endWrite(true);
   file.durability.noteChange();
   const cutting = cutToContent(file)!;
