@@ -290,6 +290,19 @@ static long close_many(int32_t *descriptors, uint32_t count) {
   return 0;
 }
 
+// Reserves space. A file that may grow no further (RLIMIT_FSIZE) is an error here, and no signal that ends the program:
+// a writer reserves more than the program will write.
+static long allocate(int32_t fd, uint32_t mode, uint64_t offset, uint64_t length) {
+  static const struct timespec NO_TIME = {0, 0};
+  const uint64_t limit = 1ul << (SIGXFSZ - 1);
+  uint64_t before = 0;
+  CALL(SYS_rt_sigprocmask, SIG_BLOCK, &limit, &before, sizeof(limit), 0);
+  long result = CALL(SYS_fallocate, fd, mode, offset, length, 0);
+  if (result == -EFBIG) CALL(SYS_rt_sigtimedwait, &limit, 0, &NO_TIME, sizeof(limit), 0);
+  CALL(SYS_rt_sigprocmask, SIG_SETMASK, &before, 0, sizeof(before), 0);
+  return result;
+}
+
 // ---- blocking calls: arguments laid out as in a submission ----------------------------------------------------
 
 static long blocking(uint32_t opcode, int32_t fd, uintptr_t address, uint32_t length, uint64_t offset,
@@ -309,7 +322,7 @@ static long blocking(uint32_t opcode, int32_t fd, uintptr_t address, uint32_t le
   case IORING_OP_FSYNC:
     return CALL(flags & IORING_FSYNC_DATASYNC ? SYS_fdatasync : SYS_fsync, fd, 0, 0, 0, 0);
   case IORING_OP_FALLOCATE:
-    return CALL(SYS_fallocate, fd, length, offset, address, 0);
+    return allocate(fd, length, offset, address);
   case IORING_OP_OPENAT:
     return CALL(SYS_openat, fd, address, flags, length, 0);
   case IORING_OP_CLOSE:
