@@ -15,14 +15,30 @@ export const neverNotified: Int32Array<SharedArrayBuffer> = new Int32Array(
   new SharedArrayBuffer(4),
 );
 
-// Not the global ones: test frameworks replace them with fakes.
-export const { queueMicrotask, setTimeout, clearTimeout } = globalThis;
+// Not the global ones: test frameworks replace them with fakes. Deno takes some 5 ms to load its timers, so that is left
+// until one is used.
+export const { queueMicrotask } = globalThis;
 let timers: Promise<typeof import("node:timers")> | undefined;
+const loadTimers = () => timers ??= import("node:timers");
 /** The turn that is awaited, and since when. */
 let turn: Promise<void> | undefined;
 let turnBegan = 0;
 /** Whether the turn is overdue: every stream yields until the loop has turned. */
 let isOverdue = false;
+
+/** Calls `work` after some milliseconds. Returns a function that prevents it. */
+export function callAfter(milliseconds: number, work: () => void): () => void {
+  let isWanted = true;
+  let prevent = () => {
+    isWanted = false;
+  };
+  loadTimers().then(({ setTimeout, clearTimeout }) => {
+    if (!isWanted) return;
+    const timer = setTimeout(work, milliseconds);
+    prevent = () => clearTimeout(timer);
+  });
+  return () => prevent();
+}
 
 /** Resolves when the event loop has turned. Callers share the turn. */
 export function eventLoopTurn(): Promise<void> {
@@ -33,7 +49,7 @@ export function eventLoopTurn(): Promise<void> {
 
 /** A message channel would not do: its messages are ready operations, and Deno serves up to 128 of those before a timer. */
 async function turnOnce(): Promise<void> {
-  const { setImmediate } = await (timers ??= import("node:timers"));
+  const { setImmediate } = await loadTimers();
   await new Promise<void>((resolve) => setImmediate(resolve));
   turn = undefined;
   isOverdue = false;

@@ -5,7 +5,7 @@ import type { BufferBudget } from "./buffer_budget.ts";
 import { Counters } from "./counters.ts";
 import { Devices } from "./devices.ts";
 import type { Engine } from "./engine.ts";
-import { afterCallers, eventLoopTurn, neverNotified, setTimeout } from "./event_loop.ts";
+import { afterCallers, callAfter, eventLoopTurn, neverNotified } from "./event_loop.ts";
 import type { KernelRing } from "./kernel_ring.ts";
 import { AT_FDCWD, Errno, Opcode, PATH_MAX } from "./linux.ts";
 import type { Block, Completion, Operation } from "./operation.ts";
@@ -83,7 +83,7 @@ export class KernelEngine implements Engine {
     if (operation.op !== "pause") return this.#start(request);
     const { milliseconds } = operation;
     this.#pauses.set(request, performance.now() + milliseconds);
-    setTimeout(() => this.#endPause(request), milliseconds);
+    callAfter(milliseconds, () => this.#endPause(request));
   }
 
   flush(): void {

@@ -7,7 +7,7 @@ import { addressOf } from "../../ffi/address.ts";
 import type { Shim } from "../../ffi/shim.ts";
 import { NO_PLACE } from "../../ffi/thread_exit.ts";
 import type { Counters } from "./counters.ts";
-import { clearTimeout, eventLoopTurn, neverNotified, setTimeout } from "./event_loop.ts";
+import { callAfter, eventLoopTurn, neverNotified } from "./event_loop.ts";
 import { type KernelRing, RingRefused } from "./kernel_ring.ts";
 import { EFD_CLOEXEC, EFD_NONBLOCK, Opcode } from "./linux.ts";
 
@@ -173,13 +173,12 @@ export class Notifier {
     eventLoopTurn().then(this.#reap);
   }
 
-  /** Returns to the former eventfd. A timer polls for completions until the kernel accepts it. */
-  #registerAgain(): void {
-    if (this.#stopped || this.#ring.registerEventfd(this.#fd) >= 0) return;
-    Deno.unrefTimer(setTimeout(() => {
-      this.#registerAgain();
+  /** Returns to the former eventfd. Until the kernel accepts it, completions are polled for. */
+  async #registerAgain(): Promise<void> {
+    while (!this.#stopped && this.#ring.registerEventfd(this.#fd) < 0) {
+      await Atomics.waitAsync(neverNotified, 0, 0, 5).value;
       this.#reap();
-    }, 5));
+    }
   }
 }
 
@@ -233,12 +232,12 @@ async function watchByEpoll(
   // deno-lint-ignore no-explicit-any -- `handle` is an option that node:net takes but does not document
   const socket = new Socket({ handle, readable: true, writable: false, onread } as any);
   socket.resume();
-  const timer = setTimeout(() => resolve(false), SELF_TEST_MS);
+  const prevent = callAfter(SELF_TEST_MS, () => resolve(false));
   const fails = () => resolve(false);
   socket.once("error", fails);
   signal(shim, fd);
   passed = await awake;
-  clearTimeout(timer);
+  prevent();
   if (!passed) {
     socket.destroy();
     throw new Error("No signal came through epoll");

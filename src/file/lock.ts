@@ -1,7 +1,7 @@
 // Advisory locks on a whole file, as flock(2) has them.
 
 import { run } from "../engine/engine.ts";
-import { clearTimeout, setTimeout } from "../engine/event_loop.ts";
+import { callAfter } from "../engine/event_loop.ts";
 import { Errno, LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN } from "../engine/linux.ts";
 import { ioError } from "../errors.ts";
 import type { OpenFile } from "./open_file.ts";
@@ -52,11 +52,11 @@ export async function lock(
 function pauseFor(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve) => {
     const end = () => {
-      clearTimeout(timer);
+      prevent();
       signal?.removeEventListener("abort", end);
       resolve();
     };
-    const timer = setTimeout(end, milliseconds);
+    const prevent = callAfter(milliseconds, end);
     signal?.addEventListener("abort", end);
   });
 }
