@@ -116,9 +116,10 @@ export class Directory {
   async #openForSync(path: string): Promise<number> {
     const { engine } = this;
     // On a disk of this machine it waits for nothing: the directory is open already.
-    const opened = await (engine.isLocal(this.fd)
-      ? engine.runNow(this.#openingForSync)
-      : run(engine, this.#openingForSync));
+    const opened =
+      await (engine.isLocal(this.fd)
+        ? engine.runNow(this.#openingForSync)
+        : run(engine, this.#openingForSync));
     if (opened >= 0) return opened;
     this.#syncFd = undefined;
     // A directory that may be written to but not read cannot be synced.

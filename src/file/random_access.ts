@@ -11,8 +11,8 @@ import type { OpenFile } from "./open_file.ts";
 import { stat } from "./stat.ts";
 import { readPooled, transfer } from "./transfer.ts";
 
-/** Up to this size a copy out of the pool is faster than aligned memory of its own. Measured: 0.9 and 1.8 µs at 4 KiB. */
-const MAX_COPIED = 16 << 10;
+/** Up to this size a copy out of the pool takes less CPU time than aligned memory of its own. Measured: 5.9 and 6.4 µs at 4 KiB. */
+const MAX_COPIED = 64 << 10;
 
 /** Bytes of a piece that goes through the pool, and pieces that are written at once. */
 const PIECE = 1 << 20;
@@ -38,7 +38,9 @@ export function readRange(
       descriptor.release();
       const from = position - start;
       if (typeof read !== "number") reject(read);
-      else resolve(bytes.slice(from, Math.max(from, Math.min(read, from + length))));
+      else {resolve(
+          new Uint8Array(bytes.subarray(from, Math.max(from, Math.min(read, from + length)))),
+        );}
     });
   });
 }

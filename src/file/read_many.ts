@@ -78,7 +78,7 @@ class Group {
     }
     const from = position - this.start;
     if (isAlone) return outcome;
-    return length === 0 ? new Uint8Array(0) : outcome.slice(from, from + length);
+    return length === 0 ? new Uint8Array(0) : new Uint8Array(outcome.subarray(from, from + length));
   }
 }
 

@@ -141,6 +141,8 @@ const ways: Record<string, Way> = {
     }),
   },
   "A reader": {
+    // Its chunks have 512 KiB.
+    steps: PIECES / 8,
     move: async (path, work) => {
       const file = await DmaFile.open(path);
       for await (const _ of new DmaStreamReader(file, ROOMY)) work();
