@@ -18,6 +18,9 @@ export interface OutputOptions {
   size?: number;
 }
 
+/** Bytes of one write: what a pipe holds. A larger one would count nothing until its reader has taken all of it. */
+const MOST_AT_ONCE = 64 << 10;
+
 /** Writes a source to standard output. Resolves to the exit code. */
 export async function writeOut(
   open: () => Promise<Source>,
@@ -31,7 +34,7 @@ export async function writeOut(
   const output = new WritableStream<Uint8Array<ArrayBuffer>>({
     async write(chunk) {
       for (let at = 0; at < chunk.length;) {
-        const count = await Deno.stdout.write(chunk.subarray(at));
+        const count = await Deno.stdout.write(chunk.subarray(at, at + MOST_AT_ONCE));
         at += count;
         written += count;
       }

@@ -311,7 +311,11 @@ export class WriterSink {
     return Object.assign(writer, {
       write: (chunk: unknown): Promise<void> => {
         try {
-          return this.report(write(chunkBytes("chunk", chunk)));
+          const bytes = chunkBytes("chunk", chunk);
+          const { closeAnnounced, failure } = this.writer;
+          // Deno would fail a stream that is being closed: it asks a size function that it has dropped.
+          if (closeAnnounced && !failure && hasLock()) throw closedError("write");
+          return this.report(write(bytes));
         } catch (error) {
           return Promise.reject(error);
         }

@@ -8,7 +8,7 @@ import { assertSticky } from "../faults/failed_writer.ts";
 import { pause } from "../setup/command.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
 import { descriptorsOf } from "../support/descriptors.ts";
-import { testDirectAndCached } from "../support/dirs.ts";
+import { testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { fail } from "../support/interpose.ts";
 import { assertClosed, create, createOver, narrow, small, testWriter } from "./create.ts";
@@ -186,3 +186,19 @@ testDirectAndCached("file.close lets a writer finish that has chunks to write", 
     await Promise.all(ends);
   }
 });
+
+testInOneDirectory(
+  "A chunk that comes after close() does not change why the close fails",
+  async (dir) => {
+    const writer = await create(dir);
+    const lock = writer.getWriter();
+    lock.write(pattern(5000));
+    using _ = fail("sync", Errno.EIO);
+    const closed = assertRejects(() => lock.closed, Error, "os error 5");
+    const closing = assertRejects(() => lock.close(), Error, "os error 5");
+    for (let index = 0; index < 10; index++) {
+      await assertRejects(() => lock.write(pattern(10)), TypeError);
+    }
+    await Promise.all([closed, closing]);
+  },
+);

@@ -214,8 +214,13 @@ testDirectAndCached("A limit on the length of files does not hinder below it", a
     `const writer = new dma.DmaStreamWriter(await dma.DmaFile.create(path));
     for (let index = 0; index < 9; index++) await writer.write(new Uint8Array(1 << 20).fill(1));
     await report(() => writer.close());`,
-    // Ten mebibytes. Deno's cache of compiled code may be longer.
-    { shell: "ulimit -f 20480", flags: ["-A", "--no-code-cache"], values: { path } },
+    // Ten mebibytes. Deno's caches may be longer.
+    {
+      shell: "ulimit -f 20480",
+      flags: ["-A", "--no-code-cache"],
+      env: { DENO_DIR: dir.file("deno") },
+      values: { path },
+    },
   );
   // The reserve is asked for past the limit and refused, and SIGXFSZ does not end the program.
   assertEquals(output, "ok undefined");
