@@ -93,7 +93,7 @@ export async function drawCharts(report: Report, base: string): Promise<string[]
 }
 
 if (import.meta.main) {
-  // deno run -A bench/harness/chart.ts bench/results/2026-11-24.json: draws a report again.
+  // deno run -A bench/harness/chart.ts bench/results/NAME.json: draws a report again.
   for (const path of Deno.args) {
     const report: Report = JSON.parse(await Deno.readTextFile(path));
     for (const drawn of await drawCharts(report, path.replace(/\.json$/, ""))) console.log(drawn);
