@@ -1,5 +1,5 @@
-// Reads and writes blocks of 4 KiB at random positions of a file on the disk: 1, 32 and 128 at once. Deno's own file has
-// one position, so its calls run one after the other, and it reads from the page cache.
+// Reads and writes blocks of 4 KiB at random positions of a file on the disk, 1, 32 and 128 at once, and reads scattered
+// ranges. Deno's own file has one position, so its calls run one after the other, and it reads from the page cache.
 
 import { DmaFile } from "../mod.ts";
 import { benchDirectory } from "./harness/bench_directory.ts";
@@ -86,3 +86,45 @@ for (const atOnce of [1, 32, 128]) {
     },
   });
 }
+
+/** Ranges of 4 to 64 KiB anywhere in the file. */
+function someRanges(): { position: number; length: number }[] {
+  return Array.from({ length: BLOCKS }, (_, index) => {
+    const length = (index % 16 + 1) * BLOCK;
+    return { position: Math.min(nextPosition(), SIZE - length), length };
+  });
+}
+
+const ranges = "scattered ranges: 1,024 of 4 to 64 KiB";
+
+Deno.bench({
+  ...runs,
+  group: ranges,
+  baseline: true,
+  name: "FsFile seek and read, by way of the page cache",
+  async fn() {
+    for (const { position, length } of someRanges()) {
+      await theirs.seek(position, Deno.SeekMode.Start);
+      await theirs.read(new Uint8Array(length));
+    }
+  },
+});
+
+Deno.bench({
+  ...runs,
+  group: ranges,
+  name: "DmaFile.readMany, as they come",
+  async fn() {
+    for await (const _ of file.readMany(someRanges()));
+  },
+});
+
+Deno.bench({
+  ...runs,
+  group: ranges,
+  name: "DmaFile.readMany, sorted by position",
+  async fn() {
+    const sorted = someRanges().sort((one, other) => one.position - other.position);
+    for await (const _ of file.readMany(sorted));
+  },
+});
