@@ -25,7 +25,10 @@ export function cutToContent(file: OpenFile): Promise<void> | undefined {
 /** As {@linkcode cutToContent}, on the JavaScript thread, until `deadline` at most. Failures are ignored. */
 export function cutNow(file: OpenFile, deadline: number): void {
   const { engine, length } = file;
-  cutToContent(file)?.catch(() => {});
+  const cutting = cutToContent(file);
+  cutting?.catch(() => {});
+  // The program may go on, and close the file before the cut is over: its number could be another file's by then.
+  if (cutting) file.descriptor.use("truncate", () => cutting).catch(() => {});
   while (length.isChanging && waitUntil(engine, deadline));
 }
 
