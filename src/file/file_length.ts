@@ -11,9 +11,8 @@ export class FileLength {
   readonly #asksServer: boolean;
   #contentEnd: number;
   #sizeUpperBound: number;
-  #writing = 0;
-  /** Whether a write or an allocation has failed, so that the file may be shorter than the upper bound. */
-  #isLoose = false;
+  /** The ends of the writes and allocations under way. */
+  readonly #ends: number[] = [];
   /** What begins the truncates: the first of them runs if {@linkcode isHeld}, and the others wait. */
   readonly #holds: (() => void)[] = [];
   #isHeld = false;
@@ -42,7 +41,7 @@ export class FileLength {
 
   /** Whether a write, an allocation or a truncate waits or runs. */
   get isChanging(): boolean {
-    return this.truncating || this.#writing > 0;
+    return this.truncating || this.#ends.length > 0;
   }
 
   /** Calls `begin` when no truncate waits or runs. Another may begin before `begin` acts. */
@@ -56,19 +55,21 @@ export class FileLength {
    */
   beginWrite(end: number, dataEnd?: number): void {
     assert(!this.#isHeld, "no write begins while the file is truncated");
-    this.#writing++;
+    this.#ends.push(end);
     const mayHide = dataEnd === undefined ? end > this.#sizeUpperBound : end > dataEnd;
     if (mayHide) this.#keepAppended();
     this.#sizeUpperBound = Math.max(this.#sizeUpperBound, end);
   }
 
-  /** A write or an allocation has ended. */
-  endWrite(succeeded: boolean): void {
-    assert(this.#writing > 0, "a write ends once");
-    this.#writing--;
-    this.#isLoose ||= !succeeded;
+  /** A write or an allocation up to `end` has ended. */
+  endWrite(end: number, succeeded: boolean): void {
+    const ends = this.#ends;
+    const at = ends.indexOf(end);
+    assert(at >= 0, "a write ends once");
+    ends[at] = ends[ends.length - 1]!;
+    ends.pop();
+    if (!succeeded) this.#limitBound();
     this.#beginHold();
-    this.#limitBound();
   }
 
   /**
@@ -84,7 +85,6 @@ export class FileLength {
       this.#holds.splice(at, 1);
       if (at === 0) this.#isHeld = false;
       this.#beginHold();
-      this.#limitBound();
       if (!this.truncating) { for (const begin of this.#whenWritable.splice(0)) begin(); }
     };
     this.#holds.push(begin);
@@ -93,7 +93,7 @@ export class FileLength {
   }
 
   #beginHold(): void {
-    if (!this.truncating || this.#isHeld || this.#writing > 0) return;
+    if (!this.truncating || this.#isHeld || this.#ends.length > 0) return;
     this.#isHeld = true;
     this.#holds[0]!();
   }
@@ -127,14 +127,13 @@ export class FileLength {
   }
 
   /**
-   * Lowers the upper bound to the file's length after a failure, as soon as nothing changes it. What comes behind that length
-   * later is another program's, and is not cut off.
+   * Lowers the upper bound after a failure to the file's length, or to where a write under way may still bring it. What comes
+   * behind that later is another program's, and is not cut off.
    */
   #limitBound(): void {
-    if (!this.#isLoose || this.isChanging) return;
     const size = knownSize(this.#descriptor) ?? Infinity;
-    this.#sizeUpperBound = Math.max(this.#contentEnd, Math.min(size, this.#sizeUpperBound));
-    this.#isLoose = false;
+    const reached = Math.min(size, this.#sizeUpperBound);
+    this.#sizeUpperBound = Math.max(this.#contentEnd, reached, ...this.#ends);
   }
 
   /**

@@ -229,7 +229,7 @@ export class OpenFile implements FileIdentity {
         return result;
       } finally {
         this.durability.noteChange();
-        length.endWrite(isWhole);
+        length.endWrite(end, isWhole);
       }
     });
   }

@@ -48,7 +48,7 @@ export class Preallocator {
     length.beginWrite(end);
     const complete = (result: number) => {
       durability.noteChange();
-      length.endWrite(result >= 0);
+      length.endWrite(end, result >= 0);
       this.#isReady = result >= 0 || result === -Errno.EINTR;
       // What was reserved is given back. The writes report the error.
       const cut = FULL.has(-result) ? cutToContent(this.#file) : undefined;

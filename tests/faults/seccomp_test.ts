@@ -158,13 +158,13 @@ async function asNobody<T>(directory: string, engine: string, program: string): 
   await Deno.copyFile(Deno.execPath(), deno);
   await Deno.chmod(deno, 0o755);
   const home = `${directory}/home`;
-  await Deno.mkdir(`${home}/work`, { recursive: true });
-  for (const folder of [home, `${home}/work`]) await Deno.chown(folder, NOBODY, NOBODY);
+  await Deno.mkdir(`${home}/data`, { recursive: true });
+  for (const folder of [home, `${home}/data`]) await Deno.chown(folder, NOBODY, NOBODY);
   const drop = [`--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups", "--inh-caps=-all"];
   const options = {
     deno,
     module,
-    args: [`${home}/work/file`],
+    args: [`${home}/data/file`],
     env: { DENO_DIR: `${home}/deno`, DENO_NO_UPDATE_CHECK: "1", DMA_ENGINE: engine },
     wrapper: ["setpriv", ...drop, "--bounding-set=-all"],
   };
@@ -186,7 +186,7 @@ for (const engine of engines) {
     const piped = await asNobody<Piped>(directory, engine, "pipe");
     assertWhole(piped);
     assertEquals(piped.info.engine, engine);
-    assertEquals((await Deno.stat(`${directory}/home/work/file`)).uid, NOBODY);
+    assertEquals((await Deno.stat(`${directory}/home/data/file`)).uid, NOBODY);
   });
 
   folderTest(`where no further thread starts everything is done, and closed [${engine}]`, {

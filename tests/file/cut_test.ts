@@ -32,7 +32,7 @@ async function cutReserved(beside: (file: SimulatedFile) => void): Promise<numbe
   const { engine, file } = openScripted({ content: pattern(5000), fileSystem });
   file.length.beginWrite(6000);
   engine.file(file.fd).extend(6000);
-  file.length.endWrite(true);
+  file.length.endWrite(6000, true);
   file.durability.noteChange();
   const cutting = cutToContent(file)!;
   assertEquals(engine.pending.map(({ kind }) => kind), ["sync"]);
@@ -44,6 +44,17 @@ async function cutReserved(beside: (file: SimulatedFile) => void): Promise<numbe
 Deno.test("What another program appends while a file is synced before it is cut stays", async () => {
   assertEquals(await cutReserved(() => {}), 5000);
   assertEquals(await cutReserved((file) => file.extend(file.size + 700)), 6700);
+});
+
+Deno.test("What another program appends after a reservation has failed beside a write stays", async () => {
+  const { engine, file } = openScripted({ content: pattern(5000) });
+  file.length.beginWrite(4096);
+  file.length.beginWrite(20_000);
+  file.length.endWrite(20_000, false);
+  engine.file(file.fd).extend(5700);
+  file.length.endWrite(4096, true);
+  await engine.drive(cutToContent(file) ?? Promise.resolve());
+  assertEquals(engine.file(file.fd).size, 5700);
 });
 
 Deno.test("An unknown file system is trusted with nothing", async () => {

@@ -212,9 +212,9 @@ const writer = {
   "lets a truncate begin before the bytes of a write are content": [
     QUEUE,
     "    this.#advance();\n",
-    "    file.length.endWrite(write.isWritten);\n    this.#advance();\n",
+    "    file.length.endWrite(write.position + write.length, write.isWritten);\n    this.#advance();\n",
     QUEUE,
-    "    // A truncate may begin within it, and cuts to the content.\n    file.length.endWrite(write.isWritten);\n",
+    "    // A truncate may begin within it, and cuts to the content.\n    file.length.endWrite(write.position + write.length, write.isWritten);\n",
     "",
   ],
   "cuts while the end of file is moved": [
@@ -222,7 +222,7 @@ const writer = {
     "    this.#pending.begin();\n    length.beginWrite(end);\n",
     "",
     PREALLOCATOR,
-    "      length.endWrite(result >= 0);\n",
+    "      length.endWrite(end, result >= 0);\n",
     "",
     PREALLOCATOR,
     "      this.#pending.end();\n",
@@ -234,7 +234,7 @@ const writer = {
     "length.beginWrite(0);",
     PREALLOCATOR,
     "      durability.noteChange();\n",
-    "      durability.noteChange();\n      if (result >= 0) length.beginWrite(end), length.endWrite(true);\n",
+    "      durability.noteChange();\n      if (result >= 0) length.beginWrite(end), length.endWrite(end, true);\n",
   ],
   "closes without a sync": [
     WRITER,
