@@ -64,6 +64,8 @@ export class WriterSink {
   upstream: WeakRef<Upstream> | undefined;
   /** Whether a call has rejected with the failure, so that disposing need not. */
   errorReported = false;
+  /** Whether a chunk was given after the end. */
+  #hasRefused = false;
 
   constructor(writer: Writer) {
     this.writer = writer;
@@ -82,7 +84,12 @@ export class WriterSink {
 
   /** Whether the writer may be used without the stream: nothing waits, and no end was requested. */
   get isFree(): boolean {
-    return this.#waiting.length === 0 && !this.writer.closeAnnounced && !this.writer.ending;
+    return this.#waiting.length === 0 && !this.#isOver;
+  }
+
+  /** Whether no further chunk is accepted. A pipe ends the stream without announcing it. */
+  get #isOver(): boolean {
+    return this.writer.closeAnnounced || this.writer.ending;
   }
 
   start(controller: WritableStreamDefaultController): void {
@@ -95,9 +102,8 @@ export class WriterSink {
 
   /** Accepts a chunk. The stream counts items, so it queues one at a time beyond the buffers. */
   size(item: unknown): number {
-    const { closeAnnounced, failure } = this.writer;
     // The stream asks even if it is closing or failing, and refuses the chunk then.
-    if (closeAnnounced || failure || item === UNLOCKED) return 1;
+    if (this.#isOver || item === UNLOCKED) return 1;
     try {
       const bytes = chunkBytes("chunk", item);
       this.#moved += lengthOfBytes(bytes);
@@ -177,12 +183,12 @@ export class WriterSink {
   }
 
   assertUsable(stream: WritableStream, op: string): void {
-    const { closeAnnounced, failure } = this.writer;
+    const { failure } = this.writer;
     if (failure) throw failure.reason;
     if (stream.locked) {
       throw new TypeError(`Cannot ${op} a locked stream: use the writer that holds the lock`);
     }
-    if (closeAnnounced) throw closedError(op);
+    if (this.#isOver) throw closedError(op);
   }
 
   /** Accepts a chunk without the lock, at once if there is room. */
@@ -198,8 +204,13 @@ export class WriterSink {
       this.assertUsable(stream, "write");
       return this.give(stream, bytes);
     } catch (error) {
-      return this.report(Promise.reject(error));
+      return this.#refuse(error);
     }
+  }
+
+  #refuse(error: unknown): Promise<never> {
+    if (this.#isOver) this.#hasRefused = true;
+    return this.report(Promise.reject(error));
   }
 
   /** Accepts a chunk that was given without the lock, or memory that was handed over: at once if there is room. */
@@ -240,6 +251,8 @@ export class WriterSink {
   /** Blocks until every chunk that was given is in the file, and with `durable` is synced. Throws the failure. */
   flushNow(durable: boolean, deadline: number): void {
     this.upstream?.deref()?.handOver();
+    // A program that ends is not told of a promise that rejects.
+    if (this.#hasRefused) throw this.writer.refusal;
     for (this.#takeWaiting(); this.#waiting.length > 0; this.#takeWaiting()) {
       // A program that has come to its end has closed its writers.
       if (this.writer.ending) throw this.writer.refusal;
@@ -312,12 +325,11 @@ export class WriterSink {
       write: (chunk: unknown): Promise<void> => {
         try {
           const bytes = chunkBytes("chunk", chunk);
-          const { closeAnnounced, failure } = this.writer;
           // Deno would fail a stream that is being closed: it asks a size function that it has dropped.
-          if (closeAnnounced && !failure && hasLock()) throw closedError("write");
+          if (this.#isOver && hasLock()) throw this.writer.refusal;
           return this.report(write(bytes));
         } catch (error) {
-          return Promise.reject(error);
+          return this.#refuse(error);
         }
       },
       close: (): Promise<void> => {

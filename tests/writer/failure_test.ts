@@ -202,3 +202,15 @@ testInOneDirectory(
     await Promise.all([closed, closing]);
   },
 );
+
+testInOneDirectory(
+  "A writer that a pipe has closed takes no chunk, and keeps none",
+  async (dir) => {
+    const writer = await create(dir);
+    await ReadableStream.from([pattern(10)]).pipeTo(writer);
+    await assertRejects(() => writer.write(pattern(5)), TypeError, "closed");
+    const lock = writer.getWriter();
+    await assertRejects(() => lock.write(pattern(5)), TypeError, "closed");
+    assertEquals([writer.currentPos, writer.nextPos], [10, 10]);
+  },
+);

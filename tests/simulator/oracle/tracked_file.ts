@@ -9,7 +9,7 @@ import { DurableFile, ExpectedFile } from "./expected_file.ts";
 import { Violation } from "./promises.ts";
 import { blockEnd, blockStart, type Claim, type Source, sourceOf } from "./claim.ts";
 import { type Range, Ranges } from "./ranges.ts";
-import { Touches } from "./touches.ts";
+import { type Touch, Touches } from "./touches.ts";
 import type { WriterOracle } from "./writer_oracle.ts";
 
 /** What is known beside the file. */
@@ -203,10 +203,16 @@ export class TrackedFile {
   /** What no sync has covered may be gone: the file itself says what is left. */
   #lose(): void {
     const { expected, touches } = this;
-    const unsynced = touches.all.filter(({ time }) => time > this.#synced.time);
+    // Each range once: every loss touches them again.
+    const unsynced = new Map<string, Touch>();
+    for (const touch of touches.all) {
+      const range = `${touch.from}-${touch.to}`;
+      const counts = touch.time > this.#synced.time && (touch.byWriter || !unsynced.has(range));
+      if (counts) unsynced.set(range, touch);
+    }
     this.#lostAt = this.#around.now();
     expected.mayEndAt(this.#synced.end);
-    for (const { from, to, byWriter } of unsynced) {
+    for (const { from, to, byWriter } of unsynced.values()) {
       if (byWriter) { for (const writer of this.writers) writer.checkKept(from, to); }
       expected.isAsFound(from, to);
       touches.add(from, to, false);
