@@ -1170,7 +1170,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    * works under a lock and while writes are in flight. Writing may go on.
    *
    * @param options whether it is made durable too
-   * @throws the failure of the stream, and `TypeError` if a chunk was given after its end
+   * @throws the failure of the stream, and `TypeError` if a chunk came after a pipe or the end of the program had closed it
    * @example Write everything before a crash ends the program
    * ```ts
    * import { DmaFile, DmaStreamWriter } from "@denodma/dma";

@@ -64,7 +64,7 @@ export class WriterSink {
   upstream: WeakRef<Upstream> | undefined;
   /** Whether a call has rejected with the failure, so that disposing need not. */
   errorReported = false;
-  /** Whether a chunk was given after the end. */
+  /** Whether a chunk was given after an end that nobody announced. */
   #hasRefused = false;
 
   constructor(writer: Writer) {
@@ -209,7 +209,7 @@ export class WriterSink {
   }
 
   #refuse(error: unknown): Promise<never> {
-    if (this.#isOver) this.#hasRefused = true;
+    if (this.#isOver && !this.writer.closeAnnounced) this.#hasRefused = true;
     return this.report(Promise.reject(error));
   }
 
@@ -251,14 +251,14 @@ export class WriterSink {
   /** Blocks until every chunk that was given is in the file, and with `durable` is synced. Throws the failure. */
   flushNow(durable: boolean, deadline: number): void {
     this.upstream?.deref()?.handOver();
-    // A program that ends is not told of a promise that rejects.
-    if (this.#hasRefused) throw this.writer.refusal;
     for (this.#takeWaiting(); this.#waiting.length > 0; this.#takeWaiting()) {
       // A program that has come to its end has closed its writers.
       if (this.writer.ending) throw this.writer.refusal;
       this.writer.waitNow(deadline);
     }
     this.writer.flushNow(durable, deadline);
+    // A program that ends is not told of a promise that rejects.
+    if (this.#hasRefused) throw this.writer.refusal;
   }
 
   /** Ends the stream. With `keepOpen` the descriptor stays open. */

@@ -80,7 +80,7 @@ export class Oracle implements FlightObserver, Surroundings {
     if (!file) {
       file = new TrackedFile(view, this);
       // A file that was there before is durable; what the module makes is not.
-      if (view.size === 0) file.durable.promiseNothing();
+      if (view.size === 0) file.promiseNothing();
       this.#files.set(view.inode, file);
     }
     return file;

@@ -63,6 +63,12 @@ export class TrackedFile {
     this.durable = new DurableFile(this.expected);
   }
 
+  /** Nothing of it is durable. */
+  promiseNothing(): void {
+    this.durable.promiseNothing();
+    this.#synced = { time: 0, end: 0 };
+  }
+
   /** A writer begins: what was lost before is not for it to make good. */
   begin(writer: WriterOracle): void {
     this.writers.add(writer);

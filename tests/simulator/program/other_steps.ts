@@ -36,7 +36,7 @@ export function act(session: Session, action: Of<"another process">): void {
     case "replace": {
       world.replace(path, bytesOf(action.seed, amount));
       const made = oracle.track(world.fileAt(path)!);
-      made.durable.promiseNothing();
+      made.promiseNothing();
       made.touches.addPastWriters(0, amount);
       return oracle.names.changed(place, made.view.inode);
     }

@@ -253,9 +253,10 @@ export class Session {
 
   /** Whether somebody else made or emptied a file and wrote nothing yet: that one takes it for empty. */
   isOthers(tracked: TrackedFile, handle?: Handle): boolean {
-    const { expected, view, writers } = tracked;
+    const { expected, reserves, view, writers } = tracked;
     // What stands in space that it has reserved, and could not give back, its next writer cuts off (tests/README.md).
-    const isReserved = handle !== undefined && writers.size === 0 && view.size > expected.end;
+    const isReserved = handle !== undefined && writers.size === 0 &&
+      (view.size > expected.end || reserves.size > 0);
     return (expected.end === 0 || isReserved) &&
       this.slots.some(({ handle: other }) =>
         other?.tracked === tracked && other.owns && other !== handle
