@@ -47,6 +47,7 @@ async function assertGrows(path: string, fn: () => Promise<void>): Promise<void>
 
 /** Follows a file with tail(1). What it prints goes to files beside it. */
 function follow(path: string): Deno.ChildProcess {
+  Deno.writeTextFileSync(`${path}.output`, "");
   const command = 'exec tail -F -n +1 -s 0.05 "$0" > "$0.output" 2> "$0.complaints"';
   return new Deno.Command("sh", { args: ["-c", command, path], env: { LC_ALL: "C" } }).spawn();
 }
