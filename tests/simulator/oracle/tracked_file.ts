@@ -120,6 +120,8 @@ export class TrackedFile {
   /** The bytes of these ranges are durable, and the size where given: but for what is being changed. */
   promise(ranges: Iterable<Range>, size?: number): void {
     if (this.#failedPastWriters) return;
+    const end = Math.max(size ?? 0, this.#synced.end);
+    this.#synced = { ...this.#synced, end };
     const kept = new Ranges(...ranges);
     kept.removeAll(this.#lost);
     this.durable.promise(this.expected, kept, size);

@@ -100,9 +100,11 @@ export class WriterOracle {
     if (this.isOpened) return;
     const start = [...this.#sizesSeen].find((size) => {
       const at = Math.max(size, position);
-      // Not all that was given need be in it yet.
-      const given = this.given.slice(at - size, at - size + 1);
-      return at < position + bytes.length && given.length > 0 && bytes[at - position] === given[0];
+      const written = bytes.subarray(at - position, at - position + 8);
+      const given = this.given.slice(at - size, at - size + written.length);
+      // Not all that was given need be in it yet: zeros are padding.
+      return written.length > 0 && given[0] === written[0] &&
+        given.every((byte, index) => byte === written[index] || written[index] === 0);
     });
     if (start !== undefined) this.#startAt(start);
   }
