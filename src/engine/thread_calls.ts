@@ -3,8 +3,7 @@
 
 import type { Shim } from "../../ffi/shim.ts";
 import type { Counters } from "./counters.ts";
-import { Opcode } from "./linux.ts";
-import { callNow, type Sqe } from "./sqe.ts";
+import type { Sqe } from "./sqe.ts";
 
 /** The part of the threads that one device may have, of those that no other device has. */
 const SHARE = 2 / 3;
@@ -92,27 +91,19 @@ export class ThreadCalls {
     this.#freePlaces.push(place);
     const next = this.#waiting.findIndex(({ device }) => this.#mayRun(device));
     if (next >= 0) this.#run(this.#waiting.splice(next, 1)[0]!);
-    this.#report(call, result);
-  }
-
-  #report(call: Call, result: number): void {
     this.#counters.wakeups++;
     call.ended(result);
   }
 
-  /** Reports the results that are there, without the event loop, and makes one waiting call on this thread. */
+  /**
+   * Reports the results that are there, without the event loop. No call is made on this thread: it could wait for a server
+   * that is gone.
+   */
   endNow(): void {
     const { results } = this.#shim.resources;
     for (const [call, place] of [...this.#running]) {
-      const result = results[place]!;
+      const result = Atomics.load(results, place);
       if (result !== PENDING) this.#end(call, result);
     }
-    // A close also removes the descriptor from the resource table, which only a call on a thread does.
-    const at = this.#waiting.findIndex(({ sqe: { opcode } }) =>
-      opcode !== Opcode.CLOSE && opcode !== Opcode.CLOSE_MANY
-    );
-    if (at < 0) return;
-    const next = this.#waiting.splice(at, 1)[0]!;
-    this.#report(next, callNow(this.#shim, next.sqe));
   }
 }

@@ -1,14 +1,18 @@
-// File systems that are frozen for a while (fsfreeze, as for a snapshot): the kernel keeps every write until the
-// thaw. The event loop goes on, memory that the kernel has stays where it is, and afterwards all is as it was.
+// File systems that stand still for a while. While one is frozen (fsfreeze, as for a snapshot) the kernel keeps every write
+// until the thaw: the event loop goes on, memory that the kernel has stays where it is, and afterwards all is as it was.
 
 import "../support/engine.ts";
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { hasProgram, pause, run, runOrThrow, searchPath } from "../setup/command.ts";
 import { namesIn } from "../support/bytes.ts";
 import { content, firstWrong } from "./content.ts";
 import { type LoopMount, smallDiskTest } from "./disks.ts";
 import { assertContent, bystander, MiB, ways, within, writeContent } from "./failed_writer.ts";
+import { serverTest } from "./fault_file_system.ts";
+import { engines } from "./machine.ts";
+import { spawn } from "./programs.ts";
+import { lines } from "./tools.ts";
 
 /** A call that waits for the thaw would hold the event loop until the guard comes, in half a minute. */
 const MOST_PAUSE = 3000;
@@ -125,3 +129,25 @@ frozenTest("open, atomic files and renames wait, and not the event loop", async 
   await assertContent(`${disk.path}/renamed`, 4096);
   await assertContent(`${disk.path}/atomic`, 8192);
 });
+
+for (const engine of engines) {
+  serverTest(`a program ends in time while its server stands still [${engine}]`, async (server) => {
+    const args = [`${server.path}/file`];
+    const child = spawn("end_beside_server", { args, env: { DMA_ENGINE: engine } });
+    const input = child.stdin.getWriter();
+    const output = lines(child.stdout);
+    assertEquals((await output.next()).value, "ready");
+    server.daemon.child.kill("SIGSTOP");
+    try {
+      await input.write(new Uint8Array(1));
+      assertEquals((await within(30, "The end", output.next())).value, "over");
+    } finally {
+      server.daemon.child.kill("SIGCONT");
+    }
+    await output.return?.();
+    await input.close();
+    const told = await new Response(child.stderr).text();
+    assertStringIncludes(told, "does not have everything that was written to it");
+    await child.status;
+  });
+}

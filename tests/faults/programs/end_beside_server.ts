@@ -1,0 +1,17 @@
+// Writes to a file whose server stands still from the first byte of the input on, ends, and says when its listeners have had
+// their turn. FILE
+import { configure, DmaFile, DmaStreamWriter } from "../../../mod.ts";
+import { content } from "../content.ts";
+
+const [path = ""] = Deno.args;
+configure({ exitTimeout: 500 });
+// More writes than calls run at once.
+const options = { bufferSize: 4096, writeBehind: 32 };
+const writer = new DmaStreamWriter(await DmaFile.create(path), options);
+await writer.write(content(0, 4096));
+await writer.flushAligned();
+addEventListener("unload", () => console.log("over"));
+console.log("ready");
+await Deno.stdin.read(new Uint8Array(1));
+await writer.write(content(4096, 32 * 4096));
+Deno.exit();
