@@ -137,9 +137,9 @@ function listenForEnd(engine: KernelEngine): void {
     if (finishOpenFiles()) event.preventDefault();
   });
   const flushNow = () => {
-    flushOpenFilesNow(performance.now() + options.exitTimeout, (message) => {
-      console.error(`Warning: ${message}`);
-    });
+    const deadline = performance.now() + options.exitTimeout;
+    flushOpenFilesNow(deadline, (message) => console.error(`Warning: ${message}`));
+    return deadline;
   };
   // After an error that nobody catches there is no `unload`. A listener of the program's own may have it go on.
   addEventListener("error", flushNow);
@@ -147,9 +147,9 @@ function listenForEnd(engine: KernelEngine): void {
   // A program that is watched starts anew on the same thread. In another one later listeners may still write.
   const isLast = !engine.endsWithProcess;
   addEventListener("unload", () => {
-    flushNow();
+    const deadline = flushNow();
     discardNamesNow();
-    if (isLast) engine.dispose();
+    if (isLast) engine.dispose(deadline);
   }, { once: isLast });
 }
 

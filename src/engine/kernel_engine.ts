@@ -4,7 +4,7 @@ import type { Shim } from "../../ffi/shim.ts";
 import type { BufferBudget } from "./buffer_budget.ts";
 import { Counters } from "./counters.ts";
 import { Devices } from "./devices.ts";
-import type { Engine } from "./engine.ts";
+import { type Engine, waitUntil } from "./engine.ts";
 import { afterCallers, callAfter, eventLoopTurn, neverNotified } from "./event_loop.ts";
 import type { KernelRing } from "./kernel_ring.ts";
 import { AT_FDCWD, Errno, Opcode, PATH_MAX } from "./linux.ts";
@@ -52,7 +52,7 @@ export class KernelEngine implements Engine {
   readonly #pauses = new Map<Request, number>();
   /** Closes that start together. */
   readonly #closing: Request[] = [];
-  /** Everything was freed. Nothing is submitted any more. */
+  /** Nothing is submitted any more. */
   #disposed = false;
 
   /** `threads` calls run at once. A ring is the engine's from now on. Throws `RingRefused`. */
@@ -235,12 +235,14 @@ export class KernelEngine implements Engine {
   }
 
   /**
-   * Frees memory and descriptors when the isolate ends and its thread does not. With operations in flight everything stays,
-   * because their memory must.
+   * Frees memory and descriptors when the isolate ends and its thread does not. Operations in flight are waited for until
+   * `deadline`, and no further one begins. If they do not end, everything stays, because their memory must.
    */
-  dispose(): void {
-    if (this.#disposed || this.counters.inFlight > 0) return;
+  dispose(deadline: number): void {
+    if (this.#disposed) return;
     this.#disposed = true;
+    this.#pauses.forEach((_, pause) => this.#endPause(pause));
+    while (this.counters.inFlight > 0) if (!waitUntil(this, deadline)) return;
     this.pool.dispose();
     this.ring?.close();
     for (const fd of this.#shim.resources.descriptors()) this.#closeNow(fd);

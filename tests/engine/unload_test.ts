@@ -78,19 +78,24 @@ unloadTest(
 
 const counted = new Uint8Array(1 << 20).map((_, index) => index);
 
-unloadTest(
-  "At unload nothing is taken from operations in flight",
-  `
+for (const exitTimeout of [5000, 0]) {
+  const what = exitTimeout ? "is waited for" : "keeps its memory if it takes too long";
+  unloadTest(
+    `At unload an operation in flight ${what}`,
+    `
+    dma.configure({ exitTimeout: ${exitTimeout} });
+    const before = held();
     const file = await dma.DmaFile.create(directory + "/file");
     const buffer = file.allocBuffer(1 << 20);
     buffer.bytes.set(new Uint8Array(1 << 20).map((_, index) => index));
     const written = file.writeAt(buffer, 0);
     dispatchEvent(new Event("unload"));
-    console.log(await written);
-    await file.close();`,
-  String(counted.length),
-  (path) => assertFile(path, counted),
-);
+    console.log(held() > before);
+    console.log(await written);`,
+    `${exitTimeout === 0}\n${counted.length}`,
+    (path) => assertFile(path, counted),
+  );
+}
 
 unloadTest(
   "At unload no descriptor is closed twice: its number is another's by then",
@@ -114,12 +119,14 @@ testInOneDirectory("A program that is watched holds as much after each start", a
   const text = `
     import { DmaFile } from ${JSON.stringify(new URL("../../mod.ts", import.meta.url).href)};
     ${prelude(dir.path)}
-    const file = await DmaFile.create(directory + "/file");
-    await new Blob([new Uint8Array(3_000_000)]).stream().pipeTo(file.writable);
+    const written = await DmaFile.create(directory + "/file");
+    await new Blob([new Uint8Array(3_000_000)]).stream().pipeTo(written.writable);
+    const file = await DmaFile.open(directory + "/file");
     const log = await DmaFile.create(directory + "/log");
     await log.sync();
     console.log(held());
-    setInterval(() => {}, 1000);
+    // Something is in flight at each start.
+    for (;;) await Promise.all([0, 1, 2, 3].map((block) => file.readAt(4096 * block, 65_536)));
   `;
   await Deno.writeTextFile(program, text);
   await using child = new Deno.Command(Deno.execPath(), {
