@@ -5,6 +5,7 @@ import { environment, loadShim } from "../ffi/shim.ts";
 import { choiceOption, integerOption, readOptions } from "./arguments.ts";
 import { BufferBudget, DEFAULT_BUFFER_BUDGET } from "./engine/buffer_budget.ts";
 import type { Engine } from "./engine/engine.ts";
+import { performance } from "./engine/event_loop.ts";
 import { KernelEngine } from "./engine/kernel_engine.ts";
 import { KernelRing, RingRefused } from "./engine/kernel_ring.ts";
 import { Errno } from "./engine/linux.ts";

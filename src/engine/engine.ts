@@ -3,6 +3,7 @@
 
 import type { BufferBudget } from "./buffer_budget.ts";
 import type { Counters } from "./counters.ts";
+import { performance } from "./event_loop.ts";
 import type { Block, Completion, Operation } from "./operation.ts";
 
 /** What performs operations: a ring, threads, or a test. */

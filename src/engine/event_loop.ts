@@ -17,7 +17,7 @@ export const neverNotified: Int32Array<SharedArrayBuffer> = new Int32Array(
 
 // Not the global ones: test frameworks replace them with fakes. Deno takes some 5 ms to load its timers, so that is left
 // until one is used.
-export const { queueMicrotask } = globalThis;
+export const { performance, queueMicrotask } = globalThis;
 let timers: Promise<typeof import("node:timers")> | undefined;
 const loadTimers = () => timers ??= import("node:timers");
 /** The turn that is awaited, and since when. */

@@ -5,7 +5,13 @@ import type { BufferBudget } from "./buffer_budget.ts";
 import { Counters } from "./counters.ts";
 import { Devices } from "./devices.ts";
 import { type Engine, waitUntil } from "./engine.ts";
-import { afterCallers, callAfter, eventLoopTurn, neverNotified } from "./event_loop.ts";
+import {
+  afterCallers,
+  callAfter,
+  eventLoopTurn,
+  neverNotified,
+  performance,
+} from "./event_loop.ts";
 import type { KernelRing } from "./kernel_ring.ts";
 import { AT_FDCWD, Errno, Opcode, PATH_MAX } from "./linux.ts";
 import type { Block, Completion, Operation } from "./operation.ts";

@@ -1,5 +1,6 @@
 // Finishes open files when a program ends: what their writers accepted is written, and their length is exact.
 
+import { performance } from "../engine/event_loop.ts";
 import { cutNow } from "./cut.ts";
 import type { OpenFile } from "./open_file.ts";
 

@@ -23,7 +23,7 @@ const tampering = {
     const never = () => 0;
     Object.assign(globalThis, {
       queueMicrotask: never, setTimeout: never, clearTimeout: never, setImmediate: never,
-      ReadableStream: class {}, WritableStream: class {},
+      ReadableStream: class {}, WritableStream: class {}, performance: {},
     });`,
 };
 
