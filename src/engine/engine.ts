@@ -66,3 +66,18 @@ export function waitUntil(engine: Engine, deadline: number): boolean {
 export function run(engine: Engine, operation: Operation): Promise<number> {
   return new Promise((resolve) => engine.submit(operation, { complete: resolve }));
 }
+
+/**
+ * Submits an operation, and blocks until it has ended, until `deadline` at most (`performance.now()`). Returns its result;
+ * undefined if it has not ended.
+ */
+export function runUntil(
+  engine: Engine,
+  operation: Operation,
+  deadline: number,
+): number | undefined {
+  let result: number | undefined;
+  engine.submit(operation, { complete: (value) => result = value });
+  while (result === undefined && waitUntil(engine, deadline));
+  return result;
+}

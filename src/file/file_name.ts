@@ -1,7 +1,7 @@
 // A name of a file: the descriptor of a directory, and the last component. A path is looked up once, when the user calls.
 // Everything after that happens in the directory that was found.
 
-import { type Engine, run } from "../engine/engine.ts";
+import { type Engine, run, runUntil } from "../engine/engine.ts";
 import { Errno, O_CLOEXEC, O_NOFOLLOW, O_PATH, O_TMPFILE } from "../engine/linux.ts";
 import { ioError, renameError, unwrap } from "../errors.ts";
 import { Directory } from "./directory.ts";
@@ -154,9 +154,12 @@ export class FileName {
     if (result !== -Errno.ENOENT) unwrap(result, "remove", this.path);
   }
 
-  /** unlinkat(2), on the JavaScript thread. */
-  unlinkNow(): void {
-    this.engine.runNow({ op: "unlink", ...this.#at });
+  /** unlinkat(2). Blocks, for a server until `deadline` at most. */
+  unlinkNow(deadline: number): void {
+    const { engine, directory } = this;
+    const operation = { op: "unlink", ...this.#at } as const;
+    if (engine.isLocal(directory.fd)) engine.runNow(operation);
+    else runUntil(engine, operation, deadline);
   }
 
   /** unlinkat(2), if the name is still that file's, and no other program has written to it. */

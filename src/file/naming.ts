@@ -143,9 +143,9 @@ export class Naming {
     temporary?.release();
   }
 
-  /** Removes the temporary name of an atomic file, on the JavaScript thread. */
-  unlinkTemporaryNow(): void {
-    if (this.isUnpublished) this.#name?.unlinkNow();
+  /** Removes the temporary name of an atomic file. Blocks, for a server until `deadline` at most. */
+  unlinkTemporaryNow(deadline: number): void {
+    if (this.isUnpublished) this.#name?.unlinkNow(deadline);
   }
 
   // ---- renames and removals ---------------------------------------------------------------------------------------

@@ -10,8 +10,8 @@ export interface Flushable {
   flushNow(durable: boolean, deadline: number): void;
 }
 
-/** The longest wait for other changes of a file that is cut. */
-const CUT_TIMEOUT_MS = 1000;
+/** The longest wait for what does not take long on a file system that goes on: a cut, and the removal of names. */
+const TIMEOUT_MS = 1000;
 
 /** Files that are open, and what writes to them. */
 const open = new Map<OpenFile, Flushable | undefined>();
@@ -72,10 +72,11 @@ let hasEnded = false;
 /** Removes the temporary names of atomic files that were not closed. Files without a name vanish by themselves. */
 export function discardNamesNow(): void {
   hasEnded = true;
-  for (const { naming } of open.keys()) naming.unlinkTemporaryNow();
+  const deadline = performance.now() + TIMEOUT_MS;
+  for (const { naming } of open.keys()) naming.unlinkTemporaryNow(deadline);
 }
 
 /** Cuts a file that a listener for the end of the program has flushed once more. */
 export function cutAfterEnd(file: OpenFile): void {
-  if (hasEnded && file.writer) cutNow(file, performance.now() + CUT_TIMEOUT_MS);
+  if (hasEnded && file.writer) cutNow(file, performance.now() + TIMEOUT_MS);
 }

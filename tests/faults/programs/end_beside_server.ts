@@ -10,6 +10,8 @@ const options = { bufferSize: 4096, writeBehind: 32 };
 const writer = new DmaStreamWriter(await DmaFile.create(path), options);
 await writer.write(content(0, 4096));
 await writer.flushAligned();
+// Its temporary name is to be removed.
+await DmaFile.create(`${path}-atomic`, { atomic: true });
 addEventListener("unload", () => console.log("over"));
 console.log("ready");
 await Deno.stdin.read(new Uint8Array(1));
