@@ -1,5 +1,6 @@
-// File systems that stand still for a while. While one is frozen (fsfreeze, as for a snapshot) the kernel keeps every write
-// until the thaw: the event loop goes on, memory that the kernel has stays where it is, and afterwards all is as it was.
+// File systems that stand still for a while, or are slow. While one is frozen (fsfreeze, as for a snapshot) the kernel keeps
+// every write until the thaw: the event loop goes on, memory that the kernel has stays where it is, and afterwards all is as it
+// was. Deno's own file operations and lookups, which share its threads with the module, go on all the same.
 
 import "../support/engine.ts";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
@@ -9,9 +10,10 @@ import { namesIn } from "../support/bytes.ts";
 import { content, firstWrong } from "./content.ts";
 import { type LoopMount, smallDiskTest } from "./disks.ts";
 import { assertContent, bystander, MiB, ways, within, writeContent } from "./failed_writer.ts";
-import { serverTest } from "./fault_file_system.ts";
-import { engines } from "./machine.ts";
-import { spawn } from "./programs.ts";
+import { FaultFileSystem, serverTest } from "./fault_file_system.ts";
+import { engines, folderTest, whileUp } from "./machine.ts";
+import { copyModule } from "./module_copy.ts";
+import { resultOf, spawn } from "./programs.ts";
 import { lines } from "./tools.ts";
 
 /** A call that waits for the thaw would hold the event loop until the guard comes, in half a minute. */
@@ -130,6 +132,8 @@ frozenTest("open, atomic files and renames wait, and not the event loop", async 
   await assertContent(`${disk.path}/atomic`, 8192);
 });
 
+// ---- servers ---------------------------------------------------------------------------------------------------
+
 for (const engine of engines) {
   serverTest(`a program ends in time while its server stands still [${engine}]`, async (server) => {
     const args = [`${server.path}/file`];
@@ -151,3 +155,47 @@ for (const engine of engines) {
     await child.status;
   });
 }
+
+/** What programs/busy_threads.ts prints. */
+interface Busy {
+  /** Reads of this module that were under way or waiting meanwhile. */
+  inFlight: number;
+  /** How long the slowest of Deno's own operations took, in milliseconds. */
+  slowest: number;
+  /** How long the reads of this module took in all, in milliseconds. */
+  reads: number;
+  wrong: number;
+}
+
+/** A read takes so long, in milliseconds. */
+const DELAY = 150;
+/** More than Deno has threads. */
+const READS = 64;
+
+folderTest("the threads engine at its busiest leaves threads to Deno's own file operations", {
+  needs: ["root", "gcc", "fuse"],
+}, async (directory) => {
+  await whileUp(await FaultFileSystem.open(directory), async (files) => {
+    const { path, backing } = files;
+    await Deno.writeFile(`${backing}/slow`, content(0, READS * 4096));
+    await files.inject({ operation: "read", nth: 0, kind: "delay", value: DELAY });
+    const options = {
+      args: [`${path}/slow`, directory, String(READS)],
+      env: { DMA_ENGINE: "threads" },
+    };
+    const busy = await resultOf<Busy>("busy_threads", options);
+    assertEquals(busy.wrong, -1);
+    assertEquals(busy.inFlight, READS);
+    assert(busy.reads > DELAY * 2, `The reads must take their time: ${busy.reads} ms`);
+    assert(busy.slowest < DELAY * 2, `One of Deno's own operations took ${busy.slowest} ms`);
+
+    // The control: an engine that takes every thread there is has Deno wait for nearly all of it.
+    const module = await copyModule(`${directory}/module`, {
+      file: "src/engine/thread_calls.ts",
+      from: "return free > 0 && own < Math.ceil((free + own) * SHARE);",
+      to: "return true;",
+    });
+    const greedy = await resultOf<Busy>("busy_threads", { ...options, module });
+    assert(greedy.slowest > DELAY * 2, `${greedy.slowest} ms: nothing was starved`);
+  });
+});

@@ -154,7 +154,7 @@ async function layOut(folder: string): Promise<void> {
 
 async function work(folder: string, env: Record<string, string>): Promise<AllWork> {
   await layOut(folder);
-  const result = await resultOf<AllWork>("all_work", { args: [folder], env, seconds: 30 });
+  const result = await resultOf<AllWork>("all_work", { args: [folder], env });
   const { wrong, inFlight, poolBuffers } = result;
   assertEquals({ wrong, inFlight, poolBuffers }, { wrong: [], inFlight: 0, poolBuffers: 0 });
   assertEquals(await namesIn(folder), Object.keys(after).sort());
@@ -193,7 +193,7 @@ ringTest("nothing waits for room in a ring that refuses submissions", async (fol
   // From the first submission that hands over a full queue to one that does when some have completed.
   for (let from = 2; from <= 8; from++) {
     const env = await withLibrary({ set: { SUBMIT: EPERM, SUBMIT_FROM: from } });
-    const found = await resultOf<FullRing>("full_ring", { args: [path], env, seconds: 30 });
+    const found = await resultOf<FullRing>("full_ring", { args: [path], env });
     assertEquals(found, { engine: "io_uring", wrong: [], inFlight: 0 }, `from ${from} on`);
   }
 });

@@ -1,7 +1,7 @@
 // Runs programs of tests/faults/programs: processes of their own that a test restricts, kills, or takes the
 // machine away from.
 
-import { searchPath } from "../setup/command.ts";
+import { type Ended, endOf, searchPath } from "../setup/command.ts";
 
 const folder = new URL("programs/", import.meta.url).pathname;
 
@@ -18,18 +18,8 @@ export interface ProgramOptions {
   flags?: readonly string[];
   /** The folder of the module to test; default this checkout. */
   module?: string;
-  /** Seconds after which it is killed: nothing may hang. */
+  /** Seconds after which it is killed: nothing may hang. @default {60} */
   seconds?: number;
-}
-
-/** How a program ended, and what it printed. */
-export interface Ended {
-  code: number;
-  signal: Deno.Signal | null;
-  stdout: string;
-  stderr: string;
-  /** Whether it had to be killed. */
-  late: boolean;
 }
 
 /** Starts `tests/faults/programs/<name>.ts`. */
@@ -48,25 +38,16 @@ export function spawn(name: string, options: ProgramOptions = {}): Deno.ChildPro
   }).spawn();
 }
 
+/** Runs a program to its end. */
 export async function runProgram(name: string, options: ProgramOptions = {}): Promise<Ended> {
   const child = spawn(name, options);
-  const { seconds = 60 } = options;
-  let late = false;
-  const deadline = setTimeout(() => {
-    late = true;
-    child.kill("SIGKILL");
-  }, seconds * 1000);
   child.stdin.close().catch(() => {});
-  const { code, signal, stdout, stderr } = await child.output();
-  clearTimeout(deadline);
-  const decoder = new TextDecoder();
-  return { code, signal, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr), late };
+  return await endOf(child, options.seconds);
 }
 
 /** Runs a program to its end, which must be a good one, and parses the last line that it printed. */
 export async function resultOf<T>(name: string, options: ProgramOptions = {}): Promise<T> {
-  const { code, signal, stdout, stderr, late } = await runProgram(name, options);
-  const how = `${signal ?? code}${late ? ", late" : ""}`;
-  if (code !== 0) throw new Error(`${name} ended with ${how}: ${stderr}${stdout}`);
+  const { code, signal, stdout, stderr } = await runProgram(name, options);
+  if (code !== 0) throw new Error(`${name} ended with ${signal ?? code}: ${stderr}${stdout}`);
   return JSON.parse(stdout.trim().split("\n").at(-1) ?? "");
 }

@@ -24,7 +24,7 @@ async function terminateReading(
   // The first reads look the file up. Those after them are with the disk, and take their time there.
   const enough = await reads() + 6;
   const child = spawn("terminate_reading", {
-    args: ["read at", mount.path, directory, kind],
+    args: [mount.path, directory, kind],
     // Every thread gets the memory that another one gave back, and none goes back to the kernel.
     env: {
       MALLOC_ARENA_MAX: "1",

@@ -78,9 +78,9 @@ export interface Ended {
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
-/** Waits for the end of a process with pipes, which must come within a minute. */
-export async function endOf(child: Deno.ChildProcess): Promise<Ended> {
-  const deadline = setTimeout(() => child.kill("SIGKILL"), 60_000);
+/** Waits for the end of a process with pipes, which must come within a minute, or as many seconds. */
+export async function endOf(child: Deno.ChildProcess, seconds = 60): Promise<Ended> {
+  const deadline = setTimeout(() => child.kill("SIGKILL"), seconds * 1000);
   const { code, signal, stdout: bytes, stderr } = await child.output();
   clearTimeout(deadline);
   const decoder = new TextDecoder();

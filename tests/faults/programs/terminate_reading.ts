@@ -1,9 +1,9 @@
-// Terminates a Worker when it is told to, and watches memory for what the Worker's late reads would bring. WHAT
+// Terminates a Worker that reads when it is told to, and watches memory for what the Worker's late reads would bring.
 // FOLDER OTHER_FOLDER web|node; lines on standard input: "terminate", then "check"
 import { Worker as NodeWorker } from "node:worker_threads";
 import { DmaFile } from "../../../mod.ts";
 
-const [what = "", folder = "", other = "", kind = ""] = Deno.args;
+const [folder = "", other = "", kind = ""] = Deno.args;
 const script = new URL("busy_worker.ts", import.meta.url);
 
 async function told(): Promise<void> {
@@ -15,7 +15,7 @@ function answer(worker: Worker): Promise<unknown> {
 }
 
 const worker = kind === "node" ? new NodeWorker(script) : new Worker(script, { type: "module" });
-worker.postMessage({ folder, what });
+worker.postMessage({ folder, what: "read at" });
 await told();
 await worker.terminate();
 // Its heap is freed a little later.
