@@ -1,5 +1,6 @@
 // Mode, owner and times of the file that is written, as cp(1) sets them. The mode is never wider than the final one.
 import type { Descriptor, Times } from "./descriptor.ts";
+import type { FileFacts } from "./source.ts";
 
 /** The attributes that a complete file gets. */
 export interface Attributes {
@@ -25,9 +26,9 @@ const OWNER_ONLY = 0o700;
 /** The files whose attributes are copied. */
 export interface AttributeSources {
   /** The regular file that is copied. */
-  copied?: Deno.FileInfo | undefined;
+  copied?: FileFacts | undefined;
   /** The file whose name an atomic file takes over. */
-  replaced?: Deno.FileInfo | undefined;
+  replaced?: FileFacts | undefined;
   /** The times of `copied`, if its times and all its other attributes are to be preserved. */
   preserved?: Times | undefined;
 }
@@ -49,7 +50,7 @@ export function planAttributes({ copied, replaced, preserved }: AttributeSources
   };
 }
 
-function modeOf(info: Deno.FileInfo | undefined, otherwise: number): number {
+function modeOf(info: FileFacts | undefined, otherwise: number): number {
   return (info?.mode ?? otherwise) & (PERMISSIONS | SPECIAL | 0o1000);
 }
 

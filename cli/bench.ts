@@ -11,6 +11,7 @@ import { isNoCow } from "./file_flags.ts";
 import { Interrupted, Interruption } from "./interruption.ts";
 import { describe, jsonText, note, print } from "./output.ts";
 import { remedyFor } from "./remedies.ts";
+import { ScratchDirectory } from "./scratch_directory.ts";
 import { StatusLine } from "./status_line.ts";
 import { kernelRelease, type Mount, mountOf } from "./system_facts.ts";
 import { formatSize } from "./units.ts";
@@ -32,8 +33,6 @@ const PART_OF_FREE = 1 / 4;
 /** The limit in bytes if the free space is unknown. */
 const UNKNOWN_FREE = 1024 ** 3;
 const LEAST_BYTES = 1024 ** 2;
-/** Attempts to remove the files when the process must end at once. */
-const REMOVALS = 10;
 
 /** Measures and prints. Resolves to the exit code. */
 export async function bench(dir: string, options: BenchOptions): Promise<number> {
@@ -64,53 +63,33 @@ async function measure(
     throw new Error(`Cannot write in '${dir}': it is not a directory`);
   }
   const most = await room(dir, size);
-  const directory = `${dir.replace(/\/+$/, "")}/.dma-bench-${crypto.randomUUID()}`;
-  await Deno.mkdir(directory);
-  // A second Ctrl-C ends the process at once, and leaves nothing behind.
-  const removeNow = () => removeForGood(directory);
-  globalThis.addEventListener("unload", removeNow);
-  try {
-    const direct = await isDirect(directory);
-    using status = new StatusLine();
-    const rounds = await runRounds({
-      directory,
-      size,
-      most,
-      seconds,
-      signal,
-      say: (text) => status.show(`${elapsed(began).toFixed(0)} s  ${text}`),
-    });
-    const mount = await mountOf(dir);
-    const report = {
-      directory: dir,
-      mount,
-      direct,
-      engine: engineInfo().engine,
-      size: rounds.size,
-      chunkSize: CHUNK_BYTES,
-      rounds: rounds.samples.write.dma.length,
-      seconds: elapsed(began),
-      write: compare(rounds, "write"),
-      read: compare(rounds, "read"),
-    };
-    const copies = copiesForChecksums(mount, kernelRelease(), isNoCow(directory));
-    return { ...report, warnings: warnings(mount, direct, copies, report.read.deno.fromDisk) };
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-    globalThis.removeEventListener("unload", removeNow);
-  }
-}
-
-/** Removes a directory synchronously. Operations on other threads may still create or remove files in it. */
-function removeForGood(directory: string): void {
-  for (let attempt = 0; attempt < REMOVALS; attempt++) {
-    try {
-      Deno.removeSync(directory, { recursive: true });
-      return;
-    } catch {
-      // Another thread created or removed a file meanwhile: try again.
-    }
-  }
+  await using scratch = await ScratchDirectory.in(dir, "bench");
+  const directory = scratch.path;
+  const direct = await isDirect(directory);
+  using status = new StatusLine();
+  const rounds = await runRounds({
+    directory,
+    size,
+    most,
+    seconds,
+    signal,
+    say: (text) => status.show(`${elapsed(began).toFixed(0)} s  ${text}`),
+  });
+  const mount = await mountOf(dir);
+  const report = {
+    directory: dir,
+    mount,
+    direct,
+    engine: engineInfo().engine,
+    size: rounds.size,
+    chunkSize: CHUNK_BYTES,
+    rounds: rounds.samples.write.dma.length,
+    seconds: elapsed(began),
+    write: compare(rounds, "write"),
+    read: compare(rounds, "read"),
+  };
+  const copies = copiesForChecksums(mount, kernelRelease(), isNoCow(directory));
+  return { ...report, warnings: warnings(mount, direct, copies, report.read.deno.fromDisk) };
 }
 
 function elapsed(began: number): number {

@@ -17,11 +17,11 @@ export interface Side {
 const dma: Side = {
   id: "dma",
   async write(path, size, signal) {
-    const file = await DmaFile.create(path);
+    await using file = await DmaFile.create(path);
     await chunks(size).pipeTo(file.writable, { signal });
   },
   async read(path, signal) {
-    const file = await DmaFile.open(path);
+    await using file = await DmaFile.open(path);
     return await count(file.readable, signal);
   },
 };

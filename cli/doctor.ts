@@ -3,9 +3,10 @@ import { assertPlatform } from "../ffi/platform.ts";
 import { DmaFile, engineInfo } from "../mod.ts";
 import { probe } from "./direct_probe.ts";
 import { reportLines } from "./doctor_text.ts";
-import { EXIT_IO_ERROR, EXIT_OK } from "./exit_codes.ts";
+import { EXIT_IO_ERROR, EXIT_OK, STOPPING_SIGNALS } from "./exit_codes.ts";
 import { findings, verdict } from "./findings.ts";
-import { describe, jsonText, print } from "./output.ts";
+import { Interrupted, Interruption } from "./interruption.ts";
+import { describe, jsonText, note, print } from "./output.ts";
 import type { Report } from "./report.ts";
 import {
   ioUringLimits,
@@ -23,18 +24,26 @@ export interface DoctorOptions {
 
 /** Prints the diagnosis. Resolves to 0 if files can be written in a directory, or a file can be read; else to 1. */
 export async function doctor(path: string, options: DoctorOptions): Promise<number> {
-  const report = await examine(path);
-  print(options.json ? jsonText(report, 2) : reportLines(report).join("\n"));
-  return report.works ? EXIT_OK : EXIT_IO_ERROR;
+  const wrongPlatform = platformError();
+  using interruption = wrongPlatform === null ? new Interruption() : undefined;
+  try {
+    const examined = examine(path, wrongPlatform);
+    const report = await (interruption?.race(examined) ?? examined);
+    print(options.json ? jsonText(report, 2) : reportLines(report).join("\n"));
+    return report.works ? EXIT_OK : EXIT_IO_ERROR;
+  } catch (error) {
+    if (!(error instanceof Interrupted)) throw error;
+    note(`stopped by ${error.by}; the test files are removed`);
+    return STOPPING_SIGNALS[error.by];
+  }
 }
 
-async function examine(path: string): Promise<Report> {
+async function examine(path: string, wrongPlatform: string | null): Promise<Report> {
   // Checked first: on a terminal a later prompt could grant these permissions.
   const missing = await missingPermissions(path);
   const found = await probe(path);
   const engineError = await settleEngine();
   const engine = engineInfo();
-  const wrongPlatform = platformError();
   const loads = wrongPlatform === null ? engine.liburing !== null || liburingLoads() : null;
   // io_uring was not tried if liburing is missing or threads were chosen.
   const refused = loads && engine.engine === "threads" && environment("DMA_ENGINE") !== "threads";

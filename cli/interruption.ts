@@ -1,5 +1,6 @@
 // Turns the first signal into an AbortSignal, so that a transfer keeps its bytes. A later signal ends the process at
 // once.
+import { assertPlatform } from "../ffi/platform.ts";
 import { STOPPING_SIGNALS, type StoppingSignal } from "./exit_codes.ts";
 
 /** Signals before this are ignored: one Ctrl-C often arrives twice, from the terminal and through the parent. */
@@ -24,11 +25,16 @@ export class Interruption implements Disposable {
   #firstAt = 0;
 
   constructor() {
+    // Checked first: other platforms lack some of these signals.
+    assertPlatform();
     for (const name of Object.keys(STOPPING_SIGNALS) as StoppingSignal[]) {
       const listener = () => this.#receive(name);
       Deno.addSignalListener(name, listener);
       this.#listeners.set(name, listener);
     }
+    // A write past the limit of `ulimit -f` then fails, instead of ending the process. Never removed: the end of the
+    // process can write too.
+    Deno.addSignalListener("SIGXFSZ", () => {});
   }
 
   /** Aborted by the first signal, with an {@linkcode Interrupted} as its reason. */

@@ -65,8 +65,10 @@ export function benchSize(text: string): number {
   return bytes;
 }
 
-/** A path. Bytes that are not UTF-8 arrive as U+FFFD, which would name another file. */
+/** A path. */
 export function pathName(text: string): string {
+  if (text === "") throw new InvalidArgumentError("It must not be empty");
+  // Bytes that are not UTF-8 arrive as U+FFFD, which would name another file.
   if (text.includes("\ufffd")) {
     throw new InvalidArgumentError("It must be UTF-8: name the file by a symbolic link");
   }

@@ -103,8 +103,11 @@ async function run(
   command: Command,
 ): Promise<number> {
   if (dest === STANDARD) refuse(command, FILE_OPTIONS, "standard output");
+  else if (options.append && options.direct === "require") {
+    command.error("error: option '--direct require' cannot be used with option '--append'");
+  }
   const isInput = from === STANDARD;
-  const open = (): Promise<Source> => isInput ? standardInput() : sourceOf(from);
+  const open = async (): Promise<Source> => isInput ? standardInput() : await sourceOf(from);
   if (isInput && Deno.stdin.isTerminal()) {
     if (!options.quiet) note("reading what you type; Ctrl-D on a line of its own ends it");
     // A progress bar would be drawn between other output.

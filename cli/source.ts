@@ -1,4 +1,5 @@
 // The source of a transfer: a file, a stream or standard input.
+import { fstatSync } from "node:fs";
 import { DmaFile, DmaStreamReader } from "../mod.ts";
 import { dataRanges } from "./data_ranges.ts";
 import { Descriptor, type Times } from "./descriptor.ts";
@@ -6,6 +7,12 @@ import type { DirectMode, SparseMode } from "./transfer_options.ts";
 
 /** A stream of bytes. */
 export type ByteStream = ReadableStream<Uint8Array<ArrayBuffer>>;
+
+/** The facts that are used of a file. */
+export type FileFacts = Pick<
+  Deno.FileInfo,
+  "dev" | "gid" | "ino" | "isBlockDevice" | "isDirectory" | "isFile" | "mode" | "size" | "uid"
+>;
 
 /** A range of a source that has data. */
 export interface Part {
@@ -18,8 +25,8 @@ export interface Part {
 
 /** The source of a transfer. */
 export interface Source {
-  /** The file that is read; absent without the permission to ask. */
-  readonly info: Deno.FileInfo | undefined;
+  /** The file that is read; absent for a stream of another kind. */
+  readonly info: FileFacts | undefined;
   /** The times of access and modification of a regular file. */
   readonly times?: Times | undefined;
   /** All parts, in order. The gaps between them, and behind the last one, are holes. */
@@ -31,10 +38,10 @@ export interface Source {
 
 /** A source that can only be read from beginning to end. */
 export class StreamSource implements Source {
-  readonly info: Deno.FileInfo | undefined;
+  readonly info: FileFacts | undefined;
   readonly #readable: ByteStream;
 
-  constructor(readable: ByteStream, info?: Deno.FileInfo) {
+  constructor(readable: ByteStream, info?: FileFacts) {
     this.#readable = readable;
     this.info = info;
   }
@@ -75,8 +82,9 @@ class FileSource implements Source {
   }
 
   async *parts(sparse: SparseMode): AsyncGenerator<Part> {
-    if (sparse === "never") return yield this.#part(0);
     const { size } = this.info;
+    // Some file systems report the size 0 for files that have content.
+    if (sparse === "never" || size === 0) return yield this.#part(0);
     let isEmpty = true;
     for await (const { start, end } of dataRanges(Descriptor.of(this.#file), size)) {
       isEmpty = false;
@@ -105,11 +113,21 @@ class FileSource implements Source {
   }
 }
 
+/** The file behind standard input (0) or output (1). `Deno.stat` would need a permission for /dev. */
+function standardFile(descriptor: 0 | 1): FileFacts {
+  const info = fstatSync(descriptor);
+  return {
+    ...info,
+    isBlockDevice: info.isBlockDevice(),
+    isDirectory: info.isDirectory(),
+    isFile: info.isFile(),
+  };
+}
+
 /** Standard input: a terminal, a pipe or a redirected file. */
-export async function standardInput(): Promise<Source> {
-  const path = "/dev/stdin";
-  const info = await Deno.stat(path).catch(() => undefined);
-  if (info) refuseDirectory(info, "read", path);
+export function standardInput(): Source {
+  const info = standardFile(0);
+  refuseDirectory(info, "read", "/dev/stdin");
   return new StreamSource(Deno.stdin.readable, info);
 }
 
@@ -117,23 +135,18 @@ export async function standardInput(): Promise<Source> {
 export async function sourceOf(path: string, direct: DirectMode = "prefer"): Promise<Source> {
   const info = await Deno.stat(path);
   refuseDirectory(info, "open", path);
-  const file = hasLength(info) ? await FileSource.open(path, direct) : undefined;
+  const file = info.isFile ? await FileSource.open(path, direct) : undefined;
   return file ?? new StreamSource((await Deno.open(path)).readable, info);
 }
 
-function refuseDirectory(info: Deno.FileInfo, op: string, path: string): void {
+function refuseDirectory(info: FileFacts, op: string, path: string): void {
   if (!info.isDirectory) return;
   throw new Deno.errors.IsADirectory(`Is a directory (os error 21): ${op} '${path}'`);
 }
 
-// Files of /proc report the size 0 and are not empty.
-function hasLength(info: Deno.FileInfo): boolean {
-  return info.isFile && info.size > 0;
-}
-
-/** The number of bytes, if the source is a file with a length. */
+/** The number of bytes, if the source is a file with a length: files of /proc report the size 0 and are not empty. */
 export function sizeOf({ info }: Source): number | undefined {
-  return info && hasLength(info) ? info.size : undefined;
+  return info?.isFile && info.size > 0 ? info.size : undefined;
 }
 
 /** Whether the source may pause: all but regular files and disks do. */
@@ -141,12 +154,16 @@ export function isSlow({ info }: Source): boolean {
   return info === undefined || !(info.isFile || info.isBlockDevice);
 }
 
-/** Throws if `dest` is the source itself: truncating would destroy it, and appending would never end. */
-export async function refuseSameFile(source: Source, dest: string): Promise<void> {
-  const from = source.info;
-  if (!from?.isFile) return;
-  const to = await Deno.stat(dest).catch(() => undefined);
-  if (to?.isFile && to.dev === from.dev && to.ino === from.ino) {
-    throw new Error(`Cannot write to '${dest}': it is the file that is read`);
+/**
+ * Throws if `dest` is the source itself: truncating would destroy it, and appending would never end.
+ *
+ * @param dest a path; absent for standard output
+ */
+export async function refuseSameFile({ info }: Source, dest?: string): Promise<void> {
+  if (!info?.isFile) return;
+  const to = dest === undefined ? standardFile(1) : await Deno.stat(dest).catch(() => undefined);
+  if (to?.isFile && to.dev === info.dev && to.ino === info.ino) {
+    const name = dest === undefined ? "standard output" : `'${dest}'`;
+    throw new Error(`Cannot write to ${name}: it is the file that is read`);
   }
 }

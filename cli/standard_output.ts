@@ -1,5 +1,4 @@
 // Writes a source to standard output: `read`, and "-" as the destination.
-import { assertPlatform } from "../ffi/platform.ts";
 import { EXIT_IO_ERROR, EXIT_OK, STOPPING_SIGNALS } from "./exit_codes.ts";
 import { Interrupted, Interruption } from "./interruption.ts";
 import { describe, note } from "./output.ts";
@@ -27,7 +26,6 @@ export async function writeOut(
   options: OutputOptions,
   from?: string,
 ): Promise<number> {
-  assertPlatform();
   using interruption = new Interruption();
   let source: Source | undefined;
   let written = 0;
@@ -42,7 +40,7 @@ export async function writeOut(
   });
   try {
     source = await interruption.race(open());
-    await refuseSameFile(source, "/dev/stdout");
+    await refuseSameFile(source);
     const began = performance.now();
     const show = options.progress && !options.quiet && Deno.stderr.isTerminal() &&
       !Deno.stdout.isTerminal();

@@ -1,5 +1,4 @@
 // Writes the parts of a source into one file, and closes or discards the file whatever happens.
-import { assertPlatform } from "../ffi/platform.ts";
 import { type AttributePlan, planAttributes } from "./attributes.ts";
 import { Destination } from "./destination.ts";
 import { EXIT_IO_ERROR, EXIT_OK, STOPPING_SIGNALS } from "./exit_codes.ts";
@@ -32,8 +31,6 @@ export async function transfer(
   options: TransferOptions,
   from?: string,
 ): Promise<number> {
-  // Checked before the signal handlers are set: other platforms lack some of these signals.
-  assertPlatform();
   using interruption = new Interruption();
   const job = new Job(dest, options, from);
   try {

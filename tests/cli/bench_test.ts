@@ -1,13 +1,10 @@
-// `bench`: what it says agrees with itself, and it leaves nothing behind, however it ends.
+// `bench`: what it says agrees with itself, and it leaves nothing behind.
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { type BenchReport, type Measured, spread } from "../../cli/bench_report.ts";
 import { bar, benchLines } from "../../cli/bench_text.ts";
-import { STOPPING_SIGNALS } from "../../cli/exit_codes.ts";
-import { endOf } from "../setup/command.ts";
 import { namesIn } from "../support/bytes.ts";
-import { eventually } from "../support/descriptors.ts";
-import { dma, fails, spawn, succeeds, testInDirectory } from "./process.ts";
+import { dma, fails, succeeds, testInDirectory } from "./process.ts";
 
 const MIB = 1024 ** 2;
 
@@ -98,24 +95,6 @@ testInDirectory("dma bench --json says the same to programs", async (dir) => {
     assert(ratio.min > 0 && ahead <= rounds);
   }
 });
-
-for (const signals of [["SIGINT"], ["SIGTERM"], ["SIGINT", "SIGTERM"]] as const) {
-  testInDirectory(`dma bench leaves nothing behind after ${signals.join(" and ")}`, async (dir) => {
-    const child = spawn(["bench", "--seconds", "60", "--size", "64M", dir]);
-    const ran = endOf(child);
-    await eventually(async () => {
-      const [inside] = await namesIn(dir);
-      return inside !== undefined && (await namesIn(`${dir}/${inside}`)).includes("dma");
-    }, "Nothing was written");
-    for (const signal of signals) child.kill(signal);
-    const { code, stdout } = await ran;
-    await child.stdin.close().catch(() => {});
-    // The second one can come when everything is over already.
-    assert(signals.some((signal) => STOPPING_SIGNALS[signal] === code), `${code}`);
-    assertEquals(stdout, "");
-    assertEquals(await namesIn(dir), []);
-  });
-}
 
 testInDirectory("dma bench names what is wrong with its directory", async (dir) => {
   await Deno.writeTextFile(`${dir}/file`, "");

@@ -2,7 +2,7 @@
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { assertFile, namesIn, pattern } from "../support/bytes.ts";
-import { dma, fails, succeeds, testInDirectory } from "./process.ts";
+import { dma, fails, shell, succeeds, testInDirectory } from "./process.ts";
 
 testInDirectory("dma write stores standard input, also over a longer file", async (dir) => {
   for (const length of [3_145_729, 1_048_576, 4097, 4096, 1, 0]) {
@@ -51,6 +51,20 @@ testInDirectory("dma copy refuses a file onto itself, also by another name", asy
     await fails(1, ["copy", ...more, `${dir}/in`, `${dir}/link`], itself);
   }
   await fails(1, ["copy", `${dir}/in`, dir], itself);
+  await assertFile(`${dir}/in`, pattern(1000));
+});
+
+testInDirectory("dma refuses a file onto itself through standard input and output", async (dir) => {
+  await Deno.writeFile(`${dir}/in`, pattern(1000));
+  const flags = `--allow-ffi --allow-read=${dir} --allow-write=${dir}`;
+  const commands = ["write in < in", "write --append in < in", "copy /dev/stdin in < in"];
+  for (const command of [...commands, "read in >> in", "copy - - < in >> in"]) {
+    for (const granted of command.includes("/dev/") ? ["-A"] : ["-A", flags]) {
+      const { code, stderr } = await shell(dir, `dma ${command}`, granted);
+      assertEquals(code, 1, stderr);
+      assertMatch(stderr, /^dma: Cannot write to .*: it is the file that is read\n$/);
+    }
+  }
   await assertFile(`${dir}/in`, pattern(1000));
 });
 

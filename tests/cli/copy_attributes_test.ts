@@ -47,13 +47,14 @@ interface Copying {
   /** The mode of a file that is already there. */
   existing?: number;
   preserve?: boolean;
+  length?: number;
 }
 
 /** Throws unless `dma copy` leaves what `cp` leaves. */
 async function assertAsCp(dir: TestDirectory, copying: Copying): Promise<void> {
-  const { mode, umask = "022", existing, preserve = false } = copying;
+  const { mode, umask = "022", existing, preserve = false, length = 5000 } = copying;
   const source = dir.file("source");
-  await make(source, mode, { owner: isRoot });
+  await make(source, mode, { owner: isRoot, length });
   const left = async (name: string, ...command: string[]) => {
     const target = dir.file(name);
     await Deno.remove(target).catch(() => {});
@@ -75,6 +76,7 @@ testInOneDirectory("dma copy gives the mode that cp gives", async (dir) => {
 testDirectAndCached("dma copy --preserve leaves what cp -p leaves", async (dir) => {
   for (const mode of [0o600, 0o666, 0o4755]) await assertAsCp(dir, { mode, preserve: true });
   await assertAsCp(dir, { mode: 0o600, preserve: true, existing: 0o644 });
+  await assertAsCp(dir, { mode: 0o666, preserve: true, length: 0 });
 }, { bothEngines: false });
 
 testInDirectory("dma copy of a 0600 file is never readable by others", async (dir) => {

@@ -79,6 +79,20 @@ testInDirectory("dma write onto a full disk says how many bytes were kept", asyn
   assertEquals(kept, `dma: failed; kept the first ${stdout.trim()} bytes in ${dir}/out`);
 }, { ignore: Deno.uid() !== 0 });
 
+testInDirectory("dma says that it came to a limit on the size of files", async (dir) => {
+  await Deno.writeFile(`${dir}/in`, pattern(9_000_000));
+  const limited = (command: string) => shell(dir, `ulimit -f 4000; dma ${command}`);
+  const error = "dma: File too large (os error 27)";
+  const remedy = "; if a limit is the reason, ulimit -f unlimited lifts it";
+  const { code, stderr } = await limited("copy --buffer-size 64K in out");
+  const { size } = await Deno.stat(`${dir}/out`);
+  const kept = `dma: failed; kept the first ${size} bytes in out`;
+  assertEquals([code, stderr], [1, `${error}: write 'out'${remedy}\n${kept}\n`]);
+  assertEquals(await Deno.readFile(`${dir}/out`), pattern(9_000_000).subarray(0, size));
+  const read = await limited("read in > read");
+  assertEquals([read.code, read.stderr], [1, `${error}\n`]);
+}, { bothEngines: true });
+
 Deno.test("remedyFor() knows the errors of a destination", () => {
   const at = { dest: "/tmp/it's", sourceOpen: true };
   const [EPERM, EACCES, ETXTBSY, ENOSPC, EROFS] = [1, 13, 26, 28, 30] as const;

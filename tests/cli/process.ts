@@ -97,11 +97,12 @@ export async function openIn(pid: number, directory: string): Promise<string[]> 
   return paths.filter((_, index) => targets[index]!.startsWith(`${directory}/`));
 }
 
-/** Runs a bash command in `dir`, in which `dma` is the command line, also for further shells. */
-export function shell(dir: string, command: string): Promise<CommandResult> {
-  const script = `dma() { "$deno" run -A --no-check "$cli" "$@"; }; export -f dma; cd "$dir"
+/** Runs a bash command in `dir`, in which `dma` is the command line with `flags`, also for further shells. */
+export function shell(dir: string, command: string, flags = "-A"): Promise<CommandResult> {
+  const script = `dma() { "$deno" run --no-check --no-prompt $flags "$cli" "$@"; }
+    export -f dma; cd "$dir"
     ${command}`;
-  return run("bash", ["-c", script], { env: { dir, deno: Deno.execPath(), cli: CLI } });
+  return run("bash", ["-c", script], { env: { dir, deno: Deno.execPath(), cli: CLI, flags } });
 }
 
 /** Registers a test that has a directory to itself. The command line does the same on both engines, unless told otherwise. */

@@ -1,6 +1,13 @@
 // Stops transfers half-way with signals: what is left must be whole, or nothing.
 
-import { assertEquals, assertGreater, assertMatch, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertGreater,
+  assertMatch,
+  assertStringIncludes,
+} from "@std/assert";
+import { STOPPING_SIGNALS, type StoppingSignal } from "../../cli/exit_codes.ts";
 import { endOf, runOrThrow } from "../setup/command.ts";
 import { assertFile, namesIn, pattern } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
@@ -69,6 +76,49 @@ testInDirectory("dma copy of a FIFO ends with its writer", async (dir) => {
   assertEquals(code, 0, stderr);
   await assertFile(`${dir}/out`, pattern(500_000));
 }, { bothEngines: true });
+
+/** Sends signals when there is a file in a directory below `dir`. Resolves to the exit code, and checks what is left. */
+async function interruptScratch(
+  dir: string,
+  args: string[],
+  signals: readonly StoppingSignal[],
+): Promise<number> {
+  const child = spawn([...args, dir]);
+  let hasEnded = false;
+  const ran = endOf(child).finally(() => hasEnded = true);
+  await eventually(async () => {
+    const [inside] = await namesIn(dir);
+    const files = inside ? await namesIn(`${dir}/${inside}`).catch(() => []) : [];
+    return hasEnded || files.length > 0;
+  }, "Nothing was written");
+  if (!hasEnded) { for (const signal of signals) child.kill(signal); }
+  const { code, stdout } = await ran;
+  await child.stdin.close().catch(() => {});
+  assertEquals(await namesIn(dir), []);
+  if (code > 0) assertEquals(stdout, "");
+  return code;
+}
+
+for (const signals of [["SIGINT"], ["SIGTERM"], ["SIGINT", "SIGTERM"]] as const) {
+  testInDirectory(`dma bench leaves nothing behind after ${signals.join(" and ")}`, async (dir) => {
+    const code = await interruptScratch(
+      dir,
+      ["bench", "--seconds", "60", "--size", "64M"],
+      signals,
+    );
+    // The second one can come when everything is over already.
+    assert(signals.some((signal) => STOPPING_SIGNALS[signal] === code), `${code}`);
+  });
+}
+
+testInDirectory("dma doctor leaves nothing behind after SIGINT", async (dir) => {
+  const codes = [];
+  // Its files are there for some milliseconds only, so that the signal can come too late.
+  while (codes.at(-1) !== 130 && codes.length < 20) {
+    codes.push(await interruptScratch(dir, ["doctor"], ["SIGINT"]));
+  }
+  assertEquals(codes.at(-1), 130);
+});
 
 /** A program that takes three seconds to stop. */
 const PROGRAM = `

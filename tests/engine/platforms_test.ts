@@ -101,6 +101,8 @@ for (const platform of others) {
         ["write", "dest"],
         ["write", "--atomic", "--quiet", "dest"],
         ["copy", "disguise.js", "dest"],
+        ["read", "disguise.js"],
+        ["bench"],
       ]
     ) assertEquals(await runCli(...args), { code: 1, stdout: "", stderr: `dma: ${message}` });
     // Wrong arguments are wrong anywhere.
