@@ -2,6 +2,7 @@
 //
 //     deno task bench:compare [--size=1GiB] [--rounds=5] [--only=write,read-fio] [--dir=/var/tmp | --fast]
 
+import { fileURLToPath } from "node:url";
 import { COPIERS } from "./contestants/copy.ts";
 import { FILE_WRITERS } from "./contestants/files.ts";
 import { RANDOM } from "./contestants/random.ts";
@@ -67,7 +68,7 @@ try {
 }
 
 const text = markdown(report);
-const base = new URL(`./results/${name}`, import.meta.url).pathname;
+const base = fileURLToPath(new URL(`./results/${name}`, import.meta.url));
 await Deno.mkdir(new URL("./results/", import.meta.url), { recursive: true });
 await Deno.writeTextFile(`${base}.json`, JSON.stringify(report, undefined, 1) + "\n");
 await Deno.writeTextFile(`${base}.md`, text);

@@ -2,6 +2,7 @@
 //
 //     deno task bench:scale [--size=1GiB] [--most=64GiB] [--rounds=3] [--only=writers,write,read]
 
+import { fileURLToPath } from "node:url";
 import { FILE_READERS, FILE_WRITERS, writersAtOnce } from "./contestants/scale.ts";
 import type { Contestant } from "./harness/contestant.ts";
 import { machineFacts } from "./harness/machine.ts";
@@ -70,7 +71,7 @@ async function growingFile(
 
 /** Writes the file that is read later, with this module, because it is the fastest. */
 async function writeLargeSource({ tools, source, size }: Course): Promise<void> {
-  const program = new URL("./programs/dma.ts", import.meta.url).pathname;
+  const program = fileURLToPath(new URL("./programs/dma.ts", import.meta.url));
   const args = ["run", "-A", "--no-config", program, "pipe", `path=${source}`, `size=${size}`];
   await runMeasured([tools.deno, ...args]);
 }
@@ -104,7 +105,7 @@ try {
   await Deno.remove(directory, { recursive: true });
 }
 
-const base = new URL(`./results/${name}`, import.meta.url).pathname;
+const base = fileURLToPath(new URL(`./results/${name}`, import.meta.url));
 const text = scaleMarkdown(series, machine, rounds);
 await Deno.mkdir(new URL("./results/", import.meta.url), { recursive: true });
 await Deno.writeTextFile(`${base}.json`, JSON.stringify({ machine, series }, undefined, 1) + "\n");

@@ -6,8 +6,10 @@
 //                              compiler made
 //   deno task build --sanitize FILE   a build with AddressSanitizer and UndefinedBehaviorSanitizer, for tests
 
+import { fileURLToPath } from "node:url";
+
 const folder = new URL(".", import.meta.url);
-const source = new URL("shim.c", folder).pathname;
+const source = fileURLToPath(new URL("shim.c", folder));
 const headers = "/usr/include";
 
 /** Deno's names of the architectures that the shim is built for. */

@@ -1,11 +1,12 @@
 // What `deno task check` runs: everything about the code that can be judged without running it.
 
+import { fileURLToPath } from "node:url";
 import { exists, runMain } from "./setup/command.ts";
 import { importMapArguments } from "./setup/import_map.ts";
 import { circles } from "./setup/imports.ts";
 import { documented } from "./setup/passes.ts";
 
-const root = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
+const root = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$/, "");
 
 /** The public modules, as in deno.json's exports. */
 const modules = ["mod.ts", "node.ts", "cli.ts"];

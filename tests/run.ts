@@ -5,6 +5,7 @@
 //   deno task test tests/foo_test.ts --filter name   this for `deno test`, and no images mounted
 //   deno task test --images tests/foo_test.ts        the same with them
 
+import { fileURLToPath } from "node:url";
 import { say } from "./setup/command.ts";
 import { makeWorkDirectory, mountFileSystems, takeDown } from "./setup/file_systems.ts";
 import { importMapArguments } from "./setup/import_map.ts";
@@ -13,7 +14,7 @@ import { installPackages } from "./setup/packages.ts";
 import { allPasses, type Pass } from "./setup/passes.ts";
 import { runPasses, type Tally } from "./setup/schedule.ts";
 
-const root = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
+const root = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$/, "");
 
 /** What the arguments of the command line ask for. */
 interface Wanted {

@@ -1,12 +1,13 @@
 // Command lines of the programs in ../programs, one for each runtime.
 
+import { fileURLToPath } from "node:url";
 import type { Contestant, Group, Run } from "../harness/contestant.ts";
 import type { Tools } from "../harness/tools.ts";
 
 /** Arguments of a program, by name; a function if they depend on the run. */
 export type Pairs = Readonly<Record<string, string | number | ((run: Run) => string | number)>>;
 
-const program = (name: string) => new URL(`../programs/${name}`, import.meta.url).pathname;
+const program = (name: string) => fileURLToPath(new URL(`../programs/${name}`, import.meta.url));
 
 const RUNTIMES = {
   dma: (tools: Tools) => [tools.deno, "run", "-A", "--no-config", program("dma.ts")],

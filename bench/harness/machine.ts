@@ -1,5 +1,6 @@
 // The machine of a comparison: hardware, kernel, file system and the versions of all contestants.
 
+import { fileURLToPath } from "node:url";
 import { tryCommand } from "./measured_process.ts";
 import type { Tools } from "./tools.ts";
 import { showBytes } from "./units.ts";
@@ -72,7 +73,14 @@ export async function machineFacts(directory: string, tools: Tools): Promise<Mac
     disk: mount ? await disk(mount.device) : "unknown",
     versions: await versions(tools),
     commit: await tryCommand(
-      ["git", "-C", new URL("..", import.meta.url).pathname, "describe", "--always", "--dirty"],
+      [
+        "git",
+        "-C",
+        fileURLToPath(new URL("..", import.meta.url)),
+        "describe",
+        "--always",
+        "--dirty",
+      ],
     ) ?? "unknown",
   };
 }

@@ -1,5 +1,6 @@
 // The peers other than Deno. They are found, installed or built once; a missing one is noted.
 
+import { fileURLToPath } from "node:url";
 import { tryCommand } from "./measured_process.ts";
 
 /** Paths of the peers; undefined: not available on this machine. */
@@ -55,7 +56,7 @@ async function installBun(say: (line: string) => void): Promise<string | undefin
 }
 
 async function buildGlommio(say: (line: string) => void): Promise<string | undefined> {
-  const source = new URL("../glommio/", import.meta.url).pathname;
+  const source = fileURLToPath(new URL("../glommio/", import.meta.url));
   // Built beside a copy of the source, so that no output stays in the checkout.
   const directory = `${cacheDirectory()}/glommio`;
   await Deno.mkdir(`${directory}/src`, { recursive: true });
@@ -78,7 +79,7 @@ async function buildGlommio(say: (line: string) => void): Promise<string | undef
 
 async function buildFiles(): Promise<string | undefined> {
   const path = `${cacheDirectory()}/files`;
-  const source = new URL("../programs/files.c", import.meta.url).pathname;
+  const source = fileURLToPath(new URL("../programs/files.c", import.meta.url));
   const built = await tryCommand(["cc", "-O2", "-Wall", "-pthread", "-o", path, source]);
   return built === undefined ? undefined : path;
 }

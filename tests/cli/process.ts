@@ -1,11 +1,12 @@
 // Runs the command line as a process of its own, as a shell does.
 
+import { fileURLToPath } from "node:url";
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { type CommandResult, type Ended, endOf, run } from "../setup/command.ts";
 import { eventually } from "../support/descriptors.ts";
 import { engineIsOfNoConcern } from "../support/once.ts";
 
-export const CLI: string = new URL("../../cli.ts", import.meta.url).pathname;
+export const CLI: string = fileURLToPath(new URL("../../cli.ts", import.meta.url));
 
 /** The command that starts it. */
 export const DMA: readonly string[] = [Deno.execPath(), "run", "-A", "--no-check", CLI];

@@ -1,13 +1,14 @@
 // Links of the pages: each leads to a file and a heading that are there; those of published pages to published ones, as on
 // JSR nothing else exists.
 
+import { fileURLToPath } from "node:url";
 import { assert, assertEquals } from "@std/assert";
 import { exists } from "../setup/command.ts";
 import { documented } from "../setup/passes.ts";
 import { testOnce } from "../support/once.ts";
 import { isPublished } from "../support/published.ts";
 
-const root = new URL("../../", import.meta.url).pathname;
+const root = fileURLToPath(new URL("../../", import.meta.url));
 const pages = [...documented(root.slice(0, -1)), `${root}examples/README.md`]
   .filter((path) => path.endsWith(".md"))
   .map((path) => path.slice(root.length));

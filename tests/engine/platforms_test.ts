@@ -1,12 +1,13 @@
 // Where the module cannot run: a program that imports it starts all the same, and is told so once it opens a file.
 
+import { fileURLToPath } from "node:url";
 import { assertEquals, assertMatch } from "@std/assert";
 import { namesIn } from "../support/bytes.ts";
 import { testOnce } from "../support/once.ts";
 import { run } from "../setup/command.ts";
 
 const module = new URL("../../mod.ts", import.meta.url).href;
-const cli = new URL("../../cli.ts", import.meta.url).pathname;
+const cli = fileURLToPath(new URL("../../cli.ts", import.meta.url));
 
 /** Linux on another processor, and other systems, one of them with Linux's kernel. */
 const others = ["darwin aarch64", "windows x86_64", "android aarch64", "linux riscv64"];

@@ -1,9 +1,10 @@
 // Copies of the module, as they are or with a piece of their text replaced: for accounts that cannot read the
 // checkout, and for mutants that show that a test can fail.
 
+import { fileURLToPath } from "node:url";
 import { runOrThrow } from "../setup/command.ts";
 
-const root = new URL("../../", import.meta.url).pathname;
+const root = fileURLToPath(new URL("../../", import.meta.url));
 const parts = [
   "mod.ts",
   "deno.json",

@@ -1,9 +1,10 @@
 // Runs programs of tests/faults/programs: processes of their own that a test restricts, kills, or takes the
 // machine away from.
 
+import { fileURLToPath } from "node:url";
 import { type Ended, endOf, searchPath } from "../setup/command.ts";
 
-const folder = new URL("programs/", import.meta.url).pathname;
+const folder = fileURLToPath(new URL("programs/", import.meta.url));
 
 /** How a program is started. */
 export interface ProgramOptions {

@@ -1,9 +1,10 @@
 // Compiles the C programs of tests/tools and talks to those that run beside a test.
 
+import { fileURLToPath } from "node:url";
 import { run, searchPath } from "../setup/command.ts";
 import { workDirectory } from "./machine.ts";
 
-const sources = new URL("../tools/", import.meta.url).pathname;
+const sources = fileURLToPath(new URL("../tools/", import.meta.url));
 
 let built: Promise<string> | undefined;
 const programs = new Map<string, Promise<string>>();

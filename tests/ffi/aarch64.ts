@@ -4,6 +4,7 @@
 //   deno task aarch64                       the self-test, and the tests named below
 //   deno task aarch64 tests/foo_test.ts     other tests: those that need no program or package beside Deno
 
+import { fileURLToPath } from "node:url";
 import { fetchArmPackages } from "./architectures/arm_packages.ts";
 import { makeGuest, MARK } from "./architectures/guest.ts";
 import { allTargets, buildSelfTest, embeddedShim, parts } from "./architectures/targets.ts";
@@ -11,7 +12,7 @@ import { runAndShow, runMain, say } from "../setup/command.ts";
 import { fetchEmulatedDeno } from "../setup/other_deno.ts";
 import { installPackages, installProgram } from "../setup/packages.ts";
 
-const root = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
+const root = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
 
 const EMULATOR = "qemu-system-aarch64";
 const MINUTES = 25;

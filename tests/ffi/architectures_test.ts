@@ -1,6 +1,7 @@
 // Every architecture that ships: that the embedded shim is what its source compiles to, that it works, and that the
 // numbers that differ between processors are right.
 
+import { fileURLToPath } from "node:url";
 import { assert, assertEquals, assertGreater, assertMatch } from "@std/assert";
 import { incomparable, matchesSource } from "../../ffi/build.ts";
 import { Errno } from "../../src/engine/linux.ts";
@@ -69,7 +70,7 @@ interface Constants extends Record<string, unknown> {
 }
 
 async function openFlags(architecture: string): Promise<unknown> {
-  const program = new URL("architectures/open_flags.ts", import.meta.url).pathname;
+  const program = fileURLToPath(new URL("architectures/open_flags.ts", import.meta.url));
   const args = ["run", "-A", "--no-check", "--no-config", program, architecture];
   const { stdout, stderr } = await run(Deno.execPath(), args);
   return stdout === "" ? stderr : JSON.parse(stdout);

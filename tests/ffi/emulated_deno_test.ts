@@ -1,13 +1,14 @@
 // The whole module on the other architecture: a Deno for aarch64, run by user-mode emulation. That has no io_uring, so
 // the engine without a ring is at work; the ring's part is in architectures_test.ts.
 
+import { fileURLToPath } from "node:url";
 import { assertEquals } from "@std/assert";
 import { emulatorFor } from "./architectures/targets.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
 import { hasProgram, run } from "../setup/command.ts";
 
-const program = new URL("architectures/copy.ts", import.meta.url).pathname;
+const program = fileURLToPath(new URL("architectures/copy.ts", import.meta.url));
 
 /** Set by the setup, where it could fetch one. */
 const deno = Deno.env.get("DMA_TEST_EMULATED_DENO");

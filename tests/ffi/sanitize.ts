@@ -3,11 +3,12 @@
 //
 //   deno task sanitize [--seed N]
 
+import { fileURLToPath } from "node:url";
 import { run, runMain, runOrThrow } from "../setup/command.ts";
 import { installHeaders } from "../setup/packages.ts";
 
-const root = new URL("../..", import.meta.url).pathname;
-const folder = new URL("sanitize/", import.meta.url).pathname;
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const folder = fileURLToPath(new URL("sanitize/", import.meta.url));
 
 /** As ffi/build.ts has them. */
 const FLAGS = ["-g", "-fPIC", "-shared", "-fsanitize=address,undefined"];

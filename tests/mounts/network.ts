@@ -6,6 +6,7 @@
 //   deno task test:network NFS --rates        these, with MiB/s
 //   deno task test:network linux-image-….deb  with another kernel: a package, or the packages that it comes in
 
+import { fileURLToPath } from "node:url";
 import { FaultFileSystem } from "../faults/fault_file_system.ts";
 import { exists, hasProgram, pause, run, runAndShow, runOrThrow, say } from "../setup/command.ts";
 import { makeWorkDirectory, takeDown } from "../setup/file_systems.ts";
@@ -17,7 +18,7 @@ import { Programs } from "./programs.ts";
 import { ROOM } from "./servers.ts";
 import { DELAY_MS } from "./try_servers.ts";
 
-const root = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
+const root = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
 
 const EMULATOR = "qemu-system-x86_64";
 const KERNEL = "linux-image-amd64";

@@ -1,5 +1,6 @@
 // Starts the servers of file systems, tries the promises on them, and prints a table of what came of it.
 
+import { fileURLToPath } from "node:url";
 import { pause, run } from "../setup/command.ts";
 import { makeWorkDirectory, takeDown } from "../setup/file_systems.ts";
 import { importMapArguments } from "../setup/import_map.ts";
@@ -9,8 +10,8 @@ import type { Outcome } from "./keep_promises.ts";
 import { Programs } from "./programs.ts";
 import type { Loop } from "./time_loop.ts";
 
-const here = new URL(".", import.meta.url).pathname;
-const root = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
+const here = fileURLToPath(new URL(".", import.meta.url));
+const root = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
 
 const ENGINES = ["io_uring", "threads"];
 

@@ -1,5 +1,6 @@
 // If JSR cannot be reached, maps the imports of @std to small stand-ins, so that tests can run.
 
+import { pathToFileURL } from "node:url";
 import { run, say } from "./command.ts";
 
 /** Each import of @std that tests and documentation use, and the module that stands in for it. */
@@ -50,13 +51,14 @@ export async function offlineImports(
 ): Promise<Record<string, string>> {
   const config = JSON.parse(await Deno.readTextFile(`${root}/deno.json`));
   const imports: Record<string, string> = {};
+  const urlOf = (path: string) => pathToFileURL(`${seenAt}/${path}`).href;
   for (const [name, target] of Object.entries<string>(config.imports ?? {})) {
-    if (target.startsWith("./")) imports[name] = `file://${seenAt}/${target.slice(2)}`;
+    if (target.startsWith("./")) imports[name] = urlOf(target.slice(2));
     else imports[name] = target;
     // Deno adds the subpaths of packages only for imports in deno.json.
     const npm = /^npm:\/?(.+)$/.exec(target);
     if (npm && !name.endsWith("/")) imports[`${name}/`] = `npm:/${npm[1]}/`;
   }
-  for (const [name, path] of Object.entries(standIns)) imports[name] = `file://${seenAt}/${path}`;
+  for (const [name, path] of Object.entries(standIns)) imports[name] = urlOf(path);
   return imports;
 }

@@ -1,5 +1,6 @@
 // The stress for half a minute on each engine, and whether it leaves nothing out.
 
+import { fileURLToPath } from "node:url";
 import { assert, assertEquals } from "@std/assert";
 import * as dma from "../../mod.ts";
 import * as node from "../../node.ts";
@@ -7,7 +8,7 @@ import { engines } from "../faults/machine.ts";
 import { runProgram } from "../faults/programs.ts";
 import { actions } from "./rounds.ts";
 
-const script = new URL("../stress.ts", import.meta.url).pathname;
+const script = fileURLToPath(new URL("../stress.ts", import.meta.url));
 
 Deno.test("Every public function and method takes part in the stress", () => {
   const covered = new Set(actions.flatMap(({ names }) => names));

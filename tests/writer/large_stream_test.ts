@@ -1,5 +1,6 @@
 // The main job at a real size: half a gigabyte from another process, over HTTP and from a pipe.
 
+import { fileURLToPath } from "node:url";
 import { cachedBytes } from "../setup/command.ts";
 import { assert, assertEquals } from "@std/assert";
 import { Buffer } from "node:buffer";
@@ -9,7 +10,7 @@ import { testInOneDirectory } from "../support/dirs.ts";
 
 const MIB = 1 << 20;
 const SIZE = 512 * MIB;
-const program = new URL("programs/receive.ts", import.meta.url).pathname;
+const program = fileURLToPath(new URL("programs/receive.ts", import.meta.url));
 
 /** What may be resident beside what the same program has that throws the stream away: buffers, and some room. */
 const BUFFERS_KIB = 5 * 1024;

@@ -1,5 +1,6 @@
 // Runs an example of the checkout by the command that its head comment names, with these flags and no others.
 
+import { fileURLToPath } from "node:url";
 import { assertEquals } from "@std/assert";
 import { type Ended, endOf } from "../../setup/command.ts";
 import { testInOneDirectory } from "../../support/dirs.ts";
@@ -42,7 +43,7 @@ export class Example {
     args: readonly string[] = this.command.args,
     flags: readonly string[] = this.command.flags,
   ): Deno.ChildProcess {
-    const path = new URL(`examples/${this.name}.ts`, root).pathname;
+    const path = fileURLToPath(new URL(`examples/${this.name}.ts`, root));
     return new Deno.Command(Deno.execPath(), {
       args: ["run", "--no-prompt", ...flags, path, ...args],
       cwd: this.folder,

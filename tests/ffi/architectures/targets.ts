@@ -1,9 +1,10 @@
 // The ways in which the shim's self-test can be built and run here: on this processor, under another C library, and
 // on the other processor by user-mode emulation.
 
+import { fileURLToPath } from "node:url";
 import { type CommandResult, exists, hasProgram, run, runOrThrow } from "../../setup/command.ts";
 
-const sources = new URL("../../tools/shim/", import.meta.url).pathname;
+const sources = fileURLToPath(new URL("../../tools/shim/", import.meta.url));
 
 /** Deno's names of the architectures that the shim is built for. */
 export const architectures = ["x86_64", "aarch64"] as const;
