@@ -188,10 +188,11 @@ testByUrl("Bundled into one file it needs no other", async (scene) => {
   await runAlone(scene, ["bundle"], (file) => [Deno.execPath(), ...run, file]);
 });
 
-/** Deno's runtime for compiled programs, which `deno compile` downloads when it is first used. */
-const runtime = `${await testersCache()}/dl`;
+const downloads = `${await testersCache()}/dl`;
+/** The runtime of compiled programs, which `deno compile` downloads when it is first used. */
+const runtime = `${downloads}/release/v${Deno.version.deno}/denort-${Deno.build.target}.zip`;
 
 testByUrl("Compiled into a program it needs no other file", async (scene) => {
-  await Deno.symlink(runtime, `${scene.user.cache}/dl`);
+  await Deno.symlink(downloads, `${scene.user.cache}/dl`);
   await runAlone(scene, ["compile", ...scene.user.flags], (file) => [file]);
 }, !exists(runtime));
