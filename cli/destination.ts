@@ -1,5 +1,7 @@
 // The file that a transfer writes: opening it, writing the parts of a source, and closing it.
 import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../mod.ts";
+import { Errno } from "../src/engine/linux.ts";
+import { ioError } from "../src/errors.ts";
 import { type AttributePlan, setAttributes } from "./attributes.ts";
 import { Descriptor } from "./descriptor.ts";
 import { flushRegularly } from "./flush_timer.ts";
@@ -21,6 +23,13 @@ export async function resolveDestination(dest: string, source: string): Promise<
   if (!info?.isDirectory) return dest;
   const [, name = ""] = /([^/]*)\/*$/.exec(source) ?? [];
   return `${dest.replace(/\/+$/, "")}/${name}`;
+}
+
+/** Throws if the path is a FIFO, a socket or a device. An attempt to open it would disturb the program at its other end. */
+async function refuseSpecialFile(path: string): Promise<void> {
+  const info = await Deno.stat(path).catch(() => undefined);
+  if (info === undefined || info.isFile || info.isDirectory) return;
+  throw ioError(Errno.EOPNOTSUPP, "open", path, "it is not a regular file");
 }
 
 /** An open file that takes the parts of a source. */
@@ -48,6 +57,7 @@ export class Destination {
 
   /** Opens the file, or creates it. */
   static async open(path: string, options: DestinationOptions): Promise<Destination> {
+    await refuseSpecialFile(path);
     const { append, atomic = false, attributes, clobber = true, direct } = options;
     const mode = attributes.creationMode;
     const file = append

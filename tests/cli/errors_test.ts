@@ -29,6 +29,14 @@ testInDirectory("dma names what to do about a path", async (dir) => {
   assertEquals((await Deno.lstat(`${dir}/fifo`)).isFifo, true);
 });
 
+testInDirectory("dma write to a FIFO does not disturb its reader", async (dir) => {
+  await runOrThrow("mkfifo", [`${dir}/fifo`]);
+  const script = `(read -r line < fifo; echo "got $line") & dma write fifo < /dev/null; code=$?
+    timeout 10 sh -c 'echo a line > fifo'; wait; exit $code`;
+  const { code, stdout } = await shell(dir, script);
+  assertEquals([code, stdout], [1, "got a line\n"]);
+}, { bothEngines: true });
+
 testInDirectory("dma write of a directory says how to pack it", async (dir) => {
   await Deno.writeTextFile(`${dir}/out`, "old");
   const { code, stderr } = await shell(dir, 'dma write "$dir/out" < "$dir"');
