@@ -1,5 +1,6 @@
 // Gathers the facts about this machine. doctor_text.ts prints them.
 import { assertPlatform } from "../ffi/platform.ts";
+import { environment } from "../ffi/shim.ts";
 import { DmaFile, engineInfo } from "../mod.ts";
 import { probe } from "./direct_probe.ts";
 import { reportLines } from "./doctor_text.ts";
@@ -104,14 +105,6 @@ function liburingLoads(): boolean | null {
 async function liburingRemedy(): Promise<string> {
   const path = environment("DMA_LIBURING");
   return path ? `unset DMA_LIBURING, which is ${path}` : await liburingInstall();
-}
-
-function environment(name: string): string | undefined {
-  try {
-    return Deno.env.get(name);
-  } catch {
-    return undefined;
-  }
 }
 
 async function missingPermissions(path: string): Promise<string[]> {

@@ -198,7 +198,9 @@ const O_NOFOLLOW = Deno.build.arch === "aarch64" ? 0o100000 : 0o400000;
  */
 function loadFromFile(libc: Libc, bytes: Uint8Array<ArrayBuffer>): Shim {
   const home = environment("HOME");
-  const base = environment("XDG_CACHE_HOME") ?? (home && `${home}/.cache`);
+  // A relative path is ignored, as by other programs (XDG Base Directory Specification).
+  const base = [environment("XDG_CACHE_HOME"), home && `${home}/.cache`]
+    .find((path) => path?.startsWith("/"));
   if (!base) throw new Error("neither XDG_CACHE_HOME nor HOME can be read");
   const folder = `${base}/denodma`;
   Deno.mkdirSync(folder, { recursive: true, mode: 0o700 });

@@ -71,9 +71,11 @@ for (const [name, change] of Object.entries(changes)) {
   });
 }
 
-testWithoutMemfd("XDG_CACHE_HOME comes before HOME", async (run, home) => {
+testWithoutMemfd("XDG_CACHE_HOME comes before HOME, unless it is relative", async (run, home) => {
   assertWorks(await run({ HOME: home, XDG_CACHE_HOME: `${home}/elsewhere` }));
   assertEquals(await namesIn(home), ["elsewhere"]);
+  assertWorks(await run({ HOME: home, XDG_CACHE_HOME: "relative" }));
+  assertEquals(await namesIn(home), [".cache", "elsewhere"]);
 });
 
 testWithoutMemfd("Processes that start at once share the folder", async (run, home) => {
