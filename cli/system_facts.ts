@@ -94,25 +94,25 @@ export async function liburingInstall(): Promise<string> {
   return Object.values(commands).join(", or ");
 }
 
+/** The mounts in the text of /proc/self/mountinfo, in the order of mounting: proc_pid_mountinfo(5). */
+export function mountsIn(mountinfo: string): Mount[] {
+  return mountinfo.trimEnd().split("\n").map((line) => {
+    // Id, parent, major:minor, root, mount point, options, optional fields, "-", type, source, super options.
+    const [left = "", right = ""] = line.split(" - ");
+    const [, , , , mountPoint = "", options = ""] = left.split(" ").map(unescapeOctal);
+    const [type = "", device = "", superOptions = ""] = right.split(" ").map(unescapeOctal);
+    const split = { options: options.split(","), superOptions: superOptions.split(",") };
+    return { type, mountPoint, device, ...split };
+  });
+}
+
 /** The mount of a real, absolute path. */
 export function findMount(mountinfo: string, path: string): Mount | undefined {
   let found: Mount | undefined;
-  for (const line of mountinfo.split("\n")) {
-    // proc(5): id, parent, major:minor, root, mount point, options, optional fields, "-", type, source, super options.
-    const [left = "", right = ""] = line.split(" - ");
-    const [, , , , point = "", options = ""] = left.split(" ").map(unescapeOctal);
-    const [type = "", device = "", superOptions = ""] = right.split(" ").map(unescapeOctal);
-    if (type === "" || !contains(point, path)) continue;
-    // A later line hides an earlier one on the same mount point.
-    if (found === undefined || point.length >= found.mountPoint.length) {
-      found = {
-        type,
-        mountPoint: point,
-        device,
-        options: options.split(","),
-        superOptions: superOptions.split(","),
-      };
-    }
+  for (const mount of mountsIn(mountinfo)) {
+    if (!isWithin(path, mount.mountPoint)) continue;
+    // Of two mounts on one directory, the later one hides the earlier.
+    if (mount.mountPoint.length >= (found?.mountPoint.length ?? 0)) found = mount;
   }
   return found;
 }
@@ -129,8 +129,9 @@ export function isServed({ type }: Mount): boolean {
   return /^(fuse|nfs|cifs|smb|9p$|ceph$|virtiofs$)/.test(type);
 }
 
-function contains(point: string, path: string): boolean {
-  return point === "/" || path === point || path.startsWith(`${point}/`);
+/** Whether `path` is `directory` or below it. */
+export function isWithin(path: string, directory: string): boolean {
+  return directory === "/" || path === directory || path.startsWith(`${directory}/`);
 }
 
 function unescapeOctal(field: string): string {

@@ -10,7 +10,7 @@ import { makeGuest, MARK } from "./architectures/guest.ts";
 import { allTargets, buildSelfTest, embeddedShim, parts } from "./architectures/targets.ts";
 import { runAndShow, runMain, say } from "../setup/command.ts";
 import { fetchEmulatedDeno } from "../setup/other_deno.ts";
-import { installPackages, installProgram } from "../setup/packages.ts";
+import { installMissing, installPackages } from "../setup/packages.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
 
@@ -67,8 +67,7 @@ async function main(directory: string): Promise<boolean> {
     throw new Error("This machine is one for aarch64: deno task test does all of it");
   }
   await installPackages({ images: Deno.uid() === 0, architectures: Deno.uid() === 0, signal });
-  await installProgram(EMULATOR, "qemu-system-arm", signal);
-  await installProgram("cpio", "cpio", signal);
+  await installMissing({ [EMULATOR]: "qemu-system-arm", cpio: "cpio" }, signal);
   const deno = await fetchEmulatedDeno(directory, signal);
   if (deno === undefined) throw new Error("There is no Deno for aarch64 to be had");
   say("Fetching Debian's kernel and libraries for aarch64");

@@ -5,7 +5,7 @@
 
 import { fileURLToPath } from "node:url";
 import { run, runMain, runOrThrow } from "../setup/command.ts";
-import { installHeaders } from "../setup/packages.ts";
+import { headers, installMissing } from "../setup/packages.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const folder = fileURLToPath(new URL("sanitize/", import.meta.url));
@@ -48,7 +48,7 @@ async function holds(
 }
 
 async function main(directory: string): Promise<boolean> {
-  await installHeaders(AbortSignal.timeout(120_000));
+  await installMissing(headers, AbortSignal.timeout(120_000));
   // A linker would follow the name; the loader wants the library itself.
   const library = await Deno.realPath(await runOrThrow("gcc", ["-print-file-name=libasan.so"]));
   const shim = `${directory}/shim.so`;

@@ -135,8 +135,8 @@ async function tryServer(
   } catch (error) {
     return [{ name, outcome: `It does not start: ${error}` }];
   } finally {
-    for (const { path } of listMounts()) {
-      if (path.startsWith(mount)) await run("umount", [path]);
+    for (const { mountPoint } of listMounts()) {
+      if (mountPoint.startsWith(mount)) await run("umount", [mountPoint]);
     }
     await server.down?.(site);
   }

@@ -2,7 +2,8 @@
 
 import { statfsSync } from "node:fs";
 import { exists, pause, run, runOrThrow, say } from "./command.ts";
-import { isWithin, listMounts, mountOf } from "./mounts.ts";
+import { isWithin } from "../../cli/system_facts.ts";
+import { listMounts, mountOf } from "./mounts.ts";
 
 const MiB = 1024 * 1024;
 
@@ -102,7 +103,7 @@ export async function mountFileSystems(
  */
 export async function takeDown(directory: string): Promise<void> {
   for (const mount of listMounts().reverse()) {
-    if (isWithin(mount.path, directory)) await unmount(mount.path);
+    if (isWithin(mount.mountPoint, directory)) await unmount(mount.mountPoint);
   }
   await detachLoopDevices(directory);
   try {
@@ -158,5 +159,5 @@ async function takeDownStale(parent: string): Promise<void> {
 }
 
 function isTmpfs(path: string): boolean {
-  return mountOf(Deno.realPathSync(path)).fileSystem === "tmpfs";
+  return mountOf(Deno.realPathSync(path)).type === "tmpfs";
 }

@@ -31,7 +31,8 @@ const serverPrograms: Packages = {
   "unionfs": "unionfs-fuse",
 };
 
-const headers: Packages = { "/usr/include/liburing.h": "liburing-dev" };
+/** For a build of the C part. */
+export const headers: Packages = { "/usr/include/liburing.h": "liburing-dev" };
 
 /** For the tests of other architectures. Debian has no cross compiler from a processor to itself. */
 const architecturePrograms: Packages = {
@@ -84,9 +85,9 @@ export async function installPackages(
   return 1;
 }
 
-/** Installs the headers of liburing if they are missing. */
-export async function installHeaders(signal: AbortSignal): Promise<void> {
-  await aptInstall([missing(headers)], signal);
+/** Installs those of these packages that are missing. */
+export async function installMissing(packages: Packages, signal: AbortSignal): Promise<void> {
+  await aptInstall([missing(packages)], signal);
 }
 
 /** Installs packages, each separately. */
@@ -95,14 +96,6 @@ export async function installDebianPackages(
   signal: AbortSignal,
 ): Promise<void> {
   await aptInstall(packages.map((each) => [each]), signal);
-}
-
-export async function installProgram(
-  program: string,
-  packageName: string,
-  signal: AbortSignal,
-): Promise<void> {
-  await aptInstall([missing({ [program]: packageName })], signal);
 }
 
 /** Installs groups of packages, each separately: if a distribution lacks one package, the other groups are still installed. */

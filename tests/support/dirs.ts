@@ -144,7 +144,7 @@ function labelled(paths: string[]): TestDirectory[] {
   const seen = new Set<string>();
   return paths.map((given) => {
     const path = Deno.realPathSync(given);
-    const { path: mountPoint, fileSystem } = mountOf(path);
+    const { mountPoint, type: fileSystem } = mountOf(path);
     const folder = mountPoint.slice(mountPoint.lastIndexOf("/") + 1);
     // The folder of an image has its file system and sector size as its name: ext4-512.
     let label = folder.startsWith(fileSystem) ? folder.replaceAll("-", " ") : fileSystem;
