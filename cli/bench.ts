@@ -9,7 +9,7 @@ import { EXIT_IO_ERROR, EXIT_OK, STOPPING_SIGNALS } from "./exit_codes.ts";
 import { copiesForChecksums } from "./findings.ts";
 import { isNoCow } from "./file_flags.ts";
 import { Interrupted, Interruption } from "./interruption.ts";
-import { describe, jsonText, note, print } from "./output.ts";
+import { jsonText, note, noteError, print } from "./output.ts";
 import { remedyFor } from "./remedies.ts";
 import { ScratchDirectory } from "./scratch_directory.ts";
 import { StatusLine } from "./status_line.ts";
@@ -47,8 +47,7 @@ export async function bench(dir: string, options: BenchOptions): Promise<number>
       return STOPPING_SIGNALS[error.by];
     }
     if (error instanceof Deno.errors.BrokenPipe) return EXIT_IO_ERROR;
-    const remedy = remedyFor(error, { dest: dir, directory: true, sourceOpen: true });
-    note(remedy === undefined ? describe(error) : `${describe(error)}; ${remedy}`);
+    noteError(error, remedyFor(error, { dest: dir, directory: true, sourceOpen: true }));
     return EXIT_IO_ERROR;
   }
 }

@@ -26,6 +26,11 @@ export function note(text: string): void {
   warn(`dma: ${inOneLine(text)}\n`);
 }
 
+/** Writes an error, and its remedy if one is known, to standard error. */
+export function noteError(error: unknown, remedy: string | undefined): void {
+  note(remedy === undefined ? describe(error) : `${describe(error)}; ${remedy}`);
+}
+
 /**
  * Control and invisible characters: controls, line separators, and formatting characters, which can reverse the
  * direction of text. The two joiners are allowed as parts of words and emoji.

@@ -1,7 +1,7 @@
 // Writes a source to standard output: `read`, and "-" as the destination.
 import { EXIT_IO_ERROR, EXIT_OK, STOPPING_SIGNALS } from "./exit_codes.ts";
 import { Interrupted, Interruption } from "./interruption.ts";
-import { describe, note } from "./output.ts";
+import { note, noteError } from "./output.ts";
 import { showProgress } from "./progress.ts";
 import { remedyFor } from "./remedies.ts";
 import { refuseSameFile, sizeOf, type Source } from "./source.ts";
@@ -66,8 +66,7 @@ export async function writeOut(
     }
     // A pipe closed by its reader, such as head, needs no message.
     if (error instanceof Deno.errors.BrokenPipe) return EXIT_IO_ERROR;
-    const remedy = remedyFor(error, { source: from, sourceOpen: source !== undefined });
-    note(remedy === undefined ? describe(error) : `${describe(error)}; ${remedy}`);
+    noteError(error, remedyFor(error, { source: from, sourceOpen: source !== undefined }));
     return EXIT_IO_ERROR;
   }
 }

@@ -3,7 +3,7 @@ import { type AttributePlan, planAttributes } from "./attributes.ts";
 import { Destination } from "./destination.ts";
 import { EXIT_IO_ERROR, EXIT_OK, STOPPING_SIGNALS } from "./exit_codes.ts";
 import { Interrupted, Interruption } from "./interruption.ts";
-import { describe, jsonText, note, print } from "./output.ts";
+import { describe, jsonText, note, noteError, print } from "./output.ts";
 import { showProgress } from "./progress.ts";
 import { remedyFor } from "./remedies.ts";
 import { isSlow, refuseSameFile, sizeOf, type Source } from "./source.ts";
@@ -48,9 +48,7 @@ async function tellFailure(job: Job, error: unknown): Promise<number> {
   const signal = error instanceof Interrupted ? error.by : undefined;
   const exitCode = signal === undefined ? EXIT_IO_ERROR : STOPPING_SIGNALS[signal];
   const remedy = job.remedy(error);
-  if (signal === undefined) {
-    note(remedy === undefined ? describe(error) : `${describe(error)}; ${remedy}`);
-  }
+  if (signal === undefined) noteError(error, remedy);
   if (!options.quiet && (signal || destination)) {
     note(`${signal ? `stopped by ${signal}` : "failed"}; ${await remainsOf(job)}`);
   }

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertGreater, assertMatch } from "@std/assert";
 import type { TransferReport } from "../../cli/transfer_report.ts";
-import { pattern } from "../support/bytes.ts";
+import { namesIn, pattern } from "../support/bytes.ts";
 import { dma, interrupt, shell, testInDirectory } from "./process.ts";
 
 function parse(stdout: string): TransferReport {
@@ -77,7 +77,7 @@ testInDirectory("dma write --json says what went wrong, and what was not touched
   });
 });
 
-testInDirectory("dma copy --json reports a missing source", async (dir) => {
+testInDirectory("dma copy of a missing source leaves the destination alone", async (dir) => {
   await Deno.writeTextFile(`${dir}/out`, "old");
   // A name can have what ends a line, and what ends a word.
   const missing = `${dir}/it's\nmissing`;
@@ -86,6 +86,7 @@ testInDirectory("dma copy --json reports a missing source", async (dir) => {
   assertEquals([error?.code, error?.op, error?.path], ["ENOENT", "stat", missing]);
   assertEquals(error?.message, `No such file or directory (os error 2): stat '${missing}'`);
   assertEquals([fileSize, seconds, synced], [3, 0, false]);
+  assertEquals(await Deno.readTextFile(`${dir}/out`), "old");
 });
 
 testInDirectory("dma write --json says what was kept after SIGINT", async (dir) => {
@@ -93,15 +94,17 @@ testInDirectory("dma write --json says what was kept after SIGINT", async (dir) 
     await Deno.writeTextFile(`${dir}/out`, "old");
     const flags = ["--json", "--buffer-size", "64K", ...(atomic ? ["--atomic"] : [])];
     const args = ["write", ...flags, `${dir}/out`];
-    const { code, stdout } = await interrupt(args, pattern(2_000_000), "SIGINT");
-    assertEquals(code, 130);
+    const { code, stdout, stderr } = await interrupt(args, pattern(2_000_000), "SIGINT");
     const { ok, signal, error, bytes, fileSize, synced, exitCode } = parse(stdout);
-    assertEquals([ok, signal, error, synced, exitCode], [false, "SIGINT", null, !atomic, 130]);
+    assertEquals([code, exitCode, ok, signal, error], [130, 130, false, "SIGINT", null]);
     const { size } = await Deno.stat(`${dir}/out`);
-    assertEquals([bytes, fileSize], [atomic ? 0 : size, size]);
-    if (atomic) assertEquals(await Deno.readTextFile(`${dir}/out`), "old");
+    assertEquals([bytes, fileSize, synced], [atomic ? 0 : size, size, !atomic]);
+    if (!atomic) continue;
+    assertMatch(stderr, /^dma: stopped by SIGINT; nothing kept, .*out is as it was before\n$/);
+    assertEquals(await namesIn(dir), ["out"]);
+    assertEquals(await Deno.readTextFile(`${dir}/out`), "old");
   }
-});
+}, { bothEngines: true });
 
 testInDirectory("dma write --json reports that its object cannot be printed", async (dir) => {
   const { code, stderr } = await shell(dir, 'dma write --json "$dir/out" </dev/null >/dev/full');

@@ -1,12 +1,6 @@
 // Stops transfers half-way with signals: what is left must be whole, or nothing.
 
-import {
-  assert,
-  assertEquals,
-  assertGreater,
-  assertMatch,
-  assertStringIncludes,
-} from "@std/assert";
+import { assert, assertEquals, assertGreater, assertStringIncludes } from "@std/assert";
 import { STOPPING_SIGNALS, type StoppingSignal } from "../../cli/exit_codes.ts";
 import { endOf, runOrThrow } from "../setup/command.ts";
 import { assertFile, namesIn, pattern } from "../support/bytes.ts";
@@ -43,16 +37,6 @@ for (const [signal, exitCode] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 
     { bothEngines: true },
   );
 }
-
-testInDirectory("dma write --atomic that is stopped leaves the old file", async (dir) => {
-  await Deno.writeTextFile(`${dir}/out`, "old");
-  const args = ["write", "--atomic", "--buffer-size", "64K", `${dir}/out`];
-  const { code, stderr } = await interrupt(args, pattern(2_000_000), "SIGINT");
-  assertEquals(code, 130, stderr);
-  assertMatch(stderr, /^dma: stopped by SIGINT; nothing kept, .*out is as it was before\n$/);
-  assertEquals(await namesIn(dir), ["out"]);
-  assertEquals(await Deno.readTextFile(`${dir}/out`), "old");
-}, { bothEngines: true });
 
 testInDirectory("dma copy that waits for a FIFO is stopped, and touches nothing", async (dir) => {
   await runOrThrow("mkfifo", [`${dir}/fifo`]);

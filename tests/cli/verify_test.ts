@@ -4,7 +4,7 @@ import { eventually } from "../support/descriptors.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { isOnDisk, testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
 import { assertFile, namesIn, pattern } from "../support/bytes.ts";
-import { dma, interrupt, openIn, shell, spawn, succeeds, testInDirectory } from "./process.ts";
+import { dma, openIn, shell, spawn, succeeds } from "./process.ts";
 
 const LENGTH = 8_388_608 + 777;
 
@@ -86,14 +86,3 @@ async function corrupt(pid: number, directory: string): Promise<boolean> {
   await file.sync();
   return true;
 }
-
-testInDirectory("dma --verify is stopped by SIGINT and keeps the file", async (dir) => {
-  // As in the tests of slow sources: here only that the digest is not in the way.
-  const isWritten = () => Deno.stat(`${dir}/out`).then(({ size }) => size === 300_000, () => false);
-  const args = ["write", "--verify", `${dir}/out`];
-  const { code, stderr } = await interrupt(args, pattern(300_000), "SIGINT", isWritten);
-  assertEquals([code, stderr], [
-    130,
-    `dma: stopped by SIGINT; kept the first 300000 bytes in ${dir}/out\n`,
-  ]);
-});
