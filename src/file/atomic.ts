@@ -6,11 +6,11 @@ import { Errno } from "../engine/linux.ts";
 import { ioError } from "../errors.ts";
 import type { FileName } from "./file_name.ts";
 import { fileSystemOf } from "./file_system.ts";
-import { assertMayReplace, assertReplaceable } from "./replaceable.ts";
+import { assertReplaceable } from "./replaceable.ts";
 import { temporaryName } from "./naming.ts";
 import type { OpenFile, OpenRequest } from "./open_file.ts";
 import { accessOf, openName } from "./open.ts";
-import { findPermitted } from "./permitted.ts";
+import { findPermitted } from "./permissions.ts";
 
 /** Opens a file that will be published at `path`, as it stands at the time of the call. */
 export async function openAtomic(
@@ -18,18 +18,15 @@ export async function openAtomic(
   path: string,
   request: OpenRequest,
 ): Promise<OpenFile> {
-  if (path === "" || path.endsWith("/")) {
-    throw ioError(path === "" ? Errno.ENOENT : Errno.EISDIR, "open", path);
-  }
+  if (path.endsWith("/")) throw ioError(Errno.EISDIR, "open", path);
   const target = await findPermitted(engine, path, accessOf(request));
   let file: OpenFile | undefined;
   try {
-    const replaced = await assertReplaceable(target);
     await target.directory.prepareSync(path);
     if (await keepsUnnamed(target)) file = await openUnnamed(target, request);
     file ??= await openName(temporaryName(target), { ...request, createNew: true });
     file.naming.publishAs(target);
-    await assertMayReplace(file.fd, target, replaced);
+    await assertReplaceable(target, file.descriptor, "open");
     return file;
   } catch (error) {
     // A file owns the name.

@@ -4,26 +4,16 @@
 import { run } from "../engine/engine.ts";
 import { Errno, O_CLOEXEC, O_RDWR } from "../engine/linux.ts";
 import { ioError, renameError, unwrap } from "../errors.ts";
-import { limitedOf } from "../permissions.ts";
 import type { Descriptor } from "./descriptor.ts";
 import type { FileIdentity, FileName } from "./file_name.ts";
-import { assertStillPermitted, demandName, findPermitted } from "./permitted.ts";
-import { assertMayReplace, assertReplaceable } from "./replaceable.ts";
+import { assertStillPermitted, demandName, findPermitted, limitedOf } from "./permissions.ts";
+import { assertReplaceable } from "./replaceable.ts";
 
 /** A hidden, random name in the same directory. */
 export function temporaryName(target: FileName): FileName {
   // A name has 255 bytes at most, and the random part must fit.
   const kept = target.component.slice(0, 40);
   return target.sibling(`.${kept}.${crypto.randomUUID().slice(0, 13)}.tmp`);
-}
-
-async function replace(temporary: FileName, target: FileName): Promise<void> {
-  try {
-    await temporary.rename(target);
-  } catch (error) {
-    await temporary.unlink().catch(() => {});
-    throw error;
-  }
 }
 
 /** The name that an open file has, and the one that an atomic file will get. It releases both. */
@@ -38,7 +28,7 @@ export class Naming {
   #durable: FileName | undefined;
   /** The last sync of a name, in flight or over. */
   #syncing: { readonly name: FileName; readonly over: Promise<void> } | undefined;
-  /** Renames and removals run one after the other: each starts from the name that the last one left. */
+  /** The name changes by one call at a time: each starts from the name that the last one left. */
   #queue: Promise<unknown> | undefined;
 
   /** `created` says that opening the file made its name. */
@@ -106,41 +96,50 @@ export class Naming {
     this.#target = target;
   }
 
-  /** Gives an atomic file its name, durably. The file itself is already durable. */
-  async publish(): Promise<void> {
-    const target = this.#target!;
-    let temporary = this.#name;
+  /** Gives an atomic file its name, durably. The file itself is already durable. It is discarded if this fails. */
+  publish(): Promise<void> {
+    return this.#inTurn(() => this.#publish());
+  }
+
+  async #publish(): Promise<void> {
+    const target = this.#target;
+    // It may have been removed meanwhile.
+    if (!target) return;
     assertStillPermitted(target, ["write"]);
-    this.#target = undefined;
-    this.#name = undefined;
-    try {
-      if (!temporary) {
-        const { fd } = this.#descriptor;
-        const result = await target.link(fd);
-        // linkat(2) replaces nothing, and rename(2) does.
-        if (result === -Errno.EEXIST) temporary = temporaryName(target);
-        unwrap(temporary ? await temporary.link(fd) : result, "link", target.path);
+    const { fd } = this.#descriptor;
+    if (!this.#name) {
+      let result = await target.link(fd);
+      // linkat(2) replaces nothing, and rename(2) does.
+      if (result === -Errno.EEXIST) {
+        this.#name = temporaryName(target);
+        result = await this.#name.link(fd);
       }
-      if (temporary) await replace(temporary, target);
-    } catch (error) {
-      target.release();
-      throw error;
-    } finally {
-      temporary?.release();
+      unwrap(result, "link", target.path);
     }
-    this.#name = target;
+    await this.#name?.rename(target);
+    this.#become(target);
+    this.#target = undefined;
     await this.sync();
   }
 
+  /** The file has another name from now on. */
+  #become(name: FileName): void {
+    this.#name?.release();
+    this.#name = name;
+  }
+
   /** Removes the temporary name of an atomic file, which is not published any more. Failures are ignored. */
-  async discard(): Promise<void> {
-    if (!this.isUnpublished) return;
-    const temporary = this.#name;
-    this.#name = undefined;
-    this.#target!.release();
+  discard(): Promise<void> {
+    return this.#inTurn(() => this.#discard());
+  }
+
+  async #discard(): Promise<void> {
+    if (!this.#target) return;
+    this.#target.release();
     this.#target = undefined;
-    await temporary?.unlink().catch(() => {});
-    temporary?.release();
+    await this.#name?.unlink().catch(() => {});
+    this.#name?.release();
+    this.#name = undefined;
   }
 
   /** Removes the temporary name of an atomic file. Blocks, for a server until `deadline` at most. */
@@ -170,22 +169,17 @@ export class Naming {
   async #rename(target: FileName): Promise<void> {
     await demandName(target, limitedOf(["write"]));
     await target.directory.prepareSync(target.path);
-    if (this.#target) {
-      const replaced = await assertReplaceable(target);
-      await assertMayReplace(this.#descriptor.fd, target, replaced);
-      // It may be published meanwhile.
-      if (this.#target) await this.#assertPublishable(target, this.#target);
-    }
-    if (this.#target) {
-      this.#target.release();
+    const unpublished = this.#target;
+    if (unpublished) {
+      await this.#assertPublishable(target, unpublished);
       this.#target = target;
+      unpublished.release();
     } else {
       const name = this.#nameFor("rename");
       await demandName(name, limitedOf(["read", "write"]));
       await name.assertLeadsTo(this.#file, "rename");
       await name.rename(target);
-      this.#name = target;
-      name.release();
+      this.#become(target);
     }
     this.#descriptor.path = target.path;
   }
@@ -197,6 +191,7 @@ export class Naming {
       throw renameError(errno, path, target.path);
     };
     if (target.component.endsWith("/")) refuse(Errno.EISDIR);
+    await assertReplaceable(target, this.#descriptor, "rename");
     if (target.directory === before.directory) return;
     const from = before.directory.facts;
     const to = target.directory.facts;
@@ -215,7 +210,7 @@ export class Naming {
   }
 
   async #remove(): Promise<void> {
-    if (this.isUnpublished) return await this.discard();
+    if (this.isUnpublished) return await this.#discard();
     const name = this.#nameFor("remove");
     await demandName(name, limitedOf(["write"]));
     // A name that is gone is no error.

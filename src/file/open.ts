@@ -19,11 +19,17 @@ import {
   S_ISVTX,
 } from "../engine/linux.ts";
 import { ioError, unwrap } from "../errors.ts";
-import { type Access, demand, limitedOf } from "../permissions.ts";
 import type { FileName } from "./file_name.ts";
 import { explain, type FileSystem, fileSystemOf } from "./file_system.ts";
 import { OpenFile, type OpenRequest } from "./open_file.ts";
-import { demandName, findPermitted, realPathOf } from "./permitted.ts";
+import {
+  type Access,
+  checkSpecial,
+  demandName,
+  demandReal,
+  findPermitted,
+  limitedOf,
+} from "./permissions.ts";
 import { factsOf, type Handle, type StatFacts } from "./stat.ts";
 
 /** Attempts to open a name that appears and disappears, with permissions that are limited to some paths. */
@@ -75,8 +81,9 @@ export async function openName(name: FileName, request: OpenRequest): Promise<Op
   } catch (error) {
     // A file that is refused must not leave an empty file behind. It is told from another one by its facts.
     if (created) facts ??= await factsOf(name.handle(fd)).catch(() => undefined);
-    await run(engine, { op: "close", fd });
+    // Until it is closed no other file has its inode.
     if (created && facts) await opened.name.unlinkEmpty(facts).catch(() => {});
+    await run(engine, { op: "close", fd });
     opened.name.release();
     throw error;
   }
@@ -149,7 +156,7 @@ async function assertRewritable(handle: Handle, fileSystem: FileSystem): Promise
   }
 }
 
-/** The file system of a regular file. Throws for everything else, and if the file system does not store. */
+/** The file system of a regular file. Throws for everything else, and for what Deno would not open. */
 async function assertStores(handle: Handle, facts: StatFacts): Promise<FileSystem> {
   const { path } = handle;
   if (facts.kind === "directory") throw ioError(Errno.EISDIR, "open", path);
@@ -160,6 +167,7 @@ async function assertStores(handle: Handle, facts: StatFacts): Promise<FileSyste
   if (!fileSystem.stores) {
     throw ioError(Errno.EOPNOTSUPP, "open", path, "a file of the kernel is not a regular file");
   }
+  checkSpecial(facts, () => handle.engine.realPath(handle.fd));
   return fileSystem;
 }
 
@@ -198,9 +206,8 @@ async function openOrCreate(
     if (looks && !createNew && !request.unnamed) {
       const fd = await openExisting(name, flags, limited);
       if (fd !== -Errno.ENOENT || !create) {
-        const refused = fd >= 0 && create && await isProtected(name, fd, flags);
-        if (refused) engine.runNow({ op: "close", fd });
-        return { name, fd: refused ? -Errno.EACCES : fd, created: false };
+        if (fd >= 0 && create) return await openAsCreator(name, fd, flags, mode);
+        return { name, fd, created: false };
       }
     }
     // The real path of the directory: that of the file is not known before it exists.
@@ -218,16 +225,27 @@ async function openOrCreate(
 }
 
 /**
- * Whether the kernel would refuse to open an existing file if the call might create it: in a sticky directory another user
- * may have put it there, to get what is written (fs.protected_regular in proc_sys_fs(5)). `opened` is the file.
+ * Opens an existing file, `opened`, as a call that might create it. The kernel may refuse that: in a sticky directory another
+ * user may have put the file there, to get what is written (fs.protected_regular in proc_sys_fs(5)).
  */
-async function isProtected(name: FileName, opened: number, flags: number): Promise<boolean> {
+async function openAsCreator(
+  name: FileName,
+  opened: number,
+  flags: number,
+  mode: number,
+): Promise<Opened> {
   const { engine, facts } = name.directory;
+  const isThere = () => engine.realPath(opened) === name.realPath;
   // If it was reached through a symbolic link, permissions may not cover the name.
-  if (!(facts.mode & S_ISVTX) || engine.realPath(opened) !== name.realPath) return false;
-  const fd = await name.open(flags | O_CREAT | O_NOFOLLOW);
-  if (fd >= 0) engine.runNow({ op: "close", fd });
-  return fd === -Errno.EACCES;
+  if (!(facts.mode & S_ISVTX) || !isThere()) return { name, fd: opened, created: false };
+  const again = await name.open(flags | O_CREAT | O_NOFOLLOW, mode);
+  // The file may be gone by now, and another one made.
+  const created = again >= 0 && !isThere();
+  const fd = created || again === -Errno.EACCES ? again : opened;
+  for (const unused of [opened, again]) {
+    if (unused >= 0 && unused !== fd) engine.runNow({ op: "close", fd: unused });
+  }
+  return { name, fd, created };
 }
 
 /**
@@ -247,7 +265,7 @@ async function openExisting(
   const found = await name.open(O_PATH | O_CLOEXEC);
   if (found < 0) return found;
   try {
-    if (limited.length > 0) await demand(limited, realPathOf(engine.realPath(found), name.path));
+    if (limited.length > 0) await demandReal(engine.realPath(found), name.path, limited);
     await assertStores(name.handle(found), await factsOf(name.handle(found)));
     const operation = { op: "open", directory: AT_FDCWD, name: `/proc/self/fd/${found}`, mode: 0 };
     // It is a regular file. Without O_NONBLOCK the open waits for the holder of a lease (fcntl(2), F_SETLEASE).

@@ -8,7 +8,7 @@ import { assertFile, filled, namesIn, pattern } from "../support/bytes.ts";
 import { descriptorsIn, eventually } from "../support/descriptors.ts";
 import { type TestDirectory, testInEachDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
-import { fail, type Interposed } from "../support/interpose.ts";
+import { fail, hold, type Interposed } from "../support/interpose.ts";
 import { untilCollected } from "../support/collected.ts";
 import { noteOrder } from "../support/order.ts";
 
@@ -109,6 +109,20 @@ testBothWays("An atomic file can be renamed to another directory", async (dir) =
   await file.close();
   await assertFile(dir.file("other/file"), pattern(4096));
   await assertOnly(dir, "other");
+});
+
+testBothWays("An atomic file that is renamed while it is published is renamed", async (dir) => {
+  const file = await create(dir.file("first"));
+  using links = hold("link");
+  using renames = hold("rename");
+  const sealing = file.writable.seal();
+  await eventually(() => links.count + renames.count > 0);
+  const renaming = file.rename(dir.file("second"));
+  renames.letGo();
+  links.letGo();
+  await Promise.all([sealing, renaming]);
+  await file.close();
+  await assertOnly(dir, "second");
 });
 
 testBothWays("An atomic file gets its mode, less the umask", async (dir) => {
@@ -255,7 +269,8 @@ testBothWays("An atomic file cannot replace what is no regular file", async (dir
     const message = `open '${dir.file(name)}': a FIFO is not a regular file`;
     await assertRejects(() => create(dir.file(name)), NotSupported, message);
     const file = await create(dir.file("new"));
-    await assertRejects(() => file.rename(dir.file(name)), NotSupported);
+    const renaming = () => file.rename(dir.file(name));
+    await assertRejects(renaming, NotSupported, `rename '${dir.file(name)}': a FIFO`);
     await file.remove();
     await file.close();
   }

@@ -185,6 +185,22 @@ testInEachDirectory("A file that the kernel would not open to create stays", asy
   assert(opening.count > 0);
 });
 
+testInEachDirectory("A file that goes while it is opened to create is made anew", async (dir) => {
+  const path = dir.file("file");
+  await Deno.writeFile(path, pattern(100));
+  await Deno.chmod(dir.path, 0o1777);
+  // In a sticky directory an existing file is opened twice.
+  using opening = interpose("open", ({ operation: { flags }, pass }) => {
+    if ((flags & O_CREAT) !== 0 && (flags & O_EXCL) === 0) Deno.removeSync(path);
+    pass();
+  });
+  await using file = await DmaFile.create(path, { mode: 0o640 });
+  await file.writeAt(pattern(4096), 0);
+  await assertFile(path, pattern(4096));
+  assertEquals((await Deno.stat(path)).mode! & 0o777, 0o640);
+  assert(opening.count > 2);
+});
+
 // ---- Direct I/O ---------------------------------------------------------------------------------------------------
 
 const hasAlways = ["ext4", "xfs", "btrfs"];

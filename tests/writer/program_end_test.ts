@@ -21,6 +21,7 @@ const prelude = `
   const create = async (name, options) => (await dma.DmaFile.create(name, options)).writable;
   const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
   const { default: process } = await import("node:process");
+  const configure = "${new URL("../../src/configure.ts", import.meta.url)}";
 `;
 
 interface Ran extends ChildResult {
@@ -114,6 +115,23 @@ testPrograms(
     },
   })),
 );
+
+testPrograms("An atomic file that is being published leaves no temporary name", {
+  before: filled(10, 1),
+  code: `const { engineAtWork } = await import(configure);
+  const writer = await create(path, { atomic: true });
+  const engine = engineAtWork();
+  const submit = engine.submit.bind(engine);
+  engine.submit = (operation, completion) => {
+    if (operation.op === "rename") Deno.exit();
+    submit(operation, completion);
+  };
+  await writer.close();`,
+  check: async ({ folder, path }) => {
+    assertEquals(await namesIn(folder), ["file"]);
+    await assertFile(path, filled(10, 1));
+  },
+});
 
 testPrograms(
   "A program that ends in the middle of a close has the whole file",
