@@ -3,7 +3,7 @@
 import { type Engine, run } from "../engine/engine.ts";
 import { AT_FDCWD, Errno, O_CLOEXEC, O_DIRECTORY, O_PATH, O_RDONLY } from "../engine/linux.ts";
 import type { Operation } from "../engine/operation.ts";
-import { unwrap } from "../errors.ts";
+import { ioError, unwrap } from "../errors.ts";
 import { factsOf, type StatFacts } from "./stat.ts";
 
 /** The directories that are held, by key. Files of one directory share its descriptor. */
@@ -34,6 +34,8 @@ export class Directory {
   readonly facts: StatFacts;
   readonly #key: string | undefined;
   #users = 1;
+  /** The last sync that failed. A later one may succeed without the names of before: the kernel reports a failure only once. */
+  failure: { readonly errno: number } | undefined;
   /** A descriptor that can be synced; -1 if the directory may not be read. */
   #syncFd: Promise<number> | undefined;
   /** The sync in flight, and the one that starts after it. */
@@ -105,7 +107,14 @@ export class Directory {
     unwrap(fd, "open", path);
     const result = engine.runNow({ op: "sync", fd, dataOnly: false });
     engine.runNow({ op: "close", fd });
-    if (result !== -Errno.EINVAL) unwrap(result, "sync", path);
+    this.#judgeSync(result, path);
+  }
+
+  #judgeSync(result: number, path: string): void {
+    // EINVAL: the file system has no sync for directories (fsync(2)).
+    if (result >= 0 || result === -Errno.EINVAL) return;
+    this.failure = { errno: -result };
+    throw ioError(-result, "sync", path);
   }
 
   get #openingForSync(): Operation {
@@ -143,9 +152,8 @@ export class Directory {
 
   async #syncOnce(path: string): Promise<void> {
     const fd = await (this.#syncFd ??= this.#openForSync(path));
-    const result = fd < 0 ? 0 : await run(this.engine, { op: "sync", fd, dataOnly: false });
-    // EINVAL: the file system has no sync for directories (fsync(2)).
-    if (result !== -Errno.EINVAL) unwrap(result, "sync", path);
+    if (fd < 0) return;
+    this.#judgeSync(await run(this.engine, { op: "sync", fd, dataOnly: false }), path);
   }
 }
 

@@ -5,6 +5,7 @@ import { run } from "../engine/engine.ts";
 import { Errno, O_CLOEXEC, O_RDWR } from "../engine/linux.ts";
 import { ioError, renameError, unwrap } from "../errors.ts";
 import type { Descriptor } from "./descriptor.ts";
+import type { Directory } from "./directory.ts";
 import type { FileIdentity, FileName } from "./file_name.ts";
 import { assertStillPermitted, demandName, findPermitted, limitedOf } from "./permissions.ts";
 import { assertReplaceable } from "./replaceable.ts";
@@ -26,6 +27,8 @@ export class Naming {
   #target: FileName | undefined;
   /** The name whose directory was synced since the file got it. */
   #durable: FileName | undefined;
+  /** The last failed sync of the directory when the file got its name. */
+  #failureBefore: Directory["failure"];
   /** The last sync of a name, in flight or over. */
   #syncing: { readonly name: FileName; readonly over: Promise<void> } | undefined;
   /** The name changes by one call at a time: each starts from the name that the last one left. */
@@ -42,6 +45,7 @@ export class Naming {
     this.#file = file;
     this.#name = name;
     this.#durable = created ? undefined : name;
+    this.#failureBefore = name?.directory.failure;
   }
 
   /** Whether it is an atomic file that was neither published nor given up. */
@@ -74,19 +78,28 @@ export class Naming {
 
   async #sync(name: FileName): Promise<void> {
     const directory = name.directory.retain();
+    const before = this.#failureBefore;
     try {
       await name.sync(this.#descriptor.fd);
+      this.#assertKept(directory, before);
     } finally {
       directory.release();
     }
     this.#durable = name;
   }
 
+  /** Throws if a sync of the directory has failed since there was the failure `before`. */
+  #assertKept({ failure }: Directory, before: Directory["failure"]): void {
+    if (failure && failure !== before) throw ioError(failure.errno, "sync", this.#descriptor.path);
+  }
+
   /** As {@linkcode sync}, on the JavaScript thread. */
   syncNow(): void {
-    if (!this.isVolatile) return;
-    this.#name?.directory.syncNow(this.#descriptor.path);
-    this.#durable = this.#name;
+    const name = this.#name;
+    if (!this.isVolatile || !name) return;
+    name.directory.syncNow(this.#descriptor.path);
+    this.#assertKept(name.directory, this.#failureBefore);
+    this.#durable = name;
   }
 
   // ---- atomic files -----------------------------------------------------------------------------------------------
@@ -126,6 +139,7 @@ export class Naming {
   #become(name: FileName): void {
     this.#name?.release();
     this.#name = name;
+    this.#failureBefore = name.directory.failure;
   }
 
   /** Removes the temporary name of an atomic file, which is not published any more. Failures are ignored. */

@@ -1,7 +1,13 @@
 // DmaStreamWriter.sync and close: what is made durable, in which order, and that many of them may overlap.
 
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { DmaStreamWriter, ioStats } from "../../mod.ts";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
+import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { Errno, RWF_DSYNC } from "../../src/engine/linux.ts";
 import { pattern } from "../support/bytes.ts";
 import { hasDirectIo, testDirectAndCached, type TestDirectory } from "../support/dirs.ts";
@@ -90,6 +96,26 @@ testDirectAndCached("A directory that cannot be synced fails a close, too", asyn
     await Deno.remove(dir.file("file"));
   }
 });
+
+testDirectAndCached(
+  "A directory that could not be synced fails all new files in it",
+  async (dir) => {
+    const isDirectory = (fd: number) => Deno.statSync(`/proc/self/fd/${fd}`).isDirectory;
+    const writers = await Promise.all(["1", "2", "3"].map((name) => create(dir, {}, name)));
+    const atomic = await DmaFile.create(dir.file("atomic"), { atomic: true });
+    {
+      using _ = fail("sync", Errno.EIO, ({ fd }) => isDirectory(fd));
+      await assertRejects(() => writers[0]!.close(), Error, "(os error 5): sync");
+    }
+    // Another sync succeeds, though the kernel has thrown these names away.
+    await assertRejects(() => writers[1]!.close(), Error, `(os error 5): sync '${dir.file("2")}'`);
+    assertThrows(() => writers[2]!.flushSync({ durable: true }), Error, "(os error 5): sync");
+    await assertRejects(() => writers[2]!.close(), Error, "(os error 5): sync");
+    // What is named afterwards is not among them.
+    await atomic.close();
+    await (await create(dir, {}, "4")).close();
+  },
+);
 
 // ---- sync -----------------------------------------------------------------------------------------------------
 
