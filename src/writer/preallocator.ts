@@ -24,6 +24,8 @@ export class Preallocator {
   readonly #file: OpenFile;
   readonly #pending: Pending;
   readonly #expectedEnd: number;
+  /** Where the content ended when the writer began. */
+  readonly #oldEnd: number;
   /** Whether a step may begin: none is under way, and none has failed. */
   #isReady: boolean;
 
@@ -33,11 +35,12 @@ export class Preallocator {
     this.#pending = pending;
     this.#isReady = enabled;
     this.#expectedEnd = expectedEnd;
+    this.#oldEnd = file.length.contentEnd;
   }
 
   /**
-   * Moves the end ahead of a write up to `written`, if that is due. The allocation begins at the writes in flight, which follow
-   * `flushed`: if the disk has no room for all of it, they get what there is.
+   * Moves the end ahead of a write whose data ends at `written`, if that is due. The allocation begins at the writes in flight,
+   * which follow `flushed`: if the disk has no room for all of it, they get what there is.
    */
   start(flushed: number, written: number): void {
     const { durability, engine, fd, length } = this.#file;
@@ -63,6 +66,8 @@ export class Preallocator {
     if (this.#expectedEnd > size) return this.#expectedEnd;
     // With a size hint, steps are only for writes well beyond it.
     if (written < this.#expectedEnd + FROM) return 0;
+    // Within the old content a program may read what it writes back changed, and would never come to the end.
+    if (written <= this.#oldEnd) return 0;
     const part = alignUp(written / PART, MIB);
     const step = Math.min(Math.max(part, SMALLEST_STEP), LARGEST_STEP);
     // Early: the next step starts while half a step is left.

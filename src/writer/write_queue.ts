@@ -115,7 +115,7 @@ export class WriteQueue {
       this.#inFlight++;
       const end = write.position + write.length;
       length.beginWrite(end, write.dataEnd);
-      if (!isEnding) this.#preallocator.start(this.flushed, end);
+      if (!isEnding) this.#preallocator.start(this.flushed, write.dataEnd);
       this.#launch(write, write.dataEnd >= durableFrom && !this.#pending.any);
       started = true;
     }

@@ -1,9 +1,9 @@
 // DmaStreamWriter on files that have bytes already: where it starts and ends, and what stays around it.
 
 import { assert, assertEquals } from "@std/assert";
-import { DmaFile, DmaStreamWriter } from "../../mod.ts";
+import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { Errno, O_RDWR } from "../../src/engine/linux.ts";
-import { chunksOf, filled, joined, overlaid, pattern } from "../support/bytes.ts";
+import { assertFile, chunksOf, filled, joined, overlaid, pattern } from "../support/bytes.ts";
 import { testInEachDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { fail, interpose } from "../support/interpose.ts";
@@ -64,6 +64,25 @@ testInEachDirectory("A file that is the writer's own is cut to what is written",
     await created.preallocate(1 << 20);
     await created.writable.write(pattern(length));
     await closeWith(created.writable, pattern(length));
+  }
+});
+
+testInEachDirectory("A file that is rewritten while it is read comes to its end", async (dir) => {
+  const path = dir.file("file");
+  for (const size of [20 << 20, (12 << 20) + 100]) {
+    await Deno.writeFile(path, old(size));
+    const file = await DmaFile.open(path, { write: true });
+    let read = 0;
+    const change = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
+      transform(chunk, controller) {
+        controller.enqueue(pattern(chunk.length, read));
+        read += chunk.length;
+        if (read > size) throw new Error("What is read was not in the file");
+      },
+    });
+    const reader = new DmaStreamReader(file, { readAhead: 0 });
+    await reader.pipeThrough(change).pipeTo(file.writable);
+    await assertFile(path, pattern(size));
   }
 });
 
