@@ -109,13 +109,13 @@ export class WriterSink {
       this.#moved += lengthOfBytes(bytes);
       this.#add(bytes, true);
     } catch (error) {
-      this.writer.abort(error).catch(() => {});
+      this.writer.fail(error);
     }
     return 1;
   }
 
   write(): Promise<void> | undefined {
-    if (this.writer.failure || this.#ahead === 0) return this.#untilTaken();
+    if (this.#ahead === 0) return this.#untilTaken();
     this.#ahead--;
     const moved = this.#moved;
     this.#moved = 0;
@@ -124,23 +124,32 @@ export class WriterSink {
 
   async #untilTaken(): Promise<void> {
     const { writer } = this;
-    // The stream treats the rejection as its own failure and never calls again, so everything must be freed here.
-    if (writer.ending) {
-      await writer.ended;
-      throw writer.refusal;
-    }
     while (this.#ahead === 0) {
+      if (writer.ending) {
+        await this.#untilFreed();
+        throw writer.refusal;
+      }
       await writer.room();
       this.#takeWaiting();
     }
     this.#ahead--;
   }
 
-  /** Errors the stream. A pipe reports that to its caller. */
-  #fail(reason: unknown): void {
-    if (this.#stream?.deref()?.locked && !this.#lockToken) this.errorReported = true;
-    this.#controller?.deref()?.error(reason);
+  /**
+   * Resolves when everything is freed: who learns of a failure may write the file anew, and nothing may cut it then. An abort
+   * waits for that itself, and others learn of it at once.
+   */
+  async #untilFreed(): Promise<void> {
+    if (!this.writer.failure?.aborted) await this.writer.ended;
+  }
+
+  /** Errors the stream. */
+  async #fail(reason: unknown): Promise<void> {
     this.#waiting.length = 0;
+    // A pipe reports it to its caller.
+    if (this.#stream?.deref()?.locked && !this.#lockToken) this.errorReported = true;
+    await this.#untilFreed();
+    this.#controller?.deref()?.error(reason);
   }
 
   /** Accepts what there is room for of a chunk, behind those that wait. Returns it if it has to wait. */
@@ -244,7 +253,7 @@ export class WriterSink {
       }
       return await this.writer.flush(tail, durable);
     } catch (error) {
-      throw this.#reported(error);
+      return await this.#reject(error);
     }
   }
 
@@ -280,27 +289,25 @@ export class WriterSink {
     if (writer.failure) await this.report(writer.close());
   }
 
-  /** Waits for an abort of the stream, and until everything is freed, for which a stream that has failed does not wait. */
-  afterAbort(aborting: Promise<void>): Promise<void> {
+  /** Aborts the stream, and waits until everything is freed. The reason of a stream that has failed stays the failure. */
+  async abort(abort: () => Promise<void>): Promise<void> {
     const { writer } = this;
-    return aborting.finally(() =>
-      writer.closeAnnounced || writer.ending ? writer.ended : undefined
-    );
+    if (writer.failure) await writer.ended;
+    await abort().finally(() => writer.closeAnnounced || writer.ending ? writer.ended : undefined);
   }
 
   /** A promise for a user. The failure counts as reported when it rejects. */
-  async report<T>(promise: Promise<T>): Promise<T> {
-    try {
-      return await promise;
-    } catch (error) {
-      throw this.#reported(error);
-    }
+  report<T>(promise: Promise<T>): Promise<T> {
+    return promise.catch((error) => this.#reject(error));
   }
 
-  #reported(error: unknown): unknown {
+  async #reject(error: unknown): Promise<never> {
     const { failure } = this.writer;
-    if (failure && error === failure.reason) this.errorReported = true;
-    return error;
+    if (failure && error === failure.reason) {
+      this.errorReported = true;
+      await this.#untilFreed();
+    }
+    throw error;
   }
 
   /** Treats a direct pipe as the holder of the lock. */
@@ -337,7 +344,7 @@ export class WriterSink {
         if (hasLock()) this.writer.announceClose();
         return this.#close(close);
       },
-      abort: (reason?: unknown): Promise<void> => this.afterAbort(abort(reason)),
+      abort: (reason?: unknown): Promise<void> => this.abort(() => abort(reason)),
       releaseLock: (): void => {
         releaseLock();
         if (hasLock()) this.#lockToken = undefined;
