@@ -17,7 +17,7 @@ export class FileLength {
   readonly #holds: (() => void)[] = [];
   #isHeld = false;
   /** Called when no truncate waits or runs. */
-  #whenWritable: (() => void)[] = [];
+  readonly #whenWritable = new Set<() => void>();
 
   /** `size` is the file's length, all of which is content. `asksServer`: statx(2) does not answer from memory. */
   constructor(descriptor: Descriptor, size: number, asksServer: boolean) {
@@ -44,9 +44,9 @@ export class FileLength {
     return this.truncating || this.#ends.length > 0;
   }
 
-  /** Calls `begin` when no truncate waits or runs. Another may begin before `begin` acts. */
+  /** Calls `begin` once when no truncate waits or runs. Another may begin before `begin` acts. */
   whenWritable(begin: () => void): void {
-    this.#whenWritable.push(begin);
+    this.#whenWritable.add(begin);
   }
 
   /**
@@ -85,7 +85,10 @@ export class FileLength {
       this.#holds.splice(at, 1);
       if (at === 0) this.#isHeld = false;
       this.#beginHold();
-      if (!this.truncating) { for (const begin of this.#whenWritable.splice(0)) begin(); }
+      if (this.truncating) return;
+      const waiting = [...this.#whenWritable];
+      this.#whenWritable.clear();
+      for (const begin of waiting) begin();
     };
     this.#holds.push(begin);
     this.#beginHold();

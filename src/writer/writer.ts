@@ -47,6 +47,8 @@ export class Writer implements AttachedWriter {
     if (error) this.fail(error);
     this.#step();
   });
+  /** One function: it waits once for a truncate, however often it is asked for. */
+  readonly #stepAgain = () => this.#step();
   #room: PromiseWithResolvers<void> | undefined;
   #stepsSoon = false;
   #letOthersWrite = () => {};
@@ -337,7 +339,7 @@ export class Writer implements AttachedWriter {
   /** Starts the writes that may start. While the file is `held` for a truncate none may. */
   #startWrites(held: boolean): void {
     if (!held) this.#queue.start(this.#syncs.durableFrom, this.#phase.name !== "open");
-    else if (!this.#queue.idle) this.file.length.whenWritable(() => this.#step());
+    else if (!this.#queue.idle) this.file.length.whenWritable(this.#stepAgain);
   }
 
   #syncIfDue(): void {
