@@ -61,8 +61,6 @@ export interface AttachedWriter {
   readonly ending: boolean;
   /** Aborts the writer, and cuts the file to what is whole. Resolves when the writer has left the file. */
   abortWriter(reason: unknown): Promise<void>;
-  /** Writes everything accepted and ends, as a close does. */
-  close(): Promise<void>;
   /** The file was synced while no write was in flight. */
   synced(): void;
 }

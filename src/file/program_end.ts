@@ -8,6 +8,8 @@ import type { OpenFile } from "./open_file.ts";
 export interface Flushable {
   /** Blocks until every chunk that was given is in the file, until `deadline` at most (`performance.now()`). */
   flushNow(durable: boolean, deadline: number): void;
+  /** Ends the writer, unless chunks wait that it has to accept first. */
+  finish(): void;
 }
 
 /** The longest wait for what does not take long on a file system that goes on: a cut, and the removal of names. */
@@ -26,12 +28,12 @@ export function finishAtEnd(file: OpenFile, writing?: Flushable): void {
 }
 
 /**
- * Begins to close the writers that are still open when the event loop has run empty. Atomic files that were not closed
+ * Begins to finish the writers that are still open when the event loop has run empty. Atomic files that were not closed
  * vanish. Returns whether there is anything to wait for. A failure is an unhandled rejection, with which the program ends.
  */
 export function finishOpenFiles(): boolean {
   let begun = false;
-  for (const file of [...open.keys()]) {
+  for (const [file, writing] of [...open]) {
     const { writer } = file;
     if (file.naming.isUnpublished) {
       begun = true;
@@ -40,7 +42,7 @@ export function finishOpenFiles(): boolean {
       else file.giveUp();
     } else if (writer && !writer.ending) {
       begun = true;
-      writer.close();
+      writing?.finish();
     }
   }
   return begun;

@@ -270,6 +270,11 @@ export class WriterSink {
     if (this.#hasRefused) throw this.writer.refusal;
   }
 
+  finish(): void {
+    this.upstream?.deref()?.handOver();
+    if (this.#waiting.length === 0) this.writer.close();
+  }
+
   /** Ends the stream. With `keepOpen` the descriptor stays open. */
   async end(stream: WritableStream, keepOpen = false): Promise<void> {
     const { writer } = this;

@@ -8,6 +8,7 @@ import { testDirectAndCached } from "../support/dirs.ts";
 import "../support/engine.ts";
 
 const LENGTH = 10_000_000;
+const node = new URL("../../node.ts", import.meta.url).href;
 
 /** What every program has besides `path`: sevens are written to a new file by `writer`, or by `write(writer)`. */
 const prelude = `
@@ -88,6 +89,19 @@ for (const [name, code, exit] of ends) {
 }
 
 const quietEnds = ["", "Deno.exit();"];
+
+testPrograms(
+  "A program that ends loses nothing that a stream of Node's has corked",
+  ...quietEnds.map((end) => ({
+    code: `const { toNodeWritable } = await import(${JSON.stringify(node)});
+    const file = await dma.DmaFile.create(path);
+    const out = toNodeWritable(new dma.DmaStreamWriter(file, { bufferSize: 4096 }));
+    out.cork();
+    write(out);
+    await pause(20);
+    ${end}`,
+  })),
+);
 
 testPrograms(
   "A program that ends loses nothing that is behind other bytes",

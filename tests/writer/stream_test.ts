@@ -106,7 +106,7 @@ testWriter("A source that fails has the file cut to what is flushed", small, asy
   }
 });
 
-testWriter("A pipe of something else than bytes fails", {}, async (stream, path) => {
+testWriter("A pipe of something else than bytes fails", {}, async (stream) => {
   let cancelled: unknown;
   const source = new ReadableStream({
     start(controller) {
