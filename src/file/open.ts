@@ -198,7 +198,6 @@ async function openOrCreate(
   limited: readonly Access[],
 ): Promise<Opened> {
   const { create, createNew, mode } = request;
-  const { engine } = name.directory;
   const isLimited = limited.length > 0;
   for (let attempt = 0; attempt < (isLimited ? MAX_ATTEMPTS : 2); attempt++) {
     // A new file takes one call, unless permissions require a look at what is there first.
