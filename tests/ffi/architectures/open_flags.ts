@@ -21,7 +21,8 @@ async function flagsOf(wanted: Partial<Parameters<typeof openName>[1]>): Promise
       queueMicrotask(() => completion.complete(-5));
     },
   };
-  const directory = { engine, fd: DIRECTORY, prepareSync: async () => {} };
+  const facts = { deviceMajor: 8 };
+  const directory = { engine, facts, fd: DIRECTORY, prepareSync: async () => {}, release() {} };
   const name = new FileName(directory as unknown as Directory, "file", "/some/file");
   const reading = { read: true, write: false, create: false, createNew: false, truncate: false };
   const usual = { append: false, mode: 0o666, direct: "prefer", unnamed: false } as const;
