@@ -52,6 +52,8 @@ export class WriterSink {
   #stream: WeakRef<WritableStream> | undefined;
   /** Chunks that are not accepted whole, in order. */
   readonly #waiting: Chunk[] = [];
+  /** Bytes of them that are not accepted. */
+  #waitingBytes = 0;
   /** Items of the stream's queue that were accepted before their turn, and all their bytes. */
   #ahead = 0;
   #moved = 0;
@@ -78,8 +80,7 @@ export class WriterSink {
 
   /** Where the next chunk will start, waiting chunks included. */
   get nextPosition(): number {
-    const { position } = this.writer;
-    return this.#waiting.reduce((end, { length, taken }) => end + length - taken, position);
+    return this.writer.position + this.#waitingBytes;
   }
 
   /** Whether the writer may be used without the stream: nothing waits, and no end was requested. */
@@ -146,6 +147,7 @@ export class WriterSink {
   /** Errors the stream. */
   async #fail(reason: unknown): Promise<void> {
     this.#waiting.length = 0;
+    this.#waitingBytes = 0;
     // A pipe reports it to its caller.
     if (this.#stream?.deref()?.locked && !this.#lockToken) this.errorReported = true;
     await this.#untilFreed();
@@ -158,6 +160,7 @@ export class WriterSink {
     const chunk = { bytes, length, memory, taken: 0, isTaken: false, endsItem, item: undefined };
     if (this.#waiting.length === 0 && this.#take(chunk)) return undefined;
     this.#waiting.push(chunk);
+    this.#waitingBytes += length - chunk.taken;
     return chunk;
   }
 
@@ -186,9 +189,11 @@ export class WriterSink {
   }
 
   #takeWaiting(): void {
+    const end = this.nextPosition;
     let count = 0;
     while (count < this.#waiting.length && this.#take(this.#waiting[count]!)) count++;
     this.#waiting.splice(0, count);
+    this.#waitingBytes = end - this.writer.position;
   }
 
   assertUsable(stream: WritableStream, op: string): void {
