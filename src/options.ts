@@ -13,7 +13,7 @@ import {
 } from "./arguments.ts";
 import type { OpenFile, OpenRequest } from "./file/open_file.ts";
 import type { MergeLimits } from "./file/read_many.ts";
-import type { ReaderOptions } from "./reader/reader_options.ts";
+import type { ReaderOptions } from "./reader/source.ts";
 import type { WriterOptions } from "./writer/writer.ts";
 
 /** Bytes of one buffer of a writer, unless told otherwise: 1 MiB. Found by measuring: bench/FINDINGS.md. */

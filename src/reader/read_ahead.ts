@@ -11,7 +11,20 @@ import { type BufferBudget, UNLIMITED } from "../engine/buffer_budget.ts";
 import type { Block } from "../engine/operation.ts";
 import type { OpenFile } from "../file/open_file.ts";
 import { Transfer } from "../file/transfer.ts";
-import type { ReaderOptions } from "./reader_options.ts";
+
+/** Which part of a file is read ahead, and how. Every number has been checked. */
+export interface ReadAheadOptions {
+  /** The first byte to deliver. */
+  readonly start: number;
+  /** The byte after the last one, at most. */
+  readonly end: number;
+  /** A multiple of the alignment. */
+  readonly bufferSize: number;
+  /** Buffers in flight or ready, besides the current one. 0: nothing is read before it is asked for. */
+  readonly readAhead: number;
+  /** Whether it uses smaller and fewer buffers while many streams are at work. */
+  readonly sharesMemory: boolean;
+}
 
 /** One buffer, and the read that fills it. */
 interface Read {
@@ -50,7 +63,7 @@ export class ReadAhead {
   /** The length of the file at the last stat. */
   #knownSize: number | undefined;
 
-  constructor(file: OpenFile, options: Omit<ReaderOptions, "closeFile">) {
+  constructor(file: OpenFile, options: ReadAheadOptions) {
     const { start, end, bufferSize, readAhead, sharesMemory } = options;
     this.#file = file;
     this.#position = Math.min(start, end);

@@ -258,7 +258,7 @@ export class WriterSink {
       }
       return await this.writer.flush(tail, durable);
     } catch (error) {
-      return await this.#reject(error);
+      return await this.#rethrow(error);
     }
   }
 
@@ -308,10 +308,10 @@ export class WriterSink {
 
   /** A promise for a user. The failure counts as reported when it rejects. */
   report<T>(promise: Promise<T>): Promise<T> {
-    return promise.catch((error) => this.#reject(error));
+    return promise.catch((error) => this.#rethrow(error));
   }
 
-  async #reject(error: unknown): Promise<never> {
+  async #rethrow(error: unknown): Promise<never> {
     const { failure } = this.writer;
     if (failure && error === failure.reason) {
       this.errorReported = true;

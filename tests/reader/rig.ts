@@ -3,8 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type { OperationName } from "../../src/engine/operation.ts";
 import type { OpenFile } from "../../src/file/open_file.ts";
-import { ReadAhead } from "../../src/reader/read_ahead.ts";
-import type { ReaderOptions } from "../../src/reader/reader_options.ts";
+import { ReadAhead, type ReadAheadOptions } from "../../src/reader/read_ahead.ts";
 import { pattern } from "../support/bytes.ts";
 import {
   openScripted,
@@ -14,7 +13,7 @@ import {
 
 /** How a {@linkcode Rig} differs from the usual one. */
 export interface RigOptions
-  extends Partial<ReaderOptions>, Pick<ScriptedOptions, "alignment" | "budget"> {
+  extends Partial<ReadAheadOptions>, Pick<ScriptedOptions, "alignment" | "budget"> {
   /** Bytes of the file. */
   size?: number;
 }
