@@ -45,6 +45,7 @@ const tellers: Record<string, (stream: DmaStreamWriter) => Promise<unknown>> = {
     const endless = new ReadableStream({ pull: (controller) => controller.enqueue(pattern(3000)) });
     await endless.pipeTo(stream);
   },
+  "pipeTo of one chunk": (stream) => ReadableStream.from([pattern(300_000)]).pipeTo(stream),
   "pipeTo from a file": async (stream) => {
     const source = await DmaFile.create(`${stream.file.path} source`);
     await source.writeAt(source.allocBuffer(1 << 20), 0);
@@ -62,6 +63,18 @@ for (const [name, tell] of Object.entries(tellers)) {
         using _ = fail("write", Errno.ENOSPC, ({ fd }) => isTarget(dir, fd));
         await tell(writer);
       });
+      assertEquals(descriptorsOf(path), 0);
+    },
+  );
+
+  // A caller may write the file anew, and nothing may cut it then.
+  testWriter(
+    `A failure told by ${name} comes when the file is let go`,
+    unreserved,
+    async (stream, path, dir) => {
+      using _ = fail("write", Errno.ENOSPC, ({ fd }) => isTarget(dir, fd));
+      using _closes = interpose("close", ({ pass }) => void setTimeout(pass, 20));
+      await assertFull(() => tell(stream));
       assertEquals(descriptorsOf(path), 0);
     },
   );

@@ -1,17 +1,16 @@
 // A DmaStreamWriter that fails, is aborted, or whose file is closed: the first failure is final, the file is cut to what is
 // whole, and nothing is left over.
 
-import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type DmaError, DmaFile, type DmaStreamWriter } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { assertSticky } from "../faults/failed_writer.ts";
 import { pause } from "../setup/command.ts";
-import { assertFile, chunksOf, pattern } from "../support/bytes.ts";
+import { assertFile, pattern } from "../support/bytes.ts";
 import { descriptorsOf } from "../support/descriptors.ts";
 import { testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
-import { fail, interpose } from "../support/interpose.ts";
-import { openPattern } from "../support/patterned.ts";
+import { fail } from "../support/interpose.ts";
 import { assertClosed, create, createOver, narrow, small, testWriter } from "./create.ts";
 
 /** Throws unless every call rejects with this very error, and nothing is held any more. */
@@ -74,45 +73,6 @@ testWriter("A file that cannot be closed has close reject", {}, async (stream) =
     await assertRejects(() => stream.close(), Error, "(os error 5): close");
   }
   await assertClosed(stream, pattern(10_000));
-});
-
-/** Ways to meet the failure of a write. */
-const meetings: Record<string, (stream: DmaStreamWriter, source: string) => Promise<unknown>> = {
-  "write()": async (stream) => {
-    for (;;) await stream.write(pattern(1000));
-  },
-  "writeBuffer()": async (stream) => {
-    for (;;) await stream.writeBuffer(stream.file.allocBuffer(4096));
-  },
-  "sync()": (stream) => stream.write(pattern(20_000)).then(() => stream.sync()),
-  "flushAligned()": (stream) => stream.write(pattern(20_000)).then(() => stream.flushAligned()),
-  "close()": (stream) => stream.write(pattern(20_000)).then(() => stream.close()),
-  "a lock": async (stream) => {
-    const lock = stream.getWriter();
-    for (;;) await lock.write(pattern(1000));
-  },
-  "the end of a lock": (stream) => {
-    const lock = stream.getWriter();
-    lock.write(pattern(20_000)).catch(() => {});
-    return lock.closed;
-  },
-  "a pipe": (stream) => ReadableStream.from(chunksOf(pattern(60_000), 1000)).pipeTo(stream),
-  "a pipe of one chunk": (stream) => ReadableStream.from([pattern(60_000)]).pipeTo(stream),
-  "a pipe from a file": async (stream, source) =>
-    await (await openPattern(source, 60_000)).readable.pipeTo(stream),
-};
-
-testDirectAndCached("Who learns of a failure may write the file anew", async (dir) => {
-  for (const [name, meet] of Object.entries(meetings)) {
-    const stream = await create(dir, unreserved);
-    const { path } = stream.file;
-    using _ = fail("write", Errno.EIO, ({ position }) => position === 8192);
-    // The writer has to do with its file for a while.
-    using _closes = interpose("close", ({ pass }) => void setTimeout(pass, 20));
-    const error = await assertRejects(() => meet(stream, dir.file("source")), Error, "os error 5");
-    assertEquals(descriptorsOf(path), 0, name);
-    assertStrictEquals(await assertRejects(() => stream.close()), error);
-  }
 });
 
 // ---- abort ----------------------------------------------------------------------------------------------------
