@@ -70,8 +70,12 @@ class WriterWritable extends Writable implements Upstream {
     this.#writer.flushSync(options);
   }
 
-  handOver(): void {
+  uncorkAll(): void {
     while (this.writableCorked > 0) this.uncork();
+  }
+
+  handOver(): void {
+    this.uncorkAll();
     this.#handsOver = true;
     try {
       // Node's stream writes all that it holds before this returns.

@@ -8,7 +8,7 @@ import type { OpenFile } from "./open_file.ts";
 export interface Flushable {
   /** Blocks until every chunk that was given is in the file, until `deadline` at most (`performance.now()`). */
   flushNow(durable: boolean, deadline: number): void;
-  /** Ends the writer, unless chunks wait that it has to accept first. */
+  /** Ends the writer, unless there were chunks that it had not been given. */
   finish(): void;
 }
 

@@ -23,8 +23,10 @@ const MAX_PART = 1 << 30;
 
 /** A stream of another kind that writes to this one and has waiting chunks of its own. */
 export interface Upstream {
-  /** Writes all of them to this stream at once. */
+  /** Writes all of them to this stream at once, and does not wait until they are accepted. */
   handOver(): void;
+  /** Begins to write those that wait for a call of the program. */
+  uncorkAll(): void;
 }
 
 interface Chunk {
@@ -276,8 +278,9 @@ export class WriterSink {
   }
 
   finish(): void {
-    this.upstream?.deref()?.handOver();
-    if (this.#waiting.length === 0) this.writer.close();
+    const end = this.nextPosition;
+    this.upstream?.deref()?.uncorkAll();
+    if (this.nextPosition === end) this.writer.close();
   }
 
   /** Ends the stream. With `keepOpen` the descriptor stays open. */
