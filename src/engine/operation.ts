@@ -4,7 +4,7 @@
 export interface Memory {
   /** The same memory as JavaScript sees it. Never handed to a user while the kernel has it. */
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** Its address, a multiple of 4,096. */
+  /** Its address, aligned as the file requires. */
   readonly address: number;
   /** Its index among the ring's registered buffers, or -1. */
   readonly registration: number;

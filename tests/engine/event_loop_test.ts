@@ -236,18 +236,6 @@ for (const position of [0, 1]) {
   });
 }
 
-testDirectAndCached("Streams go on where setImmediate is a test's", async (dir) => {
-  const writer = await create(dir.file("file"));
-  {
-    await using clock = watchedClock();
-    const real = globalThis.setImmediate;
-    // As that of frameworks for tests: it waits to be told.
-    globalThis.setImmediate = (() => 0) as unknown as typeof setImmediate;
-    await source(clock.work).pipeTo(writer).finally(() => globalThis.setImmediate = real);
-  }
-  await assertFile(dir.file("file"), content);
-});
-
 testDirectAndCached("A pipe can be aborted while it lets others have a turn", async (dir) => {
   const writer = await create(dir.file("file"));
   {
