@@ -94,6 +94,7 @@ export class OpenFile implements FileIdentity {
   readonly #request: Opening["request"];
   #direct: boolean;
   #keepsPages = false;
+  #refusesDurableWrites = false;
   #sealed = false;
   #dropped = false;
 
@@ -175,6 +176,16 @@ export class OpenFile implements FileIdentity {
   /** The file system cannot do without keeping them. */
   keepPages(): void {
     this.#keepsPages = true;
+  }
+
+  /** Whether a write with RWF_DSYNC is durable when it is over. False from the first refusal on. */
+  get hasDurableWrites(): boolean {
+    return this.fileSystem.syncsWrites && !this.#refusesDurableWrites;
+  }
+
+  /** RWF_DSYNC was refused. */
+  leaveDurableWrites(): void {
+    this.#refusesDurableWrites = true;
   }
 
   /**

@@ -2,7 +2,7 @@
 // progress is given up. Every read and write goes through here.
 
 import { alignDown } from "../align.ts";
-import { Errno, MAX_TRANSFER, RWF_ATOMIC, RWF_DONTCACHE } from "../engine/linux.ts";
+import { Errno, MAX_TRANSFER, RWF_ATOMIC, RWF_DONTCACHE, RWF_DSYNC } from "../engine/linux.ts";
 import type { Block, Completion, TransferRange } from "../engine/operation.ts";
 import { type DmaError, ioError } from "../errors.ts";
 import { explain } from "./file_system.ts";
@@ -30,7 +30,7 @@ export class Transfer implements Completion {
   readonly #file: OpenFile;
   readonly #op: "read" | "write";
   readonly #range: TransferRange;
-  readonly #flags: number;
+  #flags: number;
   readonly #ended: Completion;
   /** Bytes moved, from the start, also by a transfer that failed. A part of a block does not count. */
   bytesDone = 0;
@@ -57,6 +57,11 @@ export class Transfer implements Completion {
     this.#range = range;
     this.#flags = flags;
     this.#ended = ended;
+  }
+
+  /** Whether it is a write that is durable when it is over. */
+  get isDurable(): boolean {
+    return (this.#flags & RWF_DSYNC) !== 0;
   }
 
   /** Submits what is left. */
@@ -94,11 +99,21 @@ export class Transfer implements Completion {
     const isAtomic = (this.#flags & RWF_ATOMIC) !== 0;
     const refusesDirect = errno === Errno.EINVAL && this.#direct && !isAtomic;
     if (refusesDirect) return this.#file.leaveDirect() ? this.start() : this.#fail(errno);
-    // Not every file system has RWF_DONTCACHE.
-    const pagesStay = errno === Errno.EOPNOTSUPP && this.#op === "write" && this.#file.dontCache;
-    if (!pagesStay) return this.#fail(errno);
-    this.#file.keepPages();
-    this.start();
+    if (errno === Errno.EOPNOTSUPP && this.#op === "write" && this.#leaveFlagOut()) this.start();
+    else this.#fail(errno);
+  }
+
+  /** Not every file system has RWF_DONTCACHE, nor every gVisor RWF_DSYNC. Returns whether a flag is left out from now on. */
+  #leaveFlagOut(): boolean {
+    const file = this.#file;
+    if (file.dontCache) {
+      file.keepPages();
+      return true;
+    }
+    if (!this.isDurable) return false;
+    file.leaveDurableWrites();
+    this.#flags &= ~RWF_DSYNC;
+    return true;
   }
 
   /** Continues at the start of the block in which the kernel stopped. */

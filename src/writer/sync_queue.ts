@@ -37,10 +37,10 @@ export class SyncQueue {
    * waits for just that, and nothing else is left to sync. Infinity otherwise.
    */
   get durableFrom(): number {
-    const { blockSize, fileSystem, isDurable } = this.#file;
+    const { blockSize, hasDurableWrites, isDurable } = this.#file;
     // Otherwise padding is cut before each sync.
     const keepsPadding = this.#preallocates || blockSize === 1;
-    if (!fileSystem.syncsWrites || !keepsPadding || !isDurable) return Infinity;
+    if (!hasDurableWrites || !keepsPadding || !isDurable) return Infinity;
     return this.#least(({ durable, target }) => durable ? target : Infinity);
   }
 

@@ -127,7 +127,7 @@ export class WriteQueue {
     const { changes } = durability;
     this.#pending.begin();
     const complete = (result: number) => {
-      if (syncs && result >= 0) durability.noteDurableWrite(changes);
+      if (writing.isDurable && result >= 0) durability.noteDurableWrite(changes);
       else durability.noteChange();
       this.#edges.ownChanges++;
       this.#end(write, writing.error);

@@ -182,6 +182,24 @@ testWriter("A tail is made durable by its own write, once the rest is", {}, asyn
   await closeWith(stream, pattern(400));
 });
 
+testWriter("Where no write is durable by itself a sync follows it", {}, async (stream) => {
+  await stream.write(pattern(100));
+  await stream.sync({ tail: true });
+  const flags: number[] = [];
+  using _ = interpose("write", ({ operation, pass, end }) => {
+    flags.push(operation.flags);
+    if (operation.flags & RWF_DSYNC) end(-Errno.EOPNOTSUPP);
+    else pass();
+  });
+  using syncs = interpose("sync", ({ pass }) => pass());
+  for (const length of [100, 200]) {
+    await stream.write(pattern(100, length));
+    assertEquals(await stream.sync({ tail: true }), length + 100);
+  }
+  assertEquals([flags, syncs.count], [[RWF_DSYNC, 0, 0], 2]);
+  await closeWith(stream, pattern(300));
+});
+
 testWriter("A tail is not durable by itself if the file changed", {}, async (stream) => {
   await stream.write(pattern(100));
   await stream.sync({ tail: true });
