@@ -16,8 +16,9 @@ const STEP = 256 << 20;
 /** Bytes read and written at once. */
 const PIECE = 4 << 20;
 
-/** The kernel cannot copy between these two files (copy_file_range(2)). */
+/** The kernel cannot copy between these two files (copy_file_range(2)), or a sandbox has it refuse (EPERM). */
 const REFUSED: ReadonlySet<number> = new Set([
+  Errno.EPERM,
   Errno.EXDEV,
   Errno.EOPNOTSUPP,
   Errno.ENOSYS,
