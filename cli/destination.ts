@@ -40,6 +40,7 @@ export class Destination {
   /** The position of the first new byte. */
   readonly start: number;
   readonly #options: DestinationOptions;
+  readonly #facts: Deno.FileInfo;
   #writer: DmaStreamWriter | undefined;
   /** Whether the last part was written to its end. */
   #isPartDone = true;
@@ -48,10 +49,16 @@ export class Destination {
   /** Bytes of the hole behind the last part. */
   #holeAtEnd = 0;
 
-  private constructor(path: string, file: DmaFile, start: number, options: DestinationOptions) {
+  private constructor(
+    path: string,
+    file: DmaFile,
+    facts: Deno.FileInfo,
+    options: DestinationOptions,
+  ) {
     this.path = path;
     this.file = file;
-    this.start = start;
+    this.start = options.append ? facts.size : 0;
+    this.#facts = facts;
     this.#options = options;
   }
 
@@ -65,10 +72,17 @@ export class Destination {
       : clobber
       ? await DmaFile.create(path, { atomic, mode, direct })
       : await DmaFile.open(path, { write: true, createNew: true, mode, direct });
-    const { size, ...info } = await file.stat();
+    const facts = await file.stat();
     // An existing file may have a wider mode.
-    if (attributes.final && !atomic) Descriptor.of(file).setMode(info.mode! & mode);
-    return new Destination(path, file, append ? size : 0, options);
+    if (attributes.final && !atomic) Descriptor.of(file).setMode(facts.mode! & mode);
+    return new Destination(path, file, facts, options);
+  }
+
+  /** Whether the path leads to this file. An atomic file has its name already if the sync of its directory fails. */
+  async isNamed(): Promise<boolean> {
+    const { dev, ino } = this.#facts;
+    const found = await Deno.lstat(this.path).catch(() => undefined);
+    return found?.dev === dev && found.ino === ino;
   }
 
   /** Bytes of one buffer; null before the first part. */
@@ -146,6 +160,7 @@ export class Destination {
   async keep(isWhole: boolean): Promise<void> {
     try {
       if (!this.#isPartDone) await this.#writer!.close();
+      await this.#completeHole();
       if (isWhole) await this.#setAttributes();
       // An empty writer makes bytes, length and name durable, publishes an atomic file, and closes it.
       const { sync } = this.#options;
@@ -154,6 +169,13 @@ export class Destination {
       await this.discard(error);
       throw error;
     }
+  }
+
+  /** Extends the file over the hole in front of a part of which no byte was written. */
+  async #completeHole(): Promise<void> {
+    if (this.#holes === 0) return;
+    const end = this.start + this.written;
+    if (await this.file.size() < end) await this.file.truncate(end);
   }
 
   async #setAttributes(): Promise<void> {
@@ -166,11 +188,12 @@ export class Destination {
     if (sync) await this.file.sync();
   }
 
-  /** Closes the file as it is. An atomic file is discarded. */
+  /** Closes the file with the bytes that are in it. An atomic file is discarded. */
   async discard(reason: unknown): Promise<void> {
     await this.#writer?.abort(reason).catch(() => {});
     // close() alone would publish an atomic file.
-    if (this.#options.atomic) await this.file.remove().catch(() => {});
+    const finish = this.#options.atomic ? this.file.remove() : this.#completeHole();
+    await finish.catch(() => {});
     await this.file.close().catch(() => {});
   }
 }

@@ -91,11 +91,17 @@ export function summaryOf({ dest, destination, options, seconds, verifySeconds }
 export async function remainsOf({ dest, destination, options }: Outcome): Promise<string> {
   const { atomic, append } = options;
   if (destination === undefined) return `${dest} was not touched`;
-  if (atomic) return `nothing kept, ${dest} is as it was before`;
-  const { start, written } = destination;
-  const kept = `kept the first ${written} ${append ? "appended " : ""}bytes in ${dest}`;
+  if (atomic) {
+    return await destination.isNamed()
+      ? `${dest} is the new file, but a power cut can lose it`
+      : `nothing kept, ${dest} is as it was before`;
+  }
+  const { written } = destination;
+  // Its length tells nothing, because other programs may append too.
+  if (append) return `kept the first ${written} appended bytes in ${dest}`;
+  const kept = `kept the first ${written} bytes in ${dest}`;
   const size = await Deno.stat(dest).then(({ size }) => size, () => undefined);
-  return size === start + written
+  return size === written
     ? kept
     : `${kept}, but could not cut it there: it is ${size ?? "an unknown number of"} bytes long`;
 }
@@ -105,8 +111,8 @@ export async function reportOf(outcome: Outcome, failure?: Failure): Promise<Tra
   const { dest, destination, isKept, options, seconds, verifySeconds } = outcome;
   const { append = false, atomic = false, sync } = options;
   const { exitCode = EXIT_OK, signal = null, error, remedy } = failure ?? {};
-  const isThere = destination !== undefined && (isKept || !atomic);
-  const { written: bytes, holes } = isThere ? destination : { written: 0, holes: 0 };
+  const isThere = isKept || !atomic || await destination?.isNamed();
+  const { written: bytes, holes } = isThere && destination || { written: 0, holes: 0 };
   const stat = await Deno.stat(dest).catch(() => undefined);
   return {
     ok: exitCode === EXIT_OK,

@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertGreater, assertMatch } from "@std/assert";
 import type { TransferReport } from "../../cli/transfer_report.ts";
+import { serverTest } from "../faults/fault_file_system.ts";
 import { namesIn, pattern } from "../support/bytes.ts";
 import { dma, interrupt, shell, testInDirectory } from "./process.ts";
 
@@ -110,4 +111,26 @@ testInDirectory("dma write --json reports that its object cannot be printed", as
   const { code, stderr } = await shell(dir, 'dma write --json "$dir/out" </dev/null >/dev/full');
   const error = "dma: Cannot print the JSON object: No space left on device (os error 28)";
   assertEquals([code, stderr], [1, `${error}; 0 bytes are in ${dir}/out\n`]);
+});
+
+serverTest("dma --atomic tells whether a file that failed has its name", async (server) => {
+  const path = `${server.path}/out`;
+  for (
+    const [operation, isThere] of [["fsync", false], ["rename", false], ["fsyncdir", true]] as const
+  ) {
+    await server.reset();
+    await Deno.writeTextFile(path, "old");
+    await server.inject({ operation, nth: 1, kind: "err", value: 5 });
+    const { code, stdout, stderr } = await dma(
+      ["write", "--atomic", "--json", path],
+      pattern(5000),
+    );
+    const { bytes, fileSize, synced, error } = parse(stdout);
+    const remains = isThere
+      ? `${path} is the new file, but a power cut can lose it`
+      : `nothing kept, ${path} is as it was before`;
+    assertEquals(stderr.split("\n").slice(1), [`dma: failed; ${remains}`, ""]);
+    const facts = isThere ? [5000, 5000] : [0, 3];
+    assertEquals([code, error?.code, bytes, fileSize, synced], [1, "EIO", ...facts, false]);
+  }
 });

@@ -138,28 +138,59 @@ testInOneDirectory("dma write --flush-every says when the tail is written", asyn
   assertEquals((await Deno.stat(never)).size, 0);
 });
 
-testInOneDirectory("dma keeps what came before its source failed", async (dir) => {
-  const path = dir.file("out");
+/** Transfers what a source of these parts gives before it fails. Their positions leave holes between them. */
+async function transferBroken(path: string, parts: [position: number, ...chunks: string[]][]) {
   const program = `
-    import { StreamSource } from "${new URL("../../cli/source.ts", import.meta.url)}";
     import { transfer } from "${new URL("../../cli/transfer.ts", import.meta.url)}";
-    const chunks = [new Uint8Array(70_000).fill(1), new Uint8Array(5).fill(2)];
-    const readable = new ReadableStream({
-      pull(controller) {
-        const chunk = chunks.shift();
-        if (chunk) controller.enqueue(chunk);
-        else controller.error(new Error("The source broke"));
+    async function* streamed(chunks) {
+      yield* chunks;
+      throw new Error("The source broke");
+    }
+    const source = {
+      async *parts() {
+        for (const [position, ...chunks] of [${parts.map((part) => `[${part}]`)}]) {
+          const isLast = position === ${parts.at(-1)![0]};
+          const readable = ReadableStream.from(isLast ? streamed(chunks) : chunks);
+          yield { position, readable, isWhole: false };
+        }
       },
-    });
-    const options = { direct: "prefer", sync: true, progress: false, json: true };
-    const open = () => Promise.resolve(new StreamSource(readable));
-    Deno.exit(await transfer(open, ${JSON.stringify(path)}, options));
+      async close() {},
+    };
+    const options = { direct: "prefer", sync: true, progress: false, json: true, sparse: "auto" };
+    Deno.exit(await transfer(async () => source, ${JSON.stringify(path)}, options));
   `;
   const { code, stdout, stderr } = await run(Deno.execPath(), ["eval", "--no-check", program]);
   assertEquals(code, 1, stderr);
-  assertStringIncludes(stderr, "dma: The source broke");
-  assertStringIncludes(stderr, `dma: failed; kept the first 70005 bytes in ${path}\n`);
-  const { bytes, synced } = JSON.parse(stdout);
-  assertEquals([bytes, synced], [70_005, true]);
-  await assertFile(path, joined(filled(70_000, 1), filled(5, 2)));
+  const { bytes, fileSize, holes, synced } = JSON.parse(stdout);
+  assertEquals([fileSize, synced], [bytes, true], stderr);
+  const kept = `dma: failed; kept the first ${bytes} bytes in ${path}\n`;
+  assertEquals(stderr, `dma: The source broke\n${kept}`);
+  return { bytes, holes };
+}
+
+testInOneDirectory("dma keeps what came before its source failed", async (dir) => {
+  const path = dir.file("out");
+  const chunks = ["new Uint8Array(70_000).fill(1)", "new Uint8Array(5).fill(2)"];
+  const begun = joined(filled(70_000, 1), filled(5, 2));
+  assertEquals(await transferBroken(path, [[0, ...chunks]]), { bytes: 70_005, holes: 0 });
+  await assertFile(path, begun);
+  // It fails in front of a range, with a hole before that.
+  const parts = await transferBroken(path, [[0, ...chunks], [1_000_000]]);
+  assertEquals(parts, { bytes: 1_000_000, holes: 1_000_000 - 70_005 });
+  await assertFile(path, joined(begun, new Uint8Array(1_000_000 - 70_005)));
 });
+
+testInOneDirectory(
+  "dma write --append counts its own bytes, and not those of others",
+  async (dir) => {
+    const path = dir.file("service.log");
+    await using fed = await Fed.start(path, "", "--append");
+    await fed.send("mine\n");
+    await eventually(async () => await Deno.readTextFile(path) === "mine\n", "Not written");
+    await Deno.writeTextFile(path, "of another program\n", { append: true });
+    fed.child.kill("SIGINT");
+    const { code, stderr } = await fed.ran;
+    const kept = `dma: stopped by SIGINT; kept the first 5 appended bytes in ${path}\n`;
+    assertEquals([code, stderr], [130, kept]);
+  },
+);
