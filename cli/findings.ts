@@ -88,7 +88,8 @@ function path({ engineError, missingPermissions, probe }: Facts): Finding | unde
     return { level: "error", what, remedy: "mount it with --vfs-cache-mode writes" };
   }
   if (probe.error.includes("(os error 13)")) {
-    return { level: "error", what, remedy: `the file system's own permissions: ls -ld ${path}` };
+    const remedy = `the permissions of the file system forbid it, not Deno's: ls -ld ${path}`;
+    return { level: "error", what, remedy };
   }
   if (probe.error.includes("(os error 28)")) {
     return { level: "error", what, remedy: `make room: df -h ${path}` };

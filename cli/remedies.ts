@@ -104,8 +104,8 @@ function forDest(
       if (isMissing(dest)) return `make the directory first: mkdir -p ${quoted(dest)}`;
       return `name a file in it, such as ${quoted(`${dest.replace(/\/+$/, "")}/NAME`)}`;
     case "EACCES":
-      return `the permissions of the file system forbid it, not Deno's: ls -ld ${parent} ${
-        quoted(dest)
+      return `the permissions of the file system forbid it, not Deno's: ls -ld ${parent}${
+        directory ? "" : ` ${quoted(dest)}`
       }`;
     case "EPERM":
       return `it may be immutable or append-only: lsattr ${quoted(dest)}`;

@@ -1,6 +1,7 @@
 // Shows an upload of real data: another process sends a tar of real folders over HTTP, and this one writes it to the disk.
 import { DmaFile, DmaStreamWriter, engineInfo } from "@denodma/dma";
 import { Command } from "commander";
+import { cachedBytes } from "../bench/harness/page_cache.ts";
 import { formatRate, formatSize } from "../cli/units.ts";
 import { showProgress } from "../cli/progress.ts";
 import { findFolders, type Input, measureFolders } from "./folders.ts";
@@ -25,7 +26,7 @@ async function receive(request: Request, path: string, expected: number): Promis
   const began = performance.now();
   const file = await DmaFile.create(path);
   const writer = new DmaStreamWriter(file);
-  const watch = await watchProgress(expected, () => writer.currentFlushedPos);
+  const watch = watchProgress(expected, () => writer.currentFlushedPos);
   try {
     await (request.body ?? new Blob().stream()).pipeTo(writer);
   } finally {
@@ -41,11 +42,11 @@ async function receive(request: Request, path: string, expected: number): Promis
 }
 
 /** Shows the progress: a bar on a terminal, else a line a second. */
-async function watchProgress(expected: number, position: () => number) {
+function watchProgress(expected: number, position: () => number) {
   let peak = Deno.memoryUsage().rss;
   const sampler = setInterval(() => peak = Math.max(peak, Deno.memoryUsage().rss), 100);
   const show = Deno.stderr.isTerminal()
-    ? await showProgress(expected, position)
+    ? showProgress(expected, position)
     : lineEverySecond(expected, position);
   return {
     peakMemory: () => peak,
@@ -98,19 +99,6 @@ async function upload(input: Input, path: string, keptPath: string): Promise<Upl
     return await received.promise;
   } finally {
     await server.shutdown();
-  }
-}
-
-/** Bytes of a file that are in the page cache; undefined without fincore. */
-async function cachedBytes(path: string): Promise<number | undefined> {
-  try {
-    const { success, stdout } = await new Deno.Command("fincore", {
-      args: ["--bytes", "--noheadings", "--output", "RES", path],
-      stderr: "null",
-    }).output();
-    return success ? Number(new TextDecoder().decode(stdout)) : undefined;
-  } catch {
-    return undefined;
   }
 }
 

@@ -1,6 +1,6 @@
 // The options of the benchmarks.
 
-import { parseSize } from "./units.ts";
+import { parseSize } from "../../cli/units.ts";
 
 /** The options of the benchmarks that run whole processes. */
 export interface BenchOptions {
@@ -51,19 +51,29 @@ export function parseOptions(
     }
     given.set(name, value ?? args[++i] ?? "");
   }
-  const rounds = Number(given.get("rounds") ?? defaults.rounds ?? 5);
-  if (!Number.isSafeInteger(rounds) || rounds < 1) {
-    console.error(`Invalid --rounds ${given.get("rounds")}: it must be an integer of 1 or more`);
+  /** The value of an option. If it is wrong, which is `undefined` or NaN, ends the process. */
+  const numberOf = (
+    name: string,
+    otherwise: string,
+    parse: (text: string) => number | undefined,
+    wanted: string,
+  ): number => {
+    const text = given.get(name) ?? otherwise;
+    const value = parse(text) ?? NaN;
+    if (value >= 0) return value;
+    console.error(`Invalid --${name} ${text}: it must be ${wanted}`);
     Deno.exit(2);
-  }
+  };
+  const rounds = (text: string) => /^[1-9]\d*$/.test(text) ? Number(text) : undefined;
+  const aSize = "a size such as 512M or 1GiB";
   return {
-    size: parseSize(given.get("size") ?? "1GiB"),
-    most: parseSize(given.get("most") ?? "64GiB"),
-    rounds,
+    size: numberOf("size", "1GiB", parseSize, aSize),
+    most: numberOf("most", "64GiB", parseSize, aSize),
+    rounds: numberOf("rounds", `${defaults.rounds ?? 5}`, rounds, "an integer of 1 or more"),
     only: given.get("only")?.split(",").filter(Boolean) ?? [],
     // TMPDIR may be on tmpfs, where no disk would be measured.
     directory: given.get("dir") ?? "/var/tmp",
-    patience: Number(given.get("patience") ?? 5),
+    patience: numberOf("patience", "5", Number, "a number of seconds"),
     fast,
     name: given.get("name") ?? new Date().toISOString().slice(0, 10) + (defaults.suffix ?? "") +
         (fast ? "-fast" : ""),

@@ -1,21 +1,8 @@
-// Numbers as people read them, and back.
+// Numbers as people read them.
 
 export const KIB = 1024;
 export const MIB = 1024 * KIB;
 export const GIB = 1024 * MIB;
-
-const POWERS: Record<string, number> = { "": 1, k: KIB, m: MIB, g: GIB };
-
-/** Bytes from text such as 512M, 1GiB or 4096. Throws for any other text. */
-export function parseSize(text: string): number {
-  const [, digits, unit] = /^(\d+(?:\.\d+)?)\s*([kmg]?)(?:i?b)?$/i.exec(text.trim()) ?? [];
-  if (digits === undefined) {
-    throw new RangeError(
-      `Invalid size ${text}: it must be a number with a unit, such as 512M or 1GiB`,
-    );
-  }
-  return Math.round(Number(digits) * POWERS[unit!.toLowerCase()]!);
-}
 
 /** Bytes as 128 KiB or 1.5 GiB. */
 export function showBytes(bytes: number): string {
