@@ -82,9 +82,9 @@ export async function mountFileSystems(
         if (size < least) {
           throw new Error(`The disk has room for ${size} bytes, and ${least} are needed`);
         }
-        const script = `truncate -s ${size} $0.img
-          device=$(losetup --find --show --sector-size ${sectorSize} $0.img)
-          ${mkfs} $device; mount -t ${type} $device $0`;
+        const script = `truncate -s ${size} "$0.img"
+          device=$(losetup --find --show --sector-size ${sectorSize} "$0.img")
+          ${mkfs} $device; mount -t ${type} $device "$0"`;
         await runOrThrow("sh", ["-ec", script, path], { signal });
       });
     }
@@ -137,8 +137,8 @@ async function detachLoopDevices(directory: string): Promise<void> {
 
 async function loopDevicesBelow(directory: string): Promise<string[]> {
   const { stdout } = await run("losetup", ["--list", "--noheadings", "--output", "NAME,BACK-FILE"]);
-  const devices = stdout.split("\n").map((line) => line.trim().split(/\s+/));
-  return devices.filter(([, file = ""]) => isWithin(file, directory)).map(([name]) => name!);
+  return [...stdout.matchAll(/^(\S+)\s+(.*)$/gm)]
+    .filter(([, , file]) => isWithin(file!, directory)).map(([, name]) => name!);
 }
 
 /** Removes the directories of killed runs: these are not locked. */
