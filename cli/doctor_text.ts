@@ -173,11 +173,6 @@ function directIo({ kernel, probe: { direct, reason, mount, noCow } }: Report): 
   }
   if (direct) return line("ok", "Direct I/O", "yes");
   if (direct === null) return line("!!", "Direct I/O", "could not be tried");
-  return line(
-    "--",
-    "Direct I/O",
-    `no, the page cache is used: ${
-      // The reason names the temporary file of the test, which is gone.
-      reason?.replace(/: open '.*?'/, "") ?? `${mount?.type ?? "the file system"} has none`}`,
-  );
+  const why = reason ?? `${mount?.type ?? "the file system"} has none`;
+  return line("--", "Direct I/O", `no, the page cache is used: ${why}`);
 }

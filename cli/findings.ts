@@ -152,8 +152,7 @@ function ioUring({ engine, ioUring, liburing }: Facts): Finding | undefined {
 
 function directIo({ probe: { direct, mount, reason } }: Facts): Finding | undefined {
   if (direct !== false) return undefined;
-  // The reason names the temporary file of the test, which is gone.
-  const why = reason?.replace(/: open '.*?'/, "") ?? "it has none";
+  const why = reason ?? "it has none";
   const memory = mount?.type === "tmpfs" || mount?.type === "ramfs";
   return {
     level: "warning",
