@@ -16,7 +16,8 @@ export class ScratchDirectory implements AsyncDisposable {
   /** Makes one in `parent`. The name tells users which command has made it. */
   static async in(parent: string, command: string): Promise<ScratchDirectory> {
     const path = `${parent.replace(/\/+$/, "")}/.dma-${command}-${crypto.randomUUID()}`;
-    await Deno.mkdir(path);
+    // In a directory that others may write to, a link in place of a file would lead elsewhere.
+    await Deno.mkdir(path, { mode: 0o700 });
     return new ScratchDirectory(path);
   }
 

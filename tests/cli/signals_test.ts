@@ -72,7 +72,10 @@ async function interruptScratch(
   const ran = endOf(child).finally(() => hasEnded = true);
   await eventually(async () => {
     const [inside] = await namesIn(dir);
-    const files = inside ? await namesIn(`${dir}/${inside}`).catch(() => []) : [];
+    const scratch = `${dir}/${inside}`;
+    const files = inside ? await namesIn(scratch).catch(() => []) : [];
+    const mode = (await Deno.stat(scratch).catch(() => undefined))?.mode ?? 0;
+    assertEquals(mode & 0o077, 0, "Other users may change its files");
     return hasEnded || files.length > 0;
   }, "Nothing was written");
   if (!hasEnded) { for (const signal of signals) child.kill(signal); }
