@@ -13,7 +13,7 @@ import { jsonText, note, noteError, print } from "./output.ts";
 import { remedyFor } from "./remedies.ts";
 import { ScratchDirectory } from "./scratch_directory.ts";
 import { StatusLine } from "./status_line.ts";
-import { kernelRelease, type Mount, mountOf } from "./system_facts.ts";
+import { type Mount, mountOf } from "./system_facts.ts";
 import { formatSize } from "./units.ts";
 
 /** Options of a benchmark. */
@@ -75,11 +75,12 @@ async function measure(
     say: (text) => status.show(`${elapsed(began).toFixed(0)} s  ${text}`),
   });
   const mount = await mountOf(dir);
+  const { engine, kernel } = engineInfo();
   const report = {
     directory: dir,
     mount,
     direct,
-    engine: engineInfo().engine,
+    engine,
     size: rounds.size,
     chunkSize: CHUNK_BYTES,
     rounds: rounds.samples.write.dma.length,
@@ -87,7 +88,7 @@ async function measure(
     write: compare(rounds, "write"),
     read: compare(rounds, "read"),
   };
-  const copies = copiesForChecksums(mount, kernelRelease(), isNoCow(directory));
+  const copies = copiesForChecksums(mount, kernel, isNoCow(directory));
   return { ...report, warnings: warnings(mount, direct, copies, report.read.deno.fromDisk) };
 }
 
