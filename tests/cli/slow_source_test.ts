@@ -1,6 +1,6 @@
 // A source that sends little, seldom, loses nothing: what came is soon in the file, and whatever ends it, all of it stays.
 import { eventually } from "../support/descriptors.ts";
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { engines } from "../faults/machine.ts";
 import { testDirectAndCached, type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { engineIsOfNoConcern } from "../support/once.ts";
