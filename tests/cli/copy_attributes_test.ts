@@ -1,4 +1,4 @@
-// `copy` leaves mode, owner and times as cp(1) does, and lets nobody read in between what only some may.
+// `copy` leaves mode, owner and times as cp(1) does, and nobody else can read a private file meanwhile.
 
 import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { endOf, hasProgram, run, runOrThrow } from "../setup/command.ts";

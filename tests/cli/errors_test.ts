@@ -1,4 +1,4 @@
-// Errors come in one line that ends in what to do next, and only where that is true.
+// An error is one line, which ends with a remedy if one is known.
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { quoted, remedyFor } from "../../cli/remedies.ts";

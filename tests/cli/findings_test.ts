@@ -186,7 +186,7 @@ Deno.test("btrfs with checksums goes through the page cache since kernel 6.14", 
   assert(!copiesForChecksums(null, null, null));
 });
 
-Deno.test("isNoCow() knows nothing of what has no such flags, or is not there", () => {
+Deno.test("isNoCow() gives null for a file without such flags, and for a missing one", () => {
   assertEquals(["/proc/version", "/missing/file"].map(isNoCow), [null, null]);
 });
 

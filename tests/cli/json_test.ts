@@ -1,4 +1,4 @@
-// `--json` of `write` and `copy`: one object a run, true to what is on the disk, also where it failed.
+// `--json` of `write` and `copy`: one object for each run, which agrees with the disk, also after a failure.
 
 import { assert, assertEquals, assertGreater, assertMatch } from "@std/assert";
 import type { TransferReport } from "../../cli/transfer_report.ts";

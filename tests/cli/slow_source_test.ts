@@ -1,4 +1,4 @@
-// A source that sends little, seldom, loses nothing: what came is soon in the file, and whatever ends it, all of it stays.
+// A slow source loses nothing: its bytes are soon in the file, and stay there however the transfer ends.
 import { eventually } from "../support/descriptors.ts";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { engines } from "../faults/machine.ts";
@@ -8,7 +8,7 @@ import { assertFile, filled, joined, pattern } from "../support/bytes.ts";
 import { openIn, spawn } from "./process.ts";
 import { endOf, run } from "../setup/command.ts";
 
-/** Where io_uring is refused, what runs on threads has run before. */
+/** None in the second run of the suite, without io_uring: the first one has tried the threads engine too. */
 const ENGINES = engineIsOfNoConcern ? engines : [];
 
 /** A run of the command line whose standard input is fed by hand. */

@@ -1,4 +1,4 @@
-// A name must not deceive whoever reads it: what a terminal obeys, or does not show, is spelt out wherever it is printed.
+// Control and invisible characters in names are escaped wherever they are printed, so that no name deceives its reader.
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { inOneLine, jsonText } from "../../cli/output.ts";

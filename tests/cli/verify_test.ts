@@ -1,4 +1,4 @@
-// `--verify` reads what was written from the disk itself, and fails where it is not what came.
+// `--verify` reads the written bytes from the disk itself, and fails if they differ from the input.
 import { endOf } from "../setup/command.ts";
 import { eventually } from "../support/descriptors.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";

@@ -25,7 +25,7 @@ testOnce(
       const { text, flags } = commandOf(name);
       assertStringIncludes(table, `\`${text}\``);
       for (const flag of flags) {
-        // Memory of the kernel's is not to be had with less: README, Permissions.
+        // Access to native memory requires this flag without a path: docs/permissions.md.
         assert(flag === "--allow-ffi" || /^--allow-[a-z]+=\S+$/.test(flag), `${name}: ${flag}`);
       }
     }

@@ -1,4 +1,4 @@
-// Somebody who has Deno and nothing of ours: an empty folder, an empty cache, and an environment of one's choice.
+// A user who has Deno and nothing of this project: an empty folder, an empty cache, and a chosen environment.
 
 import { endOf, run } from "../setup/command.ts";
 
@@ -10,30 +10,30 @@ export interface UserRan {
   readonly error: string;
 }
 
-/** What of the surroundings a run does not leave empty. */
+/** The parts of a run's surroundings that are not empty. */
 export interface UserSurroundings {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
   readonly input?: Uint8Array<ArrayBuffer>;
 }
 
-/** Where Deno keeps what the tester has downloaded, as npm's packages in `npm`: other tests need the same ones. */
+/** The folder of Deno's downloads on this machine, such as npm's packages in `npm`. Other tests need the same ones. */
 export async function testersCache(): Promise<string> {
   return JSON.parse((await run(Deno.execPath(), ["info", "--json"])).stdout).denoDir;
 }
 
-/** The tester's variables, for runs that may have to download packages: proxies and certificates are among them. */
+/** The variables of this process, for runs that may download packages: they name proxies and certificates. */
 export function testersEnvironment(): Record<string, string> {
   const { DENO_DIR: _, ...rest } = Deno.env.toObject();
   return rest;
 }
 
 export class FreshUser {
-  /** Where programs of the user's are. */
+  /** The folder of the user's programs. */
   readonly folder: string;
   /** The only folder that those programs get to read and write. */
   readonly data: string;
-  /** Deno's cache, of which nothing is there but packages of npm. */
+  /** Deno's cache. It has only npm's packages. */
   readonly cache: string;
 
   private constructor(directory: string) {
