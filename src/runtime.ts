@@ -5,7 +5,7 @@ export const OLDEST_DENO = "2.8.0";
 
 if (typeof Deno === "undefined" || typeof Deno.dlopen !== "function") {
   throw new Error(
-    "@denodma/dma runs on Deno alone: it reaches the kernel through Deno's FFI. Run the program by " +
+    "@denodma/dma runs only on Deno: it reaches the kernel through Deno's FFI. Run the program with " +
       "`deno run --allow-ffi --allow-read --allow-write`; in Node.js and Bun use node:fs",
   );
 }

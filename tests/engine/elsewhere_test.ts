@@ -10,12 +10,12 @@ import { run } from "../setup/command.ts";
 const urlOf = (path: string) => new URL(`../../${path}`, import.meta.url).href;
 
 for (const entry of ["mod.ts", "node.ts"]) {
-  Deno.test(`Another runtime is told that ${entry} runs on Deno alone`, async () => {
+  Deno.test(`Another runtime is told that ${entry} runs only on Deno`, async () => {
     const program = `delete globalThis.Deno; await import("${urlOf(entry)}");`;
     const args = ["eval", "--no-check", program];
     const { code, stderr } = await run(Deno.execPath(), args, { env: { NO_COLOR: "1" } });
     assertEquals(code, 1);
-    assertMatch(stderr, /Error: @denodma\/dma runs on Deno alone: /);
+    assertMatch(stderr, /Error: @denodma\/dma runs only on Deno: /);
   });
 }
 
