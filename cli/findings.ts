@@ -13,6 +13,8 @@ export type Facts = Omit<Report, "verdict" | "findings">;
 const PIECE = 8 * 1024 ** 2;
 /** With a lower limit, a few writers at once use it up. */
 const AMPLE = 8 * PIECE;
+const LOCK_MORE =
+  "ulimit -l unlimited, LimitMEMLOCK=infinity in systemd, --ulimit memlock=-1 in docker";
 /** The first kernel whose btrfs copies data with checksums through the page cache: its documentation on checksumming. */
 const BTRFS_COPIES_SINCE = "6.14";
 
@@ -113,7 +115,7 @@ function liburing({ engineError, liburing: { loads, install } }: Facts): Finding
   if (loads !== false || engineError !== null) return undefined;
   return {
     level: "warning",
-    what: "liburing is not installed: threads do the work of io_uring",
+    what: "liburing cannot be loaded: threads do the work of io_uring",
     remedy: install,
   };
 }
@@ -147,7 +149,12 @@ function ioUring({ engine, ioUring, liburing }: Facts): Finding | undefined {
         "docker run --security-opt seccomp=FILE, with a profile that allows io_uring_setup, io_uring_enter and io_uring_register (seccomp=unconfined allows everything)",
     };
   }
-  return { level: "warning", what: `${what}; ${engine.reason}`, remedy: "kernel 5.11 or newer" };
+  return {
+    level: "warning",
+    what: `${what}; ${engine.reason}`,
+    // ENOMEM: the ring itself exceeds the limit of locked memory.
+    remedy: engine.reason?.includes("(os error 12)") ? LOCK_MORE : "kernel 5.11 or newer",
+  };
 }
 
 function directIo({ probe: { direct, mount, reason } }: Facts): Finding | undefined {
@@ -206,8 +213,7 @@ function readOnly({ probe: { kind, mount } }: Facts): Finding | undefined {
 function lockedMemory({ engine, lockedMemory: bytes, mayLock }: Facts): Finding | undefined {
   if (engine.engine !== "io_uring") return undefined;
   const limited = bytes !== null && bytes >= 0 && !mayLock;
-  const remedy =
-    "ulimit -l unlimited, LimitMEMLOCK=infinity in systemd, --ulimit memlock=-1 in docker";
+  const remedy = LOCK_MORE;
   if (limited && bytes < PIECE) {
     return {
       level: "warning",

@@ -93,7 +93,7 @@ const machines: Record<string, [change: Partial<Facts>, ...parts: string[]]> = {
   ],
   "liburing is missing": [
     { ...forbidden(0, false, null), liburing: noLiburing },
-    `${SLOWER} | liburing is not installed`,
+    `${SLOWER} | liburing cannot be loaded`,
     " | apt install liburing2$",
   ],
   "no engine and no liburing": [
@@ -106,6 +106,10 @@ const machines: Record<string, [change: Partial<Facts>, ...parts: string[]]> = {
   "io_uring is disabled for a user": [forbidden(1, false), "kernel.io_uring_group"],
   "io_uring is refused by seccomp": [forbidden(0, true), SLOWER, "--security-opt seccomp="],
   "io_uring is too old": [forbidden(0, false), "kernel 5.11"],
+  "the ring does not fit in locked memory": [
+    { ...threads, engine: { ...threads.engine!, reason: "io_uring_setup failed (os error 12)" } },
+    "ulimit -l unlimited",
+  ],
   "threads are asked for": [forbidden(0, false, null), "DMA_ENGINE"],
   "tmpfs": [
     found({ direct: false, mount: { ...mount, type: "tmpfs" } }),
