@@ -3,7 +3,7 @@ import { DmaFile } from "../mod.ts";
 import { isNoCow } from "./file_flags.ts";
 import { describe } from "./output.ts";
 import { type BrokenPromise, brokenPromises } from "./promise_probe.ts";
-import { ScratchDirectory } from "./scratch_directory.ts";
+import { ScratchDirectory, scratchPath } from "./scratch_directory.ts";
 import { isServed, type Mount, mountOf } from "./system_facts.ts";
 
 const PROBE_BYTES = 1024 * 1024;
@@ -64,23 +64,28 @@ export async function probe(path: string): Promise<DirectProbe> {
 }
 
 async function tryDirectory(path: string, result: DirectProbe): Promise<void> {
-  await using scratch = await ScratchDirectory.in(path, "doctor");
-  const name = `${scratch.path}/file`;
-  await using file = await DmaFile.create(name);
-  await learn(file, name, result);
-  const buffer = file.allocBuffer(file.alignUp(PROBE_BYTES));
-  for (let at = 0; at < buffer.length; at += 65_536) {
-    crypto.getRandomValues(buffer.bytes.subarray(at, at + 65_536));
+  // Some servers of files have no directories. The files are then made beside the others.
+  await using scratch = await ScratchDirectory.in(path, "doctor").catch(() => undefined);
+  const name = scratch ? `${scratch.path}/file` : scratchPath(path, "doctor");
+  try {
+    await using file = await DmaFile.create(name);
+    await learn(file, name, result);
+    const buffer = file.allocBuffer(file.alignUp(PROBE_BYTES));
+    for (let at = 0; at < buffer.length; at += 65_536) {
+      crypto.getRandomValues(buffer.bytes.subarray(at, at + 65_536));
+    }
+    const expected = buffer.bytes.slice();
+    await file.writeAt(buffer, 0);
+    await file.sync();
+    const actual = await file.readAt(0, expected.length);
+    if (actual.length !== expected.length || actual.some((byte, at) => byte !== expected[at])) {
+      throw new Error("What was read back differs from what was written");
+    }
+    result.broken = await brokenPromises(name, result.mount !== null && isServed(result.mount));
+    result.tried = "wrote, synced and read back 1 MiB, then files of odd length and an atomic one";
+  } finally {
+    await Deno.remove(name).catch(() => {});
   }
-  const expected = buffer.bytes.slice();
-  await file.writeAt(buffer, 0);
-  await file.sync();
-  const actual = await file.readAt(0, expected.length);
-  if (actual.length !== expected.length || actual.some((byte, at) => byte !== expected[at])) {
-    throw new Error("What was read back differs from what was written");
-  }
-  result.broken = await brokenPromises(name, result.mount !== null && isServed(result.mount));
-  result.tried = "wrote, synced and read back 1 MiB, then files of odd length and an atomic one";
 }
 
 async function tryFile(path: string, result: DirectProbe): Promise<void> {

@@ -153,7 +153,7 @@ function ioUring({ engine, ioUring, liburing }: Facts): Finding | undefined {
     level: "warning",
     what: `${what}; ${engine.reason}`,
     // ENOMEM: the ring itself exceeds the limit of locked memory.
-    remedy: engine.reason?.includes("(os error 12)") ? LOCK_MORE : "kernel 5.11 or newer",
+    remedy: engine.reason.includes("(os error 12)") ? LOCK_MORE : "kernel 5.11 or newer",
   };
 }
 

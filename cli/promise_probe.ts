@@ -67,7 +67,7 @@ const checks: readonly {
 ];
 
 /**
- * Runs all checks with files beside `name`, which stay. Resolves to the promises that do not hold. With `patient` it waits
+ * Runs all checks with temporary files beside `name`. Resolves to the promises that do not hold. With `patient` it waits
  * for defects that show only later.
  */
 export async function brokenPromises(name: string, patient: boolean): Promise<BrokenPromise[]> {
@@ -78,6 +78,8 @@ export async function brokenPromises(name: string, patient: boolean): Promise<Br
       if (!await holds(own, patient)) broken.push({ what, remedy });
     } catch (error) {
       broken.push({ what: `${what}: ${describe(error)}`, remedy });
+    } finally {
+      await Deno.remove(own).catch(() => {});
     }
   }
   return broken;

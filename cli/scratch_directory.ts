@@ -3,6 +3,11 @@
 /** Attempts to remove the files when the process must end at once. */
 const REMOVALS = 10;
 
+/** A new hidden name in `parent`. */
+export function scratchPath(parent: string, command: string): string {
+  return `${parent.replace(/\/+$/, "")}/.dma-${command}-${crypto.randomUUID()}`;
+}
+
 /** A new directory. It is removed with its files when it is disposed, and when the process ends, except by SIGKILL. */
 export class ScratchDirectory implements AsyncDisposable {
   readonly path: string;
@@ -15,7 +20,7 @@ export class ScratchDirectory implements AsyncDisposable {
 
   /** Makes one in `parent`. The name tells users which command has made it. */
   static async in(parent: string, command: string): Promise<ScratchDirectory> {
-    const path = `${parent.replace(/\/+$/, "")}/.dma-${command}-${crypto.randomUUID()}`;
+    const path = scratchPath(parent, command);
     // In a directory that others may write to, a link in place of a file would lead elsewhere.
     await Deno.mkdir(path, { mode: 0o700 });
     return new ScratchDirectory(path);
