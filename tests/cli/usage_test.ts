@@ -1,8 +1,7 @@
 // Wrong arguments end with 2 and a line that says what is wrong, and nothing is touched.
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertStringIncludes } from "@std/assert";
 import { namesIn, pattern } from "../support/bytes.ts";
-import { testOnce } from "../support/once.ts";
 import { dma, fails, testInDirectory } from "./process.ts";
 
 const LINE = /^dma: /;
@@ -34,12 +33,16 @@ const wrong: [args: string, says: string | RegExp][] = [
   ["write ", "It must not be empty"],
   ["copy  DIR/out", "It must not be empty"],
   ["doctor ", "It must not be empty"],
+  ["write", "missing required argument 'dest'"],
+  ["copy one", "missing required argument 'dest'"],
+  ["burn", "unknown command 'burn'"],
   ["bench --seconds 0", LINE],
   ["bench --seconds 1.5", LINE],
   ["bench --size 1K", LINE],
   ["bench --size x", LINE],
   ["completion tcsh", LINE],
   ["completion bash --name $(x)", LINE],
+  ["completion bash --name ", LINE],
   [
     "write --allow-write x",
     "go before the name of the program, as in deno run --allow-write ...\n",
@@ -62,9 +65,8 @@ testInDirectory("dma ends with 2 and touches nothing if the arguments are wrong"
   for (const name of ["in", "out"]) assertEquals(await Deno.readTextFile(`${dir}/${name}`), name);
 });
 
-testOnce("dma ends with 2 if an argument is missing or unknown", async () => {
-  const some = [[], ["burn"], ["write"], ["copy", "one"], ["completion", "bash", "--name", "a b"]];
-  for (const args of [...some, ["completion", "bash", "--name", ""]]) {
-    assertEquals((await dma(args)).code, 2, `${args}`);
-  }
+testInDirectory("A bare dma ends with 2 and prints its help", async () => {
+  const { code, stdout, stderr } = await dma([]);
+  assertEquals([code, stdout], [2, ""]);
+  assertStringIncludes(stderr, "Commands:\n  write <dest> ");
 });
