@@ -49,7 +49,11 @@ export function errorFacts(error: unknown, message: string, remedy?: string): Er
 /** The remedy, or undefined if none is known. */
 export function remedyFor(error: unknown, at: Circumstance): string | undefined {
   const code = codeOf(error);
-  if (error instanceof Deno.errors.NotCapable) return permissionFlags(at);
+  if (error instanceof Deno.errors.NotCapable) {
+    // No smaller permission covers some paths of the kernel, such as those in /dev.
+    const flags = error.message.includes("--allow-all") ? "--allow-all" : permissionFlags(at);
+    return `give ${flags} before the name of the program`;
+  }
   if (code === null) return undefined;
   if (!at.sourceOpen || isOfSource(error, at)) return forSource(code, at);
   const remedy = at.dest === undefined ? undefined : forDest(code, error, at.dest, at.directory);
@@ -62,13 +66,13 @@ function isOfSource(error: unknown, { source, directory }: Circumstance): boolea
   return !directory && (op === undefined || (op === "read" && path === source));
 }
 
-/** The remedy for a missing permission: all flags that the transfer needs. */
+/** All flags that the transfer needs. */
 function permissionFlags({ source, dest, atomic = false }: Circumstance): string {
   const written = dest === undefined || !atomic ? dest : parentOf(dest);
   const read = [source, written].filter((path) => path !== undefined).map(quoted).join(",");
   const flags = ["--allow-ffi", `--allow-read=${read}`];
   if (written !== undefined) flags.push(`--allow-write=${quoted(written)}`);
-  return `give these before the name of the program: ${flags.join(" ")}`;
+  return flags.join(" ");
 }
 
 function forSource(code: string, { source, dest }: Circumstance): string | undefined {

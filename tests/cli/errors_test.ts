@@ -67,11 +67,14 @@ testInDirectory(
       const wanted = ["--allow-ffi", `--allow-read=${path}`, `--allow-write=${path}`];
       for (const missing of wanted) {
         const flags = wanted.filter((flag) => flag !== missing);
-        const says = `; give these before the name of the program: ${wanted.join(" ")}\n`;
+        const says = `; give ${wanted.join(" ")} before the name of the program\n`;
         await fails(1, args, says, undefined, { flags });
       }
       await succeeds(args, undefined, { flags: wanted });
     }
+    const flags = ["--allow-ffi", "--allow-read", "--allow-write"];
+    const all = "; give --allow-all before the name of the program\n";
+    await fails(1, ["read", "/proc/version"], all, undefined, { flags });
   },
 );
 
