@@ -198,7 +198,10 @@ export class Naming {
     this.#descriptor.path = target.path;
   }
 
-  /** Rejects if an atomic file could not be published at `target`: it would be lost when all of it is written. */
+  /**
+   * Rejects if an atomic file could not be published at `target`: it would be lost when all of it is written. A temporary name
+   * is moved there. A file without a name has another one like it made: a probe under a name could stay behind.
+   */
   async #assertPublishable(target: FileName, before: FileName): Promise<void> {
     const { engine, path } = this.#descriptor;
     const refuse = (errno: number) => {
@@ -207,15 +210,26 @@ export class Naming {
     if (target.component.endsWith("/")) refuse(Errno.EISDIR);
     await assertReplaceable(target, this.#descriptor, "rename");
     if (target.directory === before.directory) return;
+    if (this.#name) return await this.#moveTemporary(this.#name, target);
     const from = before.directory.facts;
     const to = target.directory.facts;
     // Subvolumes of btrfs have devices of their own, and no links between them.
     if (from.mountId !== to.mountId || from.device !== to.device) refuse(Errno.EXDEV);
-    // A probe under a name could stay behind.
-    if (this.#name) return;
     const fd = await target.openWithoutName(O_RDWR | O_CLOEXEC, 0o600);
     if (fd < 0) refuse(-fd);
     await run(engine, { op: "close", fd });
+  }
+
+  /** Moves a temporary name to the directory of `target`. */
+  async #moveTemporary(name: FileName, target: FileName): Promise<void> {
+    const moved = temporaryName(target);
+    try {
+      await name.rename(moved);
+    } catch (error) {
+      moved.release();
+      throw error;
+    }
+    this.#become(moved);
   }
 
   /** Removes the file's name. An atomic file gets none. */
