@@ -88,7 +88,8 @@ const droppedWriters = new FinalizationRegistry<Writer>((writer) => {
 });
 
 const droppedReaders = new FinalizationRegistry<ReaderSource>((source) => {
-  source.finish().catch(() => {});
+  // The file may have other users. A close would also publish an atomic one.
+  source.finish(false).catch(() => {});
 });
 
 /**

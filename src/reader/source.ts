@@ -134,16 +134,16 @@ export class ReaderSource {
   }
 
   /** Frees everything, and closes the file if `closeFile` is set. */
-  finish(): Promise<void> {
-    return this.#finished ??= this.#finish().finally(() => this.#ended.resolve());
+  finish(closeFile: boolean = this.#options.closeFile): Promise<void> {
+    return this.#finished ??= this.#finish(closeFile).finally(() => this.#ended.resolve());
   }
 
-  async #finish(): Promise<void> {
+  async #finish(closeFile: boolean): Promise<void> {
     await this.readAhead.cancel();
     await this.#straight?.catch(() => {});
     const { file } = this;
     // A writer that uses the file closes it when it is done.
-    const closes = (this.#options.closeFile || file.dropped) && !file.writer;
+    const closes = (closeFile || file.dropped) && !file.writer;
     if (closes) await file.close();
   }
 

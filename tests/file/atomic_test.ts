@@ -221,14 +221,22 @@ for (const [name, end] of Object.entries(ends)) {
   });
 }
 
+/** Whether a stream or its file is collected first is a matter of chance. */
+const READERS = 10;
+
 testBothWays("An atomic file that is dropped never appears", async (dir) => {
   await (async () => {
     const file = await create(dir.file("dropped"));
     await file.writeAt(pattern(4096), 0);
     const { writable } = await create(dir.file("writer"));
     await writable.write(pattern(100_000));
+    for (let index = 0; index < READERS; index++) {
+      const { readable } = await create(dir.file(`reader ${index}`));
+      await readable.file.writeAt(pattern(8192), 0);
+      await readable.getReader().read();
+    }
   })();
-  assertEquals(descriptorsIn(dir.path), 2);
+  assertEquals(descriptorsIn(dir.path), 2 + READERS);
   await untilCollected(() => descriptorsIn(dir.path) === 0);
   await eventually(async () => (await namesIn(dir.path)).length === 0);
   // The end of the removal is reported later than it takes effect.

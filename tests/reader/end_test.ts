@@ -2,7 +2,7 @@
 // then.
 
 import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
-import { DmaFile, type DmaStreamReader, type DmaStreamReaderOptions, ioStats } from "../../mod.ts";
+import { DmaFile, DmaStreamReader, type DmaStreamReaderOptions, ioStats } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { joined, pattern } from "../support/bytes.ts";
 import { descriptorsIn, descriptorsOf } from "../support/descriptors.ts";
@@ -149,6 +149,16 @@ testInOneDirectory("Readers that are dropped leak nothing", async (dir) => {
   await untilCollected(() =>
     descriptorsIn(dir.path) === 0 && ioStats().poolBuffers === poolBuffers
   );
+});
+
+testInOneDirectory("A reader that is dropped leaves its holder the file", async (dir) => {
+  const { poolBuffers } = ioStats();
+  await using file = await openPattern(dir.file("file"), SIZE);
+  await (async () => {
+    await new DmaStreamReader(file, { bufferSize: 4096 }).getReader().read();
+  })();
+  await untilCollected(() => ioStats().poolBuffers === poolBuffers);
+  assertEquals(await file.readAt(0, 10), pattern(10));
 });
 
 testInOneDirectory("A reader that is in use is not dropped", async (dir) => {
