@@ -136,6 +136,8 @@ export async function endReader(
   if (how === "drop") {
     slot.reader = undefined;
     session.finalizers.collect(stream);
+    // Nobody but the stream has its file.
+    if (reader.closeFile) session.finalizers.collect(handle.file);
     // Its reads in flight have their memory for a while.
     return;
   }
