@@ -242,7 +242,7 @@ async function openAsCreator(
   const created = again >= 0 && !isThere();
   const fd = created || again === -Errno.EACCES ? again : opened;
   for (const unused of [opened, again]) {
-    if (unused >= 0 && unused !== fd) engine.runNow({ op: "close", fd: unused });
+    if (unused >= 0 && unused !== fd) await run(engine, { op: "close", fd: unused });
   }
   return { name, fd, created };
 }

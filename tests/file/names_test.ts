@@ -245,20 +245,6 @@ testInEachDirectory("DmaFile takes a file: URL as Deno.open does", async (dir) =
   await (await DmaFile.open(url)).close();
 });
 
-testInEachDirectory("A relative path is resolved against the working directory", async (dir) => {
-  const before = Deno.cwd();
-  Deno.chdir(dir.path);
-  try {
-    const file = await DmaFile.create("relative");
-    assertEquals(file.path, "relative");
-    await file.close();
-    await (await DmaFile.open("./relative")).close();
-  } finally {
-    Deno.chdir(before);
-  }
-  assertEquals(await namesIn(dir.path), ["relative"]);
-});
-
 /** The kinds of what is looked at on the JavaScript thread while `fn` runs. */
 async function lookedAtNow(fn: () => Promise<void>): Promise<string[]> {
   const { runNow } = engine;

@@ -155,18 +155,3 @@ Deno.test({
     }
   },
 });
-
-Deno.test({
-  name: "A regular file below /dev opens",
-  ignore: !exists("/dev/shm"),
-  fn: async () => {
-    const path = await Deno.makeTempFile({ dir: "/dev/shm" });
-    try {
-      await using file = await DmaFile.create(path);
-      await file.writeAt(pattern(4096), 0);
-      assertEquals(await file.readAt(0, 4096), pattern(4096));
-    } finally {
-      await Deno.remove(path);
-    }
-  },
-});
