@@ -195,6 +195,23 @@ export const filePromises: Readonly<Record<string, Check>> = {
     await assertFile(path, joined(new Uint8Array(4096), pattern(904)));
   },
 
+  "a file that is renamed while it is open stays the same one": async (directory) => {
+    const renamed = `${directory}/other/renamed`;
+    await Deno.mkdir(`${directory}/other`);
+    for (const [length, atomic] of [[70_001, false], [100_001, true]] as const) {
+      const file = await DmaFile.create(`${directory}/file`, { atomic });
+      await writeAll(file.writable, pattern(length));
+      await file.rename(renamed);
+      await file.writable.close();
+      await assertNoFile(`${directory}/file`);
+      await assertFile(renamed, pattern(length));
+    }
+    await using file = await DmaFile.open(renamed);
+    await file.rename(`${directory}/file`);
+    await file.remove();
+    assertEquals(await namesIn(`${directory}/other`), []);
+  },
+
   "a file that is removed while it is open is read, and leaves nothing": async (directory) => {
     const file = await removeOpen(directory);
     assertEquals(await file.readAt(1, 50_000), pattern(50_000, 1));
