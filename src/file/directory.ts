@@ -70,7 +70,11 @@ export class Directory {
     if (!directories) held.set(engine, directories = new Map());
     const key = keyOf(facts);
     const known = key === undefined ? undefined : directories.get(key);
-    if (known) {
+    // A server may give a new directory the number of one that is gone and still open here. Its path tells them apart: the
+    // kernel calls the old one deleted. A disk gives no number twice.
+    const isSame = known &&
+      (engine.isLocal(fd) || engine.realPath(fd) === engine.realPath(known.fd));
+    if (isSame) {
       engine.runNow({ op: "close", fd });
       return known.retain();
     }
@@ -89,7 +93,10 @@ export class Directory {
   release(): void {
     if (--this.#users > 0) return;
     const { engine, fd } = this;
-    if (this.#key !== undefined) held.get(engine)!.delete(this.#key);
+    const directories = held.get(engine)!;
+    if (this.#key !== undefined && directories.get(this.#key) === this) {
+      directories.delete(this.#key);
+    }
     engine.runNow({ op: "close", fd });
     this.#syncFd?.then((fd) => fd >= 0 && engine.runNow({ op: "close", fd }), () => {});
   }

@@ -8,6 +8,7 @@ import { engines } from "../faults/machine.ts";
 import { hasProgram, run, runOrThrow } from "../setup/command.ts";
 import { assertFile, assertNoFile, filled, namesIn, pattern } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
+import { descriptorsOf } from "../support/descriptors.ts";
 import { isOnDisk, testInEachDirectory, testInOneDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { interpose } from "../support/interpose.ts";
@@ -82,6 +83,35 @@ testInEachDirectory("A directory that is renamed keeps its files' names", async 
   await file.remove();
   assertEquals(await namesIn(dir.file("before")), ["file"]);
   assertEquals(await namesIn(dir.file("after")), ["atomic"]);
+});
+
+testInEachDirectory("A directory that is made anew is not taken for the old one", async (dir) => {
+  // As on NFS, where a server may give it the number of the old one, which this machine still has open.
+  engine.isLocal = () => false;
+  using _ = interpose("stat", ({ operation: { memory: { bytes } }, completion, pass }) => {
+    const complete = (result: number) => {
+      const isDirectory = parseStat(bytes, "x").kind === "directory";
+      if (isDirectory) new DataView(bytes.buffer, bytes.byteOffset).setBigUint64(32, 1n, true);
+      completion.complete(result);
+    };
+    pass({}, { complete });
+  });
+  try {
+    const folder = dir.file("folder");
+    await Deno.mkdir(folder);
+    await using _old = await DmaFile.create(`${folder}/old`);
+    await Deno.remove(folder, { recursive: true });
+    await Deno.mkdir(folder);
+    const file = await DmaFile.create(`${folder}/new`);
+    await using _newer = await DmaFile.create(`${folder}/newer`);
+    // Two for each of the directories: both new files share theirs.
+    assertEquals(descriptorsOf(folder), 4);
+    await file.writable.write(pattern(5000));
+    await file.writable.close();
+    await assertFile(`${folder}/new`, pattern(5000));
+  } finally {
+    Reflect.deleteProperty(engine, "isLocal");
+  }
 });
 
 testInEachDirectory("rename and remove do not touch another file of the name", async (dir) => {
