@@ -66,7 +66,7 @@ export class Transfer implements Completion {
 
   /** Submits what is left. */
   start(): void {
-    const { engine, fd, direct, dontCache } = this.#file;
+    const { engine, fd, direct, dontCache, blockSize } = this.#file;
     const { memory } = this.#range;
     const done = this.bytesDone;
     this.#direct = direct;
@@ -74,7 +74,13 @@ export class Transfer implements Completion {
     const length = Math.min(this.#range.length - done, MAX_TRANSFER);
     const position = this.#range.position + done;
     if (this.#op === "read") {
-      engine.submit({ op: "read", fd, memory, offset, length, position }, this);
+      // A file that is longer is not opened, and the shim takes no range that ends there.
+      const most = alignDown(Number.MAX_SAFE_INTEGER - position, blockSize);
+      if (most === 0) return this.#askSize(done);
+      engine.submit(
+        { op: "read", fd, memory, offset, length: Math.min(length, most), position },
+        this,
+      );
     } else {
       const flags = this.#flags | (dontCache ? RWF_DONTCACHE : 0);
       const buffered = !direct;
