@@ -851,8 +851,8 @@ export class DmaFile implements AsyncDisposable {
    */
   async close(): Promise<void> {
     const file = this.#file;
-    // Without a writer it is closed from this moment on.
-    if (file.writer) await file.writer.abortWriter(closedError("write", file.path));
+    // Without a writer it is closed from this moment on. When one has ended, there may be another.
+    while (file.writer) await file.writer.abortWriter(closedError("write", file.path));
     await file.close();
   }
 

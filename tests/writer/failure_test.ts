@@ -2,7 +2,7 @@
 // whole, and nothing is left over.
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { type DmaError, DmaFile, type DmaStreamWriter } from "../../mod.ts";
+import { type DmaError, DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { assertSticky } from "../faults/failed_writer.ts";
 import { pause } from "../setup/command.ts";
@@ -163,6 +163,20 @@ testDirectAndCached("file.close under a writer gives the writer up", async (dir)
     const error = await assertRejects(() => stream.write(pattern(1)), Deno.errors.BadResource);
     await assertDead(stream, error);
   }
+});
+
+testDirectAndCached("file.close gives up a writer that is made meanwhile too", async (dir) => {
+  const file = await DmaFile.create(dir.file("file"));
+  const first = new DmaStreamWriter(file, { closeFile: false });
+  await first.write(pattern(5000));
+  let second: DmaStreamWriter | undefined;
+  const again = first.closed.catch(() => {
+    second = new DmaStreamWriter(file);
+    return second.closed;
+  });
+  await file.close();
+  assert(second, "the file is not closed before the first writer has ended");
+  await assertRejects(() => again, Deno.errors.BadResource, "the file is closed");
 });
 
 testDirectAndCached("file.close lets a writer finish that is closing already", async (dir) => {
