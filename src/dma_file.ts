@@ -25,12 +25,7 @@ import {
   lengthOfBuffer,
   takeMemory,
 } from "./dma_buffer.ts";
-import {
-  FALLOC_FL_KEEP_SIZE,
-  FALLOC_FL_PUNCH_HOLE,
-  MAX_TRANSFER,
-  RWF_ATOMIC,
-} from "./engine/linux.ts";
+import { MAX_TRANSFER, RWF_ATOMIC } from "./engine/linux.ts";
 import type { Memory } from "./engine/operation.ts";
 import { closedError } from "./errors.ts";
 import { openAtomic } from "./file/atomic.ts";
@@ -38,7 +33,7 @@ import { copyRange } from "./file/copy_range.ts";
 import { truncateTo } from "./file/cut.ts";
 import { isSame } from "./file/file_name.ts";
 import { lock, tryLock, unlock } from "./file/lock.ts";
-import { allocateSpace, reserveSpace } from "./file/allocate.ts";
+import { freeSpace, reserveSpace } from "./file/allocate.ts";
 import type { OpenFile } from "./file/open_file.ts";
 import { openPath } from "./file/open.ts";
 import { cutAfterEnd, finishAtEnd } from "./file/program_end.ts";
@@ -492,9 +487,10 @@ export class DmaFile implements AsyncDisposable {
     if (bufferLength === undefined && !(data instanceof Uint8Array)) {
       throw new TypeError(`Cannot write ${shown(data)}: data must be a DmaBuffer or a Uint8Array`);
     }
+    // The caller's own code may run here, and detach the data.
+    const flags = isSet(options, "atomic") ? RWF_ATOMIC : 0;
     const bytes = bufferLength === undefined ? chunkBytes("data", data) : undefined;
     const length = bufferLength ?? lengthOfBytes(bytes!);
-    const flags = isSet(options, "atomic") ? RWF_ATOMIC : 0;
     checkRange(position, length);
     checkAligned("position", position, file.alignment);
     checkAligned("data.length", length, file.alignment);
@@ -609,8 +605,7 @@ export class DmaFile implements AsyncDisposable {
   async deallocate(position: number, length: number): Promise<void> {
     checkRange(position, integer("length", length, 1));
     this.#file.assertWritable("allocate");
-    const mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
-    await allocateSpace(this.#file, mode, position, length);
+    await freeSpace(this.#file, position, length);
   }
 
   /**

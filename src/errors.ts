@@ -90,9 +90,9 @@ export function unwrap(result: number, op: string, path: string): number {
   return result;
 }
 
-/** The error of a rename, which names both paths. */
-export function renameError(errno: number, from: string, to: string): DmaError {
-  const error = ioError(errno, "rename", from);
+/** The error of an operation on two paths, both of which it names. */
+export function errorOfTwo(errno: number, op: string, from: string, to: string): DmaError {
+  const error = ioError(errno, op, from);
   error.message += ` -> '${to}'`;
   return error;
 }

@@ -160,7 +160,8 @@ export interface ReadManyOptions {
    */
   maxGap?: number;
   /**
-   * Reads in flight, from 1 to 4,096. Memory, with what waits to be taken, is this many times `maxMerged`.
+   * Reads in flight, from 1 to 4,096. Memory, with what waits to be taken, is this many times `maxMerged`, or this many of
+   * the largest ranges if those are larger.
    *
    * @default {16}
    */

@@ -1,6 +1,6 @@
 // Reserves space of a file, and frees it.
 
-import { Errno, FALLOC_FL_KEEP_SIZE } from "../engine/linux.ts";
+import { Errno, FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from "../engine/linux.ts";
 import type { DmaError } from "../errors.ts";
 import { cutReserved } from "./cut.ts";
 import type { OpenFile } from "./open_file.ts";
@@ -11,29 +11,29 @@ import type { OpenFile } from "./open_file.ts";
  */
 export const FULL: ReadonlySet<number> = new Set([Errno.ENOSPC, Errno.EDQUOT]);
 
-/** fallocate(2) with a mode of `FALLOC_FL_*`. */
-export function allocateSpace(
-  file: OpenFile,
-  mode: number,
-  position: number,
-  length: number,
-): Promise<unknown> {
+/** Frees the space of a range. The file's length stays. */
+export async function freeSpace(file: OpenFile, position: number, length: number): Promise<void> {
   const { descriptor, fd } = file;
-  const end = mode & FALLOC_FL_KEEP_SIZE ? 0 : position + length;
+  const mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
   const operation = { op: "allocate", fd, mode, position, length } as const;
-  return file.extend("allocate", end, () => descriptor.call("allocate", operation));
+  await file.extend("allocate", 0, () => descriptor.call("allocate", operation));
 }
 
 /** Reserves the first `length` bytes, or nothing behind the end of the file if there is no room for all of them. */
 export function reserveSpace(file: OpenFile, length: number, keepSize: boolean): Promise<void> {
-  return file.descriptor.use("allocate", async () => {
-    const { sizeUpperBound } = file.length;
+  const { descriptor, fd } = file;
+  const mode = keepSize ? FALLOC_FL_KEEP_SIZE : 0;
+  const operation = { op: "allocate", fd, mode, position: 0, length } as const;
+  return descriptor.use("allocate", async () => {
+    let before: number | undefined;
     try {
-      await allocateSpace(file, keepSize ? FALLOC_FL_KEEP_SIZE : 0, 0, length);
+      await file.extend("allocate", keepSize ? 0 : length, () => {
+        before = file.length.sizeNow;
+        return descriptor.call("allocate", operation);
+      });
     } catch (error) {
-      if (FULL.has((error as DmaError).errno)) {
-        await cutReserved(file, sizeUpperBound).catch(() => {});
-      }
+      const mayHaveReserved = FULL.has((error as DmaError).errno) && before !== undefined;
+      if (mayHaveReserved) await cutReserved(file, before!).catch(() => {});
       throw error;
     }
   });

@@ -13,15 +13,27 @@ export interface FileBlock {
 }
 
 /** Reads the block at `position` of a file that is in use. `ended` gets it, or the error. */
-export function readBlock(
+export function submitBlockRead(
   file: OpenFile,
   position: number,
   ended: (block: FileBlock | DmaError) => void,
 ): void {
-  readPooled(file, position, file.blockSize, (length, from) => {
+  const { blockSize } = file;
+  readPooled(file, position, blockSize, (length, from) => {
     if (typeof length !== "number") return ended(length);
-    const bytes = new Uint8Array(file.blockSize);
+    if (length < blockSize) file.length.noteEnd();
+    const bytes = new Uint8Array(blockSize);
     bytes.set(from.subarray(0, length));
     ended({ bytes, length });
+  });
+}
+
+/** As {@linkcode submitBlockRead}. */
+export function readBlock(file: OpenFile, position: number): Promise<FileBlock> {
+  return new Promise((resolve, reject) => {
+    submitBlockRead(file, position, (block) => {
+      if (block instanceof Error) reject(block);
+      else resolve(block);
+    });
   });
 }

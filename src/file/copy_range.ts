@@ -4,14 +4,15 @@
 import { alignDown, alignUp } from "../align.ts";
 import { run } from "../engine/engine.ts";
 import { Errno } from "../engine/linux.ts";
-import { unwrap } from "../errors.ts";
+import { errorOfTwo } from "../errors.ts";
+import { readBlock } from "./block.ts";
 import { cutPadding } from "./cut.ts";
 import { isSame } from "./file_name.ts";
 import type { OpenFile } from "./open_file.ts";
 import { readRange, writePieces } from "./random_access.ts";
 import { stat } from "./stat.ts";
 
-/** Bytes of one call: the kernel cannot be interrupted, and a close should not wait for long. */
+/** Bytes of one call: the kernel cannot be interrupted, and a close should not wait for long. A multiple of any block. */
 const STEP = 256 << 20;
 /** Bytes read and written at once. */
 const PIECE = 4 << 20;
@@ -48,20 +49,18 @@ function rest(copy: Copy, copied: number): Copy {
 /** Copies up to `length` bytes; fewer if the source ends before. Resolves to how many. */
 export async function copyRange(copy: Copy): Promise<number> {
   const { from, to, position } = copy;
-  let { length } = copy;
-  if (isSame(from, to)) {
-    // Bytes that the copy itself appends are not copied.
-    const { size } = await from.descriptor.use("copy", () => stat(from.descriptor));
-    length = Math.min(length, Math.max(0, size - position));
-    refuseOverlap({ ...copy, length });
-  }
+  // Bytes that come meanwhile, perhaps from the copy itself, are not copied.
+  const { size } = await from.descriptor.use("copy", () => stat(from.descriptor));
+  const length = Math.min(copy.length, Math.max(0, size - position));
+  if (isSame(from, to)) refuseOverlap({ ...copy, length });
   let copied = 0;
   try {
     while (copied < length) {
-      const step = rest({ ...copy, length }, copied);
-      const result = await copyStep(step);
+      const left = rest({ ...copy, length }, copied);
+      const step = { ...left, length: Math.min(left.length, STEP) };
+      const result = await (isWhole(step) ? copyStep(step) : inTurn(to, () => copyStep(step)));
       // It may refuse half-way: after whole blocks, the rest of a block at the end (ext4 with O_DIRECT).
-      if (REFUSED.has(-result)) return copied + await copyByReading(step);
+      if (REFUSED.has(-result)) return copied + await inTurn(to, () => copyByHand(left));
       if (result === 0) break;
       copied += result;
     }
@@ -80,60 +79,72 @@ function refuseOverlap({ position, length, targetPosition }: Copy): void {
   );
 }
 
-/** Has the kernel copy. Resolves to how many bytes it copied; `-errno` if it refuses. */
-async function copyStep({ from, to, position, targetPosition, length }: Copy): Promise<number> {
-  const range = { fd: from.fd, position, targetFd: to.fd, targetPosition };
-  const call = async () => {
-    const operation = { op: "copyRange", ...range, length: Math.min(length, STEP) } as const;
-    const result = await run(from.engine, operation);
-    if (result > 0) to.length.addContent(targetPosition + result);
-    return REFUSED.has(-result) ? result : unwrap(result, "copy", from.path);
-  };
-  // The source may have fewer bytes, so only the result says how long the target is.
-  return await from.descriptor.use("copy", () => to.write("copy", targetPosition, call));
+/** Whether a copy has whole blocks of the target to itself. */
+function isWhole({ to: { blockSize }, targetPosition, length }: Copy): boolean {
+  return targetPosition % blockSize === 0 && length % blockSize === 0;
 }
 
-/** Such copies run one after the other: two may share a block, and each writes whole blocks. */
-const queues = new WeakMap<OpenFile, Promise<unknown>>();
+/** The last copy of parts of blocks into each file. */
+const lastCopies = new WeakMap<OpenFile, Promise<unknown>>();
 
-/** Copies by reading and writing. Resolves to how many bytes are copied. */
-function copyByReading(copy: Copy): Promise<number> {
-  const { to } = copy;
-  const before = queues.get(to) ?? Promise.resolve();
-  // A close in between ends the copy early, and leaves no padding behind what is copied.
-  const copying = before.then(() => to.descriptor.use("copy", () => copyPieces(copy)));
-  queues.set(to, copying.catch(() => {}));
+/** Copies of parts of blocks run one after the other: one by hand writes whole blocks, and the rest of a block is another's. */
+function inTurn(to: OpenFile, copy: () => Promise<number>): Promise<number> {
+  const copying = (lastCopies.get(to) ?? Promise.resolve()).then(copy);
+  lastCopies.set(to, copying.catch(() => {}));
   return copying;
 }
 
-async function copyPieces(copy: Copy): Promise<number> {
-  const { from, to } = copy;
-  let copied = 0;
-  while (copied < copy.length) {
-    const { position, targetPosition, length } = rest(copy, copied);
-    // Each piece ends with a block, so that only the last one is padded.
-    const wanted = PIECE - targetPosition % to.blockSize;
-    const bytes = await readRange(from, position, Math.min(wanted, length));
-    if (bytes.length === 0) break;
-    await writeInBlocks(to, bytes, targetPosition);
-    copied += bytes.length;
-    await cutPadding(to, targetPosition + bytes.length);
-  }
-  return copied;
+/** Has the kernel copy. Resolves to how many bytes it copied; `-errno` if it refuses. */
+async function copyStep({ from, to, position, targetPosition, length }: Copy): Promise<number> {
+  const { engine, fd, path } = from;
+  const range = { fd, position, targetFd: to.fd, targetPosition, length };
+  const call = async () => {
+    const result = await run(engine, { op: "copyRange", ...range });
+    if (result > 0) to.length.addContent(targetPosition + result);
+    if (result < 0 && !REFUSED.has(-result)) throw errorOfTwo(-result, "copy", path, to.path);
+    return result;
+  };
+  // The source may have fewer bytes by now, so only the result says how long the target is.
+  return await from.descriptor.use("copy", () => to.write("copy", 0, call));
 }
 
-/** Writes bytes to any position, as whole blocks. */
-function writeInBlocks(to: OpenFile, bytes: Uint8Array, position: number): Promise<void> {
+/** Copies by reading and writing. Resolves to how many bytes are copied. A close in between ends it early. */
+function copyByHand(copy: Copy): Promise<number> {
+  const { from, to } = copy;
+  // The file stays open until the padding is cut off.
+  return to.descriptor.use("copy", async () => {
+    let copied = 0;
+    while (copied < copy.length) {
+      const { position, targetPosition, length } = rest(copy, copied);
+      // Each piece ends with a block, so that only the last one is padded.
+      const wanted = PIECE - targetPosition % to.blockSize;
+      const bytes = await readRange(from, position, Math.min(wanted, length));
+      if (bytes.length === 0) break;
+      await writeInBlocks(to, bytes, targetPosition);
+      copied += bytes.length;
+    }
+    return copied;
+  });
+}
+
+/** Writes bytes to any position, as whole blocks. Padding that is behind the content then is cut off. */
+async function writeInBlocks(to: OpenFile, bytes: Uint8Array, position: number): Promise<void> {
   const { blockSize } = to;
   const end = position + bytes.length;
   const start = alignDown(position, blockSize);
   const blocks = new Uint8Array(alignUp(end - start, blockSize));
-  const last = blocks.length - blockSize;
-  return to.write("write", start + blocks.length, async () => {
-    if (position > start) blocks.set(await readRange(to, start, blockSize));
-    if (end % blockSize > 0) blocks.set(await readRange(to, start + last, blockSize), last);
+  const blocksEnd = start + blocks.length;
+  let isPadded = false;
+  await to.write("write", blocksEnd, async () => {
+    if (position > start) blocks.set((await readBlock(to, start)).bytes);
+    if (end < blocksEnd) {
+      const last = await readBlock(to, blocksEnd - blockSize);
+      blocks.set(last.bytes, blocks.length - blockSize);
+      isPadded = last.length < blockSize;
+    }
     blocks.set(bytes, position - start);
-    await writePieces(to, blocks, start);
+    await writePieces(to, blocks, blocks.length, start);
     to.length.addContent(end);
   });
+  if (isPadded) await cutPadding(to, blocksEnd);
 }

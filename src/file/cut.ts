@@ -1,6 +1,5 @@
 // Truncates files. Mostly that cuts off what this module put behind the content: reserved space, and padding.
 
-import { alignUp } from "../align.ts";
 import { waitUntil } from "../engine/engine.ts";
 import { type DmaError, ioError } from "../errors.ts";
 import { explain } from "./file_system.ts";
@@ -38,23 +37,21 @@ export function truncateTo(file: OpenFile, contentEnd: number): Promise<void> {
 }
 
 /**
- * Gives back what an allocation has reserved before it failed, but nothing below `bound`, the upper bound of before. The
- * truncate also frees blocks behind the end of the file.
+ * Gives back what an allocation has reserved before it failed, but nothing below `before`, the length of before. The truncate
+ * also frees blocks behind the end of the file.
  */
-export function cutReserved(file: OpenFile, bound: number): Promise<void> {
+export function cutReserved(file: OpenFile, before: number): Promise<void> {
   return truncateAlone(file, () => {
     const { contentEnd, sizeUpperBound } = file.length;
     const size = knownSize(file.descriptor);
     if (size === undefined || size > sizeUpperBound) return undefined;
-    return Math.min(size, Math.max(bound, contentEnd));
+    return Math.min(size, Math.max(before, contentEnd));
   });
 }
 
-/** Cuts off the padding that a copy up to `end` left behind the content, unless there was a write there since. */
-export function cutPadding(file: OpenFile, end: number): Promise<void> {
-  const { blockSize, length } = file;
-  const padded = alignUp(end, blockSize);
-  if (padded === end) return Promise.resolve();
+/** Cuts off the padding up to `padded` that a copy has put behind the content, unless there was a write there since. */
+export function cutPadding(file: OpenFile, padded: number): Promise<void> {
+  const { length } = file;
   return truncateAlone(file, () => {
     // Any other length comes from another write. The writer's own cut does not replace this one: it may have come before.
     const isPadded = knownSize(file.descriptor) === padded && length.contentEnd < padded;

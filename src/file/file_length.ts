@@ -135,8 +135,9 @@ export class FileLength {
    */
   #limitBound(): void {
     const size = knownSize(this.#descriptor) ?? Infinity;
-    const reached = Math.min(size, this.#sizeUpperBound);
-    this.#sizeUpperBound = Math.max(this.#contentEnd, reached, ...this.#ends);
+    const reached = Math.max(this.#contentEnd, Math.min(size, this.#sizeUpperBound));
+    // There may be more of them than a call takes arguments.
+    this.#sizeUpperBound = this.#ends.reduce((bound, end) => Math.max(bound, end), reached);
   }
 
   /**
@@ -159,9 +160,14 @@ export class FileLength {
     this.#sizeUpperBound = length;
   }
 
-  /** The file was found to end at `size`, below the `contentEnd` of before: another program has cut it. */
-  shrank(contentEnd: number, size: number): void {
-    if (this.#contentEnd === contentEnd && size < contentEnd) this.#contentEnd = size;
+  /** A read has met the end of the file. If that is below the content, another program has cut the file. */
+  noteEnd(): void {
+    this.#contentEnd = Math.min(this.#contentEnd, this.sizeNow ?? Infinity);
+  }
+
+  /** A server has lost what was written from `end` to `contentEnd`, unless there is content behind that by now. */
+  noteLoss(end: number, contentEnd: number): void {
+    if (this.#contentEnd === contentEnd) this.#contentEnd = Math.min(end, contentEnd);
   }
 
   /**

@@ -3,7 +3,7 @@
 
 import { type Engine, run, runUntil } from "../engine/engine.ts";
 import { Errno, O_CLOEXEC, O_NOFOLLOW, O_PATH, O_TMPFILE } from "../engine/linux.ts";
-import { ioError, renameError, unwrap } from "../errors.ts";
+import { errorOfTwo, ioError, unwrap } from "../errors.ts";
 import { Directory } from "./directory.ts";
 import { factsOf, type Handle, type StatFacts } from "./stat.ts";
 
@@ -145,7 +145,7 @@ export class FileName {
       targetDirectory: to.directory.fd,
       targetName: to.component,
     });
-    if (result < 0) throw renameError(-result, this.path, to.path);
+    if (result < 0) throw errorOfTwo(-result, "rename", this.path, to.path);
   }
 
   /** unlinkat(2). A name that is gone is no error. */

@@ -3,7 +3,7 @@
 
 import { run } from "../engine/engine.ts";
 import { Errno, O_CLOEXEC, O_RDWR } from "../engine/linux.ts";
-import { ioError, renameError, unwrap } from "../errors.ts";
+import { errorOfTwo, ioError, unwrap } from "../errors.ts";
 import type { Descriptor } from "./descriptor.ts";
 import type { Directory } from "./directory.ts";
 import type { FileIdentity, FileName } from "./file_name.ts";
@@ -169,7 +169,7 @@ export class Naming {
     return descriptor.use("rename", async () => {
       const finding = findPermitted(descriptor.engine, path, ["write"]);
       const target = await finding.catch((error) => {
-        throw "errno" in error ? renameError(error.errno, descriptor.path, path) : error;
+        throw "errno" in error ? errorOfTwo(error.errno, "rename", descriptor.path, path) : error;
       });
       try {
         await this.#inTurn(() => this.#rename(target));
@@ -205,7 +205,7 @@ export class Naming {
   async #assertPublishable(target: FileName, before: FileName): Promise<void> {
     const { engine, path } = this.#descriptor;
     const refuse = (errno: number) => {
-      throw renameError(errno, path, target.path);
+      throw errorOfTwo(errno, "rename", path, target.path);
     };
     if (target.component.endsWith("/")) refuse(Errno.EISDIR);
     await assertReplaceable(target, this.#descriptor, "rename");

@@ -132,8 +132,10 @@ export function writeBytes(
   position: number,
   flags = 0,
 ): Promise<void> {
-  const end = position + lengthOfBytes(bytes);
-  return writeContent(file, end, () => writePieces(file, bytes, position, flags));
+  // Now: the caller may detach them before the write begins.
+  const length = lengthOfBytes(bytes);
+  const end = position + length;
+  return writeContent(file, end, () => writePieces(file, bytes, length, position, flags));
 }
 
 function writeContent(file: OpenFile, end: number, write: () => Promise<void>): Promise<void> {
@@ -158,15 +160,15 @@ export function checkAtomic(file: OpenFile, position: number, length: number): v
   checkAligned("position", position, length);
 }
 
-/** Writes bytes of whole blocks, piece by piece. Within `file.write`. */
+/** Writes all `whole` bytes, which are whole blocks, piece by piece. Within `file.write`. */
 export async function writePieces(
   file: OpenFile,
   bytes: Uint8Array,
+  whole: number,
   position: number,
   flags = 0,
 ): Promise<void> {
   const { engine } = file;
-  const whole = lengthOfBytes(bytes);
   // An atomic write is one write.
   const most = flags & RWF_ATOMIC ? whole : PIECE;
   let next = 0;
@@ -174,7 +176,8 @@ export async function writePieces(
     const memory = engine.acquire(length);
     try {
       if (lengthOfBytes(bytes) < from + length) {
-        throw new TypeError("Cannot write data whose buffer is detached before the write is over");
+        const why = "its buffer was detached or shrunk before the write was over";
+        throw new TypeError(`Cannot write data: ${why}`);
       }
       memory.bytes.set(length === whole ? bytes : bytes.subarray(from, from + length));
       const range = { memory, offset: 0, length, position: position + from };

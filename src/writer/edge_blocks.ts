@@ -3,7 +3,7 @@
 import { alignDown } from "../align.ts";
 import type { TransferRange } from "../engine/operation.ts";
 import type { DmaError } from "../errors.ts";
-import { type FileBlock, readBlock } from "../file/block.ts";
+import { type FileBlock, submitBlockRead } from "../file/block.ts";
 import type { OpenFile } from "../file/open_file.ts";
 
 interface KnownBlock extends FileBlock {
@@ -50,18 +50,14 @@ export class EdgeBlocks {
   /** Reads the block that holds `at`, unless it is known and nothing but this writer has changed the file since. */
   #read(at: number, ended: (block: KnownBlock | DmaError) => void): void {
     const file = this.#file;
-    const { contentEnd } = file.length;
     const position = alignDown(at, file.blockSize);
     const changesOfOthers = file.durability.changes - this.ownChanges;
     const known = this.#known;
     if (known?.position === position && known.changesOfOthers === changesOfOthers) {
       return ended(known);
     }
-    readBlock(file, position, (block) => {
+    submitBlockRead(file, position, (block) => {
       if (block instanceof Error) return ended(block);
-      // What the file does not have of the block is zeros.
-      const isShort = block.length < file.blockSize;
-      if (isShort) file.length.shrank(contentEnd, position + block.length);
       ended(this.#known = { ...block, position, changesOfOthers });
     });
   }

@@ -195,7 +195,7 @@ export class WriteQueue {
     if (this.written === this.flushed) return;
     if (!this.#failed) await new Promise((resolve) => this.#submitConfirm(resolve));
     const { length } = this.#file;
-    if (this.#confirmedEnd !== undefined) length.shrank(this.written, this.#confirmedEnd);
+    if (this.#confirmedEnd !== undefined) length.noteLoss(this.#confirmedEnd, this.written);
   }
 
   /** The file was synced when no write was in flight. If one had failed, that says nothing. */

@@ -211,6 +211,33 @@ testDirectAndCached("Bytes lost during writeAt are not written as something else
   assertEquals(engine.counters.inFlight, 0);
 });
 
+testDirectAndCached("Bytes lost before writeAt begins to write are missed", async (dir) => {
+  await using file = await DmaFile.create(dir.file("file"));
+  for (const [name, make, take] of losses) {
+    const bytes = make();
+    // A write waits for the truncate.
+    using held = hold("truncate");
+    const truncated = file.truncate();
+    const waiting = file.writeAt(bytes, 0);
+    take(bytes.buffer as ArrayBuffer);
+    held.letGo();
+    await assertRejects(() => waiting, TypeError, "detached", name);
+    await truncated;
+    const memory = make();
+    const options = {
+      get atomic() {
+        take(memory.buffer as ArrayBuffer);
+        return false;
+      },
+    };
+    const got = file.writeAt(memory, 0, options);
+    // What is left of an array that follows its memory is all that was given.
+    if (name === "that shrink") assertEquals(await got, 6 * MIB);
+    else await assertRejects(() => got, TypeError, "its buffer", name);
+    await file.truncate();
+  }
+});
+
 testDirectAndCached("Bytes that others share can be written", async (dir) => {
   await using file = await DmaFile.create(dir.file("file"));
   const shared = new Uint8Array(new SharedArrayBuffer(8192));

@@ -100,12 +100,13 @@ testInEachDirectory("copyRangeTo() copies within a file what does not overlap", 
 testCopy("leaves the target its length", async (from, dir) => {
   for (const [position, at] of [[0, 0], [1, 3]] as const) {
     await using to = await DmaFile.create(dir.file("to"));
-    await to.preallocate(1 << 20);
-    await from.copyRangeTo(to, position, 5000, at);
-    assertEquals(await to.size(), 1 << 20);
-    await to.truncate(10_000);
-    await from.copyRangeTo(to, position, 5000, at);
-    assertEquals(await to.size(), 10_000);
+    for (const size of [1 << 20, 12_288, 8192, 10_000]) {
+      await to.truncate();
+      if (size === 10_000) await to.truncate(size);
+      else await to.preallocate(size);
+      await from.copyRangeTo(to, position, 5000, at);
+      assertEquals(await to.size(), size);
+    }
   }
 });
 
@@ -115,6 +116,21 @@ testCopy("may run many times at once into one file", async (from, dir) => {
   for (let at = 0; at < SIZE; at += 777) copies.push(from.copyRangeTo(to, at, 777, at));
   await Promise.all(copies);
   await assertFile(to.path, pattern(SIZE));
+});
+
+testCopy("of parts of one block at once keeps them all", async (from, dir) => {
+  await using to = await DmaFile.create(dir.file("to"));
+  await to.writeAt(filled(4096, 7), 0);
+  // The kernel copies whole sectors of a block. The rest of it is done by hand, and writes all of the block.
+  using writes = hold("write");
+  const byHand = from.copyRangeTo(to, 2003, 3, 2003);
+  if (to.direct) await writes.reach();
+  const sectors = from.copyRangeTo(to, 512, 512, 512);
+  await pause(20);
+  writes.letGo();
+  assertEquals(await Promise.all([byHand, sectors]), [3, 512]);
+  const both = overlaid(overlaid(filled(4096, 7), pattern(512, 512), 512), pattern(3, 2003), 2003);
+  await assertFile(to.path, both);
 });
 
 testCopy("goes on where the kernel stops", async (from, dir) => {
@@ -204,7 +220,9 @@ testCopy("gives on the error of the kernel, and an atomic target vanishes", asyn
     {
       using _ = byHand(Errno.ENOSPC);
       const error = await assertRejects(() => from.copyRangeTo(to, 0, SIZE, 0)) as DmaError;
-      assertEquals([error.code, error.op], ["ENOSPC", "copy"]);
+      assertEquals([error.code, error.op, error.path], ["ENOSPC", "copy", from.path]);
+      const says = `No space left on device (os error 28): copy '${from.path}' -> '${to.path}'`;
+      assertEquals(error.message, says);
     }
     await assertRejects(() => close(to), Error, "No space left");
     await assertNoFile(dir.file("to"));
@@ -241,6 +259,53 @@ testCopy("by hand leaves no padding in a target that is closed", async (from, di
   assertEquals(await copying, 5000);
   await closed;
   await assertFile(to.path, pattern(5000));
+});
+
+testCopy("leaves no padding where another process has cut the target", async (from, dir) => {
+  await using to = await openWith(dir.file("to"), pattern(20_000));
+  for (const length of [4000, 0]) {
+    await Deno.truncate(to.path, length);
+    await from.copyRangeTo(to, 5000, 975, 5000);
+    await assertFile(to.path, overlaid(pattern(length), pattern(975, 5000), 5000));
+  }
+});
+
+testCopy(
+  "forgets nothing that is written while it looks for the end of a target",
+  async (from, dir) => {
+    const to = await DmaFile.create(dir.file("to"));
+    await to.writeAt(pattern(20_480), 0);
+    // Another process cuts it. The first stat is that of the source.
+    await Deno.truncate(to.path, 4000);
+    let stats = 0;
+    using ends = hold("stat", { only: () => stats++ === 1, results: true });
+    const copied = from.copyRangeTo(to, 5000, 975, 5000);
+    if (to.direct) await ends.reach();
+    await to.writeAt(pattern(4096, 12_288), 12_288);
+    ends.letGo();
+    assertEquals(await copied, 975);
+    await to.writable.write(pattern(5));
+    await to.writable.close();
+    const copy = overlaid(pattern(4000), pattern(975, 5000), 5000);
+    await assertFile(dir.file("to"), overlaid(copy, pattern(4096, 12_288), 12_288));
+  },
+);
+
+testCopy("of nothing makes nothing of another program's seem reserved", async (from, dir) => {
+  await using to = await DmaFile.create(dir.file("to"), { direct: "off" });
+  const writer = new DmaStreamWriter(to, { preallocate: false });
+  await writer.write(pattern(100));
+  await writer.flushAligned({ tail: true });
+  using copies = hold("copyRange");
+  const copied = from.copyRangeTo(to, 0, 100, 1 << 20);
+  await copies.reach();
+  // Too late for the copy to see that there is nothing left.
+  await Deno.truncate(from.path, 0);
+  copies.letGo();
+  assertEquals(await copied, 0);
+  await Deno.writeFile(to.path, filled(700, 7), { append: true });
+  await writer.close();
+  await assertFile(dir.file("to"), joined(pattern(100), filled(700, 7)));
 });
 
 /** A source of ten bytes, and a file whose writer has five. */

@@ -1,6 +1,8 @@
 // When a file is truncated after a write: on an engine that holds every operation.
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
+import { Errno } from "../../src/engine/linux.ts";
+import { reserveSpace } from "../../src/file/allocate.ts";
 import { cutToContent, truncateTo } from "../../src/file/cut.ts";
 import { fileSystemOf } from "../../src/file/file_system.ts";
 import { writeBytes } from "../../src/file/random_access.ts";
@@ -55,6 +57,27 @@ Deno.test("What another program appends after a reservation has failed beside a 
   file.length.endWrite(4096, true);
   await engine.drive(cutToContent(file) ?? Promise.resolve());
   assertEquals(engine.file(file.fd).size, 5700);
+});
+
+Deno.test("A reservation that fails is cut to the length from when it began", async () => {
+  const { engine, file } = openScripted({ content: pattern(20_000) });
+  const truncating = file.descriptor.use("truncate", () => truncateTo(file, 100));
+  const reserving = reserveSpace(file, 2 ** 40, false);
+  engine.complete(engine.only("truncate"));
+  await turn();
+  engine.file(file.fd).extend(70_000);
+  engine.complete(engine.only("allocate"), -Errno.ENOSPC);
+  await truncating;
+  await assertRejects(() => engine.drive(reserving), Error, "No space left");
+  assertEquals(engine.file(file.fd).size, 100);
+});
+
+Deno.test("Any number of writes may be under way where one fails", () => {
+  const { engine, file } = openScripted({ content: pattern(5000) });
+  for (let end = 1; end <= 300_000; end++) file.length.beginWrite(end);
+  file.length.endWrite(300_000, false);
+  assertEquals(file.length.sizeUpperBound, 299_999);
+  engine.assertIdle();
 });
 
 Deno.test("An unknown file system is trusted with nothing", async () => {
