@@ -51,20 +51,11 @@ export async function copyRange(copy: Copy): Promise<number> {
   const { from, to, position } = copy;
   // Bytes that come meanwhile, perhaps from the copy itself, are not copied.
   const { size } = await from.descriptor.use("copy", () => stat(from.descriptor));
-  const length = Math.min(copy.length, Math.max(0, size - position));
-  if (isSame(from, to)) refuseOverlap({ ...copy, length });
-  let copied = 0;
+  const there = { ...copy, length: Math.min(copy.length, Math.max(0, size - position)) };
+  if (isSame(from, to)) refuseOverlap(there);
   try {
-    while (copied < length) {
-      const left = rest({ ...copy, length }, copied);
-      const step = { ...left, length: Math.min(left.length, STEP) };
-      const result = await (isWhole(step) ? copyStep(step) : inTurn(to, () => copyStep(step)));
-      // It may refuse half-way: after whole blocks, the rest of a block at the end (ext4 with O_DIRECT).
-      if (REFUSED.has(-result)) return copied + await inTurn(to, () => copyByHand(left));
-      if (result === 0) break;
-      copied += result;
-    }
-    return copied;
+    const copied = await copyInKernel(there);
+    return copied + await copyByHand(rest(there, copied));
   } catch (error) {
     to.durability.noteFailure(error);
     throw error;
@@ -79,25 +70,28 @@ function refuseOverlap({ position, length, targetPosition }: Copy): void {
   );
 }
 
-/** Whether a copy has whole blocks of the target to itself. */
-function isWhole({ to: { blockSize }, targetPosition, length }: Copy): boolean {
-  return targetPosition % blockSize === 0 && length % blockSize === 0;
+/**
+ * Has the kernel copy whole blocks. Resolves to how many bytes are copied: the rest is for {@linkcode copyByHand}. Parts of a
+ * block of a file that shares blocks xfs writes through the page cache, where they collide with direct writes (open_file.ts).
+ */
+async function copyInKernel(copy: Copy): Promise<number> {
+  const { to: { blockSize }, position, targetPosition, length } = copy;
+  const isAligned = position % blockSize === 0 && targetPosition % blockSize === 0;
+  const most = isAligned ? alignDown(length, blockSize) : 0;
+  let copied = 0;
+  while (copied < most && copied % blockSize === 0) {
+    const result = await copyStep(rest({ ...copy, length: most }, copied));
+    // It may refuse half-way too.
+    if (result === 0 || REFUSED.has(-result)) break;
+    copied += result;
+  }
+  return copied;
 }
 
-/** The last copy of parts of blocks into each file. */
-const lastCopies = new WeakMap<OpenFile, Promise<unknown>>();
-
-/** Copies of parts of blocks run one after the other: one by hand writes whole blocks, and the rest of a block is another's. */
-function inTurn(to: OpenFile, copy: () => Promise<number>): Promise<number> {
-  const copying = (lastCopies.get(to) ?? Promise.resolve()).then(copy);
-  lastCopies.set(to, copying.catch(() => {}));
-  return copying;
-}
-
-/** Has the kernel copy. Resolves to how many bytes it copied; `-errno` if it refuses. */
+/** One call of the kernel. Resolves to how many bytes it copied; `-errno` if it refuses. */
 async function copyStep({ from, to, position, targetPosition, length }: Copy): Promise<number> {
   const { engine, fd, path } = from;
-  const range = { fd, position, targetFd: to.fd, targetPosition, length };
+  const range = { fd, position, targetFd: to.fd, targetPosition, length: Math.min(length, STEP) };
   const call = async () => {
     const result = await run(engine, { op: "copyRange", ...range });
     if (result > 0) to.length.addContent(targetPosition + result);
@@ -108,23 +102,35 @@ async function copyStep({ from, to, position, targetPosition, length }: Copy): P
   return await from.descriptor.use("copy", () => to.write("copy", 0, call));
 }
 
-/** Copies by reading and writing. Resolves to how many bytes are copied. A close in between ends it early. */
-function copyByHand(copy: Copy): Promise<number> {
+/** The last copy by hand into each file. */
+const lastCopies = new WeakMap<OpenFile, Promise<unknown>>();
+
+/**
+ * Copies by reading and writing. Resolves to how many bytes are copied. Such copies run one after the other: two may share a
+ * block, and each writes whole blocks. A close in between ends the copy early.
+ */
+async function copyByHand(copy: Copy): Promise<number> {
+  const { to, length } = copy;
+  if (length === 0) return 0;
+  const before = lastCopies.get(to) ?? Promise.resolve();
+  const copying = before.then(() => to.descriptor.use("copy", () => copyPieces(copy)));
+  lastCopies.set(to, copying.catch(() => {}));
+  return await copying;
+}
+
+async function copyPieces(copy: Copy): Promise<number> {
   const { from, to } = copy;
-  // The file stays open until the padding is cut off.
-  return to.descriptor.use("copy", async () => {
-    let copied = 0;
-    while (copied < copy.length) {
-      const { position, targetPosition, length } = rest(copy, copied);
-      // Each piece ends with a block, so that only the last one is padded.
-      const wanted = PIECE - targetPosition % to.blockSize;
-      const bytes = await readRange(from, position, Math.min(wanted, length));
-      if (bytes.length === 0) break;
-      await writeInBlocks(to, bytes, targetPosition);
-      copied += bytes.length;
-    }
-    return copied;
-  });
+  let copied = 0;
+  while (copied < copy.length) {
+    const { position, targetPosition, length } = rest(copy, copied);
+    // Each piece ends with a block, so that only the last one is padded.
+    const wanted = PIECE - targetPosition % to.blockSize;
+    const bytes = await readRange(from, position, Math.min(wanted, length));
+    if (bytes.length === 0) break;
+    await writeInBlocks(to, bytes, targetPosition);
+    copied += bytes.length;
+  }
+  return copied;
 }
 
 /** Writes bytes to any position, as whole blocks. Padding that is behind the content then is cut off. */

@@ -121,7 +121,7 @@ testCopy("may run many times at once into one file", async (from, dir) => {
 testCopy("of parts of one block at once keeps them all", async (from, dir) => {
   await using to = await DmaFile.create(dir.file("to"));
   await to.writeAt(filled(4096, 7), 0);
-  // The kernel copies whole sectors of a block. The rest of it is done by hand, and writes all of the block.
+  // Each of them writes all of the block. The kernel would copy whole sectors beside them.
   using writes = hold("write");
   const byHand = from.copyRangeTo(to, 2003, 3, 2003);
   if (to.direct) await writes.reach();
@@ -167,6 +167,13 @@ testInEachDirectory("copyRangeTo() copies by reference if the file system can", 
 testInEachDirectory(
   "A file that shares blocks bypasses the page cache",
   async (dir) => {
+    await using from = await openPattern(dir.file("from"), SIZE);
+    await using to = await DmaFile.create(dir.file("to"));
+    await from.copyRangeTo(to, 0, 49_152, 0);
+    // The kernel could copy sectors.
+    await from.copyRangeTo(to, 512, 1024, 8704);
+    assertEquals(await cachedBytes(to.path) ?? 0, 0);
+    await assertFile(to.path, overlaid(pattern(49_152), pattern(1024, 512), 8704));
     await using file = await DmaFile.create(dir.file("shared"));
     const first = new DmaStreamWriter(file, { closeFile: false });
     await first.write(pattern(SIZE));
@@ -308,7 +315,7 @@ testCopy("of nothing makes nothing of another program's seem reserved", async (f
   await assertFile(dir.file("to"), joined(pattern(100), filled(700, 7)));
 });
 
-/** A source of ten bytes, and a file whose writer has five. */
+/** A source of a block and ten bytes, and a file whose writer has five. */
 interface Laid {
   readonly source: DmaFile;
   readonly file: DmaFile;
@@ -321,13 +328,13 @@ function testBesideClose(
   meet: (laid: Laid) => Promise<{ copied: Promise<number>; closed: Promise<void> }>,
 ): void {
   testInEachDirectory(name, async (dir) => {
-    await using source = await openWith(dir.file("source"), filled(10, 7));
+    await using source = await openWith(dir.file("source"), filled(4106, 7));
     await using file = await DmaFile.create(dir.file("file"));
     const writer = new DmaStreamWriter(file, { closeFile: false });
     await writer.write(filled(5, 1));
     const { copied, closed } = await meet({ source, file, writer });
-    assertEquals([await copied, await closed], [10, undefined]);
-    await assertFile(file.path, filled(10, 7));
+    assertEquals([await copied, await closed], [4106, undefined]);
+    await assertFile(file.path, filled(4106, 7));
   });
 }
 
