@@ -8,6 +8,7 @@ import { errorOfTwo } from "../errors.ts";
 import { readBlock } from "./block.ts";
 import { cutPadding } from "./cut.ts";
 import { isSame } from "./file_name.ts";
+import { mayBeLonger } from "./file_system.ts";
 import type { OpenFile } from "./open_file.ts";
 import { readRange, writePieces } from "./random_access.ts";
 import { stat } from "./stat.ts";
@@ -51,7 +52,8 @@ export async function copyRange(copy: Copy): Promise<number> {
   const { from, to, position } = copy;
   // Bytes that come meanwhile, perhaps from the copy itself, are not copied.
   const { size } = await from.descriptor.use("copy", () => stat(from.descriptor));
-  const there = { ...copy, length: Math.min(copy.length, Math.max(0, size - position)) };
+  const end = mayBeLonger(from.fileSystem, size) ? Infinity : size;
+  const there = { ...copy, length: Math.min(copy.length, Math.max(0, end - position)) };
   if (isSame(from, to)) refuseOverlap(there);
   try {
     const copied = await copyInKernel(there);

@@ -3,12 +3,13 @@
 
 import { assert } from "../assert.ts";
 import type { Descriptor } from "./descriptor.ts";
+import { type FileSystem, mayBeLonger } from "./file_system.ts";
 import { knownSize } from "./stat.ts";
 
 /** The length of one open file. Everything that writes to the file or truncates it goes through here. */
 export class FileLength {
   readonly #descriptor: Descriptor;
-  readonly #asksServer: boolean;
+  readonly #fileSystem: FileSystem;
   #contentEnd: number;
   #sizeUpperBound: number;
   /** The ends of the writes and allocations under way. */
@@ -19,10 +20,10 @@ export class FileLength {
   /** Called when no truncate waits or runs. */
   readonly #whenWritable = new Set<() => void>();
 
-  /** `size` is the file's length, all of which is content. `asksServer`: statx(2) does not answer from memory. */
-  constructor(descriptor: Descriptor, size: number, asksServer: boolean) {
+  /** `size` is the file's length, all of which is content. */
+  constructor(descriptor: Descriptor, size: number, fileSystem: FileSystem) {
     this.#descriptor = descriptor;
-    this.#asksServer = asksServer;
+    this.#fileSystem = fileSystem;
     this.#contentEnd = size;
     this.#sizeUpperBound = size;
   }
@@ -113,9 +114,12 @@ export class FileLength {
     return this.#sizeUpperBound;
   }
 
-  /** How long the file is, as the kernel or else this module knows it without asking a server. */
+  /** How long the file is, as the kernel or else this module knows it without asking a server; undefined if they do not. */
   get sizeNow(): number | undefined {
-    return this.#asksServer ? this.#sizeUpperBound : knownSize(this.#descriptor);
+    const fileSystem = this.#fileSystem;
+    if (!fileSystem.statsFromMemory) return this.#sizeUpperBound;
+    const size = knownSize(this.#descriptor);
+    return size === undefined || mayBeLonger(fileSystem, size) ? undefined : size;
   }
 
   /** Everything below `end` is content from now on. */

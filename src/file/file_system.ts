@@ -144,6 +144,11 @@ export function explain({ name, onThreads }: FileSystem, errno: number): string 
   return `this ${name} server writes files from start to end only: mount it with a cache (rclone: --vfs-cache-mode writes)`;
 }
 
+/** Whether a file may be longer than a stat says: a server that does not know its length says 0. */
+export function mayBeLonger({ onThreads }: FileSystem, size: number): boolean {
+  return onThreads && size === 0;
+}
+
 /**
  * A file system without a row. It is trusted neither with files without a name nor with a truncate of unsynced bytes. It opens
  * if it has blocks, and is refused if it has none.

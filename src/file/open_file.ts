@@ -103,7 +103,7 @@ export class OpenFile implements FileIdentity {
     this.engine = engine;
     this.descriptor = new Descriptor(engine, fd, path);
     const size = ownsSize ? 0 : facts.size;
-    this.length = new FileLength(this.descriptor, size, !fileSystem.statsFromMemory);
+    this.length = new FileLength(this.descriptor, size, fileSystem);
     this.durability = new Durability(this.descriptor, ownsSize);
     this.device = facts.device;
     this.inode = facts.inode;

@@ -7,6 +7,7 @@ import { Errno, RWF_ATOMIC } from "../engine/linux.ts";
 import type { Memory } from "../engine/operation.ts";
 import { ioError } from "../errors.ts";
 import { AlignedMemory } from "./aligned_memory.ts";
+import { mayBeLonger } from "./file_system.ts";
 import type { OpenFile } from "./open_file.ts";
 import { stat } from "./stat.ts";
 import { readPooled, transfer } from "./transfer.ts";
@@ -50,9 +51,10 @@ async function readLarge(
   position: number,
   length: number,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const { alignment, descriptor } = file;
+  const { alignment, descriptor, fileSystem } = file;
   // No memory is needed for what is past the end of the file.
   const size = length > PIECE ? (await stat(descriptor)).size : Infinity;
+  if (mayBeLonger(fileSystem, size)) return await readPieces(file, position, length);
   const end = Math.min(position + length, size);
   if (end <= position) return new Uint8Array(0);
   const start = alignDown(position, alignment);
@@ -60,6 +62,21 @@ async function readLarge(
   const read = await fill(file, memory, start);
   const from = position - start;
   return memory.bytes.subarray(from, Math.max(from, Math.min(read, end - start)));
+}
+
+/** Reads a range of a file whose length is not known. */
+async function readPieces(
+  file: OpenFile,
+  position: number,
+  length: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const pieces: Uint8Array<ArrayBuffer>[] = [];
+  for (let done = 0; done < length; done += PIECE) {
+    const piece = await readLarge(file, position + done, Math.min(PIECE, length - done));
+    pieces.push(piece);
+    if (piece.length < PIECE) break;
+  }
+  return await new Blob(pieces).bytes();
 }
 
 /** Fills memory from a position of a file that is in use, all aligned. Resolves to the bytes read: fewer if the file ends. */

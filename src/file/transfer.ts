@@ -5,7 +5,7 @@ import { alignDown } from "../align.ts";
 import { Errno, MAX_TRANSFER, RWF_ATOMIC, RWF_DONTCACHE, RWF_DSYNC } from "../engine/linux.ts";
 import type { Block, Completion, TransferRange } from "../engine/operation.ts";
 import { type DmaError, ioError } from "../errors.ts";
-import { explain } from "./file_system.ts";
+import { explain, mayBeLonger } from "./file_system.ts";
 import type { OpenFile } from "./open_file.ts";
 import { type StatFacts, submitStat } from "./stat.ts";
 
@@ -164,10 +164,13 @@ export class Transfer implements Completion {
     }
     const { size } = facts;
     const { position } = this.#range;
-    if (position + reached < size) return this.#continueFrom(reached);
+    // Of an unknown length only a read that brings nothing has met the end.
+    const isUnknown = mayBeLonger(this.#file.fileSystem, size);
+    const hasMore = isUnknown ? reached > this.#furthest : position + reached < size;
+    if (hasMore) return this.#continueFrom(reached);
     this.endOfFile = true;
     // The file may have been truncated below what was read.
-    this.#end(Math.max(0, Math.min(reached, size - position)));
+    this.#end(isUnknown ? reached : Math.max(0, Math.min(reached, size - position)));
   }
 
   #fail(errno: number): void {

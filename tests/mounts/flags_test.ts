@@ -4,9 +4,10 @@
 import "../support/engine.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { probe } from "../../cli/direct_probe.ts";
-import { DmaFile, type DmaStreamWriter } from "../../mod.ts";
+import { DmaFile, DmaStreamReader, type DmaStreamWriter } from "../../mod.ts";
 import { serverTest } from "../faults/fault_file_system.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
+import { allOf } from "../support/patterned.ts";
 
 const flags = ["cached", "no-async-dio", "serial", "writeback"];
 const pairs = [
@@ -90,6 +91,33 @@ serverTest("a server that refuses truncates is named, with the way out", async (
   await file.writable.close();
   await assertFile(`${server.path}/new`, pattern(5000));
 });
+
+serverTest("a file whose length its server does not know is read whole", async (server) => {
+  for (const size of [0, 100, 10_000, 3_000_001]) {
+    await Deno.writeFile(`${server.backing}/file`, pattern(size));
+    const path = `${server.path}/file`;
+    await using file = await DmaFile.open(path);
+    assertEquals(await file.size(), 0);
+    await assertFile(path, pattern(size));
+    for (const length of [100, 20_000, 1 << 20, 2 ** 40]) {
+      const there = Math.min(length, Math.max(0, size - 3));
+      assertEquals(await file.readAt(3, length), pattern(there, 3), `${length} of ${size}`);
+    }
+    const [last] = await Array.fromAsync(file.readMany([{ position: 5000, length: 1 << 22 }]));
+    assertEquals(last!.bytes, pattern(Math.max(0, size - 5000), 5000));
+    for (const start of [0, 99, 5000]) {
+      const stream = new DmaStreamReader(file, { start, closeFile: false });
+      assertEquals(await allOf(stream), pattern(Math.max(0, size - start), start));
+    }
+    const skipping = new DmaStreamReader(file, { closeFile: false });
+    skipping.skip(7);
+    assertEquals(await allOf(skipping), pattern(Math.max(0, size - 7), 7));
+    await using copy = await DmaFile.create(`${server.backing}/copy`);
+    assertEquals(await file.copyRangeTo(copy, 0, 2 ** 40, 0), size);
+    await assertFile(copy.path, pattern(size));
+    await Deno.remove(path);
+  }
+}, ["no-size"]);
 
 serverTest("timers run while a server takes its time", async (server) => {
   await server.inject({ operation: "read", nth: 0, kind: "delay", value: 1000 });

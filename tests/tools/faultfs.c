@@ -11,6 +11,7 @@
 //   refuse-direct  O_DIRECT can be set, and reads and writes with it are EINVAL
 //   no-truncate    a truncate succeeds and does nothing
 //   lose-renamed   a rename succeeds and removes the file
+//   no-size        every file seems to be empty, as with servers that do not know its length
 
 #define _GNU_SOURCE
 #include "fuse_wire.h"
@@ -33,7 +34,7 @@ struct node {
 
 static int backing;
 static uint32_t open_flags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES;
-static int refuses_direct, ignores_truncate, loses_renamed;
+static int refuses_direct, ignores_truncate, loses_renamed, hides_size;
 static struct node nodes[MOST_NODES];
 
 static int error_of(int operation) { return meet(operation, 0, 1).error; }
@@ -90,7 +91,7 @@ static int attributes(uint64_t node, struct fuse_attr *attr) {
   if (fstat(node == ROOT ? backing : nodes[node].descriptor, &status)) return errno;
   memset(attr, 0, sizeof *attr);
   attr->ino = node;
-  attr->size = (uint64_t)status.st_size;
+  attr->size = hides_size ? 0 : (uint64_t)status.st_size;
   attr->blocks = (uint64_t)status.st_blocks;
   attr->mtime = (uint64_t)status.st_mtime;
   attr->mode = status.st_mode;
@@ -265,6 +266,7 @@ static int set_flag(const char *flag) {
   else if (!strcmp(flag, "refuse-direct")) refuses_direct = 1;
   else if (!strcmp(flag, "lose-renamed")) loses_renamed = 1;
   else if (!strcmp(flag, "no-truncate")) ignores_truncate = 1;
+  else if (!strcmp(flag, "no-size")) hides_size = 1;
   else return 0;
   return 1;
 }

@@ -115,7 +115,8 @@ export function skip(session: Session, slot: Slot, { bytes }: Of<"skip">): void 
   stream.skip(bytes);
   session.oracle.guard(() => {
     const after = stream.currentPos;
-    const { size } = tracked.view;
+    // A server that does not know a length says 0.
+    const size = tracked.view.size || (session.world.exactTails ? Infinity : 0);
     const right = Math.max(before, Math.min(before + bytes, end, size));
     const isKnown = tracked.touches.isSizeStable(since) && !tracked.isBusy &&
       !handle.closing && !handle.fragile;
