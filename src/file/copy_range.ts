@@ -55,11 +55,16 @@ export async function copyRange(copy: Copy): Promise<number> {
   const end = mayBeLonger(from.fileSystem, size) ? Infinity : size;
   const there = { ...copy, length: Math.min(copy.length, Math.max(0, end - position)) };
   if (isSame(from, to)) refuseOverlap(there);
+  return await to.descriptor.use("copy", () => copyParts(there));
+}
+
+/** Copies within a use of the target. A close in between ends the copy early, and finds that it has failed. */
+async function copyParts(copy: Copy): Promise<number> {
   try {
-    const copied = await copyInKernel(there);
-    return copied + await copyByHand(rest(there, copied));
+    const copied = await copyInKernel(copy);
+    return copied + await copyByHand(rest(copy, copied));
   } catch (error) {
-    to.durability.noteFailure(error);
+    copy.to.durability.noteFailure(error);
     throw error;
   }
 }
@@ -109,13 +114,13 @@ const lastCopies = new WeakMap<OpenFile, Promise<unknown>>();
 
 /**
  * Copies by reading and writing. Resolves to how many bytes are copied. Such copies run one after the other: two may share a
- * block, and each writes whole blocks. A close in between ends the copy early.
+ * block, and each writes whole blocks.
  */
 async function copyByHand(copy: Copy): Promise<number> {
   const { to, length } = copy;
   if (length === 0) return 0;
   const before = lastCopies.get(to) ?? Promise.resolve();
-  const copying = before.then(() => to.descriptor.use("copy", () => copyPieces(copy)));
+  const copying = before.then(() => copyPieces(copy));
   lastCopies.set(to, copying.catch(() => {}));
   return await copying;
 }

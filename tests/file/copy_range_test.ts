@@ -17,6 +17,7 @@ import {
 import { fail, hold, interpose } from "../support/interpose.ts";
 import { openPattern } from "../support/patterned.ts";
 
+const { BadResource } = Deno.errors;
 const SIZE = 50_001;
 
 /** A file with `content`, open for reading and writing. */
@@ -205,7 +206,6 @@ testBetweenDirectories("copyRangeTo() copies", async (from, to) => {
 // ---- errors -------------------------------------------------------------------------------------------------------
 
 testInEachDirectory("copyRangeTo() refuses what cannot be", async (dir) => {
-  const { BadResource } = Deno.errors;
   const from = await openPattern(dir.file("from"), SIZE);
   const to = await DmaFile.create(dir.file("to"));
   await using readOnly = await DmaFile.open(dir.file("to"));
@@ -313,6 +313,22 @@ testCopy("of nothing makes nothing of another program's seem reserved", async (f
   await Deno.writeFile(to.path, filled(700, 7), { append: true });
   await writer.close();
   await assertFile(dir.file("to"), joined(pattern(100), filled(700, 7)));
+});
+
+testInEachDirectory("copyRangeTo() that a close ends early publishes nothing", async (dir) => {
+  await using from = await openPattern(dir.file("from"), 10_000_001);
+  for (const others of [0, 1]) {
+    const to = await DmaFile.create(dir.file("to"), { atomic: true });
+    using _ = byHand();
+    using writes = hold("write");
+    const copying = [0, others].map((at) => from.copyRangeTo(to, at, 10_000_000, at));
+    const refused = Promise.all(copying.map((copy) => assertRejects(() => copy, BadResource)));
+    await writes.reach();
+    const closed = assertRejects(() => to.close(), BadResource, "the file is closed");
+    writes.letGo();
+    await Promise.all([refused, closed]);
+    await assertNoFile(dir.file("to"));
+  }
 });
 
 /** A source of a block and ten bytes, and a file whose writer has five. */
