@@ -5,6 +5,7 @@
 //   deno task simulate --seed 5 --steps 0,3   only these steps of it
 //   deno task simulate --real /mnt/x          the real kernel in a directory, without faults and power cuts
 //   deno task simulate --controls             modules with a mistake in them, each of which must be found in that time
+//   deno task simulate --controls "short write"    only those with these words in their names
 
 import { parseArgs } from "node:util";
 import { controls } from "./simulator/controls.ts";
@@ -13,8 +14,9 @@ import { Runner } from "./simulator/run/runner.ts";
 import { commandOf, describeTally, simulateInWorkers } from "./simulator/run/simulate.ts";
 
 function read() {
-  const { values } = parseArgs({
+  return parseArgs({
     args: Deno.args,
+    allowPositionals: Deno.args.includes("--controls"),
     options: {
       minutes: { type: "string", default: "1" },
       seed: { type: "string" },
@@ -24,7 +26,6 @@ function read() {
       controls: { type: "boolean", default: false },
     },
   });
-  return values;
 }
 
 function numberOf(name: string, text: string): number {
@@ -45,10 +46,10 @@ async function runOne(
   const wanted = steps?.split(",").map((step) => numberOf("steps", step));
   const runner = await Runner.load([], directory);
   const trace = traces ? (line: string) => console.log(line) : undefined;
-  const { operations, faults, cuts, failure } = await runner.run(seed, wanted, trace);
-  console.log(describeTally({ programs: 1, operations, faults, cuts }));
-  if (failure) console.log(failure);
-  return !failure;
+  const result = await runner.run(seed, wanted, trace);
+  console.log(describeTally(result));
+  if (result.failure) console.log(result.failure);
+  return !result.failure;
 }
 
 /** Runs new programs. Returns whether all of them kept every promise. */
@@ -67,12 +68,14 @@ async function runMany(minutes: number, directory: string | undefined): Promise<
 }
 
 /** Looks for mistakes that were made on purpose. Returns whether all of them were found. */
-async function runControls(minutes: number): Promise<boolean> {
+async function runControls(minutes: number, words: readonly string[]): Promise<boolean> {
+  const chosen = controls.filter(({ name }) => words.every((word) => name.includes(word)));
+  if (chosen.length === 0) throw new TypeError(`No mistake has the name ${words.join(" ")}`);
   let missed = 0;
   console.log(
     "| The module … | Found after operations | Broken promise | Seed |\n| --- | --- | --- | --- |",
   );
-  await findControls(controls, minutes * 60_000, ({ control, operations, broken, seed }) => {
+  await findControls(chosen, minutes * 60_000, ({ control, operations, broken, seed }) => {
     if (broken === undefined) missed++;
     const found = broken === undefined ? "not found" : operations.toLocaleString("en");
     console.log(`| ${control.name} | ${found} | ${broken ?? ""} | ${seed ?? ""} |`);
@@ -82,9 +85,10 @@ async function runControls(minutes: number): Promise<boolean> {
 }
 
 if (import.meta.main) {
-  const { minutes, seed, steps, real, trace, controls: wantsControls } = read();
-  const kept = wantsControls
-    ? await runControls(numberOf("minutes", minutes))
+  const { values, positionals } = read();
+  const { minutes, seed, steps, real, trace } = values;
+  const kept = values.controls
+    ? await runControls(numberOf("minutes", minutes), positionals)
     : seed === undefined
     ? await runMany(numberOf("minutes", minutes), real)
     : await runOne(numberOf("seed", seed), steps, trace, real);

@@ -19,7 +19,6 @@ export interface RealPlace {
 /** Implements {@linkcode World} on the real kernel. */
 export class RealWorld implements World {
   readonly root: string;
-  readonly directories = DIRECTORIES;
   readonly clock: Clock;
   readonly faults: Faults;
   readonly isLimited = false;

@@ -17,7 +17,6 @@ let lastMount = 0n;
 /** Implements {@linkcode World} in memory. */
 export class SimulatedWorld implements World {
   readonly root = `/${ROOT}`;
-  readonly directories = DIRECTORIES;
   readonly kind: FileSystemKind;
   readonly clock: Clock;
   readonly #options: WorldOptions;

@@ -27,8 +27,6 @@ export interface World {
   readonly clock: Clock;
   /** The directory in which everything happens. */
   readonly root: string;
-  /** Names of the directories in it. */
-  readonly directories: readonly string[];
   readonly faults: Faults;
   /** Whether something is missing on this machine, or a result was short: then more errors are right. */
   readonly isLimited: boolean;

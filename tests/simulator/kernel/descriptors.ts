@@ -33,6 +33,9 @@ export class Description {
 
 const FIRST = 3;
 
+/** The error of an open where too many files are open. */
+export const EMFILE = 24;
+
 export class DescriptorTable {
   readonly #open = new Map<number, Description>();
   /** Whether numbers are given again, as Linux does; else a number that was closed is known for good. */
@@ -83,5 +86,3 @@ export class DescriptorTable {
     return 0;
   }
 }
-
-const EMFILE = 24;

@@ -9,6 +9,8 @@ export type Node = SimulatedFile | SimulatedDirectory;
 
 const LONGEST_NAME = 255;
 
+export const ENOTDIR = 20;
+
 export class SimulatedDirectory {
   readonly isDirectory = true;
   readonly size = 4096;
@@ -177,8 +179,6 @@ export class DirectoryTree {
     return image;
   }
 }
-
-const ENOTDIR = 20;
 
 function commit({ edits }: JournalEntry): void {
   for (const { directory, name, node } of edits) {

@@ -2,6 +2,7 @@
 
 import { Errno } from "../../../src/engine/linux.ts";
 import type { OperationName } from "../../../src/engine/operation.ts";
+import { EMFILE } from "./descriptors.ts";
 import type { Random } from "../random.ts";
 
 /** What can fail: an operation, or a call that does not block. */
@@ -43,7 +44,6 @@ interface Fault {
 }
 
 const EDQUOT = 122;
-const EMFILE = 24;
 const ENFILE = 23;
 
 /** Errors that another attempt may not meet. */

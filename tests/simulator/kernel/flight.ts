@@ -23,6 +23,12 @@ export interface OpenDescription {
   inFlight: number;
 }
 
+/** How much of a file or of the names a sync covers. */
+export interface SyncPoint {
+  readonly changes: number;
+  readonly journaled: number;
+}
+
 export interface Flight<Description extends OpenDescription = OpenDescription> {
   readonly number: number;
   readonly operation: Operation;
@@ -35,6 +41,8 @@ export interface Flight<Description extends OpenDescription = OpenDescription> {
   readonly target: FileView | undefined;
   /** What a write has to write, as it was when it was submitted. */
   readonly bytes: Uint8Array<ArrayBuffer> | undefined;
+  /** What a sync covers: that which was done when it was submitted. */
+  syncPoint?: SyncPoint;
   result: number | undefined;
 }
 

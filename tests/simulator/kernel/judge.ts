@@ -1,7 +1,7 @@
 // What any user of an engine must keep to. The real kernel would take much of it silently, and lose bytes.
 
 import { Buffer } from "node:buffer";
-import type { Operation } from "../../../src/engine/operation.ts";
+import type { Block, Operation } from "../../../src/engine/operation.ts";
 import { describe, descriptorsOf, type Flight, type OpenDescription } from "./flight.ts";
 import type { SimulatedMemory } from "./memory.ts";
 
@@ -16,48 +16,44 @@ type Transfer = Extract<Operation, { op: "read" | "write" }>;
 export class Judge {
   readonly #alignment: Alignment;
   readonly #memory: SimulatedMemory;
+  readonly #violated: (rule: string) => void;
   readonly #flights = new Set<Flight>();
 
-  constructor(alignment: Alignment, memory: SimulatedMemory) {
+  /** `violated` is told of each rule that is broken. */
+  constructor(alignment: Alignment, memory: SimulatedMemory, violated: (rule: string) => void) {
     this.#alignment = alignment;
     this.#memory = memory;
+    this.#violated = violated;
   }
 
-  /** Which rule an operation breaks that is submitted, in words; undefined where none. */
-  submit(flight: Flight): string | undefined {
+  /** An operation is submitted. Returns whether the kernel may have it. */
+  submit(flight: Flight): boolean {
     const broken = this.#broken(flight);
     this.#flights.add(flight);
     for (const each of flight.descriptions) if (each) each.inFlight++;
-    return broken === undefined ? undefined : `${describe(flight.operation)}: ${broken}`;
+    if (broken !== undefined) this.#violated(`${describe(flight.operation)}: ${broken}`);
+    return broken === undefined;
   }
 
-  /** Which rule was broken while it was in flight. */
-  complete(flight: Flight): string | undefined {
+  /** An operation is over. */
+  complete(flight: Flight): void {
     this.#flights.delete(flight);
     for (const each of flight.descriptions) if (each) each.inFlight--;
     const { operation, bytes } = flight;
-    if (operation.op !== "write" || !bytes) return undefined;
+    if (operation.op !== "write") return;
     const { memory, offset, length } = operation;
     const now = memory.bytes.subarray(offset, offset + length);
-    if (Buffer.compare(bytes, now) === 0) return undefined;
-    return `${describe(operation)}: its memory was changed while it was in flight`;
+    if (Buffer.compare(bytes!, now) === 0) return;
+    this.#violated(`${describe(operation)}: its memory was changed while it was in flight`);
   }
 
-  /** Which rule is broken by giving memory back. */
-  release(block: object): string | undefined {
+  /** Memory is given back. */
+  release(block: Block): void {
     for (const { operation } of this.#flights) {
-      if ("memory" in operation && operation.memory === block) {
-        return `${describe(operation)}: its memory is given back while it is in flight`;
-      }
+      if (!("memory" in operation) || operation.memory !== block) continue;
+      this.#violated(`${describe(operation)}: its memory is given back while it is in flight`);
     }
-    return undefined;
-  }
-
-  /** Which rule is broken by closing a descriptor at once. */
-  closeNow(description: OpenDescription): string | undefined {
-    return description.inFlight > 0
-      ? `fd ${description.fd} is closed while it is in use`
-      : undefined;
+    if (!this.#memory.release(block)) this.#violated(`${block.size} bytes are given back twice`);
   }
 
   #broken(flight: Flight): string | undefined {

@@ -1,27 +1,17 @@
 // The real kernel in virtual time: an operation is performed when it is due, or earlier, together with others.
 
-import {
-  AT_FDCWD,
-  Errno,
-  O_CLOEXEC,
-  O_DIRECT,
-  O_DIRECTORY,
-  O_PATH,
-} from "../../../src/engine/linux.ts";
+import { Errno, O_DIRECT } from "../../../src/engine/linux.ts";
 import type { KernelEngine } from "../../../src/engine/kernel_engine.ts";
-import type { Memory, Operation, OperationName } from "../../../src/engine/operation.ts";
+import type { Operation, OperationName } from "../../../src/engine/operation.ts";
 import type { Flight, OpenDescription } from "./flight.ts";
 import { SimulatedMemory } from "./memory.ts";
 import type { RealFile } from "./real_file.ts";
-import { TimedKernel, type TimedKernelOptions } from "./timed_kernel.ts";
-
-const OPEN_WORKING_DIRECTORY = {
-  op: "open",
-  directory: AT_FDCWD,
-  name: ".",
-  flags: O_PATH | O_DIRECTORY | O_CLOEXEC,
-  mode: 0,
-} as const;
+import {
+  type Opening,
+  type Stating,
+  TimedKernel,
+  type TimedKernelOptions,
+} from "./timed_kernel.ts";
 
 export interface RealKernelOptions extends TimedKernelOptions {
   /** The module's own engine. Nobody else uses it. */
@@ -131,21 +121,12 @@ export class RealKernel extends TimedKernel<RealDescription> {
 
   // ---- calls that do not block ------------------------------------------------------------------------------------
 
-  protected statNow(fd: number, memory: Memory): number {
-    return this.standing(fd, "statNow")
-      ? this.#engine.runNow({ op: "stat", fd, memory, cached: true })
-      : -Errno.EBADF;
+  protected statNow(operation: Stating): number {
+    return this.standing(operation.fd, "statNow") ? this.#engine.runNow(operation) : -Errno.EBADF;
   }
 
-  protected openDirectoryNow(path: string): number {
-    return this.#track(
-      this.#engine.runNow({ ...OPEN_WORKING_DIRECTORY, name: path, cached: true }),
-      0,
-    );
-  }
-
-  protected openWorkingDirectory(): number {
-    return this.#track(this.#engine.runNow(OPEN_WORKING_DIRECTORY), 0);
+  protected openNow(operation: Opening): number {
+    return this.#track(this.#engine.runNow(operation), operation.flags);
   }
 
   setThreaded(fd: number, threaded: boolean): void {

@@ -1,14 +1,19 @@
 // A kernel in memory: the module's engine under simulation, over files that exist nowhere else.
 
-import { Errno, O_DIRECT, O_DIRECTORY, O_PATH } from "../../../src/engine/linux.ts";
-import type { Block, Memory } from "../../../src/engine/operation.ts";
-import { type Description, DescriptorTable } from "./descriptors.ts";
+import { Errno, O_DIRECT } from "../../../src/engine/linux.ts";
+import type { Block } from "../../../src/engine/operation.ts";
+import { type Description, DescriptorTable, EMFILE } from "./descriptors.ts";
 import type { Faults } from "./faults.ts";
 import type { Flight } from "./flight.ts";
 import { SimulatedMemory } from "./memory.ts";
 import type { SimulatedFile } from "./simulated_file.ts";
-import { type Machine, type SyncPoint, SystemCalls } from "./system_calls.ts";
-import { TimedKernel, type TimedKernelOptions } from "./timed_kernel.ts";
+import { type Machine, SystemCalls } from "./system_calls.ts";
+import {
+  type Opening,
+  type Stating,
+  TimedKernel,
+  type TimedKernelOptions,
+} from "./timed_kernel.ts";
 
 export interface KernelOptions extends TimedKernelOptions, Machine {
   readonly faults: Faults;
@@ -24,7 +29,6 @@ export class SimulatedKernel extends TimedKernel<Description> {
   readonly descriptors: DescriptorTable;
   readonly #options: KernelOptions;
   readonly #calls: SystemCalls;
-  readonly #syncPoints = new WeakMap<SimulatedFlight, SyncPoint>();
 
   constructor(options: KernelOptions) {
     const { kind, random, reusesDescriptors, descriptorLimit } = options;
@@ -46,17 +50,16 @@ export class SimulatedKernel extends TimedKernel<Description> {
 
   protected launched(flight: SimulatedFlight): void {
     const { changes = 0 } = this.fileOf(flight.descriptions[0]) ?? {};
-    this.#syncPoints.set(flight, { changes, journaled: this.#options.tree.journaled });
+    flight.syncPoint = { changes, journaled: this.#options.tree.journaled };
   }
 
   protected perform(flight: SimulatedFlight): void {
     const { operation } = flight;
-    const performed = { ...flight, syncPoint: this.#syncPoints.get(flight)! };
     const length = "length" in operation ? operation.length : 0;
-    const fate = this.#calls.readsMounts(performed)
+    const fate = this.#calls.readsMounts(flight)
       ? { errno: 0, most: length }
       : this.#options.faults.of(operation.op, length);
-    this.performed(flight, this.#noted(this.#calls.perform(performed, fate)));
+    this.performed(flight, this.#noted(this.#calls.perform(flight, fate)));
   }
 
   /** The limit of descriptors is a fault like any other. */
@@ -67,34 +70,24 @@ export class SimulatedKernel extends TimedKernel<Description> {
 
   // ---- calls that do not block ------------------------------------------------------------------------------------
 
-  protected statNow(fd: number, memory: Memory): number {
+  protected statNow({ fd, memory }: Stating): number {
     const description = this.standing(fd, "statNow");
     if (!description) return -Errno.EBADF;
     const errno = this.#options.faults.ofCall("statNow");
     if (errno) this.note(`stat fd ${fd} at once -> ${-errno}`);
-    if (errno) return -errno;
-    this.#calls.stat(description.node, memory.bytes);
-    return 0;
+    else this.#calls.stat(description.node, memory.bytes);
+    return -errno;
   }
 
-  protected openDirectoryNow(path: string): number {
+  protected openNow({ name, flags, cached }: Opening): number {
     const { kind, tree, faults } = this.#options;
-    if (kind.lacks.has("cached lookup")) return -Errno.EAGAIN;
-    const errno = faults.ofCall("openDirectoryNow");
+    if (cached && kind.lacks.has("cached lookup")) return -Errno.EAGAIN;
+    const errno = faults.ofCall(cached ? "openDirectoryNow" : "openWorkingDirectory");
     if (errno) return -errno;
-    const node = tree.lookUp(tree.workingDirectory, path);
-    if (typeof node === "number") return node;
-    if (!node.isDirectory) return -ENOTDIR;
-    const fd = this.#noted(this.descriptors.open(node, O_PATH | O_DIRECTORY));
-    this.note(`open directory '${path}' at once -> ${fd}`);
+    const node = tree.lookUp(tree.workingDirectory, name);
+    const fd = typeof node === "number" ? node : this.#noted(this.#calls.openNode(node, flags));
+    this.note(`open directory '${name}' at once -> ${fd}`);
     return fd;
-  }
-
-  protected openWorkingDirectory(): number {
-    const { tree, faults } = this.#options;
-    const errno = faults.ofCall("openWorkingDirectory");
-    if (errno) return -errno;
-    return this.#noted(this.descriptors.open(tree.workingDirectory, O_PATH | O_DIRECTORY));
   }
 
   isLocal(fd: number): boolean {
@@ -131,6 +124,3 @@ export class SimulatedKernel extends TimedKernel<Description> {
     return super.acquire(size);
   }
 }
-
-const ENOTDIR = 20;
-const EMFILE = 24;

@@ -20,23 +20,19 @@ import {
 import type { Operation } from "../../../src/engine/operation.ts";
 import type { Random } from "../random.ts";
 import type { Description, DescriptorTable } from "./descriptors.ts";
-import type { DirectoryTree, Node, SimulatedDirectory } from "./directory_tree.ts";
+import {
+  type DirectoryTree,
+  ENOTDIR,
+  type Node,
+  type SimulatedDirectory,
+} from "./directory_tree.ts";
 import type { Fate } from "./faults.ts";
 import type { Feature, FileSystemKind } from "./file_systems.ts";
-import type { Flight } from "./flight.ts";
+import type { Flight, SyncPoint } from "./flight.ts";
 import type { SimulatedFile } from "./simulated_file.ts";
 import { writeStatfs, writeStatx } from "./statx.ts";
 
-/** How much of a file or of the names a sync covers. */
-export interface SyncPoint {
-  readonly changes: number;
-  readonly journaled: number;
-}
-
-export type PerformedFlight = Pick<Flight<Description>, "operation" | "bytes" | "descriptions"> & {
-  /** What a sync covers: that which was done when it was submitted. */
-  readonly syncPoint: SyncPoint;
-};
+type SimulatedFlight = Flight<Description>;
 
 const MOUNTS = "/proc/self/mountinfo";
 
@@ -74,13 +70,13 @@ export class SystemCalls {
   }
 
   /** Whether an operation reads the list of mounts, which never fails: what a server does hangs on it. */
-  readsMounts({ operation, descriptions: [description] }: PerformedFlight): boolean {
+  readsMounts({ operation, descriptions: [description] }: SimulatedFlight): boolean {
     return (operation.op === "open" && operation.name === MOUNTS) ||
       (description !== undefined && description.node === this.#texts.get(MOUNTS));
   }
 
   /** Performs an operation, as far as its fate lets it. Returns its result. */
-  perform(flight: PerformedFlight, { errno, most }: Fate): number {
+  perform(flight: SimulatedFlight, { errno, most }: Fate): number {
     const { operation } = flight;
     // Linux lets go of a descriptor whatever close(2) returns.
     if (operation.op === "close") this.#descriptors.close(operation.fd);
@@ -90,7 +86,7 @@ export class SystemCalls {
       const node = description!.node;
       if (!node.isDirectory) {
         node.forget(
-          flight.syncPoint.changes,
+          flight.syncPoint!.changes,
           this.#random,
           this.#machine.kind.answersEarly === true,
         );
@@ -106,7 +102,7 @@ export class SystemCalls {
     return -errno;
   }
 
-  #call(flight: PerformedFlight, most: number): number {
+  #call(flight: SimulatedFlight, most: number): number {
     const { operation, descriptions: [description, target] } = flight;
     switch (operation.op) {
       case "open":
@@ -132,7 +128,7 @@ export class SystemCalls {
         return most;
       }
       case "sync":
-        return this.#sync(description!.node, flight.syncPoint) - description!.takeFailure();
+        return this.#sync(description!.node, flight.syncPoint!) - description!.takeFailure();
       case "allocate":
         return this.#allocate(operation, fileOf(description), most);
       case "truncate":
@@ -173,10 +169,10 @@ export class SystemCalls {
     const link = /^\/proc\/self\/fd\/(\d+)$/.exec(name);
     if (link) {
       const linked = this.#lacks("proc") ? undefined : this.#descriptors.get(Number(link[1]));
-      return linked ? this.#openNode(linked.node, flags) : -Errno.ENOENT;
+      return linked ? this.openNode(linked.node, flags) : -Errno.ENOENT;
     }
     const text = this.#lacks("proc") ? undefined : this.#texts.get(name);
-    if (text) return this.#openNode(text, flags);
+    if (text) return this.openNode(text, flags);
     const from = directory === AT_FDCWD
       ? this.#machine.tree.workingDirectory
       : description!.node as SimulatedDirectory;
@@ -186,19 +182,20 @@ export class SystemCalls {
     const node = this.#machine.tree.lookUp(from, name);
     if (typeof node !== "number") {
       if (flags & O_CREAT && flags & O_EXCL) return -Errno.EEXIST;
-      return this.#openNode(node, flags);
+      return this.openNode(node, flags);
     }
     if (node !== -Errno.ENOENT || !(flags & O_CREAT)) return node;
     if (name.endsWith("/")) return -Errno.EISDIR;
     const file = this.#machine.tree.makeFile();
-    const fd = this.#openNode(file, flags);
+    const fd = this.openNode(file, flags);
     if (fd >= 0) {
       this.#machine.tree.edit([{ directory: place.directory, name: place.name, node: file }]);
     }
     return fd;
   }
 
-  #openNode(node: Node, flags: number): number {
+  /** An open of what a path leads to. */
+  openNode(node: Node, flags: number): number {
     const writes = flags & (O_WRONLY | O_RDWR | O_CREAT);
     if (node.isDirectory && writes) return -Errno.EISDIR;
     if (!node.isDirectory && flags & O_DIRECTORY) return -ENOTDIR;
@@ -274,8 +271,6 @@ export class SystemCalls {
     return bytes.length;
   }
 }
-
-const ENOTDIR = 20;
 
 function textFile(tree: DirectoryTree, text: string): SimulatedFile {
   const file = tree.makeFile();

@@ -5,7 +5,7 @@ import { BufferBudget } from "../../../src/engine/buffer_budget.ts";
 import { Counters } from "../../../src/engine/counters.ts";
 import type { Engine } from "../../../src/engine/engine.ts";
 import { AT_FDCWD, Errno } from "../../../src/engine/linux.ts";
-import type { Block, Completion, Memory, Operation } from "../../../src/engine/operation.ts";
+import type { Block, Completion, Operation } from "../../../src/engine/operation.ts";
 import type { Random } from "../random.ts";
 import type { Clock } from "./clock.ts";
 import {
@@ -33,6 +33,9 @@ export interface TimedKernelOptions extends WorldOptions {
   readonly bufferBudget: number;
 }
 
+export type Opening = Extract<Operation, { op: "open" }>;
+export type Stating = Extract<Operation, { op: "stat" }>;
+
 /** An engine in virtual time. */
 export abstract class TimedKernel<Description extends OpenDescription> implements Engine {
   readonly name = "scripted";
@@ -54,7 +57,7 @@ export abstract class TimedKernel<Description extends OpenDescription> implement
     readonly memory: SimulatedMemory,
   ) {
     this.budget = new BufferBudget(timed.bufferBudget);
-    this.judge = new Judge(alignment, memory);
+    this.judge = new Judge(alignment, memory, timed.violated);
     this.#pace = timed.random.pick([1, 100, 100, 1000]);
   }
 
@@ -95,10 +98,7 @@ export abstract class TimedKernel<Description extends OpenDescription> implement
   }
 
   /** Hands an operation to the kernel; undefined where it may not have it. */
-  #launch(
-    operation: Operation,
-    completion: Completion,
-  ): Flight<Description> | undefined {
+  #launch(operation: Operation, completion: Completion): Flight<Description> | undefined {
     const { violated, trace, clock } = this.timed;
     if (this.disposed) violated(`${describe(operation)}: the engine is disposed`);
     const descriptions = descriptorsOf(operation).map((fd) => this.lookUp(fd));
@@ -116,12 +116,9 @@ export abstract class TimedKernel<Description extends OpenDescription> implement
       result: undefined,
     };
     trace?.(`${clock.now.toFixed(0)} µs  #${flight.number} ${describe(operation)}`);
-    const broken = this.judge.submit(flight);
+    const isTaken = this.judge.submit(flight);
     this.counters.inFlight++;
-    if (broken !== undefined) {
-      violated(broken);
-      return undefined;
-    }
+    if (!isTaken) return undefined;
     this.launched(flight);
     this.observer?.submitted(flight);
     return flight;
@@ -143,12 +140,11 @@ export abstract class TimedKernel<Description extends OpenDescription> implement
   runNow(operation: Operation): number {
     switch (operation.op) {
       case "stat":
-        return this.statNow(operation.fd, operation.memory);
+        return this.statNow(operation);
       case "close":
         return this.#closeNow(operation.fd);
       case "open":
-        if (operation.cached) return this.openDirectoryNow(operation.name);
-        if (operation.directory === AT_FDCWD) return this.openWorkingDirectory();
+        if (operation.cached || operation.directory === AT_FDCWD) return this.openNow(operation);
     }
     const flight = this.#launch(operation, { complete: () => {} });
     if (!flight) return -Errno.EBADF;
@@ -171,11 +167,10 @@ export abstract class TimedKernel<Description extends OpenDescription> implement
   }
 
   #complete(flight: Flight<Description>, result: number): void {
-    const { violated, trace, clock } = this.timed;
+    const { trace, clock } = this.timed;
     const { operation, completion } = flight;
     flight.result = result;
-    const broken = this.judge.complete(flight);
-    if (broken !== undefined) violated(broken);
+    this.judge.complete(flight);
     this.counters.inFlight--;
     this.counters.count(operation, result);
     trace?.(`${clock.now.toFixed(0)} µs    #${flight.number} -> ${result}`);
@@ -190,9 +185,9 @@ export abstract class TimedKernel<Description extends OpenDescription> implement
 
   // ---- calls that do not block ------------------------------------------------------------------------------------
 
-  protected abstract statNow(fd: number, memory: Memory): number;
-  protected abstract openDirectoryNow(path: string): number;
-  protected abstract openWorkingDirectory(): number;
+  protected abstract statNow(operation: Stating): number;
+  /** Opens a directory that the kernel has in its cache, or the working directory. */
+  protected abstract openNow(operation: Opening): number;
   abstract setThreaded(fd: number, threaded: boolean): void;
   abstract isLocal(fd: number): boolean;
   abstract setFlags(fd: number, flags: number): number;
@@ -202,11 +197,9 @@ export abstract class TimedKernel<Description extends OpenDescription> implement
   protected abstract forget(fd: number): void;
 
   #closeNow(fd: number): number {
-    const { violated } = this.timed;
     this.note(`close fd ${fd} at once`);
     const description = this.standing(fd, "closeNow");
-    const broken = description && this.judge.closeNow(description);
-    if (broken !== undefined) violated(broken);
+    if (description?.inFlight) this.timed.violated(`fd ${fd} is closed while it is in use`);
     this.forget(fd);
     return 0;
   }
@@ -229,9 +222,6 @@ export abstract class TimedKernel<Description extends OpenDescription> implement
   }
 
   release(block: Block): void {
-    const { violated } = this.timed;
-    const broken = this.judge.release(block);
-    if (broken !== undefined) violated(broken);
-    if (!this.memory.release(block)) violated(`${block.size} bytes are given back twice`);
+    this.judge.release(block);
   }
 }

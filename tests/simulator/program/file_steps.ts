@@ -205,12 +205,7 @@ export function dropFile(session: Session, slot: Slot): void {
   if (writer && session.isUsed(writer.oracle)) return;
   handle.closing = true;
   slot.handle = undefined;
-  slot.writer = undefined;
-  if (writer) {
-    writer.oracle.ending = true;
-    session.dropped.push(writer);
-    session.finalizers.collect(writer.stream);
-  }
+  if (writer) session.drop(writer);
   session.oracle.hasDropped = true;
   session.finalizers.collect(handle.file);
 }

@@ -1,6 +1,7 @@
 // Steps that another process takes, or the program beside its files.
 
 import type { TrackedFile } from "../oracle/tracked_file.ts";
+import { DIRECTORIES } from "../world.ts";
 import { bytesOf } from "./bytes.ts";
 import type { Session } from "./session.ts";
 import type { Of } from "./steps.ts";
@@ -8,7 +9,7 @@ import type { Of } from "./steps.ts";
 /** Something that the module cannot know of happens to a file or a name. */
 export function act(session: Session, action: Of<"another process">): void {
   const { world, oracle } = session;
-  const path = `${world.root}/${world.directories[action.path.directory]}/${action.path.name}`;
+  const path = `${world.root}/${DIRECTORIES[action.path.directory]}/${action.path.name}`;
   const inode = world.fileAt(path)?.inode;
   if (inode === undefined) return;
   const tracked = oracle.track(world.fileOf(inode)!);
@@ -21,7 +22,7 @@ export function act(session: Session, action: Of<"another process">): void {
     case "truncate":
       return truncate(session, tracked, path, amount);
     case "rename": {
-      const to = `${world.root}/${world.directories[action.seed % 2]}/moved`;
+      const to = `${world.root}/${DIRECTORIES[action.seed % 2]}/moved`;
       if (world.fileAt(to)) return;
       world.rename(path, to);
       session.movedByOthers = true;

@@ -15,6 +15,7 @@ import {
   writeAt,
 } from "./range_steps.ts";
 import { endReader, openReader, readStream, skip } from "./reader_steps.ts";
+import { DIRECTORIES } from "../world.ts";
 import type { Session, Slot } from "./session.ts";
 import type { Action, Of, Step } from "./steps.ts";
 import { endWriter } from "./writer_end_steps.ts";
@@ -61,7 +62,7 @@ const all: { readonly [Name in Action["do"]]: Perform<Name> } = {
   "change directory": (session, _, { directory }) => {
     const { world } = session;
     session.directory = directory;
-    const folder = world.directories[directory];
+    const folder = DIRECTORIES[directory];
     return world.changeDirectory(folder === undefined ? world.root : `${world.root}/${folder}`);
   },
   crash,

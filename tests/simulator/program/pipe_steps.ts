@@ -1,10 +1,10 @@
 // Steps that pipe a stream into a writer.
 
 import { bytesOf } from "./bytes.ts";
-import { mayPublish, publish } from "./name_steps.ts";
+import { mayPublish } from "./name_steps.ts";
 import type { Handle, OpenWriter, Session, Slot } from "./session.ts";
 import type { Of } from "./steps.ts";
-import { finishClose, giveUp } from "./writer_end_steps.ts";
+import { beginClose, type Closing, finishClose, giveUp } from "./writer_end_steps.ts";
 import { noteFailure } from "./writer_steps.ts";
 
 interface Source {
@@ -34,9 +34,7 @@ export async function pipe(session: Session, slot: Slot, choice: Of<"pipe">): Pr
   const closes = !preventClose && oracle.facts.closeFile;
   const mayClose = oracle.facts.closeFile && !(preventClose && preventAbort);
   if (mayClose) handle.closing = true;
-  const publication = closes && handle.target !== undefined ? publish(session, handle) : undefined;
-  const since = session.oracle.now();
-  const name = session.standingName(handle);
+  const closing = beginClose(session, handle, closes);
   const piping = source.stream.pipeTo(stream, {
     preventClose,
     preventAbort,
@@ -55,7 +53,7 @@ export async function pipe(session: Session, slot: Slot, choice: Of<"pipe">): Pr
       oracle.piped = writer.locked = false;
       if (preventClose) return accept(writer, mayClose);
       oracle.ending = true;
-      finishClose(session, slot, writer, { since, name, closes, publication });
+      finishClose(session, writer, closing);
     },
     failed: (error) => {
       failed = true;
@@ -66,7 +64,7 @@ export async function pipe(session: Session, slot: Slot, choice: Of<"pipe">): Pr
       accept(writer, mayClose);
     },
   });
-  if (failed) await fail(session, slot, writer, publication, preventAbort, failure);
+  if (failed) await fail(session, writer, closing, preventAbort, failure);
   await source.end();
 }
 
@@ -79,9 +77,8 @@ function accept({ oracle, handle, stream }: OpenWriter, mayClose: boolean): void
 /** A pipe that failed has aborted the writer, unless that was prevented, or the writer had failed itself. */
 async function fail(
   session: Session,
-  slot: Slot,
   writer: OpenWriter,
-  publication: ((succeeded: boolean) => void) | undefined,
+  closing: Closing,
   preventAbort: boolean,
   failure: unknown,
 ): Promise<void> {
@@ -92,15 +89,14 @@ async function fail(
       session.oracle.guard(() => noteFailure(writer, error));
       return false;
     });
-    if (lives) return publication?.(false);
+    if (lives) return closing.publication?.(false);
   }
   oracle.piped = writer.locked = false;
   oracle.ending = true;
   await stream.abort(failure).catch(() => {});
   session.oracle.guard(() => {
     oracle.given.cutTo(Math.max(0, stream.currentPos - oracle.start));
-    publication?.(false);
-    giveUp(session, slot, writer);
+    giveUp(session, writer, closing);
   });
 }
 

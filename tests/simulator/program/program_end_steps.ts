@@ -3,7 +3,7 @@
 import { Violation } from "../oracle/promises.ts";
 import type { WriterOracle } from "../oracle/writer_oracle.ts";
 import type { OpenWriter, Session } from "./session.ts";
-import { finishClose, giveUp } from "./writer_end_steps.ts";
+import { beginClose, finishClose, giveUp } from "./writer_end_steps.ts";
 import { checkFlushed, waitsForProgram } from "./writer_steps.ts";
 
 function writersOf({ slots }: Session): OpenWriter[] {
@@ -42,13 +42,10 @@ export function crash(session: Session): void {
 /** Nothing is left to do, and files are open: writers are closed, atomic files vanish. */
 export async function endProcess(session: Session): Promise<void> {
   session.endsNow = true;
-  const { oracle } = session;
-  const since = oracle.now();
   const ends = writersOf(session).map((writer) => {
     const isAtomic = writer.handle.target !== undefined;
-    const name = session.standingName(writer.handle);
-    const slot = session.slots.find((each) => each.writer === writer)!;
     const closes = writer.oracle.facts.closeFile;
+    const closing = beginClose(session, writer.handle, closes, false);
     const wasEnding = writer.oracle.ending;
     writer.oracle.ending = true;
     if (closes) writer.handle.closing = true;
@@ -64,13 +61,11 @@ export async function endProcess(session: Session): Promise<void> {
         if (isAtomic) {
           throw new Violation("normal end", "an atomic file that nobody closed is there");
         }
-        if (!wasEnding) {
-          finishClose(session, slot, writer, { since, name, closes, publication: undefined });
-        }
+        if (!wasEnding) finishClose(session, writer, closing);
       },
       failed: (error) => {
         writer.oracle.failed(error);
-        if (!wasEnding) giveUp(session, slot, writer);
+        if (!wasEnding) giveUp(session, writer);
       },
     });
   });

@@ -48,6 +48,31 @@ function claim(tracked: TrackedFile, range: Claim): () => void {
   return () => tracked.claims.delete(range);
 }
 
+/** A call puts bytes somewhere: what is true while it is at work, and afterwards. A part of them may be there where it fails. */
+function putting(
+  { oracle }: Session,
+  tracked: TrackedFile,
+  position: number,
+  bytes: Uint8Array,
+  furthest = position + bytes.length,
+) {
+  const { expected, touches } = tracked;
+  const since = oracle.now();
+  const end = position + bytes.length;
+  const failed = () => {
+    expected.mayExtendTo(furthest);
+    expected.leaveOpen(position, bytes);
+  };
+  const done = () => {
+    if (tracked.hasLostSince(since)) return failed();
+    touches.addPastWriters(Math.min(position, expected.end), end);
+    tracked.settle(position, bytes);
+    const at = expected.firstDifference(position, end);
+    if (at >= 0) throw new Violation("file", `byte ${at} is not as it was put there`);
+  };
+  return { over: claim(tracked, { from: position, to: end, bytes }), done, failed };
+}
+
 // ---- reading ------------------------------------------------------------------------------------------------------
 
 /** "reads": what was read is what stands there, where nothing changed meanwhile. */
@@ -155,29 +180,18 @@ export function writeAt(session: Session, slot: Slot, action: Of<"writeAt">): Pr
   const isReserved = writer !== undefined && !slot.writer && end > tracked.expected.end &&
     position < tracked.view.size;
   if (isReserved || !isFree(handle, position, end)) return Promise.resolve();
-  const over = bytes.length > 0 ? claim(tracked, { from: position, to: end, bytes }) : () => {};
-  const since = session.oracle.now();
-  const failed = () => {
-    tracked.expected.mayExtendTo(end);
-    tracked.expected.leaveOpen(position, bytes);
-  };
+  const put = bytes.length > 0 ? putting(session, tracked, position, bytes) : undefined;
   return session.call({
+    ...put,
     name: "writeAt",
     promise: file.writeAt(action.buffer ? bufferOf(handle, bytes) : bytes.slice(), position),
     memory: bytes.length,
     handle,
-    over,
     done: (written) => {
       if (written !== bytes.length) throw new Violation("file", `writeAt resolves to ${written}`);
-      if (written === 0) return;
-      handle.hasWritten = true;
-      if (tracked.hasLostSince(since)) return failed();
-      tracked.touches.addPastWriters(Math.min(position, tracked.expected.end), end);
-      tracked.settle(position, bytes);
-      const at = tracked.expected.firstDifference(position, end);
-      if (at >= 0) throw new Violation("file", `byte ${at} is not as writeAt wrote it`);
+      if (written > 0) handle.hasWritten = true;
+      put?.done();
     },
-    failed,
   });
 }
 
@@ -289,11 +303,11 @@ export function deallocate(session: Session, slot: Slot, action: Of<"deallocate"
 
 /** Copies a range of one file into another, or within one. */
 export function copy(session: Session, slot: Slot, action: Of<"copy">): Promise<void> {
-  const from = slot.handle;
-  const to = changeable(session, session.slots[action.target]!);
-  if (!from || from.closing || !to) return Promise.resolve();
-  const source = from.tracked;
-  const target = to.tracked;
+  const { handle } = slot;
+  const other = changeable(session, session.slots[action.target]!);
+  if (!handle || handle.closing || !other) return Promise.resolve();
+  const source = handle.tracked;
+  const target = other.tracked;
   const { position } = action;
   const { end: sourceEnd } = source.expected;
   const length = Math.max(0, Math.min(action.length, sourceEnd - position));
@@ -305,46 +319,33 @@ export function copy(session: Session, slot: Slot, action: Of<"copy">): Promise<
   const isLongEnough = source.writers.size + source.claims.size === 0 ||
     position + action.length <= sourceEnd;
   const isQuiet = sourceEnd === source.view.size && isLongEnough &&
-    isFree(from, position, position + action.length) &&
+    isFree(handle, position, position + action.length) &&
     source.expected.longest === sourceEnd && source.reserves.size === 0;
   const overlaps = source === target && blockStart(position) < blockEnd(end) &&
     blockStart(targetPosition) < blockEnd(position + length);
-  if (length === 0 || !isQuiet || overlaps || !isFree(to, targetPosition, end)) {
+  if (length === 0 || !isQuiet || overlaps || !isFree(other, targetPosition, end)) {
     return Promise.resolve();
   }
   const bytes = source.expected.content.slice(position, position + length);
   if (source.expected.open.overlaps(position, position + length)) return Promise.resolve();
-  const releases = [
-    // One that asks for more than there is would copy what others append.
-    claim(source, {
-      from: position,
-      to: length < action.length ? FURTHEST : sourceEnd,
-      bytes: undefined,
-    }),
-    claim(target, { from: targetPosition, to: end, bytes }),
-  ];
-  const since = session.oracle.now();
-  const failed = () => {
-    target.expected.mayExtendTo(blockEnd(end));
-    target.expected.leaveOpen(targetPosition, bytes);
-  };
+  // One that asks for more than there is would copy what others append.
+  const to = length < action.length ? FURTHEST : sourceEnd;
+  const release = claim(source, { from: position, to, bytes: undefined });
+  const put = putting(session, target, targetPosition, bytes, blockEnd(end));
   return session.call({
     name: "copyRangeTo",
-    promise: from.file.copyRangeTo(to.file, position, action.length, targetPosition),
+    promise: handle.file.copyRangeTo(other.file, position, action.length, targetPosition),
     memory: 2 * action.length + 8192,
-    handle: to,
-    source: from,
-    over: () => releases.forEach((release) => release()),
-    done: (copied) => {
-      if (copied !== length) {
-        throw new Violation("file", `copyRangeTo resolves to ${copied}, right is ${length}`);
-      }
-      if (target.hasLostSince(since)) return failed();
-      target.touches.addPastWriters(Math.min(targetPosition, target.expected.end), end);
-      target.settle(targetPosition, bytes);
-      const at = target.expected.firstDifference(targetPosition, end);
-      if (at >= 0) throw new Violation("file", `byte ${at} is not as it was copied`);
+    handle: other,
+    source: handle,
+    over: () => {
+      release();
+      put.over();
     },
-    failed,
+    done: (copied) => {
+      if (copied === length) return put.done();
+      throw new Violation("file", `copyRangeTo resolves to ${copied}, right is ${length}`);
+    },
+    failed: put.failed,
   });
 }

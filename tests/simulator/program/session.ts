@@ -9,7 +9,7 @@ import { Violation } from "../oracle/promises.ts";
 import type { MemoryUser, Oracle } from "../oracle/oracle.ts";
 import type { TrackedFile } from "../oracle/tracked_file.ts";
 import type { WriterOracle } from "../oracle/writer_oracle.ts";
-import type { World } from "../world.ts";
+import { DIRECTORIES, type World } from "../world.ts";
 import type { Finalizers } from "./finalizers.ts";
 import type { Of } from "./steps.ts";
 
@@ -67,6 +67,7 @@ export interface StandingName {
 }
 
 export interface OpenWriter {
+  readonly slot: Slot;
   readonly stream: DmaStreamWriter;
   readonly oracle: WriterOracle;
   readonly handle: Handle;
@@ -161,7 +162,7 @@ export class Session {
 
   /** A path as the program writes it. */
   path({ directory, name, relative }: Of<"open">["path"]): string {
-    const folder = this.world.directories[directory]!;
+    const folder = DIRECTORIES[directory]!;
     const path = !relative
       ? `${this.world.root}/${folder}/${name}`
       : this.directory < 0
@@ -325,6 +326,15 @@ export class Session {
   leave(handle: Handle): void {
     this.unhide(handle);
     this.forget(handle);
+  }
+
+  /** The program forgets a writer. */
+  drop(writer: OpenWriter): void {
+    writer.oracle.ending = true;
+    writer.slot.writer = undefined;
+    this.dropped.push(writer);
+    this.oracle.hasDropped = true;
+    this.finalizers.collect(writer.stream);
   }
 
   /** A handle is of no use any more. */

@@ -2,7 +2,7 @@
 
 import { Violation } from "../oracle/promises.ts";
 import { mayPublish, publish } from "./name_steps.ts";
-import type { OpenWriter, Session, Slot, StandingName } from "./session.ts";
+import type { Handle, OpenWriter, Session, Slot, StandingName } from "./session.ts";
 import type { Of } from "./steps.ts";
 import { excuseOf, noteFailure } from "./writer_steps.ts";
 
@@ -13,41 +13,29 @@ export async function endWriter(
 ): Promise<void> {
   const { writer } = slot;
   if (!writer || writer.oracle.end) return;
-  if (how === "abort" || how === "abort lock") return await abort(session, slot, writer, how);
+  if (how === "abort" || how === "abort lock") return await abort(session, writer, how);
   if (writer.oracle.ending || writer.locked) return;
-  if (how === "drop") {
-    return session.isUsed(writer.oracle) ? undefined : drop(session, slot, writer);
-  }
-  await close(session, slot, writer, how);
-}
-
-function drop(session: Session, slot: Slot, writer: OpenWriter): void {
-  writer.oracle.ending = true;
+  if (how !== "drop") return await close(session, writer, how);
+  if (session.isUsed(writer.oracle)) return;
   writer.handle.target = undefined;
-  slot.writer = undefined;
-  session.dropped.push(writer);
   if (writer.oracle.facts.closeFile) session.forget(writer.handle);
-  session.oracle.hasDropped = true;
-  session.finalizers.collect(writer.stream);
+  session.drop(writer);
 }
 
 async function close(
   session: Session,
-  slot: Slot,
   writer: OpenWriter,
   how: "close" | "lock" | "dispose" | "seal",
 ): Promise<void> {
   const { stream, oracle, handle } = writer;
   const closes = oracle.facts.closeFile && how !== "seal";
-  const publishes = handle.target !== undefined && (closes || how === "seal");
-  const since = session.oracle.now();
-  const name = session.standingName(handle);
+  const publishes = closes || how === "seal";
   if (publishes && !mayPublish(session, handle)) return;
   oracle.ending = oracle.closes = true;
   if (closes) handle.closing = true;
   if (how === "seal") handle.sealing = true;
-  const publication = publishes ? publish(session, handle) : undefined;
-  const closing = how === "seal"
+  const closing = beginClose(session, handle, closes, publishes);
+  const promise = how === "seal"
     ? stream.seal().then(() => {})
     : how === "dispose"
     ? stream[Symbol.asyncDispose]()
@@ -56,15 +44,12 @@ async function close(
     : stream.close();
   await session.call({
     name: how,
-    promise: closing,
+    promise,
     ...excuseOf(writer),
     done: () => {
       // A writer that failed before, and somebody was told: disposing has nothing to add.
-      if (how === "dispose" && oracle.failure) {
-        publication?.(false);
-        return giveUp(session, slot, writer);
-      }
-      finishClose(session, slot, writer, { since, name, closes, publication });
+      if (how === "dispose" && oracle.failure) return giveUp(session, writer, closing);
+      finishClose(session, writer, closing);
       if (how === "seal") handle.writable = false;
     },
     failed: (error) => {
@@ -72,13 +57,12 @@ async function close(
         throw new Violation("close is not undone", "it rejects with the reason of an abort");
       }
       noteFailure(writer, error);
-      publication?.(false);
-      giveUp(session, slot, writer);
+      giveUp(session, writer, closing);
     },
   });
 }
 
-/** What is to be true when a close has resolved. */
+/** What was true when a close began. */
 export interface Closing {
   readonly since: number;
   /** The name that the file had when the close began. */
@@ -87,18 +71,29 @@ export interface Closing {
   readonly publication: ((succeeded: boolean) => void) | undefined;
 }
 
-/** A close has resolved. */
-export function finishClose(
+/** A close begins. With `closes` it closes the file too, with `publishes` an atomic one gets its name. */
+export function beginClose(
   session: Session,
-  slot: Slot,
-  writer: OpenWriter,
-  { since, name, closes, publication }: Closing,
-): void {
+  handle: Handle,
+  closes: boolean,
+  publishes: boolean = closes,
+): Closing {
+  const isPublished = publishes && handle.target !== undefined;
+  return {
+    since: session.oracle.now(),
+    name: session.standingName(handle),
+    closes,
+    publication: isPublished ? publish(session, handle) : undefined,
+  };
+}
+
+/** A close has resolved. */
+export function finishClose(session: Session, writer: OpenWriter, closing: Closing): void {
   const { oracle } = writer;
   oracle.closed();
-  if (oracle.facts.syncOnClose || publication) promiseAll(session, writer, since, name);
-  publication?.(true);
-  leave(session, slot, writer, closes);
+  if (oracle.facts.syncOnClose || closing.publication) promiseAll(session, writer, closing);
+  closing.publication?.(true);
+  leave(session, writer, closing.closes);
   session.oracle.cutThrice();
 }
 
@@ -118,8 +113,7 @@ async function closeUnderLock(writer: OpenWriter): Promise<void> {
 function promiseAll(
   session: Session,
   { oracle: { file }, oracle, handle }: OpenWriter,
-  since: number,
-  name: StandingName | undefined,
+  { since, name }: Closing,
 ): void {
   const { expected, view } = file;
   session.promiseName(handle, name);
@@ -134,17 +128,19 @@ function promiseAll(
   file.promise(certain, isWhole ? expected.end : undefined);
 }
 
-/** A writer has failed, or was given up. An atomic file gets no name any more. */
-export function giveUp(session: Session, slot: Slot, writer: OpenWriter): void {
+/** A writer has failed, or was given up, perhaps while it was closing. An atomic file gets no name any more. */
+export function giveUp(session: Session, writer: OpenWriter, closing?: Closing): void {
   const { oracle, handle } = writer;
+  closing?.publication?.(false);
   oracle.gaveUp(session.cutsAreSure);
   handle.target = undefined;
   session.unhide(handle);
-  leave(session, slot, writer, oracle.facts.closeFile);
+  leave(session, writer, oracle.facts.closeFile);
 }
 
 /** A writer has ended. */
-export function leave(session: Session, slot: Slot, writer: OpenWriter, closes: boolean): void {
+function leave(session: Session, writer: OpenWriter, closes: boolean): void {
+  const { slot } = writer;
   session.oracle.memoryUsers.delete(writer.memory);
   if (writer.oracle.flushed > 0) writer.handle.hasWritten = true;
   if (slot.writer === writer) slot.writer = undefined;
@@ -154,7 +150,6 @@ export function leave(session: Session, slot: Slot, writer: OpenWriter, closes: 
 
 async function abort(
   session: Session,
-  slot: Slot,
   writer: OpenWriter,
   how: "abort" | "abort lock",
 ): Promise<void> {
@@ -181,7 +176,7 @@ async function abort(
     lock?.releaseLock();
     if (lock) writer.locked = false;
     // A close that had begun says itself how it ended.
-    if (!wasEnding) giveUp(session, slot, writer);
+    if (!wasEnding) giveUp(session, writer);
   };
   await session.call({
     name: how,

@@ -49,7 +49,7 @@ export function openWriter(session: Session, slot: Slot, wanted: WriterChoice): 
   session.oracle.memoryUsers.add(memory);
   tracked.begin(oracle);
   if (facts.closeFile) handle.fragile = true;
-  const writer = { stream, oracle, handle, memory, locked: false };
+  const writer = { slot, stream, oracle, handle, memory, locked: false };
   slot.writer = writer;
   if (!choice.waits) return Promise.resolve();
   return find(session, writer);

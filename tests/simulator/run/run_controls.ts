@@ -21,8 +21,7 @@ export async function findControl(
   directory?: string,
 ): Promise<Finding> {
   const { changes } = control;
-  const one = { seeds: 1, mostFailures: 1, workers: 1, shrinks: false };
-  const options = { ...one, milliseconds, changes, directory };
+  const options = { seeds: 1, workers: 1, stopsAtFirst: true, milliseconds, changes, directory };
   const { tally: { operations }, failures: [failure] } = await simulateInWorkers(options);
   const broken = failure && (failure.promise ?? failure.message);
   return { control, operations, broken, seed: failure?.seed };

@@ -9,6 +9,7 @@ import {
   simulate,
   type SimulationOptions,
   type SimulationResult,
+  type Tally,
 } from "./simulate_program.ts";
 
 /** A program that broke a promise. */
@@ -19,13 +20,6 @@ export interface Failure {
   readonly promise: string | undefined;
   /** The steps that it takes; undefined for all. */
   readonly steps: readonly number[] | undefined;
-}
-
-export interface Tally {
-  programs: number;
-  operations: number;
-  faults: number;
-  cuts: number;
 }
 
 export function newTally(): Tally {
@@ -72,10 +66,11 @@ export class Runner {
     return result;
   }
 
-  /** The fewest steps with which the program of a seed still breaks the same promise. */
-  async shrink(seed: number, failure: Error): Promise<Failure> {
+  /** Describes how the program of a seed failed; with `shrinks` by the fewest steps that still break the same promise. */
+  async describe(seed: number, failure: Error, shrinks: boolean): Promise<Failure> {
     const promise = brokenPromise(failure);
     let { message } = failure;
+    if (!shrinks) return { seed, message, promise, steps: undefined };
     const steps = await shrink(programOf(seed).steps.map(({ id }) => id), async (fewer) => {
       const again = (await this.run(seed, fewer)).failure;
       const isSame = again !== undefined && brokenPromise(again) === promise;
@@ -87,7 +82,7 @@ export class Runner {
 }
 
 /** The promise that a failure breaks; undefined for an error that the module or the simulator threw itself. */
-export function brokenPromise(failure: Error): PromiseName | undefined {
+function brokenPromise(failure: Error): PromiseName | undefined {
   return failure instanceof Violation ? failure.promise : undefined;
 }
 

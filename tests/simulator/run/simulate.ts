@@ -1,6 +1,7 @@
 // Runs programs in several Workers at once.
 
-import { addTally, type Failure, newTally, type Tally } from "./runner.ts";
+import { addTally, type Failure, newTally } from "./runner.ts";
+import type { Tally } from "./simulate_program.ts";
 import type { Manner, Order, Report, Seeds } from "./worker.ts";
 
 /** A Worker that says nothing for so long after its time is stuck: no program takes long, nor does making it smaller. */

@@ -36,10 +36,15 @@ export interface SimulationOptions {
   readonly trace?: ((line: string) => void) | undefined;
 }
 
-export interface SimulationResult {
-  readonly operations: number;
-  readonly faults: number;
-  readonly cuts: number;
+/** What programs came to. */
+export interface Tally {
+  programs: number;
+  operations: number;
+  faults: number;
+  cuts: number;
+}
+
+export interface SimulationResult extends Tally {
   readonly failure: Error | undefined;
 }
 
@@ -120,7 +125,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     module.substituteEngine(undefined);
   }
   const { kernel: { operations }, faults: { count: faults } } = world;
-  return { operations, faults, cuts: oracle.cuts, failure: oracle.violation };
+  return { programs: 1, operations, faults, cuts: oracle.cuts, failure: oracle.violation };
 }
 
 /** Lets time pass until everything is over. */

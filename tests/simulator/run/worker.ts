@@ -1,7 +1,8 @@
 // Runs programs in a Worker: one seed after the other, until it is told to stop.
 
 import type { Change } from "./module.ts";
-import { addTally, brokenPromise, type Failure, newTally, Runner, type Tally } from "./runner.ts";
+import { addTally, type Failure, newTally, Runner } from "./runner.ts";
+import type { Tally } from "./simulate_program.ts";
 
 /** These seeds, or as many as there is time for. */
 export type Seeds = readonly number[] | { readonly first: number; readonly stride: number };
@@ -13,10 +14,8 @@ export interface Manner {
   readonly changes?: readonly Change[];
   /** A real directory in which they run; default a simulated kernel. */
   readonly directory?: string | undefined;
-  /** A Worker stops after so many failures. */
-  readonly mostFailures?: number;
-  /** Whether a failure is made smaller. */
-  readonly shrinks?: boolean;
+  /** Whether it stops at the first failure, and leaves that as it is. */
+  readonly stopsAtFirst?: boolean;
 }
 
 export interface Order extends Manner {
@@ -24,6 +23,9 @@ export interface Order extends Manner {
   /** Where it writes the seed that it is at, for whoever finds it stuck. */
   readonly current: Float64Array<SharedArrayBuffer>;
 }
+
+/** A Worker stops after so many failures. */
+const MOST_FAILURES = 5;
 
 export interface Report {
   readonly tally: Tally;
@@ -36,7 +38,7 @@ function* all(seeds: Seeds): Generator<number> {
 }
 
 async function runSeeds(order: Order): Promise<Report> {
-  const { milliseconds, changes, directory, mostFailures = 5, shrinks = true } = order;
+  const { milliseconds, changes, directory, stopsAtFirst = false } = order;
   const runner = await Runner.load(changes, directory);
   const tally = newTally();
   const failures: Failure[] = [];
@@ -45,15 +47,12 @@ async function runSeeds(order: Order): Promise<Report> {
   for (const seed of all(order.seeds)) {
     if (Date.now() > until) break;
     order.current[0] = seed;
-    const { operations, faults, cuts, failure } = await runner.run(seed);
-    addTally(tally, { programs: 1, operations, faults, cuts });
+    const result = await runner.run(seed);
+    addTally(tally, result);
+    const { failure } = result;
     if (!failure) continue;
-    failures.push(
-      shrinks
-        ? await runner.shrink(seed, failure)
-        : { seed, message: failure.message, promise: brokenPromise(failure), steps: undefined },
-    );
-    if (failures.length >= mostFailures) break;
+    failures.push(await runner.describe(seed, failure, !stopsAtFirst));
+    if (stopsAtFirst || failures.length === MOST_FAILURES) break;
   }
   return { tally, failures };
 }
