@@ -81,7 +81,7 @@ export class SimulatedWorld implements World {
   }
 
   get isLimited(): boolean {
-    return this.kind.lacks.size > 0 || this.faults.shortened > 0;
+    return this.kind.lacks.size > 0;
   }
 
   dispose(): void {

@@ -28,7 +28,7 @@ export interface World {
   /** The directory in which everything happens. */
   readonly root: string;
   readonly faults: Faults;
-  /** Whether something is missing on this machine, or a result was short: then more errors are right. */
+  /** Whether something is missing on this machine: then more errors are right. */
   readonly isLimited: boolean;
 
   /** The file at a path. */

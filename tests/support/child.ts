@@ -24,7 +24,7 @@ const module = new URL("../../mod.ts", import.meta.url).href;
  * `<class>: <message>`.
  */
 export async function runChild(code: string, options: ChildOptions = {}): Promise<ChildResult> {
-  const { flags = ["-A"], shell, env = {}, cwd, values = {} } = options;
+  const { flags = ["-A"], shell = ":", env = {}, cwd, values = {} } = options;
   const constants = Object.entries(values)
     .map(([name, value]) => `const ${name} = ${JSON.stringify(value)};`);
   const program = `import * as dma from ${JSON.stringify(module)};
@@ -37,26 +37,17 @@ export async function runChild(code: string, options: ChildOptions = {}): Promis
   const path = await Deno.makeTempFile({ prefix: "dma-child-", suffix: ".js" });
   try {
     await Deno.writeTextFile(path, program);
-    const args = ["run", "--no-config", "--no-lock", "--no-prompt", "--quiet", ...flags, path];
-    const command = shell === undefined
-      ? new Deno.Command(Deno.execPath(), { args, env: { NO_COLOR: "1", ...env }, ...at(cwd) })
-      : new Deno.Command("/bin/sh", {
-        args: ["-c", `${shell}; exec "$@"`, "sh", Deno.execPath(), ...args],
-        env: { NO_COLOR: "1", ...env },
-        ...at(cwd),
-      });
+    const run = ["run", "--no-config", "--no-lock", "--no-prompt", "--quiet", ...flags, path];
+    const command = new Deno.Command("/bin/sh", {
+      args: ["-c", `${shell}; exec "$@"`, "sh", Deno.execPath(), ...run],
+      env: { NO_COLOR: "1", ...env },
+      ...(cwd === undefined ? {} : { cwd }),
+    });
     const { code: exitCode, signal, stdout, stderr } = await command.output();
     const decoder = new TextDecoder();
-    return {
-      code: exitCode,
-      signal,
-      output: (decoder.decode(stdout) + decoder.decode(stderr)).trimEnd(),
-    };
+    const output = (decoder.decode(stdout) + decoder.decode(stderr)).trimEnd();
+    return { code: exitCode, signal, output };
   } finally {
     await Deno.remove(path);
   }
-}
-
-function at(cwd: string | undefined): { cwd?: string } {
-  return cwd === undefined ? {} : { cwd };
 }

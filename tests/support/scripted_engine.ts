@@ -6,7 +6,7 @@ import { setImmediate } from "node:timers";
 import { BufferBudget } from "../../src/engine/buffer_budget.ts";
 import { Counters } from "../../src/engine/counters.ts";
 import type { Engine } from "../../src/engine/engine.ts";
-import { Errno } from "../../src/engine/linux.ts";
+import { Errno, FALLOC_FL_KEEP_SIZE } from "../../src/engine/linux.ts";
 import type {
   Block,
   Completion,
@@ -20,7 +20,6 @@ import { statNow } from "../../src/file/stat.ts";
 import { SimulatedFile } from "../simulator/kernel/simulated_file.ts";
 import { writeStatx } from "../simulator/kernel/statx.ts";
 
-const FALLOC_FL_KEEP_SIZE = 1;
 const PAGE = 4096;
 const DISK_KIND = {
   deviceMajor: 254,

@@ -38,7 +38,9 @@ export type Feature =
   /** RESOLVE_CACHED of openat2(2). */
   | "cached lookup"
   /** RWF_DONTCACHE. */
-  | "uncached writes";
+  | "uncached writes"
+  /** Transfers past the page cache, where O_DIRECT can be set. */
+  | "direct transfers";
 
 const served = {
   deviceMajor: 0,
@@ -81,6 +83,7 @@ const features: readonly Feature[] = [
   "link by descriptor",
   "cached lookup",
   "uncached writes",
+  "direct transfers",
 ];
 
 /** A file system that may lack something. The common kind comes most often. */

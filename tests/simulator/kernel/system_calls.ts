@@ -80,8 +80,10 @@ export class SystemCalls {
     const { operation } = flight;
     // Linux lets go of a descriptor whatever close(2) returns.
     if (operation.op === "close") this.#descriptors.close(operation.fd);
-    if (errno === 0) return this.#call(flight, most);
     const { descriptions: [description] } = flight;
+    const transfers = operation.op === "read" || operation.op === "write";
+    if (transfers && description!.isDirect && this.#lacks("direct transfers")) return -Errno.EINVAL;
+    if (errno === 0) return this.#call(flight, most);
     if (operation.op === "sync") {
       const node = description!.node;
       if (!node.isDirectory) {

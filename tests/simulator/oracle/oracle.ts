@@ -21,12 +21,11 @@ export interface MemoryUser {
 /** A power cut is tried after one of so many completions. */
 const COMPLETIONS_PER_CUT = 20;
 
-/** What a stream has at least where streams share memory, and what one may have beyond the budget. */
-const CROWDED_BUFFER = 256 << 10;
-const WHOLE_BUFFER = 1 << 20;
+/** What streams that share memory may have beyond the budget: each has a buffer at least. */
+const BEYOND_BUDGET = 1 << 20;
 
 /** What fails where a name cannot be removed that was made. */
-const KEEPS_NAMES: ReadonlySet<FaultTarget> = new Set(["unlink", "open", "statNow", "acquire"]);
+const KEEPS_NAMES: ReadonlySet<FaultTarget> = new Set(["unlink", "statNow", "acquire"]);
 
 /** Holds the module to its contract while one program runs. */
 export class Oracle implements FlightObserver, Surroundings {
@@ -155,10 +154,7 @@ export class Oracle implements FlightObserver, Surroundings {
     const { budget, memory: { bytesForData } } = this.world.kernel;
     const users = [...this.memoryUsers];
     const own = users.reduce((sum, { bound, shares }) => sum + (shares ? 0 : bound), 0);
-    const sharing = users.filter(({ shares }) => shares).length;
-    const shared = sharing === 0
-      ? 0
-      : budget.bytes + WHOLE_BUFFER + sharing * (CROWDED_BUFFER + 8192);
+    const shared = users.some(({ shares }) => shares) ? budget.bytes + BEYOND_BUDGET : 0;
     if (bytesForData <= own + shared) return;
     throw new Violation("writer 3", `${bytesForData} bytes for data, allowed are ${own + shared}`);
   }

@@ -2,6 +2,7 @@
 // on a kill may find it done.
 
 import { Buffer } from "node:buffer";
+import type { Operation } from "../../../src/engine/operation.ts";
 import type { FileView, Flight } from "../kernel/flight.ts";
 import type { World } from "../world.ts";
 import { CutsByOthers } from "./cuts_by_others.ts";
@@ -21,6 +22,18 @@ export interface Surroundings {
   now(): number;
   /** Whether an open is about to empty it. */
   isEmptied(view: FileView): boolean;
+}
+
+/** The bytes that an operation puts somewhere. */
+function rangeOf(operation: Operation): Range | undefined {
+  switch (operation.op) {
+    case "write":
+      return [operation.position, operation.position + operation.length];
+    case "copyRange":
+      return [operation.targetPosition, operation.targetPosition + operation.length];
+    default:
+      return undefined;
+  }
 }
 
 /** One file under test, by whatever names and descriptors. */
@@ -135,10 +148,8 @@ export class TrackedFile {
     if (operation.op === "write") durable.mayBecome(operation.position, bytes!);
     else if (operation.op === "truncate") {
       durable.mayBeTruncated(Math.min(operation.length, this.#flights.get(flight)!));
-    } else if (operation.op === "copyRange") {
-      const { targetPosition, length } = operation;
-      durable.mayChange(targetPosition, targetPosition + length);
-    } else if (operation.op === "allocate" && operation.mode === 0) {
+    } else if (operation.op === "copyRange") durable.mayChange(...rangeOf(operation)!);
+    else if (operation.op === "allocate" && operation.mode === 0) {
       durable.mayExtendTo(operation.position + operation.length);
     }
   }
@@ -182,13 +193,9 @@ export class TrackedFile {
     for (const writer of this.writers) writer.noteSize();
     if (operation.op === "sync" && result! < 0 && this.#around.world.answersEarly) this.#lose();
     if (!this.#flights.has(flight)) return;
-    if (operation.op === "write") {
-      this.#noteChange(operation.position, operation.position + operation.length);
-    } else if (operation.op === "truncate" && result === 0) {
-      this.#truncated(operation.length);
-    } else if (operation.op === "copyRange") {
-      this.#noteChange(operation.targetPosition, operation.targetPosition + operation.length);
-    }
+    if (operation.op === "truncate" && result === 0) this.#truncated(operation.length);
+    const range = rangeOf(operation);
+    if (range) this.#noteChange(...range);
     this.touches.resize();
   }
 
@@ -293,8 +300,7 @@ export class TrackedFile {
     const { end } = this.expected;
     const inside = bytes.subarray(0, Math.max(0, end - position));
     const wrong = inside.length > 0 ? this.expected.firstWrong(position, inside) : -1;
-    const isKnown = wrong >= 0 && !this.#around.cutsBlindly;
-    if (isKnown && !this.#cutsByOthers.recalls(wrong, bytes[wrong - position])) {
+    if (wrong >= 0 && !this.#around.cutsBlindly) {
       throw new Violation("writer 11", `byte ${wrong} is overwritten, and was nobody's to write`);
     }
     if (wrong >= 0) this.expected.leaveOpen(position, inside);
@@ -320,11 +326,13 @@ export class TrackedFile {
     if (isWritten) expected.mayExtendTo(longest);
   }
 
+  /** Whether a call truncates it to that length. */
+  #isAskedFor(length: number): boolean {
+    return [...this.truncates].some((truncate) => truncate.length === length);
+  }
+
   #judgeTruncate(length: number): void {
-    if ([...this.truncates].some((truncate) => truncate.length === length)) return;
-    if (length === 0 && this.#around.isEmptied(this.view)) {
-      return void this.truncates.add({ length });
-    }
+    if (this.#isAskedFor(length)) return;
     const { end } = this.expected;
     const isAllowed = this.#around.cutsBlindly ||
       (length === 0 && this.#around.isEmptied(this.view)) ||
@@ -341,9 +349,8 @@ export class TrackedFile {
   }
 
   #truncated(length: number): void {
-    const asked = [...this.truncates].some((truncate) => truncate.length === length);
     const from = Math.min(length, this.expected.end);
-    if (!asked) return this.touches.add(from, Infinity, true);
+    if (!this.#isAskedFor(length)) return this.touches.add(from, Infinity, true);
     this.touches.addPastWriters(from, Infinity);
     this.#resized(length);
     // A writer that has lost what it wrote cuts the file to what is left, also from here.

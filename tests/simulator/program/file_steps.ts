@@ -6,7 +6,7 @@ import type { Place } from "../oracle/expected_names.ts";
 import { Violation } from "../oracle/promises.ts";
 import type { TrackedFile } from "../oracle/tracked_file.ts";
 import { ASKED, mayPublish, publish } from "./name_steps.ts";
-import { Handle, type Session, type Slot } from "./session.ts";
+import { Handle, type Over, type Session, type Slot } from "./session.ts";
 import type { Of } from "./steps.ts";
 
 /** So often a file is asked for its inode where that fails. */
@@ -42,7 +42,7 @@ function openTemporary(session: Session, slot: Slot): Promise<void> {
     name: "temp",
     promise: identify(session, module.DmaFile.temp({ dir: world.root })),
     done: (opened) => {
-      if (opened) slot.handle = handleOf(session, opened, true);
+      if (opened) slot.handle = handleOf(session, opened, { read: true, write: true });
     },
   });
 }
@@ -51,14 +51,15 @@ function createAtomic(session: Session, slot: Slot, action: Of<"create">): Promi
   const { world, oracle, module } = session;
   const path = session.path(action.path);
   const target = world.placeOf(path)!;
-  const { direct } = action;
+  const { read, direct } = action;
   oracle.temporaries++;
   return session.call({
     name: "create atomic",
-    promise: identify(session, module.DmaFile.create(path, { atomic: true, direct }), target),
+    promise: identify(session, module.DmaFile.create(path, { atomic: true, read, direct }), target),
+    errnos: refusalsOf(action),
     done: (opened) => {
       if (!opened) return void oracle.temporaries--;
-      slot.handle = handleOf(session, opened, true);
+      slot.handle = handleOf(session, opened, { read, write: true });
       slot.handle.target = target;
       slot.handle.hidden = true;
     },
@@ -70,7 +71,7 @@ function openNamed(
   session: Session,
   slot: Slot,
   action: Of<"create"> | Of<"open">,
-): Promise<void> {
+): Over {
   const { world, oracle, module } = session;
   const path = session.path(action.path);
   const place = world.placeOf(path)!;
@@ -85,7 +86,7 @@ function openNamed(
   const there = found === undefined ? undefined : oracle.track(world.fileOf(found)!);
   const begun = oracle.names.begunAt(place);
   // What is emptied must not be changed or replaced by anybody else meanwhile.
-  if (empties && (begun === undefined || (there && isTaken(there)))) return Promise.resolve();
+  if (empties && (begun === undefined || (there && isTaken(there)))) return;
   const truncate = { length: 0 };
   const emptied = { place, seen: new Set([found]) };
   if (empties) {
@@ -93,15 +94,19 @@ function openNamed(
     oracle.emptied.add(emptied);
   }
   const naming = oracle.names.begin(place, found, ...(creates ? ["new"] as const : []));
-  const { direct } = action;
-  const options = { write, create: creates && !createsNew, createNew: createsNew, direct };
+  const { read, direct } = action;
+  const options = { read, write, create: creates && !createsNew, createNew: createsNew, direct };
   const promise = action.do === "create"
-    ? module.DmaFile.create(path, { direct })
+    ? module.DmaFile.create(path, { read, direct })
     : module.DmaFile.open(path, { ...options, truncate: empties, append });
   return session.call({
     name: action.do,
     promise: identify(session, promise),
-    errnos: [...(creates ? [] : [Errno.ENOENT]), ...(createsNew ? [Errno.EEXIST] : [])],
+    errnos: [
+      ...(creates ? [] : [Errno.ENOENT]),
+      ...(createsNew ? [Errno.EEXIST] : []),
+      ...refusalsOf(action),
+    ],
     over: () => {
       there?.truncates.delete(truncate);
       oracle.emptied.delete(emptied);
@@ -112,7 +117,7 @@ function openNamed(
       // Whoever else may have made it is to make its name durable.
       const isOwn = begun !== undefined && oracle.names.begunAt(place) === begun + 1;
       const made = creates && opened.inode !== found;
-      const handle = handleOf(session, opened, write, append);
+      const handle = handleOf(session, opened, { read, write, append });
       handle.owns = empties || made;
       if (made && isOwn) handle.tracked.namer = handle.file;
       slot.handle = handle;
@@ -122,6 +127,11 @@ function openNamed(
     },
     failed: () => naming.settled(),
   });
+}
+
+/** Errors of an open that demands what not every file system has. */
+function refusalsOf({ direct }: Of<"create"> | Of<"open">): number[] {
+  return direct === "require" ? [Errno.EOPNOTSUPP] : [];
 }
 
 function isTaken({ claims, truncates, writers }: TrackedFile): boolean {
@@ -157,20 +167,23 @@ async function identify(
 function handleOf(
   session: Session,
   { file, inode }: Opened,
-  writable: boolean,
-  appends = false,
+  { read, write, append = false }: { read: boolean; write: boolean; append?: boolean },
 ): Handle {
   const tracked = session.oracle.track(session.world.fileOf(inode)!);
   const block = file.direct && !session.world.exactTails ? file.alignment.offset : 1;
-  return new Handle(file, tracked, block, writable, appends);
+  return new Handle(file, tracked, block, read, write, append);
 }
 
 // ---- the end ------------------------------------------------------------------------------------------------------
 
 /** Closes a file; a writer at work on it is given up. */
-export function closeFile(session: Session, slot: Slot): Promise<void> {
-  const { handle } = slot;
-  if (!handle || handle.closing || !mayPublish(session, handle)) return Promise.resolve();
+export function closeFile(
+  session: Session,
+  handle: Handle,
+  { twice }: Pick<Of<"close file">, "twice">,
+  slot: Slot,
+): Over {
+  if (handle.closing || !mayPublish(session, handle)) return;
   handle.closing = true;
   const writer = slot.writer?.handle === handle ? slot.writer.oracle : undefined;
   const isEnding = writer?.ending === true;
@@ -186,7 +199,7 @@ export function closeFile(session: Session, slot: Slot): Promise<void> {
   };
   return session.call({
     name: "close file",
-    promise: handle.file.close(),
+    promise: twice ? closeTwice(handle.file) : handle.file.close(),
     handle,
     writer,
     done: () => {
@@ -198,10 +211,14 @@ export function closeFile(session: Session, slot: Slot): Promise<void> {
   });
 }
 
+async function closeTwice(file: DmaFile): Promise<void> {
+  await Promise.all([file.close(), file[Symbol.asyncDispose]()]);
+}
+
 /** The program forgets a file, with all that is open on it. */
-export function dropFile(session: Session, slot: Slot): void {
-  const { handle, writer, reader } = slot;
-  if (!handle || handle.closing || reader || writer?.locked || writer?.oracle.ending) return;
+export function dropFile(session: Session, handle: Handle, _: unknown, slot: Slot): void {
+  const { writer, reader } = slot;
+  if (handle.closing || reader || writer?.locked || writer?.oracle.ending) return;
   if (writer && session.isUsed(writer.oracle)) return;
   handle.closing = true;
   slot.handle = undefined;
@@ -228,9 +245,7 @@ function beginSync({ oracle }: Session, tracked: TrackedFile): () => void {
 }
 
 /** Syncs a file past its streams. */
-export function syncFile(session: Session, slot: Slot, { dataOnly }: Of<"sync file">) {
-  const { handle } = slot;
-  if (!handle) return Promise.resolve();
+export function syncFile(session: Session, handle: Handle, { dataOnly }: Of<"sync file">) {
   const { tracked } = handle;
   const synced = beginSync(session, tracked);
   tracked.syncsPastWriters++;
@@ -243,10 +258,14 @@ export function syncFile(session: Session, slot: Slot, { dataOnly }: Of<"sync fi
   });
 }
 
-export function askSize(session: Session, slot: Slot): Promise<void> {
-  const { handle } = slot;
-  if (!handle) return Promise.resolve();
+export function askSize(session: Session, handle: Handle): Promise<void> {
   const { tracked } = handle;
+  for (const { handle: other } of session.slots) {
+    if (!other || other.file.isSameFile(handle.file) === (other.tracked === tracked)) continue;
+    session.oracle.guard(() => {
+      throw new Violation("file", "isSameFile takes one file for another");
+    });
+  }
   const since = session.oracle.now();
   return session.call({
     name: "size",
@@ -260,15 +279,11 @@ export function askSize(session: Session, slot: Slot): Promise<void> {
 }
 
 /** Locks a file. Who waits for a lock may wait for the end of the program. */
-export function lock(session: Session, slot: Slot, { exclusive }: Of<"lock">): Promise<void> {
-  const { handle } = slot;
-  if (!handle) return Promise.resolve();
+export function lock(session: Session, handle: Handle, { exclusive }: Of<"lock">): Promise<void> {
   return session.call({ name: "tryLock", promise: handle.file.tryLock(exclusive), handle });
 }
 
 /** Gives a lock back. */
-export function unlock(session: Session, slot: Slot): Promise<void> {
-  const { handle } = slot;
-  if (!handle) return Promise.resolve();
+export function unlock(session: Session, handle: Handle): Promise<void> {
   return session.call({ name: "unlock", promise: handle.file.unlock(), handle });
 }

@@ -28,7 +28,7 @@ const late: readonly ((random: Random) => Action)[] = [
   (random) => ({ do: "flush now", durable: random.chance(0.7) }),
   (random) => ({ do: "sync", tail: random.chance(0.5) }),
   () => ({ do: "end writer", how: "abort" }),
-  () => ({ do: "close file" }),
+  () => ({ do: "close file", twice: false }),
   () => ({ do: "crash" }),
 ];
 
@@ -58,6 +58,7 @@ export function generate(random: Random, beside: Random): Program {
       add(slot, task, close);
       // Small buffers, of which several are in flight.
       const reader = {
+        byDefault: false,
         start: 0,
         length: Infinity,
         bufferSize: 512,

@@ -3,7 +3,7 @@
 import { Errno } from "../../../src/engine/linux.ts";
 import type { NameChange, Occupant, Place } from "../oracle/expected_names.ts";
 import { Violation } from "../oracle/promises.ts";
-import type { Handle, Session, Slot } from "./session.ts";
+import type { Handle, Over, Session, Slot } from "./session.ts";
 import type { Of } from "./steps.ts";
 
 /** Bytes for the answer of the system when it is asked what it swaps to. */
@@ -38,16 +38,15 @@ export function publish(session: Session, handle: Handle): (succeeded: boolean) 
 }
 
 /** Renames a file, or what an atomic one will be called. */
-export function rename(session: Session, slot: Slot, { path }: Of<"rename">): Promise<void> {
-  const { handle } = slot;
-  if (!handle || handle.closing || handle.renames % 2 === 1) return Promise.resolve();
+export function rename(session: Session, handle: Handle, { path }: Of<"rename">, slot: Slot): Over {
+  if (handle.closing || handle.renames % 2 === 1) return;
   const { world, oracle } = session;
   const text = session.path(path);
   const to = world.placeOf(text)!;
-  if (oracle.names.begunAt(to) === undefined) return Promise.resolve();
+  if (oracle.names.begunAt(to) === undefined) return;
   const from = session.placeOf(handle);
   // Between the look at a name and its rename another file may come there: the kernel has no way to rename a file.
-  if (from !== undefined && oracle.names.begunAt(from) === undefined) return Promise.resolve();
+  if (from !== undefined && oracle.names.begunAt(from) === undefined) return;
   const { inode } = handle.tracked.view;
   const changes: [Place, NameChange][] = [];
   const begin = (place: Place, occupant: Occupant) =>
@@ -91,13 +90,12 @@ export function rename(session: Session, slot: Slot, { path }: Of<"rename">): Pr
 }
 
 /** Removes the name of a file. */
-export function remove(session: Session, slot: Slot): Promise<void> {
-  const { handle } = slot;
-  if (!handle || handle.closing || handle.renames % 2 === 1) return Promise.resolve();
+export function remove(session: Session, handle: Handle): Over {
+  if (handle.closing || handle.renames % 2 === 1) return;
   const { world, oracle } = session;
   // An atomic file may get its name meanwhile.
   const place = session.placeOf(handle) ?? handle.target;
-  if (place !== undefined && oracle.names.begunAt(place) === undefined) return Promise.resolve();
+  if (place !== undefined && oracle.names.begunAt(place) === undefined) return;
   const naming = place === undefined ? undefined : oracle.names.begin(place, undefined);
   handle.renames++;
   return session.call({

@@ -1,5 +1,8 @@
 // Performs one step of a program.
 
+import type { DmaFile } from "../../../mod.ts";
+import { Errno } from "../../../src/engine/linux.ts";
+import { Violation } from "../oracle/promises.ts";
 import { askSize, closeFile, dropFile, lock, open, syncFile, unlock } from "./file_steps.ts";
 import { remove, rename } from "./name_steps.ts";
 import { act } from "./other_steps.ts";
@@ -8,6 +11,7 @@ import { pipe } from "./pipe_steps.ts";
 import {
   copy,
   deallocate,
+  isChangeable,
   preallocate,
   readAt,
   readMany,
@@ -16,44 +20,88 @@ import {
 } from "./range_steps.ts";
 import { endReader, openReader, readStream, skip } from "./reader_steps.ts";
 import { DIRECTORIES } from "../world.ts";
-import type { Session, Slot } from "./session.ts";
+import type { Handle, Over, Session, Slot } from "./session.ts";
 import type { Action, Of, Step } from "./steps.ts";
 import { endWriter } from "./writer_end_steps.ts";
 import { flush, flushNow, openWriter, write, writeNonsense } from "./writer_steps.ts";
 
-type Perform<Name extends Action["do"]> = (
-  session: Session,
-  slot: Slot,
-  action: Of<Name>,
-) => Promise<void> | void;
+type Perform<Chosen> = (session: Session, slot: Slot, action: Chosen) => Over;
 
-const all: { readonly [Name in Action["do"]]: Perform<Name> } = {
+/** A step on the file of a slot. */
+type PerformOnFile<Chosen> = (
+  session: Session,
+  handle: Handle,
+  action: Chosen,
+  slot: Slot,
+) => Over;
+
+/** Does nothing where a slot has no file. */
+function onFile<Chosen>(take: PerformOnFile<Chosen>): Perform<Chosen> {
+  return (session, slot, action) => slot.handle && take(session, slot.handle, action, slot);
+}
+
+/** A step that reads. `refused` does the same to a file that cannot be read. */
+function reading<Chosen>(take: PerformOnFile<Chosen>, refused: Refused<Chosen>): Perform<Chosen> {
+  return onFile((session, handle, action, slot) =>
+    handle.readable
+      ? take(session, handle, action, slot)
+      : refuse(session, handle, refused(handle.file, action))
+  );
+}
+
+/** A step that changes a file. `refused` does the same to a file that cannot be written to. */
+function changing<Chosen>(take: PerformOnFile<Chosen>, refused: Refused<Chosen>): Perform<Chosen> {
+  return onFile((session, handle, action, slot) => {
+    if (isChangeable(session, handle)) return take(session, handle, action, slot);
+    if (!handle.writable) return refuse(session, handle, refused(handle.file, action));
+  });
+}
+
+type Refused<Chosen> = (file: DmaFile, action: Chosen) => Promise<unknown>;
+
+/** "rights": a file that was not opened for something, or was sealed, does not do it. */
+function refuse(session: Session, handle: Handle, promise: Promise<unknown>): Promise<void> {
+  return session.call({
+    name: "a call without the right",
+    promise,
+    handle,
+    errnos: [Errno.EBADF],
+    done: () => {
+      throw new Violation("rights", "it is done to a file that was not opened for it");
+    },
+  });
+}
+
+const all: { readonly [Name in Action["do"]]: Perform<Of<Name>> } = {
   create: open,
   open,
   temp: open,
-  "close file": closeFile,
-  "drop file": dropFile,
-  rename,
-  remove,
-  "sync file": syncFile,
-  size: askSize,
-  lock,
-  unlock,
-  readAt,
-  readMany,
-  writeAt,
-  truncate,
-  preallocate,
-  deallocate,
-  copy,
-  writer: openWriter,
+  "close file": onFile(closeFile),
+  "drop file": onFile(dropFile),
+  rename: onFile(rename),
+  remove: onFile(remove),
+  "sync file": onFile(syncFile),
+  size: onFile(askSize),
+  lock: onFile(lock),
+  unlock: onFile(unlock),
+  readAt: reading(readAt, (file) => file.readAt(0, 100)),
+  readMany: reading(
+    readMany,
+    (file) => Array.fromAsync(file.readMany([{ position: 0, length: 1 }])),
+  ),
+  writeAt: changing(writeAt, (file) => file.writeAt(new Uint8Array(file.alignment.offset), 0)),
+  truncate: changing(truncate, (file) => file.truncate()),
+  preallocate: changing(preallocate, (file, { length }) => file.preallocate(length)),
+  deallocate: changing(deallocate, (file) => file.deallocate(0, 1)),
+  copy: onFile(copy),
+  writer: onFile(openWriter),
   write,
   "write nonsense": writeNonsense,
   flush: (session, slot, action) => flush(session, slot, action, false),
   sync: (session, slot, action) => flush(session, slot, action, true),
   "flush now": flushNow,
   "end writer": endWriter,
-  reader: openReader,
+  reader: onFile(openReader),
   read: readStream,
   skip,
   "end reader": endReader,
@@ -71,6 +119,6 @@ const all: { readonly [Name in Action["do"]]: Perform<Name> } = {
 };
 
 /** Begins a step. Resolves when it is over; never rejects for anything that the module does. */
-export function perform(session: Session, { slot, action }: Step): Promise<void> | void {
-  return (all[action.do] as Perform<Action["do"]>)(session, session.slots[slot]!, action);
+export function perform(session: Session, { slot, action }: Step): Over {
+  return (all[action.do] as Perform<Action>)(session, session.slots[slot]!, action);
 }

@@ -130,7 +130,8 @@ function fileSource(
   { seed }: Of<"pipe">,
 ): Source | undefined {
   const { handle } = from;
-  if (!handle || handle.closing || handle.tracked === writer.handle.tracked) return undefined;
+  if (!handle?.readable || handle.closing) return undefined;
+  if (handle.tracked === writer.handle.tracked) return undefined;
   const { tracked } = handle;
   const { expected, view } = tracked;
   const isQuiet = tracked.writers.size === 0 && tracked.isLengthLeftAlone &&

@@ -1,18 +1,12 @@
 // What the end of the process does to files that are open, as src/configure.ts has it.
 
 import { Violation } from "../oracle/promises.ts";
-import type { WriterOracle } from "../oracle/writer_oracle.ts";
 import type { OpenWriter, Session } from "./session.ts";
 import { beginClose, finishClose, giveUp } from "./writer_end_steps.ts";
-import { checkFlushed, waitsForProgram } from "./writer_steps.ts";
+import { checkFlushed } from "./writer_steps.ts";
 
 function writersOf({ slots }: Session): OpenWriter[] {
   return slots.flatMap(({ writer }) => writer && !writer.oracle.end ? [writer] : []);
-}
-
-/** Whether it may be at its end by what the program does. */
-function isEnding({ ending, piped }: WriterOracle): boolean {
-  return ending || piped;
 }
 
 /** An uncaught error, or Deno.exit: what was given is written, and each file is cut to it. */
@@ -24,12 +18,9 @@ export function crash(session: Session): void {
   for (const text of warnings) session.trace?.(`  ${text}`);
   session.oracle.guard(() => {
     // A writer that has failed has not everything, and need not have told anybody yet.
-    if (session.world.faults.happened.length > 0 || session.world.isLimited) return;
-    const isShutting = session.slots.some(({ handle }) =>
-      handle?.closing || handle?.sealing || handle?.probed
-    );
-    if (isShutting || session.dropped.length > 0) return;
-    if (all.some(({ oracle }) => isEnding(oracle) || waitsForProgram(oracle.file))) return;
+    if (session.isFaulty || session.dropped.length > 0) return;
+    if (session.slots.some(({ handle }) => handle?.probed)) return;
+    if (all.some(({ oracle }) => oracle.ending || oracle.piped)) return;
     if (warnings.length > 0) throw new Violation("normal end", warnings[0]!);
     for (const writer of writers) {
       if (writer.oracle.ending || writer.oracle.failure) continue;

@@ -6,19 +6,17 @@ import { Violation } from "../oracle/promises.ts";
 import { blockEnd, blockStart, type Claim } from "../oracle/claim.ts";
 import type { TrackedFile } from "../oracle/tracked_file.ts";
 import { bytesOf } from "./bytes.ts";
-import type { Handle, Session, Slot } from "./session.ts";
+import type { Handle, Over, Session, Slot } from "./session.ts";
 import type { Of } from "./steps.ts";
 
 /** No file here goes further. */
 const FURTHEST = 2 ** 50;
 
-/** The file of a slot, for a call that changes it. */
-function changeable(session: Session, { handle }: Slot): Handle | undefined {
-  if (!handle?.writable || handle.appends || handle.closing) return undefined;
-  const { tracked } = handle;
-  return session.isOthers(tracked, handle) || session.oracle.isEmptied(tracked.view)
-    ? undefined
-    : handle;
+/** Whether a call may change a file now. */
+export function isChangeable(session: Session, handle: Handle): boolean {
+  const { tracked, writable, appends, closing } = handle;
+  if (!writable || appends || closing) return false;
+  return !session.isOthers(tracked, handle) && !session.oracle.isEmptied(tracked.view);
 }
 
 /**
@@ -105,9 +103,7 @@ function checkLength(
   if (got !== right) throw new Violation("reads", `${got} bytes at ${position}, right is ${right}`);
 }
 
-export function readAt(session: Session, slot: Slot, action: Of<"readAt">): Promise<void> {
-  const { handle } = slot;
-  if (!handle) return Promise.resolve();
+export function readAt(session: Session, handle: Handle, action: Of<"readAt">): Promise<void> {
   const { file, tracked } = handle;
   const since = session.oracle.now();
   const position = action.aligned ? file.alignDown(action.position) : action.position;
@@ -137,16 +133,15 @@ async function readInto(file: DmaFile, position: number, length: number): Promis
   return buffer.bytes.subarray(0, read);
 }
 
-export function readMany(session: Session, slot: Slot, action: Of<"readMany">): Promise<void> {
-  const { handle } = slot;
-  if (!handle) return Promise.resolve();
+export function readMany(session: Session, handle: Handle, action: Of<"readMany">): Promise<void> {
   const { file, tracked } = handle;
-  const { maxGap, stopAfter } = action;
+  const { maxGap, maxMerged, concurrency, stopAfter } = action;
+  const options = { maxGap, maxMerged, concurrency };
   const since = session.oracle.now();
   const ranges = action.ranges.map(([position, length]) => ({ position, length }));
   const read = async () => {
     let index = 0;
-    for await (const { position, length, bytes } of file.readMany(ranges, { maxGap })) {
+    for await (const { position, length, bytes } of file.readMany(ranges, options)) {
       const range = ranges[index++];
       session.oracle.guard(() => {
         if (range?.position !== position || range.length !== length) {
@@ -163,9 +158,12 @@ export function readMany(session: Session, slot: Slot, action: Of<"readMany">): 
 
 // ---- writing ------------------------------------------------------------------------------------------------------
 
-export function writeAt(session: Session, slot: Slot, action: Of<"writeAt">): Promise<void> {
-  const handle = changeable(session, slot);
-  if (!handle) return refuseWrite(session, slot);
+export function writeAt(
+  session: Session,
+  handle: Handle,
+  action: Of<"writeAt">,
+  slot: Slot,
+): Over {
   const { file, tracked } = handle;
   const unit = file.alignment.offset;
   const bytes = bytesOf(action.seed, action.blocks * unit);
@@ -179,7 +177,7 @@ export function writeAt(session: Session, slot: Slot, action: Of<"writeAt">): Pr
   // What goes into space that a writer of another handle has reserved looks like that (docs/limits.md).
   const isReserved = writer !== undefined && !slot.writer && end > tracked.expected.end &&
     position < tracked.view.size;
-  if (isReserved || !isFree(handle, position, end)) return Promise.resolve();
+  if (isReserved || !isFree(handle, position, end)) return;
   const put = bytes.length > 0 ? putting(session, tracked, position, bytes) : undefined;
   return session.call({
     ...put,
@@ -202,20 +200,6 @@ function bufferOf({ file }: Handle, bytes: Uint8Array) {
   return buffer;
 }
 
-/** "rights": a file that was not opened for writing, or was sealed, cannot be written to. */
-function refuseWrite(session: Session, { handle }: Slot): Promise<void> {
-  if (!handle || handle.writable) return Promise.resolve();
-  return session.call({
-    name: "writeAt without write",
-    promise: handle.file.writeAt(new Uint8Array(handle.file.alignment.offset), 0),
-    handle,
-    errnos: [Errno.EBADF],
-    done: () => {
-      throw new Violation("rights", "a file that cannot be written to was written to");
-    },
-  });
-}
-
 function lengthOf({ of, amount }: Of<"truncate">["to"], { expected, view }: TrackedFile): number {
   switch (of) {
     case "zero":
@@ -229,12 +213,10 @@ function lengthOf({ of, amount }: Of<"truncate">["to"], { expected, view }: Trac
   }
 }
 
-export function truncate(session: Session, slot: Slot, { to }: Of<"truncate">): Promise<void> {
-  const handle = changeable(session, slot);
-  if (!handle) return Promise.resolve();
+export function truncate(session: Session, handle: Handle, { to }: Of<"truncate">): Over {
   const { tracked } = handle;
   const isTaken = tracked.claims.size + tracked.truncates.size > 0;
-  if (isTaken || isBesideOthers(handle)) return Promise.resolve();
+  if (isTaken || isBesideOthers(handle)) return;
   const length = lengthOf(to, tracked);
   const entry = { length };
   const { end } = tracked.expected;
@@ -250,13 +232,11 @@ export function truncate(session: Session, slot: Slot, { to }: Of<"truncate">): 
   });
 }
 
-export function preallocate(session: Session, slot: Slot, action: Of<"preallocate">) {
-  const handle = changeable(session, slot);
-  if (!handle) return Promise.resolve();
-  const { tracked } = handle;
+export function preallocate(session: Session, handle: Handle, action: Of<"preallocate">): Over {
   const { length, keepSize } = action;
+  const { tracked } = handle;
   const mustNotGrow = [...tracked.claims].some(({ to }) => to === FURTHEST);
-  if (isBesideOthers(handle) || mustNotGrow) return Promise.resolve();
+  if (isBesideOthers(handle) || mustNotGrow) return;
   const entry = { end: keepSize ? 0 : length };
   tracked.reserves.add(entry);
   if (!keepSize) tracked.expected.mayExtendTo(length);
@@ -274,13 +254,11 @@ export function preallocate(session: Session, slot: Slot, action: Of<"preallocat
   });
 }
 
-export function deallocate(session: Session, slot: Slot, action: Of<"deallocate">): Promise<void> {
-  const handle = changeable(session, slot);
-  if (!handle) return Promise.resolve();
+export function deallocate(session: Session, handle: Handle, action: Of<"deallocate">): Over {
   const { tracked } = handle;
   const { position, length } = action;
   const end = position + length;
-  if (!isFree(handle, position, end)) return Promise.resolve();
+  if (!isFree(handle, position, end)) return;
   const zeros = () => new Uint8Array(Math.max(0, Math.min(end, tracked.expected.end) - position));
   const over = claim(tracked, { from: position, to: end, bytes: undefined });
   const since = session.oracle.now();
@@ -302,10 +280,9 @@ export function deallocate(session: Session, slot: Slot, action: Of<"deallocate"
 }
 
 /** Copies a range of one file into another, or within one. */
-export function copy(session: Session, slot: Slot, action: Of<"copy">): Promise<void> {
-  const { handle } = slot;
-  const other = changeable(session, session.slots[action.target]!);
-  if (!handle || handle.closing || !other) return Promise.resolve();
+export function copy(session: Session, handle: Handle, action: Of<"copy">): Over {
+  const { handle: other } = session.slots[action.target]!;
+  if (!handle.readable || handle.closing || !other || !isChangeable(session, other)) return;
   const source = handle.tracked;
   const target = other.tracked;
   const { position } = action;
@@ -324,10 +301,10 @@ export function copy(session: Session, slot: Slot, action: Of<"copy">): Promise<
   const overlaps = source === target && blockStart(position) < blockEnd(end) &&
     blockStart(targetPosition) < blockEnd(position + length);
   if (length === 0 || !isQuiet || overlaps || !isFree(other, targetPosition, end)) {
-    return Promise.resolve();
+    return;
   }
   const bytes = source.expected.content.slice(position, position + length);
-  if (source.expected.open.overlaps(position, position + length)) return Promise.resolve();
+  if (source.expected.open.overlaps(position, position + length)) return;
   // One that asks for more than there is would copy what others append.
   const to = length < action.length ? FURTHEST : sourceEnd;
   const release = claim(source, { from: position, to, bytes: undefined });

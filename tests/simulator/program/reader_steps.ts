@@ -2,25 +2,33 @@
 
 import { Violation } from "../oracle/promises.ts";
 import { checkRead } from "./range_steps.ts";
-import type { OpenReader, Session, Slot } from "./session.ts";
+import type { Handle, OpenReader, Session, Slot } from "./session.ts";
 import type { Of } from "./steps.ts";
 
 /** No more is read to the end. */
 const MOST_READ = 4 << 20;
 
-export function openReader(session: Session, slot: Slot, action: Of<"reader">): void {
-  const { handle } = slot;
-  if (!handle || handle.closing || slot.reader) return;
-  const { start, length, bufferSize, readAhead } = action;
+export function openReader(
+  session: Session,
+  handle: Handle,
+  action: Of<"reader">,
+  slot: Slot,
+): void {
+  if (handle.closing || slot.reader) return;
+  const { byDefault, bufferSize, readAhead } = action;
+  const [start, length] = byDefault ? [0, Infinity] : [action.start, action.length];
   // Whoever closes an atomic file gives it its name. Where a writer is at work, that one closes.
-  const closeFile = action.closeFile && handle.tracked.writers.size === 0 &&
-    handle.target === undefined;
+  const mayClose = handle.tracked.writers.size === 0 && handle.target === undefined;
+  if (!handle.readable || (byDefault && !mayClose)) return;
+  const closeFile = byDefault || (action.closeFile && mayClose);
   const end = start + length;
   const since = session.oracle.now();
   const options = { start, end, bufferSize, readAhead, closeFile };
   let stream;
   try {
-    stream = new session.module.DmaStreamReader(handle.file, options);
+    stream = byDefault
+      ? handle.file.readable
+      : new session.module.DmaStreamReader(handle.file, options);
   } catch (error) {
     return session.oracle.guard(() => session.explain({ name: "a reader", handle }, error));
   }

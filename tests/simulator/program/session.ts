@@ -55,6 +55,7 @@ export class Handle {
     readonly file: DmaFile,
     readonly tracked: TrackedFile,
     readonly block: number,
+    readonly readable: boolean,
     public writable: boolean,
     readonly appends: boolean,
   ) {}
@@ -102,6 +103,9 @@ export class Slot {
   opening = false;
 }
 
+/** When a step is over: at once, or when the promise resolves. */
+export type Over = Promise<void> | void;
+
 /** Why a call may be refused. */
 export interface Excuse {
   readonly handle?: Handle | undefined;
@@ -126,7 +130,8 @@ export interface Call<T> extends Excuse {
   readonly failed?: (error: unknown) => void;
 }
 
-const MISSING: readonly number[] = [2, 21, 22, 38, 95];
+/** What the kernel says where something is missing. */
+const MISSING: readonly number[] = [Errno.EISDIR, Errno.EOPNOTSUPP, Errno.EINVAL];
 
 /** Everything that the tasks of a program share. */
 export class Session {
@@ -234,22 +239,21 @@ export class Session {
     error: unknown,
   ): boolean | undefined {
     if (this.#ownErrors.has(error) || writer?.failure?.reason === error) return true;
-    const { faults: { happened: faults }, isLimited } = this.world;
+    const { faults, isLimited } = this.world;
     const { errno } = error as { errno?: number };
     if (errno === undefined) {
       const isTypeError = error instanceof TypeError || error instanceof RangeError;
       const lacksMemory = String(error).includes("Cannot map");
       return (isTypeError && misuse === true) ||
-        (lacksMemory && faults.some(({ target }) => target === "acquire"));
+        (lacksMemory && faults.hit("acquire"));
     }
     return errnos?.includes(errno) ||
-      // What a pipe's source rejects with aborts the writer, before the pipe itself has rejected.
-      (errno === Errno.EBADF && (writer?.piped ||
-        [handle, source].some((each) =>
-          each && mayBeShut(each, faults.length > 0 || isLimited)
-        ))) ||
-      faults.some((fault) => fault.errno === errno) ||
-      (isLimited && (errno === Errno.EIO || MISSING.includes(errno)));
+      (errno === Errno.EBADF &&
+        [handle, source].some((each) => each && mayBeShut(each, this.isFaulty))) ||
+      faults.happened.some((fault) => fault.errno === errno) ||
+      // What is cut short again and again fails.
+      (errno === Errno.EIO && faults.shortened > 0) ||
+      (isLimited && MISSING.includes(errno));
   }
 
   /** Whether somebody else made or emptied a file and wrote nothing yet: that one takes it for empty. */
@@ -300,6 +304,11 @@ export class Session {
       if (inode === tracked.view.inode && !isTemporary(place)) return place;
     }
     return undefined;
+  }
+
+  /** Whether something went wrong so far, or is missing. */
+  get isFaulty(): boolean {
+    return this.world.faults.count > 0 || this.world.isLimited;
   }
 
   /** Whether every cut at an end succeeds. */

@@ -37,7 +37,7 @@ function path(random: Random) {
 }
 
 function direct(random: Random) {
-  return random.weighted([[4, "prefer"], [1, "off"]]);
+  return random.weighted([[4, "prefer"], [1, "off"], [0.5, "require"]]);
 }
 
 function writer(random: Random) {
@@ -62,22 +62,25 @@ const all = {
   create: [2.4, (random) => ({
     path: path(random),
     atomic: random.chance(0.35),
+    read: random.chance(0.9),
     direct: direct(random),
   })],
   open: [2.4, (random) => {
     const append = random.chance(0.15);
+    const write = append || random.chance(0.85);
     return {
       path: path(random),
-      write: append || random.chance(0.85),
+      read: !write || random.chance(0.9),
+      write,
       create: random.pick(["no", "yes", "yes", "new"]),
       truncate: !append && random.chance(0.2),
       /** Every write goes to the end of the file as it then is. */
       append,
-      direct: direct(random),
+      direct: append ? "prefer" : direct(random),
     };
   }],
   temp: [0.3, () => ({})],
-  "close file": [1.5, () => ({})],
+  "close file": [1.5, (random) => ({ twice: random.chance(0.2) })],
   "drop file": [0.3, () => ({})],
   rename: [0.7, (random) => ({ path: path(random) })],
   remove: [0.5, () => ({})],
@@ -94,6 +97,8 @@ const all = {
   readMany: [0.6, (random) => ({
     ranges: Array.from({ length: random.below(6) }, () => [place(random), size(random)] as const),
     maxGap: random.pick([0, 4096, 1 << 20]),
+    maxMerged: random.pick([4096, 100_000, 1 << 20]),
+    concurrency: random.pick([1, 2, 16]),
     stopAfter: random.pick([1, 100]),
   })],
   writeAt: [2.5, (random) => ({
@@ -141,6 +146,8 @@ const all = {
   })],
   // Readers.
   reader: [2, (random) => ({
+    /** The one that the file has, with defaults. */
+    byDefault: random.chance(0.1),
     start: place(random),
     length: random.chance(0.5) ? Infinity : size(random),
     bufferSize: random.pick(SIZES_OF_BUFFERS),

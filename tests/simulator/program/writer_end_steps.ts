@@ -14,12 +14,23 @@ export async function endWriter(
   const { writer } = slot;
   if (!writer || writer.oracle.end) return;
   if (how === "abort" || how === "abort lock") return await abort(session, writer, how);
-  if (writer.oracle.ending || writer.locked) return;
+  if (writer.locked) return;
+  if (writer.oracle.ending) return await endAgain(session, writer);
   if (how !== "drop") return await close(session, writer, how);
   if (session.isUsed(writer.oracle)) return;
   writer.handle.target = undefined;
   if (writer.oracle.facts.closeFile) session.forget(writer.handle);
   session.drop(writer);
+}
+
+/** Another close of a stream that ends is refused, or waits for the first one. */
+function endAgain(session: Session, writer: OpenWriter): Promise<void> {
+  return session.call({
+    name: "close again",
+    promise: writer.stream.close(),
+    ...excuseOf(writer),
+    misuse: true,
+  });
 }
 
 async function close(

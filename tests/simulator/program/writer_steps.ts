@@ -7,14 +7,18 @@ import { LARGEST_BLOCK } from "../oracle/claim.ts";
 import type { TrackedFile } from "../oracle/tracked_file.ts";
 import { WriterOracle } from "../oracle/writer_oracle.ts";
 import { bytesOf } from "./bytes.ts";
-import type { Handle, OpenWriter, Session, Slot, StandingName } from "./session.ts";
+import type { Handle, OpenWriter, Over, Session, Slot, StandingName } from "./session.ts";
 import type { Of } from "./steps.ts";
 
 type WriterChoice = Of<"writer">;
 
-export function openWriter(session: Session, slot: Slot, wanted: WriterChoice): Promise<void> {
-  const { handle } = slot;
-  if (!handle || handle.closing || handle.probed || !handle.writable) return Promise.resolve();
+export function openWriter(
+  session: Session,
+  handle: Handle,
+  wanted: WriterChoice,
+  slot: Slot,
+): Over {
+  if (handle.closing || handle.probed || !handle.writable) return;
   const { tracked } = handle;
   if (slot.writer?.handle === handle && !slot.writer.oracle.end) {
     return openSecond(session, handle);
@@ -22,10 +26,10 @@ export function openWriter(session: Session, slot: Slot, wanted: WriterChoice): 
   const isTaken = tracked.writers.size + tracked.claims.size > 0;
   const isOverwritten = handle.owns && !handle.hasWritten && tracked.expected.end > 0;
   const isOthers = session.isOthers(tracked, handle) || session.oracle.isEmptied(tracked.view);
-  if (isTaken || isOthers || isOverwritten) return Promise.resolve();
+  if (isTaken || isOthers || isOverwritten) return;
   const { appends } = handle;
   // Nobody may make the file longer while it is appended to: where a chunk stands nobody could tell.
-  if (appends && tracked.truncates.size + tracked.reserves.size > 0) return Promise.resolve();
+  if (appends && tracked.truncates.size + tracked.reserves.size > 0) return;
   const choice = appends ? appending(wanted) : wanted;
   const facts = {
     append: appends || choice.place === "append",
@@ -51,7 +55,7 @@ export function openWriter(session: Session, slot: Slot, wanted: WriterChoice): 
   if (facts.closeFile) handle.fragile = true;
   const writer = { slot, stream, oracle, handle, memory, locked: false };
   slot.writer = writer;
-  if (!choice.waits) return Promise.resolve();
+  if (!choice.waits) return;
   return find(session, writer);
 }
 
@@ -117,7 +121,8 @@ export function noteFailure({ oracle }: OpenWriter, error: unknown): void {
 // ---- chunks -------------------------------------------------------------------------------------------------------
 
 export async function write(session: Session, slot: Slot, action: Of<"write">): Promise<void> {
-  const { writer } = slot;
+  const { writer, ended } = slot;
+  if (!writer && ended) return await refused(session, ended, ended.stream.write(bytesOf(1, 3)));
   if (!writer || writer.oracle.end) return;
   const { stream, oracle, handle } = writer;
   const { how, seed } = action;
@@ -212,9 +217,9 @@ async function writeUnderLock(
 }
 
 /** What is no chunk is refused alone, and nothing else is lost. */
-export function writeNonsense(session: Session, slot: Slot): Promise<void> {
+export function writeNonsense(session: Session, slot: Slot): Over {
   const { writer } = slot;
-  if (!writer || writer.oracle.end) return Promise.resolve();
+  if (!writer || writer.oracle.end) return;
   const nonsense = "nonsense" as unknown as ArrayBuffer;
   return refused(session, writer, writer.stream.write(nonsense));
 }
@@ -227,8 +232,8 @@ export function flush(
   { writer }: Slot,
   { tail }: { tail: boolean },
   durable: boolean,
-): Promise<void> {
-  if (!writer) return Promise.resolve();
+): Over {
+  if (!writer) return;
   const { stream, oracle, handle } = writer;
   const least = leastOf(writer, tail);
   const since = session.oracle.now();
@@ -262,7 +267,7 @@ function promiseUpTo(
 }
 
 /** A truncate that waits for a call of the program begins only when the program goes on. */
-export function waitsForProgram({ claims, reserves }: TrackedFile): boolean {
+function waitsForProgram({ claims, reserves }: TrackedFile): boolean {
   return claims.size + reserves.size > 0;
 }
 

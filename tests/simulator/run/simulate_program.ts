@@ -200,6 +200,6 @@ async function endAll(session: Session, random: Random): Promise<void> {
     if (slot.writer) {
       await endWriter(session, slot, { do: "end writer", how: random.pick(["close", "abort"]) });
     }
-    await closeFile(session, slot);
+    if (slot.handle) await closeFile(session, slot.handle, { twice: false }, slot);
   }
 }
