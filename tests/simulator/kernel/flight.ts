@@ -77,6 +77,20 @@ export function descriptorsOf(operation: Operation): number[] {
   }
 }
 
+/** The bytes that an operation puts somewhere. */
+export function rangeOf(
+  operation: Operation,
+): readonly [from: number, to: number] | undefined {
+  switch (operation.op) {
+    case "write":
+      return [operation.position, operation.position + operation.length];
+    case "copyRange":
+      return [operation.targetPosition, operation.targetPosition + operation.length];
+    default:
+      return undefined;
+  }
+}
+
 export function describe(operation: Operation): string {
   switch (operation.op) {
     case "read":

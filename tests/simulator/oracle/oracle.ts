@@ -78,8 +78,6 @@ export class Oracle implements FlightObserver, Surroundings {
     let file = this.#files.get(view.inode);
     if (!file) {
       file = new TrackedFile(view, this);
-      // A file that was there before is durable; what the module makes is not.
-      if (view.size === 0) file.promiseNothing();
       this.#files.set(view.inode, file);
     }
     return file;

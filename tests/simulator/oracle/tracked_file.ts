@@ -2,8 +2,7 @@
 // on a kill may find it done.
 
 import { Buffer } from "node:buffer";
-import type { Operation } from "../../../src/engine/operation.ts";
-import type { FileView, Flight } from "../kernel/flight.ts";
+import { type FileView, type Flight, rangeOf } from "../kernel/flight.ts";
 import type { World } from "../world.ts";
 import { CutsByOthers } from "./cuts_by_others.ts";
 import { DurableFile, ExpectedFile } from "./expected_file.ts";
@@ -24,18 +23,6 @@ export interface Surroundings {
   isEmptied(view: FileView): boolean;
 }
 
-/** The bytes that an operation puts somewhere. */
-function rangeOf(operation: Operation): Range | undefined {
-  switch (operation.op) {
-    case "write":
-      return [operation.position, operation.position + operation.length];
-    case "copyRange":
-      return [operation.targetPosition, operation.targetPosition + operation.length];
-    default:
-      return undefined;
-  }
-}
-
 /** One file under test, by whatever names and descriptors. */
 export class TrackedFile {
   readonly expected: ExpectedFile;
@@ -48,11 +35,6 @@ export class TrackedFile {
   readonly reserves: Set<{ readonly end: number }> = new Set();
   /** Who gave it the name that it has, and is to make it durable. */
   namer: object | undefined;
-  /** Syncs under way that were asked for past its writers. One that fails loses bytes of which the writers do not know. */
-  syncsPastWriters = 0;
-  #failedPastWriters = false;
-  /** A sync failed: another one that succeeds says nothing. */
-  syncFailed = false;
   /** What syncs that failed have thrown away and nobody has written since: before the present writer came, and since. */
   readonly #lost = new Ranges();
   readonly #losing = new Ranges();
@@ -132,7 +114,6 @@ export class TrackedFile {
 
   /** The bytes of these ranges are durable, and the size where given: but for what is being changed. */
   promise(ranges: Iterable<Range>, size?: number): void {
-    if (this.#failedPastWriters) return;
     const end = Math.max(size ?? 0, this.#synced.end);
     this.#synced = { ...this.#synced, end };
     const kept = new Ranges(...ranges);
@@ -205,10 +186,8 @@ export class TrackedFile {
     if (began === undefined) return;
     this.#syncs.delete(flight);
     if (flight.result! < 0) {
-      this.syncFailed = true;
       // What calls under way have written is lost too.
       this.#losing.add(0, Math.max(this.expected.end, this.view.size));
-      if (this.syncsPastWriters > 0) this.#failedPastWriters = true;
     } else {
       this.touches.sync(began.time);
       if (began.time > this.#synced.time) this.#synced = began;

@@ -57,8 +57,6 @@ export class WriterOracle {
   /** An end was asked for, and whether it was a close. */
   ending = false;
   closes = false;
-  /** Another process has appended behind it: whoever writes further on hides that. */
-  isFollowed = false;
   /** An abort came when the close had begun, and every chunk was taken. */
   closeStands = false;
   end: WriterEnd | undefined;

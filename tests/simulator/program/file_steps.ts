@@ -227,7 +227,7 @@ export function dropFile(session: Session, handle: Handle, _: unknown, slot: Slo
   session.finalizers.collect(handle.file);
 }
 
-// ---- syncs, sizes and locks ---------------------------------------------------------------------------------------
+// ---- syncs and sizes ----------------------------------------------------------------------------------------------
 
 /** What a sync that begins now will make durable. The result is to be called when it has succeeded. */
 function beginSync({ oracle }: Session, tracked: TrackedFile): () => void {
@@ -235,7 +235,6 @@ function beginSync({ oracle }: Session, tracked: TrackedFile): () => void {
   const certain = tracked.certain();
   const { size } = tracked.view;
   return () => {
-    if (tracked.syncFailed) return;
     const now = tracked.certainSince(since, false);
     const ranges = [...certain].flatMap(([from, to]) => now.within(from, to));
     const isExact = tracked.touches.isSizeStable(since) && !tracked.isBusy;
@@ -246,16 +245,9 @@ function beginSync({ oracle }: Session, tracked: TrackedFile): () => void {
 
 /** Syncs a file past its streams. */
 export function syncFile(session: Session, handle: Handle, { dataOnly }: Of<"sync file">) {
-  const { tracked } = handle;
-  const synced = beginSync(session, tracked);
-  tracked.syncsPastWriters++;
-  return session.call({
-    name: "sync file",
-    promise: dataOnly ? handle.file.syncData() : handle.file.sync(),
-    handle,
-    over: () => tracked.syncsPastWriters--,
-    done: synced,
-  });
+  const done = beginSync(session, handle.tracked);
+  const promise = dataOnly ? handle.file.syncData() : handle.file.sync();
+  return session.call({ name: "sync file", promise, handle, done });
 }
 
 export function askSize(session: Session, handle: Handle): Promise<void> {
@@ -276,14 +268,4 @@ export function askSize(session: Session, handle: Handle): Promise<void> {
       throw new Violation("file", `size() says ${size}, it is ${tracked.view.size}`);
     },
   });
-}
-
-/** Locks a file. Who waits for a lock may wait for the end of the program. */
-export function lock(session: Session, handle: Handle, { exclusive }: Of<"lock">): Promise<void> {
-  return session.call({ name: "tryLock", promise: handle.file.tryLock(exclusive), handle });
-}
-
-/** Gives a lock back. */
-export function unlock(session: Session, handle: Handle): Promise<void> {
-  return session.call({ name: "unlock", promise: handle.file.unlock(), handle });
 }

@@ -61,7 +61,6 @@ function append(session: Session, tracked: TrackedFile, path: string, bytes: Uin
   if (!isQuiet(tracked) || !isBehind || session.isOthers(tracked) || bytes.length === 0) return;
   // A writer that came into the block in which they begin would fill it up.
   for (const writer of tracked.writers) {
-    writer.isFollowed = true;
     writer.wall = Math.min(writer.wall, size - size % writer.block);
   }
   session.world.append(path, bytes);
@@ -75,8 +74,7 @@ function truncate(session: Session, tracked: TrackedFile, path: string, length: 
   const { expected, view } = tracked;
   // Behind the content, and beside a writer behind the file, nobody can tell it from reserved space.
   const isPlain = length <= expected.end || (length > view.size && tracked.writers.size === 0);
-  const knows = [...tracked.writers].every((writer) => writer.isOpened && !writer.piped);
-  if (!isQuiet(tracked) || !isPlain || !knows || session.isOthers(tracked)) return;
+  if (!isQuiet(tracked) || !isPlain) return;
   session.world.truncate(path, length);
   tracked.truncatedByOthers(length);
 }

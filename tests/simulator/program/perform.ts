@@ -3,7 +3,7 @@
 import type { DmaFile } from "../../../mod.ts";
 import { Errno } from "../../../src/engine/linux.ts";
 import { Violation } from "../oracle/promises.ts";
-import { askSize, closeFile, dropFile, lock, open, syncFile, unlock } from "./file_steps.ts";
+import { askSize, closeFile, dropFile, open, syncFile } from "./file_steps.ts";
 import { remove, rename } from "./name_steps.ts";
 import { act } from "./other_steps.ts";
 import { crash } from "./program_end_steps.ts";
@@ -82,8 +82,13 @@ const all: { readonly [Name in Action["do"]]: Perform<Of<Name>> } = {
   remove: onFile(remove),
   "sync file": onFile(syncFile),
   size: onFile(askSize),
-  lock: onFile(lock),
-  unlock: onFile(unlock),
+  // Who waits for a lock may wait for the end of the program.
+  lock: onFile((session, handle, { exclusive }) =>
+    session.call({ name: "tryLock", promise: handle.file.tryLock(exclusive), handle })
+  ),
+  unlock: onFile((session, handle) =>
+    session.call({ name: "unlock", promise: handle.file.unlock(), handle })
+  ),
   readAt: reading(readAt, (file) => file.readAt(0, 100)),
   readMany: reading(
     readMany,

@@ -147,8 +147,6 @@ function fileSource(
   tracked.claims.add(claim);
   const memory = { bound: (stream.readAhead + 1) * stream.bufferSize };
   session.oracle.memoryUsers.add(memory);
-  // Whole buffers of the reader go to the writer, which may have them when the reader is closed.
-  writer.memory.bound += (writer.stream.writeBehind + 1) * stream.bufferSize;
   return {
     stream,
     bytes: expected.content.slice(start, end),

@@ -6,7 +6,7 @@ import { Violation } from "../oracle/promises.ts";
 import { blockEnd, blockStart, type Claim } from "../oracle/claim.ts";
 import type { TrackedFile } from "../oracle/tracked_file.ts";
 import { bytesOf } from "./bytes.ts";
-import type { Handle, Over, Session, Slot } from "./session.ts";
+import type { Handle, Over, Session } from "./session.ts";
 import type { Of } from "./steps.ts";
 
 /** No file here goes further. */
@@ -28,7 +28,7 @@ function isFree({ tracked, file }: Handle, from: number, to: number): boolean {
   return [...tracked.writers].every((writer) =>
     writer.isOpened && !writer.piped &&
     (to <= blockStart(writer.start) ||
-      (from >= blockEnd(writer.givenEnd) && writer.stream.file === file && !writer.isFollowed))
+      (from >= blockEnd(writer.givenEnd) && writer.stream.file === file))
   );
 }
 
@@ -158,12 +158,7 @@ export function readMany(session: Session, handle: Handle, action: Of<"readMany"
 
 // ---- writing ------------------------------------------------------------------------------------------------------
 
-export function writeAt(
-  session: Session,
-  handle: Handle,
-  action: Of<"writeAt">,
-  slot: Slot,
-): Over {
+export function writeAt(session: Session, handle: Handle, action: Of<"writeAt">): Over {
   const { file, tracked } = handle;
   const unit = file.alignment.offset;
   const bytes = bytesOf(action.seed, action.blocks * unit);
@@ -174,10 +169,7 @@ export function writeAt(
     : 0;
   const position = base + (action.block >> 1) * unit;
   const end = position + bytes.length;
-  // What goes into space that a writer of another handle has reserved looks like that (docs/limits.md).
-  const isReserved = writer !== undefined && !slot.writer && end > tracked.expected.end &&
-    position < tracked.view.size;
-  if (isReserved || !isFree(handle, position, end)) return;
+  if (!isFree(handle, position, end)) return;
   const put = bytes.length > 0 ? putting(session, tracked, position, bytes) : undefined;
   return session.call({
     ...put,
@@ -304,7 +296,6 @@ export function copy(session: Session, handle: Handle, action: Of<"copy">): Over
     return;
   }
   const bytes = source.expected.content.slice(position, position + length);
-  if (source.expected.open.overlaps(position, position + length)) return;
   // One that asks for more than there is would copy what others append.
   const to = length < action.length ? FURTHEST : sourceEnd;
   const release = claim(source, { from: position, to, bytes: undefined });

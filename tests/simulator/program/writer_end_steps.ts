@@ -14,8 +14,11 @@ export async function endWriter(
   const { writer } = slot;
   if (!writer || writer.oracle.end) return;
   if (how === "abort" || how === "abort lock") return await abort(session, writer, how);
+  if (writer.stream.locked || writer.oracle.ending) {
+    return await endAtWrongTime(session, writer, how);
+  }
+  // A pipe is over, and nobody was told yet.
   if (writer.locked) return;
-  if (writer.oracle.ending) return await endAgain(session, writer);
   if (how !== "drop") return await close(session, writer, how);
   if (session.isUsed(writer.oracle)) return;
   writer.handle.target = undefined;
@@ -23,11 +26,16 @@ export async function endWriter(
   session.drop(writer);
 }
 
-/** Another close of a stream that ends is refused, or waits for the first one. */
-function endAgain(session: Session, writer: OpenWriter): Promise<void> {
+/** A close of a stream that is locked, or ends already, is refused, or waits for the first one. */
+function endAtWrongTime(
+  session: Session,
+  writer: OpenWriter,
+  how: Of<"end writer">["how"],
+): Promise<void> {
+  const { stream } = writer;
   return session.call({
-    name: "close again",
-    promise: writer.stream.close(),
+    name: "close at the wrong time",
+    promise: how === "dispose" ? stream[Symbol.asyncDispose]() : stream.close(),
     ...excuseOf(writer),
     misuse: true,
   });

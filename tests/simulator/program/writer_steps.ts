@@ -28,8 +28,6 @@ export function openWriter(
   const isOthers = session.isOthers(tracked, handle) || session.oracle.isEmptied(tracked.view);
   if (isTaken || isOthers || isOverwritten) return;
   const { appends } = handle;
-  // Nobody may make the file longer while it is appended to: where a chunk stands nobody could tell.
-  if (appends && tracked.truncates.size + tracked.reserves.size > 0) return;
   const choice = appends ? appending(wanted) : wanted;
   const facts = {
     append: appends || choice.place === "append",
@@ -130,7 +128,7 @@ export async function write(session: Session, slot: Slot, action: Of<"write">): 
   if (isShut) return await refused(session, writer, stream.write(new Uint8Array(3)));
   // A pipe is over, and nobody was told yet.
   if (writer.locked) return;
-  if (!oracle.isOpened && (oracle.wall < Infinity || how === "buffer")) return;
+  if (!oracle.isOpened && oracle.wall < Infinity) return;
   const room = Math.min(action.size, oracle.room);
   if (how === "buffer") {
     const length = handle.file.alignUp(Math.max(1, room));
