@@ -77,6 +77,25 @@ testCopy("copies nothing from behind the end", async (from, dir) => {
   await assertFile(to.path, pattern(100));
 });
 
+testCopy(
+  "that brings nothing does not count as length: what others append stays",
+  async (from, dir) => {
+    for (const refused of [false, true]) {
+      const to = await DmaFile.create(dir.file(`to-${refused}`));
+      {
+        using _copying = refused ? byHand() : undefined;
+        using _reading = refused ? fail("read", Errno.EIO) : undefined;
+        const copying = from.copyRangeTo(to, refused ? 0 : SIZE, 100, 1 << 20);
+        if (refused) await assertRejects(() => copying);
+        else assertEquals(await copying, 0);
+      }
+      await Deno.writeFile(to.path, filled(300, 7), { append: true });
+      await new DmaStreamWriter(to).close();
+      await assertFile(to.path, filled(300, 7));
+    }
+  },
+);
+
 testInEachDirectory("copyRangeTo() copies within a file what does not overlap", async (dir) => {
   const cases = [[0, 8192, 8192], [40_960, 4096, 0], [0, 100, 200], [3, 5000, 9999], [200, 50, 7]];
   for (const [position, length, at] of cases as [number, number, number][]) {
