@@ -92,7 +92,7 @@ cuts while the end of file is moved
   writer/preallocator.ts: this.#pending.end(); →
 forgets that a failed step may have made the file longer
   writer/preallocator.ts: length.beginWrite(end); → length.beginWrite(0);
-  writer/preallocator.ts: durability.noteChange(); → durability.noteChange(); if (result >= 0) length.beginWrite(end), length.endWrite(end, true);
+  writer/preallocator.ts: length.endWrite(end, result >= 0); → length.endWrite(0, true); if (result >= 0) length.beginWrite(end), length.endWrite(end, true);
 closes without a sync
   writer/writer.ts: isWanted && isChanged ? → isWanted && false ?
 publishes a name and forgets the directory
