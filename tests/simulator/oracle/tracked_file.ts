@@ -2,6 +2,7 @@
 // on a kill may find it done.
 
 import { Buffer } from "node:buffer";
+import { alignUp } from "../../../src/align.ts";
 import { type FileView, type Flight, rangeOf } from "../kernel/flight.ts";
 import type { World } from "../world.ts";
 import { CutsByOthers } from "./cuts_by_others.ts";
@@ -42,11 +43,11 @@ export class TrackedFile {
   /** Changes in flight, and where the content ended when they were submitted. */
   readonly #flights = new Map<Flight, number>();
   /** Syncs in flight: when each began, and where the content ended then. */
-  readonly #syncs = new Map<Flight, { readonly time: number; readonly end: number }>();
+  readonly #syncs = new Map<Flight, { time: number; end: number }>();
   readonly touches: Touches;
   readonly #around: Surroundings;
   /** The last sync that succeeded. */
-  #synced: { readonly time: number; readonly end: number };
+  #synced: { time: number; end: number };
   /** A server that answers early has lost what it had answered. */
   #lostAt = 0;
 
@@ -114,8 +115,7 @@ export class TrackedFile {
 
   /** The bytes of these ranges are durable, and the size where given: but for what is being changed. */
   promise(ranges: Iterable<Range>, size?: number): void {
-    const end = Math.max(size ?? 0, this.#synced.end);
-    this.#synced = { ...this.#synced, end };
+    this.#synced.end = Math.max(size ?? 0, this.#synced.end);
     const kept = new Ranges(...ranges);
     kept.removeAll(this.#lost);
     this.durable.promise(this.expected, kept, size);
@@ -247,19 +247,12 @@ export class TrackedFile {
 
   /** Where a write may end: at the end of a block that has something in it. */
   #furthestEnd(): number {
-    const ends = [this.expected.end];
-    for (const { givenEnd, block } of this.writers) {
-      ends.push(Math.ceil(givenEnd / block) * block);
-    }
-    for (const { to, bytes } of this.claims) if (bytes) ends.push(blockEnd(to));
-    return Math.max(...ends);
+    const written = [...this.writers].map((each) => alignUp(each.givenEnd, each.block));
+    const put = [...this.claims].map(({ to, bytes }) => bytes ? blockEnd(to) : 0);
+    return Math.max(this.expected.end, ...written, ...put);
   }
 
-  #judgeGiven(
-    position: number,
-    bytes: Uint8Array,
-    { bytes: given, writer }: Source,
-  ): void {
+  #judgeGiven(position: number, bytes: Uint8Array, { bytes: given, writer }: Source): void {
     const isRight = Buffer.compare(bytes, given!.subarray(0, bytes.length)) === 0;
     const wrong = isRight ? -1 : bytes.findIndex((byte, index) => byte !== given![index]);
     const part = wrong < 0 ? bytes : bytes.subarray(0, wrong);
@@ -337,7 +330,7 @@ export class TrackedFile {
   }
 
   #resized(length: number): void {
-    this.#synced = { ...this.#synced, end: Math.min(this.#synced.end, length) };
+    this.#synced.end = Math.min(this.#synced.end, length);
     this.expected.truncated(length);
     for (const writer of this.writers) {
       writer.leastTruncated = Math.min(writer.leastTruncated, length);
@@ -348,7 +341,7 @@ export class TrackedFile {
     if (mode !== 0) return;
     const end = position + length;
     if ([...this.reserves].some((reserve) => reserve.end === end)) return;
-    if ([...this.writers].some((writer) => writer.preallocates)) return;
+    if ([...this.writers].some((writer) => writer.facts.preallocate)) return;
     throw new Violation("writer 10", `space up to ${end} is allocated, and nobody asked for it`);
   }
 

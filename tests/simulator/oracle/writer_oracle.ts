@@ -129,10 +129,6 @@ export class WriterOracle {
     return this.isOpened ? Math.max(0, this.wall - this.givenEnd) : this.wall;
   }
 
-  get preallocates(): boolean {
-    return this.facts.preallocate;
-  }
-
   /** Whether a range is its own. */
   covers(from: number, to: number): boolean {
     return this.isOpened && from >= this.start - this.block && to <= this.givenEnd + this.block;

@@ -1,5 +1,6 @@
 // Steps that another process takes, or the program beside its files.
 
+import { alignUp } from "../../../src/align.ts";
 import type { TrackedFile } from "../oracle/tracked_file.ts";
 import { DIRECTORIES } from "../world.ts";
 import { bytesOf } from "./bytes.ts";
@@ -53,10 +54,10 @@ function append(session: Session, tracked: TrackedFile, path: string, bytes: Uin
   const { size } = tracked.view;
   // Behind what writers have, and what they have reserved, or will.
   const isBehind = [...tracked.writers].every((writer) => {
-    const end = Math.ceil(writer.givenEnd / writer.block) * writer.block;
-    const reserved = writer.preallocates ? writer.start + writer.facts.sizeHint : 0;
+    const end = alignUp(writer.givenEnd, writer.block);
+    const reserved = writer.facts.preallocate ? writer.start + writer.facts.sizeHint : 0;
     return writer.isOpened && !writer.piped && Math.max(end, reserved) <= size &&
-      (!writer.preallocates || size < 8 << 20);
+      (!writer.facts.preallocate || size < 8 << 20);
   });
   if (!isQuiet(tracked) || !isBehind || session.isOthers(tracked) || bytes.length === 0) return;
   // A writer that came into the block in which they begin would fill it up.
