@@ -91,8 +91,11 @@ export class SimulatedWorld implements World {
   // ---- files and names --------------------------------------------------------------------------------------------
 
   #look(path: string): Node | undefined {
-    const node = this.#tree.lookUp(this.#tree.workingDirectory, path);
-    return typeof node === "number" ? undefined : node;
+    return this.#tree.lookUp(this.#tree.workingDirectory, path);
+  }
+
+  #resolve(path: string) {
+    return this.#tree.resolve(this.#tree.workingDirectory, path);
   }
 
   fileAt(path: string): SimulatedFile | undefined {
@@ -105,8 +108,8 @@ export class SimulatedWorld implements World {
   }
 
   placeOf(path: string): Place | undefined {
-    const place = this.#tree.resolve(this.#tree.workingDirectory, path);
-    return typeof place === "number" ? undefined : `${place.directory.inode}/${place.name}`;
+    const place = this.#resolve(path);
+    return place && `${place.directory.inode}/${place.name}`;
   }
 
   listing(): Listing {
@@ -137,28 +140,22 @@ export class SimulatedWorld implements World {
     this.fileAt(path)!.truncate(length);
   }
 
-  #placeAt(path: string): { directory: SimulatedDirectory; name: string } {
-    const place = this.#tree.resolve(this.#tree.workingDirectory, path);
-    if (typeof place === "number") throw new Error(`No such directory: ${path}`);
-    return place;
-  }
-
   rename(from: string, to: string): void {
     const node = this.#look(from)!;
     this.#tree.edit([
-      { ...this.#placeAt(to), node },
-      { ...this.#placeAt(from), node: undefined },
+      { ...this.#resolve(to)!, node },
+      { ...this.#resolve(from)!, node: undefined },
     ]);
   }
 
   remove(path: string): void {
-    this.#tree.edit([{ ...this.#placeAt(path), node: undefined }]);
+    this.#tree.edit([{ ...this.#resolve(path)!, node: undefined }]);
   }
 
   replace(path: string, bytes: Uint8Array): void {
     const file = this.#tree.makeFile();
     file.write(0, bytes);
-    this.#tree.edit([{ ...this.#placeAt(path), node: file }]);
+    this.#tree.edit([{ ...this.#resolve(path)!, node: file }]);
   }
 
   // ---- the end ----------------------------------------------------------------------------------------------------

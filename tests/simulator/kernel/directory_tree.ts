@@ -1,15 +1,10 @@
 // Directories and names, and which of them are durable.
 
-import { Errno } from "../../../src/engine/linux.ts";
 import type { Random } from "../random.ts";
 import { type Kept, SimulatedFile } from "./simulated_file.ts";
 
 /** What a name can lead to. */
 export type Node = SimulatedFile | SimulatedDirectory;
-
-const LONGEST_NAME = 255;
-
-export const ENOTDIR = 20;
 
 export class SimulatedDirectory {
   readonly isDirectory = true;
@@ -83,22 +78,16 @@ export class DirectoryTree {
 
   // ---- lookup -----------------------------------------------------------------------------------------------------
 
-  /** The directory in which the last component of a path stands, and that component; or `-errno`. */
-  resolve(
-    from: SimulatedDirectory,
-    path: string,
-  ): { directory: SimulatedDirectory; name: string } | number {
-    if (path === "") return -Errno.ENOENT;
+  /** The directory in which the last component of a path stands, and that component; undefined where there is none. */
+  resolve(from: SimulatedDirectory, path: string): Omit<Edit, "node"> | undefined {
     let directory = path.startsWith("/") ? this.root : from;
     const components = path.split("/").filter((part) => part !== "");
     const name = components.pop() ?? ".";
     for (const component of components) {
       const next = this.#child(directory, component);
-      if (!next) return -Errno.ENOENT;
-      if (!next.isDirectory) return -ENOTDIR;
+      if (!next?.isDirectory) return undefined;
       directory = next;
     }
-    if (name.length > LONGEST_NAME) return -Errno.ENAMETOOLONG;
     return { directory, name };
   }
 
@@ -108,13 +97,10 @@ export class DirectoryTree {
     return directory.entries.get(name);
   }
 
-  /** What stands at a path; or `-errno`. */
-  lookUp(from: SimulatedDirectory, path: string): Node | number {
+  /** What stands at a path. */
+  lookUp(from: SimulatedDirectory, path: string): Node | undefined {
     const place = this.resolve(from, path);
-    if (typeof place === "number") return place;
-    const node = this.#child(place.directory, place.name);
-    if (!node) return -Errno.ENOENT;
-    return path.endsWith("/") && !node.isDirectory ? -ENOTDIR : node;
+    return place && this.#child(place.directory, place.name);
   }
 
   /** The path of a node, as /proc/self/fd shows it. */

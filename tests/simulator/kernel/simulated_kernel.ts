@@ -85,7 +85,7 @@ export class SimulatedKernel extends TimedKernel<Description> {
     const errno = faults.ofCall(cached ? "openDirectoryNow" : "openWorkingDirectory");
     if (errno) return -errno;
     const node = tree.lookUp(tree.workingDirectory, name);
-    const fd = typeof node === "number" ? node : this.#noted(this.#calls.openNode(node, flags));
+    const fd = node ? this.#noted(this.descriptors.open(node, flags)) : -Errno.ENOENT;
     this.note(`open directory '${name}' at once -> ${fd}`);
     return fd;
   }

@@ -9,23 +9,15 @@ import {
   LOCK_NB,
   LOCK_UN,
   O_CREAT,
-  O_DIRECTORY,
   O_EXCL,
-  O_RDWR,
   O_TMPFILE,
-  O_WRONLY,
   RWF_DONTCACHE,
   RWF_DSYNC,
 } from "../../../src/engine/linux.ts";
 import type { Operation } from "../../../src/engine/operation.ts";
 import type { Random } from "../random.ts";
 import type { Description, DescriptorTable } from "./descriptors.ts";
-import {
-  type DirectoryTree,
-  ENOTDIR,
-  type Node,
-  type SimulatedDirectory,
-} from "./directory_tree.ts";
+import type { DirectoryTree, Node, SimulatedDirectory } from "./directory_tree.ts";
 import type { Fate } from "./faults.ts";
 import type { Feature, FileSystemKind } from "./file_systems.ts";
 import type { Flight, SyncPoint } from "./flight.ts";
@@ -171,37 +163,23 @@ export class SystemCalls {
     const link = /^\/proc\/self\/fd\/(\d+)$/.exec(name);
     if (link) {
       const linked = this.#lacks("proc") ? undefined : this.#descriptors.get(Number(link[1]));
-      return linked ? this.openNode(linked.node, flags) : -Errno.ENOENT;
+      return linked ? this.#descriptors.open(linked.node, flags) : -Errno.ENOENT;
     }
     const text = this.#lacks("proc") ? undefined : this.#texts.get(name);
-    if (text) return this.openNode(text, flags);
+    if (text) return this.#descriptors.open(text, flags);
     const from = directory === AT_FDCWD
       ? this.#machine.tree.workingDirectory
       : description!.node as SimulatedDirectory;
     if ((flags & O_TMPFILE) === O_TMPFILE) return this.#openUnnamed(flags);
-    const place = this.#machine.tree.resolve(from, name);
-    if (typeof place === "number") return place;
     const node = this.#machine.tree.lookUp(from, name);
-    if (typeof node !== "number") {
-      if (flags & O_CREAT && flags & O_EXCL) return -Errno.EEXIST;
-      return this.openNode(node, flags);
-    }
-    if (node !== -Errno.ENOENT || !(flags & O_CREAT)) return node;
-    if (name.endsWith("/")) return -Errno.EISDIR;
+    if (node && flags & O_CREAT && flags & O_EXCL) return -Errno.EEXIST;
+    if (node) return this.#descriptors.open(node, flags);
+    const place = this.#machine.tree.resolve(from, name);
+    if (!place || !(flags & O_CREAT)) return -Errno.ENOENT;
     const file = this.#machine.tree.makeFile();
-    const fd = this.openNode(file, flags);
-    if (fd >= 0) {
-      this.#machine.tree.edit([{ directory: place.directory, name: place.name, node: file }]);
-    }
+    const fd = this.#descriptors.open(file, flags);
+    if (fd >= 0) this.#machine.tree.edit([{ ...place, node: file }]);
     return fd;
-  }
-
-  /** An open of what a path leads to. */
-  openNode(node: Node, flags: number): number {
-    const writes = flags & (O_WRONLY | O_RDWR | O_CREAT);
-    if (node.isDirectory && writes) return -Errno.EISDIR;
-    if (!node.isDirectory && flags & O_DIRECTORY) return -ENOTDIR;
-    return this.#descriptors.open(node, flags);
   }
 
   #openUnnamed(flags: number): number {
@@ -225,9 +203,7 @@ export class SystemCalls {
     const target = to.node as SimulatedDirectory;
     const node = directory.entries.get(name);
     if (!node) return -Errno.ENOENT;
-    const replaced = targetName === "." ? target : target.entries.get(targetName);
-    if (replaced === node) return 0;
-    if (replaced?.isDirectory) return -Errno.EISDIR;
+    if (target.entries.get(targetName) === node) return 0;
     this.#machine.tree.edit([
       { directory: target, name: targetName, node },
       { directory, name, node: undefined },
@@ -237,9 +213,7 @@ export class SystemCalls {
 
   #unlink({ name }: Named<"unlink">, { node }: Description): number {
     const directory = node as SimulatedDirectory;
-    const found = directory.entries.get(name);
-    if (!found) return -Errno.ENOENT;
-    if (found.isDirectory) return -Errno.EISDIR;
+    if (!directory.entries.has(name)) return -Errno.ENOENT;
     this.#machine.tree.edit([{ directory, name, node: undefined }]);
     return 0;
   }
