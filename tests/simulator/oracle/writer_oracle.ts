@@ -193,6 +193,8 @@ export class WriterOracle {
 
   /** A call was told of a failure. The first one is the only one. */
   failed(reason: unknown): void {
+    // What waits when an abort comes together with a failure gets either.
+    if (this.reasons.has(reason)) return;
     this.#failure ??= { reason };
     if (this.#failure.reason === reason) return;
     this.#break("writer 6", `${this.#failure.reason} came first, then ${reason}`);
