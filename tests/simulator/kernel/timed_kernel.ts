@@ -71,6 +71,11 @@ export abstract class TimedKernel<Description extends OpenDescription> implement
 
   protected abstract fileOf(description: Description | undefined): FileView | undefined;
 
+  /** The file that is open under a number. */
+  fileUnder(fd: number): FileView | undefined {
+    return this.fileOf(this.lookUp(fd));
+  }
+
   /** An operation is with the kernel from now on. */
   protected abstract launched(flight: Flight<Description>): void;
 

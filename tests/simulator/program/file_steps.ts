@@ -2,20 +2,11 @@
 
 import { Errno } from "../../../src/engine/linux.ts";
 import type { DmaFile } from "../../../mod.ts";
-import type { Place } from "../oracle/expected_names.ts";
 import { Violation } from "../oracle/promises.ts";
 import type { TrackedFile } from "../oracle/tracked_file.ts";
 import { ASKED, mayPublish, publish } from "./name_steps.ts";
 import { Handle, type Over, type Session, type Slot } from "./session.ts";
 import type { Of } from "./steps.ts";
-
-/** So often a file is asked for its inode where that fails. */
-const ASKS = 20;
-
-interface Opened {
-  readonly file: DmaFile;
-  readonly inode: number;
-}
 
 export async function open(
   session: Session,
@@ -24,26 +15,19 @@ export async function open(
 ): Promise<void> {
   if (slot.handle || slot.opening) return;
   slot.opening = true;
-  const memory = { bound: ASKED };
-  session.oracle.memoryUsers.add(memory);
-  try {
-    if (action.do === "temp") await openTemporary(session, slot);
-    else if (action.do === "create" && action.atomic) await createAtomic(session, slot, action);
-    else await openNamed(session, slot, action);
-  } finally {
-    session.oracle.memoryUsers.delete(memory);
-    slot.opening = false;
-  }
+  if (action.do === "temp") await openTemporary(session, slot);
+  else if (action.do === "create" && action.atomic) await createAtomic(session, slot, action);
+  else await openNamed(session, slot, action);
+  slot.opening = false;
 }
 
 function openTemporary(session: Session, slot: Slot): Promise<void> {
   const { world, module } = session;
   return session.call({
     name: "temp",
-    promise: identify(session, module.DmaFile.temp({ dir: world.root })),
-    done: (opened) => {
-      if (opened) slot.handle = handleOf(session, opened, { read: true, write: true });
-    },
+    promise: module.DmaFile.temp({ dir: world.root }),
+    memory: ASKED,
+    done: (file) => slot.handle = handleOf(session, file, { read: true, write: true }),
   });
 }
 
@@ -55,11 +39,11 @@ function createAtomic(session: Session, slot: Slot, action: Of<"create">): Promi
   oracle.temporaries++;
   return session.call({
     name: "create atomic",
-    promise: identify(session, module.DmaFile.create(path, { atomic: true, read, direct }), target),
+    promise: module.DmaFile.create(path, { atomic: true, read, direct }),
+    memory: ASKED,
     errnos: refusalsOf(action),
-    done: (opened) => {
-      if (!opened) return void oracle.temporaries--;
-      slot.handle = handleOf(session, opened, { read, write: true });
+    done: (file) => {
+      slot.handle = handleOf(session, file, { read, write: true });
       slot.handle.target = target;
       slot.handle.hidden = true;
     },
@@ -101,7 +85,8 @@ function openNamed(
     : module.DmaFile.open(path, { ...options, truncate: empties, append });
   return session.call({
     name: action.do,
-    promise: identify(session, promise),
+    promise,
+    memory: ASKED,
     errnos: [
       ...(creates ? [] : [Errno.ENOENT]),
       ...(createsNew ? [Errno.EEXIST] : []),
@@ -111,17 +96,17 @@ function openNamed(
       there?.truncates.delete(truncate);
       oracle.emptied.delete(emptied);
     },
-    done: (opened) => {
-      naming.settled(...(opened ? [world.listing().get(place)] as const : []));
-      if (!opened) return;
+    done: (file) => {
+      naming.settled(world.listing().get(place));
+      const handle = handleOf(session, file, { read, write, append });
+      const isFound = handle.tracked === there;
       // Whoever else may have made it is to make its name durable.
       const isOwn = begun !== undefined && oracle.names.begunAt(place) === begun + 1;
-      const made = creates && opened.inode !== found;
-      const handle = handleOf(session, opened, { read, write, append });
+      const made = creates && !isFound;
       handle.owns = empties || made;
       if (made && isOwn) handle.tracked.namer = handle.file;
       slot.handle = handle;
-      if (createsNew && opened.inode === found) {
+      if (createsNew && isFound) {
         throw new Violation("file", "createNew opened a file that was there");
       }
     },
@@ -138,38 +123,13 @@ function isTaken({ claims, truncates, writers }: TrackedFile): boolean {
   return claims.size + truncates.size + writers.size > 0;
 }
 
-/** Which file it is that was opened. Undefined where it cannot be told: then it is closed, and stands at `target`. */
-async function identify(
-  session: Session,
-  opening: Promise<DmaFile>,
-  target?: Place,
-): Promise<Opened | undefined> {
-  const file = await opening;
-  for (let asked = 0; asked < ASKS; asked++) {
-    try {
-      const { ino } = await file.stat();
-      return { file, inode: ino! };
-    } catch (error) {
-      session.explain({ name: "stat" }, error);
-    }
-  }
-  const { names } = session.oracle;
-  // Nobody may be about to rename what stands there.
-  while (target !== undefined && names.begunAt(target) === undefined) {
-    await session.world.clock.sleep(100);
-  }
-  const naming = target === undefined ? undefined : names.begin(target, "new");
-  await file.close().catch((error) => session.explain({ name: "close" }, error));
-  naming?.settled(session.world.listing().get(target!));
-  return undefined;
-}
-
 function handleOf(
   session: Session,
-  { file, inode }: Opened,
+  file: DmaFile,
   { read, write, append = false }: { read: boolean; write: boolean; append?: boolean },
 ): Handle {
-  const tracked = session.oracle.track(session.world.fileOf(inode)!);
+  const fd = session.module.descriptorNumber(file);
+  const tracked = session.oracle.track(session.world.kernel.fileUnder(fd)!);
   const block = file.direct && !session.world.exactTails ? file.alignment.offset : 1;
   return new Handle(file, tracked, block, read, write, append);
 }
@@ -250,7 +210,7 @@ export function syncFile(session: Session, handle: Handle, { dataOnly }: Of<"syn
   return session.call({ name: "sync file", promise, handle, done });
 }
 
-export function askSize(session: Session, handle: Handle): Promise<void> {
+export function askSize(session: Session, handle: Handle, { stats }: Of<"size">): Promise<void> {
   const { tracked } = handle;
   for (const { handle: other } of session.slots) {
     if (!other || other.file.isSameFile(handle.file) === (other.tracked === tracked)) continue;
@@ -261,11 +221,17 @@ export function askSize(session: Session, handle: Handle): Promise<void> {
   const since = session.oracle.now();
   return session.call({
     name: "size",
-    promise: handle.file.size(),
+    promise: stats ? sizeOf(handle) : handle.file.size(),
     handle,
     done: (size) => {
       if (!tracked.touches.isSizeStable(since) || size === tracked.view.size) return;
       throw new Violation("file", `size() says ${size}, it is ${tracked.view.size}`);
     },
   });
+}
+
+async function sizeOf({ file, tracked }: Handle): Promise<number> {
+  const { ino, size } = await file.stat();
+  if (ino !== tracked.view.inode) throw new Violation("file", `stat() says inode ${ino}`);
+  return size;
 }

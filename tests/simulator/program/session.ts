@@ -2,6 +2,7 @@
 
 import { Errno } from "../../../src/engine/linux.ts";
 import type { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../../mod.ts";
+import type { descriptorNumber } from "../../../src/dma_file.ts";
 import type { DmaError } from "../../../src/errors.ts";
 import type { finishOpenFiles, flushOpenFilesNow } from "../../../src/file/program_end.ts";
 import { isTemporary, type Place } from "../oracle/expected_names.ts";
@@ -15,6 +16,7 @@ import type { Of } from "./steps.ts";
 
 /** The module under test: the real one, or one with a mistake in it. */
 export interface ModuleUnderTest {
+  readonly descriptorNumber: typeof descriptorNumber;
   readonly DmaFile: typeof DmaFile;
   readonly DmaStreamWriter: typeof DmaStreamWriter;
   readonly DmaStreamReader: typeof DmaStreamReader;

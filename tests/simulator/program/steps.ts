@@ -85,7 +85,7 @@ const all = {
   rename: [0.7, (random) => ({ path: path(random) })],
   remove: [0.5, () => ({})],
   "sync file": [1, (random) => ({ dataOnly: random.chance(0.5) })],
-  size: [0.5, () => ({})],
+  size: [0.5, (random) => ({ stats: random.chance(0.5) })],
   lock: [0.4, (random) => ({ exclusive: random.chance(0.5) })],
   unlock: [0.3, () => ({})],
   // Ranges.

@@ -30,11 +30,12 @@ export async function loadModule(
   };
   const publicModule = await import(await url("mod.ts"));
   const { substituteEngine } = await import(await url("src/configure.ts"));
+  const { descriptorNumber } = await import(await url("src/dma_file.ts"));
   const programEnd = await import(await url("src/file/program_end.ts"));
   const { eventLoopTurn } = await import(await url("src/engine/event_loop.ts"));
   // The first one takes longer.
   await eventLoopTurn();
-  return { ...publicModule, ...programEnd, substituteEngine };
+  return { ...publicModule, ...programEnd, descriptorNumber, substituteEngine };
 }
 
 /** A module as the URL of a blob, with the changes, and so the modules that it imports. */
