@@ -32,6 +32,34 @@ const late: readonly ((random: Random) => Action)[] = [
   () => ({ do: "crash" }),
 ];
 
+/** A writer with small bytes. */
+function writing(random: Random, slots: number): Action[] {
+  const writer = draw("writer", random, slots) as Of<"writer">;
+  return [{ ...writer, place: "start", closeFile: false }, draw("write", random, slots)];
+}
+
+/** What rarely meets by chance: a file is known, and another process changes it before its writer comes. */
+function meetingOthers(random: Random, slots: number, path: Of<"open">["path"]): Action[] {
+  const close: Action = { do: "end writer", how: "close" };
+  const amount = random.pick([0, 1, 100, 600, 5000]);
+  const other = { do: "another process", path, amount, seed: random.seed() } as const;
+  // The end of the program has nothing to write, and cuts.
+  const end: Action[] = [{ do: "flush now", durable: true }, { do: "crash" }, close];
+  const last = [...writing(random, slots), ...(random.chance(0.3) ? end : [])];
+  if (random.chance(0.5)) return [{ ...other, what: "truncate" }, ...last];
+  // Small buffers, of which several are in flight.
+  const buffers = { bufferSize: 512, readAhead: 4, closeFile: false };
+  return [
+    ...writing(random, slots),
+    close,
+    { do: "reader", byDefault: false, start: 0, length: Infinity, ...buffers },
+    { do: "end reader", how: "read all" },
+    { ...other, what: "append" },
+    { do: "preallocate", length: 10_000 + random.below(20_000), keepSize: false },
+    ...last,
+  ];
+}
+
 /** A program of some dozens of steps. `beside` draws what other processes do between them, in some programs. */
 export function generate(random: Random, beside: Random): Program {
   const tasks = random.between(1, 3);
@@ -39,52 +67,19 @@ export function generate(random: Random, beside: Random): Program {
   const steps: Step[] = [];
   const unawaited = random.pick([0, 0.2, 0.6]);
   const limits = limitsOf(random);
-  const add = (slot: number, task: number, action: Action) => {
-    const awaited = !random.chance(unawaited);
-    steps.push({ id: steps.length, task, slot, awaited, action: limits(action) });
+  const add = (slot: number, task: number, ...actions: Action[]) => {
+    for (const action of actions) {
+      const awaited = !random.chance(unawaited);
+      steps.push({ id: steps.length, task, slot, awaited, action: limits(action) });
+    }
   };
-  const addWriter = (slot: number, task: number) => {
-    const writer = draw("writer", beside, slots) as Of<"writer">;
-    add(slot, task, { ...writer, place: "start", closeFile: false });
-    add(slot, task, draw("write", beside, slots));
-  };
-  // What rarely meets by chance: a file is known, and another process changes it before its writer comes.
   const hasOthers = beside.chance(0.3);
-  const meetOthers = (slot: number, task: number, path: Of<"open">["path"]) => {
-    const close: Action = { do: "end writer", how: "close" };
-    const what = beside.pick(["truncate", "append"]);
-    if (what === "append") {
-      addWriter(slot, task);
-      add(slot, task, close);
-      // Small buffers, of which several are in flight.
-      const reader = {
-        byDefault: false,
-        start: 0,
-        length: Infinity,
-        bufferSize: 512,
-        readAhead: 4,
-        closeFile: false,
-      };
-      add(slot, task, { do: "reader", ...reader });
-      add(slot, task, { do: "end reader", how: "read all" });
-    }
-    const amount = beside.pick([0, 1, 100, 600, 5000]);
-    add(slot, task, { do: "another process", what, path, amount, seed: beside.seed() });
-    if (what === "append") {
-      const length = 10_000 + beside.below(20_000);
-      add(slot, task, { do: "preallocate", length, keepSize: false });
-    }
-    addWriter(slot, task);
-    if (!beside.chance(0.3)) return;
-    // The end of the program has nothing to write, and cuts.
-    add(slot, task, { do: "flush now", durable: true });
-    add(slot, task, { do: "crash" });
-    add(slot, task, close);
-  };
   const addOpening = (slot: number, task: number) => {
     const opening = draw(random.weighted(OPENING), random, slots);
     add(slot, task, opening);
-    if (hasOthers && "path" in opening) meetOthers(slot, task, opening.path);
+    if (hasOthers && "path" in opening) {
+      add(slot, task, ...meetingOthers(beside, slots, opening.path));
+    }
     if (random.chance(0.7)) add(slot, task, draw("writer", random, slots));
   };
   for (let slot = 0; slot < slots; slot++) addOpening(slot, slot % tasks);
