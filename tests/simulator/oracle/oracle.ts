@@ -25,7 +25,7 @@ const COMPLETIONS_PER_CUT = 20;
 const BEYOND_BUDGET = 1 << 20;
 
 /** What fails where a name cannot be removed that was made. */
-const KEEPS_NAMES: ReadonlySet<FaultTarget> = new Set(["unlink", "statNow", "acquire"]);
+const KEEPS_NAMES: ReadonlySet<FaultTarget> = new Set(["unlink", "open", "statNow", "acquire"]);
 
 /** Holds the module to its contract while one program runs. */
 export class Oracle implements FlightObserver, Surroundings {
