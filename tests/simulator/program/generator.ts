@@ -35,7 +35,8 @@ const late: readonly ((random: Random) => Action)[] = [
 /** A writer with small bytes. */
 function writing(random: Random, slots: number): Action[] {
   const writer = draw("writer", random, slots) as Of<"writer">;
-  return [{ ...writer, place: "start", closeFile: false }, draw("write", random, slots)];
+  const options = { ...writer.options, closeFile: false };
+  return [{ ...writer, place: "start", options }, draw("write", random, slots)];
 }
 
 /** What rarely meets by chance: a file is known, and another process changes it before its writer comes. */

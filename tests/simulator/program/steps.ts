@@ -41,16 +41,17 @@ function direct(random: Random) {
 }
 
 function writer(random: Random) {
-  const isDefault = random.chance(0.1);
+  const sizes = { bufferSize: random.pick(SIZES_OF_BUFFERS), writeBehind: random.between(1, 4) };
   return {
     place: random.weighted([[5, "start"], [2, "position"], [3, "append"], [1, "default"]]),
     position: random.chance(0.1) ? (9 << 20) + random.below(5000) : place(random),
-    bufferSize: isDefault ? undefined : random.pick(SIZES_OF_BUFFERS),
-    writeBehind: isDefault ? undefined : random.between(1, 4),
-    preallocate: random.chance(0.6),
-    sizeHint: random.weighted([[3, 0], [1, 5000], [1, 100_000]]),
-    syncOnClose: random.chance(0.8),
-    closeFile: random.chance(0.5),
+    options: {
+      ...(random.chance(0.1) ? {} : sizes),
+      preallocate: random.chance(0.6),
+      sizeHint: random.weighted([[3, 0], [1, 5000], [1, 100_000]]),
+      syncOnClose: random.chance(0.8),
+      closeFile: random.chance(0.5),
+    },
     /** Waits until it knows where it starts. */
     waits: random.chance(0.5),
   };

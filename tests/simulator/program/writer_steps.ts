@@ -1,7 +1,6 @@
 // Steps that write to a file by a stream.
 
 import { Errno } from "../../../src/engine/linux.ts";
-import type { DmaStreamWriterOptions } from "../../../mod.ts";
 import { Violation } from "../oracle/promises.ts";
 import { LARGEST_BLOCK } from "../oracle/claim.ts";
 import type { TrackedFile } from "../oracle/tracked_file.ts";
@@ -10,12 +9,13 @@ import { bytesOf } from "./bytes.ts";
 import type { Handle, OpenWriter, Over, Session, Slot, StandingName } from "./session.ts";
 import type { Of } from "./steps.ts";
 
-type WriterChoice = Of<"writer">;
+/** What the options are that `DmaFile.writable` does without. */
+const DEFAULTS = { preallocate: true, sizeHint: 0, syncOnClose: true, closeFile: true };
 
 export function openWriter(
   session: Session,
   handle: Handle,
-  wanted: WriterChoice,
+  { place, position, options: chosen, waits }: Of<"writer">,
   slot: Slot,
 ): Over {
   if (handle.closing || handle.probed || !handle.writable) return;
@@ -28,23 +28,24 @@ export function openWriter(
   const isOthers = session.isOthers(tracked, handle) || session.oracle.isEmptied(tracked.view);
   if (isTaken || isOthers || isOverwritten) return;
   const { appends } = handle;
-  const choice = appends ? appending(wanted) : wanted;
-  const facts = {
-    append: appends || choice.place === "append",
-    appendsAlways: appends,
-    position: choice.place === "position" ? choice.position : 0,
-    preallocate: !appends && (choice.preallocate || choice.place === "default"),
-    sizeHint: appends ? 0 : choice.sizeHint,
-    syncOnClose: choice.syncOnClose || choice.place === "default",
-    closeFile: choice.closeFile || choice.place === "default",
-  };
-  const stream = choice.place === "default"
+  const options = place === "default" ? DEFAULTS : chosen;
+  // Where every write goes to the end there is no other place to start.
+  const start = place === "position" && !appends ? { position } : { append: place === "append" };
+  const stream = place === "default"
     ? handle.file.writable
-    : new session.module.DmaStreamWriter(handle.file, optionsOf(choice));
+    : new session.module.DmaStreamWriter(handle.file, { ...options, ...start });
+  const facts = {
+    append: appends || place === "append",
+    appendsAlways: appends,
+    position: start.position ?? 0,
+    preallocate: !appends && options.preallocate,
+    sizeHint: appends ? 0 : options.sizeHint,
+    syncOnClose: options.syncOnClose,
+    closeFile: options.closeFile,
+  };
   const { bufferSize, writeBehind } = stream;
   const oracle = new WriterOracle(stream, tracked, facts, handle.block);
-  const shares = choice.place === "default" ||
-    (choice.bufferSize === undefined && choice.writeBehind === undefined);
+  const shares = !("bufferSize" in options);
   // A buffer more, and blocks that are read.
   const bound = (writeBehind + 1) * bufferSize + 2 * LARGEST_BLOCK;
   const memory = { bound, shares };
@@ -53,27 +54,7 @@ export function openWriter(
   if (facts.closeFile) handle.fragile = true;
   const writer = { slot, stream, oracle, handle, memory, locked: false };
   slot.writer = writer;
-  if (!choice.waits) return;
-  return find(session, writer);
-}
-
-/** The same where every write goes to the end: there is no other place to start. */
-function appending(choice: WriterChoice): WriterChoice {
-  return choice.place === "position" ? { ...choice, place: "start" } : choice;
-}
-
-function optionsOf(choice: WriterChoice): DmaStreamWriterOptions {
-  const { place, position, bufferSize, writeBehind } = choice;
-  const { preallocate, sizeHint, syncOnClose, closeFile } = choice;
-  return {
-    ...(place === "append" ? { append: true } : place === "position" ? { position } : {}),
-    ...(bufferSize === undefined ? {} : { bufferSize }),
-    ...(writeBehind === undefined ? {} : { writeBehind }),
-    preallocate,
-    sizeHint,
-    syncOnClose,
-    closeFile,
-  };
+  if (waits) return find(session, writer);
 }
 
 /** A file has one writer at a time, unless that has failed without anybody knowing. */
