@@ -69,10 +69,6 @@ export class Oracle implements FlightObserver, Surroundings {
     return [...this.emptied].some(({ seen }) => seen.has(inode));
   }
 
-  get files(): Iterable<TrackedFile> {
-    return this.#files.values();
-  }
-
   /** What is known of a file. The first time everything in it is its content. */
   track(view: FileView): TrackedFile {
     let file = this.#files.get(view.inode);

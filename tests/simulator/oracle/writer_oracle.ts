@@ -116,6 +116,11 @@ export class WriterOracle {
     );
   }
 
+  /** Whether a lock or a pipe has it. Nobody was told yet of a pipe that is over. */
+  get isLocked(): boolean {
+    return this.piped || this.stream.locked;
+  }
+
   get isOpened(): boolean {
     return this.#start !== undefined;
   }

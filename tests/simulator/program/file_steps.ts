@@ -178,7 +178,7 @@ async function closeTwice(file: DmaFile): Promise<void> {
 /** The program forgets a file, with all that is open on it. */
 export function dropFile(session: Session, handle: Handle, _: unknown, slot: Slot): void {
   const { writer, reader } = slot;
-  if (handle.closing || reader || writer?.locked || writer?.oracle.ending) return;
+  if (handle.closing || reader || writer?.oracle.isLocked || writer?.oracle.ending) return;
   if (writer && session.isUsed(writer.oracle)) return;
   handle.closing = true;
   slot.handle = undefined;

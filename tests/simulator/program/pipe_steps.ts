@@ -16,7 +16,7 @@ interface Source {
 
 export async function pipe(session: Session, slot: Slot, choice: Of<"pipe">): Promise<void> {
   const { writer } = slot;
-  if (!writer || writer.locked || writer.oracle.ending || writer.oracle.end) return;
+  if (!writer || writer.oracle.isLocked || writer.oracle.ending || writer.oracle.end) return;
   const { oracle, stream, handle } = writer;
   if (!oracle.isOpened || !mayPublish(session, handle)) return;
   const source = choice.source === "file"
@@ -25,7 +25,7 @@ export async function pipe(session: Session, slot: Slot, choice: Of<"pipe">): Pr
   if (!source) return;
   const { preventClose, preventAbort, preventCancel, abortAfter } = choice;
   oracle.given.append(source.bytes);
-  oracle.piped = writer.locked = true;
+  oracle.piped = true;
   const controller = new AbortController();
   const reason = session.ownError("the signal aborts the pipe");
   if (abortAfter !== undefined) {
@@ -50,7 +50,7 @@ export async function pipe(session: Session, slot: Slot, choice: Of<"pipe">): Pr
     source: source.handle,
     writer: oracle,
     done: () => {
-      oracle.piped = writer.locked = false;
+      oracle.piped = false;
       if (preventClose) return accept(writer, mayClose);
       oracle.ending = true;
       finishClose(session, writer, closing);
@@ -60,7 +60,7 @@ export async function pipe(session: Session, slot: Slot, choice: Of<"pipe">): Pr
       failure = error;
       if (!preventAbort) return;
       // The writer is free again, and open if it has not failed itself.
-      oracle.piped = writer.locked = false;
+      oracle.piped = false;
       accept(writer, mayClose);
     },
   });
@@ -91,7 +91,7 @@ async function fail(
     });
     if (lives) return closing.publication?.(false);
   }
-  oracle.piped = writer.locked = false;
+  oracle.piped = false;
   oracle.ending = true;
   await stream.abort(failure).catch(() => {});
   session.oracle.guard(() => {

@@ -75,7 +75,6 @@ export interface OpenWriter {
   readonly oracle: WriterOracle;
   readonly handle: Handle;
   readonly memory: MemoryUser;
-  locked: boolean;
 }
 
 export interface OpenReader {

@@ -4,7 +4,7 @@ import { Violation } from "../oracle/promises.ts";
 import { mayPublish, publish } from "./name_steps.ts";
 import type { Handle, OpenWriter, Session, Slot, StandingName } from "./session.ts";
 import type { Of } from "./steps.ts";
-import { excuseOf, noteFailure } from "./writer_steps.ts";
+import { excuseOf, noteFailure, takeLock } from "./writer_steps.ts";
 
 export async function endWriter(
   session: Session,
@@ -13,20 +13,20 @@ export async function endWriter(
 ): Promise<void> {
   const { writer } = slot;
   if (!writer || writer.oracle.end) return;
-  if (how === "abort" || how === "abort lock") return await abort(session, writer, how);
-  if (writer.stream.locked || writer.oracle.ending) {
-    return await endAtWrongTime(session, writer, how);
-  }
-  // A pipe is over, and nobody was told yet.
-  if (writer.locked) return;
+  const { stream, oracle } = writer;
+  const aborts = how === "abort" || how === "abort lock";
+  const isWrongTime = stream.locked || (oracle.ending && how !== "abort");
+  if (isWrongTime) return await endAtWrongTime(session, writer, how);
+  if (oracle.isLocked) return;
+  if (aborts) return await abort(session, writer, how);
   if (how !== "drop") return await close(session, writer, how);
-  if (session.isUsed(writer.oracle)) return;
+  if (session.isUsed(oracle)) return;
   writer.handle.target = undefined;
-  if (writer.oracle.facts.closeFile) session.forget(writer.handle);
+  if (oracle.facts.closeFile) session.forget(writer.handle);
   session.drop(writer);
 }
 
-/** A close of a stream that is locked, or ends already, is refused, or waits for the first one. */
+/** An end of a stream that is locked, or ends already, is refused, or waits for the first one. */
 function endAtWrongTime(
   session: Session,
   writer: OpenWriter,
@@ -34,8 +34,12 @@ function endAtWrongTime(
 ): Promise<void> {
   const { stream } = writer;
   return session.call({
-    name: "close at the wrong time",
-    promise: how === "dispose" ? stream[Symbol.asyncDispose]() : stream.close(),
+    name: "an end at the wrong time",
+    promise: how === "dispose"
+      ? stream[Symbol.asyncDispose]()
+      : how === "abort"
+      ? stream.abort(session.ownError("aborted at the wrong time"))
+      : stream.close(),
     ...excuseOf(writer),
     misuse: true,
   });
@@ -116,16 +120,9 @@ export function finishClose(session: Session, writer: OpenWriter, closing: Closi
   session.oracle.cutThrice();
 }
 
-async function closeUnderLock(writer: OpenWriter): Promise<void> {
-  const lock = writer.stream.getWriter();
-  lock.closed.catch(() => {});
-  writer.locked = true;
-  try {
-    await lock.close();
-  } finally {
-    lock.releaseLock();
-    writer.locked = false;
-  }
+async function closeUnderLock({ stream }: OpenWriter): Promise<void> {
+  const lock = takeLock(stream);
+  await lock.close().finally(() => lock.releaseLock());
 }
 
 /** "writer 4": everything survives a power cut, at its exact length, under its name. */
@@ -174,7 +171,6 @@ async function abort(
 ): Promise<void> {
   const { stream, oracle, handle } = writer;
   const wasEnding = oracle.ending;
-  if (writer.locked || (how === "abort lock" && wasEnding)) return;
   oracle.ending = true;
   if (oracle.facts.closeFile && !wasEnding) handle.closing = true;
   // Where something was taken the stream has begun, so that it closes at once.
@@ -186,14 +182,9 @@ async function abort(
   if (isClosing && isTaken && isFirst && !oracle.failure) oracle.closeStands = true;
   const reason = session.ownError("aborted");
   oracle.reasons.add(reason);
-  const lock = how === "abort lock" ? stream.getWriter() : undefined;
-  lock?.closed.catch(() => {});
-  if (lock) writer.locked = true;
-  // A pipe may hold it.
-  const misuse = !lock && stream.locked;
+  const lock = how === "abort lock" ? takeLock(stream) : undefined;
   const over = () => {
     lock?.releaseLock();
-    if (lock) writer.locked = false;
     // A close that had begun says itself how it ended.
     if (!wasEnding) giveUp(session, writer);
   };
@@ -201,7 +192,6 @@ async function abort(
     name: how,
     promise: lock ? lock.abort(reason) : stream.abort(reason),
     ...excuseOf(writer),
-    misuse,
     over,
   });
 }

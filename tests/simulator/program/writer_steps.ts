@@ -1,6 +1,7 @@
 // Steps that write to a file by a stream.
 
 import { Errno } from "../../../src/engine/linux.ts";
+import type { DmaStreamWriter } from "../../../mod.ts";
 import { Violation } from "../oracle/promises.ts";
 import { LARGEST_BLOCK } from "../oracle/claim.ts";
 import type { TrackedFile } from "../oracle/tracked_file.ts";
@@ -52,7 +53,7 @@ export function openWriter(
   session.oracle.memoryUsers.add(memory);
   tracked.begin(oracle);
   if (facts.closeFile) handle.fragile = true;
-  const writer = { slot, stream, oracle, handle, memory, locked: false };
+  const writer = { slot, stream, oracle, handle, memory };
   slot.writer = writer;
   if (waits) return find(session, writer);
 }
@@ -108,7 +109,7 @@ export async function write(session: Session, slot: Slot, action: Of<"write">): 
   const isShut = oracle.ending || stream.locked;
   if (isShut) return await refused(session, writer, stream.write(new Uint8Array(3)));
   // A pipe is over, and nobody was told yet.
-  if (writer.locked) return;
+  if (oracle.piped) return;
   if (!oracle.isOpened && oracle.wall < Infinity) return;
   const room = Math.min(action.size, oracle.room);
   if (how === "buffer") {
@@ -172,27 +173,27 @@ function refused(session: Session, writer: OpenWriter, promise: Promise<void>): 
   });
 }
 
+export function takeLock(stream: DmaStreamWriter) {
+  const lock = stream.getWriter();
+  lock.closed.catch(() => {});
+  return lock;
+}
+
 async function writeUnderLock(
   session: Session,
   writer: OpenWriter,
   bytes: Uint8Array,
   seed: number,
 ): Promise<void> {
-  const lock = writer.stream.getWriter();
-  lock.closed.catch(() => {});
-  writer.locked = true;
+  const lock = takeLock(writer.stream);
   const half = seed % 2 === 0 ? bytes.length >> 1 : 0;
   const writes = [bytes.subarray(0, half), bytes.subarray(half)].map((part, index) => {
     const { chunk, whole } = chunkOf(part, seed + index);
     return give(session, writer, lock.write(chunk).finally(() => whole.fill(0)));
   });
-  const release = () => {
-    lock.releaseLock();
-    writer.locked = false;
-  };
-  if (seed % 3 === 0) release();
+  if (seed % 3 === 0) lock.releaseLock();
   await Promise.all(writes);
-  if (seed % 3 !== 0) release();
+  lock.releaseLock();
 }
 
 /** What is no chunk is refused alone, and nothing else is lost. */
