@@ -105,6 +105,18 @@ testPrograms(
 );
 
 testPrograms(
+  "A program that ends loses nothing that is behind other bytes",
+  ...quietEnds.map((end) => ({
+    before: filled(5001, 1),
+    code: `const file = await dma.DmaFile.open(path, { write: true });
+    const writer = new dma.DmaStreamWriter(file, { append: true, closeFile: false });
+    writer.getWriter().write(chunk);
+    ${end}`,
+    after: joined(filled(5001, 1), filled(100_000, 7)),
+  })),
+);
+
+testPrograms(
   "Atomic files that nobody closed vanish with the program",
   ...quietEnds.map((end) => ({
     before: filled(10, 1),
