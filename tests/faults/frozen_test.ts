@@ -136,7 +136,8 @@ frozenTest("open, atomic files and renames wait, and not the event loop", async 
 
 for (const engine of engines) {
   serverTest(`a program ends in time while its server stands still [${engine}]`, async (server) => {
-    const args = [`${server.path}/file`];
+    const other = `${server.backing}/other`;
+    const args = [`${server.path}/file`, other];
     const child = spawn("end_beside_server", { args, env: { DMA_ENGINE: engine } });
     const input = child.stdin.getWriter();
     const output = lines(child.stdout);
@@ -151,8 +152,11 @@ for (const engine of engines) {
     await output.return?.();
     await input.close();
     const told = await new Response(child.stderr).text();
-    assertStringIncludes(told, "does not have everything that was written to it");
+    assertStringIncludes(told, `'${args[0]}' does not have everything that was written to it`);
     await child.status;
+    // What does not wait for the server is whole.
+    assert(!told.includes(other), told);
+    await assertContent(other, 3_000_001);
   });
 }
 

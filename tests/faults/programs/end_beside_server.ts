@@ -1,9 +1,9 @@
 // Writes to a file whose server stands still from the first byte of the input on, ends, and says when its listeners have had
-// their turn. FILE
+// their turn. Another file of the program has nothing to do with the server. FILE OTHER_FILE
 import { configure, DmaFile, DmaStreamWriter } from "../../../mod.ts";
 import { content } from "../content.ts";
 
-const [path = ""] = Deno.args;
+const [path = "", otherPath = ""] = Deno.args;
 configure({ exitTimeout: 500 });
 // More writes than calls run at once.
 const options = { bufferSize: 4096, writeBehind: 32 };
@@ -12,8 +12,10 @@ await writer.write(content(0, 4096));
 await writer.flushAligned();
 // Its temporary name is to be removed.
 await DmaFile.create(`${path}-atomic`, { atomic: true });
+const other = new DmaStreamWriter(await DmaFile.create(otherPath));
 addEventListener("unload", () => console.log("over"));
 console.log("ready");
 await Deno.stdin.read(new Uint8Array(1));
 await writer.write(content(4096, 32 * 4096));
+await other.write(content(0, 3_000_001));
 Deno.exit();
