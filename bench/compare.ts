@@ -12,6 +12,7 @@ import { RECORD_WRITERS } from "./contestants/records.ts";
 import { STARTERS } from "./contestants/start.ts";
 import { WRITERS } from "./contestants/write.ts";
 import { drawCharts } from "./harness/chart.ts";
+import { benchDirectory } from "./harness/bench_directory.ts";
 import { mountFastDisk } from "./harness/fast_disk.ts";
 import { machineFacts } from "./harness/machine.ts";
 import { parseOptions } from "./harness/options.ts";
@@ -46,9 +47,8 @@ if (chosen.length === 0) {
 
 const tools = await findTools(say);
 // Room for the source, the written file, and the file system's own data.
-await using disk = options.fast ? await mountFastDisk(2.5 * size + (256 << 20)) : undefined;
-const parent = disk?.path ?? options.directory;
-const directory = await Deno.makeTempDir({ dir: parent, prefix: "dma-bench-" });
+const parent = options.fast ? mountFastDisk(2.5 * size + (256 << 20)) : options.directory;
+const directory = benchDirectory(parent);
 const course = {
   tools,
   size,
@@ -57,15 +57,10 @@ const course = {
   path: `${directory}/new`,
   source: `${directory}/source`,
 };
-let report: Report;
-try {
-  await writeSource(course.source, size);
-  const machine = await machineFacts(directory, tools);
-  const results = await runRounds(chosen, course, rounds, say);
-  report = { machine, size, rounds, results };
-} finally {
-  await Deno.remove(directory, { recursive: true });
-}
+await writeSource(course.source, size);
+const machine = await machineFacts(directory, tools);
+const results = await runRounds(chosen, course, rounds, say);
+const report: Report = { machine, size, rounds, results };
 
 const text = markdown(report);
 const base = fileURLToPath(new URL(`./results/${name}`, import.meta.url));

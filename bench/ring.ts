@@ -6,10 +6,12 @@
 import { library } from "../tests/faults/tools.ts";
 import { programContestant } from "./contestants/programs.ts";
 import type { Contestant } from "./harness/contestant.ts";
+import { benchDirectory } from "./harness/bench_directory.ts";
 import { machineFacts } from "./harness/machine.ts";
 import { parseOptions } from "./harness/options.ts";
 import { RATE_UNITS, type Result } from "./harness/result.ts";
 import { runRounds } from "./harness/rounds.ts";
+import { writeSource } from "./harness/source.ts";
 import { median } from "./harness/statistics.ts";
 import { ONLY_DENO } from "./harness/tools.ts";
 import { KIB, showNumber } from "./harness/units.ts";
@@ -69,7 +71,7 @@ function contestant(variant: number, job: string): Contestant {
   };
 }
 
-const directory = await Deno.makeTempDir({ dir: parent, prefix: "dma-bench-" });
+const directory = benchDirectory(parent);
 const course = {
   tools: ONLY_DENO,
   size,
@@ -79,17 +81,10 @@ const course = {
   source: `${directory}/source`,
 };
 const results = new Map<string, Result[]>();
-try {
-  const chunk = new Uint8Array(1 << 20).map((_, index) => index * 31);
-  using source = await Deno.open(course.source, { write: true, create: true });
-  for (let left = size; left > 0; left -= chunk.length) source.writeSync(chunk);
-  source.syncSync();
-  for (const job of Object.keys(JOBS)) {
-    const all = VARIANTS.map((_, variant) => contestant(variant, job));
-    results.set(job, await runRounds(all, course, rounds, say));
-  }
-} finally {
-  await Deno.remove(directory, { recursive: true });
+await writeSource(course.source, size);
+for (const job of Object.keys(JOBS)) {
+  const all = VARIANTS.map((_, variant) => contestant(variant, job));
+  results.set(job, await runRounds(all, course, rounds, say));
 }
 
 /** The rate, its ratio to the first variant in the same round, and CPU time. */

@@ -5,6 +5,7 @@
 import { fileURLToPath } from "node:url";
 import { FILE_READERS, FILE_WRITERS, writersAtOnce } from "./contestants/scale.ts";
 import type { Contestant } from "./harness/contestant.ts";
+import { benchDirectory } from "./harness/bench_directory.ts";
 import { machineFacts } from "./harness/machine.ts";
 import { runMeasured, tryCommand } from "./harness/measured_process.ts";
 import { parseOptions } from "./harness/options.ts";
@@ -77,7 +78,7 @@ async function writeLargeSource({ tools, source, size }: Course): Promise<void> 
 }
 
 const tools = ONLY_DENO;
-const directory = await Deno.makeTempDir({ dir: options.directory, prefix: "dma-bench-" });
+const directory = benchDirectory(options.directory);
 const course = {
   tools,
   size,
@@ -88,21 +89,17 @@ const course = {
 };
 const machine = await machineFacts(directory, tools);
 const series: Series[] = [];
-try {
-  if (wanted("writers")) {
-    const points = await manyWriters(course);
-    series.push({ title: "Writers at once", axis: "writers", points });
-  }
-  if (wanted("write")) {
-    const points = await growingFile(FILE_WRITERS, course, async () => {});
-    series.push({ title: "Writing one file, durable", axis: "GiB", points });
-  }
-  if (wanted("read")) {
-    const points = await growingFile(FILE_READERS, course, writeLargeSource);
-    series.push({ title: "Reading one cold file", axis: "GiB", points });
-  }
-} finally {
-  await Deno.remove(directory, { recursive: true });
+if (wanted("writers")) {
+  const points = await manyWriters(course);
+  series.push({ title: "Writers at once", axis: "writers", points });
+}
+if (wanted("write")) {
+  const points = await growingFile(FILE_WRITERS, course, async () => {});
+  series.push({ title: "Writing one file, durable", axis: "GiB", points });
+}
+if (wanted("read")) {
+  const points = await growingFile(FILE_READERS, course, writeLargeSource);
+  series.push({ title: "Reading one cold file", axis: "GiB", points });
 }
 
 const base = fileURLToPath(new URL(`./results/${name}`, import.meta.url));

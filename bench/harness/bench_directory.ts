@@ -1,12 +1,36 @@
-// The directory of the `deno bench` files: on a disk, not on tmpfs.
+// The directory of a benchmark's files: on a disk, not on tmpfs.
 
-/** A new directory under DMA_BENCH_DIR, else /var/tmp, which is removed when the benchmark ends. */
-export function benchDirectory(): string {
-  const directory = Deno.makeTempDirSync({
-    dir: Deno.env.get("DMA_BENCH_DIR") ?? "/var/tmp",
-    prefix: "dma-bench-",
-  });
-  globalThis.addEventListener("unload", () => Deno.removeSync(directory, { recursive: true }));
+const undos: (() => void)[] = [];
+
+function undoAll(): void {
+  for (const undo of undos.splice(0).reverse()) {
+    try {
+      undo();
+    } catch (error) {
+      console.error(error);
+    }
+  }
+}
+
+/** Has `undo` called when the process ends: normally, after an error, or by Ctrl-C. The last one is called first. */
+export function atEnd(undo: () => void): void {
+  if (undos.length === 0) {
+    for (const end of ["unload", "error", "unhandledrejection"]) {
+      globalThis.addEventListener(end, undoAll);
+    }
+    for (const [name, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
+      Deno.addSignalListener(name, () => Deno.exit(code));
+    }
+  }
+  undos.push(undo);
+}
+
+/** A new directory below `parent`, which is removed at the end. */
+export function benchDirectory(
+  parent: string = Deno.env.get("DMA_BENCH_DIR") ?? "/var/tmp",
+): string {
+  const directory = Deno.makeTempDirSync({ dir: parent, prefix: "dma-bench-" });
+  atEnd(() => Deno.removeSync(directory, { recursive: true }));
   return directory;
 }
 
