@@ -101,9 +101,10 @@ export async function remainsOf({ dest, destination, options }: Outcome): Promis
   if (append) return `kept the first ${written} appended bytes in ${dest}`;
   const kept = `kept the first ${written} bytes in ${dest}`;
   const size = await Deno.stat(dest).then(({ size }) => size, () => undefined);
-  return size === written
-    ? kept
-    : `${kept}, but could not cut it there: it is ${size ?? "an unknown number of"} bytes long`;
+  if (size === written) return kept;
+  return size === undefined
+    ? `${kept}, but that name is gone`
+    : `${kept}, but could not cut it there: it is ${size} bytes long`;
 }
 
 /** The object that `--json` prints. */

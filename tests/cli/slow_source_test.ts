@@ -180,6 +180,17 @@ testInOneDirectory("dma keeps what came before its source failed", async (dir) =
   await assertFile(path, joined(begun, new Uint8Array(1_000_000 - 70_005)));
 });
 
+testInOneDirectory("dma write says that another program has removed its file", async (dir) => {
+  const path = dir.file("out");
+  await using fed = await Fed.start(path);
+  await fed.send("line\n");
+  await Deno.remove(path);
+  fed.child.kill("SIGINT");
+  const { code, stderr } = await fed.ran;
+  const kept = `dma: stopped by SIGINT; kept the first 5 bytes in ${path}, but that name is gone\n`;
+  assertEquals([code, stderr], [130, kept]);
+});
+
 testInOneDirectory(
   "dma write --append counts its own bytes, and not those of others",
   async (dir) => {
