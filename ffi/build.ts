@@ -180,8 +180,9 @@ async function build(architecture: Architecture): Promise<void> {
 async function main(): Promise<number> {
   const [mode, file] = Deno.args;
   if (mode === "--sanitize") {
-    await run("cc", [...sanitizeFlags, "-o", file!, source]);
-    return 0;
+    const built = await run("cc", [...sanitizeFlags, "-o", file!, source]);
+    if (built === undefined) console.error("There is no cc");
+    return built === undefined ? 1 : 0;
   }
   let wrong = 0;
   for (const architecture of Object.keys(targets) as Architecture[]) {
