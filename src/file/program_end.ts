@@ -18,6 +18,9 @@ const TIMEOUT_MS = 1000;
 /** Files that are open, and what writes to them. */
 const open = new Map<OpenFile, Flushable | undefined>();
 
+/** Whether nothing of the program runs any more but its listeners for its end. */
+let hasEnded = false;
+
 /** Has a file finished when the program ends, unless it is closed before. `writing` writes to it. */
 export function finishAtEnd(file: OpenFile, writing?: Flushable): void {
   if (!open.has(file)) {
@@ -32,6 +35,8 @@ export function finishAtEnd(file: OpenFile, writing?: Flushable): void {
  * vanish. Returns whether there is anything to wait for. A failure is an unhandled rejection, with which the program ends.
  */
 export function finishOpenFiles(): boolean {
+  // The engine may take nothing any more.
+  if (hasEnded) return false;
   let begun = false;
   for (const [file, writing] of [...open]) {
     const { writer } = file;
@@ -71,9 +76,6 @@ export function flushOpenFilesNow(deadline: number, warn: (message: string) => v
     });
   }
 }
-
-/** Whether nothing of the program runs any more but its listeners for its end. */
-let hasEnded = false;
 
 /** Removes the temporary names of atomic files that were not closed. Files without a name vanish by themselves. */
 export function discardNamesNow(): void {
