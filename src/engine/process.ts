@@ -16,6 +16,9 @@ export function kernelRelease(shim: Shim): string {
 /** What has Deno start a program anew: `deno watch`, or an option of another command. */
 const STARTS_ANEW = /^(watch$|--watch|--hmr|--unstable-hmr)/;
 
+/** No command line is longer: execve(2). Only pages that are read into take memory. */
+const LONGEST_COMMAND = 8 << 20;
+
 /**
  * Whether this isolate ends only with the process. A read in flight at the end of another isolate would go to memory that
  * has a new owner. Workers end before the process, as do the isolates of `deno test` and `deno bench`, which have threads
@@ -23,8 +26,10 @@ const STARTS_ANEW = /^(watch$|--watch|--hmr|--unstable-hmr)/;
  */
 export function endsWithProcess(shim: Shim): boolean {
   if (shim.dma_call(Opcode.IS_MAIN_THREAD, -1, 0, 0, 0, 0) !== 1) return false;
-  const words = readKernelFile(shim, "/proc/self/cmdline", 128 * 1024)?.split("\0");
-  return words !== undefined && !words.some((word) => STARTS_ANEW.test(word));
+  const words = readKernelFile(shim, "/proc/self/cmdline", LONGEST_COMMAND)?.split("\0");
+  // Last come the program's own arguments, and what follows the last NUL.
+  const ofDeno = words?.slice(0, -1 - Deno.args.length);
+  return ofDeno !== undefined && !ofDeno.some((word) => STARTS_ANEW.test(word));
 }
 
 /** At most `most` bytes of a file that the kernel has in memory, as text; undefined if it cannot be opened. */

@@ -8,13 +8,13 @@ const tell = `console.log("told", useEngine().endsWithProcess);`;
 const whole = imports + tell;
 const asUrl = JSON.stringify(`data:text/javascript,${encodeURIComponent(whole)}`);
 
-/** What a program of this text tells, started by `deno` with these arguments. */
-async function told(args: string[], program: string): Promise<string | undefined> {
+/** What a program of this text tells, started by `deno` with these arguments, and with some of its own. */
+async function told(args: string[], program: string, own: string[]): Promise<string | undefined> {
   const directory = await Deno.makeTempDir();
   const path = `${directory}/program_test.ts`;
   await Deno.writeTextFile(path, program);
   await using child = new Deno.Command(Deno.execPath(), {
-    args: [...args, "-A", "--no-check", path],
+    args: [...args, "-A", "--no-check", path, ...own],
     env: { NO_COLOR: "1" },
     stdout: "piped",
     stderr: "null",
@@ -29,8 +29,16 @@ async function told(args: string[], program: string): Promise<string | undefined
   return /told (\S+)/.exec(output)?.[1];
 }
 
-const programs: [name: string, args: string[], program: string, endsWithProcess: boolean][] = [
+const programs: [
+  name: string,
+  args: string[],
+  program: string,
+  endsWithProcess: boolean,
+  own?: string[],
+][] = [
   ["a program", ["run"], whole, true],
+  ["a program that has an option --watch itself", ["run"], whole, true, ["watch", "--watch"]],
+  ["a program that is watched, with arguments", ["run", "--watch"], whole, false, ["a", "b", "c"]],
   ["a program that is watched", ["run", "--watch"], whole, false],
   ["a program whose modules are replaced", ["run", "--unstable-hmr"], whole, false],
   ["a program of deno watch", ["watch"], whole, false],
@@ -45,9 +53,9 @@ const programs: [name: string, args: string[], program: string, endsWithProcess:
   ["a benchmark", ["bench"], `${whole} Deno.bench("a bench", { n: 1 }, () => {});`, false],
 ];
 
-for (const [name, args, program, endsWithProcess] of programs) {
+for (const [name, args, program, endsWithProcess, own = []] of programs) {
   const may = endsWithProcess ? "may" : "may not";
   Deno.test(`The kernel ${may} have the memory of ${name}`, async () => {
-    assertEquals(await told(args, program), String(endsWithProcess));
+    assertEquals(await told(args, program, own), String(endsWithProcess));
   });
 }

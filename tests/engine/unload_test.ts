@@ -8,6 +8,8 @@ import { testInOneDirectory } from "../support/dirs.ts";
 
 /** What programs have: the path of their files, and how many of these and of rings are open. */
 const prelude = (directory: string) => `
+  // What is none of its arguments is one of Deno's.
+  Deno.args.pop();
   const directory = ${JSON.stringify(directory)};
   const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
   const held = () => {
