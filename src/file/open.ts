@@ -167,7 +167,8 @@ async function assertStores(handle: Handle, facts: StatFacts): Promise<FileSyste
   if (!fileSystem.stores) {
     throw ioError(Errno.EOPNOTSUPP, "open", path, "a file of the kernel is not a regular file");
   }
-  checkSpecial(facts, () => handle.engine.realPath(handle.fd));
+  // Devices and shared memory are on tmpfs.
+  if (fileSystem.inMemory) checkSpecial(handle.engine.realPath(handle.fd));
   return fileSystem;
 }
 

@@ -5,7 +5,6 @@
 import type { Engine } from "../engine/engine.ts";
 import { openWorkingDirectory } from "./directory.ts";
 import { FileName } from "./file_name.ts";
-import type { StatFacts } from "./stat.ts";
 
 /** What a path is opened for. */
 export type Access = "read" | "write";
@@ -83,7 +82,8 @@ function absolutePath(engine: Engine, path: string): string {
 /** Demands the {@linkcode limitedOf | limited} kinds of access to the real path of a name. */
 export async function demandName(name: FileName, limited: readonly Access[]): Promise<void> {
   if (limited.length > 0) await demandReal(name.realPath, name.path, limited);
-  checkSpecial(name.directory.facts, () => name.realPath);
+  // What is on a disk is elsewhere.
+  if (name.directory.facts.deviceMajor === 0) checkSpecial(name.realPath);
 }
 
 /** Demands access to the real path that was found for what the user calls `path`. */
@@ -110,9 +110,7 @@ function knownPath(real: string | undefined, path: string): string {
   );
 }
 
-/** Throws if Deno would not open a file, or one in a directory, for its real path alone. */
-export function checkSpecial(facts: StatFacts, realPath: () => string | undefined): void {
-  // A file on a disk is elsewhere.
-  const path = facts.deviceMajor === 0 && realPath();
-  if (path && SPECIAL.test(path) && !ALL.every(isUnlimited)) throw notCapable("all", path);
+/** Throws if Deno would not open a file with this real path, whatever may be read and written. */
+export function checkSpecial(real: string | undefined): void {
+  if (real && SPECIAL.test(real) && !ALL.every(isUnlimited)) throw notCapable("all", real);
 }
