@@ -1,5 +1,5 @@
-// What the kernel lists in /proc: the servers of FUSE file systems, and swap files. It is read without blocking: some of it
-// takes the kernel long to list.
+// What the kernel tells in /proc: the servers of FUSE file systems, swap files, and capabilities. It is read without
+// blocking: some of it takes the kernel long to list.
 
 import { type Engine, run } from "../engine/engine.ts";
 import { AT_FDCWD, O_CLOEXEC, O_RDONLY } from "../engine/linux.ts";
@@ -38,6 +38,13 @@ export async function isSwapFile(engine: Engine, path: string | undefined): Prom
   const shown = path?.replace(/[ \t\n\\]/g, escape);
   const swaps = await readText(engine, "/proc/swaps");
   return swaps.split("\n").some((line) => line.split(/\s/, 1)[0] === shown);
+}
+
+/** Whether this process may do what the owner of a file may: CAP_FOWNER, bit 3 in capabilities(7). True if it is not known. */
+export async function actsAsOwner(engine: Engine): Promise<boolean> {
+  const status = await readText(engine, "/proc/self/status");
+  const [, effective = "8"] = /^CapEff:\s*([0-9a-f]+)$/m.exec(status) ?? [];
+  return (parseInt(effective.slice(-1), 16) & 8) !== 0;
 }
 
 /** The text of a file of the kernel; empty if it cannot be read. */

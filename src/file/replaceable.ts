@@ -10,7 +10,7 @@ import {
 } from "../engine/linux.ts";
 import { ioError } from "../errors.ts";
 import type { FileName } from "./file_name.ts";
-import { isSwapFile } from "./proc.ts";
+import { actsAsOwner, isSwapFile } from "./proc.ts";
 import { factsOf, type Handle } from "./stat.ts";
 
 /** The smallest swap file: ten pages. */
@@ -40,10 +40,12 @@ export async function assertReplaceable(name: FileName, handle: Handle, op: stri
   if (directory.attributes & STATX_ATTR_APPEND) {
     refuse(Errno.EPERM, "its directory is append-only");
   }
-  // The owners and root may.
-  const allowed = [0, found.uid, directory.uid];
-  if (directory.mode & S_ISVTX && !allowed.includes((await factsOf(handle)).uid)) {
-    refuse(Errno.EPERM, "it belongs to another user, and its directory is sticky");
+  if (directory.mode & S_ISVTX) {
+    // A server may take root for somebody else.
+    const { uid } = await factsOf(handle);
+    const may = uid === found.uid || uid === directory.uid ||
+      (uid === 0 && await actsAsOwner(name.engine));
+    if (!may) refuse(Errno.EPERM, "it belongs to another user, and its directory is sticky");
   }
   if (found.size >= SMALLEST_SWAP && await isSwapFile(name.engine, name.realPath)) {
     refuse(Errno.EPERM, "the system swaps to it");

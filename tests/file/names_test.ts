@@ -9,7 +9,12 @@ import { hasProgram, run, runOrThrow } from "../setup/command.ts";
 import { assertFile, assertNoFile, filled, namesIn, pattern } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
 import { descriptorsOf } from "../support/descriptors.ts";
-import { isOnDisk, testInEachDirectory, testInOneDirectory } from "../support/dirs.ts";
+import {
+  isOnDisk,
+  type TestDirectory,
+  testInEachDirectory,
+  testInOneDirectory,
+} from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { interpose } from "../support/interpose.ts";
 
@@ -200,12 +205,17 @@ testInEachDirectory("A swap file is refused when the file is created", async (di
   where: isOnDisk,
 });
 
-testInOneDirectory("Another user's file in a sticky directory is refused at once", async (dir) => {
+/** A file of root in a sticky directory that everybody may write to. */
+async function inSticky(dir: TestDirectory): Promise<string> {
   await Deno.mkdir(dir.file("sticky"));
   await Deno.chmod(dir.file("sticky"), 0o1777);
   await Deno.chmod(dir.path, 0o755);
-  const path = dir.file("sticky/file");
-  await Deno.writeFile(path, pattern(10));
+  await Deno.writeFile(dir.file("sticky/file"), pattern(10));
+  return dir.file("sticky/file");
+}
+
+testInOneDirectory("Another user's file in a sticky directory is refused at once", async (dir) => {
+  const path = await inSticky(dir);
   const { output } = await runChild(
     `const create = (name) => dma.DmaFile.create(name, { atomic: true });
     await (await dma.DmaFile.temp()).close();
@@ -227,6 +237,19 @@ testInOneDirectory("Another user's file in a sticky directory is refused at once
   assertEquals([own, again], ["ok undefined", "ok undefined"], output);
   assertEquals(await namesIn(dir.file("sticky")), ["file", "file-own"]);
 }, { ignore: Deno.uid() !== 0 });
+
+testInOneDirectory("A sticky directory binds root without CAP_FOWNER", async (dir) => {
+  const path = await inSticky(dir);
+  for (const owned of [path, dir.file("sticky")]) await Deno.chown(owned, 65534, 65534);
+  const create = async (shell: string) => {
+    const code = `const file = await dma.DmaFile.create(path, { atomic: true });
+      await report(() => file.close());`;
+    return (await runChild(code, { shell, values: { path } })).output;
+  };
+  const without = await create('set -- setpriv --bounding-set=-fowner "$@"');
+  assertStringIncludes(without, "it belongs to another user, and its directory is sticky");
+  assertEquals(await create("true"), "ok undefined");
+}, { ignore: Deno.uid() !== 0 || !hasProgram("setpriv") });
 
 testInEachDirectory("A file is published and synced without another descriptor", async (dir) => {
   for (const atomic of [true, false]) {
