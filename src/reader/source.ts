@@ -87,6 +87,9 @@ export class ReaderSource {
 
   /** Everything is freed before the consumer sees the failure. */
   async #fail(error: unknown): Promise<never> {
+    const { descriptor, durability, writer } = this.file;
+    // The stream closes its file, and an atomic one must not appear. A close under the stream is no failure of the file.
+    if (this.#options.closeFile && !writer && !descriptor.closing) durability.noteFailure(error);
     await this.finish().catch(() => {});
     throw error;
   }

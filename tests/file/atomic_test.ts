@@ -1,9 +1,9 @@
 // Atomic files: there whole and durable when closed without an error, and otherwise never.
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { type DmaError, DmaFile, DmaStreamWriter } from "../../mod.ts";
+import { type DmaError, DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
-import { hasProgram, runOrThrow } from "../setup/command.ts";
+import { hasProgram, pause, runOrThrow } from "../setup/command.ts";
 import { assertFile, filled, namesIn, pattern } from "../support/bytes.ts";
 import { descriptorsIn, eventually } from "../support/descriptors.ts";
 import { type TestDirectory, testInEachDirectory, testInOneDirectory } from "../support/dirs.ts";
@@ -123,6 +123,26 @@ testBothWays("An atomic file that is renamed while it is published is renamed", 
   await assertOnly(dir, "second");
 });
 
+testBothWays("An atomic file that is closed under its reader appears", async (dir) => {
+  const file = await create(dir.file("file"));
+  await file.writeAt(pattern(1 << 20), 0);
+  const reader = new DmaStreamReader(file, { bufferSize: 4096, readAhead: 1 }).getReader();
+  await reader.read();
+  using asked = hold("stat");
+  const size = file.size();
+  const closing = file.close();
+  const rest = async () => {
+    while (!(await reader.read()).done);
+  };
+  const failing = assertRejects(rest, Deno.errors.BadResource, "the file is closed");
+  // The stream has failed by then, and waits for the close, which waits for the size.
+  await pause(10);
+  asked.letGo();
+  await Promise.all([failing, closing, size]);
+  await assertFile(file.path, pattern(1 << 20));
+  await assertOnly(dir, "file");
+});
+
 testBothWays("An atomic file gets its mode, less the umask", async (dir) => {
   const umask = Deno.umask(0o027);
   try {
@@ -195,6 +215,11 @@ const ends: Record<string, (file: DmaFile) => Promise<unknown>> = {
     await whileFailing("write", () => file.writeAt(pattern(4096), 4096));
     await file.writable.write(pattern(100));
     await assertRejects(() => file.writable.close(), Error, "(os error 28): write");
+  },
+  "it cannot be read back": async (file) => {
+    await file.writeAt(pattern(4096), 0);
+    using _ = fail("read", Errno.EIO);
+    await assertRejects(() => Array.fromAsync(file.readable), Error, "(os error 5): read");
   },
   "the sync at its end fails": async (file) => {
     await file.writeAt(pattern(4096), 0);
