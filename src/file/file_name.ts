@@ -162,10 +162,10 @@ export class FileName {
     else runUntil(engine, operation, deadline);
   }
 
-  /** unlinkat(2), if the name is still that file's, and no other program has written to it. */
+  /** unlinkat(2), if the name is still that regular file's, and no other program has written to it. */
   async unlinkEmpty(file: FileIdentity): Promise<void> {
     const found = await this.look(true);
-    if (isSame(found, file) && found?.size === 0) await this.unlink();
+    if (isSame(found, file) && found?.kind === "file" && found.size === 0) await this.unlink();
   }
 
   /** Makes the name of an open file durable, even if another program has moved it to another directory. */

@@ -3,10 +3,10 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { type DmaError, DmaFile, type DmaOpenOptions } from "../../mod.ts";
 import { Errno, O_APPEND, O_CREAT, O_DIRECT, O_EXCL, O_NONBLOCK } from "../../src/engine/linux.ts";
-import { run } from "../setup/command.ts";
+import { run, runOrThrow } from "../setup/command.ts";
 import { assertFile, assertNoFile, filled, namesIn, pattern } from "../support/bytes.ts";
 import { descriptorsIn, descriptorsOf } from "../support/descriptors.ts";
-import { isOnDisk, testInEachDirectory } from "../support/dirs.ts";
+import { isOnDisk, type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { fail, interpose } from "../support/interpose.ts";
 
@@ -185,20 +185,35 @@ testInEachDirectory("A file that the kernel would not open to create stays", asy
   assert(opening.count > 0);
 });
 
-testInEachDirectory("A file that goes while it is opened to create is made anew", async (dir) => {
+/** A file in a sticky directory, which has `replace` called when it is opened the second time, as there existing files are. */
+async function whileOpening(
+  dir: TestDirectory,
+  replace: (path: string) => void,
+): Promise<Disposable> {
   const path = dir.file("file");
   await Deno.writeFile(path, pattern(100));
   await Deno.chmod(dir.path, 0o1777);
-  // In a sticky directory an existing file is opened twice.
-  using opening = interpose("open", ({ operation: { flags }, pass }) => {
-    if ((flags & O_CREAT) !== 0 && (flags & O_EXCL) === 0) Deno.removeSync(path);
+  return interpose("open", ({ operation: { flags }, pass }) => {
+    if ((flags & O_CREAT) !== 0 && (flags & O_EXCL) === 0) replace(path);
     pass();
   });
+}
+
+testInEachDirectory("A file that goes while it is opened to create is made anew", async (dir) => {
+  const path = dir.file("file");
+  using _ = await whileOpening(dir, Deno.removeSync);
   await using file = await DmaFile.create(path, { mode: 0o640 });
   await file.writeAt(pattern(4096), 0);
   await assertFile(path, pattern(4096));
   assertEquals((await Deno.stat(path)).mode! & 0o777, 0o640);
-  assert(opening.count > 2);
+});
+
+testInEachDirectory("A FIFO that comes while a file is opened to create stays", async (dir) => {
+  const path = dir.file("file");
+  await runOrThrow("mkfifo", [dir.file("fifo")]);
+  using _ = await whileOpening(dir, (path) => Deno.renameSync(dir.file("fifo"), path));
+  await assertRejects(() => DmaFile.create(path), NotSupported, "a FIFO is not a regular file");
+  assert((await Deno.lstat(path)).isFifo);
 });
 
 // ---- Direct I/O ---------------------------------------------------------------------------------------------------
