@@ -10,11 +10,14 @@ import type { FileIdentity, FileName } from "./file_name.ts";
 import { assertStillPermitted, demandName, findPermitted, limitedOf } from "./permissions.ts";
 import { assertReplaceable } from "./replaceable.ts";
 
+/** Deno's own: a test of a program may put a function in its place that always returns the same. */
+const randomUUID = crypto.randomUUID.bind(crypto);
+
 /** A hidden, random name in the same directory. */
 export function temporaryName(target: FileName): FileName {
   // A name has 255 bytes at most, and the random part must fit.
   const kept = target.component.slice(0, 40);
-  return target.sibling(`.${kept}.${crypto.randomUUID().slice(0, 13)}.tmp`);
+  return target.sibling(`.${kept}.${randomUUID().slice(0, 13)}.tmp`);
 }
 
 /** The name that an open file has, and the one that an atomic file will get. It releases both. */

@@ -344,6 +344,28 @@ testInEachDirectory("A kernel that takes O_TMPFILE for O_DIRECTORY is understood
   await assertOnly(dir, "old kernel");
 });
 
+testBothWays(
+  "Atomic files of one path have names of their own, also with a mocked UUID",
+  async (dir) => {
+    const path = dir.file("file");
+    await Deno.writeFile(path, pattern(100));
+    crypto.randomUUID = () => "0-0-0-0-0";
+    try {
+      const files = [await create(path), await create(path)];
+      for (const file of files) await file.writeAt(pattern(4096), 0);
+      using renames = hold("rename");
+      const closing = files.map((file) => file.close());
+      await renames.reach(files.length);
+      renames.letGo();
+      await Promise.all(closing);
+    } finally {
+      Reflect.deleteProperty(crypto, "randomUUID");
+    }
+    await assertFile(path, pattern(4096));
+    await assertOnly(dir, "file");
+  },
+);
+
 testInEachDirectory("A temporary name is hidden, and not too long", async (dir) => {
   using _ = withoutUnnamedFiles();
   for (const name of ["short", "ü".repeat(127), "😀".repeat(60), "n".repeat(255)]) {
