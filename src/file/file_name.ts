@@ -56,7 +56,8 @@ export class FileName {
   /** The name's real path; undefined if that cannot be found out. */
   get realPath(): string | undefined {
     const directory = this.engine.realPath(this.directory.fd);
-    return directory && `${directory === "/" ? "" : directory}/${this.component}`;
+    if (!directory || this.component === ".") return directory;
+    return `${directory === "/" ? "" : directory}/${this.component}`;
   }
 
   get engine(): Engine {

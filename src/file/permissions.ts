@@ -13,7 +13,7 @@ export type Access = "read" | "write";
 const ALL = ["read", "write", "env", "run", "net", "sys", "ffi", "import" as "ffi"] as const;
 
 /** Where Deno opens nothing unless everything is allowed: devices, shared memory, and views of the kernel. */
-const SPECIAL = /^\/(dev|proc|sys)\//;
+const SPECIAL = /^\/(dev|proc|sys)(\/|$)/;
 
 /** The kinds of access that are limited to some paths. */
 export function limitedOf(access: readonly Access[]): Access[] {
