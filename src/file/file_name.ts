@@ -20,7 +20,8 @@ export function isSame(one: FileIdentity | undefined, other: FileIdentity): bool
 
 /** Splits a path into the directory and the last component, with its trailing slashes. */
 function splitPath(path: string): { directory: string; component: string } {
-  const end = path.replace(/\/+$/, "").length;
+  let end = path.length;
+  while (path[end - 1] === "/") end--;
   const slash = path.lastIndexOf("/", Math.max(0, end - 1));
   const component = path.slice(slash + 1);
   if (end === 0) return { directory: "/", component: "." };

@@ -339,6 +339,8 @@ testInEachDirectory("DmaFile.open fails with the error that Deno.open gives", as
     ["ELOOP", dir.file("loop"), { read: true }],
     ["ENAMETOOLONG", dir.file("n".repeat(256)), { write: true, create: true }],
     ["ENAMETOOLONG", dir.file("d/".repeat(2100) + "x"), { read: true }],
+    // A regular expression for the slashes at the end of a path would take minutes.
+    ["ENAMETOOLONG", dir.file("/".repeat(1e6) + "x"), { read: true }],
   ];
   for (const [code, path, options] of cases) {
     const ours = await failure(() => DmaFile.open(path, { read: false, ...options }));
