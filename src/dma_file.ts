@@ -1203,7 +1203,8 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   }
 
   /**
-   * All that close promises, but the descriptor stays open.
+   * All that close promises, but the descriptor stays open. Reads of the file at the same time then share their I/O: one
+   * may miss what another handle has just written.
    *
    * @returns the same file, which from now on can only be read
    * @example Write a file, and then read it

@@ -39,9 +39,7 @@ export function readRange(
       descriptor.release();
       const from = position - start;
       if (typeof read !== "number") reject(read);
-      else {resolve(
-          new Uint8Array(bytes.subarray(from, Math.max(from, Math.min(read, from + length)))),
-        );}
+      else resolve(new Uint8Array(bytes.subarray(from, Math.min(read, from + length))));
     });
   });
 }
@@ -61,7 +59,7 @@ async function readLarge(
   const memory = AlignedMemory.allocate(alignUp(end - start, alignment));
   const read = await fill(file, memory, start);
   const from = position - start;
-  return memory.bytes.subarray(from, Math.max(from, Math.min(read, end - start)));
+  return memory.bytes.subarray(from, Math.min(read, end - start));
 }
 
 /** Reads a range of a file whose length is not known. */

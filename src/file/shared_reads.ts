@@ -33,7 +33,7 @@ async function readShared(
   const end = position + length;
   let flights = flightsOf.get(file);
   if (!flights) flightsOf.set(file, flights = new Set());
-  const joined = [...flights].find((flight) => flight.start <= position && end <= flight.end);
+  const joined = flights.values().find((flight) => flight.start <= position && end <= flight.end);
   if (joined) joined.shared = true;
   const flight = joined ?? begin(flights, file, position, end);
   let bytes: Uint8Array<ArrayBuffer>;
