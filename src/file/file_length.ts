@@ -12,8 +12,8 @@ export class FileLength {
   readonly #fileSystem: FileSystem;
   #contentEnd: number;
   #sizeUpperBound: number;
-  /** The ends of the writes and allocations under way. */
-  readonly #ends: number[] = [];
+  /** The ends of the writes and allocations under way, and how many have each. */
+  readonly #ends = new Map<number, number>();
   /** What begins the truncates: the first of them runs if {@linkcode isHeld}, and the others wait. */
   readonly #holds: (() => void)[] = [];
   #isHeld = false;
@@ -42,7 +42,7 @@ export class FileLength {
 
   /** Whether a write, an allocation or a truncate waits or runs. */
   get isChanging(): boolean {
-    return this.truncating || this.#ends.length > 0;
+    return this.truncating || this.#ends.size > 0;
   }
 
   /** Calls `begin` once when no truncate waits or runs. Another may begin before `begin` acts. */
@@ -56,7 +56,7 @@ export class FileLength {
    */
   beginWrite(end: number, dataEnd?: number): void {
     assert(!this.#isHeld, "no write begins while the file is truncated");
-    this.#ends.push(end);
+    this.#ends.set(end, (this.#ends.get(end) ?? 0) + 1);
     const mayHide = dataEnd === undefined ? end > this.#sizeUpperBound : end > dataEnd;
     if (mayHide) this.#keepAppended();
     this.#sizeUpperBound = Math.max(this.#sizeUpperBound, end);
@@ -64,11 +64,10 @@ export class FileLength {
 
   /** A write or an allocation up to `end` has ended. */
   endWrite(end: number, succeeded: boolean): void {
-    const ends = this.#ends;
-    const at = ends.indexOf(end);
-    assert(at >= 0, "a write ends once");
-    ends[at] = ends[ends.length - 1]!;
-    ends.pop();
+    const count = this.#ends.get(end);
+    assert(count !== undefined, "a write ends once");
+    if (count > 1) this.#ends.set(end, count - 1);
+    else this.#ends.delete(end);
     if (!succeeded) this.#limitBound();
     this.#beginHold();
   }
@@ -97,7 +96,7 @@ export class FileLength {
   }
 
   #beginHold(): void {
-    if (!this.truncating || this.#isHeld || this.#ends.length > 0) return;
+    if (!this.truncating || this.#isHeld || this.#ends.size > 0) return;
     this.#isHeld = true;
     this.#holds[0]!();
   }
@@ -139,9 +138,9 @@ export class FileLength {
    */
   #limitBound(): void {
     const size = knownSize(this.#descriptor) ?? Infinity;
-    const reached = Math.max(this.#contentEnd, Math.min(size, this.#sizeUpperBound));
-    // There may be more of them than a call takes arguments.
-    this.#sizeUpperBound = this.#ends.reduce((bound, end) => Math.max(bound, end), reached);
+    const reached = Math.min(size, this.#sizeUpperBound);
+    this.#sizeUpperBound = Math.max(this.#contentEnd, reached);
+    for (const end of this.#ends.keys()) this.#sizeUpperBound = Math.max(this.#sizeUpperBound, end);
   }
 
   /**

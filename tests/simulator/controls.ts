@@ -67,7 +67,7 @@ does not clear the padding
 pads over bytes that are to stay
   writer/edge_blocks.ts: dataEnd < contentEnd ? end : 0 → 0
 takes a read that ends early for the end of the file
-  file/transfer.ts: if (position + reached < size) return → if (false) return
+  file/transfer.ts: if (hasMore) return → if (false) return
 replaces the first error by the last
   writer/writer.ts: if (this.failure || this.closed) return; →
 has one buffer too many
