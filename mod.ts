@@ -39,23 +39,25 @@ import "./src/runtime.ts";
 export { DmaBuffer } from "./src/dma_buffer.ts";
 export type { DmaError } from "./src/errors.ts";
 export { DmaFile, DmaStreamReader, DmaStreamWriter } from "./src/dma_file.ts";
+export type {
+  DmaCreateOptions,
+  DmaLockOptions,
+  DmaOpenOptions,
+  DmaPreallocateOptions,
+  DmaTempOptions,
+  DmaWriteAtOptions,
+  ReadManyOptions,
+} from "./src/file_options.ts";
 export {
   DEFAULT_BUFFER_SIZE,
   DEFAULT_READ_AHEAD,
   DEFAULT_READ_BUFFER_SIZE,
   DEFAULT_WRITE_BEHIND,
-  type DmaCreateOptions,
   type DmaFlushSyncOptions,
-  type DmaLockOptions,
-  type DmaOpenOptions,
-  type DmaPreallocateOptions,
   type DmaStreamReaderOptions,
   type DmaStreamWriterOptions,
   type DmaSyncOptions,
-  type DmaTempOptions,
-  type DmaWriteAtOptions,
-  type ReadManyOptions,
-} from "./src/options.ts";
+} from "./src/stream_options.ts";
 export type { ByteRange, RangeRead } from "./src/file/read_many.ts";
 export { type IoStats, ioStats } from "./src/io_stats.ts";
 export { configure, type EngineInfo, engineInfo, type EngineOptions } from "./src/configure.ts";

@@ -125,6 +125,14 @@ export function readOptions<Known extends Record<string, Option<unknown>>>(
   return checked as { readonly [Name in keyof Known]: ReturnType<Known[Name]> };
 }
 
+/** Whether the only option that there is, a boolean, is true. */
+export function isSet<Name extends string>(
+  options: { readonly [Option in Name]?: boolean } | undefined,
+  name: Name,
+): boolean {
+  return options !== undefined && readOptions(options, { [name]: flagOption(false) })[name]!;
+}
+
 /** The candidate with the fewest edits, or all of them if none is similar. */
 function hintFor(word: string, candidates: readonly string[]): string {
   const distance = (candidate: string) => edits(word.toLowerCase(), candidate.toLowerCase());

@@ -10,6 +10,7 @@ import {
   flag,
   forbidCloning,
   integer,
+  isSet,
   lengthOfBytes,
   pathText,
   shown,
@@ -44,25 +45,26 @@ import { fileInfoOf, stat } from "./file/stat.ts";
 import {
   createRequest,
   type DmaCreateOptions,
-  type DmaFlushSyncOptions,
   type DmaLockOptions,
   type DmaOpenOptions,
   type DmaPreallocateOptions,
-  type DmaStreamReaderOptions,
-  type DmaStreamWriterOptions,
-  type DmaSyncOptions,
   type DmaTempOptions,
   type DmaWriteAtOptions,
-  isSet,
   mergeLimits,
   openRequest,
-  readerOptions,
   type ReadManyOptions,
   signalOf,
   temporaryDirectory,
-  writerOptions,
-} from "./options.ts";
+} from "./file_options.ts";
 import { ReaderSource } from "./reader/source.ts";
+import {
+  type DmaFlushSyncOptions,
+  type DmaStreamReaderOptions,
+  type DmaStreamWriterOptions,
+  type DmaSyncOptions,
+  readerOptions,
+  writerOptions,
+} from "./stream_options.ts";
 import { type Upstream, WriterSink } from "./writer/sink.ts";
 import { Writer } from "./writer/writer.ts";
 

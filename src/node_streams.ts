@@ -3,7 +3,7 @@
 import { Readable, Writable } from "node:stream";
 import { wrongObject } from "./arguments.ts";
 import { DmaStreamReader, DmaStreamWriter, flushThrough } from "./dma_file.ts";
-import type { DmaFlushSyncOptions } from "./options.ts";
+import type { DmaFlushSyncOptions } from "./stream_options.ts";
 import type { Upstream } from "./writer/sink.ts";
 
 type Callback = (error?: Error | null) => void;
