@@ -612,8 +612,9 @@ export class DmaFile implements AsyncDisposable {
 
   /**
    * Copies a range into `target`. If both positions are multiples of the target's offset alignment, whole blocks are copied
-   * inside the kernel: by reference where the file system can (xfs, btrfs). The file systems may differ. If the target has an open writer, a copy into a block in which the writer starts or ends must not
-   * run beside its writes: both write the whole block.
+   * inside the kernel: by reference where the file system can (xfs, btrfs). The file systems may differ. If the target has
+   * an open writer, a copy into a block in which the writer starts or ends must not run beside its writes: both write the
+   * whole block. A close of one of the files ends a long copy early, and the copy rejects.
    *
    * @param target where the bytes go; it must have been opened for writing
    * @param position the first byte to copy

@@ -16,7 +16,8 @@ export async function freeSpace(file: OpenFile, position: number, length: number
   const { descriptor, fd } = file;
   const mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
   const operation = { op: "allocate", fd, mode, position, length } as const;
-  await file.extend("allocate", 0, () => descriptor.call("allocate", operation));
+  const free = () => descriptor.call("allocate", operation);
+  await descriptor.use("allocate", () => file.extend(0, free));
 }
 
 /** Reserves the first `length` bytes, or nothing behind the end of the file if there is no room for all of them. */
@@ -27,7 +28,7 @@ export function reserveSpace(file: OpenFile, length: number, keepSize: boolean):
   return descriptor.use("allocate", async () => {
     let before: number | undefined;
     try {
-      await file.extend("allocate", keepSize ? 0 : length, () => {
+      await file.extend(keepSize ? 0 : length, () => {
         before = file.length.sizeNow;
         return descriptor.call("allocate", operation);
       });

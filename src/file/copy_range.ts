@@ -10,10 +10,10 @@ import { cutPadding } from "./cut.ts";
 import { isSame } from "./file_name.ts";
 import { mayBeLonger } from "./file_system.ts";
 import type { OpenFile } from "./open_file.ts";
-import { readRange, writePieces } from "./random_access.ts";
+import { readInUse, writePieces } from "./random_access.ts";
 import { stat } from "./stat.ts";
 
-/** Bytes of one call: the kernel cannot be interrupted, and a close should not wait for long. A multiple of any block. */
+/** Bytes of one call, which cannot be interrupted. A multiple of any block. */
 const STEP = 256 << 20;
 /** Bytes read and written at once. */
 const PIECE = 4 << 20;
@@ -48,23 +48,30 @@ function rest(copy: Copy, copied: number): Copy {
 }
 
 /** Copies up to `length` bytes; fewer if the source ends before. Resolves to how many. */
-export async function copyRange(copy: Copy): Promise<number> {
+export function copyRange(copy: Copy): Promise<number> {
+  const { from, to } = copy;
+  return from.descriptor.use("copy", () => to.descriptor.use("copy", () => copyInUse(copy)));
+}
+
+/** A close does not wait for long: it ends a copy after a part of it. */
+function assertOpen({ from, to }: Copy): void {
+  from.descriptor.assertOpen("copy");
+  to.descriptor.assertOpen("copy");
+}
+
+async function copyInUse(copy: Copy): Promise<number> {
   const { from, to, position } = copy;
   // Bytes that come meanwhile, perhaps from the copy itself, are not copied.
-  const { size } = await from.descriptor.use("copy", () => stat(from.descriptor));
+  const { size } = await stat(from.descriptor);
   const end = mayBeLonger(from.fileSystem, size) ? Infinity : size;
   const there = { ...copy, length: Math.min(copy.length, Math.max(0, end - position)) };
   if (isSame(from, to)) refuseOverlap(there);
-  return await to.descriptor.use("copy", () => copyParts(there));
-}
-
-/** Copies within a use of the target. A close in between ends the copy early, and finds that it has failed. */
-async function copyParts(copy: Copy): Promise<number> {
   try {
-    const copied = await copyInKernel(copy);
-    return copied + await copyByHand(rest(copy, copied));
+    const copied = await copyInKernel(there);
+    return copied + await copyByHand(rest(there, copied));
   } catch (error) {
-    copy.to.durability.noteFailure(error);
+    // Before the target is closed: an atomic one must not be published.
+    to.durability.noteFailure(error);
     throw error;
   }
 }
@@ -87,6 +94,7 @@ async function copyInKernel(copy: Copy): Promise<number> {
   const most = isAligned ? alignDown(length, blockSize) : 0;
   let copied = 0;
   while (copied < most && copied % blockSize === 0) {
+    if (copied > 0) assertOpen(copy);
     const result = await copyStep(rest({ ...copy, length: most }, copied));
     // It may refuse half-way too.
     if (result === 0 || REFUSED.has(-result)) break;
@@ -106,7 +114,7 @@ async function copyStep({ from, to, position, targetPosition, length }: Copy): P
     return result;
   };
   // The source may have fewer bytes by now, so only the result says how long the target is.
-  return await from.descriptor.use("copy", () => to.write("copy", 0, call));
+  return await to.write(0, call);
 }
 
 /** The last copy by hand into each file. */
@@ -129,10 +137,11 @@ async function copyPieces(copy: Copy): Promise<number> {
   const { from, to } = copy;
   let copied = 0;
   while (copied < copy.length) {
+    if (copied > 0) assertOpen(copy);
     const { position, targetPosition, length } = rest(copy, copied);
     // Each piece ends with a block, so that only the last one is padded.
     const wanted = PIECE - targetPosition % to.blockSize;
-    const bytes = await readRange(from, position, Math.min(wanted, length));
+    const bytes = await readInUse(from, position, Math.min(wanted, length));
     if (bytes.length === 0) break;
     await writeInBlocks(to, bytes, targetPosition);
     copied += bytes.length;
@@ -148,7 +157,7 @@ async function writeInBlocks(to: OpenFile, bytes: Uint8Array, position: number):
   const blocks = new Uint8Array(alignUp(end - start, blockSize));
   const blocksEnd = start + blocks.length;
   let isPadded = false;
-  await to.write("write", blocksEnd, async () => {
+  await to.write(blocksEnd, async () => {
     if (position > start) blocks.set((await readBlock(to, start)).bytes);
     if (end < blocksEnd) {
       const last = await readBlock(to, blocksEnd - blockSize);

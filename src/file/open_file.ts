@@ -224,28 +224,26 @@ export class OpenFile implements FileIdentity {
     throw new TypeError(`Cannot write to a position of '${this.path}': ${why}`);
   }
 
-  /** Runs work that may make the file `end` bytes long, and changes no bytes if it fails. */
-  extend<T>(op: string, end: number, work: () => Promise<T>): Promise<T> {
-    const { descriptor, length } = this;
-    return descriptor.use(op, async () => {
-      // After a wait there may be another truncate. If none waits or runs, the work begins within this call.
-      while (length.truncating) await new Promise<void>((resolve) => length.whenWritable(resolve));
-      length.beginWrite(end);
-      let isWhole = false;
-      try {
-        const result = await work();
-        isWhole = true;
-        return result;
-      } finally {
-        this.durability.noteChange();
-        length.endWrite(end, isWhole);
-      }
-    });
+  /** Runs work that may make the file, which is in use, `end` bytes long, and changes no bytes if it fails. */
+  async extend<T>(end: number, work: () => Promise<T>): Promise<T> {
+    const { length } = this;
+    // After a wait there may be another truncate. If none waits or runs, the work begins within this call.
+    while (length.truncating) await new Promise<void>((resolve) => length.whenWritable(resolve));
+    length.beginWrite(end);
+    let isWhole = false;
+    try {
+      const result = await work();
+      isWhole = true;
+      return result;
+    } finally {
+      this.durability.noteChange();
+      length.endWrite(end, isWhole);
+    }
   }
 
-  /** Runs work that writes up to `end` at most. If it fails, bytes may be missing. */
-  write<T>(op: string, end: number, work: () => Promise<T>): Promise<T> {
-    return this.extend(op, end, () =>
+  /** Runs work that writes up to `end` of the file, which is in use, at most. If it fails, bytes may be missing. */
+  write<T>(end: number, work: () => Promise<T>): Promise<T> {
+    return this.extend(end, () =>
       work().catch((error) => {
         this.durability.noteFailure(error);
         throw error;

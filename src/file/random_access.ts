@@ -29,7 +29,7 @@ export function readRange(
   const start = alignDown(position, alignment);
   const span = alignUp(position + length - start, alignment);
   if (length === 0 || span > MAX_COPIED) {
-    return file.descriptor.use("read", () => readLarge(file, position, length));
+    return file.descriptor.use("read", () => readInUse(file, position, length));
   }
   // The path of random reads: one operation, one copy and one promise.
   return new Promise((resolve, reject) => {
@@ -44,7 +44,8 @@ export function readRange(
   });
 }
 
-async function readLarge(
+/** As {@linkcode readRange}, of a file that is in use. */
+export async function readInUse(
   file: OpenFile,
   position: number,
   length: number,
@@ -70,7 +71,7 @@ async function readPieces(
 ): Promise<Uint8Array<ArrayBuffer>> {
   const pieces: Uint8Array<ArrayBuffer>[] = [];
   for (let done = 0; done < length; done += PIECE) {
-    const piece = await readLarge(file, position + done, Math.min(PIECE, length - done));
+    const piece = await readInUse(file, position + done, Math.min(PIECE, length - done));
     pieces.push(piece);
     if (piece.length < PIECE) break;
   }
@@ -154,10 +155,11 @@ export function writeBytes(
 }
 
 function writeContent(file: OpenFile, end: number, write: () => Promise<void>): Promise<void> {
-  return file.write("write", end, async () => {
+  const writing = async () => {
     await write();
     file.length.addContent(end);
-  });
+  };
+  return file.descriptor.use("write", () => file.write(end, writing));
 }
 
 /** Throws if no atomic write has this position and length, by the kernel's rules (generic_atomic_write_valid). */

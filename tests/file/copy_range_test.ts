@@ -334,6 +334,15 @@ testCopy("of nothing makes nothing of another program's seem reserved", async (f
   await assertFile(dir.file("to"), joined(pattern(100), filled(700, 7)));
 });
 
+testCopy("that has begun is done before its files are closed", async (from, dir) => {
+  const to = await DmaFile.create(dir.file("to"));
+  const copies = [from.copyRangeTo(to, 0, 40_960, 0), from.copyRangeTo(to, 40_961, 5000, 40_961)];
+  await Promise.all([from.close(), to.close()]);
+  assertEquals(await Promise.all(copies), [40_960, 5000]);
+  const hole = new Uint8Array(1);
+  await assertFile(to.path, joined(pattern(40_960), hole, pattern(5000, 40_961)));
+});
+
 testInEachDirectory("copyRangeTo() that a close ends early publishes nothing", async (dir) => {
   await using from = await openPattern(dir.file("from"), 10_000_001);
   for (const others of [0, 1]) {
