@@ -54,8 +54,8 @@ export function cutPadding(file: OpenFile, padded: number): Promise<void> {
   const { length } = file;
   return truncateAlone(file, () => {
     // Any other length comes from another write. The writer's own cut does not replace this one: it may have come before.
-    const isPadded = knownSize(file.descriptor) === padded && length.contentEnd < padded;
-    return isPadded ? length.contentEnd : undefined;
+    const size = knownSize(file.descriptor) ?? padded;
+    return size === padded && length.contentEnd < padded ? length.contentEnd : undefined;
   });
 }
 
