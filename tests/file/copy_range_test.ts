@@ -317,23 +317,6 @@ testCopy(
   },
 );
 
-testCopy("of nothing makes nothing of another program's seem reserved", async (from, dir) => {
-  await using to = await DmaFile.create(dir.file("to"), { direct: "off" });
-  const writer = new DmaStreamWriter(to, { preallocate: false });
-  await writer.write(pattern(100));
-  await writer.flushAligned({ tail: true });
-  using copies = hold("copyRange");
-  const copied = from.copyRangeTo(to, 0, 100, 1 << 20);
-  await copies.reach();
-  // Too late for the copy to see that there is nothing left.
-  await Deno.truncate(from.path, 0);
-  copies.letGo();
-  assertEquals(await copied, 0);
-  await Deno.writeFile(to.path, filled(700, 7), { append: true });
-  await writer.close();
-  await assertFile(dir.file("to"), joined(pattern(100), filled(700, 7)));
-});
-
 testCopy("that has begun is done before its files are closed", async (from, dir) => {
   const to = await DmaFile.create(dir.file("to"));
   const copies = [from.copyRangeTo(to, 0, 40_960, 0), from.copyRangeTo(to, 40_961, 5000, 40_961)];
