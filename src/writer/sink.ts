@@ -226,7 +226,7 @@ export class WriterSink {
 
   #refuse(error: unknown): Promise<never> {
     if (this.#isOver && !this.writer.closeAnnounced) this.#hasRefused = true;
-    return this.report(Promise.reject(error));
+    return this.#rethrow(error);
   }
 
   /** Accepts a chunk that was given without the lock, or memory that was handed over: at once if there is room. */
@@ -234,7 +234,7 @@ export class WriterSink {
     const last = this.#waiting.at(-1);
     const chunk = this.#add(bytes, false, memory);
     const { failure } = this.writer;
-    if (failure) return this.report(Promise.reject(failure.reason));
+    if (failure) return this.#rethrow(failure.reason);
     if (!chunk) return yieldIfNeeded(lengthOfBytes(bytes)) ?? RESOLVED;
     chunk.endsItem = true;
     const shares = last?.item && last.taken === 0 && last.item.bytes < MAX_SHARED_BYTES;
