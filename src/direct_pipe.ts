@@ -97,13 +97,12 @@ export async function pipeDirectly(pipe: DirectPipe): Promise<void> {
     if (failure) throw new Failure("write", failure.reason);
     if (!preventClose) await writer.close();
   } catch (error) {
-    const failed = error instanceof Failure ? error.side : undefined;
-    const reason = error instanceof Failure ? error.reason : error;
-    // The stream meets the same read error, and is errored as usual.
-    if (failed === "read") await reader.read().catch(() => {});
+    const { side, reason } = error instanceof Failure ? error : { side: undefined, reason: error };
+    // The stream meets the same read error, and is errored as usual, unless it was for a lack of memory.
+    if (side === "read") await reader.read().catch(() => {});
     const ends: Promise<unknown>[] = [];
-    if (!preventAbort && failed !== "write") ends.push(writer.abort(reason));
-    if (!preventCancel && failed !== "read") ends.push(reader.cancel(reason));
+    if (!preventAbort && side !== "write") ends.push(writer.abort(reason));
+    if (!preventCancel) ends.push(reader.cancel(reason));
     // Both end before the pipe does, even if one of them fails.
     const failures = await Promise.allSettled(ends);
     throw failures.find((end) => end.status === "rejected")?.reason ?? reason;
@@ -120,7 +119,7 @@ async function moveAll({ readAhead, writer, signal }: DirectPipe, waits: Waits):
     if (writer.failure) throw new Failure("write", writer.failure.reason);
     const moved = moveBlock(readAhead, writer) ?? moveBytes(readAhead, writer);
     if (moved === null) return;
-    if (moved === undefined) await waits.for(on("read", readAhead.ready()));
+    if (moved === undefined) await waits.for(readAhead.ready());
     // Without room a whole buffer waits; a partial one is copied.
     else if (moved === 0) await waits.for(on("write", writer.room()));
     else {

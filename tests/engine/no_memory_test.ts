@@ -105,6 +105,19 @@ for (const end of ["close", "abort", "sync"] as const) {
   });
 }
 
+testDirectAndCached("A pipe from a file without memory for once frees everything", async (dir) => {
+  const source = await openPattern(dir.file("from"), SIZE);
+  const stream = new DmaStreamReader(source, { bufferSize: 1 << 18, readAhead: 0 });
+  const writer = new DmaStreamWriter(await DmaFile.create(dir.file("file")), { bufferSize: 4096 });
+  engine.acquire = (size) => {
+    if (size < 1 << 18) return engine.pool.acquire(size);
+    delete (engine as { acquire?: unknown }).acquire;
+    throw new RangeError("Cannot map memory");
+  };
+  await assertFails(() => stream.pipeTo(writer));
+  await assertFreed(dir);
+});
+
 testDirectAndCached("A short read without memory to judge it by fails the reader", async (dir) => {
   const file = await openPattern(dir.file("file"), 10_000);
   const stream = new DmaStreamReader(file, { bufferSize: 1 << 16, readAhead: 1 });
