@@ -37,7 +37,8 @@ interface Chunk {
   readonly memory: AlignedMemory | undefined;
   /** Bytes of it that were accepted. */
   taken: number;
-  isTaken: boolean;
+  /** Resolves when all are, if a caller waits for that. */
+  isTaken: PromiseWithResolvers<void> | undefined;
   /** Whether an item of the stream's queue ends with it. */
   endsItem: boolean;
   /** That item, if the chunk was given without the lock, and all its bytes. */
@@ -148,7 +149,7 @@ export class WriterSink {
 
   /** Errors the stream. */
   async #fail(reason: unknown): Promise<void> {
-    this.#waiting.length = 0;
+    for (const { isTaken } of this.#waiting.splice(0)) isTaken?.reject(reason);
     this.#waitingBytes = 0;
     // A pipe reports it to its caller.
     if (this.#stream?.deref()?.locked && !this.#lockToken) this.errorReported = true;
@@ -159,7 +160,15 @@ export class WriterSink {
   /** Accepts what there is room for of a chunk, behind those that wait. Returns it if it has to wait. */
   #add(bytes: Uint8Array, endsItem: boolean, memory?: AlignedMemory): Chunk | undefined {
     const length = lengthOfBytes(bytes);
-    const chunk = { bytes, length, memory, taken: 0, isTaken: false, endsItem, item: undefined };
+    const chunk: Chunk = {
+      bytes,
+      length,
+      memory,
+      taken: 0,
+      isTaken: undefined,
+      endsItem,
+      item: undefined,
+    };
     if (this.#waiting.length === 0 && this.#take(chunk)) return undefined;
     this.#waiting.push(chunk);
     this.#waitingBytes += length - chunk.taken;
@@ -185,9 +194,10 @@ export class WriterSink {
         chunk.taken += writer.write(bytes.subarray(chunk.taken, chunk.taken + MAX_PART));
       } else chunk.taken += writer.write(bytes, chunk.taken);
     }
-    chunk.isTaken = chunk.taken === length && !writer.failure;
-    if (chunk.isTaken && chunk.endsItem) this.#ahead++;
-    return chunk.isTaken;
+    if (chunk.taken < length || writer.failure) return false;
+    if (chunk.endsItem) this.#ahead++;
+    chunk.isTaken?.resolve();
+    return true;
   }
 
   #takeWaiting(): void {
@@ -255,9 +265,8 @@ export class WriterSink {
   /** Waits until all chunks that were given are accepted, and then as {@linkcode Writer.flush}. */
   async flush(tail: boolean, durable: boolean): Promise<number> {
     try {
-      for (const last = this.#waiting.at(-1); last && !last.isTaken; this.#takeWaiting()) {
-        await this.writer.room();
-      }
+      const last = this.#waiting.at(-1);
+      if (last) await (last.isTaken ??= Promise.withResolvers()).promise;
       return await this.writer.flush(tail, durable);
     } catch (error) {
       return await this.#rethrow(error);
