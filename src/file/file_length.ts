@@ -57,8 +57,7 @@ export class FileLength {
   beginWrite(end: number, dataEnd?: number): void {
     assert(!this.#isHeld, "no write begins while the file is truncated");
     this.#ends.set(end, (this.#ends.get(end) ?? 0) + 1);
-    const mayHide = dataEnd === undefined ? end > this.#sizeUpperBound : end > dataEnd;
-    if (mayHide) this.#keepAppended();
+    if (end > this.#sizeUpperBound || end > (dataEnd ?? end)) this.#keepAppended();
     this.#sizeUpperBound = Math.max(this.#sizeUpperBound, end);
   }
 

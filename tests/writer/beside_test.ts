@@ -1,6 +1,6 @@
 // A writer beside other uses of its file: what reads, writes or renames it while the writer is at work or closes.
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { filled, joined, overlaid, pattern } from "../support/bytes.ts";
@@ -155,4 +155,13 @@ testInEachDirectory("What another handle wrote ahead of a writer's reserve stays
   for (let at = 0; at < written; at += 1 << 20) await first.write(pattern(1 << 20, at));
   const gap = new Uint8Array(ahead - written);
   await closeWith(first, joined(pattern(written), gap, pattern(1000)));
+});
+
+testInEachDirectory("What another program wrote stays where all writes fail", async (dir) => {
+  const writer = await create(dir, { bufferSize: 4096, preallocate: false });
+  await Deno.writeFile(dir.file("file"), pattern(600));
+  using _ = fail("write", Errno.EIO);
+  await writer.write(filled(4 * 4096, 9));
+  await assertRejects(() => writer.close(), Error, "Input/output error");
+  assertEquals(await Deno.readFile(dir.file("file")), pattern(600));
 });
