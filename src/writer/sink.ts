@@ -318,9 +318,12 @@ export class WriterSink {
     await abort().finally(() => writer.closeAnnounced || writer.ending ? writer.ended : undefined);
   }
 
-  /** A promise for a user. The failure counts as reported when it rejects. */
+  /** A promise for a user. After a failure it rejects with that, whatever became of the stream since. It counts as reported. */
   report<T>(promise: Promise<T>): Promise<T> {
-    return promise.catch((error) => this.#rethrow(error));
+    return promise.catch((error) => {
+      const { failure } = this.writer;
+      return this.#rethrow(failure ? failure.reason : error);
+    });
   }
 
   async #rethrow(error: unknown): Promise<never> {
@@ -336,7 +339,7 @@ export class WriterSink {
   async reportPipe(pipe: Promise<void>): Promise<void> {
     const token = this.#lockToken = Symbol();
     try {
-      await this.report(pipe);
+      await pipe.catch((error) => this.#rethrow(error));
     } finally {
       if (this.#lockToken === token) this.#lockToken = undefined;
     }

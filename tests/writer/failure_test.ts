@@ -10,7 +10,7 @@ import { assertFile, pattern } from "../support/bytes.ts";
 import { descriptorsOf } from "../support/descriptors.ts";
 import { testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
-import { fail } from "../support/interpose.ts";
+import { fail, hold } from "../support/interpose.ts";
 import { assertClosed, create, createOver, narrow, small, testWriter } from "./create.ts";
 
 /** Throws unless every call rejects with this very error, and nothing is held any more. */
@@ -226,5 +226,22 @@ testInOneDirectory(
     const lock = writer.getWriter();
     await assertRejects(() => lock.write(pattern(5)), TypeError, "closed");
     assertEquals([writer.currentPos, writer.nextPos], [10, 10]);
+  },
+);
+
+testInOneDirectory(
+  "A chunk that waits while a pipe is aborted after a failure rejects with the failure",
+  async (dir) => {
+    const writer = await create(dir, { ...small, preallocate: false });
+    using _failing = fail("write", Errno.EIO, ({ position }) => position > 0);
+    using held = hold("write", { only: ({ position }) => position === 0 });
+    writer.write(pattern(100_000)).catch(() => {});
+    const rejected = assertRejects(() => writer.write(pattern(10)), Error, "Input/output error");
+    await held.reach();
+    await pause(20);
+    const source = ReadableStream.from([pattern(10)]);
+    const piped = source.pipeTo(writer, { signal: AbortSignal.abort("a reason") }).catch(() => {});
+    held.letGo();
+    await Promise.all([rejected, piped]);
   },
 );
