@@ -4,7 +4,7 @@ import { Violation } from "../oracle/promises.ts";
 import { mayPublish, publish } from "./name_steps.ts";
 import type { Handle, OpenWriter, Session, Slot, StandingName } from "./session.ts";
 import type { Of } from "./steps.ts";
-import { excuseOf, noteFailure, takeLock } from "./writer_steps.ts";
+import { callOf, noteFailure, takeLock } from "./writer_steps.ts";
 
 export async function endWriter(
   session: Session,
@@ -33,14 +33,13 @@ function endAtWrongTime(
   how: Of<"end writer">["how"],
 ): Promise<void> {
   const { stream } = writer;
-  return session.call({
+  return callOf(session, writer, {
     name: "an end at the wrong time",
     promise: how === "dispose"
       ? stream[Symbol.asyncDispose]()
       : how === "abort"
       ? stream.abort(session.ownError("aborted at the wrong time"))
       : stream.close(),
-    ...excuseOf(writer),
     misuse: true,
   });
 }
@@ -65,10 +64,9 @@ async function close(
     : how === "lock"
     ? closeUnderLock(writer)
     : stream.close();
-  await session.call({
+  await callOf(session, writer, {
     name: how,
     promise,
-    ...excuseOf(writer),
     done: () => {
       // A writer that failed before, and somebody was told: disposing has nothing to add.
       if (how === "dispose" && oracle.failure) return giveUp(session, writer, closing);
@@ -188,10 +186,6 @@ async function abort(
     // A close that had begun says itself how it ended.
     if (!wasEnding) giveUp(session, writer);
   };
-  await session.call({
-    name: how,
-    promise: lock ? lock.abort(reason) : stream.abort(reason),
-    ...excuseOf(writer),
-    over,
-  });
+  const promise = lock ? lock.abort(reason) : stream.abort(reason);
+  await callOf(session, writer, { name: how, promise, over });
 }

@@ -7,7 +7,7 @@ import { LARGEST_BLOCK } from "../oracle/claim.ts";
 import type { TrackedFile } from "../oracle/tracked_file.ts";
 import { WriterOracle } from "../oracle/writer_oracle.ts";
 import { bytesOf } from "./bytes.ts";
-import type { Handle, OpenWriter, Over, Session, Slot, StandingName } from "./session.ts";
+import type { Call, Handle, OpenWriter, Over, Session, Slot, StandingName } from "./session.ts";
 import type { Of } from "./steps.ts";
 
 /** What the options are that `DmaFile.writable` does without. */
@@ -77,25 +77,24 @@ async function openSecond(session: Session, handle: Handle): Promise<void> {
 /** Resolves when a writer knows where it starts. */
 async function find(session: Session, writer: OpenWriter): Promise<void> {
   const { stream, oracle } = writer;
-  await session.call({
-    name: "open writer",
-    promise: stream.flushAligned(),
-    ...excuseOf(writer),
-    done: () => oracle.opened(),
-    failed: (error) => noteFailure(writer, error),
-  });
+  const promise = stream.flushAligned();
+  await callOf(session, writer, { name: "open writer", promise, done: () => oracle.opened() });
 }
 
-/** Why a call of a writer may be refused. */
-export function excuseOf({ handle, oracle }: OpenWriter) {
-  return { handle, writer: oracle };
+/** Watches a call of a writer, which is told of the writer's failure. */
+export function callOf<T>(
+  session: Session,
+  writer: OpenWriter,
+  call: Omit<Call<T>, "handle" | "writer">,
+): Promise<void> {
+  const failed = (error: unknown) => noteFailure(writer, error);
+  return session.call({ handle: writer.handle, writer: writer.oracle, failed, ...call });
 }
 
 /** A call was told of a failure: the writer's, or that the stream does not take the call. */
 export function noteFailure({ oracle }: OpenWriter, error: unknown): void {
   const isRefusal = error instanceof TypeError && !("errno" in error);
-  if (isRefusal && (oracle.ending || oracle.piped)) return;
-  oracle.failed(error);
+  if (!isRefusal) oracle.failed(error);
 }
 
 // ---- chunks -------------------------------------------------------------------------------------------------------
@@ -147,28 +146,18 @@ function chunkOf(bytes: Uint8Array, seed: number) {
 }
 
 function give(session: Session, writer: OpenWriter, promise: Promise<void>): Promise<void> {
-  return session.call({
-    name: "write",
-    promise,
-    ...excuseOf(writer),
-    // An end may come between the chunk and its turn.
-    misuse: writer.oracle.ending,
-    failed: (error) => noteFailure(writer, error),
-  });
+  // An end may come between the chunk and its turn.
+  return callOf(session, writer, { name: "write", promise, misuse: writer.oracle.ending });
 }
 
 /** A call that a stream refuses that is locked, or at its end. */
 function refused(session: Session, writer: OpenWriter, promise: Promise<void>): Promise<void> {
-  return session.call({
+  return callOf(session, writer, {
     name: "refused write",
     promise,
-    ...excuseOf(writer),
     misuse: true,
     done: () => {
       throw new Violation("errors", "a stream that is locked, or ends, took a chunk");
-    },
-    failed: (error) => {
-      if ((error as { errno?: number }).errno !== undefined) writer.oracle.failed(error);
     },
   });
 }
@@ -218,17 +207,15 @@ export function flush(
   const least = leastOf(writer, tail);
   const since = session.oracle.now();
   const name = session.standingName(handle);
-  return session.call({
+  return callOf(session, writer, {
     name: durable ? "sync" : "flush",
     promise: durable ? stream.sync({ tail }) : stream.flushAligned({ tail }),
-    ...excuseOf(writer),
     misuse: oracle.ending || (durable && oracle.piped),
     done: (position) => {
       oracle.opened();
       checkPosition(durable ? "sync covers the given" : "writer 2", writer, position, least());
       if (durable) promiseUpTo(session, writer, position, since, name);
     },
-    failed: (error) => noteFailure(writer, error),
   });
 }
 
@@ -253,8 +240,8 @@ function waitsForProgram({ claims, reserves }: TrackedFile): boolean {
 
 /** Blocks until what was written is in the file. */
 export function flushNow(session: Session, slot: Slot, { durable }: Of<"flush now">): void {
-  const { writer } = slot;
-  if (!writer) return flushEnded(session, slot, durable);
+  const writer = slot.writer ?? slot.ended;
+  if (!writer) return;
   const { stream, oracle, handle } = writer;
   const { oracle: contract } = session;
   const since = contract.now();
@@ -264,27 +251,18 @@ export function flushNow(session: Session, slot: Slot, { durable }: Of<"flush no
     stream.flushSync({ durable });
   } catch (error) {
     const misuse = oracle.ending || oracle.piped;
-    const excuse = { ...excuseOf(writer), errnos, misuse };
     return contract.guard(() => {
-      session.explain({ name: "flushSync", ...excuse }, error);
+      session.explain({ name: "flushSync", handle, writer: oracle, errnos, misuse }, error);
       // A writer that was only late has not failed.
       if ((error as { errno?: number }).errno !== Errno.ETIMEDOUT) noteFailure(writer, error);
     });
   }
+  // One that has ended has no descriptor to sync: the number may be another file's.
+  if (oracle.end) return;
   contract.guard(() => {
     checkFlushed("writer 2", writer);
     if (durable) promiseUpTo(session, writer, oracle.flushed, since, name);
   });
-}
-
-/** A writer that has ended has no descriptor to sync: the number may be another file's. */
-function flushEnded(session: Session, { ended }: Slot, durable: boolean): void {
-  try {
-    ended?.stream.flushSync({ durable });
-  } catch (error) {
-    const excuse = { ...excuseOf(ended!), misuse: true };
-    session.oracle.guard(() => session.explain({ name: "flushSync", ...excuse }, error));
-  }
 }
 
 /** Everything that was given must be in the file; of a pipe only it knows how much that is. */
