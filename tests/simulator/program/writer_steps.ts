@@ -198,11 +198,13 @@ export function writeNonsense(session: Session, slot: Slot): Over {
 /** Waits for what was written to reach the file, and with `durable` to be synced. */
 export function flush(
   session: Session,
-  { writer }: Slot,
+  slot: Slot,
   { tail }: { tail: boolean },
   durable: boolean,
 ): Over {
+  const writer = slot.writer ?? slot.ended;
   if (!writer) return;
+  const isOver = writer.oracle.end !== undefined;
   const { stream, oracle, handle } = writer;
   const least = leastOf(writer, tail);
   const since = session.oracle.now();
@@ -212,6 +214,7 @@ export function flush(
     promise: durable ? stream.sync({ tail }) : stream.flushAligned({ tail }),
     misuse: oracle.ending || (durable && oracle.piped),
     done: (position) => {
+      if (isOver) return;
       oracle.opened();
       checkPosition(durable ? "sync covers the given" : "writer 2", writer, position, least());
       if (durable) promiseUpTo(session, writer, position, since, name);
