@@ -2,7 +2,7 @@
 
 import { Buffer } from "node:buffer";
 import type { Block, Operation } from "../../../src/engine/operation.ts";
-import { describe, descriptorsOf, type Flight, type OpenDescription } from "./flight.ts";
+import { describe, descriptorsOf, type Flight, type OpenDescription, rangeOf } from "./flight.ts";
 import type { SimulatedMemory } from "./memory.ts";
 
 /** What Direct I/O asks for, in bytes. */
@@ -96,27 +96,18 @@ export class Judge {
       const otherChange = changeOf(other);
       if (!otherChange || otherChange.description !== change.description) continue;
       if (change.cuts || otherChange.cuts) return other;
-      if (!change.writes || !otherChange.writes) continue;
       if (change.from < otherChange.to && otherChange.from < change.to) return other;
     }
     return undefined;
   }
 }
 
-/** What an operation does to a file: writes a range, or changes its length. */
+/** What an operation does to a file: puts bytes in a range, or changes its length. */
 function changeOf({ operation, descriptions: [description, target] }: Flight) {
-  switch (operation.op) {
-    case "write": {
-      const { position: from, length } = operation;
-      return { description, writes: true, cuts: false, from, to: from + length };
-    }
-    case "allocate":
-      return { description, writes: false, cuts: false, from: 0, to: 0 };
-    case "truncate":
-      return { description, writes: false, cuts: true, from: 0, to: 0 };
-    case "copyRange":
-      return { description: target, writes: false, cuts: false, from: 0, to: 0 };
-    default:
-      return undefined;
-  }
+  const { op } = operation;
+  // How far a copy goes only its result says.
+  if (op === "copyRange") return { description: target, cuts: false, from: 0, to: 0 };
+  const changes = op === "write" || op === "allocate" || op === "truncate";
+  const [from, to] = rangeOf(operation) ?? [0, 0];
+  return changes ? { description, cuts: op === "truncate", from, to } : undefined;
 }

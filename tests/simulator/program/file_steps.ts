@@ -179,7 +179,7 @@ async function closeTwice(file: DmaFile): Promise<void> {
 export function dropFile(session: Session, handle: Handle, _: unknown, slot: Slot): void {
   const { writer, reader } = slot;
   if (handle.closing || reader || writer?.oracle.isLocked || writer?.oracle.ending) return;
-  if (writer && session.isUsed(writer.oracle)) return;
+  if (writer && session.callsOf(writer.oracle).length > 0) return;
   handle.closing = true;
   slot.handle = undefined;
   if (writer) session.drop(writer);

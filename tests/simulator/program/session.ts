@@ -131,6 +131,8 @@ export interface Call<T> extends Excuse {
   readonly failed?: (error: unknown) => void;
 }
 
+type Pending = Pick<Call<unknown>, "name" | "promise" | "writer">;
+
 /** What the kernel says where something is missing. */
 const MISSING: readonly number[] = [Errno.EISDIR, Errno.EOPNOTSUPP, Errno.EINVAL];
 
@@ -138,7 +140,7 @@ const MISSING: readonly number[] = [Errno.EISDIR, Errno.EOPNOTSUPP, Errno.EINVAL
 export class Session {
   readonly slots: readonly Slot[];
   /** Calls that have not settled, by name. */
-  readonly pending: Set<Excuse & { readonly name: string }> = new Set();
+  readonly pending: Set<Pending> = new Set();
   /** Errors that the program itself brought in: reasons of aborts, failures of sources. */
   readonly #ownErrors = new Set<unknown>();
   /** Every path that the program has written. */
@@ -269,14 +271,9 @@ export class Session {
       );
   }
 
-  /** Whether a call of a writer is under way: it keeps the stream from being collected. */
-  isUsed(writer: WriterOracle): boolean {
-    return [...this.pending].some((call) => call.writer === writer);
-  }
-
-  /** Whether a chunk of a writer is yet to be acknowledged: a stream closes only after that. */
-  isWriting(writer: WriterOracle): boolean {
-    return [...this.pending].some((call) => call.writer === writer && call.name === "write");
+  /** Calls of a writer that are under way. They keep the stream from being collected. */
+  callsOf(writer: WriterOracle): Pending[] {
+    return [...this.pending].filter((call) => call.writer === writer);
   }
 
   /** What a sync of a file by its name promises. */

@@ -20,7 +20,7 @@ export async function endWriter(
   if (oracle.isLocked) return;
   if (aborts) return await abort(session, writer, how);
   if (how !== "drop") return await close(session, writer, how);
-  if (session.isUsed(oracle)) return;
+  if (session.callsOf(oracle).length > 0) return;
   writer.handle.target = undefined;
   if (oracle.facts.closeFile) session.forget(writer.handle);
   session.drop(writer);
@@ -60,7 +60,7 @@ async function close(
   const promise = how === "seal"
     ? stream.seal().then(() => {})
     : how === "dispose"
-    ? stream[Symbol.asyncDispose]()
+    ? dispose(session, writer)
     : how === "lock"
     ? closeUnderLock(writer)
     : stream.close();
@@ -116,6 +116,13 @@ export function finishClose(session: Session, writer: OpenWriter, closing: Closi
   closing.publication?.(true);
   leave(session, writer, closing.closes);
   session.oracle.cutThrice();
+}
+
+/** Resolves when those who are told of a failure were told: to them disposing has nothing to add. */
+async function dispose(session: Session, { stream, oracle }: OpenWriter): Promise<void> {
+  const before = session.callsOf(oracle).map(({ promise }) => promise);
+  await stream[Symbol.asyncDispose]();
+  await Promise.allSettled(before);
 }
 
 async function closeUnderLock({ stream }: OpenWriter): Promise<void> {
@@ -174,7 +181,9 @@ async function abort(
   // Where something was taken the stream has begun, so that it closes at once.
   const { currentPos, nextPos } = stream;
   const isTaken = oracle.isOpened && currentPos > oracle.start && nextPos === currentPos;
-  const isClosing = wasEnding && oracle.closes && !session.isWriting(oracle);
+  // A stream closes only after every chunk is acknowledged.
+  const isWriting = session.callsOf(oracle).some(({ name }) => name === "write");
+  const isClosing = wasEnding && oracle.closes && !isWriting;
   // An abort before it may have come in front of the close, and stands itself.
   const isFirst = oracle.reasons.size === 0;
   if (isClosing && isTaken && isFirst && !oracle.failure) oracle.closeStands = true;
