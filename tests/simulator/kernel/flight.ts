@@ -91,35 +91,10 @@ export function rangeOf(
   }
 }
 
-export function describe(operation: Operation): string {
-  switch (operation.op) {
-    case "read":
-    case "write":
-    case "allocate": {
-      const { op, fd, position, length } = operation;
-      return `${op} fd ${fd}, ${length} bytes at ${position}`;
-    }
-    case "truncate":
-      return `truncate fd ${operation.fd} to ${operation.length}`;
-    case "sync":
-      return `${operation.dataOnly ? "fdatasync" : "fsync"} fd ${operation.fd}`;
-    case "open":
-      return `open '${operation.name}' in fd ${operation.directory}, flags ${
-        operation.flags.toString(8)
-      }`;
-    case "link":
-      return `link fd ${operation.fd} as '${operation.name}'`;
-    case "rename":
-      return `rename '${operation.name}' to '${operation.targetName}'`;
-    case "unlink":
-      return `unlink '${operation.name}'`;
-    case "copyRange": {
-      const { fd, position, targetFd, targetPosition, length } = operation;
-      return `copy ${length} bytes at ${position} of fd ${fd} to ${targetPosition} of fd ${targetFd}`;
-    }
-    case "pause":
-      return `pause ${operation.milliseconds} ms`;
-    default:
-      return `${operation.op} fd ${operation.fd}`;
-  }
+/** An operation with its arguments, but for memory. */
+export function describe({ op, ...fields }: Operation): string {
+  const words = Object.entries(fields)
+    .filter(([name]) => name !== "memory")
+    .map(([name, value]) => `${name} ${name === "flags" ? value.toString(8) : value}`);
+  return `${op} ${words.join(", ")}`;
 }

@@ -14,11 +14,10 @@ export async function endWriter(
   const { writer } = slot;
   if (!writer || writer.oracle.end) return;
   const { stream, oracle } = writer;
-  const aborts = how === "abort" || how === "abort lock";
   const isWrongTime = stream.locked || (oracle.ending && how !== "abort");
   if (isWrongTime) return await endAtWrongTime(session, writer, how);
   if (oracle.isLocked) return;
-  if (aborts) return await abort(session, writer, how);
+  if (how === "abort" || how === "abort lock") return await abort(session, writer, how);
   if (how !== "drop") return await close(session, writer, how);
   if (session.callsOf(oracle).length > 0) return;
   writer.handle.target = undefined;
