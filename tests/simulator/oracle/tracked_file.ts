@@ -38,7 +38,7 @@ export class TrackedFile {
   namer: object | undefined;
   /** What syncs that failed have thrown away and nobody has written since: before the present writer came, and since. */
   readonly #lost = new Ranges();
-  readonly #losing = new Ranges();
+  readonly losing: Ranges = new Ranges();
   readonly #cutsByOthers = new CutsByOthers();
   /** Changes in flight, and where the content ended when they were submitted. */
   readonly #flights = new Map<Flight, number>();
@@ -68,8 +68,8 @@ export class TrackedFile {
   /** A writer begins: what was lost before is not for it to make good. */
   begin(writer: WriterOracle): void {
     this.writers.add(writer);
-    for (const [from, to] of this.#losing) this.#lost.add(from, to);
-    this.#losing.remove(0, Infinity);
+    for (const [from, to] of this.losing) this.#lost.add(from, to);
+    this.losing.remove(0, Infinity);
   }
 
   /** Whether an operation in flight changes it. */
@@ -115,9 +115,9 @@ export class TrackedFile {
 
   /** The bytes of these ranges are durable, and the size where given: but for what is being changed. */
   promise(ranges: Iterable<Range>, size?: number): void {
-    this.#synced.end = Math.max(size ?? 0, this.#synced.end);
     const kept = new Ranges(...ranges);
     kept.removeAll(this.#lost);
+    this.#synced.end = Math.max(this.#synced.end, kept.end);
     this.durable.promise(this.expected, kept, size);
     for (const flight of this.#flights.keys()) this.#mayChange(flight);
   }
@@ -187,7 +187,7 @@ export class TrackedFile {
     this.#syncs.delete(flight);
     if (flight.result! < 0) {
       // What calls under way have written is lost too.
-      this.#losing.add(0, Math.max(this.expected.end, this.view.size));
+      this.losing.add(0, Math.max(this.expected.end, this.view.size));
     } else {
       this.touches.sync(began.time);
       if (began.time > this.#synced.time) this.#synced = began;
@@ -222,7 +222,7 @@ export class TrackedFile {
   #noteChange(from: number, to: number): void {
     this.touches.add(from, to, !this.isClaimed(from, to));
     this.#lost.remove(from, to);
-    this.#losing.remove(from, to);
+    this.losing.remove(from, to);
     if (to > this.view.size) this.touches.resize();
   }
 

@@ -195,6 +195,8 @@ function beginSync({ oracle }: Session, tracked: TrackedFile): () => void {
   const certain = tracked.certain();
   const { size } = tracked.view;
   return () => {
+    // What a sync that failed has thrown away no other one brings to the disk.
+    if (!tracked.losing.isEmpty) return;
     const now = tracked.certainSince(since, false);
     const ranges = [...certain].flatMap(([from, to]) => now.within(from, to));
     const isExact = tracked.touches.isSizeStable(since) && !tracked.isBusy;
