@@ -75,7 +75,7 @@ function truncate(session: Session, tracked: TrackedFile, path: string, length: 
   const { expected, view } = tracked;
   // Behind the content, and beside a writer behind the file, nobody can tell it from reserved space.
   const isPlain = length <= expected.end || (length > view.size && tracked.writers.size === 0);
-  if (!isQuiet(tracked) || !isPlain) return;
+  if (!isQuiet(tracked) || !isPlain || session.isOthers(tracked)) return;
   session.world.truncate(path, length);
   tracked.truncatedByOthers(length);
 }
