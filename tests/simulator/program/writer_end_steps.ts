@@ -195,5 +195,6 @@ async function abort(
     if (!wasEnding) giveUp(session, writer);
   };
   const promise = lock ? lock.abort(reason) : stream.abort(reason);
-  await callOf(session, writer, { name: how, promise, over });
+  // It may tell that the file could not be cut, which is not the writer's first failure.
+  await callOf(session, writer, { name: how, promise, over, failed: () => {} });
 }
