@@ -35,7 +35,7 @@ a sync of flushSync that failed is tried again
 a cut is not synced
   file/cut.ts: durability.noteChange(); →
 preallocate hides what another process appended
-  file/file_length.ts: if (mayHide) this.#keepAppended(); →
+  file/file_length.ts: if (end > this.#sizeUpperBound || end > (dataEnd ?? end)) this.#keepAppended(); →
 # A writer that is wrong in one place.
 syncs before it cuts
   writer/ending.ts: () => cutToContent(file),\n    sync, → sync, () => cutToContent(file),
