@@ -11,6 +11,8 @@ export class FileLength {
   readonly #descriptor: Descriptor;
   readonly #fileSystem: FileSystem;
   #contentEnd: number;
+  /** The same without what a server has answered and not confirmed. */
+  #confirmedEnd: number;
   #sizeUpperBound: number;
   /** The ends of the writes and allocations under way, and how many have each. */
   readonly #ends = new Map<number, number>();
@@ -24,8 +26,7 @@ export class FileLength {
   constructor(descriptor: Descriptor, size: number, fileSystem: FileSystem) {
     this.#descriptor = descriptor;
     this.#fileSystem = fileSystem;
-    this.#contentEnd = size;
-    this.#sizeUpperBound = size;
+    this.#contentEnd = this.#confirmedEnd = this.#sizeUpperBound = size;
   }
 
   // ---- when it changes --------------------------------------------------------------------------------------------
@@ -120,10 +121,21 @@ export class FileLength {
     return size === undefined || mayBeLonger(fileSystem, size) ? undefined : size;
   }
 
-  /** Everything below `end` is content from now on. */
-  addContent(end: number): void {
+  /** Everything below `end` is content from now on; with `confirmed` false, until {@linkcode noteLoss}. */
+  addContent(end: number, confirmed = true): void {
     this.#contentEnd = Math.max(this.#contentEnd, end);
     this.#sizeUpperBound = Math.max(this.#sizeUpperBound, end);
+    if (confirmed) this.#confirmedEnd = Math.max(this.#confirmedEnd, end);
+  }
+
+  /** A server has confirmed everything that it had answered. */
+  confirm(): void {
+    this.#confirmedEnd = this.#contentEnd;
+  }
+
+  /** A server has lost what it had answered and not confirmed. */
+  noteLoss(): void {
+    this.#contentEnd = this.#confirmedEnd;
   }
 
   #keepAppended(): void {
@@ -158,18 +170,19 @@ export class FileLength {
 
   /** The file was truncated to `length`. With `isContent` all that is there now is content. */
   truncated(length: number, isContent: boolean): void {
-    this.#contentEnd = isContent ? length : Math.min(this.#contentEnd, length);
+    this.#endAt(length, isContent);
     this.#sizeUpperBound = length;
   }
 
   /** A read has met the end of the file. If that is below the content, another program has cut the file. */
   noteEnd(): void {
-    this.#contentEnd = Math.min(this.#contentEnd, this.sizeNow ?? Infinity);
+    this.#endAt(this.sizeNow ?? Infinity, false);
   }
 
-  /** A server has lost what was written from `end` to `contentEnd`, unless there is content behind that by now. */
-  noteLoss(end: number, contentEnd: number): void {
-    if (this.#contentEnd === contentEnd) this.#contentEnd = Math.min(end, contentEnd);
+  /** The content ends at `end`, or before that unless it is `exact`. */
+  #endAt(end: number, exact: boolean): void {
+    this.#contentEnd = exact ? end : Math.min(this.#contentEnd, end);
+    this.#confirmedEnd = exact ? end : Math.min(this.#confirmedEnd, end);
   }
 
   /**
@@ -178,7 +191,7 @@ export class FileLength {
    */
   found(size: number, whole: boolean): void {
     const appended = size > this.#sizeUpperBound;
-    if (whole || appended || size < this.#contentEnd) this.#contentEnd = size;
+    this.#endAt(size, whole || appended);
     this.#sizeUpperBound = Math.max(size, this.#contentEnd);
   }
 }

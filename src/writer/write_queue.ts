@@ -50,8 +50,6 @@ export class WriteQueue {
   /** Whether a write or a confirmation has failed. */
   #failed = false;
   #confirm: "due" | "in flight" | undefined;
-  /** Where the content of the file ended before writes that are not confirmed. */
-  #confirmedEnd: number | undefined;
 
   constructor(file: OpenFile, options: QueueOptions, start: number, pending: Pending) {
     const { blockSize, fileSystem } = file;
@@ -159,11 +157,9 @@ export class WriteQueue {
     }
     if (this.written === before) return;
     const { fileSystem, length } = this.#file;
-    // Below what was written before, the file was truncated since.
-    const isNew = this.#confirmedEnd === undefined || length.contentEnd < before;
-    if (fileSystem.confirmAfter === 0) this.flushed = this.written;
-    else if (isNew) this.#confirmedEnd = length.contentEnd;
-    length.addContent(this.written);
+    const isConfirmed = fileSystem.confirmAfter === 0;
+    if (isConfirmed) this.flushed = this.written;
+    length.addContent(this.written, isConfirmed);
   }
 
   /**
@@ -194,14 +190,13 @@ export class WriteQueue {
   async confirmRest(): Promise<void> {
     if (this.written === this.flushed) return;
     if (!this.#failed) await new Promise((resolve) => this.#submitConfirm(resolve));
-    const { length } = this.#file;
-    if (this.#confirmedEnd !== undefined) length.noteLoss(this.#confirmedEnd, this.written);
+    this.#file.length.noteLoss();
   }
 
   /** The file was synced when no write was in flight. If one had failed, that says nothing. */
   noteSync(): void {
     if (this.#failed) return;
     this.flushed = this.written;
-    this.#confirmedEnd = undefined;
+    this.#file.length.confirm();
   }
 }

@@ -3,6 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { Errno } from "../../src/engine/linux.ts";
 import { truncateTo } from "../../src/file/cut.ts";
+import { writeBytes } from "../../src/file/random_access.ts";
 import { turn } from "../support/scripted_engine.ts";
 import { Rig, testRig, watch } from "./rig.ts";
 
@@ -157,4 +158,16 @@ Deno.test("Writer: an abort keeps what the server has", async () => {
   rig.fill(1536);
   await rig.engine.drive(rig.writer.abort("enough"));
   await assertLeft(rig, 1024, 1024);
+});
+
+Deno.test("Writer: what others wrote after a sync that failed stays", async () => {
+  const rig = await Rig.make(server);
+  rig.fill(2048);
+  for (const write of rig.engine.pendingOf("write")) rig.engine.complete(write);
+  const sync = watch(rig.file.durability.sync(false));
+  await rig.end("sync", -Errno.ENOSPC);
+  await rig.engine.drive(writeBytes(rig.file, new Uint8Array(1024).fill(7), 0));
+  rig.writer.abort("a reason").catch(() => {});
+  await assertLeft(rig, 0, 1024);
+  assertEquals(sync.state, "rejected");
 });

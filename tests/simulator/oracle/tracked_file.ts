@@ -325,8 +325,6 @@ export class TrackedFile {
     if (!this.#isAskedFor(length)) return this.touches.add(from, Infinity, true);
     this.touches.addPastWriters(from, Infinity);
     this.#resized(length);
-    // A writer that has lost what it wrote cuts the file to what is left, also from here.
-    if (this.#lostAt > 0 && this.writers.size > 0) this.expected.mayEndAt(this.#synced.end);
   }
 
   #resized(length: number): void {

@@ -3,7 +3,7 @@
 import { Errno } from "../../../src/engine/linux.ts";
 import type { NameChange, Occupant, Place } from "../oracle/expected_names.ts";
 import { Violation } from "../oracle/promises.ts";
-import type { Handle, Over, Session, Slot } from "./session.ts";
+import type { Handle, Over, Session } from "./session.ts";
 import type { Of } from "./steps.ts";
 
 /** Bytes for the answer of the system when it is asked what it swaps to. */
@@ -38,7 +38,7 @@ export function publish(session: Session, handle: Handle): (succeeded: boolean) 
 }
 
 /** Renames a file, or what an atomic one will be called. */
-export function rename(session: Session, handle: Handle, { path }: Of<"rename">, slot: Slot): Over {
+export function rename(session: Session, handle: Handle, { path }: Of<"rename">): Over {
   if (handle.closing || handle.renames % 2 === 1) return;
   const { world, oracle } = session;
   const text = session.path(path);
@@ -79,7 +79,7 @@ export function rename(session: Session, handle: Handle, { path }: Of<"rename">,
         handle.tracked.namer = handle.file;
         // Whoever else has the file open knows it by its old name.
         const isKnown = session.slots.some((each) =>
-          each.opening || (each !== slot && each.handle?.tracked === handle.tracked)
+          each.opening || (each.handle !== handle && each.handle?.tracked === handle.tracked)
         );
         if (isKnown) session.movedByOthers = true;
         if (world.listing().get(to) === inode) return;
