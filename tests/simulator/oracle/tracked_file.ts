@@ -40,6 +40,8 @@ export class TrackedFile {
   readonly #lost = new Ranges();
   readonly losing: Ranges = new Ranges();
   readonly #cutsByOthers = new CutsByOthers();
+  /** Bytes that writers put back where others had cut them off, or will. */
+  readonly #recalled = new Map<number, number>();
   /** Changes in flight, and where the content ended when they were submitted. */
   readonly #flights = new Map<Flight, number>();
   /** Syncs in flight: when each began, and where the content ended then. */
@@ -279,10 +281,11 @@ export class TrackedFile {
     for (let at = inside.length; at < bytes.length; at++) {
       if (bytes[at] === 0) continue;
       const where = position + at;
-      if (
-        this.view.read(where, 1)[0] === bytes[at] || this.#cutsByOthers.recalls(where, bytes[at])
-      ) continue;
-      throw new Violation("writer 5", `byte ${where} is padding, and ${bytes[at]}`);
+      if (this.view.read(where, 1)[0] === bytes[at]) continue;
+      if (!this.#cutsByOthers.recalls(where, bytes[at])) {
+        throw new Violation("writer 5", `byte ${where} is padding, and ${bytes[at]}`);
+      }
+      this.#recalled.set(where, bytes[at]!);
     }
   }
 
@@ -356,7 +359,9 @@ export class TrackedFile {
   settle(position: number, bytes: Uint8Array): void {
     const { end } = this.expected;
     this.expected.settle(position, bytes);
-    if (position > end) this.leaveUnflushedOpen();
+    if (position <= end) return;
+    this.leaveUnflushedOpen();
+    for (const [at, byte] of this.#recalled) this.expected.leaveOpen(at, Uint8Array.of(byte));
   }
 
   // ---- what stands there ------------------------------------------------------------------------------------------

@@ -155,6 +155,8 @@ function fileSource(
       await session.call({ name: "close reader", promise: stream.close(), handle });
       tracked.claims.delete(claim);
       session.oracle.memoryUsers.delete(memory);
+      // What a pipe has handed over the writer writes without a copy.
+      writer.memory.bound += memory.bound;
     },
   };
 }

@@ -290,9 +290,10 @@ export function copy(session: Session, handle: Handle, action: Of<"copy">): Over
   const isQuiet = sourceEnd === source.view.size && isLongEnough &&
     isFree(handle, position, position + action.length) &&
     source.expected.longest === sourceEnd && source.reserves.size === 0;
+  const isOpen = source.expected.open.overlaps(position, position + length);
   const overlaps = source === target && blockStart(position) < blockEnd(end) &&
     blockStart(targetPosition) < blockEnd(position + length);
-  if (length === 0 || !isQuiet || overlaps || !isFree(other, targetPosition, end)) {
+  if (length === 0 || !isQuiet || isOpen || overlaps || !isFree(other, targetPosition, end)) {
     return;
   }
   const bytes = source.expected.content.slice(position, position + length);
