@@ -57,7 +57,7 @@ counts as durable what was written during the sync
 moves the flushed position past a hole
   writer/write_queue.ts: this.#advance(); → if (!error) this.written = Math.max(this.written, write.dataEnd); this.#advance();
 counts as flushed what a server has only answered
-  writer/write_queue.ts: if (fileSystem.confirmAfter === 0) this.flushed = this.written;\n    else if → this.flushed = this.written; if
+  writer/write_queue.ts: if (isConfirmed) this.flushed → this.flushed
 counts padding as flushed
   writer/write_buffers.ts: length, position, dataEnd, release });\n  }\n\n  /** Writes the caller → length, position, dataEnd: position + length, release });\n  }\n\n  /** Writes the caller
 has a tail and its buffer in flight together
