@@ -63,6 +63,11 @@ export class Durability {
     this.#changes++;
   }
 
+  /** Others may have changed the file: only a further sync shows that all of it is durable. */
+  noteOthers(): void {
+    if (this.isDurable) this.#synced = -1;
+  }
+
   /** Notes a write that was durable when it was over. It covers no other change since there were `changes`. */
   noteDurableWrite(changes: number): void {
     const isAlone = this.#changes === changes;

@@ -88,6 +88,8 @@ export class Writer implements AttachedWriter {
     else if (this.#phase.name === "opening") {
       length.found(facts.size, append || !ownsSize);
       const start = append ? facts.size : position;
+      // Others may have written before it, and synced nothing.
+      if (start > 0) this.file.durability.noteOthers();
       // A start behind reserved space means that the space is content.
       length.addContent(Math.min(start, facts.size));
       [this.#queue, this.#buffers] = this.#writeFrom(start);

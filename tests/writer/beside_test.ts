@@ -165,3 +165,17 @@ testInEachDirectory("What another program wrote stays where all writes fail", as
   await assertRejects(() => writer.close(), Error, "Input/output error");
   assertEquals(await Deno.readFile(dir.file("file")), pattern(600));
 });
+
+testInEachDirectory("The first sync of a writer covers what others wrote below it", async (dir) => {
+  const file = await DmaFile.create(dir.file("file"));
+  const first = new DmaStreamWriter(file, { closeFile: false });
+  await first.write(pattern(8192));
+  await first.close();
+  const other = await DmaFile.open(dir.file("file"), { write: true });
+  await other.writeAt(filled(4096, 9), 0);
+  await other.close();
+  await using second = new DmaStreamWriter(file, { append: true });
+  await second.write(pattern(100));
+  const { syncs } = ioStats();
+  assertEquals([await second.sync({ tail: true }), ioStats().syncs - syncs], [8292, 1]);
+});

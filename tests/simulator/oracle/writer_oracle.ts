@@ -233,6 +233,8 @@ export class WriterOracle {
     this.#leave("failed");
     this.file.check("writer 7");
     const { expected, view } = this.file;
+    // Others cut it while the writer went on behind that: what lies between is zeros.
+    if (this.flushed > this.leastTruncated) expected.mayExtendTo(this.flushed);
     // Whose bytes stand at the end of a file that several append to nobody knows.
     if (!cut || this.facts.appendsAlways) expected.mayExtendTo(view.size);
     this.checkLength("writer 7");

@@ -228,7 +228,12 @@ export function preallocate(session: Session, handle: Handle, action: Of<"preall
   const { length, keepSize } = action;
   const { tracked } = handle;
   const mustNotGrow = [...tracked.claims].some(({ to }) => to === FURTHEST);
-  if (isBesideOthers(handle) || mustNotGrow) return;
+  // What another handle writes into space that is being reserved is lost (docs/limits.md).
+  const isShared = session.slots.some(({ handle: other }) =>
+    other !== handle && other?.tracked === tracked
+  );
+  const isTaken = isShared && [...tracked.claims].some(({ to }) => to > tracked.expected.end);
+  if (isBesideOthers(handle) || mustNotGrow || isTaken) return;
   const entry = { end: keepSize ? 0 : length };
   tracked.reserves.add(entry);
   if (!keepSize) tracked.expected.mayExtendTo(length);
