@@ -229,10 +229,8 @@ export function preallocate(session: Session, handle: Handle, action: Of<"preall
   const { tracked } = handle;
   const mustNotGrow = [...tracked.claims].some(({ to }) => to === FURTHEST);
   // What another handle writes into space that is being reserved is lost (docs/limits.md).
-  const isShared = session.slots.some(({ handle: other }) =>
-    other !== handle && other?.tracked === tracked
-  );
-  const isTaken = isShared && [...tracked.claims].some(({ to }) => to > tracked.expected.end);
+  const isTaken = session.isShared(handle) &&
+    [...tracked.claims].some(({ to }) => to > tracked.expected.end);
   if (isBesideOthers(handle) || mustNotGrow || isTaken) return;
   const entry = { end: keepSize ? 0 : length };
   tracked.reserves.add(entry);

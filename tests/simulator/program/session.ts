@@ -271,6 +271,13 @@ export class Session {
       );
   }
 
+  /** Whether another handle has the same file. */
+  isShared(handle: Handle): boolean {
+    return this.slots.some(({ handle: other }) =>
+      other !== handle && other?.tracked === handle.tracked
+    );
+  }
+
   /** Calls of a writer that are under way. They keep the stream from being collected. */
   callsOf(writer: WriterOracle): Pending[] {
     return [...this.pending].filter((call) => call.writer === writer);

@@ -29,8 +29,10 @@ export function openWriter(
   const isOthers = session.isOthers(tracked, handle) || session.oracle.isEmptied(tracked.view);
   if (isTaken || isOthers || isOverwritten) return;
   const { appends } = handle;
-  // Nobody may make the file longer while it is appended to: where a chunk stands nobody could tell.
-  if (appends && tracked.truncates.size + tracked.reserves.size > 0) return;
+  // Nobody may change the length of a file that is appended to, or that two handles have: where a chunk stands, or how long
+  // the file is, nobody could tell.
+  const isResized = tracked.truncates.size + tracked.reserves.size > 0;
+  if (isResized && (appends || session.isShared(handle))) return;
   const options = place === "default" ? DEFAULTS : chosen;
   // Where every write goes to the end there is no other place to start.
   const start = place === "position" && !appends ? { position } : { append: place === "append" };
