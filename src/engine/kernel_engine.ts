@@ -40,6 +40,11 @@ function placePath({ bytes }: Block, path: string, at: number): void {
   else if (written < PATH_MAX) bytes[at + written] = 0;
 }
 
+/** Whether a close may run on the JavaScript thread. */
+function speedOf({ operation }: Request): "quick" | "slow" {
+  return operation.op === "close" && operation.quick ? "quick" : "slow";
+}
+
 /** For operations whose result the caller gets. */
 const NOBODY: Completion = { complete() {} };
 
@@ -114,9 +119,9 @@ export class KernelEngine implements Engine {
 
   #start(request: Request): void {
     const { operation: { op }, device } = request;
-    // The last close of a removed file frees all its blocks in the thread that closes, and a descriptor that a thread of the
-    // ring closes is open for a moment after its completion. An open on a device of which setThreaded has said nothing: if
-    // the name is in the kernel's cache, a ring opens the file within the submission, and some file systems ask a server then.
+    // No ring closes: a descriptor that a thread of the ring closes is open for a moment after its completion. An open on a
+    // device of which setThreaded has said nothing: if the name is in the kernel's cache, a ring opens the file within the
+    // submission, and some file systems ask a server then.
     const isForThread = op === "close" ||
       (this.#devices.isThreaded(device) ?? (device !== undefined && op === "open"));
     if (isForThread || !this.ring?.start(request)) this.#callOnThread(request);
@@ -171,10 +176,11 @@ export class KernelEngine implements Engine {
     this.#calls.start(request.sqe, request.device, (result) => this.#settle(request, result));
   }
 
-  /** Closes what is to be closed, on each device in one call. */
+  /** Closes what is to be closed: what is quick now, and the rest on threads, on each device in one call. */
   #startCloses(): void {
-    const closing = Map.groupBy(this.#closing.splice(0), ({ device }) => device);
-    for (const [device, requests] of closing) {
+    const { quick = [], slow = [] } = Object.groupBy(this.#closing.splice(0), speedOf);
+    for (const request of quick) this.#settle(request, this.#closeNow(request.sqe.fd));
+    for (const [device, requests] of Map.groupBy(slow, ({ device }) => device)) {
       // A close may ask the server, and must not wait for another one.
       const together = requests.length > 1 && this.#devices.isThreaded(device) === false;
       if (!together || !this.#closeTogether(requests, device)) requests.forEach(this.#call, this);
@@ -204,9 +210,9 @@ export class KernelEngine implements Engine {
 
   waitNow(milliseconds: number): boolean {
     const until = performance.now() + milliseconds;
-    this.#startCloses();
     for (let sleep = 0.02;; sleep = Math.min(2 * sleep, 1)) {
       const before = this.counters.inFlight;
+      this.#startCloses();
       this.ring?.reapNow();
       this.#calls.endNow();
       const now = performance.now();

@@ -39,8 +39,8 @@ export type Operation =
     "open",
     { directory: number; name: string; flags: number; mode: number; cached?: boolean }
   >
-  /** close(2). */
-  | Named<"close", { fd: number }>
+  /** close(2). A `quick` one writes nothing and frees next to nothing: it runs on the JavaScript thread. */
+  | Named<"close", { fd: number; quick?: boolean }>
   /** fsync(2), or with `dataOnly` fdatasync(2). */
   | Named<"sync", { fd: number; dataOnly: boolean }>
   /** fallocate(2). */

@@ -64,10 +64,10 @@ export class Descriptor {
   }
 
   /**
-   * Closes it after its last use and after `last`. If `last` fails, the descriptor is closed all the same, and the promise
-   * rejects with that failure. A second call returns the promise of the first.
+   * Closes it after its last use and after `last`, which resolves to whether close(2) is quick. If `last` fails, the descriptor
+   * is closed all the same, and the promise rejects with that failure. A second call returns the promise of the first.
    */
-  close(last?: () => Promise<void>): Promise<void> {
+  close(last: () => Promise<boolean>): Promise<void> {
     if (!this.#closing) {
       this.#closing = true;
       if (this.#uses === 0) this.#unused.resolve();
@@ -76,15 +76,16 @@ export class Descriptor {
     return this.closed;
   }
 
-  async #close(last: (() => Promise<void>) | undefined): Promise<void> {
+  async #close(last: () => Promise<boolean>): Promise<void> {
     const { engine, fd } = this;
     await this.#unused.promise;
+    let quick = false;
     let result: number;
     try {
-      await last?.();
+      quick = await last();
     } finally {
       // Linux frees the descriptor whatever close(2) returns, so it is never called again.
-      result = await run(engine, { op: "close", fd });
+      result = await run(engine, { op: "close", fd, quick });
     }
     if (result < 0) throw ioError(-result, "close", this.path);
   }

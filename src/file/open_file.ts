@@ -9,7 +9,7 @@ import { FileLength } from "./file_length.ts";
 import type { FileIdentity, FileName } from "./file_name.ts";
 import type { FileSystem } from "./file_system.ts";
 import { Naming } from "./naming.ts";
-import type { Handle, StatFacts } from "./stat.ts";
+import { type Handle, type StatFacts, statNow } from "./stat.ts";
 
 /** What is to be opened. Every argument has been checked. */
 export interface OpenRequest {
@@ -44,6 +44,9 @@ export interface Opening extends Handle {
 const SAFE_ALIGNMENT = 4096;
 /** Larger than any block. Some mount options have `stx_blksize` name a larger unit (xfs with `allocsize` or `largeio`). */
 const LARGEST_BLOCK = 64 << 10;
+
+/** A file of so many bytes has few blocks, which are freed in less time than a call on a thread takes. */
+const SMALL_FILE = 1 << 20;
 
 /**
  * What positions and lengths must be multiples of: whole blocks of the file system, even if the disk accepts parts of them.
@@ -273,7 +276,24 @@ export class OpenFile implements FileIdentity {
 
   /** Closes the file after its last use. An atomic file is synced and published first. */
   close(): Promise<void> {
-    return this.descriptor.close(() => this.#end().finally(() => this.naming.release()));
+    return this.descriptor.close(async () => {
+      await this.#end().finally(() => this.naming.release());
+      return this.#closesQuickly;
+    });
+  }
+
+  /**
+   * Whether close(2) writes nothing and frees next to nothing. The last close of a file without a name frees its blocks, and
+   * the name may go at this very moment.
+   */
+  get #closesQuickly(): boolean {
+    if (!this.#direct || this.durability.unsynced || !this.engine.isLocal(this.fd)) return false;
+    try {
+      const { links, size } = statNow(this.descriptor);
+      return links > 0 && size <= SMALL_FILE;
+    } catch {
+      return false;
+    }
   }
 
   /** Closes the file, which must not be published. Failures are ignored: the caller has a failure to report already. */

@@ -1,7 +1,7 @@
 // DmaFile's life besides reading and writing: length, space, name, durability, closing.
 
 import { assert, assertEquals, assertFalse, assertRejects, assertStrictEquals } from "@std/assert";
-import { type DmaError, DmaFile } from "../../mod.ts";
+import { type DmaError, DmaFile, ioStats } from "../../mod.ts";
 import type { Completion } from "../../src/engine/operation.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { pause, runOrThrow } from "../setup/command.ts";
@@ -247,6 +247,37 @@ testFile("close lets go of the descriptor, and may be called again", 10, async (
   assertEquals(descriptorsOf(path), 0);
   await file.close();
   await file[Symbol.asyncDispose]();
+});
+
+testInEachDirectory("A thread closes what may wait for the disk, and nothing else", async (dir) => {
+  const path = dir.file("file");
+  const small = () => openPattern(path, 5000);
+  const cases: Record<string, () => Promise<DmaFile>> = {
+    "a small file": small,
+    "a large one": () => openPattern(path, (1 << 20) + 1),
+    "one without a name": async () => {
+      const file = await small();
+      await Deno.remove(path);
+      return file;
+    },
+    "one that was not synced": async () => {
+      await using _ = await small();
+      const file = await DmaFile.open(path, { write: true });
+      await file.writeAt(pattern(4096), 0);
+      return file;
+    },
+    "one in the page cache": async () => {
+      await using _ = await small();
+      return await DmaFile.open(path, { direct: "off" });
+    },
+  };
+  for (const [name, open] of Object.entries(cases)) {
+    const file = await open();
+    const before = ioStats().submissions;
+    await file.close();
+    const isQuick = name === "a small file" && file.direct;
+    assertEquals(ioStats().submissions - before, isQuick ? 0 : 1, name);
+  }
 });
 
 testInEachDirectory("close that fails says so, and has closed all the same", async (dir) => {

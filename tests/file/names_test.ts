@@ -339,6 +339,8 @@ testInEachDirectory("What may be a server's is looked at on a thread", async (di
     Reflect.deleteProperty(engine, "isLocal");
   }
   // The control: on a mount that was found to be local both are looked at at once.
-  const opened = await lookedAtNow(() => DmaFile.open(path).then((file) => file.close()));
+  let file: DmaFile | undefined;
+  const opened = await lookedAtNow(async () => void (file = await DmaFile.open(path)));
   assertEquals(opened, ["directory", "file"]);
+  await file?.close();
 });

@@ -142,7 +142,7 @@ Deno.test("ReadAhead gives what it has of a file that was closed, then the error
   const rig = new Rig();
   rig.peek();
   rig.engine.completeAll();
-  await rig.engine.drive(rig.file.descriptor.close());
+  await rig.engine.drive(rig.file.close());
   rig.take();
   rig.take();
   const error = await rig.rest().then(() => undefined, (error) => error);

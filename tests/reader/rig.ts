@@ -71,7 +71,7 @@ export class Rig {
   async cancel(): Promise<void> {
     await this.engine.drive(this.core.cancel());
     this.assertFree();
-    await this.engine.drive(this.file.descriptor.close());
+    await this.engine.drive(this.file.close());
   }
 
   /** Nothing is in flight, and no memory is out. */
