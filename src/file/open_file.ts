@@ -284,13 +284,14 @@ export class OpenFile implements FileIdentity {
 
   /**
    * Whether close(2) writes nothing and frees next to nothing. The last close of a file without a name frees its blocks, and
-   * the name may go at this very moment.
+   * the name may go at this very moment. FAT, which does not report an alignment, writes and waits if it is mounted with
+   * `flush` (fat_file_release in fs/fat/file.c).
    */
   get #closesQuickly(): boolean {
     if (!this.#direct || this.durability.unsynced || !this.engine.isLocal(this.fd)) return false;
     try {
-      const { links, size } = statNow(this.descriptor);
-      return links > 0 && size <= SMALL_FILE;
+      const { links, size, directMemory } = statNow(this.descriptor);
+      return directMemory !== undefined && links > 0 && size <= SMALL_FILE;
     } catch {
       return false;
     }
