@@ -5,7 +5,7 @@ import { mayPublish } from "./name_steps.ts";
 import type { Handle, OpenWriter, Session, Slot } from "./session.ts";
 import type { Of } from "./steps.ts";
 import { beginClose, type Closing, finishClose, giveUp } from "./writer_end_steps.ts";
-import { noteFailure } from "./writer_steps.ts";
+import { callOf, noteFailure } from "./writer_steps.ts";
 
 interface Source {
   readonly stream: ReadableStream<Uint8Array<ArrayBuffer>>;
@@ -26,6 +26,7 @@ export async function pipe(session: Session, slot: Slot, choice: Of<"pipe">): Pr
   const { preventClose, preventAbort, preventCancel, abortAfter } = choice;
   oracle.given.append(source.bytes);
   oracle.piped = true;
+  writer.source = source.handle;
   const controller = new AbortController();
   const reason = session.ownError("the signal aborts the pipe");
   if (abortAfter !== undefined) {
@@ -43,12 +44,9 @@ export async function pipe(session: Session, slot: Slot, choice: Of<"pipe">): Pr
   });
   let failure: unknown;
   let failed = false;
-  await session.call({
+  await callOf(session, writer, {
     name: "pipeTo",
     promise: piping,
-    handle,
-    source: source.handle,
-    writer: oracle,
     done: () => {
       oracle.piped = false;
       if (preventClose) return accept(writer, mayClose);
@@ -69,7 +67,9 @@ export async function pipe(session: Session, slot: Slot, choice: Of<"pipe">): Pr
 }
 
 /** The writer stays open: what the pipe did not bring was not given. */
-function accept({ oracle, handle, stream }: OpenWriter, mayClose: boolean): void {
+function accept(writer: OpenWriter, mayClose: boolean): void {
+  const { oracle, handle, stream } = writer;
+  writer.source = undefined;
   oracle.given.cutTo(Math.max(0, stream.nextPos - oracle.start));
   if (mayClose) handle.closing = false;
 }

@@ -75,6 +75,8 @@ export interface OpenWriter {
   readonly oracle: WriterOracle;
   readonly handle: Handle;
   readonly memory: MemoryUser;
+  /** The file that a pipe reads for it: the writer fails with that file's error. */
+  source?: Handle | undefined;
 }
 
 export interface OpenReader {

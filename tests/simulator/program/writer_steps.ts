@@ -89,10 +89,11 @@ async function find(session: Session, writer: OpenWriter): Promise<void> {
 export function callOf<T>(
   session: Session,
   writer: OpenWriter,
-  call: Omit<Call<T>, "handle" | "writer">,
+  call: Omit<Call<T>, "handle" | "source" | "writer">,
 ): Promise<void> {
+  const { handle, source, oracle } = writer;
   const failed = (error: unknown) => noteFailure(writer, error);
-  return session.call({ handle: writer.handle, writer: writer.oracle, failed, ...call });
+  return session.call({ handle, source, writer: oracle, failed, ...call });
 }
 
 /** A call was told of a failure: the writer's, or that the stream does not take the call. */
@@ -249,7 +250,7 @@ function waitsForProgram({ claims, reserves }: TrackedFile): boolean {
 export function flushNow(session: Session, slot: Slot, { durable }: Of<"flush now">): void {
   const writer = slot.writer ?? slot.ended;
   if (!writer) return;
-  const { stream, oracle, handle } = writer;
+  const { stream, oracle, handle, source } = writer;
   const { oracle: contract } = session;
   const since = contract.now();
   const name = session.standingName(handle);
@@ -259,7 +260,7 @@ export function flushNow(session: Session, slot: Slot, { durable }: Of<"flush no
   } catch (error) {
     const misuse = oracle.ending || oracle.piped;
     return contract.guard(() => {
-      session.explain({ name: "flushSync", handle, writer: oracle, errnos, misuse }, error);
+      session.explain({ name: "flushSync", handle, source, writer: oracle, errnos, misuse }, error);
       // A writer that was only late has not failed.
       if ((error as { errno?: number }).errno !== Errno.ETIMEDOUT) noteFailure(writer, error);
     });
