@@ -7,12 +7,12 @@ import { Ranges } from "./ranges.ts";
 export class CutsByOthers {
   readonly #bytes = new SparseBytes();
   readonly #ranges = new Ranges();
-  /** How long the file may have been by what was reserved. */
-  longest = 0;
+  /** How long the file was before. The module may take what comes up to there for space that it has reserved (docs/limits.md). */
+  size = 0;
 
-  /** The file is cut to `length`. With `isRead` writers are at work, and fill blocks with what they have read. */
-  note({ content, end, longest }: ExpectedFile, length: number, isRead: boolean): void {
-    this.longest = Math.max(this.longest, longest);
+  /** A file of `size` bytes is cut to `length`. With `isRead` writers are at work, and fill blocks with what they have read. */
+  note({ content, end }: ExpectedFile, size: number, length: number, isRead: boolean): void {
+    this.size = Math.max(this.size, size);
     if (!isRead) return;
     this.#bytes.copy(content, length, end);
     this.#ranges.add(length, end);

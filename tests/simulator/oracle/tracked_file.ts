@@ -44,6 +44,8 @@ export class TrackedFile {
   readonly #recalled = new Map<number, number>();
   /** Changes in flight, and where the content ended when they were submitted. */
   readonly #flights = new Map<Flight, number>();
+  /** Truncates in flight that may lose content, or make the file longer. */
+  readonly #allowed = new Set<Flight>();
   /** Syncs in flight: when each began, and where the content ended then. */
   readonly #syncs = new Map<Flight, { time: number; end: number }>();
   readonly touches: Touches;
@@ -89,6 +91,12 @@ export class TrackedFile {
   /** Whether no call is at work that may change the length. */
   get isLengthLeftAlone(): boolean {
     return this.claims.size + this.truncates.size + this.reserves.size === 0;
+  }
+
+  /** Whether the module may take what comes behind the content for space that it has reserved. */
+  get mayLookReserved(): boolean {
+    const { expected: { end }, reserves, view } = this;
+    return reserves.size > 0 || Math.max(view.size, this.#cutsByOthers.size) > end;
   }
 
   /** Whether a range stayed as it was since a moment, and is certain. */
@@ -152,7 +160,7 @@ export class TrackedFile {
         break;
       }
       case "truncate":
-        this.#judgeTruncate(operation.length);
+        this.#judgeTruncate(flight, operation.length);
         break;
       case "allocate":
         this.#judgeAllocate(operation);
@@ -176,7 +184,7 @@ export class TrackedFile {
     for (const writer of this.writers) writer.noteSize();
     if (operation.op === "sync" && result! < 0 && this.#around.world.answersEarly) this.#lose();
     if (!this.#flights.has(flight)) return;
-    if (operation.op === "truncate" && result === 0) this.#truncated(operation.length);
+    if (operation.op === "truncate" && result === 0) this.#truncated(flight, operation.length);
     const range = rangeOf(operation);
     if (range) this.#noteChange(...range);
     this.touches.resize();
@@ -289,11 +297,11 @@ export class TrackedFile {
     }
   }
 
-  /** Another process truncates the file. */
-  truncatedByOthers(length: number): void {
+  /** Another process has truncated the file, which had `size` bytes. */
+  truncatedByOthers(length: number, size: number): void {
     const { expected, expected: { longest } } = this;
     const isWritten = this.writers.size > 0;
-    this.#cutsByOthers.note(expected, length, isWritten);
+    this.#cutsByOthers.note(expected, size, length, isWritten);
     this.touches.addPastWriters(Math.min(length, expected.end), Infinity);
     this.durable.mayBeTruncated(length);
     this.#resized(length);
@@ -306,14 +314,13 @@ export class TrackedFile {
     return [...this.truncates].some((truncate) => truncate.length === length);
   }
 
-  #judgeTruncate(length: number): void {
-    if (this.#isAskedFor(length)) return;
+  #judgeTruncate(flight: Flight, length: number): void {
     const { end } = this.expected;
-    const isAllowed = this.#around.cutsBlindly ||
+    const isAllowed = this.#isAskedFor(length) || this.#around.cutsBlindly ||
       (length === 0 && this.#around.isEmptied(this.view)) ||
-      // What another process leaves of a file, and appends then, looks like what was reserved before (docs/limits.md).
-      (length < end && end <= this.#cutsByOthers.longest);
-    if (isAllowed) return void this.truncates.add({ length });
+      // What another process leaves of a file, and appends then, looks like what was reserved before.
+      (length < end && end <= this.#cutsByOthers.size);
+    if (isAllowed) return void this.#allowed.add(flight);
     if (length < end) {
       throw new Violation("writer 11", `a cut to ${length} loses bytes, of which ${end} count`);
     }
@@ -323,9 +330,9 @@ export class TrackedFile {
     }
   }
 
-  #truncated(length: number): void {
+  #truncated(flight: Flight, length: number): void {
     const from = Math.min(length, this.expected.end);
-    if (!this.#isAskedFor(length)) return this.touches.add(from, Infinity, true);
+    if (!this.#allowed.delete(flight)) return this.touches.add(from, Infinity, true);
     this.touches.addPastWriters(from, Infinity);
     this.#resized(length);
   }

@@ -76,6 +76,7 @@ function truncate(session: Session, tracked: TrackedFile, path: string, length: 
   // Behind the content, and beside a writer behind the file, nobody can tell it from reserved space.
   const isPlain = length <= expected.end || (length > view.size && tracked.writers.size === 0);
   if (!isQuiet(tracked) || !isPlain || session.isOthers(tracked)) return;
+  const { size } = view;
   session.world.truncate(path, length);
-  tracked.truncatedByOthers(length);
+  tracked.truncatedByOthers(length, size);
 }

@@ -261,12 +261,11 @@ export class Session {
       (isLimited && MISSING.includes(errno));
   }
 
-  /** Whether somebody else made or emptied a file and wrote nothing yet: that one takes it for empty. */
+  /** Whether somebody else made or emptied a file, and takes what others put there for nothing. */
   isOthers(tracked: TrackedFile, handle?: Handle): boolean {
-    const { expected, reserves, view, writers } = tracked;
-    // What stands in space that it has reserved, and could not give back, its next writer cuts off (tests/README.md).
-    const isReserved = handle !== undefined && writers.size === 0 &&
-      (view.size > expected.end || reserves.size > 0);
+    const { expected, mayLookReserved, writers } = tracked;
+    // Its next writer cuts off what stands in space that it has reserved (docs/limits.md).
+    const isReserved = handle !== undefined && writers.size === 0 && mayLookReserved;
     return (expected.end === 0 || isReserved) &&
       this.slots.some(({ handle: other }) =>
         other?.tracked === tracked && other.owns && other !== handle
