@@ -190,7 +190,10 @@ export class Oracle implements FlightObserver, Surroundings {
       const promise = this.hasDropped ? "writer 8" : "nothing left";
       if (count !== 0) throw new Violation(promise, `${what}: ${count}`);
     }
-    for (const file of this.#files.values()) file.check("writer 11");
+    for (const file of this.#files.values()) {
+      file.check("writer 11");
+      file.checkLength("writer 5");
+    }
     this.temporaries = 0;
     this.checkNames();
     this.cutThrice();

@@ -7,7 +7,7 @@ import { type FileView, type Flight, rangeOf } from "../kernel/flight.ts";
 import type { World } from "../world.ts";
 import { CutsByOthers } from "./cuts_by_others.ts";
 import { DurableFile, ExpectedFile } from "./expected_file.ts";
-import { Violation } from "./promises.ts";
+import { type PromiseName, Violation } from "./promises.ts";
 import { blockEnd, blockStart, type Claim, type Source, sourceOf } from "./claim.ts";
 import { type Range, Ranges } from "./ranges.ts";
 import { type Touch, Touches } from "./touches.ts";
@@ -397,7 +397,7 @@ export class TrackedFile {
   }
 
   /** The file is exactly as long as it should be. */
-  checkLength(promise: "writer 4" | "writer 7" | "normal end"): void {
+  checkLength(promise: PromiseName): void {
     const { expected: { end, longest }, view: { size } } = this;
     if (size >= end && size <= longest) return;
     throw new Violation(promise, `the file has ${size} bytes, right is ${end}`);

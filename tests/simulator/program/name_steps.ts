@@ -21,10 +21,7 @@ export function publish(session: Session, handle: Handle): (succeeded: boolean) 
   const { inode } = handle.tracked.view;
   const naming = oracle.names.begin(place, inode);
   const { renames } = handle;
-  const after = handle.publishing ??= [];
   return (succeeded) => {
-    handle.publishing = undefined;
-    for (const settle of after.splice(0)) settle();
     const now = world.listing().get(place);
     naming.settled(now);
     if (!succeeded) return;
@@ -48,6 +45,8 @@ export function rename(session: Session, handle: Handle, { path }: Of<"rename">)
   // Between the look at a name and its rename another file may come there: the kernel has no way to rename a file.
   if (from !== undefined && oracle.names.begunAt(from) === undefined) return;
   const { inode } = handle.tracked.view;
+  // What is being published gets the new name then.
+  const isPublished = !mayPublish(session, handle);
   const changes: [Place, NameChange][] = [];
   const begin = (place: Place, occupant: Occupant) =>
     changes.push([place, oracle.names.begin(place, occupant)]);
@@ -57,14 +56,12 @@ export function rename(session: Session, handle: Handle, { path }: Of<"rename">)
   begin(to, inode);
   handle.renames++;
   const over = () => {
-    session.renamed(handle);
-    const settle = () => {
-      const listing = world.listing();
-      for (const [place, change] of changes) change.settled(listing.get(place));
-    };
-    // What is being published gets the new name then.
-    if (handle.publishing) handle.publishing.push(settle);
-    else settle();
+    handle.renames++;
+    const listing = world.listing();
+    for (const [place, change] of changes) {
+      if (isPublished) change.settled();
+      else change.settled(listing.get(place));
+    }
   };
   return session.call({
     name: "rename",
@@ -104,7 +101,7 @@ export function remove(session: Session, handle: Handle): Over {
     handle,
     errnos: [Errno.ENOENT],
     over: () => {
-      session.renamed(handle);
+      handle.renames++;
       naming?.settled(world.listing().get(place!));
     },
     done: () => {

@@ -34,10 +34,6 @@ export class Handle {
   target: Place | undefined;
   /** Whether it may have a hidden name. */
   hidden = false;
-  /** It is to have none any more when the call that has it is over. */
-  unhides = false;
-  /** What is to be done when no publication is under way any more; undefined where none is. */
-  publishing: (() => void)[] | undefined;
   /** Renames that have begun or ended: what they do to a name that is published meanwhile is open. */
   renames = 0;
   /** A second writer is tried, and given up. */
@@ -303,9 +299,8 @@ export class Session {
     return place === undefined || renames % 2 === 1 ? undefined : { place, renames };
   }
 
-  /** Where the name of a file stands now, whoever put it there. A hidden name that could not be removed is none. */
-  placeOf({ tracked, hidden }: Handle): Place | undefined {
-    if (hidden) return undefined;
+  /** Where the name of a file stands now, whoever put it there. A hidden name is none. */
+  placeOf({ tracked }: Handle): Place | undefined {
     for (const [place, inode] of this.world.listing()) {
       if (inode === tracked.view.inode && !isTemporary(place)) return place;
     }
@@ -324,17 +319,8 @@ export class Session {
 
   /** An atomic file has its name, or gets none. */
   unhide(handle: Handle): void {
-    // A call that renames or removes it is under way, and has the name to itself.
-    handle.unhides = handle.renames % 2 === 1;
-    if (handle.unhides) return;
     if (handle.hidden) this.oracle.temporaries--;
     handle.hidden = false;
-  }
-
-  /** A call that renames or removes a file is over. */
-  renamed(handle: Handle): void {
-    handle.renames++;
-    if (handle.unhides) this.unhide(handle);
   }
 
   /** A handle is closed: its slot is free. */
