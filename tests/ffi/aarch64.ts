@@ -73,7 +73,7 @@ async function main(directory: string): Promise<boolean> {
   say("Fetching Debian's kernel and libraries for aarch64");
   const packages = await fetchArmPackages(directory, signal);
   const shim = `${directory}/shim.so`;
-  await Deno.writeFile(shim, (await embeddedShim("aarch64")).bytes);
+  await Deno.writeFile(shim, await embeddedShim("aarch64"));
   const kernel = await makeGuest({
     root,
     packages,

@@ -98,14 +98,14 @@ export async function buildSelfTest(target: Target, directory: string): Promise<
   return program;
 }
 
-/** The bytes that ship for an architecture, with the digest that stands beside them. */
+/** The bytes that ship for an architecture. */
 export async function embeddedShim(
   architecture: Architecture,
-): Promise<{ bytes: Uint8Array<ArrayBuffer>; sha256: string }> {
-  const { base64, sha256 } = architecture === "aarch64"
+): Promise<Uint8Array<ArrayBuffer>> {
+  const { base64 } = architecture === "aarch64"
     ? await import("../../../ffi/shim_aarch64.ts")
     : await import("../../../ffi/shim_x86_64.ts");
-  return { bytes: Uint8Array.fromBase64(base64.replaceAll("\n", "")), sha256 };
+  return Uint8Array.fromBase64(base64);
 }
 
 /** Runs the compiled self-test with these arguments. */
