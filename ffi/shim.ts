@@ -55,8 +55,9 @@ const MFD_EXEC = 0x10;
 
 const libcSymbols = {
   memfd_create: { parameters: ["buffer", "u32"], result: "i32", optional: true },
-  open: { parameters: ["buffer", "i32"], result: "i32" },
-  read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+  // (const char *path, int flags, mode_t mode)
+  open: { parameters: ["buffer", "i32", "u32"], result: "i32" },
+  unlink: { parameters: ["buffer"], result: "i32" },
   write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
   close: { parameters: ["i32"], result: "i32" },
   geteuid: { parameters: [], result: "u32" },
@@ -172,29 +173,34 @@ function libraryPath(fd: number): string {
 }
 
 function loadFromMemory(libc: Libc, bytes: Uint8Array<ArrayBuffer>): Shim {
-  const { memfd_create, write, close } = libc;
+  const { memfd_create } = libc;
   if (!memfd_create) throw new Error("libc has no memfd_create");
   const name = new TextEncoder().encode("dma-shim\0");
   // MFD_EXEC requests an executable file even if the system's default differs. Kernels before 6.3 refuse the flag.
   let fd = memfd_create(name, MFD_CLOEXEC | MFD_EXEC);
   if (fd < 0) fd = memfd_create(name, MFD_CLOEXEC);
   if (fd < 0) throw new Error("memfd_create failed");
+  return loadThrough(libc, fd, bytes, libraryPath(fd));
+}
+
+/** Writes the shim to a new file, loads it by `path`, and closes the descriptor. */
+function loadThrough(libc: Libc, fd: number, bytes: Uint8Array<ArrayBuffer>, path: string): Shim {
   try {
-    if (Number(write(fd, bytes, BigInt(bytes.length))) !== bytes.length) {
-      throw new Error("write to a memfd failed");
+    if (Number(libc.write(fd, bytes, BigInt(bytes.length))) !== bytes.length) {
+      throw new Error("it cannot be written");
     }
-    return open(libc, libraryPath(fd));
+    return open(libc, path);
   } finally {
-    close(fd);
+    libc.close(fd);
   }
 }
 
-const O_CLOEXEC = 0o2000000;
-const O_NOFOLLOW = Deno.build.arch === "aarch64" ? 0o100000 : 0o400000;
+/** O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC. */
+const NEW_FILE = 0o2000302;
 
 /**
- * Loads the shim from a temporary file in the user's cache folder. The file is opened once, verified, and loaded
- * through its descriptor, so that the loaded bytes are the verified ones.
+ * Loads the shim from a temporary file in the user's cache folder. It is loaded through the descriptor that made it, so
+ * that whatever happens to its name, the loaded bytes are the written ones.
  */
 function loadFromFile(libc: Libc, bytes: Uint8Array<ArrayBuffer>): Shim {
   const home = environment("HOME");
@@ -204,33 +210,22 @@ function loadFromFile(libc: Libc, bytes: Uint8Array<ArrayBuffer>): Shim {
   if (!base) throw new Error("neither XDG_CACHE_HOME nor HOME can be read");
   const folder = `${base}/denodma`;
   Deno.mkdirSync(folder, { recursive: true, mode: 0o700 });
+  assertOwn(folder, libc.geteuid());
   const path = `${folder}/shim-${crypto.randomUUID()}.so`;
-  let fd = -1;
+  const name = new TextEncoder().encode(`${path}\0`);
+  const fd = libc.open(name, NEW_FILE, 0o500);
+  if (fd < 0) throw new Error(`${path} cannot be made`);
   try {
-    const user = libc.geteuid();
-    assertOwn(folder, Deno.lstatSync(folder), user);
-    Deno.writeFileSync(path, bytes, { createNew: true, mode: 0o500 });
-    fd = libc.open(new TextEncoder().encode(`${path}\0`), O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0) throw new Error(`${path} cannot be opened`);
     // Without /proc the path is used. No other user can write to its folder.
-    const opened = exists("/proc/self/fd") ? libraryPath(fd) : path;
-    const info = Deno.statSync(opened);
-    assertOwn(path, info, user);
-    const found = new Uint8Array(bytes.length + 1);
-    const length = Number(libc.read(fd, found, BigInt(found.length)));
-    const same = length === bytes.length && bytes.every((byte, index) => byte === found[index]);
-    if (!same || !info.isFile || info.nlink !== 1) {
-      throw new Error(`${path} differs from the written bytes`);
-    }
-    return open(libc, opened);
+    return loadThrough(libc, fd, bytes, exists("/proc/self/fd") ? libraryPath(fd) : path);
   } finally {
-    if (fd >= 0) libc.close(fd);
-    removeIfThere(path);
+    libc.unlink(name);
   }
 }
 
-/** Throws if a file or folder belongs to another user, or others may write to it. */
-function assertOwn(path: string, { uid, mode, isSymlink }: Deno.FileInfo, user: number): void {
+/** Throws if a folder belongs to another user, or others may write to it. */
+function assertOwn(path: string, user: number): void {
+  const { uid, mode, isSymlink } = Deno.lstatSync(path);
   if (uid === user && (mode! & 0o022) === 0 && !isSymlink) return;
   throw new Error(`${path} is a link, belongs to another user, or others may write to it`);
 }
@@ -241,13 +236,5 @@ function exists(path: string): boolean {
     return true;
   } catch {
     return false;
-  }
-}
-
-function removeIfThere(path: string): void {
-  try {
-    Deno.removeSync(path);
-  } catch {
-    // The file was never created.
   }
 }
