@@ -193,7 +193,7 @@ export function engineInfo(): EngineInfo {
     liburing: liburingVersion(ring.liburing) ?? "2.3 or older",
     ringEntries: ring.entries,
     maxInFlight: ring.depth,
-    registeredBuffers: ring.registered?.allowed ?? false,
+    registeredBuffers: ring.registersBuffers,
     features: [ring.setup, `woken by ${notifier.name}`],
     missing: [...ring.missing],
   };

@@ -75,7 +75,7 @@ export class KernelEngine implements Engine {
     const ended = (request: Request, result: number) => this.#endInRing(request, result);
     const mayUseEpoll = (fd: number) => this.endsWithProcess && this.realPath(fd) !== undefined;
     this.ring = ring && new Ring(shim, ring, counters, mayUseEpoll, ended);
-    this.pool = new Pool(shim, ring?.registered);
+    this.pool = new Pool(shim, ring);
     this.#devices = new Devices(shim);
     // Deno resolves a call that has already ended without a turn of the event loop.
     this.#calls = new ThreadCalls(shim, counters, threads, ring ? undefined : eventLoopTurn);

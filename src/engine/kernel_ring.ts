@@ -64,8 +64,10 @@ export class KernelRing {
   readonly supported: Uint8Array;
   /** Names of the operations that it lacks. */
   readonly missing: readonly string[];
-  /** Undefined if buffers cannot be registered. */
-  readonly registered: RegisteredBuffers | undefined;
+  /** Whether mappings can be registered. False from the first refusal on: the kernel refuses if too little may be locked. */
+  registersBuffers = false;
+  /** Unused indexes of the table of registered mappings. */
+  readonly #freeBuffers: number[] = [];
   /** What {@linkcode reap} has found: pairs of `user_data` and result. */
   readonly reaped: Int32Array;
   readonly #shim: Shim;
@@ -96,7 +98,7 @@ export class KernelRing {
       this.missing = Object.entries(Opcode)
         .filter(([, opcode]) => opcode !== Opcode.NOP && supported[opcode] === 0)
         .map(([name]) => name);
-      this.registered = openTable(liburing, pointer);
+      this.#openBufferTable();
       shim.resources.ring = address;
     } catch (error) {
       this.close();
@@ -145,6 +147,38 @@ export class KernelRing {
   /** Blocks until there is a completion, or for this time. */
   wait(milliseconds: number): void {
     this.#shim.dma_call(Opcode.WAIT_RING, -1, this.#address, Math.ceil(milliseconds), 0, 0);
+  }
+
+  /** Opens the table of registered mappings, if this kernel (5.19) and liburing have it. */
+  #openBufferTable(): void {
+    const { io_uring_register_buffers_sparse, io_uring_register_buffers_update_tag } =
+      this.liburing;
+    if (!io_uring_register_buffers_sparse || !io_uring_register_buffers_update_tag) return;
+    if (io_uring_register_buffers_sparse(this.#pointer, REGISTERED_SLOTS) < 0) return;
+    this.registersBuffers = true;
+    for (let index = 0; index < REGISTERED_SLOTS; index++) this.#freeBuffers.push(index);
+  }
+
+  /** Registers a mapping: the kernel need not pin its pages for each write. Returns its index, or -1 if it could not. */
+  registerBuffer(address: number, length: number): number {
+    const index = this.#freeBuffers.pop();
+    if (index === undefined) return -1;
+    if (this.#setBuffer(index, address, length)) return index;
+    this.registersBuffers = false;
+    this.#freeBuffers.push(index);
+    return -1;
+  }
+
+  unregisterBuffer(index: number): void {
+    this.#setBuffer(index, 0, 0);
+    this.#freeBuffers.push(index);
+  }
+
+  /** Returns whether the kernel takes a mapping as the one with this index. */
+  #setBuffer(index: number, address: number, length: number): boolean {
+    const iovec = new BigUint64Array([BigInt(address), BigInt(length)]);
+    const update = this.liburing.io_uring_register_buffers_update_tag!;
+    return update(this.#pointer, index, iovec, null, 1) === 1;
   }
 
   /** Has completions signal an eventfd, the only one. Returns 0 or `-errno`. */
@@ -199,49 +233,4 @@ function probe(liburing: Liburing, ring: Deno.PointerObject): Uint8Array {
     supported[answer[at]!] = answer[at + 2]! & IO_URING_OP_SUPPORTED;
   }
   return supported;
-}
-
-/** Opens the table of registered buffers, if this kernel (5.19) and liburing have it. */
-function openTable(
-  liburing: Liburing,
-  ring: Deno.PointerObject,
-): RegisteredBuffers | undefined {
-  const { io_uring_register_buffers_sparse, io_uring_register_buffers_update_tag } = liburing;
-  if (!io_uring_register_buffers_sparse || !io_uring_register_buffers_update_tag) return undefined;
-  if (io_uring_register_buffers_sparse(ring, REGISTERED_SLOTS) < 0) return undefined;
-  const iovec = new BigUint64Array(2);
-  return new RegisteredBuffers((index, address, length) => {
-    iovec[0] = BigInt(address);
-    iovec[1] = BigInt(length);
-    return io_uring_register_buffers_update_tag(ring, index, iovec, null, 1);
-  });
-}
-
-/** The mappings that are registered with a ring: the kernel need not pin their pages for each write. */
-export class RegisteredBuffers {
-  /** False from the first refusal on. The kernel refuses if too little memory may be locked. */
-  allowed = true;
-  readonly #update: (index: number, address: number, length: number) => number;
-  readonly #free = Array.from({ length: REGISTERED_SLOTS }, (_, index) => index);
-
-  /** `update` sets the mapping of an index, and returns 1 if the kernel takes it. */
-  constructor(update: (index: number, address: number, length: number) => number) {
-    this.#update = update;
-  }
-
-  /** Registers a mapping and returns its index, or -1 if it could not. */
-  register(address: number, length: number): number {
-    const index = this.#free.pop();
-    if (index === undefined) return -1;
-    if (this.#update(index, address, length) === 1) return index;
-    this.allowed = false;
-    this.#free.push(index);
-    return -1;
-  }
-
-  /** Undoes it. */
-  unregister(index: number): void {
-    this.#update(index, 0, 0);
-    this.#free.push(index);
-  }
 }

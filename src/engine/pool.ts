@@ -4,7 +4,7 @@
 
 import { memoryAt } from "../../ffi/address.ts";
 import type { Shim } from "../../ffi/shim.ts";
-import type { RegisteredBuffers } from "./kernel_ring.ts";
+import type { KernelRing } from "./kernel_ring.ts";
 import type { Block } from "./operation.ts";
 
 const PAGE = 4096;
@@ -81,7 +81,7 @@ class PoolBlock implements Block {
 /** Hands out blocks. */
 export class Pool {
   readonly #shim: Shim;
-  readonly #registered: RegisteredBuffers | undefined;
+  readonly #ring: KernelRing | undefined;
   readonly #slabs = new Map<number, Slab[]>();
   /** Bytes mapped. */
   mapped = 0;
@@ -92,9 +92,9 @@ export class Pool {
   /** Bytes of mappings that are idle. */
   #idle = 0;
 
-  constructor(shim: Shim, registered?: RegisteredBuffers) {
+  constructor(shim: Shim, ring?: KernelRing) {
     this.#shim = shim;
-    this.#registered = registered;
+    this.#ring = ring;
   }
 
   /** A block of at least `size` bytes. */
@@ -108,8 +108,8 @@ export class Pool {
     block.inUse = true;
     slab.acquired += blockSize;
     // A mapping is a whole number of blocks, so this holds once.
-    if (this.#registered && slab.acquired === REGISTER_AFTER * slab.length) {
-      slab.registration = this.#registered.register(slab.address, slab.length);
+    if (this.#ring && slab.acquired === REGISTER_AFTER * slab.length) {
+      slab.registration = this.#ring.registerBuffer(slab.address, slab.length);
     }
     this.used += blockSize;
     this.blocks++;
@@ -160,7 +160,7 @@ export class Pool {
   #drop(slab: Slab): void {
     const slabs = this.#slabs.get(slab.blockSize)!;
     slabs.splice(slabs.indexOf(slab), 1);
-    if (slab.registration >= 0) this.#registered!.unregister(slab.registration);
+    if (slab.registration >= 0) this.#ring!.unregisterBuffer(slab.registration);
     this.#idle -= slab.length;
     // Detached first: any view that is left is empty then.
     slab.buffer.transfer();
