@@ -13,8 +13,6 @@ const symbols = {
   io_uring_submit: { parameters: ["pointer"], result: "i32" },
   // (struct io_uring *ring, int fd)
   io_uring_register_eventfd: { parameters: ["pointer", "i32"], result: "i32" },
-  // (struct io_uring *ring)
-  io_uring_unregister_eventfd: { parameters: ["pointer"], result: "i32" },
   // (struct io_uring *ring, struct io_uring_probe *p, unsigned nr)
   io_uring_register_probe: { parameters: ["pointer", "buffer", "u32"], result: "i32" },
   // Since liburing 2.2: (struct io_uring *ring, unsigned nr)

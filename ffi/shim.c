@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <linux/stat.h>
+#include <poll.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/mman.h>
@@ -22,7 +23,7 @@
 #define EXPORT __attribute__((visibility("default")))
 
 // Incremented when a signature or the meaning of an argument changes. ffi/shim.ts expects the same number.
-#define SHIM_ABI 11
+#define SHIM_ABI 12
 
 // `dma_call` also takes io_uring's own opcodes, so these are above them.
 enum {
@@ -32,15 +33,16 @@ enum {
   CALL_FLOCK,
   CALL_COPY_RANGE,
   CALL_STATFS,
-  CALL_READ_STREAM,
+  CALL_AWAIT_SIGNAL,
   CALL_UNAME,
-  CALL_WRITE_STREAM,
+  CALL_SIGNAL,
   CALL_OPENAT2,
-  CALL_SETFL,
+  CALL_FCNTL,
   CALL_IS_MAIN_THREAD,
   CALL_WAIT_RING,
   CALL_CLOSE_MANY,
   CALL_MOUNT_ID,
+  CALL_TAKE_SIGNAL,
 };
 
 #define MAX_EXACT 9007199254740991.0 // 2^53 - 1: the largest integer a JavaScript number holds exactly
@@ -110,7 +112,6 @@ struct resources {
   int32_t notifier; // an eventfd that a call may wait for, or -1
   uint8_t descriptors[8192]; // one bit for each open descriptor
   int32_t results[1022]; // of calls on other threads, for callers that cannot wait for the event loop
-  uint64_t counter; // of an eventfd that such a call has read
   struct {
     double address, length;
   } mapping[3000];
@@ -253,6 +254,24 @@ static int is_main_thread(void) {
   return CALL(SYS_gettid, 0, 0, 0, 0, 0) == CALL(SYS_getpid, 0, 0, 0, 0, 0);
 }
 
+// Waits until an eventfd has a signal. The caller takes it: on this thread the descriptor may be closed by then, and its
+// number another file's.
+static long await_signal(int32_t fd) {
+  struct pollfd readable = {.fd = fd, .events = POLLIN};
+  return CALL(SYS_ppoll, &readable, 1, 0, 0, 0);
+}
+
+// Takes the signals of an eventfd.
+static long take_signal(int32_t fd) {
+  uint64_t count;
+  return CALL(SYS_read, fd, &count, sizeof count, 0, 0);
+}
+
+static long send_signal(int32_t fd) {
+  const uint64_t one = 1;
+  return CALL(SYS_write, fd, &one, sizeof one, 0, 0);
+}
+
 // The pause between two polls.
 static const struct __kernel_timespec MILLISECOND = {.tv_nsec = 1000000};
 
@@ -349,14 +368,14 @@ static long blocking(uint32_t opcode, int32_t fd, uintptr_t address, uint32_t le
   }
   case CALL_STATFS:
     return CALL(SYS_fstatfs, fd, address, 0, 0, 0);
-  case CALL_READ_STREAM:
-    return CALL(SYS_read, fd, address, length, 0, 0);
-  case CALL_WRITE_STREAM:
-    return CALL(SYS_write, fd, address, length, 0, 0);
+  case CALL_AWAIT_SIGNAL:
+    return await_signal(fd);
+  case CALL_SIGNAL:
+    return send_signal(fd);
   case CALL_UNAME:
     return CALL(SYS_uname, address, 0, 0, 0, 0);
-  case CALL_SETFL:
-    return CALL(SYS_fcntl, fd, F_SETFL, flags, 0, 0);
+  case CALL_FCNTL:
+    return CALL(SYS_fcntl, fd, length, flags, 0, 0);
   case CALL_OPENAT2:
     return CALL(SYS_openat2, fd, address, offset, length, 0);
   case CALL_IS_MAIN_THREAD:
@@ -367,6 +386,8 @@ static long blocking(uint32_t opcode, int32_t fd, uintptr_t address, uint32_t le
     return close_many((int32_t *)address, length);
   case CALL_MOUNT_ID:
     return mount_id(fd, flags);
+  case CALL_TAKE_SIGNAL:
+    return take_signal(fd);
   default:
     return -ENOSYS;
   }
@@ -459,8 +480,7 @@ EXPORT void dma_on_thread_exit(struct resources *resources) {
   // The process ends with the main thread, and must not wait for the disk.
   if (is_main_thread()) return;
   __atomic_store_n(&resources->closed, 1, __ATOMIC_SEQ_CST);
-  uint64_t one = 1;
-  if (resources->notifier >= 0) CALL(SYS_write, resources->notifier, &one, sizeof one, 0, 0);
+  if (resources->notifier >= 0) send_signal(resources->notifier);
   if (!calls_end(&resources->running)) return;
   struct io_uring *ring = (struct io_uring *)(uintptr_t)resources->ring;
   if (ring) {

@@ -26,8 +26,7 @@ const DESCRIPTORS_AT = 32;
 const DESCRIPTOR_BYTES = 8192;
 const RESULTS_AT = DESCRIPTORS_AT + DESCRIPTOR_BYTES;
 const RESULTS = 1022;
-const COUNTER_AT = RESULTS_AT + 4 * RESULTS;
-const LIST_AT = COUNTER_AT + 8;
+const LIST_AT = RESULTS_AT + 4 * RESULTS;
 const MAX_LISTED = 3000;
 
 /** The place of a call whose result is not stored in memory. */
@@ -41,8 +40,6 @@ export class ResourceTable {
   readonly #counts: Int32Array<ArrayBuffer>;
   /** Results of calls on other threads, each at its place, for callers that cannot wait for the event loop. */
   readonly results: Int32Array<ArrayBuffer>;
-  /** The address of eight bytes into which calls on other threads may read the counter of an eventfd. */
-  readonly counterAddress: number;
   /** The address of this table, for the shim. */
   readonly pointer: Deno.PointerObject;
 
@@ -60,7 +57,6 @@ export class ResourceTable {
     this.#counts = new Int32Array(buffer, COUNTS_AT, 4);
     this.#counts[NOTIFIER] = -1;
     this.pointer = pointer;
-    this.counterAddress = address + COUNTER_AT;
     this.#descriptors = new Uint8Array(buffer, DESCRIPTORS_AT, DESCRIPTOR_BYTES);
     this.results = new Int32Array(buffer, RESULTS_AT, RESULTS);
     this.#list = new Float64Array(buffer, LIST_AT, 2 * MAX_LISTED);

@@ -13,12 +13,12 @@ import {
   performance,
 } from "./event_loop.ts";
 import type { KernelRing } from "./kernel_ring.ts";
-import { AT_FDCWD, Errno, Opcode, PATH_MAX } from "./linux.ts";
+import { AT_FDCWD, Errno, F_SETFL, Opcode, PATH_MAX } from "./linux.ts";
 import type { Block, Completion, Operation } from "./operation.ts";
 import { Pool } from "./pool.ts";
 import { endsWithProcess } from "./process.ts";
 import { Ring } from "./ring.ts";
-import { callNow, closeMany, prepareSqe, type Request, type Sqe } from "./sqe.ts";
+import { callNow, closeMany, closeNow, prepareSqe, type Request, type Sqe } from "./sqe.ts";
 import { ThreadCalls } from "./thread_calls.ts";
 
 const encoder = new TextEncoder();
@@ -66,15 +66,14 @@ export class KernelEngine implements Engine {
   /** Nothing is submitted any more. */
   #disposed = false;
 
-  /** `threads` calls run at once. A ring is the engine's from now on. Throws `RingRefused`. */
+  /** `threads` calls run at once. A ring is the engine's from now on. */
   constructor(shim: Shim, budget: BufferBudget, threads: number, ring?: KernelRing) {
     const { counters } = this;
     this.#shim = shim;
     this.budget = budget;
     this.endsWithProcess = endsWithProcess(shim);
     const ended = (request: Request, result: number) => this.#endInRing(request, result);
-    const mayUseEpoll = (fd: number) => this.endsWithProcess && this.realPath(fd) !== undefined;
-    this.ring = ring && new Ring(shim, ring, counters, mayUseEpoll, ended);
+    this.ring = ring && new Ring(shim, ring, counters, ended);
     this.pool = new Pool(shim, ring);
     this.#devices = new Devices(shim);
     // Deno resolves a call that has already ended without a turn of the event loop.
@@ -242,8 +241,7 @@ export class KernelEngine implements Engine {
 
   #closeNow(fd: number): number {
     this.#devices.forget(fd);
-    const { resources, dma_call } = this.#shim;
-    return resources.untrackDescriptor(fd) ? dma_call(Opcode.CLOSE, fd, 0, 0, 0, 0) : -Errno.EBADF;
+    return closeNow(this.#shim, fd);
   }
 
   /**
@@ -271,7 +269,7 @@ export class KernelEngine implements Engine {
   }
 
   setFlags(fd: number, flags: number): number {
-    return this.#shim.dma_call(Opcode.SETFL, fd, 0, 0, 0, flags);
+    return this.#shim.dma_call(Opcode.FCNTL, fd, 0, F_SETFL, 0, flags);
   }
 
   realPath(fd: number): string | undefined {

@@ -5,6 +5,8 @@ import { memoryAt, pointerTo } from "../../ffi/address.ts";
 import type { Liburing } from "../../ffi/liburing.ts";
 import type { Shim } from "../../ffi/shim.ts";
 import {
+  EFD_CLOEXEC,
+  EFD_NONBLOCK,
   Errno,
   IO_URING_OP_SUPPORTED,
   IORING_SETUP_CLAMP,
@@ -15,7 +17,7 @@ import {
   IOSQE_ASYNC,
   Opcode,
 } from "./linux.ts";
-import type { Sqe } from "./sqe.ts";
+import { closeNow, type Sqe } from "./sqe.ts";
 
 /** Set-up flags, best first. Deferred task work (kernel 6.1) took a third off the latency at depth 1. */
 const SETUPS = [
@@ -64,6 +66,8 @@ export class KernelRing {
   readonly supported: Uint8Array;
   /** Names of the operations that it lacks. */
   readonly missing: readonly string[];
+  /** The eventfd that completions signal. {@linkcode close} leaves it open. */
+  readonly eventfd: number;
   /** Whether mappings can be registered. False from the first refusal on: the kernel refuses if too little may be locked. */
   registersBuffers = false;
   /** Unused indexes of the table of registered mappings. */
@@ -100,6 +104,7 @@ export class KernelRing {
         .map(([name]) => name);
       this.#openBufferTable();
       shim.resources.ring = address;
+      this.eventfd = this.#openEventfd();
     } catch (error) {
       this.close();
       throw error;
@@ -181,13 +186,17 @@ export class KernelRing {
     return update(this.#pointer, index, iovec, null, 1) === 1;
   }
 
-  /** Has completions signal an eventfd, the only one. Returns 0 or `-errno`. */
-  registerEventfd(fd: number): number {
-    return this.liburing.io_uring_register_eventfd(this.#pointer, fd);
-  }
-
-  unregisterEventfd(): void {
-    this.liburing.io_uring_unregister_eventfd(this.#pointer);
+  /** Makes an eventfd that completions signal. */
+  #openEventfd(): number {
+    const flags = EFD_CLOEXEC | EFD_NONBLOCK;
+    const fd = this.#shim.dma_call(Opcode.EVENTFD, -1, 0, 0, 0, flags);
+    if (fd < 0) throw new RingRefused("eventfd", -fd);
+    this.#shim.resources.trackDescriptor(fd);
+    this.#shim.resources.notifier = fd;
+    const result = this.liburing.io_uring_register_eventfd(this.#pointer, fd);
+    if (result >= 0) return fd;
+    closeNow(this.#shim, fd);
+    throw new RingRefused("io_uring_register_eventfd", -result);
   }
 
   /** Frees it. Nothing may be in flight. */

@@ -89,6 +89,10 @@ export const LOCK_EX = 2;
 export const LOCK_NB = 4;
 export const LOCK_UN = 8;
 
+/** Commands of fcntl(2). */
+export const F_SETFL = 4;
+export const F_DUPFD_CLOEXEC = 1030;
+
 export const EFD_NONBLOCK = 0o4000;
 export const EFD_CLOEXEC = 0o2000000;
 
@@ -120,16 +124,17 @@ export const Opcode = {
   FLOCK: 258,
   COPY_RANGE: 259,
   STATFS: 260,
-  READ_STREAM: 261,
+  AWAIT_SIGNAL: 261,
   UNAME: 262,
-  WRITE_STREAM: 263,
+  SIGNAL: 263,
   OPENAT2: 264,
-  SETFL: 265,
+  FCNTL: 265,
   IS_MAIN_THREAD: 266,
   WAIT_RING: 267,
   CLOSE_MANY: 268,
   /** name_to_handle_at(2), for the number of the mount. */
   MOUNT_ID: 269,
+  TAKE_SIGNAL: 270,
 } as const;
 /** Flags of a submission queue entry. */
 export const IOSQE_ASYNC: number = 1 << 4;

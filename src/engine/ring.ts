@@ -41,13 +41,12 @@ export class Ring {
 
   /**
    * Owns `kernel` from now on. `ended` gets the result of a request: `-ECANCELED` if the ring, or the kernel, has not
-   * performed it. For `mayUseEpoll` see {@linkcode Notifier}. Throws `RingRefused`.
+   * performed it.
    */
   constructor(
     shim: Shim,
     kernel: KernelRing,
     counters: Counters,
-    mayUseEpoll: (fd: number) => boolean,
     ended: (request: Request, result: number) => void,
   ) {
     this.kernel = kernel;
@@ -57,13 +56,7 @@ export class Ring {
     this.#preparedSlots = new Uint32Array(entries);
     this.#slots = new Array(depth).fill(null);
     this.#freeSlots = Array.from({ length: depth }, (_, index) => depth - 1 - index);
-    try {
-      const reap = () => this.#reapInNewTurn();
-      this.notifier = new Notifier(shim, kernel, counters, mayUseEpoll, reap);
-    } catch (error) {
-      kernel.close();
-      throw error;
-    }
+    this.notifier = new Notifier(shim, kernel, counters, () => this.#reapInNewTurn());
   }
 
   /** Frees it. Nothing may be in flight. */

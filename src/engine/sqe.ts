@@ -8,6 +8,7 @@ import {
   AT_FDCWD,
   AT_STATX_DONT_SYNC,
   AT_SYMLINK_FOLLOW,
+  Errno,
   IORING_FSYNC_DATASYNC,
   Opcode,
   RESOLVE_CACHED,
@@ -62,6 +63,11 @@ function entry(opcode: number, fd: number, fields: Partial<Sqe> = {}): Sqe {
 /** Makes the call of an entry on this thread, which it blocks. Returns a count, a descriptor, 0 or `-errno`. */
 export function callNow(shim: Shim, { opcode, fd, address, length, offset, flags }: Sqe): number {
   return shim.dma_call(opcode, fd, address, length, offset, flags);
+}
+
+/** Closes a descriptor on this thread. Returns `-EBADF` if it is not recorded as open: its number may be another file's. */
+export function closeNow({ resources, dma_call }: Shim, fd: number): number {
+  return resources.untrackDescriptor(fd) ? dma_call(Opcode.CLOSE, fd, 0, 0, 0, 0) : -Errno.EBADF;
 }
 
 /** Closes `count` descriptors, which stand at `address` with 32 bits each; their results take their places. */

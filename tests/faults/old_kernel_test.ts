@@ -75,7 +75,6 @@ function lacking(...names: Name[]): Variant {
 
 const unregistered = { registeredBuffers: false };
 const onThreads = { engine: "threads" } as const;
-const wokenByThread = { features: ["woken by thread"] };
 
 const variants: Variant[] = [
   ...everyName.map((name) => lacking(name)),
@@ -104,17 +103,6 @@ const variants: Variant[] = [
   kernel("without sparse registration of buffers", { SPARSE: EINVAL }, unregistered),
   kernel("that registers no buffers when it comes to it", { UPDATE: ENOMEM }, unregistered),
   kernel("on which no eventfd can be registered", { EVENTFD: EINVAL }, onThreads),
-  kernel(
-    "on which another eventfd cannot be registered",
-    { EVENTFD: ENOMEM, EVENTFD_FROM: 2, EVENTFD_TIMES: 1 },
-    wokenByThread,
-  ),
-  kernel(
-    "on which an eventfd, once given up, cannot be registered again",
-    { EVENTFD: ENOMEM, EVENTFD_FROM: 2 },
-    wokenByThread,
-    2,
-  ),
   kernel("that wakes nobody for the first operation", { DEAF: 1 }),
   kernel("whose flag for waiting work stays set", { STALE: 1 }, {}, 10),
   {

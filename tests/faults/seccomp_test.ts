@@ -97,12 +97,14 @@ folderTest("the control: without any restriction auto picks io_uring", {
   assertEquals(found, ["io_uring", true, "woken by epoll"]);
 });
 
-folderTest("where epoll cannot be had a thread wakes the event loop", {
-  needs: ["io_uring"],
-}, async (directory) => {
-  const info = await pipe(directory, {}, "pipe_without_epoll");
-  assertEquals(wokenBy(info), "woken by thread");
-});
+for (const how of ["node:process refuses", "handles take no eventfd", "no signal comes"]) {
+  folderTest(`where epoll cannot be had (${how}) a thread wakes the event loop`, {
+    needs: ["io_uring"],
+  }, async (directory) => {
+    const info = await pipe(directory, { args: [`${directory}/file`, how] }, "pipe_without_epoll");
+    assertEquals(wokenBy(info), "woken by thread");
+  });
+}
 
 // ---- no locked memory ------------------------------------------------------------------------------------------
 

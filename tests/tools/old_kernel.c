@@ -7,11 +7,10 @@
 //   OLD_KERNEL_PROBE=ERRNO     the kernel cannot be asked for its operations
 //   OLD_KERNEL_SPARSE=ERRNO    room for buffers cannot be registered
 //   OLD_KERNEL_UPDATE=ERRNO    buffers cannot be put there, from the OLD_KERNEL_UPDATE_FROMth time on (default 1)
-//   OLD_KERNEL_EVENTFD=ERRNO   an eventfd cannot be registered, from the OLD_KERNEL_EVENTFD_FROMth time on (default
-//                              1), so many times: OLD_KERNEL_EVENTFD_TIMES (default for ever)
+//   OLD_KERNEL_EVENTFD=ERRNO   an eventfd cannot be registered
 //   OLD_KERNEL_SUBMIT=ERRNO    submissions are refused, from the OLD_KERNEL_SUBMIT_FROMth time on (default 1), so many
 //                              times: OLD_KERNEL_SUBMIT_TIMES (default for ever)
-//   OLD_KERNEL_DEAF=1          the first eventfd is told of nothing before the first operation has ended
+//   OLD_KERNEL_DEAF=1          the eventfd is told of nothing before the first operation has ended
 //   OLD_KERNEL_STALE=1         the flag that says that work is waiting stays set when there is none
 //
 // The last two are no matter of age. That nobody is woken for the first operation was seen once, in some thousands of rings,
@@ -45,7 +44,7 @@ enum { LIES = 1 };
 enum { LIES = 0 };
 #endif
 
-enum told { REFUSED, SUBMITTED_ALL_THE_SAME, UPDATED, EVENTFDS, SUBMISSIONS, TOLD };
+enum told { REFUSED, SUBMITTED_ALL_THE_SAME, UPDATED, SUBMISSIONS, TOLD };
 static int told[TOLD];
 
 // How often something was refused; how many operations came that the probe had not listed.
@@ -102,15 +101,12 @@ void io_uring_queue_exit(struct ring *ring) { REAL(io_uring_queue_exit)(ring); }
 static int deaf = -1;
 
 int io_uring_register_eventfd(struct ring *ring, int fd) {
-  if (refuses("OLD_KERNEL_EVENTFD", ++told[EVENTFDS])) return refuse((int)setting("OLD_KERNEL_EVENTFD", 0));
-  if (setting("OLD_KERNEL_DEAF", 0) && told[EVENTFDS] == 1) {
-    deaf = fd;
-    return 0;
-  }
-  return REAL(io_uring_register_eventfd)(ring, fd);
+  int error = (int)setting("OLD_KERNEL_EVENTFD", 0);
+  if (error) return refuse(error);
+  if (!setting("OLD_KERNEL_DEAF", 0)) return REAL(io_uring_register_eventfd)(ring, fd);
+  deaf = fd;
+  return 0;
 }
-
-int io_uring_unregister_eventfd(struct ring *ring) { return REAL(io_uring_unregister_eventfd)(ring); }
 
 int io_uring_submit(struct ring *ring) {
   if (refuses("OLD_KERNEL_SUBMIT", ++told[SUBMISSIONS])) return refuse((int)setting("OLD_KERNEL_SUBMIT", 0));

@@ -16,15 +16,16 @@ enum {
   CALL_FLOCK,
   CALL_COPY_RANGE,
   CALL_STATFS,
-  CALL_READ_STREAM,
+  CALL_AWAIT_SIGNAL,
   CALL_UNAME,
-  CALL_WRITE_STREAM,
+  CALL_SIGNAL,
   CALL_OPENAT2,
-  CALL_SETFL,
+  CALL_FCNTL,
   CALL_IS_MAIN_THREAD,
   CALL_WAIT_RING,
   CALL_CLOSE_MANY,
   CALL_MOUNT_ID,
+  CALL_TAKE_SIGNAL,
 };
 
 // A call on another thread whose result nobody looks for in memory.

@@ -141,8 +141,8 @@ void test_arguments(void) {
   static const uint32_t others[] = {
       IORING_OP_FSYNC,    IORING_OP_FALLOCATE, IORING_OP_OPENAT,  IORING_OP_CLOSE, IORING_OP_STATX,
       IORING_OP_RENAMEAT, IORING_OP_UNLINKAT,  IORING_OP_LINKAT,  CALL_FTRUNCATE,  CALL_READLINK,
-      CALL_EVENTFD,       CALL_FLOCK,          CALL_COPY_RANGE,   CALL_STATFS,     CALL_READ_STREAM,
-      CALL_UNAME,         CALL_WRITE_STREAM,   CALL_CLOSE_MANY,   CALL_MOUNT_ID};
+      CALL_EVENTFD,       CALL_FLOCK,          CALL_COPY_RANGE,   CALL_STATFS,     CALL_AWAIT_SIGNAL,
+      CALL_UNAME,         CALL_SIGNAL,         CALL_CLOSE_MANY,   CALL_MOUNT_ID};
   char buffer[512];
   memset(buffer, 'x', sizeof buffer);
   int fd = make_file("arguments", 26);
@@ -168,7 +168,7 @@ void test_arguments(void) {
   EQUAL(call_read(fd, buffer + 8, 26, 0), 26);
   EQUAL(memcmp(buffer, "xxxxxxxxabcdefghijklmnopqrstuvwxyzxx", 36), 0);
 
-  static const uint32_t unknown[] = {0, 54, 56, 255, CALL_MOUNT_ID + 1, 0xffffffffu};
+  static const uint32_t unknown[] = {0, 54, 56, 255, CALL_TAKE_SIGNAL + 1, 0xffffffffu};
   FOR_EACH(at, unknown) EQUAL(shim.call(unknown[at], fd, AT(buffer), 8, 0, 0), -ENOSYS);
   close(fd);
 }

@@ -69,9 +69,9 @@ static void check_direct(void) {
   EQUAL(memcmp((void *)(uintptr_t)memory, (char *)(uintptr_t)memory + 4096, 4096), 0);
   shim.unmap(memory, 65536);
   // Off and on again, for what is open.
-  EQUAL(shim.call(CALL_SETFL, fd, 0, 0, 0, 0), 0);
+  EQUAL(shim.call(CALL_FCNTL, fd, 0, F_SETFL, 0, 0), 0);
   EQUAL(fcntl(fd, F_GETFL) & O_DIRECT, 0);
-  EQUAL(shim.call(CALL_SETFL, fd, 0, 0, 0, O_DIRECT), 0);
+  EQUAL(shim.call(CALL_FCNTL, fd, 0, F_SETFL, 0, O_DIRECT), 0);
   EQUAL(fcntl(fd, F_GETFL) & O_DIRECT, O_DIRECT);
   EQUAL(call_close(fd), 0);
 }

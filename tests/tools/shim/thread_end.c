@@ -16,7 +16,6 @@ struct resources {
   int32_t calls, running, closed, notifier;
   uint8_t descriptors[8192];
   int32_t results[1022];
-  uint64_t counter;
   struct {
     double address, length;
   } mapping[3000];
@@ -94,35 +93,29 @@ static void without_ring(void) {
   shim.unmap(other, 4096);
 }
 
-// A read that another thread does for the isolate.
-struct reading {
-  int fd;
-  double memory;
-};
-
-static void *read_on_thread(void *argument) {
-  const struct reading *reading = argument;
-  call(NO_RESULT, CALL_READ_STREAM, reading->fd, reading->memory, 8, 0);
+// A call that another thread makes for the isolate.
+static void *wait_on_thread(void *fd) {
+  call(NO_RESULT, CALL_AWAIT_SIGNAL, *(int *)fd, 0, 0, 0);
   return NULL;
 }
 
-// Returns when the read is under way.
-static pthread_t start_reading(struct reading *reading) {
+// Returns when the call is under way.
+static pthread_t start_waiting(int *fd) {
   resources->calls = 1;
-  pthread_t reader = start(read_on_thread, reading);
+  pthread_t waiter = start(wait_on_thread, fd);
   while (__atomic_load_n(&resources->running, __ATOMIC_SEQ_CST) == 0) usleep(1000);
-  return reader;
+  return waiter;
 }
 
 static void with_a_call(void) {
-  struct reading reading = {pipes[0], list(4096)};
-  pthread_t reader = start_reading(&reading), sender = start(send_later, NULL);
-  CHECK(mapped(reading.memory));
+  double memory = list(4096);
+  pthread_t waiter = start_waiting(&pipes[0]), sender = start(send_later, NULL);
+  CHECK(mapped(memory));
   on_thread_exit();
-  CHECK(!mapped(reading.memory));
+  CHECK(!mapped(memory));
   // Only now: the call had ended before.
   pthread_join(sender, NULL);
-  pthread_join(reader, NULL);
+  pthread_join(waiter, NULL);
 }
 
 static void with_late_calls(void) {
@@ -145,28 +138,27 @@ static void with_late_calls(void) {
 }
 
 static void with_a_stuck_call(void) {
-  struct reading reading = {pipes[0], list(4096)};
+  double memory = list(4096);
   own(pipes[0]);
-  pthread_t reader = start_reading(&reading);
+  pthread_t waiter = start_waiting(&pipes[0]);
   on_thread_exit();
-  CHECK(mapped(reading.memory));
+  CHECK(mapped(memory));
   CHECK(is_open(pipes[0]));
   put_byte('z');
-  pthread_join(reader, NULL);
-  EQUAL(*(char *)(uintptr_t)reading.memory, 'z');
-  shim.unmap(reading.memory, 4096);
+  pthread_join(waiter, NULL);
+  shim.unmap(memory, 4096);
   shim.unmap(AT(resources), RESOURCES_BYTES);
 }
 
 static void with_a_parked_call(void) {
   int notifier = resources->notifier = shim.call(CALL_EVENTFD, -1, 0, 0, 0, 0);
-  struct reading reading = {notifier, list(4096)};
+  double memory = list(4096);
   own(notifier);
-  pthread_t reader = start_reading(&reading);
+  pthread_t waiter = start_waiting(&notifier);
   on_thread_exit();
-  CHECK(!mapped(reading.memory));
+  CHECK(!mapped(memory));
   CHECK(!is_open(notifier));
-  pthread_join(reader, NULL);
+  pthread_join(waiter, NULL);
 }
 
 static void opening(void) {
