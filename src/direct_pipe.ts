@@ -37,24 +37,6 @@ export interface DirectPipe extends PipeOptions {
   readonly writer: Writer;
 }
 
-/** Which side of a pipe failed, and how. */
-class Failure {
-  readonly side: "read" | "write";
-  readonly reason: unknown;
-
-  constructor(side: "read" | "write", reason: unknown) {
-    this.side = side;
-    this.reason = reason;
-  }
-}
-
-/** Attributes the rejection of `promise` to one side. */
-function on<T>(side: "read" | "write", promise: Promise<T>): Promise<T> {
-  return promise.catch((reason) => {
-    throw new Failure(side, reason);
-  });
-}
-
 /**
  * A wait that an outside event can end, one at a time. `Promise.race` against a promise that lives as long as the pipe
  * would leak a reaction at every wait.
@@ -84,24 +66,25 @@ export async function pipeDirectly(pipe: DirectPipe): Promise<void> {
   const reader = source.getReader();
   const writer = getWriter.call(destination);
   const waits = new Waits();
-  writer.closed.catch((reason) => waits.end(new Failure("write", reason)));
+  writer.closed.catch((reason) => waits.end(reason));
   const stop = () => waits.end(signal!.reason);
   signal?.addEventListener("abort", stop);
   try {
     signal?.throwIfAborted();
     await moveAll(pipe, waits);
     // The stream finds the end itself and closes the file. Until then the source has not ended.
-    await waits.for(on("read", reader.read()));
+    await waits.for(reader.read());
     // The last writes may have failed meanwhile.
-    const { failure } = pipe.writer;
-    if (failure) throw new Failure("write", failure.reason);
+    throwFailure(pipe.writer);
     if (!preventClose) await writer.close();
-  } catch (error) {
-    const { side, reason } = error instanceof Failure ? error : { side: undefined, reason: error };
+  } catch (reason) {
+    const { failure } = pipe.writer;
+    const writeFailed = failure !== undefined && reason === failure.reason;
+    const isAborted = signal !== undefined && reason === signal.reason;
     // The stream meets the same read error, and is errored as usual, unless it was for a lack of memory.
-    if (side === "read") await reader.read().catch(() => {});
+    if (!writeFailed && !isAborted) await reader.read().catch(() => {});
     const ends: Promise<unknown>[] = [];
-    if (!preventAbort && side !== "write") ends.push(writer.abort(reason));
+    if (!preventAbort && !writeFailed) ends.push(writer.abort(reason));
     if (!preventCancel) ends.push(reader.cancel(reason));
     // Both end before the pipe does, even if one of them fails.
     const failures = await Promise.allSettled(ends);
@@ -113,15 +96,19 @@ export async function pipeDirectly(pipe: DirectPipe): Promise<void> {
   }
 }
 
+function throwFailure({ failure }: Writer): void {
+  if (failure) throw failure.reason;
+}
+
 async function moveAll({ readAhead, writer, signal }: DirectPipe, waits: Waits): Promise<void> {
   for (;;) {
     signal?.throwIfAborted();
-    if (writer.failure) throw new Failure("write", writer.failure.reason);
+    throwFailure(writer);
     const moved = moveBlock(readAhead, writer) ?? moveBytes(readAhead, writer);
     if (moved === null) return;
     if (moved === undefined) await waits.for(readAhead.ready());
     // Without room a whole buffer waits; a partial one is copied.
-    else if (moved === 0) await waits.for(on("write", writer.room()));
+    else if (moved === 0) await waits.for(writer.room());
     else {
       const turn = yieldIfNeeded(moved);
       if (turn) await waits.for(turn);
@@ -141,12 +128,7 @@ function moveBlock(readAhead: ReadAhead, writer: Writer): number | undefined {
 
 /** Copies, and returns how much: null at the end, undefined if no bytes have come yet. */
 function moveBytes(readAhead: ReadAhead, writer: Writer): number | null | undefined {
-  let bytes;
-  try {
-    bytes = readAhead.peek(MAX_COPIED);
-  } catch (error) {
-    throw new Failure("read", error);
-  }
+  const bytes = readAhead.peek(MAX_COPIED);
   if (!bytes) return bytes;
   const copied = writer.hasRoom ? writer.write(bytes) : 0;
   if (copied > 0) readAhead.advance(copied);
