@@ -1,13 +1,14 @@
 // DmaBuffer: JavaScript memory that is aligned for Direct I/O.
 
 import { forbidCloning, wrongObject } from "./arguments.ts";
-import { AlignedMemory } from "./file/aligned_memory.ts";
+import type { Memory } from "./engine/operation.ts";
+import { allocateMemory, moveMemory } from "./file/aligned_memory.ts";
 
 /** Guards the constructor: buffers come from `DmaFile.allocBuffer`. */
 const allocated = Symbol("allocated");
 
 /** The memory and the constant length of each buffer. Without memory the buffer is in use, or was given away. */
-const states = new WeakMap<DmaBuffer, { memory: AlignedMemory | undefined; length: number }>();
+const states = new WeakMap<DmaBuffer, { memory: Memory | undefined; length: number }>();
 
 /**
  * Memory that Direct I/O can use without a copy, from `DmaFile.allocBuffer`. It is JavaScript memory: no use of its
@@ -33,7 +34,7 @@ export class DmaBuffer {
       throw new TypeError("Cannot construct a DmaBuffer: get one from DmaFile.allocBuffer");
     }
     forbidCloning(this, "A DmaBuffer belongs to its isolate: transfer bytes.buffer instead");
-    states.set(this, { memory: AlignedMemory.allocate(length), length });
+    states.set(this, { memory: allocateMemory(length), length });
   }
 
   /**
@@ -101,14 +102,14 @@ export function demandBuffer(value: unknown, what: string): number {
 }
 
 /** Takes the memory, and detaches all views of it. */
-export function takeMemory(buffer: DmaBuffer): AlignedMemory {
+export function takeMemory(buffer: DmaBuffer): Memory {
   const state = states.get(buffer)!;
   if (!state.memory) {
     throw new TypeError(
       "Cannot use a DmaBuffer that is in use or was given away: await its operation, or allocate another",
     );
   }
-  const memory = state.memory.moved();
+  const memory = moveMemory(state.memory);
   state.memory = undefined;
   return memory;
 }
@@ -116,7 +117,7 @@ export function takeMemory(buffer: DmaBuffer): AlignedMemory {
 /** Takes the memory for as long as `use` takes. */
 export async function lendMemory<T>(
   buffer: DmaBuffer,
-  use: (memory: AlignedMemory) => Promise<T>,
+  use: (memory: Memory) => Promise<T>,
 ): Promise<T> {
   const memory = takeMemory(buffer);
   try {

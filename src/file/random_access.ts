@@ -6,7 +6,7 @@ import { checkAligned, lengthOfBytes } from "../arguments.ts";
 import { Errno, RWF_ATOMIC } from "../engine/linux.ts";
 import type { Memory } from "../engine/operation.ts";
 import { ioError } from "../errors.ts";
-import { AlignedMemory } from "./aligned_memory.ts";
+import { allocateMemory } from "./aligned_memory.ts";
 import { mayBeLonger } from "./file_system.ts";
 import type { OpenFile } from "./open_file.ts";
 import { stat } from "./stat.ts";
@@ -57,7 +57,7 @@ export async function readInUse(
   const end = Math.min(position + length, size);
   if (end <= position) return new Uint8Array(0);
   const start = alignDown(position, alignment);
-  const memory = AlignedMemory.allocate(alignUp(end - start, alignment));
+  const memory = allocateMemory(alignUp(end - start, alignment));
   const read = await fill(file, memory, start);
   const from = position - start;
   return memory.bytes.subarray(from, Math.min(read, end - start));

@@ -3,7 +3,7 @@
 
 import { chunkBytes, lengthOfBytes } from "../arguments.ts";
 import { yieldIfNeeded } from "../engine/event_loop.ts";
-import type { AlignedMemory } from "../file/aligned_memory.ts";
+import type { Memory } from "../engine/operation.ts";
 import { closedError } from "./ending.ts";
 import type { Writer } from "./writer.ts";
 
@@ -34,7 +34,7 @@ interface Chunk {
   /** At the call. */
   readonly length: number;
   /** Its memory, if that may be written without a copy. */
-  readonly memory: AlignedMemory | undefined;
+  readonly memory: Memory | undefined;
   /** Bytes of it that were accepted. */
   taken: number;
   /** Resolves when all are, if a caller waits for that. */
@@ -158,7 +158,7 @@ export class WriterSink {
   }
 
   /** Accepts what there is room for of a chunk, behind those that wait. Returns it if it has to wait. */
-  #add(bytes: Uint8Array, endsItem: boolean, memory?: AlignedMemory): Chunk | undefined {
+  #add(bytes: Uint8Array, endsItem: boolean, memory?: Memory): Chunk | undefined {
     const length = lengthOfBytes(bytes);
     const chunk: Chunk = {
       bytes,
@@ -240,7 +240,7 @@ export class WriterSink {
   }
 
   /** Accepts a chunk that was given without the lock, or memory that was handed over: at once if there is room. */
-  give(stream: WritableStream, bytes: Uint8Array, memory?: AlignedMemory): Promise<void> {
+  give(stream: WritableStream, bytes: Uint8Array, memory?: Memory): Promise<void> {
     const last = this.#waiting.at(-1);
     const chunk = this.#add(bytes, false, memory);
     const { failure } = this.writer;
