@@ -1,7 +1,7 @@
 // An open file, which everything that works on it shares.
 
 import type { Engine } from "../engine/engine.ts";
-import { Errno } from "../engine/linux.ts";
+import { Errno, RWF_DONTCACHE, RWF_DSYNC } from "../engine/linux.ts";
 import { ioError } from "../errors.ts";
 import { Descriptor } from "./descriptor.ts";
 import { Durability } from "./durability.ts";
@@ -89,6 +89,11 @@ export class OpenFile implements FileIdentity {
    * because buffers are laid out by it.
    */
   readonly blockSize: number;
+  /**
+   * What writes may have, `RWF_*`: to be durable when they are over, and to leave no pages in the cache. Transfers take out what
+   * is refused.
+   */
+  writeFlags: number;
   /** Whether opening it created or emptied it, so that all its bytes come from this module. */
   readonly ownsSize: boolean;
   writer: AttachedWriter | undefined;
@@ -96,8 +101,6 @@ export class OpenFile implements FileIdentity {
   lockHolder: object | undefined;
   readonly #request: Opening["request"];
   #direct: boolean;
-  #keepsPages = false;
-  #refusesDurableWrites = false;
   #sealed = false;
   #dropped = false;
 
@@ -121,6 +124,8 @@ export class OpenFile implements FileIdentity {
       max: direct ? facts.atomicWriteMax : 0,
     };
     this.blockSize = direct && !fileSystem.exactTails ? this.alignment : 1;
+    this.writeFlags = (fileSystem.syncsWrites ? RWF_DSYNC : 0) |
+      (request.append ? RWF_DONTCACHE : 0);
     this.ownsSize = ownsSize;
     this.naming = new Naming(this.descriptor, this, name, created);
   }
@@ -169,26 +174,6 @@ export class OpenFile implements FileIdentity {
   /** Whether it uses Direct I/O. False from the first refusal on. */
   get direct(): boolean {
     return this.#direct;
-  }
-
-  /** Whether the page cache should not keep the pages of writes. */
-  get dontCache(): boolean {
-    return this.appends && !this.#keepsPages;
-  }
-
-  /** The file system cannot do without keeping them. */
-  keepPages(): void {
-    this.#keepsPages = true;
-  }
-
-  /** Whether a write with RWF_DSYNC is durable when it is over. False from the first refusal on. */
-  get hasDurableWrites(): boolean {
-    return this.fileSystem.syncsWrites && !this.#refusesDurableWrites;
-  }
-
-  /** RWF_DSYNC was refused. */
-  leaveDurableWrites(): void {
-    this.#refusesDurableWrites = true;
   }
 
   /**

@@ -55,7 +55,7 @@ export class Transfer implements Completion {
     this.#file = file;
     this.#op = op;
     this.#range = range;
-    this.#flags = flags;
+    this.#flags = flags | (op === "write" ? file.writeFlags & RWF_DONTCACHE : 0);
     this.#ended = ended;
   }
 
@@ -66,7 +66,7 @@ export class Transfer implements Completion {
 
   /** Submits what is left. */
   start(): void {
-    const { engine, fd, direct, dontCache, blockSize } = this.#file;
+    const { engine, fd, direct, blockSize } = this.#file;
     const { memory } = this.#range;
     const done = this.bytesDone;
     this.#direct = direct;
@@ -82,8 +82,8 @@ export class Transfer implements Completion {
         this,
       );
     } else {
-      const flags = this.#flags | (dontCache ? RWF_DONTCACHE : 0);
       const buffered = !direct;
+      const flags = this.#flags;
       engine.submit({ op: "write", fd, memory, offset, length, position, buffered, flags }, this);
     }
   }
@@ -105,21 +105,16 @@ export class Transfer implements Completion {
     const isAtomic = (this.#flags & RWF_ATOMIC) !== 0;
     const refusesDirect = errno === Errno.EINVAL && this.#direct && !isAtomic;
     if (refusesDirect) return this.#file.leaveDirect() ? this.start() : this.#fail(errno);
-    if (errno === Errno.EOPNOTSUPP && this.#op === "write" && this.#leaveFlagOut()) this.start();
+    if (errno === Errno.EOPNOTSUPP && this.#leaveFlagOut()) this.start();
     else this.#fail(errno);
   }
 
   /** Not every file system has RWF_DONTCACHE, nor every gVisor RWF_DSYNC. Returns whether a flag is left out from now on. */
   #leaveFlagOut(): boolean {
-    const file = this.#file;
-    if (file.dontCache) {
-      file.keepPages();
-      return true;
-    }
-    if (!this.isDurable) return false;
-    file.leaveDurableWrites();
-    this.#flags &= ~RWF_DSYNC;
-    return true;
+    const refused = this.#flags & RWF_DONTCACHE || this.#flags & RWF_DSYNC;
+    this.#flags &= ~refused;
+    this.#file.writeFlags &= ~refused;
+    return refused !== 0;
   }
 
   /** Continues at the start of the block in which the kernel stopped. */

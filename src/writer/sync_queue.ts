@@ -2,6 +2,7 @@
 // for positions, not for writes, so any number can share one sync.
 
 import { assert } from "../assert.ts";
+import { RWF_DSYNC } from "../engine/linux.ts";
 import { cutToContent } from "../file/cut.ts";
 import type { OpenFile } from "../file/open_file.ts";
 import type { WriteQueue } from "./write_queue.ts";
@@ -37,10 +38,11 @@ export class SyncQueue {
    * waits for just that, and nothing else is left to sync. Infinity otherwise.
    */
   get durableFrom(): number {
-    const { blockSize, hasDurableWrites, isDurable } = this.#file;
+    const { blockSize, isDurable, writeFlags } = this.#file;
     // Otherwise padding is cut before each sync.
     const keepsPadding = this.#preallocates || blockSize === 1;
-    if (!hasDurableWrites || !keepsPadding || !isDurable) return Infinity;
+    const syncsWrites = (writeFlags & RWF_DSYNC) !== 0;
+    if (!syncsWrites || !keepsPadding || !isDurable) return Infinity;
     return this.#least(({ durable, target }) => durable ? target : Infinity);
   }
 
