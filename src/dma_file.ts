@@ -74,33 +74,16 @@ import { Writer } from "./writer/writer.ts";
  */
 const opened = Symbol("opened");
 
-const droppedFiles = new FinalizationRegistry<OpenFile>((file) => {
-  // A writer that was dropped with the file closes it when its own work is done.
-  file.drop();
-});
-
-const droppedWriters = new FinalizationRegistry<Writer>((writer) => {
-  const reason = new Error("The writer was dropped without close");
-  writer.abort(reason).catch(() => {});
-});
-
-const droppedReaders = new FinalizationRegistry<ReaderSource>((source) => {
-  // The file may have other users. A close would also publish an atomic one.
-  source.finish(false).catch(() => {});
-});
+/** Ends what objects have left open that were collected. */
+const dropped = new FinalizationRegistry<() => void>((end) => end());
 
 /**
- * Registers `object` with `registry` until `ended`. Unregisters at once then: otherwise the object graph survives minor
- * collections.
+ * Calls `end`, which must not hold `object`, if `object` is collected before `ended` settles. Unregisters at once then: otherwise
+ * the object graph survives minor collections.
  */
-function lookAfter<T extends WeakKey>(
-  registry: FinalizationRegistry<T>,
-  object: WeakKey,
-  held: T,
-  ended: Promise<void>,
-): void {
-  registry.register(object, held, held);
-  const unregister = () => void registry.unregister(held);
+function whenDropped(object: WeakKey, ended: Promise<void>, end: () => void): void {
+  dropped.register(object, end, end);
+  const unregister = () => void dropped.unregister(end);
   ended.then(unregister, unregister);
 }
 
@@ -138,7 +121,7 @@ export class DmaFile implements AsyncDisposable {
     forbidCloning(this, "A DmaFile belongs to its isolate: open the file again in the other one");
     openFiles.set(this, file);
     if (file.writable) finishAtEnd(file);
-    lookAfter(droppedFiles, this, file, file.descriptor.closed);
+    whenDropped(this, file.descriptor.closed, () => file.drop());
   }
 
   /**
@@ -999,7 +982,9 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
     this.#sink = sink;
     sinks.set(this, sink);
     finishAtEnd(openFile, sink);
-    lookAfter(droppedWriters, this, writer, writer.ended);
+    whenDropped(this, writer.ended, () => {
+      writer.abort(new Error("The writer was dropped without close")).catch(() => {});
+    });
   }
 
   /**
@@ -1222,7 +1207,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    */
   async seal(): Promise<DmaFile> {
     await this.#sink.end(this, true);
-    openFiles.get(this.file)!.seal();
+    openFiles.get(this.file)!.sealed = true;
     return this.file;
   }
 
@@ -1364,7 +1349,8 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
     this.bufferSize = bufferSize;
     this.readAhead = readAhead;
     this.#source = source;
-    lookAfter(droppedReaders, this, source, source.ended);
+    // The file may have other users. A close would also publish an atomic one.
+    whenDropped(this, source.ended, () => void source.finish(false).catch(() => {}));
   }
 
   /**

@@ -96,13 +96,15 @@ export class OpenFile implements FileIdentity {
   writeFlags: number;
   /** Whether opening it created or emptied it, so that all its bytes come from this module. */
   readonly ownsSize: boolean;
+  /** Whether the file no longer changes: nobody may write to it any more. */
+  sealed = false;
+  /** Whether the user's object was collected: the last stream of the file closes it. */
+  dropped = false;
   writer: AttachedWriter | undefined;
   /** The user's object, while it has a lock. Its FinalizationRegistry holds this file, and so the object is not collected. */
   lockHolder: object | undefined;
   readonly #request: Opening["request"];
   #direct: boolean;
-  #sealed = false;
-  #dropped = false;
 
   constructor({ engine, fd, path, name, request, facts, ...opened }: Opening) {
     const { fileSystem, direct, created, ownsSize } = opened;
@@ -145,27 +147,12 @@ export class OpenFile implements FileIdentity {
   }
 
   get writable(): boolean {
-    return this.#request.write && !this.#sealed;
+    return this.#request.write && !this.sealed;
   }
 
-  /** Whether the file no longer changes. */
-  get sealed(): boolean {
-    return this.#sealed;
-  }
-
-  /** From now on nobody may write to it. */
-  seal(): void {
-    this.#sealed = true;
-  }
-
-  /** Whether the user's object was collected: the last stream of the file closes it. */
-  get dropped(): boolean {
-    return this.#dropped;
-  }
-
-  /** The user's object was collected. */
+  /** The user's object was collected. A writer that was dropped with it closes the file when its own work is done. */
   drop(): void {
-    this.#dropped = true;
+    this.dropped = true;
     if (!this.writer) this.close().catch(() => {});
   }
 
