@@ -1,15 +1,15 @@
 /**
- * Files through Direct I/O and io_uring, shaped as Web Streams, for Deno on Linux.
+ * Writes and reads files as Web Streams, with Direct I/O over io_uring, for Deno on Linux.
  *
  * - {@linkcode DmaFile}: a file that is read and written at any position, past the page cache.
- * - {@linkcode DmaStreamWriter}: a `WritableStream` that writes behind, knows how far the file is written and how far
- *   it is durable, and whose `close()` resolves when every byte is durable and the length exact.
- * - {@linkcode DmaStreamReader}: a `ReadableStream` of bytes that reads ahead.
- * - {@linkcode engineInfo}, {@linkcode configure} and {@linkcode ioStats}: which engine is at work and why, its
- *   settings, its counters.
+ * - {@linkcode DmaStreamWriter}: a `WritableStream` that writes in the background and reports which bytes have reached the
+ *   file. `close()` resolves when every byte is durable and the length exact.
+ * - {@linkcode DmaStreamReader}: a `ReadableStream` of bytes with read-ahead.
+ * - {@linkcode engineInfo}, {@linkcode configure} and {@linkcode ioStats}: the engine in use and the reason, its settings
+ *   and its counters.
  *
- * It needs `--allow-ffi`, and `--allow-read` and `--allow-write` for the paths that are opened. Where liburing is not
- * installed or io_uring is forbidden, the same calls run on Deno's threads.
+ * The module needs `--allow-ffi`, and `--allow-read` and `--allow-write` for the paths that it opens. If liburing is
+ * missing or io_uring is forbidden, the same calls run on Deno's threads.
  *
  * @example Write a stream to a file, durably, past the page cache
  * ```ts
@@ -19,7 +19,7 @@
  * await ReadableStream.from([new Uint8Array(100_000)]).pipeTo(file.writable);
  * ```
  *
- * @example Know how far a file is written, and how far it is durable
+ * @example Follow which bytes are accepted and which are durable
  * ```ts
  * import { DmaFile, DmaStreamWriter } from "@denodma/dma";
  *

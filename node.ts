@@ -1,10 +1,11 @@
 /**
- * Node.js streams over {@linkcode DmaStreamWriter} and {@linkcode DmaStreamReader}, for libraries that want those.
+ * Node.js streams over {@linkcode DmaStreamWriter} and {@linkcode DmaStreamReader}, for libraries that take Node.js
+ * streams.
  *
- * `Writable.fromWeb(writer)` of `node:stream` closes the writer when the stream is destroyed without an error, so that an
- * atomic file appears with a part of its bytes. {@linkcode toNodeWritable} aborts it.
+ * `Writable.fromWeb(writer)` of `node:stream` closes the writer when the stream is destroyed without an error, and so
+ * publishes an incomplete atomic file. The stream of {@linkcode toNodeWritable} aborts the writer instead.
  *
- * @example Compress a file into one that appears only when it is whole
+ * @example Compress a file into one that appears only when it is complete
  * ```ts
  * import { DmaFile } from "@denodma/dma";
  * import { toNodeReadable, toNodeWritable } from "@denodma/dma/node";

@@ -11,7 +11,7 @@ type Mark = "ok" | "--" | "!!";
 
 const MARK_STYLES: Record<Mark, Style> = { ok: "green", "--": "yellow", "!!": "red" };
 const LEVELS: Record<Finding["level"], [label: string, style: Style]> = {
-  error: ["In the way", "red"],
+  error: ["Problem", "red"],
   warning: ["Slower", "yellow"],
   info: ["Note", "cyan"],
 };
@@ -44,7 +44,7 @@ export function reportLines(report: Report): string[] {
     alignment(report),
     atomicWrite(report),
     directIo(report),
-    way(report),
+    fileEngine(report),
   ];
 }
 
@@ -71,7 +71,7 @@ function kernel({ kernel }: Report): string {
   if (kernel === null) return line("--", "Kernel", "unknown (needs --allow-sys)");
   return isKernel(kernel, "6.1")
     ? line("ok", "Kernel", kernel)
-    : line("--", "Kernel", `${kernel}; from 6.1 on it reports the alignment of Direct I/O`);
+    : line("--", "Kernel", `${kernel}; 6.1 and newer report the alignment of Direct I/O`);
 }
 
 function liburing({ liburing: { loads, version, install } }: Report): string {
@@ -91,7 +91,7 @@ function ioUring({ ioUring }: Report): string {
     why.push("the sysctl kernel.io_uring_disabled is 2: nobody may use it");
   }
   if (ioUring.seccomp) {
-    why.push("a seccomp filter is active, and those of container runtimes forbid io_uring");
+    why.push("a seccomp filter is active, as in containers, whose default filter forbids io_uring");
   }
   if (ioUring.allowed === null) {
     return line("--", "io_uring", ["not tried", ...why].join("; "));
@@ -148,16 +148,18 @@ function fileSystem({ probe: { mount } }: Report): string {
   );
 }
 
-function way({ engine: { engine }, probe: { mount } }: Report): string {
+/** The engine that reads and writes files of this path. */
+function fileEngine({ engine: { engine }, probe: { mount } }: Report): string {
+  const label = "File engine";
   if (mount && isServed(mount)) {
-    return line("ok", "Way", `threads: calls for files of ${mount.type} may wait for its server`);
+    return line("ok", label, `threads: calls for files of ${mount.type} may wait for its server`);
   }
-  return engine === null ? line("--", "Way", "unknown") : line("ok", "Way", engine);
+  return engine === null ? line("--", label, "unknown") : line("ok", label, engine);
 }
 
 function atomicWrite({ probe: { atomicWrite } }: Report): string {
   if (atomicWrite === null) return line("--", "Untorn", "unknown");
-  if (atomicWrite.max === 0) return line("--", "Untorn", "no writes that a power cut leaves whole");
+  if (atomicWrite.max === 0) return line("--", "Untorn", "no atomic writes");
   return line("ok", "Untorn", `atomic writes of ${atomicWrite.min} to ${atomicWrite.max} bytes`);
 }
 

@@ -107,7 +107,7 @@ function engine(facts: Facts): Finding | undefined {
     what: `No engine is available: ${engineError}`,
     remedy: loads === false
       ? `${install}, or unset DMA_ENGINE and DMA_LIBURING`
-      : `unset DMA_ENGINE, DMA_SHIM and DMA_LIBURING if they are set; else Deno ${deno} may be too old: deno upgrade`,
+      : `unset DMA_ENGINE, DMA_SHIM and DMA_LIBURING if they are set; otherwise Deno ${deno} may be too old: deno upgrade`,
   };
 }
 
@@ -115,16 +115,16 @@ function liburing({ engineError, liburing: { loads, install } }: Facts): Finding
   if (loads !== false || engineError !== null) return undefined;
   return {
     level: "warning",
-    what: "liburing cannot be loaded: threads do the work of io_uring",
+    what: "liburing cannot be loaded: threads are used instead of io_uring",
     remedy: install,
   };
 }
 
 function ioUring({ engine, ioUring, liburing }: Facts): Finding | undefined {
   if (engine.engine !== "threads" || !liburing.loads) return undefined;
-  const what = "io_uring is not used: threads do its work, with the same promises";
+  const what = "io_uring is not used: threads are used, with the same promises";
   if (ioUring.allowed === null) {
-    return { level: "warning", what, remedy: "unset DMA_ENGINE, which asks for threads" };
+    return { level: "warning", what, remedy: "unset DMA_ENGINE, which selects threads" };
   }
   if (ioUring.disabled === 2) {
     return {
@@ -144,7 +144,8 @@ function ioUring({ engine, ioUring, liburing }: Facts): Finding | undefined {
   if (ioUring.seccomp) {
     return {
       level: "warning",
-      what: `${what}; a seccomp filter is active, and those of container runtimes forbid io_uring`,
+      what:
+        `${what}; a seccomp filter is active, as in containers, whose default filter forbids io_uring`,
       remedy:
         "docker run --security-opt seccomp=FILE, with a profile that allows io_uring_setup, io_uring_enter and io_uring_register (seccomp=unconfined allows everything)",
     };
@@ -236,7 +237,7 @@ function lockedMemory({ engine, lockedMemory: bytes, mayLock }: Facts): Finding 
     level: "info",
     what: `Locked memory is limited to ${formatSize(bytes)}: the buffers of ${
       writers === 1 ? "one writer" : `${writers} writers at once`
-    } can be registered with the ring, and those of more cannot`,
+    } can be registered with the ring, but not more`,
     remedy,
   };
 }
@@ -245,8 +246,10 @@ function operations({ engine: { engine, missing }, kernel }: Facts): Finding | u
   if (engine !== "io_uring" || missing.length === 0) return undefined;
   return {
     level: "info",
-    what: `io_uring of kernel ${kernel} lacks ${missing.join(", ")}: threads do that`,
-    remedy: "kernel 6.9 has all of them",
+    what: `io_uring of kernel ${kernel} lacks ${
+      missing.join(", ")
+    }: threads perform these operations`,
+    remedy: "kernel 6.9 or newer has all of them",
   };
 }
 

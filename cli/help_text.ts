@@ -23,8 +23,8 @@ const READ_BUFFER = formatSize(DEFAULT_READ_BUFFER_SIZE);
 
 const TOP = `
 Examples:
-  tar c folder | dma write --atomic backup.tar    a backup: whole, or not there
-  dma copy --verify disk.img /mnt/disk.img        copied, durable, read back
+  tar c folder | dma write --atomic backup.tar    a complete backup, or none
+  dma copy --verify disk.img /mnt/disk.img        a durable copy, read back
   dma bench /mnt                                  the speed of that disk in 10 s
 
 "dma" stands for deno run -A ${PACKAGE}, in a clone for
@@ -34,7 +34,7 @@ deno run -A cli.ts. To install it as a command, with completion in bash:
 ${EXIT_CODES_HELP}
 
 Permissions (-A grants all; Deno's flags go before the name of the program):
-  --allow-ffi          always: the kernel is called through it
+  --allow-ffi          always, for calls to the kernel
   --allow-read=PATH    for the file that is read and the file that is written
   --allow-write=PATH   for the file that is written
   --allow-env          only for DMA_ENGINE=io_uring or DMA_ENGINE=threads
@@ -46,19 +46,19 @@ dma COMMAND --help describes one command.`;
 const DURABILITY = `
 Durability:
   Exit code 0 means that data, length and, for a new file, the name are on
-  stable storage: they survive a power cut. With --no-sync the data is in the
-  file, and a power cut within the next half minute can lose it.
+  stable storage: they survive a power cut. With --no-sync a power cut within
+  about half a minute can lose the data.
   --atomic writes a file without a name, or under a hidden one in the same
   directory, and gives it its name at the end. A program that opens the path
-  sees the old file or the whole new one. The new file keeps the mode of the old
-  one, and the owner if this user may set it.
-  --verify reads the data back from the disk, past the page cache, and compares.
-  A file that differs is an error; with --atomic it never appears.
+  sees the old file or the complete new one. The new file keeps the mode of the
+  old one, and the owner if this user may set it.
+  --verify reads the data back from the disk, past the page cache, and compares
+  it. A difference is an error; with --atomic the file then never appears.
 
 Stopping:
-  Ctrl-C, SIGTERM, SIGHUP and an error of the source keep everything that was
-  accepted: the file is closed and durable, and a line shows the number of
-  bytes. With --atomic the old file stays, or none appears.
+  Ctrl-C, SIGTERM, SIGHUP and an error of the source keep all accepted bytes:
+  the file is closed and durable, and a line shows the number of bytes. With
+  --atomic the old file stays, or none appears.
   After SIGKILL or a power cut the file can end in zeros or have holes: do not
   resume at its size. With --append it has neither, even if other processes
   append too; only its last line can be incomplete.`;
@@ -83,9 +83,9 @@ Examples:
   curl -s https://example.com/big.iso | dma write --json big.iso | jq .rate
 
 Slow input:
-  If the input is a pipe, everything that has arrived is written and made
-  durable once a second, even if no buffer is full. --flush-every changes the
-  interval. --direct off lets other programs follow the file as it grows.
+  If the input is a pipe, all bytes so far are written and made durable once a
+  second, even if no buffer is full. --flush-every changes the interval. With
+  --direct off other programs can follow the file as it grows.
 ${MEANS}
 ${DURABILITY}
 ${JSON_TEXT}`;
@@ -97,7 +97,7 @@ Examples:
   dma copy /dev/sdb usb-stick.img
 
 As with cp:
-  A new file has the mode of the source, less the umask, from the start. An
+  A new file is created with the mode of the source, less the umask. An
   existing file keeps its mode. --preserve keeps the exact mode, the times and,
   if this user may set it, the owner. Holes stay holes. If <dest> is a
   directory, the copy goes into it under the name of the source.
@@ -111,9 +111,9 @@ Examples:
   dma read backup.tar | tar x
   dma read disk.img | sha256sum
 
-The file is read with Direct I/O: it pushes nothing out of the page cache, and
-the bytes come from the disk. --direct require fails if the file system has no
-Direct I/O.`;
+The file is read with Direct I/O: the bytes come from the disk, and no other
+data is evicted from the page cache. --direct require fails if the file system
+has no Direct I/O.`;
 
 const DOCTOR = `
 Examples:

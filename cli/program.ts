@@ -36,10 +36,10 @@ function withTransferOptions(command: Command): Command {
     .addOption(
       new Option(
         "--atomic",
-        "make the file appear only when it is whole and durable",
+        "make the file appear only when it is complete and durable",
       ).conflicts("append"),
     )
-    .option("--append", "write to the end of the file, even if others append to it")
+    .option("--append", "write to the end of the file, even if other programs append to it")
     .addOption(
       new Option("--no-clobber", "fail if the file exists").conflicts(["atomic", "append"]),
     )
@@ -159,7 +159,7 @@ function program(finish: (code: number) => void): Command {
   const root = withOutput(new Command("dma"))
     .description(
       "Write files with Direct I/O over io_uring: at the speed of the disk, durable when done, and " +
-        "without pushing anything out of the page cache.",
+        "without evicting other data from the page cache.",
     )
     .usage("COMMAND [options]")
     .version(config.version, "-V, --version", "print the version number")

@@ -45,7 +45,7 @@ const checks: readonly {
     },
   },
   {
-    what: "A read past the end of a file gives bytes that are not there",
+    what: "A read past the end of a file returns bytes that the file does not have",
     remedy: OTHER_SERVER,
     holds: async (name) => {
       await write(name, false);
@@ -56,7 +56,7 @@ const checks: readonly {
     },
   },
   {
-    what: "An atomic file is gone a second after it was closed",
+    what: "An atomic file has disappeared a second after it was closed",
     remedy: "write without atomic (dma: without --atomic), under another name, and rename it",
     holds: async (name, patient) => {
       await write(name, true);

@@ -8,7 +8,10 @@ export function shown(value: unknown): string {
   return Deno.inspect(value, { strAbbreviateSize: 80 });
 }
 
-/** The error for a value that is no object of the class `type` of this module, and was given as `name` to do `what`. */
+/**
+ * The error for a value that is not an object of this module's class `type`. The message uses the argument's `name` and
+ * `what`.
+ */
 export function wrongObject(name: string, value: unknown, type: string, what: string): TypeError {
   const { constructor } = (value ?? {}) as { constructor?: { name?: string } };
   const why = constructor?.name === type
@@ -97,7 +100,7 @@ export function choiceOption<const Choice extends string>(
 }
 
 /**
- * Options, checked, each with its default. Throws TypeError if `options` is not an object, or has an option that is not
+ * Checked options with their defaults. Throws TypeError if `options` is not an object, or has an option that is not
  * `known`: a misspelt option would otherwise be ignored silently.
  */
 export function readOptions<Known extends Record<string, Option<unknown>>>(
@@ -125,7 +128,7 @@ export function readOptions<Known extends Record<string, Option<unknown>>>(
   return checked as { readonly [Name in keyof Known]: ReturnType<Known[Name]> };
 }
 
-/** Whether the only option that there is, a boolean, is true. */
+/** Whether the only option, a boolean, is true. */
 export function isSet<Name extends string>(
   options: { readonly [Option in Name]?: boolean } | undefined,
   name: Name,
@@ -185,7 +188,9 @@ function decodedPath(name: string, url: URL): string {
   }
 }
 
-/** A getter of the built-in class. An object's own `length` may differ from the length that native code uses. */
+/**
+ * A getter of the built-in class, because an object's own `length` may differ from the length that native code uses.
+ */
 function getterOf<T>(prototype: object, name: string): (of: ArrayBufferView) => T {
   const { get } = Object.getOwnPropertyDescriptor(prototype, name)!;
   return Function.prototype.call.bind(get!);

@@ -1,4 +1,4 @@
-// Picks the engine of this isolate, once, at the first use, and remembers why.
+// Chooses the engine of this isolate once, at the first use, and records the reason.
 
 import { liburingVersion, openLiburing } from "../ffi/liburing.ts";
 import { environment, loadShim } from "../ffi/shim.ts";
@@ -12,60 +12,62 @@ import { Errno } from "./engine/linux.ts";
 import { kernelRelease } from "./engine/process.ts";
 import { discardNamesNow, finishOpenFiles, flushOpenFilesNow } from "./file/program_end.ts";
 
-/** How the engine is to be made. For {@linkcode configure}. */
+/** Options of {@linkcode configure}. */
 export interface EngineOptions {
   /**
-   * "auto": io_uring if it is available, else Deno's threads. "io_uring": fail if it is not available. "threads": never
-   * try it.
+   * "auto": io_uring if it is available, otherwise Deno's threads. "io_uring": fail if io_uring is not available.
+   * "threads": never use io_uring.
    *
    * @default {"auto"}
    */
   engine?: "auto" | "io_uring" | "threads";
   /**
-   * Entries of the ring's submission queue, rounded up to a power of two. Twice as many operations can be in
-   * flight; more wait in JavaScript. From 8 to 32,768.
+   * Entries of the ring's submission queue, from 8 to 32,768, rounded up to a power of two. Twice as many operations
+   * can be in flight; further ones wait in JavaScript.
    *
    * @default {256}
    */
   ringEntries?: number;
   /**
-   * Blocking calls at once, from 1 to 24: all operations of the `threads` engine, and those that a ring cannot do. Deno
-   * has 32 threads, for its own file operations too. One device gets two thirds of these calls at most.
+   * The maximum number of blocking calls at once, from 1 to 24. They perform all operations of the `threads` engine,
+   * and those that a ring lacks. Deno has 32 threads, which also run its own file operations. One device gets at most
+   * two thirds of these calls.
    *
    * @default {12}
    */
   threads?: number;
   /**
-   * Bytes that the buffers of all streams of this isolate may take together. Streams with `bufferSize`, `writeBehind` or
-   * `readAhead` set do not count. While the budget is spent, each stream uses one buffer of 256 KiB. 0: always.
+   * The memory that the buffers of all streams of this isolate share, in bytes. Streams with `bufferSize`,
+   * `writeBehind` or `readAhead` set do not count. While the budget is spent, each further stream uses one buffer of
+   * 256 KiB. With 0 every stream does.
    *
    * @default {67108864}
    */
   bufferBudget?: number;
   /**
-   * Milliseconds that a program which ends by `Deno.exit` or an uncaught error may spend on writing what its writers
-   * accepted.
+   * The maximum time for writing the accepted bytes when the program ends by `Deno.exit` or an uncaught error, in
+   * milliseconds.
    *
    * @default {5000}
    */
   exitTimeout?: number;
 }
 
-/** The engine in use, and why. */
+/** The engine in use, and the reason for it. */
 export interface EngineInfo {
-  /** Null before the first file is opened. */
+  /** The engine; null before the first file is opened. */
   engine: "io_uring" | "threads" | null;
-  /** Why this engine. */
+  /** Why this engine was chosen. */
   reason: string;
   /** The kernel's release, as "6.1.0-18-amd64"; empty before the first file is opened. */
   kernel: string;
-  /** liburing's version; "2.3 or older" where it cannot say; null where it was not loaded. */
+  /** liburing's version; "2.3 or older" if the library does not report it; null if it is not loaded. */
   liburing: string | null;
   /** Entries of the ring's submission queue; 0 without a ring. */
   ringEntries: number;
-  /** Operations that the kernel may have at once; more wait their turn. */
+  /** The maximum number of operations in flight; further ones wait in JavaScript. */
   maxInFlight: number;
-  /** Whether buffers can be registered with the ring. False from the first time on that the kernel refuses it. */
+  /** Whether buffers can be registered with the ring. False after the kernel has refused it once. */
   registeredBuffers: boolean;
   /** How the ring was set up and how it wakes the event loop. */
   features: string[];
@@ -88,41 +90,41 @@ const OPTIONS = {
 
 let options: Readonly<Required<EngineOptions>> = readOptions({}, OPTIONS);
 let chosen: Chosen | undefined;
-/** What tests put in the place of a chosen engine. */
+/** The engine that a test uses in place of the chosen one. */
 let substitute: Engine | undefined;
 
 /**
- * Sets how the engine is made, before the first file is opened.
+ * Sets the options of the engine. Call it before the first file is opened. Options that are left out get their defaults.
  *
- * @param wanted the options that are not to have their defaults
- * @throws {TypeError | RangeError} an option is unknown, of a wrong type or out of its range
+ * @param wanted the options
+ * @throws {TypeError | RangeError} an option is unknown, has a wrong type, or is out of range
  * @throws {Deno.errors.Busy} a file was opened already
  *
- * @example Do without io_uring
+ * @example Use threads instead of io_uring
  * ```ts
  * import { configure, DmaFile, engineInfo } from "@denodma/dma";
  *
  * configure({ engine: "threads" });
  * await using _file = await DmaFile.create("threads.bin");
- * console.log(engineInfo().reason); // configure asks for it
+ * console.log(engineInfo().reason); // set by configure
  * ```
  */
 export function configure(wanted: EngineOptions): void {
   const checked = readOptions(wanted, OPTIONS);
   if (chosen) {
     throw new Deno.errors.Busy(
-      "Cannot configure the engine: it is at work; call configure before the first file is opened",
+      "Cannot configure the engine: it is in use; call configure before the first file is opened",
     );
   }
   options = checked;
 }
 
-/** Has files that are opened from now on use `engine`; undefined: the chosen one again. For tests. */
+/** Makes files opened from now on use `engine`; undefined restores the chosen engine. For tests. */
 export function substituteEngine(engine: Engine | undefined): void {
   substitute = engine;
 }
 
-/** The engine, chosen and made at the first call. A failure is not remembered: the next call tries again. */
+/** The engine, chosen and created at the first call. After a failure the next call tries again. */
 export function useEngine(): Engine {
   if (substitute) return substitute;
   if (!chosen) {
@@ -132,7 +134,7 @@ export function useEngine(): Engine {
   return chosen.engine;
 }
 
-/** Has what is open finished when the program ends, and everything given back. */
+/** Finishes open files and releases all resources when the program ends. */
 function listenForEnd(engine: KernelEngine): void {
   addEventListener("beforeunload", (event) => {
     if (finishOpenFiles()) event.preventDefault();
@@ -142,10 +144,11 @@ function listenForEnd(engine: KernelEngine): void {
     flushOpenFilesNow(deadline, (message) => console.error(`Warning: ${message}`));
     return deadline;
   };
-  // After an error that nobody catches there is no `unload`. A listener of the program's own may have it go on.
+  // An uncaught error ends the program without `unload`, unless a listener of the program prevents that.
   addEventListener("error", flushNow);
   addEventListener("unhandledrejection", flushNow);
-  // A program that is watched starts anew on the same thread. In another one later listeners may still write.
+  // With `--watch` the program restarts on the same thread, so this is the last chance to release the engine. Otherwise
+  // later listeners may still write.
   const isLast = !engine.endsWithProcess;
   addEventListener("unload", () => {
     const deadline = flushNow();
@@ -154,15 +157,15 @@ function listenForEnd(engine: KernelEngine): void {
   }, { once: isLast });
 }
 
-/** The engine, where one was chosen. */
+/** The chosen engine; undefined before the first use. */
 export function engineAtWork(): KernelEngine | undefined {
   return chosen?.engine;
 }
 
 /**
- * The engine in use, why it was chosen and what it found. Before the first open, `engine` is null.
+ * The engine in use, the reason for it, and its properties. Before the first file is opened, `engine` is null.
  *
- * @example Tell which engine is in use
+ * @example Print which engine is in use
  * ```ts
  * import { DmaFile, engineInfo } from "@denodma/dma";
  *
@@ -174,7 +177,7 @@ export function engineAtWork(): KernelEngine | undefined {
 export function engineInfo(): EngineInfo {
   const without = {
     engine: null,
-    reason: "Not chosen before the first file is opened",
+    reason: "not chosen before the first file is opened",
     kernel: "",
     liburing: null,
     ringEntries: 0,
@@ -207,16 +210,16 @@ function choose(): Chosen {
     return { engine: new KernelEngine(shim, budget, threads), reason };
   };
   const fromEnvironment = options.engine === "auto" ? environment("DMA_ENGINE") : undefined;
-  // A name that is none must not be taken for leave to use io_uring.
+  // A misspelt engine is an error. It must not fall back to io_uring.
   const wanted = OPTIONS.engine("DMA_ENGINE", fromEnvironment ?? options.engine);
+  const setBy = fromEnvironment ? "set by DMA_ENGINE" : "set by configure";
   if (wanted === "threads") {
-    return useThreads(fromEnvironment ? "DMA_ENGINE asks for it" : "configure asks for it");
+    return useThreads(setBy);
   }
   try {
     const ring = new KernelRing(shim, openLiburing(), ringEntries);
     const engine = new KernelEngine(shim, budget, threads, ring);
-    const isAsked = wanted === "io_uring";
-    const reason = isAsked ? "asked for" : "io_uring is allowed and liburing is there";
+    const reason = wanted === "io_uring" ? setBy : "io_uring and liburing are available";
     return { engine, reason };
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
@@ -226,7 +229,7 @@ function choose(): Chosen {
   }
 }
 
-/** Why io_uring is not to be had, for people. */
+/** Why io_uring is not available, as text. */
 function refusal(error: unknown): string {
   if (!(error instanceof RingRefused)) {
     return error instanceof Error ? error.message : String(error);

@@ -5,10 +5,11 @@ import { yieldIfNeeded } from "./engine/event_loop.ts";
 import type { ReadAhead } from "./reader/read_ahead.ts";
 import type { Writer } from "./writer/writer.ts";
 
-// The base class's method: to the destination this is an ordinary pipe. A program may replace the global class later.
+// The method of the base class: for the destination this is an ordinary pipe. A program may replace the global class
+// later.
 const { getWriter } = WritableStream.prototype;
 
-/** Bytes copied at once if a buffer cannot be handed over. */
+/** Bytes copied at once if a whole buffer cannot be passed on. */
 const MAX_COPIED = 1 << 20;
 
 /** The options of a pipe, read once. */
@@ -60,7 +61,7 @@ class Waits {
   }
 }
 
-/** Pipes a file's stream into a writer. Both are locked until it is over. */
+/** Pipes a file's stream into a writer. Both are locked until the pipe has ended. */
 export async function pipeDirectly(pipe: DirectPipe): Promise<void> {
   const { source, destination, preventAbort, preventCancel, preventClose, signal } = pipe;
   const reader = source.getReader();
@@ -81,7 +82,7 @@ export async function pipeDirectly(pipe: DirectPipe): Promise<void> {
     const { failure } = pipe.writer;
     const writeFailed = failure !== undefined && reason === failure.reason;
     const isAborted = signal !== undefined && reason === signal.reason;
-    // The stream meets the same read error, and is errored as usual, unless it was for a lack of memory.
+    // The stream meets the same read error, and is errored as usual, unless memory was lacking.
     if (!writeFailed && !isAborted) await reader.read().catch(() => {});
     const ends: Promise<unknown>[] = [];
     if (!preventAbort && !writeFailed) ends.push(writer.abort(reason));
@@ -116,7 +117,7 @@ async function moveAll({ readAhead, writer, signal }: DirectPipe, waits: Waits):
   }
 }
 
-/** Hands over a whole buffer if there is one and the target accepts it. Returns its length. */
+/** Passes a whole buffer on, if there is one and the target accepts it. Returns its length. */
 function moveBlock(readAhead: ReadAhead, writer: Writer): number | undefined {
   const { blockSize, engine } = writer.file;
   const taken = writer.takesMemory ? readAhead.takeBlock(blockSize) : undefined;
@@ -126,7 +127,7 @@ function moveBlock(readAhead: ReadAhead, writer: Writer): number | undefined {
   return length;
 }
 
-/** Copies, and returns how much: null at the end, undefined if no bytes have come yet. */
+/** Copies, and returns the number of bytes: null at the end, undefined if no bytes are ready. */
 function moveBytes(readAhead: ReadAhead, writer: Writer): number | null | undefined {
   const bytes = readAhead.peek(MAX_COPIED);
   if (!bytes) return bytes;

@@ -7,15 +7,15 @@ import { allocateMemory, moveMemory } from "./file/aligned_memory.ts";
 /** Guards the constructor: buffers come from `DmaFile.allocBuffer`. */
 const allocated = Symbol("allocated");
 
-/** The memory and the constant length of each buffer. Without memory the buffer is in use, or was given away. */
+/** The memory and the length of each buffer. The memory is undefined while the buffer is in use, and after it was passed to a writer. */
 const states = new WeakMap<DmaBuffer, { memory: Memory | undefined; length: number }>();
 
 /**
- * Memory that Direct I/O can use without a copy, from `DmaFile.allocBuffer`. It is JavaScript memory: no use of its
- * `bytes` can reach freed memory.
+ * Memory that Direct I/O uses without a copy, allocated by `DmaFile.allocBuffer`. The memory belongs to JavaScript, so
+ * `bytes` never refers to freed memory.
  *
- * While the kernel has it, `bytes` and all views taken of it are empty. Afterwards `bytes` is a new view of the same
- * memory.
+ * While the kernel uses the buffer, `bytes` and all earlier views of it are empty. Afterwards `bytes` is a new view of
+ * the same memory.
  *
  * @example Fill a buffer and write it
  * ```ts
@@ -38,9 +38,9 @@ export class DmaBuffer {
   }
 
   /**
-   * Its length in bytes, also while the kernel has it.
+   * The length in bytes. It is constant, also while the kernel uses the buffer.
    *
-   * @example Ask for a length, and get whole blocks
+   * @example Allocate whole blocks
    * ```ts
    * import { DmaFile } from "@denodma/dma";
    *
@@ -53,7 +53,7 @@ export class DmaBuffer {
   }
 
   /**
-   * A view of the memory; empty while the kernel has it, and after it was given away.
+   * A view of the memory. It is empty while the kernel uses the buffer, and after a writer has taken it.
    *
    * @example Take a new view after each operation
    * ```ts
@@ -62,7 +62,7 @@ export class DmaBuffer {
    * await using file = await DmaFile.create("buffer.bin");
    * const buffer = file.allocBuffer(4096);
    * const written = file.writeAt(buffer, 0);
-   * console.log(buffer.bytes.length); // 0: the kernel has it
+   * console.log(buffer.bytes.length); // 0: the kernel uses it
    * await written;
    * console.log(buffer.bytes.length); // 4096
    * ```
@@ -94,7 +94,7 @@ export function lengthOfBuffer(value: unknown): number | undefined {
   return states.get(value as DmaBuffer)?.length;
 }
 
-/** As {@linkcode lengthOfBuffer}. Throws TypeError for any other value, which was given to do `what`. */
+/** As {@linkcode lengthOfBuffer}. Throws TypeError for any other value; the message uses `what`. */
 export function demandBuffer(value: unknown, what: string): number {
   const length = lengthOfBuffer(value);
   if (length === undefined) throw wrongObject("buffer", value, "DmaBuffer", what);
@@ -106,7 +106,7 @@ export function takeMemory(buffer: DmaBuffer): Memory {
   const state = states.get(buffer)!;
   if (!state.memory) {
     throw new TypeError(
-      "Cannot use a DmaBuffer that is in use or was given away: await its operation, or allocate another",
+      "Cannot use a DmaBuffer that is in use or was passed to a writer: await its operation, or allocate another",
     );
   }
   const memory = moveMemory(state.memory);
@@ -114,7 +114,7 @@ export function takeMemory(buffer: DmaBuffer): Memory {
   return memory;
 }
 
-/** Takes the memory for as long as `use` takes. */
+/** Takes the memory, and returns it when `use` has ended. */
 export async function lendMemory<T>(
   buffer: DmaBuffer,
   use: (memory: Memory) => Promise<T>,

@@ -1,6 +1,6 @@
 // The public classes: DmaFile, DmaStreamWriter and DmaStreamReader. They share a file because their types refer to each
-// other: DmaFile.writable is a DmaStreamWriter, whose file is a DmaFile. Most of it is documentation. Arguments are
-// checked here; src/file, src/writer and src/reader do the work.
+// other: DmaFile.writable is a DmaStreamWriter, whose file is a DmaFile. Most of the file is documentation. It checks
+// arguments; src/file, src/writer and src/reader do the work.
 
 import { alignDown, alignUp } from "./align.ts";
 import {
@@ -88,8 +88,8 @@ function whenDropped(object: WeakKey, ended: Promise<void>, end: () => void): vo
 }
 
 /**
- * An open file that is read and written at any position. It bypasses the page cache if the file system has Direct I/O.
- * {@linkcode DmaFile.open}, {@linkcode DmaFile.create} and {@linkcode DmaFile.temp} give one.
+ * An open file, read and written at any position. It bypasses the page cache if the file system has Direct I/O. Get one
+ * from {@linkcode DmaFile.open}, {@linkcode DmaFile.create} or {@linkcode DmaFile.temp}.
  *
  * Positions and lengths are in bytes. Errors of the system are {@linkcode DmaError}s: `Deno.errors.BadResource` if the
  * file is closed or was not opened for the operation. A wrong argument is a `TypeError` or `RangeError`.
@@ -126,12 +126,12 @@ export class DmaFile implements AsyncDisposable {
 
   /**
    * Opens a regular file, by default for reading only. A relative path is resolved against the working directory at the
-   * call.
+   * time of the call.
    *
-   * @param path its path, or a `file:` URL
-   * @param options what it is opened for
-   * @throws {Deno.errors.NotCapable} Deno's permissions do not allow the path, or where it leads
-   * @throws {Deno.errors.NotSupported} it is no regular file, or Direct I/O is required and not to be had
+   * @param path the path, or a `file:` URL
+   * @param options access, creation, and the use of Direct I/O
+   * @throws {Deno.errors.NotCapable} Deno's permissions do not cover the path, or its real path
+   * @throws {Deno.errors.NotSupported} it is not a regular file, or it lacks the Direct I/O that `direct` requires
    * @example Read the first bytes of a file
    * ```ts
    * import { DmaFile } from "@denodma/dma";
@@ -150,11 +150,11 @@ export class DmaFile implements AsyncDisposable {
   /**
    * Creates a file, or empties an existing one, and opens it for reading and writing.
    *
-   * @param path its path, or a `file:` URL
-   * @param options how it is made; `atomic` leaves a file that is there as it is until the new one is whole
-   * @throws {Deno.errors.NotCapable} Deno's permissions do not allow the path, or where it leads
-   * @throws {Deno.errors.NotSupported} it is no regular file, or Direct I/O is required and not to be had
-   * @example Make a file that appears only when it is whole
+   * @param path the path, or a `file:` URL
+   * @param options access and mode; with `atomic` an existing file stays until the new one is complete
+   * @throws {Deno.errors.NotCapable} Deno's permissions do not cover the path, or its real path
+   * @throws {Deno.errors.NotSupported} it is not a regular file, or it lacks the Direct I/O that `direct` requires
+   * @example Create a file that appears only when it is complete
    * ```ts
    * import { DmaFile } from "@denodma/dma";
    *
@@ -170,10 +170,10 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * Creates a file that never has a name, for reading and writing. It is gone when it is closed.
+   * Creates a file without a name, for reading and writing. Closing it frees its space.
    *
-   * @param options where it takes its space
-   * @throws {Deno.errors.NotSupported} the file system has no files without a name
+   * @param options the directory, whose file system holds the data
+   * @throws {Deno.errors.NotSupported} the file system has no files without a name (`O_TMPFILE`)
    * @example Keep data outside of memory for a while
    * ```ts
    * import { DmaFile } from "@denodma/dma";
@@ -192,9 +192,9 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * The path as it was given to `open` or `create`, or to the last `rename`.
+   * The path that was passed to `open`, `create` or the last `rename`.
    *
-   * @example Tell which file it is
+   * @example Print the path
    * ```ts
    * import { DmaFile } from "@denodma/dma";
    *
@@ -207,7 +207,8 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * Whether Direct I/O is used. False if the file system has none, or `direct` is "off".
+   * Whether Direct I/O is used. False if the file system has none, `direct` is "off", or `append` is true. Becomes
+   * false if the file system refuses the first read or write.
    *
    * @example See whether the page cache is used
    * ```ts
@@ -222,8 +223,8 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * What reads and writes this file: the engine, or "threads" on a file system whose calls may wait for a server (FUSE and
-   * network file systems), because io_uring would have the JavaScript thread wait for it.
+   * The engine that reads and writes this file. It is "threads" on FUSE and network file systems, because io_uring would
+   * block the JavaScript thread while their server works.
    *
    * @example See whether a file is on a server
    * ```ts
@@ -241,7 +242,7 @@ export class DmaFile implements AsyncDisposable {
 
   /**
    * The alignment of Direct I/O on this file, in bytes: of memory as the kernel requires it (`STATX_DIOALIGN`), of
-   * positions and lengths at least a block of the file system. Both are 4,096 if the kernel does not say.
+   * positions and lengths at least a block of the file system. Both are 4,096 if the kernel does not report them.
    *
    * @example See what a position must be a multiple of
    * ```ts
@@ -298,7 +299,7 @@ export class DmaFile implements AsyncDisposable {
    * Rounds down to a multiple of the offset alignment.
    *
    * @param value a position or a length in bytes
-   * @example Find the block that a position lies in
+   * @example Find the block that contains a position
    * ```ts
    * import { DmaFile } from "@denodma/dma";
    * import { assertEquals } from "@std/assert";
@@ -316,7 +317,7 @@ export class DmaFile implements AsyncDisposable {
    * Allocates a zeroed buffer for {@linkcode DmaFile.prototype.writeAt | DmaFile.writeAt}. Its length is `length`
    * rounded up to the offset alignment.
    *
-   * @param length bytes that it must have at least, 1 or more
+   * @param length the minimum length in bytes, 1 or more
    * @example Fill a buffer and write it
    * ```ts
    * import { DmaFile } from "@denodma/dma";
@@ -336,8 +337,8 @@ export class DmaFile implements AsyncDisposable {
    * Reads any range, aligned or not.
    *
    * @param position the first byte
-   * @param length bytes to read
-   * @returns the bytes, which belong to the caller: fewer than `length` where the file ends, none past its end
+   * @param length the number of bytes to read
+   * @returns the bytes, which belong to the caller: fewer than `length` at the end of the file, none beyond it
    * @example Read a range that is not aligned
    * ```ts
    * import { DmaFile } from "@denodma/dma";
@@ -359,8 +360,8 @@ export class DmaFile implements AsyncDisposable {
    * Reads an aligned range without a copy.
    *
    * @param position the first byte, a multiple of the offset alignment
-   * @param length bytes to read, a multiple of it too
-   * @returns the bytes, which belong to the caller: fewer than `length` where the file ends
+   * @param length the number of bytes to read, a multiple of the offset alignment
+   * @returns the bytes, which belong to the caller: fewer than `length` at the end of the file
    * @throws {RangeError} position or length is not aligned
    * @example Read one block
    * ```ts
@@ -384,9 +385,9 @@ export class DmaFile implements AsyncDisposable {
    * Reads many ranges. Near ranges that follow each other are merged into one read, so sorted ranges take fewer reads.
    * Results come in the order of `ranges`, which is iterated only as results are taken.
    *
-   * @param ranges what to read, in any order
-   * @param options what may be read at once
-   * @throws the error of the range that is wrong or could not be read, when its turn comes
+   * @param ranges the ranges, in any order
+   * @param options limits of merging and concurrency
+   * @throws when iteration reaches a range that is invalid or cannot be read
    * @example Read some records of a table
    * ```ts
    * import { DmaFile } from "@denodma/dma";
@@ -409,14 +410,14 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * Fills a buffer from `position` on, without a copy and without garbage: one buffer serves any number of reads. Its
-   * `bytes` are empty during the read, and a new view afterwards.
+   * Fills a buffer from `position` on, without a copy. One buffer serves any number of reads, so there is no garbage.
+   * Its `bytes` are empty during the read, and a new view afterwards.
    *
-   * @param buffer where the bytes go
+   * @param buffer the buffer to fill
    * @param position the first byte, a multiple of the offset alignment
-   * @returns bytes read: fewer than the buffer's length where the file ends; what is behind them in the buffer is undefined
+   * @returns the number of bytes read: less than the buffer's length at the end of the file. The rest of the buffer is
+   * undefined
    * @throws {RangeError} the position is not aligned
-   *
    * @example Read a file block by block into one buffer
    * ```ts
    * import { DmaFile } from "@denodma/dma";
@@ -443,13 +444,13 @@ export class DmaFile implements AsyncDisposable {
 
   /**
    * Writes an aligned range. A {@linkcode DmaBuffer} is written without a copy, and its `bytes` are empty until the
-   * write is over; other bytes are copied and must not change until then.
+   * promise settles. A `Uint8Array` is copied in parts, and must not change until then.
    *
-   * @param data bytes, as many as a multiple of the offset alignment
-   * @param position where they go, a multiple of the offset alignment
-   * @param options whether a power cut may leave a part of it
-   * @returns bytes written: all of them
-   * @throws {RangeError} position or length is not aligned, or no atomic write has that length
+   * @param data the bytes; their number is a multiple of the offset alignment
+   * @param position the first byte in the file, a multiple of the offset alignment
+   * @param options `atomic`: a power cut leaves all of the bytes or none
+   * @returns the number of bytes written, which is always all of them
+   * @throws {RangeError} position or length is not aligned, or the length is not one of an atomic write
    * @throws {Deno.errors.NotSupported} `atomic` is set, and the disk, the file system or the kernel has no atomic writes
    * @example Overwrite the second block
    * ```ts
@@ -490,9 +491,9 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * The file's length on disk, in bytes. While a writer is open it may be greater than what was written.
+   * The file's length on disk, in bytes. While a writer is open, it may exceed the end of the written bytes.
    *
-   * @example Ask how long a file is
+   * @example Print the length of a file
    * ```ts
    * import { DmaFile } from "@denodma/dma";
    *
@@ -507,9 +508,9 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * As `Deno.FsFile.stat`.
+   * The file's metadata, as `Deno.FsFile.stat` returns it.
    *
-   * @example Ask when a file was changed
+   * @example Print when a file was changed
    * ```ts
    * import { DmaFile } from "@denodma/dma";
    *
@@ -525,7 +526,7 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * Cuts the file to `length` bytes, or extends it by zeros.
+   * Cuts the file to `length` bytes, or extends it with zeros.
    *
    * @param length the file's new length, by default 0
    * @example Keep the first bytes of a file
@@ -546,15 +547,15 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * Reserves space for the first `length` bytes and keeps their content. A shorter file is extended by zeros, unless
-   * `keepSize` is set. A writer of a file that was created or truncated, or that was open before, cuts these zeros off when
-   * it ends: {@linkcode DmaFile.prototype.truncate | truncate} adds zeros that stay. In a file that was opened with
-   * `append: true` they stay too, and records follow them: set `keepSize` there. If there is no room for all of it, nothing
-   * stays reserved behind the end of the file.
+   * Reserves space for the first `length` bytes and keeps their content. A shorter file is extended with zeros, unless
+   * `keepSize` is set. A writer cuts these zeros off when it ends, if its file was created or truncated, or if it was
+   * open before this call. Zeros that {@linkcode DmaFile.prototype.truncate | truncate} adds stay. In a file opened
+   * with `append: true` the zeros stay and records follow them, so set `keepSize` there. If there is not enough room,
+   * nothing stays reserved behind the end of the file.
    *
-   * @param length bytes from the beginning of the file, 1 or more
-   * @param options whether the file's length stays
-   * @throws {Deno.errors.NotSupported} the file system cannot
+   * @param length the number of bytes from the beginning of the file, 1 or more
+   * @param options `keepSize`: the file's length stays
+   * @throws {Deno.errors.NotSupported} the file system cannot reserve space
    * @example Reserve space before a long recording
    * ```ts
    * import { DmaFile } from "@denodma/dma";
@@ -575,8 +576,8 @@ export class DmaFile implements AsyncDisposable {
    * Frees the space of a range, which reads as zeros afterwards. The file's length stays.
    *
    * @param position the first byte
-   * @param length bytes of the range, 1 or more
-   * @throws {Deno.errors.NotSupported} the file system cannot
+   * @param length the length of the range in bytes, 1 or more
+   * @throws {Deno.errors.NotSupported} the file system cannot free a range
    * @example Free the beginning of a file
    * ```ts
    * import { DmaFile } from "@denodma/dma";
@@ -594,17 +595,17 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * Copies a range into `target`. If both positions are multiples of the target's offset alignment, whole blocks are copied
-   * inside the kernel: by reference where the file system can (xfs, btrfs). The file systems may differ. If the target has
-   * an open writer, a copy into a block in which the writer starts or ends must not run beside its writes: both write the
-   * whole block. A close of one of the files ends a long copy early, and the copy rejects.
+   * Copies a range into `target`, which may be on another file system. If both positions are multiples of the target's
+   * offset alignment, the kernel copies whole blocks, or shares them (xfs, btrfs). Do not copy into a block in which an
+   * open writer of the target starts or ends: both write the whole block. Closing either file ends a long copy early,
+   * and the copy rejects.
    *
-   * @param target where the bytes go; it must have been opened for writing
+   * @param target the file to copy to, opened for writing
    * @param position the first byte to copy
-   * @param length bytes to copy
-   * @param targetPosition where the first byte goes
-   * @returns bytes copied: fewer than `length` where this file ends
-   * @example Put two files together
+   * @param length the number of bytes to copy
+   * @param targetPosition the position of the first byte in the target
+   * @returns the number of bytes copied: less than `length` if this file ends before
+   * @example Concatenate two files
    * ```ts
    * import { DmaFile } from "@denodma/dma";
    *
@@ -637,13 +638,13 @@ export class DmaFile implements AsyncDisposable {
 
   /**
    * Waits for an advisory lock on the whole file (`flock`), shared or exclusive. It is released by {@linkcode
-   * DmaFile.prototype.unlock | DmaFile.unlock} and by closing the file. Until then the garbage collector does not close the
-   * file.
+   * DmaFile.prototype.unlock | DmaFile.unlock} and by closing the file. Until then the garbage collector does not close
+   * the file.
    *
-   * @param exclusive nobody else may have the lock, not even a shared one; by default false
-   * @param options what ends the wait
-   * @throws the reason of the signal, where it is aborted before the lock is given
-   * @example Wait two seconds at most for a lock
+   * @param exclusive whether the lock excludes all others, shared ones too; by default false
+   * @param options `signal` ends the wait
+   * @throws the reason of the signal, if it is aborted before the lock is granted
+   * @example Wait at most two seconds for a lock
    * ```ts
    * import { DmaFile } from "@denodma/dma";
    *
@@ -658,17 +659,17 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * As {@linkcode DmaFile.prototype.lock | DmaFile.lock}, without waiting. A shared lock that cannot be made exclusive
-   * is lost: flock(2) releases it first.
+   * Takes the lock if it is free, and does not wait, otherwise like {@linkcode DmaFile.prototype.lock | DmaFile.lock}. A
+   * shared lock that cannot be made exclusive is lost: flock(2) releases it first.
    *
-   * @param exclusive nobody else may have the lock, not even a shared one; by default false
-   * @returns whether it was given: false where somebody else has it
-   * @example Leave a file alone that somebody else has
+   * @param exclusive whether the lock excludes all others, shared ones too; by default false
+   * @returns whether the lock was granted: false if another handle holds it
+   * @example Stop if another program holds the lock
    * ```ts
    * import { DmaFile } from "@denodma/dma";
    *
    * await using file = await DmaFile.create("shared.bin");
-   * if (!await file.tryLock(true)) throw new Error("Another program is at work");
+   * if (!await file.tryLock(true)) throw new Error("Another program holds the lock");
    * ```
    */
   async tryLock(exclusive = false): Promise<boolean> {
@@ -696,8 +697,8 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * Makes bytes and metadata durable (`fsync`). A failure is final: what the kernel could not write it has thrown away,
-   * another sync would succeed and mean nothing, and every later one of this object rejects with the same error.
+   * Makes bytes and metadata durable (`fsync`). A failure is final: the kernel drops the bytes that it could not write,
+   * so another sync would succeed without them. Every later sync of this object rejects with the same error.
    *
    * @example Make a block and the metadata durable
    * ```ts
@@ -713,7 +714,7 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * Makes bytes and length durable (`fdatasync`). A failure is final, as that of {@linkcode DmaFile.prototype.sync}.
+   * Makes bytes and length durable (`fdatasync`). A failure is final, as in {@linkcode DmaFile.prototype.sync | sync}.
    *
    * @example Make a block durable
    * ```ts
@@ -729,10 +730,10 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * Renames the file, and replaces a file of that name. An atomic file gets this name when it is closed.
+   * Renames the file, and replaces any file at the new path. An atomic file gets the new name when it is closed.
    *
-   * @param to its new path, on the same file system
-   * @throws {Deno.errors.NotFound} the name that it had is another file's by now
+   * @param to the new path, on the same file system
+   * @throws {Deno.errors.NotFound} the old name is gone, or belongs to another file
    * @example Keep the last version of a file
    * ```ts
    * import { DmaFile } from "@denodma/dma";
@@ -748,17 +749,17 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * Removes the file's name. The file itself stays usable until it is closed. An atomic file has no name yet: it will
-   * get none.
+   * Removes the file's name. The file itself stays usable until it is closed. An atomic file is not published. A name
+   * that is gone is not an error.
    *
-   * @throws {Deno.errors.NotFound} the name that it had is another file's by now
-   * @example Give up an atomic file that has no writer
+   * @throws {Deno.errors.NotFound} the name belongs to another file
+   * @example Discard an atomic file that has no writer
    * ```ts
    * import { DmaFile } from "@denodma/dma";
    *
    * await using file = await DmaFile.create("index.bin", { atomic: true });
    * await file.writeAt(file.allocBuffer(1), 0);
-   * await file.remove(); // else the end of the scope would publish it
+   * await file.remove(); // otherwise the end of the scope would publish it
    * ```
    */
   async remove(): Promise<void> {
@@ -766,10 +767,10 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * Whether both are the same file on the same device, under whatever names.
+   * Whether both are the same file, whatever their paths: device and inode are compared.
    *
    * @param other another open file
-   * @example See that two paths lead to one file
+   * @example Compare two paths of one file
    * ```ts
    * import { DmaFile } from "@denodma/dma";
    *
@@ -785,7 +786,7 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * A reader with defaults, the same one each time. When it ends it closes the file.
+   * A reader with default options, the same one each time. It closes the file when it ends.
    *
    * @example Read a file as a stream
    * ```ts
@@ -801,7 +802,7 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * A writer with defaults, the same one each time. Closing it closes the file.
+   * A writer with default options, the same one each time. It closes the file when it ends.
    *
    * @example Write a stream to a file
    * ```ts
@@ -816,9 +817,8 @@ export class DmaFile implements AsyncDisposable {
   }
 
   /**
-   * Closes the file when the operations on it are done. A second call does nothing more. A writer that is still open on
-   * the file is aborted: close the writer instead. Only an atomic file is made durable; one that had no writer gets its
-   * name here.
+   * Waits for the operations in flight and closes the file. Further calls have no effect. An open writer of the file is
+   * aborted, so close the writer instead. Only an atomic file is made durable; one without a writer is published here.
    *
    * @example Close a file
    * ```ts
@@ -832,13 +832,13 @@ export class DmaFile implements AsyncDisposable {
    */
   async close(): Promise<void> {
     const file = this.#file;
-    // Without a writer it is closed from this moment on. When one has ended, there may be another.
+    // Another writer may start while one ends. Without a writer, no new one can start after file.close() is called.
     while (file.writer) await file.writer.abortWriter(closedError("write", file.path));
     await file.close();
   }
 
   /**
-   * As {@linkcode DmaFile.prototype.close | DmaFile.close}.
+   * Closes the file, as {@linkcode DmaFile.prototype.close | DmaFile.close}.
    *
    * @example Close a file at the end of a scope
    * ```ts
@@ -869,11 +869,11 @@ export class DmaFile implements AsyncDisposable {
 }
 
 /**
- * The open file of each DmaFile. The classes below look it up here, which also tells a DmaFile from a similar object.
+ * The open file of each DmaFile. The classes below look it up here, and so distinguish a DmaFile from a similar object.
  */
 const openFiles = new WeakMap<DmaFile, OpenFile>();
 
-/** The files of reads that go on: a file that is dropped would be closed. */
+/** Keeps the DmaFile of each running `readMany` alive: the garbage collector would otherwise close it. */
 const readFiles = new WeakMap<AsyncIterable<RangeRead>, DmaFile>();
 
 /**
@@ -883,7 +883,9 @@ export function descriptorNumber(file: DmaFile): number {
   return openFiles.get(file)!.fd;
 }
 
-/** The open file of a DmaFile. Throws TypeError for any other value, which a user gave as `name` to do `what`. */
+/**
+ * The open file of a DmaFile. Throws TypeError for any other value; the message uses the argument's `name` and `what`.
+ */
 function openFileOf(name: string, value: unknown, what: string): OpenFile {
   const file = openFiles.get(value as DmaFile);
   if (file) return file;
@@ -893,7 +895,7 @@ function openFileOf(name: string, value: unknown, what: string): OpenFile {
 /** The sink of each writer, for a reader that pipes into it. */
 const sinks = new WeakMap<WritableStream, WriterSink>();
 
-/** Has what waits in `upstream` given to the writer before that is flushed synchronously. */
+/** Makes `flushSync` of the writer first take the chunks that wait in `upstream`. */
 export function flushThrough(writer: DmaStreamWriter, upstream: Upstream): void {
   sinks.get(writer)!.upstream = new WeakRef(upstream);
 }
@@ -905,16 +907,16 @@ export function flushThrough(writer: DmaStreamWriter, upstream: Upstream): void 
  * `close()` resolves when every byte is durable and the length exact. The first failure is final: the stream is
  * errored, every later call rejects with it, and buffers and descriptor are freed.
  *
- * While a writer is open its file may be longer on disk than what was written, by zeros: the end of file is moved
- * ahead of the writes. After a SIGKILL or a power cut such a tail can remain; every byte below the last
- * {@linkcode DmaStreamWriter.prototype.sync | DmaStreamWriter.sync} is there, and what follows is data or zeros. With
- * `preallocate: false` no more than the padding of one block, and holes before writes that overtook others, can remain;
- * an atomic file is never seen with either.
+ * While a writer is open, its file may have zeros behind the written bytes: the end of file is moved ahead of the
+ * writes. After a SIGKILL or a power cut these zeros can remain. Every byte below the position of the last {@linkcode
+ * DmaStreamWriter.prototype.sync | DmaStreamWriter.sync} is there, and the bytes behind it are data or zeros. With
+ * `preallocate: false` only the padding of one block can remain, and holes before writes that overtook others. An
+ * atomic file never shows either.
  *
- * It can be transferred to a Worker: `worker.postMessage(writer, [writer])`. What the Worker gets is a plain
- * `WritableStream`, as the Streams Standard has it: its `close()` resolves before the bytes are durable, and it hears of no
- * failure of the disk. Who made the writer awaits
- * {@linkcode DmaStreamWriter.prototype.closed | DmaStreamWriter.closed}.
+ * A writer can be transferred to a Worker: `worker.postMessage(writer, [writer])`. The Worker gets a plain
+ * `WritableStream`, as the Streams Standard specifies. Its `close()` resolves before the bytes are durable, and
+ * failures of the disk are not reported to it. The sender awaits {@linkcode DmaStreamWriter.prototype.closed |
+ * DmaStreamWriter.closed}.
  *
  * @example Write a download to a file
  * ```ts
@@ -938,10 +940,10 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   /**
    * Starts a writer on an open file. A file has one writer at a time.
    *
-   * @param file where to write; it must have been opened for writing
-   * @param options where to start, with how much memory, and what `close()` does
-   * @throws {TypeError} the file is not open for writing, or has a writer, or an option is of a wrong type
-   * @throws {RangeError} an option is out of its range
+   * @param file the file, opened for writing
+   * @param options the start, the memory, and the effect of `close()`
+   * @throws {TypeError} the file is not open for writing or has a writer, or an option has a wrong type
+   * @throws {RangeError} an option is out of range
    * @example Start in the middle of a file
    * ```ts
    * import { DmaFile, DmaStreamWriter } from "@denodma/dma";
@@ -988,9 +990,9 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   }
 
   /**
-   * Bytes accepted so far, counted as a position in the file. Stays readable after close.
+   * The end of the accepted bytes, as a position in the file. Stays readable after close.
    *
-   * @example Compare what was accepted with what was written
+   * @example Compare the accepted bytes with the flushed ones
    * ```ts
    * import { DmaFile, DmaStreamWriter } from "@denodma/dma";
    *
@@ -1006,8 +1008,8 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   }
 
   /**
-   * Where the next chunk will start, as a position in the file. Chunks that wait to be accepted are counted; in a file
-   * opened with `append: true`, bytes that other processes append are not.
+   * The position at which the next chunk will start. It includes the chunks that wait to be accepted. In a file opened
+   * with `append: true` it does not include bytes that other processes append.
    *
    * @example Note where each record of a log starts
    * ```ts
@@ -1029,8 +1031,8 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   }
 
   /**
-   * The end of the contiguous prefix that has reached the file. A new reader sees every byte below it. A power cut may
-   * lose them: {@linkcode DmaStreamWriter.prototype.sync | DmaStreamWriter.sync} for that.
+   * The end of the contiguous prefix that has reached the file. New readers see every byte below it. A power cut may
+   * lose these bytes: {@linkcode DmaStreamWriter.prototype.sync | DmaStreamWriter.sync} makes them durable.
    *
    * @example Show the progress of a pipe
    * ```ts
@@ -1049,10 +1051,10 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
 
   /**
    * Resolves when the writer has ended and its file is closed, durable as `close()` promises. Rejects with the failure,
-   * or the reason of an abort. Use it if another party closes the stream: a pipe, or a Worker that the stream was
-   * transferred to, whose own `close()` resolves too early and reports no failure.
+   * or the reason of an abort. Use it if a pipe closes the stream, or a Worker to which the stream was transferred: the
+   * Worker's own `close()` resolves too early and reports no failure.
    *
-   * @example Learn the end of a writer that somebody else closes
+   * @example Wait for a writer that a pipe closes
    * ```ts
    * import { DmaFile } from "@denodma/dma";
    *
@@ -1067,11 +1069,11 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   }
 
   /**
-   * Writes a chunk without a lock. It is accepted whole and in order. When the promise resolves, the caller may change
-   * it.
+   * Writes a chunk without a stream lock. Chunks are accepted whole and in order. When the promise resolves, the caller
+   * may change the chunk.
    *
-   * @param chunk bytes, as many as one likes
-   * @throws {TypeError} the chunk is no bytes, or the stream is locked or closed; nothing else is lost
+   * @param chunk any number of bytes
+   * @throws {TypeError} the chunk is not bytes, or the stream is locked or closed; other chunks are not affected
    * @example Write text
    * ```ts
    * import { DmaFile, DmaStreamWriter } from "@denodma/dma";
@@ -1085,11 +1087,11 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   }
 
   /**
-   * Hands over a buffer of {@linkcode DmaFile.prototype.allocBuffer | DmaFile.allocBuffer}. It is written without a
-   * copy if the position is aligned. The buffer stays detached.
+   * Writes a buffer of {@linkcode DmaFile.prototype.allocBuffer | DmaFile.allocBuffer}, without a copy if the position
+   * is aligned. The writer keeps the buffer: its `bytes` are empty from then on.
    *
-   * @param buffer all of its bytes are written
-   * @throws {TypeError} it is no DmaBuffer, or one that is in use, or the stream is locked or closed
+   * @param buffer the buffer; all of its bytes are written
+   * @throws {TypeError} it is not a DmaBuffer, or it is in use, or the stream is locked or closed
    * @example Write a megabyte without a copy
    * ```ts
    * import { DmaFile, DmaStreamWriter } from "@denodma/dma";
@@ -1110,8 +1112,9 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   }
 
   /**
-   * Waits until every full buffer has reached the file, and with `tail` the partly filled one too. Nothing is synced.
+   * Waits until every full buffer has reached the file, and with `tail` the partly filled one too. It does not sync.
    *
+   * @param options `tail`: the partly filled buffer is written too
    * @returns the flushed position
    * @example Show a line to programs that follow a log
    * ```ts
@@ -1129,12 +1132,12 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   }
 
   /**
-   * Waits for the full buffers, then makes them durable. With `tail` the partly filled buffer is included, and writing
-   * may go on. Any number of calls may wait at once, also while a pipe holds the lock. The first one also makes the
+   * Waits for the full buffers, and makes them durable. With `tail` the partly filled buffer is included, and writing
+   * may continue. Any number of calls may wait at once, also while a pipe holds the lock. The first call also makes the
    * name of a created or renamed file durable.
    *
-   * @param options whether the partly filled buffer is made durable too
-   * @returns the flushed position as it was when the sync of the file began
+   * @param options `tail`: the partly filled buffer is made durable too
+   * @returns the flushed position at the time when the sync of the file began
    * @example Acknowledge a record when it is durable
    * ```ts
    * import { DmaFile, DmaStreamWriter } from "@denodma/dma";
@@ -1150,11 +1153,11 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   }
 
   /**
-   * Blocks the program until every chunk that was given is in the file, for handlers of `unload` and of crashes. It
-   * works under a lock and while writes are in flight. Writing may go on.
+   * Blocks the JavaScript thread until every chunk so far is in the file. It is meant for `unload` and crash handlers.
+   * It works under a lock and while writes are in flight. Writing may continue.
    *
-   * @param options whether it is made durable too
-   * @throws the failure of the stream, and `TypeError` if a chunk came after a pipe or the end of the program had closed it
+   * @param options `durable`: the bytes and the name are made durable too
+   * @throws the failure of the stream, and `TypeError` if a chunk came after a pipe or the end of the program closed it
    * @example Write everything before a crash ends the program
    * ```ts
    * import { DmaFile, DmaStreamWriter } from "@denodma/dma";
@@ -1173,10 +1176,10 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   }
 
   /**
-   * Writes what is left, cuts the file to its exact length, makes it durable with its name, and closes it.
+   * Writes the remaining bytes, cuts the file to its exact length, makes it and its name durable, and closes it.
    *
-   * @throws the first failure of the stream; everything is freed all the same
-   * @example End a file
+   * @throws the first failure of the stream; buffers and descriptor are freed in any case
+   * @example Complete a file
    * ```ts
    * import { DmaFile, DmaStreamWriter } from "@denodma/dma";
    *
@@ -1191,10 +1194,10 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   }
 
   /**
-   * All that close promises, but the descriptor stays open. Reads of the file at the same time then share their I/O: one
-   * may miss what another handle has just written.
+   * Does what `close()` does, but leaves the file open for reading. Concurrent reads of a sealed file share their I/O,
+   * so a read can miss bytes that another handle has just written.
    *
-   * @returns the same file, which from now on can only be read
+   * @returns the same file, now read-only
    * @example Write a file, and then read it
    * ```ts
    * import { DmaFile, DmaStreamWriter } from "@denodma/dma";
@@ -1212,12 +1215,12 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   }
 
   /**
-   * Discards the writer: waits for the writes in flight, cuts the file to
+   * Waits for the writes in flight, cuts the file to
    * {@linkcode DmaStreamWriter.prototype.currentFlushedPos | DmaStreamWriter.currentFlushedPos} and closes it. An atomic
-   * file vanishes.
+   * file is discarded.
    *
-   * @param reason what every later call rejects with
-   * @example Give a file up
+   * @param reason the value with which every later call rejects
+   * @example Discard a file
    * ```ts
    * import { DmaFile, DmaStreamWriter } from "@denodma/dma";
    *
@@ -1250,8 +1253,8 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
 
   /**
    * Closes the writer. Does nothing if it was closed or aborted, or if a call or a pipe has already rejected with its
-   * failure. It closes after an exception too: if a part must not pass for the whole, hold the file by `await using`,
-   * not the writer.
+   * failure. It closes the writer after an exception too. If an incomplete file must not look complete, use `await
+   * using` on the file, not on the writer.
    *
    * @example Close a log at the end of a scope
    * ```ts
@@ -1273,7 +1276,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
   }
 
   /**
-   * Shows where the writer is in `console.log`.
+   * Shows the writer's properties in `console.log`.
    *
    * @ignore
    */
@@ -1317,13 +1320,13 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
   readonly #source: ReaderSource;
 
   /**
-   * Starts a reader on an open file. Nothing is read before the first chunk is asked for.
+   * Starts a reader on an open file. It reads nothing before the first chunk is requested.
    *
-   * @param file what to read; it must have been opened for reading
-   * @param options which part of it, and with how much memory
+   * @param file the file, opened for reading
+   * @param options the range and the memory
    * @throws {Deno.errors.BadResource} the file is closed, or was opened without `read`
-   * @throws {TypeError} an option is of a wrong type
-   * @throws {RangeError} an option is out of its range
+   * @throws {TypeError} an option has a wrong type
+   * @throws {RangeError} an option is out of range
    * @example Read a part of a file
    * ```ts
    * import { DmaFile, DmaStreamReader } from "@denodma/dma";
@@ -1356,7 +1359,7 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
   /**
    * The position in the file of the next byte to be delivered.
    *
-   * @example Tell how far a file is read
+   * @example Show the progress of a read
    * ```ts
    * import { DmaFile } from "@denodma/dma";
    *
@@ -1370,12 +1373,12 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
   }
 
   /**
-   * Moves forward by `bytes` without reading them, at most to the end of the file. Chunks that were delivered already
-   * are not affected.
+   * Moves forward by `bytes` without reading them, at most to the end of the file. Chunks already delivered are not
+   * affected.
    *
-   * @param bytes how far, 0 or more
-   * @throws {RangeError} `bytes` is negative: there is no going back
-   * @example Leave out a header
+   * @param bytes the number of bytes to skip, 0 or more
+   * @throws {RangeError} `bytes` is negative
+   * @example Skip a header
    * ```ts
    * import { DmaFile } from "@denodma/dma";
    *
@@ -1393,8 +1396,8 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
    * As `ReadableStream.pipeTo`. Whole buffers are handed to a {@linkcode DmaStreamWriter} without a copy, with the same
    * results and errors.
    *
-   * @param destination where the bytes go
-   * @param options as those of `ReadableStream.pipeTo`
+   * @param destination the stream to write to
+   * @param options those of `ReadableStream.pipeTo`
    * @example Copy a file without a copy in JavaScript
    * ```ts
    * import { DmaFile } from "@denodma/dma";
@@ -1414,7 +1417,7 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
     const source = this.#source;
     const direct = given && (given.signal === undefined || given.signal instanceof AbortSignal) &&
       sink?.isFree && !destination.locked && source.untouched && !this.locked;
-    // Wrong arguments are refused by the stream itself.
+    // The stream itself rejects wrong arguments.
     if (!direct) {
       return await super.pipeTo(destination, (given ?? options) as StreamPipeOptions);
     }
@@ -1443,7 +1446,7 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
   }
 
   /**
-   * As {@linkcode DmaStreamReader.prototype.close | DmaStreamReader.close}.
+   * Ends the stream, as {@linkcode DmaStreamReader.prototype.close | DmaStreamReader.close}.
    *
    * @example Stop reading at the end of a scope
    * ```ts
@@ -1460,7 +1463,7 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
   }
 
   /**
-   * Shows where the reader is in `console.log`.
+   * Shows the reader's properties in `console.log`.
    *
    * @ignore
    */

@@ -1,9 +1,9 @@
-// Turns `-errno` into the error that Deno itself would throw, with its code, operation and path.
+// Turns `-errno` into the error that Deno itself throws, with code, operation and path.
 
 import { errorTexts } from "../ffi/library.ts";
 import { Errno } from "./engine/linux.ts";
 
-/** An error of the operating system, as this module throws it: one of Deno's own classes, or `Error`. */
+/** An error of the operating system. It is of one of Deno's own classes, or a plain `Error`. */
 export interface DmaError extends Error {
   /** The symbolic name, such as "ENOSPC". */
   readonly code: string;
@@ -18,8 +18,8 @@ export interface DmaError extends Error {
 type ErrorClass = new (message: string, options?: ErrorOptions) => Error;
 
 /**
- * The names of error numbers from 1 on (include/uapi/asm-generic/errno-base.h and errno.h, which x86_64 and aarch64 share). The
- * kernel uses neither 41 nor 58.
+ * The names of error numbers from 1 on (include/uapi/asm-generic/errno-base.h and errno.h, which x86_64 and aarch64
+ * share). The kernel uses neither 41 nor 58.
  */
 const CODES: readonly string[] = `
   EPERM ENOENT ESRCH EINTR EIO ENXIO E2BIG ENOEXEC EBADF ECHILD EAGAIN ENOMEM EACCES EFAULT
@@ -39,7 +39,7 @@ const CODES: readonly string[] = `
 
 const { errors } = Deno;
 
-/** The class that Deno gives for each name; all others are plain errors. */
+/** The class that Deno uses for each name. All others are plain errors. */
 const CLASSES: Readonly<Record<string, ErrorClass>> = {
   EPERM: errors.PermissionDenied,
   ENOENT: errors.NotFound,
@@ -67,13 +67,13 @@ const CLASSES: Readonly<Record<string, ErrorClass>> = {
   ECANCELED: errors.Interrupted,
 };
 
-/** The texts of error numbers, asked for at the first error. */
+/** The texts of error numbers, read from libc at the first error. */
 let texts: readonly string[] | undefined;
 
 /**
  * The error for `errno` of `op` on `path`.
  *
- * @param detail added to the message, where the number alone would not tell what is wrong
+ * @param detail a text to append if the number alone does not explain the failure
  */
 export function ioError(errno: number, op: string, path: string, detail = ""): DmaError {
   const code = CODES[errno - 1] ?? `E${errno}`;
@@ -90,14 +90,14 @@ export function unwrap(result: number, op: string, path: string): number {
   return result;
 }
 
-/** The error of an operation on two paths, both of which it names. */
+/** The error of an operation on two paths. It names both. */
 export function errorOfTwo(errno: number, op: string, from: string, to: string): DmaError {
   const error = ioError(errno, op, from);
   error.message += ` -> '${to}'`;
   return error;
 }
 
-/** The error of a file that was closed. */
+/** The error of an operation on a closed file. */
 export function closedError(op: string, path: string): DmaError {
   return ioError(Errno.EBADF, op, path, "the file is closed");
 }

@@ -1,4 +1,4 @@
-// The options of DmaFile, their defaults, and what they come to when they are checked.
+// The options of DmaFile, their defaults, and the checked values.
 
 import { environment } from "../ffi/shim.ts";
 import {
@@ -12,7 +12,7 @@ import {
 import type { OpenRequest } from "./file/open_file.ts";
 import type { MergeLimits } from "./file/read_many.ts";
 
-/** How `DmaFile.open` opens. */
+/** Options of `DmaFile.open`. */
 export interface DmaOpenOptions {
   /**
    * Open for reading.
@@ -27,13 +27,13 @@ export interface DmaOpenOptions {
    */
   write?: boolean;
   /**
-   * Make the file if there is none. Needs `write`.
+   * Create the file if it does not exist. Needs `write`.
    *
    * @default {false}
    */
   create?: boolean;
   /**
-   * Make the file, and fail if there is one. Needs `write`.
+   * Create the file, and fail if it exists. Needs `write`.
    *
    * @default {false}
    */
@@ -45,18 +45,17 @@ export interface DmaOpenOptions {
    */
   truncate?: boolean;
   /**
-   * As Deno's: every write goes to the end of the file as it then is, so any number of processes of one machine can write
-   * one log, and other programs can follow it. After a crash there are no zeros and no holes: only the last record can be
-   * incomplete. Machines that append to one file of a network file system at once overwrite each other (open(2),
-   * O_APPEND): the lock of a second file lets them take turns.
-   * Writes go through the page cache, which keeps nothing of them where the kernel can (6.14, ext4 and xfs). Implies
-   * `write`.
+   * Every write goes to the current end of the file (`O_APPEND`), as in Deno. Several processes of one machine can
+   * write one log, and other programs can follow it. After a crash there are no zeros and no holes: only the last
+   * record can be incomplete. Machines that append to one file of a network file system at once overwrite each other
+   * (open(2)); a lock of a second file prevents that. Writes go through the page cache. On ext4 and xfs with kernel
+   * 6.14 or newer, the pages are dropped after the write. Implies `write`.
    *
    * @default {false}
    */
   append?: boolean;
   /**
-   * Permission bits of a new file, less the umask.
+   * Permission bits of a new file, before the umask.
    *
    * @default {0o666}
    */
@@ -70,86 +69,86 @@ export interface DmaOpenOptions {
   direct?: "require" | "prefer" | "off";
 }
 
-/** How `DmaFile.create` creates. */
+/** Options of `DmaFile.create`. */
 export interface DmaCreateOptions extends Pick<DmaOpenOptions, "mode" | "direct"> {
   /**
-   * Allow reading back what was written.
+   * Allow reading the file back.
    *
    * @default {true}
    */
   read?: boolean;
   /**
-   * Write without a name, or under a temporary one in the same directory: the path appears, whole and durable, only
-   * when the file is closed without an error, and never otherwise.
+   * Write a file without a name, or with a temporary one in the same directory. The file gets its name, complete and
+   * durable, when it is closed without an error, and never otherwise.
    *
    * @default {false}
    */
   atomic?: boolean;
 }
 
-/** How `DmaFile.preallocate` reserves. */
+/** Options of `DmaFile.preallocate`. */
 export interface DmaPreallocateOptions {
   /**
-   * Leave the file's length as it is.
+   * Keep the file's length.
    *
    * @default {false}
    */
   keepSize?: boolean;
 }
 
-/** How `DmaFile.writeAt` writes. */
+/** Options of `DmaFile.writeAt`. */
 export interface DmaWriteAtOptions {
   /**
-   * The bytes get there whole or not at all, also where the power fails in the middle (`RWF_ATOMIC`). The length is a power
-   * of two within `DmaFile.atomicWrite`, and the position a multiple of it.
+   * Write all of the bytes or none, even if the power fails (`RWF_ATOMIC`). The length must be a power of two within
+   * `DmaFile.atomicWrite`, and the position a multiple of the length.
    *
    * @default {false}
    */
   atomic?: boolean;
 }
 
-/** How `DmaFile.lock` waits. */
+/** Options of `DmaFile.lock`. */
 export interface DmaLockOptions {
   /** Ends the wait when it is aborted. */
   signal?: AbortSignal;
 }
 
-/** Where `DmaFile.temp` makes its file. */
+/** Options of `DmaFile.temp`. */
 export interface DmaTempOptions {
   /**
-   * The directory. Its file system must support O_TMPFILE. If the variable `TMPDIR` is set and may be read, it is the
-   * default.
+   * The directory. Its file system must support `O_TMPFILE`. The variable `TMPDIR` overrides the default, if
+   * `--allow-env` covers it.
    *
    * @default {"/tmp"}
    */
   dir?: string | URL;
 }
 
-/** How `DmaFile.readMany` merges. */
+/** Options of `DmaFile.readMany`. */
 export interface ReadManyOptions {
   /**
-   * Bytes that one merged read may have, in whole blocks. A range that is larger is read alone.
+   * The maximum length of a merged read in bytes, rounded to whole blocks. A longer range is read alone.
    *
    * @default {524288}
    */
   maxMerged?: number;
   /**
-   * Bytes between two ranges that may be read and discarded to merge them. Whole blocks are read anyway: ranges in the
-   * same block, or in neighbouring ones, have no gap.
+   * The maximum number of bytes between two ranges that are read and discarded in order to merge them. Reads consist of
+   * whole blocks, so ranges in one block or in neighbouring blocks have no gap.
    *
    * @default {0}
    */
   maxGap?: number;
   /**
-   * Reads in flight, from 1 to 4,096. Memory, with what waits to be taken, is this many times `maxMerged`, or this many of
-   * the largest ranges if those are larger.
+   * The maximum number of reads in flight, from 1 to 4,096. Memory, results included that were not taken yet, is this
+   * number times `maxMerged`, or times the longest range if that is longer.
    *
    * @default {16}
    */
   concurrency?: number;
 }
 
-/** What is taken of a mode, as Deno does. */
+/** The bits of a mode that are used, as in Deno. */
 const PERMISSIONS = 0o777;
 
 const OPEN_OPTIONS = {
@@ -170,16 +169,14 @@ const CREATE_OPTIONS = {
   atomic: flagOption(false),
 };
 
-/** What `DmaFile.open` is to open. */
+/** The checked options of `DmaFile.open`. */
 export function openRequest(options: DmaOpenOptions | undefined): OpenRequest {
   const request = readOptions(options, OPEN_OPTIONS);
   const { read, append, truncate, direct } = request;
   const write = request.write || append;
   if (append && truncate) throw new TypeError("Cannot truncate and append: give one of them");
   if (append && direct === "require") {
-    throw new TypeError(
-      'Invalid direct "require": a file that is appended to goes by way of the page cache',
-    );
+    throw new TypeError('Invalid direct "require": append: true uses the page cache');
   }
   if (!read && !write) throw new TypeError("Invalid options: read or write must be true");
   for (const name of ["create", "createNew", "truncate"] as const) {
@@ -188,7 +185,7 @@ export function openRequest(options: DmaOpenOptions | undefined): OpenRequest {
   return { ...request, write, mode: request.mode & PERMISSIONS, unnamed: false };
 }
 
-/** What `DmaFile.create` is to make, and whether atomically. */
+/** The checked options of `DmaFile.create`. */
 export function createRequest(
   options: DmaCreateOptions | undefined,
 ): OpenRequest & { readonly atomic: boolean } {
@@ -203,7 +200,7 @@ export function temporaryDirectory(options: DmaTempOptions | undefined): string 
   return readOptions(options, { dir }).dir;
 }
 
-/** What ends the wait for a lock. */
+/** The signal that ends the wait for a lock. */
 export function signalOf(options: DmaLockOptions | undefined): AbortSignal | undefined {
   const signal = (name: string, value: unknown) => {
     if (value === undefined || value instanceof AbortSignal) return value;
@@ -218,7 +215,7 @@ const MERGE_OPTIONS = {
   concurrency: integerOption(16, 1, 4096),
 };
 
-/** How ranges may be merged. */
+/** The checked options of `DmaFile.readMany`. */
 export function mergeLimits(options: ReadManyOptions | undefined): MergeLimits {
   return readOptions(options, MERGE_OPTIONS);
 }

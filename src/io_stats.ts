@@ -1,33 +1,33 @@
-// ioStats: what this isolate's engine has done.
+// ioStats: the counters of this isolate's engine.
 
 import { engineAtWork } from "./configure.ts";
 import { Counters } from "./engine/counters.ts";
 
-/** Counters of this isolate since its first file was opened, and what it holds now. */
+/** Counters of this isolate since its first file was opened, and its current use of memory. */
 export interface IoStats {
   /** Reads completed. */
   reads: number;
-  /** Writes completed, also those that are durable at once (`RWF_DSYNC`), which save a sync. */
+  /** Writes completed. They include durable writes (`RWF_DSYNC`), which need no sync. */
   writes: number;
   /** `fsync` and `fdatasync` completed. */
   syncs: number;
-  /** Everything else completed: open, close, truncate, allocate, stat … */
+  /** Other operations completed: open, close, truncate, allocate, stat … */
   otherOperations: number;
-  /** Bytes that reads brought in. */
+  /** Bytes read. */
   bytesRead: number;
-  /** Bytes that writes took. */
+  /** Bytes written. */
   bytesWritten: number;
-  /** Operations that ended with an error, also those that were then done another way. */
+  /** Operations that ended with an error. They include those that the module then performed in another way. */
   failed: number;
-  /** System calls that handed operations to the kernel: fewer than operations, where they were handed over together. */
+  /** System calls that submitted operations. One call can submit many. */
   submissions: number;
-  /** Times the event loop was woken for completions. */
+  /** How often completions woke the event loop. */
   wakeups: number;
-  /** Operations that had to wait because the ring, or the threads, were full. */
+  /** Operations that had to wait because the ring was full or all threads were busy. */
   queueFull: number;
-  /** Operations that the kernel has or that wait for it, now. */
+  /** Operations in flight or waiting, now. */
   inFlight: number;
-  /** Bytes of memory mapped for buffers, now. Untouched pages of it cost nothing. */
+  /** Bytes of memory mapped for buffers, now. Pages that were never touched take no memory. */
   poolBytes: number;
   /** Bytes of buffers in use, now. */
   poolBytesUsed: number;
@@ -36,7 +36,7 @@ export interface IoStats {
 }
 
 /**
- * A snapshot of the counters. Cheap: no system call is made.
+ * A snapshot of the counters. It makes no system call.
  *
  * @example Count the writes of a file
  * ```ts

@@ -8,7 +8,7 @@ import type { Upstream } from "./writer/sink.ts";
 
 type Callback = (error?: Error | null) => void;
 
-/** Calls back when `promise` settles. An error thrown by the callback is not a failure of the promise. */
+/** Calls `callback` when `promise` settles. An error that the callback throws is not passed to it again. */
 function callBack(promise: Promise<unknown>, callback: Callback): void {
   promise.then(() => callback(), (reason) => callback(asError(reason)));
 }
@@ -18,14 +18,15 @@ function asError(reason: unknown): Error {
 }
 
 /**
- * A `Writable` that writes to `writer`. `end()` closes it, and `finish` comes when every byte is durable. `destroy()`, with
- * an error or without one, aborts it, as does a `pipeline` that fails: the file is cut to what was flushed, and an atomic
- * file vanishes. Text is written as UTF-8, or in the encoding that it is given with. `flushSync()` is the writer's: either of them
- * also writes what still waits in the stream, as log libraries want it when a program ends.
+ * A `Writable` that writes to `writer`. `end()` closes the writer, and `finish` is emitted when every byte is durable.
+ * `destroy()`, with or without an error, aborts the writer, as does a `pipeline` that fails: the file is cut to its
+ * flushed bytes, and an atomic file is discarded. Text is written in the encoding passed with it, by default UTF-8.
+ * `flushSync()` of the stream or of the writer also writes the chunks that wait in the stream. Log libraries call it
+ * when a program ends.
  *
- * @param writer what to write to, such as a file's `writable`; it must not be locked, and belongs to the stream from now on
- * @throws {TypeError} it is no DmaStreamWriter, or it is locked
- * @example Let a Node.js library write to a file
+ * @param writer the writer, such as a file's `writable`; the stream locks it
+ * @throws {TypeError} the value is not a DmaStreamWriter, or it is locked
+ * @example Write to a file from a Node.js library
  * ```ts
  * import { DmaFile } from "@denodma/dma";
  * import { toNodeWritable } from "@denodma/dma/node";
@@ -53,7 +54,7 @@ export function toNodeWritable(
 class WriterWritable extends Writable implements Upstream {
   readonly #writer: DmaStreamWriter;
   readonly #lock: WritableStreamDefaultWriter<ArrayBufferView | ArrayBufferLike>;
-  /** Whom to call when the chunk is accepted that Node's stream waits for. The others are in its own buffer. */
+  /** The callback of the chunk that Node's stream waits for. Further chunks are in the stream's own buffer. */
   #waiting: Callback | undefined;
   #handsOver = false;
   #closed = false;
@@ -78,7 +79,7 @@ class WriterWritable extends Writable implements Upstream {
     this.uncorkAll();
     this.#handsOver = true;
     try {
-      // Node's stream writes all that it holds before this returns.
+      // Node's stream writes all of its buffered chunks before this returns.
       this.#accept(this.#waiting);
     } finally {
       this.#handsOver = false;
@@ -99,7 +100,7 @@ class WriterWritable extends Writable implements Upstream {
   }
 
   override _destroy(error: Error | null, callback: Callback): void {
-    // A close that has begun is not undone, only waited for.
+    // A close that has begun cannot be undone. Wait for its end.
     const reason = error ?? new Error("The stream was destroyed");
     const ended = async () => {
       if (!this.#closed) await this.#lock.abort(reason);
@@ -117,7 +118,7 @@ class WriterWritable extends Writable implements Upstream {
     if (this.#handsOver) this.#accept(callback);
   }
 
-  /** Continues Node's stream, unless a flush has done that. */
+  /** Continues Node's stream, unless a flush has continued it already. */
   #accept(callback: Callback | undefined, error?: Error): void {
     if (callback === undefined || callback !== this.#waiting) return;
     this.#waiting = undefined;
@@ -126,10 +127,10 @@ class WriterWritable extends Writable implements Upstream {
 }
 
 /**
- * A `Readable` of a reader's bytes. `destroy()` closes the reader, and the file if the reader would close it.
+ * A `Readable` of a reader's bytes. `destroy()` closes the reader, and with `closeFile` the file.
  *
- * @param reader what to read, such as a file's `readable`; it must not be locked, and belongs to the stream from now on
- * @throws {TypeError} it is no DmaStreamReader, or it is locked
+ * @param reader the reader, such as a file's `readable`; the stream locks it
+ * @throws {TypeError} the value is not a DmaStreamReader, or it is locked
  * @example Read a file through a Node.js library
  * ```ts
  * import { DmaFile } from "@denodma/dma";

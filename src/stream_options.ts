@@ -1,4 +1,4 @@
-// The options of the two streams, their defaults, and what they come to when they are checked.
+// The options of the two streams, their defaults, and the checked values.
 
 import { alignUp } from "./align.ts";
 import { flagOption, integer, integerOption, readOptions } from "./arguments.ts";
@@ -6,131 +6,134 @@ import type { OpenFile } from "./file/open_file.ts";
 import type { ReaderOptions } from "./reader/source.ts";
 import type { WriterOptions } from "./writer/writer.ts";
 
-/** Bytes of one buffer of a writer, unless told otherwise: 1 MiB. Found by measuring: bench/FINDINGS.md. */
+/** The default size of a writer's buffer in bytes: 1 MiB, as measured (bench/FINDINGS.md). */
 export const DEFAULT_BUFFER_SIZE: number = 1 << 20;
-/** Buffers of a writer in flight, unless told otherwise: 4. */
+/** The default number of a writer's buffers in flight: 4. */
 export const DEFAULT_WRITE_BEHIND: number = 4;
-/** Bytes of one buffer of a reader, unless told otherwise: 1 MiB. Found by measuring: bench/FINDINGS.md. */
+/** The default size of a reader's buffer in bytes: 1 MiB, as measured (bench/FINDINGS.md). */
 export const DEFAULT_READ_BUFFER_SIZE: number = 1 << 20;
-/** Buffers that a reader reads ahead, unless told otherwise: 4. */
+/** The default number of buffers that a reader reads ahead: 4. */
 export const DEFAULT_READ_AHEAD: number = 4;
 
-/** More than this in one request is more than a kernel takes. */
+/** The kernel takes less than 2 GiB in one request (read(2)). */
 const MAX_BUFFER_SIZE = 1 << 30;
 const MAX_BUFFERS = 1024;
-/** No file is longer. */
+/** No position in a file is larger. */
 const MAX_END = Number.MAX_SAFE_INTEGER;
 
-/** How a `DmaStreamWriter` writes. */
+/** Options of a `DmaStreamWriter`. */
 export interface DmaStreamWriterOptions {
   /**
-   * Bytes of one buffer, rounded up to the file's alignment. 0 means one alignment unit; 1 GiB is the most.
+   * The size of one buffer in bytes, at most 1 GiB. It is rounded up to the file's alignment, so 0 means one alignment
+   * unit.
    *
    * @default {1048576}
    */
   bufferSize?: number;
   /**
-   * Buffers that may be in flight, at most 1,024. Below 1 means 1. One more buffer fills meanwhile. A writer with neither
-   * this nor `bufferSize` set uses less memory while many streams are at work: `bufferBudget` of `configure`.
+   * The number of buffers that may be in flight, at most 1,024; values below 1 mean 1. One more buffer fills meanwhile.
+   * With neither `writeBehind` nor `bufferSize` set, a writer uses less memory while there are many streams: see
+   * `bufferBudget` of `configure`.
    *
    * @default {4}
    */
   writeBehind?: number;
   /**
-   * Where to start, in bytes: any position. Not together with `append`.
+   * The position at which to start, in bytes, aligned or not. Excludes `append`.
    *
    * @default {0}
    */
   position?: number;
   /**
-   * Start at the end of the file, whatever its length. The size that a killed writer left is not a safe place to go on:
-   * behind the last `sync()` there may be data, zeros or holes. Resume at a `position` that a `sync()` resolved to, or open
-   * the file with `append: true`, which leaves neither zeros nor holes.
+   * Start at the end of the file, aligned or not. The end of a file whose writer was killed is not a safe place to
+   * resume: behind the last `sync()` there may be data, zeros or holes. Resume at a `position` that a `sync()` resolved
+   * to, or open the file with `append: true`, which leaves neither zeros nor holes.
    *
    * @default {false}
    */
   append?: boolean;
   /**
-   * Bytes expected in all. Their space is reserved at once, and what is not used is given back at close. More or fewer
-   * may come. Has no effect with `preallocate: false`, nor on btrfs, FUSE and network file systems. Give a number that a
-   * peer sent, such as a Content-Length, an upper bound: the space is taken from the disk before any byte has come.
+   * The expected length in bytes. The space is reserved at once, and unused space is freed at close. The actual length
+   * may be smaller or larger. Has no effect with `preallocate: false`, and on btrfs, FUSE and network file systems.
+   * Limit a number that a client sends, such as a Content-Length: the space is reserved before any byte has arrived.
    *
    * @default {0}
    */
   sizeHint?: number;
   /**
-   * Move the end of file ahead of the writes. Faster if the file system runs extending writes one at a time (ext4). While
-   * the writer is open, and after a crash, the file may be longer than what was written, by zeros. With `false` and
-   * `direct: "off"` other programs never see more than what was written: one buffer is in flight at a time.
+   * Move the end of file ahead of the writes, which is faster on file systems that run extending writes one at a time
+   * (ext4). While the writer is open, and after a crash, the file may have zeros behind the written bytes. With `false`
+   * and `direct: "off"` other programs see only written bytes, and one buffer is in flight at a time.
    *
    * @default {true}
    */
   preallocate?: boolean;
   /**
-   * Make bytes, length and name durable before `close()` resolves. An atomic file is made durable in any case.
+   * Make bytes, length and name durable before `close()` resolves. An atomic file is always made durable.
    *
    * @default {true}
    */
   syncOnClose?: boolean;
   /**
-   * Close the file with the stream.
+   * Close the file when the stream ends.
    *
    * @default {true}
    */
   closeFile?: boolean;
 }
 
-/** What `DmaStreamWriter.sync` and `flushAligned` cover. */
+/** Options of `DmaStreamWriter.sync` and `flushAligned`. */
 export interface DmaSyncOptions {
   /**
    * Include the partly filled buffer, so that everything written so far is covered. With Direct I/O its last block is
-   * padded with zeros, or with the bytes that the file has there.
+   * padded with zeros, or with the file's bytes at that position.
    *
    * @default {false}
    */
   tail?: boolean;
 }
 
-/** How `DmaStreamWriter.flushSync` is done. */
+/** Options of `DmaStreamWriter.flushSync`. */
 export interface DmaFlushSyncOptions {
   /**
-   * Also make the bytes durable, with the file's name.
+   * Also make the bytes and the file's name durable.
    *
    * @default {false}
    */
   durable?: boolean;
 }
 
-/** How a `DmaStreamReader` reads. */
+/** Options of a `DmaStreamReader`. */
 export interface DmaStreamReaderOptions {
   /**
-   * The first byte to read: any position.
+   * The position of the first byte, aligned or not.
    *
    * @default {0}
    */
   start?: number;
   /**
-   * The byte after the last one to read: any position. A file that is shorter ends the stream earlier.
+   * The position after the last byte, aligned or not. The stream also ends at the end of the file.
    *
    * @default {Infinity}
    */
   end?: number;
   /**
-   * Bytes of one buffer, rounded up to the file's alignment. 0 means one alignment unit; 1 GiB is the most.
+   * The size of one buffer in bytes, at most 1 GiB. It is rounded up to the file's alignment, so 0 means one alignment
+   * unit.
    *
    * @default {1048576}
    */
   bufferSize?: number;
   /**
-   * Buffers that are read ahead, at most 1,024. 0: nothing is read before it is asked for. Memory is one buffer more. A
-   * reader with neither this nor `bufferSize` set uses less memory while many streams are at work: `bufferBudget` of
-   * `configure`.
+   * The number of buffers to read ahead, at most 1,024. With 0 the reader reads only on demand. Memory is one buffer
+   * more. With neither `readAhead` nor `bufferSize` set, a reader uses less memory while there are many streams: see
+   * `bufferBudget` of `configure`.
    *
    * @default {4}
    */
   readAhead?: number;
   /**
-   * Close the file when the stream ends or is cancelled. A file that a writer is using is closed by that writer.
+   * Close the file when the stream ends or is cancelled. If the file has an open writer, that writer closes it.
    *
    * @default {true}
    */
@@ -148,7 +151,7 @@ const WRITER_OPTIONS = {
   closeFile: flagOption(true),
 };
 
-/** How a writer writes. */
+/** The checked options of a writer. */
 export function writerOptions(
   options: DmaStreamWriterOptions | undefined,
   { alignment, appends, path }: OpenFile,
@@ -172,7 +175,7 @@ export function writerOptions(
   };
 }
 
-/** What becomes of some options where every write goes to the end of the file: the bytes in front of it may be others'. */
+/** Overrides for a file opened with `append: true`: other processes may write in front of this writer's bytes. */
 const APPENDING = { append: true, writeBehind: 1, preallocate: false, sizeHint: 0 } as const;
 
 const READER_OPTIONS = {
@@ -184,7 +187,7 @@ const READER_OPTIONS = {
   closeFile: flagOption(true),
 };
 
-/** How a reader reads. */
+/** The checked options of a reader. */
 export function readerOptions(
   options: DmaStreamReaderOptions | undefined,
   alignment: number,

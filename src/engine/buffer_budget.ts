@@ -1,20 +1,22 @@
-// The shared memory of streams whose buffer size and number are left to this module. One stream is fastest with a few
-// large buffers. A thousand streams would hold gigabytes, of which the disk could use a hundredth.
+// The memory budget of streams with default buffers. One stream is fastest with a few large buffers. A thousand streams
+// would hold gigabytes, of which the disk can use a hundredth at a time.
 
 const MIB = 1 << 20;
 
 /**
- * The default: bytes that such streams may hold before each uses less. Measured: 1,000 writers reach
- * 1,036 MiB/s with 64 MiB, 768 with 256 MiB and 331 without a limit (bench/FINDINGS.md).
+ * The default budget in bytes. Measured: 1,000 writers reach 1,036 MiB/s with 64 MiB, 768 with 256 MiB and 331 without
+ * a limit (bench/FINDINGS.md).
  */
 export const DEFAULT_BUFFER_BUDGET: number = 64 * MIB;
 
-/** Bytes of a stream's only buffer while the budget is spent. A thousand streams then hold 250 MiB. */
+/** The size of a stream's only buffer while the budget is spent. A thousand streams then hold 250 MiB. */
 export const CROWDED_BUFFER_SIZE: number = 256 * 1024;
 
-/** Counts what streams hold, and says when it is too much. No stream waits for memory: each may always have one buffer. */
+/**
+ * Counts the memory of streams against the budget. No stream waits for memory, because each may always have one buffer.
+ */
 export class BufferBudget {
-  /** Bytes that may be held before it is {@linkcode crowded}. */
+  /** The bytes from which on the budget is {@linkcode crowded}. */
   readonly bytes: number;
   held = 0;
 

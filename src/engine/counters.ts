@@ -1,4 +1,4 @@
-// What an engine counts, for monitoring and for tests: the documentation is that of `IoStats`.
+// The counters of an engine, documented in `IoStats`.
 
 import type { Operation } from "./operation.ts";
 

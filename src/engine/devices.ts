@@ -1,4 +1,4 @@
-// The devices that descriptors are on, and whether a server or another program may have to be asked for files on them.
+// The devices of descriptors, and whether calls for files on them may wait for a server or another program.
 
 import type { Shim } from "../../ffi/shim.ts";
 import { AT_EMPTY_PATH, Opcode } from "./linux.ts";
@@ -10,7 +10,7 @@ function deviceIn(bytes: Uint8Array<ArrayBuffer>): number {
   return view.getUint32(136, true) * 2 ** 20 + view.getUint32(140, true);
 }
 
-/** The number of the mount of a descriptor, for which no server is asked; -1 if it cannot be found out. */
+/** The number of a descriptor's mount, which needs no server; -1 if it cannot be determined. */
 function mountOf(shim: Shim, fd: number): number {
   const mount = shim.dma_call(Opcode.MOUNT_ID, fd, 0, 0, 0, AT_EMPTY_PATH);
   if (mount >= 0) return mount;
@@ -19,12 +19,12 @@ function mountOf(shim: Shim, fd: number): number {
   return Number(/^mnt_id:\s*(\d+)$/m.exec(info)?.[1] ?? -1);
 }
 
-/** Remembers what statx(2) has shown. */
+/** Records the results of statx(2). */
 export class Devices {
   readonly #devices = new Map<number, number>();
   /**
-   * A device of each mount, and the mounts of descriptors that statx(2) was not called for. A mount may have the number of
-   * one that is gone: it is taken for that until statx(2) has shown its device.
+   * A device of each mount, and the mounts of descriptors without a statx(2). A mount may reuse the number of an
+   * earlier one, and is mistaken for it until statx(2) has shown its device.
    */
   readonly #mounts = new Map<number, number>();
   readonly #unseen = new Map<number, number>();
@@ -40,7 +40,7 @@ export class Devices {
     return this.#devices.get(fd);
   }
 
-  /** statx(2) was called for a descriptor: `bytes` are its result. */
+  /** Records the result of statx(2) for a descriptor. */
   note(fd: number, bytes: Uint8Array<ArrayBuffer>): void {
     const device = deviceIn(bytes);
     this.#devices.set(fd, device);
@@ -49,25 +49,25 @@ export class Devices {
     this.#unseen.delete(fd);
   }
 
-  /** A file was opened in a directory. It is on the same device, unless statx(2) shows another one. */
+  /** Records that a file was opened in a directory. It is on the same device, unless statx(2) shows another one. */
   noteOpen(fd: number, directory: number): void {
     const device = this.#devices.get(directory);
     if (device !== undefined) this.#devices.set(fd, device);
   }
 
-  /** A descriptor is being closed. */
+  /** Forgets a descriptor that is being closed. */
   forget(fd: number): void {
     this.#devices.delete(fd);
     this.#unseen.delete(fd);
   }
 
-  /** Whether the calls for files on a descriptor's device belong on threads. */
+  /** Whether calls for files on a descriptor's device run on threads. */
   setThreaded(fd: number, threaded: boolean): void {
     const device = this.#devices.get(fd);
     if (device !== undefined) this.#threaded.set(device, threaded);
   }
 
-  /** The value of {@linkcode setThreaded}; undefined if it was never called for the device. */
+  /** The value set by {@linkcode setThreaded}; undefined if there is none for the device. */
   isThreaded(device: number | undefined): boolean | undefined {
     return device === undefined ? undefined : this.#threaded.get(device);
   }
@@ -77,7 +77,7 @@ export class Devices {
     return this.isThreaded(this.#devices.get(fd) ?? this.#deviceOfMount(fd)) === false;
   }
 
-  /** The device that statx(2) showed for another descriptor of the same mount. */
+  /** The device that statx(2) has shown for another descriptor of the same mount. */
   #deviceOfMount(fd: number): number | undefined {
     const mount = mountOf(this.#shim, fd);
     if (mount >= 0) this.#unseen.set(fd, mount);

@@ -6,53 +6,53 @@ import type { Counters } from "./counters.ts";
 import { performance } from "./event_loop.ts";
 import type { Block, Completion, Operation } from "./operation.ts";
 
-/** What performs operations: a ring, threads, or a test. */
+/** The name of an engine. "scripted" is one of the tests. */
 export type EngineName = "io_uring" | "threads" | "scripted";
 
 /** Does I/O without blocking the JavaScript thread. */
 export interface Engine {
   readonly name: EngineName;
   readonly counters: Counters;
-  /** The budget of streams whose buffer options were left out. */
+  /** The memory budget of streams with default buffers. */
   readonly budget: BufferBudget;
-  /** Whether this isolate ends only with the process. If not, no operation may use memory of JavaScript's own. */
+  /** Whether this isolate ends only with the process. If not, operations must not use JavaScript's own memory. */
   readonly endsWithProcess: boolean;
 
   /** Queues an operation and returns at once. Its memory belongs to the kernel until `completion` is called. */
   submit(operation: Operation, completion: Completion): void;
-  /** Submits everything queued now, and not at the end of the current microtask. */
+  /** Submits all queued operations now, instead of in a microtask. */
   flush(): void;
 
   /**
-   * Performs an operation on the JavaScript thread, which it blocks, and returns its result. For what the kernel does in
-   * memory, and for the end of a program and `flushSync`, which cannot wait for the event loop.
+   * Performs an operation on the JavaScript thread, and returns its result. This is for operations that the kernel
+   * performs in memory, and for the end of a program and `flushSync`, which cannot wait for the event loop.
    */
   runNow(operation: Operation): number;
   /**
-   * Blocks until an operation in flight has ended, and completes it; for `milliseconds` at most. Returns whether one did.
-   * For callers who cannot wait for the event loop.
+   * Blocks until an operation in flight has ended, and completes it; for `milliseconds` at most. Returns whether one
+   * has ended. This is for callers that cannot wait for the event loop.
    */
   waitNow(milliseconds: number): boolean;
 
   /**
-   * Sets whether calls for the files of a descriptor's device may wait for a server or a program. If so they run on threads,
-   * and never within a submission.
+   * Sets whether calls for files on a descriptor's device may wait for a server or a program. If so, they run on
+   * threads, and never within a submission.
    */
   setThreaded(fd: number, threaded: boolean): void;
-  /** Whether {@linkcode setThreaded} has said of a descriptor's device that its calls do not wait. */
+  /** Whether {@linkcode setThreaded} was called with false for a descriptor's device. */
   isLocal(fd: number): boolean;
   /** Sets the status flags of a descriptor (`F_SETFL`), as O_DIRECT. Returns 0 or `-errno`. */
   setFlags(fd: number, flags: number): number;
   /** The real path of a descriptor; undefined if /proc is not mounted or the path is not UTF-8. */
   realPath(fd: number): string | undefined;
 
-  /** Memory of at least `size` bytes. What it held before is still in it. */
+  /** Memory of at least `size` bytes. It has its old contents. */
   acquire(size: number): Block;
-  /** Gives memory back. The kernel must be done with it. */
+  /** Releases memory, which the kernel must no longer use. */
   release(block: Block): void;
 }
 
-/** The longest single wait on the JavaScript thread: the event may have happened without a completion. */
+/** The longest single wait on the JavaScript thread. The awaited event may happen without a completion. */
 const LONGEST_WAIT_MS = 1000;
 
 /** Blocks for a while, until an operation has ended at most. Returns false if none is in flight, or at `deadline`. */

@@ -1,26 +1,26 @@
-// Lets the event loop turn. A stream whose other end is always ready continues from microtask to microtask. No timer and
-// no request of the program is served meanwhile.
+// Yields to the event loop. A stream whose other end is always ready runs from microtask to microtask, so that no timer
+// and no request of the program is served.
 
 /** The longest time that chunks move without a turn of the event loop, in milliseconds. */
 const LONGEST_RUN_MS = 1;
 /** The clock is read once per this many bytes. */
 const BYTES_PER_LOOK = 256 << 10;
-/** Bytes that each chunk counts in addition to its own: passing it on takes some microseconds, however small it is. */
+/** The bytes that each chunk counts in addition to its length, because even a small chunk takes some microseconds. */
 const BYTES_PER_CHUNK = 1 << 10;
-/** The first turn comes later by this much, in milliseconds: Deno takes 4 ms to load `setImmediate`. */
+/** The additional delay of the first turn in milliseconds: Deno takes 4 ms to load `setImmediate`. */
 const FIRST_RUN_MS = 20;
 
-/** For waits that only the time ends. */
+/** The cell of waits that only a timeout ends. */
 export const neverNotified: Int32Array<SharedArrayBuffer> = new Int32Array(
   new SharedArrayBuffer(4),
 );
 
-// Not the global ones: test frameworks replace them with fakes. Deno takes some 5 ms to load its timers, so that is left
-// until one is used.
+// The globals are not used, because test frameworks replace them with fakes. Deno takes some 5 ms to load its timers,
+// so they are loaded at the first use.
 export const { performance, queueMicrotask } = globalThis;
 let timers: Promise<typeof import("node:timers")> | undefined;
 const loadTimers = () => timers ??= import("node:timers");
-/** The turn that is awaited, and since when. */
+/** The awaited turn, and the time when the wait began. */
 let turn: Promise<void> | undefined;
 let turnBegan = 0;
 /** Whether the turn is overdue: every stream yields until the loop has turned. */
@@ -47,7 +47,10 @@ export function eventLoopTurn(): Promise<void> {
   return turn = turnOnce();
 }
 
-/** A message channel would not do: its messages are ready operations, and Deno serves up to 128 of those before a timer. */
+/**
+ * A message channel is not suitable: its messages are ready operations, and Deno serves up to 128 of those before a
+ * timer.
+ */
 async function turnOnce(): Promise<void> {
   const { setImmediate } = await loadTimers();
   await new Promise<void>((resolve) => setImmediate(resolve));
@@ -56,12 +59,12 @@ async function turnOnce(): Promise<void> {
 }
 
 /**
- * Microtasks in which a caller whose promise has resolved comes back with its next call: an `async` function takes up to
- * three, and they nest.
+ * The number of microtasks within which a caller makes its next call after its promise has resolved: an `async`
+ * function takes up to three, and they nest.
  */
 const MICROTASKS = 16;
 
-/** Calls `work` in this turn of the event loop, when callers whose promises have resolved have come back. */
+/** Calls `work` in this turn of the event loop, after callers with resolved promises have made their next call. */
 export function afterCallers(work: () => void, microtasks: number = MICROTASKS): void {
   queueMicrotask(() => microtasks > 1 ? afterCallers(work, microtasks - 1) : work());
 }
@@ -70,8 +73,8 @@ let moved = 0;
 let firstLook: number | undefined;
 
 /**
- * Counts a chunk that moved without waiting. Returns a promise to await if the loop has not turned for too long. All
- * callers share it: the loop turns only if every stream yields.
+ * Counts a chunk that moved without a wait. Returns a promise to await if the loop has not turned for too long. All
+ * callers share the promise, because the loop turns only if every stream yields.
  */
 export function yieldIfNeeded(bytes: number): Promise<void> | undefined {
   if (isOverdue) return turn;
@@ -81,7 +84,7 @@ export function yieldIfNeeded(bytes: number): Promise<void> | undefined {
   const now = performance.now();
   firstLook ??= now;
   if (now - firstLook < FIRST_RUN_MS) return undefined;
-  // The loop may also turn by itself.
+  // The loop may also have turned by itself.
   const turning = eventLoopTurn();
   isOverdue = now - turnBegan >= LONGEST_RUN_MS;
   return isOverdue ? turning : undefined;

@@ -1,4 +1,5 @@
-// The engine over the kernel: a ring performs what it can, and Deno's threads the rest, or everything if there is no ring.
+// The engine of the kernel. The ring performs the operations that it supports, and Deno's threads the others, or all of
+// them without a ring.
 
 import type { Shim } from "../../ffi/shim.ts";
 import type { BufferBudget } from "./buffer_budget.ts";
@@ -24,7 +25,9 @@ import { ThreadCalls } from "./thread_calls.ts";
 const encoder = new TextEncoder();
 const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** The text of a path; undefined if it is not UTF-8: a lenient decoder would return the path of another file. */
+/**
+ * The text of a path; undefined if it is not UTF-8, because a lenient decoder would return the path of another file.
+ */
 function decodeStrictly(bytes: Uint8Array<ArrayBuffer>): string | undefined {
   try {
     return strictDecoder.decode(bytes);
@@ -33,7 +36,9 @@ function decodeStrictly(bytes: Uint8Array<ArrayBuffer>): string | undefined {
   }
 }
 
-/** Copies a path to a place in a block, where it outlives the isolate. The kernel refuses one that is too long to end there. */
+/**
+ * Copies a path into a block, where it outlives the isolate. The kernel refuses a path that is too long for the block.
+ */
 function placePath({ bytes }: Block, path: string, at: number): void {
   const { read, written } = encoder.encodeInto(path, bytes.subarray(at, at + PATH_MAX));
   if (read < path.length) bytes.fill(1, at + written, at + PATH_MAX);
@@ -45,25 +50,25 @@ function speedOf({ operation }: Request): "quick" | "slow" {
   return operation.op === "close" && operation.quick ? "quick" : "slow";
 }
 
-/** For operations whose result the caller gets. */
+/** For operations whose results are returned. */
 const NOBODY: Completion = { complete() {} };
 
-/** Has the kernel perform operations. */
+/** Submits operations to the kernel. */
 export class KernelEngine implements Engine {
   readonly counters: Counters = new Counters();
   readonly budget: BufferBudget;
   readonly endsWithProcess: boolean;
-  /** Undefined: every operation is a call on a thread. */
+  /** Undefined if every operation is a call on a thread. */
   readonly ring: Ring | undefined;
   readonly pool: Pool;
   readonly #shim: Shim;
   readonly #calls: ThreadCalls;
   readonly #devices: Devices;
-  /** The pauses under way, and when they end. */
+  /** The running pauses, and the time of their ends. */
   readonly #pauses = new Map<Request, number>();
   /** Closes that start together. */
   readonly #closing: Request[] = [];
-  /** Nothing is submitted any more. */
+  /** Whether the engine no longer submits operations. */
   #disposed = false;
 
   /** `threads` calls run at once. A ring is the engine's from now on. */
@@ -76,7 +81,7 @@ export class KernelEngine implements Engine {
     this.ring = ring && new Ring(shim, ring, counters, ended);
     this.pool = new Pool(shim, ring);
     this.#devices = new Devices(shim);
-    // Deno resolves a call that has already ended without a turn of the event loop.
+    // Deno resolves a call that has already ended without a turn of the event loop, so yield here.
     this.#calls = new ThreadCalls(shim, counters, threads, ring ? undefined : eventLoopTurn);
   }
 
@@ -100,7 +105,7 @@ export class KernelEngine implements Engine {
     this.ring?.flush();
   }
 
-  /** Lays an operation out, with its paths in memory. */
+  /** Fills the entry of an operation, and copies its paths to memory. */
   #prepare(operation: Operation, completion: Completion): Request {
     const sqe = prepareSqe(operation);
     const device = this.#devices.of("fd" in operation ? operation.fd : sqe.fd);
@@ -118,15 +123,15 @@ export class KernelEngine implements Engine {
 
   #start(request: Request): void {
     const { operation: { op }, device } = request;
-    // No ring closes: a descriptor that a thread of the ring closes is open for a moment after its completion. An open on a
-    // device of which setThreaded has said nothing: if the name is in the kernel's cache, a ring opens the file within the
-    // submission, and some file systems ask a server then.
+    // Closes never run on the ring: a descriptor that a kernel thread closes stays open for a moment after the
+    // completion. Neither do opens on a device without a setThreaded call: if the name is in the kernel's cache, the
+    // ring opens the file within the submission, and some file systems then wait for a server.
     const isForThread = op === "close" ||
       (this.#devices.isThreaded(device) ?? (device !== undefined && op === "open"));
     if (isForThread || !this.ring?.start(request)) this.#callOnThread(request);
   }
 
-  /** This module cancels nothing: the ring, or the kernel, does with what it will not perform. */
+  /** This module cancels nothing. The ring or the kernel cancels operations that it cannot perform. */
   #endInRing(request: Request, result: number): void {
     if (result === -Errno.ECANCELED) this.#callOnThread(request);
     else this.#settle(request, result);
@@ -136,7 +141,7 @@ export class KernelEngine implements Engine {
     if (this.#pauses.delete(pause)) this.#settle(pause, 0);
   }
 
-  /** An operation has ended. */
+  /** Completes an operation. */
   #end({ operation, paths }: Request, result: number): void {
     if (paths) this.release(paths);
     if (operation.op === "open" && result >= 0) {
@@ -175,18 +180,18 @@ export class KernelEngine implements Engine {
     this.#calls.start(request.sqe, request.device, (result) => this.#settle(request, result));
   }
 
-  /** Closes what is to be closed: what is quick now, and the rest on threads, on each device in one call. */
+  /** Runs the queued closes: quick ones now, and the others on threads, in one call for each device. */
   #startCloses(): void {
     const { quick = [], slow = [] } = Object.groupBy(this.#closing.splice(0), speedOf);
     for (const request of quick) this.#settle(request, this.#closeNow(request.sqe.fd));
     for (const [device, requests] of Map.groupBy(slow, ({ device }) => device)) {
-      // A close may ask the server, and must not wait for another one.
+      // A close may wait for the server, and must not wait for another one.
       const together = requests.length > 1 && this.#devices.isThreaded(device) === false;
       if (!together || !this.#closeTogether(requests, device)) requests.forEach(this.#call, this);
     }
   }
 
-  /** Returns false if there is no memory for that. */
+  /** Returns false if there is no memory for the list. */
   #closeTogether(requests: readonly Request[], device: number | undefined): boolean {
     const { length } = requests;
     let block: Block;
@@ -232,7 +237,7 @@ export class KernelEngine implements Engine {
     const request = this.#prepare(operation, NOBODY);
     const result = callNow(this.#shim, request.sqe);
     this.#end(request, result);
-    // What the kernel does in memory is not counted.
+    // Operations that the kernel performs in memory are not counted.
     if (operation.op !== "open" && operation.op !== "stat") {
       this.counters.count(operation, result);
     }
@@ -245,8 +250,9 @@ export class KernelEngine implements Engine {
   }
 
   /**
-   * Frees memory and descriptors when the isolate ends and its thread does not. Operations in flight are waited for until
-   * `deadline`, and no further one begins. If they do not end, everything stays, because their memory must.
+   * Releases memory and descriptors when the isolate ends but its thread does not. It waits for the operations in
+   * flight until `deadline`, and no further one begins. If they do not end, nothing is released, because the kernel
+   * still uses the memory.
    */
   dispose(deadline: number): void {
     if (this.#disposed) return;

@@ -1,8 +1,8 @@
-// Constants of the kernel's interface, from include/uapi. x86_64 and aarch64 differ only where this says so.
+// Constants of the kernel's interface, from include/uapi. Differences between x86_64 and aarch64 are noted.
 
 const ARM = Deno.build.arch === "aarch64";
 
-/** Error numbers that code decides by (asm-generic/errno-base.h, errno.h). src/errors.ts has all of them. */
+/** The error numbers that the code compares (asm-generic/errno-base.h, errno.h). src/errors.ts has all of them. */
 export const Errno = {
   EPERM: 1,
   ENOENT: 2,
@@ -44,14 +44,14 @@ export const O_CLOEXEC = 0o2000000;
 export const O_PATH = 0o10000000;
 export const O_TMPFILE: number = 0o20000000 | O_DIRECTORY;
 
-/** openat2(2): fail with EAGAIN where the path is not in the kernel's cache. Since kernel 5.12. */
+/** openat2(2): fail with EAGAIN if the path is not in the kernel's cache. Since kernel 5.12. */
 export const RESOLVE_CACHED = 0x20;
 
 /** Stands for the working directory in the `*at` calls. */
 export const AT_FDCWD = -100;
 export const AT_SYMLINK_FOLLOW = 0x400;
 export const AT_EMPTY_PATH = 0x1000;
-/** statx(2): answer from what the kernel has in memory. */
+/** statx(2): answer from the kernel's memory. */
 export const AT_STATX_DONT_SYNC = 0x4000;
 
 export const STATX_BASIC_STATS = 0x7ff;
@@ -68,15 +68,17 @@ export const STATX_ATTR_APPEND = 0x20;
 export const STATX_ATTR_MOUNT_ROOT = 0x2000;
 /** Of a directory: only its owner and a file's owner may remove or replace the file (S_ISVTX). */
 export const S_ISVTX = 0o1000;
-/** What every statx(2) of this module asks for. */
+/** The fields that every statx(2) of this module requests. */
 export const STATX_MASK: number = STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID | STATX_DIOALIGN |
   STATX_MNT_ID_UNIQUE | STATX_WRITE_ATOMIC;
 
-/** pwritev2(2): let go of the pages when they are written. Since kernel 6.14, where the file system knows it. */
+/** pwritev2(2): drop the pages when they are written. Since kernel 6.14, if the file system supports it. */
 export const RWF_DONTCACHE = 0x80;
-/** The write, and what is needed to read it back, is durable when it is over. */
+/** The write, and the metadata that is needed to read it back, are durable when it ends. */
 export const RWF_DSYNC = 0x2;
-/** The write is there whole or not at all, also after a power cut. Since 6.11 for block devices, since 6.13 for ext4 and xfs. */
+/**
+ * The write is complete or undone, also after a power cut. Since 6.11 for block devices, since 6.13 for ext4 and xfs.
+ */
 export const RWF_ATOMIC = 0x40;
 
 /** Modes of fallocate(2). */

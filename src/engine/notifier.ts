@@ -1,6 +1,6 @@
 // How completions wake the event loop: the ring signals an eventfd. At first one of Deno's threads waits for it, which
 // costs nothing to set up. Later Deno's own epoll watches it.
-// Measured: 5 µs a wake-up by epoll, 40 µs by a thread, but 20 ms once to get at epoll.
+// Measured: a wake-up takes 5 µs by epoll and 40 µs by a thread, but the setup of epoll takes 20 ms.
 
 import type { Socket } from "node:net";
 import type { Shim } from "../../ffi/shim.ts";
@@ -13,16 +13,16 @@ import { endsWithProcess } from "./process.ts";
 import { closeNow } from "./sqe.ts";
 
 /**
- * After this many wake-ups with few operations in flight, epoll wakes the event loop. Setting it up takes as long as 400
- * faster wake-ups save. With more operations in flight nothing waits for a single wake-up, and nothing is saved.
+ * The number of wake-ups with few operations in flight after which epoll takes over. Its setup takes the time that 400
+ * faster wake-ups save. With more operations in flight a faster wake-up saves nothing.
  */
 const EPOLL_AFTER_WAKEUPS = 400;
 const FEW_IN_FLIGHT = 2;
 
-/** The interval in which completions are polled for until the first wake-up, in milliseconds. */
+/** The interval of polling until the first wake-up, in milliseconds. */
 const POLL_MS = 1000;
 
-/** The longest time until the first signal comes through epoll, in milliseconds. */
+/** The timeout of the first signal through epoll, in milliseconds. */
 const SELF_TEST_MS = 1000;
 
 /** Wakes the event loop for the completions of a ring. While it is referenced it keeps the process alive. */
@@ -55,7 +55,7 @@ export class Notifier {
     return this.#socket ? "epoll" : "thread";
   }
 
-  /** Keeps the event loop alive, from the first operation in flight on. */
+  /** Keeps the event loop alive while operations are in flight. */
   ref(): void {
     this.#referenced = true;
     if (this.#socket) this.#socket.ref();
@@ -94,15 +94,16 @@ export class Notifier {
   };
 
   /**
-   * Polls for completions. Seen once in some thousand rings: the first operation of a ring ended, or never began, and did
-   * not wake the event loop. A timer of Deno would take 10 ms to load, and this one does not keep the program alive.
+   * Polls for completions. Seen once in some thousand rings: the first operation of a ring ended, or never began,
+   * without waking the event loop. Deno's timers would take 10 ms to load, and Atomics.waitAsync does not keep the
+   * program alive.
    */
   async #poll(): Promise<void> {
     while (this.#referenced) {
       await Atomics.waitAsync(neverNotified, 0, 0, POLL_MS).value;
       if (this.#firstWakeUp === "seen") return;
       if (!this.#referenced) break;
-      // Even what no flag of the ring tells of is completed by a wait.
+      // A wait also completes operations for which no flag of the ring is set.
       this.#ring.wait(0);
       this.#reap();
     }
@@ -168,7 +169,7 @@ export class Notifier {
       this.#wake();
       return true;
     };
-    // A buffer of our own: else each wake-up would come with a fresh one of 64 KiB.
+    // This buffer is reused. Otherwise each wake-up would allocate one of 64 KiB.
     const onread = { buffer: new Uint8Array(64), callback };
     // deno-lint-ignore no-explicit-any -- `handle` is an option that node:net takes but does not document
     const socket = new Socket({ handle, readable: true, writable: false, onread } as any);

@@ -1,8 +1,8 @@
 // The operations that an engine performs, as values. A value can be shown, counted, held and failed.
 
-/** Memory that the kernel may read or write while an operation is in flight. It never moves. */
+/** Memory that the kernel may access while an operation is in flight. It never moves. */
 export interface Memory {
-  /** The same memory as JavaScript sees it. Never handed to a user while the kernel has it. */
+  /** A view of the memory. A user never gets it while the kernel uses the memory. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** Its address, aligned as the file requires. */
   readonly address: number;
@@ -12,7 +12,7 @@ export interface Memory {
 
 /** Memory of the engine's pool. */
 export interface Block extends Memory {
-  /** Bytes that may be used: at least what was asked for. */
+  /** The usable bytes, at least the requested number. */
   readonly size: number;
 }
 
@@ -28,18 +28,21 @@ export interface TransferRange {
 
 type Transferred = TransferRange & { fd: number };
 
-/** What an engine can do. Each value but a pause is one system call. */
+/** The operations of an engine. Each value except a pause is one system call. */
 export type Operation =
   /** pread(2). */
   | Named<"read", Transferred>
   /** pwritev2(2) with `RWF_*` flags. With `buffered` a kernel thread copies to the page cache, not the JavaScript thread. */
   | Named<"write", Transferred & { buffered: boolean; flags: number }>
-  /** openat(2); `cached`, for `runNow` alone, is openat2(2) that fails with EAGAIN if it would have to wait (RESOLVE_CACHED). */
+  /**
+   * openat(2). With `cached`, which only `runNow` supports, openat2(2) that fails with EAGAIN if it would wait
+   * (RESOLVE_CACHED).
+   */
   | Named<
     "open",
     { directory: number; name: string; flags: number; mode: number; cached?: boolean }
   >
-  /** close(2). A `quick` one writes nothing and frees next to nothing: it runs on the JavaScript thread. */
+  /** close(2). A `quick` one writes nothing and frees only a few blocks, so it runs on the JavaScript thread. */
   | Named<"close", { fd: number; quick?: boolean }>
   /** fsync(2), or with `dataOnly` fdatasync(2). */
   | Named<"sync", { fd: number; dataOnly: boolean }>
@@ -48,8 +51,8 @@ export type Operation =
   /** ftruncate(2). */
   | Named<"truncate", { fd: number; length: number }>
   /**
-   * statx(2) of a descriptor; `cached` accepts what the kernel has in memory (AT_STATX_DONT_SYNC). The first 256 bytes of
-   * `memory` become a `struct statx`.
+   * statx(2) of a descriptor; `cached` accepts the facts in the kernel's memory (AT_STATX_DONT_SYNC). The first 256
+   * bytes of `memory` become a `struct statx`.
    */
   | Named<"stat", { fd: number; memory: Memory; cached: boolean }>
   /** fstatfs(2). The first 120 bytes of `memory` become a `struct statfs`. */
@@ -73,7 +76,7 @@ export type Operation =
   /** Ends after this time. No system call. */
   | Named<"pause", { milliseconds: number }>;
 
-/** The name of an operation: what errors report as `op`. */
+/** The name of an operation, which errors report as `op`. */
 export type OperationName = Operation["op"];
 
 /**

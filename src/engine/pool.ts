@@ -1,6 +1,6 @@
-// The memory that I/O goes through: a few large mappings cut into blocks, instead of an allocation a buffer.
-// First touch of fresh memory costs more than writing it to a disk does (0.5-2.8 ms a MiB here), so blocks are reused,
-// and large ones come from mappings that the kernel may back with huge pages.
+// The memory of I/O buffers: a few large mappings, divided into blocks, instead of one allocation for each buffer. The
+// first touch of fresh memory costs more than writing it to a disk (measured: 0.5 to 2.8 ms a MiB), so blocks are
+// reused, and large blocks come from mappings that the kernel may back with huge pages.
 
 import { memoryAt } from "../../ffi/address.ts";
 import type { Shim } from "../../ffi/shim.ts";
@@ -10,9 +10,9 @@ import type { Block } from "./operation.ts";
 const PAGE = 4096;
 const MIB = 1 << 20;
 
-/** Blocks up to this size come from mappings without huge pages: a small file touches only a page or two. */
+/** Blocks up to this size come from mappings without huge pages, because a small file touches only a page or two. */
 const MAX_SMALL = 64 * 1024;
-/** Blocks of a mapping, within these sizes. A larger block has a mapping of its own. */
+/** The number of blocks of a mapping, within these sizes. A larger block has a separate mapping. */
 const BLOCKS_PER_SLAB = 8;
 const MIN_SLAB = 512 * 1024;
 const MAX_SLAB = 8 * MIB;
@@ -21,14 +21,14 @@ const MAX_SLAB = 8 * MIB;
 const MAX_IDLE = 32 * MIB;
 
 /**
- * A mapping is registered when blocks of this many times its size were acquired from it. Registering pins all pages at
- * once, 8 MiB in some 14 ms, and then saves 19 µs a MiB.
+ * A mapping is registered after this many times its size was acquired from it. Registering pins all pages at once, 8
+ * MiB in some 14 ms, and then saves 19 µs a MiB.
  */
 const REGISTER_AFTER = 64;
 
 /**
- * The size of the block for `size` bytes: a multiple of a page, in four steps from one power of two to the next. Blocks
- * of near sizes share mappings so, and no more than a fifth of a block is left over.
+ * The size of the block for `size` bytes: a multiple of a page, in four steps from one power of two to the next. So
+ * blocks of similar sizes share mappings, and at most a fifth of a block is unused.
  */
 export function sizeClass(size: number): number {
   const step = Math.max(PAGE, 2 ** (Math.ceil(Math.log2(Math.max(size, 1))) - 3));
@@ -43,11 +43,11 @@ interface Slab {
   readonly buffer: ArrayBuffer;
   /** Blocks that were released. */
   readonly free: PoolBlock[];
-  /** Bytes at its start that were cut into blocks, each when it was needed. */
+  /** The bytes at the start that are divided into blocks so far. */
   cut: number;
   /** Blocks in use. */
   used: number;
-  /** Bytes of all blocks that were ever acquired. */
+  /** The bytes of all acquired blocks, in total. */
   acquired: number;
   registration: number;
 }
@@ -60,7 +60,7 @@ class PoolBlock implements Block {
   readonly address: number;
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly size: number;
-  /** Guards against a second release, which would give one memory to two owners. */
+  /** Guards against a second release, which would give the same memory to two owners. */
   inUse = false;
   readonly slab: Slab;
 
@@ -78,7 +78,7 @@ class PoolBlock implements Block {
   }
 }
 
-/** Hands out blocks. */
+/** Allocates blocks. */
 export class Pool {
   readonly #shim: Shim;
   readonly #ring: KernelRing | undefined;
@@ -101,7 +101,7 @@ export class Pool {
   acquire(size: number): Block {
     const blockSize = sizeClass(size);
     const slabs = this.#slabs.get(blockSize);
-    // The last slab with a free block comes first, so that older ones can drain and be given back.
+    // The last slab with a free block comes first, so that older ones can drain and be unmapped.
     const slab = slabs?.findLast(hasRoom) ?? this.#map(blockSize);
     if (slab.used++ === 0) this.#idle -= slab.length;
     const block = slab.free.pop() ?? new PoolBlock(slab);
@@ -116,7 +116,7 @@ export class Pool {
     return block;
   }
 
-  /** Takes a block back. */
+  /** Releases a block. */
   release(block: Block): void {
     if (!(block instanceof PoolBlock) || !block.inUse) {
       throw new Error("Cannot release a block that is not in use");
@@ -162,13 +162,13 @@ export class Pool {
     slabs.splice(slabs.indexOf(slab), 1);
     if (slab.registration >= 0) this.#ring!.unregisterBuffer(slab.registration);
     this.#idle -= slab.length;
-    // Detached first: any view that is left is empty then.
+    // Detached first, so that any remaining view is empty.
     slab.buffer.transfer();
     this.#shim.dma_unmap(slab.address, slab.length);
     this.mapped -= slab.length;
   }
 
-  /** Unmaps everything. Views of it become empty. Nothing may be in flight. */
+  /** Unmaps everything. Views become empty. No operation may be in flight. */
   dispose(): void {
     for (const slab of [...this.#slabs.values()].flat()) this.#drop(slab);
   }

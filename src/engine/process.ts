@@ -1,4 +1,4 @@
-// What the kernel tells at once, without a server or a disk.
+// Facts that the kernel returns at once, without a server or a disk.
 
 import { addressOf } from "../../ffi/address.ts";
 import type { Shim } from "../../ffi/shim.ts";
@@ -13,21 +13,22 @@ export function kernelRelease(shim: Shim): string {
   return new TextDecoder().decode(release.subarray(0, release.indexOf(0)));
 }
 
-/** What has Deno start a program anew: `deno watch`, or an option of another command. */
+/** The arguments with which Deno restarts a program: `deno watch`, or an option of another command. */
 const STARTS_ANEW = /^(watch$|--watch|--hmr|--unstable-hmr)/;
 
-/** No command line is longer: execve(2). Only pages that are read into take memory. */
+/** The maximum length of a command line (execve(2)). Only pages that are read take memory. */
 const LONGEST_COMMAND = 8 << 20;
 
 /**
- * Whether this isolate ends only with the process. A read in flight at the end of another isolate would go to memory that
- * has a new owner. Workers end before the process, as do the isolates of `deno test` and `deno bench`, which have threads
- * of their own. A program that Deno starts anew when its files change has one isolate after the other on the main thread.
+ * Whether this isolate ends only with the process. A read in flight at the end of any other isolate would write to
+ * memory that has a new owner. Workers end before the process, and so do the isolates of `deno test` and `deno bench`,
+ * which have separate threads. A program that Deno restarts when its files change has one isolate after the other on
+ * the main thread.
  */
 export function endsWithProcess(shim: Shim): boolean {
   if (shim.dma_call(Opcode.IS_MAIN_THREAD, -1, 0, 0, 0, 0) !== 1) return false;
   const words = readKernelFile(shim, "/proc/self/cmdline", LONGEST_COMMAND)?.split("\0");
-  // Last come the program's own arguments, and what follows the last NUL.
+  // The last parts are the program's own arguments, and the text after the last NUL.
   const ofDeno = words?.slice(0, -1 - Deno.args.length);
   return ofDeno !== undefined && !ofDeno.some((word) => STARTS_ANEW.test(word));
 }

@@ -12,10 +12,13 @@ import type { Request } from "./sqe.ts";
 /** The most completions between two turns of the event loop. */
 const MAX_PER_TURN = 512;
 
-/** Submissions in a row, a millisecond apart, that may be refused for lack of memory before threads take over. */
+/**
+ * The number of consecutive submissions, a millisecond apart, that may fail for lack of memory before threads take
+ * over.
+ */
 const MAX_REFUSALS = 1000;
 
-/** Has the kernel perform requests. They cannot outnumber the completion entries, so none overflows. */
+/** Submits requests to the kernel, at most as many as there are completion entries, so that none overflows. */
 export class Ring {
   readonly kernel: KernelRing;
   readonly notifier: Notifier;
@@ -28,13 +31,13 @@ export class Ring {
 
   /** Requests that wait for a slot. */
   readonly #backlog: Request[] = [];
-  /** Entries in the submission queue that the kernel has not taken, and their slots in its order. */
+  /** Entries in the submission queue that the kernel has not taken, and their slots in order. */
   #prepared = 0;
   readonly #preparedSlots: Uint32Array;
   #refusals = 0;
-  /** Requests that have not ended, which the notifier must wake for. */
+  /** Requests that have not ended, for which the notifier must wake the event loop. */
   #awaited = 0;
-  /** Who submits what is prepared: a microtask that is scheduled, or the reaping that this happens in. */
+  /** Whether a scheduled microtask, or the current reaping, will submit the prepared entries. */
   #phase: "idle" | "scheduled" | "reaping" | "closed" = "idle";
   /** Completions in this turn of the event loop. */
   #completed = 0;
@@ -59,7 +62,7 @@ export class Ring {
     this.notifier = new Notifier(shim, kernel, counters, () => this.#reapInNewTurn());
   }
 
-  /** Frees it. Nothing may be in flight. */
+  /** Frees the ring. No operation may be in flight. */
   close(): void {
     this.#phase = "closed";
     this.notifier.stop();
@@ -84,10 +87,10 @@ export class Ring {
     return this.kernel.supported[sqe.opcode]! > 0;
   }
 
-  /** Puts a request into the submission queue. Returns false if there is no room. */
+  /** Adds a request to the submission queue. Returns false if there is no room. */
   #prepare(request: Request): boolean {
     if (this.#prepared === this.kernel.entries) this.#submitPrepared();
-    // If the ring has given up, entries are left in the queue that nothing may submit any more.
+    // After the ring has given up, entries remain in the queue that must not be submitted.
     if (!this.#supports(request)) return false;
     const slot = this.#freeSlots.at(-1);
     if (slot === undefined) return false;
@@ -114,13 +117,13 @@ export class Ring {
     this.#phase = "scheduled";
     queueMicrotask(() => {
       if (this.#phase === "scheduled") this.#phase = "idle";
-      // Even what completes at once is reaped in a later turn of the event loop: no state changes while code runs on from
-      // microtask to microtask.
+      // Immediate completions too are reaped in a later turn of the event loop, so that no state changes between two
+      // microtasks.
       this.flush();
     });
   }
 
-  /** Submits what is prepared. One submission follows a batch of completions. */
+  /** Submits the prepared entries. One submission follows a batch of completions. */
   flush(): void {
     if (this.#phase !== "reaping") this.#submitPrepared();
   }
@@ -145,13 +148,13 @@ export class Ring {
     else this.#giveUp();
   }
 
-  /** The kernel refuses submissions for good. Nothing is supported any more. */
+  /** Gives up the ring, because the kernel refuses submissions permanently. No operation is supported any more. */
   #giveUp(): void {
     this.kernel.supported.fill(0);
     const refused = this.#preparedSlots.subarray(0, this.#prepared);
     this.#prepared = 0;
     for (const slot of refused) this.#end(this.#vacate(slot), -Errno.ECANCELED);
-    // Not at once: this may run within a loop over the backlog.
+    // Deferred, because this may run within a loop over the backlog.
     queueMicrotask(() => {
       for (const request of this.#backlog.splice(0)) this.#end(request, -Errno.ECANCELED);
     });
@@ -159,13 +162,13 @@ export class Ring {
 
   // ---- completion -------------------------------------------------------------------------------------------------
 
-  /** The ring is done with a request. */
+  /** Ends a request. */
   #end(request: Request, result: number): void {
     if (--this.#awaited === 0) this.notifier.unref();
     this.#ended(request, result);
   }
 
-  /** The request of a slot, which is free from now on. */
+  /** Frees a slot, and returns its request. */
   #vacate(slot: number): Request {
     const request = this.#slots[slot]!;
     this.#slots[slot] = null;
@@ -178,7 +181,7 @@ export class Ring {
     this.reapNow();
   }
 
-  /** Submits what is prepared and completes a batch, until neither is left. */
+  /** Submits the prepared entries and completes a batch, until neither is left. */
   reapNow(): void {
     if (this.#phase === "reaping" || this.#phase === "closed") return;
     this.#phase = "reaping";

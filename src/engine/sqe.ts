@@ -1,5 +1,5 @@
-// Lays operations out as submission queue entries. The shim's blocking calls take the same fields, so both engines share
-// the layout.
+// Converts operations to submission queue entries. The shim's blocking calls take the same fields, so both engines
+// share the layout.
 
 import { addressOf } from "../../ffi/address.ts";
 import type { Shim } from "../../ffi/shim.ts";
@@ -25,22 +25,22 @@ export interface Sqe {
   readonly length: number;
   offset: number;
   readonly flags: number;
-  /** The registered buffer that the address is in, or -1. */
+  /** The index of the registered buffer that contains the address, or -1. */
   readonly bufferIndex: number;
-  /** Has a kernel thread perform it, if it would block or copy on the submitting thread. */
+  /** Forces a kernel thread to perform the operation, if it would block or copy on the submitting thread. */
   readonly forceAsync: boolean;
-  /** Paths. The address becomes that of the first one in memory, and the offset that of the second. */
+  /** The paths. The address of the first one becomes `address`, and that of the second `offset`. */
   readonly paths: readonly string[];
 }
 
-/** An operation under way. It keeps the operation's memory alive until the result is there. */
+/** A submitted operation. It keeps the operation's memory alive until it ends. */
 export interface Request {
   readonly operation: Operation;
   readonly sqe: Sqe;
   readonly completion: Completion;
   /** The memory of its paths, one after the other. */
   readonly paths: Block | undefined;
-  /** The device of its file; undefined if it is not known. */
+  /** The device of the file; undefined if it is not known. */
   readonly device: number | undefined;
 }
 
@@ -55,12 +55,15 @@ const REST = {
   paths: NO_PATHS,
 };
 
-/** An entry with these fields. Destructuring with defaults would read what a program puts into Object.prototype. */
+/**
+ * An entry with these fields. Destructuring with defaults would read properties that a program adds to
+ * Object.prototype.
+ */
 function entry(opcode: number, fd: number, fields: Partial<Sqe> = {}): Sqe {
   return { opcode, fd, ...REST, ...fields };
 }
 
-/** Makes the call of an entry on this thread, which it blocks. Returns a count, a descriptor, 0 or `-errno`. */
+/** Performs an entry as a blocking call on this thread. Returns a count, a descriptor, 0 or `-errno`. */
 export function callNow(shim: Shim, { opcode, fd, address, length, offset, flags }: Sqe): number {
   return shim.dma_call(opcode, fd, address, length, offset, flags);
 }
@@ -70,7 +73,7 @@ export function closeNow({ resources, dma_call }: Shim, fd: number): number {
   return resources.untrackDescriptor(fd) ? dma_call(Opcode.CLOSE, fd, 0, 0, 0, 0) : -Errno.EBADF;
 }
 
-/** Closes `count` descriptors, which stand at `address` with 32 bits each; their results take their places. */
+/** Closes `count` descriptors, an array of 32-bit numbers at `address`. Their results replace them. */
 export function closeMany(address: number, count: number): Sqe {
   return entry(Opcode.CLOSE_MANY, -1, { address, length: count });
 }
@@ -79,7 +82,7 @@ export function closeMany(address: number, count: number): Sqe {
 const OPEN_HOW = new BigUint64Array([0n, 0n, BigInt(RESOLVE_CACHED)]);
 let openHowAddress = 0;
 
-/** Lays an operation out. */
+/** Converts an operation. */
 export function prepareSqe(operation: Operation): Sqe {
   switch (operation.op) {
     case "read":

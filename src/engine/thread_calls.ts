@@ -1,39 +1,39 @@
-// Blocking calls on Deno's pool of 32 threads, which Deno needs too. The number of calls at once is limited, in all and per
-// device: calls that wait for a server that is gone do not hold up those for other devices.
+// Blocking calls on Deno's pool of 32 threads, which Deno itself needs too. The number of calls at once is limited, in
+// total and for each device, so that calls to a server that hangs do not delay those for other devices.
 
 import type { Shim } from "../../ffi/shim.ts";
 import type { Counters } from "./counters.ts";
 import type { Sqe } from "./sqe.ts";
 
-/** The part of the threads that one device may have, of those that no other device has. */
+/** The part of the threads not used by other devices that one device may use. */
 const SHARE = 2 / 3;
 
-/** Marks a result that is not there yet. No call returns this number. */
+/** Marks a missing result. No call returns this number. */
 const PENDING = -(2 ** 31);
 
 /** A call that waits or runs. */
 interface Call {
   readonly sqe: Sqe;
-  /** The device of the file that it is for; undefined if it is not known. */
+  /** The device of the file; undefined if it is not known. */
   readonly device: number | undefined;
   readonly ended: (result: number) => void;
 }
 
-/** Makes each call as soon as there is a thread for it. */
+/** Starts each call as soon as a thread is free for it. */
 export class ThreadCalls {
   readonly #shim: Shim;
   readonly #counters: Counters;
   readonly #most: number;
   readonly #turn: (() => Promise<void>) | undefined;
-  /** The calls on threads, with the index of each one's result in native memory. */
+  /** The running calls, with the index of each result in native memory. */
   readonly #running = new Map<Call, number>();
   readonly #waiting: Call[] = [];
-  /** Places that were in use and are free. */
+  /** Indexes that are free again. */
   readonly #freePlaces: number[] = [];
 
   /**
-   * `most` calls run at once, no more than there are places for results. `turn` is called with each call; its result is
-   * reported when the promise has resolved.
+   * At most `most` calls run at once, limited by the places for results. A result is reported after the promise of
+   * `turn` has resolved.
    */
   constructor(
     shim: Shim,
@@ -52,7 +52,7 @@ export class ThreadCalls {
     return this.#running.size + this.#waiting.length;
   }
 
-  /** Makes a call, now or when a thread is free. `ended` gets its result. */
+  /** Starts a call, now or when a thread is free. `ended` gets its result. */
   start(sqe: Sqe, device: number | undefined, ended: (result: number) => void): void {
     const call = { sqe, device, ended };
     if (this.#mayRun(device)) {
@@ -96,8 +96,8 @@ export class ThreadCalls {
   }
 
   /**
-   * Reports the results that are there, without the event loop. No call is made on this thread: it could wait for a server
-   * that is gone.
+   * Reports the results so far, without the event loop. It starts no call on this thread, which could wait for a server
+   * that hangs.
    */
   endNow(): void {
     const { results } = this.#shim.resources;

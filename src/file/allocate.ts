@@ -1,4 +1,4 @@
-// Reserves space of a file, and frees it.
+// Reserves and frees the space of a file.
 
 import { Errno, FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from "../engine/linux.ts";
 import type { DmaError } from "../errors.ts";
@@ -6,8 +6,8 @@ import { cutReserved } from "./cut.ts";
 import type { OpenFile } from "./open_file.ts";
 
 /**
- * With these errors fallocate(2) may have reserved a part. Seen on ext4: all that was left of the disk stays taken, and other
- * programs have no space.
+ * After these errors fallocate(2) may have reserved a part of the space. Seen on ext4: the rest of the disk stays
+ * reserved, and other programs have no space.
  */
 export const FULL: ReadonlySet<number> = new Set([Errno.ENOSPC, Errno.EDQUOT]);
 
@@ -20,7 +20,9 @@ export async function freeSpace(file: OpenFile, position: number, length: number
   await descriptor.use("allocate", () => file.extend(0, free));
 }
 
-/** Reserves the first `length` bytes, or nothing behind the end of the file if there is no room for all of them. */
+/**
+ * Reserves the first `length` bytes. If there is not enough room, nothing stays reserved behind the end of the file.
+ */
 export function reserveSpace(file: OpenFile, length: number, keepSize: boolean): Promise<void> {
   const { descriptor, fd } = file;
   const mode = keepSize ? FALLOC_FL_KEEP_SIZE : 0;

@@ -1,5 +1,5 @@
-// Opens files that appear whole or not at all. They are written without a name if the file system has such files, and under
-// a temporary name in the same directory otherwise. They get their name in one step, when they are durable.
+// Opens files that appear complete or not at all. They are written without a name if the file system supports that, and
+// otherwise under a temporary name in the same directory. They get their name in one step, when they are durable.
 
 import type { Engine } from "../engine/engine.ts";
 import { Errno } from "../engine/linux.ts";
@@ -12,7 +12,7 @@ import type { OpenFile, OpenRequest } from "./open_file.ts";
 import { accessOf, openName } from "./open.ts";
 import { findPermitted } from "./permissions.ts";
 
-/** Opens a file that will be published at `path`, as it stands at the time of the call. */
+/** Opens a file that will be published at `path`, as resolved at the time of the call. */
 export async function openAtomic(
   engine: Engine,
   path: string,
@@ -29,14 +29,14 @@ export async function openAtomic(
     await assertReplaceable(target, file.descriptor, "open");
     return file;
   } catch (error) {
-    // A file owns the name.
+    // An opened file owns the name, and releases it.
     if (file) await file.giveUp();
     else target.release();
     throw error;
   }
 }
 
-/** Whether a file without a name keeps the name that it is given later. */
+/** Whether a file without a name keeps a name that it gets later. */
 async function keepsUnnamed(name: FileName): Promise<boolean> {
   const { fd, facts } = name.directory;
   const fileSystem = await fileSystemOf(name.handle(fd), facts);
@@ -56,7 +56,7 @@ async function openUnnamed(
     await file.close();
     return undefined;
   } catch (error) {
-    // The kernels and file systems without O_TMPFILE return EISDIR, among others (open(2)).
+    // Kernels and file systems without O_TMPFILE return EISDIR, among other errors (open(2)).
     const { code } = error as { code?: string };
     if (code === "EOPNOTSUPP" || code === "EISDIR" || code === "EINVAL") return undefined;
     throw error;

@@ -1,4 +1,4 @@
-// Reads whole blocks of a file, of which a part is to be written.
+// Reads a block of a file before a part of it is written.
 
 import type { DmaError } from "../errors.ts";
 import type { OpenFile } from "./open_file.ts";
@@ -6,13 +6,13 @@ import { readPooled } from "./transfer.ts";
 
 /** A block that was read. */
 export interface FileBlock {
-  /** All of it; zeros behind the end of the file. */
+  /** The whole block; zeros behind the end of the file. */
   readonly bytes: Uint8Array;
-  /** Bytes of it that are in the file. */
+  /** The number of its bytes that are in the file. */
   readonly length: number;
 }
 
-/** Reads the block at `position` of a file that is in use. `ended` gets it, or the error. */
+/** Reads the block at `position` of a file that is in use. `ended` gets the block or the error. */
 export function submitBlockRead(
   file: OpenFile,
   position: number,

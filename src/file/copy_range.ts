@@ -1,5 +1,5 @@
-// Copies a range from file to file. The kernel copies, by reference if the file system can. Where the kernel refuses, the
-// bytes are read and written.
+// Copies a range from file to file. The kernel copies the bytes, or shares the blocks if the file system can. If the
+// kernel refuses, the bytes are read and written.
 
 import { alignDown, alignUp } from "../align.ts";
 import { run } from "../engine/engine.ts";
@@ -13,12 +13,12 @@ import type { OpenFile } from "./open_file.ts";
 import { readInUse, writePieces } from "./random_access.ts";
 import { stat } from "./stat.ts";
 
-/** Bytes of one call, which cannot be interrupted. A multiple of any block. */
+/** The bytes of one call, which cannot be interrupted. A multiple of any block size. */
 const STEP = 256 << 20;
-/** Bytes read and written at once. */
+/** The bytes that are read and written at once. */
 const PIECE = 4 << 20;
 
-/** The kernel cannot copy between these two files (copy_file_range(2)), or a sandbox has it refuse (EPERM). */
+/** The kernel cannot copy between these two files (copy_file_range(2)), or a sandbox forbids the call (EPERM). */
 const REFUSED: ReadonlySet<number> = new Set([
   Errno.EPERM,
   Errno.EXDEV,
@@ -36,7 +36,7 @@ export interface Copy {
   readonly length: number;
 }
 
-/** What of a copy follows its first bytes. */
+/** The rest of a copy after its first bytes. */
 function rest(copy: Copy, copied: number): Copy {
   const { position, targetPosition, length } = copy;
   return {
@@ -47,13 +47,13 @@ function rest(copy: Copy, copied: number): Copy {
   };
 }
 
-/** Copies up to `length` bytes; fewer if the source ends before. Resolves to how many. */
+/** Copies up to `length` bytes; fewer if the source ends before. Resolves to their number. */
 export function copyRange(copy: Copy): Promise<number> {
   const { from, to } = copy;
   return from.descriptor.use("copy", () => to.descriptor.use("copy", () => copyInUse(copy)));
 }
 
-/** A close does not wait for long: it ends a copy after a part of it. */
+/** Ends the copy after the current part if a file is being closed, so that the close does not wait for long. */
 function assertOpen({ from, to }: Copy): void {
   from.descriptor.assertOpen("copy");
   to.descriptor.assertOpen("copy");
@@ -61,7 +61,7 @@ function assertOpen({ from, to }: Copy): void {
 
 async function copyInUse(copy: Copy): Promise<number> {
   const { from, to, position } = copy;
-  // Bytes that come meanwhile, perhaps from the copy itself, are not copied.
+  // Bytes that are appended meanwhile, perhaps by the copy itself, are not copied.
   const { size } = await stat(from.descriptor);
   const end = mayBeLonger(from.fileSystem, size) ? Infinity : size;
   const there = { ...copy, length: Math.min(copy.length, Math.max(0, end - position)) };
@@ -70,13 +70,13 @@ async function copyInUse(copy: Copy): Promise<number> {
     const copied = await copyInKernel(there);
     return copied + await copyByHand(rest(there, copied));
   } catch (error) {
-    // Before the target is closed: an atomic one must not be published.
+    // Noted before the target is closed, so that an atomic target is not published.
     to.durability.noteFailure(error);
     throw error;
   }
 }
 
-/** The kernel would return EINVAL, which means other things too. */
+/** The kernel would return EINVAL, which has other causes too. */
 function refuseOverlap({ position, length, targetPosition }: Copy): void {
   if (position >= targetPosition + length || targetPosition >= position + length) return;
   throw new RangeError(
@@ -85,8 +85,8 @@ function refuseOverlap({ position, length, targetPosition }: Copy): void {
 }
 
 /**
- * Has the kernel copy whole blocks. Resolves to how many bytes are copied: the rest is for {@linkcode copyByHand}. Parts of a
- * block of a file that shares blocks xfs writes through the page cache, where they collide with direct writes (open_file.ts).
+ * Lets the kernel copy whole blocks. Resolves to the number of bytes; {@linkcode copyByHand} copies the rest. If a file
+ * shares blocks, xfs writes parts of blocks through the page cache, which collides with direct writes (open_file.ts).
  */
 async function copyInKernel(copy: Copy): Promise<number> {
   const { to: { blockSize }, position, targetPosition, length } = copy;
@@ -96,14 +96,14 @@ async function copyInKernel(copy: Copy): Promise<number> {
   while (copied < most && copied % blockSize === 0) {
     if (copied > 0) assertOpen(copy);
     const result = await copyStep(rest({ ...copy, length: most }, copied));
-    // It may refuse half-way too.
+    // The kernel may also refuse after a part of the copy.
     if (result === 0 || REFUSED.has(-result)) break;
     copied += result;
   }
   return copied;
 }
 
-/** One call of the kernel. Resolves to how many bytes it copied; `-errno` if it refuses. */
+/** One call of the kernel. Resolves to the number of bytes, or to `-errno` if the kernel refuses. */
 async function copyStep({ from, to, position, targetPosition, length }: Copy): Promise<number> {
   const { engine, fd, path } = from;
   const range = { fd, position, targetFd: to.fd, targetPosition, length: Math.min(length, STEP) };
@@ -113,7 +113,7 @@ async function copyStep({ from, to, position, targetPosition, length }: Copy): P
     if (result < 0 && !REFUSED.has(-result)) throw errorOfTwo(-result, "copy", path, to.path);
     return result;
   };
-  // The source may have fewer bytes by now, so only the result says how long the target is.
+  // The source may have become shorter, so only the result gives the length of the target.
   return await to.write(0, call);
 }
 
@@ -121,8 +121,8 @@ async function copyStep({ from, to, position, targetPosition, length }: Copy): P
 const lastCopies = new WeakMap<OpenFile, Promise<unknown>>();
 
 /**
- * Copies by reading and writing. Resolves to how many bytes are copied. Such copies run one after the other: two may share a
- * block, and each writes whole blocks.
+ * Copies by reading and writing. Resolves to the number of bytes. Such copies run one after the other, because two of
+ * them may share a block and each writes whole blocks.
  */
 async function copyByHand(copy: Copy): Promise<number> {
   const { to, length } = copy;
@@ -149,7 +149,7 @@ async function copyPieces(copy: Copy): Promise<number> {
   return copied;
 }
 
-/** Writes bytes to any position, as whole blocks. Padding that is behind the content then is cut off. */
+/** Writes bytes to any position, as whole blocks, and cuts off padding behind the content. */
 async function writeInBlocks(to: OpenFile, bytes: Uint8Array, position: number): Promise<void> {
   const { blockSize } = to;
   const end = position + bytes.length;

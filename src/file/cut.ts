@@ -1,4 +1,4 @@
-// Truncates files. Mostly that cuts off what this module put behind the content: reserved space, and padding.
+// Truncates files, mostly to cut off this module's reserved space and padding behind the content.
 
 import { waitUntil } from "../engine/engine.ts";
 import { type DmaError, ioError } from "../errors.ts";
@@ -6,15 +6,16 @@ import { explain } from "./file_system.ts";
 import type { OpenFile } from "./open_file.ts";
 import { knownSize } from "./stat.ts";
 
-/** Whether there may be something behind the content to cut off. */
+/** Whether there may be reserved space or padding behind the content. */
 function exceedsContent({ appends, length }: OpenFile): boolean {
-  // Where other programs append too, the bytes may be theirs.
+  // In a file that several programs append to, the bytes may be theirs.
   return !appends && length.sizeUpperBound > length.contentEnd;
 }
 
 /**
- * Cuts a file that is in use to the end of its content. If it is longer than this module ever made it, another program's
- * bytes are behind the content, and it is not cut. Nothing is written meanwhile. Returns undefined if there is nothing to do.
+ * Cuts a file that is in use to the end of its content. A file that is longer than this module ever made it has another
+ * program's bytes behind the content, and is not cut. No write runs meanwhile. Returns undefined if there is nothing to
+ * do.
  */
 export function cutToContent(file: OpenFile): Promise<void> | undefined {
   if (!exceedsContent(file)) return undefined;
@@ -26,19 +27,22 @@ export function cutNow(file: OpenFile, deadline: number): void {
   const { engine, length } = file;
   const cutting = cutToContent(file);
   cutting?.catch(() => {});
-  // The program may go on, and close the file before the cut is over: its number could be another file's by then.
+  // The program may continue and close the file before the cut has ended. The number of the descriptor could then
+  // belong to another file.
   if (cutting) file.descriptor.use("truncate", () => cutting).catch(() => {});
   while (length.isChanging && waitUntil(engine, deadline));
 }
 
-/** Truncates a file that is in use, when nothing else writes to it. What is left, or added as zeros, is content. */
+/**
+ * Truncates a file that is in use, when nothing else writes to it. The remaining bytes, or added zeros, are content.
+ */
 export function truncateTo(file: OpenFile, contentEnd: number): Promise<void> {
   return truncateAlone(file, () => contentEnd, true);
 }
 
 /**
- * Gives back what an allocation has reserved before it failed, but nothing below `before`, the length of before. The truncate
- * also frees blocks behind the end of the file.
+ * Releases the space that a failed allocation has reserved behind `before`, the length before it. The truncate also
+ * frees blocks behind the end of the file.
  */
 export function cutReserved(file: OpenFile, before: number): Promise<void> {
   return truncateAlone(file, () => {
@@ -49,19 +53,20 @@ export function cutReserved(file: OpenFile, before: number): Promise<void> {
   });
 }
 
-/** Cuts off the padding up to `padded` that a copy has put behind the content, unless there was a write there since. */
+/** Cuts off the padding up to `padded` that a copy has written behind the content, unless a later write is there. */
 export function cutPadding(file: OpenFile, padded: number): Promise<void> {
   const { length } = file;
   return truncateAlone(file, () => {
-    // Any other length comes from another write. The writer's own cut does not replace this one: it may have come before.
+    // Any other length comes from another write. The writer's own cut cannot replace this one, because it may have run
+    // before.
     const size = knownSize(file.descriptor) ?? padded;
     return size === padded && length.contentEnd < padded ? length.contentEnd : undefined;
   });
 }
 
 /**
- * Truncates a file that is in use to the result of `decide`, which is called when nothing else that changes the length is
- * under way; undefined: not at all. With `isContent` all that is there then is content.
+ * Truncates a file that is in use to the result of `decide`; undefined leaves it unchanged. `decide` runs when no other
+ * operation changes the length. With `isContent` the whole file is content afterwards.
  */
 function truncateAlone(
   file: OpenFile,
@@ -91,9 +96,9 @@ function truncateAlone(
         engine.submit({ op: "truncate", fd, length: newLength }, { complete });
       };
       if (fileSystem.cutsDirty || !durability.unsynced) return truncate();
-      // Decided again after the sync: another program may append meanwhile.
+      // The length is decided again after the sync, because another program may have appended.
       if (decide() === undefined) return end();
-      // A failure that nobody was told of is reported to the caller of the truncate, which is tried all the same.
+      // A failed sync that was not reported yet is reported to the caller of the truncate, which runs in any case.
       const told = durability.syncError;
       durability.submitSync(true, (error) => truncate(error === told ? undefined : error));
     });

@@ -1,4 +1,4 @@
-// An open descriptor, which is closed once, after the last operation that uses it.
+// An open descriptor. It is closed once, after the last operation that uses it.
 
 import { assert } from "../assert.ts";
 import { type Engine, run } from "../engine/engine.ts";
@@ -9,13 +9,13 @@ import { closedError, ioError, unwrap } from "../errors.ts";
 export class Descriptor {
   readonly engine: Engine;
   readonly fd: number;
-  /** For messages: the path that was opened, or to which the file was renamed since. */
+  /** For messages: the path that was opened, or the new path after a rename. */
   path: string;
   #uses = 0;
   #closing = false;
   readonly #unused = Promise.withResolvers<void>();
   readonly #closed = Promise.withResolvers<void>();
-  /** Settles when it is closed; rejects if closing failed. */
+  /** Settles when the descriptor is closed; rejects if closing failed. */
   readonly closed: Promise<void> = this.#closed.promise;
 
   constructor(engine: Engine, fd: number, path: string) {
@@ -26,7 +26,7 @@ export class Descriptor {
     this.closed.catch(() => {});
   }
 
-  /** Whether it is closed or about to be: no new use is allowed. */
+  /** Whether the descriptor is closed or will be. New uses are not allowed. */
   get closing(): boolean {
     return this.#closing;
   }
@@ -36,7 +36,7 @@ export class Descriptor {
     if (this.#closing) throw closedError(op, this.path);
   }
 
-  /** Keeps it open until {@linkcode release}. Throws if it is closed. */
+  /** Keeps the descriptor open until {@linkcode release}. Throws if it is closed. */
   acquire(op: string): void {
     this.assertOpen(op);
     this.#uses++;
@@ -48,7 +48,7 @@ export class Descriptor {
     if (--this.#uses === 0 && this.#closing) this.#unused.resolve();
   }
 
-  /** Runs work that may take several operations. Closing waits for all of it. */
+  /** Runs work of several operations. Closing waits for the end of the work. */
   async use<T>(op: string, work: () => Promise<T>): Promise<T> {
     this.acquire(op);
     try {
@@ -58,14 +58,15 @@ export class Descriptor {
     }
   }
 
-  /** Runs one operation of such work. Rejects with the error that its result stands for. */
+  /** Runs one operation of such work. A negative result becomes an error. */
   async call(op: string, operation: Operation): Promise<number> {
     return unwrap(await run(this.engine, operation), op, this.path);
   }
 
   /**
-   * Closes it after its last use and after `last`, which resolves to whether close(2) is quick. If `last` fails, the descriptor
-   * is closed all the same, and the promise rejects with that failure. A second call returns the promise of the first.
+   * Closes the descriptor after its last use and after `last`, which resolves to whether close(2) is quick. If `last`
+   * fails, the descriptor is closed nevertheless, and the promise rejects with that failure. A second call returns the
+   * first promise.
    */
   close(last: () => Promise<boolean>): Promise<void> {
     if (!this.#closing) {
@@ -84,7 +85,7 @@ export class Descriptor {
     try {
       quick = await last();
     } finally {
-      // Linux frees the descriptor whatever close(2) returns, so it is never called again.
+      // Linux frees the descriptor even if close(2) fails, so close(2) is never repeated.
       result = await run(engine, { op: "close", fd, quick });
     }
     if (result < 0) throw ioError(-result, "close", this.path);

@@ -1,4 +1,4 @@
-// A directory, held by a descriptor: it stays the same directory if its path leads elsewhere by now.
+// A directory, held by a descriptor. It stays the same directory even if its path later leads to another one.
 
 import { type Engine, run } from "../engine/engine.ts";
 import { AT_FDCWD, Errno, O_CLOEXEC, O_DIRECTORY, O_PATH, O_RDONLY } from "../engine/linux.ts";
@@ -6,17 +6,17 @@ import type { Operation } from "../engine/operation.ts";
 import { ioError, unwrap } from "../errors.ts";
 import { factsOf, type StatFacts } from "./stat.ts";
 
-/** The directories that are held, by key. Files of one directory share its descriptor. */
+/** The open directories by key. Files of one directory share its descriptor. */
 const held = new WeakMap<Engine, Map<string, Directory>>();
 
 function keyOf({ mountId, device, inode }: StatFacts): string | undefined {
-  // A directory may be on two mounts, of which one is read-only.
+  // A directory may be on two mounts, one of which is read-only.
   return mountId === undefined ? undefined : `${mountId}:${device}:${inode}`;
 }
 
 /**
- * Errors that do not tell whether a path in the kernel's cache can be opened: it is not there, or the kernel cannot be asked.
- * The call came with kernel 5.6, and the flag with 5.12. A seccomp filter may refuse what it does not know.
+ * Errors of a cached lookup after which the normal open must be tried: the path is not in the cache, the kernel lacks
+ * openat2(2) (before 5.6) or RESOLVE_CACHED (before 5.12), or a seccomp filter forbids the call.
  */
 const NOT_KNOWN: readonly number[] = [Errno.EAGAIN, Errno.ENOSYS, Errno.EINVAL, Errno.EPERM];
 
@@ -30,11 +30,14 @@ export class Directory {
   readonly engine: Engine;
   /** For the `*at` calls: opened with O_PATH. */
   readonly fd: number;
-  /** Its facts when it was opened, for what never changes: its mount and device. */
+  /** The facts at the time of the open. Only mount and device are used, which never change. */
   readonly facts: StatFacts;
   readonly #key: string | undefined;
   #users = 1;
-  /** The last sync that failed. A later one may succeed without the names of before: the kernel reports a failure only once. */
+  /**
+   * The last failed sync. A later one may succeed without the earlier names, because the kernel reports a failure only
+   * once.
+   */
   failure: { readonly errno: number } | undefined;
   /** A descriptor that can be synced; -1 if the directory may not be read. */
   #syncFd: Promise<number> | undefined;
@@ -50,7 +53,7 @@ export class Directory {
   }
 
   /**
-   * Opens the directory at `path`, as it stands at the time of the call. Errors name `asked`.
+   * Opens the directory at `path`, as resolved at the time of the call. Errors name `asked`.
    */
   static async open(engine: Engine, path: string, asked: string): Promise<Directory> {
     let fd = engine.runNow({ ...openingPath(AT_FDCWD, path), cached: true });
@@ -64,14 +67,14 @@ export class Directory {
     }
   }
 
-  /** The directory of a descriptor, which it owns from now on. */
+  /** The directory of a descriptor. The directory owns the descriptor from then on. */
   static #hold(engine: Engine, fd: number, facts: StatFacts): Directory {
     let directories = held.get(engine);
     if (!directories) held.set(engine, directories = new Map());
     const key = keyOf(facts);
     const known = key === undefined ? undefined : directories.get(key);
-    // A server may give a new directory the number of one that is gone and still open here. Its path tells them apart: the
-    // kernel calls the old one deleted. A disk gives no number twice.
+    // A server may reuse the inode number of a removed directory that is still open here. The real path distinguishes
+    // them: the kernel marks the old one as deleted. Disks do not reuse the number of an open directory.
     const isSame = known &&
       (engine.isLocal(fd) || engine.realPath(fd) === engine.realPath(known.fd));
     if (isSame) {
@@ -83,13 +86,13 @@ export class Directory {
     return directory;
   }
 
-  /** One more user. */
+  /** Adds a user. */
   retain(): this {
     this.#users++;
     return this;
   }
 
-  /** One user less. The last one closes it. */
+  /** Removes a user. After the last one the directory is closed. */
   release(): void {
     if (--this.#users > 0) return;
     const { engine, fd } = this;
@@ -101,7 +104,7 @@ export class Directory {
     this.#syncFd?.then((fd) => fd >= 0 && engine.runNow({ op: "close", fd }), () => {});
   }
 
-  /** Opens what {@linkcode sync} needs, so that it cannot fail for lack of a descriptor later. */
+  /** Opens the descriptor for {@linkcode sync}, so that the sync cannot fail for lack of descriptors. */
   async prepareSync(path: string): Promise<void> {
     await (this.#syncFd ??= this.#openForSync(path));
   }
@@ -118,7 +121,7 @@ export class Directory {
   }
 
   #judgeSync(result: number, path: string): void {
-    // EINVAL: the file system has no sync for directories (fsync(2)).
+    // EINVAL: the file system cannot sync directories (fsync(2)).
     if (result >= 0 || result === -Errno.EINVAL) return;
     this.failure = { errno: -result };
     throw ioError(-result, "sync", path);
@@ -131,21 +134,21 @@ export class Directory {
 
   async #openForSync(path: string): Promise<number> {
     const { engine } = this;
-    // On a disk of this machine it waits for nothing: the directory is open already.
+    // On a local disk this does not block, because the directory is open already.
     const opened =
       await (engine.isLocal(this.fd)
         ? engine.runNow(this.#openingForSync)
         : run(engine, this.#openingForSync));
     if (opened >= 0) return opened;
     this.#syncFd = undefined;
-    // A directory that may be written to but not read cannot be synced.
+    // A directory without read permission cannot be synced.
     if (opened === -Errno.EACCES) return -1;
     return unwrap(opened, "open", path);
   }
 
   /**
-   * Makes the names in it durable, for callers who hold it until then. A sync that has not begun serves all callers until it
-   * does: many files that are made at once need only a few.
+   * Makes the names in the directory durable. Callers hold the directory meanwhile. A sync that waits serves all
+   * callers until it begins, so many files that are created at once need only a few syncs.
    */
   sync(path: string): Promise<void> {
     if (!this.#syncing) {
@@ -164,12 +167,14 @@ export class Directory {
   }
 }
 
-/** Opens the working directory, which never has to be looked up, on the JavaScript thread. Returns `-errno` as well. */
+/**
+ * Opens the working directory on the JavaScript thread, because it needs no lookup. Returns the descriptor or `-errno`.
+ */
 export function openWorkingDirectory(engine: Engine): number {
   return engine.runNow(openingPath(AT_FDCWD, "."));
 }
 
-/** Opens a directory that must be looked up, from the working directory at the time of the call. */
+/** Looks up and opens a directory, from the working directory at the time of the call. */
 async function lookUpOnThread(engine: Engine, name: string, asked: string): Promise<number> {
   if (name.startsWith("/")) return await run(engine, openingPath(AT_FDCWD, name));
   const directory = unwrap(openWorkingDirectory(engine), "open", asked);

@@ -1,15 +1,16 @@
-// What of a file is durable: its changes, the syncs that cover them, and the failures after which bytes may be missing.
+// Tracks the durability of a file: its changes, the syncs that cover them, and the failures after which bytes may be
+// missing.
 
 import { type DmaError, ioError } from "../errors.ts";
 import type { Descriptor } from "./descriptor.ts";
 
-/** A sync that was asked for. */
+/** A requested sync. */
 interface WantedSync {
   readonly dataOnly: boolean;
   readonly ended: (error: DmaError | undefined) => void;
 }
 
-/** Counts the changes of one open file, and those that a sync has covered. The durability of its name is not part of it. */
+/** Counts the changes of one open file, and those that a sync has covered. It does not track the name. */
 export class Durability {
   readonly #descriptor: Descriptor;
   #changes: number;
@@ -17,12 +18,12 @@ export class Durability {
   #synced = -1;
   /** Whether a sync is in flight. */
   #isSyncing = false;
-  /** Those who share the next one. */
+  /** The callers that share the next sync. */
   readonly #waiting: WantedSync[] = [];
   #failure: { readonly error: unknown } | undefined;
   #syncError: DmaError | undefined;
 
-  /** `changed` says that opening the file has changed it. */
+  /** `changed`: opening the file has changed it. */
   constructor(descriptor: Descriptor, changed: boolean) {
     this.#descriptor = descriptor;
     this.#changes = changed ? 1 : 0;
@@ -38,12 +39,14 @@ export class Durability {
     return this.#changes > Math.max(0, this.#synced);
   }
 
-  /** Whether all of the file is durable: also what was in it when it was opened, by a program that may not have synced it. */
+  /**
+   * Whether the whole file is durable, including its content at the open, which another program may not have synced.
+   */
   get isDurable(): boolean {
     return this.#synced === this.#changes;
   }
 
-  /** Whether a sync is in flight, or waits for that. */
+  /** Whether a sync is in flight or waits. */
   get isSyncing(): boolean {
     return this.#isSyncing;
   }
@@ -53,22 +56,22 @@ export class Durability {
     return this.#failure;
   }
 
-  /** The first sync that failed. */
+  /** The error of the first failed sync. */
   get syncError(): DmaError | undefined {
     return this.#syncError;
   }
 
-  /** Notes that the file was changed, or may have been. */
+  /** Notes that the file was changed, or may have been changed. */
   noteChange(): void {
     this.#changes++;
   }
 
-  /** Others may have changed the file: only a further sync shows that all of it is durable. */
+  /** Notes that other programs may have changed the file: only a further sync makes all of it durable. */
   noteOthers(): void {
     if (this.isDurable) this.#synced = -1;
   }
 
-  /** Notes a write that was durable when it was over. It covers no other change since there were `changes`. */
+  /** Notes a durable write (RWF_DSYNC). It covers only its own change, if `changes` were counted before it. */
   noteDurableWrite(changes: number): void {
     const isAlone = this.#changes === changes;
     this.noteChange();
@@ -80,14 +83,15 @@ export class Durability {
     this.#failure ??= { error };
   }
 
-  /** A sync succeeded that began after `changes` changes. */
+  /** Notes a successful sync that began after `changes` changes. */
   #noteSync(changes: number): void {
     this.#synced = Math.max(this.#synced, changes);
   }
 
   /**
-   * Makes bytes and length durable, and with `metadata` everything else about the file. After a sync that failed, the kernel has
-   * dropped what it could not write, and another sync would succeed and mean nothing: every later one rejects with that error.
+   * Makes bytes and length durable, and with `metadata` all metadata. After a failed sync the kernel has dropped the
+   * bytes that it could not write, and another sync would succeed without them. So every later call rejects with the
+   * same error.
    */
   sync(metadata: boolean): Promise<void> {
     return this.#descriptor.use("sync", () =>
@@ -98,8 +102,8 @@ export class Durability {
   }
 
   /**
-   * Syncs the file. `ended` gets the error of the first sync that failed, if one did. One runs at a time, because the kernel
-   * reports a failure only once, and then perhaps to another one. Those who ask meanwhile share the next one.
+   * Syncs the file. `ended` gets the error of the first failed sync, if there is one. One sync runs at a time, because
+   * the kernel reports a failure only once, perhaps to the wrong one of two. Calls during a sync share the next one.
    */
   submitSync(dataOnly: boolean, ended: (error: DmaError | undefined) => void): void {
     this.#waiting.push({ dataOnly, ended });
@@ -111,7 +115,7 @@ export class Durability {
     const served = this.#waiting.splice(0);
     const dataOnly = served.every((wanted) => wanted.dataOnly);
     const changes = this.#changes;
-    // Noted here, and not in a reaction to a promise: flushSync() may block the program before that.
+    // Noted here and not after a promise, because flushSync() may block the thread before a microtask runs.
     const complete = (result: number) => {
       this.#noteResult(result);
       if (!this.#syncError) this.#noteSync(changes);

@@ -1,28 +1,28 @@
-// A file's length: where its content ends, how long this module may have made it, and when it may be truncated. Writes
-// extend a file and truncates shorten it, so the two never run at once.
+// A file's length: the end of its content, an upper bound of its size, and when it may be truncated. Writes extend a
+// file and truncates shorten it, so the two never run at once.
 
 import { assert } from "../assert.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { type FileSystem, mayBeLonger } from "./file_system.ts";
 import { knownSize } from "./stat.ts";
 
-/** The length of one open file. Everything that writes to the file or truncates it goes through here. */
+/** The length of one open file. All writes and truncates of the file use it. */
 export class FileLength {
   readonly #descriptor: Descriptor;
   readonly #fileSystem: FileSystem;
   #contentEnd: number;
-  /** The same without what a server has answered and not confirmed. */
+  /** The end of the content without bytes that a server has not confirmed. */
   #confirmedEnd: number;
   #sizeUpperBound: number;
-  /** The ends of the writes and allocations under way, and how many have each. */
+  /** The ends of the writes and allocations in flight, and the number of operations with each end. */
   readonly #ends = new Map<number, number>();
-  /** What begins the truncates: the first of them runs if {@linkcode isHeld}, and the others wait. */
+  /** The functions that begin truncates. If {@linkcode isHeld}, the first one runs and the others wait. */
   readonly #holds: (() => void)[] = [];
   #isHeld = false;
   /** Called when no truncate waits or runs. */
   readonly #whenWritable = new Set<() => void>();
 
-  /** `size` is the file's length, all of which is content. */
+  /** `size` is the file's length. All of it is content. */
   constructor(descriptor: Descriptor, size: number, fileSystem: FileSystem) {
     this.#descriptor = descriptor;
     this.#fileSystem = fileSystem;
@@ -36,7 +36,7 @@ export class FileLength {
     return this.#holds.length > 0;
   }
 
-  /** Whether a truncate runs. One that only waits may be overtaken by a write that cannot wait. */
+  /** Whether a truncate runs. A write that cannot wait may overtake a waiting truncate. */
   get isHeld(): boolean {
     return this.#isHeld;
   }
@@ -52,8 +52,8 @@ export class FileLength {
   }
 
   /**
-   * A write or an allocation up to `end` begins. Not while {@linkcode isHeld}. What another program has appended is content
-   * from now on, if a new end of the file could hide it, or padding behind the end of the data.
+   * Begins a write or an allocation up to `end`. Not allowed while {@linkcode isHeld}. Bytes that another program has
+   * appended become content, if the new end or padding of this write could hide them.
    */
   beginWrite(end: number, dataEnd?: number): void {
     assert(!this.#isHeld, "no write begins while the file is truncated");
@@ -73,9 +73,9 @@ export class FileLength {
   }
 
   /**
-   * Lets no write begin until `release` is called. `alone` is called when writes under way and earlier truncates are over:
-   * perhaps within this call, and not if `release` was called before. It must read the lengths then. Nothing here waits for
-   * a microtask: a caller that blocks the JavaScript thread until a write is over would wait for ever.
+   * Prevents new writes until `release` is called. Calls `alone` when the writes in flight and earlier truncates have
+   * ended, perhaps within this call, but not after `release`. `alone` must read the lengths itself. No step waits for a
+   * microtask: a caller that blocks the JavaScript thread until a write ends would wait for ever.
    */
   holdWrites(alone: (release: () => void) => void): () => void {
     const begin = () => alone(release);
@@ -103,17 +103,17 @@ export class FileLength {
 
   // ---- the lengths ------------------------------------------------------------------------------------------------
 
-  /** The end of the content, behind which there may be reserved space or padding. Nothing below it is cut off. */
+  /** The end of the content. Reserved space or padding may follow. No byte below it is cut off. */
   get contentEnd(): number {
     return this.#contentEnd;
   }
 
-  /** The file is no longer than this, unless another program has extended it. */
+  /** An upper bound of the file's size, unless another program has extended the file. */
   get sizeUpperBound(): number {
     return this.#sizeUpperBound;
   }
 
-  /** How long the file is, as the kernel or else this module knows it without asking a server; undefined if they do not. */
+  /** The file's length, as the kernel or this module knows it without a request to a server; otherwise undefined. */
   get sizeNow(): number | undefined {
     const fileSystem = this.#fileSystem;
     if (!fileSystem.statsFromMemory) return this.#sizeUpperBound;
@@ -121,19 +121,19 @@ export class FileLength {
     return size === undefined || mayBeLonger(fileSystem, size) ? undefined : size;
   }
 
-  /** Everything below `end` is content from now on; with `confirmed` false, until {@linkcode noteLoss}. */
+  /** Marks all bytes below `end` as content; with `confirmed` false, only until {@linkcode noteLoss}. */
   addContent(end: number, confirmed = true): void {
     this.#contentEnd = Math.max(this.#contentEnd, end);
     this.#sizeUpperBound = Math.max(this.#sizeUpperBound, end);
     if (confirmed) this.#confirmedEnd = Math.max(this.#confirmedEnd, end);
   }
 
-  /** A server has confirmed everything that it had answered. */
+  /** Notes that a server has confirmed all completed writes. */
   confirm(): void {
     this.#confirmedEnd = this.#contentEnd;
   }
 
-  /** A server has lost what it had answered and not confirmed. */
+  /** Notes that a server has lost completed but unconfirmed writes. */
   noteLoss(): void {
     this.#contentEnd = this.#confirmedEnd;
   }
@@ -144,8 +144,8 @@ export class FileLength {
   }
 
   /**
-   * Lowers the upper bound after a failure to the file's length, or to where a write under way may still bring it. What comes
-   * behind that later is another program's, and is not cut off.
+   * Lowers the upper bound after a failure to the file's length, or to the end of a write in flight. Later bytes behind
+   * the bound belong to another program, and are not cut off.
    */
   #limitBound(): void {
     const size = knownSize(this.#descriptor) ?? Infinity;
@@ -155,12 +155,12 @@ export class FileLength {
   }
 
   /**
-   * The length to cut a file to that may be longer than its content; undefined if it is not. If it is longer than this module
-   * ever made it, another program's bytes are behind the content, and are left there.
+   * The length to which a file must be cut; undefined if it is not longer than its content. If the file is longer than
+   * this module ever made it, the bytes behind the content belong to another program and are kept.
    */
   lengthToCutTo(): number | undefined {
     const size = knownSize(this.#descriptor);
-    // A file that another program has cut to less must not be made longer again.
+    // A file that another program has cut must not be extended again.
     const isReserved = size === undefined ||
       (size > this.#contentEnd && size <= this.#sizeUpperBound);
     if (isReserved) return this.#contentEnd;
@@ -168,26 +168,29 @@ export class FileLength {
     return undefined;
   }
 
-  /** The file was truncated to `length`. With `isContent` all that is there now is content. */
+  /** Notes that the file was truncated to `length`. With `isContent` the whole file is content. */
   truncated(length: number, isContent: boolean): void {
     this.#endAt(length, isContent);
     this.#sizeUpperBound = length;
   }
 
-  /** A read has met the end of the file. If that is below the content, another program has cut the file. */
+  /**
+   * Notes that a read has met the end of the file. If it is below the end of the content, another program has cut the
+   * file.
+   */
   noteEnd(): void {
     this.#endAt(this.sizeNow ?? Infinity, false);
   }
 
-  /** The content ends at `end`, or before that unless it is `exact`. */
+  /** Notes that the content ends at `end`, or before it unless `exact` is set. */
   #endAt(end: number, exact: boolean): void {
     this.#contentEnd = exact ? end : Math.min(this.#contentEnd, end);
     this.#confirmedEnd = exact ? end : Math.min(this.#confirmedEnd, end);
   }
 
   /**
-   * The file was found to be `size` long, before anything is written to it. Bytes that another program appended are content,
-   * and content that it cut off is gone. With `whole` everything is content.
+   * Notes the file's `size` before a first write. Bytes that another program has appended become content, and content
+   * that it has cut off is gone. With `whole` all bytes are content.
    */
   found(size: number, whole: boolean): void {
     const appended = size > this.#sizeUpperBound;

@@ -1,5 +1,5 @@
-// A name of a file: the descriptor of a directory, and the last component. A path is looked up once, when the user calls.
-// Everything after that happens in the directory that was found.
+// A name of a file: the descriptor of a directory, and the last component. A path is looked up once, at the user's
+// call. All later operations use the directory that was found.
 
 import { type Engine, run, runUntil } from "../engine/engine.ts";
 import { Errno, O_CLOEXEC, O_NOFOLLOW, O_PATH, O_TMPFILE } from "../engine/linux.ts";
@@ -7,7 +7,7 @@ import { errorOfTwo, ioError, unwrap } from "../errors.ts";
 import { Directory } from "./directory.ts";
 import { factsOf, type Handle, type StatFacts } from "./stat.ts";
 
-/** What tells a file from all others. */
+/** The identity of a file: device and inode. */
 export interface FileIdentity {
   readonly device: number;
   readonly inode: bigint;
@@ -25,7 +25,7 @@ function splitPath(path: string): { directory: string; component: string } {
   const slash = path.lastIndexOf("/", Math.max(0, end - 1));
   const component = path.slice(slash + 1);
   if (end === 0) return { directory: "/", component: "." };
-  // `..` is a directory, and not a name in the one above it.
+  // `..` is a directory, not a name in the directory above.
   if (path.slice(slash + 1, end) === "..") return { directory: path, component: "." };
   return { directory: slash < 0 ? "." : path.slice(0, slash + 1), component };
 }
@@ -38,7 +38,7 @@ function parentOf(path: string): string {
 export class FileName {
   readonly directory: Directory;
   readonly component: string;
-  /** As the user gave it, for messages. */
+  /** The user's path, for messages. */
   readonly path: string;
 
   constructor(directory: Directory, component: string, path: string) {
@@ -47,14 +47,16 @@ export class FileName {
     this.path = path;
   }
 
-  /** Looks `path` up, as it stands at the time of the call. With `whole` it is a directory, whose name is `.` in itself. */
+  /**
+   * Looks `path` up at the time of the call. With `whole` the path is a directory, and the name is `.` in it.
+   */
   static async lookUp(engine: Engine, path: string, whole = false): Promise<FileName> {
     if (path === "") throw ioError(Errno.ENOENT, "open", path);
     const { directory, component } = whole ? { directory: path, component: "." } : splitPath(path);
     return new FileName(await Directory.open(engine, directory, path), component, path);
   }
 
-  /** The name's real path; undefined if that cannot be found out. */
+  /** The real path of the name; undefined if it cannot be determined. */
   get realPath(): string | undefined {
     const directory = this.engine.realPath(this.directory.fd);
     if (!directory || this.component === ".") return directory;
@@ -65,17 +67,17 @@ export class FileName {
     return this.directory.engine;
   }
 
-  /** A descriptor that was opened by this name. */
+  /** A descriptor that was opened by this name, with its path. */
   handle(fd: number): Handle {
     return { engine: this.engine, fd, path: this.path };
   }
 
-  /** What names it in an operation. */
+  /** The fields that name this file in an operation. */
   get #at(): { directory: number; name: string } {
     return { directory: this.directory.fd, name: this.component };
   }
 
-  /** The name that an open file really has; this name if that cannot be found out. Messages keep this path. */
+  /** The real name of an open file; this name if it cannot be determined. Messages keep this path. */
   async whereIs(fd: number): Promise<FileName> {
     const engine = this.engine;
     const real = engine.realPath(fd);
@@ -104,7 +106,10 @@ export class FileName {
     return run(engine, { op: "open", directory: fd, name: ".", mode, flags: flags | O_TMPFILE });
   }
 
-  /** What is at the name, without touching it; undefined if nothing is. `nofollow` is for a symbolic link itself. */
+  /**
+   * The facts of the file at the name, which is not touched; undefined if there is none. With `nofollow` those of a
+   * symbolic link itself.
+   */
   async look(nofollow = false): Promise<StatFacts | undefined> {
     const fd = await this.open(O_PATH | O_CLOEXEC | (nofollow ? O_NOFOLLOW : 0));
     if (fd === -Errno.ENOENT) return undefined;
@@ -119,7 +124,7 @@ export class FileName {
   /** Throws if the name no longer leads to this file. Errors name `op`. */
   async assertLeadsTo(file: FileIdentity, op: string): Promise<void> {
     if (isSame(await this.look(), file)) return;
-    throw ioError(Errno.ENOENT, op, this.path, "the name is another file's by now, or nobody's");
+    throw ioError(Errno.ENOENT, op, this.path, "the name no longer leads to this file");
   }
 
   /** linkat(2) of an open file. Resolves to 0 or `-errno`. */
@@ -131,10 +136,10 @@ export class FileName {
     return await run(this.engine, { ...operation, byProc: false });
   }
 
-  /** Whether {@linkcode link} can give a file a name here at all. */
+  /** Whether {@linkcode link} works here. */
   async canLink(fd: number): Promise<boolean> {
     if (this.engine.realPath(fd) !== undefined) return true;
-    // `.` always exists, so nothing is linked.
+    // `.` always exists, so the probe links nothing.
     const { directory } = this;
     return await new FileName(directory, ".", this.path).link(fd) === -Errno.EEXIST;
   }
@@ -150,7 +155,7 @@ export class FileName {
     if (result < 0) throw errorOfTwo(-result, "rename", this.path, to.path);
   }
 
-  /** unlinkat(2). A name that is gone is no error. */
+  /** unlinkat(2). A missing name is not an error. */
   async unlink(): Promise<void> {
     const result = await run(this.engine, { op: "unlink", ...this.#at });
     if (result !== -Errno.ENOENT) unwrap(result, "remove", this.path);
@@ -164,7 +169,7 @@ export class FileName {
     else runUntil(engine, operation, deadline);
   }
 
-  /** unlinkat(2), if the name is still that regular file's, and no other program has written to it. */
+  /** unlinkat(2), if the name still leads to that regular file, and no other program has written to it. */
   async unlinkEmpty(file: FileIdentity): Promise<void> {
     const found = await this.look(true);
     if (isSame(found, file) && found?.kind === "file" && found.size === 0) await this.unlink();

@@ -1,5 +1,5 @@
-// The known file systems, by their type from statfs(2). A row says how files are opened, read, written and named there. A
-// file system without a row is trusted with nothing.
+// The known file systems, by their type from statfs(2). A row describes how files are opened, read, written and named
+// there. A file system without a row gets the safest treatment.
 
 import { run } from "../engine/engine.ts";
 import { Errno } from "../engine/linux.ts";
@@ -10,45 +10,46 @@ import type { Handle, StatFacts } from "./stat.ts";
 /** A file system of the kernel on a disk. */
 export const DISK = {
   name: "a file system on a disk",
-  /** Whether it stores what is written. Views of the kernel do not. */
+  /** Whether it stores written bytes. Kernel views such as proc do not. */
   stores: true,
   /**
-   * Whether statfs(2) may report no blocks, as on tmpfs without a limit, and for servers that do not answer it. All others
-   * without blocks are views of the kernel (simple_statfs in fs/libfs.c): proc, sysfs, nsfs, cgroup and others.
+   * Whether statfs(2) may report no blocks, as on tmpfs without a limit, and on servers that do not implement it. All
+   * other file systems without blocks are kernel views (simple_statfs in fs/libfs.c): proc, sysfs, nsfs, cgroup and
+   * others.
    */
   mayHaveNoBlocks: false,
-  /** Files are in memory: O_DIRECT may be accepted, and means nothing. */
+  /** Files are in memory: O_DIRECT may be accepted, but has no effect. */
   inMemory: false,
   /** Direct I/O is trusted only if statx(2) reports its alignment. */
   directWhereSaid: false,
-  /** Direct I/O takes any position and length: no padding is written, and nothing has to be cut. */
+  /** Direct I/O takes any position and length: no padding is written, so none has to be cut. */
   exactTails: false,
-  /** A write that extends a file costs no more than another: moving the end ahead gains nothing. */
+  /** A write that extends a file costs no more than any other: moving the end ahead gains nothing. */
   extendsFreely: false,
   /** fallocate(2) reserves space for later writes, and a truncate frees it. */
   reserves: true,
-  /** A truncate takes effect even if writes before it are not synced. */
+  /** A truncate takes effect even if earlier writes are not synced. */
   cutsDirty: true,
-  /** A write with RWF_DSYNC is durable when it is over. */
+  /** A write with RWF_DSYNC is durable when it ends. */
   syncsWrites: true,
   /**
-   * A write may end before the server has it, and fail later, and only a sync tells. The bytes after which one asks; 0 if
-   * what is written is in the file.
+   * A write may end before the server has the bytes, and fail later; only a sync shows that. The number of bytes after
+   * which a sync confirms the writes; 0 if a completed write is in the file.
    */
   confirmAfter: 0,
-  /** A file that is there may be opened for writing, and refuse every write. */
+  /** An existing file may open for writing, and refuse every write. */
   mayWriteOnce: false,
-  /** A file without a name (O_TMPFILE) keeps the name that it is given. */
+  /** A file without a name (O_TMPFILE) keeps a name that it gets. */
   keepsUnnamed: true,
-  /** Every call for its files runs on a thread: one that the ring submits may wait for a server. */
+  /** Every call for its files runs on a thread, because a submission to the ring may wait for a server. */
   onThreads: false,
   /** statx(2) answers from memory with AT_STATX_DONT_SYNC. */
   statsFromMemory: true,
-  /** flock(2) returns EACCES for a lock that is held, and not EWOULDBLOCK. */
+  /** flock(2) returns EACCES instead of EWOULDBLOCK if another process holds the lock. */
   heldLockIsDenied: false,
 };
 
-/** What decides how a file is opened and written. */
+/** The properties that decide how a file is opened and written. */
 export type FileSystem = Readonly<typeof DISK>;
 
 const IN_MEMORY: FileSystem = {
@@ -59,7 +60,7 @@ const IN_MEMORY: FileSystem = {
 };
 
 /**
- * Files are on a server, and a server that is gone must not block other files.
+ * Files are on a server. A server that does not answer must not block other files.
  *
  * - `onThreads`: NFS opens within the submission to a ring: seen with kernel 6.12, the event loop stood still for as long as
  *   one request took. SMB and 9p did not.
@@ -91,23 +92,23 @@ const FUSE: FileSystem = { ...NETWORK, name: "FUSE", mayHaveNoBlocks: true, cuts
 
 const CIFS: FileSystem = { ...NETWORK, name: "CIFS", heldLockIsDenied: true };
 
-/** A view of the kernel that reports blocks. */
+/** A kernel view that reports blocks. */
 const KERNEL_VIEW: FileSystem = { ...DISK, name: "a view of the kernel", stores: false };
 
-/** Seen with each such server: on a full disk, bytes whose writes had ended were not in the file. */
+/** Seen with each of these servers: on a full disk, bytes of completed writes were not in the file. */
 const EARLY: Partial<FileSystem> = { confirmAfter: 16 << 20 };
 
-/** What sets servers of FUSE apart, by what {@linkcode findServer} calls them. */
+/** The properties of FUSE servers, by the name that {@linkcode findServer} returns. */
 const SERVERS: ReadonlyMap<string, Partial<FileSystem>> = new Map([
   ["ceph-fuse", EARLY],
   ["glusterfs", EARLY],
   ["juicefs", EARLY],
   ["mfs", EARLY],
   ["seaweedfs", EARLY],
-  // Each sync sends the whole file again, so only a caller who waits has one.
+  // Each sync sends the whole file again, so only a waiting caller causes one.
   ["s3fs", { confirmAfter: Infinity }],
   ["sshfs", EARLY],
-  // Without a cache, a file is read or written as a whole: seen, reading through a descriptor for both is EPERM.
+  // Without a cache a file is read or written as a whole. Seen: reading through a descriptor for both gives EPERM.
   ["rclone", { name: "rclone", mayWriteOnce: true }],
 ]);
 
@@ -117,7 +118,7 @@ const TABLE: ReadonlyMap<number, FileSystem> = new Map([
   [0xf2f52010, { ...DISK, name: "f2fs" }],
   // Its device number is like that of a network file system. A block is copied when it is written.
   [0xca451a4e, { ...DISK, name: "bcachefs", extendsFreely: true }],
-  // A later write does not take the space that fallocate(2) reserved, and the reservation stays.
+  // A later write does not use the space that fallocate(2) reserved, and the reservation stays.
   [0x9123683e, { ...DISK, name: "btrfs", extendsFreely: true, reserves: false }],
   // O_DIRECT is accepted over tmpfs too: seen with kernel 6.18. Its upper layer is never FUSE (the kernel refuses that), and
   // its files cannot be polled, so io_uring gives what may block to its kernel threads.
@@ -135,23 +136,23 @@ const TABLE: ReadonlyMap<number, FileSystem> = new Map([
   [0x958458f6, KERNEL_VIEW], // hugetlbfs, whose files cannot be written to
 ]);
 
-/** With these errors a server refuses truncates, and writes that do not follow the last one. */
+/** The errors by which a server refuses truncates, and writes that do not follow the last one. */
 const REFUSALS: ReadonlySet<number> = new Set([Errno.EPERM, Errno.ESPIPE]);
 
-/** What a server's refusal means, and the remedy; empty if the error says everything. */
+/** An explanation of a server's refusal, with the remedy; empty if the error is clear. */
 export function explain({ name, onThreads }: FileSystem, errno: number): string {
   if (!onThreads || !REFUSALS.has(errno)) return "";
   return `this ${name} server writes files from start to end only: mount it with a cache (rclone: --vfs-cache-mode writes)`;
 }
 
-/** Whether a file may be longer than a stat says: a server that does not know its length says 0. */
+/** Whether a file may be longer than its reported length: a server that does not know the length reports 0. */
 export function mayBeLonger({ onThreads }: FileSystem, size: number): boolean {
   return onThreads && size === 0;
 }
 
 /**
- * A file system without a row. It is trusted neither with files without a name nor with a truncate of unsynced bytes. It opens
- * if it has blocks, and is refused if it has none.
+ * A file system without a row. Files without a name are not used, and files are synced before a truncate. It is refused
+ * if it reports no blocks.
  */
 const UNKNOWN: FileSystem = { ...NETWORK, name: "an unknown file system", cutsDirty: false };
 

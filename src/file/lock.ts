@@ -1,4 +1,4 @@
-// Advisory locks on a whole file, as flock(2) has them.
+// Advisory locks on a whole file (flock(2)).
 
 import { run } from "../engine/engine.ts";
 import { callAfter } from "../engine/event_loop.ts";
@@ -24,15 +24,15 @@ export async function tryLock(file: OpenFile, exclusive: boolean): Promise<boole
   return true;
 }
 
-/** NFS 4 makes an exclusive lock of one on bytes, for which a file must be open for writing (flock(2)). */
+/** NFS 4 emulates an exclusive lock by a byte-range lock, which requires a file that is open for writing (flock(2)). */
 function explainRefusal({ writable }: OpenFile, exclusive: boolean, errno: number): string {
   const takesWrite = errno === Errno.EBADF && exclusive && !writable;
-  return takesWrite ? "the file system gives an exclusive lock only with write: true" : "";
+  return takesWrite ? "an exclusive lock on this file system needs write: true" : "";
 }
 
 /**
- * Waits for the lock, until `signal` is aborted. No thread blocks in flock(2): there are only a few, and the holder may need
- * one to release the lock.
+ * Waits for the lock, until `signal` is aborted. It polls instead of blocking a thread in flock(2): threads are few,
+ * and the holder may need one to release the lock.
  */
 export async function lock(
   file: OpenFile,

@@ -1,5 +1,4 @@
-// The name of an open file, even if its path leads to another file by now: how it is published, renamed, removed and made
-// durable.
+// Publishes, renames, removes and syncs the name of an open file, even if its path leads to another file meanwhile.
 
 import { run } from "../engine/engine.ts";
 import { Errno, O_CLOEXEC, O_RDWR } from "../engine/linux.ts";
@@ -10,34 +9,34 @@ import type { FileIdentity, FileName } from "./file_name.ts";
 import { assertStillPermitted, demandName, findPermitted, limitedOf } from "./permissions.ts";
 import { assertReplaceable } from "./replaceable.ts";
 
-/** Deno's own: a test of a program may put a function in its place that always returns the same. */
+/** Saved at import, because tests of a program may replace the function by one that always returns the same value. */
 const randomUUID = crypto.randomUUID.bind(crypto);
 
 /** A hidden, random name in the same directory. */
 export function temporaryName(target: FileName): FileName {
-  // A name has 255 bytes at most, and the random part must fit.
+  // A name has at most 255 bytes, including the random part.
   const kept = target.component.slice(0, 40);
   return target.sibling(`.${kept}.${randomUUID().slice(0, 13)}.tmp`);
 }
 
-/** The name that an open file has, and the one that an atomic file will get. It releases both. */
+/** The current name of an open file, and the future name of an atomic one. It releases both. */
 export class Naming {
   readonly #descriptor: Descriptor;
   readonly #file: FileIdentity;
-  /** Undefined if the file has none. That of an atomic file is a temporary one. */
+  /** The current name, temporary for an unpublished atomic file; undefined if the file has none. */
   #name: FileName | undefined;
-  /** The name of an atomic file from when it is published on; undefined afterwards, and for other files. */
+  /** The future name of an unpublished atomic file; otherwise undefined. */
   #target: FileName | undefined;
-  /** The name whose directory was synced since the file got it. */
+  /** The name, if its directory was synced after the file got it. */
   #durable: FileName | undefined;
-  /** The last failed sync of the directory when the file got its name. */
+  /** The directory's last failed sync before the file got its name. */
   #failureBefore: Directory["failure"];
-  /** The last sync of a name, in flight or over. */
+  /** The last sync of a name, in flight or ended. */
   #syncing: { readonly name: FileName; readonly over: Promise<void> } | undefined;
-  /** The name changes by one call at a time: each starts from the name that the last one left. */
+  /** One call at a time changes the name, and each starts from the result of the last one. */
   #queue: Promise<unknown> | undefined;
 
-  /** `created` says that opening the file made its name. */
+  /** `created`: the open created the name. */
   constructor(
     descriptor: Descriptor,
     file: FileIdentity,
@@ -51,17 +50,17 @@ export class Naming {
     this.#failureBefore = name?.directory.failure;
   }
 
-  /** Whether it is an atomic file that was neither published nor given up. */
+  /** Whether this is an atomic file that was neither published nor discarded. */
   get isUnpublished(): boolean {
     return this.#target !== undefined;
   }
 
-  /** Whether it has a name that is not durable. */
+  /** Whether the file has a name that is not durable. */
   get isVolatile(): boolean {
     return !this.isUnpublished && this.#name !== this.#durable;
   }
 
-  /** Releases the directory, which is held as long as the file is open. */
+  /** Releases the directory, which is held while the file is open. */
   release(): void {
     this.#name?.release();
   }
@@ -69,8 +68,8 @@ export class Naming {
   // ---- durability -------------------------------------------------------------------------------------------------
 
   /**
-   * Makes the name durable. A file that is renamed meanwhile has another one, which is not. All callers share one sync of a
-   * name: the kernel reports a failure only once.
+   * Makes the current name durable, but not a name that a rename gives it meanwhile. All callers share one sync of a
+   * name, because the kernel reports a failure only once.
    */
   async sync(): Promise<void> {
     const name = this.#name;
@@ -91,7 +90,7 @@ export class Naming {
     this.#durable = name;
   }
 
-  /** Throws if a sync of the directory has failed since there was the failure `before`. */
+  /** Throws if a sync of the directory has failed after the failure `before`. */
   #assertKept({ failure }: Directory, before: Directory["failure"]): void {
     if (failure && failure !== before) throw ioError(failure.errno, "sync", this.#descriptor.path);
   }
@@ -107,12 +106,15 @@ export class Naming {
 
   // ---- atomic files -----------------------------------------------------------------------------------------------
 
-  /** Has the file published as `target`. */
+  /** Sets the name under which the file will be published. */
   publishAs(target: FileName): void {
     this.#target = target;
   }
 
-  /** Gives an atomic file its name, durably. The file itself is already durable. It is discarded if this fails. */
+  /**
+   * Gives an atomic file its name, and makes the name durable. The file itself is already durable. On failure it is
+   * discarded.
+   */
   publish(): Promise<void> {
     return this.#inTurn(() => this.#publish());
   }
@@ -125,7 +127,7 @@ export class Naming {
     const { fd } = this.#descriptor;
     if (!this.#name) {
       let result = await target.link(fd);
-      // linkat(2) replaces nothing, and rename(2) does.
+      // linkat(2) cannot replace a name, but rename(2) can.
       if (result === -Errno.EEXIST) {
         this.#name = temporaryName(target);
         result = await this.#name.link(fd);
@@ -138,14 +140,14 @@ export class Naming {
     await this.sync();
   }
 
-  /** The file has another name from now on. */
+  /** Sets the current name. */
   #become(name: FileName): void {
     this.#name?.release();
     this.#name = name;
     this.#failureBefore = name.directory.failure;
   }
 
-  /** Removes the temporary name of an atomic file, which is not published any more. Failures are ignored. */
+  /** Removes the temporary name of an atomic file, which can then no longer be published. Failures are ignored. */
   discard(): Promise<void> {
     return this.#inTurn(() => this.#discard());
   }
@@ -159,14 +161,14 @@ export class Naming {
     this.#name = undefined;
   }
 
-  /** Removes the temporary name of an atomic file. Blocks, for a server until `deadline` at most. */
+  /** Removes the temporary name of an atomic file. Blocks, on a server until `deadline` at most. */
   unlinkTemporaryNow(deadline: number): void {
     if (this.isUnpublished) this.#name?.unlinkNow(deadline);
   }
 
   // ---- renames and removals ---------------------------------------------------------------------------------------
 
-  /** Renames the file to `path`, as it stands at the time of the call. An existing file is replaced. */
+  /** Renames the file to `path`, as resolved at the time of the call. An existing file is replaced. */
   rename(path: string): Promise<void> {
     const descriptor = this.#descriptor;
     return descriptor.use("rename", async () => {
@@ -202,8 +204,9 @@ export class Naming {
   }
 
   /**
-   * Rejects if an atomic file could not be published at `target`: it would be lost when all of it is written. A temporary name
-   * is moved there. A file without a name has another one like it made: a probe under a name could stay behind.
+   * Rejects if an atomic file could not be published at `target`, because the failure would otherwise come after the
+   * last write. A temporary name is moved there. For a file without a name another such file is created as a probe: a
+   * named probe could stay behind.
    */
   async #assertPublishable(target: FileName, before: FileName): Promise<void> {
     const { engine, path } = this.#descriptor;
@@ -216,7 +219,7 @@ export class Naming {
     if (this.#name) return await this.#moveTemporary(this.#name, target);
     const from = before.directory.facts;
     const to = target.directory.facts;
-    // Subvolumes of btrfs have devices of their own, and no links between them.
+    // Each subvolume of btrfs has its own device, and links between subvolumes are not possible.
     if (from.mountId !== to.mountId || from.device !== to.device) refuse(Errno.EXDEV);
     const fd = await target.openWithoutName(O_RDWR | O_CLOEXEC, 0o600);
     if (fd < 0) refuse(-fd);
@@ -235,7 +238,7 @@ export class Naming {
     this.#become(moved);
   }
 
-  /** Removes the file's name. An atomic file gets none. */
+  /** Removes the file's name. An atomic file is discarded. */
   remove(): Promise<void> {
     return this.#descriptor.use("remove", () => this.#inTurn(() => this.#remove()));
   }
@@ -244,7 +247,7 @@ export class Naming {
     if (this.isUnpublished) return await this.#discard();
     const name = this.#nameFor("remove");
     await demandName(name, limitedOf(["write"]));
-    // A name that is gone is no error.
+    // A missing name is not an error.
     if (!await name.look()) return;
     await name.assertLeadsTo(this.#file, "remove");
     await name.unlink();

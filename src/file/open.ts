@@ -1,5 +1,5 @@
-// Opens a file: with Deno's permissions, with Direct I/O if the file system has it, and only a regular file. Nothing is
-// truncated before the descriptor has shown what it is.
+// Opens a regular file with Deno's permissions, and with Direct I/O if the file system has it. Nothing is truncated
+// before the type of the file is known.
 
 import { type Engine, run } from "../engine/engine.ts";
 import {
@@ -44,8 +44,8 @@ export function accessOf({ read, write }: OpenRequest): Access[] {
 }
 
 /**
- * Opens the file that `path` leads to at the time of the call, or one without a name in the directory that it leads to.
- * Rejects with Deno's own errors.
+ * Opens the file to which `path` leads at the time of the call, or a file without a name in that directory. Rejects
+ * with Deno's own errors.
  */
 export async function openPath(
   engine: Engine,
@@ -56,14 +56,14 @@ export async function openPath(
   return await openName(name, request);
 }
 
-/** Opens the file at a name, which belongs to it from the call on. A file without a name does not keep it. */
+/** Opens the file at a name, and owns the name. A file without a name releases it. */
 export async function openName(name: FileName, request: OpenRequest): Promise<OpenFile> {
   const { engine } = name;
-  // The directory is synced at the end, when no descriptor may be left.
+  // The directory is synced at the end, when there may be no free descriptor. So it is opened now.
   const prepares = request.create || request.createNew;
   const prepared = prepares ? name.directory.prepareSync(name.path) : undefined;
   const opening = openDescriptor(name, request);
-  // Nothing is under way any more when this rejects.
+  // When this rejects, nothing is in flight.
   await Promise.allSettled([opening, prepared]);
   const opened = await opening.catch((error) => {
     name.release();
@@ -79,9 +79,9 @@ export async function openName(name: FileName, request: OpenRequest): Promise<Op
     if (request.unnamed) opened.name.release();
     return file;
   } catch (error) {
-    // A file that is refused must not leave an empty file behind. It is told from another one by its facts.
+    // A refused open must not leave its new, empty file behind. The facts identify that file.
     if (created) facts ??= await factsOf(name.handle(fd)).catch(() => undefined);
-    // Until it is closed no other file has its inode.
+    // Until the descriptor is closed no other file can get its inode number.
     if (created && facts) await opened.name.unlinkEmpty(facts).catch(() => {});
     await run(engine, { op: "close", fd });
     opened.name.release();
@@ -89,12 +89,12 @@ export async function openName(name: FileName, request: OpenRequest): Promise<Op
   }
 }
 
-/** A descriptor, and its name, which is another one if a symbolic link led to the file. */
+/** A descriptor and its real name, which differs from the given one after a symbolic link. */
 interface Opened {
   readonly name: FileName;
   readonly fd: number;
   readonly created: boolean;
-  /** Whether the file's mode allows to write it but not to read it. */
+  /** Whether the file's mode allows writing but not reading. */
   readonly isWriteOnly?: boolean;
 }
 
@@ -107,21 +107,21 @@ async function describe(
   const { engine, path } = handle;
   const fileSystem = await assertStores(handle, facts);
   engine.setThreaded(fd, fileSystem.onThreads);
-  // An alignment of 0 says that this file has no Direct I/O, though O_DIRECT can be set (statx(2), STATX_DIOALIGN), as on
-  // ext4 with data=journal.
+  // An alignment of 0 means that this file has no Direct I/O, even if O_DIRECT can be set (statx(2), STATX_DIOALIGN),
+  // as on ext4 with data=journal.
   const refused = facts.directMemory === 0 || facts.directOffset === 0 || fileSystem.inMemory ||
     (fileSystem.directWhereSaid && facts.directMemory === undefined);
-  // Through the page cache a writer need not read the rest of its first and its last block.
+  // Through the page cache a writer does not have to read the rest of its first and last block.
   const prefersCache = request.direct === "off" || request.append ||
     (isWriteOnly && request.direct === "prefer");
   const direct = !prefersCache && !refused && engine.setFlags(fd, O_DIRECT) >= 0;
-  // Both calls clear O_NONBLOCK. io_uring before kernel 6.4 ends a read with EAGAIN if the file has it and its disk cannot be
-  // asked without waiting, as with dm-crypt.
+  // Both calls clear O_NONBLOCK. With that flag io_uring before kernel 6.4 ends a read with EAGAIN if the disk cannot
+  // complete it without waiting, as with dm-crypt.
   if (!direct) engine.setFlags(fd, request.append ? O_APPEND : 0);
   if (request.direct === "require" && !direct) {
     throw ioError(Errno.EOPNOTSUPP, "open", path, "the file system has no Direct I/O");
   }
-  // Another program may have written to the new file by now.
+  // Another program may have written to the new file already.
   const created = made && facts.size === 0;
   const emptied = request.truncate && !created;
   if (emptied) {
@@ -142,7 +142,7 @@ async function describe(
   });
 }
 
-/** Throws if a file with content was opened for writing and refuses every write: then it cannot be read either. */
+/** Throws if a file with content was opened for writing but refuses every write. Such a file cannot be read either. */
 async function assertRewritable(handle: Handle, fileSystem: FileSystem): Promise<void> {
   const { engine, fd, path } = handle;
   const memory = engine.acquire(1);
@@ -156,7 +156,7 @@ async function assertRewritable(handle: Handle, fileSystem: FileSystem): Promise
   }
 }
 
-/** The file system of a regular file. Throws for everything else, and for what Deno would not open. */
+/** The file system of a regular file. Throws for other files, and for files that Deno would not open. */
 async function assertStores(handle: Handle, facts: StatFacts): Promise<FileSystem> {
   const { path } = handle;
   if (facts.kind === "directory") throw ioError(Errno.EISDIR, "open", path);
@@ -165,7 +165,7 @@ async function assertStores(handle: Handle, facts: StatFacts): Promise<FileSyste
   }
   const fileSystem = await fileSystemOf(handle, facts);
   if (!fileSystem.stores) {
-    throw ioError(Errno.EOPNOTSUPP, "open", path, "a file of the kernel is not a regular file");
+    throw ioError(Errno.EOPNOTSUPP, "open", path, "a kernel file is not a regular file");
   }
   // Devices and shared memory are on tmpfs.
   if (fileSystem.inMemory) checkSpecial(handle.engine.realPath(handle.fd));
@@ -177,10 +177,10 @@ async function openDescriptor(
   request: OpenRequest,
 ): Promise<Opened> {
   const limited = limitedOf(accessOf(request));
-  // O_NONBLOCK: opening a FIFO must not wait for its other end. A regular file does not keep it.
+  // O_NONBLOCK: opening a FIFO must not wait for its other end. The flag is cleared for a regular file.
   const flags = O_CLOEXEC | O_NONBLOCK | (request.append ? O_APPEND : 0);
-  // A writer that starts or ends inside a block reads the rest of that block, so the descriptor can read if the file's mode
-  // allows it. `assertReadable` says whether the user may.
+  // A writer that starts or ends inside a block reads the rest of that block, so the descriptor is readable if the
+  // file's mode allows that. `assertReadable` checks whether the user may read.
   const access = request.write ? O_RDWR : O_RDONLY;
   let opened = await openOrCreate(name, request, flags | access, limited);
   if (opened.fd === -Errno.EACCES && request.write && !request.read) {
@@ -191,7 +191,7 @@ async function openDescriptor(
   return opened;
 }
 
-/** Opens a file, or creates it, and says which. */
+/** Opens or creates a file, and returns which of the two. */
 async function openOrCreate(
   name: FileName,
   request: OpenRequest,
@@ -201,7 +201,7 @@ async function openOrCreate(
   const { create, createNew, mode } = request;
   const isLimited = limited.length > 0;
   for (let attempt = 0; attempt < (isLimited ? MAX_ATTEMPTS : 2); attempt++) {
-    // A new file takes one call, unless permissions require a look at what is there first.
+    // A new file takes one call, unless permissions require a check of an existing file first.
     const looks = !create || isLimited || attempt > 0;
     if (looks && !createNew && !request.unnamed) {
       const fd = await openExisting(name, flags, limited);
@@ -210,7 +210,7 @@ async function openOrCreate(
         return { name, fd, created: false };
       }
     }
-    // The real path of the directory: that of the file is not known before it exists.
+    // The real path of the directory is checked, because a file has none before it exists.
     await demandName(name, limited);
     if (request.unnamed) {
       return { name, fd: await name.openWithoutName(flags, mode), created: true };
@@ -218,15 +218,15 @@ async function openOrCreate(
     const fd = await name.open(flags | O_CREAT | O_EXCL, mode);
     if (fd !== -Errno.EEXIST || createNew) return { name, fd, created: fd >= 0 };
   }
-  // It is a symbolic link to a file that does not exist. Its real path cannot be found out before it is made.
+  // The name is a symbolic link to a file that does not exist, so its real path cannot be checked.
   if (isLimited) return { name, fd: -Errno.ENOENT, created: false };
   const fd = await name.open(flags | O_CREAT, mode);
   return { name: fd < 0 ? name : await name.whereIs(fd), fd, created: fd >= 0 };
 }
 
 /**
- * Opens an existing file, `opened`, as a call that might create it. The kernel may refuse that: in a sticky directory another
- * user may have put the file there, to get what is written (fs.protected_regular in proc_sys_fs(5)).
+ * Opens an existing file, `opened`, with the flags that could create it. The kernel may refuse this in a sticky
+ * directory, in which another user may have placed the file as a trap (fs.protected_regular in proc_sys_fs(5)).
  */
 async function openAsCreator(
   name: FileName,
@@ -236,10 +236,10 @@ async function openAsCreator(
 ): Promise<Opened> {
   const { engine, facts } = name.directory;
   const isThere = () => engine.realPath(opened) === name.realPath;
-  // If it was reached through a symbolic link, permissions may not cover the name.
+  // After a symbolic link the permissions may not cover the name.
   if (!(facts.mode & S_ISVTX) || !isThere()) return { name, fd: opened, created: false };
   const again = await name.open(flags | O_CREAT | O_NOFOLLOW, mode);
-  // The file may be gone by now, and another one made.
+  // The file may have been replaced by a new one.
   const created = again >= 0 && !isThere();
   const fd = created || again === -Errno.EACCES ? again : opened;
   for (const unused of [opened, again]) {
@@ -249,8 +249,8 @@ async function openAsCreator(
 }
 
 /**
- * Opens the file at a name. With limited permissions, or if the open would wait, the file is looked at first through a
- * descriptor with O_PATH, which touches nothing. Resolves to the descriptor or `-errno`; throws if it may not be opened.
+ * Opens the file at a name. With limited permissions, or if the open would wait, the file is first checked through an
+ * O_PATH descriptor, which has no side effects. Resolves to the descriptor or `-errno`; throws without permission.
  */
 async function openExisting(
   name: FileName,
@@ -268,7 +268,7 @@ async function openExisting(
     if (limited.length > 0) await demandReal(engine.realPath(found), name.path, limited);
     await assertStores(name.handle(found), await factsOf(name.handle(found)));
     const operation = { op: "open", directory: AT_FDCWD, name: `/proc/self/fd/${found}`, mode: 0 };
-    // It is a regular file. Without O_NONBLOCK the open waits for the holder of a lease (fcntl(2), F_SETLEASE).
+    // The file is regular. Without O_NONBLOCK the open waits for the holder of a lease (fcntl(2), F_SETLEASE).
     return await run(engine, { ...operation, op: "open", flags: flags & ~O_NONBLOCK });
   } finally {
     engine.runNow({ op: "close", fd: found });

@@ -1,4 +1,4 @@
-// An open file, which everything that works on it shares.
+// An open file, shared by all objects that use it.
 
 import type { Engine } from "../engine/engine.ts";
 import { Errno, RWF_DONTCACHE, RWF_DSYNC } from "../engine/linux.ts";
@@ -11,7 +11,7 @@ import type { FileSystem } from "./file_system.ts";
 import { Naming } from "./naming.ts";
 import { type Handle, type StatFacts, statNow } from "./stat.ts";
 
-/** What is to be opened. Every argument has been checked. */
+/** The checked options of an open. */
 export interface OpenRequest {
   readonly read: boolean;
   readonly write: boolean;
@@ -25,33 +25,35 @@ export interface OpenRequest {
   readonly unnamed: boolean;
 }
 
-/** A file that was opened. */
+/** The result of an open. */
 export interface Opening extends Handle {
   readonly name: FileName | undefined;
   readonly request: Pick<OpenRequest, "read" | "write" | "append" | "direct">;
-  /** From before the file was emptied. */
+  /** The facts before the file was emptied. */
   readonly facts: StatFacts;
   readonly fileSystem: FileSystem;
-  /** Whether it uses Direct I/O. */
+  /** Whether Direct I/O is used. */
   readonly direct: boolean;
   /** Whether this open created the file, so that its name is not durable yet. */
   readonly created: boolean;
-  /** Whether it created or emptied the file. */
+  /** Whether this open created or emptied the file. */
   readonly ownsSize: boolean;
 }
 
 /** Safe on every file system that does not report its alignment. */
 const SAFE_ALIGNMENT = 4096;
-/** Larger than any block. Some mount options have `stx_blksize` name a larger unit (xfs with `allocsize` or `largeio`). */
+/**
+ * The largest block size. With some mount options `stx_blksize` is a larger unit (xfs with `allocsize` or `largeio`).
+ */
 const LARGEST_BLOCK = 64 << 10;
 
-/** A file of so many bytes has few blocks, which are freed in less time than a call on a thread takes. */
+/** A file of at most this size has few blocks, whose release takes less time than a call on a thread. */
 const SMALL_FILE = 1 << 20;
 
 /**
- * What positions and lengths must be multiples of: whole blocks of the file system, even if the disk accepts parts of them.
- * If a file shares blocks with a copy (`cp --reflink`, the default of cp), xfs writes parts through the page cache. They
- * collide with direct writes beside them, and the next fsync(2) returns EIO: seen with kernel 6.18.
+ * The alignment of positions and lengths: whole blocks of the file system, even if the disk accepts smaller units. If a
+ * file shares blocks with a copy (`cp --reflink`, the default of cp), xfs writes smaller units through the page cache.
+ * These writes collide with direct writes beside them, and the next fsync(2) returns EIO: seen with kernel 6.18.
  */
 function offsetAlignment({ directOffset, blockSize }: StatFacts): number {
   if (!directOffset) return SAFE_ALIGNMENT;
@@ -62,7 +64,7 @@ function offsetAlignment({ directOffset, blockSize }: StatFacts): number {
 export interface AttachedWriter {
   /** Whether an end was requested or has come. */
   readonly ending: boolean;
-  /** Aborts the writer, and cuts the file to what is whole. Resolves when the writer has left the file. */
+  /** Aborts the writer, and cuts the file to its flushed prefix. Resolves when the writer has released the file. */
   abortWriter(reason: unknown): Promise<void>;
   /** The file was synced while no write was in flight. */
   synced(): void;
@@ -82,11 +84,11 @@ export class OpenFile implements FileIdentity {
   readonly memoryAlignment: number;
   /** The alignment of positions and lengths for Direct I/O. */
   readonly alignment: number;
-  /** Bounds of a write that is there whole or not at all, in bytes; both 0 if the disk or the file system has none. */
+  /** The bounds of an atomic write in bytes; both 0 if the disk or the file system has none. */
   readonly atomicWrite: { readonly min: number; readonly max: number };
   /**
-   * Writes begin and end at a multiple of it: 1 if nothing asks for alignment. It does not change when Direct I/O is given up,
-   * because buffers are laid out by it.
+   * The unit of positions and lengths of writes: 1 if no alignment is required. It stays the same when Direct I/O is
+   * abandoned, because buffers depend on it.
    */
   readonly blockSize: number;
   /**
@@ -94,14 +96,17 @@ export class OpenFile implements FileIdentity {
    * is refused.
    */
   writeFlags: number;
-  /** Whether opening it created or emptied it, so that all its bytes come from this module. */
+  /** Whether the open created or emptied the file, so that all its bytes come from this module. */
   readonly ownsSize: boolean;
   /** Whether the file no longer changes: nobody may write to it any more. */
   sealed = false;
-  /** Whether the user's object was collected: the last stream of the file closes it. */
+  /** Whether the user's object was collected. The last stream of the file then closes it. */
   dropped = false;
   writer: AttachedWriter | undefined;
-  /** The user's object, while it has a lock. Its FinalizationRegistry holds this file, and so the object is not collected. */
+  /**
+   * The user's object, while it has a lock. This reference keeps the object from being collected, because its
+   * FinalizationRegistry holds this file.
+   */
   lockHolder: object | undefined;
   readonly #request: Opening["request"];
   #direct: boolean;
@@ -120,7 +125,7 @@ export class OpenFile implements FileIdentity {
     this.#request = request;
     this.memoryAlignment = (direct && facts.directMemory) || SAFE_ALIGNMENT;
     this.alignment = direct ? offsetAlignment(facts) : SAFE_ALIGNMENT;
-    // The kernel has them for Direct I/O only.
+    // Atomic writes need Direct I/O.
     this.atomicWrite = {
       min: direct ? facts.atomicWriteMin : 0,
       max: direct ? facts.atomicWriteMax : 0,
@@ -136,12 +141,12 @@ export class OpenFile implements FileIdentity {
     return this.descriptor.fd;
   }
 
-  /** For messages: the path that was opened, or to which the file was renamed since. */
+  /** For messages: the path that was opened, or the new path after a rename. */
   get path(): string {
     return this.descriptor.path;
   }
 
-  /** Every write goes to the end that the file has at that time (O_APPEND). */
+  /** Whether every write goes to the current end of the file (O_APPEND). */
   get appends(): boolean {
     return this.#request.append;
   }
@@ -158,14 +163,14 @@ export class OpenFile implements FileIdentity {
 
   // ---- Direct I/O and the page cache ------------------------------------------------------------------------------
 
-  /** Whether it uses Direct I/O. False from the first refusal on. */
+  /** Whether Direct I/O is used. False after the first refusal. */
   get direct(): boolean {
     return this.#direct;
   }
 
   /**
-   * Direct I/O was refused: some file systems let O_DIRECT be set and refuse the first transfer. From now on the page cache is
-   * used. Returns whether it is: not if Direct I/O is required.
+   * Switches to the page cache after a refused transfer: some file systems accept O_DIRECT at the open and refuse the
+   * first transfer. Returns whether it has switched, which it does not if Direct I/O is required.
    */
   leaveDirect(): boolean {
     const { direct } = this.#request;
@@ -178,7 +183,7 @@ export class OpenFile implements FileIdentity {
 
   // ---- what may be done -------------------------------------------------------------------------------------------
 
-  /** Throws if it is closed, or was not opened for reading, even if the descriptor can read. */
+  /** Throws if the file is closed, or was not opened for reading, even if the descriptor is readable. */
   assertReadable(): void {
     this.descriptor.assertOpen("read");
     if (!this.#request.read) {
@@ -186,23 +191,23 @@ export class OpenFile implements FileIdentity {
     }
   }
 
-  /** Throws if it is closed, or was not opened for writing. */
+  /** Throws if the file is closed, or was not opened for writing. */
   assertWritable(op: string): void {
     this.descriptor.assertOpen(op);
     if (!this.writable) throw ioError(Errno.EBADF, op, this.path, "it was opened without write");
   }
 
-  /** Throws if bytes cannot be written at a position of the caller's choice. */
+  /** Throws if the file was opened with `append: true`, so that writes have no position. */
   assertPositioned(): void {
     if (!this.appends) return;
     const why = "it was opened with append: true, and every write goes to its end";
     throw new TypeError(`Cannot write to a position of '${this.path}': ${why}`);
   }
 
-  /** Runs work that may make the file, which is in use, `end` bytes long, and changes no bytes if it fails. */
+  /** Runs work that may extend the file, which is in use, to `end` bytes, and that changes no bytes if it fails. */
   async extend<T>(end: number, work: () => Promise<T>): Promise<T> {
     const { length } = this;
-    // After a wait there may be another truncate. If none waits or runs, the work begins within this call.
+    // After a wait another truncate may have begun. If none waits or runs, the work begins within this call.
     while (length.truncating) await new Promise<void>((resolve) => length.whenWritable(resolve));
     length.beginWrite(end);
     let isWhole = false;
@@ -216,7 +221,7 @@ export class OpenFile implements FileIdentity {
     }
   }
 
-  /** Runs work that writes up to `end` of the file, which is in use, at most. If it fails, bytes may be missing. */
+  /** Runs work that writes to the file, which is in use, up to `end`. If it fails, bytes may be missing. */
   write<T>(end: number, work: () => Promise<T>): Promise<T> {
     return this.extend(end, () =>
       work().catch((error) => {
@@ -225,7 +230,7 @@ export class OpenFile implements FileIdentity {
       }));
   }
 
-  /** Whether everything in the file is durable, with its name. */
+  /** Whether the bytes and the name are durable. */
   get isDurable(): boolean {
     return this.durability.isDurable && !this.naming.isVolatile;
   }
@@ -255,8 +260,7 @@ export class OpenFile implements FileIdentity {
   }
 
   /**
-   * Whether close(2) writes nothing and frees next to nothing. The last close of a file without a name frees its blocks, and
-   * the name may go at this very moment. FAT, which does not report an alignment, writes and waits if it is mounted with
+   * Whether close(2) writes nothing and frees only a few blocks. The last close of a file without a name frees its blocks, and another program may remove the name at any moment. FAT, which does not report an alignment, writes and waits if it is mounted with
    * `flush` (fat_file_release in fs/fat/file.c).
    */
   get #closesQuickly(): boolean {
@@ -269,7 +273,7 @@ export class OpenFile implements FileIdentity {
     }
   }
 
-  /** Closes the file, which must not be published. Failures are ignored: the caller has a failure to report already. */
+  /** Closes the file without publishing it. Failures are ignored, because the caller already has one to report. */
   async giveUp(): Promise<void> {
     await this.naming.discard();
     await this.close().catch(() => {});

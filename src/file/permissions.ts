@@ -1,21 +1,21 @@
-// Deno's permissions, which a call through FFI bypasses. They are asked for before anything is opened: by the path that the
-// caller gave, and by the real path of what was found there. Deno resolves `..` by text and follows symbolic links; the file
-// system decides where they lead. Errors are those of Deno itself.
+// Deno's permissions, which a call through FFI bypasses. They are checked before a file is opened, for the caller's
+// path and for the real path of the file. Deno resolves `..` in the text of a path; only the real path shows where `..`
+// and symbolic links lead. Errors are Deno's own.
 
 import type { Engine } from "../engine/engine.ts";
 import { openWorkingDirectory } from "./directory.ts";
 import { FileName } from "./file_name.ts";
 
-/** What a path is opened for. */
+/** The access that a path is opened for. */
 export type Access = "read" | "write";
 
-/** Those that Deno can be asked for by name. Its types do not have the last one. */
+/** The permissions that Deno can query by name. Its types lack the last one. */
 const ALL = ["read", "write", "env", "run", "net", "sys", "ffi", "import" as "ffi"] as const;
 
-/** Where Deno opens nothing unless everything is allowed: devices, shared memory, and views of the kernel. */
+/** The paths that Deno opens only with all permissions: devices, shared memory, and kernel views. */
 const SPECIAL = /^\/(dev|proc|sys)(\/|$)/;
 
-/** The kinds of access that are limited to some paths. */
+/** The kinds of access whose permissions are limited to some paths. */
 export function limitedOf(access: readonly Access[]): Access[] {
   return access.filter((name) => !isUnlimited(name));
 }
@@ -29,7 +29,7 @@ function isGranted(name: Access, path: string): boolean {
   return Deno.permissions.querySync({ name, path }).state === "granted";
 }
 
-/** Asks for permissions; Deno may prompt for them. Errors name `shown`. */
+/** Requests permissions, for which Deno may prompt. Errors name `shown`. */
 async function demand(
   access: readonly Access[],
   path: string,
@@ -49,8 +49,8 @@ function notCapable(access: Access | "all", path: string): Error {
 }
 
 /**
- * Finds a path as it stands at the time of the call, and resolves to its name when access is allowed. A path that is not
- * allowed is refused with the same error whether it exists or not. `whole` is that of {@linkcode FileName.lookUp}.
+ * Looks a path up at the time of the call, and resolves to its name if access is allowed. The error for a forbidden
+ * path does not reveal whether the path exists. `whole` is that of {@linkcode FileName.lookUp}.
  */
 export async function findPermitted(
   engine: Engine,
@@ -82,11 +82,11 @@ function absolutePath(engine: Engine, path: string): string {
 /** Demands the {@linkcode limitedOf | limited} kinds of access to the real path of a name. */
 export async function demandName(name: FileName, limited: readonly Access[]): Promise<void> {
   if (limited.length > 0) await demandReal(name.realPath, name.path, limited);
-  // What is on a disk is elsewhere.
+  // A file on a disk, whose device has a major number, is never special.
   if (name.directory.facts.deviceMajor === 0) checkSpecial(name.realPath);
 }
 
-/** Demands access to the real path that was found for what the user calls `path`. */
+/** Demands access to the real path of the user's `path`. */
 export async function demandReal(
   real: string | undefined,
   path: string,
@@ -110,7 +110,7 @@ function knownPath(real: string | undefined, path: string): string {
   );
 }
 
-/** Throws if Deno would not open a file with this real path, whatever may be read and written. */
+/** Throws if Deno would not open a file with this real path, even with read and write permission. */
 export function checkSpecial(real: string | undefined): void {
   if (real && SPECIAL.test(real) && !ALL.every(isUnlimited)) throw notCapable("all", real);
 }

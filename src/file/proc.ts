@@ -1,5 +1,5 @@
-// What the kernel tells in /proc: the servers of FUSE file systems, swap files, and capabilities. It is read without
-// blocking: some of it takes the kernel long to list.
+// Facts from /proc: the servers of FUSE file systems, swap files, and capabilities. They are read without blocking,
+// because the kernel may need long to list them.
 
 import { type Engine, run } from "../engine/engine.ts";
 import { AT_FDCWD, O_CLOEXEC, O_RDONLY } from "../engine/linux.ts";
@@ -8,7 +8,7 @@ import type { StatFacts } from "./stat.ts";
 const READ_BYTES = 4096;
 
 /**
- * What the server of a FUSE file calls itself: "sshfs" of the type fuse.sshfs, and "mfs" of the type fuse with the source
+ * The name of a FUSE server: "sshfs" for the type fuse.sshfs, and "mfs" for the type fuse with the source
  * mfs#host:port. Undefined if it is not known.
  */
 export async function findServer(engine: Engine, facts: StatFacts): Promise<string | undefined> {
@@ -40,14 +40,16 @@ export async function isSwapFile(engine: Engine, path: string | undefined): Prom
   return swaps.split("\n").some((line) => line.split(/\s/, 1)[0] === shown);
 }
 
-/** Whether this process may do what the owner of a file may: CAP_FOWNER, bit 3 in capabilities(7). True if it is not known. */
+/**
+ * Whether this process has the rights of a file's owner: CAP_FOWNER, bit 3 in capabilities(7). True if it is not known.
+ */
 export async function actsAsOwner(engine: Engine): Promise<boolean> {
   const status = await readText(engine, "/proc/self/status");
   const [, effective = "8"] = /^CapEff:\s*([0-9a-f]+)$/m.exec(status) ?? [];
   return (parseInt(effective.slice(-1), 16) & 8) !== 0;
 }
 
-/** The text of a file of the kernel; empty if it cannot be read. */
+/** The text of a kernel file; empty if it cannot be read. */
 async function readText(engine: Engine, name: string): Promise<string> {
   const memory = engine.acquire(READ_BYTES);
   try {

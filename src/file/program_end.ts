@@ -1,27 +1,27 @@
-// Finishes open files when a program ends: what their writers accepted is written, and their length is exact.
+// Finishes open files when a program ends: accepted bytes are written, and the length is made exact.
 
 import { performance } from "../engine/event_loop.ts";
 import { cutNow } from "./cut.ts";
 import type { OpenFile } from "./open_file.ts";
 
-/** A part above a writer that holds chunks which the writer has not accepted. */
+/** The sink of a writer, which also has the chunks that the writer has not accepted yet. */
 export interface Flushable {
-  /** Blocks until every chunk that was given is in the file, until `deadline` at most (`performance.now()`). */
+  /** Blocks until all chunks so far are in the file, until `deadline` at most (`performance.now()`). */
   flushNow(durable: boolean, deadline: number): void;
-  /** Ends the writer, unless there were chunks that it had not been given. */
+  /** Ends the writer, unless chunks wait that it cannot get. */
   finish(): void;
 }
 
-/** The longest wait for what does not take long on a file system that goes on: a cut, and the removal of names. */
+/** The longest wait for a cut or the removal of a name, which are quick unless the file system hangs. */
 const TIMEOUT_MS = 1000;
 
-/** Files that are open, and what writes to them. */
+/** The open files and their writers. */
 const open = new Map<OpenFile, Flushable | undefined>();
 
-/** Whether nothing of the program runs any more but its listeners for its end. */
+/** Whether only the program's listeners for its end still run. */
 let hasEnded = false;
 
-/** Has a file finished when the program ends, unless it is closed before. `writing` writes to it. */
+/** Registers a file to be finished at the end of the program, unless it is closed before. `writing` writes to it. */
 export function finishAtEnd(file: OpenFile, writing?: Flushable): void {
   if (!open.has(file)) {
     const forget = () => void open.delete(file);
@@ -31,11 +31,11 @@ export function finishAtEnd(file: OpenFile, writing?: Flushable): void {
 }
 
 /**
- * Begins to finish the writers that are still open when the event loop has run empty. Atomic files that were not closed
- * vanish. Returns whether there is anything to wait for. A failure is an unhandled rejection, with which the program ends.
+ * Begins to finish the open writers after the event loop has run empty. Atomic files that were not closed are
+ * discarded. Returns whether there is work to wait for. A failure is an unhandled rejection, which ends the program.
  */
 export function finishOpenFiles(): boolean {
-  // The engine may take nothing any more.
+  // The engine may no longer accept operations.
   if (hasEnded) return false;
   let begun = false;
   for (const [file, writing] of [...open]) {
@@ -54,13 +54,13 @@ export function finishOpenFiles(): boolean {
 }
 
 /**
- * Writes what writers were given to their files, on the JavaScript thread, until `deadline` at most (`performance.now()`),
- * and cuts the files to it: for a program that may not return to its event loop. If it does, the writers go on. `warn` gets
- * a message for each file that could not be finished.
+ * Writes the accepted bytes and cuts the files to them, on the JavaScript thread, until `deadline` at most
+ * (`performance.now()`). The program may not return to its event loop; if it does, the writers continue. `warn` gets a
+ * message for each file that could not be finished.
  */
 export function flushOpenFilesNow(deadline: number, warn: (message: string) => void): void {
   let files = [...open].filter(([file]) => file.writer && !file.naming.isUnpublished);
-  // One that stands still must not take the time of all: who was late gets a longer turn after the others.
+  // A file that hangs must not use all of the time: it gets a longer turn after the others.
   for (let turn = 1; files.length > 0; turn *= 2) {
     const isLast = turn >= deadline - performance.now();
     files = files.filter(([file, writing]) => {
@@ -77,14 +77,14 @@ export function flushOpenFilesNow(deadline: number, warn: (message: string) => v
   }
 }
 
-/** Removes the temporary names of atomic files that were not closed. Files without a name vanish by themselves. */
+/** Removes the temporary names of atomic files that were not closed. Files without a name disappear by themselves. */
 export function discardNamesNow(): void {
   hasEnded = true;
   const deadline = performance.now() + TIMEOUT_MS;
   for (const { naming } of open.keys()) naming.unlinkTemporaryNow(deadline);
 }
 
-/** Cuts a file that a listener for the end of the program has flushed once more. */
+/** Cuts a file that a listener for the end of the program has flushed again. */
 export function cutAfterEnd(file: OpenFile): void {
   if (hasEnded && file.writer) cutNow(file, performance.now() + TIMEOUT_MS);
 }

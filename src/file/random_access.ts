@@ -19,7 +19,7 @@ const MAX_COPIED = 64 << 10;
 const PIECE = 1 << 20;
 const PIECES_AT_ONCE = 4;
 
-/** Reads any range; less if the file ends. The caller owns the result. */
+/** Reads any range; fewer bytes at the end of the file. The caller owns the result. */
 export function readRange(
   file: OpenFile,
   position: number,
@@ -31,7 +31,7 @@ export function readRange(
   if (length === 0 || span > MAX_COPIED) {
     return file.descriptor.use("read", () => readInUse(file, position, length));
   }
-  // The path of random reads: one operation, one copy and one promise.
+  // The fast path of random reads: one operation, one copy and one promise.
   return new Promise((resolve, reject) => {
     const { descriptor } = file;
     descriptor.acquire("read");
@@ -51,7 +51,7 @@ export async function readInUse(
   length: number,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const { alignment, descriptor, fileSystem } = file;
-  // No memory is needed for what is past the end of the file.
+  // No memory is allocated for bytes past the end of the file.
   const size = length > PIECE ? (await stat(descriptor)).size : Infinity;
   if (mayBeLonger(fileSystem, size)) return await readPieces(file, position, length);
   const end = Math.min(position + length, size);
@@ -78,14 +78,17 @@ async function readPieces(
   return await new Blob(pieces).bytes();
 }
 
-/** Fills memory from a position of a file that is in use, all aligned. Resolves to the bytes read: fewer if the file ends. */
+/**
+ * Fills memory from a position of a file that is in use, all aligned. Resolves to the number of bytes: fewer at the end
+ * of the file.
+ */
 async function fill(file: OpenFile, memory: Memory, position: number): Promise<number> {
   const { bytes } = memory;
   const { length } = bytes;
   if (file.engine.endsWithProcess) {
     return await transfer(file, "read", { memory, offset: 0, length, position });
   }
-  // The kernel gets no memory that ends with the isolate.
+  // The kernel must not get memory that is freed with the isolate.
   let done = 0;
   while (done < length) {
     const piece = Math.min(PIECE, length - done);
@@ -103,8 +106,8 @@ async function fill(file: OpenFile, memory: Memory, position: number): Promise<n
 }
 
 /**
- * Reads whole blocks straight into `view`, if its memory, the position and the length suit Direct I/O. Resolves to the bytes
- * read: 0 if they do not, or at the end of the file. Nothing else may use the view meanwhile.
+ * Reads whole blocks directly into `view`, if its memory, the position and the length suit Direct I/O. Resolves to the
+ * number of bytes: 0 if they do not, or at the end of the file. No other code may use the view meanwhile.
  */
 export async function readStraight(
   file: OpenFile,
@@ -121,7 +124,7 @@ export async function readStraight(
   return await readMemory(file, { bytes, address, registration: -1 }, position);
 }
 
-/** Fills memory from a position on, all aligned. Resolves to the bytes read: fewer if the file ends. */
+/** Fills memory from a position on, all aligned. Resolves to the number of bytes: fewer at the end of the file. */
 export function readMemory(file: OpenFile, memory: Memory, position: number): Promise<number> {
   return file.descriptor.use("read", () => fill(file, memory, position));
 }
@@ -133,7 +136,7 @@ export function writeMemory(
   position: number,
   flags: number,
 ): Promise<void> {
-  // The kernel gets no memory that ends with the isolate.
+  // The kernel must not get memory that is freed with the isolate.
   if (!file.engine.endsWithProcess) return writeBytes(file, memory.bytes, position, flags);
   const { length } = memory.bytes;
   return writeContent(file, position + length, async () => {
@@ -148,7 +151,7 @@ export function writeBytes(
   position: number,
   flags = 0,
 ): Promise<void> {
-  // Now: the caller may detach them before the write begins.
+  // Read now, because the caller may detach the bytes before the write begins.
   const length = lengthOfBytes(bytes);
   const end = position + length;
   return writeContent(file, end, () => writePieces(file, bytes, length, position, flags));
@@ -162,7 +165,7 @@ function writeContent(file: OpenFile, end: number, write: () => Promise<void>): 
   return file.descriptor.use("write", () => file.write(end, writing));
 }
 
-/** Throws if no atomic write has this position and length, by the kernel's rules (generic_atomic_write_valid). */
+/** Throws if the kernel would refuse an atomic write of this position and length (generic_atomic_write_valid). */
 export function checkAtomic(file: OpenFile, position: number, length: number): void {
   const { atomicWrite: { min, max }, path } = file;
   if (max === 0) {
@@ -177,7 +180,7 @@ export function checkAtomic(file: OpenFile, position: number, length: number): v
   checkAligned("position", position, length);
 }
 
-/** Writes all `whole` bytes, which are whole blocks, piece by piece. Within `file.write`. */
+/** Writes all `whole` bytes, which are whole blocks, in pieces. Runs within `file.write`. */
 export async function writePieces(
   file: OpenFile,
   bytes: Uint8Array,
@@ -186,7 +189,7 @@ export async function writePieces(
   flags = 0,
 ): Promise<void> {
   const { engine } = file;
-  // An atomic write is one write.
+  // An atomic write must be a single write.
   const most = flags & RWF_ATOMIC ? whole : PIECE;
   let next = 0;
   const writePiece = async (from: number, length: number) => {
@@ -215,7 +218,7 @@ export async function writePieces(
     }
   };
   if (whole <= most) return await writer();
-  // The error is thrown when nothing is in flight any more.
+  // The error is thrown after all writes in flight have ended.
   const writers = await Promise.allSettled(Array.from({ length: PIECES_AT_ONCE }, writer));
   const failed = writers.find(({ status }) => status === "rejected");
   if (failed) throw (failed as PromiseRejectedResult).reason;

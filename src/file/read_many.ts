@@ -1,19 +1,20 @@
-// Reads many ranges with few reads: near ranges share a read, and several reads are in flight. Results come in input order.
+// Reads many ranges with few reads: neighbouring ranges share a read, and several reads are in flight. Results come in
+// input order.
 
 import { alignDown, alignUp } from "../align.ts";
 import type { OpenFile } from "./open_file.ts";
 import { checkRange, shown } from "../arguments.ts";
 import { readBytes } from "./shared_reads.ts";
 
-/** A part of a file. */
+/** A range of a file. */
 export interface ByteRange {
-  /** The first byte. */
+  /** The position of the first byte. */
   position: number;
-  /** Bytes of it. */
+  /** The number of bytes. */
   length: number;
 }
 
-/** A part of a file, with its bytes: fewer than were asked for if the file ends in it. */
+/** A range of a file with its bytes, which are fewer than `length` at the end of the file. */
 export interface RangeRead extends ByteRange {
   /** The bytes; the caller owns them. */
   bytes: Uint8Array;
@@ -26,12 +27,12 @@ export interface MergeLimits {
   concurrency: number;
 }
 
-/** The most ranges that share a read: an input without an end must not be read before there are results. */
+/** The maximum number of ranges that share a read, so that an endless input yields results. */
 const MAX_RANGES = 1024;
 
 /**
- * Reads whose results are not passed on yet, for each that may be in flight: results come in order, and a slow read must not
- * leave the disk idle.
+ * The number of reads with untaken results for each read that may be in flight. Results come in order, and a slow read
+ * must not leave the disk idle.
  */
 const READS_AHEAD = 4;
 
@@ -40,7 +41,7 @@ class Group {
   readonly ranges: ByteRange[];
   start: number;
   end: number;
-  /** All of the bytes, or why they could not be read; undefined until the read is over. */
+  /** The bytes, or the failure; undefined until the read has ended. */
   outcome: Uint8Array<ArrayBuffer> | { readonly error: unknown } | undefined;
 
   constructor(range: ByteRange) {
@@ -57,7 +58,7 @@ class Group {
     const gap = Math.max(down(range.position) - up(this.end), down(this.start) - up(end));
     const before = up(this.end) - down(this.start);
     const merged = up(Math.max(end, this.end)) - down(Math.min(range.position, this.start));
-    // A range in blocks that are read anyway costs nothing.
+    // A range within blocks that are read anyway adds no cost.
     const free = merged === before || range.length === 0;
     const isNear = free || (gap <= maxGap && merged <= maxMerged);
     if (!isNear || this.ranges.length >= MAX_RANGES) return false;
@@ -68,7 +69,10 @@ class Group {
     return true;
   }
 
-  /** The bytes of a range, whose memory the caller owns; undefined if it must be read alone, because only others may fail. */
+  /**
+   * The bytes of a range, owned by the caller; undefined if the shared read failed, so that the range must be read
+   * alone.
+   */
   bytesOf({ position, length }: ByteRange): Uint8Array | undefined {
     const { outcome } = this;
     const isAlone = this.ranges.length === 1;
@@ -82,11 +86,11 @@ class Group {
   }
 }
 
-/** The reads of one call. Their results come in the order in which they begin. */
+/** The reads of one call, with results in the order of their beginning. */
 class Reads {
   readonly #file: OpenFile;
   readonly #limits: MergeLimits;
-  /** Collects ranges until it is begun. */
+  /** The group that collects ranges for the next read. */
   #open: Group | undefined;
   readonly #begun: Group[] = [];
   #bytes = 0;
@@ -106,12 +110,12 @@ class Reads {
     return this.#inFlight < concurrency && (length < concurrency || mayBeAhead);
   }
 
-  /** Whether there is nothing to wait for. */
+  /** Whether no read is in flight or untaken. */
   get isEmpty(): boolean {
     return this.#begun.length === 0 && !this.#open;
   }
 
-  /** Adds a range. If it is not near the ranges before, their read begins. */
+  /** Adds a range. If it is not near the earlier ranges, their read begins. */
   add(range: ByteRange): void {
     if (this.#open?.add(range, this.#limits, this.#file.alignment)) return;
     this.begin();
@@ -131,14 +135,14 @@ class Reads {
       this.#inFlight--;
       this.#someOver.resolve();
     };
-    // A failure is reported with the results.
+    // The results report the failure.
     readBytes(this.#file, group.start, group.end - group.start).then(
       over,
       (error) => over({ error }),
     );
   }
 
-  /** Takes the first group, if its read is over. */
+  /** Takes the first group, if its read has ended. */
   takeFirst(): Group | undefined {
     const [first] = this.#begun;
     if (!first?.outcome) return undefined;
@@ -146,7 +150,7 @@ class Reads {
     return this.#begun.shift();
   }
 
-  /** Resolves when the next read is over. */
+  /** Resolves when the next read has ended. */
   untilOver(): Promise<void> {
     this.#someOver = Promise.withResolvers();
     return this.#someOver.promise;
@@ -158,13 +162,13 @@ class Reads {
   }
 }
 
-/** Takes the ranges of a user, one after the other, and checks them. */
+/** Takes and checks the user's ranges, one after the other. */
 class Input {
   readonly #iterator: Iterator<unknown> | AsyncIterator<unknown>;
   readonly #waits: boolean;
   /** The request for the next range. */
   #asked: Promise<ByteRange | undefined> | undefined;
-  /** Whether the iterator has not ended by itself. */
+  /** Whether the iterator must be closed, because it has not ended by itself. */
   #isOpen = true;
 
   constructor(ranges: Iterable<unknown> | AsyncIterable<unknown>) {
@@ -179,7 +183,7 @@ class Input {
     return !this.#isOpen && !this.#asked;
   }
 
-  /** The next range; undefined at the end, or if it is not there yet. With `patient` it is waited for. */
+  /** The next range; undefined at the end, or if there is none yet. With `patient` it waits for the range. */
   next(patient: boolean): ByteRange | undefined | Promise<ByteRange | undefined> {
     if (this.#waits) return this.#nextArrived(patient);
     this.#isOpen = false;
@@ -207,13 +211,13 @@ class Input {
   async close(): Promise<void> {
     if (this.ended) return;
     const closed = (async () => await this.#iterator.return?.())();
-    // An iterator whose next range is under way may never settle.
+    // An iterator with a pending request may never settle.
     if (this.#asked) closed.catch(() => {});
     else await closed;
   }
 }
 
-/** Whether a promise settles within some microtasks, as that of a range does which needs no I/O. */
+/** Whether a promise settles within some microtasks, as for an input that needs no I/O. */
 async function settlesSoon(promise: Promise<unknown>): Promise<boolean> {
   let isSettled = false;
   const settle = () => isSettled = true;
@@ -233,8 +237,8 @@ function checked(range: unknown): ByteRange {
 }
 
 /**
- * Reads many ranges. Results come in the order of `ranges`. Wrong arguments reject the first step: asynchronous methods do
- * not throw.
+ * Reads many ranges. Results come in the order of `ranges`. Wrong arguments reject the first step, because asynchronous
+ * methods do not throw.
  */
 export async function* readMany(
   file: OpenFile,
@@ -250,14 +254,14 @@ export async function* readMany(
   const reads = new Reads(file, checkLimits());
   file.assertReadable();
   const input = new Input(ranges as Iterable<unknown>);
-  /** Why the input failed. Reported after the results of the ranges before. */
+  /** The failure of the input, reported after the results of the earlier ranges. */
   let failure: { readonly error: unknown } | undefined;
   try {
     for (;;) {
       while (!failure && !input.ended && reads.hasRoom) {
         let range: ByteRange | undefined;
         try {
-          // An input that waits adds no latency: the ranges so far are read meanwhile.
+          // While the input waits, the ranges so far are read.
           const arriving = input.next(reads.isEmpty);
           range = arriving instanceof Promise ? await arriving : arriving;
         } catch (error) {

@@ -1,5 +1,5 @@
-// Whether a file may replace what is at a name. rename(2) would say so only after everything is written, and it replaces a
-// device as readily as a file.
+// Checks whether a file may replace the one at a name. rename(2) would fail only after the last write, and it would
+// also replace a device.
 
 import {
   Errno,
@@ -17,8 +17,8 @@ import { factsOf, type Handle } from "./stat.ts";
 const SMALLEST_SWAP = 40 * 1024;
 
 /**
- * Rejects if the open file of `handle` must not replace what is at `name`. Errors name `op`. A symbolic link is replaced
- * itself, unless it leads to a device or another special file.
+ * Rejects if the open file of `handle` must not replace the file at `name`. Errors name `op`. A symbolic link itself is
+ * replaced, unless it leads to a device or another special file.
  */
 export async function assertReplaceable(name: FileName, handle: Handle, op: string): Promise<void> {
   const refuse = (errno: number, why = "") => {
@@ -27,7 +27,7 @@ export async function assertReplaceable(name: FileName, handle: Handle, op: stri
   const found = await name.look(true);
   if (!found) return;
   if (found.kind === "directory") refuse(Errno.EISDIR);
-  // A link that leads nowhere, or around in a circle, is replaced.
+  // A dangling or circular link is replaced.
   const led = found.kind === "symbolic link" ? await name.look().catch(() => undefined) : found;
   if (led && led.kind !== "file" && led.kind !== "directory") {
     refuse(Errno.EOPNOTSUPP, `a ${led.kind} is not a regular file`);
@@ -41,7 +41,7 @@ export async function assertReplaceable(name: FileName, handle: Handle, op: stri
     refuse(Errno.EPERM, "its directory is append-only");
   }
   if (directory.mode & S_ISVTX) {
-    // A server may take root for somebody else.
+    // A server may map root to another user.
     const { uid } = await factsOf(handle);
     const may = uid === found.uid || uid === directory.uid ||
       (uid === 0 && await actsAsOwner(name.engine));

@@ -1,4 +1,4 @@
-// Reads of a file that no longer changes: a read of bytes that another read in flight covers waits for that one.
+// Reads of a sealed file: a read waits for another read in flight that covers its bytes.
 
 import { alignDown, alignUp } from "../align.ts";
 import type { OpenFile } from "./open_file.ts";
@@ -16,7 +16,7 @@ interface Flight {
 /** The reads in flight of sealed files. */
 const flightsOf = new WeakMap<OpenFile, Set<Flight>>();
 
-/** As {@linkcode readRange}. Reads of a sealed file share what is in flight. */
+/** As {@linkcode readRange}. Reads of a sealed file share reads in flight. */
 export function readBytes(
   file: OpenFile,
   position: number,
@@ -40,7 +40,7 @@ async function readShared(
   try {
     bytes = await flight.bytes;
   } catch (error) {
-    // It may have failed because of bytes outside this range.
+    // The shared read may have failed because of bytes outside this range.
     if (joined) return await readRange(file, position, length);
     throw error;
   }
@@ -49,7 +49,9 @@ async function readShared(
   return flight.shared ? part.slice() : part;
 }
 
-/** Begins a read of whole blocks, which the kernel reads anyway: others may want the rest of them. */
+/**
+ * Begins a read of whole blocks, so that other reads can share their rest. The kernel reads whole blocks in any case.
+ */
 function begin(flights: Set<Flight>, file: OpenFile, position: number, end: number): Flight {
   const { alignment } = file;
   const start = alignDown(position, alignment);

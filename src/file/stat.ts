@@ -24,7 +24,7 @@ const kinds: Record<number, string> = {
 };
 const STATX_BYTES = 256;
 
-/** A descriptor that stays open meanwhile, and what messages call it. */
+/** A descriptor, which the caller keeps open, and its path for messages. */
 export interface Handle {
   readonly engine: Engine;
   readonly fd: number;
@@ -34,7 +34,7 @@ export interface Handle {
 /** The used fields of a `struct statx`. */
 export type StatFacts = ReturnType<typeof parseStat>;
 
-/** Reads the structure at the start of `bytes`. Throws if the file is longer than a number can say. */
+/** Reads the structure at the start of `bytes`. Throws if the file's length is not a safe integer. */
 export function parseStat(bytes: Uint8Array, path: string) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const u32 = (at: number) => view.getUint32(at, true);
@@ -99,7 +99,7 @@ export function statNow({ engine, fd, path }: Handle): StatFacts {
   }
 }
 
-/** The length of a file, from the kernel's memory; undefined if there is no memory for the answer. */
+/** The length of a file, from the kernel's memory; undefined if there is no memory for the result. */
 export function knownSize(handle: Handle): number | undefined {
   try {
     return statNow(handle).size;
@@ -109,8 +109,8 @@ export function knownSize(handle: Handle): number | undefined {
 }
 
 /**
- * Asks for the facts of a descriptor; `cached` accepts what the kernel has in memory. `ended` gets them, or the error; within
- * this call if there is no memory.
+ * Reads the facts of a descriptor; `cached` accepts the kernel's cached ones. `ended` gets the facts or the error; it
+ * is called within this call if there is no memory.
  */
 export function submitStat(
   { engine, fd, path }: Handle,
@@ -147,8 +147,9 @@ export function stat(handle: Handle, cached = false): Promise<StatFacts> {
 }
 
 /**
- * The facts of a descriptor: on the JavaScript thread if the kernel certainly has them in memory, else through the engine.
- * 9p asks its server for each statx(2), and SMB for a file that has changed, also with AT_STATX_DONT_SYNC.
+ * The facts of a descriptor, read on the JavaScript thread if the kernel certainly has them in memory, and otherwise
+ * through the engine. Even with AT_STATX_DONT_SYNC 9p sends each statx(2) to its server, and SMB does so for a changed
+ * file.
  */
 export async function factsOf(handle: Handle): Promise<StatFacts> {
   return handle.engine.isLocal(handle.fd) ? statNow(handle) : await stat(handle, true);

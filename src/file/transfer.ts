@@ -1,5 +1,5 @@
-// Moves bytes between memory and a file. A short transfer is continued, an interrupted one is repeated, and one without
-// progress is given up. Every read and write goes through here.
+// Moves bytes between memory and a file, for every read and write. A short transfer is continued, an interrupted one is
+// repeated, and one without progress fails.
 
 import { alignDown } from "../align.ts";
 import { Errno, MAX_TRANSFER, RWF_ATOMIC, RWF_DONTCACHE, RWF_DSYNC } from "../engine/linux.ts";
@@ -9,12 +9,12 @@ import { explain, mayBeLonger } from "./file_system.ts";
 import type { OpenFile } from "./open_file.ts";
 import { type StatFacts, submitStat } from "./stat.ts";
 
-/** Attempts in a row without progress after which a transfer fails. */
+/** The number of attempts without progress after which a transfer fails. */
 const MAX_ATTEMPTS = 8;
 
 const NO_BYTES = new Uint8Array(0);
 
-/** Errors that may pass: they do not concern the file. */
+/** Temporary errors, which are not about the file. */
 const PASSING: ReadonlySet<number> = new Set([
   Errno.EINTR,
   Errno.EAGAIN,
@@ -32,19 +32,21 @@ export class Transfer implements Completion {
   readonly #range: TransferRange;
   #flags: number;
   readonly #ended: Completion;
-  /** Bytes moved, from the start, also by a transfer that failed. A part of a block does not count. */
+  /** The bytes moved from the start on, also after a failure. A part of a block does not count. */
   bytesDone = 0;
-  /** The most bytes that were ever moved, parts of blocks included. */
+  /** The most bytes moved so far, including parts of blocks. */
   #furthest = 0;
   #stalled = 0;
-  /** Whether a read met the end of the file. */
+  /** Whether a read has met the end of the file. */
   endOfFile = false;
-  /** Why it failed, and where. */
+  /** The error, with the position of the failure. */
   error: DmaError | undefined;
   /** Whether the last attempt used Direct I/O. */
   #direct = false;
 
-  /** `ended` gets the bytes moved, or `-errno`, which {@linkcode error} explains. `flags` are `RWF_*` of a write. */
+  /**
+   * `ended` gets the number of bytes, or `-errno`, which {@linkcode error} explains. `flags` are `RWF_*` of a write.
+   */
   constructor(
     file: OpenFile,
     op: "read" | "write",
@@ -59,12 +61,12 @@ export class Transfer implements Completion {
     this.#ended = ended;
   }
 
-  /** Whether it is a write that is durable when it is over. */
+  /** Whether this is a durable write (RWF_DSYNC). */
   get isDurable(): boolean {
     return (this.#flags & RWF_DSYNC) !== 0;
   }
 
-  /** Submits what is left. */
+  /** Submits the rest. */
   start(): void {
     const { engine, fd, direct, blockSize } = this.#file;
     const { memory } = this.#range;
@@ -74,7 +76,7 @@ export class Transfer implements Completion {
     const length = Math.min(this.#range.length - done, MAX_TRANSFER);
     const position = this.#range.position + done;
     if (this.#op === "read") {
-      // A file that is longer is not opened, and the shim takes no range that ends there.
+      // Longer files do not open, and the shim refuses a range that ends there.
       const most = alignDown(Number.MAX_SAFE_INTEGER - position, blockSize);
       if (most === 0) return this.#askSize(done);
       engine.submit(
@@ -88,20 +90,21 @@ export class Transfer implements Completion {
     }
   }
 
-  /** The kernel is done with a request. */
+  /** Receives the result of a request. */
   complete(result: number): void {
     if (result < 0) return this.#judgeError(-result);
     const reached = this.bytesDone + result;
     if (reached >= this.#range.length) this.#end(this.#range.length);
     else if (result >= MAX_TRANSFER) this.#continueFrom(reached);
-    // A short read is the end of the file, or a file system that returns less than there is, even nothing (FUSE).
+    // A short read means the end of the file, or a file system that returns fewer bytes than it has, or even none
+    // (FUSE).
     else if (this.#op === "read") this.#askSize(reached);
     else this.#continueFrom(reached);
   }
 
   #judgeError(errno: number): void {
     if (PASSING.has(errno)) return this.#retry(errno);
-    // An atomic write is refused for its own reasons.
+    // The refusal of an atomic write has other reasons.
     const isAtomic = (this.#flags & RWF_ATOMIC) !== 0;
     const refusesDirect = errno === Errno.EINVAL && this.#direct && !isAtomic;
     if (refusesDirect) return this.#file.leaveDirect() ? this.start() : this.#fail(errno);
@@ -109,7 +112,10 @@ export class Transfer implements Completion {
     else this.#fail(errno);
   }
 
-  /** Not every file system has RWF_DONTCACHE, nor every gVisor RWF_DSYNC. Returns whether a flag is left out from now on. */
+  /**
+   * Some file systems lack RWF_DONTCACHE, and some versions of gVisor RWF_DSYNC. Returns whether a flag is omitted from
+   * now on.
+   */
   #leaveFlagOut(): boolean {
     const refused = this.#flags & RWF_DONTCACHE || this.#flags & RWF_DSYNC;
     this.#flags &= ~refused;
@@ -117,7 +123,7 @@ export class Transfer implements Completion {
     return refused !== 0;
   }
 
-  /** Continues at the start of the block in which the kernel stopped. */
+  /** Continues from the start of the block in which the kernel stopped. */
   #continueFrom(reached: number): void {
     const progress = reached > this.#furthest;
     this.#furthest = Math.max(this.#furthest, reached);
@@ -148,7 +154,7 @@ export class Transfer implements Completion {
 
   #judgeShort(reached: number, facts: StatFacts | DmaError): void {
     if (facts instanceof Error) {
-      // Without memory for the answer there is no number.
+      // The length is undefined without memory for the result.
       const { errno = Errno.ENOMEM } = facts as Partial<DmaError>;
       if (facts instanceof RangeError || !PASSING.has(errno)) {
         this.error = facts;
@@ -159,12 +165,12 @@ export class Transfer implements Completion {
     }
     const { size } = facts;
     const { position } = this.#range;
-    // Of an unknown length only a read that brings nothing has met the end.
+    // If the length is unknown, only a read of no bytes shows the end.
     const isUnknown = mayBeLonger(this.#file.fileSystem, size);
     const hasMore = isUnknown ? reached > this.#furthest : position + reached < size;
     if (hasMore) return this.#continueFrom(reached);
     this.endOfFile = true;
-    // The file may have been truncated below what was read.
+    // The file may have been truncated below the bytes that were read.
     this.#end(isUnknown ? reached : Math.max(0, Math.min(reached, size - position)));
   }
 
@@ -174,7 +180,7 @@ export class Transfer implements Completion {
     const stops = this.#stalled > 0 || this.bytesDone > 0 ? `the ${this.#op} stops at ${at}` : "";
     const refused = errno === Errno.EINVAL && this.#direct;
     const detail = refused
-      ? `Direct I/O, which was required, is refused at ${at}`
+      ? `Direct I/O is required, and refused at ${at}`
       : explain(this.#file.fileSystem, errno) || stops;
     this.error = ioError(errno, this.#op, path, detail);
     this.#end(-errno);
@@ -186,7 +192,9 @@ export class Transfer implements Completion {
   }
 }
 
-/** Moves a range of a file that is in use. Resolves to the bytes moved: fewer if a read meets the end of the file. */
+/**
+ * Moves a range of a file that is in use. Resolves to the number of bytes: fewer if a read meets the end of the file.
+ */
 export function transfer(
   file: OpenFile,
   op: "read" | "write",
@@ -204,8 +212,8 @@ export function transfer(
 }
 
 /**
- * Reads a range that suits the file's alignment by way of the pool. `ended` gets the bytes read, or the error, and the memory
- * that holds them until it returns; within this call if there is no memory.
+ * Reads an aligned range into the pool. `ended` gets the number of bytes or the error, and the memory, which is valid
+ * until it returns. It is called within this call if there is no memory.
  */
 export function readPooled(
   file: OpenFile,

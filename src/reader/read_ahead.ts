@@ -1,9 +1,8 @@
-// Read-ahead: buffers are read before the consumer asks for them, and delivered in the order of the file. It knows
-// nothing of streams.
+// Read-ahead: buffers are read before the consumer requests them, and delivered in the order of the file. This does not
+// depend on streams.
 //
-// Bytes are read into the pool and copied out. A read straight into the consumer's memory would save the copy and lose
-// more: each chunk would be fresh memory, whose page faults cost more than the copy into warm memory (measured:
-// bench/FINDINGS.md).
+// Bytes are read into the pool and copied out. Reading into fresh memory for each chunk would save the copy, but its
+// page faults cost more than a copy into warm memory (bench/FINDINGS.md).
 
 import { alignDown, alignUp } from "../align.ts";
 import { assert } from "../assert.ts";
@@ -12,17 +11,17 @@ import type { Block } from "../engine/operation.ts";
 import type { OpenFile } from "../file/open_file.ts";
 import { Transfer } from "../file/transfer.ts";
 
-/** Which part of a file is read ahead, and how. Every number has been checked. */
+/** The checked options of a read-ahead. */
 export interface ReadAheadOptions {
   /** The first byte to deliver. */
   readonly start: number;
-  /** The byte after the last one, at most. */
+  /** The end of the range; the file may end before it. */
   readonly end: number;
   /** A multiple of the alignment. */
   readonly bufferSize: number;
-  /** Buffers in flight or ready, besides the current one. 0: nothing is read before it is asked for. */
+  /** Buffers in flight or ready, besides the current one. With 0 reads start only on demand. */
   readonly readAhead: number;
-  /** Whether it uses smaller and fewer buffers while many streams are at work. */
+  /** Whether the reader uses smaller and fewer buffers while there are many streams. */
   readonly sharesMemory: boolean;
 }
 
@@ -32,11 +31,11 @@ interface Read {
   readonly position: number;
   readonly length: number;
   readonly transfer: Transfer;
-  /** Whether the kernel is done with the buffer. */
+  /** Whether the read has ended, so that the kernel no longer uses the buffer. */
   ended: boolean;
 }
 
-/** Whether reads behind it are of no use: the file ends in it, or it has failed. */
+/** Whether reads behind this one are useless: it met the end of the file, or it has failed. */
 function isLast({ transfer }: Read): boolean {
   return transfer.endOfFile || transfer.error !== undefined;
 }
@@ -48,16 +47,16 @@ export class ReadAhead {
   readonly #readAhead: number;
   /** The shared budget of the buffers, unless their size or number was set. */
   readonly #budget: BufferBudget;
-  /** The byte after the last one to deliver, at most. */
+  /** The end of the bytes to deliver; the file may end before it. */
   readonly end: number;
   #position: number;
-  /** Where the next read starts; aligned. */
+  /** The aligned position of the next read. */
   #next: number;
   /** Reads in the order of the file. */
   readonly #queue: Read[] = [];
-  /** Reads in flight that left the queue. The kernel still has their buffers. */
+  /** Reads in flight that left the queue. The kernel still uses their buffers. */
   #unwanted = 0;
-  /** The end was delivered, or the consumer has ended. */
+  /** Whether the end was delivered, or the consumer has ended. */
   #stopped = false;
   #ready: PromiseWithResolvers<void> | undefined;
   /** The length of the file at the last stat. */
@@ -84,7 +83,7 @@ export class ReadAhead {
     return this.#queue.length + this.#unwanted;
   }
 
-  /** Whether nothing is read ahead, so that a read may go straight into the consumer's memory. */
+  /** Whether nothing is read ahead, so that a read may use the consumer's memory directly. */
   get idle(): boolean {
     return this.#queue.length === 0 && !this.#stopped;
   }
@@ -150,13 +149,13 @@ export class ReadAhead {
     return (this.#ready ??= Promise.withResolvers()).promise;
   }
 
-  /** Moves forward without reading, at most to the end of the range or of the file. */
+  /** Moves forward without a read, at most to the end of the range or of the file. */
   skip(bytes: number): void {
     const queue = this.#queue;
     if (this.#stopped) return;
     const last = queue.find(({ transfer }) => transfer.endOfFile);
     const lastEnd = last ? last.position + last.transfer.bytesDone : Infinity;
-    // A read of no bytes only says that the end is not behind it.
+    // A read of no bytes only shows that the end of the file is not behind it.
     const isKnown = last !== undefined && lastEnd > last.position;
     const fileEnd = isKnown ? lastEnd : Math.min(this.#sizeNow(), lastEnd);
     const furthest = Math.max(this.#position, fileEnd);
@@ -167,7 +166,7 @@ export class ReadAhead {
     if (queue.length === 0) this.#next = Math.max(this.#next, alignDown(target, alignment));
   }
 
-  /** The length of the file, if that is known without asking a server. */
+  /** The length of the file, if it is known without a request to a server. */
   #sizeNow(): number {
     const { descriptor, length } = this.#file;
     return (descriptor.closing ? undefined : length.sizeNow) ?? Infinity;
@@ -175,7 +174,7 @@ export class ReadAhead {
 
   // ---- reading ----------------------------------------------------------------------------------------------------
 
-  /** Starts reads ahead of demand. A lack of memory is reported to the caller that waits for a read. */
+  /** Starts reads ahead of demand. A lack of memory is reported to the caller that waits for one of them. */
   #fillAhead(): void {
     try {
       this.#fill(this.#readAhead);
@@ -189,7 +188,7 @@ export class ReadAhead {
     const { engine, alignment, descriptor } = this.#file;
     const budget = this.#budget;
     let started = false;
-    // A buffer that the kernel still has after a skip counts: memory is bounded whatever the consumer does.
+    // Buffers that the kernel still uses after a skip count too, so that memory stays bounded.
     const hasRoom = () => this.buffers <= (budget.crowded ? 0 : this.#readAhead);
     while (
       this.#queue.length < wanted && hasRoom() && this.#next < this.end &&
@@ -199,7 +198,7 @@ export class ReadAhead {
       const position = this.#next;
       const size = this.#knownSize ??= this.#sizeNow();
       const left = alignUp(Math.min(this.end, size) - position, alignment);
-      // At or past what was the end: one block tells whether the file has grown, unless another read will.
+      // At or past the last known end one block shows whether the file has grown, unless another read in flight will.
       const before = this.#queue.at(-1);
       if (left <= 0 && before && before.position + before.length > size) break;
       const wholeSize = budget.sizeNow(this.#bufferSize, alignment);
@@ -234,7 +233,7 @@ export class ReadAhead {
       this.#unwanted--;
       this.#free(read);
     } else if (!isLast(read) && read.position + read.length > (this.#knownSize ?? 0)) {
-      // The file is longer than it was: how much?
+      // The file has grown. Read its new length.
       this.#knownSize = undefined;
     }
     this.#wake();
@@ -245,7 +244,7 @@ export class ReadAhead {
     this.#budget.giveBack(length);
   }
 
-  /** Gives up the first `count` reads. Their buffers are released, at once or when the kernel is done with them. */
+  /** Drops the first `count` reads. Their buffers are released at once, or when the reads have ended. */
   #drop(count: number): void {
     for (const read of this.#queue.splice(0, count)) {
       if (read.ended) this.#free(read);
@@ -265,7 +264,7 @@ export class ReadAhead {
     this.#drop(this.#queue.length);
   }
 
-  /** Ends the reading. Resolves when the kernel has none of the buffers. */
+  /** Ends the reading. Resolves when the kernel uses none of the buffers. */
   async cancel(): Promise<void> {
     this.#stop();
     while (this.#unwanted > 0) await this.ready();

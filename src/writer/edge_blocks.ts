@@ -1,4 +1,4 @@
-// The blocks in which a writer's bytes begin and end. Their other bytes are read from the file and written again.
+// The first and the last block of a writer. Their other bytes are read from the file and written again.
 
 import { alignDown } from "../align.ts";
 import type { TransferRange } from "../engine/operation.ts";
@@ -8,25 +8,25 @@ import type { OpenFile } from "../file/open_file.ts";
 
 interface KnownBlock extends FileBlock {
   readonly position: number;
-  /** The changes by others that were over when the read began. */
+  /** The changes by other handles that had ended when the read began. */
   readonly changesOfOthers: number;
 }
 
-/** Completes the writes of a writer by the file's own bytes. */
+/** Completes the writes of a writer with the file's own bytes. */
 export class EdgeBlocks {
   readonly #file: OpenFile;
   readonly #start: number;
   #known: KnownBlock | undefined;
-  /** The writer's own changes of the file. */
+  /** The writer's own changes to the file. */
   ownChanges = 0;
 
-  /** The writer writes from `start` on. */
+  /** `start` is the writer's first position. */
   constructor(file: OpenFile, start: number) {
     this.#file = file;
     this.#start = start;
   }
 
-  /** Completes a write whose data ends at `dataEnd`: in front of the start, and behind the data. */
+  /** Completes a write whose data ends at `dataEnd`: before the start, and behind the data. */
   complete(
     { memory, length, position }: TransferRange,
     dataEnd: number,
@@ -47,7 +47,7 @@ export class EdgeBlocks {
     fill(position, Math.min(this.#start, end), fillEnd);
   }
 
-  /** Reads the block that holds `at`, unless it is known and nothing but this writer has changed the file since. */
+  /** Reads the block that contains `at`, unless it was read before and only this writer has changed the file since. */
   #read(at: number, ended: (block: KnownBlock | DmaError) => void): void {
     const file = this.#file;
     const position = alignDown(at, file.blockSize);

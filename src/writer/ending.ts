@@ -1,4 +1,4 @@
-// The phases of a writer, and how it ends, as lists of steps. Each step looks at the file when its turn comes.
+// The phases of a writer, and its endings as lists of steps. Each step reads the state of the file when it runs.
 
 import { assert } from "../assert.ts";
 import { cutToContent } from "../file/cut.ts";
@@ -7,10 +7,13 @@ import type { OpenFile } from "../file/open_file.ts";
 /** One step. Returns undefined if there is nothing to wait for. */
 export type Step = () => Promise<unknown> | undefined;
 
-/** Everything is in the file, or the writer has failed. The steps run one after the other, each when nothing else is under way. */
+/**
+ * The state after all bytes are in the file, or after a failure. The steps run in order, each with nothing else in
+ * flight.
+ */
 export type Ending = { readonly name: "committing" | "failing"; readonly steps: Step[] };
 
-/** What a writer is doing. It is opening until it knows where it starts, and draining when a close has begun. */
+/** The phase of a writer: opening until the start is known, draining from the beginning of a close on. */
 export type Phase =
   | { readonly name: "opening" | "open" | "draining" | "closed" | "failed" }
   | Ending;
@@ -21,15 +24,15 @@ export function closedError(op: string): TypeError {
 
 /** Why a writer failed. */
 export interface WriterFailure {
-  /** Every later call rejects with it: the first failure, or the reason of an abort. */
+  /** The first failure, or the reason of an abort. Every later call rejects with it. */
   readonly reason: unknown;
-  /** Whether it was aborted from outside, and did not fail by itself. */
+  /** Whether a caller aborted the writer. */
   readonly aborted: boolean;
-  /** Why the file could not be cut to what is whole. */
+  /** The failure of the cut to the flushed prefix. */
   cutError: unknown;
 }
 
-/** What becomes of a file after a close of its writer. A sealed one is whole, and stays open. */
+/** What happens to the file after a close of its writer. A sealed file is complete, and stays open. */
 export type Fate = "leave" | "seal" | "close";
 
 export function stepsOfClose(file: OpenFile, fate: Fate, sync: Step): Step[] {
@@ -46,8 +49,8 @@ export function stepsOfClose(file: OpenFile, fate: Fate, sync: Step): Step[] {
 }
 
 /**
- * The steps after a failure, which begin with `confirm`. A writer that never opened has none: it has extended nothing, and
- * does not know what others did.
+ * The steps after a failure, which begin with `confirm`. A writer that never opened has none: it has extended nothing,
+ * and does not know the file's length.
  */
 export function stepsAfterFailure(
   file: OpenFile,

@@ -1,4 +1,4 @@
-// What a writer has under way: operations and other work.
+// Counts a writer's operations in flight, and other work.
 
 import { assert } from "../assert.ts";
 
@@ -6,7 +6,7 @@ export class Pending {
   #count = 0;
   readonly #ended: (error: unknown) => void;
 
-  /** `ended` is called after each end, with the error if it failed. */
+  /** `ended` is called after each end, with the error after a failure. */
   constructor(ended: (error: unknown) => void) {
     this.#ended = ended;
   }

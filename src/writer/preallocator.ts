@@ -1,5 +1,6 @@
-// Moves the end of a file ahead of the writes, in steps. On ext4 every write that moves it runs alone, and write-behind would
-// gain nothing. A step is a size-changing fallocate on a kernel thread, and the file is cut when the writer ends.
+// Moves the end of a file ahead of the writes, in steps. On ext4 every write that extends the file runs alone, so that
+// write-behind would gain nothing. A step is a size-changing fallocate(2) on a kernel thread. The file is cut when the
+// writer ends.
 
 import { alignUp } from "../align.ts";
 import { Errno } from "../engine/linux.ts";
@@ -10,7 +11,7 @@ import type { Pending } from "./pending.ts";
 
 const MIB = 1 << 20;
 
-/** The least length at which the end is moved: small files gain nothing. */
+/** The minimum length at which the end is moved: small files gain nothing. */
 const FROM: number = 8 * MIB;
 /**
  * A step is a part of the length so far, so that many writers at once do not fill the disk with reservations. Steps
@@ -24,12 +25,12 @@ export class Preallocator {
   readonly #file: OpenFile;
   readonly #pending: Pending;
   readonly #expectedEnd: number;
-  /** Where the content ended when the writer began. */
+  /** The end of the content when the writer began. */
   readonly #oldEnd: number;
-  /** Whether a step may begin: none is under way, and none has failed. */
+  /** Whether a step may begin: none is in flight, and none has failed. */
   #isReady: boolean;
 
-  /** `expectedEnd` is where the writes are expected to end, or 0. */
+  /** `expectedEnd` is the expected end of the writes, or 0. */
   constructor(file: OpenFile, pending: Pending, enabled: boolean, expectedEnd: number) {
     this.#file = file;
     this.#pending = pending;
@@ -39,8 +40,8 @@ export class Preallocator {
   }
 
   /**
-   * Moves the end ahead of a write whose data ends at `written`, if that is due. The allocation begins at the writes in flight,
-   * which follow `flushed`: if the disk has no room for all of it, they get what there is.
+   * Moves the end ahead of a write whose data ends at `written`, if a step is due. The allocation begins with the
+   * writes in flight, which follow `flushed`: if the disk has not enough room, they get the space first.
    */
   start(flushed: number, written: number): void {
     const { durability, engine, fd, length } = this.#file;
@@ -53,7 +54,7 @@ export class Preallocator {
       durability.noteChange();
       length.endWrite(end, result >= 0);
       this.#isReady = result >= 0 || result === -Errno.EINTR;
-      // What was reserved is given back. The writes report the error.
+      // A partial reservation is released. The writes report the error.
       const cut = FULL.has(-result) ? cutToContent(this.#file) : undefined;
       if (cut) this.#pending.track(cut.catch(() => {}));
       this.#pending.end();
@@ -64,9 +65,9 @@ export class Preallocator {
 
   #nextEnd(written: number, size: number): number {
     if (this.#expectedEnd > size) return this.#expectedEnd;
-    // With a size hint, steps are only for writes well beyond it.
+    // With a size hint, further steps are only for writes well beyond it.
     if (written < this.#expectedEnd + FROM) return 0;
-    // Within the old content a program may read what it writes back changed, and would never come to the end.
+    // A program may rewrite a file while it reads it. If the end moved ahead, the read would never reach it.
     if (written <= this.#oldEnd) return 0;
     const part = alignUp(written / PART, MIB);
     const step = Math.min(Math.max(part, SMALLEST_STEP), LARGEST_STEP);

@@ -1,5 +1,6 @@
-// The underlying sink of a DmaStreamWriter, and the writes that bypass its lock. A chunk is accepted when it is given. What
-// the buffers have no room for waits here, and the stream's own queue has an item that ends with it.
+// The underlying sink of a DmaStreamWriter, and the writes that bypass its lock. A chunk is accepted at once if the
+// buffers have room. Otherwise the rest waits here, and the stream's own queue has an item that ends when the rest is
+// accepted.
 
 import { chunkBytes, lengthOfBytes } from "../arguments.ts";
 import { yieldIfNeeded } from "../engine/event_loop.ts";
@@ -7,41 +8,42 @@ import type { Memory } from "../engine/operation.ts";
 import { closedError } from "./ending.ts";
 import type { Writer } from "./writer.ts";
 
-// The base class's methods: the writer's own are for users. A program may replace the global class later.
+// The methods of the base class: a DmaStreamWriter overrides them for users. A program may replace the global class
+// later.
 const { getWriter, close: closeStream } = WritableStream.prototype;
 
 const RESOLVED: Promise<void> = Promise.resolve();
 
-/** Chunks that wait share an item for up to this many bytes: the promise of an item costs more than a small chunk. */
+/** Waiting chunks of up to this many bytes share an item: the promise of an item costs more than a small chunk. */
 const MAX_SHARED_BYTES = 256 << 10;
 
-/** The stream's item for chunks that were given without the lock. */
+/** The stream's item for chunks written without the lock. */
 const UNLOCKED = Symbol();
 
-/** A chunk is accepted in parts of this many bytes: optimized code of V8 counts no further. */
+/** A chunk is accepted in parts of this many bytes, the limit of V8's optimized code. */
 const MAX_PART = 1 << 30;
 
 /** A stream of another kind that writes to this one and has waiting chunks of its own. */
 export interface Upstream {
-  /** Writes all of them to this stream at once, and does not wait until they are accepted. */
+  /** Passes all waiting chunks to this stream at once, and does not wait until they are accepted. */
   handOver(): void;
-  /** Begins to write those that wait for a call of the program. */
+  /** Uncorks the stream, so that its chunks are written. */
   uncorkAll(): void;
 }
 
 interface Chunk {
   readonly bytes: Uint8Array;
-  /** At the call. */
+  /** The chunk's length at the time of the call. */
   readonly length: number;
-  /** Its memory, if that may be written without a copy. */
+  /** The chunk's memory, if it may be written without a copy. */
   readonly memory: Memory | undefined;
-  /** Bytes of it that were accepted. */
+  /** The number of accepted bytes. */
   taken: number;
-  /** Resolves when all are, if a caller waits for that. */
+  /** Resolves when all bytes are accepted, if a caller waits for that. */
   isTaken: PromiseWithResolvers<void> | undefined;
-  /** Whether an item of the stream's queue ends with it. */
+  /** Whether an item of the stream's queue ends with this chunk. */
   endsItem: boolean;
-  /** That item, if the chunk was given without the lock, and all its bytes. */
+  /** That item, if the chunk was written without the lock, and the item's bytes. */
   item: { readonly written: Promise<void>; bytes: number } | undefined;
 }
 
@@ -53,23 +55,23 @@ export class WriterSink {
   readonly writer: Writer;
   #controller: WeakRef<WritableStreamDefaultController> | undefined;
   #stream: WeakRef<WritableStream> | undefined;
-  /** Chunks that are not accepted whole, in order. */
+  /** Chunks that are not completely accepted, in order. */
   readonly #waiting: Chunk[] = [];
-  /** Bytes of them that are not accepted. */
+  /** The number of their bytes that are not accepted. */
   #waitingBytes = 0;
-  /** Items of the stream's queue that were accepted before their turn, and all their bytes. */
+  /** Items of the stream's queue that were accepted before their turn, and their bytes. */
   #ahead = 0;
   #moved = 0;
   /**
-   * Identifies the holder of the lock, whose own calls report a failure: a writer of getWriter(), or a direct pipe. A
+   * Identifies the holder of the lock, whose own calls report a failure: a writer from getWriter(), or a direct pipe. A
    * reference to the holder would keep the stream alive.
    */
   #lockToken: symbol | undefined;
   /** The stream above, which has a reference to this one. */
   upstream: WeakRef<Upstream> | undefined;
-  /** Whether a call has rejected with the failure, so that disposing need not. */
+  /** Whether a call has rejected with the failure. If so, disposing is silent. */
   errorReported = false;
-  /** Whether a chunk was given after an end that nobody announced. */
+  /** Whether a chunk came after the end of the program or of a pipe had closed the stream. */
   #hasRefused = false;
 
   constructor(writer: Writer) {
@@ -81,12 +83,12 @@ export class WriterSink {
     this.#stream = new WeakRef(stream);
   }
 
-  /** Where the next chunk will start, waiting chunks included. */
+  /** The position of the next chunk, behind the waiting ones. */
   get nextPosition(): number {
     return this.writer.position + this.#waitingBytes;
   }
 
-  /** Whether the writer may be used without the stream: nothing waits, and no end was requested. */
+  /** Whether a direct pipe may use the writer: no chunk waits, and no end was requested. */
   get isFree(): boolean {
     return this.#waiting.length === 0 && !this.#isOver;
   }
@@ -106,7 +108,7 @@ export class WriterSink {
 
   /** Accepts a chunk. The stream counts items, so it queues one at a time beyond the buffers. */
   size(item: unknown): number {
-    // The stream asks even if it is closing or failing, and refuses the chunk then.
+    // The stream calls this even if it is closing or failing, and then rejects the chunk.
     if (this.#isOver || item === UNLOCKED) return 1;
     try {
       const bytes = chunkBytes("chunk", item);
@@ -140,8 +142,8 @@ export class WriterSink {
   }
 
   /**
-   * Resolves when everything is freed: who learns of a failure may write the file anew, and nothing may cut it then. An abort
-   * waits for that itself, and others learn of it at once.
+   * Resolves when everything is freed: a caller that sees the failure may create the file again, which must not be cut
+   * then. An abort waits for that itself, and other calls reject at once.
    */
   async #untilFreed(): Promise<void> {
     if (!this.writer.failure?.aborted) await this.writer.ended;
@@ -151,13 +153,15 @@ export class WriterSink {
   async #fail(reason: unknown): Promise<void> {
     for (const { isTaken } of this.#waiting.splice(0)) isTaken?.reject(reason);
     this.#waitingBytes = 0;
-    // A pipe reports it to its caller.
+    // A pipe reports the failure to its caller.
     if (this.#stream?.deref()?.locked && !this.#lockToken) this.errorReported = true;
     await this.#untilFreed();
     this.#controller?.deref()?.error(reason);
   }
 
-  /** Accepts what there is room for of a chunk, behind those that wait. Returns it if it has to wait. */
+  /**
+   * Accepts as much of a chunk as there is room for, behind the waiting chunks. Returns the chunk if it has to wait.
+   */
   #add(bytes: Uint8Array, endsItem: boolean, memory?: Memory): Chunk | undefined {
     const length = lengthOfBytes(bytes);
     const chunk: Chunk = {
@@ -175,7 +179,7 @@ export class WriterSink {
     return chunk;
   }
 
-  /** Accepts what there is room for of a chunk, and returns whether that was all. */
+  /** Accepts as much of a chunk as there is room for, and returns whether that was all of it. */
   #take(chunk: Chunk): boolean {
     const { writer } = this;
     const { bytes, length, memory } = chunk;
@@ -187,7 +191,7 @@ export class WriterSink {
     }
     while (chunk.taken < length && writer.hasRoom) {
       if (lengthOfBytes(bytes) !== length) {
-        // A part of it may be on the disk, so what follows would be at the wrong position.
+        // A part of the chunk may be in the file, so the next chunk would be at a wrong position.
         const what = "a chunk whose buffer is detached or resized before it is taken";
         writer.fail(new TypeError(`Cannot write ${what}`));
       } else if (length > MAX_PART) {
@@ -217,9 +221,9 @@ export class WriterSink {
     if (this.#isOver) throw closedError(op);
   }
 
-  /** Accepts a chunk without the lock, at once if there is room. */
+  /** Accepts a chunk written without the lock, at once if there is room. */
   writeUnlocked(stream: WritableStream, chunk: unknown): Promise<void> {
-    // An object that only inherits from Uint8Array has no length.
+    // An object that only inherits from Uint8Array has no byte length.
     const isBytes = chunk instanceof Uint8Array && ArrayBuffer.isView(chunk);
     const length = isBytes ? lengthOfBytes(chunk) : 0;
     const isTaken = length > 0 && this.isFree && !stream.locked &&
@@ -239,7 +243,7 @@ export class WriterSink {
     return this.#rethrow(error);
   }
 
-  /** Accepts a chunk that was given without the lock, or memory that was handed over: at once if there is room. */
+  /** Accepts a chunk, or the memory of a DmaBuffer, without the lock: at once if there is room. */
   give(stream: WritableStream, bytes: Uint8Array, memory?: Memory): Promise<void> {
     const last = this.#waiting.at(-1);
     const chunk = this.#add(bytes, false, memory);
@@ -262,7 +266,7 @@ export class WriterSink {
     return written;
   }
 
-  /** Waits until all chunks that were given are accepted, and then as {@linkcode Writer.flush}. */
+  /** Waits until all chunks so far are accepted, and then flushes them: see {@linkcode Writer.flush}. */
   async flush(tail: boolean, durable: boolean): Promise<number> {
     try {
       const last = this.#waiting.at(-1);
@@ -273,16 +277,16 @@ export class WriterSink {
     }
   }
 
-  /** Blocks until every chunk that was given is in the file, and with `durable` is synced. Throws the failure. */
+  /** Blocks until all chunks so far are in the file, and with `durable` are synced. Throws the failure. */
   flushNow(durable: boolean, deadline: number): void {
     this.upstream?.deref()?.handOver();
     for (this.#takeWaiting(); this.#waiting.length > 0; this.#takeWaiting()) {
-      // A program that has come to its end has closed its writers.
+      // At the end of a program its writers are closed already.
       if (this.writer.ending) throw this.writer.refusal;
       this.writer.waitNow(deadline);
     }
     this.writer.flushNow(durable, deadline);
-    // A program that ends is not told of a promise that rejects.
+    // A program that ends does not see rejected promises.
     if (this.#hasRefused) throw this.writer.refusal;
   }
 
@@ -302,7 +306,7 @@ export class WriterSink {
     await this.#close(() => closeStream.call(stream));
   }
 
-  /** Closes the stream. After a failure waits until everything is freed: the stream's own error says less. */
+  /** Closes the stream. After a failure it waits until everything is freed, and rejects with the writer's failure. */
   async #close(close: () => Promise<void>): Promise<void> {
     const { writer } = this;
     await close().catch((error) => {
@@ -311,14 +315,14 @@ export class WriterSink {
     if (writer.failure) await this.report(writer.close());
   }
 
-  /** Aborts the stream, and waits until everything is freed. The reason of a stream that has failed stays the failure. */
+  /** Aborts the stream, and waits until everything is freed. A stream that has failed keeps its failure. */
   async abort(abort: () => Promise<void>): Promise<void> {
     const { writer } = this;
     if (writer.failure) await writer.ended;
     await abort().finally(() => writer.closeAnnounced || writer.ending ? writer.ended : undefined);
   }
 
-  /** A promise for a user. After a failure it rejects with that, whatever became of the stream since. It counts as reported. */
+  /** A promise for a user. After a failure it rejects with the failure, which then counts as reported. */
   report<T>(promise: Promise<T>): Promise<T> {
     return promise.catch((error) => {
       const { failure } = this.writer;
@@ -345,7 +349,7 @@ export class WriterSink {
     }
   }
 
-  /** Has a lock reject a chunk that is not bytes, which leaves the stream usable. */
+  /** Makes a lock reject a chunk that is not bytes, so that the stream stays usable. */
   guardLock(writer: WritableStreamDefaultWriter): WritableStreamDefaultWriter {
     const write = writer.write.bind(writer);
     const close = writer.close.bind(writer);
@@ -357,7 +361,7 @@ export class WriterSink {
       write: (chunk: unknown): Promise<void> => {
         try {
           const bytes = chunkBytes("chunk", chunk);
-          // Deno would fail a stream that is being closed: it asks a size function that it has dropped.
+          // In a stream that is being closed Deno calls a size function that it has dropped, and throws.
           if (this.#isOver && hasLock()) throw this.writer.refusal;
           return this.report(write(bytes));
         } catch (error) {
@@ -365,7 +369,7 @@ export class WriterSink {
         }
       },
       close: (): Promise<void> => {
-        // Without the lock it is refused.
+        // After releaseLock() the stream rejects the close.
         if (hasLock()) this.writer.announceClose();
         return this.#close(close);
       },

@@ -1,5 +1,5 @@
-// Callers that wait until everything below a position is in the file, or durable, and the syncs that serve them. They wait
-// for positions, not for writes, so any number can share one sync.
+// The callers that wait until all bytes below a position are flushed or durable, and the syncs that serve them. Callers
+// wait for positions, not for writes, so any number of them can share one sync.
 
 import { assert } from "../assert.ts";
 import { RWF_DSYNC } from "../engine/linux.ts";
@@ -8,7 +8,7 @@ import type { OpenFile } from "../file/open_file.ts";
 import type { WriteQueue } from "./write_queue.ts";
 
 interface Waiter extends PromiseWithResolvers<number> {
-  /** The position below which everything must be flushed. */
+  /** The position below which all bytes must be flushed. */
   readonly target: number;
   readonly durable: boolean;
 }
@@ -27,15 +27,18 @@ export class SyncQueue {
     this.#preallocates = preallocates;
   }
 
-  /** Everything below it is to be written now. While a sync is in flight nothing is for the next one: more callers may come. */
+  /**
+   * All bytes below this position are to be written now. While a sync is in flight no tail is written for the next one,
+   * because more callers may come.
+   */
   get wantedEnd(): number {
     const wanted = ({ durable, target }: Waiter) => durable && this.#running ? 0 : target;
     return this.#waiting.reduce((end, waiter) => Math.max(end, wanted(waiter)), 0);
   }
 
   /**
-   * Where a write must end at least for being durable by itself when it is over: one trip instead of two, if somebody
-   * waits for just that, and nothing else is left to sync. Infinity otherwise.
+   * The position at or behind which a write must end to be a durable write (RWF_DSYNC): one operation instead of two,
+   * if a caller waits for exactly these bytes and nothing else needs a sync. Infinity otherwise.
    */
   get durableFrom(): number {
     const { blockSize, isDurable, writeFlags } = this.#file;
@@ -46,7 +49,7 @@ export class SyncQueue {
     return this.#least(({ durable, target }) => durable ? target : Infinity);
   }
 
-  /** The least position behind `flushed` that a caller waits for; Infinity if there is none. */
+  /** The lowest position behind `flushed` that a caller waits for; Infinity if there is none. */
   nextTarget(flushed: number): number {
     return this.#least(({ target }) => target > flushed ? target : Infinity);
   }
@@ -61,7 +64,7 @@ export class SyncQueue {
     return waiter.promise;
   }
 
-  /** Resolves waiters for whom enough is flushed and durable. Returns whether a sync is due. */
+  /** Resolves the waiters whose bytes are flushed or durable. Returns whether a sync is due. */
   serve(flushed: number): boolean {
     if (this.#waiting.length === 0) return false;
     const { isDurable } = this.#file;
@@ -75,7 +78,7 @@ export class SyncQueue {
     return isDue && !this.#running;
   }
 
-  /** Syncs the file, with its name, and serves the waiters for what `queue` has flushed when the sync begins. */
+  /** Syncs the file and its name, and serves the waiters of the bytes that `queue` has flushed when the sync begins. */
   async run(queue: WriteQueue): Promise<void> {
     assert(!this.#running, "one sync at a time");
     this.#running = true;
@@ -86,7 +89,7 @@ export class SyncQueue {
       const cut = !this.#preallocates && queue.idle ? cutToContent(file) : undefined;
       if (cut) await cut;
       if (this.#failed) return;
-      // Later completions may miss the sync.
+      // The sync may not cover later completions.
       const { flushed } = queue;
       served = this.#waiting.filter(({ target }) => target <= flushed);
       this.#waiting = this.#waiting.filter(({ target }) => target > flushed);
@@ -100,7 +103,7 @@ export class SyncQueue {
     }
   }
 
-  /** The writer has failed. Rejects all waiters except those whom the sync in flight serves: it may succeed. */
+  /** The writer has failed. Rejects all waiters except those of the sync in flight, which may succeed. */
   fail(reason: unknown): void {
     this.#failed = true;
     for (const { reject } of this.#waiting.splice(0)) reject(reason);

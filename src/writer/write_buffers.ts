@@ -8,35 +8,35 @@ import type { Block, Memory } from "../engine/operation.ts";
 import type { OpenFile } from "../file/open_file.ts";
 import type { QueueOptions, WriteQueue } from "./write_queue.ts";
 
-/** The size of buffers until one has to be larger: most files never need that. */
+/** The size of the first buffer, which is enough for most files. */
 const FIRST_BUFFER = 64 * 1024;
 
 export interface BufferOptions extends QueueOptions {
   /** A multiple of the file's block size. */
   readonly bufferSize: number;
-  /** Whether it uses smaller and fewer buffers while many streams are at work. */
+  /** Whether the writer uses smaller and fewer buffers while there are many streams. */
   readonly sharesMemory: boolean;
 }
 
-/** Accepts bytes. There are never more buffers than one that is being filled and those in flight. */
+/** Accepts bytes. There is at most one buffer besides those in flight. */
 export class WriteBuffers {
   readonly #file: OpenFile;
   readonly #options: BufferOptions;
   readonly #queue: WriteQueue;
   /** The shared budget of the buffers, unless their size or number was set. */
   readonly #budget: BufferBudget;
-  /** Whether no buffer had to be larger so far. */
+  /** Whether all buffers were small so far. */
   #smallIsEnough = true;
   /** Buffers that exist: filling, waiting or in flight. */
   #count = 0;
   /** The buffer that is being filled. */
   #block: Block | undefined;
   #capacity = 0;
-  /** Where the current buffer starts, or would. */
+  /** The position of the current buffer, or of the next one. */
   #base: number;
-  /** Bytes of the block there that are in the file, or on their way. */
+  /** Bytes of the current block that are in the file or in flight. */
   #head: Uint8Array;
-  /** Bytes in the current buffer, those included. */
+  /** Bytes in the current buffer, including those. */
   #fill: number;
 
   constructor(file: OpenFile, options: BufferOptions, queue: WriteQueue, start: number) {
@@ -53,17 +53,17 @@ export class WriteBuffers {
     return this.#base + this.#fill;
   }
 
-  /** The end of what became a write. */
+  /** The end of the bytes that became writes. */
   get queuedEnd(): number {
     return this.#base + this.#head.length;
   }
 
-  /** Whether a buffer may be started. If the budget is spent, there is one at a time. */
+  /** Whether a buffer may be allocated. If the budget is spent, there is one at a time. */
   get #hasSpare(): boolean {
     return this.#count <= (this.#budget.crowded ? 0 : this.#options.writeBehind);
   }
 
-  /** Bytes that a buffer should have now. */
+  /** The size of the next buffer in bytes. */
   get #wholeSize(): number {
     return this.#budget.sizeNow(this.#options.bufferSize, this.#file.blockSize);
   }
@@ -84,14 +84,14 @@ export class WriteBuffers {
   }
 
   /**
-   * Whether the partly filled buffer should be written for a caller who waits for everything below `wanted`: its write would
-   * start at once. Until then filling goes on in it.
+   * Whether the partly filled buffer should be written for a caller that waits for all bytes below `wanted`: only if
+   * its write can start at once. Until then the buffer fills further.
    */
   isTailDue(wanted: number): boolean {
     return wanted > this.queuedEnd && this.#queue.canAdd(this.#base);
   }
 
-  /** Copies a whole chunk, if the buffer has room left after it: the fast path. Throws without memory. */
+  /** Copies a whole chunk, if the buffer has room left after it: the fast path. Throws if there is no memory. */
   writeWhole(bytes: Uint8Array, length: number): boolean {
     let block = this.#block;
     if (!block) {
@@ -103,12 +103,14 @@ export class WriteBuffers {
     return true;
   }
 
-  /** Copies what there is room for, from `from` on, and returns how much that was. Throws without memory. */
+  /**
+   * Copies as many bytes as there is room for, from `from` on, and returns their number. Throws if there is no memory.
+   */
   write(bytes: Uint8Array, from: number): number {
     const end = lengthOfBytes(bytes);
     let at = from;
     while (at < end) {
-      // Other programs append too: a chunk that fits into a buffer stays in one, and is written by one write.
+      // Other programs may append too, so a chunk that fits into one buffer is written by one write.
       this.#makeRoomFor(this.#file.appends && at === 0 ? end : 1);
       if (!this.hasRoom) break;
       const block = this.#block ?? this.#start();
@@ -123,7 +125,7 @@ export class WriteBuffers {
     return at - from;
   }
 
-  /** If the current buffer has no room for `length` bytes, it grows, or ends. */
+  /** Grows or ends the current buffer, if it has no room for `length` bytes. */
   #makeRoomFor(length: number): void {
     const block = this.#block;
     const needed = this.#fill + length;
@@ -152,7 +154,10 @@ export class WriteBuffers {
     this.#capacity = size;
   }
 
-  /** Makes the current buffer, if there is one, a write of whole blocks. The next one starts with the last of them, unless it is full. */
+  /**
+   * Turns the current buffer, if there is one, into a write of whole blocks. The next buffer starts with the last of
+   * these blocks, unless that block is full.
+   */
   queueBuffer(): void {
     const memory = this.#block;
     if (!memory) return;

@@ -1,5 +1,5 @@
-// The writes of a writer in the order of their positions: which of them may start, and where the contiguous prefix of the
-// file ends.
+// The writes of a writer in the order of their positions. Decides which of them may start, and tracks the end of the
+// contiguous prefix of the file.
 
 import { assert } from "../assert.ts";
 import { RWF_DSYNC } from "../engine/linux.ts";
@@ -13,23 +13,23 @@ import { Preallocator } from "./preallocator.ts";
 
 /** One contiguous write. Position, offset and length are multiples of the file's block size. */
 interface Write extends TransferRange {
-  /** The end of the data; what follows up to `length` is padding. */
+  /** The end of the data. The bytes behind it, up to `length`, are padding. */
   readonly dataEnd: number;
-  /** Called once, when the kernel is done with the memory or will never have it. */
+  /** Called once, when the kernel no longer uses the memory, or never will. */
   readonly release: () => void;
   isWritten: boolean;
 }
 
 export interface QueueOptions {
-  /** Writes in flight at most. */
+  /** The maximum number of writes in flight. */
   readonly writeBehind: number;
   /** Whether the end of file may be moved ahead. */
   readonly preallocate: boolean;
-  /** Bytes that are expected, or 0. */
+  /** The expected length, or 0. */
   readonly sizeHint: number;
 }
 
-/** What a writer has accepted, buffer by buffer, until it is in the file. */
+/** The writes of a writer, from the full buffer to the end of the write. */
 export class WriteQueue {
   readonly #file: OpenFile;
   readonly #pending: Pending;
@@ -37,14 +37,14 @@ export class WriteQueue {
   readonly #preallocator: Preallocator;
   readonly #edges: EdgeBlocks;
   readonly #waiting: Write[] = [];
-  /** Writes in flight, and those that ended behind one that has not or has failed. */
+  /** Writes in flight, and writes that ended behind one that is in flight or has failed. */
   readonly #started: Write[] = [];
   #inFlight = 0;
   /** The end of the contiguous prefix whose writes have ended. */
   written: number;
   /**
-   * The end of the contiguous prefix that is in the file. Never goes back. On a server that answers early a write is in the
-   * file only when a sync has confirmed it.
+   * The end of the contiguous prefix that is in the file. It never moves backwards. On a server that answers early a
+   * write is in the file only when a sync has confirmed it.
    */
   flushed: number;
   /** Whether a write or a confirmation has failed. */
@@ -58,11 +58,11 @@ export class WriteQueue {
     this.#pending = pending;
     this.written = start;
     this.flushed = start;
-    // Where nothing but what was written is ever seen in the file, a write that ended before an earlier one would show
-    // zeros to whoever follows the file.
+    // With exact tails and no preallocation, a write that ended before an earlier one would show zeros to other
+    // readers.
     const isExact = blockSize === 1 && !preallocate;
     this.#writeBehind = isExact ? 1 : writeBehind;
-    // If extending a file costs nothing, only a hinted size is worth reserving.
+    // If a write may extend the file at no cost, only a hinted size is reserved.
     const hinted = fileSystem.reserves && sizeHint > 0;
     const ahead = preallocate && (hinted || !fileSystem.extendsFreely);
     this.#preallocator = new Preallocator(file, pending, ahead, hinted ? start + sizeHint : 0);
@@ -73,18 +73,18 @@ export class WriteQueue {
     return this.#inFlight === 0 && this.#waiting.length === 0;
   }
 
-  /** Whether a write waits that may be in flight beside the others. */
+  /** Whether a waiting write may start beside those in flight. */
   get canStart(): boolean {
     const next = this.#waiting[0];
     return next !== undefined && this.#hasPlaceAt(next.position);
   }
 
-  /** Whether a write that is added now, and starts at `position`, could start at once. */
+  /** Whether a write at `position` could start at once if it were added now. */
   canAdd(position: number): boolean {
     return this.#waiting.length === 0 && this.#hasPlaceAt(position);
   }
 
-  /** Never two writes in flight on one block: a partial block is written again with the next buffer. */
+  /** Prevents two writes of one block in flight: a partial block is written again with the next buffer. */
   #hasPlaceAt(position: number): boolean {
     if (this.#inFlight >= this.#writeBehind) return false;
     const before = this.#started.at(-1);
@@ -101,8 +101,9 @@ export class WriteQueue {
   }
 
   /**
-   * Starts the writes that may start. No truncate may be running. A write that ends at `durableFrom` or behind it is durable
-   * when it is over, if it is all that is under way. Space is reserved unless the file `isEnding`, and gets its exact length.
+   * Starts the writes that may start. No truncate may be running. A write that ends at or behind `durableFrom` is a
+   * durable write, if nothing else is in flight. With `isEnding` no space is reserved, because the file gets its exact
+   * length.
    */
   start(durableFrom: number, isEnding: boolean): void {
     const { engine, length } = this.#file;
@@ -163,8 +164,9 @@ export class WriteQueue {
   }
 
   /**
-   * Has a server that answers early confirm by a sync what is written, if a caller waits for bytes up to `awaitedEnd`, or if
-   * it is much. The sync runs alone: the server reports a failure once, and might report it to a write beside the sync.
+   * Syncs the file on a server that answers early, to confirm the written bytes, if a caller waits for bytes up to
+   * `awaitedEnd`, or if there are many. The sync runs alone: the server reports a failure once, and might report it to
+   * a write beside the sync.
    */
   confirm(awaitedEnd: number): void {
     const unconfirmed = this.written - this.flushed;
@@ -186,14 +188,14 @@ export class WriteQueue {
     });
   }
 
-  /** After a failure: what is written and not confirmed is content if the server confirms it, and no write has failed. */
+  /** After a failure, unconfirmed bytes are content only if the server confirms them and no write has failed. */
   async confirmRest(): Promise<void> {
     if (this.written === this.flushed) return;
     if (!this.#failed) await new Promise((resolve) => this.#submitConfirm(resolve));
     this.#file.length.noteLoss();
   }
 
-  /** The file was synced when no write was in flight. If one had failed, that says nothing. */
+  /** The file was synced while no write was in flight. After a failed write such a sync confirms nothing. */
   noteSync(): void {
     if (this.#failed) return;
     this.flushed = this.written;

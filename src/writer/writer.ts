@@ -1,5 +1,5 @@
-// A writer: bytes are accepted, written behind the caller, and made durable. It is in one phase at a time. After each
-// completion step() decides, from the state as it is then, what comes next. It knows nothing of streams.
+// A writer accepts bytes, writes them in the background, and makes them durable. It is in one phase at a time. After
+// each completion step() reads the current state and decides what comes next. It does not depend on streams.
 
 import { assert } from "../assert.ts";
 import { waitUntil } from "../engine/engine.ts";
@@ -18,7 +18,7 @@ import { WriteQueue } from "./write_queue.ts";
 
 /** Options of a {@linkcode Writer}. Every number has been checked. */
 export interface WriterOptions extends BufferOptions {
-  /** Where to start: at the end of the file, or at `position`. */
+  /** Whether to start at the end of the file instead of `position`. */
   readonly append: boolean;
   readonly position: number;
   readonly syncOnClose: boolean;
@@ -30,9 +30,9 @@ export class Writer implements AttachedWriter {
   readonly file: OpenFile;
   readonly #options: WriterOptions;
   #phase: Phase = { name: "opening" };
-  /** Whether a close was announced: chunks before it may still wait. */
+  /** Whether a close was announced. Chunks before it may still wait. */
   closeAnnounced = false;
-  /** Whether a close was asked for. Nothing is accepted from then on. */
+  /** Whether a close was requested. No bytes are accepted after it. */
   #closeBegun = false;
   #fate: Fate;
   /** Set from the first failure on. */
@@ -47,12 +47,12 @@ export class Writer implements AttachedWriter {
     if (error) this.fail(error);
     this.#step();
   });
-  /** One function: it waits once for a truncate, however often it is asked for. */
+  /** One function object, so that FileLength calls it only once after a truncate. */
   readonly #stepAgain = () => this.#step();
   #room: PromiseWithResolvers<void> | undefined;
   #stepsSoon = false;
   #letOthersWrite = () => {};
-  /** Replaced when the start is known, if the file must be asked for it. */
+  /** Replaced when the start is known, if that requires the file's size. */
   #queue: WriteQueue;
   #buffers: WriteBuffers;
   readonly #syncs: SyncQueue;
@@ -66,15 +66,15 @@ export class Writer implements AttachedWriter {
     [this.#queue, this.#buffers] = this.#writeFrom(append ? file.length.contentEnd : position);
     file.descriptor.acquire("write");
     file.writer = this;
-    // A file that this module created and nobody wrote to yet is known to be empty.
-    // Another program may have appended to it, so an appending writer asks.
+    // A new file without writes is known to be empty. An appending writer reads the size, because another program may
+    // have appended.
     const isEmpty = !append && file.ownsSize && file.length.sizeUpperBound === 0 && position === 0;
     if (isEmpty) this.#phase = { name: "open" };
-    // A size from before the end of another write would be mistaken for the end of the content.
+    // The size before the end of another write would be mistaken for the end of the content.
     else this.#letOthersWrite = file.length.holdWrites(() => queueMicrotask(() => this.#askSize()));
   }
 
-  /** Asks for the size, if that has not begun. Nothing else writes to the file or truncates it meanwhile. */
+  /** Reads the size, unless that has begun. Meanwhile nothing else writes to the file or truncates it. */
   #askSize(): void {
     if (this.#phase.name !== "opening" || this.#pending.any) return;
     this.#pending.begin();
@@ -88,9 +88,9 @@ export class Writer implements AttachedWriter {
     else if (this.#phase.name === "opening") {
       length.found(facts.size, append || !ownsSize);
       const start = append ? facts.size : position;
-      // Others may have written before it, and synced nothing.
+      // Other programs may have written to the file without a sync.
       if (start > 0) this.file.durability.noteOthers();
-      // A start behind reserved space means that the space is content.
+      // If the writer starts behind reserved space, that space is content.
       length.addContent(Math.min(start, facts.size));
       [this.#queue, this.#buffers] = this.#writeFrom(start);
       this.#phase = { name: "open" };
@@ -108,7 +108,7 @@ export class Writer implements AttachedWriter {
     return this.#buffers.position;
   }
 
-  /** The end of the contiguous prefix that has reached the file. Never goes back. */
+  /** The end of the contiguous prefix that has reached the file. It never moves backwards. */
   get flushedPosition(): number {
     return this.#queue.flushed;
   }
@@ -134,12 +134,15 @@ export class Writer implements AttachedWriter {
     if (this.failure) throw this.failure.reason;
   }
 
-  /** Why a writer that is {@linkcode ending} accepts nothing. */
+  /** The error of a call to a writer that is {@linkcode ending}. */
   get refusal(): unknown {
     return this.failure ? this.failure.reason : closedError("write");
   }
 
-  /** Copies what there is room for, from `from` on, and returns how much that was. Without memory the writer fails. */
+  /**
+   * Copies as many bytes as there is room for, from `from` on, and returns their number. The writer fails if there is
+   * no memory.
+   */
   write(bytes: Uint8Array, from = 0): number {
     if (this.#phase.name !== "open") return 0;
     try {
@@ -152,7 +155,7 @@ export class Writer implements AttachedWriter {
     }
   }
 
-  /** As {@linkcode write}, of a whole small chunk or nothing: the fast path. */
+  /** Copies a small chunk completely, or not at all: the fast path of {@linkcode write}. */
   writeWhole(bytes: Uint8Array, length: number): boolean {
     if (this.#phase.name !== "open") return false;
     try {
@@ -167,7 +170,7 @@ export class Writer implements AttachedWriter {
     return this.#phase.name === "open" && this.#buffers.hasRoom;
   }
 
-  /** Resolves when {@linkcode write} may take a byte, and is to be called again if it does not. */
+  /** Resolves when {@linkcode write} may accept a byte. If it does not, wait again. */
   room(): Promise<void> {
     if (this.ending) return Promise.reject(this.refusal);
     if (this.hasRoom) return Promise.resolve();
@@ -178,7 +181,7 @@ export class Writer implements AttachedWriter {
     return this.#phase.name === "open" && this.#buffers.takesMemory;
   }
 
-  /** Writes whole blocks of memory that is handed over. `release` is called when the kernel is done with it. */
+  /** Writes memory of whole blocks without a copy. `release` is called when the kernel no longer uses it. */
   writeMemory(memory: Memory, length: number, release?: () => void): void {
     assert(this.takesMemory, "memory is handed over when there is room for it");
     this.#buffers.writeMemory(memory, length, release);
@@ -186,8 +189,8 @@ export class Writer implements AttachedWriter {
   }
 
   /**
-   * Waits for every full buffer, and with `tail` for the rest too. Resolves to the flushed position. With `durable` it is
-   * synced too, with the file's name, and the position is that of the beginning of the sync.
+   * Waits for every full buffer, and with `tail` for the rest too. With `durable` the file and its name are synced.
+   * Resolves to the flushed position, with `durable` as it was at the beginning of the sync.
    */
   async flush(tail: boolean, durable: boolean): Promise<number> {
     this.#throwFailure();
@@ -200,18 +203,18 @@ export class Writer implements AttachedWriter {
     try {
       return await served;
     } catch (error) {
-      // Callers are told why the writer failed first.
+      // Callers get the writer's failure first.
       this.#throwFailure();
       throw error;
     }
   }
 
-  /** The descriptor may be closed, and its number another file's. */
+  /** The descriptor may be closed, and its number may belong to another file. */
   #assertSyncable(): void {
     if (this.#isDetached && !this.file.isDurable) throw closedError("sync");
   }
 
-  /** Goes on when all who call now have called: one write and one sync serve them all. */
+  /** Calls step() after the current callers have run, so that one write and one sync serve all of them. */
   #stepSoon(): void {
     if (this.#stepsSoon) return;
     this.#stepsSoon = true;
@@ -222,7 +225,7 @@ export class Writer implements AttachedWriter {
     });
   }
 
-  /** Blocks until everything accepted is in the file, and with `durable` is synced. Throws as {@linkcode waitNow}. */
+  /** Blocks until all accepted bytes are in the file, and with `durable` are synced. Throws as {@linkcode waitNow}. */
   flushNow(durable: boolean, deadline: number): void {
     while (this.#phase.name === "opening") this.waitNow(deadline);
     this.#throwFailure();
@@ -233,13 +236,13 @@ export class Writer implements AttachedWriter {
       if (this.#queue.written < end) this.waitNow(deadline);
     }
     if (!durable && this.#queue.flushed === end) return;
-    // A second sync beside one that fails would not be told of it.
+    // The kernel reports a failure only once, so a second sync must not run beside the first.
     while (file.durability.isSyncing) this.waitNow(deadline);
     this.#assertSyncable();
     try {
       if (!file.isDurable) file.syncNow();
     } catch (error) {
-      // What was not written is thrown away: another sync would succeed and mean nothing.
+      // The kernel drops the bytes that it could not write, so another sync would succeed without them.
       this.fail(error);
       throw error;
     }
@@ -251,23 +254,23 @@ export class Writer implements AttachedWriter {
     this.#throwFailure();
     const { engine, length, path } = this.file;
     if (this.#phase.name !== "opening") this.#startWrites(length.isHeld);
-    // A program that blocks is not told of the end of other writes.
+    // A blocked program is not notified of the end of other writes, so the size is read here.
     else if (engine.counters.inFlight === 0) this.#askSize();
     if (waitUntil(engine, deadline)) return;
     // Nothing is in flight, perhaps because an operation has failed.
     this.#throwFailure();
-    const late = "what was accepted is not in the file in time";
+    const late = "the accepted bytes are not in the file in time";
     throw ioError(Errno.ETIMEDOUT, "write", path, late);
   }
 
-  /** Announces a close that follows when the chunks before it are accepted. With `seals` the file stays open. */
+  /** Announces a close, which follows when the chunks before it are accepted. With `seals` the file stays open. */
   announceClose(seals = false): void {
     if (this.closeAnnounced) return;
     this.closeAnnounced = true;
     if (seals) this.#fate = "seal";
   }
 
-  /** Writes what is left, and ends as the options and the announcement say. After a failure frees everything and rejects. */
+  /** Writes the rest and ends as options and announcement require. After a failure it frees everything and rejects. */
   async close(): Promise<void> {
     if (!this.ending) {
       this.#closeBegun = true;
@@ -276,7 +279,7 @@ export class Writer implements AttachedWriter {
     await this.closedOrFailed;
   }
 
-  /** Discards what is not flushed. A close that has begun is not undone. Rejects if the file could not be cut. */
+  /** Discards unflushed bytes. A close that has begun is not undone. Rejects if the file could not be cut. */
   async abort(reason: unknown): Promise<void> {
     if (!this.#closeBegun) this.fail(reason, true);
     await this.ended;
@@ -289,7 +292,7 @@ export class Writer implements AttachedWriter {
     await this.ended;
   }
 
-  /** The first failure is final: rejects all waiters, and drops what was accepted and not written. */
+  /** The first failure is final: rejects all waiters, and drops the unwritten bytes. */
   fail(reason: unknown, aborted = false): void {
     if (this.failure || this.closed) return;
     this.failure = { reason, aborted, cutError: undefined };
@@ -324,7 +327,7 @@ export class Writer implements AttachedWriter {
     this.#phase = { name: "draining" };
     const { file } = this;
     if (!this.#options.syncOnClose || !file.naming.isVolatile) return;
-    // Beside the last writes. The step that needs it waits for it, and reports its failure.
+    // The sync of the directory runs beside the last writes. A later step waits for it and reports its failure.
     file.descriptor.use("sync", () => file.naming.sync()).catch(() => {});
   }
 
@@ -338,7 +341,7 @@ export class Writer implements AttachedWriter {
     this.#syncIfDue();
   }
 
-  /** Starts the writes that may start. While the file is `held` for a truncate none may. */
+  /** Starts the writes that may start: none while the file is `held` for a truncate. */
   #startWrites(held: boolean): void {
     if (!held) this.#queue.start(this.#syncs.durableFrom, this.#phase.name !== "open");
     else if (!this.#queue.idle) this.file.length.whenWritable(this.#stepAgain);
@@ -353,14 +356,14 @@ export class Writer implements AttachedWriter {
     const { file } = this;
     const sync = () => {
       const isWanted = this.#options.syncOnClose || file.naming.isUnpublished;
-      // A file that nobody has changed is closed as it is.
+      // A file without changes is closed without a sync.
       const isChanged = file.durability.unsynced || file.naming.isVolatile;
       return isWanted && isChanged ? this.#syncs.run(this.#queue) : undefined;
     };
     this.#phase = { name: "committing", steps: stepsOfClose(file, this.#fate, sync) };
   }
 
-  /** Runs the next step of an ending, if nothing is under way. */
+  /** Runs the next step of an ending, if nothing is in flight. */
   #goOnEnding({ name, steps }: Ending): void {
     if (name === "committing" && !this.#isDetached) this.#syncIfDue();
     while (!this.#pending.any && steps.length > 0) {

@@ -82,7 +82,7 @@ testInDirectory("dma bench measures both sides, with few permissions and in time
   assertEquals(await namesIn(dir), []);
 });
 
-testInDirectory("dma bench --json says the same to programs", async (dir) => {
+testInDirectory("dma bench --json prints the same figures for programs", async (dir) => {
   const { stdout } = await succeeds(["bench", "--json", "--seconds", "1", "--size", "1M", dir]);
   const report: BenchReport = JSON.parse(stdout);
   const { directory, size, chunkSize, rounds, direct } = report;

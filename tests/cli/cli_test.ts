@@ -13,7 +13,7 @@ testInDirectory("dma write stores standard input, also over a longer file", asyn
   }
 }, { bothEngines: true });
 
-testInDirectory("dma write says how it was written, and with --quiet nothing", async (dir) => {
+testInDirectory("dma write prints how it wrote, with --quiet nothing", async (dir) => {
   const args = ["--buffer-size", "64K", "--write-behind", "3", "--no-sync", "--direct", "off"];
   const { stderr } = await succeeds(["write", ...args, `${dir}/out`], pattern(200_000));
   assertMatch(stderr, /; page cache, (io_uring|threads); 3 x 64 KiB; not synced\n$/);
@@ -22,7 +22,7 @@ testInDirectory("dma write says how it was written, and with --quiet nothing", a
   assertEquals([quiet.code, quiet.stdout, quiet.stderr], [0, "", ""]);
 });
 
-testInDirectory("dma write --append goes on at any length, and creates a file", async (dir) => {
+testInDirectory("dma write --append continues at any length, and creates a file", async (dir) => {
   const whole = pattern(150_000);
   await succeeds(["write", "--append", `${dir}/out`], whole.subarray(0, 70_001));
   const { stderr } = await succeeds(["write", "--append", `${dir}/out`], whole.subarray(70_001));

@@ -31,7 +31,7 @@ testInDirectory("dma doctor tries a directory and leaves nothing in it", async (
   assertEquals(await namesIn(dir), []);
 }, { bothEngines: true });
 
-testInDirectory("dma doctor --json says the same to programs", async (dir) => {
+testInDirectory("dma doctor --json prints the same facts for programs", async (dir) => {
   await Deno.writeFile(`${dir}/file`, pattern(5000));
   const { stdout } = await succeeds(["doctor", "--json", `${dir}/file`]);
   const { works, verdict, findings, missingPermissions, engine, kernel, probe } = JSON.parse(
@@ -67,14 +67,14 @@ async function fails(path: string, flags: string[]): Promise<string> {
 testInDirectory("dma doctor ends with 1 if nothing can be tried", async (dir) => {
   const stdout = await fails(`${dir}/missing`, ["-A"]);
   const missing = "No such file or directory.*";
-  assertMatch(stdout, new RegExp(`^Does not work: .*${missing}\n\nIn the way: .*\n {2}Remedy: `));
+  assertMatch(stdout, new RegExp(`^Does not work: .*${missing}\n\nProblem: .*\n {2}Remedy: `));
   assertMatch(stdout, new RegExp(`^!! {2}Path.*${missing}`, "m"));
 }, { bothEngines: true });
 
 testInDirectory("dma doctor names missing permissions, and what it does not know", async (dir) => {
   const withoutFfi = await fails(dir, ["--allow-read", "--allow-write"]);
   assertMatch(withoutFfi, /^!! {2}Permissions\s+missing: --allow-ffi$/m);
-  assertMatch(withoutFfi, /^-- {2}Way\s+unknown$/m);
+  assertMatch(withoutFfi, /^-- {2}File engine\s+unknown$/m);
   const withoutPath = await fails(dir, ["--allow-ffi"]);
   assertMatch(withoutPath, /^!! {2}Permissions\s+missing: --allow-read --allow-write$/m);
   // The engine does not depend on the path.

@@ -37,7 +37,7 @@ testInDirectory("dma write to a FIFO does not disturb its reader", async (dir) =
   assertEquals([code, stdout], [1, "got a line\n"]);
 }, { bothEngines: true });
 
-testInDirectory("dma write of a directory says how to pack it", async (dir) => {
+testInDirectory("The error of dma write for a directory suggests tar", async (dir) => {
   await Deno.writeTextFile(`${dir}/out`, "old");
   const { code, stderr } = await shell(dir, 'dma write "$dir/out" < "$dir"');
   const error = "dma: Is a directory (os error 21): read '/dev/stdin'";
@@ -78,7 +78,7 @@ testInDirectory(
   },
 );
 
-testInDirectory("dma write onto a full disk says how many bytes were kept", async (dir) => {
+testInDirectory("dma write onto a full disk prints the number of kept bytes", async (dir) => {
   // A namespace of its own: the mount goes with the process.
   const script = `mount -t tmpfs -o size=4m tmpfs "$dir" || exit 77
     head -c 9000000 /dev/zero | dma write "$dir/out"; code=$?; stat -c %s "$dir/out"; exit $code`;
@@ -90,7 +90,7 @@ testInDirectory("dma write onto a full disk says how many bytes were kept", asyn
   assertEquals(kept, `dma: failed; kept the first ${stdout.trim()} bytes in ${dir}/out`);
 }, { ignore: Deno.uid() !== 0 });
 
-testInDirectory("dma says that it came to a limit on the size of files", async (dir) => {
+testInDirectory("dma reports a limit on the size of files", async (dir) => {
   await Deno.writeFile(`${dir}/in`, pattern(9_000_000));
   const limited = (command: string) => shell(dir, `ulimit -f 4000; dma ${command}`);
   const error = "dma: File too large (os error 27)";

@@ -31,7 +31,7 @@ const probe: DirectProbe = {
 };
 const engine: EngineInfo = {
   engine: "io_uring",
-  reason: "io_uring is allowed and liburing is there",
+  reason: "io_uring and liburing are available",
   kernel: "6.18.0",
   liburing: "2.9",
   ringEntries: 256,

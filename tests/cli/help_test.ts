@@ -36,7 +36,7 @@ testOnce("The help of dma and of each command fits 80 columns and shows examples
   assertEquals(await printed("help", "copy"), await printed("copy", "--help"));
 });
 
-testOnce("The help of write and copy says the defaults, and what is durable when", async () => {
+testOnce("The help of write and copy describes the defaults and durability", async () => {
   const size = formatSize(DEFAULT_BUFFER_SIZE);
   for (const command of ["write", "copy"]) {
     const text = await printed(command, "--help");
@@ -47,7 +47,7 @@ testOnce("The help of write and copy says the defaults, and what is durable when
   }
 });
 
-testOnce("dma completes and tells its version without any permission", async () => {
+testOnce("dma completes and prints its version without any permission", async () => {
   for (const args of [["completion", "bash"], ["--version"]]) {
     assert((await printed(...args)).length > 5);
   }

@@ -38,7 +38,7 @@ testInDirectory("dma write --json prints one object and no line", async (dir) =>
   assert(engine === "io_uring" || engine === "threads");
 });
 
-testInDirectory("dma copy --json tells --atomic, --append and --no-sync apart", async (dir) => {
+testInDirectory("dma copy --json distinguishes --atomic, --append and --no-sync", async (dir) => {
   await Deno.writeFile(`${dir}/in`, pattern(5000));
   const report = async (...args: string[]) => {
     const ran = await dma(["copy", "--json", ...args, `${dir}/in`, `${dir}/out`]);
@@ -52,7 +52,7 @@ testInDirectory("dma copy --json tells --atomic, --append and --no-sync apart", 
   assertEquals(await report("--append", "--no-sync"), appended);
 });
 
-testInDirectory("dma write --json says what went wrong, and what was not touched", async (dir) => {
+testInDirectory("dma write --json describes the error, and the untouched file", async (dir) => {
   const path = `${dir}/missing/out`;
   const { code, stdout, stderr } = await dma(["write", "--json", path], pattern(10));
   assertEquals(code, 1);
@@ -90,7 +90,7 @@ testInDirectory("dma copy of a missing source leaves the destination alone", asy
   assertEquals(await Deno.readTextFile(`${dir}/out`), "old");
 });
 
-testInDirectory("dma write --json says what was kept after SIGINT", async (dir) => {
+testInDirectory("dma write --json reports the kept bytes after SIGINT", async (dir) => {
   for (const atomic of [false, true]) {
     await Deno.writeTextFile(`${dir}/out`, "old");
     const flags = ["--json", "--buffer-size", "64K", ...(atomic ? ["--atomic"] : [])];

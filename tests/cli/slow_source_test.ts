@@ -128,7 +128,7 @@ testInOneDirectory("dma write --direct off shows a follower whole lines only", a
   assert(longest > 0);
 });
 
-testInOneDirectory("dma write --flush-every says when the tail is written", async (dir) => {
+testInOneDirectory("dma write --flush-every sets when the tail is written", async (dir) => {
   const [often, never] = [dir.file("often"), dir.file("never")];
   await using one = await Fed.start(often, "", "--flush-every", "100ms", "--no-sync");
   await using other = await Fed.start(never, "", "--flush-every", "0");
@@ -180,7 +180,7 @@ testInOneDirectory("dma keeps what came before its source failed", async (dir) =
   await assertFile(path, joined(begun, new Uint8Array(1_000_000 - 70_005)));
 });
 
-testInOneDirectory("dma write says that another program has removed its file", async (dir) => {
+testInOneDirectory("dma write reports that its file was removed", async (dir) => {
   const path = dir.file("out");
   await using fed = await Fed.start(path);
   await fed.send("line\n");

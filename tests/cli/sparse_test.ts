@@ -86,7 +86,7 @@ testDirectAndCached("dma copy --sparse never writes zeros in place of holes", as
   assert(await space(dir.file("copy")) >= 4 * MIB);
 }, { bothEngines: false });
 
-testInOneDirectory("dma copy says how much is holes, and appends them as zeros", async (dir) => {
+testInOneDirectory("dma copy reports holes, and appends them as zeros", async (dir) => {
   const [source, target] = [await sparse(dir, 2 * MIB, [[MIB, 4096]]), dir.file("copy")];
   const { stderr } = await succeeds(["copy", source, target]);
   assertStringIncludes(stderr, "wrote 2097152 bytes (2 MiB) to ");

@@ -12,7 +12,7 @@ function testOnTerminal(name: string, fn: (dir: string) => Promise<void>): void 
   testInDirectory(name, fn, { ignore: !hasTerminals });
 }
 
-Deno.test("The progress line says how far, how fast and how long still", () => {
+Deno.test("The progress line shows position, rate and remaining time", () => {
   assertEquals(
     progressLine({ done: 25 * MIB, total: 100 * MIB, seconds: 5, columns: 80 }),
     `${"#".repeat(9)}${"-".repeat(26)}  25%  25 MiB of 100 MiB  5 MiB/s  15 s left`,
@@ -74,7 +74,7 @@ testOnTerminal("dma write leaves lines of other programs in place", async (dir) 
   assert(!sent.includes(`${ESCAPE}8`), "The cursor goes back to a place that has moved");
 });
 
-testOnTerminal("dma write tells that it waits for what is typed, and draws no bar", async (dir) => {
+testOnTerminal("dma write prints that it waits for typed input, and draws no bar", async (dir) => {
   const sent = await onTerminal(["write", `${dir}/out`]);
   assertStringIncludes(sent, "Ctrl-D");
   assert(!sent.includes("B/s  "), sent);

@@ -135,7 +135,7 @@ testInOneDirectory("A record of a log may be longer than what is read at once", 
   assertEquals(found, ["before", long, "after"]);
 }, { bothEngines: false });
 
-testInOneDirectory("Each append of many at once tells where its record stands", async (dir) => {
+testInOneDirectory("Concurrent appends return the positions of their records", async (dir) => {
   const { log } = await reopen(dir.file("log"));
   const texts = Array.from({ length: 300 }, (_, id) => `${id}`.padEnd(id * 31 % 5000 + 3, "."));
   const positions = await Promise.all(texts.map((text) => log.append(bytesOf(text))));

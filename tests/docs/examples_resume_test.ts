@@ -75,7 +75,7 @@ async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
   return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
 }
 
-testTransfer("goes on with a download after each SIGKILL", async (example) => {
+testTransfer("resumes a download after each SIGKILL", async (example) => {
   const bytes = pattern(SIZE);
   await using source = new Source(bytes);
   const args = ["download", source.url, "shared/data"];
@@ -118,7 +118,7 @@ testTransfer("keeps the 700,000 bytes of a download that breaks off", async (exa
   await assertFile(example.file("shared/data"), bytes);
 });
 
-testTransfer("starts anew when the file to download has changed", async (example) => {
+testTransfer("restarts when the file to download has changed", async (example) => {
   await using source = new Source(pattern(2_000_000));
   Object.assign(source, { until: 700_000, then: "break off" });
   const args = ["download", source.url, "shared/data"];
@@ -157,7 +157,7 @@ async function offset(server: Server): Promise<number> {
   return Number(headers.get("upload-offset"));
 }
 
-testTransfer("goes on with an upload after the server was killed", async (example) => {
+testTransfer("resumes an upload after the server was killed", async (example) => {
   const bytes = pattern(SIZE);
   await Deno.writeFile(example.file("shared/large.img"), bytes);
   {

@@ -32,7 +32,7 @@ testOnce(
   },
 );
 
-testInOneDirectory("The examples have their types where there is only mod.ts", async (dir) => {
+testInOneDirectory("The examples type-check with mod.ts alone", async (dir) => {
   await using server = new StaticServer();
   const user = await FreshUser.in(dir.path);
   const [mod, node] = [server.url("mod.ts"), server.url("node.ts")];

@@ -10,7 +10,7 @@ import { run } from "../setup/command.ts";
 const urlOf = (path: string) => new URL(`../../${path}`, import.meta.url).href;
 
 for (const entry of ["mod.ts", "node.ts"]) {
-  Deno.test(`Another runtime is told that ${entry} runs only on Deno`, async () => {
+  Deno.test(`In another runtime ${entry} throws: only on Deno`, async () => {
     const program = `delete globalThis.Deno; await import("${urlOf(entry)}");`;
     const args = ["eval", "--no-check", program];
     const { code, stderr } = await run(Deno.execPath(), args, { env: { NO_COLOR: "1" } });
@@ -34,7 +34,7 @@ testInOneDirectory("Files and buffers are not cloned", async (dir) => {
   assertThrows(() => new DmaStreamWriter(Object.create(file)), TypeError);
 });
 
-testInOneDirectory("A file of another copy of the module is told from one of this", async (dir) => {
+testInOneDirectory("A file of another copy of the module is recognized", async (dir) => {
   // Modules with another address are another copy, as by two versions in one program.
   const program = `
     const { DmaFile, DmaStreamWriter, DmaStreamReader } = await import("${

@@ -188,7 +188,7 @@ for (const [name, way] of Object.entries(ways)) {
   });
 }
 
-testDirectAndCached("write takes bytes at once where nobody waits for it", async (dir) => {
+testDirectAndCached("write accepts bytes at once, even if it is not awaited", async (dir) => {
   const writer = await create(dir.file("file"));
   {
     await using clock = watchedClock();

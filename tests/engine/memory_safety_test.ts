@@ -277,7 +277,7 @@ testDirectAndCached("A view of a resizable buffer can be filled", async (dir) =>
   }
 });
 
-testInOneDirectory("I/O whose buffers nobody holds any more goes on unharmed", async (dir) => {
+testInOneDirectory("I/O continues unharmed after its buffers are dropped", async (dir) => {
   await using file = await openPattern(dir.file("file"), SIZE, { write: true });
   using reads = hold("read");
   const results = [file.readAt(1, 100_000), file.readAtAligned(0, 65_536)];

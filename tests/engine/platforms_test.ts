@@ -80,7 +80,7 @@ for (const platform of others) {
   };
   const runCli = (...args: string[]) => runAs(platform, "", ["-A", cli, ...args]);
 
-  testOnce(`On ${platform} importing needs nothing, and opening says what is wrong`, async () => {
+  testOnce(`On ${platform} the import works, and an open names the platform`, async () => {
     const program = `
       console.log(Deno.build.os, Deno.build.arch);
       dma.configure({ threads: 4 });
@@ -96,7 +96,7 @@ for (const platform of others) {
     }
   });
 
-  testOnce(`On ${platform} the command line says so in one line and touches nothing`, async () => {
+  testOnce(`On ${platform} the command line prints one line, touches nothing`, async () => {
     for (
       const args of [
         ["write", "dest"],
@@ -110,7 +110,7 @@ for (const platform of others) {
     assertEquals((await runCli("write")).code, 2);
   });
 
-  testOnce(`On ${platform} doctor says so`, async () => {
+  testOnce(`On ${platform} the doctor reports it`, async () => {
     const { code, stdout, stderr } = await runCli("doctor");
     assertEquals([code, stderr], [1, ""]);
     const [verdict, empty, deno, ...rest] = stdout.split("\n");

@@ -6,7 +6,7 @@ import { sizeClass } from "../../src/engine/pool.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
 import "../support/engine.ts";
 
-Deno.test("A block has at least the bytes that were asked for, and a fifth more at most", () => {
+Deno.test("A block has at least the requested bytes, and at most a fifth more", () => {
   for (let size = 1; size < 40_000_000; size = Math.ceil(size * 1.037)) {
     const block = sizeClass(size);
     assertEquals(block % 4096, 0);

@@ -126,7 +126,7 @@ Deno.test("ioStats() gives a snapshot that is the caller's own", () => {
 
 // ---- engineInfo() ----------------------------------------------------------------------------------------------
 
-Deno.test("engineInfo() says which engine is at work, and why", () => {
+Deno.test("engineInfo() returns the engine in use and the reason", () => {
   const info = engineInfo();
   assertEquals(info.engine, engine.name as typeof info.engine);
   assertMatch(info.kernel, /^\d+\.\d+/);
@@ -152,7 +152,7 @@ Deno.test("Nothing is chosen and counted before the first file is opened", async
     say(dma.engineInfo(), dma.ioStats());
     say((await info()).engine);`) as [[EngineInfo, IoStats], [string]];
   assertEquals(before.engine, null);
-  assertEquals(before.reason, "Not chosen before the first file is opened");
+  assertEquals(before.reason, "not chosen before the first file is opened");
   assertEquals(Object.keys(stats), Object.keys(ioStats()));
   assertEquals(Object.values(stats).filter((value) => value !== 0), []);
   assert(after === "io_uring" || after === "threads", `${after}`);
@@ -168,7 +168,7 @@ Deno.test("configure() chooses the engine and its size, and the last one counts"
       say(await info());`))[0]![0] as EngineInfo;
   const { reason, ...threads } = await choose({ engine: "threads", threads: 3 });
   assertEquals([threads.engine, threads.maxInFlight], ["threads", 3]);
-  assertEquals(reason, "configure asks for it");
+  assertEquals(reason, "set by configure");
   if (engine.name !== "io_uring") return;
   const small = await choose({ engine: "io_uring", ringEntries: 9 });
   assertEquals([small.engine, small.ringEntries, small.maxInFlight], ["io_uring", 16, 32]);
@@ -202,7 +202,7 @@ Deno.test("configure() is refused when a file was opened, or is being opened", a
     say(attempt());`);
   assertEquals(lines.length, 2);
   for (const [line] of lines) {
-    assertMatch(line, /^Busy: Cannot configure the engine: it is at work/);
+    assertMatch(line, /^Busy: Cannot configure the engine: it is in use/);
   }
 });
 
@@ -237,12 +237,12 @@ Deno.test("DMA_ENGINE decides where the program does not", async () => {
     ))[0];
   const wrong = 'Invalid DMA_ENGINE "thread": it must be "auto", "io_uring" or "threads"';
   assertEquals(await chosen("auto", "thread"), [wrong]);
-  assertEquals(await chosen("auto", "threads"), ["threads", "DMA_ENGINE asks for it"]);
+  assertEquals(await chosen("auto", "threads"), ["threads", "set by DMA_ENGINE"]);
   if (engine.name !== "io_uring") return;
-  assertEquals(await chosen("io_uring", "threads"), ["io_uring", "asked for"]);
+  assertEquals(await chosen("io_uring", "threads"), ["io_uring", "set by configure"]);
 });
 
-testDirectAndCached("More operations than there is room for wait their turn", async (dir) => {
+testDirectAndCached("Operations beyond the room of the engine wait", async (dir) => {
   await Deno.writeFile(dir.file("file"), pattern(1 << 20));
   const options = { engine: engine.name, ringEntries: 8, threads: 2 };
   const [[reads, full, found, after]] = await said(`

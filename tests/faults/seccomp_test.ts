@@ -59,13 +59,13 @@ for (const { name, secc, env, reason } of without) {
     wrapper: secc ? [await tool("secc"), ...secc] : [],
   });
 
-  folderTest(`where ${name} threads do the work, and say why`, { needs }, async (directory) => {
+  folderTest(`where ${name} threads are used, with the reason`, { needs }, async (directory) => {
     const info = await pipe(directory, await restricted());
     assertEquals(info.engine, "threads");
     assertMatch(info.reason, reason);
   });
 
-  folderTest(`where ${name} the doctor says so`, { needs }, async (directory) => {
+  folderTest(`where ${name} the doctor reports it`, { needs }, async (directory) => {
     const options = { script: CLI, args: ["doctor", directory], env: free };
     const control = await runProgram("", options);
     assert(!reason.test(control.stdout), control.stdout);
@@ -141,7 +141,7 @@ folderTest("with too little locked memory for registered buffers everything work
   assertEquals(await run({}), { ...expected, registeredBuffers: true, pins: true });
 });
 
-folderTest("with no locked memory at all the module works, and says on which engine", {
+folderTest("with no locked memory at all the module works, and names the engine", {
   needs: ["io_uring"],
   ignore,
 }, async (directory) => {

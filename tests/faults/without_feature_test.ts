@@ -106,7 +106,7 @@ serverTest("without fallocate writers work, and only preallocate() says so", asy
   await assertIdle();
 });
 
-folderTest("without Direct I/O and fallocate everything works, and says what it lacks", {
+folderTest("without Direct I/O and fallocate everything works, as reported", {
   needs: ["root"],
 }, async (directory) => {
   const folder = `${directory}/ramfs`;

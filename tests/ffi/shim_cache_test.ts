@@ -86,7 +86,7 @@ testWithoutMemfd("Processes that start at once share the folder", async (run, ho
   assertEquals(await namesIn(`${home}/.cache/denodma`), []);
 });
 
-testWithoutMemfd("Without a place to write, the error says both reasons", async (run) => {
+testWithoutMemfd("Without a writable folder the error has both reasons", async (run) => {
   const unread = "neither XDG_CACHE_HOME nor HOME can be read";
   const withoutEnv = ["--allow-ffi", "--allow-read", "--allow-write"];
   for (

@@ -234,7 +234,7 @@ const ends: Record<string, (file: DmaFile) => Promise<unknown>> = {
 };
 
 for (const [name, end] of Object.entries(ends)) {
-  testBothWays(`An atomic file vanishes when ${name}`, async (dir) => {
+  testBothWays(`An atomic file is discarded when ${name}`, async (dir) => {
     await Deno.writeFile(dir.file("old"), pattern(100));
     for (const path of [dir.file("old"), dir.file("new")]) {
       await end(await create(path));

@@ -153,7 +153,7 @@ testCopy("of parts of one block at once keeps them all", async (from, dir) => {
   await assertFile(to.path, both);
 });
 
-testCopy("goes on where the kernel stops", async (from, dir) => {
+testCopy("continues where the kernel stops", async (from, dir) => {
   for (const [most, refusedAt] of [[4096, Infinity], [8192, 16_384], [1, 3], [5000, 0]] as const) {
     await using to = await DmaFile.create(dir.file("to"), { direct: "off" });
     using _ = interpose("copyRange", ({ operation: { position, length }, pass, end }) => {
@@ -240,7 +240,7 @@ testInEachDirectory("copyRangeTo() refuses what cannot be", async (dir) => {
   await assertFile(dir.file("to"), new Uint8Array());
 });
 
-testCopy("gives on the error of the kernel, and an atomic target vanishes", async (from, dir) => {
+testCopy("rejects with the kernel's error, and discards an atomic target", async (from, dir) => {
   for (const close of [(to: DmaFile) => to.close(), (to: DmaFile) => to.writable.close()]) {
     const to = await DmaFile.create(dir.file("to"), { atomic: true });
     {
@@ -365,7 +365,7 @@ function testBesideClose(
   });
 }
 
-testBesideClose("A copy that finds less than it asked for, beside a close", async (laid) => {
+testBesideClose("A copy beyond the end of its source, beside a close", async (laid) => {
   using copies = hold("copyRange");
   const copied = laid.source.copyRangeTo(laid.file, 0, 1 << 20, 0);
   await copies.reach();

@@ -124,7 +124,7 @@ testFar("copyRangeTo copies from and to far positions", async (path, position, o
 });
 
 for (const how of ["position", "append"] as const) {
-  testFar(`A writer that starts at a far ${how} tells and keeps it`, async (path, position) => {
+  testFar(`A writer that starts at a far ${how} reports it`, async (path, position) => {
     const start = position + 77;
     await put(path, start - 10, pattern(10));
     const file = await DmaFile.open(path, { write: true });

@@ -216,7 +216,7 @@ testFile("isSameFile compares files and not names", 10, async (first, path, dir)
 
 // ---- files without a name -------------------------------------------------------------------------------------
 
-testInEachDirectory("DmaFile.temp has no name, and is gone when closed", async (dir) => {
+testInEachDirectory("DmaFile.temp has no name, and disappears at close", async (dir) => {
   const file = await DmaFile.temp({ dir: dir.path });
   assertEquals(await namesIn(dir.path), []);
   await file.writeAt(pattern(8192), 4096);
@@ -285,7 +285,7 @@ testInEachDirectory("A thread closes what may wait for the disk, and nothing els
   }
 });
 
-testInEachDirectory("close that fails says so, and has closed all the same", async (dir) => {
+testInEachDirectory("close that fails rejects, and has closed the file", async (dir) => {
   const file = await openPattern(dir.file("file"), 10);
   {
     using _ = fail("close", Errno.EIO);

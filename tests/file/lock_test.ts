@@ -38,7 +38,7 @@ for (
   });
 }
 
-testLock("A lock is shared unless exclusive is asked for", async (one, other) => {
+testLock("A lock is shared by default", async (one, other) => {
   await one.lock();
   assertEquals([await other.tryLock(), await other.tryLock(true)], [true, false]);
 });
@@ -110,7 +110,7 @@ testLock("lock() waits until its signal is aborted", async (one, other) => {
   await assertRejects(() => other.lock(true, wrong), TypeError, says);
 });
 
-testLock("A lock stands against Deno's own, and keeps nobody from reading", async (file, other) => {
+testLock("A lock excludes Deno's own, but not reading", async (file, other) => {
   using plain = await Deno.open(file.path);
   await file.lock(true);
   assertEquals(await plain.tryLock(false), false);
@@ -166,7 +166,7 @@ testDirectAndCached("A lock is given back by the time that close() resolves", as
   }
 });
 
-testLock("An exclusive lock that needs a file open for writing says so", async (one, other) => {
+testLock("An exclusive lock may require write: true", async (one, other) => {
   // As NFS 4 answers.
   using _ = fail("lock", Errno.EBADF);
   const saysSo = async (work: () => Promise<unknown>) =>
@@ -176,7 +176,7 @@ testLock("An exclusive lock that needs a file open for writing says so", async (
   assertEquals(await saysSo(() => one.tryLock(true)), false);
 });
 
-testDirectAndCached("A lock holds until it is given back, whoever holds the file", async (dir) => {
+testDirectAndCached("A lock holds until its release, even of a dropped file", async (dir) => {
   const path = dir.file("file");
   await using other = await DmaFile.create(path);
   const lockAndDrop = async () => {

@@ -90,7 +90,7 @@ testInEachDirectory("A directory that is renamed keeps its files' names", async 
   assertEquals(await namesIn(dir.file("after")), ["atomic"]);
 });
 
-testInEachDirectory("A directory that is made anew is not taken for the old one", async (dir) => {
+testInEachDirectory("A new directory is not mistaken for the old one", async (dir) => {
   // As on NFS, where a server may give it the number of the old one, which this machine still has open.
   engine.isLocal = () => false;
   using _ = interpose("stat", ({ operation: { memory: { bytes } }, completion, pass }) => {
@@ -127,8 +127,12 @@ testInEachDirectory("rename and remove do not touch another file of the name", a
   for (const replace of [Deno.rename, Deno.symlink]) {
     await Deno.remove(path);
     await replace(dir.file("theirs"), path);
-    await assertRejects(() => file.rename(dir.file("mine")), NotFound, "another file's by now");
-    await assertRejects(() => file.remove(), NotFound, "another file's by now");
+    await assertRejects(
+      () => file.rename(dir.file("mine")),
+      NotFound,
+      "no longer leads to this file",
+    );
+    await assertRejects(() => file.remove(), NotFound, "no longer leads to this file");
     await assertNoFile(dir.file("mine"));
     await assertFile(path, filled(10, 1));
     await Deno.writeFile(dir.file("theirs"), filled(10, 1));

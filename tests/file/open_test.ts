@@ -199,7 +199,7 @@ async function whileOpening(
   });
 }
 
-testInEachDirectory("A file that goes while it is opened to create is made anew", async (dir) => {
+testInEachDirectory("A file that disappears during an open is created again", async (dir) => {
   const path = dir.file("file");
   using _ = await whileOpening(dir, Deno.removeSync);
   await using file = await DmaFile.create(path, { mode: 0o640 });
@@ -272,7 +272,7 @@ testInEachDirectory("A file that is refused stays if another program wrote to it
   }
 });
 
-testInEachDirectory("A file without Direct I/O, though O_DIRECT opens, says so", async (dir) => {
+testInEachDirectory("direct is false without Direct I/O, even if O_DIRECT opens", async (dir) => {
   const path = dir.file("journaled");
   await Deno.writeFile(path, new Uint8Array());
   // ext4 journals the data of this one file, past which no I/O may go.

@@ -76,7 +76,7 @@ testFolders("With --allow-ffi alone no file is opened or made", async ({ run, se
   assertLines(lines, Array(8).fill("NotCapable: Requires "));
 });
 
-testInOneDirectory("Without --allow-ffi nothing opens, and the error says so", async (dir) => {
+testInOneDirectory("Without --allow-ffi nothing opens, as the error says", async (dir) => {
   const options = { flags: only(dir.path), values: { path: dir.file("x") } };
   const { output } = await runChild("await report(() => dma.DmaFile.create(path));", options);
   assertLines([output], ["NotCapable: Requires ffi access"]);
@@ -376,7 +376,7 @@ testFolders("A permission that is taken back holds for the next call", async ({ 
   await assertFile(`${inside}/file`, new Uint8Array());
 });
 
-testInOneDirectory("Importing the module asks for nothing", async () => {
+testInOneDirectory("Importing the module needs no permission", async () => {
   const { output } = await runChild("console.log(dma.engineInfo().engine);", { flags: [] });
   assertEquals(output, "null");
 });

@@ -94,7 +94,7 @@ function testReadInto(
   });
 }
 
-testReadInto("fills one buffer again and again, and says how far", async (file, buffer) => {
+testReadInto("fills one buffer repeatedly, and returns the count", async (file, buffer) => {
   for (
     const [position, length] of [[0, 8192], [8192, 8192], [4096, 8192], [16_384, 3617]] as const
   ) {

@@ -166,7 +166,7 @@ testReadMany("reads what is there while its input makes it wait", async (file) =
   await assertDone(results);
 });
 
-testReadMany("asks for no more ranges than it may read at once", async (file) => {
+testReadMany("requests no more ranges than it may read at once", async (file) => {
   let asked = 0;
   const input = function* () {
     for (; asked < 1000; asked++) yield range(asked * 150, 10);
@@ -316,7 +316,7 @@ testReadMany("fails when its file is closed", async (file) => {
   await assertRejects(rest, Deno.errors.BadResource, "the file is closed");
 });
 
-testInOneDirectory("readMany() keeps a file open that nobody else holds", async (dir) => {
+testInOneDirectory("readMany() keeps a dropped file open", async (dir) => {
   const read = async () =>
     (await openPattern(dir.file("file"), SIZE)).readMany(apart, { concurrency: 1 });
   let count = 0;

@@ -98,7 +98,7 @@ Deno.test({
   },
 });
 
-Deno.test("A character device does not open, and the error says what it is", async () => {
+Deno.test("A character device does not open, and the error names its type", async () => {
   for (const path of ["/dev/null", "/dev/zero", "/dev/full", "/dev/random"]) {
     await assertRefused(path, NotSupported);
   }

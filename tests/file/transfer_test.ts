@@ -49,7 +49,7 @@ for (const errno of [Errno.EINTR, Errno.EAGAIN, Errno.ENOMEM, Errno.ECANCELED]) 
       engine.assertIdle();
     });
 
-    Deno.test(`A ${kind} that ends only with error ${errno} fails, and says how far it came`, async () => {
+    Deno.test(`A ${kind} that ends only with error ${errno} fails, and names its position`, async () => {
       const { engine, file } = open();
       const work = kind === "read" ? readRange(file, 0, 4096) : writeBytes(file, pattern(4096), 0);
       const failed = assertRejects(() => work, Error, `the ${kind} stops at 1024`);
@@ -73,7 +73,7 @@ Deno.test("Progress gives a transfer all its attempts again", async () => {
   assertEquals(engine.file(file.fd).read(0, Infinity), pattern(8192));
 });
 
-Deno.test("An error that says something about the file is final at once", async () => {
+Deno.test("An error about the file itself is final at once", async () => {
   for (const errno of [Errno.EIO, Errno.ENOSPC, Errno.EBADF]) {
     const { engine, file } = open();
     const work = readRange(file, 0, 512);
@@ -101,9 +101,9 @@ Deno.test("Direct I/O that is refused only by a transfer is given up for the pag
   await refused;
 });
 
-Deno.test("Direct I/O that is required and refused by a transfer is an error that says so", async () => {
+Deno.test("The error of a transfer names Direct I/O that is required and refused", async () => {
   const { engine, file } = open(true);
-  const says = "(os error 22): write 'scripted': Direct I/O, which was required, is refused";
+  const says = "(os error 22): write 'scripted': Direct I/O is required, and refused";
   const refused = assertRejects(() => writeBytes(file, pattern(512), 0), Error, says);
   const { count } = await attempts(engine, "write", (write) => {
     engine.complete(write, -Errno.EINVAL);
@@ -112,7 +112,7 @@ Deno.test("Direct I/O that is required and refused by a transfer is an error tha
   assertEquals([count, file.direct], [1, true]);
 });
 
-Deno.test("A read of a file that was cut meanwhile gives what there is", async () => {
+Deno.test("A read of a file that was cut meanwhile returns the remaining bytes", async () => {
   const { engine, file } = open();
   const work = readRange(file, 0, 4096);
   await turn();

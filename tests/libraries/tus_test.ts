@@ -129,7 +129,7 @@ test("an upload in pieces appears with the last one", async (dir, client) => {
   assertEquals((await namesIn(dir.path)).length, 1);
 });
 
-test("an upload that breaks off is not there, and goes on", async (dir, client, idle) => {
+test("an interrupted upload is not published, and can be resumed", async (dir, client, idle) => {
   const bytes = pattern(6 * MiB + 5);
   const path = await client.create(bytes.length) as string;
   let offset = 0;
@@ -168,7 +168,7 @@ test("what is too large or in the wrong place is refused", async (dir, client) =
   assertEquals((await namesIn(dir.path)).length, 1);
 });
 
-test("an upload that is removed is gone", async (dir, client) => {
+test("a removed upload leaves no file", async (dir, client) => {
   const path = await client.create(1000) as string;
   assertEquals(await client.patch(path, 0, pattern(500)), 204);
   assertEquals(await client.remove(path), 204);

@@ -66,7 +66,7 @@ serverTest(
     assertEquals(await reader.readAt(5, 5000), pattern(5000, 5));
     await reader.close();
     const required = await DmaFile.open(`${path}/file`, { direct: "require" });
-    await assertRejects(() => required.readAt(0, 10), Error, "Direct I/O, which was required");
+    await assertRejects(() => required.readAt(0, 10), Error, "Direct I/O is required");
     await required.close();
   },
   ["refuse-direct"],
@@ -140,5 +140,5 @@ serverTest(`${doctor}: the control`, async ({ path }) => {
 serverTest(doctor, async ({ path }) => {
   const { broken } = await probe(path);
   assertEquals(broken.length, 1, Deno.inspect(broken));
-  assert(broken[0]?.what.startsWith("An atomic file is gone"), Deno.inspect(broken));
+  assert(broken[0]?.what.startsWith("An atomic file has disappeared"), Deno.inspect(broken));
 }, ["lose-renamed"]);

@@ -71,7 +71,7 @@ for (const View of types as unknown as (typeof DataView)[]) {
   });
 }
 
-testReaders("A view gets at least as much as is asked for", 50_000, async (read, file) => {
+testReaders("A view gets at least the requested minimum", 50_000, async (read, file) => {
   for (const options of ways) {
     const reader = read(options).getReader({ mode: "byob" });
     const { value } = await reader.read(new Uint8Array(30_000), { min: 30_000 });
@@ -175,7 +175,7 @@ testReaders("A reader skips under a view that is being filled", 100_000, async (
   assertEquals(got, pattern(71_328, 28_672));
 });
 
-testReaders("Views that are no use are refused, and the stream goes on", 5000, async (read) => {
+testReaders("Unusable views are rejected, and the stream continues", 5000, async (read) => {
   const reader = read().getReader({ mode: "byob" });
   const detached = new Uint8Array(8);
   detached.buffer.transfer();

@@ -15,7 +15,7 @@ function assertFails(rig: Rig): void {
   assertThrows(() => rig.peek(), Error, "os error 5");
 }
 
-testRig("reads nothing before it is asked", {}, async (rig) => {
+testRig("reads nothing before the first request", {}, async (rig) => {
   await turn();
   assertEquals(rig.engine.pending, []);
   assertEquals(rig.peek(), undefined);
@@ -35,7 +35,7 @@ testRig("starts the next read as soon as a buffer was given out", three, (rig) =
   }
 });
 
-testRig("with readAhead 0 reads only what is asked for", { readAhead: 0 }, async (rig) => {
+testRig("with readAhead 0 reads only on demand", { readAhead: 0 }, async (rig) => {
   for (let position = 0; position < 4096; position += 1024) {
     assertEquals([rig.peek(), rig.reading], [undefined, [position]]);
     rig.engine.completeAll();
@@ -119,7 +119,7 @@ testRig("starts no read behind a failure", { readAhead: 3 }, (rig) => {
   assertEquals(rig.engine.pending, []);
 });
 
-testRig("skips over what cannot be read, and goes on", { readAhead: 1 }, async (rig) => {
+testRig("skips an unreadable range, and continues", { readAhead: 1 }, async (rig) => {
   rig.peek();
   rig.end("read", -Errno.EIO);
   assertFails(rig);

@@ -28,7 +28,7 @@ testInEachDirectory("for await gives the whole file, and the position in it", as
   }
 });
 
-testReaders("Reads that are asked for at once are answered in order", 20_001, async (read) => {
+testReaders("Concurrent reads resolve in order", 20_001, async (read) => {
   const stream = read({ bufferSize: 4096 });
   const reader = stream.getReader();
   const reads = await Promise.all(Array.from({ length: 10 }, () => reader.read()));
@@ -134,7 +134,7 @@ testReaders("A range that ends before it starts is refused", 5000, async (read, 
   assertThrows(() => new DmaStreamReader(written), Deno.errors.BadResource, "(os error 9): read '");
 });
 
-testReaders("A reader says where it is in console.log", 5000, (read) => {
+testReaders("console.log shows the position of a reader", 5000, (read) => {
   const shown = Deno.inspect(read({ start: 7, readAhead: 2 }));
   for (const part of ["DmaStreamReader {", "currentPos: 7", "readAhead: 2"]) {
     assert(shown.includes(part), shown);

@@ -79,7 +79,7 @@ testInEachDirectory("Lines of several writers never mix", async (dir) => {
   }
 });
 
-testInEachDirectory("A log that is copied and truncated goes on at its new end", async (dir) => {
+testInEachDirectory("A log that is copied and truncated continues at its new end", async (dir) => {
   const path = dir.file("log");
   const writer = await appender(path);
   await writer.write(filled(50_000, 1));
@@ -131,7 +131,7 @@ testInEachDirectory("Writes at a position of a file open to append are refused",
   await assertFile(path, pattern(10_000));
 });
 
-testInEachDirectory("A kernel without uncached writes is asked for them once", async (dir) => {
+testInEachDirectory("A kernel without uncached writes gets the flag once", async (dir) => {
   const flags: number[] = [];
   using _ = interpose("write", ({ operation, pass, end }) => {
     flags.push(operation.flags);

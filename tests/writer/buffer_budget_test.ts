@@ -50,7 +50,7 @@ for (const [name, use] of Object.entries(streams)) {
   });
 }
 
-testInOneDirectory("Buffers that were asked for are there whatever others hold", async (dir) => {
+testInOneDirectory("Explicit buffer sizes do not depend on other streams", async (dir) => {
   engine.budget.take(DEFAULT_BUFFER_BUDGET);
   try {
     const writer = await create(dir, { bufferSize: MIB, writeBehind: 2 });

@@ -178,7 +178,7 @@ testBudget("a buffer that was begun is filled", { writeBehind: 1 }, async (rig, 
   budget.giveBack(64 * MIB);
 });
 
-testBudget("blocks larger than 256 KiB are written whole all the same", {
+testBudget("blocks larger than 256 KiB are written whole", {
   bytes: 0,
   alignment: MIB / 2,
 }, (rig) => {

@@ -98,7 +98,7 @@ testDirectAndCached("Disposing rejects with a failure that no call has reported"
 
 const wide = { bufferSize: 65_536, preallocate: false };
 
-testWriter("A pipe from a file tells what fails at its end", wide, async (stream, _, dir) => {
+testWriter("A pipe from a file reports a failure at its end", wide, async (stream, _, dir) => {
   const source = await DmaFile.create(dir.file("source"));
   await source.writeAt(source.allocBuffer(512 * 1024), 0);
   const closing = Promise.withResolvers<void>();

@@ -34,7 +34,7 @@ testRig("a sync is one sync", server, async (rig) => {
   assertEquals(rig.engine.log, ["write 0+1024", "sync"]);
 });
 
-testRig("no write is in flight while the server is asked", server, async (rig) => {
+testRig("no write is in flight during the sync of a server", server, async (rig) => {
   rig.fill(2048);
   const flush = watch(rig.flush(false));
   await turn();
@@ -51,7 +51,7 @@ testRig("no write is in flight while the server is asked", server, async (rig) =
 
 const largeBuffers = { ...server, bufferSize: 8 * MIB, preallocate: false };
 
-testRig("the server is asked now and then, though nobody waits", largeBuffers, async (rig) => {
+testRig("the server is synced at intervals, even if no caller waits", largeBuffers, async (rig) => {
   for (const asked of [[], ["sync"]]) {
     rig.fill(8 * MIB);
     await rig.end("write");
@@ -64,7 +64,7 @@ testRig("the server is asked now and then, though nobody waits", largeBuffers, a
 
 const sendsAll = { ...largeBuffers, fileSystem: { confirmAfter: Infinity, cutsDirty: false } };
 
-testRig("a server that syncs the whole file is asked only for a caller", sendsAll, async (rig) => {
+testRig("a server that syncs the whole file is synced only for a caller", sendsAll, async (rig) => {
   for (let count = 0; count < 3; count++) {
     rig.fill(8 * MIB);
     await rig.end("write");

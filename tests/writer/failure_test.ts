@@ -142,7 +142,7 @@ testWriter("abort before the last chunk is taken wins over close", narrow, async
 
 const hinted = { bufferSize: 4096, sizeHint: 1_000_000 };
 
-testWriter("A cut that fails at abort says so, and closes", hinted, async (stream, path) => {
+testWriter("An abort whose cut fails rejects, and closes", hinted, async (stream, path) => {
   await stream.write(pattern(10_000));
   await stream.flushAligned();
   using _ = fail("truncate", Errno.EIO);

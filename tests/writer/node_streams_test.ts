@@ -138,7 +138,7 @@ for (const caller of ["stream", "writer"] as const) {
   });
 }
 
-testWriter("flushSync() and the stream throw what the disk says", small, async (writer) => {
+testWriter("flushSync() and the stream throw the error of the disk", small, async (writer) => {
   const stream = toNodeWritable(writer);
   using _ = fail("write", Errno.ENOSPC);
   for (let index = 0; index < 10; index++) stream.write(pattern(5000));

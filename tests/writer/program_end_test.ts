@@ -159,7 +159,7 @@ testPrograms(
   })),
 );
 
-testPrograms("A program that goes on after an error goes on", {
+testPrograms("A program that handles an error continues", {
   code: `addEventListener("unhandledrejection", (event) => event.preventDefault());
   const writers = [await create(path), await create(path + "2", { atomic: true })];
   for (const writer of writers) await write(writer);

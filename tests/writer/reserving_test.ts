@@ -49,7 +49,7 @@ Deno.test("Writer: a size that was hinted is reserved in one step", async () => 
   }
 });
 
-Deno.test("Writer: space that cannot be had fails nothing, and is not asked for again", async () => {
+Deno.test("Writer: a failed reservation fails nothing, and is not repeated", async () => {
   for (const errno of [Errno.EOPNOTSUPP, Errno.ENOSPC, Errno.EFBIG]) {
     assertEquals((await allocationsFor(20 * MIB, {}, withoutSpace(errno))).length, 1);
   }

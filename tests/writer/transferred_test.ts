@@ -76,7 +76,7 @@ testDirectAndCached("The owner of a transferred writer learns of an abort", asyn
   await assertNoFile(dir.file("file"));
 });
 
-testDirectAndCached("closed tells of every kind of end", async (dir) => {
+testDirectAndCached("closed reports every kind of end", async (dir) => {
   const whole = await create(dir);
   await Promise.all([whole.write(pattern(10)), whole.close(), whole.closed]);
   await assertFile(dir.file("file"), pattern(10));

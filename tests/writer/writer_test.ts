@@ -47,7 +47,7 @@ testWriter("5000 bytes by 4096: sync gives 4096, and close 5000", small, async (
   assertEquals(positions(writer), [5000, 5000]);
 });
 
-testWriter("5000 bytes by 4096 reach 4096 without being asked", small, async (writer, path) => {
+testWriter("5000 bytes by 4096 reach 4096 without a flush", small, async (writer, path) => {
   await writer.write(pattern(5000));
   await eventually(() => writer.currentFlushedPos > 0);
   assertEquals(positions(writer), [5000, 4096]);
@@ -65,7 +65,7 @@ testWriter("flushAligned gives what is written in whole buffers", small, async (
   await closeWith(writer, pattern(105_000));
 });
 
-testWriter("sync with tail gives every byte, and writing goes on", small, async (writer, path) => {
+testWriter("sync with tail covers all, and writing continues", small, async (writer, path) => {
   await writer.write(pattern(5000));
   assertEquals(await writer.sync({ tail: true }), 5000);
   assertEquals(positions(writer), [5000, 5000]);
