@@ -1,10 +1,10 @@
-// Runs random programs of users on a simulated kernel, and holds the module to its contract at every operation.
+// Runs random user programs on a simulated kernel, and checks the module's contract at every operation.
 //
 //   deno task simulate --minutes 1            new programs for so long
-//   deno task simulate --seed 5 --trace       one program, with everything that happens in it
+// deno task simulate --seed 5 --trace       one program, with every event
 //   deno task simulate --seed 5 --steps 0,3   only these steps of it
 //   deno task simulate --real /mnt/x          the real kernel in a directory, without faults and power cuts
-//   deno task simulate --controls             modules with a mistake in them, each of which must be found in that time
+// deno task simulate --controls             modules with a mistake, each of which must be found in that time
 //   deno task simulate --controls "short write"    only those with these words in their names
 
 import { parseArgs } from "node:util";
@@ -67,7 +67,7 @@ async function runMany(minutes: number, directory: string | undefined): Promise<
   return failures.length === 0;
 }
 
-/** Looks for mistakes that were made on purpose. Returns whether all of them were found. */
+/** Searches for deliberate mistakes. Returns whether all of them were found. */
 async function runControls(minutes: number, words: readonly string[]): Promise<boolean> {
   const chosen = controls.filter(({ name }) => words.every((word) => name.includes(word)));
   if (chosen.length === 0) throw new TypeError(`No mistake has the name ${words.join(" ")}`);

@@ -1,15 +1,15 @@
-// Mistakes that the simulator must find: each is a change of the module's text.
+// Mistakes that the simulator must find. Each is a change of the module's text.
 
 import type { Change } from "./run/module.ts";
 
 export interface Control {
-  /** What the module does wrong. */
+  /** The mistake, in words. */
   readonly name: string;
-  /** What is replaced in files of src, and by what. */
+  /** The replacements in files of src. */
   readonly changes: readonly Change[];
 }
 
-/** What the module does wrong; then each file of src that changes, with what is replaced in it, and by what. */
+/** The mistake in words; then each changed file of src, with the replaced text and the replacement. */
 const text = String.raw`
 # What was wrong before this module had its present shape.
 cuts to a length from before it waited

@@ -1,5 +1,5 @@
-// A directory of a real file system: the module's own engine below programs that run in virtual time. Nothing fails there but
-// what the kernel lets fail, and no power is cut.
+// A directory of a real file system: the module's own engine, under programs that run in virtual time. Only the
+// kernel's own failures occur, and the power is not cut.
 
 import type { KernelEngine } from "../../src/engine/kernel_engine.ts";
 import { Clock } from "./kernel/clock.ts";
@@ -10,7 +10,7 @@ import type { WorldOptions } from "./kernel/timed_kernel.ts";
 import type { Listing, Place } from "./oracle/expected_names.ts";
 import { DIRECTORIES, drawFiles, type World } from "./world.ts";
 
-/** A directory in which the real kernel is at work, and the engine through which it is asked. */
+/** A real directory, and the engine of the real kernel. */
 export interface RealPlace {
   readonly directory: string;
   readonly engine: KernelEngine;
@@ -29,12 +29,12 @@ export class RealWorld implements World {
   readonly #before = Deno.cwd();
   readonly #device: number;
 
-  /** Everything happens in a directory of its own in `directory`. */
+  /** Uses a new directory in `directory`. */
   constructor({ random, violated, trace }: WorldOptions, { directory, engine }: RealPlace) {
     this.root = Deno.makeTempDirSync({ dir: Deno.realPathSync(directory), prefix: "simulate-" });
     this.#device = Deno.statSync(this.root).dev;
     this.clock = new Clock(random.fork());
-    // Nothing fails but what the kernel lets fail.
+    // Only the kernel's own failures occur.
     this.faults = Faults.none(random);
     for (const name of DIRECTORIES) {
       Deno.mkdirSync(`${this.root}/${name}`);
@@ -132,10 +132,10 @@ export class RealWorld implements World {
   // ---- the end ----------------------------------------------------------------------------------------------------
 
   cut(): undefined {
-    // Nobody can see what is durable.
+    // The durable content of a real disk cannot be observed.
   }
 
-  /** Those of this process that lead to what is here, by name or not. */
+  /** The descriptors of this process that lead into this directory, named or not. */
   countDescriptors(): number {
     const inodes = this.#folders().map((path) => Deno.statSync(path).ino!);
     const here = new Set([...this.#files.keys(), ...inodes]);

@@ -1,5 +1,5 @@
-// Programs that once broke a promise, and those that show the mistakes in controls.ts. A change of the generator makes other
-// programs of them: `deno task simulate --controls` prints which ones show the mistakes then.
+// The seeds of programs that once broke a promise, and of those that find the mistakes in controls.ts. A change of the
+// generator changes the programs: `deno task simulate --controls` prints the new seeds.
 
 const text = `
   1 5 7 9 28 37 38 68 82 84 87 89 104 120 154 170 178 182 213 242 276 294 392 455 1205 4310 4338

@@ -24,7 +24,7 @@ export class SimulatedWorld implements World {
   readonly kernel: SimulatedKernel;
   readonly faults: Faults;
 
-  /** With `faulty` things may go wrong. */
+  /** With `faulty` faults may occur. */
   constructor(options: WorldOptions, faulty: boolean) {
     this.#options = options;
     const { random } = options;
@@ -60,7 +60,7 @@ export class SimulatedWorld implements World {
       random: random.fork(),
       bufferBudget: random.pick([64 << 20, 64 << 20, 512 << 10, 0]),
       reusesDescriptors: random.chance(0.5),
-      // Whoever may have no more descriptors cannot read which server it is.
+      // Without free descriptors the module cannot read the name of the server.
       descriptorLimit: random.chance(0.1) && !this.kind.answersEarly ? random.between(2, 10) : 1000,
       mountId: ++lastMount,
       violated,

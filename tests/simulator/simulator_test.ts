@@ -1,5 +1,5 @@
-// The simulator in the suite: programs that once failed, new ones, and mistakes that must be found. More of it, and longer,
-// is `deno task simulate`.
+// The simulator in the suite: programs that once failed, new ones, and mistakes that must be found. `deno task
+// simulate` runs more of them.
 
 import { assert, assertEquals } from "@std/assert";
 import { testDirectories, testInEachDirectory } from "../support/dirs.ts";
@@ -11,17 +11,17 @@ import { commandOf, simulateInWorkers } from "./run/simulate.ts";
 import type { Report } from "./run/worker.ts";
 import { seeds } from "./seeds.ts";
 
-/** New programs are run for so long, on a simulated kernel and on each file system. */
+/** The time for new programs, on a simulated kernel and on each file system. */
 const NEW_MS = 25_000;
 const REAL_MS = 1000;
 
 /**
- * About one new program in 50,000 still breaks a rule. It is shown with the command that reruns it, and is to be looked into.
- * A mistake of the module mostly breaks many more.
+ * About one new program in 50,000 breaks a rule. The suite prints the command that repeats it, and it must be examined.
+ * A mistake in the module mostly breaks many more.
  */
 const MOST_OPEN = 1;
 
-/** These mistakes are found in less than a second or two, and each by another promise. */
+/** These mistakes are found within a second or two, each by a different promise. */
 const quick: ReadonlySet<string> = new Set([
   "syncs before it cuts",
   "takes a short write for a whole one",
@@ -63,7 +63,7 @@ Deno.test({
   },
 });
 
-// On whatever engine there is.
+// On the available engine.
 testInEachDirectory("New programs on the real kernel keep every promise", async ({ path }) => {
   const options = { seeds: newSeed(), milliseconds: REAL_MS, directory: path };
   const report = await simulateInWorkers(options);

@@ -1,4 +1,4 @@
-// Where a program runs: a simulated kernel, or the real one in a real directory.
+// The world of a program: a simulated kernel, or the real one in a real directory.
 
 import type { Clock } from "./kernel/clock.ts";
 import type { Faults } from "./kernel/faults.ts";
@@ -11,55 +11,55 @@ import type { Random } from "./random.ts";
 
 export interface CutImage {
   readonly names: Listing;
-  /** Files by inode, whether they have a name or not. */
+  /** Files by inode, with or without a name. */
   readonly file: (inode: number) => FileImage | undefined;
 }
 
 /** The machine below a program. */
 export interface World {
-  /** What file system it is, for a trace. */
+  /** The name of the file system, for a trace. */
   readonly description: string;
   /** Whether writes take any position and length, also with Direct I/O. */
   readonly exactTails: boolean;
-  /** Whether a sync that fails loses what writes before it have brought. */
+  /** Whether a failed sync loses the bytes of completed writes. */
   readonly answersEarly: boolean;
   readonly kernel: TimedKernel<OpenDescription>;
   readonly clock: Clock;
-  /** The directory in which everything happens. */
+  /** The directory of all files. */
   readonly root: string;
   readonly faults: Faults;
-  /** Whether something is missing on this machine: then more errors are right. */
+  /** Whether a feature is missing on this machine, so that more errors are possible. */
   readonly isLimited: boolean;
 
   /** The file at a path. */
   fileAt(path: string): FileView | undefined;
-  /** The file of an inode that is open or was seen. */
+  /** The file of an inode that is open or was observed. */
   fileOf(inode: number): FileView | undefined;
   placeOf(path: string): Place | undefined;
   listing(): Listing;
-  /** The directory that relative paths start from. */
+  /** The working directory. */
   changeDirectory(path: string): void;
 
-  // What another process does.
+  // Actions of another process.
   append(path: string, bytes: Uint8Array): void;
   truncate(path: string, length: number): void;
   rename(from: string, to: string): void;
   remove(path: string): void;
-  /** Writes a whole new file there, under another inode. */
+  /** Replaces the file by a new one with another inode. */
   replace(path: string, bytes: Uint8Array): void;
 
-  /** What a power cut would leave now; undefined where nobody can tell. */
+  /** The files after a power cut at this moment; undefined if they cannot be known. */
   cut(kept: Kept): CutImage | undefined;
-  /** Descriptors that are open. */
+  /** The open descriptors. */
   countDescriptors(): number;
-  /** The kernel is not to be used any more, and everything that is left is given back. */
+  /** Ends the use of the kernel, and releases all resources. */
   dispose(): void;
 }
 
 /** Names of the directories in every world. */
 export const DIRECTORIES: readonly string[] = ["a", "b"];
 
-/** The files that are in a directory from the beginning on. */
+/** The initial files of a directory. */
 export function* drawFiles(random: Random): Generator<[name: string, content: Uint8Array]> {
   for (const file of ["one", "two"]) {
     if (!random.chance(0.5)) continue;

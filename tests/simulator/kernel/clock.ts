@@ -1,12 +1,12 @@
-// Virtual time: what is due, and when.
+// Virtual time: the pending events and their times.
 
 import type { Random } from "../random.ts";
 
 interface Event {
   readonly time: number;
-  /** Events of one moment come in any order. */
+  /** Orders events of the same moment at random. */
   readonly order: number;
-  /** Whether the module or the program hears of it, so that microtasks must run after it. */
+  /** Whether the module or the program observes the event, so that microtasks must run after it. */
   readonly heard: boolean;
   readonly run: () => void;
 }
@@ -15,9 +15,9 @@ function isBefore(one: Event, other: Event): boolean {
   return one.time < other.time || (one.time === other.time && one.order < other.order);
 }
 
-/** Events in the order of their times, in microseconds. There are some dozens at once at most. */
+/** Events in the order of their times, in microseconds: at most some dozens. */
 export class Clock {
-  /** The next one is the last. */
+  /** Sorted in reverse: the last element is the next event. */
   readonly #events: Event[] = [];
   readonly #random: Random;
   #now = 0;
@@ -31,12 +31,12 @@ export class Clock {
     return this.#now;
   }
 
-  /** Events that are due some time. */
+  /** The number of pending events. */
   get waiting(): number {
     return this.#events.length;
   }
 
-  /** Has `run` called after so many microseconds. */
+  /** Calls `run` after so many microseconds. */
   after(microseconds: number, run: () => void, heard = true): void {
     const event = { time: this.#now + microseconds, order: this.#random.next(), heard, run };
     const at = this.#events.findLastIndex((other) => isBefore(event, other));
@@ -48,7 +48,7 @@ export class Clock {
     return new Promise((resolve) => this.after(microseconds, resolve));
   }
 
-  /** Runs the next event. Returns whether anybody hears of it; undefined where nothing is due any more. */
+  /** Runs the next event. Returns whether it is observed; undefined if no event is pending. */
   step(): boolean | undefined {
     const next = this.#events.pop();
     if (!next) return undefined;
@@ -57,7 +57,7 @@ export class Clock {
     return next.heard;
   }
 
-  /** Forgets everything that is due: the machine is off. */
+  /** Drops all events, as when the machine is off. */
   stop(): void {
     this.#events.length = 0;
   }

@@ -1,4 +1,4 @@
-// Descriptors: what each number stands for.
+// The table of descriptors.
 
 import { Errno, O_APPEND, O_DIRECT } from "../../../src/engine/linux.ts";
 import type { Node } from "./directory_tree.ts";
@@ -7,14 +7,14 @@ import type { Node } from "./directory_tree.ts";
 export class Description {
   /** Operations that use it. */
   inFlight = 0;
-  /** Failures of syncs that it was told of: each description is told of each (errseq_t). */
+  /** The failed syncs that were reported to this description: each description gets each failure once (errseq_t). */
   failuresSeen: number;
 
   constructor(readonly fd: number, readonly node: Node, public flags: number) {
     this.failuresSeen = node.isDirectory ? 0 : node.failedSyncs;
   }
 
-  /** The errno of a failure that it was not told of; 0 where there is none. Tells it. */
+  /** The errno of an unreported failure, which is then reported; 0 if there is none. */
   takeFailure(): number {
     if (this.node.isDirectory || this.failuresSeen === this.node.failedSyncs) return 0;
     this.failuresSeen = this.node.failedSyncs;
@@ -25,7 +25,7 @@ export class Description {
     return (this.flags & O_DIRECT) !== 0;
   }
 
-  /** Whether every write goes to the end. */
+  /** Whether every write goes to the end (O_APPEND). */
   get appends(): boolean {
     return (this.flags & O_APPEND) !== 0;
   }
@@ -33,12 +33,12 @@ export class Description {
 
 const FIRST = 3;
 
-/** The error of an open where too many files are open. */
+/** The error of an open if too many files are open. */
 export const EMFILE = 24;
 
 export class DescriptorTable {
   readonly #open = new Map<number, Description>();
-  /** Whether numbers are given again, as Linux does; else a number that was closed is known for good. */
+  /** Whether numbers are reused, as by Linux. Otherwise the use of a closed number is always detected. */
   readonly #reuses: boolean;
   readonly #limit: number;
   #next = FIRST;
@@ -68,7 +68,7 @@ export class DescriptorTable {
     return fd;
   }
 
-  /** Closes a descriptor. Returns what it was, where it was any. */
+  /** Closes a descriptor. Returns its description; undefined if there was none. */
   close(fd: number): Description | undefined {
     const description = this.#open.get(fd);
     this.#open.delete(fd);

@@ -3,7 +3,7 @@
 import type { Random } from "../random.ts";
 import { type Kept, SimulatedFile } from "./simulated_file.ts";
 
-/** What a name can lead to. */
+/** A node of the tree: a file or a directory. */
 export type Node = SimulatedFile | SimulatedDirectory;
 
 export class SimulatedDirectory {
@@ -11,20 +11,20 @@ export class SimulatedDirectory {
   readonly size = 4096;
   readonly links = 2;
   readonly entries: Map<string, Node> = new Map();
-  /** What a power cut leaves in any case. */
+  /** The durable entries. */
   readonly durable: Map<string, Node> = new Map();
 
   constructor(readonly inode: number, readonly parent: SimulatedDirectory | undefined) {}
 }
 
-/** One entry that changed: undefined where the name is gone. */
+/** One changed entry; undefined for a removed name. */
 interface Edit {
   readonly directory: SimulatedDirectory;
   readonly name: string;
   readonly node: Node | undefined;
 }
 
-/** What one system call did to names, as the file system's journal has it. */
+/** The changes of one system call to names, as in a file system's journal. */
 interface JournalEntry {
   readonly number: number;
   readonly edits: readonly Edit[];
@@ -34,7 +34,7 @@ interface JournalEntry {
 export class DirectoryTree {
   readonly root: SimulatedDirectory;
   workingDirectory: SimulatedDirectory;
-  /** All that there ever were, by inode. */
+  /** All nodes so far, by inode. */
   readonly files: Map<number, SimulatedFile> = new Map();
   #journal: JournalEntry[] = [];
   #lastEntry = 0;
@@ -56,12 +56,12 @@ export class DirectoryTree {
     return file;
   }
 
-  /** What a sync of a directory that starts now covers. */
+  /** The extent of the journal that a sync of a directory covers if it starts now. */
   get journaled(): number {
     return this.#lastEntry;
   }
 
-  /** Makes a directory, durably. */
+  /** Creates a durable directory. */
   makeDirectory(parent: SimulatedDirectory, name: string): SimulatedDirectory {
     const directory = new SimulatedDirectory(this.newInode(), parent);
     parent.entries.set(name, directory);
@@ -69,7 +69,7 @@ export class DirectoryTree {
     return directory;
   }
 
-  /** Puts a file there, durably. */
+  /** Creates a durable entry for a file. */
   place(directory: SimulatedDirectory, name: string, file: SimulatedFile): void {
     directory.entries.set(name, file);
     directory.durable.set(name, file);
@@ -78,7 +78,7 @@ export class DirectoryTree {
 
   // ---- lookup -----------------------------------------------------------------------------------------------------
 
-  /** The directory in which the last component of a path stands, and that component; undefined where there is none. */
+  /** The directory of the last component of a path, and that component; undefined if there is no such directory. */
   resolve(from: SimulatedDirectory, path: string): Omit<Edit, "node"> | undefined {
     let directory = path.startsWith("/") ? this.root : from;
     const components = path.split("/").filter((part) => part !== "");
@@ -97,13 +97,13 @@ export class DirectoryTree {
     return directory.entries.get(name);
   }
 
-  /** What stands at a path. */
+  /** The node at a path. */
   lookUp(from: SimulatedDirectory, path: string): Node | undefined {
     const place = this.resolve(from, path);
     return place && this.#child(place.directory, place.name);
   }
 
-  /** The path of a node, as /proc/self/fd shows it. */
+  /** The path of a node, in the form of /proc/self/fd. */
   pathOf(node: Node): string {
     if (node === this.root) return "/";
     const search = (directory: SimulatedDirectory, path: string): string | undefined => {
@@ -119,7 +119,7 @@ export class DirectoryTree {
 
   // ---- changes ----------------------------------------------------------------------------------------------------
 
-  /** Gives a file a name, or another one: the edits of one system call. */
+  /** Sets or changes the name of a file: the edits of one system call. */
   edit(edits: readonly Edit[]): void {
     for (const { directory, name, node } of edits) {
       const before = directory.entries.get(name);
@@ -138,7 +138,7 @@ export class DirectoryTree {
 
   // ---- durability -------------------------------------------------------------------------------------------------
 
-  /** A sync of a directory, which covers the journal up to there, has succeeded. */
+  /** Records a successful sync of a directory, which covers the journal up to there. */
   makeDurable(directory: SimulatedDirectory, upTo: number): void {
     const covered = this.#journal.filter(({ number }) => number <= upTo);
     const kept = inOrder(covered, new Set([directory]), () => false);
@@ -146,7 +146,7 @@ export class DirectoryTree {
     this.#journal = this.#journal.filter((entry) => !kept.includes(entry));
   }
 
-  /** The entries that a power cut leaves in each directory. */
+  /** The entries of each directory after a power cut. */
   image(random: Random, kept: Kept): Map<SimulatedDirectory, Map<string, Node>> {
     const image = new Map<SimulatedDirectory, Map<string, Node>>();
     const visit = (directory: SimulatedDirectory) => {
@@ -173,7 +173,7 @@ function commit({ edits }: JournalEntry): void {
   }
 }
 
-/** The entries that are kept, with all those before them in the same directories. */
+/** The kept entries, with all earlier entries of the same directories. */
 function inOrder(
   journal: readonly JournalEntry[],
   directories: Set<SimulatedDirectory>,

@@ -1,11 +1,11 @@
-// What goes wrong: results that are short, operations that fail by chance, or from the k-th on.
+// Faults: short results, and operations that fail at random or from the k-th on.
 
 import { Errno } from "../../../src/engine/linux.ts";
 import type { OperationName } from "../../../src/engine/operation.ts";
 import { EMFILE } from "./descriptors.ts";
 import type { Random } from "../random.ts";
 
-/** What can fail: an operation, or a call that does not block. */
+/** The target of a fault: an operation, or a non-blocking call. */
 export type FaultTarget =
   | OperationName
   | "statNow"
@@ -15,29 +15,29 @@ export type FaultTarget =
   | "realPath"
   | "acquire";
 
-/** One thing that goes wrong. */
+/** One fault. */
 interface FaultRule {
   readonly targets: readonly FaultTarget[];
   readonly errno: number;
-  /** How likely it is, each time. */
+  /** The probability of a failure, each time. */
   readonly chance: number;
-  /** The first one that fails, of those that match, and how many do. */
+  /** The first matching operation that fails, and how many fail. */
   readonly from: number;
   readonly count: number;
-  /** Whether a part of it is done all the same. */
+  /** Whether a part of the operation is done nevertheless. */
   readonly partial: boolean;
   matched: number;
 }
 
-/** What becomes of an operation. */
+/** The fate of an operation. */
 export interface Fate {
-  /** 0: it succeeds. */
+  /** The error number; 0 for success. */
   readonly errno: number;
-  /** The most bytes that it does, also where it fails. */
+  /** The maximum number of bytes that are done, also in a failure. */
   readonly most: number;
 }
 
-/** A fault that came about. */
+/** A fault that has occurred. */
 interface Fault {
   readonly target: FaultTarget;
   readonly errno: number;
@@ -46,11 +46,11 @@ interface Fault {
 const EDQUOT = 122;
 const ENFILE = 23;
 
-/** Errors that another attempt may not meet. */
+/** Temporary errors. */
 const passing = [Errno.EINTR, Errno.EAGAIN, Errno.ENOMEM, Errno.ECANCELED];
 const full = [Errno.ENOSPC, EDQUOT, Errno.EFBIG];
 
-/** What each target fails with, and how often it is chosen. */
+/** The errors of each target, with their weights. */
 const candidates: readonly (readonly [
   weight: number,
   targets: readonly FaultTarget[],
@@ -80,7 +80,7 @@ const candidates: readonly (readonly [
   [2, ["read", "write", "sync", "truncate", "allocate", "open", "stat", "link"], [Errno.EIO]],
 ];
 
-/** So many results in a row that bring nothing: any kernel gets on in the end, or fails. */
+/** The maximum number of consecutive results without progress. Any kernel then makes progress, or fails. */
 const MOST_STALLS = 3;
 
 export class Faults {
@@ -88,21 +88,21 @@ export class Faults {
   readonly #rules: FaultRule[] = [];
   #short = 0;
   #stalls = 0;
-  /** What failed. */
+  /** The targets that failed. */
   readonly happened: Fault[] = [];
-  /** Results that were short. */
+  /** The number of short results. */
   shortened = 0;
 
   private constructor(random: Random) {
     this.#random = random;
   }
 
-  /** Nothing goes wrong. */
+  /** No faults. */
   static none(random: Random): Faults {
     return new Faults(random);
   }
 
-  /** Nothing, or short results, or up to three kinds of failure. */
+  /** No faults, short results, or up to three kinds of failure. */
   static draw(random: Random): Faults {
     const faults = new Faults(random);
     if (random.chance(0.25)) return faults;
@@ -112,33 +112,33 @@ export class Faults {
     return faults;
   }
 
-  /** Ends all faults: what is left to do shall succeed. */
+  /** Ends all faults, so that all further operations succeed. */
   cease(): void {
     this.#rules.length = 0;
     this.#short = 0;
   }
 
-  /** Whether any of these failed. */
+  /** Whether any of these targets failed. */
   hit(...targets: FaultTarget[]): boolean {
     return this.happened.some(({ target }) => targets.includes(target));
   }
 
-  /** Faults that came about so far, results that were short included. */
+  /** The number of faults so far, including short results. */
   get count(): number {
     return this.happened.length + this.shortened;
   }
 
-  /** Something failed that no rule made fail. */
+  /** Records a failure that no rule has caused. */
   note(fault: Fault): void {
     this.happened.push(fault);
   }
 
-  /** The error number of a call that does not block; 0 where it succeeds. */
+  /** The error number of a non-blocking call; 0 for success. */
   ofCall(target: FaultTarget): number {
     return this.#match(target)?.errno ?? 0;
   }
 
-  /** What becomes of an operation on so many bytes. */
+  /** The fate of an operation on so many bytes. */
   of(target: OperationName, length: number): Fate {
     const rule = this.#match(target);
     if (rule) {
@@ -148,7 +148,7 @@ export class Faults {
     if (!transfers || !this.#random.chance(this.#short)) return { errno: 0, most: length };
     const part = this.#random.below(length);
     const most = this.#random.chance(0.5) ? part : part - part % 512;
-    // A copy that brings nothing has come to the end of its source.
+    // A copy of no bytes would mean the end of its source.
     if (most < 4096 && (target === "copyRange" || ++this.#stalls > MOST_STALLS)) {
       this.#stalls = 0;
       return { errno: 0, most: length };
@@ -170,7 +170,7 @@ export class Faults {
   }
 }
 
-/** Which one fails first: a program has many writes, and few syncs. */
+/** The index of the first failure: a program has many writes and few syncs. */
 const FIRST = [1, 1, 2, 2, 3, 4, 6, 12];
 
 function drawRule(random: Random): FaultRule {

@@ -2,16 +2,16 @@
 
 import type { Random } from "../random.ts";
 
-/** What distinguishes a file system, as the module sees it. */
+/** The properties of a file system that the module sees. */
 export interface FileSystemKind {
   readonly name: string;
-  /** 0: not on a block device, so that the type is asked for. */
+  /** 0 without a block device, so that the module reads the type. */
   readonly deviceMajor: number;
   /** f_type of statfs(2). */
   readonly type: number;
-  /** The program that serves its files, as the list of mounts has it. It takes any position and length. */
+  /** The server of its files in the list of mounts. It takes any position and length. */
   readonly server?: string;
-  /** A write ends before the server has it: what a sync that fails did not bring there is gone. */
+  /** Whether the server answers early: a failed sync loses bytes of completed writes. */
   readonly answersEarly?: boolean;
   readonly hasDirectIo: boolean;
   /** STATX_DIOALIGN is answered. */
@@ -39,7 +39,7 @@ export type Feature =
   | "cached lookup"
   /** RWF_DONTCACHE. */
   | "uncached writes"
-  /** Transfers past the page cache, where O_DIRECT can be set. */
+  /** Whether transfers past the page cache work, if O_DIRECT can be set. */
   | "direct transfers";
 
 const served = {
@@ -86,7 +86,7 @@ const features: readonly Feature[] = [
   "direct transfers",
 ];
 
-/** A file system that may lack something. The common kind comes most often. */
+/** A file system that may lack features. The common kind is the most frequent. */
 export function drawFileSystem(random: Random): FileSystemKind {
   const kind = random.weighted([
     [6, kinds[0]!],
@@ -96,7 +96,7 @@ export function drawFileSystem(random: Random): FileSystemKind {
   if (random.chance(0.3)) {
     for (const feature of features) if (random.chance(0.4)) lacks.add(feature);
   }
-  // Without /proc nobody can know that it does.
+  // Without /proc the module cannot know that the server answers early.
   const answersEarly = kind.answersEarly === true && !lacks.has("proc");
   return { ...kind, uniqueMountId: random.chance(0.7), lacks, answersEarly };
 }

@@ -1,21 +1,21 @@
-// An operation that the kernel has, and who hears of it.
+// An operation in flight, and its observers.
 
 import type { Completion, Operation } from "../../../src/engine/operation.ts";
 import type { SparseBytes } from "./sparse_bytes.ts";
 
-/** A file as the oracle sees it, simulated or real. */
+/** The oracle's view of a file, simulated or real. */
 export interface FileView {
   readonly inode: number;
   readonly size: number;
-  /** The bytes of a range, as far as the file goes. */
+  /** The bytes of a range, up to the end of the file. */
   read(position: number, length: number): Uint8Array<ArrayBuffer>;
-  /** Copies a range, whatever its length: what takes no memory is zeros. */
+  /** Copies a range of any length. Bytes without memory are zeros. */
   copyTo(bytes: SparseBytes, from: number, to: number): void;
-  /** The first position of a range in which other bytes stand than expected; -1 where none does. */
+  /** The first position in a range whose byte differs from the expected one; -1 if there is none. */
   firstDifference(expected: SparseBytes, from: number, to: number): number;
 }
 
-/** What a descriptor stands for. */
+/** The description of a descriptor. */
 export interface OpenDescription {
   readonly fd: number;
   readonly isDirect: boolean;
@@ -23,7 +23,7 @@ export interface OpenDescription {
   inFlight: number;
 }
 
-/** How much of a file or of the names a sync covers. */
+/** The extent of a sync of a file or of names. */
 export interface SyncPoint {
   readonly changes: number;
   readonly journaled: number;
@@ -33,32 +33,32 @@ export interface Flight<Description extends OpenDescription = OpenDescription> {
   readonly number: number;
   readonly operation: Operation;
   readonly completion: Completion;
-  /** What the descriptors stand for that {@linkcode descriptorsOf} gives. */
+  /** The descriptions of the descriptors of {@linkcode descriptorsOf}. */
   readonly descriptions: readonly (Description | undefined)[];
-  /** The file that its descriptor leads to. */
+  /** The file of its descriptor. */
   readonly file: FileView | undefined;
-  /** The file that a copy goes to. */
+  /** The target of a copy. */
   readonly target: FileView | undefined;
-  /** What a write has to write, as it was when it was submitted. */
+  /** The bytes of a write at the time of its submission. */
   readonly bytes: Uint8Array<ArrayBuffer> | undefined;
-  /** What a sync covers: that which was done when it was submitted. */
+  /** The extent of a sync: all changes before its submission. */
   syncPoint?: SyncPoint;
   result: number | undefined;
 }
 
-/** Hears of every operation. */
+/** Observes every operation. */
 export interface FlightObserver {
-  /** The module submits it. */
+  /** The module submits an operation. */
   submitted(flight: Flight): void;
-  /** It is done: the file has changed, and the module does not know yet. */
+  /** The operation is done: the file has changed, and the module does not know yet. */
   performed(flight: Flight): void;
-  /** The kernel is done with it, and the module is about to know. */
+  /** The operation has completed, and the module is about to know. */
   returned(flight: Flight): void;
-  /** The module knows, and has done what it does at once. */
+  /** The module knows the result, and its microtasks have run. */
   completed(): void;
 }
 
-/** The descriptors that an operation names; negative ones stand for the working directory. */
+/** The descriptors of an operation; negative ones mean the working directory. */
 export function descriptorsOf(operation: Operation): number[] {
   switch (operation.op) {
     case "open":
@@ -77,7 +77,7 @@ export function descriptorsOf(operation: Operation): number[] {
   }
 }
 
-/** The bytes that an operation puts somewhere. */
+/** The bytes that an operation writes. */
 export function rangeOf(
   operation: Operation,
 ): readonly [from: number, to: number] | undefined {
@@ -91,7 +91,7 @@ export function rangeOf(
   }
 }
 
-/** An operation with its arguments, but for memory. */
+/** An operation with its arguments, except memory. */
 export function describe({ op, ...fields }: Operation): string {
   const words = Object.entries(fields)
     .filter(([name]) => name !== "memory")

@@ -1,11 +1,11 @@
-// What any user of an engine must keep to. The real kernel would take much of it silently, and lose bytes.
+// The rules for users of an engine. The real kernel would accept many violations silently, and lose bytes.
 
 import { Buffer } from "node:buffer";
 import type { Block, Operation } from "../../../src/engine/operation.ts";
 import { describe, descriptorsOf, type Flight, type OpenDescription, rangeOf } from "./flight.ts";
 import type { SimulatedMemory } from "./memory.ts";
 
-/** What Direct I/O asks for, in bytes. */
+/** The alignment of Direct I/O, in bytes. */
 export interface Alignment {
   readonly alignment: number;
   readonly memoryAlignment: number;
@@ -19,14 +19,14 @@ export class Judge {
   readonly #violated: (rule: string) => void;
   readonly #flights = new Set<Flight>();
 
-  /** `violated` is told of each rule that is broken. */
+  /** `violated` is called for each broken rule. */
   constructor(alignment: Alignment, memory: SimulatedMemory, violated: (rule: string) => void) {
     this.#alignment = alignment;
     this.#memory = memory;
     this.#violated = violated;
   }
 
-  /** An operation is submitted. Returns whether the kernel may have it. */
+  /** Judges a submitted operation. Returns whether the kernel may get it. */
   submit(flight: Flight): boolean {
     const broken = this.#broken(flight);
     this.#flights.add(flight);
@@ -35,7 +35,7 @@ export class Judge {
     return broken === undefined;
   }
 
-  /** An operation is over. */
+  /** Records the end of an operation. */
   complete(flight: Flight): void {
     this.#flights.delete(flight);
     for (const each of flight.descriptions) if (each) each.inFlight--;
@@ -47,7 +47,7 @@ export class Judge {
     this.#violated(`${describe(operation)}: its memory was changed while it was in flight`);
   }
 
-  /** Memory is given back. */
+  /** Records the release of memory. */
   release(block: Block): void {
     for (const { operation } of this.#flights) {
       if (!("memory" in operation) || operation.memory !== block) continue;
@@ -102,10 +102,10 @@ export class Judge {
   }
 }
 
-/** What an operation does to a file: puts bytes in a range, or changes its length. */
+/** The effect of an operation on a file: it writes a range, or changes the length. */
 function changeOf({ operation, descriptions: [description, target] }: Flight) {
   const { op } = operation;
-  // How far a copy goes only its result says.
+  // Only the result of a copy shows its length.
   if (op === "copyRange") return { description: target, cuts: false, from: 0, to: 0 };
   const changes = op === "write" || op === "allocate" || op === "truncate";
   const [from, to] = rangeOf(operation) ?? [0, 0];

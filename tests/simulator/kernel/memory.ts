@@ -1,27 +1,27 @@
-// The memory that I/O goes through. What is in it shows when somebody uses it who should not.
+// The memory of I/O. Its contents reveal a use of memory that was not allocated or is already released.
 
 import type { Block } from "../../../src/engine/operation.ts";
 import { sizeClass } from "../../../src/engine/pool.ts";
 
-/** Fresh memory is never zeros: padding with what was in it must show. */
+/** Fresh memory has no zeros, so that padding with old contents is detected. */
 const FRESH = 0xa5;
-/** Memory that was given back. */
+/** The byte of released memory. */
 const STALE = 0xdd;
 
-/** Hands out blocks. The last one that came back goes out first, so that its last user would be seen. */
+/** Allocates blocks. The last released block is allocated first, so that a late use by its former owner is detected. */
 export class SimulatedMemory {
   readonly #free = new Map<number, Block[]>();
-  /** Blocks that are out, and bytes that were asked for. */
+  /** The allocated blocks, and their requested sizes. */
   readonly #out = new Map<Block, number>();
   readonly #make: (size: number) => Block;
-  /** Bytes of blocks that are out, but for those of less than a sector: stats and the like. */
+  /** The bytes of allocated blocks, except those smaller than a sector, such as results of stat. */
   bytesForData = 0;
 
   constructor(make: (size: number) => Block = simulatedMemory()) {
     this.#make = make;
   }
 
-  /** Blocks that are out. */
+  /** The number of allocated blocks. */
   get blocks(): number {
     return this.#out.size;
   }
@@ -39,7 +39,7 @@ export class SimulatedMemory {
     return block;
   }
 
-  /** Takes a block back. False where it was not out. */
+  /** Releases a block. Returns false if it was not allocated. */
   release(block: Block): boolean {
     const requested = this.#out.get(block);
     if (requested === undefined) return false;
@@ -52,13 +52,13 @@ export class SimulatedMemory {
     return true;
   }
 
-  /** Everything that was ever made. Nobody may use it any more. */
+  /** Frees all blocks. They must no longer be used. */
   all(): Block[] {
     return [...this.#out.keys(), ...[...this.#free.values()].flat()];
   }
 }
 
-/** Memory at addresses that are the same in each run. */
+/** Memory whose addresses are the same in each run. */
 function simulatedMemory(): (size: number) => Block {
   let next = 1 << 20;
   return (size) => {

@@ -1,18 +1,18 @@
-// A file of the real kernel, as the oracle sees it: by a descriptor of its own, through the page cache.
+// The oracle's view of a file of the real kernel, by a separate descriptor and through the page cache.
 
 import { Buffer } from "node:buffer";
 import type { FileView } from "./flight.ts";
 import type { SparseBytes } from "./sparse_bytes.ts";
 
-/** Files are looked at in parts of this size. */
+/** Files are read in parts of this size. */
 const PART = 1 << 20;
 
-/** A regular file, which stays the same whatever becomes of its name. */
+/** A regular file, which stays the same if its name changes. */
 export class RealFile implements FileView {
   readonly inode: number;
   readonly #file: Deno.FsFile;
 
-  /** `path` may be that of a descriptor in /proc. */
+  /** `path` may lead to a descriptor in /proc. */
   constructor(path: string) {
     this.#file = Deno.openSync(path);
     this.inode = this.#file.statSync().ino!;

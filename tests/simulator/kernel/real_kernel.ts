@@ -1,4 +1,4 @@
-// The real kernel in virtual time: an operation is performed when it is due, or earlier, together with others.
+// The real kernel in virtual time: an operation is performed at its time, or earlier together with others.
 
 import { Errno, O_DIRECT } from "../../../src/engine/linux.ts";
 import type { KernelEngine } from "../../../src/engine/kernel_engine.ts";
@@ -14,9 +14,9 @@ import {
 } from "./timed_kernel.ts";
 
 export interface RealKernelOptions extends TimedKernelOptions {
-  /** The module's own engine. Nobody else uses it. */
+  /** The module's own engine, with no other user. */
   readonly engine: KernelEngine;
-  /** Which regular file it is that was opened. */
+  /** The regular file that was opened. */
   readonly fileOf: (fd: number) => RealFile | undefined;
 }
 
@@ -27,20 +27,20 @@ interface RealDescription extends OpenDescription {
 
 type RealFlight = Flight<RealDescription>;
 
-/** What may be performed in any order, and at once. */
+/** The operations that may be performed in any order, and at once. */
 const TOGETHER: ReadonlySet<OperationName> = new Set(["read", "write", "sync", "stat", "statfs"]);
 
-/** The kernel itself judges what Direct I/O asks for. */
+/** The real kernel checks the alignment of Direct I/O itself. */
 const ANY_ALIGNMENT = { alignment: 1, memoryAlignment: 1 };
 
-/** Has an engine of the module perform operations when their virtual time has come. */
+/** Performs operations by an engine of the module at their virtual times. */
 export class RealKernel extends TimedKernel<RealDescription> {
   readonly #engine: KernelEngine;
   readonly #fileOf: (fd: number) => RealFile | undefined;
   readonly #open = new Map<number, RealDescription>();
-  /** Operations that may be performed together with others and were not yet. */
+  /** Operations that may be performed together with others, and are waiting. */
   readonly #waiting = new Set<RealFlight>();
-  /** Operations that the real kernel has, and their results. */
+  /** Operations in flight in the real kernel, and their results. */
   readonly #performing = new Map<RealFlight, number | undefined>();
 
   constructor(options: RealKernelOptions) {

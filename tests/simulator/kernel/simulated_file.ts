@@ -1,48 +1,48 @@
-// A file in memory: what is in it, what of that is durable, and what a power cut may keep of the rest.
+// A file in memory: its content, the durable part, and the part that a power cut may keep of the rest.
 
 import type { Random } from "../random.ts";
 import { SparseBytes } from "./sparse_bytes.ts";
 
-/** The unit in which a disk keeps or loses what was not synced. */
+/** The unit in which a disk keeps or loses unsynced bytes. */
 const SECTOR = 512;
 
-/** What was done to a file and is not durable yet. */
+/** A change to a file that is not durable yet. */
 type Change =
   | {
     readonly kind: "bytes";
     readonly position: number;
     readonly bytes: Uint8Array;
-    /** RWF_DSYNC: it is durable, also where what came before is not. */
+    /** RWF_DSYNC: the write is durable, even if earlier changes are not. */
     readonly through: boolean;
   }
   | { readonly kind: "zeros"; readonly from: number; readonly to: number }
   | { readonly kind: "size"; readonly size: number };
 
-/** A file as a power cut leaves it. */
+/** A file after a power cut. */
 export interface FileImage {
   readonly content: SparseBytes;
   readonly size: number;
 }
 
-/** How much a power cut keeps of what was not synced. */
+/** The part of unsynced changes that a power cut keeps. */
 export type Kept = "nothing" | "everything" | "some";
 
 export class SimulatedFile {
   readonly isDirectory = false;
   readonly content: SparseBytes = new SparseBytes();
-  /** Names that it has now. */
+  /** The number of its names. */
   links = 0;
-  /** Whether linkat(2) takes it: a file that lost its last name never gets another. */
+  /** Whether linkat(2) accepts the file: one that lost its last name never gets another. */
   linkable = true;
-  /** Open descriptions, for flock(2). */
+  /** The open descriptions, for flock(2). */
   readonly locks: Map<object, "shared" | "exclusive"> = new Map();
-  /** Syncs that failed, and how the last one did. */
+  /** The number of failed syncs, and the error of the last one. */
   failedSyncs = 0;
   syncErrno = 0;
   #size = 0;
   readonly #durable = { content: new SparseBytes(), size: 0 };
   #changes: Change[] = [];
-  /** Changes that were taken out of the list, because they are durable. */
+  /** The number of durable changes, which are no longer in the list. */
   #settled = 0;
 
   constructor(readonly inode: number) {}
@@ -51,7 +51,7 @@ export class SimulatedFile {
     return this.#size;
   }
 
-  /** How many changes there ever were: what a sync that starts now covers. */
+  /** The number of changes so far, which a sync covers if it starts now. */
   get changes(): number {
     return this.#settled + this.#changes.length;
   }
@@ -77,7 +77,7 @@ export class SimulatedFile {
     if (through) this.#writeThrough();
   }
 
-  /** Makes durable what was written through, up to the last such change. What a journal has of the file goes along. */
+  /** Makes written-through changes durable, up to the last one. Changes in the journal become durable with them. */
   #writeThrough(): void {
     const durable = this.#durable;
     const isThrough = (change: Change) => change.kind === "bytes" && change.through;
@@ -119,17 +119,17 @@ export class SimulatedFile {
 
   // ---- durability -------------------------------------------------------------------------------------------------
 
-  /** A sync that covers so many changes has succeeded. */
+  /** Records a successful sync that covers so many changes. */
   makeDurable(upTo: number): void {
     for (const change of this.#take(upTo)) apply(this.#durable, change);
-    // What came before it must not take its place.
+    // Earlier changes must not overwrite it.
     this.#writeThrough();
   }
 
   /**
-   * A sync that covers so many changes has failed. Some sectors are on the disk. The kernel forgets the others: no later
-   * sync writes them. Lengths and freed blocks are the journal's, which is written. With `early` a server has what is on its
-   * disk, and nobody has the rest any more.
+   * Records a failed sync that covers so many changes. Some sectors are on the disk. The kernel drops the others: no
+   * later sync writes them. Lengths and freed blocks are in the journal, which is written. With `early` the bytes that
+   * the server does not have are lost.
    */
   forget(upTo: number, random: Random, early: boolean): void {
     const keeps = () => random.chance(0.5);
@@ -140,7 +140,7 @@ export class SimulatedFile {
     }
     this.#writeThrough();
     if (!early) return;
-    // What made it longer may not have come there either.
+    // An extension of the file may be lost too.
     if (keeps()) durable.size = Math.min(durable.size, size);
     durable.content.zero(durable.size, Infinity);
     this.content.copy(durable.content, 0, Infinity);
@@ -160,7 +160,7 @@ export class SimulatedFile {
     return this.#changes.splice(0, count);
   }
 
-  /** What a power cut leaves: of what was not synced any sectors, and any of the lengths since. */
+  /** The file after a power cut: any sectors of the unsynced bytes, and any of the lengths since the sync. */
   image(random: Random, kept: Kept): FileImage {
     const image = { content: this.#durable.content.clone(), size: this.#durable.size };
     if (kept === "nothing") return image;
@@ -177,12 +177,12 @@ export class SimulatedFile {
   }
 }
 
-/** What a disk keeps of a change: all where it was written through. */
+/** The sectors of a change that a disk keeps: all if it was written through. */
 function keepsOf(change: Change, keeps: (() => boolean) | undefined): (() => boolean) | undefined {
   return change.kind === "bytes" && change.through ? undefined : keeps;
 }
 
-/** Does again what was done: all of it, or the sectors that are kept. */
+/** Repeats a change: all of it, or the kept sectors. */
 function apply(
   image: { content: SparseBytes; size: number },
   change: Change,

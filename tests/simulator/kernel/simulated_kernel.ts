@@ -1,4 +1,4 @@
-// A kernel in memory: the module's engine under simulation, over files that exist nowhere else.
+// A kernel in memory: the engine of the module under simulation.
 
 import { Errno, O_DIRECT } from "../../../src/engine/linux.ts";
 import type { Block } from "../../../src/engine/operation.ts";
@@ -18,7 +18,7 @@ import {
 export interface KernelOptions extends TimedKernelOptions, Machine {
   readonly faults: Faults;
   readonly reusesDescriptors: boolean;
-  /** Descriptors that may be open at once. */
+  /** The limit of open descriptors. */
   readonly descriptorLimit: number;
 }
 
@@ -62,7 +62,7 @@ export class SimulatedKernel extends TimedKernel<Description> {
     this.performed(flight, this.#noted(this.#calls.perform(flight, fate)));
   }
 
-  /** The limit of descriptors is a fault like any other. */
+  /** The limit of descriptors counts as a fault. */
   #noted(result: number): number {
     if (result === -EMFILE) this.#options.faults.note({ target: "open", errno: EMFILE });
     return result;

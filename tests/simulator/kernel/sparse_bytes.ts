@@ -1,4 +1,4 @@
-// Bytes at any position, of which only pages that are not zero take memory. Copies share pages until one is written to.
+// Bytes at any position. Only non-zero pages take memory. Copies share pages until one is written.
 
 import { Buffer } from "node:buffer";
 
@@ -10,7 +10,7 @@ interface Page {
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
-/** An endless array of bytes, zeros at first. */
+/** An unlimited array of bytes, initially zeros. */
 export class SparseBytes {
   readonly #pages: Map<number, Page>;
   /** Pages of this owner are written in place. */
@@ -20,9 +20,9 @@ export class SparseBytes {
     this.#pages = pages;
   }
 
-  /** A copy, as it is now. */
+  /** A copy of the current state. */
   clone(): SparseBytes {
-    // Neither may write to what both have.
+    // Neither may write to the shared pages.
     this.#owner = {};
     return new SparseBytes(new Map(this.#pages));
   }
@@ -35,7 +35,7 @@ export class SparseBytes {
     return bytes;
   }
 
-  /** The pages of a range, each with the part of the range that is in it. */
+  /** The pages of a range, each with its part of the range. */
   *#parts(from: number, to: number): Generator<[index: number, start: number, end: number]> {
     for (let at = from; at < to;) {
       const index = Math.floor(at / PAGE);
@@ -53,7 +53,7 @@ export class SparseBytes {
     }
   }
 
-  /** Makes a range zeros; up to `Infinity` everything from there on. */
+  /** Fills a range with zeros; with `Infinity` the rest. */
   zero(from: number, to: number): void {
     for (const index of [...this.#pages.keys()]) {
       const start = Math.max(from - index * PAGE, 0);
@@ -64,7 +64,7 @@ export class SparseBytes {
     }
   }
 
-  /** The parts of a range that take memory: everything else in it is zeros. */
+  /** The parts of a range that take memory. All other bytes are zeros. */
   extents(from: number, to: number): [from: number, to: number][] {
     return [...this.#pages.keys()].sort((one, other) => one - other).flatMap((index) => {
       const start = Math.max(from, index * PAGE);
@@ -92,7 +92,7 @@ export class SparseBytes {
     return this.#pages.get(index)?.bytes[position - index * PAGE] ?? 0;
   }
 
-  /** Copies a range of another one. */
+  /** Copies a range of another instance. */
   copy(other: SparseBytes, from: number, to: number): void {
     this.zero(from, to);
     for (const [index, page] of other.#pages) {
@@ -102,7 +102,7 @@ export class SparseBytes {
     }
   }
 
-  /** The first position of a range where it differs from another one; -1 where it does not. */
+  /** The first position of a range at which it differs from another instance; -1 if there is none. */
   firstDifference(other: SparseBytes, from: number, to: number): number {
     const indices = new Set([...this.#pages.keys(), ...other.#pages.keys()]);
     let first = -1;

@@ -8,7 +8,7 @@ import {
 } from "../../../src/engine/linux.ts";
 import type { FileSystemKind } from "./file_systems.ts";
 
-/** What a `struct statx` says. */
+/** The fields of a `struct statx`. */
 export interface Stat {
   readonly isDirectory: boolean;
   readonly inode: number;
@@ -43,7 +43,7 @@ export function writeStatx(
   view.setUint32(156, kind.hasDirectIo ? alignment : 0, true);
 }
 
-/** Writes f_type, and f_blocks: only views of the kernel have no blocks. */
+/** Writes f_type and f_blocks. Only kernel views have no blocks. */
 export function writeStatfs(into: Uint8Array, kind: FileSystemKind): void {
   into.fill(0, 0, 120);
   const view = new DataView(into.buffer, into.byteOffset, 24);

@@ -1,4 +1,4 @@
-// What each operation does to files and names.
+// The effects of each operation on files and names.
 
 import {
   AT_FDCWD,
@@ -33,7 +33,7 @@ type Named<Op extends Operation["op"]> = Extract<Operation, { op: Op }>;
 export interface Machine {
   readonly kind: FileSystemKind;
   readonly tree: DirectoryTree;
-  /** Identifies the mount, also among those of other kernels. */
+  /** The number of the mount, unique among all kernels. */
   readonly mountId: bigint;
 }
 
@@ -41,7 +41,7 @@ export class SystemCalls {
   readonly #machine: Machine;
   readonly #descriptors: DescriptorTable;
   readonly #random: Random;
-  /** What the kernel says in /proc. */
+  /** The texts of /proc. */
   readonly #texts: ReadonlyMap<string, SimulatedFile>;
 
   constructor(machine: Machine, descriptors: DescriptorTable, random: Random) {
@@ -61,16 +61,16 @@ export class SystemCalls {
     return this.#machine.kind.lacks.has(feature);
   }
 
-  /** Whether an operation reads the list of mounts, which never fails: what a server does hangs on it. */
+  /** Whether an operation reads the list of mounts. It never fails, because the behaviour of a server depends on it. */
   readsMounts({ operation, descriptions: [description] }: SimulatedFlight): boolean {
     return (operation.op === "open" && operation.name === MOUNTS) ||
       (description !== undefined && description.node === this.#texts.get(MOUNTS));
   }
 
-  /** Performs an operation, as far as its fate lets it. Returns its result. */
+  /** Performs an operation, as its fate allows. Returns its result. */
   perform(flight: SimulatedFlight, { errno, most }: Fate): number {
     const { operation } = flight;
-    // Linux lets go of a descriptor whatever close(2) returns.
+    // Linux frees a descriptor even if close(2) fails.
     if (operation.op === "close") this.#descriptors.close(operation.fd);
     const { descriptions: [description] } = flight;
     const transfers = operation.op === "read" || operation.op === "write";
@@ -89,7 +89,7 @@ export class SystemCalls {
         description!.takeFailure();
       }
     }
-    // What was appended is in the result: Linux says no error then.
+    // The result counts the appended bytes. Linux reports no error then.
     const partial = operation.op === "allocate" ||
       (operation.op === "write" && !description!.appends);
     if (partial && most > 0) this.#call(flight, most);
@@ -116,7 +116,7 @@ export class SystemCalls {
         }
         const file = fileOf(description);
         const position = description!.appends ? file.size : operation.position;
-        // With RWF_DSYNC it is durable itself, and nothing else is.
+        // With RWF_DSYNC only this write is durable.
         const through = (operation.flags & RWF_DSYNC) !== 0;
         file.write(position, flight.bytes!.subarray(0, most), through);
         return most;
@@ -267,7 +267,7 @@ function lock(operation: number, description: Description): number {
     return 0;
   }
   const kind = (operation & ~LOCK_NB) === LOCK_EX ? "exclusive" : "shared";
-  // Linux gives up the old lock before it asks for the new one.
+  // Linux releases the old lock before it requests the new one.
   locks.delete(description);
   for (const held of locks.values()) {
     if (kind === "exclusive" || held === "exclusive") return -Errno.EAGAIN;

@@ -1,5 +1,5 @@
-// What every kernel under simulation has in common: it is given operations, performs each at any time after that, and says
-// so at any time after that. All of its time is virtual.
+// The common part of all kernels under simulation. An operation is performed at any time after its submission, and
+// completes at any time after that. All times are virtual.
 
 import { BufferBudget } from "../../../src/engine/buffer_budget.ts";
 import { Counters } from "../../../src/engine/counters.ts";
@@ -21,15 +21,15 @@ import type { SimulatedMemory } from "./memory.ts";
 
 export interface WorldOptions {
   readonly random: Random;
-  /** Told what the module did that no user of an engine may do. */
+  /** Called for each broken rule for users of an engine. */
   readonly violated: (rule: string) => void;
-  /** Told of every event, for a trace. */
+  /** Called for every event, for a trace. */
   readonly trace?: ((line: string) => void) | undefined;
 }
 
 export interface TimedKernelOptions extends WorldOptions {
   readonly clock: Clock;
-  /** Bytes that streams share. */
+  /** The memory budget of streams. */
   readonly bufferBudget: number;
 }
 
@@ -42,12 +42,12 @@ export abstract class TimedKernel<Description extends OpenDescription> implement
   readonly endsWithProcess = true;
   readonly counters: Counters = new Counters();
   readonly budget: BufferBudget;
-  /** Hears of every operation from now on. */
+  /** Observes every operation. */
   observer: FlightObserver | undefined;
   protected readonly judge: Judge;
   /** The typical time of an operation, in microseconds. */
   readonly #pace: number;
-  /** So many were submitted. */
+  /** The number of submitted operations. */
   operations = 0;
   protected disposed = false;
 
@@ -61,25 +61,25 @@ export abstract class TimedKernel<Description extends OpenDescription> implement
     this.#pace = timed.random.pick([1, 100, 100, 1000]);
   }
 
-  /** From now on nothing may reach the kernel. */
+  /** Rejects all further operations. */
   dispose(): void {
     this.disposed = true;
   }
 
-  /** What is open under a number. */
+  /** The description of a descriptor. */
   protected abstract lookUp(fd: number): Description | undefined;
 
   protected abstract fileOf(description: Description | undefined): FileView | undefined;
 
-  /** The file that is open under a number. */
+  /** The file of a descriptor. */
   fileUnder(fd: number): FileView | undefined {
     return this.fileOf(this.lookUp(fd));
   }
 
-  /** An operation is with the kernel from now on. */
+  /** An operation begins. */
   protected abstract launched(flight: Flight<Description>): void;
 
-  /** Performs an operation. {@linkcode performed} is to be told of its result before anything else happens. */
+  /** Performs an operation. {@linkcode performed} must be called with its result before any other event. */
   protected abstract perform(flight: Flight<Description>): void;
 
   /** The same, on the JavaScript thread. */
@@ -102,7 +102,7 @@ export abstract class TimedKernel<Description extends OpenDescription> implement
     clock.after(time, () => this.#complete(flight, flight.result!));
   }
 
-  /** Hands an operation to the kernel; undefined where it may not have it. */
+  /** Submits an operation to the kernel; undefined if it is rejected. */
   #launch(operation: Operation, completion: Completion): Flight<Description> | undefined {
     const { violated, trace, clock } = this.timed;
     if (this.disposed) violated(`${describe(operation)}: the engine is disposed`);
@@ -135,7 +135,7 @@ export abstract class TimedKernel<Description extends OpenDescription> implement
     while (this.counters.inFlight === inFlight) {
       if (clock.step() !== undefined) continue;
       if (inFlight === 0) return false;
-      // After an operation that the kernel did not take: the program is over.
+      // After a rejected operation the program has ended.
       violated("somebody waits for an operation that never ends");
       throw new Error("The simulation is over");
     }
@@ -158,14 +158,14 @@ export abstract class TimedKernel<Description extends OpenDescription> implement
     return flight.result!;
   }
 
-  /** Most operations take some microseconds, some far longer than all others together. */
+  /** Most operations take some microseconds, and a few take longer than all others together. */
   #duration(): number {
     const { random } = this.timed;
     const usual = 1 + random.next() * this.#pace;
     return random.chance(0.03) ? usual * random.pick([20, 1000]) : usual;
   }
 
-  /** An operation has this result, which the module does not know yet. */
+  /** Records the result of an operation, which the module does not know yet. */
   protected performed(flight: Flight<Description>, result: number): void {
     flight.result = result;
     this.observer?.performed(flight);
@@ -191,7 +191,7 @@ export abstract class TimedKernel<Description extends OpenDescription> implement
   // ---- calls that do not block ------------------------------------------------------------------------------------
 
   protected abstract statNow(operation: Stating): number;
-  /** Opens a directory that the kernel has in its cache, or the working directory. */
+  /** Opens a cached directory, or the working directory. */
   protected abstract openNow(operation: Opening): number;
   abstract setThreaded(fd: number, threaded: boolean): void;
   abstract isLocal(fd: number): boolean;

@@ -1,23 +1,23 @@
-// Ranges of a file that calls under way are at work on.
+// Ranges of a file that running calls use.
 
 import type { WriterOracle } from "./writer_oracle.ts";
 
-/** A call under way that changes a range. */
+/** A running call that changes a range. */
 export interface Claim {
   readonly from: number;
   readonly to: number;
-  /** What it puts there; undefined where nothing may change meanwhile, because it is read. */
+  /** The bytes that it writes; undefined for a read, during which the range must not change. */
   readonly bytes: Uint8Array | undefined;
 }
 
-/** Who gave bytes, and up to where. */
+/** The owner of some bytes, and their end. */
 export interface Source {
   readonly bytes: Uint8Array | undefined;
   readonly to: number;
   readonly writer?: WriterOracle;
 }
 
-/** Who gave the byte at a position. */
+/** The owner of the byte at a position. */
 export function sourceOf(
   position: number,
   { claims, writers }: { claims: Iterable<Claim>; writers: Iterable<WriterOracle> },
@@ -41,15 +41,15 @@ export function sourceOf(
   return { bytes: undefined, to };
 }
 
-/** Blocks of any file system here are no larger. */
+/** The largest block size of any file system here. */
 export const LARGEST_BLOCK = 4096;
 
-/** The start of the block that a position is in. */
+/** The start of the block that contains a position. */
 export function blockStart(position: number): number {
   return position - position % LARGEST_BLOCK;
 }
 
-/** The end of the block that a position is in, or ends. */
+/** The end of the block that contains, or ends at, a position. */
 export function blockEnd(position: number): number {
   return blockStart(position + LARGEST_BLOCK - 1);
 }

@@ -1,4 +1,4 @@
-// What other processes have cut off a file, which a writer may have read before.
+// Bytes that other processes have cut off a file, and that a writer may have read before.
 
 import { SparseBytes } from "../kernel/sparse_bytes.ts";
 import type { ExpectedFile } from "./expected_file.ts";
@@ -18,7 +18,7 @@ export class CutsByOthers {
     this.#ranges.add(length, end);
   }
 
-  /** Whether a writer may know this byte from before a cut. */
+  /** Whether a writer may have read this byte before a cut. */
   recalls(position: number, byte: number | undefined): boolean {
     return this.#ranges.overlaps(position, position + 1) && this.#bytes.at(position) === byte;
   }

@@ -1,29 +1,29 @@
-// What may be in a file: for each byte one value, or two where it is open which; and how long it may be.
+// The possible content of a file: for each byte one value, or two if both are possible, and the possible lengths.
 
 import { Buffer } from "node:buffer";
 import type { FileView } from "../kernel/flight.ts";
 import { SparseBytes } from "../kernel/sparse_bytes.ts";
 import { type Range, Ranges } from "./ranges.ts";
 
-/** The content of a file as the contract has it. */
+/** The content of a file by the contract. */
 export class ExpectedFile {
-  /** What every byte below {@linkcode end} is, or was before something began that may change it. */
+  /** The value of every byte below {@linkcode end}, or the value before an operation that may change it. */
   readonly content: SparseBytes = new SparseBytes();
-  /** Where it is open what a byte is: the value of {@linkcode content}, or this one. */
+  /** The second possible value of a byte, besides that of {@linkcode content}. */
   readonly #alternative = new SparseBytes();
   readonly open: Ranges = new Ranges();
-  /** The content ends here: the file is never shorter. */
+  /** The end of the content. The file is never shorter. */
   end: number;
-  /** The file is never longer than this when nobody works on it. */
+  /** The maximum length of the file while no call uses it. */
   longest: number;
 
-  /** All that is in the file now is its content. */
+  /** Makes the whole file content. */
   constructor(readonly view: FileView) {
     this.end = this.longest = view.size;
     view.copyTo(this.content, 0, view.size);
   }
 
-  /** The bytes of a range are these, and nothing else. */
+  /** Sets the bytes of a range. */
   settle(position: number, bytes: Uint8Array): void {
     const end = position + bytes.length;
     this.#reach(position);
@@ -33,18 +33,18 @@ export class ExpectedFile {
     this.longest = Math.max(this.longest, this.end);
   }
 
-  /** What stands between the end and a position that is to be content, is content as it is. */
+  /** Makes the bytes between the end and a new content position content. */
   #reach(position: number): void {
     if (position <= this.end) return;
     this.view.copyTo(this.content, this.end, position);
     this.end = position;
   }
 
-  /** The bytes of a range are these from now on, or those that they were. */
+  /** Sets a second possible value for the bytes of a range. */
   leaveOpen(position: number, bytes: Uint8Array): void {
     const end = Math.min(position + bytes.length, this.end);
     if (end <= position) return;
-    // Where it was open already the file itself says which of them it was.
+    // If there were two values already, the file shows the actual one.
     for (const [from, to] of this.open.within(position, end)) {
       this.content.write(from, this.view.read(from, to - from));
     }
@@ -52,7 +52,7 @@ export class ExpectedFile {
     this.open.add(position, end);
   }
 
-  /** The file was truncated to `length`, or extended by zeros. */
+  /** Records a truncate to `length`, or an extension with zeros. */
   truncated(length: number): void {
     if (length > this.end) this.#reach(length);
     this.content.zero(length, Infinity);
@@ -60,17 +60,17 @@ export class ExpectedFile {
     this.end = this.longest = length;
   }
 
-  /** The file may be that long from now on, by zeros. */
+  /** Allows the file to have zeros up to this length. */
   mayExtendTo(length: number): void {
     this.longest = Math.max(this.longest, length);
   }
 
-  /** What is behind `end` may be there or not. */
+  /** Allows the bytes behind `end` to be present or missing. */
   mayEndAt(end: number): void {
     this.end = Math.min(this.end, end);
   }
 
-  /** What stands in a range now is its content. */
+  /** Makes the current bytes of a range content. */
   isAsFound(from: number, to: number): void {
     if (from >= this.end) return;
     const end = Math.min(to, this.end);
@@ -78,7 +78,7 @@ export class ExpectedFile {
     this.open.remove(from, end);
   }
 
-  /** The first of these bytes that may not stand where they stand; -1 where all may. */
+  /** The index of the first byte that is not possible at its position; -1 if all are possible. */
   firstWrong(position: number, bytes: Uint8Array): number {
     const end = position + bytes.length;
     const expected = this.content.slice(position, end);
@@ -93,7 +93,7 @@ export class ExpectedFile {
     return -1;
   }
 
-  /** The first byte of the file, or of a range, that is not what it may be; -1 where none is. */
+  /** The position of the first byte of the file, or of a range, that has an impossible value; -1 if there is none. */
   firstDifference(start = 0, end: number = this.end): number {
     const { view, content } = this;
     let from = start;
@@ -107,7 +107,7 @@ export class ExpectedFile {
     }
   }
 
-  /** The ranges in which it is certain what every byte is. */
+  /** The ranges in which every byte has only one possible value. */
   certain(): Ranges {
     const certain = new Ranges([0, this.end]);
     certain.removeAll(this.open);
@@ -115,22 +115,22 @@ export class ExpectedFile {
   }
 }
 
-/** What a power cut must leave of a file. */
+/** The bytes of a file that must survive a power cut. */
 export class DurableFile {
   readonly #bytes: SparseBytes;
-  /** Where its bytes must be there. */
+  /** The durable ranges. */
   readonly #promised: Ranges;
-  /** The exact length, where that was promised. */
+  /** The exact length, if it was promised. */
   #size: number | undefined;
 
-  /** All of it is durable. */
+  /** Makes the whole file durable. */
   constructor(expected: ExpectedFile) {
     this.#bytes = expected.content.clone();
     this.#promised = new Ranges([0, expected.end]);
     this.#size = expected.end;
   }
 
-  /** The bytes of these ranges are durable, and the length where given. */
+  /** Makes the bytes of these ranges durable, and the length if given. */
   promise(expected: ExpectedFile, ranges: Iterable<Range>, size?: number): void {
     for (const [from, to] of ranges) {
       this.#bytes.copy(expected.content, from, to);
@@ -141,13 +141,13 @@ export class DurableFile {
     this.#promised.remove(size, Infinity);
   }
 
-  /** A file that was just made: nothing of it is promised. */
+  /** Resets a new file, of which nothing is promised. */
   promiseNothing(): void {
     this.#promised.remove(0, Infinity);
     this.#size = undefined;
   }
 
-  /** A range may change: what was promised of it holds only where it stays the same. */
+  /** Notes that a range may change. The promise stays for bytes that keep their value. */
   mayBecome(position: number, bytes: Uint8Array): void {
     for (const [from, to] of this.#promised.within(position, position + bytes.length)) {
       const same = Buffer.compare(
@@ -159,24 +159,24 @@ export class DurableFile {
     this.mayExtendTo(position + bytes.length);
   }
 
-  /** Anything may become of a range. */
+  /** Drops the promise for a range. */
   mayChange(from: number, to: number): void {
     this.#promised.remove(from, to);
     this.mayExtendTo(to);
   }
 
-  /** The file may become longer. */
+  /** Notes that the file may become longer. */
   mayExtendTo(end: number): void {
     if (this.#size !== undefined && end > this.#size) this.#size = undefined;
   }
 
-  /** The file may become shorter or longer, or stay. */
+  /** Drops the promised length. */
   mayBeTruncated(length: number): void {
     this.#promised.remove(length, Infinity);
     this.#size = undefined;
   }
 
-  /** What is wrong with what a power cut leaves; undefined where nothing is. */
+  /** The defect of the file after a power cut; undefined if there is none. */
   wrong(image: { readonly content: SparseBytes; readonly size: number }): string | undefined {
     const { size } = image;
     if (this.#size !== undefined && size !== this.#size) {

@@ -1,36 +1,36 @@
-// What may stand at each name, now and after a power cut.
+// The possible files at each name, now and after a power cut.
 
 import { Violation } from "./promises.ts";
 
-/** A place for a name: the directory's inode and the component. It stays the same when the directory is renamed. */
+/** The key of a name: the directory's inode and the component. A rename of the directory does not change it. */
 export type Place = string;
 
-/** What stands at a name: an inode; undefined: nothing; "new": a file that is being made. */
+/** The file at a name: an inode, undefined for none, or "new" for a file that is being created. */
 export type Occupant = number | undefined | "new";
 
-/** The names that there are, and the inodes that they lead to. */
+/** The existing names, and their inodes. */
 export type Listing = ReadonlyMap<Place, number>;
 
 interface Expectation {
   now: Set<Occupant>;
   durable: Set<Occupant>;
-  /** Calls under way that may change it, and all that there were. */
+  /** The number of running calls that may change the name, and of all such calls so far. */
   pending: number;
   begun: number;
 }
 
-/** A change of a name that is under way. */
+/** A running change of a name. */
 export interface NameChange {
-  /** It is over. What stands there now is this; nobody knows where it is left out. */
+  /** Ends the change. `occupant` is the file at the name now; without it the file is not known. */
   settled(...occupant: [Occupant?]): void;
 }
 
-/** Whether a name is one that an atomic file has before its own. */
+/** Whether a name is the hidden, temporary one of an atomic file. */
 export function isTemporary(place: Place): boolean {
   return /\/\.[^/]*\.tmp$/.test(place);
 }
 
-/** Expects names. */
+/** Tracks the expected names. */
 export class ExpectedNames {
   readonly #places = new Map<Place, Expectation>();
 
@@ -55,13 +55,13 @@ export class ExpectedNames {
     return expectation;
   }
 
-  /** How many calls began to change what stands there; undefined while one is under way. */
+  /** The number of calls that began to change the name; undefined while one is running. */
   begunAt(place: Place): number | undefined {
     const { pending, begun } = this.#at(place);
     return pending > 0 ? undefined : begun;
   }
 
-  /** Somebody begins to put one of `occupants` there. */
+  /** Begins a change of the name to one of `occupants`. */
   begin(place: Place, ...occupants: Occupant[]): NameChange {
     const expectation = this.#at(place);
     for (const occupant of occupants) {
@@ -82,18 +82,18 @@ export class ExpectedNames {
     };
   }
 
-  /** Another process has put `occupant` there. */
+  /** Records that another process has set the name to `occupant`. */
   changed(place: Place, occupant: Occupant): void {
     this.begin(place, occupant).settled(occupant);
   }
 
-  /** What stands there now survives a power cut. */
+  /** Makes the current file at the name durable. */
   promise(place: Place): void {
     const expectation = this.#at(place);
     if (expectation.pending === 0) expectation.durable = new Set(expectation.now);
   }
 
-  /** Compares the names that there are with those that may be. `kept` are atomic files that may have a hidden name. */
+  /** Compares the existing names with the possible ones. `kept` are atomic files that may have a hidden name. */
   check(listing: Listing, temporaries: number): void {
     this.#compare(listing, (expectation) => expectation.now, "file of the call");
     const hidden = [...listing.keys()].filter(isTemporary);
@@ -102,7 +102,7 @@ export class ExpectedNames {
     }
   }
 
-  /** The same of the names that a power cut leaves. */
+  /** The same for the names after a power cut. */
   checkDurable(listing: Listing): void {
     this.#compare(listing, (expectation) => expectation.durable, "writer 4");
   }

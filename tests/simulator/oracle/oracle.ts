@@ -1,4 +1,4 @@
-// The oracle: hears of every operation and of every call, and holds the module to its contract.
+// The oracle observes every operation and every call, and checks the contract of the module.
 
 import type { FaultTarget } from "../kernel/faults.ts";
 import type { FileView, Flight, FlightObserver } from "../kernel/flight.ts";
@@ -10,24 +10,24 @@ import { Violation } from "./promises.ts";
 import { type Surroundings, TrackedFile } from "./tracked_file.ts";
 import type { WriterOracle } from "./writer_oracle.ts";
 
-/** A stream or call that has memory for data. */
+/** A stream or call that allocates memory for data. */
 export interface MemoryUser {
-  /** The most bytes that it may have. */
+  /** The maximum number of its bytes. */
   bound: number;
-  /** Whether that depends on what others have. */
+  /** Whether the maximum depends on the memory of others. */
   readonly shares?: boolean;
 }
 
-/** A power cut is tried after one of so many completions. */
+/** A power cut is checked after one of so many completions. */
 const COMPLETIONS_PER_CUT = 20;
 
-/** What streams that share memory may have beyond the budget: each has a buffer at least. */
+/** The memory of streams beyond the budget: each stream has at least one buffer. */
 const BEYOND_BUDGET = 1 << 20;
 
-/** What fails where a name cannot be removed that was made. */
+/** The failures after which a created name cannot be removed. */
 const KEEPS_NAMES: ReadonlySet<FaultTarget> = new Set(["unlink", "open", "statNow", "acquire"]);
 
-/** Holds the module to its contract while one program runs. */
+/** Checks the contract of the module while one program runs. */
 export class Oracle implements FlightObserver, Surroundings {
   readonly names: ExpectedNames;
   readonly memoryUsers: Set<MemoryUser> = new Set();
@@ -37,14 +37,14 @@ export class Oracle implements FlightObserver, Surroundings {
   #time = 0;
   /** Atomic files that are open and may have a hidden name. */
   temporaries = 0;
-  /** Names at which an open is emptying a file, and what stood there since. */
+  /** Names at which an open is truncating a file, and the files that were there since. */
   readonly emptied: Set<{ readonly place: Place; readonly seen: Set<number | undefined> }> =
     new Set();
-  /** A writer or a file was dropped: what it had must be given back all the same. */
+  /** Whether a writer or a file was dropped. Its resources must be released nevertheless. */
   hasDropped = false;
-  /** Power cuts that were tried. */
+  /** The number of checked power cuts. */
   cuts = 0;
-  /** The first promise that was not kept. */
+  /** The first broken promise. */
   violation: Error | undefined;
 
   constructor(readonly world: World, random: Random) {
@@ -54,22 +54,22 @@ export class Oracle implements FlightObserver, Surroundings {
     for (const inode of world.listing().values()) this.track(world.fileOf(inode)!);
   }
 
-  /** Moments, one for each event: later ones are greater. */
+  /** The number of the current event. */
   now(): number {
     return ++this.#time;
   }
 
-  /** Whether the kernel did not tell a size when it was asked. */
+  /** Whether a request for a size has failed. */
   get cutsBlindly(): boolean {
     return this.world.faults.hit("statNow", "acquire");
   }
 
-  /** Whether an open is about to empty a file. */
+  /** Whether an open is about to truncate a file. */
   isEmptied({ inode }: FileView): boolean {
     return [...this.emptied].some(({ seen }) => seen.has(inode));
   }
 
-  /** What is known of a file. The first time everything in it is its content. */
+  /** The tracked file. At the first call the whole file is content. */
   track(view: FileView): TrackedFile {
     let file = this.#files.get(view.inode);
     if (!file) {
@@ -79,7 +79,7 @@ export class Oracle implements FlightObserver, Surroundings {
     return file;
   }
 
-  /** Runs checks. What they throw is kept: the module must not catch it. */
+  /** Runs checks. Their errors are kept, because the module must not catch them. */
   guard(check: () => void): void {
     if (this.violation) return;
     try {
@@ -128,7 +128,7 @@ export class Oracle implements FlightObserver, Surroundings {
     return view && this.track(view);
   }
 
-  /** "writer 3": how many writes of a writer are in flight. */
+  /** "writer 3": the number of a writer's writes in flight. */
   #countFlight(flight: Flight, file: TrackedFile): void {
     const { operation } = flight;
     if (operation.op !== "write") return;
@@ -143,7 +143,7 @@ export class Oracle implements FlightObserver, Surroundings {
     }
   }
 
-  /** "writer 3": how much memory streams and calls have. */
+  /** "writer 3": the memory of streams and calls. */
   #checkMemory(): void {
     const { budget, memory: { bytesForData } } = this.world.kernel;
     const users = [...this.memoryUsers];
@@ -154,14 +154,14 @@ export class Oracle implements FlightObserver, Surroundings {
   }
 
   checkNames(): void {
-    // Where a hidden name could not be looked at, or not be removed, it stays.
+    // A hidden name stays if it could not be checked or removed.
     const left = this.world.faults.happened.filter(({ target }) => KEEPS_NAMES.has(target)).length;
     this.names.check(this.world.listing(), this.temporaries + left);
   }
 
   // ---- power cuts -------------------------------------------------------------------------------------------------
 
-  /** Looks at what a power cut would leave now. */
+  /** Checks the result of a power cut at this moment. */
   cut(kept: Kept): void {
     const image = this.world.cut(kept);
     if (!image) return;
@@ -174,14 +174,14 @@ export class Oracle implements FlightObserver, Surroundings {
     }
   }
 
-  /** Looks at the least, the most and something between. */
+  /** Checks the minimum, the maximum and a random part. */
   cutThrice(): void {
     for (const kept of ["nothing", "everything", "some"] as const) this.cut(kept);
   }
 
   // ---- the end ----------------------------------------------------------------------------------------------------
 
-  /** Everything is closed: nothing may be left, and everything must be right. */
+  /** Checks the end: all resources are released, and all files are correct. */
   finish(): void {
     const { kernel: { memory: { blocks }, counters: { inFlight }, budget } } = this.world;
     const descriptors = this.world.countDescriptors();

@@ -1,6 +1,6 @@
-// The promises of the contract, in its own numbers, and what a simulation throws that breaks one.
+// The promises of the contract, with the contract's numbers, and the error of a broken one.
 
-/** Every promise that the oracle holds the module to. */
+/** Every promise that the oracle checks. */
 export const promises = {
   "writer 2": "currentFlushedPos never goes back and never passes a hole",
   "writer 3": "At most writeBehind writes in flight, (writeBehind + 1) buffers, one write a block",
@@ -30,7 +30,7 @@ export const promises = {
 
 export type PromiseName = keyof typeof promises;
 
-/** A promise that was not kept. */
+/** A broken promise. */
 export class Violation extends Error {
   override readonly name = "Violation";
 

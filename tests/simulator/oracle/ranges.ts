@@ -15,7 +15,7 @@ export class Ranges {
     return this.#ranges.length === 0;
   }
 
-  /** The end of the last range; 0 where there is none. */
+  /** The end of the last range; 0 if there is none. */
   get end(): number {
     return this.#ranges.at(-1)?.[1] ?? 0;
   }

@@ -1,4 +1,4 @@
-// When a file was changed, where, and by whom.
+// The time, the range and the author of each change to a file.
 
 export interface Touch {
   readonly time: number;
@@ -14,22 +14,22 @@ export class Touches {
   #pastWriters = 0;
   #unsynced: Touch[] = [];
 
-  /** `clock` gives later moments each time. */
+  /** `clock` returns a later moment each time. */
   constructor(clock: { now(): number }) {
     this.#clock = clock;
   }
 
-  /** A range changes now. */
+  /** Records a change of a range. */
   add(from: number, to: number, byWriter: boolean): void {
     this.all.push({ time: this.#clock.now(), byWriter, from, to });
   }
 
-  /** The size changes, or may. */
+  /** Records a possible change of the size. */
   resize(): void {
     this.#resized = this.#clock.now();
   }
 
-  /** Somebody but a writer changes a range, and perhaps the size. */
+  /** Records a change by a call that is not a writer's. */
   addPastWriters(from: number, to: number): void {
     this.add(from, to, false);
     this.resize();
@@ -37,17 +37,17 @@ export class Touches {
     this.#unsynced.push(this.all.at(-1)!);
   }
 
-  /** A sync has succeeded that began then. */
+  /** Records a successful sync that began at that moment. */
   sync(began: number): void {
     this.#unsynced = this.#unsynced.filter(({ time }) => time > began);
   }
 
-  /** What others than writers did that no sync has covered: whoever did nothing since has nothing to sync. */
+  /** Whether there are changes by other calls than writers' that no sync has covered. */
   get unsyncedPastWriters(): readonly Touch[] {
     return this.#unsynced;
   }
 
-  /** Whether only writers were at work since a moment. */
+  /** Whether only writers have changed the file since a moment. */
   areWritersSince(time: number): boolean {
     return this.#pastWriters < time;
   }

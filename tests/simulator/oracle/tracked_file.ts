@@ -1,5 +1,4 @@
-// A file, what is being done to it, and whether each operation on it may be: judged when it is submitted, because from then
-// on a kill may find it done.
+// A file and its operations. Each operation is judged at its submission, because from then on a kill may find it done.
 
 import { Buffer } from "node:buffer";
 import { alignUp } from "../../../src/align.ts";
@@ -13,46 +12,48 @@ import { type Range, Ranges } from "./ranges.ts";
 import { type Touch, Touches } from "./touches.ts";
 import type { WriterOracle } from "./writer_oracle.ts";
 
-/** What is known beside the file. */
+/** Facts from outside of the file. */
 export interface Surroundings {
   readonly world: Pick<World, "answersEarly">;
-  /** Whether a cut may go by what the module knows, because the kernel did not tell the size. */
+  /** Whether a cut may use the module's own knowledge, because a request for the size has failed. */
   readonly cutsBlindly: boolean;
-  /** Moments, one for each event: later ones are greater. */
+  /** The number of the current event. */
   now(): number;
-  /** Whether an open is about to empty it. */
+  /** Whether an open is about to truncate the file. */
   isEmptied(view: FileView): boolean;
 }
 
-/** One file under test, by whatever names and descriptors. */
+/** One file under test, with any names and descriptors. */
 export class TrackedFile {
   readonly expected: ExpectedFile;
   readonly durable: DurableFile;
   readonly writers: Set<WriterOracle> = new Set();
   readonly claims: Set<Claim> = new Set();
-  /** Lengths that calls under way truncate it to. */
+  /** The lengths to which running calls truncate the file. */
   readonly truncates: Set<{ readonly length: number }> = new Set();
-  /** Ends up to which calls under way reserve space. */
+  /** The ends up to which running calls reserve space. */
   readonly reserves: Set<{ readonly end: number }> = new Set();
-  /** Who gave it the name that it has, and is to make it durable. */
+  /** The handle that set the current name, and must make it durable. */
   namer: object | undefined;
-  /** What syncs that failed have thrown away and nobody has written since: before the present writer came, and since. */
+  /**
+   * Bytes that failed syncs have dropped and that were not written again: before the current writer began, and since.
+   */
   readonly #lost = new Ranges();
   readonly losing: Ranges = new Ranges();
   readonly #cutsByOthers = new CutsByOthers();
-  /** Bytes that writers put back where others had cut them off, or will. */
+  /** Bytes that writers have restored, or will restore, after other processes cut them off. */
   readonly #recalled = new Map<number, number>();
-  /** Changes in flight, and where the content ended when they were submitted. */
+  /** The changes in flight, and the end of the content at their submission. */
   readonly #flights = new Map<Flight, number>();
   /** Truncates in flight that may lose content, or make the file longer. */
   readonly #allowed = new Set<Flight>();
-  /** Syncs in flight: when each began, and where the content ended then. */
+  /** The syncs in flight: the beginning of each, and the end of the content then. */
   readonly #syncs = new Map<Flight, { time: number; end: number }>();
   readonly touches: Touches;
   readonly #around: Surroundings;
-  /** The last sync that succeeded. */
+  /** The last successful sync. */
   #synced: { time: number; end: number };
-  /** A server that answers early has lost what it had answered. */
+  /** Whether a server that answers early has lost bytes of completed writes. */
   #lostAt = 0;
 
   constructor(readonly view: FileView, around: Surroundings) {
@@ -63,32 +64,32 @@ export class TrackedFile {
     this.durable = new DurableFile(this.expected);
   }
 
-  /** Nothing of it is durable. */
+  /** Marks the file as not durable. */
   promiseNothing(): void {
     this.durable.promiseNothing();
     this.#synced = { time: 0, end: 0 };
   }
 
-  /** A writer begins: what was lost before is not for it to make good. */
+  /** A writer begins. It is not responsible for earlier losses. */
   begin(writer: WriterOracle): void {
     this.writers.add(writer);
     for (const [from, to] of this.losing) this.#lost.add(from, to);
     this.losing.remove(0, Infinity);
   }
 
-  /** Whether an operation in flight changes it. */
+  /** Whether an operation in flight changes the file. */
   get isBusy(): boolean {
     return this.#flights.size > 0;
   }
 
-  /** Whether some call or stream is at work that changes a range. */
+  /** Whether a running call or stream changes a range. */
   isClaimed(from: number, to: number): boolean {
     return [...this.claims].some((claim) =>
       blockStart(claim.from) < blockEnd(to) && blockStart(from) < blockEnd(claim.to)
     );
   }
 
-  /** Whether no call is at work that may change the length. */
+  /** Whether no running call may change the length. */
   get isLengthLeftAlone(): boolean {
     return this.claims.size + this.truncates.size + this.reserves.size === 0;
   }
@@ -99,12 +100,12 @@ export class TrackedFile {
     return reserves.size > 0 || Math.max(view.size, this.#cutsByOthers.size) > end;
   }
 
-  /** Whether a range stayed as it was since a moment, and is certain. */
+  /** Whether a range is unchanged since a moment, and certain. */
   isStable(from: number, to: number, since: number): boolean {
     return !this.expected.open.overlaps(from, to) && !this.touches.overlap(from, to, since);
   }
 
-  /** Where it is certain what every byte is: not where writers are at work. */
+  /** The ranges in which every byte is certain, except those of running writers. */
   certain(): Ranges {
     const certain = this.expected.certain();
     for (const { flushed, givenEnd, block } of this.writers) {
@@ -113,7 +114,7 @@ export class TrackedFile {
     return certain;
   }
 
-  /** What is certain and stayed as it was since a moment, but for what writers put there where that counts. */
+  /** The ranges that are certain and unchanged since a moment, except for relevant changes by writers. */
   certainSince(time: number, withWriters: boolean): Ranges {
     const certain = this.certain();
     for (const touch of this.touches.all) {
@@ -123,7 +124,7 @@ export class TrackedFile {
     return certain;
   }
 
-  /** The bytes of these ranges are durable, and the size where given: but for what is being changed. */
+  /** Makes the bytes of these ranges durable, and the size if given, except for bytes that are being changed. */
   promise(ranges: Iterable<Range>, size?: number): void {
     const kept = new Ranges(...ranges);
     kept.removeAll(this.#lost);
@@ -132,7 +133,7 @@ export class TrackedFile {
     for (const flight of this.#flights.keys()) this.#mayChange(flight);
   }
 
-  /** What an operation in flight may have made of the disk already. */
+  /** Applies the possible effect of an operation in flight on the disk. */
   #mayChange(flight: Flight): void {
     const { durable } = this;
     const { operation, bytes } = flight;
@@ -196,7 +197,7 @@ export class TrackedFile {
     if (began === undefined) return;
     this.#syncs.delete(flight);
     if (flight.result! < 0) {
-      // What calls under way have written is lost too.
+      // The bytes of running calls are lost too.
       this.losing.add(0, Math.max(this.expected.end, this.view.size));
     } else {
       this.touches.sync(began.time);
@@ -204,10 +205,10 @@ export class TrackedFile {
     }
   }
 
-  /** What no sync has covered may be gone: the file itself says what is left. */
+  /** Unsynced bytes may be lost. The file itself shows the rest. */
   #lose(): void {
     const { expected, touches } = this;
-    // Each range once: every loss touches them again.
+    // Each range is used once, because every loss touches the ranges again.
     const unsynced = new Map<string, Touch>();
     for (const touch of touches.all) {
       const range = `${touch.from}-${touch.to}`;
@@ -224,7 +225,7 @@ export class TrackedFile {
     touches.resize();
   }
 
-  /** Whether what calls have brought since a moment may be gone. */
+  /** Whether bytes that calls have written since a moment may be lost. */
   hasLostSince(time: number): boolean {
     return this.#lostAt > time;
   }
@@ -236,7 +237,7 @@ export class TrackedFile {
     if (to > this.view.size) this.touches.resize();
   }
 
-  /** Every byte that is written must have been given, or be what stands there already. */
+  /** Every written byte must come from a chunk, or be the file's current byte. */
   #judgeWrite(position: number, bytes: Uint8Array): void {
     const end = position + bytes.length;
     for (let at = position; at < end;) {
@@ -255,7 +256,7 @@ export class TrackedFile {
     }
   }
 
-  /** Where a write may end: at the end of a block that has something in it. */
+  /** A write may end at the end of a block that has content. */
   #furthestEnd(): number {
     const written = [...this.writers].map((each) => alignUp(each.givenEnd, each.block));
     const put = [...this.claims].map(({ to, bytes }) => bytes ? blockEnd(to) : 0);
@@ -268,7 +269,7 @@ export class TrackedFile {
     const part = wrong < 0 ? bytes : bytes.subarray(0, wrong);
     const end = position + part.length;
     if (wrong >= 0) {
-      // A tail that was copied before more was given is padded where that goes.
+      // A tail that was copied before further chunks came has padding in their place.
       const isPadding = writer && end >= writer.flushed && bytes.length - wrong < writer.block;
       const detail = `byte ${end} is written as ${bytes[wrong]}, given was ${given![wrong]}`;
       if (!isPadding) throw new Violation("writer 9", detail);
@@ -305,11 +306,11 @@ export class TrackedFile {
     this.touches.addPastWriters(Math.min(length, expected.end), Infinity);
     this.durable.mayBeTruncated(length);
     this.#resized(length);
-    // A writer that makes it longer cannot know of it: what stood behind the writer may come back as zeros.
+    // A writer that extends the file cannot know of the cut, so the bytes behind the writer may become zeros.
     if (isWritten) expected.mayExtendTo(longest);
   }
 
-  /** Whether a call truncates it to that length. */
+  /** Whether a running call truncates the file to that length. */
   #isAskedFor(length: number): boolean {
     return [...this.truncates].some((truncate) => truncate.length === length);
   }
@@ -362,7 +363,7 @@ export class TrackedFile {
     if (position < this.expected.end) this.expected.leaveOpen(position, bytes);
   }
 
-  /** The bytes of a range are these. What is in flight before it may have been taken for content that stays, and does not. */
+  /** Sets the bytes of a range. Bytes in flight before it may have been mistaken for existing content. */
   settle(position: number, bytes: Uint8Array): void {
     const { end } = this.expected;
     this.expected.settle(position, bytes);
@@ -373,11 +374,11 @@ export class TrackedFile {
 
   // ---- what stands there ------------------------------------------------------------------------------------------
 
-  /** What writers were given and have not flushed, and what calls are writing, may be in the file or not. */
+  /** Unflushed bytes of writers, and bytes of running calls, may be in the file or not. */
   leaveUnflushedOpen(): void {
     for (const { from, bytes } of this.claims) if (bytes) this.expected.leaveOpen(from, bytes);
     for (const { flushed, start, given, leastTruncated } of this.writers) {
-      // The block in which a truncate ended is written again with all that was given of it.
+      // The block in which a truncate ended is written again with all bytes that a writer has for it.
       const from = Math.max(start, Math.min(flushed, leastTruncated));
       if (from >= this.expected.end) continue;
       this.expected.leaveOpen(from, given.slice(from - start, Infinity));
@@ -396,7 +397,7 @@ export class TrackedFile {
     throw new Violation(promise, `byte ${at} is ${is}, right is ${expected.content.at(at)}`);
   }
 
-  /** The file is exactly as long as it should be. */
+  /** Checks that the file has exactly the right length. */
   checkLength(promise: PromiseName): void {
     const { expected: { end, longest }, view: { size } } = this;
     if (size >= end && size <= longest) return;

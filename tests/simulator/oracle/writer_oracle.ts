@@ -1,10 +1,10 @@
-// One writer, and what it promised.
+// One writer, and its promises.
 
 import type { DmaStreamWriter } from "../../../mod.ts";
 import { type PromiseName, Violation } from "./promises.ts";
 import type { TrackedFile } from "./tracked_file.ts";
 
-/** Bytes one after the other. */
+/** A growing sequence of bytes. */
 export class ByteLog {
   #bytes = new Uint8Array(1024);
   length = 0;
@@ -29,10 +29,10 @@ export class ByteLog {
   }
 }
 
-/** How a writer was opened. */
+/** The options of a writer. */
 export interface WriterFacts {
   readonly append: boolean;
-  /** Every write goes to the end of the file as it then is. */
+  /** Every write goes to the current end of the file. */
   readonly appendsAlways: boolean;
   readonly position: number;
   readonly preallocate: boolean;
@@ -44,23 +44,23 @@ export interface WriterFacts {
 export type WriterEnd = "closed" | "failed";
 
 export class WriterOracle {
-  /** All bytes that were given to it, in order. */
+  /** All bytes of its chunks, in order. */
   readonly given: ByteLog = new ByteLog();
-  /** It must not come further: there somebody else's bytes are. */
+  /** The limit of its positions, behind which another call writes. */
   wall = Infinity;
   flushed: number;
-  /** The least that the file was truncated to while it was at work. */
+  /** The minimum length to which the file was truncated while it was open. */
   leastTruncated = Infinity;
   #start: number | undefined;
-  /** A pipe is at work: what was given may be more than it will take. */
+  /** Whether a pipe is running, so that `given` may exceed the bytes that the writer gets. */
   piped = false;
-  /** An end was asked for, and whether it was a close. */
+  /** Whether an end was requested, and whether it was a close. */
   ending = false;
   closes = false;
-  /** An abort came when the close had begun, and every chunk was taken. */
+  /** Whether an abort came after the close had begun with every chunk accepted. */
   closeStands = false;
   end: WriterEnd | undefined;
-  /** Reasons of aborts. */
+  /** The reasons of aborts. */
   readonly reasons: Set<unknown> = new Set();
   #failure: { readonly reason: unknown } | undefined;
   readonly #sizesSeen: Set<number>;
@@ -79,28 +79,30 @@ export class WriterOracle {
 
   // ---- where it is ------------------------------------------------------------------------------------------------
 
-  /** Where its first byte goes. An appending writer finds that out itself: until then the furthest that it may be. */
+  /**
+   * The position of its first byte. For an appending writer it is the largest possible one until the start is known.
+   */
   get start(): number {
     return this.#start ?? Math.max(...this.#sizesSeen);
   }
 
-  /** It has found where to start. */
+  /** Whether the start is known. */
   opened(): void {
     if (this.isOpened || this.end || this.#failure) return;
     const { nextPos, currentFlushedPos } = this.stream;
     const start = nextPos - this.given.length;
-    // Chunks of a stream that fails are given, and not waiting any more. Nothing was written yet.
+    // Chunks of a failing stream are in `given`, but no longer waiting. Nothing was written yet.
     this.#startAt(this.#sizesSeen.has(start) ? start : currentFlushedPos);
   }
 
-  /** It writes for the first time: what it writes shows where it has started. */
+  /** Derives the start from the first write. */
   locate(position: number, bytes: Uint8Array): void {
     if (this.isOpened) return;
     const start = [...this.#sizesSeen].find((size) => {
       const at = Math.max(size, position);
       const written = bytes.subarray(at - position, at - position + 8);
       const given = this.given.slice(at - size, at - size + written.length);
-      // Not all that was given need be in it yet: zeros are padding.
+      // The write need not contain all chunks: zeros are padding.
       return written.length > 0 && given[0] === written[0] &&
         given.every((byte, index) => byte === written[index] || written[index] === 0);
     });
@@ -116,7 +118,7 @@ export class WriterOracle {
     );
   }
 
-  /** Whether a lock or a pipe has it. Nobody was told yet of a pipe that is over. */
+  /** Whether a lock or a pipe holds the stream, including a pipe whose end was not reported yet. */
   get isLocked(): boolean {
     return this.piped || this.stream.locked;
   }
@@ -129,24 +131,24 @@ export class WriterOracle {
     return this.start + this.given.length;
   }
 
-  /** Bytes that it can still be given. */
+  /** The number of bytes that further chunks may have. */
   get room(): number {
     return this.isOpened ? Math.max(0, this.wall - this.givenEnd) : this.wall;
   }
 
-  /** Whether a range is its own. */
+  /** Whether a range belongs to this writer. */
   covers(from: number, to: number): boolean {
     return this.isOpened && from >= this.start - this.block && to <= this.givenEnd + this.block;
   }
 
-  /** The file has this size while it may be looking where to start. */
+  /** Records a size of the file while the writer may determine its start. */
   noteSize(): void {
     if (!this.isOpened) this.#sizesSeen.add(this.file.view.size);
   }
 
   // ---- after each completion --------------------------------------------------------------------------------------
 
-  /** Looks at its positions, and at what it says has reached the file. */
+  /** Checks its positions, and the bytes below the flushed one. */
   poll(): void {
     const { stream, file } = this;
     const { currentFlushedPos: flushed, currentPos, nextPos } = stream;
@@ -159,27 +161,27 @@ export class WriterOracle {
     }
     const { flushed: before } = this;
     if (flushed === before) return;
-    // Where the file was cut meanwhile, what lies between is zeros now.
+    // If the file was cut meanwhile, the gap has zeros.
     const { end } = file.expected;
     if (end < before) file.touches.addPastWriters(end, before);
     const given = this.given.slice(before - this.start, flushed - this.start);
     const bytes = flushed > this.leastTruncated ? this.#left(before, given) : given;
     this.flushed = flushed;
-    // What was cut off before a server had confirmed it is gone.
+    // Bytes that were cut off before a server confirmed them are lost.
     if (bytes.length > 0) file.settle(before, bytes);
     file.touches.resize();
     const at = file.expected.firstDifference(before, flushed);
     if (at >= 0) this.#break("writer 2", `flushed ${flushed}, but byte ${at} is not there`);
   }
 
-  /** A server has lost something in a range. What counts as flushed cannot be lost. */
+  /** Records a loss on a server in a range. Flushed bytes cannot be lost. */
   checkKept(from: number, to: number): void {
     const { start, flushed, file: { expected } } = this;
     const at = expected.firstDifference(Math.max(from, start), Math.min(to, flushed));
     if (at >= 0) this.#break("writer 2", `byte ${at} was flushed, and is lost`);
   }
 
-  /** What a truncate has left of bytes that were in the file before they counted as flushed. */
+  /** Records a truncate of bytes that were in the file before they were flushed. */
   #left(position: number, given: Uint8Array): Uint8Array {
     const left = this.file.view.read(position, given.length);
     for (let at = 0; at < left.length; at++) if (left[at] !== 0) left[at] = given[at]!;
@@ -196,9 +198,9 @@ export class WriterOracle {
     return this.#failure;
   }
 
-  /** A call was told of a failure. The first one is the only one. */
+  /** Checks the failure of a call: all calls must report the first one. */
   failed(reason: unknown): void {
-    // What waits when an abort comes together with a failure gets either.
+    // Calls that wait while an abort and a failure coincide may get either of them.
     if (this.reasons.has(reason)) return;
     this.#failure ??= { reason };
     if (this.#failure.reason === reason) return;
@@ -207,7 +209,7 @@ export class WriterOracle {
 
   // ---- the end ----------------------------------------------------------------------------------------------------
 
-  /** It closed: everything is in the file, which has its exact length. */
+  /** Checks a close: all bytes are in the file, which has its exact length. */
   closed(): void {
     if (this.end) return;
     this.opened();
@@ -222,20 +224,20 @@ export class WriterOracle {
     this.checkLength("writer 4");
   }
 
-  /** It failed, or was aborted: what was flushed is in the file. With `cut` nothing stands behind that. */
+  /** Checks a failure or an abort: the flushed bytes are in the file. With `cut` no bytes follow them. */
   gaveUp(cut: boolean): void {
     if (this.end) return;
     if (this.isOpened) {
       this.poll();
-      // Somebody may have written behind it: what it had in flight is not cut off then.
+      // If another call has written behind it, bytes in flight are not cut off.
       this.file.leaveUnflushedOpen();
     }
     this.#leave("failed");
     this.file.check("writer 7");
     const { expected, view } = this.file;
-    // Others cut it while the writer went on behind that: what lies between is zeros.
+    // If other processes cut the file and the writer continued behind the cut, the gap has zeros.
     if (this.flushed > this.leastTruncated) expected.mayExtendTo(this.flushed);
-    // Whose bytes stand at the end of a file that several append to nobody knows.
+    // In a file with several appenders the owner of the last bytes is not known.
     if (!cut || this.facts.appendsAlways) expected.mayExtendTo(view.size);
     this.checkLength("writer 7");
   }
@@ -245,7 +247,7 @@ export class WriterOracle {
     this.file.writers.delete(this);
   }
 
-  /** Others at work on the file may have it longer for now. */
+  /** Running calls of others may have extended the file temporarily. */
   checkLength(promise: "writer 4" | "writer 7" | "normal end"): void {
     const { file } = this;
     const others = [...file.writers].filter((writer) => writer !== this);

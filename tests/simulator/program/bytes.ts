@@ -1,4 +1,4 @@
-// Bytes for files and chunks: never zero, so that they are no padding, and different for each seed.
+// Bytes for files and chunks: never zero, to distinguish them from padding, and different for each seed.
 
 import { Random } from "../random.ts";
 

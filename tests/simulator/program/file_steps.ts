@@ -69,7 +69,7 @@ function openNamed(
   const found = world.listing().get(place);
   const there = found === undefined ? undefined : oracle.track(world.fileOf(found)!);
   const begun = oracle.names.begunAt(place);
-  // What is emptied must not be changed or replaced by anybody else meanwhile.
+  // A file that is truncated must not be changed or replaced by another call meanwhile.
   if (empties && (begun === undefined || (there && isTaken(there)))) return;
   const truncate = { length: 0 };
   const emptied = { place, seen: new Set([found]) };
@@ -100,7 +100,7 @@ function openNamed(
       naming.settled(world.listing().get(place));
       const handle = handleOf(session, file, { read, write, append });
       const isFound = handle.tracked === there;
-      // Whoever else may have made it is to make its name durable.
+      // Another call may have created the file, and must make its name durable.
       const isOwn = begun !== undefined && oracle.names.begunAt(place) === begun + 1;
       const made = creates && !isFound;
       handle.owns = empties || made;
@@ -114,7 +114,7 @@ function openNamed(
   });
 }
 
-/** Errors of an open that demands what not every file system has. */
+/** Errors of an open that requires a feature that some file systems lack. */
 function refusalsOf({ direct }: Of<"create"> | Of<"open">): number[] {
   return direct === "require" ? [Errno.EOPNOTSUPP] : [];
 }
@@ -136,7 +136,7 @@ function handleOf(
 
 // ---- the end ------------------------------------------------------------------------------------------------------
 
-/** Closes a file; a writer at work on it is given up. */
+/** Closes a file. An open writer is aborted. */
 export function closeFile(
   session: Session,
   handle: Handle,
@@ -152,7 +152,7 @@ export function closeFile(
   const publication = publishes ? publish(session, handle) : undefined;
   const synced = publication && !writer ? beginSync(session, handle.tracked) : undefined;
   const over = (succeeded: boolean) => {
-    // What a close that was under way has done is that call's to tell.
+    // The result of an earlier close is checked by that call.
     if (writer && !isEnding) writer.gaveUp(session.cutsAreSure);
     session.leave(handle);
     publication?.(succeeded && (!writer || writer.end === "closed"));
@@ -164,7 +164,7 @@ export function closeFile(
     writer,
     done: () => {
       over(true);
-      // "atomic": the bytes are durable before they have their name.
+      // "atomic": the bytes are durable before the file gets its name.
       synced?.();
     },
     failed: () => over(false),
@@ -175,7 +175,7 @@ async function closeTwice(file: DmaFile): Promise<void> {
   await Promise.all([file.close(), file[Symbol.asyncDispose]()]);
 }
 
-/** The program forgets a file, with all that is open on it. */
+/** Drops a file, with its streams. */
 export function dropFile(session: Session, handle: Handle, _: unknown, slot: Slot): void {
   const { writer, reader } = slot;
   if (handle.closing || reader || writer?.oracle.isLocked || writer?.oracle.ending) return;
@@ -189,13 +189,13 @@ export function dropFile(session: Session, handle: Handle, _: unknown, slot: Slo
 
 // ---- syncs and sizes ----------------------------------------------------------------------------------------------
 
-/** What a sync that begins now will make durable. The result is to be called when it has succeeded. */
+/** The bytes that a sync makes durable if it begins now. Call the result after its success. */
 function beginSync({ oracle }: Session, tracked: TrackedFile): () => void {
   const since = oracle.now();
   const certain = tracked.certain();
   const { size } = tracked.view;
   return () => {
-    // What a sync that failed has thrown away no other one brings to the disk.
+    // No later sync writes the bytes that a failed one has dropped.
     if (!tracked.losing.isEmpty) return;
     const now = tracked.certainSince(since, false);
     const ranges = [...certain].flatMap(([from, to]) => now.within(from, to));
@@ -205,7 +205,7 @@ function beginSync({ oracle }: Session, tracked: TrackedFile): () => void {
   };
 }
 
-/** Syncs a file past its streams. */
+/** Syncs a file, not through its streams. */
 export function syncFile(session: Session, handle: Handle, { dataOnly }: Of<"sync file">) {
   const done = beginSync(session, handle.tracked);
   const promise = dataOnly ? handle.file.syncData() : handle.file.sync();

@@ -1,4 +1,4 @@
-// Stands in for FinalizationRegistry: what a program drops is collected when the program says so, always at the same moment.
+// Replaces FinalizationRegistry: dropped objects are collected at moments that the program chooses.
 
 interface Registration {
   readonly target: WeakKey;
@@ -7,7 +7,7 @@ interface Registration {
   readonly finalize: (held: unknown) => void;
 }
 
-/** Everything that waits for objects to be dropped. */
+/** All registered objects. */
 export class Finalizers {
   readonly #registrations = new Set<Registration>();
 
@@ -31,7 +31,7 @@ export class Finalizers {
     } as unknown as typeof FinalizationRegistry;
   }
 
-  /** An object is out of reach. */
+  /** Collects an object. */
   collect(target: WeakKey): void {
     for (const each of [...this.#registrations]) {
       if (each.target !== target) continue;
@@ -40,7 +40,7 @@ export class Finalizers {
     }
   }
 
-  /** Nothing of the last program is waited for any more. */
+  /** Forgets the objects of the last program. */
   clear(): void {
     this.#registrations.clear();
   }

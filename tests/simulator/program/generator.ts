@@ -1,14 +1,14 @@
-// Makes programs: what users do with files and streams, in any order.
+// Generates programs: calls of users on files and streams, in any order.
 
 import type { Random } from "../random.ts";
 import { type Action, draw, NAMES, type Of, type Program, type Step, weights } from "./steps.ts";
 
-/** The steps after which a slot has a file. */
+/** The steps that put a file into a slot. */
 const OPENING = weights.filter(([, name]) =>
   name === "create" || name === "open" || name === "temp"
 );
 
-/** Where a program has its files: in few places everybody meets. */
+/** The names that a program uses: with few names the calls collide. */
 function limitsOf(random: Random): (action: Action) => Action {
   const directories = random.between(1, 2);
   const names = random.pick([1, 2, 3].map((count) => NAMES.slice(0, count)));
@@ -23,7 +23,7 @@ function limitsOf(random: Random): (action: Action) => Action {
   };
 }
 
-/** What may come while a writer ends. */
+/** The steps that may run while a writer ends. */
 const late: readonly ((random: Random) => Action)[] = [
   (random) => ({ do: "flush now", durable: random.chance(0.7) }),
   (random) => ({ do: "sync", tail: random.chance(0.5) }),
@@ -32,23 +32,23 @@ const late: readonly ((random: Random) => Action)[] = [
   () => ({ do: "crash" }),
 ];
 
-/** A writer with small bytes. */
+/** A writer with small buffers. */
 function writing(random: Random, slots: number): Action[] {
   const writer = draw("writer", random, slots) as Of<"writer">;
   const options = { ...writer.options, closeFile: false };
   return [{ ...writer, place: "start", options }, draw("write", random, slots)];
 }
 
-/** What rarely meets by chance: a file is known, and another process changes it before its writer comes. */
+/** A rare combination: another process changes a known file before its writer begins. */
 function meetingOthers(random: Random, slots: number, path: Of<"open">["path"]): Action[] {
   const close: Action = { do: "end writer", how: "close" };
   const amount = random.pick([0, 1, 100, 600, 5000]);
   const other = { do: "another process", path, amount, seed: random.seed() } as const;
-  // The end of the program has nothing to write, and cuts.
+  // At the end of the program there is nothing to write, only a cut.
   const end: Action[] = [{ do: "flush now", durable: true }, { do: "crash" }, close];
   const last = [...writing(random, slots), ...(random.chance(0.3) ? end : [])];
   if (random.chance(0.5)) return [{ ...other, what: "truncate" }, ...last];
-  // Small buffers, of which several are in flight.
+  // Small buffers, several of them in flight.
   const buffers = { bufferSize: 512, readAhead: 4, closeFile: false };
   return [
     ...writing(random, slots),
@@ -61,7 +61,7 @@ function meetingOthers(random: Random, slots: number, path: Of<"open">["path"]):
   ];
 }
 
-/** A program of some dozens of steps. `beside` draws what other processes do between them, in some programs. */
+/** A program of some dozens of steps. In some programs `beside` draws steps of other processes between them. */
 export function generate(random: Random, beside: Random): Program {
   const tasks = random.between(1, 3);
   const slots = random.between(1, 3);
@@ -85,7 +85,7 @@ export function generate(random: Random, beside: Random): Program {
   };
   for (let slot = 0; slot < slots; slot++) addOpening(slot, slot % tasks);
   const length = random.between(5, 60);
-  // Each program prefers some steps and does without others: what meets only rarely elsewhere meets often there.
+  // Each program prefers some steps and omits others, so that rare combinations are frequent in some programs.
   const chosen = weights.map(([weight, name]) =>
     [weight * random.pick([0, 0.5, 1, 1, 4]), name] as const
   );
@@ -94,10 +94,10 @@ export function generate(random: Random, beside: Random): Program {
     const task = random.below(tasks);
     const action = draw(random.weighted(chosen), random, slots);
     add(slot, task, action);
-    // Calls that meet an end are as interesting as they are rare.
+    // Calls during an end are rare, and interesting.
     const ends = action.do === "end writer" || action.do === "pipe";
     if (ends && random.chance(0.35)) add(slot, task, random.pick(late)(random));
-    // Without a file, and without a writer on it, most steps do nothing.
+    // Most steps do nothing without a file and a writer.
     const closes = ends || action.do === "close file" || action.do === "drop file";
     if (!closes || random.chance(0.3)) continue;
     addOpening(slot, task);

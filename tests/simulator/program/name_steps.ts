@@ -1,4 +1,4 @@
-// Steps that give a file its name, another one, or none.
+// Steps that publish, rename and remove files.
 
 import { Errno } from "../../../src/engine/linux.ts";
 import type { NameChange, Occupant, Place } from "../oracle/expected_names.ts";
@@ -6,15 +6,15 @@ import { Violation } from "../oracle/promises.ts";
 import type { Handle, Over, Session } from "./session.ts";
 import type { Of } from "./steps.ts";
 
-/** Bytes for the answer of the system when it is asked what it swaps to. */
+/** The memory for reading /proc/swaps. */
 export const ASKED = 4096;
 
-/** Whether nobody else is about to change the name that an atomic file gets. */
+/** Whether no other call is about to change the future name of an atomic file. */
 export function mayPublish({ oracle }: Session, { target }: Handle): boolean {
   return target === undefined || oracle.names.begunAt(target) !== undefined;
 }
 
-/** An atomic file is about to get its name. The result is to be told whether it did. */
+/** Begins the publication of an atomic file. Call the result with its success. */
 export function publish(session: Session, handle: Handle): (succeeded: boolean) => void {
   const { oracle, world } = session;
   const place = handle.target!;
@@ -34,7 +34,7 @@ export function publish(session: Session, handle: Handle): (succeeded: boolean) 
   };
 }
 
-/** Renames a file, or what an atomic one will be called. */
+/** Renames a file, or changes the future name of an atomic one. */
 export function rename(session: Session, handle: Handle, { path }: Of<"rename">): Over {
   if (handle.closing || handle.renames % 2 === 1) return;
   const { world, oracle } = session;
@@ -42,15 +42,15 @@ export function rename(session: Session, handle: Handle, { path }: Of<"rename">)
   const to = world.placeOf(text)!;
   if (oracle.names.begunAt(to) === undefined) return;
   const from = session.placeOf(handle);
-  // Between the look at a name and its rename another file may come there: the kernel has no way to rename a file.
+  // Another file may take the name between the check and the rename, because the kernel renames names, not files.
   if (from !== undefined && oracle.names.begunAt(from) === undefined) return;
   const { inode } = handle.tracked.view;
-  // What is being published gets the new name then.
+  // A file that is being published then gets the new name.
   const isPublished = !mayPublish(session, handle);
   const changes: [Place, NameChange][] = [];
   const begin = (place: Place, occupant: Occupant) =>
     changes.push([place, oracle.names.begin(place, occupant)]);
-  // An atomic file may get its name meanwhile, and then another one.
+  // An atomic file may be published meanwhile, and then renamed.
   if (from !== undefined) begin(from, undefined);
   if (handle.target !== undefined) begin(handle.target, undefined);
   begin(to, inode);
@@ -74,7 +74,7 @@ export function rename(session: Session, handle: Handle, { path }: Of<"rename">)
       if (handle.target !== undefined) handle.target = to;
       else if (from !== undefined) {
         handle.tracked.namer = handle.file;
-        // Whoever else has the file open knows it by its old name.
+        // Other handles of the file know it by its old name.
         const isKnown = session.slots.some((each) =>
           each.opening || (each.handle !== handle && each.handle?.tracked === handle.tracked)
         );
@@ -90,7 +90,7 @@ export function rename(session: Session, handle: Handle, { path }: Of<"rename">)
 export function remove(session: Session, handle: Handle): Over {
   if (handle.closing || handle.renames % 2 === 1) return;
   const { world, oracle } = session;
-  // An atomic file may get its name meanwhile.
+  // An atomic file may be published meanwhile.
   const place = session.placeOf(handle) ?? handle.target;
   if (place !== undefined && oracle.names.begunAt(place) === undefined) return;
   const naming = place === undefined ? undefined : oracle.names.begin(place, undefined);

@@ -1,4 +1,4 @@
-// Steps that another process takes, or the program beside its files.
+// Steps of other processes, and of the program outside of its files.
 
 import { alignUp } from "../../../src/align.ts";
 import type { TrackedFile } from "../oracle/tracked_file.ts";
@@ -7,7 +7,7 @@ import { bytesOf } from "./bytes.ts";
 import type { Session } from "./session.ts";
 import type { Of } from "./steps.ts";
 
-/** Something that the module cannot know of happens to a file or a name. */
+/** A change to a file or a name that the module does not see. */
 export function act(session: Session, action: Of<"another process">): void {
   const { world, oracle } = session;
   const path = `${world.root}/${DIRECTORIES[action.path.directory]}/${action.path.name}`;
@@ -45,14 +45,16 @@ export function act(session: Session, action: Of<"another process">): void {
   }
 }
 
-/** Another process and the module must not change the same bytes at the same time: who came first nobody could tell. */
+/**
+ * Another process and the module must not change the same bytes at the same time, because their order would be unknown.
+ */
 function isQuiet({ isBusy, isLengthLeftAlone, writers }: TrackedFile): boolean {
   return !isBusy && isLengthLeftAlone && [...writers].every(({ facts }) => !facts.appendsAlways);
 }
 
 function append(session: Session, tracked: TrackedFile, path: string, bytes: Uint8Array): void {
   const { size } = tracked.view;
-  // Behind what writers have, and what they have reserved, or will.
+  // Behind the bytes and the reserved space of writers.
   const isBehind = [...tracked.writers].every((writer) => {
     const end = alignUp(writer.givenEnd, writer.block);
     const reserved = writer.facts.preallocate ? writer.start + writer.facts.sizeHint : 0;
@@ -60,7 +62,7 @@ function append(session: Session, tracked: TrackedFile, path: string, bytes: Uin
       (!writer.facts.preallocate || size < 8 << 20);
   });
   if (!isQuiet(tracked) || !isBehind || session.isOthers(tracked) || bytes.length === 0) return;
-  // A writer that came into the block in which they begin would fill it up.
+  // A writer that reached the first block of these bytes would fill it.
   for (const writer of tracked.writers) {
     writer.wall = Math.min(writer.wall, size - size % writer.block);
   }
@@ -73,7 +75,7 @@ function append(session: Session, tracked: TrackedFile, path: string, bytes: Uin
 
 function truncate(session: Session, tracked: TrackedFile, path: string, length: number): void {
   const { expected, view } = tracked;
-  // Behind the content, and beside a writer behind the file, nobody can tell it from reserved space.
+  // Behind the content, or beside a writer behind the end of the file, the bytes look like reserved space.
   const isPlain = length <= expected.end || (length > view.size && tracked.writers.size === 0);
   if (!isQuiet(tracked) || !isPlain || session.isOthers(tracked)) return;
   const { size } = view;

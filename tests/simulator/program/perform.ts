@@ -35,12 +35,12 @@ type PerformOnFile<Chosen> = (
   slot: Slot,
 ) => Over;
 
-/** Does nothing where a slot has no file. */
+/** Does nothing if the slot has no file. */
 function onFile<Chosen>(take: PerformOnFile<Chosen>): Perform<Chosen> {
   return (session, slot, action) => slot.handle && take(session, slot.handle, action, slot);
 }
 
-/** A step that reads. `refused` does the same to a file that cannot be read. */
+/** A step that reads. `refused` performs it on a file that cannot be read. */
 function reading<Chosen>(take: PerformOnFile<Chosen>, refused: Refused<Chosen>): Perform<Chosen> {
   return onFile((session, handle, action, slot) =>
     handle.readable
@@ -49,7 +49,7 @@ function reading<Chosen>(take: PerformOnFile<Chosen>, refused: Refused<Chosen>):
   );
 }
 
-/** A step that changes a file. `refused` does the same to a file that cannot be written to. */
+/** A step that changes a file. `refused` performs it on a file that cannot be written. */
 function changing<Chosen>(take: PerformOnFile<Chosen>, refused: Refused<Chosen>): Perform<Chosen> {
   return onFile((session, handle, action, slot) => {
     if (isChangeable(session, handle)) return take(session, handle, action, slot);
@@ -59,7 +59,7 @@ function changing<Chosen>(take: PerformOnFile<Chosen>, refused: Refused<Chosen>)
 
 type Refused<Chosen> = (file: DmaFile, action: Chosen) => Promise<unknown>;
 
-/** "rights": a file that was not opened for something, or was sealed, does not do it. */
+/** "rights": a call is rejected if the file was not opened for it, or was sealed. */
 function refuse(session: Session, handle: Handle, promise: Promise<unknown>): Promise<void> {
   return session.call({
     name: "a call without the right",
@@ -82,7 +82,7 @@ const all: { readonly [Name in Action["do"]]: Perform<Of<Name>> } = {
   remove: onFile(remove),
   "sync file": onFile(syncFile),
   size: onFile(askSize),
-  // Who waits for a lock may wait for the end of the program.
+  // A call that waits for a lock may wait until the end of the program.
   lock: onFile((session, handle, { exclusive }) =>
     session.call({ name: "tryLock", promise: handle.file.tryLock(exclusive), handle })
   ),
@@ -123,7 +123,7 @@ const all: { readonly [Name in Action["do"]]: Perform<Of<Name>> } = {
   join() {},
 };
 
-/** Begins a step. Resolves when it is over; never rejects for anything that the module does. */
+/** Begins a step. Resolves when it has ended, and does not reject if a call of the module fails. */
 export function perform(session: Session, { slot, action }: Step): Over {
   return (all[action.do] as Perform<Action>)(session, session.slots[slot]!, action);
 }

@@ -57,7 +57,7 @@ export async function pipe(session: Session, slot: Slot, choice: Of<"pipe">): Pr
       failed = true;
       failure = error;
       if (!preventAbort) return;
-      // The writer is free again, and open if it has not failed itself.
+      // The writer is unlocked, and open unless it has failed itself.
       oracle.piped = false;
       accept(writer, mayClose);
     },
@@ -66,7 +66,7 @@ export async function pipe(session: Session, slot: Slot, choice: Of<"pipe">): Pr
   await source.end();
 }
 
-/** The writer stays open: what the pipe did not bring was not given. */
+/** The writer stays open. It does not get the bytes that the pipe did not deliver. */
 function accept(writer: OpenWriter, mayClose: boolean): void {
   const { oracle, handle, stream } = writer;
   writer.source = undefined;
@@ -74,7 +74,7 @@ function accept(writer: OpenWriter, mayClose: boolean): void {
   if (mayClose) handle.closing = false;
 }
 
-/** A pipe that failed has aborted the writer, unless that was prevented, or the writer had failed itself. */
+/** A failed pipe has aborted the writer, unless `preventAbort` was set or the writer had failed itself. */
 async function fail(
   session: Session,
   writer: OpenWriter,
@@ -84,7 +84,7 @@ async function fail(
 ): Promise<void> {
   const { oracle, stream } = writer;
   if (preventAbort) {
-    // Whether the writer lives on only it can tell.
+    // Only the writer knows whether it is still open.
     const lives = await stream.flushAligned().then(() => true, (error) => {
       session.oracle.guard(() => noteFailure(writer, error));
       return false;
@@ -122,7 +122,7 @@ function programSource(
   return { stream, bytes, handle: undefined, end: () => Promise.resolve() };
 }
 
-/** Another file, or the same one, which nobody changes meanwhile. */
+/** A source file, perhaps the same file, that no other call changes meanwhile. */
 function fileSource(
   session: Session,
   from: Slot,
@@ -155,7 +155,7 @@ function fileSource(
       await session.call({ name: "close reader", promise: stream.close(), handle });
       tracked.claims.delete(claim);
       session.oracle.memoryUsers.delete(memory);
-      // What a pipe has handed over the writer writes without a copy.
+      // The writer writes the pipe's buffers without a copy.
       writer.memory.bound += memory.bound;
     },
   };

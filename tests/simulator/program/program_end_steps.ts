@@ -1,4 +1,4 @@
-// What the end of the process does to files that are open, as src/configure.ts has it.
+// The end of the process with open files, as in src/configure.ts.
 
 import { Violation } from "../oracle/promises.ts";
 import type { OpenWriter, Session } from "./session.ts";
@@ -9,7 +9,7 @@ function writersOf({ slots }: Session): OpenWriter[] {
   return slots.flatMap(({ writer }) => writer && !writer.oracle.end ? [writer] : []);
 }
 
-/** An uncaught error, or Deno.exit: what was given is written, and each file is cut to it. */
+/** An uncaught error, or Deno.exit: all chunks are written, and each file is cut to them. */
 export function crash(session: Session): void {
   const all = writersOf(session);
   const writers = all.filter(({ handle }) => handle.target === undefined);
@@ -17,7 +17,7 @@ export function crash(session: Session): void {
   session.module.flushOpenFilesNow(performance.now() + 5000, (text) => warnings.push(text));
   for (const text of warnings) session.trace?.(`  ${text}`);
   session.oracle.guard(() => {
-    // A writer that has failed has not everything, and need not have told anybody yet.
+    // A failed writer may lack bytes, and may not have reported its failure yet.
     if (session.isFaulty || session.dropped.length > 0) return;
     if (session.slots.some(({ handle }) => handle?.probed)) return;
     if (all.some(({ oracle }) => oracle.ending || oracle.piped)) return;
@@ -30,7 +30,7 @@ export function crash(session: Session): void {
   });
 }
 
-/** Nothing is left to do, and files are open: writers are closed, atomic files vanish. */
+/** The event loop runs empty with open files: writers are closed, atomic files are discarded. */
 export async function endProcess(session: Session): Promise<void> {
   session.endsNow = true;
   const ends = writersOf(session).map((writer) => {

@@ -9,10 +9,10 @@ import { bytesOf } from "./bytes.ts";
 import type { Handle, Over, Session } from "./session.ts";
 import type { Of } from "./steps.ts";
 
-/** No file here goes further. */
+/** The maximum length of a file. */
 const FURTHEST = 2 ** 50;
 
-/** Whether a call may change a file now. */
+/** Whether a call may change the file now. */
 export function isChangeable(session: Session, handle: Handle): boolean {
   const { tracked, writable, appends, closing } = handle;
   if (!writable || appends || closing) return false;
@@ -20,8 +20,8 @@ export function isChangeable(session: Session, handle: Handle): boolean {
 }
 
 /**
- * Whether a range is free: no call is at work there, and a writer neither was nor will be there. A writer of another handle
- * may cut off what is behind it.
+ * Whether a range is free: no running call uses it, and no writer has written or will write there. A writer of another
+ * handle may cut off bytes behind it.
  */
 function isFree({ tracked, file }: Handle, from: number, to: number): boolean {
   if (tracked.truncates.size > 0 || tracked.isClaimed(from, to)) return false;
@@ -32,12 +32,12 @@ function isFree({ tracked, file }: Handle, from: number, to: number): boolean {
   );
 }
 
-/** Whether a writer of another handle is at work, which may have anything in flight. */
+/** Whether another handle has an open writer, which may have any operation in flight. */
 function isBesideOthers({ tracked, file }: Handle): boolean {
   return [...tracked.writers].some(({ stream }) => stream.file !== file);
 }
 
-/** A call claims a range. Writers keep away from it from now on. */
+/** Claims a range for a call. Writers avoid it from then on. */
 function claim(tracked: TrackedFile, range: Claim): () => void {
   tracked.claims.add(range);
   for (const writer of tracked.writers) {
@@ -46,7 +46,7 @@ function claim(tracked: TrackedFile, range: Claim): () => void {
   return () => tracked.claims.delete(range);
 }
 
-/** A call puts bytes somewhere: what is true while it is at work, and afterwards. A part of them may be there where it fails. */
+/** The expectations during and after a call that writes bytes. After a failure a part of them may be in the file. */
 function putting(
   { oracle }: Session,
   tracked: TrackedFile,
@@ -73,7 +73,7 @@ function putting(
 
 // ---- reading ------------------------------------------------------------------------------------------------------
 
-/** "reads": what was read is what stands there, where nothing changed meanwhile. */
+/** "reads": the result equals the file's bytes, unless they changed meanwhile. */
 export function checkRead(
   tracked: TrackedFile,
   position: number,
@@ -163,7 +163,7 @@ export function writeAt(session: Session, handle: Handle, action: Of<"writeAt">)
   const unit = file.alignment.offset;
   const bytes = bytesOf(action.seed, action.blocks * unit);
   const writer = [...tracked.writers][0];
-  // Beside a writer: before it, or where it will not come any more.
+  // Beside a writer: before its start, or in a range that it has passed.
   const base = writer && action.block % 2 === 0 && writer.isOpened
     ? blockEnd(Math.min(writer.givenEnd, 2 ** 40))
     : 0;
@@ -219,7 +219,7 @@ export function truncate(session: Session, handle: Handle, { to }: Of<"truncate"
     promise: handle.file.truncate(length),
     handle,
     over: () => tracked.truncates.delete(entry),
-    // The sync before it may have failed alone: then it was done all the same.
+    // If only the sync before the truncate failed, the truncate was done.
     failed: () => tracked.hasLostSince(since) && tracked.expected.mayEndAt(end),
   });
 }
@@ -228,7 +228,7 @@ export function preallocate(session: Session, handle: Handle, action: Of<"preall
   const { length, keepSize } = action;
   const { tracked } = handle;
   const mustNotGrow = [...tracked.claims].some(({ to }) => to === FURTHEST);
-  // What another handle writes into space that is being reserved is lost (docs/limits.md).
+  // Bytes that another handle writes into space that is being reserved are lost (docs/limits.md).
   const isTaken = session.isShared(handle) &&
     [...tracked.claims].some(({ to }) => to > tracked.expected.end);
   if (isBesideOthers(handle) || mustNotGrow || isTaken) return;
@@ -242,7 +242,7 @@ export function preallocate(session: Session, handle: Handle, action: Of<"preall
     errnos: [Errno.EOPNOTSUPP],
     over: () => {
       tracked.reserves.delete(entry);
-      // The length is not what a writer's sync has covered.
+      // A writer's sync has not covered the new length.
       if (!keepSize) tracked.touches.addPastWriters(0, 0);
       if (!keepSize) tracked.expected.mayExtendTo(Math.min(length, tracked.view.size));
     },
@@ -287,7 +287,7 @@ export function copy(session: Session, handle: Handle, action: Of<"copy">): Over
   const base = writer?.isOpened ? blockEnd(Math.min(writer.givenEnd, 2 ** 40)) : 0;
   const targetPosition = base + action.block * 700;
   const end = targetPosition + length;
-  // Whoever is to write further on makes it longer.
+  // A writer behind this range would extend the file.
   const isLongEnough = source.writers.size + source.claims.size === 0 ||
     position + action.length <= sourceEnd;
   const isQuiet = sourceEnd === source.view.size && isLongEnough &&
@@ -300,7 +300,7 @@ export function copy(session: Session, handle: Handle, action: Of<"copy">): Over
     return;
   }
   const bytes = source.expected.content.slice(position, position + length);
-  // One that asks for more than there is would copy what others append.
+  // A copy beyond the end would include bytes that others append.
   const to = length < action.length ? FURTHEST : sourceEnd;
   const release = claim(source, { from: position, to, bytes: undefined });
   const put = putting(session, target, targetPosition, bytes, blockEnd(end));

@@ -5,7 +5,7 @@ import { checkRead } from "./range_steps.ts";
 import type { Handle, OpenReader, Session, Slot } from "./session.ts";
 import type { Of } from "./steps.ts";
 
-/** No more is read to the end. */
+/** The maximum number of bytes that are read to the end. */
 const MOST_READ = 4 << 20;
 
 export function openReader(
@@ -17,7 +17,7 @@ export function openReader(
   if (handle.closing || slot.reader) return;
   const { byDefault, bufferSize, readAhead } = action;
   const [start, length] = byDefault ? [0, Infinity] : [action.start, action.length];
-  // Whoever closes an atomic file gives it its name. Where a writer is at work, that one closes.
+  // Closing an atomic file publishes it. If it has an open writer, the writer closes it.
   const mayClose = handle.tracked.writers.size === 0 && handle.target === undefined;
   if (!handle.readable || (byDefault && !mayClose)) return;
   const closeFile = byDefault || (action.closeFile && mayClose);
@@ -82,7 +82,7 @@ async function readOnce(session: Session, reader: OpenReader, view: number): Pro
         throw new Violation("reads", all);
       }
       checkRead(handle.tracked, position, bytes, reader.since);
-      // It is the consumer's for good.
+      // The chunk belongs to the consumer.
       bytes.fill(0);
     },
     failed: () => reader.over = true,
@@ -107,7 +107,7 @@ async function take(
   }
 }
 
-/** "reads": a stream ends where its range or the file does. */
+/** "reads": a stream ends at the end of its range or of the file. */
 function checkEnd({ handle, since, end }: OpenReader, position: number): void {
   const { tracked } = handle;
   if (!tracked.touches.isSizeStable(since) || position >= Math.min(end, tracked.view.size)) return;
@@ -123,7 +123,7 @@ export function skip(session: Session, slot: Slot, { bytes }: Of<"skip">): void 
   stream.skip(bytes);
   session.oracle.guard(() => {
     const after = stream.currentPos;
-    // A server that does not know a length says 0.
+    // A server that does not know a length reports 0.
     const size = tracked.view.size || (session.world.exactTails ? Infinity : 0);
     const right = Math.max(before, Math.min(before + bytes, end, size));
     const isKnown = tracked.touches.isSizeStable(since) && !tracked.isBusy &&
@@ -145,14 +145,14 @@ export async function endReader(
   if (how === "drop") {
     slot.reader = undefined;
     session.finalizers.collect(stream);
-    // Nobody but the stream has its file.
+    // Only the stream uses the file.
     if (reader.closeFile) session.finalizers.collect(handle.file);
-    // Its reads in flight have their memory for a while.
+    // Its reads in flight keep their memory until they end.
     return;
   }
   reader.busy = true;
   reader.closing = how === "close";
-  // Somebody may make it longer meanwhile.
+  // The file may be extended meanwhile.
   const isShort = () => handle.tracked.view.size - stream.currentPos <= MOST_READ;
   if (how === "read all") { while (isShort() && await readOnce(session, reader, 0)); }
   await session.call({

@@ -1,4 +1,4 @@
-// What a running program has: files in slots, streams on them, and calls under way.
+// The state of a running program: files in slots, their streams, and running calls.
 
 import { Errno } from "../../../src/engine/linux.ts";
 import type { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../../mod.ts";
@@ -26,28 +26,28 @@ export interface ModuleUnderTest {
 
 /** An open file of a program. */
 export class Handle {
-  /** Whether its open made the file, or emptied it: what others put there is not kept. */
+  /** Whether its open created or truncated the file, so that bytes of others are not kept. */
   owns = false;
-  /** Something was written by it: only before that it takes what it owns for empty. */
+  /** Whether it has written bytes. Before that, a file that it owns counts as empty. */
   hasWritten = false;
-  /** Where an atomic file will stand; undefined for others, and when it stands there. */
+  /** The future name of an unpublished atomic file; otherwise undefined. */
   target: Place | undefined;
   /** Whether it may have a hidden name. */
   hidden = false;
-  /** Renames that have begun or ended: what they do to a name that is published meanwhile is open. */
+  /** The number of renames that have begun or ended. Their effect on a concurrent publication is not known. */
   renames = 0;
-  /** A second writer is tried, and given up. */
+  /** Whether a second writer is being tried. */
   probed = false;
-  /** It is being sealed: it may not be written to from some moment on. */
+  /** Whether it is being sealed, so that writes are rejected at any moment. */
   sealing = false;
-  /** A stream on it closes it where it fails. */
+  /** Whether a stream closes it after a failure. */
   fragile = false;
-  /** Something that closes it has begun: it may be closed at any moment. */
+  /** Whether a close has begun, so that it may be closed at any moment. */
   closing = false;
 
   /**
-   * Writes of its streams begin and end at a multiple of `block`. With `appends` every write goes to the end of the file:
-   * nobody else changes it while it is written to.
+   * Writes of its streams begin and end at a multiple of `block`. With `appends` every write goes to the end of the
+   * file, and no other call changes the file meanwhile.
    */
   constructor(
     readonly file: DmaFile,
@@ -59,7 +59,7 @@ export class Handle {
   ) {}
 }
 
-/** A name, as it was when a call began. */
+/** A name at the beginning of a call. */
 export interface StandingName {
   readonly place: Place;
   readonly renames: number;
@@ -79,16 +79,16 @@ export interface OpenReader {
   readonly stream: DmaStreamReader;
   readonly handle: Handle;
   readonly memory: MemoryUser;
-  /** The moment since which what it reads must be the same. */
+  /** The moment after which its bytes must not change. */
   readonly since: number;
   readonly end: number;
-  /** Its end closes the file, which nobody else uses from its beginning on. */
+  /** Whether its end closes the file. No other call uses the file then. */
   readonly closeFile: boolean;
-  /** A read or an end is under way: where the next byte comes from is open. */
+  /** Whether a read or an end is running, so that the position of the next byte is not known. */
   busy: boolean;
-  /** It has come to its end. */
+  /** Whether it has ended. */
   over: boolean;
-  /** The program closes it: what waits for bytes gets none. */
+  /** Whether the program closes it, so that waiting reads get no bytes. */
   closing: boolean;
 }
 
@@ -96,32 +96,32 @@ export interface OpenReader {
 export class Slot {
   handle: Handle | undefined;
   writer: OpenWriter | undefined;
-  /** The last one that has ended. */
+  /** The last reader that has ended. */
   ended: OpenWriter | undefined;
   reader: OpenReader | undefined;
   opening = false;
 }
 
-/** When a step is over: at once, or when the promise resolves. */
+/** The end of a step: at once, or when the promise resolves. */
 export type Over = Promise<void> | void;
 
-/** Why a call may be refused. */
+/** The reasons for which a call may be rejected. */
 export interface Excuse {
   readonly handle?: Handle | undefined;
-  /** Where bytes come from. */
+  /** The source of the bytes. */
   readonly source?: Handle | undefined;
   readonly writer?: WriterOracle | undefined;
-  /** Error numbers that are right without any fault. */
+  /** The error numbers that are possible without a fault. */
   readonly errnos?: readonly number[];
-  /** Whether the program itself used the module wrongly, or may have. */
+  /** Whether the program may have used the module wrongly. */
   readonly misuse?: boolean;
 }
 
-/** One call, and what its end means. */
+/** One call, and the checks of its end. */
 export interface Call<T> extends Excuse {
   readonly name: string;
   readonly promise: Promise<T>;
-  /** The most bytes that it has for data meanwhile. */
+  /** The maximum memory for its data. */
   readonly memory?: number;
   /** Called first when it has settled. */
   readonly over?: () => void;
@@ -131,25 +131,25 @@ export interface Call<T> extends Excuse {
 
 type Pending = Pick<Call<unknown>, "name" | "promise" | "writer">;
 
-/** What the kernel says where something is missing. */
+/** The errors of missing features. */
 const MISSING: readonly number[] = [Errno.EISDIR, Errno.EOPNOTSUPP, Errno.EINVAL];
 
-/** Everything that the tasks of a program share. */
+/** The shared state of a program's tasks. */
 export class Session {
   readonly slots: readonly Slot[];
-  /** Calls that have not settled, by name. */
+  /** Running calls, by name. */
   readonly pending: Set<Pending> = new Set();
-  /** Errors that the program itself brought in: reasons of aborts, failures of sources. */
+  /** Errors of the program itself: reasons of aborts, failures of sources. */
   readonly #ownErrors = new Set<unknown>();
-  /** Every path that the program has written. */
+  /** Every path that the program has used. */
   readonly #paths = new Set<string>();
-  /** Writers that were dropped: nobody is told when they have ended. */
+  /** Dropped writers, whose end is not reported. */
   readonly dropped: OpenWriter[] = [];
-  /** Another process has moved files: the module knows them by names that they have no more. */
+  /** Whether another process has moved files, so that the module has outdated names. */
   movedByOthers = false;
-  /** Called when nothing is in flight and nobody waits for anything, where somebody wants to know. */
+  /** Called when nothing is in flight and no call waits, if set. */
   idle: (() => void) | undefined;
-  /** The process ends: a rejection that nobody handles ends it with that error. */
+  /** Whether the process is ending, so that an unhandled rejection ends it with that error. */
   endsNow = false;
   /** The working directory: the index of a directory, or -1 for the one above them. */
   directory = -1;
@@ -166,7 +166,7 @@ export class Session {
     this.slots = Array.from({ length: slots }, () => new Slot());
   }
 
-  /** A path as the program writes it. */
+  /** A path in the form that the program uses. */
   path({ directory, name, relative }: Of<"open">["path"]): string {
     const folder = DIRECTORIES[directory]!;
     const path = !relative
@@ -180,19 +180,19 @@ export class Session {
     return path;
   }
 
-  /** An error that the program brings in. */
+  /** Makes an error of the program. */
   ownError(text: string): Error {
     const error = new Error(text);
     this.#ownErrors.add(error);
     return error;
   }
 
-  /** An error that the platform makes for the program, as that of an AbortSignal. */
+  /** Makes an error of the platform, such as that of an AbortSignal. */
   adopt(error: unknown): void {
     this.#ownErrors.add(error);
   }
 
-  /** Watches a call. Resolves when it has settled and its end was looked at. */
+  /** Watches a call. Resolves when it has settled and its end was checked. */
   call<T>(call: Call<T>): Promise<void> {
     const { promise, memory: bound = 0, done, failed } = call;
     const memory = { bound };
@@ -221,13 +221,13 @@ export class Session {
     );
   }
 
-  /** "errors": a call that rejects says what went wrong, and nothing else does. */
+  /** "errors": a rejected call reports the actual failure. */
   explain(call: Excuse & { readonly name: string }, error: unknown): void {
     if (this.#isRight(call, error) && this.#hasForm(error)) return;
     throw new Violation("errors", `${call.name} rejects with ${describeError(error)}`);
   }
 
-  /** What the kernel refused is told in Deno's form, with the call and a path of the program. */
+  /** Errors of the kernel have Deno's form, with the operation and a path of the program. */
   #hasForm(error: unknown): boolean {
     const { errno, code, op, path, message } = error as Partial<DmaError>;
     if (errno === undefined) return true;
@@ -252,7 +252,7 @@ export class Session {
       (errno === Errno.EBADF &&
         [handle, source].some((each) => each && mayBeShut(each, this.isFaulty))) ||
       faults.happened.some((fault) => fault.errno === errno) ||
-      // What is cut short again and again fails.
+      // A transfer that is shortened repeatedly fails.
       (errno === Errno.EIO && faults.shortened > 0) ||
       (isLimited && MISSING.includes(errno));
   }
@@ -275,14 +275,14 @@ export class Session {
     );
   }
 
-  /** Calls of a writer that are under way. They keep the stream from being collected. */
+  /** Running calls of a writer. They keep the stream from being collected. */
   callsOf(writer: WriterOracle): Pending[] {
     return [...this.pending].filter((call) => call.writer === writer);
   }
 
-  /** What a sync of a file by its name promises. */
+  /** The promise of a sync of a file's name. */
   promiseName({ file, tracked, renames }: Handle, name: StandingName | undefined): void {
-    // A directory that may not be read cannot be synced.
+    // A directory without read permission cannot be synced.
     if (this.world.faults.happened.some(({ errno }) => errno === Errno.EACCES)) return;
     const isSame = name && name.renames === renames && this.#standsAt(name.place, tracked);
     if (isSame && tracked.namer === file) this.oracle.names.promise(name.place);
@@ -292,7 +292,7 @@ export class Session {
     return this.world.listing().get(place) === tracked.view.inode;
   }
 
-  /** The name of a file; undefined where it has none, or is just getting another one. */
+  /** The name of a file; undefined if it has none, or is being renamed. */
   standingName(handle: Handle): StandingName | undefined {
     const place = this.placeOf(handle);
     const { renames } = handle;
@@ -307,7 +307,7 @@ export class Session {
     return undefined;
   }
 
-  /** Whether something went wrong so far, or is missing. */
+  /** Whether a fault has occurred, or a feature is missing. */
   get isFaulty(): boolean {
     return this.world.faults.count > 0 || this.world.isLimited;
   }
@@ -317,19 +317,19 @@ export class Session {
     return !this.world.faults.hit("truncate");
   }
 
-  /** An atomic file has its name, or gets none. */
+  /** Ends the publication of an atomic file, successful or not. */
   unhide(handle: Handle): void {
     if (handle.hidden) this.oracle.temporaries--;
     handle.hidden = false;
   }
 
-  /** A handle is closed: its slot is free. */
+  /** Frees the slot of a closed handle. */
   leave(handle: Handle): void {
     this.unhide(handle);
     this.forget(handle);
   }
 
-  /** The program forgets a writer. */
+  /** Drops a writer. */
   drop(writer: OpenWriter): void {
     writer.oracle.ending = true;
     writer.slot.writer = undefined;
@@ -338,14 +338,14 @@ export class Session {
     this.finalizers.collect(writer.stream);
   }
 
-  /** A handle is of no use any more. */
+  /** Marks a handle as unusable. */
   forget(handle: Handle): void {
     handle.closing = true;
     for (const slot of this.slots) if (slot.handle === handle) slot.handle = undefined;
   }
 }
 
-/** Whether a file may be closed by now, or closed to writing. */
+/** Whether a file may be closed or sealed already. */
 function mayBeShut({ closing, sealing, fragile }: Handle, isFaulty: boolean): boolean {
   return closing || sealing || (fragile && isFaulty);
 }

@@ -1,4 +1,4 @@
-// The steps that programs are made of, as values, and how each of them is drawn. They can be printed, dropped and run again.
+// The steps of programs as values, and the way in which each is drawn. They can be printed, dropped and repeated.
 
 import type { Random } from "../random.ts";
 
@@ -52,12 +52,12 @@ function writer(random: Random) {
       syncOnClose: random.chance(0.8),
       closeFile: random.chance(0.5),
     },
-    /** Waits until it knows where it starts. */
+    /** Waits until the writer knows its start. */
     waits: random.chance(0.5),
   };
 }
 
-/** How often each step comes, and its arguments. A program has `slots` places for files. */
+/** The weight of each step, and its arguments. A program has `slots` places for files. */
 const all = {
   // Files.
   create: [2.4, (random) => ({
@@ -75,7 +75,7 @@ const all = {
       write,
       create: random.pick(["no", "yes", "yes", "new"]),
       truncate: !append && random.chance(0.2),
-      /** Every write goes to the end of the file as it then is. */
+      /** Every write goes to the current end of the file. */
       append,
       direct: append ? "prefer" : direct(random),
     };
@@ -109,7 +109,7 @@ const all = {
     seed: random.seed(),
   })],
   truncate: [1.5, (random) => ({
-    /** A length relative to what the file has. */
+    /** A length relative to the file's length. */
     to: {
       of: random.pick(["zero", "content", "size", "beyond"]),
       amount: random.pick([0, 1, 100, 512, 5000]),
@@ -147,7 +147,7 @@ const all = {
   })],
   // Readers.
   reader: [2, (random) => ({
-    /** The one that the file has, with defaults. */
+    /** The file's own reader, with default options. */
     byDefault: random.chance(0.1),
     start: place(random),
     length: random.chance(0.5) ? Infinity : size(random),
@@ -162,7 +162,7 @@ const all = {
   skip: [1, (random) => ({ bytes: size(random) })],
   "end reader": [1.5, (random) => ({ how: random.pick(["cancel", "close", "read all", "drop"]) })],
   pipe: [2, (random, slots) => ({
-    /** Another file's reader, or bytes that a program makes. */
+    /** Another file's reader, or bytes of the program. */
     source: random.pick(["file", "program"]),
     from: random.below(slots),
     size: size(random),
@@ -170,7 +170,7 @@ const all = {
     preventClose: random.chance(0.3),
     preventAbort: random.chance(0.3),
     preventCancel: random.chance(0.3),
-    /** A signal aborts it after so many microseconds. */
+    /** A signal aborts the pipe after so many microseconds. */
     abortAfter: random.chance(0.2) ? random.below(3000) : undefined,
     /** The source fails after so many chunks. */
     failAfter: random.chance(0.2) ? random.below(4) : undefined,
@@ -189,7 +189,7 @@ const all = {
     seed: random.seed(),
   })],
   "change directory": [0.2, (random) => ({ directory: random.between(-1, 1) })],
-  /** An error that nobody catches, after which the program goes on all the same. */
+  /** An uncaught error, after which the program continues. */
   crash: [0.4, () => ({})],
   sleep: [2, (random) => ({ microseconds: random.pick([0, 10, 500, 20_000]) })],
   join: [1, () => ({})],
@@ -207,26 +207,26 @@ export function draw(name: Action["do"], random: Random, slots: number): Action 
   return { do: name, ...all[name][1](random, slots) } as Action;
 }
 
-/** How often each step comes. */
+/** The weight of each step. */
 export const weights: readonly (readonly [number, Action["do"]])[] = Object.entries(all)
   .map(([name, [weight]]) => [weight, name as Action["do"]]);
 
 export interface Step {
   readonly id: number;
   readonly task: number;
-  /** The file that it is about. */
+  /** The slot of its file. */
   readonly slot: number;
-  /** Whether the task waits until it is over. */
+  /** Whether the task waits for its end. */
   readonly awaited: boolean;
   readonly action: Action;
 }
 
-/** A program: steps of several tasks, which run at once. */
+/** A program: the steps of several concurrent tasks. */
 export interface Program {
   readonly steps: readonly Step[];
   readonly tasks: number;
   readonly slots: number;
-  /** Whether it leaves its files to the end of the process. */
+  /** Whether it leaves its files open at the end of the process. */
   readonly endsOpen: boolean;
 }
 

@@ -1,4 +1,4 @@
-// Steps that end a stream on a file, and what is true afterwards.
+// Steps that end a stream of a file, and the checks afterwards.
 
 import { Violation } from "../oracle/promises.ts";
 import { mayPublish, publish } from "./name_steps.ts";
@@ -25,7 +25,7 @@ export async function endWriter(
   session.drop(writer);
 }
 
-/** An end of a stream that is locked, or ends already, is refused, or waits for the first one. */
+/** An end of a stream that is locked or already ending is rejected, or waits for the first end. */
 function endAtWrongTime(
   session: Session,
   writer: OpenWriter,
@@ -67,7 +67,7 @@ async function close(
     name: how,
     promise,
     done: () => {
-      // A writer that failed before, and somebody was told: disposing has nothing to add.
+      // The writer has failed before and a call has reported it, so disposing is silent.
       if (how === "dispose" && oracle.failure) return giveUp(session, writer, closing);
       finishClose(session, writer, closing);
       if (how === "seal") handle.writable = false;
@@ -82,16 +82,16 @@ async function close(
   });
 }
 
-/** What was true when a close began. */
+/** The state at the beginning of a close. */
 export interface Closing {
   readonly since: number;
-  /** The name that the file had when the close began. */
+  /** The file's name at the beginning of the close. */
   readonly name: StandingName | undefined;
   readonly closes: boolean;
   readonly publication: ((succeeded: boolean) => void) | undefined;
 }
 
-/** A close begins. With `closes` it closes the file too, with `publishes` an atomic one gets its name. */
+/** Begins a close. With `closes` it closes the file too, with `publishes` it publishes an atomic file. */
 export function beginClose(
   session: Session,
   handle: Handle,
@@ -107,7 +107,7 @@ export function beginClose(
   };
 }
 
-/** A close has resolved. */
+/** Checks a resolved close. */
 export function finishClose(session: Session, writer: OpenWriter, closing: Closing): void {
   const { oracle } = writer;
   oracle.closed();
@@ -117,7 +117,7 @@ export function finishClose(session: Session, writer: OpenWriter, closing: Closi
   session.oracle.cutThrice();
 }
 
-/** Resolves when those who are told of a failure were told: to them disposing has nothing to add. */
+/** Resolves when all calls have reported a failure, so that disposing is silent. */
 async function dispose(session: Session, { stream, oracle }: OpenWriter): Promise<void> {
   const before = session.callsOf(oracle).map(({ promise }) => promise);
   await stream[Symbol.asyncDispose]();
@@ -137,7 +137,7 @@ function promiseAll(
 ): void {
   const { expected, view } = file;
   session.promiseName(handle, name);
-  // To a file that this handle has done nothing to there is nothing to sync.
+  // A handle that has not changed the file has nothing to sync.
   if (oracle.given.length === 0) return;
   const certain = file.certainSince(since, true);
   const { unsyncedPastWriters } = file.touches;
@@ -148,7 +148,7 @@ function promiseAll(
   file.promise(certain, isWhole ? expected.end : undefined);
 }
 
-/** A writer has failed, or was given up, perhaps while it was closing. An atomic file gets no name any more. */
+/** A writer has failed or was aborted, perhaps during its close. An atomic file is not published. */
 export function giveUp(session: Session, writer: OpenWriter, closing?: Closing): void {
   const { oracle, handle } = writer;
   closing?.publication?.(false);
@@ -158,7 +158,7 @@ export function giveUp(session: Session, writer: OpenWriter, closing?: Closing):
   leave(session, writer, oracle.facts.closeFile);
 }
 
-/** A writer has ended. */
+/** Records the end of a writer. */
 function leave(session: Session, writer: OpenWriter, closes: boolean): void {
   const { slot } = writer;
   session.oracle.memoryUsers.delete(writer.memory);
@@ -177,13 +177,13 @@ async function abort(
   const wasEnding = oracle.ending;
   oracle.ending = true;
   if (oracle.facts.closeFile && !wasEnding) handle.closing = true;
-  // Where something was taken the stream has begun, so that it closes at once.
+  // A stream that has accepted bytes has started, so that it closes at once.
   const { currentPos, nextPos } = stream;
   const isTaken = oracle.isOpened && currentPos > oracle.start && nextPos === currentPos;
   // A stream closes only after every chunk is acknowledged.
   const isWriting = session.callsOf(oracle).some(({ name }) => name === "write");
   const isClosing = wasEnding && oracle.closes && !isWriting;
-  // An abort before it may have come in front of the close, and stands itself.
+  // An earlier abort may have overtaken the close, and remains.
   const isFirst = oracle.reasons.size === 0;
   if (isClosing && isTaken && isFirst && !oracle.failure) oracle.closeStands = true;
   const reason = session.ownError("aborted");
@@ -191,10 +191,10 @@ async function abort(
   const lock = how === "abort lock" ? takeLock(stream) : undefined;
   const over = () => {
     lock?.releaseLock();
-    // A close that had begun says itself how it ended.
+    // A close that had begun reports its own result.
     if (!wasEnding) giveUp(session, writer);
   };
   const promise = lock ? lock.abort(reason) : stream.abort(reason);
-  // It may tell that the file could not be cut, which is not the writer's first failure.
+  // An abort may report a failed cut, which is not the writer's first failure.
   await callOf(session, writer, { name: how, promise, over, failed: () => {} });
 }

@@ -10,7 +10,7 @@ import { bytesOf } from "./bytes.ts";
 import type { Call, Handle, OpenWriter, Over, Session, Slot, StandingName } from "./session.ts";
 import type { Of } from "./steps.ts";
 
-/** What the options are that `DmaFile.writable` does without. */
+/** The default options, which `DmaFile.writable` uses. */
 const DEFAULTS = { preallocate: true, sizeHint: 0, syncOnClose: true, closeFile: true };
 
 export function openWriter(
@@ -29,12 +29,12 @@ export function openWriter(
   const isOthers = session.isOthers(tracked, handle) || session.oracle.isEmptied(tracked.view);
   if (isTaken || isOthers || isOverwritten) return;
   const { appends } = handle;
-  // Nobody may change the length of a file that is appended to, or that two handles have: where a chunk stands, or how long
-  // the file is, nobody could tell.
+  // No other call may change the length of a file that is appended to or that two handles have open: the position of a
+  // chunk, or the length, would not be known.
   const isResized = tracked.truncates.size + tracked.reserves.size > 0;
   if (isResized && (appends || session.isShared(handle))) return;
   const options = place === "default" ? DEFAULTS : chosen;
-  // Where every write goes to the end there is no other place to start.
+  // If every write goes to the end, there is no other start.
   const start = place === "position" && !appends ? { position } : { append: place === "append" };
   const stream = place === "default"
     ? handle.file.writable
@@ -51,7 +51,7 @@ export function openWriter(
   const { bufferSize, writeBehind } = stream;
   const oracle = new WriterOracle(stream, tracked, facts, handle.block);
   const shares = !("bufferSize" in options);
-  // A buffer more, and blocks that are read.
+  // One more buffer, and blocks that are read.
   const bound = (writeBehind + 1) * bufferSize + 2 * LARGEST_BLOCK;
   const memory = { bound, shares };
   session.oracle.memoryUsers.add(memory);
@@ -62,7 +62,7 @@ export function openWriter(
   if (waits) return find(session, writer);
 }
 
-/** A file has one writer at a time, unless that has failed without anybody knowing. */
+/** A file has one writer at a time. The first one may have failed without a report yet. */
 async function openSecond(session: Session, handle: Handle): Promise<void> {
   let second: WritableStream;
   try {
@@ -72,20 +72,20 @@ async function openSecond(session: Session, handle: Handle): Promise<void> {
     return;
   }
   handle.probed = true;
-  // An atomic file whose writer is given up gets no name.
+  // An atomic file whose writer is aborted is not published.
   handle.target = undefined;
   await second.abort().catch(() => {});
   handle.probed = false;
 }
 
-/** Resolves when a writer knows where it starts. */
+/** Resolves when a writer knows its start. */
 async function find(session: Session, writer: OpenWriter): Promise<void> {
   const { stream, oracle } = writer;
   const promise = stream.flushAligned();
   await callOf(session, writer, { name: "open writer", promise, done: () => oracle.opened() });
 }
 
-/** Watches a call of a writer, which is told of the writer's failure. */
+/** Watches a call of a writer, which rejects with the writer's failure. */
 export function callOf<T>(
   session: Session,
   writer: OpenWriter,
@@ -96,7 +96,7 @@ export function callOf<T>(
   return session.call({ handle, source, writer: oracle, failed, ...call });
 }
 
-/** A call was told of a failure: the writer's, or that the stream does not take the call. */
+/** Checks the error of a call: the writer's failure, or the stream's refusal of the call. */
 export function noteFailure({ oracle }: OpenWriter, error: unknown): void {
   const isRefusal = error instanceof TypeError && !("errno" in error);
   if (!isRefusal) oracle.failed(error);
@@ -112,7 +112,7 @@ export async function write(session: Session, slot: Slot, action: Of<"write">): 
   const { how, seed } = action;
   const isShut = oracle.ending || stream.locked;
   if (isShut) return await refused(session, writer, stream.write(new Uint8Array(3)));
-  // A pipe is over, and nobody was told yet.
+  // A pipe has ended, and its end was not reported yet.
   if (oracle.piped) return;
   if (!oracle.isOpened && oracle.wall < Infinity) return;
   const room = Math.min(action.size, oracle.room);
@@ -130,13 +130,13 @@ export async function write(session: Session, slot: Slot, action: Of<"write">): 
   const cuts = how === "burst" ? [0, room >> 3, room >> 1, room] : [0, room];
   const writes = cuts.slice(1).map((cut, index) => {
     const { chunk, whole } = chunkOf(bytes.subarray(cuts[index], cut), seed + index);
-    // Whoever writes may do anything with the chunk afterwards.
+    // The caller may change the chunk afterwards.
     return give(session, writer, stream.write(chunk).finally(() => whole.fill(0)));
   });
   await Promise.all(writes);
 }
 
-/** Bytes as a chunk of some kind, and the memory that it stands in. */
+/** Bytes as a chunk of some type, and its memory. */
 function chunkOf(bytes: Uint8Array, seed: number) {
   const kind = seed % 5;
   const offset = kind === 0 ? 3 : 0;
@@ -155,7 +155,7 @@ function give(session: Session, writer: OpenWriter, promise: Promise<void>): Pro
   return callOf(session, writer, { name: "write", promise, misuse: writer.oracle.ending });
 }
 
-/** A call that a stream refuses that is locked, or at its end. */
+/** A call to a stream that is locked or has ended, which is rejected. */
 function refused(session: Session, writer: OpenWriter, promise: Promise<void>): Promise<void> {
   return callOf(session, writer, {
     name: "refused write",
@@ -190,7 +190,7 @@ async function writeUnderLock(
   lock.releaseLock();
 }
 
-/** What is no chunk is refused alone, and nothing else is lost. */
+/** A value that is not a chunk is rejected, and no other chunk is lost. */
 export function writeNonsense(session: Session, slot: Slot): Over {
   const { writer } = slot;
   if (!writer || writer.oracle.end) return;
@@ -200,7 +200,7 @@ export function writeNonsense(session: Session, slot: Slot): Over {
 
 // ---- flush and sync -----------------------------------------------------------------------------------------------
 
-/** Waits for what was written to reach the file, and with `durable` to be synced. */
+/** Waits until the written bytes are in the file, and with `durable` synced. */
 export function flush(
   session: Session,
   slot: Slot,
@@ -241,12 +241,12 @@ function promiseUpTo(
   session.oracle.cutThrice();
 }
 
-/** A truncate that waits for a call of the program begins only when the program goes on. */
+/** A truncate that waits for a call of the program begins only when the program continues. */
 function waitsForProgram({ claims, reserves }: TrackedFile): boolean {
   return claims.size + reserves.size > 0;
 }
 
-/** Blocks until what was written is in the file. */
+/** Blocks until the written bytes are in the file. */
 export function flushNow(session: Session, slot: Slot, { durable }: Of<"flush now">): void {
   const writer = slot.writer ?? slot.ended;
   if (!writer) return;
@@ -261,11 +261,11 @@ export function flushNow(session: Session, slot: Slot, { durable }: Of<"flush no
     const misuse = oracle.ending || oracle.piped;
     return contract.guard(() => {
       session.explain({ name: "flushSync", handle, source, writer: oracle, errnos, misuse }, error);
-      // A writer that was only late has not failed.
+      // A writer that has only timed out has not failed.
       if ((error as { errno?: number }).errno !== Errno.ETIMEDOUT) noteFailure(writer, error);
     });
   }
-  // One that has ended has no descriptor to sync: the number may be another file's.
+  // A writer that has ended has no descriptor to sync: its number may belong to another file.
   if (oracle.end) return;
   contract.guard(() => {
     checkFlushed("writer 2", writer);
@@ -273,7 +273,7 @@ export function flushNow(session: Session, slot: Slot, { durable }: Of<"flush no
   });
 }
 
-/** Everything that was given must be in the file; of a pipe only it knows how much that is. */
+/** All chunks must be in the file. For a pipe only the pipe knows their number. */
 export function checkFlushed(promise: "writer 2" | "normal end", { oracle }: OpenWriter): void {
   oracle.opened();
   oracle.poll();
@@ -281,7 +281,7 @@ export function checkFlushed(promise: "writer 2" | "normal end", { oracle }: Ope
   throw new Violation(promise, `${oracle.flushed} is flushed of ${oracle.givenEnd} given`);
 }
 
-/** The position that a flush or sync must come to. Where it starts may not be known yet. */
+/** The position that a flush or sync must reach. The start may not be known yet. */
 function leastOf({ oracle }: OpenWriter, tail: boolean): () => number {
   const { flushed, piped, given: { length } } = oracle;
   return () => tail && !piped && oracle.isOpened ? oracle.start + length : flushed;

@@ -1,14 +1,14 @@
-// Makes this isolate deterministic: what depends on time, chance, memory or the garbage collector is the simulator's.
+// Makes this isolate deterministic: the simulator controls time, chance, addresses and the garbage collector.
 // To be called before the module under test is loaded.
 
 import { Finalizers } from "../program/finalizers.ts";
 
-/** What JavaScript's own memory pretends to start at: aligned as malloc(3) does it. */
+/** The simulated start of JavaScript's own memory, aligned as by malloc(3). */
 const FIRST_ADDRESS = 2 ** 40 + 16;
 
 /**
- * Replaces what is not deterministic; addresses only where the kernel is simulated. Returns who decides when dropped objects
- * are collected.
+ * Replaces everything that is not deterministic; addresses only with a simulated kernel. Returns the control of the
+ * collection of dropped objects.
  */
 export function makeDeterministic(isSimulated: boolean): Finalizers {
   const finalizers = new Finalizers();
@@ -21,7 +21,7 @@ export function makeDeterministic(isSimulated: boolean): Finalizers {
   return finalizers;
 }
 
-/** Gives JavaScript memory addresses that are the same in each run. */
+/** Makes the addresses of JavaScript memory the same in each run. */
 export function replaceAddresses(): void {
   const addresses = new WeakMap<object, number>();
   let next = FIRST_ADDRESS;

@@ -1,4 +1,4 @@
-// Loads the module under test: as it is, or with a mistake in it.
+// Loads the module under test, with or without a mistake.
 
 import type { substituteEngine } from "../../../src/configure.ts";
 import type { ModuleUnderTest } from "../program/session.ts";
@@ -7,13 +7,13 @@ const root = new URL("../../../", import.meta.url);
 
 /** One change of a file's text. */
 export interface Change {
-  /** From the root of the module. */
+  /** The path, relative to the root of the module. */
   readonly file: string;
   readonly from: string;
   readonly to: string;
 }
 
-/** The module, and the way to put an engine under it. */
+/** The module, and the function that replaces its engine. */
 export interface LoadedModule extends ModuleUnderTest {
   readonly substituteEngine: typeof substituteEngine;
 }
@@ -33,7 +33,7 @@ export async function loadModule(
   const { descriptorNumber } = await import(await url("src/dma_file.ts"));
   const programEnd = await import(await url("src/file/program_end.ts"));
   const { eventLoopTurn } = await import(await url("src/engine/event_loop.ts"));
-  // The first one takes longer.
+  // The first load takes longer.
   await eventLoopTurn();
   return { ...publicModule, ...programEnd, descriptorNumber, substituteEngine };
 }

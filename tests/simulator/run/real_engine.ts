@@ -1,4 +1,4 @@
-// The engine through which the real kernel is asked: one that nothing but programs under test uses.
+// The engine of the real kernel, which only programs under test use.
 
 import { openLiburing } from "../../../ffi/liburing.ts";
 import { environment, loadShim } from "../../../ffi/shim.ts";
@@ -9,7 +9,7 @@ import { KernelRing } from "../../../src/engine/kernel_ring.ts";
 const THREADS = 12;
 const ENTRIES = 256;
 
-/** A ring where there may be one, as src/configure.ts has it. */
+/** A ring if io_uring is allowed, as in src/configure.ts. */
 export function openRealEngine(): KernelEngine {
   const shim = loadShim();
   const budget = new BufferBudget();

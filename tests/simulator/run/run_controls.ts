@@ -1,20 +1,20 @@
-// Looks for mistakes that were made on purpose.
+// Searches for deliberate mistakes.
 
 import type { Control } from "../controls.ts";
 import { simulateInWorkers } from "./simulate.ts";
 
-/** How a control was found. */
+/** The finding of a control. */
 export interface Finding {
   readonly control: Control;
-  /** Operations up to there. */
+  /** The number of operations until the finding. */
   readonly operations: number;
-  /** What was broken; undefined where it was not found. */
+  /** The broken promise; undefined if the mistake was not found. */
   readonly broken: string | undefined;
-  /** The program that found it. */
+  /** The seed of the program. */
   readonly seed: number | undefined;
 }
 
-/** Looks for one mistake, for so long. The same seeds give the same finding. */
+/** Searches for one mistake, for so long. The same seeds give the same finding. */
 export async function findControl(
   control: Control,
   milliseconds: number,
@@ -27,7 +27,7 @@ export async function findControl(
   return { control, operations, broken, seed: failure?.seed };
 }
 
-/** Looks for all of them, as many at once as there are processors. Tells of each when it is over. */
+/** Searches for all mistakes, as many at once as there are processors. Reports each finding. */
 export async function findControls(
   controls: readonly Control[],
   milliseconds: number,

@@ -16,9 +16,9 @@ import {
 export interface Failure {
   readonly seed: number;
   readonly message: string;
-  /** The promise; undefined where an error came from inside. */
+  /** The promise; undefined for an internal error. */
   readonly promise: string | undefined;
-  /** The steps that it takes; undefined for all. */
+  /** The required steps; undefined for all. */
   readonly steps: readonly number[] | undefined;
 }
 
@@ -26,7 +26,7 @@ export function newTally(): Tally {
   return { programs: 0, operations: 0, faults: 0, cuts: 0 };
 }
 
-/** Adds what other programs came to. */
+/** Adds the totals of other programs. */
 export function addTally(sum: Tally, { programs, operations, faults, cuts }: Tally): void {
   sum.programs += programs;
   sum.operations += operations;
@@ -34,7 +34,7 @@ export function addTally(sum: Tally, { programs, operations, faults, cuts }: Tal
   sum.cuts += cuts;
 }
 
-/** What all programs share. */
+/** The shared state of all programs. */
 type Parts = Pick<SimulationOptions, "finalizers" | "real"> & { module: LoadedModule };
 
 /** Runs programs over one loaded module. An isolate has one runner. */
@@ -61,12 +61,12 @@ export class Runner {
     trace?: (line: string) => void,
   ): Promise<SimulationResult> {
     const result = await simulate({ seed, steps, trace, ...this.#parts });
-    // The module still knows the files that a program has left open.
+    // The module still has the files that a program has left open.
     if (result.failure) this.#parts.module = await loadModule(this.#changes, true);
     return result;
   }
 
-  /** Describes how the program of a seed failed; with `shrinks` by the fewest steps that still break the same promise. */
+  /** Describes the failure of a seed's program; with `shrinks` with the fewest steps that break the same promise. */
   async describe(seed: number, failure: Error, shrinks: boolean): Promise<Failure> {
     const promise = brokenPromise(failure);
     let { message } = failure;
@@ -86,7 +86,7 @@ function brokenPromise(failure: Error): PromiseName | undefined {
   return failure instanceof Violation ? failure.promise : undefined;
 }
 
-/** The steps that are left when no part of them can be left out. `fails` runs a program of some of them. */
+/** The minimal list of steps: no part of them can be omitted. `fails` runs a program of some of the steps. */
 async function shrink(
   steps: readonly number[],
   fails: (steps: readonly number[]) => Promise<boolean>,

@@ -4,19 +4,19 @@ import { addTally, type Failure, newTally } from "./runner.ts";
 import type { Tally } from "./simulate_program.ts";
 import type { Manner, Order, Report, Seeds } from "./worker.ts";
 
-/** A Worker that says nothing for so long after its time is stuck: no program takes long, nor does making it smaller. */
+/** A Worker without a report for so long after its time hangs: no program takes long, nor does its reduction. */
 const STUCK_MS = 30_000;
 
-/** Which programs are run, and how. */
+/** The programs to run, and the options of the runs. */
 export interface SimulateOptions extends Manner {
-  /** The first one, or all of them. */
+  /** The first seed, or all of them. */
   readonly seeds: number | readonly number[];
   readonly workers?: number;
 }
 
 /** Runs programs in as many Workers as there are processors. */
 export async function simulateInWorkers(options: SimulateOptions): Promise<Report> {
-  // The working directory is the process's.
+  // All Workers share the working directory of the process.
   const most = options.directory === undefined ? navigator.hardwareConcurrency : 1;
   const { seeds, workers = most, ...manner } = options;
   const seedsOf = (index: number): Seeds =>
@@ -53,7 +53,7 @@ function runInWorker(order: Omit<Order, "current">): Promise<Report> {
   });
 }
 
-/** The command that runs a program again that failed. */
+/** The command that repeats a failed program. */
 export function commandOf({ seed, steps }: Failure, directory?: string): string {
   const chosen = steps === undefined ? "" : ` --steps ${steps.join(",")}`;
   const place = directory === undefined ? "" : ` --real ${directory}`;

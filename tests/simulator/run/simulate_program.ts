@@ -1,4 +1,4 @@
-// Runs one program on a simulated kernel, where everything that happens follows from its seed, or on the real one.
+// Runs one program on a simulated kernel, where its seed determines everything, or on the real one.
 
 import { setImmediate } from "node:timers";
 import type { Clock } from "../kernel/clock.ts";
@@ -18,25 +18,25 @@ import { type RealPlace, RealWorld } from "../real_world.ts";
 import { SimulatedWorld } from "../simulated_world.ts";
 import type { LoadedModule } from "./module.ts";
 
-/** More events than any program has: whoever needs more goes round in a circle. */
+/** More events than any program has. A program that needs more loops. */
 const MOST_EVENTS = 300_000;
 
-/** No file of a real file system is made as long as this. */
+/** The maximum length of files on a real file system. */
 const FAR = 2 ** 33;
 
-/** How one program is run. */
+/** The options of one run. */
 export interface SimulationOptions {
   readonly seed: number;
   readonly module: LoadedModule;
   readonly finalizers: Finalizers;
-  /** Where it is run; default a simulated kernel. */
+  /** The world; by default a simulated kernel. */
   readonly real?: RealPlace | undefined;
-  /** The steps that are taken, by number; default all. */
+  /** The numbers of the steps to run; by default all. */
   readonly steps?: readonly number[] | undefined;
   readonly trace?: ((line: string) => void) | undefined;
 }
 
-/** What programs came to. */
+/** The totals of programs. */
 export interface Tally {
   programs: number;
   operations: number;
@@ -53,14 +53,14 @@ function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** The program of a seed, or those of its steps that are wanted. */
+/** The program of a seed, or some of its steps. */
 export function programOf(seed: number, wanted?: readonly number[]): Program {
   const program = generate(new Random(seed).fork(), new Random(-seed));
   if (!wanted) return program;
   return { ...program, steps: program.steps.filter(({ id }) => wanted.includes(id)) };
 }
 
-/** The same program without positions that are far: what is reserved takes room on a real disk. */
+/** The same program without far positions, because reserved space takes room on a real disk. */
 function nearby<T>(value: T): T {
   if (typeof value === "number") {
     return (value >= FAR && value < Infinity ? value - FAR : value) as T;
@@ -128,7 +128,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   return { programs: 1, operations, faults, cuts: oracle.cuts, failure: oracle.violation };
 }
 
-/** Lets time pass until everything is over. */
+/** Advances time until everything has ended. */
 async function drive(
   running: Promise<void>,
   session: Session,
@@ -153,7 +153,7 @@ async function drive(
       if (events > MOST_EVENTS) throw new Violation("errors", "operations go on for ever");
       continue;
     }
-    // Some things are put off until the event loop has turned.
+    // Some work is deferred until the event loop has turned.
     await turn();
     await turn();
     if (clock.waiting > 0) continue;
@@ -168,7 +168,7 @@ async function drive(
   }
 }
 
-/** Takes the steps of one task, one after the other. */
+/** Runs the steps of one task, one after the other. */
 async function runTask(
   session: Session,
   program: Program,
@@ -179,9 +179,9 @@ async function runTask(
   const under: Promise<void>[] = [];
   for (const step of program.steps) {
     if (step.task !== task) continue;
-    // From the step alone: the others come at the same moments where one is left out.
+    // Derived from the step alone, so that omitting a step does not change the moments of the others.
     const random = new Random(seed + step.id);
-    // Most steps follow at once; others come at any moment of what is under way.
+    // Most steps follow at once. Others come at any moment of the running operations.
     if (random.chance(0.4)) await session.world.clock.sleep(random.next() ** 3 * 2000);
     if (session.oracle.violation) return;
     began(step);

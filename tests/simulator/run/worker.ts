@@ -1,26 +1,26 @@
-// Runs programs in a Worker: one seed after the other, until it is told to stop.
+// Runs programs in a Worker, one seed after the other, until it is stopped.
 
 import type { Change } from "./module.ts";
 import { addTally, type Failure, newTally, Runner } from "./runner.ts";
 import type { Tally } from "./simulate_program.ts";
 
-/** These seeds, or as many as there is time for. */
+/** The seeds, or as many as the time allows. */
 export type Seeds = readonly number[] | { readonly first: number; readonly stride: number };
 
-/** How programs are run. */
+/** The options of the runs. */
 export interface Manner {
   readonly milliseconds: number;
-  /** Mistakes that are put into the module. */
+  /** The mistakes in the module. */
   readonly changes?: readonly Change[];
-  /** A real directory in which they run; default a simulated kernel. */
+  /** A real directory; by default a simulated kernel. */
   readonly directory?: string | undefined;
-  /** Whether it stops at the first failure, and leaves that as it is. */
+  /** Whether to stop at the first failure, without reducing it. */
   readonly stopsAtFirst?: boolean;
 }
 
 export interface Order extends Manner {
   readonly seeds: Seeds;
-  /** Where it writes the seed that it is at, for whoever finds it stuck. */
+  /** The memory for the current seed, in case the Worker hangs. */
   readonly current: Float64Array<SharedArrayBuffer>;
 }
 
