@@ -1,4 +1,4 @@
-// Child processes of a program that has files open: they get none of its descriptors.
+// Child processes of a program with open files inherit none of its descriptors.
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { DmaFile } from "../../mod.ts";
@@ -7,7 +7,7 @@ import { testInOneDirectory } from "../support/dirs.ts";
 import "../support/engine.ts";
 import { run } from "../setup/command.ts";
 
-/** Where the descriptors of a child process lead. */
+/** The paths of a child process's descriptors. */
 async function descriptorsOfChild(shell: string): Promise<string> {
   const script = `${shell} for fd in /proc/self/fd/*; do readlink "$fd" || true; done`;
   return (await run("/bin/sh", ["-c", script])).stdout;
@@ -22,7 +22,7 @@ testInOneDirectory("A child process inherits no descriptor", async (dir) => {
   const found = await descriptorsOfChild("");
   assert(!found.includes(dir.path), found);
   assert(!/io_uring|eventfd|memfd/.test(found), found);
-  // A descriptor that the child opens itself is seen.
+  // The control: a descriptor that the child opens itself is found.
   assertStringIncludes(await descriptorsOfChild(`exec 9<${plain};`), plain);
   for (const each of [file, unnamed, appended]) await each.writable.close();
   assertEquals((await Deno.stat(atomic)).size, 100_000);

@@ -1,4 +1,4 @@
-// What belongs to this copy of the module, in this isolate, under this runtime, says so everywhere else.
+// Objects of another copy of the module, another isolate or another runtime are rejected with a clear error.
 
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { DmaFile, DmaStreamWriter } from "../../mod.ts";
@@ -30,7 +30,7 @@ testInOneDirectory("Files and buffers are not cloned", async (dir) => {
   }
   port1.close();
   port2.close();
-  // What only inherits from a file is none.
+  // An object that only inherits from a file is not one.
   assertThrows(() => new DmaStreamWriter(Object.create(file)), TypeError);
 });
 
@@ -45,7 +45,7 @@ testInOneDirectory("A file of another copy of the module is recognized", async (
     await report(() => new DmaStreamWriter(file));
     await report(() => new DmaStreamReader(file));
     await report(() => theirs.copyRangeTo(file, 0, 1, 0));
-    // Streams are streams, whoever made them.
+    // Streams of another copy work as plain streams.
     await theirs.writable.write(new Uint8Array(10_000));
     await theirs.writable.close();
     const again = await DmaFile.open(theirs.path);

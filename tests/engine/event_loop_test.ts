@@ -1,5 +1,5 @@
-// Streams let the event loop come round: what moves bytes for long must not keep the rest of the program waiting.
-// A clock that the tests move says what is long.
+// Streams yield to the event loop, so that long transfers do not delay the rest of the program. The tests control the
+// clock.
 
 import { assert, assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
@@ -10,18 +10,18 @@ import { engine } from "../support/engine.ts";
 
 const PIECE = 64 * 1024;
 const PIECES = 200;
-/** More than is written, so that nobody waits for the disk. */
+/** More bytes than are written, so that no write waits for the disk. */
 const ROOMY = { bufferSize: 2 * PIECE * PIECES };
-/** The clock is looked at each 256 KiB; two looks may pass before a turn. */
+/** The clock is read once per 256 KiB, and two reads may pass before a turn. */
 const MOST_BETWEEN = 8;
 
 const content = pattern(PIECE * PIECES);
 const piece = (index: number, size = PIECE) => content.subarray(index * size, (index + 1) * size);
 
-/** What the clock shows; it never goes back, in no test. */
+/** The time of the clock, which never goes back. */
 let time = performance.now();
 
-/** Calls `look` in each turn of the event loop, with a clock that `now` is, until disposed of. */
+/** Calls `look` in each turn of the event loop, with the clock `now`, until it is disposed. */
 function watchTurns(look: () => void, now: () => number): AsyncDisposable {
   const { now: real } = performance;
   time = Math.max(time, real.call(performance));
@@ -41,7 +41,7 @@ function watchTurns(look: () => void, now: () => number): AsyncDisposable {
   };
 }
 
-/** A clock that goes on only by `work`, and how much of that was done between two turns of the event loop at most. */
+/** A clock that only `work` advances, and the most work between two turns of the event loop. */
 function watchedClock() {
   let between = 0;
   const watch = watchTurns(() => between = 0, () => time);
@@ -52,7 +52,7 @@ function watchedClock() {
       time += 1;
       clock.steps++;
       between++;
-      // The first 20 ms are left out: nothing is promised for them.
+      // The first 20 ms are ignored, because they have no promise.
       if (clock.steps > 40) clock.most = Math.max(clock.most, between);
     },
     [Symbol.asyncDispose]: () => watch[Symbol.asyncDispose](),
@@ -64,7 +64,7 @@ async function create(path: string): Promise<DmaStreamWriter> {
   return new DmaStreamWriter(await DmaFile.create(path), { ...ROOMY, writeBehind: PIECES });
 }
 
-/** Always has a piece ready, and takes a while to make it. */
+/** A source that always has a piece, which takes some time. */
 function source(work: () => void, size = PIECE, pieces = PIECES) {
   let index = 0;
   return new ReadableStream<Uint8Array<ArrayBuffer>>({
@@ -215,7 +215,7 @@ for (const position of [0, 1]) {
     const first = reader.getReader();
     assertEquals((await first.read()).value, piece(0));
     first.releaseLock();
-    // All is read ahead, so that nobody waits for the disk.
+    // All bytes are read ahead, so that no read waits for the disk.
     await eventually(() => engine.counters.inFlight === 0);
     const options = { position, bufferSize: PIECE, writeBehind: PIECES };
     const writer = new DmaStreamWriter(await DmaFile.create(dir.file("file")), options);

@@ -1,4 +1,4 @@
-// Which isolates may have their own memory in an operation: those alone that end with the process.
+// Only isolates that end with the process may pass their own memory to an operation.
 
 import { assertEquals } from "@std/assert";
 
@@ -8,7 +8,7 @@ const tell = `console.log("told", useEngine().endsWithProcess);`;
 const whole = imports + tell;
 const asUrl = JSON.stringify(`data:text/javascript,${encodeURIComponent(whole)}`);
 
-/** What a program of this text tells, started by `deno` with these arguments, and with some of its own. */
+/** The output of a program, started by `deno` with these arguments and some arguments of the program. */
 async function told(args: string[], program: string, own: string[]): Promise<string | undefined> {
   const directory = await Deno.makeTempDir();
   const path = `${directory}/program_test.ts`;
@@ -22,7 +22,7 @@ async function told(args: string[], program: string, own: string[]): Promise<str
   let output = "";
   for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
     output += text;
-    // One that watches never ends by itself.
+    // A program with --watch never ends by itself.
     if (/told .*\n/.test(output)) break;
   }
   await Deno.remove(directory, { recursive: true });

@@ -1,4 +1,4 @@
-// Many files one after the other: no descriptor, mapping or memory is left over.
+// Many sequential files leave no descriptor, mapping or memory behind.
 
 import { assert, assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamWriter } from "../../mod.ts";
@@ -9,12 +9,12 @@ import { engine } from "../support/engine.ts";
 import { assertNoLeak, collectGarbage, takeStock } from "../support/leaks.ts";
 
 const MiB = 1024 * 1024;
-/** What a pool may keep for reuse. */
+/** The memory that a pool may keep for reuse. */
 const KEPT = 32 * MiB;
 
 testInOneDirectory("1,500 small files one after the other leave nothing", async (dir) => {
   const paths = Array.from({ length: 50 }, (_, index) => dir.file(`small ${index}`));
-  /** What is held when so many files were written and everything that can be collected was. */
+  /** The held resources after so many files and a garbage collection. */
   const stockAfter = async (count: number) => {
     for (let index = 0; index < count; index++) {
       const writer = new DmaStreamWriter(await DmaFile.create(paths[index % 50]!));
@@ -28,8 +28,8 @@ testInOneDirectory("1,500 small files one after the other leave nothing", async 
   const before = await stockAfter(300);
   const { mapped } = engine.pool;
   const after = await stockAfter(1500);
-  // 1 MiB over 1,500 files is 700 bytes a file; a writer that is forgotten by anybody holds 5 KiB, with its stream and its
-  // promises. A buffer each would be seen as resident: V8's own share grows by some 12 MiB meanwhile.
+  // 1 MiB over 1,500 files is 700 bytes a file. A leaked writer holds 5 KiB, with its stream and its promises. Leaked
+  // buffers would show in resident memory, of which V8's own share grows by some 12 MiB meanwhile.
   const grown = after.heap - before.heap;
   assert(grown < MiB, `JavaScript's heap has grown by ${grown} bytes`);
   assertNoLeak(before, after, { resident: 24 * MiB, mappings: 16 });
@@ -50,6 +50,6 @@ testInOneDirectory("The memory of a large file is given back when it is closed",
   for (let index = 0; index < 64; index++) await writer.write(chunk);
   await writer.close();
   assertEquals(engine.pool.used, 0);
-  // Some of it is kept for the next file.
+  // Some memory is kept for the next file.
   assert(engine.pool.mapped <= 64 * MiB, `${engine.pool.mapped} bytes are kept`);
 });

@@ -1,5 +1,5 @@
-// Nothing that can be written in JavaScript touches memory that was freed or that the kernel is using: buffers are
-// transferred, detached, resized, dropped and collected before, during and after every kind of I/O.
+// JavaScript code cannot reach memory that was freed or that the kernel uses: buffers are transferred, detached,
+// resized, dropped and collected before, during and after every kind of I/O.
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { type DmaBuffer, DmaFile, DmaStreamReader } from "../../mod.ts";
@@ -13,7 +13,7 @@ import { allOf, openPattern } from "../support/patterned.ts";
 const SIZE = 300_001;
 const MIB = 1 << 20;
 
-/** The ways to take memory away from whoever has it. */
+/** The ways to detach memory. */
 const thefts: Record<string, (buffer: ArrayBuffer) => void> = {
   "transfer()": (buffer) => void buffer.transfer(),
   "transfer(0)": (buffer) => void buffer.transfer(0),
@@ -37,7 +37,7 @@ function filledBuffer(file: DmaFile, length: number): [DmaBuffer, ArrayBuffer] {
   return [buffer, buffer.bytes.buffer as ArrayBuffer];
 }
 
-/** A reader of views without read-ahead: what it reads goes into the view itself. */
+/** A reader of views without read-ahead, which reads into the view itself. */
 function viewReader(file: DmaFile, readAhead = 0): ReadableStreamBYOBReader {
   const stream = new DmaStreamReader(file, { readAhead, closeFile: false, bufferSize: 65_536 });
   return stream.getReader({ mode: "byob" });
@@ -141,7 +141,7 @@ testInOneDirectory("A DmaBuffer is out of reach while the kernel has it", async 
     try {
       steal(buffer.bytes.buffer as ArrayBuffer);
     } catch {
-      // Some refuse what is empty.
+      // Some calls reject an empty view.
     }
   }
   await assertRejects(() => file.writeAt(buffer, 0), TypeError, "is in use");
@@ -231,7 +231,7 @@ testDirectAndCached("Bytes lost before writeAt begins to write are missed", asyn
       },
     };
     const got = file.writeAt(memory, 0, options);
-    // What is left of an array that follows its memory is all that was given.
+    // An array that tracks the length of its memory is written with its remaining length.
     if (name === "that shrink") assertEquals(await got, 6 * MIB);
     else await assertRejects(() => got, TypeError, "its buffer", name);
     await file.truncate();
@@ -269,7 +269,7 @@ testDirectAndCached("A view of a resizable buffer can be filled", async (dir) =>
     const reader = viewReader(file, readAhead);
     const memory = new ArrayBuffer(65_536 + 4096, { maxByteLength: MIB });
     const view = new Uint8Array(memory, file.alignment.offset, 65_536);
-    // It may be refused.
+    // The call may be rejected.
     const { value } = await reader.read(view).catch(() => ({ value: undefined }));
     if (value) assertEquals(value, pattern(value.length));
     if (value?.buffer.resizable) value.buffer.resize(10);
@@ -283,7 +283,7 @@ testInOneDirectory("I/O continues unharmed after its buffers are dropped", async
   const results = [file.readAt(1, 100_000), file.readAtAligned(0, 65_536)];
   const view = file.allocBuffer(65_536).bytes as Uint8Array<ArrayBuffer>;
   const filling = viewReader(file).read(view);
-  // Nobody waits for this one.
+  // This one is not awaited.
   file.readAt(4096, 200_000);
   await reads.reach(4);
   await collectGarbage();

@@ -1,4 +1,4 @@
-// Streams where no memory is to be had for their buffers: they fail as by any other error, and free what they have.
+// Streams without memory for their buffers fail as after any other error, and free their resources.
 
 import { assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
@@ -11,7 +11,7 @@ import { allOf, openPattern } from "../support/patterned.ts";
 
 const SIZE = 1_000_000;
 
-/** Until disposed of there are no blocks of `least` bytes or more. */
+/** Until it is disposed, blocks of `least` or more bytes cannot be allocated. */
 function withoutMemory(least: number): Disposable {
   engine.acquire = (size) => {
     if (size >= least) throw new RangeError("Cannot map memory");
@@ -85,7 +85,7 @@ testDirectAndCached("A reader without memory fails, and frees everything", async
       for (;;) await read();
     });
   }
-  // What was read ahead was given out.
+  // The read-ahead bytes were delivered.
   assertEquals(at % (1 << 18), 0);
   await assertFreed(dir);
 });
@@ -124,7 +124,7 @@ testDirectAndCached("A short read without memory to judge it by fails the reader
   using taken = new DisposableStack();
   using _ = interpose("read", ({ pass }) => {
     pass();
-    // The buffer is there; what comes afterwards has none.
+    // The buffer exists, but no later one can be allocated.
     taken.use(withoutMemory(0));
   });
   await assertFails(() => allOf(stream));

@@ -1,4 +1,4 @@
-// Where the module cannot run: a program that imports it starts all the same, and is told so once it opens a file.
+// Unsupported platforms: a program that imports the module starts, and gets an error when it opens a file.
 
 import { fileURLToPath } from "node:url";
 import { assertEquals, assertMatch } from "@std/assert";
@@ -13,8 +13,7 @@ const cli = fileURLToPath(new URL("../../cli.ts", import.meta.url));
 const others = ["darwin aarch64", "windows x86_64", "android aarch64", "linux riscv64"];
 
 /**
- * What makes a process take itself for one on another platform. Libraries cannot be opened there, and Windows knows
- * fewer signals.
+ * Disguises a process as one on another platform. Libraries cannot be opened there, and Windows has fewer signals.
  */
 function disguise(platform: string): string {
   const [os, arch] = platform.split(" ");
@@ -89,7 +88,7 @@ for (const platform of others) {
     const stdout = `${platform}\nnull 0\n${refused}`;
     // Without any permission, so that nothing but memory can be touched.
     assertEquals(await runCode(program, []), { code: 0, stdout, stderr: "" });
-    // Neither variables nor options lead past that.
+    // Neither variables nor options change that.
     const libraries = { DMA_SHIM: "/lib/shim.so", DMA_LIBURING: "/lib/uring.so" };
     for (const env of [libraries, { DMA_ENGINE: "threads" }, { DMA_ENGINE: "io_uring" }]) {
       assertEquals(await runCode(program, ["-A"], env), { code: 0, stdout, stderr: "" });
@@ -106,7 +105,7 @@ for (const platform of others) {
         ["bench"],
       ]
     ) assertEquals(await runCli(...args), { code: 1, stdout: "", stderr: `dma: ${message}` });
-    // Wrong arguments are wrong anywhere.
+    // Wrong arguments are reported on every platform.
     assertEquals((await runCli("write")).code, 2);
   });
 

@@ -1,4 +1,4 @@
-// The memory that I/O goes through.
+// The memory of I/O buffers.
 
 import { assert, assertEquals } from "@std/assert";
 import { DmaFile, ioStats } from "../../mod.ts";

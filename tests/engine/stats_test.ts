@@ -1,5 +1,5 @@
-// ioStats, engineInfo and configure: what is counted, what is said of the engine, and what may be chosen. What holds
-// for a whole process is tried in one of its own.
+// ioStats, engineInfo and configure: the counters, the facts of the engine, and its options. Process-wide behaviour is
+// tested in a separate process.
 
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import {
@@ -16,7 +16,7 @@ import { testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { openPattern } from "../support/patterned.ts";
 
-/** By how much each counter grew. */
+/** The increase of each counter. */
 async function growth(work: () => Promise<unknown>): Promise<IoStats> {
   const before = ioStats();
   await work();
@@ -25,7 +25,7 @@ async function growth(work: () => Promise<unknown>): Promise<IoStats> {
   return grown;
 }
 
-/** What a child says by `say`, line by line. In it `info` opens a first file and gives `engineInfo()`. */
+/** The lines that a child prints by `say`. Its `info` opens a first file and returns `engineInfo()`. */
 // deno-lint-ignore no-explicit-any
 async function said(code: string, env: Record<string, string> = {}): Promise<any[][]> {
   const prelude = `
@@ -44,7 +44,7 @@ async function said(code: string, env: Record<string, string> = {}): Promise<any
 testDirectAndCached("ioStats() counts operations and bytes", async (dir) => {
   await using file = await DmaFile.create(dir.file("file"));
   const block = file.alignment.offset;
-  /** How many reads, writes, syncs and other operations, and bytes both ways. */
+  /** The numbers of reads, writes, syncs and other operations, and the bytes in both directions. */
   const counted = async (work: () => Promise<unknown>) => {
     const { reads, writes, syncs, otherOperations, bytesRead, bytesWritten } = await growth(work);
     return [reads, writes, syncs, otherOperations, bytesRead, bytesWritten];
@@ -207,7 +207,7 @@ Deno.test("configure() is refused when a file was opened, or is being opened", a
 });
 
 Deno.test("configure() names a wrong argument, and changes nothing", async () => {
-  // Where an engine is at work, what is wrong is told all the same.
+  // A wrong option is reported even if an engine is in use.
   for (
     const [options, message] of [
       [{ ringEntries: 7 }, "Invalid ringEntries 7: it must be an integer from 8 to"],

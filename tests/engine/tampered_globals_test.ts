@@ -1,5 +1,5 @@
-// A program that changes what all modules share, as dependencies, test frameworks and emulated browsers do: no operation takes
-// properties of Object.prototype for its own, and the module goes on with Deno's functions and classes.
+// Programs that change shared globals, as dependencies, test frameworks and emulated browsers do: no operation reads
+// properties of Object.prototype, and the module keeps using Deno's functions and classes.
 
 import { assertEquals } from "@std/assert";
 import { engines } from "../faults/machine.ts";
@@ -7,7 +7,10 @@ import { assertFile, namesIn } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
 
-/** Fields of operations, of submission queue entries and of a writer's state; but `name`, which Deno's own FFI takes for its own. */
+/**
+ * Fields of operations, of submission queue entries and of a writer's state, except `name`, which Deno's own FFI would
+ * read.
+ */
 const fields =
   `op fd memory offset length position buffered directory flags mode dataOnly byProc targetDirectory
   targetName targetFd targetPosition operation milliseconds opcode address bufferIndex forceAsync

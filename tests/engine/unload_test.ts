@@ -1,14 +1,14 @@
-// The end of an isolate whose thread goes on, as when `deno run --watch` starts anew: nothing stays behind, and nothing
-// that is done afterwards touches what was given back.
+// The end of an isolate whose thread continues, as when `deno run --watch` restarts: no resource remains, and no later
+// call uses a released one.
 
 import { assert, assertEquals } from "@std/assert";
 import { assertFile } from "../support/bytes.ts";
 import { runChild } from "../support/child.ts";
 import { testInOneDirectory } from "../support/dirs.ts";
 
-/** What programs have: the path of their files, and how many of these and of rings are open. */
+/** The globals of the programs: the path of their files, and the numbers of open files and rings. */
 const prelude = (directory: string) => `
-  // What is none of its arguments is one of Deno's.
+  // Other arguments are Deno's.
   Deno.args.pop();
   const directory = ${JSON.stringify(directory)};
   const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
@@ -24,7 +24,7 @@ const prelude = (directory: string) => `
   };
 `;
 
-/** Registers a test of what a program prints that is taken for one that `deno run --watch` starts anew. */
+/** Registers a test of the output of a program that looks like one under `deno run --watch`. */
 function unloadTest(
   name: string,
   program: string,
@@ -53,7 +53,7 @@ unloadTest(
     const { value } = await reader.read();
     console.log("read", value.length);
     do await pause(1); while (dma.ioStats().inFlight > 0);
-    // What came last is looked at by now, as it is when an isolate ends.
+    // The last event has been handled, as at the end of an isolate.
     await pause(1);
     if (dma.ioStats().inFlight > 0) throw new Error("It never rests");
     dispatchEvent(new Event("unload"));
@@ -104,7 +104,7 @@ unloadTest(
   `
     Deno.writeTextFileSync(directory + "/other", "other's");
     const file = await dma.DmaFile.create(directory + "/file");
-    // On a thread: the call that waits for completions is still there when this one is over.
+    // On a thread the call that waits for completions still runs when this one has ended.
     await file.lock();
     dispatchEvent(new Event("unload"));
     const others = Array.from({ length: 20 }, () => Deno.openSync(directory + "/other"));

@@ -1,4 +1,4 @@
-// Which Deno the module runs on: an older one gets one clear sentence, and nothing else.
+// The supported versions of Deno: an older one gets one clear error.
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { OLDEST_DENO } from "../../src/runtime.ts";
@@ -7,7 +7,7 @@ import { run } from "../setup/command.ts";
 
 const module = JSON.stringify(new URL("../../mod.ts", import.meta.url).href);
 
-/** Imports the module in a Deno that says that it is `version`, and opens a file. */
+/** Imports the module in a Deno that reports `version`, and opens a file. */
 async function importIn(version: string): Promise<{ code: number; output: string }> {
   const code = `
     const version = { ...Deno.version, deno: ${JSON.stringify(version)} };

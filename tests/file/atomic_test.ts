@@ -1,4 +1,4 @@
-// Atomic files: there whole and durable when closed without an error, and otherwise never.
+// Atomic files appear complete and durable when they are closed without an error, and otherwise never.
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type DmaError, DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
@@ -16,12 +16,12 @@ const O_DIRECTORY = Deno.build.arch === "aarch64" ? 0o40000 : 0o200000;
 const O_TMPFILE = 0o20000000 | O_DIRECTORY;
 const { IsADirectory, NotFound, NotSupported } = Deno.errors;
 
-/** A file system without files that have no name, as FUSE's mostly are. */
+/** A file system without O_TMPFILE, like most FUSE file systems. */
 function withoutUnnamedFiles(errno: number = Errno.EOPNOTSUPP): Interposed {
   return fail("open", errno, ({ flags }) => (flags & O_TMPFILE) === O_TMPFILE);
 }
 
-/** Registers a test twice: with files that need no name, and with files that do. */
+/** Registers a test twice: with unnamed files, and with temporary names. */
 function testBothWays(
   name: string,
   fn: (dir: TestDirectory) => Promise<void>,
@@ -38,7 +38,7 @@ function create(path: string): Promise<DmaFile> {
   return DmaFile.create(path, { atomic: true });
 }
 
-/** What is in the directory besides temporary names of ours. */
+/** The names in the directory, except the module's temporary ones. */
 async function publicNames(path: string): Promise<string[]> {
   return (await namesIn(path)).filter((name) => !/^\..*\.tmp$/.test(name));
 }
@@ -66,7 +66,7 @@ for (const before of [undefined, pattern(100)]) {
     await file.close();
     await assertFile(path, filled(8192, 2));
     await file.close();
-    // Who has the old one open keeps it.
+    // Handles of the old file keep it.
     if (old) assertEquals(await new Response(old.readable).bytes(), before);
     await assertOnly(dir, "file");
   });
@@ -135,7 +135,7 @@ testBothWays("An atomic file that is closed under its reader appears", async (di
     while (!(await reader.read()).done);
   };
   const failing = assertRejects(rest, Deno.errors.BadResource, "the file is closed");
-  // The stream has failed by then, and waits for the close, which waits for the size.
+  // The stream has failed, and waits for the close, which waits for the size.
   await pause(10);
   asked.letGo();
   await Promise.all([failing, closing, size]);
@@ -163,7 +163,7 @@ testBothWays("An atomic file replaces a symbolic link, not its target", async (d
 
 // ---- never there --------------------------------------------------------------------------------------------------
 
-/** Work of which an operation fails. It would succeed another time, and mean nothing. */
+/** Work with a failing operation. A second attempt would succeed, although bytes are lost. */
 async function whileFailing(
   operation: "write" | "sync" | "truncate",
   work: () => Promise<unknown>,
@@ -179,7 +179,7 @@ async function closeFails(file: DmaFile, operation: "write" | "sync" | "truncate
   await whileFailing(operation, () => writer.close());
 }
 
-/** What has an atomic file never appear. */
+/** The reasons for which an atomic file never appears. */
 const ends: Record<string, (file: DmaFile) => Promise<unknown>> = {
   "its writer is aborted": async ({ writable }) => {
     await writable.write(pattern(5_000_000));
@@ -244,7 +244,7 @@ for (const [name, end] of Object.entries(ends)) {
   });
 }
 
-/** Whether a stream or its file is collected first is a matter of chance. */
+/** The order in which a stream and its file are collected is random. */
 const READERS = 10;
 
 testBothWays("An atomic file that is dropped never appears", async (dir) => {
@@ -373,7 +373,7 @@ testInEachDirectory("A temporary name is hidden, and not too long", async (dir) 
     const [temporary] = (await namesIn(dir.path)).filter((name) => name.endsWith(".tmp"));
     assert(temporary!.startsWith("."), temporary);
     assert(new TextEncoder().encode(temporary).length <= 255);
-    // No half of a surrogate pair.
+    // The name must not contain half of a surrogate pair.
     assertEquals(temporary, temporary!.toWellFormed());
   }
 });

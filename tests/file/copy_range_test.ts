@@ -1,4 +1,4 @@
-// DmaFile.copyRangeTo: any range to any place, inside the kernel where it can.
+// DmaFile.copyRangeTo: any range to any position, in the kernel if possible.
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { statfsSync } from "node:fs";
@@ -38,7 +38,7 @@ function testCopy(
   }, options);
 }
 
-/** A kernel that cannot copy has it done by hand. */
+/** A kernel that cannot copy: the bytes are read and written. */
 const byHand = (errno: number = Errno.EXDEV) => fail("copyRange", errno);
 
 testInEachDirectory("copyRangeTo() copies a whole file, also by hand", async (dir) => {
@@ -112,7 +112,7 @@ testInEachDirectory("copyRangeTo() copies within a file what does not overlap", 
       await assertRejects(copying, RangeError, "of the same file: the ranges overlap");
     }
   }
-  // What is not there cannot overlap.
+  // Ranges behind the end of the file do not overlap.
   assertEquals(await file.copyRangeTo(other, SIZE - 1, 100_000, SIZE), 1);
   await assertFile(file.path, joined(pattern(SIZE), pattern(1, SIZE - 1)));
 });
@@ -141,7 +141,7 @@ testCopy("may run many times at once into one file", async (from, dir) => {
 testCopy("of parts of one block at once keeps them all", async (from, dir) => {
   await using to = await DmaFile.create(dir.file("to"));
   await to.writeAt(filled(4096, 7), 0);
-  // Each of them writes all of the block. The kernel would copy whole sectors beside them.
+  // Each copy writes the whole block. The kernel would copy whole sectors beside them.
   using writes = hold("write");
   const byHand = from.copyRangeTo(to, 2003, 3, 2003);
   if (to.direct) await writes.reach();
@@ -266,7 +266,7 @@ testCopy("by hand forgets nothing that is written meanwhile", async (from, dir) 
   await to.writeAt(pattern(8192, 65_536), 65_536);
   copies.letGo();
   assertEquals(await copying, 5000);
-  // A writer cuts off what nobody wrote.
+  // A writer cuts off unwritten bytes.
   await to.writable.write(filled(5, 7));
   await to.writable.close();
   const hole = new Uint8Array(65_536 - 5000);
@@ -349,7 +349,7 @@ interface Laid {
   readonly writer: DmaStreamWriter;
 }
 
-/** Registers a test in which a copy to the file and a close of the writer meet, and no padding is left. */
+/** Registers a test in which a copy to the file runs beside a close of the writer, and no padding remains. */
 function testBesideClose(
   name: string,
   meet: (laid: Laid) => Promise<{ copied: Promise<number>; closed: Promise<void> }>,

@@ -1,4 +1,4 @@
-// When a file is truncated after a write: on an engine that holds every operation.
+// Truncates beside a write, on an engine that holds every operation.
 
 import { assertEquals, assertRejects } from "@std/assert";
 import { Errno } from "../../src/engine/linux.ts";
@@ -11,7 +11,7 @@ import type { SimulatedFile } from "../simulator/kernel/simulated_file.ts";
 import { pattern } from "../support/bytes.ts";
 import { openScripted, ScriptedEngine, turn } from "../support/scripted_engine.ts";
 
-/** Truncates a file beside a write. Resolves to what is done after the write, in this order. */
+/** Truncates a file beside a write. Resolves to the operations after the write, in order. */
 async function afterWrite(cutsDirty: boolean): Promise<string[]> {
   const { engine, file } = openScripted({ content: pattern(5000), fileSystem: { cutsDirty } });
   const writing = writeBytes(file, pattern(512), 0);
@@ -28,7 +28,7 @@ Deno.test("A truncate that waits for a write follows a sync of it, where the fil
   assertEquals(await afterWrite(true), ["truncate 100"]);
 });
 
-/** Cuts off reserved space; `beside` comes while the file is synced before that. Resolves to the length that is left. */
+/** Cuts off reserved space. `beside` runs during the sync before the cut. Resolves to the remaining length. */
 async function cutReserved(beside: (file: SimulatedFile) => void): Promise<number> {
   const fileSystem = { cutsDirty: false };
   const { engine, file } = openScripted({ content: pattern(5000), fileSystem });
@@ -83,7 +83,7 @@ Deno.test("Any number of writes may be under way where one fails", () => {
 Deno.test("An unknown file system is trusted with nothing", async () => {
   const engine = new ScriptedEngine();
   const fd = engine.create();
-  // Neither a device nor a type that is known.
+  // Neither the device nor the type is known.
   const handle = { engine, fd, path: "x" };
   const facts = { ...statNow(handle), deviceMajor: 0 };
   const { keepsUnnamed, cutsDirty, reserves, syncsWrites, onThreads } = await engine.drive(

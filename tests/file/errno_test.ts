@@ -1,4 +1,4 @@
-// Every error number of Linux has its name. That errors are those of Deno, open_test.ts shows.
+// Every error number of Linux has its name. open_test.ts checks that errors are Deno's own.
 
 import { exists } from "../setup/command.ts";
 import { assert, assertEquals } from "@std/assert";

@@ -1,5 +1,5 @@
-// Positions and lengths beyond 2^32 in every call that takes one, in sparse files: nothing is cut to 32 bits, and
-// nothing is touched at the position that would be left of it.
+// Positions and lengths beyond 2^32 in every call that takes one, in sparse files: none is truncated to 32 bits, and no
+// byte at the truncated position changes.
 
 import { assert, assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
@@ -8,10 +8,10 @@ import { testInEachDirectory, type TestInEachDirectoryOptions } from "../support
 import "../support/engine.ts";
 import { allOf } from "../support/patterned.ts";
 
-/** The first alone would be found out by a signed 32-bit number, the others not. All end in the same 32 bits. */
+/** Only the first one exceeds a signed 32-bit number. All end in the same 32 bits. */
 const LOW = 65_536;
 const far = [2 ** 31, 2 ** 32, 2 ** 33, 2 ** 40, 2 ** 43].map((base) => base + LOW);
-/** What lies where a position cut to 32 bits leads. */
+/** The bytes at the position truncated to 32 bits. */
 const near = filled(LOW * 2, 7);
 
 /** Registers a test that runs with a fresh file for each far position, whose beginning must stay as it was. */
@@ -30,14 +30,14 @@ function testFar(
   }, options);
 }
 
-/** Puts bytes somewhere without this module. */
+/** Writes bytes without this module. */
 async function put(path: string, position: number, bytes: Uint8Array): Promise<void> {
   using file = await Deno.open(path, { write: true });
   await file.seek(position, Deno.SeekMode.Start);
   assertEquals(await file.write(bytes), bytes.length);
 }
 
-/** Gets bytes without this module. */
+/** Reads bytes without this module. */
 async function got(path: string, position: number, length: number): Promise<Uint8Array> {
   using file = await Deno.open(path);
   await file.seek(position, Deno.SeekMode.Start);
@@ -96,7 +96,7 @@ testFar("preallocate takes a far length for what it is", async (path, position) 
   const length = position + 4096;
   for (const keepSize of [true, false]) {
     await using file = await DmaFile.open(path, { write: true });
-    // Cut to 32 bits it would fit on any disk. Such as have the room give it.
+    // Truncated to 32 bits it would fit on any disk. Large disks have enough room.
     const error = await file.preallocate(length, { keepSize }).catch((reason) => reason);
     if (error) assertEquals(error.code, "ENOSPC");
     else {
@@ -105,7 +105,7 @@ testFar("preallocate takes a far length for what it is", async (path, position) 
     }
     await file.truncate(near.length);
   }
-  // There reserving is taking memory.
+  // Reserving takes memory there.
 }, { where: ({ fileSystem }) => !/^(tmpfs|ramfs)$/.test(fileSystem) });
 
 testFar("copyRangeTo copies from and to far positions", async (path, position, other) => {
@@ -113,7 +113,7 @@ testFar("copyRangeTo copies from and to far positions", async (path, position, o
   await Deno.writeFile(other, near);
   await using source = await DmaFile.open(path);
   await using target = await DmaFile.open(other, { write: true });
-  // Past 2^32 within the target's 32 bits, and the other way round.
+  // Far in the source and near in the target, and the other way round.
   const to = position + 2 * LOW;
   assertEquals(await source.copyRangeTo(target, position, 200_000, to), 100_001);
   assertEquals(await target.size(), to + 100_001);
@@ -132,7 +132,7 @@ for (const how of ["position", "append"] as const) {
     const writer = new DmaStreamWriter(file, { bufferSize: 8192, writeBehind: 3, ...options });
     await writer.write(pattern(20_000));
     assertEquals(writer.currentPos, start + 20_000);
-    // Where nothing asks for alignment buffers begin where writing does.
+    // Without alignment buffers begin at the start of the writer.
     const base = file.direct ? position : start;
     const full = Math.floor((start + 20_000 - base) / 8192) * 8192;
     assertEquals(await writer.flushAligned(), base + full);
@@ -160,7 +160,7 @@ testFar("A reader starts, ends and skips at far positions", async (path, positio
   skipping.skip(position - 100 + 4097);
   assertEquals(skipping.currentPos, position + 4097);
   assertEquals(await allOf(skipping), pattern(100_001 - 4097, 4097));
-  // Whole buffers go from file to file without a copy.
+  // Whole buffers are piped from file to file without a copy.
   const target = new DmaStreamWriter(await DmaFile.create(other), { position });
   await read({ start: position }).pipeTo(target);
   assertEquals(target.currentFlushedPos, position + 100_001);

@@ -1,4 +1,4 @@
-// DmaFile's life besides reading and writing: length, space, name, durability, closing.
+// DmaFile without reading and writing: length, space, name, durability, closing.
 
 import { assert, assertEquals, assertFalse, assertRejects, assertStrictEquals } from "@std/assert";
 import { type DmaError, DmaFile, ioStats } from "../../mod.ts";
@@ -52,7 +52,7 @@ testFile(
 testFile("stat gives what Deno.stat gives", 12_345, async (file, path) => {
   await Deno.utime(path, new Date(1_234_567_890_123), new Date(1_500_000_000_987));
   const [ours, theirs] = [await file.stat(), await Deno.stat(path)];
-  // Deno.stat leaves out what follows the second.
+  // Deno.stat omits the fraction of the second.
   ours.ctime?.setMilliseconds(0);
   assertEquals({ ...ours }, { ...theirs });
   // Deno 2.8 can neither set nor read such a date.
@@ -74,7 +74,7 @@ testFile("preallocate reserves, and lengthens by zeros", 5000, async (file, path
   await file.preallocate(MIB);
   assert(await bytesOnDisk(file) >= MIB);
   await assertFile(path, joined(pattern(5000), zeros(MIB - 5000)));
-  // Less than there is changes nothing.
+  // A smaller length changes nothing.
   await file.preallocate(100);
   assertEquals(await file.size(), MIB);
   await assertRejects(() => file.preallocate(0), RangeError, "length");
@@ -97,7 +97,7 @@ testFile("deallocate punches a hole and keeps the length", MIB, async (file, pat
   assertEquals(await file.readAt(0, 2 * MIB), expected);
   await file.sync();
   await eventually(async () => await bytesOnDisk(file) <= before - 524_288);
-  // Any byte: what is left of a block is zeroed.
+  // The range need not be aligned: the rest of a block is zeroed.
   await file.deallocate(100, 200);
   await file.deallocate(2 ** 30, 4096);
   await assertRejects(() => file.deallocate(0, 0), RangeError, "length");
@@ -108,7 +108,7 @@ testFile("deallocate punches a hole and keeps the length", MIB, async (file, pat
 
 // ---- durability -----------------------------------------------------------------------------------------------
 
-/** Holds the syncs of a file, and tells of each whether it is of data only. */
+/** Holds the syncs of a file, and records whether each is of data only. */
 function holdSyncs(): Disposable & { readonly kinds: boolean[]; end(result: number): void } {
   const kinds: boolean[] = [];
   const held: Completion[] = [];
@@ -142,7 +142,7 @@ testFile("A sync that fails rejects those that wait for it too", 5000, async (fi
   await eventually(() => held.kinds.length === 1);
   held.end(-Errno.EIO);
   await eventually(() => held.kinds.length === 2);
-  // The kernel tells of a failure once.
+  // The kernel reports a failure once.
   held.end(0);
   const message = `Error: Input/output error (os error 5): sync '${file.path}'`;
   assertEquals(await Promise.all(syncs), [message, message]);
@@ -198,7 +198,7 @@ testFile("remove takes the name, and the file stays usable", 5000, async (file, 
   assertEquals(await file.readAt(4000, 5000), expected);
   assertEquals([await file.size(), (await file.stat()).nlink], [12_288, 0]);
   await file.sync();
-  // A name that is there by now is somebody else's.
+  // A name that exists now belongs to another file.
   await Deno.writeFile(path, pattern(10));
   await file.close();
   await assertFile(path, pattern(10));
@@ -292,7 +292,7 @@ testInEachDirectory("close that fails rejects, and has closed the file", async (
     await assertRejects(() => file.close(), Error, `(os error 5): close '${file.path}'`);
   }
   assertEquals(descriptorsOf(file.path), 0);
-  // Not tried again: the number may belong to another file by now.
+  // There is no second attempt, because the number may belong to another file.
   using again = interpose("close", ({ pass }) => pass());
   await file.close().catch(() => {});
   assertEquals(again.count, 0);

@@ -59,7 +59,7 @@ testLock("lock() waits until the lock is given back", async (one, other) => {
   for (let turn = 0; turn < 5; turn++) {
     await pause(10);
     assertEquals(locked, false);
-    // Nobody is parked in the kernel: others get their work done meanwhile.
+    // No thread blocks in the kernel, so other work continues meanwhile.
     assert(ioStats().inFlight <= inFlight + 1);
     await one.size();
   }
@@ -100,7 +100,7 @@ testLock("lock() waits until its signal is aborted", async (one, other) => {
   controller.abort(reason);
   assertStrictEquals(await waiting, reason);
   await one.unlock();
-  // It was not given in spite of that.
+  // The lock was not granted nevertheless.
   assertEquals(await one.tryLock(true), true);
   await one.unlock();
   await other.lock(true, { signal: new AbortController().signal });
@@ -167,7 +167,7 @@ testDirectAndCached("A lock is given back by the time that close() resolves", as
 });
 
 testLock("An exclusive lock may require write: true", async (one, other) => {
-  // As NFS 4 answers.
+  // The error of NFS 4.
   using _ = fail("lock", Errno.EBADF);
   const saysSo = async (work: () => Promise<unknown>) =>
     (await assertRejects(work, BadResource)).message.includes("write: true");

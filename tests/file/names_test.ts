@@ -1,5 +1,5 @@
-// The file and the directory of the call: what a path meant when a function was called is what it means to the end,
-// wherever the program goes meanwhile and whatever becomes of the path.
+// A path is resolved at the call. Later changes of the working directory or of the path do not change the file and the
+// directory.
 
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { type DmaError, DmaFile } from "../../mod.ts";
@@ -20,7 +20,7 @@ import { interpose } from "../support/interpose.ts";
 
 const { NotFound, PermissionDenied, Busy } = Deno.errors;
 
-/** Begins operations in `one`, and goes to `two` before anything has happened. Both have files of the same names. */
+/** Begins operations in `one`, and changes to `two` at once. Both have files of the same names. */
 const everyName = `
   const { DmaFile, DmaStreamWriter } = dma;
   const away = () => Deno.chdir("../two");
@@ -91,7 +91,7 @@ testInEachDirectory("A directory that is renamed keeps its files' names", async 
 });
 
 testInEachDirectory("A new directory is not mistaken for the old one", async (dir) => {
-  // As on NFS, where a server may give it the number of the old one, which this machine still has open.
+  // As on NFS, where a server may reuse the number of the old directory, which this machine still has open.
   engine.isLocal = () => false;
   using _ = interpose("stat", ({ operation: { memory: { bytes } }, completion, pass }) => {
     const complete = (result: number) => {

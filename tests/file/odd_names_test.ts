@@ -42,7 +42,7 @@ testInEachDirectory("A folder whose name is not UTF-8 is written by a link", asy
 });
 
 testInOneDirectory("A name that is not UTF-8 is not mistaken for an allowed one", async (dir) => {
-  // What a lenient decoder makes of the other folder's name.
+  // The name of the other folder as a lenient decoder returns it.
   const allowed = dir.file("odd\ufffdname");
   await Deno.mkdir(allowed);
   await shell(dir, 'mkdir "$odd"; echo secret > "$odd/file"');

@@ -1,4 +1,4 @@
-// DmaFile.open and create: the options, what they make of a file, and errors that are Deno's own.
+// DmaFile.open and create: the options, their effects on a file, and Deno's own errors.
 
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { type DmaError, DmaFile, type DmaOpenOptions } from "../../mod.ts";
@@ -124,7 +124,7 @@ testInEachDirectory("DmaFile.open with createNew fails if the file exists", asyn
 testInEachDirectory("A file that is created at the last moment is emptied", async (dir) => {
   const path = dir.file("file");
   await Deno.writeFile(path, pattern(100));
-  // There, gone, and there again with something in it.
+  // The file exists, is removed, and exists again with content.
   const answers = [Errno.EEXIST, Errno.ENOENT];
   using _ = interpose("open", ({ operation, pass, end }) => {
     const answer = operation.name === "file" ? answers.shift() : undefined;
@@ -185,7 +185,7 @@ testInEachDirectory("A file that the kernel would not open to create stays", asy
   assert(opening.count > 0);
 });
 
-/** A file in a sticky directory, which has `replace` called when it is opened the second time, as there existing files are. */
+/** A file in a sticky directory. `replace` is called at the second open, which existing files there need. */
 async function whileOpening(
   dir: TestDirectory,
   replace: (path: string) => void,
@@ -275,7 +275,7 @@ testInEachDirectory("A file that is refused stays if another program wrote to it
 testInEachDirectory("direct is false without Direct I/O, even if O_DIRECT opens", async (dir) => {
   const path = dir.file("journaled");
   await Deno.writeFile(path, new Uint8Array());
-  // ext4 journals the data of this one file, past which no I/O may go.
+  // ext4 journals the data of this file, so it has no Direct I/O.
   if (!(await run("chattr", ["+j", path])).success) return;
   const opening = () => DmaFile.open(path, { write: true, direct: "require" });
   await assertRejects(opening, NotSupported, "no Direct I/O");
@@ -300,7 +300,7 @@ testInEachDirectory("DmaFile.alignment is a block of the file system at least", 
   }
   if (isOnDisk(dir)) assertEquals(offset, Deno.statSync(file.path).blksize);
   if (!file.direct) assertEquals({ ...file.alignment }, noAlignment);
-  // The smallest write that is said to do is one that the kernel takes.
+  // The kernel accepts the smallest reported write.
   assertEquals(await file.writeAt(pattern(offset), 3 * offset), offset);
   assertEquals(await file.size(), 4 * offset);
 });

@@ -1,4 +1,4 @@
-// Deno's permissions, in child processes with exactly these flags: FFI could pass them by, and must not.
+// Deno's permissions, which FFI could bypass, in child processes with exactly these flags.
 
 import { assert, assertEquals } from "@std/assert";
 import { assertFile, assertNoFile, filled, namesIn, pattern } from "../support/bytes.ts";
@@ -15,7 +15,7 @@ interface Folders {
   run(code: string, flags: readonly string[], options?: ChildOptions): Promise<string[]>;
 }
 
-/** Registers a test with two folders. Afterwards the secret is as it was, and alone in its folder. */
+/** Registers a test with two folders. Afterwards the secret is unchanged, and alone in its folder. */
 function testFolders(name: string, fn: (folders: Folders) => Promise<void>): void {
   testInOneDirectory(name, async (dir) => {
     const paths = { inside: dir.file("inside"), outside: dir.file("outside") };
@@ -36,7 +36,7 @@ function testFolders(name: string, fn: (folders: Folders) => Promise<void>): voi
   });
 }
 
-/** Flags that allow a folder, and nothing else. */
+/** Flags that allow one folder only. */
 const only = (folder: string) => [`--allow-read=${folder}`, `--allow-write=${folder}`];
 
 /** Flags that allow every folder but one. */
@@ -70,7 +70,7 @@ testFolders("With --allow-ffi alone no file is opened or made", async ({ run, se
     await report(() => Deno.open(secret, { write: true }));`,
     [],
   );
-  // Deno's own words.
+  // Deno's own messages.
   assertEquals(lines.slice(0, 2), lines.splice(-2));
   assertEquals(lines.slice(0, 2), [notCapable("read", secret), notCapable("write", secret)]);
   assertLines(lines, Array(8).fill("NotCapable: Requires "));
@@ -183,7 +183,7 @@ testFolders("A folder that is allowed lets nothing else through", async (folders
         atomic: async () => await (await DmaFile.create(path, { atomic: true })).close(),
         temp: async () => await (await DmaFile.temp({ dir })).close(),
       };
-      // An atomic file takes the place of a link, and does not follow it.
+      // An atomic file replaces a link, and does not follow it.
       if (/(link|relative|dangling)$/.test(path)) delete ways.atomic;
       if (dir === inside) delete ways.temp;
       for (const [name, open] of Object.entries(ways)) {
@@ -198,7 +198,7 @@ testFolders("A folder that is allowed lets nothing else through", async (folders
   );
   assertEquals(lines.length, paths.length * 8 - 6, lines.join("\n"));
   for (const line of lines) {
-    // What is there already fails createNew before its real path is asked for, and a link to nothing is nothing.
+    // createNew fails for an existing file before its real path is checked, and a dangling link does not exist.
     assert(/^(NotCapable|NotFound|AlreadyExists|TypeError) /.test(line), line);
     const mayDiffer = /dangling|fresh/.test(line) || / createNew /.test(line);
     assert(mayDiffer || line.startsWith("NotCapable "), line);
@@ -263,7 +263,7 @@ for (const atomic of [false, true]) {
       const paths = [
         dir.file("outside/file"),
         `${inside}/../outside/file`,
-        // By its text this is inside: the file system follows the link first.
+        // The text of this path is inside, but the file system follows the link first.
         `${inside}/link/../outside/secret`,
         `${inside}/link/file`,
         "../outside/file",
@@ -290,7 +290,7 @@ testFolders("A denied file is not moved or removed", async ({ run, inside, outsi
     await report(() => file.rename(inside + "/link/secret"));
     await file.close();
     const mine = await DmaFile.open(inside + "/secret", { write: true });
-    // Moved by somebody else to where it may not be touched, with its directory.
+    // Another process has moved the directory to a place without permission.
     const moved = outside + "/moved";
     await new Deno.Command("mv", { args: [inside + "/secret", moved] }).output();
     await report(() => mine.remove());
@@ -366,7 +366,7 @@ testFolders("A permission that is taken back holds for the next call", async ({ 
     await report(() => DmaFile.create(path));
     await report(() => file.remove());
     await file.close();
-    // Nor is anything published.
+    // No file is published either.
     await report(() => atomic[0].close());
     await report(() => atomic[1].writable.close());`,
     ["--allow-read", "--allow-write"],

@@ -61,7 +61,7 @@ testInEachDirectory("readAt gives bytes that belong to the caller", async (dir) 
   first.fill(0);
   assertEquals(second, pattern(100, 10));
   assertEquals(await file.readAt(10, 100), pattern(100, 10));
-  // Theirs to give away, too.
+  // The caller may also transfer the result.
   assertEquals(structuredClone(second, { transfer: [second.buffer] }), pattern(100, 10));
 });
 
@@ -169,7 +169,7 @@ testInEachDirectory("writeAt rejects what is not aligned, and writes nothing", a
   await assertRejects(() => file.writeAt(buffer, last), RangeError, "position + length");
   const memory = new ArrayBuffer(4096) as unknown as Uint8Array;
   await assertRejects(() => file.writeAt(memory, 0), TypeError, "data");
-  // None of them cost the buffer.
+  // None of them has consumed the buffer.
   assertEquals(buffer.bytes.length, offset);
   await assertFile(file.path, pattern(10_000));
 });
@@ -185,7 +185,7 @@ testInEachDirectory("An atomic write is there, or is refused by name", async (di
     await assertRejects(write(filled(length, 7), 0), NotSupported, "no atomic writes");
     return await assertFile(file.path, pattern(4 * length));
   }
-  // Of another shape it is refused.
+  // Other lengths or positions are rejected.
   const shape = `a power of two from ${min} to ${max}`;
   for (const wrong of [2 * max, 3 * min, 0]) {
     await assertRejects(write(new Uint8Array(wrong), 0), RangeError, shape);
@@ -217,7 +217,7 @@ testInEachDirectory("An error of the disk names the operation and the file", asy
   using _ = interpose("write", ({ operation: { length }, index, end }) => {
     end(index === 2 ? -Errno.EIO : length);
   });
-  // The other pieces are waited for: nothing is in flight when the error is given on.
+  // The call waits for the other pieces, so nothing is in flight when it rejects.
   await assertRejects(() => file.writeAt(pattern(8 << 20), 0), Error, "Input/output error");
   assertEquals([engine.counters.inFlight, engine.pool.blocks], [0, 0]);
 });

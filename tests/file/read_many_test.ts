@@ -1,4 +1,4 @@
-// DmaFile.readMany: many ranges with few reads, in the order they were asked for, exact at the end of the file.
+// DmaFile.readMany: many ranges with few reads, in input order, exact at the end of the file.
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type ByteRange, type DmaError, type DmaFile, ioStats, type RangeRead } from "../../mod.ts";
@@ -31,13 +31,13 @@ function testReadMany(name: string, fn: (file: DmaFile) => Promise<void>, size =
   });
 }
 
-/** Throws unless the result is what stands in a file of `size` bytes. */
+/** Throws unless the result equals the bytes of a file of `size` bytes. */
 function assertRead({ position, length, bytes }: RangeRead, size: number = SIZE): void {
   const there = Math.max(0, Math.min(length, size - position));
   assertEquals(bytes, pattern(there, position), `${length} bytes at ${position}`);
 }
 
-/** Reads them all, of a file of so many bytes. Returns how many reads that took. */
+/** Reads all ranges of a file of so many bytes. Returns the number of reads. */
 async function readsFor(
   file: DmaFile,
   ranges: ByteRange[],
@@ -65,7 +65,7 @@ async function assertDone(results: AsyncIterator<RangeRead>): Promise<void> {
   assertEquals((await results.next()).done, true);
 }
 
-/** The same things in another order. */
+/** The same elements in another order. */
 function shuffled<T>(things: T[]): T[] {
   const random = new Random(7);
   return things.map((thing) => ({ thing, key: random.next() }))

@@ -1,4 +1,4 @@
-// Only regular files open: everything else is refused by what its descriptor shows, at once and unharmed.
+// Only regular files open. Other files are rejected by the facts of their descriptor, at once and unchanged.
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type DmaError, DmaFile } from "../../mod.ts";
@@ -52,7 +52,7 @@ testInEachDirectory("A FIFO does not open, nor hang, with or without a reader", 
   const path = dir.file("fifo");
   await runOrThrow("mkfifo", [path]);
   await assertRefused(path, NotSupported);
-  // Reading and writing at once: opens without waiting, and serves as both ends.
+  // Opened for reading and writing, a FIFO does not wait and serves as both ends.
   using other = await Deno.open(path, { read: true, write: true });
   await other.write(pattern(10));
   await assertRefused(path, NotSupported);
@@ -63,7 +63,7 @@ testInEachDirectory("A FIFO does not open, nor hang, with or without a reader", 
 
 testInEachDirectory("A socket does not open", async (dir) => {
   using _listener = Deno.listen({ transport: "unix", path: dir.file("socket") });
-  // ENXIO is what the kernel says: nothing is opened at all.
+  // The kernel returns ENXIO, and opens nothing.
   await assertRefused(dir.file("socket"), Error);
 });
 
@@ -137,7 +137,7 @@ Deno.test({
     const path = await Deno.makeTempDir();
     try {
       for (let round = 0; round < 3; round++) {
-        // The number of the first one's device is given to the second one.
+        // The second one reuses the device number of the first one.
         await whileMounted("tmpfs", path, async () => {
           const { dev } = await Deno.stat(path);
           await Deno.writeTextFile(`${path}/version`, "stored");

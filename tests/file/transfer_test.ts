@@ -1,5 +1,4 @@
-// What becomes of reads and writes that the kernel ends early, interrupts or refuses for a while: on an engine that does so
-// at will.
+// Reads and writes that the kernel shortens, interrupts or refuses temporarily, on an engine that the tests control.
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { DmaError } from "../../mod.ts";
@@ -13,7 +12,7 @@ function open(requiresDirect = false) {
   return openScripted({ content: pattern(5000), requiresDirect });
 }
 
-/** Ends each attempt by `end` until none comes. Returns how many there were, and the pauses between them. */
+/** Ends each attempt by `end` until there is none. Returns the number of attempts, and the pauses between them. */
 async function attempts(
   engine: ScriptedEngine,
   kind: "read" | "write",
@@ -88,7 +87,7 @@ Deno.test("Direct I/O that is refused only by a transfer is given up for the pag
   const { engine, file } = open();
   const flags: number[] = [];
   Object.assign(engine, { setFlags: (_: number, given: number) => flags.push(given) * 0 });
-  // Both are under way when the first of them is refused.
+  // Both are in flight when the first one is refused.
   const write = (position: number) => writeBytes(file, pattern(512, position), position);
   const work = Promise.all([write(0), write(512)]);
   await turn();

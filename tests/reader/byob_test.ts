@@ -1,4 +1,4 @@
-// DmaStreamReader with readers that bring their own buffer.
+// DmaStreamReader with BYOB readers.
 
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { ioStats } from "../../mod.ts";
@@ -77,7 +77,7 @@ testReaders("A view gets at least the requested minimum", 50_000, async (read, f
     const { value } = await reader.read(new Uint8Array(30_000), { min: 30_000 });
     assertEquals(value, pattern(30_000));
     const rest = await reader.read(alignedView(file, 30_720), { min: 30_000 });
-    // As the standard has it for a stream that ends below the minimum.
+    // The Standard's result for a stream that ends below the minimum.
     assertEquals([rest.done, rest.value], [true, pattern(20_000, 30_000)]);
   }
 });
@@ -149,7 +149,7 @@ for (const end of ["close", "cancel"] as const) {
     await ended;
     const { done, value } = await reading;
     assertEquals([done, value?.byteLength], [true, end === "close" ? 0 : undefined]);
-    // The memory is the caller's again, and nothing writes to it any more.
+    // The memory belongs to the caller again, and is not written any more.
     if (value) {
       const again = new Uint8Array(value.buffer).fill(1);
       await file.size();
@@ -167,7 +167,7 @@ testReaders("A reader skips under a view that is being filled", 100_000, async (
   await reads.reach();
   stream.skip(20_480);
   reads.letGo();
-  // What is given out stands where the reader went: the bytes before it were not asked for any more.
+  // The delivered bytes are those after the skip, and the skipped bytes are not delivered.
   assertEquals((await reading).value, pattern(8192, 20_480));
   assertEquals(stream.currentPos, 28_672);
   reader.releaseLock();
@@ -204,7 +204,7 @@ testDirectAndCached("A read that fails fails its view, and closes the file", asy
 });
 
 testReaders("Reads that bring a little more each time are continued", 5000, async (read, file) => {
-  // As of a file that somebody else appends to without a pause.
+  // As for a file that another process appends to without a pause.
   let most = 0;
   using _ = interpose("read", ({ completion, pass }) => {
     pass({}, { complete: (result) => completion.complete(Math.min(result, most += 40)) });

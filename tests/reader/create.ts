@@ -1,4 +1,4 @@
-// What most tests of readers begin with.
+// The set-up of most tests of readers.
 
 import { type DmaFile, DmaStreamReader, type DmaStreamReaderOptions } from "../../mod.ts";
 import { joined } from "../support/bytes.ts";
@@ -35,7 +35,7 @@ export function alignedView(file: DmaFile, length: number): Uint8Array<ArrayBuff
   return file.allocBuffer(length).bytes as Uint8Array<ArrayBuffer>;
 }
 
-/** Everything a stream gives, through views that `next` makes. */
+/** All bytes of a stream, read into views from `next`. */
 export async function allByView<View extends ArrayBufferView<ArrayBuffer>>(
   stream: DmaStreamReader,
   next: () => View,

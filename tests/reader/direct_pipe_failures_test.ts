@@ -1,4 +1,4 @@
-// From file to file, when something goes wrong or is stopped: the same errors, locks and states as of any stream.
+// Failed and aborted pipes from file to file have the same errors, locks and states as any stream.
 
 import { assert, assertEquals, assertMatch, assertRejects, assertStrictEquals } from "@std/assert";
 import { DmaFile, type DmaStreamWriter } from "../../mod.ts";
@@ -12,7 +12,7 @@ import { fail, type Held, hold, interpose, type Interposed } from "../support/in
 import { allOf } from "../support/patterned.ts";
 import { assertSame, type Ending, type Piping, testWays } from "./pipe_ways.ts";
 
-/** Each combination of the options that keep a side from being ended. */
+/** Each combination of preventClose, preventAbort and preventCancel. */
 const preventions: StreamPipeOptions[] = [0, 1, 2, 3, 4, 5, 6, 7].map((bits) => ({
   preventAbort: (bits & 1) > 0,
   preventCancel: (bits & 2) > 0,
@@ -24,12 +24,12 @@ function failFrom(operation: "read" | "write", position: number, errno: number):
   return fail(operation, errno, (each) => each.position >= position);
 }
 
-/** Reads or writes from `position` on do not get through to the disk. */
+/** Reads or writes from `position` on hang. */
 function holdFrom(operation: "read" | "write", position: number): Held {
   return hold(operation, { only: (each) => each.position >= position });
 }
 
-/** Pipes, and does something when the target has some bytes and others are not read yet. */
+/** Pipes, and runs an action when the target has some bytes and others are not read yet. */
 async function assertSameUnderWay(
   dir: TestDirectory,
   act: (piping: Piping) => unknown,
@@ -63,7 +63,7 @@ function abortable(prevention: StreamPipeOptions) {
   return { options, abort: (reason?: unknown) => controller.abort(reason) };
 }
 
-/** How a pipe ends that both sides are told of by `result`, unless the options keep a side from it. */
+/** The end of a pipe with `result` on both sides, unless the options prevent it on one side. */
 function endedBy(result: string, options: StreamPipeOptions, bytes = -1): Ending {
   const { preventAbort, preventCancel } = options;
   return {
@@ -193,7 +193,7 @@ for (const operation of ["read", "write"] as const) {
       await gate.reach();
       controller.abort("enough");
       await pause(5);
-      // The plain way also waits until the target has taken the chunk that it was given.
+      // The plain pipe also waits until the target has accepted its chunk.
       const waits = !prevents || (operation === "write" && way.name === "plain");
       assertEquals(over, !waits);
       gate.letGo();

@@ -1,4 +1,4 @@
-// From file to file: what reader.pipeTo(writer) does, it does as any stream would.
+// reader.pipeTo(writer) behaves like the pipe of any stream.
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
@@ -92,7 +92,7 @@ testBetweenDirectories("A file is piped", async (from, to) => {
   }
 });
 
-// The second is read straight into the view.
+// The second chunk is read directly into the view.
 for (const readAhead of [1, 0]) {
   const name = `A pipe that begins at any moment around a read is whole, readAhead ${readAhead}`;
   testDirectAndCached(name, async (dir) => {

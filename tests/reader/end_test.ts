@@ -1,5 +1,5 @@
-// How a DmaStreamReader ends, whichever way: everything is waited for, freed and closed, and memory is bounded until
-// then.
+// The ends of a DmaStreamReader: reads in flight are awaited, buffers are freed, the file is closed, and memory is
+// bounded until then.
 
 import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { DmaFile, DmaStreamReader, type DmaStreamReaderOptions, ioStats } from "../../mod.ts";
@@ -17,7 +17,7 @@ import { open } from "./create.ts";
 const { BadResource } = Deno.errors;
 const SIZE = 300_001;
 
-/** Registers a test of a reader, of which nothing may be left afterwards. */
+/** Registers a test of a reader that leaves no resource behind. */
 function testEnd(
   name: string,
   fn: (stream: DmaStreamReader) => Promise<void>,

@@ -1,5 +1,5 @@
-// Runs the same pipe from file to file in both ways, the plain one of every stream and this module's own, and says how
-// each ended, so that they can be compared.
+// Runs the same pipe from file to file in both ways, the plain one of every stream and this module's own, and returns
+// both endings for a comparison.
 
 import { assertEquals } from "@std/assert";
 import {
@@ -31,7 +31,7 @@ export const ways: readonly Way[] = [
 export interface Pipe {
   /** Bytes of the source; default 300,001. */
   size?: number;
-  /** What is in the target before; default nothing, and the target is created. */
+  /** The content of the target before; by default the target is created. */
   before?: Uint8Array<ArrayBuffer>;
   /** By default buffers are small, so that there are many. */
   reader?: DmaStreamReaderOptions;
@@ -41,7 +41,7 @@ export interface Pipe {
   prepare?: (piping: Piping) => void | Promise<void>;
   /** Called as soon as the pipe runs. */
   during?: (piping: Piping) => void | Promise<void>;
-  /** How much gets through depends on time: of the bytes only that they are the right ones is compared. */
+  /** The number of bytes depends on time, so only their values are compared. */
   untimed?: boolean;
 }
 
@@ -67,7 +67,7 @@ export function testWays(
   }
 }
 
-/** Runs a pipe in both ways, and holds the direct one to how the plain one ended. Returns that. */
+/** Runs a pipe in both ways, and asserts that the direct one ends like the plain one. Returns that ending. */
 export async function assertSame(dir: TestDirectory, pipe: Pipe): Promise<Ending> {
   const [plain, direct] = [await run(dir, ways[0]!, pipe), await run(dir, ways[1]!, pipe)];
   assertEquals(direct, plain);
@@ -111,7 +111,7 @@ async function run(dir: TestDirectory, way: Way, pipe: Pipe): Promise<Ending> {
   };
   ending.reader ||= await stateOfReader(piping.from);
   ending.writer ||= await stateOfWriter(piping.to);
-  // What an error leaves behind is closed a little later.
+  // After an error descriptors are closed a little later.
   while (engine.counters.inFlight > 0) await new Promise((resolve) => setTimeout(resolve, 1));
   const open = [descriptorsOf(source), descriptorsOf(target)] as const;
   await piping.from.close().catch(() => {});
@@ -123,7 +123,7 @@ async function run(dir: TestDirectory, way: Way, pipe: Pipe): Promise<Ending> {
   return { ...ending, bytes: untimed ? -1 : bytes, open };
 }
 
-/** The target has what was there, and over it what was piped, or the first part of that. Returns its length. */
+/** The target has its old content, overwritten by the piped bytes or their first part. Returns its length. */
 function assertContent(content: Uint8Array, size: number, pipe: Pipe, whole: boolean): number {
   const { before = new Uint8Array(), reader, writer } = pipe;
   const start = reader?.start ?? 0;

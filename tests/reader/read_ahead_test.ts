@@ -1,5 +1,5 @@
-// What the read-ahead core reads and when, where it does not read, and what of its buffers it gives away. On an engine that
-// holds, shortens and fails operations. That its bytes are right the simulator proves.
+// The reads of the read-ahead core, and the buffers that it passes on, on an engine that holds, shortens and fails
+// operations. The simulator checks its bytes.
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { BufferBudget, CROWDED_BUFFER_SIZE } from "../../src/engine/buffer_budget.ts";
@@ -55,7 +55,7 @@ testRig("reads no block behind the end of its range", part, async (rig) => {
 });
 
 for (const [size, reads] of [[0, 1], [1, 1], [1024, 2], [1025, 2], [4096, 5], [5000, 5]] as const) {
-  // It asks for the end of the file once, and not at all if a read will show it.
+  // It requests the length of the file once, and not at all if a read will show it.
   testRig(`reads ${size} bytes by ${reads} reads`, { size, readAhead: 8 }, async (rig) => {
     await rig.finish(size);
     assertEquals(rig.engine.counters.reads, reads);
@@ -66,7 +66,7 @@ testRig("never tires of a file that grows meanwhile", { size: 100, readAhead: 1 
   const file = rig.engine.file(rig.file.fd);
   for (let size = 100; size < 500; size += 10) {
     rig.peek();
-    // The read comes too early for bytes of which the stat knows.
+    // The read ended before bytes were appended that the stat includes.
     rig.end("read");
     file.write(size, pattern(10, size));
     rig.end("stat");
@@ -151,7 +151,7 @@ Deno.test("ReadAhead gives what it has of a file that was closed, then the error
   rig.assertFree();
 });
 
-// ---- buffers that are given away ----------------------------------------------------------------------------------
+// ---- buffers that are passed on ----------------------------------------------------------------------------------
 
 const four = { readAhead: 4, bufferSize: 1024 };
 

@@ -1,4 +1,4 @@
-// DmaStreamReader as the ReadableStream that it is: every way to consume one gives the bytes of the file.
+// DmaStreamReader as a ReadableStream: every way to consume it yields the bytes of the file.
 
 import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { Readable } from "node:stream";

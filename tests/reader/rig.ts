@@ -1,4 +1,4 @@
-// A read-ahead core on a scripted engine. That its bytes and positions are right the simulator proves.
+// A read-ahead core on a scripted engine. The simulator checks its bytes and positions.
 
 import { assert, assertEquals } from "@std/assert";
 import type { OperationName } from "../../src/engine/operation.ts";
@@ -11,20 +11,20 @@ import {
   type ScriptedOptions,
 } from "../support/scripted_engine.ts";
 
-/** How a {@linkcode Rig} differs from the usual one. */
+/** The options of a {@linkcode Rig}. */
 export interface RigOptions
   extends Partial<ReadAheadOptions>, Pick<ScriptedOptions, "alignment" | "budget"> {
   /** Bytes of the file. */
   size?: number;
 }
 
-/** A core at work on a file with {@linkcode pattern} in it. */
+/** A core that reads a file with {@linkcode pattern}. */
 export class Rig {
   readonly engine: ScriptedEngine;
   readonly file: OpenFile;
   readonly core: ReadAhead;
 
-  /** Blocks of 512 bytes, buffers of 1,024, two ahead, and a file of 5,000 bytes, unless told otherwise. */
+  /** By default blocks of 512 bytes, buffers of 1,024, two ahead, and a file of 5,000 bytes. */
   constructor(options: RigOptions = {}) {
     const { size = 5000, start = 0, end = Number.MAX_SAFE_INTEGER, budget } = options;
     const { bufferSize = 1024, readAhead = 2 } = options;
@@ -40,18 +40,18 @@ export class Rig {
     this.engine.complete(this.engine.only(kind), result);
   }
 
-  /** Where the reads in flight start. */
+  /** The positions of the reads in flight. */
   get reading(): number[] {
     return this.engine.pendingOf("read").map(({ position }) => position);
   }
 
-  /** How many bytes there are now, `most` at most; null at the end, undefined if none are there yet. */
+  /** The number of ready bytes, at most `most`; null at the end, undefined if none are ready. */
   peek(most = Infinity): number | null | undefined {
     const seen = this.core.peek(most);
     return seen ? seen.length : seen as null | undefined;
   }
 
-  /** Takes the next bytes, which must be there. Returns how many. */
+  /** Takes the next bytes, which must be ready. Returns their number. */
   take(most?: number): number {
     const length = this.peek(most);
     assert(length, `Nothing to take at ${this.core.position}: ${length}`);
@@ -67,14 +67,14 @@ export class Rig {
     }
   }
 
-  /** Cancels, and everything must be free when that is over. */
+  /** Cancels, after which everything must be free. */
   async cancel(): Promise<void> {
     await this.engine.drive(this.core.cancel());
     this.assertFree();
     await this.engine.drive(this.file.close());
   }
 
-  /** Nothing is in flight, and no memory is out. */
+  /** Asserts that nothing is in flight, and no memory is in use. */
   assertFree(): void {
     this.engine.assertIdle();
     assertEquals(this.core.buffers, 0, "buffers");

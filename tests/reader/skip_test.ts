@@ -71,7 +71,7 @@ for (const byob of [false, true]) {
       const stream = await open(dir, 100_000, { bufferSize: 16_384, readAhead: 1 });
       const reader = byob ? stream.getReader({ mode: "byob" }) : stream.getReader();
       const read = async () => {
-        // One without a mode takes no notice of the view.
+        // A reader without a mode ignores the view.
         const { value } = await (reader as ReadableStreamBYOBReader).read(new Uint8Array(1000));
         return value ?? new Uint8Array(0);
       };
