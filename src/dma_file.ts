@@ -74,12 +74,12 @@ import { Writer } from "./writer/writer.ts";
  */
 const opened = Symbol("opened");
 
-/** Ends what objects have left open that were collected. */
+/** Releases the resources of collected objects. */
 const dropped = new FinalizationRegistry<() => void>((end) => end());
 
 /**
- * Calls `end`, which must not hold `object`, if `object` is collected before `ended` settles. Unregisters at once then: otherwise
- * the object graph survives minor collections.
+ * Calls `end`, which must not refer to `object`, if `object` is collected before `ended` settles. Then it unregisters
+ * the object at once: otherwise the object graph survives minor collections.
  */
 function whenDropped(object: WeakKey, ended: Promise<void>, end: () => void): void {
   dropped.register(object, end, end);

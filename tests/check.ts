@@ -1,4 +1,4 @@
-// What `deno task check` runs: everything about the code that can be judged without running it.
+// The checks of `deno task check`, which do not run the code.
 
 import { fileURLToPath } from "node:url";
 import { exists, runMain } from "./setup/command.ts";
@@ -11,10 +11,10 @@ const root = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$/, "");
 /** The public modules, as in deno.json's exports. */
 const modules = ["mod.ts", "node.ts", "cli.ts"];
 
-/** Whatever else has types. */
+/** The other modules with types. */
 const folders = ["tests", "examples", "bench", "demo", "ffi"];
 
-/** Runs one check in sight of the reader. */
+/** Runs one check, and shows its output. */
 async function check(args: readonly string[]): Promise<boolean> {
   console.log(`# deno ${args.join(" ")}`);
   const { success } = await new Deno.Command(Deno.execPath(), {

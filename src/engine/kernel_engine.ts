@@ -71,7 +71,7 @@ export class KernelEngine implements Engine {
   /** Whether the engine no longer submits operations. */
   #disposed = false;
 
-  /** `threads` calls run at once. A ring is the engine's from now on. */
+  /** At most `threads` calls run at once. The engine owns the ring. */
   constructor(shim: Shim, budget: BufferBudget, threads: number, ring?: KernelRing) {
     const { counters } = this;
     this.#shim = shim;

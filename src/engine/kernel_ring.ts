@@ -68,7 +68,7 @@ export class KernelRing {
   readonly missing: readonly string[];
   /** The eventfd that completions signal. {@linkcode close} leaves it open. */
   readonly eventfd: number;
-  /** Whether mappings can be registered. False from the first refusal on: the kernel refuses if too little may be locked. */
+  /** Whether mappings can be registered. False after the first refusal: too little memory may be locked. */
   registersBuffers = false;
   /** Unused indexes of the table of registered mappings. */
   readonly #freeBuffers: number[] = [];
@@ -154,7 +154,7 @@ export class KernelRing {
     this.#shim.dma_call(Opcode.WAIT_RING, -1, this.#address, Math.ceil(milliseconds), 0, 0);
   }
 
-  /** Opens the table of registered mappings, if this kernel (5.19) and liburing have it. */
+  /** Creates the table of registered mappings, if the kernel (5.19) and liburing support it. */
   #openBufferTable(): void {
     const { io_uring_register_buffers_sparse, io_uring_register_buffers_update_tag } =
       this.liburing;
@@ -164,7 +164,9 @@ export class KernelRing {
     for (let index = 0; index < REGISTERED_SLOTS; index++) this.#freeBuffers.push(index);
   }
 
-  /** Registers a mapping: the kernel need not pin its pages for each write. Returns its index, or -1 if it could not. */
+  /**
+   * Registers a mapping, so that the kernel does not pin its pages for each write. Returns its index, or -1 on failure.
+   */
   registerBuffer(address: number, length: number): number {
     const index = this.#freeBuffers.pop();
     if (index === undefined) return -1;
@@ -179,14 +181,14 @@ export class KernelRing {
     this.#freeBuffers.push(index);
   }
 
-  /** Returns whether the kernel takes a mapping as the one with this index. */
+  /** Sets the mapping of an index. Returns whether the kernel accepts it. */
   #setBuffer(index: number, address: number, length: number): boolean {
     const iovec = new BigUint64Array([BigInt(address), BigInt(length)]);
     const update = this.liburing.io_uring_register_buffers_update_tag!;
     return update(this.#pointer, index, iovec, null, 1) === 1;
   }
 
-  /** Makes an eventfd that completions signal. */
+  /** Creates the eventfd that completions signal. */
   #openEventfd(): number {
     const flags = EFD_CLOEXEC | EFD_NONBLOCK;
     const fd = this.#shim.dma_call(Opcode.EVENTFD, -1, 0, 0, 0, flags);

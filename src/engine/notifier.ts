@@ -1,6 +1,6 @@
-// How completions wake the event loop: the ring signals an eventfd. At first one of Deno's threads waits for it, which
-// costs nothing to set up. Later Deno's own epoll watches it.
-// Measured: a wake-up takes 5 µs by epoll and 40 µs by a thread, but the setup of epoll takes 20 ms.
+// Wakes the event loop for completions: the ring signals an eventfd. At first one of Deno's threads waits for it, which
+// needs no setup. Later Deno's own epoll watches it. Measured: a wake-up takes 5 µs by epoll and 40 µs by a thread, but
+// the setup of epoll takes 20 ms.
 
 import type { Socket } from "node:net";
 import type { Shim } from "../../ffi/shim.ts";
@@ -31,11 +31,11 @@ export class Notifier {
   readonly #ring: KernelRing;
   readonly #counters: Counters;
   readonly #reap: () => void;
-  /** What the thread does: it waits for a signal, or the event loop serves one. */
+  /** The state of the thread: it waits for a signal, or the event loop serves one. */
   #thread: "idle" | "waiting" | "signalled" = "idle";
-  /** The modules that give access to epoll, while they are loaded and were not tried. */
+  /** The modules that give access to epoll, from their loading until the first attempt. */
   #node: NodeModules | undefined;
-  /** Keeps the event loop alive when epoll watches the eventfd. */
+  /** The handle that keeps the event loop alive while epoll watches the eventfd. */
   #socket: Socket | undefined;
   #referenced = false;
   #firstWakeUp: "not awaited" | "polled for" | "seen" = "not awaited";
@@ -69,11 +69,11 @@ export class Notifier {
   unref(): void {
     this.#referenced = false;
     this.#socket?.unref();
-    // Nothing is left that would signal it.
+    // No operation is in flight that would signal the eventfd.
     if (this.#thread === "waiting") this.#signal();
   }
 
-  /** Closes the eventfd, when the thread has left it. */
+  /** Closes the eventfd when the thread no longer uses it. */
   stop(): void {
     this.unref();
     this.#stopped = true;
@@ -110,7 +110,7 @@ export class Notifier {
     this.#firstWakeUp = "not awaited";
   }
 
-  /** Has a thread wait for signals, only while operations are in flight, until epoll takes over. */
+  /** Lets a thread wait for signals while operations are in flight, until epoll takes over. */
   async #waitOnThread(): Promise<void> {
     const { dma_call, dma_call_on_thread } = this.#shim;
     const { eventfd } = this.#ring;
@@ -134,8 +134,9 @@ export class Notifier {
   // ---- epoll ------------------------------------------------------------------------------------------------------
 
   /**
-   * Loading takes some 20 ms, which only much I/O repays. Not in a Worker, where Deno does not close the descriptor of a
-   * handle if it is terminated, and not without /proc, where Deno panics if node:process is loaded.
+   * Loads the modules, which takes some 20 ms and pays off only with much I/O. Not in a Worker, where Deno does not
+   * close the descriptor of a handle at termination, and not without /proc, where Deno panics if node:process is
+   * loaded.
    */
   async #loadNode(): Promise<void> {
     if (!endsWithProcess(this.#shim)) return;
@@ -146,15 +147,15 @@ export class Notifier {
       };
       this.#node = { Socket, Pipe: process.binding("pipe_wrap").Pipe };
     } catch {
-      // The thread goes on.
+      // The thread stays in use.
     }
   }
 
   /**
-   * Has Deno's epoll watch the eventfd, if that works. The thread must not wait for it.
+   * Makes Deno's epoll watch the eventfd, if that works. The thread must not wait for it.
    *
-   * node:net takes pipes only, but the class of its handles takes any descriptor that epoll does. That is no public
-   * contract, so it is tried with a signal first.
+   * node:net takes only pipes, but the class of its handles takes any descriptor that epoll supports. This is not a
+   * public contract, so a signal tests it first.
    */
   async #tryEpoll({ Socket, Pipe }: NodeModules): Promise<void> {
     this.#node = undefined;
@@ -190,7 +191,7 @@ export class Notifier {
   }
 }
 
-/** The parts of Node's modules that have epoll watch a descriptor. */
+/** The parts of Node's modules that make epoll watch a descriptor. */
 interface NodeModules {
   readonly Socket: typeof Socket;
   /** The handle under a pipe of node:net: epoll's view of a descriptor. */

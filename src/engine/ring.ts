@@ -9,7 +9,7 @@ import { Errno } from "./linux.ts";
 import { Notifier } from "./notifier.ts";
 import type { Request } from "./sqe.ts";
 
-/** The most completions between two turns of the event loop. */
+/** The maximum number of completions between two turns of the event loop. */
 const MAX_PER_TURN = 512;
 
 /**
@@ -43,8 +43,7 @@ export class Ring {
   #completed = 0;
 
   /**
-   * Owns `kernel` from now on. `ended` gets the result of a request: `-ECANCELED` if the ring, or the kernel, has not
-   * performed it.
+   * Owns `kernel`. `ended` gets the result of a request: `-ECANCELED` if the ring or the kernel has not performed it.
    */
   constructor(
     shim: Shim,

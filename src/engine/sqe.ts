@@ -68,7 +68,9 @@ export function callNow(shim: Shim, { opcode, fd, address, length, offset, flags
   return shim.dma_call(opcode, fd, address, length, offset, flags);
 }
 
-/** Closes a descriptor on this thread. Returns `-EBADF` if it is not recorded as open: its number may be another file's. */
+/**
+ * Closes a descriptor on this thread. Returns `-EBADF` if it is not recorded as open: another file may have its number.
+ */
 export function closeNow({ resources, dma_call }: Shim, fd: number): number {
   return resources.untrackDescriptor(fd) ? dma_call(Opcode.CLOSE, fd, 0, 0, 0, 0) : -Errno.EBADF;
 }

@@ -6,7 +6,7 @@ import type { Memory } from "../engine/operation.ts";
 /** The alignment of every buffer's address: enough for any device. */
 const MEMORY_ALIGNMENT = 4096;
 
-/** Zeroed memory, in an ArrayBuffer that is larger than `length`, so that it has an aligned part. */
+/** Zeroed memory: the aligned part of an ArrayBuffer that is larger than `length`. */
 export function allocateMemory(length: number): Memory {
   const buffer = new ArrayBuffer(length + MEMORY_ALIGNMENT);
   const start = addressOf(buffer);

@@ -92,13 +92,13 @@ export class OpenFile implements FileIdentity {
    */
   readonly blockSize: number;
   /**
-   * What writes may have, `RWF_*`: to be durable when they are over, and to leave no pages in the cache. Transfers take out what
-   * is refused.
+   * The optional flags of writes (`RWF_*`): durable writes, and no pages left in the cache. A transfer removes a flag
+   * that is refused.
    */
   writeFlags: number;
   /** Whether the open created or emptied the file, so that all its bytes come from this module. */
   readonly ownsSize: boolean;
-  /** Whether the file no longer changes: nobody may write to it any more. */
+  /** Whether the file is read-only, so that it no longer changes. */
   sealed = false;
   /** Whether the user's object was collected. The last stream of the file then closes it. */
   dropped = false;
@@ -155,7 +155,10 @@ export class OpenFile implements FileIdentity {
     return this.#request.write && !this.sealed;
   }
 
-  /** The user's object was collected. A writer that was dropped with it closes the file when its own work is done. */
+  /**
+   * Notes that the user's object was collected. A writer that was dropped with it closes the file when its work has
+   * ended.
+   */
   drop(): void {
     this.dropped = true;
     if (!this.writer) this.close().catch(() => {});
@@ -260,8 +263,9 @@ export class OpenFile implements FileIdentity {
   }
 
   /**
-   * Whether close(2) writes nothing and frees only a few blocks. The last close of a file without a name frees its blocks, and another program may remove the name at any moment. FAT, which does not report an alignment, writes and waits if it is mounted with
-   * `flush` (fat_file_release in fs/fat/file.c).
+   * Whether close(2) writes nothing and frees only a few blocks. The last close of a file without a name frees its
+   * blocks, and another program may remove the name at any moment. FAT, which does not report an alignment, writes and
+   * waits if it is mounted with `flush` (fat_file_release in fs/fat/file.c).
    */
   get #closesQuickly(): boolean {
     if (!this.#direct || this.durability.unsynced || !this.engine.isLocal(this.fd)) return false;

@@ -1,4 +1,4 @@
-// `bench`: what it says agrees with itself, and it leaves nothing behind.
+// `bench`: its figures are consistent, and it leaves no file behind.
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { type BenchReport, type Measured, spread } from "../../cli/bench_report.ts";
@@ -19,7 +19,7 @@ Deno.test("bar() fills eighths of a cell, and is never empty", () => {
   assertEquals(bars, ["████", "██", "██▏", "▏", "▏"]);
 });
 
-/** What is printed of rounds with these ratios. */
+/** The output for rounds with these ratios. */
 function lines(ratios: number[], fromDisk: number | null = 1): string[] {
   const measured = (rate: number): Measured => ({
     rate: { median: rate * MIB, min: rate * MIB * 0.9, max: rate * MIB * 1.1 },

@@ -1,4 +1,4 @@
-// `write` and `copy`: what they leave on the disk, what they say, and their exit codes.
+// `write` and `copy`: their files, their output, and their exit codes.
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { assertFile, namesIn, pattern } from "../support/bytes.ts";

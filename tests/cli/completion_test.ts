@@ -1,4 +1,4 @@
-// The completion scripts, in the shells that they are for.
+// The completion scripts, in their shells.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { hasProgram, run } from "../setup/command.ts";
@@ -25,7 +25,7 @@ function testIn(shell: string, name: string, fn: (completion: string) => Promise
   testOnce(`${shell} ${name}`, async () => await fn(await script(shell)), { ignore });
 }
 
-/** What bash would offer after these words, the last of which is the one being typed. */
+/** The words that bash offers after these words, the last of which is being typed. */
 async function inBash(completion: string, ...words: string[]): Promise<string[]> {
   const ask = 'COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _dma; printf "%s\\n" "${COMPREPLY[@]}"';
   const args = ["--norc", "-c", `${completion}\n${ask}`, "bash", "dma", ...words];
@@ -46,7 +46,7 @@ testIn("bash", "completes commands, options, and their values", async (completio
     [["completion", ""], ["bash", "zsh", "fish"]],
     [["completion", "--name", "x", "z"], ["zsh"]],
     [["help", "d"], ["doctor"]],
-    // File names are left to readline, and where nothing is known nothing is offered.
+    // Readline completes names of files, and unknown values get no offer.
     [["write", ""], []],
     [["copy", "--direct", "off", "a", ""], []],
     [["write", "--buffer-size", ""], []],
@@ -72,7 +72,7 @@ testIn("bash", "completes the very options that the help lists", async (completi
 testInDirectory("bash completes names of files when Tab is pressed", async (dir) => {
   await Deno.writeTextFile(`${dir}/with space`, "");
   await Deno.mkdir(`${dir}/folder`);
-  // What dma gets, and nothing else that could be taken for it.
+  // The arguments that dma gets.
   const shown = `dma() { printf 'GOT<%s>\\n' "$@"; }; PS1=`;
   await Deno.writeTextFile(`${dir}/rc`, `${await script("bash")}${shown}\n`);
   const typed = ["dma wri\t--ato\twi\t", "dma bench f\t", "dma write --direct=re\t", "exit", ""];

@@ -1,4 +1,4 @@
-// `copy` leaves mode, owner and times as cp(1) does, and nobody else can read a private file meanwhile.
+// `copy` sets mode, owner and times like cp(1), and a private file is never readable by other users meanwhile.
 
 import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { endOf, hasProgram, run, runOrThrow } from "../setup/command.ts";
@@ -11,14 +11,14 @@ const isRoot = Deno.uid() === 0;
 const mayDropRights = isRoot && hasProgram("setpriv");
 
 async function make(path: string, mode: number, { owner = false, length = 5000 } = {}) {
-  // One that is there may be read-only.
+  // An existing file may be read-only.
   await Deno.remove(path).catch(() => {});
   await Deno.writeFile(path, pattern(length));
   if (owner) await Deno.chown(path, 1, 2);
   await Deno.chmod(path, mode);
 }
 
-/** What counts of a file beside its bytes: permissions, owner and, with `times`, when it was changed. */
+/** The compared attributes of a file: permissions, owner and, with `times`, the time of its last change. */
 function attributes(path: string, times = false): Promise<string> {
   return runOrThrow("stat", ["-c", times ? "%a %u %g %y" : "%a %u %g", path]);
 }
@@ -27,7 +27,7 @@ function under(umask: string, ...command: string[]): Promise<string> {
   return runOrThrow("sh", ["-c", `umask ${umask}; exec "$@"`, "sh", ...command]);
 }
 
-/** Runs the command line, and `look` again and again meanwhile. */
+/** Runs the command line, and repeatedly `look` meanwhile. */
 async function whileRunning(args: string[], look: () => void): Promise<void> {
   const child = spawn(args);
   await child.stdin.close();
@@ -44,13 +44,13 @@ async function whileRunning(args: string[], look: () => void): Promise<void> {
 interface Copying {
   mode: number;
   umask?: string;
-  /** The mode of a file that is already there. */
+  /** The mode of an existing file. */
   existing?: number;
   preserve?: boolean;
   length?: number;
 }
 
-/** Throws unless `dma copy` leaves what `cp` leaves. */
+/** Throws unless `dma copy` has the same result as `cp`. */
 async function assertAsCp(dir: TestDirectory, copying: Copying): Promise<void> {
   const { mode, umask = "022", existing, preserve = false, length = 5000 } = copying;
   const source = dir.file("source");
@@ -92,11 +92,11 @@ testInDirectory("dma copy of a 0600 file is never readable by others", async (di
     });
     assertEquals([...seen], [0o600], `${args}`);
   }
-  // A file that all may read is closed to them first.
+  // A file that everybody may read is first restricted.
   await make(target, 0o644);
   await whileRunning(["copy", "--quiet", "--preserve", source, target], () => {
     const { size, mode } = Deno.statSync(target);
-    // Empty, or as it was before.
+    // Empty, or unchanged.
     if (size !== 5000 && size !== 0) assertEquals(mode! & 0o777, 0o600, `${size}`);
   });
 });

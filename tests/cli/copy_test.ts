@@ -1,4 +1,4 @@
-// `copy` as cp(1): into directories, and without replacing anything where that is asked for.
+// `copy` like cp(1): into directories, and without replacing files if requested.
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { assertFile, namesIn, pattern } from "../support/bytes.ts";

@@ -57,7 +57,7 @@ testInDirectory("dma doctor --json prints the same facts for programs", async (d
   await assertFile(`${dir}/file`, pattern(5000));
 }, { bothEngines: true });
 
-/** Runs the doctor where it must fail, with these permissions only. */
+/** Runs the doctor with these permissions only, with which it must fail. */
 async function fails(path: string, flags: string[]): Promise<string> {
   const { code, stdout } = await dma(["doctor", path], undefined, { flags });
   assertEquals(code, 1);

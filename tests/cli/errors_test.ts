@@ -79,7 +79,7 @@ testInDirectory(
 );
 
 testInDirectory("dma write onto a full disk prints the number of kept bytes", async (dir) => {
-  // A namespace of its own: the mount goes with the process.
+  // A separate namespace, so that the mount ends with the process.
   const script = `mount -t tmpfs -o size=4m tmpfs "$dir" || exit 77
     head -c 9000000 /dev/zero | dma write "$dir/out"; code=$?; stat -c %s "$dir/out"; exit $code`;
   const { code, stdout, stderr } = await shell(dir, `unshare --mount bash -c '${script}'`);
@@ -98,7 +98,7 @@ testInDirectory("dma reports a limit on the size of files", async (dir) => {
   const { code, stderr } = await limited("copy --buffer-size 64K in out");
   const { size } = await Deno.stat(`${dir}/out`);
   const kept = `dma: failed; kept the first ${size} bytes in out`;
-  // A write that goes past the limit is cut short first, and says where.
+  // A write across the limit is shortened first, and the error names the position.
   const told = stderr.replace(": the write stops at 4096000", "");
   assertEquals([code, told], [1, `${error}: write 'out'${remedy}\n${kept}\n`]);
   assertEquals(await Deno.readFile(`${dir}/out`), pattern(9_000_000).subarray(0, size));

@@ -1,4 +1,4 @@
-// What the doctor concludes, from machines that are not at hand.
+// The doctor's findings on machines that are not available.
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { DirectProbe } from "../../cli/direct_probe.ts";
@@ -73,7 +73,7 @@ const noEngine: Partial<Facts> = {
 const noLiburing = { loads: false, version: null, install: "apt install liburing2" };
 const btrfs = { ...mount, type: "btrfs" };
 
-/** A machine on which the directory is like this. */
+/** A machine with such a directory. */
 function found(change: Partial<DirectProbe>): Partial<Facts> {
   return { works: !change.error && !change.broken, probe: { ...probe, ...change } };
 }
@@ -82,7 +82,7 @@ function forbidden(disabled: number, seccomp: boolean, allowed: false | null = f
   return { ...threads, ioUring: { allowed, disabled, seccomp } };
 }
 
-/** What differs from a healthy machine, and parts of "verdict | level | what | remedy". */
+/** The differences from a healthy machine, and parts of "verdict | level | what | remedy". */
 const machines: Record<string, [change: Partial<Facts>, ...parts: string[]]> = {
   "a permission is missing": [
     { ...noEngine, engine, missingPermissions: ["--allow-ffi", "--allow-write"] },
@@ -207,7 +207,7 @@ Deno.test("The worst finding comes first, and makes the verdict", () => {
   assertEquals(found.map(({ level }) => level), ["error", "warning"]);
   assertEquals(verdict(facts, found), `Does not work: /mnt: ${error}`);
   assertMatch(found[0]!.remedy!, /mkdir -p \/mnt/);
-  // In /proc files cannot be made, though it is there.
+  // /proc exists, but no file can be created in it.
   const [there] = findings({ ...facts, probe: { ...facts.probe, kind: "directory" } });
   assertEquals(there!.remedy, null);
 });

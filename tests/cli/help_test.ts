@@ -1,4 +1,4 @@
-// The help text: it teaches, fits a terminal, agrees with the code, and needs no permission.
+// The help text: it has examples, fits a terminal, agrees with the code, and needs no permission.
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { STOPPING_SIGNALS } from "../../cli/exit_codes.ts";
@@ -9,7 +9,7 @@ import { succeeds } from "./process.ts";
 
 const COMMANDS = ["write", "copy", "read", "doctor", "bench", "completion"];
 
-/** What is printed, without any permission. */
+/** The output, without any permission. */
 async function printed(...args: string[]): Promise<string> {
   const { stdout, stderr } = await succeeds(args, undefined, { flags: [] });
   assertEquals(stderr, "");

@@ -80,7 +80,7 @@ testInDirectory("dma write --json describes the error, and the untouched file", 
 
 testInDirectory("dma copy of a missing source leaves the destination alone", async (dir) => {
   await Deno.writeTextFile(`${dir}/out`, "old");
-  // A name can have what ends a line, and what ends a word.
+  // A name can contain ends of lines, and quotes.
   const missing = `${dir}/it's\nmissing`;
   const { stdout } = await dma(["copy", "--json", missing, `${dir}/out`]);
   const { error, fileSize, seconds, synced } = parse(stdout);

@@ -1,4 +1,4 @@
-// Runs the command line as a process of its own, as a shell does.
+// Runs the command line as a separate process, like a shell.
 
 import { fileURLToPath } from "node:url";
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
@@ -39,7 +39,7 @@ export async function dma(
   const child = spawn(args, surroundings);
   const ran = endOf(child);
   const stdin = child.stdin.getWriter();
-  // A command that ends early closes its end of the pipe; that is not what is tested.
+  // A command that ends early closes its end of the pipe, which is not tested here.
   await stdin.write(input as Uint8Array<ArrayBuffer>).then(() => stdin.close()).catch(() => {});
   return await ran;
 }
@@ -51,7 +51,10 @@ export async function succeeds(...args: Parameters<typeof dma>): Promise<Ended> 
   return ran;
 }
 
-/** Like {@linkcode dma}. Throws unless the command ends with `code`, prints nothing and says one line, with `says` in it. */
+/**
+ * Like {@linkcode dma}. Throws unless the command ends with `code`, and its only output is one line of error with
+ * `says`.
+ */
 export async function fails(
   code: number,
   args: readonly string[],
@@ -76,7 +79,7 @@ export async function interrupt(
   const ran = endOf(child);
   const stdin = child.stdin.getWriter();
   try {
-    // Resolves only when all but a pipe's capacity was read, so the transfer is under way.
+    // Resolves only when all but a pipe's capacity was read, so the transfer is running.
     await stdin.write(input);
     await eventually(begun, "Nothing was written");
     child.kill(signal);
@@ -106,7 +109,10 @@ export function shell(dir: string, command: string, flags = "-A"): Promise<Comma
   return run("bash", ["-c", script], { env: { dir, deno: Deno.execPath(), cli: CLI, flags } });
 }
 
-/** Registers a test that has a directory to itself. The command line does the same on both engines, unless told otherwise. */
+/**
+ * Registers a test with a separate directory. By default it runs on one engine, because the command line behaves alike
+ * on both.
+ */
 export function testInDirectory(
   name: string,
   fn: (dir: string) => Promise<void>,

@@ -1,4 +1,4 @@
-// Stops transfers half-way with signals: what is left must be whole, or nothing.
+// Stops transfers with signals: the remaining file must be complete up to its end, or absent.
 
 import { assert, assertEquals, assertGreater, assertStringIncludes } from "@std/assert";
 import { STOPPING_SIGNALS, type StoppingSignal } from "../../cli/exit_codes.ts";
@@ -8,7 +8,10 @@ import { eventually } from "../support/descriptors.ts";
 import { testOnce } from "../support/once.ts";
 import { dma, interrupt, spawn, testInDirectory } from "./process.ts";
 
-/** Whether a thread of a process waits for the other end of a FIFO. Deno itself catches SIGINT before anybody listens. */
+/**
+ * Whether a thread of a process waits for the other end of a FIFO. Deno itself catches SIGINT before a listener is
+ * added.
+ */
 async function waitsForFifo(pid: number): Promise<boolean> {
   for (const { name } of [...Deno.readDirSync(`/proc/${pid}/task`)]) {
     const place = await Deno.readTextFile(`/proc/${pid}/task/${name}/wchan`).catch(() => "");
@@ -61,7 +64,10 @@ testInDirectory("dma copy of a FIFO ends with its writer", async (dir) => {
   await assertFile(`${dir}/out`, pattern(500_000));
 }, { bothEngines: true });
 
-/** Sends signals when there is a file in a directory below `dir`. Resolves to the exit code, and checks what is left. */
+/**
+ * Sends signals when there is a file in a directory below `dir`. Resolves to the exit code, and checks the remaining
+ * files.
+ */
 async function interruptScratch(
   dir: string,
   args: string[],
@@ -93,14 +99,14 @@ for (const signals of [["SIGINT"], ["SIGTERM"], ["SIGINT", "SIGTERM"]] as const)
       ["bench", "--seconds", "60", "--size", "64M"],
       signals,
     );
-    // The second one can come when everything is over already.
+    // The second signal can come after the end.
     assert(signals.some((signal) => STOPPING_SIGNALS[signal] === code), `${code}`);
   });
 }
 
 testInDirectory("dma doctor leaves nothing behind after SIGINT", async (dir) => {
   const codes = [];
-  // Its files are there for some milliseconds only, so that the signal can come too late.
+  // Its files exist for only some milliseconds, so the signal can come too late.
   while (codes.at(-1) !== 130 && codes.length < 20) {
     codes.push(await interruptScratch(dir, ["doctor"], ["SIGINT"]));
   }
@@ -117,7 +123,7 @@ const PROGRAM = `
   console.log("stopped");
 `;
 
-/** Sends it two signals, the second one so many milliseconds after the first. Resolves to its exit code and its lines. */
+/** Sends two signals, so many milliseconds apart. Resolves to the exit code and the output lines. */
 async function interruptTwice(delay: number): Promise<[code: number, ...lines: string[]]> {
   const args = ["eval", "--no-check", PROGRAM];
   const child = new Deno.Command(Deno.execPath(), { args, stdout: "piped" }).spawn();

@@ -1,4 +1,4 @@
-// A slow source loses nothing: its bytes are soon in the file, and stay there however the transfer ends.
+// Bytes of a slow source are soon in the file, and stay there however the transfer ends.
 import { eventually } from "../support/descriptors.ts";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { engines } from "../faults/machine.ts";
@@ -8,10 +8,10 @@ import { assertFile, filled, joined, pattern } from "../support/bytes.ts";
 import { openIn, spawn } from "./process.ts";
 import { endOf, run } from "../setup/command.ts";
 
-/** None in the second run of the suite, without io_uring: the first one has tried the threads engine too. */
+/** No engine in the second run of the suite, without io_uring: the first run has tested the threads engine too. */
 const ENGINES = engineIsOfNoConcern ? engines : [];
 
-/** A run of the command line whose standard input is fed by hand. */
+/** A run of the command line whose standard input the test feeds. */
 class Fed implements AsyncDisposable {
   readonly child: Deno.ChildProcess;
   readonly ran: ReturnType<typeof endOf>;
@@ -32,7 +32,7 @@ class Fed implements AsyncDisposable {
     return fed;
   }
 
-  /** Resolves when the process has read the bytes from the pipe, and had the time to accept them. */
+  /** Resolves when the process has read the bytes from the pipe and accepted them. */
   async send(input: string | Uint8Array<ArrayBuffer>): Promise<void> {
     const bytes = typeof input === "string" ? new TextEncoder().encode(input) : input;
     const before = await this.#bytesRead();
@@ -97,7 +97,7 @@ for (const engine of ENGINES) {
 testDirectAndCached("dma write keeps all of several buffers on SIGINT", async (dir) => {
   const path = dir.file("out");
   const input = pattern(300_001);
-  // A verification that has not begun is not in the way.
+  // A verification that has not begun does not matter.
   for (const more of [[], ["--verify"]]) {
     await using fed = await Fed.start(path, "", "--json", "--buffer-size", "64K", ...more);
     await fed.send(input);
@@ -138,7 +138,7 @@ testInOneDirectory("dma write --flush-every sets when the tail is written", asyn
   assertEquals((await Deno.stat(never)).size, 0);
 });
 
-/** Transfers what a source of these parts gives before it fails. Their positions leave holes between them. */
+/** Transfers the parts of a source that then fails. Between the parts there are holes. */
 async function transferBroken(path: string, parts: [position: number, ...chunks: string[]][]) {
   const program = `
     import { transfer } from "${new URL("../../cli/transfer.ts", import.meta.url)}";
@@ -174,7 +174,7 @@ testInOneDirectory("dma keeps what came before its source failed", async (dir) =
   const begun = joined(filled(70_000, 1), filled(5, 2));
   assertEquals(await transferBroken(path, [[0, ...chunks]]), { bytes: 70_005, holes: 0 });
   await assertFile(path, begun);
-  // It fails in front of a range, with a hole before that.
+  // It fails before a range that follows a hole.
   const parts = await transferBroken(path, [[0, ...chunks], [1_000_000]]);
   assertEquals(parts, { bytes: 1_000_000, holes: 1_000_000 - 70_005 });
   await assertFile(path, joined(begun, new Uint8Array(1_000_000 - 70_005)));

@@ -1,4 +1,4 @@
-// `copy` keeps holes: what takes no space in the source takes none in the copy, and reads as zeros.
+// `copy` keeps holes: they take no space in the copy, and read as zeros.
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { assertFile, joined, pattern } from "../support/bytes.ts";
@@ -14,7 +14,7 @@ const MIB = 1024 ** 2;
 
 type Range = [position: number, length: number];
 
-/** Makes a file with data where it is said, and holes everywhere else. */
+/** Makes a file with data in these ranges, and holes elsewhere. */
 async function sparse(
   dir: TestDirectory,
   size: number,
@@ -28,7 +28,7 @@ async function sparse(
     await file.write(pattern(length));
   }
   await file.truncate(size);
-  // Until then ext4 has not allocated anything.
+  // Before that ext4 has allocated no blocks.
   await file.sync();
   return path;
 }
@@ -38,7 +38,7 @@ async function space(path: string): Promise<number> {
   return (await Deno.stat(path)).blocks! * 512;
 }
 
-/** Copies to a file, compares all bytes, and resolves to what was said in JSON. */
+/** Copies to a file, compares all bytes, and resolves to the JSON output. */
 async function copied(source: string, target: string, ...args: string[]) {
   const { stdout } = await succeeds(["copy", "--json", ...args, source, target]);
   await assertFile(target, await Deno.readFile(source));

@@ -1,4 +1,4 @@
-// Control and invisible characters in names are escaped wherever they are printed, so that no name deceives its reader.
+// Control and invisible characters in names are escaped in all output, so that no name misleads its reader.
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { inOneLine, jsonText } from "../../cli/output.ts";

@@ -1,4 +1,4 @@
-// `read`, and "-" in place of a path: bytes go to standard output, and nothing else does.
+// `read`, and "-" as a path: standard output gets the bytes, and no other text.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { cachedBytes, endOf } from "../setup/command.ts";
@@ -18,7 +18,7 @@ testDirectAndCached("dma read writes a file to standard output", async (dir) => 
 
 testDirectAndCached("dma read leaves nothing in the page cache", async (dir) => {
   const path = dir.file("in");
-  // Past the page cache too, but for the block in which the file is cut.
+  // Past the page cache too, except for the block in which the file is cut.
   await dma(["write", path], pattern(LENGTH));
   const before = await cachedBytes(path);
   if (before === undefined) return;
@@ -51,7 +51,7 @@ testInDirectory("dma read ends with 130 on SIGINT, also without a reader", async
   await Deno.writeFile(`${dir}/in`, pattern(LENGTH));
   const child = spawn(["read", `${dir}/in`]);
   await child.stdin.close();
-  // The pipe is full soon.
+  // The pipe soon becomes full.
   const wchar = async () =>
     Number(/^wchar: (\d+)/m.exec(await Deno.readTextFile(`/proc/${child.pid}/io`))?.[1]);
   await eventually(async () => await wchar() >= 65_536, "Nothing was written");

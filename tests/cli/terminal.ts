@@ -1,23 +1,23 @@
-// Runs the command line on a terminal, as a person does, and gives what the terminal got.
+// Runs the command line on a terminal, and returns the terminal's output.
 import { hasProgram } from "../setup/command.ts";
 import { quoted } from "../../cli/remedies.ts";
 import { DMA } from "./process.ts";
 
-/** Whether there is `script` of util-linux, which makes terminals. */
+/** Whether `script` of util-linux is installed, which creates terminals. */
 export const hasTerminals: boolean = hasProgram("script");
 
 export interface TerminalOptions {
   columns?: number;
-  /** A command whose output is standard input; else that is the terminal, where nothing is typed. */
+  /** A command whose output is the standard input; by default the terminal, without typed input. */
   input?: string;
-  /** What a shell would do with the output, as "| cat". */
+  /** A redirection of the output in shell syntax, such as "| cat". */
   after?: string;
   env?: Record<string, string>;
 }
 
 /**
- * Runs `args` on a terminal. Resolves to all that it was sent, escape sequences too, but for those by which Deno
- * clears its own line about loading.
+ * Runs `args` on a terminal. Resolves to its output with escape sequences, except those by which Deno clears its own
+ * line about loading.
  */
 export async function onTerminal(args: string[], options: TerminalOptions = {}): Promise<string> {
   const { columns = 80, input, after = "", env = {} } = options;
@@ -35,7 +35,7 @@ export async function onTerminal(args: string[], options: TerminalOptions = {}):
   return new TextDecoder().decode(stdout).replace(/^(\x1b\[0G\x1b\[2K\x1b\[J)+/, "");
 }
 
-/** What is left on the screen when the terminal has followed all carriage returns and clearings. One text a line. */
+/** The lines on the screen after all carriage returns and clearings. */
 export function screen(sent: string): string[] {
   // deno-lint-ignore no-control-regex
   const parts = sent.match(/\x1b\[[0-9;?]*[A-Za-z]|\x1b[78]|[^\x1b]/gs) ?? [];

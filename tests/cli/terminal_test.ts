@@ -1,4 +1,4 @@
-// On a terminal there are bars and colours, in a pipe there are none, and nothing is left over.
+// Bars and colours appear on a terminal, not in a pipe, and the terminal is left clean.
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { progressLine } from "../../cli/progress.ts";
 import { pattern } from "../support/bytes.ts";
@@ -49,7 +49,7 @@ testOnTerminal(
       const [written, rest, ...more] = screen(sent);
       assertMatch(written!, /^dma: wrote 20971520 bytes \(20 MiB\) to .*; synced$/);
       assertEquals([rest, more], ["", []], sent);
-      // No mode of the terminal is changed, so that none is left changed.
+      // The command changes no mode of the terminal, so it leaves none changed.
       assert(!sent.includes(`${ESCAPE}[?`), sent);
     }
   },

@@ -20,7 +20,7 @@ Deno.test("parseSize() takes bytes and powers of 1024, and nothing else", () => 
   }
 });
 
-/** What is printed of some numbers, in order. */
+/** The texts of some numbers, in order. */
 const formats: [says: string, format: (...numbers: number[]) => string, [number[], string][]][] = [
   ["formatSize() uses the largest unit that leaves at least one", formatSize, [
     [[0], "0 bytes"],

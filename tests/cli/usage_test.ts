@@ -1,4 +1,4 @@
-// Wrong arguments end with 2 and a line that says what is wrong, and nothing is touched.
+// Wrong arguments end with exit code 2 and one line of error, and no file is touched.
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { namesIn, pattern } from "../support/bytes.ts";
@@ -7,7 +7,7 @@ import { dma, fails, testInDirectory } from "./process.ts";
 const LINE = /^dma: /;
 const ENDS_WITH_HELP = /1M, at most 1 GiB; dma write --help says more\n$/;
 
-/** Arguments of `dma`, in a directory with the files `in` and `out`, and what it says of them. */
+/** Arguments of `dma`, in a directory with the files `in` and `out`, and the expected error. */
 const wrong: [args: string, says: string | RegExp][] = [
   ["write --buffer-size many DIR/out", ENDS_WITH_HELP],
   ["write --buffer-size -1 DIR/out", LINE],

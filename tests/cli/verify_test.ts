@@ -39,7 +39,7 @@ testDirectAndCached("dma copy --verify of a file with holes reads its data back"
 testDirectAndCached("dma --verify reads from the disk, and not the page cache", async (dir) => {
   // Written past the page cache, so that reading the source is counted in any case.
   await dma(["write", dir.file("in")], pattern(LENGTH));
-  /** How many bytes a copy has the disk read: those of a child that was waited for count as the shell's. */
+  /** The bytes that a copy reads from the disk. Those of an awaited child count as the shell's. */
   const bytesRead = async (options: string) => {
     const script = `dma copy --quiet ${options} in out && grep ^read_bytes /proc/$$/io`;
     const { success, stdout, stderr } = await shell(dir.path, script);
@@ -77,7 +77,7 @@ for (const atomic of [false, true]) {
   }, { bothEngines: false });
 }
 
-/** Changes the first byte of the file below `directory` that a process has open, when it is written. */
+/** Changes the first byte of the file below `directory` that a process has open, after it is written. */
 async function corrupt(pid: number, directory: string): Promise<boolean> {
   const [path] = await openIn(pid, directory);
   if (path === undefined || (await Deno.stat(path)).size < 65_536) return false;

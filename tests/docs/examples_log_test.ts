@@ -1,5 +1,5 @@
-// The example of a write-ahead log, killed at random moments: whatever it acknowledged must be there afterwards.
-// DMA_KILL_ROUNDS sets how many times.
+// The example of a write-ahead log, killed at random moments: all acknowledged records must be there afterwards.
+// DMA_KILL_ROUNDS sets the number of rounds.
 
 import { assert, assertEquals, assertGreater, assertRejects } from "@std/assert";
 import { WriteAheadLog } from "../../examples/write_ahead_log.ts";
@@ -62,7 +62,7 @@ testExample("write_ahead_log", "has every acknowledged record after SIGKILL", as
     assertEquals(wrong, -1, `Record ${wrong} is ${records[wrong]}`);
     if ((await Deno.stat(log)).size < size) tails++;
   }
-  // Else the recovery that is tested had nothing to do.
+  // Otherwise the recovery would have nothing to do.
   assertGreater(tails, 0, "No process was killed with a tail of zeros behind its records");
   assertEquals(Math.min(...numbersIn((await example.succeeds(["append", "10"])).stdout)), count);
 });
@@ -77,7 +77,7 @@ testExample("write_ahead_log", "shares syncs", async (example) => {
 
 const bytesOf = (text: string) => new TextEncoder().encode(text);
 
-/** Opens a log. Resolves to it and to what it was found to hold. */
+/** Opens a log. Resolves to the log and its records. */
 async function reopen(path: string): Promise<{ log: WriteAheadLog; found: string[] }> {
   const found: string[] = [];
   const recovered = (bytes: Uint8Array) => found.push(new TextDecoder().decode(bytes));
@@ -95,7 +95,7 @@ async function three(path: string): Promise<Uint8Array> {
   return await Deno.readFile(path);
 }
 
-/** What happens to a log of three records, and how many are left. */
+/** A change to a log of three records, and the number of records that remain. */
 const damages: Record<string, [damage: (bytes: Uint8Array) => Uint8Array, left: number]> = {
   "is whole": [(bytes) => bytes, 3],
   "lacks its last byte": [(bytes) => bytes.subarray(0, -1), 2],
@@ -114,7 +114,7 @@ for (const [what, [damage, count]] of Object.entries(damages)) {
     await Deno.writeFile(path, damage(await three(path)));
     const { log, found } = await reopen(path);
     assertEquals(found, left);
-    // As long as the second record: what was behind that must not come back to life behind this.
+    // As long as the second record: the old third record must not reappear behind this one.
     await log.append(bytesOf("new"));
     await log.close();
     const again = await reopen(path);
@@ -151,5 +151,5 @@ testInOneDirectory("A log is refused to a second process", async (dir) => {
   const { log } = await reopen(dir.file("log"));
   await assertRejects(() => reopen(dir.file("log")), Deno.errors.Busy, "Another process has");
   await log.close();
-  // It waits two seconds for the first one, which is long enough on one file system.
+  // It waits two seconds for the first one, which is enough on one file system.
 }, { bothEngines: false });

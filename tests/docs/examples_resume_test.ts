@@ -1,4 +1,4 @@
-// The example of resumable transfers: killed and broken off in the middle, and gone on with, down to the last byte.
+// The example of resumable transfers: killed and interrupted in the middle, and resumed to the last byte.
 
 import { assertEquals, assertGreater, assertLess } from "@std/assert";
 import { assertFile, assertNoFile, namesIn, pattern } from "../support/bytes.ts";
@@ -9,15 +9,15 @@ import { Server } from "./examples/server.ts";
 const MIB = 1024 ** 2;
 const SIZE = 60 * MIB + 12_345;
 
-/** What a transfer of this file has noted to be durable. */
+/** The durable position that a transfer of this file has saved. */
 async function noted(example: Example, name: string): Promise<number> {
   const path = example.file(`shared/.${name}.progress`);
   return JSON.parse(await Deno.readTextFile(path).catch(() => '{"position":0}')).position;
 }
 
-/** A server of one file, which sends no more than it is told to and then waits, or breaks off. */
+/** A server of one file, which sends a limited number of bytes and then waits, or disconnects. */
 class Source implements AsyncDisposable {
-  /** Bytes of the file that it sends to the next client; then it does what `then` says. */
+  /** The number of bytes that it sends to the next client before the action `then`. */
   until = SIZE;
   then: "wait" | "break off" = "wait";
   version = '"one"';
@@ -46,7 +46,7 @@ class Source implements AsyncDisposable {
         at = end;
         if (at === bytes.length) return controller.close();
         if (at < until) return;
-        // An end before the announced length: the bytes are sent, and the connection is broken off.
+        // An end before the announced length: the bytes are sent, and the connection is closed.
         if (then === "break off") return controller.close();
         return new Promise(() => {});
       },
@@ -63,7 +63,7 @@ class Source implements AsyncDisposable {
   }
 }
 
-/** Registers a test of the example, whose folder is there. */
+/** Registers a test of the example, whose folder exists. */
 function testTransfer(sentence: string, fn: (example: Example) => Promise<void>): void {
   testExample("resumable_transfer", sentence, async (example) => {
     await Deno.mkdir(example.file("shared"));
@@ -84,7 +84,7 @@ testTransfer("resumes a download after each SIGKILL", async (example) => {
     const before = await noted(example, "data");
     const child = example.spawn(args);
     await eventually(async () => await noted(example, "data") > before);
-    // At any moment: while bytes come, in a sync, or while it waits for more.
+    // At any moment: while bytes arrive, in a sync, or while it waits for more.
     await new Promise((resolve) => setTimeout(resolve, Math.random() * 50));
     child.kill("SIGKILL");
     await child.output();
@@ -129,7 +129,7 @@ testTransfer("restarts when the file to download has changed", async (example) =
   await assertFile(example.file("shared/data"), pattern(1_500_000, 77));
 });
 
-/** Begins to upload by hand: so many bytes of a body that is announced to be longer. */
+/** Begins an upload by hand: so many bytes of a body whose announced length is greater. */
 async function beginUpload(server: Server, bytes: Uint8Array, sent: number): Promise<Disposable> {
   const connection = await server.connect();
   const { length } = bytes;

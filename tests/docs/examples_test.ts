@@ -1,4 +1,4 @@
-// The examples that work on files: each by its one command.
+// The examples that work on files, each by its command.
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { DmaFile } from "../../mod.ts";
@@ -63,7 +63,7 @@ for (const name of examples.filter((name) => !servers.includes(name))) {
   });
 }
 
-/** What programs that know nothing of this module unpack from a gzip file. */
+/** The content of a gzip file, unpacked by another program. */
 async function gunzip(path: string): Promise<Uint8Array> {
   const { success, stdout } = await new Deno.Command("gunzip", { args: ["-c", path] }).output();
   assert(success, `'${path}' is no gzip file`);
@@ -92,7 +92,7 @@ testExample("backup", "writes just what the command prints", async (example) => 
 
 testExample("backup", "leaves no file if the command fails, or the old one", async (example) => {
   await Deno.writeFile(example.file("in"), pattern(5_000_003));
-  // It prints all of the one file before it fails for the other.
+  // It prints the whole first file before it fails for the second one.
   const failing = tarBefore("in", "missing");
   const first = await example.run(failing);
   assertEquals(first.code, 1, first.stderr);
@@ -138,7 +138,7 @@ testExample("copy_with_progress", "leaves nothing if it cannot read", async (exa
 
 const smallTable = ["--records", "50001", "--lookups", "20000"];
 
-/** Runs the lookups, and resolves to how many reads they took. */
+/** Runs the lookups, and resolves to the number of reads. */
 async function lookUp(example: Example, ...more: string[]): Promise<number> {
   const { stdout } = await example.succeeds([...smallTable, ...more]);
   assertStringIncludes(stdout, "20000 records of 256 bytes looked up in ");

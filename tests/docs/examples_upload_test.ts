@@ -1,4 +1,4 @@
-// The examples that are upload servers, with curl, with fetch, and with clients that no one would want.
+// The example upload servers, with curl, with fetch, and with misbehaving clients.
 
 import { assert, assertEquals, assertLess, assertNotEquals } from "@std/assert";
 import { hasProgram, run, say } from "../setup/command.ts";
@@ -7,7 +7,7 @@ import { eventually } from "../support/descriptors.ts";
 import { type Example, testExample } from "./examples/example.ts";
 import { Server } from "./examples/server.ts";
 
-/** Where the two differ. */
+/** The differences between the two servers. */
 const servers = [
   { name: "upload_server", base: "/", folder: "uploads" },
   { name: "hono_upload", base: "/files/", folder: "files" },
@@ -76,7 +76,7 @@ for (const { name, base, folder } of servers) {
       await connection.send(`PUT ${base}data HTTP/1.1\r\nHost: x\r\n${header}\r\n\r\n`);
       assertEquals(await connection.status(), status);
     }
-    // It says nothing beforehand, and goes on for long.
+    // It announces no length, and sends for a long time.
     using client = Deno.createHttpClient({ http1: false, http2: true });
     const long = ReadableStream.from(Array.from({ length: 400 }, () => new Uint8Array(65_536)));
     assertEquals(await put(url, long, client), 413);
@@ -107,7 +107,7 @@ for (const { name, base, folder } of servers) {
       using connection = await server.connect();
       await connection.beginPut(`${base}${path}`, 0);
       const status = await connection.status();
-      // What a URL parser makes of dots is a name like any other.
+      // A URL parser turns these dots into an ordinary name.
       if (status === 201) await Deno.remove(example.file(`${folder}/outside`));
       else assert(status === 400 || status === 404, `${path}: ${status}`);
     }
@@ -141,11 +141,11 @@ for (const { name, base, folder } of servers) {
     using connection = await server.connect();
     await connection.beginPut(`${base}data`, 3_000_000);
     await connection.send(pattern(2_000_000));
-    // An answer on another connection shows that the first one was seen.
+    // A response on another connection shows that the first request has arrived.
     assertEquals(await statusOf(server.url(`${base}missing`)), 404);
     server.signal("SIGINT");
     if (name === "upload_server") {
-      // At the first signal it lets them finish.
+      // At the first signal it finishes running uploads.
       await eventually(async () => await put(server.url(`${base}x`)) === 503);
       server.signal("SIGINT");
     }
@@ -163,7 +163,7 @@ testExample(
     using late = await server.connect();
     await connection.beginPut("/data", 3_000_000);
     await connection.send(pattern(1_000_000));
-    // Both connections are known to the server before it stops to listen.
+    // The server has accepted both connections before it stops listening.
     await late.beginPut("/before", 0);
     assertEquals(await late.status(), 201);
     server.signal("SIGINT");

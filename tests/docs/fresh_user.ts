@@ -1,4 +1,4 @@
-// A user who has Deno and nothing of this project: an empty folder, an empty cache, and a chosen environment.
+// A user with Deno, but without this project: an empty folder, an empty cache, and a given environment.
 
 import { endOf, run } from "../setup/command.ts";
 
@@ -10,7 +10,7 @@ export interface UserRan {
   readonly error: string;
 }
 
-/** The parts of a run's surroundings that are not empty. */
+/** The non-empty parts of a run's environment. */
 export interface UserSurroundings {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
@@ -31,7 +31,7 @@ export function testersEnvironment(): Record<string, string> {
 export class FreshUser {
   /** The folder of the user's programs. */
   readonly folder: string;
-  /** The only folder that those programs get to read and write. */
+  /** The only folder that these programs may read and write. */
   readonly data: string;
   /** Deno's cache. It has only npm's packages. */
   readonly cache: string;
@@ -51,7 +51,7 @@ export class FreshUser {
     return user;
   }
 
-  /** The flags that the README names, and not one more. */
+  /** Exactly the flags of the README. */
   get flags(): string[] {
     const readme = Deno.readTextFileSync(new URL("../../README.md", import.meta.url));
     const [, flags = ""] = /^deno run (--allow-.*) main\.ts$/m.exec(readme) ?? [];
@@ -62,7 +62,7 @@ export class FreshUser {
     await Deno.writeTextFile(`${this.folder}/${name}`, text);
   }
 
-  /** Runs Deno in the folder. No variable is set but those that are given, and the one for its cache. */
+  /** Runs Deno in the folder, with only the given variables and the one of its cache. */
   async deno(args: readonly string[], surroundings: UserSurroundings = {}): Promise<UserRan> {
     return await this.run(Deno.execPath(), args, surroundings);
   }

@@ -1,5 +1,5 @@
-// Links of the pages: each leads to a file and a heading that are there; those of published pages to published ones, as on
-// JSR nothing else exists.
+// Links of the pages: each leads to an existing file and heading. Links of published pages lead to published pages,
+// because JSR has no others.
 
 import { fileURLToPath } from "node:url";
 import { assert, assertEquals } from "@std/assert";
@@ -18,14 +18,14 @@ function prose(page: string): string {
   return Deno.readTextFileSync(root + page).replaceAll(/^```.*?^```$/gms, "");
 }
 
-/** The anchors that GitHub and JSR make of a page's headings. */
+/** The anchors that GitHub and JSR derive from a page's headings. */
 function anchorsOf(page: string): string[] {
   return [...prose(page).matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
     heading!.toLowerCase().replaceAll(/[^\p{L}\p{N}_\- ]/gu, "").replaceAll(" ", "-")
   );
 }
 
-/** Whether there is what a link leads to, and a reader of the page can have it. */
+/** Whether the target of a link exists, and is available to a reader of the page. */
 function leads(page: string, link: string): boolean {
   const { pathname, hash } = new URL(link, `file:///${page}`);
   const target = pathname.slice(1);

@@ -1,4 +1,4 @@
-// What a user of the published package depends on, and the commands by which the guide prints its reference.
+// The dependencies of the published package, and the guide's commands that print the reference.
 
 import { assert, assertEquals } from "@std/assert";
 import config from "../../deno.json" with { type: "json" };
@@ -6,13 +6,13 @@ import { runOrThrow } from "../setup/command.ts";
 import { testOnce } from "../support/once.ts";
 import { root } from "../support/published.ts";
 
-/** What a command of Deno prints. */
+/** The output of a command of Deno. */
 function output(...args: string[]): Promise<string> {
   const options = { cwd: new URL(root), env: { NO_COLOR: "1" } };
   return runOrThrow(Deno.execPath(), args, options);
 }
 
-/** Everything that a module imports, directly or not, and that is none of this project. */
+/** All direct and indirect imports of a module from outside of this project. */
 async function foreignImports(entry: string): Promise<string[]> {
   const { modules, redirects }: {
     modules: { specifier: string }[];

@@ -1,4 +1,4 @@
-// Imports by URL from an empty folder, as a user without a checkout does: nothing but what is published may be needed.
+// Imports by URL from an empty folder, as by a user without a checkout: only published files may be needed.
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { exists } from "../setup/command.ts";
@@ -17,7 +17,7 @@ interface Scene {
 
 const BYTES = 3_000_001;
 
-/** Writes {@linkcode BYTES} sevens to the path that is its argument, and says which engine did. */
+/** Writes {@linkcode BYTES} sevens to the path in its argument, and prints the engine. */
 const writer = (url: string) => `
   import { DmaFile, DmaStreamWriter, engineInfo } from "${url}";
   const file = await DmaFile.create(Deno.args[0]);
@@ -71,7 +71,7 @@ testByUrl("No other permission, program or cache folder is needed", async (scene
     {},
     { HOME: home },
     { HOME: home, XDG_CACHE_HOME: `${home}/cache` },
-    // Nothing can be made there, not even by root.
+    // No file can be created there, not even by root.
     { HOME: "/proc/home", XDG_CACHE_HOME: "/proc/cache" },
   ];
   for (const env of environments) {
@@ -96,7 +96,7 @@ testByUrl("Two versions work side by side in one process", async ({ user, flags,
        await ReadableStream.from([bytes]).pipeTo(new dma.DmaStreamWriter(file));
      };
      await Promise.all([write(old, "/old"), write(young, "/young")]);
-     // A reader of one is any stream of bytes to the other.
+     // A reader of one copy is any byte stream to the other.
      const source = await old.DmaFile.open(folder + "/old");
      const target = await young.DmaFile.create(folder + "/piped");
      await source.readable.pipeTo(target.writable);
@@ -119,7 +119,7 @@ testByUrl("Two versions work side by side in one process", async ({ user, flags,
 
 testByUrl("Cached once, everything works offline", async ({ user, server }) => {
   const cli = server.url("cli.ts");
-  // Nothing is run, so that what is imported late is there only where Deno can see it beforehand.
+  // No program is run, so a dynamic import is available only if Deno finds it statically.
   const cache = ["cache", `--allow-import=${server.host}`, "main.ts", cli];
   const cached = await user.deno(cache, { env: testersEnvironment() });
   assertEquals(cached.code, 0, cached.error);
@@ -143,7 +143,7 @@ testByUrl("Types are checked by URL, those of remote modules too", async ({ user
   const flags = ["--quiet", "--all", `--allow-import=${server.host}`];
   const { code, error } = await user.deno(["check", ...flags, "right.ts", "wrong.ts"]);
   assertEquals(code, 1);
-  // Of the one mistake in one of both programs.
+  // The error of the one mistake in one of the two programs.
   assertStringIncludes(error, "Type 'string' is not assignable to type 'boolean");
   assertEquals(error.match(/^TS\d+/gm)?.length, 1, error);
 });
@@ -164,7 +164,7 @@ testByUrl("The command line by URL gives help, its version and what it wrote", a
   await assertFile(`${user.data}/written`, pattern(BYTES));
 });
 
-/** Builds a program of one file with a command of Deno, and runs it where nothing else is left. */
+/** Builds a program of one file with a command of Deno, and runs it in a folder without other files. */
 async function runAlone(
   { user, server, dir }: Scene,
   build: string[],

@@ -1,5 +1,5 @@
-// Every public function with every wrong kind of argument: the error is of the right class and names the argument,
-// and whatever it was called on is as it was.
+// Every public function with every wrong kind of argument: the error has the right class and names the argument, and
+// the object does not change.
 
 import "../support/engine.ts";
 import { assert, assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
@@ -8,7 +8,7 @@ import { namesIn } from "../support/bytes.ts";
 import { type Case, cases, type Subjects } from "./bad_input/cases.ts";
 import { wrong } from "./bad_input/wrong.ts";
 
-/** All others return a promise, and never throw at once. */
+/** All others return a promise, and never throw synchronously. */
 const SYNCHRONOUS =
   /^(alignUp|alignDown|allocBuffer|isSameFile|skip|configure|flushSync|DmaStreamWriter|DmaStreamReader)\b/;
 
@@ -28,7 +28,7 @@ async function failureOf({ name, call }: Case, subjects: Subjects, value: unknow
 
 function isRight({ kind, allowed }: Case, value: unknown): boolean {
   if (allowed?.(value)) return true;
-  // No empty object is wrong for options; no empty array for a list of ranges.
+  // An empty object is valid for options, and an empty array for a list of ranges.
   return kind === "options" && (typeof value === "object" && value !== null || value === undefined);
 }
 

@@ -1,4 +1,4 @@
-// What every failed writer owes its user, whatever it was that failed.
+// The promises of every failed writer, whatever has failed.
 
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { type DmaError, DmaFile, type DmaStreamWriter, ioStats } from "../../mod.ts";
@@ -6,7 +6,7 @@ import { content, firstWrongInFile } from "./content.ts";
 
 export const MiB = 1 << 20;
 
-/** Rejects where `promise` takes longer: whatever goes wrong, nothing hangs. */
+/** Rejects if `promise` takes longer: no fault may cause a hang. */
 export async function within<T>(seconds: number, what: string, promise: Promise<T>): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
@@ -48,9 +48,9 @@ export async function assertContent(path: string, length: number, seed = 0): Pro
 }
 
 export interface ExpectedFailure {
-  /** One code, or several: a file system that shuts down may answer with either. */
+  /** One code, or several that a file system may return while it shuts down. */
   code: string | string[];
-  /** The operation, or several that may be the first to notice. */
+  /** The operation, or several that may fail first. */
   op: string | string[];
   path: string | string[];
 }
@@ -66,7 +66,7 @@ export function assertIoError(error: unknown, { code, op, path }: ExpectedFailur
   assert(error.message.includes(end), error.message);
 }
 
-/** Throws unless `call` fails like this, in good time. Resolves to the failure. */
+/** Throws unless `call` fails like this in time. Resolves to the failure. */
 export async function assertFails(
   call: () => Promise<unknown>,
   expected: ExpectedFailure,
@@ -76,7 +76,7 @@ export async function assertFails(
   return error;
 }
 
-/** Throws unless `call` fails like this, and the writer gives that error ever after. */
+/** Throws unless `call` fails like this, and the writer reports the same error afterwards. */
 export async function assertFailsForGood(
   writer: DmaStreamWriter,
   call: () => Promise<unknown>,
@@ -85,7 +85,7 @@ export async function assertFailsForGood(
   await assertSticky(writer, await assertFails(call, expected));
 }
 
-/** Every call of a failed writer gives the first error; nothing is pretended afterwards. */
+/** Every call of a failed writer rejects with the first error. */
 export async function assertSticky(writer: DmaStreamWriter, error: unknown): Promise<void> {
   type Lock = WritableStreamDefaultWriter<BufferSource>;
   const locked = async (call: (lock: Lock) => Promise<unknown>) => {
@@ -117,7 +117,7 @@ export async function assertSticky(writer: DmaStreamWriter, error: unknown): Pro
   }
 }
 
-/** Nothing of this module is in use any more, at once or when a close that nobody waits for is over. */
+/** Asserts that no resource of this module is in use, at once or after a close that is not awaited. */
 export async function assertIdle(): Promise<void> {
   const used = () => ioStats().inFlight + ioStats().poolBuffers;
   for (let tried = 0; tried < 100 && used() > 0; tried++) {
@@ -127,7 +127,7 @@ export async function assertIdle(): Promise<void> {
   assertEquals({ inFlight, poolBuffers }, { inFlight: 0, poolBuffers: 0 });
 }
 
-/** Writes and reads back a file, over and over, until it is disposed of: nobody may disturb it. */
+/** Writes and reads back a file repeatedly until it is disposed, without being disturbed. */
 export function bystander(directory: string): AsyncDisposable {
   const path = `${directory}/beside`;
   let running = true;

@@ -1,4 +1,4 @@
-// A file system in which the operation that a test chooses fails, is cut short, or takes its time.
+// A file system in which the operation that a test chooses fails, is shortened, or is delayed.
 
 import { folderTest, whileUp } from "./machine.ts";
 import { Daemon } from "./tools.ts";
@@ -17,26 +17,26 @@ export const operations = [
   "fsyncdir",
 ] as const;
 
-/** One of them. `flush` is what closing a descriptor asks. */
+/** An operation. `flush` is the request at the close of a descriptor. */
 export type Operation = typeof operations[number];
 
-/** What shall happen to an operation. */
+/** The fault of an operation. */
 export interface Fault {
   operation: Operation;
-  /** Which one, counted from 1. */
+  /** The number of the operation, from 1. */
   nth: number;
-  /** The number of an error, or how many bytes are moved at most, or milliseconds. */
+  /** An error number, the maximum number of bytes, or a delay in milliseconds. */
   kind: "err" | "short" | "delay";
   value: number;
-  /** Those after it as well. */
+  /** Whether later operations fail too. */
   persistent?: boolean;
 }
 
-/** A directory, mounted as a file system of its own. */
+/** A directory, mounted as a separate file system. */
 export class FaultFileSystem implements AsyncDisposable {
   private constructor(
     readonly daemon: Daemon,
-    /** Where it is mounted. */
+    /** The mount point. */
     readonly path: string,
     /** The same files without faults. */
     readonly backing: string,
@@ -51,22 +51,22 @@ export class FaultFileSystem implements AsyncDisposable {
     return new FaultFileSystem(daemon, path, backing);
   }
 
-  /** Takes all faults back, empties the directory, and counts anew. */
+  /** Removes all faults, empties the directory, and resets the counters. */
   async reset(): Promise<void> {
     await this.daemon.command("clear");
-    // By way of the mount: the kernel must not remember what is gone.
+    // Through the mount, so that the kernel does not cache removed files.
     const names = [...Deno.readDirSync(this.backing)];
     for (const { name } of names) await Deno.remove(`${this.path}/${name}`);
     await this.daemon.command("anew");
   }
 
-  /** Lets a fault wait for its operation. */
+  /** Sets a fault. */
   async inject({ operation, nth, kind, value, persistent }: Fault): Promise<void> {
     const count = persistent ? -1 : 1;
     await this.daemon.command(`fault ${operation} ${nth} ${kind} ${value} ${count}`);
   }
 
-  /** How often faults fired since {@linkcode reset}. */
+  /** The number of faults since {@linkcode reset}. */
   async fired(): Promise<number> {
     return (await this.daemon.counts()).fired!;
   }
@@ -77,7 +77,7 @@ export class FaultFileSystem implements AsyncDisposable {
   }
 }
 
-/** Registers a test with such a file system of its own, with these flags. */
+/** Registers a test with such a file system, with these flags. */
 export function serverTest(
   name: string,
   fn: (server: FaultFileSystem) => Promise<void>,

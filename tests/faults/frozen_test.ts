@@ -1,6 +1,6 @@
-// File systems that stand still for a while, or are slow. While one is frozen (fsfreeze, as for a snapshot) the kernel keeps
-// every write until the thaw: the event loop goes on, memory that the kernel has stays where it is, and afterwards all is as it
-// was. Deno's own file operations and lookups, which share its threads with the module, go on all the same.
+// File systems that hang for a while, or are slow. While one is frozen (fsfreeze, as for a snapshot) the kernel holds
+// every write until the thaw: the event loop continues, memory in use by the kernel is not released, and work continues
+// afterwards. Deno's own file operations and lookups, which share its threads with the module, continue too.
 
 import "../support/engine.ts";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
@@ -16,12 +16,12 @@ import { copyModule } from "./module_copy.ts";
 import { resultOf, spawn } from "./programs.ts";
 import { lines } from "./tools.ts";
 
-/** A call that waits for the thaw would hold the event loop until the guard comes, in half a minute. */
+/** A call that waits for the thaw would block the event loop until the guard thaws after half a minute. */
 const MOST_PAUSE = 3000;
 
 /**
- * Freezes a file system while `fn` starts calls and looks at them, half a minute at most and no longer than this process
- * lives. The event loop must go on, and none of the calls be over before the thaw. Waits for all of them.
+ * Freezes a file system while `fn` starts calls and checks them, for at most half a minute and no longer than this
+ * process lives. The event loop must continue, and no call may end before the thaw. Waits for all of them.
  */
 async function whileFrozen(
   disk: LoopMount,
@@ -51,7 +51,7 @@ async function whileFrozen(
   await within(30, "The calls", Promise.all(calls));
 }
 
-/** How long the event loop stood still at the longest, in milliseconds, in a time in which it had nothing to do. */
+/** The longest stall of an idle event loop, in milliseconds. */
 async function longestPause(milliseconds: number): Promise<number> {
   let longest = 0;
   const end = performance.now() + milliseconds;
@@ -71,7 +71,7 @@ function frozenTest(
   smallDiskTest(name, run, { ignore: !hasProgram("fsfreeze") || !hasProgram("bash") });
 }
 
-/** A writer with two flushed MiB, or nearly. */
+/** A writer with about two flushed MiB. */
 async function begin(path: string): Promise<{ writer: DmaStreamWriter; flushed: number }> {
   const options = { bufferSize: 256 * 1024, writeBehind: 3 };
   const writer = new DmaStreamWriter(await DmaFile.create(path), options);
@@ -103,7 +103,7 @@ frozenTest("abort waits for a frozen file system, and cuts afterwards", async (d
     writing.catch(() => {});
     await pause(50);
     const aborting = writer.abort(new Error("Enough"));
-    // Whoever waits is told at once.
+    // Waiting calls reject at once.
     await within(5, "write", assertRejects(() => writing, Error, "Enough"));
     await within(5, "sync", assertRejects(() => writer.sync(), Error, "Enough"));
     assert(ioStats().poolBuffers > 0 && ioStats().inFlight > 0, "The kernel still has its memory");
@@ -154,26 +154,26 @@ for (const engine of engines) {
     const told = await new Response(child.stderr).text();
     assertStringIncludes(told, `'${args[0]}' does not have everything that was written to it`);
     await child.status;
-    // What does not wait for the server is whole.
+    // Files on other file systems are complete.
     assert(!told.includes(other), told);
     await assertContent(other, 3_000_001);
   });
 }
 
-/** What programs/busy_threads.ts prints. */
+/** The output of programs/busy_threads.ts. */
 interface Busy {
-  /** Reads of this module that were under way or waiting meanwhile. */
+  /** The number of this module's reads in flight or waiting meanwhile. */
   inFlight: number;
-  /** How long the slowest of Deno's own operations took, in milliseconds. */
+  /** The time of the slowest of Deno's own operations, in milliseconds. */
   slowest: number;
-  /** How long the reads of this module took in all, in milliseconds. */
+  /** The total time of this module's reads, in milliseconds. */
   reads: number;
   wrong: number;
 }
 
-/** A read takes so long, in milliseconds. */
+/** The time of one read, in milliseconds. */
 const DELAY = 150;
-/** More than Deno has threads. */
+/** More reads than Deno has threads. */
 const READS = 64;
 
 folderTest("the threads engine at its busiest leaves threads to Deno's own file operations", {
@@ -193,7 +193,7 @@ folderTest("the threads engine at its busiest leaves threads to Deno's own file 
     assert(busy.reads > DELAY * 2, `The reads must take their time: ${busy.reads} ms`);
     assert(busy.slowest < DELAY * 2, `One of Deno's own operations took ${busy.slowest} ms`);
 
-    // The control: an engine that takes every thread there is has Deno wait for nearly all of it.
+    // The control: with an engine that takes every thread, Deno waits for nearly all of the time.
     const module = await copyModule(`${directory}/module`, {
       file: "src/engine/thread_calls.ts",
       from: "return free > 0 && own < Math.ceil((free + own) * SHARE);",

@@ -1,5 +1,5 @@
-// Disks that fill up, for real: the first error is what every call gives, what was flushed is right, the rest is
-// cut off, and nobody else is disturbed. Quotas that are used up, and disks that become read-only.
+// Disks that really fill up: every call rejects with the first error, flushed bytes are right, the rest is cut off, and
+// other files are not disturbed. Also quotas that are used up, and disks that become read-only.
 
 import "../support/engine.ts";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
@@ -19,10 +19,10 @@ import {
   writeContent,
 } from "./failed_writer.ts";
 
-/** More than any disk here has. */
+/** More bytes than any disk here has. */
 const TOO_MUCH = 512 * MiB;
 
-/** Registers a test with disks that have only so many megabytes left. */
+/** Registers a test with disks that have only so many free megabytes. */
 function roomTest(
   name: string,
   megabytes: number,
@@ -36,7 +36,7 @@ function roomTest(
   });
 }
 
-/** Throws unless the disk fills up while a writer writes, and that fails for good. */
+/** Throws unless the disk fills up during writes, and the writer fails permanently. */
 async function fillUp(writer: DmaStreamWriter, path: string, write = ways["write()"]) {
   await assertFailsForGood(writer, () => write(writer, TOO_MUCH), {
     code: "ENOSPC",
@@ -69,7 +69,7 @@ roomTest("a size hint larger than the disk fails nothing", 24, async (path, disk
   const writer = new DmaStreamWriter(await DmaFile.create(path), { sizeHint: TOO_MUCH });
   await writeContent(writer, 0, 3 * MiB + 1);
   await writer.flushAligned();
-  // What other programs need is not taken until the writer ends.
+  // The writer does not keep space that other programs need.
   await eventually(() => disk.free > 16 * MiB);
   await ways["write()"](writer, 3 * MiB + 6);
   // On btrfs nothing is reserved.
@@ -170,7 +170,7 @@ smallDiskTest("a file beyond a quota fails once and for all", async (disk) => {
     assertEquals(firstWrong(bytes, flushed), -1);
     assertEquals(firstForeign(bytes, flushed), -1);
     if (bytes.length !== flushed) {
-      // btrfs may need room to cut a file, too: then nobody can.
+      // btrfs may need room to cut a file too, so the cut can fail.
       const refused = await assertRejects(() => Deno.truncate(path, flushed));
       assertStringIncludes(String(refused), "os error 122");
     }

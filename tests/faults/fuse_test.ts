@@ -1,5 +1,5 @@
-// Every single operation of ordinary work fails once, fails for ever, is cut short, or takes its time: for each kind
-// of operation the first, the second, and so on, until a run meets no fault any more.
+// Every operation of ordinary work fails once, fails permanently, is shortened, or is delayed: for each kind of
+// operation the first, the second, and so on, until a run meets no fault.
 
 import "../support/engine.ts";
 import { assert, assertEquals } from "@std/assert";
@@ -14,15 +14,15 @@ const ENOSPC = 28;
 
 type Name = keyof typeof scenarios;
 
-/** Failures that the work can do without. All others must be told. */
+/** Failures that the work tolerates. All others must be reported. */
 function isOptional(name: Name, { operation }: Fault): boolean {
-  // Reserving space and moving the end of file ahead: the writes will say what is really wrong.
+  // Reserving space and moving the end of file ahead: the writes report the actual error.
   if (operation === "fallocate") return true;
-  // What was read ahead of the end is wanted by nobody.
+  // Bytes that were read ahead of the end are not used.
   return operation === "read" && (name === "a reader" || name === "a copy from file to file");
 }
 
-/** Throws unless a piece of work in `folder` told its failure, or ended well where there was none. */
+/** Throws unless a piece of work in `folder` has reported its failure, or succeeded without one. */
 async function assertTold(
   name: Name,
   outcome: Outcome,
@@ -42,7 +42,7 @@ async function assertTold(
     assertEquals((await namesIn(folder)).filter((name) => name !== "source"), ["file"]);
     return;
   }
-  // Of a write that is cut short the kernel makes an error by itself where it is asynchronous.
+  // The kernel turns a shortened asynchronous write into an error.
   const failed = fault.kind === "err" || fault.kind === "short" && fault.operation === "write";
   assert(failed, `Nothing failed, and still: ${told}`);
   assert(error.message.startsWith("Input/output error (os error 5): "), told);
@@ -54,11 +54,11 @@ async function assertTold(
   assertEquals(await firstWrongInFile(path, flushed), -1, "The first wrong byte");
   const { size } = await Deno.stat(path);
   if (name === "a writer inside a file") assertEquals(size, LONGER);
-  // Where cutting is what fails, the rest cannot be cut off.
+  // If the cut itself fails, the rest cannot be cut off.
   else if (fault.operation !== "truncate") assertEquals(size, flushed, "The length");
 }
 
-/** What a failed atomic writer leaves: the old file. Once it is renamed, only the directory can still fail. */
+/** A failed atomic writer leaves the old file. After the rename only the sync of the directory can fail. */
 async function assertOldOrWhole({ operation }: Fault, folder: string): Promise<void> {
   const bytes = await Deno.readFile(`${folder}/file`);
   const is = (length: number, seed: number) =>
@@ -91,7 +91,7 @@ for (const name of Object.keys(scenarios) as Name[]) {
           const working = outcomeOf(scenarios[name], server.path);
           const outcome = await within(20, `${operation} ${nth}`, working);
           if (await server.fired() === 0) {
-            // The control: without a fault all goes well.
+            // The control: without a fault everything succeeds.
             assertEquals(outcome.error, undefined);
             break;
           }

@@ -1,5 +1,5 @@
-// Signals at random moments: what the process was promised before is there afterwards, and nothing that it never
-// wrote. DMA_KILL_ROUNDS sets how many times; DMA_KILL_SEED repeats a run.
+// Signals at random moments: the promised bytes are there afterwards, and no bytes that were never written.
+// DMA_KILL_ROUNDS sets the number of rounds; DMA_KILL_SEED repeats a run.
 
 import { assert, assertRejects } from "@std/assert";
 import { testOnce } from "../support/once.ts";
@@ -27,10 +27,10 @@ for (const kind of [...kinds, "end"] as const) {
       let position = 0;
       for (let round = 0; round < share; round++) {
         const seed = firstSeed + round;
-        // A log is one file, which each process goes on with.
+        // A log is one file, which each process continues.
         const folder = `${dir}/${isLog(kind) ? "log" : round}`;
         await Deno.mkdir(folder, { recursive: true });
-        // The first one is killed in the middle of a file for certain.
+        // The first one is certainly killed in the middle of a file.
         const life = round === 0 ? 0 : new Random(seed).next() * LIFE;
         const account = await writeAndKill({ kind, folder, seed, position, engine, life });
         if ([...account.promised.values()].at(-1)?.closed === false) inMidst++;

@@ -1,4 +1,4 @@
-// What a process that writes and is killed owes: what it was promised, read off its output, and the check of it.
+// A process that writes and is killed: the promises in its output, and their check.
 
 import { assert, assertEquals } from "@std/assert";
 import { pause } from "../setup/command.ts";
@@ -6,12 +6,12 @@ import { content, firstForeign, firstWrong } from "./content.ts";
 import { spawn } from "./programs.ts";
 import { generationLength, isLog, type Kind, pathOf } from "./written.ts";
 
-/** What was promised about one file. */
+/** The promises about one file. */
 export interface Promised {
   length: number;
-  /** As far as was read off `currentFlushedPos`. */
+  /** The last known `currentFlushedPos`. */
   flushed: number;
-  /** As far as a `sync()` resolved to. */
+  /** The last position that a `sync()` resolved to. */
   synced: number;
   closed: boolean;
 }
@@ -33,7 +33,7 @@ export async function startWriting(args: string[], engine: string) {
   })();
   await begun;
   return {
-    /** What it was promised until now, by the number of the file. */
+    /** The promises so far, by the number of the file. */
     promised: () => promises(output),
     /** Sends a signal, which must end it. */
     async end(signal: Deno.Signal): Promise<void> {
@@ -47,7 +47,7 @@ export async function startWriting(args: string[], engine: string) {
   };
 }
 
-/** Reads promises off the output of programs/write_on.ts. An unfinished last line promises nothing. */
+/** Parses the promises in the output of programs/write_on.ts. An incomplete last line has no promise. */
 function promises(output: string): Map<number, Promised> {
   const all = new Map<number, Promised>();
   for (const line of output.split("\n").slice(0, -1)) {
@@ -63,13 +63,13 @@ function promises(output: string): Map<number, Promised> {
   return all;
 }
 
-/** What was written, as far as is known, and what happened to it. */
+/** The known writes, and the event after them. */
 export interface Account {
   readonly kind: Kind;
   readonly folder: string;
   readonly seed: number;
   readonly promised: ReadonlyMap<number, Promised>;
-  /** A power cut takes all that was not synced; more may have been written than was promised before it. */
+  /** A power cut takes all unsynced bytes. The disk may have more bytes than were promised. */
   readonly loss: "killed" | "power cut";
 }
 
@@ -80,7 +80,7 @@ export interface Life {
   readonly engine: string;
   /** Milliseconds after its first word. */
   readonly life: number;
-  /** Where a log goes on. */
+  /** The position at which a log continues. */
   readonly position?: number;
   readonly signal?: Deno.Signal;
 }
@@ -94,7 +94,7 @@ export async function writeAndKill(options: Life): Promise<Account> {
   return { kind, folder, seed, promised: writing.promised(), loss: "killed" };
 }
 
-/** Throws where something that was promised is not there, or something is that never was written. */
+/** Throws if promised bytes are missing, or if there are bytes that were never written. */
 export async function assertKept(account: Account): Promise<void> {
   const { kind, promised } = account;
   if (kind === "atomic") await assertWhole(account);
@@ -102,7 +102,7 @@ export async function assertKept(account: Account): Promise<void> {
   else for (const [generation, file] of promised) await assertFile(account, generation, file);
 }
 
-/** As far as the bytes of a file must be there. */
+/** The end of the bytes that must be in a file. */
 function safeLength({ length, flushed, synced, closed }: Promised, loss: Account["loss"]): number {
   return closed ? length : Math.max(synced, loss === "killed" ? flushed : 0);
 }
@@ -124,7 +124,7 @@ async function assertFile(account: Account, generation: number, file: Promised):
   }
 }
 
-/** The bytes of a file; undefined where there is none, and `mayLack` says that this is allowed. */
+/** The bytes of a file; undefined if there is none, which `mayLack` allows. */
 async function readUnless(path: string, mayLack: boolean): Promise<Uint8Array | undefined> {
   try {
     return await Deno.readFile(path);
@@ -146,7 +146,7 @@ async function assertLog({ kind, folder, promised, loss }: Account): Promise<voi
   const bytes = await readUnless(path, safe === 0);
   if (!bytes) return;
   assertPrefix(bytes, safe, 0, path);
-  // What is appended stands at the end of what was: there are no zeros, and nothing is padded.
+  // Appended bytes follow the existing ones without zeros or padding.
   if (kind === "append" && loss === "killed") {
     assertEquals(firstWrong(bytes, bytes.length), -1, `${path}: the first byte never written`);
   }
@@ -160,7 +160,7 @@ async function assertWhole({ folder, seed, promised, loss }: Account): Promise<v
   );
   const bytes = await readUnless(path, last === 0);
   if (bytes) {
-    // The one whose close resolved last, or the one that was about to be closed; a power goes a little later.
+    // The file whose close resolved last, or the one that was about to be closed; a power cut comes a little later.
     const newest = last + (loss === "killed" ? 1 : 1000);
     let found = Math.max(1, last);
     const matches = (generation: number) =>
@@ -174,7 +174,7 @@ async function assertWhole({ folder, seed, promised, loss }: Account): Promise<v
   }
 }
 
-/** Where a log goes on: as far as was promised, or at its end. */
+/** The position at which a log continues: the promised one, or the end of the file. */
 export async function resumeAt(
   { kind, folder, promised }: Account,
   before: number,

@@ -1,5 +1,5 @@
-// Files that may grow no further (RLIMIT_FSIZE): the kernel really cuts a write short, then refuses, and sends a
-// signal that ends a process which does not ignore it.
+// File size limits (RLIMIT_FSIZE): the kernel shortens a write, refuses the next one, and sends a signal that ends the
+// process unless it is ignored.
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { hasProgram } from "../setup/command.ts";
@@ -34,7 +34,7 @@ for (const engine of engines) {
       const { error, sticky, flushed, inFlight, poolBuffers, bytesWritten } = await resultOf<
         Outcome & Record<"inFlight" | "poolBuffers" | "bytesWritten", number>
       >("scenario", { env, ...options });
-      // What is left up to an unaligned limit is no piece for Direct I/O: the kernel calls it invalid.
+      // The rest up to an unaligned limit is not aligned for Direct I/O: the kernel returns EINVAL.
       const codes = what === "aligned" ? ["EFBIG"] : ["EFBIG", "EINVAL"];
       assert(codes.includes(error!.code), error!.message);
       assertEquals([error!.op, error!.path], ["write", `${folder}/file`]);
@@ -51,7 +51,7 @@ for (const engine of engines) {
     const { signal, stdout } = await runProgram("scenario", { env, ...options });
     if (signal === null) assertStringIncludes(stdout, "EFBIG");
     else assertEquals(signal, "SIGXFSZ");
-    // It was synced before.
+    // The file was synced before.
     assertEquals(await firstWrongInFile(`${folder}/file`, 150_000), -1);
   });
 }

@@ -1,5 +1,5 @@
-// What a fault test needs of the machine, and what happens to it where that is missing: it is registered as
-// ignored, which counts as skipped, and says why.
+// The requirements of fault tests. A test whose requirement is missing is registered as ignored, with the reason in its
+// name.
 
 import { exists, hasProgram, say } from "../setup/command.ts";
 import { engineIsOfNoConcern } from "../support/once.ts";
@@ -25,7 +25,7 @@ function has(need: Need): boolean {
   return found.get(need)!;
 }
 
-/** Makes a ring and takes it down again, without the module that is tested. */
+/** Creates and closes a ring, without the module under test. */
 function ringIsAllowed(): boolean {
   const symbols = {
     io_uring_queue_init: { parameters: ["u32", "buffer", "u32"], result: "i32" },
@@ -51,13 +51,13 @@ export function missing(needs: readonly Need[]): Need[] {
 const told = new Set<string>();
 
 export interface FaultTestOptions extends Omit<Deno.TestDefinition, "name" | "fn"> {
-  /** What the test cannot do without. */
+  /** The requirements of the test. */
   needs?: readonly Need[];
   /** Whether the second run of the suite has it. @default {true} */
   bothEngines?: boolean;
 }
 
-/** Registers a test; as ignored, where the machine lacks something that it needs. */
+/** Registers a test, as ignored if the machine lacks a requirement. */
 export function faultTest(
   name: string,
   { needs = [], bothEngines = true, ...definition }: FaultTestOptions,
@@ -72,8 +72,8 @@ export function faultTest(
 }
 
 /**
- * The engines to run child processes on: the one that the environment asks for, else both. None in the second run of the suite,
- * as the first had both.
+ * The engines for child processes: the one that the environment names, otherwise both. None in the second run of the
+ * suite, because the first run had both.
  */
 export const engines: readonly ("io_uring" | "threads")[] = (() => {
   if (!engineIsOfNoConcern) return [];
@@ -82,11 +82,11 @@ export const engines: readonly ("io_uring" | "threads")[] = (() => {
   return has("io_uring") ? ["io_uring", "threads"] : ["threads"];
 })();
 
-/** A fresh directory for everything that one test makes, on a disk where there is a choice. */
+/** A new directory for all files of one test, on a disk if possible. */
 export async function workDirectory(): Promise<string> {
   const parent = Deno.env.get("TMPDIR") ?? "/var/tmp";
   const path = await Deno.makeTempDir({ dir: Deno.realPathSync(parent), prefix: "fault-" });
-  // Tests that drop root must get in.
+  // Tests that drop root need access.
   await Deno.chmod(path, 0o755);
   return path;
 }
@@ -107,7 +107,10 @@ export function folderTest(
   faultTest(name, options, () => inWorkDirectory(fn));
 }
 
-/** Runs `fn` with something that is disposed of afterwards. A test's own failure says more than what it broke. */
+/**
+ * Runs `fn` with a resource that is disposed afterwards. The test's own failure takes precedence over that of the
+ * disposal.
+ */
 export async function whileUp<T extends AsyncDisposable, R>(
   thing: T,
   fn: (thing: T) => Promise<R>,

@@ -1,5 +1,5 @@
-// Copies of the module, as they are or with a piece of their text replaced: for accounts that cannot read the
-// checkout, and for mutants that show that a test can fail.
+// Copies of the module, unchanged or with a replaced part: for accounts that cannot read the checkout, and for mutants
+// that show that a test can fail.
 
 import { fileURLToPath } from "node:url";
 import { runOrThrow } from "../setup/command.ts";
@@ -20,7 +20,7 @@ const parts = [
 
 /** One change of a file's text. */
 export interface Replacement {
-  /** From the root of the module. */
+  /** The path, relative to the root of the module. */
   file: string;
   from: string;
   to: string;
@@ -33,7 +33,7 @@ export async function copyModule(target: string, replacement?: Replacement): Pro
   if (replacement) {
     const path = `${target}/${replacement.file}`;
     const [before, after, ...more] = (await Deno.readTextFile(path)).split(replacement.from);
-    // A mutant that is none would make a test of nothing.
+    // An unchanged mutant would test nothing.
     if (after === undefined || more.length > 0) throw new Error(`Not once: ${replacement.from}`);
     await Deno.writeTextFile(path, before + replacement.to + after);
   }

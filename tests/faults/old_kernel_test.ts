@@ -1,5 +1,5 @@
-// Kernels that lack an operation, a flag or a kind of registration, and liburings that lack functions: a library
-// between the module and liburing has this kernel look like that, and everything works with what there is.
+// Kernels that lack an operation, a flag or a kind of registration, and versions of liburing that lack functions: a
+// library between the module and liburing simulates them, and everything works with the remaining features.
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { namesIn } from "../support/bytes.ts";
@@ -11,7 +11,7 @@ import type { FullRing } from "./programs/full_ring.ts";
 import { resultOf, runProgram } from "./programs.ts";
 import { library } from "./tools.ts";
 
-/** Nothing here is about the other engine, so a run on that alone has none of it. */
+/** These tests do not concern the threads engine, so a run on that engine alone omits them. */
 function ringTest(name: string, fn: (folder: string) => Promise<void>): void {
   if (engines.includes("io_uring")) folderTest(name, { needs: ["gcc", "io_uring"] }, fn);
 }
@@ -48,13 +48,13 @@ type Name = keyof typeof numbers;
 const everyName = Object.keys(numbers) as Name[];
 
 interface Variant {
-  /** What follows "on a kernel". */
+  /** The text after "on a kernel". */
   name: string;
   /** Variables of tests/tools/old_kernel.c, without OLD_KERNEL_. */
   set: Record<string, number | string>;
-  /** What `engineInfo()` must say, so that it is known that this kernel looks like that one: of lists, what is in them. */
+  /** The expected parts of `engineInfo()`, which show that the kernel looks like that one. */
   says: Partial<AllWork["info"]>;
-  /** How many requests must have been refused, at least. */
+  /** The minimum number of refused requests. */
   refused: number;
   macros?: string[];
 }
@@ -78,7 +78,7 @@ const onThreads = { engine: "threads" } as const;
 
 const variants: Variant[] = [
   ...everyName.map((name) => lacking(name)),
-  // As kernels were: 6.1 of Debian 12, and 5.10 without what came after it.
+  // Real kernels: 6.1 of Debian 12, and 5.10 without later features.
   lacking("RENAMEAT", "UNLINKAT", "LINKAT", "FTRUNCATE"),
   lacking("RENAMEAT", "UNLINKAT", "LINKAT", "FTRUNCATE", "FALLOCATE", "STATX"),
   kernel("that cannot be asked for its operations", { PROBE: EINVAL }, { missing: everyName }),
@@ -121,7 +121,7 @@ async function withLibrary({ set = {}, macros = [] }: Partial<Variant>) {
   return env;
 }
 
-/** Files that are there before programs/all_work.ts, and after it: the length of each, and the seed of its content. */
+/** The files before and after programs/all_work.ts: the length of each, and the seed of its content. */
 const before = { old: [5000, 8], kept: [1000, 9], log: [70_000, 0] } as const;
 const after = {
   file: [LENGTH, 0],
@@ -170,7 +170,7 @@ for (const { name, says, refused: least, ...variant } of variants) {
       else assertEquals((said as string[]).filter((each) => !is.includes(each)), [], what);
     }
     assert(refused! >= least, `${refused} requests were refused`);
-    // The library has them fail, as the kernel would.
+    // The library makes them fail, as the kernel would.
     assertEquals(unlisted, 0, "Operations that the kernel does not have");
   });
 }
@@ -178,7 +178,7 @@ for (const { name, says, refused: least, ...variant } of variants) {
 ringTest("nothing waits for room in a ring that refuses submissions", async (folder) => {
   const path = `${folder}/file`;
   await Deno.writeFile(path, content(0, LENGTH));
-  // From the first submission that hands over a full queue to one that does when some have completed.
+  // From the first submission of a full queue to one after some completions.
   for (let from = 2; from <= 8; from++) {
     const env = await withLibrary({ set: { SUBMIT: EPERM, SUBMIT_FROM: from } });
     const found = await resultOf<FullRing>("full_ring", { args: [path], env });
@@ -187,7 +187,7 @@ ringTest("nothing waits for room in a ring that refuses submissions", async (fol
 });
 
 ringTest("an operation that the kernel does not have fails where nobody asked", async (folder) => {
-  // The control: the answer says that all is there.
+  // The control: the probe reports all operations.
   const env = await withLibrary({ set: { LACKS: numbers.RENAMEAT }, macros: ["LYING_PROBE"] });
   await layOut(folder);
   const ended = await runProgram("all_work", { args: [folder], env });

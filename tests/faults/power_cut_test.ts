@@ -1,5 +1,5 @@
-// Power cuts: a disk with a volatile cache shows what a cut at a random moment would leave of it, and a fresh mount
-// of that must have everything that sync() and close() promised before, to the exact length.
+// Power cuts: a disk with a volatile cache produces its state after a cut at a random moment. A new mount of it must
+// have all bytes that sync() and close() have promised, with the exact length.
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { pause, runOrThrow } from "../setup/command.ts";
@@ -13,12 +13,12 @@ import { spawn } from "./programs.ts";
 import { type Kind, kinds, lengths, type Once } from "./written.ts";
 
 const firstSeed = Number(Deno.env.get("DMA_CUT_SEED") ?? Math.floor(Math.random() * 1e6));
-/** Cuts in one life of a program that writes on and on. */
+/** The number of cuts during one run of a program that writes continuously. */
 const cuts = Number(Deno.env.get("DMA_CUTS") ?? 4);
 const MEGABYTES = 320;
 const MOST_WRITTEN = 80_000_000;
 
-/** Registers a test with a disk. Either engine has its turn in the first run of the suite. */
+/** Registers a test with a disk. The engines take turns in the first run of the suite. */
 function cutTest(
   name: string,
   type: FileSystem,
@@ -34,7 +34,7 @@ function engineFor(type: FileSystem, index: number): string {
   return engines[(fileSystems.indexOf(type) + index) % engines.length]!;
 }
 
-/** Mounts what a cut left. The disk that it is of must not be mounted: they have one name. */
+/** Mounts the disk after a cut. The original disk must not be mounted, because both have one identifier. */
 async function afterwards<T>(
   type: FileSystem,
   image: string,
@@ -51,12 +51,12 @@ interface Cut extends Account {
   description: string;
 }
 
-/** How many files were promised to be durable, as a whole or in part. */
+/** The number of files that were promised to be durable, completely or in part. */
 function countPromised(promised: ReadonlyMap<number, Promised>): number {
   return [...promised.values()].filter(({ closed, synced }) => closed || synced > 0).length;
 }
 
-/** Lets a program write on and on, and takes cuts meanwhile. The disk is unmounted afterwards. */
+/** Lets a program write continuously, and takes cuts meanwhile. The disk is unmounted afterwards. */
 async function cutAtRandom(
   { disk, mount }: FaultyDisk,
   directory: string,
@@ -64,7 +64,7 @@ async function cutAtRandom(
   engine: string,
   seed: number,
 ): Promise<Cut[]> {
-  // What is on its way takes longer, so that more of it is.
+  // Operations take longer, so that more of them are in flight.
   await disk.command("delay write 1");
   await disk.command("delay flush 3");
   const args = [kind, mount.path, String(seed), "0", String(MOST_WRITTEN)];
@@ -73,7 +73,7 @@ async function cutAtRandom(
   const all: Cut[] = [];
   for (let index = 0; index < cuts; index++) {
     await pause(20 + random.below(200));
-    // However slow the machine is, there is something to lose.
+    // Even on a slow machine there are bytes to lose.
     if (index === cuts - 1) await eventually(() => countPromised(writing.promised()) > 0);
     const promised = writing.promised();
     const image = `${directory}/cut-${index}`;
@@ -116,7 +116,7 @@ interface Lives {
   lies?: boolean;
 }
 
-/** Lets a program write one file, and cuts when it says that it has a promise. Throws where that is not kept. */
+/** Lets a program write one file, and cuts when it reports a promise. Throws if the promise is broken. */
 async function cutAfterPromise(
   { disk, mount }: FaultyDisk,
   directory: string,
@@ -124,7 +124,7 @@ async function cutAfterPromise(
   { engine, lies = false }: Lives,
 ): Promise<void> {
   const { before, after } = lengths[what];
-  // What is appended to stays; what is replaced is told from what replaces it.
+  // Existing bytes stay when a file is appended to, and differ from the new ones when it is replaced.
   const old = content(0, before, what === "replace" ? 2 : 1);
   if (before > 0) await Deno.writeFile(`${mount.path}/file`, old);
   await runOrThrow("sync", ["-f", mount.path]);
@@ -168,7 +168,7 @@ for (const [index, what] of (Object.keys(lengths) as Once[]).entries()) {
   const name = `on a disk that lies about flushes the promise is not kept [${what}, ${engine}`;
   cutTest(name, "ext4", async (disk, directory) => {
     const cutting = () => cutAfterPromise(disk, directory, what, { engine, lies: true });
-    // The program must have come to its promise, and only then it is not there.
+    // The program must have reported its promise; only the bytes are missing.
     await assertRejects(cutting, Error, "cut-");
   });
 }

@@ -1,16 +1,16 @@
-// Runs programs of tests/faults/programs: processes of their own that a test restricts, kills, or takes the
-// machine away from.
+// Runs programs of tests/faults/programs as separate processes, which a test restricts or kills, or whose machine
+// fails.
 
 import { fileURLToPath } from "node:url";
 import { type Ended, endOf, searchPath } from "../setup/command.ts";
 
 const folder = fileURLToPath(new URL("programs/", import.meta.url));
 
-/** How a program is started. */
+/** The options of a program. */
 export interface ProgramOptions {
   args?: string[];
   env?: Record<string, string>;
-  /** A command that starts Deno under some restriction. */
+  /** A command that starts Deno under a restriction. */
   wrapper?: readonly string[];
   /** The Deno that runs it; default the current one. */
   deno?: string;
@@ -19,7 +19,7 @@ export interface ProgramOptions {
   flags?: readonly string[];
   /** The folder of the module to test; default this checkout. */
   module?: string;
-  /** Seconds after which it is killed: nothing may hang. @default {60} */
+  /** Seconds after which the program is killed, because no test may hang. @default {60} */
   seconds?: number;
 }
 
@@ -46,7 +46,7 @@ export async function runProgram(name: string, options: ProgramOptions = {}): Pr
   return await endOf(child, options.seconds);
 }
 
-/** Runs a program to its end, which must be a good one, and parses the last line that it printed. */
+/** Runs a program to its end, which must be successful, and parses its last line of output. */
 export async function resultOf<T>(name: string, options: ProgramOptions = {}): Promise<T> {
   const { code, signal, stdout, stderr } = await runProgram(name, options);
   if (code !== 0) throw new Error(`${name} ended with ${signal ?? code}: ${stderr}${stdout}`);

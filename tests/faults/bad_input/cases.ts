@@ -1,9 +1,9 @@
-// Every public function with each of its arguments: how it is called with that one wrong.
+// Every public function with each of its arguments: the call with that argument wrong.
 
 import { configure, DmaFile, DmaStreamReader, DmaStreamWriter } from "../../../mod.ts";
 import type { Kind } from "./wrong.ts";
 
-/** What the functions are called on. */
+/** The objects on which the functions are called. */
 export interface Subjects {
   path: string;
   file: DmaFile;
@@ -15,12 +15,12 @@ export interface Subjects {
 /** One argument of one function. */
 export interface Case {
   name: string;
-  /** The argument that is wrong, as messages name it. */
+  /** The wrong argument, as named in messages. */
   argument: string;
   kind: Kind;
-  /** Called with the wrong value. Returns or throws what the function does. */
+  /** Called with the wrong value. Returns or throws the result of the function. */
   call: (subjects: Subjects, value: never) => unknown;
-  /** Values of this kind that are right here. */
+  /** Values of this kind that are allowed here. */
   allowed?: (value: unknown) => boolean;
 }
 
@@ -28,7 +28,7 @@ function one(name: string, argument: string, kind: Kind, call: Case["call"]): Ca
   return { name, argument, kind, call };
 }
 
-/** One case for each option of a function that takes an object of them, by their kinds, and one for the object. */
+/** One case for each option of a function, by its kind, and one for the options object. */
 function options(
   name: string,
   byKind: Partial<Record<Kind, string[]>>,

@@ -2,7 +2,7 @@
 
 import { DmaFile } from "../../../mod.ts";
 
-/** Bytes whose memory was transferred away. */
+/** Bytes whose memory was transferred. */
 function detached(): Uint8Array {
   const bytes = new Uint8Array(100);
   bytes.buffer.transfer();
@@ -19,7 +19,7 @@ const objects = [{}, { length: 1 }, { path: "file", fd: 3 }, new Date(0), new Bl
 const symbol = Symbol("symbol");
 const call = () => 1;
 
-/** Wrong values for each kind of argument, but undefined: that stands for the default, where there is one. */
+/** Wrong values for each kind of argument. undefined is not among them, because it means the default. */
 export const wrong = {
   integer: [
     ...[NaN, Infinity, -Infinity, -1, -(2 ** 40), -0.5, 0.001, 1.5, 4096.25, 2 ** 53, 1e300],
@@ -40,5 +40,5 @@ export const wrong = {
   range: ["", "text", 0, 5, true, null, undefined, symbol],
 } as const;
 
-/** What an argument has to be. */
+/** The kind of an argument. */
 export type Kind = keyof typeof wrong;

@@ -1,5 +1,5 @@
-// Does a little of everything there is, compares what it reads back, and tells what the engine found and what a
-// library between it and liburing refused. FOLDER
+// Runs all kinds of work, compares the results, and prints the facts of the engine and the refusals of a library
+// between it and liburing. FOLDER
 import {
   DmaFile,
   DmaStreamReader,
@@ -13,17 +13,17 @@ import { content, firstWrong } from "../content.ts";
 
 export interface AllWork {
   info: EngineInfo;
-  /** Requests that tests/tools/old_kernel.c refused; undefined where it is not there. */
+  /** The requests that tests/tools/old_kernel.c has refused; undefined without it. */
   refused: number | undefined;
-  /** Operations that came though the kernel had not listed them. */
+  /** Operations that were submitted although the kernel does not list them. */
   unlisted: number | undefined;
-  /** What was read back other than it was written. */
+  /** The bytes that differ from the written ones. */
   wrong: string[];
   inFlight: number;
   poolBuffers: number;
 }
 
-/** Not a multiple of anything, and enough for the end of file to be moved ahead. */
+/** Not aligned, and enough for the end of file to be moved ahead. */
 const LENGTH = 12_000_003;
 const [folder = ""] = Deno.args;
 const path = `${folder}/file`;
@@ -68,10 +68,10 @@ async function writeWithTails(): Promise<void> {
   check("flushed", writer.currentFlushedPos === LENGTH);
 }
 
-/** Where registering buffers is to fail, enough must be read for it to be tried. */
+/** If registering buffers must fail, enough bytes must be read for an attempt. */
 const rounds = Deno.env.get("OLD_KERNEL_UPDATE") ? 60 : 3;
 
-/** Enough waits, one after the other, for the better wake-up to be worth while. */
+/** Enough sequential waits for the switch to epoll. */
 async function readBack(): Promise<void> {
   for (let round = 0; round < rounds; round++) {
     let at = 0;
