@@ -1,5 +1,5 @@
-// What `deno task test` runs: sets a bare machine up, runs the suite on every file system to be
-// had, and takes all down.
+// The program of `deno task test`: it prepares the machine, runs the suite on every possible file system, and cleans
+// up.
 //
 //   deno task test                                   everything
 //   deno task test tests/foo_test.ts --filter name   this for `deno test`, and no images mounted
@@ -16,10 +16,10 @@ import { runPasses, type Tally } from "./setup/schedule.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$/, "");
 
-/** What the arguments of the command line ask for. */
+/** The parsed arguments of the command line. */
 interface Wanted {
   images: boolean;
-  /** Whether compilers and emulators for other processors are worth their time. */
+  /** Whether to install compilers and emulators for other processors. */
   architectures: boolean;
   pass?: Pass;
 }
@@ -35,7 +35,7 @@ function parseArguments(args: readonly string[]): Wanted {
   };
 }
 
-/** Aborts at the first signal that would end the process, so that taking down comes before. */
+/** Aborts at the first signal that would end the process, so that the clean-up runs before. */
 function stopOnSignals(): { signal: AbortSignal; exitCode: () => number | undefined } {
   const controller = new AbortController();
   let exitCode: number | undefined;
@@ -71,7 +71,7 @@ async function runAll(tally: Tally, workDirectory: string, signal: AbortSignal):
   const env = {
     ...(emulated === undefined ? {} : { DMA_TEST_EMULATED_DENO: emulated }),
     DMA_TEST_DIRS: [Deno.env.get("DMA_TEST_DIRS") || `${workDirectory}/temp`, ...mounted].join(","),
-    // What a test forgets to remove goes with the rest.
+    // Files that a test did not remove are removed with the rest.
     TMPDIR: `${workDirectory}/temp`,
   };
   const oldest = pass ? undefined : await fetchOldestDeno(workDirectory, signal);
@@ -87,7 +87,7 @@ if (import.meta.main) {
   try {
     await runAll(tally, workDirectory, signal);
   } catch (error) {
-    // Nothing that stops the run half-way may look like success.
+    // An incomplete run must not look like a success.
     tally.failed ||= 1;
     if (!signal.aborted) console.error(error);
   } finally {

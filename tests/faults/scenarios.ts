@@ -1,36 +1,36 @@
-// Pieces of ordinary work, each told as a plain result: what went well, what was promised, and the first error. For
-// tests that let every single operation of them fail.
+// Pieces of ordinary work with a plain result: the successes, the promises, and the first error. They are for tests in
+// which every single operation fails.
 
 import { type DmaError, DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { content, firstWrong } from "./content.ts";
 
-/** What is left when a piece of work is over, whether well or not. */
+/** The outcome of a piece of work, successful or not. */
 export interface Outcome {
-  /** The first error; undefined where all went well. */
+  /** The first error; undefined after a success. */
   error?: Pick<DmaError, "code" | "op" | "path" | "message">;
-  /** What a writer said was flushed, in the end. */
+  /** The last flushed position of a writer. */
   flushed: number;
-  /** What a `sync()` promised. */
+  /** The position that a `sync()` resolved to. */
   synced: number;
-  /** Whether a failed writer stayed failed: every call after the first error gave that error. */
+  /** Whether every call of a failed writer rejected with the first error. */
   sticky: boolean;
-  /** Bytes that were read and right. */
+  /** The number of correctly read bytes. */
   read: number;
-  /** Where the first wrong byte was read; -1 where none was. */
+  /** The position of the first wrong byte; -1 if there is none. */
   wrong: number;
 }
 
 /** A piece of work on the file "file" of a folder. */
 export interface Scenario {
-  /** The files that are there before, by name: their lengths, and the seed of their content if it is not 0. */
+  /** The existing files by name: their lengths, and the seed of their content if it is not 0. */
   readonly before?: Readonly<Record<string, [length: number, seed?: number]>>;
-  /** Notes in `outcome` what comes of it, and may throw. */
+  /** Records the results in `outcome`, and may throw. */
   readonly work: (folder: string, outcome: Outcome) => Promise<void>;
 }
 
-/** Bytes in a file when all goes well. Not a multiple of anything. */
+/** The length of a file after a success. It is not aligned. */
 export const LENGTH = 300_007;
-/** Where the writer inside a file begins, and the length of that file. */
+/** The start of the writer inside a file, and the length of that file. */
 const START = 70_001;
 export const LONGER = LENGTH + 5000;
 
@@ -126,24 +126,25 @@ export const scenarios = {
         target = new DmaStreamWriter(await DmaFile.create(`${folder}/file`), options);
         await new DmaStreamReader(source, { bufferSize: 64 * 1024 }).pipeTo(target);
       } finally {
-        // A pipe ends with the first failure; the writer has left the file when close() has told it again.
+        // A pipe rejects with the first failure; the writer has released the file when close() has rejected with it
+        // too.
         await target?.close().catch(() => {});
         outcome.flushed = target?.currentFlushedPos ?? 0;
-        // The pipe has closed it, and told where that failed, unless there was no pipe.
+        // The pipe has closed it and reported a failure, unless there was no pipe.
         await source.close().catch(() => {});
       }
     },
   },
 } as const satisfies Record<string, Scenario>;
 
-/** Makes the files that a piece of work begins with. */
+/** Creates the files that exist before a piece of work. */
 export async function layOut({ before = {} }: Scenario, folder: string): Promise<void> {
   for (const [name, [length, seed]] of Object.entries(before)) {
     await Deno.writeFile(`${folder}/${name}`, content(0, length, seed));
   }
 }
 
-/** Does a piece of work in `folder`. */
+/** Runs a piece of work in `folder`. */
 export async function outcomeOf({ work }: Scenario, folder: string): Promise<Outcome> {
   const outcome: Outcome = { flushed: 0, synced: 0, sticky: true, read: 0, wrong: -1 };
   await work(folder, outcome).catch((error) => outcome.error = told(error));

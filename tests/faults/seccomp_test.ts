@@ -1,5 +1,4 @@
-// What happens where io_uring, liburing, locked memory, descriptors or a way to be woken are not to be had: the
-// module says so and goes on with what there is.
+// Missing io_uring, liburing, locked memory, descriptors or epoll: the module reports it, and works with the rest.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { EngineInfo } from "../../mod.ts";
@@ -12,7 +11,7 @@ import { tool } from "./tools.ts";
 
 const EPERM = 1;
 const ENOSYS = 38;
-/** The environment of the tests may not choose here. */
+/** The environment of the tests must not choose the engine here. */
 const free = { DMA_ENGINE: "", DMA_LIBURING: "" };
 
 interface Piped {
@@ -26,7 +25,7 @@ function assertWhole({ length, wrong, inFlight }: Piped): void {
   assertEquals({ length, wrong, inFlight }, { length: 3 * 1024 ** 2 + 5, wrong: -1, inFlight: 0 });
 }
 
-/** Pipes into a file in a program that runs like this. Resolves to its engine. */
+/** Pipes into a file in a program with these settings. Resolves to its engine. */
 async function pipe(
   directory: string,
   options: ProgramOptions = {},
@@ -40,7 +39,7 @@ async function pipe(
 
 // ---- no io_uring -----------------------------------------------------------------------------------------------
 
-/** Ways to be without io_uring, and the reason that is given. */
+/** The ways to lack io_uring, and the reported reasons. */
 const without: { name: string; secc?: string[]; env?: Record<string, string>; reason: RegExp }[] = [
   { name: "io_uring is forbidden with EPERM", secc: [`${EPERM}`], reason: /EPERM.*seccomp/s },
   { name: "io_uring is forbidden with ENOSYS", secc: [`${ENOSYS}`], reason: /ENOSYS/ },
@@ -86,7 +85,7 @@ for (const { name, secc, env, reason } of without) {
   });
 }
 
-/** How the event loop was woken in the end. */
+/** The final way of waking the event loop. */
 const wokenBy = ({ features }: EngineInfo) => features.at(-1);
 
 folderTest("the control: without any restriction auto picks io_uring", {
@@ -110,7 +109,7 @@ for (const how of ["node:process refuses", "handles take no eventfd", "no signal
 
 const ignore = !hasProgram("prlimit") || !hasProgram("setpriv");
 
-/** Commands that take the right to lock memory beyond a limit away. */
+/** Commands that remove the right to lock memory beyond a limit. */
 async function withLockedMemory(bytes: number): Promise<string[]> {
   const drop = ["setpriv", "--inh-caps=-ipc_lock", "--bounding-set=-ipc_lock"];
   const wrapper = ["prlimit", `--memlock=${bytes}:${bytes}`, ...Deno.uid() === 0 ? drop : []];
@@ -136,7 +135,7 @@ folderTest("with too little locked memory for registered buffers everything work
     pins: false,
     wrong: -1,
   };
-  // Room for rings, which other processes of the same account count against too; buffers take 8 MiB at once.
+  // Room for rings, of which other processes of the same account use a part; buffers take 8 MiB at once.
   assertEquals(await run({ wrapper: await withLockedMemory(4 << 20) }), expected);
   assertEquals(await run({}), { ...expected, registeredBuffers: true, pins: true });
 });
@@ -154,9 +153,9 @@ folderTest("with no locked memory at all the module works, and names the engine"
 /** An account that no other test uses: a limit of threads counts all processes of one account. */
 const NOBODY = 65533;
 
-/** Runs a program on a folder of an account without any privilege. Resolves to what it printed last. */
+/** Runs a program on a folder of an account without privileges. Resolves to its last line of output. */
 async function asNobody<T>(directory: string, engine: string, program: string): Promise<T> {
-  // Neither the checkout nor Deno itself may lie where others can read.
+  // Other accounts may not be able to read the checkout and Deno.
   const module = await copyModule(`${directory}/module`);
   const deno = `${directory}/deno`;
   await Deno.copyFile(Deno.execPath(), deno);
@@ -176,7 +175,7 @@ async function asNobody<T>(directory: string, engine: string, program: string): 
     try {
       return await resultOf<T>(program, options);
     } catch (error) {
-      // Deno ends where it cannot start a thread of its own: seen in half of the tries on a busy machine, with 2.9.6.
+      // Deno ends if it cannot start a thread for itself: seen in half of the tries on a busy machine, with 2.9.6.
       if (attempt === 20 || !/unable to create worker threads/.test(String(error))) throw error;
     }
   }
@@ -214,7 +213,7 @@ for (const engine of ["auto", ...engines]) {
         { opened: number; again: number; failed: boolean }
       >("descriptors", { args, env });
       assert(failed, "The limit must be met");
-      // Where not even the shim can be loaded its message says why in words.
+      // If the shim cannot be loaded, its message has the reason in words.
       const expected = { code: "EMFILE", op: "open", path: `${directory}/${opened}` };
       if (opened > 0) assertEquals(failure as unknown, expected);
       // Deno itself takes one or two for a while.

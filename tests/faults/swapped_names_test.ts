@@ -1,5 +1,5 @@
-// Names that another program swaps while they are opened: nothing outside of what Deno's permissions allow is read,
-// emptied, made or removed, in thousands of tries.
+// Names that another program swaps during an open: in thousands of tries no file outside of Deno's permissions is read,
+// truncated, created or removed.
 
 import { assert, assertEquals } from "@std/assert";
 import { namesIn } from "../support/bytes.ts";
@@ -7,11 +7,11 @@ import { engines, folderTest } from "./machine.ts";
 import { resultOf } from "./programs.ts";
 import { Daemon } from "./tools.ts";
 
-/** An exchange meets most tries; what is there for a moment is met by few. */
+/** Most tries meet an exchange of names, but few meet a name that exists only for a moment. */
 const TRIES = { exchange: 400, replace: 1500 };
 const SECRET = new Uint8Array(5000).fill(1);
 
-/** What is swapped: `link` is a file inside or a link to one outside, `folder` likewise; `file` becomes a link. */
+/** The swapped names: `link` is a file inside or a link to one outside, `folder` likewise; `file` becomes a link. */
 const swapped = {
   read: ["link", "exchange"],
   empty: ["link", "exchange"],
@@ -53,7 +53,7 @@ for (const engine of engines) {
       );
       const { swaps } = await swapper.counts();
       const seen = `${done} done, ${JSON.stringify(refused)} refused, ${swaps} swaps`;
-      // The control: names were swapped meanwhile, and some of the tries met that.
+      // The control: names were swapped meanwhile, and some of the tries met a swap.
       assert(swaps! > 100 && done > 0, seen);
       if (kind === "exchange") assert(refused.NotCapable! > 0, seen);
       assertEquals(await namesIn(outside), ["secret"], seen);

@@ -39,7 +39,7 @@ async function compile(name: string, more: readonly string[]): Promise<string> {
   return path;
 }
 
-/** A program of ours that runs beside the test: a command a line in, an answer a line out. */
+/** A program that runs beside the test: each line of input is a command, each line of output an answer. */
 export class Daemon implements AsyncDisposable {
   readonly #commands: WritableStreamDefaultWriter<Uint8Array>;
   readonly #answers: AsyncIterableIterator<string>;
@@ -50,7 +50,7 @@ export class Daemon implements AsyncDisposable {
     this.#answers = lines(child.stdout);
   }
 
-  /** Starts `tool`, and resolves when it says that it is ready. */
+  /** Starts `tool`, and resolves when it reports that it is ready. */
   static async start(name: string, args: string[]): Promise<Daemon> {
     const child = new Deno.Command(await tool(name), {
       args,
@@ -70,7 +70,7 @@ export class Daemon implements AsyncDisposable {
     return value;
   }
 
-  /** Sends a command and resolves to the answer. Throws where that is an error. */
+  /** Sends a command and resolves to the answer. Throws if the answer is an error. */
   async command(line: string): Promise<string> {
     const answer = this.#last.catch(() => {}).then(async () => {
       await this.#commands.write(new TextEncoder().encode(`${line}\n`));
@@ -82,7 +82,7 @@ export class Daemon implements AsyncDisposable {
     return text;
   }
 
-  /** The counts that "stat" tells, by name. */
+  /** The counts of the command "stat", by name. */
   async counts(): Promise<Record<string, number>> {
     const pairs = (await this.command("stat")).matchAll(/(\S+) (\d+)/g);
     return Object.fromEntries([...pairs].map(([, name, count]) => [name, Number(count)]));

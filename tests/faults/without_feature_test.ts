@@ -1,4 +1,4 @@
-// File systems that really lack what others have: files without a name (FUSE), Direct I/O and fallocate (ramfs).
+// File systems that really lack features: files without a name (FUSE), Direct I/O and fallocate (ramfs).
 
 import "../support/engine.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
@@ -24,7 +24,7 @@ function kernelIsFrom(major: number, minor: number): boolean {
 
 // ---- files without a name --------------------------------------------------------------------------------------
 
-/** Where files without a name are to be had, all this would be another test. */
+/** With files without a name this would be a different test. */
 async function assertNoUnnamedFiles(directory: string): Promise<void> {
   const error = await assertRejects(() => DmaFile.temp({ dir: directory }));
   assertEquals((error as { code?: string }).code, "EOPNOTSUPP");
@@ -50,7 +50,7 @@ for (const engine of engines) {
       });
       assertEquals([proc, after], [false, ["file"]]);
       const hidden = names.filter((name) => HIDDEN.test(name));
-      // Without a name where the kernel links a descriptor, else under a hidden one: found out at once.
+      // Without a name if the kernel can link a descriptor, otherwise under a hidden name. That is known at once.
       if (refused) assertEquals(hidden.length, 1);
       else if (kernelIsFrom(6, 10)) assertEquals(hidden, []);
       assertEquals(await firstWrongInFile(path, 100_000), -1);
@@ -81,7 +81,7 @@ for (const engine of engines) {
 
 const LENGTH = 20_000_003;
 
-/** Writers that reserve, that move the end of file ahead, and that do neither; preallocate() alone says so. */
+/** Writers that reserve, that move the end of file ahead, and that do neither. Only preallocate() reports the lack. */
 async function assertWritersWork(path: string, direct: boolean): Promise<void> {
   for (const options of [{}, { sizeHint: LENGTH }, { preallocate: false }]) {
     const file = await DmaFile.create(path);
@@ -98,8 +98,8 @@ async function assertWritersWork(path: string, direct: boolean): Promise<void> {
 }
 
 serverTest("without fallocate writers work, and only preallocate() says so", async (server) => {
-  // ENOSYS: the kernel does not ask again, and says EOPNOTSUPP by itself from then on. No writer has asked: nothing is
-  // reserved on FUSE, so that nothing has to be cut.
+  // After ENOSYS the kernel itself returns EOPNOTSUPP. No writer has called fallocate, because nothing is reserved on
+  // FUSE.
   await server.inject({ operation: "fallocate", nth: 0, kind: "err", value: 38 });
   await assertWritersWork(`${server.path}/file`, true);
   assertEquals(await server.fired(), 1);

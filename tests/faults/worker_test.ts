@@ -1,5 +1,5 @@
-// Workers that are terminated in the middle of reading: no memory that the kernel still has from them is used again. That they
-// leave nothing behind and disturb nobody the stress shows.
+// Workers that are terminated during reads: memory that the kernel still uses is not reused. The stress test shows that
+// they leave nothing behind and disturb no other code.
 
 import "../support/engine.ts";
 import { assertEquals } from "@std/assert";
@@ -11,7 +11,7 @@ import { faultTest } from "./machine.ts";
 import { spawn } from "./programs.ts";
 import { lines } from "./tools.ts";
 
-/** Ends a Worker in the middle of its reads, and looks whether its memory was used again before they were over. */
+/** Terminates a Worker during its reads, and checks whether its memory was reused before they ended. */
 async function terminateReading(
   { disk, mount }: FaultyDisk,
   directory: string,
@@ -21,11 +21,11 @@ async function terminateReading(
   await mount.remount();
   await disk.command("delay read 1000");
   const reads = async () => (await disk.counts()).read!;
-  // The first reads look the file up. Those after them are with the disk, and take their time there.
+  // The first reads look the file up. Later ones wait for the disk.
   const enough = await reads() + 6;
   const child = spawn("terminate_reading", {
     args: [mount.path, directory, kind],
-    // Every thread gets the memory that another one gave back, and none goes back to the kernel.
+    // Every thread reuses memory that another one freed, and none is returned to the kernel.
     env: {
       MALLOC_ARENA_MAX: "1",
       MALLOC_MMAP_THRESHOLD_: "1000000000",
@@ -38,7 +38,7 @@ async function terminateReading(
   await eventually(async () => await reads() >= enough, "reads are in flight");
   await say("terminate");
   assertEquals((await output.next()).value, "allocated");
-  // Everything that waits for the disk gets its bytes now.
+  // All waiting reads get their bytes now.
   await disk.command("clear");
   await pause(1300);
   await say("check");

@@ -1,18 +1,18 @@
-// What programs/write_on.ts writes where, for the program itself and for whoever checks it afterwards.
+// The files of programs/write_on.ts, for the program itself and for its checks.
 
 import { Random } from "../simulator/random.ts";
 
 export type Kind = "new" | "exact" | "atomic" | "log" | "append" | "end";
 
-/** The kinds that go on and on. */
+/** The kinds without an end. */
 export const kinds: readonly Kind[] = ["new", "exact", "atomic", "log", "append"];
 
-/** Those of which one file grows from process to process. */
+/** The kinds with one file that grows from process to process. */
 export function isLog(kind: Kind): boolean {
   return kind === "log" || kind === "append";
 }
 
-/** The length of a file: most are small, so that opening and closing are met as well. */
+/** The length of a file. Most are small, so that kills also meet opening and closing. */
 export function generationLength(generation: number, seed: number): number {
   const random = new Random(generation * 1000 + seed + 1);
   return random.below(random.chance(0.3) ? 12_000_000 : 500_000);
@@ -24,8 +24,8 @@ export function pathOf(kind: Kind, folder: string, generation: number): string {
 }
 
 /**
- * Ways to write one file, for programs/write_once.ts: how long the file was before and how long it is promised to be. None
- * but that of "sync of a file" is aligned.
+ * The ways to write one file, for programs/write_once.ts: the length before, and the promised length. Only that of
+ * "sync of a file" is aligned.
  */
 export const lengths = {
   close: { before: 0, after: 60_001 },

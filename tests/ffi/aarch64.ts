@@ -17,7 +17,7 @@ const root = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "")
 const EMULATOR = "qemu-system-aarch64";
 const MINUTES = 25;
 
-/** What goes through every operation of the engine, and each way of waking and registering. */
+/** Tests of every operation of the engine, and of each way of waking and registering. */
 const defaultTests = [
   "tests/file/file_test.ts",
   "tests/file/random_access_test.ts",
@@ -25,7 +25,7 @@ const defaultTests = [
   "tests/reader/reader_test.ts",
 ];
 
-/** Starts the machine, shows what it prints, and resolves to that once it has switched itself off. */
+/** Starts the machine, shows its output, and resolves to the output after it has switched itself off. */
 function boot(kernel: string, directory: string, signal: AbortSignal): Promise<string> {
   const args = [
     ...["-machine", "virt", "-cpu", "max,pauth-impdef=on", "-smp", "2", "-m", "3G"],
@@ -43,7 +43,7 @@ const copied = new RegExp(
   "m",
 );
 
-/** Counts parts of the self-test, the copy and tests of the module. What is not in the output has failed. */
+/** Counts parts of the self-test, the copy and tests of the module. Parts that are not in the output have failed. */
 function count(output: string): { passed: number; failed: number; skipped: number } {
   const names = Object.keys(parts);
   const good = names.filter((part) =>

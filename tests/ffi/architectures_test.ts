@@ -24,7 +24,7 @@ function assertPart({ code, output }: CommandResult): void {
   else assert(code === 0 && /^[1-9]\d* checks, 0 failed$/m.test(output), `Exit ${code}: ${output}`);
 }
 
-/** What came of each part of a target's self-test. */
+/** The results of each part of a target's self-test. */
 type Results = Readonly<Record<string, CommandResult>>;
 
 /** User-mode emulation has no io_uring, and liburing is made for another C library than musl. */
@@ -32,7 +32,7 @@ const hasRing = ({ emulator, bare }: Target) => emulator.length === 0 && !bare;
 
 const isDone = (part: string, target: Target) => !part.startsWith("ring") || hasRing(target);
 
-/** Builds the self-test and runs its parts side by side: some wait five seconds for what never comes. */
+/** Builds the self-test and runs its parts concurrently, because some wait five seconds for a timeout. */
 async function selfTest(target: Target, directory: string): Promise<Results> {
   await Deno.mkdir(directory);
   const program = await buildSelfTest(target, directory);
@@ -60,11 +60,11 @@ async function checkTarget(t: Deno.TestContext, target: Target, results: Results
     () => checkFlags(constants, target.architecture),
   );
   const fn = () => checkErrors(constants);
-  // musl cannot tell the names.
+  // musl has no names of errors.
   await t.step({ name: "Errors are those of the headers", ignore: target.bare ?? false, fn });
 }
 
-/** What the headers say; as numbers, whatever is not asked for is undefined. */
+/** The constants of the headers. Numbers that are not requested are undefined. */
 interface Constants extends Record<string, unknown> {
   errors: Record<string, string>;
 }
@@ -128,7 +128,7 @@ async function checkImage(architecture: keyof typeof processors): Promise<void> 
     ["GNU_STACK", "RW ", "0x10"],
   ]);
   assertMatch(elf, /\(FLAGS_1\) .*NODELETE/);
-  // It needs no library, and no symbol of what happens to be loaded.
+  // It needs no library, and no symbol of a loaded one.
   assertEquals(elf.match(/\((NEEDED|TEXTREL)\)| UND \S+$/gm), null);
 }
 

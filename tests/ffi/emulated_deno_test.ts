@@ -1,5 +1,5 @@
-// The whole module on the other architecture: a Deno for aarch64, run by user-mode emulation. That has no io_uring, so
-// the engine without a ring is at work; the ring's part is in architectures_test.ts.
+// The module on the other architecture: a Deno for aarch64, run by user-mode emulation. The emulation has no io_uring,
+// so this tests the threads engine; architectures_test.ts tests the ring.
 
 import { fileURLToPath } from "node:url";
 import { assertEquals } from "@std/assert";
@@ -10,7 +10,7 @@ import { hasProgram, run } from "../setup/command.ts";
 
 const program = fileURLToPath(new URL("architectures/copy.ts", import.meta.url));
 
-/** Set by the setup, where it could fetch one. */
+/** Set by the setup, if it could fetch one. */
 const deno = Deno.env.get("DMA_TEST_EMULATED_DENO");
 
 const emulator = emulatorFor("aarch64");
@@ -29,12 +29,12 @@ testInOneDirectory(
     const flags = ["-A", "--no-check", "--no-config"];
     const args = [...before, "run", ...flags, program, source, target, atomic];
     const { code, stdout, stderr } = await run(command, args, {
-      // What it compiles is its own.
+      // It has a separate cache of compiled code.
       env: { DENO_DIR: dir.file("cache"), DMA_ENGINE: "auto", NO_COLOR: "1" },
       signal: AbortSignal.timeout(120_000),
     });
     assertEquals(code, 0, stderr);
-    // Whether Direct I/O was used is left out: of statx, emulators lose what it says of that.
+    // The use of Direct I/O is not compared, because emulators drop that part of statx.
     const { direct: _direct, ...found } = JSON.parse(stdout);
     assertEquals(found, {
       architecture: "aarch64",

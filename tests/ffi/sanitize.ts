@@ -23,11 +23,11 @@ interface Check {
   script: string;
   args: string[];
   env?: Record<string, string>;
-  /** Whether it must come to a good end, or what a sanitizer must say. */
+  /** Whether it must succeed, or the expected report of a sanitizer. */
   expects: "done" | RegExp;
 }
 
-/** Whether a program ends as it must with the sanitizer's library, and its output. */
+/** Whether a program ends as expected with the sanitizer's library, and its output. */
 async function holds(
   { script, args, env, expects }: Check,
   library: string,
@@ -38,7 +38,7 @@ async function holds(
     env: {
       ...env,
       LD_PRELOAD: library,
-      // V8 handles its own SIGSEGV, and what Deno leaves behind at its end is not ours.
+      // V8 handles its own SIGSEGV, and Deno's own leaks at its end do not count.
       ASAN_OPTIONS: "detect_leaks=0:handle_segv=0:halt_on_error=1",
       UBSAN_OPTIONS: "halt_on_error=1:print_stacktrace=1",
     },
@@ -50,7 +50,7 @@ async function holds(
 
 async function main(directory: string): Promise<boolean> {
   await installMissing(headers, AbortSignal.timeout(120_000));
-  // A linker would follow the name; the loader wants the library itself.
+  // A linker would follow this linker script, but the loader needs the library itself.
   const library = await Deno.realPath(await runOrThrow("gcc", ["-print-file-name=libasan.so"]));
   const shim = `${directory}/shim.so`;
   const wrong = `${directory}/overflow.so`;

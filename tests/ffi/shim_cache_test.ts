@@ -1,4 +1,4 @@
-// Where the kernel gives out no memory to load code from, the shim is loaded from a file in the cache folder.
+// If the kernel refuses to load code from memory, the shim is loaded from a file in the cache folder.
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { namesIn } from "../support/bytes.ts";

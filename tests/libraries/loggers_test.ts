@@ -1,4 +1,4 @@
-// Log libraries that write to files of this module: every line is there, in order and whole, however the program ends.
+// Log libraries that write to files of this module: every line is complete and in order, however the program ends.
 
 import "../support/engine.ts";
 import { assertEquals, assertRejects } from "@std/assert";
@@ -31,7 +31,7 @@ const line: Record<string, (index: number) => string> = {
   [winston]: (index) => `{"level":"info","message":"${text(index)}"}\n`,
 };
 
-/** Throws unless a log has all lines, and says which is the first one that is another. */
+/** Throws unless a log has all lines. The error names the first wrong one. */
 async function assertLog(path: string, specifier: string, more = ""): Promise<void> {
   const found = (await Deno.readTextFile(path)).split("\n");
   const lines = Array.from({ length: LINES }, (_, index) => line[specifier]!(index));
@@ -47,7 +47,7 @@ test(pino, "a stream of Node's has every line when it is finished", async (dir) 
   const info = logger({ base: null, timestamp: false }, out);
   for (let index = 0; index < LINES; index++) {
     info.info(text(index));
-    // A program that does nothing but log, and never comes back to its event loop, is another test.
+    // Another test has a program that only logs and never returns to its event loop.
     if (out.writableNeedDrain) await once(out, "drain");
   }
   out.end();

@@ -1,5 +1,5 @@
-// Uploads of forms by the libraries that Node.js servers use: what arrives whole is stored to the byte, and what is cut
-// short leaves nothing.
+// Uploads of forms by the libraries that Node.js servers use: complete files are stored exactly, and incomplete ones
+// leave no file.
 
 import "../support/engine.ts";
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
@@ -71,7 +71,7 @@ for (const [index, { specifier, load }] of libraries.entries()) {
     const request = await encode(parts);
     const cuts = [1000, 70_000, 2 * MiB, request.lastBoundary, request.lastBoundary + 10];
     for (const refused of [false, true]) {
-      // Where a file without a name is refused, the bytes stand under a hidden one meanwhile.
+      // Without unnamed files the bytes are under a hidden name meanwhile.
       using _ = interpose("open", ({ operation, pass, end }) => {
         if (refused && (operation.flags & O_TMPFILE) === O_TMPFILE) end(-EOPNOTSUPP);
         else pass();
@@ -96,7 +96,7 @@ for (const [index, { specifier, load }] of libraries.entries()) {
     await breakOff(server.port, request, request.lastBoundary - 1000);
     await eventually(() => server.failures.length > 0);
     await eventually(() => descriptorsIn(dir.path) === 0);
-    // multer removes it, at some time.
+    // multer removes it eventually.
     const bytes = await Deno.readFile(dir.file("first")).catch(() => undefined);
     if (bytes) assertEquals(bytes, first);
     assert(!(await namesIn(dir.path)).includes("second"));
@@ -106,7 +106,7 @@ for (const [index, { specifier, load }] of libraries.entries()) {
     await using server = await serveUploads(receive, dir.path, { fileSize: MiB, files: 1 });
     assertEquals((await upload(server.port, { fits: pattern(MiB - 1) })).status, 200);
     await assertNames(dir, ["fits"]);
-    // Cut at the limit it would be a whole file to the library.
+    // Cut at the limit, the file would be complete for the library.
     assertEquals((await upload(server.port, { large: pattern(MiB + 1) })).status, 400);
     await assertNames(dir, ["fits"]);
     const parts = { one: pattern(1000), two: pattern(MiB - 1) };
@@ -136,7 +136,7 @@ testInOneDirectory("Node's own adapter publishes a part of a file", async (dir) 
   const file = await DmaFile.create(dir.file("file"), { atomic: true });
   const stream = Writable.fromWeb(file.writable);
   await new Promise((resolve) => stream.write(pattern(MiB), resolve));
-  // As libraries do it when a client breaks off.
+  // As libraries do when a client disconnects.
   stream.destroy();
   await eventually(() => Deno.stat(dir.file("file")).then(() => true, () => false));
   await assertFile(dir.file("file"), pattern(MiB));

@@ -1,14 +1,14 @@
-// Packages of npm that these tests run with. Where they cannot be had, the tests of them are counted as skipped.
+// The npm packages of these tests. If one is not available, its tests are counted as skipped.
 
 import { say } from "../setup/command.ts";
 
-/** Whether the package of an `npm:` specifier can be loaded. Says why not. */
+/** Whether the package of an `npm:` specifier can be loaded, with the reason if not. */
 export async function isAvailable(specifier: string): Promise<boolean> {
   try {
     await import(specifier);
     return true;
   } catch (error) {
-    // A package that is there and fails is a failure.
+    // A package that exists and fails is a failure.
     if (!isUnreachable(error)) throw error;
     say(`Skipped for want of ${specifier}: ${error.message.split("\n")[0]}`);
     return false;

@@ -1,5 +1,5 @@
-// Resumable uploads by @tus/server, with a store of ours under Deno.serve: an upload appears when it is whole, and one that
-// breaks off goes on from what is on the disk.
+// Resumable uploads by @tus/server with a custom store under Deno.serve: an upload appears when it is complete, and an
+// interrupted one resumes from the bytes on the disk.
 
 import "../support/engine.ts";
 import { assert, assertEquals } from "@std/assert";
@@ -14,7 +14,7 @@ const available = await isAvailable("npm:@tus/server@2.4.5");
 
 class Client {
   readonly #origin: string;
-  /** Requests that were begun. */
+  /** The number of requests. */
   sent = 0;
 
   constructor(readonly port: number) {
@@ -29,7 +29,7 @@ class Client {
     return response;
   }
 
-  /** Announces an upload. Resolves to its path, or to the status where it is refused. */
+  /** Announces an upload. Resolves to its path, or to the status if it is refused. */
   async create(length: number): Promise<string | number> {
     const headers = { "Upload-Length": `${length}` };
     const response = await this.#request("POST", "/files", { headers });
@@ -37,7 +37,7 @@ class Client {
     return location ? new URL(location, this.#origin).pathname : response.status;
   }
 
-  /** How much of an upload the server has; undefined where it knows none. */
+  /** The offset of an upload on the server; undefined if there is no such upload. */
   async offset(path: string): Promise<number | undefined> {
     const { headers } = await this.#request("HEAD", path);
     return headers.has("upload-offset") ? Number(headers.get("upload-offset")) : undefined;
@@ -52,7 +52,7 @@ class Client {
     return (await this.#request("DELETE", path)).status;
   }
 
-  /** Sends the first `length` bytes of a body, and breaks the connection off. */
+  /** Sends the first `length` bytes of a body, and closes the connection. */
   async breakOff(path: string, offset: number, body: Uint8Array, length: number): Promise<void> {
     this.sent++;
     using connection = await Deno.connect({ hostname: "127.0.0.1", port: this.port });
@@ -74,7 +74,7 @@ function patchHeaders(offset: number): Record<string, string> {
   return { "Content-Type": "application/offset+octet-stream", "Upload-Offset": `${offset}` };
 }
 
-/** `idle` resolves when the server is done with every request of the client, also with those that broke off. */
+/** `idle` resolves when the server has finished every request of the client, interrupted ones included. */
 type Test = (dir: TestDirectory, client: Client, idle: () => Promise<void>) => Promise<void>;
 
 function test(title: string, fn: Test): void {
@@ -91,7 +91,7 @@ function test(title: string, fn: Test): void {
   }, {
     ignore: !available,
     bothEngines: false,
-    // The server looks after a connection that broke off by timers, which it leaves behind.
+    // The server uses timers for interrupted connections, and does not clear them.
     sanitizeOps: false,
     sanitizeResources: false,
   });

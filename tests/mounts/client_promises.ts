@@ -1,4 +1,4 @@
-// What two clients of one file system may rely on: checks on two mounts of the same files.
+// The promises for two clients of one file system: checks on two mounts of the same files.
 
 import { assertEquals } from "@std/assert";
 import { DmaFile } from "../../mod.ts";
@@ -6,7 +6,7 @@ import { pause } from "../setup/command.ts";
 import { assertFile, filled, joined, pattern } from "../support/bytes.ts";
 import { MEMORY_MS } from "./promises.ts";
 
-/** A check on two directories that are the same one. */
+/** A check on two mounts of one directory. */
 export type ClientCheck = (one: string, other: string) => Promise<void>;
 
 const RECORDS = 100;

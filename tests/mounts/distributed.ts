@@ -1,5 +1,5 @@
-// Tries the promises on distributed file systems, all of whose servers run here, and prints a table. As root; with apt and
-// Python, from whose registries it installs what is missing.
+// Tests the promises on distributed file systems, all of whose servers run here, and prints a table. It needs root, apt
+// and Python, and installs the missing packages.
 //
 //   deno task test:mounts                     all of them, on both engines
 //   deno task test:mounts GlusterFS --rates   these, with MiB/s
@@ -10,7 +10,7 @@ import { installDebianPackages } from "../setup/packages.ts";
 import { type Distributed, distributed } from "./distributed_servers.ts";
 import { tryNamed } from "./try_servers.ts";
 
-/** Installs what the chosen ones take. Resolves to where the programs of Python packages are. */
+/** Installs the packages of the chosen file systems. Resolves to the folder of the Python programs. */
 async function install(chosen: readonly Distributed[], directory: string): Promise<string> {
   const signal = new AbortController().signal;
   await installDebianPackages(chosen.flatMap(({ debian = [] }) => debian), signal);

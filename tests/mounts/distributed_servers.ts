@@ -1,15 +1,15 @@
-// Distributed file systems, all of whose servers run on this machine: what each takes, and how it is started.
+// Distributed file systems, all of whose servers run on this machine: their packages and start-up.
 
 import { run } from "../setup/command.ts";
 import { cephPackages, startCeph } from "./ceph.ts";
 import { ROOM } from "./servers.ts";
 
-/** Where a file system is made, and what starts its programs. */
+/** The folders of a file system, and the functions that start its programs. */
 export interface Site {
   /** An empty directory. */
   readonly work: string;
   readonly mount: string;
-  /** Where the programs of Python packages are. */
+  /** The folder of the Python programs. */
   readonly bin: string;
   /** Starts a program that runs until the end. */
   start(program: string, ...args: string[]): void;
@@ -21,18 +21,18 @@ export interface Distributed {
   readonly name: string;
   readonly debian?: readonly string[];
   readonly python?: readonly string[];
-  /** Promises that it is known not to keep, as docs/file_systems.md says: parts of their names. */
+  /** Parts of the names of promises that are known to be broken, as in docs/file_systems.md. */
   readonly breaks?: readonly string[];
-  /** A command that tells the version. */
+  /** A command that prints the version. */
   version(site: Site): [program: string, ...args: string[]];
   /**
-   * Starts everything, and mounts it. What it mounts as `…-small` has little room, and as `…-second` the same files by
-   * another client.
+   * Starts the servers, and mounts the file system. The mount `…-small` has little room, and `…-second` has the same
+   * files through another client.
    */
   up(site: Site): Promise<void>;
-  /** Has each request take so many milliseconds, in the directory that this resolves to. */
+  /** Delays each request by so many milliseconds, in the directory that this resolves to. */
   slow?(site: Site, milliseconds: number): Promise<string>;
-  /** What is left to do when it is unmounted. */
+  /** The clean-up after the unmount. */
   down?(site: Site): Promise<void>;
 }
 
@@ -52,7 +52,7 @@ const PRELUDE = `
 function scripted(
   script: string,
   row: Omit<Distributed, "up" | "version"> & {
-    /** A command that tells the version, in the shell. */
+    /** A shell command that prints the version. */
     readonly tells: string;
   },
 ): Distributed {
@@ -66,7 +66,7 @@ function scripted(
   };
 }
 
-/** MooseFS refuses loopback addresses, so its servers have a network of their own with this one. */
+/** MooseFS refuses loopback addresses, so its servers have a separate network with this one. */
 const MOOSE = { netns: "dma-moosefs", address: "10.99.0.1" };
 
 export const distributed: readonly Distributed[] = [

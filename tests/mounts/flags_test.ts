@@ -1,5 +1,5 @@
-// FUSE servers with each pair of flags that changes how the kernel reads and writes, which answer short, late, or not as
-// they are asked.
+// FUSE servers with each pair of flags that changes how the kernel reads and writes, and with short, late or wrong
+// answers.
 
 import "../support/engine.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
@@ -15,7 +15,7 @@ const pairs = [
   ...flags.flatMap((one, at) => [[one], ...flags.slice(at + 1).map((two) => [one, two])]),
 ];
 
-/** What a server may do to every read and every write. */
+/** The faults of a server in every read and every write. */
 const answers: Readonly<Record<string, readonly string[]>> = {
   "whole": [],
   "short": ["fault read 0 short 5000", "fault write 0 short 3001"],
@@ -27,8 +27,8 @@ for (const pair of pairs) {
     const flags = pair.join(" and ") || "no flag";
     serverTest(`a server with ${flags} that answers ${answer} keeps all bytes`, async (server) => {
       for (const fault of faults) {
-        // By way of the page cache the kernel fills up a short read with zeros, and makes an error of a short
-        // write that is asynchronous.
+        // Through the page cache the kernel fills a short read with zeros, and turns a short asynchronous write into an
+        // error.
         const cached = pair.includes("cached") && fault.includes("short");
         const fails = fault.startsWith("fault read") || !pair.includes("no-async-dio");
         if (!cached || !fails) await server.daemon.command(fault);
@@ -38,7 +38,7 @@ for (const pair of pairs) {
   }
 }
 
-/** A file of odd length by a writer, one that goes on at its end, and a reader. */
+/** A file of odd length by a writer, a second writer that continues at its end, and a reader. */
 async function oddLength(directory: string): Promise<void> {
   const path = `${directory}/file`;
   const length = 300_001;

@@ -1,8 +1,9 @@
-// A program: tries the promises on a directory, one after the other, and prints which are broken, as JSON.
+// A program that tests the promises on a directory, one after the other, and prints the broken ones as JSON.
 //
 //   deno run -A tests/mounts/keep_promises.ts DIRECTORY [--rates] [--small=DIRECTORY] [--second=DIRECTORY]
 //
-// The small one has no more room than the disks of servers.ts, and the second one is the same one by another client.
+// The small directory has no more room than the disks of servers.ts, and the second one is the same directory through
+// another client.
 
 import { DmaFile, engineInfo } from "../../mod.ts";
 import { run } from "../setup/command.ts";
@@ -15,9 +16,9 @@ export interface Outcome {
   /** Whether O_DIRECT could be set. */
   readonly direct: boolean;
   readonly kept: number;
-  /** What became of those that are not kept, by promise. */
+  /** The failures by promise. */
   readonly broken: Readonly<Record<string, string>>;
-  /** MiB/s of a file that is written and synced: medians of rounds in turn. */
+  /** MiB/s of a file that is written and synced: medians of alternating rounds. */
   readonly rates?: Readonly<Record<string, number>>;
 }
 
@@ -25,7 +26,7 @@ const LONGEST_MS = 60_000;
 const RATE_BYTES = 128 << 20;
 const ROUNDS = 5;
 
-/** Which directories are tried. */
+/** The directories to test. */
 interface Directories {
   readonly own: string;
   readonly small: string | undefined;
@@ -33,7 +34,7 @@ interface Directories {
   readonly second: string | undefined;
 }
 
-/** Everything to try, by what it promises. */
+/** All checks, by promise. */
 function allChecks(
   { own, small, second }: Directories,
 ): [name: string, check: () => Promise<void>][] {
@@ -51,7 +52,7 @@ function allChecks(
     const room = ROOM + (2 << 20);
     const told = { codes: ["ENOSPC", "EDQUOT"], flushes: true };
     checks.push(["a full disk is told", () => fillDisk(small, room, told)]);
-    // A page cache takes what the server has no room for.
+    // The page cache accepts bytes for which the server has no room.
     const late = { ...told, flushes: false, direct: "off" } as const;
     checks.push([
       "a full disk is told by way of the page cache",
@@ -95,7 +96,7 @@ function source(): ReadableStream<Uint8Array<ArrayBuffer>> {
   });
 }
 
-/** Ways to write a file and have it synced. */
+/** The ways to write and sync a file. */
 const ways: Readonly<Record<string, (path: string) => Promise<unknown>>> = {
   "DmaFile": async (path) => {
     const file = await DmaFile.create(path);
@@ -144,6 +145,6 @@ if (import.meta.main) {
   const outcome: Outcome = { engine: engineInfo().engine!, direct, ...tried, ...rates };
   console.log(JSON.stringify(outcome));
   await Deno.remove(own, { recursive: true }).catch(() => {});
-  // What hangs on a server is not waited for.
+  // Calls that hang on a server are not awaited.
   Deno.exit(0);
 }

@@ -1,4 +1,4 @@
-// Every promise that depends on the file system, on real ones: programs that serve files through FUSE, and overlay.
+// Every promise that depends on the file system, on FUSE servers and overlay.
 
 import "../support/engine.ts";
 import { assert, assertEquals } from "@std/assert";
@@ -11,13 +11,13 @@ import { fullDisk, missingPrograms, Mounted, ROOM, type Server, servers } from "
 
 const promises = { ...streamPromises, ...filePromises };
 
-/** After so long a server that was stopped goes on whatever happens. */
+/** The time after which a stopped server always continues. */
 const RESCUE_SECONDS = 10;
 
-/** Servers stand still one after the other: each may have two thirds of the threads that are free. */
+/** Servers are stopped one after the other, because each may use two thirds of the free threads. */
 let standing: Promise<unknown> = Promise.resolve();
 
-/** Removes a directory. Where a server remembers what was in it for a second, that is tried again. */
+/** Removes a directory. If a server caches its content for a second, the removal is repeated. */
 async function removeAll(directory: string): Promise<void> {
   for (let tries = 1;; tries++) {
     try {
@@ -29,7 +29,7 @@ async function removeAll(directory: string): Promise<void> {
   }
 }
 
-/** All at once: most of the time they wait. Each failure is told by the promise that is broken. */
+/** Runs all checks at once, because they mostly wait. Each failure names the broken promise. */
 async function keepAll(directory: string): Promise<void> {
   const broken: string[] = [];
   await Promise.all(
@@ -47,7 +47,7 @@ async function keepAll(directory: string): Promise<void> {
   assertEquals(broken, [], broken.join("\n"));
 }
 
-/** While a server stands still the event loop turns, and files of others are written. */
+/** While a server is stopped, the event loop continues, and files of other servers are written. */
 async function standStill({ path, process }: Mounted, elsewhere: string): Promise<void> {
   if (!process) return;
   const bytes = pattern(100_001);
@@ -58,7 +58,7 @@ async function standStill({ path, process }: Mounted, elsewhere: string): Promis
   for (let index = 0; index < 3; index++) {
     writers.push((await DmaFile.create(`${path}/${index}`)).writable);
   }
-  // Where the loop stands still too nobody here would let the server go on.
+  // If the event loop hangs too, this process cannot resume the server.
   const rescuer = new Deno.Command("sh", {
     args: ["-c", `sleep ${RESCUE_SECONDS}; kill -CONT ${process.pid}`],
   }).spawn();

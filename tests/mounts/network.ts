@@ -1,6 +1,6 @@
-// Tries the promises on network file systems, on an emulated machine with Debian's kernel, which has their clients and
-// servers: NFS, SMB, what a hypervisor shares by 9p and virtiofs, and CephFS, whose cluster runs here. As root, with apt. The
-// machine's first disk is this machine's, which it only reads.
+// Tests the promises on network file systems, on an emulated machine with Debian's kernel and their clients and
+// servers: NFS, SMB, directories shared by 9p and virtiofs, and CephFS, whose cluster runs here. It needs root and apt.
+// The machine's first disk is this machine's, read-only.
 //
 //   deno task test:network                    all of them, on both engines
 //   deno task test:network NFS --rates        these, with MiB/s
@@ -31,7 +31,7 @@ const END = "machine: end";
 /** Drivers of this machine's files. */
 const drivers = ["virtio_pci", "virtio_blk", "9pnet_virtio", "9p", "overlay", "ext4"];
 
-/** Unpacks what the machine has and this one lacks: its kernel and servers. Resolves to the path of the whole. */
+/** Unpacks the packages that the machine needs and this one lacks: its kernel and servers. Resolves to their folder. */
 async function makeLayer(
   directory: string,
   kernel: string[],
@@ -50,7 +50,7 @@ async function makeLayer(
     await runOrThrow("apt-get", [...quiet, "download", newest], { cwd: archives, signal });
   }
   const downloaded = [...Deno.readDirSync(archives)].filter(({ name }) => name.endsWith(".deb"));
-  // As they are where the packages go: files that are put below /lib must not take the place of the link.
+  // The same links as on the root file system, so that files below /lib do not replace the link.
   for (const name of ["bin", "lib", "lib64", "sbin"]) {
     await Deno.mkdir(`${layer}/usr/${name}`, { recursive: true });
     await Deno.symlink(`usr/${name}`, `${layer}/${name}`);
@@ -71,7 +71,7 @@ async function findKernel(
   const image = [`${layer}/boot/vmlinuz-${version}`, `${versions}/${version}/vmlinuz`]
     .find((path) => hasProgram(path));
   if (image === undefined) throw new Error(`There is no image of the kernel ${version}`);
-  // What a program of kmod does depends on its name.
+  // The name of a program of kmod selects its function.
   const depmod = `${directory}/depmod`;
   await Deno.symlink(
     hasProgram("/usr/bin/kmod") ? "/usr/bin/kmod" : `${layer}/usr/bin/kmod`,
@@ -81,7 +81,7 @@ async function findKernel(
   return { image, modules: `${versions}/${version}` };
 }
 
-/** The first process of the machine: lays the packages over this machine's files, and goes on in them. */
+/** The first process of the machine: mounts the packages over this machine's files, and continues there. */
 function firstScript(modules: readonly string[]): string {
   const options = "-o trans=virtio,version=9p2000.L,ro,cache=loose,msize=262144";
   const layers = "lowerdir=/layer:/host,upperdir=/top/upper,workdir=/top/work";
@@ -170,14 +170,14 @@ class Shares implements AsyncDisposable {
   }
 }
 
-/** Has the emulator share a directory by 9p. */
+/** The options with which the emulator shares a directory by 9p. */
 function nine(tag: string, path: string, ...more: string[]): string[] {
   const options = ["security_model=none", "multidevs=remap", ...more].join(",");
   const device = `virtio-9p-pci,fsdev=${tag},mount_tag=${tag}`;
   return ["-fsdev", `local,id=${tag},path=${path},${options}`, "-device", device];
 }
 
-/** The cluster of Ceph that the machine mounts, at an address of its own. */
+/** The Ceph cluster that the machine mounts, at a separate address. */
 async function startCluster(directory: string, programs: Programs): Promise<void> {
   const work = `${directory}/ceph`;
   await Deno.mkdir(work);

@@ -1,5 +1,5 @@
-// The program that the machine of tests/mounts/network.ts runs: tries the promises on network file systems, and prints a
-// table. As root; it changes the machine.
+// The program of the machine of tests/mounts/network.ts: it tests the promises on network file systems, and prints a
+// table. It needs root, and changes the machine.
 //
 //   deno run -A tests/mounts/network_guest.ts [NAME...] [--rates]
 

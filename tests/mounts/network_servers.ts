@@ -1,25 +1,25 @@
-// Network file systems of the kernel, and what a hypervisor shares: how each is served and mounted on the machine that
-// tests/mounts/network.ts boots.
+// Network file systems of the kernel, and directories shared by a hypervisor: the servers and mounts on the machine
+// that tests/mounts/network.ts boots.
 
 import { run, runOrThrow } from "../setup/command.ts";
 import { CEPH_PORT } from "./ceph.ts";
 import type { Distributed, Site } from "./distributed_servers.ts";
 import { ROOM } from "./servers.ts";
 
-/** What a directory of the host is called, and the same one a second time. Below it are those of {@linkcode shared}. */
+/** The tags of a directory of the host, which is shared twice. Below it are those of {@linkcode shared}. */
 export const tags = { nine: ["nine", "nine2"], virtio: ["virtio", "virtio2"] } as const;
 
-/** Directories below what the host shares: with room, with little, and with a slow server. */
+/** Directories below the shared one: with room, with little room, and with a slow server. */
 export const shared = {
   large: "large",
   small: "small",
   slow: "slow",
 } as const;
 
-/** What runs on the host: the name of the file system, and the address of its servers. */
+/** Servers on the host: the name of the file system, and the address. */
 export const onHost = { name: "CephFS", address: "10.97.0.1" } as const;
 
-/** Packages that the machine must have. */
+/** The packages of the machine. */
 export const packages = [
   ...["busybox-static", "cifs-utils", "e2fsprogs", "iproute2", "kmod", "mount"],
   ...["nfs-kernel-server", "rpcbind", "samba"],
@@ -28,10 +28,10 @@ export const packages = [
 /** O_APPEND means the end of the file as the client last saw it (open(2)). */
 const APPENDS_ALONE = "clients that append at once";
 
-/** QEMU's 9p grants every lock, and virtiofsd is asked for none unless it is told to be. */
+/** QEMU's 9p grants every lock, and virtiofsd handles none by default. */
 const LOCKS_ALONE = "lock";
 
-/** Delays everything that leaves by an interface. */
+/** Delays all packets that leave through an interface. */
 async function delay(device: string, milliseconds: number): Promise<void> {
   await run("tc", ["qdisc", "del", "dev", device, "root"]);
   if (milliseconds === 0) return;
@@ -45,7 +45,7 @@ async function slowLoopback({ mount }: Site, milliseconds: number): Promise<stri
   return mount;
 }
 
-/** Two directories to serve: one on the disk, and a small disk of its own. */
+/** Two directories to serve: one on the disk, and one on a separate small disk. */
 async function makeServed({ work }: Site): Promise<{ large: string; small: string }> {
   const [large, small, image] = [`${work}/large`, `${work}/small`, `${work}/image`];
   for (const path of [large, small]) await Deno.mkdir(path);
@@ -63,7 +63,7 @@ async function mountAt(path: string, type: string, source: string, options: stri
 /** The address of another machine, and this machine's as that one sees it. */
 const OTHER = { address: "10.98.0.2", server: "10.98.0.1", netns: "other" };
 
-/** Makes what stands for another machine: a network and a name of its own. */
+/** Simulates another machine: a separate network and name. */
 async function makeOther(): Promise<void> {
   const { address, server, netns } = OTHER;
   const ip = (...args: string[]) => runOrThrow("ip", args);
@@ -89,7 +89,7 @@ function nfs(version: "3" | "4.2"): Distributed {
   const options = `vers=${version}`;
   const name = `NFS ${version}`;
   const isOld = version === "3";
-  /** Version 4 sees what is below the root of the exports. */
+  /** Version 4 sees the directories below the root of the exports. */
   const seenAt = (path: string) => isOld ? path : path.slice(path.lastIndexOf("/"));
   return {
     name,
@@ -102,7 +102,7 @@ function nfs(version: "3" | "4.2"): Distributed {
       start("rpcbind", "-f", "-w");
       await port(111);
       start("rpc.statd", "-F", "--no-notify");
-      // The first one is the root of what version 4 sees.
+      // The first one is the root for version 4.
       for (const [index, path] of [site.work, large, small].entries()) {
         const exported = `rw,no_root_squash,insecure,no_subtree_check,fsid=${index}`;
         for (const client of ["127.0.0.1", OTHER.address]) {

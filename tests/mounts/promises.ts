@@ -1,4 +1,4 @@
-// What a file system must not change: checks of the promises that depend on it. Each has a directory of its own.
+// Checks of the promises that depend on the file system. Each has a separate directory.
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type DmaCreateOptions, DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
@@ -17,7 +17,7 @@ import {
 const LENGTH = 2_490_081;
 const CHUNK = 1 << 16;
 
-/** Servers answer from what they remember for up to a second. */
+/** Servers answer from caches for up to a second. */
 export const MEMORY_MS = 1200;
 
 async function writeAll(writer: DmaStreamWriter, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
@@ -53,7 +53,7 @@ async function assertEmptySoon(directory: string): Promise<void> {
   assertEquals(await namesIn(directory), []);
 }
 
-/** A check, by the promise that it is about. */
+/** A check of one promise. */
 export type Check = (directory: string) => Promise<void>;
 
 /** The promises of a stream that is written once, from start to end. */
@@ -236,17 +236,17 @@ export const filePromises: Readonly<Record<string, Check>> = {
   },
 };
 
-/** What comes of a full disk. */
+/** The expected result of a full disk. */
 export interface FullDisk {
-  /** The errors that may tell of it. */
+  /** The errors that may report it. */
   readonly codes: readonly string[];
-  /** Whether the server answers a write only when it is done, so that the flushed position is true. */
+  /** Whether the server answers a write only when it is done, so that the flushed position is right. */
   readonly flushes: boolean;
-  /** How it is tried. */
+  /** The check. */
   readonly direct?: "prefer" | "off";
 }
 
-/** A full disk is told, and everything below the flushed position is in the file. `room` is more than there is. */
+/** A full disk is reported, and all bytes below the flushed position are in the file. `room` exceeds the free space. */
 export async function fillDisk(
   directory: string,
   room: number,

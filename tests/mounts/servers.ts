@@ -1,31 +1,31 @@
-// Real file systems that Debian has and that mount in a second or two: how each is started, and taken down.
+// FUSE servers of Debian that mount in a second or two: their start and their end.
 
 import { hasProgram, pause, run, runOrThrow, searchPath } from "../setup/command.ts";
 import { isMounted } from "../setup/mounts.ts";
 import type { FullDisk } from "./promises.ts";
 
-/** Bytes that there are on each, about. */
+/** The approximate size of each in bytes. */
 export const ROOM = 24 << 20;
 
-/** What serves a file system. */
+/** The server of a file system. */
 export interface Server {
   readonly name: string;
   readonly programs: readonly string[];
-  /** Options by which it is started: each list is one mount. */
+  /** The options: each list is one mount. */
   readonly options: readonly (readonly string[])[];
   /**
    * A shell script that serves in the foreground, with the options as its arguments. `$disk` is an empty directory on a disk of
    * {@linkcode ROOM} bytes, `$work` one for everything else, and `$mount` where to mount. It ends where the kernel serves.
    */
   readonly script: string;
-  /** The errors that may tell of a full disk. */
+  /** The errors that may report a full disk. */
   readonly fullCodes?: readonly string[];
 }
 
-/** What answers SFTP, in no search path. */
+/** The SFTP server, which is in no search path. */
 const SFTP = "/usr/lib/openssh/sftp-server";
 
-/** The plain mount, and one in which the kernel caches nothing. */
+/** The plain mount, and one without a page cache. */
 const DIRECT = [[], ["-o", "direct_io"]];
 
 const IMAGE = `truncate -s ${ROOM} $disk/image`;
@@ -76,7 +76,7 @@ export const servers: readonly Server[] = [
     name: "sshfs",
     programs: ["sshfs", SFTP],
     options: [[], ["-o", "sshfs_sync"], ["-o", "direct_io,sshfs_sync"]],
-    // Without a network: what ssh would start at the other end is started here.
+    // Without a network: the program that ssh would start on the server is started here.
     script: `printf '#!/bin/sh\\nexec ${SFTP}\\n' >$work/sftp; chmod 755 $work/sftp
       exec sshfs -f -o ssh_command=$work/sftp "$@" nobody:$disk $mount`,
     // SFTP has no error for it.
@@ -102,7 +102,7 @@ export const servers: readonly Server[] = [
   },
 ];
 
-/** What comes of a full disk on a server. */
+/** The expected result of a full disk on a server. */
 export function fullDisk({ fullCodes = ["ENOSPC", "EDQUOT"] }: Server): FullDisk {
   return { codes: fullCodes, flushes: true };
 }
@@ -149,7 +149,7 @@ export class Mounted implements AsyncDisposable {
     throw new Error(`Nothing is mounted at ${mount}`);
   }
 
-  /** What serves it; undefined where the kernel does. */
+  /** The server; undefined for the kernel. */
   get process(): Deno.ChildProcess | undefined {
     return this.#ended ? undefined : this.#child;
   }

@@ -1,9 +1,9 @@
-// A program: whether the event loop turns while files of a server are worked on that is slow, or stands still for a while.
-// Prints what it saw, as JSON.
+// A program that measures the event loop during work on files of a server that is slow, or stopped for a while. Prints
+// the figures as JSON.
 //
 //   deno run -A tests/mounts/time_loop.ts DIRECTORY [PID...]
 //
-// The processes are stopped for three seconds, and go on.
+// The processes are stopped for three seconds.
 
 import { DmaFile, engineInfo } from "../../mod.ts";
 import { run } from "../setup/command.ts";
@@ -11,20 +11,20 @@ import { pattern } from "../support/bytes.ts";
 
 export interface Loop {
   readonly engine: string;
-  /** Milliseconds between two timers at most. */
+  /** The longest time between two timers in milliseconds. */
   readonly longest: number;
-  /** Milliseconds that it all took. */
+  /** The total time in milliseconds. */
   readonly taken: number;
-  /** Percent of the timers that were due. */
+  /** The percentage of due timers that ran. */
   readonly timers: number;
 }
 
 const TIMER_MS = 10;
 
-/** Seconds for which a server stands still: more than the event loop is ever busy by itself. */
+/** The time for which a server is stopped, in seconds: longer than the event loop is ever busy by itself. */
 const STOP_SECONDS = 3;
 
-/** Everything that asks a server, once. */
+/** Every call that needs a server, once. */
 async function work(directory: string): Promise<void> {
   const bytes = pattern(10_001);
   const [path, moved, whole] = ["file", "moved", "whole"].map((name) => `${directory}/${name}`) as [
@@ -51,7 +51,7 @@ async function work(directory: string): Promise<void> {
   await Deno.remove(whole);
 }
 
-/** Another program does it: it has the server go on whatever happens here. */
+/** Another program does this, so that the server always continues. */
 async function stop(processes: readonly string[]): Promise<void> {
   const all = processes.join(" ");
   const stops = `kill -STOP ${all}; sleep ${STOP_SECONDS}; kill -CONT ${all}`;
@@ -82,7 +82,7 @@ async function time(work: () => Promise<void>): Promise<Omit<Loop, "engine">> {
 
 if (import.meta.main) {
   const [directory = ".", ...processes] = Deno.args;
-  // On a file system in memory first: what is compiled and loaded then is not the server's delay.
+  // First on a file system in memory, so that compiling and loading do not count as the server's delay.
   const warm = await Deno.makeTempDir({ dir: "/dev/shm" });
   await work(warm);
   await Deno.remove(warm, { recursive: true });

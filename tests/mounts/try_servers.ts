@@ -1,4 +1,4 @@
-// Starts the servers of file systems, tries the promises on them, and prints a table of what came of it.
+// Starts the servers of file systems, tests the promises on them, and prints a table of the results.
 
 import { fileURLToPath } from "node:url";
 import { pause, run } from "../setup/command.ts";
@@ -15,10 +15,10 @@ const root = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "")
 
 const ENGINES = ["io_uring", "threads"];
 
-/** Milliseconds that a slow server takes for a request: more than the event loop is ever busy by itself. */
+/** The time of a slow server for a request, in milliseconds: longer than the event loop is ever busy by itself. */
 export const DELAY_MS = 2000;
 
-/** How the promises are tried. */
+/** The options of the tests. */
 interface Manner {
   /** Options of keep_promises.ts. */
   readonly flags: readonly string[];
@@ -32,12 +32,12 @@ interface Row {
   readonly outcome: Outcome | string;
   /** Parts of the names of promises that may be broken. */
   readonly breaks?: readonly string[];
-  /** What became of the event loop while each request took {@linkcode DELAY_MS}, or while the server stood still. */
+  /** The figures of the event loop with requests of {@linkcode DELAY_MS}, or with a stopped server. */
   readonly loop?: Loop | string;
 }
 
 /**
- * Tries the servers that the program's arguments name by a part of their name, or all, and directories. Ends the process by
+ * Tests the servers that the program's arguments name in part, or all servers, and directories. The exit code tells
  * whether everything holds.
  *
  * @param install makes ready what the servers take, below a directory, and resolves to where programs of Python packages are
@@ -72,7 +72,7 @@ export async function tryNamed(
   Deno.exit(good ? 0 : 1);
 }
 
-/** Runs a program of this folder. Resolves to what it prints as JSON, or to why it does not. */
+/** Runs a program of this folder. Resolves to its JSON output, or to the reason of its failure. */
 async function ask<T>(
   program: string,
   engine: string,
@@ -88,7 +88,7 @@ async function ask<T>(
   return success && line ? JSON.parse(line) : `It ended: ${output.trim().split("\n")[0]}`;
 }
 
-/** Tries the promises on a directory. `more` are options of keep_promises.ts. */
+/** Tests the promises on a directory. `more` are options of keep_promises.ts. */
 async function tryDirectory(
   path: string,
   name: string,
@@ -142,7 +142,7 @@ async function tryServer(
   }
 }
 
-/** Prints a row. Returns whether everything holds that is not known to be broken. */
+/** Prints a row. Returns whether everything holds, except promises that are known to be broken. */
 function print({ name, version = "", outcome, breaks = [], loop }: Row): boolean {
   if (typeof outcome === "string") {
     console.log(`| ${name} | ${version} | - | ${outcome} | |`);

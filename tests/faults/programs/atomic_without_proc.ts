@@ -1,4 +1,4 @@
-// Replaces a file by an atomic one where /proc is not mounted, and tells which names there were meanwhile.
+// Replaces a file by an atomic one without /proc, and prints the names that existed meanwhile.
 // FILE [refused: the kernel does not link by a descriptor either]
 import { DmaFile, DmaStreamWriter } from "../../../mod.ts";
 import { interpose } from "../../support/interpose.ts";

@@ -1,4 +1,4 @@
-// Has many reads of a slow file under way, and measures Deno's own operations meanwhile. SLOW FOLDER READS
+// Runs many reads of a slow file, and measures Deno's own operations meanwhile. SLOW FOLDER READS
 import { DmaFile, ioStats } from "../../../mod.ts";
 import { firstWrong } from "../content.ts";
 
@@ -13,7 +13,7 @@ const all = Promise.all(
     if (bytes.length < 4096 || firstWrong(bytes, 4096, 0, index * 4096) >= 0) wrong = index * 4096;
   }),
 );
-// The alignment may have to be asked for before the reads themselves.
+// The alignment may have to be read before the reads themselves.
 await new Promise((resolve) => setTimeout(resolve, 20));
 const { inFlight } = ioStats();
 

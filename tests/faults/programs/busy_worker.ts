@@ -1,15 +1,15 @@
-// A Worker in the middle of things, for ever: it writes, reads and syncs with many operations in flight. Gets
-// { folder, what } and answers "busy" when it is. It runs as a Worker of the Web and of Node.
+// A Worker that writes, reads and syncs without end, with many operations in flight. It gets { folder, what } and
+// answers "busy" when it has begun. It runs as a Worker of the Web and of Node.
 
 import { parentPort } from "node:worker_threads";
 import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../../mod.ts";
 import { content } from "../content.ts";
 
 const READ_SIZE = 20_480;
-/** What a read of that size would take of JavaScript's own memory. */
+/** The memory of JavaScript's own that a read of that size would take. */
 const WATCHED_SIZE = READ_SIZE + 4096;
 
-/** What both kinds of Worker have to talk to who started them. */
+/** The messaging functions that both kinds of Worker have. */
 const scope = (parentPort ?? self) as unknown as {
   onmessage: ((event: MessageEvent) => void) | null;
   postMessage(message: unknown): void;
@@ -18,7 +18,7 @@ const scope = (parentPort ?? self) as unknown as {
 
 const busy = () => scope.postMessage("busy");
 
-/** What it may do. */
+/** The kinds of work. */
 const works: Record<string, (folder: string) => Promise<void>> = {
   write: async (folder) => {
     for (;;) {
@@ -40,7 +40,7 @@ const works: Record<string, (folder: string) => Promise<void>> = {
   },
   "read at": async (folder) => {
     const file = await DmaFile.open(`${folder}/source`);
-    // Of a size that allocators hand out again soon.
+    // A size that allocators reuse soon.
     const view = () => file.readAt(Math.floor(Math.random() * 900) * 4096, READ_SIZE);
     for (;;) {
       const reads = Array.from({ length: 64 }, view);
@@ -49,7 +49,7 @@ const works: Record<string, (folder: string) => Promise<void>> = {
     }
   },
   watch: async () => {
-    // Whatever memory another Worker had goes to these, if it goes to anybody.
+    // If another Worker's memory is reused, these buffers get it.
     const memory = Array.from(
       { length: 3000 },
       (_, index) => new Uint8Array(WATCHED_SIZE).fill(index % 127),

@@ -1,10 +1,10 @@
-// Demands io_uring over and over, and says what comes of it. FILE
+// Requests io_uring repeatedly, and prints the results. FILE
 import { configure, DmaFile } from "../../../mod.ts";
 
 const [path = ""] = Deno.args;
 configure({ engine: "io_uring" });
 
-/** Ranges of memory that are mapped. V8 has its own, and more or fewer of them. */
+/** The mapped ranges of memory. The number of V8's own ranges varies. */
 async function mappings(): Promise<number> {
   return (await Deno.readTextFile("/proc/self/maps")).split("\n").length;
 }

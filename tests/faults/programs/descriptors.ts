@@ -1,8 +1,8 @@
-// Opens files until there are no more descriptors, twice: so many may be opened beyond those that it has. FOLDER SPARE
+// Opens files until there are no free descriptors, twice. SPARE descriptors may be opened in addition. FOLDER SPARE
 import { type DmaError, DmaFile } from "../../../mod.ts";
 
 const [folder = "", spare = "0"] = Deno.args;
-// Deno takes some of its own for signals, and panics without them.
+// Deno needs some descriptors for signals, and panics without them.
 Deno.addSignalListener("SIGUSR2", () => {});
 const limit = [...Deno.readDirSync("/proc/self/fd")].length + Number(spare);
 const args = ["--pid", String(Deno.pid), `--nofile=${limit}:${limit}`];
@@ -22,7 +22,7 @@ async function openAll(): Promise<{ opened: number; failure?: DmaError }> {
 }
 
 const { opened, failure } = await openAll();
-// All is given back: what was possible is possible again.
+// All descriptors are released, so as many can be opened again.
 const { opened: again } = await openAll();
 const { code, op, path } = failure ?? {};
 console.log(JSON.stringify({ opened, again, failed: failure !== undefined, code, op, path }));

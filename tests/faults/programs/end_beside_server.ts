@@ -1,16 +1,16 @@
-// Writes to a file whose server stands still from the first byte of the input on, ends, and says when its listeners have had
-// their turn. Another file of the program has nothing to do with the server. FILE OTHER_FILE
+// Writes to a file whose server hangs from the first byte of the input on, ends, and reports when its listeners have
+// run. The program has another file that is not on the server. FILE OTHER_FILE
 import { configure, DmaFile, DmaStreamWriter } from "../../../mod.ts";
 import { content } from "../content.ts";
 
 const [path = "", otherPath = ""] = Deno.args;
 configure({ exitTimeout: 500 });
-// More writes than calls run at once.
+// More writes than concurrent calls.
 const options = { bufferSize: 4096, writeBehind: 32 };
 const writer = new DmaStreamWriter(await DmaFile.create(path), options);
 await writer.write(content(0, 4096));
 await writer.flushAligned();
-// Its temporary name is to be removed.
+// Its temporary name must be removed.
 await DmaFile.create(`${path}-atomic`, { atomic: true });
 const other = new DmaStreamWriter(await DmaFile.create(otherPath));
 addEventListener("unload", () => console.log("over"));

@@ -1,11 +1,11 @@
-// Reads at more places at once than a small ring has room for. FILE
+// Runs more reads at once than a small ring has room for. FILE
 import { configure, DmaFile, engineInfo, ioStats } from "../../../mod.ts";
 import { firstWrong } from "../content.ts";
 
-/** What is printed. */
+/** The output. */
 export interface FullRing {
   engine: string | null;
-  /** The places where other bytes were read than those of the file. */
+  /** The positions at which wrong bytes were read. */
   wrong: number[];
   inFlight: number;
 }

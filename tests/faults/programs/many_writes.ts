@@ -1,11 +1,11 @@
-// Writes enough for its buffers to be registered, and tells what is pinned then. FILE
+// Writes enough for its buffers to be registered, and prints the pinned memory. FILE
 import { DmaFile, DmaStreamWriter, engineInfo } from "../../../mod.ts";
 import { content, firstWrongInFile } from "../content.ts";
 
 const [path = ""] = Deno.args;
 const chunk = 1 << 20;
 const chunks = 8;
-/** Memory is registered when it has carried 512 MiB. */
+/** Memory is registered after 512 MiB have gone through it. */
 const files = 80;
 const bytes = Array.from({ length: chunks }, (_, index) => content(index * chunk, chunk));
 for (let file = 1; file < files; file++) {

@@ -1,4 +1,4 @@
-// Pipes bytes into an atomic file and reads them back, then tells which engine did it and why. FILE
+// Pipes bytes into an atomic file, reads them back, and prints the engine and the reason for it. FILE
 import { DmaFile, engineInfo, ioStats } from "../../../mod.ts";
 import { content, firstWrong } from "../content.ts";
 
@@ -12,7 +12,7 @@ function* chunks(): Generator<Uint8Array<ArrayBuffer>> {
 
 const file = await DmaFile.create(path, { atomic: true });
 await ReadableStream.from(chunks()).pipeTo(file.writable);
-// Enough waits, one after the other, for the event loop to be worth waking in the best way.
+// Enough sequential waits for the switch to epoll.
 await using again = await DmaFile.open(path);
 for (let at = 0; at < 450; at++) await again.readAt(at * 4096, 100);
 const bytes = new Uint8Array(await new Response((await DmaFile.open(path)).readable).arrayBuffer());

@@ -1,4 +1,4 @@
-// Does one piece of work, and prints its outcome and what is in use afterwards. NAME FOLDER
+// Runs one piece of work, and prints its outcome and the resources in use afterwards. NAME FOLDER
 import { ioStats } from "../../../mod.ts";
 import { outcomeOf, scenarios } from "../scenarios.ts";
 

@@ -1,5 +1,5 @@
-// Opens, makes, renames and removes files while another program swaps their names. CASE INSIDE TRIES
-// Prints how often that went well, and how often it was refused.
+// Opens, creates, renames and removes files while another program swaps their names. Prints the number
+// of successes and of refusals. CASE INSIDE TRIES
 import { DmaFile } from "../../../mod.ts";
 
 const [name = "", inside = "", tries = "0"] = Deno.args;
@@ -17,7 +17,7 @@ async function write(file: DmaFile): Promise<void> {
   await file.writeAt(buffer, 0);
 }
 
-/** Does something to a file that it makes there, and closes it. */
+/** Creates a file, runs an operation on it, and closes it. */
 async function make(
   path: string,
   work: (file: DmaFile) => Promise<void>,

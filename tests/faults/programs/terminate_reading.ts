@@ -1,5 +1,5 @@
-// Terminates a Worker that reads when it is told to, and watches memory for what the Worker's late reads would bring.
-// FOLDER OTHER_FOLDER web|node; lines on standard input: "terminate", then "check"
+// Terminates a reading Worker on command, and checks memory for the bytes of the Worker's late reads. FOLDER
+// OTHER_FOLDER web|node; lines on standard input: "terminate", then "check"
 import { Worker as NodeWorker } from "node:worker_threads";
 import { DmaFile } from "../../../mod.ts";
 
@@ -21,7 +21,7 @@ await worker.terminate();
 // Its heap is freed a little later.
 await new Promise((resolve) => setTimeout(resolve, 300));
 
-// Other threads get the memory that a thread had sooner than this one does.
+// Other threads reuse a thread's memory sooner than this one.
 const watcher = new Worker(script, { type: "module" });
 watcher.postMessage({ folder, what: "watch" });
 await answer(watcher);

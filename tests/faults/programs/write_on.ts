@@ -1,15 +1,15 @@
-// Writes files one after the other, for ever, and says on standard output what was promised to it, as soon as it
-// was: the next moment may be its last. KIND FOLDER SEED [POSITION] [LIMIT]
+// Writes files one after the other without end, and prints each promise at once, because it may be killed at any
+// moment. KIND FOLDER SEED [POSITION] [LIMIT]
 //
 //   open G LENGTH     file G is begun; its content has seed G
 //   flushed G N       currentFlushedPos was N
 //   synced G N        a sync() resolved to N
 //   closed G LENGTH   close() resolved
 //
-// Kinds: "new" makes file after file, "exact" does so without moving the end of file ahead, "atomic" writes file
-// after file to one path, "log" writes one file on from POSITION, where the last sync() was, and "append" appends to one
-// that has POSITION bytes. After LIMIT bytes it only waits for its end. "end" writes one file, comes to its own end
-// without closing it, and says "closed" when that is over.
+// Kinds: "new" creates file after file, "exact" does so without moving the end of file ahead, "atomic" writes file
+// after file to one path, "log" continues one file from POSITION, the last sync(), and "append" appends to a file of
+// POSITION bytes. After LIMIT bytes it waits to be killed. "end" writes one file, ends without closing it, and prints
+// "closed" after that.
 
 import { DmaFile, DmaStreamWriter } from "../../../mod.ts";
 import { content } from "../content.ts";
@@ -69,11 +69,11 @@ async function write(generation: number, start: number, length: number): Promise
   say("closed", generation, length);
 }
 
-/** Writes a file that is long enough for a kill in the middle, and leaves it to the end of the program. */
+/** Writes a file that is long enough for a kill in the middle, and does not close it. */
 async function end(): Promise<void> {
   const length = 1 + random.below(40_000_000);
   await write(1, 0, length);
-  // The module's own listener comes first: it is older.
+  // The module's own listener was added before, so it runs first.
   addEventListener("unload", () => {
     say("closed", 1, length);
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);

@@ -1,4 +1,4 @@
-// Writes one file in one way, says how far it is promised, and holds still until its input ends. WAY FOLDER
+// Writes one file in one way, prints the promised position, and waits until its input ends. WAY FOLDER
 import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions } from "../../../mod.ts";
 import { content } from "../content.ts";
 import { lengths, type Once } from "../written.ts";
@@ -36,7 +36,7 @@ const ways: Record<Once, () => Promise<unknown>> = {
   "sync of a log": async () => await (await write(writable(), { append: true })).sync(tail),
   "later sync of a log": async () => {
     const writer = new DmaStreamWriter(await writable(), { append: true });
-    // The last record is in the block of the one before: it is durable by its own write.
+    // The last record is in the same block as the one before, and its write alone makes it durable.
     for (const end of [50_000, 55_555, after - 50, after]) {
       const start = writer.currentPos;
       await writer.write(content(start, end - start, 1));
@@ -54,7 +54,7 @@ const ways: Record<Once, () => Promise<unknown>> = {
 
 await ways[what]();
 if (what === "end") {
-  // Nothing is closed. What is promised has happened when a program comes to this event.
+  // Nothing is closed. The promise holds when a program reaches this event.
   addEventListener("unload", () => {
     console.log("promised");
     Deno.stdin.readSync(new Uint8Array(1));

@@ -1,8 +1,8 @@
-// Fetches Debian's packages for aarch64 without telling this machine's package system of another architecture.
+// Fetches Debian's packages for aarch64 without adding an architecture to this machine's package system.
 
 import { runOrThrow } from "../../setup/command.ts";
 
-/** Of what the guest is made. The kernel's own package goes by the name of its version. */
+/** The packages of the guest. The name of the kernel's own package contains its version. */
 const wanted = ["busybox-static", "libc6", "libgcc-s1", "liburing2"];
 const KERNEL = "linux-image-arm64";
 
@@ -18,7 +18,7 @@ export async function fetchArmPackages(directory: string, signal: AbortSignal): 
     ...["APT::Architecture=arm64", "APT::Architectures=arm64", "Acquire::http::Timeout=30"],
     ...[`Dir::State=${apt}/state`, `Dir::State::status=${apt}/status`, `Dir::Cache=${apt}/cache`],
   ].flatMap((option) => option.includes("=") ? ["-o", option] : [option]);
-  // Root's apt would fetch as a user who may not enter our directory.
+  // Root's apt would fetch as a user without access to this directory.
   if (Deno.uid() === 0) options.push("-o", "APT::Sandbox::User=root");
 
   await runOrThrow("apt-get", [...options, "update"], { signal });

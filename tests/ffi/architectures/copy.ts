@@ -1,5 +1,5 @@
-// Copies a file by every way of the public interface that leads through the shim, and prints what was found on the way.
-// Run by a Deno for another processor.
+// Copies a file by every function of the public interface that uses the shim, and prints the facts. A Deno for another
+// processor runs it.
 
 import { DmaFile, DmaStreamReader, DmaStreamWriter, engineInfo } from "../../../mod.ts";
 

@@ -1,24 +1,24 @@
-// Makes what an emulated machine for aarch64 starts from: a first file system in memory, with a script that does all the
-// work, and a disk with Deno, this module and its tests.
+// Makes the boot files of an emulated machine for aarch64: an initial file system in memory, with a script that does
+// all the work, and a disk with Deno, this module and its tests.
 
 import { offlineImports } from "../../setup/import_map.ts";
 import { runOrThrow } from "../../setup/command.ts";
 import { copyModules, pack } from "../../setup/initramfs.ts";
 
-/** Drivers of the disk and its file system, each after those that it needs without saying so. */
+/** Drivers of the disk and its file system, each after its undeclared dependencies. */
 const drivers = ["virtio_pci", "virtio_blk", "crc32c_generic", "ext4"];
 
-/** What the script prints before each step, and at its end. */
+/** The output of the script before each step, and at its end. */
 export const MARK = "guest:";
 
 const flags = "-A --no-check --no-config";
 
-/** Large, on the disk, and no block of it is like another. */
+/** A large file on the disk, all of whose blocks differ. */
 const COPIED = "/mnt/deno";
 
 const DISK_BYTES = 2 * 1024 ** 3;
 
-/** Where everything is on the host. */
+/** The paths on the host. */
 export interface GuestParts {
   /** The project. */
   readonly root: string;
@@ -34,7 +34,7 @@ export interface GuestParts {
   readonly tests: readonly string[];
 }
 
-/** The script that is the first process, and the only one that matters. */
+/** The script that is the first process. */
 function script({ parts, tests }: GuestParts, modules: readonly string[]): string {
   return [
     "#!/bin/busybox sh",

@@ -1,5 +1,5 @@
-// Prints, as JSON, what src/file/open.ts asks the kernel for on the architecture that is given as the argument: its
-// numbers are settled when it is loaded, so each architecture needs a process of its own.
+// Prints, as JSON, the flags with which src/file/open.ts opens on the architecture in the argument. Its numbers are
+// fixed when it is loaded, so each architecture needs a separate process.
 
 import type { Completion, Operation } from "../../../src/engine/operation.ts";
 import type { Directory } from "../../../src/file/directory.ts";
@@ -12,7 +12,7 @@ const { openName } = await import("../../../src/file/open.ts");
 
 const DIRECTORY = 3;
 
-/** Refuses to open, and remembers with which flags it was asked to. */
+/** Refuses every open, and records its flags. */
 async function flagsOf(wanted: Partial<Parameters<typeof openName>[1]>): Promise<number> {
   let seen: number | undefined;
   const engine = {

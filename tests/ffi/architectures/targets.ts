@@ -11,7 +11,7 @@ export const architectures = ["x86_64", "aarch64"] as const;
 
 export type Architecture = typeof architectures[number];
 
-/** Parts of the self-test, and what each shows. */
+/** The parts of the self-test, with their meanings. */
 export const parts: Readonly<Record<string, string>> = {
   memory: "maps memory that is aligned, zeroed and given back",
   arguments: "refuses what is no number of bytes and no place",
@@ -52,7 +52,7 @@ export function emulatorFor(architecture: Architecture): string[] {
   return [names.find(hasProgram) ?? names[0]!, "-L", `/usr/${architecture}-linux-gnu`];
 }
 
-/** Every target, whether it can be tested here or not. */
+/** Every target, testable here or not. */
 export function allTargets(): Target[] {
   const targets: Omit<Target, "missing">[] = architectures.map((architecture) => {
     const native = architecture === Deno.build.arch;
@@ -84,7 +84,7 @@ export async function buildSelfTest(target: Target, directory: string): Promise<
   const program = `${directory}/self_test`;
   const headers = `${directory}/headers`;
   await Deno.mkdir(headers);
-  // Links to what is wanted: the rest of the host's headers is for another C library or processor.
+  // Links to the required headers only: the others of the host are for another C library or processor.
   const wanted = ["liburing.h", "liburing"];
   if (target.bare) wanted.push("linux", "asm-generic");
   for (const name of wanted) await Deno.symlink(`/usr/include/${name}`, `${headers}/${name}`);

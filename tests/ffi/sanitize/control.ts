@@ -1,4 +1,4 @@
-// Makes a mistake in C on purpose. LIBRARY overflow|wrap
+// Runs a deliberate mistake in C. LIBRARY overflow|wrap
 const [library = "", mistake = ""] = Deno.args;
 const { symbols } = Deno.dlopen(library, {
   overflow: { parameters: ["i32"], result: "i32" },

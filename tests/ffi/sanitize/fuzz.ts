@@ -1,5 +1,4 @@
-// Calls the C side's functions with numbers of every kind, right and wrong. What must be refused is refused, and
-// nothing is touched. [SEED]
+// Calls the C functions with numbers of every kind, right and wrong. Wrong ones are refused without an effect. [SEED]
 import { openLiburing } from "../../../ffi/liburing.ts";
 import { loadShim } from "../../../ffi/shim.ts";
 import { Random } from "../../simulator/random.ts";
@@ -41,7 +40,7 @@ function isWhole(value: number): boolean {
   return Number.isInteger(value) && value >= 0 && value <= MAX_EXACT;
 }
 
-/** Whether the C side has to take these, by its own rule told in another language. */
+/** Whether the C functions must accept these numbers, by the same rule in TypeScript. */
 function isAcceptable(opcode: number, address: number, length: number, offset: number): boolean {
   if (!isWhole(address) || !isWhole(offset)) return false;
   if (!MOVING.has(opcode)) return true;
@@ -57,7 +56,7 @@ function fuzzCalls(): number {
   for (let round = 0; round < ROUNDS; round++) {
     const call = [pick(...HARMLESS), real(), unsigned(), real()] as const;
     const [opcode, ...place] = call;
-    // No descriptor is -1: whatever gets past the checks ends with EBADF, or with ENOSYS for no operation at all.
+    // The descriptor is -1, so a call that passes the checks ends with EBADF, or with ENOSYS for an unknown operation.
     const result = shim.dma_call(opcode, -1, ...place, 0);
     must(result < 0, "dma_call did something", call, result);
     if (isAcceptable(...call)) continue;
@@ -81,7 +80,7 @@ function fuzzMappings(): number {
   }
   for (let round = 0; round < 20_000; round++) {
     const [address, length] = [real(), real()];
-    // Nothing that might be a mapping of somebody's is given back here.
+    // Addresses that might be real mappings are not released here.
     if (isWhole(address) && isWhole(length) && address > 0 && length > 0) continue;
     const result = shim.dma_unmap(address, length);
     must(result === -EINVAL, "dma_unmap took what is wrong", address, length);
@@ -89,7 +88,7 @@ function fuzzMappings(): number {
   return mapped;
 }
 
-/** Queues into a ring that is never handed to the kernel. */
+/** Adds entries to a ring that is never submitted. */
 function fuzzQueue(): number {
   const entries = 64;
   const liburing = openLiburing();
@@ -105,7 +104,7 @@ function fuzzQueue(): number {
     }
     for (let here = 0, call = 0; call < 600; call++) {
       const [opcode, flags] = [pick(...HARMLESS), pick(0, 4, 16, 255, 256, unsigned())];
-      // Half of them right as far as numbers go, or the queue would never fill.
+      // Half of the numbers are valid. Otherwise the queue would never fill.
       const place = random.chance(0.5)
         ? [4096 * unsigned(), pick(1, 512, MAX_RW), unsigned()] as const
         : [real(), unsigned(), real()] as const;
@@ -132,7 +131,7 @@ let queued = 0;
 try {
   queued = fuzzQueue();
 } catch (error) {
-  // Where io_uring is not to be had there is no queue to fill.
+  // Without io_uring there is no queue to fill.
   if (!/No ring|Cannot load/.test(String(error))) throw error;
 }
 must(refused > 0 && mapped > 0, "Nothing was tried");

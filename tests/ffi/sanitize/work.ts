@@ -1,4 +1,4 @@
-// Ordinary work, every way of it, with what the C side is asked for underneath. FOLDER
+// Ordinary work of every kind, which calls all C functions. FOLDER
 import { DmaFile, DmaStreamReader, engineInfo } from "../../../mod.ts";
 import { content, firstWrong } from "../../faults/content.ts";
 import { layOut, LENGTH, outcomeOf, scenarios } from "../../faults/scenarios.ts";
@@ -28,7 +28,7 @@ for (let view = new Uint8Array(100_001);;) {
   view = new Uint8Array(value.buffer);
 }
 
-// Workers that are ended in the middle of it: the C side gives back what they had.
+// Workers that are terminated in the middle: the C part releases their resources.
 await Deno.writeFile(`${folder}/source`, content(0, LENGTH));
 for (const what of ["write", "read", "read at", "nothing more"]) {
   for (let round = 0; round < 5; round++) {

@@ -21,7 +21,7 @@ export const receive: Receive = async (request, directory, limits) => {
     stored.push(storing);
   });
   try {
-    // A pipeline would break the connection off where a file fails, and with it the answer.
+    // A pipeline would close the connection if a file fails, and the response would be lost.
     await finished(request.pipe(parser));
   } finally {
     await Promise.allSettled(stored);

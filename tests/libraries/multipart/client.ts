@@ -1,4 +1,4 @@
-// The client of an upload: one that sends everything, and one that breaks off in the middle.
+// The clients of an upload: one that sends everything, and one that disconnects in the middle.
 
 import { Buffer } from "node:buffer";
 import type { Received } from "./server.ts";
@@ -29,11 +29,11 @@ export async function upload(port: number, parts: Parts): Promise<Answer> {
 export interface EncodedForm {
   /** The request, head included. */
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** Where the last boundary stands in it. Before that the last part is not whole. */
+  /** The position of the last boundary, before which the last part is incomplete. */
   readonly lastBoundary: number;
 }
 
-/** What {@linkcode upload} sends. */
+/** The content of an {@linkcode upload}. */
 export async function encode(parts: Parts): Promise<EncodedForm> {
   const request = new Request("http://127.0.0.1/", { method: "POST", body: form(parts) });
   const body = Buffer.from(await request.arrayBuffer());
@@ -49,7 +49,7 @@ export async function encode(parts: Parts): Promise<EncodedForm> {
   return { bytes, lastBoundary: head.length + body.lastIndexOf("\r\n--") };
 }
 
-/** Sends the first `length` bytes of a request, and breaks the connection off. */
+/** Sends the first `length` bytes of a request, and closes the connection. */
 export async function breakOff(
   port: number,
   { bytes }: EncodedForm,

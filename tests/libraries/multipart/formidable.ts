@@ -1,4 +1,4 @@
-// Uploads by formidable, with streams of our own. It wants a stream before a file can be open.
+// Uploads by formidable, with custom streams. It needs a stream before a file can be open.
 
 // @ts-types="npm:@types/formidable@3.5.1"
 import formidable from "npm:formidable@3.5.4";
@@ -11,7 +11,7 @@ import type { Receive } from "./server.ts";
 
 type Callback = (error?: Error | null) => void;
 
-/** A stream at once, and the one that it writes to when its file is open. */
+/** A stream that exists at once, and passes its bytes on when its file is open. */
 function openingWritable(opening: Promise<Writable>): Writable {
   let out: Writable | undefined;
   const stream = new Writable({
@@ -56,12 +56,12 @@ export const receive: Receive = async (request, directory, limits) => {
   });
   try {
     const [fields] = await form.parse(request);
-    // formidable calls a file whole that could not be closed.
+    // formidable treats a file that could not be closed as complete.
     await Promise.all(streams.map((stream) => finished(stream)));
     const entries = Object.entries(fields).map(([name, values]) => [name, values!.join()]);
     return { fields: Object.fromEntries(entries), files: names };
   } catch (error) {
-    // One that was opened after the failure is nobody's.
+    // A file that was opened after the failure has no other owner.
     for (const stream of streams) stream.destroy();
     await Promise.allSettled(streams.map((stream) => finished(stream)));
     throw error;

@@ -1,11 +1,11 @@
-// Uploads by multer, with a storage engine of our own.
+// Uploads by multer, with a custom storage engine.
 
 // @ts-types="npm:@types/multer@2.3.0"
 import multer, { type StorageEngine } from "npm:multer@2.5.0";
 import type { IncomingMessage } from "node:http";
 import { type Receive, store } from "./server.ts";
 
-/** Stores files in a directory. What is under way is in `storing`. */
+/** Stores files in a directory. `storing` has the running uploads. */
 function storage(directory: string, storing: Promise<unknown>[]): StorageEngine {
   return {
     _handleFile: (_request, { originalname, stream }, callback) => {
@@ -36,7 +36,7 @@ export const receive: Receive = async (request, directory, limits) => {
       middleware(request, undefined, (error) => error ? reject(error) : resolve())
     );
   } finally {
-    // multer does not wait for them where the client broke off.
+    // multer does not wait for them if the client disconnects.
     await Promise.allSettled(storing);
   }
   const { body, files } = request as IncomingMessage & {

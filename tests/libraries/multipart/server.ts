@@ -1,4 +1,4 @@
-// An HTTP server that stores uploads by means of a library, as a program that uses it would have it.
+// An HTTP server that stores uploads by a library, as in a real program.
 
 import { once } from "node:events";
 import { createServer, type IncomingMessage } from "node:http";
@@ -8,7 +8,7 @@ import { pipeline } from "node:stream/promises";
 import { DmaFile } from "../../../mod.ts";
 import { toNodeWritable } from "../../../node.ts";
 
-/** What is refused when it is larger, or more. */
+/** The limits of uploads. */
 export interface Limits {
   /** Bytes of one file. */
   fileSize?: number;
@@ -22,14 +22,17 @@ export interface Received {
   files: string[];
 }
 
-/** Stores the files of a request in a directory. Rejects where any of them is not whole, or too large. */
+/** Stores the files of a request in a directory. Rejects if any of them is incomplete or too large. */
 export type Receive = (
   request: IncomingMessage,
   directory: string,
   limits: Limits,
 ) => Promise<Received>;
 
-/** Stores a file's stream in an atomic file. busboy, and multer by it, end one that is too large as if it were whole. */
+/**
+ * Stores a file's stream in an atomic file. busboy, which multer uses, ends a stream that is too large as if it were
+ * complete.
+ */
 export async function store(
   stream: Readable & { truncated?: boolean },
   path: string,
@@ -48,7 +51,7 @@ export interface UploadServer extends AsyncDisposable {
   readonly failures: Error[];
 }
 
-/** Starts a server. It answers with what it received, or with 400 and the reason. */
+/** Starts a server. It responds with the names that it received, or with 400 and the reason. */
 export async function serveUploads(
   receive: Receive,
   directory: string,

@@ -1,11 +1,11 @@
-// A store of resumable uploads for @tus/server. What arrived of an upload is a file under a name of its own; the upload
-// appears when it is whole and durable.
+// A store of resumable uploads for @tus/server. The bytes so far are in a file with a temporary name; the upload
+// appears when it is complete and durable.
 
 import { DataStore, ERRORS, Upload } from "npm:@tus/server@2.4.5";
 import type { Readable } from "node:stream";
 import { DmaFile, DmaStreamWriter } from "../../../mod.ts";
 
-/** An upload: how long it will be, and who writes to it. */
+/** An upload: its final length, and its writer. */
 interface Entry {
   readonly upload: Upload;
   writing: Promise<unknown>;
@@ -29,7 +29,7 @@ export class DmaStore extends DataStore {
     return upload;
   }
 
-  /** The offset is what is durable: a client that broke off goes on from there. */
+  /** The offset is the durable position, from which a disconnected client resumes. */
   override async getUpload(id: string): Promise<Upload> {
     const { upload, writing } = this.#entry(id);
     await writing.catch(() => {});
@@ -61,7 +61,7 @@ export class DmaStore extends DataStore {
     offset: number,
   ): Promise<number> {
     const file = await DmaFile.open(this.#partial(id), { write: true });
-    // close() keeps what arrived, also where the client broke off: it need not send that again.
+    // close() keeps the bytes so far, also after a disconnect, so that the client need not send them again.
     await using writer = new DmaStreamWriter(file, { position: offset });
     for await (const chunk of chunks) await writer.write(chunk);
     if (writer.currentPos === size) {
