@@ -101,7 +101,7 @@ const machines: Record<string, [change: Partial<Facts>, ...parts: string[]]> = {
     `Does not work: No engine is available: ${error} | error | No engine is available: ${error} | ` +
     "apt install liburing2, or unset DMA_ENGINE and DMA_LIBURING$",
   ],
-  "no engine": [noEngine, " | unset DMA_ENGINE, DMA_SHIM ", "; else Deno ", " may be too old"],
+  "no engine": [noEngine, " | unset DMA_ENGINE, DMA_SHIM ", "; otherwise Deno ", " may be too old"],
   "io_uring is disabled": [forbidden(2, false), SLOWER, "sysctl kernel.io_uring_disabled=0"],
   "io_uring is disabled for a user": [forbidden(1, false), "kernel.io_uring_group"],
   "io_uring is refused by seccomp": [forbidden(0, true), SLOWER, "--security-opt seccomp="],
