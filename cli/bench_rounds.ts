@@ -8,7 +8,7 @@ const WARM_UP_BYTES = 16 * MIB;
 /** A file that takes less than a few milliseconds is too short to measure. */
 const LEAST_BYTES = 16 * MIB;
 const MOST_BYTES = 1024 * MIB;
-/** A median of fewer says little. */
+/** A median of fewer samples has little meaning. */
 const WANTED_ROUNDS = 5;
 
 /** One measurement. */

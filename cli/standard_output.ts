@@ -17,7 +17,9 @@ export interface OutputOptions {
   size?: number;
 }
 
-/** Bytes of one write: what a pipe holds. A larger one would count nothing until its reader has taken all of it. */
+/**
+ * The bytes of one write, the capacity of a pipe. A larger write would count only when its reader has taken all of it.
+ */
 const MOST_AT_ONCE = 64 << 10;
 
 /** Writes a source to standard output. Resolves to the exit code. */

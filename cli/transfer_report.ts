@@ -97,7 +97,7 @@ export async function remainsOf({ dest, destination, options }: Outcome): Promis
       : `nothing kept, ${dest} is as it was before`;
   }
   const { written } = destination;
-  // Its length tells nothing, because other programs may append too.
+  // The length of the file is no evidence, because other programs may append too.
   if (append) return `kept the first ${written} appended bytes in ${dest}`;
   const kept = `kept the first ${written} bytes in ${dest}`;
   const size = await Deno.stat(dest).then(({ size }) => size, () => undefined);

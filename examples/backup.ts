@@ -50,7 +50,7 @@ function print(text: string): void {
   Deno.stderr.writeSync(new TextEncoder().encode(text));
 }
 
-/** Makes a backup. Resolves to the last progress line when the backup is whole and durable. */
+/** Makes a backup. Resolves to the last progress line when the backup is complete and durable. */
 async function backup(path: string, command: string, args: string[]): Promise<string> {
   const interruption = new AbortController();
   for (const name of ["SIGINT", "SIGTERM"] as const) {

@@ -2,7 +2,7 @@
  * Copies a large file and shows the progress, at the speed of the disk: JavaScript does not copy the buffers between reads
  * and writes, and neither file pushes anything out of the page cache.
  *
- * The copy appears only when it is whole and durable. Ctrl-C leaves nothing of it.
+ * The copy appears only when it is complete and durable. Ctrl-C leaves nothing of it.
  *
  * ```sh
  * deno run --allow-ffi --allow-read=large.img --allow-write=. examples/copy_with_progress.ts large.img copy.img

@@ -78,7 +78,7 @@ app.onError((error, c) => {
 await Deno.mkdir(folder, { recursive: true });
 const stop = new AbortController();
 for (const name of ["SIGINT", "SIGTERM"] as const) {
-  // Aborts uploads under way: their files are discarded.
+  // Aborts running uploads: their files are discarded.
   Deno.addSignalListener(name, () => stop.abort());
 }
 await Deno.serve(

@@ -15,7 +15,7 @@ import { createReadStream } from "node:fs";
 import { pipeline } from "node:stream/promises";
 import { createGunzip, createGzip } from "node:zlib";
 
-/** Compresses `from` into `to`, which appears only when it is whole and durable. Resolves to the digest of `from`. */
+/** Compresses `from` into `to`, which appears only when it is complete and durable. Resolves to the digest of `from`. */
 async function compress(from: string, to: string): Promise<string> {
   const digest = createHash("sha256");
   const file = await DmaFile.create(to, { atomic: true });

@@ -1,8 +1,8 @@
 /**
  * An upload server: `PUT /name` stores a body, `GET /name` returns it, in constant memory.
  *
- * - An upload appears under its name whole and durable, or not at all: a client that goes away leaves nothing behind,
- *   and an older file of that name stays as it was.
+ * - An upload gets its name when it is complete and durable, or never: a client that disconnects leaves no file,
+ * and an older file of that name is not changed.
  * - A client is slowed to the speed of the disk, and limited in bytes.
  * - SIGINT and SIGTERM let running uploads finish. A second signal aborts them.
  *
@@ -116,7 +116,7 @@ for (const name of ["SIGINT", "SIGTERM"] as const) {
   Deno.addSignalListener(name, async () => {
     if (stopping) stop.abort(new Refusal(503, "The server is stopping"));
     stopping = true;
-    // shutdown() of Deno 2.9 makes bodies of requests under way unreadable, so uploads finish first.
+    // shutdown() of Deno 2.9 makes the bodies of running requests unreadable, so uploads finish first.
     await Promise.allSettled(uploads);
     await server.shutdown();
   });

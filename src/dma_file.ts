@@ -244,7 +244,7 @@ export class DmaFile implements AsyncDisposable {
    * The alignment of Direct I/O on this file, in bytes: of memory as the kernel requires it (`STATX_DIOALIGN`), of
    * positions and lengths at least a block of the file system. Both are 4,096 if the kernel does not report them.
    *
-   * @example See what a position must be a multiple of
+   * @example Print the alignment
    * ```ts
    * import { DmaFile } from "@denodma/dma";
    *

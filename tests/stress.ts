@@ -1,10 +1,10 @@
-// Every public method, with odd arguments, many calls at once, buffers that are detached and resized, closes that meet
-// each other, and Workers that are terminated, for as long as it is told to. All bytes must be right, every failure one
-// that is documented, and at the end nothing may be left: no descriptor, no mapping, no memory.
+// Calls every public method for a given time, with odd arguments, many calls at once, buffers that are detached and
+// resized, concurrent closes, and Workers that are terminated. All bytes must be right, every failure must be
+// documented, and at the end no descriptor, mapping or memory may be left.
 //
 //   deno task stress [--seconds 60] [--seed N] [--slots 6] [--directory PATH]
 //
-// Rounds are numbered from the seed on, and all that a round decides comes from its number.
+// Rounds are numbered from the seed on, and the number determines all decisions of a round.
 
 import { engineInfo, ioStats } from "../mod.ts";
 import { Random } from "./simulator/random.ts";
@@ -12,11 +12,11 @@ import { runRound } from "./stress/rounds.ts";
 import { terminateOne } from "./stress/terminated.ts";
 import { assertNoLeak, collectGarbage, takeStock } from "./support/leaks.ts";
 
-/** The part of the time after which stock is taken for the first time: much is made once and kept. */
+/** The part of the time before the first count of resources, because many are created once and kept. */
 const WARM_UP = 0.25;
 /** Slots that run rounds in Workers instead, and terminate them. */
 const KILLERS = 2;
-/** Numbers of rounds of Workers are so far apart: none of them gets to run as many. */
+/** The distance of the round numbers of Workers, which no Worker exceeds. */
 const APART = 1000;
 
 function option(name: string, or: string): string {
@@ -54,7 +54,7 @@ async function work(directory: string, until: number): Promise<void> {
   await Promise.all(all);
 }
 
-/** Waits until nothing is under way, and what was dropped is collected. */
+/** Waits until nothing is in flight, and dropped objects are collected. */
 async function settle(): Promise<void> {
   for (let tried = 0; tried < 100; tried++) {
     await collectGarbage();
@@ -65,12 +65,12 @@ async function settle(): Promise<void> {
   throw new Error(`Not all was given back: ${Deno.inspect(ioStats())}`);
 }
 
-/** Takes stock until it is no more than `before`: the threads of Workers end a little later than these do. */
+/** Counts resources until they are no more than `before`: the threads of Workers end a little later. */
 async function compare(before: ReturnType<typeof takeStock>) {
   for (let tried = 0;; tried++) {
     const after = takeStock();
     try {
-      // Deno keeps memory of its own for the next Worker.
+      // Deno keeps memory for the next Worker.
       assertNoLeak(before, after, { mappings: 100, resident: 256 << 20 });
       return after;
     } catch (error) {

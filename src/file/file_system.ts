@@ -121,7 +121,7 @@ const TABLE: ReadonlyMap<number, FileSystem> = new Map([
   // A later write does not use the space that fallocate(2) reserved, and the reservation stays.
   [0x9123683e, { ...DISK, name: "btrfs", extendsFreely: true, reserves: false }],
   // O_DIRECT is accepted over tmpfs too: seen with kernel 6.18. Its upper layer is never FUSE (the kernel refuses that), and
-  // its files cannot be polled, so io_uring gives what may block to its kernel threads.
+  // its files cannot be polled, so io_uring passes blocking calls to its kernel threads.
   [0x794c7630, { ...DISK, name: "overlay", directWhereSaid: true }],
   [0x01021994, { ...IN_MEMORY, name: "tmpfs" }],
   [0x858458f6, { ...IN_MEMORY, name: "ramfs" }],

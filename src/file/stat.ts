@@ -82,7 +82,7 @@ export function parseStat(bytes: Uint8Array, path: string) {
     directMemory: saysDirect ? u32(152) : undefined,
     /** Alignment of positions and lengths, likewise. */
     directOffset: saysDirect ? u32(156) : undefined,
-    /** The least and the most bytes of a write with `RWF_ATOMIC`; 0 if there is none. */
+    /** The minimum and maximum length of a write with `RWF_ATOMIC` in bytes; 0 if there is none. */
     atomicWriteMin: writesAtomic ? u32(168) : 0,
     atomicWriteMax: writesAtomic ? u32(172) : 0,
   };

@@ -21,7 +21,7 @@ export class SyncQueue {
   #running = false;
   #failed = false;
 
-  /** `preallocates` says that padding and reserved space may stay behind the content until the end. */
+  /** `preallocates`: padding and reserved space may stay behind the content until the end. */
   constructor(file: OpenFile, preallocates: boolean) {
     this.#file = file;
     this.#preallocates = preallocates;

@@ -1,4 +1,4 @@
-// What is done to a DmaFile.
+// The actions on a DmaFile.
 
 import { configure, DmaFile, engineInfo, ioStats } from "../../mod.ts";
 import { content } from "../faults/content.ts";
@@ -6,12 +6,12 @@ import { ENOUGH } from "./judge.ts";
 import { mostly, someChunk, someLength, someOptions } from "./odd.ts";
 import { type Action, action, actionsOn, type Round } from "./round.ts";
 
-/** Files are up to this long, but for what odd arguments make of them. */
+/** The maximum length of files, except after odd arguments. */
 export const MOST = 400_000;
 
 const onFile = actionsOn("DmaFile", ({ file }) => file);
 
-/** Opens the round's file, in one of all ways. A round begins with it. */
+/** Opens the round's file in one of all ways, as the first action of a round. */
 export async function openFile(round: Round): Promise<void> {
   const { random, path } = round;
   const direct = random.pick(["prefer", "off"] as const);
@@ -35,7 +35,7 @@ export async function openFile(round: Round): Promise<void> {
       return await DmaFile.open(name, { write: true, direct });
     },
     async () => {
-      // What is taken away would move everything that comes after it.
+      // Removed bytes would shift all later ones.
       round.isAppending = true;
       round.isDestructive = false;
       if (random.chance(0.5)) await before();
@@ -60,7 +60,7 @@ async function writeBlocks(file: DmaFile, round: Round): Promise<void> {
   const { random, seed } = round;
   const position = aligned(file, round);
   const length = file.alignUp(1 + random.below(50_000));
-  // Beside a writer the block of its tail is written by both.
+  // Beside a writer both write the block of its tail.
   const isAlone = !round.writer;
   const bytes = content(position, length, seed).slice();
   if (random.chance(0.5)) {
@@ -94,7 +94,7 @@ async function readMany(file: DmaFile, round: Round): Promise<void> {
   }
 }
 
-/** Takes bytes away, in rounds in which that may be. */
+/** Removes bytes, in rounds that allow it. */
 function destructive(
   name: string,
   weight: number,
@@ -103,7 +103,7 @@ function destructive(
   return onFile(name, weight, (file, round) => round.isDestructive && use(file, round));
 }
 
-/** Opens the file again, mostly to read it, and closes that one after a while. */
+/** Opens the file again, mostly for reading, and closes that handle after a while. */
 async function openAgain(round: Round): Promise<void> {
   const { random } = round;
   const path = random.chance(0.8) ? round.path : round.otherPath;
@@ -126,7 +126,7 @@ async function openAgain(round: Round): Promise<void> {
   });
 }
 
-/** Everything that ends the file, several of it at once. */
+/** All ends of the file, several at once. */
 async function closeAtOnce(file: DmaFile, round: Round): Promise<void> {
   const { random, writer, reader } = round;
   const ends: (() => Promise<unknown>)[] = [
@@ -173,7 +173,7 @@ export const fileActions: readonly Action[] = [
     const buffer = file.allocBuffer(1 + random.below(50_000));
     const position = mostly(random, aligned(file, round));
     const reading = file.readInto(mostly(random, buffer), position);
-    // A buffer in use is nobody else's.
+    // A buffer in use cannot be used by other calls.
     const second = random.chance(0.2) ? file.readInto(buffer, 0).catch(() => {}) : undefined;
     const [read] = await Promise.all([reading, second]);
     round.must(buffer.bytes.length === buffer.length, "The buffer came back shorter");
@@ -204,7 +204,7 @@ export const fileActions: readonly Action[] = [
   }),
   onFile("preallocate", 1, (file, { random, isAppending }) => {
     const options = someOptions(random, { keepSize: () => random.chance(0.5) });
-    // What is appended would come behind it.
+    // Appended bytes would follow it.
     return isAppending || file.preallocate(mostly(random, 1 + random.below(MOST)), options);
   }),
   onFile("copyRangeTo", 2, async (file, round) => {

@@ -1,8 +1,8 @@
-// Which errors are right. Whatever is called with odd arguments, or on what is closed, may fail; how it may fail is known.
+// The allowed errors. A call with odd arguments, or on a closed object, may fail, with a known error.
 
 import type { DmaError } from "../../mod.ts";
 
-/** Errors of the system that come of what is done here. */
+/** The errors of the system that these actions can cause. */
 const CODES = new Set([
   "EBADF",
   "EEXIST",
@@ -15,14 +15,14 @@ const CODES = new Set([
   "EISDIR",
 ]);
 
-/** What V8 says of mistakes in code, and what assertions say. */
+/** The messages of V8 for mistakes in code, and of assertions. */
 const MISTAKE =
   /Assertion failed|is not a function|Cannot (read|set) propert|is not iterable|private (member|field)|is not defined|out of bounds|call stack|Cannot convert|Cannot destructure|detached ArrayBuffer$/;
 
 /** The reason of every abort here. */
 export const ENOUGH: Error = new Error("Enough");
 
-/** Whether an error is one that the documentation knows. */
+/** Whether an error is a documented one. */
 export function isRight(error: unknown): boolean {
   if (error === ENOUGH) return true;
   if (!(error instanceof Error)) return false;
@@ -33,10 +33,10 @@ export function isRight(error: unknown): boolean {
   if (error instanceof DOMException) {
     return ["AbortError", "TimeoutError", "DataCloneError"].includes(error.name);
   }
-  // The engine is at work, and is not configured any more.
+  // The engine is in use, and can no longer be configured.
   if (error instanceof Deno.errors.Busy && !("code" in error)) return true;
   const { code, errno, op, path } = error as DmaError;
-  // What Node's streams say.
+  // The messages of Node's streams.
   if (code?.startsWith("ERR_STREAM_")) return true;
   return CODES.has(code) && errno > 0 && typeof op === "string" && typeof path === "string";
 }

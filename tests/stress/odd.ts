@@ -3,7 +3,7 @@
 import type { Random } from "../simulator/random.ts";
 import { content } from "../faults/content.ts";
 
-/** Values that are right for next to nothing. */
+/** Values that are valid for almost no argument. */
 function oddValue(random: Random): unknown {
   return random.pick<() => unknown>([
     () => undefined,
@@ -31,7 +31,7 @@ function oddValue(random: Random): unknown {
   ])();
 }
 
-/** Mostly `right`, and now and then anything else. The types of what is odd are wrong on purpose. */
+/** Mostly `right`, and sometimes any other value. The types of odd values are deliberately wrong. */
 export function mostly<T>(random: Random, right: T): T {
   return random.chance(0.04) ? oddValue(random) as T : right;
 }
@@ -48,7 +48,7 @@ export function someLength(random: Random, most: number): number {
   return Math.min(most, Math.max(0, length));
 }
 
-/** Options of which each is given or not, with the right value or an odd one. */
+/** Options, each present or absent, with a right or an odd value. */
 export function someOptions<T extends object>(
   random: Random,
   values: { [Name in keyof T]-?: () => T[Name] },
@@ -61,7 +61,7 @@ export function someOptions<T extends object>(
   return options as T;
 }
 
-/** A chunk, and how its memory can be taken away or changed while somebody has it. */
+/** A chunk, and the ways to detach or change its memory while it is in use. */
 export interface Chunk {
   readonly data: ArrayBufferView | ArrayBufferLike;
   readonly length: number;
@@ -69,7 +69,7 @@ export interface Chunk {
   readonly spoil: (() => void) | undefined;
 }
 
-/** The bytes that belong to `position`, in one of all kinds of containers. */
+/** The bytes of `position`, in one of all kinds of containers. */
 export function someChunk(random: Random, position: number, seed: number, most: number): Chunk {
   const length = someLength(random, most);
   const bytes = content(position, length, seed);

@@ -1,4 +1,4 @@
-// What is done to a DmaStreamReader.
+// The actions on a DmaStreamReader.
 
 import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { toNodeReadable } from "../../node.ts";
@@ -24,7 +24,7 @@ function newReader(round: Round, closeFile: boolean): DmaStreamReader {
 }
 
 function startReader(round: Round): void {
-  // At its end it would close the file below everything else.
+  // At its end it would close the file under all other calls.
   if (round.file && !round.reader) round.reader = newReader(round, round.random.chance(0.05));
 }
 
@@ -61,7 +61,7 @@ async function readIntoOwn(reader: DmaStreamReader, round: Round): Promise<void>
         try {
           buffer.resize(1);
         } catch {
-          // The stream has it.
+          // The stream owns the buffer.
         }
       }
       const { done, value } = await reading;
@@ -73,7 +73,7 @@ async function readIntoOwn(reader: DmaStreamReader, round: Round): Promise<void>
   }
 }
 
-/** Copies what is left of a reader of its own to another file. */
+/** Copies the rest of a new reader to another file. */
 async function pipeAway(round: Round): Promise<void> {
   const { random, file } = round;
   if (!file) return;
@@ -93,7 +93,7 @@ export const readerActions: readonly Action[] = [
   onReader("currentPos", 4, readSome),
   onReader("getReader", 4, readIntoOwn),
   onReader("skip", 1, (reader, { random }) => {
-    // In the midst of another read it moves where that one is.
+    // During another read it moves that read's position.
     if (!reader.locked) reader.skip(mostly(random, someLength(random, 1000)));
   }),
   onReader("close", 0.5, async (reader, round) => {

@@ -1,5 +1,5 @@
-// One round: a file that is opened, used in every way with many calls at once, and closed, and what must be true of it
-// afterwards. All that is decided comes from the round's seed.
+// One round: a file is opened, used in every way with many concurrent calls, and closed, and then checked. The round's
+// seed determines all decisions.
 
 import type { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { content, firstForeign, firstWrong } from "../faults/content.ts";
@@ -8,11 +8,11 @@ import { descriptorsOf, eventually } from "../support/descriptors.ts";
 import { collectGarbage } from "../support/leaks.ts";
 import { ENOUGH, isRight } from "./judge.ts";
 
-/** No round may take longer, whatever else the machine does. */
+/** The maximum time of a round, even on a busy machine. */
 const MOST_SECONDS = 60;
 
 export interface Action {
-  /** Members of the module's classes that are called, as "DmaFile.readAt". */
+  /** The called members of the module's classes, such as "DmaFile.readAt". */
   readonly names: readonly string[];
   readonly weight: number;
   readonly run: (round: Round) => unknown;
@@ -23,7 +23,7 @@ export function action(names: string, weight: number, run: Action["run"]): Actio
   return { names: names.split(" "), weight, run };
 }
 
-/** Makes actions that call members of a class, of what `get` finds in a round, where it has one. */
+/** Makes actions that call members of a class on the object that `get` returns, if the round has one. */
 export function actionsOn<T>(className: string, get: (round: Round) => T | undefined) {
   return (members: string, weight: number, use: (thing: T, round: Round) => unknown): Action => {
     const names = members.split(" ").map((name) => `${className}.${name}`).join(" ");
@@ -56,18 +56,18 @@ export class Round {
   /** The seed of the bytes of its file. */
   readonly seed: number;
   readonly path: string;
-  /** Whether bytes and length are also taken away: then only what is there can be judged, and not what is missing. */
+  /** Whether bytes are also removed. Then only the existing bytes are checked, not missing ones. */
   isDestructive: boolean;
   readonly tally: Tally = { calls: 0, failed: 0, bytes: 0 };
 
   file: DmaFile | undefined;
   writer: DmaStreamWriter | undefined;
-  /** Where the writer began. */
+  /** The start of the writer. */
   start = 0;
   reader: DmaStreamReader | undefined;
   /** Everything else that is open. */
   readonly others: AsyncDisposable[] = [];
-  /** Whether the file appears when it is closed, and whether anybody has asked for that. */
+  /** Whether the file is published at close, and whether a close was called. */
   isAtomic = false;
   mayBePublished = false;
   /** Whether every write goes to the end of the file. */
@@ -90,7 +90,7 @@ export class Round {
     return `${this.directory}/${this.number}-${this.random.below(3)}`;
   }
 
-  /** Begins what a call does, and judges how it ends. Resolves when it has, and never rejects. */
+  /** Begins a call, and judges its end. Resolves when it has ended, and never rejects. */
   call<T>(name: string, work: () => T, then?: (value: Awaited<T>) => unknown): Promise<void> {
     this.tally.calls++;
     const over = (async () => {
@@ -107,7 +107,7 @@ export class Round {
     return over;
   }
 
-  /** Throws unless what must hold does: no call may fail with that. */
+  /** Throws unless a condition holds. No call may fail with this error. */
   must(condition: boolean, what: string): void {
     if (!condition) this.#fail("What must hold", new Error(what));
   }
@@ -116,12 +116,12 @@ export class Round {
     this.#failure ??= new Error(`${name}: ${Deno.inspect(error)}`, { cause: error });
   }
 
-  /** Where all bytes from `from` to `to` are promised to be. */
+  /** Records that all bytes from `from` to `to` are promised. */
   promise(from: number, to: number): void {
     if (!this.isDestructive && to > from) this.#certain.push({ from, to });
   }
 
-  /** Throws where bytes from `position` on are neither what belongs there nor zeros. */
+  /** Throws if bytes from `position` on are neither the right ones nor zeros. */
   check(bytes: Uint8Array, position: number): void {
     const expected = content(position, bytes.length, this.seed);
     this.tally.bytes += bytes.length;
@@ -129,7 +129,7 @@ export class Round {
     this.must(wrong < 0, `Byte ${position + wrong} was never written: ${bytes[wrong]}`);
   }
 
-  /** Takes `steps` of the actions, ends everything, and throws where anything was wrong. */
+  /** Runs `steps` actions, ends everything, and throws after a failed check. */
   async run(actions: readonly Action[], steps: number): Promise<void> {
     const choices = actions.map((action) => [action.weight, action] as const);
     const work = (async () => {
@@ -166,18 +166,18 @@ export class Round {
       else this.call("last abort", () => writer.abort(ENOUGH));
     }
     if (reader) this.call("last close of the reader", () => reader.close());
-    // Without a writer that is what publishes an atomic file.
+    // Without a writer this publishes an atomic file.
     this.mayBePublished ||= writer === undefined;
-    // Closing waits for what is under way, and gives a writer up that somebody has locked.
+    // Closing waits for running operations, and aborts a locked writer.
     for (const other of [...this.others, file]) {
       if (other) this.call("dispose", () => other[Symbol.asyncDispose]());
     }
-    // A step that is under way may open more.
+    // A running step may open more.
     while (this.#under.size > 0) await Promise.all(this.#under.keys());
     for (const other of this.others) await this.call("dispose", () => other[Symbol.asyncDispose]());
   }
 
-  /** Closes the writer, or seals it, and takes its word for it. */
+  /** Closes or seals the writer, and records its promise. */
   async closeWriter(writer: DmaStreamWriter, how: "close" | "seal" = "close"): Promise<void> {
     const { start } = this;
     this.mayBePublished = true;
@@ -194,7 +194,7 @@ export class Round {
     const gone = () => descriptorsOf(path) === 0;
     await eventually(async () => gone() || (await collectGarbage(), gone()));
     const bytes = await Deno.readFile(path).catch(() => undefined);
-    // It was removed, or never made, or never had a name.
+    // It was removed, or never created, or never had a name.
     if (!bytes) return;
     this.must(!this.isAtomic || this.mayBePublished, "An atomic file is there that nobody closed");
     this.tally.bytes += bytes.length;

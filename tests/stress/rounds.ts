@@ -7,7 +7,7 @@ import { startWriter, writerActions } from "./writer_actions.ts";
 
 export const actions: readonly Action[] = [...fileActions, ...writerActions, ...readerActions];
 
-/** Runs the round of this number. Rejects with what was wrong, and says how to run it again. */
+/** Runs the round of this number. Rejects with the failure and the command that repeats it. */
 export async function runRound(directory: string, number: number, total: Tally): Promise<void> {
   const round = new Round(directory, number);
   try {

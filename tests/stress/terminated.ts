@@ -1,4 +1,4 @@
-// Workers of both kinds that are terminated in the middle of rounds: no file is left open, and none has wrong bytes.
+// Workers of both kinds that are terminated during rounds: no file stays open, and none has wrong bytes.
 
 import { Worker as NodeWorker } from "node:worker_threads";
 import { firstForeign } from "../faults/content.ts";
@@ -9,7 +9,7 @@ import type { Order } from "./worker.ts";
 
 const script = new URL("worker.ts", import.meta.url);
 
-/** What both kinds of Worker have in common. */
+/** The common interface of both kinds of Worker. */
 interface Started {
   postMessage(order: Order): void;
   terminate(): void | Promise<unknown>;
@@ -32,7 +32,7 @@ function startNode(hear: (message: string) => void): Started {
   return worker;
 }
 
-/** Has a Worker run rounds from `number` on in a new directory, and terminates it. Rejects with what was wrong. */
+/** Lets a Worker run rounds from `number` on in a new directory, and terminates it. Rejects with the failure. */
 export async function terminateOne(parent: string, number: number, random: Random): Promise<void> {
   const directory = `${parent}/worker-${number}`;
   await Deno.mkdir(directory);
@@ -52,14 +52,14 @@ export async function terminateOne(parent: string, number: number, random: Rando
   await eventually(() => descriptorTargets(directory).length === 0);
   for (const { name } of Deno.readDirSync(directory)) {
     const round = Number(name.split("-")[0]);
-    // Atomic files have hidden names, where the file system needs one.
+    // Atomic files have hidden names, if the file system needs them.
     if (Number.isNaN(round)) continue;
-    // A removal by Deno itself may outlive the Worker that asked for it.
+    // A removal by Deno itself may outlive its Worker.
     const bytes = await Deno.readFile(`${directory}/${name}`).catch(() => new Uint8Array());
     const foreign = firstForeign(bytes, 0, seedOf(round));
     if (foreign >= 0) throw new Error(`Byte ${foreign} of ${name} of a Worker was never written`);
   }
-  // What was on its way when the Worker ended may still make a file.
+  // An operation in flight at the end of the Worker may still create a file.
   const remove = () => Deno.remove(directory, { recursive: true });
   await eventually(() => remove().then(() => true, () => false));
 }

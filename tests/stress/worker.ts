@@ -1,5 +1,5 @@
-// A Worker of the Web or of Node that runs rounds until it is terminated. Gets { directory, number }, says "busy" when a
-// round begins, and else what was wrong.
+// A Worker of the Web or of Node that runs rounds until it is terminated. It gets { directory, number }, and sends
+// "busy" when a round begins, or a failure.
 
 import { parentPort } from "node:worker_threads";
 import { runRound } from "./rounds.ts";
@@ -10,7 +10,7 @@ export interface Order {
   readonly number: number;
 }
 
-/** What both kinds of Worker have to talk to who started them. */
+/** The messaging functions that both kinds of Worker have. */
 const scope = (parentPort ?? self) as unknown as {
   onmessage: ((event: MessageEvent<Order>) => void) | null;
   postMessage(message: string): void;

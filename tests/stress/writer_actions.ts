@@ -1,4 +1,4 @@
-// What is done to a DmaStreamWriter.
+// The actions on a DmaStreamWriter.
 
 import { Readable, type Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -10,7 +10,7 @@ import { ENOUGH } from "./judge.ts";
 import { mostly, someChunk, someLength, someOptions } from "./odd.ts";
 import { type Action, action, actionsOn, type Round } from "./round.ts";
 
-/** A writer writes on to here. */
+/** The end of a writer's bytes. */
 const MOST_WRITTEN = 4 * MOST;
 
 const onWriter = actionsOn("DmaStreamWriter", ({ writer }) => writer);
@@ -32,7 +32,7 @@ export async function startWriter(round: Round): Promise<void> {
     ...position === undefined ? {} : { position },
     ...append ? { append } : {},
   });
-  // Where one starts that appends is known when it is open.
+  // The start of an appending writer is known when it is open.
   if (position === undefined) await writer.flushAligned();
   round.start = position ?? writer.currentPos;
   round.writer = writer;
@@ -74,7 +74,7 @@ async function writeBuffer(writer: DmaStreamWriter, round: Round): Promise<void>
   await Promise.all(writing);
 }
 
-/** Writes through a lock, and gives it back or ends the stream. */
+/** Writes through a lock, and releases it or ends the stream. */
 async function writeLocked(writer: DmaStreamWriter, round: Round): Promise<void> {
   const { random } = round;
   const lock = writer.getWriter();
@@ -166,7 +166,7 @@ export const writerActions: readonly Action[] = [
     )),
   onWriter("currentFlushedPos", 1, (writer) => Deno.inspect(writer)),
   onWriter("nextPos", 1, (writer) => structuredClone(writer)),
-  // Waiting for it here would be for ever.
+  // Waiting for it here would never end.
   onWriter("closed", 1, (writer, round) => void round.call("closed", () => writer.closed)),
   onWriter("flushSync", 2, flushSync),
   flush("sync"),

@@ -1,7 +1,7 @@
 // faultfs DIRECTORY BACKING [FLAG...]
 //
 // A FUSE file system on DIRECTORY that passes everything on to the files of BACKING (one directory, no
-// folders in it), and fails, shortens or delays the operations it is told to.
+// folders in it), and fails, shortens or delays chosen operations.
 //
 // Flags say what the server asks of the kernel, and how it answers:
 //   cached         without FOPEN_DIRECT_IO: the kernel's page cache is used
@@ -29,7 +29,7 @@ enum { MOST_NODES = 4096, ROOT = 1 };
 struct node {
   char name[256];
   int descriptor;
-  uint64_t lookups; // the kernel's, that it has not forgotten; 0: nobody knows the file
+  uint64_t lookups; // the kernel's references; 0: none is left
 };
 
 static int backing;
@@ -74,7 +74,7 @@ static void forget(uint64_t node, uint64_t lookups) {
   pthread_mutex_unlock(&lock);
 }
 
-// A name is gone or stands for another file. The file stays: it may be open.
+// A name was removed, or leads to another file. The file stays, because it may be open.
 static void forget_name(const char *name) {
   for (long index = ROOT + 1; index < MOST_NODES; index++) {
     if (nodes[index].lookups && !strcmp(nodes[index].name, name)) nodes[index].name[0] = 0;

@@ -1,22 +1,22 @@
-// A library with the part of liburing's interface that the module uses. It passes everything on to the real
-// liburing, and has the kernel look older, or poorer, than it is. DMA_LIBURING names it; the environment says
-// what is missing:
+// A library with the part of liburing's interface that the module uses. It passes all calls on to the real
+// liburing, and makes the kernel look older than it is. DMA_LIBURING names it, and these variables the
+// missing features:
 //
 //   OLD_KERNEL_LACKS=55,17     numbers of operations: the probe does not list them, and they end with EINVAL
 //   OLD_KERNEL_SETUP=12288     flags of io_uring_setup, in one number: with any of them it fails with EINVAL
-//   OLD_KERNEL_PROBE=ERRNO     the kernel cannot be asked for its operations
-//   OLD_KERNEL_SPARSE=ERRNO    room for buffers cannot be registered
-//   OLD_KERNEL_UPDATE=ERRNO    buffers cannot be put there, from the OLD_KERNEL_UPDATE_FROMth time on (default 1)
+//   OLD_KERNEL_PROBE=ERRNO     the probe of operations fails
+//   OLD_KERNEL_SPARSE=ERRNO    the table of buffers cannot be registered
+//   OLD_KERNEL_UPDATE=ERRNO    buffers cannot be registered, from the OLD_KERNEL_UPDATE_FROMth time on (default 1)
 //   OLD_KERNEL_EVENTFD=ERRNO   an eventfd cannot be registered
 //   OLD_KERNEL_SUBMIT=ERRNO    submissions are refused, from the OLD_KERNEL_SUBMIT_FROMth time on (default 1), so many
 //                              times: OLD_KERNEL_SUBMIT_TIMES (default for ever)
-//   OLD_KERNEL_DEAF=1          the eventfd is told of nothing before the first operation has ended
-//   OLD_KERNEL_STALE=1         the flag that says that work is waiting stays set when there is none
+//   OLD_KERNEL_DEAF=1          the eventfd gets no signal before the first operation has ended
+//   OLD_KERNEL_STALE=1         the flag for waiting work stays set without work
 //
-// The last two are no matter of age. That nobody is woken for the first operation was seen once, in some thousands of rings,
-// and why is not known. The flag stays set by this: on a ring with deferred task work the kernel puts work in a list and
-// then sets IORING_SQ_TASKRUN, in two steps (io_req_local_work_add in io_uring/io_uring.c). Where the list is emptied between
-// the two, the flag stays set for nothing until other work comes. Each takes a busy machine and bad luck; here it is always so.
+// The last two do not depend on the version. A missing signal for the first operation was seen once in some thousands
+// of rings, for an unknown reason. The flag stays set in this way: on a ring with deferred task work the kernel adds
+// work to a list and then sets IORING_SQ_TASKRUN, in two steps (io_req_local_work_add in io_uring/io_uring.c). If the
+// list is emptied in between, the flag stays set until other work comes. Both are rare; here they always happen.
 //
 // With OLD_LIBURING defined it has only what liburing 2.0 had. With LYING_PROBE defined the probe lists everything.
 

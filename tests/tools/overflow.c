@@ -1,4 +1,4 @@
-// A library with mistakes, to show that the sanitizers are at work: see tests/ffi/sanitize.ts.
+// A library with mistakes, to show that the sanitizers work: see tests/ffi/sanitize.ts.
 
 #include <stdlib.h>
 

@@ -7,10 +7,16 @@ import { Ranges } from "./ranges.ts";
 export class CutsByOthers {
   readonly #bytes = new SparseBytes();
   readonly #ranges = new Ranges();
-  /** How long the file was before. The module may take what comes up to there for space that it has reserved (docs/limits.md). */
+  /**
+   * The length of the file before the cut. The module may mistake bytes up to there for space that it has reserved
+   * (docs/limits.md).
+   */
   size = 0;
 
-  /** A file of `size` bytes is cut to `length`. With `isRead` writers are at work, and fill blocks with what they have read. */
+  /**
+   * Records a cut of a file of `size` bytes to `length`. With `isRead` writers are running, and fill blocks with bytes
+   * that they have read.
+   */
   note({ content, end }: ExpectedFile, size: number, length: number, isRead: boolean): void {
     this.size = Math.max(this.size, size);
     if (!isRead) return;

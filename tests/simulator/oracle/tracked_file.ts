@@ -94,7 +94,7 @@ export class TrackedFile {
     return this.claims.size + this.truncates.size + this.reserves.size === 0;
   }
 
-  /** Whether the module may take what comes behind the content for space that it has reserved. */
+  /** Whether the module may mistake bytes behind the content for space that it has reserved. */
   get mayLookReserved(): boolean {
     const { expected: { end }, reserves, view } = this;
     return reserves.size > 0 || Math.max(view.size, this.#cutsByOthers.size) > end;
@@ -319,7 +319,7 @@ export class TrackedFile {
     const { end } = this.expected;
     const isAllowed = this.#isAskedFor(length) || this.#around.cutsBlindly ||
       (length === 0 && this.#around.isEmptied(this.view)) ||
-      // What another process leaves of a file, and appends then, looks like what was reserved before.
+      // Bytes that another process appends after a cut look like space reserved before.
       (length < end && end <= this.#cutsByOthers.size);
     if (isAllowed) return void this.#allowed.add(flight);
     if (length < end) {
@@ -372,7 +372,7 @@ export class TrackedFile {
     for (const [at, byte] of this.#recalled) this.expected.leaveOpen(at, Uint8Array.of(byte));
   }
 
-  // ---- what stands there ------------------------------------------------------------------------------------------
+  // ---- the content ------------------------------------------------------------------------------------------
 
   /** Unflushed bytes of writers, and bytes of running calls, may be in the file or not. */
   leaveUnflushedOpen(): void {

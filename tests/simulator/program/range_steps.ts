@@ -126,7 +126,7 @@ export function readAt(session: Session, handle: Handle, action: Of<"readAt">): 
   });
 }
 
-/** Reads into a buffer of the program's own. */
+/** Reads into a buffer of the program. */
 async function readInto(file: DmaFile, position: number, length: number): Promise<Uint8Array> {
   const buffer = file.allocBuffer(length);
   const read = await file.readInto(buffer, position);

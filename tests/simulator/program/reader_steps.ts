@@ -48,7 +48,7 @@ export function openReader(
   };
 }
 
-/** Reads some chunks, into views of the program's own where `view` says how large. */
+/** Reads some chunks, into views of the program if `view` is a size. */
 export async function readStream(
   session: Session,
   slot: Slot,

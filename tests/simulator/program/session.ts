@@ -71,7 +71,7 @@ export interface OpenWriter {
   readonly oracle: WriterOracle;
   readonly handle: Handle;
   readonly memory: MemoryUser;
-  /** The file that a pipe reads for it: the writer fails with that file's error. */
+  /** The file that a pipe into it reads. The writer fails with that file's error. */
   source?: Handle | undefined;
 }
 
@@ -257,10 +257,10 @@ export class Session {
       (isLimited && MISSING.includes(errno));
   }
 
-  /** Whether somebody else made or emptied a file, and takes what others put there for nothing. */
+  /** Whether another handle created or truncated the file, and so does not expect bytes of others. */
   isOthers(tracked: TrackedFile, handle?: Handle): boolean {
     const { expected, mayLookReserved, writers } = tracked;
-    // Its next writer cuts off what stands in space that it has reserved (docs/limits.md).
+    // Its next writer cuts off bytes in space that it has reserved (docs/limits.md).
     const isReserved = handle !== undefined && writers.size === 0 && mayLookReserved;
     return (expected.end === 0 || isReserved) &&
       this.slots.some(({ handle: other }) =>
@@ -299,7 +299,7 @@ export class Session {
     return place === undefined || renames % 2 === 1 ? undefined : { place, renames };
   }
 
-  /** Where the name of a file stands now, whoever put it there. A hidden name is none. */
+  /** The current name of a file, set by any call. A hidden name does not count. */
   placeOf({ tracked }: Handle): Place | undefined {
     for (const [place, inode] of this.world.listing()) {
       if (inode === tracked.view.inode && !isTemporary(place)) return place;

@@ -135,7 +135,7 @@ static void complete(uint64_t user_data, int32_t result) {
   struct io_uring_cqe *cqe = &fake.cqes[fake.cq_tail++ % COMPLETIONS];
   cqe->user_data = user_data;
   cqe->res = result;
-  // Flags of a completion are nobody's business here.
+  // The flags of a completion are not used here.
   cqe->flags = 0xffffffffu;
 }
 

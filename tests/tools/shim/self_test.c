@@ -83,7 +83,7 @@ static void load(void) {
   LOAD(call);
   LOAD(call_on_thread);
   LOAD(on_thread_exit);
-  // It must stay where it is: calls of it may be under way on other threads (ffi/shim.ts).
+  // It must stay mapped, because other threads may be running its functions (ffi/shim.ts).
   dlclose(library);
 }
 

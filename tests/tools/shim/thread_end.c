@@ -73,7 +73,7 @@ static void put_byte(char byte) {
   if (write(pipes[1], &byte, 1) != 1) give_up("write");
 }
 
-// Lets what waits for the pipe go on, a while later.
+// Resumes the readers of the pipe after a while.
 static void *send_later(void *unused) {
   usleep(200000);
   put_byte('x');
@@ -99,7 +99,7 @@ static void *wait_on_thread(void *fd) {
   return NULL;
 }
 
-// Returns when the call is under way.
+// Returns when the call is running.
 static pthread_t start_waiting(int *fd) {
   resources->calls = 1;
   pthread_t waiter = start(wait_on_thread, fd);
@@ -129,7 +129,7 @@ static void with_late_calls(void) {
   CHECK(mapped(AT(resources)));
   CHECK(!mapped(AT(resources) + RESOURCES_BYTES - 1));
   EQUAL(open_zero(), -ECANCELED);
-  // The number of the descriptor is another file's by now, which stays open.
+  // The number of the descriptor belongs to another file now, which stays open.
   EQUAL(dup(pipes[1]), pipes[0]);
   EQUAL(call(NO_RESULT, IORING_OP_CLOSE, pipes[0], 0, 0, 0), -ECANCELED);
   CHECK(is_open(pipes[0]));
@@ -184,7 +184,7 @@ static void closing(void) {
   EQUAL(fds[1], -EBADF);
   EQUAL(fds[2], 0);
   FOR_EACH(at, last) CHECK(!is_open(last[at]));
-  // Their numbers are other files' by now, which stay open.
+  // Their numbers belong to other files now, which stay open.
   FOR_EACH(at, last) EQUAL(dup(pipes[1]), last[at]);
   on_thread_exit();
   FOR_EACH(at, last) {
