@@ -32,18 +32,19 @@ export function openLibc<const S extends Deno.ForeignLibraryInterface>(
   symbols: S,
   compiled: readonly (keyof S & string)[] = [],
 ): Deno.DynamicLibrary<S>["symbols"] {
-  // The empty name is the program itself. With musl that fails, and the library has a name for each architecture.
-  const names = ["", "libc.so.6", `libc.musl-${Deno.build.arch}.so.1`];
-  for (const [index, name] of names.entries()) {
-    try {
-      const libc = openLibrary(name, symbols, compiled);
-      libc.close();
-      return libc.symbols;
-    } catch (error) {
-      if (error instanceof Deno.errors.NotCapable || index === names.length - 1) throw error;
-    }
+  const open = (name: string) => {
+    const libc = openLibrary(name, symbols, compiled);
+    libc.close();
+    return libc.symbols;
+  };
+  try {
+    // The program itself.
+    return open("");
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    // With musl that fails, and the library has a name for each architecture.
+    return open(`libc.musl-${Deno.build.arch}.so.1`);
   }
-  throw new Error("Cannot open the C library");
 }
 
 /** The texts of the error numbers from 0 to `most`, as strerror(3) gives them. */

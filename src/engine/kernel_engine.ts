@@ -183,7 +183,7 @@ export class KernelEngine implements Engine {
   /** Runs the queued closes: quick ones now, and the others on threads, in one call for each device. */
   #startCloses(): void {
     const { quick = [], slow = [] } = Object.groupBy(this.#closing.splice(0), speedOf);
-    for (const request of quick) this.#settle(request, this.#closeNow(request.sqe.fd));
+    for (const request of quick) this.#settle(request, closeNow(this.#shim, request.sqe.fd));
     for (const [device, requests] of Map.groupBy(slow, ({ device }) => device)) {
       // A close may wait for the server, and must not wait for another one.
       const together = requests.length > 1 && this.#devices.isThreaded(device) === false;
@@ -225,15 +225,17 @@ export class KernelEngine implements Engine {
       const left = until - performance.now();
       if (left <= 0 || before === 0) return false;
       // The end of a call on a thread or of a pause does not end the sleep.
-      const onlyRing = this.#calls.count === 0 && this.#pauses.size === 0;
-      const longest = onlyRing ? left : Math.min(left, sleep);
+      const longest = Math.min(left, sleep);
       if (this.ring) this.ring.kernel.wait(longest);
       else Atomics.wait(neverNotified, 0, 0, longest);
     }
   }
 
   runNow(operation: Operation): number {
-    if (operation.op === "close") return this.#closeNow(operation.fd);
+    if (operation.op === "close") {
+      this.#devices.forget(operation.fd);
+      return closeNow(this.#shim, operation.fd);
+    }
     const request = this.#prepare(operation, NOBODY);
     const result = callNow(this.#shim, request.sqe);
     this.#end(request, result);
@@ -242,11 +244,6 @@ export class KernelEngine implements Engine {
       this.counters.count(operation, result);
     }
     return result;
-  }
-
-  #closeNow(fd: number): number {
-    this.#devices.forget(fd);
-    return closeNow(this.#shim, fd);
   }
 
   /**
@@ -261,7 +258,7 @@ export class KernelEngine implements Engine {
     while (this.counters.inFlight > 0) if (!waitUntil(this, deadline)) return;
     this.pool.dispose();
     this.ring?.close();
-    for (const fd of this.#shim.resources.descriptors()) this.#closeNow(fd);
+    for (const fd of this.#shim.resources.descriptors()) closeNow(this.#shim, fd);
   }
 
   // ---- descriptors ------------------------------------------------------------------------------------------------

@@ -31,9 +31,8 @@ export class Ring {
 
   /** Requests that wait for a slot. */
   readonly #backlog: Request[] = [];
-  /** Entries in the submission queue that the kernel has not taken, and their slots in order. */
-  #prepared = 0;
-  readonly #preparedSlots: Uint32Array;
+  /** The slots of the entries in the submission queue that the kernel has not taken, in order. */
+  readonly #prepared: number[] = [];
   #refusals = 0;
   /** Requests that have not ended, for which the notifier must wake the event loop. */
   #awaited = 0;
@@ -54,8 +53,7 @@ export class Ring {
     this.kernel = kernel;
     this.#counters = counters;
     this.#ended = ended;
-    const { depth, entries } = kernel;
-    this.#preparedSlots = new Uint32Array(entries);
+    const { depth } = kernel;
     this.#slots = new Array(depth).fill(null);
     this.#freeSlots = Array.from({ length: depth }, (_, index) => depth - 1 - index);
     this.notifier = new Notifier(shim, kernel, counters, () => this.#reapInNewTurn());
@@ -88,7 +86,7 @@ export class Ring {
 
   /** Adds a request to the submission queue. Returns false if there is no room. */
   #prepare(request: Request): boolean {
-    if (this.#prepared === this.kernel.entries) this.#submitPrepared();
+    if (this.#prepared.length === this.kernel.entries) this.#submitPrepared();
     // After the ring has given up, entries remain in the queue that must not be submitted.
     if (!this.#supports(request)) return false;
     const slot = this.#freeSlots.at(-1);
@@ -102,7 +100,7 @@ export class Ring {
     }
     this.#freeSlots.pop();
     this.#slots[slot] = request;
-    this.#preparedSlots[this.#prepared++] = slot;
+    this.#prepared.push(slot);
     return true;
   }
 
@@ -128,14 +126,13 @@ export class Ring {
   }
 
   #submitPrepared(): void {
-    while (this.#prepared > 0) {
+    while (this.#prepared.length > 0) {
       const result = this.kernel.submit();
       this.#counters.submissions++;
       if (result === -Errno.EINTR) continue;
       if (result < 0) return this.#refused(result);
-      const left = result === 0 ? 0 : this.#prepared - result;
-      if (left > 0) this.#preparedSlots.copyWithin(0, result, this.#prepared);
-      this.#prepared = left;
+      // 0: the queue was empty.
+      this.#prepared.splice(0, result === 0 ? Infinity : result);
       this.#refusals = 0;
     }
   }
@@ -150,9 +147,7 @@ export class Ring {
   /** Gives up the ring, because the kernel refuses submissions permanently. No operation is supported any more. */
   #giveUp(): void {
     this.kernel.supported.fill(0);
-    const refused = this.#preparedSlots.subarray(0, this.#prepared);
-    this.#prepared = 0;
-    for (const slot of refused) this.#end(this.#vacate(slot), -Errno.ECANCELED);
+    for (const slot of this.#prepared.splice(0)) this.#end(this.#vacate(slot), -Errno.ECANCELED);
     // Deferred, because this may run within a loop over the backlog.
     queueMicrotask(() => {
       for (const request of this.#backlog.splice(0)) this.#end(request, -Errno.ECANCELED);

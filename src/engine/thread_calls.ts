@@ -47,11 +47,6 @@ export class ThreadCalls {
     this.#turn = turn;
   }
 
-  /** Calls that have not ended. */
-  get count(): number {
-    return this.#running.size + this.#waiting.length;
-  }
-
   /** Starts a call, now or when a thread is free. `ended` gets its result. */
   start(sqe: Sqe, device: number | undefined, ended: (result: number) => void): void {
     const call = { sqe, device, ended };

@@ -127,9 +127,9 @@ static void check_system(void) {
 
 // The C library by the names that ffi/library.ts tries, in that order, and what ffi/shim.ts wants of it.
 static void check_libc(void) {
-  const char *names[] = {"", "libc.so.6", MUSL};
+  const char *names[] = {"", MUSL};
   void *libc = NULL;
-  for (int at = 0; at < 3 && !libc; at++) libc = dlopen(names[at], RTLD_NOW);
+  for (int at = 0; at < 2 && !libc; at++) libc = dlopen(names[at], RTLD_NOW);
   if (!CHECK(libc)) return;
   CHECK(dlsym(libc, "memfd_create"));
   CHECK(dlsym(libc, "write") == (void *)&write);
