@@ -73,19 +73,22 @@ async function compile(
   architecture: Architecture,
   { command }: Compiler,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  // Links to liburing's headers only: a cross compiler does not search the host's headers, and must not see the others
-  // there. Those of liburing do not depend on the architecture.
-  const include = await Deno.makeTempDir();
-  const output = `${include}/shim.so`;
+  const output = await Deno.makeTempFile();
+  // The host's headers come last: a cross compiler takes only liburing's from there, which do not depend on the architecture.
+  const all = [
+    ...flags,
+    ...targets[architecture].flags,
+    "-idirafter",
+    headers,
+    "-o",
+    output,
+    source,
+  ];
   try {
-    for (const name of ["liburing.h", "liburing"]) {
-      await Deno.symlink(`${headers}/${name}`, `${include}/${name}`);
-    }
-    const all = [...flags, ...targets[architecture].flags, "-I", include, "-o", output, source];
     await run(command, all);
     return await Deno.readFile(output);
   } finally {
-    await Deno.remove(include, { recursive: true });
+    await Deno.remove(output);
   }
 }
 

@@ -175,30 +175,17 @@ export function engineAtWork(): KernelEngine | undefined {
  * ```
  */
 export function engineInfo(): EngineInfo {
-  const without = {
-    engine: null,
-    reason: "not chosen before the first file is opened",
-    kernel: "",
-    liburing: null,
-    ringEntries: 0,
-    maxInFlight: 0,
-    registeredBuffers: false,
-    features: [],
-    missing: [],
-  };
-  if (!chosen) return without;
-  const { engine, reason } = chosen;
-  const info = { ...without, engine: engine.name, reason, kernel: kernelRelease(loadShim()) };
-  if (!engine.ring) return { ...info, maxInFlight: options.threads };
-  const { kernel: ring, notifier } = engine.ring;
+  const ring = chosen?.engine.ring;
   return {
-    ...info,
-    liburing: liburingVersion(ring.liburing) ?? "2.3 or older",
-    ringEntries: ring.entries,
-    maxInFlight: ring.depth,
-    registeredBuffers: ring.registersBuffers,
-    features: [ring.setup, `woken by ${notifier.name}`],
-    missing: [...ring.missing],
+    engine: chosen?.engine.name ?? null,
+    reason: chosen?.reason ?? "not chosen before the first file is opened",
+    kernel: chosen ? kernelRelease(loadShim()) : "",
+    liburing: ring ? liburingVersion(ring.kernel.liburing) ?? "2.3 or older" : null,
+    ringEntries: ring?.kernel.entries ?? 0,
+    maxInFlight: ring?.kernel.depth ?? (chosen ? options.threads : 0),
+    registeredBuffers: ring?.kernel.registersBuffers ?? false,
+    features: ring ? [ring.kernel.setup, `woken by ${ring.notifier.name}`] : [],
+    missing: [...ring?.kernel.missing ?? []],
   };
 }
 

@@ -19,7 +19,7 @@ import type { Block, Completion, Operation } from "./operation.ts";
 import { Pool } from "./pool.ts";
 import { endsWithProcess } from "./process.ts";
 import { Ring } from "./ring.ts";
-import { callNow, closeMany, closeNow, prepareSqe, type Request, type Sqe } from "./sqe.ts";
+import { closeMany, closeNow, prepareSqe, type Request, type Sqe } from "./sqe.ts";
 import { ThreadCalls } from "./thread_calls.ts";
 
 const encoder = new TextEncoder();
@@ -237,7 +237,8 @@ export class KernelEngine implements Engine {
       return closeNow(this.#shim, operation.fd);
     }
     const request = this.#prepare(operation, NOBODY);
-    const result = callNow(this.#shim, request.sqe);
+    const { opcode, fd, address, length, offset, flags } = request.sqe;
+    const result = this.#shim.dma_call(opcode, fd, address, length, offset, flags);
     this.#end(request, result);
     // Operations that the kernel performs in memory are not counted.
     if (operation.op !== "open" && operation.op !== "stat") {

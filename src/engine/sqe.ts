@@ -63,11 +63,6 @@ function entry(opcode: number, fd: number, fields: Partial<Sqe> = {}): Sqe {
   return { opcode, fd, ...REST, ...fields };
 }
 
-/** Performs an entry as a blocking call on this thread. Returns a count, a descriptor, 0 or `-errno`. */
-export function callNow(shim: Shim, { opcode, fd, address, length, offset, flags }: Sqe): number {
-  return shim.dma_call(opcode, fd, address, length, offset, flags);
-}
-
 /**
  * Closes a descriptor on this thread. Returns `-EBADF` if it is not recorded as open: another file may have its number.
  */
