@@ -40,6 +40,9 @@ const flags = [
   "-Wl,-z,norelro",
   // Keeps the library mapped when Deno closes it: see ffi/shim.ts.
   "-Wl,-z,nodelete",
+  // Last: a cross compiler takes only liburing's headers from there, which do not depend on the architecture.
+  "-idirafter",
+  headers,
 ];
 
 async function run(command: string, args: string[]): Promise<string | undefined> {
@@ -74,16 +77,7 @@ async function compile(
   { command }: Compiler,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const output = await Deno.makeTempFile();
-  // The host's headers come last: a cross compiler takes only liburing's from there, which do not depend on the architecture.
-  const all = [
-    ...flags,
-    ...targets[architecture].flags,
-    "-idirafter",
-    headers,
-    "-o",
-    output,
-    source,
-  ];
+  const all = [...flags, ...targets[architecture].flags, "-o", output, source];
   try {
     await run(command, all);
     return await Deno.readFile(output);

@@ -139,22 +139,18 @@ function decode(base64: string): Uint8Array<ArrayBuffer> {
 function loadEmbedded(libc: Libc): Shim {
   const { base64 } = Deno.build.arch === "aarch64" ? aarch64 : x86_64;
   const bytes = decode(base64);
-  let memoryError: unknown;
   try {
     return loadFromMemory(libc, bytes);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotCapable) throw error;
-    memoryError = error;
-  }
-  try {
-    return loadFromFile(libc, bytes);
-  } catch (error) {
-    throw new Error(
-      `Cannot load the shim: neither from memory (${reasonOf(memoryError)}) nor from a file (${
+  } catch (memoryError) {
+    if (memoryError instanceof Deno.errors.NotCapable) throw memoryError;
+    try {
+      return loadFromFile(libc, bytes);
+    } catch (error) {
+      const reasons = `neither from memory (${reasonOf(memoryError)}) nor from a file (${
         reasonOf(error)
-      })`,
-      { cause: error },
-    );
+      })`;
+      throw new Error(`Cannot load the shim: ${reasons}`, { cause: error });
+    }
   }
 }
 
