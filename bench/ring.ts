@@ -1,5 +1,6 @@
 // Measures the gain of each part of the engine: the same work runs without one part. A library between the module and
-// liburing makes the kernel refuse that part, so the module behaves as on a kernel that lacks it.
+// liburing makes the kernel refuse that part, so the module behaves as on a kernel that lacks it. Epoll goes with Node's
+// handles.
 //
 //     deno task bench:ring [--size=1GiB] [--rounds=5] [--dir=/var/tmp]
 
@@ -20,16 +21,13 @@ const DEFER_TASKRUN = 1 << 13;
 const COOP_TASKRUN = 1 << 8;
 const EINVAL = 22;
 
-/** The variants, and the variables for tests/tools/old_kernel.c that remove a part. */
+/** The variants, and the variables for tests/tools/old_kernel.c or programs/dma.ts that remove a part. */
 const VARIANTS: readonly [name: string, env: Readonly<Record<string, string | number>>][] = [
   ["as it is", {}],
   ["COOP_TASKRUN instead of DEFER_TASKRUN", { OLD_KERNEL_SETUP: DEFER_TASKRUN }],
   ["neither of them", { OLD_KERNEL_SETUP: DEFER_TASKRUN | COOP_TASKRUN }],
   ["buffers not registered", { OLD_KERNEL_SPARSE: EINVAL }],
-  [
-    "woken by a parked thread, not by epoll",
-    { OLD_KERNEL_EVENTFD: EINVAL, OLD_KERNEL_EVENTFD_FROM: 2, OLD_KERNEL_EVENTFD_TIMES: 1 },
-  ],
+  ["woken by a parked thread, not by epoll", { BENCH_WITHOUT_EPOLL: 1 }],
   ["the threads engine", { DMA_ENGINE: "threads" }],
 ];
 
