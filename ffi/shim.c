@@ -12,7 +12,6 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <linux/stat.h>
-#include <poll.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/mman.h>
@@ -23,7 +22,7 @@
 #define EXPORT __attribute__((visibility("default")))
 
 // Incremented when a signature or the meaning of an argument changes. ffi/shim.ts expects the same number.
-#define SHIM_ABI 12
+#define SHIM_ABI 13
 
 // `dma_call` also takes io_uring's own opcodes, so these are above them.
 enum {
@@ -42,7 +41,6 @@ enum {
   CALL_WAIT_RING,
   CALL_CLOSE_MANY,
   CALL_MOUNT_ID,
-  CALL_TAKE_SIGNAL,
 };
 
 #define MAX_EXACT 9007199254740991.0 // 2^53 - 1: the largest integer a JavaScript number holds exactly
@@ -254,15 +252,8 @@ static int is_main_thread(void) {
   return CALL(SYS_gettid, 0, 0, 0, 0, 0) == CALL(SYS_getpid, 0, 0, 0, 0, 0);
 }
 
-// Waits until an eventfd has a signal. The caller takes it: on this thread the descriptor may be closed by then, and its
-// number another file's.
+// Waits for a signal of an eventfd, and takes it.
 static long await_signal(int32_t fd) {
-  struct pollfd readable = {.fd = fd, .events = POLLIN};
-  return CALL(SYS_ppoll, &readable, 1, 0, 0, 0);
-}
-
-// Takes the signals of an eventfd.
-static long take_signal(int32_t fd) {
   uint64_t count;
   return CALL(SYS_read, fd, &count, sizeof count, 0, 0);
 }
@@ -386,8 +377,6 @@ static long blocking(uint32_t opcode, int32_t fd, uintptr_t address, uint32_t le
     return close_many((int32_t *)address, length);
   case CALL_MOUNT_ID:
     return mount_id(fd, flags);
-  case CALL_TAKE_SIGNAL:
-    return take_signal(fd);
   default:
     return -ENOSYS;
   }

@@ -6,7 +6,6 @@ import type { Liburing } from "../../ffi/liburing.ts";
 import type { Shim } from "../../ffi/shim.ts";
 import {
   EFD_CLOEXEC,
-  EFD_NONBLOCK,
   Errno,
   IO_URING_OP_SUPPORTED,
   IORING_SETUP_CLAMP,
@@ -190,8 +189,7 @@ export class KernelRing {
 
   /** Creates the eventfd that completions signal. */
   #openEventfd(): number {
-    const flags = EFD_CLOEXEC | EFD_NONBLOCK;
-    const fd = this.#shim.dma_call(Opcode.EVENTFD, -1, 0, 0, 0, flags);
+    const fd = this.#shim.dma_call(Opcode.EVENTFD, -1, 0, 0, 0, EFD_CLOEXEC);
     if (fd < 0) throw new RingRefused("eventfd", -fd);
     this.#shim.resources.trackDescriptor(fd);
     this.#shim.resources.notifier = fd;

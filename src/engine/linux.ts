@@ -95,7 +95,6 @@ export const LOCK_UN = 8;
 export const F_SETFL = 4;
 export const F_DUPFD_CLOEXEC = 1030;
 
-export const EFD_NONBLOCK = 0o4000;
 export const EFD_CLOEXEC = 0o2000000;
 
 /** The longest path that the kernel takes, with its NUL. */
@@ -136,7 +135,6 @@ export const Opcode = {
   CLOSE_MANY: 268,
   /** name_to_handle_at(2), for the number of the mount. */
   MOUNT_ID: 269,
-  TAKE_SIGNAL: 270,
 } as const;
 /** Flags of a submission queue entry. */
 export const IOSQE_ASYNC: number = 1 << 4;

@@ -8,7 +8,7 @@ import { NO_PLACE } from "../../ffi/thread_exit.ts";
 import type { Counters } from "./counters.ts";
 import { callAfter, neverNotified } from "./event_loop.ts";
 import type { KernelRing } from "./kernel_ring.ts";
-import { F_DUPFD_CLOEXEC, Opcode } from "./linux.ts";
+import { F_DUPFD_CLOEXEC, F_SETFL, O_NONBLOCK, Opcode } from "./linux.ts";
 import { endsWithProcess } from "./process.ts";
 import { closeNow } from "./sqe.ts";
 
@@ -112,7 +112,7 @@ export class Notifier {
 
   /** Lets a thread wait for signals while operations are in flight, until epoll takes over. */
   async #waitOnThread(): Promise<void> {
-    const { dma_call, dma_call_on_thread } = this.#shim;
+    const { dma_call_on_thread } = this.#shim;
     const { eventfd } = this.#ring;
     while (this.#referenced && !this.#socket) {
       if (this.#node) {
@@ -123,8 +123,6 @@ export class Notifier {
       this.#thread = "waiting";
       await dma_call_on_thread(NO_PLACE, Opcode.AWAIT_SIGNAL, eventfd, 0, 0, 0, 0);
       this.#thread = "signalled";
-      if (this.#stopped) break;
-      dma_call(Opcode.TAKE_SIGNAL, eventfd, 0, 0, 0, 0);
       this.#wake();
     }
     this.#thread = "idle";
@@ -151,19 +149,33 @@ export class Notifier {
     }
   }
 
+  /** Lets epoll take over from the thread, which must not read. */
+  async #tryEpoll(node: NodeModules): Promise<void> {
+    this.#node = undefined;
+    const { dma_call } = this.#shim;
+    const { eventfd } = this.#ring;
+    // Another descriptor of the same eventfd: the socket closes its own.
+    const fd = dma_call(Opcode.FCNTL, eventfd, 0, F_DUPFD_CLOEXEC, 0, 0);
+    // The thread's reads block, and those of the event loop must not.
+    dma_call(Opcode.FCNTL, eventfd, 0, F_SETFL, 0, O_NONBLOCK);
+    this.#socket = fd < 0 ? undefined : await this.#watch(fd, node);
+    if (this.#stopped) this.#socket?.destroy();
+    else if (!this.#socket) dma_call(Opcode.FCNTL, eventfd, 0, F_SETFL, 0, 0);
+    else if (!this.#referenced) this.#socket.unref();
+  }
+
   /**
-   * Makes Deno's epoll watch the eventfd, if that works. The thread must not wait for it.
+   * Makes Deno's epoll watch a descriptor, which the socket closes. Resolves to undefined if that does not work.
    *
    * node:net takes only pipes, but the class of its handles takes any descriptor that epoll supports. This is not a
    * public contract, so a signal tests it first.
    */
-  async #tryEpoll({ Socket, Pipe }: NodeModules): Promise<void> {
-    this.#node = undefined;
-    const { dma_call } = this.#shim;
-    // The socket closes its descriptor.
-    const fd = dma_call(Opcode.FCNTL, this.#ring.eventfd, 0, F_DUPFD_CLOEXEC, 0, 0);
+  async #watch(fd: number, { Socket, Pipe }: NodeModules): Promise<Socket | undefined> {
     const handle = new Pipe(0);
-    if (fd < 0 || handle.open(fd) !== 0) return void dma_call(Opcode.CLOSE, fd, 0, 0, 0, 0);
+    if (handle.open(fd) !== 0) {
+      this.#shim.dma_call(Opcode.CLOSE, fd, 0, 0, 0, 0);
+      return undefined;
+    }
     const { promise: awake, resolve } = Promise.withResolvers<boolean>();
     const callback = () => {
       resolve(true);
@@ -181,13 +193,11 @@ export class Notifier {
     this.#signal();
     const works = await awake;
     prevent();
-    if (!works || this.#stopped) {
-      socket.destroy();
-      return this.#reap();
-    }
-    socket.off("error", fails);
-    if (!this.#referenced) socket.unref();
-    this.#socket = socket;
+    if (works) return socket.off("error", fails);
+    socket.destroy();
+    // It may have taken a signal.
+    this.#reap();
+    return undefined;
   }
 }
 

@@ -25,7 +25,6 @@ enum {
   CALL_WAIT_RING,
   CALL_CLOSE_MANY,
   CALL_MOUNT_ID,
-  CALL_TAKE_SIGNAL,
 };
 
 // A call on another thread whose result nobody looks for in memory.

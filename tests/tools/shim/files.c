@@ -168,7 +168,7 @@ void test_arguments(void) {
   EQUAL(call_read(fd, buffer + 8, 26, 0), 26);
   EQUAL(memcmp(buffer, "xxxxxxxxabcdefghijklmnopqrstuvwxyzxx", 36), 0);
 
-  static const uint32_t unknown[] = {0, 54, 56, 255, CALL_TAKE_SIGNAL + 1, 0xffffffffu};
+  static const uint32_t unknown[] = {0, 54, 56, 255, CALL_MOUNT_ID + 1, 0xffffffffu};
   FOR_EACH(at, unknown) EQUAL(shim.call(unknown[at], fd, AT(buffer), 8, 0, 0), -ENOSYS);
   close(fd);
 }
