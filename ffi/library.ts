@@ -47,10 +47,10 @@ export function openLibc<const S extends Deno.ForeignLibraryInterface>(
   }
 }
 
-/** The texts of the error numbers from 0 to `most`, as strerror(3) gives them. */
-export function errorTexts(most: number): string[] {
-  const strerror = { parameters: ["i32"], result: "pointer" } as const;
-  const libc = openLibc({ strerror }, ["strerror"]);
-  const textOf = (errno: number) => Deno.UnsafePointerView.getCString(libc.strerror(errno)!);
-  return Array.from({ length: most + 1 }, (_, errno) => textOf(errno));
+let libc: { strerror(errno: number): Deno.PointerValue } | undefined;
+
+/** The text of an error number, as strerror(3) gives it. */
+export function errorText(errno: number): string {
+  libc ??= openLibc({ strerror: { parameters: ["i32"], result: "pointer" } }, ["strerror"]);
+  return Deno.UnsafePointerView.getCString(libc.strerror(errno)!);
 }

@@ -1,6 +1,6 @@
 // Turns `-errno` into the error that Deno itself throws, with code, operation and path.
 
-import { errorTexts } from "../ffi/library.ts";
+import { errorText } from "../ffi/library.ts";
 import { Errno } from "./engine/linux.ts";
 
 /** An error of the operating system. It is of one of Deno's own classes, or a plain `Error`. */
@@ -67,9 +67,6 @@ const CLASSES: Readonly<Record<string, ErrorClass>> = {
   ECANCELED: errors.Interrupted,
 };
 
-/** The texts of error numbers, read from libc at the first error. */
-let texts: readonly string[] | undefined;
-
 /**
  * The error for `errno` of `op` on `path`.
  *
@@ -78,9 +75,8 @@ let texts: readonly string[] | undefined;
 export function ioError(errno: number, op: string, path: string, detail = ""): DmaError {
   const code = CODES[errno - 1] ?? `E${errno}`;
   const type = CLASSES[code] ?? Error;
-  texts ??= errorTexts(CODES.length);
-  const text = texts[errno] ?? "Unknown error";
-  const error = new type(`${text} (os error ${errno}): ${op} '${path}'${detail && `: ${detail}`}`);
+  const what = `${errorText(errno)} (os error ${errno}): ${op} '${path}'`;
+  const error = new type(detail ? `${what}: ${detail}` : what);
   return Object.assign(error, { code, errno, op, path });
 }
 

@@ -19,6 +19,7 @@ Deno.test({
     const last = Math.max(...named.map(([, , number]) => Number(number)));
     const beyond = ioError(last + 1, "open", "x");
     assertEquals(beyond.code, `E${last + 1}`);
-    assertEquals(beyond.message, `Unknown error (os error ${last + 1}): open 'x'`);
+    // As in Deno's own errors.
+    assertEquals(beyond.message, `Unknown error ${last + 1} (os error ${last + 1}): open 'x'`);
   },
 });
