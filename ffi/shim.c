@@ -395,8 +395,6 @@ EXPORT int32_t dma_call(uint32_t opcode, int32_t fd, double address, uint32_t le
 
 // ---- the end of a thread --------------------------------------------------------------------------------------
 
-#define NO_RESULT 0xffffffffu // the place of a call whose result is not stored in memory
-
 // Within a call that closes descriptors.
 static void untrack_closed(struct resources *resources, uint32_t opcode, int32_t fd, const int32_t *descriptors,
                            uint32_t count) {
@@ -414,7 +412,7 @@ EXPORT int32_t dma_call_on_thread(struct resources *resources, uint32_t place, u
   if (!closed) untrack_closed(resources, opcode, fd, (const int32_t *)(uintptr_t)address, length);
   int32_t result = closed ? -ECANCELED : dma_call(opcode, fd, address, length, offset, flags);
   if (opcode == IORING_OP_OPENAT && result >= 0) track(resources, result);
-  if (place != NO_RESULT) __atomic_store_n(&resources->results[place], result, __ATOMIC_RELEASE);
+  __atomic_store_n(&resources->results[place], result, __ATOMIC_RELEASE);
   __atomic_sub_fetch(&resources->running, 1, __ATOMIC_RELEASE);
   __atomic_sub_fetch(&resources->calls, 1, __ATOMIC_RELEASE);
   return result;

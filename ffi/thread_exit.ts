@@ -29,8 +29,8 @@ const RESULTS = 1022;
 const LIST_AT = RESULTS_AT + 4 * RESULTS;
 const MAX_LISTED = 3000;
 
-/** The place of a call whose result is not stored in memory. */
-export const NO_PLACE = 0xffffffff;
+/** The place of the result of the call that waits for completions. No other call has it: they are fewer. */
+export const NOTIFIER_PLACE: number = RESULTS - 1;
 
 /** The kernel resources of an isolate. */
 export class ResourceTable {

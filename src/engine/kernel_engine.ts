@@ -6,13 +6,7 @@ import type { BufferBudget } from "./buffer_budget.ts";
 import { Counters } from "./counters.ts";
 import { Devices } from "./devices.ts";
 import { type Engine, waitUntil } from "./engine.ts";
-import {
-  afterCallers,
-  callAfter,
-  eventLoopTurn,
-  neverNotified,
-  performance,
-} from "./event_loop.ts";
+import { afterCallers, callAfter, neverNotified, performance } from "./event_loop.ts";
 import type { KernelRing } from "./kernel_ring.ts";
 import { AT_FDCWD, Errno, F_SETFL, Opcode, PATH_MAX } from "./linux.ts";
 import type { Block, Completion, Operation } from "./operation.ts";
@@ -81,8 +75,7 @@ export class KernelEngine implements Engine {
     this.ring = ring && new Ring(shim, ring, counters, ended);
     this.pool = new Pool(shim, ring);
     this.#devices = new Devices(shim);
-    // Deno resolves a call that has already ended without a turn of the event loop, so yield here.
-    this.#calls = new ThreadCalls(shim, counters, threads, ring ? undefined : eventLoopTurn);
+    this.#calls = new ThreadCalls(shim, counters, threads);
   }
 
   get name(): "io_uring" | "threads" {

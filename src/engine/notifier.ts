@@ -4,13 +4,14 @@
 
 import type { Socket } from "node:net";
 import type { Shim } from "../../ffi/shim.ts";
-import { NO_PLACE } from "../../ffi/thread_exit.ts";
+import { NOTIFIER_PLACE } from "../../ffi/thread_exit.ts";
 import type { Counters } from "./counters.ts";
 import { callAfter, neverNotified } from "./event_loop.ts";
 import type { KernelRing } from "./kernel_ring.ts";
 import { F_DUPFD_CLOEXEC, F_SETFL, O_NONBLOCK, Opcode } from "./linux.ts";
 import { endsWithProcess } from "./process.ts";
-import { closeNow } from "./sqe.ts";
+import { awaitSignal, closeNow } from "./sqe.ts";
+import { callOnThread } from "./thread_calls.ts";
 
 /**
  * The number of wake-ups with few operations in flight after which epoll takes over. Its setup takes the time that 400
@@ -112,8 +113,8 @@ export class Notifier {
 
   /** Lets a thread wait for signals while operations are in flight, until epoll takes over. */
   async #waitOnThread(): Promise<void> {
-    const { dma_call_on_thread } = this.#shim;
     const { eventfd } = this.#ring;
+    const call = awaitSignal(eventfd);
     while (this.#referenced && !this.#socket) {
       if (this.#node) {
         this.#thread = "signalled";
@@ -121,7 +122,7 @@ export class Notifier {
         continue;
       }
       this.#thread = "waiting";
-      await dma_call_on_thread(NO_PLACE, Opcode.AWAIT_SIGNAL, eventfd, 0, 0, 0, 0);
+      await callOnThread(this.#shim, NOTIFIER_PLACE, call);
       this.#thread = "signalled";
       this.#wake();
     }

@@ -70,6 +70,11 @@ export function closeNow({ resources, dma_call }: Shim, fd: number): number {
   return resources.untrackDescriptor(fd) ? dma_call(Opcode.CLOSE, fd, 0, 0, 0, 0) : -Errno.EBADF;
 }
 
+/** Waits until an eventfd is signalled. */
+export function awaitSignal(eventfd: number): Sqe {
+  return entry(Opcode.AWAIT_SIGNAL, eventfd);
+}
+
 /** Closes `count` descriptors, an array of 32-bit numbers at `address`. Their results replace them. */
 export function closeMany(address: number, count: number): Sqe {
   return entry(Opcode.CLOSE_MANY, -1, { address, length: count });

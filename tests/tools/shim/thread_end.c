@@ -45,7 +45,7 @@ static int32_t call(uint32_t place, uint32_t opcode, int fd, double address, uin
 }
 
 static int32_t open_zero(void) {
-  return call(NO_RESULT, IORING_OP_OPENAT, AT_FDCWD, AT("/dev/zero"), 0, O_RDONLY | O_CLOEXEC);
+  return call(0, IORING_OP_OPENAT, AT_FDCWD, AT("/dev/zero"), 0, O_RDONLY | O_CLOEXEC);
 }
 
 static void *run_it(void *function) {
@@ -95,7 +95,7 @@ static void without_ring(void) {
 
 // A call that another thread makes for the isolate.
 static void *wait_on_thread(void *fd) {
-  call(NO_RESULT, CALL_AWAIT_SIGNAL, *(int *)fd, 0, 0, 0);
+  call(0, CALL_AWAIT_SIGNAL, *(int *)fd, 0, 0, 0);
   return NULL;
 }
 
@@ -131,7 +131,7 @@ static void with_late_calls(void) {
   EQUAL(open_zero(), -ECANCELED);
   // The number of the descriptor belongs to another file now, which stays open.
   EQUAL(dup(pipes[1]), pipes[0]);
-  EQUAL(call(NO_RESULT, IORING_OP_CLOSE, pipes[0], 0, 0, 0), -ECANCELED);
+  EQUAL(call(0, IORING_OP_CLOSE, pipes[0], 0, 0, 0), -ECANCELED);
   CHECK(is_open(pipes[0]));
   EQUAL(resources->calls, 0);
   shim.unmap(AT(resources), RESOURCES_BYTES / 4);
@@ -179,7 +179,7 @@ static void closing(void) {
   resources->results[1021] = 7;
   EQUAL(call(1021, IORING_OP_CLOSE, one, 0, 0, 0), 0);
   EQUAL(resources->results[1021], 0);
-  EQUAL(call(NO_RESULT, CALL_CLOSE_MANY, -1, AT(fds), 3, 0), 0);
+  EQUAL(call(0, CALL_CLOSE_MANY, -1, AT(fds), 3, 0), 0);
   EQUAL(fds[0], 0);
   EQUAL(fds[1], -EBADF);
   EQUAL(fds[2], 0);
