@@ -53,12 +53,6 @@ export function copyRange(copy: Copy): Promise<number> {
   return from.descriptor.use("copy", () => to.descriptor.use("copy", () => copyInUse(copy)));
 }
 
-/** Ends the copy after the current part if a file is being closed, so that the close does not wait for long. */
-function assertOpen({ from, to }: Copy): void {
-  from.descriptor.assertOpen("copy");
-  to.descriptor.assertOpen("copy");
-}
-
 async function copyInUse(copy: Copy): Promise<number> {
   const { from, to, position } = copy;
   // Bytes that are appended meanwhile, perhaps by the copy itself, are not copied.
@@ -67,8 +61,7 @@ async function copyInUse(copy: Copy): Promise<number> {
   const there = { ...copy, length: Math.min(copy.length, Math.max(0, end - position)) };
   if (isSame(from, to)) refuseOverlap(there);
   try {
-    const copied = await copyInKernel(there);
-    return copied + await copyByHand(rest(there, copied));
+    return await copyAll(there);
   } catch (error) {
     // Noted before the target is closed, so that an atomic target is not published.
     to.durability.noteFailure(error);
@@ -84,27 +77,39 @@ function refuseOverlap({ position, length, targetPosition }: Copy): void {
   );
 }
 
-/**
- * Lets the kernel copy whole blocks. Resolves to the number of bytes; {@linkcode copyByHand} copies the rest. If a file
- * shares blocks, xfs writes parts of blocks through the page cache, which collides with direct writes (open_file.ts).
- */
-async function copyInKernel(copy: Copy): Promise<number> {
-  const { to: { blockSize }, position, targetPosition, length } = copy;
-  const isAligned = position % blockSize === 0 && targetPosition % blockSize === 0;
-  const most = isAligned ? alignDown(length, blockSize) : 0;
+/** Copies step by step: the kernel copies whole blocks until it refuses, and the rest is copied by hand. */
+async function copyAll(copy: Copy): Promise<number> {
+  const { from, to } = copy;
+  let isRefused = false;
   let copied = 0;
-  while (copied < most && copied % blockSize === 0) {
-    if (copied > 0) assertOpen(copy);
-    const result = await copyStep(rest({ ...copy, length: most }, copied));
-    // The kernel may also refuse after a part of the copy.
-    if (result === 0 || REFUSED.has(-result)) break;
-    copied += result;
+  while (copied < copy.length) {
+    const left = rest(copy, copied);
+    // A close does not wait for long: it ends a copy after a part of it.
+    if (copied > 0 && left.length > PIECE) {
+      from.descriptor.assertOpen("copy");
+      to.descriptor.assertOpen("copy");
+    }
+    const length = isRefused ? 0 : wholeBlocks(left);
+    const result = await (length > 0 ? copyInKernel({ ...left, length }) : copyByHand(left));
+    if (result > 0) copied += result;
+    else if (length === 0) break;
+    // It may refuse half-way too.
+    else isRefused = true;
   }
   return copied;
 }
 
-/** One call of the kernel. Resolves to the number of bytes, or to `-errno` if the kernel refuses. */
-async function copyStep({ from, to, position, targetPosition, length }: Copy): Promise<number> {
+/**
+ * How many bytes the kernel may copy. Parts of a block of a file that shares blocks xfs writes through the page cache, where
+ * they collide with direct writes (open_file.ts).
+ */
+function wholeBlocks({ to: { blockSize }, position, targetPosition, length }: Copy): number {
+  const isAligned = position % blockSize === 0 && targetPosition % blockSize === 0;
+  return isAligned ? alignDown(length, blockSize) : 0;
+}
+
+/** One call of the kernel. Resolves to how many bytes it copied; `-errno` if it refuses. */
+async function copyInKernel({ from, to, position, targetPosition, length }: Copy): Promise<number> {
   const { engine, fd, path } = from;
   const range = { fd, position, targetFd: to.fd, targetPosition, length: Math.min(length, STEP) };
   const call = async () => {
@@ -121,32 +126,22 @@ async function copyStep({ from, to, position, targetPosition, length }: Copy): P
 const lastCopies = new WeakMap<OpenFile, Promise<unknown>>();
 
 /**
- * Copies by reading and writing. Resolves to the number of bytes. Such copies run one after the other, because two of
- * them may share a block and each writes whole blocks.
+ * Reads a piece and writes it. Resolves to its length. Such copies run one after the other: two may share a block, and each
+ * writes whole blocks.
  */
 async function copyByHand(copy: Copy): Promise<number> {
-  const { to, length } = copy;
-  if (length === 0) return 0;
-  const before = lastCopies.get(to) ?? Promise.resolve();
-  const copying = before.then(() => copyPieces(copy));
-  lastCopies.set(to, copying.catch(() => {}));
+  const before = lastCopies.get(copy.to) ?? Promise.resolve();
+  const copying = before.then(() => copyPiece(copy));
+  lastCopies.set(copy.to, copying.catch(() => {}));
   return await copying;
 }
 
-async function copyPieces(copy: Copy): Promise<number> {
-  const { from, to } = copy;
-  let copied = 0;
-  while (copied < copy.length) {
-    if (copied > 0) assertOpen(copy);
-    const { position, targetPosition, length } = rest(copy, copied);
-    // Each piece ends with a block, so that only the last one is padded.
-    const wanted = PIECE - targetPosition % to.blockSize;
-    const bytes = await readInUse(from, position, Math.min(wanted, length));
-    if (bytes.length === 0) break;
-    await writeInBlocks(to, bytes, targetPosition);
-    copied += bytes.length;
-  }
-  return copied;
+async function copyPiece({ from, to, position, targetPosition, length }: Copy): Promise<number> {
+  // Each piece ends with a block, so that only the last one is padded.
+  const wanted = PIECE - targetPosition % to.blockSize;
+  const bytes = await readInUse(from, position, Math.min(wanted, length));
+  if (bytes.length > 0) await writeInBlocks(to, bytes, targetPosition);
+  return bytes.length;
 }
 
 /** Writes bytes to any position, as whole blocks, and cuts off padding behind the content. */
