@@ -68,6 +68,16 @@ export function run(engine: Engine, operation: Operation): Promise<number> {
 }
 
 /**
+ * The promise of what `begin` passes to its callback: a value, or an error. What must go on while the JavaScript thread is blocked
+ * takes callbacks, because no reaction to a promise runs then.
+ */
+export function promiseOf<T>(begin: (ended: (outcome: T | Error) => void) => void): Promise<T> {
+  return new Promise((resolve, reject) => {
+    begin((outcome) => outcome instanceof Error ? reject(outcome) : resolve(outcome));
+  });
+}
+
+/**
  * Submits an operation, and blocks until it has ended, until `deadline` at most (`performance.now()`). Returns its result;
  * undefined if it has not ended.
  */

@@ -1,5 +1,6 @@
 // Reads a block of a file before a part of it is written.
 
+import { promiseOf } from "../engine/engine.ts";
 import type { DmaError } from "../errors.ts";
 import type { OpenFile } from "./open_file.ts";
 import { readPooled } from "./transfer.ts";
@@ -30,10 +31,5 @@ export function submitBlockRead(
 
 /** As {@linkcode submitBlockRead}. */
 export function readBlock(file: OpenFile, position: number): Promise<FileBlock> {
-  return new Promise((resolve, reject) => {
-    submitBlockRead(file, position, (block) => {
-      if (block instanceof Error) reject(block);
-      else resolve(block);
-    });
-  });
+  return promiseOf((ended) => submitBlockRead(file, position, ended));
 }

@@ -1,6 +1,6 @@
 // Truncates files, mostly to cut off this module's reserved space and padding behind the content.
 
-import { waitUntil } from "../engine/engine.ts";
+import { promiseOf, waitUntil } from "../engine/engine.ts";
 import { type DmaError, ioError } from "../errors.ts";
 import { explain } from "./file_system.ts";
 import type { OpenFile } from "./open_file.ts";
@@ -74,12 +74,11 @@ function truncateAlone(
   isContent = false,
 ): Promise<void> {
   const { durability, engine, fd, fileSystem, length, path } = file;
-  return new Promise((resolve, reject) => {
+  return promiseOf<void>((ended) => {
     length.holdWrites((release) => {
       const end = (error?: DmaError) => {
         release();
-        if (error) reject(error);
-        else resolve();
+        ended(error);
       };
       const truncate = (syncError?: DmaError) => {
         const newLength = decide();

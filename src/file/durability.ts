@@ -1,6 +1,7 @@
 // Tracks the durability of a file: its changes, the syncs that cover them, and the failures after which bytes may be
 // missing.
 
+import { promiseOf } from "../engine/engine.ts";
 import { type DmaError, ioError } from "../errors.ts";
 import type { Descriptor } from "./descriptor.ts";
 
@@ -95,9 +96,9 @@ export class Durability {
    */
   sync(metadata: boolean): Promise<void> {
     return this.#descriptor.use("sync", () =>
-      new Promise((resolve, reject) => {
-        if (this.#syncError) return reject(this.#syncError);
-        this.submitSync(!metadata, (error) => error ? reject(error) : resolve());
+      promiseOf((ended) => {
+        if (this.#syncError) ended(this.#syncError);
+        else this.submitSync(!metadata, ended);
       }));
   }
 

@@ -3,6 +3,7 @@
 import { addressOf } from "../../ffi/address.ts";
 import { alignDown, alignUp } from "../align.ts";
 import { checkAligned, lengthOfBytes } from "../arguments.ts";
+import { promiseOf } from "../engine/engine.ts";
 import { Errno, RWF_ATOMIC } from "../engine/linux.ts";
 import type { Memory } from "../engine/operation.ts";
 import { ioError } from "../errors.ts";
@@ -34,15 +35,15 @@ export function readRange(
   if (length === 0 || span > MAX_COPIED) {
     return file.descriptor.use("read", () => readInUse(file, position, length));
   }
-  // The fast path of random reads: one operation, one copy and one promise.
-  return new Promise((resolve, reject) => {
+  // The path of random reads: one operation, one copy and one promise.
+  return promiseOf((ended) => {
     const { descriptor } = file;
     descriptor.acquire("read");
     readPooled(file, start, span, (read, bytes) => {
       descriptor.release();
       const from = position - start;
-      if (typeof read !== "number") reject(read);
-      else resolve(new Uint8Array(bytes.subarray(from, Math.min(read, from + length))));
+      if (typeof read !== "number") ended(read);
+      else ended(new Uint8Array(bytes.subarray(from, Math.min(read, from + length))));
     });
   });
 }
@@ -95,11 +96,10 @@ async function fill(file: OpenFile, memory: Memory, position: number): Promise<n
   let done = 0;
   while (done < length) {
     const piece = Math.min(PIECE, length - done);
-    const read = await new Promise<number>((resolve, reject) =>
+    const read = await promiseOf<number>((ended) =>
       readPooled(file, position + done, piece, (read, from) => {
-        if (typeof read !== "number") return reject(read);
-        bytes.set(from.subarray(0, read), done);
-        resolve(read);
+        if (typeof read === "number") bytes.set(from.subarray(0, read), done);
+        ended(read);
       })
     );
     done += read;

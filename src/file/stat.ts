@@ -1,6 +1,6 @@
 // Reads `struct statx` (include/uapi/linux/stat.h), whose layout is the same on every architecture.
 
-import type { Engine } from "../engine/engine.ts";
+import { type Engine, promiseOf } from "../engine/engine.ts";
 import {
   Errno,
   STATX_BTIME,
@@ -88,18 +88,25 @@ export function parseStat(bytes: Uint8Array, path: string) {
   };
 }
 
-/** The facts of a descriptor, on the JavaScript thread, from the kernel's memory. */
-export function statNow({ engine, fd, path }: Handle): StatFacts {
-  const block = engine.acquire(STATX_BYTES);
+/** What a stat into `memory` has brought, or the error of its `result`. Releases the memory. */
+function readFacts({ engine, path }: Handle, memory: Block, result: number): StatFacts {
   try {
-    unwrap(engine.runNow({ op: "stat", fd, memory: block, cached: true }), "stat", path);
-    return parseStat(block.bytes, path);
+    unwrap(result, "stat", path);
+    return parseStat(memory.bytes, path);
   } finally {
-    engine.release(block);
+    engine.release(memory);
   }
 }
 
-/** The length of a file, from the kernel's memory; undefined if there is no memory for the result. */
+/** The facts of a descriptor, on the JavaScript thread, from the kernel's memory. */
+export function statNow(handle: Handle): StatFacts {
+  const { engine, fd } = handle;
+  const memory = engine.acquire(STATX_BYTES);
+  const result = engine.runNow({ op: "stat", fd, memory, cached: true });
+  return readFacts(handle, memory, result);
+}
+
+/** The length of a file, from the kernel's memory; undefined if there is no memory for the answer. */
 export function knownSize(handle: Handle): number | undefined {
   try {
     return statNow(handle).size;
@@ -113,37 +120,27 @@ export function knownSize(handle: Handle): number | undefined {
  * is called within this call if there is no memory.
  */
 export function submitStat(
-  { engine, fd, path }: Handle,
+  handle: Handle,
   cached: boolean,
   ended: (facts: StatFacts | DmaError) => void,
 ): void {
-  let memory: Block;
-  try {
-    memory = engine.acquire(STATX_BYTES);
-  } catch (error) {
-    return ended(error as DmaError);
-  }
-  const read = (result: number) => {
+  const { engine, fd } = handle;
+  const attempt = <T>(work: () => T) => {
     try {
-      unwrap(result, "stat", path);
-      return parseStat(memory.bytes, path);
+      return work();
     } catch (error) {
       return error as DmaError;
-    } finally {
-      engine.release(memory);
     }
   };
-  engine.submit({ op: "stat", fd, memory, cached }, { complete: (result) => ended(read(result)) });
+  const memory = attempt(() => engine.acquire(STATX_BYTES));
+  if (memory instanceof Error) return ended(memory);
+  const complete = (result: number) => ended(attempt(() => readFacts(handle, memory, result)));
+  engine.submit({ op: "stat", fd, memory, cached }, { complete });
 }
 
 /** As {@linkcode submitStat}. */
 export function stat(handle: Handle, cached = false): Promise<StatFacts> {
-  return new Promise((resolve, reject) => {
-    submitStat(handle, cached, (facts) => {
-      if (facts instanceof Error) reject(facts);
-      else resolve(facts);
-    });
-  });
+  return promiseOf((ended) => submitStat(handle, cached, ended));
 }
 
 /**

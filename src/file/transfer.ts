@@ -3,6 +3,7 @@
 
 import { alignDown } from "../align.ts";
 import { Errno, MAX_TRANSFER, RWF_ATOMIC, RWF_DONTCACHE, RWF_DSYNC } from "../engine/linux.ts";
+import { promiseOf } from "../engine/engine.ts";
 import type { Block, Completion, TransferRange } from "../engine/operation.ts";
 import { type DmaError, ioError } from "../errors.ts";
 import { explain, mayBeLonger } from "./file_system.ts";
@@ -201,11 +202,8 @@ export function transfer(
   range: TransferRange,
   flags = 0,
 ): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const complete = (result: number) => {
-      if (result < 0) reject(moving.error);
-      else resolve(result);
-    };
+  return promiseOf((ended) => {
+    const complete = (result: number) => ended(moving.error ?? result);
     const moving = new Transfer(file, op, range, { complete }, flags);
     moving.start();
   });
