@@ -20,13 +20,13 @@ export function submitBlockRead(
   ended: (block: FileBlock | DmaError) => void,
 ): void {
   const { blockSize } = file;
-  readPooled(file, position, blockSize, (length, from) => {
-    if (typeof length !== "number") return ended(length);
-    if (length < blockSize) file.length.noteEnd();
+  const take = (read: Uint8Array) => {
+    if (read.length < blockSize) file.length.noteEnd();
     const bytes = new Uint8Array(blockSize);
-    bytes.set(from.subarray(0, length));
-    ended({ bytes, length });
-  });
+    bytes.set(read);
+    return { bytes, length: read.length };
+  };
+  readPooled(file, position, blockSize, take, ended);
 }
 
 /** As {@linkcode submitBlockRead}. */

@@ -39,11 +39,11 @@ export function readRange(
   return promiseOf((ended) => {
     const { descriptor } = file;
     descriptor.acquire("read");
-    readPooled(file, start, span, (read, bytes) => {
+    const from = position - start;
+    const take = (bytes: Uint8Array) => new Uint8Array(bytes.subarray(from, from + length));
+    readPooled(file, start, span, take, (outcome) => {
       descriptor.release();
-      const from = position - start;
-      if (typeof read !== "number") ended(read);
-      else ended(new Uint8Array(bytes.subarray(from, Math.min(read, from + length))));
+      ended(outcome);
     });
   });
 }
@@ -96,11 +96,12 @@ async function fill(file: OpenFile, memory: Memory, position: number): Promise<n
   let done = 0;
   while (done < length) {
     const piece = Math.min(PIECE, length - done);
+    const take = (from: Uint8Array) => {
+      bytes.set(from, done);
+      return from.length;
+    };
     const read = await promiseOf<number>((ended) =>
-      readPooled(file, position + done, piece, (read, from) => {
-        if (typeof read === "number") bytes.set(from.subarray(0, read), done);
-        ended(read);
-      })
+      readPooled(file, position + done, piece, take, ended)
     );
     done += read;
     if (read < piece) break;

@@ -13,9 +13,7 @@ import { type StatFacts, submitStat } from "./stat.ts";
 /** The number of attempts without progress after which a transfer fails. */
 const MAX_ATTEMPTS = 8;
 
-const NO_BYTES = new Uint8Array(0);
-
-/** Temporary errors, which are not about the file. */
+/** Errors that may pass: they do not concern the file. */
 const PASSING: ReadonlySet<number> = new Set([
   Errno.EINTR,
   Errno.EAGAIN,
@@ -210,25 +208,27 @@ export function transfer(
 }
 
 /**
- * Reads an aligned range into the pool. `ended` gets the number of bytes or the error, and the memory, which is valid
- * until it returns. It is called within this call if there is no memory.
+ * Reads a range that suits the file's alignment by way of the pool. `take` gets the bytes, whose memory is the pool's again when it
+ * returns. `ended` gets its result, or the error; within this call if there is no memory.
  */
-export function readPooled(
+export function readPooled<T>(
   file: OpenFile,
   position: number,
   length: number,
-  ended: (read: number | DmaError, bytes: Uint8Array<ArrayBuffer>) => void,
+  take: (bytes: Uint8Array<ArrayBuffer>) => T,
+  ended: (outcome: T | DmaError) => void,
 ): void {
   const { engine } = file;
   let memory: Block;
   try {
     memory = engine.acquire(length);
   } catch (error) {
-    return ended(error as DmaError, NO_BYTES);
+    return ended(error as DmaError);
   }
   const complete = (read: number) => {
-    ended(reading.error ?? read, memory.bytes);
+    const outcome = reading.error ?? take(memory.bytes.subarray(0, read));
     engine.release(memory);
+    ended(outcome);
   };
   const range = { memory, offset: 0, length, position };
   const reading = new Transfer(file, "read", range, { complete });
