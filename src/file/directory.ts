@@ -6,12 +6,12 @@ import type { Operation } from "../engine/operation.ts";
 import { ioError, unwrap } from "../errors.ts";
 import { factsOf, type StatFacts } from "./stat.ts";
 
-/** The open directories by key. Files of one directory share its descriptor. */
-const held = new WeakMap<Engine, Map<string, Directory>>();
+/** The directories that are held, by key. Files of one directory share its descriptor. */
+const held = new WeakMap<Engine, Map<string | symbol, Directory>>();
 
-function keyOf({ mountId, device, inode }: StatFacts): string | undefined {
-  // A directory may be on two mounts, one of which is read-only.
-  return mountId === undefined ? undefined : `${mountId}:${device}:${inode}`;
+/** A directory may be on two mounts, of which one is read-only. Where the kernel does not tell them apart, nothing is shared. */
+function keyOf({ mountId, device, inode }: StatFacts): string | symbol {
+  return mountId === undefined ? Symbol() : `${mountId}:${device}:${inode}`;
 }
 
 /**
@@ -32,7 +32,7 @@ export class Directory {
   readonly fd: number;
   /** The facts at the time of the open. Only mount and device are used, which never change. */
   readonly facts: StatFacts;
-  readonly #key: string | undefined;
+  readonly #key: string | symbol;
   #users = 1;
   /**
    * The last failed sync. A later one may succeed without the earlier names, because the kernel reports a failure only
@@ -45,16 +45,14 @@ export class Directory {
   #syncing: Promise<void> | undefined;
   #next: Promise<void> | undefined;
 
-  private constructor(engine: Engine, fd: number, key: string | undefined, facts: StatFacts) {
+  private constructor(engine: Engine, fd: number, key: string | symbol, facts: StatFacts) {
     this.engine = engine;
     this.fd = fd;
     this.#key = key;
     this.facts = facts;
   }
 
-  /**
-   * Opens the directory at `path`, as resolved at the time of the call. Errors name `asked`.
-   */
+  /** Opens the directory at `path`, as it stands at the time of the call. Errors name `asked`. */
   static async open(engine: Engine, path: string, asked: string): Promise<Directory> {
     let fd = engine.runNow({ ...openingPath(AT_FDCWD, path), cached: true });
     if (NOT_KNOWN.includes(-fd)) fd = await lookUpOnThread(engine, path, asked);
@@ -72,9 +70,9 @@ export class Directory {
     let directories = held.get(engine);
     if (!directories) held.set(engine, directories = new Map());
     const key = keyOf(facts);
-    const known = key === undefined ? undefined : directories.get(key);
-    // A server may reuse the inode number of a removed directory that is still open here. The real path distinguishes
-    // them: the kernel marks the old one as deleted. Disks do not reuse the number of an open directory.
+    const known = directories.get(key);
+    // A server may give a new directory the number of one that is gone and still open here. Its path tells them apart: the
+    // kernel calls the old one deleted. A disk gives no number twice.
     const isSame = known &&
       (engine.isLocal(fd) || engine.realPath(fd) === engine.realPath(known.fd));
     if (isSame) {
@@ -82,7 +80,7 @@ export class Directory {
       return known.retain();
     }
     const directory = new Directory(engine, fd, key, facts);
-    if (key !== undefined) directories.set(key, directory);
+    directories.set(key, directory);
     return directory;
   }
 
@@ -97,9 +95,7 @@ export class Directory {
     if (--this.#users > 0) return;
     const { engine, fd } = this;
     const directories = held.get(engine)!;
-    if (this.#key !== undefined && directories.get(this.#key) === this) {
-      directories.delete(this.#key);
-    }
+    if (directories.get(this.#key) === this) directories.delete(this.#key);
     engine.runNow({ op: "close", fd });
     this.#syncFd?.then((fd) => fd >= 0 && engine.runNow({ op: "close", fd }), () => {});
   }

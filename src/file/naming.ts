@@ -6,7 +6,7 @@ import { errorOfTwo, ioError, unwrap } from "../errors.ts";
 import type { Descriptor } from "./descriptor.ts";
 import type { Directory } from "./directory.ts";
 import type { FileIdentity, FileName } from "./file_name.ts";
-import { assertStillPermitted, demandName, findPermitted, limitedOf } from "./permissions.ts";
+import { assertStillPermitted, demandName, findPermitted } from "./permissions.ts";
 import { assertReplaceable } from "./replaceable.ts";
 
 /** Saved at import, because tests of a program may replace the function by one that always returns the same value. */
@@ -116,28 +116,26 @@ export class Naming {
    * discarded.
    */
   publish(): Promise<void> {
-    return this.#inTurn(() => this.#publish());
-  }
-
-  async #publish(): Promise<void> {
-    const target = this.#target;
-    // It may have been removed meanwhile.
-    if (!target) return;
-    assertStillPermitted(target, ["write"]);
-    const { fd } = this.#descriptor;
-    if (!this.#name) {
-      let result = await target.link(fd);
-      // linkat(2) cannot replace a name, but rename(2) can.
-      if (result === -Errno.EEXIST) {
-        this.#name = temporaryName(target);
-        result = await this.#name.link(fd);
+    return this.#inTurn(async () => {
+      const target = this.#target;
+      // It may have been removed meanwhile.
+      if (!target) return;
+      assertStillPermitted(target, ["write"]);
+      const { fd } = this.#descriptor;
+      if (!this.#name) {
+        let result = await target.link(fd);
+        // linkat(2) replaces nothing, and rename(2) does.
+        if (result === -Errno.EEXIST) {
+          this.#name = temporaryName(target);
+          result = await this.#name.link(fd);
+        }
+        unwrap(result, "link", target.path);
       }
-      unwrap(result, "link", target.path);
-    }
-    await this.#name?.rename(target);
-    this.#become(target);
-    this.#target = undefined;
-    await this.sync();
+      await this.#name?.rename(target);
+      this.#become(target);
+      this.#target = undefined;
+      await this.sync();
+    });
   }
 
   /** Sets the current name. */
@@ -186,7 +184,7 @@ export class Naming {
   }
 
   async #rename(target: FileName): Promise<void> {
-    await demandName(target, limitedOf(["write"]));
+    await demandName(target, ["write"]);
     await target.directory.prepareSync(target.path);
     const unpublished = this.#target;
     if (unpublished) {
@@ -195,7 +193,7 @@ export class Naming {
       unpublished.release();
     } else {
       const name = this.#nameFor("rename");
-      await demandName(name, limitedOf(["read", "write"]));
+      await demandName(name, ["read", "write"]);
       await name.assertLeadsTo(this.#file, "rename");
       await name.rename(target);
       this.#become(target);
@@ -240,17 +238,16 @@ export class Naming {
 
   /** Removes the file's name. An atomic file is discarded. */
   remove(): Promise<void> {
-    return this.#descriptor.use("remove", () => this.#inTurn(() => this.#remove()));
-  }
-
-  async #remove(): Promise<void> {
-    if (this.isUnpublished) return await this.#discard();
-    const name = this.#nameFor("remove");
-    await demandName(name, limitedOf(["write"]));
-    // A missing name is not an error.
-    if (!await name.look()) return;
-    await name.assertLeadsTo(this.#file, "remove");
-    await name.unlink();
+    const removing = async () => {
+      if (this.isUnpublished) return await this.#discard();
+      const name = this.#nameFor("remove");
+      await demandName(name, ["write"]);
+      // A name that is gone is no error.
+      if (!await name.look()) return;
+      await name.assertLeadsTo(this.#file, "remove");
+      await name.unlink();
+    };
+    return this.#descriptor.use("remove", () => this.#inTurn(removing));
   }
 
   #nameFor(op: string): FileName {

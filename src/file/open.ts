@@ -36,11 +36,8 @@ import { factsOf, type Handle, type StatFacts } from "./stat.ts";
 const MAX_ATTEMPTS = 10;
 
 /** The permissions that a request needs. */
-export function accessOf({ read, write }: OpenRequest): Access[] {
-  const access: Access[] = [];
-  if (read) access.push("read");
-  if (write) access.push("write");
-  return access;
+export function accessOf(request: OpenRequest): Access[] {
+  return (["read", "write"] as const).filter((kind) => request[kind]);
 }
 
 /**

@@ -79,8 +79,9 @@ function absolutePath(engine: Engine, path: string): string {
   return directory === undefined ? path : `${directory}/${path}`;
 }
 
-/** Demands the {@linkcode limitedOf | limited} kinds of access to the real path of a name. */
-export async function demandName(name: FileName, limited: readonly Access[]): Promise<void> {
+/** Demands access to the real path of a name. */
+export async function demandName(name: FileName, access: readonly Access[]): Promise<void> {
+  const limited = limitedOf(access);
   if (limited.length > 0) await demandReal(name.realPath, name.path, limited);
   // A file on a disk, whose device has a major number, is never special.
   if (name.directory.facts.deviceMajor === 0) checkSpecial(name.realPath);
