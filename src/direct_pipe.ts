@@ -38,45 +38,30 @@ export interface DirectPipe extends PipeOptions {
   readonly writer: Writer;
 }
 
-/**
- * A wait that an outside event can end, one at a time. `Promise.race` against a promise that lives as long as the pipe
- * would leak a reaction at every wait.
- */
-class Waits {
-  #ended: { readonly reason: unknown } | undefined;
-  #reject: ((reason: unknown) => void) | undefined;
-
-  /** Ends the current wait and each later one. */
-  end(reason: unknown): void {
-    this.#ended ??= { reason };
-    this.#reject?.(this.#ended.reason);
-  }
-
-  for<T>(promise: Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      if (this.#ended) reject(this.#ended.reason);
-      this.#reject = reject;
-      promise.then(resolve, reject);
-    });
-  }
-}
+/** Waits for a promise, or until something has happened that ends the pipe. */
+type Wait = (promise: Promise<unknown>) => Promise<unknown>;
 
 /** Pipes a file's stream into a writer. Both are locked until the pipe has ended. */
 export async function pipeDirectly(pipe: DirectPipe): Promise<void> {
   const { source, destination, preventAbort, preventCancel, preventClose, signal } = pipe;
   const reader = source.getReader();
   const writer = getWriter.call(destination);
-  const waits = new Waits();
-  writer.closed.catch((reason) => waits.end(reason));
-  const stop = () => waits.end(signal!.reason);
+  // `Promise.race` against a promise that lives as long as the pipe would leak a reaction at every wait.
+  let wake = () => {};
+  const wait: Wait = (promise) =>
+    new Promise((resolve, reject) => {
+      wake = () => resolve(undefined);
+      promise.then(resolve, reject);
+    });
+  const stop = () => wake();
+  writer.closed.catch(stop);
   signal?.addEventListener("abort", stop);
   try {
-    signal?.throwIfAborted();
-    await moveAll(pipe, waits);
+    await moveAll(pipe, wait);
     // The stream finds the end itself and closes the file. Until then the source has not ended.
-    await waits.for(reader.read());
+    await wait(reader.read());
     // The last writes may have failed meanwhile.
-    throwFailure(pipe.writer);
+    assertGoesOn(pipe);
     if (!preventClose) await writer.close();
   } catch (reason) {
     const { failure } = pipe.writer;
@@ -97,22 +82,24 @@ export async function pipeDirectly(pipe: DirectPipe): Promise<void> {
   }
 }
 
-function throwFailure({ failure }: Writer): void {
+/** Throws if the pipe was aborted, or the writer has failed. */
+function assertGoesOn({ signal, writer: { failure } }: DirectPipe): void {
+  signal?.throwIfAborted();
   if (failure) throw failure.reason;
 }
 
-async function moveAll({ readAhead, writer, signal }: DirectPipe, waits: Waits): Promise<void> {
+async function moveAll(pipe: DirectPipe, wait: Wait): Promise<void> {
+  const { readAhead, writer } = pipe;
   for (;;) {
-    signal?.throwIfAborted();
-    throwFailure(writer);
+    assertGoesOn(pipe);
     const moved = moveBlock(readAhead, writer) ?? moveBytes(readAhead, writer);
     if (moved === null) return;
-    if (moved === undefined) await waits.for(readAhead.ready());
+    if (moved === undefined) await wait(readAhead.ready());
     // Without room a whole buffer waits; a partial one is copied.
-    else if (moved === 0) await waits.for(writer.room());
+    else if (moved === 0) await wait(writer.room());
     else {
       const turn = yieldIfNeeded(moved);
-      if (turn) await waits.for(turn);
+      if (turn) await wait(turn);
     }
   }
 }
