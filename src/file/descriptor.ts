@@ -12,7 +12,8 @@ export class Descriptor {
   /** For messages: the path that was opened, or the new path after a rename. */
   path: string;
   #uses = 0;
-  #closing = false;
+  /** Whether it is closed or about to be: no new use is allowed. */
+  closing = false;
   readonly #unused = Promise.withResolvers<void>();
   readonly #closed = Promise.withResolvers<void>();
   /** Settles when the descriptor is closed; rejects if closing failed. */
@@ -26,14 +27,9 @@ export class Descriptor {
     this.closed.catch(() => {});
   }
 
-  /** Whether the descriptor is closed or will be. New uses are not allowed. */
-  get closing(): boolean {
-    return this.#closing;
-  }
-
   /** Throws if it is closed. */
   assertOpen(op: string): void {
-    if (this.#closing) throw closedError(op, this.path);
+    if (this.closing) throw closedError(op, this.path);
   }
 
   /** Keeps the descriptor open until {@linkcode release}. Throws if it is closed. */
@@ -45,7 +41,7 @@ export class Descriptor {
   /** Undoes one {@linkcode acquire}. */
   release(): void {
     assert(this.#uses > 0, "a descriptor is released once per use");
-    if (--this.#uses === 0 && this.#closing) this.#unused.resolve();
+    if (--this.#uses === 0 && this.closing) this.#unused.resolve();
   }
 
   /** Runs work of several operations. Closing waits for the end of the work. */
@@ -69,8 +65,8 @@ export class Descriptor {
    * first promise.
    */
   close(last: () => Promise<boolean>): Promise<void> {
-    if (!this.#closing) {
-      this.#closing = true;
+    if (!this.closing) {
+      this.closing = true;
       if (this.#uses === 0) this.#unused.resolve();
       this.#close(last).then(this.#closed.resolve, this.#closed.reject);
     }

@@ -17,12 +17,14 @@ export class Durability {
   #changes: number;
   /** The changes that a sync has covered; -1 before the first sync. */
   #synced = -1;
-  /** Whether a sync is in flight. */
-  #isSyncing = false;
-  /** The callers that share the next sync. */
+  /** Whether a sync is in flight, or waits for that. */
+  isSyncing = false;
+  /** Those who share the next one. */
   readonly #waiting: WantedSync[] = [];
-  #failure: { readonly error: unknown } | undefined;
-  #syncError: DmaError | undefined;
+  /** The first write or sync that failed: bytes may be missing. */
+  failure: { readonly error: unknown } | undefined;
+  /** The first sync that failed. */
+  syncError: DmaError | undefined;
 
   /** `changed`: opening the file has changed it. */
   constructor(descriptor: Descriptor, changed: boolean) {
@@ -47,22 +49,7 @@ export class Durability {
     return this.#synced === this.#changes;
   }
 
-  /** Whether a sync is in flight or waits. */
-  get isSyncing(): boolean {
-    return this.#isSyncing;
-  }
-
-  /** The first write or sync that failed: bytes may be missing. */
-  get failure(): { readonly error: unknown } | undefined {
-    return this.#failure;
-  }
-
-  /** The error of the first failed sync. */
-  get syncError(): DmaError | undefined {
-    return this.#syncError;
-  }
-
-  /** Notes that the file was changed, or may have been changed. */
+  /** Notes that the file was changed, or may have been. */
   noteChange(): void {
     this.#changes++;
   }
@@ -81,7 +68,7 @@ export class Durability {
 
   /** Notes that bytes may be missing. */
   noteFailure(error: unknown): void {
-    this.#failure ??= { error };
+    this.failure ??= { error };
   }
 
   /** Notes a successful sync that began after `changes` changes. */
@@ -97,7 +84,7 @@ export class Durability {
   sync(metadata: boolean): Promise<void> {
     return this.#descriptor.use("sync", () =>
       promiseOf((ended) => {
-        if (this.#syncError) ended(this.#syncError);
+        if (this.syncError) ended(this.syncError);
         else this.submitSync(!metadata, ended);
       }));
   }
@@ -108,7 +95,7 @@ export class Durability {
    */
   submitSync(dataOnly: boolean, ended: (error: DmaError | undefined) => void): void {
     this.#waiting.push({ dataOnly, ended });
-    if (!this.#isSyncing) this.#startSync();
+    if (!this.isSyncing) this.#startSync();
   }
 
   #startSync(): void {
@@ -119,27 +106,27 @@ export class Durability {
     // Noted here and not after a promise, because flushSync() may block the thread before a microtask runs.
     const complete = (result: number) => {
       this.#noteResult(result);
-      if (!this.#syncError) this.#noteSync(changes);
-      this.#isSyncing = false;
+      if (!this.syncError) this.#noteSync(changes);
+      this.isSyncing = false;
       if (this.#waiting.length > 0) this.#startSync();
-      for (const { ended } of served) ended(this.#syncError);
+      for (const { ended } of served) ended(this.syncError);
     };
-    this.#isSyncing = true;
+    this.isSyncing = true;
     engine.submit({ op: "sync", fd, dataOnly }, { complete });
   }
 
   #noteResult(result: number): void {
     if (result >= 0) return;
-    this.#syncError ??= ioError(-result, "sync", this.#descriptor.path);
-    this.noteFailure(this.#syncError);
+    this.syncError ??= ioError(-result, "sync", this.#descriptor.path);
+    this.noteFailure(this.syncError);
   }
 
   /** As {@linkcode sync} without `metadata`, on the JavaScript thread. */
   syncNow(): void {
     const { engine, fd } = this.#descriptor;
-    if (this.#syncError) throw this.#syncError;
+    if (this.syncError) throw this.syncError;
     this.#noteResult(engine.runNow({ op: "sync", fd, dataOnly: true }));
-    if (this.#syncError) throw this.#syncError;
+    if (this.syncError) throw this.syncError;
     this.#noteSync(this.#changes);
   }
 }

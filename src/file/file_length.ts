@@ -18,7 +18,8 @@ export class FileLength {
   readonly #ends = new Map<number, number>();
   /** The functions that begin truncates. If {@linkcode isHeld}, the first one runs and the others wait. */
   readonly #holds: (() => void)[] = [];
-  #isHeld = false;
+  /** Whether a truncate runs. One that only waits may be overtaken by a write that cannot wait. */
+  isHeld = false;
   /** Called when no truncate waits or runs. */
   readonly #whenWritable = new Set<() => void>();
 
@@ -36,11 +37,6 @@ export class FileLength {
     return this.#holds.length > 0;
   }
 
-  /** Whether a truncate runs. A write that cannot wait may overtake a waiting truncate. */
-  get isHeld(): boolean {
-    return this.#isHeld;
-  }
-
   /** Whether a write, an allocation or a truncate waits or runs. */
   get isChanging(): boolean {
     return this.truncating || this.#ends.size > 0;
@@ -56,7 +52,7 @@ export class FileLength {
    * appended become content, if the new end or padding of this write could hide them.
    */
   beginWrite(end: number, dataEnd?: number): void {
-    assert(!this.#isHeld, "no write begins while the file is truncated");
+    assert(!this.isHeld, "no write begins while the file is truncated");
     this.#ends.set(end, (this.#ends.get(end) ?? 0) + 1);
     if (end > this.#sizeUpperBound || end > (dataEnd ?? end)) this.#keepAppended();
     this.#sizeUpperBound = Math.max(this.#sizeUpperBound, end);
@@ -83,7 +79,7 @@ export class FileLength {
       const at = this.#holds.indexOf(begin);
       if (at < 0) return;
       this.#holds.splice(at, 1);
-      if (at === 0) this.#isHeld = false;
+      if (at === 0) this.isHeld = false;
       this.#beginHold();
       if (this.truncating) return;
       const waiting = [...this.#whenWritable];
@@ -96,8 +92,8 @@ export class FileLength {
   }
 
   #beginHold(): void {
-    if (!this.truncating || this.#isHeld || this.#ends.size > 0) return;
-    this.#isHeld = true;
+    if (!this.truncating || this.isHeld || this.#ends.size > 0) return;
+    this.isHeld = true;
     this.#holds[0]!();
   }
 

@@ -109,7 +109,8 @@ export class OpenFile implements FileIdentity {
    */
   lockHolder: object | undefined;
   readonly #request: Opening["request"];
-  #direct: boolean;
+  /** Whether it uses Direct I/O. False from the first refusal on. */
+  direct: boolean;
 
   constructor({ engine, fd, path, name, request, facts, ...opened }: Opening) {
     const { fileSystem, direct, created, ownsSize } = opened;
@@ -121,7 +122,7 @@ export class OpenFile implements FileIdentity {
     this.device = facts.device;
     this.inode = facts.inode;
     this.fileSystem = fileSystem;
-    this.#direct = direct;
+    this.direct = direct;
     this.#request = request;
     this.memoryAlignment = (direct && facts.directMemory) || SAFE_ALIGNMENT;
     this.alignment = direct ? offsetAlignment(facts) : SAFE_ALIGNMENT;
@@ -166,21 +167,16 @@ export class OpenFile implements FileIdentity {
 
   // ---- Direct I/O and the page cache ------------------------------------------------------------------------------
 
-  /** Whether Direct I/O is used. False after the first refusal. */
-  get direct(): boolean {
-    return this.#direct;
-  }
-
   /**
    * Switches to the page cache after a refused transfer: some file systems accept O_DIRECT at the open and refuse the
    * first transfer. Returns whether it has switched, which it does not if Direct I/O is required.
    */
   leaveDirect(): boolean {
     const { direct } = this.#request;
-    if (this.#direct && (direct === "require" || this.engine.setFlags(this.fd, 0) < 0)) {
+    if (this.direct && (direct === "require" || this.engine.setFlags(this.fd, 0) < 0)) {
       return false;
     }
-    this.#direct = false;
+    this.direct = false;
     return true;
   }
 
@@ -268,7 +264,7 @@ export class OpenFile implements FileIdentity {
    * waits if it is mounted with `flush` (fat_file_release in fs/fat/file.c).
    */
   get #closesQuickly(): boolean {
-    if (!this.#direct || this.durability.unsynced || !this.engine.isLocal(this.fd)) return false;
+    if (!this.direct || this.durability.unsynced || !this.engine.isLocal(this.fd)) return false;
     try {
       const { links, size, directMemory } = statNow(this.descriptor);
       return directMemory !== undefined && links > 0 && size <= SMALL_FILE;

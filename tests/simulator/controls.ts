@@ -30,8 +30,8 @@ flushSync syncs a descriptor that is closed
   writer/writer.ts: this.#assertSyncable();\n    try { → try {
 a sync of flushSync that failed is tried again
   writer/writer.ts: this.fail(error);\n      throw error; → throw error;
-  file/durability.ts: if (this.#syncError) throw this.#syncError;\n    this.#noteResult → this.#noteResult
-  file/durability.ts: this.#noteResult(engine.runNow({ op: "sync", fd, dataOnly: true }));\n    if (this.#syncError) → const result = engine.runNow({ op: "sync", fd, dataOnly: true }); this.#noteResult(result); if (result < 0)
+  file/durability.ts: if (this.syncError) throw this.syncError;\n    this.#noteResult → this.#noteResult
+  file/durability.ts: this.#noteResult(engine.runNow({ op: "sync", fd, dataOnly: true }));\n    if (this.syncError) → const result = engine.runNow({ op: "sync", fd, dataOnly: true }); this.#noteResult(result); if (result < 0)
 a cut is not synced
   file/cut.ts: durability.noteChange(); →
 preallocate hides what another process appended
