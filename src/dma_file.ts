@@ -35,10 +35,10 @@ import { truncateTo } from "./file/cut.ts";
 import { isSame } from "./file/file_name.ts";
 import { lock, tryLock, unlock } from "./file/lock.ts";
 import { freeSpace, reserveSpace } from "./file/allocate.ts";
-import type { OpenFile } from "./file/open_file.ts";
+import { OpenFile } from "./file/open_file.ts";
 import { openPath } from "./file/open.ts";
 import { cutAfterEnd, finishAtEnd } from "./file/program_end.ts";
-import { checkAtomic, readMemory, writeBytes, writeMemory } from "./file/random_access.ts";
+import { checkAtomic, readMemory, writeBytes } from "./file/random_access.ts";
 import { type ByteRange, type RangeRead, readMany } from "./file/read_many.ts";
 import { readBytes } from "./file/shared_reads.ts";
 import { fileInfoOf, stat } from "./file/stat.ts";
@@ -68,13 +68,7 @@ import {
 import { type Upstream, WriterSink } from "./writer/sink.ts";
 import { Writer } from "./writer/writer.ts";
 
-/**
- * Guards the constructor: files come from {@linkcode DmaFile.open}, {@linkcode DmaFile.create} and {@linkcode
- * DmaFile.temp}.
- */
-const opened = Symbol("opened");
-
-/** Releases the resources of collected objects. */
+/** Ends what objects have left open that were collected. */
 const dropped = new FinalizationRegistry<() => void>((end) => end());
 
 /**
@@ -111,8 +105,9 @@ export class DmaFile implements AsyncDisposable {
   #writer: DmaStreamWriter | undefined;
 
   /** @ignore */
-  private constructor(token: symbol, file: OpenFile) {
-    if (token !== opened) {
+  private constructor(file: OpenFile) {
+    // No program has an OpenFile.
+    if (!(file instanceof OpenFile)) {
       throw new TypeError(
         "Cannot construct a DmaFile: use DmaFile.open, DmaFile.create or DmaFile.temp",
       );
@@ -144,7 +139,7 @@ export class DmaFile implements AsyncDisposable {
   static async open(path: string | URL, options?: DmaOpenOptions): Promise<DmaFile> {
     const text = pathText("path", path);
     const request = openRequest(options);
-    return new DmaFile(opened, await openPath(useEngine(), text, request));
+    return new DmaFile(await openPath(useEngine(), text, request));
   }
 
   /**
@@ -166,7 +161,7 @@ export class DmaFile implements AsyncDisposable {
     const text = pathText("path", path);
     const { atomic, ...request } = createRequest(options);
     const open = atomic ? openAtomic : openPath;
-    return new DmaFile(opened, await open(useEngine(), text, request));
+    return new DmaFile(await open(useEngine(), text, request));
   }
 
   /**
@@ -188,7 +183,7 @@ export class DmaFile implements AsyncDisposable {
   static async temp(options?: DmaTempOptions): Promise<DmaFile> {
     const directory = temporaryDirectory(options);
     const request = { ...openRequest({ write: true, mode: 0o600 }), unnamed: true };
-    return new DmaFile(opened, await openPath(useEngine(), directory, request));
+    return new DmaFile(await openPath(useEngine(), directory, request));
   }
 
   /**
@@ -484,7 +479,7 @@ export class DmaFile implements AsyncDisposable {
     file.assertPositioned();
     if (flags & RWF_ATOMIC) checkAtomic(file, position, length);
     if (!bytes) {
-      const write = (memory: Memory) => writeMemory(file, memory, position, flags);
+      const write = (memory: Memory) => writeBytes(file, memory.bytes, position, flags, memory);
       await lendMemory(data as DmaBuffer, write);
     } else if (length > 0) await writeBytes(file, bytes, position, flags);
     return length;

@@ -236,13 +236,11 @@ async function openAsCreator(
   // After a symbolic link the permissions may not cover the name.
   if (!(facts.mode & S_ISVTX) || !isThere()) return { name, fd: opened, created: false };
   const again = await name.open(flags | O_CREAT | O_NOFOLLOW, mode);
-  // The file may have been replaced by a new one.
+  if (again < 0 && again !== -Errno.EACCES) return { name, fd: opened, created: false };
+  // The file may be gone by now, and another one made.
   const created = again >= 0 && !isThere();
-  const fd = created || again === -Errno.EACCES ? again : opened;
-  for (const unused of [opened, again]) {
-    if (unused >= 0 && unused !== fd) await run(engine, { op: "close", fd: unused });
-  }
-  return { name, fd, created };
+  await run(engine, { op: "close", fd: opened });
+  return { name, fd: again, created };
 }
 
 /**

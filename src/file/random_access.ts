@@ -133,40 +133,28 @@ export function readMemory(file: OpenFile, memory: Memory, position: number): Pr
   return file.descriptor.use("read", () => fill(file, memory, position));
 }
 
-/** Writes all of `memory`. Its length and `position` are aligned. `flags` are `RWF_*`. */
-export function writeMemory(
-  file: OpenFile,
-  memory: Memory,
-  position: number,
-  flags: number,
-): Promise<void> {
-  // The kernel must not get memory that is freed with the isolate.
-  if (!file.engine.endsWithProcess) return writeBytes(file, memory.bytes, position, flags);
-  const { length } = memory.bytes;
-  return writeContent(file, position + length, async () => {
-    await transfer(file, "write", { memory, offset: 0, length, position }, flags);
-  });
-}
-
-/** Writes bytes by a copy in the pool. Position and length are aligned. `flags` are `RWF_*`. */
+/**
+ * Writes bytes: straight from the `memory` that holds them, or by a copy in the pool. Position and length are aligned. `flags` are
+ * `RWF_*`.
+ */
 export function writeBytes(
   file: OpenFile,
   bytes: Uint8Array,
   position: number,
   flags = 0,
+  memory?: Memory,
 ): Promise<void> {
   // Read now, because the caller may detach the bytes before the write begins.
   const length = lengthOfBytes(bytes);
   const end = position + length;
-  return writeContent(file, end, () => writePieces(file, bytes, length, position, flags));
-}
-
-function writeContent(file: OpenFile, end: number, write: () => Promise<void>): Promise<void> {
-  const writing = async () => {
-    await write();
+  const write = async () => {
+    // The kernel gets no memory that ends with the isolate.
+    if (memory && file.engine.endsWithProcess) {
+      await transfer(file, "write", { memory, offset: 0, length, position }, flags);
+    } else await writePieces(file, bytes, length, position, flags);
     file.length.addContent(end);
   };
-  return file.descriptor.use("write", () => file.write(end, writing));
+  return file.descriptor.use("write", () => file.write(end, write));
 }
 
 /** Throws if the kernel would refuse an atomic write of this position and length (generic_atomic_write_valid). */
