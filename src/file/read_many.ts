@@ -130,16 +130,13 @@ class Reads {
     this.#begun.push(group);
     this.#bytes += group.end - group.start;
     this.#inFlight++;
-    const over = (outcome: Group["outcome"]) => {
+    const read = readBytes(this.#file, group.start, group.end - group.start);
+    // A failure is reported with the results.
+    read.catch((error) => ({ error })).then((outcome) => {
       group.outcome = outcome;
       this.#inFlight--;
       this.#someOver.resolve();
-    };
-    // The results report the failure.
-    readBytes(this.#file, group.start, group.end - group.start).then(
-      over,
-      (error) => over({ error }),
-    );
+    });
   }
 
   /** Takes the first group, if its read has ended. */
