@@ -1,6 +1,7 @@
 // The interface between this module and the kernel. KernelEngine implements it. Tests have other implementations, which
 // hold, reorder, shorten and fail operations.
 
+import type { DmaError } from "../errors.ts";
 import type { BufferBudget } from "./buffer_budget.ts";
 import type { Counters } from "./counters.ts";
 import { performance } from "./event_loop.ts";
@@ -65,6 +66,15 @@ export function waitUntil(engine: Engine, deadline: number): boolean {
 /** Submits an operation and resolves to its result, which may be `-errno`. */
 export function run(engine: Engine, operation: Operation): Promise<number> {
   return new Promise((resolve) => engine.submit(operation, { complete: resolve }));
+}
+
+/** What work returns, or the error that it throws. For completions, which must not throw. */
+export function attempt<T>(work: () => T): T | DmaError {
+  try {
+    return work();
+  } catch (error) {
+    return error as DmaError;
+  }
 }
 
 /**

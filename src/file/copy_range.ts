@@ -9,6 +9,7 @@ import { readBlock } from "./block.ts";
 import { cutPadding } from "./cut.ts";
 import { isSame } from "./file_name.ts";
 import { mayBeLonger } from "./file_system.ts";
+import { inTurn } from "./in_turn.ts";
 import type { OpenFile } from "./open_file.ts";
 import { readInUse, writePieces } from "./random_access.ts";
 import { stat } from "./stat.ts";
@@ -90,7 +91,10 @@ async function copyAll(copy: Copy): Promise<number> {
       to.descriptor.assertOpen("copy");
     }
     const length = isRefused ? 0 : wholeBlocks(left);
-    const result = await (length > 0 ? copyInKernel({ ...left, length }) : copyByHand(left));
+    // Copies by hand run one after the other: two may share a block, and each writes whole blocks.
+    const result = length > 0
+      ? await copyInKernel({ ...left, length })
+      : await inTurn(to, () => copyByHand(left));
     if (result > 0) copied += result;
     else if (length === 0) break;
     // It may refuse half-way too.
@@ -122,21 +126,8 @@ async function copyInKernel({ from, to, position, targetPosition, length }: Copy
   return await to.write(0, call);
 }
 
-/** The last copy by hand into each file. */
-const lastCopies = new WeakMap<OpenFile, Promise<unknown>>();
-
-/**
- * Reads a piece and writes it. Resolves to its length. Such copies run one after the other: two may share a block, and each
- * writes whole blocks.
- */
-async function copyByHand(copy: Copy): Promise<number> {
-  const before = lastCopies.get(copy.to) ?? Promise.resolve();
-  const copying = before.then(() => copyPiece(copy));
-  lastCopies.set(copy.to, copying.catch(() => {}));
-  return await copying;
-}
-
-async function copyPiece({ from, to, position, targetPosition, length }: Copy): Promise<number> {
+/** Reads a piece and writes it. Resolves to its length. */
+async function copyByHand({ from, to, position, targetPosition, length }: Copy): Promise<number> {
   // Each piece ends with a block, so that only the last one is padded.
   const wanted = PIECE - targetPosition % to.blockSize;
   const bytes = await readInUse(from, position, Math.min(wanted, length));

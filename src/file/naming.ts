@@ -6,6 +6,7 @@ import { errorOfTwo, ioError, unwrap } from "../errors.ts";
 import type { Descriptor } from "./descriptor.ts";
 import type { Directory } from "./directory.ts";
 import type { FileIdentity, FileName } from "./file_name.ts";
+import { inTurn } from "./in_turn.ts";
 import { assertStillPermitted, demandName, findPermitted } from "./permissions.ts";
 import { assertReplaceable } from "./replaceable.ts";
 
@@ -19,7 +20,10 @@ export function temporaryName(target: FileName): FileName {
   return target.sibling(`.${kept}.${randomUUID().slice(0, 13)}.tmp`);
 }
 
-/** The current name of an open file, and the future name of an atomic one. It releases both. */
+/**
+ * The name that an open file has, and the one that an atomic file will get. It releases both. Changes run in turn: each starts
+ * from the name that the last one left.
+ */
 export class Naming {
   readonly #descriptor: Descriptor;
   readonly #file: FileIdentity;
@@ -33,8 +37,6 @@ export class Naming {
   #failureBefore: Directory["failure"];
   /** The last sync of a name, in flight or ended. */
   #syncing: { readonly name: FileName; readonly over: Promise<void> } | undefined;
-  /** One call at a time changes the name, and each starts from the result of the last one. */
-  #queue: Promise<unknown> | undefined;
 
   /** `created`: the open created the name. */
   constructor(
@@ -116,7 +118,7 @@ export class Naming {
    * discarded.
    */
   publish(): Promise<void> {
-    return this.#inTurn(async () => {
+    return inTurn(this, async () => {
       const target = this.#target;
       // It may have been removed meanwhile.
       if (!target) return;
@@ -147,7 +149,7 @@ export class Naming {
 
   /** Removes the temporary name of an atomic file, which can then no longer be published. Failures are ignored. */
   discard(): Promise<void> {
-    return this.#inTurn(() => this.#discard());
+    return inTurn(this, () => this.#discard());
   }
 
   async #discard(): Promise<void> {
@@ -175,7 +177,7 @@ export class Naming {
         throw "errno" in error ? errorOfTwo(error.errno, "rename", descriptor.path, path) : error;
       });
       try {
-        await this.#inTurn(() => this.#rename(target));
+        await inTurn(this, () => this.#rename(target));
       } catch (error) {
         target.release();
         throw error;
@@ -247,17 +249,11 @@ export class Naming {
       await name.assertLeadsTo(this.#file, "remove");
       await name.unlink();
     };
-    return this.#descriptor.use("remove", () => this.#inTurn(removing));
+    return this.#descriptor.use("remove", () => inTurn(this, removing));
   }
 
   #nameFor(op: string): FileName {
     if (this.#name) return this.#name;
     throw ioError(Errno.ENOENT, op, this.#descriptor.path, "the file has no name");
-  }
-
-  #inTurn(work: () => Promise<void>): Promise<void> {
-    const done = (this.#queue ?? Promise.resolve()).then(work);
-    this.#queue = done.catch(() => {});
-    return done;
   }
 }

@@ -1,6 +1,6 @@
 // Reads `struct statx` (include/uapi/linux/stat.h), whose layout is the same on every architecture.
 
-import { type Engine, promiseOf } from "../engine/engine.ts";
+import { attempt, type Engine, promiseOf } from "../engine/engine.ts";
 import {
   Errno,
   STATX_BTIME,
@@ -125,13 +125,6 @@ export function submitStat(
   ended: (facts: StatFacts | DmaError) => void,
 ): void {
   const { engine, fd } = handle;
-  const attempt = <T>(work: () => T) => {
-    try {
-      return work();
-    } catch (error) {
-      return error as DmaError;
-    }
-  };
   const memory = attempt(() => engine.acquire(STATX_BYTES));
   if (memory instanceof Error) return ended(memory);
   const complete = (result: number) => ended(attempt(() => readFacts(handle, memory, result)));

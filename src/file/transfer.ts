@@ -3,8 +3,8 @@
 
 import { alignDown } from "../align.ts";
 import { Errno, MAX_TRANSFER, RWF_ATOMIC, RWF_DONTCACHE, RWF_DSYNC } from "../engine/linux.ts";
-import { promiseOf } from "../engine/engine.ts";
-import type { Block, Completion, TransferRange } from "../engine/operation.ts";
+import { attempt, promiseOf } from "../engine/engine.ts";
+import type { Completion, TransferRange } from "../engine/operation.ts";
 import { type DmaError, ioError } from "../errors.ts";
 import { explain, mayBeLonger } from "./file_system.ts";
 import type { OpenFile } from "./open_file.ts";
@@ -219,14 +219,10 @@ export function readPooled<T>(
   ended: (outcome: T | DmaError) => void,
 ): void {
   const { engine } = file;
-  let memory: Block;
-  try {
-    memory = engine.acquire(length);
-  } catch (error) {
-    return ended(error as DmaError);
-  }
+  const memory = attempt(() => engine.acquire(length));
+  if (memory instanceof Error) return ended(memory);
   const complete = (read: number) => {
-    const outcome = reading.error ?? take(memory.bytes.subarray(0, read));
+    const outcome = reading.error ?? attempt(() => take(memory.bytes.subarray(0, read)));
     engine.release(memory);
     ended(outcome);
   };
