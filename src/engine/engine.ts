@@ -86,18 +86,3 @@ export function promiseOf<T>(begin: (ended: (outcome: T | Error) => void) => voi
     begin((outcome) => outcome instanceof Error ? reject(outcome) : resolve(outcome));
   });
 }
-
-/**
- * Submits an operation, and blocks until it has ended, until `deadline` at most (`performance.now()`). Returns its result;
- * undefined if it has not ended.
- */
-export function runUntil(
-  engine: Engine,
-  operation: Operation,
-  deadline: number,
-): number | undefined {
-  let result: number | undefined;
-  engine.submit(operation, { complete: (value) => result = value });
-  while (result === undefined && waitUntil(engine, deadline));
-  return result;
-}

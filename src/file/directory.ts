@@ -4,6 +4,7 @@ import { type Engine, run } from "../engine/engine.ts";
 import { AT_FDCWD, Errno, O_CLOEXEC, O_DIRECTORY, O_PATH, O_RDONLY } from "../engine/linux.ts";
 import type { Operation } from "../engine/operation.ts";
 import { ioError, unwrap } from "../errors.ts";
+import { inTurn } from "./in_turn.ts";
 import { factsOf, type StatFacts } from "./stat.ts";
 
 /** The directories that are held, by key. Files of one directory share its descriptor. */
@@ -41,9 +42,8 @@ export class Directory {
   failure: { readonly errno: number } | undefined;
   /** A descriptor that can be synced; -1 if the directory may not be read. */
   #syncFd: Promise<number> | undefined;
-  /** The sync in flight, and the one that starts after it. */
-  #syncing: Promise<void> | undefined;
-  #next: Promise<void> | undefined;
+  /** The sync that is to begin when the one in flight is over. */
+  #nextSync: Promise<void> | undefined;
 
   private constructor(engine: Engine, fd: number, key: string | symbol, facts: StatFacts) {
     this.engine = engine;
@@ -147,19 +147,12 @@ export class Directory {
    * callers until it begins, so many files that are created at once need only a few syncs.
    */
   sync(path: string): Promise<void> {
-    if (!this.#syncing) {
-      return this.#syncing = this.#syncOnce(path).finally(() => this.#syncing = undefined);
-    }
-    return this.#next ??= this.#syncing.catch(() => {}).then(() => {
-      this.#next = undefined;
-      return this.sync(path);
+    return this.#nextSync ??= inTurn(this, async () => {
+      this.#nextSync = undefined;
+      const fd = await (this.#syncFd ??= this.#openForSync(path));
+      if (fd < 0) return;
+      this.#judgeSync(await run(this.engine, { op: "sync", fd, dataOnly: false }), path);
     });
-  }
-
-  async #syncOnce(path: string): Promise<void> {
-    const fd = await (this.#syncFd ??= this.#openForSync(path));
-    if (fd < 0) return;
-    this.#judgeSync(await run(this.engine, { op: "sync", fd, dataOnly: false }), path);
   }
 }
 

@@ -1,7 +1,7 @@
 // A name of a file: the descriptor of a directory, and the last component. A path is looked up once, at the user's
 // call. All later operations use the directory that was found.
 
-import { type Engine, run, runUntil } from "../engine/engine.ts";
+import { type Engine, run, waitUntil } from "../engine/engine.ts";
 import { Errno, O_CLOEXEC, O_NOFOLLOW, O_PATH, O_TMPFILE } from "../engine/linux.ts";
 import { errorOfTwo, ioError, unwrap } from "../errors.ts";
 import { Directory } from "./directory.ts";
@@ -165,8 +165,10 @@ export class FileName {
   unlinkNow(deadline: number): void {
     const { engine, directory } = this;
     const operation = { op: "unlink", ...this.#at } as const;
-    if (engine.isLocal(directory.fd)) engine.runNow(operation);
-    else runUntil(engine, operation, deadline);
+    if (engine.isLocal(directory.fd)) return void engine.runNow(operation);
+    let isOver = false;
+    engine.submit(operation, { complete: () => isOver = true });
+    while (!isOver && waitUntil(engine, deadline));
   }
 
   /** unlinkat(2), if the name still leads to that regular file, and no other program has written to it. */

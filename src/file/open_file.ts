@@ -1,6 +1,6 @@
 // An open file, shared by all objects that use it.
 
-import type { Engine } from "../engine/engine.ts";
+import { attempt, type Engine } from "../engine/engine.ts";
 import { Errno, RWF_DONTCACHE, RWF_DSYNC } from "../engine/linux.ts";
 import { ioError } from "../errors.ts";
 import { Descriptor } from "./descriptor.ts";
@@ -265,12 +265,9 @@ export class OpenFile implements FileIdentity {
    */
   get #closesQuickly(): boolean {
     if (!this.direct || this.durability.unsynced || !this.engine.isLocal(this.fd)) return false;
-    try {
-      const { links, size, directMemory } = statNow(this.descriptor);
-      return directMemory !== undefined && links > 0 && size <= SMALL_FILE;
-    } catch {
-      return false;
-    }
+    const facts = attempt(() => statNow(this.descriptor));
+    if (facts instanceof Error) return false;
+    return facts.directMemory !== undefined && facts.links > 0 && facts.size <= SMALL_FILE;
   }
 
   /** Closes the file without publishing it. Failures are ignored, because the caller already has one to report. */
