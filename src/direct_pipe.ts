@@ -38,7 +38,7 @@ export interface DirectPipe extends PipeOptions {
   readonly writer: Writer;
 }
 
-/** Waits for a promise, or until something has happened that ends the pipe. */
+/** Waits for a promise, or for an event that ends the pipe. */
 type Wait = (promise: Promise<unknown>) => Promise<unknown>;
 
 /** Pipes a file's stream into a writer. Both are locked until the pipe has ended. */

@@ -68,7 +68,7 @@ import {
 import { type Upstream, WriterSink } from "./writer/sink.ts";
 import { Writer } from "./writer/writer.ts";
 
-/** Ends what objects have left open that were collected. */
+/** Releases the resources of collected objects. */
 const dropped = new FinalizationRegistry<() => void>((end) => end());
 
 /**
@@ -106,7 +106,7 @@ export class DmaFile implements AsyncDisposable {
 
   /** @ignore */
   private constructor(file: OpenFile) {
-    // No program has an OpenFile.
+    // A program cannot have an OpenFile.
     if (!(file instanceof OpenFile)) {
       throw new TypeError(
         "Cannot construct a DmaFile: use DmaFile.open, DmaFile.create or DmaFile.temp",

@@ -68,7 +68,7 @@ export function run(engine: Engine, operation: Operation): Promise<number> {
   return new Promise((resolve) => engine.submit(operation, { complete: resolve }));
 }
 
-/** What work returns, or the error that it throws. For completions, which must not throw. */
+/** Returns the result of work, or the error that it throws: a completion must not throw. */
 export function attempt<T>(work: () => T): T | DmaError {
   try {
     return work();
@@ -78,8 +78,8 @@ export function attempt<T>(work: () => T): T | DmaError {
 }
 
 /**
- * The promise of what `begin` passes to its callback: a value, or an error. What must go on while the JavaScript thread is blocked
- * takes callbacks, because no reaction to a promise runs then.
+ * Turns a callback into a promise. `begin` passes a value or an error to it. Work that must continue while the JavaScript
+ * thread is blocked takes callbacks, because no reaction to a promise runs then.
  */
 export function promiseOf<T>(begin: (ended: (outcome: T | Error) => void) => void): Promise<T> {
   return new Promise((resolve, reject) => {

@@ -78,41 +78,41 @@ function refuseOverlap({ position, length, targetPosition }: Copy): void {
   );
 }
 
-/** Copies step by step: the kernel copies whole blocks until it refuses, and the rest is copied by hand. */
+/** Copies step by step: the kernel copies whole blocks until it refuses, and {@linkcode copyByHand} copies the rest. */
 async function copyAll(copy: Copy): Promise<number> {
   const { from, to } = copy;
   let isRefused = false;
   let copied = 0;
   while (copied < copy.length) {
     const left = rest(copy, copied);
-    // A close does not wait for long: it ends a copy after a part of it.
+    // If a file is being closed, the copy ends after this part, so that the close does not wait for long.
     if (copied > 0 && left.length > PIECE) {
       from.descriptor.assertOpen("copy");
       to.descriptor.assertOpen("copy");
     }
     const length = isRefused ? 0 : wholeBlocks(left);
-    // Copies by hand run one after the other: two may share a block, and each writes whole blocks.
+    // Copies by hand run one after the other, because two of them may share a block and each writes whole blocks.
     const result = length > 0
       ? await copyInKernel({ ...left, length })
       : await inTurn(to, () => copyByHand(left));
     if (result > 0) copied += result;
     else if (length === 0) break;
-    // It may refuse half-way too.
+    // The kernel may also refuse after a part of the copy.
     else isRefused = true;
   }
   return copied;
 }
 
 /**
- * How many bytes the kernel may copy. Parts of a block of a file that shares blocks xfs writes through the page cache, where
- * they collide with direct writes (open_file.ts).
+ * The number of bytes that the kernel may copy. If a file shares blocks, xfs writes parts of blocks through the page cache,
+ * which collides with direct writes (open_file.ts).
  */
 function wholeBlocks({ to: { blockSize }, position, targetPosition, length }: Copy): number {
   const isAligned = position % blockSize === 0 && targetPosition % blockSize === 0;
   return isAligned ? alignDown(length, blockSize) : 0;
 }
 
-/** One call of the kernel. Resolves to how many bytes it copied; `-errno` if it refuses. */
+/** One call of the kernel. Resolves to the number of bytes, or to `-errno` if the kernel refuses. */
 async function copyInKernel({ from, to, position, targetPosition, length }: Copy): Promise<number> {
   const { engine, fd, path } = from;
   const range = { fd, position, targetFd: to.fd, targetPosition, length: Math.min(length, STEP) };

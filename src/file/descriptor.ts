@@ -12,7 +12,7 @@ export class Descriptor {
   /** For messages: the path that was opened, or the new path after a rename. */
   path: string;
   #uses = 0;
-  /** Whether it is closed or about to be: no new use is allowed. */
+  /** Whether the descriptor is closed or will be. New uses are not allowed. */
   closing = false;
   readonly #unused = Promise.withResolvers<void>();
   readonly #closed = Promise.withResolvers<void>();

@@ -7,10 +7,10 @@ import { ioError, unwrap } from "../errors.ts";
 import { inTurn } from "./in_turn.ts";
 import { factsOf, type StatFacts } from "./stat.ts";
 
-/** The directories that are held, by key. Files of one directory share its descriptor. */
+/** The open directories by key. Files of one directory share its descriptor. */
 const held = new WeakMap<Engine, Map<string | symbol, Directory>>();
 
-/** A directory may be on two mounts, of which one is read-only. Where the kernel does not tell them apart, nothing is shared. */
+/** A directory may be on two mounts, one of which is read-only. If the kernel reports no mount, nothing is shared. */
 function keyOf({ mountId, device, inode }: StatFacts): string | symbol {
   return mountId === undefined ? Symbol() : `${mountId}:${device}:${inode}`;
 }
@@ -42,7 +42,7 @@ export class Directory {
   failure: { readonly errno: number } | undefined;
   /** A descriptor that can be synced; -1 if the directory may not be read. */
   #syncFd: Promise<number> | undefined;
-  /** The sync that is to begin when the one in flight is over. */
+  /** The sync that starts after the one in flight. */
   #nextSync: Promise<void> | undefined;
 
   private constructor(engine: Engine, fd: number, key: string | symbol, facts: StatFacts) {
@@ -52,7 +52,7 @@ export class Directory {
     this.facts = facts;
   }
 
-  /** Opens the directory at `path`, as it stands at the time of the call. Errors name `asked`. */
+  /** Opens the directory at `path`, as resolved at the time of the call. Errors name `asked`. */
   static async open(engine: Engine, path: string, asked: string): Promise<Directory> {
     let fd = engine.runNow({ ...openingPath(AT_FDCWD, path), cached: true });
     if (NOT_KNOWN.includes(-fd)) fd = await lookUpOnThread(engine, path, asked);
@@ -71,8 +71,8 @@ export class Directory {
     if (!directories) held.set(engine, directories = new Map());
     const key = keyOf(facts);
     const known = directories.get(key);
-    // A server may give a new directory the number of one that is gone and still open here. Its path tells them apart: the
-    // kernel calls the old one deleted. A disk gives no number twice.
+    // A server may reuse the inode number of a removed directory that is still open here. The real path distinguishes
+    // them: the kernel marks the old one as deleted. Disks do not reuse the number of an open directory.
     const isSame = known &&
       (engine.isLocal(fd) || engine.realPath(fd) === engine.realPath(known.fd));
     if (isSame) {

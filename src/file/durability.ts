@@ -17,13 +17,13 @@ export class Durability {
   #changes: number;
   /** The changes that a sync has covered; -1 before the first sync. */
   #synced = -1;
-  /** Whether a sync is in flight, or waits for that. */
+  /** Whether a sync is in flight or waits. */
   isSyncing = false;
-  /** Those who share the next one. */
+  /** The callers that share the next sync. */
   readonly #waiting: WantedSync[] = [];
   /** The first write or sync that failed: bytes may be missing. */
   failure: { readonly error: unknown } | undefined;
-  /** The first sync that failed. */
+  /** The error of the first failed sync. */
   syncError: DmaError | undefined;
 
   /** `changed`: opening the file has changed it. */
@@ -49,7 +49,7 @@ export class Durability {
     return this.#synced === this.#changes;
   }
 
-  /** Notes that the file was changed, or may have been. */
+  /** Notes that the file was changed, or may have been changed. */
   noteChange(): void {
     this.#changes++;
   }

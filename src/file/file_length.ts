@@ -18,7 +18,7 @@ export class FileLength {
   readonly #ends = new Map<number, number>();
   /** The functions that begin truncates. If {@linkcode isHeld}, the first one runs and the others wait. */
   readonly #holds: (() => void)[] = [];
-  /** Whether a truncate runs. One that only waits may be overtaken by a write that cannot wait. */
+  /** Whether a truncate runs. A write that cannot wait may overtake a waiting truncate. */
   isHeld = false;
   /** Called when no truncate waits or runs. */
   readonly #whenWritable = new Set<() => void>();

@@ -1,9 +1,9 @@
-// Work that must not run beside other work on the same object.
+// Serializes work on one object.
 
 /** The last work of each object. */
 const last = new WeakMap<object, Promise<unknown>>();
 
-/** Runs work on an object when all earlier work on it is over, whether that failed or not. */
+/** Runs work when all earlier work on the same object has ended, even if that has failed. */
 export function inTurn<T>(object: object, work: () => Promise<T>): Promise<T> {
   const done = (last.get(object) ?? Promise.resolve()).then(work);
   last.set(object, done.catch(() => {}));

@@ -21,8 +21,8 @@ export function temporaryName(target: FileName): FileName {
 }
 
 /**
- * The name that an open file has, and the one that an atomic file will get. It releases both. Changes run in turn: each starts
- * from the name that the last one left.
+ * The current name of an open file, and the future name of an atomic one. It releases both. One call at a time changes the
+ * name, and each starts from the result of the last one.
  */
 export class Naming {
   readonly #descriptor: Descriptor;
@@ -126,7 +126,7 @@ export class Naming {
       const { fd } = this.#descriptor;
       if (!this.#name) {
         let result = await target.link(fd);
-        // linkat(2) replaces nothing, and rename(2) does.
+        // linkat(2) cannot replace a name, but rename(2) can.
         if (result === -Errno.EEXIST) {
           this.#name = temporaryName(target);
           result = await this.#name.link(fd);
@@ -244,7 +244,7 @@ export class Naming {
       if (this.isUnpublished) return await this.#discard();
       const name = this.#nameFor("remove");
       await demandName(name, ["write"]);
-      // A name that is gone is no error.
+      // A missing name is not an error.
       if (!await name.look()) return;
       await name.assertLeadsTo(this.#file, "remove");
       await name.unlink();

@@ -237,7 +237,7 @@ async function openAsCreator(
   if (!(facts.mode & S_ISVTX) || !isThere()) return { name, fd: opened, created: false };
   const again = await name.open(flags | O_CREAT | O_NOFOLLOW, mode);
   if (again < 0 && again !== -Errno.EACCES) return { name, fd: opened, created: false };
-  // The file may be gone by now, and another one made.
+  // The file may have been replaced by a new one.
   const created = again >= 0 && !isThere();
   await run(engine, { op: "close", fd: opened });
   return { name, fd: again, created };

@@ -109,7 +109,7 @@ export class OpenFile implements FileIdentity {
    */
   lockHolder: object | undefined;
   readonly #request: Opening["request"];
-  /** Whether it uses Direct I/O. False from the first refusal on. */
+  /** Whether Direct I/O is used. False after the first refusal. */
   direct: boolean;
 
   constructor({ engine, fd, path, name, request, facts, ...opened }: Opening) {

@@ -35,7 +35,7 @@ export function readRange(
   if (length === 0 || span > MAX_COPIED) {
     return file.descriptor.use("read", () => readInUse(file, position, length));
   }
-  // The path of random reads: one operation, one copy and one promise.
+  // The fast path of random reads: one operation, one copy and one promise.
   return promiseOf((ended) => {
     const { descriptor } = file;
     descriptor.acquire("read");
@@ -134,8 +134,8 @@ export function readMemory(file: OpenFile, memory: Memory, position: number): Pr
 }
 
 /**
- * Writes bytes: straight from the `memory` that holds them, or by a copy in the pool. Position and length are aligned. `flags` are
- * `RWF_*`.
+ * Writes bytes, directly from the `memory` that holds them or by a copy in the pool. Position and length are aligned.
+ * `flags` are `RWF_*`.
  */
 export function writeBytes(
   file: OpenFile,
@@ -148,7 +148,7 @@ export function writeBytes(
   const length = lengthOfBytes(bytes);
   const end = position + length;
   const write = async () => {
-    // The kernel gets no memory that ends with the isolate.
+    // The kernel must not get memory that is freed with the isolate.
     if (memory && file.engine.endsWithProcess) {
       await transfer(file, "write", { memory, offset: 0, length, position }, flags);
     } else await writePieces(file, bytes, length, position, flags);

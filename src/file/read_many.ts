@@ -131,7 +131,7 @@ class Reads {
     this.#bytes += group.end - group.start;
     this.#inFlight++;
     const read = readBytes(this.#file, group.start, group.end - group.start);
-    // A failure is reported with the results.
+    // The results report the failure.
     read.catch((error) => ({ error })).then((outcome) => {
       group.outcome = outcome;
       this.#inFlight--;

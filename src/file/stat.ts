@@ -88,7 +88,7 @@ export function parseStat(bytes: Uint8Array, path: string) {
   };
 }
 
-/** What a stat into `memory` has brought, or the error of its `result`. Releases the memory. */
+/** Returns the facts that a stat has put into `memory`, which is released. Throws the error of its `result`. */
 function readFacts({ engine, path }: Handle, memory: Block, result: number): StatFacts {
   try {
     unwrap(result, "stat", path);
@@ -106,7 +106,7 @@ export function statNow(handle: Handle): StatFacts {
   return readFacts(handle, memory, result);
 }
 
-/** The length of a file, from the kernel's memory; undefined if there is no memory for the answer. */
+/** The length of a file, from the kernel's memory; undefined if there is no memory for the result. */
 export function knownSize(handle: Handle): number | undefined {
   try {
     return statNow(handle).size;

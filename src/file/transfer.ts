@@ -13,7 +13,7 @@ import { type StatFacts, submitStat } from "./stat.ts";
 /** The number of attempts without progress after which a transfer fails. */
 const MAX_ATTEMPTS = 8;
 
-/** Errors that may pass: they do not concern the file. */
+/** Temporary errors, which are not about the file. */
 const PASSING: ReadonlySet<number> = new Set([
   Errno.EINTR,
   Errno.EAGAIN,
@@ -208,8 +208,8 @@ export function transfer(
 }
 
 /**
- * Reads a range that suits the file's alignment by way of the pool. `take` gets the bytes, whose memory is the pool's again when it
- * returns. `ended` gets its result, or the error; within this call if there is no memory.
+ * Reads an aligned range into the pool. `take` gets the bytes, which are valid until it returns. `ended` gets the result of
+ * `take`, or the error. It is called within this call if there is no memory.
  */
 export function readPooled<T>(
   file: OpenFile,
