@@ -25,9 +25,10 @@ import { OpenFile, type OpenRequest } from "./open_file.ts";
 import {
   type Access,
   checkSpecial,
+  demand,
   demandName,
-  demandReal,
   findPermitted,
+  knownPath,
   limitedOf,
 } from "./permissions.ts";
 import { factsOf, type Handle, type StatFacts } from "./stat.ts";
@@ -260,7 +261,7 @@ async function openExisting(
   const found = await name.open(O_PATH | O_CLOEXEC);
   if (found < 0) return found;
   try {
-    if (limited.length > 0) await demandReal(engine.realPath(found), name.path, limited);
+    if (limited.length > 0) await demand(limited, knownPath(engine.realPath(found), name.path));
     await assertStores(name.handle(found), await factsOf(name.handle(found)));
     const operation = { op: "open", directory: AT_FDCWD, name: `/proc/self/fd/${found}`, mode: 0 };
     // The file is regular. Without O_NONBLOCK the open waits for the holder of a lease (fcntl(2), F_SETLEASE).

@@ -30,7 +30,7 @@ function isGranted(name: Access, path: string): boolean {
 }
 
 /** Requests permissions, for which Deno may prompt. Errors name `shown`. */
-async function demand(
+export async function demand(
   access: readonly Access[],
   path: string,
   shown: string = path,
@@ -82,18 +82,9 @@ function absolutePath(engine: Engine, path: string): string {
 /** Demands access to the real path of a name. */
 export async function demandName(name: FileName, access: readonly Access[]): Promise<void> {
   const limited = limitedOf(access);
-  if (limited.length > 0) await demandReal(name.realPath, name.path, limited);
+  if (limited.length > 0) await demand(limited, knownPath(name.realPath, name.path));
   // A file on a disk, whose device has a major number, is never special.
   if (name.directory.facts.deviceMajor === 0) checkSpecial(name.realPath);
-}
-
-/** Demands access to the real path of the user's `path`. */
-export async function demandReal(
-  real: string | undefined,
-  path: string,
-  access: readonly Access[],
-): Promise<void> {
-  await demand(access, knownPath(real, path));
 }
 
 /** Throws if a permission was revoked after the name was found. Deno does not prompt. */
@@ -104,7 +95,8 @@ export function assertStillPermitted(name: FileName, access: readonly Access[]):
   }
 }
 
-function knownPath(real: string | undefined, path: string): string {
+/** The real path of the user's `path`. Throws if it is not known. */
+export function knownPath(real: string | undefined, path: string): string {
   if (real?.startsWith("/")) return real;
   throw new Deno.errors.NotCapable(
     `Cannot find the real path of "${path}", which a limited permission is checked against: it has none, it is not UTF-8, or /proc is not mounted`,

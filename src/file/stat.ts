@@ -108,11 +108,8 @@ export function statNow(handle: Handle): StatFacts {
 
 /** The length of a file, from the kernel's memory; undefined if there is no memory for the result. */
 export function knownSize(handle: Handle): number | undefined {
-  try {
-    return statNow(handle).size;
-  } catch {
-    return undefined;
-  }
+  const facts = attempt(() => statNow(handle));
+  return facts instanceof Error ? undefined : facts.size;
 }
 
 /**
