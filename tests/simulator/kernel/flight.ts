@@ -1,5 +1,6 @@
 // An operation in flight, and its observers.
 
+import { FALLOC_FL_PUNCH_HOLE } from "../../../src/engine/linux.ts";
 import type { Completion, Operation } from "../../../src/engine/operation.ts";
 import type { SparseBytes } from "./sparse_bytes.ts";
 
@@ -77,7 +78,7 @@ export function descriptorsOf(operation: Operation): number[] {
   }
 }
 
-/** The bytes that an operation writes. */
+/** The range in which an operation changes bytes. */
 export function rangeOf(
   operation: Operation,
 ): readonly [from: number, to: number] | undefined {
@@ -86,6 +87,9 @@ export function rangeOf(
       return [operation.position, operation.position + operation.length];
     case "copyRange":
       return [operation.targetPosition, operation.targetPosition + operation.length];
+    case "allocate":
+      if ((operation.mode & FALLOC_FL_PUNCH_HOLE) === 0) return undefined;
+      return [operation.position, operation.position + operation.length];
     default:
       return undefined;
   }

@@ -2,12 +2,12 @@
 
 import type { WriterOracle } from "./writer_oracle.ts";
 
-/** A running call that changes a range. */
+/** A running call that changes a range, or reads it, so that the range must not change. */
 export interface Claim {
   readonly from: number;
   readonly to: number;
-  /** The bytes that it writes; undefined for a read, during which the range must not change. */
-  readonly bytes: Uint8Array | undefined;
+  /** The bytes that it writes from `from` on; empty for a read, or behind the end. */
+  readonly bytes: Uint8Array;
 }
 
 /** The owner of some bytes, and their end. */
@@ -23,12 +23,10 @@ export function sourceOf(
   { claims, writers }: { claims: Iterable<Claim>; writers: Iterable<WriterOracle> },
 ): Source {
   let to = Infinity;
-  for (const claim of claims) {
-    if (!claim.bytes) continue;
-    if (claim.from > position) to = Math.min(to, claim.from);
-    else if (position < claim.to) {
-      return { bytes: claim.bytes.subarray(position - claim.from), to: claim.to };
-    }
+  for (const { from, bytes } of claims) {
+    const end = from + bytes.length;
+    if (from > position) to = Math.min(to, from);
+    else if (position < end) return { bytes: bytes.subarray(position - from), to: end };
   }
   for (const writer of writers) {
     const { start, givenEnd } = writer;

@@ -141,8 +141,10 @@ export class TrackedFile {
     else if (operation.op === "truncate") {
       durable.mayBeTruncated(Math.min(operation.length, this.#flights.get(flight)!));
     } else if (operation.op === "copyRange") durable.mayChange(...rangeOf(operation)!);
-    else if (operation.op === "allocate" && operation.mode === 0) {
-      durable.mayExtendTo(operation.position + operation.length);
+    else if (operation.op === "allocate") {
+      const hole = rangeOf(operation);
+      if (hole) durable.mayChange(hole[0], Math.min(hole[1], this.#flights.get(flight)!));
+      else if (operation.mode === 0) durable.mayExtendTo(operation.position + operation.length);
     }
   }
 
@@ -164,11 +166,12 @@ export class TrackedFile {
         this.#judgeTruncate(flight, operation.length);
         break;
       case "allocate":
-        this.#judgeAllocate(operation);
+        if (rangeOf(operation)) this.#judgePut(operation.position, operation.length);
+        else if (operation.mode === 0) this.#judgeAllocate(operation.position + operation.length);
         break;
       case "copyRange":
         if (flight.target !== this.view) return;
-        this.#judgeCopy(operation.targetPosition, operation.length);
+        this.#judgePut(operation.targetPosition, operation.length);
         break;
       case "sync":
         this.#syncs.set(flight, { time: this.#around.now(), end: this.expected.end });
@@ -259,7 +262,7 @@ export class TrackedFile {
   /** A write may end at the end of a block that has content. */
   #furthestEnd(): number {
     const written = [...this.writers].map((each) => alignUp(each.givenEnd, each.block));
-    const put = [...this.claims].map(({ to, bytes }) => bytes ? blockEnd(to) : 0);
+    const put = [...this.claims].map(({ from, bytes }) => blockEnd(from + bytes.length));
     return Math.max(this.expected.end, ...written, ...put);
   }
 
@@ -346,21 +349,18 @@ export class TrackedFile {
     }
   }
 
-  #judgeAllocate({ mode, position, length }: { mode: number; position: number; length: number }) {
-    if (mode !== 0) return;
-    const end = position + length;
+  #judgeAllocate(end: number): void {
     if ([...this.reserves].some((reserve) => reserve.end === end)) return;
     if ([...this.writers].some((writer) => writer.facts.preallocate)) return;
     throw new Violation("writer 10", `space up to ${end} is allocated, and nobody asked for it`);
   }
 
-  #judgeCopy(position: number, length: number): void {
-    const claim = [...this.claims].find(({ bytes, from, to }) =>
-      bytes && from <= position && position <= to
-    );
-    if (!claim) throw new Violation("file", `a copy to ${position}, which nobody asked for`);
-    const bytes = claim.bytes!.subarray(position - claim.from, position - claim.from + length);
-    if (position < this.expected.end) this.expected.leaveOpen(position, bytes);
+  /** The kernel itself puts bytes somewhere that it knows: those of a copy, or zeros. */
+  #judgePut(position: number, length: number): void {
+    const claim = [...this.claims].find(({ from, to }) => from <= position && position <= to);
+    if (!claim) throw new Violation("file", `bytes for ${position}, which nobody asked for`);
+    const from = position - claim.from;
+    this.expected.leaveOpen(position, claim.bytes.subarray(from, from + length));
   }
 
   /** Sets the bytes of a range. Bytes in flight before it may have been mistaken for existing content. */
@@ -376,7 +376,7 @@ export class TrackedFile {
 
   /** Unflushed bytes of writers, and bytes of running calls, may be in the file or not. */
   leaveUnflushedOpen(): void {
-    for (const { from, bytes } of this.claims) if (bytes) this.expected.leaveOpen(from, bytes);
+    for (const { from, bytes } of this.claims) this.expected.leaveOpen(from, bytes);
     for (const { flushed, start, given, leastTruncated } of this.writers) {
       // The block in which a truncate ended is written again with all bytes that a writer has for it.
       const from = Math.max(start, Math.min(flushed, leastTruncated));

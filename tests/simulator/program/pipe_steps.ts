@@ -143,7 +143,7 @@ function fileSource(
   const bufferSize = [512, 4096, 65_536][seed % 3]!;
   const options = { start, end, bufferSize, readAhead: 2, closeFile: false };
   const stream = new session.module.DmaStreamReader(handle.file, options);
-  const claim = { from: 0, to: Math.max(1, end), bytes: undefined };
+  const claim = { from: 0, to: Math.max(1, end), bytes: new Uint8Array(0) };
   tracked.claims.add(claim);
   const memory = { bound: (stream.readAhead + 1) * stream.bufferSize };
   session.oracle.memoryUsers.add(memory);

@@ -9,6 +9,8 @@ import { bytesOf } from "./bytes.ts";
 import type { Handle, Over, Session } from "./session.ts";
 import type { Of } from "./steps.ts";
 
+const NOTHING = new Uint8Array(0);
+
 /** The maximum length of a file. */
 const FURTHEST = 2 ** 50;
 
@@ -46,13 +48,16 @@ function claim(tracked: TrackedFile, range: Claim): () => void {
   return () => tracked.claims.delete(range);
 }
 
-/** The expectations during and after a call that writes bytes. After a failure a part of them may be in the file. */
+/**
+ * The expectations during and after a call that writes bytes, in a range up to `to`. After a failure a part of them may be in
+ * the file, which may end at `furthest`.
+ */
 function putting(
   { oracle }: Session,
   tracked: TrackedFile,
   position: number,
   bytes: Uint8Array,
-  furthest = position + bytes.length,
+  { to = position + bytes.length, furthest = position + bytes.length } = {},
 ) {
   const { expected, touches } = tracked;
   const since = oracle.now();
@@ -62,13 +67,14 @@ function putting(
     expected.leaveOpen(position, bytes);
   };
   const done = () => {
+    if (bytes.length === 0) return;
     if (tracked.hasLostSince(since)) return failed();
     touches.addPastWriters(Math.min(position, expected.end), end);
     tracked.settle(position, bytes);
     const at = expected.firstDifference(position, end);
     if (at >= 0) throw new Violation("file", `byte ${at} is not as it was put there`);
   };
-  return { over: claim(tracked, { from: position, to: end, bytes }), done, failed };
+  return { over: claim(tracked, { from: position, to, bytes }), done, failed };
 }
 
 // ---- reading ------------------------------------------------------------------------------------------------------
@@ -170,7 +176,7 @@ export function writeAt(session: Session, handle: Handle, action: Of<"writeAt">)
   const position = base + (action.block >> 1) * unit;
   const end = position + bytes.length;
   if (!isFree(handle, position, end)) return;
-  const put = bytes.length > 0 ? putting(session, tracked, position, bytes) : undefined;
+  const put = putting(session, tracked, position, bytes);
   return session.call({
     ...put,
     name: "writeAt",
@@ -180,7 +186,7 @@ export function writeAt(session: Session, handle: Handle, action: Of<"writeAt">)
     done: (written) => {
       if (written !== bytes.length) throw new Violation("file", `writeAt resolves to ${written}`);
       if (written > 0) handle.hasWritten = true;
-      put?.done();
+      put.done();
     },
   });
 }
@@ -254,23 +260,13 @@ export function deallocate(session: Session, handle: Handle, action: Of<"dealloc
   const { position, length } = action;
   const end = position + length;
   if (!isFree(handle, position, end)) return;
-  const zeros = () => new Uint8Array(Math.max(0, Math.min(end, tracked.expected.end) - position));
-  const over = claim(tracked, { from: position, to: end, bytes: undefined });
-  const since = session.oracle.now();
-  tracked.expected.leaveOpen(position, zeros());
-  tracked.durable.mayChange(position, Math.min(end, tracked.expected.end));
-  tracked.touches.addPastWriters(position, end);
+  const zeros = new Uint8Array(Math.max(0, Math.min(end, tracked.expected.end) - position));
   return session.call({
+    ...putting(session, tracked, position, zeros, { to: end }),
     name: "deallocate",
     promise: handle.file.deallocate(position, length),
     handle,
     errnos: [Errno.EOPNOTSUPP],
-    over,
-    done: () => {
-      tracked.touches.addPastWriters(position, end);
-      const bytes = zeros();
-      if (bytes.length > 0 && !tracked.hasLostSince(since)) tracked.settle(position, bytes);
-    },
   });
 }
 
@@ -302,8 +298,8 @@ export function copy(session: Session, handle: Handle, action: Of<"copy">): Over
   const bytes = source.expected.content.slice(position, position + length);
   // A copy beyond the end would include bytes that others append.
   const to = length < action.length ? FURTHEST : sourceEnd;
-  const release = claim(source, { from: position, to, bytes: undefined });
-  const put = putting(session, target, targetPosition, bytes, blockEnd(end));
+  const release = claim(source, { from: position, to, bytes: NOTHING });
+  const put = putting(session, target, targetPosition, bytes, { furthest: blockEnd(end) });
   return session.call({
     name: "copyRangeTo",
     promise: handle.file.copyRangeTo(other.file, position, action.length, targetPosition),
