@@ -19,13 +19,11 @@ export function crash(session: Session): void {
   session.oracle.guard(() => {
     // A failed writer may lack bytes, and may not have reported its failure yet.
     if (session.isFaulty || session.dropped.length > 0) return;
-    if (session.slots.some(({ handle }) => handle?.probed)) return;
     if (all.some(({ oracle }) => oracle.ending || oracle.piped)) return;
     if (warnings.length > 0) throw new Violation("normal end", warnings[0]!);
     for (const writer of writers) {
-      if (writer.oracle.ending || writer.oracle.failure) continue;
       checkFlushed("normal end", writer);
-      if (session.cutsAreSure) writer.oracle.checkLength("normal end");
+      writer.oracle.checkLength("normal end");
     }
   });
 }

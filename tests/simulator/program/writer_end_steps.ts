@@ -185,7 +185,7 @@ async function abort(
   const isClosing = wasEnding && oracle.closes && !isWriting;
   // An earlier abort may have overtaken the close, and remains.
   const isFirst = oracle.reasons.size === 0;
-  if (isClosing && isTaken && isFirst && !oracle.failure) oracle.closeStands = true;
+  if (isClosing && isTaken && isFirst) oracle.closeStands = true;
   const reason = session.ownError("aborted");
   oracle.reasons.add(reason);
   const lock = how === "abort lock" ? takeLock(stream) : undefined;
