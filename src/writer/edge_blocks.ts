@@ -15,15 +15,13 @@ interface KnownBlock extends FileBlock {
 /** Completes the writes of a writer with the file's own bytes. */
 export class EdgeBlocks {
   readonly #file: OpenFile;
-  readonly #start: number;
   #known: KnownBlock | undefined;
   /** The writer's own changes to the file. */
   ownChanges = 0;
 
   /** `start` is the writer's first position. */
-  constructor(file: OpenFile, start: number) {
+  constructor(file: OpenFile, readonly start: number) {
     this.#file = file;
-    this.#start = start;
   }
 
   /** Completes a write whose data ends at `dataEnd`: before the start, and behind the data. */
@@ -44,7 +42,7 @@ export class EdgeBlocks {
       });
     };
     const fillEnd = () => fill(dataEnd, dataEnd < contentEnd ? end : 0, ended);
-    fill(position, Math.min(this.#start, end), fillEnd);
+    fill(position, Math.min(this.start, end), fillEnd);
   }
 
   /** Reads the block that contains `at`, unless it was read before and only this writer has changed the file since. */

@@ -122,7 +122,7 @@ export class WriteQueue {
   }
 
   #launch(write: Write, syncs: boolean): void {
-    const { durability } = this.#file;
+    const { durability, length } = this.#file;
     const { changes } = durability;
     this.#pending.begin();
     const complete = (result: number) => {
@@ -133,6 +133,8 @@ export class WriteQueue {
     };
     const writing = new Transfer(this.#file, "write", write, { complete }, syncs ? RWF_DSYNC : 0);
     this.#edges.complete(write, write.dataEnd, (error) => {
+      // Other handles may write below the start. No later cut removes that, even after a failure.
+      length.addContent(this.#edges.start);
       if (error) this.#end(write, error);
       else writing.start();
     });

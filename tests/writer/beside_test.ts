@@ -179,3 +179,44 @@ testInEachDirectory("The first sync of a writer covers what others wrote below i
   const { syncs } = ioStats();
   assertEquals([await second.sync({ tail: true }), ioStats().syncs - syncs], [8292, 1]);
 });
+
+for (const late of ["write", "allocate"] as const) {
+  testInEachDirectory(
+    `A writer whose ${late} fails late cuts nothing off below it`,
+    async (dir) => {
+      const start = 16 << 20;
+      const writerAt = async (position: number) => {
+        const file = await DmaFile.open(dir.file("file"), { write: true, create: true });
+        return new DmaStreamWriter(file, { position, bufferSize: 65_536, sizeHint: 1 << 20 });
+      };
+      const [lower, upper] = [await writerAt(0), await writerAt(start)];
+      let failLate: (() => void) | undefined;
+      using _writes = interpose("write", ({ operation, pass, end }) => {
+        if (operation.position !== start) pass();
+        else if (late === "write") failLate = () => end(-Errno.ENOSPC);
+        else end(-Errno.ENOSPC);
+      });
+      using _allocations = interpose("allocate", ({ operation, completion, pass }) => {
+        if (operation.position !== start) {
+          return pass({}, { complete: () => completion.complete(0) });
+        }
+        // As on ext4 when the disk is full: a part of the space was reserved.
+        const fails = () => completion.complete(-Errno.ENOSPC);
+        const complete = late === "allocate" ? () => void (failLate = fails) : fails;
+        pass({}, { complete });
+      });
+      const failed = assertRejects(() => upper.closed, Error, "No space left on device");
+      // The second buffer is written, and makes the file longer.
+      await upper.write(pattern(131_072));
+      await eventually(() => failLate !== undefined);
+      await eventually(() => Deno.statSync(dir.file("file")).size > start);
+      await lower.write(pattern(200_000));
+      await lower.sync({ tail: true });
+      failLate!();
+      await failed;
+      await lower.close();
+      const bytes = await Deno.readFile(dir.file("file"));
+      assertEquals(bytes.subarray(0, 200_000), pattern(200_000));
+    },
+  );
+}

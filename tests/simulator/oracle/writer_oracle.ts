@@ -235,8 +235,8 @@ export class WriterOracle {
     this.#leave("failed");
     this.file.check("writer 7");
     const { expected, view } = this.file;
-    // If other processes cut the file and the writer continued behind the cut, the gap has zeros.
-    if (this.flushed > this.leastTruncated) expected.mayExtendTo(this.flushed);
+    // If the writer started behind the end, or others have cut the file, the gap has zeros.
+    expected.mayExtendTo(this.flushed);
     // In a file with several appenders the owner of the last bytes is not known.
     if (!cut || this.facts.appendsAlways) expected.mayExtendTo(view.size);
     this.checkLength("writer 7");
