@@ -220,3 +220,24 @@ for (const late of ["write", "allocate"] as const) {
     },
   );
 }
+
+testInEachDirectory("A writer within the length of its file cuts nothing", async (dir) => {
+  const length = 24 * 4096;
+  const whole = await DmaFile.create(dir.file("file"));
+  await whole.truncate(length);
+  using cuts = interpose("truncate", ({ pass }) => pass());
+  const ends = [40_000, length];
+  const writers = await Promise.all(ends.map(async (end) => {
+    const file = await DmaFile.open(dir.file("file"), { write: true });
+    const position = end === length ? 40_960 : 0;
+    const writer = new DmaStreamWriter(file, { position, bufferSize: 4096 });
+    await writer.write(pattern(end - position, position));
+    return writer;
+  }));
+  await Promise.all(writers.map((writer) => writer.close()));
+  await whole.close();
+  assertEquals(cuts.count, 0);
+  const gap = new Uint8Array(960);
+  const bytes = joined(pattern(40_000), gap, pattern(length - 40_960, 40_960));
+  assertEquals(await Deno.readFile(dir.file("file")), bytes);
+});
