@@ -61,6 +61,27 @@ function meetingOthers(random: Random, slots: number, path: Of<"open">["path"]):
   ];
 }
 
+/** Two handles of one file: one writes below the writer of the other, which starts behind the end. */
+function meetingBelow(random: Random, slots: number): [slot: number, action: Action][] {
+  const opening = draw("open", random, slots) as Of<"open">;
+  const open: Action = { ...opening, write: true, create: "yes", truncate: false, append: false };
+  const writer = draw("writer", random, slots) as Of<"writer">;
+  const options = { ...writer.options, bufferSize: 512, writeBehind: 4, closeFile: false };
+  const position = 20_480 + random.below(5000);
+  const to = { of: "zero", amount: random.pick([0, 100, 5000]) } as const;
+  const [seed, block] = [random.seed(), 1 + 2 * random.below(3)];
+  return [
+    [0, open],
+    [1, open],
+    [1, { do: "truncate", to }],
+    [0, { ...writer, place: "position", position, options, waits: true }],
+    // Two buffers are in flight.
+    [0, { do: "write", size: 1100, how: "call", seed }],
+    [1, { do: "writeAt", block, blocks: 1, buffer: false, seed: seed + 1 }],
+    [1, draw("sync file", random, slots)],
+  ];
+}
+
 /** A program of some dozens of steps. In some programs `beside` draws steps of other processes between them. */
 export function generate(random: Random, beside: Random): Program {
   const tasks = random.between(1, 3);
@@ -75,6 +96,9 @@ export function generate(random: Random, beside: Random): Program {
     }
   };
   const hasOthers = beside.chance(0.3);
+  if (!hasOthers && slots > 1 && beside.chance(0.2)) {
+    for (const [slot, action] of meetingBelow(beside, slots)) add(slot, 0, action);
+  }
   const addOpening = (slot: number, task: number) => {
     const opening = draw(random.weighted(OPENING), random, slots);
     add(slot, task, opening);

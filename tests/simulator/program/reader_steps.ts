@@ -17,8 +17,8 @@ export function openReader(
   if (handle.closing || slot.reader) return;
   const { byDefault, bufferSize, readAhead } = action;
   const [start, length] = byDefault ? [0, Infinity] : [action.start, action.length];
-  // Closing an atomic file publishes it. If it has an open writer, the writer closes it.
-  const mayClose = handle.tracked.writers.size === 0 && handle.target === undefined;
+  // Closing an atomic file publishes or discards it. If it has an open writer, the writer closes it.
+  const mayClose = handle.tracked.writers.size === 0 && !handle.hidden;
   if (!handle.readable || (byDefault && !mayClose)) return;
   const closeFile = byDefault || (action.closeFile && mayClose);
   const end = start + length;
