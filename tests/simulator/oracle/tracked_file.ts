@@ -363,12 +363,11 @@ export class TrackedFile {
     this.expected.leaveOpen(position, claim.bytes.subarray(from, from + length));
   }
 
-  /** Sets the bytes of a range. Bytes in flight before it may have been mistaken for existing content. */
+  /** Sets the bytes of a range. Restored bytes before it may have been mistaken for existing content. */
   settle(position: number, bytes: Uint8Array): void {
     const { end } = this.expected;
     this.expected.settle(position, bytes);
     if (position <= end) return;
-    this.leaveUnflushedOpen();
     for (const [at, byte] of this.#recalled) this.expected.leaveOpen(at, Uint8Array.of(byte));
   }
 

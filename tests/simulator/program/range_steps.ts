@@ -185,7 +185,6 @@ export function writeAt(session: Session, handle: Handle, action: Of<"writeAt">)
     handle,
     done: (written) => {
       if (written !== bytes.length) throw new Violation("file", `writeAt resolves to ${written}`);
-      if (written > 0) handle.hasWritten = true;
       put.done();
     },
   });

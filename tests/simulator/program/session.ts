@@ -28,8 +28,6 @@ export interface ModuleUnderTest {
 export class Handle {
   /** Whether its open created or truncated the file, so that bytes of others are not kept. */
   owns = false;
-  /** Whether it has written bytes. Before that, a file that it owns counts as empty. */
-  hasWritten = false;
   /** The future name of an unpublished atomic file; otherwise undefined. */
   target: Place | undefined;
   /** Whether it may have a hidden name. */

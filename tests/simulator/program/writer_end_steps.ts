@@ -162,7 +162,6 @@ export function giveUp(session: Session, writer: OpenWriter, closing?: Closing):
 function leave(session: Session, writer: OpenWriter, closes: boolean): void {
   const { slot } = writer;
   session.oracle.memoryUsers.delete(writer.memory);
-  if (writer.oracle.flushed > 0) writer.handle.hasWritten = true;
   if (slot.writer === writer) slot.writer = undefined;
   slot.ended = writer;
   if (closes) session.leave(writer.handle);

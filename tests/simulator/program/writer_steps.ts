@@ -25,9 +25,8 @@ export function openWriter(
     return openSecond(session, handle);
   }
   const isTaken = tracked.writers.size + tracked.claims.size > 0;
-  const isOverwritten = handle.owns && !handle.hasWritten && tracked.expected.end > 0;
   const isOthers = session.isOthers(tracked, handle) || session.oracle.isEmptied(tracked.view);
-  if (isTaken || isOthers || isOverwritten) return;
+  if (isTaken || isOthers) return;
   const { appends } = handle;
   // No other call may change the length of a file that is appended to or that two handles have open: the position of a
   // chunk, or the length, would not be known.
