@@ -20,6 +20,7 @@ export function crash(session: Session): void {
     // A failed writer may lack bytes, and may not have reported its failure yet.
     if (session.isFaulty || session.dropped.length > 0) return;
     if (all.some(({ oracle }) => oracle.ending || oracle.piped)) return;
+    if (session.slots.some(({ handle }) => handle?.probed)) return;
     if (warnings.length > 0) throw new Violation("normal end", warnings[0]!);
     for (const writer of writers) {
       checkFlushed("normal end", writer);

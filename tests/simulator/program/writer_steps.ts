@@ -61,7 +61,7 @@ export function openWriter(
   if (waits) return find(session, writer);
 }
 
-/** A file has one writer at a time. The first one may have failed without a report yet. */
+/** A file has one writer at a time. The first one may have ended without a report yet. */
 async function openSecond(session: Session, handle: Handle): Promise<void> {
   let second: WritableStream;
   try {
