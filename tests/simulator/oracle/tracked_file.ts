@@ -5,7 +5,8 @@ import { alignUp } from "../../../src/align.ts";
 import { type FileView, type Flight, rangeOf } from "../kernel/flight.ts";
 import type { World } from "../world.ts";
 import { CutsByOthers } from "./cuts_by_others.ts";
-import { DurableFile, ExpectedFile } from "./expected_file.ts";
+import { DurableFile } from "./durable_file.ts";
+import { ExpectedFile } from "./expected_file.ts";
 import { type PromiseName, Violation } from "./promises.ts";
 import { blockEnd, blockStart, type Claim, type Source, sourceOf } from "./claim.ts";
 import { type Range, Ranges } from "./ranges.ts";
@@ -130,22 +131,7 @@ export class TrackedFile {
     kept.removeAll(this.#lost);
     this.#synced.end = Math.max(this.#synced.end, kept.end);
     this.durable.promise(this.expected, kept, size);
-    for (const flight of this.#flights.keys()) this.#mayChange(flight);
-  }
-
-  /** Applies the possible effect of an operation in flight on the disk. */
-  #mayChange(flight: Flight): void {
-    const { durable } = this;
-    const { operation, bytes } = flight;
-    if (operation.op === "write") durable.mayBecome(operation.position, bytes!);
-    else if (operation.op === "truncate") {
-      durable.mayBeTruncated(Math.min(operation.length, this.#flights.get(flight)!));
-    } else if (operation.op === "copyRange") durable.mayChange(...rangeOf(operation)!);
-    else if (operation.op === "allocate") {
-      const hole = rangeOf(operation);
-      if (hole) durable.mayChange(hole[0], Math.min(hole[1], this.#flights.get(flight)!));
-      else if (operation.mode === 0) durable.mayExtendTo(operation.position + operation.length);
-    }
+    for (const [flight, end] of this.#flights) this.durable.mayPerform(flight, end);
   }
 
   // ---- operations -------------------------------------------------------------------------------------------------
@@ -179,8 +165,9 @@ export class TrackedFile {
       default:
         return;
     }
-    this.#flights.set(flight, this.expected.end);
-    this.#mayChange(flight);
+    const { end } = this.expected;
+    this.#flights.set(flight, end);
+    this.durable.mayPerform(flight, end);
   }
 
   performed(flight: Flight): void {
