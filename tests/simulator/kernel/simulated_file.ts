@@ -77,12 +77,15 @@ export class SimulatedFile {
     if (through) this.#writeThrough();
   }
 
-  /** Makes written-through changes durable, up to the last one. Changes in the journal become durable with them. */
+  /** The last change that was written through. The lengths and freed blocks before it, in the journal, are durable too. */
+  get #lastThrough(): number {
+    return this.#changes.findLastIndex((change) => change.kind === "bytes" && change.through);
+  }
+
+  /** Makes written-through changes durable, and with them the changes in the journal. */
   #writeThrough(): void {
     const durable = this.#durable;
-    const isThrough = (change: Change) => change.kind === "bytes" && change.through;
-    const count = 1 + this.#changes.findLastIndex(isThrough);
-    for (const change of this.#changes.slice(0, count)) {
+    for (const change of this.#changes.slice(0, this.#lastThrough + 1)) {
       if (change.kind === "bytes" && !change.through) continue;
       apply(durable, change);
       if (change.kind !== "bytes") continue;
@@ -166,9 +169,11 @@ export class SimulatedFile {
     if (kept === "nothing") return image;
     const keeps = kept === "everything" ? undefined : () => random.chance(0.5);
     let sizes = [image.size];
-    for (const change of this.#changes) {
+    const lastThrough = this.#lastThrough;
+    for (const [index, change] of this.#changes.entries()) {
+      const isDurable = change.kind === "zeros" && index < lastThrough;
       if (change.kind === "size") sizes.push(change.size);
-      else apply(image, change, keepsOf(change, keeps));
+      else apply(image, change, isDurable ? undefined : keepsOf(change, keeps));
       if (change.kind === "bytes" && change.through) sizes = [this.#durable.size];
     }
     image.size = kept === "everything" ? this.#size : random.pick(sizes);
