@@ -8,6 +8,8 @@
 
 import { parseArgs } from "node:util";
 import { DmaFile, DmaStreamWriter, type DmaStreamWriterOptions, engineInfo } from "../mod.ts";
+import { median } from "./harness/statistics.ts";
+import { warmStream } from "./programs/measure.mjs";
 import { makeWorkDirectory, mountFileSystems, takeDown } from "../tests/setup/file_systems.ts";
 
 const { values } = parseArgs({
@@ -22,7 +24,7 @@ const { values } = parseArgs({
 const MIB = 1 << 20;
 const size = Number(values.size) * MIB;
 const rounds = Number(values.rounds);
-const chunk = new Uint8Array(64 * 1024).map((_, index) => index * 31);
+const CHUNK = 64 * 1024;
 
 interface Setting {
   name: string;
@@ -32,56 +34,39 @@ interface Setting {
 
 /** The settings to compare, as far as `--only` chooses them. */
 function settings(): Setting[] {
-  const all: Setting[] = [];
+  const all: Setting[] = [{
+    name: "1024 KiB × 4, sizeHint",
+    writers: 1,
+    options: { sizeHint: size },
+  }];
   for (const preallocate of [true, false]) {
+    const moved = preallocate ? "" : ", end not moved";
     for (const kib of [128, 256, 512, 1024, 2048]) {
       for (const writeBehind of [2, 4, 8]) {
-        const name = `${kib} KiB × ${writeBehind}${preallocate ? "" : ", end not moved"}`;
-        all.push({
-          name,
-          writers: 1,
-          options: { bufferSize: kib * 1024, writeBehind, preallocate },
-        });
+        const options = { bufferSize: kib * 1024, writeBehind, preallocate };
+        all.push({ name: `${kib} KiB × ${writeBehind}${moved}`, writers: 1, options });
       }
     }
+    all.push({ name: `50 writers, 1024 KiB × 4${moved}`, writers: 50, options: { preallocate } });
   }
-  for (const preallocate of [true, false]) {
-    const name = `50 writers, 1024 KiB × 4${preallocate ? "" : ", end not moved"}`;
-    all.push({ name, writers: 50, options: { preallocate } });
-  }
-  const name = "1024 KiB × 4, sizeHint";
-  all.push({ name, writers: 1, options: { sizeHint: size } });
   return all.filter(({ name }) => new RegExp(values.only).test(name));
 }
 
 /** Writes one file, durably. */
 async function write(path: string, bytes: number, options: DmaStreamWriterOptions): Promise<void> {
-  const writer = new DmaStreamWriter(await DmaFile.create(path), options);
-  let left = bytes;
-  const source = new ReadableStream<Uint8Array<ArrayBuffer>>({
-    pull(controller) {
-      if (left <= 0) return controller.close();
-      left -= chunk.length;
-      controller.enqueue(chunk);
-    },
-  }, { highWaterMark: 0 });
-  await source.pipeTo(writer);
+  await warmStream(bytes, CHUNK).pipeTo(new DmaStreamWriter(await DmaFile.create(path), options));
 }
 
 /** MiB/s of one run. */
 async function run(directory: string, { writers, options }: Setting): Promise<number> {
   const folder = await Deno.makeTempDir({ dir: directory });
-  const bytes = Math.floor(size / writers / chunk.length) * chunk.length;
+  const bytes = Math.floor(size / writers / CHUNK) * CHUNK;
   const began = performance.now();
   const all = Array.from({ length: writers }, (_, n) => write(`${folder}/${n}`, bytes, options));
   await Promise.all(all);
   const seconds = (performance.now() - began) / 1000;
   await Deno.remove(folder, { recursive: true });
   return bytes * writers / MIB / seconds;
-}
-
-function median(values: number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1]!;
 }
 
 async function measure(directories: Map<string, string>): Promise<void> {

@@ -2,6 +2,7 @@
 
 import { DmaFile, DmaStreamWriter } from "../mod.ts";
 import { benchDirectory } from "./harness/bench_directory.ts";
+import { benchWays } from "./harness/ways.ts";
 import { warmChunk } from "./programs/measure.mjs";
 
 const directory = benchDirectory();
@@ -32,27 +33,11 @@ async function byWriteAt(path: string): Promise<void> {
 for (
   const [group, atOnce] of [["a file of 4 KiB", 1], ["50 files of 4 KiB at once", 50]] as const
 ) {
-  const runs = atOnce === 1 ? { n: 200, warmup: 20 } : { n: 20, warmup: 2 };
-  const all = (write: (path: string) => Promise<void>) => async () => {
-    await Promise.all(Array.from({ length: atOnce }, () => write(newName())));
-  };
-  Deno.bench({
-    ...runs,
-    group,
-    baseline: true,
-    name: `Deno open, write, syncData, close × ${atOnce}`,
-    fn: all(byDeno),
-  });
-  Deno.bench({
-    ...runs,
-    group,
-    name: `DmaStreamWriter, the name durable too × ${atOnce}`,
-    fn: all(byWriter),
-  });
-  Deno.bench({
-    ...runs,
-    group,
-    name: `DmaFile create, writeAt, syncData, close × ${atOnce}`,
-    fn: all(byWriteAt),
+  const all = (write: (path: string) => Promise<void>) => () =>
+    Promise.all(Array.from({ length: atOnce }, () => write(newName())));
+  benchWays(group, atOnce === 1 ? { n: 200, warmup: 20 } : { n: 20, warmup: 2 }, {
+    [`Deno open, write, syncData, close × ${atOnce}`]: all(byDeno),
+    [`DmaStreamWriter, the name durable too × ${atOnce}`]: all(byWriter),
+    [`DmaFile create, writeAt, syncData, close × ${atOnce}`]: all(byWriteAt),
   });
 }

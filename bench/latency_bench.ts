@@ -2,6 +2,7 @@
 
 import { DmaFile, DmaStreamWriter } from "../mod.ts";
 import { benchDirectory } from "./harness/bench_directory.ts";
+import { benchWays } from "./harness/ways.ts";
 import { warmChunk } from "./programs/measure.mjs";
 
 const BLOCK = 4096;
@@ -29,106 +30,49 @@ const own = await DmaFile.open(`${directory}/own`, { write: true });
 const theirs = await Deno.open(`${directory}/deno`, { read: true, write: true });
 const buffer = new Uint8Array(BLOCK);
 
-Deno.bench({
-  ...runs,
-  group: "one writeAt of 4 KiB",
-  baseline: true,
-  name: "FsFile seek and write, into the page cache",
-  async fn() {
-    await theirs.seek(nextPosition(), Deno.SeekMode.Start);
-    await theirs.write(bytes);
-  },
+async function writeTheirs(): Promise<void> {
+  await theirs.seek(nextPosition(), Deno.SeekMode.Start);
+  await theirs.write(bytes);
+}
+
+benchWays("one writeAt of 4 KiB", runs, {
+  "FsFile seek and write, into the page cache": writeTheirs,
+  "DmaFile.writeAt, onto the disk": () => own.writeAt(bytes, nextPosition()),
 });
 
-Deno.bench({
-  ...runs,
-  group: "one writeAt of 4 KiB",
-  name: "DmaFile.writeAt, onto the disk",
-  async fn() {
-    await own.writeAt(bytes, nextPosition());
-  },
-});
-
-Deno.bench({
-  ...runs,
-  group: "one writeAt of 4 KiB, durable",
-  baseline: true,
-  name: "FsFile seek, write, syncData",
-  async fn() {
-    await theirs.seek(nextPosition(), Deno.SeekMode.Start);
-    await theirs.write(bytes);
+benchWays("one writeAt of 4 KiB, durable", runs, {
+  "FsFile seek, write, syncData": async () => {
+    await writeTheirs();
     await theirs.syncData();
   },
-});
-
-Deno.bench({
-  ...runs,
-  group: "one writeAt of 4 KiB, durable",
-  name: "DmaFile writeAt, syncData",
-  async fn() {
+  "DmaFile writeAt, syncData": async () => {
     await own.writeAt(bytes, nextPosition());
     await own.syncData();
   },
 });
 
-Deno.bench({
-  ...runs,
-  group: "one readAt of 4 KiB",
-  baseline: true,
-  name: "FsFile seek and read, from the page cache",
-  async fn() {
+benchWays("one readAt of 4 KiB", runs, {
+  "FsFile seek and read, from the page cache": async () => {
     await theirs.seek(nextPosition(), Deno.SeekMode.Start);
     await theirs.read(buffer);
   },
+  "DmaFile.readAt, from the disk": () => own.readAt(nextPosition(), BLOCK),
 });
 
-Deno.bench({
-  ...runs,
-  group: "one readAt of 4 KiB",
-  name: "DmaFile.readAt, from the disk",
-  async fn() {
-    await own.readAt(nextPosition(), BLOCK);
-  },
-});
-
-Deno.bench({
-  ...runs,
-  group: "one sync with nothing to do",
-  baseline: true,
-  name: "FsFile.syncData, clean",
-  async fn() {
-    await theirs.syncData();
-  },
-});
-
-Deno.bench({
-  ...runs,
-  group: "one sync with nothing to do",
-  name: "DmaFile.syncData, clean",
-  async fn() {
-    await own.syncData();
-  },
+benchWays("one sync with nothing to do", runs, {
+  "FsFile.syncData, clean": () => theirs.syncData(),
+  "DmaFile.syncData, clean": () => own.syncData(),
 });
 
 const appended = await Deno.open(`${directory}/appended`, { write: true, create: true });
 const log = new DmaStreamWriter(await DmaFile.create(`${directory}/log`), { bufferSize: BLOCK });
 
-Deno.bench({
-  ...runs,
-  group: "append 4 KiB and sync",
-  baseline: true,
-  name: "FsFile write, syncData",
-  async fn() {
+benchWays("append 4 KiB and sync", runs, {
+  "FsFile write, syncData": async () => {
     await appended.write(bytes);
     await appended.syncData();
   },
-});
-
-Deno.bench({
-  ...runs,
-  group: "append 4 KiB and sync",
-  name: "DmaStreamWriter write, sync",
-  async fn() {
+  "DmaStreamWriter write, sync": async () => {
     await log.write(bytes);
     await log.sync();
   },

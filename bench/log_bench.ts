@@ -5,11 +5,9 @@ import { DatabaseSync } from "node:sqlite";
 import sonicBoomModule from "npm:sonic-boom@5.0.2";
 import { DmaFile, DmaStreamWriter } from "../mod.ts";
 import { benchDirectory } from "./harness/bench_directory.ts";
+import { benchWays } from "./harness/ways.ts";
 
 const LINES = 64;
-const RUNS = { n: 100, warmup: 10 } as const;
-/** A contestant that syncs each line needs 64 times as long for 64 tasks. */
-const FEW_RUNS = { n: 5, warmup: 1 } as const;
 const directory = benchDirectory();
 const text = `${"x".repeat(199)}\n`;
 const line = new TextEncoder().encode(text);
@@ -43,25 +41,16 @@ const WAYS = {
   "sonic-boom (pino), sync, fsync": () => void boom.write(text),
 };
 
-for (const [name, way] of Object.entries(WAYS)) {
-  const baseline = name.startsWith("FsFile");
-  Deno.bench({
-    ...RUNS,
-    group: "a durable line of 200 bytes",
-    baseline,
-    name,
-    // `deno bench` awaits a function only if it is declared as `async`.
-    async fn() {
-      await way();
-    },
-  });
-  Deno.bench({
-    ...FEW_RUNS,
-    group: `${LINES} tasks, a durable line each`,
-    baseline,
-    name: `${LINES} times ${name}`,
-    async fn() {
-      await Promise.all(Array.from({ length: LINES }, way));
-    },
-  });
-}
+benchWays("a durable line of 200 bytes", { n: 100, warmup: 10 }, WAYS);
+
+// A contestant that syncs each line needs 64 times as long for 64 tasks.
+benchWays(
+  `${LINES} tasks, a durable line each`,
+  { n: 5, warmup: 1 },
+  Object.fromEntries(
+    Object.entries(WAYS).map(([name, way]) => [
+      `${LINES} times ${name}`,
+      () => Promise.all(Array.from({ length: LINES }, way)),
+    ]),
+  ),
+);

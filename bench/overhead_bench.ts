@@ -2,6 +2,7 @@
 
 import { DmaFile, DmaStreamWriter } from "../mod.ts";
 import { benchDirectory } from "./harness/bench_directory.ts";
+import { benchWays } from "./harness/ways.ts";
 import { warmChunk, warmStream } from "./programs/measure.mjs";
 
 const directory = benchDirectory();
@@ -45,40 +46,22 @@ await Deno.writeFile(`${directory}/file`, warmChunk(4096));
 const own = await DmaFile.open(`${directory}/file`);
 const theirs = await Deno.open(`${directory}/file`);
 
-Deno.bench({
-  group: "one operation that needs no disk",
-  baseline: true,
-  name: "FsFile.stat",
-  async fn() {
-    await theirs.stat();
-  },
-});
-Deno.bench({
-  group: "one operation that needs no disk",
-  name: "DmaFile.stat",
-  async fn() {
-    await own.stat();
-  },
+benchWays("one operation that needs no disk", {}, {
+  "FsFile.stat": () => theirs.stat(),
+  "DmaFile.stat": () => own.stat(),
 });
 
 const CHUNK = 65536;
 const TOTAL = 64 << 20;
-const streams = { group: "pipeTo, 1,024 chunks of 64 KiB", n: 20, warmup: 5 } as const;
-
-Deno.bench({
-  ...streams,
-  baseline: true,
-  name: "a WritableStream that does nothing",
-  async fn() {
-    await warmStream(TOTAL, CHUNK).pipeTo(new WritableStream({ write() {} }));
-  },
-});
-
 const target = new Uint8Array(1 << 20);
-Deno.bench({
-  ...streams,
-  name: "a WritableStream that copies into memory",
-  async fn() {
+
+// On tmpfs the kernel copies once more, and no call waits for a disk.
+const memory = benchDirectory("/dev/shm");
+
+benchWays("pipeTo, 1,024 chunks of 64 KiB", { n: 20, warmup: 5 }, {
+  "a WritableStream that does nothing": () =>
+    warmStream(TOTAL, CHUNK).pipeTo(new WritableStream({ write() {} })),
+  "a WritableStream that copies into memory": async () => {
     let at = 0;
     const sink = new WritableStream<Uint8Array>({
       write(chunk) {
@@ -88,25 +71,12 @@ Deno.bench({
     });
     await warmStream(TOTAL, CHUNK).pipeTo(sink);
   },
-});
-
-// On tmpfs the kernel copies once more, and no call waits for a disk.
-const memory = Deno.makeTempDirSync({ dir: "/dev/shm", prefix: "dma-bench-" });
-globalThis.addEventListener("unload", () => Deno.removeSync(memory, { recursive: true }));
-
-Deno.bench({
-  ...streams,
-  name: "FsFile.writable on tmpfs",
-  async fn() {
+  "FsFile.writable on tmpfs": async () => {
     const options = { write: true, create: true, truncate: true };
     const file = await Deno.open(`${memory}/deno`, options);
     await warmStream(TOTAL, CHUNK).pipeTo(file.writable);
   },
-});
-Deno.bench({
-  ...streams,
-  name: "DmaStreamWriter on tmpfs",
-  async fn() {
+  "DmaStreamWriter on tmpfs": async () => {
     const file = await DmaFile.create(`${memory}/own`);
     await warmStream(TOTAL, CHUNK).pipeTo(new DmaStreamWriter(file));
   },

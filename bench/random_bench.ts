@@ -3,6 +3,7 @@
 
 import { DmaFile } from "../mod.ts";
 import { benchDirectory } from "./harness/bench_directory.ts";
+import { benchWays } from "./harness/ways.ts";
 import { warmChunk } from "./programs/measure.mjs";
 
 const BLOCK = 4096;
@@ -45,47 +46,32 @@ async function byTasks(
   }));
 }
 
-for (const call of ["read", "write"] as const) {
-  Deno.bench({
-    ...runs,
-    group: `random ${call}s: 1,024 of 4 KiB`,
-    baseline: true,
-    name: `FsFile seek and ${call}, by way of the page cache`,
-    async fn() {
-      for (let left = BLOCKS; left > 0; left--) {
-        await theirs.seek(nextPosition(), Deno.SeekMode.Start);
-        await theirs[call](bytes);
-      }
-    },
-  });
+const DEPTHS = [1, 32, 128];
+
+/** One of this module's calls, at each depth. */
+function atDepths(name: string, work: Parameters<typeof byTasks>[1]) {
+  return Object.fromEntries(
+    DEPTHS.map((atOnce) => [`${name}, ${atOnce} at once`, () => byTasks(atOnce, work)]),
+  );
 }
 
-for (const atOnce of [1, 32, 128]) {
-  Deno.bench({
-    ...runs,
-    group: "random reads: 1,024 of 4 KiB",
-    name: `DmaFile.readAt, ${atOnce} at once`,
-    async fn() {
-      await byTasks(atOnce, () => file.readAt(nextPosition(), BLOCK));
-    },
-  });
-  Deno.bench({
-    ...runs,
-    group: "random reads: 1,024 of 4 KiB",
-    name: `DmaFile.readInto, ${atOnce} at once`,
-    async fn() {
-      await byTasks(atOnce, (buffer) => file.readInto(buffer, nextPosition()));
-    },
-  });
-  Deno.bench({
-    ...runs,
-    group: "random writes: 1,024 of 4 KiB",
-    name: `DmaFile.writeAt, ${atOnce} at once`,
-    async fn() {
-      await byTasks(atOnce, (buffer) => file.writeAt(buffer, nextPosition()));
-    },
-  });
+async function seekAndCall(call: "read" | "write"): Promise<void> {
+  for (let left = BLOCKS; left > 0; left--) {
+    await theirs.seek(nextPosition(), Deno.SeekMode.Start);
+    await theirs[call](bytes);
+  }
 }
+
+benchWays("random reads: 1,024 of 4 KiB", runs, {
+  "FsFile seek and read, by way of the page cache": () => seekAndCall("read"),
+  ...atDepths("DmaFile.readAt", () => file.readAt(nextPosition(), BLOCK)),
+  ...atDepths("DmaFile.readInto", (buffer) => file.readInto(buffer, nextPosition())),
+});
+
+benchWays("random writes: 1,024 of 4 KiB", runs, {
+  "FsFile seek and write, by way of the page cache": () => seekAndCall("write"),
+  ...atDepths("DmaFile.writeAt", (buffer) => file.writeAt(buffer, nextPosition())),
+});
 
 /** Ranges of 4 to 64 KiB anywhere in the file. */
 function someRanges(): { position: number; length: number }[] {
@@ -95,36 +81,16 @@ function someRanges(): { position: number; length: number }[] {
   });
 }
 
-const ranges = "scattered ranges: 1,024 of 4 to 64 KiB";
-
-Deno.bench({
-  ...runs,
-  group: ranges,
-  baseline: true,
-  name: "FsFile seek and read, by way of the page cache",
-  async fn() {
+benchWays("scattered ranges: 1,024 of 4 to 64 KiB", runs, {
+  "FsFile seek and read, by way of the page cache": async () => {
     for (const { position, length } of someRanges()) {
       await theirs.seek(position, Deno.SeekMode.Start);
       await theirs.read(new Uint8Array(length));
     }
   },
-});
-
-Deno.bench({
-  ...runs,
-  group: ranges,
-  name: "DmaFile.readMany, as they come",
-  async fn() {
-    for await (const _ of file.readMany(someRanges()));
-  },
-});
-
-Deno.bench({
-  ...runs,
-  group: ranges,
-  name: "DmaFile.readMany, sorted by position",
-  async fn() {
+  "DmaFile.readMany, as they come": () => Array.fromAsync(file.readMany(someRanges()), () => {}),
+  "DmaFile.readMany, sorted by position": () => {
     const sorted = someRanges().sort((one, other) => one.position - other.position);
-    for await (const _ of file.readMany(sorted));
+    return Array.fromAsync(file.readMany(sorted), () => {});
   },
 });

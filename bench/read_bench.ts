@@ -1,15 +1,15 @@
 // Reads a cold file in chunks of 100 B to 1 MiB, beside FsFile.read and FsFile.readable.
 
 import { DmaFile, DmaStreamReader } from "../mod.ts";
-import { benchDirectory, CHUNK_SIZES, DISK_RUNS } from "./harness/bench_directory.ts";
-import { dropFromCache } from "./harness/page_cache.ts";
-import { writeSource } from "./harness/source.ts";
+import { benchDirectory } from "./harness/bench_directory.ts";
+import { dropFromCache, writeSource } from "./harness/files.ts";
 import { showBytes } from "./harness/units.ts";
+import { benchWays, CHUNK_SIZES, DISK_RUNS } from "./harness/ways.ts";
 
 const directory = benchDirectory();
 
 /** Times a read of a file that is not in the page cache. Dropping it from the page cache is not timed. */
-function cold(path: string, read: () => Promise<number>, total: number) {
+function cold(path: string, total: number, read: () => Promise<number>) {
   return async (bench: Deno.BenchContext) => {
     await dropFromCache(path);
     bench.start();
@@ -32,17 +32,19 @@ async function readByViews(stream: ReadableStream<Uint8Array>, length: number): 
   }
 }
 
+async function countParts(parts: AsyncIterable<Uint8Array>): Promise<number> {
+  let bytes = 0;
+  for await (const part of parts) bytes += part.length;
+  return bytes;
+}
+
 for (const { name, chunk, total } of CHUNK_SIZES) {
-  const group = `read ${showBytes(total)}, cold, by ${name}`;
   const path = `${directory}/${chunk}`;
   await writeSource(path, total);
+  const open = async () => new DmaStreamReader(await DmaFile.open(path));
 
-  Deno.bench({
-    ...DISK_RUNS,
-    group,
-    baseline: true,
-    name: `FsFile.read, ${name}`,
-    fn: cold(path, async () => {
+  benchWays(`read ${showBytes(total)}, cold, by ${name}`, DISK_RUNS, {
+    [`FsFile.read, ${name}`]: cold(path, total, async () => {
       using file = await Deno.open(path);
       const buffer = new Uint8Array(chunk);
       let bytes = 0;
@@ -51,35 +53,15 @@ for (const { name, chunk, total } of CHUNK_SIZES) {
         if (got === null) return bytes;
         bytes += got;
       }
-    }, total),
-  });
-
-  Deno.bench({
-    ...DISK_RUNS,
-    group,
-    name: `FsFile.readable, BYOB, ${name}`,
-    fn: cold(path, async () => await readByViews((await Deno.open(path)).readable, chunk), total),
-  });
-
-  Deno.bench({
-    ...DISK_RUNS,
-    group,
-    name: `DmaStreamReader, BYOB, ${name}`,
-    fn: cold(
-      path,
-      async () => await readByViews(new DmaStreamReader(await DmaFile.open(path)), chunk),
-      total,
-    ),
-  });
-
-  Deno.bench({
-    ...DISK_RUNS,
-    group,
-    name: `DmaStreamReader, for await (its own chunks), ${name}`,
-    fn: cold(path, async () => {
-      let bytes = 0;
-      for await (const part of new DmaStreamReader(await DmaFile.open(path))) bytes += part.length;
-      return bytes;
-    }, total),
+    }),
+    [`FsFile.readable, BYOB, ${name}`]: cold(path, total, async () => {
+      return await readByViews((await Deno.open(path)).readable, chunk);
+    }),
+    [`DmaStreamReader, BYOB, ${name}`]: cold(path, total, async () => {
+      return await readByViews(await open(), chunk);
+    }),
+    [`DmaStreamReader, for await (its own chunks), ${name}`]: cold(path, total, async () => {
+      return await countParts(await open());
+    }),
   });
 }

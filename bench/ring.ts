@@ -5,14 +5,14 @@
 //     deno task bench:ring [--size=1GiB] [--rounds=5] [--dir=/var/tmp]
 
 import { library } from "../tests/faults/tools.ts";
-import { programContestant } from "./contestants/programs.ts";
-import type { Contestant } from "./harness/contestant.ts";
+import { type Pairs, programsOf } from "./contestants/programs.ts";
+import type { Contestant, Group } from "./harness/contestant.ts";
 import { benchDirectory } from "./harness/bench_directory.ts";
 import { machineFacts } from "./harness/machine.ts";
 import { parseOptions } from "./harness/options.ts";
 import { RATE_UNITS, type Result } from "./harness/result.ts";
-import { runRounds } from "./harness/rounds.ts";
-import { writeSource } from "./harness/source.ts";
+import { courseIn, runRounds } from "./harness/rounds.ts";
+import { writeSource } from "./harness/files.ts";
 import { median } from "./harness/statistics.ts";
 import { ONLY_DENO } from "./harness/tools.ts";
 import { KIB, showNumber } from "./harness/units.ts";
@@ -31,32 +31,23 @@ const VARIANTS: readonly [name: string, env: Readonly<Record<string, string | nu
   ["the threads engine", { DMA_ENGINE: "threads" }],
 ];
 
-type Facts = Parameters<typeof programContestant>[0];
-
 /** The work that each variant does. */
-const JOBS: Readonly<Record<string, Pick<Facts, "group" | "job" | "pairs">>> = {
-  "pipeTo, 1 MiB × 4": { group: "write", job: "pipe" },
-  "pipeTo, 128 KiB × 4": {
-    group: "write",
-    job: "pipe",
-    pairs: { bufferSize: 128 * KIB, depth: 4 },
-  },
-  "for await, 1 MiB × 4": { group: "read", job: "forAwait" },
-  "writeAt, 4 KiB, one by one": {
-    group: "blocks",
-    job: "blocks",
-    pairs: { chunk: 4 * KIB, count: 5000 },
-  },
+const JOBS: Readonly<Record<string, readonly [group: Group, job: string, pairs?: Pairs]>> = {
+  "pipeTo, 1 MiB × 4": ["write", "pipe"],
+  "pipeTo, 128 KiB × 4": ["write", "pipe", { bufferSize: 128 * KIB, depth: 4 }],
+  "for await, 1 MiB × 4": ["read", "forAwait"],
+  "writeAt, 4 KiB, one by one": ["blocks", "blocks", { chunk: 4 * KIB, count: 5000 }],
 };
 
 const say = (line: string) => console.error(line);
-const { size, rounds, patience, directory: parent } = parseOptions(Deno.args);
+const options = parseOptions(Deno.args);
+const { rounds } = options;
 const between = await library("old_kernel");
 
-function contestant(variant: number, job: string): Contestant {
+function contestant(variant: number, name: string): Contestant {
   const [settings, env] = VARIANTS[variant]!;
-  const facts = { id: `${job}, ${settings}`, label: job, settings, runtime: "dma", ...JOBS[job]! };
-  const plain = programContestant(facts as Facts);
+  const [group, job, pairs] = JOBS[name]!;
+  const plain = programsOf(group).dma(`${name}, ${settings}`, job, name, settings, pairs);
   const set = Object.entries({ DMA_LIBURING: between, ...env }).map(([name, value]) =>
     `${name}=${value}`
   );
@@ -69,17 +60,9 @@ function contestant(variant: number, job: string): Contestant {
   };
 }
 
-const directory = benchDirectory(parent);
-const course = {
-  tools: ONLY_DENO,
-  size,
-  patience,
-  directory,
-  path: `${directory}/new`,
-  source: `${directory}/source`,
-};
+const course = courseIn(benchDirectory(options.directory), ONLY_DENO, options);
 const results = new Map<string, Result[]>();
-await writeSource(course.source, size);
+await writeSource(course.source, course.size);
 for (const job of Object.keys(JOBS)) {
   const all = VARIANTS.map((_, variant) => contestant(variant, job));
   results.set(job, await runRounds(all, course, rounds, say));
@@ -95,10 +78,10 @@ function cell(result: Result, first: Result): string {
 }
 
 const jobs = [...results.keys()];
-const unit = (job: string) => RATE_UNITS[JOBS[job]!.group];
+const unit = (job: string) => RATE_UNITS[JOBS[job]![0]];
 console.log(`Medians of ${rounds} alternating rounds; in brackets the ratio to the first line, pair
 by pair, and CPU seconds a GiB with the start of Deno.\n`);
-for (const [name, value] of Object.entries(await machineFacts(parent, ONLY_DENO))) {
+for (const [name, value] of Object.entries(await machineFacts(course.directory, ONLY_DENO))) {
   console.log(`- ${name}: ${value}`);
 }
 console.log(`\n| | ${jobs.map((job) => `${job}, ${unit(job)}`).join(" | ")} |`);

@@ -9,7 +9,8 @@ import { benchDirectory } from "./harness/bench_directory.ts";
 import { machineFacts } from "./harness/machine.ts";
 import { runMeasured, tryCommand } from "./harness/measured_process.ts";
 import { parseOptions } from "./harness/options.ts";
-import { type Course, runRounds } from "./harness/rounds.ts";
+import { writeResults } from "./harness/result.ts";
+import { type Course, courseIn, runRounds } from "./harness/rounds.ts";
 import type { Point, Series } from "./harness/scale_chart.ts";
 import { scaleMarkdown } from "./harness/scale_table.ts";
 import { ONLY_DENO } from "./harness/tools.ts";
@@ -23,7 +24,7 @@ const MOST_FOR_PEERS = 16;
 const say = (line: string) => console.error(line);
 
 const options = parseOptions(Deno.args, { rounds: 3, suffix: "-scale" });
-const { size, rounds, only, patience, name } = options;
+const { rounds, only, name } = options;
 const PARTS = ["writers", "write", "read"];
 const strange = only.filter((part) => !PARTS.includes(part));
 if (strange.length > 0) {
@@ -77,17 +78,8 @@ async function writeLargeSource({ tools, source, size }: Course): Promise<void> 
   await runMeasured([tools.deno, ...args]);
 }
 
-const tools = ONLY_DENO;
-const directory = benchDirectory(options.directory);
-const course = {
-  tools,
-  size,
-  patience,
-  directory,
-  path: `${directory}/new`,
-  source: `${directory}/source`,
-};
-const machine = await machineFacts(directory, tools);
+const course = courseIn(benchDirectory(options.directory), ONLY_DENO, options);
+const machine = await machineFacts(course.directory, ONLY_DENO);
 const series: Series[] = [];
 if (wanted("writers")) {
   const points = await manyWriters(course);
@@ -102,13 +94,7 @@ if (wanted("read")) {
   series.push({ title: "Reading one cold file", axis: "GiB", points });
 }
 
-const base = fileURLToPath(new URL(`./results/${name}`, import.meta.url));
-const text = scaleMarkdown(series, machine, rounds);
-await Deno.mkdir(new URL("./results/", import.meta.url), { recursive: true });
-await Deno.writeTextFile(`${base}.json`, JSON.stringify({ machine, series }, undefined, 1) + "\n");
-await Deno.writeTextFile(`${base}.md`, text);
-console.log(text);
-say(`Written: ${base}.json, ${base}.md`);
+const base = await writeResults(name, { machine, series }, scaleMarkdown(series, machine, rounds));
 
 // The chart needs a library from npm. The table does not.
 const drawing = new URL("./harness/scale_chart.ts", import.meta.url).href;

@@ -1,11 +1,11 @@
 // Two isolates write at once, each its own file or its half of one, beside one isolate that writes the same bytes.
 
-import { benchDirectory, DISK_RUNS } from "./harness/bench_directory.ts";
+import { benchDirectory } from "./harness/bench_directory.ts";
+import { benchWays, DISK_RUNS } from "./harness/ways.ts";
 import type { Part } from "./programs/part.ts";
 
 const SIZE = 256 << 20;
 const HALF = SIZE / 2;
-const group = "256 MiB by 64 KiB chunks, durable";
 const directory = benchDirectory();
 
 const workers = [0, 1].map(() =>
@@ -25,24 +25,19 @@ async function write(parts: Part[]): Promise<void> {
   }));
 }
 
-const WAYS: Record<string, () => Part[]> = {
-  "one Worker": () => [{ path: `${directory}/one`, position: 0, length: SIZE }],
-  "two Workers, a file each": () =>
-    ["a", "b"].map((name) => ({ path: `${directory}/${name}`, position: 0, length: HALF })),
-  "two Workers, half a file each": () =>
-    [0, HALF].map((position) => ({ path: `${directory}/halves`, position, length: HALF })),
-};
-
-for (const [name, partsOf] of Object.entries(WAYS)) {
-  Deno.bench({
-    ...DISK_RUNS,
-    group,
-    baseline: name === "one Worker",
-    name,
-    async fn() {
-      const parts = partsOf();
-      for (const { path } of parts) await Deno.remove(path).catch(() => {});
-      await write(parts);
-    },
-  });
+async function writeAnew(parts: Part[]): Promise<void> {
+  for (const { path } of parts) await Deno.remove(path).catch(() => {});
+  await write(parts);
 }
+
+benchWays("256 MiB by 64 KiB chunks, durable", DISK_RUNS, {
+  "one Worker": () => writeAnew([{ path: `${directory}/one`, position: 0, length: SIZE }]),
+  "two Workers, a file each": () =>
+    writeAnew(
+      ["a", "b"].map((name) => ({ path: `${directory}/${name}`, position: 0, length: HALF })),
+    ),
+  "two Workers, half a file each": () =>
+    writeAnew(
+      [0, HALF].map((position) => ({ path: `${directory}/halves`, position, length: HALF })),
+    ),
+});

@@ -1,57 +1,35 @@
 // Writes a new durable file in chunks of 100 B to 1 MiB, beside FsFile.writable and syncData.
 
 import { DmaFile, DmaStreamWriter } from "../mod.ts";
-import { benchDirectory, CHUNK_SIZES, DISK_RUNS } from "./harness/bench_directory.ts";
+import { benchDirectory } from "./harness/bench_directory.ts";
 import { showBytes } from "./harness/units.ts";
+import { benchWays, CHUNK_SIZES, DISK_RUNS } from "./harness/ways.ts";
 import { warmChunk, warmStream } from "./programs/measure.mjs";
 
 const path = `${benchDirectory()}/file`;
+const fresh = { write: true, create: true, truncate: true } as const;
 
 for (const { name, chunk, total } of CHUNK_SIZES) {
-  const group = `write ${showBytes(total)} by ${name}`;
+  const bytes: Uint8Array<ArrayBuffer> = warmChunk(chunk);
 
-  Deno.bench({
-    ...DISK_RUNS,
-    group,
-    baseline: true,
-    name: `FsFile.writable + syncData, pipeTo, ${name}`,
-    async fn() {
-      const file = await Deno.open(path, { write: true, create: true, truncate: true });
+  benchWays(`write ${showBytes(total)} by ${name}`, DISK_RUNS, {
+    [`FsFile.writable + syncData, pipeTo, ${name}`]: async () => {
+      const file = await Deno.open(path, fresh);
       await warmStream(total, chunk).pipeTo(file.writable);
       using again = await Deno.open(path, { write: true });
       await again.syncData();
     },
-  });
-
-  Deno.bench({
-    ...DISK_RUNS,
-    group,
-    name: `FsFile.writeSync + syncData, ${name}`,
-    async fn() {
-      using file = await Deno.open(path, { write: true, create: true, truncate: true });
-      const bytes: Uint8Array = warmChunk(chunk);
+    [`FsFile.writeSync + syncData, ${name}`]: async () => {
+      using file = await Deno.open(path, fresh);
       for (let left = total; left > 0; left -= chunk) file.writeSync(bytes);
       await file.syncData();
     },
-  });
-
-  Deno.bench({
-    ...DISK_RUNS,
-    group,
-    name: `DmaStreamWriter, pipeTo, ${name}`,
-    async fn() {
+    [`DmaStreamWriter, pipeTo, ${name}`]: async () => {
       const file = await DmaFile.create(path);
       await warmStream(total, chunk).pipeTo(new DmaStreamWriter(file));
     },
-  });
-
-  Deno.bench({
-    ...DISK_RUNS,
-    group,
-    name: `DmaStreamWriter, write(), ${name}`,
-    async fn() {
+    [`DmaStreamWriter, write(), ${name}`]: async () => {
       await using writer = new DmaStreamWriter(await DmaFile.create(path));
-      const bytes: Uint8Array<ArrayBuffer> = warmChunk(chunk);
       for (let left = total; left > 0; left -= chunk) await writer.write(bytes);
     },
   });

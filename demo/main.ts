@@ -1,11 +1,11 @@
 // Shows an upload of real data: another process sends a tar of real folders over HTTP, and this one writes it to the disk.
 import { DmaFile, DmaStreamWriter, engineInfo } from "@denodma/dma";
 import { Command } from "commander";
-import { cachedBytes } from "../bench/harness/page_cache.ts";
 import { formatRate, formatSize } from "../cli/units.ts";
 import { showProgress } from "../cli/progress.ts";
+import { cachedBytes } from "../tests/setup/command.ts";
+import { installLiburing } from "../tests/setup/packages.ts";
 import { findFolders, type Input, measureFolders } from "./folders.ts";
-import { ensureLiburing } from "./liburing.ts";
 
 interface Upload {
   bytes: number;
@@ -82,15 +82,10 @@ async function upload(input: Input, path: string, keptPath: string): Promise<Upl
     }
   });
   try {
+    const program = new URL("upload.ts", import.meta.url).href;
+    const url = `http://127.0.0.1:${server.addr.port}/`;
     const { success } = await new Deno.Command(Deno.execPath(), {
-      args: [
-        "run",
-        "-A",
-        new URL("upload.ts", import.meta.url).href,
-        `http://127.0.0.1:${server.addr.port}/`,
-        keptPath,
-        ...input.folders,
-      ],
+      args: ["run", "-A", program, url, keptPath, ...input.folders],
       stdin: "null",
       stdout: "inherit",
       stderr: "inherit",
@@ -111,7 +106,9 @@ async function identical(path: string, other: string): Promise<boolean> {
 }
 
 async function demo(options: DemoOptions): Promise<boolean> {
-  await ensureLiburing();
+  if (!await installLiburing(AbortSignal.timeout(300_000))) {
+    console.log("liburing could not be installed: the demo runs without io_uring, on threads.");
+  }
   const input = options.folder.length > 0
     ? await measureFolders(options.folder)
     : await findFolders();
@@ -135,17 +132,13 @@ async function demo(options: DemoOptions): Promise<boolean> {
     const { engine, reason } = engineInfo();
     console.log(`Engine: ${engine} (${reason})`);
     console.log(`Received: ${done.bytes} bytes (${formatSize(done.bytes)})`);
+    const rate = formatRate(done.bytes, done.seconds);
     console.log(
-      `Time: ${done.seconds.toFixed(2)} s, ${
-        formatRate(done.bytes, done.seconds)
-      }, tar and HTTP included, durable on the disk`,
+      `Time: ${done.seconds.toFixed(2)} s, ${rate}, tar and HTTP included, durable on disk`,
     );
     console.log(`Direct I/O: ${done.direct ? "yes" : "no"}, ${done.buffers}`);
-    console.log(
-      `Page cache left behind: ${
-        cached === undefined ? "unknown (there is no fincore)" : formatSize(cached)
-      }`,
-    );
+    const left = cached === undefined ? "unknown (there is no fincore)" : formatSize(cached);
+    console.log(`Page cache left behind: ${left}`);
     console.log(`Memory of the receiving process: at most ${formatSize(done.peakMemory)}`);
     console.log(`Identical: ${same ? "yes" : "NO"}`);
     if (options.keep) console.log(`Kept: ${dir}`);

@@ -2,15 +2,9 @@
 
 import type { Contestant } from "../harness/contestant.ts";
 import { KIB } from "../harness/units.ts";
-import { programContestant } from "./programs.ts";
+import { programsOf } from "./programs.ts";
 
-const group = "files";
-
-const SIDES = [
-  ["dma", "this module", "files", "the name is durable too"],
-  ["deno", "Deno open, write, syncData, close", "files", "the name is not"],
-  ["deno", "Deno open, write, syncData, close", "filesAndNames", "+ sync of the directory"],
-] as const;
+const { dma, deno } = programsOf("files");
 
 const COUNT = 1000;
 const LENGTH = 4 * KIB;
@@ -20,13 +14,12 @@ const MOST_THREADS = 32;
 /** The system calls alone: the lower limit of the cost for any runtime. */
 function systemCallsAlone(atOnce: number, names: boolean): Contestant {
   const threads = Math.min(atOnce, MOST_THREADS);
+  const how = threads === 1 ? "one by one" : `${threads} threads`;
   return {
     id: `files-c${names ? "-names" : ""}-${atOnce}`,
-    group,
+    group: "files",
     label: "C, the system calls alone",
-    settings: `${threads === 1 ? "one by one" : `${threads} threads`}; ${
-      names ? "+ fsync of the directory" : "the name is not"
-    }`,
+    settings: `${how}; ${names ? "+ fsync of the directory" : "the name is not"}`,
     command({ tools, path }) {
       if (!tools.files) return undefined;
       return [tools.files, path, ...[COUNT, LENGTH, threads, Number(names)].map(String)];
@@ -34,18 +27,16 @@ function systemCallsAlone(atOnce: number, names: boolean): Contestant {
   };
 }
 
-export const FILE_WRITERS: readonly Contestant[] = [1, 50].flatMap((atOnce) => [
-  ...SIDES.map(([runtime, label, job, settings]) =>
-    programContestant({
-      id: `files-${runtime}${job === "files" ? "" : "-names"}-${atOnce}`,
-      group,
-      label,
-      settings: `${atOnce === 1 ? "one by one" : `${atOnce} at once`}; ${settings}`,
-      runtime,
-      job,
-      pairs: { chunk: LENGTH, count: COUNT, atOnce },
-    })
-  ),
-  systemCallsAlone(atOnce, false),
-  systemCallsAlone(atOnce, true),
-]);
+export const FILE_WRITERS: readonly Contestant[] = [1, 50].flatMap((atOnce) => {
+  const how = atOnce === 1 ? "one by one" : `${atOnce} at once`;
+  const pairs = { chunk: LENGTH, count: COUNT, atOnce };
+  const theirs = "Deno open, write, syncData, close";
+  const synced = `${how}; + sync of the directory`;
+  return [
+    dma(`files-dma-${atOnce}`, "files", "this module", `${how}; the name is durable too`, pairs),
+    deno(`files-deno-${atOnce}`, "files", theirs, `${how}; the name is not`, pairs),
+    deno(`files-deno-names-${atOnce}`, "filesAndNames", theirs, synced, pairs),
+    systemCallsAlone(atOnce, false),
+    systemCallsAlone(atOnce, true),
+  ];
+});

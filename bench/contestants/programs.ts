@@ -1,4 +1,4 @@
-// Command lines of the programs in ../programs, one for each runtime.
+// Command lines of the programs in ../programs, one for each runtime, and of dd.
 
 import { fileURLToPath } from "node:url";
 import type { Contestant, Group, Run } from "../harness/contestant.ts";
@@ -18,27 +18,45 @@ const RUNTIMES = {
   bunAsNode: (tools: Tools) => tools.bun && [tools.bun, program("node.mjs")],
 } as const;
 
-/** A contestant that is one of the programs. */
-export function programContestant(facts: {
-  id: string;
-  group: Group;
-  label: string;
-  settings: string;
-  runtime: keyof typeof RUNTIMES;
-  job: string;
-  pairs?: Pairs;
-}): Contestant {
-  const { runtime, job, pairs = {}, ...rest } = facts;
+export type Runtime = keyof typeof RUNTIMES;
+
+/** Makes a contestant that does a job of a runtime's program. */
+export type MakeProgram = (
+  id: string,
+  job: string,
+  label: string,
+  settings: string,
+  pairs?: Pairs,
+) => Contestant;
+
+/** Makers of the contestants of a group, by runtime. */
+export function programsOf(group: Group): Readonly<Record<Runtime, MakeProgram>> {
+  const maker =
+    (start: typeof RUNTIMES[Runtime]): MakeProgram => (id, job, label, settings, pairs) => ({
+      ...{ id, group, label, settings },
+      command(run) {
+        const command = start(run.tools);
+        if (!command) return undefined;
+        const all: Pairs = { path: run.path, source: run.source, size: run.size, ...pairs };
+        const shown = Object.entries(all).map(([name, value]) =>
+          `${name}=${typeof value === "function" ? value(run) : value}`
+        );
+        return [...command, job, ...shown];
+      },
+    });
+  const makers = Object.entries(RUNTIMES).map(([name, start]) => [name, maker(start)]);
+  return Object.fromEntries(makers);
+}
+
+/** dd's own clock stops before the sync, so the whole process is timed. It starts in a millisecond. */
+export function dd(
+  group: "write" | "copy",
+  settings: string,
+  operands: (run: Run) => string[],
+): Contestant {
   return {
-    ...rest,
-    command(run) {
-      const start = RUNTIMES[runtime](run.tools);
-      if (!start) return undefined;
-      const all: Pairs = { path: run.path, source: run.source, size: run.size, ...pairs };
-      const shown = Object.entries(all).map(([name, value]) =>
-        `${name}=${typeof value === "function" ? value(run) : value}`
-      );
-      return [...start, job, ...shown];
-    },
+    ...{ id: `${group}-dd`, group, label: "dd", settings },
+    command: (run) => run.tools.dd ? [run.tools.dd, ...operands(run)] : undefined,
+    outcome: (_stdout, { size }) => ({ bytes: size }),
   };
 }

@@ -3,63 +3,46 @@
 import type { Contestant } from "../harness/contestant.ts";
 import { KIB } from "../harness/units.ts";
 import { fioRandom } from "./fio.ts";
-import { programContestant } from "./programs.ts";
+import { programsOf, type Runtime } from "./programs.ts";
 
-const group = "random";
 const BLOCK = 4 * KIB;
+const programs = programsOf("random");
 
-/** Operations of one run, which take a few seconds. */
-const countOf = (atOnce: number) => atOnce === 1 ? 30_000 : 200_000;
-
-const plural = (atOnce: number) => atOnce === 1 ? "one by one" : `${atOnce} at once`;
-
-/** This module, or another runtime, with one of its calls. */
-function caller(
-  name: string,
-  runtime: "dma" | "deno" | "node" | "bunAsNode",
-  job: string,
-  label: string,
-) {
-  return (atOnce: number) =>
-    programContestant({
-      id: `random-${name}-${atOnce}`,
-      group,
-      label,
-      settings: plural(atOnce),
-      runtime,
-      job,
-      pairs: { chunk: BLOCK, count: countOf(atOnce), atOnce },
-    });
-}
-
-/** fio: the rate of the device for a program without a runtime. */
-function fio(job: "read" | "write") {
-  return (atOnce: number): Contestant => ({
-    id: `random-${job}-fio-${atOnce}`,
-    group,
-    label: `fio io_uring direct=1 rw=rand${job}`,
-    settings: plural(atOnce),
-    ...fioRandom(job, { bs: BLOCK, io_size: countOf(atOnce) * BLOCK, iodepth: atOnce }),
-  });
-}
-
-const DEPTHS = [1, 32, 128];
-
-export const RANDOM: readonly Contestant[] = [
-  ...DEPTHS.flatMap((atOnce) => [
-    caller("read-dma", "dma", "randomRead", "this module, readAt")(atOnce),
-    caller("read-dma-into", "dma", "randomReadInto", "this module, readInto")(atOnce),
-    ...atOnce > 1
-      ? []
-      : [caller("read-deno", "deno", "randomRead", "Deno seek + read, page cache")(1)],
-    caller("read-node", "node", "randomRead", "Node fs.read, O_DIRECT")(atOnce),
-    caller("read-bun", "bunAsNode", "randomRead", "Bun fs.read, O_DIRECT")(atOnce),
-    fio("read")(atOnce),
-  ]),
-  ...DEPTHS.flatMap((atOnce) => [
-    caller("write-dma", "dma", "randomWrite", "this module, writeAt")(atOnce),
-    caller("write-node", "node", "randomWrite", "Node fs.write, O_DIRECT")(atOnce),
-    caller("write-bun", "bunAsNode", "randomWrite", "Bun fs.write, O_DIRECT")(atOnce),
-    fio("write")(atOnce),
-  ]),
+/** The calls of this module and of other runtimes. */
+const CALLS: readonly [name: string, runtime: Runtime, job: string, label: string][] = [
+  ["read-dma", "dma", "randomRead", "this module, readAt"],
+  ["read-dma-into", "dma", "randomReadInto", "this module, readInto"],
+  ["read-deno", "deno", "randomRead", "Deno seek + read, page cache"],
+  ["read-node", "node", "randomRead", "Node fs.read, O_DIRECT"],
+  ["read-bun", "bunAsNode", "randomRead", "Bun fs.read, O_DIRECT"],
+  ["write-dma", "dma", "randomWrite", "this module, writeAt"],
+  ["write-node", "node", "randomWrite", "Node fs.write, O_DIRECT"],
+  ["write-bun", "bunAsNode", "randomWrite", "Bun fs.write, O_DIRECT"],
 ];
+
+/** All contestants at one depth, and fio last: the rate of the device for a program without a runtime. */
+function atDepth(job: "read" | "write", atOnce: number): Contestant[] {
+  // A run takes a few seconds.
+  const count = atOnce === 1 ? 30_000 : 200_000;
+  const settings = atOnce === 1 ? "one by one" : `${atOnce} at once`;
+  const pairs = { chunk: BLOCK, count, atOnce };
+  // A file of Deno's own has one position.
+  const able = CALLS.filter(([name, runtime]) =>
+    name.startsWith(job) && (atOnce === 1 || runtime !== "deno")
+  );
+  return [
+    ...able.map(([name, runtime, job, label]) =>
+      programs[runtime](`random-${name}-${atOnce}`, job, label, settings, pairs)
+    ),
+    {
+      id: `random-${job}-fio-${atOnce}`,
+      group: "random",
+      label: `fio io_uring direct=1 rw=rand${job}`,
+      settings,
+      ...fioRandom(job, { bs: BLOCK, io_size: count * BLOCK, iodepth: atOnce }),
+    },
+  ];
+}
+
+export const RANDOM: readonly Contestant[] = (["read", "write"] as const)
+  .flatMap((job) => [1, 32, 128].flatMap((atOnce) => atDepth(job, atOnce)));

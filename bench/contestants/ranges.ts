@@ -1,55 +1,49 @@
 // Reads many ranges of different lengths of a file, past the page cache.
 
-import type { Contestant, Outcome, Run } from "../harness/contestant.ts";
+import type { Contestant } from "../harness/contestant.ts";
 import { KIB } from "../harness/units.ts";
 import { fioRandom } from "./fio.ts";
-import { programContestant } from "./programs.ts";
+import { programsOf } from "./programs.ts";
 
 const group = "ranges";
 const COUNT = 20_000;
 const AT_ONCE = 32;
+const SETTINGS = { sorted: "sorted by position", random: "in random order" } as const;
 
-type Order = "sorted" | "random";
-
-const settings = (order: Order) => order === "sorted" ? "sorted by position" : "in random order";
-
-function ours(order: Order): Contestant {
-  return programContestant({
-    id: `ranges-dma-${order}`,
-    group,
-    label: "this module, readMany",
-    settings: settings(order),
-    runtime: "dma",
-    job: "readMany",
-    pairs: { count: COUNT, atOnce: AT_ONCE, order },
-  });
-}
-
-/** The reference, which merges ranges that touch each other, as this module does. */
-function glommio(order: Order): Contestant {
-  return {
-    id: `ranges-glommio-${order}`,
-    group,
-    label: "glommio read_many",
-    settings: settings(order),
-    command({ tools, source, size }: Run) {
-      if (!tools.glommio) return undefined;
-      return [tools.glommio, "ranges", source, ...[size, COUNT, AT_ONCE].map(String), order];
+/** This module, and the reference, which merges ranges that touch each other, as this module does. */
+function inOrder(order: keyof typeof SETTINGS): Contestant[] {
+  const settings = SETTINGS[order];
+  const pairs = { count: COUNT, atOnce: AT_ONCE, order };
+  return [
+    programsOf(group).dma(
+      `ranges-dma-${order}`,
+      "readMany",
+      "this module, readMany",
+      settings,
+      pairs,
+    ),
+    {
+      id: `ranges-glommio-${order}`,
+      group,
+      label: "glommio read_many",
+      settings,
+      command({ tools, source, size }) {
+        if (!tools.glommio) return undefined;
+        return [tools.glommio, "ranges", source, ...[size, COUNT, AT_ONCE].map(String), order];
+      },
+      outcome: (stdout) => ({ ...JSON.parse(stdout), count: COUNT }),
     },
-    outcome: (stdout: string): Outcome => ({ ...JSON.parse(stdout), count: COUNT }),
-  };
+  ];
 }
 
 export const RANGES: readonly Contestant[] = [
-  ours("sorted"),
-  glommio("sorted"),
-  ours("random"),
-  glommio("random"),
+  ...inOrder("sorted"),
+  ...inOrder("random"),
   {
     id: "ranges-fio-random",
     group,
     label: "fio io_uring direct=1 rw=randread",
-    settings: settings("random"),
+    settings: SETTINGS.random,
     ...fioRandom("read", {
       bsrange: `${4 * KIB}-${64 * KIB}`,
       number_ios: COUNT,

@@ -3,68 +3,25 @@
 import type { Contestant, Run } from "../harness/contestant.ts";
 import { KIB, MIB } from "../harness/units.ts";
 import { glommio } from "./glommio.ts";
-import { type Pairs, programContestant } from "./programs.ts";
+import { type Pairs, programsOf } from "./programs.ts";
 
-const group = "records";
 const RECORD = 100;
+const RECORDS: Pairs = { chunk: RECORD, count: ({ size }: Run) => Math.floor(size / RECORD) };
+const WIDE: Pairs = { ...RECORDS, highWaterMark: MIB };
 
-const pairs: Pairs = { chunk: RECORD, count: (run: Run) => Math.floor(run.size / RECORD) };
+const { dma, deno, node, bun } = programsOf("records");
+const OURS = "this module, await writer.write()";
+const DENO = "Deno FsFile.writable, await writer.write()";
+const NODE = "Node createWriteStream, write() and drain";
+const BUN = "Bun FileSink, write()";
 
 export const RECORD_WRITERS: readonly Contestant[] = [
-  programContestant({
-    id: "records-dma",
-    group,
-    label: "this module, await writer.write()",
-    settings: "defaults (1 MiB × 4)",
-    runtime: "dma",
-    job: "records",
-    pairs,
-  }),
-  programContestant({
-    id: "records-deno",
-    group,
-    label: "Deno FsFile.writable, await writer.write()",
-    settings: "+ syncData",
-    runtime: "deno",
-    job: "records",
-    pairs,
-  }),
-  programContestant({
-    id: "records-node",
-    group,
-    label: "Node createWriteStream, write() and drain",
-    settings: "defaults, flush: true",
-    runtime: "node",
-    job: "records",
-    pairs,
-  }),
-  programContestant({
-    id: "records-node-1m",
-    group,
-    label: "Node createWriteStream, write() and drain",
-    settings: "highWaterMark 1 MiB, flush: true",
-    runtime: "node",
-    job: "records",
-    pairs: { ...pairs, highWaterMark: MIB },
-  }),
-  programContestant({
-    id: "records-bun",
-    group,
-    label: "Bun FileSink, write()",
-    settings: "defaults, + fsync",
-    runtime: "bun",
-    job: "records",
-    pairs,
-  }),
-  programContestant({
-    id: "records-bun-1m",
-    group,
-    label: "Bun FileSink, write()",
-    settings: "highWaterMark 1 MiB, + fsync",
-    runtime: "bun",
-    job: "records",
-    pairs: { ...pairs, highWaterMark: MIB },
-  }),
+  dma("records-dma", "records", OURS, "defaults (1 MiB × 4)", RECORDS),
+  deno("records-deno", "records", DENO, "+ syncData", RECORDS),
+  node("records-node", "records", NODE, "defaults, flush: true", RECORDS),
+  node("records-node-1m", "records", NODE, "highWaterMark 1 MiB, flush: true", WIDE),
+  bun("records-bun", "records", BUN, "defaults, + fsync", RECORDS),
+  bun("records-bun-1m", "records", BUN, "highWaterMark 1 MiB, + fsync", WIDE),
   glommio("records-glommio", "records", { bufferSize: 128 * KIB, depth: 4 }),
   glommio("records-glommio-1m", "records", { bufferSize: MIB, depth: 4 }),
 ];

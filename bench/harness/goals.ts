@@ -46,84 +46,67 @@ const times = (text: string, least: number, ours: string, ...theirs: string[]): 
   measured: (figures) => figures.rate(ours) / figures.fastest(...theirs),
 });
 
+const PIPE = "write-dma-pipe";
 const NODE = ["write-node", "write-node-1m", "write-node-4m"];
 const BUN = ["write-bun", "write-bun-1m"];
 const FIO = ["write-fio-1m", "write-fio-1m-allocated", "write-fio-best"];
 const GLOMMIO = ["write-glommio", "write-glommio-1m", "write-glommio-best"];
 
+const least = (text: string, least: number, measured: Goal["measured"]) => ({
+  text,
+  least,
+  measured,
+});
+const most = (text: string, most: number, measured: Goal["measured"]) => ({ text, most, measured });
+
+const READS = ["read-fio-1m", "read-fio-128k", "read-fio-best"];
+const GLOMMIO_READS = ["read-glommio", "read-glommio-1m", "read-glommio-best"];
+
 const GOALS: readonly Goal[] = [
-  times("pipeTo beside FsFile.writable", 5, "write-dma-pipe", "write-deno"),
-  times("pipeTo beside Node, the fastest of its settings", 1.7, "write-dma-pipe", ...NODE),
-  times("pipeTo beside Bun, the fastest of its settings", 1.2, "write-dma-pipe", ...BUN),
-  times("pipeTo beside fio 1 MiB × 4, extending", 0.95, "write-dma-pipe", "write-fio-1m"),
-  times("pipeTo beside fio 1 MiB × 4, allocated", 0.95, "write-dma-pipe", "write-fio-1m-allocated"),
-  times("pipeTo beside fio, the fastest of its settings", 0.9, "write-dma-pipe", ...FIO),
+  times("pipeTo beside FsFile.writable", 5, PIPE, "write-deno"),
+  times("pipeTo beside Node, the fastest of its settings", 1.7, PIPE, ...NODE),
+  times("pipeTo beside Bun, the fastest of its settings", 1.2, PIPE, ...BUN),
+  times("pipeTo beside fio 1 MiB × 4, extending", 0.95, PIPE, "write-fio-1m"),
+  times("pipeTo beside fio 1 MiB × 4, allocated", 0.95, PIPE, "write-fio-1m-allocated"),
+  times("pipeTo beside fio, the fastest of its settings", 0.9, PIPE, ...FIO),
   times("128 KiB × 4 beside glommio's writer", 1.5, "write-dma-128k", "write-glommio"),
-  times("pipeTo beside glommio's writer, the fastest", 1, "write-dma-pipe", ...GLOMMIO),
-  {
-    text: "CPU s/GiB of pipeTo, above bare Deno's start",
-    most: 0.25,
-    measured: (figures) => figures.cpuAboveStart("write-dma-pipe"),
-  },
-  {
-    text: "the same as a share of FsFile.writable's",
-    most: 1 / 7,
-    measured: (figures) =>
-      figures.cpuAboveStart("write-dma-pipe") / figures.cpuAboveStart("write-deno"),
-  },
-  {
-    text: "timer late while writing, p99, ms",
-    most: 1,
-    measured: (figures) => figures.of("write-dma-pipe", ({ delay }) => delay?.p99),
-  },
+  times("pipeTo beside glommio's writer, the fastest", 1, PIPE, ...GLOMMIO),
+  most("CPU s/GiB of pipeTo, above bare Deno's start", 0.25, (all) => all.cpuAboveStart(PIPE)),
+  most(
+    "the same as a share of FsFile.writable's",
+    1 / 7,
+    (all) => all.cpuAboveStart(PIPE) / all.cpuAboveStart("write-deno"),
+  ),
+  most("timer late while writing, p99, ms", 1, (all) => all.of(PIPE, ({ delay }) => delay?.p99)),
   {
     text: "the same in Deno where nothing happens (for comparison)",
-    measured: (figures) => figures.of("start-deno-idle", ({ delay }) => delay?.p99),
+    measured: (all) => all.of("start-deno-idle", ({ delay }) => delay?.p99),
   },
-  {
-    text: "page cache left after writing, bytes",
-    most: 0,
-    measured: (figures) => figures.of("write-dma-pipe", ({ cached }) => cached),
-  },
-  {
-    text: "import and first open above bare Deno, ms",
-    most: 25,
-    measured: (figures) => figures.rate("start-dma") - figures.rate("start-deno"),
-  },
-  {
-    text: "records of 100 bytes by write(), million a second",
-    least: 8,
-    measured: (figures) => figures.rate("records-dma"),
-  },
+  most("page cache left after writing, bytes", 0, (all) => all.of(PIPE, ({ cached }) => cached)),
+  most(
+    "import and first open above bare Deno, ms",
+    25,
+    (all) => all.rate("start-dma") - all.rate("start-deno"),
+  ),
+  least("records of 100 bytes by write(), million a second", 8, (all) => all.rate("records-dma")),
   times("files of 4 KiB one by one beside Deno", 1, "files-dma-1", "files-deno-1"),
   times("files of 4 KiB, 50 at once, beside Deno one by one", 3, "files-dma-50", "files-deno-1"),
   times("files of 4 KiB, 50 at once, beside Deno 50 at once", 3, "files-dma-50", "files-deno-50"),
   times("reading by for await beside FsFile.readable", 4, "read-dma", "read-deno"),
   times("reading by for await beside fio 1 MiB × 4", 0.95, "read-dma", "read-fio-1m"),
-  times(
-    "reading by for await beside fio, the fastest of its settings",
-    0.95,
-    "read-dma",
-    "read-fio-1m",
-    "read-fio-128k",
-    "read-fio-best",
-  ),
+  times("reading by for await beside fio, the fastest of its settings", 0.95, "read-dma", ...READS),
   times("reading by BYOB beside fio 1 MiB × 4", 0.95, "read-dma-byob", "read-fio-1m"),
   times(
     "reading by for await beside glommio's reader, the fastest",
     1,
     "read-dma",
-    "read-glommio",
-    "read-glommio-1m",
-    "read-glommio-best",
+    ...GLOMMIO_READS,
   ),
-  {
-    text: "copying beside the slower of fio's reading and writing, 1 MiB × 4, extending",
-    least: 0.9,
-    measured: (figures) =>
-      figures.rate("copy-dma") /
-      Math.min(figures.rate("read-fio-1m"), figures.rate("write-fio-1m")),
-  },
+  least(
+    "copying beside the slower of fio's reading and writing, 1 MiB × 4, extending",
+    0.9,
+    (all) => all.rate("copy-dma") / Math.min(all.rate("read-fio-1m"), all.rate("write-fio-1m")),
+  ),
 ];
 
 /** The goals that the report has figures for, as a Markdown table. */

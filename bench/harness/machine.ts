@@ -43,20 +43,18 @@ async function disk(device: string): Promise<string> {
 }
 
 async function versions(tools: Tools): Promise<string> {
-  const firstLine = async (command: (string | undefined)[]) =>
-    command[0] && (await tryCommand(command as string[]))?.split("\n")[0];
-  const [node, bun, fio, dd] = await Promise.all([
-    firstLine([tools.node, "--version"]),
-    firstLine([tools.bun, "--version"]),
-    firstLine([tools.fio, "--version"]),
-    firstLine([tools.dd, "--version"]),
-  ]);
+  const { node, bun, fio, dd } = tools;
+  const [nodeSays, bunSays, fioSays, ddSays] = await Promise.all(
+    [node, bun, fio, dd].map(async (program) =>
+      program && (await tryCommand([program, "--version"]))?.split("\n")[0]
+    ),
+  );
   return [
     `Deno ${Deno.version.deno} (V8 ${Deno.version.v8})`,
-    node && `Node.js ${node.replace("v", "")}`,
-    bun && `Bun ${bun}`,
-    fio?.replace("-", " "),
-    dd,
+    nodeSays && `Node.js ${nodeSays.replace("v", "")}`,
+    bunSays && `Bun ${bunSays}`,
+    fioSays?.replace("-", " "),
+    ddSays,
     tools.glommio && "glommio 0.9.0",
   ].filter(Boolean).join(", ");
 }
@@ -65,6 +63,7 @@ async function versions(tools: Tools): Promise<string> {
 export async function machineFacts(directory: string, tools: Tools): Promise<MachineFacts> {
   const mount = await mountOf(directory);
   const memory = Deno.systemMemoryInfo().total;
+  const here = fileURLToPath(new URL("..", import.meta.url));
   return {
     date: new Date().toISOString(),
     machine: `${await cpuModel()}, ${navigator.hardwareConcurrency} cores, ${showBytes(memory)}`,
@@ -72,15 +71,6 @@ export async function machineFacts(directory: string, tools: Tools): Promise<Mac
     fileSystem: mount?.facts ?? "unknown",
     disk: mount ? await disk(mount.device) : "unknown",
     versions: await versions(tools),
-    commit: await tryCommand(
-      [
-        "git",
-        "-C",
-        fileURLToPath(new URL("..", import.meta.url)),
-        "describe",
-        "--always",
-        "--dirty",
-      ],
-    ) ?? "unknown",
+    commit: await tryCommand(["git", "-C", here, "describe", "--always", "--dirty"]) ?? "unknown",
   };
 }

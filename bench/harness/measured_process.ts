@@ -1,5 +1,7 @@
 // Runs one process to its end and measures it: seconds, CPU time of the process and its children, peak memory.
 
+import { hasProgram, run } from "../../tests/setup/command.ts";
+
 const RUSAGE_CHILDREN = -1;
 
 const libc = Deno.dlopen("libc.so.6", {
@@ -29,12 +31,8 @@ export interface ProcessCost {
   readonly peakMemory: number | undefined;
 }
 
-/** The path of GNU time, which reports the peak memory of any process. */
-const gnuTime = await (async () => {
-  const path = "/usr/bin/time";
-  const found = await Deno.stat(path).catch(() => undefined);
-  return found?.isFile ? path : undefined;
-})();
+/** GNU time, which reports the peak memory of any process, if it is installed. */
+const gnuTime = ["/usr/bin/time"].find(hasProgram);
 
 /** Runs a command. Only one may run at a time, because getrusage counts all children together. */
 export async function runMeasured(command: readonly string[]): Promise<ProcessCost> {
@@ -71,17 +69,9 @@ export async function runMeasured(command: readonly string[]): Promise<ProcessCo
 }
 
 /** The output of a command; undefined if it is missing or fails. */
-export async function tryCommand(command: readonly string[]): Promise<string | undefined> {
-  try {
-    const output = await new Deno.Command(command[0]!, {
-      args: command.slice(1),
-      stdin: "null",
-      stdout: "piped",
-      stderr: "piped",
-    }).output();
-    if (!output.success) return undefined;
-    return new TextDecoder().decode(output.stdout).trim();
-  } catch {
-    return undefined;
-  }
+export async function tryCommand(
+  [program = "", ...args]: readonly string[],
+): Promise<string | undefined> {
+  const { success, stdout } = await run(program, args);
+  return success ? stdout.trim() : undefined;
 }

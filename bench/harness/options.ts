@@ -1,5 +1,6 @@
 // The options of the benchmarks.
 
+import { parseArgs } from "node:util";
 import { parseSize } from "../../cli/units.ts";
 
 /** The options of the benchmarks that run whole processes. */
@@ -35,47 +36,43 @@ const USAGE = `Options:
 /** Parses the command line. If it is wrong, prints the usage and ends the process. */
 export function parseOptions(
   args: readonly string[],
-  defaults: { rounds?: number; suffix?: string } = {},
+  { rounds = 5, suffix = "" }: { rounds?: number; suffix?: string } = {},
 ): BenchOptions {
-  const given = new Map<string, string>();
-  let fast = false;
-  for (let i = 0; i < args.length; i++) {
-    if (args[i] === "--fast") {
-      fast = true;
-      continue;
-    }
-    const [, name, value] = /^--([a-z]+)(?:=(.*))?$/.exec(args[i]!) ?? [];
-    if (!name || !["size", "most", "rounds", "only", "dir", "patience", "name"].includes(name)) {
-      console.error(`Unknown argument ${args[i]}\n\n${USAGE}`);
-      Deno.exit(2);
-    }
-    given.set(name, value ?? args[++i] ?? "");
-  }
-  /** The value of an option. If it is wrong, which is `undefined` or NaN, ends the process. */
-  const numberOf = (
-    name: string,
-    otherwise: string,
-    parse: (text: string) => number | undefined,
-    wanted: string,
-  ): number => {
-    const text = given.get(name) ?? otherwise;
-    const value = parse(text) ?? NaN;
-    if (value >= 0) return value;
-    console.error(`Invalid --${name} ${text}: it must be ${wanted}`);
+  const refuse = (reason: string) => {
+    console.error(`${reason}\n\n${USAGE}`);
     Deno.exit(2);
   };
-  const rounds = (text: string) => /^[1-9]\d*$/.test(text) ? Number(text) : undefined;
-  const aSize = "a size such as 512M or 1GiB";
-  return {
-    size: numberOf("size", "1GiB", parseSize, aSize),
-    most: numberOf("most", "64GiB", parseSize, aSize),
-    rounds: numberOf("rounds", `${defaults.rounds ?? 5}`, rounds, "an integer of 1 or more"),
-    only: given.get("only")?.split(",").filter(Boolean) ?? [],
+  const text = (otherwise: string) => ({ type: "string", default: otherwise }) as const;
+  const options = {
+    size: text("1GiB"),
+    most: text("64GiB"),
+    rounds: text(`${rounds}`),
+    only: text(""),
     // TMPDIR may be on tmpfs, where no disk would be measured.
-    directory: given.get("dir") ?? "/var/tmp",
-    patience: numberOf("patience", "5", Number, "a number of seconds"),
+    dir: text("/var/tmp"),
+    patience: text("5"),
+    fast: { type: "boolean", default: false },
+    name: text(""),
+  } as const;
+  let values;
+  try {
+    ({ values } = parseArgs({ args: [...args], options }));
+  } catch (error) {
+    return refuse((error as Error).message);
+  }
+  const { dir, fast, only, name } = values;
+  /** Ends the process if the value is wrong, which is `undefined` or NaN. */
+  const checked = (name: "size" | "most" | "rounds" | "patience", value: number | undefined) =>
+    value! >= (name === "rounds" ? 1 : 0) ? value! : refuse(`Invalid --${name} ${values[name]}`);
+  const count = Number(values.rounds);
+  return {
+    size: checked("size", parseSize(values.size)),
+    most: checked("most", parseSize(values.most)),
+    rounds: checked("rounds", Number.isInteger(count) ? count : NaN),
+    only: only.split(",").filter(Boolean),
+    directory: dir,
+    patience: checked("patience", Number(values.patience)),
     fast,
-    name: given.get("name") ?? new Date().toISOString().slice(0, 10) + (defaults.suffix ?? "") +
-        (fast ? "-fast" : ""),
+    name: name || `${new Date().toISOString().slice(0, 10)}${suffix}${fast ? "-fast" : ""}`,
   };
 }

@@ -1,5 +1,6 @@
-// The figures of a contestant after its rounds.
+// The figures of a contestant after its rounds, and the files in which they end.
 
+import { fileURLToPath } from "node:url";
 import type { Contestant, Group, Outcome } from "./contestant.ts";
 import type { MachineFacts } from "./machine.ts";
 import type { ProcessCost } from "./measured_process.ts";
@@ -143,4 +144,15 @@ export function resultOf(
     }),
     samples,
   };
+}
+
+/** Writes results as JSON and as text into the folder of results. Resolves to their path without an ending. */
+export async function writeResults(name: string, results: unknown, text: string): Promise<string> {
+  const base = fileURLToPath(new URL(`../results/${name}`, import.meta.url));
+  await Deno.mkdir(new URL("../results/", import.meta.url), { recursive: true });
+  await Deno.writeTextFile(`${base}.json`, `${JSON.stringify(results, undefined, 1)}\n`);
+  await Deno.writeTextFile(`${base}.md`, text);
+  console.log(text);
+  console.error(`Written: ${base}.json, ${base}.md`);
+  return base;
 }

@@ -1,10 +1,11 @@
 // Runs the contestants in turn, so that other load on the machine affects all of them alike.
 
+import { cachedBytes } from "../../tests/setup/command.ts";
 import type { Contestant, Outcome, Run } from "./contestant.ts";
 import { runMeasured } from "./measured_process.ts";
-import { cachedBytes, dropFromCache, removeWritten } from "./page_cache.ts";
-import { busySeconds, waitForQuiet } from "./quiet.ts";
+import { dropFromCache, removeWritten } from "./files.ts";
 import { rateOf, type Result, resultOf, type Sample, sampleOf } from "./result.ts";
+import type { Tools } from "./tools.ts";
 import { MIB, showNumber } from "./units.ts";
 
 /** Shows the current activity in one line. */
@@ -16,6 +17,47 @@ export interface Course extends Run {
   /** Seconds to wait, before each run, until the machine is idle. */
   readonly patience: number;
 }
+
+/** The settings of runs in a directory that is theirs. */
+export function courseIn(
+  directory: string,
+  tools: Tools,
+  { size, patience }: { size: number; patience: number },
+): Course {
+  const [path, source] = [`${directory}/new`, `${directory}/source`];
+  return { tools, size, patience, directory, path, source };
+}
+
+// ---- a quiet machine -------------------------------------------------------------------------------------------
+
+// The other load of the machine is measured, and waited for: a comparison on a busy machine says little.
+
+const WINDOW_MS = 100;
+/** The other load, in cores, at which a run may start: a machine is never quite idle. */
+const QUIET_CORES = 0.2;
+/** The kernel counts in hundredths of a second. */
+const TICKS = 100;
+
+/** Busy seconds of all cores together, since the start of the machine. */
+async function busySeconds(): Promise<number> {
+  const line = (await Deno.readTextFile("/proc/stat")).split("\n", 1)[0]!;
+  const [user = 0, nice = 0, system = 0, _idle, _iowait, irq = 0, softirq = 0, steal = 0] = line
+    .split(/\s+/).slice(1).map(Number);
+  return (user + nice + system + irq + softirq + steal) / TICKS;
+}
+
+/** Waits until the machine is idle, or the time is over. */
+async function waitForQuiet(patienceSeconds: number): Promise<void> {
+  const end = performance.now() + patienceSeconds * 1000;
+  while (performance.now() < end) {
+    const before = await busySeconds();
+    await new Promise((resolve) => setTimeout(resolve, WINDOW_MS));
+    const cores = (await busySeconds() - before) * 1000 / WINDOW_MS;
+    if (cores <= QUIET_CORES) return;
+  }
+}
+
+// ---- runs ------------------------------------------------------------------------------------------------------
 
 interface Entry {
   readonly contestant: Contestant;

@@ -1,6 +1,7 @@
 // The peers other than Deno. They are found, installed or built once; a missing one is noted.
 
 import { fileURLToPath } from "node:url";
+import { hasProgram } from "../../tests/setup/command.ts";
 import { tryCommand } from "./measured_process.ts";
 
 /** Paths of the peers; undefined: not available on this machine. */
@@ -15,15 +16,6 @@ export interface Tools {
   readonly files: string | undefined;
 }
 
-async function findOnPath(name: string): Promise<string | undefined> {
-  for (const directory of (Deno.env.get("PATH") ?? "").split(":")) {
-    const path = `${directory}/${name}`;
-    const found = await Deno.stat(path).catch(() => undefined);
-    if (found?.isFile && (found.mode! & 0o111) !== 0) return path;
-  }
-  return undefined;
-}
-
 /** The folder in which peers are kept from one run to the next. */
 function cacheDirectory(): string {
   const base = Deno.env.get("XDG_CACHE_HOME") || `${Deno.env.get("HOME") ?? "/var/tmp"}/.cache`;
@@ -32,13 +24,11 @@ function cacheDirectory(): string {
 
 /** Bun's binary comes in a package per platform, of which npm picks the right one. */
 async function findBunBinary(directory: string): Promise<string | undefined> {
-  try {
-    for await (const { name } of Deno.readDir(`${directory}/node_modules/@oven`)) {
-      const path = `${directory}/node_modules/@oven/${name}/bin/bun`;
-      if (await tryCommand([path, "--version"])) return path;
-    }
-  } catch {
-    // Not installed.
+  const packages = await Array.fromAsync(Deno.readDir(`${directory}/node_modules/@oven`))
+    .catch(() => []);
+  for (const { name } of packages) {
+    const path = `${directory}/node_modules/@oven/${name}/bin/bun`;
+    if (await tryCommand([path, "--version"])) return path;
   }
   return undefined;
 }
@@ -66,14 +56,9 @@ async function buildGlommio(say: (line: string) => void): Promise<string | undef
     if (text !== old) await Deno.writeTextFile(`${directory}/${file}`, text);
   }
   say("Building the program on glommio");
-  const arguments_ = [
-    "build",
-    "--release",
-    "--quiet",
-    "--manifest-path",
-    `${directory}/Cargo.toml`,
-  ];
-  const built = await tryCommand(["cargo", ...arguments_, "--target-dir", `${directory}/target`]);
+  const manifest = `${directory}/Cargo.toml`;
+  const build = ["build", "--release", "--quiet", "--manifest-path", manifest];
+  const built = await tryCommand(["cargo", ...build, "--target-dir", `${directory}/target`]);
   return built === undefined ? undefined : `${directory}/target/release/glommio-stream`;
 }
 
@@ -97,7 +82,7 @@ export const ONLY_DENO: Tools = {
 
 /** Finds, installs or builds every peer. */
 export async function findTools(say: (line: string) => void): Promise<Tools> {
-  const [node, fio, dd] = await Promise.all(["node", "fio", "dd"].map(findOnPath));
+  const [node, fio, dd] = ["node", "fio", "dd"].map((name) => hasProgram(name) ? name : undefined);
   const bun = await installBun(say);
   const glommio = await buildGlommio(say);
   const files = await buildFiles();

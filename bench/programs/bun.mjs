@@ -4,7 +4,7 @@
 
 import { closeSync, fsyncSync, openSync } from "node:fs";
 import process from "node:process";
-import { measure, parsePairs, warmChunk } from "./measure.mjs";
+import { measureOneOf, parsePairs, warmChunk } from "./measure.mjs";
 
 const { Bun } = globalThis;
 const { path, size, source, count, highWaterMark, chunk = 65536 } = parsePairs(
@@ -42,14 +42,6 @@ const jobs = {
     for await (const part of Bun.file(source).stream(1 << 20)) bytes += part.length;
     return { bytes };
   },
-  async idle() {
-    await new Promise((resolve) => setTimeout(resolve, 1000));
-    return { count: 1 };
-  },
 };
 
-const job = jobs[process.argv[2]];
-if (!job) {
-  throw new TypeError(`No such job: ${process.argv[2]} (there are ${Object.keys(jobs)})`);
-}
-await measure(job);
+await measureOneOf(jobs, process.argv[2]);

@@ -2,7 +2,14 @@
 //
 //     deno run -A programs/deno.ts JOB path=… size=… [chunk=…] [source=…]
 
-import { everywhere, measure, parsePairs, warmChunk, warmStream } from "./measure.mjs";
+import {
+  everywhere,
+  measureOneOf,
+  parsePairs,
+  warmChunk,
+  warmStream,
+  writeFiles,
+} from "./measure.mjs";
 
 interface Given {
   path: string;
@@ -14,7 +21,7 @@ interface Given {
 }
 
 const given = { chunk: 65536, ...parsePairs(Deno.args.slice(1)) } as unknown as Given;
-const { path, size, chunk, source, count, atOnce } = given;
+const { path, size, chunk, source, count } = given;
 
 /** Syncs through a second descriptor, because `FsFile.writable` closes its own without a sync. */
 async function syncData(name: string): Promise<void> {
@@ -33,17 +40,6 @@ async function writeFileAndName(bytes: Uint8Array, name: string): Promise<void> 
   await writeFile(bytes, name);
   using directory = await Deno.open(path);
   await directory.sync();
-}
-
-async function files(write: typeof writeFile): Promise<Record<string, unknown>> {
-  const bytes = warmChunk(chunk);
-  await Deno.mkdir(path);
-  let next = 0;
-  const oneByOne = async () => {
-    while (next < count) await write(bytes, `${path}/${next++}`);
-  };
-  await Promise.all(Array.from({ length: atOnce }, oneByOne));
-  return { bytes: count * chunk, count };
 }
 
 const jobs: Record<string, (opened: () => void) => Promise<Record<string, unknown>>> = {
@@ -101,15 +97,9 @@ const jobs: Record<string, (opened: () => void) => Promise<Record<string, unknow
     await Promise.all(names.map(syncData));
     return { bytes: each * count, count };
   },
-  files: () => files(writeFile),
-  filesAndNames: () => files(writeFileAndName),
-  async idle() {
-    await new Promise((resolve) => setTimeout(resolve, 1000));
-    return { count: 1 };
-  },
+  files: () => writeFiles(given, Deno.mkdir, writeFile),
+  filesAndNames: () => writeFiles(given, Deno.mkdir, writeFileAndName),
   nothing: () => Promise.resolve({ count: 1 }),
 };
 
-const job = jobs[Deno.args[0] ?? ""];
-if (!job) throw new TypeError(`No such job: ${Deno.args[0]} (there are ${Object.keys(jobs)})`);
-await measure(job);
+await measureOneOf(jobs, Deno.args[0]);

@@ -2,8 +2,16 @@
 //
 //     deno run -A programs/dma.ts JOB path=… size=… [chunk=…] [bufferSize=…] [depth=…] [source=…]
 
-import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
-import { everywhere, measure, parsePairs, rangesOf, warmChunk, warmStream } from "./measure.mjs";
+import { type DmaBuffer, DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
+import {
+  everywhere,
+  measureOneOf,
+  parsePairs,
+  rangesOf,
+  warmChunk,
+  warmStream,
+  writeFiles,
+} from "./measure.mjs";
 
 interface Given {
   path: string;
@@ -53,6 +61,16 @@ async function writeFile(bytes: Uint8Array, name: string): Promise<void> {
   await writer.close();
 }
 
+/** One call at random positions of the source, by workers with a buffer each. */
+async function anywhere(
+  opened: () => void,
+  caller: (file: DmaFile, buffer: DmaBuffer) => (position: number) => Promise<unknown>,
+): Promise<Record<string, unknown>> {
+  await using file = await DmaFile.open(source, { write: true });
+  opened();
+  return await everywhere(given, () => caller(file, file.allocBuffer(chunk)));
+}
+
 const jobs: Record<string, (opened: () => void) => Promise<Record<string, unknown>>> = {
   async pipe(opened) {
     await warmStream(size, chunk).pipeTo(await openWriter(opened));
@@ -95,37 +113,10 @@ const jobs: Record<string, (opened: () => void) => Promise<Record<string, unknow
     await (await openReader(opened)).pipeTo(await openWriter(opened));
     return { bytes: size };
   },
-  async files() {
-    const bytes = warmChunk(chunk);
-    await Deno.mkdir(path);
-    let next = 0;
-    const oneByOne = async () => {
-      while (next < count) await writeFile(bytes, `${path}/${next++}`);
-    };
-    await Promise.all(Array.from({ length: atOnce }, oneByOne));
-    return { bytes: count * chunk, count };
-  },
-  async randomRead(opened) {
-    await using file = await DmaFile.open(source);
-    opened();
-    return await everywhere(given, () => (position: number) => file.readAt(position, chunk));
-  },
-  async randomReadInto(opened) {
-    await using file = await DmaFile.open(source);
-    opened();
-    return await everywhere(given, () => {
-      const buffer = file.allocBuffer(chunk);
-      return (position: number) => file.readInto(buffer, position);
-    });
-  },
-  async randomWrite(opened) {
-    await using file = await DmaFile.open(source, { write: true });
-    opened();
-    return await everywhere(given, () => {
-      const buffer = file.allocBuffer(chunk);
-      return (position: number) => file.writeAt(buffer, position);
-    });
-  },
+  files: () => writeFiles(given, Deno.mkdir, writeFile),
+  randomRead: (opened) => anywhere(opened, (file, { length }) => (at) => file.readAt(at, length)),
+  randomReadInto: (opened) => anywhere(opened, (file, buffer) => (at) => file.readInto(buffer, at)),
+  randomWrite: (opened) => anywhere(opened, (file, buffer) => (at) => file.writeAt(buffer, at)),
   async readMany(opened) {
     await using file = await DmaFile.open(source);
     opened();
@@ -177,6 +168,4 @@ const jobs: Record<string, (opened: () => void) => Promise<Record<string, unknow
   },
 };
 
-const job = jobs[Deno.args[0] ?? ""];
-if (!job) throw new TypeError(`No such job: ${Deno.args[0]} (there are ${Object.keys(jobs)})`);
-await measure(job);
+await measureOneOf(jobs, Deno.args[0]);

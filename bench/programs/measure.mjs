@@ -37,11 +37,35 @@ export function warmStream(size, chunkSize) {
   });
 }
 
+/** A second in which nothing happens. */
+async function idle() {
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  return { count: 1 };
+}
+
+/** Measures the job of this name, one of `jobs` or "idle". */
+export async function measureOneOf(jobs, name) {
+  const all = { ...jobs, idle };
+  if (!all[name]) throw new TypeError(`No such job: ${name} (there are ${Object.keys(all)})`);
+  await measure(all[name]);
+}
+
+/** Has `write` write `count` files in the folder `path`, `atOnce` at a time. */
+export async function writeFiles({ path, chunk, count, atOnce }, makeFolder, write) {
+  await makeFolder(path);
+  let next = 0;
+  const oneByOne = async () => {
+    while (next < count) await write(warmChunk(chunk), `${path}/${next++}`);
+  };
+  await Promise.all(Array.from({ length: atOnce }, oneByOne));
+  return { bytes: count * chunk, count };
+}
+
 /**
  * Runs a job and prints one line of JSON: its duration, its result, and the delay in milliseconds of each tick of a 1 ms
  * timer from the moment when the job reports that its file is open. (The first open is measured separately.)
  */
-export async function measure(job) {
+async function measure(job) {
   let delays = [];
   let last = performance.now();
   const feel = () => {

@@ -8,7 +8,7 @@ import { once } from "node:events";
 import process from "node:process";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { everywhere, measure, parsePairs, warmChunk } from "./measure.mjs";
+import { everywhere, measureOneOf, parsePairs, warmChunk } from "./measure.mjs";
 
 const given = { chunk: 65536, ...parsePairs(process.argv.slice(3)) };
 const { path, size, source, count, highWaterMark, chunk } = given;
@@ -73,14 +73,6 @@ const jobs = {
     for await (const part of stream) bytes += part.length;
     return { bytes };
   },
-  async idle() {
-    await new Promise((resolve) => setTimeout(resolve, 1000));
-    return { count: 1 };
-  },
 };
 
-const job = jobs[process.argv[2]];
-if (!job) {
-  throw new TypeError(`No such job: ${process.argv[2]} (there are ${Object.keys(jobs)})`);
-}
-await measure(job);
+await measureOneOf(jobs, process.argv[2]);

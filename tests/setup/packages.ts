@@ -85,6 +85,12 @@ export async function installPackages(
   return 1;
 }
 
+/** Installs liburing if it is missing. Resolves to whether it is there. */
+export async function installLiburing(signal: AbortSignal): Promise<boolean> {
+  if (!hasLiburing()) await aptInstall([["liburing2"]], signal);
+  return hasLiburing();
+}
+
 /** Installs those of these packages that are missing. */
 export async function installMissing(packages: Packages, signal: AbortSignal): Promise<void> {
   await aptInstall([missing(packages)], signal);
