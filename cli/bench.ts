@@ -1,19 +1,18 @@
 // Measures the disk with this module and with Deno's own streams, in about ten seconds.
 import { statfs } from "node:fs/promises";
 import { DmaFile, engineInfo } from "../mod.ts";
-import { type BenchReport, compare } from "./bench_report.ts";
-import { runRounds } from "./bench_rounds.ts";
-import { CHUNK_BYTES } from "./bench_sides.ts";
+import { type BenchReport, COLD, compare } from "./bench_report.ts";
+import { CHUNK_BYTES, runRounds } from "./bench_rounds.ts";
 import { benchLines } from "./bench_text.ts";
-import { EXIT_IO_ERROR, EXIT_OK, STOPPING_SIGNALS } from "./exit_codes.ts";
+import { EXIT_OK } from "./exit_codes.ts";
 import { copiesForChecksums } from "./findings.ts";
-import { isNoCow } from "./file_flags.ts";
-import { Interrupted, Interruption } from "./interruption.ts";
-import { jsonText, note, noteError, print } from "./output.ts";
+import { isNoCow } from "./descriptor.ts";
+import { endEarly, Interruption } from "./interruption.ts";
+import { jsonText, print } from "./output.ts";
 import { remedyFor } from "./remedies.ts";
 import { ScratchDirectory } from "./scratch_directory.ts";
-import { StatusLine } from "./status_line.ts";
-import { type Mount, mountOf } from "./system_facts.ts";
+import { StatusLine } from "./progress.ts";
+import { isMemory, type Mount, mountOf } from "./system_facts.ts";
 import { formatSize } from "./units.ts";
 
 /** Options of a benchmark. */
@@ -42,13 +41,8 @@ export async function bench(dir: string, options: BenchOptions): Promise<number>
     print(options.json ? jsonText(report, 2) : benchLines(report).join("\n"));
     return EXIT_OK;
   } catch (error) {
-    if (error instanceof Interrupted) {
-      note(`stopped by ${error.by}; what was written is removed`);
-      return STOPPING_SIGNALS[error.by];
-    }
-    if (error instanceof Deno.errors.BrokenPipe) return EXIT_IO_ERROR;
-    noteError(error, remedyFor(error, { dest: dir, directory: true, sourceOpen: true }));
-    return EXIT_IO_ERROR;
+    const remedy = remedyFor(error, { dest: dir, directory: true, sourceOpen: true });
+    return endEarly(error, "what was written is removed", remedy);
   }
 }
 
@@ -103,12 +97,9 @@ async function room(dir: string, size: number | undefined): Promise<number> {
   const most = size ?? Math.max(LEAST_BYTES, Math.floor(free * PART_OF_FREE / FILES_AT_ONCE));
   const needed = most * FILES_AT_ONCE;
   if (needed > free) {
+    const sizes = `${formatSize(free)} are free, ${FILES_AT_ONCE} files need ${formatSize(needed)}`;
     throw new Error(
-      `Too little free space in '${dir}': ${
-        formatSize(free)
-      } are free, ${FILES_AT_ONCE} files need ${
-        formatSize(needed)
-      }; give a smaller --size, or another directory`,
+      `Too little free space in '${dir}': ${sizes}; give a smaller --size, or another directory`,
     );
   }
   return most;
@@ -137,7 +128,7 @@ function warnings(
   fromDisk: number | null,
 ): string[] {
   const found = [];
-  if (mount?.type === "tmpfs" || mount?.type === "ramfs") {
+  if (mount && isMemory(mount)) {
     found.push(`${mount.type} is memory: no disk was measured. Name a directory on one.`);
   } else if (!direct) {
     found.push("this file system has no Direct I/O: both sides used the page cache.");
@@ -146,7 +137,7 @@ function warnings(
       "btrfs computes checksums of data: writes went through the page cache all the same.",
     );
   }
-  if (fromDisk !== null && fromDisk < 0.95 && mount?.type !== "tmpfs") {
+  if (fromDisk !== null && fromDisk < COLD && mount?.type !== "tmpfs") {
     found.push("the files were partly in the page cache when they were read by FsFile.");
   }
   return found;

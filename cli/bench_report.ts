@@ -57,6 +57,8 @@ export interface BenchReport {
 }
 
 const GIB = 1024 ** 3;
+/** A file is cold if at least this part of it came from the device. */
+export const COLD = 0.95;
 
 /** Compares the sides in one discipline. */
 export function compare({ size, samples }: Rounds, discipline: keyof Samples): Comparison {

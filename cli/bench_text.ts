@@ -1,5 +1,5 @@
 // Draws the benchmark: a bar for each side, with its figures beside it.
-import { type BenchReport, type Comparison, type Measured, noise } from "./bench_report.ts";
+import { type BenchReport, COLD, type Comparison, type Measured, noise } from "./bench_report.ts";
 import { inOneLine } from "./output.ts";
 import { columns, forOutput, type Style } from "./styling.ts";
 import { formatSize } from "./units.ts";
@@ -11,8 +11,6 @@ const LEAST_BAR = 8;
 /** The last cell of a bar, by the eighths of it that are filled. */
 const EIGHTHS = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
 const FULL = "█";
-/** A file is cold if at least this part of it came from the device. */
-const COLD = 0.95;
 /** A lead in fewer than this part of the rounds may be chance. */
 const CLEAR = 0.75;
 /** The noise is not shown for fewer rounds. */

@@ -1,5 +1,5 @@
 // The completion script for bash. It works without the bash-completion package.
-import type { Completable, Values } from "./completion_tree.ts";
+import { type Completable, said, type Values } from "./completion_tree.ts";
 
 /** The lines of the script. */
 export function bashScript(name: string, commands: Completable[]): string[] {
@@ -62,18 +62,12 @@ function optionValues({ name, options }: Completable): string[] {
 }
 
 // Outside of a completion compopt fails with a message, which the redirection hides.
-function complete(values: Values): string {
-  switch (values) {
-    case "files":
-      // Readline's own completion quotes names as they need it.
-      return ":";
-    case "directories":
-      return "compopt +o default -o dirnames 2>/dev/null";
-    case "unknown":
-      return "compopt +o default 2>/dev/null";
-    default:
-      return `compopt +o default 2>/dev/null; COMPREPLY=($(compgen -W '${
-        values.join(" ")
-      }' -- "$cur"))`;
-  }
-}
+const complete = (values: Values) =>
+  said(values, {
+    // Readline's own completion quotes names as they need it.
+    files: ":",
+    directories: "compopt +o default -o dirnames 2>/dev/null",
+    unknown: "compopt +o default 2>/dev/null",
+    words: (words) =>
+      `compopt +o default 2>/dev/null; COMPREPLY=($(compgen -W '${words}' -- "$cur"))`,
+  });

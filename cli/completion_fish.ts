@@ -1,5 +1,5 @@
 // The completion script for fish.
-import type { Completable, CompletableOption, Values } from "./completion_tree.ts";
+import { type Completable, type CompletableOption, said, type Values } from "./completion_tree.ts";
 
 /** The lines of the script. */
 export function fishScript(name: string, commands: Completable[]): string[] {
@@ -31,18 +31,13 @@ function optionParts({ flags, description, value }: CompletableOption): string {
   return [...spelt, ...takes, "-d", quote(description)].filter(Boolean).join(" ");
 }
 
-function offer(values: Values): string {
-  switch (values) {
-    case "files":
-      return "-F";
-    case "directories":
-      return "-a '(__fish_complete_directories)'";
-    case "unknown":
-      return "";
-    default:
-      return `-a ${quote(values.join(" "))}`;
-  }
-}
+const offer = (values: Values) =>
+  said(values, {
+    files: "-F",
+    directories: "-a '(__fish_complete_directories)'",
+    unknown: "",
+    words: (words) => `-a ${quote(words)}`,
+  });
 
 function quote(text: string): string {
   return `'${text.replace(/['\\]/g, "\\$&")}'`;

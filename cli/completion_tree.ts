@@ -4,6 +4,16 @@ import type { Argument, Command, Option } from "npm:commander@14.0.3";
 /** The values of an argument: some words, files, directories, or unknown. */
 export type Values = readonly string[] | "files" | "directories" | "unknown";
 
+/** What a script says of an argument, by the kind of its values. */
+export type ByValues = Record<"files" | "directories" | "unknown", string> & {
+  words: (words: string) => string;
+};
+
+/** What a script says of values. */
+export function said(values: Values, by: ByValues): string {
+  return typeof values === "string" ? by[values] : by.words(values.join(" "));
+}
+
 /** An option in its spellings. */
 export interface CompletableOption {
   /** For example "-h" and "--help". */

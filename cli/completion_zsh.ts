@@ -1,5 +1,5 @@
 // The completion script for zsh. It can be sourced, or installed as the file _dma in a directory of $fpath.
-import type { Completable, CompletableOption, Values } from "./completion_tree.ts";
+import { type Completable, type CompletableOption, said, type Values } from "./completion_tree.ts";
 
 /** The lines of the script. */
 export function zshScript(name: string, commands: Completable[]): string[] {
@@ -49,18 +49,13 @@ function optionSpecs({ flags, description, value }: CompletableOption): string[]
   });
 }
 
-function action(values: Values): string {
-  switch (values) {
-    case "files":
-      return "_files";
-    case "directories":
-      return "_files -/";
-    case "unknown":
-      return " ";
-    default:
-      return `(${values.join(" ")})`;
-  }
-}
+const action = (values: Values) =>
+  said(values, {
+    files: "_files",
+    directories: "_files -/",
+    unknown: " ",
+    words: (words) => `(${words})`,
+  });
 
 function quote(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`;

@@ -4,7 +4,6 @@ import { Errno } from "../src/engine/linux.ts";
 import { ioError } from "../src/errors.ts";
 import { type AttributePlan, setAttributes } from "./attributes.ts";
 import { Descriptor } from "./descriptor.ts";
-import { flushRegularly } from "./flush_timer.ts";
 import type { Part } from "./source.ts";
 import type { TransferOptions } from "./transfer_options.ts";
 
@@ -196,4 +195,36 @@ export class Destination {
     await finish.catch(() => {});
     await this.file.close().catch(() => {});
   }
+}
+
+/**
+ * Writes everything that the writer has accepted, at intervals, until it is disposed: the bytes of a slow source are in the
+ * file before a buffer is full.
+ *
+ * @param every the interval in milliseconds; 0: never
+ * @param durable syncs too, which cuts off the padding of the last block
+ */
+function flushRegularly(
+  writer: DmaStreamWriter,
+  every: number,
+  durable: boolean,
+): Disposable | undefined {
+  if (every === 0) return undefined;
+  let flushed = writer.currentPos;
+  let running = false;
+  const flush = async () => {
+    if (running || writer.currentPos === flushed) return;
+    running = true;
+    try {
+      flushed = durable
+        ? await writer.sync({ tail: true })
+        : await writer.flushAligned({ tail: true });
+    } catch {
+      // The pipe into the writer reports the same error.
+    } finally {
+      running = false;
+    }
+  };
+  const timer = setInterval(flush, every);
+  return { [Symbol.dispose]: () => clearInterval(timer) };
 }

@@ -1,6 +1,6 @@
 // Tests Direct I/O on a path, instead of guessing from the name of its file system.
 import { DmaFile } from "../mod.ts";
-import { isNoCow } from "./file_flags.ts";
+import { isNoCow } from "./descriptor.ts";
 import { describe } from "./output.ts";
 import { type BrokenPromise, brokenPromises } from "./promise_probe.ts";
 import { ScratchDirectory, scratchPath } from "./scratch_directory.ts";

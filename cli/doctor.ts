@@ -4,10 +4,10 @@ import { environment } from "../ffi/shim.ts";
 import { DmaFile, engineInfo } from "../mod.ts";
 import { probe } from "./direct_probe.ts";
 import { reportLines } from "./doctor_text.ts";
-import { EXIT_IO_ERROR, EXIT_OK, STOPPING_SIGNALS } from "./exit_codes.ts";
+import { EXIT_IO_ERROR, EXIT_OK } from "./exit_codes.ts";
 import { findings, verdict } from "./findings.ts";
-import { Interrupted, Interruption } from "./interruption.ts";
-import { describe, jsonText, note, print } from "./output.ts";
+import { endEarly, Interruption } from "./interruption.ts";
+import { describe, jsonText, print } from "./output.ts";
 import type { Report } from "./report.ts";
 import {
   ioUringLimits,
@@ -33,9 +33,7 @@ export async function doctor(path: string, options: DoctorOptions): Promise<numb
     print(options.json ? jsonText(report, 2) : reportLines(report).join("\n"));
     return report.works ? EXIT_OK : EXIT_IO_ERROR;
   } catch (error) {
-    if (!(error instanceof Interrupted)) throw error;
-    note(`stopped by ${error.by}; the test files are removed`);
-    return STOPPING_SIGNALS[error.by];
+    return endEarly(error, "the test files are removed");
   }
 }
 
@@ -113,10 +111,10 @@ async function missingPermissions(path: string): Promise<string[]> {
     ["--allow-read", { name: "read", path }],
     ["--allow-write", { name: "write", path }],
   ];
-  const missing: string[] = [];
-  for (const [flag, descriptor] of wanted) {
-    const { state } = await Deno.permissions.query(descriptor);
-    if (state !== "granted") missing.push(flag);
-  }
-  return missing;
+  const states = await Promise.all(
+    wanted.map(async ([flag, descriptor]) =>
+      (await Deno.permissions.query(descriptor)).state === "granted" ? [] : [flag]
+    ),
+  );
+  return states.flat();
 }

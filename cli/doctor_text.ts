@@ -1,5 +1,5 @@
 // The diagnosis as text: the verdict, problems with their remedies, and the facts.
-import { copiesForChecksums } from "./findings.ts";
+import { copiesForChecksums, ioUringObstacles } from "./findings.ts";
 import { inOneLine } from "./output.ts";
 import type { Finding, Report } from "./report.ts";
 import { forOutput, type Style } from "./styling.ts";
@@ -16,36 +16,18 @@ const LEVELS: Record<Finding["level"], [label: string, style: Style]> = {
   info: ["Note", "cyan"],
 };
 
+/** One fact: its mark, its label, and its text. */
+type Line = [mark: Mark, label: string, text: string];
+
 /** The verdict, then the findings, then one line for each fact. */
 export function reportLines(report: Report): string[] {
-  const { platformError } = report;
-  if (platformError !== null) {
-    return [
-      verdict(report),
-      "",
-      line("ok", "Deno", report.deno),
-      line("!!", "Platform", report.platform),
-    ];
-  }
-  return [
-    verdict(report),
-    ...report.findings.flatMap(finding),
-    "",
-    line("ok", "Deno", report.deno),
-    line("ok", "Platform", report.platform),
-    kernel(report),
-    liburing(report),
-    ioUring(report),
-    engine(report),
-    lockedMemory(report),
-    permissions(report),
-    path(report),
-    fileSystem(report),
-    alignment(report),
-    atomicWrite(report),
-    directIo(report),
-    fileEngine(report),
-  ];
+  const deno: Line = ["ok", "Deno", report.deno];
+  const facts: Line[] = report.platformError !== null
+    ? [deno, ["!!", "Platform", report.platform]]
+    : [deno, ["ok", "Platform", report.platform], ...machineFacts(report), ...pathFacts(report)];
+  // On another platform the verdict says what the only finding would.
+  const findings = report.platformError === null ? report.findings.flatMap(finding) : [];
+  return [verdict(report), ...findings, "", ...facts.map(line)];
 }
 
 function verdict({ verdict, works, findings }: Report): string {
@@ -63,118 +45,99 @@ function finding({ level, what, remedy }: Finding): string[] {
   ];
 }
 
-function line(mark: Mark, label: string, text: string): string {
+function line([mark, label, text]: Line): string {
   return `${forOutput(mark, MARK_STYLES[mark])}  ${label.padEnd(14)}${inOneLine(text)}`;
 }
 
-function kernel({ kernel }: Report): string {
-  if (kernel === null) return line("--", "Kernel", "unknown (needs --allow-sys)");
-  return isKernel(kernel, "6.1")
-    ? line("ok", "Kernel", kernel)
-    : line("--", "Kernel", `${kernel}; 6.1 and newer report the alignment of Direct I/O`);
+function machineFacts(report: Report): Line[] {
+  const { engine, engineError, kernel, missingPermissions } = report;
+  return [
+    kernel === null
+      ? ["--", "Kernel", "unknown (needs --allow-sys)"]
+      : isKernel(kernel, "6.1")
+      ? ["ok", "Kernel", kernel]
+      : ["--", "Kernel", `${kernel}; 6.1 and newer report the alignment of Direct I/O`],
+    liburing(report),
+    ioUring(report),
+    engineError === null
+      ? [
+        engine.engine === "io_uring" ? "ok" : "--",
+        "Engine",
+        `${engine.engine}: ${[engine.reason, ...engine.features].join("; ")}`,
+      ]
+      : ["!!", "Engine", `none: ${engineError}`],
+    lockedMemory(report),
+    missingPermissions.length === 0
+      ? ["ok", "Permissions", "complete"]
+      : ["!!", "Permissions", `missing: ${missingPermissions.join(" ")}`],
+  ];
 }
 
-function liburing({ liburing: { loads, version, install } }: Report): string {
-  if (loads === null) return line("--", "liburing", "unknown (needs --allow-ffi)");
+function liburing({ liburing: { loads, version, install } }: Report): Line {
+  if (loads === null) return ["--", "liburing", "unknown (needs --allow-ffi)"];
   return loads
-    ? line("ok", "liburing", version ?? "present (unknown version)")
-    : line("--", "liburing", `missing: ${install}`);
+    ? ["ok", "liburing", version ?? "present (unknown version)"]
+    : ["--", "liburing", `missing: ${install}`];
 }
 
-function ioUring({ ioUring }: Report): string {
-  if (ioUring.allowed) return line("ok", "io_uring", "allowed");
-  const why = [];
-  if (ioUring.disabled === 1) {
-    why.push("the sysctl kernel.io_uring_disabled is 1: only root and a group may use it");
-  }
-  if (ioUring.disabled === 2) {
-    why.push("the sysctl kernel.io_uring_disabled is 2: nobody may use it");
-  }
-  if (ioUring.seccomp) {
-    why.push("a seccomp filter is active, as in containers, whose default filter forbids io_uring");
-  }
-  if (ioUring.allowed === null) {
-    return line("--", "io_uring", ["not tried", ...why].join("; "));
-  }
-  return line("--", "io_uring", ["refused", ...why].join("; "));
+function ioUring({ ioUring }: Report): Line {
+  if (ioUring.allowed) return ["ok", "io_uring", "allowed"];
+  const why = ioUringObstacles(ioUring).map(([why]) => why);
+  const state = ioUring.allowed === null ? "not tried" : "refused";
+  return ["--", "io_uring", [state, ...why].join("; ")];
 }
 
-function engine({ engine, engineError }: Report): string {
-  if (engineError !== null) return line("!!", "Engine", `none: ${engineError}`);
-  const mark = engine.engine === "io_uring" ? "ok" : "--";
-  return line(
-    mark,
-    "Engine",
-    `${engine.engine}: ${[engine.reason, ...engine.features].join("; ")}`,
-  );
-}
-
-function lockedMemory({ lockedMemory: bytes, engine }: Report): string {
-  const label = "Locked memory";
+function lockedMemory({ lockedMemory: bytes, engine }: Report): Line {
   const ring = engine.engine === "io_uring";
   const about = !ring
     ? ""
     : engine.registeredBuffers
     ? "; buffers are registered with the ring"
     : "; buffers are not registered with the ring, which costs some speed";
-  if (bytes === null) return line("--", label, `unknown limit (needs --allow-all)${about}`);
-  const limit = bytes < 0 ? "no limit" : `at most ${formatSize(bytes)}`;
-  return line(ring && !engine.registeredBuffers ? "--" : "ok", label, `${limit}${about}`);
+  const limit = bytes === null
+    ? "unknown limit (needs --allow-all)"
+    : bytes < 0
+    ? "no limit"
+    : `at most ${formatSize(bytes)}`;
+  const isFine = bytes !== null && !(ring && !engine.registeredBuffers);
+  return [isFine ? "ok" : "--", "Locked memory", `${limit}${about}`];
 }
 
-function permissions({ missingPermissions }: Report): string {
-  return missingPermissions.length === 0
-    ? line("ok", "Permissions", "complete")
-    : line("!!", "Permissions", `missing: ${missingPermissions.join(" ")}`);
+function pathFacts(report: Report): Line[] {
+  const { engine: { engine }, probe } = report;
+  const { alignment, atomicWrite, broken, error, kind, mount, path, tried } = probe;
+  const isReadOnly = mount?.options.includes("ro");
+  return [
+    error === null
+      ? [broken.length === 0 ? "ok" : "!!", "Path", `${path}: ${kind}, ${tried}`]
+      : ["!!", "Path", `${path}: ${error}`],
+    mount === null ? ["--", "File system", "unknown"] : [
+      isReadOnly ? "--" : "ok",
+      "File system",
+      `${mount.type} (${mount.device} at ${mount.mountPoint}${isReadOnly ? ", read-only" : ""})`,
+    ],
+    alignment === null
+      ? ["--", "Alignment", "unknown"]
+      : ["ok", "Alignment", `${alignment.memory} in memory, ${alignment.offset} in the file`],
+    atomicWrite === null
+      ? ["--", "Untorn", "unknown"]
+      : atomicWrite.max === 0
+      ? ["--", "Untorn", "no atomic writes"]
+      : ["ok", "Untorn", `atomic writes of ${atomicWrite.min} to ${atomicWrite.max} bytes`],
+    directIo(report),
+    mount && isServed(mount)
+      ? ["ok", "File engine", `threads: calls for files of ${mount.type} may wait for its server`]
+      : [engine === null ? "--" : "ok", "File engine", engine ?? "unknown"],
+  ];
 }
 
-function path({ probe }: Report): string {
-  return probe.error === null
-    ? line(
-      probe.broken.length === 0 ? "ok" : "!!",
-      "Path",
-      `${probe.path}: ${probe.kind}, ${probe.tried}`,
-    )
-    : line("!!", "Path", `${probe.path}: ${probe.error}`);
-}
-
-function fileSystem({ probe: { mount } }: Report): string {
-  if (mount === null) return line("--", "File system", "unknown");
-  const { type, device, mountPoint, options } = mount;
-  return line(
-    options.includes("ro") ? "--" : "ok",
-    "File system",
-    `${type} (${device} at ${mountPoint}${options.includes("ro") ? ", read-only" : ""})`,
-  );
-}
-
-/** The engine that reads and writes files of this path. */
-function fileEngine({ engine: { engine }, probe: { mount } }: Report): string {
-  const label = "File engine";
-  if (mount && isServed(mount)) {
-    return line("ok", label, `threads: calls for files of ${mount.type} may wait for its server`);
+function directIo({ kernel, probe: { direct, reason, mount, noCow } }: Report): Line {
+  if (direct === null) return ["!!", "Direct I/O", "could not be tried"];
+  if (!direct) {
+    const why = reason ?? `${mount?.type ?? "the file system"} has none`;
+    return ["--", "Direct I/O", `no, the page cache is used: ${why}`];
   }
-  return engine === null ? line("--", label, "unknown") : line("ok", label, engine);
-}
-
-function atomicWrite({ probe: { atomicWrite } }: Report): string {
-  if (atomicWrite === null) return line("--", "Untorn", "unknown");
-  if (atomicWrite.max === 0) return line("--", "Untorn", "no atomic writes");
-  return line("ok", "Untorn", `atomic writes of ${atomicWrite.min} to ${atomicWrite.max} bytes`);
-}
-
-function alignment({ probe: { alignment } }: Report): string {
-  return alignment === null
-    ? line("--", "Alignment", "unknown")
-    : line("ok", "Alignment", `${alignment.memory} in memory, ${alignment.offset} in the file`);
-}
-
-function directIo({ kernel, probe: { direct, reason, mount, noCow } }: Report): string {
-  if (direct && copiesForChecksums(mount, kernel, noCow)) {
-    return line("--", "Direct I/O", "for reading; writes go through the page cache");
-  }
-  if (direct) return line("ok", "Direct I/O", "yes");
-  if (direct === null) return line("!!", "Direct I/O", "could not be tried");
-  const why = reason ?? `${mount?.type ?? "the file system"} has none`;
-  return line("--", "Direct I/O", `no, the page cache is used: ${why}`);
+  return copiesForChecksums(mount, kernel, noCow)
+    ? ["--", "Direct I/O", "for reading; writes go through the page cache"]
+    : ["ok", "Direct I/O", "yes"];
 }

@@ -1,9 +1,11 @@
 // Derives the problems from the facts of a diagnosis, with the severity and the remedy of each.
 import { DEFAULT_BUFFER_SIZE, DEFAULT_WRITE_BEHIND } from "../mod.ts";
-import type { Finding, Report } from "./report.ts";
+import { Errno } from "../src/engine/linux.ts";
+import type { DirectProbe } from "./direct_probe.ts";
 import { PROGRAM } from "./help_text.ts";
 import { quoted } from "./remedies.ts";
-import { isKernel, isServed, type Mount } from "./system_facts.ts";
+import type { Finding, Report } from "./report.ts";
+import { type IoUringLimits, isKernel, isMemory, isServed, type Mount } from "./system_facts.ts";
 import { formatSize } from "./units.ts";
 
 /** The facts, before they are judged. */
@@ -22,7 +24,7 @@ const BTRFS_COPIES_SINCE = "6.14";
 export function findings(facts: Facts): Finding[] {
   // On another platform all other findings have the same cause.
   const { platformError } = facts;
-  if (platformError !== null) return [{ level: "error", what: platformError, remedy: null }];
+  if (platformError !== null) return [error(platformError, null)];
   const found = [
     permissions(facts),
     path(facts),
@@ -57,118 +59,105 @@ export function verdict(facts: Facts, found: Finding[]): string {
   return `${slower ? "Works, slower" : "Works"}: ${how}`;
 }
 
+const error = (what: string, remedy: string | null): Finding => ({ level: "error", what, remedy });
+const warning = (what: string, remedy: string | null): Finding => ({
+  level: "warning",
+  what,
+  remedy,
+});
+const info = (what: string, remedy: string | null): Finding => ({ level: "info", what, remedy });
+
 function permissions({ missingPermissions, probe, works }: Facts): Finding | undefined {
   if (missingPermissions.length === 0) return undefined;
   const path = quoted(probe.path);
-  return {
-    // A file can be read without the permission to write.
-    level: works ? "info" : "error",
-    what: `Deno was started without ${missingPermissions.join(" ")}`,
-    remedy: `deno run --allow-ffi --allow-read=${path} --allow-write=${path} ${
-      quoted(PROGRAM)
-    } doctor ${path}`,
-  };
+  const flags = `--allow-ffi --allow-read=${path} --allow-write=${path}`;
+  // A file can be read without the permission to write.
+  return (works ? info : error)(
+    `Deno was started without ${missingPermissions.join(" ")}`,
+    `deno run ${flags} ${quoted(PROGRAM)} doctor ${path}`,
+  );
 }
 
 function path({ engineError, missingPermissions, probe }: Facts): Finding | undefined {
   if (probe.error === null || missingPermissions.length > 0) return undefined;
-  // An error of the engine is its own finding.
+  // An error of the engine is its own finding, and so is a read-only mount.
   if (probe.error === engineError) return undefined;
-  // A read-only mount has its own finding.
   if (probe.mount?.options.includes("ro") && probe.error.includes("(os error 30)")) {
     return undefined;
   }
-  const what = `${probe.path}: ${probe.error}`;
-  const path = quoted(probe.path);
-  if (probe.kind === "other") {
-    return { level: "error", what, remedy: "name a directory, or a regular file" };
+  return error(`${probe.path}: ${probe.error}`, remedyForPath(probe));
+}
+
+function remedyForPath({ error, kind, mount, path }: DirectProbe): string | null {
+  const failedWith = (errno: number) => error!.includes(`(os error ${errno})`);
+  const { EACCES, ENOENT, ENOSPC } = Errno;
+  if (kind === "other") return "name a directory, or a regular file";
+  if (kind === null && failedWith(ENOENT)) {
+    return `name an existing path, or mkdir -p ${quoted(path)}`;
   }
-  if (probe.kind === null && probe.error.includes("(os error 2)")) {
-    return { level: "error", what, remedy: `name an existing path, or mkdir -p ${path}` };
+  if (mount?.type === "fuse.rclone") return "mount it with --vfs-cache-mode writes";
+  if (failedWith(EACCES)) {
+    return `the permissions of the file system forbid it, not Deno's: ls -ld ${quoted(path)}`;
   }
-  if (probe.mount?.type === "fuse.rclone") {
-    return { level: "error", what, remedy: "mount it with --vfs-cache-mode writes" };
-  }
-  if (probe.error.includes("(os error 13)")) {
-    const remedy = `the permissions of the file system forbid it, not Deno's: ls -ld ${path}`;
-    return { level: "error", what, remedy };
-  }
-  if (probe.error.includes("(os error 28)")) {
-    return { level: "error", what, remedy: `make room: df -h ${path}` };
-  }
-  return { level: "error", what, remedy: null };
+  return failedWith(ENOSPC) ? `make room: df -h ${quoted(path)}` : null;
 }
 
 function engine(facts: Facts): Finding | undefined {
   const { deno, engineError, liburing: { loads, install }, missingPermissions } = facts;
   if (engineError === null || missingPermissions.length > 0) return undefined;
-  return {
-    level: "error",
-    what: `No engine is available: ${engineError}`,
-    remedy: loads === false
+  return error(
+    `No engine is available: ${engineError}`,
+    loads === false
       ? `${install}, or unset DMA_ENGINE and DMA_LIBURING`
       : `unset DMA_ENGINE, DMA_SHIM and DMA_LIBURING if they are set; otherwise Deno ${deno} may be too old: deno upgrade`,
-  };
+  );
 }
 
 function liburing({ engineError, liburing: { loads, install } }: Facts): Finding | undefined {
   if (loads !== false || engineError !== null) return undefined;
-  return {
-    level: "warning",
-    what: "liburing cannot be loaded: threads are used instead of io_uring",
-    remedy: install,
-  };
+  return warning("liburing cannot be loaded: threads are used instead of io_uring", install);
+}
+
+/** The known limits of this machine that forbid io_uring, each with its remedy. */
+export function ioUringObstacles(
+  { disabled, seccomp }: IoUringLimits,
+): [why: string, remedy: string][] {
+  const found: [string, string][] = [];
+  const root = "as root: sysctl kernel.io_uring_disabled=0";
+  if (disabled === 2) found.push(["kernel.io_uring_disabled is 2: nobody may use it", root]);
+  if (seccomp) {
+    found.push([
+      "a seccomp filter is active, as in containers, whose default filter forbids io_uring",
+      "docker run --security-opt seccomp=FILE, with a profile that allows io_uring_setup, io_uring_enter and io_uring_register (seccomp=unconfined allows everything)",
+    ]);
+  }
+  if (disabled === 1) {
+    found.push([
+      "kernel.io_uring_disabled is 1: only root and a group may use it",
+      `${root}, or put the user into the group of kernel.io_uring_group`,
+    ]);
+  }
+  return found;
 }
 
 function ioUring({ engine, ioUring, liburing }: Facts): Finding | undefined {
   if (engine.engine !== "threads" || !liburing.loads) return undefined;
   const what = "io_uring is not used: threads are used, with the same promises";
-  if (ioUring.allowed === null) {
-    return { level: "warning", what, remedy: "unset DMA_ENGINE, which selects threads" };
-  }
-  if (ioUring.disabled === 2) {
-    return {
-      level: "warning",
-      what: `${what}; kernel.io_uring_disabled is 2: nobody may use it`,
-      remedy: "as root: sysctl kernel.io_uring_disabled=0",
-    };
-  }
-  if (ioUring.disabled === 1 && !ioUring.seccomp) {
-    return {
-      level: "warning",
-      what: `${what}; kernel.io_uring_disabled is 1: only root and a group may use it`,
-      remedy:
-        "as root: sysctl kernel.io_uring_disabled=0, or put the user into the group of kernel.io_uring_group",
-    };
-  }
-  if (ioUring.seccomp) {
-    return {
-      level: "warning",
-      what:
-        `${what}; a seccomp filter is active, as in containers, whose default filter forbids io_uring`,
-      remedy:
-        "docker run --security-opt seccomp=FILE, with a profile that allows io_uring_setup, io_uring_enter and io_uring_register (seccomp=unconfined allows everything)",
-    };
-  }
-  return {
-    level: "warning",
-    what: `${what}; ${engine.reason}`,
-    // ENOMEM: the ring itself exceeds the limit of locked memory.
-    remedy: engine.reason.includes("(os error 12)") ? LOCK_MORE : "kernel 5.11 or newer",
-  };
+  if (ioUring.allowed === null) return warning(what, "unset DMA_ENGINE, which selects threads");
+  // ENOMEM: the ring itself exceeds the limit of locked memory.
+  const other = engine.reason.includes("(os error 12)") ? LOCK_MORE : "kernel 5.11 or newer";
+  const [why, remedy] = ioUringObstacles(ioUring)[0] ?? [engine.reason, other];
+  return warning(`${what}; ${why}`, remedy);
 }
 
 function directIo({ probe: { direct, mount, reason } }: Facts): Finding | undefined {
   if (direct !== false) return undefined;
-  const why = reason ?? "it has none";
-  const memory = mount?.type === "tmpfs" || mount?.type === "ramfs";
-  return {
-    level: "warning",
-    what: memory
+  return warning(
+    mount && isMemory(mount)
       ? `${mount.type} is memory: there is no Direct I/O, and nothing is ever durable`
-      : `No Direct I/O on ${mount?.type ?? "this file system"}: ${why}`,
-    remedy: "name a directory on a disk: ext4 and xfs have Direct I/O",
-  };
+      : `No Direct I/O on ${mount?.type ?? "this file system"}: ${reason ?? "it has none"}`,
+    "name a directory on a disk: ext4 and xfs have Direct I/O",
+  );
 }
 
 /**
@@ -190,83 +179,62 @@ export function copiesForChecksums(
 
 function checksums({ kernel, probe }: Facts): Finding | undefined {
   if (!probe.direct || !copiesForChecksums(probe.mount, kernel, probe.noCow)) return undefined;
-  return {
-    level: "warning",
-    what:
-      `btrfs computes checksums of data: since kernel ${BTRFS_COPIES_SINCE} writes to such files go through the page cache`,
-    remedy: probe.kind === "directory"
-      ? `chattr +C ${
-        quoted(probe.path)
-      } for new files (they have no checksums then), or another file system`
+  const path = quoted(probe.path);
+  return warning(
+    `btrfs computes checksums of data: since kernel ${BTRFS_COPIES_SINCE} writes to such files go through the page cache`,
+    probe.kind === "directory"
+      ? `chattr +C ${path} for new files (they have no checksums then), or another file system`
       : null,
-  };
+  );
 }
 
 function readOnly({ probe: { kind, mount } }: Facts): Finding | undefined {
   if (!mount?.options.includes("ro")) return undefined;
-  return {
-    level: kind === "file" ? "info" : "error",
-    what: `${mount.mountPoint} is mounted read-only`,
-    remedy: `as root: mount -o remount,rw ${quoted(mount.mountPoint)}`,
-  };
+  return (kind === "file" ? info : error)(
+    `${mount.mountPoint} is mounted read-only`,
+    `as root: mount -o remount,rw ${quoted(mount.mountPoint)}`,
+  );
 }
 
 function lockedMemory({ engine, lockedMemory: bytes, mayLock }: Facts): Finding | undefined {
   if (engine.engine !== "io_uring") return undefined;
   const limited = bytes !== null && bytes >= 0 && !mayLock;
-  const remedy = LOCK_MORE;
+  const limit = `Locked memory is limited to ${formatSize(bytes ?? 0)}`;
   if (limited && bytes < PIECE) {
-    return {
-      level: "warning",
-      what: `Locked memory is limited to ${
-        formatSize(bytes)
-      }: no buffers can be registered with the ring`,
-      remedy,
-    };
+    return warning(`${limit}: no buffers can be registered with the ring`, LOCK_MORE);
   }
   if (!engine.registeredBuffers) {
-    return {
-      level: "warning",
-      what: "Buffers cannot be registered with the ring, which costs some speed",
-      remedy: "kernel 5.19 and liburing 2.2, or newer",
-    };
+    return warning(
+      "Buffers cannot be registered with the ring, which costs some speed",
+      "kernel 5.19 and liburing 2.2, or newer",
+    );
   }
   if (!limited || bytes >= AMPLE) return undefined;
-  const writers = Math.floor(bytes / ((DEFAULT_WRITE_BEHIND + 1) * DEFAULT_BUFFER_SIZE));
-  return {
-    level: "info",
-    what: `Locked memory is limited to ${formatSize(bytes)}: the buffers of ${
-      writers === 1 ? "one writer" : `${writers} writers at once`
-    } can be registered with the ring, but not more`,
-    remedy,
-  };
+  const count = Math.floor(bytes / ((DEFAULT_WRITE_BEHIND + 1) * DEFAULT_BUFFER_SIZE));
+  const writers = count === 1 ? "one writer" : `${count} writers at once`;
+  return info(
+    `${limit}: the buffers of ${writers} can be registered with the ring, but not more`,
+    LOCK_MORE,
+  );
 }
 
 function operations({ engine: { engine, missing }, kernel }: Facts): Finding | undefined {
   if (engine !== "io_uring" || missing.length === 0) return undefined;
-  return {
-    level: "info",
-    what: `io_uring of kernel ${kernel} lacks ${
-      missing.join(", ")
-    }: threads perform these operations`,
-    remedy: "kernel 6.9 or newer has all of them",
-  };
+  return info(
+    `io_uring of kernel ${kernel} lacks ${missing.join(", ")}: threads perform these operations`,
+    "kernel 6.9 or newer has all of them",
+  );
 }
 
 function broken({ probe: { broken, mount } }: Facts): Finding[] {
-  return broken.map(({ what, remedy }) => ({
-    level: "error",
-    what: `${what} (${mount?.type ?? "an unknown file system"})`,
-    remedy,
-  }));
+  const type = mount?.type ?? "an unknown file system";
+  return broken.map(({ what, remedy }) => error(`${what} (${type})`, remedy));
 }
 
 function alignment({ kernel }: Facts): Finding | undefined {
-  if (kernel === null) return undefined;
-  if (isKernel(kernel, "6.1")) return undefined;
-  return {
-    level: "info",
-    what: `Kernel ${kernel} does not report the alignment of Direct I/O: 4,096 bytes are used`,
-    remedy: "kernel 6.1 or newer",
-  };
+  if (kernel === null || isKernel(kernel, "6.1")) return undefined;
+  return info(
+    `Kernel ${kernel} does not report the alignment of Direct I/O: 4,096 bytes are used`,
+    "kernel 6.1 or newer",
+  );
 }

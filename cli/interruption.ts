@@ -1,7 +1,8 @@
 // Turns the first signal into an AbortSignal, so that a transfer keeps its bytes. A later signal ends the process at
-// once.
+// once. And the end of a command that was stopped or has failed.
 import { assertPlatform } from "../ffi/platform.ts";
-import { STOPPING_SIGNALS, type StoppingSignal } from "./exit_codes.ts";
+import { EXIT_IO_ERROR, STOPPING_SIGNALS, type StoppingSignal } from "./exit_codes.ts";
+import { note, noteError } from "./output.ts";
 
 /** Signals before this are ignored: one Ctrl-C often arrives twice, from the terminal and through the parent. */
 const REPEAT_AFTER_MS = 300;
@@ -69,4 +70,19 @@ export class Interruption implements Disposable {
     for (const [name, listener] of this.#listeners) Deno.removeSignalListener(name, listener);
     this.#listeners.clear();
   }
+}
+
+/**
+ * Says why a command has ended early. Returns the exit code.
+ *
+ * @param stopped what a signal leaves; absent: nothing is said of a signal
+ */
+export function endEarly(error: unknown, stopped?: string, remedy?: string): number {
+  if (error instanceof Interrupted) {
+    if (stopped !== undefined) note(`stopped by ${error.by}; ${stopped}`);
+    return STOPPING_SIGNALS[error.by];
+  }
+  // A pipe closed by its reader, such as head, needs no message.
+  if (!(error instanceof Deno.errors.BrokenPipe)) noteError(error, remedy);
+  return EXIT_IO_ERROR;
 }

@@ -10,24 +10,28 @@ const MAX_SECONDS = 3600;
 const MAX_INTERVAL_MS = 3_600_000;
 const UNIT_MS: Record<string, number> = { "": 1, ms: 1, s: 1000, m: 60_000 };
 
+/** A size that is like the examples. */
+function sizeLike(text: string, examples: string, least = 0, most = Infinity): number {
+  const bytes = parseSize(text);
+  if (bytes !== undefined && bytes >= least && bytes <= most) return bytes;
+  throw new InvalidArgumentError(`It must be a size such as ${examples}`);
+}
+
 /** Bytes of one buffer. */
 export function bufferSize(text: string): number {
-  const bytes = parseSize(text);
-  if (bytes === undefined || bytes > MAX_BUFFER_SIZE) {
-    throw new InvalidArgumentError(
-      `It must be a size such as 65536, 512K or 1M, at most ${formatSize(MAX_BUFFER_SIZE)}`,
-    );
-  }
-  return bytes;
+  const examples = `65536, 512K or 1M, at most ${formatSize(MAX_BUFFER_SIZE)}`;
+  return sizeLike(text, examples, 0, MAX_BUFFER_SIZE);
 }
 
 /** The expected length, in bytes. */
 export function size(text: string): number {
-  const bytes = parseSize(text);
-  if (bytes === undefined) {
-    throw new InvalidArgumentError("It must be a size such as 500M, 10G or 2T");
-  }
-  return bytes;
+  return sizeLike(text, "500M, 10G or 2T");
+}
+
+/** Bytes of a file that a benchmark writes. */
+export function benchSize(text: string): number {
+  const range = `from ${formatSize(MIN_BENCH_SIZE)} to ${formatSize(MAX_BENCH_SIZE)}`;
+  return sizeLike(text, `256M or 2G, ${range}`, MIN_BENCH_SIZE, MAX_BENCH_SIZE);
 }
 
 /** Buffers in flight. */
@@ -50,19 +54,6 @@ export function interval(text: string): number {
     );
   }
   return milliseconds;
-}
-
-/** Bytes of a file that a benchmark writes. */
-export function benchSize(text: string): number {
-  const bytes = parseSize(text);
-  if (bytes === undefined || bytes < MIN_BENCH_SIZE || bytes > MAX_BENCH_SIZE) {
-    throw new InvalidArgumentError(
-      `It must be a size such as 256M or 2G, from ${formatSize(MIN_BENCH_SIZE)} to ${
-        formatSize(MAX_BENCH_SIZE)
-      }`,
-    );
-  }
-  return bytes;
 }
 
 /** A path. */

@@ -1,5 +1,5 @@
-// The progress bar of a terminal: position, rate and remaining time.
-import { StatusLine } from "./status_line.ts";
+// A line on a terminal that is drawn again and again: the progress bar with position, rate and remaining time, or a text.
+import { warn } from "./output.ts";
 import { columns } from "./styling.ts";
 import { formatDuration, formatRate, formatSize } from "./units.ts";
 
@@ -8,6 +8,22 @@ const MAX_COLUMNS = 100;
 const MAX_BAR = 40;
 /** If there is less room, only the figures are shown. */
 const MIN_BAR = 5;
+
+/** Shows one text after another in the same line of standard error, and clears it at the end. Without a terminal it shows nothing. */
+export class StatusLine implements Disposable {
+  readonly #on = Deno.stderr.isTerminal();
+
+  /** Replaces the text. */
+  show(text: string): void {
+    // A wrapped line could not be cleared.
+    if (this.#on) warn(`\r\x1b[K${text.slice(0, columns(200) - 1)}`);
+  }
+
+  /** Clears the line. */
+  [Symbol.dispose](): void {
+    if (this.#on) warn("\r\x1b[K");
+  }
+}
 
 /** Shows `position()` in a line of the terminal until disposed, and clears the line then. */
 export function showProgress(total: number | undefined, position: () => number): Disposable {

@@ -1,8 +1,7 @@
 // The source of a transfer: a file, a stream or standard input.
 import { fstatSync } from "node:fs";
 import { DmaFile, DmaStreamReader } from "../mod.ts";
-import { dataRanges } from "./data_ranges.ts";
-import { Descriptor, type Times } from "./descriptor.ts";
+import { Descriptor, SEEK_DATA, SEEK_HOLE, type Times } from "./descriptor.ts";
 import type { DirectMode, SparseMode } from "./transfer_options.ts";
 
 /** A stream of bytes. */
@@ -110,6 +109,27 @@ class FileSource implements Source {
 
   async close(): Promise<void> {
     await this.#file.close();
+  }
+}
+
+/**
+ * The ranges with data in the first `size` bytes, in order: one range if the file system cannot tell. The rest is holes, which
+ * read as zeros and take no space.
+ */
+async function* dataRanges(
+  on: Descriptor,
+  size: number,
+): AsyncGenerator<{ start: number; end: number }> {
+  for (let at = 0; at < size;) {
+    const hole = await on.seek(at, SEEK_HOLE);
+    if (hole === at) {
+      // If no data follows, the hole extends to the end.
+      at = await on.seek(at, SEEK_DATA) ?? size;
+      continue;
+    }
+    const end = hole === undefined ? size : Math.min(hole, size);
+    yield { start: at, end };
+    at = end;
   }
 }
 

@@ -1,7 +1,7 @@
 // Writes a source to standard output: `read`, and "-" as the destination.
-import { EXIT_IO_ERROR, EXIT_OK, STOPPING_SIGNALS } from "./exit_codes.ts";
-import { Interrupted, Interruption } from "./interruption.ts";
-import { note, noteError } from "./output.ts";
+import { EXIT_OK } from "./exit_codes.ts";
+import { endEarly, Interruption } from "./interruption.ts";
+import { note } from "./output.ts";
 import { showProgress } from "./progress.ts";
 import { remedyFor } from "./remedies.ts";
 import { refuseSameFile, sizeOf, type Source } from "./source.ts";
@@ -60,15 +60,8 @@ export async function writeOut(
     await source.close();
     return EXIT_OK;
   } catch (error) {
-    if (error instanceof Interrupted) {
-      if (!options.quiet) {
-        note(`stopped by ${error.by}; wrote ${formatCount(written)} to standard output`);
-      }
-      return STOPPING_SIGNALS[error.by];
-    }
-    // A pipe closed by its reader, such as head, needs no message.
-    if (error instanceof Deno.errors.BrokenPipe) return EXIT_IO_ERROR;
-    noteError(error, remedyFor(error, { source: from, sourceOpen: source !== undefined }));
-    return EXIT_IO_ERROR;
+    const stopped = options.quiet ? undefined : `wrote ${formatCount(written)} to standard output`;
+    const sourceOpen = source !== undefined;
+    return endEarly(error, stopped, remedyFor(error, { source: from, sourceOpen }));
   }
 }

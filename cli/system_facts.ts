@@ -129,6 +129,11 @@ export function isServed({ type }: Mount): boolean {
   return /^(fuse|nfs|cifs|smb|9p$|ceph$|virtiofs$)/.test(type);
 }
 
+/** Whether the files of a mount are in memory only. */
+export function isMemory({ type }: Mount): boolean {
+  return type === "tmpfs" || type === "ramfs";
+}
+
 /** Whether `path` is `directory` or below it. */
 export function isWithin(path: string, directory: string): boolean {
   return directory === "/" || path === directory || path.startsWith(`${directory}/`);

@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { DirectProbe } from "../../cli/direct_probe.ts";
 import { copiesForChecksums, type Facts, findings, verdict } from "../../cli/findings.ts";
-import { isNoCow } from "../../cli/file_flags.ts";
+import { isNoCow } from "../../cli/descriptor.ts";
 import { isKernel, type Mount } from "../../cli/system_facts.ts";
 import type { EngineInfo } from "../../mod.ts";
 
