@@ -19,7 +19,7 @@ const possible = deno !== undefined && emulator.length > 0 && hasProgram(emulato
 const how = possible ? "" : " (none to be had, or no emulator)";
 
 testInOneDirectory(
-  `Files are copied, locked and told apart by a Deno for aarch64${how}`,
+  `Every operation does its work on a Deno for aarch64${how}`,
   async (dir) => {
     const [source, target, atomic] = [dir.file("source"), dir.file("target"), dir.file("atomic")];
     const content = pattern(1_000_001);
@@ -42,6 +42,11 @@ testInOneDirectory(
       kernel: Deno.osRelease(),
       size: content.length,
       modified: mtime!.getTime(),
+      locked: [false, null, true],
+      copied: [4095, 4095],
+      far: [4096, 96, 4096, "640"],
+      preallocated: 12_288,
+      removed: true,
       missing: [true, "ENOENT", 2],
     });
     await assertFile(target, content);

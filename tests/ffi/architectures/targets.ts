@@ -14,10 +14,8 @@ export type Architecture = typeof architectures[number];
 /** The parts of the self-test, with their meanings. */
 export const parts: Readonly<Record<string, string>> = {
   memory: "maps memory that is aligned, zeroed and given back",
-  arguments: "refuses what is no number of bytes and no place",
-  files: "reads, writes, reserves, copies and cuts, past 2^32 too, and gives errors as -errno",
-  names: "opens, renames, links, reads links, removes, and knows what a file is",
-  others: "makes eventfds, locks files, names the system, goes on after signals; libc is found",
+  calls:
+    "refuses what is no number of bytes and no place, goes on after signals, and reads structures where they are; libc is found",
   prepare: "prepares entries until the submission queue is full, round its end",
   reap:
     "reaps pairs of user data and result, round the end of the queue, and what the kernel holds back",

@@ -80,10 +80,7 @@ _Noreturn void give_up(const char *what);
 _Noreturn void skip(const char *why);
 
 void test_memory(void);
-void test_arguments(void);
-void test_files(void);
-void test_names(void);
-void test_others(void);
+void test_calls(void);
 void test_prepare(void);
 void test_reap(void);
 void test_ring(void);

@@ -65,10 +65,8 @@ static const struct {
   const char *name;
   void (*run)(void);
 } parts[] = {
-    {"memory", test_memory},         {"arguments", test_arguments}, {"files", test_files},
-    {"names", test_names},           {"others", test_others},       {"prepare", test_prepare},
-    {"reap", test_reap},             {"ring", test_ring},           {"thread-end", test_thread_end},
-    {"ring-end", test_ring_end},
+    {"memory", test_memory}, {"calls", test_calls}, {"prepare", test_prepare},       {"reap", test_reap},
+    {"ring", test_ring},     {"ring-end", test_ring_end}, {"thread-end", test_thread_end},
 };
 
 static void load(void) {
