@@ -6,11 +6,14 @@
 //
 // Rounds are numbered from the seed on, and the number determines all decisions of a round.
 
+import { parseArgs } from "node:util";
 import { engineInfo, ioStats } from "../mod.ts";
+import { pause } from "./setup/command.ts";
 import { Random } from "./simulator/random.ts";
 import { runRound } from "./stress/rounds.ts";
 import { terminateOne } from "./stress/terminated.ts";
-import { assertNoLeak, collectGarbage, takeStock } from "./support/leaks.ts";
+import { eventually } from "./support/descriptors.ts";
+import { assertNoLeak, collectGarbage, type Holdings, takeStock } from "./support/leaks.ts";
 
 /** The part of the time before the first count of resources, because many are created once and kept. */
 const WARM_UP = 0.25;
@@ -19,14 +22,20 @@ const KILLERS = 2;
 /** The distance of the round numbers of Workers, which no Worker exceeds. */
 const APART = 1000;
 
-function option(name: string, or: string): string {
-  const at = Deno.args.indexOf(`--${name}`);
-  return at < 0 ? or : Deno.args[at + 1] ?? or;
-}
-
-const seconds = Number(option("seconds", "60"));
-const seed = Number(option("seed", String(Math.floor(Math.random() * 1e6))));
-const slots = Number(option("slots", "6"));
+const { values } = parseArgs({
+  args: Deno.args,
+  options: {
+    seconds: { type: "string", default: "60" },
+    seed: { type: "string", default: String(Math.floor(Math.random() * 1e6)) },
+    slots: { type: "string", default: "6" },
+    directory: { type: "string", default: Deno.env.get("TMPDIR") ?? "/var/tmp" },
+  },
+});
+const [seconds, seed, slots] = [values.seconds, values.seed, values.slots].map(Number) as [
+  number,
+  number,
+  number,
+];
 
 const total = { calls: 0, failed: 0, bytes: 0, rounds: 0, workers: 0 };
 const wrong: unknown[] = [];
@@ -56,17 +65,15 @@ async function work(directory: string, until: number): Promise<void> {
 
 /** Waits until nothing is in flight, and dropped objects are collected. */
 async function settle(): Promise<void> {
-  for (let tried = 0; tried < 100; tried++) {
+  await eventually(async () => {
     await collectGarbage();
     const { inFlight, poolBuffers } = ioStats();
-    if (inFlight === 0 && poolBuffers === 0) return;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  throw new Error(`Not all was given back: ${Deno.inspect(ioStats())}`);
+    return inFlight + poolBuffers === 0;
+  }, "all is given back");
 }
 
 /** Counts resources until they are no more than `before`: the threads of Workers end a little later. */
-async function compare(before: ReturnType<typeof takeStock>) {
+async function compare(before: Holdings): Promise<Holdings> {
   for (let tried = 0;; tried++) {
     const after = takeStock();
     try {
@@ -76,7 +83,7 @@ async function compare(before: ReturnType<typeof takeStock>) {
     } catch (error) {
       if (tried === 50) throw error;
     }
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await pause(100);
   }
 }
 
@@ -97,8 +104,7 @@ async function stress(directory: string): Promise<void> {
 }
 
 if (import.meta.main) {
-  const parent = option("directory", Deno.env.get("TMPDIR") ?? "/var/tmp");
-  const directory = await Deno.makeTempDir({ dir: parent, prefix: "stress-" });
+  const directory = await Deno.makeTempDir({ dir: values.directory, prefix: "stress-" });
   try {
     await stress(directory);
   } catch (error) {

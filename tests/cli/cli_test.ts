@@ -37,12 +37,6 @@ testInDirectory("dma write --atomic leaves the new file and nothing else", async
   await assertFile(`${dir}/out`, pattern(1_500_000));
 }, { bothEngines: true });
 
-testInDirectory("dma copy copies a file", async (dir) => {
-  await Deno.writeFile(`${dir}/in`, pattern(2_500_001));
-  await succeeds(["copy", `${dir}/in`, `${dir}/out`]);
-  await assertFile(`${dir}/out`, pattern(2_500_001));
-}, { bothEngines: true });
-
 testInDirectory("dma copy refuses a file onto itself, also by another name", async (dir) => {
   await Deno.writeFile(`${dir}/in`, pattern(1000));
   await Deno.link(`${dir}/in`, `${dir}/link`);

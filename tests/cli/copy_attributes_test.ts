@@ -1,11 +1,10 @@
 // `copy` sets mode, owner and times like cp(1), and a private file is never readable by other users meanwhile.
 
 import { assert, assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
-import { endOf, hasProgram, run, runOrThrow } from "../setup/command.ts";
+import { endOf, hasProgram, pause, run, runOrThrow } from "../setup/command.ts";
 import { pattern } from "../support/bytes.ts";
-import { eventually } from "../support/descriptors.ts";
 import { testDirectAndCached, type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
-import { DMA, spawn, succeeds, testInDirectory } from "./process.ts";
+import { DMA, interrupt, spawn, succeeds, testInDirectory } from "./process.ts";
 
 const isRoot = Deno.uid() === 0;
 const mayDropRights = isRoot && hasProgram("setpriv");
@@ -35,7 +34,7 @@ async function whileRunning(args: string[], look: () => void): Promise<void> {
   const ran = endOf(child).finally(() => running = false);
   while (running) {
     look();
-    await new Promise((resolve) => setTimeout(resolve, 0));
+    await pause(0);
   }
   const { code, stderr } = await ran;
   assertEquals([code, stderr], [0, ""]);
@@ -143,13 +142,9 @@ testInDirectory("dma copy --preserve that is stopped has no times of the source"
   // Holes, so that it takes no space here and long enough to copy.
   await Deno.truncate(source, 4 * 1024 ** 3);
   await Deno.utime(source, 1e9, 1e9);
-  const child = spawn(["copy", "--preserve", "--sparse", "never", source, target]);
-  const ran = endOf(child);
-  await child.stdin.close();
   const begun = () => Deno.stat(target).then(({ size }) => size > 0, () => false);
-  await eventually(begun, "Nothing came");
-  child.kill("SIGINT");
-  const { code, stderr } = await ran;
+  const args = ["copy", "--preserve", "--sparse", "never", source, target];
+  const { code, stderr } = await interrupt(args, { begun });
   assertEquals(code, 130, stderr);
   const { mode, mtime } = await Deno.stat(target);
   assertEquals(mode! & 0o777, 0o600);

@@ -58,25 +58,22 @@ testInDirectory("dma takes no name that Deno cannot pass on", async (dir) => {
   assertEquals(await namesIn(dir), []);
 });
 
-testInDirectory(
-  "dma write without a permission names the flags, and where they go",
-  async (dir) => {
-    // An atomic file needs those for its directory.
-    for (const [more, path] of [[[], `${dir}/out`], [["--atomic"], dir]] as const) {
-      const args = ["write", ...more, `${dir}/out`];
-      const wanted = ["--allow-ffi", `--allow-read=${path}`, `--allow-write=${path}`];
-      for (const missing of wanted) {
-        const flags = wanted.filter((flag) => flag !== missing);
-        const says = `; give ${wanted.join(" ")} before the name of the program\n`;
-        await fails(1, args, says, undefined, { flags });
-      }
-      await succeeds(args, undefined, { flags: wanted });
+testInDirectory("dma write without a permission names the flags and their place", async (dir) => {
+  // An atomic file needs those for its directory.
+  for (const [more, path] of [[[], `${dir}/out`], [["--atomic"], dir]] as const) {
+    const args = ["write", ...more, `${dir}/out`];
+    const wanted = ["--allow-ffi", `--allow-read=${path}`, `--allow-write=${path}`];
+    for (const missing of wanted) {
+      const flags = wanted.filter((flag) => flag !== missing);
+      const says = `; give ${wanted.join(" ")} before the name of the program\n`;
+      await fails(1, args, says, undefined, { flags });
     }
-    const flags = ["--allow-ffi", "--allow-read", "--allow-write"];
-    const all = "; give --allow-all before the name of the program\n";
-    await fails(1, ["read", "/proc/version"], all, undefined, { flags });
-  },
-);
+    await succeeds(args, undefined, { flags: wanted });
+  }
+  const flags = ["--allow-ffi", "--allow-read", "--allow-write"];
+  const all = "; give --allow-all before the name of the program\n";
+  await fails(1, ["read", "/proc/version"], all, undefined, { flags });
+});
 
 testInDirectory("dma write onto a full disk prints the number of kept bytes", async (dir) => {
   // A separate namespace, so that the mount ends with the process.

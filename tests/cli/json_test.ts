@@ -95,7 +95,7 @@ testInDirectory("dma write --json reports the kept bytes after SIGINT", async (d
     await Deno.writeTextFile(`${dir}/out`, "old");
     const flags = ["--json", "--buffer-size", "64K", ...(atomic ? ["--atomic"] : [])];
     const args = ["write", ...flags, `${dir}/out`];
-    const { code, stdout, stderr } = await interrupt(args, pattern(2_000_000), "SIGINT");
+    const { code, stdout, stderr } = await interrupt(args, { input: pattern(2_000_000) });
     const { ok, signal, error, bytes, fileSize, synced, exitCode } = parse(stdout);
     assertEquals([code, exitCode, ok, signal, error], [130, 130, false, "SIGINT", null]);
     const { size } = await Deno.stat(`${dir}/out`);
@@ -120,11 +120,9 @@ serverTest("dma --atomic tells whether a file that failed has its name", async (
   ) {
     await server.reset();
     await Deno.writeTextFile(path, "old");
-    await server.inject({ operation, nth: 1, kind: "err", value: 5 });
-    const { code, stdout, stderr } = await dma(
-      ["write", "--atomic", "--json", path],
-      pattern(5000),
-    );
+    await server.fault(`${operation} 1 err 5`);
+    const args = ["write", "--atomic", "--json", path];
+    const { code, stdout, stderr } = await dma(args, pattern(5000));
     const { bytes, fileSize, synced, error } = parse(stdout);
     const remains = isThere
       ? `${path} is the new file, but a power cut can lose it`

@@ -68,20 +68,27 @@ export async function fails(
   else assertMatch(stderr, says);
 }
 
-/** Sends `input`, waits until `begun`, and sends a signal. Standard input stays open to the end. */
+/** How a run is stopped. */
+export interface Stopping {
+  /** Standard input, which stays open to the end; else it is closed. */
+  input?: Uint8Array<ArrayBuffer>;
+  signal?: Deno.Signal;
+  /** Whether it is time. Gets the identifier of the process. */
+  begun?: (pid: number) => Promise<boolean>;
+}
+
+/** Runs the command line until it is time for a signal. */
 export async function interrupt(
-  args: string[],
-  input: Uint8Array<ArrayBuffer>,
-  signal: Deno.Signal,
-  begun: () => Promise<boolean> = () => Promise.resolve(true),
+  args: readonly string[],
+  { input, signal = "SIGINT", begun = () => Promise.resolve(true) }: Stopping,
 ): Promise<Ended> {
   const child = spawn(args);
   const ran = endOf(child);
   const stdin = child.stdin.getWriter();
   try {
-    // Resolves only when all but a pipe's capacity was read, so the transfer is running.
-    await stdin.write(input);
-    await eventually(begun, "Nothing was written");
+    // A write resolves only when all but a pipe's capacity was read, so the transfer is running.
+    await (input ? stdin.write(input) : stdin.close());
+    await eventually(() => begun(child.pid), "it has begun");
     child.kill(signal);
   } catch (error) {
     child.kill("SIGKILL");

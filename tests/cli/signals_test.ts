@@ -20,15 +20,16 @@ async function waitsForFifo(pid: number): Promise<boolean> {
   return false;
 }
 
-for (const [signal, exitCode] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]] as const) {
+for (const [signal, exitCode] of Object.entries(STOPPING_SIGNALS)) {
   testInDirectory(
     `dma write keeps a prefix and ends with ${exitCode} on ${signal}`,
     async (dir) => {
       const input = pattern(3_000_001);
-      const args = ["write", "--buffer-size", "64K", `${dir}/out`];
       const begun = () =>
         Deno.readFile(`${dir}/out`).then((bytes) => bytes[65_535] === input[65_535], () => false);
-      const { code, stderr } = await interrupt(args, input, signal, begun);
+      const args = ["write", "--buffer-size", "64K", `${dir}/out`];
+      const stopping = { input, signal: signal as StoppingSignal, begun };
+      const { code, stderr } = await interrupt(args, stopping);
       assertEquals(code, exitCode, stderr);
       const says = new RegExp(
         `^dma: stopped by ${signal}; kept the first (\\d+) bytes in .*out\n$`,
@@ -44,12 +45,8 @@ for (const [signal, exitCode] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 
 testInDirectory("dma copy that waits for a FIFO is stopped, and touches nothing", async (dir) => {
   await runOrThrow("mkfifo", [`${dir}/fifo`]);
   await Deno.writeTextFile(`${dir}/out`, "old");
-  const child = spawn(["copy", `${dir}/fifo`, `${dir}/out`]);
-  const ran = endOf(child);
-  await eventually(() => waitsForFifo(child.pid), "It does not wait for the FIFO");
-  child.kill("SIGINT");
-  const { code, stderr } = await ran;
-  await child.stdin.close();
+  const args = ["copy", `${dir}/fifo`, `${dir}/out`];
+  const { code, stderr } = await interrupt(args, { begun: waitsForFifo });
   assertEquals(code, 130, stderr);
   assertStringIncludes(stderr, "was not touched");
   assertEquals(await Deno.readTextFile(`${dir}/out`), "old");
@@ -94,11 +91,8 @@ async function interruptScratch(
 
 for (const signals of [["SIGINT"], ["SIGTERM"], ["SIGINT", "SIGTERM"]] as const) {
   testInDirectory(`dma bench leaves nothing behind after ${signals.join(" and ")}`, async (dir) => {
-    const code = await interruptScratch(
-      dir,
-      ["bench", "--seconds", "60", "--size", "64M"],
-      signals,
-    );
+    const args = ["bench", "--seconds", "60", "--size", "64M"];
+    const code = await interruptScratch(dir, args, signals);
     // The second signal can come after the end.
     assert(signals.some((signal) => STOPPING_SIGNALS[signal] === code), `${code}`);
   });

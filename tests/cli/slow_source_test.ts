@@ -6,7 +6,7 @@ import { testDirectAndCached, type TestDirectory, testInOneDirectory } from "../
 import { engineIsOfNoConcern } from "../support/once.ts";
 import { assertFile, filled, joined, pattern } from "../support/bytes.ts";
 import { openIn, spawn } from "./process.ts";
-import { endOf, run } from "../setup/command.ts";
+import { type Ended, endOf, pause, run } from "../setup/command.ts";
 
 /** No engine in the second run of the suite, without io_uring: the first run has tested the threads engine too. */
 const ENGINES = engineIsOfNoConcern ? engines : [];
@@ -14,7 +14,7 @@ const ENGINES = engineIsOfNoConcern ? engines : [];
 /** A run of the command line whose standard input the test feeds. */
 class Fed implements AsyncDisposable {
   readonly child: Deno.ChildProcess;
-  readonly ran: ReturnType<typeof endOf>;
+  readonly ran: Promise<Ended>;
   readonly #stdin: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
 
   private constructor(engine: string, args: string[]) {
@@ -39,7 +39,13 @@ class Fed implements AsyncDisposable {
     await this.#stdin.write(bytes);
     const isRead = async () => await this.#bytesRead() >= before + bytes.length;
     await eventually(isRead, "The input was not read");
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await pause(100);
+  }
+
+  /** Sends the signal of Ctrl-C. */
+  async stop(): Promise<Ended> {
+    this.child.kill("SIGINT");
+    return await this.ran;
   }
 
   async #bytesRead(): Promise<number> {
@@ -68,16 +74,14 @@ async function assertWrittenSoon(dir: TestDirectory, engine = "", ...args: strin
   assertEquals(await Deno.readTextFile(path), log);
 }
 
-testDirectAndCached(
-  "dma write has what a pipe sent in the file soon, also after SIGKILL",
-  (dir) => assertWrittenSoon(dir, "", "--flush-every", "100ms"),
-);
+testDirectAndCached("dma write soon has what a pipe sent, also after SIGKILL", (dir) => {
+  return assertWrittenSoon(dir, "", "--flush-every", "100ms");
+});
 
 for (const engine of ENGINES) {
-  testInOneDirectory(
-    `dma write has what a pipe sent in the file a second later, on ${engine}`,
-    (dir) => assertWrittenSoon(dir, engine),
-  );
+  testInOneDirectory(`dma write has what a pipe sent a second later, on ${engine}`, (dir) => {
+    return assertWrittenSoon(dir, engine);
+  });
 
   const keeps = `dma write --append keeps every line of a slow pipe on SIGINT, on ${engine}`;
   testDirectAndCached(keeps, async (dir) => {
@@ -86,8 +90,7 @@ for (const engine of ENGINES) {
     await using fed = await Fed.start(path, engine, "--append", "--flush-every", "0");
     await fed.send("one\n");
     await fed.send("two\n");
-    fed.child.kill("SIGINT");
-    const { code, stderr } = await fed.ran;
+    const { code, stderr } = await fed.stop();
     const said = `dma: stopped by SIGINT; kept the first 8 appended bytes in ${path}\n`;
     assertEquals([code, stderr], [130, said]);
     assertEquals(await Deno.readTextFile(path), "old\none\ntwo\n");
@@ -101,8 +104,7 @@ testDirectAndCached("dma write keeps all of several buffers on SIGINT", async (d
   for (const more of [[], ["--verify"]]) {
     await using fed = await Fed.start(path, "", "--json", "--buffer-size", "64K", ...more);
     await fed.send(input);
-    fed.child.kill("SIGINT");
-    const { code, stdout } = await fed.ran;
+    const { code, stdout } = await fed.stop();
     const { bytes, fileSize, ok, synced } = JSON.parse(stdout);
     assertEquals([code, bytes, fileSize, ok, synced], [130, 300_001, 300_001, false, true]);
     assertEquals(await Deno.readFile(path), input);
@@ -185,23 +187,18 @@ testInOneDirectory("dma write reports that its file was removed", async (dir) =>
   await using fed = await Fed.start(path);
   await fed.send("line\n");
   await Deno.remove(path);
-  fed.child.kill("SIGINT");
-  const { code, stderr } = await fed.ran;
+  const { code, stderr } = await fed.stop();
   const kept = `dma: stopped by SIGINT; kept the first 5 bytes in ${path}, but that name is gone\n`;
   assertEquals([code, stderr], [130, kept]);
 });
 
-testInOneDirectory(
-  "dma write --append counts its own bytes, and not those of others",
-  async (dir) => {
-    const path = dir.file("service.log");
-    await using fed = await Fed.start(path, "", "--append");
-    await fed.send("mine\n");
-    await eventually(async () => await Deno.readTextFile(path) === "mine\n", "Not written");
-    await Deno.writeTextFile(path, "of another program\n", { append: true });
-    fed.child.kill("SIGINT");
-    const { code, stderr } = await fed.ran;
-    const kept = `dma: stopped by SIGINT; kept the first 5 appended bytes in ${path}\n`;
-    assertEquals([code, stderr], [130, kept]);
-  },
-);
+testInOneDirectory("dma write --append counts its own bytes, not those of others", async (dir) => {
+  const path = dir.file("service.log");
+  await using fed = await Fed.start(path, "", "--append");
+  await fed.send("mine\n");
+  await eventually(async () => await Deno.readTextFile(path) === "mine\n", "Not written");
+  await Deno.writeTextFile(path, "of another program\n", { append: true });
+  const { code, stderr } = await fed.stop();
+  const kept = `dma: stopped by SIGINT; kept the first 5 appended bytes in ${path}\n`;
+  assertEquals([code, stderr], [130, kept]);
+});

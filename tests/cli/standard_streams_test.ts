@@ -1,11 +1,10 @@
 // `read`, and "-" as a path: standard output gets the bytes, and no other text.
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { cachedBytes, endOf } from "../setup/command.ts";
+import { cachedBytes } from "../setup/command.ts";
 import { assertFile, namesIn, pattern } from "../support/bytes.ts";
-import { eventually } from "../support/descriptors.ts";
 import { isOnDisk, testDirectAndCached } from "../support/dirs.ts";
-import { dma, fails, shell, spawn, succeeds, testInDirectory } from "./process.ts";
+import { dma, fails, interrupt, shell, succeeds, testInDirectory } from "./process.ts";
 
 const LENGTH = 3_145_729;
 
@@ -49,14 +48,12 @@ testInDirectory("dma read fails with one line", async (dir) => {
 
 testInDirectory("dma read ends with 130 on SIGINT, also without a reader", async (dir) => {
   await Deno.writeFile(`${dir}/in`, pattern(LENGTH));
-  const child = spawn(["read", `${dir}/in`]);
-  await child.stdin.close();
   // The pipe soon becomes full.
-  const wchar = async () =>
-    Number(/^wchar: (\d+)/m.exec(await Deno.readTextFile(`/proc/${child.pid}/io`))?.[1]);
-  await eventually(async () => await wchar() >= 65_536, "Nothing was written");
-  child.kill("SIGINT");
-  const { code, stderr } = await endOf(child);
+  const begun = async (pid: number) => {
+    const io = await Deno.readTextFile(`/proc/${pid}/io`);
+    return Number(/^wchar: (\d+)/m.exec(io)?.[1]) >= 65_536;
+  };
+  const { code, stderr } = await interrupt(["read", `${dir}/in`], { begun });
   assertEquals(code, 130);
   assertMatch(stderr, /^dma: stopped by SIGINT; wrote \d+ bytes .*to standard output\n$/);
 });

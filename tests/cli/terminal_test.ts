@@ -38,22 +38,19 @@ Deno.test("The progress line is shorter than any terminal, and its first figure 
   }
 });
 
-testOnTerminal(
-  "dma copy draws a bar where it fits, and leaves its last line alone",
-  async (dir) => {
-    await Deno.writeFile(`${dir}/in`, pattern(20 * MIB));
-    for (const columns of [30, 80]) {
-      const sent = await onTerminal(["copy", `${dir}/in`, `${dir}/out`], { columns });
-      assertMatch(sent, /of 20 MiB/);
-      assertEquals(sent.includes("-----"), columns === 80);
-      const [written, rest, ...more] = screen(sent);
-      assertMatch(written!, /^dma: wrote 20971520 bytes \(20 MiB\) to .*; synced$/);
-      assertEquals([rest, more], ["", []], sent);
-      // The command changes no mode of the terminal, so it leaves none changed.
-      assert(!sent.includes(`${ESCAPE}[?`), sent);
-    }
-  },
-);
+testOnTerminal("dma copy draws a bar where it fits, and leaves its last line", async (dir) => {
+  await Deno.writeFile(`${dir}/in`, pattern(20 * MIB));
+  for (const columns of [30, 80]) {
+    const sent = await onTerminal(["copy", `${dir}/in`, `${dir}/out`], { columns });
+    assertMatch(sent, /of 20 MiB/);
+    assertEquals(sent.includes("-----"), columns === 80);
+    const [written, rest, ...more] = screen(sent);
+    assertMatch(written!, /^dma: wrote 20971520 bytes \(20 MiB\) to .*; synced$/);
+    assertEquals([rest, more], ["", []], sent);
+    // The command changes no mode of the terminal, so it leaves none changed.
+    assert(!sent.includes(`${ESCAPE}[?`), sent);
+  }
+});
 
 testOnTerminal("dma write shows the bytes so far if the total is unknown", async (dir) => {
   const sent = await onTerminal(["write", `${dir}/out`], {

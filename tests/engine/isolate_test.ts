@@ -1,6 +1,11 @@
-// Only isolates that end with the process may pass their own memory to an operation.
+// Only isolates that end with the process may pass their own memory to an operation: the memory of an isolate that is terminated
+// first would be freed and reused while the kernel has it.
 
 import { assertEquals } from "@std/assert";
+import { DmaFile, ioStats } from "../../mod.ts";
+import { testInOneDirectory } from "../support/dirs.ts";
+import { engine } from "../support/engine.ts";
+import { interpose } from "../support/interpose.ts";
 
 const configure = JSON.stringify(new URL("../../src/configure.ts", import.meta.url).href);
 const imports = `import { useEngine } from ${configure};`;
@@ -57,5 +62,30 @@ for (const [name, args, program, endsWithProcess, own = []] of programs) {
   const may = endsWithProcess ? "may" : "may not";
   Deno.test(`The kernel ${may} have the memory of ${name}`, async () => {
     assertEquals(await told(args, program, own), String(endsWithProcess));
+  });
+}
+
+/** Calls that take the caller's own memory straight to the kernel. */
+const calls: Record<string, (file: DmaFile) => Promise<unknown>> = {
+  writeAt: (file) => file.writeAt(file.allocBuffer(8192), 0),
+  readInto: (file) => file.readInto(file.allocBuffer(8192), 0),
+};
+
+for (const [name, call] of Object.entries(calls)) {
+  testInOneDirectory(`${name} copies where the isolate may end first`, async (dir) => {
+    await using file = await DmaFile.create(dir.file("file"));
+    await file.writeAt(new Uint8Array(8192), 0);
+    const copied: boolean[] = [];
+    const note = ({ pass }: { pass: () => void }) => {
+      copied.push(ioStats().poolBuffers > 0);
+      pass();
+    };
+    using _reads = interpose("read", note);
+    using _writes = interpose("write", note);
+    // The control: an isolate that ends with the process copies nothing.
+    await call(file);
+    Object.assign(engine, { endsWithProcess: false });
+    await call(file).finally(() => Object.assign(engine, { endsWithProcess: true }));
+    assertEquals(copied, [false, true]);
   });
 }

@@ -3,6 +3,7 @@
 import "../support/engine.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter, ioStats } from "../../mod.ts";
+import { within } from "../setup/command.ts";
 import { assertNoFile } from "../support/bytes.ts";
 import { content, firstWrong, firstWrongInFile } from "./content.ts";
 import { type FaultyDisk, onFaultyDisk, smallest } from "./disks.ts";
@@ -15,7 +16,6 @@ import {
   bystander,
   MiB,
   ways,
-  within,
 } from "./failed_writer.ts";
 import { faultTest } from "./machine.ts";
 

@@ -1,26 +1,21 @@
 // Small file systems that a test may break: on loop devices, over a file or over the disk made of memory.
 
 import { statfsSync } from "node:fs";
-import { pause, run, runOrThrow } from "../setup/command.ts";
+import { run, runOrThrow } from "../setup/command.ts";
+import { kinds } from "../setup/file_systems.ts";
+import { unmount } from "../setup/mounts.ts";
 import { assertIdle } from "./failed_writer.ts";
 import { type FaultTestOptions, folderTest, inWorkDirectory, whileUp } from "./machine.ts";
 import { Daemon } from "./tools.ts";
 
-export type FileSystem = "ext4" | "xfs" | "btrfs";
+export type FileSystem = keyof typeof kinds;
 
 /** The file systems with a journal or copies on write, in which a crash means something. */
-export const fileSystems: readonly FileSystem[] = ["ext4", "xfs", "btrfs"];
-
-const mkfs: Record<FileSystem, { args: string[]; megabytes: number }> = {
-  ext4: { args: ["mkfs.ext4", "-q", "-F", "-m", "0"], megabytes: 64 },
-  // 300 MiB are the least that mkfs.xfs makes.
-  xfs: { args: ["mkfs.xfs", "-q", "-f"], megabytes: 310 },
-  btrfs: { args: ["mkfs.btrfs", "-q", "-f"], megabytes: 128 },
-};
+export const fileSystems = Object.keys(kinds) as FileSystem[];
 
 /** Megabytes of the smallest useful disk. */
 export function smallest(type: FileSystem): number {
-  return mkfs[type].megabytes;
+  return kinds[type].least >> 20;
 }
 
 /** A file system on a loop device over a file, mounted. The device goes with the mount, however that goes. */
@@ -47,7 +42,7 @@ export class LoopMount implements AsyncDisposable {
     direct = false,
   ): Promise<LoopMount> {
     const mount = new LoopMount(type, backing, path, direct ? ["--direct-io=on"] : []);
-    const [program = "", ...args] = mkfs[type].args;
+    const [program = "", ...args] = kinds[type].mkfs.split(" ");
     await mount.#withDevice((device) => runOrThrow(program, [...args, device]));
     await Deno.mkdir(path);
     await mount.mount();
@@ -77,14 +72,7 @@ export class LoopMount implements AsyncDisposable {
   async unmount(): Promise<void> {
     if (!this.#mounted) return;
     this.#mounted = false;
-    for (let tried = 0; tried < 30; tried++) {
-      if ((await run("umount", [this.path])).success) return;
-      // Whoever was killed a moment ago may still hold a file.
-      await pause(100);
-    }
-    // It goes with the last file that is open there.
-    await run("umount", ["--lazy", this.path]);
-    throw new Error(`${this.path} is in use`);
+    if (!await unmount(this.path)) throw new Error(`${this.path} is in use`);
   }
 
   /** What a file system has in memory is gone after this: only what is on its disk counts. */

@@ -1,14 +1,9 @@
-// Files that others lay hands on while they are written or read: a second writer, a removal, a rename, a cut, a
-// folder that goes. What is promised still holds, or the error says what happened; nothing hangs and nothing leaks.
+// Files that others lay hands on while they are written or read: a removal, a rename, a cut, a folder that goes. What is promised still holds, or the error says what happened; nothing hangs and nothing leaks.
 
 import "../support/engine.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import {
-  DmaFile,
-  DmaStreamReader,
-  DmaStreamWriter,
-  type DmaStreamWriterOptions,
-} from "../../mod.ts";
+import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
+import { within } from "../setup/command.ts";
 import { namesIn } from "../support/bytes.ts";
 import { descriptorsIn } from "../support/descriptors.ts";
 import { type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
@@ -19,7 +14,6 @@ import {
   assertIdle,
   MiB,
   ways,
-  within,
   writeContent,
 } from "./failed_writer.ts";
 
@@ -38,45 +32,9 @@ function disturbedTest(
   });
 }
 
-async function writerOf(path: string, more?: DmaStreamWriterOptions): Promise<DmaStreamWriter> {
-  const file = await DmaFile.open(path, { write: true, create: true });
-  return new DmaStreamWriter(file, { ...options, ...more });
-}
-
 async function create(path: string, atomic = false): Promise<DmaStreamWriter> {
   return new DmaStreamWriter(await DmaFile.create(path, { atomic }), options);
 }
-
-// ---- two writers -----------------------------------------------------------------------------------------------
-
-for (const first of ["lower", "upper"] as const) {
-  disturbedTest(`Two writers keep both's bytes, the ${first} closing first`, async (_, path) => {
-    const border = 16 * MiB;
-    const lower = await writerOf(path);
-    const upper = await writerOf(path, { position: border });
-    // Both make the file longer, and both move its end ahead.
-    const upperEnd = border + LENGTH;
-    await Promise.all([writeContent(lower, 0, LENGTH), writeContent(upper, border, upperEnd)]);
-    for (const writer of first === "lower" ? [lower, upper] : [upper, lower]) {
-      await writer.close();
-    }
-    const bytes = await Deno.readFile(path);
-    assertEquals(bytes.length, upperEnd);
-    assertEquals(firstWrong(bytes, LENGTH), -1, "The lower writer's");
-    assertEquals(firstWrong(bytes.subarray(border), LENGTH, 0, border), -1, "The upper writer's");
-  });
-}
-
-disturbedTest("A writer that is aborted leaves what another wrote behind it", async (_, path) => {
-  const aborted = await writerOf(path);
-  await writeContent(aborted, 0, LENGTH);
-  await ways["write()"](await writerOf(path, { position: 32 * MiB }), 33 * MiB);
-  await aborted.abort();
-  const bytes = await Deno.readFile(path);
-  assertEquals(bytes.length, 33 * MiB);
-  assertEquals(firstWrong(bytes.subarray(32 * MiB), MiB, 0, 32 * MiB), -1);
-  assertEquals(firstWrong(bytes, aborted.currentFlushedPos), -1);
-});
 
 // ---- names that go ---------------------------------------------------------------------------------------------
 

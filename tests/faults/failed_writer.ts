@@ -2,18 +2,11 @@
 
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { type DmaError, DmaFile, type DmaStreamWriter, ioStats } from "../../mod.ts";
+import { within } from "../setup/command.ts";
+import { eventually } from "../support/descriptors.ts";
 import { content, firstWrongInFile } from "./content.ts";
 
 export const MiB = 1 << 20;
-
-/** Rejects if `promise` takes longer: no fault may cause a hang. */
-export async function within<T>(seconds: number, what: string, promise: Promise<T>): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what} hangs`)), seconds * 1000);
-  });
-  return await Promise.race([promise, late]).finally(() => clearTimeout(timer));
-}
 
 const CHUNK = 300_000;
 
@@ -120,11 +113,7 @@ export async function assertSticky(writer: DmaStreamWriter, error: unknown): Pro
 /** Asserts that no resource of this module is in use, at once or after a close that is not awaited. */
 export async function assertIdle(): Promise<void> {
   const used = () => ioStats().inFlight + ioStats().poolBuffers;
-  for (let tried = 0; tried < 100 && used() > 0; tried++) {
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-  const { inFlight, poolBuffers } = ioStats();
-  assertEquals({ inFlight, poolBuffers }, { inFlight: 0, poolBuffers: 0 });
+  await eventually(() => used() === 0, "Nothing is in flight, and no buffer in use");
 }
 
 /** Writes and reads back a file repeatedly until it is disposed, without being disturbed. */

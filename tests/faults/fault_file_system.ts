@@ -3,35 +3,6 @@
 import { folderTest, whileUp } from "./machine.ts";
 import { Daemon } from "./tools.ts";
 
-export const operations = [
-  "open",
-  "read",
-  "write",
-  "fsync",
-  "truncate",
-  "fallocate",
-  "rename",
-  "unlink",
-  "getattr",
-  "flush",
-  "fsyncdir",
-] as const;
-
-/** An operation. `flush` is the request at the close of a descriptor. */
-export type Operation = typeof operations[number];
-
-/** The fault of an operation. */
-export interface Fault {
-  operation: Operation;
-  /** The number of the operation, from 1. */
-  nth: number;
-  /** An error number, the maximum number of bytes, or a delay in milliseconds. */
-  kind: "err" | "short" | "delay";
-  value: number;
-  /** Whether later operations fail too. */
-  persistent?: boolean;
-}
-
 /** A directory, mounted as a separate file system. */
 export class FaultFileSystem implements AsyncDisposable {
   private constructor(
@@ -60,10 +31,9 @@ export class FaultFileSystem implements AsyncDisposable {
     await this.daemon.command("anew");
   }
 
-  /** Sets a fault. */
-  async inject({ operation, nth, kind, value, persistent }: Fault): Promise<void> {
-    const count = persistent ? -1 : 1;
-    await this.daemon.command(`fault ${operation} ${nth} ${kind} ${value} ${count}`);
+  /** Sets a fault: what follows "fault" in the commands of tests/tools/fuse_wire.h. */
+  async fault(rule: string): Promise<void> {
+    await this.daemon.command(`fault ${rule}`);
   }
 
   /** The number of faults since {@linkcode reset}. */

@@ -5,11 +5,11 @@
 import "../support/engine.ts";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
-import { hasProgram, pause, run, runOrThrow, searchPath } from "../setup/command.ts";
+import { hasProgram, pause, run, runOrThrow, searchPath, within } from "../setup/command.ts";
 import { namesIn } from "../support/bytes.ts";
 import { content, firstWrong } from "./content.ts";
 import { type LoopMount, smallDiskTest } from "./disks.ts";
-import { assertContent, bystander, MiB, ways, within, writeContent } from "./failed_writer.ts";
+import { assertContent, bystander, MiB, ways, writeContent } from "./failed_writer.ts";
 import { FaultFileSystem, serverTest } from "./fault_file_system.ts";
 import { engines, folderTest, whileUp } from "./machine.ts";
 import { copyModule } from "./module_copy.ts";
@@ -160,17 +160,6 @@ for (const engine of engines) {
   });
 }
 
-/** The output of programs/busy_threads.ts. */
-interface Busy {
-  /** The number of this module's reads in flight or waiting meanwhile. */
-  inFlight: number;
-  /** The time of the slowest of Deno's own operations, in milliseconds. */
-  slowest: number;
-  /** The total time of this module's reads, in milliseconds. */
-  reads: number;
-  wrong: number;
-}
-
 /** The time of one read, in milliseconds. */
 const DELAY = 150;
 /** More reads than Deno has threads. */
@@ -182,12 +171,12 @@ folderTest("the threads engine at its busiest leaves threads to Deno's own file 
   await whileUp(await FaultFileSystem.open(directory), async (files) => {
     const { path, backing } = files;
     await Deno.writeFile(`${backing}/slow`, content(0, READS * 4096));
-    await files.inject({ operation: "read", nth: 0, kind: "delay", value: DELAY });
-    const options = {
-      args: [`${path}/slow`, directory, String(READS)],
-      env: { DMA_ENGINE: "threads" },
+    await files.fault(`read 0 delay ${DELAY}`);
+    const measure = (module?: string) => {
+      const options = { env: { DMA_ENGINE: "threads" }, ...module ? { module } : {} };
+      return resultOf("busyThreads", [`${path}/slow`, directory, String(READS)], options);
     };
-    const busy = await resultOf<Busy>("busy_threads", options);
+    const busy = await measure();
     assertEquals(busy.wrong, -1);
     assertEquals(busy.inFlight, READS);
     assert(busy.reads > DELAY * 2, `The reads must take their time: ${busy.reads} ms`);
@@ -199,7 +188,7 @@ folderTest("the threads engine at its busiest leaves threads to Deno's own file 
       from: "return free > 0 && own < Math.ceil((free + own) * SHARE);",
       to: "return true;",
     });
-    const greedy = await resultOf<Busy>("busy_threads", { ...options, module });
+    const greedy = await measure(module);
     assert(greedy.slowest > DELAY * 2, `${greedy.slowest} ms: nothing was starved`);
   });
 });

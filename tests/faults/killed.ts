@@ -2,6 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { pause } from "../setup/command.ts";
+import { Random } from "../simulator/random.ts";
 import { content, firstForeign, firstWrong } from "./content.ts";
 import { spawn } from "./programs.ts";
 import { generationLength, isLog, type Kind, pathOf } from "./written.ts";
@@ -71,15 +72,20 @@ export interface Account {
   readonly promised: ReadonlyMap<number, Promised>;
   /** A power cut takes all unsynced bytes. The disk may have more bytes than were promised. */
   readonly loss: "killed" | "power cut";
+  /** For the message of a failure: how to do it again. */
+  readonly description: string;
 }
+
+/** Longest time that a process may live, in milliseconds after its first word. */
+export const LONGEST_LIFE = 250;
 
 export interface Life {
   readonly kind: Kind;
   readonly folder: string;
   readonly seed: number;
   readonly engine: string;
-  /** Milliseconds after its first word. */
-  readonly life: number;
+  /** Milliseconds after its first word; default: a random time. */
+  readonly life?: number;
   /** The position at which a log continues. */
   readonly position?: number;
   readonly signal?: Deno.Signal;
@@ -87,19 +93,25 @@ export interface Life {
 
 /** Lets programs/write_on.ts write for a while, and ends it by a signal. */
 export async function writeAndKill(options: Life): Promise<Account> {
-  const { kind, folder, seed, engine, life, position = 0, signal = "SIGKILL" } = options;
+  const { kind, folder, seed, engine, position = 0, signal = "SIGKILL" } = options;
+  const { life = new Random(seed).next() * LONGEST_LIFE } = options;
   const writing = await startWriting([kind, folder, String(seed), String(position)], engine);
   await pause(life);
   await writing.end(signal);
-  return { kind, folder, seed, promised: writing.promised(), loss: "killed" };
+  const description = `Seed ${seed}, ended after ${life} ms`;
+  return { kind, folder, seed, promised: writing.promised(), loss: "killed", description };
 }
 
 /** Throws if promised bytes are missing, or if there are bytes that were never written. */
 export async function assertKept(account: Account): Promise<void> {
-  const { kind, promised } = account;
-  if (kind === "atomic") await assertWhole(account);
-  else if (isLog(kind)) await assertLog(account);
-  else for (const [generation, file] of promised) await assertFile(account, generation, file);
+  const { description, kind, promised } = account;
+  try {
+    if (kind === "atomic") await assertWhole(account);
+    else if (isLog(kind)) await assertLog(account);
+    else for (const [generation, file] of promised) await assertFile(account, generation, file);
+  } catch (cause) {
+    throw new Error(description, { cause });
+  }
 }
 
 /** The end of the bytes that must be in a file. */

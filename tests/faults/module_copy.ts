@@ -10,12 +10,9 @@ const parts = [
   "deno.json",
   "src",
   "ffi",
-  "tests/faults/programs",
-  "tests/faults/content.ts",
-  "tests/faults/scenarios.ts",
-  "tests/faults/written.ts",
+  "tests/faults",
   "tests/simulator/random.ts",
-  "tests/support/descriptors.ts",
+  "tests/support",
 ];
 
 /** One change of a file's text. */

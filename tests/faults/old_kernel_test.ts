@@ -2,12 +2,19 @@
 // library between the module and liburing simulates them, and everything works with the remaining features.
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import type { EngineInfo } from "../../mod.ts";
+import {
+  Errno,
+  IORING_SETUP_CLAMP,
+  IORING_SETUP_COOP_TASKRUN,
+  IORING_SETUP_DEFER_TASKRUN,
+  Opcode,
+} from "../../src/engine/linux.ts";
 import { namesIn } from "../support/bytes.ts";
 import { content } from "./content.ts";
 import { assertContent } from "./failed_writer.ts";
 import { engines, folderTest } from "./machine.ts";
-import type { AllWork } from "./programs/all_work.ts";
-import type { FullRing } from "./programs/full_ring.ts";
+import { LENGTH } from "./programs/all_work.ts";
 import { resultOf, runProgram } from "./programs.ts";
 import { library } from "./tools.ts";
 
@@ -16,36 +23,9 @@ function ringTest(name: string, fn: (folder: string) => Promise<void>): void {
   if (engines.includes("io_uring")) folderTest(name, { needs: ["gcc", "io_uring"] }, fn);
 }
 
-const LENGTH = 12_000_003;
-
-const EPERM = 1;
-const EAGAIN = 11;
-const ENOMEM = 12;
-const EINVAL = 22;
-
-const CLAMP = 1 << 4;
-const COOP_TASKRUN = 1 << 8;
-const DEFER_TASKRUN = 1 << 13;
-
-/** Numbers of operations (`enum io_uring_op`), by their names in `engineInfo().missing`. */
-const numbers = {
-  FSYNC: 3,
-  READ_FIXED: 4,
-  WRITE_FIXED: 5,
-  FALLOCATE: 17,
-  OPENAT: 18,
-  CLOSE: 19,
-  STATX: 21,
-  READ: 22,
-  WRITE: 23,
-  RENAMEAT: 35,
-  UNLINKAT: 36,
-  LINKAT: 39,
-  FTRUNCATE: 55,
-} as const;
-
-type Name = keyof typeof numbers;
-const everyName = Object.keys(numbers) as Name[];
+/** The operations that the module asks of a ring, as `engineInfo().missing` names them. */
+const everyName = (Object.keys(Opcode) as (keyof typeof Opcode)[])
+  .filter((name) => name !== "NOP" && Opcode[name] < Opcode.READLINK);
 
 interface Variant {
   /** The text after "on a kernel". */
@@ -53,62 +33,63 @@ interface Variant {
   /** Variables of tests/tools/old_kernel.c, without OLD_KERNEL_. */
   set: Record<string, number | string>;
   /** The expected parts of `engineInfo()`, which show that the kernel looks like that one. */
-  says: Partial<AllWork["info"]>;
+  says: Partial<EngineInfo>;
   /** The minimum number of refused requests. */
   refused: number;
   macros?: string[];
 }
 
-function kernel(
-  name: string,
-  set: Variant["set"],
-  says: Variant["says"] = {},
-  refused = 1,
-): Variant {
-  return { name, set, says, refused };
+function kernel(name: string, set: Variant["set"], more: Partial<Variant> = {}): Variant {
+  return { name, set, says: {}, refused: 1, ...more };
 }
 
-function lacking(...names: Name[]): Variant {
-  const set = { LACKS: names.map((name) => numbers[name]).join(",") };
-  return kernel(`without ${names.join(", ")}`, set, { missing: names }, 0);
+function lacking(...names: (keyof typeof Opcode)[]): Variant {
+  const set = { LACKS: names.map((name) => Opcode[name]).join(",") };
+  return kernel(`without ${names.join(", ")}`, set, { says: { missing: names }, refused: 0 });
 }
 
-const unregistered = { registeredBuffers: false };
-const onThreads = { engine: "threads" } as const;
+const { EAGAIN, EINVAL, ENOMEM, EPERM } = Errno;
+const NEITHER = IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_COOP_TASKRUN;
+const unregistered = { says: { registeredBuffers: false } };
+const noRing = "io_uring could not be set up: io_uring_setup failed (os error 22)";
 
 const variants: Variant[] = [
   ...everyName.map((name) => lacking(name)),
   // Real kernels: 6.1 of Debian 12, and 5.10 without later features.
   lacking("RENAMEAT", "UNLINKAT", "LINKAT", "FTRUNCATE"),
   lacking("RENAMEAT", "UNLINKAT", "LINKAT", "FTRUNCATE", "FALLOCATE", "STATX"),
-  kernel("that cannot be asked for its operations", { PROBE: EINVAL }, { missing: everyName }),
+  kernel("that cannot be asked for its operations", { PROBE: EINVAL }, {
+    says: { missing: everyName },
+  }),
   kernel("that refuses submissions after a while", { SUBMIT: EPERM, SUBMIT_FROM: 300 }),
-  kernel(
-    "that is short of memory for a while",
-    { SUBMIT: EAGAIN, SUBMIT_FROM: 50, SUBMIT_TIMES: 200 },
-    {},
-    200,
-  ),
-  kernel("without deferred task work", { SETUP: DEFER_TASKRUN }, { features: ["COOP_TASKRUN"] }),
-  kernel(
-    "without deferred or cooperative task work",
-    { SETUP: DEFER_TASKRUN | COOP_TASKRUN },
-    { features: ["plain"] },
-    2,
-  ),
-  kernel("on which no ring can be set up", { SETUP: CLAMP }, {
-    ...onThreads,
-    reason: "io_uring could not be set up: io_uring_setup failed (os error 22)",
-  }, 3),
+  kernel("that is short of memory for a while", {
+    SUBMIT: EAGAIN,
+    SUBMIT_FROM: 50,
+    SUBMIT_TIMES: 200,
+  }, { refused: 200 }),
+  kernel("without deferred task work", { SETUP: IORING_SETUP_DEFER_TASKRUN }, {
+    says: { features: ["COOP_TASKRUN"] },
+  }),
+  kernel("without deferred or cooperative task work", { SETUP: NEITHER }, {
+    says: { features: ["plain"] },
+    refused: 2,
+  }),
+  kernel("on which no ring can be set up", { SETUP: IORING_SETUP_CLAMP }, {
+    says: { engine: "threads", reason: noRing },
+    refused: 3,
+  }),
   kernel("without sparse registration of buffers", { SPARSE: EINVAL }, unregistered),
   kernel("that registers no buffers when it comes to it", { UPDATE: ENOMEM }, unregistered),
-  kernel("on which no eventfd can be registered", { EVENTFD: EINVAL }, onThreads),
+  kernel("on which no eventfd can be registered", { EVENTFD: EINVAL }, {
+    says: { engine: "threads" },
+  }),
   kernel("that wakes nobody for the first operation", { DEAF: 1 }),
-  kernel("whose flag for waiting work stays set", { STALE: 1 }, {}, 10),
-  {
-    ...kernel("with the first liburing", {}, { ...unregistered, liburing: "2.3 or older" }, 0),
+  kernel("whose flag for waiting work stays set", { STALE: 1 }, { refused: 10 }),
+  kernel("with the first liburing", {}, {
+    says: { registeredBuffers: false, liburing: "2.3 or older" },
+    refused: 0,
     macros: ["OLD_LIBURING"],
-  },
+  }),
 ];
 
 /** The environment of a program with the library in between. */
@@ -140,9 +121,9 @@ async function layOut(folder: string): Promise<void> {
   }
 }
 
-async function work(folder: string, env: Record<string, string>): Promise<AllWork> {
+async function work(folder: string, env: Record<string, string>) {
   await layOut(folder);
-  const result = await resultOf<AllWork>("all_work", { args: [folder], env });
+  const result = await resultOf("allWork", [folder], { env });
   const { wrong, inFlight, poolBuffers } = result;
   assertEquals({ wrong, inFlight, poolBuffers }, { wrong: [], inFlight: 0, poolBuffers: 0 });
   assertEquals(await namesIn(folder), Object.keys(after).sort());
@@ -181,16 +162,16 @@ ringTest("nothing waits for room in a ring that refuses submissions", async (fol
   // From the first submission of a full queue to one after some completions.
   for (let from = 2; from <= 8; from++) {
     const env = await withLibrary({ set: { SUBMIT: EPERM, SUBMIT_FROM: from } });
-    const found = await resultOf<FullRing>("full_ring", { args: [path], env });
+    const found = await resultOf("fullRing", [path], { env });
     assertEquals(found, { engine: "io_uring", wrong: [], inFlight: 0 }, `from ${from} on`);
   }
 });
 
 ringTest("an operation that the kernel does not have fails where nobody asked", async (folder) => {
   // The control: the probe reports all operations.
-  const env = await withLibrary({ set: { LACKS: numbers.RENAMEAT }, macros: ["LYING_PROBE"] });
+  const env = await withLibrary({ set: { LACKS: Opcode.RENAMEAT }, macros: ["LYING_PROBE"] });
   await layOut(folder);
-  const ended = await runProgram("all_work", { args: [folder], env });
+  const ended = await runProgram("jobs", { args: ["allWork", folder], env });
   assertEquals(ended.code, 1);
   assertStringIncludes(ended.stderr, "Invalid argument (os error 22): rename");
 });

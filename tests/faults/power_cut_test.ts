@@ -48,7 +48,6 @@ async function afterwards<T>(
 
 interface Cut extends Account {
   image: string;
-  description: string;
 }
 
 /** The number of files that were promised to be durable, completely or in part. */
@@ -97,10 +96,7 @@ for (const type of fileSystems) {
     cutTest(name, type, async (disk, directory) => {
       const all = await cutAtRandom(disk, directory, kind, engine, firstSeed + index);
       for (const cut of all) {
-        const check = (folder: string) => assertKept({ ...cut, folder });
-        await afterwards(type, cut.image, check).catch((cause) => {
-          throw new Error(cut.description, { cause });
-        });
+        await afterwards(type, cut.image, (folder) => assertKept({ ...cut, folder }));
       }
       const isPromised = all.some(({ promised }) => countPromised(promised) > 0);
       assert(isPromised, "Nothing was promised before any of the cuts");

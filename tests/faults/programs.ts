@@ -3,6 +3,7 @@
 
 import { fileURLToPath } from "node:url";
 import { type Ended, endOf, searchPath } from "../setup/command.ts";
+import type { jobs } from "./programs/jobs.ts";
 
 const folder = fileURLToPath(new URL("programs/", import.meta.url));
 
@@ -46,9 +47,16 @@ export async function runProgram(name: string, options: ProgramOptions = {}): Pr
   return await endOf(child, options.seconds);
 }
 
-/** Runs a program to its end, which must be successful, and parses its last line of output. */
-export async function resultOf<T>(name: string, options: ProgramOptions = {}): Promise<T> {
-  const { code, signal, stdout, stderr } = await runProgram(name, options);
-  if (code !== 0) throw new Error(`${name} ended with ${signal ?? code}: ${stderr}${stdout}`);
-  return JSON.parse(stdout.trim().split("\n").at(-1) ?? "");
+type Jobs = typeof jobs;
+
+/** Runs one of the {@linkcode jobs} in a process, which must be successful. Resolves to its result. */
+export async function resultOf<Name extends keyof Jobs>(
+  job: Name,
+  args: Parameters<Jobs[Name]>,
+  options: ProgramOptions = {},
+): Promise<Awaited<ReturnType<Jobs[Name]>>> {
+  const ended = await runProgram("jobs", { ...options, args: [job, ...args] });
+  const { code, signal, stdout, stderr } = ended;
+  if (code !== 0) throw new Error(`${job} ended with ${signal ?? code}: ${stderr}${stdout}`);
+  return JSON.parse(stdout);
 }

@@ -6,6 +6,7 @@ import { CLI } from "../cli/process.ts";
 import { hasProgram, runOrThrow } from "../setup/command.ts";
 import { engines, folderTest, type Need } from "./machine.ts";
 import { copyModule } from "./module_copy.ts";
+import { type jobs, PIPED } from "./programs/jobs.ts";
 import { type ProgramOptions, resultOf, runProgram } from "./programs.ts";
 import { tool } from "./tools.ts";
 
@@ -14,25 +15,15 @@ const ENOSYS = 38;
 /** The environment of the tests must not choose the engine here. */
 const free = { DMA_ENGINE: "", DMA_LIBURING: "" };
 
-interface Piped {
-  info: EngineInfo;
-  length: number;
-  wrong: number;
-  inFlight: number;
-}
+type Piped = Awaited<ReturnType<typeof jobs.pipe>>;
 
 function assertWhole({ length, wrong, inFlight }: Piped): void {
-  assertEquals({ length, wrong, inFlight }, { length: 3 * 1024 ** 2 + 5, wrong: -1, inFlight: 0 });
+  assertEquals({ length, wrong, inFlight }, { length: PIPED, wrong: -1, inFlight: 0 });
 }
 
 /** Pipes into a file in a program with these settings. Resolves to its engine. */
-async function pipe(
-  directory: string,
-  options: ProgramOptions = {},
-  program = "pipe",
-): Promise<EngineInfo> {
-  const args = [`${directory}/file`];
-  const piped = await resultOf<Piped>(program, { args, env: free, ...options });
+async function pipe(directory: string, options: ProgramOptions = {}): Promise<EngineInfo> {
+  const piped = await resultOf("pipe", [`${directory}/file`], { env: free, ...options });
   assertWhole(piped);
   return piped.info;
 }
@@ -75,10 +66,8 @@ for (const { name, secc, env, reason } of without) {
   });
 
   folderTest(`where ${name} and it is demanded nothing opens`, { needs }, async (directory) => {
-    const options = { args: [`${directory}/file`], ...await restricted() };
-    const { error, exists, mapped } = await resultOf<
-      { error: string; exists: boolean; mapped: number }
-    >("demand_ring", options);
+    const demanded = await resultOf("demandRing", [`${directory}/file`], await restricted());
+    const { error, exists, mapped } = demanded;
     assertMatch(error, reason);
     assertEquals(exists, false);
     assert(mapped < 100, `${mapped} more mappings after 200 failures`);
@@ -100,8 +89,10 @@ for (const how of ["node:process refuses", "handles take no eventfd", "no signal
   folderTest(`where epoll cannot be had (${how}) a thread wakes the event loop`, {
     needs: ["io_uring"],
   }, async (directory) => {
-    const info = await pipe(directory, { args: [`${directory}/file`, how] }, "pipe_without_epoll");
-    assertEquals(wokenBy(info), "woken by thread");
+    const args = [`${directory}/file`, how] as const;
+    const piped = await resultOf("pipeWithoutEpoll", [...args], { env: free });
+    assertWhole(piped);
+    assertEquals(wokenBy(piped.info), "woken by thread");
   });
 }
 
@@ -122,11 +113,8 @@ folderTest("with too little locked memory for registered buffers everything work
   ignore,
 }, async (directory) => {
   const run = async (options: ProgramOptions) => {
-    const args = [`${directory}/file`];
-    const { info, pinned, wrong } = await resultOf<
-      { info: EngineInfo; pinned: number; wrong: number }
-    >("many_writes", { args, env: free, ...options });
-    const { engine, registeredBuffers } = info;
+    const written = await resultOf("manyWrites", [`${directory}/file`], { env: free, ...options });
+    const { info: { engine, registeredBuffers }, pinned, wrong } = written;
     return { engine, registeredBuffers, pins: pinned > 0, wrong };
   };
   const expected = {
@@ -153,8 +141,12 @@ folderTest("with no locked memory at all the module works, and names the engine"
 /** An account that no other test uses: a limit of threads counts all processes of one account. */
 const NOBODY = 65533;
 
-/** Runs a program on a folder of an account without privileges. Resolves to its last line of output. */
-async function asNobody<T>(directory: string, engine: string, program: string): Promise<T> {
+/** Calls `run` with a path of an account without privileges, and the settings for a program of that account. */
+async function asNobody<T>(
+  directory: string,
+  engine: string,
+  run: (path: string, options: ProgramOptions) => Promise<T>,
+): Promise<T> {
   // Other accounts may not be able to read the checkout and Deno.
   const module = await copyModule(`${directory}/module`);
   const deno = `${directory}/deno`;
@@ -167,13 +159,12 @@ async function asNobody<T>(directory: string, engine: string, program: string): 
   const options = {
     deno,
     module,
-    args: [`${home}/data/file`],
     env: { DENO_DIR: `${home}/deno`, DENO_NO_UPDATE_CHECK: "1", DMA_ENGINE: engine },
     wrapper: ["setpriv", ...drop, "--bounding-set=-all"],
   };
   for (let attempt = 1;; attempt++) {
     try {
-      return await resultOf<T>(program, options);
+      return await run(`${home}/data/file`, options);
     } catch (error) {
       // Deno ends if it cannot start a thread for itself: seen in half of the tries on a busy machine, with 2.9.6.
       if (attempt === 20 || !/unable to create worker threads/.test(String(error))) throw error;
@@ -186,7 +177,8 @@ for (const engine of engines) {
     needs: ["root"],
     ignore,
   }, async (directory) => {
-    const piped = await asNobody<Piped>(directory, engine, "pipe");
+    const pipe = (path: string, options: ProgramOptions) => resultOf("pipe", [path], options);
+    const piped = await asNobody(directory, engine, pipe);
     assertWhole(piped);
     assertEquals(piped.info.engine, engine);
     assertEquals((await Deno.stat(`${directory}/home/data/file`)).uid, NOBODY);
@@ -196,7 +188,9 @@ for (const engine of engines) {
     needs: ["root"],
     ignore,
   }, async (directory) => {
-    const found = await asNobody(directory, engine, "no_more_threads");
+    const work = (path: string, options: ProgramOptions) =>
+      resultOf("noMoreThreads", [path], options);
+    const found = await asNobody(directory, engine, work);
     assertEquals(found, { engine, open: 0, inFlight: 0 });
   });
 }
@@ -208,14 +202,12 @@ for (const engine of ["auto", ...engines]) {
     const env = { ...free, DMA_ENGINE: engine === "auto" ? "" : engine };
     let most = 0;
     for (let spare = 2; spare <= 14; spare += 2) {
-      const args = [directory, String(spare)];
-      const { opened, again, failed, ...failure } = await resultOf<
-        { opened: number; again: number; failed: boolean }
-      >("descriptors", { args, env });
+      const found = await resultOf("descriptors", [directory, String(spare)], { env });
+      const { opened, again, failed, failure } = found;
       assert(failed, "The limit must be met");
       // If the shim cannot be loaded, its message has the reason in words.
       const expected = { code: "EMFILE", op: "open", path: `${directory}/${opened}` };
-      if (opened > 0) assertEquals(failure as unknown, expected);
+      if (opened > 0) assertEquals(failure, expected);
       // Deno itself takes one or two for a while.
       assert(again >= opened - 2, `${opened}, then ${again} files`);
       most = Math.max(most, opened);

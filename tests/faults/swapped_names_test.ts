@@ -38,19 +38,12 @@ for (const engine of engines) {
 
       const other = kind === "exchange" ? `${inside}/${target}.other` : `${outside}/secret`;
       await using swapper = await Daemon.start("swapper", [kind, `${inside}/${target}`, other]);
-      const { done, refused } = await resultOf<{ done: number; refused: Record<string, number> }>(
-        "swapped",
-        {
-          args: [name, inside, String(TRIES[kind])],
-          env: { DMA_ENGINE: engine },
-          flags: [
-            "--allow-ffi",
-            "--allow-env=DMA_ENGINE",
-            `--allow-read=${inside}`,
-            `--allow-write=${inside}`,
-          ],
-        },
-      );
+      const here = [`--allow-read=${inside}`, `--allow-write=${inside}`];
+      const args = [name, inside, String(TRIES[kind])] as const;
+      const { done, refused } = await resultOf("swapped", [...args], {
+        env: { DMA_ENGINE: engine },
+        flags: ["--allow-ffi", "--allow-env=DMA_ENGINE", ...here],
+      });
       const { swaps } = await swapper.counts();
       const seen = `${done} done, ${JSON.stringify(refused)} refused, ${swaps} swaps`;
       // The control: names were swapped meanwhile, and some of the tries met a swap.

@@ -4,7 +4,6 @@ import "../support/engine.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { hasProgram, runOrThrow } from "../setup/command.ts";
-import { Random } from "../simulator/random.ts";
 import { namesIn } from "../support/bytes.ts";
 import { allOf } from "../support/patterned.ts";
 import { content, firstWrong, firstWrongInFile } from "./content.ts";
@@ -41,10 +40,8 @@ for (const engine of engines) {
       await Deno.mkdir(`${directory}/${refused}`);
       const path = `${directory}/${refused}/file`;
       await Deno.writeFile(path, content(0, 1000, OLD));
-      const { proc, names, after } = await resultOf<
-        { proc: boolean; names: string[]; after: string[] }
-      >("atomic_without_proc", {
-        args: [path, ...refused ? ["refused"] : []],
+      const args = [path, refused ? "refused" : ""] as const;
+      const { proc, names, after } = await resultOf("atomicWithoutProc", [...args], {
         env: { DMA_ENGINE: engine, XDG_CACHE_HOME: directory },
         wrapper: ["unshare", "-m", "sh", "-c", 'umount -l /proc && exec "$0" "$@"'],
       });
@@ -65,11 +62,8 @@ for (const engine of engines) {
       const firstSeed = Math.floor(Math.random() * 1e6);
       for (let seed = firstSeed; seed < firstSeed + KILLS; seed++) {
         for (const name of await namesIn(backing)) await Deno.remove(`${path}/${name}`);
-        const life = new Random(seed).next() * 250;
-        const account = await writeAndKill({ kind: "atomic", folder: path, seed, engine, life });
-        await assertKept({ ...account, folder: backing }).catch((cause) => {
-          throw new Error(`Seed ${seed}, killed after ${life} ms`, { cause });
-        });
+        const account = await writeAndKill({ kind: "atomic", folder: path, seed, engine });
+        await assertKept({ ...account, folder: backing });
         hidden += (await namesIn(backing)).filter((name) => name.startsWith(".")).length;
       }
       assert(hidden > 0, "No process was killed before a file had its name");
@@ -100,7 +94,7 @@ async function assertWritersWork(path: string, direct: boolean): Promise<void> {
 serverTest("without fallocate writers work, and only preallocate() says so", async (server) => {
   // After ENOSYS the kernel itself returns EOPNOTSUPP. No writer has called fallocate, because nothing is reserved on
   // FUSE.
-  await server.inject({ operation: "fallocate", nth: 0, kind: "err", value: 38 });
+  await server.fault("fallocate 0 err 38");
   await assertWritersWork(`${server.path}/file`, true);
   assertEquals(await server.fired(), 1);
   await assertIdle();

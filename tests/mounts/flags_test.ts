@@ -4,8 +4,10 @@
 import "../support/engine.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { probe } from "../../cli/direct_probe.ts";
-import { DmaFile, DmaStreamReader, type DmaStreamWriter } from "../../mod.ts";
+import { type DmaError, DmaFile, DmaStreamReader, type DmaStreamWriter } from "../../mod.ts";
+import { Errno } from "../../src/engine/linux.ts";
 import { serverTest } from "../faults/fault_file_system.ts";
+import { pause } from "../setup/command.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
 import { allOf } from "../support/patterned.ts";
 
@@ -18,8 +20,8 @@ const pairs = [
 /** The faults of a server in every read and every write. */
 const answers: Readonly<Record<string, readonly string[]>> = {
   "whole": [],
-  "short": ["fault read 0 short 5000", "fault write 0 short 3001"],
-  "late": ["fault read 0 delay 3", "fault write 0 delay 3"],
+  "short": ["read 0 short 5000", "write 0 short 3001"],
+  "late": ["read 0 delay 3", "write 0 delay 3"],
 };
 
 for (const pair of pairs) {
@@ -30,8 +32,8 @@ for (const pair of pairs) {
         // Through the page cache the kernel fills a short read with zeros, and turns a short asynchronous write into an
         // error.
         const cached = pair.includes("cached") && fault.includes("short");
-        const fails = fault.startsWith("fault read") || !pair.includes("no-async-dio");
-        if (!cached || !fails) await server.daemon.command(fault);
+        const fails = fault.startsWith("read") || !pair.includes("no-async-dio");
+        if (!cached || !fails) await server.fault(fault);
       }
       await oddLength(server.path);
     }, pair);
@@ -81,7 +83,7 @@ serverTest("a server that ignores truncates gets no padding", async ({ path, bac
 
 serverTest("a server that refuses truncates is named, with the way out", async (server) => {
   const path = `${server.path}/file`;
-  await server.inject({ operation: "truncate", nth: 0, kind: "err", value: 1 });
+  await server.fault("truncate 0 err 1");
   await Deno.writeFile(`${server.backing}/file`, pattern(5000));
   const message = "this FUSE server writes files from start to end only";
   await assertRejects(() => DmaFile.create(path), Deno.errors.PermissionDenied, message);
@@ -90,6 +92,15 @@ serverTest("a server that refuses truncates is named, with the way out", async (
   await file.writable.write(pattern(5000));
   await file.writable.close();
   await assertFile(`${server.path}/new`, pattern(5000));
+});
+
+serverTest("a failure that only closing shows is told by close()", async (server) => {
+  const file = await DmaFile.create(`${server.path}/file`);
+  await file.writable.write(pattern(5000));
+  await server.fault(`flush 1 err ${Errno.ENOSPC}`);
+  const error = await assertRejects(() => file.writable.close()) as DmaError;
+  const { code, op } = error;
+  assertEquals({ code, op, path: error.path }, { code: "ENOSPC", op: "close", path: file.path });
 });
 
 serverTest("a file whose length its server does not know is read whole", async (server) => {
@@ -120,12 +131,12 @@ serverTest("a file whose length its server does not know is read whole", async (
 }, ["no-size"]);
 
 serverTest("timers run while a server takes its time", async (server) => {
-  await server.inject({ operation: "read", nth: 0, kind: "delay", value: 1000 });
+  await server.fault("read 0 delay 1000");
   await Deno.writeFile(`${server.backing}/file`, pattern(5000));
   await using file = await DmaFile.open(`${server.path}/file`);
   const started = performance.now();
   const read = file.readAt(0, 5000);
-  await new Promise((resolve) => setTimeout(resolve, 10));
+  await pause(10);
   const taken = performance.now() - started;
   assert(taken < 700, `The loop stood still until the read was over: ${taken} ms`);
   await read;

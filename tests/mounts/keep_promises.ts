@@ -6,7 +6,7 @@
 // another client.
 
 import { DmaFile, engineInfo } from "../../mod.ts";
-import { run } from "../setup/command.ts";
+import { run, within } from "../setup/command.ts";
 import { clientPromises } from "./client_promises.ts";
 import { filePromises, fillDisk, streamPromises } from "./promises.ts";
 import { ROOM } from "./servers.ts";
@@ -22,7 +22,7 @@ export interface Outcome {
   readonly rates?: Readonly<Record<string, number>>;
 }
 
-const LONGEST_MS = 60_000;
+const LONGEST_SECONDS = 60;
 const RATE_BYTES = 128 << 20;
 const ROUNDS = 5;
 
@@ -68,19 +68,13 @@ async function tryAll(
   const broken: Record<string, string> = {};
   const checks = allChecks(directories);
   for (const [name, check] of checks) {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<never>((_, reject) => {
-      const error = new Error(`It takes longer than ${LONGEST_MS / 1000} seconds`);
-      timer = setTimeout(() => reject(error), LONGEST_MS);
-    });
     try {
-      await Promise.race([check(), late]);
+      await within(LONGEST_SECONDS, "The check", check());
     } catch (error) {
       broken[name] = error instanceof Error
         ? error.message.split("\n").slice(0, 12).join(" ")
         : String(error);
     }
-    clearTimeout(timer);
   }
   return { kept: checks.length - Object.keys(broken).length, broken };
 }

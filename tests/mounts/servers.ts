@@ -1,7 +1,7 @@
 // FUSE servers of Debian that mount in a second or two: their start and their end.
 
-import { hasProgram, pause, run, runOrThrow, searchPath } from "../setup/command.ts";
-import { isMounted } from "../setup/mounts.ts";
+import { hasProgram, pause, runOrThrow, searchPath } from "../setup/command.ts";
+import { isMounted, unmount } from "../setup/mounts.ts";
 import type { FullDisk } from "./promises.ts";
 
 /** The approximate size of each in bytes. */
@@ -162,11 +162,4 @@ export class Mounted implements AsyncDisposable {
     clearTimeout(timer);
     await unmount(this.disk);
   }
-}
-
-async function unmount(path: string): Promise<void> {
-  for (let tried = 0; tried < 40 && isMounted(path); tried++) {
-    if (!(await run("umount", [path])).success) await pause(50);
-  }
-  if (isMounted(path)) await run("umount", ["--lazy", path]);
 }

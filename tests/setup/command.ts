@@ -20,6 +20,20 @@ export function pause(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
+/** Rejects if `promise` takes longer: whatever goes wrong, nothing hangs. */
+export async function within<T>(
+  seconds: number,
+  what: string | (() => string),
+  promise: Promise<T>,
+): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const fail = () => reject(new Error(`${typeof what === "string" ? what : what()} hangs`));
+    timer = setTimeout(fail, seconds * 1000);
+  });
+  return await Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
 /** Prints a line that is marked as one of the setup, because other programs print too. */
 export function say(line: string): void {
   console.log(`# ${line}`);

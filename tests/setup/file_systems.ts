@@ -3,7 +3,7 @@
 import { statfsSync } from "node:fs";
 import { exists, pause, run, runOrThrow, say } from "./command.ts";
 import { isWithin } from "../../cli/system_facts.ts";
-import { listMounts, mountOf } from "./mounts.ts";
+import { listMounts, mountOf, unmount } from "./mounts.ts";
 
 const MiB = 1024 * 1024;
 
@@ -11,18 +11,17 @@ const MiB = 1024 * 1024;
 const imageSize = 2048 * MiB;
 
 /** The file systems. `least` is the smallest image for mkfs and a few tests. */
-const kinds = [
-  { type: "ext4", least: 64 * MiB, mkfs: "mkfs.ext4 -q -F -m 0" },
-  { type: "xfs", least: 320 * MiB, mkfs: "mkfs.xfs -q -f" },
-  { type: "btrfs", least: 128 * MiB, mkfs: "mkfs.btrfs -q -f" },
-];
+export const kinds = {
+  ext4: { least: 64 * MiB, mkfs: "mkfs.ext4 -q -F -m 0" },
+  // mkfs.xfs makes no smaller one than 300 MiB.
+  xfs: { least: 320 * MiB, mkfs: "mkfs.xfs -q -f" },
+  btrfs: { least: 128 * MiB, mkfs: "mkfs.btrfs -q -f" },
+};
 
 /** A disk with 4096-byte sectors refuses what one with 512-byte sectors takes. */
 const sectorSizes = [512, 4096];
 
-/**
- * Attempts to unmount or detach, a tenth of a second apart: a process that was just killed may still hold a file.
- */
+/** Attempts to detach, a tenth of a second apart: a process that was just killed may still hold a file. */
 const takeDownTries = 20;
 
 /**
@@ -52,7 +51,7 @@ export async function mountFileSystems(
   directory: string,
   signal: AbortSignal,
 ): Promise<{ mounted: string[]; skipped: number }> {
-  const total = kinds.length * sectorSizes.length + 1;
+  const total = Object.keys(kinds).length * sectorSizes.length + 1;
   if (Deno.uid() !== 0) {
     say(`Not root: ${total} extra file systems are skipped`);
     return { mounted: [], skipped: total };
@@ -76,7 +75,7 @@ export async function mountFileSystems(
       say(`${name} is skipped: ${error instanceof Error ? error.message : error}`);
     }
   };
-  for (const { type, least, mkfs } of kinds) {
+  for (const [type, { least, mkfs }] of Object.entries(kinds)) {
     for (const sectorSize of sectorSizes) {
       await attempt(`${type}-${sectorSize}`, async (path) => {
         if (size < least) {
@@ -103,7 +102,8 @@ export async function mountFileSystems(
  */
 export async function takeDown(directory: string): Promise<void> {
   for (const mount of listMounts().reverse()) {
-    if (isWithin(mount.mountPoint, directory)) await unmount(mount.mountPoint);
+    if (!isWithin(mount.mountPoint, directory) || await unmount(mount.mountPoint)) continue;
+    say(`${mount.mountPoint} is still in use: it is unmounted when its last user ends`);
   }
   await detachLoopDevices(directory);
   try {
@@ -111,15 +111,6 @@ export async function takeDown(directory: string): Promise<void> {
   } catch (error) {
     say(`${directory} cannot be removed: ${error}`);
   }
-}
-
-async function unmount(path: string): Promise<void> {
-  for (let tried = 0; tried < takeDownTries; tried++) {
-    if ((await run("umount", [path])).success) return;
-    await pause(100);
-  }
-  say(`${path} is still in use: it is detached, and unmounted when its last user ends`);
-  await run("umount", ["--lazy", path]);
 }
 
 async function detachLoopDevices(directory: string): Promise<void> {

@@ -1,6 +1,7 @@
 // The kernel's list of mounts, for the names of test directories and for unmounting.
 
 import { findMount, type Mount, mountsIn } from "../../cli/system_facts.ts";
+import { pause, run } from "./command.ts";
 
 const mountinfo = () => Deno.readTextFileSync("/proc/self/mountinfo");
 
@@ -16,4 +17,17 @@ export function isMounted(path: string): boolean {
 /** The mount of `path`, which is absolute and has no symbolic links. */
 export function mountOf(path: string): Mount {
   return findMount(mountinfo(), path)!;
+}
+
+/**
+ * Unmounts, as soon as nobody uses a file there any more: a process that was just killed may still hold one. Resolves to
+ * whether nobody does within two seconds. Else it is detached, and unmounted when its last user ends.
+ */
+export async function unmount(path: string): Promise<boolean> {
+  for (let tried = 0; tried < 20; tried++) {
+    if (!isMounted(path) || (await run("umount", [path])).success) return true;
+    await pause(100);
+  }
+  await run("umount", ["--lazy", path]);
+  return false;
 }

@@ -3,6 +3,7 @@
 
 import type { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { content, firstForeign, firstWrong } from "../faults/content.ts";
+import { pause, within } from "../setup/command.ts";
 import { Random } from "../simulator/random.ts";
 import { descriptorsOf, eventually } from "../support/descriptors.ts";
 import { collectGarbage } from "../support/leaks.ts";
@@ -12,26 +13,23 @@ import { ENOUGH, isRight } from "./judge.ts";
 const MOST_SECONDS = 60;
 
 export interface Action {
-  /** The called members of the module's classes, such as "DmaFile.readAt". */
-  readonly names: readonly string[];
+  /** The called members of the module's classes, such as "DmaFile: readAt". */
+  readonly name: string;
   readonly weight: number;
   readonly run: (round: Round) => unknown;
 }
 
-/** Members are separated by spaces. */
-export function action(names: string, weight: number, run: Action["run"]): Action {
-  return { names: names.split(" "), weight, run };
+export function action(name: string, weight: number, run: Action["run"]): Action {
+  return { name, weight, run };
 }
 
 /** Makes actions that call members of a class on the object that `get` returns, if the round has one. */
 export function actionsOn<T>(className: string, get: (round: Round) => T | undefined) {
-  return (members: string, weight: number, use: (thing: T, round: Round) => unknown): Action => {
-    const names = members.split(" ").map((name) => `${className}.${name}`).join(" ");
-    return action(names, weight, (round) => {
+  return (members: string, weight: number, use: (thing: T, round: Round) => unknown): Action =>
+    action(`${className}: ${members}`, weight, (round) => {
       const thing = get(round);
       return thing && use(thing, round);
     });
-  };
 }
 
 /** A range of positions, `to` exclusive. */
@@ -135,28 +133,16 @@ export class Round {
     const work = (async () => {
       for (let step = 0; step < steps && !this.#failure; step++) {
         const action = this.random.weighted(choices);
-        const over = this.call(action.names.join(), () => action.run(this));
+        const over = this.call(action.name, () => action.run(this));
         if (this.random.chance(0.3)) await over;
-        else if (this.random.chance(0.2)) await new Promise((resolve) => setTimeout(resolve, 0));
+        else if (this.random.chance(0.2)) await pause(0);
       }
       await this.#end();
     })();
-    await this.#inTime(work);
+    const under = () => [...this.#under.values()].join("; ");
+    await within(MOST_SECONDS, under, work);
     if (!this.#failure) await this.#checkFile();
     if (this.#failure) throw this.#failure;
-  }
-
-  async #inTime(work: Promise<void>): Promise<void> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<never>((_, reject) => {
-      const fail = () => reject(new Error(`Never over: ${[...this.#under.values()].join("; ")}`));
-      timer = setTimeout(fail, MOST_SECONDS * 1000);
-    });
-    try {
-      await Promise.race([work, late]);
-    } finally {
-      clearTimeout(timer);
-    }
   }
 
   async #end(): Promise<void> {

@@ -5,7 +5,7 @@ import { readerActions } from "./reader_actions.ts";
 import { type Action, Round, type Tally } from "./round.ts";
 import { startWriter, writerActions } from "./writer_actions.ts";
 
-export const actions: readonly Action[] = [...fileActions, ...writerActions, ...readerActions];
+const actions: readonly Action[] = [...fileActions, ...writerActions, ...readerActions];
 
 /** Runs the round of this number. Rejects with the failure and the command that repeats it. */
 export async function runRound(directory: string, number: number, total: Tally): Promise<void> {

@@ -2,6 +2,7 @@
 
 import { Worker as NodeWorker } from "node:worker_threads";
 import { firstForeign } from "../faults/content.ts";
+import { pause } from "../setup/command.ts";
 import type { Random } from "../simulator/random.ts";
 import { descriptorTargets, eventually } from "../support/descriptors.ts";
 import { seedOf } from "./round.ts";
@@ -46,7 +47,7 @@ export async function terminateOne(parent: string, number: number, random: Rando
   const worker = random.chance(0.5) ? startWeb(hear) : startNode(hear);
   worker.postMessage({ directory, number });
   await busy.promise;
-  await new Promise((resolve) => setTimeout(resolve, random.below(50)));
+  await pause(random.below(50));
   await worker.terminate();
   if (wrong !== undefined) throw new Error(`In a Worker: ${wrong}`);
   await eventually(() => descriptorTargets(directory).length === 0);

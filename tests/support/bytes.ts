@@ -1,13 +1,11 @@
 // Test bytes that depend on their position, and comparisons with the content of files.
 
 import { assert, assertEquals } from "@std/assert";
+import { content } from "../faults/content.ts";
 
 /** Bytes that differ from block to block, so that a misplaced one is found. The first has the position `start`. */
 export function pattern(length: number, start = 0): Uint8Array<ArrayBuffer> {
-  const first = Math.floor(start / 4);
-  const words = new Uint32Array(Math.ceil((start + length) / 4) - first);
-  for (let at = 0; at < words.length; at++) words[at] = Math.imul(first + at + 1, 2_654_435_761);
-  return new Uint8Array(words.buffer).slice(start - first * 4, start - first * 4 + length);
+  return content(start, length).slice();
 }
 
 export function filled(length: number, byte: number): Uint8Array<ArrayBuffer> {

@@ -1,32 +1,19 @@
-// Runs all kinds of work, compares the results, and prints the facts of the engine and the refusals of a library
-// between it and liburing. FOLDER
+// A job of jobs.ts: runs all kinds of work, and compares the results.
+
 import {
   DmaFile,
   DmaStreamReader,
   DmaStreamWriter,
   type DmaStreamWriterOptions,
-  type EngineInfo,
   engineInfo,
   ioStats,
 } from "../../../mod.ts";
 import { content, firstWrong } from "../content.ts";
 
-export interface AllWork {
-  info: EngineInfo;
-  /** The requests that tests/tools/old_kernel.c has refused; undefined without it. */
-  refused: number | undefined;
-  /** Operations that were submitted although the kernel does not list them. */
-  unlisted: number | undefined;
-  /** The bytes that differ from the written ones. */
-  wrong: string[];
-  inFlight: number;
-  poolBuffers: number;
-}
-
 /** Not aligned, and enough for the end of file to be moved ahead. */
-const LENGTH = 12_000_003;
-const [folder = ""] = Deno.args;
-const path = `${folder}/file`;
+export const LENGTH = 12_000_003;
+let folder = "";
+/** The bytes that differ from the written ones. */
 const wrong: string[] = [];
 
 function check(what: string, right: boolean): void {
@@ -68,20 +55,19 @@ async function writeWithTails(): Promise<void> {
   check("flushed", writer.currentFlushedPos === LENGTH);
 }
 
-/** If registering buffers must fail, enough bytes must be read for an attempt. */
-const rounds = Deno.env.get("OLD_KERNEL_UPDATE") ? 60 : 3;
-
 /** Enough sequential waits for the switch to epoll. */
 async function readBack(): Promise<void> {
+  // If registering buffers must fail, enough bytes must be read for an attempt.
+  const rounds = Deno.env.get("OLD_KERNEL_UPDATE") ? 60 : 3;
   for (let round = 0; round < rounds; round++) {
     let at = 0;
-    for await (const chunk of new DmaStreamReader(await DmaFile.open(path))) {
+    for await (const chunk of new DmaStreamReader(await DmaFile.open(`${folder}/file`))) {
       checkBytes(`chunk at ${at}`, chunk, at, chunk.length);
       at += chunk.length;
     }
     check("length read", at === LENGTH);
   }
-  await using file = await DmaFile.open(path);
+  await using file = await DmaFile.open(`${folder}/file`);
   for (let at = 0; at < 450 * 20_001; at += 20_001) {
     checkBytes(`readAt ${at}`, await file.readAt(at, 5001), at, 5001);
   }
@@ -134,10 +120,10 @@ async function endInEachWay(): Promise<void> {
 
 async function copy(): Promise<void> {
   const piped = await DmaFile.create(`${folder}/piped`);
-  await (await DmaFile.open(path)).readable.pipeTo(piped.writable);
+  await (await DmaFile.open(`${folder}/file`)).readable.pipeTo(piped.writable);
 
   await using target = await DmaFile.create(`${folder}/removed`);
-  await using source = await DmaFile.open(path);
+  await using source = await DmaFile.open(`${folder}/file`);
   check("copied", await source.copyRangeTo(target, 0, LENGTH, 0) === LENGTH);
   checkBytes("a copy", await target.readAt(0, LENGTH), 0, LENGTH);
   await target.remove();
@@ -156,12 +142,17 @@ function told(): { refused?: number; unlisted?: number } {
   return { refused: symbols.old_kernel_told(0), unlisted: symbols.old_kernel_told(1) };
 }
 
-if (import.meta.main) {
+/**
+ * Tells what the engine found, how many requests a library between it and liburing refused, and how many operations came
+ * that the kernel had not listed.
+ */
+export async function allWork(directory: string) {
+  folder = directory;
   await writeWithTails();
   await readBack();
   await shape();
   await endInEachWay();
   await copy();
   const { inFlight, poolBuffers } = ioStats();
-  console.log(JSON.stringify({ info: engineInfo(), ...told(), wrong, inFlight, poolBuffers }));
+  return { info: engineInfo(), ...told(), wrong, inFlight, poolBuffers };
 }

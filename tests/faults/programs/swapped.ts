@@ -1,8 +1,8 @@
-// Opens, creates, renames and removes files while another program swaps their names. Prints the number
-// of successes and of refusals. CASE INSIDE TRIES
+// A job of jobs.ts: opens, creates, renames and removes files while another program swaps their names.
+
 import { DmaFile } from "../../../mod.ts";
 
-const [name = "", inside = "", tries = "0"] = Deno.args;
+let inside = "";
 
 /** The bytes of every file inside. */
 const INSIDE = 7;
@@ -43,16 +43,20 @@ const cases: Record<string, (index: number) => Promise<void>> = {
   remove: () => make("folder/secret", (file) => file.remove()),
 };
 
-let done = 0;
-const refused: Record<string, number> = {};
-for (let index = 0; index < Number(tries); index++) {
-  try {
-    await cases[name]!(index);
-    done++;
-  } catch (error) {
-    const { name: kind, message } = error as Error;
-    if (message === "Bytes from outside") throw error;
-    refused[kind] = (refused[kind] ?? 0) + 1;
+/** Tells how often one of the cases went well, and how often it was refused with which error. */
+export async function swapped(name: string, directory: string, tries: string) {
+  inside = directory;
+  let done = 0;
+  const refused: Record<string, number> = {};
+  for (let index = 0; index < Number(tries); index++) {
+    try {
+      await cases[name]!(index);
+      done++;
+    } catch (error) {
+      const { name: kind, message } = error as Error;
+      if (message === "Bytes from outside") throw error;
+      refused[kind] = (refused[kind] ?? 0) + 1;
+    }
   }
+  return { done, refused };
 }
-console.log(JSON.stringify({ done, refused }));

@@ -1,16 +1,14 @@
 // Ordinary work of every kind, which calls all C functions. FOLDER
 import { DmaFile, DmaStreamReader, engineInfo } from "../../../mod.ts";
 import { content, firstWrong } from "../../faults/content.ts";
-import { layOut, LENGTH, outcomeOf, scenarios } from "../../faults/scenarios.ts";
+import { allWork } from "../../faults/programs/all_work.ts";
 
 const [folder = ""] = Deno.args;
 
-for (const [name, scenario] of Object.entries(scenarios)) {
-  await layOut(scenario, folder);
-  const { error, wrong } = await outcomeOf(scenario, folder);
-  if (error || wrong >= 0) throw new Error(`${name}: ${error?.message}, wrong at ${wrong}`);
-}
+const { wrong } = await allWork(folder);
+if (wrong.length > 0) throw new Error(`Wrong: ${wrong}`);
 
+const LENGTH = 300_007;
 // Many at once, so that the ring is full and completions come in batches.
 await Deno.writeFile(`${folder}/file`, content(0, LENGTH));
 await using file = await DmaFile.open(`${folder}/file`);
@@ -32,7 +30,7 @@ for (let view = new Uint8Array(100_001);;) {
 await Deno.writeFile(`${folder}/source`, content(0, LENGTH));
 for (const what of ["write", "read", "read at", "nothing more"]) {
   for (let round = 0; round < 5; round++) {
-    const program = new URL("../../faults/programs/busy_worker.ts", import.meta.url);
+    const program = new URL("busy_worker.ts", import.meta.url);
     const worker = new Worker(program, { type: "module" });
     const busy = Promise.withResolvers<unknown>();
     worker.onmessage = busy.resolve;

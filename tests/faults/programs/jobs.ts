@@ -1,0 +1,259 @@
+// Short jobs for processes that a test restricts. Prints the result of one as JSON. NAME ARGUMENT...
+
+import {
+  configure,
+  type DmaError,
+  DmaFile,
+  DmaStreamWriter,
+  engineInfo,
+  ioStats,
+} from "../../../mod.ts";
+import { descriptorsIn } from "../../support/descriptors.ts";
+import { content, firstWrong, firstWrongInFile } from "../content.ts";
+import { allWork } from "./all_work.ts";
+import { swapped } from "./swapped.ts";
+
+const folderOf = (path: string) => path.slice(0, path.lastIndexOf("/"));
+
+/** Bytes of the file that {@linkcode pipe} writes. */
+export const PIPED = 3 * 1024 * 1024 + 5;
+
+/** Pipes bytes into an atomic file and reads them back. */
+async function pipe(path: string) {
+  const chunk = 70_001;
+  function* chunks() {
+    for (let at = 0; at < PIPED; at += chunk) yield content(at, Math.min(chunk, PIPED - at));
+  }
+  const file = await DmaFile.create(path, { atomic: true });
+  await ReadableStream.from(chunks()).pipeTo(file.writable);
+  // Enough sequential waits for the switch to epoll.
+  await using again = await DmaFile.open(path);
+  for (let at = 0; at < 450; at++) await again.readAt(at * 4096, 100);
+  const { readable } = await DmaFile.open(path);
+  const bytes = new Uint8Array(await new Response(readable).arrayBuffer());
+  const wrong = firstWrong(bytes, PIPED);
+  return { info: engineInfo(), length: bytes.length, wrong, inFlight: ioStats().inFlight };
+}
+
+interface Handle {
+  open(fd: number): number;
+  readStart(): number;
+}
+
+/** As {@linkcode pipe}, where epoll cannot watch a descriptor through Node's handles. */
+async function pipeWithoutEpoll(path: string, how: string) {
+  // Not imported for the other jobs: without /proc it cannot be.
+  const { default: process } = await import("node:process");
+  type Binding = (name: string) => { Pipe: new (type: number) => Handle };
+  const internals = process as unknown as { binding: Binding };
+  const { Pipe } = internals.binding("pipe_wrap");
+  class DeafPipe extends Pipe {
+    override open(fd: number): number {
+      return how === "handles take no eventfd" ? -1 : super.open(fd);
+    }
+    override readStart(): number {
+      return how === "no signal comes" ? 0 : super.readStart();
+    }
+  }
+  internals.binding = () => {
+    if (how === "node:process refuses") throw new Error("No internal bindings here");
+    return { Pipe: DeafPipe };
+  };
+  return await pipe(path);
+}
+
+/** Requests io_uring repeatedly. `mapped` is the growth of the mapped ranges of memory. The number of V8's own ranges varies. */
+async function demandRing(path: string) {
+  configure({ engine: "io_uring" });
+  const mappings = async () => (await Deno.readTextFile("/proc/self/maps")).split("\n").length;
+  const demand = () => DmaFile.create(path).then((file) => file.close().then(() => ""), String);
+  const error = await demand();
+  const before = await mappings();
+  for (let round = 0; round < 200; round++) await demand();
+  const mapped = await mappings() - before;
+  return { error, mapped, exists: await Deno.stat(path).then(() => true, () => false) };
+}
+
+/** Writes enough for its buffers to be registered: memory is registered after 512 MiB have gone through it. */
+async function manyWrites(path: string) {
+  const bytes = Array.from({ length: 8 }, (_, index) => content(index << 20, 1 << 20));
+  for (let file = 1; file < 80; file++) {
+    const writer = new DmaStreamWriter(await DmaFile.create(path), { syncOnClose: false });
+    for (const each of bytes) await writer.write(each);
+    await writer.close();
+  }
+  const writer = new DmaStreamWriter(await DmaFile.create(path));
+  for (const each of bytes) await writer.write(each);
+  await writer.flushAligned();
+  const status = await Deno.readTextFile("/proc/self/status");
+  const pinned = Number(/^VmPin:\s*(\d+)/m.exec(status)?.[1]);
+  await writer.close();
+  return { info: engineInfo(), pinned, wrong: await firstWrongInFile(path, 8 << 20) };
+}
+
+/** Runs more reads at once than a small ring has room for. */
+async function fullRing(path: string) {
+  configure({ ringEntries: 8 });
+  await using file = await DmaFile.open(path);
+  const places = Array.from({ length: 200 }, (_, index) => index * 5000);
+  const results = await Promise.all(places.map((place) => file.readAt(place, 100)));
+  const wrong = places.filter((place, index) => firstWrong(results[index]!, 100, 0, place) >= 0);
+  return { engine: engineInfo().engine, wrong, inFlight: ioStats().inFlight };
+}
+
+/** Sets a limit of this process. */
+function limit(option: string): void {
+  const args = ["--pid", String(Deno.pid), option];
+  if (!new Deno.Command("prlimit", { args }).outputSync().success) throw new Error("No limit");
+}
+
+/** Opens files until there are no free descriptors, twice. `spare` descriptors may be opened in addition. */
+async function descriptors(folder: string, spare: string) {
+  // Deno needs some descriptors for signals, and panics without them.
+  Deno.addSignalListener("SIGUSR2", () => {});
+  const most = [...Deno.readDirSync("/proc/self/fd")].length + Number(spare);
+  limit(`--nofile=${most}:${most}`);
+  const openAll = async () => {
+    await using files = new AsyncDisposableStack();
+    for (let opened = 0; opened < 200; opened++) {
+      try {
+        files.use(await DmaFile.create(`${folder}/${opened}`));
+      } catch (error) {
+        return { opened, failure: error as DmaError };
+      }
+    }
+    return { opened: 200 };
+  };
+  const { opened, failure } = await openAll();
+  // All descriptors are released, so as many can be opened again.
+  const { opened: again } = await openAll();
+  const { code, op, path } = failure ?? {};
+  return { opened, again, failed: failure !== undefined, failure: { code, op, path } };
+}
+
+/** Writes and reads files beside `path` when the system starts no further thread, neither for Deno nor for io_uring. */
+async function noMoreThreads(path: string) {
+  const folder = folderOf(path);
+  const length = 300_000;
+  const write = async (index: number) => {
+    const writer = new DmaStreamWriter(await DmaFile.create(`${folder}/${index}`));
+    await writer.write(content(0, length, index));
+    await writer.close();
+  };
+  const read = async (index: number) => {
+    await using file = await DmaFile.open(`${folder}/${index}`);
+    const wrong = firstWrong(await file.readAt(0, length), length, index);
+    if (wrong >= 0) throw new Error(`Byte ${wrong} of ${index} is wrong`);
+  };
+  await write(0);
+  limit("--nproc=1:1");
+  const twenty = Array.from({ length: 20 }, (_, index) => index);
+  for (let round = 0; round < 3; round++) {
+    await Promise.all(twenty.map(write));
+    await Promise.all(twenty.map(read));
+  }
+  const { inFlight } = ioStats();
+  return { engine: engineInfo().engine, open: descriptorsIn(folder), inFlight };
+}
+
+/** Runs many reads of a slow file, and measures Deno's own operations in `folder` meanwhile. */
+async function busyThreads(slow: string, folder: string, reads: string) {
+  await using file = await DmaFile.open(slow);
+  const began = performance.now();
+  let wrong = -1;
+  const all = Promise.all(Array.from({ length: Number(reads) }, async (_, index) => {
+    const bytes = await file.readAt(index * 4096, 4096);
+    if (bytes.length < 4096 || firstWrong(bytes, 4096, 0, index * 4096) >= 0) wrong = index * 4096;
+  }));
+  // The alignment may have to be read before the reads themselves.
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  const { inFlight } = ioStats();
+  const own = `${folder}/own`;
+  const operations = [
+    () => Deno.writeFile(own, new Uint8Array(10_000)),
+    () => Deno.readFile(own),
+    () => Deno.stat(own),
+    () => Deno.remove(own),
+  ];
+  let slowest = 0;
+  for (const operation of [...operations, ...operations, ...operations]) {
+    const from = performance.now();
+    await operation();
+    slowest = Math.max(slowest, performance.now() - from);
+  }
+  await all;
+  return { inFlight, wrong, slowest, reads: performance.now() - began };
+}
+
+/**
+ * Replaces a file by an atomic one without /proc. Resolves to the names that existed meanwhile. Unless `refused` is empty,
+ * the kernel does not link by a descriptor either.
+ */
+async function atomicWithoutProc(path: string, refused: string) {
+  const { interpose } = await import("../../support/interpose.ts");
+  const namesNow = () => [...Deno.readDirSync(folderOf(path))].map(({ name }) => name).sort();
+  using _ = interpose("link", ({ operation, pass, end }) => {
+    if (refused && !operation.byProc) return end(-2);
+    pass();
+  });
+  const writer = new DmaStreamWriter(await DmaFile.create(path, { atomic: true }));
+  await writer.write(content(0, 100_000));
+  const names = namesNow();
+  await writer.close();
+  const proc = await Deno.stat("/proc/self").then(() => true, () => false);
+  return { proc, names, after: namesNow() };
+}
+
+/** Bytes of the file that {@linkcode writeFile} writes when all goes well. */
+export const WRITTEN = 300_007;
+
+/** Writes a new file, with a sync halfway. Resolves to the first error, and whether all later calls reject with it. */
+async function writeFile(path: string) {
+  const options = { bufferSize: 64 * 1024, writeBehind: 2 };
+  const writer = new DmaStreamWriter(await DmaFile.create(path), options);
+  let error: DmaError | undefined;
+  let sticky = true;
+  try {
+    for (let at = 0; at < WRITTEN; at += 25_000) {
+      await writer.write(content(at, Math.min(25_000, WRITTEN - at)));
+      if (at === 150_000) await writer.sync({ tail: true });
+    }
+    await writer.close();
+  } catch (first) {
+    error = first as DmaError;
+    for (const call of [writer.write(new Uint8Array(1)), writer.sync(), writer.close()]) {
+      sticky &&= await call.then(() => false, (again) => again === error);
+    }
+  }
+  const { code, op, message } = error ?? {};
+  const { inFlight, poolBuffers, bytesWritten } = ioStats();
+  const used = inFlight + poolBuffers;
+  const flushed = writer.currentFlushedPos;
+  return {
+    error: error && { code, op, path: error.path, message },
+    sticky,
+    flushed,
+    used,
+    bytesWritten,
+  };
+}
+
+export const jobs = {
+  allWork,
+  atomicWithoutProc,
+  busyThreads,
+  demandRing,
+  descriptors,
+  fullRing,
+  manyWrites,
+  noMoreThreads,
+  pipe,
+  pipeWithoutEpoll,
+  swapped,
+  writeFile,
+};
+
+if (import.meta.main) {
+  const [name, ...args] = Deno.args as [keyof typeof jobs, ...never[]];
+  console.log(JSON.stringify(await (jobs[name] as (...args: never[]) => unknown)(...args)));
+}
