@@ -59,13 +59,9 @@ export function verdict(facts: Facts, found: Finding[]): string {
   return `${slower ? "Works, slower" : "Works"}: ${how}`;
 }
 
-const error = (what: string, remedy: string | null): Finding => ({ level: "error", what, remedy });
-const warning = (what: string, remedy: string | null): Finding => ({
-  level: "warning",
-  what,
-  remedy,
-});
-const info = (what: string, remedy: string | null): Finding => ({ level: "info", what, remedy });
+type Make = (what: string, remedy: string | null) => Finding;
+const at = (level: Finding["level"]): Make => (what, remedy) => ({ level, what, remedy });
+const [error, warning, info] = [at("error"), at("warning"), at("info")];
 
 function permissions({ missingPermissions, probe, works }: Facts): Finding | undefined {
   if (missingPermissions.length === 0) return undefined;

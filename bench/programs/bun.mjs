@@ -7,9 +7,7 @@ import process from "node:process";
 import { measureOneOf, parsePairs, warmChunk } from "./measure.mjs";
 
 const { Bun } = globalThis;
-const { path, size, source, count, highWaterMark, chunk = 65536 } = parsePairs(
-  process.argv.slice(3),
-);
+const { path, size, source, count, highWaterMark, chunk } = parsePairs(process.argv.slice(3));
 const options = highWaterMark === undefined ? {} : { highWaterMark };
 
 async function fill(times, opened) {

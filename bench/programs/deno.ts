@@ -11,16 +11,7 @@ import {
   writeFiles,
 } from "./measure.mjs";
 
-interface Given {
-  path: string;
-  size: number;
-  chunk: number;
-  source: string;
-  count: number;
-  atOnce: number;
-}
-
-const given = { chunk: 65536, ...parsePairs(Deno.args.slice(1)) } as unknown as Given;
+const given = parsePairs(Deno.args.slice(1));
 const { path, size, chunk, source, count } = given;
 
 /** Syncs through a second descriptor, because `FsFile.writable` closes its own without a sync. */

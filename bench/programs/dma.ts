@@ -13,28 +13,13 @@ import {
   writeFiles,
 } from "./measure.mjs";
 
-interface Given {
-  path: string;
-  size: number;
-  chunk: number;
-  source: string;
-  bufferSize?: number;
-  depth?: number;
-  count: number;
-  atOnce: number;
-  order: string;
-}
-
 // For bench/ring.ts: without Node's handles epoll cannot watch the ring's eventfd.
 if (Deno.env.has("BENCH_WITHOUT_EPOLL")) {
   const process = (await import("node:process")).default as unknown as { binding: unknown };
   process.binding = undefined;
 }
 
-const given = {
-  chunk: 65536,
-  ...parsePairs(Deno.args.slice(1)),
-} as unknown as Given;
+const given = parsePairs(Deno.args.slice(1));
 const { path, size, chunk, source, bufferSize, depth, count, atOnce } = given;
 
 /** The given options; those that are absent have their defaults. */

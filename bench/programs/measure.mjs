@@ -121,9 +121,14 @@ export function rangesOf({ size, count, order }) {
   return order === "sorted" ? ranges.sort((one, other) => one.position - other.position) : ranges;
 }
 
-/** `name=value` arguments. Values that are numbers become numbers. */
+/**
+ * The job's `name=value` arguments, after its name. Values that are numbers become numbers.
+ *
+ * @returns {{ path: string, source: string, size: number, chunk: number, count: number, atOnce: number, order: string,
+ *   bufferSize?: number, depth?: number, highWaterMark?: number }}
+ */
 export function parsePairs(args) {
-  const pairs = {};
+  const pairs = { chunk: 65536 };
   for (const arg of args) {
     const at = arg.indexOf("=");
     const value = arg.slice(at + 1);

@@ -10,7 +10,7 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { everywhere, measureOneOf, parsePairs, warmChunk } from "./measure.mjs";
 
-const given = { chunk: 65536, ...parsePairs(process.argv.slice(3)) };
+const given = parsePairs(process.argv.slice(3));
 const { path, size, source, count, highWaterMark, chunk } = given;
 const options = highWaterMark === undefined ? {} : { highWaterMark };
 
