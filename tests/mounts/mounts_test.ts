@@ -6,6 +6,7 @@ import { DmaFile, type DmaStreamWriter } from "../../mod.ts";
 import { inWorkDirectory, missing } from "../faults/machine.ts";
 import { pause, say } from "../setup/command.ts";
 import { assertFile, pattern } from "../support/bytes.ts";
+import { eventually } from "../support/descriptors.ts";
 import { filePromises, fillDisk, streamPromises } from "./promises.ts";
 import { fullDisk, missingPrograms, Mounted, ROOM, type Server, servers } from "./servers.ts";
 
@@ -17,18 +18,6 @@ const RESCUE_SECONDS = 10;
 /** Servers are stopped one after the other, because each may use two thirds of the free threads. */
 let standing: Promise<unknown> = Promise.resolve();
 
-/** Removes a directory. If a server caches its content for a second, the removal is repeated. */
-async function removeAll(directory: string): Promise<void> {
-  for (let tries = 1;; tries++) {
-    try {
-      return await Deno.remove(directory, { recursive: true });
-    } catch (error) {
-      if (tries === 10) throw error;
-      await pause(500);
-    }
-  }
-}
-
 /** Runs all checks at once, because they mostly wait. Each failure names the broken promise. */
 async function keepAll(directory: string): Promise<void> {
   const broken: string[] = [];
@@ -38,7 +27,9 @@ async function keepAll(directory: string): Promise<void> {
       try {
         await Deno.mkdir(own);
         await check(own);
-        await removeAll(own);
+        // A server may cache the content for a second.
+        const remove = () => Deno.remove(own, { recursive: true }).then(() => true, () => false);
+        await eventually(remove, "The directory is removed");
       } catch (error) {
         broken.push(`${name}: ${error instanceof Error ? error.stack : error}`);
       }

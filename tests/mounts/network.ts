@@ -8,10 +8,11 @@
 
 import { fileURLToPath } from "node:url";
 import { FaultFileSystem } from "../faults/fault_file_system.ts";
-import { exists, hasProgram, pause, run, runAndShow, runOrThrow, say } from "../setup/command.ts";
+import { exists, hasProgram, run, runAndShow, runOrThrow, say } from "../setup/command.ts";
 import { makeWorkDirectory, takeDown } from "../setup/file_systems.ts";
 import { copyModules, pack } from "../setup/initramfs.ts";
 import { installDebianPackages } from "../setup/packages.ts";
+import { eventually } from "../support/descriptors.ts";
 import { cephPackages, startCeph } from "./ceph.ts";
 import { onHost, packages, shared, tags } from "./network_servers.ts";
 import { Programs } from "./programs.ts";
@@ -120,7 +121,7 @@ echo "${END} $?"; sync; busybox poweroff -f
 /** Directories of this machine that the other one shares, and the servers that share them. */
 class Shares implements AsyncDisposable {
   #slow: FaultFileSystem | undefined;
-  readonly #children: Deno.ChildProcess[] = [];
+  readonly #programs = new Programs();
   readonly args: string[] = [];
 
   constructor(readonly directory: string) {}
@@ -149,22 +150,15 @@ class Shares implements AsyncDisposable {
     const program = ["/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd"].find(hasProgram);
     if (program === undefined) return say("There is no virtiofsd");
     const args = [`--socket-path=${socket}`, "-o", `source=${path}`, "-o", "sandbox=chroot"];
-    this.#children.push(new Deno.Command(program, { args, stdin: "null", stderr: "null" }).spawn());
-    for (let tried = 0; tried < 100 && !exists(socket); tried++) await pause(50);
+    this.#programs.start(program, ...args);
+    await eventually(() => exists(socket), "virtiofsd listens");
     this.args.push("-chardev", `socket,id=${tag},path=${socket}`);
     this.args.push("-device", `vhost-user-fs-pci,chardev=${tag},tag=${tag}`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     // They end with the machine, if there was one.
-    for (const child of this.#children) {
-      try {
-        child.kill("SIGTERM");
-      } catch {
-        continue;
-      }
-      await child.status;
-    }
+    await this.#programs[Symbol.asyncDispose]();
     await run("umount", [`${this.directory}/share/${shared.slow}`]);
     await this.#slow?.[Symbol.asyncDispose]();
   }
