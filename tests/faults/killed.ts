@@ -23,11 +23,10 @@ export async function startWriting(args: string[], engine: string) {
   child.stdin.close();
   const errors = new Response(child.stderr).text();
   const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
-  const decoder = new TextDecoder();
   let output = "";
   const reading = (async () => {
-    for await (const bytes of child.stdout) {
-      output += decoder.decode(bytes, { stream: true });
+    for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
+      output += text;
       begin();
     }
     begin();

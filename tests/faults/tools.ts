@@ -43,7 +43,6 @@ async function compile(name: string, more: readonly string[]): Promise<string> {
 export class Daemon implements AsyncDisposable {
   readonly #commands: WritableStreamDefaultWriter<Uint8Array>;
   readonly #answers: AsyncIterableIterator<string>;
-  #last: Promise<unknown> = Promise.resolve();
 
   private constructor(readonly child: Deno.ChildProcess) {
     this.#commands = child.stdin.getWriter();
@@ -70,14 +69,10 @@ export class Daemon implements AsyncDisposable {
     return value;
   }
 
-  /** Sends a command and resolves to the answer. Throws if the answer is an error. */
+  /** Sends a command and resolves to the answer: answers come in the order of commands. Throws if it is an error. */
   async command(line: string): Promise<string> {
-    const answer = this.#last.catch(() => {}).then(async () => {
-      await this.#commands.write(new TextEncoder().encode(`${line}\n`));
-      return await this.#answer();
-    });
-    this.#last = answer;
-    const text = await answer;
+    await this.#commands.write(new TextEncoder().encode(`${line}\n`));
+    const text = await this.#answer();
     if (text.startsWith("error")) throw new Error(`${line}: ${text}`);
     return text;
   }
