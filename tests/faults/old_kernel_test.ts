@@ -36,7 +36,8 @@ interface Variant {
   says: Partial<EngineInfo>;
   /** The minimum number of refused requests. */
   refused: number;
-  macros?: string[];
+  /** Whether liburing is the first one too. */
+  oldLiburing?: true;
 }
 
 function kernel(name: string, set: Variant["set"], more: Partial<Variant> = {}): Variant {
@@ -88,15 +89,15 @@ const variants: Variant[] = [
   kernel("with the first liburing", {}, {
     says: { registeredBuffers: false, liburing: "2.3 or older" },
     refused: 0,
-    macros: ["OLD_LIBURING"],
+    oldLiburing: true,
   }),
 ];
 
 /** The environment of a program with the library in between. */
-async function withLibrary({ set = {}, macros = [] }: Partial<Variant>) {
+async function withLibrary({ set = {}, oldLiburing }: Partial<Variant>) {
   const env: Record<string, string> = {
     DMA_ENGINE: "",
-    DMA_LIBURING: await library("old_kernel", ...macros),
+    DMA_LIBURING: await library("old_kernel", ...oldLiburing ? ["OLD_LIBURING"] : []),
   };
   for (const [name, value] of Object.entries(set)) env[`OLD_KERNEL_${name}`] = String(value);
   return env;
@@ -169,7 +170,7 @@ ringTest("nothing waits for room in a ring that refuses submissions", async (fol
 
 ringTest("an operation that the kernel does not have fails where nobody asked", async (folder) => {
   // The control: the probe reports all operations.
-  const env = await withLibrary({ set: { LACKS: Opcode.RENAMEAT }, macros: ["LYING_PROBE"] });
+  const env = await withLibrary({ set: { LACKS: Opcode.RENAMEAT, LIES: 1 } });
   await layOut(folder);
   const ended = await runProgram("jobs", { args: ["allWork", folder], env });
   assertEquals(ended.code, 1);

@@ -3,10 +3,11 @@
 // missing features:
 //
 //   OLD_KERNEL_LACKS=55,17     numbers of operations: the probe does not list them, and they end with EINVAL
+//   OLD_KERNEL_LIES=1          the probe lists all operations all the same
 //   OLD_KERNEL_SETUP=12288     flags of io_uring_setup, in one number: with any of them it fails with EINVAL
 //   OLD_KERNEL_PROBE=ERRNO     the probe of operations fails
 //   OLD_KERNEL_SPARSE=ERRNO    the table of buffers cannot be registered
-//   OLD_KERNEL_UPDATE=ERRNO    buffers cannot be registered, from the OLD_KERNEL_UPDATE_FROMth time on (default 1)
+//   OLD_KERNEL_UPDATE=ERRNO    buffers cannot be registered
 //   OLD_KERNEL_EVENTFD=ERRNO   an eventfd cannot be registered
 //   OLD_KERNEL_SUBMIT=ERRNO    submissions are refused, from the OLD_KERNEL_SUBMIT_FROMth time on (default 1), so many
 //                              times: OLD_KERNEL_SUBMIT_TIMES (default for ever)
@@ -18,7 +19,7 @@
 // work to a list and then sets IORING_SQ_TASKRUN, in two steps (io_req_local_work_add in io_uring/io_uring.c). If the
 // list is emptied in between, the flag stays set until other work comes. Both are rare; here they always happen.
 //
-// With OLD_LIBURING defined it has only what liburing 2.0 had. With LYING_PROBE defined the probe lists everything.
+// With OLD_LIBURING defined it has only what liburing 2.0 had.
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -26,7 +27,6 @@
 #include <limits.h>
 #include <linux/io_uring.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 // The beginning of liburing's struct io_uring, the same from 2.0 on.
@@ -38,13 +38,7 @@ struct ring {
 
 enum { NO_OPERATION = 250 }; // no kernel has so many
 
-#ifdef LYING_PROBE
-enum { LIES = 1 };
-#else
-enum { LIES = 0 };
-#endif
-
-enum told { REFUSED, SUBMITTED_ALL_THE_SAME, UPDATED, SUBMISSIONS, TOLD };
+enum told { REFUSED, SUBMITTED_ALL_THE_SAME, SUBMISSIONS, TOLD };
 static int told[TOLD];
 
 // How often something was refused; how many operations came that the probe had not listed.
@@ -78,13 +72,10 @@ static int lacks(int operation) {
   return 0;
 }
 
-// Whether something is refused when it comes for the `count`th time, by the settings `what`, …_FROM and …_TIMES.
-static int refuses(const char *what, int count) {
-  char from[64], times[64];
-  snprintf(from, sizeof from, "%s_FROM", what);
-  snprintf(times, sizeof times, "%s_TIMES", what);
-  long later = count - setting(from, 1);
-  return setting(what, 0) && later >= 0 && later < setting(times, LONG_MAX);
+// Whether the submission of this number is refused.
+static int refuses(int number) {
+  long later = number - setting("OLD_KERNEL_SUBMIT_FROM", 1);
+  return setting("OLD_KERNEL_SUBMIT", 0) && later >= 0 && later < setting("OLD_KERNEL_SUBMIT_TIMES", LONG_MAX);
 }
 
 // liburing's own function of a name.
@@ -109,7 +100,7 @@ int io_uring_register_eventfd(struct ring *ring, int fd) {
 }
 
 int io_uring_submit(struct ring *ring) {
-  if (refuses("OLD_KERNEL_SUBMIT", ++told[SUBMISSIONS])) return refuse((int)setting("OLD_KERNEL_SUBMIT", 0));
+  if (refuses(++told[SUBMISSIONS])) return refuse((int)setting("OLD_KERNEL_SUBMIT", 0));
   for (unsigned at = ring->sqe_head; at != ring->sqe_tail; at++) {
     struct io_uring_sqe *entry = &ring->sqes[at & *ring->kring_mask];
     if (!lacks(entry->opcode)) continue;
@@ -134,7 +125,7 @@ int io_uring_register_probe(struct ring *ring, struct io_uring_probe *probe, uns
   int error = (int)setting("OLD_KERNEL_PROBE", 0);
   if (error) return refuse(error);
   int result = REAL(io_uring_register_probe)(ring, probe, count);
-  for (int at = 0; result >= 0 && at < probe->ops_len && !LIES; at++) {
+  for (int at = 0; result >= 0 && at < probe->ops_len && !setting("OLD_KERNEL_LIES", 0); at++) {
     if (lacks(probe->ops[at].op)) probe->ops[at].flags &= (uint16_t)~IO_URING_OP_SUPPORTED;
   }
   return result;
@@ -149,8 +140,8 @@ int io_uring_register_buffers_sparse(struct ring *ring, unsigned count) {
 
 int io_uring_register_buffers_update_tag(struct ring *ring, unsigned at, const void *vectors, const void *tags,
                                          unsigned count) {
-  if (refuses("OLD_KERNEL_UPDATE", ++told[UPDATED])) return refuse((int)setting("OLD_KERNEL_UPDATE", 0));
-  return REAL(io_uring_register_buffers_update_tag)(ring, at, vectors, tags, count);
+  int error = (int)setting("OLD_KERNEL_UPDATE", 0);
+  return error ? refuse(error) : REAL(io_uring_register_buffers_update_tag)(ring, at, vectors, tags, count);
 }
 
 #endif
