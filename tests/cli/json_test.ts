@@ -113,22 +113,25 @@ testInDirectory("dma write --json reports that its object cannot be printed", as
   assertEquals([code, stderr], [1, `${error}; 0 bytes are in ${dir}/out\n`]);
 });
 
-serverTest("dma --atomic tells whether a file that failed has its name", async (server) => {
-  const path = `${server.path}/out`;
-  for (
-    const [operation, isThere] of [["fsync", false], ["rename", false], ["fsyncdir", true]] as const
-  ) {
-    await server.reset();
-    await Deno.writeTextFile(path, "old");
-    await server.fault(`${operation} 1 err 5`);
-    const args = ["write", "--atomic", "--json", path];
-    const { code, stdout, stderr } = await dma(args, pattern(5000));
-    const { bytes, fileSize, synced, error } = parse(stdout);
-    const remains = isThere
-      ? `${path} is the new file, but a power cut can lose it`
-      : `nothing kept, ${path} is as it was before`;
-    assertEquals(stderr.split("\n").slice(1), [`dma: failed; ${remains}`, ""]);
-    const facts = isThere ? [5000, 5000] : [0, 3];
-    assertEquals([code, error?.code, bytes, fileSize, synced], [1, "EIO", ...facts, false]);
-  }
-});
+/** Operations at which an atomic write can fail, and whether the file has its name then. */
+const failures = { fsync: false, rename: false, fsyncdir: true };
+
+for (const [operation, isThere] of Object.entries(failures)) {
+  serverTest(
+    `dma --atomic tells whether a failed ${operation} leaves the new file`,
+    async (server) => {
+      const path = `${server.path}/out`;
+      await Deno.writeTextFile(path, "old");
+      await server.fault(`${operation} 1 err 5`);
+      const args = ["write", "--atomic", "--json", path];
+      const { code, stdout, stderr } = await dma(args, pattern(5000));
+      const { bytes, fileSize, synced, error } = parse(stdout);
+      const remains = isThere
+        ? `${path} is the new file, but a power cut can lose it`
+        : `nothing kept, ${path} is as it was before`;
+      assertEquals(stderr.split("\n").slice(1), [`dma: failed; ${remains}`, ""]);
+      const facts = isThere ? [5000, 5000] : [0, 3];
+      assertEquals([code, error?.code, bytes, fileSize, synced], [1, "EIO", ...facts, false]);
+    },
+  );
+}

@@ -22,21 +22,12 @@ export class FaultFileSystem implements AsyncDisposable {
     return new FaultFileSystem(daemon, path, backing);
   }
 
-  /** Removes all faults, empties the directory, and resets the counters. */
-  async reset(): Promise<void> {
-    await this.daemon.command("clear");
-    // Through the mount, so that the kernel does not cache removed files.
-    const names = [...Deno.readDirSync(this.backing)];
-    for (const { name } of names) await Deno.remove(`${this.path}/${name}`);
-    await this.daemon.command("anew");
-  }
-
   /** Sets a fault: what follows "fault" in the commands of tests/tools/fuse_wire.h. */
   async fault(rule: string): Promise<void> {
     await this.daemon.command(`fault ${rule}`);
   }
 
-  /** The number of faults since {@linkcode reset}. */
+  /** The number of faults so far. */
   async fired(): Promise<number> {
     return (await this.daemon.counts()).fired!;
   }

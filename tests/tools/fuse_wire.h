@@ -11,7 +11,6 @@
 //   err OPERATION FROM TO ERRNO [COUNT]        those that touch these bytes fail, COUNT times or always; 0 0 are all
 //   delay OPERATION MILLISECONDS               every one takes so long
 //   clear                                      takes all faults back
-//   anew                                       starts counting anew
 //   stat                                       counts of each operation, and how many faults fired
 
 #include <errno.h>
@@ -195,10 +194,6 @@ static void obey(const char *command) {
   pthread_mutex_lock(&lock);
   if (!strcmp(command, "clear")) {
     rule_count = 0;
-    printf("ok\n");
-  } else if (!strcmp(command, "anew")) {
-    fired = 0;
-    memset(seen, 0, sizeof seen);
     printf("ok\n");
   } else if (!strcmp(command, "stat")) {
     for (int operation = 0; operation_names[operation]; operation++) {
