@@ -1264,9 +1264,8 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    */
   async [Symbol.asyncDispose](): Promise<void> {
     const sink = this.#sink;
-    const { closed, closeAnnounced, failure } = sink.writer;
-    const told = failure && (failure.aborted || sink.errorReported);
-    if (closeAnnounced || closed || told) return await sink.writer.ended;
+    const { closed, closeAnnounced } = sink.writer;
+    if (closeAnnounced || closed || sink.errorReported) return await sink.writer.ended;
     await this.close();
   }
 
@@ -1419,7 +1418,7 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
     const { readAhead } = source;
     const { writer } = sink;
     const pipe = { ...given, source: this, readAhead, destination, writer };
-    await sink.reportPipe(pipeDirectly(pipe));
+    await pipeDirectly(pipe).catch((error) => sink.rethrow(error));
   }
 
   /**

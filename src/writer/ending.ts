@@ -26,8 +26,6 @@ export function closedError(op: string): TypeError {
 export interface WriterFailure {
   /** The first failure, or the reason of an abort. Every later call rejects with it. */
   readonly reason: unknown;
-  /** Whether a caller aborted the writer. */
-  readonly aborted: boolean;
   /** The failure of the cut to the flushed prefix. */
   cutError: unknown;
 }

@@ -36,15 +36,15 @@ interface Chunk {
   /** The chunk's length at the time of the call. */
   readonly length: number;
   /** The chunk's memory, if it may be written without a copy. */
-  readonly memory: Memory | undefined;
+  readonly memory?: Memory | undefined;
   /** The number of accepted bytes. */
   taken: number;
   /** Resolves when all bytes are accepted, if a caller waits for that. */
-  isTaken: PromiseWithResolvers<void> | undefined;
+  isTaken?: PromiseWithResolvers<void>;
   /** Whether an item of the stream's queue ends with this chunk. */
   endsItem: boolean;
   /** That item, if the chunk was written without the lock, and the item's bytes. */
-  item: { readonly written: Promise<void>; bytes: number } | undefined;
+  item?: { readonly written: Promise<void>; bytes: number };
 }
 
 /**
@@ -63,8 +63,8 @@ export class WriterSink {
   #ahead = 0;
   #moved = 0;
   /**
-   * Identifies the holder of the lock, whose own calls report a failure: a writer from getWriter(), or a direct pipe. A
-   * reference to the holder would keep the stream alive.
+   * Identifies the writer from getWriter() that holds the lock, whose own calls report a failure. A reference to that
+   * writer would keep the stream alive.
    */
   #lockToken: symbol | undefined;
   /** The stream above, which has a reference to this one. */
@@ -102,6 +102,8 @@ export class WriterSink {
     this.#controller = new WeakRef(controller);
     // The stream would first wait for the current chunk, however large it is.
     controller.signal.addEventListener("abort", () => {
+      // The caller knows the reason.
+      this.errorReported ||= !this.writer.failure;
       this.writer.abort(controller.signal.reason).catch(() => {});
     });
   }
@@ -132,7 +134,7 @@ export class WriterSink {
     const { writer } = this;
     while (this.#ahead === 0) {
       if (writer.ending) {
-        await this.#untilFreed();
+        await writer.ended;
         throw writer.refusal;
       }
       await writer.room();
@@ -141,21 +143,13 @@ export class WriterSink {
     this.#ahead--;
   }
 
-  /**
-   * Resolves when everything is freed: a caller that sees the failure may create the file again, which must not be cut
-   * then. An abort waits for that itself, and other calls reject at once.
-   */
-  async #untilFreed(): Promise<void> {
-    if (!this.writer.failure?.aborted) await this.writer.ended;
-  }
-
-  /** Errors the stream. */
+  /** Errors the stream when everything is freed: a caller may then create the file again, which must not be cut. */
   async #fail(reason: unknown): Promise<void> {
     for (const { isTaken } of this.#waiting.splice(0)) isTaken?.reject(reason);
     this.#waitingBytes = 0;
     // A pipe reports the failure to its caller.
     if (this.#stream?.deref()?.locked && !this.#lockToken) this.errorReported = true;
-    await this.#untilFreed();
+    await this.writer.ended;
     this.#controller?.deref()?.error(reason);
   }
 
@@ -164,15 +158,7 @@ export class WriterSink {
    */
   #add(bytes: Uint8Array, endsItem: boolean, memory?: Memory): Chunk | undefined {
     const length = lengthOfBytes(bytes);
-    const chunk: Chunk = {
-      bytes,
-      length,
-      memory,
-      taken: 0,
-      isTaken: undefined,
-      endsItem,
-      item: undefined,
-    };
+    const chunk: Chunk = { bytes, length, memory, taken: 0, endsItem };
     if (this.#waiting.length === 0 && this.#take(chunk)) return undefined;
     this.#waiting.push(chunk);
     this.#waitingBytes += length - chunk.taken;
@@ -240,7 +226,7 @@ export class WriterSink {
 
   #refuse(error: unknown): Promise<never> {
     if (this.#isOver && !this.writer.closeAnnounced) this.#hasRefused = true;
-    return this.#rethrow(error);
+    return this.rethrow(error);
   }
 
   /** Accepts a chunk, or the memory of a DmaBuffer, without the lock: at once if there is room. */
@@ -248,7 +234,7 @@ export class WriterSink {
     const last = this.#waiting.at(-1);
     const chunk = this.#add(bytes, false, memory);
     const { failure } = this.writer;
-    if (failure) return this.#rethrow(failure.reason);
+    if (failure) return this.rethrow(failure.reason);
     if (!chunk) return yieldIfNeeded(lengthOfBytes(bytes)) ?? RESOLVED;
     chunk.endsItem = true;
     const shares = last?.item && last.taken === 0 && last.item.bytes < MAX_SHARED_BYTES;
@@ -268,13 +254,9 @@ export class WriterSink {
 
   /** Waits until all chunks so far are accepted, and then flushes them: see {@linkcode Writer.flush}. */
   async flush(tail: boolean, durable: boolean): Promise<number> {
-    try {
-      const last = this.#waiting.at(-1);
-      if (last) await (last.isTaken ??= Promise.withResolvers()).promise;
-      return await this.writer.flush(tail, durable);
-    } catch (error) {
-      return await this.#rethrow(error);
-    }
+    const last = this.#waiting.at(-1);
+    if (last) await this.report((last.isTaken ??= Promise.withResolvers()).promise);
+    return await this.report(this.writer.flush(tail, durable));
   }
 
   /** Blocks until all chunks so far are in the file, and with `durable` are synced. Throws the failure. */
@@ -303,50 +285,31 @@ export class WriterSink {
       this.assertUsable(stream, "close");
       writer.announceClose(keepOpen);
     }
-    await this.#close(() => closeStream.call(stream));
-  }
-
-  /** Closes the stream. After a failure it waits until everything is freed, and rejects with the writer's failure. */
-  async #close(close: () => Promise<void>): Promise<void> {
-    const { writer } = this;
-    await close().catch((error) => {
-      if (!writer.failure) throw error;
-    });
-    if (writer.failure) await this.report(writer.close());
+    await this.report(closeStream.call(stream));
   }
 
   /** Aborts the stream, and waits until everything is freed. A stream that has failed keeps its failure. */
   async abort(abort: () => Promise<void>): Promise<void> {
-    const { writer } = this;
-    if (writer.failure) await writer.ended;
-    await abort().finally(() => writer.closeAnnounced || writer.ending ? writer.ended : undefined);
+    if (this.writer.failure) await this.writer.ended;
+    await abort();
   }
 
   /** A promise for a user. After a failure it rejects with the failure, which then counts as reported. */
   report<T>(promise: Promise<T>): Promise<T> {
     return promise.catch((error) => {
       const { failure } = this.writer;
-      return this.#rethrow(failure ? failure.reason : error);
+      return this.rethrow(failure ? failure.reason : error);
     });
   }
 
-  async #rethrow(error: unknown): Promise<never> {
+  /** Rejects with an error: with the writer's failure only when everything is freed. */
+  async rethrow(error: unknown): Promise<never> {
     const { failure } = this.writer;
     if (failure && error === failure.reason) {
       this.errorReported = true;
-      await this.#untilFreed();
+      await this.writer.ended;
     }
     throw error;
-  }
-
-  /** Treats a direct pipe as the holder of the lock. */
-  async reportPipe(pipe: Promise<void>): Promise<void> {
-    const token = this.#lockToken = Symbol();
-    try {
-      await pipe.catch((error) => this.#rethrow(error));
-    } finally {
-      if (this.#lockToken === token) this.#lockToken = undefined;
-    }
   }
 
   /** Makes a lock reject a chunk that is not bytes, so that the stream stays usable. */
@@ -371,7 +334,7 @@ export class WriterSink {
       close: (): Promise<void> => {
         // After releaseLock() the stream rejects the close.
         if (hasLock()) this.writer.announceClose();
-        return this.#close(close);
+        return this.report(close());
       },
       abort: (reason?: unknown): Promise<void> => this.abort(() => abort(reason)),
       releaseLock: (): void => {

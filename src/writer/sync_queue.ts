@@ -82,22 +82,18 @@ export class SyncQueue {
   async run(queue: WriteQueue): Promise<void> {
     assert(!this.#running, "one sync at a time");
     this.#running = true;
-    let served: Waiter[] = [];
     try {
       const file = this.#file;
       // With preallocation off, padding is cut before each sync, so that no other program sees it for long.
-      const cut = !this.#preallocates && queue.idle ? cutToContent(file) : undefined;
+      const cut = !this.#preallocates && queue.size === 0 ? cutToContent(file) : undefined;
       if (cut) await cut;
       if (this.#failed) return;
       // The sync may not cover later completions.
       const { flushed } = queue;
-      served = this.#waiting.filter(({ target }) => target <= flushed);
+      const synced = file.sync().then(() => flushed);
+      for (const { target, resolve } of this.#waiting) if (target <= flushed) resolve(synced);
       this.#waiting = this.#waiting.filter(({ target }) => target > flushed);
-      await file.sync();
-      for (const { resolve } of served) resolve(flushed);
-    } catch (error) {
-      for (const { reject } of served) reject(error);
-      throw error;
+      await synced;
     } finally {
       this.#running = false;
     }

@@ -27,8 +27,6 @@ export class WriteBuffers {
   readonly #budget: BufferBudget;
   /** Whether all buffers were small so far. */
   #smallIsEnough = true;
-  /** Buffers that exist: filling, waiting or in flight. */
-  #count = 0;
   /** The buffer that is being filled. */
   #block: Block | undefined;
   #capacity = 0;
@@ -60,7 +58,7 @@ export class WriteBuffers {
 
   /** Whether a buffer may be allocated. If the budget is spent, there is one at a time. */
   get #hasSpare(): boolean {
-    return this.#count <= (this.#budget.crowded ? 0 : this.#options.writeBehind);
+    return this.#queue.size <= (this.#budget.crowded ? 0 : this.#options.writeBehind);
   }
 
   /** The size of the next buffer in bytes. */
@@ -91,13 +89,10 @@ export class WriteBuffers {
     return wanted > this.queuedEnd && this.#queue.canAdd(this.#base);
   }
 
-  /** Copies a whole chunk, if the buffer has room left after it: the fast path. Throws if there is no memory. */
+  /** Copies a whole chunk, if the current buffer has room left after it: the fast path. */
   writeWhole(bytes: Uint8Array, length: number): boolean {
-    let block = this.#block;
-    if (!block) {
-      if (!this.#hasSpare || this.#fill + length >= this.#nextCapacity) return false;
-      block = this.#start();
-    } else if (this.#fill + length >= this.#capacity) return false;
+    const block = this.#block;
+    if (!block || this.#fill + length >= this.#capacity) return false;
     block.bytes.set(bytes, this.#fill);
     this.#fill += length;
     return true;
@@ -136,9 +131,11 @@ export class WriteBuffers {
   }
 
   #start(): Block {
+    const { writeBehind } = this.#options;
+    assert(this.#queue.size <= writeBehind, "one buffer fills and the others fly");
     const capacity = this.#nextCapacity;
     const block = this.#file.engine.acquire(capacity);
-    this.#add(capacity);
+    this.#budget.take(capacity);
     block.bytes.set(this.#head);
     this.#capacity = capacity;
     return this.#block = block;
@@ -181,28 +178,17 @@ export class WriteBuffers {
     const position = this.#base;
     const dataEnd = position + length;
     this.#base = dataEnd;
-    this.#add(length);
+    this.#budget.take(length);
     const released = () => {
-      this.#remove(length);
+      this.#budget.giveBack(length);
       release?.();
     };
     this.#queue.add({ memory, offset: 0, length, position, dataEnd, release: released });
   }
 
-  #add(bytes: number): void {
-    this.#count++;
-    assert(this.#count <= this.#options.writeBehind + 1, "one buffer fills and the others fly");
-    this.#budget.take(bytes);
-  }
-
-  #remove(bytes: number): void {
-    this.#count--;
-    this.#budget.giveBack(bytes);
-  }
-
   #release(block: Block, capacity: number): void {
     this.#file.engine.release(block);
-    this.#remove(capacity);
+    this.#budget.giveBack(capacity);
   }
 
   drop(): void {

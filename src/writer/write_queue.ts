@@ -69,8 +69,9 @@ export class WriteQueue {
     this.#edges = new EdgeBlocks(file, start);
   }
 
-  get idle(): boolean {
-    return this.#inFlight === 0 && this.#waiting.length === 0;
+  /** Writes that wait or are in flight. */
+  get size(): number {
+    return this.#waiting.length + this.#inFlight;
   }
 
   /** Whether a waiting write may start beside those in flight. */

@@ -47,8 +47,6 @@ export class Writer implements AttachedWriter {
     if (error) this.fail(error);
     this.#step();
   });
-  /** One function object, so that FileLength calls it only once after a truncate. */
-  readonly #stepAgain = () => this.#step();
   #room: PromiseWithResolvers<void> | undefined;
   #stepsSoon = false;
   #letOthersWrite = () => {};
@@ -157,13 +155,7 @@ export class Writer implements AttachedWriter {
 
   /** Copies a small chunk completely, or not at all: the fast path of {@linkcode write}. */
   writeWhole(bytes: Uint8Array, length: number): boolean {
-    if (this.#phase.name !== "open") return false;
-    try {
-      return this.#buffers.writeWhole(bytes, length);
-    } catch (error) {
-      this.fail(error);
-      return false;
-    }
+    return this.#phase.name === "open" && this.#buffers.writeWhole(bytes, length);
   }
 
   get hasRoom(): boolean {
@@ -200,13 +192,7 @@ export class Writer implements AttachedWriter {
     const served = this.#syncs.add(this.#phase.name === "opening" ? 0 : end, durable);
     if (this.#isDetached) this.#syncs.serve(this.flushedPosition);
     else this.#stepSoon();
-    try {
-      return await served;
-    } catch (error) {
-      // Callers get the writer's failure first.
-      this.#throwFailure();
-      throw error;
-    }
+    return await served;
   }
 
   /** The descriptor may be closed, and its number may belong to another file. */
@@ -265,7 +251,6 @@ export class Writer implements AttachedWriter {
 
   /** Announces a close, which follows when the chunks before it are accepted. With `seals` the file stays open. */
   announceClose(seals = false): void {
-    if (this.closeAnnounced) return;
     this.closeAnnounced = true;
     if (seals) this.#fate = "seal";
   }
@@ -281,7 +266,7 @@ export class Writer implements AttachedWriter {
 
   /** Discards unflushed bytes. A close that has begun is not undone. Rejects if the file could not be cut. */
   async abort(reason: unknown): Promise<void> {
-    if (!this.#closeBegun) this.fail(reason, true);
+    if (!this.#closeBegun) this.fail(reason);
     await this.ended;
     if (this.failure?.cutError) throw this.failure.cutError;
   }
@@ -293,9 +278,9 @@ export class Writer implements AttachedWriter {
   }
 
   /** The first failure is final: rejects all waiters, and drops the unwritten bytes. */
-  fail(reason: unknown, aborted = false): void {
+  fail(reason: unknown): void {
     if (this.failure || this.closed) return;
-    this.failure = { reason, aborted, cutError: undefined };
+    this.failure = { reason, cutError: undefined };
     const { closeFile } = this.#options;
     const confirm = this.#phase.name === "opening" ? undefined : () => this.#queue.confirmRest();
     const steps = stepsAfterFailure(this.file, this.failure, closeFile, confirm);
@@ -309,19 +294,19 @@ export class Writer implements AttachedWriter {
     this.#step();
   }
 
-  /** Called after every change of the state. */
-  #step(): void {
+  /** Called after every change of the state. One function object, so that FileLength calls it once after a truncate. */
+  readonly #step = (): void => {
     if (this.#phase.name === "open" && this.#closeBegun) this.#drain();
     if (this.#phase.name === "open" || this.#phase.name === "draining") this.#advance();
     if (this.#room && (this.hasRoom || this.ending)) {
       this.#room.resolve();
       this.#room = undefined;
     }
-    const isDrained = this.#phase.name === "draining" && !this.#pending.any && this.#queue.idle;
-    if (isDrained) this.#commit();
+    const isIdle = !this.#pending.any && this.#queue.size === 0;
+    if (this.#phase.name === "draining" && isIdle) this.#commit();
     const phase = this.#phase;
     if (phase.name === "committing" || phase.name === "failing") this.#goOnEnding(phase);
-  }
+  };
 
   #drain(): void {
     this.#phase = { name: "draining" };
@@ -344,7 +329,7 @@ export class Writer implements AttachedWriter {
   /** Starts the writes that may start: none while the file is `held` for a truncate. */
   #startWrites(held: boolean): void {
     if (!held) this.#queue.start(this.#syncs.durableFrom, this.#phase.name !== "open");
-    else if (!this.#queue.idle) this.file.length.whenWritable(this.#stepAgain);
+    else if (this.#queue.size > 0) this.file.length.whenWritable(this.#step);
   }
 
   #syncIfDue(): void {

@@ -19,7 +19,7 @@ cuts off what another process appended
 goes by the length of a file that another process has cut
   writer/writer.ts: length.found(facts.size, append || !ownsSize); →
 undoes a close that has begun when it is aborted
-  writer/writer.ts: if (!this.#closeBegun) this.fail(reason, true); → this.fail(reason, true);
+  writer/writer.ts: if (!this.#closeBegun) this.fail(reason); → this.fail(reason);
 # What the simulator has found itself.
 releases the name of an atomic file twice
   file/atomic.ts: else target.release(); → target.release();
@@ -72,15 +72,15 @@ replaces the first error by the last
   writer/writer.ts: if (this.failure || this.closed) return; →
 has one buffer too many
   writer/write_buffers.ts: (this.#budget.crowded ? 0 : this.#options.writeBehind); → (this.#budget.crowded ? 0 : this.#options.writeBehind + 1);
-  writer/write_buffers.ts: <= this.#options.writeBehind + 1, → <= this.#options.writeBehind + 2,
+  writer/write_buffers.ts: this.#queue.size <= writeBehind, → this.#queue.size <= writeBehind + 1,
 does not give back what streams share
-  writer/write_buffers.ts: this.#budget.giveBack(bytes); →
+  writer/write_buffers.ts: this.#file.engine.release(block);\n    this.#budget.giveBack(capacity); → this.#file.engine.release(block);
 has one write too many in flight
   writer/write_queue.ts: this.#inFlight >= this.#writeBehind → this.#inFlight > this.#writeBehind
 gives a buffer back before it is written
   writer/write_buffers.ts: const release = () => this.#release(memory, capacity); → const release = () => {}; this.#release(memory, capacity);
 loses a buffer that is written
-  writer/write_buffers.ts: this.#file.engine.release(block);\n    this.#remove(capacity); → this.#remove(capacity);
+  writer/write_buffers.ts: this.#file.engine.release(block);\n    this.#budget.giveBack(capacity); → this.#budget.giveBack(capacity);
 starts a buffer without what is written of its first block
   writer/write_buffers.ts: block.bytes.set(this.#head); →
 lets a truncate begin before the bytes of a write are content
