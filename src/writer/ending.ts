@@ -7,10 +7,7 @@ import type { OpenFile } from "../file/open_file.ts";
 /** One step. Returns undefined if there is nothing to wait for. */
 export type Step = () => Promise<unknown> | undefined;
 
-/**
- * The state after all bytes are in the file, or after a failure. The steps run in order, each with nothing else in
- * flight.
- */
+/** All bytes are in the file, or the writer has failed. The steps run in order, each with nothing else in flight. */
 export type Ending = { readonly name: "committing" | "failing"; readonly steps: Step[] };
 
 /** The phase of a writer: opening until the start is known, draining from the beginning of a close on. */

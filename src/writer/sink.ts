@@ -47,10 +47,7 @@ interface Chunk {
   item?: { readonly written: Promise<void>; bytes: number };
 }
 
-/**
- * The underlying sink of a writer's stream. It holds no strong reference to the stream, which could otherwise never be
- * collected.
- */
+/** The underlying sink of a writer's stream. A strong reference to the stream would keep it from being collected. */
 export class WriterSink {
   readonly writer: Writer;
   #controller: WeakRef<WritableStreamDefaultController> | undefined;
@@ -131,13 +128,8 @@ export class WriterSink {
   }
 
   async #untilTaken(): Promise<void> {
-    const { writer } = this;
     while (this.#ahead === 0) {
-      if (writer.ending) {
-        await writer.ended;
-        throw writer.refusal;
-      }
-      await writer.room();
+      await this.report(this.writer.room());
       this.#takeWaiting();
     }
     this.#ahead--;
@@ -153,9 +145,7 @@ export class WriterSink {
     this.#controller?.deref()?.error(reason);
   }
 
-  /**
-   * Accepts as much of a chunk as there is room for, behind the waiting chunks. Returns the chunk if it has to wait.
-   */
+  /** Accepts as much of a chunk as there is room for, behind those that wait. Returns it if it has to wait. */
   #add(bytes: Uint8Array, endsItem: boolean, memory?: Memory): Chunk | undefined {
     const length = lengthOfBytes(bytes);
     const chunk: Chunk = { bytes, length, memory, taken: 0, endsItem };

@@ -6,22 +6,15 @@ import { assert } from "../assert.ts";
 import { type BufferBudget, UNLIMITED } from "../engine/buffer_budget.ts";
 import type { Block, Memory } from "../engine/operation.ts";
 import type { OpenFile } from "../file/open_file.ts";
-import type { QueueOptions, WriteQueue } from "./write_queue.ts";
+import type { WriteQueue, WriterOptions } from "./write_queue.ts";
 
 /** The size of the first buffer, which is enough for most files. */
 const FIRST_BUFFER = 64 * 1024;
 
-export interface BufferOptions extends QueueOptions {
-  /** A multiple of the file's block size. */
-  readonly bufferSize: number;
-  /** Whether the writer uses smaller and fewer buffers while there are many streams. */
-  readonly sharesMemory: boolean;
-}
-
 /** Accepts bytes. There is at most one buffer besides those in flight. */
 export class WriteBuffers {
   readonly #file: OpenFile;
-  readonly #options: BufferOptions;
+  readonly #options: WriterOptions;
   readonly #queue: WriteQueue;
   /** The shared budget of the buffers, unless their size or number was set. */
   readonly #budget: BufferBudget;
@@ -37,7 +30,7 @@ export class WriteBuffers {
   /** Bytes in the current buffer, including those. */
   #fill: number;
 
-  constructor(file: OpenFile, options: BufferOptions, queue: WriteQueue, start: number) {
+  constructor(file: OpenFile, options: WriterOptions, queue: WriteQueue, start: number) {
     this.#file = file;
     this.#options = options;
     this.#queue = queue;
@@ -98,9 +91,7 @@ export class WriteBuffers {
     return true;
   }
 
-  /**
-   * Copies as many bytes as there is room for, from `from` on, and returns their number. Throws if there is no memory.
-   */
+  /** Copies as many bytes as there is room for, from `from` on. Returns their number. Throws if there is no memory. */
   write(bytes: Uint8Array, from: number): number {
     const end = lengthOfBytes(bytes);
     let at = from;

@@ -20,13 +20,23 @@ interface Write extends TransferRange {
   isWritten: boolean;
 }
 
-export interface QueueOptions {
+/** Options of a writer and its parts. Every number has been checked. */
+export interface WriterOptions {
+  /** Whether to start at the end of the file instead of `position`. */
+  readonly append: boolean;
+  readonly position: number;
+  /** A multiple of the file's block size. */
+  readonly bufferSize: number;
   /** The maximum number of writes in flight. */
   readonly writeBehind: number;
+  /** Whether the writer uses smaller and fewer buffers while there are many streams. */
+  readonly sharesMemory: boolean;
   /** Whether the end of file may be moved ahead. */
   readonly preallocate: boolean;
   /** The expected length, or 0. */
   readonly sizeHint: number;
+  readonly syncOnClose: boolean;
+  readonly closeFile: boolean;
 }
 
 /** The writes of a writer, from the full buffer to the end of the write. */
@@ -51,7 +61,7 @@ export class WriteQueue {
   #failed = false;
   #confirm: "due" | "in flight" | undefined;
 
-  constructor(file: OpenFile, options: QueueOptions, start: number, pending: Pending) {
+  constructor(file: OpenFile, options: WriterOptions, start: number, pending: Pending) {
     const { blockSize, fileSystem } = file;
     const { preallocate, sizeHint, writeBehind } = options;
     this.#file = file;

@@ -13,17 +13,8 @@ import { closedError, stepsAfterFailure, stepsOfClose } from "./ending.ts";
 import type { Ending, Fate, Phase, WriterFailure } from "./ending.ts";
 import { Pending } from "./pending.ts";
 import { SyncQueue } from "./sync_queue.ts";
-import { type BufferOptions, WriteBuffers } from "./write_buffers.ts";
-import { WriteQueue } from "./write_queue.ts";
-
-/** Options of a {@linkcode Writer}. Every number has been checked. */
-export interface WriterOptions extends BufferOptions {
-  /** Whether to start at the end of the file instead of `position`. */
-  readonly append: boolean;
-  readonly position: number;
-  readonly syncOnClose: boolean;
-  readonly closeFile: boolean;
-}
+import { WriteBuffers } from "./write_buffers.ts";
+import { WriteQueue, type WriterOptions } from "./write_queue.ts";
 
 /** Writes a contiguous run of bytes to a file. A file has one writer at a time. */
 export class Writer implements AttachedWriter {
@@ -137,10 +128,7 @@ export class Writer implements AttachedWriter {
     return this.failure ? this.failure.reason : closedError("write");
   }
 
-  /**
-   * Copies as many bytes as there is room for, from `from` on, and returns their number. The writer fails if there is
-   * no memory.
-   */
+  /** As {@linkcode WriteBuffers.write}. Without memory the writer fails. */
   write(bytes: Uint8Array, from = 0): number {
     if (this.#phase.name !== "open") return 0;
     try {
