@@ -16,15 +16,6 @@ testDirectAndCached("A file of any length is piped whole", async (dir) => {
   }
 });
 
-testDirectAndCached("Any range is piped to any position", async (dir) => {
-  const before = new Uint8Array(50_001).fill(7);
-  for (const [start, end] of [[0, 100_000], [1, Infinity], [4096, 40_960], [777, 778]] as const) {
-    for (const writer of [{ position: 0 }, { position: 4096 }, { position: 5 }, { append: true }]) {
-      await assertSame(dir, { before, reader: { start, end }, writer });
-    }
-  }
-});
-
 for (const mode of [undefined, "byob"] as const) {
   const name = `Bytes read before the pipe are not piped, and the rest is, ${mode ?? "plain"}`;
   testWays(name, 300_001, async ({ way, from, to }) => {

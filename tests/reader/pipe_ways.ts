@@ -150,6 +150,7 @@ async function stateOfWriter(stream: DmaStreamWriter): Promise<string> {
   return state;
 }
 
-function inWords(error: unknown): string {
+/** An error or another reason, for comparisons. */
+export function inWords(error: unknown): string {
   return error instanceof Error ? `${error.name}: ${error.message}` : Deno.inspect(error);
 }

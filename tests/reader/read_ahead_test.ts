@@ -15,13 +15,6 @@ function assertFails(rig: Rig): void {
   assertThrows(() => rig.peek(), Error, "os error 5");
 }
 
-testRig("reads nothing before the first request", {}, async (rig) => {
-  await turn();
-  assertEquals(rig.engine.pending, []);
-  assertEquals(rig.peek(), undefined);
-  assertEquals(rig.reading, [0, 1024]);
-});
-
 const three = { size: 100_000, readAhead: 3 };
 
 testRig("starts the next read as soon as a buffer was given out", three, (rig) => {

@@ -7,7 +7,7 @@ import { assertFile, joined, pattern } from "../support/bytes.ts";
 import { descriptorsOf } from "../support/descriptors.ts";
 import { testDirectAndCached, testInEachDirectory } from "../support/dirs.ts";
 import "../support/engine.ts";
-import { allOf, openPattern } from "../support/patterned.ts";
+import { allOf } from "../support/patterned.ts";
 import { open, testReaders } from "./create.ts";
 
 const SIZES = [0, 1, 511, 512, 513, 4095, 4096, 4097, 65_536, 131_074, 3_000_001];
@@ -25,30 +25,6 @@ testInEachDirectory("for await gives the whole file, and the position in it", as
     }
     assertEquals(joined(...chunks), pattern(size));
     assertEquals([reader.currentPos, descriptorsOf(reader.file.path)], [size, 0]);
-  }
-});
-
-testReaders("Concurrent reads resolve in order", 20_001, async (read) => {
-  const stream = read({ bufferSize: 4096 });
-  const reader = stream.getReader();
-  const reads = await Promise.all(Array.from({ length: 10 }, () => reader.read()));
-  assertEquals(joined(...reads.flatMap(({ value }) => value ?? [])), pattern(20_001));
-  assertEquals(reads.slice(-4).map(({ done }) => done), Array(4).fill(true));
-  await reader.closed;
-  assertEquals([(await reader.read()).done, stream.currentPos], [true, 20_001]);
-});
-
-testInEachDirectory("A reader starts and ends at any byte", async (dir) => {
-  const size = 20_001;
-  const edges = [0, 1, 511, 512, 4095, 4097, 12_288, 20_000, 20_001, 30_000];
-  await using file = await openPattern(dir.file("range"), size);
-  const whole = pattern(size);
-  for (const start of edges) {
-    for (const end of [...edges, Infinity].filter((end) => end >= start)) {
-      const stream = new DmaStreamReader(file, { start, end, bufferSize: 4096, closeFile: false });
-      assertEquals(stream.currentPos, start);
-      assertEquals(await allOf(stream), whole.slice(start, end), `${start} to ${end}`);
-    }
   }
 });
 

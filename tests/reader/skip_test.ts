@@ -1,7 +1,6 @@
-// DmaStreamReader.skip, and files that change while they are read.
+// DmaStreamReader.skip.
 
-import { assert, assertEquals, assertRejects } from "@std/assert";
-import { DmaFile, DmaStreamReader } from "../../mod.ts";
+import { assertEquals } from "@std/assert";
 import { pattern } from "../support/bytes.ts";
 import { testDirectAndCached } from "../support/dirs.ts";
 import { hold } from "../support/interpose.ts";
@@ -28,40 +27,6 @@ testReaders("skip() goes to the end of the range at most", SIZE, async (read) =>
   stream.skip(1);
   assertEquals(stream.currentPos, 5001);
   assertEquals((await reader.read()).done, true);
-});
-
-testDirectAndCached("skip() to the end ends the stream and closes the file", async (dir) => {
-  const stream = await open(dir, SIZE);
-  stream.skip(SIZE);
-  assertEquals(await allOf(stream), new Uint8Array());
-  await assertRejects(() => stream.file.size(), Deno.errors.BadResource);
-  stream.skip(1);
-  assertEquals(stream.currentPos, SIZE);
-});
-
-testDirectAndCached("A file that grows byte by byte is read without a gap", async (dir) => {
-  using log = await Deno.open(dir.file("log"), { append: true, create: true });
-  let size = 0;
-  const append = (bytes: number) => {
-    log.writeSync(pattern(bytes, size));
-    size += bytes;
-  };
-  for (const bufferSize of [512, 65_536]) {
-    for (let round = 0; round < 20; round++) {
-      append(701);
-      const least = size;
-      const reading = allOf(
-        new DmaStreamReader(await DmaFile.open(dir.file("log")), { bufferSize }),
-      );
-      for (let line = 0; line < 50; line++) {
-        append(37);
-        await Promise.resolve();
-      }
-      const got = await reading;
-      assert(got.length >= least && got.length <= size);
-      assertEquals(got, pattern(got.length));
-    }
-  }
 });
 
 for (const byob of [false, true]) {

@@ -12,12 +12,6 @@ const MIB = 1 << 20;
 /** As every such server of FUSE. */
 const server = { direct: false, fileSystem: { confirmAfter: 16 * MIB, cutsDirty: false } };
 
-testRig("what a server of another kind has answered is flushed", { direct: false }, async (rig) => {
-  rig.fill(1024);
-  await rig.end("write");
-  assertEquals([rig.writer.flushedPosition, rig.inFlight], [1024, []]);
-});
-
 testRig("a flush waits until the server has the bytes", server, async (rig) => {
   rig.fill(1024);
   const flush = watch(rig.flush(false));
@@ -62,18 +56,6 @@ testRig("the server is synced at intervals, even if no caller waits", largeBuffe
   assertEquals(rig.writer.flushedPosition, 16 * MIB);
 });
 
-const sendsAll = { ...largeBuffers, fileSystem: { confirmAfter: Infinity, cutsDirty: false } };
-
-testRig("a server that syncs the whole file is synced only for a caller", sendsAll, async (rig) => {
-  for (let count = 0; count < 3; count++) {
-    rig.fill(8 * MIB);
-    await rig.end("write");
-    assertEquals([rig.inFlight, rig.writer.flushedPosition], [[], 0]);
-  }
-  assertEquals(await rig.engine.drive(rig.flush(false)), 24 * MIB);
-  assertEquals(rig.writer.flushedPosition, 24 * MIB);
-});
-
 const exact = { ...server, preallocate: false };
 
 testRig("a sync cuts off nothing that is unconfirmed", exact, async (rig) => {
@@ -93,12 +75,6 @@ testRig("what is written is flushed before a truncate takes it away", server, as
   await rig.end("sync");
   assertEquals([rig.engine.only("truncate").length, rig.writer.flushedPosition], [0, 1024]);
   await rig.engine.drive(truncated);
-});
-
-testRig("a flush on the JavaScript thread waits for the server too", server, (rig) => {
-  rig.fill(1536);
-  rig.writer.flushNow(false, Infinity);
-  assertEquals(rig.writer.flushedPosition, 1536);
 });
 
 // ---- failures ---------------------------------------------------------------------------------------------------
@@ -130,14 +106,6 @@ async function failWrite(rig: Rig): Promise<void> {
   assert(rig.engine.log.includes("sync"));
 }
 
-Deno.test("Writer: a sync that fails leaves the flushed position, and the file ends there", async () => {
-  const rig = await Rig.make(server);
-  rig.fill(1024);
-  await rig.engine.drive(rig.flush(false));
-  await failSync(rig);
-  await assertLeft(rig, 1024, 1024);
-});
-
 Deno.test("Writer: a failure leaves bytes that stood behind what was written", async () => {
   const rig = await Rig.make({ ...server, content: new Uint8Array(3000).fill(7) });
   await failSync(rig);
@@ -151,13 +119,6 @@ Deno.test("Writer: after a write that fails the server is not believed", async (
     await failWrite(rig);
     await assertLeft(rig, start, start);
   }
-});
-
-Deno.test("Writer: an abort keeps what the server has", async () => {
-  const rig = await Rig.make(server);
-  rig.fill(1536);
-  await rig.engine.drive(rig.writer.abort("enough"));
-  await assertLeft(rig, 1024, 1024);
 });
 
 Deno.test("Writer: what others wrote after a sync that failed stays", async () => {

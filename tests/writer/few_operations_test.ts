@@ -19,14 +19,6 @@ testRig("sync does not wait for what is written after it", {}, async (rig) => {
   assertEquals([synced.value, rig.writing], [1024, [[1024, 1024]]]);
 });
 
-testRig("syncs at once are one sync of the file", {}, async (rig) => {
-  rig.fill(1024);
-  const calls = [false, false, true].map((tail) => watch(rig.sync(tail)));
-  await rig.engine.drain();
-  assertEquals(values(calls), [1024, 1024, 1024]);
-  assertEquals(rig.engine.counters.syncs, 1);
-});
-
 testRig("syncs that come during a sync share the next one", { writeBehind: 4 }, async (rig) => {
   rig.fill(1024);
   const first = watch(rig.sync(false));
@@ -40,16 +32,6 @@ testRig("syncs that come during a sync share the next one", { writeBehind: 4 }, 
   await rig.end("sync");
   assertEquals(values(second), [2048, 2048, 2048]);
   assertEquals(rig.engine.counters.syncs, 2);
-});
-
-testRig("a tail that ends with the buffer is nothing but the buffer", {}, async (rig) => {
-  rig.fill(1024);
-  const synced = watch(rig.sync(true));
-  assertEquals(rig.writing, [[0, 1024]]);
-  await rig.engine.drive(synced.promise);
-  assertEquals(synced.value, 1024);
-  await rig.finish();
-  assertEquals(rig.engine.counters.writes, 1);
 });
 
 const oneBlock = { bufferSize: 4096, alignment: 4096 };
@@ -122,4 +104,16 @@ Deno.test("Writer: abort begins nothing but the cut", async () => {
   const { length } = rig.engine.log;
   await rig.engine.drive(rig.writer.abort(new Error("aborted")));
   assertEquals(rig.engine.log.slice(length).map((each) => each.split(" ")[0]), ["truncate"]);
+});
+
+Deno.test("Writer: a sync that an abort overtakes syncs nothing", async () => {
+  const rig = await Rig.make({ preallocate: false });
+  rig.fill(100);
+  rig.sync(true).catch(() => {});
+  await turn();
+  await rig.end("write");
+  // The padding is cut before the sync.
+  assertEquals(rig.inFlight, ["truncate"]);
+  await rig.engine.drive(rig.writer.abort(new Error("aborted")));
+  assertEquals(rig.engine.log, ["write 0+512", "truncate 100"]);
 });

@@ -22,24 +22,6 @@ testWriter("flushSync() writes what was accepted, at once", small, async (writer
   await closeWith(writer, pattern(length));
 });
 
-testDirectAndCached("flushSync() writes what waits, with or without a lock", async (dir) => {
-  for (const locked of [false, true]) {
-    const writer = await create(dir, small);
-    const out = locked ? writer.getWriter() : writer;
-    const written: Promise<void>[] = [];
-    for (let at = 0; at < 1_000_000; at += 10_000) written.push(out.write(pattern(10_000, at)));
-    assert(writer.currentPos < 1_000_000, "Something must wait");
-    writer.flushSync();
-    assertEquals(writer.currentFlushedPos, 1_000_000);
-    assertStarts(dir.file("file"), pattern(1_000_000));
-    await Promise.all(written);
-    await out.write(pattern(5, 1_000_000));
-    assertEquals(writer.nextPos, 1_000_005);
-    await out.close();
-    await assertFile(dir.file("file"), pattern(1_000_005));
-  }
-});
-
 testWriter("flushSync({ durable }) syncs file and name, once", small, async (writer) => {
   await writer.write(pattern(100));
   const { syncs } = ioStats();

@@ -2,7 +2,7 @@
 
 import "../support/engine.ts";
 import { assert, assertEquals } from "@std/assert";
-import { DmaFile, type DmaOpenOptions, DmaStreamWriter, ioStats } from "../../mod.ts";
+import { DmaFile, type DmaOpenOptions, DmaStreamWriter } from "../../mod.ts";
 import { hasProgram } from "../setup/command.ts";
 import { eventually } from "../support/descriptors.ts";
 import { hasDirectIo, testDirectAndCached } from "../support/dirs.ts";
@@ -70,19 +70,6 @@ for (const [way, start] of Object.entries(WAYS)) {
       await writer.close();
     });
     assertEquals(await Deno.readTextFile(dir.file("log")), lines(0, 1000));
-  });
-
-  testDirectAndCached(`flushAligned() with the tail shows lines: ${way}`, async (dir) => {
-    const path = dir.file("log");
-    const writer = await start(path);
-    const { syncs } = ioStats();
-    for (let index = 0; index < 60; index++) {
-      await writer.write(new TextEncoder().encode(line(index)));
-      const position = await writer.flushAligned({ tail: true });
-      assertEquals(await Deno.readTextFile(path), lines(0, index + 1));
-      assertEquals([position, ioStats().syncs], [writer.currentPos, syncs]);
-    }
-    await writer.close();
   });
 
   testDirectAndCached(`tail sees every line once, also over a rotation: ${way}`, async (dir) => {

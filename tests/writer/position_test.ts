@@ -3,7 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { DmaFile, DmaStreamReader, DmaStreamWriter } from "../../mod.ts";
 import { Errno, O_RDWR } from "../../src/engine/linux.ts";
-import { assertFile, chunksOf, filled, joined, overlaid, pattern } from "../support/bytes.ts";
+import { assertFile, chunksOf, filled, overlaid, pattern } from "../support/bytes.ts";
 import { testInEachDirectory } from "../support/dirs.ts";
 import { engine } from "../support/engine.ts";
 import { fail, interpose } from "../support/interpose.ts";
@@ -26,18 +26,6 @@ testInEachDirectory("Bytes before and after what is written stay", async (dir) =
     }
   }
   assertEquals(engine.pool.blocks, 0);
-});
-
-testInEachDirectory("append starts at the end of the file, whatever its length", async (dir) => {
-  for (const size of edges) {
-    const options = { append: true, bufferSize: 4096, syncOnClose: false };
-    const writer = await createOver(dir.file("file"), old(size), options);
-    await writer.write(pattern(100));
-    assertEquals(writer.currentPos, size + 100);
-    await writer.write(pattern(9000, 100));
-    await closeWith(writer, joined(old(size), pattern(9100)), `after ${size}`);
-    assertEquals(writer.currentFlushedPos, size + 9100);
-  }
 });
 
 testInEachDirectory("A hole before the position takes no space", async (dir) => {

@@ -119,16 +119,6 @@ testDirectAndCached(
 
 // ---- sync -----------------------------------------------------------------------------------------------------
 
-const eight = { bufferSize: 4096, writeBehind: 8 };
-
-testWriter("sync waits for the writes before it", eight, async (stream, _, dir) => {
-  using noted = noteOrder(dir);
-  await stream.write(pattern(20_000));
-  assertEquals(await stream.sync(), 16_384);
-  assertEquals(noted.ofFile, [...Array(4).fill("write file"), "sync file"]);
-  await stream.close();
-});
-
 testWriter("sync with nothing new does nothing", small, async (stream, _, dir) => {
   await stream.write(pattern(10_000));
   await stream.sync({ tail: true });
@@ -159,44 +149,46 @@ for (const [name, sync] of Object.entries(syncs)) {
 
 // ---- one trip ---------------------------------------------------------------------------------------------------
 
+/** Notes the flags of each write and counts the syncs, from now on. With `refuses` no write is durable by itself. */
+function noteTrips(refuses = false) {
+  const flags: number[] = [];
+  const writes = interpose("write", ({ operation, pass, end }) => {
+    flags.push(operation.flags);
+    if (refuses && operation.flags & RWF_DSYNC) end(-Errno.EOPNOTSUPP);
+    else pass();
+  });
+  const syncs = interpose("sync", ({ pass }) => pass());
+  const dispose = () => [syncs, writes].forEach((each) => each[Symbol.dispose]());
+  return { seen: () => [flags, syncs.count], [Symbol.dispose]: dispose };
+}
+
 testWriter("A tail is made durable by its own write, once the rest is", {}, async (stream) => {
   await stream.write(pattern(100));
   await stream.sync({ tail: true });
-  const flags: number[] = [];
-  using _ = interpose("write", ({ operation, pass }) => {
-    flags.push(operation.flags);
-    pass();
-  });
-  using syncs = interpose("sync", ({ pass }) => pass());
+  using trips = noteTrips();
   await stream.write(pattern(100, 100));
   assertEquals(await stream.sync({ tail: true }), 200);
-  assertEquals([flags, syncs.count], [[RWF_DSYNC], 0]);
+  assertEquals(trips.seen(), [[RWF_DSYNC], 0]);
   // Without somebody who waits for that, a write is a plain one.
   await stream.write(pattern(100, 200));
   await stream.flushAligned({ tail: true });
-  assertEquals([flags, syncs.count], [[RWF_DSYNC, 0], 0]);
+  assertEquals(trips.seen(), [[RWF_DSYNC, 0], 0]);
   // Then there is more to sync than the next write.
   await stream.write(pattern(100, 300));
   assertEquals(await stream.sync({ tail: true }), 400);
-  assertEquals([flags, syncs.count], [[RWF_DSYNC, 0, 0], 1]);
+  assertEquals(trips.seen(), [[RWF_DSYNC, 0, 0], 1]);
   await closeWith(stream, pattern(400));
 });
 
 testWriter("Where no write is durable by itself a sync follows it", {}, async (stream) => {
   await stream.write(pattern(100));
   await stream.sync({ tail: true });
-  const flags: number[] = [];
-  using _ = interpose("write", ({ operation, pass, end }) => {
-    flags.push(operation.flags);
-    if (operation.flags & RWF_DSYNC) end(-Errno.EOPNOTSUPP);
-    else pass();
-  });
-  using syncs = interpose("sync", ({ pass }) => pass());
+  using trips = noteTrips(true);
   for (const length of [100, 200]) {
     await stream.write(pattern(100, length));
     assertEquals(await stream.sync({ tail: true }), length + 100);
   }
-  assertEquals([flags, syncs.count], [[RWF_DSYNC, 0, 0], 2]);
+  assertEquals(trips.seen(), [[RWF_DSYNC, 0, 0], 2]);
   await closeWith(stream, pattern(300));
 });
 

@@ -151,20 +151,6 @@ testDirectAndCached("Nothing is flushed before the program has waited", async (d
   }
 }, { where: ({ fileSystem }) => fileSystem === "tmpfs" });
 
-for (const locked of [false, true]) {
-  const name = `sync({ tail: true }) covers all chunks before it [${locked ? "locked" : "free"}]`;
-  testWriter(name, narrow, async (writer, path) => {
-    const target = locked ? writer.getWriter() : writer;
-    for (let round = 0; round < 20; round++) target.write(pattern(10_001, round * 10_001));
-    assertEquals(await writer.sync({ tail: true }), 200_020);
-    assertStarts(path, pattern(200_020));
-    target.write(pattern(7, 200_020));
-    assertEquals(await writer.flushAligned({ tail: true }), 200_027);
-    await target.close();
-    await assertFile(path, pattern(200_027));
-  });
-}
-
 testDirectAndCached("nextPos is where each of many concurrent writes ends up", async (dir) => {
   const path = dir.file("log");
   const writer = await createOver(path, pattern(700), { ...narrow, append: true });
