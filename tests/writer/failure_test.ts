@@ -166,7 +166,7 @@ testInOneDirectory(
 );
 
 testInOneDirectory("A chunk that waits rejects with the failure before an abort", async (dir) => {
-  const writer = await create(dir, { ...small, preallocate: false });
+  const writer = await create(dir, small);
   using _failing = fail("write", Errno.EIO, ({ position }) => position > 0);
   using held = hold("write", { only: ({ position }) => position === 0 });
   writer.write(pattern(100_000)).catch(() => {});

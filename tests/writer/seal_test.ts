@@ -10,7 +10,6 @@ import { testDirectAndCached, type TestDirectory, testInOneDirectory } from "../
 import { engine } from "../support/engine.ts";
 import { fail } from "../support/interpose.ts";
 import { untilCollected } from "../support/collected.ts";
-import { allOf } from "../support/patterned.ts";
 import { create } from "./create.ts";
 
 const { BadResource } = Deno.errors;
@@ -57,20 +56,6 @@ testDirectAndCached("A sealed file that was made without read cannot be read", a
   await assertRejects(() => file.readAt(0, 1), BadResource, "opened without read");
   assertThrows(() => new DmaStreamReader(file), BadResource);
   await assertFile(file.path, pattern(SIZE));
-});
-
-testSealed("A sealed file is read in every way", async (file) => {
-  assertEquals(await file.readAt(7, 1_000_000_000_000), pattern(SIZE - 7, 7));
-  for (const [position, length] of [[SIZE, 10], [SIZE + 9999, 10], [5, 0]] as const) {
-    assertEquals(await file.readAt(position, length), new Uint8Array());
-  }
-  assertEquals(await file.readAtAligned(4096, 8192), pattern(8192, 4096));
-  await assertRejects(() => file.readAtAligned(1, 4096), RangeError, "Invalid position 1");
-  const ranges = [{ position: 5, length: 10 }, { position: 299_000, length: 9999 }];
-  const results = await Array.fromAsync(file.readMany(ranges));
-  assertEquals(results.map(({ bytes }) => bytes), [pattern(10, 5), pattern(1001, 299_000)]);
-  assertEquals(await allOf(file.readable), pattern(SIZE));
-  await assertRejects(() => file.readAt(0, 1), BadResource, "the file is closed");
 });
 
 testDirectAndCached("seal() ends the writer, and no other one may begin", async (dir) => {
