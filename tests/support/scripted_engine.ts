@@ -6,26 +6,27 @@ import { setImmediate } from "node:timers";
 import { BufferBudget } from "../../src/engine/buffer_budget.ts";
 import { Counters } from "../../src/engine/counters.ts";
 import type { Engine } from "../../src/engine/engine.ts";
-import { Errno, FALLOC_FL_KEEP_SIZE } from "../../src/engine/linux.ts";
-import type {
-  Block,
-  Completion,
-  Memory,
-  Operation,
-  OperationName,
-} from "../../src/engine/operation.ts";
+import { Errno, O_DIRECT, O_RDWR } from "../../src/engine/linux.ts";
+import type { Block, Completion, Operation, OperationName } from "../../src/engine/operation.ts";
 import { DISK, type FileSystem } from "../../src/file/file_system.ts";
 import { OpenFile } from "../../src/file/open_file.ts";
 import { statNow } from "../../src/file/stat.ts";
-import { SimulatedFile } from "../simulator/kernel/simulated_file.ts";
-import { writeStatx } from "../simulator/kernel/statx.ts";
+import { DescriptorTable } from "../simulator/kernel/descriptors.ts";
+import { DirectoryTree } from "../simulator/kernel/directory_tree.ts";
+import { descriptorsOf } from "../simulator/kernel/flight.ts";
+import { SimulatedMemory } from "../simulator/kernel/memory.ts";
+import type { SimulatedFile } from "../simulator/kernel/simulated_file.ts";
+import { SystemCalls } from "../simulator/kernel/system_calls.ts";
+import { Random } from "../simulator/random.ts";
 
-const PAGE = 4096;
 const DISK_KIND = {
+  name: "disk",
   deviceMajor: 254,
+  type: 0,
   hasDirectIo: true,
   saysAlignment: true,
   uniqueMountId: false,
+  lacks: new Set<never>(),
 };
 
 export interface Held {
@@ -53,8 +54,8 @@ export function turn(): Promise<void> {
 }
 
 /**
- * Implements {@linkcode Engine} over {@linkcode SimulatedFile}. No completion is ever delivered while the call that
- * submitted it is running.
+ * Implements {@linkcode Engine} by the simulator's system calls. No completion is ever delivered while the call that submitted
+ * it is running.
  */
 export class ScriptedEngine implements Engine {
   readonly name = "scripted";
@@ -63,37 +64,36 @@ export class ScriptedEngine implements Engine {
   readonly budget: BufferBudget;
   /** Every operation that was submitted, for example "write 0+512". */
   readonly log: string[] = [];
-  /** The peak of the bytes in acquired blocks. */
+  /** The peak of the bytes that were acquired for data. */
   mostBytes = 0;
   afterEach: (operation: Held) => void = () => {};
-  readonly #alignment: number;
-  readonly #files = new Map<number, SimulatedFile>();
   readonly #held: Held[] = [];
-  readonly #blocks = new Set<Block>();
-  #bytes = 0;
-  #lastFd = 2;
+  readonly #memory = new SimulatedMemory();
+  readonly #tree = new DirectoryTree();
+  readonly #descriptors = new DescriptorTable(false, Infinity);
+  readonly #calls: SystemCalls;
 
   constructor(alignment = 512, budget: BufferBudget = new BufferBudget()) {
-    this.#alignment = alignment;
     this.budget = budget;
+    const kind = { ...DISK_KIND, memoryAlignment: alignment, alignment };
+    const machine = { kind, tree: this.#tree, mountId: 1n };
+    this.#calls = new SystemCalls(machine, this.#descriptors, new Random(1));
   }
 
   // ---- for tests --------------------------------------------------------------------------------------------------
 
   /** Opens a new file without a name. */
   create(content?: Uint8Array): number {
-    const fd = ++this.#lastFd;
-    const file = new SimulatedFile(fd);
+    const file = this.#tree.makeFile();
     if (content) file.write(0, content);
-    this.#files.set(fd, file);
-    return fd;
+    return this.#descriptors.open(file, O_RDWR | O_DIRECT);
   }
 
   /** The file behind a descriptor that is open. */
   file(fd: number): SimulatedFile {
-    const file = this.#files.get(fd);
-    if (!file) throw new AssertionError(`Descriptor ${fd} is closed`);
-    return file;
+    const description = this.#descriptors.get(fd);
+    if (!description) throw new AssertionError(`Descriptor ${fd} is closed`);
+    return description.node as SimulatedFile;
   }
 
   /** Operations that are held, in the order in which they were queued. */
@@ -116,7 +116,7 @@ export class ScriptedEngine implements Engine {
     const index = this.#held.indexOf(operation);
     if (index < 0) throw new AssertionError(`Not in flight: ${describe(operation)}`);
     this.#held.splice(index, 1);
-    const reached = result < 0 ? result : this.#perform(operation.operation, result);
+    const reached = this.#perform(operation.operation, result);
     this.counters.inFlight--;
     this.counters.count(operation.operation, reached);
     operation.completion.complete(reached);
@@ -155,7 +155,7 @@ export class ScriptedEngine implements Engine {
   /** Throws if an operation is in flight, or memory was not released. */
   assertIdle(): void {
     if (this.#held.length > 0) throw new AssertionError(`In flight: ${this.describePending()}`);
-    if (this.#blocks.size > 0) throw new AssertionError(`${this.#blocks.size} blocks are held`);
+    if (this.#memory.blocks > 0) throw new AssertionError(`${this.#memory.blocks} blocks are held`);
   }
 
   // ---- operations -------------------------------------------------------------------------------------------------
@@ -189,64 +189,29 @@ export class ScriptedEngine implements Engine {
     return this.#perform(operation, "length" in operation ? operation.length : 0);
   }
 
-  /** Performs an operation, with at most `most` bytes, and returns the result. */
-  #perform(operation: Operation, most: number): number {
-    switch (operation.op) {
-      case "close":
-        return this.#files.delete(operation.fd) ? 0 : -Errno.EBADF;
-      case "read": {
-        const { fd, memory, offset, position } = operation;
-        const bytes = this.file(fd).read(position, most);
-        memory.bytes.set(bytes, offset);
-        return bytes.length;
-      }
-      case "write": {
-        const { fd, memory, offset, position } = operation;
-        this.file(fd).write(position, memory.bytes.subarray(offset, offset + most));
-        return most;
-      }
-      case "allocate": {
-        const { fd, mode, position } = operation;
-        if (!(mode & FALLOC_FL_KEEP_SIZE)) this.file(fd).extend(position + most);
-        return 0;
-      }
-      case "truncate":
-        this.file(operation.fd).truncate(operation.length);
-        return 0;
-      case "stat":
-        return this.#stat(operation.fd, operation.memory);
-      case "statfs":
-        operation.memory.bytes.fill(0, 0, 120);
-        return 0;
-      case "copyRange": {
-        const { fd, position, targetFd, targetPosition } = operation;
-        const bytes = this.file(fd).read(position, most);
-        this.file(targetFd).write(targetPosition, bytes);
-        return bytes.length;
-      }
-      // No file here has a name.
-      case "open":
-      case "link":
-      case "rename":
-      case "unlink":
-        return -Errno.EOPNOTSUPP;
-      case "sync":
-      case "lock":
-      case "pause":
-        return 0;
-    }
+  /** Performs an operation as far as `result` says, and returns the result. */
+  #perform(operation: Operation, result: number): number {
+    const descriptions = descriptorsOf(operation).map((fd) => this.#descriptors.get(fd));
+    const node = descriptions[0]?.node;
+    const most = Math.max(0, result);
+    const flight = {
+      number: 0,
+      operation,
+      completion: { complete() {} },
+      descriptions,
+      file: undefined,
+      target: undefined,
+      // As they are by now: what was released before is seen.
+      bytes: operation.op === "write"
+        ? operation.memory.bytes.slice(operation.offset, operation.offset + most)
+        : undefined,
+      syncPoint: { changes: node?.isDirectory === false ? node.changes : 0, journaled: 0 },
+      result: undefined,
+    };
+    return this.#calls.perform(flight, { errno: Math.max(0, -result), most });
   }
 
   // ---- the rest of an engine --------------------------------------------------------------------------------------
-
-  #stat(fd: number, memory: Memory): number {
-    const file = this.#files.get(fd);
-    if (!file) return -Errno.EBADF;
-    const stat = { isDirectory: false, inode: fd, size: file.size, links: 1, mountId: 1n };
-    const alignment = this.#alignment;
-    writeStatx(memory.bytes, stat, { ...DISK_KIND, memoryAlignment: alignment, alignment });
-    return 0;
-  }
 
   /** Opens the working directory. No path is cached: every directory is looked up by an operation, which can be held. */
   #openNow(cached = false): number {
@@ -268,20 +233,13 @@ export class ScriptedEngine implements Engine {
   }
 
   acquire(size: number): Block {
-    const rounded = Math.max(1, Math.ceil(size / PAGE)) * PAGE;
-    // Old content: a test must notice if it is written as padding.
-    const bytes = new Uint8Array(rounded).fill(0xa5);
-    const block: Block = { bytes, size: rounded, address: PAGE, registration: -1 };
-    this.#blocks.add(block);
-    this.#bytes += rounded;
-    this.mostBytes = Math.max(this.mostBytes, this.#bytes);
+    const block = this.#memory.acquire(size);
+    this.mostBytes = Math.max(this.mostBytes, this.#memory.bytesForData);
     return block;
   }
 
   release(block: Block): void {
-    this.#blocks.delete(block);
-    this.#bytes -= block.size;
-    block.bytes.fill(0xdd);
+    this.#memory.release(block);
   }
 }
 
