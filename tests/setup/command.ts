@@ -1,14 +1,25 @@
 // Runs programs for the setup of the tests, and checks whether they are installed.
 
-/** The result of a program, and its text on both outputs. */
-export interface CommandResult {
+/** How a process ended, and what it said. */
+export interface Ended {
   readonly success: boolean;
   /** The exit code; -1 where the program could not be started. */
   readonly code: number;
+  readonly signal: Deno.Signal | null;
   readonly stdout: string;
   readonly stderr: string;
-  /** Both. */
+  /** Standard output. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** The same, with its text on both outputs. */
+export interface CommandResult extends Ended {
   readonly output: string;
+}
+
+function decoded({ stdout: bytes, stderr, ...rest }: Deno.CommandOutput): Ended {
+  const textOf = (output: Uint8Array) => new TextDecoder().decode(output);
+  return { ...rest, stdout: textOf(bytes), stderr: textOf(stderr), bytes };
 }
 
 /**
@@ -51,8 +62,9 @@ export async function run(
   args: readonly string[],
   options: RunOptions = {},
 ): Promise<CommandResult> {
+  let ended: Ended;
   try {
-    const ended = await new Deno.Command(program, {
+    const output = await new Deno.Command(program, {
       ...options,
       args: [...args],
       env: { PATH: searchPath, LC_ALL: "C", ...options.env },
@@ -60,15 +72,12 @@ export async function run(
       stdout: "piped",
       stderr: "piped",
     }).output();
-    const [stdout, stderr] = [ended.stdout, ended.stderr].map((text) =>
-      new TextDecoder().decode(text)
-    ) as [string, string];
-    const { success, code } = ended;
-    return { success, code, stdout, stderr, output: stdout + stderr };
+    ended = decoded(output);
   } catch (error) {
-    const output = String(error);
-    return { success: false, code: -1, stdout: "", stderr: output, output };
+    const none = { stdout: "", bytes: new Uint8Array() };
+    ended = { success: false, code: -1, signal: null, stderr: String(error), ...none };
   }
+  return { ...ended, output: ended.stdout + ended.stderr };
 }
 
 /** Runs a program and resolves to its output. If the program fails, throws an error with its last line. */
@@ -82,23 +91,12 @@ export async function runOrThrow(
   return output.trim();
 }
 
-/** How a process ended, and what it said. */
-export interface Ended {
-  readonly code: number;
-  readonly signal: Deno.Signal | null;
-  readonly stdout: string;
-  readonly stderr: string;
-  /** Standard output. */
-  readonly bytes: Uint8Array<ArrayBuffer>;
-}
-
 /** Waits for the end of a process with pipes, which must come within a minute, or as many seconds. */
 export async function endOf(child: Deno.ChildProcess, seconds = 60): Promise<Ended> {
   const deadline = setTimeout(() => child.kill("SIGKILL"), seconds * 1000);
-  const { code, signal, stdout: bytes, stderr } = await child.output();
+  const output = await child.output();
   clearTimeout(deadline);
-  const decoder = new TextDecoder();
-  return { code, signal, stdout: decoder.decode(bytes), stderr: decoder.decode(stderr), bytes };
+  return decoded(output);
 }
 
 /** Runs a program to its end, shows its output, and resolves to it. Used for the console of an emulated machine. */

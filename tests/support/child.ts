@@ -1,10 +1,8 @@
 // Runs a program with this module in another process, with exactly the permissions and limits that a test gives it.
 
-export interface ChildResult {
-  readonly code: number;
-  readonly signal: Deno.Signal | null;
-  readonly output: string;
-}
+import { type CommandResult, run } from "../setup/command.ts";
+
+export type ChildResult = Pick<CommandResult, "code" | "signal" | "output">;
 
 export interface ChildOptions {
   /** All of Deno's permission flags, such as `--allow-ffi`. */
@@ -24,7 +22,7 @@ const module = new URL("../../mod.ts", import.meta.url).href;
  * `<class>: <message>`.
  */
 export async function runChild(code: string, options: ChildOptions = {}): Promise<ChildResult> {
-  const { flags = ["-A"], shell = ":", env = {}, cwd, values = {} } = options;
+  const { flags = ["-A"], shell = ":", values = {}, ...more } = options;
   const constants = Object.entries(values)
     .map(([name, value]) => `const ${name} = ${JSON.stringify(value)};`);
   const program = `import * as dma from ${JSON.stringify(module)};
@@ -37,16 +35,10 @@ export async function runChild(code: string, options: ChildOptions = {}): Promis
   const path = await Deno.makeTempFile({ prefix: "dma-child-", suffix: ".js" });
   try {
     await Deno.writeTextFile(path, program);
-    const run = ["run", "--no-config", "--no-lock", "--no-prompt", "--quiet", ...flags, path];
-    const command = new Deno.Command("/bin/sh", {
-      args: ["-c", `${shell}; exec "$@"`, "sh", Deno.execPath(), ...run],
-      env: { NO_COLOR: "1", ...env },
-      ...(cwd === undefined ? {} : { cwd }),
-    });
-    const { code: exitCode, signal, stdout, stderr } = await command.output();
-    const decoder = new TextDecoder();
-    const output = (decoder.decode(stdout) + decoder.decode(stderr)).trimEnd();
-    return { code: exitCode, signal, output };
+    const deno = [Deno.execPath(), "run", "--no-config", "--no-lock", "--no-prompt", "--quiet"];
+    const args = ["-c", `${shell}; exec "$@"`, "sh", ...deno, ...flags, path];
+    const ran = await run("/bin/sh", args, { ...more, env: { NO_COLOR: "1", ...more.env } });
+    return { ...ran, output: ran.output.trimEnd() };
   } finally {
     await Deno.remove(path);
   }
