@@ -65,13 +65,13 @@ async function create(path: string): Promise<DmaStreamWriter> {
 }
 
 /** A source that always has a piece, which takes some time. */
-function source(work: () => void, size = PIECE, pieces = PIECES) {
+function source(work: () => void, size = PIECE) {
   let index = 0;
   return new ReadableStream<Uint8Array<ArrayBuffer>>({
     pull(controller) {
       work();
       controller.enqueue(piece(index, size));
-      if (++index === pieces) controller.close();
+      if (++index === PIECES) controller.close();
     },
   });
 }
@@ -93,20 +93,6 @@ function eachPiece(
   };
 }
 
-/** Reads views of `size` bytes. */
-function byob(size: number): Move {
-  return async (path, work) => {
-    await using reader = new DmaStreamReader(await DmaFile.open(path), ROOMY);
-    const views = reader.getReader({ mode: "byob" });
-    for (let view = new Uint8Array(size);;) {
-      const { value, done } = await views.read(view);
-      if (done) break;
-      work();
-      view = new Uint8Array(value.buffer);
-    }
-  };
-}
-
 interface Way {
   readonly move: Move;
   /** Of the file. @default {content.length} */
@@ -117,8 +103,6 @@ interface Way {
   readonly most?: number;
 }
 
-/** One-byte chunks; the clock is looked at after some hundred of them. */
-const SMALL = { length: 20_000, steps: 20_000, most: 1000 };
 const STREAMS = 64;
 const SHORT = 4096;
 
@@ -128,36 +112,25 @@ const ways: Record<string, Way> = {
   },
   "write of an array": { move: eachPiece((writer, bytes) => writer.write(bytes)) },
   "write of a buffer": { move: eachPiece((writer, bytes) => writer.write(bytes.slice().buffer)) },
-  "write of a DataView": {
-    move: eachPiece((writer, { buffer, byteOffset, byteLength }) =>
-      writer.write(new DataView(buffer, byteOffset, byteLength))
-    ),
-  },
-  "writeBuffer": {
-    move: eachPiece(async (writer, bytes) => {
-      const buffer = writer.file.allocBuffer(PIECE);
-      buffer.bytes.set(bytes);
-      await writer.writeBuffer(buffer);
-    }),
-  },
-  "A reader": {
-    // Its chunks have 512 KiB.
-    steps: PIECES / 8,
+  "A reader into views": {
     move: async (path, work) => {
-      const file = await DmaFile.open(path);
-      for await (const _ of new DmaStreamReader(file, ROOMY)) work();
+      await using reader = new DmaStreamReader(await DmaFile.open(path), ROOMY);
+      const views = reader.getReader({ mode: "byob" });
+      for (let view = new Uint8Array(PIECE);;) {
+        const { value, done } = await views.read(view);
+        if (done) break;
+        work();
+        view = new Uint8Array(value.buffer);
+      }
     },
   },
-  "A reader into views": { move: byob(PIECE) },
-  "A pipe of small chunks": {
-    ...SMALL,
-    move: async (path, work) => await source(work, 1, SMALL.steps).pipeTo(await create(path)),
+  "write of single bytes": {
+    // The clock is looked at after some hundred of them.
+    length: 20_000,
+    steps: 20_000,
+    most: 1000,
+    move: eachPiece((writer, bytes) => writer.write(bytes), 1, 20_000),
   },
-  "write of small chunks": {
-    ...SMALL,
-    move: eachPiece((writer, bytes) => writer.write(bytes), 1, SMALL.steps),
-  },
-  "A reader into small views": { ...SMALL, move: byob(1) },
   "Many streams at once": {
     length: SHORT * PIECES,
     steps: STREAMS * PIECES,

@@ -3,31 +3,21 @@
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { type DmaBuffer, DmaFile, DmaStreamReader } from "../../mod.ts";
+import { Errno } from "../../src/engine/linux.ts";
 import { assertFile, filled, pattern } from "../support/bytes.ts";
 import { testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
-import { engine } from "../support/engine.ts";
-import { hold, interpose } from "../support/interpose.ts";
+import { engine, replaceMethod } from "../support/engine.ts";
+import { fail, hold } from "../support/interpose.ts";
 import { collectGarbage } from "../support/leaks.ts";
-import { allOf, openPattern } from "../support/patterned.ts";
+import { openPattern } from "../support/patterned.ts";
 
 const SIZE = 300_001;
 const MIB = 1 << 20;
 
-/** The ways to detach memory. */
+/** Ways to detach memory. */
 const thefts: Record<string, (buffer: ArrayBuffer) => void> = {
   "transfer()": (buffer) => void buffer.transfer(),
-  "transfer(0)": (buffer) => void buffer.transfer(0),
-  "transferToFixedLength()": (buffer) => void buffer.transferToFixedLength(),
-  "structuredClone": (buffer) => void structuredClone(buffer, { transfer: [buffer] }),
-  "postMessage": (buffer) => {
-    const { port1, port2 } = new MessageChannel();
-    try {
-      port1.postMessage(buffer, [buffer]);
-    } finally {
-      port1.close();
-      port2.close();
-    }
-  },
+  "structuredClone()": (buffer) => void structuredClone(buffer, { transfer: [buffer] }),
 };
 
 /** A buffer with the pattern in it, and the ArrayBuffer under it. */
@@ -47,41 +37,30 @@ function viewReader(file: DmaFile, readAhead = 0): ReadableStreamBYOBReader {
 
 testDirectAndCached("No memory of the pool ever reaches a user", async (dir) => {
   const pool: [from: number, to: number][] = [];
-  const acquire = engine.acquire;
-  engine.acquire = (size) => {
-    const block = acquire.call(engine, size);
+  const acquire = engine.acquire.bind(engine);
+  using _ = replaceMethod("acquire", (size) => {
+    const block = acquire(size);
     pool.push([block.address, block.address + block.size]);
     return block;
-  };
+  });
   const seen: Uint8Array[] = [];
-  try {
-    const file = await openPattern(dir.file("file"), SIZE, { write: true });
-    seen.push(await file.readAt(1, 100_000), await file.readAtAligned(0, 8192));
-    seen.push(await file.readAt(0, 2 * MIB), file.allocBuffer(8192).bytes);
-    const ranges = [
-      { position: 0, length: 10 },
-      { position: 5, length: 20 },
-      { position: 100_000, length: 9 },
-    ];
-    for await (const { bytes } of file.readMany(ranges)) seen.push(bytes);
-    for (const readAhead of [0, 4]) {
-      const options = { readAhead, closeFile: false, bufferSize: 65_536 };
-      for await (const chunk of new DmaStreamReader(file, options)) seen.push(chunk);
-      const reader = viewReader(file, readAhead);
-      for (let done = false; !done;) {
-        const read = await reader.read(new Uint8Array(50_000));
-        seen.push(read.value!);
-        done = read.done;
-      }
-    }
-    const buffer = file.allocBuffer(4096);
-    await file.writeAt(buffer, 0);
-    const sealed = await file.writable.seal();
-    seen.push(buffer.bytes, ...await Promise.all([sealed.readAt(0, 99), sealed.readAt(5, 5)]));
-    await file.close();
-  } finally {
-    engine.acquire = acquire;
+  const file = await openPattern(dir.file("file"), SIZE, { write: true });
+  seen.push(await file.readAt(1, 100_000), await file.readAtAligned(0, 8192));
+  seen.push(await file.readAt(0, 2 * MIB), file.allocBuffer(8192).bytes);
+  const ranges = [0, 5, 100_000].map((position) => ({ position, length: 20 }));
+  for await (const { bytes } of file.readMany(ranges)) seen.push(bytes);
+  for (const readAhead of [0, 4]) {
+    const options = { readAhead, closeFile: false, bufferSize: 65_536 };
+    seen.push(...await Array.fromAsync(new DmaStreamReader(file, options)));
+    const reader = viewReader(file, readAhead);
+    seen.push((await reader.read(new Uint8Array(50_000))).value!);
+    await reader.cancel();
   }
+  const buffer = file.allocBuffer(4096);
+  await file.writeAt(buffer, 0);
+  const sealed = await file.writable.seal();
+  seen.push(buffer.bytes, ...await Promise.all([sealed.readAt(0, 99), sealed.readAt(5, 5)]));
+  await file.close();
   assert(pool.length > 5 && seen.length > 10);
   for (const { buffer } of seen) {
     const bytes = new Uint8Array(buffer as ArrayBuffer);
@@ -89,20 +68,6 @@ testDirectAndCached("No memory of the pool ever reaches a user", async (dir) => 
     const inside = pool.some(([from, to]) => at < to && at + bytes.length > from);
     assert(!inside, `${bytes.length} bytes at ${at} are the pool's`);
   }
-});
-
-testInOneDirectory("What was read never changes, whatever happens next", async (dir) => {
-  await using file = await openPattern(dir.file("file"), SIZE);
-  const options = { closeFile: false, bufferSize: 16_384 };
-  const kept: Uint8Array[] = await Array.fromAsync(new DmaStreamReader(file, options));
-  kept.push(await file.readAt(0, SIZE));
-  const copies = kept.map((chunk) => chunk.slice());
-  const other = (await DmaFile.create(dir.file("other"))).writable;
-  for (let count = 0; count < 20; count++) await other.write(filled(100_000, 255));
-  await other.close();
-  await collectGarbage();
-  await allOf((await DmaFile.open(dir.file("other"))).readable);
-  assertEquals(kept, copies);
 });
 
 // ---- DmaBuffer -------------------------------------------------------------------------------------------------
@@ -125,7 +90,7 @@ testDirectAndCached("A DmaBuffer whose memory was taken away is refused", async 
   await assertFile(dir.file("file"), pattern(10));
 });
 
-testInOneDirectory("A DmaBuffer is out of reach while the kernel has it", async (dir) => {
+testInOneDirectory("The kernel has a DmaBuffer for itself, and gives it back", async (dir) => {
   await using file = await DmaFile.create(dir.file("file"));
   const [buffer, memory] = filledBuffer(file, 65_536);
   const view = buffer.bytes;
@@ -137,13 +102,6 @@ testInOneDirectory("A DmaBuffer is out of reach while the kernel has it", async 
   assert(Deno.inspect(buffer).includes("in use"));
   buffer.bytes.fill(9);
   assertThrows(() => view.fill(9), TypeError);
-  for (const steal of Object.values(thefts)) {
-    try {
-      steal(buffer.bytes.buffer as ArrayBuffer);
-    } catch {
-      // Some calls reject an empty view.
-    }
-  }
   await assertRejects(() => file.writeAt(buffer, 0), TypeError, "is in use");
   await assertRejects(() => file.writable.writeBuffer(buffer), TypeError, "is in use");
   await collectGarbage();
@@ -152,26 +110,9 @@ testInOneDirectory("A DmaBuffer is out of reach while the kernel has it", async 
   assertEquals(buffer.bytes.slice(), pattern(65_536));
   assertEquals([view.length, memory.detached], [0, true]);
   await assertFile(dir.file("file"), pattern(65_536));
-});
-
-testDirectAndCached("A DmaBuffer comes back after a write that failed", async (dir) => {
-  await using file = await DmaFile.create(dir.file("file"));
-  const [buffer] = filledBuffer(file, 8192);
-  {
-    using _ = interpose("write", ({ end }) => end(-28));
-    await assertRejects(() => file.writeAt(buffer, 0), Error, "os error 28");
-  }
-  assertEquals(buffer.bytes.slice(), pattern(8192));
-  assertEquals(await file.writeAt(buffer, 0), 8192);
-});
-
-testDirectAndCached("Buffers of absurd lengths are refused", async (dir) => {
-  await using file = await openPattern(dir.file("file"), 100);
-  for (const length of [0, -1, 0.5, NaN, 2 ** 31, 2 ** 32 + 4096, 2 ** 53]) {
-    assertThrows(() => file.allocBuffer(length), RangeError, "Invalid length");
-  }
-  assertEquals(await file.readAt(0, 2 ** 52), pattern(100));
-  assertEquals(await file.readAt(50, 2 ** 32 + 5), pattern(50, 50));
+  using _ = fail("write", Errno.ENOSPC);
+  await assertRejects(() => file.writeAt(buffer, 0), Error, "os error 28");
+  assertEquals(buffer.bytes.slice(), pattern(65_536));
 });
 
 // ---- the caller's own memory -----------------------------------------------------------------------------------
@@ -245,36 +186,6 @@ testDirectAndCached("Bytes that others share can be written", async (dir) => {
   assertEquals(await file.writeAt(shared, 0), 8192);
   shared.fill(0);
   await assertFile(dir.file("file"), pattern(8192));
-});
-
-testInOneDirectory("A view that is being filled is out of reach", async (dir) => {
-  await using file = await openPattern(dir.file("file"), SIZE);
-  const reader = viewReader(file);
-  const view = file.allocBuffer(65_536).bytes as Uint8Array<ArrayBuffer>;
-  const memory = view.buffer;
-  using held = hold("read");
-  const reading = reader.read(view);
-  await held.reach();
-  assertEquals([view.length, memory.detached], [0, true]);
-  assertThrows(() => memory.transfer(), TypeError);
-  await collectGarbage();
-  held.letGo();
-  assertEquals((await reading).value, pattern(65_536));
-  await reader.cancel();
-});
-
-testDirectAndCached("A view of a resizable buffer can be filled", async (dir) => {
-  await using file = await openPattern(dir.file("file"), SIZE);
-  for (const readAhead of [0, 4]) {
-    const reader = viewReader(file, readAhead);
-    const memory = new ArrayBuffer(65_536 + 4096, { maxByteLength: MIB });
-    const view = new Uint8Array(memory, file.alignment.offset, 65_536);
-    // The call may be rejected.
-    const { value } = await reader.read(view).catch(() => ({ value: undefined }));
-    if (value) assertEquals(value, pattern(value.length));
-    if (value?.buffer.resizable) value.buffer.resize(10);
-    await reader.cancel();
-  }
 });
 
 testInOneDirectory("I/O continues unharmed after its buffers are dropped", async (dir) => {

@@ -118,10 +118,6 @@ Deno.test("ioStats() gives a snapshot that is the caller's own", () => {
   const expected = { ...stats };
   Object.assign(stats, { reads: -1, inFlight: 99 });
   assertEquals(ioStats(), expected);
-  const wrong = Object.values(expected).filter((value) =>
-    !Number.isSafeInteger(value) || value < 0
-  );
-  assertEquals(wrong, []);
 });
 
 // ---- engineInfo() ----------------------------------------------------------------------------------------------
@@ -187,23 +183,12 @@ Deno.test("configure() limits the memory of writers", async () => {
 });
 
 Deno.test("configure() is refused when a file was opened, or is being opened", async () => {
-  const lines = await said(`
-    const attempt = () => {
-      try {
-        dma.configure({});
-        return "done";
-      } catch (error) {
-        return error.name + ": " + error.message;
-      }
-    };
+  const { output } = await runChild(`
     const opening = dma.DmaFile.temp();
-    say(attempt());
+    await report(() => dma.configure({}));
     await (await opening).close();
-    say(attempt());`);
-  assertEquals(lines.length, 2);
-  for (const [line] of lines) {
-    assertMatch(line, /^Busy: Cannot configure the engine: it is in use/);
-  }
+    await report(() => dma.configure({}));`);
+  assertMatch(output, /^(Busy: Cannot configure the engine: it is in use.*\n?){2}$/);
 });
 
 Deno.test("configure() names a wrong argument, and changes nothing", async () => {

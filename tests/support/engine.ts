@@ -12,6 +12,21 @@ export const engine: KernelEngine = engineAtWork()!;
 // program whose isolate ends with the process.
 Object.assign(engine, { endsWithProcess: true });
 
+/** Replaces a method of the engine, until disposed of. */
+export function replaceMethod<Name extends keyof KernelEngine>(
+  name: Name,
+  method: KernelEngine[Name],
+): Disposable {
+  const before = Object.getOwnPropertyDescriptor(engine, name);
+  Object.defineProperty(engine, name, { value: method, configurable: true });
+  return {
+    [Symbol.dispose]() {
+      if (before) Object.defineProperty(engine, name, before);
+      else Reflect.deleteProperty(engine, name);
+    },
+  };
+}
+
 /** The ring changes from a thread to epoll after 400 wake-ups. The rounds are limited, because it may not. */
 const MOST_ROUNDS = 4000;
 

@@ -1,9 +1,10 @@
 // Intercepts operations between the module and the engine in use. A test can hold, fail, shorten or record single
 // operations on real files, and so cause rare faults of a disk.
 
+import { Errno, O_TMPFILE } from "../../src/engine/linux.ts";
 import type { Completion, Operation, OperationName } from "../../src/engine/operation.ts";
 import { eventually } from "./descriptors.ts";
-import { engine } from "./engine.ts";
+import { engine, replaceMethod } from "./engine.ts";
 
 export interface Interposed extends Disposable {
   readonly count: number;
@@ -29,10 +30,9 @@ export function interpose<Name extends OperationName>(
   name: Name,
   replace: (submitted: Submitted<Name>) => void,
 ): Interposed {
-  const before = Object.getOwnPropertyDescriptor(engine, "submit");
   const real = engine.submit.bind(engine);
   let count = 0;
-  engine.submit = (operation, completion) => {
+  const replaced = replaceMethod("submit", (operation, completion) => {
     if (operation.op !== name) return real(operation, completion);
     replace({
       operation: operation as Submitted<Name>["operation"],
@@ -42,15 +42,12 @@ export function interpose<Name extends OperationName>(
         real({ ...operation, ...change } as Operation, otherwise),
       end: (result) => void setTimeout(() => completion.complete(result), 0),
     });
-  };
+  });
   return {
     get count() {
       return count;
     },
-    [Symbol.dispose]() {
-      if (before) Object.defineProperty(engine, "submit", before);
-      else delete (engine as { submit?: unknown }).submit;
-    },
+    [Symbol.dispose]: () => replaced[Symbol.dispose](),
   };
 }
 
@@ -65,6 +62,11 @@ export function fail<Name extends OperationName>(
     else if (name === "close") pass({}, { complete: () => completion.complete(-errno) });
     else end(-errno);
   });
+}
+
+/** A file system without O_TMPFILE, like most FUSE file systems. */
+export function withoutUnnamedFiles(errno: number = Errno.EOPNOTSUPP): Interposed {
+  return fail("open", errno, ({ flags }) => (flags & O_TMPFILE) === O_TMPFILE);
 }
 
 /** Operations that a test holds, before they reach the engine or before their results reach the module. */
