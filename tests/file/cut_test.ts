@@ -3,11 +3,10 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { Errno } from "../../src/engine/linux.ts";
 import { reserveSpace } from "../../src/file/allocate.ts";
-import { cutToContent, truncateTo } from "../../src/file/cut.ts";
+import { truncateTo } from "../../src/file/cut.ts";
 import { fileSystemOf } from "../../src/file/file_system.ts";
 import { writeBytes } from "../../src/file/random_access.ts";
 import { statNow } from "../../src/file/stat.ts";
-import type { SimulatedFile } from "../simulator/kernel/simulated_file.ts";
 import { pattern } from "../support/bytes.ts";
 import { openScripted, ScriptedEngine, turn } from "../support/scripted_engine.ts";
 
@@ -26,37 +25,6 @@ async function afterWrite(cutsDirty: boolean): Promise<string[]> {
 Deno.test("A truncate that waits for a write follows a sync of it, where the file system needs that", async () => {
   assertEquals(await afterWrite(false), ["sync", "truncate 100"]);
   assertEquals(await afterWrite(true), ["truncate 100"]);
-});
-
-/** Cuts off reserved space. `beside` runs during the sync before the cut. Resolves to the remaining length. */
-async function cutReserved(beside: (file: SimulatedFile) => void): Promise<number> {
-  const fileSystem = { cutsDirty: false };
-  const { engine, file } = openScripted({ content: pattern(5000), fileSystem });
-  file.length.beginWrite(6000);
-  engine.file(file.fd).extend(6000);
-  file.length.endWrite(6000, true);
-  file.durability.noteChange();
-  const cutting = cutToContent(file)!;
-  assertEquals(engine.pending.map(({ kind }) => kind), ["sync"]);
-  beside(engine.file(file.fd));
-  await engine.drive(cutting);
-  return engine.file(file.fd).size;
-}
-
-Deno.test("What another program appends while a file is synced before it is cut stays", async () => {
-  assertEquals(await cutReserved(() => {}), 5000);
-  assertEquals(await cutReserved((file) => file.extend(file.size + 700)), 6700);
-});
-
-Deno.test("What another program appends after a reservation has failed beside a write stays", async () => {
-  const { engine, file } = openScripted({ content: pattern(5000) });
-  file.length.beginWrite(4096);
-  file.length.beginWrite(20_000);
-  file.length.endWrite(20_000, false);
-  engine.file(file.fd).extend(5700);
-  file.length.endWrite(4096, true);
-  await engine.drive(cutToContent(file) ?? Promise.resolve());
-  assertEquals(engine.file(file.fd).size, 5700);
 });
 
 Deno.test("A reservation that fails is cut to the length from when it began", async () => {

@@ -15,7 +15,7 @@ import {
   testInEachDirectory,
   testInOneDirectory,
 } from "../support/dirs.ts";
-import { engine } from "../support/engine.ts";
+import { engine, replaceMethod } from "../support/engine.ts";
 import { interpose } from "../support/interpose.ts";
 
 const { NotFound, PermissionDenied, Busy } = Deno.errors;
@@ -47,34 +47,29 @@ const everyName = `
   await moved.file.close();
 `;
 
-/** Flags of the child: with the second only the first directory is allowed. */
-const everyFlags: Record<string, (one: string) => string[]> = {
-  "with all permissions": () => ["-A"],
-  "that alone is allowed": (
-    one,
-  ) => ["--allow-ffi", "--allow-env=DMA_ENGINE", "--allow-read", `--allow-write=${one}`],
-};
-
-for (const [how, flags] of Object.entries(everyFlags)) {
-  testInOneDirectory(`A path means what it meant at the call, ${how}`, async (dir) => {
-    for (const engine of engines) {
-      const [one, two] = [dir.file(`${engine}/one`), dir.file(`${engine}/two`)];
+testInOneDirectory("A path means what it meant at the call", async (dir) => {
+  const limited = ["--allow-ffi", "--allow-env=DMA_ENGINE", "--allow-read"];
+  for (const engine of engines) {
+    for (const all of [true, false]) {
+      const what = `${engine} with ${all ? "all" : "limited"} permissions`;
+      const [one, two] = [dir.file(`${what}/one`), dir.file(`${what}/two`)];
       for (const directory of [one, two]) {
         await Deno.mkdir(directory, { recursive: true });
         for (const name of ["old", "other"]) {
           await Deno.writeFile(`${directory}/${name}`, pattern(5000));
         }
       }
-      const options = { flags: flags(one), cwd: one, env: { DMA_ENGINE: engine } };
+      const flags = all ? ["-A"] : [...limited, `--allow-write=${one}`];
+      const options = { flags, cwd: one, env: { DMA_ENGINE: engine } };
       const { code, output } = await runChild(everyName, options);
-      assertEquals([code, output], [0, ""], engine);
-      assertEquals(await namesIn(one), ["made", "new", "old", "renamed"]);
+      assertEquals([code, output], [0, ""], what);
+      assertEquals(await namesIn(one), ["made", "new", "old", "renamed"], what);
       for (const name of await namesIn(one)) await assertFile(`${one}/${name}`, filled(100, 7));
-      assertEquals(await namesIn(two), ["old", "other"]);
+      assertEquals(await namesIn(two), ["old", "other"], what);
       for (const name of await namesIn(two)) await assertFile(`${two}/${name}`, pattern(5000));
     }
-  }, { bothEngines: false });
-}
+  }
+}, { bothEngines: false });
 
 testInEachDirectory("A directory that is renamed keeps its files' names", async (dir) => {
   await Deno.mkdir(dir.file("before"));
@@ -92,8 +87,8 @@ testInEachDirectory("A directory that is renamed keeps its files' names", async 
 
 testInEachDirectory("A new directory is not mistaken for the old one", async (dir) => {
   // As on NFS, where a server may reuse the number of the old directory, which this machine still has open.
-  engine.isLocal = () => false;
-  using _ = interpose("stat", ({ operation: { memory: { bytes } }, completion, pass }) => {
+  using _server = replaceMethod("isLocal", () => false);
+  using _stats = interpose("stat", ({ operation: { memory: { bytes } }, completion, pass }) => {
     const complete = (result: number) => {
       const isDirectory = parseStat(bytes, "x").kind === "directory";
       if (isDirectory) new DataView(bytes.buffer, bytes.byteOffset).setBigUint64(32, 1n, true);
@@ -101,22 +96,18 @@ testInEachDirectory("A new directory is not mistaken for the old one", async (di
     };
     pass({}, { complete });
   });
-  try {
-    const folder = dir.file("folder");
-    await Deno.mkdir(folder);
-    await using _old = await DmaFile.create(`${folder}/old`);
-    await Deno.remove(folder, { recursive: true });
-    await Deno.mkdir(folder);
-    const file = await DmaFile.create(`${folder}/new`);
-    await using _newer = await DmaFile.create(`${folder}/newer`);
-    // Two for each of the directories: both new files share theirs.
-    assertEquals(descriptorsOf(folder), 4);
-    await file.writable.write(pattern(5000));
-    await file.writable.close();
-    await assertFile(`${folder}/new`, pattern(5000));
-  } finally {
-    Reflect.deleteProperty(engine, "isLocal");
-  }
+  const folder = dir.file("folder");
+  await Deno.mkdir(folder);
+  await using _old = await DmaFile.create(`${folder}/old`);
+  await Deno.remove(folder, { recursive: true });
+  await Deno.mkdir(folder);
+  const file = await DmaFile.create(`${folder}/new`);
+  await using _newer = await DmaFile.create(`${folder}/newer`);
+  // Two for each of the directories: both new files share theirs.
+  assertEquals(descriptorsOf(folder), 4);
+  await file.writable.write(pattern(5000));
+  await file.writable.close();
+  await assertFile(`${folder}/new`, pattern(5000));
 });
 
 testInEachDirectory("rename and remove do not touch another file of the name", async (dir) => {
@@ -304,18 +295,14 @@ testInEachDirectory("DmaFile takes a file: URL as Deno.open does", async (dir) =
 
 /** The kinds of what is looked at on the JavaScript thread while `fn` runs. */
 async function lookedAtNow(fn: () => Promise<void>): Promise<string[]> {
-  const { runNow } = engine;
+  const runNow = engine.runNow.bind(engine);
   const seen: string[] = [];
-  engine.runNow = (operation) => {
-    const result = runNow.call(engine, operation);
+  using _ = replaceMethod("runNow", (operation) => {
+    const result = runNow(operation);
     if (operation.op === "stat") seen.push(parseStat(operation.memory.bytes, "x").kind);
     return result;
-  };
-  try {
-    await fn();
-  } finally {
-    Reflect.deleteProperty(engine, "runNow");
-  }
+  });
+  await fn();
   return seen;
 }
 
@@ -330,8 +317,8 @@ testInEachDirectory("What may be a server's is looked at on a thread", async (di
   };
   await work();
   // 9p asks its server whenever statx(2) is called, and SMB for what has changed.
-  engine.isLocal = () => false;
-  try {
+  {
+    using _ = replaceMethod("isLocal", () => false);
     assertEquals((await lookedAtNow(work)).filter((kind) => kind === "directory"), []);
     const open = async () => {
       await using file = await DmaFile.open(path);
@@ -339,8 +326,6 @@ testInEachDirectory("What may be a server's is looked at on a thread", async (di
       await file.rename(path);
     };
     assertEquals(await lookedAtNow(open), []);
-  } finally {
-    Reflect.deleteProperty(engine, "isLocal");
   }
   // The control: on a mount that was found to be local both are looked at at once.
   let file: DmaFile | undefined;

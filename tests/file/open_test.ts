@@ -7,7 +7,7 @@ import { run, runOrThrow } from "../setup/command.ts";
 import { assertFile, assertNoFile, filled, namesIn, pattern } from "../support/bytes.ts";
 import { descriptorsIn, descriptorsOf } from "../support/descriptors.ts";
 import { isOnDisk, type TestDirectory, testInEachDirectory } from "../support/dirs.ts";
-import { engine } from "../support/engine.ts";
+import { replaceMethod } from "../support/engine.ts";
 import { fail, interpose } from "../support/interpose.ts";
 
 const { AlreadyExists, BadResource, NotSupported } = Deno.errors;
@@ -154,10 +154,12 @@ testInEachDirectory("DmaFile.create gives a new file its mode, less the umask", 
         [{ mode: 0o777 }, 0o750],
         [{ mode: 0o400 }, 0o400],
         [{ mode: 0o104_777 }, 0o750],
+        [{ atomic: true }, 0o640],
       ] as const
     ) {
-      await using file = await DmaFile.create(dir.file(Deno.inspect(options)), options);
-      assertEquals((await file.stat()).mode! & 0o7777, expected);
+      const path = dir.file(Deno.inspect(options));
+      await (await DmaFile.create(path, options)).close();
+      assertEquals((await Deno.stat(path)).mode! & 0o7777, expected, path);
     }
   } finally {
     Deno.umask(umask);
@@ -247,11 +249,10 @@ testInEachDirectory('direct "require" fails in memory, and harms nothing', async
 
 /** A file system that refuses O_DIRECT. `before` is called first. */
 function withoutDirect(before: () => void = () => {}): Disposable {
-  engine.setFlags = () => {
+  return replaceMethod("setFlags", () => {
     before();
     return -Errno.EINVAL;
-  };
-  return { [Symbol.dispose]: () => Reflect.deleteProperty(engine, "setFlags") };
+  });
 }
 
 testInEachDirectory("A link to nothing stays if the file it makes is refused", async (dir) => {
@@ -314,6 +315,9 @@ testInEachDirectory("Positions and buffers are rounded to the alignment", async 
     assertEquals(values.map((value) => file.alignDown(value)), [base, base, base]);
   }
   assertThrows(() => file.alignUp(Number.MAX_SAFE_INTEGER), RangeError);
+  for (const length of [0, 2 ** 31, 2 ** 32 + 4096]) {
+    assertThrows(() => file.allocBuffer(length), RangeError, "Invalid length");
+  }
   for (const length of [1, offset, offset + 1, 1_000_000]) {
     const buffer = file.allocBuffer(length);
     assertEquals(buffer.length, file.alignUp(length));

@@ -1,6 +1,6 @@
 // DmaFile.readAt, readAtAligned, readInto and writeAt: any position, the end of the file, alignment, and errors.
 
-import { assertEquals, assertNotStrictEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import { type DmaBuffer, type DmaError, DmaFile } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { assertFile, filled, joined, overlaid, pattern } from "../support/bytes.ts";
@@ -11,58 +11,27 @@ import { openPattern } from "../support/patterned.ts";
 
 const { BadResource, NotSupported } = Deno.errors;
 const nothing = new Uint8Array();
+const SIZE = 20_001;
 
 // ---- readAt -------------------------------------------------------------------------------------------------------
 
-testInEachDirectory("readAt gives any range of the file", async (dir) => {
-  const size = 20_001;
-  await using file = await openPattern(dir.file("odd"), size);
-  const whole = pattern(size);
-  const edges = [0, 1, 511, 512, 513, 4095, 4096, 4097, 8191, 12_288, 19_999, size];
-  for (const position of edges) {
-    for (const length of [0, 1, 2, 511, 512, 4096, 4097, 9999]) {
+testInEachDirectory("readAt gives any range, and what of it is before the end", async (dir) => {
+  await using file = await openPattern(dir.file("odd"), SIZE);
+  const inside = [0, 1, 511, 512, 513, 4095, 4096, 4097, 8191, 12_288, 19_999];
+  for (const position of [...inside, SIZE, SIZE + 1, 65_536, 2 ** 52]) {
+    for (const length of [0, 1, 2, 511, 512, 4096, 4097, 9999, 5_000_000]) {
+      const there = Math.max(0, Math.min(length, SIZE - position));
       const got = await file.readAt(position, length);
-      assertEquals(got, whole.slice(position, position + length), `readAt(${position}, ${length})`);
+      assertEquals(got, pattern(there, position), `readAt(${position}, ${length})`);
     }
   }
-});
-
-testInEachDirectory("readAt gives what is there at an end inside a block", async (dir) => {
-  await using file = await openPattern(dir.file("600"), 600);
-  const ranges: [position: number, length: number][] = [
-    [100, 1000],
-    [599, 10],
-    [600, 10],
-    [601, 10],
-    [5000, 10],
-    [0, 5_000_000],
-    [100, 5_000_000],
-    [601, 5_000_000],
-    [2 ** 52, 100],
-    [0, Number.MAX_SAFE_INTEGER],
-  ];
-  for (const [position, length] of ranges) {
-    const expected = pattern(600).subarray(position, position + length);
-    assertEquals(await file.readAt(position, length), expected, `readAt(${position}, ${length})`);
-  }
+  assertEquals(await file.readAt(0, Number.MAX_SAFE_INTEGER), pattern(SIZE));
   const past = () => file.readAt(Number.MAX_SAFE_INTEGER, 1);
   await assertRejects(past, RangeError, "position + length");
   // 2^32 + 5 in 32 bits is 5, also in a call that was optimized.
   for (let round = 0; round < 2000; round++) {
     assertEquals((await file.readAt(2 ** 32 + 5, 10)).length, 0);
   }
-});
-
-testInEachDirectory("readAt gives bytes that belong to the caller", async (dir) => {
-  await using file = await openPattern(dir.file("own"), 5000);
-  const first = await file.readAt(10, 100);
-  const second = await file.readAt(10, 100);
-  assertNotStrictEquals(first.buffer, second.buffer);
-  first.fill(0);
-  assertEquals(second, pattern(100, 10));
-  assertEquals(await file.readAt(10, 100), pattern(100, 10));
-  // The caller may also transfer the result.
-  assertEquals(structuredClone(second, { transfer: [second.buffer] }), pattern(100, 10));
 });
 
 testInEachDirectory("readAtAligned gives aligned ranges, shorter at the end", async (dir) => {
@@ -81,8 +50,6 @@ testInEachDirectory("readAtAligned gives aligned ranges, shorter at the end", as
 
 // ---- readInto -----------------------------------------------------------------------------------------------------
 
-const SIZE = 20_001;
-
 /** Registers a test of a file with the pattern in it, and a buffer that suits it. */
 function testReadInto(
   name: string,
@@ -95,17 +62,10 @@ function testReadInto(
 }
 
 testReadInto("fills one buffer repeatedly, and returns the count", async (file, buffer) => {
-  for (
-    const [position, length] of [[0, 8192], [8192, 8192], [4096, 8192], [16_384, 3617]] as const
-  ) {
-    assertEquals(await file.readInto(buffer, position), length);
-    assertEquals(buffer.bytes.subarray(0, length), pattern(length, position));
-  }
-  for (const position of [24_576, 2 ** 40]) {
-    assertEquals(
-      await file.readInto(buffer, position),
-      0,
-    );
+  for (const position of [0, 8192, 4096, 16_384, 24_576, 2 ** 40]) {
+    const there = Math.max(0, Math.min(8192, SIZE - position));
+    assertEquals(await file.readInto(buffer, position), there);
+    assertEquals(buffer.bytes.subarray(0, there), pattern(there, position));
   }
 });
 

@@ -4,7 +4,6 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type ByteRange, type DmaError, type DmaFile, ioStats, type RangeRead } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { pause } from "../setup/command.ts";
-import { Random } from "../simulator/random.ts";
 import { pattern } from "../support/bytes.ts";
 import { eventually } from "../support/descriptors.ts";
 import { testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
@@ -65,31 +64,14 @@ async function assertDone(results: AsyncIterator<RangeRead>): Promise<void> {
   assertEquals((await results.next()).done, true);
 }
 
-/** The same elements in another order. */
-function shuffled<T>(things: T[]): T[] {
-  const random = new Random(7);
-  return things.map((thing) => ({ thing, key: random.next() }))
-    .sort((one, other) => one.key - other.key)
-    .map(({ thing }) => thing);
-}
-
-testReadMany("reads shuffled small ranges in the order given", async (file) => {
-  const size = 4096;
-  const even = shuffled(Array.from({ length: 512 }, (_, index) => range(index * 8, 8)));
-  const odd = shuffled(Array.from({ length: 511 }, (_, index) => range(index * 8 + 1, 7)));
-  for (const ranges of [even, odd]) {
-    assertEquals(await readsFor(file, ranges, { size, maxGap: 4096 }), 1);
-  }
-  const alone = await readsFor(file, odd, { size, maxMerged: 0 });
-  assert(file.alignment.offset === 4096 ? alone === 1 : alone > 300, `${alone} reads`);
-}, 4096);
-
-testReadMany("merges what is near and no more", async (file) => {
+testReadMany("merges what is near and no more, and keeps the order", async (file) => {
   const block = file.alignment.offset;
+  const scattered = Array.from({ length: 511 }, (_, index) => range(index * 254 % 511 * 8 + 1, 7));
   const blocks = (...starts: number[]) => starts.map((start) => range(start * block, block));
   const cases: [string, number, ByteRange[], Options][] = [
     ["neighbours", 1, blocks(0, 1, 2, 3), {}],
     ["neighbours, backwards", 1, blocks(3, 2, 1, 0), {}],
+    ["small ones in any order", 1, scattered, { maxGap: block }],
     ["overlapping", 1, [range(0, 5000), range(2500, 5000), range(1, 2)], {}],
     ["twice the same", 1, [...blocks(5, 5), range(5 * block + 1, 3)], { maxMerged: 0 }],
     ["in one block", 1, [range(10, 5), range(400, 5), range(100, 5)], { maxMerged: 0 }],
@@ -166,25 +148,6 @@ testReadMany("reads what is there while its input makes it wait", async (file) =
   await assertDone(results);
 });
 
-testReadMany("requests no more ranges than it may read at once", async (file) => {
-  let asked = 0;
-  const input = function* () {
-    for (; asked < 1000; asked++) yield range(asked * 150, 10);
-  };
-  let taken = 0;
-  let most = 0;
-  const before = engine.counters.inFlight;
-  for await (const result of file.readMany(input(), { concurrency: 3, maxMerged: 0 })) {
-    assertRead(result);
-    taken++;
-    most = Math.max(most, engine.counters.inFlight - before);
-    const behind = 4096 / 150 * 4;
-    assert(asked <= taken + behind, `${asked} ranges asked for, ${taken} taken`);
-  }
-  assertEquals(taken, 1000);
-  assert(most <= 3, `${most} reads in flight`);
-});
-
 testReadMany("of ranges without an end gives out the first ones", async (file) => {
   for (const length of [0, 10]) {
     let asked = 0;
@@ -201,12 +164,14 @@ testReadMany("of ranges without an end gives out the first ones", async (file) =
 });
 
 testReadMany("keeps as many reads in flight as it may", async (file) => {
-  using reads = hold("read");
-  const reading = readsFor(file, apart, { concurrency: 5 });
-  await pause(10);
-  assertEquals(reads.count, 5);
-  reads.letGo();
-  assertEquals(await reading, 20);
+  for (const [options, most] of [[{}, 16], [{ concurrency: 5 }, 5]] as const) {
+    using reads = hold("read");
+    const reading = readsFor(file, apart, options);
+    await pause(10);
+    assertEquals(reads.count, most);
+    reads.letGo();
+    assertEquals(await reading, 20);
+  }
 });
 
 testReadMany("reads on behind a slow read, within its memory", async (file) => {
@@ -222,37 +187,6 @@ testReadMany("reads on behind a slow read, within its memory", async (file) => {
       assertEquals(await reading, 20);
     }
   }
-});
-
-testReadMany("that is left early waits for its reads", async (file) => {
-  let closed = 0;
-  const input = function* () {
-    try {
-      for (let index = 0;; index++) yield range(index * 8192 % 190_000, 10);
-    } finally {
-      closed++;
-    }
-  };
-  using reads = hold("read", { only: ({ position }) => position > 0 });
-  const results = start(file, input());
-  await assertNext(results, 0);
-  let over = false;
-  const left = results.return!().then(() => over = true);
-  await pause(5);
-  assertEquals([over, reads.count], [false, 16]);
-  reads.letGo();
-  await left;
-  assertEquals([closed, engine.counters.inFlight], [1, 0]);
-});
-
-testReadMany("is left though its input never comes to an end", async (file) => {
-  const input = async function* () {
-    yield range(0, 10);
-    await new Promise(() => {});
-  };
-  const results = start(file, input());
-  await assertNext(results, 0);
-  await results.return!();
 });
 
 testReadMany("fails only the ranges that cannot be read", async (file) => {

@@ -9,16 +9,12 @@ export class AssertionError extends Error {
   override name = "AssertionError";
 }
 
-export function fail(msg?: string): never {
+function fail(msg?: string): never {
   throw new AssertionError(`Failed assertion${msg ? `: ${msg}` : ""}`);
 }
 
 export function assert(condition: unknown, msg = ""): asserts condition {
   if (!condition) throw new AssertionError(msg || "Expected a truthy value");
-}
-
-export function assertFalse(condition: unknown, msg?: string): void {
-  expect(!condition, condition, "to be falsy", undefined, msg);
 }
 
 /** Throws unless both are equal by value, all the way down. */
@@ -39,10 +35,6 @@ export function assertStrictEquals<T>(
   msg?: string,
 ): asserts actual is T {
   expect(Object.is(actual, expected), actual, "to be the same as", expected, msg);
-}
-
-export function assertNotStrictEquals<T>(actual: T, expected: T, msg?: string): void {
-  expect(!Object.is(actual, expected), actual, "not to be the same as", expected, msg);
 }
 
 export function assertInstanceOf<T extends ErrorType>(
