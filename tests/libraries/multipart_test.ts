@@ -2,21 +2,19 @@
 // leave no file.
 
 import "../support/engine.ts";
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertStringIncludes } from "@std/assert";
 import { Writable } from "node:stream";
 import { DmaFile } from "../../mod.ts";
-import { O_TMPFILE } from "../../src/engine/linux.ts";
+import { Errno } from "../../src/engine/linux.ts";
 import { assertFile, filled, namesIn, pattern } from "../support/bytes.ts";
 import { descriptorsIn, eventually } from "../support/descriptors.ts";
 import { type TestDirectory, testInOneDirectory } from "../support/dirs.ts";
-import { interpose } from "../support/interpose.ts";
+import { fail, withoutUnnamedFiles } from "../support/interpose.ts";
 import { breakOff, encode, upload } from "./multipart/client.ts";
 import { type Receive, serveUploads } from "./multipart/server.ts";
 import { isAvailable } from "./packages.ts";
 
 const MiB = 1 << 20;
-const ENOSPC = 28;
-const EOPNOTSUPP = 95;
 
 const libraries: { specifier: string; load: () => Promise<{ receive: Receive }> }[] = [
   { specifier: "npm:busboy@1.6.0", load: () => import("./multipart/busboy.ts") },
@@ -54,16 +52,6 @@ for (const [index, { specifier, load }] of libraries.entries()) {
     await assertFile(dir.file("small.bin"), small);
   });
 
-  test("uploads at once do not mix", async (dir, receive) => {
-    await using server = await serveUploads(receive, dir.path);
-    const files = Array.from({ length: 12 }, (_, index) => pattern(500_000 + index, index * MiB));
-    const answers = await Promise.all(
-      files.map((bytes, index) => upload(server.port, { [`${index}`]: bytes })),
-    );
-    assertEquals(answers.map(({ status }) => status), files.map(() => 200));
-    for (const [index, bytes] of files.entries()) await assertFile(dir.file(`${index}`), bytes);
-  });
-
   test("a client that breaks off publishes nothing and leaves nothing", async (dir, receive) => {
     await Deno.writeFile(dir.file("file"), filled(10, 1));
     await using server = await serveUploads(receive, dir.path);
@@ -72,10 +60,7 @@ for (const [index, { specifier, load }] of libraries.entries()) {
     const cuts = [1000, 70_000, 2 * MiB, request.lastBoundary, request.lastBoundary + 10];
     for (const refused of [false, true]) {
       // Without unnamed files the bytes are under a hidden name meanwhile.
-      using _ = interpose("open", ({ operation, pass, end }) => {
-        if (refused && (operation.flags & O_TMPFILE) === O_TMPFILE) end(-EOPNOTSUPP);
-        else pass();
-      });
+      using _ = refused ? withoutUnnamedFiles() : undefined;
       for (const cut of cuts) {
         const failed = server.failures.length;
         await breakOff(server.port, request, cut);
@@ -89,38 +74,12 @@ for (const [index, { specifier, load }] of libraries.entries()) {
     await assertFile(dir.file("file"), parts.file);
   });
 
-  test("a file that arrived before the connection broke is whole", async (dir, receive) => {
-    await using server = await serveUploads(receive, dir.path);
-    const first = pattern(MiB);
-    const request = await encode({ first, second: pattern(MiB, MiB) });
-    await breakOff(server.port, request, request.lastBoundary - 1000);
-    await eventually(() => server.failures.length > 0);
-    await eventually(() => descriptorsIn(dir.path) === 0);
-    // multer removes it eventually.
-    const bytes = await Deno.readFile(dir.file("first")).catch(() => undefined);
-    if (bytes) assertEquals(bytes, first);
-    assert(!(await namesIn(dir.path)).includes("second"));
-  });
-
-  test("what is over a limit is refused and not stored", async (dir, receive) => {
-    await using server = await serveUploads(receive, dir.path, { fileSize: MiB, files: 1 });
-    assertEquals((await upload(server.port, { fits: pattern(MiB - 1) })).status, 200);
-    await assertNames(dir, ["fits"]);
-    // Cut at the limit, the file would be complete for the library.
-    assertEquals((await upload(server.port, { large: pattern(MiB + 1) })).status, 400);
-    await assertNames(dir, ["fits"]);
-    const parts = { one: pattern(1000), two: pattern(MiB - 1) };
-    assertEquals((await upload(server.port, parts)).status, 400);
-    await eventually(() => descriptorsIn(dir.path) === 0);
-    assert(!(await namesIn(dir.path)).includes("two"));
-  });
-
   for (const operation of ["write", "sync"] as const) {
     test(`the client learns that a ${operation} failed`, async (dir, receive) => {
       await using server = await serveUploads(receive, dir.path);
       const parts = { file: pattern(2 * MiB) };
       {
-        using _ = interpose(operation, ({ end }) => end(-ENOSPC));
+        using _ = fail(operation, Errno.ENOSPC);
         const { status, body } = await upload(server.port, parts);
         assertEquals(status, 400);
         assertStringIncludes(String(body), "No space left on device");

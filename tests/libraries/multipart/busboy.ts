@@ -5,15 +5,14 @@ import busboy from "npm:busboy@1.6.0";
 import { finished } from "node:stream/promises";
 import { type Receive, type Received, store } from "./server.ts";
 
-export const receive: Receive = async (request, directory, limits) => {
+export const receive: Receive = async (request, directory) => {
   const received: Received = { fields: {}, files: [] };
   const stored: Promise<void>[] = [];
-  const parser = busboy({ headers: request.headers, limits });
+  const parser = busboy({ headers: request.headers });
   request.on("close", () => {
     if (!request.readableEnded) parser.destroy(new Error("The client broke off"));
   });
   parser.on("field", (name, value) => received.fields[name] = value);
-  parser.on("filesLimit", () => parser.destroy(new Error("There are too many files")));
   parser.on("file", (_field, stream, { filename = "" }) => {
     received.files.push(filename);
     const storing = store(stream, `${directory}/${filename}`);

@@ -37,14 +37,10 @@ async function open(path: string): Promise<Writable> {
   return toNodeWritable((await DmaFile.create(path, { atomic: true })).writable);
 }
 
-export const receive: Receive = async (request, directory, limits) => {
-  const { fileSize = Infinity, files: maxFiles = Infinity } = limits;
+export const receive: Receive = async (request, directory) => {
   const names: string[] = [];
   const streams: Writable[] = [];
   const form = formidable({
-    maxFileSize: fileSize,
-    maxTotalFileSize: fileSize * maxFiles,
-    maxFiles,
     filename: (_name, _extension, { originalFilename }) => basename(originalFilename ?? ""),
     fileWriteStreamHandler: (file) => {
       const { newFilename } = file as unknown as { newFilename: string };

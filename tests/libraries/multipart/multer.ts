@@ -27,9 +27,9 @@ type Middleware = (
   next: (error?: unknown) => void,
 ) => void;
 
-export const receive: Receive = async (request, directory, limits) => {
+export const receive: Receive = async (request, directory) => {
   const storing: Promise<unknown>[] = [];
-  const upload = multer({ storage: storage(directory, storing), limits });
+  const upload = multer({ storage: storage(directory, storing) });
   const middleware = upload.array("file") as unknown as Middleware;
   try {
     await new Promise<void>((resolve, reject) =>

@@ -8,41 +8,20 @@ import { pipeline } from "node:stream/promises";
 import { DmaFile } from "../../../mod.ts";
 import { toNodeWritable } from "../../../node.ts";
 
-/** The limits of uploads. */
-export interface Limits {
-  /** Bytes of one file. */
-  fileSize?: number;
-  /** Files in a request. */
-  files?: number;
-}
-
 export interface Received {
   fields: Record<string, string>;
   /** Names of files, in the order in which they came. */
   files: string[];
 }
 
-/** Stores the files of a request in a directory. Rejects if any of them is incomplete or too large. */
-export type Receive = (
-  request: IncomingMessage,
-  directory: string,
-  limits: Limits,
-) => Promise<Received>;
+/** Stores the files of a request in a directory. Rejects if any of them is incomplete. */
+export type Receive = (request: IncomingMessage, directory: string) => Promise<Received>;
 
-/**
- * Stores a file's stream in an atomic file. busboy, which multer uses, ends a stream that is too large as if it were
- * complete.
- */
-export async function store(
-  stream: Readable & { truncated?: boolean },
-  path: string,
-): Promise<void> {
+/** Stores a file's stream in an atomic file. */
+export async function store(stream: Readable, path: string): Promise<void> {
   // It may fail before the file is open. The pipeline rejects then.
   stream.on("error", () => {});
-  const refuse = () => stream.destroy(new Error("The file is too large"));
-  stream.on("limit", refuse);
   const file = await DmaFile.create(path, { atomic: true });
-  if (stream.truncated) refuse();
   await pipeline(stream, toNodeWritable(file.writable));
 }
 
@@ -52,16 +31,12 @@ export interface UploadServer extends AsyncDisposable {
 }
 
 /** Starts a server. It responds with the names that it received, or with 400 and the reason. */
-export async function serveUploads(
-  receive: Receive,
-  directory: string,
-  limits: Limits = {},
-): Promise<UploadServer> {
+export async function serveUploads(receive: Receive, directory: string): Promise<UploadServer> {
   const failures: Error[] = [];
   const server = createServer(async (request, response) => {
     let answer: unknown;
     try {
-      answer = await receive(request, directory, limits);
+      answer = await receive(request, directory);
     } catch (error) {
       failures.push(error as Error);
       response.statusCode = 400;

@@ -17,7 +17,7 @@ export class DmaStore extends DataStore {
 
   constructor(directory: string) {
     super();
-    this.extensions = ["creation", "termination"];
+    this.extensions = ["creation"];
     this.#directory = directory;
   }
 
@@ -45,14 +45,6 @@ export class DmaStore extends DataStore {
   ): Promise<number> {
     const entry = this.#entry(id);
     return entry.writing = this.#write(stream as AsyncIterable<Uint8Array>, entry.upload, offset);
-  }
-
-  override async remove(id: string): Promise<void> {
-    await this.#entry(id).writing.catch(() => {});
-    this.#entries.delete(id);
-    for (const path of [this.#partial(id), this.#whole(id)]) {
-      await Deno.remove(path).catch(() => {});
-    }
   }
 
   async #write(
