@@ -7,6 +7,7 @@ import { hasProgram, pause, runOrThrow } from "../setup/command.ts";
 import { assertFile, assertNoFile, filled, namesIn, pattern } from "../support/bytes.ts";
 import { descriptorsIn } from "../support/descriptors.ts";
 import {
+  testBetweenDirectories,
   type TestDirectory,
   testInEachDirectory,
   type TestInEachDirectoryOptions,
@@ -207,15 +208,25 @@ testBothWays("An atomic file cannot replace what is no regular file", async (dir
   await assertOnly(dir, "fifo", "link");
 });
 
-testBothWays("An atomic file is not renamed to a name that it could not get", async (dir) => {
+testBothWays("An atomic file is not renamed to a name that is a directory", async (dir) => {
   const file = await create(dir.file("kept"));
   await file.writeAt(pattern(4096), 0);
-  const elsewhere = await assertRejects(() => file.rename("/proc/dma")) as DmaError;
-  assertEquals(elsewhere.code, "EXDEV");
   await assertRejects(() => file.rename(dir.file("name/")), IsADirectory);
   assertEquals(file.path, dir.file("kept"));
   await file.close();
   await assertFile(file.path, pattern(4096));
+});
+
+testBetweenDirectories("An atomic file is not renamed", async (from, to) => {
+  for (const refuses of [false, true]) {
+    using _ = refuses ? withoutUnnamedFiles() : undefined;
+    const file = await create(from.file("kept"));
+    const { code } = await assertRejects(() => file.rename(to.file("name"))) as DmaError;
+    assertEquals([code, file.path], ["EXDEV", from.file("kept")]);
+    await file.close();
+    await assertOnly(from, "kept");
+    await assertOnly(to);
+  }
 });
 
 testBothWays("An atomic file is not renamed into an immutable directory", async (dir) => {
