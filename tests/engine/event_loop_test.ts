@@ -125,7 +125,7 @@ const ways: Record<string, Way> = {
     },
   },
   "write of single bytes": {
-    // The clock is looked at after some hundred of them.
+    // The clock is read once per some hundred of them.
     length: 20_000,
     steps: 20_000,
     most: 1000,

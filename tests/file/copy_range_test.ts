@@ -41,7 +41,7 @@ function testCopy(
 /** A kernel that cannot copy: the bytes are read and written. */
 const byHand = (errno: number = Errno.EXDEV) => fail("copyRange", errno);
 
-/** Kernels, the most bytes that each copies at once, and the position from which on it refuses, with an error. */
+/** Kernels: the most bytes that each copies at once, the first position that it refuses, and its error. */
 const kernels: [name: string, most: number, refusedFrom: number, errno: number][] = [
   ["copies all", Infinity, Infinity, 0],
   ["cannot copy", Infinity, 0, Errno.EXDEV],
@@ -236,7 +236,7 @@ testCopy("rejects with the kernel's error, and discards an atomic target", async
 testCopy("by hand cuts off nothing that another program appends", async (from, dir) => {
   await using to = await DmaFile.create(dir.file("to"));
   using _ = byHand();
-  // The padding is cut off when no write is under way.
+  // The padding is cut off when no write is in flight.
   using writes = hold("write", { only: ({ position }) => position === 0 });
   const writing = to.writeAt(pattern(4096), 0);
   const copying = from.copyRangeTo(to, 0, 5000, 8192);

@@ -71,7 +71,7 @@ testFile("preallocate reserves, and lengthens by zeros or keeps the size", 5000,
   await file.preallocate(2 * MIB);
   assert(await bytesOnDisk(file) >= 2 * MIB);
   await assertFile(file.path, joined(pattern(5000), zeros(2 * MIB - 5000)));
-  // Less than there is changes nothing.
+  // A smaller length changes nothing.
   await file.preallocate(100);
   assertEquals(await file.size(), 2 * MIB);
   await assertRejects(() => file.preallocate(0), RangeError, "length");

@@ -189,7 +189,7 @@ export class ScriptedEngine implements Engine {
     return this.#perform(operation, "length" in operation ? operation.length : 0);
   }
 
-  /** Performs an operation as far as `result` says, and returns the result. */
+  /** Performs an operation, with at most `result` bytes or with the error that it is, and returns the result. */
   #perform(operation: Operation, result: number): number {
     const descriptions = descriptorsOf(operation).map((fd) => this.#descriptors.get(fd));
     const node = descriptions[0]?.node;
@@ -201,7 +201,7 @@ export class ScriptedEngine implements Engine {
       descriptions,
       file: undefined,
       target: undefined,
-      // As they are by now: what was released before is seen.
+      // Read now, so that memory that was released too early is noticed.
       bytes: operation.op === "write"
         ? operation.memory.bytes.slice(operation.offset, operation.offset + most)
         : undefined,
