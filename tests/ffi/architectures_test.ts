@@ -105,7 +105,7 @@ function checkErrors({ errors }: Constants): void {
   }
   const unknown = ioError(4095, "open", "x");
   assertEquals(unknown.code, "E4095");
-  assertEquals(unknown.message, "Unknown error (os error 4095): open 'x'");
+  assertEquals(unknown.message, "Unknown error 4095 (os error 4095): open 'x'");
 }
 
 /** Processors as readelf(1) names them, and the alignment of segments for their largest pages. */
