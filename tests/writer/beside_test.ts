@@ -1,6 +1,6 @@
 // A writer beside other uses of its file: what reads, writes or renames it while the writer is at work or closes.
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DmaFile, DmaStreamWriter, ioStats } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { filled, joined, overlaid, pattern } from "../support/bytes.ts";
