@@ -37,7 +37,7 @@ import { lock, tryLock, unlock } from "./file/lock.ts";
 import { freeSpace, reserveSpace } from "./file/allocate.ts";
 import { OpenFile } from "./file/open_file.ts";
 import { openPath } from "./file/open.ts";
-import { cutAfterEnd, finishAtEnd } from "./file/program_end.ts";
+import { cutAfterEnd, finishAtEnd, forgetFailure } from "./file/program_end.ts";
 import { checkAtomic, readMemory, writeBytes } from "./file/random_access.ts";
 import { type ByteRange, type RangeRead, readMany } from "./file/read_many.ts";
 import { readBytes } from "./file/shared_reads.ts";
@@ -829,6 +829,7 @@ export class DmaFile implements AsyncDisposable {
     const file = this.#file;
     // Another writer may start while one ends. Without a writer, no new one can start after file.close() is called.
     while (file.writer) await file.writer.abortWriter(closedError("write", file.path));
+    forgetFailure(file);
     await file.close();
   }
 
@@ -980,7 +981,8 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
     sinks.set(this, sink);
     finishAtEnd(openFile, sink);
     whenDropped(this, writer.ended, () => {
-      writer.abort(new Error("The writer was dropped without close")).catch(() => {});
+      const reason = new Error("The writer was dropped without close");
+      sink.abort(() => writer.abort(reason)).catch(() => {});
     });
   }
 
@@ -1060,7 +1062,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    * ```
    */
   get closed(): Promise<void> {
-    return this.#sink.writer.closedOrFailed;
+    return this.#sink.watched(this.#sink.writer.closedOrFailed);
   }
 
   /**

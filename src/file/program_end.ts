@@ -18,6 +18,9 @@ const TIMEOUT_MS = 1000;
 /** The open files and their writers. */
 const open = new Map<OpenFile, Flushable | undefined>();
 
+/** The failures of writers that no caller knows of. */
+const unreported = new Map<OpenFile, unknown>();
+
 /** Whether only the program's listeners for its end still run. */
 let hasEnded = false;
 
@@ -30,14 +33,27 @@ export function finishAtEnd(file: OpenFile, writing?: Flushable): void {
   open.set(file, writing);
 }
 
+/** Has the end of the program report the failure of a file's writer, unless a caller learns of it before. */
+export function reportAtEnd(file: OpenFile, reason: unknown): void {
+  unreported.set(file, reason);
+}
+
+/** A caller knows of the failure, or has given the file up. */
+export function forgetFailure(file: OpenFile): void {
+  unreported.delete(file);
+}
+
 /**
  * Begins to finish the open writers after the event loop has run empty. Atomic files that were not closed are
- * discarded. Returns whether there is work to wait for. A failure is an unhandled rejection, which ends the program.
+ * discarded. Returns whether there is work to wait for. A failure, also an earlier one that no caller knows of, is an
+ * unhandled rejection, which ends the program.
  */
 export function finishOpenFiles(): boolean {
   // The engine may no longer accept operations.
   if (hasEnded) return false;
-  let begun = false;
+  let begun = unreported.size > 0;
+  for (const reason of unreported.values()) Promise.reject(reason);
+  unreported.clear();
   for (const [file, writing] of [...open]) {
     const { writer } = file;
     if (file.naming.isUnpublished) {
@@ -69,12 +85,16 @@ export function flushOpenFilesNow(deadline: number, warn: (message: string) => v
         writing?.flushNow(false, Math.min(turnEnd, deadline));
       } catch (error) {
         if (!isLast) return true;
-        warn(`'${file.path}' does not have everything that was written to it: ${error}`);
+        unreported.set(file, error);
       }
       cutNow(file, deadline);
       return false;
     });
   }
+  for (const [file, error] of unreported) {
+    warn(`'${file.path}' does not have everything that was written to it: ${error}`);
+  }
+  unreported.clear();
 }
 
 /** Removes the temporary names of atomic files that were not closed. Files without a name disappear by themselves. */

@@ -5,6 +5,7 @@
 import { chunkBytes, lengthOfBytes } from "../arguments.ts";
 import { yieldIfNeeded } from "../engine/event_loop.ts";
 import type { Memory } from "../engine/operation.ts";
+import { forgetFailure, reportAtEnd } from "../file/program_end.ts";
 import { closedError } from "./ending.ts";
 import type { Writer } from "./writer.ts";
 
@@ -68,6 +69,8 @@ export class WriterSink {
   upstream: WeakRef<Upstream> | undefined;
   /** Whether a call has rejected with the failure. If so, disposing is silent. */
   errorReported = false;
+  /** Whether a caller knows of the failure, so that the end of the program need not report it. */
+  #isTold = false;
   /** Whether a chunk came after the end of the program or of a pipe had closed the stream. */
   #hasRefused = false;
 
@@ -100,7 +103,7 @@ export class WriterSink {
     // The stream would first wait for the current chunk, however large it is.
     controller.signal.addEventListener("abort", () => {
       // The caller knows the reason.
-      this.errorReported ||= !this.writer.failure;
+      if (!this.writer.failure) this.#report();
       this.writer.abort(controller.signal.reason).catch(() => {});
     });
   }
@@ -140,7 +143,8 @@ export class WriterSink {
     for (const { isTaken } of this.#waiting.splice(0)) isTaken?.reject(reason);
     this.#waitingBytes = 0;
     // A pipe reports the failure to its caller.
-    if (this.#stream?.deref()?.locked && !this.#lockToken) this.errorReported = true;
+    if (this.#stream?.deref()?.locked && !this.#lockToken) this.#report();
+    if (!this.#isTold) reportAtEnd(this.writer.file, reason);
     await this.writer.ended;
     this.#controller?.deref()?.error(reason);
   }
@@ -251,6 +255,15 @@ export class WriterSink {
 
   /** Blocks until all chunks so far are in the file, and with `durable` are synced. Throws the failure. */
   flushNow(durable: boolean, deadline: number): void {
+    try {
+      this.#flushNow(durable, deadline);
+    } catch (error) {
+      if (this.writer.failure) this.#tell();
+      throw error;
+    }
+  }
+
+  #flushNow(durable: boolean, deadline: number): void {
     this.upstream?.deref()?.handOver();
     for (this.#takeWaiting(); this.#waiting.length > 0; this.#takeWaiting()) {
       // At the end of a program its writers are closed already.
@@ -280,8 +293,26 @@ export class WriterSink {
 
   /** Aborts the stream, and waits until everything is freed. A stream that has failed keeps its failure. */
   async abort(abort: () => Promise<void>): Promise<void> {
+    this.#tell();
     if (this.writer.failure) await this.writer.ended;
     await abort();
+  }
+
+  #report(): void {
+    this.errorReported = true;
+    this.#tell();
+  }
+
+  /** The end of the program need not report the failure. */
+  #tell(): void {
+    this.#isTold = true;
+    forgetFailure(this.writer.file);
+  }
+
+  /** Returns the `closed` promise of the stream or of a lock. Its rejection tells the caller of the failure. */
+  watched(closed: Promise<void>): Promise<void> {
+    closed.catch(() => this.writer.failure && this.#tell());
+    return closed;
   }
 
   /** A promise for a user. After a failure it rejects with the failure, which then counts as reported. */
@@ -296,7 +327,7 @@ export class WriterSink {
   async rethrow(error: unknown): Promise<never> {
     const { failure } = this.writer;
     if (failure && error === failure.reason) {
-      this.errorReported = true;
+      this.#report();
       await this.writer.ended;
     }
     throw error;
@@ -310,6 +341,11 @@ export class WriterSink {
     const releaseLock = writer.releaseLock.bind(writer);
     const token = this.#lockToken = Symbol();
     const hasLock = () => this.#lockToken === token;
+    const { get: closed } = Object.getOwnPropertyDescriptor(
+      Object.getPrototypeOf(writer),
+      "closed",
+    )!;
+    Object.defineProperty(writer, "closed", { get: () => this.watched(closed!.call(writer)) });
     return Object.assign(writer, {
       write: (chunk: unknown): Promise<void> => {
         try {

@@ -225,6 +225,41 @@ testPrograms("A warning names the file that could not be written in time", {
   },
 });
 
+// The writer fails at `await fail()`, after all of its chunks were accepted.
+const fails = `const { engineAtWork } = await import(configure);
+  const writer = await create(path);
+  const engine = engineAtWork();
+  const submit = engine.submit.bind(engine);
+  const { promise: failing, resolve } = Promise.withResolvers();
+  engine.submit = (operation, completion) => {
+    if (operation.op !== "write") submit(operation, completion);
+    else failing.then(() => completion.complete(-28));
+  };
+  const fail = () => (resolve(), pause(1));
+  for (let index = 0; index < 20; index++) await writer.write(chunk);`;
+const reports = (text: string) => async ({ path, output }: Ran) => {
+  assertStringIncludes(output, text);
+  await assertFile(path, new Uint8Array());
+};
+
+testPrograms(
+  "The end of a program reports a failure that nobody was told of",
+  { code: `${fails} await fail();`, exit: 1, check: reports("No space left on device") },
+  { code: `${fails} await fail(); Deno.exit(3);`, exit: 3, check: reports("Warning: '") },
+);
+
+testPrograms(
+  "The end of a program does not report a failure again",
+  ...[
+    "await fail(); await writer.close().catch(() => {});",
+    "await fail(); await writer.abort();",
+    "await fail(); await writer.file.close();",
+    "writer.closed.catch(() => {}); await fail();",
+    "writer.getWriter().closed.catch(() => {}); await fail();",
+    "await fail(); try { writer.flushSync(); } catch { /* Told. */ }",
+  ].map((code) => ({ code: fails + code, output: "", after: new Uint8Array() })),
+);
+
 // ---- programs that close their files, or run into a limit -----------------------------------------------------------
 
 testPrograms(

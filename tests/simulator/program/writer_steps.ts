@@ -47,6 +47,8 @@ export function openWriter(
     syncOnClose: options.syncOnClose,
     closeFile: options.closeFile,
   };
+  // Another program's failures are none of this one's.
+  stream.closed.catch(() => {});
   const { bufferSize, writeBehind } = stream;
   const oracle = new WriterOracle(stream, tracked, facts, handle.block);
   const shares = !("bufferSize" in options);
@@ -63,7 +65,7 @@ export function openWriter(
 
 /** A file has one writer at a time. The first one may have ended without a report yet. */
 async function openSecond(session: Session, handle: Handle): Promise<void> {
-  let second: WritableStream;
+  let second: DmaStreamWriter;
   try {
     second = new session.module.DmaStreamWriter(handle.file, { closeFile: false });
   } catch (error) {
