@@ -189,9 +189,10 @@ function decodedPath(name: string, url: URL): string {
 }
 
 /**
- * A getter of the built-in class, because an object's own `length` may differ from the length that native code uses.
+ * A getter of the built-in class, because an object's own `length` may differ from the length that native code uses. It
+ * takes objects of other realms (node:vm), which are no instances of this realm's classes, and throws for other classes.
  */
-function getterOf<T>(prototype: object, name: string): (of: ArrayBufferView) => T {
+function getterOf<T>(prototype: object, name: PropertyKey): (of: unknown) => T {
   const { get } = Object.getOwnPropertyDescriptor(prototype, name)!;
   return Function.prototype.call.bind(get!);
 }
@@ -202,9 +203,32 @@ const gettersOf = (prototype: object) => ({
   byteLength: getterOf<number>(prototype, "byteLength"),
 });
 
-const typedArray = gettersOf(Object.getPrototypeOf(Uint8Array.prototype));
+const TypedArrayPrototype = Object.getPrototypeOf(Uint8Array.prototype);
+const typedArray = gettersOf(TypedArrayPrototype);
 const dataView = gettersOf(DataView.prototype);
-const isDetached = (buffer: ArrayBufferLike) => buffer instanceof ArrayBuffer && buffer.detached;
+/** The name of a typed array's class; undefined for everything else. */
+const typedArrayName = getterOf<string | undefined>(TypedArrayPrototype, Symbol.toStringTag);
+const detached = getterOf<boolean>(ArrayBuffer.prototype, "detached");
+const sharedLength = getterOf<number>(SharedArrayBuffer.prototype, "byteLength");
+
+/** Whether a buffer is detached; undefined if the value is none. */
+function isDetached(value: unknown): boolean | undefined {
+  try {
+    if (!(value instanceof SharedArrayBuffer)) return detached(value);
+  } catch {
+    // It is no ArrayBuffer.
+  }
+  try {
+    sharedLength(value);
+    return false;
+  } catch {
+    return undefined;
+  }
+}
+
+export function isUint8Array(value: unknown): value is Uint8Array {
+  return typedArrayName(value) === "Uint8Array";
+}
 
 const keysOf: (of: ArrayBufferView) => unknown = Function.prototype.call.bind(
   Uint8Array.prototype.keys,
@@ -213,7 +237,7 @@ const keysOf: (of: ArrayBufferView) => unknown = Function.prototype.call.bind(
 /** Whether a view reaches beyond its buffer. A typed array that does has a length of 0. */
 function isOutOfBounds(view: ArrayBufferView): boolean {
   try {
-    if (view instanceof DataView) dataView.byteLength(view);
+    if (typedArrayName(view) === undefined) dataView.byteLength(view);
     else if (typedArray.byteLength(view) === 0) keysOf(view);
     return false;
   } catch {
@@ -229,16 +253,11 @@ export const lengthOfBytes: (bytes: Uint8Array) => number = typedArray.byteLengt
  * Throws TypeError if the value is not bytes, or is detached.
  */
 export function chunkBytes(name: string, chunk: unknown): Uint8Array {
-  if (ArrayBuffer.isView(chunk)) {
-    const { buffer, byteOffset, byteLength } = chunk instanceof DataView ? dataView : typedArray;
-    const whole = buffer(chunk);
-    if (!isDetached(whole)) {
-      if (isOutOfBounds(chunk)) throw new TypeError(`Cannot write ${name}: its buffer was shrunk`);
-      return new Uint8Array(whole, byteOffset(chunk), byteLength(chunk));
-    }
-  } else if (chunk instanceof ArrayBuffer || chunk instanceof SharedArrayBuffer) {
-    if (!isDetached(chunk)) return new Uint8Array(chunk);
-  } else {
+  const isTyped = typedArrayName(chunk) !== undefined;
+  const view = isTyped ? typedArray : ArrayBuffer.isView(chunk) ? dataView : undefined;
+  const buffer = (view ? view.buffer(chunk) : chunk) as ArrayBufferLike;
+  const isGone = isDetached(buffer);
+  if (isGone === undefined) {
     throw new TypeError(
       `Cannot write ${shown(chunk)}: ${name} must be an ArrayBuffer or a view of one${
         typeof chunk === "string" ? " (encode text with TextEncoder)" : ""
@@ -246,5 +265,10 @@ export function chunkBytes(name: string, chunk: unknown): Uint8Array {
     );
   }
   // A detached buffer has no bytes. Writing nothing would silently lose data.
-  throw new TypeError(`Cannot write ${name}: its buffer is detached`);
+  if (isGone) throw new TypeError(`Cannot write ${name}: its buffer is detached`);
+  if (!view) return new Uint8Array(buffer);
+  if (isOutOfBounds(chunk as ArrayBufferView)) {
+    throw new TypeError(`Cannot write ${name}: its buffer was shrunk`);
+  }
+  return new Uint8Array(buffer, view.byteOffset(chunk), view.byteLength(chunk));
 }

@@ -11,6 +11,7 @@ import {
   forbidCloning,
   integer,
   isSet,
+  isUint8Array,
   lengthOfBytes,
   pathText,
   shown,
@@ -465,7 +466,7 @@ export class DmaFile implements AsyncDisposable {
   ): Promise<number> {
     const file = this.#file;
     const bufferLength = lengthOfBuffer(data);
-    if (bufferLength === undefined && !(data instanceof Uint8Array)) {
+    if (bufferLength === undefined && !isUint8Array(data)) {
       throw new TypeError(`Cannot write ${shown(data)}: data must be a DmaBuffer or a Uint8Array`);
     }
     // The caller's own code may run here, and detach the data.

@@ -1,6 +1,7 @@
 // What may be given to a DmaStreamWriter, what is refused alone, and whose the bytes are.
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { runInNewContext } from "node:vm";
 import { DmaFile, DmaStreamWriter } from "../../mod.ts";
 import { assertFile, filled, joined, pattern } from "../support/bytes.ts";
 import { testDirectAndCached, testInOneDirectory } from "../support/dirs.ts";
@@ -38,6 +39,9 @@ function shrunk<View>(make: (memory: ArrayBuffer) => View): View {
   return view;
 }
 
+/** What this text evaluates to in another realm, whose classes are not those of this one. */
+const elsewhere = (text: string) => runInNewContext(text);
+
 /** What tests/faults/bad_input_test.ts does not have: values that seem to be bytes, and what an error says of them. */
 const bad: [chunk: unknown, says: string][] = [
   ["text", "TextEncoder"],
@@ -46,10 +50,21 @@ const bad: [chunk: unknown, says: string][] = [
   [new Proxy(new Uint8Array(3), {}), "view"],
   [detached(), "detached"],
   [detached().buffer, "detached"],
+  [
+    elsewhere("bytes = new Uint8Array(3); bytes.buffer.transfer(); bytes"),
+    "detached",
+  ],
+  [elsewhere("({})"), "object"],
   [shrunk((memory) => new Uint8Array(memory, 50, 50)), "shrunk"],
   [shrunk((memory) => new Uint32Array(memory, 64)), "shrunk"],
   [shrunk((memory) => new DataView(memory, 50, 50)), "shrunk"],
 ];
+
+testWriter("Bytes of another realm are bytes", small, async (stream) => {
+  const texts = ["Uint8Array.of(1, 2)", "new DataView(new ArrayBuffer(2))", "new ArrayBuffer(1)"];
+  for (const text of [...texts, "new SharedArrayBuffer(1)"]) await stream.write(elsewhere(text));
+  await closeWith(stream, Uint8Array.of(1, 2, 0, 0, 0, 0));
+});
 
 testWriter("A chunk that is not bytes is rejected and named", small, async (stream) => {
   let position = 0;
