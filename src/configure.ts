@@ -10,7 +10,12 @@ import { KernelEngine } from "./engine/kernel_engine.ts";
 import { KernelRing, RingRefused } from "./engine/kernel_ring.ts";
 import { Errno } from "./engine/linux.ts";
 import { kernelRelease } from "./engine/process.ts";
-import { discardNamesNow, finishOpenFiles, flushOpenFilesNow } from "./file/program_end.ts";
+import {
+  discardNamesNow,
+  finishOpenFiles,
+  flushOpenFilesNow,
+  leaveOpenFiles,
+} from "./file/program_end.ts";
 
 /** Options of {@linkcode configure}. */
 export interface EngineOptions {
@@ -90,6 +95,7 @@ const OPTIONS = {
 
 let options: Readonly<Required<EngineOptions>> = readOptions({}, OPTIONS);
 let chosen: Chosen | undefined;
+let listens = false;
 /** The engine that a test uses in place of the chosen one. */
 let substitute: Engine | undefined;
 
@@ -129,13 +135,15 @@ export function useEngine(): Engine {
   if (substitute) return substitute;
   if (!chosen) {
     chosen = choose();
-    listenForEnd(chosen.engine);
+    listenForEnd();
   }
   return chosen.engine;
 }
 
 /** Finishes open files and releases all resources when the program ends. */
-function listenForEnd(engine: KernelEngine): void {
+function listenForEnd(): void {
+  if (listens) return;
+  listens = true;
   addEventListener("beforeunload", (event) => {
     if (finishOpenFiles()) event.preventDefault();
   });
@@ -146,15 +154,22 @@ function listenForEnd(engine: KernelEngine): void {
   };
   // An uncaught error ends the program without `unload`, unless a listener of the program prevents that.
   addEventListener("error", flushNow);
-  addEventListener("unhandledrejection", flushNow);
-  // With `--watch` the program restarts on the same thread, so this is the last chance to release the engine. Otherwise
-  // later listeners may still write.
-  const isLast = !engine.endsWithProcess;
+  addEventListener("unhandledrejection", (event) => {
+    // An operation that `unload` has cut short. If the program has ended, no caller waits for it.
+    if (event.reason?.code === "EBADFD") event.preventDefault();
+    else flushNow();
+  });
   addEventListener("unload", () => {
     const deadline = flushNow();
     discardNamesNow();
-    if (isLast) engine.dispose(deadline);
-  }, { once: isLast });
+    // With `--watch` the program restarts on the same thread, so this is the last chance to release the engine. Otherwise
+    // later listeners may still write.
+    if (!chosen || chosen.engine.endsWithProcess) return;
+    chosen.engine.dispose(deadline);
+    leaveOpenFiles();
+    // A test that calls Deno.exit continues. The files that it opens from now on have another engine.
+    chosen = undefined;
+  });
 }
 
 /** The chosen engine; undefined before the first use. */

@@ -65,6 +65,7 @@ const CLASSES: Readonly<Record<string, ErrorClass>> = {
   ETIMEDOUT: errors.TimedOut,
   ECONNREFUSED: errors.ConnectionRefused,
   ECANCELED: errors.Interrupted,
+  EBADFD: errors.BadResource,
 };
 
 /**

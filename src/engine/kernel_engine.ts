@@ -6,7 +6,13 @@ import type { BufferBudget } from "./buffer_budget.ts";
 import { Counters } from "./counters.ts";
 import { Devices } from "./devices.ts";
 import { type Engine, waitUntil } from "./engine.ts";
-import { afterCallers, callAfter, neverNotified, performance } from "./event_loop.ts";
+import {
+  afterCallers,
+  callAfter,
+  neverNotified,
+  performance,
+  queueMicrotask,
+} from "./event_loop.ts";
 import type { KernelRing } from "./kernel_ring.ts";
 import { AT_FDCWD, Errno, F_SETFL, Opcode, PATH_MAX } from "./linux.ts";
 import type { Block, Completion, Operation } from "./operation.ts";
@@ -62,7 +68,7 @@ export class KernelEngine implements Engine {
   readonly #pauses = new Map<Request, number>();
   /** Closes that start together. */
   readonly #closing: Request[] = [];
-  /** Whether the engine no longer submits operations. */
+  /** Whether the descriptors are closed. Their numbers may be other files', so every operation ends with EBADFD. */
   #disposed = false;
 
   /** At most `threads` calls run at once. The engine owns the ring. */
@@ -85,7 +91,7 @@ export class KernelEngine implements Engine {
   // ---- operations -------------------------------------------------------------------------------------------------
 
   submit(operation: Operation, completion: Completion): void {
-    if (this.#disposed) return;
+    if (this.#disposed) return queueMicrotask(() => completion.complete(-Errno.EBADFD));
     const request = this.#prepare(operation, completion);
     this.counters.inFlight++;
     if (operation.op !== "pause") return this.#start(request);
@@ -225,6 +231,7 @@ export class KernelEngine implements Engine {
   }
 
   runNow(operation: Operation): number {
+    if (this.#disposed) return -Errno.EBADFD;
     if (operation.op === "close") {
       this.#devices.forget(operation.fd);
       return closeNow(this.#shim, operation.fd);

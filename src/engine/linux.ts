@@ -23,6 +23,7 @@ export const Errno = {
   ENAMETOOLONG: 36,
   ENOSYS: 38,
   EOVERFLOW: 75,
+  EBADFD: 77,
   EOPNOTSUPP: 95,
   ETIMEDOUT: 110,
   EDQUOT: 122,

@@ -1,6 +1,8 @@
 // Finishes open files when a program ends: accepted bytes are written, and the length is made exact.
 
 import { performance } from "../engine/event_loop.ts";
+import { Errno } from "../engine/linux.ts";
+import { ioError } from "../errors.ts";
 import { cutNow } from "./cut.ts";
 import type { OpenFile } from "./open_file.ts";
 
@@ -29,6 +31,8 @@ export function finishAtEnd(file: OpenFile, writing?: Flushable): void {
   if (!open.has(file)) {
     const forget = () => void open.delete(file);
     file.descriptor.closed.then(forget, forget);
+    // A program that opens files continues, as a test does that has called Deno.exit.
+    hasEnded = false;
   }
   open.set(file, writing);
 }
@@ -102,6 +106,16 @@ export function discardNamesNow(): void {
   hasEnded = true;
   const deadline = performance.now() + TIMEOUT_MS;
   for (const { naming } of open.keys()) naming.unlinkTemporaryNow(deadline);
+}
+
+/** Fails the writers of open files, whose engine has closed them. These failures need not be reported. */
+export function leaveOpenFiles(): void {
+  for (const file of open.keys()) {
+    const { path, writer } = file;
+    const reason = ioError(Errno.EBADFD, "write", path, "files are closed at unload");
+    writer?.abortWriter(reason).then(() => forgetFailure(file));
+  }
+  open.clear();
 }
 
 /** Cuts a file that a listener for the end of the program has flushed again. */
