@@ -103,7 +103,9 @@ export class ReadAhead {
    */
   peek(most: number): Uint8Array<ArrayBuffer> | null | undefined {
     if (this.#stopped || this.#position >= this.end) return null;
-    if (!this.#queue[0]?.ended) this.#fill(Math.max(1, this.#readAhead));
+    // A failure to start a read comes after the bytes of the reads in flight.
+    if (this.#queue.length === 0) this.#fill(Math.max(1, this.#readAhead));
+    else if (!this.#queue[0]!.ended) this.#fillAhead();
     const read = this.#queue[0];
     if (!read?.ended) return undefined;
     const { bytesDone, endOfFile, error } = read.transfer;

@@ -1,7 +1,7 @@
 // Failed and aborted pipes from file to file have the same errors, locks and states as any stream.
 
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { DmaFile, type DmaStreamWriter } from "../../mod.ts";
+import { DmaFile, DmaStreamReader, type DmaStreamWriter } from "../../mod.ts";
 import { Errno } from "../../src/engine/linux.ts";
 import { pause } from "../setup/command.ts";
 import { assertFile, joined, namesIn, pattern } from "../support/bytes.ts";
@@ -122,6 +122,25 @@ testDirectAndCached("A file that is closed under the pipe ends it", async (dir) 
     assertMatch(ending.result, /^BadResource: Bad file descriptor \(os error 9\): .*closed$/);
     assertEquals(ending.open, [0, 0]);
   }
+});
+
+testDirectAndCached("A file that is closed under the pipe delivers what it reads", async (dir) => {
+  await Deno.writeFile(dir.file("source"), pattern(300_000));
+  using last = hold("read", { only: ({ position }) => position > 65_536 });
+  using next = hold("read", { only: ({ position }) => position === 65_536 });
+  const source = await DmaFile.open(dir.file("source"));
+  const from = new DmaStreamReader(source, { bufferSize: 65_536, readAhead: 2 });
+  const to = (await DmaFile.create(dir.file("target"))).writable;
+  const piped = from.pipeTo(to, { preventAbort: true });
+  await Promise.all([next.reach(), last.reach()]);
+  const closed = source.close();
+  next.letGo();
+  await eventually(() => to.currentPos === 131_072);
+  last.letGo();
+  await assertRejects(() => piped, Deno.errors.BadResource);
+  await assertRejects(() => from.getReader().closed, Deno.errors.BadResource);
+  await Promise.all([closed, to.close()]);
+  await assertFile(dir.file("target"), pattern(196_608));
 });
 
 testDirectAndCached("A reader that is closed under the pipe is at its end", async (dir) => {
