@@ -828,9 +828,9 @@ export class DmaFile implements AsyncDisposable {
    */
   async close(): Promise<void> {
     const file = this.#file;
+    forgetFailure(file);
     // Another writer may start while one ends. Without a writer, no new one can start after file.close() is called.
     while (file.writer) await file.writer.abortWriter(closedError("write", file.path));
-    forgetFailure(file);
     await file.close();
   }
 
@@ -982,8 +982,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
     sinks.set(this, sink);
     finishAtEnd(openFile, sink);
     whenDropped(this, writer.ended, () => {
-      const reason = new Error("The writer was dropped without close");
-      sink.abort(() => writer.abort(reason)).catch(() => {});
+      writer.abort(new Error("The writer was dropped without close")).catch(() => {});
     });
   }
 

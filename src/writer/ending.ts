@@ -23,6 +23,8 @@ export function closedError(op: string): TypeError {
 export interface WriterFailure {
   /** The first failure, or the reason of an abort. Every later call rejects with it. */
   readonly reason: unknown;
+  /** Whether a caller has aborted the writer, or closed its file. */
+  readonly fromOutside: boolean;
   /** The failure of the cut to the flushed prefix. */
   cutError: unknown;
 }

@@ -144,8 +144,9 @@ export class WriterSink {
     this.#waitingBytes = 0;
     // A pipe reports the failure to its caller.
     if (this.#stream?.deref()?.locked && !this.#lockToken) this.#report();
-    if (!this.#isTold) reportAtEnd(this.writer.file, reason);
-    await this.writer.ended;
+    const { failure, file, ended } = this.writer;
+    if (!this.#isTold && !failure!.fromOutside) reportAtEnd(file, reason);
+    await ended;
     this.#controller?.deref()?.error(reason);
   }
 

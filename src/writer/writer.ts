@@ -254,21 +254,21 @@ export class Writer implements AttachedWriter {
 
   /** Discards unflushed bytes. A close that has begun is not undone. Rejects if the file could not be cut. */
   async abort(reason: unknown): Promise<void> {
-    if (!this.#closeBegun) this.fail(reason);
+    if (!this.#closeBegun) this.fail(reason, true);
     await this.ended;
     if (this.failure?.cutError) throw this.failure.cutError;
   }
 
   /** Aborts because the file is closed. A close that was announced comes first. */
   async abortWriter(reason: unknown): Promise<void> {
-    if (!this.#closeBegun && !this.closeAnnounced) this.fail(reason);
+    if (!this.#closeBegun && !this.closeAnnounced) this.fail(reason, true);
     await this.ended;
   }
 
   /** The first failure is final: rejects all waiters, and drops the unwritten bytes. */
-  fail(reason: unknown): void {
+  fail(reason: unknown, fromOutside = false): void {
     if (this.failure || this.closed) return;
-    this.failure = { reason, cutError: undefined };
+    this.failure = { reason, fromOutside, cutError: undefined };
     const { closeFile } = this.#options;
     const confirm = this.#phase.name === "opening" ? undefined : () => this.#queue.confirmRest();
     const steps = stepsAfterFailure(this.file, this.failure, closeFile, confirm);

@@ -19,7 +19,7 @@ cuts off what another process appended
 goes by the length of a file that another process has cut
   writer/writer.ts: length.found(facts.size, append || !ownsSize); →
 undoes a close that has begun when it is aborted
-  writer/writer.ts: if (!this.#closeBegun) this.fail(reason); → this.fail(reason);
+  writer/writer.ts: if (!this.#closeBegun) this.fail(reason, true); → this.fail(reason, true);
 # What the simulator has found itself.
 releases the name of an atomic file twice
   file/atomic.ts: else target.release(); → target.release();
