@@ -185,7 +185,8 @@ export class WriterOracle {
   #left(position: number, given: Uint8Array): Uint8Array {
     const left = this.file.view.read(position, given.length);
     for (let at = 0; at < left.length; at++) if (left[at] !== 0) left[at] = given[at]!;
-    return left;
+    // Zeros behind the last remaining byte are reserved space, not content.
+    return left.subarray(0, 1 + left.findLastIndex((byte) => byte !== 0));
   }
 
   #break(promise: PromiseName, detail: string): never {
