@@ -186,7 +186,7 @@ export class WriterOracle {
     const left = this.file.view.read(position, given.length);
     for (let at = 0; at < left.length; at++) if (left[at] !== 0) left[at] = given[at]!;
     // Zeros behind the last remaining byte are reserved space, not content.
-    return left.subarray(0, 1 + left.findLastIndex((byte) => byte !== 0));
+    return left.subarray(0, 1 + left.findLastIndex((byte, at) => byte === given[at]));
   }
 
   #break(promise: PromiseName, detail: string): never {

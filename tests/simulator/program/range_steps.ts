@@ -212,7 +212,9 @@ function lengthOf({ of, amount }: Of<"truncate">["to"], { expected, view }: Trac
 
 export function truncate(session: Session, handle: Handle, { to }: Of<"truncate">): Over {
   const { tracked } = handle;
-  const isTaken = tracked.claims.size + tracked.truncates.size > 0;
+  // The reservation of another handle may fail, and is cut off then.
+  const isReserved = session.isShared(handle) && tracked.reserves.size > 0;
+  const isTaken = tracked.claims.size + tracked.truncates.size > 0 || isReserved;
   if (isTaken || isBesideOthers(handle)) return;
   const length = lengthOf(to, tracked);
   const entry = { length };
@@ -232,10 +234,11 @@ export function truncate(session: Session, handle: Handle, { to }: Of<"truncate"
 export function preallocate(session: Session, handle: Handle, action: Of<"preallocate">): Over {
   const { length, keepSize } = action;
   const { tracked } = handle;
-  const mustNotGrow = [...tracked.claims].some(({ to }) => to === FURTHEST);
+  const { claims, expected, truncates } = tracked;
+  const mustNotGrow = [...claims].some(({ to }) => to === FURTHEST);
   // Bytes that another handle writes into space that is being reserved are lost (docs/limits.md).
   const isTaken = session.isShared(handle) &&
-    [...tracked.claims].some(({ to }) => to > tracked.expected.end);
+    (truncates.size > 0 || [...claims].some(({ to }) => to > expected.end));
   if (isBesideOthers(handle) || mustNotGrow || isTaken) return;
   const entry = { end: keepSize ? 0 : length };
   tracked.reserves.add(entry);
