@@ -25,8 +25,12 @@ export function isChangeable(session: Session, handle: Handle): boolean {
  * Whether a range is free: no running call uses it, and no writer has written or will write there. A writer of another
  * handle may cut off bytes behind it.
  */
-function isFree({ tracked, file }: Handle, from: number, to: number): boolean {
+function isFree(handle: Handle, from: number, to: number): boolean {
+  const { tracked, file } = handle;
   if (tracked.truncates.size > 0 || tracked.isClaimed(from, to)) return false;
+  // The writer of another handle cuts off bytes in space that its handle has reserved (docs/limits.md).
+  const { end, longest } = tracked.expected;
+  if (to > end && longest > end && isBesideOthers(handle)) return false;
   return [...tracked.writers].every((writer) =>
     writer.isOpened && !writer.piped &&
     (to <= blockStart(writer.start) ||
