@@ -21,7 +21,10 @@ export function publish(session: Session, handle: Handle): (succeeded: boolean) 
   const { inode } = handle.tracked.view;
   const naming = oracle.names.begin(place, inode);
   const { renames } = handle;
+  const after = handle.publishing ??= [];
   return (succeeded) => {
+    handle.publishing = undefined;
+    for (const settle of after.splice(0)) settle();
     const now = world.listing().get(place);
     naming.settled(now);
     if (!succeeded) return;
@@ -45,8 +48,6 @@ export function rename(session: Session, handle: Handle, { path }: Of<"rename">)
   // Another file may take the name between the check and the rename, because the kernel renames names, not files.
   if (from !== undefined && oracle.names.begunAt(from) === undefined) return;
   const { inode } = handle.tracked.view;
-  // A file that is being published then gets the new name.
-  const isPublished = !mayPublish(session, handle);
   const changes: [Place, NameChange][] = [];
   const begin = (place: Place, occupant: Occupant) =>
     changes.push([place, oracle.names.begin(place, occupant)]);
@@ -57,11 +58,13 @@ export function rename(session: Session, handle: Handle, { path }: Of<"rename">)
   handle.renames++;
   const over = () => {
     handle.renames++;
-    const listing = world.listing();
-    for (const [place, change] of changes) {
-      if (isPublished) change.settled();
-      else change.settled(listing.get(place));
-    }
+    const settle = () => {
+      const listing = world.listing();
+      for (const [place, change] of changes) change.settled(listing.get(place));
+    };
+    // A running publication gives the file the new name when it ends.
+    if (handle.publishing) handle.publishing.push(settle);
+    else settle();
   };
   return session.call({
     name: "rename",

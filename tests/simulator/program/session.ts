@@ -32,6 +32,8 @@ export class Handle {
   target: Place | undefined;
   /** Whether it may have a hidden name. */
   hidden = false;
+  /** Runs when a running publication has ended; undefined if there is none. */
+  publishing: (() => void)[] | undefined;
   /** The number of renames that have begun or ended. Their effect on a concurrent publication is not known. */
   renames = 0;
   /** Whether a second writer is being tried. */
