@@ -74,6 +74,7 @@ export class TrackedFile {
   /** A writer begins. It is not responsible for earlier losses. */
   begin(writer: WriterOracle): void {
     this.writers.add(writer);
+    this.touches.beginWriter();
     for (const [from, to] of this.losing) this.#lost.add(from, to);
     this.losing.remove(0, Infinity);
   }
