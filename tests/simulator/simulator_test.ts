@@ -5,6 +5,7 @@ import { assert, assertEquals } from "@std/assert";
 import { testDirectories, testInEachDirectory } from "../support/dirs.ts";
 import { engineIsOfNoConcern } from "../support/once.ts";
 import { controls } from "./controls.ts";
+import { promises } from "./oracle/promises.ts";
 import { loadModule } from "./run/module.ts";
 import { findControl } from "./run/run_controls.ts";
 import { commandOf, simulateInWorkers } from "./run/simulate.ts";
@@ -87,6 +88,13 @@ Deno.test({
       });
     }
   },
+});
+
+Deno.test("tests/README.md lists every promise and every mistake", async () => {
+  const page = await Deno.readTextFile(new URL("../README.md", import.meta.url));
+  const listed = new Set(Array.from(page.matchAll(/^\| (.+?) +\|/gm), ([, name]) => name));
+  const names = [...Object.keys(promises), ...controls.map(({ name }) => name)];
+  assertEquals(names.filter((name) => !listed.has(name)), []);
 });
 
 for (const control of controls.filter(({ name }) => quick.has(name))) {
