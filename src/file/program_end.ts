@@ -108,12 +108,10 @@ export function discardNamesNow(): void {
   for (const { naming } of open.keys()) naming.unlinkTemporaryNow(deadline);
 }
 
-/** Fails the writers of open files, whose engine has closed them. These failures need not be reported. */
+/** Fails the writers of open files, whose engine has closed them. */
 export function leaveOpenFiles(): void {
-  for (const file of open.keys()) {
-    const { path, writer } = file;
-    const reason = ioError(Errno.EBADFD, "write", path, "files are closed at unload");
-    writer?.abortWriter(reason).then(() => forgetFailure(file));
+  for (const { path, writer } of open.keys()) {
+    writer?.abortWriter(ioError(Errno.EBADFD, "write", path, "files are closed at unload"));
   }
   open.clear();
 }
