@@ -107,11 +107,12 @@ export class TrackedFile {
     return !this.expected.open.overlaps(from, to) && !this.touches.overlap(from, to, since);
   }
 
-  /** The ranges in which every byte is certain, except those of running writers. */
+  /** The ranges in which every byte is certain, except those of running calls and writers. */
   certain(): Ranges {
     const certain = this.expected.certain();
-    for (const { flushed, givenEnd, block } of this.writers) {
-      certain.remove(Math.max(0, flushed), givenEnd + block);
+    for (const { from, bytes } of this.claims) certain.remove(from, from + bytes.length);
+    for (const { flushed, leastTruncated, givenEnd, block } of this.writers) {
+      certain.remove(Math.max(0, Math.min(flushed, leastTruncated)), givenEnd + block);
     }
     return certain;
   }
