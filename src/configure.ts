@@ -144,6 +144,8 @@ export function useEngine(): Engine {
 function listenForEnd(): void {
   if (listens) return;
   listens = true;
+  /** Whether `unload` has released an engine. */
+  let isReleased = false;
   addEventListener("beforeunload", (event) => {
     if (finishOpenFiles()) event.preventDefault();
   });
@@ -156,7 +158,7 @@ function listenForEnd(): void {
   addEventListener("error", flushNow);
   addEventListener("unhandledrejection", (event) => {
     // An operation that `unload` has cut short. If the program has ended, no caller waits for it.
-    if (event.reason?.code === "EBADFD") event.preventDefault();
+    if (isReleased && event.reason?.code === "EBADFD") event.preventDefault();
     else flushNow();
   });
   addEventListener("unload", () => {
@@ -165,6 +167,7 @@ function listenForEnd(): void {
     // With `--watch` the program restarts on the same thread, so this is the last chance to release the engine. Otherwise
     // later listeners may still write.
     if (!chosen || chosen.engine.endsWithProcess) return;
+    isReleased = true;
     chosen.engine.dispose(deadline);
     leaveOpenFiles();
     // A test that calls Deno.exit continues. The files that it opens from now on have another engine.

@@ -77,6 +77,8 @@ const ends: [name: string, code: string, exit: number][] = [
     1,
   ],
   ["with a rejection", "Promise.reject(new Error('It fails'));", 1],
+  // The code that operations have after `unload`.
+  ["with a rejection of EBADFD", "Promise.reject(Object.assign(Error(), { code: 'EBADFD' }));", 1],
 ];
 
 for (const [name, code, exit] of ends) {
