@@ -84,7 +84,7 @@ export class Naming {
     const directory = name.directory.retain();
     const before = this.#failureBefore;
     try {
-      await name.sync(this.#descriptor.fd);
+      await name.sync(this.#file, this.#descriptor.fd);
       this.#assertKept(directory, before);
     } finally {
       directory.release();

@@ -39,15 +39,16 @@ export function parseStat(bytes: Uint8Array, path: string) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const u32 = (at: number) => view.getUint32(at, true);
   const u64 = (at: number) => view.getBigUint64(at, true);
+  /** Exact up to 2^53. A BigInt would take longer. */
+  const safe = (at: number) => view.getInt32(at + 4, true) * 2 ** 32 + u32(at);
   /** In milliseconds since 1970. */
-  const time = (at: number) =>
-    Number(view.getBigInt64(at, true)) * 1000 + Math.floor(u32(at + 8) / 1e6);
+  const time = (at: number) => safe(at) * 1000 + Math.floor(u32(at + 8) / 1e6);
   const mask = u32(0);
   const mode = view.getUint16(28, true);
   const kind = kinds[mode & S_IFMT] ?? "special file";
-  const size = u64(40);
-  if (size > BigInt(Number.MAX_SAFE_INTEGER)) {
-    const why = `${size} bytes are more than a number holds exactly`;
+  const size = safe(40);
+  if (!Number.isSafeInteger(size)) {
+    const why = `${u64(40)} bytes are more than a number holds exactly`;
     throw ioError(Errno.EOVERFLOW, "stat", path, why);
   }
   const deviceMajor = u32(136);
@@ -62,8 +63,8 @@ export function parseStat(bytes: Uint8Array, path: string) {
     links: u32(16),
     uid: u32(20),
     gid: u32(24),
-    size: Number(size),
-    blocks: Number(u64(48)),
+    size,
+    blocks: safe(48),
     blockSize: u32(4),
     inode: u64(32),
     accessed: time(64),
