@@ -8,6 +8,11 @@ export function shown(value: unknown): string {
   return Deno.inspect(value, { strAbbreviateSize: 80 });
 }
 
+/** The error for an argument with a wrong value. `rule` says what would be right. */
+export function invalid(name: string, value: unknown, rule: string): TypeError {
+  return new TypeError(`Invalid ${name} ${shown(value)}: ${rule}`);
+}
+
 /**
  * The error for a value that is not an object of this module's class `type`. The message uses the argument's `name` and
  * `what`.
@@ -35,9 +40,7 @@ export function integer(
   least = 0,
   most: number = Number.MAX_SAFE_INTEGER,
 ): number {
-  if (typeof value !== "number") {
-    throw new TypeError(`Invalid ${name} ${shown(value)}: it must be a number`);
-  }
+  if (typeof value !== "number") throw invalid(name, value, "it must be a number");
   if (!Number.isSafeInteger(value) || value < least || value > most) {
     const bounds = most === Number.MAX_SAFE_INTEGER
       ? `a safe integer of ${least} or more`
@@ -62,9 +65,7 @@ export function checkAligned(name: string, value: number, alignment: number): vo
 
 /** A boolean. Throws TypeError. */
 export function flag(name: string, value: unknown): boolean {
-  if (typeof value !== "boolean") {
-    throw new TypeError(`Invalid ${name} ${shown(value)}: it must be true or false`);
-  }
+  if (typeof value !== "boolean") throw invalid(name, value, "it must be true or false");
   return value;
 }
 
@@ -87,15 +88,13 @@ export function integerOption<Default extends number | undefined>(
 
 /** One of some words, by default the first. */
 export function choiceOption<const Choice extends string>(
-  first: Choice,
-  ...others: Choice[]
+  ...choices: Choice[]
 ): Option<Choice> {
   return (name, value) => {
-    const choice = value ?? first;
-    if (choice === first || others.includes(choice as Choice)) return choice as Choice;
-    const [last, ...before] = [first, ...others].map(shown).reverse();
-    const words = `${before.reverse().join(", ")} or ${last}`;
-    throw new TypeError(`Invalid ${name} ${shown(value)}: it must be ${words}`);
+    const choice = choices.find((each) => each === (value ?? choices[0]));
+    if (choice !== undefined) return choice;
+    const words = new Intl.ListFormat("en-GB", { type: "disjunction" });
+    throw invalid(name, value, `it must be ${words.format(choices.map(shown))}`);
   };
 }
 
@@ -107,9 +106,9 @@ export function readOptions<Known extends Record<string, Option<unknown>>>(
   options: unknown,
   known: Known,
 ): { readonly [Name in keyof Known]: ReturnType<Known[Name]> } {
-  const given = options ?? {};
+  const given = (options ?? {}) as Record<string, unknown>;
   if (typeof given !== "object" || options === null) {
-    throw new TypeError(`Invalid options ${shown(options)}: it must be an object`);
+    throw invalid("options", options, "it must be an object");
   }
   for (const option of Object.keys(given)) {
     if (Object.hasOwn(known, option)) continue;
@@ -120,10 +119,7 @@ export function readOptions<Known extends Record<string, Option<unknown>>>(
   for (const [name, option] of Object.entries(known)) {
     // A property of Object.prototype is not an option of the caller.
     const isGiven = Object.hasOwn(given, name) || !(name in Object.prototype);
-    checked[name] = option(
-      name,
-      isGiven ? (given as Record<string, unknown>)[name] : undefined,
-    );
+    checked[name] = option(name, isGiven ? given[name] : undefined);
   }
   return checked as { readonly [Name in keyof Known]: ReturnType<Known[Name]> };
 }
@@ -162,29 +158,27 @@ function edits(from: string, to: string): number {
 export function pathText(name: string, value: unknown): string {
   let path = value;
   if (value instanceof URL) {
-    if (value.protocol !== "file:") {
-      throw new TypeError(`Invalid ${name} ${shown(value.href)}: a URL must be a file: URL`);
-    }
-    if (value.hostname !== "") {
-      throw new TypeError(`Invalid ${name} ${shown(value.href)}: a file: URL must have no host`);
-    }
-    path = decodedPath(name, value);
+    if (value.protocol !== "file:") throw invalid(name, value.href, "a URL must be a file: URL");
+    if (value.hostname !== "") throw invalid(name, value.href, "a file: URL must have no host");
+    path = tryOn(decodedPath, value);
+    if (path === undefined) throw invalid(name, value.href, "a file: URL must be UTF-8 text");
   }
-  if (typeof path !== "string") {
-    throw new TypeError(`Invalid ${name} ${shown(value)}: it must be a string or a file: URL`);
-  }
-  if (path.includes("\0")) {
-    throw new TypeError(`Invalid ${name} ${shown(path)}: it must not contain a NUL character`);
-  }
+  if (typeof path !== "string") throw invalid(name, value, "it must be a string or a file: URL");
+  if (path.includes("\0")) throw invalid(name, path, "it must not contain a NUL character");
   return path;
 }
 
-/** The path of a file: URL, as Deno's own functions take it. */
-function decodedPath(name: string, url: URL): string {
+/** The path of a file: URL, as Deno's own functions take it. Throws if it is not UTF-8 text. */
+function decodedPath({ pathname }: URL): string {
+  return decodeURIComponent(pathname.replace(/%(?![0-9A-Fa-f]{2})/g, "%25"));
+}
+
+/** The result of `call`; undefined if it throws. */
+function tryOn<Value, Result>(call: (on: Value) => Result, value: Value): Result | undefined {
   try {
-    return decodeURIComponent(url.pathname.replace(/%(?![0-9A-Fa-f]{2})/g, "%25"));
+    return call(value);
   } catch {
-    throw new TypeError(`Invalid ${name} ${shown(url.href)}: a file: URL must be UTF-8 text`);
+    return undefined;
   }
 }
 
@@ -213,17 +207,9 @@ const sharedLength = getterOf<number>(SharedArrayBuffer.prototype, "byteLength")
 
 /** Whether a buffer is detached; undefined if the value is none. */
 function isDetached(value: unknown): boolean | undefined {
-  try {
-    if (!(value instanceof SharedArrayBuffer)) return detached(value);
-  } catch {
-    // It is no ArrayBuffer.
-  }
-  try {
-    sharedLength(value);
-    return false;
-  } catch {
-    return undefined;
-  }
+  const answer = value instanceof SharedArrayBuffer ? undefined : tryOn(detached, value);
+  // Shared memory is never detached.
+  return answer ?? (tryOn(sharedLength, value) === undefined ? undefined : false);
 }
 
 export function isUint8Array(value: unknown): value is Uint8Array {
@@ -236,13 +222,8 @@ const keysOf: (of: ArrayBufferView) => unknown = Function.prototype.call.bind(
 
 /** Whether a view reaches beyond its buffer. A typed array that does has a length of 0. */
 function isOutOfBounds(view: ArrayBufferView): boolean {
-  try {
-    if (typedArrayName(view) === undefined) dataView.byteLength(view);
-    else if (typedArray.byteLength(view) === 0) keysOf(view);
-    return false;
-  } catch {
-    return true;
-  }
+  if (typedArrayName(view) === undefined) return tryOn(dataView.byteLength, view) === undefined;
+  return typedArray.byteLength(view) === 0 && tryOn(keysOf, view) === undefined;
 }
 
 /** The true length of a Uint8Array, whatever its own `length` is. */
@@ -258,11 +239,9 @@ export function chunkBytes(name: string, chunk: unknown): Uint8Array {
   const buffer = (view ? view.buffer(chunk) : chunk) as ArrayBufferLike;
   const isGone = isDetached(buffer);
   if (isGone === undefined) {
-    throw new TypeError(
-      `Cannot write ${shown(chunk)}: ${name} must be an ArrayBuffer or a view of one${
-        typeof chunk === "string" ? " (encode text with TextEncoder)" : ""
-      }`,
-    );
+    const hint = typeof chunk === "string" ? " (encode text with TextEncoder)" : "";
+    const rule = `${name} must be an ArrayBuffer or a view of one${hint}`;
+    throw new TypeError(`Cannot write ${shown(chunk)}: ${rule}`);
   }
   // A detached buffer has no bytes. Writing nothing would silently lose data.
   if (isGone) throw new TypeError(`Cannot write ${name}: its buffer is detached`);

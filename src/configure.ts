@@ -211,40 +211,36 @@ function choose(): Chosen {
   const shim = loadShim();
   const { bufferBudget, ringEntries, threads } = options;
   const budget = new BufferBudget(bufferBudget);
-  const useThreads = (reason: string) => {
-    return { engine: new KernelEngine(shim, budget, threads), reason };
+  const use = (reason: string, ring?: KernelRing) => {
+    return { engine: new KernelEngine(shim, budget, threads, ring), reason };
   };
   const fromEnvironment = options.engine === "auto" ? environment("DMA_ENGINE") : undefined;
   // A misspelt engine is an error. It must not fall back to io_uring.
   const wanted = OPTIONS.engine("DMA_ENGINE", fromEnvironment ?? options.engine);
   const setBy = fromEnvironment ? "set by DMA_ENGINE" : "set by configure";
-  if (wanted === "threads") {
-    return useThreads(setBy);
-  }
+  if (wanted === "threads") return use(setBy);
   try {
     const ring = new KernelRing(shim, openLiburing(), ringEntries);
-    const engine = new KernelEngine(shim, budget, threads, ring);
-    const reason = wanted === "io_uring" ? setBy : "io_uring and liburing are available";
-    return { engine, reason };
+    return use(wanted === "io_uring" ? setBy : "io_uring and liburing are available", ring);
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
-    if (wanted === "auto") return useThreads(refusal(error));
+    if (wanted === "auto") return use(refusal(error));
     if (!(error instanceof RingRefused)) throw error;
     throw new Deno.errors.NotSupported(refusal(error), { cause: error });
   }
 }
 
+/** Why the kernel refuses a ring, by error number. */
+const REFUSALS: Readonly<Record<number, string>> = {
+  [Errno.EPERM]:
+    "io_uring is forbidden here (EPERM): by a container's seccomp profile, or by the sysctl kernel.io_uring_disabled",
+  [Errno.ENOSYS]: "This kernel has no io_uring, or a seccomp profile hides it (ENOSYS)",
+};
+
 /** Why io_uring is not available, as text. */
 function refusal(error: unknown): string {
-  if (!(error instanceof RingRefused)) {
-    return error instanceof Error ? error.message : String(error);
+  if (error instanceof RingRefused) {
+    return REFUSALS[error.errno] ?? `io_uring could not be set up: ${error.message}`;
   }
-  switch (error.errno) {
-    case Errno.EPERM:
-      return "io_uring is forbidden here (EPERM): by a container's seccomp profile, or by the sysctl kernel.io_uring_disabled";
-    case Errno.ENOSYS:
-      return "This kernel has no io_uring, or a seccomp profile hides it (ENOSYS)";
-    default:
-      return `io_uring could not be set up: ${error.message}`;
-  }
+  return error instanceof Error ? error.message : String(error);
 }

@@ -69,6 +69,8 @@ import {
 import { type Upstream, WriterSink } from "./writer/sink.ts";
 import { Writer } from "./writer/writer.ts";
 
+type Inspect = typeof Deno.inspect;
+
 /** Releases the resources of collected objects. */
 const dropped = new FinalizationRegistry<() => void>((end) => end());
 
@@ -855,10 +857,7 @@ export class DmaFile implements AsyncDisposable {
    *
    * @ignore
    */
-  [Symbol.for("Deno.customInspect")](
-    inspect: typeof Deno.inspect,
-    options: Deno.InspectOptions,
-  ): string {
+  [Symbol.for("Deno.customInspect")](inspect: Inspect, options: Deno.InspectOptions): string {
     const { path, direct, alignment } = this;
     const closed = this.#file.descriptor.closing;
     return `DmaFile ${inspect({ path, direct, alignment, closed }, options)}`;
@@ -1276,10 +1275,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    *
    * @ignore
    */
-  [Symbol.for("Deno.customInspect")](
-    inspect: typeof Deno.inspect,
-    options: Deno.InspectOptions,
-  ): string {
+  [Symbol.for("Deno.customInspect")](inspect: Inspect, options: Deno.InspectOptions): string {
     const { file, currentPos, currentFlushedPos, bufferSize, writeBehind } = this;
     const facts = { path: file.path, currentPos, currentFlushedPos, bufferSize, writeBehind };
     return `DmaStreamWriter ${inspect(facts, options)}`;
@@ -1463,13 +1459,9 @@ export class DmaStreamReader extends ReadableStream<Uint8Array<ArrayBuffer>>
    *
    * @ignore
    */
-  [Symbol.for("Deno.customInspect")](
-    inspect: typeof Deno.inspect,
-    options: Deno.InspectOptions,
-  ): string {
+  [Symbol.for("Deno.customInspect")](inspect: Inspect, options: Deno.InspectOptions): string {
     const { file, currentPos, bufferSize, readAhead } = this;
-    return `DmaStreamReader ${
-      inspect({ path: file.path, currentPos, bufferSize, readAhead }, options)
-    }`;
+    const facts = { path: file.path, currentPos, bufferSize, readAhead };
+    return `DmaStreamReader ${inspect(facts, options)}`;
   }
 }

@@ -5,9 +5,9 @@ import {
   choiceOption,
   flagOption,
   integerOption,
+  invalid,
   pathText,
   readOptions,
-  shown,
 } from "./arguments.ts";
 import type { OpenRequest } from "./file/open_file.ts";
 import type { MergeLimits } from "./file/read_many.ts";
@@ -162,12 +162,8 @@ const OPEN_OPTIONS = {
   direct: choiceOption("prefer", "require", "off"),
 };
 
-const CREATE_OPTIONS = {
-  read: OPEN_OPTIONS.read,
-  mode: OPEN_OPTIONS.mode,
-  direct: OPEN_OPTIONS.direct,
-  atomic: flagOption(false),
-};
+const { read, mode, direct } = OPEN_OPTIONS;
+const CREATE_OPTIONS = { read, mode, direct, atomic: flagOption(false) };
 
 /** The checked options of `DmaFile.open`. */
 export function openRequest(options: DmaOpenOptions | undefined): OpenRequest {
@@ -204,7 +200,7 @@ export function temporaryDirectory(options: DmaTempOptions | undefined): string 
 export function signalOf(options: DmaLockOptions | undefined): AbortSignal | undefined {
   const signal = (name: string, value: unknown) => {
     if (value === undefined || value instanceof AbortSignal) return value;
-    throw new TypeError(`Invalid ${name} ${shown(value)}: it must be an AbortSignal`);
+    throw invalid(name, value, "it must be an AbortSignal");
   };
   return readOptions(options, { signal }).signal;
 }
