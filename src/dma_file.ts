@@ -66,6 +66,7 @@ import {
   readerOptions,
   writerOptions,
 } from "./stream_options.ts";
+import { WriterLock } from "./writer/lock.ts";
 import { type Upstream, WriterSink } from "./writer/sink.ts";
 import { Writer } from "./writer/writer.ts";
 
@@ -973,7 +974,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
       close: () => writer.close(),
       abort: (reason) => writer.abort(reason),
     }, { highWaterMark: 1, size: (chunk) => sink.size(chunk!) });
-    sink.attach(this);
+    sink.stream = new WeakRef(this);
     this.file = file;
     this.bufferSize = checked.bufferSize;
     this.writeBehind = checked.writeBehind;
@@ -1244,7 +1245,7 @@ export class DmaStreamWriter extends WritableStream<ArrayBufferView | ArrayBuffe
    * ```
    */
   override getWriter(): WritableStreamDefaultWriter<ArrayBufferView | ArrayBufferLike> {
-    return this.#sink.guardLock(super.getWriter());
+    return new WriterLock(this, this.#sink);
   }
 
   /**

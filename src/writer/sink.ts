@@ -50,9 +50,8 @@ interface Chunk {
 
 /** The underlying sink of a writer's stream. A strong reference to the stream would keep it from being collected. */
 export class WriterSink {
-  readonly writer: Writer;
   #controller: WeakRef<WritableStreamDefaultController> | undefined;
-  #stream: WeakRef<WritableStream> | undefined;
+  stream: WeakRef<WritableStream> | undefined;
   /** Chunks that are not completely accepted, in order. */
   readonly #waiting: Chunk[] = [];
   /** The number of their bytes that are not accepted. */
@@ -60,27 +59,17 @@ export class WriterSink {
   /** Items of the stream's queue that were accepted before their turn, and their bytes. */
   #ahead = 0;
   #moved = 0;
-  /**
-   * Identifies the writer from getWriter() that holds the lock, whose own calls report a failure. A reference to that
-   * writer would keep the stream alive.
-   */
-  #lockToken: symbol | undefined;
+  /** Whether a writer from getWriter() holds the stream. Its own calls report a failure. */
+  hasLock = false;
   /** The stream above, which has a reference to this one. */
   upstream: WeakRef<Upstream> | undefined;
   /** Whether a call has rejected with the failure. If so, disposing is silent. */
   errorReported = false;
-  /** Whether a caller knows of the failure, so that the end of the program need not report it. */
-  #isTold = false;
   /** Whether a chunk came after the end of the program or of a pipe had closed the stream. */
   #hasRefused = false;
 
-  constructor(writer: Writer) {
-    this.writer = writer;
-    writer.failing.then((reason) => this.#fail(reason));
-  }
-
-  attach(stream: WritableStream): void {
-    this.#stream = new WeakRef(stream);
+  constructor(readonly writer: Writer) {
+    writer.failed = (reason) => this.#fail(reason);
   }
 
   /** The position of the next chunk, behind the waiting ones. */
@@ -90,11 +79,11 @@ export class WriterSink {
 
   /** Whether a direct pipe may use the writer: no chunk waits, and no end was requested. */
   get isFree(): boolean {
-    return this.#waiting.length === 0 && !this.#isOver;
+    return this.#waiting.length === 0 && !this.isOver;
   }
 
   /** Whether no further chunk is accepted. A pipe ends the stream without announcing it. */
-  get #isOver(): boolean {
+  get isOver(): boolean {
     return this.writer.closeAnnounced || this.writer.ending;
   }
 
@@ -111,7 +100,7 @@ export class WriterSink {
   /** Accepts a chunk. The stream counts items, so it queues one at a time beyond the buffers. */
   size(item: unknown): number {
     // The stream calls this even if it is closing or failing, and then rejects the chunk.
-    if (this.#isOver || item === UNLOCKED) return 1;
+    if (this.isOver || item === UNLOCKED) return 1;
     try {
       const bytes = chunkBytes("chunk", item);
       this.#moved += lengthOfBytes(bytes);
@@ -142,10 +131,10 @@ export class WriterSink {
   async #fail(reason: unknown): Promise<void> {
     for (const { isTaken } of this.#waiting.splice(0)) isTaken?.reject(reason);
     this.#waitingBytes = 0;
-    // A pipe reports the failure to its caller.
-    if (this.#stream?.deref()?.locked && !this.#lockToken) this.#report();
     const { failure, file, ended } = this.writer;
-    if (!this.#isTold && !failure!.fromOutside) reportAtEnd(file, reason);
+    if (!failure!.fromOutside) reportAtEnd(file, reason);
+    // A pipe reports the failure to its caller.
+    if (this.stream?.deref()?.locked && !this.hasLock) this.#report();
     await ended;
     this.#controller?.deref()?.error(reason);
   }
@@ -199,7 +188,7 @@ export class WriterSink {
     if (stream.locked) {
       throw new TypeError(`Cannot ${op} a locked stream: use the writer that holds the lock`);
     }
-    if (this.#isOver) throw closedError(op);
+    if (this.isOver) throw closedError(op);
   }
 
   /** Accepts a chunk written without the lock, at once if there is room. */
@@ -215,12 +204,13 @@ export class WriterSink {
       this.assertUsable(stream, "write");
       return this.give(stream, bytes);
     } catch (error) {
-      return this.#refuse(error);
+      return this.refuse(error);
     }
   }
 
-  #refuse(error: unknown): Promise<never> {
-    if (this.#isOver && !this.writer.closeAnnounced) this.#hasRefused = true;
+  /** Rejects the call that has given a chunk. */
+  refuse(error: unknown): Promise<never> {
+    if (this.isOver && !this.writer.closeAnnounced) this.#hasRefused = true;
     return this.rethrow(error);
   }
 
@@ -256,24 +246,21 @@ export class WriterSink {
 
   /** Blocks until all chunks so far are in the file, and with `durable` are synced. Throws the failure. */
   flushNow(durable: boolean, deadline: number): void {
+    const { writer } = this;
     try {
-      this.#flushNow(durable, deadline);
+      this.upstream?.deref()?.handOver();
+      for (this.#takeWaiting(); this.#waiting.length > 0; this.#takeWaiting()) {
+        // At the end of a program its writers are closed already.
+        if (writer.ending) throw writer.refusal;
+        writer.waitNow(deadline);
+      }
+      writer.flushNow(durable, deadline);
+      // A program that ends does not see rejected promises.
+      if (this.#hasRefused) throw writer.refusal;
     } catch (error) {
-      if (this.writer.failure) this.#tell();
+      if (writer.failure) forgetFailure(writer.file);
       throw error;
     }
-  }
-
-  #flushNow(durable: boolean, deadline: number): void {
-    this.upstream?.deref()?.handOver();
-    for (this.#takeWaiting(); this.#waiting.length > 0; this.#takeWaiting()) {
-      // At the end of a program its writers are closed already.
-      if (this.writer.ending) throw this.writer.refusal;
-      this.writer.waitNow(deadline);
-    }
-    this.writer.flushNow(durable, deadline);
-    // A program that ends does not see rejected promises.
-    if (this.#hasRefused) throw this.writer.refusal;
   }
 
   finish(): void {
@@ -294,25 +281,19 @@ export class WriterSink {
 
   /** Aborts the stream, and waits until everything is freed. A stream that has failed keeps its failure. */
   async abort(abort: () => Promise<void>): Promise<void> {
-    this.#tell();
+    forgetFailure(this.writer.file);
     if (this.writer.failure) await this.writer.ended;
     await abort();
   }
 
   #report(): void {
     this.errorReported = true;
-    this.#tell();
-  }
-
-  /** The end of the program need not report the failure. */
-  #tell(): void {
-    this.#isTold = true;
     forgetFailure(this.writer.file);
   }
 
   /** Returns the `closed` promise of the stream or of a lock. Its rejection tells the caller of the failure. */
   watched(closed: Promise<void>): Promise<void> {
-    closed.catch(() => this.writer.failure && this.#tell());
+    closed.catch(() => this.writer.failure && forgetFailure(this.writer.file));
     return closed;
   }
 
@@ -332,42 +313,5 @@ export class WriterSink {
       await this.writer.ended;
     }
     throw error;
-  }
-
-  /** Makes a lock reject a chunk that is not bytes, so that the stream stays usable. */
-  guardLock(writer: WritableStreamDefaultWriter): WritableStreamDefaultWriter {
-    const write = writer.write.bind(writer);
-    const close = writer.close.bind(writer);
-    const abort = writer.abort.bind(writer);
-    const releaseLock = writer.releaseLock.bind(writer);
-    const token = this.#lockToken = Symbol();
-    const hasLock = () => this.#lockToken === token;
-    const { get: closed } = Object.getOwnPropertyDescriptor(
-      Object.getPrototypeOf(writer),
-      "closed",
-    )!;
-    Object.defineProperty(writer, "closed", { get: () => this.watched(closed!.call(writer)) });
-    return Object.assign(writer, {
-      write: (chunk: unknown): Promise<void> => {
-        try {
-          const bytes = chunkBytes("chunk", chunk);
-          // In a stream that is being closed Deno calls a size function that it has dropped, and throws.
-          if (this.#isOver && hasLock()) throw this.writer.refusal;
-          return this.report(write(bytes));
-        } catch (error) {
-          return this.#refuse(error);
-        }
-      },
-      close: (): Promise<void> => {
-        // After releaseLock() the stream rejects the close.
-        if (hasLock()) this.writer.announceClose();
-        return this.report(close());
-      },
-      abort: (reason?: unknown): Promise<void> => this.abort(() => abort(reason)),
-      releaseLock: (): void => {
-        releaseLock();
-        if (hasLock()) this.#lockToken = undefined;
-      },
-    });
   }
 }

@@ -18,7 +18,6 @@ import { WriteQueue, type WriterOptions } from "./write_queue.ts";
 
 /** Writes a contiguous run of bytes to a file. A file has one writer at a time. */
 export class Writer implements AttachedWriter {
-  readonly file: OpenFile;
   readonly #options: WriterOptions;
   #phase: Phase = { name: "opening" };
   /** Whether a close was announced. Chunks before it may still wait. */
@@ -28,9 +27,8 @@ export class Writer implements AttachedWriter {
   #fate: Fate;
   /** Set from the first failure on. */
   failure: WriterFailure | undefined;
-  readonly #failed = Promise.withResolvers<unknown>();
-  /** Resolves with the reason of the first failure. */
-  readonly failing: Promise<unknown> = this.#failed.promise;
+  /** Called with the reason of the first failure. */
+  failed: (reason: unknown) => void = () => {};
   readonly #ended = Promise.withResolvers<void>();
   /** Resolves when the writer has released the file, however it ended. */
   readonly ended: Promise<void> = this.#ended.promise;
@@ -46,8 +44,7 @@ export class Writer implements AttachedWriter {
   #buffers: WriteBuffers;
   readonly #syncs: SyncQueue;
 
-  constructor(file: OpenFile, options: WriterOptions) {
-    this.file = file;
+  constructor(readonly file: OpenFile, options: WriterOptions) {
     this.#options = options;
     this.#fate = options.closeFile ? "close" : "leave";
     this.#syncs = new SyncQueue(file, options.preallocate);
@@ -274,7 +271,7 @@ export class Writer implements AttachedWriter {
     const steps = stepsAfterFailure(this.file, this.failure, closeFile, confirm);
     // After the writer has left the file there is nothing to undo.
     this.#phase = { name: "failing", steps: this.#isDetached ? [] : steps };
-    this.#failed.resolve(reason);
+    this.failed(reason);
     this.#queue.drop();
     this.#buffers.drop();
     this.#syncs.fail(reason);

@@ -1,0 +1,49 @@
+// The writer that DmaStreamWriter.getWriter returns.
+
+import { chunkBytes } from "../arguments.ts";
+import type { WriterSink } from "./sink.ts";
+
+/** A lock of a writer's stream. It rejects a chunk that is not bytes, so that the stream stays usable. */
+export class WriterLock extends WritableStreamDefaultWriter<ArrayBufferView | ArrayBufferLike> {
+  readonly #sink: WriterSink;
+  /** Whether it holds the stream. */
+  #holds = true;
+
+  constructor(stream: WritableStream, sink: WriterSink) {
+    super(stream);
+    this.#sink = sink;
+    sink.hasLock = true;
+  }
+
+  override get closed(): Promise<void> {
+    return this.#sink.watched(super.closed);
+  }
+
+  override write(chunk: unknown): Promise<void> {
+    const sink = this.#sink;
+    try {
+      const bytes = chunkBytes("chunk", chunk);
+      // In a stream that is being closed Deno calls a size function that it has dropped, and throws.
+      if (sink.isOver && this.#holds) throw sink.writer.refusal;
+      return sink.report(super.write(bytes));
+    } catch (error) {
+      return sink.refuse(error);
+    }
+  }
+
+  override close(): Promise<void> {
+    // After releaseLock() the stream rejects the close.
+    if (this.#holds) this.#sink.writer.announceClose();
+    return this.#sink.report(super.close());
+  }
+
+  override abort(reason?: unknown): Promise<void> {
+    return this.#sink.abort(() => super.abort(reason));
+  }
+
+  override releaseLock(): void {
+    super.releaseLock();
+    if (this.#holds) this.#sink.hasLock = false;
+    this.#holds = false;
+  }
+}
