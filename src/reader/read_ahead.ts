@@ -43,12 +43,9 @@ function isLast({ transfer }: Read): boolean {
 /** Reads a range of a file ahead of its consumer. */
 export class ReadAhead {
   readonly #file: OpenFile;
-  readonly #bufferSize: number;
-  readonly #readAhead: number;
+  readonly #options: ReadAheadOptions;
   /** The shared budget of the buffers, unless their size or number was set. */
   readonly #budget: BufferBudget;
-  /** The end of the bytes to deliver; the file may end before it. */
-  readonly end: number;
   #position: number;
   /** The aligned position of the next read. */
   #next: number;
@@ -63,12 +60,10 @@ export class ReadAhead {
   #knownSize: number | undefined;
 
   constructor(file: OpenFile, options: ReadAheadOptions) {
-    const { start, end, bufferSize, readAhead, sharesMemory } = options;
+    const { start, end, sharesMemory } = options;
     this.#file = file;
+    this.#options = options;
     this.#position = Math.min(start, end);
-    this.end = end;
-    this.#bufferSize = bufferSize;
-    this.#readAhead = readAhead;
     this.#budget = sharesMemory ? file.engine.budget : UNLIMITED;
     this.#next = alignDown(this.#position, file.alignment);
   }
@@ -102,15 +97,15 @@ export class ReadAhead {
    * reached.
    */
   peek(most: number): Uint8Array<ArrayBuffer> | null | undefined {
-    if (this.#stopped || this.#position >= this.end) return null;
+    if (this.#stopped || this.#position >= this.#options.end) return null;
     // A failure to start a read comes after the bytes of the reads in flight.
-    if (this.#queue.length === 0) this.#fill(Math.max(1, this.#readAhead));
+    if (this.#queue.length === 0) this.#fill(Math.max(1, this.#options.readAhead));
     else if (!this.#queue[0]!.ended) this.#fillAhead();
     const read = this.#queue[0];
     if (!read?.ended) return undefined;
     const { bytesDone, endOfFile, error } = read.transfer;
     const from = this.#position - read.position;
-    const to = Math.min(bytesDone, this.end - read.position, from + most);
+    const to = Math.min(bytesDone, this.#options.end - read.position, from + most);
     if (to > from) return read.block.bytes.subarray(from, to);
     if (error) throw error;
     assert(endOfFile, "a read that was delivered whole is gone");
@@ -137,7 +132,7 @@ export class ReadAhead {
     const read = this.#queue[0];
     if (!read?.ended || read.transfer.bytesDone < read.length) return undefined;
     const end = read.position + read.length;
-    const isWhole = this.#position === read.position && end <= this.end;
+    const isWhole = this.#position === read.position && end <= this.#options.end;
     if (!isWhole || read.length % blockSize !== 0) return undefined;
     this.#queue.shift();
     this.#budget.giveBack(read.length);
@@ -161,7 +156,7 @@ export class ReadAhead {
     const isKnown = last !== undefined && lastEnd > last.position;
     const fileEnd = isKnown ? lastEnd : Math.min(this.#sizeNow(), lastEnd);
     const furthest = Math.max(this.#position, fileEnd);
-    const target = Math.min(this.#position + bytes, this.end, furthest);
+    const target = Math.min(this.#position + bytes, this.#options.end, furthest);
     this.#position = target;
     this.#drop(queue.filter(({ position, length }) => position + length <= target).length);
     const { alignment } = this.#file;
@@ -179,7 +174,7 @@ export class ReadAhead {
   /** Starts reads ahead of demand. A lack of memory is reported to the caller that waits for one of them. */
   #fillAhead(): void {
     try {
-      this.#fill(this.#readAhead);
+      this.#fill(this.#options.readAhead);
     } catch {
       // See above.
     }
@@ -188,28 +183,26 @@ export class ReadAhead {
   /** Starts reads until `wanted` are in flight or ready. */
   #fill(wanted: number): void {
     const { engine, alignment, descriptor } = this.#file;
+    const { bufferSize, end, readAhead } = this.#options;
     const budget = this.#budget;
     let started = false;
     // Buffers that the kernel still uses after a skip count too, so that memory stays bounded.
-    const hasRoom = () => this.buffers <= (budget.crowded ? 0 : this.#readAhead);
+    const hasRoom = () => this.buffers <= (budget.crowded ? 0 : readAhead);
     while (
-      this.#queue.length < wanted && hasRoom() && this.#next < this.end &&
+      this.#queue.length < wanted && hasRoom() && this.#next < end &&
       !this.#stopped && !this.#queue.some(isLast)
     ) {
       descriptor.assertOpen("read");
       const position = this.#next;
       const size = this.#knownSize ??= this.#sizeNow();
-      const left = alignUp(Math.min(this.end, size) - position, alignment);
+      const left = alignUp(Math.min(end, size) - position, alignment);
       // At or past the last known end one block shows whether the file has grown, unless another read in flight will.
       const before = this.#queue.at(-1);
       if (left <= 0 && before && before.position + before.length > size) break;
-      const wholeSize = budget.sizeNow(this.#bufferSize, alignment);
+      const wholeSize = budget.sizeNow(bufferSize, alignment);
       const length = Math.min(wholeSize, Math.max(left, alignment));
       const block = engine.acquire(length);
-      assert(
-        this.buffers <= this.#readAhead,
-        "one buffer is being delivered, the others are ahead",
-      );
+      assert(this.buffers <= readAhead, "one buffer is being delivered, the others are ahead");
       budget.take(length);
       this.#next += length;
       this.#start(block, position, length);

@@ -18,7 +18,6 @@ export interface ReaderOptions extends ReadAheadOptions {
  * be collected.
  */
 export class ReaderSource {
-  readonly file: OpenFile;
   readonly readAhead: ReadAhead;
   readonly #options: ReaderOptions;
   #controller: WeakRef<ReadableByteStreamController> | undefined;
@@ -31,8 +30,7 @@ export class ReaderSource {
   /** Resolves when everything is free. */
   readonly ended: Promise<void> = this.#ended.promise;
 
-  constructor(file: OpenFile, options: ReaderOptions) {
-    this.file = file;
+  constructor(readonly file: OpenFile, options: ReaderOptions) {
     this.readAhead = new ReadAhead(file, options);
     this.#options = options;
   }
@@ -50,13 +48,12 @@ export class ReaderSource {
   pull(controller: ReadableByteStreamController): Promise<void> | undefined {
     const view = controller.byobRequest?.view;
     const straight = view != null && this.#mayReadStraight(view);
-    let bytes;
     try {
-      bytes = straight ? undefined : this.readAhead.peek(view?.byteLength ?? MAX_CHUNK);
+      const bytes = straight ? undefined : this.readAhead.peek(view?.byteLength ?? MAX_CHUNK);
+      if (bytes !== undefined) return this.#give(controller, view, bytes);
     } catch (error) {
       return this.#fail(error);
     }
-    if (bytes !== undefined) return this.#give(controller, view, bytes);
     return this.#pullLater(controller, straight);
   }
 
@@ -126,8 +123,8 @@ export class ReaderSource {
     const { readAhead } = this;
     const view = controller.byobRequest!.view as Uint8Array<ArrayBuffer>;
     while (readAhead.idle) {
-      const { position, end } = readAhead;
-      this.#straight = readStraight(this.file, view, position, end);
+      const { position } = readAhead;
+      this.#straight = readStraight(this.file, view, position, this.#options.end);
       const length = await this.#straight.finally(() => this.#straight = undefined);
       if (this.#finished) return true;
       // The consumer has skipped these bytes meanwhile.

@@ -18,10 +18,9 @@ export class WriteBuffers {
   readonly #queue: WriteQueue;
   /** The shared budget of the buffers, unless their size or number was set. */
   readonly #budget: BufferBudget;
-  /** Whether all buffers were small so far. */
-  #smallIsEnough = true;
   /** The buffer that is being filled. */
   #block: Block | undefined;
+  /** The size of the current buffer, or of the last one. */
   #capacity = 0;
   /** The position of the current buffer, or of the next one. */
   #base: number;
@@ -60,9 +59,9 @@ export class WriteBuffers {
   }
 
   get #nextCapacity(): number {
-    if (!this.#smallIsEnough) return this.#wholeSize;
     // At least a block, because the last one is padded to that.
-    return Math.min(Math.max(FIRST_BUFFER, this.#file.blockSize), this.#options.bufferSize);
+    const small = Math.min(Math.max(FIRST_BUFFER, this.#file.blockSize), this.#options.bufferSize);
+    return this.#capacity > small ? this.#wholeSize : small;
   }
 
   get hasRoom(): boolean {
@@ -99,7 +98,7 @@ export class WriteBuffers {
       // Other programs may append too, so a chunk that fits into one buffer is written by one write.
       this.#makeRoomFor(this.#file.appends && at === 0 ? end : 1);
       if (!this.hasRoom) break;
-      const block = this.#block ?? this.#start();
+      const block = this.#block ?? this.#allocate(this.#nextCapacity);
       const room = this.#capacity - this.#fill;
       const length = Math.min(room, end - at);
       const isWhole = at === 0 && length === end;
@@ -113,33 +112,23 @@ export class WriteBuffers {
 
   /** Grows or ends the current buffer, if it has no room for `length` bytes. */
   #makeRoomFor(length: number): void {
-    const block = this.#block;
     const needed = this.#fill + length;
-    if (!block || needed <= this.#capacity) return;
+    if (!this.#block || needed <= this.#capacity) return;
     const size = this.#wholeSize;
-    if (this.#capacity < size && needed <= size) this.#grow(block, size);
+    if (this.#capacity < size && needed <= size) this.#allocate(size);
     else this.queueBuffer();
   }
 
-  #start(): Block {
+  /** Begins a buffer of `capacity` bytes with the bytes of the current one, or of the current block. */
+  #allocate(capacity: number): Block {
     const { writeBehind } = this.#options;
     assert(this.#queue.size <= writeBehind, "one buffer fills and the others fly");
-    const capacity = this.#nextCapacity;
     const block = this.#file.engine.acquire(capacity);
+    block.bytes.set(this.#block?.bytes.subarray(0, this.#fill) ?? this.#head);
+    this.drop();
     this.#budget.take(capacity);
-    block.bytes.set(this.#head);
     this.#capacity = capacity;
     return this.#block = block;
-  }
-
-  #grow(small: Block, size: number): void {
-    const { engine } = this.#file;
-    this.#smallIsEnough = false;
-    this.#block = engine.acquire(size);
-    this.#block.bytes.set(small.bytes.subarray(0, this.#fill));
-    engine.release(small);
-    this.#budget.take(size - this.#capacity);
-    this.#capacity = size;
   }
 
   /**

@@ -203,8 +203,7 @@ export class Writer implements AttachedWriter {
     const { file, position: end } = this;
     while (this.#queue.written < end) {
       if (this.#buffers.isTailDue(end)) this.#buffers.queueBuffer();
-      this.#step();
-      if (this.#queue.written < end) this.waitNow(deadline);
+      this.waitNow(deadline);
     }
     if (!durable && this.#queue.flushed === end) return;
     // The kernel reports a failure only once, so a second sync must not run beside the first.

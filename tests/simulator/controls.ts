@@ -82,7 +82,7 @@ gives a buffer back before it is written
 loses a buffer that is written
   writer/write_buffers.ts: this.#file.engine.release(block);\n    this.#budget.giveBack(capacity); → this.#budget.giveBack(capacity);
 starts a buffer without what is written of its first block
-  writer/write_buffers.ts: block.bytes.set(this.#head); →
+  writer/write_buffers.ts: block.bytes.set(this.#block?.bytes.subarray(0, this.#fill) ?? this.#head); → if (this.#block) block.bytes.set(this.#block.bytes.subarray(0, this.#fill));
 lets a truncate begin before the bytes of a write are content
   writer/write_queue.ts: this.#advance(); → file.length.endWrite(write.position + write.length, write.isWritten); this.#advance();
   writer/write_queue.ts: // A truncate may begin within it, and cuts to the content.\n    file.length.endWrite(write.position + write.length, write.isWritten); →
@@ -107,9 +107,9 @@ gives out what was read first, and not what comes first
 gives a buffer back that a read still has when it is cancelled
   reader/read_ahead.ts: if (read.ended) this.#free(read);\n      else this.#unwanted++; → this.#free(read); if (!read.ended) this.#unwanted++;
 reads past the end of its range
-  reader/read_ahead.ts: Math.min(bytesDone, this.end - read.position, from + most) → Math.min(bytesDone, from + most)
+  reader/read_ahead.ts: Math.min(bytesDone, this.#options.end - read.position, from + most) → Math.min(bytesDone, from + most)
 skips past the end of the file
-  reader/read_ahead.ts: Math.min(this.#position + bytes, this.end, furthest) → Math.min(this.#position + bytes, this.end)
+  reader/read_ahead.ts: Math.min(this.#position + bytes, this.#options.end, furthest) → Math.min(this.#position + bytes, this.#options.end)
 loses the buffer of a read that was skipped
   reader/read_ahead.ts: this.#unwanted--;\n      this.#free(read); → this.#unwanted--;
 closes the file under its reads
