@@ -80,11 +80,6 @@ export interface EngineInfo {
   missing: string[];
 }
 
-interface Chosen {
-  readonly engine: KernelEngine;
-  readonly reason: string;
-}
-
 const OPTIONS = {
   engine: choiceOption("auto", "io_uring", "threads"),
   ringEntries: integerOption(256, 8, 32768),
@@ -94,7 +89,7 @@ const OPTIONS = {
 };
 
 let options: Readonly<Required<EngineOptions>> = readOptions({}, OPTIONS);
-let chosen: Chosen | undefined;
+let chosen: ReturnType<typeof choose> | undefined;
 let listens = false;
 /** The engine that a test uses in place of the chosen one. */
 let substitute: Engine | undefined;
@@ -207,7 +202,7 @@ export function engineInfo(): EngineInfo {
   };
 }
 
-function choose(): Chosen {
+function choose() {
   const shim = loadShim();
   const { bufferBudget, ringEntries, threads } = options;
   const budget = new BufferBudget(bufferBudget);

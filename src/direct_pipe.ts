@@ -12,16 +12,11 @@ const { getWriter } = WritableStream.prototype;
 /** Bytes copied at once if a whole buffer cannot be passed on. */
 const MAX_COPIED = 1 << 20;
 
-/** The options of a pipe, read once. */
-export interface PipeOptions {
-  readonly preventAbort: boolean;
-  readonly preventCancel: boolean;
-  readonly preventClose: boolean;
-  readonly signal: AbortSignal | undefined;
-}
-
-/** Reads the options as the Standard requires: once, in this order. Throws what their getters throw. */
-export function readPipeOptions(options: StreamPipeOptions | undefined): PipeOptions | undefined {
+/**
+ * Reads the options as the Standard requires: once, in this order. Throws what their getters throw. Returns undefined if
+ * they are not an object.
+ */
+export function readPipeOptions(options: StreamPipeOptions | undefined) {
   if (options !== undefined && options !== null && typeof options !== "object") return undefined;
   const preventAbort = Boolean(options?.preventAbort);
   const preventCancel = Boolean(options?.preventCancel);
@@ -31,7 +26,7 @@ export function readPipeOptions(options: StreamPipeOptions | undefined): PipeOpt
 }
 
 /** The two ends of a pipe, and their streams. */
-export interface DirectPipe extends PipeOptions {
+export interface DirectPipe extends NonNullable<ReturnType<typeof readPipeOptions>> {
   readonly source: ReadableStream<Uint8Array>;
   readonly readAhead: ReadAhead;
   readonly destination: WritableStream;

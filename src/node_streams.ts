@@ -57,7 +57,6 @@ class WriterWritable extends Writable implements Upstream {
   /** The callback of the chunk that Node's stream waits for. Further chunks are in the stream's own buffer. */
   #waiting: Callback | undefined;
   #handsOver = false;
-  #closed = false;
 
   constructor(writer: DmaStreamWriter) {
     super({ highWaterMark: writer.bufferSize });
@@ -95,18 +94,13 @@ class WriterWritable extends Writable implements Upstream {
   }
 
   override _final(callback: Callback): void {
-    this.#closed = true;
     callBack(this.#lock.close(), callback);
   }
 
   override _destroy(error: Error | null, callback: Callback): void {
-    // A close that has begun cannot be undone. Wait for its end.
-    const reason = error ?? new Error("The stream was destroyed");
-    const ended = async () => {
-      if (!this.#closed) await this.#lock.abort(reason);
-      await this.#writer.closed.catch(() => {});
-    };
-    ended().then(() => callback(error), (failure) => callback(error ?? asError(failure)));
+    // A close that has begun is not undone, and the abort waits for its end.
+    const aborted = this.#lock.abort(error ?? new Error("The stream was destroyed"));
+    callBack(aborted, (failure) => callback(error ?? failure));
   }
 
   #give(written: Promise<unknown>, callback: Callback): void {
